@@ -1,0 +1,58 @@
+# Two commands matter: `make demo` and `make test`. Both need Python 3.11 or newer and nothing else.
+#   make demo     a simulated caller orders flowers, and more, through the real bridge; see demo-out/
+#   make test     lint, types, all tests
+#   make check    the same without the slow end-to-end tests
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# Floors 0 to 3 are pure: their own tests alone have to reach every branch of them.
+PURE := errors config audio media_stream dialog vad endpointing twiml call
+PURE_TESTS := $(PURE:%=tests/test_%.py)
+empty :=
+comma := ,
+PURE_FILES := $(subst $(empty) $(empty),$(comma),$(strip $(foreach m,$(filter-out vad,$(PURE)),lexbridge/$(m).py) lexbridge/vad/*))
+
+.PHONY: demo test check lint types pure quick slow clean
+
+demo: $(VENV)/ready-demo
+	@$(BIN)/python -m lexbridge.offline demo
+
+test: lint types pure quick slow
+
+check: lint types pure quick
+
+lint: $(VENV)/ready-test
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+
+types: $(VENV)/ready-test
+	$(BIN)/mypy --no-error-summary
+
+pure: $(VENV)/ready-test
+	$(BIN)/coverage run -m pytest $(PURE_TESTS)
+	$(BIN)/coverage report --include=$(PURE_FILES) --fail-under=100
+
+quick: $(VENV)/ready-test
+	$(BIN)/pytest -m "not e2e" $(PURE_TESTS:%=--ignore=%)
+
+slow: $(VENV)/ready-test
+	$(BIN)/pytest -m e2e
+
+$(VENV)/ready-demo: requirements.txt requirements-offline.txt | $(VENV)/bin/python
+	@echo "Installing what the demo needs into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-offline.txt
+	@touch $@
+
+$(VENV)/ready-test: requirements.txt requirements-offline.txt requirements-dev.txt | $(VENV)/bin/python
+	@echo "Installing what the tests need into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "lexbridge needs Python 3.11 or newer. If you have one under another name: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf .venv .venv-* demo-out .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -1,0 +1,27 @@
+"""lexbridge puts an Amazon Lex bot on a phone number.
+
+A call is data flowing one way, and the code lies along that way. Imports go down only (tests/test_architecture.py).
+
+    Twilio's text -> event -> frame -> voiced or not -> utterance -> Lex request -> Reply -> TwiML -> Twilio's REST API
+    websocket        media_stream  vad    endpointing   lex          dialog        twiml     call_control
+
+    floor 0  words       errors        every error raised on purpose, and what the caller hears of it
+                         config        the settings, all problems at once
+    floor 1  wire        audio         mu-law and PCM, levels, rates, the 20 ms frame
+                         media_stream  Twilio Media Streams: text to event, events to frames without holes
+                         dialog        Lex's answers, V1 and V2, as one Reply
+    floor 2  rules       vad/          detectors: is this frame voiced?
+                         endpointing   where an utterance starts and ends, in media time
+                         twiml         every document Twilio gets from us, through templates/
+    floor 3  heart       call          CallSession: messages and replies in, actions out; no clock, no I/O
+    floor 4  shell       logs          one event a line, JSON or text
+                         websocket     the media socket's handler
+                         sockets       flask-sockets on today's Werkzeug
+                         lex           utterances to Lex by boto3, live, with one retry
+                         call_control  updates of the live call by Twilio's REST client
+                         call_log      the calls that are live, the ones that were
+                         bridge        one CallSession over one WebSocket: an inbox, a loop
+    floor 5  door        web           create_app(): webhooks, signatures, the socket's route
+
+    the other house      offline/      a local Lex runtime, a simulated Twilio and caller, the demo; imports floors 0-3
+"""

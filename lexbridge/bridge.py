@@ -1,0 +1,285 @@
+"""Runs one CallSession over one WebSocket: one inbox, one loop, no lock.
+
+    reader greenlet ----text---->  inbox  ---> loop: CallSession.receive() ... actions() ---> carried out
+    a greenlet each Lex request -->  "             |-> utterance appended to (its greenlet sends it)
+    updates' greenlet --failed---->  "             `-> document for the updates' greenlet
+
+Only the loop touches the CallSession, and nothing between a way in and `actions()` switches greenlets.
+"""
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+import gevent
+from gevent.queue import Queue
+from geventwebsocket.exceptions import WebSocketError
+
+from lexbridge.call import (
+    AppendAudio,
+    CallSession,
+    CallState,
+    CancelUtterance,
+    CloseUtterance,
+    Note,
+    OpenUtterance,
+    UpdateCall,
+)
+from lexbridge.call_control import ATTEMPT_DEADLINE_S, CallControl
+from lexbridge.call_log import CallLog, CallRecord
+from lexbridge.config import Settings
+from lexbridge.dialog import Reply
+from lexbridge.errors import CallControlError, CallGone, LexError, LexRejected, LexUnavailable, MediaStreamError
+from lexbridge.lex import TURN_DEADLINE_S, LexRuntime, Utterance
+from lexbridge.logs import Log
+from lexbridge.twiml import Documents
+from lexbridge.vad import AmplitudeDetector
+
+INBOX_SIZE = 1000
+"""Messages: 20 s of media. A full inbox makes the reader wait, and with it the peer."""
+
+# RFC 6455, section 7.4.1
+NORMAL = 1000
+UNSUPPORTED_DATA = 1003
+INVALID_PAYLOAD = 1007
+INTERNAL_ERROR = 1011
+
+
+def make_documents(settings: Settings) -> Documents:
+    """The documents of a service with these settings."""
+    # From a prompt's end to the next update: the caller is silent, speaks, is recognized, and Twilio is told twice.
+    longest_s = settings.no_input_s + settings.max_utterance_ms / 1000 + TURN_DEADLINE_S + 2 * ATTEMPT_DEADLINE_S + 1
+    return Documents(settings.url, settings.stream_url, math.ceil(longest_s), settings.say_voice, settings.say_language)
+
+
+class WebSocket(Protocol):
+    """What is used of gevent-websocket's socket."""
+
+    def receive(self) -> str | bytearray | None:
+        """The next message: text or binary; None once closed."""
+        ...
+
+    def close(self, code: int = ..., message: bytes = ...) -> None:
+        """Closes it; nothing happens if it is closed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _LexReplied:
+    turn: int
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class _LexFailed:
+    turn: int
+    error: LexError
+
+
+@dataclass(frozen=True, slots=True)
+class _UpdateFailed:
+    error: CallControlError
+
+
+@dataclass(frozen=True, slots=True)
+class _SocketClosed:
+    """Also put by a newer stream of the same call, which takes over."""
+
+
+_Item = str | bytearray | _LexReplied | _LexFailed | _UpdateFailed | _SocketClosed
+
+
+class Bridge:
+    """Runs the calls of one process."""
+
+    def __init__(
+        self, settings: Settings, documents: Documents, lex: LexRuntime, call_control: CallControl, calls: CallLog
+    ) -> None:
+        self._settings = settings
+        self._documents = documents
+        self._lex = lex
+        self._call_control = call_control
+        self._calls = calls
+
+    def run(self, websocket: WebSocket) -> None:
+        """Serves one media socket to its end, and closes it. Never raises: what goes wrong is logged."""
+        detector = AmplitudeDetector(self._settings.voice_threshold)
+        session = CallSession(self._settings, self._documents, detector)
+        _Call(session, websocket, self._lex, self._call_control, self._calls).run()
+
+
+class _Call:
+    def __init__(
+        self,
+        session: CallSession,
+        websocket: WebSocket,
+        lex: LexRuntime,
+        call_control: CallControl,
+        calls: CallLog,
+    ) -> None:
+        self._session = session
+        self._websocket = websocket
+        self._lex = lex
+        self._calls = calls
+        self._record: CallRecord | None = None
+        self._log = Log()
+        self._inbox: Queue[_Item] = Queue(maxsize=INBOX_SIZE)
+        self._utterances: dict[int, tuple[Utterance, gevent.Greenlet[..., None]]] = {}
+        self._updates = _Updates(call_control, self._inbox)
+
+    def run(self) -> None:
+        reader = gevent.spawn(self._read)
+        code = INTERNAL_ERROR
+        try:
+            code = self._loop()
+            if self._session.state is CallState.ENDED:
+                self._updates.drop()
+            self._session.stream_lost()
+            self._carry_out()
+        except Exception:
+            self._log.bug("call-broken")
+        finally:
+            if self._record:
+                self._calls.ended(self._record, self._session.turns)
+            reader.kill(block=False)
+            while not self._inbox.empty():  # whoever waits to put something there must not wait for ever
+                self._inbox.get_nowait()
+            self._close(code)
+
+    def _read(self) -> None:
+        """The reader: the socket's messages into the inbox, in order."""
+        try:
+            while (message := self._websocket.receive()) is not None:
+                self._inbox.put(message)
+        except (WebSocketError, OSError) as error:
+            self._log.info("socket-broken", error=type(error).__name__)
+        self._inbox.put(_SocketClosed())
+
+    def _loop(self) -> int:
+        """Takes one item at a time until the stream is over. Returns the code to close the socket with."""
+        while self._session.state is not CallState.ENDED:
+            item = self._inbox.get()
+            if isinstance(item, _SocketClosed):
+                return NORMAL
+            if isinstance(item, bytearray):
+                self._log.warning("bad-message", error="the message is binary")
+                return UNSUPPORTED_DATA
+            try:
+                self._take(item)
+            except MediaStreamError as error:
+                self._log.warning("bad-message", error=str(error))
+                return INVALID_PAYLOAD
+            self._carry_out()
+        return NORMAL
+
+    def _take(self, item: str | _LexReplied | _LexFailed | _UpdateFailed) -> None:
+        session = self._session
+        match item:
+            case str():
+                session.receive(item)
+                if self._record is None and session.started is not None:
+                    self._begin()
+            case _LexReplied():
+                self._utterances.pop(item.turn, None)
+                session.lex_replied(item.turn, item.reply)
+            case _LexFailed():
+                self._utterances.pop(item.turn, None)
+                session.lex_failed(item.turn, item.error)
+            case _UpdateFailed(CallGone()):
+                session.call_is_gone()
+            case _UpdateFailed():
+                session.update_failed()
+
+    def _begin(self) -> None:
+        started = self._session.started
+        assert started is not None  # noqa: S101 - the caller has looked
+        self._log = self._log.bind(call_sid=started.call_sid, stream_sid=started.stream_sid)
+        self._updates.log = self._log
+        self._record = CallRecord(started.call_sid, started.stream_sid, self._give_way)
+        self._calls.began(self._record)
+
+    def _give_way(self) -> None:
+        """A newer stream has the call. Its greenlet must not wait for our inbox."""
+        gevent.spawn(self._inbox.put, _SocketClosed())
+
+    def _carry_out(self) -> None:
+        for action in self._session.actions():
+            match action:
+                case AppendAudio():
+                    self._utterances[action.turn][0].append(action.pcm)
+                case OpenUtterance():
+                    utterance = Utterance()
+                    self._utterances[action.turn] = (utterance, gevent.spawn(self._ask, action, utterance))
+                case CloseUtterance():
+                    self._utterances[action.turn][0].close()
+                case CancelUtterance():
+                    self._utterances.pop(action.turn)[1].kill(block=False)
+                case UpdateCall():
+                    self._updates.put(action)
+                case Note():
+                    self._log.write(action.level, action.event, action.fields)
+
+    def _ask(self, action: OpenUtterance, utterance: Utterance) -> None:
+        """A greenlet each request: the utterance to Lex, its outcome into the inbox."""
+        log = self._log.bind(turn=action.turn)
+        result: _Item
+        try:
+            reply = self._lex.recognize(action.session_id, action.session_attributes, utterance, log)
+            result = _LexReplied(action.turn, reply)
+        except LexError as error:
+            if isinstance(error, LexRejected):
+                log.error("lex-rejected", error=str(error))
+            result = _LexFailed(action.turn, error)
+        except Exception as error:
+            log.bug("lex-request-broken")
+            result = _LexFailed(action.turn, LexUnavailable(type(error).__name__))
+        self._inbox.put(result)
+
+    def _close(self, code: int) -> None:
+        with suppress(WebSocketError, OSError):  # the peer may have closed it already
+            self._websocket.close(code)
+
+
+class _Updates:
+    """Carries out a call's updates one at a time, in order, on a greenlet that lives while there are any.
+
+    Of several that wait the newest counts: each document replaces the one before it anyway.
+    """
+
+    def __init__(self, call_control: CallControl, inbox: "Queue[_Item]") -> None:
+        self._call_control = call_control
+        self._inbox = inbox
+        self._next: UpdateCall | None = None
+        self._greenlet: gevent.Greenlet[[], None] | None = None
+        self.log = Log()
+
+    def put(self, update: UpdateCall) -> None:
+        """The call's document from now on."""
+        self._next = update
+        if self._greenlet is None:
+            self._greenlet = gevent.spawn(self._run)
+
+    def drop(self) -> None:
+        """The call is over: what waits is of no use. One that is on its way is let go on; Twilio knows."""
+        self._next = None
+
+    def _run(self) -> None:
+        while (update := self._next) is not None:
+            self._next = None
+            self._carry_out(update)
+        self._greenlet = None
+
+    def _carry_out(self, update: UpdateCall) -> None:
+        try:
+            self._call_control.update(update.account_sid, update.call_sid, update.twiml, self.log)
+        except CallGone as error:
+            self._next = None
+            self.log.info("call-gone")
+            self._inbox.put(_UpdateFailed(error))
+        except CallControlError as error:
+            self.log.error("call-update-failed", error=str(error))
+            self._inbox.put(_UpdateFailed(error))
+        except Exception as error:
+            self.log.bug("call-update-broken")
+            self._inbox.put(_UpdateFailed(CallControlError(type(error).__name__)))

@@ -1,0 +1,487 @@
+"""The heart: one call, from the start of its media stream to its end.
+
+`CallSession` has three ways in (`receive`, `lex_replied` or `lex_failed`, `stream_lost`) and one way out (`actions`).
+It does no I/O and has no clock: time is media time. Nothing in it switches greenlets.
+
+Two machines run side by side, for a caller may speak while Lex thinks. Their moves stand in the two tables below;
+everything that changes a state goes through `_moved`. Both diagrams in docs/call.md are drawn from the tables.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from lexbridge.audio import decode_mulaw, frame_levels_dbfs
+from lexbridge.config import Settings
+from lexbridge.dialog import Message, Reply
+from lexbridge.endpointing import (
+    Endpointer,
+    EndpointingRules,
+    NoInput,
+    SpeechContinued,
+    SpeechEnded,
+    SpeechEvent,
+    SpeechStarted,
+)
+from lexbridge.errors import CallStateError, LexError, MediaStreamError
+from lexbridge.media_stream import Connected, Dtmf, InboundAudio, Marked, Media, Started, Stopped, Unknown, parse
+from lexbridge.twiml import SPEAKING_MS_PER_CHARACTER, Document, Documents
+from lexbridge.vad import Detector
+
+GOODBYE = "Goodbye."
+NOT_HEARD = "Sorry, I did not hear anything."
+
+ACTION_ATTRIBUTE = "lexbridge:action"
+TRANSFER_TO_ATTRIBUTE = "lexbridge:transfer-to"
+CALL_SID_ATTRIBUTE = "lexbridge:call-sid"
+RESUMED_PARAMETER = "lexbridge:resumed"
+"""A `<Parameter>` of ours that is not for the bot: the stream goes on with a call that was greeted before."""
+
+MAX_HELD_TURNS = 3
+"""Utterances kept while Lex is still busy with an earlier one. A further one pushes the oldest out."""
+
+
+class CallState(Enum):
+    """Where the call stands."""
+
+    CONNECTING = "connecting"  # the socket is open, `start` has not come
+    LIVE = "live"
+    CLOSING = "closing"  # the last document is on its way: the caller hears it out, the bot hears no more
+    ENDED = "ended"
+
+
+class CallMove(Enum):
+    """What moves the call."""
+
+    STARTED = "the stream starts"
+    LAST_WORDS = "the last document is sent"
+    NOT_CARRIED_OUT = "Twilio does not carry it out"
+    OVER = "the stream stops or is lost"
+
+
+CALL_MOVES: Mapping[tuple[CallState, CallMove], CallState] = {
+    (CallState.CONNECTING, CallMove.STARTED): CallState.LIVE,
+    (CallState.LIVE, CallMove.LAST_WORDS): CallState.CLOSING,
+    (CallState.CLOSING, CallMove.NOT_CARRIED_OUT): CallState.LIVE,
+    (CallState.CONNECTING, CallMove.OVER): CallState.ENDED,
+    (CallState.LIVE, CallMove.OVER): CallState.ENDED,
+    (CallState.CLOSING, CallMove.OVER): CallState.ENDED,
+}
+
+
+class TurnState(Enum):
+    """Where one turn of the caller stands: an utterance, and Lex's answer to it."""
+
+    HEARING = "hearing"  # it goes to Lex as it is spoken
+    RECOGNIZING = "recognizing"  # all of it is at Lex
+    HELD = "held"  # Lex is busy with the turn before: it is kept, and still being spoken
+    WAITING = "waiting"  # the same, spoken to its end
+    ANSWERED = "answered"
+    FAILED = "failed"
+    DROPPED = "dropped"
+
+
+class TurnMove(Enum):
+    """What moves a turn."""
+
+    SPEECH_ENDED = "the utterance ends"
+    LEX_FREE = "Lex is free for it"
+    REPLIED = "Lex replies"
+    LEX_FAILED = "Lex fails"
+    DROPPED = "the call goes on without it"
+
+
+TURN_MOVES: Mapping[tuple[TurnState, TurnMove], TurnState] = {
+    (TurnState.HEARING, TurnMove.SPEECH_ENDED): TurnState.RECOGNIZING,
+    (TurnState.HELD, TurnMove.SPEECH_ENDED): TurnState.WAITING,
+    (TurnState.HELD, TurnMove.LEX_FREE): TurnState.HEARING,
+    (TurnState.WAITING, TurnMove.LEX_FREE): TurnState.RECOGNIZING,
+    (TurnState.RECOGNIZING, TurnMove.REPLIED): TurnState.ANSWERED,
+    # Lex need not wait for the end of what it is sent.
+    (TurnState.HEARING, TurnMove.REPLIED): TurnState.ANSWERED,
+    (TurnState.HEARING, TurnMove.LEX_FAILED): TurnState.FAILED,
+    (TurnState.RECOGNIZING, TurnMove.LEX_FAILED): TurnState.FAILED,
+    (TurnState.HEARING, TurnMove.DROPPED): TurnState.DROPPED,
+    (TurnState.HELD, TurnMove.DROPPED): TurnState.DROPPED,
+    (TurnState.WAITING, TurnMove.DROPPED): TurnState.DROPPED,
+    (TurnState.RECOGNIZING, TurnMove.DROPPED): TurnState.DROPPED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUtterance:
+    """Start a request to Lex for `turn`. `session_attributes` None: leave those of the session alone."""
+
+    turn: int
+    session_id: str
+    session_attributes: Mapping[str, str] | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AppendAudio:
+    """Send more of the utterance: PCM, 8 kHz, 16-bit little-endian, whole frames."""
+
+    turn: int
+    pcm: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CloseUtterance:
+    """The utterance is complete: end the request's body and await the answer."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelUtterance:
+    """Break the request off; its answer is of no use any more."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateCall:
+    """Give the live call a new document. One that was not carried out yet gives way to a newer one."""
+
+    account_sid: str
+    call_sid: str
+    twiml: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth a log line. `fields` holds no word that was spoken, no number, no secret."""
+
+    level: str
+    event: str
+    fields: Mapping[str, Any]
+
+
+Action = OpenUtterance | AppendAudio | CloseUtterance | CancelUtterance | UpdateCall | Note
+
+
+@dataclass(slots=True)
+class Turn:
+    """One utterance and what became of it. `audio` is all of it so far, PCM; media time is in milliseconds."""
+
+    number: int
+    started_ms: int
+    state: TurnState
+    audio: bytearray = field(repr=False)
+    ended_ms: int | None = None
+
+    @property
+    def is_spoken(self) -> bool:
+        """Whether the caller is done with it."""
+        return self.ended_ms is not None
+
+
+class CallSession:
+    """One call's rules. After each way in, take `actions()` and carry them out in order.
+
+    A MediaStreamError out of `receive` means that the peer broke the protocol: close the socket and call
+    `stream_lost()`. A CallStateError is a bug.
+    """
+
+    def __init__(self, settings: Settings, documents: Documents, detector: Detector) -> None:
+        self._settings = settings
+        self._documents = documents
+        self._audio = InboundAudio()
+        self._endpointer = Endpointer(
+            detector,
+            EndpointingRules(
+                onset_ms=settings.onset_ms,
+                pre_roll_ms=settings.pre_roll_ms,
+                hangover_ms=settings.hangover_ms,
+                max_utterance_ms=settings.max_utterance_ms,
+                no_input_ms=round(settings.no_input_s * 1000),
+            ),
+        )
+        self.state = CallState.CONNECTING
+        self.started: Started | None = None
+        self.turns = 0
+        """Utterances heard so far; also the number of the newest turn."""
+        self._spoken: Turn | None = None  # the turn the caller is speaking
+        self._at_lex: Turn | None = None  # the turn Lex is busy with; it may be the same
+        self._held: deque[Turn] = deque()  # the turns after it, in order
+        self._first_attributes: Mapping[str, str] | None = None  # until Lex has replied for the first time
+        self._last_prompt: tuple[Message, ...] = ()
+        self._no_inputs = 0
+        self._actions: list[Action] = []
+
+    def actions(self) -> list[Action]:
+        """What is to be done now, in order. Each action is returned once."""
+        actions, self._actions = self._actions, []
+        return actions
+
+    def receive(self, text: str) -> None:
+        """One message of the media socket. Raises MediaStreamError if it is not what Twilio would send here."""
+        event = parse(text)
+        if self.state is CallState.ENDED:
+            return  # Twilio may have media on its way when it sends `stop`
+        match event:
+            case Media():
+                self._media(event)
+            case Started():
+                self._start(event)
+            case Stopped():
+                self._end("stopped")
+            case Unknown():
+                self._note("debug", "unknown-event")
+            case Connected() | Dtmf() | Marked():
+                pass  # the last two come on bidirectional streams only, which we do not ask for
+
+    def lex_replied(self, number: int, reply: Reply) -> None:
+        """Lex answered the turn `number`. A reply to a turn that is over is dropped."""
+        turn = self._over_at_lex(number, TurnMove.REPLIED)
+        if turn is None:
+            return
+        self._first_attributes = None
+        self._note(
+            "info",
+            "turn-answered",
+            turn=number,
+            dialog_state=reply.dialog_state.value,
+            intent=reply.intent,
+            slot_to_elicit=reply.slot_to_elicit,
+            messages=len(reply.messages),
+        )
+        self._answer(reply)
+        self._next_turn()
+
+    def lex_failed(self, number: int, error: LexError) -> None:
+        """Lex did not answer the turn `number`, for good. The caller hears the error's apology."""
+        turn = self._over_at_lex(number, TurnMove.LEX_FAILED)
+        if turn is None:
+            return
+        self._note("warning", "turn-failed", turn=number, error=type(error).__name__, ends_call=error.ends_call)
+        if error.ends_call:
+            self._close(self._documents.goodbye([Message(error.apology)]))
+        else:
+            self._prompt(self._documents.reply([Message(error.apology)]))
+        self._next_turn()
+
+    def update_failed(self) -> None:
+        """Twilio did not carry out the last UpdateCall. The next turn goes on, even after last words."""
+        if self.state is CallState.CLOSING:
+            self.state = _moved(CALL_MOVES, self.state, CallMove.NOT_CARRIED_OUT)
+            self._endpointer.await_input(0)
+
+    def call_is_gone(self) -> None:
+        """Twilio says that the call is over, before its stream was."""
+        if self.state is not CallState.ENDED:
+            self._end("gone")
+
+    def stream_lost(self) -> None:
+        """The socket is closed, whoever closed it. Nothing is done if the stream had stopped before."""
+        if self.state is not CallState.ENDED:
+            self._end("lost")
+
+    # -- the stream
+
+    def _start(self, started: Started) -> None:
+        if self.state is not CallState.CONNECTING:
+            raise MediaStreamError("start came twice")
+        self.state = _moved(CALL_MOVES, self.state, CallMove.STARTED)
+        self.started = started
+        resumed = RESUMED_PARAMETER in started.parameters
+        self._note("info", "stream-started", resumed=resumed)
+        if not resumed:
+            # On the first turn only: attributes that are sent replace those of the session.
+            facts = {name: value for name, value in started.parameters.items() if name != RESUMED_PARAMETER}
+            self._first_attributes = {**facts, CALL_SID_ATTRIBUTE: started.call_sid}
+        greeting_ms = 0 if resumed else len(self._settings.greeting) * SPEAKING_MS_PER_CHARACTER
+        self._endpointer.await_input(greeting_ms)
+
+    def _media(self, media: Media) -> None:
+        if self.state is CallState.CONNECTING:
+            raise MediaStreamError("media came before start")
+        for frame in self._audio.push(media):
+            for event in self._endpointer.push(decode_mulaw(frame)):
+                self._speech(event)
+
+    def _end(self, how: str) -> None:
+        for event in self._endpointer.finish():
+            self._speech(event)
+        self.state = _moved(CALL_MOVES, self.state, CallMove.OVER)
+        self._drop_turns()
+        self._note(
+            "info",
+            "stream-ended",
+            how=how,
+            turns=self.turns,
+            media_ms=self._endpointer.now_ms,
+            late_messages=self._audio.late_messages,
+            filled_ms=self._audio.filled_ms,
+        )
+
+    # -- what the caller says
+
+    def _speech(self, event: SpeechEvent) -> None:
+        if self.state is CallState.CLOSING:
+            return  # what is said over the last words goes to nobody
+        match event:
+            case SpeechStarted():
+                self._speech_started(event)
+            case SpeechContinued():
+                self._speech_continued(event)
+            case SpeechEnded():
+                self._speech_ended(event)
+            case NoInput():
+                self._no_input()
+
+    def _speech_started(self, event: SpeechStarted) -> None:
+        self.turns += 1
+        self._no_inputs = 0
+        turn = Turn(self.turns, event.at_ms, TurnState.HEARING, bytearray(event.pre_roll))
+        self._spoken = turn
+        if self._at_lex is None:
+            self._send_to_lex(turn)
+            return
+        turn.state = TurnState.HELD
+        if len(self._held) == MAX_HELD_TURNS:
+            self._drop(self._held.popleft(), "too many utterances wait for Lex")
+        self._held.append(turn)
+
+    def _speech_continued(self, event: SpeechContinued) -> None:
+        turn = self._spoken
+        if turn is None:
+            return  # its turn is over already: Lex answered or failed before the caller was done
+        turn.audio += event.pcm
+        if turn is self._at_lex:
+            self._actions.append(AppendAudio(turn.number, event.pcm))
+
+    def _speech_ended(self, event: SpeechEnded) -> None:
+        turn, self._spoken = self._spoken, None
+        if turn is None:
+            return
+        turn.ended_ms = event.at_ms
+        turn.state = _moved(TURN_MOVES, turn.state, TurnMove.SPEECH_ENDED)
+        levels = frame_levels_dbfs(bytes(turn.audio))
+        self._note(
+            "info",
+            "utterance-ended",
+            turn=turn.number,
+            started_ms=turn.started_ms,
+            ended_ms=event.at_ms,
+            reason=event.reason.value,
+            # How loud voice and line are: what VOICE_THRESHOLD has to lie between.
+            voice_dbfs=round(float(np.percentile(levels, 90)), 1),
+            line_dbfs=round(float(np.percentile(levels, 10)), 1),
+        )
+        if turn is self._at_lex:
+            self._actions.append(CloseUtterance(turn.number))
+
+    def _no_input(self) -> None:
+        self._no_inputs += 1
+        if self._no_inputs > self._settings.no_input_limit:
+            self._note("info", "no-input", times=self._no_inputs, ends_call=True)
+            self._close(self._documents.goodbye([Message(f"{NOT_HEARD} {GOODBYE}")]))
+            return
+        self._note("info", "no-input", times=self._no_inputs, ends_call=False)
+        self._prompt(self._documents.reply([Message(NOT_HEARD), *self._last_prompt]))
+
+    # -- turns at Lex, one at a time and in order
+
+    def _send_to_lex(self, turn: Turn) -> None:
+        started = self._live_stream()
+        self._at_lex = turn
+        # The CallSid alone names the Lex session: any process that has the call finds it.
+        self._actions.append(OpenUtterance(turn.number, started.call_sid, self._first_attributes))
+        self._actions.append(AppendAudio(turn.number, bytes(turn.audio)))
+        if turn.is_spoken:
+            self._actions.append(CloseUtterance(turn.number))
+
+    def _over_at_lex(self, number: int, move: TurnMove) -> Turn | None:
+        """The turn that Lex is done with; None if the call went on without it in the meantime."""
+        turn = self._at_lex
+        if turn is None or turn.number != number:
+            return None
+        turn.state = _moved(TURN_MOVES, turn.state, move)
+        self._at_lex = None
+        if turn is self._spoken:
+            self._spoken = None  # the rest of it goes to nobody
+            self._note("warning", "utterance-cut-off", turn=number)
+        return turn
+
+    def _next_turn(self) -> None:
+        if self._at_lex is None and self._held and self.state is CallState.LIVE:
+            turn = self._held.popleft()
+            turn.state = _moved(TURN_MOVES, turn.state, TurnMove.LEX_FREE)
+            self._send_to_lex(turn)
+
+    def _drop_turns(self) -> None:
+        """The call is closing or over: what is still on its way to Lex, or waits for it, is of no use."""
+        if self._at_lex is not None:
+            self._actions.append(CancelUtterance(self._at_lex.number))
+            self._drop(self._at_lex, "the call is over")
+        for turn in self._held:
+            self._drop(turn, "the call is over")
+        self._at_lex = self._spoken = None
+        self._held.clear()
+
+    def _drop(self, turn: Turn, why: str) -> None:
+        turn.state = _moved(TURN_MOVES, turn.state, TurnMove.DROPPED)
+        self._note("warning", "utterance-dropped", turn=turn.number, why=why)
+
+    # -- what the caller hears
+
+    def _answer(self, reply: Reply) -> None:
+        """The document that a reply calls for: go on, hang up or transfer."""
+        asked = reply.session_attributes.get(ACTION_ATTRIBUTE) if reply.dialog_state.is_closed else None
+        if asked == "hangup" or (reply.is_fulfilled and reply.intent in self._settings.hangup_intents):
+            self._close(self._documents.goodbye(reply.messages or [Message(GOODBYE)]))
+            return
+        if asked == "transfer" and self._transfer(reply):
+            return
+        self._last_prompt = reply.messages
+        self._prompt(self._documents.reply(reply.messages))
+
+    def _transfer(self, reply: Reply) -> bool:
+        """Dials for the bot; False, and a log line, if it named no number that is allowed."""
+        number = reply.session_attributes.get(TRANSFER_TO_ATTRIBUTE)
+        if number is None or number not in self._settings.transfer_numbers:
+            self._note("error", "transfer-refused", check="TRANSFER_NUMBERS")
+            return False
+        started = self._live_stream()
+        self._note("info", "transferred")
+        self._close(self._documents.transfer(reply.messages, number, started.stream_sid, GOODBYE))
+        return True
+
+    def _prompt(self, document: Document) -> None:
+        """Speaks, and then expects the caller to."""
+        self._update(document)
+        if self._spoken is None and not self._held:
+            self._endpointer.await_input(document.spoken_ms)
+
+    def _close(self, document: Document) -> None:
+        """Speaks the last words: whatever the caller says from here on is not for the bot."""
+        self._update(document)
+        self.state = _moved(CALL_MOVES, self.state, CallMove.LAST_WORDS)
+        self._drop_turns()
+
+    def _update(self, document: Document) -> None:
+        started = self._live_stream()
+        if document.characters_cut:
+            self._note("warning", "reply-cut", characters=document.characters_cut)
+        self._actions.append(UpdateCall(started.account_sid, started.call_sid, document.twiml))
+
+    def _live_stream(self) -> Started:
+        if self.started is None or self.state is not CallState.LIVE:
+            raise CallStateError(f"the call is {self.state.value}: there is nobody to answer")
+        return self.started
+
+    def _note(self, level: str, event: str, **fields: Any) -> None:
+        self._actions.append(Note(level, event, fields))
+
+
+def _moved(table: Mapping[tuple[Any, Any], Any], state: Any, move: Any) -> Any:
+    """The state after `move`. Raises CallStateError if the table has no such move."""
+    try:
+        return table[state, move]
+    except KeyError:
+        raise CallStateError(f"{move.value!r} cannot happen while {state.value}") from None

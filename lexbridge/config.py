@@ -1,0 +1,389 @@
+"""The settings: read from the environment, checked all at once.
+
+`SETTINGS` is the table that the README prints. A row's `parse` raises ValueError with the rule it holds; the rules
+that look at several variables together stand in `_bot`, `_aws_keys` and `_stream_url`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from lexbridge.errors import ConfigError, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class LexV1Bot:
+    """A Lex V1 bot, asked by PostContent. AWS shut Lex V1 down on 2025-09-15."""
+
+    name: str
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
+class LexV2Bot:
+    """A Lex V2 bot, asked by RecognizeUtterance."""
+
+    bot_id: str
+    alias_id: str
+    locale_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the service was told. Units are in the names; the README's table says what each one does."""
+
+    aws_region: str
+    bot: LexV1Bot | LexV2Bot
+    twilio_auth_token: str = field(repr=False)
+    url: str
+    stream_url: str
+    access_key_id: str | None = field(repr=False)
+    secret_access_key: str | None = field(repr=False)
+    twilio_auth_token_secondary: str | None = field(repr=False)
+    container_port: int
+    reply_mode: str
+    vad: str
+    voice_threshold: int
+    onset_ms: int
+    pre_roll_ms: int
+    hangover_ms: int
+    max_utterance_ms: int
+    no_input_s: float
+    no_input_limit: int
+    hangup_intents: frozenset[str]
+    greeting: str
+    say_voice: str | None
+    say_language: str | None
+    twilio_api_url: str
+    transfer_numbers: frozenset[str] = field(repr=False)
+    share_caller_number: bool
+    drain_s: float
+    max_calls: int
+    log_level: str
+    log_format: str
+
+    @property
+    def twilio_auth_tokens(self) -> tuple[str, ...]:
+        """Every token that a signature may be made with, the primary first."""
+        secondary = self.twilio_auth_token_secondary
+        return (self.twilio_auth_token, secondary) if secondary else (self.twilio_auth_token,)
+
+
+def _text(value: str) -> str:
+    if any(ord(character) < 32 for character in value):
+        raise ValueError("must be one line of text")
+    return value
+
+
+def _pattern(pattern: str, rule: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(rule)
+        return value
+
+    return parse
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in allowed:
+            raise ValueError("must be one of " + ", ".join(allowed) if len(allowed) > 1 else f"must be {allowed[0]}")
+        return value
+
+    return parse
+
+
+def _whole(least: int, most: int, multiple: int = 1) -> Callable[[str], int]:
+    rule = f"must be a whole number from {least} to {most}"
+    if multiple > 1:
+        rule += f", a multiple of {multiple}"
+
+    def parse(value: str) -> int:
+        # ASCII digits only and no more than the range can need: int() would take "1_0", "٣" and a megabyte of nines.
+        if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most or int(value) % multiple:
+            raise ValueError(rule)
+        return int(value)
+
+    return parse
+
+
+def _seconds(least: float, most: float) -> Callable[[str], float]:
+    def parse(value: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", value) or not least <= float(value) <= most:
+            raise ValueError(f"must be a number of seconds from {least:g} to {most:g}")
+        return float(value)
+
+    return parse
+
+
+def _switch(value: str) -> bool:
+    return _one_of("on", "off")(value) == "on"
+
+
+def _address(*schemes: str) -> Callable[[str], str]:
+    """An absolute address of one of `schemes`: no user, query, fragment or white space. The last "/" is cut off."""
+    rule = "must be an address such as " + " or ".join(f"{scheme}://voice.example.com" for scheme in schemes)
+
+    def parse(value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            port = parts.port
+        except ValueError as error:
+            raise ValueError(rule) from error
+        clean = re.fullmatch(r"[!-~]+", value) and not (parts.query or parts.fragment or parts.username)
+        if not clean or parts.scheme not in schemes or not parts.hostname or port == 0:
+            raise ValueError(rule)
+        return value
+
+    return parse
+
+
+def _base_address(value: str) -> str:
+    return _address("https", "http")(value).rstrip("/")
+
+
+def _intents(value: str) -> frozenset[str]:
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if not all(re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name) for name in names):
+        raise ValueError("must be intent names with commas between them")
+    return frozenset(names)
+
+
+def _numbers(value: str) -> frozenset[str]:
+    numbers = [number.strip() for number in value.split(",") if number.strip()]
+    if not all(re.fullmatch(r"\+[1-9][0-9]{6,14}", number) for number in numbers):
+        raise ValueError("must be phone numbers in E.164 form (+12065550100) with commas between them")
+    return frozenset(numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One environment variable. `default` None: unset unless given. `secret` values never appear in a message."""
+
+    name: str
+    default: str | None
+    help: str
+    parse: Callable[[str], Any] = _text
+    required: bool = False
+    secret: bool = False
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "AWS_REGION",
+        None,
+        "AWS region of the bot, such as `us-west-2`",
+        _pattern(r"[a-z]{2}(-[a-z]+)+-[0-9]", "must be the name of an AWS region such as us-west-2"),
+        required=True,
+    ),
+    Setting(
+        "ACCESS_KEY_ID",
+        None,
+        "AWS access key, with its secret. Unset: boto3's own credential chain (task role, profile, `AWS_*`)",
+        _pattern(r"[!-~]+", "must be an AWS access key id"),
+        secret=True,
+    ),
+    Setting(
+        "SECRET_ACCESS_KEY",
+        None,
+        "the secret of `ACCESS_KEY_ID`",
+        _pattern(r"[!-~]+", "must be an AWS secret access key"),
+        secret=True,
+    ),
+    Setting(
+        "LEX_BOT_ID",
+        None,
+        "Lex V2 bot: its id, 10 letters and digits. One bot must be given, V2 or V1, not both",
+        _pattern(r"[0-9a-zA-Z]{10}", "must be the bot's id: 10 letters and digits"),
+    ),
+    Setting(
+        "LEX_BOT_ALIAS_ID",
+        None,
+        "Lex V2 bot: its alias id (`TSTALIASID` is the test alias)",
+        _pattern(r"[0-9a-zA-Z]{10}", "must be the alias's id: 10 letters and digits, such as TSTALIASID"),
+    ),
+    Setting(
+        "LEX_LOCALE_ID",
+        "en_US",
+        "Lex V2 bot: its locale",
+        _pattern(r"[a-z]{2,3}_[A-Z0-9]{2,3}", "must be a locale such as en_US"),
+    ),
+    Setting(
+        "LEX_BOT_NAME",
+        None,
+        "Lex V1 bot: its name",
+        _pattern(r"[A-Za-z_]{2,50}", "must be the bot's name: 2 to 50 letters and underscores"),
+    ),
+    Setting(
+        "LEX_BOT_ALIAS",
+        None,
+        "Lex V1 bot: its alias",
+        _pattern(r"\$LATEST|[A-Za-z_]{1,100}", "must be the alias's name: letters and underscores, or $LATEST"),
+    ),
+    Setting(
+        "TWILIO_AUTH_TOKEN",
+        None,
+        "Twilio's primary auth token: checks signatures, signs in to the REST API",
+        _pattern(r"[!-~]+", "must be the auth token of the Twilio console"),
+        required=True,
+        secret=True,
+    ),
+    Setting(
+        "TWILIO_AUTH_TOKEN_SECONDARY",
+        None,
+        "also accepted in signatures, while tokens are rotated",
+        _pattern(r"[!-~]+", "must be the secondary auth token of the Twilio console"),
+        secret=True,
+    ),
+    Setting("CONTAINER_PORT", "8080", "port to listen on", _whole(1, 65535)),
+    Setting(
+        "URL",
+        None,
+        "public base URL as Twilio reaches it, such as `https://voice.example.com`; signatures are checked against it",
+        _base_address,
+        required=True,
+    ),
+    Setting(
+        "STREAM_URL",
+        None,
+        "address in `<Stream url>`. Unset: `wss://` and the host of `URL`",
+        _address("wss"),
+    ),
+    Setting(
+        "REPLY_MODE", "call-update", "how replies are spoken: TwiML through Twilio's REST API", _one_of("call-update")
+    ),
+    Setting("VAD", "amplitude", "detector of voice: RMS of each 20 ms frame against a threshold", _one_of("amplitude")),
+    Setting(
+        "VOICE_THRESHOLD",
+        "500",
+        "amplitude detector: RMS of the 16-bit frame above which it is voiced",
+        _whole(1, 32767),
+    ),
+    Setting(
+        "ONSET_MS",
+        "60",
+        "voiced time after which an utterance opens; shorter noises cost nothing",
+        _whole(20, 1000, 20),
+    ),
+    Setting(
+        "PRE_ROLL_MS",
+        "500",
+        "audio before the onset that Lex gets too; never reaches back into the utterance before",
+        _whole(0, 2000, 20),
+    ),
+    Setting("HANGOVER_MS", "700", "silence that ends an utterance", _whole(100, 5000, 20)),
+    Setting(
+        "MAX_UTTERANCE_MS", "14800", "longest audio sent to Lex in one request; Lex takes 15 s", _whole(3000, 14800, 20)
+    ),
+    Setting("NO_INPUT_S", "10", "silence after a prompt before the caller is asked again", _seconds(1, 120)),
+    Setting("NO_INPUT_LIMIT", "3", "how often the caller is asked again before the call ends politely", _whole(0, 20)),
+    Setting(
+        "HANGUP_INTENTS",
+        "GoodbyeIntent",
+        "intents, comma-separated: fulfilled means say the message, hang up",
+        _intents,
+    ),
+    Setting("GREETING", "You will be interacting with Lex bot in 3, 2, 1. Go.", "spoken when the call is answered"),
+    Setting("SAY_VOICE", None, "voice of `<Say>`, such as `Polly.Joanna`. Unset: the Twilio account's own"),
+    Setting("SAY_LANGUAGE", None, "language of `<Say>`, such as `en-US`. Unset: the Twilio account's own"),
+    Setting("TWILIO_API_URL", "https://api.twilio.com", "where the REST client goes", _base_address),
+    Setting(
+        "TRANSFER_NUMBERS",
+        None,
+        "numbers a bot may transfer to, comma-separated; any other is refused and logged",
+        _numbers,
+    ),
+    Setting("SHARE_CALLER_NUMBER", "off", "`on` gives Lex the caller's number as a session attribute", _switch),
+    Setting("DRAIN_S", "110", "after SIGTERM, how many seconds live calls may take", _seconds(0, 7200)),
+    Setting(
+        "MAX_CALLS",
+        "500",
+        "live calls this process takes; above it a new call hears a polite busy message",
+        _whole(1, 100000),
+    ),
+    Setting("LOG_LEVEL", "INFO", "least level that is logged", _one_of("DEBUG", "INFO", "WARNING", "ERROR")),
+    Setting("LOG_FORMAT", "json", "`json`: one object a line; `text`: for people", _one_of("json", "text")),
+)
+
+# Read by boto3 itself; named here because the README's table and `server.py --help` list them.
+BOTO3_VARIABLES: tuple[tuple[str, str], ...] = (
+    ("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", "where boto3 finds Lex V2; unset: AWS"),
+    ("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", "where boto3 finds Lex V1; unset: AWS"),
+)
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings in `environment`; a variable that is empty or only white space counts as unset.
+
+    Raises ConfigError with every problem found, in the order of the table.
+    """
+    problems: list[Problem] = []
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        text = environment.get(setting.name, "").strip() or setting.default
+        values[setting.name] = None
+        if text is None:
+            if setting.required:
+                problems.append(Problem(setting.name, "is not set", _rule(setting)))
+            continue
+        try:
+            values[setting.name] = setting.parse(text)
+        except ValueError as error:
+            shown = "is not valid" if setting.secret else f"is {text[:100]!r}"
+            problems.append(Problem(setting.name, shown, str(error)))
+    bot = _bot(environment, values, problems)
+    _aws_keys(environment, problems)
+    if problems or bot is None:
+        raise ConfigError(problems)
+    values["STREAM_URL"] = values["STREAM_URL"] or f"wss://{urlsplit(values['URL']).netloc}/"
+    values["HANGUP_INTENTS"] = values["HANGUP_INTENTS"] or frozenset()
+    values["TRANSFER_NUMBERS"] = values["TRANSFER_NUMBERS"] or frozenset()
+    own = {name.lower(): value for name, value in values.items() if not name.startswith("LEX_")}
+    return Settings(bot=bot, **own)
+
+
+def _rule(setting: Setting) -> str:
+    """What would be allowed, learnt from the parser's own refusal where it has one."""
+    try:
+        setting.parse("\n")
+    except ValueError as error:
+        return str(error)
+    raise AssertionError("every required setting has a rule that refuses a line feed")
+
+
+def _given(environment: Mapping[str, str], *names: str) -> list[str]:
+    return [name for name in names if environment.get(name, "").strip()]
+
+
+def _bot(
+    environment: Mapping[str, str], values: Mapping[str, Any], problems: list[Problem]
+) -> LexV1Bot | LexV2Bot | None:
+    """The one bot that is named. None where there is a problem, which is then in `problems`."""
+    v1, v2 = ("LEX_BOT_NAME", "LEX_BOT_ALIAS"), ("LEX_BOT_ID", "LEX_BOT_ALIAS_ID")
+    given_v1, given_v2 = _given(environment, *v1), _given(environment, *v2)
+    rule = "give LEX_BOT_ID and LEX_BOT_ALIAS_ID for a Lex V2 bot, or LEX_BOT_NAME and LEX_BOT_ALIAS for a Lex V1 bot"
+    if given_v1 and given_v2:
+        problems.append(Problem(f"{given_v2[0]} and {given_v1[0]}", "are both set", f"one bot only: {rule}"))
+        return None
+    if not given_v1 and not given_v2:
+        problems.append(Problem("LEX_BOT_ID", "no bot is set", rule))
+        return None
+    wanted = v1 if given_v1 else v2
+    given = given_v1 or given_v2
+    problems.extend(Problem(name, "is not set", f"it goes with {given[0]}") for name in wanted if name not in given)
+    if any(values[name] is None for name in wanted) or values["LEX_LOCALE_ID"] is None:
+        return None
+    if given_v1:
+        return LexV1Bot(values["LEX_BOT_NAME"], values["LEX_BOT_ALIAS"])
+    return LexV2Bot(values["LEX_BOT_ID"], values["LEX_BOT_ALIAS_ID"], values["LEX_LOCALE_ID"])
+
+
+def _aws_keys(environment: Mapping[str, str], problems: list[Problem]) -> None:
+    """ACCESS_KEY_ID and SECRET_ACCESS_KEY come together."""
+    pair = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
+    given = _given(environment, *pair)
+    if len(given) == 1:
+        (missing,) = set(pair) - set(given)
+        problems.append(Problem(missing, "is not set", f"it goes with {given[0]}: set both or neither"))

@@ -1,0 +1,221 @@
+"""Lex's words: what a bot answered, from either generation, as one `Reply`.
+
+Sources: the service models of lex-runtime 2016-11-28 (PostContent) and lexv2-runtime 2020-08-07 (RecognizeUtterance).
+boto3 decodes neither V1's `encoded...` fields (base64) nor V2's compressed ones (gzip, then base64): that is done here.
+"""
+
+import base64
+import binascii
+import gzip
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TypeVar
+
+from lexbridge.errors import LexUnavailable
+
+_Enum = TypeVar("_Enum", bound=Enum)
+
+MAX_UNPACKED_BYTES = 1 << 20
+"""Lex's headers are 16 KB; a compressed field that unpacks to more than this is not one of Lex's."""
+
+
+class DialogState(Enum):
+    """Where the dialog stands, in Lex V1's words. V2's dialog actions and intent states are told in them too."""
+
+    ELICIT_INTENT = "ElicitIntent"
+    CONFIRM_INTENT = "ConfirmIntent"
+    ELICIT_SLOT = "ElicitSlot"
+    FULFILLED = "Fulfilled"
+    READY_FOR_FULFILLMENT = "ReadyForFulfillment"
+    FAILED = "Failed"
+
+    @property
+    def is_closed(self) -> bool:
+        """The intent is done with, well or badly: the bot waits for nothing more on it."""
+        return self in (DialogState.FULFILLED, DialogState.READY_FOR_FULFILLMENT, DialogState.FAILED)
+
+
+class MessageFormat(Enum):
+    """How a message's text is to be read. V1's Composite is taken apart into the others."""
+
+    PLAIN_TEXT = "PlainText"
+    SSML = "SSML"
+    CUSTOM_PAYLOAD = "CustomPayload"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One thing for the caller to hear."""
+
+    text: str = field(repr=False)
+    format: MessageFormat = MessageFormat.PLAIN_TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What Lex answered to one utterance. `transcript` is what it heard; `messages` may be empty."""
+
+    dialog_state: DialogState
+    messages: tuple[Message, ...] = ()
+    intent: str | None = None
+    slot_to_elicit: str | None = None
+    session_attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
+    transcript: str | None = field(default=None, repr=False)
+
+    @property
+    def is_fulfilled(self) -> bool:
+        """The intent was understood to its end. Without a Lambda of its own a bot stops at ReadyForFulfillment."""
+        return self.dialog_state in (DialogState.FULFILLED, DialogState.READY_FOR_FULFILLMENT)
+
+
+def reply_from_post_content(response: Mapping[str, Any]) -> Reply:
+    """Lex V1: boto3's PostContent response, without its audio stream, as a Reply.
+
+    Raises LexUnavailable if it is cut short or is not what PostContent answers.
+    """
+    state = _enum(DialogState, response.get("dialogState"), "dialogState")
+    encoded = response.get("encodedMessage")
+    message = _text_from_base64(encoded, "encodedMessage") if encoded else response.get("message")
+    encoded = response.get("encodedInputTranscript")
+    transcript = _text_from_base64(encoded, "encodedInputTranscript") if encoded else response.get("inputTranscript")
+    return Reply(
+        dialog_state=state,
+        messages=tuple(_v1_messages(message or "", response.get("messageFormat") or "PlainText")),
+        intent=response.get("intentName"),
+        slot_to_elicit=response.get("slotToElicit"),
+        session_attributes=_attributes(response.get("sessionAttributes")),
+        transcript=transcript,
+    )
+
+
+def _v1_messages(text: str, message_format: str) -> Iterable[Message]:
+    if message_format != "Composite":
+        return _messages([(text, message_format)])
+    # A group of messages as one JSON text: {"messages": [{"type": "PlainText", "group": 0, "value": "..."}]}
+    composite = _object(_json(text, "message"), "message")
+    parts = _objects(composite.get("messages"), "message.messages")
+    return _messages((part.get("value"), part.get("type")) for part in parts)
+
+
+def reply_from_recognize_utterance(response: Mapping[str, Any]) -> Reply:
+    """Lex V2: boto3's RecognizeUtterance response, without its audio stream, as a Reply.
+
+    Raises LexUnavailable if it is cut short or is not what RecognizeUtterance answers.
+    """
+    if not response.get("sessionState"):
+        raise LexUnavailable("Lex's answer has no sessionState")
+    session_state = _object(_packed(response, "sessionState"), "sessionState")
+    messages = _objects(_packed(response, "messages"), "messages")
+    transcript = _packed(response, "inputTranscript")
+    intent = _object(session_state.get("intent"), "sessionState.intent")
+    action = _object(session_state.get("dialogAction"), "sessionState.dialogAction")
+    return Reply(
+        dialog_state=_v2_dialog_state(action.get("type"), intent.get("state")),
+        messages=tuple(_messages((message.get("content"), message.get("contentType")) for message in messages)),
+        intent=intent.get("name"),
+        slot_to_elicit=action.get("slotToElicit"),
+        session_attributes=_attributes(session_state.get("sessionAttributes")),
+        transcript=transcript if isinstance(transcript, str) else None,
+    )
+
+
+_ELICITING = {
+    "ElicitIntent": DialogState.ELICIT_INTENT,
+    "ConfirmIntent": DialogState.CONFIRM_INTENT,
+    "ElicitSlot": DialogState.ELICIT_SLOT,
+}
+_INTENT_DONE = {
+    "Fulfilled": DialogState.FULFILLED,
+    "ReadyForFulfillment": DialogState.READY_FOR_FULFILLMENT,
+    "Failed": DialogState.FAILED,
+}
+
+
+def _v2_dialog_state(action: Any, intent_state: Any) -> DialogState:
+    """V2 has no dialog state: it is the dialog action, and on a closed dialog the intent's own state."""
+    if action in _ELICITING:
+        return _ELICITING[action]
+    if action == "Close":
+        # A dialog closed while its intent was still open has not succeeded.
+        return _INTENT_DONE.get(intent_state, DialogState.FAILED)
+    if action in ("Delegate", "None", None):
+        # Lex decides by itself, or nobody asked anything: an intent that is done is, else the bot listens.
+        return _INTENT_DONE.get(intent_state, DialogState.ELICIT_INTENT)
+    raise LexUnavailable(f"Lex's answer has an unknown dialog action: {str(action)[:50]!r}")
+
+
+def _messages(parts: Iterable[tuple[Any, Any]]) -> Iterable[Message]:
+    """Messages of (text, format), without those that have nothing to say."""
+    for text, message_format in parts:
+        if message_format == "ImageResponseCard":
+            continue  # a picture with buttons: its `content` is empty, and a telephone shows none
+        if text is not None and not isinstance(text, str):
+            raise LexUnavailable("Lex's answer has a message that is not a text")
+        if text and text.strip():
+            yield Message(text, _enum(MessageFormat, message_format, "message format"))
+
+
+def _packed(response: Mapping[str, Any], name: str) -> Any:
+    """A field of V2: base64 of gzip of JSON. None if it is not there or empty."""
+    value = response.get(name)
+    if not value:
+        return None
+    try:
+        compressed = base64.b64decode(value, validate=True)
+        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)  # 16: a gzip header
+        unpacked = unpacker.decompress(compressed, MAX_UNPACKED_BYTES)
+    except (ValueError, TypeError, zlib.error) as error:
+        raise LexUnavailable(f"Lex's answer has a broken {name}") from error
+    if not unpacker.eof:
+        raise LexUnavailable(f"Lex's answer has a broken {name}")
+    return _json(unpacked, name)
+
+
+def pack(value: Any) -> str:
+    """JSON as Lex V2 wants it in its headers: gzip, then base64."""
+    return base64.b64encode(gzip.compress(json.dumps(value).encode())).decode("ascii")
+
+
+def _json(text: str | bytes, name: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise LexUnavailable(f"Lex's answer has a broken {name}") from error
+
+
+def _text_from_base64(encoded: str, name: str) -> str:
+    try:
+        return base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, ValueError) as error:
+        raise LexUnavailable(f"Lex's answer has a broken {name}") from error
+
+
+def _object(value: Any, name: str) -> Mapping[str, Any]:
+    """A JSON object; one that is missing is empty."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise LexUnavailable(f"Lex's answer has a broken {name}")
+    return value
+
+
+def _objects(value: Any, name: str) -> list[Mapping[str, Any]]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise LexUnavailable(f"Lex's answer has a broken {name}")
+    return [_object(part, name) for part in value]
+
+
+def _attributes(value: Any) -> Mapping[str, str]:
+    return {str(name): str(text) for name, text in _object(value, "sessionAttributes").items()}
+
+
+def _enum(kind: type[_Enum], value: Any, name: str) -> _Enum:
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise LexUnavailable(f"Lex's answer has an unknown {name}: {str(value)[:50]!r}") from error

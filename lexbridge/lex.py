@@ -1,0 +1,267 @@
+"""Utterances to Lex, by boto3: one live request an utterance, sent while the caller is still speaking.
+
+boto3 takes any object with `read()` as a request's body and sends what it returns as HTTP chunks, unsigned payload,
+on both generations. botocore's own retries are off: it cannot rewind such a body. The retry is ours, from the bytes
+that `Utterance` keeps.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import boto3
+import gevent
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.parsers import ResponseParserError
+from gevent.event import Event
+
+from lexbridge.config import LexV1Bot, LexV2Bot, Settings
+from lexbridge.dialog import Reply, pack, reply_from_post_content, reply_from_recognize_utterance
+from lexbridge.errors import ConfigError, LexError, LexRejected, LexUnavailable, Problem
+from lexbridge.logs import Log
+
+CONTENT_TYPE = "audio/lpcm; sample-rate=8000; sample-size-bits=16; channel-count=1; is-big-endian=false"
+
+CONNECT_TIMEOUT_S = 2.0
+ANSWER_DEADLINE_S = 8.0
+"""From the end of the first request's audio to the end of the answer, whatever drips in between."""
+RETRY_DEADLINE_S = 5.0
+"""The same for the second request, which is sent all at once."""
+TURN_DEADLINE_S = ANSWER_DEADLINE_S + RETRY_DEADLINE_S + 1.0
+"""The longest a caller can wait for an answer or an apology, the pause between the two requests included."""
+
+# 4xx that another try, or another utterance, may well get past. The others mean that a setting is wrong.
+_PASSING_STATUSES = (408, 409, 424, 429)
+_CROWDED_STATUSES = (409, 429)
+
+
+class Utterance:
+    """What the caller says in one turn, PCM: appended to as they speak, read live by a request, and kept.
+
+    One greenlet writes, others read; nothing here blocks the writer.
+    """
+
+    def __init__(self) -> None:
+        self._audio = bytearray()
+        self._is_complete = False
+        self._more = Event()
+
+    def append(self, pcm: bytes) -> None:
+        """More audio."""
+        self._audio += pcm
+        self._more.set()
+
+    def close(self) -> None:
+        """There is no more."""
+        self._is_complete = True
+        self._more.set()
+
+    def whole(self) -> bytes:
+        """All of it; waits for its end."""
+        while not self._is_complete:
+            self._wait()
+        return bytes(self._audio)
+
+    def read_from(self, start: int, size: int) -> bytes:
+        """At most `size` bytes from `start` on; waits until there are some. b"" only at the end."""
+        while len(self._audio) <= start and not self._is_complete:
+            self._wait()
+        return bytes(self._audio[start : start + size])
+
+    def _wait(self) -> None:
+        self._more.clear()
+        self._more.wait()
+
+
+class UtteranceStream:
+    """An utterance as the body of one HTTP request: `read()` returns what is there, and waits if nothing is."""
+
+    def __init__(self, utterance: Utterance, at_end: Callable[[], object]) -> None:
+        """`at_end` is called once, when the last byte has been read."""
+        self._utterance = utterance
+        self._at_end: Callable[[], object] | None = at_end
+        self._position = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes (any number if negative); b"" at the end of the utterance."""
+        pcm = self._utterance.read_from(self._position, size if size >= 0 else 1 << 30)
+        self._position += len(pcm)
+        if not pcm and self._at_end:
+            at_end, self._at_end = self._at_end, None
+            at_end()
+        return pcm
+
+
+class LexRuntime(Protocol):
+    """A bot that can be asked."""
+
+    def recognize(
+        self, session_id: str, session_attributes: Mapping[str, str] | None, utterance: Utterance, log: Log
+    ) -> Reply:
+        """Sends `utterance` as it is spoken and returns the bot's reply; blocks the calling greenlet only.
+
+        `session_attributes` replace the session's; None leaves them. Raises LexUnavailable or LexRejected.
+        """
+        ...
+
+
+class _Client:
+    """What both generations share: the request twice at most, each within its deadline, errors as ours."""
+
+    check: Mapping[int, str]
+    """Settings to look at when Lex answers with this status."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def _request(self, session_id: str, session_attributes: Mapping[str, str] | None, body: Any) -> Reply:
+        raise NotImplementedError
+
+    def recognize(
+        self, session_id: str, session_attributes: Mapping[str, str] | None, utterance: Utterance, log: Log
+    ) -> Reply:
+        """See LexRuntime."""
+        deadline = gevent.Timeout(ANSWER_DEADLINE_S)
+        try:
+            body = UtteranceStream(utterance, at_end=deadline.start)
+            return self._attempt(session_id, session_attributes, body, deadline)
+        except LexUnavailable as error:
+            log.warning("lex-request-failed", error=str(error), attempt=1)
+            crowded = isinstance(error.__cause__, ClientError) and _status(error.__cause__) in _CROWDED_STATUSES
+        # Whole and not live: against a Lex that refuses early, a live upload only shows a broken connection, while
+        # one with a known length lets its answer be read.
+        kept = utterance.whole()
+        gevent.sleep(random.uniform(0.3, 0.9) if crowded else random.uniform(0.05, 0.15))
+        deadline = gevent.Timeout(RETRY_DEADLINE_S)
+        deadline.start()
+        try:
+            return self._attempt(session_id, session_attributes, kept, deadline)
+        except LexUnavailable as error:
+            log.warning("lex-request-failed", error=str(error), attempt=2)
+            raise
+
+    def _attempt(
+        self, session_id: str, session_attributes: Mapping[str, str] | None, body: Any, deadline: gevent.Timeout
+    ) -> Reply:
+        try:
+            return self._request(session_id, session_attributes, body)
+        except gevent.Timeout as timeout:
+            if timeout is not deadline:
+                raise
+            raise LexUnavailable(f"no answer within {deadline.seconds:g} s") from None
+        except LexError:
+            raise
+        except ClientError as error:
+            raise self._refusal(error) from error
+        except (NoCredentialsError, PartialCredentialsError) as error:
+            raise LexRejected(
+                "no AWS credentials; check ACCESS_KEY_ID and SECRET_ACCESS_KEY or the task role"
+            ) from error
+        except (BotoCoreError, ResponseParserError) as error:
+            raise LexUnavailable(f"{type(error).__name__}: {error}") from error
+        except OSError as error:
+            # What a broken connection raises while an answer's body is read is not wrapped by botocore.
+            raise LexUnavailable(f"{type(error).__name__}: {error}") from error
+        finally:
+            deadline.close()
+
+    def _refusal(self, error: ClientError) -> LexError:
+        status = _status(error)
+        said = f"Lex answered {status} {error.response.get('Error', {}).get('Code', '')}"
+        if status >= 500 or status in _PASSING_STATUSES:
+            return LexUnavailable(said)
+        return LexRejected(f"{said}; check {self.check.get(status, self.check[400])}")
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
+
+
+_CREDENTIALS = "ACCESS_KEY_ID, SECRET_ACCESS_KEY and what they, or the task role, are allowed to do"
+
+
+class PostContent(_Client):
+    """A Lex V1 bot (API_runtime_PostContent of the Lex V1 guide)."""
+
+    check = {400: "LEX_BOT_NAME, LEX_BOT_ALIAS, AWS_REGION", 403: _CREDENTIALS}
+
+    def __init__(self, client: Any, bot: LexV1Bot) -> None:
+        """`client`: boto3's "lex-runtime"."""
+        super().__init__(client)
+        self._bot = bot
+
+    def _request(self, session_id: str, session_attributes: Mapping[str, str] | None, body: Any) -> Reply:
+        attributes = {} if session_attributes is None else {"sessionAttributes": dict(session_attributes)}
+        response = self._client.post_content(
+            botName=self._bot.name,
+            botAlias=self._bot.alias,
+            userId=session_id,
+            contentType=CONTENT_TYPE,
+            # Twilio speaks the text: speech made by Lex would only take time.
+            accept="text/plain; charset=utf-8",
+            inputStream=body,
+            **attributes,
+        )
+        _read_out(response)
+        return reply_from_post_content(response)
+
+
+class RecognizeUtterance(_Client):
+    """A Lex V2 bot (API_runtime_RecognizeUtterance of the Lex V2 reference)."""
+
+    check = {400: "LEX_BOT_ID, LEX_BOT_ALIAS_ID, LEX_LOCALE_ID, AWS_REGION", 403: _CREDENTIALS}
+
+    def __init__(self, client: Any, bot: LexV2Bot) -> None:
+        """`client`: boto3's "lexv2-runtime"."""
+        super().__init__(client)
+        self._bot = bot
+
+    def _request(self, session_id: str, session_attributes: Mapping[str, str] | None, body: Any) -> Reply:
+        state = {} if session_attributes is None else {"sessionState": pack({"sessionAttributes": session_attributes})}
+        response = self._client.recognize_utterance(
+            botId=self._bot.bot_id,
+            botAliasId=self._bot.alias_id,
+            localeId=self._bot.locale_id,
+            sessionId=session_id,
+            requestContentType=CONTENT_TYPE,
+            responseContentType="text/plain; charset=utf-8",
+            inputStream=body,
+            **state,
+        )
+        _read_out(response)
+        return reply_from_recognize_utterance(response)
+
+
+def _read_out(response: Mapping[str, Any]) -> None:
+    """Reads the answer's body to its end, empty or not: only then can its connection serve the next request."""
+    stream = response.get("audioStream")
+    if stream is not None:
+        stream.read()
+
+
+def make_lex_runtime(settings: Settings) -> PostContent | RecognizeUtterance:
+    """The one client that all calls share: made before serving, for it takes 0.4 s.
+
+    Raises ConfigError if boto3 finds no AWS credentials.
+    """
+    session = boto3.Session(
+        aws_access_key_id=settings.access_key_id,
+        aws_secret_access_key=settings.secret_access_key,
+        region_name=settings.aws_region,
+    )
+    if session.get_credentials() is None:
+        rule = (
+            "set it and SECRET_ACCESS_KEY, or run where boto3 finds credentials by itself (task role, profile, AWS_*)"
+        )
+        raise ConfigError([Problem("ACCESS_KEY_ID", "is not set and boto3 finds no AWS credentials", rule)])
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=ANSWER_DEADLINE_S,
+        retries={"total_max_attempts": 1},
+        max_pool_connections=settings.max_calls,
+        tcp_keepalive=True,
+    )
+    if isinstance(settings.bot, LexV1Bot):
+        return PostContent(session.client("lex-runtime", config=config), settings.bot)
+    return RecognizeUtterance(session.client("lexv2-runtime", config=config), settings.bot)

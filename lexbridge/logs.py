@@ -1,0 +1,81 @@
+"""Log lines: one event a line, JSON for machines or text for people.
+
+No line holds a word that was spoken, a phone number, a token or a key. Libraries that would write such things at
+their lower levels are held at WARNING, whatever the level of ours.
+"""
+
+import logging
+import sys
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any
+
+import structlog
+
+_TALKATIVE = ("botocore", "boto3", "urllib3", "twilio", "geventwebsocket", "requests")
+
+
+def configure(level: str, log_format: str) -> None:
+    """Sends every log line of the process to standard output. `log_format`: "json" or "text"."""
+    text = log_format == "text"
+    shared: list[Callable[[Any, str, MutableMapping[str, Any]], Any]] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    # Tracebacks without the values of variables: those hold tokens, and what callers say.
+    if text:
+        traceback = structlog.dev.plain_traceback
+        rendered: list[Any] = [structlog.dev.ConsoleRenderer(sys.stdout.isatty(), exception_formatter=traceback)]
+    else:
+        frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        rendered = [structlog.processors.ExceptionRenderer(frames), structlog.processors.JSONRenderer()]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    out = logging.StreamHandler(sys.stdout)
+    out.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered], foreign_pre_chain=shared
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [out]
+    root.setLevel(level)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class Log:
+    """Log lines of one subject: every line carries its `fields`, such as a call's SIDs."""
+
+    def __init__(self, **fields: Any) -> None:
+        self._logger = structlog.stdlib.get_logger("lexbridge").bind(**fields)
+
+    def bind(self, **fields: Any) -> "Log":
+        """A log with more fields."""
+        bound = Log()
+        bound._logger = self._logger.bind(**fields)
+        return bound
+
+    def write(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+        """One line. `level`: "debug", "info", "warning" or "error"."""
+        getattr(self._logger, level)(event, **fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        """One line of what is as it should be."""
+        self.write("info", event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """One line of a fault that a caller may have noticed."""
+        self.write("warning", event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        """One line of what somebody has to mend."""
+        self.write("error", event, fields)
+
+    def bug(self, event: str, **fields: Any) -> None:
+        """One line with the traceback of the exception that is being handled: it should not have happened."""
+        self._logger.error(event, exc_info=True, **fields)

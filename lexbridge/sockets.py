@@ -1,0 +1,45 @@
+"""flask-sockets 0.2.1 on today's Werkzeug.
+
+It is from 2017. Since Werkzeug 2 a rule has to be marked as a WebSocket's, or each upgrade on it raises
+WebsocketMismatch; marked, a plain request to it raises the same, which becomes a 500 unless it is answered.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import flask_sockets
+from flask import Flask
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Rule
+from werkzeug.routing.exceptions import WebsocketMismatch
+from werkzeug.wrappers import Response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+class _UpgradeRequiredMiddleware(flask_sockets.SocketMiddleware):  # type: ignore[misc]  # no types there
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        try:
+            served: Iterable[bytes] = super().__call__(environ, start_response)
+        except WebsocketMismatch:
+            # RFC 9110, section 15.5.22: 426 names the protocol that would do.
+            response = Response(
+                "This address is a WebSocket.\n", 426, {"Upgrade": "websocket", "Connection": "Upgrade"}
+            )
+            return response(environ, start_response)
+        except HTTPException as error:  # such as a method or a redirect of the routing
+            return error.get_response(environ)(environ, start_response)
+        return served
+
+
+class Sockets(flask_sockets.Sockets):  # type: ignore[misc]  # no types there
+    """WebSocket routes beside a Flask app's own: `@sockets.route("/")` on a function of one WebSocket."""
+
+    def init_app(self, app: Flask) -> None:
+        """Puts the socket routes before the routes of `app`."""
+        app.wsgi_app = _UpgradeRequiredMiddleware(app.wsgi_app, app, self)  # type: ignore[method-assign]
+
+    def add_url_rule(self, rule: str, _: str | None, f: Callable[..., Any], **options: Any) -> None:
+        """`options` are those of werkzeug's Rule."""
+        self.url_map.add(Rule(rule, endpoint=f, websocket=True, **options))

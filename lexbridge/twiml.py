@@ -1,0 +1,226 @@
+"""Every TwiML document that Twilio gets from lexbridge, rendered from `templates/`.
+
+Each one keeps the call (Pause, then Redirect to /twiml/resume) or ends it in words. Verbs come from the templates
+alone: what a bot says is text, or SSML rebuilt from a list of elements, and can never become a verb.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from lexbridge.dialog import Message, MessageFormat
+
+MAX_DOCUMENT_CHARACTERS = 4000  # of TwiML in a REST request: https://www.twilio.com/docs/api/errors/32018
+MAX_SAY_CHARACTERS = 3000  # of one Say with a Polly voice: https://www.twilio.com/docs/api/errors/13521
+MAX_SSML_CHARACTERS = 10_000  # Lex's messages have 1,024; more is not worth parsing
+SPEAKING_MS_PER_CHARACTER = 70  # English at an ordinary pace is 14 to 16 characters a second
+
+_TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s)")
+
+# What <Say> takes (https://www.twilio.com/docs/voice/twiml/say/text-speech#ssml), with the attributes of each.
+_XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
+_SSML: dict[str, tuple[str, ...]] = {
+    "break": ("strength", "time"),
+    "emphasis": ("level",),
+    "lang": (_XML_LANG,),
+    "p": (),
+    "phoneme": ("alphabet", "ph"),
+    "prosody": ("volume", "rate", "pitch"),
+    "s": (),
+    "say-as": ("interpret-as", "format"),
+    "sub": ("alias",),
+    "w": ("role",),
+}
+_VOICES_WITHOUT_SSML = ("man", "woman", "alice")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """TwiML, and what is known of it. `spoken_ms` is an estimate; `characters_cut` is text that found no room."""
+
+    twiml: str = field(repr=False)
+    spoken_ms: int = 0
+    characters_cut: int = 0
+
+
+class Documents:
+    """Makes the documents of one service."""
+
+    def __init__(
+        self, url: str, stream_url: str, hold_s: int, voice: str | None = None, language: str | None = None
+    ) -> None:
+        """`url`: public base address, no "/" at its end. `hold_s`: the longest that a call can stay without an update
+        after a prompt was heard; a document keeps it for that long. `voice`, `language`: attributes of every Say."""
+        self._hold_s = hold_s
+        self._has_ssml = voice not in _VOICES_WITHOUT_SSML
+        self._environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
+        self._environment.globals.update(
+            url=url, stream_url=stream_url, voice=clean(voice or ""), language=clean(language or "")
+        )
+        for template in self._environment.list_templates(["xml"]):  # compiled now: a broken one shows at the start
+            self._environment.get_template(template)
+
+    def answer(self, greeting: str, parameters: Iterable[tuple[str, str]]) -> Document:
+        """Opens the stream with `parameters` as its `<Parameter>`s, greets, holds the call."""
+        named = [(clean(name), clean(value)) for name, value in parameters]
+        return self._fitted("streams.xml", [Message(greeting)], parameters=named)
+
+    def reply(self, messages: Sequence[Message]) -> Document:
+        """Says `messages`, if there are any, and holds the call."""
+        return self._fitted("reply.xml", messages)
+
+    def goodbye(self, messages: Sequence[Message]) -> Document:
+        """Says `messages` and hangs up."""
+        return self._fitted("goodbye.xml", messages)
+
+    def transfer(self, messages: Sequence[Message], number: str, stream_sid: str, last_words: str) -> Document:
+        """Stops the stream, says `messages`, dials `number`; `last_words` when that call is over or did not come
+        about. A stream without a name of its own is named by its SID."""
+        return self._fitted(
+            "transfer.xml", messages, number=number, stream_sid=stream_sid, last_pieces=[clean(last_words)]
+        )
+
+    def _fitted(self, template: str, messages: Sequence[Message], **values: Any) -> Document:
+        """The document, its messages shortened from the end at sentences until it is short enough for Twilio."""
+        pieces = [piece for message in messages for piece in self._pieces(message)]
+        texts = [_plain(piece) for piece in pieces]
+        before = sum(map(len, texts))
+        twiml = self._render(template, pieces, values)
+        while len(twiml) > MAX_DOCUMENT_CHARACTERS and pieces:
+            last = _plain(pieces.pop())
+            room = len(escape(last)) - (len(twiml) - MAX_DOCUMENT_CHARACTERS)
+            shorter = cut_at_sentence(last, room)
+            if shorter:
+                pieces.append(shorter)
+            twiml = self._render(template, pieces, values)
+        after = sum(len(_plain(piece)) for piece in pieces)
+        return Document(twiml, after * SPEAKING_MS_PER_CHARACTER, before - after)
+
+    def _render(self, template: str, pieces: Sequence[str], values: dict[str, Any]) -> str:
+        # When a prompt has been heard is an estimate: as it may be late, the pause has room for that.
+        hold_s = self._hold_s + sum(len(_plain(piece)) for piece in pieces) * SPEAKING_MS_PER_CHARACTER // 2000
+        return self._environment.get_template(template).render(pieces=pieces, hold_s=hold_s, **values)
+
+    def _pieces(self, message: Message) -> list[str]:
+        """What goes into the Says of one message; none if it has nothing for the ear."""
+        if message.format is MessageFormat.SSML:
+            markup = ssml_for_say(message.text)
+            if self._has_ssml and len(markup.striptags()) <= MAX_SAY_CHARACTERS:
+                return [markup] if markup.striptags() or "<" in markup else []
+            return _in_says(_plain(markup))
+        if message.format is MessageFormat.CUSTOM_PAYLOAD:
+            return _in_says(clean(text_of_payload(message.text)))
+        return _in_says(clean(message.text))
+
+
+def clean(text: str) -> str:
+    """`text` without the characters that XML 1.0 cannot hold, its white space collapsed."""
+    return " ".join(_NOT_XML.sub("", text).split())
+
+
+def cut_at_sentence(text: str, most: int) -> str:
+    """The start of `text` that is at most `most` characters long once escaped: whole sentences if at least one fits,
+    else whole words, else what fits."""
+    fits = text
+    while fits and len(escape(fits)) > most:
+        fits = fits[: -max(1, (len(escape(fits)) - most) // 5)]  # an escaped character is 1 to 5 characters long
+    if fits == text:
+        return text
+    # The character after the cut tells whether the last sentence, or word, is whole.
+    ends = [end.end() for end in _SENTENCE_END.finditer(text[: len(fits) + 1])]
+    if ends:
+        return fits[: ends[-1]]
+    return text[: len(fits) + 1].rpartition(" ")[0] or fits
+
+
+def text_of_payload(payload: str) -> str:
+    """What a custom payload says aloud.
+
+    Text is text. JSON is meant for a screen or a program: of an object its "text", "message" or "speech" is spoken
+    if there is one, else nothing.
+    """
+    try:
+        value = json.loads(payload)
+    except (ValueError, RecursionError):
+        return payload
+    if isinstance(value, dict):
+        value = next((value[name] for name in ("text", "message", "speech") if isinstance(value.get(name), str)), "")
+    return value if isinstance(value, str) else "" if isinstance(value, list) else payload
+
+
+def ssml_for_say(ssml: str) -> Markup:
+    """SSML as the inside of a `<Say>`: rebuilt from the elements and attributes that Twilio takes.
+
+    Others are left out and their text kept. What is not well-formed, has a DOCTYPE or is far too long is read as text.
+    """
+    text = _NOT_XML.sub("", ssml)
+    if "<!" in text or len(text) > MAX_SSML_CHARACTERS:
+        return escape(_without_tags(text))
+    try:
+        # Amazon's own elements come with a prefix that a bot's SSML does not declare.
+        root = ElementTree.fromstring(f'<ssml xmlns:amazon="amazon">{text}</ssml>')  # noqa: S314 - no DOCTYPE gets here, so no entity
+    except (ElementTree.ParseError, ValueError):
+        return escape(_without_tags(text))
+    _keep_only_says_elements(root)
+    inside = escape(root.text or "") + Markup("").join(_markup(child) for child in root)
+    return Markup(" ".join(inside.split()))  # noqa: S704
+
+
+def _keep_only_says_elements(element: ElementTree.Element) -> None:
+    """Takes out, below `element`, each element and attribute that Say does not have. Text stays where it was."""
+    for child in list(element):
+        _keep_only_says_elements(child)
+        allowed = _SSML.get(child.tag)
+        if allowed is None:
+            _unwrap(element, child)
+        else:
+            child.attrib = {name: value for name, value in child.attrib.items() if name in allowed}
+
+
+def _unwrap(parent: ElementTree.Element, child: ElementTree.Element) -> None:
+    """Puts what is inside `child` in its place."""
+    at = list(parent).index(child)
+    parent.remove(child)
+    _append_text(parent, at, child.text)
+    for offset, grandchild in enumerate(child):
+        parent.insert(at + offset, grandchild)
+    _append_text(parent, at + len(child), child.tail)
+
+
+def _append_text(parent: ElementTree.Element, at: int, text: str | None) -> None:
+    """Adds `text` just before the child at index `at`."""
+    if at == 0:
+        parent.text = (parent.text or "") + (text or "")
+    else:
+        parent[at - 1].tail = (parent[at - 1].tail or "") + (text or "")
+
+
+def _markup(element: ElementTree.Element) -> Markup:
+    return Markup(ElementTree.tostring(element, encoding="unicode"))  # noqa: S704 - serialized, so escaped
+
+
+def _without_tags(text: str) -> str:
+    return clean(re.sub(r"<[^<>]*>", " ", text))
+
+
+def _plain(piece: str) -> str:
+    return piece.striptags() if isinstance(piece, Markup) else piece
+
+
+def _in_says(text: str) -> list[str]:
+    """`text` in pieces that one Say can hold each."""
+    pieces = []
+    while text:
+        piece = cut_at_sentence(text, MAX_SAY_CHARACTERS)
+        pieces.append(piece)
+        text = text[len(piece) :].strip()
+    return pieces

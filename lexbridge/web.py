@@ -1,0 +1,124 @@
+"""The door: what Twilio and the load balancer ask for."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask import Flask, Response, abort, jsonify, request
+from twilio.request_validator import RequestValidator
+
+from lexbridge.bridge import Bridge, WebSocket
+from lexbridge.call import RESUMED_PARAMETER
+from lexbridge.call_log import CallLog
+from lexbridge.config import Settings
+from lexbridge.dialog import Message
+from lexbridge.logs import Log
+from lexbridge.sockets import Sockets
+from lexbridge.twiml import Document, Documents
+
+BUSY = "Sorry, all lines are busy. Please call again later."
+
+MAX_BODY_BYTES = 64 * 1024
+"""A webhook's form is about 1 KB. Werkzeug takes 15 s and gigabytes over one of 64 MB."""
+
+CALLER_NUMBER_PARAMETER = "lexbridge:caller-number"
+CALLED_NUMBER_PARAMETER = "lexbridge:called-number"
+DIRECTION_PARAMETER = "lexbridge:direction"
+
+_STREAM_ERRORS = ("stream-error",)
+
+
+def create_app(settings: Settings, documents: Documents, bridge: Bridge, calls: CallLog) -> Flask:
+    """The Flask app with all routes, the media socket's among them."""
+    app = Flask("lexbridge", template_folder=None, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
+    sockets = Sockets(app)
+    signed = _signed(settings)
+    log = Log()
+
+    @app.post("/twiml")
+    @signed
+    def answer() -> Response:
+        """A call comes in."""
+        if calls.live_calls >= settings.max_calls:
+            log.warning("call-refused", call_sid=request.form.get("CallSid"), live_calls=calls.live_calls)
+            return _xml(documents.goodbye([Message(BUSY)]))
+        log.info("call-answered", call_sid=request.form.get("CallSid"))
+        return _xml(documents.answer(settings.greeting, _call_facts(settings)))
+
+    @app.post("/twiml/resume")
+    @signed
+    def resume() -> Response:
+        """A document ran out: the stream is gone, or Twilio never got the update that should have come."""
+        log.warning("call-resumed", call_sid=request.form.get("CallSid"))
+        return _xml(documents.answer("", [(RESUMED_PARAMETER, "1")]))
+
+    @app.post("/stream-status")
+    @signed
+    def stream_status() -> Response:
+        """Twilio reports on a stream. It is the only way to learn why a handshake failed."""
+        form = request.form
+        level = "error" if form.get("StreamEvent") in _STREAM_ERRORS else "debug"
+        reported = (
+            ("CallSid", "call_sid"),
+            ("StreamSid", "stream_sid"),
+            ("StreamEvent", "what"),
+            ("StreamError", "error"),
+        )
+        log.write(level, "stream-status", {ours: form[theirs][:200] for theirs, ours in reported if theirs in form})
+        return Response(status=204)
+
+    @app.get("/ping")
+    def ping() -> Response:
+        """The process is alive."""
+        return jsonify(status="ok", live_calls=calls.live_calls)
+
+    @sockets.route("/")  # type: ignore[untyped-decorator]  # flask-sockets has no types
+    def media(websocket: WebSocket) -> None:
+        bridge.run(websocket)
+
+    return app
+
+
+def _xml(document: Document) -> Response:
+    return Response(document.twiml, mimetype="text/xml")
+
+
+def _call_facts(settings: Settings) -> list[tuple[str, str]]:
+    """What the webhook knows of the call and the bot may want: `<Parameter>`s, and so session attributes."""
+    facts = [(CALLED_NUMBER_PARAMETER, "To"), (DIRECTION_PARAMETER, "Direction")]
+    if settings.share_caller_number:
+        facts.append((CALLER_NUMBER_PARAMETER, "From"))
+    return [(name, request.form[field]) for name, field in facts if request.form.get(field)]
+
+
+def _signed(settings: Settings) -> Callable[[Callable[[], Response]], Callable[[], Response]]:
+    """A decorator: 403 unless Twilio signed the request, by any of our tokens, for the address in `URL`.
+
+    Source: https://www.twilio.com/docs/usage/webhooks/webhooks-security . The address is never rebuilt from the
+    request's own headers: a proxy passes on what a stranger wrote there.
+    """
+    validators = [RequestValidator(token) for token in settings.twilio_auth_tokens]
+
+    def is_signed() -> bool:
+        query = request.query_string.decode("latin-1")
+        address = settings.url + request.path + (f"?{query}" if query else "")
+        signature = request.headers.get("X-Twilio-Signature", "")
+        return any(validator.validate(address, request.form, signature) for validator in validators)
+
+    def decorate(view: Callable[[], Response]) -> Callable[[], Response]:
+        @wraps(view)
+        def checked(*args: Any, **kwargs: Any) -> Response:
+            try:
+                passed = is_signed()
+            except Exception:
+                # The validator raises on hostile input (no signature, a bad port, surrogates), werkzeug on a bad body.
+                passed = False
+            if not passed:
+                Log().warning("unsigned-request", path=request.path)
+                abort(403)
+            return view(*args, **kwargs)
+
+        return checked
+
+    return decorate

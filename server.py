@@ -1,0 +1,91 @@
+from gevent import monkey
+
+monkey.patch_all()  # first of all: a socket made unpatched would stop every call while it waits  # fmt: skip
+# Starts the bridge. See README.md for the settings; lexbridge/__init__.py has the map of the code.
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import gevent
+from dotenv import load_dotenv
+from flask import Flask
+from gevent.event import Event
+from gevent.pywsgi import LoggingLogAdapter, WSGIServer
+
+from lexbridge import logs
+from lexbridge.bridge import Bridge, make_documents
+from lexbridge.call_control import TwilioCallControl
+from lexbridge.call_log import CallLog
+from lexbridge.config import SETTINGS, Settings, read_settings
+from lexbridge.errors import ConfigError
+from lexbridge.lex import make_lex_runtime
+from lexbridge.web import create_app
+from lexbridge.websocket import MediaSocketHandler
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The program; returns its exit status: 0, or 2 if the settings do not allow a start."""
+    described = "\n".join(f"  {setting.name:28} {setting.help}" for setting in SETTINGS)
+    parser = argparse.ArgumentParser(
+        prog="server.py",
+        description="Puts an Amazon Lex bot on a Twilio phone number.",
+        epilog=f"settings, from the environment or a file .env in the working directory:\n{described}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--check", action="store_true", help="check the settings and exit")
+    check_only = parser.parse_args(arguments).check
+    load_dotenv(Path.cwd() / ".env")  # the environment wins; boto3 finds its own variables there too
+    try:
+        settings = read_settings(os.environ)
+        logs.configure(settings.log_level, settings.log_format)
+        calls = CallLog()
+        documents = make_documents(settings)
+        bridge = Bridge(settings, documents, make_lex_runtime(settings), TwilioCallControl(settings), calls)
+    except ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - before there is a log
+        return 2
+    if check_only:
+        print("The settings are complete and valid.")  # noqa: T201
+        return 0
+    return serve(settings, create_app(settings, documents, bridge, calls), calls)
+
+
+def serve(settings: Settings, app: Flask, calls: CallLog) -> int:
+    """Serves until SIGTERM or SIGINT, then takes no new call and gives the live ones DRAIN_S; a second one ends it."""
+    log = logs.Log()
+    errors = LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR)
+    server = WSGIServer(
+        ("0.0.0.0", settings.container_port),  # noqa: S104 - a container's port is published by whoever runs it
+        app,
+        handler_class=MediaSocketHandler,
+        log=None,
+        error_log=errors,
+    )
+    try:
+        server.start()
+    except OSError as error:
+        print(f"CONTAINER_PORT: {settings.container_port} cannot be listened on ({error.strerror})", file=sys.stderr)  # noqa: T201
+        return 2
+    told = Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(signum, lambda: sys.exit(1) if told.is_set() else told.set())
+    log.info("serving", port=settings.container_port, url=settings.url, stream_url=settings.stream_url)
+    told.wait()
+    log.info("draining", live_calls=calls.live_calls, drain_s=settings.drain_s)
+    server.close()  # no new connection; those that are open go on
+    deadline_s = time.monotonic() + settings.drain_s
+    while calls.live_calls and time.monotonic() < deadline_s:
+        gevent.sleep(0.05)
+    log.info("stopped", live_calls=calls.live_calls)
+    server.stop(timeout=0)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
