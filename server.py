@@ -24,7 +24,7 @@ from lexbridge.call_control import TwilioCallControl
 from lexbridge.call_log import CallLog
 from lexbridge.config import SETTINGS, Settings, read_settings
 from lexbridge.errors import ConfigError
-from lexbridge.lex import make_lex_runtime
+from lexbridge.lex import Deadlines, make_lex_runtime
 from lexbridge.web import create_app
 from lexbridge.websocket import MediaSocketHandler
 
@@ -43,10 +43,12 @@ def main(arguments: Sequence[str]) -> int:
     load_dotenv(Path.cwd() / ".env")  # the environment wins; boto3 finds its own variables there too
     try:
         settings = read_settings(os.environ)
-        logs.configure(settings.log_level, settings.log_format)
+        logs.configure(settings.log_level, settings.log_format, sys.stdout)
         calls = CallLog()
-        documents = make_documents(settings)
-        bridge = Bridge(settings, documents, make_lex_runtime(settings), TwilioCallControl(settings), calls)
+        deadlines = Deadlines()
+        documents = make_documents(settings, deadlines)
+        lex = make_lex_runtime(settings, deadlines)
+        bridge = Bridge(settings, documents, lex, TwilioCallControl(settings), calls)
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201 - before there is a log
         return 2

@@ -31,7 +31,7 @@ from lexbridge.call_log import CallLog, CallRecord
 from lexbridge.config import Settings
 from lexbridge.dialog import Reply
 from lexbridge.errors import CallControlError, CallGone, LexError, LexRejected, LexUnavailable, MediaStreamError
-from lexbridge.lex import TURN_DEADLINE_S, LexRuntime, Utterance
+from lexbridge.lex import Deadlines, LexRuntime, Utterance
 from lexbridge.logs import Log
 from lexbridge.twiml import Documents
 from lexbridge.vad import AmplitudeDetector
@@ -46,10 +46,10 @@ INVALID_PAYLOAD = 1007
 INTERNAL_ERROR = 1011
 
 
-def make_documents(settings: Settings) -> Documents:
+def make_documents(settings: Settings, deadlines: Deadlines) -> Documents:
     """The documents of a service with these settings."""
     # From a prompt's end to the next update: the caller is silent, speaks, is recognized, and Twilio is told twice.
-    longest_s = settings.no_input_s + settings.max_utterance_ms / 1000 + TURN_DEADLINE_S + 2 * ATTEMPT_DEADLINE_S + 1
+    longest_s = settings.no_input_s + settings.max_utterance_ms / 1000 + deadlines.turn_s + 2 * ATTEMPT_DEADLINE_S + 1
     return Documents(settings.url, settings.stream_url, math.ceil(longest_s), settings.say_voice, settings.say_language)
 
 

@@ -305,8 +305,6 @@ class CallSession:
                 self._speech(event)
 
     def _end(self, how: str) -> None:
-        for event in self._endpointer.finish():
-            self._speech(event)
         self.state = _moved(CALL_MOVES, self.state, CallMove.OVER)
         self._drop_turns()
         self._note(
@@ -426,7 +424,7 @@ class CallSession:
 
     def _drop(self, turn: Turn, why: str) -> None:
         turn.state = _moved(TURN_MOVES, turn.state, TurnMove.DROPPED)
-        self._note("warning", "utterance-dropped", turn=turn.number, why=why)
+        self._note("warning", "utterance-dropped", turn=turn.number, started_ms=turn.started_ms, why=why)
 
     # -- what the caller hears
 

@@ -39,11 +39,12 @@ class TwilioCallControl:
     Source: https://www.twilio.com/docs/voice/api/call-resource#update-a-call-resource .
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, attempt_deadline_s: float = ATTEMPT_DEADLINE_S) -> None:
+        self._attempt_deadline_s = attempt_deadline_s
         self._token = settings.twilio_auth_token
         self._api_url = settings.twilio_api_url
         # The library sets no deadline, retries no POST, and keeps cpu + 4 connections, unless told.
-        self._http = TwilioHttpClient(timeout=ATTEMPT_DEADLINE_S)
+        self._http = TwilioHttpClient(timeout=attempt_deadline_s)
         session = requests.Session()
         session.trust_env = False  # reads ~/.netrc on each request otherwise
         adapter = HTTPAdapter(pool_maxsize=settings.max_calls)
@@ -65,14 +66,14 @@ class TwilioCallControl:
         self._attempt(account_sid, call_sid, twiml)
 
     def _attempt(self, account_sid: str, call_sid: str, twiml: str) -> None:
-        deadline = gevent.Timeout(ATTEMPT_DEADLINE_S)
+        deadline = gevent.Timeout(self._attempt_deadline_s)
         try:
             with deadline:
                 self._client(account_sid).calls(call_sid).update(twiml=twiml)
         except gevent.Timeout as timeout:
             if timeout is not deadline:
                 raise
-            raise CallControlUnavailable(f"no answer within {ATTEMPT_DEADLINE_S:g} s") from None
+            raise CallControlUnavailable(f"no answer within {self._attempt_deadline_s:g} s") from None
         except TwilioRestException as error:
             raise _ours(error) from error
         except (requests.RequestException, TwilioException) as error:

@@ -32,6 +32,10 @@ class CallLog:
         """How many calls are live."""
         return len(self._live)
 
+    def live(self, call_sid: str) -> CallRecord | None:
+        """The live stream of a call."""
+        return self._live.get(call_sid)
+
     def began(self, record: CallRecord) -> None:
         """A stream began. An older one of the same call is told to give way: two would answer twice."""
         older = self._live.get(record.call_sid)

@@ -21,7 +21,6 @@ class EndReason(Enum):
 
     HANGOVER = "hangover"
     MAX_LENGTH = "max-length"
-    STREAM_END = "stream-end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +96,6 @@ class Endpointer:
         It comes once; speech that starts before it calls it off.
         """
         self._no_input_at_ms = self.now_ms + after_ms + self._rules.no_input_ms
-
-    def finish(self) -> list[SpeechEvent]:
-        """The stream is over: an open utterance ends."""
-        return [self._end(EndReason.STREAM_END)] if self._is_open else []
 
     def _outside(self, frame: bytes, voiced: bool) -> list[SpeechEvent]:
         self._before.append(frame)

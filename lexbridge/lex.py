@@ -7,6 +7,7 @@ that `Utterance` keeps.
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import boto3
@@ -23,13 +24,26 @@ from lexbridge.logs import Log
 
 CONTENT_TYPE = "audio/lpcm; sample-rate=8000; sample-size-bits=16; channel-count=1; is-big-endian=false"
 
-CONNECT_TIMEOUT_S = 2.0
-ANSWER_DEADLINE_S = 8.0
-"""From the end of the first request's audio to the end of the answer, whatever drips in between."""
-RETRY_DEADLINE_S = 5.0
-"""The same for the second request, which is sent all at once."""
-TURN_DEADLINE_S = ANSWER_DEADLINE_S + RETRY_DEADLINE_S + 1.0
-"""The longest a caller can wait for an answer or an apology, the pause between the two requests included."""
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long Lex may take, seconds. `answer_s`: from the end of the first request's audio to the end of its answer,
+    whatever drips in between. `retry_s`: for the second request, which is sent all at once."""
+
+    connect_s: float = 2.0
+    answer_s: float = 8.0
+    retry_s: float = 5.0
+
+    @property
+    def turn_s(self) -> float:
+        """The longest a caller can wait for an answer or an apology, the pause between two requests included."""
+        return self.answer_s + self.retry_s + _LONGEST_PAUSE_S
+
+
+# Before the second request; longer where Lex is crowded. Random, so that calls that failed together spread out.
+_PAUSE_S = (0.05, 0.15)
+_CROWDED_PAUSE_S = (0.3, 0.9)
+_LONGEST_PAUSE_S = _CROWDED_PAUSE_S[1]
 
 # 4xx that another try, or another utterance, may well get past. The others mean that a setting is wrong.
 _PASSING_STATUSES = (408, 409, 424, 429)
@@ -112,8 +126,9 @@ class _Client:
     check: Mapping[int, str]
     """Settings to look at when Lex answers with this status."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, deadlines: Deadlines) -> None:
         self._client = client
+        self._deadlines = deadlines
 
     def _request(self, session_id: str, session_attributes: Mapping[str, str] | None, body: Any) -> Reply:
         raise NotImplementedError
@@ -122,7 +137,7 @@ class _Client:
         self, session_id: str, session_attributes: Mapping[str, str] | None, utterance: Utterance, log: Log
     ) -> Reply:
         """See LexRuntime."""
-        deadline = gevent.Timeout(ANSWER_DEADLINE_S)
+        deadline = gevent.Timeout(self._deadlines.answer_s)
         try:
             body = UtteranceStream(utterance, at_end=deadline.start)
             return self._attempt(session_id, session_attributes, body, deadline)
@@ -132,8 +147,8 @@ class _Client:
         # Whole and not live: against a Lex that refuses early, a live upload only shows a broken connection, while
         # one with a known length lets its answer be read.
         kept = utterance.whole()
-        gevent.sleep(random.uniform(0.3, 0.9) if crowded else random.uniform(0.05, 0.15))
-        deadline = gevent.Timeout(RETRY_DEADLINE_S)
+        gevent.sleep(random.uniform(*(_CROWDED_PAUSE_S if crowded else _PAUSE_S)))
+        deadline = gevent.Timeout(self._deadlines.retry_s)
         deadline.start()
         try:
             return self._attempt(session_id, session_attributes, kept, deadline)
@@ -186,9 +201,9 @@ class PostContent(_Client):
 
     check = {400: "LEX_BOT_NAME, LEX_BOT_ALIAS, AWS_REGION", 403: _CREDENTIALS}
 
-    def __init__(self, client: Any, bot: LexV1Bot) -> None:
+    def __init__(self, client: Any, bot: LexV1Bot, deadlines: Deadlines) -> None:
         """`client`: boto3's "lex-runtime"."""
-        super().__init__(client)
+        super().__init__(client, deadlines)
         self._bot = bot
 
     def _request(self, session_id: str, session_attributes: Mapping[str, str] | None, body: Any) -> Reply:
@@ -212,9 +227,9 @@ class RecognizeUtterance(_Client):
 
     check = {400: "LEX_BOT_ID, LEX_BOT_ALIAS_ID, LEX_LOCALE_ID, AWS_REGION", 403: _CREDENTIALS}
 
-    def __init__(self, client: Any, bot: LexV2Bot) -> None:
+    def __init__(self, client: Any, bot: LexV2Bot, deadlines: Deadlines) -> None:
         """`client`: boto3's "lexv2-runtime"."""
-        super().__init__(client)
+        super().__init__(client, deadlines)
         self._bot = bot
 
     def _request(self, session_id: str, session_attributes: Mapping[str, str] | None, body: Any) -> Reply:
@@ -240,7 +255,7 @@ def _read_out(response: Mapping[str, Any]) -> None:
         stream.read()
 
 
-def make_lex_runtime(settings: Settings) -> PostContent | RecognizeUtterance:
+def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> PostContent | RecognizeUtterance:
     """The one client that all calls share: made before serving, for it takes 0.4 s.
 
     Raises ConfigError if boto3 finds no AWS credentials.
@@ -256,12 +271,12 @@ def make_lex_runtime(settings: Settings) -> PostContent | RecognizeUtterance:
         )
         raise ConfigError([Problem("ACCESS_KEY_ID", "is not set and boto3 finds no AWS credentials", rule)])
     config = Config(
-        connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=ANSWER_DEADLINE_S,
+        connect_timeout=deadlines.connect_s,
+        read_timeout=deadlines.answer_s,
         retries={"total_max_attempts": 1},
         max_pool_connections=settings.max_calls,
         tcp_keepalive=True,
     )
     if isinstance(settings.bot, LexV1Bot):
-        return PostContent(session.client("lex-runtime", config=config), settings.bot)
-    return RecognizeUtterance(session.client("lexv2-runtime", config=config), settings.bot)
+        return PostContent(session.client("lex-runtime", config=config), settings.bot, deadlines)
+    return RecognizeUtterance(session.client("lexv2-runtime", config=config), settings.bot, deadlines)

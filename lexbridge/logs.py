@@ -5,17 +5,16 @@ their lower levels are held at WARNING, whatever the level of ours.
 """
 
 import logging
-import sys
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
 _TALKATIVE = ("botocore", "boto3", "urllib3", "twilio", "geventwebsocket", "requests")
 
 
-def configure(level: str, log_format: str) -> None:
-    """Sends every log line of the process to standard output. `log_format`: "json" or "text"."""
+def configure(level: str, log_format: str, stream: TextIO) -> None:
+    """Sends every log line of the process to `stream`. `log_format`: "json" or "text"."""
     text = log_format == "text"
     shared: list[Callable[[Any, str, MutableMapping[str, Any]], Any]] = [
         structlog.contextvars.merge_contextvars,
@@ -25,7 +24,7 @@ def configure(level: str, log_format: str) -> None:
     # Tracebacks without the values of variables: those hold tokens, and what callers say.
     if text:
         traceback = structlog.dev.plain_traceback
-        rendered: list[Any] = [structlog.dev.ConsoleRenderer(sys.stdout.isatty(), exception_formatter=traceback)]
+        rendered: list[Any] = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=traceback)]
     else:
         frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         rendered = [structlog.processors.ExceptionRenderer(frames), structlog.processors.JSONRenderer()]
@@ -35,7 +34,7 @@ def configure(level: str, log_format: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    out = logging.StreamHandler(sys.stdout)
+    out = logging.StreamHandler(stream)
     out.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered], foreign_pre_chain=shared

@@ -1,0 +1,60 @@
+"""python -m lexbridge.offline: everything lexbridge needs from outside, on this machine."""
+# ruff: noqa: E402 - gevent patches before anything else is imported
+
+from gevent import monkey
+
+monkey.patch_all()  # first of all: whatever is imported after it waits without stopping the calls
+
+import argparse
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: the module with its `add_arguments` and `run`, its help, and the packages it cannot do without."""
+
+    module: str
+    help: str
+    packages: tuple[str, ...]
+
+
+_SPEECH = ("hibari", "soundswallower")
+COMMANDS = {
+    "demo": Command("demo", "whole calls through the real bridge", (*_SPEECH, "matplotlib", "yaml", "websocket")),
+    "lex": Command("lex_command", "the local Lex runtime, for a bridge of your own", _SPEECH),
+    "call": Command("call_command", "one simulated call at a bridge of your own", ("hibari", "yaml", "websocket")),
+    "talk": Command("talk", "a conversation with a bot in the terminal", ()),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The program; returns its exit status. Only the chosen command's module is imported."""
+    parser = argparse.ArgumentParser(prog="python -m lexbridge.offline", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="|".join(COMMANDS))
+    chosen = next((argument for argument in arguments if argument in COMMANDS), None)
+    module = None
+    for name, command in COMMANDS.items():
+        of_command = commands.add_parser(name, help=command.help)
+        if name == chosen:
+            missing = [package for package in command.packages if importlib.util.find_spec(package) is None]
+            if missing:
+                print(f"{name} needs {', '.join(missing)}: pip install -r requirements-offline.txt", file=sys.stderr)
+                return 2
+            module = importlib.import_module(f"lexbridge.offline.{command.module}")
+            module.add_arguments(of_command)
+    args = parser.parse_args(arguments)
+    if module is None:  # argparse has left with the usage by now
+        return 2
+    try:
+        status: int = module.run(args)
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

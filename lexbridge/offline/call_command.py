@@ -1,0 +1,96 @@
+"""`python -m lexbridge.offline call`: one simulated call at a bridge of your own."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from lexbridge.offline import call_script
+from lexbridge.offline.call_events import BOT_HUNG_UP
+from lexbridge.offline.call_report import Timeline, latencies, write_call
+from lexbridge.offline.call_script import Script, ScriptError, Turn, load_script
+from lexbridge.offline.phone_call import Number
+from lexbridge.offline.simulated_caller import SimulatedCaller
+from lexbridge.offline.simulated_twilio import SimulatedTwilio
+from lexbridge.offline.voice import HibariVoice
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = """\
+Calls a bridge as Twilio would: signed webhook, media stream, REST updates. Start the bridge first, with the same
+TWILIO_AUTH_TOKEN, and with TWILIO_API_URL=http://127.0.0.1:8082 for its updates to come here:
+
+    python -m lexbridge.offline call http://127.0.0.1:8080/twiml --say "I would like to order some flowers"
+
+Exit status 0 when the bot hung up and Twilio had nothing to complain about, 1 otherwise."""
+    parser.epilog = f"The script. {call_script.__doc__}"
+    parser.add_argument("webhook", help="the number's voice webhook, as Twilio's console has it")
+    parser.add_argument("--say", action="append", metavar="TEXT", help="what the caller says, a turn each; repeatable")
+    parser.add_argument("--script", type=Path, help="what the caller does (default: orders flowers)")
+    parser.add_argument("--auth-token", help="Twilio's auth token (default: TWILIO_AUTH_TOKEN)")
+    parser.add_argument("--account-sid", help="the account's SID (default: made up)")
+    parser.add_argument(
+        "--api-port", type=int, default=8082, metavar="PORT", help="where Twilio's REST API listens (default: 8082)"
+    )
+    parser.add_argument(
+        "--connect-to", metavar="URL", help="connect here instead, and sign for the public addresses all the same"
+    )
+    parser.add_argument("--caller-number", default="+12065550100", metavar="NUMBER", help="From (default: %(default)s)")
+    parser.add_argument("--longest-s", type=float, default=300.0, metavar="S", help="give up after (default: 300)")
+    parser.add_argument("--wav", type=Path, metavar="FILE", help="write the call here: caller left, bot right")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="write a picture of the call here, a PNG")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Makes the call. Returns the exit status."""
+    auth_token = args.auth_token or os.environ.get("TWILIO_AUTH_TOKEN")
+    if not auth_token:
+        print("the auth token is missing: set TWILIO_AUTH_TOKEN, or give --auth-token", file=sys.stderr)
+        return 2
+    try:
+        script = _script(args)
+    except ScriptError as error:
+        print(error, file=sys.stderr)
+        return 2
+    with HibariVoice() as voice:
+        twilio = SimulatedTwilio(auth_token=auth_token, account_sid=args.account_sid, port=args.api_port, voice=voice)
+        print(f"Twilio's REST API is at http://127.0.0.1:{args.api_port}; {script.name} is calling {args.webhook}\n")
+        caller = SimulatedCaller(voice, script)
+        try:
+            twilio.start()
+        except OSError as error:
+            print(f"cannot listen on port {args.api_port}: {error}", file=sys.stderr)
+            return 1
+        try:
+            return _call(args, twilio, caller)
+        finally:
+            twilio.stop()
+
+
+def _script(args: argparse.Namespace) -> Script:
+    if args.say:
+        return Script(turns=tuple(Turn(say=text) for text in args.say))
+    return load_script(args.script or SCRIPTS / "order_flowers.yaml")
+
+
+def _call(args: argparse.Namespace, twilio: SimulatedTwilio, caller: SimulatedCaller) -> int:
+    number = Number(args.webhook, caller=args.caller_number)
+    call = twilio.place_call(number, caller, connect_to=args.connect_to)
+    try:
+        Timeline(call).follow(args.longest_s)
+    except TimeoutError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print("\n" + "\n".join(latencies(call, [])))
+    for trouble in caller.troubles:
+        print(f"  the caller: {trouble}")
+    for complaint in call.complaints:
+        print(f"  Twilio complains: {complaint}")
+    if args.wav or args.picture:
+        wav = args.wav or args.picture.with_suffix(".wav")
+        write_call(call, [], caller.script.name, wav, args.picture or wav.with_suffix(".png"))
+    return 0 if call.over is not None and call.over.reason in BOT_HUNG_UP and not call.complaints else 1

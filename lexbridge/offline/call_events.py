@@ -1,0 +1,179 @@
+"""What happens in a simulated call, in order: the typed events of `PhoneCall.events`.
+
+`at_s` is the monotonic clock, seconds. Times of the line itself (20 ms frames) follow from it and the call's answer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class EndReason(StrEnum):
+    """Why a call ended."""
+
+    HANGUP_VERB = "the document said <Hangup>"
+    REST_COMPLETED = "a REST request set the status completed"
+    DOCUMENT_ENDED = "the document ended with no verb left"
+    REJECTED = "the document said <Reject>"
+    CALLER_HUNG_UP = "the caller hung up"
+    APPLICATION_ERROR = "application error"
+    SIMULATOR_STOPPED = "the simulated Twilio was stopped"
+
+
+BOT_HUNG_UP = frozenset({EndReason.HANGUP_VERB, EndReason.REST_COMPLETED})
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened at `at_s`, monotonic seconds."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRequested(Event):
+    """Twilio asks for a document (`purpose` "document") or tells of something ("stream-status", "call-status")."""
+
+    url: str
+    purpose: str
+    parameters: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookAnswered(Event):
+    """The answer; `status` 0 and the reason in `body` when there was none."""
+
+    url: str
+    purpose: str
+    status: int
+    body: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Event):
+    """The line is open: media time 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerbStarted(Event):
+    """A verb begins. A Say begins when its first sound is on the line. `text`: what is said, or the verb's address."""
+
+    verb: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VerbEnded(Event):
+    """A verb is over; `interrupted` by an update or the call's end."""
+
+    verb: str
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOpened(Event):
+    """The socket is open, `connected` and `start` are sent."""
+
+    stream_sid: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRefused(Event):
+    """There is no stream: Twilio's code and why."""
+
+    url: str
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamClosed(Event):
+    """A stream is over. `code` 0 when Twilio ended it, else the error (31921: the server closed the socket)."""
+
+    stream_sid: str
+    code: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSent(Event):
+    """The bridge sent a message on a two-way stream other than media: `kind` mark or clear."""
+
+    kind: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateReceived(Event):
+    """A REST update that Twilio carries out. `fields`: the request's form."""
+
+    fields: Mapping[str, str] = field(repr=False)
+    twiml: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateRefused(Event):
+    """A REST request for this call that Twilio refused, or that a fault of the test's befell (`code` 0)."""
+
+    status: int
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted(Event):
+    """The caller's voice is on the line, from its very first voiced frame."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechEnded(Event):
+    """The last voiced frame of what the caller said is over."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BotBegan(Event):
+    """The first of the bot's sound is on the line, by a Say or a two-way stream (then without `text`)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BotFinished(Event):
+    """The bot's sound is over, or was cut off."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPressed(Event):
+    """The caller pressed a key."""
+
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred(Event):
+    """`<Dial>` connected, or tried to: DialCallStatus."""
+
+    number: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Complained(Event):
+    """Twilio would refuse this or warn about it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded(Event):
+    """The call is over. `detail`: the application error."""
+
+    reason: EndReason
+    detail: str = ""

@@ -1,0 +1,155 @@
+"""`python -m lexbridge.offline demo`: whole calls through the real bridge, with nothing but this machine.
+
+A simulated caller really speaks, a simulated Twilio carries the call, `server.py` runs as a process of its own, and a
+local Lex really listens. One order goes over Lex V1, one over Lex V2.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lexbridge.offline.bots import ORDER_COFFEE, ORDER_FLOWERS, Bot, load_bot
+from lexbridge.offline.bridge_process import ROOT, BridgeFailed, BridgeProcess
+from lexbridge.offline.call_events import BOT_HUNG_UP
+from lexbridge.offline.call_report import Timeline, latencies, write_call
+from lexbridge.offline.call_script import Script, ScriptError, load_script
+from lexbridge.offline.local_lex import LexRequest, LocalLex
+from lexbridge.offline.phone_call import PhoneCall
+from lexbridge.offline.recognition import GrammarRecogniser
+from lexbridge.offline.simulated_caller import SimulatedCaller
+from lexbridge.offline.simulated_twilio import SimulatedTwilio
+from lexbridge.offline.voice import HibariVoice
+
+SCRIPTS = Path(__file__).parent / "scripts"
+LONGEST_CALL_S = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One call of the demo: over which Lex, with which bot and caller. The bot's order is the intent of its name."""
+
+    generation: str
+    bot: Path
+    script: Path
+
+
+ROUNDS = (
+    Round("v1", ORDER_FLOWERS, SCRIPTS / "order_flowers.yaml"),
+    Round("v2", ORDER_COFFEE, SCRIPTS / "order_coffee.yaml"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
+    parser.description = (
+        "Plays whole calls through the real bridge (server.py): one order over Lex V1 and one over Lex V2. Prints a "
+        "timeline and the latencies, and writes each call as a stereo wav (caller left, bot right) and as a picture. "
+        "Exit status 0 when every order was fulfilled and the bot hung up, 1 otherwise."
+    )
+    parser.add_argument("--only", choices=("v1", "v2"), help="only the call over this generation of Lex")
+    parser.add_argument("--script", type=Path, help="let the caller follow another script (see `call --help`)")
+    parser.add_argument("--bot", type=Path, metavar="FILE", help="another bot: a Lex V1 export, or a V2 zip or folder")
+    parser.add_argument(
+        "--setting", action="append", default=[], metavar="NAME=VALUE", help="a setting of the bridge; repeatable"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "demo-out", metavar="FOLDER", help="where files go (default: demo-out)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plays the rounds. Returns the exit status."""
+    rounds = [each for each in ROUNDS if args.only in (None, each.generation)]
+    try:
+        played = [(each, load_bot(args.bot or each.bot), load_script(args.script or each.script)) for each in rounds]
+    except (ScriptError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    settings = dict(setting.partition("=")[::2] for setting in args.setting)
+    args.out.mkdir(parents=True, exist_ok=True)
+    began_s = time.monotonic()
+    print("Starting the voices and the recogniser ...", flush=True)
+    failures: list[str] = []
+    with HibariVoice() as voice, GrammarRecogniser() as recogniser:
+        for each, bot, script in played:
+            stage = _Stage(each.generation, bot, script, settings, args.out)
+            failures += stage.play(voice, recogniser)
+    took = f"{time.monotonic() - began_s:.0f} s"
+    if failures:
+        print(f"\nThe demo failed ({took}):\n" + "\n".join(f"  {failure}" for failure in failures))
+        return 1
+    print(f"\nEvery order was fulfilled and the bot hung up ({took}). Listen and look: {_shown(args.out)}/")
+    return 0
+
+
+class _Stage:
+    """Everything one call needs."""
+
+    def __init__(self, generation: str, bot: Bot, script: Script, settings: Mapping[str, str], out: Path) -> None:
+        self._generation = generation
+        self._bot = bot
+        self._script = script
+        self._settings = settings
+        self._out = out
+        self._name = f"Lex {generation.upper()}"
+
+    def play(self, voice: HibariVoice, recogniser: GrammarRecogniser) -> list[str]:
+        """Plays the call and shows it. Returns what went wrong."""
+        print(f"\n{'─' * 4} {self._script.name}, over {self._name} {'─' * (70 - len(self._script.name))}\n")
+        caller = SimulatedCaller(voice, self._script)
+        with (
+            LocalLex(bots=[self._bot], recogniser=recogniser, voice=voice) as lex,
+            SimulatedTwilio(voice=voice) as twilio,
+        ):
+            log = self._out / f"bridge-{self._generation}.log"
+            try:
+                with BridgeProcess({**self._bridge_settings(lex.url, twilio), **self._settings}, log) as bridge:
+                    call = twilio.place_call(f"{bridge.url}/twiml", caller)
+                    Timeline(call, lambda: lex.requests).follow(LONGEST_CALL_S)
+            except (BridgeFailed, TimeoutError) as error:
+                return [f"{self._name}: {error} (see {_shown(log)})"]
+            print("\n" + "\n".join(latencies(call, lex.requests)))
+            self._write(call, lex.requests)
+            return self._failures(call, caller, lex.requests)
+
+    def _bridge_settings(self, lex_url: str, twilio: SimulatedTwilio) -> dict[str, str]:
+        alias = next(iter(sorted(self._bot.aliases)), "TSTALIASID")
+        if self._generation == "v1":
+            bot = {"LEX_BOT_NAME": self._bot.name, "LEX_BOT_ALIAS": alias}
+        else:
+            bot = {"LEX_BOT_ID": self._bot.v2_id, "LEX_BOT_ALIAS_ID": alias, "LEX_LOCALE_ID": self._bot.locale_id}
+        return {
+            **bot,
+            "AWS_REGION": "us-east-1",
+            "ACCESS_KEY_ID": "offline",
+            "SECRET_ACCESS_KEY": "offline",
+            "TWILIO_AUTH_TOKEN": twilio.auth_token,
+            "TWILIO_API_URL": twilio.url,
+            "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": lex_url,
+            "AWS_ENDPOINT_URL_LEX_RUNTIME_V2": lex_url,
+            "LOG_FORMAT": "text",
+        }
+
+    def _write(self, call: PhoneCall, requests: list[LexRequest]) -> None:
+        wav, png = (self._out / f"call-{self._generation}.{ending}" for ending in ("wav", "png"))
+        write_call(call, requests, f"{self._script.name}, over {self._name}", wav, png)
+        print(f"\n  {_shown(wav)}   {_shown(png)}   {_shown(self._out)}/bridge-{self._generation}.log")
+
+    def _failures(self, call: PhoneCall, caller: SimulatedCaller, requests: list[LexRequest]) -> list[str]:
+        failures = [f"Twilio complains: {complaint}" for complaint in call.complaints]
+        if not any(each.intent == self._bot.name and each.dialog_state == "Fulfilled" for each in requests):
+            failures.append(f"{self._bot.name} was not fulfilled")
+        if call.over is None or call.over.reason not in BOT_HUNG_UP:
+            failures.append(f"the bot did not hang up: {call.over.reason if call.over else 'the call goes on'}")
+        if failures:
+            failures += [f"the caller: {trouble}" for trouble in caller.troubles]
+        return [f"{self._name}: {failure}" for failure in failures]
+
+
+def _shown(path: Path) -> str:
+    """Short, where it is under the working directory."""
+    path = path.resolve()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,426 @@
+"""One simulated call: its line, its document, its streams, and what Twilio tells the bridge about it."""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import gevent
+from gevent.event import Event as Signal
+
+from lexbridge.offline import call_events as happened
+from lexbridge.offline.call_events import CallEnded, EndReason, Event
+from lexbridge.offline.media_socket import MediaSocket, StreamFailed
+from lexbridge.offline.phone_line import Line, Party, TelephoneVoice
+from lexbridge.offline.twiml_document import (
+    Document,
+    Gather,
+    Stream,
+    TwimlError,
+    Verb,
+    parse_twiml,
+    stream_url_problem,
+)
+from lexbridge.offline.twiml_execution import Execution
+from lexbridge.offline.webhooks import Answer, Webhooks
+
+TRACKS_PER_CALL = 4  # https://www.twilio.com/docs/voice/media-streams: one-way streams of a call
+CALLBACK_LIMIT_S = 15.0
+# What Twilio reads as TwiML: /docs/voice/twiml#twilios-request-to-your-application and error 12300.
+_TWIML_TYPES = frozenset({"text/xml", "application/xml", "text/html"})
+
+Kind = TypeVar("Kind", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """How a call reaches the bridge: what is set up in Twilio's console for a phone number."""
+
+    webhook_url: str
+    method: str = "POST"
+    fallback_url: str = ""
+    status_callback: str = ""
+    caller: str = "+12065550100"
+    called: str = "+12065550199"
+
+
+class PhoneCall:
+    """A call from `party` to `number`.
+
+    `dial_outcome`: what a `<Dial>` comes to: its DialCallStatus, and how long the two talk, milliseconds.
+    """
+
+    def __init__(
+        self,
+        number: Number,
+        party: Party,
+        webhooks: Webhooks,
+        voice: TelephoneVoice,
+        account_sid: str,
+        *,
+        pace: float = 1.0,
+        dial_outcome: tuple[str, int] = ("completed", 1000),
+    ) -> None:
+        self.sid = "CA" + secrets.token_hex(16)
+        self.account_sid = account_sid
+        self.number = number
+        self.party = party
+        self.webhooks = webhooks
+        self.voice = voice
+        self.pace = pace
+        self.dial_outcome = dial_outcome
+        self.status = "ringing"
+        """Twilio's CallStatus: ringing, in-progress, completed, busy or failed."""
+        self.events: list[Event] = []
+        """Everything that happened, in order."""
+        self.complaints: list[str] = []
+        """Everything Twilio would have refused or warned about: code and reason. Empty for a bridge without fault."""
+        self.streams: list[MediaSocket] = []
+        """The streams that are open now."""
+        self.line = Line(party, pace)
+        self.line.listeners.insert(0, self)  # first: what the caller does at once comes after it
+        self.document_url = number.webhook_url
+        self.answered_at_s = 0.0
+        self.status_callback = number.status_callback
+        self._execution = Execution(self)
+        self._runner: gevent.Greenlet[..., Any] | None = None
+        self._opening: list[gevent.Greenlet[..., Any]] = []
+        self._callbacks: list[gevent.Greenlet[..., Any]] = []
+        self._changed = Signal()
+        self._ended = Signal()
+        self._over: CallEnded | None = None
+        self._keys = ""
+        self._key_pressed = Signal()
+
+    # For whoever placed the call
+
+    def start(self) -> None:
+        """Rings: requests the webhook's document and carries it out."""
+        number = self.number
+
+        def first() -> Document:
+            try:
+                return self.fetch(number.webhook_url, number.method)
+            except TwimlError as error:
+                if not number.fallback_url:
+                    raise
+                more = {"ErrorCode": str(error.code), "ErrorUrl": number.webhook_url}
+                return self.fetch(number.fallback_url, "POST", more)
+
+        self._run(first)
+
+    def wait(self, timeout_s: float) -> CallEnded:
+        """Returns when the call is over and everything it opened is closed. Raises TimeoutError when it goes on."""
+        if not self._ended.wait(timeout_s) or self._over is None:
+            raise TimeoutError(f"the call goes on after {timeout_s} s; its last events: {self.events[-5:]}")
+        return self._over
+
+    def wait_for(
+        self, kind: type[Kind], timeout_s: float, count: int = 1, where: Callable[[Kind], bool] | None = None
+    ) -> Kind:
+        """The `count`th event of `kind` (for which `where` holds). Raises TimeoutError when it does not come."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            self._changed.clear()
+            found = [event for event in self.events if isinstance(event, kind) and (where is None or where(event))]
+            if len(found) >= count:
+                return found[count - 1]
+            if not self._changed.wait(max(0.0, deadline_s - time.monotonic())):
+                raise TimeoutError(f"no {kind.__name__} ({len(found)} of {count}) within {timeout_s} s: {self.events}")
+
+    def hang_up(self) -> None:
+        """The caller puts the phone down."""
+        self.end(EndReason.CALLER_HUNG_UP)
+
+    def press(self, digit: str) -> None:
+        """The caller presses a key: for a `<Gather>`, and for two-way streams."""
+        self.record(happened.KeyPressed(self.now_s(), digit))
+        self._keys += digit
+        self._key_pressed.set()
+        for stream in self.streams:
+            stream.press(digit)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the line is, or was, open."""
+        return self.answered_at_s > 0
+
+    @property
+    def over(self) -> CallEnded | None:
+        """How the call ended, once it has."""
+        return self._over
+
+    def line_s(self, at_s: float) -> float:
+        """A monotonic time as seconds on the line: where it is in the recording."""
+        return (at_s - self.answered_at_s) / self.pace
+
+    # For Twilio's REST API
+
+    def replace_document(self, document: Callable[[], Document], answer_url: str = "") -> None:
+        """Stops what is being carried out and goes on with `document`; one-way streams live on."""
+        if answer_url:
+            self.document_url = answer_url
+        self._run(document)
+
+    def end(self, reason: EndReason, detail: str = "") -> None:
+        """Ends the call, once; `stop` goes to every stream."""
+        if self._over is not None:
+            return
+        self._over = CallEnded(self.now_s(), reason, detail)
+        if self.status in ("ringing", "in-progress"):
+            self.status = "completed" if reason is not EndReason.APPLICATION_ERROR or self.answered else "failed"
+        self.record(self._over)
+        runner, self._runner = self._runner, None
+        gevent.spawn(self._close, runner if runner is not gevent.getcurrent() else None)
+
+    def refuse(self, status: str) -> None:
+        """The call ends unanswered with this CallStatus."""
+        self.status = status
+
+    # For the execution of its document
+
+    def answer(self) -> None:
+        """Opens the line; the second time nothing happens."""
+        if self.answered:
+            return
+        self.status = "in-progress"
+        self.answered_at_s = time.monotonic()
+        self.record(happened.Answered(self.answered_at_s))
+        self.line.taps.append(self._carry)
+        self.line.open()
+
+    def fetch(self, url: str, method: str = "POST", more: Mapping[str, str] | None = None) -> Document:
+        """Requests a document as Twilio does. Raises TwimlError for an answer that is none."""
+        answer = self.tell(url, {**self.parameters(), **(more or {})}, "document", method)
+        if not answer.status:
+            raise TwimlError(11205, f"HTTP connection failure: {url}: {answer.text}")
+        if not 200 <= answer.status < 300:
+            raise TwimlError(11200, f"HTTP retrieval failure: {url} answered {answer.status}")
+        kind = answer.content_type.partition(";")[0].strip().lower()
+        if kind not in _TWIML_TYPES:
+            raise TwimlError(12300, f"Invalid Content-Type {answer.content_type!r} of {url}")
+        self.document_url = url
+        return parse_twiml(answer.text, url)
+
+    def tell(self, url: str, parameters: Mapping[str, str], purpose: str, method: str = "POST") -> Answer:
+        """A signed request to the bridge, recorded."""
+        self.record(happened.WebhookRequested(self.now_s(), url, purpose, parameters))
+        answer = self.webhooks.request(url, parameters, method)
+        self.record(happened.WebhookAnswered(self.now_s(), url, purpose, answer.status, answer.text))
+        return answer
+
+    def parameters(self) -> dict[str, str]:
+        """The parameters of every request about this call: /docs/voice/twiml#request-parameters."""
+        return {
+            "CallSid": self.sid,
+            "AccountSid": self.account_sid,
+            "From": self.number.caller,
+            "To": self.number.called,
+            "Caller": self.number.caller,
+            "Called": self.number.called,
+            "CallStatus": self.status,
+            "ApiVersion": "2010-04-01",
+            "Direction": "inbound",
+            "FromCountry": "US",
+            "ToCountry": "US",
+        }
+
+    def start_stream(self, stream: Stream) -> None:
+        """Opens a one-way stream while the document goes on."""
+        self._opening.append(gevent.spawn(self._open, stream, two_way=False))
+
+    def connect_stream(self, stream: Stream) -> MediaSocket | None:
+        """Opens the call's two-way stream; None when that failed."""
+        return self._open(stream, two_way=True)
+
+    def stop_stream(self, name: str) -> None:
+        """`<Stop><Stream name>`."""
+        gevent.joinall(self._opening)
+        named = [stream for stream in self.streams if name in (stream.stream.name or stream.sid, stream.sid)]
+        if not named:
+            self.complain(12200, f"<Stop>: no stream of this call is named {name!r}")  # [?] Twilio's code
+        for stream in named:
+            stream.stop()
+
+    def gather(self, verb: Gather, prompt: Callable[[Verb], None]) -> str:
+        """The keys the caller presses while the prompts play and after; a first key cuts the prompts."""
+        self._keys = ""
+
+        def prompts() -> None:
+            for each in verb.prompts:
+                prompt(each)
+
+        self._key_or_end_of(prompts)
+        while not self._gathered(verb):
+            keys = self._keys
+            self._key_or_end_of(lambda: self.line.wait_ms(verb.timeout_s * 1000))
+            if self._keys == keys:
+                break
+        return self._keys.partition(verb.finish_on_key)[0] if verb.finish_on_key else self._keys
+
+    def _key_or_end_of(self, activity: Callable[[], None]) -> None:
+        """Does something until it is done or the caller presses a key."""
+        self._key_pressed.clear()
+        doing = gevent.spawn(activity)
+        doing.link(lambda _: self._key_pressed.set())
+        try:
+            self._key_pressed.wait()
+            if doing.ready():
+                doing.get()
+        finally:
+            doing.kill()
+
+    def _gathered(self, verb: Gather) -> bool:
+        finished = bool(verb.finish_on_key) and verb.finish_on_key in self._keys
+        return finished or 0 < verb.num_digits <= len(self._keys)
+
+    def verb_started(self, verb: str, text: str) -> None:
+        """Records it."""
+        self.record(happened.VerbStarted(self.now_s(), verb, text))
+
+    def verb_ended(self, verb: str, *, interrupted: bool) -> None:
+        """Records it."""
+        self.record(happened.VerbEnded(self.now_s(), verb, interrupted))
+
+    # For its line
+
+    def bot_began(self, text: str) -> None:
+        """See `Listener`."""
+        self.record(happened.BotBegan(self.now_s(), text))
+
+    def bot_finished(self, text: str) -> None:
+        """See `Listener`."""
+        self.record(happened.BotFinished(self.now_s(), text))
+
+    # For its streams
+
+    def complain(self, code: int, message: str) -> None:
+        """See `StreamOwner`."""
+        self.complaints.append(f"{code} {message}")
+        self.record(happened.Complained(self.now_s(), self.complaints[-1]))
+
+    def stream_closed(self, stream: MediaSocket, code: int, reason: str) -> None:
+        """See `StreamOwner`."""
+        self.streams.remove(stream)
+        self.record(happened.StreamClosed(self.now_s(), stream.sid, code, reason))
+        if code:
+            if code != 31921 or not stream.two_way:  # closing its socket is how a bridge ends a two-way stream
+                self.complain(code, reason)
+            self._stream_status(stream.stream, stream.sid, "stream-error", f"{code} {reason}")
+        else:
+            self._stream_status(stream.stream, stream.sid, "stream-stopped")
+
+    def stream_says(self, stream: MediaSocket, kind: str, value: str | bytes) -> None:
+        """See `StreamOwner`. Media is played in order, a mark comes back when what was before it has been played."""
+        if isinstance(value, bytes):
+            self.line.queue(value, lambda: None)
+            return
+        self.record(happened.MessageSent(self.now_s(), kind, value))
+        if kind == "mark":
+            self.line.queue(b"", lambda: stream.played(value))
+        else:
+            self.line.clear()
+
+    # Within
+
+    def record(self, event: Event) -> None:
+        """Adds to `events`."""
+        self.events.append(event)
+        self._changed.set()
+
+    @staticmethod
+    def now_s() -> float:
+        """The clock of the events."""
+        return time.monotonic()
+
+    def _run(self, first: Callable[[], Document]) -> None:
+        if self._over is not None:
+            return
+        old, self._runner = self._runner, None
+        if old is not None:
+            old.kill()
+        if self._over is None:
+            self._runner = gevent.spawn(self._execution.run, first)
+
+    def _carry(self, line_ms: int, inbound: bytes, outbound: bytes) -> None:
+        for stream in list(self.streams):
+            stream.carry(line_ms, inbound, outbound)
+
+    def _open(self, stream: Stream, *, two_way: bool) -> MediaSocket | None:
+        sid = "MZ" + secrets.token_hex(16)
+        try:
+            opened = self._connect(stream, sid, two_way=two_way)
+        except StreamFailed as error:
+            self.record(happened.StreamRefused(self.now_s(), stream.url, error.code, error.reason))
+            self.complain(error.code, error.reason)
+            self._stream_status(stream, sid, "stream-error", f"{error.code} {error.reason}")
+            return None
+        self.record(happened.StreamOpened(self.now_s(), sid, stream.url))
+        self._stream_status(stream, sid, "stream-started")
+        return opened
+
+    def _connect(self, stream: Stream, sid: str, *, two_way: bool) -> MediaSocket:
+        problem = stream_url_problem(stream.url)
+        if problem is not None:
+            raise StreamFailed(problem.code, problem.message)
+        if stream.name and any(other.stream.name == stream.name for other in self.streams):
+            # [?] the name "must be unique per call" (/docs/voice/twiml/stream); what happens else is not documented.
+            self.complain(12200, f"<Stream>: this call has a stream named {stream.name!r} already")
+        if not two_way and len(self.streams) >= TRACKS_PER_CALL:
+            raise StreamFailed(31930, f"Stream: the call has {TRACKS_PER_CALL} tracks streaming already")  # [?] code
+        opened = MediaSocket(self, stream, sid, self.sid, self.account_sid, two_way=two_way)
+        # Signed as the document has it, whatever the connection goes to.
+        signature = self.webhooks.signature(stream.url, {})
+        opened.open(self.webhooks.address(stream.url), urlsplit(stream.url).netloc, signature)
+        opened.begin(self.line.now_ms)
+        self.streams.append(opened)
+        if self._over is not None:  # the call ended while the socket opened
+            opened.stop()
+        return opened
+
+    def _stream_status(self, stream: Stream, sid: str, event: str, error: str = "") -> None:
+        """The stream's own status callback: /docs/voice/twiml/stream#statuscallback."""
+        if not stream.status_callback:
+            return
+        parameters = {
+            "AccountSid": self.account_sid,
+            "CallSid": self.sid,
+            "StreamSid": sid,
+            "StreamName": stream.name or sid,
+            "StreamEvent": event,
+            "Timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        }
+        if error:
+            parameters["StreamError"] = error
+        self._call_back(stream.status_callback, parameters, "stream-status", stream.status_callback_method)
+
+    def _call_back(self, url: str, parameters: Mapping[str, str], purpose: str, method: str = "POST") -> None:
+        def send() -> None:
+            answer = self.tell(url, parameters, purpose, method)
+            if not 200 <= answer.status < 300:
+                self.complain(15003, f"Warning response to callback URL {url}: {answer.status or answer.text}")
+
+        self._callbacks.append(gevent.spawn(send))
+
+    def _close(self, runner: "gevent.Greenlet[..., Any] | None") -> None:
+        """Everything the call holds, closed; then it is over for those who wait."""
+        if runner is not None:
+            runner.kill()
+        gevent.joinall(self._opening)
+        gevent.joinall([gevent.spawn(stream.stop) for stream in list(self.streams)])
+        self.line.close()
+        if self.status_callback:
+            seconds = max(0, round(self.line.now_ms / 1000))
+            more = {
+                "CallDuration": str(seconds),
+                "Duration": str(-(-seconds // 60)),
+                "SequenceNumber": "0",
+                "CallbackSource": "call-progress-events",
+                "Timestamp": datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S +0000"),
+            }
+            self._call_back(self.status_callback, {**self.parameters(), **more}, "call-status")
+        gevent.joinall(self._callbacks, timeout=CALLBACK_LIMIT_S)
+        self._ended.set()

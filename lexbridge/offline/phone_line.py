@@ -1,0 +1,250 @@
+"""The simulated phone line: one clock that carries 20 ms of audio each way, and what is played into it.
+
+Everything in a call that takes time takes *line* time: a `<Say>` is over when its last frame was carried, a `<Pause>`
+when that many frames were. So the same call at another pace is the same call.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import gevent
+import numpy as np
+from gevent.event import Event as Signal
+
+from lexbridge.audio import (
+    FRAME_MS,
+    FULL_SCALE,
+    MULAW_FRAME_BYTES,
+    MULAW_SILENCE,
+    PCM_FRAME_BYTES,
+    RATE_HZ,
+    Resampler,
+    encode_mulaw,
+    frame_levels_dbfs,
+)
+from lexbridge.offline.call_events import Event
+from lexbridge.offline.voice import Voice
+
+SILENT_FRAME = MULAW_SILENCE * MULAW_FRAME_BYTES
+SPEECH_LEVEL_DBFS = -20.0
+VOICED_BELOW_SPEECH_DB = 25.0  # a frame this far under the whole phrase's level is no part of the speech any more
+KEY_ROWS_HZ = {697: "123A", 770: "456B", 852: "789C", 941: "*0#D"}
+KEY_COLUMNS_HZ = (1209, 1336, 1477, 1633)
+
+
+class Phone(Protocol):
+    """What a party holds of its call."""
+
+    def now_s(self) -> float:
+        """The clock of the call's events, monotonic seconds."""
+        ...
+
+    def record(self, event: Event) -> None:
+        """Adds to the call's events."""
+        ...
+
+    def press(self, digit: str) -> None:
+        """Presses a key."""
+        ...
+
+    def hang_up(self) -> None:
+        """Puts the phone down."""
+        ...
+
+
+class Listener(Protocol):
+    """Whoever hears the bot. Called from the line's clock: nothing here may wait."""
+
+    def bot_began(self, text: str) -> None:
+        """The bot's voice is on the line. `text`: what it says; "" where the line has audio only."""
+        ...
+
+    def bot_finished(self, text: str) -> None:
+        """The bot is silent again, having said its text or been cut off."""
+        ...
+
+
+class Party(Listener, Protocol):
+    """Whoever is on the other end of the line. Called from the line's clock: nothing here may wait."""
+
+    def dials(self, phone: Phone) -> None:
+        """The call is placed; its line opens when it is answered."""
+        ...
+
+    def next_frame(self) -> bytes:
+        """What this party sends in the next 20 ms: MULAW_FRAME_BYTES of mu-law."""
+        ...
+
+
+class Line:
+    """The line of one call, from the answer on.
+
+    `pace`: seconds of the clock for a second of the line; under 1 the call runs faster than it could.
+    """
+
+    def __init__(self, party: Party, pace: float = 1.0) -> None:
+        if pace <= 0:
+            raise ValueError("the pace of a line is above 0")
+        self.caller_mulaw = bytearray()
+        """Everything the caller sent, from the answer."""
+        self.bot_mulaw = bytearray()
+        """Everything the caller heard, from the answer; as long as `caller_mulaw`."""
+        self.taps: list[Callable[[int, bytes, bytes], None]] = []
+        """Called with each frame: its end on the line in milliseconds, the caller's and the bot's 20 ms."""
+        self.listeners: list[Listener] = [party]
+        """Those who are told when the bot's voice begins and ends."""
+        self._party = party
+        self._pace = pace
+        self._outbound: deque[bytes | Callable[[], None]] = deque()
+        self._text = ""
+        self._bot_speaking = False
+        self._waiting: list[tuple[int, Signal]] = []
+        self._clock: gevent.Greenlet[..., None] | None = None
+
+    @property
+    def now_ms(self) -> int:
+        """The line's time: milliseconds of audio carried since the answer."""
+        return len(self.caller_mulaw) * 1000 // RATE_HZ
+
+    def open(self) -> None:
+        """Starts the clock."""
+        self._clock = gevent.spawn(self._run)
+
+    def close(self) -> None:
+        """Stops the clock. What waits for the line waits for ever: end it first."""
+        if self._clock is not None:
+            self._clock.kill(block=False)
+            self._clock = None
+
+    def wait_ms(self, length_ms: int) -> None:
+        """Returns when the line has carried `length_ms` more."""
+        over = Signal()
+        self._waiting.append((self.now_ms + length_ms, over))
+        over.wait()
+
+    def play(self, mulaw: bytes, text: str = "") -> None:
+        """Plays to the caller, after what is playing already; returns when it was played."""
+        over = Signal()
+        self.queue(mulaw, over.set, text)
+        over.wait()
+
+    def queue(self, mulaw: bytes, played: Callable[[], None], text: str = "") -> None:
+        """Plays to the caller after what is queued already; calls `played` when it was, or was cleared."""
+        self._text = text
+        self._outbound.extend(frames_of(mulaw))
+        self._outbound.append(played)
+
+    def clear(self) -> None:
+        """Drops what has not been played yet; those who wait for it go on now."""
+        left, self._outbound = self._outbound, deque()
+        for item in left:
+            if not isinstance(item, bytes):
+                item()
+
+    def _run(self) -> None:
+        began = time.monotonic()
+        frames = 0
+        while True:
+            frames += 1  # a frame has been carried when its 20 ms are over
+            # An absolute schedule: a late frame is followed by earlier ones, the line never falls behind for good.
+            gevent.sleep(max(0.0, began + frames * FRAME_MS / 1000 * self._pace - time.monotonic()))
+            self._carry()
+
+    def _carry(self) -> None:
+        outbound = self._next_outbound()
+        inbound = self._party.next_frame()
+        self.caller_mulaw += inbound
+        self.bot_mulaw += outbound
+        for tap in list(self.taps):
+            tap(self.now_ms, inbound, outbound)
+        due = [waiting for waiting in self._waiting if waiting[0] <= self.now_ms]
+        for waiting in due:
+            self._waiting.remove(waiting)
+            waiting[1].set()
+
+    def _next_outbound(self) -> bytes:
+        while self._outbound:
+            item = self._outbound.popleft()
+            if isinstance(item, bytes):
+                if not self._bot_speaking:
+                    self._bot_speaking = True
+                    for listener in self.listeners:
+                        listener.bot_began(self._text)
+                return item
+            item()
+        if self._bot_speaking:
+            self._bot_speaking = False
+            for listener in self.listeners:
+                listener.bot_finished(self._text)
+        return SILENT_FRAME
+
+
+def frames_of(mulaw: bytes) -> Iterator[bytes]:
+    """Whole frames; the last is filled up with silence."""
+    for start in range(0, len(mulaw), MULAW_FRAME_BYTES):
+        yield mulaw[start : start + MULAW_FRAME_BYTES].ljust(MULAW_FRAME_BYTES, MULAW_SILENCE)
+
+
+class TelephoneVoice:
+    """A voice as it comes out of a telephone: 8 kHz mu-law at one level, its silent ends cut off, kept by text."""
+
+    def __init__(self, voice: Voice, level_dbfs: float = SPEECH_LEVEL_DBFS) -> None:
+        self._voice = voice
+        self._level_dbfs = level_dbfs
+        self._spoken: dict[str, bytes] = {}
+
+    def speak(self, text: str) -> bytes:
+        """`text` as mu-law frames."""
+        if text not in self._spoken:
+            self._spoken[text] = for_telephone(self._voice.speak(text), self._voice.rate_hz, self._level_dbfs)
+        return self._spoken[text]
+
+
+def for_telephone(pcm: bytes, rate_hz: int, level_dbfs: float = SPEECH_LEVEL_DBFS) -> bytes:
+    """16-bit mono PCM at any rate as telephone mu-law: whole frames, silent ends cut off, its speech at `level_dbfs`.
+
+    Digital silence (of a voice that only takes time) stays as it is, length and all.
+    """
+    narrow = _resampled(pcm, rate_hz)
+    narrow += bytes(-len(narrow) % PCM_FRAME_BYTES)
+    levels_dbfs = frame_levels_dbfs(narrow)
+    if not len(levels_dbfs) or levels_dbfs.max() <= -96:
+        return encode_mulaw(narrow)
+    power = 10 ** (levels_dbfs / 10)
+    # The level of the speech, not of its pauses: the mean power of the frames within 25 dB of the loudest.
+    spoken_dbfs = 10 * math.log10(power[levels_dbfs > levels_dbfs.max() - VOICED_BELOW_SPEECH_DB].mean())
+    voiced = np.flatnonzero(levels_dbfs > spoken_dbfs - VOICED_BELOW_SPEECH_DB)
+    cut = narrow[voiced[0] * PCM_FRAME_BYTES : (voiced[-1] + 1) * PCM_FRAME_BYTES]
+    samples = np.frombuffer(cut, dtype="<i2") * 10 ** ((level_dbfs - spoken_dbfs) / 20)
+    return encode_mulaw(np.clip(np.rint(samples), -32768, 32767).astype("<i2").tobytes())
+
+
+def _resampled(pcm: bytes, rate_hz: int) -> bytes:
+    """At 8 kHz. Done 200 ms at a time, so that the line's clock goes on meanwhile."""
+    resampler = Resampler(rate_hz, RATE_HZ)
+    piece_bytes = 2 * (rate_hz // 5)
+    narrow = bytearray()
+    for start in range(0, len(pcm), piece_bytes):
+        narrow += resampler.push(pcm[start : start + piece_bytes])
+        gevent.sleep(0)
+    return bytes(narrow + resampler.flush())
+
+
+def line_noise(length_ms: int, peak: int, seed: int) -> bytes:
+    """A quiet line: uniform noise of 16-bit samples within +-`peak`, as mu-law. The same seed is the same noise."""
+    samples = np.random.default_rng(seed).integers(-peak, peak, RATE_HZ * length_ms // 1000, endpoint=True)
+    return encode_mulaw(samples.astype("<i2").tobytes())
+
+
+def key_tone(digit: str, length_ms: int = 200) -> bytes:
+    """The two tones of a key, as mu-law; silence for w (0.5 s) and W (1 s)."""
+    if digit in "wW":
+        return MULAW_SILENCE * (RATE_HZ // (2 if digit == "w" else 1))
+    time_s = np.arange(RATE_HZ * length_ms // 1000) / RATE_HZ
+    row_hz = next(hz for hz, keys in KEY_ROWS_HZ.items() if digit in keys)
+    column_hz = KEY_COLUMNS_HZ[KEY_ROWS_HZ[row_hz].index(digit)]
+    tones = np.sin(2 * np.pi * row_hz * time_s) + np.sin(2 * np.pi * column_hz * time_s)
+    return encode_mulaw((tones * 0.1 * FULL_SCALE).astype("<i2").tobytes())

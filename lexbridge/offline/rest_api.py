@@ -1,0 +1,233 @@
+"""Twilio's REST API for calls, as far as a bridge uses it: fetch a call, update it, end it.
+
+Source: the OpenAPI of api.v2010 (twilio/twilio-oai), UpdateCall; error codes: https://www.twilio.com/docs/api/errors .
+The real twilio client is what talks to it.
+"""
+
+import base64
+import binascii
+import json
+import re
+import socket
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+import gevent
+from gevent.event import Event
+from gevent.pywsgi import WSGIHandler
+
+from lexbridge.offline import call_events as happened
+from lexbridge.offline.call_events import EndReason
+from lexbridge.offline.phone_call import PhoneCall
+from lexbridge.offline.twiml_document import is_http, parse_twiml
+
+LONGEST_TWIML = 4000  # characters in a REST request; above it 32018
+LONGEST_FORM = 1 << 20  # bytes
+_CALL_PATH = re.compile(r"/2010-04-01/Accounts/(AC[0-9a-fA-F]{32})/Calls/([^/]+)\.json")
+
+
+class RestRefusal(Exception):
+    """A request that Twilio refuses: the HTTP status, its code and its words."""
+
+    def __init__(self, status: int, code: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class RestFault:
+    """A fault that befalls the next request, or with `always` every one.
+
+    `answer`: `status` and `code` as Twilio's error; `hang`: no answer at all; `drip`: the answer comes a byte every
+    `drip_s`; `reset`: the connection is reset. `carried_out` says whether the update happens all the same.
+    """
+
+    kind: Literal["answer", "hang", "drip", "reset"] = "answer"
+    status: int = 500
+    code: int = 20500
+    message: str = "Internal Server Error"
+    always: bool = False
+    carried_out: bool = False
+    drip_s: float = 0.5
+
+
+class ConnectionDropped(Exception):
+    """No error: the connection is not to be answered any more."""
+
+
+class RestHandler(WSGIHandler):
+    """pywsgi's handler, and the application can reach its connection and drop it."""
+
+    def get_environ(self) -> dict[str, Any]:
+        """The WSGI environment, with the socket."""
+        return {**super().get_environ(), "lexbridge.socket": self.socket}
+
+    def run_application(self) -> None:
+        """Runs the application; sends nothing when it drops the connection."""
+        try:
+            super().run_application()
+        except ConnectionDropped:
+            self.close_connection = True
+            self.result = ()
+
+
+class RestApi:
+    """The WSGI application. `calls`: the calls it knows, by SID; `faults`: what befalls the requests to come."""
+
+    def __init__(self, account_sid: str, auth_token: str, calls: Mapping[str, PhoneCall]) -> None:
+        self.faults: list[RestFault] = []
+        self._account_sid = account_sid
+        self._auth_token = auth_token
+        self._calls = calls
+        self.stopped = Event()
+        """Set when the server ends, so that requests left hanging end too."""
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """A request."""
+        fault = self._next_fault()
+        status, answer = self._answer(environ) if fault is None else self._befall(fault, environ)
+        body = json.dumps(answer).encode()
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        if status == 401:
+            headers.append(("WWW-Authenticate", 'Basic realm="Twilio API"'))
+        start_response(f"{status} Twilio", headers)
+        return _drip(body, fault.drip_s) if fault is not None and fault.kind == "drip" else [body]
+
+    def _befall(self, fault: RestFault, environ: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """What is answered to a request that a fault befalls."""
+        status, answer = fault.status, _error(fault.status, fault.code, fault.message)
+        if fault.carried_out:
+            carried_out = self._answer(environ)
+            if fault.kind == "drip":
+                status, answer = carried_out
+        else:
+            self._note(fault, environ)
+        if fault.kind == "hang":
+            self.stopped.wait()
+        elif fault.kind == "reset":
+            connection: socket.socket = environ["lexbridge.socket"]
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            raise ConnectionDropped
+        return status, answer
+
+    def _next_fault(self) -> RestFault | None:
+        if not self.faults:
+            return None
+        return self.faults[0] if self.faults[0].always else self.faults.pop(0)
+
+    def _note(self, fault: RestFault, environ: Mapping[str, Any]) -> None:
+        match = _CALL_PATH.fullmatch(environ["PATH_INFO"])
+        call = self._calls.get(match[2]) if match else None
+        if call is not None:
+            words = f"a fault of the test's: {fault.kind}"
+            call.record(happened.UpdateRefused(call.now_s(), fault.status if fault.kind == "answer" else 0, 0, words))
+
+    def _answer(self, environ: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        call = None
+        try:
+            account_sid, call_sid = self._addressed(environ)
+            call = self._calls.get(call_sid)
+            if call is None or account_sid != self._account_sid:
+                raise RestRefusal(404, 20404, f"The requested resource {environ['PATH_INFO']} was not found")
+            if environ["REQUEST_METHOD"] == "POST":
+                self._update(call, _form(environ))
+        except RestRefusal as refusal:
+            if call is not None:
+                call.record(happened.UpdateRefused(call.now_s(), refusal.status, refusal.code, refusal.message))
+                if refusal.code != 21220:  # a call that has just ended is nobody's fault
+                    call.complain(refusal.code, f"REST: {refusal.message}")
+            return refusal.status, _error(refusal.status, refusal.code, refusal.message)
+        return 200, _resource(call)
+
+    def _addressed(self, environ: Mapping[str, Any]) -> tuple[str, str]:
+        """Account and call of a request. Raises RestRefusal 20003, 20404 or 20004."""
+        if not self._authenticated(environ.get("HTTP_AUTHORIZATION", "")):
+            raise RestRefusal(401, 20003, "Authenticate")
+        match = _CALL_PATH.fullmatch(environ["PATH_INFO"])
+        if match is None:
+            raise RestRefusal(404, 20404, f"The requested resource {environ['PATH_INFO']} was not found")
+        if environ["REQUEST_METHOD"] not in ("GET", "POST"):
+            raise RestRefusal(405, 20004, "Method not allowed")
+        return match[1], match[2]
+
+    def _authenticated(self, authorization: str) -> bool:
+        scheme, _, encoded = authorization.partition(" ")
+        try:
+            user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except (binascii.Error, ValueError):
+            return False
+        return scheme.lower() == "basic" and user == self._account_sid and password == self._auth_token
+
+    def _update(self, call: PhoneCall, fields: Mapping[str, str]) -> None:
+        """UpdateCall. Raises RestRefusal."""
+        twiml, url, status = fields.get("Twiml"), fields.get("Url"), fields.get("Status")
+        if call.over is not None:
+            raise RestRefusal(400, 21220, "Call is not in-progress. Cannot redirect.")
+        if twiml is not None and url is not None:
+            # [?] the two are mutually exclusive; with which code Twilio says so is not documented.
+            raise RestRefusal(400, 20001, "Twiml and Url are mutually exclusive")
+        if twiml is not None and len(twiml) > LONGEST_TWIML:
+            raise RestRefusal(400, 32018, f"Twiml has {len(twiml)} characters, at most {LONGEST_TWIML} are allowed")
+        if url is not None and not is_http(url):
+            raise RestRefusal(400, 21205, f"Url is not a valid URL: {url}")
+        if status is not None and status not in ("completed", "canceled"):
+            raise RestRefusal(400, 20001, f"Status {status} is neither completed nor canceled")
+        if status == "canceled" and call.answered:
+            raise RestRefusal(400, 21220, "Call is not queued or ringing. Cannot cancel.")
+        call.record(happened.UpdateReceived(call.now_s(), dict(fields), twiml or ""))
+        call.status_callback = fields.get("StatusCallback", call.status_callback)
+        if status is not None:
+            call.end(EndReason.REST_COMPLETED)
+        elif twiml is not None:
+            call.replace_document(lambda: parse_twiml(twiml, None))
+        elif url is not None:
+            call.replace_document(lambda: call.fetch(url, fields.get("Method", "POST")))
+
+
+def _form(environ: Mapping[str, Any]) -> dict[str, str]:
+    try:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        if length > LONGEST_FORM:
+            raise RestRefusal(413, 20001, "The request is too large")
+        return dict(parse_qsl(environ["wsgi.input"].read(length).decode(), keep_blank_values=True))
+    except ValueError as error:
+        raise RestRefusal(400, 20001, "The request is not a form in UTF-8") from error
+
+
+def _drip(body: bytes, interval_s: float) -> Iterator[bytes]:
+    for place in range(len(body)):
+        yield body[place : place + 1]
+        gevent.sleep(interval_s)
+
+
+def _error(status: int, code: int, message: str) -> dict[str, Any]:
+    more = f"https://www.twilio.com/docs/errors/{code}"
+    return {"code": code, "message": message, "more_info": more, "status": status}
+
+
+def _resource(call: PhoneCall) -> dict[str, Any]:
+    """The call as the REST API shows it."""
+    now = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
+    return {
+        "sid": call.sid,
+        "account_sid": call.account_sid,
+        "api_version": "2010-04-01",
+        "status": call.status,
+        "direction": "inbound",
+        "from": call.number.caller,
+        "from_formatted": call.number.caller,
+        "to": call.number.called,
+        "to_formatted": call.number.called,
+        "date_created": now,
+        "date_updated": now,
+        "start_time": now,
+        "end_time": now if call.over is not None else None,
+        "duration": str(call.line.now_ms // 1000) if call.over is not None else None,
+        "uri": f"/2010-04-01/Accounts/{call.account_sid}/Calls/{call.sid}.json",
+    }

@@ -1,0 +1,219 @@
+"""What the tests of the pure floors are told in: drawn time lines, and a caller's story."""
+
+import base64
+import json
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from xml.dom import minidom
+
+from lexbridge.audio import FRAME_MS, FRAME_SAMPLES, MULAW_SILENCE, PCM_BYTES_PER_MS, encode_mulaw
+from lexbridge.call import Action, AppendAudio, CallSession, Note, OpenUtterance, UpdateCall
+from lexbridge.config import Settings, read_settings
+from lexbridge.dialog import DialogState, Message, Reply
+from lexbridge.errors import LexError
+from lexbridge.twiml import Documents
+from lexbridge.vad import AmplitudeDetector
+
+STREAM_SID = "MZ" + "0123456789abcdef" * 2
+CALL_SID = "CA" + "0123456789abcdef" * 2
+ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
+
+VOICE_LEVEL = 8000
+MINIMAL_ENVIRONMENT = {
+    "AWS_REGION": "us-west-2",
+    "LEX_BOT_ID": "FLOWERS123",
+    "LEX_BOT_ALIAS_ID": "TSTALIASID",
+    "TWILIO_AUTH_TOKEN": "a-token-of-ours",
+    "URL": "https://voice.example.com",
+}
+
+
+def make_settings(**variables: str) -> Settings:
+    """The smallest valid settings, and `variables` on top."""
+    return read_settings({**MINIMAL_ENVIRONMENT, **variables})
+
+
+class Timeline:
+    """Time drawn as text, a character a frame: "v" is voiced, "." is not. No two frames of one are the same."""
+
+    def __init__(self, drawing: str) -> None:
+        self.frames = [self._frame(number, mark == "v") for number, mark in enumerate(drawing)]
+
+    def pcm(self, from_ms: int = 0, to_ms: int | None = None) -> bytes:
+        """The audio from `from_ms` to `to_ms`."""
+        end = None if to_ms is None else to_ms * PCM_BYTES_PER_MS
+        return b"".join(self.frames)[from_ms * PCM_BYTES_PER_MS : end]
+
+    @staticmethod
+    def _frame(number: int, is_voiced: bool) -> bytes:
+        level = VOICE_LEVEL if is_voiced else 0
+        return struct.pack("<h", number) + struct.pack("<h", level) * (FRAME_SAMPLES - 1)
+
+
+def media_text(timestamp_ms: int, mulaw: bytes, track: str = "inbound") -> str:
+    """A media message as Twilio writes it."""
+    payload = base64.b64encode(mulaw).decode()
+    media = {"track": track, "chunk": "1", "timestamp": str(timestamp_ms), "payload": payload}
+    return json.dumps({"event": "media", "sequenceNumber": "2", "media": media, "streamSid": STREAM_SID})
+
+
+def start_text(parameters: Mapping[str, str] | None = None) -> str:
+    """The start message as Twilio writes it."""
+    start = {
+        "accountSid": ACCOUNT_SID,
+        "streamSid": STREAM_SID,
+        "callSid": CALL_SID,
+        "tracks": ["inbound"],
+        "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+        "customParameters": dict(parameters or {}),
+    }
+    return json.dumps({"event": "start", "sequenceNumber": "1", "start": start, "streamSid": STREAM_SID})
+
+
+def stop_text() -> str:
+    """The stop message as Twilio writes it."""
+    stop = {"accountSid": ACCOUNT_SID, "callSid": CALL_SID}
+    return json.dumps({"event": "stop", "sequenceNumber": "9", "streamSid": STREAM_SID, "stop": stop})
+
+
+class Caller:
+    """Tells a call as a story, from the caller's side, and keeps what the session wanted done, in order."""
+
+    def __init__(self, **variables: str) -> None:
+        settings = make_settings(**variables)
+        documents = Documents(settings.url, settings.stream_url, hold_s=60)
+        self.session = CallSession(settings, documents, AmplitudeDetector(settings.voice_threshold))
+        self.actions: list[Action] = []
+        self.said = b""
+        """Everything sent into the stream so far, mu-law."""
+        self._seen = 0
+
+    def dials(self, parameters: Mapping[str, str] | None = None) -> None:
+        """The call is answered and its stream starts."""
+        self.sends('{"event": "connected", "protocol": "Call", "version": "1.0.0"}')
+        self.sends(start_text(parameters))
+
+    def is_silent(self, ms: int) -> None:
+        """Nothing but silence for `ms`."""
+        self._talks(MULAW_SILENCE * FRAME_SAMPLES, ms)
+
+    def speaks(self, ms: int) -> None:
+        """Voice for `ms`."""
+        self._talks(encode_mulaw(struct.pack("<h", VOICE_LEVEL)) * FRAME_SAMPLES, ms)
+
+    def says_something(self) -> None:
+        """An utterance of a second, and the silence that ends it."""
+        self.speaks(1000)
+        self.is_silent(700)
+
+    def hangs_up(self) -> None:
+        """The call is over for Twilio."""
+        self.sends(stop_text())
+
+    def is_cut_off(self) -> None:
+        """The socket is closed without a `stop`."""
+        self.session.stream_lost()
+        self._take_actions()
+
+    def is_gone(self) -> None:
+        """Twilio's REST API says that there is no such call any more."""
+        self.session.call_is_gone()
+        self._take_actions()
+
+    def does_not_get_the_update(self) -> None:
+        """Twilio does not carry out the last document."""
+        self.session.update_failed()
+        self._take_actions()
+
+    def lex_says(self, *texts: str, turn: int | None = None, **reply: Any) -> None:
+        """Lex answers `turn`, or the turn that was sent to it last."""
+        reply = {"dialog_state": DialogState.ELICIT_SLOT, "transcript": "what the caller said"} | reply
+        messages = tuple(Message(text) for text in texts)
+        self.session.lex_replied(turn or self.asked[-1].turn, Reply(messages=messages, **reply))
+        self._take_actions()
+
+    def lex_fails(self, error: LexError, turn: int | None = None) -> None:
+        """Lex does not answer `turn`, or the turn that was sent to it last."""
+        self.session.lex_failed(turn or self.asked[-1].turn, error)
+        self._take_actions()
+
+    def sends(self, text: str) -> None:
+        """A message on the media socket."""
+        self.session.receive(text)
+        self._take_actions()
+
+    @property
+    def asked(self) -> list[OpenUtterance]:
+        """Every request to Lex, in order."""
+        return [action for action in self.actions if isinstance(action, OpenUtterance)]
+
+    @property
+    def notes(self) -> list[Note]:
+        """Every note, in order."""
+        return [action for action in self.actions if isinstance(action, Note)]
+
+    def sent_to_lex(self, turn: int) -> bytes:
+        """The audio that Lex got of `turn`, PCM."""
+        return b"".join(
+            action.pcm for action in self.actions if isinstance(action, AppendAudio) and action.turn == turn
+        )
+
+    def note(self, event: str) -> dict[str, Any]:
+        """The fields of the only note of `event`."""
+        (note,) = [note for note in self.notes if note.event == event]
+        return dict(note.fields)
+
+    def steps(self) -> list[str]:
+        """What happened since the last look, without notes and frames: "OpenUtterance 1", "UpdateCall"."""
+        new, self._seen = self.actions[self._seen :], len(self.actions)
+        shown = [action for action in new if not isinstance(action, AppendAudio | Note)]
+        return [f"{type(action).__name__} {getattr(action, 'turn', '')}".strip() for action in shown]
+
+    def hears(self) -> list[str]:
+        """What the newest document says, and does once it has spoken: ["Which flowers?", "Pause", "Redirect"]."""
+        newest = [action for action in self.actions if isinstance(action, UpdateCall)][-1]
+        return outline(newest.twiml)
+
+    def _talks(self, mulaw_frame: bytes, ms: int) -> None:
+        for _ in range(ms // FRAME_MS):
+            self.sends(media_text(len(self.said) * FRAME_MS // FRAME_SAMPLES, mulaw_frame))
+            self.said += mulaw_frame
+
+    def _take_actions(self) -> None:
+        self.actions += self.session.actions()
+
+
+def verbs_of(twiml: str) -> Iterator[Any]:
+    """The verbs of a document, as elements. Fails unless it is well-formed XML and all of it is in verbs."""
+    root = minidom.parseString(twiml.encode()).documentElement  # noqa: S318 - it is ours
+    assert root.tagName == "Response"
+    for node in root.childNodes:
+        if node.nodeType == node.ELEMENT_NODE:
+            yield node
+        else:
+            assert not node.data.strip(), f"{node.data!r} stands between verbs"
+
+
+def text_of(element: Any) -> str:
+    """The text inside an element, however deep it stands in others."""
+    text, left = "", [element]
+    while left:
+        node = left.pop()
+        text += node.data if node.nodeType == node.TEXT_NODE else ""
+        left += reversed(node.childNodes)
+    return text
+
+
+def outline(twiml: str) -> list[str]:
+    """A document as its Says' texts and its other verbs' names."""
+    return [text_of(verb) if verb.tagName == "Say" else verb.tagName for verb in verbs_of(twiml)]
+
+
+def cut(audio: bytes, lengths: Sequence[int]) -> list[bytes]:
+    """`audio` in pieces of these lengths, and a last one with the rest."""
+    pieces = []
+    for length in lengths:
+        pieces.append(audio[:length])
+        audio = audio[length:]
+    return [*pieces, audio]

@@ -1,0 +1,138 @@
+"""The whole bridge in the test's own process, between a local Lex and a simulated Twilio, all over real sockets."""
+
+import logging
+import math
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+from gevent.pywsgi import WSGIServer
+
+from lexbridge.bridge import Bridge, make_documents
+from lexbridge.call_control import TwilioCallControl
+from lexbridge.call_log import CallLog
+from lexbridge.config import Settings, read_settings
+from lexbridge.lex import Deadlines, make_lex_runtime
+from lexbridge.offline.bots import Bot, shipped_bots
+from lexbridge.offline.call_events import CallEnded, UpdateReceived
+from lexbridge.offline.call_script import Script, Turn
+from lexbridge.offline.local_lex import LocalLex
+from lexbridge.offline.phone_call import PhoneCall
+from lexbridge.offline.recognition import ScriptedRecogniser
+from lexbridge.offline.simulated_caller import SimulatedCaller
+from lexbridge.offline.simulated_twilio import SimulatedTwilio
+from lexbridge.offline.voice import SilentVoice
+from lexbridge.web import create_app
+from lexbridge.websocket import MediaSocketHandler
+
+PATIENCE_S = 30
+"""The absolute deadline of whatever a test waits for."""
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+QUICK = Deadlines(connect_s=2, answer_s=1.5, retry_s=1.5)
+
+ENVIRONMENT = {
+    "AWS_REGION": "us-west-2",
+    "ACCESS_KEY_ID": "AKIAEXAMPLE",
+    "SECRET_ACCESS_KEY": "secret",
+    "TWILIO_AUTH_TOKEN": TOKEN,
+    "URL": "https://voice.example.com",
+}
+V1_BOT = {"LEX_BOT_NAME": "OrderFlowers", "LEX_BOT_ALIAS": "prod"}
+
+
+def flowers() -> Bot:
+    """The flower shop's bot."""
+    return next(bot for bot in shipped_bots() if bot.name == "OrderFlowers")
+
+
+def v2_bot(bot: Bot) -> dict[str, str]:
+    """The settings of `bot` as a Lex V2 bot."""
+    return {"LEX_BOT_ID": bot.v2_id, "LEX_BOT_ALIAS_ID": "TSTALIASID"}
+
+
+def settings(**changes: str) -> Settings:
+    """The settings of a V1 bot with `changes`; a bot in the changes replaces it."""
+    bot = {} if "LEX_BOT_ID" in changes else V1_BOT
+    return read_settings({**ENVIRONMENT, **bot, **changes})
+
+
+class HummingVoice:
+    """A voice without words: a hum of 40 ms a character, loud enough to be voiced."""
+
+    rate_hz = 8000
+
+    def speak(self, text: str) -> bytes:
+        """16-bit PCM at 8 kHz."""
+        samples = len(text) * 40 * 8
+        return b"".join(struct.pack("<h", round(8000 * math.sin(0.1 * math.pi * n))) for n in range(samples))
+
+
+def says(*phrases: str) -> SimulatedCaller:
+    """A caller who says one phrase after each prompt. What Lex hears is up to its ScriptedRecogniser."""
+    turns = tuple(Turn(say=phrase) for phrase in phrases)
+    return SimulatedCaller(HummingVoice(), Script(turns=turns, patience_s=10 * PATIENCE_S))
+
+
+@dataclass
+class Rig:
+    """A bridge, and both its neighbours."""
+
+    settings: Settings
+    lex: LocalLex
+    twilio: SimulatedTwilio
+    base: str
+    calls: CallLog
+
+    def place_call(self, caller: SimulatedCaller, **options: str) -> PhoneCall:
+        """`caller` dials the bridge's number."""
+        return self.twilio.place_call(f"{self.settings.url}/twiml", caller, connect_to=self.base, **options)
+
+    def hears(self, call: PhoneCall, text: str) -> UpdateReceived:
+        """Waits until the call is updated with a document that holds `text`."""
+        return call.wait_for(UpdateReceived, PATIENCE_S, where=lambda update: text in update.twiml)
+
+    def ended(self, call: PhoneCall) -> CallEnded:
+        """Waits for the end of the call, and finds that Twilio had nothing to complain about."""
+        over = call.wait(PATIENCE_S)
+        assert call.complaints == []
+        return over
+
+
+@contextmanager
+def running(
+    heard: Sequence[str] = (),
+    pace: float = 0.08,
+    deadlines: Deadlines = QUICK,
+    attempt_deadline_s: float = 0.5,
+    bot: Callable[[], Bot] = flowers,
+    **changes: str,
+) -> Iterator[Rig]:
+    """A bridge whose Lex hears the lines of `heard`, whatever is said. `changes`: settings. Calls run 12 times as fast
+    as on the telephone unless `pace` says otherwise."""
+    with (
+        LocalLex(bots=[bot()], recogniser=ScriptedRecogniser(list(heard)), voice=SilentVoice()) as lex,
+        SimulatedTwilio(auth_token=TOKEN, pace=pace) as twilio,
+    ):
+        endpoints = {"TWILIO_API_URL": twilio.url}
+        set_up = settings(**endpoints, **changes)
+        with pytest.MonkeyPatch.context() as environment:
+            # boto3's own variables, as a process of its own would be given them
+            environment.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", lex.url)
+            environment.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", lex.url)
+            lex_runtime = make_lex_runtime(set_up, deadlines)
+        calls = CallLog()
+        documents = make_documents(set_up, deadlines)
+        bridge = Bridge(set_up, documents, lex_runtime, TwilioCallControl(set_up, attempt_deadline_s), calls)
+        app = create_app(set_up, documents, bridge, calls)
+        server = WSGIServer(("127.0.0.1", 0), app, handler_class=MediaSocketHandler, log=None, error_log=_ERRORS)
+        server.start()
+        try:
+            yield Rig(set_up, lex, twilio, f"http://127.0.0.1:{server.server_port}", calls)
+        finally:
+            server.stop(timeout=1)
+
+
+_ERRORS = logging.getLogger("gevent")

@@ -1,0 +1,297 @@
+"""Whole calls through the bridge in this process: the real protocols, clients and sockets, faults on demand.
+
+The rows of the contract's fault table have a test each.
+"""
+
+from xml.etree import ElementTree
+
+import gevent
+import pytest
+import websocket
+from conftest import Logged
+from rig import PATIENCE_S, HummingVoice, Rig, flowers, running, says, v2_bot
+
+from lexbridge.audio import decode_mulaw
+from lexbridge.lex import Deadlines
+from lexbridge.offline.call_events import EndReason, StreamClosed, StreamOpened, UpdateReceived, UpdateRefused
+from lexbridge.offline.local_lex import LexFault
+from lexbridge.offline.rest_api import RestFault
+from lexbridge.offline.simulated_caller import SimulatedCaller
+
+ORDER = ("I would like to order flowers", "roses", "tomorrow", "five pm", "yes", "goodbye")
+SAY_IT_AGAIN = "Sorry, I did not get that. Please say it again."
+NOT_AVAILABLE = "Sorry, this service is not available."
+KINDS = "What type of flowers"
+SLOW = Deadlines(answer_s=20)
+
+
+def spoken(update: UpdateReceived) -> str:
+    return " ".join(say.text or "" for say in ElementTree.fromstring(update.twiml).iter("Say"))
+
+
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+def test_an_order_is_fulfilled_and_the_bot_hangs_up(generation: str) -> None:
+    bot = v2_bot(flowers()) if generation == "v2" else {}
+    with running(ORDER, **bot) as rig:
+        call = rig.place_call(says(*ORDER))
+        assert rig.ended(call).reason is EndReason.HANGUP_VERB
+        assert [request.transcript for request in rig.lex.requests] == list(ORDER)
+        assert {request.api for request in rig.lex.requests} == {generation}
+        assert {request.session_id for request in rig.lex.requests} == {call.sid}
+        assert [request.dialog_state for request in rig.lex.requests][-2:] == ["Fulfilled", "Fulfilled"]
+
+
+class RecordedCaller(SimulatedCaller):
+    """A caller whose line is recorded: `line` holds every frame Twilio was given, mu-law."""
+
+    def __init__(self) -> None:
+        super().__init__(HummingVoice())
+        self.line = bytearray()
+
+    def next_frame(self) -> bytes:
+        frame = super().next_frame()
+        self.line += frame
+        return frame
+
+
+def test_lex_gets_each_utterance_sample_for_sample_with_its_pre_roll() -> None:
+    with running(["I would like to order flowers"]) as rig:
+        caller = RecordedCaller()
+        call = rig.place_call(caller)
+        call.wait_for(StreamOpened, PATIENCE_S)
+        wait_until(lambda: len(caller.line) > 8 * 1000)  # a second of line, for the pre-roll
+        caller.say("flowers please")
+        rig.hears(call, KINDS)
+        (request,) = rig.lex.requests
+        pcm = decode_mulaw(bytes(caller.line))
+        hum_ms = 40 * len("flowers please")
+        voiced = HummingVoice().speak("flowers please")
+        assert request.audio in pcm
+        assert len(request.audio) // 16 >= 500 + hum_ms + 680  # pre-roll, speech, hangover
+        assert len(voiced) // 16 == hum_ms
+        call.hang_up()
+        rig.ended(call)
+
+
+def test_lex_is_asked_while_the_caller_still_speaks() -> None:
+    with running(["I would like to order flowers"]) as rig:
+        caller = RecordedCaller()
+        call = rig.place_call(caller)
+        call.wait_for(StreamOpened, PATIENCE_S)
+        caller.say("a very long order indeed")
+        wait_until(lambda: bool(rig.lex.requests) and rig.lex.requests[0].first_audio is not None)
+        assert caller.is_speaking
+        call.hang_up()
+        rig.ended(call)
+
+
+def hears_after_lex_fault(rig: Rig, *texts: str) -> None:
+    """One utterance, and the documents that have to come of it, in order."""
+    caller = says("some roses please")
+    call = rig.place_call(caller)
+    for count, text in enumerate(texts, start=1):
+        update = call.wait_for(UpdateReceived, PATIENCE_S, count=count)
+        assert text in spoken(update)
+    call.hang_up()
+    rig.ended(call)
+
+
+PASSING = [
+    pytest.param(LexFault(status=500, when="start"), id="500 at the start"),
+    pytest.param(LexFault(status=500, when="middle"), id="500 in the middle"),
+    pytest.param(LexFault(status=500, when="end"), id="500 at the end"),
+    pytest.param(LexFault(status=502), id="502"),
+    pytest.param(LexFault(status=424), id="424"),
+    pytest.param(LexFault(status=429), id="429"),
+    pytest.param(LexFault(status=409), id="409"),
+    pytest.param(LexFault(kind="reset", when="start"), id="reset at the start"),
+    pytest.param(LexFault(kind="reset", when="middle"), id="reset in the middle of the upload"),
+    pytest.param(LexFault(kind="reset", when="end"), id="reset at the end"),
+    pytest.param(LexFault(kind="hang", when="start"), id="hangs from the start"),
+    pytest.param(LexFault(kind="hang", when="end"), id="hangs at the end"),
+    pytest.param(LexFault(kind="drip"), id="drips"),
+]
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_one_lex_fault_is_not_heard(fault: LexFault) -> None:
+    with running(["I would like to order flowers"] * 2) as rig:
+        rig.lex.faults.append(fault)
+        hears_after_lex_fault(rig, KINDS)
+        first, second = rig.lex.requests
+        assert second.audio.startswith(first.audio)
+        assert len(second.audio) > 320
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_a_lex_fault_that_stays_is_heard_as_one_apology(fault: LexFault) -> None:
+    with running(["I would like to order flowers"] * 4, pace=0.2) as rig:
+        rig.lex.faults.append(LexFault(status=fault.status, when=fault.when, times=2, kind=fault.kind))
+        caller = says("some roses please", "some roses please")
+        call = rig.place_call(caller)
+        assert SAY_IT_AGAIN in spoken(call.wait_for(UpdateReceived, PATIENCE_S, count=1))
+        assert KINDS in spoken(call.wait_for(UpdateReceived, PATIENCE_S, count=2))  # and then another chance
+        call.hang_up()
+        rig.ended(call)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+@pytest.mark.parametrize("when", ["start", "middle", "end"])
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+def test_a_refusal_by_lex_ends_the_call_in_words(status: int, when: str, generation: str, logged: Logged) -> None:
+    bot = v2_bot(flowers()) if generation == "v2" else {}
+    with running(**bot) as rig:
+        rig.lex.faults.append(LexFault(status=status, when=when, times=None))  # type: ignore[arg-type]
+        call = rig.place_call(says("some roses please"))
+        assert rig.ended(call).reason is EndReason.HANGUP_VERB
+        (update,) = [event for event in call.events if isinstance(event, UpdateReceived)]
+        assert spoken(update) == NOT_AVAILABLE
+    named = "ACCESS_KEY_ID" if status == 403 else "LEX_BOT_ID" if generation == "v2" else "LEX_BOT_NAME"
+    assert [named in line["error"] for line in logged() if line["level"] == "error"] == [True]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(RestFault(status=429, code=20429), id="20429"),
+        pytest.param(RestFault(status=500, code=20500), id="500"),
+        pytest.param(RestFault(kind="hang"), id="hang"),
+        pytest.param(RestFault(kind="drip"), id="drip"),
+        pytest.param(RestFault(kind="reset"), id="reset"),
+    ],
+)
+def test_one_fault_of_twilio_is_not_heard_and_two_cost_one_reply(fault: RestFault) -> None:
+    with running(["I would like to order flowers", "roses", "tomorrow"]) as rig:
+        rig.twilio.rest_faults.append(fault)
+        caller = says()
+        call = rig.place_call(caller)
+        call.wait_for(StreamOpened, PATIENCE_S)
+        caller.say("some flowers")
+        rig.hears(call, KINDS)
+        rig.twilio.rest_faults.extend([fault, fault])
+        caller.say("roses please")
+        call.wait_for(UpdateRefused, PATIENCE_S, count=3)
+        caller.say("tomorrow please")  # the reply before was lost; the next turn goes on
+        rig.hears(call, "time")
+        assert len([event for event in call.events if isinstance(event, UpdateReceived)]) == 2
+        call.hang_up()
+        rig.ended(call)
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, 21220), (404, 20404)])
+def test_a_call_that_is_over_for_twilio_ends_quietly(status: int, code: int, logged: Logged) -> None:
+    with running(["I would like to order flowers"]) as rig:
+        rig.twilio.rest_faults.append(RestFault(status=status, code=code, always=True))
+        call = rig.place_call(says("some flowers"))
+        call.wait_for(UpdateRefused, PATIENCE_S)
+        closed = call.wait_for(StreamClosed, PATIENCE_S)
+        assert closed.code in (0, 31921)
+        wait_until(lambda: rig.calls.live_calls == 0)
+    assert not [line for line in logged() if line["level"] == "error" and line["event"] != "stream-status"]
+
+
+def test_last_words_that_twilio_does_not_carry_out_leave_the_call_alive() -> None:
+    with running(["goodbye", "goodbye"]) as rig:
+        rig.twilio.rest_faults.extend([RestFault(), RestFault()])
+        caller = says()
+        call = rig.place_call(caller)
+        call.wait_for(StreamOpened, PATIENCE_S)
+        caller.say("goodbye then")
+        call.wait_for(UpdateRefused, PATIENCE_S, count=2)
+        wait_until(lambda: not caller.is_speaking)
+        caller.say("goodbye I said")
+        assert rig.ended(call).reason is EndReason.HANGUP_VERB
+
+
+def test_a_silent_caller_is_asked_again_and_then_let_go() -> None:
+    with running(NO_INPUT_S="1", NO_INPUT_LIMIT="2", GREETING="Hello.") as rig:
+        call = rig.place_call(SimulatedCaller(HummingVoice(), None))
+        assert rig.ended(call).reason is EndReason.HANGUP_VERB
+        updates = [spoken(event) for event in call.events if isinstance(event, UpdateReceived)]
+        again = "Sorry, I did not hear anything."
+        assert updates == [again, again, f"{again} Goodbye."]
+        assert rig.lex.requests == []
+
+
+def test_what_is_said_while_lex_thinks_is_kept_and_sent_after_it() -> None:
+    with running(["I would like to order flowers", "roses"], deadlines=SLOW) as rig:
+        rig.lex.think_s = 1.5
+        caller = says()
+        call = rig.place_call(caller)
+        call.wait_for(StreamOpened, PATIENCE_S)
+        caller.say("some flowers")
+        wait_until(lambda: any(request.ended for request in rig.lex.requests))
+        caller.say("roses please")
+        rig.hears(call, "day")
+        first, second = rig.lex.requests
+        assert first.answered <= second.began
+        call.hang_up()
+        rig.ended(call)
+
+
+def test_a_slow_lex_of_one_call_does_not_delay_another() -> None:
+    with running(["I would like to order flowers"] * 2, deadlines=SLOW) as rig:
+        slow, quick = says("some flowers"), says("some flowers")
+        slow_call = rig.place_call(slow)
+        rig.lex.faults.append(LexFault(kind="hang", session=slow_call.sid, times=None))
+        slow_call.wait_for(StreamOpened, PATIENCE_S)
+        wait_until(lambda: any(request.ended for request in rig.lex.requests))
+        quick_call = rig.place_call(quick)
+        rig.hears(quick_call, KINDS)
+        assert not [event for event in slow_call.events if isinstance(event, UpdateReceived)]
+        for call in (slow_call, quick_call):
+            call.hang_up()
+            rig.ended(call)
+
+
+def test_a_hang_up_in_the_middle_of_an_utterance_breaks_its_request_off() -> None:
+    with running() as rig:
+        call = rig.place_call(says("a very long order indeed " * 4))
+        wait_until(lambda: len(rig.lex.requests) == 1)
+        call.hang_up()
+        rig.ended(call)
+        wait_until(lambda: rig.lex.requests[0].aborted)
+        wait_until(lambda: rig.calls.live_calls == 0)
+
+
+def test_a_document_that_runs_out_is_resumed_without_the_greeting() -> None:
+    with running(["I would like to order flowers", "roses"], pace=0.04) as rig:
+        caller = says()
+        call = rig.place_call(caller)
+        call.wait_for(StreamOpened, PATIENCE_S)
+        caller.say("some flowers")
+        rig.hears(call, KINDS)
+        rig.calls.live(call.sid).take_over()  # the stream is lost: the bridge closes its socket
+        call.wait_for(StreamOpened, PATIENCE_S, count=2)
+        caller.say("roses please")
+        rig.hears(call, "day")  # the same Lex session goes on
+        assert caller.heard.count(rig.settings.greeting) == 1
+        call.hang_up()
+        call.wait(PATIENCE_S)
+        assert len(call.complaints) == 1
+        assert call.complaints[0].startswith(("31921", "31903"))  # closed, or found closed while sending
+
+
+def test_garbage_on_a_socket_closes_that_stream_only() -> None:
+    with running(["I would like to order flowers"]) as rig:
+        caller = says()
+        call = rig.place_call(caller)
+        call.wait_for(StreamOpened, PATIENCE_S)
+        for garbage in ("not JSON", "[]", '{"event":"media"}', '{"event":"media","media":{}}'):
+            intruder = websocket.create_connection(rig.base.replace("http", "ws") + "/", timeout=PATIENCE_S)
+            intruder.send(garbage)
+            opcode, data = intruder.recv_data()
+            assert opcode == websocket.ABNF.OPCODE_CLOSE
+            assert int.from_bytes(data[:2], "big") == 1007
+            intruder.shutdown()
+        caller.say("some flowers")
+        rig.hears(call, KINDS)
+        call.hang_up()
+        rig.ended(call)
+
+
+def wait_until(holds: object) -> None:
+    """Waits until `holds()` is true; the test fails if that takes too long."""
+    with gevent.Timeout(PATIENCE_S):
+        while not holds():  # type: ignore[operator]
+            gevent.sleep(0.01)

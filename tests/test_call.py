@@ -1,0 +1,808 @@
+"""The heart: stories of calls, told from the caller's side, and what the session wants done."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lexbridge.audio import decode_mulaw
+from lexbridge.call import (
+    ACTION_ATTRIBUTE,
+    CALL_MOVES,
+    CALL_SID_ATTRIBUTE,
+    MAX_HELD_TURNS,
+    RESUMED_PARAMETER,
+    TRANSFER_TO_ATTRIBUTE,
+    TURN_MOVES,
+    AppendAudio,
+    CallMove,
+    CallState,
+    CancelUtterance,
+    CloseUtterance,
+    Note,
+    OpenUtterance,
+    TurnMove,
+    TurnState,
+    UpdateCall,
+    _moved,
+)
+from lexbridge.dialog import DialogState, Message, MessageFormat, Reply
+from lexbridge.errors import CallStateError, LexRejected, LexUnavailable, MediaStreamError
+from lexbridge.twiml import SPEAKING_MS_PER_CHARACTER
+from tests.helpers import ACCOUNT_SID, CALL_SID, STREAM_SID, Caller, media_text, start_text, verbs_of
+
+HOLDS = ["Pause", "Redirect"]
+FULFILLED = DialogState.FULFILLED
+NUMBER = "+12065550100"
+
+
+def a_caller(parameters=None, **variables):
+    """A caller whose call has just been answered."""
+    caller = Caller(**variables)
+    caller.dials(parameters)
+    return caller
+
+
+def a_caller_lex_thinks_about(**variables):
+    """A caller who has said something, all of which is at Lex."""
+    caller = a_caller(**variables)
+    caller.says_something()
+    caller.steps()
+    return caller
+
+
+# -- listening and speech (contract 2 to 4)
+
+
+def test_who_says_nothing_costs_no_request():
+    caller = a_caller()
+    caller.is_silent(5000)
+    assert caller.steps() == []
+
+
+def test_a_noise_shorter_than_the_onset_costs_no_request():
+    caller = a_caller()
+    for _ in range(20):
+        caller.speaks(40)
+        caller.is_silent(100)
+    assert caller.steps() == []
+
+
+def test_the_request_starts_with_the_onset_and_ends_with_the_hangover():
+    caller = a_caller()
+    caller.is_silent(2000)
+    caller.speaks(60)
+    assert caller.steps() == ["OpenUtterance 1"]
+    caller.speaks(1000)
+    caller.is_silent(680)
+    assert caller.steps() == []
+    caller.is_silent(20)
+    assert caller.steps() == ["CloseUtterance 1"]
+
+
+def test_lex_gets_the_callers_exact_samples_with_the_pre_roll_and_the_hangover():
+    caller = a_caller()
+    caller.is_silent(2000)
+    caller.says_something()
+    caller.is_silent(1000)
+    assert caller.sent_to_lex(1) == decode_mulaw(caller.said)[16 * 1500 : 16 * 3700]
+
+
+def test_each_frame_is_on_its_way_to_lex_at_once():
+    caller = a_caller()
+    caller.speaks(60)
+    for frames in range(3, 20):
+        assert len(caller.sent_to_lex(1)) == 320 * frames
+        caller.speaks(20)
+
+
+def test_the_session_of_lex_is_named_by_the_call_alone():
+    caller = a_caller_lex_thinks_about()
+    assert [opened.session_id for opened in caller.asked] == [CALL_SID]
+
+
+def test_an_utterance_ends_at_its_longest_and_the_rest_is_another():
+    caller = a_caller(MAX_UTTERANCE_MS="3000")
+    caller.speaks(3060)
+    assert caller.steps() == ["OpenUtterance 1", "CloseUtterance 1"]
+    caller.lex_says("Go on.")
+    caller.is_silent(700)
+    assert caller.steps() == ["UpdateCall", "OpenUtterance 2", "CloseUtterance 2"]
+    assert caller.sent_to_lex(1) + caller.sent_to_lex(2) == decode_mulaw(caller.said)
+
+
+def test_audio_that_twilio_skipped_is_silence_and_ends_an_utterance():
+    caller = a_caller()
+    caller.speaks(500)
+    caller.sends(media_text(1500, b"\xff" * 160))
+    assert caller.steps() == ["OpenUtterance 1", "CloseUtterance 1"]
+    assert len(caller.sent_to_lex(1)) == 16 * 1200
+    caller.hangs_up()
+    assert caller.note("stream-ended")["filled_ms"] == 1000
+
+
+@settings(derandomize=True, deadline=None, max_examples=15)
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=30))
+def test_the_same_audio_gives_the_same_utterances_however_it_was_bunched(lengths_ms):
+    told = a_caller()
+    for ms in (400, 1000, 900, 200, 1200):
+        told.is_silent(ms) if ms in (400, 900, 1200) else told.speaks(ms)
+    bunched, at_ms = a_caller(), 0
+    while at_ms < 3700:
+        ms = min(lengths_ms[at_ms % len(lengths_ms)], 3700 - at_ms)
+        bunched.sends(media_text(at_ms, told.said[8 * at_ms : 8 * (at_ms + ms)]))
+        at_ms += ms
+    assert bunched.steps() == told.steps()
+    assert [bunched.sent_to_lex(turn) for turn in (1, 2)] == [told.sent_to_lex(turn) for turn in (1, 2)]
+
+
+# -- what Lex is told besides the words (contract 8)
+
+
+def test_parameters_reach_lex_as_attributes_until_it_has_replied_and_never_again():
+    caller = a_caller({"lexbridge:direction": "inbound", "shop": "7"})
+    facts = {"lexbridge:direction": "inbound", "shop": "7", CALL_SID_ATTRIBUTE: CALL_SID}
+    caller.says_something()
+    caller.lex_fails(LexUnavailable("no answer"))
+    caller.says_something()
+    caller.lex_says("Which day?")
+    caller.says_something()
+    assert [opened.session_attributes for opened in caller.asked] == [facts, facts, None]
+
+
+def test_a_resumed_stream_leaves_the_attributes_of_the_session_alone():
+    caller = a_caller({RESUMED_PARAMETER: "1", "shop": "7"})
+    caller.says_something()
+    assert [opened.session_attributes for opened in caller.asked] == [None]
+    assert caller.note("stream-started") == {"resumed": True}
+
+
+# -- the reply (contract 6)
+
+
+def test_the_reply_is_spoken_by_one_update_of_this_call():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("Okay.", "Which day?")
+    (update,) = [action for action in caller.actions if isinstance(action, UpdateCall)]
+    assert (update.account_sid, update.call_sid) == (ACCOUNT_SID, CALL_SID)
+    assert caller.hears() == ["Okay.", "Which day?", *HOLDS]
+
+
+def test_an_empty_reply_says_nothing_and_holds_the_call():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says()
+    assert caller.hears() == HOLDS
+
+
+def test_a_reply_that_is_too_long_is_cut_and_noted():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("This is a sentence. " * 300)
+    assert caller.note("reply-cut")["characters"] > 1000
+    assert caller.hears()[-2:] == HOLDS
+
+
+def test_a_dialog_that_closes_goes_on_listening_for_the_next_intent():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("Thanks, your order is placed.", dialog_state=FULFILLED, intent="OrderFlowers")
+    assert caller.hears() == ["Thanks, your order is placed.", *HOLDS]
+    caller.says_something()
+    assert caller.steps() == ["UpdateCall", "OpenUtterance 2", "CloseUtterance 2"]
+
+
+def test_lex_need_not_wait_for_the_end_of_what_it_is_sent():
+    caller = a_caller()
+    caller.speaks(1000)
+    caller.lex_says("I have heard enough.")
+    assert caller.note("utterance-cut-off") == {"turn": 1}
+    caller.speaks(1000)
+    caller.is_silent(700)
+    assert caller.steps() == ["OpenUtterance 1", "UpdateCall"]
+    caller.says_something()
+    assert caller.steps() == ["OpenUtterance 2", "CloseUtterance 2"]
+
+
+def test_a_reply_to_a_turn_that_is_over_is_dropped():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("Which day?")
+    caller.steps()
+    caller.lex_says("Which day?", turn=1)
+    caller.lex_fails(LexUnavailable("no answer"), turn=1)
+    assert caller.steps() == []
+
+
+# -- while Lex thinks (contract 5)
+
+
+def test_what_is_said_while_lex_thinks_is_kept_and_sent_when_lex_is_free():
+    caller = a_caller_lex_thinks_about()
+    caller.says_something()
+    assert caller.steps() == []
+    caller.lex_says("Which day?")
+    assert caller.steps() == ["UpdateCall", "OpenUtterance 2", "CloseUtterance 2"]
+    assert caller.sent_to_lex(1) + caller.sent_to_lex(2) == decode_mulaw(caller.said)
+
+
+def test_what_is_still_being_said_when_lex_gets_free_goes_on_live():
+    caller = a_caller_lex_thinks_about()
+    caller.speaks(500)
+    caller.lex_says("Which day?")
+    assert caller.steps() == ["UpdateCall", "OpenUtterance 2"]
+    caller.speaks(500)
+    caller.is_silent(700)
+    assert caller.steps() == ["CloseUtterance 2"]
+    assert caller.sent_to_lex(1) + caller.sent_to_lex(2) == decode_mulaw(caller.said)
+
+
+def test_several_utterances_are_sent_one_at_a_time_and_in_order():
+    caller = a_caller_lex_thinks_about()
+    for _ in range(MAX_HELD_TURNS):
+        caller.says_something()
+    for turn in range(1, MAX_HELD_TURNS + 1):
+        caller.lex_says("Yes.")
+        assert caller.steps() == ["UpdateCall", f"OpenUtterance {turn + 1}", f"CloseUtterance {turn + 1}"]
+    assert b"".join(caller.sent_to_lex(turn) for turn in range(1, 5)) == decode_mulaw(caller.said)
+
+
+def test_when_too_many_wait_the_oldest_gives_way():
+    caller = a_caller_lex_thinks_about()
+    for _ in range(MAX_HELD_TURNS + 1):
+        caller.says_something()
+    dropped = caller.note("utterance-dropped")
+    assert (dropped["turn"], dropped["why"]) == (2, "too many utterances wait for Lex")
+    caller.lex_says("Yes.")
+    assert caller.steps() == ["UpdateCall", "OpenUtterance 3", "CloseUtterance 3"]
+
+
+def test_the_utterance_after_a_failed_one_is_sent_too():
+    caller = a_caller_lex_thinks_about()
+    caller.says_something()
+    caller.lex_fails(LexUnavailable("no answer"))
+    assert caller.steps() == ["UpdateCall", "OpenUtterance 2", "CloseUtterance 2"]
+
+
+# -- the bot is in charge of the call (contract 8)
+
+
+@pytest.mark.parametrize("state", [DialogState.FULFILLED, DialogState.READY_FOR_FULFILLMENT])
+def test_a_fulfilled_hang_up_intent_ends_the_call_in_its_words(state):
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("Thanks for calling.", dialog_state=state, intent="GoodbyeIntent")
+    assert caller.hears() == ["Thanks for calling.", "Hangup"]
+    assert caller.session.state is CallState.CLOSING
+
+
+def test_a_hang_up_intent_without_a_message_ends_the_call_politely():
+    caller = a_caller_lex_thinks_about(HANGUP_INTENTS="Bye,Ciao")
+    caller.lex_says(dialog_state=FULFILLED, intent="Ciao")
+    assert caller.hears() == ["Goodbye.", "Hangup"]
+
+
+@pytest.mark.parametrize("state", [DialogState.FAILED, DialogState.CONFIRM_INTENT])
+def test_a_hang_up_intent_that_is_not_fulfilled_does_not_end_the_call(state):
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("Do you want to go?", dialog_state=state, intent="GoodbyeIntent")
+    assert caller.hears() == ["Do you want to go?", *HOLDS]
+
+
+@pytest.mark.parametrize("state", [DialogState.FULFILLED, DialogState.READY_FOR_FULFILLMENT, DialogState.FAILED])
+def test_a_closed_dialog_can_hang_up(state):
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("We are closed.", dialog_state=state, session_attributes={ACTION_ATTRIBUTE: "hangup"})
+    assert caller.hears() == ["We are closed.", "Hangup"]
+
+
+def test_an_action_counts_only_when_the_dialog_is_closed():
+    caller = a_caller_lex_thinks_about(TRANSFER_NUMBERS=NUMBER)
+    for action in ("hangup", "transfer"):
+        caller.lex_says("Sure?", session_attributes={ACTION_ATTRIBUTE: action, TRANSFER_TO_ATTRIBUTE: NUMBER})
+        assert caller.hears() == ["Sure?", *HOLDS]
+        caller.says_something()
+
+
+def test_an_action_that_is_unknown_changes_nothing():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("Done.", dialog_state=FULFILLED, session_attributes={ACTION_ATTRIBUTE: "dance"})
+    assert caller.hears() == ["Done.", *HOLDS]
+
+
+def test_a_closed_dialog_can_transfer_to_a_number_that_is_allowed():
+    caller = a_caller_lex_thinks_about(TRANSFER_NUMBERS=f"+442079460000,{NUMBER}")
+    asked = {ACTION_ATTRIBUTE: "transfer", TRANSFER_TO_ATTRIBUTE: NUMBER}
+    caller.lex_says("One moment.", dialog_state=FULFILLED, session_attributes=asked)
+    assert caller.hears() == ["Stop", "One moment.", "Dial", "Goodbye.", "Hangup"]
+    update = next(action for action in caller.actions if isinstance(action, UpdateCall))
+    stop, _, dial, *_ = verbs_of(update.twiml)
+    assert stop.firstChild.getAttribute("name") == STREAM_SID
+    assert dial.firstChild.data == NUMBER
+
+
+def test_a_transferred_call_is_not_touched_again():
+    caller = a_caller_lex_thinks_about(TRANSFER_NUMBERS=NUMBER)
+    asked = {ACTION_ATTRIBUTE: "transfer", TRANSFER_TO_ATTRIBUTE: NUMBER}
+    caller.lex_says(dialog_state=FULFILLED, session_attributes=asked)
+    caller.steps()
+    caller.says_something()
+    caller.is_silent(30_000)
+    caller.hangs_up()
+    assert caller.steps() == []
+
+
+@pytest.mark.parametrize("number", [None, "+19005550100", "", "911"])
+def test_a_transfer_to_any_other_number_is_refused_and_noted(number):
+    caller = a_caller_lex_thinks_about(TRANSFER_NUMBERS=NUMBER)
+    asked = {ACTION_ATTRIBUTE: "transfer"} | ({} if number is None else {TRANSFER_TO_ATTRIBUTE: number})
+    caller.lex_says("One moment.", dialog_state=FULFILLED, session_attributes=asked)
+    assert caller.hears() == ["One moment.", *HOLDS]
+    assert [note.level for note in caller.notes if note.event == "transfer-refused"] == ["error"]
+    assert caller.session.state is CallState.LIVE
+
+
+def test_what_is_said_over_the_last_words_goes_to_nobody():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("Goodbye.", dialog_state=FULFILLED, intent="GoodbyeIntent")
+    caller.steps()
+    caller.says_something()
+    caller.is_silent(30_000)
+    assert caller.steps() == []
+
+
+@pytest.mark.parametrize("is_spoken", [True, False])
+def test_last_words_drop_what_waits_for_lex(is_spoken):
+    caller = a_caller_lex_thinks_about()
+    caller.speaks(500)
+    caller.is_silent(700 if is_spoken else 0)
+    caller.lex_says("Goodbye.", dialog_state=FULFILLED, intent="GoodbyeIntent")
+    assert caller.steps() == ["UpdateCall"]
+    dropped = caller.note("utterance-dropped")
+    assert (dropped["turn"], dropped["why"]) == (2, "the call is over")
+
+
+# -- silence (contract 9)
+
+
+def test_who_is_silent_is_asked_again_and_at_last_the_call_ends_politely():
+    caller = a_caller(NO_INPUT_S="5", NO_INPUT_LIMIT="2", GREETING="Hello.")
+    greeting_ms = len("Hello.") * SPEAKING_MS_PER_CHARACTER
+    caller.is_silent(greeting_ms + 4980)
+    assert caller.steps() == []
+    caller.is_silent(20)
+    assert caller.steps() == ["UpdateCall"]
+    assert caller.hears() == ["Sorry, I did not hear anything.", *HOLDS]
+    caller.is_silent(20_000)
+    assert caller.steps() == ["UpdateCall"] * 2
+    assert caller.hears() == ["Sorry, I did not hear anything. Goodbye.", "Hangup"]
+    assert [note.fields for note in caller.notes if note.event == "no-input"] == [
+        {"times": 1, "ends_call": False},
+        {"times": 2, "ends_call": False},
+        {"times": 3, "ends_call": True},
+    ]
+
+
+def test_who_is_silent_after_a_prompt_hears_the_prompt_again():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("Which day?")
+    prompt_ms = len("Which day?") * SPEAKING_MS_PER_CHARACTER
+    caller.is_silent(prompt_ms + 9980)
+    assert caller.hears() == ["Which day?", *HOLDS]
+    caller.is_silent(20)
+    assert caller.hears() == ["Sorry, I did not hear anything.", "Which day?", *HOLDS]
+
+
+def test_speech_is_input_whatever_lex_makes_of_it():
+    caller = a_caller(NO_INPUT_S="5", NO_INPUT_LIMIT="1")
+    caller.is_silent(12_000)
+    caller.says_something()
+    caller.lex_says("Which day?")
+    caller.is_silent(6000)
+    assert caller.hears() == ["Sorry, I did not hear anything.", "Which day?", *HOLDS]
+
+
+def test_nobody_is_asked_again_while_lex_thinks():
+    caller = a_caller_lex_thinks_about(NO_INPUT_S="1")
+    caller.is_silent(30_000)
+    assert caller.steps() == []
+
+
+def test_nobody_is_asked_again_while_they_speak_or_have_spoken():
+    caller = a_caller_lex_thinks_about(NO_INPUT_S="1")
+    caller.speaks(1000)
+    caller.lex_says("Which day?")
+    caller.speaks(5000)
+    caller.is_silent(30_000)
+    assert caller.steps() == ["UpdateCall", "OpenUtterance 2", "CloseUtterance 2"]
+
+
+def test_with_a_limit_of_none_the_first_silence_ends_the_call():
+    caller = a_caller(NO_INPUT_LIMIT="0", GREETING="Hello.")
+    caller.is_silent(11_000)
+    assert caller.hears() == ["Sorry, I did not hear anything. Goodbye.", "Hangup"]
+
+
+def test_a_resumed_call_is_waited_for_from_its_start_on():
+    caller = a_caller({RESUMED_PARAMETER: "1"})
+    caller.is_silent(10_000)
+    assert caller.steps() == ["UpdateCall"]
+
+
+# -- faults, and what the caller hears
+
+
+def test_if_lex_is_unavailable_the_caller_is_asked_to_say_it_again():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_fails(LexUnavailable("no answer"))
+    assert caller.hears() == ["Sorry, I did not get that. Please say it again.", *HOLDS]
+    assert caller.note("turn-failed") == {"turn": 1, "error": "LexUnavailable", "ends_call": False}
+    caller.says_something()
+    assert caller.steps() == ["UpdateCall", "OpenUtterance 2", "CloseUtterance 2"]
+
+
+def test_if_lex_rejects_the_request_the_call_ends_with_an_apology():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_fails(LexRejected("no such bot"))
+    assert caller.hears() == ["Sorry, this service is not available.", "Hangup"]
+    assert caller.session.state is CallState.CLOSING
+
+
+def test_lex_may_reject_the_request_before_the_caller_is_done():
+    caller = a_caller()
+    caller.speaks(500)
+    caller.lex_fails(LexRejected("no such bot"))
+    caller.speaks(500)
+    assert caller.steps() == ["OpenUtterance 1", "UpdateCall"]
+
+
+def test_if_a_prompt_is_not_carried_out_the_next_turn_goes_on():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("Which day?")
+    caller.does_not_get_the_update()
+    caller.says_something()
+    assert caller.steps() == ["UpdateCall", "OpenUtterance 2", "CloseUtterance 2"]
+
+
+def test_if_last_words_are_not_carried_out_the_next_turn_goes_on():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("Goodbye.", dialog_state=FULFILLED, intent="GoodbyeIntent")
+    caller.does_not_get_the_update()
+    assert caller.session.state is CallState.LIVE
+    caller.says_something()
+    assert caller.steps() == ["UpdateCall", "OpenUtterance 2", "CloseUtterance 2"]
+
+
+def test_if_the_goodbye_to_a_silent_caller_is_not_carried_out_it_is_said_again():
+    caller = a_caller(NO_INPUT_LIMIT="0", NO_INPUT_S="5")
+    caller.is_silent(15_000)
+    caller.does_not_get_the_update()
+    caller.is_silent(5000)
+    assert caller.steps() == ["UpdateCall"] * 2
+    assert caller.hears() == ["Sorry, I did not hear anything. Goodbye.", "Hangup"]
+
+
+def test_a_call_that_is_gone_ends_quietly():
+    caller = a_caller_lex_thinks_about()
+    caller.is_gone()
+    assert caller.steps() == ["CancelUtterance 1"]
+    assert caller.note("stream-ended")["how"] == "gone"
+    caller.is_gone()
+    caller.does_not_get_the_update()
+    caller.lex_says("Which day?")
+    assert caller.steps() == []
+
+
+# -- the end (contract 11)
+
+
+@pytest.mark.parametrize(("end", "how"), [(Caller.hangs_up, "stopped"), (Caller.is_cut_off, "lost")])
+def test_the_end_of_the_stream_cancels_what_is_in_flight(end, how):
+    caller = a_caller_lex_thinks_about()
+    caller.says_something()
+    end(caller)
+    assert caller.steps() == ["CancelUtterance 1"]
+    assert [note.fields["turn"] for note in caller.notes if note.event == "utterance-dropped"] == [1, 2]
+    assert caller.note("stream-ended") == {
+        "how": how,
+        "turns": 2,
+        "media_ms": 3400,
+        "late_messages": 0,
+        "filled_ms": 0,
+    }
+    assert caller.session.state is CallState.ENDED
+
+
+def test_an_utterance_that_the_hang_up_cuts_off_is_not_sent_to_its_end():
+    """Lex would take half a sentence for an answer, and a call that resumes would go on from there."""
+    caller = a_caller()
+    caller.speaks(500)
+    caller.hangs_up()
+    assert caller.steps() == ["OpenUtterance 1", "CancelUtterance 1"]
+
+
+def test_whatever_comes_after_the_end_is_dropped():
+    caller = a_caller_lex_thinks_about()
+    caller.hangs_up()
+    seen = len(caller.actions)
+    caller.says_something()
+    caller.sends(start_text())
+    caller.hangs_up()
+    caller.is_cut_off()
+    caller.lex_says("Which day?")
+    caller.lex_fails(LexUnavailable("no answer"))
+    assert caller.actions[seen:] == []
+
+
+@pytest.mark.parametrize("end", [Caller.hangs_up, Caller.is_cut_off])
+def test_a_socket_may_end_before_its_stream_starts(end):
+    caller = Caller()
+    end(caller)
+    assert caller.session.state is CallState.ENDED
+    assert caller.note("stream-ended")["turns"] == 0
+
+
+# -- what else may come on the socket
+
+
+def test_media_before_start_is_refused():
+    with pytest.raises(MediaStreamError, match=r"^media came before start$"):
+        Caller().speaks(20)
+
+
+def test_a_second_start_is_refused():
+    caller = a_caller()
+    with pytest.raises(MediaStreamError, match=r"^start came twice$"):
+        caller.dials()
+
+
+def test_what_is_no_message_is_refused():
+    with pytest.raises(MediaStreamError, match=r"^the message is not JSON$"):
+        a_caller().sends("hello")
+
+
+def test_messages_of_other_streams_than_ours_change_nothing():
+    caller = a_caller()
+    seen = len(caller.actions)
+    caller.sends(json.dumps({"event": "mark", "streamSid": STREAM_SID, "mark": {"name": "a"}}))
+    caller.sends(json.dumps({"event": "dtmf", "streamSid": STREAM_SID, "dtmf": {"digit": "1"}}))
+    caller.sends(media_text(0, b"\x00" * 8000, track="outbound"))
+    assert caller.actions[seen:] == []
+
+
+def test_an_event_that_is_new_is_noted_without_what_it_says():
+    caller = a_caller()
+    caller.sends('{"event": "secret-event"}')
+    assert caller.note("unknown-event") == {}
+
+
+# -- notes
+
+
+def test_a_note_tells_how_loud_voice_and_line_are():
+    caller = a_caller()
+    caller.is_silent(1000)
+    caller.speaks(2000)
+    caller.is_silent(700)
+    assert caller.note("utterance-ended") == {
+        "turn": 1,
+        "started_ms": 1000,
+        "ended_ms": 3700,
+        "reason": "hangover",
+        "voice_dbfs": -12.3,
+        "line_dbfs": -96.0,
+    }
+
+
+def test_a_note_tells_how_a_turn_was_answered():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("Which day?", intent="OrderFlowers", slot_to_elicit="PickupDate")
+    assert caller.note("turn-answered") == {
+        "turn": 1,
+        "dialog_state": "ElicitSlot",
+        "intent": "OrderFlowers",
+        "slot_to_elicit": "PickupDate",
+        "messages": 1,
+    }
+
+
+def test_no_note_holds_a_word_that_was_spoken_a_number_or_a_parameter():
+    caller = a_caller(
+        {"lexbridge:caller-number": "+15005550006", "pin": "hush"}, TRANSFER_NUMBERS=NUMBER, NO_INPUT_LIMIT="1"
+    )
+    words = {"transcript": "hush hush", "intent": "Help"}
+    for asked in ({}, {ACTION_ATTRIBUTE: "transfer", TRANSFER_TO_ATTRIBUTE: "+15005550006"}):
+        caller.says_something()
+        caller.lex_says("hush " * 2000, dialog_state=FULFILLED, session_attributes={"pin": "hush", **asked}, **words)
+    caller.sends('{"event": "hush"}')
+    caller.says_something()
+    caller.lex_fails(LexUnavailable("hush"))
+    caller.is_silent(15_000)
+    for _ in range(6):
+        caller.says_something()
+    asked = {ACTION_ATTRIBUTE: "transfer", TRANSFER_TO_ATTRIBUTE: NUMBER}
+    caller.lex_says("hush", turn=4, dialog_state=FULFILLED, session_attributes=asked, **words)
+    caller.hangs_up()
+    assert {note.event for note in caller.notes} == {
+        "stream-started",
+        "utterance-ended",
+        "turn-answered",
+        "reply-cut",
+        "transfer-refused",
+        "unknown-event",
+        "turn-failed",
+        "no-input",
+        "utterance-dropped",
+        "transferred",
+        "stream-ended",
+    }
+    told = json.dumps([(note.level, note.event, dict(note.fields)) for note in caller.notes])
+    assert not [secret for secret in ("hush", "5550006", "5550100", CALL_SID) if secret in told]
+
+
+def test_no_action_shows_words_audio_or_documents_when_it_is_printed():
+    caller = a_caller({"pin": "hush"})
+    caller.says_something()
+    caller.lex_says("hush")
+    shown = repr([action for action in caller.actions if not isinstance(action, Note)])
+    assert "hush" not in shown
+    assert "\\x" not in shown
+
+
+# -- the tables
+
+BYE = {"dialog_state": FULFILLED, "intent": "GoodbyeIntent"}
+
+
+def says_bye_over_the_next_words(caller, pause_ms):
+    caller.speaks(500)
+    caller.is_silent(pause_ms)
+    caller.lex_says(**BYE)
+
+
+# To each row of the two tables a story that makes its move.
+TOLD = {
+    (CallState.CONNECTING, CallMove.STARTED): Caller.dials,
+    (CallState.CONNECTING, CallMove.OVER): Caller.hangs_up,
+    (CallState.LIVE, CallMove.LAST_WORDS): lambda caller: (caller.says_something(), caller.lex_says(**BYE)),
+    (CallState.LIVE, CallMove.OVER): Caller.hangs_up,
+    (CallState.CLOSING, CallMove.NOT_CARRIED_OUT): lambda caller: (
+        caller.says_something(),
+        caller.lex_says(**BYE),
+        caller.does_not_get_the_update(),
+    ),
+    (CallState.CLOSING, CallMove.OVER): lambda caller: (
+        caller.says_something(),
+        caller.lex_says(**BYE),
+        caller.hangs_up(),
+    ),
+    (TurnState.HEARING, TurnMove.SPEECH_ENDED): Caller.says_something,
+    (TurnState.HEARING, TurnMove.REPLIED): lambda caller: (caller.speaks(500), caller.lex_says()),
+    (TurnState.HEARING, TurnMove.LEX_FAILED): lambda caller: (
+        caller.speaks(500),
+        caller.lex_fails(LexUnavailable("no answer")),
+    ),
+    (TurnState.HEARING, TurnMove.DROPPED): lambda caller: (caller.speaks(500), caller.hangs_up()),
+    (TurnState.RECOGNIZING, TurnMove.REPLIED): lambda caller: (caller.says_something(), caller.lex_says()),
+    (TurnState.RECOGNIZING, TurnMove.LEX_FAILED): lambda caller: (
+        caller.says_something(),
+        caller.lex_fails(LexUnavailable("no answer")),
+    ),
+    (TurnState.RECOGNIZING, TurnMove.DROPPED): lambda caller: (caller.says_something(), caller.hangs_up()),
+    (TurnState.HELD, TurnMove.SPEECH_ENDED): lambda caller: (caller.says_something(), caller.says_something()),
+    (TurnState.HELD, TurnMove.LEX_FREE): lambda caller: (
+        caller.says_something(),
+        caller.speaks(500),
+        caller.lex_says(),
+    ),
+    (TurnState.HELD, TurnMove.DROPPED): lambda caller: (
+        caller.says_something(),
+        says_bye_over_the_next_words(caller, pause_ms=0),
+    ),
+    (TurnState.WAITING, TurnMove.LEX_FREE): lambda caller: (
+        caller.says_something(),
+        caller.says_something(),
+        caller.lex_says(),
+    ),
+    (TurnState.WAITING, TurnMove.DROPPED): lambda caller: (
+        caller.says_something(),
+        says_bye_over_the_next_words(caller, pause_ms=700),
+    ),
+}
+
+
+def test_each_row_of_the_tables_has_a_story():
+    assert set(TOLD) == {*CALL_MOVES, *TURN_MOVES}
+
+
+@pytest.mark.parametrize(("state", "move"), TOLD)
+def test_each_move_of_the_tables_happens_on_the_phone(monkeypatch, state, move):
+    made = []
+    monkeypatch.setattr("lexbridge.call._moved", lambda table, *row: made.append(row) or _moved(table, *row))
+    caller = Caller()
+    if state is not CallState.CONNECTING:
+        caller.dials()
+    TOLD[state, move](caller)
+    assert (state, move) in made
+
+
+@pytest.mark.parametrize("table", [CALL_MOVES, TURN_MOVES], ids=["call", "turn"])
+def test_a_move_that_is_not_in_the_table_is_a_bug_and_says_so(table):
+    states, moves = {type(state) for state, _ in table}.pop(), {type(move) for _, move in table}.pop()
+    for state in states:
+        for move in moves:
+            if (state, move) in table:
+                assert _moved(table, state, move) is table[state, move]
+                continue
+            with pytest.raises(CallStateError) as raised:
+                _moved(table, state, move)
+            assert str(raised.value) == f"'{move.value}' cannot happen while {state.value}"
+
+
+def test_nothing_leads_out_of_the_last_states():
+    last = {CallState.ENDED, TurnState.ANSWERED, TurnState.FAILED, TurnState.DROPPED}
+    assert not [state for state, _ in (*CALL_MOVES, *TURN_MOVES) if state in last]
+    assert {*CALL_MOVES.values(), *TURN_MOVES.values()} >= last
+
+
+def test_speaking_to_a_call_that_is_not_live_is_a_bug_and_says_so():
+    caller = a_caller_lex_thinks_about()
+    caller.session.state = CallState.ENDED  # as no way in does while a turn is at Lex
+    with pytest.raises(CallStateError, match=r"^the call is ended: there is nobody to answer$"):
+        caller.lex_says("Which day?")
+
+
+# -- whatever happens
+
+STEPS = st.sampled_from(
+    [
+        *[lambda caller: caller.says_something()] * 3,
+        lambda caller: caller.speaks(40),
+        lambda caller: caller.speaks(500),
+        lambda caller: caller.speaks(4000),
+        lambda caller: caller.is_silent(100),
+        lambda caller: caller.is_silent(700),
+        lambda caller: caller.is_silent(3000),
+        *[lambda caller: caller.asked and caller.lex_says("Which day?")] * 3,
+        lambda caller: caller.lex_says("Which day?", turn=1),
+        lambda caller: caller.asked and caller.lex_says("Goodbye.", **BYE),
+        lambda caller: caller.asked and caller.lex_fails(LexUnavailable("no answer")),
+        lambda caller: caller.asked and caller.lex_fails(LexRejected("no such bot")),
+        lambda caller: caller.does_not_get_the_update(),
+        lambda caller: caller.sends('{"event": "new"}'),
+    ]
+)
+ENDS = st.sampled_from([Caller.hangs_up, Caller.is_cut_off, Caller.is_gone])
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(st.lists(STEPS, max_size=25), ENDS)
+def test_whatever_happens_requests_to_lex_are_whole_one_at_a_time_and_in_order(steps, end):
+    caller = a_caller(NO_INPUT_S="2", MAX_UTTERANCE_MS="3000")
+    for step in steps:
+        step(caller)
+    end(caller)
+    at_lex, is_closed, last = None, False, 0
+    for action in caller.actions:
+        match action:
+            case OpenUtterance(turn=turn):
+                assert turn > last
+                at_lex, is_closed, last = turn, False, turn
+            case AppendAudio(turn=turn) | CloseUtterance(turn=turn):
+                assert (turn, is_closed) == (at_lex, False)
+                is_closed = isinstance(action, CloseUtterance)
+            case CancelUtterance(turn=turn):
+                assert turn == at_lex
+                at_lex = None
+            case Note(event="turn-answered" | "turn-failed"):
+                at_lex = None
+    assert at_lex is None
+    assert caller.session.state is CallState.ENDED
+    assert caller.actions[-1].event == "stream-ended"
+
+
+def test_a_reply_has_the_formats_of_lex():
+    caller = a_caller_lex_thinks_about()
+    messages = (
+        Message("<speak>One<break/></speak>", MessageFormat.SSML),
+        Message('{"text": "two"}', MessageFormat.CUSTOM_PAYLOAD),
+    )
+    caller.session.lex_replied(1, Reply(DialogState.ELICIT_INTENT, messages))
+    caller.is_silent(20)
+    assert caller.hears() == ["One", "two", *HOLDS]

@@ -1,0 +1,206 @@
+"""The settings: one table of environments and the exact problems that they have."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lexbridge.config import SETTINGS, LexV1Bot, LexV2Bot, Settings, read_settings
+from lexbridge.errors import ConfigError
+from tests.helpers import MINIMAL_ENVIRONMENT, make_settings
+
+NO_BOT = {"LEX_BOT_ID": "", "LEX_BOT_ALIAS_ID": ""}
+ONE_BOT = "give LEX_BOT_ID and LEX_BOT_ALIAS_ID for a Lex V2 bot, or LEX_BOT_NAME and LEX_BOT_ALIAS for a Lex V1 bot"
+ADDRESS = "must be an address such as https://voice.example.com or http://voice.example.com"
+NUMBERS = "must be phone numbers in E.164 form (+12065550100) with commas between them"
+
+# What is set besides the smallest valid environment, and every line of the error that comes of it.
+PROBLEMS = [
+    ({"AWS_REGION": ""}, ["AWS_REGION: is not set; must be the name of an AWS region such as us-west-2"]),
+    ({"AWS_REGION": "Oregon"}, ["AWS_REGION: is 'Oregon'; must be the name of an AWS region such as us-west-2"]),
+    ({"TWILIO_AUTH_TOKEN": " "}, ["TWILIO_AUTH_TOKEN: is not set; must be the auth token of the Twilio console"]),
+    (
+        {"TWILIO_AUTH_TOKEN": "to ken"},
+        ["TWILIO_AUTH_TOKEN: is not valid; must be the auth token of the Twilio console"],
+    ),
+    (
+        {"TWILIO_AUTH_TOKEN_SECONDARY": "sécret"},
+        ["TWILIO_AUTH_TOKEN_SECONDARY: is not valid; must be the secondary auth token of the Twilio console"],
+    ),
+    ({"URL": ""}, [f"URL: is not set; {ADDRESS}"]),
+    ({"URL": "voice.example.com"}, [f"URL: is 'voice.example.com'; {ADDRESS}"]),
+    ({"URL": "ftp://voice.example.com"}, [f"URL: is 'ftp://voice.example.com'; {ADDRESS}"]),
+    ({"URL": "https://"}, [f"URL: is 'https://'; {ADDRESS}"]),
+    ({"URL": "https://[voice"}, [f"URL: is 'https://[voice'; {ADDRESS}"]),
+    ({"URL": "https://voice.example.com:0"}, [f"URL: is 'https://voice.example.com:0'; {ADDRESS}"]),
+    ({"URL": "https://voice.example.com:70000"}, [f"URL: is 'https://voice.example.com:70000'; {ADDRESS}"]),
+    ({"URL": "https://voice.example.com/a b"}, [f"URL: is 'https://voice.example.com/a b'; {ADDRESS}"]),
+    ({"URL": "https://voice.example.com/?a=1"}, [f"URL: is 'https://voice.example.com/?a=1'; {ADDRESS}"]),
+    ({"URL": "https://voice.example.com/#a"}, [f"URL: is 'https://voice.example.com/#a'; {ADDRESS}"]),
+    ({"URL": "https://me@voice.example.com"}, [f"URL: is 'https://me@voice.example.com'; {ADDRESS}"]),
+    ({"URL": "https://voice.example.com?"}, [f"URL: is 'https://voice.example.com?'; {ADDRESS}"]),
+    ({"URL": "https://voice.example.com#"}, [f"URL: is 'https://voice.example.com#'; {ADDRESS}"]),
+    ({"URL": "https://:word@voice.example.com"}, [f"URL: is 'https://:word@voice.example.com'; {ADDRESS}"]),
+    (
+        {"STREAM_URL": "ws://voice.example.com/"},
+        ["STREAM_URL: is 'ws://voice.example.com/'; must be an address such as wss://voice.example.com"],
+    ),
+    ({"TWILIO_API_URL": "api"}, [f"TWILIO_API_URL: is 'api'; {ADDRESS}"]),
+    ({"CONTAINER_PORT": "0"}, ["CONTAINER_PORT: is '0'; must be a whole number from 1 to 65535"]),
+    ({"CONTAINER_PORT": "8_080"}, ["CONTAINER_PORT: is '8_080'; must be a whole number from 1 to 65535"]),
+    ({"CONTAINER_PORT": "٨٠٨٠"}, ["CONTAINER_PORT: is '٨٠٨٠'; must be a whole number from 1 to 65535"]),
+    ({"CONTAINER_PORT": "9" * 5000}, [f"CONTAINER_PORT: is '{'9' * 100}'; must be a whole number from 1 to 65535"]),
+    ({"ONSET_MS": "30"}, ["ONSET_MS: is '30'; must be a whole number from 20 to 1000, a multiple of 20"]),
+    ({"PRE_ROLL_MS": "-20"}, ["PRE_ROLL_MS: is '-20'; must be a whole number from 0 to 2000, a multiple of 20"]),
+    ({"HANGOVER_MS": "0.7"}, ["HANGOVER_MS: is '0.7'; must be a whole number from 100 to 5000, a multiple of 20"]),
+    (
+        {"MAX_UTTERANCE_MS": "15000"},
+        ["MAX_UTTERANCE_MS: is '15000'; must be a whole number from 3000 to 14800, a multiple of 20"],
+    ),
+    ({"VOICE_THRESHOLD": "32768"}, ["VOICE_THRESHOLD: is '32768'; must be a whole number from 1 to 32767"]),
+    ({"NO_INPUT_S": "inf"}, ["NO_INPUT_S: is 'inf'; must be a number of seconds from 1 to 120"]),
+    ({"NO_INPUT_S": "0.5"}, ["NO_INPUT_S: is '0.5'; must be a number of seconds from 1 to 120"]),
+    ({"NO_INPUT_LIMIT": "21"}, ["NO_INPUT_LIMIT: is '21'; must be a whole number from 0 to 20"]),
+    ({"DRAIN_S": "2h"}, ["DRAIN_S: is '2h'; must be a number of seconds from 0 to 7200"]),
+    ({"MAX_CALLS": "0"}, ["MAX_CALLS: is '0'; must be a whole number from 1 to 100000"]),
+    ({"REPLY_MODE": "telepathy"}, ["REPLY_MODE: is 'telepathy'; must be call-update"]),
+    ({"VAD": "ears"}, ["VAD: is 'ears'; must be amplitude"]),
+    ({"LOG_LEVEL": "info"}, ["LOG_LEVEL: is 'info'; must be one of DEBUG, INFO, WARNING, ERROR"]),
+    ({"LOG_FORMAT": "xml"}, ["LOG_FORMAT: is 'xml'; must be one of json, text"]),
+    ({"SHARE_CALLER_NUMBER": "yes"}, ["SHARE_CALLER_NUMBER: is 'yes'; must be one of on, off"]),
+    ({"GREETING": "Hello.\nGo."}, ["GREETING: is 'Hello.\\nGo.'; must be one line of text"]),
+    ({"HANGUP_INTENTS": "Good bye"}, ["HANGUP_INTENTS: is 'Good bye'; must be intent names with commas between them"]),
+    ({"TRANSFER_NUMBERS": "911"}, [f"TRANSFER_NUMBERS: is '911'; {NUMBERS}"]),
+    ({"ACCESS_KEY_ID": "AKIA1"}, ["SECRET_ACCESS_KEY: is not set; it goes with ACCESS_KEY_ID: set both or neither"]),
+    ({"SECRET_ACCESS_KEY": "abc"}, ["ACCESS_KEY_ID: is not set; it goes with SECRET_ACCESS_KEY: set both or neither"]),
+    (
+        {"ACCESS_KEY_ID": "a key", "SECRET_ACCESS_KEY": "a secret"},
+        [
+            "ACCESS_KEY_ID: is not valid; must be an AWS access key id",
+            "SECRET_ACCESS_KEY: is not valid; must be an AWS secret access key",
+        ],
+    ),
+    (NO_BOT, [f"LEX_BOT_ID: no bot is set; {ONE_BOT}"]),
+    (
+        {"LEX_BOT_NAME": "OrderFlowers", "LEX_BOT_ALIAS": "Prod"},
+        [f"LEX_BOT_ID and LEX_BOT_NAME: are both set; one bot only: {ONE_BOT}"],
+    ),
+    ({"LEX_BOT_ALIAS_ID": ""}, ["LEX_BOT_ALIAS_ID: is not set; it goes with LEX_BOT_ID"]),
+    ({"LEX_BOT_ID": ""}, ["LEX_BOT_ID: is not set; it goes with LEX_BOT_ALIAS_ID"]),
+    ({**NO_BOT, "LEX_BOT_NAME": "OrderFlowers"}, ["LEX_BOT_ALIAS: is not set; it goes with LEX_BOT_NAME"]),
+    ({"LEX_BOT_ID": "short"}, ["LEX_BOT_ID: is 'short'; must be the bot's id: 10 letters and digits"]),
+    ({"LEX_LOCALE_ID": "english"}, ["LEX_LOCALE_ID: is 'english'; must be a locale such as en_US"]),
+    (
+        {**NO_BOT, "LEX_BOT_NAME": "4", "LEX_BOT_ALIAS": "$"},
+        [
+            "LEX_BOT_NAME: is '4'; must be the bot's name: 2 to 50 letters and underscores",
+            "LEX_BOT_ALIAS: is '$'; must be the alias's name: letters and underscores, or $LATEST",
+        ],
+    ),
+    (
+        {"AWS_REGION": "", "URL": "x", "NO_INPUT_S": "x", **NO_BOT, "ACCESS_KEY_ID": "x"},
+        [
+            "AWS_REGION: is not set; must be the name of an AWS region such as us-west-2",
+            f"URL: is 'x'; {ADDRESS}",
+            "NO_INPUT_S: is 'x'; must be a number of seconds from 1 to 120",
+            f"LEX_BOT_ID: no bot is set; {ONE_BOT}",
+            "SECRET_ACCESS_KEY: is not set; it goes with ACCESS_KEY_ID: set both or neither",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("variables", "lines"), PROBLEMS)
+def test_every_problem_is_listed_with_the_variable_what_is_wrong_and_what_is_allowed(variables, lines):
+    with pytest.raises(ConfigError) as raised:
+        make_settings(**variables)
+    assert [str(problem) for problem in raised.value.problems] == lines
+
+
+def test_the_smallest_environment_gives_the_defaults_of_the_contract():
+    found = make_settings()
+    assert found.bot == LexV2Bot("FLOWERS123", "TSTALIASID", "en_US")
+    assert (found.aws_region, found.access_key_id, found.secret_access_key) == ("us-west-2", None, None)
+    assert (found.url, found.stream_url) == ("https://voice.example.com", "wss://voice.example.com/")
+    assert found.container_port == 8080
+    assert (found.reply_mode, found.vad, found.voice_threshold) == ("call-update", "amplitude", 500)
+    assert (found.onset_ms, found.pre_roll_ms, found.hangover_ms, found.max_utterance_ms) == (60, 500, 700, 14800)
+    assert (found.no_input_s, found.no_input_limit) == (10, 3)
+    assert found.hangup_intents == {"GoodbyeIntent"}
+    assert found.greeting == "You will be interacting with Lex bot in 3, 2, 1. Go."
+    assert (found.say_voice, found.say_language) == (None, None)
+    assert found.twilio_api_url == "https://api.twilio.com"
+    assert (found.transfer_numbers, found.share_caller_number) == (frozenset(), False)
+    assert (found.drain_s, found.max_calls) == (110, 500)
+    assert (found.log_level, found.log_format) == ("INFO", "json")
+    assert found.twilio_auth_tokens == ("a-token-of-ours",)
+
+
+def test_each_variable_can_be_set():
+    found = make_settings(
+        ACCESS_KEY_ID="AKIA1",
+        SECRET_ACCESS_KEY="word",
+        TWILIO_AUTH_TOKEN_SECONDARY="the-next-token",
+        URL="http://voice.example.com:8443/lex/",
+        NO_INPUT_S=" 2.5 ",
+        HANGUP_INTENTS="Bye, Ciao.it ,",
+        TRANSFER_NUMBERS="+12065550100, +442079460000",
+        SHARE_CALLER_NUMBER="on",
+        GREETING="Grüß Gott & hello",
+    )
+    assert (found.access_key_id, found.secret_access_key) == ("AKIA1", "word")
+    assert found.twilio_auth_tokens == ("a-token-of-ours", "the-next-token")
+    assert (found.url, found.stream_url) == ("http://voice.example.com:8443/lex", "wss://voice.example.com:8443/")
+    assert found.no_input_s == 2.5
+    assert found.hangup_intents == {"Bye", "Ciao.it"}
+    assert found.transfer_numbers == {"+12065550100", "+442079460000"}
+    assert found.share_caller_number
+    assert found.greeting == "Grüß Gott & hello"
+
+
+def test_a_stream_url_of_its_own_wins():
+    assert make_settings(STREAM_URL="wss://media.example.com/x").stream_url == "wss://media.example.com/x"
+
+
+@pytest.mark.parametrize("alias", ["Prod", "$LATEST"])
+def test_a_lex_v1_bot_is_a_name_and_an_alias(alias):
+    found = make_settings(**NO_BOT, LEX_BOT_NAME="OrderFlowers", LEX_BOT_ALIAS=alias)
+    assert found.bot == LexV1Bot("OrderFlowers", alias)
+
+
+@pytest.mark.parametrize("region", ["eu-central-1", "ap-southeast-2", "us-gov-west-1", "us-isob-east-1"])
+def test_every_shape_of_region_is_taken(region):
+    assert make_settings(AWS_REGION=region).aws_region == region
+
+
+def test_no_hangup_intent_at_all_is_a_comma():
+    assert make_settings(HANGUP_INTENTS=",").hangup_intents == frozenset()
+
+
+def test_secrets_do_not_show_when_settings_are_printed():
+    found = make_settings(
+        ACCESS_KEY_ID="AKIAXYZ",
+        SECRET_ACCESS_KEY="hush",
+        TWILIO_AUTH_TOKEN_SECONDARY="next",
+        TRANSFER_NUMBERS="+12065550100",
+    )
+    shown = repr(found)
+    assert not [word for word in ("AKIAXYZ", "hush", "a-token-of-ours", "next", "+12065550100") if word in shown]
+
+
+@pytest.mark.parametrize(
+    "setting", [setting for setting in SETTINGS if setting.secret], ids=lambda setting: setting.name
+)
+def test_a_secret_that_is_wrong_does_not_show_in_its_problem(setting):
+    with pytest.raises(ConfigError) as raised:
+        make_settings(**{setting.name: "hush hush"})
+    assert "hush" not in str(raised.value)
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(st.dictionaries(st.sampled_from([setting.name for setting in SETTINGS]), st.text(max_size=30)))
+def test_whatever_the_environment_holds_the_answer_is_settings_or_a_config_error(environment):
+    try:
+        found = read_settings({**MINIMAL_ENVIRONMENT, **environment})
+    except ConfigError as error:
+        found = error
+    assert isinstance(found, Settings) or found.problems

@@ -1,0 +1,206 @@
+"""Lex's words: each boto3 response of tests/data/lex as a Reply, or refused."""
+
+import base64
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lexbridge.dialog import (
+    DialogState,
+    Message,
+    MessageFormat,
+    Reply,
+    pack,
+    reply_from_post_content,
+    reply_from_recognize_utterance,
+)
+from lexbridge.errors import LexUnavailable
+from tests.helpers import CALL_SID
+
+DATA = Path(__file__).parent / "data" / "lex"
+DECODERS = {"v1": reply_from_post_content, "v2": reply_from_recognize_utterance}
+
+WHAT_DAY = (Message("What day do you want the roses to be picked up?"),)
+ATTRIBUTES = {"lexbridge:call-sid": CALL_SID}
+
+
+def flowers(state, messages=WHAT_DAY, intent="OrderFlowers", slot=None, attributes=ATTRIBUTES, transcript="roses"):
+    return Reply(DialogState(state), messages, intent, slot, attributes, transcript)
+
+
+GOOD = {
+    "v1_elicit_slot": flowers("ElicitSlot", slot="PickupDate"),
+    "v1_message_not_encoded": flowers("ElicitSlot", slot="PickupDate"),
+    "v1_message_only_encoded": flowers(
+        "ElicitSlot",
+        (Message("Für welchen Tag möchten Sie die Rosen?"),),
+        slot="PickupDate",
+        transcript="schöne Rosen",
+    ),
+    "v1_composite": flowers(
+        "ElicitSlot",
+        (
+            Message("Okay."),
+            Message("<speak>Which <emphasis>day</emphasis>?</speak>", MessageFormat.SSML),
+            Message('{"text": "Say a day."}', MessageFormat.CUSTOM_PAYLOAD),
+        ),
+        slot="PickupDate",
+    ),
+    "v1_fulfilled_without_message": flowers("Fulfilled", (), attributes={}),
+    "v1_nothing_understood": flowers(
+        "ElicitIntent", (Message("Sorry, what can I do for you?"),), intent=None, transcript=""
+    ),
+    "v1_failed": flowers("Failed"),
+    "v1_confirm_intent": flowers("ConfirmIntent"),
+    "v2_elicit_slot": flowers("ElicitSlot", slot="PickupDate"),
+    "v2_elicit_intent": flowers("ElicitIntent", intent=None, transcript=""),
+    "v2_confirm_intent": flowers("ConfirmIntent"),
+    "v2_fulfilled": flowers("Fulfilled"),
+    "v2_ready_for_fulfillment": flowers("ReadyForFulfillment"),
+    "v2_failed": flowers("Failed"),
+    "v2_closed_while_in_progress": flowers("Failed"),
+    "v2_delegated": flowers("ElicitIntent"),
+    "v2_none_and_fulfilled": flowers("Fulfilled"),
+    "v2_without_messages": flowers("ElicitIntent", (), intent=None, attributes={}, transcript=None),
+    "v2_several_messages": flowers(
+        "ElicitSlot",
+        (
+            Message("Okay."),
+            Message("<speak>Which <break/> day?</speak>", MessageFormat.SSML),
+            Message('{"speech": "Say a day."}', MessageFormat.CUSTOM_PAYLOAD),
+        ),
+        slot="PickupDate",
+    ),
+}
+INVALID = {
+    "v1_cut_short_invalid": "Lex's answer has an unknown dialogState: 'None'",
+    "v1_dialog_state_invalid": "Lex's answer has an unknown dialogState: 'Confirmation'",
+    "v1_message_format_invalid": "Lex's answer has an unknown message format: 'Markdown'",
+    "v1_encoded_message_not_base64_invalid": "Lex's answer has a broken encodedMessage",
+    "v1_encoded_transcript_not_utf8_invalid": "Lex's answer has a broken encodedInputTranscript",
+    "v1_composite_not_json_invalid": "Lex's answer has a broken message",
+    "v1_composite_list_invalid": "Lex's answer has a broken message",
+    "v1_composite_messages_object_invalid": "Lex's answer has a broken message.messages",
+    "v1_composite_part_text_invalid": "Lex's answer has a broken message.messages",
+    "v1_composite_value_number_invalid": "Lex's answer has a message that is not a text",
+    "v1_composite_too_deep_invalid": "Lex's answer has a broken message",
+    "v1_session_attributes_list_invalid": "Lex's answer has a broken sessionAttributes",
+    "v2_session_state_missing_invalid": "Lex's answer has no sessionState",
+    "v2_session_state_not_base64_invalid": "Lex's answer has a broken sessionState",
+    "v2_session_state_not_gzip_invalid": "Lex's answer has a broken sessionState",
+    "v2_session_state_cut_short_invalid": "Lex's answer has a broken sessionState",
+    "v2_session_state_not_json_invalid": "Lex's answer has a broken sessionState",
+    "v2_session_state_list_invalid": "Lex's answer has a broken sessionState",
+    "v2_session_state_too_large_invalid": "Lex's answer has a broken sessionState",
+    "v2_dialog_action_invalid": "Lex's answer has an unknown dialog action: 'ElicitMood'",
+    "v2_dialog_action_list_invalid": "Lex's answer has a broken sessionState.dialogAction.type",
+    "v2_intent_state_list_invalid": "Lex's answer has a broken sessionState.intent.state",
+    "v2_intent_text_invalid": "Lex's answer has a broken sessionState.intent",
+    "v2_intent_name_list_invalid": "Lex's answer has a broken sessionState.intent.name",
+    "v2_messages_object_invalid": "Lex's answer has a broken messages",
+    "v2_message_content_number_invalid": "Lex's answer has a message that is not a text",
+    "v2_message_content_type_invalid": "Lex's answer has an unknown message format: 'Haiku'",
+}
+
+
+def response_of(name):
+    return json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_each_file_is_in_a_table():
+    assert {path.stem for path in DATA.glob("*.json")} == {*GOOD, *INVALID}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_what_lex_answers_becomes_a_reply(name):
+    assert DECODERS[name[:2]](response_of(name)) == GOOD[name]
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_what_lex_does_not_answer_is_refused_with_a_sentence(name):
+    with pytest.raises(LexUnavailable) as raised:
+        DECODERS[name[:2]](response_of(name))
+    assert str(raised.value) == INVALID[name]
+
+
+@pytest.mark.parametrize(
+    ("state", "is_closed", "is_fulfilled"),
+    [
+        ("ElicitIntent", False, False),
+        ("ConfirmIntent", False, False),
+        ("ElicitSlot", False, False),
+        ("Fulfilled", True, True),
+        ("ReadyForFulfillment", True, True),
+        ("Failed", True, False),
+    ],
+)
+def test_a_dialog_is_closed_when_the_intent_is_done_with_well_or_badly(state, is_closed, is_fulfilled):
+    assert DialogState(state).is_closed is is_closed
+    assert Reply(DialogState(state)).is_fulfilled is is_fulfilled
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_no_word_that_was_spoken_shows_when_a_reply_is_printed(name):
+    reply = GOOD[name]
+    shown = repr(DECODERS[name[:2]](response_of(name)))
+    assert not [message for message in reply.messages if message.text in shown]
+    assert "roses" not in shown.lower()
+    assert CALL_SID not in shown
+
+
+def test_what_is_packed_is_gzip_in_base64_in_ascii():
+    packed = pack({"sessionAttributes": {"city": "Zürich"}})
+    assert json.loads(gzip.decompress(base64.b64decode(packed))) == {"sessionAttributes": {"city": "Zürich"}}
+    assert packed.isascii()
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=8)
+    | st.sampled_from(["Close", "PlainText", "Fulfilled"]),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=8), values, max_size=3),
+    max_leaves=5,
+)
+SOME_STATE = st.fixed_dictionaries(
+    {},
+    optional={
+        "dialogAction": JSON_VALUES | st.fixed_dictionaries({"type": JSON_VALUES, "slotToElicit": JSON_VALUES}),
+        "intent": JSON_VALUES | st.fixed_dictionaries({"name": JSON_VALUES, "state": JSON_VALUES}),
+        "sessionAttributes": JSON_VALUES,
+    },
+)
+SOME_MESSAGES = JSON_VALUES | st.lists(
+    st.fixed_dictionaries({}, optional={"content": JSON_VALUES, "contentType": JSON_VALUES}), max_size=3
+)
+
+
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(SOME_STATE, SOME_MESSAGES, JSON_VALUES)
+def test_whatever_v2_answers_it_is_a_reply_or_lex_unavailable(state, messages, transcript):
+    response = {"sessionState": pack(state), "messages": pack(messages), "inputTranscript": pack(transcript)}
+    try:
+        reply = reply_from_recognize_utterance(response)
+    except LexUnavailable:
+        return
+    assert all(isinstance(text, str | None) for text in (reply.intent, reply.slot_to_elicit, reply.transcript))
+    assert all(isinstance(message.text, str) for message in reply.messages)
+    assert all(isinstance(text, str) for attribute in reply.session_attributes.items() for text in attribute)
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(JSON_VALUES, st.sampled_from(["Composite", "PlainText", "SSML", None]))
+def test_whatever_message_v1_answers_it_is_a_reply_or_lex_unavailable(message, message_format):
+    for text in (json.dumps(message), json.dumps({"messages": message}), json.dumps({"messages": [message]})):
+        try:
+            reply = reply_from_post_content(
+                {"dialogState": "ElicitSlot", "message": text, "messageFormat": message_format}
+            )
+        except LexUnavailable:
+            continue
+        assert all(isinstance(message.text, str) for message in reply.messages)

@@ -1,0 +1,215 @@
+"""Where an utterance starts and ends, on drawn time lines: a character a frame, "v" voiced."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lexbridge.endpointing import (
+    Endpointer,
+    EndpointingRules,
+    EndReason,
+    NoInput,
+    SpeechContinued,
+    SpeechEnded,
+    SpeechStarted,
+)
+from lexbridge.vad import AmplitudeDetector
+from tests.helpers import Timeline
+
+# Short enough to be drawn: 2 frames of onset, 3 of pre-roll, 4 of hangover, 20 at most, 30 without input.
+RULES = EndpointingRules(onset_ms=40, pre_roll_ms=60, hangover_ms=80, max_utterance_ms=400, no_input_ms=600)
+
+
+def endpointer(rules=RULES):
+    return Endpointer(AmplitudeDetector(500), rules)
+
+
+def events_of(drawing, rules=RULES, after_ms=None):
+    """The events of a drawing; the caller is awaited from `after_ms` on, if that is given."""
+    told = endpointer(rules)
+    if after_ms is not None:
+        told.await_input(after_ms)
+    return [event for frame in Timeline(drawing).frames for event in told.push(frame)]
+
+
+def utterances_of(drawing, rules=RULES):
+    """Each utterance as its audio, the time of its first voiced frame, of its end, and why it ended.
+
+    One that is still open is told up to the end of the drawing, its reason None.
+    """
+    found = []
+    for event in events_of(drawing, rules):
+        match event:
+            case SpeechStarted():
+                found.append((event.pre_roll, event.at_ms, 20 * len(drawing), None))
+            case SpeechContinued():
+                audio, *rest = found[-1]
+                found[-1] = (audio + event.pcm, *rest)
+            case SpeechEnded():
+                found[-1] = (*found[-1][:2], event.at_ms, event.reason)
+    return found
+
+
+def test_silence_is_nothing():
+    assert events_of("." * 100) == []
+
+
+def test_a_noise_shorter_than_the_onset_is_nothing():
+    assert events_of("...v...v.v...") == []
+
+
+def test_an_utterance_opens_after_the_onset_with_what_came_before():
+    line = Timeline(".....vv")
+    assert events_of(".....vv") == [SpeechStarted(100, line.pcm(40, 140))]
+
+
+def test_at_the_start_of_a_stream_there_is_less_before():
+    assert events_of(".vv") == [SpeechStarted(20, Timeline(".vv").pcm())]
+
+
+def test_without_pre_roll_an_utterance_starts_with_its_onset():
+    rules = EndpointingRules(onset_ms=40, pre_roll_ms=0, hangover_ms=80, max_utterance_ms=400)
+    assert events_of("...vv", rules) == [SpeechStarted(60, Timeline("...vv").pcm(60, 100))]
+
+
+def test_each_frame_of_an_open_utterance_is_handed_on_at_once():
+    line = Timeline(".....vvv.v")
+    assert events_of(".....vvv.v")[1:] == [SpeechContinued(frame) for frame in line.frames[7:]]
+
+
+def test_an_utterance_ends_after_the_hangover():
+    assert utterances_of("....vvv......") == [(Timeline("....vvv....").pcm(20), 80, 220, EndReason.HANGOVER)]
+
+
+def test_a_pause_shorter_than_the_hangover_does_not_end_an_utterance():
+    assert [end for _, _, end, _ in utterances_of("....vvv...v....")] == [300]
+
+
+def test_one_voiced_frame_starts_the_hangover_anew():
+    assert [end for _, _, end, _ in utterances_of("vv...v...v...v....")] == [360]
+
+
+def test_an_utterance_ends_at_its_longest():
+    ((audio, started_ms, ended_ms, reason),) = utterances_of("....." + "v" * 17 + ".")
+    assert (len(audio) // 16, started_ms, ended_ms, reason) == (400, 100, 440, EndReason.MAX_LENGTH)
+
+
+def test_who_speaks_on_after_the_longest_utterance_is_heard_in_another_without_a_hole():
+    drawing = "...." + "v" * 60
+    utterances = utterances_of(drawing)
+    assert [reason for *_, reason in utterances] == [EndReason.MAX_LENGTH] * 3 + [None]
+    assert b"".join(audio for audio, *_ in utterances) == Timeline(drawing).pcm(20)
+
+
+def test_hangover_and_longest_at_the_same_frame_are_a_hangover():
+    assert [reason for *_, reason in utterances_of("..." + "v" * 13 + "....")] == [EndReason.HANGOVER]
+
+
+def test_pre_roll_never_reaches_into_the_utterance_before():
+    drawing = "vv.....vv"
+    first, second = utterances_of(drawing)
+    assert first[0] == Timeline(drawing).pcm(0, 120)
+    assert second[0] == Timeline(drawing).pcm(120)
+
+
+def test_media_time_is_the_length_of_the_frames():
+    told = endpointer()
+    for frame in Timeline("." * 7).frames:
+        told.push(frame)
+    assert told.now_ms == 140
+
+
+# -- no input
+
+
+def test_who_is_not_awaited_may_be_silent_for_ever():
+    assert events_of("." * 200) == []
+
+
+def test_who_is_awaited_and_says_nothing_gave_no_input():
+    assert events_of("." * 29, after_ms=0) == []
+    assert events_of("." * 100, after_ms=0) == [NoInput(600)]
+
+
+def test_awaiting_starts_when_the_prompt_has_been_heard():
+    assert events_of("." * 100, after_ms=410) == [NoInput(1020)]
+
+
+def test_a_short_noise_is_no_input():
+    assert events_of("." * 10 + "v" + "." * 40, after_ms=0) == [NoInput(600)]
+
+
+def test_whoever_is_just_beginning_to_speak_is_not_interrupted():
+    events = events_of("." * 29 + "vv...", after_ms=0)
+    assert [type(event) for event in events] == [SpeechStarted] + [SpeechContinued] * 3
+
+
+def test_if_it_was_only_a_noise_no_input_comes_after_it():
+    assert events_of("." * 29 + "v....", after_ms=0) == [NoInput(620)]
+
+
+def test_speech_calls_the_waiting_off():
+    events = events_of("." * 10 + "vv" + "." * 200, after_ms=0)
+    assert not [event for event in events if isinstance(event, NoInput)]
+
+
+def test_waiting_begins_again_with_the_next_prompt():
+    told = endpointer()
+    told.await_input(0)
+    times = []
+    for frame in Timeline("." * 100).frames:
+        for event in told.push(frame):
+            times.append(event.at_ms)
+            told.await_input(100)
+    assert times == [600, 1300, 2000]
+
+
+# -- whatever happens
+
+DRAWINGS = st.lists(
+    st.tuples(st.sampled_from("v."), st.integers(1, 30)).map(lambda run: run[0] * run[1]), max_size=25
+).map("".join)
+MANY_RULES = st.builds(
+    EndpointingRules,
+    onset_ms=st.integers(1, 5).map(lambda frames: 20 * frames),
+    pre_roll_ms=st.integers(0, 10).map(lambda frames: 20 * frames),
+    hangover_ms=st.integers(1, 10).map(lambda frames: 20 * frames),
+    max_utterance_ms=st.integers(16, 60).map(lambda frames: 20 * frames),
+)
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(DRAWINGS, MANY_RULES)
+def test_utterances_are_slices_of_the_input_that_never_overlap(drawing, rules):
+    line, free_from_ms = Timeline(drawing), 0
+    for audio, started_ms, ended_ms, reason in utterances_of(drawing, rules):
+        from_ms = max(free_from_ms, started_ms - rules.pre_roll_ms)
+        assert audio == line.pcm(from_ms, ended_ms)
+        assert ended_ms - from_ms <= rules.max_utterance_ms
+        assert drawing[started_ms // 20 :].startswith("v" * (rules.onset_ms // 20))
+        if reason is EndReason.HANGOVER:
+            assert drawing[: ended_ms // 20].endswith("." * (rules.hangover_ms // 20))
+        free_from_ms = ended_ms
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(DRAWINGS, MANY_RULES)
+def test_no_speech_of_an_onsets_length_is_missed(drawing, rules):
+    """Every run of voiced frames that is long enough lies, from its first frame, in some utterance."""
+    heard = [(ended_ms - len(audio) // 16, ended_ms) for audio, _, ended_ms, _ in utterances_of(drawing, rules)]
+    onset = "v" * (rules.onset_ms // 20)
+    for number in range(len(drawing)):
+        if drawing.startswith(onset, number):
+            assert any(from_ms <= 20 * number < to_ms for from_ms, to_ms in heard)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [EndpointingRules(), EndpointingRules(onset_ms=1000, pre_roll_ms=2000, max_utterance_ms=3020)],
+    ids=["the defaults", "a beginning that is almost as long as the longest"],
+)
+def test_no_utterance_is_longer_than_the_longest(rules):
+    drawing = "." * 150 + "v" * 1000
+    lengths = [len(audio) // 16 for audio, *_ in utterances_of(drawing, rules)]
+    assert len(lengths) > 1
+    assert max(lengths) == rules.max_utterance_ms

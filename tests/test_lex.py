@@ -1,0 +1,128 @@
+"""Utterances to Lex: the live stream, and what the real boto3 makes of it. Faults: see test_bridge.py."""
+
+import gevent
+import pytest
+from conftest import Logged
+from rig import PATIENCE_S, flowers, settings, v2_bot
+
+from lexbridge.dialog import DialogState
+from lexbridge.errors import ConfigError, LexRejected
+from lexbridge.lex import Deadlines, PostContent, RecognizeUtterance, Utterance, UtteranceStream, make_lex_runtime
+from lexbridge.logs import Log
+from lexbridge.offline.local_lex import LocalLex
+from lexbridge.offline.recognition import ScriptedRecogniser
+from lexbridge.offline.voice import SilentVoice
+
+FRAME = bytes(range(160)) * 2
+
+
+def stream_of(utterance: Utterance) -> UtteranceStream:
+    return UtteranceStream(utterance, at_end=lambda: None)
+
+
+def test_a_stream_waits_for_audio_and_returns_it_as_it_comes() -> None:
+    utterance = Utterance()
+    reads: list[bytes] = []
+
+    def read_to_the_end() -> None:
+        stream = stream_of(utterance)
+        while pcm := stream.read(8192):
+            reads.append(pcm)
+
+    reader = gevent.spawn(read_to_the_end)
+    gevent.idle()
+    assert reads == []
+    utterance.append(FRAME)
+    gevent.idle()
+    assert reads == [FRAME]
+    utterance.append(FRAME)
+    utterance.append(FRAME)
+    gevent.idle()
+    assert reads == [FRAME, FRAME * 2]
+    utterance.close()
+    reader.join(PATIENCE_S)
+    assert reader.successful()
+    assert utterance.whole() == FRAME * 3
+
+
+def test_a_stream_gives_no_more_than_it_is_asked_for() -> None:
+    utterance = Utterance()
+    utterance.append(FRAME)
+    utterance.close()
+    stream = stream_of(utterance)
+    assert [stream.read(200), stream.read(200), stream.read(200)] == [FRAME[:200], FRAME[200:], b""]
+    assert stream_of(utterance).read() == FRAME
+
+
+def test_a_stream_tells_once_that_its_end_was_read() -> None:
+    utterance = Utterance()
+    utterance.append(FRAME)
+    utterance.close()
+    told: list[str] = []
+    stream = UtteranceStream(utterance, at_end=lambda: told.append("end"))
+    assert stream.read(8192) == FRAME
+    assert told == []
+    assert (stream.read(8192), stream.read(8192)) == (b"", b"")
+    assert told == ["end"]
+
+
+def test_the_whole_of_an_utterance_waits_for_its_end() -> None:
+    utterance = Utterance()
+    utterance.append(FRAME)
+    whole = gevent.spawn(utterance.whole)
+    gevent.idle()
+    assert not whole.ready()
+    utterance.append(FRAME)
+    utterance.close()
+    assert whole.get(timeout=PATIENCE_S) == FRAME * 2
+
+
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+def test_both_generations_send_live_audio_and_first_attributes(
+    generation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot = v2_bot(flowers()) if generation == "v2" else {}
+    recogniser = ScriptedRecogniser(["I would like to order flowers", "roses"])
+    with LocalLex(bots=[flowers()], recogniser=recogniser, voice=SilentVoice()) as local:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", local.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", local.url)
+        lex = make_lex_runtime(settings(**bot), Deadlines())
+        assert isinstance(lex, RecognizeUtterance if generation == "v2" else PostContent)
+        for attributes in ({"lexbridge:call-sid": "CA1"}, None):  # None leaves what was sent before
+            utterance = Utterance()
+            asked = gevent.spawn(lex.recognize, "CA-session", attributes, utterance, Log())
+            for _ in range(20):
+                utterance.append(FRAME)
+            utterance.close()
+            reply = asked.get(timeout=PATIENCE_S)
+            assert reply.dialog_state is DialogState.ELICIT_SLOT
+            assert reply.intent == "OrderFlowers"
+            assert reply.session_attributes["lexbridge:call-sid"] == "CA1"
+            assert len(reply.messages) == 1
+        assert [request.audio for request in local.requests] == [FRAME * 20] * 2
+        assert {request.api for request in local.requests} == {generation}
+
+
+def test_a_bot_that_does_not_exist_is_a_rejection_that_names_the_setting(
+    monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    with LocalLex(bots=[flowers()], recogniser=ScriptedRecogniser([]), voice=SilentVoice()) as local:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", local.url)
+        lex = make_lex_runtime(settings(LEX_BOT_NAME="NoSuchBot"), Deadlines())
+        utterance = Utterance()
+        utterance.append(FRAME)
+        utterance.close()
+        with pytest.raises(LexRejected, match=r"Lex answered 404 NotFoundException; check LEX_BOT_NAME, LEX_BOT_ALIAS"):
+            lex.recognize("CA-session", None, utterance, Log())
+        assert len(local.requests) <= 1
+    assert logged() == []
+
+
+def test_no_credentials_anywhere_is_a_problem_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    with pytest.raises(ConfigError, match="ACCESS_KEY_ID: is not set and boto3 finds no AWS credentials"):
+        make_lex_runtime(settings(ACCESS_KEY_ID="", SECRET_ACCESS_KEY=""), Deadlines())

@@ -1,0 +1,67 @@
+"""Log lines: their form, and what is never in them."""
+
+import io
+import json
+import logging
+
+import pytest
+from conftest import Logged
+from rig import ENVIRONMENT, TOKEN, flowers, running, says, v2_bot
+
+from lexbridge import logs
+from lexbridge.logs import Log
+from lexbridge.offline.call_events import EndReason
+
+
+def test_a_line_is_one_json_object_with_the_fields_of_its_log(logged: Logged) -> None:
+    Log(call_sid="CA1").bind(turn=2).info("heard", text="a\nline\x1b[2J")
+    (line,) = logged()
+    timestamp = line.pop("timestamp")
+    assert line == {"call_sid": "CA1", "turn": 2, "event": "heard", "level": "info", "text": "a\nline\x1b[2J"}
+    assert timestamp.endswith("Z")
+
+
+def test_a_library_logs_the_same_way_and_not_below_warning(logged: Logged) -> None:
+    logging.getLogger("botocore.endpoint").debug("a secret")
+    logging.getLogger("twilio.http_client").info("a number")
+    logging.getLogger("urllib3").warning("a pool is full")
+    assert [(line["event"], line["level"]) for line in logged()] == [("a pool is full", "warning")]
+
+
+def test_a_bugs_traceback_comes_without_the_values_of_variables(logged: Logged) -> None:
+    password = "hunter2"
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        Log().bug("call-broken", length=len(password))
+    (line,) = logged()
+    assert line["exception"][0]["exc_value"] == "broken"
+    assert "hunter2" not in json.dumps(line)
+
+
+def test_text_is_for_people(logged: Logged) -> None:
+    stream = io.StringIO()
+    logs.configure("INFO", "text", stream)
+    Log(call_sid="CA1").info("heard")
+    Log().write("debug", "unheard", {})
+    line = stream.getvalue()
+    assert "heard" in line
+    assert "call_sid=CA1" in line
+    assert "unheard" not in line
+    assert "\x1b" not in line  # no colours into a file
+
+
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+def test_a_whole_call_leaves_nothing_private_in_the_log_even_at_debug(generation: str, logged: Logged) -> None:
+    heard = ("I would like to order flowers", "roses", "tomorrow", "five pm", "yes", "goodbye")
+    bot = v2_bot(flowers()) if generation == "v2" else {}
+    with running(heard, SHARE_CALLER_NUMBER="on", **bot) as rig:
+        call = rig.place_call(says(*heard))
+        assert rig.ended(call).reason is EndReason.HANGUP_VERB
+        parameters = call.parameters()
+    lines = [json.dumps(line) for line in logged() if not line.get("logger")]
+    assert len(lines) > 10
+    private = [TOKEN, ENVIRONMENT["SECRET_ACCESS_KEY"] + '"', "AKIA", parameters["From"], parameters["To"]]
+    private += ["roses", "tomorrow", "flowers?", "order flowers", "five pm", "type of flowers"]
+    for word in private:
+        assert [line for line in lines if word in line] == []

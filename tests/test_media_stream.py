@@ -1,0 +1,265 @@
+"""Twilio Media Streams: every message of tests/data/media_stream, and whatever else a peer may send."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from lexbridge.errors import MediaStreamError
+from lexbridge.media_stream import (
+    Connected,
+    Dtmf,
+    InboundAudio,
+    Marked,
+    Media,
+    Started,
+    Stopped,
+    Unknown,
+    parse,
+)
+from tests.helpers import ACCOUNT_SID, CALL_SID, STREAM_SID, cut
+
+DATA = Path(__file__).parent / "data" / "media_stream"
+
+GOOD = {
+    "connected": Connected("Call", "1.0.0"),
+    "start": Started(
+        STREAM_SID, CALL_SID, ACCOUNT_SID, ("inbound",), {"lexbridge:direction": "inbound", "shop": "Bloemen & Zoon"}
+    ),
+    "start_without_parameters": Started(STREAM_SID, CALL_SID, ACCOUNT_SID, ("inbound", "outbound"), {}),
+    "media": Media(40, "inbound", b"\xff\xff\x7f\x7f"),
+    "media_with_numbers": Media(40, "inbound", b"\xff\xff\x7f\x7f"),
+    "media_outbound": Media(40, "outbound", b""),
+    "dtmf": Dtmf("#"),
+    "mark": Marked("prompt 7"),
+    "stop": Stopped(CALL_SID),
+    "unknown_event": Unknown("a-very-new-event-" + "x" * 33),
+}
+INVALID = {
+    "cut_short_invalid": "the message is not JSON",
+    "empty_invalid": "the message is not JSON",
+    "words_invalid": "the message is not JSON",
+    "number_of_5000_digits_invalid": "the message is not JSON",
+    "list_invalid": "the message is not a JSON object",
+    "null_invalid": "the message is not a JSON object",
+    "event_missing_invalid": "event is not a text",
+    "event_number_invalid": "event is not a text",
+    "connected_without_version_invalid": "version is not a text",
+    "start_without_start_invalid": "start is not an object",
+    "start_other_call_sid_invalid": "callSid is not a SID (CA...)",
+    "start_account_sid_path_invalid": "accountSid is not a SID (AC...)",
+    "start_stream_sid_number_invalid": "streamSid is not a text",
+    "start_tracks_text_invalid": "start.tracks is not a list of texts",
+    "start_tracks_numbers_invalid": "start.tracks is not a list of texts",
+    "start_parameters_nested_invalid": "start.customParameters is not a flat object of texts",
+    "start_parameters_list_invalid": "start.customParameters is not a flat object of texts",
+    "media_without_media_invalid": "media is not an object",
+    "media_payload_missing_invalid": "payload is not a text",
+    "media_payload_not_base64_invalid": "media.payload is not base64",
+    "media_payload_cut_short_invalid": "media.payload is not base64",
+    "media_payload_beyond_ascii_invalid": "media.payload is not base64",
+    "media_timestamp_negative_invalid": "timestamp is not a count",
+    "media_timestamp_fraction_invalid": "timestamp is not a count",
+    "media_timestamp_true_invalid": "timestamp is not a count",
+    "media_timestamp_missing_invalid": "timestamp is not a count",
+    "media_timestamp_huge_invalid": "timestamp is not a count",
+    "media_timestamp_arabic_digits_invalid": "timestamp is not a count",
+    "not_a_number_invalid": "timestamp is not a count",
+    "media_track_missing_invalid": "track is not a text",
+    "dtmf_two_keys_invalid": "dtmf.digit is not a key",
+    "dtmf_line_feed_invalid": "dtmf.digit is not a key",
+    "mark_without_name_invalid": "name is not a text",
+    "stop_sid_of_a_stream_invalid": "callSid is not a SID (CA...)",
+}
+
+
+def frames_of(audio, *messages):
+    return [frame for message in messages for frame in audio.push(message)]
+
+
+def inbound(timestamp_ms, mulaw):
+    return Media(timestamp_ms, "inbound", mulaw)
+
+
+def speech(ms):
+    """`ms` of mu-law in which no two 8 ms are the same."""
+    return bytes((sample // 64 * 7 + sample) % 251 for sample in range(ms * 8))
+
+
+# -- messages
+
+
+def test_each_file_is_in_a_table():
+    assert {path.stem for path in DATA.glob("*.json")} == {*GOOD, *INVALID}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_message_of_twilio_becomes_an_event(name):
+    assert parse((DATA / f"{name}.json").read_text(encoding="utf-8")) == GOOD[name]
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_what_twilio_would_not_send_is_refused_with_a_sentence(name):
+    with pytest.raises(MediaStreamError) as raised:
+        parse((DATA / f"{name}.json").read_text(encoding="utf-8"))
+    assert str(raised.value) == INVALID[name]
+
+
+def test_audio_parameters_and_keys_do_not_show_when_an_event_is_printed():
+    events = [Started(STREAM_SID, CALL_SID, ACCOUNT_SID, (), {"pin": "4711"}), inbound(0, b"4711"), Dtmf("7")]
+    assert "7" not in repr(events).replace(STREAM_SID, "").replace(CALL_SID, "").replace(ACCOUNT_SID, "")
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(10**18, 10**30)
+    | st.floats()
+    | st.text(st.characters(), max_size=8)
+    | st.sampled_from(["inbound", STREAM_SID, CALL_SID, ACCOUNT_SID, "//8=", "40", "Call", "1.0.0", "#"]),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=8), values, max_size=3),
+    max_leaves=6,
+)
+FIELDS = ("protocol", "version", "streamSid", "callSid", "accountSid", "tracks", "customParameters", "timestamp")
+INNER = st.dictionaries(st.sampled_from([*FIELDS, "track", "payload", "digit", "name"]), JSON_VALUES, max_size=6)
+EVENTS = ["connected", "start", "media", "dtmf", "mark", "stop"]
+
+
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(st.sampled_from(EVENTS), JSON_VALUES | INNER, INNER)
+def test_only_a_media_stream_error_comes_out_of_any_json(event, inside, beside):
+    for message in ({**beside, "event": event, event: inside}, {"event": inside}, inside):
+        try:
+            parse(json.dumps(message))
+        except MediaStreamError as error:
+            assert len(str(error)) < 80  # noqa: PT017 - either way is right
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(st.text(st.characters(), max_size=60))
+def test_only_a_media_stream_error_comes_out_of_any_text(text):
+    assume(not text.strip().startswith("{"))
+    with pytest.raises(MediaStreamError, match=r"^the message is not (JSON|a JSON object)$"):
+        parse(text)
+
+
+@pytest.mark.parametrize("depth", [10, 300, 900, 950, 970, 980, 990, 1000, 5000, 9990, 100_000])
+@pytest.mark.parametrize("name", ["timestamp", "payload"])
+def test_however_deep_a_message_is_nested_only_a_media_stream_error_comes_out(name, depth):
+    deep = '{"event": "media", "media": {"track": "inbound", "payload": "", "' + name + '": '
+    with pytest.raises(MediaStreamError):
+        parse(deep + "[" * depth + "]" * depth + "}}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '\ufeff{"event": "connected"}',
+        "\ud800",
+        '{"event": "\x00"}',
+        '{"event": "media", "media": {"track": "inbound", "payload": "\ud800", "timestamp": "1"}}',
+        '{"event": "media", "media": {"track": "inbound", "payload": "\\ud800", "timestamp": "1"}}',
+        '{"event": "media", "media": {"track": "inbound", "payload": "", "timestamp": -Infinity}}',
+        '{"event": "media", "media": {"track": "inbound", "payload": "", "timestamp": 1e999}}',
+    ],
+)
+def test_broken_text_and_numbers_are_refused(text):
+    with pytest.raises(MediaStreamError):
+        parse(text)
+
+
+# -- the inbound track in order
+
+
+@settings(derandomize=True, deadline=None, max_examples=80)
+@given(st.integers(0, 10_000), st.lists(st.integers(0, 100), max_size=10))
+def test_however_the_payloads_are_cut_the_frames_are_the_same(first_ms, lengths_ms):
+    audio, mulaw, at_ms = InboundAudio(), speech(300), first_ms
+    frames = []
+    for piece in cut(mulaw, [8 * length for length in lengths_ms]):
+        frames += audio.push(inbound(at_ms, piece))
+        at_ms += len(piece) // 8
+    assert b"".join(frames) == mulaw[: len(mulaw) // 160 * 160]
+    assert {len(frame) for frame in frames} <= {160}
+    assert audio.filled_ms == 0
+
+
+def test_the_first_message_sets_the_time():
+    audio = InboundAudio()
+    assert frames_of(audio, inbound(5000, speech(20))) == [speech(20)]
+    assert audio.filled_ms == 0
+
+
+def test_another_track_than_the_callers_yields_nothing():
+    audio = InboundAudio()
+    assert frames_of(audio, Media(0, "outbound", speech(20)), Media(20, "inbound_track", speech(20))) == []
+    assert audio.late_messages == 0
+
+
+def test_skipped_time_is_silence():
+    audio = InboundAudio()
+    frames = frames_of(audio, inbound(0, speech(20)), inbound(60, speech(20)))
+    assert frames == [speech(20), b"\xff" * 160, b"\xff" * 160, speech(20)]
+    assert audio.filled_ms == 40
+
+
+def test_skipped_time_that_is_no_whole_frame_leaves_its_rest_for_later():
+    audio = InboundAudio()
+    frames = frames_of(audio, inbound(0, speech(20)), inbound(50, speech(20)), inbound(70, speech(20)))
+    assert frames == [speech(20), b"\xff" * 160, speech(20), speech(20)]
+    assert frames_of(audio, inbound(100, speech(20))) == [b"\xff" * 160, speech(20)]
+    assert audio.filled_ms == 40
+
+
+@pytest.mark.parametrize("off_ms", [-19, -1, 1, 19])
+def test_a_difference_under_a_frame_is_let_be(off_ms):
+    audio = InboundAudio()
+    frames = frames_of(audio, inbound(100, speech(20)), inbound(120 + off_ms, speech(20)), inbound(140, speech(20)))
+    assert frames == [speech(20)] * 3
+    assert (audio.filled_ms, audio.late_messages) == (0, 0)
+
+
+@pytest.mark.parametrize("at_ms", [0, 60, 80])
+def test_a_late_or_repeated_message_is_dropped_and_counted(at_ms):
+    audio = InboundAudio()
+    frames = frames_of(audio, inbound(60, speech(20)), inbound(80, speech(20)), inbound(at_ms, b"\0" * 160))
+    assert frames == [speech(20)] * 2
+    assert audio.late_messages == 1
+    assert frames_of(audio, inbound(100, speech(20))) == [speech(20)]
+
+
+def test_of_a_message_whose_time_was_partly_heard_only_the_rest_is_taken():
+    audio = InboundAudio()
+    frames = frames_of(audio, inbound(0, speech(100)), inbound(60, speech(160)[480:]), inbound(160, speech(20)))
+    assert b"".join(frames) == speech(160) + speech(20)
+
+
+def test_a_gap_of_a_minute_is_filled():
+    audio = InboundAudio()
+    assert len(frames_of(audio, inbound(0, speech(20)), inbound(60_020, speech(20)))) == 3002
+    assert audio.filled_ms == 60_000
+
+
+def test_a_jump_of_more_than_a_minute_is_a_broken_peer():
+    audio = InboundAudio()
+    frames_of(audio, inbound(0, speech(20)))
+    with pytest.raises(MediaStreamError, match=r"^media\.timestamp jumps by 60001 ms$"):
+        frames_of(audio, inbound(60_021, speech(20)))
+
+
+@settings(derandomize=True, deadline=None, max_examples=80)
+@given(st.lists(st.integers(0, 59), min_size=1, max_size=60))
+def test_whatever_is_lost_late_or_repeated_each_frame_is_where_its_time_says(order):
+    """Messages of one frame, any of them, in any order: the newest time wins, holes are silence."""
+    frames = [bytes([number]) * 160 for number in range(60)]
+    audio = InboundAudio()
+    heard = frames_of(audio, *(inbound(20 * number, frames[number]) for number in order))
+    first, taken = order[0], []
+    for number in order:
+        if not taken or number > taken[-1]:
+            taken.append(number)
+    assert heard == [frames[number] if number in taken else b"\xff" * 160 for number in range(first, taken[-1] + 1)]
+    assert audio.late_messages == len(order) - len(taken)

@@ -1,0 +1,776 @@
+"""The simulated Twilio, against a small bridge of the tests' own and the real twilio client, over real sockets."""
+
+import base64
+import json
+import logging
+import socket
+import wave
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+from urllib.parse import parse_qsl
+
+import gevent
+import pytest
+import requests
+from gevent.pywsgi import WSGIServer
+from geventwebsocket.handler import WebSocketHandler
+from twilio.base.exceptions import TwilioRestException
+from twilio.request_validator import RequestValidator
+from twilio.rest import Client
+
+from lexbridge.offline import call_events as happened
+from lexbridge.offline.call_events import EndReason
+from lexbridge.offline.call_script import Script, Turn
+from lexbridge.offline.media_socket import read_message
+from lexbridge.offline.phone_call import Number, PhoneCall
+from lexbridge.offline.rest_api import RestFault
+from lexbridge.offline.simulated_caller import SimulatedCaller
+from lexbridge.offline.simulated_twilio import SimulatedTwilio
+from lexbridge.offline.voice import SilentVoice
+from lexbridge.offline.webhooks import Webhooks
+
+DEADLINE_S = 20
+TOKEN = "0123456789abcdef0123456789abcdef"
+PUBLIC = "https://voice.example.com"
+STREAM = "wss://voice.example.com/media"
+START = f'<Start><Stream url="{STREAM}"/></Start>'
+HOLD = '<Pause length="600"/>'
+
+
+@dataclass
+class Request:
+    """What came to the bridge."""
+
+    path: str
+    method: str
+    form: dict[str, str]
+    signature: str
+    host: str
+
+
+@dataclass
+class StandIn:
+    """A bridge that answers with fixed documents and keeps what its sockets said."""
+
+    documents: dict[str, str] = field(default_factory=dict)
+    """What each path answers: a document, or "status text" for another answer."""
+    files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    content_type: str = "text/xml"
+    requests: list[Request] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    handshakes: list[Request] = field(default_factory=list)
+    on_message: Callable[[Any, dict[str, Any]], None] = lambda *_: None
+    port: int = 0
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        path = environ["PATH_INFO"]
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        form = dict(parse_qsl(environ["wsgi.input"].read(length).decode() or environ["QUERY_STRING"]))
+        signature = environ.get("HTTP_X_TWILIO_SIGNATURE", "")
+        request = Request(path, environ["REQUEST_METHOD"], form, signature, environ.get("HTTP_HOST", ""))
+        connection = environ.get("wsgi.websocket")
+        if connection is not None:
+            self.handshakes.append(request)
+            self._listen(connection)
+            return []
+        self.requests.append(request)
+        if path in self.files:
+            start_response("200 OK", [("Content-Type", self.files[path][0])])
+            return [self.files[path][1]]
+        answer = self.documents.get(path, "404 no such document")
+        if answer[:3].isdigit():
+            start_response(answer, [("Content-Type", "text/plain")])
+            return [b""]
+        start_response("200 OK", [("Content-Type", self.content_type)])
+        return [answer.encode()]
+
+    def _listen(self, connection: Any) -> None:
+        while not connection.closed and (text := connection.receive()) is not None:
+            message = json.loads(text)
+            self.messages.append(message)
+            self.on_message(connection, message)
+
+    def kinds(self) -> list[str]:
+        return [message["event"] for message in self.messages]
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [message for message in self.messages if message["event"] == kind]
+
+
+@pytest.fixture
+def bridge() -> Iterator[StandIn]:
+    stand_in = StandIn()
+    errors = logging.getLogger("gevent")
+    server = WSGIServer(("127.0.0.1", 0), stand_in, handler_class=WebSocketHandler, log=None, error_log=errors)
+    server.start()
+    stand_in.port = server.server_port
+    yield stand_in
+    server.stop(timeout=0)
+
+
+@pytest.fixture
+def twilio() -> Iterator[SimulatedTwilio]:
+    with SimulatedTwilio(auth_token=TOKEN, voice=SilentVoice(), pace=0.05) as simulated:
+        yield simulated
+
+
+def document(inside: str) -> str:
+    return f"<Response>{inside}</Response>"
+
+
+def call_at(twilio: SimulatedTwilio, bridge: StandIn, inside: str, **options: Any) -> PhoneCall:
+    """Places a call whose webhook answers with a document holding `inside`."""
+    bridge.documents["/twiml"] = document(inside)
+    return twilio.place_call(options.pop("number", f"{PUBLIC}/twiml"), a_caller(), connect_to=bridge.base, **options)
+
+
+def a_caller(script: Script | None = None) -> SimulatedCaller:
+    return SimulatedCaller(SilentVoice(), script)
+
+
+def client_of(twilio: SimulatedTwilio, token: str = TOKEN) -> Any:
+    client = Client(twilio.account_sid, token)
+    client.api.base_url = twilio.url
+    return client
+
+
+def codes(call: PhoneCall) -> list[int]:
+    return [int(complaint.split()[0]) for complaint in call.complaints]
+
+
+def verbs(call: PhoneCall) -> list[str]:
+    return [event.verb for event in call.events if isinstance(event, happened.VerbStarted)]
+
+
+# The webhook
+
+
+def test_the_webhook_is_a_signed_form_with_twilios_parameters(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, "<Hangup/>")
+    assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+    (request,) = bridge.requests
+    assert request.method == "POST"
+    assert request.host == "voice.example.com"
+    assert request.form["CallSid"] == call.sid
+    assert request.form["AccountSid"] == twilio.account_sid
+    assert request.form["CallStatus"] == "ringing"
+    assert {"From", "To", "Direction", "ApiVersion"} <= set(request.form)
+    assert RequestValidator(TOKEN).validate(f"{PUBLIC}/twiml", request.form, request.signature)
+    assert call.status == "completed"
+    assert call.complaints == []
+
+
+def test_a_get_webhook_is_signed_with_its_query(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    number = Number(f"{PUBLIC}/twiml?shop=7#rc=2", method="GET")
+    call_at(twilio, bridge, "<Hangup/>", number=number).wait(DEADLINE_S)
+    (request,) = bridge.requests
+    assert request.method == "GET"
+    assert request.form["shop"] == "7"
+    assert request.form["CallStatus"] == "ringing"
+
+
+def test_somebody_who_is_not_twilio_signs_with_another_token(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call_at(twilio, bridge, "<Hangup/>", signing_token="f" * 32).wait(DEADLINE_S)
+    (request,) = bridge.requests
+    assert not RequestValidator(TOKEN).validate(f"{PUBLIC}/twiml", request.form, request.signature)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ("500 oops", 11200),
+        ("403 Forbidden", 11200),
+        ("302 Found", 11200),
+        ("<Response><Say>Hi</Response>", 12100),
+        ("", 12100),
+    ],
+)
+def test_a_bad_answer_ends_the_call_with_an_application_error(
+    twilio: SimulatedTwilio, bridge: StandIn, answer: str, code: int
+) -> None:
+    bridge.documents["/twiml"] = answer
+    call = twilio.place_call(f"{PUBLIC}/twiml", a_caller(), connect_to=bridge.base)
+    over = call.wait(DEADLINE_S)
+    assert over.reason is EndReason.APPLICATION_ERROR
+    assert codes(call) == [code]
+    assert over.detail.startswith(str(code))
+    assert call.status == "failed"
+
+
+def test_an_answer_that_is_no_markup_is_not_read(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    bridge.content_type = "application/json"
+    call = call_at(twilio, bridge, "<Hangup/>")
+    assert call.wait(DEADLINE_S).reason is EndReason.APPLICATION_ERROR
+    assert codes(call) == [12300]
+
+
+def test_a_bridge_that_is_not_there_ends_the_call(twilio: SimulatedTwilio) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        call = twilio.place_call(f"http://127.0.0.1:{unused.getsockname()[1]}/twiml", a_caller())
+        assert call.wait(DEADLINE_S).reason is EndReason.APPLICATION_ERROR
+    assert codes(call) == [11205]
+
+
+def test_the_fallback_address_hears_of_the_error(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    bridge.documents.update({"/twiml": "500 oops", "/fallback": document("<Hangup/>")})
+    number = Number(f"{PUBLIC}/twiml", fallback_url=f"{PUBLIC}/fallback")
+    call = twilio.place_call(number, a_caller(), connect_to=bridge.base)
+    assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+    assert bridge.requests[-1].form["ErrorCode"] == "11200"
+    assert bridge.requests[-1].form["ErrorUrl"] == f"{PUBLIC}/twiml"
+
+
+def test_the_call_status_callback_tells_of_the_end(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    bridge.documents["/status"] = document("")
+    number = Number(f"{PUBLIC}/twiml", status_callback=f"{PUBLIC}/status")
+    call_at(twilio, bridge, '<Pause length="2"/><Hangup/>', number=number).wait(DEADLINE_S)
+    told = bridge.requests[-1]
+    assert told.path == "/status"
+    assert told.form["CallStatus"] == "completed"
+    assert told.form["CallDuration"] == "2"
+    assert RequestValidator(TOKEN).validate(f"{PUBLIC}/status", told.form, told.signature)
+
+
+# Verbs
+
+
+def test_verbs_run_in_order_and_take_line_time(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    bridge.documents["/next"] = document("<Say>Bye</Say>")
+    text = "Hello there"
+    call = call_at(twilio, bridge, f'<Say>{text}</Say><Pause length="3"/><Redirect>/next</Redirect>')
+    assert call.wait(DEADLINE_S).reason is EndReason.DOCUMENT_ENDED
+    assert verbs(call) == ["Say", "Pause", "Redirect", "Say"]
+    assert [request.form["CallStatus"] for request in bridge.requests] == ["ringing", "in-progress"]
+    said_ms = 60 * (len(text) + len("Bye"))  # SilentVoice
+    assert said_ms + 3000 <= call.line.now_ms <= said_ms + 3000 + 1000
+    assert len(call.line.caller_mulaw) == len(call.line.bot_mulaw) == call.line.now_ms * 8
+
+
+def test_a_call_that_is_rejected_is_never_answered(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, '<Reject reason="busy"/>')
+    assert call.wait(DEADLINE_S).reason is EndReason.REJECTED
+    assert call.status == "busy"
+    assert not call.answered
+
+
+def test_a_warning_is_a_complaint_and_the_call_goes_on(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, "<Shout>Hi</Shout><Hangup/>")
+    assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+    assert codes(call) == [12200]
+
+
+def test_a_dialled_number_is_talked_to_and_the_document_goes_on(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    bridge.documents["/dialled"] = document("<Hangup/>")
+    call = call_at(twilio, bridge, '<Dial action="/dialled">+12065550123</Dial>')
+    assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+    (transferred,) = [event for event in call.events if isinstance(event, happened.Transferred)]
+    assert (transferred.number, transferred.status) == ("+12065550123", "completed")
+    assert bridge.requests[-1].form["DialCallStatus"] == "completed"
+
+
+def test_gather_takes_the_callers_keys_and_cuts_its_prompt(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    bridge.documents["/keys"] = document("<Hangup/>")
+    long_prompt = "Please press one for flowers and two for coffee"
+    call = call_at(twilio, bridge, f'<Gather action="/keys" numDigits="2"><Say>{long_prompt}</Say></Gather>')
+    call.wait_for(happened.VerbStarted, DEADLINE_S, where=lambda event: event.verb == "Say")
+    call.press("4")
+    call.press("2")
+    call.wait(DEADLINE_S)
+    assert bridge.requests[-1].form["Digits"] == "42"
+    (said,) = [event for event in call.events if isinstance(event, happened.VerbEnded) and event.verb == "Say"]
+    assert said.interrupted
+
+
+@pytest.mark.parametrize(("asked", "reason"), [("false", EndReason.DOCUMENT_ENDED), ("true", EndReason.HANGUP_VERB)])
+def test_gather_without_a_key(twilio: SimulatedTwilio, bridge: StandIn, asked: str, reason: EndReason) -> None:
+    bridge.documents["/keys"] = document("<Hangup/>")
+    call = call_at(twilio, bridge, f'<Gather action="/keys" timeout="1" actionOnEmptyResult="{asked}"/>')
+    assert call.wait(DEADLINE_S).reason is reason
+
+
+def test_play_brings_a_sound_to_the_line(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    sound = BytesIO()
+    with wave.open(sound, "wb") as tone:
+        tone.setnchannels(1)
+        tone.setsampwidth(2)
+        tone.setframerate(16000)
+        tone.writeframes(b"\x00\x20\x00\x20\x00\xe0\x00\xe0" * 4000)
+    bridge.files["/tone.wav"] = ("audio/wav", sound.getvalue())
+    bridge.files["/tone.ulaw"] = ("audio/basic", b"\x20" * 1600)
+    bridge.files["/tone.mp3"] = ("audio/mpeg", b"ID3")
+    call = call_at(twilio, bridge, "<Play>/tone.wav</Play><Play>/tone.ulaw</Play><Play>/tone.mp3</Play>")
+    call.wait(DEADLINE_S)
+    assert call.complaints == []
+    assert call.line.now_ms >= 1000 + 200 + 1000
+    assert b"\x20" * 1600 in bytes(call.line.bot_mulaw)
+
+
+@pytest.mark.parametrize(("path", "code"), [("/twiml", 13420), ("/lost.wav", 11200)])
+def test_what_is_no_sound_cannot_be_played(twilio: SimulatedTwilio, bridge: StandIn, path: str, code: int) -> None:
+    call = call_at(twilio, bridge, f"<Play>{path}</Play>")
+    assert call.wait(DEADLINE_S).reason is EndReason.APPLICATION_ERROR
+    assert codes(call) == [code]
+
+
+def test_play_makes_the_tones_of_keys(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, '<Play digits="1w#"/><Hangup/>')
+    call.wait(DEADLINE_S)
+    assert call.line.now_ms >= 200 + 500 + 200
+    assert len(set(call.line.bot_mulaw)) > 20
+
+
+# The media stream
+
+
+def test_the_stream_brings_twilios_exact_messages(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    inside = (
+        f'<Start><Stream url="{STREAM}"><Parameter name="token" value="abc"/></Stream></Start>'
+        '<Pause length="1"/><Hangup/>'
+    )
+    call = call_at(twilio, bridge, inside)
+    call.wait(DEADLINE_S)
+    connected, start, first = bridge.messages[:3]
+    assert connected == {"event": "connected", "protocol": "Call", "version": "1.0.0"}
+    sid = start["streamSid"]
+    assert start == {
+        "event": "start",
+        "sequenceNumber": "1",
+        "streamSid": sid,
+        "start": {
+            "accountSid": twilio.account_sid,
+            "streamSid": sid,
+            "callSid": call.sid,
+            "tracks": ["inbound"],
+            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+            "customParameters": {"token": "abc"},
+        },
+    }
+    media = first.pop("media")
+    assert first == {"event": "media", "sequenceNumber": "2", "streamSid": sid}
+    assert len(base64.b64decode(media.pop("payload"))) == 160
+    assert media == {"track": "inbound", "chunk": "1", "timestamp": "20"}
+    assert bridge.messages[-1] == {
+        "event": "stop",
+        "sequenceNumber": str(len(bridge.messages) - 1),
+        "streamSid": sid,
+        "stop": {"accountSid": twilio.account_sid, "callSid": call.sid},
+    }
+    numbers = [int(message["sequenceNumber"]) for message in bridge.messages[1:]]
+    assert numbers == list(range(1, len(bridge.messages)))
+    timestamps = [int(message["media"]["timestamp"]) for message in bridge.of("media") if "media" in message]
+    assert timestamps == list(range(40, 20 * len(timestamps) + 40, 20))
+    assert call.complaints == []
+
+
+def test_the_handshake_is_signed_for_the_address_in_the_document(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call_at(twilio, bridge, START + '<Pause length="1"/>').wait(DEADLINE_S)
+    (handshake,) = bridge.handshakes
+    assert handshake.path == "/media"
+    assert handshake.host == "voice.example.com"
+    assert RequestValidator(TOKEN).validate(STREAM, {}, handshake.signature)
+
+
+def test_the_stream_carries_the_callers_audio_and_both_tracks_if_asked(
+    twilio: SimulatedTwilio, bridge: StandIn
+) -> None:
+    inside = f'<Start><Stream url="{STREAM}" track="both_tracks"/></Start><Say>Hello</Say><Pause length="1"/>'
+    call = call_at(twilio, bridge, inside)
+    call.wait(DEADLINE_S)
+    sent = {"inbound": b"", "outbound": b""}
+    for message in bridge.of("media"):
+        sent[message["media"]["track"]] += base64.b64decode(message["media"]["payload"])
+    assert sent["inbound"]
+    assert sent["inbound"] in bytes(call.line.caller_mulaw)
+    assert sent["outbound"] in bytes(call.line.bot_mulaw)
+    assert bridge.of("start")[0]["start"]["tracks"] == ["inbound", "outbound"]
+
+
+def test_a_started_stream_survives_updates(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, START + HOLD)
+    call.wait_for(happened.StreamOpened, DEADLINE_S)
+    for number in range(3):
+        client_of(twilio).calls(call.sid).update(twiml=document(f"<Say>{number}</Say>{HOLD}"))
+    client_of(twilio).calls(call.sid).update(twiml=document("<Hangup/>"))
+    call.wait(DEADLINE_S)
+    assert bridge.kinds().count("start") == 1
+    assert bridge.kinds().count("stop") == 1
+    assert call.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("ws://voice.example.com/media", 31922),
+        ("wss://voice.example.com/media?token=abc", 31920),
+        ("wss://127.0.0.1:{http_port}/", 31920),
+        ("wss://127.0.0.1:{silent_port}/", 31902),
+    ],
+)
+def test_a_stream_that_does_not_open_leaves_the_call_alone(
+    twilio: SimulatedTwilio, bridge: StandIn, url: str, code: int
+) -> None:
+    http_only = WSGIServer(("127.0.0.1", 0), bridge, log=None)
+    http_only.start()
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = url.format(http_port=http_only.server_port, silent_port=unused.getsockname()[1])
+        stream = f'<Stream url="{url}" statusCallback="{bridge.base}/stream-status"/>'
+        bridge.documents["/stream-status"] = document("")
+        bridge.documents["/twiml"] = document(f'<Start>{stream}</Start><Pause length="1"/><Hangup/>')
+        call = twilio.place_call(f"{bridge.base}/twiml", a_caller())
+        assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+    http_only.stop(timeout=0)
+    assert codes(call) == [code]
+    told = bridge.requests[-1].form
+    assert told["StreamEvent"] == "stream-error"
+    assert told["StreamError"].startswith(str(code))
+
+
+def test_the_stream_status_callback_tells_of_start_and_stop(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    bridge.documents["/stream-status"] = document("")
+    stream = f'<Stream url="{STREAM}" name="ear" statusCallback="{PUBLIC}/stream-status"/>'
+    call = call_at(twilio, bridge, f'<Start>{stream}</Start><Pause length="1"/>')
+    call.wait(DEADLINE_S)
+    told = [request.form for request in bridge.requests if request.path == "/stream-status"]
+    assert [form["StreamEvent"] for form in told] == ["stream-started", "stream-stopped"]
+    assert {form["StreamName"] for form in told} == {"ear"}
+    assert {form["CallSid"] for form in told} == {call.sid}
+
+
+def test_a_named_stream_can_be_stopped(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    stream = f'<Start><Stream url="{STREAM}" name="ear"/></Start>'
+    stop = '<Stop><Stream name="ear"/></Stop>'
+    call = call_at(twilio, bridge, f"{stream}<Pause/>{stop}{stop}<Hangup/>")
+    call.wait(DEADLINE_S)
+    assert bridge.kinds().count("stop") == 1
+    assert codes(call) == [12200]  # the second: there is no such stream any more
+
+
+def test_the_bridge_closing_its_socket_is_31921_and_the_call_goes_on(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    bridge.on_message = lambda connection, _: connection.close()
+    call = call_at(twilio, bridge, START + '<Pause length="1"/><Hangup/>')
+    assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+    (closed,) = [event for event in call.events if isinstance(event, happened.StreamClosed)]
+    assert closed.code == 31921
+    assert codes(call) == [31921]
+
+
+def test_a_lost_connection_is_31903(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, START + '<Pause length="2"/><Hangup/>')
+    call.wait_for(happened.StreamOpened, DEADLINE_S)
+    call.streams[0].cut()
+    assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+    assert codes(call) == [31903]
+
+
+def test_a_message_on_a_one_way_stream_is_31924(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    bridge.on_message = lambda connection, _: connection.send("{}")
+    call = call_at(twilio, bridge, START + '<Pause length="1"/><Hangup/>')
+    call.wait(DEADLINE_S)
+    assert codes(call) == [31924]
+
+
+def test_a_second_stream_of_the_same_name_is_a_complaint(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    stream = f'<Start><Stream url="{STREAM}" name="ear"/></Start>'
+    call = call_at(twilio, bridge, f"{stream}<Pause/>{stream}<Pause/><Hangup/>")
+    call.wait(DEADLINE_S)
+    assert codes(call) == [12200]
+
+
+# A two-way stream
+
+
+def test_connect_blocks_until_the_bridge_closes_and_then_goes_on(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    def talk(connection: Any, message: dict[str, Any]) -> None:
+        if message["event"] == "start":
+            sid = message["streamSid"]
+            payload = base64.b64encode(b"\x10" * 1600).decode()
+            connection.send(json.dumps({"event": "media", "streamSid": sid, "media": {"payload": payload}}))
+            connection.send(json.dumps({"event": "mark", "streamSid": sid, "mark": {"name": "said"}}))
+        if message["event"] == "mark":
+            connection.close()
+
+    bridge.on_message = talk
+    call = call_at(twilio, bridge, f'<Connect><Stream url="{STREAM}"/></Connect><Say>Bye</Say><Hangup/>')
+    assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+    assert verbs(call) == ["Connect", "Say", "Hangup"]
+    assert b"\x10" * 1600 in bytes(call.line.bot_mulaw)
+    assert bridge.of("mark")[0]["mark"] == {"name": "said"}
+    assert call.complaints == []
+
+
+def test_clear_drops_the_sound_and_returns_the_marks(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    def talk(connection: Any, message: dict[str, Any]) -> None:
+        if message["event"] == "start":
+            sid = message["streamSid"]
+            payload = base64.b64encode(b"\x10" * 80_000).decode()
+            connection.send(json.dumps({"event": "media", "streamSid": sid, "media": {"payload": payload}}))
+            connection.send(json.dumps({"event": "mark", "streamSid": sid, "mark": {"name": "said"}}))
+            connection.send(json.dumps({"event": "clear", "streamSid": sid}))
+        if message["event"] == "mark":
+            connection.close()
+
+    bridge.on_message = talk
+    call = call_at(twilio, bridge, f'<Connect><Stream url="{STREAM}"/></Connect>')
+    call.wait(DEADLINE_S)
+    assert bytes(call.line.bot_mulaw).count(b"\x10") < 80_000
+
+
+def test_keys_reach_a_two_way_stream(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, f'<Connect><Stream url="{STREAM}"/></Connect>')
+    call.wait_for(happened.StreamOpened, DEADLINE_S)
+    call.press("5")
+    call.hang_up()
+    call.wait(DEADLINE_S)
+    (pressed,) = bridge.of("dtmf")
+    assert pressed["dtmf"] == {"track": "inbound_track", "digit": "5"}
+
+
+def test_an_update_stops_a_two_way_stream(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, f'<Connect><Stream url="{STREAM}"/></Connect>')
+    call.wait_for(happened.StreamOpened, DEADLINE_S)
+    client_of(twilio).calls(call.sid).update(twiml=document("<Say>Bye</Say><Hangup/>"))
+    assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+    assert bridge.kinds()[-1] == "stop"
+    assert call.complaints == []
+
+
+def test_invalid_messages_are_reported_once_a_stream(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    def babble(connection: Any, message: dict[str, Any]) -> None:
+        if message["event"] == "start":
+            connection.send("{}")
+            connection.send("[]")
+            connection.send(b"\x00\x01", binary=True)
+            connection.send(json.dumps({"event": "clear", "streamSid": "MZ"}))
+            connection.close()
+
+    bridge.on_message = babble
+    call = call_at(twilio, bridge, f'<Connect><Stream url="{STREAM}"/></Connect>')
+    call.wait(DEADLINE_S)
+    assert codes(call) == [31951, 31950]
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        ("hello", "not JSON"),
+        ('"media"', "none of media, mark, clear"),
+        ({"event": "hangup", "streamSid": "MZ1"}, "none of media, mark, clear"),
+        ({"event": "clear", "streamSid": "MZ2"}, "this stream is MZ1"),
+        ({"event": "clear"}, "streamSid None"),
+        ({"event": "clear", "streamSid": "MZ1", "clear": {}}, "with the fields"),
+        ({"event": "mark", "streamSid": "MZ1"}, "with the fields"),
+        ({"event": "mark", "streamSid": "MZ1", "mark": {"name": 1}}, "mark is not an object"),
+        ({"event": "media", "streamSid": "MZ1", "media": {"payload": "AAAA", "track": "x"}}, "media is not an object"),
+        ({"event": "media", "streamSid": "MZ1", "media": {"payload": "?"}}, "not base64"),
+    ],
+)
+def test_which_messages_twilio_takes_for_invalid(message: Any, why: str) -> None:
+    text = message if isinstance(message, str) else json.dumps(message)
+    with pytest.raises(ValueError, match=why):
+        read_message(text.encode(), "MZ1")
+
+
+# The REST API
+
+
+def test_an_update_with_a_url_fetches_the_document(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    bridge.documents["/next"] = document("<Hangup/>")
+    call = call_at(twilio, bridge, HOLD)
+    call.wait_for(happened.Answered, DEADLINE_S)
+    answer = client_of(twilio).calls(call.sid).update(url=f"{PUBLIC}/next", method="POST")
+    assert (answer.sid, answer.status) == (call.sid, "in-progress")
+    assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+    assert RequestValidator(TOKEN).validate(f"{PUBLIC}/next", bridge.requests[-1].form, bridge.requests[-1].signature)
+
+
+def test_an_update_interrupts_what_is_being_said(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, f"<Say>{'very long ' * 50}</Say>")
+    call.wait_for(happened.BotBegan, DEADLINE_S)
+    client_of(twilio).calls(call.sid).update(twiml=document("<Hangup/>"))
+    call.wait(DEADLINE_S)
+    (said,) = [event for event in call.events if isinstance(event, happened.VerbEnded) and event.verb == "Say"]
+    assert said.interrupted
+    assert call.line.now_ms < 30_000 / 2
+
+
+def test_status_completed_ends_the_call_and_later_updates_are_21220(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, HOLD)
+    call.wait_for(happened.Answered, DEADLINE_S)
+    client_of(twilio).calls(call.sid).update(status="completed")
+    assert call.wait(DEADLINE_S).reason is EndReason.REST_COMPLETED
+    with pytest.raises(TwilioRestException) as raised:
+        client_of(twilio).calls(call.sid).update(twiml=document("<Hangup/>"))
+    assert (raised.value.status, raised.value.code) == (400, 21220)
+    assert call.complaints == []  # a call that has just ended is nobody's fault
+    assert client_of(twilio).calls(call.sid).fetch().status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"twiml": document("<Say>" + "a" * 3990 + "</Say>")}, 32018),
+        ({"twiml": document("<Hangup/>"), "url": f"{PUBLIC}/next"}, 20001),
+        ({"url": "voice.example.com"}, 21205),
+        ({"status": "finished"}, 20001),
+        ({"status": "canceled"}, 21220),
+    ],
+)
+def test_updates_that_twilio_refuses(
+    twilio: SimulatedTwilio, bridge: StandIn, fields: dict[str, str], code: int
+) -> None:
+    call = call_at(twilio, bridge, HOLD)
+    call.wait_for(happened.Answered, DEADLINE_S)
+    with pytest.raises(TwilioRestException) as raised:
+        client_of(twilio).calls(call.sid).update(**fields)
+    assert (raised.value.status, raised.value.code) == (400, code)
+    (refused,) = [event for event in call.events if isinstance(event, happened.UpdateRefused)]
+    assert refused.code == code
+    call.hang_up()
+    assert call.wait(DEADLINE_S).reason is EndReason.CALLER_HUNG_UP
+
+
+def test_4000_characters_of_twiml_are_taken(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, HOLD)
+    call.wait_for(happened.Answered, DEADLINE_S)
+    filled = document("<Hangup/>").ljust(4000)
+    client_of(twilio).calls(call.sid).update(twiml=filled)
+    assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+
+
+def test_malformed_twiml_in_an_update_ends_the_call(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, HOLD)
+    call.wait_for(happened.Answered, DEADLINE_S)
+    client_of(twilio).calls(call.sid).update(twiml="<Response><Say>")
+    assert call.wait(DEADLINE_S).reason is EndReason.APPLICATION_ERROR
+    assert codes(call) == [12100]
+    assert call.status == "completed"
+
+
+def test_unknown_calls_and_wrong_tokens(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    with pytest.raises(TwilioRestException) as raised:
+        client_of(twilio).calls("CA" + "0" * 32).update(twiml=document("<Hangup/>"))
+    assert (raised.value.status, raised.value.code) == (404, 20404)
+    call = call_at(twilio, bridge, HOLD)
+    with pytest.raises(TwilioRestException) as raised:
+        client_of(twilio, token="wrong").calls(call.sid).update(twiml=document("<Hangup/>"))
+    assert (raised.value.status, raised.value.code) == (401, 20003)
+    assert requests.put(f"{twilio.url}/2010-04-01/Accounts/x", timeout=5).status_code == 401
+    assert requests.get(twilio.url, auth=(twilio.account_sid, TOKEN), timeout=5).json()["code"] == 20404
+
+
+# Faults
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [(RestFault(status=429, code=20429), 429, 20429), (RestFault(), 500, 20500)],
+)
+def test_a_fault_befalls_one_request(
+    twilio: SimulatedTwilio, bridge: StandIn, fault: RestFault, status: int, code: int
+) -> None:
+    call = call_at(twilio, bridge, HOLD)
+    call.wait_for(happened.Answered, DEADLINE_S)
+    twilio.rest_faults.append(fault)
+    with pytest.raises(TwilioRestException) as raised:
+        client_of(twilio).calls(call.sid).update(twiml=document("<Hangup/>"))
+    assert (raised.value.status, raised.value.code) == (status, code)
+    assert call.over is None
+    client_of(twilio).calls(call.sid).update(twiml=document("<Hangup/>"))
+    assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+
+
+def test_a_fault_may_befall_every_request_and_be_carried_out(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, HOLD)
+    call.wait_for(happened.Answered, DEADLINE_S)
+    twilio.rest_faults.append(RestFault(status=503, always=True, carried_out=True))
+    for _ in range(2):
+        with pytest.raises(TwilioRestException, match="503"):
+            client_of(twilio).calls(call.sid).update(twiml=document("<Hangup/>"))
+    assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+
+
+@pytest.mark.parametrize("kind", ["reset", "hang"])
+def test_a_connection_may_be_reset_or_hang(twilio: SimulatedTwilio, bridge: StandIn, kind: Any) -> None:
+    call = call_at(twilio, bridge, HOLD)
+    call.wait_for(happened.Answered, DEADLINE_S)
+    twilio.rest_faults.append(RestFault(kind=kind))
+    expected = {"reset": requests.ConnectionError, "hang": requests.Timeout}[kind]
+    with pytest.raises(expected):
+        update(twilio, call, timeout_s=0.3)
+    assert call.over is None
+
+
+def test_an_answer_may_drip(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, HOLD)
+    call.wait_for(happened.Answered, DEADLINE_S)
+    twilio.rest_faults.append(RestFault(kind="drip", drip_s=0.002, carried_out=True))
+    dripping = gevent.spawn(update, twilio, call, 0.3)
+    assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+    assert (
+        dripping.get(timeout=DEADLINE_S).json()["sid"] == call.sid
+    )  # outlives the client's timeout, which is a read's
+
+
+def update(twilio: SimulatedTwilio, call: PhoneCall, timeout_s: float) -> requests.Response:
+    path = f"/2010-04-01/Accounts/{twilio.account_sid}/Calls/{call.sid}.json"
+    fields = {"Twiml": document("<Hangup/>")}
+    return requests.post(twilio.url + path, fields, auth=(twilio.account_sid, TOKEN), timeout=timeout_s)
+
+
+# The call as a whole
+
+
+def test_stopping_twilio_ends_every_call(bridge: StandIn) -> None:
+    with SimulatedTwilio(pace=0.05) as twilio:
+        call = call_at(twilio, bridge, START + HOLD)
+        call.wait_for(happened.StreamOpened, DEADLINE_S)
+    assert call.wait(DEADLINE_S).reason is EndReason.SIMULATOR_STOPPED
+    assert bridge.kinds()[-1] == "stop"
+
+
+def test_waiting_has_a_deadline_that_says_what_is_missing(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, HOLD)
+    with pytest.raises(TimeoutError, match=r"no UpdateReceived \(0 of 1\)"):
+        call.wait_for(happened.UpdateReceived, 0.05)
+    with pytest.raises(TimeoutError, match="the call goes on"):
+        call.wait(0.05)
+
+
+def test_a_caller_and_a_bridge_take_turns(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    bridge.documents["/twiml"] = document(START + "<Say>What would you like?</Say>" + HOLD)
+    caller = a_caller(
+        Script(turns=(Turn(say="roses", expect="what would you like"), Turn(say="yes", expect="sure")), patience_s=600)
+    )
+    call = twilio.place_call(f"{PUBLIC}/twiml", caller, connect_to=bridge.base)
+    call.wait_for(happened.SpeechEnded, DEADLINE_S)
+    client_of(twilio).calls(call.sid).update(twiml=document("<Say>Are you sure?</Say>" + HOLD))
+    call.wait_for(happened.SpeechEnded, DEADLINE_S, count=2)
+    client_of(twilio).calls(call.sid).update(twiml=document("<Say>Goodbye.</Say><Hangup/>"))
+    assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+    assert caller.heard == ["What would you like?", "Are you sure?", "Goodbye."]
+    assert caller.troubles == []
+    assert call.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("url", "connect_to", "address"),
+    [
+        ("https://voice.example.com/twiml?a=1#rc=2", None, "https://voice.example.com/twiml?a=1"),
+        ("https://voice.example.com/twiml", "http://127.0.0.1:8080", "http://127.0.0.1:8080/twiml"),
+        ("wss://voice.example.com/", "http://127.0.0.1:8080", "ws://127.0.0.1:8080/"),
+        ("wss://voice.example.com", "https://10.0.0.1", "wss://10.0.0.1/"),
+        ("wss://voice.example.com/media", None, "wss://voice.example.com/media"),
+        ("wss://127.0.0.1:8080/", None, "ws://127.0.0.1:8080/"),
+        ("http://127.0.0.1:8080/twiml", None, "http://127.0.0.1:8080/twiml"),
+    ],
+)
+def test_where_a_connection_really_goes(url: str, connect_to: str | None, address: str) -> None:
+    assert Webhooks(TOKEN, connect_to).address(url) == address

@@ -1,0 +1,106 @@
+"""`server.py` as a process of its own: how it starts, what it says when it does not, how it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from lexbridge.offline.bridge_process import ROOT, BridgeProcess, free_port
+from rig import ENVIRONMENT, PATIENCE_S, V1_BOT
+
+COMPLETE = {**ENVIRONMENT, **V1_BOT}
+
+
+def start(folder: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Runs `server.py` in `folder` with just this environment, to its end."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "server.py"), *arguments],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+def test_with_nothing_set_one_message_lists_every_problem(tmp_path: Path) -> None:
+    ended = start(tmp_path)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    first, *problems = ended.stderr.splitlines()
+    assert first == "4 problems with the settings:"
+    assert [problem.split(":")[0].strip() for problem in problems] == [
+        "AWS_REGION",
+        "TWILIO_AUTH_TOKEN",
+        "URL",
+        "LEX_BOT_ID",
+    ]
+
+
+def test_check_passes_complete_settings_and_starts_nothing(tmp_path: Path) -> None:
+    ended = start(tmp_path, "--check", **COMPLETE)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == "The settings are complete and valid.\n"
+
+
+def test_check_never_shows_a_secret(tmp_path: Path) -> None:
+    ended = start(tmp_path, "--check", **{**COMPLETE, "TWILIO_AUTH_TOKEN": "my token", "URL": "nonsense"})
+    assert ended.returncode == 2
+    assert "TWILIO_AUTH_TOKEN: is not valid" in ended.stderr
+    assert "my token" not in ended.stderr
+    assert "URL: is 'nonsense'" in ended.stderr
+
+
+def test_settings_are_read_from_dot_env_and_the_environment_wins(tmp_path: Path) -> None:
+    lines = [f"{name}={value}" for name, value in COMPLETE.items()]
+    (tmp_path / ".env").write_text("\n".join([*lines, "VAD=nonsense"]), encoding="utf-8")
+    assert "VAD: is 'nonsense'" in start(tmp_path, "--check").stderr
+    assert start(tmp_path, "--check", VAD="amplitude").returncode == 0
+
+
+def test_help_names_every_setting(tmp_path: Path) -> None:
+    ended = start(tmp_path, "--help")
+    assert ended.returncode == 0
+    for name in ("AWS_REGION", "LEX_BOT_ID", "VOICE_THRESHOLD", "MAX_CALLS"):
+        assert name in ended.stdout
+
+
+def test_a_port_that_is_taken_is_said_plainly(tmp_path: Path) -> None:
+    with BridgeProcess(COMPLETE, tmp_path / "first.log") as first:
+        ended = start(tmp_path, **COMPLETE, CONTAINER_PORT=str(first.port))
+        assert ended.returncode == 2
+        assert f"CONTAINER_PORT: {first.port} cannot be listened on" in ended.stderr
+        assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_logs_json_and_ends_at_a_signal(tmp_path: Path, signum: signal.Signals) -> None:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "server.py")],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], **COMPLETE, "CONTAINER_PORT": str(port), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        serving = json.loads(process.stdout.readline())
+        assert (serving["event"], serving["port"]) == ("serving", port)
+        ping = requests.get(f"http://127.0.0.1:{port}/ping", timeout=PATIENCE_S)
+        assert ping.json() == {"status": "ok", "live_calls": 0}
+        process.send_signal(signum)
+        rest = [json.loads(line)["event"] for line in process.stdout]
+        assert rest == ["draining", "stopped"]
+        assert process.wait(timeout=PATIENCE_S) == 0
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()

@@ -1,0 +1,389 @@
+"""Every document that Twilio gets: well-formed, short enough, and with no verb but ours."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markupsafe import escape
+
+from lexbridge.dialog import Message, MessageFormat
+from lexbridge.twiml import (
+    MAX_DOCUMENT_CHARACTERS,
+    MAX_SAY_CHARACTERS,
+    MAX_SSML_CHARACTERS,
+    SPEAKING_MS_PER_CHARACTER,
+    Documents,
+    clean,
+    cut_at_sentence,
+    ssml_for_say,
+    text_of_payload,
+)
+from tests.helpers import STREAM_SID, outline, text_of, verbs_of
+
+DOCUMENTS = Documents("https://voice.example.com", "wss://voice.example.com/", hold_s=40)
+SAYS_ELEMENTS = {"break", "emphasis", "lang", "p", "phoneme", "prosody", "s", "say-as", "sub", "w"}
+
+
+def ssml(text):
+    return Message(text, MessageFormat.SSML)
+
+
+def payload(text):
+    return Message(text, MessageFormat.CUSTOM_PAYLOAD)
+
+
+def spoken(document):
+    return [text_of(verb) for verb in verbs_of(document.twiml) if verb.tagName == "Say"]
+
+
+def elements_below(element):
+    for child in element.childNodes:
+        if child.nodeType == child.ELEMENT_NODE:
+            yield child
+            yield from elements_below(child)
+
+
+# -- the documents
+
+
+def test_an_answer_opens_the_stream_greets_and_holds_the_call():
+    document = DOCUMENTS.answer("Hello & welcome.", [("lexbridge:direction", "inbound"), ('a"<', "'&\x00>")])
+    start, say, pause, redirect = verbs_of(document.twiml)
+    (stream,) = start.getElementsByTagName("Stream")
+    assert dict(stream.attributes.items()) == {
+        "url": "wss://voice.example.com/",
+        "statusCallback": "https://voice.example.com/stream-status",
+    }
+    assert [dict(parameter.attributes.items()) for parameter in stream.getElementsByTagName("Parameter")] == [
+        {"name": "lexbridge:direction", "value": "inbound"},
+        {"name": 'a"<', "value": "'&>"},
+    ]
+    assert text_of(say) == "Hello & welcome."
+    assert (pause.tagName, pause.getAttribute("length")) == ("Pause", "40")
+    assert (text_of(redirect), redirect.getAttribute("method")) == ("https://voice.example.com/twiml/resume", "POST")
+    assert document.spoken_ms == len("Hello & welcome.") * SPEAKING_MS_PER_CHARACTER
+
+
+def test_an_answer_without_a_greeting_says_nothing():
+    assert outline(DOCUMENTS.answer("", []).twiml) == ["Start", "Pause", "Redirect"]
+
+
+def test_a_reply_says_its_messages_and_holds_the_call():
+    document = DOCUMENTS.reply([Message("Okay."), Message("Which day?")])
+    assert outline(document.twiml) == ["Okay.", "Which day?", "Pause", "Redirect"]
+    assert (document.spoken_ms, document.characters_cut) == (15 * SPEAKING_MS_PER_CHARACTER, 0)
+
+
+@pytest.mark.parametrize("messages", [[], [Message("")], [Message(" \n")], [ssml("<speak/>")], [payload("{}")]])
+def test_an_empty_reply_is_no_say(messages):
+    document = DOCUMENTS.reply(messages)
+    assert outline(document.twiml) == ["Pause", "Redirect"]
+    assert document.spoken_ms == 0
+
+
+def test_a_goodbye_says_its_messages_and_hangs_up():
+    assert outline(DOCUMENTS.goodbye([Message("Goodbye.")]).twiml) == ["Goodbye.", "Hangup"]
+
+
+def test_a_transfer_stops_the_stream_dials_and_ends_in_words():
+    document = DOCUMENTS.transfer([Message("One moment.")], "+12065550100", STREAM_SID, "Goodbye.")
+    assert outline(document.twiml) == ["Stop", "One moment.", "Dial", "Goodbye.", "Hangup"]
+    stop, _, dial, *_ = verbs_of(document.twiml)
+    assert stop.firstChild.getAttribute("name") == STREAM_SID
+    assert text_of(dial) == "+12065550100"
+
+
+def test_a_long_prompt_is_held_for_longer_as_its_end_is_an_estimate():
+    document = DOCUMENTS.reply([Message("word " * 400)])
+    (pause,) = [verb for verb in verbs_of(document.twiml) if verb.tagName == "Pause"]
+    assert int(pause.getAttribute("length")) == 40 + document.spoken_ms // 2000
+
+
+def test_every_say_has_the_voice_and_the_language():
+    documents = Documents("https://x", "wss://x/", 40, voice='Polly."Joanna', language="en-US")
+    for document in (
+        documents.reply([Message("a"), Message("b")]),
+        documents.transfer([Message("a")], "+1", "MZ", "b"),
+    ):
+        says = [verb for verb in verbs_of(document.twiml) if verb.tagName == "Say"]
+        assert [dict(say.attributes.items()) for say in says] == [{"voice": 'Polly."Joanna', "language": "en-US"}] * 2
+
+
+def test_without_a_voice_a_say_has_no_attributes():
+    say, *_ = verbs_of(DOCUMENTS.reply([Message("a")]).twiml)
+    assert not say.attributes
+
+
+# -- text
+
+
+def test_text_is_said_as_it_is_whatever_it_looks_like():
+    text = "Is 3 < 4 & </Say><Dial>+1900</Dial><Say> ]]> &amp; <!-- {{ url }} {% raw %}"
+    assert spoken(DOCUMENTS.reply([Message(text)])) == [text]
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x08", "\x1b", "\x7f\x00", "\ufffe", "\uffff", "\ud800"])
+def test_what_xml_cannot_hold_is_left_out(character):
+    (said,) = spoken(DOCUMENTS.reply([Message(f"a{character}b")]))
+    assert said in ("ab", "a\x7fb")
+
+
+def test_white_space_is_one_space():
+    assert clean(" a\t\r\n b\u2028c\x85 ") == "a b c"
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "kept"),
+    [
+        ("One. Two. Three.", 100, "One. Two. Three."),
+        ("One. Two. Three.", 16, "One. Two. Three."),
+        ("One. Two. Three.", 15, "One. Two."),
+        ("One. Two. Three.", 9, "One. Two."),
+        ("One. Two. Three.", 8, "One."),
+        ('He said "no." Then left.', 15, "He said"),
+        ('He said "no." Then left.', 21, 'He said "no."'),
+        ("It costs 3.50 or more.", 16, "It costs 3.50 or"),
+        ("One two three", 7, "One two"),
+        ("One two three", 6, "One"),
+        ("Unbelievable", 5, "Unbel"),
+        ("& & & &", 10, "&"),
+        ("<<<<", 9, "<<"),
+        ("Anything", 0, ""),
+        ("Anything", -7, ""),
+        ("", 0, ""),
+    ],
+)
+def test_text_is_cut_at_a_sentence_else_at_a_word_else_where_it_fits(text, most, kept):
+    assert cut_at_sentence(text, most) == kept
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(st.text("ab&<\"'. !\n", max_size=80), st.integers(-5, 90))
+def test_what_is_kept_is_the_start_and_fits(text, most):
+    kept = cut_at_sentence(text, most)
+    assert text.startswith(kept)
+    assert len(escape(kept)) <= max(0, most)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message("This is a sentence. " * 300),
+        Message("& < > \" ' " * 500),
+        Message("a" * 9000),
+        ssml("<speak>" + "This is <emphasis>a</emphasis> sentence. " * 220 + "</speak>"),
+        ssml("<speak>" + "This is a sentence. " * 400 + "</speak>"),
+    ],
+)
+def test_what_is_too_long_is_cut_and_counted(message):
+    document = DOCUMENTS.reply([Message("First things first."), message])
+    assert 3000 < len(document.twiml) <= MAX_DOCUMENT_CHARACTERS
+    first, *rest = spoken(document)
+    assert first == "First things first."
+    assert all(0 < len(text) <= MAX_SAY_CHARACTERS for text in rest)
+    assert document.characters_cut > 0
+
+
+def test_a_cut_leaves_whole_sentences():
+    document = DOCUMENTS.reply([Message("This is a sentence. " * 300)])
+    said = " ".join(spoken(document))
+    assert re.fullmatch(r"(This is a sentence\. )*This is a sentence\.", said)
+    assert document.characters_cut + document.spoken_ms // SPEAKING_MS_PER_CHARACTER == 300 * 20 - 2
+
+
+def test_of_several_messages_the_last_are_left_out_first():
+    document = DOCUMENTS.reply([Message(f"{number}" + "a" * 1500) for number in range(5)])
+    assert [text[0] for text in spoken(document)] == ["0", "1", "2"]
+
+
+def test_one_say_is_no_longer_than_a_voice_takes():
+    document = DOCUMENTS.reply([Message("This is a sentence. " * 170)])
+    first, second = spoken(document)
+    assert len(first) <= MAX_SAY_CHARACTERS
+    assert (first + " " + second) == ("This is a sentence. " * 170).strip()
+    assert document.characters_cut == 0
+
+
+def test_ssml_whose_elements_are_too_long_is_read_as_text_rather_than_left_out():
+    words = "Your code is A B C D E F G. Thanks."
+    marked = "".join(f'<say-as interpret-as="characters">{character}</say-as>' for character in words * 3)
+    document = DOCUMENTS.reply([ssml(f"<speak>{marked}</speak>")])
+    assert len(document.twiml) <= MAX_DOCUMENT_CHARACTERS
+    assert "".join(spoken(document)) == words * 3
+
+
+def test_a_huge_text_takes_no_longer_than_a_long_one():
+    """Told in characters looked at, as there is no clock here."""
+    looked_at = 0
+
+    class Text(str):
+        def __getitem__(self, key):
+            nonlocal looked_at
+            part = Text(super().__getitem__(key))
+            looked_at += len(part)
+            return part
+
+    kept = cut_at_sentence(Text("This is a sentence & more. " * 100_000), MAX_SAY_CHARACTERS)
+    assert MAX_SAY_CHARACTERS - 100 < len(escape(kept)) <= MAX_SAY_CHARACTERS
+    assert looked_at < 50 * MAX_SAY_CHARACTERS
+
+
+def test_a_document_of_which_even_the_frame_is_too_long_says_nothing():
+    document = DOCUMENTS.answer("Hello.", [("name", "x" * 450)] * 10)
+    assert outline(document.twiml) == ["Start", "Pause", "Redirect"]
+    assert document.characters_cut == 6
+
+
+# -- custom payloads
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Say this.", "Say this."),
+        ('{"text": "Say this.", "card": {}}', "Say this."),
+        ('{"message": "Say this."}', "Say this."),
+        ('{"speech": "Say this.", "text": 7}', "Say this."),
+        ('{"card": {"title": "Roses"}}', ""),
+        ('["Roses", "Tulips"]', ""),
+        ('"Say this."', "Say this."),
+        ("42", "42"),
+        ("null", "null"),
+        ('{"text": ', '{"text": '),
+        ("9" * 5000, "9" * 5000),
+    ],
+)
+def test_a_payload_is_spoken_if_it_is_meant_for_the_ear(text, said):
+    assert text_of_payload(text) == said
+
+
+def test_a_payload_nested_too_deep_is_text():
+    assert text_of_payload("[" * 100_000) == "[" * 100_000
+
+
+def test_the_text_in_a_payload_is_only_text():
+    (said,) = spoken(DOCUMENTS.reply([payload('{"text": "</Say><Dial>\\ud800"}')]))
+    assert said == "</Say><Dial>"
+
+
+# -- SSML
+
+
+@pytest.mark.parametrize(
+    ("given_ssml", "inside"),
+    [
+        ("<speak>Hello.</speak>", "Hello."),
+        ("<speak>Fish &amp; chips &lt;</speak>", "Fish &amp; chips &lt;"),
+        ('<speak>Wait<break time="1s"/>now</speak>', 'Wait<break time="1s" />now'),
+        (
+            '<speak><prosody rate="slow" onload="x">A</prosody> <p>B</p><s>C</s></speak>',
+            '<prosody rate="slow">A</prosody> <p>B</p><s>C</s>',
+        ),
+        (
+            '<speak><say-as interpret-as="date" format="mdy">1/2</say-as><sub alias="AWS">a</sub></speak>',
+            '<say-as interpret-as="date" format="mdy">1/2</say-as><sub alias="AWS">a</sub>',
+        ),
+        (
+            '<speak><phoneme alphabet="ipa" ph="x">a</phoneme><w role="amazon:VB">read</w></speak>',
+            '<phoneme alphabet="ipa" ph="x">a</phoneme><w role="amazon:VB">read</w>',
+        ),
+        ('<speak><lang xml:lang="fr-FR">Oui</lang></speak>', '<lang xml:lang="fr-FR">Oui</lang>'),
+        (
+            '<speak>a<amazon:effect name="whispered">b<emphasis>c</emphasis>d</amazon:effect>e</speak>',
+            "ab<emphasis>c</emphasis>de",
+        ),
+        ('<speak><mark name="x"/>a<audio src="https://x/y.mp3">b</audio>c</speak>', "abc"),
+        ("<speak>a<x>b<y>c</y>d<p>e</p>f</x>g</speak>", "abcd<p>e</p>fg"),
+        ("<speak>a<p>b</p>c<x>d</x>e</speak>", "a<p>b</p>cde"),
+        ("<speak>  a \n <p> b </p>\t</speak>", "a <p> b </p>"),
+        ("No element at all", "No element at all"),
+        ("<speak>Not & well-formed</speak>", "Not &amp; well-formed"),
+        ("<speak>Not <b>closed</speak>", "Not closed"),
+        ("</ssml><ssml>", ""),
+        ("<unknown:x>a</unknown:x>", "a"),
+        ("a\x00\ud800b", "ab"),
+        ('<!DOCTYPE x [<!ENTITY a "b">]><speak>&a;</speak>', "&lt;!DOCTYPE x [ ]&gt; &amp;a;"),
+        ("<speak><!-- a --><p>b</p></speak>", "b"),
+        ("<speak><![CDATA[</Say><Dial>]]></speak>", "&lt;![CDATA[ ]]&gt;"),
+        ("<speak>Is 3 < 4 and 5 > 4?</speak>", "Is 3 &lt; 4 and 5 &gt; 4?"),
+        ("<speak><?php x?>a</speak>", "a"),
+        ("</Say><Dial>+1900</Dial><Say>", "+1900"),
+        ("<speak><Dial>+1900</Dial><Say>a</Say></speak>", "+1900a"),
+        ('<speak><p xmlns="urn:x">a</p></speak>', "a"),
+    ],
+)
+def test_ssml_is_rebuilt_from_what_say_takes(given_ssml, inside):
+    assert str(ssml_for_say(given_ssml)) == inside
+
+
+def test_the_namespace_of_ssml_itself_changes_nothing():
+    given_ssml = '<speak xmlns="http://www.w3.org/2001/10/synthesis">Wait<break time="1s"/>now</speak>'
+    assert str(ssml_for_say(given_ssml)) == 'Wait<break time="1s" />now'
+
+
+def test_ssml_that_is_far_too_long_is_read_as_text():
+    text = "<speak>" + "<p>a</p>" * (MAX_SSML_CHARACTERS // 8) + "</speak>"
+    assert str(ssml_for_say(text)) == " ".join("a" * (MAX_SSML_CHARACTERS // 8))
+
+
+@pytest.mark.parametrize("element", ["s", "x"])
+@pytest.mark.parametrize("depth", [100, 500, 900, 1400])
+def test_ssml_nested_too_deep_is_read_as_text(element, depth):
+    text = f"<{element}>" * depth + "hello" + f"</{element}>" * depth
+    assert spoken(DOCUMENTS.reply([ssml(text)])) == ["hello"]
+
+
+def test_the_elements_of_ssml_reach_say():
+    say, *_ = verbs_of(DOCUMENTS.reply([ssml('<speak>Wait<break time="1s"/>now</speak>')]).twiml)
+    assert [element.toxml() for element in elements_below(say)] == ['<break time="1s"/>']
+    assert text_of(say) == "Waitnow"
+
+
+def test_a_break_alone_is_said():
+    say, *_ = verbs_of(DOCUMENTS.reply([ssml('<speak><break time="1s"/></speak>')]).twiml)
+    assert say.tagName == "Say"
+
+
+@pytest.mark.parametrize("voice", ["man", "woman", "alice"])
+def test_a_voice_without_ssml_reads_its_text_word_by_word(voice):
+    documents = Documents("https://x", "wss://x/", 40, voice)
+    reply = documents.reply([ssml('<speak><p>Hello.</p><p>Fish &amp; chips<break time="1s"/>now.</p></speak>')])
+    assert spoken(reply) == ["Hello. Fish & chips now."]
+
+
+# -- whatever a bot says
+
+HOSTILE = st.sampled_from(
+    [
+        *("</Say><Dial>+1900</Dial><Say>", "<Dial>", "<speak>", "</speak>", "<p>", "</p>", "<break/>", '">', "<", "&"),
+        *("<!--", "<![CDATA[", "]]>", "<?xml version='1.0'?>", "<amazon:effect>", '<prosody rate="', "{{ url }}"),
+        *("&amp;", "&#0;", "&lol;", "\x00", "\ud800", "\ufffe", '{"text": "', '"}'),
+        *("Hello. ", "a" * 1500, "\U0001f339" * 900),
+    ]
+)
+TEXTS = st.lists(HOSTILE | st.text(st.characters(), max_size=20), max_size=8).map("".join)
+MESSAGES = st.lists(st.builds(Message, TEXTS, st.sampled_from(MessageFormat)), max_size=5)
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(MESSAGES, st.sampled_from(["answer", "reply", "goodbye", "transfer"]))
+def test_whatever_a_bot_says_the_document_is_well_formed_short_and_ours(messages, kind):
+    words = messages[0].text if messages else ""
+    document, verbs = {
+        "answer": lambda: (DOCUMENTS.answer(words, [("a", words[:300])]), ["Start", "Pause", "Redirect"]),
+        "reply": lambda: (DOCUMENTS.reply(messages), ["Pause", "Redirect"]),
+        "goodbye": lambda: (DOCUMENTS.goodbye(messages), ["Hangup"]),
+        "transfer": lambda: (
+            DOCUMENTS.transfer(messages, "+12065550100", STREAM_SID, "Bye."),
+            ["Stop", "Dial", "Hangup"],
+        ),
+    }[kind]()
+    assert len(document.twiml) <= MAX_DOCUMENT_CHARACTERS
+    found = list(verbs_of(document.twiml))
+    assert [verb.tagName for verb in found if verb.tagName != "Say"] == verbs
+    for say in (verb for verb in found if verb.tagName == "Say"):
+        assert {element.tagName for element in elements_below(say)} <= SAYS_ELEMENTS
+        assert len(text_of(say)) <= MAX_SAY_CHARACTERS
+        assert say.hasChildNodes()
+    assert document.characters_cut >= 0

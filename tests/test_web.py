@@ -1,0 +1,177 @@
+"""The door: routes, signatures made by Twilio's own RequestValidator, and what is refused."""
+
+import re
+from collections.abc import Mapping
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import pytest
+from conftest import Logged
+from flask.testing import FlaskClient
+from rig import TOKEN, settings
+from twilio.request_validator import RequestValidator
+from werkzeug.test import TestResponse
+
+from lexbridge.bridge import make_documents
+from lexbridge.call_log import CallLog, CallRecord
+from lexbridge.lex import Deadlines
+from lexbridge.web import MAX_BODY_BYTES, create_app
+
+FORM = {
+    "CallSid": "CA" + "2" * 32,
+    "AccountSid": "AC" + "1" * 32,
+    "From": "+12065550100",
+    "To": "+12065550199",
+    "Direction": "inbound",
+    "CallStatus": "ringing",
+}
+
+
+class Door:
+    """The app's test client, and a Twilio that signs."""
+
+    def __init__(self, **changes: str) -> None:
+        self.settings = settings(**changes)
+        self.calls = CallLog()
+        bridge = SimpleNamespace()  # no socket is opened here
+        app = create_app(self.settings, make_documents(self.settings, Deadlines()), bridge, self.calls)  # type: ignore[arg-type]
+        self.client: FlaskClient = app.test_client()
+
+    def post(
+        self, path: str, form: Mapping[str, str] = FORM, token: str = TOKEN, address: str | None = None
+    ) -> TestResponse:
+        signed = address or self.settings.url + path
+        signature = RequestValidator(token).compute_signature(signed, form)
+        return self.client.post(path, data=dict(form), headers={"X-Twilio-Signature": signature})
+
+
+def stream(response: TestResponse) -> ElementTree.Element:
+    found = ElementTree.fromstring(response.text).find("./Start/Stream")
+    assert found is not None
+    return found
+
+
+def parameters(response: TestResponse) -> dict[str, str]:
+    return {node.attrib["name"]: node.attrib["value"] for node in stream(response).iter("Parameter")}
+
+
+def test_a_call_is_greeted_with_a_stream_and_kept() -> None:
+    response = Door().post("/twiml")
+    assert response.status_code == 200
+    assert response.mimetype == "text/xml"
+    verbs = list(ElementTree.fromstring(response.text))
+    assert [verb.tag for verb in verbs] == ["Start", "Say", "Pause", "Redirect"]
+    assert stream(response).attrib["url"] == "wss://voice.example.com/"
+    assert verbs[1].text == "You will be interacting with Lex bot in 3, 2, 1. Go."
+    assert verbs[3].text == "https://voice.example.com/twiml/resume"
+
+
+def test_a_resumed_call_gets_a_stream_and_no_greeting() -> None:
+    response = Door().post("/twiml/resume")
+    assert [verb.tag for verb in ElementTree.fromstring(response.text)] == ["Start", "Pause", "Redirect"]
+    assert parameters(response) == {"lexbridge:resumed": "1"}
+
+
+def test_the_callers_number_goes_to_the_bot_only_if_it_may() -> None:
+    facts = {"lexbridge:called-number": "+12065550199", "lexbridge:direction": "inbound"}
+    assert parameters(Door().post("/twiml")) == facts
+    shared = parameters(Door(SHARE_CALLER_NUMBER="on").post("/twiml"))
+    assert shared == {**facts, "lexbridge:caller-number": "+12065550100"}
+
+
+def test_a_full_process_is_busy_and_says_so() -> None:
+    door = Door(MAX_CALLS="1")
+    record = CallRecord("CA" + "3" * 32, "MZ" + "3" * 32, take_over=lambda: None)
+    door.calls.began(record)
+    busy = door.post("/twiml")
+    assert "Sorry, all lines are busy." in busy.text
+    assert [verb.tag for verb in ElementTree.fromstring(busy.text)] == ["Say", "Hangup"]
+    door.calls.ended(record, turns=0)
+    assert "Go." in door.post("/twiml").text
+
+
+@pytest.mark.parametrize("path", ["/twiml", "/twiml/resume", "/stream-status"])
+@pytest.mark.parametrize(
+    "signature",
+    [None, "", "AAAA", "\udcff", "x" * 5000],
+    ids=["none", "empty", "wrong", "a surrogate", "long"],
+)
+def test_an_unsigned_webhook_is_refused(path: str, signature: str | None) -> None:
+    headers = (
+        {} if signature is None else {"X-Twilio-Signature": signature.encode("utf-8", "replace").decode("latin-1")}
+    )
+    response = Door().client.post(path, data=FORM, headers=headers)
+    assert response.status_code == 403
+    assert "Twilio" not in response.text
+
+
+def test_a_webhook_signed_for_another_address_or_by_another_token_is_refused() -> None:
+    door = Door()
+    assert door.post("/twiml", token="f" * 32).status_code == 403
+    assert door.post("/twiml", address="https://evil.example/twiml").status_code == 403
+    assert door.post("/twiml", address="http://voice.example.com/twiml").status_code == 403
+    signature = RequestValidator(TOKEN).compute_signature("https://evil.example/twiml", FORM)
+    told = {"X-Twilio-Signature": signature, "Host": "evil.example", "X-Forwarded-Host": "evil.example"}
+    assert door.client.post("/twiml", data=FORM, headers=told).status_code == 403
+
+
+def test_a_changed_form_is_refused() -> None:
+    door = Door()
+    signature = RequestValidator(TOKEN).compute_signature(door.settings.url + "/twiml", FORM)
+    changed = {**FORM, "CallSid": "CA" + "9" * 32}
+    assert door.client.post("/twiml", data=changed, headers={"X-Twilio-Signature": signature}).status_code == 403
+
+
+def test_the_secondary_token_is_accepted_while_tokens_are_rotated() -> None:
+    door = Door(TWILIO_AUTH_TOKEN_SECONDARY="e" * 32)
+    assert door.post("/twiml", token="e" * 32).status_code == 200
+    assert door.post("/twiml").status_code == 200
+
+
+def test_a_query_string_is_part_of_what_is_signed() -> None:
+    door = Door()
+    assert door.post("/twiml?menu=1&x=%20").status_code == 200
+    assert door.post("/twiml?menu=1", address=door.settings.url + "/twiml").status_code == 403
+
+
+def test_a_body_beyond_any_webhook_is_refused_unread() -> None:
+    response = Door().client.post("/twiml", data={"Body": "x" * (MAX_BODY_BYTES + 1)})
+    assert response.status_code in (403, 413)
+
+
+def test_a_webhook_takes_posts_only() -> None:
+    assert Door().client.get("/twiml").status_code == 405
+
+
+def test_a_stream_error_is_logged_and_nothing_private_with_it(logged: Logged) -> None:
+    form = {**FORM, "StreamSid": "MZ1", "StreamEvent": "stream-error", "StreamError": "31920 handshake"}
+    assert Door().post("/stream-status", form).status_code == 204
+    (line,) = [line for line in logged() if line["event"] == "stream-status"]
+    assert (line["level"], line["what"], line["error"]) == ("error", "stream-error", "31920 handshake")
+    assert "+1206" not in str(logged())
+
+
+def test_a_stopped_stream_is_no_error(logged: Logged) -> None:
+    Door().post("/stream-status", {**FORM, "StreamEvent": "stream-stopped"})
+    assert [line["level"] for line in logged() if line["event"] == "stream-status"] == ["debug"]
+
+
+def test_ping_says_that_the_process_lives() -> None:
+    response = Door().client.get("/ping")
+    assert (response.status_code, response.json) == (200, {"status": "ok", "live_calls": 0})
+
+
+def test_a_plain_request_to_the_socket_is_told_what_it_is() -> None:
+    response = Door().client.get("/")
+    assert response.status_code == 426
+    assert response.headers["Upgrade"] == "websocket"
+
+
+def test_an_unknown_address_is_not_found() -> None:
+    assert Door().client.get("/nothing").status_code == 404
+
+
+def test_no_answer_names_the_token() -> None:
+    door = Door()
+    for path in ("/twiml", "/twiml/resume", "/ping"):
+        assert not re.search(TOKEN, door.post(path).text)
