@@ -117,11 +117,13 @@ class Resampler:
 
     def flush(self) -> bytes:
         """What is still in the filter at the end of the audio. The resampler is not used after it."""
+        if self._up == self._down:
+            return b""  # nothing was filtered, so nothing is kept back
         missing = -(-self._ZERO_CROSSINGS * max(self._up, self._down) // self._up)
         return self.push(b"\0\0" * missing)
 
 
 def resample(pcm: bytes, from_hz: int, to_hz: int) -> bytes:
-    """Whole 16-bit PCM audio at another rate, as long as before to within a sample."""
+    """Whole 16-bit PCM audio at another rate, as long as before and less than two samples."""
     resampler = Resampler(from_hz, to_hz)
     return resampler.push(pcm) + resampler.flush()

@@ -79,6 +79,7 @@ class _LexFailed:
 
 @dataclass(frozen=True, slots=True)
 class _UpdateFailed:
+    number: int
     error: CallControlError
 
 
@@ -186,10 +187,10 @@ class _Call:
             case _LexFailed():
                 self._utterances.pop(item.turn, None)
                 session.lex_failed(item.turn, item.error)
-            case _UpdateFailed(CallGone()):
+            case _UpdateFailed(error=CallGone()):
                 session.call_is_gone()
             case _UpdateFailed():
-                session.update_failed()
+                session.update_failed(item.number)
 
     def _begin(self) -> None:
         started = self._session.started
@@ -276,10 +277,10 @@ class _Updates:
         except CallGone as error:
             self._next = None
             self.log.info("call-gone")
-            self._inbox.put(_UpdateFailed(error))
+            self._inbox.put(_UpdateFailed(update.number, error))
         except CallControlError as error:
             self.log.error("call-update-failed", error=str(error))
-            self._inbox.put(_UpdateFailed(error))
+            self._inbox.put(_UpdateFailed(update.number, error))
         except Exception as error:
             self.log.bug("call-update-broken")
-            self._inbox.put(_UpdateFailed(CallControlError(type(error).__name__)))
+            self._inbox.put(_UpdateFailed(update.number, CallControlError(type(error).__name__)))

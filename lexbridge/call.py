@@ -21,14 +21,13 @@ from lexbridge.dialog import Message, Reply
 from lexbridge.endpointing import (
     Endpointer,
     EndpointingRules,
-    NoInput,
     SpeechContinued,
     SpeechEnded,
     SpeechEvent,
     SpeechStarted,
 )
 from lexbridge.errors import CallStateError, LexError, MediaStreamError
-from lexbridge.media_stream import Connected, Dtmf, InboundAudio, Marked, Media, Started, Stopped, Unknown, parse
+from lexbridge.media_stream import InboundAudio, Media, Started, Stopped, Unknown, parse
 from lexbridge.twiml import SPEAKING_MS_PER_CHARACTER, Document, Documents
 from lexbridge.vad import Detector
 
@@ -147,6 +146,7 @@ class CancelUtterance:
 class UpdateCall:
     """Give the live call a new document. One that was not carried out yet gives way to a newer one."""
 
+    number: int
     account_sid: str
     call_sid: str
     twiml: str = field(repr=False)
@@ -211,6 +211,7 @@ class CallSession:
         self._first_attributes: Mapping[str, str] | None = None  # until Lex has replied for the first time
         self._last_prompt: tuple[Message, ...] = ()
         self._no_inputs = 0
+        self._updates = 0  # documents made so far; also the number of the newest
         self._actions: list[Action] = []
 
     def actions(self) -> list[Action]:
@@ -232,8 +233,8 @@ class CallSession:
                 self._end("stopped")
             case Unknown():
                 self._note("debug", "unknown-event")
-            case Connected() | Dtmf() | Marked():
-                pass  # the last two come on bidirectional streams only, which we do not ask for
+            case _:
+                pass  # Connected; Dtmf and Marked come on bidirectional streams only, which we do not ask for
 
     def lex_replied(self, number: int, reply: Reply) -> None:
         """Lex answered the turn `number`. A reply to a turn that is over is dropped."""
@@ -265,9 +266,9 @@ class CallSession:
             self._prompt(self._documents.reply([Message(error.apology)]))
         self._next_turn()
 
-    def update_failed(self) -> None:
-        """Twilio did not carry out the last UpdateCall. The next turn goes on, even after last words."""
-        if self.state is CallState.CLOSING:
+    def update_failed(self, number: int) -> None:
+        """Twilio did not carry out the UpdateCall `number`. The next turn goes on, even after last words."""
+        if self.state is CallState.CLOSING and number == self._updates:
             self.state = _moved(CALL_MOVES, self.state, CallMove.NOT_CARRIED_OUT)
             self._endpointer.await_input(0)
 
@@ -329,7 +330,7 @@ class CallSession:
                 self._speech_continued(event)
             case SpeechEnded():
                 self._speech_ended(event)
-            case NoInput():
+            case _:  # NoInput
                 self._no_input()
 
     def _speech_started(self, event: SpeechStarted) -> None:
@@ -466,7 +467,8 @@ class CallSession:
         started = self._live_stream()
         if document.characters_cut:
             self._note("warning", "reply-cut", characters=document.characters_cut)
-        self._actions.append(UpdateCall(started.account_sid, started.call_sid, document.twiml))
+        self._updates += 1
+        self._actions.append(UpdateCall(self._updates, started.account_sid, started.call_sid, document.twiml))
 
     def _live_stream(self) -> Started:
         if self.started is None or self.state is not CallState.LIVE:

@@ -123,7 +123,7 @@ def _switch(value: str) -> bool:
 
 
 def _address(*schemes: str) -> Callable[[str], str]:
-    """An absolute address of one of `schemes`: no user, query, fragment or white space. The last "/" is cut off."""
+    """An absolute address of one of `schemes`: no user, query, fragment or white space."""
     rule = "must be an address such as " + " or ".join(f"{scheme}://voice.example.com" for scheme in schemes)
 
     def parse(value: str) -> str:
@@ -132,7 +132,7 @@ def _address(*schemes: str) -> Callable[[str], str]:
             port = parts.port
         except ValueError as error:
             raise ValueError(rule) from error
-        clean = re.fullmatch(r"[!-~]+", value) and not (parts.query or parts.fragment or parts.username)
+        clean = re.fullmatch(r"[!-~]+", value) and not re.search("[?#]", value) and "@" not in parts.netloc
         if not clean or parts.scheme not in schemes or not parts.hostname or port == 0:
             raise ValueError(rule)
         return value
@@ -141,6 +141,7 @@ def _address(*schemes: str) -> Callable[[str], str]:
 
 
 def _base_address(value: str) -> str:
+    """An address that paths are put after: a "/" at its end is cut off."""
     return _address("https", "http")(value).rstrip("/")
 
 
@@ -275,7 +276,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("HANGOVER_MS", "700", "silence that ends an utterance", _whole(100, 5000, 20)),
     Setting(
-        "MAX_UTTERANCE_MS", "14800", "longest audio sent to Lex in one request; Lex takes 15 s", _whole(3000, 14800, 20)
+        "MAX_UTTERANCE_MS", "14800", "longest audio sent to Lex in one request; Lex takes 15 s", _whole(4000, 14800, 20)
     ),
     Setting("NO_INPUT_S", "10", "silence after a prompt before the caller is asked again", _seconds(1, 120)),
     Setting("NO_INPUT_LIMIT", "3", "how often the caller is asked again before the call ends politely", _whole(0, 20)),
@@ -317,7 +318,7 @@ BOTO3_VARIABLES: tuple[tuple[str, str], ...] = (
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """The settings in `environment`; a variable that is empty or only white space counts as unset.
 
-    Raises ConfigError with every problem found, in the order of the table.
+    Raises ConfigError with every problem found: those of single variables first, in the order of the table.
     """
     problems: list[Problem] = []
     values: dict[str, Any] = {}

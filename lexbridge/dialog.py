@@ -113,10 +113,13 @@ def reply_from_recognize_utterance(response: Mapping[str, Any]) -> Reply:
     intent = _object(session_state.get("intent"), "sessionState.intent")
     action = _object(session_state.get("dialogAction"), "sessionState.dialogAction")
     return Reply(
-        dialog_state=_v2_dialog_state(action.get("type"), intent.get("state")),
+        dialog_state=_v2_dialog_state(
+            _name(action.get("type"), "sessionState.dialogAction.type"),
+            _name(intent.get("state"), "sessionState.intent.state"),
+        ),
         messages=tuple(_messages((message.get("content"), message.get("contentType")) for message in messages)),
-        intent=intent.get("name"),
-        slot_to_elicit=action.get("slotToElicit"),
+        intent=_name(intent.get("name"), "sessionState.intent.name"),
+        slot_to_elicit=_name(action.get("slotToElicit"), "sessionState.dialogAction.slotToElicit"),
         session_attributes=_attributes(session_state.get("sessionAttributes")),
         transcript=transcript if isinstance(transcript, str) else None,
     )
@@ -134,17 +137,17 @@ _INTENT_DONE = {
 }
 
 
-def _v2_dialog_state(action: Any, intent_state: Any) -> DialogState:
+def _v2_dialog_state(action: str | None, intent_state: str | None) -> DialogState:
     """V2 has no dialog state: it is the dialog action, and on a closed dialog the intent's own state."""
     if action in _ELICITING:
         return _ELICITING[action]
     if action == "Close":
         # A dialog closed while its intent was still open has not succeeded.
-        return _INTENT_DONE.get(intent_state, DialogState.FAILED)
+        return _INTENT_DONE.get(intent_state or "", DialogState.FAILED)
     if action in ("Delegate", "None", None):
         # Lex decides by itself, or nobody asked anything: an intent that is done is, else the bot listens.
-        return _INTENT_DONE.get(intent_state, DialogState.ELICIT_INTENT)
-    raise LexUnavailable(f"Lex's answer has an unknown dialog action: {str(action)[:50]!r}")
+        return _INTENT_DONE.get(intent_state or "", DialogState.ELICIT_INTENT)
+    raise LexUnavailable(f"Lex's answer has an unknown dialog action: {action[:50]!r}")
 
 
 def _messages(parts: Iterable[tuple[Any, Any]]) -> Iterable[Message]:
@@ -198,6 +201,13 @@ def _object(value: Any, name: str) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
+        raise LexUnavailable(f"Lex's answer has a broken {name}")
+    return value
+
+
+def _name(value: Any, name: str) -> str | None:
+    """A text; it may be missing."""
+    if value is not None and not isinstance(value, str):
         raise LexUnavailable(f"Lex's answer has a broken {name}")
     return value
 

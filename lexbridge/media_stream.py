@@ -179,8 +179,9 @@ def _count(message: Mapping[str, Any], name: str) -> int:
 class InboundAudio:
     """The inbound track put in order: whole frames without holes, whatever came.
 
-    Time missing between two messages becomes silence: Twilio may skip it. A message whose time has all been heard is
-    a repeated or late one and is dropped. A difference under a frame is Twilio's rounding, and is let be.
+    Time missing between two messages becomes silence: Twilio may skip it. Of a message whose time was partly heard the
+    rest is taken; one whose time has all been heard is a repeated or late one and is dropped. A difference under a
+    frame is Twilio's rounding, and is let be.
     """
 
     def __init__(self) -> None:
@@ -213,5 +214,8 @@ class InboundAudio:
             self.filled_ms += frames * FRAME_MS
             self._heard_to_ms += frames * FRAME_MS
             yield from self._framer.push(MULAW_SILENCE * MULAW_FRAME_BYTES * frames)
-        self._heard_to_ms += duration_ms
-        yield from self._framer.push(media.mulaw)
+        mulaw = media.mulaw
+        if missing_ms <= -FRAME_MS:  # its beginning has been heard
+            mulaw = mulaw[int(-missing_ms // FRAME_MS) * MULAW_FRAME_BYTES :]
+        self._heard_to_ms += len(mulaw) / MULAW_BYTES_PER_MS
+        yield from self._framer.push(mulaw)

@@ -6,7 +6,7 @@ alone: what a bot says is text, or SSML rebuilt from a list of elements, and can
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,12 @@ SPEAKING_MS_PER_CHARACTER = 70  # English at an ordinary pace is 14 to 16 charac
 
 _TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_PAUSE = re.compile(r"</?(?:break|p|s)\b[^>]*>")
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s)")
 
 # What <Say> takes (https://www.twilio.com/docs/voice/twiml/say/text-speech#ssml), with the attributes of each.
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
+_SSML_NAMESPACE = "{http://www.w3.org/2001/10/synthesis}"
 _SSML: dict[str, tuple[str, ...]] = {
     "break": ("strength", "time"),
     "emphasis": ("level",),
@@ -86,7 +88,7 @@ class Documents:
         """Stops the stream, says `messages`, dials `number`; `last_words` when that call is over or did not come
         about. A stream without a name of its own is named by its SID."""
         return self._fitted(
-            "transfer.xml", messages, number=number, stream_sid=stream_sid, last_pieces=[clean(last_words)]
+            "transfer.xml", messages, number=number, stream_sid=stream_sid, last_pieces=_in_says(clean(last_words))
         )
 
     def _fitted(self, template: str, messages: Sequence[Message], **values: Any) -> Document:
@@ -94,11 +96,12 @@ class Documents:
         pieces = [piece for message in messages for piece in self._pieces(message)]
         texts = [_plain(piece) for piece in pieces]
         before = sum(map(len, texts))
+        pieces = list(_that_may_fit(pieces))
         twiml = self._render(template, pieces, values)
         while len(twiml) > MAX_DOCUMENT_CHARACTERS and pieces:
-            last = _plain(pieces.pop())
+            last = pieces.pop()
             room = len(escape(last)) - (len(twiml) - MAX_DOCUMENT_CHARACTERS)
-            shorter = cut_at_sentence(last, room)
+            shorter = cut_at_sentence(_plain(last), room)  # markup loses its elements before any of its words
             if shorter:
                 pieces.append(shorter)
             twiml = self._render(template, pieces, values)
@@ -130,7 +133,7 @@ def clean(text: str) -> str:
 def cut_at_sentence(text: str, most: int) -> str:
     """The start of `text` that is at most `most` characters long once escaped: whole sentences if at least one fits,
     else whole words, else what fits."""
-    fits = text
+    fits = text[: max(0, most)]
     while fits and len(escape(fits)) > most:
         fits = fits[: -max(1, (len(escape(fits)) - most) // 5)]  # an escaped character is 1 to 5 characters long
     if fits == text:
@@ -168,10 +171,10 @@ def ssml_for_say(ssml: str) -> Markup:
     try:
         # Amazon's own elements come with a prefix that a bot's SSML does not declare.
         root = ElementTree.fromstring(f'<ssml xmlns:amazon="amazon">{text}</ssml>')  # noqa: S314 - no DOCTYPE gets here, so no entity
-    except (ElementTree.ParseError, ValueError):
+        _keep_only_says_elements(root)
+        inside = escape(root.text or "") + Markup("").join(_markup(child) for child in root)
+    except (ElementTree.ParseError, ValueError, RecursionError):  # RecursionError: nested hundreds of levels deep
         return escape(_without_tags(text))
-    _keep_only_says_elements(root)
-    inside = escape(root.text or "") + Markup("").join(_markup(child) for child in root)
     return Markup(" ".join(inside.split()))  # noqa: S704
 
 
@@ -179,6 +182,7 @@ def _keep_only_says_elements(element: ElementTree.Element) -> None:
     """Takes out, below `element`, each element and attribute that Say does not have. Text stays where it was."""
     for child in list(element):
         _keep_only_says_elements(child)
+        child.tag = child.tag.removeprefix(_SSML_NAMESPACE)
         allowed = _SSML.get(child.tag)
         if allowed is None:
             _unwrap(element, child)
@@ -209,11 +213,21 @@ def _markup(element: ElementTree.Element) -> Markup:
 
 
 def _without_tags(text: str) -> str:
-    return clean(re.sub(r"<[^<>]*>", " ", text))
+    return clean(re.sub(r"<[/!?A-Za-z][^<>]*>", " ", text))
 
 
 def _plain(piece: str) -> str:
-    return piece.striptags() if isinstance(piece, Markup) else piece
+    """The words of a piece. Where markup has a pause they are kept apart; inside a word it has none."""
+    return Markup(_PAUSE.sub(" ", piece)).striptags() if isinstance(piece, Markup) else piece  # noqa: S704
+
+
+def _that_may_fit(pieces: Iterable[str]) -> Iterator[str]:
+    """The pieces before which a document may still have room: a huge text is not rendered as a whole."""
+    room = MAX_DOCUMENT_CHARACTERS
+    for piece in pieces:
+        if room > 0:
+            yield piece
+        room -= len(escape(piece))
 
 
 def _in_says(text: str) -> list[str]:

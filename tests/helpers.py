@@ -121,9 +121,10 @@ class Caller:
         self.session.call_is_gone()
         self._take_actions()
 
-    def does_not_get_the_update(self) -> None:
-        """Twilio does not carry out the last document."""
-        self.session.update_failed()
+    def does_not_get_the_update(self, ago: int = 0) -> None:
+        """Twilio does not carry out the last document, or one that was made `ago` documents before it."""
+        made = [action.number for action in self.actions if isinstance(action, UpdateCall)] or [0]
+        self.session.update_failed(made[-1 - ago])
         self._take_actions()
 
     def lex_says(self, *texts: str, turn: int | None = None, **reply: Any) -> None:

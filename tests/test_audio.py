@@ -72,12 +72,18 @@ def test_less_than_a_frame_has_no_level():
     assert frame_levels_dbfs(b"\0\0").shape == (0,)
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, deadline=None, max_examples=60)
 @given(st.binary(max_size=2000), st.lists(st.integers(0, 400), max_size=12))
 def test_however_the_bytes_are_cut_the_frames_are_the_same(audio, lengths):
     framer = Framer()
     frames = [frame for piece in cut(audio, lengths) for frame in framer.push(piece)]
     assert frames == [audio[start : start + 160] for start in range(0, len(audio) - 159, 160)]
+
+
+def test_a_whole_frame_is_handed_on_as_it_is():
+    frame = bytes(160)
+    (handed_on,) = Framer().push(frame)
+    assert handed_on is frame
 
 
 def test_a_frame_can_have_another_size():

@@ -180,7 +180,7 @@ SOME_MESSAGES = JSON_VALUES | st.lists(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
+@settings(derandomize=True, deadline=None, max_examples=50)
 @given(SOME_STATE, SOME_MESSAGES, JSON_VALUES)
 def test_whatever_v2_answers_it_is_a_reply_or_lex_unavailable(state, messages, transcript):
     response = {"sessionState": pack(state), "messages": pack(messages), "inputTranscript": pack(transcript)}
@@ -193,7 +193,7 @@ def test_whatever_v2_answers_it_is_a_reply_or_lex_unavailable(state, messages, t
     assert all(isinstance(text, str) for attribute in reply.session_attributes.items() for text in attribute)
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=50)
 @given(JSON_VALUES, st.sampled_from(["Composite", "PlainText", "SSML", None]))
 def test_whatever_message_v1_answers_it_is_a_reply_or_lex_unavailable(message, message_format):
     for text in (json.dumps(message), json.dumps({"messages": message}), json.dumps({"messages": [message]})):

@@ -178,7 +178,7 @@ MANY_RULES = st.builds(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=60)
 @given(DRAWINGS, MANY_RULES)
 def test_utterances_are_slices_of_the_input_that_never_overlap(drawing, rules):
     line, free_from_ms = Timeline(drawing), 0
@@ -192,7 +192,7 @@ def test_utterances_are_slices_of_the_input_that_never_overlap(drawing, rules):
         free_from_ms = ended_ms
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=60)
 @given(DRAWINGS, MANY_RULES)
 def test_no_speech_of_an_onsets_length_is_missed(drawing, rules):
     """Every run of voiced frames that is long enough lies, from its first frame, in some utterance."""

@@ -128,7 +128,7 @@ INNER = st.dictionaries(st.sampled_from([*FIELDS, "track", "payload", "digit", "
 EVENTS = ["connected", "start", "media", "dtmf", "mark", "stop"]
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
+@settings(derandomize=True, deadline=None, max_examples=50)
 @given(st.sampled_from(EVENTS), JSON_VALUES | INNER, INNER)
 def test_only_a_media_stream_error_comes_out_of_any_json(event, inside, beside):
     for message in ({**beside, "event": event, event: inside}, {"event": inside}, inside):
@@ -138,7 +138,7 @@ def test_only_a_media_stream_error_comes_out_of_any_json(event, inside, beside):
             assert len(str(error)) < 80  # noqa: PT017 - either way is right
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=50)
 @given(st.text(st.characters(), max_size=60))
 def test_only_a_media_stream_error_comes_out_of_any_text(text):
     assume(not text.strip().startswith("{"))

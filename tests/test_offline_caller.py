@@ -3,14 +3,19 @@
 import math
 import struct
 import wave
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from lexbridge.audio import MULAW_FRAME_BYTES, decode_mulaw, frame_levels_dbfs, rms
 from lexbridge.offline import call_events as happened
+from lexbridge.offline.bots import ORDER_COFFEE, ORDER_FLOWERS, load_bot
 from lexbridge.offline.call_events import Event
 from lexbridge.offline.call_script import Script, ScriptError, Turn, load_script, read_script
+from lexbridge.offline.dialogue import Conversation, DialogState, take_turn
+from lexbridge.offline.happy_path import happy_path, main_intent
 from lexbridge.offline.phone_line import for_telephone, key_tone, line_noise
 from lexbridge.offline.simulated_caller import SimulatedCaller
 from lexbridge.offline.voice import SilentVoice
@@ -283,6 +288,39 @@ def test_a_wav_has_to_be_mono(tmp_path: Path) -> None:
         read_script({"turns": [{"wav": "stereo.wav"}, {"wav": "page.wav"}]}, "script", tmp_path)
     assert "not mono" in raised.value.problems[0]
     assert "no wav file" in raised.value.problems[1]
+
+
+# A bot's happy path
+
+
+@pytest.mark.parametrize("path", [ORDER_FLOWERS, ORDER_COFFEE], ids=lambda path: path.stem)
+def test_the_happy_path_of_a_bot_fulfils_it_and_says_goodbye(path: Path) -> None:
+    bot = load_bot(path)
+    conversation, states = Conversation(), []
+    prompt = ""
+    for turn in happy_path(bot).turns:
+        assert turn.expect in prompt
+        taken = take_turn(bot, conversation, turn.say, date(2026, 11, 22))
+        conversation, prompt = taken.conversation, " ".join(message.text for message in taken.messages)
+        states.append((conversation.intent, conversation.state))
+    assert (main_intent(bot).name, DialogState.FULFILLED) in states
+    assert states[-1] == ("GoodbyeIntent", DialogState.FULFILLED)
+
+
+def test_a_bot_without_goodbye_is_hung_up_on() -> None:
+    bot = load_bot(ORDER_FLOWERS)
+    mute = replace(bot, intents=tuple(intent for intent in bot.intents if intent.name != "GoodbyeIntent"))
+    assert happy_path(mute).turns[-1] == Turn(hang_up=True)
+
+
+def test_bots_that_say_too_little_about_themselves() -> None:
+    bot = load_bot(ORDER_FLOWERS)
+    order = main_intent(bot)
+    strange = replace(order, slots=(replace(order.slots[0], type="AMAZON.Movie"),))
+    wordless = replace(order, utterances=("I want {FlowerType}",))
+    for intents, problem in (((strange,), "AMAZON.Movie"), ((wordless,), "without a slot"), ((), "no intent")):
+        with pytest.raises(ValueError, match=problem):
+            happy_path(replace(bot, intents=intents))
 
 
 # The telephone

@@ -87,8 +87,15 @@ def test_the_table_has_a_row_a_turn_and_the_medians() -> None:
 
 
 def test_without_lex_the_table_leaves_its_part_out() -> None:
-    turns = spoken_turns(EVENTS, [])
-    assert latency_table(turns)[1].split() == ["some", "roses", "-", "-", "-", "-", "50", "900"]
+    header, first, *_ = latency_table(spoken_turns(EVENTS, []))
+    assert header.split() == ["ms", "voice", "REPLY"]
+    assert first.split() == ["some", "roses", "50", "900"]
+
+
+def test_a_turn_without_a_reply_has_a_gap_in_the_table() -> None:
+    second = latency_table(spoken_turns(EVENTS[:13], REQUESTS[:1]))[2]
+    assert second.split() == ["tomorrow", "-", "-", "-", "-", "-", "-"]
+    assert latency_table([]) == []
 
 
 def test_a_turn_that_came_to_nothing() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import requests
+from rig import ENVIRONMENT, PATIENCE_S, V1_BOT
 
 from lexbridge.offline.bridge_process import ROOT, BridgeProcess, free_port
-from rig import ENVIRONMENT, PATIENCE_S, V1_BOT
 
 COMPLETE = {**ENVIRONMENT, **V1_BOT}
 

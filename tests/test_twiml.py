@@ -158,7 +158,7 @@ def test_text_is_cut_at_a_sentence_else_at_a_word_else_where_it_fits(text, most,
     assert cut_at_sentence(text, most) == kept
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, deadline=None, max_examples=100)
 @given(st.text("ab&<\"'. !\n", max_size=80), st.integers(-5, 90))
 def test_what_is_kept_is_the_start_and_fits(text, most):
     kept = cut_at_sentence(text, most)
@@ -366,7 +366,7 @@ TEXTS = st.lists(HOSTILE | st.text(st.characters(), max_size=20), max_size=8).ma
 MESSAGES = st.lists(st.builds(Message, TEXTS, st.sampled_from(MessageFormat)), max_size=5)
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, deadline=None, max_examples=120)
 @given(MESSAGES, st.sampled_from(["answer", "reply", "goodbye", "transfer"]))
 def test_whatever_a_bot_says_the_document_is_well_formed_short_and_ours(messages, kind):
     words = messages[0].text if messages else ""

@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 from lexbridge.offline import call_script
+from lexbridge.offline.bots import load_bot
 from lexbridge.offline.call_events import BOT_HUNG_UP
 from lexbridge.offline.call_report import Timeline, latencies, write_call
-from lexbridge.offline.call_script import Script, ScriptError, Turn, load_script
+from lexbridge.offline.call_script import Script, Turn, load_script
+from lexbridge.offline.happy_path import happy_path
 from lexbridge.offline.phone_call import Number
 from lexbridge.offline.simulated_caller import SimulatedCaller
 from lexbridge.offline.simulated_twilio import SimulatedTwilio
@@ -31,6 +33,7 @@ Exit status 0 when the bot hung up and Twilio had nothing to complain about, 1 o
     parser.add_argument("webhook", help="the number's voice webhook, as Twilio's console has it")
     parser.add_argument("--say", action="append", metavar="TEXT", help="what the caller says, a turn each; repeatable")
     parser.add_argument("--script", type=Path, help="what the caller does (default: orders flowers)")
+    parser.add_argument("--bot", type=Path, metavar="FILE", help="say what the bot in this Lex export expects")
     parser.add_argument("--auth-token", help="Twilio's auth token (default: TWILIO_AUTH_TOKEN)")
     parser.add_argument("--account-sid", help="the account's SID (default: made up)")
     parser.add_argument(
@@ -53,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     try:
         script = _script(args)
-    except ScriptError as error:
+    except ValueError as error:  # of the script, or of the bot
         print(error, file=sys.stderr)
         return 2
     with HibariVoice() as voice:
@@ -74,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
 def _script(args: argparse.Namespace) -> Script:
     if args.say:
         return Script(turns=tuple(Turn(say=text) for text in args.say))
+    if args.bot and not args.script:
+        return happy_path(load_bot(args.bot))
     return load_script(args.script or SCRIPTS / "order_flowers.yaml")
 
 

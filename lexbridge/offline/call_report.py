@@ -72,7 +72,8 @@ class Timeline:
 
 def latencies(call: PhoneCall, requests: Sequence[LexTurn]) -> list[str]:
     """The table of the call's latencies, and what its columns mean."""
-    return [*latency_table(spoken_turns(call.events, requests), call.pace), "", *latency_legend()]
+    turns = spoken_turns(call.events, requests)
+    return [*latency_table(turns, call.pace), "", *latency_legend(turns)]
 
 
 def write_call(call: PhoneCall, requests: Sequence[LexTurn], title: str, wav: Path, png: Path) -> None:

@@ -15,7 +15,8 @@ from lexbridge.offline.bots import ORDER_COFFEE, ORDER_FLOWERS, Bot, load_bot
 from lexbridge.offline.bridge_process import ROOT, BridgeFailed, BridgeProcess
 from lexbridge.offline.call_events import BOT_HUNG_UP
 from lexbridge.offline.call_report import Timeline, latencies, write_call
-from lexbridge.offline.call_script import Script, ScriptError, load_script
+from lexbridge.offline.call_script import Script, load_script
+from lexbridge.offline.happy_path import happy_path, main_intent
 from lexbridge.offline.local_lex import LexRequest, LocalLex
 from lexbridge.offline.phone_call import PhoneCall
 from lexbridge.offline.recognition import GrammarRecogniser
@@ -29,7 +30,7 @@ LONGEST_CALL_S = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One call of the demo: over which Lex, with which bot and caller. The bot's order is the intent of its name."""
+    """One call of the demo: over which Lex, with which bot and caller."""
 
     generation: str
     bot: Path
@@ -51,7 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--only", choices=("v1", "v2"), help="only the call over this generation of Lex")
     parser.add_argument("--script", type=Path, help="let the caller follow another script (see `call --help`)")
-    parser.add_argument("--bot", type=Path, metavar="FILE", help="another bot: a Lex V1 export, or a V2 zip or folder")
+    parser.add_argument(
+        "--bot",
+        type=Path,
+        metavar="FILE",
+        help="another bot: a Lex V1 export, or a V2 zip or folder; without --script the caller says what it expects",
+    )
     parser.add_argument(
         "--setting", action="append", default=[], metavar="NAME=VALUE", help="a setting of the bridge; repeatable"
     )
@@ -64,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
     """Plays the rounds. Returns the exit status."""
     rounds = [each for each in ROUNDS if args.only in (None, each.generation)]
     try:
-        played = [(each, load_bot(args.bot or each.bot), load_script(args.script or each.script)) for each in rounds]
-    except (ScriptError, ValueError) as error:
+        played = [(each, *_bot_and_script(each, args)) for each in rounds]
+    except ValueError as error:  # of a script, or of a bot
         print(error, file=sys.stderr)
         return 2
     settings = dict(setting.partition("=")[::2] for setting in args.setting)
@@ -83,6 +89,15 @@ def run(args: argparse.Namespace) -> int:
         return 1
     print(f"\nEvery order was fulfilled and the bot hung up ({took}). Listen and look: {_shown(args.out)}/")
     return 0
+
+
+def _bot_and_script(each: Round, args: argparse.Namespace) -> tuple[Bot, Script]:
+    """Another bot without another script is asked for what it is for. Raises ScriptError, ValueError."""
+    bot = load_bot(args.bot or each.bot)
+    main_intent(bot)
+    if args.bot and not args.script:
+        return bot, happy_path(bot)
+    return bot, load_script(args.script or each.script)
 
 
 class _Stage:
@@ -140,8 +155,9 @@ class _Stage:
 
     def _failures(self, call: PhoneCall, caller: SimulatedCaller, requests: list[LexRequest]) -> list[str]:
         failures = [f"Twilio complains: {complaint}" for complaint in call.complaints]
-        if not any(each.intent == self._bot.name and each.dialog_state == "Fulfilled" for each in requests):
-            failures.append(f"{self._bot.name} was not fulfilled")
+        order = main_intent(self._bot).name
+        if not any(each.intent == order and each.dialog_state == "Fulfilled" for each in requests):
+            failures.append(f"{order} was not fulfilled")
         if call.over is None or call.over.reason not in BOT_HUNG_UP:
             failures.append(f"the bot did not hang up: {call.over.reason if call.over else 'the call goes on'}")
         if failures:

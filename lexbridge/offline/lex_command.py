@@ -91,7 +91,7 @@ def introduction(url: str, bots: list[Bot]) -> str:
         alias_id = next(iter(sorted(bot.aliases)), "TSTALIASID")
         lines += [
             "",
-            f"{bot.name}, as a V1 or as a V2 bot:",
+            f"{bot.name}, as a V1 bot, or else as a V2 bot:",
             "",
             f"    export LEX_BOT_NAME={bot.name} LEX_BOT_ALIAS={alias}",
             f"    export LEX_BOT_ID={bot.v2_id} LEX_BOT_ALIAS_ID={alias_id} LEX_LOCALE_ID={bot.locale_id}",

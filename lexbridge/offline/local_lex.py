@@ -4,8 +4,8 @@
         client = boto3.client("lex-runtime", endpoint_url=lex.url, ...)
 
 Audio is read as it arrives; when the upload ends it is recognised against what the dialog expects, and answered with
-text and speech. Every bot answers V1 by its name and V2 by `Bot.v2_id`. `requests` is what happened, `think_s` makes
-every answer late, `faults` makes it fail on demand.
+text and speech. Every bot answers V1 by its name and V2 by `Bot.v2_id`. `requests` is what happened lately, `think_s`
+makes every answer late, `faults` makes it fail on demand.
 
 What it does not do: run Lambda functions, speak MP3 or Ogg, hear Opus, stream (StartConversation).
 """
@@ -25,9 +25,9 @@ from typing import Any, Literal, Self, TypeVar
 
 import gevent
 from gevent import GreenletExit
+from gevent import socket as gevent_socket
 from gevent.pool import Pool
 from gevent.pywsgi import Input, WSGIHandler, WSGIServer
-from gevent.socket import wait_read
 
 from lexbridge.audio import RATE_HZ, resample
 from lexbridge.offline import lex_wire as wire
@@ -47,6 +47,7 @@ LONGEST_TEXT = 1024
 _READ_BYTES = 320  # 20 ms of telephone audio
 _MIDDLE_BYTES = 10 * _READ_BYTES
 _REPLY_RATE_HZ = 16000
+_KEPT_REQUESTS = 2000  # with their audio: a runtime may be left running
 _LATEST_V1 = "$LATEST"
 
 _V1_PATH = re.compile(r"/bot/([^/]+)/alias/([^/]+)/user/([^/]+)/(content|text|session)/?")
@@ -194,23 +195,29 @@ class LocalLex:
         self._clock = clock
         self._sessions: dict[tuple[str, str, str, str], _Session] = {}
         self._connections = Pool()
-        self._server = WSGIServer(
-            (host, port), self._application, handler_class=_Handler, spawn=self._connections, log=None
-        )
+        self._address = (host, port)
+        self._server: WSGIServer | None = None
 
     @property
     def url(self) -> str:
-        """Where it listens: what boto3's endpoint variables are set to."""
+        """Where it listens, from `start` on: what boto3's endpoint variables are set to."""
+        if self._server is None:
+            raise AssertionError("the server was not started")
         return f"http://{self._server.server_host}:{self._server.server_port}"
 
     def start(self) -> None:
-        """Listens from now on."""
+        """Listens from now on. Raises OSError when it cannot."""
+        listener = _listen(self._address)
+        self._server = WSGIServer(
+            listener, self._application, handler_class=_Handler, spawn=self._connections, log=None
+        )
         self._server.start()
 
     def stop(self) -> None:
         """Closes every connection, answered or not."""
-        self._server.stop(timeout=0)
-        self._connections.kill()
+        if self._server is not None:
+            self._server.stop(timeout=0)
+            self._connections.kill()
 
     def __enter__(self) -> Self:
         self.start()
@@ -257,6 +264,7 @@ class LocalLex:
             raise LexError(LexErrorKind.BAD_REQUEST, f"unknown operation: {method} {path}")
         record = LexRequest(api, operation, name, session_id, began=monotonic())
         self.requests.append(record)
+        del self.requests[:-_KEPT_REQUESTS]
         try:
             call = _Call(environ, record, self._check_address(bot, name, alias, locale_id, session_id), alias)
         except LexError as error:
@@ -596,6 +604,18 @@ def _at_rate(pcm: bytes, from_hz: int, to_hz: int) -> bytes:
 # --- the connection itself ---
 
 
+def _listen(address: tuple[str, int]) -> socket.socket:
+    listener: socket.socket = gevent_socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(256)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
 def _status_line(status: int) -> str:
     names = {200: "OK", 400: "Bad Request", 404: "Not Found", 409: "Conflict", 429: "Too Many Requests"}
     return f"{status} {names.get(status, 'Error' if status >= 400 else 'OK')}"
@@ -626,6 +646,6 @@ def _wait_until_closed(connection: socket.socket) -> None:
     """Reads and forgets until the client gives up."""
     try:
         while connection.recv(65536):
-            wait_read(connection.fileno())
+            continue
     except OSError:
         log.debug("the client gave up")

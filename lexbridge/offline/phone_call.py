@@ -172,6 +172,7 @@ class PhoneCall:
         self._over = CallEnded(self.now_s(), reason, detail)
         if self.status in ("ringing", "in-progress"):
             self.status = "completed" if reason is not EndReason.APPLICATION_ERROR or self.answered else "failed"
+        self.line.close()
         self.record(self._over)
         runner, self._runner = self._runner, None
         gevent.spawn(self._close, runner if runner is not gevent.getcurrent() else None)
@@ -411,7 +412,6 @@ class PhoneCall:
             runner.kill()
         gevent.joinall(self._opening)
         gevent.joinall([gevent.spawn(stream.stop) for stream in list(self.streams)])
-        self.line.close()
         if self.status_callback:
             seconds = max(0, round(self.line.now_ms / 1000))
             more = {

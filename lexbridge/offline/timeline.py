@@ -226,18 +226,27 @@ LATENCIES = (
 )
 
 
+def known_latencies(turns: Sequence[SpokenTurn]) -> list[Latency]:
+    """Those that at least one of the turns has."""
+    return [latency for latency in LATENCIES if any(latency.of(turn) is not None for turn in turns)]
+
+
 def latency_table(turns: Sequence[SpokenTurn], pace: float = 1.0) -> list[str]:
-    """A row a turn and the medians, milliseconds. `pace` of the line; the figures mean something at 1 only."""
+    """A row a turn and the medians, milliseconds; no rows when nothing is known.
+
+    `pace` of the line; the figures mean something at 1 only.
+    """
+    columns = known_latencies(turns)
+    if not columns:
+        return []
     width = max([len(turn.said) for turn in turns] + [20]) + 2
-    rows = [f"  {'ms':{width}}" + "".join(f"{latency.title:>11}" for latency in LATENCIES)]
+    rows = [f"  {'ms':{width}}" + "".join(f"{latency.title:>11}" for latency in columns)]
     for turn in turns:
-        figures = (latency.of(turn) for latency in LATENCIES)
+        figures = (latency.of(turn) for latency in columns)
         rows.append(f"  {turn.said:{width}}" + "".join(_figure(figure, pace) for figure in figures))
     if len(turns) > 1:
-        columns = ([figure for turn in turns if (figure := each.of(turn)) is not None] for each in LATENCIES)
-        rows.append(
-            f"  {'median':{width}}" + "".join(_figure(median(each) if each else None, pace) for each in columns)
-        )
+        known = ([figure for turn in turns if (figure := each.of(turn)) is not None] for each in columns)
+        rows.append(f"  {'median':{width}}" + "".join(_figure(median(figures), pace) for figures in known))
     return rows
 
 
@@ -245,6 +254,6 @@ def _figure(milliseconds: float | None, pace: float) -> str:
     return f"{'-':>11}" if milliseconds is None else f"{milliseconds / pace:>11.0f}"
 
 
-def latency_legend() -> list[str]:
-    """What the columns mean."""
-    return [f"  {latency.title:10} {latency.meaning}" for latency in LATENCIES]
+def latency_legend(turns: Sequence[SpokenTurn]) -> list[str]:
+    """What the table's columns mean."""
+    return [f"  {latency.title:10} {latency.meaning}" for latency in known_latencies(turns)]
