@@ -31,7 +31,7 @@ PATIENCE_S = 30
 """The absolute deadline of whatever a test waits for."""
 
 TOKEN = "0123456789abcdef0123456789abcdef"
-QUICK = Deadlines(connect_s=2, answer_s=1.5, retry_s=1.5)
+QUICK = Deadlines(connect_s=2, answer_s=0.8, retry_s=0.8)
 
 ENVIRONMENT = {
     "AWS_REGION": "us-west-2",
@@ -104,13 +104,13 @@ class Rig:
 @contextmanager
 def running(
     heard: Sequence[str] = (),
-    pace: float = 0.08,
+    pace: float = 0.05,
     deadlines: Deadlines = QUICK,
     attempt_deadline_s: float = 0.5,
     bot: Callable[[], Bot] = flowers,
     **changes: str,
 ) -> Iterator[Rig]:
-    """A bridge whose Lex hears the lines of `heard`, whatever is said. `changes`: settings. Calls run 12 times as fast
+    """A bridge whose Lex hears the lines of `heard`, whatever is said. `changes`: settings. Calls run 20 times as fast
     as on the telephone unless `pace` says otherwise."""
     with (
         LocalLex(bots=[bot()], recogniser=ScriptedRecogniser(list(heard)), voice=SilentVoice()) as lex,

@@ -125,7 +125,7 @@ def test_one_lex_fault_is_not_heard(fault: LexFault) -> None:
 
 @pytest.mark.parametrize("fault", PASSING)
 def test_a_lex_fault_that_stays_is_heard_as_one_apology(fault: LexFault) -> None:
-    with running(["I would like to order flowers"] * 4, pace=0.2) as rig:
+    with running(["I would like to order flowers"] * 4, pace=0.1) as rig:
         rig.lex.faults.append(LexFault(status=fault.status, when=fault.when, times=2, kind=fault.kind))
         caller = says("some roses please", "some roses please")
         call = rig.place_call(caller)

@@ -12,5 +12,26 @@
     lex_command.py      python -m lexbridge.offline lex
     talk.py             python -m lexbridge.offline talk
 
-bots.py, understanding.py, dialogue.py, grammar.py and lex_wire.py are pure: no socket, no clock, no process.
+    twiml_document.py   TwiML to verbs, with what Twilio would refuse or warn about
+    twiml_execution.py  the verbs carried out, one after the other
+    call_events.py      what happens in a call
+    phone_line.py       the line: 20 ms in both directions on an absolute schedule
+    media_socket.py     Twilio's end of a media stream
+    webhooks.py         signed requests to the bridge
+    phone_call.py       one live call
+    rest_api.py         the REST API that updates it
+    simulated_twilio.py the three together
+    call_script.py      what a caller does, in YAML
+    happy_path.py       the same, made from a bot
+    simulated_caller.py the caller
+    recording.py        a call as a stereo wav
+    picture.py          a call as a picture
+    timeline.py         a call as lines and latencies
+    call_report.py      the three together
+    bridge_process.py   server.py as a process of its own
+    demo.py             python -m lexbridge.offline demo
+    call_command.py     python -m lexbridge.offline call
+
+bots.py, understanding.py, dialogue.py, grammar.py, lex_wire.py, twiml_document.py, call_events.py, call_script.py,
+happy_path.py and timeline.py are pure: no socket, no clock, no process.
 """
