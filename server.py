@@ -25,6 +25,7 @@ from lexbridge.call_log import CallLog
 from lexbridge.config import SETTINGS, Settings, read_settings
 from lexbridge.errors import ConfigError
 from lexbridge.lex import Deadlines, make_lex_runtime
+from lexbridge.signatures import Signatures
 from lexbridge.web import create_app
 from lexbridge.websocket import MediaSocketHandler
 
@@ -44,9 +45,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         settings = read_settings(os.environ)
         logs.configure(settings.log_level, settings.log_format, sys.stdout)
-        calls = CallLog()
+        calls = CallLog(settings.max_calls)
         deadlines = Deadlines()
         documents = make_documents(settings, deadlines)
+        signatures = Signatures(settings.twilio_auth_tokens, settings.url, settings.stream_url)
         lex = make_lex_runtime(settings, deadlines)
         bridge = Bridge(settings, documents, lex, TwilioCallControl(settings), calls)
     except ConfigError as error:
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     if check_only:
         print("The settings are complete and valid.")  # noqa: T201
         return 0
-    return serve(settings, create_app(settings, documents, bridge, calls), calls)
+    return serve(settings, create_app(settings, documents, signatures, bridge, calls), calls)
 
 
 def serve(settings: Settings, app: Flask, calls: CallLog) -> int:
@@ -79,6 +81,7 @@ def serve(settings: Settings, app: Flask, calls: CallLog) -> int:
         gevent.signal_handler(signum, lambda: sys.exit(1) if told.is_set() else told.set())
     log.info("serving", port=settings.container_port, url=settings.url, stream_url=settings.stream_url)
     told.wait()
+    calls.is_draining = True
     log.info("draining", live_calls=calls.live_calls, drain_s=settings.drain_s)
     server.close()  # no new connection; those that are open go on
     deadline_s = time.monotonic() + settings.drain_s

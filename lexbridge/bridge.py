@@ -8,15 +8,18 @@ Only the loop touches the CallSession, and nothing between a way in and `actions
 """
 
 import math
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 import gevent
-from gevent.queue import Queue
+from gevent.queue import Empty, Queue
 from geventwebsocket.exceptions import WebSocketError
 
 from lexbridge.call import (
+    TOKEN_PARAMETER,
     AppendAudio,
     CallSession,
     CallState,
@@ -33,16 +36,22 @@ from lexbridge.dialog import Reply
 from lexbridge.errors import CallControlError, CallGone, LexError, LexRejected, LexUnavailable, MediaStreamError
 from lexbridge.lex import Deadlines, LexRuntime, Utterance
 from lexbridge.logs import Log
+from lexbridge.media_stream import Started
+from lexbridge.signatures import stream_token_passes
 from lexbridge.twiml import Documents
 from lexbridge.vad import AmplitudeDetector
 
 INBOX_SIZE = 1000
 """Messages: 20 s of media. A full inbox makes the reader wait, and with it the peer."""
 
+START_DEADLINE_S = 10.0
+"""From the open socket to `start`, which Twilio sends at once."""
+
 # RFC 6455, section 7.4.1
 NORMAL = 1000
 UNSUPPORTED_DATA = 1003
 INVALID_PAYLOAD = 1007
+POLICY_VIOLATION = 1008
 INTERNAL_ERROR = 1011
 
 
@@ -95,8 +104,15 @@ class Bridge:
     """Runs the calls of one process."""
 
     def __init__(
-        self, settings: Settings, documents: Documents, lex: LexRuntime, call_control: CallControl, calls: CallLog
+        self,
+        settings: Settings,
+        documents: Documents,
+        lex: LexRuntime,
+        call_control: CallControl,
+        calls: CallLog,
+        start_deadline_s: float = START_DEADLINE_S,
     ) -> None:
+        self._start_deadline_s = start_deadline_s
         self._settings = settings
         self._documents = documents
         self._lex = lex
@@ -107,7 +123,13 @@ class Bridge:
         """Serves one media socket to its end, and closes it. Never raises: what goes wrong is logged."""
         detector = AmplitudeDetector(self._settings.voice_threshold)
         session = CallSession(self._settings, self._documents, detector)
-        _Call(session, websocket, self._lex, self._call_control, self._calls).run()
+        start_by_s = time.monotonic() + self._start_deadline_s
+        secrets = self._settings.twilio_auth_tokens
+        _Call(session, websocket, secrets, start_by_s, self._lex, self._call_control, self._calls).run()
+
+
+class _Refused(Exception):
+    """The stream is not one that we opened. The message says why."""
 
 
 class _Call:
@@ -115,15 +137,19 @@ class _Call:
         self,
         session: CallSession,
         websocket: WebSocket,
+        secrets: Sequence[str],
+        start_by_s: float,
         lex: LexRuntime,
         call_control: CallControl,
         calls: CallLog,
     ) -> None:
         self._session = session
         self._websocket = websocket
+        self._secrets = secrets
         self._lex = lex
         self._calls = calls
         self._record: CallRecord | None = None
+        self._start_by_s = start_by_s
         self._log = Log()
         self._inbox: Queue[_Item] = Queue(maxsize=INBOX_SIZE)
         self._utterances: dict[int, tuple[Utterance, gevent.Greenlet[..., None]]] = {}
@@ -160,7 +186,11 @@ class _Call:
     def _loop(self) -> int:
         """Takes one item at a time until the stream is over. Returns the code to close the socket with."""
         while self._session.state is not CallState.ENDED:
-            item = self._inbox.get()
+            try:
+                item = self._next_item()
+            except Empty:
+                self._log.warning("stream-refused", why="no start")
+                return POLICY_VIOLATION
             if isinstance(item, _SocketClosed):
                 return NORMAL
             if isinstance(item, bytearray):
@@ -171,8 +201,19 @@ class _Call:
             except MediaStreamError as error:
                 self._log.warning("bad-message", error=str(error))
                 return INVALID_PAYLOAD
+            except _Refused as error:
+                self._log.warning("stream-refused", why=str(error))
+                return POLICY_VIOLATION
             self._carry_out()
         return NORMAL
+
+    def _next_item(self) -> _Item:
+        if self._record is not None:
+            return self._inbox.get()
+        left_s = self._start_by_s - time.monotonic()
+        if left_s <= 0:  # whatever else it sends meanwhile
+            raise Empty
+        return self._inbox.get(timeout=left_s)
 
     def _take(self, item: str | _LexReplied | _LexFailed | _UpdateFailed) -> None:
         session = self._session
@@ -180,7 +221,7 @@ class _Call:
             case str():
                 session.receive(item)
                 if self._record is None and session.started is not None:
-                    self._begin()
+                    self._begin(session.started)
             case _LexReplied():
                 self._utterances.pop(item.turn, None)
                 session.lex_replied(item.turn, item.reply)
@@ -192,10 +233,13 @@ class _Call:
             case _UpdateFailed():
                 session.update_failed(item.number)
 
-    def _begin(self) -> None:
-        started = self._session.started
-        assert started is not None  # noqa: S101 - the caller has looked
+    def _begin(self, started: Started) -> None:
+        """The stream starts: it has to be one that a document of ours opened, for just this call."""
         self._log = self._log.bind(call_sid=started.call_sid, stream_sid=started.stream_sid)
+        token = started.parameters.get(TOKEN_PARAMETER, "")
+        if not stream_token_passes(self._secrets, token, started.call_sid, started.account_sid, time.time()):
+            self._session.actions()  # nothing of what it wants is done
+            raise _Refused("no valid token")
         self._updates.log = self._log
         self._record = CallRecord(started.call_sid, started.stream_sid, self._give_way)
         self._calls.began(self._record)

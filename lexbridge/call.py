@@ -38,7 +38,9 @@ ACTION_ATTRIBUTE = "lexbridge:action"
 TRANSFER_TO_ATTRIBUTE = "lexbridge:transfer-to"
 CALL_SID_ATTRIBUTE = "lexbridge:call-sid"
 RESUMED_PARAMETER = "lexbridge:resumed"
-"""A `<Parameter>` of ours that is not for the bot: the stream goes on with a call that was greeted before."""
+TOKEN_PARAMETER = "lexbridge:token"  # noqa: S105 - its name, not its value
+"""`<Parameter>`s of ours that are not for the bot: the stream goes on with a call that was greeted before; the stream
+was opened by a document of ours."""
 
 MAX_HELD_TURNS = 3
 """Utterances kept while Lex is still busy with an earlier one. A further one pushes the oldest out."""
@@ -293,7 +295,11 @@ class CallSession:
         self._note("info", "stream-started", resumed=resumed)
         if not resumed:
             # On the first turn only: attributes that are sent replace those of the session.
-            facts = {name: value for name, value in started.parameters.items() if name != RESUMED_PARAMETER}
+            facts = {
+                name: value
+                for name, value in started.parameters.items()
+                if name not in (RESUMED_PARAMETER, TOKEN_PARAMETER)
+            }
             self._first_attributes = {**facts, CALL_SID_ATTRIBUTE: started.call_sid}
         greeting_ms = 0 if resumed else len(self._settings.greeting) * SPEAKING_MS_PER_CHARACTER
         self._endpointer.await_input(greeting_ms)

@@ -23,7 +23,11 @@ class CallRecord:
 class CallLog:
     """Bounded record of calls: every live one, and the last MAX_RECENT_CALLS that ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_calls: int) -> None:
+        """`max_calls`: live calls that this process takes."""
+        self._max_calls = max_calls
+        self.is_draining = False
+        """No new call is taken: the process is about to end."""
         self._live: dict[str, CallRecord] = {}
         self.recent: deque[CallRecord] = deque(maxlen=MAX_RECENT_CALLS)
 
@@ -31,6 +35,11 @@ class CallLog:
     def live_calls(self) -> int:
         """How many calls are live."""
         return len(self._live)
+
+    @property
+    def is_full(self) -> bool:
+        """No new call is taken: there are as many as there may be."""
+        return len(self._live) >= self._max_calls
 
     def live(self, call_sid: str) -> CallRecord | None:
         """The live stream of a call."""

@@ -1,18 +1,20 @@
 """The door: what Twilio and the load balancer ask for."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
 from flask import Flask, Response, abort, jsonify, request
-from twilio.request_validator import RequestValidator
+from werkzeug.datastructures import EnvironHeaders
 
 from lexbridge.bridge import Bridge, WebSocket
-from lexbridge.call import RESUMED_PARAMETER
+from lexbridge.call import RESUMED_PARAMETER, TOKEN_PARAMETER
 from lexbridge.call_log import CallLog
 from lexbridge.config import Settings
 from lexbridge.dialog import Message
 from lexbridge.logs import Log
+from lexbridge.signatures import Signatures, make_stream_token
 from lexbridge.sockets import Sockets
 from lexbridge.twiml import Document, Documents
 
@@ -28,30 +30,32 @@ DIRECTION_PARAMETER = "lexbridge:direction"
 _STREAM_ERRORS = ("stream-error",)
 
 
-def create_app(settings: Settings, documents: Documents, bridge: Bridge, calls: CallLog) -> Flask:
+def create_app(
+    settings: Settings, documents: Documents, signatures: Signatures, bridge: Bridge, calls: CallLog
+) -> Flask:
     """The Flask app with all routes, the media socket's among them."""
     app = Flask("lexbridge", template_folder=None, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
     sockets = Sockets(app)
-    signed = _signed(settings)
+    signed = _signed(signatures)
     log = Log()
 
     @app.post("/twiml")
     @signed
     def answer() -> Response:
         """A call comes in."""
-        if calls.live_calls >= settings.max_calls:
+        if calls.is_full or calls.is_draining:
             log.warning("call-refused", call_sid=request.form.get("CallSid"), live_calls=calls.live_calls)
             return _xml(documents.goodbye([Message(BUSY)]))
         log.info("call-answered", call_sid=request.form.get("CallSid"))
-        return _xml(documents.answer(settings.greeting, _call_facts(settings)))
+        return _xml(documents.answer(settings.greeting, [*_call_facts(settings), _stream_token(settings)]))
 
     @app.post("/twiml/resume")
     @signed
     def resume() -> Response:
         """A document ran out: the stream is gone, or Twilio never got the update that should have come."""
         log.warning("call-resumed", call_sid=request.form.get("CallSid"))
-        return _xml(documents.answer("", [(RESUMED_PARAMETER, "1")]))
+        return _xml(documents.answer("", [(RESUMED_PARAMETER, "1"), _stream_token(settings)]))
 
     @app.post("/stream-status")
     @signed
@@ -73,6 +77,12 @@ def create_app(settings: Settings, documents: Documents, bridge: Bridge, calls: 
         """The process is alive."""
         return jsonify(status="ok", live_calls=calls.live_calls)
 
+    @app.get("/ready")
+    def ready() -> tuple[Response, int]:
+        """Whether a new call would be taken."""
+        state = "draining" if calls.is_draining else "full" if calls.is_full else "ready"
+        return jsonify(status=state, live_calls=calls.live_calls), 200 if state == "ready" else 503
+
     @sockets.route("/")  # type: ignore[untyped-decorator]  # flask-sockets has no types
     def media(websocket: WebSocket) -> None:
         bridge.run(websocket)
@@ -92,29 +102,35 @@ def _call_facts(settings: Settings) -> list[tuple[str, str]]:
     return [(name, request.form[field]) for name, field in facts if request.form.get(field)]
 
 
-def _signed(settings: Settings) -> Callable[[Callable[[], Response]], Callable[[], Response]]:
-    """A decorator: 403 unless Twilio signed the request, by any of our tokens, for the address in `URL`.
+def _stream_token(settings: Settings) -> tuple[str, str]:
+    """The `<Parameter>` without which no stream is served."""
+    form = request.form
+    sids = form.get("CallSid", ""), form.get("AccountSid", "")
+    return TOKEN_PARAMETER, make_stream_token(settings.twilio_auth_token, *sids, now_s=time.time())
 
-    Source: https://www.twilio.com/docs/usage/webhooks/webhooks-security . The address is never rebuilt from the
-    request's own headers: a proxy passes on what a stranger wrote there.
-    """
-    validators = [RequestValidator(token) for token in settings.twilio_auth_tokens]
 
-    def is_signed() -> bool:
-        query = request.query_string.decode("latin-1")
-        address = settings.url + request.path + (f"?{query}" if query else "")
-        signature = request.headers.get("X-Twilio-Signature", "")
-        return any(validator.validate(address, request.form, signature) for validator in validators)
+def make_admission(signatures: Signatures, calls: CallLog) -> Callable[[Mapping[str, Any]], tuple[str, str] | None]:
+    """The rule by which a media socket is let in, before it is: None, or an HTTP status line and what to log."""
+
+    def admit(environ: Mapping[str, Any]) -> tuple[str, str] | None:
+        if not signatures.socket_passes(dict(EnvironHeaders(dict(environ)))):
+            return "403 Forbidden", "unsigned"
+        if calls.is_full or calls.is_draining:
+            return "503 Service Unavailable", "draining" if calls.is_draining else "full"
+        return None
+
+    return admit
+
+
+def _signed(signatures: Signatures) -> Callable[[Callable[[], Response]], Callable[[], Response]]:
+    """A decorator: 403 unless Twilio signed the request."""
 
     def decorate(view: Callable[[], Response]) -> Callable[[], Response]:
         @wraps(view)
         def checked(*args: Any, **kwargs: Any) -> Response:
-            try:
-                passed = is_signed()
-            except Exception:
-                # The validator raises on hostile input (no signature, a bad port, surrogates), werkzeug on a bad body.
-                passed = False
-            if not passed:
+            query = request.query_string.decode("latin-1")
+            path = request.path + (f"?{query}" if query else "")
+            if not signatures.webhook_passes(path, request.form, dict(request.headers)):
                 Log().warning("unsigned-request", path=request.path)
                 abort(403)
             return view(*args, **kwargs)

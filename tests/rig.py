@@ -24,6 +24,7 @@ from lexbridge.offline.recognition import ScriptedRecogniser
 from lexbridge.offline.simulated_caller import SimulatedCaller
 from lexbridge.offline.simulated_twilio import SimulatedTwilio
 from lexbridge.offline.voice import SilentVoice
+from lexbridge.signatures import Signatures
 from lexbridge.web import create_app
 from lexbridge.websocket import MediaSocketHandler
 
@@ -107,6 +108,7 @@ def running(
     pace: float = 0.05,
     deadlines: Deadlines = QUICK,
     attempt_deadline_s: float = 0.5,
+    start_deadline_s: float = 10.0,
     bot: Callable[[], Bot] = flowers,
     **changes: str,
 ) -> Iterator[Rig]:
@@ -123,10 +125,12 @@ def running(
             environment.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", lex.url)
             environment.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", lex.url)
             lex_runtime = make_lex_runtime(set_up, deadlines)
-        calls = CallLog()
+        calls = CallLog(set_up.max_calls)
         documents = make_documents(set_up, deadlines)
-        bridge = Bridge(set_up, documents, lex_runtime, TwilioCallControl(set_up, attempt_deadline_s), calls)
-        app = create_app(set_up, documents, bridge, calls)
+        call_control = TwilioCallControl(set_up, attempt_deadline_s)
+        bridge = Bridge(set_up, documents, lex_runtime, call_control, calls, start_deadline_s)
+        signatures = Signatures(set_up.twilio_auth_tokens, set_up.url, set_up.stream_url)
+        app = create_app(set_up, documents, signatures, bridge, calls)
         server = WSGIServer(("127.0.0.1", 0), app, handler_class=MediaSocketHandler, log=None, error_log=_ERRORS)
         server.start()
         try:

@@ -3,13 +3,17 @@
 The rows of the contract's fault table have a test each.
 """
 
+import time
+from typing import Any
 from xml.etree import ElementTree
 
+import boto3
 import gevent
 import pytest
 import websocket
 from conftest import Logged
-from rig import PATIENCE_S, HummingVoice, Rig, flowers, running, says, v2_bot
+from helpers import ACCOUNT_SID, CALL_SID, start_text
+from rig import PATIENCE_S, TOKEN, HummingVoice, Rig, flowers, running, says, v2_bot
 
 from lexbridge.audio import decode_mulaw
 from lexbridge.lex import Deadlines
@@ -17,6 +21,7 @@ from lexbridge.offline.call_events import EndReason, StreamClosed, StreamOpened,
 from lexbridge.offline.local_lex import LexFault
 from lexbridge.offline.rest_api import RestFault
 from lexbridge.offline.simulated_caller import SimulatedCaller
+from lexbridge.signatures import make_stream_token
 
 ORDER = ("I would like to order flowers", "roses", "tomorrow", "five pm", "yes", "goodbye")
 SAY_IT_AGAIN = "Sorry, I did not get that. Please say it again."
@@ -272,18 +277,76 @@ def test_a_document_that_runs_out_is_resumed_without_the_greeting() -> None:
         assert call.complaints[0].startswith(("31921", "31903"))  # closed, or found closed while sending
 
 
+def closed_with(client: websocket.WebSocket) -> int:
+    """The code of the close that the bridge sends."""
+    opcode, payload = client.recv_data()
+    assert opcode == websocket.ABNF.OPCODE_CLOSE
+    client.shutdown()
+    return int.from_bytes(payload[:2], "big")
+
+
+def connected(rig: Rig) -> websocket.WebSocket:
+    """A socket to the bridge, past Twilio."""
+    return websocket.create_connection(rig.base.replace("http", "ws") + "/", timeout=PATIENCE_S)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        None,
+        "",
+        "nonsense",
+        make_stream_token(TOKEN, CALL_SID, ACCOUNT_SID, now_s=time.time() - 61),
+        make_stream_token(TOKEN, "CA" + "9" * 32, ACCOUNT_SID, now_s=time.time()),
+        make_stream_token(TOKEN, CALL_SID, "AC" + "9" * 32, now_s=time.time()),
+        make_stream_token("another token", CALL_SID, ACCOUNT_SID, now_s=time.time()),
+    ],
+    ids=["none", "empty", "nonsense", "expired", "another call's", "another account's", "forged"],
+)
+def test_a_stream_without_the_token_of_our_document_is_not_served(token: str | None, logged: Logged) -> None:
+    with running() as rig:
+        client = connected(rig)
+        client.send(start_text({} if token is None else {"lexbridge:token": token}))
+        assert closed_with(client) == 1008
+        assert rig.calls.live_calls == 0
+        assert rig.lex.requests == []
+    assert [line["why"] for line in logged() if line["event"] == "stream-refused"] == ["no valid token"]
+
+
+def test_a_socket_on_which_no_stream_starts_is_closed(logged: Logged) -> None:
+    with running(start_deadline_s=0.3) as rig:
+        client = connected(rig)
+        client.send('{"event":"connected","protocol":"Call","version":"1.0.0"}')
+        assert closed_with(client) == 1008
+    assert [line["why"] for line in logged() if line["event"] == "stream-refused"] == ["no start"]
+
+
+def test_the_token_never_reaches_lex() -> None:
+    with running(["I would like to order flowers"]) as rig:
+        call = rig.place_call(says("some flowers"))
+        rig.hears(call, KINDS)
+        client = boto3_client(rig)
+        session = client.get_session(botName="OrderFlowers", botAlias="prod", userId=call.sid)
+        assert session["sessionAttributes"]["lexbridge:call-sid"] == call.sid
+        assert not [name for name in session["sessionAttributes"] if "token" in name]
+        call.hang_up()
+        rig.ended(call)
+
+
+def boto3_client(rig: Rig) -> Any:
+    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y", "region_name": "us-east-1"}
+    return boto3.client("lex-runtime", endpoint_url=rig.lex.url, **keys)  # type: ignore[call-overload]
+
+
 def test_garbage_on_a_socket_closes_that_stream_only() -> None:
     with running(["I would like to order flowers"]) as rig:
         caller = says()
         call = rig.place_call(caller)
         call.wait_for(StreamOpened, PATIENCE_S)
         for garbage in ("not JSON", "[]", '{"event":"media"}', '{"event":"media","media":{}}'):
-            intruder = websocket.create_connection(rig.base.replace("http", "ws") + "/", timeout=PATIENCE_S)
+            intruder = connected(rig)
             intruder.send(garbage)
-            opcode, data = intruder.recv_data()
-            assert opcode == websocket.ABNF.OPCODE_CLOSE
-            assert int.from_bytes(data[:2], "big") == 1007
-            intruder.shutdown()
+            assert closed_with(intruder) == 1007
         caller.say("some flowers")
         rig.hears(call, KINDS)
         call.hang_up()

@@ -1,6 +1,7 @@
 """The door: routes, signatures made by Twilio's own RequestValidator, and what is refused."""
 
 import re
+import time
 from collections.abc import Mapping
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -10,12 +11,13 @@ from conftest import Logged
 from flask.testing import FlaskClient
 from rig import TOKEN, settings
 from twilio.request_validator import RequestValidator
-from werkzeug.test import TestResponse
+from werkzeug.test import EnvironBuilder, TestResponse
 
 from lexbridge.bridge import make_documents
 from lexbridge.call_log import CallLog, CallRecord
 from lexbridge.lex import Deadlines
-from lexbridge.web import MAX_BODY_BYTES, create_app
+from lexbridge.signatures import Signatures, stream_token_passes
+from lexbridge.web import MAX_BODY_BYTES, create_app, make_admission
 
 FORM = {
     "CallSid": "CA" + "2" * 32,
@@ -32,9 +34,11 @@ class Door:
 
     def __init__(self, **changes: str) -> None:
         self.settings = settings(**changes)
-        self.calls = CallLog()
+        self.calls = CallLog(self.settings.max_calls)
         bridge = SimpleNamespace()  # no socket is opened here
-        app = create_app(self.settings, make_documents(self.settings, Deadlines()), bridge, self.calls)  # type: ignore[arg-type]
+        self.signatures = Signatures(self.settings.twilio_auth_tokens, self.settings.url, self.settings.stream_url)
+        documents = make_documents(self.settings, Deadlines())
+        app = create_app(self.settings, documents, self.signatures, bridge, self.calls)  # type: ignore[arg-type]
         self.client: FlaskClient = app.test_client()
 
     def post(
@@ -66,16 +70,26 @@ def test_a_call_is_greeted_with_a_stream_and_kept() -> None:
     assert verbs[3].text == "https://voice.example.com/twiml/resume"
 
 
+def has_a_token(told: dict[str, str]) -> bool:
+    token = told.pop("lexbridge:token")
+    return stream_token_passes([TOKEN], token, FORM["CallSid"], FORM["AccountSid"], time.time())
+
+
 def test_a_resumed_call_gets_a_stream_and_no_greeting() -> None:
     response = Door().post("/twiml/resume")
     assert [verb.tag for verb in ElementTree.fromstring(response.text)] == ["Start", "Pause", "Redirect"]
-    assert parameters(response) == {"lexbridge:resumed": "1"}
+    told = parameters(response)
+    assert has_a_token(told)
+    assert told == {"lexbridge:resumed": "1"}
 
 
 def test_the_callers_number_goes_to_the_bot_only_if_it_may() -> None:
     facts = {"lexbridge:called-number": "+12065550199", "lexbridge:direction": "inbound"}
-    assert parameters(Door().post("/twiml")) == facts
+    told = parameters(Door().post("/twiml"))
+    assert has_a_token(told)
+    assert told == facts
     shared = parameters(Door(SHARE_CALLER_NUMBER="on").post("/twiml"))
+    assert has_a_token(shared)
     assert shared == {**facts, "lexbridge:caller-number": "+12065550100"}
 
 
@@ -136,7 +150,7 @@ def test_a_query_string_is_part_of_what_is_signed() -> None:
 
 def test_a_body_beyond_any_webhook_is_refused_unread() -> None:
     response = Door().client.post("/twiml", data={"Body": "x" * (MAX_BODY_BYTES + 1)})
-    assert response.status_code in (403, 413)
+    assert response.status_code == 413
 
 
 def test_a_webhook_takes_posts_only() -> None:
@@ -154,6 +168,37 @@ def test_a_stream_error_is_logged_and_nothing_private_with_it(logged: Logged) ->
 def test_a_stopped_stream_is_no_error(logged: Logged) -> None:
     Door().post("/stream-status", {**FORM, "StreamEvent": "stream-stopped"})
     assert [line["level"] for line in logged() if line["event"] == "stream-status"] == ["debug"]
+
+
+def handshake(door: Door, signature: str) -> tuple[str, str] | None:
+    """What becomes of a handshake with the media socket."""
+    environ = EnvironBuilder(headers={"X-Twilio-Signature": signature}).get_environ()
+    return make_admission(door.signatures, door.calls)(environ)
+
+
+def test_a_handshake_is_let_in_if_it_is_signed_and_there_is_room() -> None:
+    door = Door(MAX_CALLS="1")
+    signed = RequestValidator(TOKEN).compute_signature("wss://voice.example.com/", {})
+    assert handshake(door, signed) is None
+    assert handshake(door, "AAAA") == ("403 Forbidden", "unsigned")
+    door.calls.is_draining = True
+    assert handshake(door, signed) == ("503 Service Unavailable", "draining")
+    assert handshake(door, "AAAA") == ("403 Forbidden", "unsigned")  # a stranger learns nothing
+    door.calls.is_draining = False
+    door.calls.began(CallRecord("CA" + "3" * 32, "MZ" + "3" * 32, take_over=lambda: None))
+    assert handshake(door, signed) == ("503 Service Unavailable", "full")
+
+
+def test_ready_says_whether_a_new_call_would_be_taken() -> None:
+    door = Door(MAX_CALLS="1")
+    assert door.client.get("/ready").status_code == 200
+    door.calls.began(CallRecord("CA" + "3" * 32, "MZ" + "3" * 32, take_over=lambda: None))
+    full = door.client.get("/ready")
+    assert (full.status_code, full.json) == (503, {"status": "full", "live_calls": 1})
+    door.calls.is_draining = True
+    draining = door.client.get("/ready")
+    assert (draining.status_code, draining.json) == (503, {"status": "draining", "live_calls": 1})
+    assert "all lines are busy" in door.post("/twiml").text
 
 
 def test_ping_says_that_the_process_lives() -> None:
