@@ -16,7 +16,7 @@ import gevent
 from dotenv import load_dotenv
 from flask import Flask
 from gevent.event import Event
-from gevent.pywsgi import LoggingLogAdapter, WSGIServer
+from gevent.pywsgi import LoggingLogAdapter
 
 from lexbridge import logs
 from lexbridge.bridge import Bridge, make_documents
@@ -26,7 +26,7 @@ from lexbridge.config import SETTINGS, Settings, read_settings
 from lexbridge.errors import ConfigError
 from lexbridge.lex import Deadlines, make_lex_runtime
 from lexbridge.web import create_app
-from lexbridge.websocket import MediaSocketHandler
+from lexbridge.websocket import MediaServer
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,13 +62,8 @@ def serve(settings: Settings, app: Flask, calls: CallLog) -> int:
     """Serves until SIGTERM or SIGINT, then takes no new call and gives the live ones DRAIN_S; a second one ends it."""
     log = logs.Log()
     errors = LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR)
-    server = WSGIServer(
-        ("0.0.0.0", settings.container_port),  # noqa: S104 - a container's port is published by whoever runs it
-        app,
-        handler_class=MediaSocketHandler,
-        log=None,
-        error_log=errors,
-    )
+    address = ("0.0.0.0", settings.container_port)  # noqa: S104 - a container's port is published by whoever runs it
+    server = MediaServer(address, app, error_log=errors)
     try:
         server.start()
     except OSError as error:

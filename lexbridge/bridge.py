@@ -8,13 +8,11 @@ Only the loop touches the CallSession, and nothing between a way in and `actions
 """
 
 import math
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 import gevent
 from gevent.queue import Queue
-from geventwebsocket.exceptions import WebSocketError
 
 from lexbridge.call import (
     AppendAudio,
@@ -41,7 +39,6 @@ INBOX_SIZE = 1000
 
 # RFC 6455, section 7.4.1
 NORMAL = 1000
-UNSUPPORTED_DATA = 1003
 INVALID_PAYLOAD = 1007
 INTERNAL_ERROR = 1011
 
@@ -54,10 +51,10 @@ def make_documents(settings: Settings, deadlines: Deadlines) -> Documents:
 
 
 class WebSocket(Protocol):
-    """What is used of gevent-websocket's socket."""
+    """What is used of lexbridge.websocket's socket."""
 
-    def receive(self) -> str | bytearray | None:
-        """The next message: text or binary; None once closed."""
+    def receive(self) -> str | None:
+        """The next message; None once closed. Raises nothing."""
         ...
 
     def close(self, code: int = ..., message: bytes = ...) -> None:
@@ -87,7 +84,7 @@ class _SocketClosed:
     """Also put by a newer stream of the same call, which takes over."""
 
 
-_Item = str | bytearray | _LexReplied | _LexFailed | _UpdateFailed | _SocketClosed
+_Item = str | _LexReplied | _LexFailed | _UpdateFailed | _SocketClosed
 
 
 class Bridge:
@@ -145,15 +142,12 @@ class _Call:
             reader.kill(block=False)
             while not self._inbox.empty():  # whoever waits to put something there must not wait for ever
                 self._inbox.get_nowait()
-            self._close(code)
+            self._websocket.close(code)
 
     def _read(self) -> None:
         """The reader: the socket's messages into the inbox, in order."""
-        try:
-            while (message := self._websocket.receive()) is not None:
-                self._inbox.put(message)
-        except (WebSocketError, OSError) as error:
-            self._log.info("socket-broken", error=type(error).__name__)
+        while (message := self._websocket.receive()) is not None:
+            self._inbox.put(message)
         self._inbox.put(_SocketClosed())
 
     def _loop(self) -> int:
@@ -162,9 +156,6 @@ class _Call:
             item = self._inbox.get()
             if isinstance(item, _SocketClosed):
                 return NORMAL
-            if isinstance(item, bytearray):
-                self._log.warning("bad-message", error="the message is binary")
-                return UNSUPPORTED_DATA
             try:
                 self._take(item)
             except MediaStreamError as error:
@@ -235,10 +226,6 @@ class _Call:
             log.bug("lex-request-broken")
             result = _LexFailed(action.turn, LexUnavailable(type(error).__name__))
         self._inbox.put(result)
-
-    def _close(self, code: int) -> None:
-        with suppress(WebSocketError, OSError):  # the peer may have closed it already
-            self._websocket.close(code)
 
 
 class _Updates:

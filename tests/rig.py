@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-from gevent.pywsgi import WSGIServer
 
 from lexbridge.bridge import Bridge, make_documents
 from lexbridge.call_control import TwilioCallControl
@@ -25,7 +24,7 @@ from lexbridge.offline.simulated_caller import SimulatedCaller
 from lexbridge.offline.simulated_twilio import SimulatedTwilio
 from lexbridge.offline.voice import SilentVoice
 from lexbridge.web import create_app
-from lexbridge.websocket import MediaSocketHandler
+from lexbridge.websocket import MediaServer
 
 PATIENCE_S = 30
 """The absolute deadline of whatever a test waits for."""
@@ -127,7 +126,7 @@ def running(
         documents = make_documents(set_up, deadlines)
         bridge = Bridge(set_up, documents, lex_runtime, TwilioCallControl(set_up, attempt_deadline_s), calls)
         app = create_app(set_up, documents, bridge, calls)
-        server = WSGIServer(("127.0.0.1", 0), app, handler_class=MediaSocketHandler, log=None, error_log=_ERRORS)
+        server = MediaServer(("127.0.0.1", 0), app, error_log=_ERRORS)
         server.start()
         try:
             yield Rig(set_up, lex, twilio, f"http://127.0.0.1:{server.server_port}", calls)
