@@ -91,7 +91,6 @@ class CountedLog:
     def __init__(self, event: str, window_s: float = 10.0) -> None:
         self._event = event
         self._window_s = window_s
-        self._log = Log()
         self._uncounted: Counter[str] = Counter()  # reasons whose window is open, and how many came in it
         self.totals: Counter[str] = Counter()
         """How many came so far, by reason."""
@@ -106,7 +105,8 @@ class CountedLog:
 
     def _open_window(self, reason: str, count: int) -> None:
         self._uncounted[reason] = 0
-        self._log.warning(self._event, reason=reason, count=count)
+        # A Log made when this was would be older than the configuration, and deaf to it.
+        Log().warning(self._event, reason=reason, count=count)
         gevent.spawn_later(self._window_s, self._close_window, reason)
 
     def _close_window(self, reason: str) -> None:

@@ -118,12 +118,16 @@ class RudeClient:
         self.send(upgrade_request(path, headers))
         return self.read_header_block()
 
+    def read_to_end(self) -> bytes:
+        """Waits until the server has ended the connection. Returns what it sent and was not read yet."""
+        while self._receive():
+            pass
+        return self._received
+
     def end(self, upgraded: bool = True) -> Ended:
         """Waits until the server has ended the connection. `upgraded`: whether a 101 has been read."""
         status = None if not upgraded else 101
-        while self._receive():
-            pass
-        received = self._received
+        received = self.read_to_end()
         if not upgraded and received:
             block, _, received = received.partition(b"\r\n\r\n")
             status = _status(block)
