@@ -16,7 +16,7 @@ import gevent
 from dotenv import load_dotenv
 from flask import Flask
 from gevent.event import Event
-from gevent.pywsgi import LoggingLogAdapter, WSGIServer
+from gevent.pywsgi import LoggingLogAdapter
 
 from lexbridge import logs
 from lexbridge.bridge import Bridge, make_documents
@@ -26,8 +26,8 @@ from lexbridge.config import SETTINGS, Settings, read_settings
 from lexbridge.errors import ConfigError
 from lexbridge.lex import Deadlines, make_lex_runtime
 from lexbridge.signatures import Signatures
-from lexbridge.web import create_app
-from lexbridge.websocket import MediaSocketHandler
+from lexbridge.web import create_app, make_admission
+from lexbridge.websocket import Admit, MediaServer
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,20 +57,16 @@ def main(arguments: Sequence[str]) -> int:
     if check_only:
         print("The settings are complete and valid.")  # noqa: T201
         return 0
-    return serve(settings, create_app(settings, documents, signatures, bridge, calls), calls)
+    app = create_app(settings, documents, signatures, bridge, calls)
+    return serve(settings, app, make_admission(signatures, calls), calls)
 
 
-def serve(settings: Settings, app: Flask, calls: CallLog) -> int:
+def serve(settings: Settings, app: Flask, admit: Admit, calls: CallLog) -> int:
     """Serves until SIGTERM or SIGINT, then takes no new call and gives the live ones DRAIN_S; a second one ends it."""
     log = logs.Log()
     errors = LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR)
-    server = WSGIServer(
-        ("0.0.0.0", settings.container_port),  # noqa: S104 - a container's port is published by whoever runs it
-        app,
-        handler_class=MediaSocketHandler,
-        log=None,
-        error_log=errors,
-    )
+    address = ("0.0.0.0", settings.container_port)  # noqa: S104 - a container's port is published by whoever runs it
+    server = MediaServer(address, app, admit, error_log=errors)
     try:
         server.start()
     except OSError as error:
@@ -83,7 +79,7 @@ def serve(settings: Settings, app: Flask, calls: CallLog) -> int:
     told.wait()
     calls.is_draining = True
     log.info("draining", live_calls=calls.live_calls, drain_s=settings.drain_s)
-    server.close()  # no new connection; those that are open go on
+    # It still listens: a live call whose stream is lost has to find somebody to resume with.
     deadline_s = time.monotonic() + settings.drain_s
     while calls.live_calls and time.monotonic() < deadline_s:
         gevent.sleep(0.05)

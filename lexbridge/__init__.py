@@ -7,7 +7,8 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
 
     floor 0  words       errors        every error raised on purpose, and what the caller hears of it
                          config        the settings, all problems at once
-    floor 1  wire        audio         mu-law and PCM, levels, rates, the 20 ms frame
+    floor 1  wire        rfc6455       the WebSocket protocol: bytes in, messages out, bounded
+                         audio         mu-law and PCM, levels, rates, the 20 ms frame
                          media_stream  Twilio Media Streams: text to event, events to frames without holes
                          dialog        Lex's answers, V1 and V2, as one Reply
     floor 2  rules       vad/          detectors: is this frame voiced?
@@ -16,11 +17,11 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          twiml         every document Twilio gets from us, through templates/
     floor 3  heart       call          CallSession: messages and replies in, actions out; no clock, no I/O
     floor 4  shell       logs          one event a line, JSON or text
-                         websocket     the media socket's handler
                          sockets       flask-sockets on today's Werkzeug
+                         websocket     the media socket and its HTTP handler: bounded, fair, refused before accepted
                          lex           utterances to Lex by boto3, live, with one retry
                          call_control  updates of the live call by Twilio's REST client
-                         call_log      the calls that are live, the ones that were
+                         call_log      the calls that are live
                          bridge        one CallSession over one WebSocket: an inbox, a loop
     floor 5  door        web           create_app(): webhooks, signatures, the socket's route
 

@@ -10,13 +10,11 @@ Only the loop touches the CallSession, and nothing between a way in and `actions
 import math
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 import gevent
 from gevent.queue import Empty, Queue
-from geventwebsocket.exceptions import WebSocketError
 
 from lexbridge.call import (
     TOKEN_PARAMETER,
@@ -30,7 +28,7 @@ from lexbridge.call import (
     UpdateCall,
 )
 from lexbridge.call_control import ATTEMPT_DEADLINE_S, CallControl
-from lexbridge.call_log import CallLog, CallRecord
+from lexbridge.call_log import CallLog, LiveStream
 from lexbridge.config import Settings
 from lexbridge.dialog import Reply
 from lexbridge.errors import CallControlError, CallGone, LexError, LexRejected, LexUnavailable, MediaStreamError
@@ -49,7 +47,6 @@ START_DEADLINE_S = 10.0
 
 # RFC 6455, section 7.4.1
 NORMAL = 1000
-UNSUPPORTED_DATA = 1003
 INVALID_PAYLOAD = 1007
 POLICY_VIOLATION = 1008
 INTERNAL_ERROR = 1011
@@ -63,10 +60,10 @@ def make_documents(settings: Settings, deadlines: Deadlines) -> Documents:
 
 
 class WebSocket(Protocol):
-    """What is used of gevent-websocket's socket."""
+    """What is used of lexbridge.websocket's socket."""
 
-    def receive(self) -> str | bytearray | None:
-        """The next message: text or binary; None once closed."""
+    def receive(self) -> str | None:
+        """The next message; None once closed. Raises nothing."""
         ...
 
     def close(self, code: int = ..., message: bytes = ...) -> None:
@@ -97,7 +94,7 @@ class _SocketClosed:
     """Also put by a newer stream of the same call, which takes over."""
 
 
-_Item = str | bytearray | _LexReplied | _LexFailed | _UpdateFailed | _SocketClosed
+_Item = str | _LexReplied | _LexFailed | _UpdateFailed | _SocketClosed
 
 
 class Bridge:
@@ -148,7 +145,7 @@ class _Call:
         self._secrets = secrets
         self._lex = lex
         self._calls = calls
-        self._record: CallRecord | None = None
+        self._stream: LiveStream | None = None
         self._start_by_s = start_by_s
         self._log = Log()
         self._inbox: Queue[_Item] = Queue(maxsize=INBOX_SIZE)
@@ -167,20 +164,22 @@ class _Call:
         except Exception:
             self._log.bug("call-broken")
         finally:
-            if self._record:
-                self._calls.ended(self._record, self._session.turns)
+            for _, asked in self._utterances.values():  # alive only after a bug: nobody else would end them
+                asked.kill(block=False)
+            if self._stream:
+                self._calls.ended(self._stream)
             reader.kill(block=False)
             while not self._inbox.empty():  # whoever waits to put something there must not wait for ever
                 self._inbox.get_nowait()
-            self._close(code)
+            self._websocket.close(code)
 
     def _read(self) -> None:
         """The reader: the socket's messages into the inbox, in order."""
         try:
             while (message := self._websocket.receive()) is not None:
                 self._inbox.put(message)
-        except (WebSocketError, OSError) as error:
-            self._log.info("socket-broken", error=type(error).__name__)
+        except Exception:
+            self._log.bug("reader-broken")
         self._inbox.put(_SocketClosed())
 
     def _loop(self) -> int:
@@ -193,9 +192,6 @@ class _Call:
                 return POLICY_VIOLATION
             if isinstance(item, _SocketClosed):
                 return NORMAL
-            if isinstance(item, bytearray):
-                self._log.warning("bad-message", error="the message is binary")
-                return UNSUPPORTED_DATA
             try:
                 self._take(item)
             except MediaStreamError as error:
@@ -208,7 +204,7 @@ class _Call:
         return NORMAL
 
     def _next_item(self) -> _Item:
-        if self._record is not None:
+        if self._stream is not None:
             return self._inbox.get()
         left_s = self._start_by_s - time.monotonic()
         if left_s <= 0:  # whatever else it sends meanwhile
@@ -220,7 +216,7 @@ class _Call:
         match item:
             case str():
                 session.receive(item)
-                if self._record is None and session.started is not None:
+                if self._stream is None and session.started is not None:
                     self._begin(session.started)
             case _LexReplied():
                 self._utterances.pop(item.turn, None)
@@ -241,8 +237,8 @@ class _Call:
             self._session.actions()  # nothing of what it wants is done
             raise _Refused("no valid token")
         self._updates.log = self._log
-        self._record = CallRecord(started.call_sid, started.stream_sid, self._give_way)
-        self._calls.began(self._record)
+        self._stream = LiveStream(started.call_sid, self._give_way)
+        self._calls.began(self._stream)
 
     def _give_way(self) -> None:
         """A newer stream has the call. Its greenlet must not wait for our inbox."""
@@ -281,10 +277,6 @@ class _Call:
             result = _LexFailed(action.turn, LexUnavailable(type(error).__name__))
         self._inbox.put(result)
 
-    def _close(self, code: int) -> None:
-        with suppress(WebSocketError, OSError):  # the peer may have closed it already
-            self._websocket.close(code)
-
 
 class _Updates:
     """Carries out a call's updates one at a time, in order, on a greenlet that lives while there are any.
@@ -306,8 +298,10 @@ class _Updates:
             self._greenlet = gevent.spawn(self._run)
 
     def drop(self) -> None:
-        """The call is over: what waits is of no use. One that is on its way is let go on; Twilio knows."""
+        """The call is over, or somebody else's: nothing of ours may reach it, a second attempt least of all."""
         self._next = None
+        if self._greenlet is not None:
+            self._greenlet.kill(block=False)
 
     def _run(self) -> None:
         while (update := self._next) is not None:

@@ -7,7 +7,7 @@ from typing import Protocol
 import gevent
 import requests
 from requests.adapters import HTTPAdapter
-from twilio.base.exceptions import TwilioException, TwilioRestException
+from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
@@ -74,7 +74,7 @@ class TwilioCallControl:
             if timeout is not deadline:
                 raise
             raise CallControlUnavailable(f"no answer within {self._attempt_deadline_s:g} s") from None
-        except TwilioRestException as error:
+        except (TwilioRestException, TwilioServiceException) as error:
             raise _ours(error) from error
         except (requests.RequestException, TwilioException) as error:
             # The class only: the text holds the address, and with it nothing that helps more.
@@ -86,9 +86,9 @@ class TwilioCallControl:
         return client
 
 
-def _ours(error: TwilioRestException) -> CallControlError:
+def _ours(error: TwilioRestException | TwilioServiceException) -> CallControlError:
     said = f"Twilio answered {error.status}, code {error.code}"
-    if error.code in _GONE_CODES or error.status == 404:
+    if error.code in _GONE_CODES:
         return CallGone(said)
     if error.status == 429 or error.status >= 500:
         return CallControlUnavailable(said)

@@ -1,35 +1,26 @@
-"""The calls that are live and the ones that were, in this process: for readiness, take-over and whoever asks."""
+"""The calls that are live in this process: for readiness, admission, and the take-over of a call by a newer stream."""
 
-import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-MAX_RECENT_CALLS = 100
 
-
-@dataclass(slots=True)
-class CallRecord:
-    """One stream of a call. Times are of the monotonic clock, seconds."""
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveStream:
+    """One stream of a call. `take_over` tells it to give way to a newer one; it does not block."""
 
     call_sid: str
-    stream_sid: str
     take_over: Callable[[], object] = field(repr=False)
-    began_s: float = field(default_factory=time.monotonic)
-    ended_s: float | None = None
-    turns: int = 0
 
 
 class CallLog:
-    """Bounded record of calls: every live one, and the last MAX_RECENT_CALLS that ended."""
+    """The live calls, and whether there may be more."""
 
     def __init__(self, max_calls: int) -> None:
         """`max_calls`: live calls that this process takes."""
         self._max_calls = max_calls
         self.is_draining = False
         """No new call is taken: the process is about to end."""
-        self._live: dict[str, CallRecord] = {}
-        self.recent: deque[CallRecord] = deque(maxlen=MAX_RECENT_CALLS)
+        self._live: dict[str, LiveStream] = {}
 
     @property
     def live_calls(self) -> int:
@@ -41,21 +32,14 @@ class CallLog:
         """No new call is taken: there are as many as there may be."""
         return len(self._live) >= self._max_calls
 
-    def live(self, call_sid: str) -> CallRecord | None:
-        """The live stream of a call."""
-        return self._live.get(call_sid)
-
-    def began(self, record: CallRecord) -> None:
+    def began(self, stream: LiveStream) -> None:
         """A stream began. An older one of the same call is told to give way: two would answer twice."""
-        older = self._live.get(record.call_sid)
-        self._live[record.call_sid] = record
+        older = self._live.get(stream.call_sid)
+        self._live[stream.call_sid] = stream
         if older is not None:
             older.take_over()
 
-    def ended(self, record: CallRecord, turns: int) -> None:
-        """The stream of `record` is over, after so many turns."""
-        record.ended_s = time.monotonic()
-        record.turns = turns
-        self.recent.append(record)
-        if self._live.get(record.call_sid) is record:
-            del self._live[record.call_sid]
+    def ended(self, stream: LiveStream) -> None:
+        """The stream is over."""
+        if self._live.get(stream.call_sid) is stream:
+            del self._live[stream.call_sid]

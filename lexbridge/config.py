@@ -334,6 +334,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         except ValueError as error:
             shown = "is not valid" if setting.secret else f"is {text[:100]!r}"
             problems.append(Problem(setting.name, shown, str(error)))
+    for name, _ in BOTO3_VARIABLES:
+        try:
+            _address("https", "http")(environment.get(name, "").strip() or "https://unset")
+        except ValueError as error:
+            problems.append(Problem(name, f"is {environment[name][:100]!r}", str(error)))
     bot = _bot(environment, values, problems)
     _aws_keys(environment, problems)
     if problems or bot is None:

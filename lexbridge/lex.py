@@ -60,6 +60,7 @@ class Utterance:
         self._audio = bytearray()
         self._is_complete = False
         self._more = Event()
+        self._at_end: Callable[[], object] = _nothing
 
     def append(self, pcm: bytes) -> None:
         """More audio."""
@@ -70,6 +71,13 @@ class Utterance:
         """There is no more."""
         self._is_complete = True
         self._more.set()
+        self._at_end()
+
+    def call_at_end(self, at_end: Callable[[], object]) -> None:
+        """`at_end` is called when the utterance is complete, at once if it is. It must not block."""
+        self._at_end = at_end
+        if self._is_complete:
+            at_end()
 
     def whole(self) -> bytes:
         """All of it; waits for its end."""
@@ -91,20 +99,19 @@ class Utterance:
 class UtteranceStream:
     """An utterance as the body of one HTTP request: `read()` returns what is there, and waits if nothing is."""
 
-    def __init__(self, utterance: Utterance, at_end: Callable[[], object]) -> None:
-        """`at_end` is called once, when the last byte has been read."""
+    def __init__(self, utterance: Utterance) -> None:
         self._utterance = utterance
-        self._at_end: Callable[[], object] | None = at_end
         self._position = 0
 
     def read(self, size: int = -1) -> bytes:
         """At most `size` bytes (any number if negative); b"" at the end of the utterance."""
         pcm = self._utterance.read_from(self._position, size if size >= 0 else 1 << 30)
         self._position += len(pcm)
-        if not pcm and self._at_end:
-            at_end, self._at_end = self._at_end, None
-            at_end()
         return pcm
+
+
+def _nothing() -> None:
+    pass
 
 
 class LexRuntime(Protocol):
@@ -138,12 +145,20 @@ class _Client:
     ) -> Reply:
         """See LexRuntime."""
         deadline = gevent.Timeout(self._deadlines.answer_s)
+        # It runs from the end of the utterance, whether or not the request ever came to read that: names may not
+        # resolve, addresses may not answer. Timeout.start() would throw at whoever ends the utterance.
+        asking = gevent.getcurrent()
+        timer = gevent.get_hub().loop.timer(self._deadlines.answer_s)
+        utterance.call_at_end(lambda: timer.start(asking.throw, deadline))
         try:
-            body = UtteranceStream(utterance, at_end=deadline.start)
-            return self._attempt(session_id, session_attributes, body, deadline)
+            return self._attempt(session_id, session_attributes, UtteranceStream(utterance), deadline)
         except LexUnavailable as error:
             log.warning("lex-request-failed", error=str(error), attempt=1)
             crowded = isinstance(error.__cause__, ClientError) and _status(error.__cause__) in _CROWDED_STATUSES
+        finally:
+            utterance.call_at_end(_nothing)
+            timer.stop()
+            timer.close()
         # Whole and not live: against a Lex that refuses early, a live upload only shows a broken connection, while
         # one with a known length lets its answer be read.
         kept = utterance.whole()
@@ -260,12 +275,17 @@ def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> PostContent | 
 
     Raises ConfigError if boto3 finds no AWS credentials.
     """
-    session = boto3.Session(
-        aws_access_key_id=settings.access_key_id,
-        aws_secret_access_key=settings.secret_access_key,
-        region_name=settings.aws_region,
-    )
-    if session.get_credentials() is None:
+    try:
+        session = boto3.Session(
+            aws_access_key_id=settings.access_key_id,
+            aws_secret_access_key=settings.secret_access_key,
+            region_name=settings.aws_region,
+        )
+        credentials = session.get_credentials()
+    except BotoCoreError as error:  # no such profile, half a pair of AWS_* keys, a broken ~/.aws/config
+        rule = "set ACCESS_KEY_ID and SECRET_ACCESS_KEY, or mend what boto3 reads"
+        raise ConfigError([Problem("AWS_*", f"boto3 says: {error}", rule)]) from error
+    if credentials is None:
         rule = (
             "set it and SECRET_ACCESS_KEY, or run where boto3 finds credentials by itself (task role, profile, AWS_*)"
         )

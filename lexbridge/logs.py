@@ -5,9 +5,11 @@ their lower levels are held at WARNING, whatever the level of ours.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, TextIO
 
+import gevent
 import structlog
 
 _TALKATIVE = ("botocore", "boto3", "urllib3", "twilio", "geventwebsocket", "requests")
@@ -17,7 +19,6 @@ def configure(level: str, log_format: str, stream: TextIO) -> None:
     """Sends every log line of the process to `stream`. `log_format`: "json" or "text"."""
     text = log_format == "text"
     shared: list[Callable[[Any, str, MutableMapping[str, Any]], Any]] = [
-        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -78,3 +79,35 @@ class Log:
     def bug(self, event: str, **fields: Any) -> None:
         """One line with the traceback of the exception that is being handled: it should not have happened."""
         self._logger.error(event, exc_info=True, **fields)
+
+
+class CountedLog:
+    """Log lines of what strangers cause, as often as they like: at most one line of `event` a reason in `window_s`.
+
+    The first is written at once; those that follow are counted, and written as one line when the window ends.
+    """
+
+    def __init__(self, event: str, window_s: float = 10.0) -> None:
+        self._event = event
+        self._window_s = window_s
+        self._uncounted: Counter[str] = Counter()  # reasons whose window is open, and how many came in it
+        self.totals: Counter[str] = Counter()
+        """How many came so far, by reason."""
+
+    def count(self, reason: str) -> None:
+        """One more. `reason` is one of a small set: never a stranger's own words."""
+        self.totals[reason] += 1
+        if reason in self._uncounted:
+            self._uncounted[reason] += 1
+            return
+        self._open_window(reason, 1)
+
+    def _open_window(self, reason: str, count: int) -> None:
+        self._uncounted[reason] = 0
+        # A Log made when this was would be older than the configuration, and deaf to it.
+        Log().warning(self._event, reason=reason, count=count)
+        gevent.spawn_later(self._window_s, self._close_window, reason)
+
+    def _close_window(self, reason: str) -> None:
+        if count := self._uncounted.pop(reason):
+            self._open_window(reason, count)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import flask_sockets
 from flask import Flask
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import Rule
 from werkzeug.routing.exceptions import WebsocketMismatch
 from werkzeug.wrappers import Response
@@ -18,19 +18,32 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 
-class _UpgradeRequiredMiddleware(flask_sockets.SocketMiddleware):  # type: ignore[misc]  # no types there
+EXTENSION = "lexbridge.sockets"
+"""Where `app.extensions` has the app's Sockets."""
+
+
+class _Middleware(flask_sockets.SocketMiddleware):  # type: ignore[misc]  # no types there
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         try:
-            served: Iterable[bytes] = super().__call__(environ, start_response)
+            view, values = self.ws.url_map.bind_to_environ(environ).match()
+        except NotFound:
+            served: Iterable[bytes] = self.wsgi_app(environ, start_response)
+            return served
         except WebsocketMismatch:
-            # RFC 9110, section 15.5.22: 426 names the protocol that would do.
-            response = Response(
-                "This address is a WebSocket.\n", 426, {"Upgrade": "websocket", "Connection": "Upgrade"}
-            )
-            return response(environ, start_response)
+            return _upgrade_required(environ, start_response)
         except HTTPException as error:  # such as a method or a redirect of the routing
             return error.get_response(environ)(environ, start_response)
-        return served
+        if not environ.get("wsgi.websocket"):  # half an upgrade: such as one by POST
+            return _upgrade_required(environ, start_response)
+        with self.app.app_context(), self.app.request_context(environ):
+            view(environ["wsgi.websocket"], **values)
+        return []
+
+
+def _upgrade_required(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """RFC 9110, section 15.5.22: 426 names the protocol that would do."""
+    response = Response("This address is a WebSocket.\n", 426, {"Upgrade": "websocket", "Connection": "Upgrade"})
+    return response(environ, start_response)
 
 
 class Sockets(flask_sockets.Sockets):  # type: ignore[misc]  # no types there
@@ -38,8 +51,17 @@ class Sockets(flask_sockets.Sockets):  # type: ignore[misc]  # no types there
 
     def init_app(self, app: Flask) -> None:
         """Puts the socket routes before the routes of `app`."""
-        app.wsgi_app = _UpgradeRequiredMiddleware(app.wsgi_app, app, self)  # type: ignore[method-assign]
+        app.wsgi_app = _Middleware(app.wsgi_app, app, self)  # type: ignore[method-assign]
+        app.extensions[EXTENSION] = self
 
     def add_url_rule(self, rule: str, _: str | None, f: Callable[..., Any], **options: Any) -> None:
         """`options` are those of werkzeug's Rule."""
         self.url_map.add(Rule(rule, endpoint=f, websocket=True, **options))
+
+    def serves(self, environ: "WSGIEnvironment") -> bool:
+        """Whether an upgrade of this request has a socket's route: otherwise it must not be accepted."""
+        try:
+            self.url_map.bind_to_environ(environ).match()
+        except HTTPException:
+            return False
+        return True

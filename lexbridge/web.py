@@ -17,6 +17,7 @@ from lexbridge.logs import Log
 from lexbridge.signatures import Signatures, make_stream_token
 from lexbridge.sockets import Sockets
 from lexbridge.twiml import Document, Documents
+from lexbridge.websocket import refused
 
 BUSY = "Sorry, all lines are busy. Please call again later."
 
@@ -96,9 +97,12 @@ def _xml(document: Document) -> Response:
 
 def _call_facts(settings: Settings) -> list[tuple[str, str]]:
     """What the webhook knows of the call and the bot may want: `<Parameter>`s, and so session attributes."""
-    facts = [(CALLED_NUMBER_PARAMETER, "To"), (DIRECTION_PARAMETER, "Direction")]
+    # In a call that we placed, `To` is the person.
+    is_outbound = request.form.get("Direction", "").startswith("outbound")
+    called, caller = ("From", "To") if is_outbound else ("To", "From")
+    facts = [(CALLED_NUMBER_PARAMETER, called), (DIRECTION_PARAMETER, "Direction")]
     if settings.share_caller_number:
-        facts.append((CALLER_NUMBER_PARAMETER, "From"))
+        facts.append((CALLER_NUMBER_PARAMETER, caller))
     return [(name, request.form[field]) for name, field in facts if request.form.get(field)]
 
 
@@ -131,7 +135,7 @@ def _signed(signatures: Signatures) -> Callable[[Callable[[], Response]], Callab
             query = request.query_string.decode("latin-1")
             path = request.path + (f"?{query}" if query else "")
             if not signatures.webhook_passes(path, request.form, dict(request.headers)):
-                Log().warning("unsigned-request", path=request.path)
+                refused.count("unsigned webhook")
                 abort(403)
             return view(*args, **kwargs)
 

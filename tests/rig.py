@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-from gevent.pywsgi import WSGIServer
+from twilio.request_validator import RequestValidator
 
 from lexbridge.bridge import Bridge, make_documents
 from lexbridge.call_control import TwilioCallControl
@@ -24,9 +24,10 @@ from lexbridge.offline.recognition import ScriptedRecogniser
 from lexbridge.offline.simulated_caller import SimulatedCaller
 from lexbridge.offline.simulated_twilio import SimulatedTwilio
 from lexbridge.offline.voice import SilentVoice
+from lexbridge.rfc6455 import Bounds
 from lexbridge.signatures import Signatures
-from lexbridge.web import create_app
-from lexbridge.websocket import MediaSocketHandler
+from lexbridge.web import create_app, make_admission
+from lexbridge.websocket import MediaServer, MediaSocketHandler
 
 PATIENCE_S = 30
 """The absolute deadline of whatever a test waits for."""
@@ -41,6 +42,10 @@ ENVIRONMENT = {
     "TWILIO_AUTH_TOKEN": TOKEN,
     "URL": "https://voice.example.com",
 }
+SIGNED = {
+    "X-Twilio-Signature": RequestValidator(TOKEN).compute_signature("wss://voice.example.com/", {}),
+}
+"""The header by which the socket of ENVIRONMENT is let in."""
 V1_BOT = {"LEX_BOT_NAME": "OrderFlowers", "LEX_BOT_ALIAS": "prod"}
 
 
@@ -58,6 +63,12 @@ def settings(**changes: str) -> Settings:
     """The settings of a V1 bot with `changes`; a bot in the changes replaces it."""
     bot = {} if "LEX_BOT_ID" in changes else V1_BOT
     return read_settings({**ENVIRONMENT, **bot, **changes})
+
+
+class HurriedHandler(MediaSocketHandler):
+    """Media comes up to 20 times as fast as on the telephone here, and messages with it."""
+
+    bounds = Bounds(rate_hz=20 * Bounds().rate_hz, burst=20 * Bounds().burst)
 
 
 class HummingVoice:
@@ -131,7 +142,9 @@ def running(
         bridge = Bridge(set_up, documents, lex_runtime, call_control, calls, start_deadline_s)
         signatures = Signatures(set_up.twilio_auth_tokens, set_up.url, set_up.stream_url)
         app = create_app(set_up, documents, signatures, bridge, calls)
-        server = WSGIServer(("127.0.0.1", 0), app, handler_class=MediaSocketHandler, log=None, error_log=_ERRORS)
+        admit = make_admission(signatures, calls)
+        server = MediaServer(("127.0.0.1", 0), app, admit, error_log=_ERRORS)
+        server.handler_class = HurriedHandler if pace < 0.15 else MediaSocketHandler
         server.start()
         try:
             yield Rig(set_up, lex, twilio, f"http://127.0.0.1:{server.server_port}", calls)

@@ -13,9 +13,10 @@ import pytest
 import websocket
 from conftest import Logged
 from helpers import ACCOUNT_SID, CALL_SID, start_text
-from rig import PATIENCE_S, TOKEN, HummingVoice, Rig, flowers, running, says, v2_bot
+from rig import PATIENCE_S, SIGNED, TOKEN, HummingVoice, Rig, flowers, running, says, v2_bot
 
 from lexbridge.audio import decode_mulaw
+from lexbridge.call_log import LiveStream
 from lexbridge.lex import Deadlines
 from lexbridge.offline.call_events import EndReason, StreamClosed, StreamOpened, UpdateReceived, UpdateRefused
 from lexbridge.offline.local_lex import LexFault
@@ -266,7 +267,7 @@ def test_a_document_that_runs_out_is_resumed_without_the_greeting() -> None:
         call.wait_for(StreamOpened, PATIENCE_S)
         caller.say("some flowers")
         rig.hears(call, KINDS)
-        rig.calls.live(call.sid).take_over()  # the stream is lost: the bridge closes its socket
+        rig.calls.began(LiveStream(call.sid, lambda: None))  # the bridge closes its socket: the stream is lost
         call.wait_for(StreamOpened, PATIENCE_S, count=2)
         caller.say("roses please")
         rig.hears(call, "day")  # the same Lex session goes on
@@ -287,7 +288,7 @@ def closed_with(client: websocket.WebSocket) -> int:
 
 def connected(rig: Rig) -> websocket.WebSocket:
     """A socket to the bridge, past Twilio."""
-    return websocket.create_connection(rig.base.replace("http", "ws") + "/", timeout=PATIENCE_S)
+    return websocket.create_connection(rig.base.replace("http", "ws") + "/", timeout=PATIENCE_S, header=SIGNED)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """Utterances to Lex: the live stream, and what the real boto3 makes of it. Faults: see test_bridge.py."""
 
+import socket
+
 import gevent
 import pytest
 from conftest import Logged
 from rig import PATIENCE_S, flowers, settings, v2_bot
 
 from lexbridge.dialog import DialogState
-from lexbridge.errors import ConfigError, LexRejected
+from lexbridge.errors import ConfigError, LexRejected, LexUnavailable
 from lexbridge.lex import Deadlines, PostContent, RecognizeUtterance, Utterance, UtteranceStream, make_lex_runtime
 from lexbridge.logs import Log
 from lexbridge.offline.local_lex import LocalLex
@@ -16,16 +18,12 @@ from lexbridge.offline.voice import SilentVoice
 FRAME = bytes(range(160)) * 2
 
 
-def stream_of(utterance: Utterance) -> UtteranceStream:
-    return UtteranceStream(utterance, at_end=lambda: None)
-
-
 def test_a_stream_waits_for_audio_and_returns_it_as_it_comes() -> None:
     utterance = Utterance()
     reads: list[bytes] = []
 
     def read_to_the_end() -> None:
-        stream = stream_of(utterance)
+        stream = UtteranceStream(utterance)
         while pcm := stream.read(8192):
             reads.append(pcm)
 
@@ -49,21 +47,30 @@ def test_a_stream_gives_no_more_than_it_is_asked_for() -> None:
     utterance = Utterance()
     utterance.append(FRAME)
     utterance.close()
-    stream = stream_of(utterance)
+    stream = UtteranceStream(utterance)
     assert [stream.read(200), stream.read(200), stream.read(200)] == [FRAME[:200], FRAME[200:], b""]
-    assert stream_of(utterance).read() == FRAME
+    assert UtteranceStream(utterance).read() == FRAME
 
 
-def test_a_stream_tells_once_that_its_end_was_read() -> None:
+def test_an_utterance_tells_that_it_is_complete() -> None:
+    utterance, told = Utterance(), []
+    utterance.call_at_end(lambda: told.append("first"))
+    utterance.append(FRAME)
+    assert told == []
+    utterance.close()
+    utterance.call_at_end(lambda: told.append("late"))
+    assert told == ["first", "late"]
+
+
+def test_the_deadline_holds_where_the_request_never_reads_its_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that does not resolve: nothing of the utterance is ever sent."""
+    lex = make_lex_runtime(settings(), Deadlines(answer_s=0.2, retry_s=0.2))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: gevent.sleep(10 * PATIENCE_S))
     utterance = Utterance()
     utterance.append(FRAME)
     utterance.close()
-    told: list[str] = []
-    stream = UtteranceStream(utterance, at_end=lambda: told.append("end"))
-    assert stream.read(8192) == FRAME
-    assert told == []
-    assert (stream.read(8192), stream.read(8192)) == (b"", b"")
-    assert told == ["end"]
+    with gevent.Timeout(PATIENCE_S), pytest.raises(LexUnavailable, match=r"no answer within 0\.2 s"):
+        lex.recognize("CA-session", None, utterance, Log())
 
 
 def test_the_whole_of_an_utterance_waits_for_its_end() -> None:
@@ -116,6 +123,19 @@ def test_a_bot_that_does_not_exist_is_a_rejection_that_names_the_setting(
             lex.recognize("CA-session", None, utterance, Log())
         assert len(local.requests) <= 1
     assert logged() == []
+
+
+@pytest.mark.parametrize(
+    "environment", [{"AWS_PROFILE": "no-such-profile"}, {"AWS_ACCESS_KEY_ID": "half a pair"}], ids=str
+)
+def test_what_boto3_cannot_read_is_a_problem_with_the_settings(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=r"AWS_\*: boto3 says: "):
+        make_lex_runtime(settings(ACCESS_KEY_ID="", SECRET_ACCESS_KEY=""), Deadlines())
 
 
 def test_no_credentials_anywhere_is_a_problem_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,13 @@ import io
 import json
 import logging
 
+import gevent
 import pytest
 from conftest import Logged
-from rig import ENVIRONMENT, TOKEN, flowers, running, says, v2_bot
+from rig import ENVIRONMENT, PATIENCE_S, TOKEN, flowers, running, says, v2_bot
 
 from lexbridge import logs
-from lexbridge.logs import Log
+from lexbridge.logs import CountedLog, Log
 from lexbridge.offline.call_events import EndReason
 
 
@@ -37,6 +38,19 @@ def test_a_bugs_traceback_comes_without_the_values_of_variables(logged: Logged) 
     (line,) = logged()
     assert line["exception"][0]["exc_value"] == "broken"
     assert "hunter2" not in json.dumps(line)
+
+
+def test_what_strangers_cause_is_one_line_a_reason_and_window(logged: Logged) -> None:
+    counted = CountedLog("peer-refused", window_s=0.05)
+    for _ in range(1000):
+        counted.count("rude")
+    counted.count("late")
+    with gevent.Timeout(PATIENCE_S):
+        while len(logged()) < 3:
+            gevent.sleep(0.01)
+    lines = [(line["event"], line["reason"], line["count"]) for line in logged()]
+    assert lines == [("peer-refused", "rude", 1), ("peer-refused", "late", 1), ("peer-refused", "rude", 999)]
+    assert counted.totals == {"rude": 1000, "late": 1}
 
 
 def test_text_is_for_people(logged: Logged) -> None:

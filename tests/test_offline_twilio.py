@@ -15,7 +15,7 @@ import gevent
 import pytest
 import requests
 from gevent.pywsgi import WSGIServer
-from geventwebsocket.handler import WebSocketHandler
+from rig import HurriedHandler
 from twilio.base.exceptions import TwilioRestException
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
@@ -30,6 +30,7 @@ from lexbridge.offline.simulated_caller import SimulatedCaller
 from lexbridge.offline.simulated_twilio import SimulatedTwilio
 from lexbridge.offline.voice import SilentVoice
 from lexbridge.offline.webhooks import Webhooks
+from lexbridge.websocket import MediaServer
 
 DEADLINE_S = 20
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -91,7 +92,7 @@ class StandIn:
         return [answer.encode()]
 
     def _listen(self, connection: Any) -> None:
-        while not connection.closed and (text := connection.receive()) is not None:
+        while (text := connection.receive()) is not None:
             message = json.loads(text)
             self.messages.append(message)
             self.on_message(connection, message)
@@ -107,7 +108,8 @@ class StandIn:
 def bridge() -> Iterator[StandIn]:
     stand_in = StandIn()
     errors = logging.getLogger("gevent")
-    server = WSGIServer(("127.0.0.1", 0), stand_in, handler_class=WebSocketHandler, log=None, error_log=errors)
+    server = MediaServer(("127.0.0.1", 0), stand_in, error_log=errors)
+    server.handler_class = HurriedHandler
     server.start()
     stand_in.port = server.server_port
     yield stand_in

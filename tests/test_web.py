@@ -14,7 +14,7 @@ from twilio.request_validator import RequestValidator
 from werkzeug.test import EnvironBuilder, TestResponse
 
 from lexbridge.bridge import make_documents
-from lexbridge.call_log import CallLog, CallRecord
+from lexbridge.call_log import CallLog, LiveStream
 from lexbridge.lex import Deadlines
 from lexbridge.signatures import Signatures, stream_token_passes
 from lexbridge.web import MAX_BODY_BYTES, create_app, make_admission
@@ -93,14 +93,22 @@ def test_the_callers_number_goes_to_the_bot_only_if_it_may() -> None:
     assert shared == {**facts, "lexbridge:caller-number": "+12065550100"}
 
 
+def test_in_a_call_that_we_placed_the_person_is_the_one_who_was_called() -> None:
+    form = {**FORM, "Direction": "outbound-api", "From": "+12065550199", "To": "+12065550100"}
+    told = parameters(Door().post("/twiml", form))
+    assert told["lexbridge:called-number"] == "+12065550199"
+    assert "+12065550100" not in told.values()
+    assert parameters(Door(SHARE_CALLER_NUMBER="on").post("/twiml", form))["lexbridge:caller-number"] == "+12065550100"
+
+
 def test_a_full_process_is_busy_and_says_so() -> None:
     door = Door(MAX_CALLS="1")
-    record = CallRecord("CA" + "3" * 32, "MZ" + "3" * 32, take_over=lambda: None)
+    record = LiveStream("CA" + "3" * 32, lambda: None)
     door.calls.began(record)
     busy = door.post("/twiml")
     assert "Sorry, all lines are busy." in busy.text
     assert [verb.tag for verb in ElementTree.fromstring(busy.text)] == ["Say", "Hangup"]
-    door.calls.ended(record, turns=0)
+    door.calls.ended(record)
     assert "Go." in door.post("/twiml").text
 
 
@@ -149,8 +157,7 @@ def test_a_query_string_is_part_of_what_is_signed() -> None:
 
 
 def test_a_body_beyond_any_webhook_is_refused_unread() -> None:
-    response = Door().client.post("/twiml", data={"Body": "x" * (MAX_BODY_BYTES + 1)})
-    assert response.status_code == 413
+    assert Door().post("/twiml", {**FORM, "Body": "x" * (MAX_BODY_BYTES + 1)}).status_code == 413
 
 
 def test_a_webhook_takes_posts_only() -> None:
@@ -185,14 +192,14 @@ def test_a_handshake_is_let_in_if_it_is_signed_and_there_is_room() -> None:
     assert handshake(door, signed) == ("503 Service Unavailable", "draining")
     assert handshake(door, "AAAA") == ("403 Forbidden", "unsigned")  # a stranger learns nothing
     door.calls.is_draining = False
-    door.calls.began(CallRecord("CA" + "3" * 32, "MZ" + "3" * 32, take_over=lambda: None))
+    door.calls.began(LiveStream("CA" + "3" * 32, lambda: None))
     assert handshake(door, signed) == ("503 Service Unavailable", "full")
 
 
 def test_ready_says_whether_a_new_call_would_be_taken() -> None:
     door = Door(MAX_CALLS="1")
     assert door.client.get("/ready").status_code == 200
-    door.calls.began(CallRecord("CA" + "3" * 32, "MZ" + "3" * 32, take_over=lambda: None))
+    door.calls.began(LiveStream("CA" + "3" * 32, lambda: None))
     full = door.client.get("/ready")
     assert (full.status_code, full.json) == (503, {"status": "full", "live_calls": 1})
     door.calls.is_draining = True

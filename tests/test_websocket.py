@@ -1,0 +1,295 @@
+"""The media socket and its handler on real connections: what it refuses, how it waits, how it ends."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import gevent
+import pytest
+from conftest import Logged
+from flask import Flask
+from gevent.event import Event
+from geventwebsocket.exceptions import WebSocketError
+
+from lexbridge.offline.rude_client import Ended, RudeClient, client_close, client_message, upgrade_request
+from lexbridge.rfc6455 import PING, PONG, TEXT, Bounds
+from lexbridge.sockets import Sockets
+from lexbridge.websocket import Admit, MediaServer, MediaSocket, MediaSocketHandler, Patience, refused
+
+DEADLINE_S = 30
+SHORT = Patience(header_s=0.3, keep_alive_s=0.3, silence_s=0.3, stall_s=0.3, linger_s=0.3, output_bytes=4_000_000)
+
+View = Callable[[MediaSocket], None]
+Address = tuple[str, int]
+
+
+@contextmanager
+def served(view: View, admit: Admit | None = None, **options: Any) -> Iterator[Address]:
+    """The address of a server whose socket at / is served by `view`. `options`: of the handler."""
+    app = Flask("test")
+
+    @app.get("/page")
+    def page() -> str:
+        return "a page"
+
+    Sockets(app).route("/")(view)
+    server = MediaServer(("127.0.0.1", 0), app, admit)
+    server.handler_class = type("Handler", (MediaSocketHandler,), options)
+    server.start()
+    try:
+        yield "127.0.0.1", server.server_port
+    finally:
+        server.stop(timeout=1)
+
+
+def echo(websocket: MediaSocket) -> None:
+    while (message := websocket.receive()) is not None:
+        websocket.send(message)
+
+
+def end_of(address: Address, output: bytes = b"") -> Ended:
+    """How a socket that sends `output` ends."""
+    with RudeClient(address, DEADLINE_S) as client:
+        assert client.upgrade() == 101
+        client.send(output)
+        return client.end()
+
+
+def test_messages_come_in_order_and_pings_are_answered() -> None:
+    with served(echo) as address:
+        ended = end_of(address, client_message("a") + client_message(b"p", PING) + client_message("b") + client_close())
+    assert [message for message in ended.messages if message[0] == PONG] == [(PONG, b"p")]
+    assert ended.code == 1000
+
+
+def test_what_is_received_can_be_sent_back() -> None:
+    def first_then_close(websocket: MediaSocket) -> None:
+        websocket.send(websocket.receive() or "")
+        websocket.close(4000, "enough")
+        websocket.close(4001, "twice")
+        assert websocket.receive() is None
+
+    with served(first_then_close) as address:
+        ended = end_of(address, client_message("\u20ac" * 1000))
+    assert ended.messages == ((TEXT, ("\u20ac" * 1000).encode()),)
+    assert (ended.code, ended.reason) == (4000, b"enough")
+
+
+def test_a_view_that_returns_closes_normally() -> None:
+    with served(lambda _: None) as address:
+        assert end_of(address).code == 1000
+
+
+def test_a_view_that_breaks_closes_with_1011_and_is_a_bug_in_the_log(logged: Logged) -> None:
+    def broken(websocket: MediaSocket) -> None:
+        raise RuntimeError("a bug")
+
+    with served(broken) as address:
+        assert end_of(address).code == 1011
+    assert [line["event"] for line in logged() if line["level"] == "error"] == ["socket-broken"]
+
+
+def test_silence_is_closed_with_1001() -> None:
+    with served(echo, patience=SHORT) as address:
+        ended = end_of(address)
+        assert (ended.code, ended.reason) == (1001, b"silent")
+
+
+@pytest.mark.parametrize(
+    "output", [client_message("half")[:7], client_message("x", final=False)], ids=["bytes", "part"]
+)
+def test_half_a_message_is_silence(output: bytes) -> None:
+    with served(echo, patience=SHORT) as address:
+        assert end_of(address, output).code == 1001
+
+
+def test_whoever_pings_is_not_silent() -> None:
+    with served(echo, patience=replace(SHORT, silence_s=1)) as address, RudeClient(address, DEADLINE_S) as client:
+        assert client.upgrade() == 101
+        for _ in range(20):
+            client.send(client_message(b"", PING))
+            gevent.sleep(0.1)  # longer than the silence in all; it is the time itself that is tested
+        client.send(client_close(4321))
+        assert client.end().code == 4321
+
+
+def test_a_socket_that_nobody_takes_from_is_not_silent_but_waits() -> None:
+    taken = Event()
+
+    def late(websocket: MediaSocket) -> None:
+        taken.wait(DEADLINE_S)
+        echo(websocket)
+
+    with served(late, patience=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
+        assert client.upgrade() == 101
+        client.send(client_message("x") * 400)
+        gevent.sleep(1)  # three silences
+        taken.set()
+        client.send(client_close(4321))
+        ended = client.end()
+        assert (ended.code, len(ended.messages)) == (4321, 400)
+
+
+def test_a_peer_that_does_not_read_is_cut_off() -> None:
+    ended = Event()
+    before = refused.totals["output queue full"]
+
+    def flood(websocket: MediaSocket) -> None:
+        with suppress(WebSocketError):
+            while True:
+                websocket.send("x" * 100_000)
+        assert websocket.receive() is None
+        ended.set()
+
+    with served(flood, patience=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
+        assert client.upgrade() == 101
+        assert ended.wait(DEADLINE_S)
+    assert refused.totals["output queue full"] == before + 1
+
+
+def test_a_peer_that_takes_nothing_for_too_long_is_cut_off() -> None:
+    ended = Event()
+    before = refused.totals["output stalled"]
+
+    def one_speech(websocket: MediaSocket) -> None:
+        for _ in range(30):
+            websocket.send("x" * 100_000)
+        while websocket.receive() is not None:
+            pass
+        ended.set()
+
+    patience = replace(SHORT, silence_s=60, output_bytes=100_000_000)
+    with served(one_speech, patience=patience) as address, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(address)
+        client.sendall(upgrade_request())
+        assert ended.wait(DEADLINE_S)
+    assert refused.totals["output stalled"] == before + 1
+
+
+def test_what_the_peer_takes_slowly_arrives_whole() -> None:
+    def one_speech(websocket: MediaSocket) -> None:
+        for _ in range(100):
+            websocket.send("x" * 30_000)
+
+    with served(one_speech, patience=replace(SHORT, linger_s=DEADLINE_S)) as address:
+        ended = end_of(address)
+    assert (ended.code, len(ended.messages)) == (1000, 100)
+
+
+def test_sending_on_a_closed_socket_raises() -> None:
+    outcome: list[str] = []
+
+    def after_the_end(websocket: MediaSocket) -> None:
+        while websocket.receive() is not None:
+            pass
+        try:
+            websocket.send("late")
+        except WebSocketError as error:
+            outcome.append(str(error))
+
+    with served(after_the_end) as address:
+        end_of(address, client_close())
+        assert outcome == ["the socket is closed"]
+
+
+def test_binary_goes_both_ways_where_it_is_wanted() -> None:
+    with served(echo, bounds=Bounds(binary=True)) as address, RudeClient(address, DEADLINE_S) as client:
+        assert client.upgrade() == 101
+        client.send(client_message(b"\xff", 2) + client_message(b"", 9))
+        gevent.sleep(0)
+        client.half_close()
+        assert (2, b"\xff") in client.end().messages
+
+
+def test_a_flood_does_not_hold_the_others() -> None:
+    turns: list[str] = []
+
+    def noting(websocket: MediaSocket) -> None:
+        while (message := websocket.receive()) is not None:
+            turns.append(str(message)[:1])
+
+    bounds = Bounds(rate_hz=1e9, burst=10**9)
+    with served(noting, bounds=bounds) as address, RudeClient(address) as flood, RudeClient(address) as other:
+        for client in (flood, other):
+            assert client.upgrade() == 101
+        both = (
+            gevent.spawn(flood.send, client_message("f" * 100) * 5000),
+            gevent.spawn(other.send, client_message("o" * 100) * 50),
+        )
+        gevent.joinall(both, timeout=DEADLINE_S, raise_error=True)
+        with gevent.Timeout(DEADLINE_S):
+            while turns.count("o") < 50:
+                gevent.sleep(0.01)
+    assert turns.index("o") < 2000  # it came long before the flood was through
+
+
+# Before the 101
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "503 Service Unavailable"])
+def test_a_refused_upgrade_never_gets_a_101(status: str, logged: Logged) -> None:
+    asked: list[str] = []
+
+    def admit(environ: dict[str, Any]) -> tuple[str, str] | None:
+        asked.append(environ["HTTP_X_TWILIO_SIGNATURE"])
+        return status, f"refused by the test {status}"
+
+    with served(echo, admit) as address, RudeClient(address, DEADLINE_S) as client:
+        # Refused even if it is a bad handshake: strangers learn nothing.
+        client.send(upgrade_request(headers={"X-Twilio-Signature": "no", "Sec-WebSocket-Key": "bad"}))
+        client.send(client_message("early"))
+        ended = client.end(upgraded=False)
+    assert (ended.status, ended.messages) == (int(status[:3]), ())
+    assert asked == ["no"]
+    assert f"refused by the test {status}" in [line.get("reason") for line in logged()]
+
+
+def test_an_upgrade_is_admitted_and_pages_are_not_asked_about() -> None:
+    with served(echo, lambda _: None) as address:
+        assert end_of(address, client_close(4000)).code == 4000
+    with served(echo, lambda _: ("403 Forbidden", "all")) as address, RudeClient(address) as client:
+        client.send(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.read_header_block() == 200
+
+
+def test_an_admit_that_breaks_is_a_refusal(logged: Logged) -> None:
+    def broken(environ: dict[str, Any]) -> None:
+        raise ValueError("the caller's number")
+
+    with served(echo, broken) as address, RudeClient(address, DEADLINE_S) as client:
+        assert client.upgrade() == 403
+    (line,) = [line for line in logged() if line["event"] == "admit-broken"]
+    assert "number" not in str(line)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [b"", b"GET", b"GET /page HTTP/1.1\r\nHost:", b"POST /page HTTP/1.1\r\nContent-Length: 100\r\n\r\nx"],
+    ids=["silent", "half a line", "half a header block", "half a body"],
+)
+def test_a_slow_request_is_cut_off(output: bytes) -> None:
+    with served(echo, patience=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
+        client.send(output)
+        assert client.end(upgraded=False).status in (None, 405)
+
+
+def test_a_connection_is_kept_for_the_next_request_but_not_for_ever() -> None:
+    with served(echo, patience=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
+        client.send(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
+        assert client.read_to_end().count(b"200 OK") == 2
+
+
+def test_a_page_that_breaks_is_a_500_and_a_bug_in_the_log(logged: Logged) -> None:
+    def broken(environ: Any, start_response: Any) -> list[bytes]:
+        raise RuntimeError("a bug")
+
+    server = MediaServer(("127.0.0.1", 0), broken)
+    server.start()
+    with RudeClient(("127.0.0.1", server.server_port), DEADLINE_S) as client:
+        client.send(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.end(upgraded=False).status == 500
+    server.stop(timeout=1)
+    assert [line["event"] for line in logged() if line["level"] == "error"] == ["request-broken"]
