@@ -44,7 +44,9 @@ def main(arguments: Sequence[str]) -> int:
     load_dotenv(Path.cwd() / ".env")  # the environment wins; boto3 finds its own variables there too
     try:
         settings = read_settings(os.environ)
-        logs.configure(settings.log_level, settings.log_format, sys.stdout)
+        logs.configure(
+            settings.log_level, settings.log_format, logs.LineWriter(sys.stdout.fileno()), colors=sys.stdout.isatty()
+        )
         calls = CallLog(settings.max_calls)
         deadlines = Deadlines()
         documents = make_documents(settings, deadlines)

@@ -5,18 +5,26 @@ their lower levels are held at WARNING, whatever the level of ours.
 """
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any, TextIO
+from typing import Any
 
 import gevent
 import structlog
+from gevent import monkey
+
+# gevent makes greenlets of these; what may wait for whoever reads our output has to be a thread of the system.
+_start_new_thread = monkey.get_original("_thread", "start_new_thread")
+_allocate_lock = monkey.get_original("_thread", "allocate_lock")
+_SimpleQueue = monkey.get_original("queue", "SimpleQueue")
+_sleep = monkey.get_original("time", "sleep")
 
 _TALKATIVE = ("botocore", "boto3", "urllib3", "twilio", "geventwebsocket", "requests")
 
 
-def configure(level: str, log_format: str, stream: TextIO) -> None:
-    """Sends every log line of the process to `stream`. `log_format`: "json" or "text"."""
+def configure(level: str, log_format: str, out: logging.Handler, colors: bool = False) -> None:
+    """Sends every log line of the process to `out`. `log_format`: "json" or "text", which may have colours."""
     text = log_format == "text"
     shared: list[Callable[[Any, str, MutableMapping[str, Any]], Any]] = [
         structlog.stdlib.add_log_level,
@@ -25,7 +33,7 @@ def configure(level: str, log_format: str, stream: TextIO) -> None:
     # Tracebacks without the values of variables: those hold tokens, and what callers say.
     if text:
         traceback = structlog.dev.plain_traceback
-        rendered: list[Any] = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=traceback)]
+        rendered: list[Any] = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=traceback)]
     else:
         frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         rendered = [structlog.processors.ExceptionRenderer(frames), structlog.processors.JSONRenderer()]
@@ -35,7 +43,6 @@ def configure(level: str, log_format: str, stream: TextIO) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    out = logging.StreamHandler(stream)
     out.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered], foreign_pre_chain=shared
@@ -46,6 +53,66 @@ def configure(level: str, log_format: str, stream: TextIO) -> None:
     root.setLevel(level)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class LineWriter(logging.Handler):
+    """Writes lines to a file descriptor from a thread of its own: whoever logs never waits.
+
+    If nobody reads what is written, lines wait; beyond `capacity` they are dropped, and counted in a line of their own
+    once there is room again. A descriptor that is closed at its other end loses them all.
+    """
+
+    def __init__(self, descriptor: int, capacity: int = 10_000) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._capacity = capacity
+        self._lines: Any = _SimpleQueue()
+        self._dropped = 0
+        self._is_started = False
+        self._written = _allocate_lock()  # held from the start of the thread to its end
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging.Handler."""
+        waiting = self._lines.qsize()
+        if waiting >= self._capacity:
+            self._dropped += 1
+            return
+        if not self._is_started:
+            self._is_started = True
+            self._written.acquire()
+            _start_new_thread(self._write_lines, ())
+        if self._dropped and waiting <= self._capacity // 2:
+            dropped, self._dropped = self._dropped, 0
+            Log().warning("log-lines-dropped", count=dropped)
+        try:
+            self._lines.put(self.format(record) + "\n")
+        except Exception:
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Writes what waits, for at most a second: a process must be able to end although nobody reads its log."""
+        super().close()
+        if self._is_started:
+            self._lines.put(None)
+            if self._written.acquire(timeout=1):
+                self._written.release()
+
+    def _write_lines(self) -> None:
+        """The thread. It touches nothing but the queue and the descriptor."""
+        try:
+            while (line := self._lines.get()) is not None:
+                self._write(line.encode("utf-8", "backslashreplace"))
+        finally:
+            self._written.release()
+
+    def _write(self, line: bytes) -> None:
+        while line:
+            try:
+                line = line[os.write(self._descriptor, line) :]
+            except BlockingIOError:  # somebody who shares it made it non-blocking
+                _sleep(0.05)
+            except OSError:
+                return  # nobody is there to read
 
 
 class Log:

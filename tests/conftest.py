@@ -23,7 +23,7 @@ def logged() -> Iterator[Logged]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     stream = io.StringIO()
-    logs.configure("DEBUG", "json", stream)
+    logs.configure("DEBUG", "json", logging.StreamHandler(stream))
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     root.handlers[:] = handlers
     root.setLevel(level)

@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import os
+from typing import Any
 
 import gevent
 import pytest
@@ -55,7 +57,7 @@ def test_what_strangers_cause_is_one_line_a_reason_and_window(logged: Logged) ->
 
 def test_text_is_for_people(logged: Logged) -> None:
     stream = io.StringIO()
-    logs.configure("INFO", "text", stream)
+    logs.configure("INFO", "text", logging.StreamHandler(stream))
     Log(call_sid="CA1").info("heard")
     Log().write("debug", "unheard", {})
     line = stream.getvalue()
@@ -79,3 +81,56 @@ def test_a_whole_call_leaves_nothing_private_in_the_log_even_at_debug(generation
     private += ["roses", "tomorrow", "flowers?", "order flowers", "five pm", "type of flowers"]
     for word in private:
         assert [line for line in lines if word in line] == []
+
+
+def test_whoever_logs_never_waits_for_whoever_reads(logged: Logged) -> None:
+    reading, writing = os.pipe()
+    out = logs.LineWriter(writing, capacity=100)
+    logs.configure("INFO", "json", out)
+    with gevent.Timeout(PATIENCE_S):
+        for number in range(5000):  # far more than a pipe and the queue hold
+            Log().info("said", number=number, words="x" * 200)
+    lines: list[dict[str, Any]] = []
+
+    def read_on() -> None:
+        """Takes what is there, and so makes room."""
+        data = os.read(reading, 1 << 20)
+        while not data.endswith(b"\n"):
+            data += os.read(reading, 1 << 20)
+        lines.extend(json.loads(line) for line in data.splitlines())
+
+    with gevent.Timeout(PATIENCE_S):
+        while not any(line["event"] == "log-lines-dropped" for line in lines):
+            read_on()
+            Log().info("said", number=-1)
+            gevent.sleep(0.001)
+    dropped = [line["count"] for line in lines if line["event"] == "log-lines-dropped"]
+    said = [line["number"] for line in lines if line["event"] == "said" and line["number"] >= 0]
+    assert said == sorted(set(said))  # whole lines, in order
+    assert said[:100] == list(range(100))
+    assert sum(dropped) >= 5000 - len(said)
+    assert len(said) < 1000  # the rest really was dropped: nobody read
+    out.close()
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_line_that_waits_is_written_at_the_end(logged: Logged) -> None:
+    reading, writing = os.pipe()
+    out = logs.LineWriter(writing)
+    logs.configure("INFO", "json", out)
+    Log().info("last words")
+    out.close()
+    assert json.loads(os.read(reading, 1 << 16))["event"] == "last words"
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_reader_that_went_away_is_no_fault(logged: Logged) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    out = logs.LineWriter(writing)
+    logs.configure("INFO", "json", out)
+    Log().info("nobody hears this")
+    out.close()
+    os.close(writing)

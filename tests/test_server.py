@@ -9,9 +9,14 @@ from pathlib import Path
 
 import pytest
 import requests
-from rig import ENVIRONMENT, PATIENCE_S, V1_BOT
+from rig import ENVIRONMENT, PATIENCE_S, TOKEN, V1_BOT, flowers, says
 
 from lexbridge.offline.bridge_process import ROOT, BridgeProcess, free_port
+from lexbridge.offline.call_events import EndReason
+from lexbridge.offline.local_lex import LocalLex
+from lexbridge.offline.recognition import ScriptedRecogniser
+from lexbridge.offline.simulated_twilio import SimulatedTwilio
+from lexbridge.offline.voice import SilentVoice
 
 COMPLETE = {**ENVIRONMENT, **V1_BOT}
 
@@ -104,3 +109,44 @@ def test_it_serves_logs_json_and_ends_at_a_signal(tmp_path: Path, signum: signal
         process.wait()
         if process.stdout:
             process.stdout.close()
+
+
+def test_a_log_that_nobody_reads_does_not_stop_a_call(tmp_path: Path) -> None:
+    order = ["I would like to order flowers", "roses", "tomorrow", "five pm", "yes", "goodbye"]
+    with (
+        LocalLex(bots=[flowers()], recogniser=ScriptedRecogniser(order), voice=SilentVoice()) as lex,
+        SimulatedTwilio(auth_token=TOKEN, pace=0.15) as twilio,
+    ):
+        port = free_port()
+        told = {
+            "CONTAINER_PORT": str(port),
+            "TWILIO_API_URL": twilio.url,
+            "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": lex.url,
+            "LOG_LEVEL": "DEBUG",
+        }
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "server.py")],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], **COMPLETE, **told},
+            stdout=subprocess.PIPE,
+            pipesize=4096,  # full after a few turns
+        )
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()  # it serves; from here on nobody reads
+            call = twilio.place_call(
+                "https://voice.example.com/twiml", says(*order), connect_to=f"http://127.0.0.1:{port}"
+            )
+            assert call.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
+            process.send_signal(signal.SIGTERM)
+            rest = process.stdout.read()  # and now somebody does: nothing was lost
+            assert len(rest) > 4096
+            events = [json.loads(line)["event"] for line in rest.splitlines()]
+            assert events.count("turn-answered") == len(order)
+            assert events[-1] == "stopped"
+            assert process.wait(timeout=PATIENCE_S) == 0
+        finally:
+            process.kill()
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
