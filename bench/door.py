@@ -154,6 +154,8 @@ def serve(kind: str, app: Flask) -> None:
         server.logger = quiet
     else:
         server = MediaServer(("127.0.0.1", 0), app)
+    gc.collect()
+    gc.freeze()  # as server.py does
     server.start()
     print(server.server_port, flush=True)
     for line in FileObject(sys.stdin.fileno(), "rb", closefd=False):

@@ -71,7 +71,7 @@ def broken_bytes(rng: random.Random) -> bytes:
 
 def connect(address: tuple[str, int], seed: int) -> str:
     """One connection. Returns how it ended."""
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     output = broken_bytes(rng)
     with RudeClient(address, HANG_S) as client:
         cuts = sorted(rng.randrange(len(output) + 1) for _ in range(rng.randrange(4)))

@@ -48,7 +48,7 @@ READ_BYTES = 4 * 1024
 """Read of one socket in one round: 13 media messages, so that 500 that a network held back are read in 0.4 s. It is
 600 pings too, the most work that so many bytes can make: 3 ms."""
 
-FAIR_SHARE = 10
+FAIR_SHARE = 5
 """Messages a reader takes before every other socket has had its turn: the call behind it costs 30 us a message."""
 
 WAITING_MESSAGES = 100
@@ -612,7 +612,7 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
     """gevent's server with the handler above. `admit`: see Admit."""
 
     handler_class: type[MediaSocketHandler] = MediaSocketHandler
-    max_accept = 8
+    max_accept = 4
     """Connections accepted in one round of the loop: a storm of them delays live calls by no more than that."""
     backlog = 4096
     """Connections that may wait to be accepted; the system's own limit counts too."""
