@@ -145,8 +145,13 @@ class MessageParser:
             if end < payload_at + length:
                 break
             at = payload_at + length
-            self._spend()
-            self._take(first, _unmask(buffer[payload_at:at], buffer[mask_at:payload_at]), items)
+            self._tokens -= 1
+            if self._tokens < 0:
+                raise _ViolatedError(POLICY_VIOLATION, "too many messages")
+            # Section 5.3. Two large integers are 30 times as fast as byte by byte.
+            mask = (buffer[mask_at:payload_at] * (length // 4 + 1))[:length]
+            masked = int.from_bytes(buffer[payload_at:at], "little")
+            self._take(first, (masked ^ int.from_bytes(mask, "little")).to_bytes(length, "little"), items)
         self._rest = buffer[at:]
 
     def _check(self, first: int, second: int) -> None:
@@ -174,11 +179,6 @@ class MessageParser:
             raise _ViolatedError(UNSUPPORTED_DATA, "binary message")
         if self._fragments >= self._bounds.fragments:
             raise _ViolatedError(POLICY_VIOLATION, "too many fragments")
-
-    def _spend(self) -> None:
-        self._tokens -= 1
-        if self._tokens < 0:
-            raise _ViolatedError(POLICY_VIOLATION, "too many messages")
 
     def _take(self, first: int, payload: bytes, items: list[Item]) -> None:
         if first == _WHOLE_TEXT:
@@ -263,10 +263,3 @@ def _extended_length(buffer: bytes, start: int, end: int) -> int:
     if length <= (MAX_CONTROL_BYTES if end - start == 2 else 0xFFFF):
         raise _ViolatedError(PROTOCOL_ERROR, "length not minimal")
     return length
-
-
-def _unmask(payload: bytes, mask: bytes) -> bytes:
-    """Section 5.3, over the whole payload at once: as two large integers it is 30 times as fast as byte by byte."""
-    length = len(payload)
-    key = int.from_bytes((mask * (length // 4 + 1))[:length], "little")
-    return (int.from_bytes(payload, "little") ^ key).to_bytes(length, "little")

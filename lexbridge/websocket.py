@@ -1,12 +1,13 @@
 """The media socket and its HTTP handler: gevent-websocket's, made safe, fair and fast.
 
-The hub reads a socket as soon as it has something, at most READ_BYTES at a time and once in each round of the loop, so
-that no socket holds the loop whatever it sends. What comes goes through lexbridge/rfc6455.py, which holds the bounds.
-Nothing here waits for a peer without a deadline.
+The hub reads all sockets that have something in one round, every ROUND_S, at most READ_BYTES of each, so that no socket
+holds the loop whatever it sends, and a thousand calls wake the loop no more often than one. What comes goes through
+lexbridge/rfc6455.py, which holds the bounds. Nothing here waits for a peer without a deadline.
 
     accept -> header block (deadline, bounded) -> admit -> 101 -> MediaSocket -> close, and a short wait for the peer's
 """
 
+import os
 import re
 import time
 from collections import deque
@@ -18,15 +19,18 @@ from random import uniform
 from socket import IPPROTO_TCP, SHUT_RDWR, SHUT_WR, TCP_NODELAY
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import gevent
 import geventwebsocket.handler
 from gevent import get_hub
 from gevent.hub import Waiter
+from gevent.monkey import get_original
 from gevent.pywsgi import Input, WSGIServer
 from geventwebsocket.exceptions import WebSocketError
 from geventwebsocket.handler import WebSocketHandler
 from geventwebsocket.websocket import WebSocket
+from greenlet import getcurrent, greenlet
 
 from lexbridge import rfc6455
 from lexbridge.logs import CountedLog, Log
@@ -36,16 +40,22 @@ from lexbridge.sockets import EXTENSION
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-READ_BYTES = 16 * 1024
-"""Read of one socket in one round of the loop: 60 media messages, well under a millisecond."""
+ROUND_S = 0.010
+"""Between two rounds: half of a frame's 20 ms at most, a quarter on average, is what reading together costs a frame.
+Reading each socket when it has something costs the process two to three times the CPU."""
 
-FAIR_SHARE = 10
+READ_BYTES = 4 * 1024
+"""Read of one socket in one round: 13 media messages, so that 500 that a network held back are read in 0.4 s. It is
+600 pings too, the most work that so many bytes can make: 3 ms."""
+
+FAIR_SHARE = 5
 """Messages a reader takes before every other socket has had its turn: the call behind it costs 30 us a message."""
 
 WAITING_MESSAGES = 100
 """Messages read ahead of whoever takes them. The peer waits while there are more."""
 
-SOCKET_READABLE, SOCKET_WRITABLE = 1, 2
+READABLE, WRITABLE = 1, 2
+"""For libev and for epoll alike."""
 
 refused = CountedLog("peer-refused")
 """What clients did that they may not, by reason; for metrics."""
@@ -70,12 +80,55 @@ class Patience:
     """Waiting for the peer: two minutes of speech. Beyond it the peer is cut off."""
 
 
+_MESSAGES = (str, bytes)
+
 MAX_HEADER_BYTES = 32 * 1024
 MAX_UNREAD_BODY_BYTES = 64 * 1024
-MAX_LINGER_BYTES = 1024 * 1024
+DISCARDED_BYTES = 64 * 1024
+"""Of what is not looked at, in one go."""
+MAX_LINGER_BYTES = 256 * 1024
 
 Admit = Callable[["WSGIEnvironment"], tuple[str, str] | None]
 """Asked before an upgrade is accepted. None lets it in; else ("403 Forbidden", a reason to count)."""
+
+
+class _Rounds:
+    """Reads the media sockets of one hub. Its timer runs only while there are any."""
+
+    def __init__(self) -> None:
+        # An epoll of our own, asked without waiting: one call tells all that have something. gevent hides the class.
+        self._ready = get_original("select", "epoll")()
+        self._sockets: dict[int, MediaSocket] = {}
+        self._timer = get_hub().loop.timer(ROUND_S, ROUND_S)
+
+    def add(self, descriptor: int, media_socket: "MediaSocket") -> None:
+        """Reads it from now on."""
+        if not self._sockets:
+            self._timer.start(self._read_all)
+        self._sockets[descriptor] = media_socket
+        self._ready.register(descriptor, READABLE)
+
+    def remove(self, descriptor: int) -> None:
+        """Reads it no more; nothing happens if it is not read."""
+        if self._sockets.pop(descriptor, None):
+            self._ready.unregister(descriptor)
+            if not self._sockets:
+                self._timer.stop()
+
+    def _read_all(self) -> None:
+        now_s = time.monotonic()
+        for descriptor, _ in self._ready.poll(0):
+            if media_socket := self._sockets.get(descriptor):  # one that was read before it may have ended it
+                media_socket.read(now_s)
+
+
+_rounds: WeakKeyDictionary[Any, _Rounds] = WeakKeyDictionary()
+
+
+def _rounds_of(hub: Any) -> _Rounds:
+    if hub not in _rounds:
+        _rounds[hub] = _Rounds()
+    return _rounds[hub]
 
 
 class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no types
@@ -87,16 +140,19 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         super().__init__(environ, stream, handler)
         self._patience = handler.patience
         self._parser = MessageParser(handler.bounds)
+        self._read_bytes = handler.read_bytes
         self._socket = handler.socket
         self._messages: deque[str | bytes] = deque()
         self._ended = False  # nothing more comes after what waits in _messages
         self._taken = 0
-        self._receiver: Waiter[None] | None = None
+        self._receiver: greenlet | None = None  # who waits for a message
         self._output = bytearray()
         self._drained: Waiter[None] | None = None
-        loop = get_hub().loop
-        self._readable = loop.io(self._socket.fileno(), SOCKET_READABLE)
-        self._writable = loop.io(self._socket.fileno(), SOCKET_WRITABLE)
+        self._hub = get_hub()
+        self._rounds = _rounds_of(self._hub)
+        self._descriptor = self._socket.fileno()
+        loop = self._hub.loop
+        self._writable = loop.io(self._descriptor, WRITABLE)
         self._paused = False  # not read on until what waits has been taken
         self._heard_s = time.monotonic()
         look_s = self._patience.silence_s * uniform(0.05, 0.1)
@@ -113,17 +169,23 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
 
         It is bytes only if the handler's bounds take binary messages.
         """
-        self._taken += 1
-        if self._taken % FAIR_SHARE == 0 and self._messages:
-            gevent.sleep(0)
+        if self._messages:
+            self._taken += 1
+            if self._taken % FAIR_SHARE == 0:
+                gevent.sleep(0)
         while not self._messages:
             if self._ended:
                 return None
-            self._wait_for_message()
+            # What gevent's Waiter does, without making one for each message: only `take` and `_wake` switch back.
+            self._receiver = getcurrent()
+            try:
+                self._hub.switch()
+            finally:
+                self._receiver = None
         message = self._messages.popleft()
         if self._paused and not self._messages and not self._ended:
             self._paused = False
-            self._readable.start(self._read)
+            self._rounds.add(self._descriptor, self)
         return message
 
     def send(self, message: str | bytes, binary: bool | None = None) -> None:
@@ -160,9 +222,9 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         self._socket.settimeout(0.0)  # what the hub calls must not wait
         self._socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         self._silence.start(self._check_silence)
-        self._readable.start(self._read)
+        self._rounds.add(self._descriptor, self)
         # What came together with the request; a read of its own if there is nothing.
-        self._take(self.handler.rfile.peek())
+        self._take(self.handler.rfile.peek(), self._heard_s)
 
     def finish(self) -> None:
         """Waits, not for long, until the peer has taken our close and ended the connection. Then nothing is left.
@@ -180,15 +242,17 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
                 linger(self._socket)
         finally:
             self._messages.clear()
-            for watcher in (self._readable, self._writable, self._silence, self._stall):
+            self._rounds.remove(self._descriptor)
+            for watcher in (self._writable, self._silence, self._stall):
                 watcher.stop()
                 watcher.close()
 
     # What the hub calls
 
-    def _read(self) -> None:
+    def read(self, now_s: float) -> None:
+        """Takes what has come, within bounds. Never waits."""
         try:
-            received = self._socket.recv(READ_BYTES)
+            received = os.read(self._descriptor, self._read_bytes)  # half the price of gevent's recv
         except BlockingIOError:
             return
         except OSError:
@@ -197,37 +261,39 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
             self.closed = True
             self._end()
             return
-        self._take(received)
+        self._take(received, now_s)
 
-    def _take(self, received: bytes) -> None:
-        if not received or self._ended:
-            return
-        now_s = time.monotonic()
+    def _take(self, received: bytes, now_s: float) -> None:
         items = self._parser.push(received, now_s)
         if items or not self._parser.has_part:
             self._heard_s = now_s
+        pongs = b""
         for item in items:
-            if isinstance(item, (str, bytes)):
+            if isinstance(item, _MESSAGES):
                 self._messages.append(item)
+            elif isinstance(item, Ping):
+                pongs += rfc6455.encode(rfc6455.PONG, item.payload)
             else:
+                self._pong(pongs)
+                pongs = b""
                 self._answer(item)
+        self._pong(pongs)
         if len(self._messages) > WAITING_MESSAGES:
             self._paused = True
-            self._readable.stop()
+            self._rounds.remove(self._descriptor)
         if self._receiver and self._messages:
-            self._receiver.switch(None)
+            self._receiver.switch()
 
-    def _answer(self, item: Ping | Close | Violation) -> None:
-        match item:
-            case Ping():
-                if not self.closed:
-                    self._put(rfc6455.encode(rfc6455.PONG, item.payload))
-            case Close():
-                # Section 5.5.1: the answer has the peer's own code.
-                self.close(rfc6455.NORMAL if item.code == rfc6455.NO_CODE else item.code, item.reason)
-            case Violation():
-                refused.count(item.reason)
-                self.close(item.code, item.reason)
+    def _pong(self, pongs: bytes) -> None:
+        """Together: a system call for each would be most of what a flood of pings costs."""
+        if pongs and not self.closed:
+            self._put(pongs)
+
+    def _answer(self, item: Close | Violation) -> None:
+        if isinstance(item, Violation):
+            refused.count(item.reason)
+        # Section 5.5.1: the answer to a close has the peer's own code.
+        self.close(rfc6455.NORMAL if item.code == rfc6455.NO_CODE else item.code, item.reason)
 
     def _check_silence(self) -> None:
         """Looked at now and then: no timer is set for each message."""
@@ -289,21 +355,14 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
 
     def _end(self) -> None:
         self._ended = True
-        self._readable.stop()
+        self._rounds.remove(self._descriptor)
         self._silence.stop()
         if self._receiver:
-            get_hub().loop.run_callback(self._wake)
+            self._hub.loop.run_callback(self._wake)
 
     def _wake(self) -> None:
         if self._receiver:
-            self._receiver.switch(None)
-
-    def _wait_for_message(self) -> None:
-        self._receiver = Waiter()
-        try:
-            self._receiver.get()
-        finally:
-            self._receiver = None
+            self._receiver.switch()
 
 
 # The handler makes its sockets by this name. Putting another instance in their place later would make the first one
@@ -318,7 +377,7 @@ def linger(connection: Any) -> None:
     """
     connection.shutdown(SHUT_WR)
     left = MAX_LINGER_BYTES
-    while left > 0 and (received := connection.recv(READ_BYTES)):
+    while left > 0 and (received := connection.recv(DISCARDED_BYTES)):
         left -= len(received)
         gevent.sleep(0)
 
@@ -329,7 +388,7 @@ class _Body(Input):  # type: ignore[misc,unused-ignore]
     def _discard(self) -> None:
         # The base reads on for as long as there is something to read.
         left = MAX_UNREAD_BODY_BYTES
-        while left > 0 and (unread := self.read(READ_BYTES)):
+        while left > 0 and (unread := self.read(DISCARDED_BYTES)):
             left -= len(unread)
 
 
@@ -345,6 +404,9 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
     SUPPORTED_VERSIONS = ("13",)
     bounds = Bounds()
     patience = Patience()
+    read_bytes = READ_BYTES
+    first_deadline_s = patience.header_s
+    """Left for the first request, seconds: the server counts from when it accepted the connection."""
 
     # The connection
 
@@ -363,7 +425,8 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
         """One request. The deadline spans it: the wait for it, its header block, its body and our answer."""
         if self._served:
             gevent.sleep(0)  # requests that came together in one packet would hold the loop
-        self._set_deadline(self.patience.keep_alive_s if self._served else self.patience.header_s)
+        wait_s = _jittered(self.patience.keep_alive_s) if self._served else max(self.first_deadline_s, 0.001)
+        self._set_deadline(wait_s)
         self._served += 1
         try:
             return super().handle_one_request()
@@ -376,7 +439,7 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
             self._deadline.close()
             self._deadline = None
         if seconds is not None:
-            self._deadline = get_hub().loop.timer(seconds * uniform(1, 4 / 3))
+            self._deadline = get_hub().loop.timer(seconds)
             self._deadline.start(self._cut_off)
 
     def _cut_off(self) -> None:
@@ -390,7 +453,7 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
         """The request line; the rest of the request has a deadline of its own."""
         line: str = super().read_requestline()
         if self._served > 1:
-            self._set_deadline(self.patience.header_s)
+            self._set_deadline(_jittered(self.patience.header_s))
         return line
 
     def read_request(self, raw_requestline: str) -> bool:
@@ -511,6 +574,11 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
         """Not logged: the load balancer does, and a line holds what a stranger wrote."""
 
 
+def _jittered(seconds: float) -> float:
+    """Up to a third more: what came together does not all end together."""
+    return seconds * uniform(1, 4 / 3)
+
+
 _KEY = re.compile(r"[A-Za-z0-9+/]{21}[AQgw]==")
 """16 bytes in base64: the last character holds two bits of them."""
 
@@ -543,11 +611,54 @@ def _read_header_block(rfile: Any) -> bytes:
 class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
     """gevent's server with the handler above. `admit`: see Admit."""
 
-    max_accept = 8
+    handler_class: type[MediaSocketHandler] = MediaSocketHandler
+    max_accept = 4
     """Connections accepted in one round of the loop: a storm of them delays live calls by no more than that."""
     backlog = 4096
     """Connections that may wait to be accepted; the system's own limit counts too."""
 
     def __init__(self, listener: Any, application: Any, admit: Admit | None = None, **options: Any) -> None:
-        super().__init__(listener, application, handler_class=MediaSocketHandler, log=None, **options)
+        super().__init__(listener, application, log=None, **options)
         self.admit = admit
+        self._silent: dict[
+            int, tuple[Any, ...]
+        ] = {}  # by descriptor: the connection, and the watchers that wait for it
+        self._patience_ends_s: dict[int, float] = {}  # of those that have said something
+
+    def do_handle(self, *accepted: Any) -> None:
+        """A connection gets its greenlet when it says something: ten thousand silent ones cost next to nothing."""
+        connection, _ = accepted
+        descriptor = connection.fileno()
+        patience_s = _jittered(self.handler_class.patience.header_s)
+        readable, late = self.loop.io(descriptor, READABLE), self.loop.timer(patience_s)
+        self._silent[descriptor] = connection, readable, late
+        late.start(self._drop_silent, descriptor)
+        readable.start(self._hear, descriptor, time.monotonic() + patience_s, accepted)
+
+    def handle(self, sock: Any, address: Any) -> None:
+        """Serves one connection, with what is left of its patience since it was accepted."""
+        handler = self.handler_class(sock, address, self)
+        handler.first_deadline_s = self._patience_ends_s.pop(sock.fileno()) - time.monotonic()
+        handler.handle()
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Stops as the base does, silent connections too."""
+        for descriptor in list(self._silent):
+            self._forget(descriptor).close()
+        super().stop(timeout)
+
+    def _hear(self, descriptor: int, patience_ends_s: float, accepted: tuple[Any, ...]) -> None:
+        self._forget(descriptor)
+        self._patience_ends_s[descriptor] = patience_ends_s
+        super().do_handle(*accepted)
+
+    def _drop_silent(self, descriptor: int) -> None:
+        refused.count("request too slow")
+        self._forget(descriptor).close()
+
+    def _forget(self, descriptor: int) -> Any:
+        connection, *watchers = self._silent.pop(descriptor)
+        for watcher in watchers:
+            watcher.stop()
+            watcher.close()
+        return connection

@@ -1,6 +1,8 @@
 """The media socket and its handler on real connections: what it refuses, how it waits, how it ends."""
 
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -13,6 +15,7 @@ from flask import Flask
 from gevent.event import Event
 from geventwebsocket.exceptions import WebSocketError
 
+from lexbridge.offline.bridge_process import ROOT
 from lexbridge.offline.rude_client import Ended, RudeClient, client_close, client_message, upgrade_request
 from lexbridge.rfc6455 import PING, PONG, TEXT, Bounds
 from lexbridge.sockets import Sockets
@@ -293,3 +296,10 @@ def test_a_page_that_breaks_is_a_500_and_a_bug_in_the_log(logged: Logged) -> Non
         assert client.end(upgraded=False).status == 500
     server.stop(timeout=1)
     assert [line["event"] for line in logged() if line["level"] == "error"] == ["request-broken"]
+
+
+def test_a_short_fuzz_finds_nothing() -> None:
+    """The long one: `python -m bench.fuzz`."""
+    command = [sys.executable, "-m", "bench.fuzz", "--connections", "1000"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -7,7 +7,6 @@ import re
 import socket
 import struct
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 from lexbridge.rfc6455 import CLOSE, NO_CODE, TEXT
@@ -87,10 +86,13 @@ class RudeClient:
     def __exit__(self, *_: object) -> None:
         self.drop()
 
-    def send(self, output: bytes) -> None:
-        """Sends bytes. A server that has closed already is no error: `end` tells."""
-        with suppress(ConnectionResetError, BrokenPipeError):
+    def send(self, output: bytes) -> bool:
+        """Sends bytes. False if the server has closed already: that is no error, and `end` tells more."""
+        try:
             self._socket.sendall(output)
+        except (ConnectionResetError, BrokenPipeError):
+            return False
+        return True
 
     def half_close(self) -> None:
         """Nothing more will be sent."""
