@@ -53,6 +53,13 @@ PROBLEMS = [
     ({"PRE_ROLL_MS": "-20"}, ["PRE_ROLL_MS: is '-20'; must be a whole number from 0 to 2000, a multiple of 20"]),
     ({"HANGOVER_MS": "0.7"}, ["HANGOVER_MS: is '0.7'; must be a whole number from 100 to 5000, a multiple of 20"]),
     (
+        {"AWS_ENDPOINT_URL_LEX_RUNTIME_V2": "nonsense"},
+        [
+            "AWS_ENDPOINT_URL_LEX_RUNTIME_V2: is 'nonsense'; "
+            "must be an address such as https://voice.example.com or http://voice.example.com"
+        ],
+    ),
+    (
         {"MAX_UTTERANCE_MS": "15000"},
         ["MAX_UTTERANCE_MS: is '15000'; must be a whole number from 4000 to 14800, a multiple of 20"],
     ),
