@@ -5,7 +5,7 @@ import math
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -24,7 +24,7 @@ from lexbridge.offline.simulated_caller import SimulatedCaller
 from lexbridge.offline.simulated_twilio import SimulatedTwilio
 from lexbridge.offline.voice import SilentVoice
 from lexbridge.web import create_app
-from lexbridge.websocket import MediaServer
+from lexbridge.websocket import READ_BYTES, MediaServer, MediaSocketHandler
 
 PATIENCE_S = 30
 """The absolute deadline of whatever a test waits for."""
@@ -127,11 +127,19 @@ def running(
         bridge = Bridge(set_up, documents, lex_runtime, TwilioCallControl(set_up, attempt_deadline_s), calls)
         app = create_app(set_up, documents, bridge, calls)
         server = MediaServer(("127.0.0.1", 0), app, error_log=_ERRORS)
+        server.handler_class = _handler_for(pace)
         server.start()
         try:
             yield Rig(set_up, lex, twilio, f"http://127.0.0.1:{server.server_port}", calls)
         finally:
             server.stop(timeout=1)
+
+
+def _handler_for(pace: float) -> type[MediaSocketHandler]:
+    """The handler whose rate is that of calls as fast as these."""
+    usual = MediaSocketHandler.bounds
+    bounds = replace(usual, rate_hz=usual.rate_hz / min(pace, 1))
+    return type("Handler", (MediaSocketHandler,), {"bounds": bounds, "read_bytes": round(READ_BYTES / min(pace, 1))})
 
 
 _ERRORS = logging.getLogger("gevent")

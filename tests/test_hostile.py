@@ -24,7 +24,7 @@ KINDS = "What type of flowers"
 @pytest.fixture(scope="module")
 def neighbour() -> Iterator[tuple[Rig, PhoneCall]]:
     """A bridge with a live call, whose caller is understood when all the strangers have gone."""
-    with running(["I would like to order flowers"], NO_INPUT_S="120", NO_INPUT_LIMIT="20") as rig:
+    with running(["I would like to order flowers"], pace=1, NO_INPUT_S="120") as rig:
         caller = says()
         call = rig.place_call(caller)
         call.wait_for(StreamOpened, PATIENCE_S)
