@@ -1,4 +1,4 @@
-"""A call through the Bridge with doubles for its three neighbours: bugs and turns of luck that no fault of theirs makes.
+"""A call through the Bridge with doubles for its three neighbours: bugs, and bad luck in timing.
 
 The doubles keep to the Protocols. What they do is told to them beforehand; all of it happens in one process, without
 sockets, and in an order that is always the same.

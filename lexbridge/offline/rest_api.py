@@ -45,8 +45,8 @@ class RestFault:
     """A fault that befalls the next request, or with `always` every one.
 
     `answer`: `status` and `code` as Twilio's error; `hang`: no answer at all; `drip`: the answer comes a byte every
-    `drip_s`; `reset`: the connection is reset. `carried_out` says whether the update happens all the same. `as_problem`:
-    the error is told in RFC 9457's words, as Twilio's newer services do.
+    `drip_s`; `reset`: the connection is reset. `carried_out` says whether the update happens all the same.
+    `as_problem`: the error is told in RFC 9457's words, as Twilio's newer services do.
     """
 
     kind: Literal["answer", "hang", "drip", "reset"] = "answer"
