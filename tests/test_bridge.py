@@ -96,7 +96,7 @@ def test_lex_is_asked_while_the_caller_still_speaks() -> None:
         caller = RecordedCaller()
         call = rig.place_call(caller)
         call.wait_for(StreamOpened, PATIENCE_S)
-        caller.say("a very long order indeed")
+        caller.say("a very long order indeed " * 10)
         wait_until(lambda: bool(rig.lex.requests) and rig.lex.requests[0].first_audio is not None)
         assert caller.is_speaking
         call.hang_up()
