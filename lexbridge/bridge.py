@@ -91,10 +91,15 @@ class _UpdateFailed:
 
 @dataclass(frozen=True, slots=True)
 class _SocketClosed:
-    """Also put by a newer stream of the same call, which takes over."""
+    pass
 
 
-_Item = str | _LexReplied | _LexFailed | _UpdateFailed | _SocketClosed
+@dataclass(frozen=True, slots=True)
+class _TakenOver:
+    """A newer stream has the call."""
+
+
+_Item = str | _LexReplied | _LexFailed | _UpdateFailed | _SocketClosed | _TakenOver
 
 
 class Bridge:
@@ -168,7 +173,7 @@ class _Call:
                 asked.kill(block=False)
             if self._stream:
                 self._calls.ended(self._stream)
-            reader.kill(block=False)
+            reader.kill()  # waited for: it would fill again what is emptied next
             while not self._inbox.empty():  # whoever waits to put something there must not wait for ever
                 self._inbox.get_nowait()
             self._websocket.close(code)
@@ -190,7 +195,9 @@ class _Call:
             except Empty:
                 self._log.warning("stream-refused", why="no start")
                 return POLICY_VIOLATION
-            if isinstance(item, _SocketClosed):
+            if isinstance(item, (_SocketClosed, _TakenOver)):
+                if isinstance(item, _TakenOver):
+                    self._updates.drop()
                 return NORMAL
             try:
                 self._take(item)
@@ -241,8 +248,8 @@ class _Call:
         self._calls.began(self._stream)
 
     def _give_way(self) -> None:
-        """A newer stream has the call. Its greenlet must not wait for our inbox."""
-        gevent.spawn(self._inbox.put, _SocketClosed())
+        """For the newer stream, whose greenlet must not wait for our inbox."""
+        gevent.spawn(self._inbox.put, _TakenOver())
 
     def _carry_out(self) -> None:
         for action in self._session.actions():

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 ROUND_S = 0.012
-"""Between two rounds: what reading together costs a frame at most; half of it on average. Reading each socket when it has
-something costs the process about twice the CPU."""
+"""Between two rounds: what reading together costs a frame at most; half of it on average. Reading each socket when it
+has something costs the process about twice the CPU."""
 
 READ_BYTES = 4 * 1024
 """Read of one socket in one round: 13 media messages, so that 500 that a network held back are read in 0.4 s. It is

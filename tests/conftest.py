@@ -10,11 +10,13 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import gevent
 import pytest
 
 from lexbridge import logs
 
 Logged = Callable[[], list[dict[str, Any]]]
+Pauses = Callable[["gevent.Greenlet[..., Any]"], list[float]]
 
 
 @pytest.fixture
@@ -27,3 +29,17 @@ def logged() -> Iterator[Logged]:
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
+    """Every `gevent.sleep`: a function that returns the seconds that one greenlet slept, each time it did."""
+    slept: list[tuple[Any, float]] = []
+    sleep = gevent.sleep
+
+    def noted(seconds: float = 0, ref: bool = True) -> None:
+        slept.append((gevent.getcurrent(), seconds))
+        sleep(seconds, ref)
+
+    monkeypatch.setattr(gevent, "sleep", noted)
+    return lambda greenlet: [seconds for sleeper, seconds in slept if sleeper is greenlet]

@@ -121,13 +121,14 @@ def running(
     attempt_deadline_s: float = 0.5,
     start_deadline_s: float = 10.0,
     bot: Callable[[], Bot] = flowers,
+    dial_ms: int = 1000,
     **changes: str,
 ) -> Iterator[Rig]:
     """A bridge whose Lex hears the lines of `heard`, whatever is said. `changes`: settings. Calls run 20 times as fast
     as on the telephone unless `pace` says otherwise."""
     with (
         LocalLex(bots=[bot()], recogniser=ScriptedRecogniser(list(heard)), voice=SilentVoice()) as lex,
-        SimulatedTwilio(auth_token=TOKEN, pace=pace) as twilio,
+        SimulatedTwilio(auth_token=TOKEN, pace=pace, dial_outcome=("completed", dial_ms)) as twilio,
     ):
         endpoints = {"TWILIO_API_URL": twilio.url}
         set_up = settings(**endpoints, **changes)

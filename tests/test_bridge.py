@@ -4,21 +4,33 @@ The rows of the contract's fault table have a test each.
 """
 
 import time
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import boto3
-import gevent
 import pytest
+import rehearsal
 import websocket
 from conftest import Logged
-from helpers import ACCOUNT_SID, CALL_SID, start_text
+from gevent.event import Event
+from helpers import ACCOUNT_SID, CALL_SID, STREAM_SID, media_text, start_text, stop_text
+from rehearsal import Rehearsal, RehearsedControl, RehearsedLex, wait_until
 from rig import PATIENCE_S, SIGNED, TOKEN, HummingVoice, Rig, flowers, running, says, v2_bot
 
 from lexbridge.audio import decode_mulaw
+from lexbridge.bridge import INBOX_SIZE
 from lexbridge.call_log import LiveStream
+from lexbridge.dialog import DialogState
+from lexbridge.errors import CallGone
 from lexbridge.lex import Deadlines
-from lexbridge.offline.call_events import EndReason, StreamClosed, StreamOpened, UpdateReceived, UpdateRefused
+from lexbridge.offline.call_events import (
+    EndReason,
+    StreamClosed,
+    StreamOpened,
+    Transferred,
+    UpdateReceived,
+    UpdateRefused,
+)
 from lexbridge.offline.local_lex import LexFault
 from lexbridge.offline.rest_api import RestFault
 from lexbridge.offline.simulated_caller import SimulatedCaller
@@ -84,7 +96,7 @@ def test_lex_is_asked_while_the_caller_still_speaks() -> None:
         caller = RecordedCaller()
         call = rig.place_call(caller)
         call.wait_for(StreamOpened, PATIENCE_S)
-        caller.say("a very long order indeed")
+        caller.say("a very long order indeed " * 10)
         wait_until(lambda: bool(rig.lex.requests) and rig.lex.requests[0].first_audio is not None)
         assert caller.is_speaking
         call.hang_up()
@@ -194,6 +206,29 @@ def test_a_call_that_is_over_for_twilio_ends_quietly(status: int, code: int, log
         assert closed.code in (0, 31921)
         wait_until(lambda: rig.calls.live_calls == 0)
     assert not [line for line in logged() if line["level"] == "error" and line["event"] != "stream-status"]
+
+
+@pytest.mark.parametrize("kind", ["hang", "drip"])
+def test_a_transfer_that_twilio_answers_late_is_asked_for_once(kind: Literal["hang", "drip"]) -> None:
+    """The stream's `stop` comes while the answer does not: a second request would tear the two apart."""
+    flags = {"HANGUP_INTENTS": "NoSuchIntent", "TRANSFER_NUMBERS": "+12065550155"}
+    # The two talk far longer than both deadlines and the pause between them take.
+    with running(["I would like to order flowers", "goodbye"], attempt_deadline_s=0.2, dial_ms=30_000, **flags) as rig:
+        caller = says()
+        call = rig.place_call(caller)
+        call.wait_for(StreamOpened, PATIENCE_S)
+        caller.say("some flowers")
+        rig.hears(call, KINDS)
+        asked = {"lexbridge:action": "transfer", "lexbridge:transfer-to": "+12065550155"}
+        boto3_client(rig).post_text(
+            botName="OrderFlowers", botAlias="prod", userId=call.sid, inputText="roses", sessionAttributes=asked
+        )
+        rig.twilio.rest_faults.append(RestFault(kind=kind, carried_out=True))
+        caller.say("goodbye")
+        assert call.wait_for(Transferred, PATIENCE_S).number == "+12065550155"
+        assert rig.ended(call).reason is EndReason.HANGUP_VERB
+        assert len([event for event in call.events if isinstance(event, UpdateReceived)]) == 2
+        assert not [event for event in call.events if isinstance(event, UpdateRefused)]
 
 
 def test_last_words_that_twilio_does_not_carry_out_leave_the_call_alive() -> None:
@@ -354,8 +389,174 @@ def test_garbage_on_a_socket_closes_that_stream_only() -> None:
         rig.ended(call)
 
 
-def wait_until(holds: object) -> None:
-    """Waits until `holds()` is true; the test fails if that takes too long."""
-    with gevent.Timeout(PATIENCE_S):
-        while not holds():  # type: ignore[operator]
-            gevent.sleep(0.01)
+def test_every_line_of_a_call_names_it_and_those_about_lex_name_the_turn(logged: Logged) -> None:
+    with running(["I would like to order flowers"] * 2) as rig:
+        rig.lex.faults.append(LexFault(status=500))
+        rig.twilio.rest_faults.append(RestFault(status=503))
+        call = rig.place_call(says("some flowers"))
+        sid = call.wait_for(StreamOpened, PATIENCE_S).stream_sid
+        rig.hears(call, KINDS)
+        call.hang_up()
+        rig.ended(call)
+        wait_until(lambda: rig.calls.live_calls == 0)
+    webhooks = ("call-answered", "stream-status")
+    lines = [line for line in logged() if "logger" not in line and line["event"] not in webhooks]
+    events = {line["event"] for line in lines}
+    assert {"stream-started", "lex-request-failed", "turn-answered", "call-update-failed", "stream-ended"} <= events
+    assert {(line.get("call_sid"), line.get("stream_sid")) for line in lines} == {(call.sid, sid)}
+    assert [line.get("turn") for line in lines if line["event"] == "lex-request-failed"] == [1]
+
+
+# What only a bug, or bad luck in timing, brings about
+
+
+def spoken_in(documents: list[str]) -> list[str]:
+    return [" ".join(say.text or "" for say in ElementTree.fromstring(twiml).iter("Say")) for twiml in documents]
+
+
+def test_a_bug_in_a_lex_request_is_heard_as_an_apology_and_the_call_goes_on(logged: Logged) -> None:
+    lex, control = RehearsedLex(RuntimeError("a bug"), rehearsal.says("Which flowers?")), RehearsedControl()
+    call = Rehearsal(lex, control)
+    call.speaks()
+    wait_until(lambda: len(control.documents) == 1)
+    call.speaks()
+    wait_until(lambda: len(control.documents) == 2)
+    assert spoken_in(control.documents) == [SAY_IT_AGAIN, "Which flowers?"]
+    call.socket.sends([stop_text()])
+    assert call.ended() == 1000
+    (line,) = [line for line in logged() if line["level"] == "error"]
+    assert (line["event"], line["turn"]) == ("lex-request-broken", 1)
+    assert (line["call_sid"], line["stream_sid"]) == (CALL_SID, STREAM_SID)
+
+
+def test_a_bug_in_an_update_leaves_the_call_alive_even_after_last_words(logged: Logged) -> None:
+    goodbye = rehearsal.says("Goodbye.", state=DialogState.FULFILLED, intent="GoodbyeIntent")
+    lex, control = RehearsedLex(goodbye, rehearsal.says("Which flowers?")), RehearsedControl(RuntimeError("a bug"))
+    call = Rehearsal(lex, control)
+    call.speaks()
+    wait_until(lambda: [line for line in logged() if line["event"] == "call-update-broken"])
+    call.speaks()
+    wait_until(lambda: len(control.documents) == 2)
+    assert spoken_in(control.documents) == ["Goodbye.", "Which flowers?"]
+    call.socket.sends([stop_text()])
+    assert call.ended() == 1000
+    (line,) = [line for line in logged() if line["level"] == "error"]
+    assert (line["call_sid"], line["stream_sid"]) == (CALL_SID, STREAM_SID)
+
+
+class BrokenDetector:
+    """Breaks in the middle of what the caller says: after a second of the stream."""
+
+    def __init__(self, _: float) -> None:
+        self._frames = 0
+
+    def is_voiced(self, frame: bytes) -> bool:
+        """See Detector."""
+        self._frames += 1
+        if self._frames > 50:
+            raise RuntimeError("a bug")
+        return True
+
+
+def test_a_call_that_breaks_by_a_bug_is_closed_with_1011_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    monkeypatch.setattr("lexbridge.bridge.AmplitudeDetector", BrokenDetector)
+    lex = RehearsedLex()
+    call = Rehearsal(lex, RehearsedControl())
+    call.speaks(voice_ms=900, silence_ms=0)
+    wait_until(lambda: lex.busy == 1)
+    call.speaks(voice_ms=900, silence_ms=0)
+    assert call.ended() == 1011
+    wait_until(lambda: lex.busy == 0)
+    assert call.calls.live_calls == 0
+    wait_until(lambda: not call.left())
+    assert [line["event"] for line in logged() if line["level"] == "error"] == ["call-broken"]
+
+
+def test_a_socket_that_breaks_by_a_bug_in_the_middle_of_an_utterance_ends_its_request(logged: Logged) -> None:
+    lex = RehearsedLex()
+    call = Rehearsal(lex, RehearsedControl())
+    call.speaks(voice_ms=900, silence_ms=0)
+    wait_until(lambda: lex.busy == 1)
+    call.socket.sends([RuntimeError("a bug")])
+    assert call.ended() == 1000
+    wait_until(lambda: not call.left())
+    assert lex.busy == 0
+    assert [line["event"] for line in logged() if line["level"] == "error"] == ["reader-broken"]
+
+
+def test_a_stream_that_stops_leaves_no_update_under_way() -> None:
+    control = RehearsedControl(Event())
+    call = Rehearsal(RehearsedLex(rehearsal.says("Which flowers?")), control)
+    call.speaks()
+    wait_until(lambda: control.busy == 1)
+    call.socket.sends([stop_text()])
+    assert call.ended() == 1000
+    wait_until(lambda: control.busy == 0)
+    wait_until(lambda: not call.left())
+
+
+def test_a_stream_that_is_lost_leaves_its_last_update_to_be_carried_out() -> None:
+    answer = Event()
+    control = RehearsedControl(answer)
+    call = Rehearsal(RehearsedLex(rehearsal.says("Which flowers?")), control)
+    call.speaks()
+    wait_until(lambda: control.busy == 1)
+    call.socket.sends([None])
+    assert call.ended() == 1000
+    assert control.busy == 1  # the call lives on, and its caller waits for an answer
+    answer.set()
+    wait_until(lambda: not call.left())
+
+
+def test_a_stream_that_was_taken_over_leaves_no_update_under_way() -> None:
+    control = RehearsedControl(Event())
+    call = Rehearsal(RehearsedLex(rehearsal.says("Which flowers?")), control)
+    call.speaks()
+    wait_until(lambda: control.busy == 1)
+    call.calls.began(LiveStream(CALL_SID, lambda: None))
+    assert call.ended() == 1000
+    wait_until(lambda: control.busy == 0)  # a second attempt would replace what the newer stream has the caller hear
+    assert call.calls.live_calls == 1
+    wait_until(lambda: not call.left())
+
+
+def test_after_an_update_finds_the_call_gone_no_other_is_tried() -> None:
+    answer = Event()
+    control = RehearsedControl(answer, CallGone("gone"))
+    lex = RehearsedLex(rehearsal.says("Which flowers?"), rehearsal.says("Which day?"))
+    call = Rehearsal(lex, control)
+    call.speaks()
+    wait_until(lambda: control.busy == 1)
+    call.speaks()  # its document waits for the one before it
+    wait_until(lambda: lex.asked == 2 and not lex.busy)
+    answer.set()
+    assert call.ended() == 1000
+    wait_until(lambda: not call.left())
+    assert spoken_in(control.documents) == ["Which flowers?"]
+
+
+def test_of_several_updates_that_wait_the_newest_is_carried_out() -> None:
+    answer = Event()
+    control = RehearsedControl(answer)
+    lex = RehearsedLex(*(rehearsal.says(text) for text in ("Which flowers?", "Which day?", "What time?")))
+    call = Rehearsal(lex, control)
+    for asked in (1, 2, 3):
+        call.speaks()
+        wait_until(lambda asked=asked: lex.asked == asked and not lex.busy)
+    answer.set()
+    wait_until(lambda: len(control.documents) == 2)
+    assert spoken_in(control.documents) == ["Which flowers?", "What time?"]
+    call.socket.sends([stop_text()])
+    assert call.ended() == 1000
+
+
+def test_whoever_has_something_for_a_call_with_a_full_inbox_does_not_wait_past_its_end() -> None:
+    """The reader, and the newer stream that takes over: one waits behind the other."""
+    call = Rehearsal(RehearsedLex(), RehearsedControl())
+    wait_until(lambda: call.calls.live_calls == 1)
+    call.socket.sends([stop_text(), *(media_text(20 * number, rehearsal.SILENCE) for number in range(3 * INBOX_SIZE))])
+    call.calls.began(LiveStream(CALL_SID, lambda: None))
+    assert call.ended() == 1000
+    wait_until(lambda: not call.left())

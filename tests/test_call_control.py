@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import gevent
 import pytest
-from conftest import Logged
+from conftest import Logged, Pauses
 from rig import PATIENCE_S, Rig, running, says
 
 from lexbridge.call_control import TwilioCallControl
@@ -63,6 +64,47 @@ def test_a_call_that_is_over_is_gone(rig: Rig, call: PhoneCall) -> None:
     call.wait(PATIENCE_S)
     with pytest.raises(CallGone, match="code 21220"):
         control(rig).update(call.account_sid, call.sid, HOLD, Log())
+
+
+def test_a_call_that_is_over_is_gone_in_the_words_of_rfc_9457_too(rig: Rig, call: PhoneCall) -> None:
+    rig.twilio.rest_faults.append(RestFault(status=400, code=21220, as_problem=True))
+    with pytest.raises(CallGone, match="Twilio answered 400, code 21220"):
+        control(rig).update(call.account_sid, call.sid, HOLD, Log())
+
+
+@pytest.mark.parametrize("as_problem", [False, True])
+def test_a_404_that_is_not_about_the_call_is_a_refusal(rig: Rig, call: PhoneCall, as_problem: bool) -> None:
+    rig.twilio.rest_faults.append(RestFault(status=404, code=21211, as_problem=as_problem))
+    with pytest.raises(CallControlRejected, match="Twilio answered 404, code 21211"):
+        control(rig).update(call.account_sid, call.sid, HOLD, Log())
+    assert rig.twilio.rest_faults == []  # and no other request was made
+
+
+def test_the_second_request_comes_after_a_pause(rig: Rig, call: PhoneCall, pauses: Pauses) -> None:
+    rig.twilio.rest_faults.append(RestFault(status=503))
+    asked = gevent.spawn(control(rig).update, call.account_sid, call.sid, HOLD, Log())
+    asked.get(timeout=PATIENCE_S)
+    (pause_s,) = pauses(asked)
+    assert 0.2 <= pause_s <= 0.4
+
+
+def test_as_many_connections_are_kept_as_there_may_be_calls(rig: Rig, call: PhoneCall, logged: Logged) -> None:
+    many = TwilioCallControl(replace(rig.settings, max_calls=12), attempt_deadline_s=PATIENCE_S)
+    updates = [gevent.spawn(many.update, call.account_sid, call.sid, HOLD, Log()) for _ in range(12)]
+    for update in updates:
+        update.get(timeout=PATIENCE_S)
+    # urllib3 warns of each connection that it does not keep: its own ten are not enough.
+    assert [line for line in logged() if line["level"] == "warning"] == []
+
+
+def test_the_environments_proxy_is_not_used(rig: Rig, call: PhoneCall, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor anything else that requests would look up there, and in files, for each update."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    control(rig).update(call.account_sid, call.sid, HOLD, Log())
+    call.wait_for(UpdateReceived, PATIENCE_S)
 
 
 def test_a_wrong_token_is_refused_at_once_and_names_the_setting(rig: Rig, call: PhoneCall) -> None:

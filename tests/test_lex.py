@@ -1,17 +1,22 @@
 """Utterances to Lex: the live stream, and what the real boto3 makes of it. Faults: see test_bridge.py."""
 
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
+import boto3
 import gevent
 import pytest
-from conftest import Logged
+from conftest import Logged, Pauses
+from rehearsal import wait_until
 from rig import PATIENCE_S, flowers, settings, v2_bot
 
+from lexbridge.config import LexV1Bot
 from lexbridge.dialog import DialogState
 from lexbridge.errors import ConfigError, LexRejected, LexUnavailable
 from lexbridge.lex import Deadlines, PostContent, RecognizeUtterance, Utterance, UtteranceStream, make_lex_runtime
 from lexbridge.logs import Log
-from lexbridge.offline.local_lex import LocalLex
+from lexbridge.offline.local_lex import LexFault, LocalLex
 from lexbridge.offline.recognition import ScriptedRecogniser
 from lexbridge.offline.voice import SilentVoice
 
@@ -138,11 +143,123 @@ def test_what_boto3_cannot_read_is_a_problem_with_the_settings(
         make_lex_runtime(settings(ACCESS_KEY_ID="", SECRET_ACCESS_KEY=""), Deadlines())
 
 
-def test_no_credentials_anywhere_is_a_problem_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 finds none anywhere."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+
+
+def test_no_credentials_anywhere_is_a_problem_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_credentials(monkeypatch)
     with pytest.raises(ConfigError, match="ACCESS_KEY_ID: is not set and boto3 finds no AWS credentials"):
         make_lex_runtime(settings(ACCESS_KEY_ID="", SECRET_ACCESS_KEY=""), Deadlines())
+
+
+@contextmanager
+def local_lex(monkeypatch: pytest.MonkeyPatch, *heard: str) -> Iterator[LocalLex]:
+    """A local Lex that boto3 finds by itself, and that hears the lines of `heard`, whatever is said."""
+    with LocalLex(bots=[flowers()], recogniser=ScriptedRecogniser(list(heard)), voice=SilentVoice()) as local:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", local.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", local.url)
+        yield local
+
+
+def spoken(frames: int = 20) -> Utterance:
+    """A whole utterance."""
+    utterance = Utterance()
+    utterance.append(FRAME * frames)
+    utterance.close()
+    return utterance
+
+
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+def test_the_turns_of_a_call_go_over_one_connection(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bot = v2_bot(flowers()) if generation == "v2" else {}
+    with local_lex(monkeypatch, "I would like to order flowers", "roses", "tomorrow") as local:
+        lex = make_lex_runtime(settings(**bot), Deadlines())
+        for _ in range(3):
+            lex.recognize("CA-session", None, spoken(), Log())
+        assert len({request.client_port for request in local.requests}) == 1
+
+
+def test_as_many_connections_are_kept_as_there_may_be_calls(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    calls = 12  # botocore keeps ten unless told
+    with local_lex(monkeypatch, *["I would like to order flowers"] * 2 * calls) as local:
+        lex = make_lex_runtime(settings(MAX_CALLS=str(calls)), Deadlines())
+        for _ in range(2):
+            utterances = [Utterance() for _ in range(calls)]
+            asked = [
+                gevent.spawn(lex.recognize, f"CA-session-{number}", None, utterance, Log())
+                for number, utterance in enumerate(utterances)
+            ]
+            already = len(local.requests)
+            for utterance in utterances:
+                utterance.append(FRAME)
+            wait_until(lambda already=already: len(local.requests) == already + calls)  # all at the same time
+            for utterance in utterances:
+                utterance.close()
+            for each in asked:
+                each.get(timeout=PATIENCE_S)
+        assert len({request.client_port for request in local.requests}) == calls
+    assert logged() == []  # urllib3 warns of each connection that it does not keep
+
+
+@pytest.mark.parametrize(
+    ("status", "shortest_s", "longest_s"), [(500, 0.05, 0.15), (424, 0.05, 0.15), (429, 0.3, 0.9), (409, 0.3, 0.9)]
+)
+def test_the_second_request_comes_after_a_pause_longer_if_lex_is_crowded(
+    status: int, shortest_s: float, longest_s: float, monkeypatch: pytest.MonkeyPatch, pauses: Pauses
+) -> None:
+    with local_lex(monkeypatch, "I would like to order flowers") as local:
+        local.faults.append(LexFault(status=status))
+        lex = make_lex_runtime(settings(), Deadlines())
+        asked = gevent.spawn(lex.recognize, "CA-session", None, spoken(), Log())
+        asked.get(timeout=PATIENCE_S)
+        assert len(local.requests) == 2
+    (pause_s,) = pauses(asked)
+    assert shortest_s <= pause_s <= longest_s
+
+
+def test_no_credentials_at_the_time_of_a_request_are_a_rejection_that_names_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Such as of a task role that was taken away."""
+    without_credentials(monkeypatch)
+    client = boto3.client("lex-runtime", region_name="us-west-2", endpoint_url="http://127.0.0.1:9")
+    lex = PostContent(client, LexV1Bot("OrderFlowers", "prod"), Deadlines())
+    with pytest.raises(LexRejected, match="no AWS credentials; check ACCESS_KEY_ID and SECRET_ACCESS_KEY or the task"):
+        lex.recognize("CA-session", None, spoken(), Log())
+
+
+@contextmanager
+def address_that_never_answers() -> Iterator[str]:
+    """A listener whose queue is full: whoever connects waits, as behind a firewall that drops."""
+    with socket.socket() as listener, ExitStack() as queue:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = queue.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_an_address_that_never_answers_is_noticed_while_the_caller_speaks(
+    monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    with address_that_never_answers() as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", address)
+        lex = make_lex_runtime(settings(), Deadlines(connect_s=0.2, answer_s=PATIENCE_S, retry_s=PATIENCE_S))
+        utterance = Utterance()
+        utterance.append(FRAME)
+        asked = gevent.spawn(lex.recognize, "CA-session", None, utterance, Log(turn=1))
+        wait_until(logged)
+        (line,) = logged()
+        assert line["error"].startswith("ConnectTimeoutError")
+        assert (line["event"], line["attempt"], line["turn"]) == ("lex-request-failed", 1, 1)
+        utterance.close()
+        with pytest.raises(LexUnavailable, match="ConnectTimeoutError"):
+            asked.get(timeout=PATIENCE_S)

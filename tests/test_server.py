@@ -5,16 +5,25 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
-from rig import ENVIRONMENT, PATIENCE_S, TOKEN, V1_BOT, flowers, says
+from rehearsal import wait_until
+from rig import ENVIRONMENT, PATIENCE_S, SIGNED, TOKEN, V1_BOT, flowers, says
 
+from lexbridge.config import read_settings
 from lexbridge.offline.bridge_process import ROOT, BridgeProcess, free_port
-from lexbridge.offline.call_events import EndReason
+from lexbridge.offline.call_events import EndReason, StreamOpened, UpdateReceived, WebhookAnswered
 from lexbridge.offline.local_lex import LocalLex
+from lexbridge.offline.phone_call import PhoneCall
 from lexbridge.offline.recognition import ScriptedRecogniser
+from lexbridge.offline.rude_client import RudeClient
+from lexbridge.offline.simulated_caller import SimulatedCaller
 from lexbridge.offline.simulated_twilio import SimulatedTwilio
 from lexbridge.offline.voice import SilentVoice
 
@@ -150,3 +159,83 @@ def test_a_log_that_nobody_reads_does_not_stop_a_call(tmp_path: Path) -> None:
             process.wait()
             if process.stdout:
                 process.stdout.close()
+
+
+@dataclass
+class LiveCall:
+    """A call that is live at `server.py`, and what is around it."""
+
+    call: PhoneCall
+    caller: SimulatedCaller
+    bridge: BridgeProcess
+    twilio: SimulatedTwilio
+
+    def ready(self) -> int:
+        """The status of /ready."""
+        return requests.get(f"{self.bridge.url}/ready", timeout=PATIENCE_S).status_code
+
+    def is_told(self, signum: signal.Signals) -> None:
+        """Sends the signal, and waits until it has been taken note of."""
+        self.bridge.send_signal(signum)
+        wait_until(lambda: self.ready() == 503)
+
+    def events(self) -> list[dict[str, Any]]:
+        """The lines of its log."""
+        return [json.loads(line) for line in self.bridge.log.read_text(encoding="utf-8").splitlines()]
+
+
+@contextmanager
+def live_call(folder: Path, **changes: str) -> Iterator[LiveCall]:
+    """`server.py` with `changes` in its settings, and a call of which Lex will understand one sentence."""
+    recogniser = ScriptedRecogniser(["I would like to order flowers"])
+    with (
+        LocalLex(bots=[flowers()], recogniser=recogniser, voice=SilentVoice()) as lex,
+        # As fast as Media Streams may come to a process that is not told otherwise.
+        SimulatedTwilio(auth_token=TOKEN, pace=0.2) as twilio,
+    ):
+        neighbours = {"TWILIO_API_URL": twilio.url, "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": lex.url}
+        with BridgeProcess({**COMPLETE, **neighbours, **changes}, folder / "bridge.log") as bridge:
+            caller = says()
+            call = twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", caller, connect_to=bridge.url)
+            call.wait_for(StreamOpened, PATIENCE_S)
+            ping = f"{bridge.url}/ping"
+            wait_until(lambda: requests.get(ping, timeout=PATIENCE_S).json()["live_calls"] == 1)
+            yield LiveCall(call, caller, bridge, twilio)
+
+
+def test_after_a_signal_live_calls_go_on_to_their_end_and_nobody_else_is_let_in(tmp_path: Path) -> None:
+    with live_call(tmp_path) as live:
+        live.is_told(signal.SIGTERM)
+        late = live.twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", says(), connect_to=live.bridge.url)
+        assert late.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
+        answer = late.wait_for(WebhookAnswered, PATIENCE_S)
+        assert "all lines are busy" in answer.body
+        address = ("127.0.0.1", live.bridge.port)
+        for headers, status in ((SIGNED, 503), ({}, 403)):
+            with RudeClient(address, PATIENCE_S) as stranger:
+                assert stranger.upgrade(headers=headers) == status
+        live.caller.say("some flowers please")
+        told = live.call.wait_for(UpdateReceived, PATIENCE_S)
+        assert "What type of flowers" in told.twiml
+        live.call.hang_up()
+        live.call.wait(PATIENCE_S)
+        assert live.call.complaints == []
+        assert live.bridge.wait(PATIENCE_S) == 0  # far less than DRAIN_S
+        assert read_settings(COMPLETE).drain_s > PATIENCE_S
+        assert [line["live_calls"] for line in live.events() if line["event"] in ("draining", "stopped")] == [1, 0]
+
+
+def test_a_call_that_does_not_end_is_given_up_after_drain_s(tmp_path: Path) -> None:
+    with live_call(tmp_path, DRAIN_S="1") as live:
+        live.is_told(signal.SIGTERM)
+        assert live.bridge.wait(PATIENCE_S) == 0
+        assert [line["live_calls"] for line in live.events() if line["event"] in ("draining", "stopped")] == [1, 1]
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(tmp_path: Path, second: signal.Signals) -> None:
+    with live_call(tmp_path) as live:
+        live.is_told(signal.SIGTERM)
+        live.bridge.send_signal(second)
+        assert live.bridge.wait(PATIENCE_S) == 1  # far less than DRAIN_S
+        assert "stopped" not in [line.get("event") for line in live.events()]

@@ -35,6 +35,8 @@ def address() -> Iterator[str]:
         while (message := websocket.receive()) is not None:
             websocket.send(f"{name}: {message}")  # type: ignore[attr-defined]
 
+    sockets.add_url_rule("/read-only", None, close, methods=["GET"])
+
     server = WSGIServer(("127.0.0.1", 0), app, handler_class=MediaSocketHandler, log=None)
     server.start()
     yield f"127.0.0.1:{server.server_port}"
@@ -74,3 +76,9 @@ def test_a_plain_get_on_a_socket_route_is_a_426(address: str, path: str) -> None
 def test_other_routes_are_flasks_own(address: str) -> None:
     assert requests.get(f"http://{address}/page", timeout=DEADLINE_S).text == "a page"
     assert requests.get(f"http://{address}/nothing", timeout=DEADLINE_S).status_code == 404
+
+
+@pytest.mark.parametrize("headers", [{}, {"Upgrade": "websocket", "Connection": "Upgrade"}], ids=["plain", "upgrade"])
+def test_a_method_that_the_routing_refuses_is_a_405(address: str, headers: dict[str, str]) -> None:
+    response = requests.put(f"http://{address}/read-only", headers=headers, timeout=DEADLINE_S)
+    assert response.status_code == 405

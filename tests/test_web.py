@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Mapping
+from io import BytesIO
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -11,6 +12,7 @@ from conftest import Logged
 from flask.testing import FlaskClient
 from rig import TOKEN, settings
 from twilio.request_validator import RequestValidator
+from werkzeug.datastructures import MultiDict
 from werkzeug.test import EnvironBuilder, TestResponse
 
 from lexbridge.bridge import make_documents
@@ -158,6 +160,37 @@ def test_a_query_string_is_part_of_what_is_signed() -> None:
 
 def test_a_body_beyond_any_webhook_is_refused_unread() -> None:
     assert Door().post("/twiml", {**FORM, "Body": "x" * (MAX_BODY_BYTES + 1)}).status_code == 413
+
+
+class Unread(BytesIO):
+    """A body that must not be touched."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise AssertionError(f"{size} bytes of it were asked for")
+
+    readline = readinto = read  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+def test_a_body_said_to_be_beyond_any_webhook_is_refused_before_it_is_read(content_type: str) -> None:
+    said = {"CONTENT_LENGTH": str(MAX_BODY_BYTES + 1), "wsgi.input": Unread()}
+    assert Door().client.post("/twiml", content_type=content_type, environ_overrides=said).status_code == 413
+
+
+def test_a_file_beyond_any_webhook_is_refused() -> None:
+    """Werkzeug's bound of a form's memory does not count files."""
+    attached = {**FORM, "file": (BytesIO(bytes(MAX_BODY_BYTES + 1)), "big.bin")}
+    assert Door().client.post("/twiml", data=attached).status_code == 413
+
+
+def test_a_field_that_comes_twice_is_signed_with_all_its_values() -> None:
+    door = Door()
+    form = MultiDict([*FORM.items(), ("Digits", "2"), ("Digits", "1")])
+    signature = RequestValidator(TOKEN).compute_signature(door.settings.url + "/twiml", form)
+    told = {"X-Twilio-Signature": signature}
+    assert door.client.post("/twiml", data=form, headers=told).status_code == 200
+    once = MultiDict([*FORM.items(), ("Digits", "2")])
+    assert door.client.post("/twiml", data=once, headers=told).status_code == 403
 
 
 def test_a_webhook_takes_posts_only() -> None:

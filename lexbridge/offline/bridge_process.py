@@ -72,6 +72,22 @@ class BridgeProcess:
         if self._process is not None:
             self._stop(self._process)
 
+    def send_signal(self, signum: signal.Signals) -> None:
+        """As whoever runs it would, to end it."""
+        self._running().send_signal(signum)
+
+    def wait(self, timeout_s: float) -> int:
+        """Its exit status, once it has ended by itself. Raises TimeoutError if it goes on."""
+        try:
+            return int(self._running().wait(timeout=timeout_s))
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"server.py goes on after {timeout_s:g} s:\n{self._log_end()}") from None
+
+    def _running(self) -> "subprocess.Popen[bytes]":
+        if self._process is None:
+            raise AssertionError("it was not started")
+        return self._process
+
     def _await_ping(self, process: "subprocess.Popen[bytes]") -> None:
         deadline_s = time.monotonic() + START_LIMIT_S
         with requests.Session() as session:

@@ -86,6 +86,7 @@ class LexRequest:
     intent: str | None = None
     dialog_state: str | None = None
     fault: "LexFault | None" = None
+    client_port: int = 0  # the same for requests that came on one connection
 
 
 @dataclass(slots=True)
@@ -262,7 +263,9 @@ class LocalLex:
         operation = _OPERATIONS.get((api, method, what))
         if operation is None:
             raise LexError(LexErrorKind.BAD_REQUEST, f"unknown operation: {method} {path}")
-        record = LexRequest(api, operation, name, session_id, began=monotonic())
+        record = LexRequest(
+            api, operation, name, session_id, began=monotonic(), client_port=int(environ["REMOTE_PORT"])
+        )
         self.requests.append(record)
         del self.requests[:-_KEPT_REQUESTS]
         try:

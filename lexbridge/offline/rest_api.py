@@ -46,6 +46,7 @@ class RestFault:
 
     `answer`: `status` and `code` as Twilio's error; `hang`: no answer at all; `drip`: the answer comes a byte every
     `drip_s`; `reset`: the connection is reset. `carried_out` says whether the update happens all the same.
+    `as_problem`: the error is told in RFC 9457's words, as Twilio's newer services do.
     """
 
     kind: Literal["answer", "hang", "drip", "reset"] = "answer"
@@ -55,6 +56,7 @@ class RestFault:
     always: bool = False
     carried_out: bool = False
     drip_s: float = 0.5
+    as_problem: bool = False
 
 
 class ConnectionDropped(Exception):
@@ -101,7 +103,8 @@ class RestApi:
 
     def _befall(self, fault: RestFault, environ: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         """What is answered to a request that a fault befalls."""
-        status, answer = fault.status, _error(fault.status, fault.code, fault.message)
+        told = _problem if fault.as_problem else _error
+        status, answer = fault.status, told(fault.status, fault.code, fault.message)
         if fault.carried_out:
             carried_out = self._answer(environ)
             if fault.kind == "drip":
@@ -209,6 +212,10 @@ def _drip(body: bytes, interval_s: float) -> Iterator[bytes]:
 def _error(status: int, code: int, message: str) -> dict[str, Any]:
     more = f"https://www.twilio.com/docs/errors/{code}"
     return {"code": code, "message": message, "more_info": more, "status": status}
+
+
+def _problem(status: int, code: int, message: str) -> dict[str, Any]:
+    return {"type": f"https://www.twilio.com/docs/errors/{code}", "title": message, "status": status, "code": code}
 
 
 def _resource(call: PhoneCall) -> dict[str, Any]:

@@ -1,0 +1,153 @@
+"""A call through the Bridge with doubles for its three neighbours: bugs, and bad luck in timing.
+
+The doubles keep to the Protocols. What they do is told to them beforehand; all of it happens in one process, without
+sockets, and in an order that is always the same.
+"""
+
+import gc
+import struct
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+import gevent
+from gevent.event import Event
+from gevent.queue import Queue
+from helpers import ACCOUNT_SID, CALL_SID, VOICE_LEVEL, media_text, start_text
+from rig import PATIENCE_S, QUICK, TOKEN, settings
+
+from lexbridge.audio import FRAME_MS, FRAME_SAMPLES, MULAW_SILENCE, encode_mulaw
+from lexbridge.bridge import Bridge, make_documents
+from lexbridge.call_log import CallLog
+from lexbridge.dialog import DialogState, Message, Reply
+from lexbridge.lex import Utterance
+from lexbridge.logs import Log
+from lexbridge.signatures import make_stream_token
+
+VOICE = encode_mulaw(struct.pack("<h", VOICE_LEVEL)) * FRAME_SAMPLES
+SILENCE = MULAW_SILENCE * FRAME_SAMPLES
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    """Waits until `holds()` is true; the test fails if that takes too long."""
+    with gevent.Timeout(PATIENCE_S):
+        while not holds():
+            gevent.sleep(0.01)
+
+
+def living_greenlets() -> "set[gevent.Greenlet[..., object]]":
+    """Every greenlet of this process that has not ended."""
+    return {found for found in gc.get_objects() if isinstance(found, gevent.Greenlet) and not found.dead}
+
+
+def says(*texts: str, state: DialogState = DialogState.ELICIT_SLOT, intent: str = "OrderFlowers") -> Reply:
+    """A reply of Lex's."""
+    return Reply(state, messages=tuple(Message(text) for text in texts), intent=intent)
+
+
+class RehearsedSocket:
+    """The media socket: the test says what comes on it. `code`: of its close, once it is closed."""
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+        self._messages: Queue[str | Exception | None] = Queue()
+
+    def sends(self, messages: Iterable[str | Exception | None]) -> None:
+        """Twilio's messages, all at once. None: Twilio closes it; an exception is raised by `receive`."""
+        for message in messages:
+            self._messages.put(message)
+
+    def receive(self) -> str | None:
+        """See WebSocket."""
+        message = self._messages.get()
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+    def close(self, code: int = 1000, message: bytes = b"") -> None:
+        """See WebSocket."""
+        if self.code is None:
+            self.code = code
+            self._messages.put(None)
+
+
+class RehearsedLex:
+    """Answers each utterance, once it is complete, with the next of `answers`; an exception is raised."""
+
+    def __init__(self, *answers: Reply | Exception) -> None:
+        self._answers = list(answers)
+        self.asked = 0
+        """Utterances so far."""
+        self.busy = 0
+        """Utterances that are being answered."""
+
+    def recognize(
+        self, session_id: str, session_attributes: Mapping[str, str] | None, utterance: Utterance, log: Log
+    ) -> Reply:
+        """See LexRuntime."""
+        self.asked += 1
+        self.busy += 1
+        try:
+            utterance.whole()
+            answer = self._answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+        finally:
+            self.busy -= 1
+
+
+class RehearsedControl:
+    """Takes updates. Each meets the next of `outcomes`: an exception is raised, an Event is waited for first."""
+
+    def __init__(self, *outcomes: Exception | Event) -> None:
+        self._outcomes = list(outcomes)
+        self.documents: list[str] = []
+        """The TwiML of every update, in order."""
+        self.busy = 0
+        """Updates that have not come back."""
+
+    def update(self, account_sid: str, call_sid: str, twiml: str, log: Log) -> None:
+        """See CallControl."""
+        self.documents.append(twiml)
+        self.busy += 1
+        try:
+            while self._outcomes:
+                outcome = self._outcomes.pop(0)
+                if isinstance(outcome, Exception):
+                    raise outcome
+                outcome.wait()
+        finally:
+            self.busy -= 1
+
+
+class Rehearsal:
+    """One call, its stream begun, at a Bridge between these doubles."""
+
+    def __init__(self, lex: RehearsedLex, control: RehearsedControl) -> None:
+        set_up = settings(NO_INPUT_S="120")
+        self.calls = CallLog(set_up.max_calls)
+        self.socket = RehearsedSocket()
+        self._said_ms = 0
+        bridge = Bridge(set_up, make_documents(set_up, QUICK), lex, control, self.calls)
+        self.before = living_greenlets()
+        self._run = gevent.spawn(bridge.run, self.socket)
+        token = make_stream_token(TOKEN, CALL_SID, ACCOUNT_SID, now_s=time.time())
+        self.socket.sends([start_text({"lexbridge:token": token})])
+
+    def speaks(self, voice_ms: int = 1000, silence_ms: int = 700) -> None:
+        """The caller says something; without silence after it, it is not over."""
+        self.socket.sends(self._media(VOICE, voice_ms))
+        self.socket.sends(self._media(SILENCE, silence_ms))
+
+    def ended(self) -> int | None:
+        """Waits for the end of the call. Returns the code of the close."""
+        self._run.get(timeout=PATIENCE_S)
+        return self.socket.code
+
+    def left(self) -> "set[gevent.Greenlet[..., object]]":
+        """Greenlets that the call has left behind."""
+        return living_greenlets() - self.before
+
+    def _media(self, frame: bytes, length_ms: int) -> list[str]:
+        begins_ms, self._said_ms = self._said_ms, self._said_ms + length_ms
+        return [media_text(at_ms, frame) for at_ms in range(begins_ms, self._said_ms, FRAME_MS)]
