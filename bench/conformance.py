@@ -5,8 +5,8 @@ of group 9 send up to 16 MiB. The testsuite is a Python 2 program, set up with
 
     python2.7 -m pip install --target autobahn autobahntestsuite==25.10.1 && touch autobahn/zope/__init__.py
 
-`--python2` names that interpreter and `--path` the folder. Prints how many cases ended how; writes Autobahn's own report. Exit status 1 at
-a case that failed or was not closed cleanly, or if not all 301 ran.
+`--python2` names that interpreter and `--path` the folder. Prints how many cases ended how; writes Autobahn's own
+report. Exit status 1 at a case that failed or was not closed cleanly, or if not all 301 ran.
 """
 
 from gevent import monkey
