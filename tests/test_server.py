@@ -184,7 +184,7 @@ def test_after_a_signal_live_calls_go_on_to_their_end_and_nobody_else_is_let_in(
 
 def test_a_call_that_does_not_end_is_given_up_after_drain_s(tmp_path: Path) -> None:
     with live_call(tmp_path, DRAIN_S="1") as live:
-        live.is_told(signal.SIGTERM)
+        live.bridge.send_signal(signal.SIGTERM)
         assert live.bridge.wait(PATIENCE_S) == 0
         assert [line["live_calls"] for line in live.events() if line["event"] in ("draining", "stopped")] == [1, 1]
 
