@@ -51,6 +51,7 @@ class Sockets(flask_sockets.Sockets):  # type: ignore[misc]  # no types there
 
     def init_app(self, app: Flask) -> None:
         """Puts the socket routes before the routes of `app`."""
+        self.url_map.merge_slashes = False  # "//" is no route, and no redirect to one
         app.wsgi_app = _Middleware(app.wsgi_app, app, self)  # type: ignore[method-assign]
         app.extensions[EXTENSION] = self
 

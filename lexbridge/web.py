@@ -37,6 +37,7 @@ def create_app(
     """The Flask app with all routes, the media socket's among them."""
     app = Flask("lexbridge", template_folder=None, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
+    app.url_map.merge_slashes = False  # an address is ours or it is not: no redirects to strangers
     sockets = Sockets(app)
     signed = _signed(signatures)
     log = Log()

@@ -256,6 +256,11 @@ def test_an_unknown_address_is_not_found() -> None:
     assert Door().client.get("/nothing").status_code == 404
 
 
+@pytest.mark.parametrize("path", ["//", "//ping", "/ping/", "/twiml//resume"])
+def test_an_address_that_is_nearly_ours_is_not_found(path: str) -> None:
+    assert Door().client.get(path).status_code == 404
+
+
 def test_no_answer_names_the_token() -> None:
     door = Door()
     for path in ("/twiml", "/twiml/resume", "/ping"):
