@@ -158,6 +158,7 @@ class _Call:
         self._updates = _Updates(call_control, self._inbox)
 
     def run(self) -> None:
+        """The call, from the open socket to the closed one. Raises nothing."""
         reader = gevent.spawn(self._read)
         code = INTERNAL_ERROR
         try:

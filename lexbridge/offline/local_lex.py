@@ -131,6 +131,7 @@ class _Handler(WSGIHandler):
         return {**super().get_environ(), "lexbridge.socket": self.socket}
 
     def run_application(self) -> None:
+        """See WSGIHandler; a connection that the application gave up is closed without an answer."""
         try:
             super().run_application()
         except _Dropped:
