@@ -47,6 +47,7 @@ START_DEADLINE_S = 10.0
 
 # RFC 6455, section 7.4.1
 NORMAL = 1000
+GOING_AWAY = 1001
 INVALID_PAYLOAD = 1007
 POLICY_VIOLATION = 1008
 INTERNAL_ERROR = 1011
@@ -245,7 +246,13 @@ class _Call:
             self._session.actions()  # nothing of what it wants is done
             raise _Refused("no valid token")
         self._updates.log = self._log
-        self._stream = LiveStream(started.call_sid, self._give_way)
+        self._stream = LiveStream(
+            started.call_sid,
+            started.stream_sid,
+            self._give_way,
+            lambda: None,
+            lambda: self._websocket.close(GOING_AWAY),
+        )
         self._calls.began(self._stream)
 
     def _give_way(self) -> None:

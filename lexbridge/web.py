@@ -46,7 +46,7 @@ def create_app(
     @signed
     def answer() -> Response:
         """A call comes in."""
-        if calls.is_full or calls.is_draining:
+        if calls.refusal:
             log.warning("call-refused", call_sid=request.form.get("CallSid"), live_calls=calls.live_calls)
             return _xml(documents.goodbye([Message(BUSY)]))
         log.info("call-answered", call_sid=request.form.get("CallSid"))
@@ -82,7 +82,7 @@ def create_app(
     @app.get("/ready")
     def ready() -> tuple[Response, int]:
         """Whether a new call would be taken."""
-        state = "draining" if calls.is_draining else "full" if calls.is_full else "ready"
+        state = calls.refusal or "ready"
         return jsonify(status=state, live_calls=calls.live_calls), 200 if state == "ready" else 503
 
     @sockets.route("/")  # type: ignore[untyped-decorator]  # flask-sockets has no types
@@ -120,8 +120,8 @@ def make_admission(signatures: Signatures, calls: CallLog) -> Callable[[Mapping[
     def admit(environ: Mapping[str, Any]) -> tuple[str, str] | None:
         if not signatures.socket_passes(dict(EnvironHeaders(dict(environ)))):
             return "403 Forbidden", "unsigned"
-        if calls.is_full or calls.is_draining:
-            return "503 Service Unavailable", "draining" if calls.is_draining else "full"
+        if calls.refusal:
+            return "503 Service Unavailable", calls.refusal
         return None
 
     return admit

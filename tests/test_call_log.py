@@ -1,29 +1,62 @@
 """The record of live calls."""
 
+from collections.abc import Callable
+
 from lexbridge.call_log import CallLog, LiveStream
+
+
+def live_stream(call_sid: str, told: Callable[[str], object] = lambda _: None) -> LiveStream:
+    """A stream that tells what it is told."""
+    return LiveStream(call_sid, "MZ1", lambda: told("take over"), lambda: told("leave"), lambda: told("close"))
 
 
 def test_a_call_is_live_from_its_start_to_its_end() -> None:
     calls = CallLog(max_calls=2)
-    one, two = LiveStream("CA1", lambda: None), LiveStream("CA2", lambda: None)
+    one, two = live_stream("CA1"), live_stream("CA2")
     calls.began(one)
-    assert (calls.live_calls, calls.is_full) == (1, False)
+    assert (calls.live_calls, calls.refusal) == (1, None)
     calls.began(two)
-    assert (calls.live_calls, calls.is_full) == (2, True)
+    assert (calls.live_calls, calls.refusal) == (2, "full")
     calls.ended(one)
     calls.ended(one)
-    assert (calls.live_calls, calls.is_full) == (1, False)
+    assert (calls.live_calls, calls.refusal) == (1, None)
 
 
 def test_a_newer_stream_of_a_call_takes_over_and_the_older_one_may_end_late() -> None:
     told: list[str] = []
     calls = CallLog(max_calls=2)
-    older = LiveStream("CA1", lambda: told.append("older"))
-    newer = LiveStream("CA1", lambda: told.append("newer"))
+    older = live_stream("CA1", lambda what: told.append(f"older: {what}"))
+    newer = live_stream("CA1", lambda what: told.append(f"newer: {what}"))
     calls.began(older)
     calls.began(newer)
-    assert (told, calls.live_calls) == (["older"], 1)
+    assert (told, calls.live_calls) == (["older: take over"], 1)
     calls.ended(older)
     assert calls.live_calls == 1
     calls.ended(newer)
     assert calls.live_calls == 0
+
+
+def test_every_live_stream_is_told_to_leave_and_at_last_to_close() -> None:
+    told: list[str] = []
+    calls = CallLog(max_calls=2)
+    for sid in ("CA1", "CA2"):
+        calls.began(live_stream(sid, told.append))
+    assert not calls.is_leaving
+    calls.leave()
+    assert calls.is_leaving
+    assert told == ["leave", "leave"]
+    calls.close()
+    assert told[2:] == ["close", "close"]
+
+
+def test_what_keeps_a_new_call_out() -> None:
+    calls = CallLog(max_calls=1)
+    assert calls.refusal is None
+    calls.is_overloaded = True
+    assert calls.refusal == "overloaded"
+    calls.began(live_stream("CA1"))
+    assert calls.refusal == "full"
+    calls.is_draining = True
+    assert calls.refusal == "draining"
+    assert calls.stream_sid_of("CA1") == "MZ1"
+    assert calls.stream_sid_of("CA2") is None

@@ -11,12 +11,13 @@ import pytest
 from conftest import Logged
 from flask.testing import FlaskClient
 from rig import TOKEN, settings
+from test_call_log import live_stream
 from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 from werkzeug.test import EnvironBuilder, TestResponse
 
 from lexbridge.bridge import make_documents
-from lexbridge.call_log import CallLog, LiveStream
+from lexbridge.call_log import CallLog
 from lexbridge.lex import Deadlines
 from lexbridge.signatures import Signatures, stream_token_passes
 from lexbridge.web import MAX_BODY_BYTES, create_app, make_admission
@@ -105,7 +106,7 @@ def test_in_a_call_that_we_placed_the_person_is_the_one_who_was_called() -> None
 
 def test_a_full_process_is_busy_and_says_so() -> None:
     door = Door(MAX_CALLS="1")
-    record = LiveStream("CA" + "3" * 32, lambda: None)
+    record = live_stream("CA" + "3" * 32)
     door.calls.began(record)
     busy = door.post("/twiml")
     assert "Sorry, all lines are busy." in busy.text
@@ -225,14 +226,14 @@ def test_a_handshake_is_let_in_if_it_is_signed_and_there_is_room() -> None:
     assert handshake(door, signed) == ("503 Service Unavailable", "draining")
     assert handshake(door, "AAAA") == ("403 Forbidden", "unsigned")  # a stranger learns nothing
     door.calls.is_draining = False
-    door.calls.began(LiveStream("CA" + "3" * 32, lambda: None))
+    door.calls.began(live_stream("CA" + "3" * 32))
     assert handshake(door, signed) == ("503 Service Unavailable", "full")
 
 
 def test_ready_says_whether_a_new_call_would_be_taken() -> None:
     door = Door(MAX_CALLS="1")
     assert door.client.get("/ready").status_code == 200
-    door.calls.began(LiveStream("CA" + "3" * 32, lambda: None))
+    door.calls.began(live_stream("CA" + "3" * 32))
     full = door.client.get("/ready")
     assert (full.status_code, full.json) == (503, {"status": "full", "live_calls": 1})
     door.calls.is_draining = True
