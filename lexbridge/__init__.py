@@ -19,6 +19,7 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
     floor 4  shell       logs          one event a line, JSON or text
                          sockets       flask-sockets on today's Werkzeug
                          websocket     the media socket and its HTTP handler: bounded, fair, refused before accepted
+                         names         host names to addresses, kept: a dead name server does not touch a call
                          lex           utterances to Lex by boto3, live, with one retry
                          call_control  updates of the live call by Twilio's REST client
                          call_log      the calls that are live
