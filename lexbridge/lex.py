@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from botocore.parsers import ResponseParserError
 from gevent.event import Event
 
+from lexbridge.aws_clock import follow_aws_clock, is_refused_for_its_time
 from lexbridge.breaker import Breaker
 from lexbridge.config import LexV1Bot, LexV2Bot, Settings
 from lexbridge.dialog import (
@@ -60,14 +61,8 @@ _CROWDED_PAUSE_S = (0.3, 0.9)
 # 4xx that another try, or another utterance, may well get past. The others mean that a setting is wrong.
 _PASSING_STATUSES = (408, 409, 424, 429)
 _CROWDED_STATUSES = (409, 429)
-_STALE_CODES = (
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidSignatureException",
-    "RequestExpired",
-    "RequestTimeTooSkewed",
-)
-"""403s that the next signature may not meet: credentials are renewed, a clock that was wrong is known to be."""
+_EXPIRED_CODES = ("ExpiredToken", "ExpiredTokenException")
+"""403s of credentials that are renewed by the next request."""
 
 
 class Utterance:
@@ -185,6 +180,11 @@ class _Client:
             log.warning("lex-up")
         return reply
 
+    @property
+    def endpoint_url(self) -> str:
+        """Where its Lex is."""
+        return str(self._client.meta.endpoint_url)
+
     def recall(self, session_id: str) -> Reply | None:
         """See LexRuntime."""
         if self._breaker.is_open:
@@ -282,7 +282,8 @@ class _Client:
         status = _status(error)
         code = error.response.get("Error", {}).get("Code", "")
         said = f"Lex answered {status} {code}"
-        if status >= 500 or status in _PASSING_STATUSES or (code in _STALE_CODES and not is_last):
+        is_stale = code in _EXPIRED_CODES or is_refused_for_its_time(error.response)
+        if status >= 500 or status in _PASSING_STATUSES or (is_stale and not is_last):
             return LexUnavailable(said)
         return LexRejected(f"{said}; check {self.check.get(status, self.check[400])}")
 
@@ -392,6 +393,9 @@ def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> PostContent | 
         max_pool_connections=settings.max_calls,
         tcp_keepalive=True,
     )
+    is_v1 = isinstance(settings.bot, LexV1Bot)
+    client = session.client("lex-runtime" if is_v1 else "lexv2-runtime", config=config)
+    follow_aws_clock(client)
     if isinstance(settings.bot, LexV1Bot):
-        return PostContent(session.client("lex-runtime", config=config), settings.bot, deadlines)
-    return RecognizeUtterance(session.client("lexv2-runtime", config=config), settings.bot, deadlines)
+        return PostContent(client, settings.bot, deadlines)
+    return RecognizeUtterance(client, settings.bot, deadlines)

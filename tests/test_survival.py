@@ -193,9 +193,11 @@ def test_a_call_that_loses_stream_after_stream_is_ended_in_words() -> None:
         call = rig.place_call(says())
         call.wait_for(StreamOpened, PATIENCE_S)
         with gevent.Timeout(PATIENCE_S):
+            lost = 0
             while call.over is None:
-                for stream in list(call.streams):
-                    stream.cut()
+                if len([event for event in call.events if isinstance(event, StreamOpened)]) > lost:
+                    lost += 1
+                    call.streams[-1].cut()
                 gevent.sleep(0.01)
         assert call.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
         said = [event.body for event in call.events if isinstance(event, WebhookAnswered) and event.body]
