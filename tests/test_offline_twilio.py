@@ -817,6 +817,38 @@ def test_updates_that_twilio_refuses(
     assert call.wait(DEADLINE_S).reason is EndReason.CALLER_HUNG_UP
 
 
+@pytest.mark.parametrize("by", ["name", "SID"])
+def test_a_stream_is_stopped_by_rest(twilio: SimulatedTwilio, bridge: StandIn, by: str) -> None:
+    bridge.documents["/stream-status"] = document("")
+    stream = f'<Start><Stream url="{STREAM}" name="an ear" statusCallback="{PUBLIC}/stream-status"/></Start>'
+    call = call_at(twilio, bridge, stream + HOLD)
+    sid = call.wait_for(happened.StreamOpened, DEADLINE_S).stream_sid
+    name = "an ear" if by == "name" else sid
+    stopped = client_of(twilio).calls(call.sid).streams(name).update(status="stopped")
+    assert (stopped.sid, stopped.call_sid, stopped.name, stopped.status) == (sid, call.sid, "an ear", "stopped")
+    assert call.wait_for(happened.StreamClosed, DEADLINE_S).code == 0
+    assert call.wait_for(happened.StreamStopReceived, DEADLINE_S).name == name
+    with pytest.raises(TwilioRestException) as raised:
+        client_of(twilio).calls(call.sid).streams(name).update(status="stopped")
+    assert (raised.value.status, raised.value.code) == (404, 20404)
+    call.hang_up()
+    call.wait(DEADLINE_S)
+    assert bridge.kinds()[-1] == "stop"
+    told = [request.form["StreamEvent"] for request in bridge.requests if request.path == "/stream-status"]
+    assert told == ["stream-started", "stream-stopped"]
+    assert call.complaints == []
+
+
+def test_a_stream_can_do_nothing_by_rest_but_stop(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, START + HOLD)
+    sid = call.wait_for(happened.StreamOpened, DEADLINE_S).stream_sid
+    path = f"{twilio.url}/2010-04-01/Accounts/{twilio.account_sid}/Calls/{call.sid}/Streams/{sid}.json"
+    account = (twilio.account_sid, TOKEN)
+    assert requests.post(path, {"Status": "in-progress"}, auth=account, timeout=5).status_code == 400
+    assert requests.get(path, auth=account, timeout=5).status_code == 405
+    assert call.streams[0].sid == sid
+
+
 def test_4000_characters_of_twiml_are_taken(twilio: SimulatedTwilio, bridge: StandIn) -> None:
     call = call_at(twilio, bridge, HOLD)
     call.wait_for(happened.Answered, DEADLINE_S)
@@ -877,12 +909,33 @@ def test_a_fault_may_befall_every_request_and_be_carried_out(twilio: SimulatedTw
     assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
 
 
-@pytest.mark.parametrize("kind", ["reset", "hang"])
+def test_a_fault_may_be_one_calls_alone(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    unlucky, lucky = (call_at(twilio, bridge, HOLD) for _ in range(2))
+    for call in (unlucky, lucky):
+        call.wait_for(happened.Answered, DEADLINE_S)
+    twilio.rest_faults.append(RestFault(call_sid=unlucky.sid))
+    client_of(twilio).calls(lucky.sid).update(twiml=document("<Hangup/>"))
+    with pytest.raises(TwilioRestException):
+        client_of(twilio).calls(unlucky.sid).update(twiml=document("<Hangup/>"))
+    assert lucky.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+    assert unlucky.over is None
+
+
+def test_an_answer_may_be_slow(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, HOLD)
+    call.wait_for(happened.Answered, DEADLINE_S)
+    twilio.rest_faults.append(RestFault(kind="slow", slow_s=0.3))
+    began_s = call.now_s()
+    assert update(twilio, call, timeout_s=5).status_code == 200
+    assert call.wait_for(happened.UpdateReceived, DEADLINE_S).at_s - began_s >= 0.3
+
+
+@pytest.mark.parametrize("kind", ["reset", "hang", "close"])
 def test_a_connection_may_be_reset_or_hang(twilio: SimulatedTwilio, bridge: StandIn, kind: Any) -> None:
     call = call_at(twilio, bridge, HOLD)
     call.wait_for(happened.Answered, DEADLINE_S)
     twilio.rest_faults.append(RestFault(kind=kind))
-    expected = {"reset": requests.ConnectionError, "hang": requests.Timeout}[kind]
+    expected = requests.Timeout if kind == "hang" else requests.ConnectionError
     with pytest.raises(expected):
         update(twilio, call, timeout_s=0.3)
     assert call.over is None

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 import gevent
+from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
 from lexbridge.offline.call_events import EndReason
@@ -60,7 +61,8 @@ class SimulatedTwilio:
         self._callback_latency_s = callback_latency_s
         self._sign_fragment = sign_fragment
         self._api = RestApi(self.account_sid, self.auth_token, self.calls)
-        self._server = WSGIServer((host, port), self._api, log=None, handler_class=RestHandler)
+        self._connections = Pool()
+        self._server = WSGIServer((host, port), self._api, log=None, handler_class=RestHandler, spawn=self._connections)
 
     @property
     def url(self) -> str:
@@ -82,7 +84,12 @@ class SimulatedTwilio:
             call.end(EndReason.SIMULATOR_STOPPED)
         self._api.stopped.set()
         gevent.joinall([gevent.spawn(call.wait, 20) for call in self.calls.values()])
-        self._server.stop(timeout=1)
+        self._server.stop(timeout=0)
+        self._connections.kill()
+
+    def drop_connections(self) -> None:
+        """Closes every connection to the REST API, answered or not; new ones are welcome."""
+        self._connections.kill()
 
     def __enter__(self) -> Self:
         self.start()
