@@ -20,7 +20,7 @@ from lexbridge.offline.call_events import CallEnded, UpdateReceived
 from lexbridge.offline.call_script import Script, Turn
 from lexbridge.offline.local_lex import LocalLex
 from lexbridge.offline.phone_call import PhoneCall
-from lexbridge.offline.recognition import ScriptedRecogniser
+from lexbridge.offline.recognition import Recogniser, ScriptedRecogniser
 from lexbridge.offline.simulated_caller import SimulatedCaller
 from lexbridge.offline.simulated_twilio import SimulatedTwilio
 from lexbridge.offline.voice import SilentVoice
@@ -122,12 +122,13 @@ def running(
     start_deadline_s: float = 10.0,
     bot: Callable[[], Bot] = flowers,
     dial_ms: int = 1000,
+    recogniser: Recogniser | None = None,
     **changes: str,
 ) -> Iterator[Rig]:
-    """A bridge whose Lex hears the lines of `heard`, whatever is said. `changes`: settings. Calls run 20 times as fast
-    as on the telephone unless `pace` says otherwise."""
+    """A bridge whose Lex hears the lines of `heard`, whatever is said; with a `recogniser`, what that hears. `changes`:
+    settings. Calls run 20 times as fast as on the telephone unless `pace` says otherwise."""
     with (
-        LocalLex(bots=[bot()], recogniser=ScriptedRecogniser(list(heard)), voice=SilentVoice()) as lex,
+        LocalLex(bots=[bot()], recogniser=recogniser or ScriptedRecogniser(list(heard)), voice=SilentVoice()) as lex,
         SimulatedTwilio(auth_token=TOKEN, pace=pace, dial_outcome=("completed", dial_ms)) as twilio,
     ):
         endpoints = {"TWILIO_API_URL": twilio.url}

@@ -1,6 +1,7 @@
 """The simulated Twilio, against a small bridge of the tests' own and the real twilio client, over real sockets."""
 
 import base64
+import itertools
 import json
 import logging
 import socket
@@ -27,6 +28,7 @@ from lexbridge.offline.call_script import Script, Turn
 from lexbridge.offline.media_socket import read_message
 from lexbridge.offline.phone_call import Number, PhoneCall
 from lexbridge.offline.rest_api import RestFault
+from lexbridge.offline.silences import longest_silence_s, silences, waits
 from lexbridge.offline.simulated_caller import SimulatedCaller
 from lexbridge.offline.simulated_twilio import SimulatedTwilio
 from lexbridge.offline.voice import SilentVoice
@@ -959,6 +961,44 @@ def update(twilio: SimulatedTwilio, call: PhoneCall, timeout_s: float) -> reques
 
 
 # The call as a whole
+
+
+def test_silences_and_waits_are_read_off_the_call(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    bridge.documents["/twiml"] = document("<Pause/><Say>Hello, who is it?</Say>" + HOLD)
+    caller = a_caller(Script(patience_s=600))
+    call = twilio.place_call(f"{PUBLIC}/twiml", caller, connect_to=bridge.base)
+    update_with = client_of(twilio).calls(call.sid).update
+    call.wait_for(happened.BotFinished, DEADLINE_S)
+    caller.say("roses")
+    call.wait_for(happened.SpeechEnded, DEADLINE_S)
+    update_with(
+        twiml=document('<Pause length="2"/><Say>One moment.</Say><Pause length="3"/><Say>Which day?</Say>' + HOLD)
+    )
+    call.wait_for(happened.BotFinished, DEADLINE_S, count=3)
+    caller.say("tomorrow")
+    call.wait_for(happened.SpeechEnded, DEADLINE_S, count=2)
+    update_with(twiml=document('<Pause length="4"/><Hangup/>'))
+    call.wait(DEADLINE_S)
+
+    first, second = waits(call)
+    assert (first.said, second.said) == ("roses", "tomorrow")
+    assert [text for _, text in first.voices] == ["One moment.", "Which day?"]
+    assert first.delay_s is not None
+    assert first.delay_s >= 2
+    assert (second.voices, second.delay_s) == ((), None)
+    found = silences(call)
+    assert found[0].began_s == 0
+    assert found[0].length_s >= 1
+    assert [each.length_s >= least_s for each, least_s in zip(found[-4:], (2, 3, 0, 4), strict=True)] == [True] * 4
+    assert all(one.ended_s < other.began_s for one, other in itertools.pairwise(found))
+    assert longest_silence_s(call, first.ended_s, first.voices[0][0]) == pytest.approx(first.delay_s)
+    assert longest_silence_s(call, first.voices[0][0], first.voices[1][0]) == pytest.approx(found[-3].length_s)
+
+
+def test_a_call_that_was_never_answered_has_no_silence(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, "<Reject/>")
+    call.wait(DEADLINE_S)
+    assert (silences(call), waits(call)) == ([], [])
 
 
 def test_stopping_twilio_ends_every_call(bridge: StandIn) -> None:
