@@ -50,7 +50,7 @@ from lexbridge import logs
 from lexbridge.call_control import ATTEMPT_DEADLINE_S
 from lexbridge.errors import LexRejected, LexUnavailable
 from lexbridge.lex import Deadlines
-from lexbridge.offline.call_events import BotFinished, SpeechEnded, StreamOpened, UpdateReceived, UpdateRefused
+from lexbridge.offline.call_events import BotBegan, BotFinished, StreamOpened, UpdateReceived, UpdateRefused
 from lexbridge.offline.local_lex import LexFault
 from lexbridge.offline.phone_call import PhoneCall
 from lexbridge.offline.rest_api import RestFault
@@ -65,6 +65,9 @@ FILLERS = ("One moment",)
 PATIENCE_S = 16.0
 """How long the caller waits for an answer before saying something else. The limits are far stricter: this is for
 knowing by how much they are missed."""
+
+QUIET_S = 0.5
+"""A bot that is silent for as long has said all it has to say, and hung up if it is going to."""
 
 AT_ONCE = 24
 GREETING = "Hello."
@@ -228,12 +231,12 @@ class Tones:
 
 
 class Conversation:
-    """The call of one case. `rig`: its bridge; `patience_s`: of the clock."""
+    """The call of one case. `rig`: its bridge; `patience_s`: of the clock, half of it where nothing may come."""
 
     def __init__(self, case: Case, rig: Rig, patience_s: float = PATIENCE_S) -> None:
         self._case = case
         self._rig = rig
-        self._patience_s = patience_s
+        self._patience_s = patience_s / 2 if "nothing" in case.expected else patience_s
         self._caller = SimulatedCaller(Tones())
         self._call: PhoneCall | None = None
 
@@ -261,13 +264,13 @@ class Conversation:
         result.hits = self._hits()
         self._rig.lex.faults.clear()
         self._rig.twilio.rest_faults.clear()
-        self._judge(result, "", result.first, case.expected, limited=True)
+        judge(result, result.first, case.expected)
         if case.quiet:
             result.problems += self._tries_again(call)
         elif call.over is None:
             phrase = PHRASES[ASKED_FOR_KINDS in result.first.text]
             result.second = self._turn(call, phrase)
-            self._judge(result, "next turn: ", result.second, ANSWER, limited=True)
+            judge(result, result.second, ANSWER)
 
     def _arm(self, call: PhoneCall) -> None:
         case = self._case
@@ -283,35 +286,25 @@ class Conversation:
 
     def _turn(self, call: PhoneCall, phrase: str) -> Turn:
         """Says `phrase` and listens until there is an answer, or no hope of one."""
-        before = sum(isinstance(event, SpeechEnded) for event in call.events)
+        before = len(waits(call))
         self._caller.say(phrase)
-        ended = call.wait_for(SpeechEnded, self._patience_s, count=before + 1)
-        by_s = ended.at_s + self._patience_s
+        _wait_until(lambda: len(waits(call)) > before, 10, "the caller to speak")
+        _wait_until(lambda: not self._caller.is_speaking or call.over is not None, 10, "the caller to fall silent")
+        by_s = time.monotonic() + self._patience_s
         while time.monotonic() < by_s and call.over is None and not _settled(call):
             gevent.sleep(0.02)
-        if _settled(call) and call.over is None:  # hears it out, and a little longer: it may have been last words
-            finished = sum(isinstance(event, BotFinished) for event in call.events)
-            call.wait_for(BotFinished, self._patience_s, count=finished + 1)
-            gevent.sleep(0.5 * call.pace)
+        if _settled(call):
+            _wait_until(lambda: call.over is not None or _is_quiet(call), 30, "the bot to fall silent")
         wait = waits(call)[-1]
         settled = _settled(call)
         until_s = settled[0] if settled else call.line_s(time.monotonic())
         return Turn(
             outcome=_outcome(settled[1] if settled else "", is_over=call.over is not None),
             voice_s=wait.delay_s,
-            settled_s=settled[0] - wait.ended_s if settled else None,
+            settled_s=max(0.0, settled[0] - wait.ended_s) if settled else None,
             silence_s=longest_silence_s(call, wait.ended_s, until_s),
             text=settled[1] if settled else "",
         )
-
-    def _judge(self, result: Result, what: str, turn: Turn, expected: frozenset[Outcome], *, limited: bool) -> None:
-        if turn.outcome not in expected:
-            result.problems.append(f"{what}{turn.outcome} instead of {' or '.join(sorted(expected))}")
-        if limited and turn.settled_s is not None and turn.settled_s > VOICE_WITHIN_S:
-            result.problems.append(f"{what}settled after {turn.settled_s:.1f} s")
-        is_first = turn is result.first
-        if turn.silence_s > SILENCE_AT_MOST_S and (self._case.silence_limited or not is_first):
-            result.problems.append(f"{what}{turn.silence_s:.1f} s of silence")
 
     @staticmethod
     def _tries_again(call: PhoneCall) -> list[str]:
@@ -333,8 +326,32 @@ class Conversation:
                 _wait_until(lambda: self._rig.calls.live_calls == 0, 10, "the bridge to let the call go")
             except TimeoutError as error:
                 result.problems.append(str(error)[:200])
-        if not result.hits and not result.problems and (self._case.lex or self._case.rest):
-            result.problems.append("the fault did not come about")
+        judge_end(result)
+
+
+def judge(result: Result, turn: Turn, expected: frozenset[Outcome]) -> None:
+    """Adds to the problems what is wrong with one of the result's turns."""
+    is_next = turn is result.second
+    what = "next turn: " if is_next else ""
+    if turn.outcome not in expected:
+        result.problems.append(f"{what}{turn.outcome} instead of {' or '.join(sorted(expected))}")
+    if turn.settled_s is not None and turn.settled_s > VOICE_WITHIN_S and "nothing" not in expected:
+        result.problems.append(f"{what}settled after {turn.settled_s:.1f} s")
+    if turn.silence_s > SILENCE_AT_MOST_S and (is_next or result.case.silence_limited):
+        result.problems.append(f"{what}{turn.silence_s:.1f} s of silence")
+
+
+def judge_end(result: Result) -> None:
+    """A case passes only if its fault came about."""
+    if not result.hits and not result.problems and (result.case.lex or result.case.rest):
+        result.problems.append("the fault did not come about")
+
+
+def _is_quiet(call: PhoneCall) -> bool:
+    """Whether the bot has been silent for a moment: what it said was the whole."""
+    voices = [event for event in call.events if isinstance(event, BotBegan | BotFinished)]
+    is_silent = isinstance(voices[-1], BotFinished)
+    return is_silent and call.now_s() - voices[-1].at_s > QUIET_S * call.pace
 
 
 def _settled(call: PhoneCall) -> tuple[float, str] | None:
@@ -410,7 +427,8 @@ def held() -> tuple[Counter[str], Counter[str]]:
             descriptors.append(os.readlink(f"/proc/self/fd/{number}").partition(":")[0])  # noqa: PTH115
         except OSError:  # the one that listed them
             continue
-    return Counter(f"greenlets of {each.run}" for each in living), Counter(descriptors)
+    names = (getattr(getattr(each, "run", None), "__qualname__", "no name") for each in living)
+    return Counter(f"greenlets of {name}" for name in names), Counter(f"descriptors of {name}" for name in descriptors)
 
 
 def row(result: Result) -> list[str]:

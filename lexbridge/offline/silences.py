@@ -25,17 +25,17 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What the caller said, and what the bot said to that before the caller spoke again: `voices` holds when each
-    prompt began, and its text."""
+    """What the caller said, until `ended_s`, and what the bot said to that: `voices` holds when each prompt began, and
+    its text, from the beginning of what the caller said to the beginning of what they said next."""
 
     said: str
     ended_s: float
-    voices: tuple[tuple[float, str], ...]
+    voices: tuple[tuple[float, str], ...] = ()
 
     @property
     def delay_s(self) -> float | None:
-        """From the end of the caller's speech to the bot's next voice; None if there was none."""
-        return self.voices[0][0] - self.ended_s if self.voices else None
+        """From the end of the caller's speech to the bot's next voice, 0 if it was sooner; None if there was none."""
+        return max(0.0, self.voices[0][0] - self.ended_s) if self.voices else None
 
 
 def silences(call: PhoneCall) -> list[Silence]:
@@ -62,19 +62,18 @@ def longest_silence_s(call: PhoneCall, from_s: float = 0.0, to_s: float = float(
 
 
 def waits(call: PhoneCall) -> list[Wait]:
-    """Each thing that the caller said, and what they got to hear."""
+    """Each thing that the caller said, and what they got to hear. What the call's end cut short ended there."""
     found: list[Wait] = []
-    listening = False
     for event in call.events:
-        if isinstance(event, SpeechEnded):
-            found.append(Wait(event.text, call.line_s(event.at_s), ()))
-            listening = True
-        elif isinstance(event, SpeechStarted):
-            listening = False
-        elif isinstance(event, BotBegan) and listening:
-            heard = (call.line_s(event.at_s), event.text)
-            found[-1] = replace(found[-1], voices=(*found[-1].voices, heard))
-    return found
+        at_s = call.line_s(event.at_s)
+        if isinstance(event, SpeechStarted):
+            found.append(Wait(event.text, float("inf")))
+        elif isinstance(event, SpeechEnded):
+            found[-1] = replace(found[-1], ended_s=at_s)
+        elif isinstance(event, BotBegan) and found:
+            found[-1] = replace(found[-1], voices=(*found[-1].voices, (at_s, event.text)))
+    end_s = call.line_s(call.over.at_s if call.over is not None else call.now_s())
+    return [replace(each, ended_s=min(each.ended_s, end_s)) for each in found]
 
 
 _CHANGE: dict[type[Event], int] = {SpeechStarted: 1, BotBegan: 1, SpeechEnded: -1, BotFinished: -1}
