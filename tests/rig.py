@@ -20,7 +20,7 @@ from lexbridge.offline.call_events import CallEnded, UpdateReceived
 from lexbridge.offline.call_script import Script, Turn
 from lexbridge.offline.local_lex import LocalLex
 from lexbridge.offline.phone_call import PhoneCall
-from lexbridge.offline.recognition import ScriptedRecogniser
+from lexbridge.offline.recognition import Recogniser, ScriptedRecogniser
 from lexbridge.offline.simulated_caller import SimulatedCaller
 from lexbridge.offline.simulated_twilio import SimulatedTwilio
 from lexbridge.offline.voice import SilentVoice
@@ -123,21 +123,25 @@ def running(
     start_deadline_s: float = 10.0,
     bot: Callable[[], Bot] = flowers,
     dial_ms: int = 1000,
+    recogniser: Recogniser | None = None,
+    host: str = "127.0.0.1",
     **changes: str,
 ) -> Iterator[Rig]:
-    """A bridge whose Lex hears the lines of `heard`, whatever is said. `changes`: settings. Calls run 20 times as fast
-    as on the telephone unless `pace` says otherwise."""
+    """A bridge whose Lex hears the lines of `heard`, whatever is said; with a `recogniser`, what that hears. `changes`:
+    settings. `host`: by which the bridge knows its neighbours. Calls run 20 times as fast as on the telephone unless
+    `pace` says otherwise."""
     with (
-        LocalLex(bots=[bot()], recogniser=ScriptedRecogniser(list(heard)), voice=SilentVoice()) as lex,
+        LocalLex(bots=[bot()], recogniser=recogniser or ScriptedRecogniser(list(heard)), voice=SilentVoice()) as lex,
         SimulatedTwilio(auth_token=TOKEN, pace=pace, dial_outcome=("completed", dial_ms)) as twilio,
     ):
-        endpoints = {"TWILIO_API_URL": twilio.url}
+        lex_url, twilio_url = (url.replace("127.0.0.1", host) for url in (lex.url, twilio.url))
+        endpoints = {"TWILIO_API_URL": twilio_url}
         # At a pace far beyond a telephone's, Lex would take long by media time.
         set_up = settings(**{"FILLER_S": "60" if pace < 1 else "2.5", **endpoints, **changes})
         with pytest.MonkeyPatch.context() as environment:
             # boto3's own variables, as a process of its own would be given them
-            environment.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", lex.url)
-            environment.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", lex.url)
+            environment.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", lex_url)
+            environment.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", lex_url)
             lex_runtime = make_lex_runtime(set_up, deadlines)
         calls = CallLog(set_up.max_calls)
         documents = make_documents(set_up, deadlines)

@@ -636,9 +636,40 @@ def test_a_reset(world: World, when: Any) -> None:
     assert world.post_content("help")["intentName"] == "HelpIntent"
 
 
-@pytest.mark.parametrize("when", ["start", "end"])
-def test_a_request_that_is_never_answered(world: World, when: Any) -> None:
-    world.lex.faults.append(LexFault(kind="hang", when=when))
+@pytest.mark.parametrize("status", [503, 504])
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+def test_a_proxy_before_lex_answers_with_a_page(world: World, status: int, generation: str) -> None:
+    world.lex.faults.append(LexFault(status=status))
+    with pytest.raises(ClientError) as raised:
+        world.post_content("help") if generation == "v1" else world.recognize("help")
+    assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+    assert world.request.status == status
+
+
+@pytest.mark.parametrize("kind", ["empty", "foreign"])
+@pytest.mark.parametrize("when", ["middle", "end"])
+def test_an_answer_that_is_not_lexs(world: World, kind: Any, when: Any) -> None:
+    world.lex.faults.append(LexFault(kind=kind, when=when))
+    answer = world.v1.post_content(**V1_ADDRESS, contentType=LPCM_8KHZ, accept=TEXT, inputStream=SECOND)
+    assert "dialogState" not in answer
+    assert world.request.status == 200
+    assert world.request.dialog_state is None  # the dialog did not go on
+    assert world.post_content("help")["intentName"] == "HelpIntent"
+
+
+def test_a_slow_answer_is_the_right_one(world: World) -> None:
+    world.lex.faults.append(LexFault(kind="slow", after_s=0.2))
+    assert world.post_content("help")["intentName"] == "HelpIntent"
+    assert world.request.ended is not None
+    assert world.request.answered is not None
+    assert world.request.answered - world.request.ended >= 0.2
+
+
+@pytest.mark.parametrize(
+    ("kind", "when"), [("hang", "start"), ("hang", "end"), ("unread", "start"), ("unread", "middle")]
+)
+def test_a_request_that_is_never_answered(world: World, kind: Any, when: Any) -> None:
+    world.lex.faults.append(LexFault(kind=kind, when=when))
     impatient = boto3.client(
         "lex-runtime",
         endpoint_url=world.lex.url,
@@ -647,7 +678,7 @@ def test_a_request_that_is_never_answered(world: World, when: Any) -> None:
         aws_secret_access_key="offline",
         config=Config(retries={"total_max_attempts": 1}, read_timeout=0.2),
     )
-    with pytest.raises(ReadTimeoutError):
+    with pytest.raises((ReadTimeoutError, ConnectionClosedError)):
         impatient.post_content(**V1_ADDRESS, contentType=LPCM_8KHZ, accept=TEXT, inputStream=SECOND)
     impatient.close()
 
@@ -667,6 +698,12 @@ def test_a_truncated_answer(world: World) -> None:
     assert world.post_content("help", accept="audio/pcm")["audioStream"]
 
 
+def test_a_truncated_answer_without_speech_ends_in_its_head(world: World) -> None:
+    world.lex.faults.append(LexFault(kind="truncated"))
+    assert "message" not in world.post_content("help")
+    assert world.post_content("help")["message"]
+
+
 def test_an_answer_in_drips(world: World) -> None:
     world.lex.faults.append(LexFault(kind="drip", every_s=0.0001))
     assert world.post_content("help")["intentName"] == "HelpIntent"
@@ -678,6 +715,36 @@ def test_a_fault_for_one_session_as_often_as_it_asks(world: World) -> None:
         with pytest.raises(ClientError):
             world.post_content("help", userId="unlucky")
         assert world.post_content("help")["intentName"] == "HelpIntent"
+
+
+@pytest.mark.parametrize("when", ["start", "middle"])
+@pytest.mark.parametrize("kind", ["hang", "unread"])
+def test_leaving_it_does_not_wait_for_an_upload_that_hangs(kind: Any, when: Any) -> None:
+    """A client that has sent some of its body, and will send no more of it."""
+    with a_world() as world, socket.socket() as client, gevent.Timeout(5):
+        world.lex.faults.append(LexFault(kind=kind, when=when))
+        client.connect(("127.0.0.1", int(world.lex.url.rpartition(":")[2])))
+        head = (
+            "POST /bot/OrderFlowers/alias/prod/user/caller/content HTTP/1.1",
+            "Host: lex",
+            f"Content-Type: {LPCM_8KHZ}",
+        )
+        client.sendall("\r\n".join([*head, f"Accept: {TEXT}", "Content-Length: 1000000", "", ""]).encode())
+        client.sendall(bytes(200_000))
+        until(lambda: world.lex.requests)
+        gevent.sleep(0.1)
+        world.lex.stop()
+        assert world.lex.requests[0].status is None
+
+
+def test_dropped_connections_are_replaced(world: World) -> None:
+    ports = []
+    for _ in range(2):
+        world.post_content("help")
+        ports.append(world.request.client_port)
+    world.lex.drop_connections()
+    world.post_content("help")
+    assert ports[0] == ports[1] != world.request.client_port
 
 
 def test_leaving_it_closes_what_hangs() -> None:

@@ -1,6 +1,7 @@
 """The simulated Twilio, against a small bridge of the tests' own and the real twilio client, over real sockets."""
 
 import base64
+import itertools
 import json
 import logging
 import socket
@@ -14,6 +15,7 @@ from urllib.parse import parse_qsl
 import gevent
 import pytest
 import requests
+from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 from rig import HurriedHandler
 from twilio.base.exceptions import TwilioRestException
@@ -26,10 +28,11 @@ from lexbridge.offline.call_script import Script, Turn
 from lexbridge.offline.media_socket import read_message
 from lexbridge.offline.phone_call import Number, PhoneCall
 from lexbridge.offline.rest_api import RestFault
+from lexbridge.offline.silences import longest_silence_s, silences, waits
 from lexbridge.offline.simulated_caller import SimulatedCaller
 from lexbridge.offline.simulated_twilio import SimulatedTwilio
 from lexbridge.offline.voice import SilentVoice
-from lexbridge.offline.webhooks import Webhooks
+from lexbridge.offline.webhooks import OverrideError, Overrides, Webhooks, read_overrides
 from lexbridge.websocket import MediaServer
 
 DEADLINE_S = 20
@@ -49,6 +52,7 @@ class Request:
     form: dict[str, str]
     signature: str
     host: str
+    token: str = ""
 
 
 @dataclass
@@ -57,6 +61,8 @@ class StandIn:
 
     documents: dict[str, str] = field(default_factory=dict)
     """What each path answers: a document, or "status text" for another answer."""
+    first: dict[str, list[str]] = field(default_factory=dict)
+    """What it answers before that, once each; "hang" is no answer at all."""
     files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     content_type: str = "text/xml"
     requests: list[Request] = field(default_factory=list)
@@ -74,7 +80,8 @@ class StandIn:
         length = int(environ.get("CONTENT_LENGTH") or 0)
         form = dict(parse_qsl(environ["wsgi.input"].read(length).decode() or environ["QUERY_STRING"]))
         signature = environ.get("HTTP_X_TWILIO_SIGNATURE", "")
-        request = Request(path, environ["REQUEST_METHOD"], form, signature, environ.get("HTTP_HOST", ""))
+        token = environ.get("HTTP_I_TWILIO_IDEMPOTENCY_TOKEN", "")
+        request = Request(path, environ["REQUEST_METHOD"], form, signature, environ.get("HTTP_HOST", ""), token)
         connection = environ.get("wsgi.websocket")
         if connection is not None:
             self.handshakes.append(request)
@@ -84,7 +91,10 @@ class StandIn:
         if path in self.files:
             start_response("200 OK", [("Content-Type", self.files[path][0])])
             return [self.files[path][1]]
-        answer = self.documents.get(path, "404 no such document")
+        before = self.first.get(path, [])
+        answer = before.pop(0) if before else self.documents.get(path, "404 no such document")
+        if answer == "hang":
+            Event().wait()
         if answer[:3].isdigit():
             start_response(answer, [("Content-Type", "text/plain")])
             return [b""]
@@ -238,6 +248,93 @@ def test_the_call_status_callback_tells_of_the_end(twilio: SimulatedTwilio, brid
     assert told.form["CallStatus"] == "completed"
     assert told.form["CallDuration"] == "2"
     assert RequestValidator(TOKEN).validate(f"{PUBLIC}/status", told.form, told.signature)
+
+
+# Retries and limits, in the fragment of any URL
+
+
+@pytest.mark.parametrize(
+    ("fragment", "overrides"),
+    [
+        ("", Overrides()),
+        ("#rc=2&rp=all", Overrides(retries=2, retried=frozenset({"4xx", "5xx", "ct", "rt"}))),
+        ("#rc=0&rp=5xx,rt&sni=y", Overrides(retries=0, retried=frozenset({"5xx", "rt"}))),
+        ("#ct=100&rt=2000&tt=3000&e=ashburn", Overrides(connect_ms=100, read_ms=2000, total_ms=3000)),
+    ],
+)
+def test_overrides_are_read(fragment: str, overrides: Overrides) -> None:
+    assert read_overrides(f"{PUBLIC}/twiml?rc=7{fragment}") == overrides
+
+
+@pytest.mark.parametrize(
+    "fragment", ["rc=6", "rc=two", "rc=", "ct=99", "rt=15001", "tt=-1", "rp=3xx", "rp=", "rp=5xx,"]
+)
+def test_overrides_that_twilio_does_not_take(fragment: str, twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    with pytest.raises(OverrideError):
+        read_overrides(f"{PUBLIC}/twiml#{fragment}")
+    call = call_at(twilio, bridge, f"<Redirect>/next#{fragment.replace('&', '&amp;')}</Redirect>")
+    assert call.wait(DEADLINE_S).reason is EndReason.APPLICATION_ERROR
+    assert codes(call) == [11243 if fragment.startswith("rp") else 11242]
+
+
+RETRIES = [
+    # what the bridge answers first, the overrides, and how many requests come of it
+    (["500 oops"], "", 1),
+    (["500 oops", "503 oops"], "#rc=2&rp=all", 3),
+    (["500 oops", "503 oops", "500 oops"], "#rc=2&rp=all", 3),
+    (["404 oops"], "#rc=1&rp=5xx", 1),
+    (["404 oops"], "#rc=1&rp=4xx,5xx", 2),
+    (["hang"], "#rc=1&rp=rt&rt=200", 2),
+    (["hang"], "#rc=1&rp=5xx&rt=200", 1),
+    (["hang", "hang"], "#rc=5&rp=all&rt=200&tt=300", 2),
+]
+
+
+@pytest.mark.parametrize(("first", "fragment", "requests_made"), RETRIES)
+def test_a_webhook_is_requested_again_as_its_address_says(
+    twilio: SimulatedTwilio, bridge: StandIn, first: list[str], fragment: str, requests_made: int
+) -> None:
+    succeeds = requests_made > len(first)
+    bridge.first["/twiml"] = first
+    call = call_at(twilio, bridge, "<Hangup/>", number=Number(f"{PUBLIC}/twiml{fragment}"))
+    over = call.wait(DEADLINE_S)
+    assert over.reason is (EndReason.HANGUP_VERB if succeeds else EndReason.APPLICATION_ERROR)
+    assert len(bridge.requests) == requests_made
+    assert len({request.token for request in bridge.requests}) == 1
+    for request in bridge.requests:
+        assert RequestValidator(TOKEN).validate(f"{PUBLIC}/twiml", request.form, request.signature)
+    (answered,) = [event for event in call.events if isinstance(event, happened.WebhookAnswered)]
+    assert answered.attempts == requests_made
+
+
+def test_a_connection_that_does_not_come_about_is_tried_twice(twilio: SimulatedTwilio) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        call = twilio.place_call(f"http://127.0.0.1:{unused.getsockname()[1]}/twiml", a_caller())
+        call.wait(DEADLINE_S)
+    (answered,) = [event for event in call.events if isinstance(event, happened.WebhookAnswered)]
+    assert answered.attempts == 2
+
+
+def test_redirects_and_callbacks_are_requested_again_too(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    again = "#rc=2&amp;rp=all"
+    stream = f'<Start><Stream url="{STREAM}" statusCallback="{PUBLIC}/stream-status{again}"/></Start>'
+    bridge.documents.update({"/stream-status": document(""), "/next": document("<Pause/><Hangup/>")})
+    bridge.first.update({"/stream-status": ["503 oops"], "/next": ["500 oops", "500 oops"]})
+    call = call_at(twilio, bridge, f"{stream}<Redirect>/next{again}</Redirect>")
+    assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+    assert sorted(request.path for request in bridge.requests) == ["/next"] * 3 + ["/stream-status"] * 3 + ["/twiml"]
+    assert call.complaints == []
+
+
+@pytest.mark.parametrize("sign_fragment", [False, True])
+def test_the_fragment_may_be_signed(bridge: StandIn, sign_fragment: bool) -> None:
+    with SimulatedTwilio(auth_token=TOKEN, pace=0.05, sign_fragment=sign_fragment) as twilio:
+        call_at(twilio, bridge, "<Hangup/>", number=Number(f"{PUBLIC}/twiml#rc=2&rp=all")).wait(DEADLINE_S)
+    (request,) = bridge.requests
+    for fragment, signed in (("", not sign_fragment), ("#rc=2&rp=all", sign_fragment)):
+        address = f"{PUBLIC}/twiml{fragment}"
+        assert (RequestValidator(TOKEN).compute_signature(address, request.form) == request.signature) is signed
 
 
 # Verbs
@@ -479,11 +576,56 @@ def test_a_message_on_a_one_way_stream_is_31924(twilio: SimulatedTwilio, bridge:
     assert codes(call) == [31924]
 
 
-def test_a_second_stream_of_the_same_name_is_a_complaint(twilio: SimulatedTwilio, bridge: StandIn) -> None:
-    stream = f'<Start><Stream url="{STREAM}" name="ear"/></Start>'
-    call = call_at(twilio, bridge, f"{stream}<Pause/>{stream}<Pause/><Hangup/>")
+@pytest.mark.parametrize("between", ["", "<Pause/>"])
+def test_a_second_stream_of_the_same_name_is_refused(twilio: SimulatedTwilio, bridge: StandIn, between: str) -> None:
+    stream = f'<Start><Stream url="{STREAM}" name="ear" statusCallback="{PUBLIC}/stream-status"/></Start>'
+    bridge.documents["/stream-status"] = document("")
+    call = call_at(twilio, bridge, f"{stream}{between}{stream}<Pause/><Hangup/>")
     call.wait(DEADLINE_S)
     assert codes(call) == [12200]
+    assert bridge.kinds().count("start") == 1
+    told = [request.form["StreamEvent"] for request in bridge.requests if request.path == "/stream-status"]
+    assert sorted(told) == ["stream-error", "stream-started", "stream-stopped"]
+
+
+def test_the_name_of_a_stream_that_is_over_is_free(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    stream = f'<Start><Stream url="{STREAM}" name="ear"/></Start>'
+    stop = '<Stop><Stream name="ear"/></Stop>'
+    call = call_at(twilio, bridge, f"{stream}{stop}{stream}{HOLD}")
+    call.wait_for(happened.StreamOpened, DEADLINE_S, count=2)
+    client_of(twilio).calls(call.sid).update(twiml=document(stop + stream + HOLD))  # a hand-over
+    call.wait_for(happened.StreamOpened, DEADLINE_S, count=3)
+    call.streams[-1].cut()
+    client_of(twilio).calls(call.sid).update(twiml=document(stream + "<Pause/><Hangup/>"))
+    call.wait(DEADLINE_S)
+    assert bridge.kinds().count("start") == 4
+    assert bridge.kinds().count("stop") == 3
+    assert codes(call) == [31903]
+
+
+def test_stopping_a_stream_does_not_hold_the_document_up(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    answer = Event()
+    bridge.on_message = lambda _, message: answer.wait() if message["event"] == "start" else None
+    stop = '<Stop><Stream name="ear"/></Stop>'
+    call = call_at(twilio, bridge, f'<Start><Stream url="{STREAM}" name="ear"/></Start><Pause/>{stop}<Say>Hi</Say>')
+    call.wait_for(happened.BotBegan, 1)  # the bridge has not so much as read the `stop`
+    answer.set()
+    call.wait(DEADLINE_S)
+    assert call.complaints == []
+
+
+def test_stream_started_is_told_when_start_has_been_sent_and_after_the_latency_asked_for(bridge: StandIn) -> None:
+    bridge.documents["/stream-status"] = document("")
+    stream = f'<Start><Stream url="{STREAM}" statusCallback="{PUBLIC}/stream-status"/></Start>'
+    with SimulatedTwilio(auth_token=TOKEN, pace=0.05, callback_latency_s=0.4) as twilio:
+        call = call_at(twilio, bridge, stream + HOLD)
+        opened = call.wait_for(happened.StreamOpened, DEADLINE_S)
+        told = call.wait_for(
+            happened.WebhookRequested, DEADLINE_S, where=lambda event: event.purpose == "stream-status"
+        )
+        assert bridge.kinds()[:2] == ["connected", "start"]
+        assert told.at_s - opened.at_s >= 0.4
+        assert told.parameters["StreamEvent"] == "stream-started"
 
 
 # A two-way stream
@@ -602,6 +744,45 @@ def test_an_update_interrupts_what_is_being_said(twilio: SimulatedTwilio, bridge
     assert said.interrupted
 
 
+def test_an_update_cuts_what_is_being_said_within_a_frame_or_two(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, '<Say>The first half.</Say><Say loop="50">A very long story.</Say><Say>Never.</Say>')
+    call.wait_for(happened.BotBegan, DEADLINE_S, count=2)
+    client_of(twilio).calls(call.sid).update(twiml=document("<Say>Something else.</Say><Hangup/>"))
+    call.wait(DEADLINE_S)
+    spoken = [event for event in call.events if isinstance(event, happened.BotBegan | happened.BotFinished)]
+    assert [event.text for event in spoken if isinstance(event, happened.BotBegan)][2:] == ["Something else."]
+    (updated,) = [event for event in call.events if isinstance(event, happened.UpdateReceived)]
+    next_s = next(event.at_s for event in call.events if event.at_s > updated.at_s and event in spoken)
+    assert next_s - updated.at_s < 0.05  # of the clock; it is a frame of the line, whatever this machine is doing
+
+
+def test_an_update_during_a_redirect_wins(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    bridge.first["/next"] = ["hang"]
+    call = call_at(twilio, bridge, "<Say>Hi</Say><Redirect>/next</Redirect>")
+    call.wait_for(happened.VerbStarted, DEADLINE_S, where=lambda event: event.verb == "Redirect")
+    client_of(twilio).calls(call.sid).update(twiml=document("<Hangup/>"))
+    assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+
+
+def test_of_two_updates_at_once_one_document_is_carried_out(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    # Ending the verb takes time here: the bridge does not answer the closing of its two-way stream.
+    bridge.on_message = lambda *_: Event().wait()
+    call = call_at(twilio, bridge, f'<Connect><Stream url="{STREAM}"/></Connect>')
+    call.wait_for(happened.StreamOpened, DEADLINE_S)
+    update_with = client_of(twilio).calls(call.sid).update
+    gevent.joinall(
+        [gevent.spawn(update_with, twiml=document(f"<Say>{text}</Say>{HOLD}")) for text in ("One.", "Two.")],
+        timeout=DEADLINE_S,
+    )
+    call.wait_for(happened.VerbStarted, DEADLINE_S, where=lambda event: event.verb == "Pause")
+    started = [event.text for event in call.events if isinstance(event, happened.VerbStarted) and event.verb == "Say"]
+    ended = [event for event in call.events if isinstance(event, happened.VerbEnded) and event.verb == "Say"]
+    assert len(started) == len(ended)
+    assert started[-1] == "Two."
+    assert [event.interrupted for event in ended][-1] is False
+    assert verbs(call).count("Pause") == 1
+
+
 def test_status_completed_ends_the_call_and_later_updates_are_21220(twilio: SimulatedTwilio, bridge: StandIn) -> None:
     call = call_at(twilio, bridge, HOLD)
     call.wait_for(happened.Answered, DEADLINE_S)
@@ -636,6 +817,38 @@ def test_updates_that_twilio_refuses(
     assert refused.code == code
     call.hang_up()
     assert call.wait(DEADLINE_S).reason is EndReason.CALLER_HUNG_UP
+
+
+@pytest.mark.parametrize("by", ["name", "SID"])
+def test_a_stream_is_stopped_by_rest(twilio: SimulatedTwilio, bridge: StandIn, by: str) -> None:
+    bridge.documents["/stream-status"] = document("")
+    stream = f'<Start><Stream url="{STREAM}" name="an ear" statusCallback="{PUBLIC}/stream-status"/></Start>'
+    call = call_at(twilio, bridge, stream + HOLD)
+    sid = call.wait_for(happened.StreamOpened, DEADLINE_S).stream_sid
+    name = "an ear" if by == "name" else sid
+    stopped = client_of(twilio).calls(call.sid).streams(name).update(status="stopped")
+    assert (stopped.sid, stopped.call_sid, stopped.name, stopped.status) == (sid, call.sid, "an ear", "stopped")
+    assert call.wait_for(happened.StreamClosed, DEADLINE_S).code == 0
+    assert call.wait_for(happened.StreamStopReceived, DEADLINE_S).name == name
+    with pytest.raises(TwilioRestException) as raised:
+        client_of(twilio).calls(call.sid).streams(name).update(status="stopped")
+    assert (raised.value.status, raised.value.code) == (404, 20404)
+    call.hang_up()
+    call.wait(DEADLINE_S)
+    assert bridge.kinds()[-1] == "stop"
+    told = [request.form["StreamEvent"] for request in bridge.requests if request.path == "/stream-status"]
+    assert told == ["stream-started", "stream-stopped"]
+    assert call.complaints == []
+
+
+def test_a_stream_can_do_nothing_by_rest_but_stop(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, START + HOLD)
+    sid = call.wait_for(happened.StreamOpened, DEADLINE_S).stream_sid
+    path = f"{twilio.url}/2010-04-01/Accounts/{twilio.account_sid}/Calls/{call.sid}/Streams/{sid}.json"
+    account = (twilio.account_sid, TOKEN)
+    assert requests.post(path, {"Status": "in-progress"}, auth=account, timeout=5).status_code == 400
+    assert requests.get(path, auth=account, timeout=5).status_code == 405
+    assert call.streams[0].sid == sid
 
 
 def test_4000_characters_of_twiml_are_taken(twilio: SimulatedTwilio, bridge: StandIn) -> None:
@@ -698,12 +911,33 @@ def test_a_fault_may_befall_every_request_and_be_carried_out(twilio: SimulatedTw
     assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
 
 
-@pytest.mark.parametrize("kind", ["reset", "hang"])
+def test_a_fault_may_be_one_calls_alone(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    unlucky, lucky = (call_at(twilio, bridge, HOLD) for _ in range(2))
+    for call in (unlucky, lucky):
+        call.wait_for(happened.Answered, DEADLINE_S)
+    twilio.rest_faults.append(RestFault(call_sid=unlucky.sid))
+    client_of(twilio).calls(lucky.sid).update(twiml=document("<Hangup/>"))
+    with pytest.raises(TwilioRestException):
+        client_of(twilio).calls(unlucky.sid).update(twiml=document("<Hangup/>"))
+    assert lucky.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+    assert unlucky.over is None
+
+
+def test_an_answer_may_be_slow(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, HOLD)
+    call.wait_for(happened.Answered, DEADLINE_S)
+    twilio.rest_faults.append(RestFault(kind="slow", slow_s=0.3))
+    began_s = call.now_s()
+    assert update(twilio, call, timeout_s=5).status_code == 200
+    assert call.wait_for(happened.UpdateReceived, DEADLINE_S).at_s - began_s >= 0.3
+
+
+@pytest.mark.parametrize("kind", ["reset", "hang", "close"])
 def test_a_connection_may_be_reset_or_hang(twilio: SimulatedTwilio, bridge: StandIn, kind: Any) -> None:
     call = call_at(twilio, bridge, HOLD)
     call.wait_for(happened.Answered, DEADLINE_S)
     twilio.rest_faults.append(RestFault(kind=kind))
-    expected = {"reset": requests.ConnectionError, "hang": requests.Timeout}[kind]
+    expected = requests.Timeout if kind == "hang" else requests.ConnectionError
     with pytest.raises(expected):
         update(twilio, call, timeout_s=0.3)
     assert call.over is None
@@ -727,6 +961,44 @@ def update(twilio: SimulatedTwilio, call: PhoneCall, timeout_s: float) -> reques
 
 
 # The call as a whole
+
+
+def test_silences_and_waits_are_read_off_the_call(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    bridge.documents["/twiml"] = document("<Pause/><Say>Hello, who is it?</Say>" + HOLD)
+    caller = a_caller(Script(patience_s=600))
+    call = twilio.place_call(f"{PUBLIC}/twiml", caller, connect_to=bridge.base)
+    update_with = client_of(twilio).calls(call.sid).update
+    call.wait_for(happened.BotFinished, DEADLINE_S)
+    caller.say("roses")
+    call.wait_for(happened.SpeechEnded, DEADLINE_S)
+    update_with(
+        twiml=document('<Pause length="2"/><Say>One moment.</Say><Pause length="3"/><Say>Which day?</Say>' + HOLD)
+    )
+    call.wait_for(happened.BotFinished, DEADLINE_S, count=3)
+    caller.say("tomorrow")
+    call.wait_for(happened.SpeechEnded, DEADLINE_S, count=2)
+    update_with(twiml=document('<Pause length="4"/><Hangup/>'))
+    call.wait(DEADLINE_S)
+
+    first, second = waits(call)
+    assert (first.said, second.said) == ("roses", "tomorrow")
+    assert [text for _, text in first.voices] == ["One moment.", "Which day?"]
+    assert first.delay_s is not None
+    assert first.delay_s >= 2
+    assert (second.voices, second.delay_s) == ((), None)
+    found = silences(call)
+    assert found[0].began_s == 0
+    assert found[0].length_s >= 1
+    assert [each.length_s >= least_s for each, least_s in zip(found[-4:], (2, 3, 0, 4), strict=True)] == [True] * 4
+    assert all(one.ended_s < other.began_s for one, other in itertools.pairwise(found))
+    assert longest_silence_s(call, first.ended_s, first.voices[0][0]) == pytest.approx(first.delay_s)
+    assert longest_silence_s(call, first.voices[0][0], first.voices[1][0]) == pytest.approx(found[-3].length_s)
+
+
+def test_a_call_that_was_never_answered_has_no_silence(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    call = call_at(twilio, bridge, "<Reject/>")
+    call.wait(DEADLINE_S)
+    assert (silences(call), waits(call)) == ([], [])
 
 
 def test_stopping_twilio_ends_every_call(bridge: StandIn) -> None:

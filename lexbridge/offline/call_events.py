@@ -41,12 +41,13 @@ class WebhookRequested(Event):
 
 @dataclass(frozen=True, slots=True)
 class WebhookAnswered(Event):
-    """The answer; `status` 0 and the reason in `body` when there was none."""
+    """The answer; `status` 0 and the reason in `body` when there was none. `attempts`: how many requests it took."""
 
     url: str
     purpose: str
     status: int
     body: str = field(repr=False)
+    attempts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,13 @@ class UpdateReceived(Event):
 
     fields: Mapping[str, str] = field(repr=False)
     twiml: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStopReceived(Event):
+    """A REST request stops the stream that it names by `name`: its name or its SID."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)

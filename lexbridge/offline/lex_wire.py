@@ -73,10 +73,12 @@ class Response:
     body: bytes = b""
 
 
-def error_of_status(status: int) -> LexError:
-    """Lex's error with that HTTP status; statuses Lex has no error of its own for are an internal failure."""
+def response_of_status(api: str, status: int) -> Response:
+    """Lex's error with that HTTP status. One that it has none for (503, 504) is a page of some proxy before it."""
     kinds = {kind.value[0]: kind for kind in LexErrorKind}
-    return LexError(kinds.get(status, LexErrorKind.INTERNAL), f"asked for: HTTP status {status}")
+    if status in kinds:
+        return error_response(api, LexError(kinds[status], f"asked for: HTTP status {status}"))
+    return Response(status, {"Content-Type": "text/html"}, f"<html><body>{status}</body></html>".encode())
 
 
 def error_response(api: str, error: LexError) -> Response:

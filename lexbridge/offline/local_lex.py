@@ -13,6 +13,7 @@ What it does not do: run Lambda functions, speak MP3 or Ogg, hear Opus, stream (
 import json
 import logging
 import re
+import select
 import socket
 import struct
 import uuid
@@ -26,6 +27,7 @@ from typing import Any, Literal, Self, TypeVar
 import gevent
 from gevent import GreenletExit
 from gevent import socket as gevent_socket
+from gevent.monkey import get_original
 from gevent.pool import Pool
 from gevent.pywsgi import Input, WSGIHandler, WSGIServer
 
@@ -93,19 +95,22 @@ class LexRequest:
 class LexFault:
     """Something to go wrong with the next requests that send speech or text.
 
-    kind: "status" answers with `status`, "reset" resets the connection, "hang" never answers, "drip" sends the right
-    answer a byte every `every_s`, "truncated" closes in the middle of the right answer's body. when: before the body
-    is read, after 200 ms of it, or at its end ("drip" and "truncated" are always at the end). An answer before the
-    end closes the connection at once, as a load balancer does, and a client that is still sending sees that. times:
-    how many requests it hits, None for all. session: only that session's.
+    kind: "status" answers with `status`, "reset" resets the connection, "hang" never answers, "unread" does not even
+    read on, "drip" sends the right answer a byte every `every_s`, "truncated" closes in the middle of the right
+    answer, "slow" answers right, but `after_s` late, "empty" answers 200 and nothing else, "foreign" answers 200 with
+    a page that is not Lex's. when: before the body is read, after 200 ms of it, or at its end ("drip", "truncated" and
+    "slow" are always at the end). An answer before the end closes the connection at once, as a load balancer does, and
+    a client that is still sending sees that. times: how many requests it hits, None for all. session: only that
+    session's. The dialog has gone on after "drip", "truncated" and "slow", as nobody tells Lex that it was not heard.
     """
 
     status: int = 500
     when: Literal["start", "middle", "end"] = "end"
     times: int | None = 1
     session: str | None = None
-    kind: Literal["status", "reset", "hang", "drip", "truncated"] = "status"
+    kind: Literal["status", "reset", "hang", "unread", "drip", "truncated", "slow", "empty", "foreign"] = "status"
     every_s: float = 0.05
+    after_s: float = 4.0
 
 
 @dataclass(slots=True)
@@ -124,6 +129,14 @@ class _Dropped(Exception):
     """No error: the connection is not to be answered any more."""
 
 
+class _Answered(Exception):
+    """No error: the request is answered with this, whatever else would have come of it."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response
+
+
 class _Handler(WSGIHandler):
     """pywsgi's, and the application can reach its socket and give the connection up."""
 
@@ -135,9 +148,15 @@ class _Handler(WSGIHandler):
         try:
             super().run_application()
         except _Dropped:
-            self.close_connection = True
+            self._give_up()
             self.result = ()
-            self.wsgi_input = Input(self.rfile, 0)  # nothing of the body is waited for
+        except GreenletExit:
+            self._give_up()  # or the server's end would wait for the rest of an upload that may never come
+            raise
+
+    def _give_up(self) -> None:
+        self.close_connection = True
+        self.wsgi_input = Input(self.rfile, 0)  # nothing of the body is waited for
 
     def handle_error(self, t: type[BaseException] | None, v: BaseException | None, tb: TracebackType | None) -> None:
         if isinstance(v, GreenletExit):  # the server stops: its clients see a closed connection, not a 500
@@ -221,6 +240,10 @@ class LocalLex:
             self._server.stop(timeout=0)
             self._connections.kill()
 
+    def drop_connections(self) -> None:
+        """Closes every connection, answered or not; new ones are welcome."""
+        self._connections.kill()
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -238,6 +261,8 @@ class LocalLex:
         try:
             call = self._receive(environ)
             response = self._answer(call)
+        except _Answered as answered:
+            response = answered.response
         except LexError as error:
             response = wire.error_response(api, error)
         if call is not None:
@@ -313,7 +338,7 @@ class LocalLex:
             conversation = self._conversation_asked_for(call, session)
             body = self._read_body(call, rate_hz if not is_text else None)
             self._strike(call, "end")
-            gevent.sleep(self.think_s)
+            self._think(call)
             if is_text:
                 text, mode = _text_of(body), "Text"
             else:
@@ -353,6 +378,9 @@ class LocalLex:
         record.ended = monotonic()
         return bytes(body)
 
+    def _think(self, call: _Call) -> None:
+        gevent.sleep(call.fault.after_s if call.fault and call.fault.kind == "slow" else self.think_s)
+
     def _hear(self, audio: bytes, rate_hz: int, bot: Bot, conversation: Conversation) -> str:
         pcm = audio[: len(audio) // 2 * 2]
         return self._recogniser.recognise(_at_rate(pcm, rate_hz, RATE_HZ), grammar_for(bot, conversation))
@@ -387,7 +415,7 @@ class LocalLex:
         with _Busy(self._session(call)) as session:
             body = _json_body(self._read_body(call, None))
             self._strike(call, "end")
-            gevent.sleep(self.think_s)
+            self._think(call)
             conversation = session.last.conversation
             if call.record.api == "v1":
                 if body.get("sessionAttributes") is not None:
@@ -478,30 +506,32 @@ class LocalLex:
     def _strike(self, call: _Call, when: Literal["start", "middle", "end"]) -> None:
         """Does what the request's fault is to do at this point of the upload."""
         fault = call.fault
-        if fault is None or fault.when != when or fault.kind in ("drip", "truncated"):
+        if fault is None or fault.when != when or fault.kind in ("drip", "truncated", "slow"):
             return
-        if fault.kind == "hang":
-            _wait_until_closed(call.socket)
-            raise _Dropped
-        if fault.kind == "reset":
-            _reset(call.socket)
-            raise _Dropped
-        error = wire.error_of_status(fault.status)
-        call.record.status = fault.status
-        if when == "end":
-            raise error
-        call.fault = None
-        _send(call.socket, wire.error_response(call.record.api, error))
+        match fault.kind:
+            case "hang":
+                _read_until_closed(call.socket)
+            case "unread":
+                _wait_until_closed(call.socket)
+            case "reset":
+                _reset(call.socket)
+            case _:
+                response = _wrong_answer(call.record.api, fault)
+                call.record.status = response.status
+                if when == "end":
+                    raise _Answered(response)
+                call.fault = None
+                _send(call.socket, response)
         raise _Dropped
 
     @staticmethod
     def _break_answer(call: _Call, response: Response) -> None:
         """Sends the answer the way its fault says, if it is to go wrong now. Raises _Dropped when it did."""
         fault = call.fault
-        if fault is None or response.status != 200:
+        if fault is None or response.status != 200 or fault.kind not in ("drip", "truncated"):
             return
         if fault.kind == "truncated":
-            _send(call.socket, response, body_bytes=len(response.body) // 2)
+            _send(call.socket, response, truncated=True)
             raise _Dropped
         if fault.kind == "drip":
             _send(call.socket, response, every_s=fault.every_s)
@@ -625,11 +655,23 @@ def _status_line(status: int) -> str:
     return f"{status} {names.get(status, 'Error' if status >= 400 else 'OK')}"
 
 
-def _send(connection: socket.socket, response: Response, body_bytes: int | None = None, every_s: float = 0.0) -> None:
-    """Writes an answer past the WSGI server: only so much of its body, or one byte after the other."""
+def _wrong_answer(api: str, fault: LexFault) -> Response:
+    """What is answered in the place of Lex, or by it."""
+    if fault.kind == "empty":
+        return Response(200, {})
+    if fault.kind == "foreign":
+        return Response(200, {"Content-Type": "text/html"}, b"<html><body>It works!</body></html>")
+    return wire.response_of_status(api, fault.status)
+
+
+def _send(connection: socket.socket, response: Response, truncated: bool = False, every_s: float = 0.0) -> None:
+    """Writes an answer past the WSGI server: up to half of its body (of its head, if it has none), or byte by byte."""
     headers = {**response.headers, "Content-Length": str(len(response.body)), "Connection": "close"}
     head = [f"HTTP/1.1 {_status_line(response.status)}", *(f"{name}: {value}" for name, value in headers.items())]
-    answer = "\r\n".join([*head, "", ""]).encode() + response.body[:body_bytes]
+    answer = "\r\n".join([*head, "", ""]).encode() + response.body
+    if truncated:
+        kept = len(response.body) // 2 - len(response.body) if response.body else len(answer) // 2
+        answer = answer[:kept]
     try:
         if not every_s:
             connection.sendall(answer)
@@ -647,6 +689,14 @@ def _reset(connection: socket.socket) -> None:
 
 
 def _wait_until_closed(connection: socket.socket) -> None:
+    """Reads nothing; returns when the client gives up."""
+    watch = get_original("select", "poll")()  # what it tells, it tells at once
+    watch.register(connection, getattr(select, "POLLRDHUP", 0))
+    while not watch.poll(0):
+        gevent.sleep(0.02)
+
+
+def _read_until_closed(connection: socket.socket) -> None:
     """Reads and forgets until the client gives up."""
     try:
         while connection.recv(65536):

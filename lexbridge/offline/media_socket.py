@@ -101,20 +101,21 @@ class MediaSocket:
                 enable_multithread=True,
                 class_=_Connection,
             )
+            # Sent before anybody is told that the stream has started.
+            connection.send(json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"}))
+            connection.send(self._numbered("start", self._start()))
+            self._sequence_number += 1
             connection.settimeout(None)
         except Exception as error:
+            if self._socket is not None:
+                self._socket.shutdown()  # type: ignore[no-untyped-call]
             raise _as_twilio_says(error) from error
-        self._queue.put(json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"}))
-        start = {
-            "accountSid": self._account_sid,
-            "streamSid": self.sid,
-            "callSid": self._call_sid,
-            "tracks": list(self._tracks),
-            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
-            "customParameters": dict(self.stream.parameters),
-        }
-        self._send_numbered("start", start)
         self._greenlets = [gevent.spawn(self._write, connection), gevent.spawn(self._read, connection)]
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` is on its way, or the stream is over."""
+        return self._stopping or self.over.is_set()
 
     def begin(self, line_ms: int) -> None:
         """Media time 0 of this stream is the line's `line_ms`."""
@@ -144,7 +145,7 @@ class MediaSocket:
 
     def stop(self) -> None:
         """`stop`, then the closing handshake; returns when the socket is closed, CLOSE_LIMIT_S later at most."""
-        if self._stopping or self.over.is_set():
+        if self.stopping:
             return
         self._stopping = True
         stop = {"accountSid": self._account_sid, "callSid": self._call_sid}
@@ -159,6 +160,16 @@ class MediaSocket:
         if self._socket is not None and self._socket.sock is not None:
             self._socket.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._end(31903, "Stream: broken pipe: the connection was lost")
+
+    def _start(self) -> dict[str, Any]:
+        return {
+            "accountSid": self._account_sid,
+            "streamSid": self.sid,
+            "callSid": self._call_sid,
+            "tracks": list(self._tracks),
+            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+            "customParameters": dict(self.stream.parameters),
+        }
 
     def _send_numbered(self, event: str, fields: Mapping[str, Any]) -> None:
         self._queue.put_nowait(self._numbered(event, fields))

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import gevent
 from gevent.event import Event as Signal
+from gevent.lock import BoundedSemaphore
 
 from lexbridge.offline import call_events as happened
 from lexbridge.offline.call_events import CallEnded, EndReason, Event
@@ -25,10 +26,11 @@ from lexbridge.offline.twiml_document import (
     stream_url_problem,
 )
 from lexbridge.offline.twiml_execution import Execution
-from lexbridge.offline.webhooks import Answer, Webhooks
+from lexbridge.offline.webhooks import Answer, OverrideError, Webhooks
 
 TRACKS_PER_CALL = 4  # https://www.twilio.com/docs/voice/media-streams: one-way streams of a call
 CALLBACK_LIMIT_S = 15.0
+CALLBACK_LATENCY_S = 0.02
 # What Twilio reads as TwiML: /docs/voice/twiml#twilios-request-to-your-application and error 12300.
 _TWIML_TYPES = frozenset({"text/xml", "application/xml", "text/html"})
 
@@ -51,6 +53,7 @@ class PhoneCall:
     """A call from `party` to `number`.
 
     `dial_outcome`: what a `<Dial>` comes to: its DialCallStatus, and how long the two talk, milliseconds.
+    `callback_latency_s`: of the clock, from what happened to the status callback that tells of it.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class PhoneCall:
         *,
         pace: float = 1.0,
         dial_outcome: tuple[str, int] = ("completed", 1000),
+        callback_latency_s: float = CALLBACK_LATENCY_S,
     ) -> None:
         self.sid = "CA" + secrets.token_hex(16)
         self.account_sid = account_sid
@@ -85,9 +89,13 @@ class PhoneCall:
         self.document_url = number.webhook_url
         self.answered_at_s = 0.0
         self.status_callback = number.status_callback
+        self._callback_latency_s = callback_latency_s
         self._execution = Execution(self)
         self._runner: gevent.Greenlet[..., Any] | None = None
+        self._replacing = BoundedSemaphore()
         self._opening: list[gevent.Greenlet[..., Any]] = []
+        self._names_opening: list[str] = []
+        self._stopping: list[gevent.Greenlet[..., Any]] = []
         self._callbacks: list[gevent.Greenlet[..., Any]] = []
         self._changed = Signal()
         self._ended = Signal()
@@ -194,8 +202,11 @@ class PhoneCall:
         self.line.open()
 
     def fetch(self, url: str, method: str = "POST", more: Mapping[str, str] | None = None) -> Document:
-        """Requests a document as Twilio does. Raises TwimlError for an answer that is none."""
-        answer = self.tell(url, {**self.parameters(), **(more or {})}, "document", method)
+        """Requests a document as Twilio does. Raises TwimlError for an answer that is none, or a wrong override."""
+        try:
+            answer = self.tell(url, {**self.parameters(), **(more or {})}, "document", method)
+        except OverrideError as error:  # [?] whether that is an error, or Twilio goes on with its defaults
+            raise TwimlError(error.code, str(error)) from error
         if not answer.status:
             raise TwimlError(11205, f"HTTP connection failure: {url}: {answer.text}")
         if not 200 <= answer.status < 300:
@@ -207,10 +218,10 @@ class PhoneCall:
         return parse_twiml(answer.text, url)
 
     def tell(self, url: str, parameters: Mapping[str, str], purpose: str, method: str = "POST") -> Answer:
-        """A signed request to the bridge, recorded."""
+        """A signed request to the bridge, recorded, with all its retries. Raises OverrideError."""
         self.record(happened.WebhookRequested(self.now_s(), url, purpose, parameters))
         answer = self.webhooks.request(url, parameters, method)
-        self.record(happened.WebhookAnswered(self.now_s(), url, purpose, answer.status, answer.text))
+        self.record(happened.WebhookAnswered(self.now_s(), url, purpose, answer.status, answer.text, answer.attempts))
         return answer
 
     def parameters(self) -> dict[str, str]:
@@ -237,14 +248,18 @@ class PhoneCall:
         """Opens the call's two-way stream; None when that failed."""
         return self._open(stream, two_way=True)
 
-    def stop_stream(self, name: str) -> None:
-        """`<Stop><Stream name>`."""
+    def stop_stream(self, name: str) -> MediaSocket | None:
+        """Stops the one-way stream with this name or SID, and does not wait for its end; None if there is none.
+
+        From now on its name is free.
+        """
         gevent.joinall(self._opening)
-        named = [stream for stream in self.streams if name in (stream.stream.name or stream.sid, stream.sid)]
-        if not named:
-            self.complain(12200, f"<Stop>: no stream of this call is named {name!r}")  # [?] Twilio's code
-        for stream in named:
-            stream.stop()
+        for stream in self.streams:
+            if not stream.stopping and not stream.two_way and name in (stream.stream.name or stream.sid, stream.sid):
+                self._stopping.append(gevent.spawn(stream.stop))
+                gevent.sleep(0)  # `stop` is on its way before anything else happens
+                return stream
+        return None
 
     def gather(self, verb: Gather, prompt: Callable[[Verb], None]) -> str:
         """The keys the caller presses while the prompts play and after; a first key cuts the prompts."""
@@ -338,17 +353,19 @@ class PhoneCall:
         return time.monotonic()
 
     def _run(self, first: Callable[[], Document]) -> None:
-        if self._over is not None:
-            return
-        old, self._runner = self._runner, None
-        if old is not None:
-            old.kill()
-        if self._over is None:
-            self._runner = gevent.spawn(self._execution.run, first)
+        with self._replacing:  # ending a verb may take time: of two updates at once the later one is to stay
+            if self._over is not None:
+                return
+            old, self._runner = self._runner, None
+            if old is not None:
+                old.kill()
+            if self._over is None:
+                self._runner = gevent.spawn(self._execution.run, first)
 
     def _carry(self, line_ms: int, inbound: bytes, outbound: bytes) -> None:
         for stream in list(self.streams):
-            stream.carry(line_ms, inbound, outbound)
+            if not stream.stopping:
+                stream.carry(line_ms, inbound, outbound)
 
     def _open(self, stream: Stream, *, two_way: bool) -> MediaSocket | None:
         sid = "MZ" + secrets.token_hex(16)
@@ -367,11 +384,21 @@ class PhoneCall:
         problem = stream_url_problem(stream.url)
         if problem is not None:
             raise StreamFailed(problem.code, problem.message)
-        if stream.name and any(other.stream.name == stream.name for other in self.streams):
-            # [?] the name "must be unique per call" (/docs/voice/twiml/stream); what happens else is not documented.
-            self.complain(12200, f"<Stream>: this call has a stream named {stream.name!r} already")
+        taken = [*self._names_opening, *(other.stream.name for other in self.streams if not other.stopping)]
+        if stream.name and stream.name in taken:
+            # The name has to be unique within the call (/docs/voice/twiml/stream). [?] what happens otherwise, and
+            # with which code, is not documented; nor whether the name of a stream that was stopped or lost is free
+            # again. Here the second is refused, and the name is free. A bridge is safe if it never uses one twice.
+            raise StreamFailed(12200, f"<Stream>: this call has a stream named {stream.name!r} already")
         if not two_way and len(self.streams) >= TRACKS_PER_CALL:
             raise StreamFailed(31930, f"Stream: the call has {TRACKS_PER_CALL} tracks streaming already")  # [?] code
+        self._names_opening.append(stream.name)
+        try:
+            return self._handshake(stream, sid, two_way=two_way)
+        finally:
+            self._names_opening.remove(stream.name)
+
+    def _handshake(self, stream: Stream, sid: str, *, two_way: bool) -> MediaSocket:
         opened = MediaSocket(self, stream, sid, self.sid, self.account_sid, two_way=two_way)
         # Signed as the document has it, whatever the connection goes to.
         signature = self.webhooks.signature(stream.url, {})
@@ -400,7 +427,12 @@ class PhoneCall:
 
     def _call_back(self, url: str, parameters: Mapping[str, str], purpose: str, method: str = "POST") -> None:
         def send() -> None:
-            answer = self.tell(url, parameters, purpose, method)
+            gevent.sleep(self._callback_latency_s)
+            try:
+                answer = self.tell(url, parameters, purpose, method)
+            except OverrideError as error:
+                self.complain(error.code, f"{url}: {error}")
+                return
             if not 200 <= answer.status < 300:
                 self.complain(15003, f"Warning response to callback URL {url}: {answer.status or answer.text}")
 
@@ -411,7 +443,7 @@ class PhoneCall:
         if runner is not None:
             runner.kill()
         gevent.joinall(self._opening)
-        gevent.joinall([gevent.spawn(stream.stop) for stream in list(self.streams)])
+        gevent.joinall([*self._stopping, *(gevent.spawn(stream.stop) for stream in list(self.streams))])
         if self.status_callback:
             seconds = max(0, round(self.line.now_ms / 1000))
             more = {

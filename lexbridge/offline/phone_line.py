@@ -98,7 +98,7 @@ class Line:
         """Those who are told when the bot's voice begins and ends."""
         self._party = party
         self._pace = pace
-        self._outbound: deque[bytes | Callable[[], None]] = deque()
+        self._outbound: deque[bytes | str | Callable[[], None]] = deque()  # frames, the text they say, who waits
         self._text = ""
         self._bot_speaking = False
         self._waiting: list[tuple[int, Signal]] = []
@@ -133,15 +133,16 @@ class Line:
 
     def queue(self, mulaw: bytes, played: Callable[[], None], text: str = "") -> None:
         """Plays to the caller after what is queued already; calls `played` when it was, or was cleared."""
-        self._text = text
+        self._outbound.append(text)
         self._outbound.extend(frames_of(mulaw))
         self._outbound.append(played)
 
     def clear(self) -> None:
         """Drops what has not been played yet; those who wait for it go on now."""
         left, self._outbound = self._outbound, deque()
+        self._bot_finished()  # whatever is said in the very next frame is something else
         for item in left:
-            if not isinstance(item, bytes):
+            if not isinstance(item, bytes | str):
                 item()
 
     def _run(self) -> None:
@@ -174,12 +175,20 @@ class Line:
                     for listener in self.listeners:
                         listener.bot_began(self._text)
                 return item
-            item()
+            if isinstance(item, str):
+                if item != self._text:
+                    self._bot_finished()
+                self._text = item
+            else:
+                item()
+        self._bot_finished()
+        return SILENT_FRAME
+
+    def _bot_finished(self) -> None:
         if self._bot_speaking:
             self._bot_speaking = False
             for listener in self.listeners:
                 listener.bot_finished(self._text)
-        return SILENT_FRAME
 
 
 def frames_of(mulaw: bytes) -> Iterator[bytes]:

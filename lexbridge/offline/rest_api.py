@@ -1,6 +1,7 @@
-"""Twilio's REST API for calls, as far as a bridge uses it: fetch a call, update it, end it.
+"""Twilio's REST API for calls, as far as a bridge uses it: fetch a call, update it, end it, stop one of its streams.
 
-Source: the OpenAPI of api.v2010 (twilio/twilio-oai), UpdateCall; error codes: https://www.twilio.com/docs/api/errors .
+Source: the OpenAPI of api.v2010 (twilio/twilio-oai), UpdateCall and UpdateStream; error codes:
+https://www.twilio.com/docs/api/errors .
 The real twilio client is what talks to it.
 """
 
@@ -13,12 +14,14 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any, Literal
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import gevent
+from gevent import GreenletExit
 from gevent.event import Event
-from gevent.pywsgi import WSGIHandler
+from gevent.pywsgi import Input, WSGIHandler
 
 from lexbridge.offline import call_events as happened
 from lexbridge.offline.call_events import EndReason
@@ -27,7 +30,7 @@ from lexbridge.offline.twiml_document import is_http, parse_twiml
 
 LONGEST_TWIML = 4000  # characters in a REST request; above it 32018
 LONGEST_FORM = 1 << 20  # bytes
-_CALL_PATH = re.compile(r"/2010-04-01/Accounts/(AC[0-9a-fA-F]{32})/Calls/([^/]+)\.json")
+_CALL_PATH = re.compile(r"/2010-04-01/Accounts/(AC[0-9a-fA-F]{32})/Calls/([^/]+?)(?:/Streams/([^/]+))?\.json")
 
 
 class RestRefusal(Exception):
@@ -42,21 +45,25 @@ class RestRefusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RestFault:
-    """A fault that befalls the next request, or with `always` every one.
+    """A fault that befalls the next request (with `call_sid`: the next for that call), or with `always` every one.
 
     `answer`: `status` and `code` as Twilio's error; `hang`: no answer at all; `drip`: the answer comes a byte every
-    `drip_s`; `reset`: the connection is reset. `carried_out` says whether the update happens all the same.
-    `as_problem`: the error is told in RFC 9457's words, as Twilio's newer services do.
+    `drip_s`; `reset`: the connection is reset; `close`: it is closed without an answer, as one that was kept alive a
+    moment too long is; `slow`: the right answer, and what it answers to, come `slow_s` late. `carried_out` says
+    whether the update happens all the same. `as_problem`: the error is told in RFC 9457's words, as Twilio's newer
+    services do.
     """
 
-    kind: Literal["answer", "hang", "drip", "reset"] = "answer"
+    kind: Literal["answer", "hang", "drip", "reset", "close", "slow"] = "answer"
     status: int = 500
     code: int = 20500
     message: str = "Internal Server Error"
     always: bool = False
     carried_out: bool = False
     drip_s: float = 0.5
+    slow_s: float = 1.0
     as_problem: bool = False
+    call_sid: str | None = None
 
 
 class ConnectionDropped(Exception):
@@ -75,8 +82,22 @@ class RestHandler(WSGIHandler):
         try:
             super().run_application()
         except ConnectionDropped:
-            self.close_connection = True
+            self._give_up()
             self.result = ()
+        except GreenletExit:
+            self._give_up()
+            raise
+
+    def _give_up(self) -> None:
+        self.close_connection = True
+        self.wsgi_input = Input(self.rfile, 0)  # nothing of the body is waited for
+
+    def handle_error(self, t: type[BaseException] | None, v: BaseException | None, tb: TracebackType | None) -> None:
+        """See WSGIHandler; a server that stops closes its connections, and that is no error of its own."""
+        if isinstance(v, GreenletExit):
+            self.close_connection = True
+        else:
+            super().handle_error(t, v, tb)
 
 
 class RestApi:
@@ -92,7 +113,7 @@ class RestApi:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """A request."""
-        fault = self._next_fault()
+        fault = self._next_fault(environ["PATH_INFO"])
         status, answer = self._answer(environ) if fault is None else self._befall(fault, environ)
         body = json.dumps(answer).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
@@ -103,6 +124,9 @@ class RestApi:
 
     def _befall(self, fault: RestFault, environ: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         """What is answered to a request that a fault befalls."""
+        if fault.kind == "slow":
+            self.stopped.wait(fault.slow_s)
+            return self._answer(environ)
         told = _problem if fault.as_problem else _error
         status, answer = fault.status, told(fault.status, fault.code, fault.message)
         if fault.carried_out:
@@ -113,16 +137,22 @@ class RestApi:
             self._note(fault, environ)
         if fault.kind == "hang":
             self.stopped.wait()
-        elif fault.kind == "reset":
-            connection: socket.socket = environ["lexbridge.socket"]
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            raise ConnectionDropped
+        if fault.kind in ("reset", "close"):
+            if fault.kind == "reset":
+                connection: socket.socket = environ["lexbridge.socket"]
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             raise ConnectionDropped
         return status, answer
 
-    def _next_fault(self) -> RestFault | None:
-        if not self.faults:
-            return None
-        return self.faults[0] if self.faults[0].always else self.faults.pop(0)
+    def _next_fault(self, path: str) -> RestFault | None:
+        match = _CALL_PATH.fullmatch(path)
+        for fault in self.faults:
+            if fault.call_sid in (None, match[2] if match else ""):
+                if not fault.always:
+                    self.faults.remove(fault)
+                return fault
+        return None
 
     def _note(self, fault: RestFault, environ: Mapping[str, Any]) -> None:
         match = _CALL_PATH.fullmatch(environ["PATH_INFO"])
@@ -133,23 +163,27 @@ class RestApi:
 
     def _answer(self, environ: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         call = None
+        not_found = RestRefusal(404, 20404, f"The requested resource {environ['PATH_INFO']} was not found")
         try:
-            account_sid, call_sid = self._addressed(environ)
+            account_sid, call_sid, stream = self._addressed(environ)
             call = self._calls.get(call_sid)
             if call is None or account_sid != self._account_sid:
-                raise RestRefusal(404, 20404, f"The requested resource {environ['PATH_INFO']} was not found")
+                raise not_found
+            if stream is not None:
+                return 200, self._stop_stream(call, stream, environ, not_found)
             if environ["REQUEST_METHOD"] == "POST":
                 self._update(call, _form(environ))
         except RestRefusal as refusal:
             if call is not None:
                 call.record(happened.UpdateRefused(call.now_s(), refusal.status, refusal.code, refusal.message))
-                if refusal.code != 21220:  # a call that has just ended is nobody's fault
+                # A call, or a stream, that has just ended is nobody's fault.
+                if refusal.code not in (20404, 21220):
                     call.complain(refusal.code, f"REST: {refusal.message}")
             return refusal.status, _error(refusal.status, refusal.code, refusal.message)
         return 200, _resource(call)
 
-    def _addressed(self, environ: Mapping[str, Any]) -> tuple[str, str]:
-        """Account and call of a request. Raises RestRefusal 20003, 20404 or 20004."""
+    def _addressed(self, environ: Mapping[str, Any]) -> tuple[str, str, str | None]:
+        """Account, call and stream of a request. Raises RestRefusal 20003, 20404 or 20004."""
         if not self._authenticated(environ.get("HTTP_AUTHORIZATION", "")):
             raise RestRefusal(401, 20003, "Authenticate")
         match = _CALL_PATH.fullmatch(environ["PATH_INFO"])
@@ -157,7 +191,7 @@ class RestApi:
             raise RestRefusal(404, 20404, f"The requested resource {environ['PATH_INFO']} was not found")
         if environ["REQUEST_METHOD"] not in ("GET", "POST"):
             raise RestRefusal(405, 20004, "Method not allowed")
-        return match[1], match[2]
+        return match[1], match[2], None if match[3] is None else unquote(match[3])
 
     def _authenticated(self, authorization: str) -> bool:
         scheme, _, encoded = authorization.partition(" ")
@@ -166,6 +200,27 @@ class RestApi:
         except (binascii.Error, ValueError):
             return False
         return scheme.lower() == "basic" and user == self._account_sid and password == self._auth_token
+
+    @staticmethod
+    def _stop_stream(call: PhoneCall, name: str, environ: Mapping[str, Any], not_found: RestRefusal) -> dict[str, Any]:
+        """UpdateStream: `name` is its name or its SID. Raises RestRefusal."""
+        if environ["REQUEST_METHOD"] != "POST":
+            raise RestRefusal(405, 20004, "Method not allowed")
+        if _form(environ).get("Status") != "stopped":
+            raise RestRefusal(400, 20001, "Status of a stream can become stopped only")
+        stream = call.stop_stream(name)
+        if stream is None:
+            raise not_found
+        call.record(happened.StreamStopReceived(call.now_s(), name))
+        return {
+            "sid": stream.sid,
+            "account_sid": call.account_sid,
+            "call_sid": call.sid,
+            "name": stream.stream.name or None,
+            "status": "stopped",
+            "date_updated": _now(),
+            "uri": f"/2010-04-01/Accounts/{call.account_sid}/Calls/{call.sid}/Streams/{stream.sid}.json",
+        }
 
     def _update(self, call: PhoneCall, fields: Mapping[str, str]) -> None:
         """UpdateCall. Raises RestRefusal."""
@@ -218,9 +273,13 @@ def _problem(status: int, code: int, message: str) -> dict[str, Any]:
     return {"type": f"https://www.twilio.com/docs/errors/{code}", "title": message, "status": status, "code": code}
 
 
+def _now() -> str:
+    return datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
+
+
 def _resource(call: PhoneCall) -> dict[str, Any]:
     """The call as the REST API shows it."""
-    now = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
+    now = _now()
     return {
         "sid": call.sid,
         "account_sid": call.account_sid,

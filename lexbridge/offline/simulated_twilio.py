@@ -7,8 +7,8 @@ and serves the REST API that the bridge updates its calls with.
     assert call.complaints == []
 
 Strict: TwiML that Twilio could not read ends the call with an application error, and whatever Twilio would refuse or
-warn about is in `call.complaints`. What is not simulated: speech of `<Gather>` and `<Record>`, conferences, the
-Streams subresource of REST, rates and concurrency limits (use `rest_faults`).
+warn about is in `call.complaints`. What is not simulated: speech of `<Gather>` and `<Record>`, conferences, streams
+created by REST, rates and concurrency limits (use `rest_faults`).
 """
 
 import secrets
@@ -16,10 +16,11 @@ from types import TracebackType
 from typing import Self
 
 import gevent
+from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
 from lexbridge.offline.call_events import EndReason
-from lexbridge.offline.phone_call import Number, PhoneCall
+from lexbridge.offline.phone_call import CALLBACK_LATENCY_S, Number, PhoneCall
 from lexbridge.offline.phone_line import Party, TelephoneVoice
 from lexbridge.offline.rest_api import RestApi, RestFault, RestHandler
 from lexbridge.offline.voice import SilentVoice, Voice
@@ -32,6 +33,8 @@ class SimulatedTwilio:
     `auth_token`, `account_sid`: made up when not given. `port` 0: a free one. `voice`: what `<Say>` sounds like.
     `pace`: seconds of the clock for a second of the line; 0.1 makes calls ten times as fast.
     `dial_outcome`: DialCallStatus of every `<Dial>`, and how long the two talk, milliseconds.
+    `callback_latency_s`: of the clock, from what happened to the status callback that tells of it.
+    `sign_fragment`: whether the fragment of a URL is signed with it; see `Webhooks`.
     """
 
     def __init__(
@@ -44,6 +47,8 @@ class SimulatedTwilio:
         voice: Voice | TelephoneVoice | None = None,
         pace: float = 1.0,
         dial_outcome: tuple[str, int] = ("completed", 1000),
+        callback_latency_s: float = CALLBACK_LATENCY_S,
+        sign_fragment: bool = False,
     ) -> None:
         self.auth_token = auth_token or secrets.token_hex(16)
         self.account_sid = account_sid or "AC" + secrets.token_hex(16)
@@ -53,8 +58,11 @@ class SimulatedTwilio:
         self._voice = spoken if isinstance(spoken, TelephoneVoice) else TelephoneVoice(spoken)
         self._pace = pace
         self._dial_outcome = dial_outcome
+        self._callback_latency_s = callback_latency_s
+        self._sign_fragment = sign_fragment
         self._api = RestApi(self.account_sid, self.auth_token, self.calls)
-        self._server = WSGIServer((host, port), self._api, log=None, handler_class=RestHandler)
+        self._connections = Pool()
+        self._server = WSGIServer((host, port), self._api, log=None, handler_class=RestHandler, spawn=self._connections)
 
     @property
     def url(self) -> str:
@@ -76,7 +84,12 @@ class SimulatedTwilio:
             call.end(EndReason.SIMULATOR_STOPPED)
         self._api.stopped.set()
         gevent.joinall([gevent.spawn(call.wait, 20) for call in self.calls.values()])
-        self._server.stop(timeout=1)
+        self._server.stop(timeout=0)
+        self._connections.kill()
+
+    def drop_connections(self) -> None:
+        """Closes every connection to the REST API, answered or not; new ones are welcome."""
+        self._connections.kill()
 
     def __enter__(self) -> Self:
         self.start()
@@ -105,11 +118,12 @@ class SimulatedTwilio:
         call = PhoneCall(
             number,
             caller,
-            Webhooks(signing_token or self.auth_token, connect_to),
+            Webhooks(signing_token or self.auth_token, connect_to, sign_fragment=self._sign_fragment),
             self._voice,
             self.account_sid,
             pace=self._pace,
             dial_outcome=self._dial_outcome,
+            callback_latency_s=self._callback_latency_s,
         )
         self.calls[call.sid] = call
         caller.dials(call)

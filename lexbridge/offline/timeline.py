@@ -138,6 +138,7 @@ _TOLD: Mapping[type[Event], Callable[[Any], tuple[Who, str]]] = {
     happened.BotBegan: lambda event: ("bot", f"“{event.text}”" if event.text else "(speaks)"),
     happened.KeyPressed: lambda event: ("caller", f"presses {event.digit}"),
     happened.UpdateReceived: lambda event: ("bridge", f"updates the call: {_in_short(event)}"),
+    happened.StreamStopReceived: lambda event: ("bridge", f"stops the media stream {event.name}"),
     happened.UpdateRefused: lambda event: ("fault", f"update refused: {event.status} {event.reason}"),
     happened.Transferred: lambda event: ("Twilio", f"dials {event.number}: {event.status}"),
     happened.Complained: lambda event: ("fault", f"Twilio complains: {event.text}"),

@@ -29,6 +29,7 @@ from lexbridge.offline.twiml_document import (
     TwimlError,
     Verb,
 )
+from lexbridge.offline.webhooks import OverrideError
 
 if TYPE_CHECKING:
     from lexbridge.offline.phone_call import PhoneCall
@@ -127,7 +128,10 @@ class Execution:
 
     def _fetch_audio(self, url: str) -> bytes:
         # The standard parameters are not sent when fetching: /docs/voice/twiml/play.
-        answer = self._call.webhooks.request(url, {}, "GET")
+        try:
+            answer = self._call.webhooks.request(url, {}, "GET")
+        except OverrideError as error:
+            raise TwimlError(error.code, f"Play: {url}: {error}") from error
         if not 200 <= answer.status < 300:
             raise TwimlError(11200 if answer.status else 11205, f"Play: {url}: {answer.status or answer.text}")
         kind = answer.content_type.partition(";")[0].strip().lower()
@@ -168,7 +172,9 @@ class Execution:
 
     def _stop_stream(self, verb: StopStream) -> None:
         with self._verb("Stop", verb.name):
-            self._call.stop_stream(verb.name)
+            if self._call.stop_stream(verb.name) is None:
+                # [?] Twilio's code, and whether it says anything at all
+                self._call.complain(12200, f"<Stop>: no stream of this call is named {verb.name!r}")
 
     def _connect_stream(self, verb: ConnectStream) -> Document | None:
         with self._verb("Connect", verb.stream.url):

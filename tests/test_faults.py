@@ -1,0 +1,82 @@
+"""A few cases of `python -m bench.faults`, at a fast pace: what is heard, and in which order."""
+
+import time
+
+import pytest
+from rig import PATIENCE_S
+
+from bench import faults
+from bench.faults import Case, Result, run_cases
+
+QUICK_CASES = [
+    "Lex 400 at the start, twice",
+    "Lex 403 at the end, twice",
+    "Lex 500 at the end, once",
+    "Lex 503 at the start, once",
+    "Lex 504 at the end, twice",
+    "Lex reset at the middle, once",
+    "Lex hang from the end, once",
+    "Lex hang from the start, twice",
+    "Lex upload unread from the middle, once",
+    "Lex answer drips, once",
+    "REST 429/20429, once",
+    "REST 503, 3 times",
+    "REST closed without an answer, once",
+    "REST reset, once",
+    "REST hang, once",
+    "REST 400/21220, once",
+]
+PACE = 0.1
+CASES: dict[str, Case] = {case.name: case for case in faults.cases()}
+
+
+def only_what_is_heard(result: Result) -> list[str]:
+    """The problems but for those of time, which is the line's here while deadlines are the clock's."""
+    return [each for each in result.problems if not each.endswith(" of silence") and "settled after" not in each]
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Result]:
+    """All of the cases, at once."""
+    began_s = time.monotonic()
+    found = run_cases([CASES[name] for name in QUICK_CASES], patience_s=4, pace=PACE)
+    assert time.monotonic() - began_s < PATIENCE_S
+    return {result.case.name: result for result in found}
+
+
+@pytest.mark.parametrize("name", QUICK_CASES)
+def test_what_the_caller_hears_of_a_fault(results: dict[str, Result], name: str) -> None:
+    result = results[name]
+    assert only_what_is_heard(result) == []
+    assert result.hits >= 1
+    assert result.first is not None
+
+
+def test_the_sweep_has_every_fault_once_and_twice() -> None:
+    assert len(CASES) == len(faults.cases())
+    for case in faults.cases():
+        if case.name.endswith(", once"):
+            assert case.name.replace(", once", ", twice") in CASES
+    statuses = {case.lex.status for case in faults.cases() if case.lex is not None and case.lex.kind == "status"}
+    assert statuses == {400, 403, 404, 409, 424, 429, 500, 502, 503, 504}
+
+
+def test_a_limit_that_is_missed_is_told() -> None:
+    slow = faults.Turn("answer", voice_s=6.5, settled_s=6.5, silence_s=6.5)
+    result = Result(CASES["Lex 500 at the end, once"], first=slow)
+    faults.judge(result, slow, faults.ANSWER)
+    assert result.problems == ["settled after 6.5 s", "6.5 s of silence"]
+    silent = faults.Turn("nothing", voice_s=None, settled_s=None, silence_s=16.0)
+    result = Result(CASES["REST hang, 3 times"], first=silent)
+    faults.judge(result, silent, result.case.expected)
+    assert result.problems == []  # nobody could speak
+    result.second = silent
+    faults.judge(result, silent, faults.ANSWER)
+    assert result.problems == ["next turn: nothing instead of answer", "next turn: 16.0 s of silence"]
+
+
+def test_a_fault_that_did_not_come_about_passes_nothing() -> None:
+    case = Case("never", faults.ANSWER, lex=faults.LexFault(session="another call"))
+    result = Result(case, first=faults.Turn("answer", 0.7, 0.7, 0.7))
+    faults.judge_end(result)
+    assert result.problems == ["the fault did not come about"]
