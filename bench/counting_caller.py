@@ -32,8 +32,9 @@ class Notes:
     """One call as its caller lived it. `ended`: how; None while it goes on.
 
     `gaps`: from the end of the caller's audio to the bot's next words that are no filler, less the hangover.
-    `silences`: neither made a sound. `turns_took`: from the end of the first time a turn was said to the prompt of the
-    next.
+    `silences`: neither made a sound. `waits`: from the end of what the caller said to the bot's next words, fillers
+    too; that the caller says it again meanwhile does not end it. `turns_took`: from the end of the first time a turn
+    was said to the prompt of the next.
     """
 
     sid: str
@@ -51,6 +52,7 @@ class Notes:
     ended_s: float = 0.0
     gaps: list[Stretch] = field(default_factory=list)
     silences: list[Stretch] = field(default_factory=list)
+    waits: list[Stretch] = field(default_factory=list)
     turns_took: list[Stretch] = field(default_factory=list)
 
 
@@ -76,6 +78,7 @@ class CountingCaller:
         self._owes_answer = False  # a prompt was heard whole, and is not answered yet
         self._quiet_since_s: float | None = None
         self._said_at_s: float | None = None  # the end of what the caller said last, until it is answered
+        self._waits_since_s: float | None = None
         self._turn_said_s: float | None = None  # the same, of the first time it said this turn
         self._has_begun_turn = False
         self._heard_done = False
@@ -93,6 +96,7 @@ class CountingCaller:
         self._bot_speaks = True
         self._sound()
         self._then(None)
+        self._waited()
         prompt = _PROMPT.search(text)
         if text == FILLER:
             self.notes.fillers += 1
@@ -123,6 +127,7 @@ class CountingCaller:
         notes = self.notes
         self._then(None)
         self._given_up.cancel()
+        self._waited()
         self._sound()
         notes.ended, notes.detail, notes.ended_s = how, detail, time.monotonic()
         notes.has_finished = how is End.HANGUP and self._heard_done and notes.turn == notes.turns + 1
@@ -182,6 +187,8 @@ class CountingCaller:
         self._said_at_s = time.monotonic()
         if self._turn_said_s is None:
             self._turn_said_s = self._said_at_s
+        if self._waits_since_s is None and not self._bot_speaks:
+            self._waits_since_s = self._said_at_s
         self._silence()
         self._wait()
 
@@ -194,6 +201,11 @@ class CountingCaller:
     def _silence(self) -> None:
         if not self._bot_speaks and not self._speaks:
             self._quiet_since_s = time.monotonic()
+
+    def _waited(self) -> None:
+        since_s, self._waits_since_s = self._waits_since_s, None
+        if since_s is not None:
+            self.notes.waits.append(Stretch(since_s, time.monotonic() - since_s))
 
     def _sound(self) -> None:
         since_s, self._quiet_since_s = self._quiet_since_s, None

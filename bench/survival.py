@@ -33,6 +33,7 @@ from bench.marked_audio import MOST_TURNS
 
 SILENCE_P99_LIMIT_S = 2.5  # kill: neither caller nor bot makes a sound
 SILENCE_LIMIT_S = 4.0
+WAIT_LIMIT_S = 4.0  # kill: the bot makes no sound after the caller has spoken, however often the caller repeats
 GAP_LIMIT_S = 0.250  # restart: the worst answer gap beyond the undisturbed median
 RESTART_LIMIT_S = 150.0  # until all workers are new ones
 
@@ -170,10 +171,12 @@ class Figures:
         ]
         if self.scenario == "kill":
             p99_s, worst_s = percentile(self.silences, 0.99), max(self.silences, default=0.0)
+            wait_s = max((wait.length_s for call in self.notes for wait in call.waits), default=0.0)
             checks += [
                 (not self.outcome.kills, "no worker was killed"),
                 (p99_s >= SILENCE_P99_LIMIT_S, f"p99 silence {p99_s:.2f} s, limit {SILENCE_P99_LIMIT_S} s"),
                 (worst_s >= SILENCE_LIMIT_S, f"worst silence {worst_s:.2f} s, limit {SILENCE_LIMIT_S} s"),
+                (wait_s >= WAIT_LIMIT_S, f"longest wait for the bot {wait_s:.2f} s, limit {WAIT_LIMIT_S} s"),
             ]
         else:
             repeats, duplicates = self.total("repeats"), self.lex["duplicates"]
@@ -210,6 +213,7 @@ def rows(figures: Figures, load: Load) -> list[tuple[str, str]]:
         ("GetSession, conflicts", f"{lex['asked back']}, {lex['conflicts']}"),
         ("answer gap", _seconds(gap.length_s for gap in figures.gaps)),
         ("a turn, said to answered", _seconds(took.length_s for call in figures.notes for took in call.turns_took)),
+        ("wait for the bot's next words", _seconds(wait.length_s for call in figures.notes for wait in call.waits)),
         ("silence", _seconds(figures.silences)),
     ]
     if figures.scenario == "restart":
@@ -248,7 +252,11 @@ async def run(options: argparse.Namespace) -> int:
         thinking_s=options.thinking,
         frames_per_message=options.payload_ms // 20,
         sign_fragment=options.sign_fragment,
-        pace=Pace(callback_s=options.callback_ms / 1000, rest_s=options.rest_ms / 1000),
+        pace=Pace(
+            say_s_per_character=options.say_ms / 1000,
+            callback_s=options.callback_ms / 1000,
+            rest_s=options.rest_ms / 1000,
+        ),
         settings=dict(setting.split("=", 1) for setting in options.setting),
         program=options.program,
     )
@@ -292,6 +300,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--patience", type=float, default=PATIENCE_S, help="s of silence, then callers repeat")
     parser.add_argument("--thinking", type=float, default=THINKING_S, help="s that Lex takes")
     parser.add_argument("--payload-ms", type=int, choices=(20, 40), default=40, help="audio in a media message")
+    parser.add_argument("--say-ms", type=float, default=30.0, help="how long the bot speaks for each character")
     parser.add_argument("--callback-ms", type=float, default=50.0, help="how late Twilio tells of a stream")
     parser.add_argument("--rest-ms", type=float, default=0.0, help="how long a REST request takes")
     parser.add_argument("--sign-fragment", action="store_true", help="the signature covers the URL's fragment")
