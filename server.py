@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from dotenv import load_dotenv
@@ -73,7 +74,8 @@ def supervise(settings: Settings) -> int:
     gc.collect()
     gc.freeze()  # what the workers share stays shared
     serving = {"port": settings.container_port, "url": settings.url, "stream_url": settings.stream_url}
-    return Supervisor(settings.web_concurrency, work, serving).run()
+    with closing(listener):
+        return Supervisor(settings.web_concurrency, work, serving).run()
 
 
 def build(settings: Settings, listener: object) -> tuple[MediaServer, CallLog]:

@@ -390,6 +390,10 @@ class Listener:
             self._socket.close()
             raise
 
+    def close(self) -> None:
+        """For this process; the others have theirs."""
+        self._socket.close()
+
     def for_gevent(self) -> socket.socket:
         """In a worker: the same as a socket of gevent's, which makes a hub."""
         return socket.socket(fileno=self._socket.detach())
