@@ -22,7 +22,7 @@ from lexbridge.call_log import CallLog
 from lexbridge.config import SETTINGS, Settings, read_settings
 from lexbridge.errors import ConfigError
 from lexbridge.lex import Deadlines, make_lex_runtime
-from lexbridge.serving import serve
+from lexbridge.serving import Built, serve
 from lexbridge.signatures import Signatures
 from lexbridge.web import create_app, make_admission
 from lexbridge.websocket import MediaServer
@@ -78,7 +78,7 @@ def supervise(settings: Settings) -> int:
         return Supervisor(settings.web_concurrency, work, serving).run()
 
 
-def build(settings: Settings, listener: object) -> tuple[MediaServer, CallLog]:
+def build(settings: Settings, listener: object) -> Built:
     """The whole bridge of one process. Raises ConfigError."""
     calls = CallLog(settings.max_calls)
     deadlines = Deadlines(answer_s=settings.lex_timeout_s)
@@ -89,7 +89,8 @@ def build(settings: Settings, listener: object) -> tuple[MediaServer, CallLog]:
     bridge = Bridge(settings, documents, lex, call_control, calls)
     app = create_app(settings, documents, signatures, bridge, call_control, calls)
     errors = LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR)
-    return MediaServer(listener, app, make_admission(signatures, calls), error_log=errors), calls
+    server = MediaServer(listener, app, make_admission(signatures, calls), error_log=errors)
+    return Built(server, calls, [lex.endpoint_url, settings.twilio_api_url])
 
 
 def _log_to(settings: Settings, out: logging.Handler) -> None:

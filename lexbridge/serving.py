@@ -4,13 +4,15 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import gevent
 import requests
 from gevent.event import Event
 
+from lexbridge import names
 from lexbridge.call_log import CallLog
 from lexbridge.config import Settings
 from lexbridge.load import MEASURE_EVERY_S, Load, memory_limit, resident_memory
@@ -31,13 +33,24 @@ PROBE_DEADLINE_S = 2.0
 _LOOK_EVERY_S = 0.05
 
 
-def serve(settings: Settings, place: Place, build: Callable[[], tuple[MediaServer, CallLog]]) -> int:
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The whole bridge of one process. `addresses`: the URLs that it asks while calls are live."""
+
+    server: MediaServer
+    calls: CallLog
+    addresses: Sequence[str]
+
+
+def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
     """Builds the server and serves until SIGTERM, or until the parent is gone; then drains. Returns the exit status.
 
     Raises what `build` raises.
     """
     starting = gevent.spawn(_beat_while_starting, place)
-    server, calls = build()
+    built = build()
+    server, calls = built.server, built.calls
+    names.install().keep_warm(names.hosts_of(built.addresses))
     # What was made so far stays for good; a full collection that looks through it stops every call for 50 ms.
     gc.collect()
     gc.freeze()
