@@ -10,6 +10,7 @@ Only the loop touches the CallSession, and nothing between a way in and `actions
 import math
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
@@ -37,7 +38,7 @@ from lexbridge.dialog import Reply
 from lexbridge.errors import CallControlError, CallGone, LexError, LexRejected, LexUnavailable, MediaStreamError
 from lexbridge.lex import Deadlines, LexRuntime, Utterance
 from lexbridge.logs import Log
-from lexbridge.media_stream import Started
+from lexbridge.media_stream import Started, Stopped, parse
 from lexbridge.signatures import make_stream_token, stream_token_passes
 from lexbridge.twiml import Documents, Opening, stream_name
 from lexbridge.vad import AmplitudeDetector
@@ -212,6 +213,7 @@ class _Call:
         self._inbox: Queue[_Item] = Queue(maxsize=INBOX_SIZE)
         self._recalling: gevent.Greenlet[[Recall], None] | None = None
         self._utterances: dict[int, tuple[Utterance, gevent.Greenlet[..., None]]] = {}
+        self._call_control = call_control
         self._updates = _Updates(call_control, self._inbox)
 
     def run(self) -> None:
@@ -255,8 +257,11 @@ class _Call:
             except Empty:
                 self._log.warning("stream-refused", why="no start")
                 return POLICY_VIOLATION
-            if isinstance(item, (_SocketClosed, _TakenOver, _Close)):
+            if isinstance(item, (_SocketClosed, _Close)):
                 return GOING_AWAY if isinstance(item, _Close) else NORMAL
+            if isinstance(item, _TakenOver):
+                self._give_way()
+                return NORMAL
             try:
                 self._take(item)
             except MediaStreamError as error:
@@ -345,6 +350,30 @@ class _Call:
         )
         self._calls.began(self._stream)
 
+    def _give_way(self) -> None:
+        """Has Twilio stop this stream. One that we close it takes for lost, and the call would get yet another."""
+        is_stopping = self._session.state is CallState.LEAVING  # by the document that handed the call over
+        self._updates.drop()
+        self._session.stream_lost()
+        self._carry_out()
+        stopping = None if is_stopping else gevent.spawn(self._stop_stream)
+        with suppress(TimeoutError), gevent.Timeout(STOP_DEADLINE_S, TimeoutError):
+            while not _ends_stream(self._inbox.get()):
+                pass
+        if stopping is not None:
+            stopping.kill(block=False)
+
+    def _stop_stream(self) -> None:
+        """A greenlet."""
+        started = self._session.started
+        if started is None:
+            return
+        try:
+            self._call_control.stop_stream(started.account_sid, started.call_sid, started.stream_sid)
+        except CallControlError as error:
+            self._log.write("debug", "stream-not-stopped", {"error": str(error)})
+            self._inbox.put(_Close())
+
     def _refuse(self, why: str, code: int) -> NoReturn:
         self._session.actions()  # nothing of what it wants is done
         raise _Refused(why, code)
@@ -412,6 +441,13 @@ class _Call:
         except Exception:
             self._log.bug("recall-broken")
         self._inbox.put(result)
+
+
+def _ends_stream(item: _Item) -> bool:
+    try:
+        return isinstance(item, _SocketClosed | _Close) or (isinstance(item, str) and isinstance(parse(item), Stopped))
+    except MediaStreamError:
+        return True
 
 
 class _Updates:

@@ -77,7 +77,7 @@ class CallLog:
             return True
         if stream.stream_sid != stream_sid:
             return False
-        stream.take_over()  # it may not have noticed, and would go on telling Twilio what to do with the call
+        stream.close()  # it may not have noticed, and would go on telling Twilio what to do with the call
         return True
 
     def leave(self) -> None:

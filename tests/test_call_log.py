@@ -68,7 +68,7 @@ def test_a_call_whose_stream_is_lost_needs_another_unless_it_has_it() -> None:
     assert not calls.lost("CA1", "MZ0")
     assert told == []
     assert calls.lost("CA1", "MZ1")
-    assert told == ["take over"]
+    assert told == ["close"]
 
 
 def test_others_take_calls_that_this_process_does_not() -> None:
