@@ -218,9 +218,10 @@ class Visitors:
     def __init__(self, url: str) -> None:
         self._url = url
         self.heard: list[object] = []
+        self._is_over = False
 
     def _ask(self) -> None:
-        while True:
+        while not self._is_over:
             try:
                 answer = requests.get(f"{self._url}/ready", headers={"Connection": "close"}, timeout=PATIENCE_S)
                 self.heard.append(answer.status_code)
@@ -233,7 +234,8 @@ class Visitors:
         return self.heard
 
     def __exit__(self, *_: object) -> None:
-        gevent.killall(self._asking)
+        self._is_over = True
+        gevent.joinall(self._asking, timeout=PATIENCE_S, raise_error=True)  # a killed one would leave its socket open
 
 
 @contextmanager
