@@ -273,9 +273,9 @@ def test_while_all_workers_are_replaced_nobody_is_turned_away(tmp_path: Path) ->
         old = children(bridge.pid)
         bridge.send_signal(signal.SIGHUP)
         wait_until(lambda: len(said(bridge, "stopped")) == 2)
+        wait_until(lambda: not {*old} & {*children(bridge.pid)})
         before = len(heard)
         wait_until(lambda: len(heard) > before + 20)
-        assert not {*old} & {*children(bridge.pid)}
         assert {*heard} == {200}
 
 
