@@ -18,8 +18,8 @@ import gevent
 from gevent.queue import Empty, Queue
 
 from lexbridge.call import (
-    LOST,
     RESUMED_PARAMETER,
+    STREAMS_LOST_PARAMETER,
     TOKEN_PARAMETER,
     AppendAudio,
     CallSession,
@@ -30,6 +30,7 @@ from lexbridge.call import (
     OpenUtterance,
     Recall,
     UpdateCall,
+    whole,
 )
 from lexbridge.call_control import LONGEST_UPDATE_S, CallControl
 from lexbridge.call_log import CallLog, LiveStream
@@ -51,6 +52,9 @@ START_DEADLINE_S = 10.0
 
 STOP_DEADLINE_S = 3.0
 """From the document that hands a call over to the `stop` of this stream; then the socket is closed from here."""
+
+MANY_STREAMS_LOST = 5
+"""In a row: from so many on, a call that comes on is given a stream that starts the count anew."""
 
 TOKEN_KEPT_S = 20.0
 """A token for the next stream is made again after so long: it is good for TOKEN_LIFE_S."""
@@ -207,7 +211,7 @@ class _Call:
         self._start_by_s = start_by_s
         self._stop_by_s = math.inf
         self._is_leaving = False
-        self._follows_a_lost_one = False
+        self._streams_lost = 0
         self._token_made_s = -math.inf
         self._log = Log()
         self._inbox: Queue[_Item] = Queue(maxsize=INBOX_SIZE)
@@ -307,7 +311,7 @@ class _Call:
         match item:
             case _LexReplied():
                 self._utterances.pop(item.turn, None)
-                if self._follows_a_lost_one:
+                if self._streams_lost >= MANY_STREAMS_LOST:
                     # The call has come on since: it goes on over a stream whose name says that none was lost.
                     self._renew_next_stream()
                 session.lex_replied(item.turn, item.reply)
@@ -340,7 +344,7 @@ class _Call:
         if RESUMED_PARAMETER not in started.parameters and (refusal := self._calls.refusal):
             self._refuse(refusal, TRY_AGAIN_LATER)  # it comes back as a call that goes on, and is served then
         self._updates.log = self._log
-        self._follows_a_lost_one = started.parameters.get(RESUMED_PARAMETER) == LOST
+        self._streams_lost = whole(started.parameters.get(STREAMS_LOST_PARAMETER))
         self._stream = LiveStream(
             started.call_sid,
             started.stream_sid,
@@ -412,6 +416,8 @@ class _Call:
                     self._recalling = gevent.spawn(self._recall, action)
                 case UpdateCall():
                     self._updates.put(action)
+                    if self._stream is not None:
+                        self._calls.hands_over(self._stream, action.hands_over)
                 case Note():
                     self._log.write(action.level, action.event, action.fields)
 
