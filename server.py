@@ -49,18 +49,19 @@ def main(arguments: Sequence[str]) -> int:
             settings.log_level, settings.log_format, logs.LineWriter(sys.stdout.fileno()), colors=sys.stdout.isatty()
         )
         calls = CallLog(settings.max_calls)
-        deadlines = Deadlines()
+        deadlines = Deadlines(answer_s=settings.lex_timeout_s)
         documents = make_documents(settings, deadlines)
         signatures = Signatures(settings.twilio_auth_tokens, settings.url, settings.stream_url)
         lex = make_lex_runtime(settings, deadlines)
-        bridge = Bridge(settings, documents, lex, TwilioCallControl(settings), calls)
+        call_control = TwilioCallControl(settings)
+        bridge = Bridge(settings, documents, lex, call_control, calls)
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201 - before there is a log
         return 2
     if check_only:
         print("The settings are complete and valid.")  # noqa: T201
         return 0
-    app = create_app(settings, documents, signatures, bridge, calls)
+    app = create_app(settings, documents, signatures, bridge, call_control, calls)
     return serve(settings, app, make_admission(signatures, calls), calls)
 
 

@@ -97,8 +97,9 @@ def calls_app() -> Flask:
     calls = CallLog(max_calls=1_000_000)  # what is measured here is the socket, not admission
     signatures = Signatures(settings.twilio_auth_tokens, settings.url, settings.stream_url)
     lex = make_lex_runtime(settings, deadlines)
-    bridged = bridge.Bridge(settings, documents, lex, TwilioCallControl(settings), calls)
-    return create_app(settings, documents, signatures, bridged, calls)
+    call_control = TwilioCallControl(settings)
+    bridged = bridge.Bridge(settings, documents, lex, call_control, calls)
+    return create_app(settings, documents, signatures, bridged, call_control, calls)
 
 
 def drain_app() -> Flask:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from xml.parsers import expat
 
 from lexbridge.dialog import Message, MessageFormat
-from lexbridge.twiml import Document, Documents
+from lexbridge.twiml import Document, Documents, Opening
 
 VERBS = {"Response", "Start", "Stop", "Stream", "Parameter", "Say", "Pause", "Redirect", "Hangup", "Dial"}
 SSML = {"break", "emphasis", "lang", "p", "phoneme", "prosody", "s", "say-as", "sub", "w"}
@@ -149,10 +149,16 @@ def main(arguments: Sequence[str]) -> int:
         documents = rolls.choice(makers)
         at_s = time.monotonic()
         for document in (
-            documents.reply(messages),
+            documents.reply(messages, sid),
+            documents.reply(
+                messages, sid, Opening(messages[0].text[:40], [("lexbridge:token", messages[0].text[:90])])
+            ),
+            documents.recover(rolls.randrange(30), messages[0].text[:40]),
             documents.goodbye(messages),
             documents.transfer(messages, NUMBER, sid, "Goodbye."),
-            documents.answer(messages[0].text, [("lexbridge:called-number", messages[0].text[:200])]),
+            documents.answer(
+                messages[0].text, Opening("lexbridge-0", [("lexbridge:called-number", messages[0].text[:200])])
+            ),
         ):
             made += 1
             longest = max(longest, len(document.twiml))

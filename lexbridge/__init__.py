@@ -19,7 +19,10 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
     floor 4  shell       logs          one event a line, JSON or text
                          sockets       flask-sockets on today's Werkzeug
                          websocket     the media socket and its HTTP handler: bounded, fair, refused before accepted
-                         lex           utterances to Lex by boto3, live, with one retry
+                         breaker       whether Lex is down, and turns need not wait for it
+                         names         host names to addresses, kept: a dead name server does not touch a call
+                         aws_clock     requests signed with AWS's time, whatever this machine's clock says
+                         lex           utterances to Lex by boto3, live, with one retry; where a dialog stands
                          call_control  updates of the live call by Twilio's REST client
                          call_log      the calls that are live
                          bridge        one CallSession over one WebSocket: an inbox, a loop

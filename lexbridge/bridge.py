@@ -2,7 +2,7 @@
 
     reader greenlet ----text---->  inbox  ---> loop: CallSession.receive() ... actions() ---> carried out
     a greenlet each Lex request -->  "             |-> utterance appended to (its greenlet sends it)
-    updates' greenlet --failed---->  "             `-> document for the updates' greenlet
+    updates' greenlet --outcome--->  "             `-> document for the updates' greenlet
 
 Only the loop touches the CallSession, and nothing between a way in and `actions()` switches greenlets.
 """
@@ -11,12 +11,14 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import gevent
 from gevent.queue import Empty, Queue
 
 from lexbridge.call import (
+    LOST,
+    RESUMED_PARAMETER,
     TOKEN_PARAMETER,
     AppendAudio,
     CallSession,
@@ -25,9 +27,10 @@ from lexbridge.call import (
     CloseUtterance,
     Note,
     OpenUtterance,
+    Recall,
     UpdateCall,
 )
-from lexbridge.call_control import ATTEMPT_DEADLINE_S, CallControl
+from lexbridge.call_control import LONGEST_UPDATE_S, CallControl
 from lexbridge.call_log import CallLog, LiveStream
 from lexbridge.config import Settings
 from lexbridge.dialog import Reply
@@ -35,8 +38,8 @@ from lexbridge.errors import CallControlError, CallGone, LexError, LexRejected, 
 from lexbridge.lex import Deadlines, LexRuntime, Utterance
 from lexbridge.logs import Log
 from lexbridge.media_stream import Started
-from lexbridge.signatures import stream_token_passes
-from lexbridge.twiml import Documents
+from lexbridge.signatures import make_stream_token, stream_token_passes
+from lexbridge.twiml import Documents, Opening, stream_name
 from lexbridge.vad import AmplitudeDetector
 
 INBOX_SIZE = 1000
@@ -45,18 +48,25 @@ INBOX_SIZE = 1000
 START_DEADLINE_S = 10.0
 """From the open socket to `start`, which Twilio sends at once."""
 
+STOP_DEADLINE_S = 3.0
+"""From the document that hands a call over to the `stop` of this stream; then the socket is closed from here."""
+
+TOKEN_KEPT_S = 20.0
+"""A token for the next stream is made again after so long: it is good for TOKEN_LIFE_S."""
+
 # RFC 6455, section 7.4.1
 NORMAL = 1000
 GOING_AWAY = 1001
 INVALID_PAYLOAD = 1007
 POLICY_VIOLATION = 1008
 INTERNAL_ERROR = 1011
+TRY_AGAIN_LATER = 1013  # of the registry that section 11.7 sets up
 
 
 def make_documents(settings: Settings, deadlines: Deadlines) -> Documents:
     """The documents of a service with these settings."""
-    # From a prompt's end to the next update: the caller is silent, speaks, is recognized, and Twilio is told twice.
-    longest_s = settings.no_input_s + settings.max_utterance_ms / 1000 + deadlines.turn_s + 2 * ATTEMPT_DEADLINE_S + 1
+    # From a prompt's end to the next update: the caller is silent, speaks, is recognized, and Twilio is told.
+    longest_s = settings.no_input_s + settings.max_utterance_ms / 1000 + deadlines.answer_s + LONGEST_UPDATE_S + 1
     return Documents(settings.url, settings.stream_url, math.ceil(longest_s), settings.say_voice, settings.say_language)
 
 
@@ -85,9 +95,24 @@ class _LexFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class _Recalled:
+    reply: Reply | None
+
+
+@dataclass(frozen=True, slots=True)
+class _NotRecalled:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class _UpdateFailed:
     number: int
     error: CallControlError
+
+
+@dataclass(frozen=True, slots=True)
+class _HandedOver:
+    """Twilio has the document by which another stream goes on with the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +125,29 @@ class _TakenOver:
     """A newer stream has the call."""
 
 
-_Item = str | _LexReplied | _LexFailed | _UpdateFailed | _SocketClosed | _TakenOver
+@dataclass(frozen=True, slots=True)
+class _Leave:
+    """The process is about to end, and others are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Close:
+    """The process ends."""
+
+
+_Item = (
+    str
+    | _LexReplied
+    | _LexFailed
+    | _Recalled
+    | _NotRecalled
+    | _UpdateFailed
+    | _HandedOver
+    | _SocketClosed
+    | _TakenOver
+    | _Leave
+    | _Close
+)
 
 
 class Bridge:
@@ -132,7 +179,11 @@ class Bridge:
 
 
 class _Refused(Exception):
-    """The stream is not one that we opened. The message says why."""
+    """The stream is not served. The message says why, `code` is that of the close."""
+
+    def __init__(self, why: str, code: int) -> None:
+        super().__init__(why)
+        self.code = code
 
 
 class _Call:
@@ -153,8 +204,13 @@ class _Call:
         self._calls = calls
         self._stream: LiveStream | None = None
         self._start_by_s = start_by_s
+        self._stop_by_s = math.inf
+        self._is_leaving = False
+        self._follows_a_lost_one = False
+        self._token_made_s = -math.inf
         self._log = Log()
         self._inbox: Queue[_Item] = Queue(maxsize=INBOX_SIZE)
+        self._recalling: gevent.Greenlet[[Recall], None] | None = None
         self._utterances: dict[int, tuple[Utterance, gevent.Greenlet[..., None]]] = {}
         self._updates = _Updates(call_control, self._inbox)
 
@@ -164,8 +220,6 @@ class _Call:
         code = INTERNAL_ERROR
         try:
             code = self._loop()
-            if self._session.state is CallState.ENDED:
-                self._updates.drop()
             self._session.stream_lost()
             self._carry_out()
         except Exception:
@@ -173,6 +227,10 @@ class _Call:
         finally:
             for _, asked in self._utterances.values():  # alive only after a bug: nobody else would end them
                 asked.kill(block=False)
+            # Whoever goes on with the call says what the bot said last. A document of ours could come between.
+            self._updates.drop()
+            if self._recalling is not None:
+                self._recalling.kill(block=False)
             if self._stream:
                 self._calls.ended(self._stream)
             reader.kill()  # waited for: it would fill again what is emptied next
@@ -197,10 +255,8 @@ class _Call:
             except Empty:
                 self._log.warning("stream-refused", why="no start")
                 return POLICY_VIOLATION
-            if isinstance(item, (_SocketClosed, _TakenOver)):
-                if isinstance(item, _TakenOver):
-                    self._updates.drop()
-                return NORMAL
+            if isinstance(item, (_SocketClosed, _TakenOver, _Close)):
+                return GOING_AWAY if isinstance(item, _Close) else NORMAL
             try:
                 self._take(item)
             except MediaStreamError as error:
@@ -208,11 +264,16 @@ class _Call:
                 return INVALID_PAYLOAD
             except _Refused as error:
                 self._log.warning("stream-refused", why=str(error))
-                return POLICY_VIOLATION
+                return error.code
             self._carry_out()
         return NORMAL
 
     def _next_item(self) -> _Item:
+        if self._stop_by_s < math.inf:
+            try:
+                return self._inbox.get(timeout=max(0.0, self._stop_by_s - time.monotonic()))
+            except Empty:
+                return _Close()
         if self._stream is not None:
             return self._inbox.get()
         left_s = self._start_by_s - time.monotonic()
@@ -220,44 +281,91 @@ class _Call:
             raise Empty
         return self._inbox.get(timeout=left_s)
 
-    def _take(self, item: str | _LexReplied | _LexFailed | _UpdateFailed) -> None:
-        session = self._session
+    def _take(self, item: _Item) -> None:
+        if self._is_leaving:
+            self._renew_next_stream()
         match item:
             case str():
-                session.receive(item)
-                if self._stream is None and session.started is not None:
-                    self._begin(session.started)
+                self._session.receive(item)
+                if self._stream is None and self._session.started is not None:
+                    self._begin(self._session.started)
+            case _Leave():
+                self._is_leaving = True
+                self._renew_next_stream()
+            case _LexReplied() | _LexFailed() | _Recalled() | _NotRecalled():
+                self._take_from_lex(item)
+            case _:
+                self._take_from_twilio(item)
+
+    def _take_from_lex(self, item: _LexReplied | _LexFailed | _Recalled | _NotRecalled) -> None:
+        session = self._session
+        match item:
             case _LexReplied():
                 self._utterances.pop(item.turn, None)
+                if self._follows_a_lost_one:
+                    # The call has come on since: it goes on over a stream whose name says that none was lost.
+                    self._renew_next_stream()
                 session.lex_replied(item.turn, item.reply)
+                if not self._is_leaving:
+                    self._forget_next_stream()
             case _LexFailed():
                 self._utterances.pop(item.turn, None)
                 session.lex_failed(item.turn, item.error)
+            case _Recalled():
+                session.recalled(item.reply)
+            case _NotRecalled():
+                session.not_recalled()
+
+    def _take_from_twilio(self, item: _Item) -> None:
+        """What became of an update."""
+        match item:
             case _UpdateFailed(error=CallGone()):
-                session.call_is_gone()
+                self._session.call_is_gone()
             case _UpdateFailed():
-                session.update_failed(item.number)
+                self._session.update_failed(item.number)
+            case _HandedOver():
+                self._stop_by_s = time.monotonic() + STOP_DEADLINE_S
 
     def _begin(self, started: Started) -> None:
         """The stream starts: it has to be one that a document of ours opened, for just this call."""
         self._log = self._log.bind(call_sid=started.call_sid, stream_sid=started.stream_sid)
         token = started.parameters.get(TOKEN_PARAMETER, "")
         if not stream_token_passes(self._secrets, token, started.call_sid, started.account_sid, time.time()):
-            self._session.actions()  # nothing of what it wants is done
-            raise _Refused("no valid token")
+            self._refuse("no valid token", POLICY_VIOLATION)
+        if RESUMED_PARAMETER not in started.parameters and (refusal := self._calls.refusal):
+            self._refuse(refusal, TRY_AGAIN_LATER)  # it comes back as a call that goes on, and is served then
         self._updates.log = self._log
+        self._follows_a_lost_one = started.parameters.get(RESUMED_PARAMETER) == LOST
         self._stream = LiveStream(
             started.call_sid,
             started.stream_sid,
-            self._give_way,
-            lambda: None,
-            lambda: self._websocket.close(GOING_AWAY),
+            take_over=lambda: self._tell(_TakenOver()),
+            leave=lambda: self._tell(_Leave()),
+            close=lambda: self._tell(_Close()),
         )
         self._calls.began(self._stream)
 
-    def _give_way(self) -> None:
-        """For the newer stream, whose greenlet must not wait for our inbox."""
-        gevent.spawn(self._inbox.put, _TakenOver())
+    def _refuse(self, why: str, code: int) -> NoReturn:
+        self._session.actions()  # nothing of what it wants is done
+        raise _Refused(why, code)
+
+    def _tell(self, item: _Item) -> None:
+        """For whoever must not wait for our inbox."""
+        gevent.spawn(self._inbox.put, item)
+
+    def _renew_next_stream(self) -> None:
+        """Where the call may go on, as the session has to know it before its next document."""
+        started = self._session.started
+        if started is None or time.monotonic() < self._token_made_s + TOKEN_KEPT_S:
+            return
+        self._token_made_s = time.monotonic()
+        token = make_stream_token(self._secrets[0], started.call_sid, started.account_sid, time.time())
+        name = stream_name(0, started.stream_sid)
+        self._session.next_stream = Opening(name, [(TOKEN_PARAMETER, token)])
+
+    def _forget_next_stream(self) -> None:
+        self._token_made_s = -math.inf
+        self._session.next_stream = None
 
     def _carry_out(self) -> None:
         for action in self._session.actions():
@@ -271,6 +379,8 @@ class _Call:
                     self._utterances[action.turn][0].close()
                 case CancelUtterance():
                     self._utterances.pop(action.turn)[1].kill(block=False)
+                case Recall():
+                    self._recalling = gevent.spawn(self._recall, action)
                 case UpdateCall():
                     self._updates.put(action)
                 case Note():
@@ -290,6 +400,17 @@ class _Call:
         except Exception as error:
             log.bug("lex-request-broken")
             result = _LexFailed(action.turn, LexUnavailable(type(error).__name__))
+        self._inbox.put(result)
+
+    def _recall(self, action: Recall) -> None:
+        """A greenlet: where the dialog stands, into the inbox."""
+        result: _Item = _NotRecalled()
+        try:
+            result = _Recalled(self._lex.recall(action.session_id))
+        except LexError as error:
+            self._log.warning("session-not-recalled", error=str(error))
+        except Exception:
+            self._log.bug("recall-broken")
         self._inbox.put(result)
 
 
@@ -326,7 +447,12 @@ class _Updates:
 
     def _carry_out(self, update: UpdateCall) -> None:
         try:
-            self._call_control.update(update.account_sid, update.call_sid, update.twiml, self.log)
+            # A document that is about to be replaced is not worth a second attempt.
+            self._call_control.update(
+                update.account_sid, update.call_sid, update.twiml, self.log, lambda: self._next is None
+            )
+            if update.hands_over:
+                self._inbox.put(_HandedOver())
         except CallGone as error:
             self._next = None
             self.log.info("call-gone")

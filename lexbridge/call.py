@@ -1,15 +1,17 @@
 """The heart: one call, from the start of its media stream to its end.
 
-`CallSession` has three ways in (`receive`, `lex_replied` or `lex_failed`, `stream_lost`) and one way out (`actions`).
-It does no I/O and has no clock: time is media time. Nothing in it switches greenlets.
+`CallSession` has few ways in (`receive`; `lex_replied` or `lex_failed`; `recalled` or `not_recalled`; `update_failed`;
+`call_is_gone`; `stream_lost`) and one way out (`actions`). It does no I/O and has no clock: time is media time. Nothing
+in it switches greenlets.
 
 Two machines run side by side, for a caller may speak while Lex thinks. Their moves stand in the two tables below;
 everything that changes a state goes through `_moved`. Both diagrams in docs/call.md are drawn from the tables.
 """
 
+import re
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -21,26 +23,38 @@ from lexbridge.dialog import Message, Reply
 from lexbridge.endpointing import (
     Endpointer,
     EndpointingRules,
+    EndReason,
     SpeechContinued,
     SpeechEnded,
     SpeechEvent,
     SpeechStarted,
 )
-from lexbridge.errors import CallStateError, LexError, MediaStreamError
+from lexbridge.errors import NOT_AVAILABLE, SAY_IT_AGAIN, CallStateError, LexError, MediaStreamError
 from lexbridge.media_stream import InboundAudio, Media, Started, Stopped, Unknown, parse
-from lexbridge.twiml import SPEAKING_MS_PER_CHARACTER, Document, Documents
+from lexbridge.twiml import SPEAKING_MS_PER_CHARACTER, SPOKEN_PARAMETER, Document, Documents, Opening
 from lexbridge.vad import Detector
 
 GOODBYE = "Goodbye."
 NOT_HEARD = "Sorry, I did not hear anything."
+ONE_MOMENT = "One moment please."
 
 ACTION_ATTRIBUTE = "lexbridge:action"
 TRANSFER_TO_ATTRIBUTE = "lexbridge:transfer-to"
 CALL_SID_ATTRIBUTE = "lexbridge:call-sid"
 RESUMED_PARAMETER = "lexbridge:resumed"
+NO_INPUTS_PARAMETER = "lexbridge:no-inputs"
 TOKEN_PARAMETER = "lexbridge:token"  # noqa: S105 - its name, not its value
-"""`<Parameter>`s of ours that are not for the bot: the stream goes on with a call that was greeted before; the stream
-was opened by a document of ours."""
+LOST = "lost"
+HANDED_OVER = "handed-over"
+_OURS = (RESUMED_PARAMETER, NO_INPUTS_PARAMETER, SPOKEN_PARAMETER, TOKEN_PARAMETER)
+"""`<Parameter>`s that are not for the bot: why the stream goes on with a call that was greeted before (its last one was
+lost, or handed over), what it takes over, and that a document of ours opened it."""
+
+RECALL_AGAIN_MS = 1000
+"""After the dialog was looked up: Lex may still have been busy with the last words that the lost stream brought it."""
+
+MAX_FAILED_TURNS = 3
+"""In a row: then the call ends in words."""
 
 MAX_HELD_TURNS = 3
 """Utterances kept while Lex is still busy with an earlier one. A further one pushes the oldest out."""
@@ -50,7 +64,9 @@ class CallState(Enum):
     """Where the call stands."""
 
     CONNECTING = "connecting"  # the socket is open, `start` has not come
+    RESUMING = "resuming"  # the stream before was lost: what the bot asked last is being looked up
     LIVE = "live"
+    LEAVING = "leaving"  # the call is being handed over to another stream
     CLOSING = "closing"  # the last document is on its way: the caller hears it out, the bot hears no more
     ENDED = "ended"
 
@@ -59,6 +75,9 @@ class CallMove(Enum):
     """What moves the call."""
 
     STARTED = "the stream starts"
+    RESUMED = "it starts where another was lost"
+    RECALLED = "Lex has told where the dialog stands, or cannot"
+    HANDED_OVER = "the call is handed over"
     LAST_WORDS = "the last document is sent"
     NOT_CARRIED_OUT = "Twilio does not carry it out"
     OVER = "the stream stops or is lost"
@@ -66,10 +85,16 @@ class CallMove(Enum):
 
 CALL_MOVES: Mapping[tuple[CallState, CallMove], CallState] = {
     (CallState.CONNECTING, CallMove.STARTED): CallState.LIVE,
+    (CallState.CONNECTING, CallMove.RESUMED): CallState.RESUMING,
+    (CallState.RESUMING, CallMove.RECALLED): CallState.LIVE,
     (CallState.LIVE, CallMove.LAST_WORDS): CallState.CLOSING,
     (CallState.CLOSING, CallMove.NOT_CARRIED_OUT): CallState.LIVE,
+    (CallState.LIVE, CallMove.HANDED_OVER): CallState.LEAVING,
+    (CallState.LEAVING, CallMove.NOT_CARRIED_OUT): CallState.LIVE,
     (CallState.CONNECTING, CallMove.OVER): CallState.ENDED,
+    (CallState.RESUMING, CallMove.OVER): CallState.ENDED,
     (CallState.LIVE, CallMove.OVER): CallState.ENDED,
+    (CallState.LEAVING, CallMove.OVER): CallState.ENDED,
     (CallState.CLOSING, CallMove.OVER): CallState.ENDED,
 }
 
@@ -145,13 +170,24 @@ class CancelUtterance:
 
 
 @dataclass(frozen=True, slots=True)
+class Recall:
+    """Ask Lex where the dialog of this session stands."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateCall:
-    """Give the live call a new document. One that was not carried out yet gives way to a newer one."""
+    """Give the live call a new document. One that was not carried out yet gives way to a newer one.
+
+    `hands_over`: it stops this stream, and opens another that goes on with the call.
+    """
 
     number: int
     account_sid: str
     call_sid: str
     twiml: str = field(repr=False)
+    hands_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +199,7 @@ class Note:
     fields: Mapping[str, Any]
 
 
-Action = OpenUtterance | AppendAudio | CloseUtterance | CancelUtterance | UpdateCall | Note
+Action = OpenUtterance | AppendAudio | CloseUtterance | CancelUtterance | Recall | UpdateCall | Note
 
 
 @dataclass(slots=True)
@@ -211,8 +247,15 @@ class CallSession:
         self._at_lex: Turn | None = None  # the turn Lex is busy with; it may be the same
         self._held: deque[Turn] = deque()  # the turns after it, in order
         self._first_attributes: Mapping[str, str] | None = None  # until Lex has replied for the first time
-        self._last_prompt: tuple[Message, ...] = ()
+        self.next_stream: Opening | None = None
+        """Where the call may go on: given by the shell when this process wants to be rid of it, or of this stream."""
+        self._last_prompt: tuple[Message, ...] | None = ()  # None: a stream before this one spoke it
+        self._recalled: Reply | None = None  # where the dialog stood when this stream began
+        self._recall_again_at_ms: int | None = None
         self._no_inputs = 0
+        self._failed_turns = 0  # in a row
+        self._filler_ms = round(settings.filler_s * 1000)
+        self._quiet_from_ms = 0  # since then, or from then on, neither the caller nor the bot speaks
         self._updates = 0  # documents made so far; also the number of the newest
         self._actions: list[Action] = []
 
@@ -244,6 +287,7 @@ class CallSession:
         if turn is None:
             return
         self._first_attributes = None
+        self._failed_turns = 0
         self._note(
             "info",
             "turn-answered",
@@ -261,16 +305,41 @@ class CallSession:
         turn = self._over_at_lex(number, TurnMove.LEX_FAILED)
         if turn is None:
             return
-        self._note("warning", "turn-failed", turn=number, error=type(error).__name__, ends_call=error.ends_call)
+        self._failed_turns += 1
+        ends_call = error.ends_call or self._failed_turns >= MAX_FAILED_TURNS
+        self._note("warning", "turn-failed", turn=number, error=type(error).__name__, ends_call=ends_call)
         if error.ends_call:
             self._close(self._documents.goodbye([Message(error.apology)]))
+        elif ends_call:
+            self._close(self._documents.goodbye([Message(NOT_AVAILABLE)]))
         else:
-            self._prompt(self._documents.reply([Message(error.apology)]))
+            self._prompt([Message(error.apology)])
         self._next_turn()
+
+    def recalled(self, reply: Reply | None) -> None:
+        """Lex told what it answered last in this session; None: it knows no such session, nothing was said yet."""
+        if reply is not None:
+            self._first_attributes = None
+        if self.state is CallState.RESUMING:
+            self._resume(reply)
+        elif self.state is not CallState.LIVE or self._spoken or self._at_lex:
+            pass  # the call went on in the meantime
+        elif self._last_prompt is None:
+            self._last_prompt = reply.messages if reply else ()
+            self._ask_again()
+        elif reply is not None and reply != self._recalled:
+            self._note("info", "answered-late")
+            self._recalled = reply
+            self._answer(reply)
+
+    def not_recalled(self) -> None:
+        """Lex did not tell. The call facts are not sent on, for they would replace what it knows."""
+        self._first_attributes = None
+        self.recalled(None)
 
     def update_failed(self, number: int) -> None:
         """Twilio did not carry out the UpdateCall `number`. The next turn goes on, even after last words."""
-        if self.state is CallState.CLOSING and number == self._updates:
+        if self.state in (CallState.CLOSING, CallState.LEAVING) and number == self._updates:
             self.state = _moved(CALL_MOVES, self.state, CallMove.NOT_CARRIED_OUT)
             self._endpointer.await_input(0)
 
@@ -289,20 +358,25 @@ class CallSession:
     def _start(self, started: Started) -> None:
         if self.state is not CallState.CONNECTING:
             raise MediaStreamError("start came twice")
-        self.state = _moved(CALL_MOVES, self.state, CallMove.STARTED)
+        how = started.parameters.get(RESUMED_PARAMETER)
+        is_lost = how is not None and how != HANDED_OVER
+        self.state = _moved(CALL_MOVES, self.state, CallMove.RESUMED if is_lost else CallMove.STARTED)
         self.started = started
-        resumed = RESUMED_PARAMETER in started.parameters
-        self._note("info", "stream-started", resumed=resumed)
-        if not resumed:
+        self._note("info", "stream-started", resumed=how)
+        facts = {name: value for name, value in started.parameters.items() if name not in _OURS}
+        if facts or how is None:  # a stream that is handed over has them only if Lex does not
             # On the first turn only: attributes that are sent replace those of the session.
-            facts = {
-                name: value
-                for name, value in started.parameters.items()
-                if name not in (RESUMED_PARAMETER, TOKEN_PARAMETER)
-            }
             self._first_attributes = {**facts, CALL_SID_ATTRIBUTE: started.call_sid}
-        greeting_ms = 0 if resumed else len(self._settings.greeting) * SPEAKING_MS_PER_CHARACTER
-        self._endpointer.await_input(greeting_ms)
+        if is_lost:
+            self._actions.append(Recall(started.call_sid))
+            return
+        spoken_ms = len(self._settings.greeting) * SPEAKING_MS_PER_CHARACTER
+        if how == HANDED_OVER:
+            spoken_ms = _whole(started.parameters.get(SPOKEN_PARAMETER))
+            self._no_inputs = _whole(started.parameters.get(NO_INPUTS_PARAMETER))
+            self._last_prompt = None
+        self._quiet_from_ms = spoken_ms
+        self._endpointer.await_input(spoken_ms)
 
     def _media(self, media: Media) -> None:
         if self.state is CallState.CONNECTING:
@@ -310,6 +384,26 @@ class CallSession:
         for frame in self._audio.push(media):
             for event in self._endpointer.push(decode_mulaw(frame)):
                 self._speech(event)
+        now_ms = self._endpointer.now_ms
+        if self._at_lex is not None and self._spoken is None and now_ms >= self._quiet_from_ms + self._filler_ms:
+            self._fill()
+        elif self._recall_again_at_ms is not None and now_ms >= self._recall_again_at_ms:
+            self._recall_again()
+
+    def _resume(self, reply: Reply | None) -> None:
+        """The bot's last answer is given once more, for it may not have been heard."""
+        self.state = _moved(CALL_MOVES, self.state, CallMove.RECALLED)
+        self._recalled = reply
+        self._recall_again_at_ms = self._endpointer.now_ms + RECALL_AGAIN_MS
+        if reply is None or not (reply.messages or self._hangs_up(reply)):
+            self._prompt([Message(SAY_IT_AGAIN)])
+        else:
+            self._answer(reply)
+
+    def _recall_again(self) -> None:
+        self._recall_again_at_ms = None
+        if self.state is CallState.LIVE and not self.turns:
+            self._actions.append(Recall(self._live_stream().call_sid))
 
     def _end(self, how: str) -> None:
         self.state = _moved(CALL_MOVES, self.state, CallMove.OVER)
@@ -327,8 +421,12 @@ class CallSession:
     # -- what the caller says
 
     def _speech(self, event: SpeechEvent) -> None:
-        if self.state is CallState.CLOSING:
-            return  # what is said over the last words goes to nobody
+        if self.state is not CallState.LIVE:
+            # Said over the last words it goes to nobody, while the call is handed over to the other stream. Where a
+            # stream was lost it is the rest of something that was cut off: the caller is asked for all of it.
+            if self.state is CallState.RESUMING and isinstance(event, SpeechStarted):
+                self._note("info", "speech-ignored", at_ms=event.at_ms)
+            return
         match event:
             case SpeechStarted():
                 self._speech_started(event)
@@ -365,6 +463,8 @@ class CallSession:
         if turn is None:
             return
         turn.ended_ms = event.at_ms
+        silent_ms = self._settings.hangover_ms if event.reason is EndReason.HANGOVER else 0
+        self._quiet_from_ms = max(self._quiet_from_ms, event.at_ms - silent_ms)
         turn.state = _moved(TURN_MOVES, turn.state, TurnMove.SPEECH_ENDED)
         levels = frame_levels_dbfs(bytes(turn.audio))
         self._note(
@@ -388,7 +488,13 @@ class CallSession:
             self._close(self._documents.goodbye([Message(f"{NOT_HEARD} {GOODBYE}")]))
             return
         self._note("info", "no-input", times=self._no_inputs, ends_call=False)
-        self._prompt(self._documents.reply([Message(NOT_HEARD), *self._last_prompt]))
+        if self._last_prompt is None:
+            self._actions.append(Recall(self._live_stream().call_sid))
+        else:
+            self._ask_again()
+
+    def _ask_again(self) -> None:
+        self._prompt([Message(NOT_HEARD), *(self._last_prompt or ())])
 
     # -- turns at Lex, one at a time and in order
 
@@ -437,14 +543,17 @@ class CallSession:
 
     def _answer(self, reply: Reply) -> None:
         """The document that a reply calls for: go on, hang up or transfer."""
-        asked = reply.session_attributes.get(ACTION_ATTRIBUTE) if reply.dialog_state.is_closed else None
-        if asked == "hangup" or (reply.is_fulfilled and reply.intent in self._settings.hangup_intents):
+        if self._hangs_up(reply):
             self._close(self._documents.goodbye(reply.messages or [Message(GOODBYE)]))
             return
-        if asked == "transfer" and self._transfer(reply):
+        if _action(reply) == "transfer" and self._transfer(reply):
             return
         self._last_prompt = reply.messages
-        self._prompt(self._documents.reply(reply.messages))
+        self._prompt(reply.messages)
+
+    def _hangs_up(self, reply: Reply) -> bool:
+        is_goodbye = reply.is_fulfilled and reply.intent in self._settings.hangup_intents
+        return is_goodbye or _action(reply) == "hangup"
 
     def _transfer(self, reply: Reply) -> bool:
         """Dials for the bot; False, and a log line, if it named no number that is allowed."""
@@ -457,11 +566,35 @@ class CallSession:
         self._close(self._documents.transfer(reply.messages, number, started.stream_sid, GOODBYE))
         return True
 
-    def _prompt(self, document: Document) -> None:
-        """Speaks, and then expects the caller to."""
-        self._update(document)
-        if self._spoken is None and not self._held:
+    def _prompt(self, messages: Sequence[Message]) -> None:
+        """Speaks, and then expects the caller to: on the next stream, if there is one and nothing is under way."""
+        started = self._live_stream()
+        is_waiting = self._spoken is not None or bool(self._held)
+        opening = None if is_waiting or self._at_lex else self._opening(started)
+        document = self._documents.reply(messages, started.stream_sid, opening)
+        self._update(document, hands_over=opening is not None)
+        self._quiet_from_ms = self._endpointer.now_ms + document.spoken_ms
+        if opening:
+            self._note("info", "handed-over")
+            self.state = _moved(CALL_MOVES, self.state, CallMove.HANDED_OVER)
+        elif not is_waiting:
             self._endpointer.await_input(document.spoken_ms)
+
+    def _opening(self, started: Started) -> Opening | None:
+        """The stream that takes over, with what it has to know."""
+        if self.next_stream is None:
+            return None
+        facts = [(name, value) for name, value in started.parameters.items() if name not in _OURS]
+        known = [(RESUMED_PARAMETER, HANDED_OVER), (NO_INPUTS_PARAMETER, str(self._no_inputs))]
+        if self._first_attributes is not None:
+            known += facts
+        return replace(self.next_stream, parameters=[*self.next_stream.parameters, *known])
+
+    def _fill(self) -> None:
+        """Says that the call is still there. It changes nothing else."""
+        document = self._documents.reply([Message(ONE_MOMENT)], self._live_stream().stream_sid)
+        self._update(document)
+        self._quiet_from_ms = self._endpointer.now_ms + document.spoken_ms
 
     def _close(self, document: Document) -> None:
         """Speaks the last words: whatever the caller says from here on is not for the bot."""
@@ -469,12 +602,14 @@ class CallSession:
         self.state = _moved(CALL_MOVES, self.state, CallMove.LAST_WORDS)
         self._drop_turns()
 
-    def _update(self, document: Document) -> None:
+    def _update(self, document: Document, hands_over: bool = False) -> None:
         started = self._live_stream()
         if document.characters_cut:
             self._note("warning", "reply-cut", characters=document.characters_cut)
         self._updates += 1
-        self._actions.append(UpdateCall(self._updates, started.account_sid, started.call_sid, document.twiml))
+        self._actions.append(
+            UpdateCall(self._updates, started.account_sid, started.call_sid, document.twiml, hands_over)
+        )
 
     def _live_stream(self) -> Started:
         if self.started is None or self.state is not CallState.LIVE:
@@ -483,6 +618,16 @@ class CallSession:
 
     def _note(self, level: str, event: str, **fields: Any) -> None:
         self._actions.append(Note(level, event, fields))
+
+
+def _action(reply: Reply) -> str | None:
+    """What the bot asks to be done with the call, now that the dialog is closed."""
+    return reply.session_attributes.get(ACTION_ATTRIBUTE) if reply.dialog_state.is_closed else None
+
+
+def _whole(text: str | None) -> int:
+    """A number that we wrote ourselves; 0 if somebody else did."""
+    return int(text) if text and re.fullmatch("[0-9]{1,6}", text) else 0
 
 
 def _moved(table: Mapping[tuple[Any, Any], Any], state: Any, move: Any) -> Any:

@@ -1,6 +1,7 @@
 """The live call, changed through Twilio's REST API by Twilio's own client."""
 
 import random
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -15,21 +16,36 @@ from lexbridge.config import Settings
 from lexbridge.errors import CallControlError, CallControlRejected, CallControlUnavailable, CallGone
 from lexbridge.logs import Log
 
-ATTEMPT_DEADLINE_S = 2.0
-"""For one request, whole: a server that drips a byte at a time does not outlive it."""
+ATTEMPT_DEADLINES_S = (1.5, 1.5, 1.0)
+"""For each request of an update, whole: a server that drips a byte at a time does not outlive it."""
+
+_PAUSES_S = ((0.1, 0.2), (0.4, 0.6))
+"""Before the second and the third; random, so that calls that failed together spread out."""
+
+LONGEST_UPDATE_S = sum(ATTEMPT_DEADLINES_S) + sum(longest for _, longest in _PAUSES_S)
 
 _GONE_CODES = (20404, 21220)
 _ACCOUNTS_REMEMBERED = 16
 
 
+def _always() -> bool:
+    return True
+
+
 class CallControl(Protocol):
-    """Something that can change a live call."""
+    """Something that can change a live call. Everything here blocks the calling greenlet only."""
 
-    def update(self, account_sid: str, call_sid: str, twiml: str, log: Log) -> None:
-        """Gives the call a new document; blocks the calling greenlet only.
+    def update(
+        self, account_sid: str, call_sid: str, twiml: str, log: Log, is_wanted: Callable[[], bool] = _always
+    ) -> None:
+        """Gives the call a new document. One that failed is tried again while `is_wanted()`.
 
-        Raises CallGone, CallControlUnavailable (after one retry) or CallControlRejected.
+        Raises CallGone, CallControlUnavailable or CallControlRejected.
         """
+        ...
+
+    def stop_stream(self, account_sid: str, call_sid: str, stream: str) -> None:
+        """Stops a one-way stream by its name or SID. Raises a CallControlError, CallGone if there is none."""
         ...
 
 
@@ -39,12 +55,12 @@ class TwilioCallControl:
     Source: https://www.twilio.com/docs/voice/api/call-resource#update-a-call-resource .
     """
 
-    def __init__(self, settings: Settings, attempt_deadline_s: float = ATTEMPT_DEADLINE_S) -> None:
-        self._attempt_deadline_s = attempt_deadline_s
+    def __init__(self, settings: Settings, attempt_deadlines_s: Sequence[float] = ATTEMPT_DEADLINES_S) -> None:
+        self._attempt_deadlines_s = attempt_deadlines_s
         self._token = settings.twilio_auth_token
         self._api_url = settings.twilio_api_url
         # The library sets no deadline, retries no POST, and keeps cpu + 4 connections, unless told.
-        self._http = TwilioHttpClient(timeout=attempt_deadline_s)
+        self._http = TwilioHttpClient(timeout=max(attempt_deadlines_s))
         session = requests.Session()
         session.trust_env = False  # reads ~/.netrc on each request otherwise
         adapter = HTTPAdapter(pool_maxsize=settings.max_calls)
@@ -55,25 +71,43 @@ class TwilioCallControl:
         # The library imports its API at first use: 60 to 130 ms in which no call would be heard.
         _ = self._new_client("AC" + "0" * 32).calls
 
-    def update(self, account_sid: str, call_sid: str, twiml: str, log: Log) -> None:
-        """See CallControl."""
-        try:
-            self._attempt(account_sid, call_sid, twiml)
-            return
-        except CallControlUnavailable as error:
-            log.warning("call-update-failed", error=str(error), attempt=1)
-        gevent.sleep(random.uniform(0.2, 0.4))
-        self._attempt(account_sid, call_sid, twiml)
+    def update(
+        self, account_sid: str, call_sid: str, twiml: str, log: Log, is_wanted: Callable[[], bool] = _always
+    ) -> None:
+        """See CallControl. The same document twice is the same call, so an attempt may follow one that was heard."""
+        *but_last, last = enumerate(self._attempt_deadlines_s, 1)
 
-    def _attempt(self, account_sid: str, call_sid: str, twiml: str) -> None:
-        deadline = gevent.Timeout(self._attempt_deadline_s)
+        def attempt(deadline_s: float) -> None:
+            self._attempt(lambda client: client.calls(call_sid).update(twiml=twiml), account_sid, deadline_s)
+
+        for number, deadline_s in but_last:
+            try:
+                attempt(deadline_s)
+                return
+            except CallControlUnavailable as error:
+                if not is_wanted():
+                    raise
+                log.warning("call-update-failed", error=str(error), attempt=number)
+            gevent.sleep(random.uniform(*_PAUSES_S[number - 1]))
+        attempt(last[1])
+
+    def stop_stream(self, account_sid: str, call_sid: str, stream: str) -> None:
+        """See CallControl. https://www.twilio.com/docs/voice/api/stream-resource#update-a-stream-resource ."""
+        self._attempt(
+            lambda client: client.calls(call_sid).streams(stream).update(status="stopped"),
+            account_sid,
+            self._attempt_deadlines_s[0],
+        )
+
+    def _attempt(self, request: Callable[[Client], object], account_sid: str, deadline_s: float) -> None:
+        deadline = gevent.Timeout(deadline_s)
         try:
             with deadline:
-                self._client(account_sid).calls(call_sid).update(twiml=twiml)
+                request(self._client(account_sid))
         except gevent.Timeout as timeout:
             if timeout is not deadline:
                 raise
-            raise CallControlUnavailable(f"no answer within {self._attempt_deadline_s:g} s") from None
+            raise CallControlUnavailable(f"no answer within {deadline_s:g} s") from None
         except (TwilioRestException, TwilioServiceException) as error:
             raise _ours(error) from error
         except (requests.RequestException, TwilioException) as error:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveStream:
-    """One stream of a call. `take_over` tells it to give way to a newer one, `leave` that the process is about to end and
-    others are there to go on with the call, `close` to close its socket now. None of them blocks."""
+    """One stream of a call. `take_over` tells it to give way to a newer one, `leave` that the process is about to end
+    and others are there to go on with the call, `close` to close its socket now. None of them blocks."""
 
     call_sid: str
     stream_sid: str
@@ -26,6 +26,8 @@ class CallLog:
         """No new call is taken: the process is about to end."""
         self.is_leaving = False
         """Draining, and others are there: no stream of a live call is taken either, it finds one of them."""
+        self.others_are_ready = False
+        """Another worker of this service takes new calls: a webhook that ends up here is answered for it."""
         self.is_overloaded = False
         """No new call is taken: the live ones need all that this process has."""
         self._live: dict[str, LiveStream] = {}
@@ -37,17 +39,24 @@ class CallLog:
 
     @property
     def refusal(self) -> str | None:
-        """Why no new call is taken: "draining", "full" or "overloaded". None: it would be."""
+        """Why the service takes no new call; None: it does."""
+        return None if self.others_are_ready else self.own_refusal
+
+    @property
+    def own_refusal(self) -> str | None:
+        """Why this process takes no new call: "draining", "full" or "overloaded". None: it does."""
         if self.is_draining:
             return "draining"
         if len(self._live) >= self._max_calls:
             return "full"
         return "overloaded" if self.is_overloaded else None
 
-    def stream_sid_of(self, call_sid: str) -> str | None:
-        """The stream that this process serves the call with, if it does."""
-        stream = self._live.get(call_sid)
-        return stream.stream_sid if stream else None
+    @property
+    def stream_refusal(self) -> str | None:
+        """Why no stream is taken, although it may be that of a live call; None: it is."""
+        if self.is_leaving:
+            return "draining"
+        return "full" if len(self._live) >= 2 * self._max_calls else None
 
     def began(self, stream: LiveStream) -> None:
         """A stream began. An older one of the same call is told to give way: two would answer twice."""
@@ -60,6 +69,16 @@ class CallLog:
         """The stream is over."""
         if self._live.get(stream.call_sid) is stream:
             del self._live[stream.call_sid]
+
+    def lost(self, call_sid: str, stream_sid: str) -> bool:
+        """Twilio has lost a stream. Returns whether the call needs another: False if it has a newer one here."""
+        stream = self._live.get(call_sid)
+        if stream is None:
+            return True
+        if stream.stream_sid != stream_sid:
+            return False
+        stream.take_over()  # it may not have noticed, and would go on telling Twilio what to do with the call
+        return True
 
     def leave(self) -> None:
         """Tells every live stream to go on elsewhere when its call next allows it. May be told again and again."""

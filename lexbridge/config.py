@@ -59,6 +59,8 @@ class Settings:
     twilio_api_url: str
     transfer_numbers: frozenset[str] = field(repr=False)
     share_caller_number: bool
+    lex_timeout_s: float
+    filler_s: float
     drain_s: float
     max_calls: int
     log_level: str
@@ -297,6 +299,19 @@ SETTINGS: tuple[Setting, ...] = (
         _numbers,
     ),
     Setting("SHARE_CALLER_NUMBER", "off", "`on` gives Lex the caller's number as a session attribute", _switch),
+    Setting(
+        "LEX_TIMEOUT_S",
+        "5.5",
+        "how many seconds Lex has from the end of an utterance to its whole answer; then the caller hears an apology. "
+        "Raise it for a bot whose Lambda functions take longer: the caller is told to wait meanwhile",
+        _seconds(1, 60),
+    ),
+    Setting(
+        "FILLER_S",
+        "2.5",
+        "silence on both sides while Lex thinks, before the caller hears `One moment please.`",
+        _seconds(1, 60),
+    ),
     Setting("DRAIN_S", "110", "after SIGTERM, how many seconds live calls may take", _seconds(0, 7200)),
     Setting(
         "MAX_CALLS",
@@ -307,6 +322,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("LOG_LEVEL", "INFO", "least level that is logged", _one_of("DEBUG", "INFO", "WARNING", "ERROR")),
     Setting("LOG_FORMAT", "json", "`json`: one object a line; `text`: for people", _one_of("json", "text")),
 )
+
+_V1_BOT, _V2_BOT = ("LEX_BOT_NAME", "LEX_BOT_ALIAS"), ("LEX_BOT_ID", "LEX_BOT_ALIAS_ID")
+_BOT_VARIABLES = (*_V1_BOT, *_V2_BOT, "LEX_LOCALE_ID")
 
 # Read by boto3 itself; named here because the README's table and `server.py --help` list them.
 BOTO3_VARIABLES: tuple[tuple[str, str], ...] = (
@@ -346,7 +364,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     values["STREAM_URL"] = values["STREAM_URL"] or f"wss://{urlsplit(values['URL']).netloc}/"
     values["HANGUP_INTENTS"] = values["HANGUP_INTENTS"] or frozenset()
     values["TRANSFER_NUMBERS"] = values["TRANSFER_NUMBERS"] or frozenset()
-    own = {name.lower(): value for name, value in values.items() if not name.startswith("LEX_")}
+    own = {name.lower(): value for name, value in values.items() if name not in _BOT_VARIABLES}
     return Settings(bot=bot, **own)
 
 
@@ -367,8 +385,7 @@ def _bot(
     environment: Mapping[str, str], values: Mapping[str, Any], problems: list[Problem]
 ) -> LexV1Bot | LexV2Bot | None:
     """The one bot that is named. None where there is a problem, which is then in `problems`."""
-    v1, v2 = ("LEX_BOT_NAME", "LEX_BOT_ALIAS"), ("LEX_BOT_ID", "LEX_BOT_ALIAS_ID")
-    given_v1, given_v2 = _given(environment, *v1), _given(environment, *v2)
+    given_v1, given_v2 = _given(environment, *_V1_BOT), _given(environment, *_V2_BOT)
     rule = "give LEX_BOT_ID and LEX_BOT_ALIAS_ID for a Lex V2 bot, or LEX_BOT_NAME and LEX_BOT_ALIAS for a Lex V1 bot"
     if given_v1 and given_v2:
         problems.append(Problem(f"{given_v2[0]} and {given_v1[0]}", "are both set", f"one bot only: {rule}"))
@@ -376,7 +393,7 @@ def _bot(
     if not given_v1 and not given_v2:
         problems.append(Problem("LEX_BOT_ID", "no bot is set", rule))
         return None
-    wanted = v1 if given_v1 else v2
+    wanted = _V1_BOT if given_v1 else _V2_BOT
     given = given_v1 or given_v2
     problems.extend(Problem(name, "is not set", f"it goes with {given[0]}") for name in wanted if name not in given)
     if any(values[name] is None for name in wanted) or values["LEX_LOCALE_ID"] is None:

@@ -107,22 +107,56 @@ def reply_from_recognize_utterance(response: Mapping[str, Any]) -> Reply:
     """
     if not response.get("sessionState"):
         raise LexUnavailable("Lex's answer has no sessionState")
-    session_state = _object(_packed(response, "sessionState"), "sessionState")
-    messages = _objects(_packed(response, "messages"), "messages")
-    transcript = _packed(response, "inputTranscript")
+    return _v2_reply(
+        _packed(response, "sessionState"), _packed(response, "messages"), _packed(response, "inputTranscript")
+    )
+
+
+def _v2_reply(state: Any, messages: Any, transcript: Any) -> Reply:
+    session_state = _object(state, "sessionState")
     intent = _object(session_state.get("intent"), "sessionState.intent")
     action = _object(session_state.get("dialogAction"), "sessionState.dialogAction")
+    parts = _objects(messages, "messages")
     return Reply(
         dialog_state=_v2_dialog_state(
             _name(action.get("type"), "sessionState.dialogAction.type"),
             _name(intent.get("state"), "sessionState.intent.state"),
         ),
-        messages=tuple(_messages((message.get("content"), message.get("contentType")) for message in messages)),
+        messages=tuple(_messages((part.get("content"), part.get("contentType")) for part in parts)),
         intent=_name(intent.get("name"), "sessionState.intent.name"),
         slot_to_elicit=_name(action.get("slotToElicit"), "sessionState.dialogAction.slotToElicit"),
         session_attributes=_attributes(session_state.get("sessionAttributes")),
         transcript=transcript if isinstance(transcript, str) else None,
     )
+
+
+def reply_from_v1_session(response: Mapping[str, Any]) -> Reply:
+    """Lex V1: boto3's GetSession response as the Reply that Lex gave last.
+
+    Raises LexUnavailable if it is not what GetSession answers.
+    """
+    action = _object(response.get("dialogAction"), "dialogAction")
+    kind = _name(action.get("type"), "dialogAction.type")
+    if kind == "Close":
+        state = _enum(DialogState, action.get("fulfillmentState"), "dialogAction.fulfillmentState")
+    else:
+        state = _ELICITING.get(kind or "", DialogState.ELICIT_INTENT)
+    message = _name(action.get("message"), "dialogAction.message")
+    return Reply(
+        dialog_state=state,
+        messages=tuple(_v1_messages(message or "", action.get("messageFormat") or "PlainText")),
+        intent=_name(action.get("intentName"), "dialogAction.intentName"),
+        slot_to_elicit=_name(action.get("slotToElicit"), "dialogAction.slotToElicit"),
+        session_attributes=_attributes(response.get("sessionAttributes")),
+    )
+
+
+def reply_from_v2_session(response: Mapping[str, Any]) -> Reply:
+    """Lex V2: boto3's GetSession response as the Reply that Lex gave last.
+
+    Raises LexUnavailable if it is not what GetSession answers.
+    """
+    return _v2_reply(response.get("sessionState"), response.get("messages"), None)
 
 
 _ELICITING = {

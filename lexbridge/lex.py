@@ -5,7 +5,9 @@ on both generations. botocore's own retries are off: it cannot rewind such a bod
 that `Utterance` keeps.
 """
 
+import math
 import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,8 +19,17 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from botocore.parsers import ResponseParserError
 from gevent.event import Event
 
+from lexbridge.aws_clock import follow_aws_clock, is_refused_for_its_time
+from lexbridge.breaker import Breaker
 from lexbridge.config import LexV1Bot, LexV2Bot, Settings
-from lexbridge.dialog import Reply, pack, reply_from_post_content, reply_from_recognize_utterance
+from lexbridge.dialog import (
+    Reply,
+    pack,
+    reply_from_post_content,
+    reply_from_recognize_utterance,
+    reply_from_v1_session,
+    reply_from_v2_session,
+)
 from lexbridge.errors import ConfigError, LexError, LexRejected, LexUnavailable, Problem
 from lexbridge.logs import Log
 
@@ -27,27 +38,31 @@ CONTENT_TYPE = "audio/lpcm; sample-rate=8000; sample-size-bits=16; channel-count
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long Lex may take, seconds. `answer_s`: from the end of the first request's audio to the end of its answer,
-    whatever drips in between. `retry_s`: for the second request, which is sent all at once."""
+    """How long Lex may take, seconds.
+
+    `answer_s`: from the end of the utterance to the end of its answer, a second request included, whatever drips in
+    between. `recall_s`: for GetSession.
+    """
 
     connect_s: float = 2.0
-    answer_s: float = 8.0
-    retry_s: float = 5.0
+    answer_s: float = 5.5
+    recall_s: float = 1.5
 
     @property
-    def turn_s(self) -> float:
-        """The longest a caller can wait for an answer or an apology, the pause between two requests included."""
-        return self.answer_s + self.retry_s + _LONGEST_PAUSE_S
+    def retry_within_s(self) -> float:
+        """A request that has failed so soon after the end of the utterance is sent again: there is time for it."""
+        return 0.75 * self.answer_s
 
 
 # Before the second request; longer where Lex is crowded. Random, so that calls that failed together spread out.
 _PAUSE_S = (0.05, 0.15)
 _CROWDED_PAUSE_S = (0.3, 0.9)
-_LONGEST_PAUSE_S = _CROWDED_PAUSE_S[1]
 
 # 4xx that another try, or another utterance, may well get past. The others mean that a setting is wrong.
 _PASSING_STATUSES = (408, 409, 424, 429)
 _CROWDED_STATUSES = (409, 429)
+_EXPIRED_CODES = ("ExpiredToken", "ExpiredTokenException")
+"""403s of credentials that are renewed by the next request."""
 
 
 class Utterance:
@@ -126,6 +141,13 @@ class LexRuntime(Protocol):
         """
         ...
 
+    def recall(self, session_id: str) -> Reply | None:
+        """What the bot said last in this session, with the state of its dialog; None if there is no such session.
+
+        Blocks the calling greenlet only. Raises LexUnavailable or LexRejected.
+        """
+        ...
+
 
 class _Client:
     """What both generations share: the request twice at most, each within its deadline, errors as ours."""
@@ -136,46 +158,108 @@ class _Client:
     def __init__(self, client: Any, deadlines: Deadlines) -> None:
         self._client = client
         self._deadlines = deadlines
+        self._breaker = Breaker(time.monotonic)
 
     def _request(self, session_id: str, session_attributes: Mapping[str, str] | None, body: Any) -> Reply:
+        raise NotImplementedError
+
+    def _session(self, session_id: str) -> Reply:
         raise NotImplementedError
 
     def recognize(
         self, session_id: str, session_attributes: Mapping[str, str] | None, utterance: Utterance, log: Log
     ) -> Reply:
         """See LexRuntime."""
+        try:
+            reply = self._recognize(session_id, session_attributes, utterance, log)
+        except LexUnavailable as error:
+            if not _is_crowded(error) and self._breaker.failed():
+                log.error("lex-down", error=str(error))
+            raise
+        if self._breaker.succeeded():
+            log.warning("lex-up")
+        return reply
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where its Lex is."""
+        return str(self._client.meta.endpoint_url)
+
+    def recall(self, session_id: str) -> Reply | None:
+        """See LexRuntime."""
+        if self._breaker.is_open:
+            raise LexUnavailable("not asked: Lex has failed many times in a row")
+        deadline = gevent.Timeout(self._deadlines.recall_s)
+        deadline.start()
+        try:
+            return self._attempt(lambda: self._session(session_id), deadline)
+        except LexRejected as error:
+            if isinstance(error.__cause__, ClientError) and _status(error.__cause__) == 404:
+                return None
+            raise
+        finally:
+            deadline.close()
+
+    def _recognize(
+        self, session_id: str, session_attributes: Mapping[str, str] | None, utterance: Utterance, log: Log
+    ) -> Reply:
         deadline = gevent.Timeout(self._deadlines.answer_s)
-        # It runs from the end of the utterance, whether or not the request ever came to read that: names may not
+        # It runs from the end of the utterance, whether or not a request ever came to read that: names may not
         # resolve, addresses may not answer. Timeout.start() would throw at whoever ends the utterance.
         asking = gevent.getcurrent()
         timer = gevent.get_hub().loop.timer(self._deadlines.answer_s)
-        utterance.call_at_end(lambda: timer.start(asking.throw, deadline))
+        retry_until_s = math.inf
+
+        def at_end() -> None:
+            nonlocal retry_until_s
+            retry_until_s = time.monotonic() + self._deadlines.retry_within_s
+            timer.start(too_late)
+
+        def too_late() -> None:
+            nonlocal retry_until_s
+            retry_until_s = 0
+            asking.throw(deadline)
+
+        utterance.call_at_end(at_end)
         try:
-            return self._attempt(session_id, session_attributes, UtteranceStream(utterance), deadline)
-        except LexUnavailable as error:
-            log.warning("lex-request-failed", error=str(error), attempt=1)
-            crowded = isinstance(error.__cause__, ClientError) and _status(error.__cause__) in _CROWDED_STATUSES
+            if self._breaker.may_ask():
+                try:
+                    live = UtteranceStream(utterance)
+                    return self._attempt(lambda: self._request(session_id, session_attributes, live), deadline)
+                except LexUnavailable as error:
+                    log.warning("lex-request-failed", error=str(error), attempt=1)
+                    if time.monotonic() > retry_until_s:
+                        raise
+                    crowded = _is_crowded(error)
+                # Whole and not live: against a Lex that refuses early, a live upload only shows a broken connection,
+                # while one with a known length lets its answer be read.
+                kept = utterance.whole()
+                gevent.sleep(random.uniform(*(_CROWDED_PAUSE_S if crowded else _PAUSE_S)))
+            else:
+                kept = utterance.whole()
+                if not self._breaker.may_ask():
+                    raise LexUnavailable("not asked: Lex has failed many times in a row")
+            try:
+                return self._attempt(
+                    lambda: self._request(session_id, session_attributes, kept), deadline, is_last=True
+                )
+            except LexUnavailable as error:
+                log.warning("lex-request-failed", error=str(error), attempt=2)
+                raise
+        except gevent.Timeout as timeout:  # between two requests
+            if timeout is not deadline:
+                raise
+            raise LexUnavailable(f"no answer within {deadline.seconds:g} s") from None
         finally:
             utterance.call_at_end(_nothing)
             timer.stop()
             timer.close()
-        # Whole and not live: against a Lex that refuses early, a live upload only shows a broken connection, while
-        # one with a known length lets its answer be read.
-        kept = utterance.whole()
-        gevent.sleep(random.uniform(*(_CROWDED_PAUSE_S if crowded else _PAUSE_S)))
-        deadline = gevent.Timeout(self._deadlines.retry_s)
-        deadline.start()
-        try:
-            return self._attempt(session_id, session_attributes, kept, deadline)
-        except LexUnavailable as error:
-            log.warning("lex-request-failed", error=str(error), attempt=2)
-            raise
+            deadline.close()
 
-    def _attempt(
-        self, session_id: str, session_attributes: Mapping[str, str] | None, body: Any, deadline: gevent.Timeout
-    ) -> Reply:
+    def _attempt(self, request: Callable[[], Reply], deadline: gevent.Timeout, is_last: bool = False) -> Reply:
+        """One request, its errors as ours. `is_last`: there will be no other."""
         try:
-            return self._request(session_id, session_attributes, body)
+            return request()
         except gevent.Timeout as timeout:
             if timeout is not deadline:
                 raise
@@ -183,7 +267,7 @@ class _Client:
         except LexError:
             raise
         except ClientError as error:
-            raise self._refusal(error) from error
+            raise self._refusal(error, is_last) from error
         except (NoCredentialsError, PartialCredentialsError) as error:
             raise LexRejected(
                 "no AWS credentials; check ACCESS_KEY_ID and SECRET_ACCESS_KEY or the task role"
@@ -193,15 +277,19 @@ class _Client:
         except OSError as error:
             # What a broken connection raises while an answer's body is read is not wrapped by botocore.
             raise LexUnavailable(f"{type(error).__name__}: {error}") from error
-        finally:
-            deadline.close()
 
-    def _refusal(self, error: ClientError) -> LexError:
+    def _refusal(self, error: ClientError, is_last: bool) -> LexError:
         status = _status(error)
-        said = f"Lex answered {status} {error.response.get('Error', {}).get('Code', '')}"
-        if status >= 500 or status in _PASSING_STATUSES:
+        code = error.response.get("Error", {}).get("Code", "")
+        said = f"Lex answered {status} {code}"
+        is_stale = code in _EXPIRED_CODES or is_refused_for_its_time(error.response)
+        if status >= 500 or status in _PASSING_STATUSES or (is_stale and not is_last):
             return LexUnavailable(said)
         return LexRejected(f"{said}; check {self.check.get(status, self.check[400])}")
+
+
+def _is_crowded(error: LexUnavailable) -> bool:
+    return isinstance(error.__cause__, ClientError) and _status(error.__cause__) in _CROWDED_STATUSES
 
 
 def _status(error: ClientError) -> int:
@@ -236,6 +324,10 @@ class PostContent(_Client):
         _read_out(response)
         return reply_from_post_content(response)
 
+    def _session(self, session_id: str) -> Reply:
+        names = {"botName": self._bot.name, "botAlias": self._bot.alias}
+        return reply_from_v1_session(self._client.get_session(**names, userId=session_id))
+
 
 class RecognizeUtterance(_Client):
     """A Lex V2 bot (API_runtime_RecognizeUtterance of the Lex V2 reference)."""
@@ -261,6 +353,10 @@ class RecognizeUtterance(_Client):
         )
         _read_out(response)
         return reply_from_recognize_utterance(response)
+
+    def _session(self, session_id: str) -> Reply:
+        ids = {"botId": self._bot.bot_id, "botAliasId": self._bot.alias_id, "localeId": self._bot.locale_id}
+        return reply_from_v2_session(self._client.get_session(**ids, sessionId=session_id))
 
 
 def _read_out(response: Mapping[str, Any]) -> None:
@@ -297,6 +393,9 @@ def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> PostContent | 
         max_pool_connections=settings.max_calls,
         tcp_keepalive=True,
     )
+    is_v1 = isinstance(settings.bot, LexV1Bot)
+    client = session.client("lex-runtime" if is_v1 else "lexv2-runtime", config=config)
+    follow_aws_clock(client)
     if isinstance(settings.bot, LexV1Bot):
-        return PostContent(session.client("lex-runtime", config=config), settings.bot, deadlines)
-    return RecognizeUtterance(session.client("lexv2-runtime", config=config), settings.bot, deadlines)
+        return PostContent(client, settings.bot, deadlines)
+    return RecognizeUtterance(client, settings.bot, deadlines)

@@ -16,6 +16,10 @@ from twilio.request_validator import RequestValidator, get_signature_algorithm
 SIGNATURE_HEADER = "X-Twilio-Signature"
 SIGNATURE_SETTINGS_HEADER = "X-Twilio-Webhooks-Signature-Settings"
 
+CONNECTION_OVERRIDES = "#rc=2&rp=all"
+"""At the end of each address that Twilio is to ask: two more attempts, whatever goes wrong. A process that dies with a
+webhook in its hands is followed by another. https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides"""
+
 TOKEN_LIFE_S = 60
 """From the document that opens a stream to the stream's start; Twilio takes well under a second."""
 
@@ -35,8 +39,13 @@ class Signatures:
         ]
 
     def webhook_passes(self, path: str, form: Mapping[str, str], headers: Mapping[str, str]) -> bool:
-        """Whether Twilio signed a POST of `form` to `path` (with its query, from "/" on)."""
-        return self._passes(_with_and_without_port(self._url + path), form, headers)
+        """Whether Twilio signed a POST of `form` to `path` (with its query, from "/" on).
+
+        The connection overrides at the end of an address are not sent; whether they are signed is not documented.
+        """
+        addresses = _with_and_without_port(self._url + path)
+        overridden = [address + CONNECTION_OVERRIDES for address in addresses]
+        return self._passes([*addresses, *overridden], form, headers)
 
     def socket_passes(self, headers: Mapping[str, str]) -> bool:
         """Whether Twilio signed a handshake with the socket: its wss address, without parameters."""

@@ -10,17 +10,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from lexbridge.dialog import Message, MessageFormat
+from lexbridge.signatures import CONNECTION_OVERRIDES
 
 MAX_DOCUMENT_CHARACTERS = 4000  # of TwiML in a REST request: https://www.twilio.com/docs/api/errors/32018
 MAX_SAY_CHARACTERS = 3000  # of one Say with a Polly voice: https://www.twilio.com/docs/api/errors/13521
 MAX_SSML_CHARACTERS = 10_000  # Lex's messages have 1,024; more is not worth parsing
 SPEAKING_MS_PER_CHARACTER = 70  # English at an ordinary pace is 14 to 16 characters a second
+
+SPOKEN_PARAMETER = "lexbridge:spoken-ms"
+"""`<Parameter>` of a stream that takes a call over: how long the prompt of the same document takes, an estimate."""
 
 _TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -54,6 +59,26 @@ class Document:
     characters_cut: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A media stream to be opened: its name, which no other stream of the call has, and its `<Parameter>`s."""
+
+    name: str
+    parameters: Sequence[tuple[str, str]] = field(repr=False)
+
+
+def stream_name(lost: int, of: str = "") -> str:
+    """The name of the stream that follows the stream `of` (its name or SID; "" for a call's first), the last of `lost`
+    that the call lost in a row. The same for whoever makes it: if two do, Twilio takes one of them."""
+    return f"lexbridge-{lost}-{of[-8:]}" if of else f"lexbridge-{lost}"
+
+
+def streams_lost(name: str) -> int:
+    """`lost` of a stream's name; 0 if it is none of ours."""
+    named = re.fullmatch(r"lexbridge-([0-9]{1,4})(-.*)?", name)
+    return int(named[1]) if named else 0
+
+
 class Documents:
     """Makes the documents of one service."""
 
@@ -65,20 +90,37 @@ class Documents:
         self._hold_s = hold_s
         self._has_ssml = voice not in _VOICES_WITHOUT_SSML
         self._environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
+        self._url = url
         self._environment.globals.update(
-            url=url, stream_url=stream_url, voice=clean(voice or ""), language=clean(language or "")
+            stream_url=stream_url,
+            status_url=f"{url}/stream-status{CONNECTION_OVERRIDES}",
+            voice=clean(voice or ""),
+            language=clean(language or ""),
+            spoken_parameter=SPOKEN_PARAMETER,
         )
         for template in self._environment.list_templates(["xml"]):  # compiled now: a broken one shows at the start
             self._environment.get_template(template)
 
-    def answer(self, greeting: str, parameters: Iterable[tuple[str, str]]) -> Document:
-        """Opens the stream with `parameters` as its `<Parameter>`s, greets, holds the call."""
-        named = [(clean(name), clean(value)) for name, value in parameters]
-        return self._fitted("streams.xml", [Message(greeting)], parameters=named)
+    def answer(self, greeting: str, opening: Opening, lost: int = 1) -> Document:
+        """Opens the stream, greets, holds the call. `lost`: streams lost in a row, should this one come to nothing."""
+        resume_url = self._resume_url(lost=lost, after=opening.name)
+        return self._fitted("streams.xml", [Message(greeting)], opening=_cleaned(opening), resume_url=resume_url)
 
-    def reply(self, messages: Sequence[Message]) -> Document:
-        """Says `messages`, if there are any, and holds the call."""
-        return self._fitted("reply.xml", messages)
+    def reply(self, messages: Sequence[Message], stream_sid: str, opening: Opening | None = None) -> Document:
+        """Says `messages`, if there are any, and holds the call. `stream_sid`: the call's stream. With an `opening` it
+        is stopped, and a new one takes the call over while they are said."""
+        after = opening.name if opening else stream_sid
+        return self._fitted(
+            "reply.xml",
+            messages,
+            opening=_cleaned(opening) if opening else None,
+            stream_sid=stream_sid,
+            resume_url=self._resume_url(lost=1, after=after),
+        )
+
+    def recover(self, lost: int, of: str) -> Document:
+        """Sends the call to /twiml/resume: its stream `of` is lost, the last of `lost` in a row."""
+        return self._fitted("recover.xml", [], resume_url=self._resume_url(lost=lost, of=of))
 
     def goodbye(self, messages: Sequence[Message]) -> Document:
         """Says `messages` and hangs up."""
@@ -90,6 +132,9 @@ class Documents:
         return self._fitted(
             "transfer.xml", messages, number=number, stream_sid=stream_sid, last_pieces=_in_says(clean(last_words))
         )
+
+    def _resume_url(self, **query: str | int) -> str:
+        return f"{self._url}/twiml/resume?{urlencode(query)}{CONNECTION_OVERRIDES}"
 
     def _fitted(self, template: str, messages: Sequence[Message], **values: Any) -> Document:
         """The document, its messages shortened from the end at sentences until it is short enough for Twilio."""
@@ -110,8 +155,11 @@ class Documents:
 
     def _render(self, template: str, pieces: Sequence[str], values: dict[str, Any]) -> str:
         # When a prompt has been heard is an estimate: as it may be late, the pause has room for that.
-        hold_s = self._hold_s + sum(len(_plain(piece)) for piece in pieces) * SPEAKING_MS_PER_CHARACTER // 2000
-        return self._environment.get_template(template).render(pieces=pieces, hold_s=hold_s, **values)
+        spoken_ms = sum(len(_plain(piece)) for piece in pieces) * SPEAKING_MS_PER_CHARACTER
+        hold_s = self._hold_s + spoken_ms // 2000
+        return self._environment.get_template(template).render(
+            pieces=pieces, hold_s=hold_s, spoken_ms=spoken_ms, **values
+        )
 
     def _pieces(self, message: Message) -> list[str]:
         """What goes into the Says of one message; none if it has nothing for the ear."""
@@ -123,6 +171,10 @@ class Documents:
         if message.format is MessageFormat.CUSTOM_PAYLOAD:
             return _in_says(clean(text_of_payload(message.text)))
         return _in_says(clean(message.text))
+
+
+def _cleaned(opening: Opening) -> Opening:
+    return Opening(clean(opening.name), [(clean(name), clean(value)) for name, value in opening.parameters])
 
 
 def clean(text: str) -> str:

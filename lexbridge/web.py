@@ -1,22 +1,26 @@
 """The door: what Twilio and the load balancer ask for."""
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
+import gevent
 from flask import Flask, Response, abort, jsonify, request
 from werkzeug.datastructures import EnvironHeaders
 
 from lexbridge.bridge import Bridge, WebSocket
-from lexbridge.call import RESUMED_PARAMETER, TOKEN_PARAMETER
+from lexbridge.call import LOST, ONE_MOMENT, RESUMED_PARAMETER, TOKEN_PARAMETER
+from lexbridge.call_control import CallControl
 from lexbridge.call_log import CallLog
 from lexbridge.config import Settings
 from lexbridge.dialog import Message
+from lexbridge.errors import NOT_AVAILABLE, CallControlError, CallGone
 from lexbridge.logs import Log
 from lexbridge.signatures import Signatures, make_stream_token
 from lexbridge.sockets import Sockets
-from lexbridge.twiml import Document, Documents
+from lexbridge.twiml import Document, Documents, Opening, stream_name, streams_lost
 from lexbridge.websocket import refused
 
 BUSY = "Sorry, all lines are busy. Please call again later."
@@ -28,11 +32,27 @@ CALLER_NUMBER_PARAMETER = "lexbridge:caller-number"
 CALLED_NUMBER_PARAMETER = "lexbridge:called-number"
 DIRECTION_PARAMETER = "lexbridge:direction"
 
-_STREAM_ERRORS = ("stream-error",)
+STREAM_ERROR = "stream-error"
+
+
+MAX_STREAMS_LOST = 25
+"""In a row, without a turn that was answered in between: then the call ends in words. Where no stream opens at all that
+is after some ten seconds."""
+
+WAITS_AFTER_LOST = 3
+"""From so many on the caller is told to wait."""
+
+RUN_OUT_COUNTS = 13
+"""Lost streams that a whole document without any update counts for: it took most of a minute."""
 
 
 def create_app(
-    settings: Settings, documents: Documents, signatures: Signatures, bridge: Bridge, calls: CallLog
+    settings: Settings,
+    documents: Documents,
+    signatures: Signatures,
+    bridge: Bridge,
+    call_control: CallControl,
+    calls: CallLog,
 ) -> Flask:
     """The Flask app with all routes, the media socket's among them."""
     app = Flask("lexbridge", template_folder=None, static_folder=None)
@@ -40,39 +60,10 @@ def create_app(
     app.url_map.merge_slashes = False  # an address is ours or it is not: no redirects to strangers
     sockets = Sockets(app)
     signed = _signed(signatures)
-    log = Log()
-
-    @app.post("/twiml")
-    @signed
-    def answer() -> Response:
-        """A call comes in."""
-        if calls.refusal:
-            log.warning("call-refused", call_sid=request.form.get("CallSid"), live_calls=calls.live_calls)
-            return _xml(documents.goodbye([Message(BUSY)]))
-        log.info("call-answered", call_sid=request.form.get("CallSid"))
-        return _xml(documents.answer(settings.greeting, [*_call_facts(settings), _stream_token(settings)]))
-
-    @app.post("/twiml/resume")
-    @signed
-    def resume() -> Response:
-        """A document ran out: the stream is gone, or Twilio never got the update that should have come."""
-        log.warning("call-resumed", call_sid=request.form.get("CallSid"))
-        return _xml(documents.answer("", [(RESUMED_PARAMETER, "1"), _stream_token(settings)]))
-
-    @app.post("/stream-status")
-    @signed
-    def stream_status() -> Response:
-        """Twilio reports on a stream. It is the only way to learn why a handshake failed."""
-        form = request.form
-        level = "error" if form.get("StreamEvent") in _STREAM_ERRORS else "debug"
-        reported = (
-            ("CallSid", "call_sid"),
-            ("StreamSid", "stream_sid"),
-            ("StreamEvent", "what"),
-            ("StreamError", "error"),
-        )
-        log.write(level, "stream-status", {ours: form[theirs][:200] for theirs, ours in reported if theirs in form})
-        return Response(status=204)
+    webhooks = _Webhooks(settings, documents, call_control, calls)
+    app.post("/twiml")(signed(webhooks.answer))
+    app.post("/twiml/resume")(signed(webhooks.resume))
+    app.post("/stream-status")(signed(webhooks.stream_status))
 
     @app.get("/ping")
     def ping() -> Response:
@@ -89,7 +80,81 @@ def create_app(
     def media(websocket: WebSocket) -> None:
         bridge.run(websocket)
 
+    @app.after_request
+    def let_go(response: Response) -> Response:
+        if calls.is_leaving:
+            response.headers["Connection"] = "close"  # the load balancer's next request goes to somebody else
+        return response
+
     return app
+
+
+class _Webhooks:
+    """What Twilio asks. Every answer comes from the request alone: any process can give it."""
+
+    def __init__(self, settings: Settings, documents: Documents, call_control: CallControl, calls: CallLog) -> None:
+        self._settings = settings
+        self._documents = documents
+        self._call_control = call_control
+        self._calls = calls
+
+    def answer(self) -> Response:
+        """A call comes in."""
+        log = Log(call_sid=request.form.get("CallSid"))
+        if refusal := self._calls.refusal:
+            log.warning("call-refused", why=refusal, live_calls=self._calls.live_calls)
+            return _xml(self._documents.goodbye([Message(BUSY)]))
+        log.info("call-answered")
+        opening = Opening(stream_name(0), [*_call_facts(self._settings), _stream_token(self._settings)])
+        return _xml(self._documents.answer(self._settings.greeting, opening))
+
+    def resume(self) -> Response:
+        """The call's stream is gone, or a document ran out because no update came: another stream goes on with it."""
+        log = Log(call_sid=request.form.get("CallSid"))
+        lost = _whole(request.args.get("lost"), 1)
+        ran_out_after = request.args.get("after")
+        log.warning("call-resumed", streams_lost=lost, ran_out=ran_out_after is not None)
+        if lost > MAX_STREAMS_LOST:
+            log.error("call-given-up", streams_lost=lost)
+            return _xml(self._documents.goodbye([Message(NOT_AVAILABLE)]))
+        if ran_out_after is not None:
+            # It may still be alive in another process, and would answer too.
+            sids = request.form.get("AccountSid", ""), request.form.get("CallSid", "")
+            gevent.spawn(self._stop_stream, *sids, ran_out_after, log)
+        resumed = [(RESUMED_PARAMETER, LOST), *_call_facts(self._settings), _stream_token(self._settings)]
+        opening = Opening(stream_name(lost, ran_out_after or request.args.get("of", "")), resumed)
+        waits = ONE_MOMENT if lost >= WAITS_AFTER_LOST else ""
+        return _xml(self._documents.answer(waits, opening, lost + RUN_OUT_COUNTS))
+
+    def stream_status(self) -> Response:
+        """Twilio reports on a stream. A call whose stream is lost goes on with another one at once."""
+        form = request.form
+        call_sid, stream_sid = form.get("CallSid", ""), form.get("StreamSid", "")
+        is_lost = form.get("StreamEvent") == STREAM_ERROR
+        log = Log(call_sid=call_sid, stream_sid=stream_sid)
+        reported = (("StreamEvent", "what"), ("StreamError", "error"))
+        fields = {ours: form[theirs][:200] for theirs, ours in reported if theirs in form}
+        log.write("error" if is_lost else "debug", "stream-status", fields)
+        if is_lost and self._calls.lost(call_sid, stream_sid):
+            # Before the answer: if this process dies meanwhile, Twilio asks another.
+            document = self._documents.recover(streams_lost(form.get("StreamName", "")) + 1, stream_sid)
+            try:
+                self._call_control.update(form.get("AccountSid", ""), call_sid, document.twiml, log)
+            except CallGone:
+                log.info("call-gone")
+            except CallControlError as error:
+                log.error("call-update-failed", error=str(error))  # it goes on when its document runs out
+        return Response(status=204)
+
+    def _stop_stream(self, account_sid: str, call_sid: str, stream: str, log: Log) -> None:
+        try:
+            self._call_control.stop_stream(account_sid, call_sid, stream)
+        except CallControlError as error:
+            log.write("debug", "stream-not-stopped", {"error": str(error)})
+
+
+def _whole(text: str | None, default: int) -> int:
+    return int(text) if text and re.fullmatch("[0-9]{1,4}", text) else default
 
 
 def _xml(document: Document) -> Response:
@@ -120,8 +185,8 @@ def make_admission(signatures: Signatures, calls: CallLog) -> Callable[[Mapping[
     def admit(environ: Mapping[str, Any]) -> tuple[str, str] | None:
         if not signatures.socket_passes(dict(EnvironHeaders(dict(environ)))):
             return "403 Forbidden", "unsigned"
-        if calls.refusal:
-            return "503 Service Unavailable", calls.refusal
+        if refusal := calls.stream_refusal:
+            return "503 Service Unavailable", refusal
         return None
 
     return admit

@@ -134,6 +134,18 @@ class Caller:
         self.session.lex_replied(turn or self.asked[-1].turn, Reply(messages=messages, **reply))
         self._take_actions()
 
+    def lex_recalls(self, *texts: str, **reply: Any) -> None:
+        """Lex tells what it said last in this session; without texts and fields: that it knows no such session."""
+        reply = {"dialog_state": DialogState.ELICIT_SLOT} | reply
+        messages = tuple(Message(text) for text in texts)
+        self.session.recalled(Reply(messages=messages, **reply) if texts or len(reply) > 1 else None)
+        self._take_actions()
+
+    def lex_recalls_nothing(self) -> None:
+        """Lex does not tell where the dialog stands."""
+        self.session.not_recalled()
+        self._take_actions()
+
     def lex_fails(self, error: LexError, turn: int | None = None) -> None:
         """Lex does not answer `turn`, or the turn that was sent to it last."""
         self.session.lex_failed(turn or self.asked[-1].turn, error)

@@ -95,6 +95,10 @@ class RehearsedLex:
         finally:
             self.busy -= 1
 
+    def recall(self, session_id: str) -> Reply | None:
+        """See LexRuntime."""
+        return None
+
 
 class RehearsedControl:
     """Takes updates. Each meets the next of `outcomes`: an exception is raised, an Event is waited for first."""
@@ -106,7 +110,9 @@ class RehearsedControl:
         self.busy = 0
         """Updates that have not come back."""
 
-    def update(self, account_sid: str, call_sid: str, twiml: str, log: Log) -> None:
+    def update(
+        self, account_sid: str, call_sid: str, twiml: str, log: Log, is_wanted: Callable[[], bool] = bool
+    ) -> None:
         """See CallControl."""
         self.documents.append(twiml)
         self.busy += 1

@@ -14,7 +14,7 @@ from lexbridge.bridge import Bridge, make_documents
 from lexbridge.call_control import TwilioCallControl
 from lexbridge.call_log import CallLog
 from lexbridge.config import Settings, read_settings
-from lexbridge.lex import Deadlines, make_lex_runtime
+from lexbridge.lex import Deadlines, PostContent, RecognizeUtterance, make_lex_runtime
 from lexbridge.offline.bots import Bot, shipped_bots
 from lexbridge.offline.call_events import CallEnded, UpdateReceived
 from lexbridge.offline.call_script import Script, Turn
@@ -33,7 +33,7 @@ PATIENCE_S = 30
 """The absolute deadline of whatever a test waits for."""
 
 TOKEN = "0123456789abcdef0123456789abcdef"
-QUICK = Deadlines(connect_s=2, answer_s=0.8, retry_s=0.8)
+QUICK = Deadlines(connect_s=2, answer_s=1.2, recall_s=1)
 
 ENVIRONMENT = {
     "AWS_REGION": "us-west-2",
@@ -97,6 +97,7 @@ class Rig:
     twilio: SimulatedTwilio
     base: str
     calls: CallLog
+    lex_runtime: PostContent | RecognizeUtterance
 
     def place_call(self, caller: SimulatedCaller, **options: str) -> PhoneCall:
         """`caller` dials the bridge's number."""
@@ -118,7 +119,7 @@ def running(
     heard: Sequence[str] = (),
     pace: float = 0.05,
     deadlines: Deadlines = QUICK,
-    attempt_deadline_s: float = 0.5,
+    attempt_deadlines_s: Sequence[float] = (0.5, 0.5, 0.5),
     start_deadline_s: float = 10.0,
     bot: Callable[[], Bot] = flowers,
     dial_ms: int = 1000,
@@ -135,7 +136,8 @@ def running(
     ):
         lex_url, twilio_url = (url.replace("127.0.0.1", host) for url in (lex.url, twilio.url))
         endpoints = {"TWILIO_API_URL": twilio_url}
-        set_up = settings(**endpoints, **changes)
+        # At a pace far beyond a telephone's, Lex would take long by media time.
+        set_up = settings(**{"FILLER_S": "60" if pace < 1 else "2.5", **endpoints, **changes})
         with pytest.MonkeyPatch.context() as environment:
             # boto3's own variables, as a process of its own would be given them
             environment.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", lex_url)
@@ -143,16 +145,16 @@ def running(
             lex_runtime = make_lex_runtime(set_up, deadlines)
         calls = CallLog(set_up.max_calls)
         documents = make_documents(set_up, deadlines)
-        call_control = TwilioCallControl(set_up, attempt_deadline_s)
+        call_control = TwilioCallControl(set_up, attempt_deadlines_s)
         bridge = Bridge(set_up, documents, lex_runtime, call_control, calls, start_deadline_s)
         signatures = Signatures(set_up.twilio_auth_tokens, set_up.url, set_up.stream_url)
-        app = create_app(set_up, documents, signatures, bridge, calls)
+        app = create_app(set_up, documents, signatures, bridge, call_control, calls)
         admit = make_admission(signatures, calls)
         server = MediaServer(("127.0.0.1", 0), app, admit, error_log=_ERRORS)
         server.handler_class = HurriedHandler if pace < 0.15 else MediaSocketHandler
         server.start()
         try:
-            yield Rig(set_up, lex, twilio, f"http://127.0.0.1:{server.server_port}", calls)
+            yield Rig(set_up, lex, twilio, f"http://127.0.0.1:{server.server_port}", calls, lex_runtime)
         finally:
             server.stop(timeout=1)
 

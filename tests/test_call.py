@@ -11,7 +11,10 @@ from lexbridge.call import (
     ACTION_ATTRIBUTE,
     CALL_MOVES,
     CALL_SID_ATTRIBUTE,
+    HANDED_OVER,
+    LOST,
     MAX_HELD_TURNS,
+    NO_INPUTS_PARAMETER,
     RESUMED_PARAMETER,
     TRANSFER_TO_ATTRIBUTE,
     TURN_MOVES,
@@ -22,6 +25,7 @@ from lexbridge.call import (
     CloseUtterance,
     Note,
     OpenUtterance,
+    Recall,
     TurnMove,
     TurnState,
     UpdateCall,
@@ -29,7 +33,7 @@ from lexbridge.call import (
 )
 from lexbridge.dialog import DialogState, Message, MessageFormat, Reply
 from lexbridge.errors import CallStateError, LexRejected, LexUnavailable, MediaStreamError
-from lexbridge.twiml import SPEAKING_MS_PER_CHARACTER
+from lexbridge.twiml import SPEAKING_MS_PER_CHARACTER, SPOKEN_PARAMETER, Opening
 from tests.helpers import ACCOUNT_SID, CALL_SID, STREAM_SID, Caller, media_text, start_text, verbs_of
 
 HOLDS = ["Pause", "Redirect"]
@@ -151,11 +155,11 @@ def test_parameters_reach_lex_as_attributes_until_it_has_replied_and_never_again
     assert [opened.session_attributes for opened in caller.asked] == [facts, facts, None]
 
 
-def test_a_resumed_stream_leaves_the_attributes_of_the_session_alone():
-    caller = a_caller({RESUMED_PARAMETER: "1", "shop": "7"})
+def test_a_stream_that_is_handed_over_leaves_the_attributes_of_the_session_alone():
+    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER})
     caller.says_something()
     assert [opened.session_attributes for opened in caller.asked] == [None]
-    assert caller.note("stream-started") == {"resumed": True}
+    assert caller.note("stream-started") == {"resumed": "handed-over"}
 
 
 # -- the reply (contract 6)
@@ -401,7 +405,7 @@ def test_speech_is_input_whatever_lex_makes_of_it():
 def test_nobody_is_asked_again_while_lex_thinks():
     caller = a_caller_lex_thinks_about(NO_INPUT_S="1")
     caller.is_silent(30_000)
-    assert caller.steps() == []
+    assert "no-input" not in [note.event for note in caller.notes]
 
 
 def test_nobody_is_asked_again_while_they_speak_or_have_spoken():
@@ -410,7 +414,8 @@ def test_nobody_is_asked_again_while_they_speak_or_have_spoken():
     caller.lex_says("Which day?")
     caller.speaks(5000)
     caller.is_silent(30_000)
-    assert caller.steps() == ["UpdateCall", "OpenUtterance 2", "CloseUtterance 2"]
+    assert caller.steps()[:3] == ["UpdateCall", "OpenUtterance 2", "CloseUtterance 2"]
+    assert "no-input" not in [note.event for note in caller.notes]
 
 
 def test_with_a_limit_of_none_the_first_silence_ends_the_call():
@@ -419,9 +424,306 @@ def test_with_a_limit_of_none_the_first_silence_ends_the_call():
     assert caller.hears() == ["Sorry, I did not hear anything. Goodbye.", "Hangup"]
 
 
-def test_a_resumed_call_is_waited_for_from_its_start_on():
-    caller = a_caller({RESUMED_PARAMETER: "1"})
+def test_a_call_that_is_handed_over_is_waited_for_from_the_end_of_the_prompt_on():
+    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER, SPOKEN_PARAMETER: "2000"})
+    caller.is_silent(11_980)
+    assert caller.steps() == []
+    caller.is_silent(20)
+    assert caller.steps() == ["Recall"]
+
+
+# -- a stream that goes on with a call (docs/processes.md)
+
+PLEASE_AGAIN = ["Sorry, I did not get that. Please say it again.", *HOLDS]
+
+
+def a_caller_whose_stream_was_lost(parameters=None, **variables):
+    """A caller whose call goes on over another stream."""
+    return a_caller({RESUMED_PARAMETER: LOST, **(parameters or {})}, **variables)
+
+
+def test_where_a_stream_was_lost_the_bots_last_words_are_spoken_once_more():
+    caller = a_caller_whose_stream_was_lost()
+    assert caller.steps() == ["Recall"]
+    assert [action.session_id for action in caller.actions if isinstance(action, Recall)] == [CALL_SID]
+    caller.lex_recalls("Which day?")
+    assert caller.steps() == ["UpdateCall"]
+    assert caller.hears() == ["Which day?", *HOLDS]
+    caller.says_something()
+    assert caller.steps() == ["OpenUtterance 1", "CloseUtterance 1"]
+    assert caller.asked[0].session_attributes is None
+
+
+def test_what_was_cut_off_is_not_sent_and_the_caller_is_asked_for_all_of_it():
+    caller = a_caller_whose_stream_was_lost()
+    caller.steps()
+    caller.speaks(400)
+    caller.lex_recalls("Which day?")
+    caller.speaks(400)
+    caller.is_silent(700)
+    assert caller.steps() == ["UpdateCall", "Recall"]
+    assert caller.note("speech-ignored") == {"at_ms": 0}
+    caller.says_something()
+    assert caller.steps() == ["OpenUtterance 1", "CloseUtterance 1"]
+
+
+@pytest.mark.parametrize("told", [Caller.lex_recalls, Caller.lex_recalls_nothing], ids=["no session", "no answer"])
+def test_if_lex_cannot_tell_what_it_said_the_caller_is_asked_to_say_it_again(told):
+    caller = a_caller_whose_stream_was_lost()
+    told(caller)
+    assert caller.hears() == PLEASE_AGAIN
+
+
+def test_a_session_without_a_message_is_asked_for_again_too():
+    caller = a_caller_whose_stream_was_lost()
+    caller.lex_recalls(dialog_state=DialogState.ELICIT_INTENT, intent="OrderFlowers")
+    assert caller.hears() == PLEASE_AGAIN
+
+
+def test_if_lex_knows_no_session_the_first_turn_brings_the_call_facts():
+    caller = a_caller_whose_stream_was_lost({"shop": "7"})
+    caller.lex_recalls()
+    caller.says_something()
+    assert caller.asked[0].session_attributes == {"shop": "7", CALL_SID_ATTRIBUTE: CALL_SID}
+
+
+def test_if_lex_does_not_tell_the_attributes_are_left_alone():
+    caller = a_caller_whose_stream_was_lost({"shop": "7"})
+    caller.lex_recalls_nothing()
+    caller.says_something()
+    assert caller.asked[0].session_attributes is None
+
+
+def test_a_goodbye_that_was_lost_is_said_and_the_call_ends():
+    caller = a_caller_whose_stream_was_lost()
+    caller.lex_recalls("Thank you.", dialog_state=FULFILLED, intent="GoodbyeIntent")
+    assert caller.hears() == ["Thank you.", "Hangup"]
+
+
+def test_a_goodbye_without_words_that_was_lost_ends_the_call_too():
+    caller = a_caller_whose_stream_was_lost()
+    caller.lex_recalls(dialog_state=FULFILLED, session_attributes={ACTION_ATTRIBUTE: "hangup"})
+    assert caller.hears() == ["Goodbye.", "Hangup"]
+
+
+def test_an_answer_that_lex_was_still_busy_with_is_spoken_when_it_is_there():
+    caller = a_caller_whose_stream_was_lost()
+    caller.lex_recalls("Which flowers?")
+    caller.is_silent(980)
+    caller.steps()
+    caller.is_silent(20)
+    assert caller.steps() == ["Recall"]
+    caller.lex_recalls("Which day?")
+    assert caller.hears() == ["Which day?", *HOLDS]
+    caller.is_silent(5000)
+    assert caller.steps() == ["UpdateCall"]
+
+
+@pytest.mark.parametrize("told", [lambda caller: caller.lex_recalls("Which flowers?"), Caller.lex_recalls_nothing])
+def test_at_the_second_look_nothing_is_said_twice(told):
+    caller = a_caller_whose_stream_was_lost()
+    caller.lex_recalls("Which flowers?")
+    caller.is_silent(1000)
+    caller.steps()
+    told(caller)
+    assert caller.steps() == []
+
+
+def test_there_is_no_second_look_once_the_caller_goes_on():
+    caller = a_caller_whose_stream_was_lost()
+    caller.lex_recalls("Which flowers?")
+    caller.steps()
+    caller.speaks(500)
+    caller.is_silent(1000)
+    assert caller.steps() == ["OpenUtterance 1", "CloseUtterance 1"]
+
+
+def test_a_second_look_that_comes_late_is_dropped():
+    caller = a_caller_whose_stream_was_lost()
+    caller.lex_recalls("Which flowers?")
+    caller.is_silent(1000)
+    caller.speaks(500)
+    caller.steps()
+    caller.lex_recalls("Which day?")
+    assert caller.steps() == []
+
+
+def test_what_lex_tells_after_the_end_is_dropped():
+    caller = a_caller_whose_stream_was_lost()
+    caller.hangs_up()
+    caller.steps()
+    caller.lex_recalls("Which flowers?")
+    assert caller.steps() == []
+
+
+# -- a call that is handed over
+
+NEXT = Opening("lexbridge-0-next", [("lexbridge:token", "the token of the next stream")])
+
+
+def opening_of(caller):
+    """Name, and parameters but for the token, of the stream that the newest document opens."""
+    _, start, *_ = verbs_of([action for action in caller.actions if isinstance(action, UpdateCall)][-1].twiml)
+    (stream,) = start.getElementsByTagName("Stream")
+    told = {node.getAttribute("name"): node.getAttribute("value") for node in stream.getElementsByTagName("Parameter")}
+    assert told.pop("lexbridge:token") == "the token of the next stream"
+    return stream.getAttribute("name"), told
+
+
+def test_a_call_is_handed_over_with_the_next_answer():
+    caller = a_caller_lex_thinks_about()
+    caller.session.next_stream = NEXT
+    caller.lex_says("Which day?")
+    assert caller.hears() == ["Stop", "Start", "Which day?", *HOLDS]
+    (update,) = [action for action in caller.actions if isinstance(action, UpdateCall)]
+    assert update.hands_over
+    assert caller.session.state is CallState.LEAVING
+    spoken_ms = str(len("Which day?") * SPEAKING_MS_PER_CHARACTER)
+    told = {RESUMED_PARAMETER: HANDED_OVER, NO_INPUTS_PARAMETER: "0", SPOKEN_PARAMETER: spoken_ms}
+    assert opening_of(caller) == (NEXT.name, told)
+
+
+def test_the_stream_that_was_handed_over_hears_nobody_any_more():
+    caller = a_caller_lex_thinks_about()
+    caller.session.next_stream = NEXT
+    caller.lex_says("Which day?")
+    caller.steps()
+    caller.says_something()
+    caller.is_silent(60_000)
+    assert caller.steps() == []
+    caller.hangs_up()
+    assert caller.note("stream-ended")["how"] == "stopped"
+
+
+def test_a_call_is_handed_over_with_the_next_question_too_and_knows_how_often_it_was_asked():
+    caller = a_caller({"shop": "7"}, GREETING="Hello.")
+    caller.session.next_stream = NEXT
+    caller.is_silent(10_420)
+    _, told = opening_of(caller)
+    assert told[NO_INPUTS_PARAMETER] == "1"
+    assert told["shop"] == "7"  # Lex has not been told yet
+    following = a_caller(told, NO_INPUT_LIMIT="1")
+    following.is_silent(12_500)
+    assert following.hears() == ["Sorry, I did not hear anything. Goodbye.", "Hangup"]
+
+
+def test_after_the_first_answer_the_call_facts_are_not_handed_over():
+    caller = a_caller({"shop": "7"})
+    caller.says_something()
+    caller.session.next_stream = NEXT
+    caller.lex_says("Which day?")
+    assert "shop" not in opening_of(caller)[1]
+
+
+def test_facts_that_are_handed_over_go_to_lex_with_the_first_turn():
+    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER, "shop": "7"})
+    caller.says_something()
+    assert caller.asked[0].session_attributes == {"shop": "7", CALL_SID_ATTRIBUTE: CALL_SID}
+
+
+def test_a_call_is_not_handed_over_while_the_caller_speaks_or_waits_for_lex():
+    for pause_ms in (0, 700):
+        caller = a_caller_lex_thinks_about()
+        caller.speaks(500)
+        caller.is_silent(pause_ms)
+        caller.session.next_stream = NEXT
+        caller.lex_says("Which day?")
+        assert caller.hears() == ["Which day?", *HOLDS]
+
+
+def test_a_hand_over_that_twilio_does_not_carry_out_is_tried_again_with_the_next_document():
+    caller = a_caller_lex_thinks_about()
+    caller.session.next_stream = NEXT
+    caller.lex_says("Which day?")
+    caller.does_not_get_the_update()
+    caller.says_something()
+    caller.lex_says("Which day?")
+    assert caller.hears() == ["Stop", "Start", "Which day?", *HOLDS]
+
+
+def test_last_words_are_not_handed_over():
+    caller = a_caller_lex_thinks_about()
+    caller.session.next_stream = NEXT
+    caller.lex_says("Thank you.", dialog_state=FULFILLED, intent="GoodbyeIntent")
+    assert caller.hears() == ["Thank you.", "Hangup"]
+
+
+def test_who_says_nothing_after_a_hand_over_hears_the_question_again():
+    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER})
     caller.is_silent(10_000)
+    caller.lex_recalls("Which day?")
+    assert caller.hears() == ["Sorry, I did not hear anything.", "Which day?", *HOLDS]
+    caller.steps()
+    caller.is_silent(15_000)
+    assert caller.steps() == ["UpdateCall"]  # now it is known
+
+
+def test_who_says_nothing_after_a_hand_over_hears_at_least_that():
+    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER})
+    caller.is_silent(10_000)
+    caller.lex_recalls_nothing()
+    assert caller.hears() == ["Sorry, I did not hear anything.", *HOLDS]
+
+
+def test_numbers_that_are_none_of_ours_count_as_none():
+    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER, SPOKEN_PARAMETER: "x", NO_INPUTS_PARAMETER: "9" * 7})
+    caller.is_silent(10_000)
+    assert caller.steps() == ["Recall"]
+
+
+# -- a Lex that takes long
+
+ONE_MOMENT = ["One moment please.", *HOLDS]
+
+
+def test_while_lex_thinks_the_caller_is_told_so_before_the_silence_is_long():
+    caller = a_caller(GREETING="Hello.")
+    caller.speaks(1000)
+    caller.is_silent(2480)
+    assert caller.steps() == ["OpenUtterance 1", "CloseUtterance 1"]
+    caller.is_silent(20)
+    assert caller.steps() == ["UpdateCall"]
+    assert caller.hears() == ONE_MOMENT
+    caller.lex_says("Which day?")
+    assert caller.hears() == ["Which day?", *HOLDS]
+
+
+def test_and_again_after_as_much_silence_once_more():
+    caller = a_caller(GREETING="Hello.")
+    caller.speaks(1000)
+    caller.is_silent(2500)
+    caller.steps()
+    caller.is_silent(len(ONE_MOMENT[0]) * SPEAKING_MS_PER_CHARACTER + 2480)
+    assert caller.steps() == []
+    caller.is_silent(20)
+    assert caller.steps() == ["UpdateCall"]
+
+
+def test_a_prompt_that_is_still_spoken_is_no_silence():
+    caller = a_caller()
+    caller.says_something()
+    caller.lex_says("word " * 20)  # 7 s
+    caller.says_something()
+    caller.steps()
+    caller.is_silent(5_200 + 2_480)
+    assert caller.steps() == []
+    caller.is_silent(100)
+    assert caller.steps() == ["UpdateCall"]
+
+
+def test_nobody_is_told_to_wait_while_they_speak():
+    caller = a_caller_lex_thinks_about()
+    caller.speaks(5000)
+    assert caller.steps() == []
+
+
+def test_an_utterance_that_was_too_long_is_not_followed_by_a_hangover():
+    caller = a_caller(MAX_UTTERANCE_MS="4000")
+    caller.speaks(4000)
+    caller.steps()
+    caller.is_silent(2480)
+    assert caller.steps() == []
+    caller.is_silent(20)
     assert caller.steps() == ["UpdateCall"]
 
 
@@ -435,6 +737,26 @@ def test_if_lex_is_unavailable_the_caller_is_asked_to_say_it_again():
     assert caller.note("turn-failed") == {"turn": 1, "error": "LexUnavailable", "ends_call": False}
     caller.says_something()
     assert caller.steps() == ["UpdateCall", "OpenUtterance 2", "CloseUtterance 2"]
+
+
+def test_after_three_failures_in_a_row_the_call_ends_in_words():
+    caller = a_caller()
+    for ends_call in (False, False, True):
+        caller.says_something()
+        caller.lex_fails(LexUnavailable("no answer"))
+        assert [note for note in caller.notes if note.event == "turn-failed"][-1].fields["ends_call"] is ends_call
+    assert caller.hears() == ["Sorry, this service is not available.", "Hangup"]
+
+
+def test_an_answer_in_between_starts_the_count_again():
+    caller = a_caller()
+    for _ in range(2):
+        for _ in range(2):
+            caller.says_something()
+            caller.lex_fails(LexUnavailable("no answer"))
+        caller.says_something()
+        caller.lex_says("Which day?")
+    assert caller.session.state is CallState.LIVE
 
 
 def test_if_lex_rejects_the_request_the_call_ends_with_an_apology():
@@ -665,11 +987,26 @@ def says_bye_over_the_next_words(caller, pause_ms):
     caller.lex_says(**BYE)
 
 
+def is_handed_over(caller):
+    caller.session.next_stream = NEXT
+    caller.says_something()
+    caller.lex_says("Which day?")
+
+
 # To each row of the two tables a story that makes its move.
 TOLD = {
     (CallState.CONNECTING, CallMove.STARTED): Caller.dials,
     (CallState.CONNECTING, CallMove.OVER): Caller.hangs_up,
     (CallState.LIVE, CallMove.LAST_WORDS): lambda caller: (caller.says_something(), caller.lex_says(**BYE)),
+    (CallState.CONNECTING, CallMove.RESUMED): lambda caller: caller.dials({RESUMED_PARAMETER: LOST}),
+    (CallState.RESUMING, CallMove.RECALLED): Caller.lex_recalls,
+    (CallState.RESUMING, CallMove.OVER): Caller.hangs_up,
+    (CallState.LIVE, CallMove.HANDED_OVER): lambda caller: is_handed_over(caller),
+    (CallState.LEAVING, CallMove.NOT_CARRIED_OUT): lambda caller: (
+        is_handed_over(caller),
+        caller.does_not_get_the_update(),
+    ),
+    (CallState.LEAVING, CallMove.OVER): lambda caller: (is_handed_over(caller), caller.hangs_up()),
     (CallState.LIVE, CallMove.OVER): Caller.hangs_up,
     (CallState.CLOSING, CallMove.NOT_CARRIED_OUT): lambda caller: (
         caller.says_something(),
@@ -726,7 +1063,7 @@ def test_each_move_of_the_tables_happens_on_the_phone(monkeypatch, state, move):
     monkeypatch.setattr("lexbridge.call._moved", lambda table, *row: made.append(row) or _moved(table, *row))
     caller = Caller()
     if state is not CallState.CONNECTING:
-        caller.dials()
+        caller.dials({RESUMED_PARAMETER: LOST} if state is CallState.RESUMING else None)
     TOLD[state, move](caller)
     assert (state, move) in made
 

@@ -34,7 +34,7 @@ def call(rig: Rig) -> PhoneCall:
 
 
 def control(rig: Rig) -> TwilioCallControl:
-    return TwilioCallControl(rig.settings, attempt_deadline_s=0.5)
+    return TwilioCallControl(rig.settings, attempt_deadlines_s=(0.5, 0.5, 0.5))
 
 
 def test_an_update_carries_its_document_inline(rig: Rig, call: PhoneCall) -> None:
@@ -43,13 +43,13 @@ def test_an_update_carries_its_document_inline(rig: Rig, call: PhoneCall) -> Non
     assert dict(update.fields) == {"Twiml": HOLD}
 
 
-def test_one_fault_is_retried_and_two_are_an_error(rig: Rig, call: PhoneCall, logged: Logged) -> None:
+def test_two_faults_are_retried_and_three_are_an_error(rig: Rig, call: PhoneCall, logged: Logged) -> None:
     rig.twilio.rest_faults.append(RestFault(status=503))
     control(rig).update(call.account_sid, call.sid, HOLD, Log())
     assert [line["error"] for line in logged() if line["event"] == "call-update-failed"] == [
         "Twilio answered 503, code 20500"
     ]
-    rig.twilio.rest_faults.extend([RestFault(status=429, code=20429), RestFault(kind="hang")])
+    rig.twilio.rest_faults.extend([RestFault(status=429, code=20429), RestFault(kind="reset"), RestFault(kind="hang")])
     with pytest.raises(CallControlUnavailable, match=r"no answer within 0.5 s|ReadTimeout"):
         control(rig).update(call.account_sid, call.sid, HOLD, Log())
 
@@ -80,16 +80,24 @@ def test_a_404_that_is_not_about_the_call_is_a_refusal(rig: Rig, call: PhoneCall
     assert rig.twilio.rest_faults == []  # and no other request was made
 
 
-def test_the_second_request_comes_after_a_pause(rig: Rig, call: PhoneCall, pauses: Pauses) -> None:
-    rig.twilio.rest_faults.append(RestFault(status=503))
+def test_each_request_comes_after_a_pause(rig: Rig, call: PhoneCall, pauses: Pauses) -> None:
+    rig.twilio.rest_faults.extend([RestFault(status=503), RestFault(status=503)])
     asked = gevent.spawn(control(rig).update, call.account_sid, call.sid, HOLD, Log())
     asked.get(timeout=PATIENCE_S)
-    (pause_s,) = pauses(asked)
-    assert 0.2 <= pause_s <= 0.4
+    first_s, second_s = pauses(asked)
+    assert 0.1 <= first_s <= 0.2
+    assert 0.4 <= second_s <= 0.6
+
+
+def test_a_document_that_nobody_wants_any_more_is_not_tried_again(rig: Rig, call: PhoneCall) -> None:
+    rig.twilio.rest_faults.append(RestFault(status=503))
+    with pytest.raises(CallControlUnavailable):
+        control(rig).update(call.account_sid, call.sid, HOLD, Log(), lambda: False)
+    assert rig.twilio.rest_faults == []
 
 
 def test_as_many_connections_are_kept_as_there_may_be_calls(rig: Rig, call: PhoneCall, logged: Logged) -> None:
-    many = TwilioCallControl(replace(rig.settings, max_calls=12), attempt_deadline_s=PATIENCE_S)
+    many = TwilioCallControl(replace(rig.settings, max_calls=12), attempt_deadlines_s=(PATIENCE_S,))
     updates = [gevent.spawn(many.update, call.account_sid, call.sid, HOLD, Log()) for _ in range(12)]
     for update in updates:
         update.get(timeout=PATIENCE_S)

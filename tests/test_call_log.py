@@ -58,5 +58,30 @@ def test_what_keeps_a_new_call_out() -> None:
     assert calls.refusal == "full"
     calls.is_draining = True
     assert calls.refusal == "draining"
-    assert calls.stream_sid_of("CA1") == "MZ1"
-    assert calls.stream_sid_of("CA2") is None
+
+
+def test_a_call_whose_stream_is_lost_needs_another_unless_it_has_it() -> None:
+    told: list[str] = []
+    calls = CallLog(max_calls=1)
+    assert calls.lost("CA1", "MZ1")
+    calls.began(live_stream("CA1", told.append))
+    assert not calls.lost("CA1", "MZ0")
+    assert told == []
+    assert calls.lost("CA1", "MZ1")
+    assert told == ["take over"]
+
+
+def test_others_take_calls_that_this_process_does_not() -> None:
+    calls = CallLog(max_calls=1)
+    calls.is_draining = calls.others_are_ready = True
+    assert (calls.refusal, calls.own_refusal) == (None, "draining")
+
+
+def test_a_live_calls_stream_is_taken_unless_others_are_there_or_nothing_more_fits() -> None:
+    calls = CallLog(max_calls=1)
+    calls.began(live_stream("CA1"))
+    assert (calls.refusal, calls.stream_refusal) == ("full", None)
+    calls.began(live_stream("CA2"))
+    assert calls.stream_refusal == "full"
+    calls.leave()
+    assert calls.stream_refusal == "draining"

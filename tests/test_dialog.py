@@ -17,6 +17,8 @@ from lexbridge.dialog import (
     pack,
     reply_from_post_content,
     reply_from_recognize_utterance,
+    reply_from_v1_session,
+    reply_from_v2_session,
 )
 from lexbridge.errors import LexUnavailable
 from tests.helpers import CALL_SID
@@ -204,3 +206,63 @@ def test_whatever_message_v1_answers_it_is_a_reply_or_lex_unavailable(message, m
         except LexUnavailable:
             continue
         assert all(isinstance(message.text, str) for message in reply.messages)
+
+
+# -- GetSession
+
+V1_ACTION = {
+    "type": "ElicitSlot",
+    "intentName": "OrderFlowers",
+    "slotToElicit": "PickupDate",
+    "message": "What day do you want the roses to be picked up?",
+    "messageFormat": "PlainText",
+}
+V2_STATE = {
+    "dialogAction": {"type": "ElicitSlot", "slotToElicit": "PickupDate"},
+    "intent": {"name": "OrderFlowers", "state": "InProgress"},
+    "sessionAttributes": ATTRIBUTES,
+}
+V2_MESSAGES = [{"content": "What day do you want the roses to be picked up?", "contentType": "PlainText"}]
+
+
+def test_a_session_tells_what_the_bot_said_last():
+    pending = flowers("ElicitSlot", slot="PickupDate", transcript=None)
+    assert reply_from_v1_session({"dialogAction": V1_ACTION, "sessionAttributes": ATTRIBUTES}) == pending
+    assert reply_from_v2_session({"sessionState": V2_STATE, "messages": V2_MESSAGES}) == pending
+
+
+@pytest.mark.parametrize(
+    ("action", "state"),
+    [
+        ({"type": "Close", "fulfillmentState": "Fulfilled"}, DialogState.FULFILLED),
+        ({"type": "Close", "fulfillmentState": "Failed"}, DialogState.FAILED),
+        ({"type": "ConfirmIntent"}, DialogState.CONFIRM_INTENT),
+        ({"type": "ElicitIntent"}, DialogState.ELICIT_INTENT),
+        ({"type": "Delegate"}, DialogState.ELICIT_INTENT),
+        ({}, DialogState.ELICIT_INTENT),
+    ],
+)
+def test_a_v1_session_tells_where_the_dialog_stands(action, state):
+    assert reply_from_v1_session({"dialogAction": action}).dialog_state is state
+
+
+def test_a_v2_session_that_is_closed_is_as_its_intent():
+    state = {"dialogAction": {"type": "Close"}, "intent": {"name": "GoodbyeIntent", "state": "Fulfilled"}}
+    assert reply_from_v2_session({"sessionState": state}).is_fulfilled
+
+
+@pytest.mark.parametrize(
+    ("decode", "response"),
+    [
+        (reply_from_v1_session, {"dialogAction": "Close"}),
+        (reply_from_v1_session, {"dialogAction": {"type": "Close"}}),
+        (reply_from_v1_session, {"dialogAction": {"type": ["Close"]}}),
+        (reply_from_v1_session, {"dialogAction": {"type": "Close", "fulfillmentState": "Sideways"}}),
+        (reply_from_v1_session, {"dialogAction": {**V1_ACTION, "message": 7}}),
+        (reply_from_v2_session, {"sessionState": [], "messages": {}}),
+        (reply_from_v2_session, {"sessionState": V2_STATE, "messages": [{"content": 7, "contentType": "PlainText"}]}),
+    ],
+)
+def test_a_session_that_is_not_what_lex_tells_is_refused(decode, response):
+    with pytest.raises(LexUnavailable, match="Lex's answer has"):
+        decode(response)

@@ -69,7 +69,7 @@ def test_an_utterance_tells_that_it_is_complete() -> None:
 
 def test_the_deadline_holds_where_the_request_never_reads_its_body(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that does not resolve: nothing of the utterance is ever sent."""
-    lex = make_lex_runtime(settings(), Deadlines(answer_s=0.2, retry_s=0.2))
+    lex = make_lex_runtime(settings(), Deadlines(answer_s=0.2))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: gevent.sleep(10 * PATIENCE_S))
     utterance = Utterance()
     utterance.append(FRAME)
@@ -252,7 +252,7 @@ def test_an_address_that_never_answers_is_noticed_while_the_caller_speaks(
 ) -> None:
     with address_that_never_answers() as address:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", address)
-        lex = make_lex_runtime(settings(), Deadlines(connect_s=0.2, answer_s=PATIENCE_S, retry_s=PATIENCE_S))
+        lex = make_lex_runtime(settings(), Deadlines(connect_s=0.2, answer_s=PATIENCE_S))
         utterance = Utterance()
         utterance.append(FRAME)
         asked = gevent.spawn(lex.recognize, "CA-session", None, utterance, Log(turn=1))

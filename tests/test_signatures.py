@@ -12,6 +12,7 @@ from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
 from lexbridge.signatures import (
+    CONNECTION_OVERRIDES,
     TOKEN_LIFE_S,
     Signatures,
     make_stream_token,
@@ -43,6 +44,13 @@ def test_every_true_variant_of_a_webhook_passes(secret: str, algorithm: str | No
     settings = None if algorithm is None else f"key=k1,algorithm={algorithm}"
     signed = sign(address, FORM, secret, algorithm)
     assert CHECK.webhook_passes("/twiml?a=1", FORM, headers(signed, settings))
+
+
+@pytest.mark.parametrize("overrides", ["", CONNECTION_OVERRIDES])
+def test_it_does_not_matter_whether_the_connection_overrides_are_signed(overrides: str) -> None:
+    signed = sign(f"https://voice.example.com/twiml/resume?lost=1{overrides}", FORM)
+    assert CHECK.webhook_passes("/twiml/resume?lost=1", FORM, headers(signed))
+    assert not CHECK.webhook_passes("/twiml/resume?lost=2", FORM, headers(signed))
 
 
 @pytest.mark.parametrize(

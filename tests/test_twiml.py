@@ -14,9 +14,12 @@ from lexbridge.twiml import (
     MAX_SSML_CHARACTERS,
     SPEAKING_MS_PER_CHARACTER,
     Documents,
+    Opening,
     clean,
     cut_at_sentence,
     ssml_for_say,
+    stream_name,
+    streams_lost,
     text_of_payload,
 )
 from tests.helpers import STREAM_SID, outline, text_of, verbs_of
@@ -31,6 +34,10 @@ def ssml(text):
 
 def payload(text):
     return Message(text, MessageFormat.CUSTOM_PAYLOAD)
+
+
+def reply(messages, opening=None):
+    return DOCUMENTS.reply(messages, STREAM_SID, opening)
 
 
 def spoken(document):
@@ -48,12 +55,15 @@ def elements_below(element):
 
 
 def test_an_answer_opens_the_stream_greets_and_holds_the_call():
-    document = DOCUMENTS.answer("Hello & welcome.", [("lexbridge:direction", "inbound"), ('a"<', "'&\x00>")])
+    document = DOCUMENTS.answer(
+        "Hello & welcome.", Opening("lexbridge-0", [("lexbridge:direction", "inbound"), ('a"<', "'&\x00>")])
+    )
     start, say, pause, redirect = verbs_of(document.twiml)
     (stream,) = start.getElementsByTagName("Stream")
     assert dict(stream.attributes.items()) == {
+        "name": "lexbridge-0",
         "url": "wss://voice.example.com/",
-        "statusCallback": "https://voice.example.com/stream-status",
+        "statusCallback": "https://voice.example.com/stream-status#rc=2&rp=all",
     }
     assert [dict(parameter.attributes.items()) for parameter in stream.getElementsByTagName("Parameter")] == [
         {"name": "lexbridge:direction", "value": "inbound"},
@@ -61,23 +71,62 @@ def test_an_answer_opens_the_stream_greets_and_holds_the_call():
     ]
     assert text_of(say) == "Hello & welcome."
     assert (pause.tagName, pause.getAttribute("length")) == ("Pause", "40")
-    assert (text_of(redirect), redirect.getAttribute("method")) == ("https://voice.example.com/twiml/resume", "POST")
+    assert redirect.getAttribute("method") == "POST"
+    assert text_of(redirect) == "https://voice.example.com/twiml/resume?lost=1&after=lexbridge-0#rc=2&rp=all"
     assert document.spoken_ms == len("Hello & welcome.") * SPEAKING_MS_PER_CHARACTER
 
 
 def test_an_answer_without_a_greeting_says_nothing():
-    assert outline(DOCUMENTS.answer("", []).twiml) == ["Start", "Pause", "Redirect"]
+    assert outline(DOCUMENTS.answer("", Opening("lexbridge-0", [])).twiml) == ["Start", "Pause", "Redirect"]
+
+
+def test_a_reply_that_hands_the_call_over_stops_the_stream_and_opens_the_next_before_it_speaks():
+    document = reply([Message("Which day?")], Opening("lexbridge-0-9abcdef", [("lexbridge:token", "<&>")]))
+    stop, start, say, pause, redirect = verbs_of(document.twiml)
+    (stopped,), (started,) = stop.getElementsByTagName("Stream"), start.getElementsByTagName("Stream")
+    assert (stop.tagName, stopped.getAttribute("name")) == ("Stop", STREAM_SID)
+    assert (start.tagName, started.getAttribute("name")) == ("Start", "lexbridge-0-9abcdef")
+    assert [dict(parameter.attributes.items()) for parameter in started.getElementsByTagName("Parameter")] == [
+        {"name": "lexbridge:token", "value": "<&>"},
+        {"name": "lexbridge:spoken-ms", "value": str(document.spoken_ms)},
+    ]
+    assert text_of(say) == "Which day?"
+    assert pause.tagName == "Pause"
+    assert "after=lexbridge-0-9abcdef" in text_of(redirect)
+
+
+def test_a_reply_that_runs_out_names_its_stream():
+    redirect = list(verbs_of(reply([]).twiml))[-1]
+    assert text_of(redirect) == f"https://voice.example.com/twiml/resume?lost=1&after={STREAM_SID}#rc=2&rp=all"
+
+
+def test_a_lost_stream_sends_the_call_to_be_resumed():
+    (redirect,) = verbs_of(DOCUMENTS.recover(3, STREAM_SID).twiml)
+    assert text_of(redirect) == f"https://voice.example.com/twiml/resume?lost=3&of={STREAM_SID}#rc=2&rp=all"
+
+
+def test_the_name_of_a_stream_says_how_many_were_lost_before_it():
+    assert stream_name(0) == "lexbridge-0"
+    assert stream_name(2, STREAM_SID) == f"lexbridge-2-{STREAM_SID[-8:]}"
+    assert [streams_lost(stream_name(lost, of)) for lost, of in ((0, ""), (0, STREAM_SID), (12, STREAM_SID))] == [
+        0,
+        0,
+        12,
+    ]
+    assert [streams_lost(name) for name in ("", STREAM_SID, "lexbridge-x", "lexbridge-12345", "lexbridge-1x")] == [
+        0
+    ] * 5
 
 
 def test_a_reply_says_its_messages_and_holds_the_call():
-    document = DOCUMENTS.reply([Message("Okay."), Message("Which day?")])
+    document = reply([Message("Okay."), Message("Which day?")])
     assert outline(document.twiml) == ["Okay.", "Which day?", "Pause", "Redirect"]
     assert (document.spoken_ms, document.characters_cut) == (15 * SPEAKING_MS_PER_CHARACTER, 0)
 
 
 @pytest.mark.parametrize("messages", [[], [Message("")], [Message(" \n")], [ssml("<speak/>")], [payload("{}")]])
 def test_an_empty_reply_is_no_say(messages):
-    document = DOCUMENTS.reply(messages)
+    document = reply(messages)
     assert outline(document.twiml) == ["Pause", "Redirect"]
     assert document.spoken_ms == 0
 
@@ -95,7 +144,7 @@ def test_a_transfer_stops_the_stream_dials_and_ends_in_words():
 
 
 def test_a_long_prompt_is_held_for_longer_as_its_end_is_an_estimate():
-    document = DOCUMENTS.reply([Message("word " * 400)])
+    document = reply([Message("word " * 400)])
     (pause,) = [verb for verb in verbs_of(document.twiml) if verb.tagName == "Pause"]
     assert int(pause.getAttribute("length")) == 40 + document.spoken_ms // 2000
 
@@ -103,7 +152,7 @@ def test_a_long_prompt_is_held_for_longer_as_its_end_is_an_estimate():
 def test_every_say_has_the_voice_and_the_language():
     documents = Documents("https://x", "wss://x/", 40, voice='Polly."Joanna', language="en-US")
     for document in (
-        documents.reply([Message("a"), Message("b")]),
+        documents.reply([Message("a"), Message("b")], STREAM_SID),
         documents.transfer([Message("a")], "+1", "MZ", "b"),
     ):
         says = [verb for verb in verbs_of(document.twiml) if verb.tagName == "Say"]
@@ -111,7 +160,7 @@ def test_every_say_has_the_voice_and_the_language():
 
 
 def test_without_a_voice_a_say_has_no_attributes():
-    say, *_ = verbs_of(DOCUMENTS.reply([Message("a")]).twiml)
+    say, *_ = verbs_of(reply([Message("a")]).twiml)
     assert not say.attributes
 
 
@@ -120,12 +169,12 @@ def test_without_a_voice_a_say_has_no_attributes():
 
 def test_text_is_said_as_it_is_whatever_it_looks_like():
     text = "Is 3 < 4 & </Say><Dial>+1900</Dial><Say> ]]> &amp; <!-- {{ url }} {% raw %}"
-    assert spoken(DOCUMENTS.reply([Message(text)])) == [text]
+    assert spoken(reply([Message(text)])) == [text]
 
 
 @pytest.mark.parametrize("character", ["\x00", "\x08", "\x1b", "\x7f\x00", "\ufffe", "\uffff", "\ud800"])
 def test_what_xml_cannot_hold_is_left_out(character):
-    (said,) = spoken(DOCUMENTS.reply([Message(f"a{character}b")]))
+    (said,) = spoken(reply([Message(f"a{character}b")]))
     assert said in ("ab", "a\x7fb")
 
 
@@ -177,7 +226,7 @@ def test_what_is_kept_is_the_start_and_fits(text, most):
     ],
 )
 def test_what_is_too_long_is_cut_and_counted(message):
-    document = DOCUMENTS.reply([Message("First things first."), message])
+    document = reply([Message("First things first."), message])
     assert 3000 < len(document.twiml) <= MAX_DOCUMENT_CHARACTERS
     first, *rest = spoken(document)
     assert first == "First things first."
@@ -186,19 +235,19 @@ def test_what_is_too_long_is_cut_and_counted(message):
 
 
 def test_a_cut_leaves_whole_sentences():
-    document = DOCUMENTS.reply([Message("This is a sentence. " * 300)])
+    document = reply([Message("This is a sentence. " * 300)])
     said = " ".join(spoken(document))
     assert re.fullmatch(r"(This is a sentence\. )*This is a sentence\.", said)
     assert document.characters_cut + document.spoken_ms // SPEAKING_MS_PER_CHARACTER == 300 * 20 - 2
 
 
 def test_of_several_messages_the_last_are_left_out_first():
-    document = DOCUMENTS.reply([Message(f"{number}" + "a" * 1500) for number in range(5)])
+    document = reply([Message(f"{number}" + "a" * 1500) for number in range(5)])
     assert [text[0] for text in spoken(document)] == ["0", "1", "2"]
 
 
 def test_one_say_is_no_longer_than_a_voice_takes():
-    document = DOCUMENTS.reply([Message("This is a sentence. " * 170)])
+    document = reply([Message("This is a sentence. " * 170)])
     first, second = spoken(document)
     assert len(first) <= MAX_SAY_CHARACTERS
     assert (first + " " + second) == ("This is a sentence. " * 170).strip()
@@ -208,7 +257,7 @@ def test_one_say_is_no_longer_than_a_voice_takes():
 def test_ssml_whose_elements_are_too_long_is_read_as_text_rather_than_left_out():
     words = "Your code is A B C D E F G. Thanks."
     marked = "".join(f'<say-as interpret-as="characters">{character}</say-as>' for character in words * 3)
-    document = DOCUMENTS.reply([ssml(f"<speak>{marked}</speak>")])
+    document = reply([ssml(f"<speak>{marked}</speak>")])
     assert len(document.twiml) <= MAX_DOCUMENT_CHARACTERS
     assert "".join(spoken(document)) == words * 3
 
@@ -230,7 +279,7 @@ def test_a_huge_text_takes_no_longer_than_a_long_one():
 
 
 def test_a_document_of_which_even_the_frame_is_too_long_says_nothing():
-    document = DOCUMENTS.answer("Hello.", [("name", "x" * 450)] * 10)
+    document = DOCUMENTS.answer("Hello.", Opening("lexbridge-0", [("name", "x" * 450)] * 10))
     assert outline(document.twiml) == ["Start", "Pause", "Redirect"]
     assert document.characters_cut == 6
 
@@ -263,7 +312,7 @@ def test_a_payload_nested_too_deep_is_text():
 
 
 def test_the_text_in_a_payload_is_only_text():
-    (said,) = spoken(DOCUMENTS.reply([payload('{"text": "</Say><Dial>\\ud800"}')]))
+    (said,) = spoken(reply([payload('{"text": "</Say><Dial>\\ud800"}')]))
     assert said == "</Say><Dial>"
 
 
@@ -331,25 +380,27 @@ def test_ssml_that_is_far_too_long_is_read_as_text():
 @pytest.mark.parametrize("depth", [100, 500, 900, 1400])
 def test_ssml_nested_too_deep_is_read_as_text(element, depth):
     text = f"<{element}>" * depth + "hello" + f"</{element}>" * depth
-    assert spoken(DOCUMENTS.reply([ssml(text)])) == ["hello"]
+    assert spoken(reply([ssml(text)])) == ["hello"]
 
 
 def test_the_elements_of_ssml_reach_say():
-    say, *_ = verbs_of(DOCUMENTS.reply([ssml('<speak>Wait<break time="1s"/>now</speak>')]).twiml)
+    say, *_ = verbs_of(reply([ssml('<speak>Wait<break time="1s"/>now</speak>')]).twiml)
     assert [element.toxml() for element in elements_below(say)] == ['<break time="1s"/>']
     assert text_of(say) == "Waitnow"
 
 
 def test_a_break_alone_is_said():
-    say, *_ = verbs_of(DOCUMENTS.reply([ssml('<speak><break time="1s"/></speak>')]).twiml)
+    say, *_ = verbs_of(reply([ssml('<speak><break time="1s"/></speak>')]).twiml)
     assert say.tagName == "Say"
 
 
 @pytest.mark.parametrize("voice", ["man", "woman", "alice"])
 def test_a_voice_without_ssml_reads_its_text_word_by_word(voice):
     documents = Documents("https://x", "wss://x/", 40, voice)
-    reply = documents.reply([ssml('<speak><p>Hello.</p><p>Fish &amp; chips<break time="1s"/>now.</p></speak>')])
-    assert spoken(reply) == ["Hello. Fish & chips now."]
+    document = documents.reply(
+        [ssml('<speak><p>Hello.</p><p>Fish &amp; chips<break time="1s"/>now.</p></speak>')], STREAM_SID
+    )
+    assert spoken(document) == ["Hello. Fish & chips now."]
 
 
 # -- whatever a bot says
@@ -371,8 +422,11 @@ MESSAGES = st.lists(st.builds(Message, TEXTS, st.sampled_from(MessageFormat)), m
 def test_whatever_a_bot_says_the_document_is_well_formed_short_and_ours(messages, kind):
     words = messages[0].text if messages else ""
     document, verbs = {
-        "answer": lambda: (DOCUMENTS.answer(words, [("a", words[:300])]), ["Start", "Pause", "Redirect"]),
-        "reply": lambda: (DOCUMENTS.reply(messages), ["Pause", "Redirect"]),
+        "answer": lambda: (
+            DOCUMENTS.answer(words, Opening(words[:20], [("a", words[:300])])),
+            ["Start", "Pause", "Redirect"],
+        ),
+        "reply": lambda: (reply(messages), ["Pause", "Redirect"]),
         "goodbye": lambda: (DOCUMENTS.goodbye(messages), ["Hangup"]),
         "transfer": lambda: (
             DOCUMENTS.transfer(messages, "+12065550100", STREAM_SID, "Bye."),

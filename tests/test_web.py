@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from conftest import Logged
 from flask.testing import FlaskClient
+from rehearsal import wait_until
 from rig import TOKEN, settings
 from test_call_log import live_stream
 from twilio.request_validator import RequestValidator
@@ -17,10 +18,12 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.test import EnvironBuilder, TestResponse
 
 from lexbridge.bridge import make_documents
+from lexbridge.call_control import CallControl
 from lexbridge.call_log import CallLog
+from lexbridge.errors import CallControlError, CallControlUnavailable, CallGone
 from lexbridge.lex import Deadlines
 from lexbridge.signatures import Signatures, stream_token_passes
-from lexbridge.web import MAX_BODY_BYTES, create_app, make_admission
+from lexbridge.web import MAX_BODY_BYTES, MAX_STREAMS_LOST, WAITS_AFTER_LOST, create_app, make_admission
 
 FORM = {
     "CallSid": "CA" + "2" * 32,
@@ -35,13 +38,13 @@ FORM = {
 class Door:
     """The app's test client, and a Twilio that signs."""
 
-    def __init__(self, **changes: str) -> None:
+    def __init__(self, control: CallControl | None = None, **changes: str) -> None:
         self.settings = settings(**changes)
         self.calls = CallLog(self.settings.max_calls)
         bridge = SimpleNamespace()  # no socket is opened here
         self.signatures = Signatures(self.settings.twilio_auth_tokens, self.settings.url, self.settings.stream_url)
         documents = make_documents(self.settings, Deadlines())
-        app = create_app(self.settings, documents, self.signatures, bridge, self.calls)  # type: ignore[arg-type]
+        app = create_app(self.settings, documents, self.signatures, bridge, control or Control(), self.calls)  # type: ignore[arg-type]
         self.client: FlaskClient = app.test_client()
 
     def post(
@@ -70,7 +73,8 @@ def test_a_call_is_greeted_with_a_stream_and_kept() -> None:
     assert [verb.tag for verb in verbs] == ["Start", "Say", "Pause", "Redirect"]
     assert stream(response).attrib["url"] == "wss://voice.example.com/"
     assert verbs[1].text == "You will be interacting with Lex bot in 3, 2, 1. Go."
-    assert verbs[3].text == "https://voice.example.com/twiml/resume"
+    assert verbs[3].text == "https://voice.example.com/twiml/resume?lost=1&after=lexbridge-0#rc=2&rp=all"
+    assert stream(response).attrib["name"] == "lexbridge-0"
 
 
 def has_a_token(told: dict[str, str]) -> bool:
@@ -78,12 +82,102 @@ def has_a_token(told: dict[str, str]) -> bool:
     return stream_token_passes([TOKEN], token, FORM["CallSid"], FORM["AccountSid"], time.time())
 
 
-def test_a_resumed_call_gets_a_stream_and_no_greeting() -> None:
-    response = Door().post("/twiml/resume")
-    assert [verb.tag for verb in ElementTree.fromstring(response.text)] == ["Start", "Pause", "Redirect"]
+STREAM_SID = "MZ" + "4" * 32
+
+
+def test_a_call_whose_stream_was_lost_gets_another_and_no_greeting() -> None:
+    response = Door().post(f"/twiml/resume?lost=1&of={STREAM_SID}")
+    verbs = list(ElementTree.fromstring(response.text))
+    assert [verb.tag for verb in verbs] == ["Start", "Pause", "Redirect"]
+    assert stream(response).attrib["name"] == "lexbridge-1-44444444"
     told = parameters(response)
     assert has_a_token(told)
-    assert told == {"lexbridge:resumed": "1"}
+    facts = {"lexbridge:called-number": "+12065550199", "lexbridge:direction": "inbound"}
+    assert told == {"lexbridge:resumed": "lost", **facts}
+    assert verbs[2].text is not None
+    assert "lost=14&" in verbs[2].text  # a whole document in which nothing happened counts for many
+
+
+def test_who_loses_several_streams_is_told_to_wait_and_at_last_that_it_is_no_use() -> None:
+    door = Door()
+    waits = ElementTree.fromstring(door.post(f"/twiml/resume?lost={WAITS_AFTER_LOST}&of={STREAM_SID}").text)
+    assert [verb.text for verb in waits if verb.tag == "Say"] == ["One moment please."]
+    last = door.post(f"/twiml/resume?lost={MAX_STREAMS_LOST}&of={STREAM_SID}")
+    assert stream(last).attrib["name"] == f"lexbridge-{MAX_STREAMS_LOST}-44444444"
+    over = ElementTree.fromstring(door.post(f"/twiml/resume?lost={MAX_STREAMS_LOST + 1}&of={STREAM_SID}").text)
+    assert [verb.tag for verb in over] == ["Say", "Hangup"]
+
+
+@pytest.mark.parametrize("query", ["", "?lost=", "?lost=x", "?lost=-1", "?lost=99999"])
+def test_a_count_that_is_none_is_one(query: str) -> None:
+    assert stream(Door().post(f"/twiml/resume{query}")).attrib["name"] == "lexbridge-1"
+
+
+class Control:
+    """A CallControl that keeps what it is told, and answers with `error` if there is one."""
+
+    def __init__(self, error: CallControlError | None = None) -> None:
+        self.told: list[tuple[str, ...]] = []
+        self._error = error
+
+    def update(self, account_sid: str, call_sid: str, twiml: str, log: object, is_wanted: object = None) -> None:
+        """See CallControl."""
+        self._take(account_sid, call_sid, twiml)
+
+    def stop_stream(self, account_sid: str, call_sid: str, stream: str) -> None:
+        """See CallControl."""
+        self._take(account_sid, call_sid, stream)
+
+    def _take(self, *told: str) -> None:
+        self.told.append(told)
+        if self._error is not None:
+            raise self._error
+
+
+def test_a_stream_whose_document_ran_out_is_stopped_wherever_it_is_alive() -> None:
+    for error in (None, CallGone("404")):
+        control = Control(error)
+        door = Door(control=control)
+        assert door.post(f"/twiml/resume?lost=1&after={STREAM_SID}").status_code == 200
+        wait_until(lambda control=control: control.told)
+        assert control.told == [(FORM["AccountSid"], FORM["CallSid"], STREAM_SID)]
+
+
+LOST_STREAM = {
+    "CallSid": FORM["CallSid"],
+    "AccountSid": FORM["AccountSid"],
+    "StreamSid": STREAM_SID,
+    "StreamName": "lexbridge-2-00000000",
+    "StreamEvent": "stream-error",
+    "StreamError": "31921",
+}
+
+
+@pytest.mark.parametrize("error", [None, CallGone("21220"), CallControlUnavailable("503")], ids=str)
+def test_a_call_whose_stream_is_lost_is_sent_to_be_resumed_at_once(error: CallControlError | None) -> None:
+    control = Control(error)
+    assert Door(control=control).post("/stream-status", LOST_STREAM).status_code == 204
+    ((account_sid, call_sid, twiml),) = control.told
+    assert (account_sid, call_sid) == (FORM["AccountSid"], FORM["CallSid"])
+    (redirect,) = ElementTree.fromstring(twiml)
+    assert redirect.text == f"https://voice.example.com/twiml/resume?lost=3&of={STREAM_SID}#rc=2&rp=all"
+
+
+def test_a_call_that_this_process_serves_over_a_newer_stream_is_left_alone() -> None:
+    control = Control()
+    door = Door(control=control)
+    door.calls.began(live_stream(FORM["CallSid"]))
+    door.post("/stream-status", LOST_STREAM)
+    assert control.told == []
+    door.post("/stream-status", {**LOST_STREAM, "StreamSid": "MZ1"})  # the one it takes to be alive
+    assert len(control.told) == 1
+
+
+@pytest.mark.parametrize("what", ["stream-started", "stream-stopped"])
+def test_a_stream_that_was_not_lost_is_not_resumed(what: str) -> None:
+    control = Control()
+    Door(control=control).post("/stream-status", {**LOST_STREAM, "StreamEvent": what})
+    assert control.told == []
 
 
 def test_the_callers_number_goes_to_the_bot_only_if_it_may() -> None:
@@ -223,11 +317,26 @@ def test_a_handshake_is_let_in_if_it_is_signed_and_there_is_room() -> None:
     assert handshake(door, signed) is None
     assert handshake(door, "AAAA") == ("403 Forbidden", "unsigned")
     door.calls.is_draining = True
+    assert handshake(door, signed) is None  # it may be a live call's, which has nowhere else to go
+    door.calls.leave()
     assert handshake(door, signed) == ("503 Service Unavailable", "draining")
     assert handshake(door, "AAAA") == ("403 Forbidden", "unsigned")  # a stranger learns nothing
-    door.calls.is_draining = False
+    door.calls.is_leaving = False
     door.calls.began(live_stream("CA" + "3" * 32))
+    assert handshake(door, signed) is None  # so may this one
+    door.calls.began(live_stream("CA" + "4" * 32))
     assert handshake(door, signed) == ("503 Service Unavailable", "full")
+
+
+def test_a_process_that_leaves_answers_for_the_others_and_lets_go_of_its_connections() -> None:
+    door = Door()
+    assert "Connection" not in door.post("/twiml").headers
+    door.calls.is_draining = door.calls.others_are_ready = True
+    door.calls.leave()
+    answered = door.post("/twiml")
+    assert "Go." in answered.text
+    assert answered.headers["Connection"] == "close"
+    assert door.client.get("/ready").status_code == 200
 
 
 def test_ready_says_whether_a_new_call_would_be_taken() -> None:
