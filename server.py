@@ -7,16 +7,12 @@ import argparse
 import gc
 import logging
 import os
-import signal
 import sys
-import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
-import gevent
 from dotenv import load_dotenv
-from flask import Flask
-from gevent.event import Event
 from gevent.pywsgi import LoggingLogAdapter
 
 from lexbridge import logs
@@ -26,9 +22,11 @@ from lexbridge.call_log import CallLog
 from lexbridge.config import SETTINGS, Settings, read_settings
 from lexbridge.errors import ConfigError
 from lexbridge.lex import Deadlines, make_lex_runtime
+from lexbridge.serving import Built, serve
 from lexbridge.signatures import Signatures
 from lexbridge.web import create_app, make_admission
-from lexbridge.websocket import Admit, MediaServer
+from lexbridge.websocket import MediaServer
+from lexbridge.workers import Listener, Place, Supervisor, drop_hub
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -45,54 +43,58 @@ def main(arguments: Sequence[str]) -> int:
     load_dotenv(Path.cwd() / ".env")  # the environment wins; boto3 finds its own variables there too
     try:
         settings = read_settings(os.environ)
-        logs.configure(
-            settings.log_level, settings.log_format, logs.LineWriter(sys.stdout.fileno()), colors=sys.stdout.isatty()
-        )
-        calls = CallLog(settings.max_calls)
-        deadlines = Deadlines(answer_s=settings.lex_timeout_s)
-        documents = make_documents(settings, deadlines)
-        signatures = Signatures(settings.twilio_auth_tokens, settings.url, settings.stream_url)
-        lex = make_lex_runtime(settings, deadlines)
-        call_control = TwilioCallControl(settings)
-        bridge = Bridge(settings, documents, lex, call_control, calls)
+        if check_only:
+            build(settings, ("127.0.0.1", 0))
+            print("The settings are complete and valid.")  # noqa: T201
+            return 0
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201 - before there is a log
         return 2
-    if check_only:
-        print("The settings are complete and valid.")  # noqa: T201
-        return 0
-    app = create_app(settings, documents, signatures, bridge, call_control, calls)
-    return serve(settings, app, make_admission(signatures, calls), calls)
+    return supervise(settings)
 
 
-def serve(settings: Settings, app: Flask, admit: Admit, calls: CallLog) -> int:
-    """Serves until SIGTERM or SIGINT, then takes no new call and gives the live ones DRAIN_S; a second one ends it."""
-    # What was made so far stays for good; a full collection that looks through it stops every call for 50 ms.
-    gc.collect()
-    gc.freeze()
-    log = logs.Log()
-    errors = LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR)
-    address = ("0.0.0.0", settings.container_port)  # noqa: S104 - a container's port is published by whoever runs it
-    server = MediaServer(address, app, admit, error_log=errors)
+def supervise(settings: Settings) -> int:
+    """Listens, and lets workers serve until it is told to end. Returns the exit status."""
     try:
-        server.start()
+        listener = Listener(settings.container_port)
     except OSError as error:
         print(f"CONTAINER_PORT: {settings.container_port} cannot be listened on ({error.strerror})", file=sys.stderr)  # noqa: T201
         return 2
-    told = Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(signum, lambda: sys.exit(1) if told.is_set() else told.set())
-    log.info("serving", port=settings.container_port, url=settings.url, stream_url=settings.stream_url)
-    told.wait()
-    calls.is_draining = True
-    log.info("draining", live_calls=calls.live_calls, drain_s=settings.drain_s)
-    # It still listens: a live call whose stream is lost has to find somebody to resume with.
-    deadline_s = time.monotonic() + settings.drain_s
-    while calls.live_calls and time.monotonic() < deadline_s:
-        gevent.sleep(0.05)
-    log.info("stopped", live_calls=calls.live_calls)
-    server.stop(timeout=0)
-    return 0
+
+    def work(place: Place) -> int:
+        _log_to(settings, logs.LineWriter(sys.stdout.fileno()))
+        try:
+            return serve(settings, place, lambda: build(settings, listener.for_gevent()))
+        except ConfigError as error:  # found only now, such as that there are no AWS credentials
+            print(error, file=sys.stderr)  # noqa: T201 - the parent ends too if it is the first worker's
+            return 2
+
+    _log_to(settings, logs.InstantWriter(sys.stdout.fileno()))
+    drop_hub()
+    gc.collect()
+    gc.freeze()  # what the workers share stays shared
+    serving = {"port": settings.container_port, "url": settings.url, "stream_url": settings.stream_url}
+    with closing(listener):
+        return Supervisor(settings.web_concurrency, work, serving).run()
+
+
+def build(settings: Settings, listener: object) -> Built:
+    """The whole bridge of one process. Raises ConfigError."""
+    calls = CallLog(settings.max_calls)
+    deadlines = Deadlines(answer_s=settings.lex_timeout_s)
+    documents = make_documents(settings, deadlines)
+    signatures = Signatures(settings.twilio_auth_tokens, settings.url, settings.stream_url)
+    lex = make_lex_runtime(settings, deadlines)
+    call_control = TwilioCallControl(settings)
+    bridge = Bridge(settings, documents, lex, call_control, calls)
+    app = create_app(settings, documents, signatures, bridge, call_control, calls)
+    errors = LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR)
+    server = MediaServer(listener, app, make_admission(signatures, calls), error_log=errors)
+    return Built(server, calls, [lex.endpoint_url, settings.twilio_api_url])
+
+
+def _log_to(settings: Settings, out: logging.Handler) -> None:
+    logs.configure(settings.log_level, settings.log_format, out, colors=sys.stdout.isatty())
 
 
 if __name__ == "__main__":

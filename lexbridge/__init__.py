@@ -26,6 +26,9 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          call_control  updates of the live call by Twilio's REST client
                          call_log      the calls that are live
                          bridge        one CallSession over one WebSocket: an inbox, a loop
+                         workers       the parent of the processes: forks, watches, replaces; what they share
+                         load          is this process overloaded: its loop's lag, its memory
+                         serving       a worker's life: it serves, tells how it is, drains
     floor 5  door        web           create_app(): webhooks, signatures, the socket's route
 
     the other house      offline/      a local Lex runtime, a simulated Twilio and caller, the demo; imports floors 0-3

@@ -63,6 +63,9 @@ class Settings:
     filler_s: float
     drain_s: float
     max_calls: int
+    web_concurrency: int
+    max_loop_lag_ms: int
+    max_memory_mb: int | None
     log_level: str
     log_format: str
 
@@ -316,8 +319,22 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "MAX_CALLS",
         "500",
-        "live calls this process takes; above it a new call hears a polite busy message",
+        "live calls each process takes; above it a new call hears a polite busy message",
         _whole(1, 100000),
+    ),
+    Setting("WEB_CONCURRENCY", "1", "worker processes on the one port", _whole(1, 64)),
+    Setting(
+        "MAX_LOOP_LAG_MS",
+        "100",
+        "a process whose loop is later than this for about a second takes no new call",
+        _whole(10, 10000),
+    ),
+    Setting(
+        "MAX_MEMORY_MB",
+        None,
+        "of all processes; one that has more than its share takes no new call. "
+        "Unset: 80 % of the container's or the machine's",
+        _whole(64, 10000000),
     ),
     Setting("LOG_LEVEL", "INFO", "least level that is logged", _one_of("DEBUG", "INFO", "WARNING", "ERROR")),
     Setting("LOG_FORMAT", "json", "`json`: one object a line; `text`: for people", _one_of("json", "text")),

@@ -6,6 +6,8 @@ their lower levels are held at WARNING, whatever the level of ours.
 
 import logging
 import os
+import select
+import stat
 from collections import Counter
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
@@ -19,6 +21,7 @@ _start_new_thread = monkey.get_original("_thread", "start_new_thread")
 _allocate_lock = monkey.get_original("_thread", "allocate_lock")
 _SimpleQueue = monkey.get_original("queue", "SimpleQueue")
 _sleep = monkey.get_original("time", "sleep")
+_poll = monkey.get_original("select", "poll")
 
 _TALKATIVE = ("botocore", "boto3", "urllib3", "twilio", "geventwebsocket", "requests")
 
@@ -113,6 +116,57 @@ class LineWriter(logging.Handler):
                 _sleep(0.05)
             except OSError:
                 return  # nobody is there to read
+
+
+class InstantWriter(logging.Handler):
+    """Writes a line now or not at all: for a process that must not wait, and have no thread either, for it forks.
+
+    Lines for which there is no room are dropped, and counted in a line of their own once there is.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = _open_again(descriptor)
+        self._dropped = 0
+        self._poll = _poll()
+        self._poll.register(self._descriptor, select.POLLOUT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging.Handler."""
+        try:
+            line = self.format(record) + "\n"
+        except Exception:
+            self.handleError(record)
+            return
+        if self._dropped and self._has_room():
+            dropped, self._dropped = self._dropped, 0
+            Log().warning("log-lines-dropped", count=dropped)
+        self._dropped += not self._write(line.encode("utf-8", "backslashreplace"))
+
+    def _has_room(self) -> bool:
+        """For select.PIPE_BUF bytes at least: what is no longer is written whole, and does not wait."""
+        ready: list[tuple[int, int]] = self._poll.poll(0)
+        return any(event & select.POLLOUT for _, event in ready)
+
+    def _write(self, line: bytes) -> bool:
+        if len(line) > select.PIPE_BUF or not self._has_room():
+            return False
+        try:
+            os.write(self._descriptor, line)
+        except OSError:
+            return False
+        return True
+
+
+def _open_again(descriptor: int) -> int:
+    """A pipe, opened once more for ourselves and without waiting: between a look whether there is room and the writing,
+    another process may fill it. The original cannot be told not to wait: those who share it would be told too."""
+    try:
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:  # no /proc, or it is another user's pipe
+        pass
+    return descriptor
 
 
 class Log:

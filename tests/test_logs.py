@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -125,6 +126,44 @@ def test_a_line_that_waits_is_written_at_the_end(logged: Logged) -> None:
     assert json.loads(os.read(reading, 1 << 16))["event"] == "last words"
     os.close(reading)
     os.close(writing)
+
+
+@pytest.mark.parametrize("is_pipe_of_another_user", [False, True])
+def test_an_instant_writer_writes_now_or_drops_and_counts(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch, is_pipe_of_another_user: bool
+) -> None:
+    if is_pipe_of_another_user:
+        monkeypatch.setattr(logs, "_open_again", lambda descriptor: descriptor)
+    reading, writing = os.pipe()
+    logs.configure("INFO", "json", logs.InstantWriter(writing))
+    with gevent.Timeout(PATIENCE_S):
+        for number in range(1000):  # more than a pipe holds
+            Log().info("said", number=number, words="x" * 200)
+    assert os.get_blocking(writing)  # whoever shares it is not told not to wait
+    lines = os.read(reading, 1 << 20).splitlines()
+    Log().info("said", number=1000, words="y" * 5000)  # never whole: never
+    Log().info("said", number=1001)
+    lines += os.read(reading, 1 << 20).splitlines()
+    said = [json.loads(line) for line in lines]
+    dropped = sum(line["count"] for line in said if line["event"] == "log-lines-dropped")
+    numbers = [line["number"] for line in said if line["event"] == "said"]
+    assert numbers == [*range(len(numbers) - 1), 1001]
+    assert 10 < len(numbers) < 1000
+    assert len(numbers) + dropped == 1002
+    os.close(reading)
+    Log().info("nobody hears this")
+    os.close(writing)
+
+
+def test_an_instant_writer_appends_to_a_file(logged: Logged, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("ab") as out:
+        out.write(b"before\n")
+        out.flush()
+        logs.configure("INFO", "json", logs.InstantWriter(out.fileno()))
+        Log().info("after")
+    first, second = path.read_text(encoding="utf-8").splitlines()
+    assert (first, json.loads(second)["event"]) == ("before", "after")
 
 
 def test_a_reader_that_went_away_is_no_fault(logged: Logged) -> None:

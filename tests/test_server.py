@@ -1,8 +1,10 @@
 """`server.py` as a process of its own: how it starts, what it says when it does not, how it ends."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 import requests
+from processes import children, is_running
 from rehearsal import wait_until
 from rig import ENVIRONMENT, PATIENCE_S, SIGNED, TOKEN, V1_BOT, flowers, says
 
@@ -159,6 +163,138 @@ def test_a_log_that_nobody_reads_does_not_stop_a_call(tmp_path: Path) -> None:
             process.wait()
             if process.stdout:
                 process.stdout.close()
+
+
+def test_a_log_that_nobody_reads_does_not_stop_the_parent(tmp_path: Path) -> None:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "server.py")],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], **COMPLETE, "CONTAINER_PORT": str(port)},
+        stdout=subprocess.PIPE,
+        pipesize=4096,
+    )
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()  # it serves; from here on nobody reads
+        filler = os.open(f"/proc/self/fd/{process.stdout.fileno()}", os.O_WRONLY | os.O_NONBLOCK)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(filler, b"\n")
+        os.close(filler)
+        for _ in range(2):
+            (worker,) = children(process.pid)
+            os.kill(worker, signal.SIGKILL)
+            wait_until(lambda worker=worker: children(process.pid) not in ([], [worker]))
+        assert requests.get(f"http://127.0.0.1:{port}/ready", timeout=PATIENCE_S).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=PATIENCE_S) == 0
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def test_what_is_wrong_only_when_it_starts_is_said_once(tmp_path: Path) -> None:
+    without = {name: value for name, value in COMPLETE.items() if "KEY" not in name}
+    nowhere = {"AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}
+    for arguments in ([], ["--check"]):
+        ended = start(tmp_path, *arguments, **without, **nowhere, WEB_CONCURRENCY="3", CONTAINER_PORT=str(free_port()))
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert ended.stderr.count("boto3 finds no AWS credentials") == 1
+        assert "Traceback" not in ended.stderr
+
+
+class Visitors:
+    """Ask /ready again and again, each time on a new connection, while they are a context manager."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.heard: list[object] = []
+
+    def _ask(self) -> None:
+        while True:
+            try:
+                answer = requests.get(f"{self._url}/ready", headers={"Connection": "close"}, timeout=PATIENCE_S)
+                self.heard.append(answer.status_code)
+            except requests.RequestException as error:
+                self.heard.append(error)
+            gevent.sleep(0.01)
+
+    def __enter__(self) -> list[object]:
+        self._asking = [gevent.spawn(self._ask) for _ in range(3)]
+        return self.heard
+
+    def __exit__(self, *_: object) -> None:
+        gevent.killall(self._asking)
+
+
+@contextmanager
+def two_workers(folder: Path, **changes: str) -> Iterator[BridgeProcess]:
+    """`server.py` with two workers, both ready."""
+    with BridgeProcess({**COMPLETE, "WEB_CONCURRENCY": "2", **changes}, folder / "bridge.log") as bridge:
+        wait_until(lambda: len(said(bridge, "worker-started")) == 1)
+        yield bridge
+
+
+def said(bridge: BridgeProcess, event: str) -> list[dict[str, Any]]:
+    """The lines of its log with this event."""
+    lines = [json.loads(line) for line in bridge.log.read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+def test_when_a_worker_is_killed_another_answers_and_it_is_replaced(tmp_path: Path) -> None:
+    with two_workers(tmp_path) as bridge, Visitors(bridge.url) as heard:
+        parent = bridge.pid
+        one, other = children(parent)
+        assert len(list(Path(f"/proc/{parent}/task").iterdir())) == 1  # no thread would survive a fork
+        wait_until(lambda: len(heard) > 10)
+        os.kill(one, signal.SIGKILL)
+        wait_until(lambda: len(said(bridge, "worker-started")) == 2)
+        before = len(heard)
+        wait_until(lambda: len(heard) > before + 10)
+        assert other in children(parent)
+        assert one not in children(parent)
+        assert {status for status in heard if isinstance(status, int)} == {200}
+        assert len([status for status in heard if not isinstance(status, int)]) <= 3  # what it was just answering
+
+
+def test_while_all_workers_are_replaced_nobody_is_turned_away(tmp_path: Path) -> None:
+    with two_workers(tmp_path) as bridge, Visitors(bridge.url) as heard:
+        old = children(bridge.pid)
+        bridge.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(said(bridge, "stopped")) == 2)
+        before = len(heard)
+        wait_until(lambda: len(heard) > before + 20)
+        assert not {*old} & {*children(bridge.pid)}
+        assert {*heard} == {200}
+
+
+def test_when_the_parent_is_killed_the_port_is_free_again(tmp_path: Path) -> None:
+    with two_workers(tmp_path) as bridge:
+        there = children(bridge.pid)
+        bridge.send_signal(signal.SIGKILL)
+        wait_until(lambda: not any(map(is_running, there)))
+        with socket.socket() as again:
+            again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            again.bind(("0.0.0.0", bridge.port))
+            again.listen()
+
+
+def test_a_full_worker_leaves_new_connections_to_one_that_is_not(tmp_path: Path) -> None:
+    with live_call(tmp_path, WEB_CONCURRENCY="2", MAX_CALLS="1") as live:
+        wait_until(lambda: len(said(live.bridge, "worker-started")) == 1)
+        gevent.sleep(0.5)  # a few beats
+        with Visitors(live.bridge.url) as heard:
+            wait_until(lambda: len(heard) > 50)
+        assert {*heard} == {200}
+        second = live.twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", says(), connect_to=live.bridge.url)
+        second.wait_for(StreamOpened, PATIENCE_S)
+        wait_until(lambda: live.ready() == 503)  # now both are full, and both say so
+        second.hang_up()
+        wait_until(lambda: live.ready() == 200)
+        live.call.hang_up()
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """The bridge as a process of its own: `server.py` on a free port, with its log in a file."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from gevent import subprocess
 ROOT = Path(__file__).resolve().parents[2]
 START_LIMIT_S = 20.0
 STOP_LIMIT_S = 10.0
+KILL_LIMIT_S = 2.0
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV")
 
 
@@ -72,6 +74,11 @@ class BridgeProcess:
         if self._process is not None:
             self._stop(self._process)
 
+    @property
+    def pid(self) -> int:
+        """Its process id: the parent's, which has the workers as children."""
+        return self._running().pid
+
     def send_signal(self, signum: signal.Signals) -> None:
         """As whoever runs it would, to end it."""
         self._running().send_signal(signum)
@@ -103,13 +110,13 @@ class BridgeProcess:
         raise BridgeFailed(f"server.py did not answer /ping within {START_LIMIT_S:.0f} s:\n{self._log_end()}")
 
     def _stop(self, process: "subprocess.Popen[bytes]") -> None:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(timeout=STOP_LIMIT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        for limit_s in (STOP_LIMIT_S, KILL_LIMIT_S):  # the second signal ends its workers at once
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=limit_s)
+        process.kill()
+        process.wait()
         if self._log is not None:
             self._log.close()
 
