@@ -47,10 +47,18 @@ sys.path.insert(0, str(ROOT / "tests"))  # the rig of the tests: the bridge betw
 from rig import Rig, running
 
 from lexbridge import logs
-from lexbridge.call_control import ATTEMPT_DEADLINE_S
+from lexbridge.call import ONE_MOMENT
+from lexbridge.call_control import ATTEMPT_DEADLINES_S
 from lexbridge.errors import LexRejected, LexUnavailable
 from lexbridge.lex import Deadlines
-from lexbridge.offline.call_events import BotBegan, BotFinished, StreamOpened, UpdateReceived, UpdateRefused
+from lexbridge.offline.call_events import (
+    BotBegan,
+    BotFinished,
+    StreamClosed,
+    StreamOpened,
+    UpdateReceived,
+    UpdateRefused,
+)
 from lexbridge.offline.local_lex import LexFault
 from lexbridge.offline.phone_call import PhoneCall
 from lexbridge.offline.rest_api import RestFault
@@ -59,9 +67,6 @@ from lexbridge.offline.simulated_caller import SimulatedCaller
 
 VOICE_WITHIN_S = 6.0
 SILENCE_AT_MOST_S = 3.0
-FILLERS = ("One moment",)
-"""What the bridge says while Lex thinks begins with one of these: it breaks the silence and answers nothing."""
-
 PATIENCE_S = 16.0
 """How long the caller waits for an answer before saying something else. The limits are far stricter: this is for
 knowing by how much they are missed."""
@@ -308,14 +313,15 @@ class Conversation:
 
     @staticmethod
     def _tries_again(call: PhoneCall) -> list[str]:
-        """Updates that were sent although Twilio had said that the call was over; resuming it is another matter."""
-        refused = [event for event in call.events if isinstance(event, UpdateRefused)]
-        again = [
-            event
-            for event in call.events
-            if isinstance(event, UpdateReceived) and "<Say" in event.twiml and event.at_s < refused[0].at_s + 1
-        ]
-        return ["updates a call that is over"] if len(refused) > 1 or again else []
+        """Whether anything was tried on a call of which Twilio had said that it was over.
+
+        The call in fact goes on here, so a bridge that closes its stream is told of that loss and may well resume the
+        call: whatever is after the close counts no more.
+        """
+        refused, *after = itertools.dropwhile(lambda event: not isinstance(event, UpdateRefused), call.events)
+        tried = itertools.takewhile(lambda event: not isinstance(event, StreamClosed), after)
+        again = any(isinstance(event, UpdateReceived | UpdateRefused) for event in tried)
+        return [f"updates a call that is over: {refused}"] if again else []
 
     def _ends(self, result: Result) -> None:
         """The caller hangs up, if the bot did not; nothing of the call may be left."""
@@ -357,7 +363,7 @@ def _is_quiet(call: PhoneCall) -> bool:
 def _settled(call: PhoneCall) -> tuple[float, str] | None:
     """When the bot began to say something that is no filler, since the caller last spoke, and what."""
     said = waits(call)[-1].voices
-    return next(((at_s, text) for at_s, text in said if not text.startswith(FILLERS)), None)
+    return next(((at_s, text) for at_s, text in said if text != ONE_MOMENT), None)  # which answers nothing
 
 
 def _outcome(text: str, *, is_over: bool) -> Outcome:
@@ -463,7 +469,7 @@ def main() -> None:
 
 def sweep(chosen: Sequence[Case], at_once: int) -> int:
     """Runs and prints them. Returns the exit status."""
-    real: dict[str, Any] = {"pace": 1.0, "deadlines": Deadlines(), "attempt_deadline_s": ATTEMPT_DEADLINE_S}
+    real: dict[str, Any] = {"pace": 1.0, "deadlines": Deadlines(), "attempt_deadlines_s": ATTEMPT_DEADLINES_S}
     began_s = time.monotonic()
     healthy = run_cases([Case("no fault", ANSWER)], **real)
     before = held()

@@ -3,13 +3,10 @@
 A log that nobody reads is in test_server.py.
 """
 
-import importlib
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
 
 import botocore.auth
 import gevent
@@ -18,7 +15,8 @@ from gevent.event import Event
 from rehearsal import wait_until
 from rig import PATIENCE_S, running, says
 
-from lexbridge.offline.call_events import StreamOpened, UpdateReceived
+from lexbridge import names
+from lexbridge.offline.call_events import BotFinished, StreamOpened, UpdateReceived
 
 ORDER = ("I would like to order flowers", "roses", "tomorrow", "five pm")
 HOUR_S = 3600
@@ -67,8 +65,11 @@ def test_a_call_does_not_notice_the_wall_clock(by_s: int, monkeypatch: pytest.Mo
         apart_s = (max(clock.signed_at) - min(clock.signed_at)).total_seconds()
         assert abs(apart_s - HOUR_S) < PATIENCE_S  # botocore did see the clock move
 
+        call.wait_for(BotFinished, PATIENCE_S, where=lambda event: "time" in event.text)
+        lost_s = call.now_s()
         call.streams[0].cut()  # and a stream that is lost is opened again: its token is of the new time
         call.wait_for(StreamOpened, PATIENCE_S, count=2)
+        call.wait_for(BotFinished, PATIENCE_S, where=lambda event: event.at_s > lost_s and "time" in event.text)
         caller.say("five pm")
         rig.hears(call, "okay")
 
@@ -80,65 +81,45 @@ def test_a_call_does_not_notice_the_wall_clock(by_s: int, monkeypatch: pytest.Mo
         wait_until(lambda: rig.calls.live_calls == 0)
 
 
-@contextmanager
-def no_names(answer: Callable[[], Any]) -> Iterator[None]:
-    """No name resolves any more: `answer` is what becomes of the attempt. Addresses do, as they need no resolving."""
-
-    class DeadResolver:
-        def __init__(self, alive: Any) -> None:
-            self._alive = alive
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._alive, name)
-
-        def getaddrinfo(self, host: Any, *more: Any, **named: Any) -> Any:
-            text = host.decode() if isinstance(host, bytes) else str(host or "")
-            if text.replace(".", "").isdigit() or ":" in text:
-                return self._alive.getaddrinfo(host, *more, **named)
-            return answer()
-
-        def gethostbyname(self, *_: Any) -> Any:
-            return answer()
-
+@pytest.fixture
+def kept_names() -> Iterator[names.KeptNames]:
+    """The resolver of a process that serves."""
     hub = gevent.get_hub()
-    alive = hub.resolver
-    hub.resolver = DeadResolver(alive)
-    try:
-        yield
-    finally:
-        hub.resolver = alive
+    before = hub.resolver
+    yield names.install()
+    hub.resolver = before
 
 
-def no_such_name() -> None:
+def no_such_name(*_: object) -> None:
     raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
 
-def test_the_names_of_these_tests_are_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    with no_names(no_such_name):
-        with pytest.raises(socket.gaierror):
-            socket.create_connection(("localhost", 9), timeout=1)
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", 9), timeout=1)
+def no_answer(*_: object) -> None:
+    Event().wait()
 
 
-@pytest.mark.xfail(reason="lexbridge.names, which remembers what a name resolved to, is not there yet", strict=False)
-@pytest.mark.parametrize("answer", [no_such_name, lambda: Event().wait()], ids=["raises", "hangs"])
-def test_a_call_goes_on_without_names(answer: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", socket.getaddrinfo)  # put back afterwards
-    importlib.import_module("lexbridge.names").install()
+@pytest.mark.parametrize("becomes", [no_such_name, no_answer], ids=["fail", "hang"])
+def test_a_call_does_not_notice_that_names_do_not_resolve(
+    becomes: Callable[..., None], kept_names: names.KeptNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with running(ORDER, host="localhost") as rig:
         caller = says()
         call = rig.place_call(caller)
         call.wait_for(StreamOpened, PATIENCE_S)
         caller.say("some flowers")
         rig.hears(call, "What type of flowers")
-        with no_names(answer):
-            for phrase, asked in (("roses please", "day"), ("tomorrow", "time")):
-                rig.lex.drop_connections()  # new ones are needed, of addresses that were known before
-                rig.twilio.drop_connections()
-                caller.say(phrase)
-                rig.hears(call, asked)
-            assert len({request.client_port for request in rig.lex.requests}) == 3
-            assert [request.status for request in rig.lex.requests] == [200] * 3
+
+        monkeypatch.setattr(kept_names._inner, "getaddrinfo", becomes)
+        monkeypatch.setattr(kept_names, "_fresh_s", 0)  # every connection asks again
+        monkeypatch.setattr(kept_names, "_deadline_s", 0.1)
+        with pytest.raises(socket.gaierror):
+            socket.getaddrinfo("never-seen.example.com", 443)
+        for phrase, asked in (("roses please", "day"), ("tomorrow", "time")):
+            rig.lex.drop_connections()  # new ones are needed, to names that were known before
+            rig.twilio.drop_connections()
+            caller.say(phrase)
+            rig.hears(call, asked)
+        assert len({request.client_port for request in rig.lex.requests}) == 3
+        assert [request.status for request in rig.lex.requests] == [200] * 3
         call.hang_up()
         rig.ended(call)

@@ -1,8 +1,11 @@
 """A few cases of `python -m bench.faults`, at a fast pace: what is heard, and in which order."""
 
+import socket
 import time
 
+import gevent
 import pytest
+from gevent.event import Event
 from rig import PATIENCE_S
 
 from bench import faults
@@ -80,3 +83,14 @@ def test_a_fault_that_did_not_come_about_passes_nothing() -> None:
     result = Result(case, first=faults.Turn("answer", 0.7, 0.7, 0.7))
     faults.judge_end(result)
     assert result.problems == ["the fault did not come about"]
+
+
+def test_what_a_call_leaves_behind_is_found() -> None:
+    before = faults.held()
+    never = gevent.spawn(Event().wait)
+    with socket.socket():
+        after = faults.held()
+    never.kill()
+    left = [more - less for more, less in zip(after, before, strict=True)]
+    assert [list(each.values()) for each in left] == [[1], [1]]
+    assert list(left[1]) == ["descriptors of socket"]

@@ -17,7 +17,7 @@
     call_events.py      what happens in a call
     phone_line.py       the line: 20 ms in both directions on an absolute schedule
     media_socket.py     Twilio's end of a media stream
-    webhooks.py         signed requests to the bridge
+    webhooks.py         signed requests to the bridge, again where they fail
     phone_call.py       one live call
     rest_api.py         the REST API that updates it
     simulated_twilio.py the three together
@@ -26,6 +26,7 @@
     simulated_caller.py the caller
     recording.py        a call as a stereo wav
     picture.py          a call as a picture
+    silences.py         when nobody spoke in a call, and how long the caller waited
     timeline.py         a call as lines and latencies
     call_report.py      the three together
     bridge_process.py   server.py as a process of its own
