@@ -31,6 +31,7 @@ class CallLog:
         self.is_overloaded = False
         """No new call is taken: the live ones need all that this process has."""
         self._live: dict[str, LiveStream] = {}
+        self._told: set[str] = set()  # StreamSids of live streams that were told to leave
         self._handed_over: set[str] = set()  # StreamSids of live streams, each followed by another one somewhere
 
     @property
@@ -69,6 +70,7 @@ class CallLog:
     def ended(self, stream: LiveStream) -> None:
         """The stream is over."""
         self._handed_over.discard(stream.stream_sid)
+        self._told.discard(stream.stream_sid)
         if self._live.get(stream.call_sid) is stream:
             del self._live[stream.call_sid]
 
@@ -89,10 +91,12 @@ class CallLog:
         stream.close()  # it may not have noticed, and would go on telling Twilio what to do with the call
         return True
 
-    def leave(self) -> None:
-        """Tells every live stream to go on elsewhere when its call next allows it. May be told again and again."""
+    def leave(self, most: int) -> None:
+        """Tells live streams to go on elsewhere when their calls next allow it: `most` more of them, each once."""
         self.is_leaving = True
-        for stream in list(self._live.values()):
+        untold = [stream for stream in self._live.values() if stream.stream_sid not in self._told]
+        for stream in untold[:most]:
+            self._told.add(stream.stream_sid)
             stream.leave()
 
     def close(self) -> None:

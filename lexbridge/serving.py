@@ -1,6 +1,7 @@
 """A worker's life: it serves calls, tells the others how it is, and drains when it is told to end."""
 
 import gc
+import math
 import os
 import signal
 import time
@@ -20,8 +21,10 @@ from lexbridge.logs import Log
 from lexbridge.websocket import MediaServer
 from lexbridge.workers import Place, State
 
-LEAVE_AGAIN_S = 15.0
-"""A stream that is told to leave gets a token that is good for 60 s."""
+LEAVE_S = 10.0
+"""In which all calls are told to leave, at the most: each that does costs those who take it some milliseconds."""
+LEAVES_HZ = 20.0
+"""So many are told in a second, or more if that would take too long."""
 CLOSE_S = 2.0
 """For the close frames of the sockets that are closed in the end."""
 LAST_REQUESTS_S = 0.5
@@ -116,6 +119,7 @@ def drain(calls: CallLog, others_are_there: Callable[[], bool], drain_s: float) 
     log.info("draining", live_calls=calls.live_calls, drain_s=drain_s)
     now_s = time.monotonic()
     deadline_s = now_s + drain_s
+    leaves_hz = max(LEAVES_HZ, calls.live_calls / max(0.1, min(LEAVE_S, drain_s / 3)))
     leave_at_s = now_s
     while calls.live_calls and now_s < deadline_s:
         if not others_are_there():
@@ -123,8 +127,8 @@ def drain(calls: CallLog, others_are_there: Callable[[], bool], drain_s: float) 
             calls.is_leaving = False
             leave_at_s = now_s
         elif now_s >= leave_at_s:
-            calls.leave()
-            leave_at_s = now_s + LEAVE_AGAIN_S
+            calls.leave(math.ceil(leaves_hz * _LOOK_EVERY_S))
+            leave_at_s = now_s + math.ceil(leaves_hz * _LOOK_EVERY_S) / leaves_hz
         gevent.sleep(_LOOK_EVERY_S)
         now_s = time.monotonic()
     given_up = calls.live_calls

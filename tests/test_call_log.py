@@ -7,7 +7,9 @@ from lexbridge.call_log import CallLog, LiveStream
 
 def live_stream(call_sid: str, told: Callable[[str], object] = lambda _: None) -> LiveStream:
     """A stream that tells what it is told."""
-    return LiveStream(call_sid, "MZ1", lambda: told("take over"), lambda: told("leave"), lambda: told("close"))
+    return LiveStream(
+        call_sid, f"MZ{call_sid[2:]}", lambda: told("take over"), lambda: told("leave"), lambda: told("close")
+    )
 
 
 def test_a_call_is_live_from_its_start_to_its_end() -> None:
@@ -42,9 +44,12 @@ def test_every_live_stream_is_told_to_leave_and_at_last_to_close() -> None:
     for sid in ("CA1", "CA2"):
         calls.began(live_stream(sid, told.append))
     assert not calls.is_leaving
-    calls.leave()
+    calls.leave(1)
     assert calls.is_leaving
-    assert told == ["leave", "leave"]
+    assert told == ["leave"]
+    for _ in range(2):
+        calls.leave(5)
+        assert told == ["leave", "leave"]
     calls.close()
     assert told[2:] == ["close", "close"]
 
@@ -93,5 +98,5 @@ def test_a_live_calls_stream_is_taken_unless_others_are_there_or_nothing_more_fi
     assert (calls.refusal, calls.stream_refusal) == ("full", None)
     calls.began(live_stream("CA2"))
     assert calls.stream_refusal == "full"
-    calls.leave()
+    calls.leave(1)
     assert calls.stream_refusal == "draining"

@@ -69,16 +69,35 @@ def test_alone_it_waits_for_the_last_call_to_end(logged: Logged) -> None:
     assert [line["live_calls"] for line in logged()] == [1, 0]
 
 
-def test_with_others_there_calls_leave_and_are_told_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "LEAVE_AGAIN_S", 0.2)
-    calls = Calls()
+def test_with_others_there_each_call_is_told_once_and_not_all_in_the_same_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(serving, "LEAVES_HZ", 10.0)
+    calls = CallLog(max_calls=10)
+    told: list[float] = []
+    for number in range(4):
+        calls.began(
+            LiveStream(f"CA{number}", f"MZ{number}", lambda: None, lambda: told.append(time.monotonic()), lambda: None)
+        )
     draining = gevent.spawn(drain, calls, yes, 100)
-    gevent.sleep(0)
-    assert calls.is_leaving
-    wait_until(lambda: calls.told == ["leave", "leave", "leave"])
-    calls.ended(calls.stream)
-    with gevent.Timeout(PATIENCE_S):
-        draining.get()
+    wait_until(lambda: len(told) == 4)
+    gevent.sleep(0.3)
+    assert len(told) == 4
+    assert told[-1] - told[0] >= 0.25
+    draining.kill()
+
+
+def test_with_little_time_they_are_told_sooner() -> None:
+    calls = CallLog(max_calls=1000)
+    told: list[float] = []
+    for number in range(200):
+        calls.began(
+            LiveStream(f"CA{number}", f"MZ{number}", lambda: None, lambda: told.append(time.monotonic()), lambda: None)
+        )
+    draining = gevent.spawn(drain, calls, yes, 3)
+    wait_until(lambda: len(told) == 200)
+    assert told[-1] - told[0] < 2
+    draining.kill()
 
 
 def test_if_the_others_vanish_calls_stay_until_there_are_some_again() -> None:
@@ -89,7 +108,8 @@ def test_if_the_others_vanish_calls_stay_until_there_are_some_again() -> None:
     there[0] = False
     wait_until(lambda: not calls.is_leaving)
     there[0] = True
-    wait_until(lambda: calls.told == ["leave", "leave"])  # at once: the 15 s count while they are there
+    wait_until(lambda: calls.is_leaving)
+    assert calls.told == ["leave"]
     draining.kill()
 
 

@@ -119,7 +119,7 @@ def hands_over(call: PhoneCall) -> UpdateReceived:
 
 def leave(rig: Rig) -> None:
     """The process is told to end while others are there; here the others are itself."""
-    rig.calls.leave()
+    rig.calls.leave(10)
     rig.calls.is_leaving = False
 
 
@@ -174,7 +174,7 @@ def test_a_stream_that_twilio_does_not_stop_is_closed(monkeypatch: pytest.Monkey
     with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
         caller, call = call_until_asked_for_kinds(rig)
         monkeypatch.setattr(PhoneCall, "stop_stream", lambda *_: None)
-        rig.calls.leave()  # and so the stream is not taken here
+        rig.calls.leave(10)  # and so the stream is not taken here
         wait_until(lambda: not caller.is_speaking)
         caller.say("roses please")
         closed = call.wait_for(StreamClosed, PATIENCE_S)
@@ -216,8 +216,9 @@ def test_a_new_call_that_finds_the_process_full_at_last_is_served_all_the_same()
         for call in (first, second):
             call.wait_for(WebhookAnswered, PATIENCE_S)
         wait_until(lambda: rig.calls.live_calls == 2)
-        second.hang_up()
-        first.hang_up()
+        for call in (first, second):
+            wait_until(lambda call=call: len(call.streams) == 1)
+            call.hang_up()
         for call in (first, second):
             assert isinstance(call.wait(PATIENCE_S), CallEnded)
 

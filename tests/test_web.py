@@ -169,7 +169,9 @@ def test_a_call_that_this_process_serves_over_a_newer_stream_is_left_alone() -> 
     door.calls.began(live_stream(FORM["CallSid"]))
     door.post("/stream-status", LOST_STREAM)
     assert control.told == []
-    door.post("/stream-status", {**LOST_STREAM, "StreamSid": "MZ1"})  # the one it takes to be alive
+    door.post(
+        "/stream-status", {**LOST_STREAM, "StreamSid": f"MZ{FORM['CallSid'][2:]}"}
+    )  # the one it takes to be alive
     assert len(control.told) == 1
 
 
@@ -318,7 +320,7 @@ def test_a_handshake_is_let_in_if_it_is_signed_and_there_is_room() -> None:
     assert handshake(door, "AAAA") == ("403 Forbidden", "unsigned")
     door.calls.is_draining = True
     assert handshake(door, signed) is None  # it may be a live call's, which has nowhere else to go
-    door.calls.leave()
+    door.calls.leave(1)
     assert handshake(door, signed) == ("503 Service Unavailable", "draining")
     assert handshake(door, "AAAA") == ("403 Forbidden", "unsigned")  # a stranger learns nothing
     door.calls.is_leaving = False
@@ -332,7 +334,7 @@ def test_a_process_that_leaves_answers_for_the_others_and_lets_go_of_its_connect
     door = Door()
     assert "Connection" not in door.post("/twiml").headers
     door.calls.is_draining = door.calls.others_are_ready = True
-    door.calls.leave()
+    door.calls.leave(1)
     answered = door.post("/twiml")
     assert "Go." in answered.text
     assert answered.headers["Connection"] == "close"
