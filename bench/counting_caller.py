@@ -4,6 +4,7 @@ Not a measurement itself. Times are on the monotonic clock, in seconds.
 """
 
 import asyncio
+import math
 import re
 import time
 from dataclasses import dataclass, field
@@ -157,7 +158,9 @@ class CountingCaller:
         if self._bot_speaks or self._speaks or self._heard_done:
             return
         if self._owes_answer:
-            self._then(self._answers_after_s)
+            # After words of its own, that the bot spoke over, a while longer: two utterances are not to become one.
+            since_s = math.inf if self._said_at_s is None else time.monotonic() - self._said_at_s
+            self._then(max(self._answers_after_s, self._hangover_s + ANSWERS_AFTER_S - since_s))
         else:
             self._then(self._patience_s)
 

@@ -18,6 +18,8 @@ from bench.service import Service
 
 TURN_LIMIT_S = 8.0  # for each turn of a call, on average; a call that takes longer is given up
 CALL_LIMIT_S = 60.0  # and for the call as a whole, beyond that
+WEBHOOK = "/twiml#rc=2&rp=all"
+"""The number's voice webhook as an operator should have it: else a call that comes in during a kill may be lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Plan:
     sign_fragment: bool = False
     pace: Pace = field(default_factory=Pace)
     settings: Mapping[str, str] = field(default_factory=dict)
+    webhook: str = WEBHOOK
     program: str = "server.py"
 
 
@@ -76,7 +79,7 @@ class Load:
             patience_s=plan.patience_s,
             limit_s=CALL_LIMIT_S + TURN_LIMIT_S * turns,
         )
-        call = self.exchange.place_call(f"{self._url}/twiml", caller, sid)
+        call = self.exchange.place_call(f"{self._url}{plan.webhook}", caller, sid)
         self.notes.append(caller.notes)
         self.live.add(caller)
         self.exchange.do(self._until_over(caller, call.without_stream))

@@ -28,8 +28,9 @@ from bench import service
 from bench.counting_caller import ANSWERS_AFTER_S, PATIENCE_S, Notes, Stretch
 from bench.counting_lex import THINKING_S
 from bench.exchange import Pace
-from bench.load import BridgeEnded, Load, Plan, running
+from bench.load import WEBHOOK, BridgeEnded, Load, Plan, running
 from bench.marked_audio import MOST_TURNS
+from bench.service import StartFailed
 
 SILENCE_P99_LIMIT_S = 2.5  # kill: neither caller nor bot makes a sound
 SILENCE_LIMIT_S = 4.0
@@ -258,6 +259,7 @@ async def run(options: argparse.Namespace) -> int:
             rest_s=options.rest_ms / 1000,
         ),
         settings=dict(setting.split("=", 1) for setting in options.setting),
+        webhook=options.webhook,
         program=options.program,
     )
     async with running(plan, options.logs) as load:
@@ -274,7 +276,7 @@ async def run(options: argparse.Namespace) -> int:
         figures = Figures(options.scenario, load.notes, await load.counts(), outcome, load.streams_missed)
         await load.exchange.settle(5)
         table = rows(figures, load)
-        width = max(len(name) for name, _ in table)
+        width = max(len(name) for name, _ in table if not name.startswith(" "))
         print("\n".join(f"{name:{width}}  {value}" for name, value in table))
         missed = figures.missed()
         if options.scenario != "kill" and load.exchange.complaints:
@@ -305,10 +307,15 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rest-ms", type=float, default=0.0, help="how long a REST request takes")
     parser.add_argument("--sign-fragment", action="store_true", help="the signature covers the URL's fragment")
     parser.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE", help="for the bridge")
+    parser.add_argument("--webhook", default=WEBHOOK, help="the number's: a path, with connection overrides or without")
     parser.add_argument("--program", default="server.py", help="the bridge's program")
     parser.add_argument("--seed", type=int, help="of the workers to be killed")
     parser.add_argument("--logs", type=Path, help="a directory that keeps the processes' output")
-    return asyncio.run(run(parser.parse_args(arguments)))
+    try:
+        return asyncio.run(run(parser.parse_args(arguments)))
+    except StartFailed as error:
+        print(error)
+        return 1
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ Only the loop touches the CallSession, and nothing between a way in and `actions
 import math
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
@@ -17,8 +18,8 @@ import gevent
 from gevent.queue import Empty, Queue
 
 from lexbridge.call import (
-    LOST,
     RESUMED_PARAMETER,
+    STREAMS_LOST_PARAMETER,
     TOKEN_PARAMETER,
     AppendAudio,
     CallSession,
@@ -29,6 +30,7 @@ from lexbridge.call import (
     OpenUtterance,
     Recall,
     UpdateCall,
+    whole,
 )
 from lexbridge.call_control import LONGEST_UPDATE_S, CallControl
 from lexbridge.call_log import CallLog, LiveStream
@@ -37,7 +39,7 @@ from lexbridge.dialog import Reply
 from lexbridge.errors import CallControlError, CallGone, LexError, LexRejected, LexUnavailable, MediaStreamError
 from lexbridge.lex import Deadlines, LexRuntime, Utterance
 from lexbridge.logs import Log
-from lexbridge.media_stream import Started
+from lexbridge.media_stream import Started, Stopped, parse
 from lexbridge.signatures import make_stream_token, stream_token_passes
 from lexbridge.twiml import Documents, Opening, stream_name
 from lexbridge.vad import AmplitudeDetector
@@ -50,6 +52,9 @@ START_DEADLINE_S = 10.0
 
 STOP_DEADLINE_S = 3.0
 """From the document that hands a call over to the `stop` of this stream; then the socket is closed from here."""
+
+MANY_STREAMS_LOST = 5
+"""In a row: from so many on, a call that comes on is given a stream that starts the count anew."""
 
 TOKEN_KEPT_S = 20.0
 """A token for the next stream is made again after so long: it is good for TOKEN_LIFE_S."""
@@ -206,12 +211,13 @@ class _Call:
         self._start_by_s = start_by_s
         self._stop_by_s = math.inf
         self._is_leaving = False
-        self._follows_a_lost_one = False
+        self._streams_lost = 0
         self._token_made_s = -math.inf
         self._log = Log()
         self._inbox: Queue[_Item] = Queue(maxsize=INBOX_SIZE)
         self._recalling: gevent.Greenlet[[Recall], None] | None = None
         self._utterances: dict[int, tuple[Utterance, gevent.Greenlet[..., None]]] = {}
+        self._call_control = call_control
         self._updates = _Updates(call_control, self._inbox)
 
     def run(self) -> None:
@@ -255,8 +261,11 @@ class _Call:
             except Empty:
                 self._log.warning("stream-refused", why="no start")
                 return POLICY_VIOLATION
-            if isinstance(item, (_SocketClosed, _TakenOver, _Close)):
+            if isinstance(item, (_SocketClosed, _Close)):
                 return GOING_AWAY if isinstance(item, _Close) else NORMAL
+            if isinstance(item, _TakenOver):
+                self._give_way()
+                return NORMAL
             try:
                 self._take(item)
             except MediaStreamError as error:
@@ -302,7 +311,7 @@ class _Call:
         match item:
             case _LexReplied():
                 self._utterances.pop(item.turn, None)
-                if self._follows_a_lost_one:
+                if self._streams_lost >= MANY_STREAMS_LOST:
                     # The call has come on since: it goes on over a stream whose name says that none was lost.
                     self._renew_next_stream()
                 session.lex_replied(item.turn, item.reply)
@@ -335,7 +344,7 @@ class _Call:
         if RESUMED_PARAMETER not in started.parameters and (refusal := self._calls.refusal):
             self._refuse(refusal, TRY_AGAIN_LATER)  # it comes back as a call that goes on, and is served then
         self._updates.log = self._log
-        self._follows_a_lost_one = started.parameters.get(RESUMED_PARAMETER) == LOST
+        self._streams_lost = whole(started.parameters.get(STREAMS_LOST_PARAMETER))
         self._stream = LiveStream(
             started.call_sid,
             started.stream_sid,
@@ -344,6 +353,30 @@ class _Call:
             close=lambda: self._tell(_Close()),
         )
         self._calls.began(self._stream)
+
+    def _give_way(self) -> None:
+        """Has Twilio stop this stream. One that we close it takes for lost, and the call would get yet another."""
+        is_stopping = self._session.state is CallState.LEAVING  # by the document that handed the call over
+        self._updates.drop()
+        self._session.stream_lost()
+        self._carry_out()
+        stopping = None if is_stopping else gevent.spawn(self._stop_stream)
+        with suppress(TimeoutError), gevent.Timeout(STOP_DEADLINE_S, TimeoutError):
+            while not _ends_stream(self._inbox.get()):
+                pass
+        if stopping is not None:
+            stopping.kill(block=False)
+
+    def _stop_stream(self) -> None:
+        """A greenlet."""
+        started = self._session.started
+        if started is None:
+            return
+        try:
+            self._call_control.stop_stream(started.account_sid, started.call_sid, started.stream_sid)
+        except CallControlError as error:
+            self._log.write("debug", "stream-not-stopped", {"error": str(error)})
+            self._inbox.put(_Close())
 
     def _refuse(self, why: str, code: int) -> NoReturn:
         self._session.actions()  # nothing of what it wants is done
@@ -383,6 +416,8 @@ class _Call:
                     self._recalling = gevent.spawn(self._recall, action)
                 case UpdateCall():
                     self._updates.put(action)
+                    if self._stream is not None:
+                        self._calls.hands_over(self._stream, action.hands_over)
                 case Note():
                     self._log.write(action.level, action.event, action.fields)
 
@@ -412,6 +447,13 @@ class _Call:
         except Exception:
             self._log.bug("recall-broken")
         self._inbox.put(result)
+
+
+def _ends_stream(item: _Item) -> bool:
+    try:
+        return isinstance(item, _SocketClosed | _Close) or (isinstance(item, str) and isinstance(parse(item), Stopped))
+    except MediaStreamError:
+        return True
 
 
 class _Updates:

@@ -42,11 +42,12 @@ ACTION_ATTRIBUTE = "lexbridge:action"
 TRANSFER_TO_ATTRIBUTE = "lexbridge:transfer-to"
 CALL_SID_ATTRIBUTE = "lexbridge:call-sid"
 RESUMED_PARAMETER = "lexbridge:resumed"
+STREAMS_LOST_PARAMETER = "lexbridge:streams-lost"
 NO_INPUTS_PARAMETER = "lexbridge:no-inputs"
 TOKEN_PARAMETER = "lexbridge:token"  # noqa: S105 - its name, not its value
 LOST = "lost"
 HANDED_OVER = "handed-over"
-_OURS = (RESUMED_PARAMETER, NO_INPUTS_PARAMETER, SPOKEN_PARAMETER, TOKEN_PARAMETER)
+_OURS = (RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, NO_INPUTS_PARAMETER, SPOKEN_PARAMETER, TOKEN_PARAMETER)
 """`<Parameter>`s that are not for the bot: why the stream goes on with a call that was greeted before (its last one was
 lost, or handed over), what it takes over, and that a document of ours opened it."""
 
@@ -372,8 +373,8 @@ class CallSession:
             return
         spoken_ms = len(self._settings.greeting) * SPEAKING_MS_PER_CHARACTER
         if how == HANDED_OVER:
-            spoken_ms = _whole(started.parameters.get(SPOKEN_PARAMETER))
-            self._no_inputs = _whole(started.parameters.get(NO_INPUTS_PARAMETER))
+            spoken_ms = whole(started.parameters.get(SPOKEN_PARAMETER))
+            self._no_inputs = whole(started.parameters.get(NO_INPUTS_PARAMETER))
             self._last_prompt = None
         self._quiet_from_ms = spoken_ms
         self._endpointer.await_input(spoken_ms)
@@ -625,7 +626,7 @@ def _action(reply: Reply) -> str | None:
     return reply.session_attributes.get(ACTION_ATTRIBUTE) if reply.dialog_state.is_closed else None
 
 
-def _whole(text: str | None) -> int:
+def whole(text: str | None) -> int:
     """A number that we wrote ourselves; 0 if somebody else did."""
     return int(text) if text and re.fullmatch("[0-9]{1,6}", text) else 0
 

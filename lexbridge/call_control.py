@@ -7,6 +7,7 @@ from typing import Protocol
 
 import gevent
 import requests
+import twilio.rest.api.v2010.account.call  # noqa: F401 - else at first use: 130 ms in which no call would be heard
 from requests.adapters import HTTPAdapter
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 from twilio.http.http_client import TwilioHttpClient
@@ -68,8 +69,6 @@ class TwilioCallControl:
         session.mount("http://", adapter)
         self._http.session = session
         self._client = lru_cache(maxsize=_ACCOUNTS_REMEMBERED)(self._new_client)
-        # The library imports its API at first use: 60 to 130 ms in which no call would be heard.
-        _ = self._new_client("AC" + "0" * 32).calls
 
     def update(
         self, account_sid: str, call_sid: str, twiml: str, log: Log, is_wanted: Callable[[], bool] = _always

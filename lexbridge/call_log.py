@@ -31,6 +31,7 @@ class CallLog:
         self.is_overloaded = False
         """No new call is taken: the live ones need all that this process has."""
         self._live: dict[str, LiveStream] = {}
+        self._handed_over: set[str] = set()  # StreamSids of live streams, each followed by another one somewhere
 
     @property
     def live_calls(self) -> int:
@@ -67,17 +68,25 @@ class CallLog:
 
     def ended(self, stream: LiveStream) -> None:
         """The stream is over."""
+        self._handed_over.discard(stream.stream_sid)
         if self._live.get(stream.call_sid) is stream:
             del self._live[stream.call_sid]
+
+    def hands_over(self, stream: LiveStream, is_handed_over: bool) -> None:
+        """The stream's newest document opens another stream for the call, or does not."""
+        if is_handed_over:
+            self._handed_over.add(stream.stream_sid)
+        else:
+            self._handed_over.discard(stream.stream_sid)
 
     def lost(self, call_sid: str, stream_sid: str) -> bool:
         """Twilio has lost a stream. Returns whether the call needs another: False if it has a newer one here."""
         stream = self._live.get(call_sid)
         if stream is None:
             return True
-        if stream.stream_sid != stream_sid:
+        if stream.stream_sid != stream_sid and stream.stream_sid not in self._handed_over:
             return False
-        stream.take_over()  # it may not have noticed, and would go on telling Twilio what to do with the call
+        stream.close()  # it may not have noticed, and would go on telling Twilio what to do with the call
         return True
 
     def leave(self) -> None:

@@ -28,6 +28,8 @@ LAST_REQUESTS_S = 0.5
 """For what Twilio still has to say of calls that just ended."""
 LAST_ANSWERS_S = 0.1
 """For our answers to requests that are here already."""
+LAST_CONNECTIONS_S = 1.0
+"""For connections that we accepted to say what they want."""
 PROBE_EVERY_S = 1.0
 PROBE_DEADLINE_S = 2.0
 _LOOK_EVERY_S = 0.05
@@ -65,6 +67,9 @@ def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
         drain(calls, others_are_there, settings.drain_s)
     beating.kill()
     server.stop_accepting()
+    hear_until_s = time.monotonic() + LAST_CONNECTIONS_S
+    while server.silent and time.monotonic() < hear_until_s:
+        gevent.sleep(_LOOK_EVERY_S)
     gevent.sleep(LAST_ANSWERS_S)
     server.stop(timeout=0)
     return 0

@@ -89,7 +89,9 @@ class Documents:
         after a prompt was heard; a document keeps it for that long. `voice`, `language`: attributes of every Say."""
         self._hold_s = hold_s
         self._has_ssml = voice not in _VOICES_WITHOUT_SSML
-        self._environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
+        self._environment = Environment(
+            loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, auto_reload=False
+        )
         self._url = url
         self._environment.globals.update(
             stream_url=stream_url,

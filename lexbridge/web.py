@@ -11,7 +11,7 @@ from flask import Flask, Response, abort, jsonify, request
 from werkzeug.datastructures import EnvironHeaders
 
 from lexbridge.bridge import Bridge, WebSocket
-from lexbridge.call import LOST, ONE_MOMENT, RESUMED_PARAMETER, TOKEN_PARAMETER
+from lexbridge.call import LOST, ONE_MOMENT, RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER
 from lexbridge.call_control import CallControl
 from lexbridge.call_log import CallLog
 from lexbridge.config import Settings
@@ -121,7 +121,8 @@ class _Webhooks:
             # It may still be alive in another process, and would answer too.
             sids = request.form.get("AccountSid", ""), request.form.get("CallSid", "")
             gevent.spawn(self._stop_stream, *sids, ran_out_after, log)
-        resumed = [(RESUMED_PARAMETER, LOST), *_call_facts(self._settings), _stream_token(self._settings)]
+        resumed = [(RESUMED_PARAMETER, LOST), (STREAMS_LOST_PARAMETER, str(lost)), _stream_token(self._settings)]
+        resumed += _call_facts(self._settings)
         opening = Opening(stream_name(lost, ran_out_after or request.args.get("of", "")), resumed)
         waits = ONE_MOMENT if lost >= WAITS_AFTER_LOST else ""
         return _xml(self._documents.answer(waits, opening, lost + RUN_OUT_COUNTS))

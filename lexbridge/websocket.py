@@ -625,6 +625,11 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
         ] = {}  # by descriptor: the connection, and the watchers that wait for it
         self._patience_ends_s: dict[int, float] = {}  # of those that have said something
 
+    @property
+    def silent(self) -> int:
+        """Connections that were accepted and have said nothing yet."""
+        return len(self._silent)
+
     def do_handle(self, *accepted: Any) -> None:
         """A connection gets its greenlet when it says something: ten thousand silent ones cost next to nothing."""
         connection, _ = accepted

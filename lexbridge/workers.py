@@ -41,8 +41,6 @@ FRESH_S = 2.0
 """A worker whose heartbeat is older is not counted on. A parent that was away for longer was stopped itself."""
 ABORT_S = 1.0
 """Between SIGABRT, which prints the stack, and SIGKILL."""
-EARLY_S = 1.0
-"""A worker that dies younger, or before it was ready, is replaced after a pause."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 4.0
 TICK_S, STARTING_TICK_S = 0.25, 0.05
 
@@ -313,7 +311,7 @@ class Supervisor:
             return
         how = {"status": status} if status >= 0 else {"signal": signal.Signals(-status).name}
         self._log.error("worker-died", pid=worker.pid, **how)
-        if not worker.was_ready or time.monotonic() - worker.started_s < EARLY_S:
+        if not worker.was_ready:
             self._pause()
         else:
             self._pause_s = 0.0

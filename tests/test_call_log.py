@@ -68,7 +68,17 @@ def test_a_call_whose_stream_is_lost_needs_another_unless_it_has_it() -> None:
     assert not calls.lost("CA1", "MZ0")
     assert told == []
     assert calls.lost("CA1", "MZ1")
-    assert told == ["take over"]
+    assert told == ["close"]
+
+
+def test_a_stream_that_was_handed_over_is_none_the_call_has() -> None:
+    calls = CallLog(max_calls=1)
+    stream = live_stream("CA1")
+    calls.began(stream)
+    calls.hands_over(stream, True)
+    assert calls.lost("CA1", "MZ2")  # the one that should have followed
+    calls.hands_over(stream, False)  # Twilio did not carry it out, and another document came after it
+    assert not calls.lost("CA1", "MZ2")
 
 
 def test_others_take_calls_that_this_process_does_not() -> None:

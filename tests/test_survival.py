@@ -152,7 +152,10 @@ def test_a_caller_who_says_nothing_is_handed_over_when_they_are_asked_again() ->
         assert "Goodbye" in [event.twiml for event in call.events if isinstance(event, UpdateReceived)][-1]
 
 
-def test_after_a_loss_the_next_answer_opens_a_stream_that_starts_the_count_anew() -> None:
+def test_after_many_losses_the_next_answer_opens_a_stream_that_starts_the_count_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bridge, "MANY_STREAMS_LOST", 1)
     with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
         caller, call = call_until_asked_for_kinds(rig)
         call.streams[0].cut()

@@ -93,7 +93,7 @@ def test_a_call_whose_stream_was_lost_gets_another_and_no_greeting() -> None:
     told = parameters(response)
     assert has_a_token(told)
     facts = {"lexbridge:called-number": "+12065550199", "lexbridge:direction": "inbound"}
-    assert told == {"lexbridge:resumed": "lost", **facts}
+    assert told == {"lexbridge:resumed": "lost", "lexbridge:streams-lost": "1", **facts}
     assert verbs[2].text is not None
     assert "lost=14&" in verbs[2].text  # a whole document in which nothing happened counts for many
 

@@ -112,7 +112,6 @@ def test_the_parent_of_the_real_server_has_no_hub_and_no_thread() -> None:
 def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
     with crew(tmp_path, count=2) as started:
         one, other = started.are_ready(2)
-        time.sleep(workers.EARLY_S)
         os.kill(one, signal.SIGKILL)
         now = started.are_ready(3)
         assert len(now) == 2
