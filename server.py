@@ -21,7 +21,7 @@ from lexbridge.call_control import TwilioCallControl
 from lexbridge.call_log import CallLog
 from lexbridge.config import SETTINGS, Settings, read_settings
 from lexbridge.errors import ConfigError
-from lexbridge.lex import Deadlines, make_lex_runtime
+from lexbridge.lex import Deadlines, make_lex_runtime, warm_up
 from lexbridge.serving import Built, serve
 from lexbridge.signatures import Signatures
 from lexbridge.web import create_app, make_admission
@@ -70,6 +70,7 @@ def supervise(settings: Settings) -> int:
             return 2
 
     _log_to(settings, logs.InstantWriter(sys.stdout.fileno()))
+    warm_up(settings)
     drop_hub()
     gc.collect()
     gc.freeze()  # what the workers share stays shared

@@ -304,7 +304,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("SHARE_CALLER_NUMBER", "off", "`on` gives Lex the caller's number as a session attribute", _switch),
     Setting(
         "LEX_TIMEOUT_S",
-        "5.5",
+        "5",
         "how many seconds Lex has from the end of an utterance to its whole answer; then the caller hears an apology. "
         "Raise it for a bot whose Lambda functions take longer: the caller is told to wait meanwhile",
         _seconds(1, 60),

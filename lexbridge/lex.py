@@ -10,12 +10,14 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import boto3
+import botocore.session
 import gevent
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.loaders import create_loader
 from botocore.parsers import ResponseParserError
 from gevent.event import Event
 
@@ -45,7 +47,7 @@ class Deadlines:
     """
 
     connect_s: float = 2.0
-    answer_s: float = 5.5
+    answer_s: float = 5.0
     recall_s: float = 1.5
 
     @property
@@ -366,17 +368,38 @@ def _read_out(response: Mapping[str, Any]) -> None:
         stream.read()
 
 
+_LOADER = create_loader()
+"""Of boto3's own descriptions of AWS's services: once read they are kept, in processes that are forked later too."""
+
+
+def warm_up(settings: Settings) -> None:
+    """Reads what `make_lex_runtime` needs of the disk, and asks nobody: for a process that will fork."""
+    session = _session("none", "none", settings.aws_region)
+    session.client(_service_of(settings), endpoint_url="http://127.0.0.1:9")
+
+
+def _session(access_key_id: str | None, secret_access_key: str | None, region: str) -> boto3.Session:
+    core = botocore.session.get_session()
+    core.register_component("data_loader", _LOADER)
+    return boto3.Session(
+        aws_access_key_id=access_key_id,
+        aws_secret_access_key=secret_access_key,
+        region_name=region,
+        botocore_session=core,
+    )
+
+
+def _service_of(settings: Settings) -> Literal["lex-runtime", "lexv2-runtime"]:
+    return "lex-runtime" if isinstance(settings.bot, LexV1Bot) else "lexv2-runtime"
+
+
 def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> PostContent | RecognizeUtterance:
     """The one client that all calls share: made before serving, for it takes 0.4 s.
 
     Raises ConfigError if boto3 finds no AWS credentials.
     """
     try:
-        session = boto3.Session(
-            aws_access_key_id=settings.access_key_id,
-            aws_secret_access_key=settings.secret_access_key,
-            region_name=settings.aws_region,
-        )
+        session = _session(settings.access_key_id, settings.secret_access_key, settings.aws_region)
         credentials = session.get_credentials()
     except BotoCoreError as error:  # no such profile, half a pair of AWS_* keys, a broken ~/.aws/config
         rule = "set ACCESS_KEY_ID and SECRET_ACCESS_KEY, or mend what boto3 reads"
@@ -393,8 +416,7 @@ def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> PostContent | 
         max_pool_connections=settings.max_calls,
         tcp_keepalive=True,
     )
-    is_v1 = isinstance(settings.bot, LexV1Bot)
-    client = session.client("lex-runtime" if is_v1 else "lexv2-runtime", config=config)
+    client = session.client(_service_of(settings), config=config)
     follow_aws_clock(client)
     if isinstance(settings.bot, LexV1Bot):
         return PostContent(client, settings.bot, deadlines)

@@ -35,14 +35,14 @@ DIRECTION_PARAMETER = "lexbridge:direction"
 STREAM_ERROR = "stream-error"
 
 
-MAX_STREAMS_LOST = 25
+MAX_STREAMS_LOST = 40
 """In a row, without a turn that was answered in between: then the call ends in words. Where no stream opens at all that
-is after some ten seconds."""
+is after some twenty seconds."""
 
 WAITS_AFTER_LOST = 3
 """From so many on the caller is told to wait."""
 
-RUN_OUT_COUNTS = 13
+RUN_OUT_COUNTS = 20
 """Lost streams that a whole document without any update counts for: it took most of a minute."""
 
 

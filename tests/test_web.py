@@ -95,7 +95,7 @@ def test_a_call_whose_stream_was_lost_gets_another_and_no_greeting() -> None:
     facts = {"lexbridge:called-number": "+12065550199", "lexbridge:direction": "inbound"}
     assert told == {"lexbridge:resumed": "lost", "lexbridge:streams-lost": "1", **facts}
     assert verbs[2].text is not None
-    assert "lost=14&" in verbs[2].text  # a whole document in which nothing happened counts for many
+    assert "lost=21&" in verbs[2].text  # a whole document in which nothing happened counts for many
 
 
 def test_who_loses_several_streams_is_told_to_wait_and_at_last_that_it_is_no_use() -> None:
