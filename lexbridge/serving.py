@@ -23,7 +23,7 @@ from lexbridge.workers import Place, State
 
 LEAVE_S = 10.0
 """In which all calls are told to leave, at the most: each that does costs those who take it some milliseconds."""
-LEAVES_HZ = 20.0
+LEAVES_HZ = 10.0
 """So many are told in a second, or more if that would take too long."""
 CLOSE_S = 2.0
 """For the close frames of the sockets that are closed in the end."""
