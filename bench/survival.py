@@ -39,7 +39,7 @@ WAIT_LIMIT_S = 10.0  # a call that nobody recovers waits most of a minute
 GAP_LIMIT_S = 0.250  # restart: the worst answer gap beyond the undisturbed median
 HANGOVER_MS, ANSWERS_AFTER_S = 400, 2.0
 BRISK_HANGOVER_MS, BRISK_S = 200, 0.1
-"""kill: a stream lives for 1.4 s there, so turns have to be short. Elsewhere they take their time, as on the telephone."""
+"""kill: a stream lives for 1.4 s there, so turns have to be short. Elsewhere they take as long as on the telephone."""
 RESTART_LIMIT_S = 150.0  # until all workers are new ones
 
 

@@ -25,7 +25,7 @@ class CallLog:
         self.is_draining = False
         """No new call is taken: the process is about to end."""
         self.is_leaving = False
-        """Draining, and others are there: no stream of a live call is taken either, it finds one of them."""
+        """Draining, and others are there: live calls go on with them."""
         self.others_are_ready = False
         """Another worker of this service takes new calls: a webhook that ends up here is answered for it."""
         self.is_overloaded = False
@@ -55,9 +55,8 @@ class CallLog:
 
     @property
     def stream_refusal(self) -> str | None:
-        """Why no stream is taken, although it may be that of a live call; None: it is."""
-        if self.is_leaving:
-            return "draining"
+        """Why no stream is taken, although it may be that of a live call; None: it is, also while calls leave: one that
+        comes here nevertheless would be lost elsewhere."""
         return "full" if len(self._live) >= 2 * self._max_calls else None
 
     def began(self, stream: LiveStream) -> None:

@@ -92,11 +92,11 @@ def test_others_take_calls_that_this_process_does_not() -> None:
     assert (calls.refusal, calls.own_refusal) == (None, "draining")
 
 
-def test_a_live_calls_stream_is_taken_unless_others_are_there_or_nothing_more_fits() -> None:
+def test_a_live_calls_stream_is_taken_until_nothing_more_fits() -> None:
     calls = CallLog(max_calls=1)
     calls.began(live_stream("CA1"))
     assert (calls.refusal, calls.stream_refusal) == ("full", None)
+    calls.leave(1)
+    assert calls.stream_refusal is None
     calls.began(live_stream("CA2"))
     assert calls.stream_refusal == "full"
-    calls.leave(1)
-    assert calls.stream_refusal == "draining"

@@ -321,9 +321,8 @@ def test_a_handshake_is_let_in_if_it_is_signed_and_there_is_room() -> None:
     door.calls.is_draining = True
     assert handshake(door, signed) is None  # it may be a live call's, which has nowhere else to go
     door.calls.leave(1)
-    assert handshake(door, signed) == ("503 Service Unavailable", "draining")
+    assert handshake(door, signed) is None  # or may have found this process before it stopped listening
     assert handshake(door, "AAAA") == ("403 Forbidden", "unsigned")  # a stranger learns nothing
-    door.calls.is_leaving = False
     door.calls.began(live_stream("CA" + "3" * 32))
     assert handshake(door, signed) is None  # so may this one
     door.calls.began(live_stream("CA" + "4" * 32))
