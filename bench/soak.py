@@ -22,6 +22,7 @@ from pathlib import Path
 
 from bench import service
 from bench.load import BridgeEnded, Load, Plan, running
+from bench.survival import ANSWERS_AFTER_S
 
 LOOKS = 4  # a minute
 STATE_LIMIT_S = 5.0
@@ -125,6 +126,7 @@ async def run(options: argparse.Namespace) -> int:
             calls=options.calls,
             least_turns=5,
             most_turns=15,
+            answers_after_s=ANSWERS_AFTER_S,
             workers=options.workers,
             settings=settings,
             program=program,
@@ -153,7 +155,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--calls", type=int, default=200)
-    parser.add_argument("--workers", type=int, help="WEB_CONCURRENCY; left unset without it")
+    parser.add_argument("--workers", type=int, default=2, help="WEB_CONCURRENCY")
     parser.add_argument("--ramp", type=float, default=10.0, help="s in which the first calls come in")
     parser.add_argument("--without-greenlets", action="store_true", help="run server.py as it is, without SIGUSR2")
     parser.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE", help="for the bridge")
