@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Never
 
 import gevent
@@ -48,7 +49,7 @@ def work(place: Place, options: Options) -> int:
         handlers={signum.name: str(signal.getsignal(signum)) for signum in SIGNALS},
         blocked=sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
         has_hub=get_hub_if_exists() is not None,
-        threads=len(os.listdir("/proc/self/task")),
+        threads=len(list(Path("/proc/self/task").iterdir())),
     )
     if options.raises:
         raise ValueError("it broke")
