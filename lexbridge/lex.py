@@ -131,6 +131,10 @@ def _nothing() -> None:
     pass
 
 
+class _NotAskedError(LexUnavailable):
+    """The breaker is open. It says nothing new of Lex: counted as a failure it would keep the breaker open for good."""
+
+
 class LexRuntime(Protocol):
     """A bot that can be asked."""
 
@@ -175,7 +179,8 @@ class _Client:
         try:
             reply = self._recognize(session_id, session_attributes, utterance, log)
         except LexUnavailable as error:
-            if not _is_crowded(error) and self._breaker.failed():
+            is_verdict = not _is_crowded(error) and not isinstance(error, _NotAskedError)
+            if is_verdict and self._breaker.failed():
                 log.error("lex-down", error=str(error))
             raise
         if self._breaker.succeeded():
@@ -190,7 +195,7 @@ class _Client:
     def recall(self, session_id: str) -> Reply | None:
         """See LexRuntime."""
         if self._breaker.is_open:
-            raise LexUnavailable("not asked: Lex has failed many times in a row")
+            raise _NotAskedError("not asked: Lex has failed many times in a row")
         deadline = gevent.Timeout(self._deadlines.recall_s)
         deadline.start()
         try:
@@ -240,7 +245,7 @@ class _Client:
             else:
                 kept = utterance.whole()
                 if not self._breaker.may_ask():
-                    raise LexUnavailable("not asked: Lex has failed many times in a row")
+                    raise _NotAskedError("not asked: Lex has failed many times in a row")
             try:
                 return self._attempt(
                     lambda: self._request(session_id, session_attributes, kept), deadline, is_last=True

@@ -11,6 +11,7 @@ from conftest import Logged, Pauses
 from rehearsal import wait_until
 from rig import PATIENCE_S, flowers, settings, v2_bot
 
+from lexbridge.breaker import OPEN_S, Breaker
 from lexbridge.config import LexV1Bot
 from lexbridge.dialog import DialogState
 from lexbridge.errors import ConfigError, LexRejected, LexUnavailable
@@ -263,3 +264,25 @@ def test_an_address_that_never_answers_is_noticed_while_the_caller_speaks(
         utterance.close()
         with pytest.raises(LexUnavailable, match="ConnectTimeoutError"):
             asked.get(timeout=PATIENCE_S)
+
+
+def test_turns_that_are_not_asked_do_not_keep_the_breaker_open(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    """Or a Lex that is back would never be asked again by a busy process."""
+    now_s = [1000.0]
+    with local_lex(monkeypatch, *["I would like to order flowers"] * 3) as local:
+        lex = make_lex_runtime(settings(), Deadlines())
+        monkeypatch.setattr(lex, "_breaker", Breaker(lambda: now_s[0], failures=1))
+        local.faults.append(LexFault(status=500, times=2))
+        with pytest.raises(LexUnavailable, match="Lex answered 500"):
+            lex.recognize("CA-session", None, spoken(), Log())
+        for _ in range(3):
+            now_s[0] += OPEN_S / 4
+            with pytest.raises(LexUnavailable, match="not asked"):
+                lex.recognize("CA-session", None, spoken(), Log())
+            with pytest.raises(LexUnavailable, match="not asked"):
+                lex.recall("CA-session")
+        assert len(local.requests) == 2
+        now_s[0] += OPEN_S / 4
+        assert lex.recognize("CA-session", None, spoken(), Log()).intent == "OrderFlowers"
+        assert lex.recall("CA-session") is not None
+    assert [line["event"] for line in logged() if line["event"].startswith("lex-")][-2:] == ["lex-down", "lex-up"]
