@@ -28,6 +28,11 @@ SPOKEN_PARAMETER = "lexbridge:spoken-ms"
 """`<Parameter>` of a stream that takes a call over: how long the prompt of the same document takes, an estimate."""
 
 _TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, auto_reload=False
+)
+# Compiled as this is imported: a broken one shows at the start, and processes that are forked later have them all.
+_COMPILED = {name: _ENVIRONMENT.get_template(name) for name in _ENVIRONMENT.list_templates(["xml"])}
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PAUSE = re.compile(r"</?(?:break|p|s)\b[^>]*>")
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s)")
@@ -89,19 +94,14 @@ class Documents:
         after a prompt was heard; a document keeps it for that long. `voice`, `language`: attributes of every Say."""
         self._hold_s = hold_s
         self._has_ssml = voice not in _VOICES_WITHOUT_SSML
-        self._environment = Environment(
-            loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, auto_reload=False
-        )
         self._url = url
-        self._environment.globals.update(
-            stream_url=stream_url,
-            status_url=f"{url}/stream-status{CONNECTION_OVERRIDES}",
-            voice=clean(voice or ""),
-            language=clean(language or ""),
-            spoken_parameter=SPOKEN_PARAMETER,
-        )
-        for template in self._environment.list_templates(["xml"]):  # compiled now: a broken one shows at the start
-            self._environment.get_template(template)
+        self._known = {
+            "stream_url": stream_url,
+            "status_url": f"{url}/stream-status{CONNECTION_OVERRIDES}",
+            "voice": clean(voice or ""),
+            "language": clean(language or ""),
+            "spoken_parameter": SPOKEN_PARAMETER,
+        }
 
     def answer(self, greeting: str, opening: Opening, lost: int = 1) -> Document:
         """Opens the stream, greets, holds the call. `lost`: streams lost in a row, should this one come to nothing."""
@@ -159,9 +159,7 @@ class Documents:
         # When a prompt has been heard is an estimate: as it may be late, the pause has room for that.
         spoken_ms = sum(len(_plain(piece)) for piece in pieces) * SPEAKING_MS_PER_CHARACTER
         hold_s = self._hold_s + spoken_ms // 2000
-        return self._environment.get_template(template).render(
-            pieces=pieces, hold_s=hold_s, spoken_ms=spoken_ms, **values
-        )
+        return _COMPILED[template].render(pieces=pieces, hold_s=hold_s, spoken_ms=spoken_ms, **self._known, **values)
 
     def _pieces(self, message: Message) -> list[str]:
         """What goes into the Says of one message; none if it has nothing for the ear."""

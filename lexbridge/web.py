@@ -35,9 +35,9 @@ DIRECTION_PARAMETER = "lexbridge:direction"
 STREAM_ERROR = "stream-error"
 
 
-MAX_STREAMS_LOST = 40
+MAX_STREAMS_LOST = 60
 """In a row, without a turn that was answered in between: then the call ends in words. Where no stream opens at all that
-is after some twenty seconds."""
+is after some thirty seconds."""
 
 WAITS_AFTER_LOST = 3
 """From so many on the caller is told to wait."""
