@@ -15,6 +15,7 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
     floor 2  rules       vad/          detectors: is this frame voiced?
                          endpointing   where an utterance starts and ends, in media time
                          keys          the keys that a caller presses, as one input
+                         directives    what the bot asks of the call, by session attributes
                          signatures    who is really Twilio: signatures, and the token of a stream
                          twiml         every document Twilio gets from us, through templates/
     floor 3  heart       call          CallSession: messages and replies in, actions out; no clock, no I/O
