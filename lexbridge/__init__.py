@@ -11,8 +11,11 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          audio         mu-law and PCM, levels, rates, the 20 ms frame
                          media_stream  Twilio Media Streams: text to event, events to frames without holes
                          dialog        Lex's answers, V1 and V2, as one Reply
+                         reply_audio   Lex's speech as whole frames of mu-law
     floor 2  rules       vad/          detectors: is this frame voiced?
                          endpointing   where an utterance starts and ends, in media time
+                         keys          the keys that a caller presses, as one input
+                         directives    what the bot asks of the call, by session attributes
                          signatures    who is really Twilio: signatures, and the token of a stream
                          twiml         every document Twilio gets from us, through templates/
     floor 3  heart       call          CallSession: messages and replies in, actions out; no clock, no I/O

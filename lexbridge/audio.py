@@ -73,10 +73,13 @@ class Resampler:
     """Mono 16-bit PCM from one rate to another, with a windowed-sinc filter whose state is kept between pushes.
 
     Because the state is kept, audio pushed in pieces comes out the same as audio pushed whole: no clicks at the
-    seams. The filter passes up to 90 % of the lower Nyquist frequency.
+    seams. The filter passes up to 92 % of the lower Nyquist frequency unchanged (3.7 kHz of 4: all of the telephone's
+    band) and stops what is above it, 80 dB down. It looks 64 samples of the lower rate ahead: 8 ms at 8 kHz.
     """
 
-    _ZERO_CROSSINGS = 16
+    _ZERO_CROSSINGS = 64
+    _CUTOFF = 0.96  # of the lower Nyquist frequency: the middle of the slope
+    _BLOCK = 1600  # outputs made at once: their windows are copied, `_BLOCK` times the filter's length
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
         """`from_hz` and `to_hz`: sample rates, Hz, both positive. Raises ValueError otherwise."""
@@ -87,7 +90,7 @@ class Resampler:
         widest = max(self._up, self._down)
         half = self._ZERO_CROSSINGS * widest
         time = np.arange(-half, half + 1) / widest
-        taps = np.sinc(time * 0.9) * np.kaiser(2 * half + 1, 8.0)
+        taps = np.sinc(time * self._CUTOFF) * np.kaiser(2 * half + 1, 8.0)
         taps *= self._up / taps.sum()
         # One row a phase: output n is the product of row (n * down) % up with the newest inputs, oldest first.
         length = -(-len(taps) // self._up)
@@ -96,34 +99,51 @@ class Resampler:
         self._phases = padded.reshape(length, self._up).T[:, ::-1]
         self._history = np.zeros(length - 1)
         self._next = 0  # position of the next output on the up-sampled time line, from the first new input
-        self._delay = half  # the filter's own delay there, cut off the start of the output
+        self._to_skip = half // self._down  # outputs of the filter's own delay, cut off the start
+        self._missing = 0  # what did not come out yet, on the up-sampled time line
 
     def push(self, pcm: bytes) -> bytes:
         """The audio that `pcm` (whole 16-bit samples) lets come out; it lags by the filter's half length."""
         if self._up == self._down:
             return pcm
         new = np.frombuffer(pcm, dtype="<i2").astype(np.float64)
-        length = self._phases.shape[1]
         line = np.concatenate([self._history, new])
         positions = np.arange(self._next, len(new) * self._up, self._down)
         self._next = self._next + len(positions) * self._down - len(new) * self._up
-        self._history = line[len(line) - (length - 1) :]
-        windows = np.lib.stride_tricks.sliding_window_view(line, length) if len(new) else np.empty((0, length))
-        chosen = windows[positions // self._up]
-        out = np.einsum("ij,ij->i", chosen, self._phases[positions % self._up])
-        skip = min(len(out), self._delay // self._down)
-        self._delay -= skip * self._down
-        return bytes(np.clip(np.rint(out[skip:]), -32768, 32767).astype("<i2").tobytes())
+        self._history = line[len(line) - len(self._history) :]
+        out = self._decimated(line, positions) if self._up == 1 else self._interpolated(line, positions)
+        out = out[min(len(out), self._to_skip) :]
+        self._to_skip -= len(positions) - len(out)
+        self._missing += len(new) * self._up - len(out) * self._down
+        return bytes(np.clip(np.rint(out), -32768, 32767).astype("<i2").tobytes())
 
     def flush(self) -> bytes:
         """What is still in the filter at the end of the audio. The resampler is not used after it."""
         if self._up == self._down:
             return b""  # nothing was filtered, so nothing is kept back
-        missing = -(-self._ZERO_CROSSINGS * max(self._up, self._down) // self._up)
-        return self.push(b"\0\0" * missing)
+        missing = -(-self._missing // self._down)
+        return self.push(bytes(2 * len(self._history)))[: 2 * missing]
+
+    def _decimated(self, line: npt.NDArray[np.float64], positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """The outputs at `positions`, to a rate that is a whole part of the other: each `_down`th tap by itself, which
+        is a convolution and several times as fast as a product for each output."""
+        out = np.zeros(len(positions))
+        for phase in range(self._down if len(positions) else 0):
+            every = line[positions[0] + phase :: self._down]
+            out += np.correlate(every, self._phases[0, phase :: self._down], "valid")[: len(positions)]
+        return out
+
+    def _interpolated(self, line: npt.NDArray[np.float64], positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """The outputs at `positions`, to any rate: a product for each."""
+        out = np.empty(len(positions))
+        for start in range(0, len(positions), self._BLOCK):
+            at = positions[start : start + self._BLOCK]
+            windows = np.lib.stride_tricks.sliding_window_view(line, self._phases.shape[1])[at // self._up]
+            out[start : start + len(at)] = np.einsum("ij,ij->i", windows, self._phases[at % self._up])
+        return out
 
 
 def resample(pcm: bytes, from_hz: int, to_hz: int) -> bytes:
-    """Whole 16-bit PCM audio at another rate, as long as before and less than two samples."""
+    """Whole 16-bit PCM audio at another rate, as long as before to less than a sample."""
     resampler = Resampler(from_hz, to_hz)
     return resampler.push(pcm) + resampler.flush()

@@ -122,12 +122,43 @@ def _v2_reply(state: Any, messages: Any, transcript: Any) -> Reply:
             _name(action.get("type"), "sessionState.dialogAction.type"),
             _name(intent.get("state"), "sessionState.intent.state"),
         ),
-        messages=tuple(_messages((part.get("content"), part.get("contentType")) for part in parts)),
+        messages=tuple(_messages(_v2_message(part) for part in parts)),
         intent=_name(intent.get("name"), "sessionState.intent.name"),
         slot_to_elicit=_name(action.get("slotToElicit"), "sessionState.dialogAction.slotToElicit"),
         session_attributes=_attributes(session_state.get("sessionAttributes")),
         transcript=transcript if isinstance(transcript, str) else None,
     )
+
+
+def _v2_message(part: Mapping[str, Any]) -> tuple[Any, Any]:
+    """(text, format) of a message. A card, a picture with buttons that a telephone cannot show, is read as text."""
+    if part.get("contentType") != "ImageResponseCard":
+        return part.get("content"), part.get("contentType")
+    return _text_of_card(_object(part.get("imageResponseCard"), "imageResponseCard")), MessageFormat.PLAIN_TEXT
+
+
+def _text_of_card(card: Mapping[str, Any]) -> str:
+    """What a card says aloud: "Flowers. Fresh today. Roses, lilies, tulips."
+
+    The buttons are an answer's words, so they come last. Between them stand commas and no "or": the bot may speak any
+    language. A button's `value` is what Lex would get in its place: it is for no ear, and so is the picture's address.
+    """
+    buttons = _objects(card.get("buttons"), "imageResponseCard.buttons")
+    texts = [_one_line(_name(button.get("text"), "imageResponseCard.buttons.text")) for button in buttons]
+    sentences = [
+        _one_line(_name(card.get("title"), "imageResponseCard.title")),
+        _one_line(_name(card.get("subtitle"), "imageResponseCard.subtitle")),
+        ", ".join(text for text in texts if text),
+    ]
+    return " ".join(text if text.endswith(_MARKS) else f"{text}." for text in sentences if text)
+
+
+# Where a voice pauses without our full stop. After the ASCII marks: an ellipsis; those of Chinese, Arabic and Hindi.
+_MARKS = tuple(".!?:;,\u2026\u3002\uff01\uff1f\uff1a\u061f\u06d4\u0964")
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "").split())
 
 
 def reply_from_v1_session(response: Mapping[str, Any]) -> Reply:
@@ -187,8 +218,6 @@ def _v2_dialog_state(action: str | None, intent_state: str | None) -> DialogStat
 def _messages(parts: Iterable[tuple[Any, Any]]) -> Iterable[Message]:
     """Messages of (text, format), without those that have nothing to say."""
     for text, message_format in parts:
-        if message_format == "ImageResponseCard":
-            continue  # a picture with buttons: its `content` is empty, and a telephone shows none
         if text is not None and not isinstance(text, str):
             raise LexUnavailable("Lex's answer has a message that is not a text")
         if text and text.strip():

@@ -73,9 +73,19 @@ GOOD = {
         (
             Message("Okay."),
             Message("<speak>Which <break/> day?</speak>", MessageFormat.SSML),
+            Message("Days."),
             Message('{"speech": "Say a day."}', MessageFormat.CUSTOM_PAYLOAD),
         ),
         slot="PickupDate",
+    ),
+    "v2_card": flowers(
+        "ElicitSlot",
+        (
+            Message("What flowers would you like?"),
+            Message("Flowers. Fresh today! Roses, lilies, tulips."),
+            Message("Schön, dass Sie da sind: Ja, nein."),
+        ),
+        slot="FlowerType",
     ),
 }
 INVALID = {
@@ -106,6 +116,11 @@ INVALID = {
     "v2_messages_object_invalid": "Lex's answer has a broken messages",
     "v2_message_content_number_invalid": "Lex's answer has a message that is not a text",
     "v2_message_content_type_invalid": "Lex's answer has an unknown message format: 'Haiku'",
+    "v2_card_list_invalid": "Lex's answer has a broken imageResponseCard",
+    "v2_card_title_number_invalid": "Lex's answer has a broken imageResponseCard.title",
+    "v2_card_subtitle_object_invalid": "Lex's answer has a broken imageResponseCard.subtitle",
+    "v2_card_buttons_text_invalid": "Lex's answer has a broken imageResponseCard.buttons",
+    "v2_card_button_text_number_invalid": "Lex's answer has a broken imageResponseCard.buttons.text",
 }
 
 
@@ -127,6 +142,27 @@ def test_what_lex_does_not_answer_is_refused_with_a_sentence(name):
     with pytest.raises(LexUnavailable) as raised:
         DECODERS[name[:2]](response_of(name))
     assert str(raised.value) == INVALID[name]
+
+
+@pytest.mark.parametrize(
+    ("card", "text"),
+    [
+        ({"title": "Flowers"}, "Flowers."),
+        ({"title": "Flowers?", "subtitle": "Say one:"}, "Flowers? Say one:"),
+        ({"title": "Flowers (cut)", "buttons": [{"text": "Roses", "value": "roses"}]}, "Flowers (cut). Roses."),
+        ({"title": " \n", "buttons": [{"text": " red  roses\n", "value": "r"}, {"text": " "}, {}]}, "red roses."),
+        ({"title": "花はどれですか。", "subtitle": None, "buttons": None}, "花はどれですか。"),
+    ],
+)
+def test_a_card_is_read_aloud_without_a_word_that_is_not_on_it(card, text):
+    messages = [{"contentType": "ImageResponseCard", "imageResponseCard": {**card, "imageUrl": "https://example.com"}}]
+    assert reply_from_v2_session({"sessionState": V2_STATE, "messages": messages}).messages == (Message(text),)
+
+
+@pytest.mark.parametrize("card", [None, {}, {"title": None}, {"title": " ", "subtitle": "", "buttons": [{"text": ""}]}])
+def test_a_card_with_nothing_to_say_is_left_out(card):
+    messages = [{"contentType": "ImageResponseCard", "imageResponseCard": card}, *V2_MESSAGES]
+    assert reply_from_v2_session({"sessionState": V2_STATE, "messages": messages}).messages == WHAT_DAY
 
 
 @pytest.mark.parametrize(
@@ -178,7 +214,15 @@ SOME_STATE = st.fixed_dictionaries(
     },
 )
 SOME_MESSAGES = JSON_VALUES | st.lists(
-    st.fixed_dictionaries({}, optional={"content": JSON_VALUES, "contentType": JSON_VALUES}), max_size=3
+    st.fixed_dictionaries({}, optional={"content": JSON_VALUES, "contentType": JSON_VALUES})
+    | st.fixed_dictionaries(
+        {
+            "contentType": st.just("ImageResponseCard"),
+            "imageResponseCard": JSON_VALUES
+            | st.fixed_dictionaries({}, optional=dict.fromkeys(("title", "subtitle", "buttons"), JSON_VALUES)),
+        }
+    ),
+    max_size=3,
 )
 
 

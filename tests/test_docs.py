@@ -9,6 +9,7 @@ import pytest
 
 from lexbridge.call import CALL_MOVES, TURN_MOVES
 from lexbridge.config import BOTO3_VARIABLES, SETTINGS
+from lexbridge.directives import ATTRIBUTES
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,6 +32,11 @@ def settings_table() -> str:
     return "\n".join(["| Name | Default | Meaning |", "|---|---|---|", *rows, ""])
 
 
+def attributes_table() -> str:
+    rows = [f"| `{one.name}` | {one.set_by} | {one.help} |" for one in ATTRIBUTES]
+    return "\n".join(["| Session attribute | Set by | Meaning |", "|---|---|---|", *rows, ""])
+
+
 def diagram(moves: Mapping[tuple[Enum, Enum], Enum]) -> str:
     """A table of moves as a Mermaid state diagram."""
     lines = [f"    {state.value} --> {after.value}: {move.value}" for (state, move), after in moves.items()]
@@ -39,6 +45,10 @@ def diagram(moves: Mapping[tuple[Enum, Enum], Enum]) -> str:
 
 def test_the_readmes_settings_are_the_codes() -> None:
     assert block(README, "settings") == settings_table()
+
+
+def test_the_readmes_session_attributes_are_the_codes() -> None:
+    assert block(README, "attributes") == attributes_table()
 
 
 @pytest.mark.parametrize(("name", "moves"), [("call moves", CALL_MOVES), ("turn moves", TURN_MOVES)])

@@ -1,0 +1,60 @@
+"""The keys that a caller presses, collected into one input for the bot. Time is media time.
+
+1  2  3  *  4  #              "124", with the end character
+1  2  3  . . . end timeout    "123", when no further key came
+"""
+
+from dataclasses import dataclass
+
+MAX_KEYS = 1024
+"""Lex's limit, of DTMF input and of text alike: https://docs.aws.amazon.com/lexv2/latest/dg/session-attribs-speech.html"""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRules:
+    """What the keys do. `end_character` completes the input, `deletion_character` takes back the last key; if both are
+    the same, it completes. `longest`: the number of keys that are complete at once; None: Lex's limit."""
+
+    end_character: str = "#"
+    deletion_character: str = "*"
+    end_timeout_ms: int = 2000
+    longest: int | None = None
+
+
+class KeyCollector:
+    """Keys in, whole inputs out. One serves one call."""
+
+    def __init__(self) -> None:
+        self._keys = ""
+        self._ends_at_ms = 0
+
+    @property
+    def is_collecting(self) -> bool:
+        """Keys were pressed and are not complete yet."""
+        return bool(self._keys)
+
+    def press(self, key: str, now_ms: int, rules: KeyRules) -> str | None:
+        """The caller pressed `key` (one of 0-9, A-D, `*`, `#`) at `now_ms`. All keys, if that completes them.
+
+        The rules may change from key to key, since the bot may: the newest ones hold. An end character or a deletion
+        with nothing collected does nothing.
+        """
+        if key == rules.end_character:
+            return self._complete()
+        self._keys = self._keys[:-1] if key == rules.deletion_character else self._keys + key
+        self._ends_at_ms = now_ms + rules.end_timeout_ms
+        longest = MAX_KEYS if rules.longest is None else min(rules.longest, MAX_KEYS)
+        return self._complete() if len(self._keys) >= longest else None
+
+    def tick(self, now_ms: int) -> str | None:
+        """It is `now_ms`. All keys, if the timeout since the last one has passed; call it before a `press` of the same
+        time."""
+        return self._complete() if now_ms >= self._ends_at_ms else None
+
+    def clear(self) -> None:
+        """Forgets what was collected."""
+        self._keys = ""
+
+    def _complete(self) -> str | None:
+        keys, self._keys = self._keys, ""
+        return keys or None
