@@ -47,7 +47,6 @@ sys.path.insert(0, str(ROOT / "tests"))  # the rig of the tests: the bridge betw
 from rig import Rig, running
 
 from lexbridge import logs
-from lexbridge.call import ONE_MOMENT
 from lexbridge.call_control import ATTEMPT_DEADLINES_S
 from lexbridge.errors import LexRejected, LexUnavailable
 from lexbridge.lex import Deadlines
@@ -64,6 +63,7 @@ from lexbridge.offline.phone_call import PhoneCall
 from lexbridge.offline.rest_api import RestFault
 from lexbridge.offline.silences import longest_silence_s, waits
 from lexbridge.offline.simulated_caller import SimulatedCaller
+from lexbridge.sentences import sentences_for
 
 VOICE_WITHIN_S = 6.0
 SILENCE_AT_MOST_S = 3.0
@@ -76,6 +76,7 @@ QUIET_S = 0.5
 
 AT_ONCE = 24
 GREETING = "Hello."
+SENTENCES = sentences_for("en_US")
 PHRASES = ("I would like to order flowers", "roses")
 ASKED_FOR_KINDS = "What type of flowers"
 
@@ -363,15 +364,16 @@ def _is_quiet(call: PhoneCall) -> bool:
 def _settled(call: PhoneCall) -> tuple[float, str] | None:
     """When the bot began to say something that is no filler, since the caller last spoke, and what."""
     said = waits(call)[-1].voices
-    return next(((at_s, text) for at_s, text in said if text != ONE_MOMENT), None)  # which answers nothing
+    return next(((at_s, text) for at_s, text in said if text != SENTENCES.one_moment), None)  # which answers nothing
 
 
 def _outcome(text: str, *, is_over: bool) -> Outcome:
     if not text:
         return "nothing"
-    if text.startswith(LexRejected.apology) and is_over:
+    again, rejected = SENTENCES.named(LexUnavailable.apology), SENTENCES.named(LexRejected.apology)
+    if text.startswith(rejected) and is_over:
         return "goodbye"
-    if text.startswith((LexUnavailable.apology, LexRejected.apology)):
+    if text.startswith((again, rejected)):
         return "apology"
     return "answer"
 

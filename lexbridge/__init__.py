@@ -5,7 +5,9 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
     Twilio's text -> event -> frame -> voiced or not -> utterance -> Lex request -> Reply -> TwiML -> Twilio's REST API
     websocket        media_stream  vad    endpointing   lex          dialog        twiml     call_control
 
-    floor 0  words       errors        every error raised on purpose, and what the caller hears of it
+    floor 0  words       sentences     what lexbridge itself says, in the caller's language
+                         errors        every error raised on purpose, and which sentence the caller hears of it
+                         variables     each environment variable: its default, its meaning, its rule
                          config        the settings, all problems at once
     floor 1  wire        rfc6455       the WebSocket protocol: bytes in, messages out, bounded
                          audio         mu-law and PCM, levels, rates, the 20 ms frame

@@ -29,14 +29,10 @@ from lexbridge.endpointing import (
     SpeechEvent,
     SpeechStarted,
 )
-from lexbridge.errors import NOT_AVAILABLE, SAY_IT_AGAIN, CallStateError, LexError, MediaStreamError
+from lexbridge.errors import CallStateError, LexError, MediaStreamError
 from lexbridge.media_stream import InboundAudio, Media, Started, Stopped, Unknown, parse
 from lexbridge.twiml import SPEAKING_MS_PER_CHARACTER, SPOKEN_PARAMETER, Document, Documents, Opening
 from lexbridge.vad import Detector
-
-GOODBYE = "Goodbye."
-NOT_HEARD = "Sorry, I did not hear anything."
-ONE_MOMENT = "One moment please."
 
 ACTION_ATTRIBUTE = "lexbridge:action"
 TRANSFER_TO_ATTRIBUTE = "lexbridge:transfer-to"
@@ -310,11 +306,11 @@ class CallSession:
         ends_call = error.ends_call or self._failed_turns >= MAX_FAILED_TURNS
         self._note("warning", "turn-failed", turn=number, error=type(error).__name__, ends_call=ends_call)
         if error.ends_call:
-            self._close(self._documents.goodbye([Message(error.apology)]))
+            self._close(self._documents.goodbye([Message(self._settings.sentences.named(error.apology))]))
         elif ends_call:
-            self._close(self._documents.goodbye([Message(NOT_AVAILABLE)]))
+            self._close(self._documents.goodbye([Message(self._settings.sentences.not_available)]))
         else:
-            self._prompt([Message(error.apology)])
+            self._prompt([Message(self._settings.sentences.named(error.apology))])
         self._next_turn()
 
     def recalled(self, reply: Reply | None) -> None:
@@ -397,7 +393,7 @@ class CallSession:
         self._recalled = reply
         self._recall_again_at_ms = self._endpointer.now_ms + RECALL_AGAIN_MS
         if reply is None or not (reply.messages or self._hangs_up(reply)):
-            self._prompt([Message(SAY_IT_AGAIN)])
+            self._prompt([Message(self._settings.sentences.say_it_again)])
         else:
             self._answer(reply)
 
@@ -486,7 +482,8 @@ class CallSession:
         self._no_inputs += 1
         if self._no_inputs > self._settings.no_input_limit:
             self._note("info", "no-input", times=self._no_inputs, ends_call=True)
-            self._close(self._documents.goodbye([Message(f"{NOT_HEARD} {GOODBYE}")]))
+            said = self._settings.sentences
+            self._close(self._documents.goodbye([Message(f"{said.not_heard} {said.goodbye}")]))
             return
         self._note("info", "no-input", times=self._no_inputs, ends_call=False)
         if self._last_prompt is None:
@@ -495,7 +492,7 @@ class CallSession:
             self._ask_again()
 
     def _ask_again(self) -> None:
-        self._prompt([Message(NOT_HEARD), *(self._last_prompt or ())])
+        self._prompt([Message(self._settings.sentences.not_heard), *(self._last_prompt or ())])
 
     # -- turns at Lex, one at a time and in order
 
@@ -545,7 +542,7 @@ class CallSession:
     def _answer(self, reply: Reply) -> None:
         """The document that a reply calls for: go on, hang up or transfer."""
         if self._hangs_up(reply):
-            self._close(self._documents.goodbye(reply.messages or [Message(GOODBYE)]))
+            self._close(self._documents.goodbye(reply.messages or [Message(self._settings.sentences.goodbye)]))
             return
         if _action(reply) == "transfer" and self._transfer(reply):
             return
@@ -564,7 +561,9 @@ class CallSession:
             return False
         started = self._live_stream()
         self._note("info", "transferred")
-        self._close(self._documents.transfer(reply.messages, number, started.stream_sid, GOODBYE))
+        self._close(
+            self._documents.transfer(reply.messages, number, started.stream_sid, self._settings.sentences.goodbye)
+        )
         return True
 
     def _prompt(self, messages: Sequence[Message]) -> None:
@@ -593,7 +592,7 @@ class CallSession:
 
     def _fill(self) -> None:
         """Says that the call is still there. It changes nothing else."""
-        document = self._documents.reply([Message(ONE_MOMENT)], self._live_stream().stream_sid)
+        document = self._documents.reply([Message(self._settings.sentences.one_moment)], self._live_stream().stream_sid)
         self._update(document)
         self._quiet_from_ms = self._endpointer.now_ms + document.spoken_ms
 

@@ -1,16 +1,17 @@
 """The settings: read from the environment, checked all at once.
 
-`SETTINGS` is the table that the README prints. A row's `parse` raises ValueError with the rule it holds; the rules
-that look at several variables together stand in `_bot`, `_aws_keys` and `_stream_url`.
+Each variable's own rule stands in the table in `variables`. Here stand the rules that look at several together (`_bot`,
+`_aws_keys`, `_welcome`), and what follows from the others where a variable is unset (`_fill_in`).
 """
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from lexbridge.errors import ConfigError, Problem
+from lexbridge.sentences import Sentences, greeting_for, language_tag, sentences_for
+from lexbridge.variables import BOTO3_VARIABLES, SENTENCE_VARIABLES, SETTINGS, address
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Settings:
     twilio_auth_token_secondary: str | None = field(repr=False)
     container_port: int
     reply_mode: str
+    barge_in: bool
+    barge_in_ms: int
     vad: str
     voice_threshold: int
     onset_ms: int
@@ -53,7 +56,10 @@ class Settings:
     no_input_s: float
     no_input_limit: int
     hangup_intents: frozenset[str]
+    welcome: str
+    welcome_intent: str | None
     greeting: str
+    sentences: Sentences
     say_voice: str | None
     say_language: str | None
     twilio_api_url: str
@@ -76,278 +82,9 @@ class Settings:
         return (self.twilio_auth_token, secondary) if secondary else (self.twilio_auth_token,)
 
 
-def _text(value: str) -> str:
-    if any(ord(character) < 32 for character in value):
-        raise ValueError("must be one line of text")
-    return value
-
-
-def _pattern(pattern: str, rule: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(rule)
-        return value
-
-    return parse
-
-
-def _one_of(*allowed: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value not in allowed:
-            raise ValueError("must be one of " + ", ".join(allowed) if len(allowed) > 1 else f"must be {allowed[0]}")
-        return value
-
-    return parse
-
-
-def _whole(least: int, most: int, multiple: int = 1) -> Callable[[str], int]:
-    rule = f"must be a whole number from {least} to {most}"
-    if multiple > 1:
-        rule += f", a multiple of {multiple}"
-
-    def parse(value: str) -> int:
-        # ASCII digits only and no more than the range can need: int() would take "1_0", "٣" and a megabyte of nines.
-        if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most or int(value) % multiple:
-            raise ValueError(rule)
-        return int(value)
-
-    return parse
-
-
-def _seconds(least: float, most: float) -> Callable[[str], float]:
-    def parse(value: str) -> float:
-        if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", value) or not least <= float(value) <= most:
-            raise ValueError(f"must be a number of seconds from {least:g} to {most:g}")
-        return float(value)
-
-    return parse
-
-
-def _switch(value: str) -> bool:
-    return _one_of("on", "off")(value) == "on"
-
-
-def _address(*schemes: str) -> Callable[[str], str]:
-    """An absolute address of one of `schemes`: no user, query, fragment or white space."""
-    rule = "must be an address such as " + " or ".join(f"{scheme}://voice.example.com" for scheme in schemes)
-
-    def parse(value: str) -> str:
-        try:
-            parts = urlsplit(value)
-            port = parts.port
-        except ValueError as error:
-            raise ValueError(rule) from error
-        clean = re.fullmatch(r"[!-~]+", value) and not re.search("[?#]", value) and "@" not in parts.netloc
-        if not clean or parts.scheme not in schemes or not parts.hostname or port == 0:
-            raise ValueError(rule)
-        return value
-
-    return parse
-
-
-def _base_address(value: str) -> str:
-    """An address that paths are put after: a "/" at its end is cut off."""
-    return _address("https", "http")(value).rstrip("/")
-
-
-def _intents(value: str) -> frozenset[str]:
-    names = [name.strip() for name in value.split(",") if name.strip()]
-    if not all(re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name) for name in names):
-        raise ValueError("must be intent names with commas between them")
-    return frozenset(names)
-
-
-def _numbers(value: str) -> frozenset[str]:
-    numbers = [number.strip() for number in value.split(",") if number.strip()]
-    if not all(re.fullmatch(r"\+[1-9][0-9]{6,14}", number) for number in numbers):
-        raise ValueError("must be phone numbers in E.164 form (+12065550100) with commas between them")
-    return frozenset(numbers)
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One environment variable. `default` None: unset unless given. `secret` values never appear in a message."""
-
-    name: str
-    default: str | None
-    help: str
-    parse: Callable[[str], Any] = _text
-    required: bool = False
-    secret: bool = False
-
-
-SETTINGS: tuple[Setting, ...] = (
-    Setting(
-        "AWS_REGION",
-        None,
-        "AWS region of the bot, such as `us-west-2`",
-        _pattern(r"[a-z]{2}(-[a-z]+)+-[0-9]", "must be the name of an AWS region such as us-west-2"),
-        required=True,
-    ),
-    Setting(
-        "ACCESS_KEY_ID",
-        None,
-        "AWS access key, with its secret. Unset: boto3's own credential chain (task role, profile, `AWS_*`)",
-        _pattern(r"[!-~]+", "must be an AWS access key id"),
-        secret=True,
-    ),
-    Setting(
-        "SECRET_ACCESS_KEY",
-        None,
-        "the secret of `ACCESS_KEY_ID`",
-        _pattern(r"[!-~]+", "must be an AWS secret access key"),
-        secret=True,
-    ),
-    Setting(
-        "LEX_BOT_ID",
-        None,
-        "Lex V2 bot: its id, 10 letters and digits. One bot must be given, V2 or V1, not both",
-        _pattern(r"[0-9a-zA-Z]{10}", "must be the bot's id: 10 letters and digits"),
-    ),
-    Setting(
-        "LEX_BOT_ALIAS_ID",
-        None,
-        "Lex V2 bot: its alias id (`TSTALIASID` is the test alias)",
-        _pattern(r"[0-9a-zA-Z]{10}", "must be the alias's id: 10 letters and digits, such as TSTALIASID"),
-    ),
-    Setting(
-        "LEX_LOCALE_ID",
-        "en_US",
-        "Lex V2 bot: its locale",
-        _pattern(r"[a-z]{2,3}_[A-Z0-9]{2,3}", "must be a locale such as en_US"),
-    ),
-    Setting(
-        "LEX_BOT_NAME",
-        None,
-        "Lex V1 bot: its name",
-        _pattern(r"[A-Za-z_]{2,50}", "must be the bot's name: 2 to 50 letters and underscores"),
-    ),
-    Setting(
-        "LEX_BOT_ALIAS",
-        None,
-        "Lex V1 bot: its alias",
-        _pattern(r"\$LATEST|[A-Za-z_]{1,100}", "must be the alias's name: letters and underscores, or $LATEST"),
-    ),
-    Setting(
-        "TWILIO_AUTH_TOKEN",
-        None,
-        "Twilio's primary auth token: checks signatures, signs in to the REST API",
-        _pattern(r"[!-~]+", "must be the auth token of the Twilio console"),
-        required=True,
-        secret=True,
-    ),
-    Setting(
-        "TWILIO_AUTH_TOKEN_SECONDARY",
-        None,
-        "also accepted in signatures, while tokens are rotated",
-        _pattern(r"[!-~]+", "must be the secondary auth token of the Twilio console"),
-        secret=True,
-    ),
-    Setting("CONTAINER_PORT", "8080", "port to listen on", _whole(1, 65535)),
-    Setting(
-        "URL",
-        None,
-        "public base URL as Twilio reaches it, such as `https://voice.example.com`; signatures are checked against it",
-        _base_address,
-        required=True,
-    ),
-    Setting(
-        "STREAM_URL",
-        None,
-        "address in `<Stream url>`. Unset: `wss://` and the host of `URL`",
-        _address("wss"),
-    ),
-    Setting(
-        "REPLY_MODE", "call-update", "how replies are spoken: TwiML through Twilio's REST API", _one_of("call-update")
-    ),
-    Setting("VAD", "amplitude", "detector of voice: RMS of each 20 ms frame against a threshold", _one_of("amplitude")),
-    Setting(
-        "VOICE_THRESHOLD",
-        "500",
-        "amplitude detector: RMS of the 16-bit frame above which it is voiced",
-        _whole(1, 32767),
-    ),
-    Setting(
-        "ONSET_MS",
-        "60",
-        "voiced time after which an utterance opens; shorter noises cost nothing",
-        _whole(20, 1000, 20),
-    ),
-    Setting(
-        "PRE_ROLL_MS",
-        "500",
-        "audio before the onset that Lex gets too; never reaches back into the utterance before",
-        _whole(0, 2000, 20),
-    ),
-    Setting("HANGOVER_MS", "700", "silence that ends an utterance", _whole(100, 5000, 20)),
-    Setting(
-        "MAX_UTTERANCE_MS", "14800", "longest audio sent to Lex in one request; Lex takes 15 s", _whole(4000, 14800, 20)
-    ),
-    Setting("NO_INPUT_S", "10", "silence after a prompt before the caller is asked again", _seconds(1, 120)),
-    Setting("NO_INPUT_LIMIT", "3", "how often the caller is asked again before the call ends politely", _whole(0, 20)),
-    Setting(
-        "HANGUP_INTENTS",
-        "GoodbyeIntent",
-        "intents, comma-separated: fulfilled means say the message, hang up",
-        _intents,
-    ),
-    Setting("GREETING", "You will be interacting with Lex bot in 3, 2, 1. Go.", "spoken when the call is answered"),
-    Setting("SAY_VOICE", None, "voice of `<Say>`, such as `Polly.Joanna`. Unset: the Twilio account's own"),
-    Setting("SAY_LANGUAGE", None, "language of `<Say>`, such as `en-US`. Unset: the Twilio account's own"),
-    Setting("TWILIO_API_URL", "https://api.twilio.com", "where the REST client goes", _base_address),
-    Setting(
-        "TRANSFER_NUMBERS",
-        None,
-        "numbers a bot may transfer to, comma-separated; any other is refused and logged",
-        _numbers,
-    ),
-    Setting("SHARE_CALLER_NUMBER", "off", "`on` gives Lex the caller's number as a session attribute", _switch),
-    Setting(
-        "LEX_TIMEOUT_S",
-        "5",
-        "how many seconds Lex has from the end of an utterance to its whole answer; then the caller hears an apology. "
-        "Raise it for a bot whose Lambda functions take longer: the caller is told to wait meanwhile",
-        _seconds(1, 60),
-    ),
-    Setting(
-        "FILLER_S",
-        "2.5",
-        "silence on both sides while Lex thinks, before the caller hears `One moment please.`",
-        _seconds(1, 60),
-    ),
-    Setting("DRAIN_S", "110", "after SIGTERM, how many seconds live calls may take", _seconds(0, 7200)),
-    Setting(
-        "MAX_CALLS",
-        "500",
-        "live calls each process takes; above it a new call hears a polite busy message",
-        _whole(1, 100000),
-    ),
-    Setting("WEB_CONCURRENCY", "1", "worker processes on the one port", _whole(1, 64)),
-    Setting(
-        "MAX_LOOP_LAG_MS",
-        "100",
-        "a process whose loop is later than this for about a second takes no new call",
-        _whole(10, 10000),
-    ),
-    Setting(
-        "MAX_MEMORY_MB",
-        None,
-        "of all processes; one that has more than its share takes no new call. "
-        "Unset: 80 % of the container's or the machine's",
-        _whole(64, 10000000),
-    ),
-    Setting("LOG_LEVEL", "INFO", "least level that is logged", _one_of("DEBUG", "INFO", "WARNING", "ERROR")),
-    Setting("LOG_FORMAT", "json", "`json`: one object a line; `text`: for people", _one_of("json", "text")),
-)
-
 _V1_BOT, _V2_BOT = ("LEX_BOT_NAME", "LEX_BOT_ALIAS"), ("LEX_BOT_ID", "LEX_BOT_ALIAS_ID")
 _BOT_VARIABLES = (*_V1_BOT, *_V2_BOT, "LEX_LOCALE_ID")
-
-# Read by boto3 itself; named here because the README's table and `server.py --help` list them.
-BOTO3_VARIABLES: tuple[tuple[str, str], ...] = (
-    ("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", "where boto3 finds Lex V2; unset: AWS"),
-    ("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", "where boto3 finds Lex V1; unset: AWS"),
-)
+_NOT_FIELDS = (*_BOT_VARIABLES, *SENTENCE_VARIABLES)
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -362,7 +99,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         values[setting.name] = None
         if text is None:
             if setting.required:
-                problems.append(Problem(setting.name, "is not set", _rule(setting)))
+                problems.append(Problem(setting.name, "is not set", setting.rule))
             continue
         try:
             values[setting.name] = setting.parse(text)
@@ -371,27 +108,42 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             problems.append(Problem(setting.name, shown, str(error)))
     for name, _ in BOTO3_VARIABLES:
         try:
-            _address("https", "http")(environment.get(name, "").strip() or "https://unset")
+            address("https", "http")(environment.get(name, "").strip() or "https://unset")
         except ValueError as error:
             problems.append(Problem(name, f"is {environment[name][:100]!r}", str(error)))
     bot = _bot(environment, values, problems)
     _aws_keys(environment, problems)
+    _welcome(environment, values, problems)
     if problems or bot is None:
         raise ConfigError(problems)
+    _fill_in(values, bot)
+    own = {name.lower(): value for name, value in values.items() if name not in _NOT_FIELDS}
+    return Settings(bot=bot, sentences=_sentences(values, bot), **own)
+
+
+def _fill_in(values: dict[str, Any], bot: LexV1Bot | LexV2Bot) -> None:
+    """What is unset and follows from other settings."""
+    locale_id = _locale(bot)
     values["STREAM_URL"] = values["STREAM_URL"] or f"wss://{urlsplit(values['URL']).netloc}/"
     values["HANGUP_INTENTS"] = values["HANGUP_INTENTS"] or frozenset()
     values["TRANSFER_NUMBERS"] = values["TRANSFER_NUMBERS"] or frozenset()
-    own = {name.lower(): value for name, value in values.items() if name not in _BOT_VARIABLES}
-    return Settings(bot=bot, **own)
+    values["GREETING"] = values["GREETING"] or greeting_for(locale_id)
+    # A voice with a "." in its name (Polly.Vicki, Google.de-DE-Standard-A) has a language, and Say may fail if it is
+    # told another. Callers of an English bot hear the account's own language: so they do in the blog post.
+    voice_has_language = "." in (values["SAY_VOICE"] or "")
+    if not values["SAY_LANGUAGE"] and not voice_has_language and not locale_id.startswith("en_"):
+        values["SAY_LANGUAGE"] = language_tag(locale_id)
 
 
-def _rule(setting: Setting) -> str:
-    """What would be allowed, learnt from the parser's own refusal where it has one."""
-    try:
-        setting.parse("\n")
-    except ValueError as error:
-        return str(error)
-    raise AssertionError("every required setting has a rule that refuses a line feed")
+def _sentences(values: Mapping[str, Any], bot: LexV1Bot | LexV2Bot) -> Sentences:
+    """The catalogue's in the bot's language, but for those that have a setting."""
+    replaced = {name: values[variable] for variable, (name, _) in SENTENCE_VARIABLES.items() if values[variable]}
+    return replace(sentences_for(_locale(bot)), **replaced)
+
+
+def _locale(bot: LexV1Bot | LexV2Bot) -> str:
+    """The bot's locale. A V1 bot's is not known here: English."""
+    return bot.locale_id if isinstance(bot, LexV2Bot) else "en_US"
 
 
 def _given(environment: Mapping[str, str], *names: str) -> list[str]:
@@ -427,3 +179,12 @@ def _aws_keys(environment: Mapping[str, str], problems: list[Problem]) -> None:
     if len(given) == 1:
         (missing,) = set(pair) - set(given)
         problems.append(Problem(missing, "is not set", f"it goes with {given[0]}: set both or neither"))
+
+
+def _welcome(environment: Mapping[str, str], values: Mapping[str, Any], problems: list[Problem]) -> None:
+    """WELCOME=bot and WELCOME_INTENT come together."""
+    is_given = bool(_given(environment, "WELCOME_INTENT"))
+    if values["WELCOME"] == "bot" and not is_given:
+        problems.append(Problem("WELCOME_INTENT", "is not set", "it goes with WELCOME=bot: the intent to begin with"))
+    if values["WELCOME"] == "greeting" and is_given:
+        problems.append(Problem("WELCOME_INTENT", "is set", "it goes with WELCOME=bot, and WELCOME is greeting"))

@@ -4,7 +4,7 @@
     |-- ConfigError               the settings are wrong; the service does not start
     |-- MediaStreamError          Twilio, or whoever holds the socket, broke the media stream protocol
     |-- CallStateError            we broke our own rules: a bug
-    |-- LexError                  a turn that Lex did not answer; carries what the caller hears
+    |-- LexError                  a turn that Lex did not answer; names what the caller hears
     |   |-- LexUnavailable        a fault that may pass: another try makes sense
     |   `-- LexRejected           Lex refused the request as such: a setting is wrong
     `-- CallControlError          an update of the live call that Twilio did not carry out
@@ -17,9 +17,9 @@ Any other exception that comes out of lexbridge is a bug.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-SAY_IT_AGAIN = "Sorry, I did not get that. Please say it again."
-NOT_AVAILABLE = "Sorry, this service is not available."
+from lexbridge.sentences import SentenceName
 
 
 class LexbridgeError(Exception):
@@ -59,11 +59,11 @@ class CallStateError(LexbridgeError):
 class LexError(LexbridgeError):
     """A turn that Lex did not answer.
 
-    `apology` is what the caller hears, `ends_call` whether the call ends with it.
+    `apology` names the sentence that the caller hears, `ends_call` tells whether the call ends with it.
     """
 
-    apology = SAY_IT_AGAIN
-    ends_call = False
+    apology: ClassVar[SentenceName] = "say_it_again"
+    ends_call: ClassVar[bool] = False
 
 
 class LexUnavailable(LexError):
@@ -73,7 +73,7 @@ class LexUnavailable(LexError):
 class LexRejected(LexError):
     """Lex refused the request: no such bot or alias, bad credentials, no permission."""
 
-    apology = NOT_AVAILABLE
+    apology = "not_available"
     ends_call = True
 
 

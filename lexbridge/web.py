@@ -11,19 +11,17 @@ from flask import Flask, Response, abort, jsonify, request
 from werkzeug.datastructures import EnvironHeaders
 
 from lexbridge.bridge import Bridge, WebSocket
-from lexbridge.call import LOST, ONE_MOMENT, RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER
+from lexbridge.call import LOST, RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER
 from lexbridge.call_control import CallControl
 from lexbridge.call_log import CallLog
 from lexbridge.config import Settings
 from lexbridge.dialog import Message
-from lexbridge.errors import NOT_AVAILABLE, CallControlError, CallGone
+from lexbridge.errors import CallControlError, CallGone
 from lexbridge.logs import Log
 from lexbridge.signatures import Signatures, make_stream_token
 from lexbridge.sockets import Sockets
 from lexbridge.twiml import Document, Documents, Opening, stream_name, streams_lost
 from lexbridge.websocket import refused
-
-BUSY = "Sorry, all lines are busy. Please call again later."
 
 MAX_BODY_BYTES = 64 * 1024
 """A webhook's form is about 1 KB. Werkzeug takes 15 s and gigabytes over one of 64 MB."""
@@ -103,7 +101,7 @@ class _Webhooks:
         log = Log(call_sid=request.form.get("CallSid"))
         if refusal := self._calls.refusal:
             log.warning("call-refused", why=refusal, live_calls=self._calls.live_calls)
-            return _xml(self._documents.goodbye([Message(BUSY)]))
+            return _xml(self._documents.goodbye([Message(self._settings.sentences.busy)]))
         log.info("call-answered")
         opening = Opening(stream_name(0), [*_call_facts(self._settings), _stream_token(self._settings)])
         return _xml(self._documents.answer(self._settings.greeting, opening))
@@ -116,7 +114,7 @@ class _Webhooks:
         log.warning("call-resumed", streams_lost=lost, ran_out=ran_out_after is not None)
         if lost > MAX_STREAMS_LOST:
             log.error("call-given-up", streams_lost=lost)
-            return _xml(self._documents.goodbye([Message(NOT_AVAILABLE)]))
+            return _xml(self._documents.goodbye([Message(self._settings.sentences.not_available)]))
         if ran_out_after is not None:
             # It may still be alive in another process, and would answer too.
             sids = request.form.get("AccountSid", ""), request.form.get("CallSid", "")
@@ -124,7 +122,7 @@ class _Webhooks:
         resumed = [(RESUMED_PARAMETER, LOST), (STREAMS_LOST_PARAMETER, str(lost)), _stream_token(self._settings)]
         resumed += _call_facts(self._settings)
         opening = Opening(stream_name(lost, ran_out_after or request.args.get("of", "")), resumed)
-        waits = ONE_MOMENT if lost >= WAITS_AFTER_LOST else ""
+        waits = self._settings.sentences.one_moment if lost >= WAITS_AFTER_LOST else ""
         return _xml(self._documents.answer(waits, opening, lost + RUN_OUT_COUNTS))
 
     def stream_status(self) -> Response:

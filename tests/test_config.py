@@ -1,16 +1,21 @@
 """The settings: one table of environments and the exact problems that they have."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexbridge.config import SETTINGS, LexV1Bot, LexV2Bot, Settings, read_settings
+from lexbridge.config import LexV1Bot, LexV2Bot, Settings, read_settings
 from lexbridge.errors import ConfigError
+from lexbridge.sentences import sentences_for
+from lexbridge.variables import SENTENCE_VARIABLES, SETTINGS
 from tests.helpers import MINIMAL_ENVIRONMENT, make_settings
 
 NO_BOT = {"LEX_BOT_ID": "", "LEX_BOT_ALIAS_ID": ""}
 ONE_BOT = "give LEX_BOT_ID and LEX_BOT_ALIAS_ID for a Lex V2 bot, or LEX_BOT_NAME and LEX_BOT_ALIAS for a Lex V1 bot"
 ADDRESS = "must be an address such as https://voice.example.com or http://voice.example.com"
+BARGE_IN_MS = "BARGE_IN_MS: is '{}'; must be a whole number from 100 to 2000, a multiple of 20"
 NUMBERS = "must be phone numbers in E.164 form (+12065550100) with commas between them"
 
 # What is set besides the smallest valid environment, and every line of the error that comes of it.
@@ -72,7 +77,21 @@ PROBLEMS = [
     ({"WEB_CONCURRENCY": "0"}, ["WEB_CONCURRENCY: is '0'; must be a whole number from 1 to 64"]),
     ({"MAX_LOOP_LAG_MS": "5"}, ["MAX_LOOP_LAG_MS: is '5'; must be a whole number from 10 to 10000"]),
     ({"MAX_MEMORY_MB": "1G"}, ["MAX_MEMORY_MB: is '1G'; must be a whole number from 64 to 10000000"]),
-    ({"REPLY_MODE": "telepathy"}, ["REPLY_MODE: is 'telepathy'; must be call-update"]),
+    ({"REPLY_MODE": "telepathy"}, ["REPLY_MODE: is 'telepathy'; must be one of call-update, stream"]),
+    ({"BARGE_IN": "yes"}, ["BARGE_IN: is 'yes'; must be one of on, off"]),
+    ({"BARGE_IN_MS": "80"}, [BARGE_IN_MS.format(80)]),
+    ({"BARGE_IN_MS": "2020"}, [BARGE_IN_MS.format(2020)]),
+    ({"BARGE_IN_MS": "310"}, [BARGE_IN_MS.format(310)]),
+    ({"WELCOME": "song"}, ["WELCOME: is 'song'; must be one of greeting, bot"]),
+    ({"WELCOME": "song", "WELCOME_INTENT": "Hello"}, ["WELCOME: is 'song'; must be one of greeting, bot"]),
+    ({"WELCOME": "bot"}, ["WELCOME_INTENT: is not set; it goes with WELCOME=bot: the intent to begin with"]),
+    ({"WELCOME_INTENT": "Hello"}, ["WELCOME_INTENT: is set; it goes with WELCOME=bot, and WELCOME is greeting"]),
+    (
+        {"WELCOME": "bot", "WELCOME_INTENT": "good day"},
+        ["WELCOME_INTENT: is 'good day'; must be the name of an intent such as WelcomeIntent"],
+    ),
+    ({"GREETING": "one\ntwo"}, ["GREETING: is 'one\\ntwo'; must be one line of text"]),
+    *[({name: "one\x07two"}, [f"{name}: is 'one\\x07two'; must be one line of text"]) for name in SENTENCE_VARIABLES],
     ({"VAD": "ears"}, ["VAD: is 'ears'; must be amplitude"]),
     ({"LOG_LEVEL": "info"}, ["LOG_LEVEL: is 'info'; must be one of DEBUG, INFO, WARNING, ERROR"]),
     ({"LOG_FORMAT": "xml"}, ["LOG_FORMAT: is 'xml'; must be one of json, text"]),
@@ -98,7 +117,7 @@ PROBLEMS = [
     ({"LEX_BOT_ID": ""}, ["LEX_BOT_ID: is not set; it goes with LEX_BOT_ALIAS_ID"]),
     ({**NO_BOT, "LEX_BOT_NAME": "OrderFlowers"}, ["LEX_BOT_ALIAS: is not set; it goes with LEX_BOT_NAME"]),
     ({"LEX_BOT_ID": "short"}, ["LEX_BOT_ID: is 'short'; must be the bot's id: 10 letters and digits"]),
-    ({"LEX_LOCALE_ID": "english"}, ["LEX_LOCALE_ID: is 'english'; must be a locale such as en_US"]),
+    ({"LEX_LOCALE_ID": "english"}, ["LEX_LOCALE_ID: is 'english'; must be a locale such as en_US or es_419"]),
     (
         {**NO_BOT, "LEX_BOT_NAME": "4", "LEX_BOT_ALIAS": "$"},
         [
@@ -138,6 +157,9 @@ def test_the_smallest_environment_gives_the_defaults_of_the_contract():
     assert found.hangup_intents == {"GoodbyeIntent"}
     assert found.greeting == "You will be interacting with Lex bot in 3, 2, 1. Go."
     assert (found.say_voice, found.say_language) == (None, None)
+    assert (found.barge_in, found.barge_in_ms) == (True, 300)
+    assert (found.welcome, found.welcome_intent) == ("greeting", None)
+    assert found.sentences == sentences_for("en_US")
     assert found.twilio_api_url == "https://api.twilio.com"
     assert (found.transfer_numbers, found.share_caller_number) == (frozenset(), False)
     assert (found.drain_s, found.max_calls) == (110, 500)
@@ -165,6 +187,54 @@ def test_each_variable_can_be_set():
     assert found.transfer_numbers == {"+12065550100", "+442079460000"}
     assert found.share_caller_number
     assert found.greeting == "Grüß Gott & hello"
+
+
+def test_replies_may_come_over_the_stream_and_may_not_be_interrupted():
+    found = make_settings(REPLY_MODE="stream", BARGE_IN="off", BARGE_IN_MS="2000")
+    assert (found.reply_mode, found.barge_in, found.barge_in_ms) == ("stream", False, 2000)
+
+
+@pytest.mark.parametrize("intent", ["WelcomeIntent", "say-hello_2", "AMAZON.HelpIntent"])
+def test_the_bot_may_speak_first_with_an_intent_of_its_own(intent):
+    found = make_settings(WELCOME="bot", WELCOME_INTENT=intent)
+    assert (found.welcome, found.welcome_intent) == ("bot", intent)
+
+
+def test_an_english_bots_callers_hear_english_in_the_accounts_own_voice():
+    for locale_id in ("en_GB", "en_ZA"):
+        found = make_settings(LEX_LOCALE_ID=locale_id)
+        assert found.greeting == "You will be interacting with Lex bot in 3, 2, 1. Go."
+        assert (found.sentences, found.say_language) == (sentences_for("en_US"), None)
+
+
+def test_the_bots_locale_is_the_language_of_the_greeting_of_the_sentences_and_of_say():
+    found = make_settings(LEX_LOCALE_ID="de_AT")
+    assert found.greeting == "Guten Tag. Was kann ich für Sie tun?"
+    assert found.sentences.goodbye == "Auf Wiederhören."
+    assert found.say_language == "de-AT"
+
+
+def test_a_greeting_and_a_language_of_the_operators_win():
+    found = make_settings(LEX_LOCALE_ID="de_AT", GREETING="Servus.", SAY_LANGUAGE="de-DE")
+    assert (found.greeting, found.say_language) == ("Servus.", "de-DE")
+
+
+@pytest.mark.parametrize(
+    ("voice", "language"), [("Polly.Vicki", None), ("Google.de-DE-Standard-A", None), ("woman", "de-AT")]
+)
+def test_a_voice_that_has_a_language_is_not_told_another(voice, language):
+    assert make_settings(LEX_LOCALE_ID="de_AT", SAY_VOICE=voice).say_language == language
+
+
+def test_a_lex_v1_bot_speaks_english_whatever_the_locale_of_v2_bots():
+    found = make_settings(**NO_BOT, LEX_BOT_NAME="OrderFlowers", LEX_BOT_ALIAS="Prod", LEX_LOCALE_ID="de_DE")
+    assert (found.sentences, found.say_language) == (sentences_for("en_US"), None)
+
+
+@pytest.mark.parametrize(("variable", "name"), [(variable, name) for variable, (name, _) in SENTENCE_VARIABLES.items()])
+def test_each_sentence_can_be_replaced_and_the_others_stay(variable, name):
+    found = make_settings(**{variable: "Servus & baba.", "LEX_LOCALE_ID": "de_AT"}).sentences
+    assert found == replace(sentences_for("de_AT"), **{name: "Servus & baba."})
 
 
 def test_a_stream_url_of_its_own_wins():

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lexbridge.call import CALL_MOVES, TURN_MOVES
-from lexbridge.config import BOTO3_VARIABLES, SETTINGS
 from lexbridge.directives import ATTRIBUTES
+from lexbridge.variables import BOTO3_VARIABLES, SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

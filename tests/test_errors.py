@@ -22,12 +22,14 @@ def test_the_tree_in_the_docstring_is_the_tree_in_the_code():
 @pytest.mark.parametrize(
     ("kind", "apology", "ends_call"),
     [
-        (LexError, "Sorry, I did not get that. Please say it again.", False),
-        (LexUnavailable, "Sorry, I did not get that. Please say it again.", False),
-        (LexRejected, "Sorry, this service is not available.", True),
+        (LexError, "say_it_again", False),
+        (LexUnavailable, "say_it_again", False),
+        (LexRejected, "not_available", True),
     ],
 )
-def test_each_lex_error_carries_what_the_caller_hears_and_whether_the_call_ends(kind, apology, ends_call):
+def test_each_lex_error_names_the_sentence_that_the_caller_hears_and_tells_whether_the_call_ends(
+    kind, apology, ends_call
+):
     error = kind("Lex answered 400")
     assert (error.apology, error.ends_call, str(error)) == (apology, ends_call, "Lex answered 400")
 

@@ -1,0 +1,296 @@
+"""What lexbridge says of its own accord, in the caller's language.
+
+A bot's locale names the language. The bot's own words are none of this module's business; each sentence here can be
+replaced by a setting. Only whole sentences are kept: no word is put into one, so no grammar has to fit.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+SentenceName = Literal["goodbye", "not_heard", "say_it_again", "not_available", "one_moment", "busy"]
+"""The fields of Sentences. An error carries a name, so that the caller's language decides on the words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentences:
+    """One language's sentences. The names say when each is heard; none of them is empty."""
+
+    goodbye: str
+    not_heard: str
+    say_it_again: str
+    not_available: str
+    one_moment: str
+    busy: str
+
+    def named(self, name: SentenceName) -> str:
+        """The sentence of that name."""
+        sentence: str = getattr(self, name)
+        return sentence
+
+
+# By language, or by locale where its words differ from the language's. Spanish, Portuguese and Chinese without a
+# locale of their own are those of Latin America, of Brazil, and Mandarin. Where a language inflects for the speaker's
+# or the caller's sex, the sentence is turned so that it need not. The caller is addressed politely, as a stranger is.
+# Each row: the greeting, and the Sentences.
+CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
+    "en": (
+        "You will be interacting with Lex bot in 3, 2, 1. Go.",
+        Sentences(
+            goodbye="Goodbye.",
+            not_heard="Sorry, I did not hear anything.",
+            say_it_again="Sorry, I did not get that. Please say it again.",
+            not_available="Sorry, this service is not available.",
+            one_moment="One moment please.",
+            busy="Sorry, all lines are busy. Please call again later.",
+        ),
+    ),
+    "ar": (
+        "مرحباً. كيف يمكنني مساعدتك؟",
+        Sentences(
+            goodbye="مع السلامة.",
+            not_heard="عذراً، لم أسمع شيئاً.",
+            say_it_again="عذراً، لم أفهم. يُرجى التكرار.",
+            not_available="عذراً، هذه الخدمة غير متاحة.",
+            one_moment="لحظة من فضلك.",
+            busy="عذراً، جميع الخطوط مشغولة. يُرجى الاتصال لاحقاً.",
+        ),
+    ),
+    "ca": (
+        "Hola. En què us puc ajudar?",
+        Sentences(
+            goodbye="Adeu.",
+            not_heard="Ho sento, no he sentit res.",
+            say_it_again="Ho sento, no ho he entès. Repetiu-ho, si us plau.",
+            not_available="Ho sento, aquest servei no està disponible.",
+            one_moment="Un moment, si us plau.",
+            busy="Ho sento, totes les línies estan ocupades. Truqueu més tard, si us plau.",
+        ),
+    ),
+    "da": (
+        "Hej. Hvad kan jeg hjælpe med?",
+        Sentences(
+            goodbye="Farvel.",
+            not_heard="Beklager, jeg hørte ikke noget.",
+            say_it_again="Beklager, det forstod jeg ikke. Sig det venligst igen.",
+            not_available="Beklager, denne tjeneste er ikke tilgængelig.",
+            one_moment="Et øjeblik.",
+            busy="Beklager, alle linjer er optaget. Ring venligst igen senere.",
+        ),
+    ),
+    "de": (
+        "Guten Tag. Was kann ich für Sie tun?",
+        Sentences(
+            goodbye="Auf Wiederhören.",
+            not_heard="Entschuldigung, ich habe nichts gehört.",
+            say_it_again="Entschuldigung, das habe ich nicht verstanden. Bitte sagen Sie es noch einmal.",
+            not_available="Leider ist dieser Dienst nicht verfügbar.",
+            one_moment="Einen Moment bitte.",
+            busy="Leider sind alle Leitungen belegt. Bitte rufen Sie später wieder an.",
+        ),
+    ),
+    "es": (
+        "Hola. ¿En qué puedo ayudarle?",
+        Sentences(
+            goodbye="Adiós.",
+            not_heard="Lo siento, no escuché nada.",
+            say_it_again="Lo siento, no entendí. Por favor, repítalo.",
+            not_available="Lo siento, este servicio no está disponible.",
+            one_moment="Un momento, por favor.",
+            busy="Lo siento, todas las líneas están ocupadas. Por favor, llame más tarde.",
+        ),
+    ),
+    "es_ES": (
+        "Hola. ¿En qué puedo ayudarle?",
+        Sentences(
+            goodbye="Adiós.",
+            not_heard="Lo siento, no he oído nada.",
+            say_it_again="Lo siento, no le he entendido. Por favor, repítalo.",
+            not_available="Lo siento, este servicio no está disponible.",
+            one_moment="Un momento, por favor.",
+            busy="Lo siento, todas las líneas están ocupadas. Por favor, llame más tarde.",
+        ),
+    ),
+    "fi": (
+        "Hei. Kuinka voin auttaa?",
+        Sentences(
+            goodbye="Kuulemiin.",
+            not_heard="Anteeksi, en kuullut mitään.",
+            say_it_again="Anteeksi, en saanut selvää. Voisitteko toistaa?",
+            not_available="Valitettavasti palvelu ei ole käytettävissä.",
+            one_moment="Pieni hetki.",
+            busy="Valitettavasti kaikki linjat ovat varattuja. Soittakaa myöhemmin uudelleen.",
+        ),
+    ),
+    "fr": (
+        "Bonjour. Comment puis-je vous aider ?",
+        Sentences(
+            goodbye="Au revoir.",
+            not_heard="Désolé, je n'ai rien entendu.",
+            say_it_again="Désolé, je n'ai pas compris. Veuillez répéter, s'il vous plaît.",
+            not_available="Désolé, ce service n'est pas disponible.",
+            one_moment="Un instant, s'il vous plaît.",
+            busy="Désolé, toutes nos lignes sont occupées. Veuillez rappeler plus tard.",
+        ),
+    ),
+    "hi": (
+        "नमस्ते। आपको किस काम में मदद चाहिए?",
+        Sentences(
+            goodbye="धन्यवाद, नमस्ते।",
+            not_heard="माफ़ कीजिए, कुछ सुनाई नहीं दिया।",
+            say_it_again="माफ़ कीजिए, बात समझ में नहीं आई। कृपया दोबारा बोलिए।",
+            not_available="माफ़ कीजिए, यह सेवा उपलब्ध नहीं है।",
+            one_moment="कृपया एक क्षण रुकिए।",
+            busy="माफ़ कीजिए, सभी लाइनें व्यस्त हैं। कृपया बाद में फिर कॉल कीजिए।",
+        ),
+    ),
+    "it": (
+        "Salve. Come posso aiutarla?",
+        Sentences(
+            goodbye="Arrivederci.",
+            not_heard="Mi scusi, non ho sentito nulla.",
+            say_it_again="Mi scusi, non ho capito. Può ripetere, per favore?",
+            not_available="Spiacenti, il servizio non è disponibile.",
+            one_moment="Un momento, per favore.",
+            busy="Spiacenti, tutte le linee sono occupate. La preghiamo di richiamare più tardi.",
+        ),
+    ),
+    "ja": (
+        "お電話ありがとうございます。ご用件をお話しください。",
+        Sentences(
+            goodbye="失礼いたします。",
+            not_heard="申し訳ありません。何も聞こえませんでした。",
+            say_it_again="申し訳ありません。聞き取れませんでした。もう一度おっしゃってください。",
+            not_available="申し訳ありません。このサービスはご利用いただけません。",
+            one_moment="少々お待ちください。",
+            busy="申し訳ありません。ただいま電話が混み合っております。後ほどおかけ直しください。",
+        ),
+    ),
+    "ko": (
+        "안녕하세요. 무엇을 도와드릴까요?",
+        Sentences(
+            goodbye="안녕히 계세요.",
+            not_heard="죄송합니다. 아무 말씀도 듣지 못했습니다.",
+            say_it_again="죄송합니다. 잘 알아듣지 못했습니다. 다시 한번 말씀해 주세요.",
+            not_available="죄송합니다. 이 서비스를 이용하실 수 없습니다.",
+            one_moment="잠시만 기다려 주세요.",
+            busy="죄송합니다. 모든 회선이 통화 중입니다. 나중에 다시 걸어 주세요.",
+        ),
+    ),
+    "nl": (
+        "Hallo. Waarmee kan ik u helpen?",
+        Sentences(
+            goodbye="Tot ziens.",
+            not_heard="Sorry, ik heb niets gehoord.",
+            say_it_again="Sorry, dat heb ik niet verstaan. Kunt u het nog een keer zeggen?",
+            not_available="Sorry, deze dienst is niet beschikbaar.",
+            one_moment="Een ogenblik alstublieft.",
+            busy="Sorry, alle lijnen zijn bezet. Probeert u het later nog eens.",
+        ),
+    ),
+    "no": (
+        "Hei. Hva kan jeg hjelpe deg med?",
+        Sentences(
+            goodbye="Ha det bra.",
+            not_heard="Beklager, jeg hørte ingenting.",
+            say_it_again="Beklager, det fikk jeg ikke med meg. Vennligst si det igjen.",
+            not_available="Beklager, denne tjenesten er ikke tilgjengelig.",
+            one_moment="Et øyeblikk.",
+            busy="Beklager, alle linjer er opptatt. Vennligst ring igjen senere.",
+        ),
+    ),
+    "pl": (
+        "Dzień dobry. W czym mogę pomóc?",
+        Sentences(
+            goodbye="Do widzenia.",
+            not_heard="Przepraszam, nic nie słyszę.",
+            say_it_again="Przepraszam, nie rozumiem. Proszę powtórzyć.",
+            not_available="Przepraszamy, ta usługa jest niedostępna.",
+            one_moment="Chwileczkę, proszę.",
+            busy="Przepraszamy, wszystkie linie są zajęte. Proszę zadzwonić później.",
+        ),
+    ),
+    "pt": (
+        "Olá. Como posso ajudar?",
+        Sentences(
+            goodbye="Até logo.",
+            not_heard="Desculpe, não ouvi nada.",
+            say_it_again="Desculpe, não entendi. Por favor, repita.",
+            not_available="Desculpe, este serviço não está disponível.",
+            one_moment="Um momento, por favor.",
+            busy="Desculpe, todas as linhas estão ocupadas. Por favor, ligue mais tarde.",
+        ),
+    ),
+    "pt_PT": (
+        "Olá. Em que posso ajudar?",
+        Sentences(
+            goodbye="Adeus.",
+            not_heard="Desculpe, não ouvi nada.",
+            say_it_again="Desculpe, não percebi. Por favor, repita.",
+            not_available="Desculpe, este serviço não está disponível.",
+            one_moment="Um momento, por favor.",
+            busy="Desculpe, todas as linhas estão ocupadas. Por favor, ligue mais tarde.",
+        ),
+    ),
+    "sv": (
+        "Hej. Hur kan jag hjälpa dig?",
+        Sentences(
+            goodbye="Hej då.",
+            not_heard="Tyvärr hörde jag ingenting.",
+            say_it_again="Förlåt, det uppfattade jag inte. Var snäll och säg det igen.",
+            not_available="Tyvärr är tjänsten inte tillgänglig.",
+            one_moment="Ett ögonblick.",
+            busy="Tyvärr är alla linjer upptagna. Ring igen senare.",
+        ),
+    ),
+    "zh": (
+        "您好，请问有什么可以帮您？",
+        Sentences(
+            goodbye="再见。",
+            not_heard="抱歉，我没有听到您的声音。",
+            say_it_again="抱歉，我没有听清，请再说一遍。",
+            not_available="抱歉，该服务无法使用。",
+            one_moment="请稍等。",
+            busy="抱歉，所有线路正忙，请稍后再拨。",
+        ),
+    ),
+    "zh_HK": (  # Cantonese as it is spoken
+        "你好，請問有咩可以幫到你？",
+        Sentences(
+            goodbye="再見。",
+            not_heard="唔好意思，我聽唔到你講嘢。",
+            say_it_again="唔好意思，我聽唔清楚，請再講一次。",
+            not_available="唔好意思，呢項服務用唔到。",
+            one_moment="請等一等。",
+            busy="唔好意思，所有線路都好繁忙，請遲啲再打嚟。",
+        ),
+    ),
+}
+
+# Lex's locales whose tag is not what Twilio's <Say> calls the language. Its list is `SayLanguage` of
+# https://github.com/twilio/twilio-node/blob/main/src/twiml/VoiceResponse.ts; none of this was heard on a live call.
+_TAGS: Mapping[str, str] = {
+    "ar_AE": "arb",  # Modern Standard Arabic. Twilio knows ar-AE (Gulf) too, but with neural voices alone
+    "es_419": "es-MX",  # no tag for all of Latin America
+    "no_NO": "nb-NO",  # Bokmål; there is no tag for Norwegian as such
+}
+
+
+def sentences_for(locale_id: str) -> Sentences:
+    """What lexbridge says to the callers of a bot in a locale of Lex, such as `de_AT`; an unknown language: English."""
+    return _row(locale_id)[1]
+
+
+def greeting_for(locale_id: str) -> str:
+    """What a call is answered with in that locale; an unknown language: English."""
+    return _row(locale_id)[0]
+
+
+def language_tag(locale_id: str) -> str:
+    """The locale as the `language` of Twilio's `<Say>`: `en_US` is `en-US`."""
+    return _TAGS.get(locale_id, locale_id.replace("_", "-"))
+
+
+def _row(locale_id: str) -> tuple[str, Sentences]:
+    language = locale_id.partition("_")[0]
+    return CATALOGUE.get(locale_id) or CATALOGUE.get(language) or CATALOGUE["en"]
