@@ -105,17 +105,19 @@ class Documents:
 
     def answer(self, greeting: str, opening: Opening, lost: int = 1) -> Document:
         """Opens the stream, greets, holds the call. `lost`: streams lost in a row, should this one come to nothing."""
+        opening = _cleaned(opening)
         resume_url = self._resume_url(lost=lost, after=opening.name)
-        return self._fitted("streams.xml", [Message(greeting)], opening=_cleaned(opening), resume_url=resume_url)
+        return self._fitted("streams.xml", [Message(greeting)], opening=opening, resume_url=resume_url)
 
     def reply(self, messages: Sequence[Message], stream_sid: str, opening: Opening | None = None) -> Document:
         """Says `messages`, if there are any, and holds the call. `stream_sid`: the call's stream. With an `opening` it
         is stopped, and a new one takes the call over while they are said."""
+        opening = _cleaned(opening) if opening else None
         after = opening.name if opening else stream_sid
         return self._fitted(
             "reply.xml",
             messages,
-            opening=_cleaned(opening) if opening else None,
+            opening=opening,
             stream_sid=stream_sid,
             resume_url=self._resume_url(lost=1, after=after),
         )

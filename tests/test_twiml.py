@@ -403,6 +403,13 @@ def test_a_voice_without_ssml_reads_its_text_word_by_word(voice):
     assert spoken(document) == ["Hello. Fish & chips now."]
 
 
+def test_a_streams_name_is_clean_in_its_element_and_in_the_address_that_names_it():
+    opening = Opening("x\ud800y", [])
+    for document in (DOCUMENTS.answer("", opening), DOCUMENTS.reply([], STREAM_SID, opening)):
+        assert 'name="xy"' in document.twiml
+        assert "after=xy" in document.twiml
+
+
 # -- whatever a bot says
 
 HOSTILE = st.sampled_from(
