@@ -129,7 +129,7 @@ SENTENCE_VARIABLES: Mapping[str, tuple[SentenceName, str]] = {
     "SAY_IT_AGAIN_TEXT": ("say_it_again", "when Lex did not answer in time, and may the next time"),
     "NOT_AVAILABLE_TEXT": ("not_available", "when the bot cannot be reached at all, and the call ends"),
     "ONE_MOMENT_TEXT": ("one_moment", "while the bot thinks"),
-    "BUSY_TEXT": ("busy", "by a caller who is not let in because too many are; the call ends"),
+    "BUSY_TEXT": ("busy", "when no more calls can be taken; the call ends"),
 }
 
 
