@@ -11,7 +11,7 @@ import pytest
 
 from lexbridge.audio import MULAW_FRAME_BYTES, decode_mulaw, frame_levels_dbfs, rms
 from lexbridge.offline import call_events as happened
-from lexbridge.offline.bots import ORDER_COFFEE, ORDER_FLOWERS, load_bot
+from lexbridge.offline.bots import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, load_bot
 from lexbridge.offline.call_events import Event
 from lexbridge.offline.call_script import Script, ScriptError, Turn, load_script, read_script
 from lexbridge.offline.dialogue import Conversation, DialogState, take_turn
@@ -293,7 +293,7 @@ def test_a_wav_has_to_be_mono(tmp_path: Path) -> None:
 # A bot's happy path
 
 
-@pytest.mark.parametrize("path", [ORDER_FLOWERS, ORDER_COFFEE], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [ORDER_FLOWERS, ORDER_COFFEE, CHECK_BOOKING], ids=lambda path: path.stem)
 def test_the_happy_path_of_a_bot_fulfils_it_and_says_goodbye(path: Path) -> None:
     bot = load_bot(path)
     conversation, states = Conversation(), []
