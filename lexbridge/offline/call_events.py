@@ -90,11 +90,13 @@ class StreamRefused(Event):
 
 @dataclass(frozen=True, slots=True)
 class StreamClosed(Event):
-    """A stream is over. `code` 0 when Twilio ended it, else the error (31921: the server closed the socket)."""
+    """A stream is over. `code` 0 when Twilio ended it, else the error (31921: the server closed the socket, which is
+    how a bridge ends a stream that is `two_way`)."""
 
     stream_sid: str
     code: int = 0
     reason: str = ""
+    two_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,7 @@ class LexRequest:
     dialog_state: str | None = None
     fault: "LexFault | None" = None
     client_port: int = 0  # the same for requests that came on one connection
+    is_text: bool = False  # what was uploaded is text: typed, or keys
     said: str = ""  # the texts of the answer
     speech_began: float | None = None  # the first of the answer's speech was handed to the network
     speech_ended: float | None = None  # and the last of it
@@ -383,6 +384,7 @@ class LocalLex:
     def _take_utterance(self, call: _Call) -> Response:
         self._strike(call, "start")
         is_text, rate_hz = _input_type(call.header("Content-Type"))
+        call.record.is_text = is_text
         accept = _reply_rate_hz(call.header("Accept" if call.record.api == "v1" else "Response-Content-Type"))
         with _Busy(self._session(call)) as session:
             conversation = self._conversation_asked_for(call, session)

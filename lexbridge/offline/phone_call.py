@@ -344,7 +344,7 @@ class PhoneCall:
     def stream_closed(self, stream: MediaSocket, code: int, reason: str) -> None:
         """See `StreamOwner`."""
         self.streams.remove(stream)
-        self.record(happened.StreamClosed(self.now_s(), stream.sid, code, reason))
+        self.record(happened.StreamClosed(self.now_s(), stream.sid, code, reason, stream.two_way))
         if code:
             if code != 31921 or not stream.two_way:  # closing its socket is how a bridge ends a two-way stream
                 self.complain(code, reason)
