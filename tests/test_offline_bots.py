@@ -4,11 +4,23 @@ import json
 import re
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lexbridge.offline.bots import ORDER_COFFEE, ORDER_FLOWERS, Bot, BotFileError, load_bot, shipped_bots
+from lexbridge.offline.bots import (
+    CARD,
+    CHECK_BOOKING,
+    ORDER_COFFEE,
+    ORDER_FLOWERS,
+    Bot,
+    BotFileError,
+    Card,
+    load_bot,
+    shipped_bots,
+)
 from lexbridge.offline.understanding import words_of
 
 
@@ -42,6 +54,67 @@ def test_the_coffee_bot_is_a_v2_export() -> None:
     assert order.confirmation is not None
     assert bot.fallback is not None
     assert bot.fallback.name == "FallbackIntent"
+
+
+def test_the_booking_bot_asks_for_keys_shows_a_card_and_hangs_up() -> None:
+    bot = load_bot(CHECK_BOOKING)
+    check, welcome = bot.intent("CheckBooking"), bot.intent("WelcomeIntent")
+    assert check is not None
+    assert welcome is not None
+    assert len(welcome.closing[0].text) > 150  # long enough to be interrupted
+    number, extra = check.slots
+    assert bot.slot_types[number.type].digits == (6, 6)
+    assert check.when_begun["x-amz-lex:dtmf:max-length:CheckBooking:BookingNumber"] == "6"
+    assert check.when_closed == {"lexbridge:action": "hangup"}
+    prompt, card = extra.prompt.messages
+    assert (prompt.kind, card.kind, card.text) == ("PlainText", CARD, "")
+    assert card.card == Card(
+        "Booking {BookingNumber}",
+        "Double room, two nights",
+        buttons=(("Breakfast", "breakfast"), ("Parking", "parking"), ("Nothing more", "nothing more")),
+    )
+
+
+def changed(folder: Path, pattern: str, change: Callable[[dict[str, Any]], Any]) -> Path:
+    """A copy of the booking bot with one of its files changed."""
+    shutil.copytree(CHECK_BOOKING, folder / "bot")
+    file = next((folder / "bot").rglob(pattern))
+    document = json.loads(file.read_text())
+    change(document)
+    file.write_text(json.dumps(document))
+    return folder / "bot"
+
+
+@pytest.mark.parametrize(("pattern", "digits"), [(r"\d{4,8}", (4, 8)), ("^[0-9]{9}$", (9, 9))])
+def test_how_many_digits_a_regular_expression_takes(tmp_path: Path, pattern: str, digits: tuple[int, int]) -> None:
+    path = changed(
+        tmp_path,
+        "BookingNumbers/SlotType.json",
+        lambda slot_type: slot_type["valueSelectionSetting"].update(regexFilter={"pattern": pattern}),
+    )
+    assert load_bot(path).slot_types["BookingNumbers"].digits == digits
+
+
+def test_a_regular_expression_of_more_than_digits_is_not_read(tmp_path: Path) -> None:
+    path = changed(
+        tmp_path,
+        "BookingNumbers/SlotType.json",
+        lambda slot_type: slot_type["valueSelectionSetting"].update(regexFilter={"pattern": "[A-Z]{2}[0-9]{4}"}),
+    )
+    with pytest.raises(BotFileError, match="none of digits alone"):
+        load_bot(path)
+
+
+def test_a_filled_slot_may_set_session_attributes(tmp_path: Path) -> None:
+    step = {"captureNextStep": {"sessionAttributes": {"lexbridge:no-input-s": "20"}}}
+    path = changed(
+        tmp_path,
+        "BookingNumber/Slot.json",
+        lambda slot: slot["valueElicitationSetting"].update(slotCaptureSetting=step),
+    )
+    check = load_bot(path).intent("CheckBooking")
+    assert check is not None
+    assert check.slots[0].when_filled == {"lexbridge:no-input-s": "20"}
 
 
 @pytest.mark.parametrize("bot", shipped_bots(), ids=lambda bot: bot.name)

@@ -11,7 +11,7 @@ import pytest
 
 from lexbridge.audio import MULAW_FRAME_BYTES, decode_mulaw, frame_levels_dbfs, rms
 from lexbridge.offline import call_events as happened
-from lexbridge.offline.bots import ORDER_COFFEE, ORDER_FLOWERS, load_bot
+from lexbridge.offline.bots import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, load_bot
 from lexbridge.offline.call_events import Event
 from lexbridge.offline.call_script import Script, ScriptError, Turn, load_script, read_script
 from lexbridge.offline.dialogue import Conversation, DialogState, take_turn
@@ -172,6 +172,46 @@ def test_the_caller_may_interrupt() -> None:
     assert phone.said() == ["stop"]
 
 
+def test_what_was_interrupted_is_not_taken_for_the_answer() -> None:
+    phone = phone_of(Turn(press="5", interrupt_after_s=0.5), Turn(say="roses"))
+    phone.caller.bot_began("This will take a long time")
+    phone.passes(1000)
+    assert phone.keys == "5"
+    phone.caller.bot_finished("This will take a long time")  # cut off by the bridge, a moment after the key
+    phone.passes(3000)
+    assert phone.said() == []
+    phone.says("What kind of flowers?")
+    phone.passes(1000)
+    assert phone.said() == ["roses"]
+
+
+def test_a_cough_is_noise_at_voice_level_and_not_the_callers_turn() -> None:
+    phone = phone_of(Turn(cough=True, interrupt_after_s=0.5), Turn(say="roses", expect="what kind"))
+    phone.caller.bot_began("What kind of flowers?")
+    phone.passes(1500)
+    phone.caller.bot_finished("What kind of flowers?")
+    (coughed,) = phone.events
+    assert isinstance(coughed, happened.Coughed)
+    levels_dbfs = frame_levels_dbfs(decode_mulaw(b"".join(phone.frames)))
+    loud = [place for place, level in enumerate(levels_dbfs) if level > -40]
+    assert loud == list(range(loud[0], loud[0] + 8))  # 150 ms, the last frame half filled
+    assert loud[0] / 50 == pytest.approx(coughed.at_s, abs=0.021)
+    assert loud[0] / 50 == pytest.approx(0.5, abs=0.041)
+    assert levels_dbfs[loud[:7]] == pytest.approx([-20] * 7, abs=1.5)
+    phone.passes(1000)
+    assert phone.said() == ["roses"]
+
+
+def test_a_cough_may_be_told_by_a_test() -> None:
+    caller = SimulatedCaller(HummingVoice())
+    phone = Phone(caller)
+    caller.cough()
+    assert caller.is_speaking
+    phone.passes(1000)
+    assert not caller.is_speaking
+    assert [type(event) for event in phone.events] == [happened.Coughed]
+
+
 def test_a_bot_that_does_not_greet_is_spoken_to() -> None:
     phone = phone_of(Turn(say="hello"))
     phone.passes(5000)
@@ -239,6 +279,7 @@ def test_every_problem_of_a_script_is_told_at_once() -> None:
             {"press": "12x"},
             {"hang_up": False},
             {"say": "yes", "pause_s": -1},
+            {"cough": "loud"},
         ],
     }
     with pytest.raises(ScriptError) as raised:
@@ -249,16 +290,17 @@ def test_every_problem_of_a_script_is_told_at_once() -> None:
         "nme: there is no such field",
         "patience_s: 0 is not a number of seconds from 1 to 600",
         "turn 1: say: True is not a text (YAML reads a bare yes",
-        "turn 2: exactly one of say, wav, press, silent_s, hang_up is needed; there is say and wav",
+        "turn 2: exactly one of say, wav, cough, press, silent_s, hang_up is needed; there is say and wav",
         "turn 2: wav: ",
-        "turn 3: exactly one of say, wav, press, silent_s, hang_up is needed; there is none",
+        "turn 3: exactly one of say, wav, cough, press, silent_s, hang_up is needed; there is none",
         "turn 4: is no mapping",
         "turn 5: press: '12x' is not keys",
         "turn 6: hang_up: False is not true",
         "turn 7: pause_s: -1 is not",
+        "turn 8: cough: 'loud' is not true",
     ):
         assert problem in told
-    assert len(raised.value.problems) == 10
+    assert len(raised.value.problems) == 11
 
 
 @pytest.mark.parametrize(
@@ -293,7 +335,7 @@ def test_a_wav_has_to_be_mono(tmp_path: Path) -> None:
 # A bot's happy path
 
 
-@pytest.mark.parametrize("path", [ORDER_FLOWERS, ORDER_COFFEE], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [ORDER_FLOWERS, ORDER_COFFEE, CHECK_BOOKING], ids=lambda path: path.stem)
 def test_the_happy_path_of_a_bot_fulfils_it_and_says_goodbye(path: Path) -> None:
     bot = load_bot(path)
     conversation, states = Conversation(), []

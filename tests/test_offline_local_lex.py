@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError, ResponseStreamingError
 from gevent.event import Event
 
-from lexbridge.offline.bots import ORDER_COFFEE, ORDER_FLOWERS, load_bot
+from lexbridge.offline.bots import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, load_bot
 from lexbridge.offline.lex_wire import LPCM_8KHZ
 from lexbridge.offline.local_lex import LexFault, LexRequest, LocalLex
 from lexbridge.offline.recognition import ScriptedRecogniser
@@ -229,6 +229,73 @@ def test_several_messages_are_one_composite_in_v1() -> None:
         messages = json.loads(base64.b64decode(answer["encodedMessage"]))["messages"]
         assert [(message["type"], message["group"]) for message in messages] == [("PlainText", 0), ("PlainText", 1)]
         assert len(world.recognize("help", botId=FLOWERS.v2_id)["messages"]) == 2
+
+
+BOOKING = load_bot(CHECK_BOOKING)
+
+
+def test_a_booking_is_checked_with_digits_sent_as_text() -> None:
+    with a_world(bots=[BOOKING]) as world:
+        address = {"botId": BOOKING.v2_id}
+        first = world.recognize("I would like to check my booking", **address)
+        state = first["sessionState"]
+        assert state["dialogAction"] == {"type": "ElicitSlot", "slotToElicit": "BookingNumber"}
+        assert state["sessionAttributes"]["x-amz-lex:dtmf:max-length:CheckBooking:BookingNumber"] == "6"
+        again = world.recognize("42815", **address)["sessionState"]
+        assert again["dialogAction"] == state["dialogAction"]  # a digit is missing
+        second = world.recognize("428153", **address, responseContentType="audio/pcm")
+        assert second["sessionState"]["intent"]["slots"]["BookingNumber"]["value"]["interpretedValue"] == "428153"
+        prompt, card = second["messages"]
+        assert prompt["content"].startswith("Booking 428153 is a double room")
+        assert len(second["audioStream"]) == 2 * 16 * 60 * len(prompt["content"])  # a card is not spoken
+        assert card == {
+            "contentType": "ImageResponseCard",
+            "imageResponseCard": {
+                "title": "Booking 428153",
+                "subtitle": "Double room, two nights",
+                "buttons": [
+                    {"text": "Breakfast", "value": "breakfast"},
+                    {"text": "Parking", "value": "parking"},
+                    {"text": "Nothing more", "value": "nothing more"},
+                ],
+            },
+        }
+        last = world.recognize("breakfast please", **address)["sessionState"]
+        assert last["dialogAction"] == {"type": "Close"}
+        assert last["sessionAttributes"]["lexbridge:action"] == "hangup"
+
+
+def test_a_booking_number_may_be_said_and_the_welcome_be_the_bots() -> None:
+    with a_world(bots=[BOOKING]) as world:
+        address = {**V2_ADDRESS, "botId": BOOKING.v2_id}
+        begin = {"dialogAction": {"type": "Delegate"}, "intent": {"name": "WelcomeIntent"}}
+        welcome = world.v2.put_session(**address, sessionState=begin)
+        assert unpack(welcome["messages"])[0]["content"].startswith("Welcome to the Harbour Hotel.")
+        world.recognize("check my booking", **address)
+        said = world.recognize("four two eight one five three", **address)["sessionState"]
+        assert said["intent"]["slots"]["BookingNumber"]["value"]["interpretedValue"] == "428153"
+        begin["intent"] = {"name": "CheckBooking"}
+        begun = unpack(world.v2.put_session(**address, sessionState=begin)["sessionState"])
+        assert begun["dialogAction"] == {"type": "ElicitSlot", "slotToElicit": "BookingNumber"}
+        assert begun["sessionAttributes"]["x-amz-lex:dtmf:max-length:CheckBooking:BookingNumber"] == "6"
+
+
+def test_v1_has_no_place_for_a_card() -> None:
+    with a_world(bots=[BOOKING]) as world:
+        world.post_content("check my booking", botName="CheckBooking")
+        answer = world.post_content("428153", botName="CheckBooking")
+        assert answer["messageFormat"] == "PlainText"
+        assert answer["message"].startswith("Booking 428153")
+
+
+def test_a_client_may_put_a_card(world: World) -> None:
+    card = {"title": "Coffee", "imageUrl": "https://a.example/cup.png", "buttons": [{"text": "Yes", "value": "yes"}]}
+    answer = world.v2.put_session(
+        **V2_ADDRESS,
+        sessionState={"dialogAction": {"type": "ElicitIntent"}},
+        messages=[{"contentType": "ImageResponseCard", "imageResponseCard": card}],
+    )
+    assert unpack(answer["messages"]) == [{"contentType": "ImageResponseCard", "imageResponseCard": card}]
 
 
 # --- speech ---
@@ -450,6 +517,67 @@ def test_put_session_of_v2(world: World) -> None:
     after = world.recognize("small")["sessionState"]
     assert after["dialogAction"]["slotToElicit"] == "Count"
     assert after["intent"]["slots"]["CoffeeKind"]["value"]["interpretedValue"] == "espresso"
+
+
+def test_a_session_may_begin_with_an_intent(world: World) -> None:
+    """As a bridge has the bot welcome the caller: Delegate with an intent is that intent's first question."""
+    v1 = world.v1.put_session(
+        **V1_ADDRESS,
+        dialogAction={"type": "Delegate", "intentName": "OrderFlowers"},
+        sessionAttributes={"a": "1"},
+        accept="audio/pcm",
+    )
+    asked = "What type of flowers would you like to order?"
+    assert (v1["dialogState"], v1["slotToElicit"], v1["message"]) == ("ElicitSlot", "FlowerType", asked)
+    assert (v1["contentType"], v1["sessionAttributes"]) == ("audio/pcm", {"a": "1"})
+    assert len(v1["audioStream"].read()) == 2 * 16 * 60 * len(asked)
+    assert (world.request.operation, world.request.said) == ("PutSession", asked)
+    assert (world.request.intent, world.request.dialog_state) == ("OrderFlowers", "ElicitSlot")
+    assert world.post_content("roses")["slotToElicit"] == "PickupDate"
+
+    v2 = world.v2.put_session(
+        **V2_ADDRESS,
+        sessionState={"dialogAction": {"type": "Delegate"}, "intent": {"name": "OrderCoffee"}},
+        requestAttributes={"b": "2"},
+        responseContentType="audio/pcm",
+    )
+    (message,) = unpack(v2["messages"])
+    assert message["content"].startswith("What would you like")
+    assert unpack(v2["sessionState"])["dialogAction"] == {"type": "ElicitSlot", "slotToElicit": "CoffeeKind"}
+    assert unpack(v2["requestAttributes"]) == {"b": "2"}
+    assert v2["contentType"] == "audio/pcm"
+    assert len(v2["audioStream"].read()) == 2 * 16 * 60 * len(message["content"])
+    assert world.recognize("espresso")["sessionState"]["dialogAction"]["slotToElicit"] == "CupSize"
+
+
+@pytest.mark.parametrize("messages", [[], [{"content": "Welcome.", "contentType": "PlainText"}]])
+def test_elicit_intent_of_v2_says_what_the_client_gives_and_nothing_else(
+    world: World, messages: list[dict[str, str]]
+) -> None:
+    state = {"dialogAction": {"type": "ElicitIntent"}}
+    answer = world.v2.put_session(**V2_ADDRESS, sessionState=state, messages=messages, responseContentType="audio/pcm")
+    assert unpack(answer["messages"]) == messages
+    assert bool(answer["audioStream"].read()) is bool(messages)
+    assert world.recognize("order coffee")["sessionState"]["intent"]["name"] == "OrderCoffee"
+
+
+def test_put_session_refuses_what_lex_refuses(world: World) -> None:
+    upload = Upload()
+    busy = gevent.spawn(world.recognize, upload)
+    upload.send(FRAME)
+    until(lambda: world.lex.requests and world.request.first_audio is not None)
+    begin = {"dialogAction": {"type": "Delegate"}, "intent": {"name": "OrderCoffee"}}
+    with pytest.raises(world.v2.exceptions.ConflictException):
+        world.v2.put_session(**V2_ADDRESS, sessionState=begin)
+    upload.end()
+    busy.get(timeout=5)
+    for state in ({"dialogAction": {"type": "Delegate"}, "intent": {"name": "OrderTea"}}, {}):
+        with pytest.raises(world.v2.exceptions.ValidationException):
+            world.v2.put_session(**V2_ADDRESS, sessionState=state)
+    with pytest.raises(world.v1.exceptions.NotAcceptableException):
+        world.v1.put_session(**V1_ADDRESS, accept="audio/mpeg")
+    with pytest.raises(world.v1.exceptions.NotFoundException):
+        world.v1.put_session(botName="OrderCars", botAlias="prod", userId="caller")
 
 
 def test_an_utterance_of_v2_may_bring_its_own_state(world: World) -> None:
@@ -707,6 +835,129 @@ def test_a_truncated_answer_without_speech_ends_in_its_head(world: World) -> Non
 def test_an_answer_in_drips(world: World) -> None:
     world.lex.faults.append(LexFault(kind="drip", every_s=0.0001))
     assert world.post_content("help")["intentName"] == "HelpIntent"
+
+
+# --- speech sent bit by bit, and what goes wrong with it ---
+
+
+HELP_S = 0.06 * len(FLOWERS.intents[3].closing[0].text)  # SilentVoice
+HELP_BYTES = round(HELP_S * 32000)
+
+
+def a_spoken_help(world: World, generation: str = "v1") -> Any:
+    """The request, and its answer with the speech unread."""
+    if generation == "v1":
+        asked = {"contentType": TEXT, "accept": "audio/pcm", "inputStream": b"help"}
+        return world.v1.post_content(**V1_ADDRESS, **asked)
+    asked = {"requestContentType": TEXT, "responseContentType": "audio/pcm", "inputStream": b"help"}
+    return world.v2.recognize_utterance(**{**V2_ADDRESS, "botId": FLOWERS.v2_id}, **asked)
+
+
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+def test_speech_may_be_sent_at_a_pace_of_its_own(world: World, generation: str) -> None:
+    world.lex.audio_pace = HELP_S / 0.5  # all of it takes half a second
+    answer = a_spoken_help(world, generation)
+    assert answer["ResponseMetadata"]["HTTPHeaders"]["transfer-encoding"] == "chunked"
+    first = answer["audioStream"].read(320)
+    assert len(first) == 320
+    assert world.request.speech_began is not None
+    assert world.request.speech_bytes < HELP_BYTES / 2
+    rest = answer["audioStream"].read()
+    assert len(first + rest) == HELP_BYTES
+    until(lambda: world.request.speech_bytes == HELP_BYTES)
+    assert world.request.speech_ended is not None
+    assert world.request.speech_ended - world.request.speech_began >= 0.3
+    assert world.request.answered is not None
+    assert world.request.answered <= world.request.speech_began
+    assert world.post_content("help")["intentName"] == "HelpIntent"
+
+
+def test_speech_that_is_sent_at_once_is_on_record_too(world: World) -> None:
+    world.post_content("help", accept="audio/pcm")
+    until(lambda: world.request.speech_ended is not None)
+    assert world.request.speech_bytes == HELP_BYTES
+    world.post_content("help")
+    assert (world.request.speech_began, world.request.speech_bytes) == (None, 0)
+
+
+def test_speech_that_breaks_off(world: World) -> None:
+    world.lex.faults.append(LexFault(kind="broken", after_bytes=6400))
+    answer = a_spoken_help(world)
+    assert answer["message"].startswith("You can order")
+    assert len(answer["audioStream"].read(6400)) == 6400
+    with pytest.raises((ResponseStreamingError, ConnectionClosedError)):
+        answer["audioStream"].read(1)
+    assert world.request.speech_bytes == 6400
+    assert world.post_content("help", accept="audio/pcm")["audioStream"]
+
+
+def test_speech_that_stalls(world: World) -> None:
+    world.lex.faults.append(LexFault(kind="stalled", after_bytes=6400))
+    answer = a_spoken_help(world)
+    assert len(answer["audioStream"].read(6400)) == 6400
+    with gevent.Timeout(0.2, False):
+        answer["audioStream"].read(1)
+        pytest.fail("there was more of it")
+    answer["audioStream"].close()
+    assert world.post_content("help")["intentName"] == "HelpIntent"
+
+
+def test_speech_that_drips_is_whole_in_the_end(world: World) -> None:
+    world.lex.faults.append(LexFault(kind="dripping", piece_bytes=9999, every_s=0.01))
+    answer = a_spoken_help(world)
+    assert len(answer["audioStream"].read()) == HELP_BYTES
+    until(lambda: world.request.speech_bytes == HELP_BYTES)
+    assert world.request.speech_ended is not None
+    assert world.request.speech_began is not None
+    assert world.request.speech_ended - world.request.speech_began >= 0.01 * (HELP_BYTES // 9999 - 1)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "length"),
+    [
+        ("audio/mpeg", 14_400),
+        ("audio/pcm;sample-rate=8000", HELP_BYTES // 2),
+        ("audio/pcm; sample-rate=16000", HELP_BYTES),
+        ("audio/pcm", HELP_BYTES),
+    ],
+)
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+def test_speech_may_be_of_another_type_than_asked(
+    world: World, generation: str, content_type: str, length: int
+) -> None:
+    world.lex.faults.append(LexFault(kind="mistyped", content_type=content_type))
+    answer = a_spoken_help(world, generation)
+    assert answer["contentType"] == content_type
+    assert len(answer["audioStream"].read()) == pytest.approx(length, abs=4)
+
+
+@pytest.mark.parametrize("kind", ["broken", "stalled", "dripping", "mistyped"])
+def test_what_befalls_the_speech_leaves_an_answer_in_text_alone(world: World, kind: Any) -> None:
+    world.lex.faults.append(LexFault(kind=kind))
+    assert world.post_content("help")["intentName"] == "HelpIntent"
+
+
+@pytest.mark.parametrize("operation", ["PutSession", "GetSession"])
+def test_a_fault_for_one_operation(world: World, operation: str) -> None:
+    world.lex.faults.append(LexFault(status=500, operation=operation))
+    world.post_content("help")
+    with pytest.raises(world.v1.exceptions.InternalFailureException):
+        world.v1.put_session(**V1_ADDRESS) if operation == "PutSession" else world.v1.get_session(**V1_ADDRESS)
+    assert world.v1.put_session(**V1_ADDRESS)["dialogState"] == "Fulfilled"
+    assert world.v1.get_session(**V1_ADDRESS)["dialogAction"]["type"] == "Close"
+
+
+def test_a_session_that_is_put_thinks_and_fails_like_an_utterance(world: World) -> None:
+    world.lex.faults.append(LexFault(kind="broken", after_bytes=640, operation="PutSession"))
+    action = {"type": "Delegate", "intentName": "OrderFlowers"}
+    answer = world.v1.put_session(**V1_ADDRESS, dialogAction=action, accept="audio/pcm")
+    with pytest.raises((ResponseStreamingError, ConnectionClosedError)):
+        answer["audioStream"].read()
+    world.lex.think_s = 0.1
+    world.v1.put_session(**V1_ADDRESS, dialogAction=action)
+    assert world.request.ended is not None
+    assert world.request.answered is not None
+    assert world.request.answered - world.request.ended >= 0.1
 
 
 def test_a_fault_for_one_session_as_often_as_it_asks(world: World) -> None:

@@ -200,6 +200,7 @@ def test_the_silent_double() -> None:
         ("on 2026-13-22", "on 2026-13-22"),
         ("<speak>Hello <break time='1s'/>you &amp; me</speak>", "Hello you & me"),
         ("2 of them", "2 of them"),
+        ("booking 428053 of 1999", "booking four two eight zero five three of 1999"),
     ],
 )
 def test_what_the_voice_is_given_to_say(text: str, spoken: str) -> None:

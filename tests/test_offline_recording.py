@@ -12,14 +12,18 @@ import pytest
 
 from lexbridge.audio import encode_mulaw
 from lexbridge.offline import call_events as happened
+from lexbridge.offline import call_report
+from lexbridge.offline.bots import load_bot
 from lexbridge.offline.call_events import EndReason, Event
 from lexbridge.offline.call_report import Timeline, latencies, write_call
+from lexbridge.offline.call_script import load_script
+from lexbridge.offline.demo import STREAM, unheeded_interruptions
 from lexbridge.offline.phone_call import Number, PhoneCall
 from lexbridge.offline.phone_line import TelephoneVoice, key_tone
-from lexbridge.offline.picture import envelope
+from lexbridge.offline.picture import CallPicture, draw, envelope
 from lexbridge.offline.recording import stereo, write_recording
 from lexbridge.offline.simulated_caller import SimulatedCaller
-from lexbridge.offline.timeline import LATENCIES, latency_table, moments, spoken_turns
+from lexbridge.offline.timeline import LATENCIES, latency_table, moments, spoken_turns, worded
 from lexbridge.offline.voice import SilentVoice
 from lexbridge.offline.webhooks import Webhooks
 
@@ -39,6 +43,9 @@ class Asked:
     status: int | None = 200
     aborted: bool = False
     audio: bytes = bytes(16000)
+    operation: str = "PostContent"
+    is_text: bool = False
+    said: str = ""
 
 
 # A call answered at 100 s of the clock; its two turns.
@@ -74,8 +81,96 @@ def test_a_turn_is_put_together_from_both_sides_clocks() -> None:
 def test_the_latencies_of_a_turn_add_up() -> None:
     turn = spoken_turns(EVENTS, REQUESTS)[0]
     figures = {latency.title: round(latency.of(turn) or 0) for latency in LATENCIES}
-    assert figures == {"Lex opens": 60, "end found": 700, "Lex": 100, "update": 50, "voice": 50, "REPLY": 900}
+    assert figures == {"Lex opens": 60, "end found": 700, "Lex": 100, "update": 50, "voice": 50} | {
+        "media": 0,
+        "play": 0,
+        "REPLY": 900,
+    }
     assert figures["REPLY"] == sum(figures[title] for title in ("end found", "Lex", "update", "voice"))
+
+
+# A call in stream mode, answered at 100 s: a welcome that is interrupted, a number keyed in, the bot's goodbye.
+STREAM_EVENTS: list[Event] = [
+    happened.Answered(100.0),
+    happened.StreamOpened(100.1, "MZ1", "wss://a.example/"),
+    happened.MediaBegan(100.3, "MZ1"),
+    happened.MessageSent(100.31, "mark", "welcome"),
+    happened.BotBegan(100.4, ""),
+    happened.SpeechStarted(104.4, "check my booking"),
+    happened.MessageSent(104.72, "clear", dropped_ms=7600),
+    happened.BotFinished(104.72, ""),
+    happened.MarkReturned(104.72, "welcome", cleared=True),
+    happened.SpeechEnded(105.4, "check my booking"),
+    happened.MediaBegan(106.24, "MZ1"),
+    happened.MessageSent(106.25, "mark", "turn 1"),
+    happened.BotBegan(106.26, ""),
+    happened.MarkReturned(111.0, "turn 1"),
+    happened.BotFinished(111.0, ""),
+    *(happened.KeyPressed(111.6 + 0.3 * place, digit) for place, digit in enumerate("428153")),
+    happened.MediaBegan(113.24, "MZ1"),
+    happened.MessageSent(113.25, "mark", "turn 2"),
+    happened.BotBegan(113.26, ""),
+    happened.BotFinished(117.0, ""),
+    happened.BotBegan(118.0, ""),
+    happened.BotFinished(119.0, ""),
+    happened.CallEnded(120.0, EndReason.REST_COMPLETED),
+]
+STREAM_REQUESTS = [
+    Asked(
+        100.15, 100.16, 100.2, None, "WelcomeIntent", "Fulfilled", operation="PutSession", said="Welcome to the Hotel."
+    ),
+    Asked(104.46, 106.1, 106.2, "check my booking", "CheckBooking", said="Please key in your number."),
+    Asked(111.7, 111.9, 111.95, "", "CheckBooking", aborted=True),
+    Asked(113.15, 113.15, 113.2, "428153", "CheckBooking", "Fulfilled", is_text=True, said="Thank you. Goodbye."),
+]
+
+
+def test_in_stream_mode_the_media_takes_the_place_of_the_update_and_keys_are_a_turn() -> None:
+    spoken, keyed = spoken_turns(STREAM_EVENTS, STREAM_REQUESTS)
+    assert (spoken.said, spoken.is_keyed, spoken.heard) == ("check my booking", False, "check my booking")
+    assert (spoken.updated_s, spoken.media_s, spoken.replied_s) == (None, 106.24, 106.26)
+    assert spoken.reply == "Please key in your number."
+    assert (keyed.said, keyed.is_keyed, keyed.heard) == ("428153", True, "428153")
+    assert (keyed.began_s, keyed.ended_s) == (111.6, 111.6 + 0.3 * 5)
+    assert (keyed.lex_opened_s, keyed.lex_closed_s, keyed.media_s) == (None, 113.15, 113.24)
+    assert keyed.reply == "Thank you. Goodbye."
+    header, first, second, _ = latency_table([spoken, keyed])
+    assert header.split() == ["ms", "Lex", "opens", "end", "found", "Lex", "media", "play", "REPLY"]
+    assert first.split()[-6:] == ["60", "700", "100", "40", "20", "860"]
+    assert second.split() == ["428153", "-", "50", "50", "40", "20", "160"]
+
+
+def test_a_voice_on_a_stream_has_the_words_of_the_answer_before_it_once() -> None:
+    words = [event.text for event in worded(STREAM_EVENTS, STREAM_REQUESTS) if isinstance(event, happened.BotBegan)]
+    assert words == ["Welcome to the Hotel.", "Please key in your number.", "Thank you. Goodbye.", ""]
+    assert worded(EVENTS, REQUESTS) == EVENTS
+
+
+def test_keys_with_a_long_pause_or_words_between_them_are_several_answers() -> None:
+    events: list[Event] = [
+        happened.KeyPressed(1.0, "1"),
+        happened.KeyPressed(2.0, "2"),
+        happened.KeyPressed(8.0, "3"),
+        happened.SpeechStarted(9.0, "four"),
+        happened.SpeechEnded(9.5, "four"),
+        happened.KeyPressed(10.0, "5"),
+        happened.SpeechStarted(11.0, "six"),
+    ]
+    turns = spoken_turns(events, [Asked(11.1, None, None)])
+    assert [turn.said for turn in turns] == ["12", "3", "four", "5"]
+    assert turns[-1].lex_closed_s is None  # the request is of what is being said
+
+
+def test_the_moments_of_a_call_in_stream_mode() -> None:
+    lines = [f"{moment.who}: {moment.text}" for moment in moments(STREAM_EVENTS, STREAM_REQUESTS)]
+    assert "Lex: ┌ PutSession" in lines
+    assert "Lex: └ done → WelcomeIntent, Fulfilled" in lines
+    assert "bot: “Welcome to the Hotel.”" in lines
+    assert "bridge: stops the prompt: 7.6 s of it are not heard" in lines
+    assert "caller: presses 4" in lines
+    assert "Lex: ┌ request with what was keyed in" in lines
+    assert "Lex: └ read “428153” → CheckBooking, Fulfilled" in lines
+    assert not any("mark" in line for line in lines)
 
 
 def test_the_table_has_a_row_a_turn_and_the_medians() -> None:
@@ -126,11 +221,13 @@ def test_the_moments_are_told_in_order() -> None:
     [
         (happened.StreamRefused(1.0, "wss://a", 31920, "no"), "fault: no media stream: no"),
         (happened.StreamClosed(1.0, "MZ", 31921, "closed"), "fault: media stream lost: closed"),
+        (happened.StreamClosed(1.0, "MZ", 31921, "closed", two_way=True), "bridge: closes the media stream"),
         (happened.StreamClosed(1.0, "MZ"), "Twilio: media stream stopped"),
         (happened.UpdateRefused(1.0, 400, 21220, "over"), "fault: update refused: 400 over"),
         (happened.UpdateReceived(1.0, {"Status": "completed"}), "bridge: updates the call: Status=completed"),
         (happened.UpdateReceived(1.0, {}, "<Response><Pause/></Response>"), "bridge: updates the call: silence"),
         (happened.KeyPressed(1.0, "5"), "caller: presses 5"),
+        (happened.Coughed(1.0), "caller: (coughs)"),
         (happened.Transferred(1.0, "+1", "busy"), "Twilio: dials +1: busy"),
         (happened.Complained(1.0, "12200 no"), "fault: Twilio complains: 12200 no"),
         (happened.BotBegan(1.0, ""), "bot: (speaks)"),
@@ -188,6 +285,26 @@ def test_a_call_is_drawn_and_recorded(tmp_path: Path) -> None:
     assert len(png.read_bytes()) > 20_000
     with wave.open(str(wav)) as sound:
         assert sound.getnframes() == 52_000
+
+
+def test_a_call_with_an_interruption_and_keys_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[CallPicture] = []
+
+    def keeping(path: Path, picture: CallPicture) -> None:
+        drawn.append(picture)
+        draw(path, picture)
+
+    monkeypatch.setattr(call_report, "draw", keeping)
+    call = a_call()
+    call.events = list(STREAM_EVENTS)
+    write_call(call, STREAM_REQUESTS, "Harper checks a booking", tmp_path / "call.wav", tmp_path / "call.png")
+    assert (tmp_path / "call.png").read_bytes().startswith(PNG)
+    (picture,) = drawn
+    assert [key.digit for key in picture.keys] == list("428153")
+    assert picture.keys[0].at_s == pytest.approx(11.6)
+    assert [(round(cut.at_s, 2), cut.unheard_s) for cut in picture.cuts] == [(4.72, 7.6)]
+    assert picture.bot_speech[0].text == "Welcome to the Hotel."
+    assert picture.lex[0].heard == "(PutSession)"
 
 
 def test_a_call_without_a_word_is_drawn_too(tmp_path: Path) -> None:
@@ -265,6 +382,24 @@ def test_a_script_the_demo_cannot_follow_is_told_before_anything_starts(tmp_path
     assert bad.returncode == 2
     assert "at least one turn" in bad.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_the_call_in_stream_mode_waits_for_the_bridge_to_have_it() -> None:
+    assert STREAM.settings["REPLY_MODE"] == "stream"
+    script = load_script(STREAM.script)
+    assert [bool(turn.press) for turn in script.turns] == [False, True, False]
+    assert script.turns[0].interrupt_after_s is not None
+    welcome = load_bot(STREAM.bot).intent(STREAM.settings["WELCOME_INTENT"])
+    assert welcome is not None
+    assert welcome.closing
+
+
+def test_an_interruption_that_stops_no_prompt_fails_the_demo() -> None:
+    call = a_call()
+    script = load_script(STREAM.script)
+    assert unheeded_interruptions(call, script) == ["1 interruptions stopped 0 prompts"]
+    call.events = list(STREAM_EVENTS)
+    assert unheeded_interruptions(call, script) == []
 
 
 @pytest.mark.e2e

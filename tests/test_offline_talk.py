@@ -15,7 +15,7 @@ import gevent
 import pytest
 
 from lexbridge.offline import lex_command, talk
-from lexbridge.offline.bots import ORDER_COFFEE, ORDER_FLOWERS, load_bot, shipped_bots
+from lexbridge.offline.bots import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, load_bot, shipped_bots
 
 ROOT = Path(__file__).parents[1]
 SUNDAY = date(2026, 11, 22)
@@ -37,6 +37,13 @@ def test_a_conversation() -> None:
     assert "     asking for PickupDate" in printed
     assert "(a new conversation)" in printed
     assert printed[-2:] == ["bot> Thank you for calling. Goodbye.", "(on the phone the bridge would hang up now)"]
+
+
+def test_a_response_card_is_shown_as_text_and_a_hang_up_is_told() -> None:
+    lines = ["check my booking", "428153", "breakfast", "never reached"]
+    printed = list(talk.conversation(load_bot(CHECK_BOOKING), lines, SUNDAY))
+    assert "bot> Booking 428153, Double room, two nights [Breakfast] [Parking] [Nothing more]" in printed
+    assert printed[-1] == "(on the phone the bridge would hang up now)"
 
 
 def test_details_of_every_turn() -> None:

@@ -164,6 +164,7 @@ def test_in_a_rest_request_an_action_is_absolute(verb: str) -> None:
         ("<Dial timeLimit='0'>+12065550100</Dial>", 13216, 1),
         ("<Dial method='PUT'>+12065550100</Dial>", 13210, 1),
         ("<Gather><Redirect>/a</Redirect></Gather>", 13320, 1),
+        ("<Connect><Stream url='wss://a.example/m'/><Stream url='wss://a.example/n'/></Connect>", 12200, 1),
         ("<Gather input='smoke'/>", 13326, 1),
         ("<Gather finishOnKey='ab'/>", 13310, 1),
         ("<Gather numDigits='0'/>", 13314, 1),

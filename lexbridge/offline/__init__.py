@@ -17,6 +17,7 @@
     call_events.py      what happens in a call
     phone_line.py       the line: 20 ms in both directions on an absolute schedule
     media_socket.py     Twilio's end of a media stream
+    playback.py         what a bridge sends on it, on its way to the caller's ear
     webhooks.py         signed requests to the bridge, again where they fail
     phone_call.py       one live call
     rest_api.py         the REST API that updates it

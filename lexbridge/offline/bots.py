@@ -5,6 +5,7 @@ not run: the local runtime plays the part of one that always succeeds.
 """
 
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,10 +16,15 @@ from typing import Any
 HERE = Path(__file__).parent / "bots"
 ORDER_FLOWERS = HERE / "order_flowers.json"
 ORDER_COFFEE = HERE / "order_coffee"
+CHECK_BOOKING = HERE / "check_booking"
 
 FALLBACK = "AMAZON.FallbackIntent"
 _V2_ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _V2_MESSAGE_KINDS = {"plainTextMessage": "PlainText", "ssmlMessage": "SSML", "customPayload": "CustomPayload"}
+CARD = "ImageResponseCard"
+
+
+_DIGITS = re.compile(r"\^?(?:\[0-9\]|\\d)\{(\d{1,2})(?:,(\d{1,2}))?\}\$?")
 
 
 class BotFileError(ValueError):
@@ -26,12 +32,24 @@ class BotFileError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """A response card, for those who see: `buttons` are (text, value)."""
+
+    title: str
+    subtitle: str = ""
+    image_url: str = ""
+    buttons: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """What the bot says. `kind` is PlainText, SSML or CustomPayload. A reply has one message of each `group`."""
+    """What the bot says. `kind` is PlainText, SSML, CustomPayload or CARD, which has a `card` in the place of its text.
+    A reply has one message of each `group`."""
 
     text: str
     kind: str = "PlainText"
     group: int = 1
+    card: Card | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +70,31 @@ class SlotValue:
 
 @dataclass(frozen=True, slots=True)
 class SlotType:
-    """A bot's own slot type. `resolves`: a synonym is answered as the value it stands for (TOP_RESOLUTION)."""
+    """A bot's own slot type. `resolves`: a synonym is answered as the value it stands for (TOP_RESOLUTION).
+
+    digits: (fewest, most) of a type that has no values, but takes digits one after the other: AMAZON.AlphaNumeric with
+    a regular expression such as [0-9]{6}.
+    """
 
     name: str
     values: tuple[SlotValue, ...]
     resolves: bool
+    digits: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A gap an intent wants filled. `type` names a SlotType of the bot, or one of Lex's own (AMAZON.DATE)."""
+    """A gap an intent wants filled. `type` names a SlotType of the bot, or one of Lex's own (AMAZON.DATE).
+
+    when_filled: session attributes that are set then.
+    """
 
     name: str
     type: str
     required: bool
     prompt: Prompt
     utterances: tuple[str, ...] = ()
+    when_filled: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +104,7 @@ class Intent:
     slots: in the order they are asked for. closing: said when it is fulfilled. fulfils: its Lambda function, or a
     closing message, completes it here (Fulfilled); otherwise the client is to (ReadyForFulfillment). follow_up: asked
     after it was fulfilled, and `follow_up_declined` said to a "no". parent: the built-in intent it is made from.
+    when_begun, when_closed: session attributes that are set when it begins, and when it was fulfilled.
     """
 
     name: str
@@ -89,6 +117,8 @@ class Intent:
     follow_up: Prompt | None = None
     follow_up_declined: tuple[Message, ...] = ()
     parent: str | None = None
+    when_begun: Mapping[str, str] = field(default_factory=dict)
+    when_closed: Mapping[str, str] = field(default_factory=dict)
 
     def slot(self, name: str | None) -> Slot | None:
         """Its slot of that name."""
@@ -156,7 +186,7 @@ def load_bot(path: str | Path) -> Bot:
 
 def shipped_bots() -> list[Bot]:
     """The bots that come with this project."""
-    return [load_bot(ORDER_FLOWERS), load_bot(ORDER_COFFEE)]
+    return [load_bot(ORDER_FLOWERS), load_bot(ORDER_COFFEE), load_bot(CHECK_BOOKING)]
 
 
 def _read_files(path: Path) -> dict[str, str]:
@@ -295,8 +325,19 @@ def _v2_slot_type(raw: dict[str, Any]) -> SlotType:
         SlotValue(entry["sampleValue"]["value"], tuple(s["value"] for s in entry.get("synonyms") or ()))
         for entry in raw.get("slotTypeValues") or ()
     )
-    strategy = (raw.get("valueSelectionSetting") or {}).get("resolutionStrategy")
-    return SlotType(raw["name"], values, resolves=str(strategy).upper().replace("_", "") == "TOPRESOLUTION")
+    selection = raw.get("valueSelectionSetting") or {}
+    resolves = str(selection.get("resolutionStrategy")).upper().replace("_", "") == "TOPRESOLUTION"
+    pattern = (selection.get("regexFilter") or {}).get("pattern")
+    return SlotType(raw["name"], values, resolves, _digits(pattern) if pattern and not values else None)
+
+
+def _digits(pattern: str) -> tuple[int, int]:
+    """How many digits a regular expression of Lex's takes. Raises BotFileError for one that takes anything else."""
+    found = _DIGITS.fullmatch(pattern)
+    if found is None:
+        raise BotFileError(f"the regular expression {pattern!r} is none of digits alone, such as [0-9]{{6}}")
+    fewest, most = found.groups()
+    return int(fewest), int(most or fewest)
 
 
 def _v2_intent(raw: dict[str, Any], slot_documents: dict[str, Any]) -> Intent:
@@ -315,7 +356,14 @@ def _v2_intent(raw: dict[str, Any], slot_documents: dict[str, Any]) -> Intent:
         closing=fulfilled + closing,
         fulfils=bool(hook.get("enabled") or fulfilled or closing),
         parent=raw.get("parentIntentSignature"),
+        when_begun=_v2_attributes(raw.get("initialResponseSetting"), "nextStep"),
+        when_closed=_v2_attributes(_if_active(raw.get("intentClosingSetting")), "nextStep"),
     )
+
+
+def _v2_attributes(setting: dict[str, Any] | None, step: str) -> dict[str, str]:
+    """The session attributes that a setting's next step sets."""
+    return dict(((setting or {}).get(step) or {}).get("sessionAttributes") or {})
 
 
 def _v2_slot(raw: dict[str, Any]) -> Slot:
@@ -326,6 +374,7 @@ def _v2_slot(raw: dict[str, Any]) -> Slot:
         required=setting.get("slotConstraint") == "Required",
         prompt=_v2_prompt(setting.get("promptSpecification")) or Prompt((), 1),
         utterances=tuple(entry["utterance"] for entry in setting.get("sampleUtterances") or ()),
+        when_filled=_v2_attributes(setting.get("slotCaptureSetting"), "captureNextStep"),
     )
 
 
@@ -345,4 +394,11 @@ def _v2_messages(raw: dict[str, Any] | None) -> tuple[Message, ...]:
             for key, kind in _V2_MESSAGE_KINDS.items():
                 if message.get(key):
                     messages.append(Message(message[key]["value"], kind, group))
+            if message.get("imageResponseCard"):
+                messages.append(Message("", CARD, group, _card(message["imageResponseCard"])))
     return tuple(messages)
+
+
+def _card(raw: dict[str, Any]) -> Card:
+    buttons = tuple((button["text"], button["value"]) for button in raw.get("buttons") or ())
+    return Card(raw["title"], raw.get("subtitle") or "", raw.get("imageUrl") or "", buttons)

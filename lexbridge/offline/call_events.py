@@ -90,19 +90,40 @@ class StreamRefused(Event):
 
 @dataclass(frozen=True, slots=True)
 class StreamClosed(Event):
-    """A stream is over. `code` 0 when Twilio ended it, else the error (31921: the server closed the socket)."""
+    """A stream is over. `code` 0 when Twilio ended it, else the error (31921: the server closed the socket, which is
+    how a bridge ends a stream that is `two_way`)."""
 
     stream_sid: str
     code: int = 0
     reason: str = ""
+    two_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class MessageSent(Event):
-    """The bridge sent a message on a two-way stream other than media: `kind` mark or clear."""
+    """The bridge sent a message on a two-way stream other than media: `kind` mark or clear.
+
+    dropped_ms: how much audio a clear found unplayed.
+    """
 
     kind: str
     name: str = ""
+    dropped_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MediaBegan(Event):
+    """The bridge's first media on a two-way stream since its last mark or clear."""
+
+    stream_sid: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkReturned(Event):
+    """A mark goes back to the bridge: what was sent before it was played, or `cleared`."""
+
+    name: str
+    cleared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +176,11 @@ class BotFinished(Event):
     """The bot's sound is over, or was cut off."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coughed(Event):
+    """The caller coughs: a noise that is no speech begins."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import gevent
 
 from lexbridge.offline import call_events as happened
 from lexbridge.offline.phone_call import PhoneCall
-from lexbridge.offline.picture import CallPicture, LexSpan, Speech, draw
+from lexbridge.offline.picture import CallPicture, Cut, Key, LexSpan, Speech, draw
 from lexbridge.offline.recording import write_recording
 from lexbridge.offline.timeline import (
     LexTurn,
@@ -22,6 +22,7 @@ from lexbridge.offline.timeline import (
     latency_table,
     moments,
     spoken_turns,
+    worded,
 )
 
 LOOK_EVERY_S = 0.1
@@ -82,7 +83,8 @@ def write_call(call: PhoneCall, requests: Sequence[LexTurn], title: str, wav: Pa
     write_recording(wav, caller, bot)
     at = call.line_s
     pairs = ((happened.SpeechStarted, happened.SpeechEnded), (happened.BotBegan, happened.BotFinished))
-    caller_speech, bot_speech = (_speech(call, *pair) for pair in pairs)
+    events = worded(call.events, requests)
+    caller_speech, bot_speech = (_speech(call, events, *pair) for pair in pairs)
     turns = [
         replace(
             turn,
@@ -97,23 +99,36 @@ def write_call(call: PhoneCall, requests: Sequence[LexTurn], title: str, wav: Pa
             at(each.began),
             at(each.ended),
             at(each.answered),
-            f"“{each.transcript}”" if each.transcript else "nothing it knows",
+            _heard(each),
             f"→ {each.dialog_state}" if each.dialog_state else f"→ {each.status}",
         )
         for each in requests
         if each.ended is not None and each.answered is not None
     ]
-    draw(png, CallPicture(title, caller, bot, caller_speech, bot_speech, spans, turns))
+    keys = [Key(at(event.at_s), event.digit) for event in events if isinstance(event, happened.KeyPressed)]
+    cuts = [
+        Cut(at(event.at_s), event.dropped_ms / 1000)
+        for event in events
+        if isinstance(event, happened.MessageSent) and event.kind == "clear" and event.dropped_ms
+    ]
+    draw(png, CallPicture(title, caller, bot, caller_speech, bot_speech, spans, turns, keys, cuts))
+
+
+def _heard(request: LexTurn) -> str:
+    if request.operation.endswith("Session"):
+        return f"({request.operation})"
+    return f"“{request.transcript}”" if request.transcript else "nothing it knows"
 
 
 def _speech(
     call: PhoneCall,
+    events: Sequence[happened.Event],
     start: type[happened.SpeechStarted | happened.BotBegan],
     end: type[happened.SpeechEnded | happened.BotFinished],
 ) -> list[Speech]:
     """Each pair of events as a speech; one that the call's end cut lasts until then."""
-    starts = [event for event in call.events if isinstance(event, start)]
-    ends = [call.line_s(event.at_s) for event in call.events if isinstance(event, end)]
+    starts = [event for event in events if isinstance(event, start)]
+    ends = [call.line_s(event.at_s) for event in events if isinstance(event, end)]
     ends += [call.line.now_ms / 1000] * (len(starts) - len(ends))
     return [
         Speech(call.line_s(each.at_s), ended_s, each.text or "(audio)")

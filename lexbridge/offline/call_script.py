@@ -14,12 +14,14 @@
         pause_s: 0.4                # from the end of the prompt; 0.6 when not given
       - say: stop, that is wrong
         interrupt_after_s: 1.0      # from the start of the prompt: does not let the bot finish
+      - cough: true                 # a noise of 150 ms as loud as the voice, and not the caller's turn
+        interrupt_after_s: 2.0
       - press: 12#                  # keys
       - silent_s: 12                # says nothing for that long
       - hang_up: true
 
-A turn has exactly one of say, wav, press, silent_s and hang_up. After the last turn the caller waits for the bot to
-hang up. A prompt other than the expected one makes the caller say the phrase before it again, then give up.
+A turn has exactly one of say, wav, cough, press, silent_s and hang_up. After the last turn the caller waits for the bot
+to hang up. A prompt other than the expected one makes the caller say the phrase before it again, then give up.
 """
 
 import re
@@ -33,7 +35,7 @@ import yaml
 
 from lexbridge.offline.phone_line import SPEECH_LEVEL_DBFS
 
-ACTIONS = ("say", "wav", "press", "silent_s", "hang_up")
+ACTIONS = ("say", "wav", "cough", "press", "silent_s", "hang_up")
 
 
 class ScriptError(ValueError):
@@ -50,6 +52,7 @@ class Turn:
 
     say: str = ""
     wav: Path | None = None
+    cough: bool = False
     press: str = ""
     silent_s: float = 0.0
     hang_up: bool = False
@@ -157,6 +160,7 @@ _SCRIPT_FIELDS: Mapping[str, _Field] = {
 _TURN_FIELDS: Mapping[str, _Field] = {
     "say": (_text, "a text (YAML reads a bare yes or no as something else: put it in quotes)"),
     "wav": (_text, "the name of a wav file"),
+    "cough": (lambda value: value is True, "true"),
     "press": (_keys, "keys in quotes, of 0-9 A-D * #"),
     "silent_s": (_number(0.02, 600), "a number of seconds up to 600"),
     "hang_up": (lambda value: value is True, "true"),

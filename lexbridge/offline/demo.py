@@ -1,19 +1,21 @@
 """`python -m lexbridge.offline demo`: whole calls through the real bridge, with nothing but this machine.
 
 A simulated caller really speaks, a simulated Twilio carries the call, `server.py` runs as a process of its own, and a
-local Lex really listens. One order goes over Lex V1, one over Lex V2.
+local Lex really listens. One order goes over Lex V1, one over Lex V2. In the third call Lex's own voice goes over the
+media stream: the caller interrupts it, and keys a number in.
 """
 
 import argparse
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from lexbridge.offline.bots import ORDER_COFFEE, ORDER_FLOWERS, Bot, load_bot
+from lexbridge.offline.bots import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, Bot, load_bot
 from lexbridge.offline.bridge_process import ROOT, BridgeFailed, BridgeProcess
-from lexbridge.offline.call_events import BOT_HUNG_UP
+from lexbridge.offline.call_events import BOT_HUNG_UP, MessageSent
 from lexbridge.offline.call_report import Timeline, latencies, write_call
 from lexbridge.offline.call_script import Script, load_script
 from lexbridge.offline.happy_path import happy_path, main_intent
@@ -30,27 +32,42 @@ LONGEST_CALL_S = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One call of the demo: over which Lex, with which bot and caller."""
+    """One call of the demo: over which Lex, with which bot and caller, and which settings of the bridge. `name` is in
+    those of its files."""
 
-    generation: str
+    name: str
+    title: str
+    generation: Literal["v1", "v2"]
     bot: Path
     script: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
-ROUNDS = (
-    Round("v1", ORDER_FLOWERS, SCRIPTS / "order_flowers.yaml"),
-    Round("v2", ORDER_COFFEE, SCRIPTS / "order_coffee.yaml"),
+STREAM = Round(
+    "stream",
+    "Lex V2, in stream mode",
+    "v2",
+    CHECK_BOOKING,
+    SCRIPTS / "check_booking.yaml",
+    {"REPLY_MODE": "stream", "WELCOME": "bot", "WELCOME_INTENT": "WelcomeIntent"},
 )
+ROUNDS = (
+    Round("v1", "Lex V1", "v1", ORDER_FLOWERS, SCRIPTS / "order_flowers.yaml"),
+    Round("v2", "Lex V2", "v2", ORDER_COFFEE, SCRIPTS / "order_coffee.yaml"),
+)  # STREAM follows as soon as the bridge has REPLY_MODE=stream; until then `--only stream` asks for it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     parser.description = (
-        "Plays whole calls through the real bridge (server.py): one order over Lex V1 and one over Lex V2. Prints a "
+        "Plays whole calls through the real bridge (server.py): one order over Lex V1, one over Lex V2, and a call in "
+        "stream mode in which the caller interrupts the bot and keys a number in. Prints a "
         "timeline and the latencies, and writes each call as a stereo wav (caller left, bot right) and as a picture. "
         "Exit status 0 when every order was fulfilled and the bot hung up, 1 otherwise."
     )
-    parser.add_argument("--only", choices=("v1", "v2"), help="only the call over this generation of Lex")
+    parser.add_argument(
+        "--only", choices=("v1", "v2", "stream"), help="only the call over this generation of Lex, or in stream mode"
+    )
     parser.add_argument("--script", type=Path, help="let the caller follow another script (see `call --help`)")
     parser.add_argument(
         "--bot",
@@ -68,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plays the rounds. Returns the exit status."""
-    rounds = [each for each in ROUNDS if args.only in (None, each.generation)]
+    rounds = [each for each in (*ROUNDS, STREAM) if args.only == each.name][:1] if args.only else ROUNDS
     try:
         played = [(each, *_bot_and_script(each, args)) for each in rounds]
     except ValueError as error:  # of a script, or of a bot
@@ -81,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     failures: list[str] = []
     with HibariVoice() as voice, GrammarRecogniser() as recogniser:
         for each, bot, script in played:
-            stage = _Stage(each.generation, bot, script, settings, args.out)
+            stage = _Stage(each, bot, script, settings, args.out)
             failures += stage.play(voice, recogniser)
     took = f"{time.monotonic() - began_s:.0f} s"
     if failures:
@@ -103,13 +120,13 @@ def _bot_and_script(each: Round, args: argparse.Namespace) -> tuple[Bot, Script]
 class _Stage:
     """Everything one call needs."""
 
-    def __init__(self, generation: str, bot: Bot, script: Script, settings: Mapping[str, str], out: Path) -> None:
-        self._generation = generation
+    def __init__(self, each: Round, bot: Bot, script: Script, settings: Mapping[str, str], out: Path) -> None:
+        self._round = each
         self._bot = bot
         self._script = script
-        self._settings = settings
+        self._settings = {**each.settings, **settings}
         self._out = out
-        self._name = f"Lex {generation.upper()}"
+        self._name = each.title
 
     def play(self, voice: HibariVoice, recogniser: GrammarRecogniser) -> list[str]:
         """Plays the call and shows it. Returns what went wrong."""
@@ -119,7 +136,7 @@ class _Stage:
             LocalLex(bots=[self._bot], recogniser=recogniser, voice=voice) as lex,
             SimulatedTwilio(voice=voice) as twilio,
         ):
-            log = self._out / f"bridge-{self._generation}.log"
+            log = self._out / f"bridge-{self._round.name}.log"
             try:
                 with BridgeProcess({**self._bridge_settings(lex.url, twilio), **self._settings}, log) as bridge:
                     call = twilio.place_call(f"{bridge.url}/twiml", caller)
@@ -132,7 +149,7 @@ class _Stage:
 
     def _bridge_settings(self, lex_url: str, twilio: SimulatedTwilio) -> dict[str, str]:
         alias = next(iter(sorted(self._bot.aliases)), "TSTALIASID")
-        if self._generation == "v1":
+        if self._round.generation == "v1":
             bot = {"LEX_BOT_NAME": self._bot.name, "LEX_BOT_ALIAS": alias}
         else:
             bot = {"LEX_BOT_ID": self._bot.v2_id, "LEX_BOT_ALIAS_ID": alias, "LEX_LOCALE_ID": self._bot.locale_id}
@@ -149,9 +166,9 @@ class _Stage:
         }
 
     def _write(self, call: PhoneCall, requests: list[LexRequest]) -> None:
-        wav, png = (self._out / f"call-{self._generation}.{ending}" for ending in ("wav", "png"))
+        wav, png = (self._out / f"call-{self._round.name}.{ending}" for ending in ("wav", "png"))
         write_call(call, requests, f"{self._script.name}, over {self._name}", wav, png)
-        print(f"\n  {_shown(wav)}   {_shown(png)}   {_shown(self._out)}/bridge-{self._generation}.log")
+        print(f"\n  {_shown(wav)}   {_shown(png)}   {_shown(self._out)}/bridge-{self._round.name}.log")
 
     def _failures(self, call: PhoneCall, caller: SimulatedCaller, requests: list[LexRequest]) -> list[str]:
         failures = [f"Twilio complains: {complaint}" for complaint in call.complaints]
@@ -160,9 +177,18 @@ class _Stage:
             failures.append(f"{order} was not fulfilled")
         if call.over is None or call.over.reason not in BOT_HUNG_UP:
             failures.append(f"the bot did not hang up: {call.over.reason if call.over else 'the call goes on'}")
+        if self._settings.get("REPLY_MODE") == "stream":
+            failures += unheeded_interruptions(call, self._script)
         if failures:
             failures += [f"the caller: {trouble}" for trouble in caller.troubles]
         return [f"{self._name}: {failure}" for failure in failures]
+
+
+def unheeded_interruptions(call: PhoneCall, script: Script) -> list[str]:
+    """What there is to say of interruptions that stopped no prompt: each has to bring a `clear` that drops audio."""
+    meant = sum(turn.interrupt_after_s is not None and not turn.cough for turn in script.turns)
+    cleared = [event for event in call.events if isinstance(event, MessageSent) and event.dropped_ms]
+    return [f"{meant} interruptions stopped {len(cleared)} prompts"] if len(cleared) < meant else []
 
 
 def _shown(path: Path) -> str:

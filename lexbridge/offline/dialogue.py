@@ -108,7 +108,8 @@ def _answer_slot(bot: Bot, conversation: Conversation, text: str, today: date) -
     whole_command = understood is not None and understood.confidence == 1.0 and not understood.intent.slots
     filling = None if is_open_ended(slot, bot) and whole_command else answer_of(slot, text, bot, today)
     if filling:
-        return advance(bot, replace(conversation, fillings={**conversation.fillings, slot.name: filling}))
+        filled = replace(conversation, fillings={**conversation.fillings, slot.name: filling})
+        return advance(bot, _with_attributes(filled, slot.when_filled))
     if understood:
         return _begin(bot, conversation, understood)
     return ask_slot(bot, conversation, intent, slot)
@@ -136,7 +137,21 @@ def _begin(bot: Bot, conversation: Conversation, understood: Understanding) -> T
     begun = Conversation(
         intent=intent.name, fillings={**kept, **understood.fillings}, attributes=conversation.attributes
     )
+    begun = _with_attributes(begun, intent.when_begun)
+    for slot in intent.slots:
+        if slot.name in understood.fillings:
+            begun = _with_attributes(begun, slot.when_filled)
     return replace(advance(bot, begun), confidence=understood.confidence)
+
+
+def begin(bot: Bot, conversation: Conversation) -> Turn:
+    """The conversation's intent from its beginning, without a word of the caller's."""
+    intent = bot.intent(conversation.intent)
+    return advance(bot, _with_attributes(conversation, intent.when_begun) if intent else conversation)
+
+
+def _with_attributes(conversation: Conversation, more: Mapping[str, str]) -> Conversation:
+    return replace(conversation, attributes={**conversation.attributes, **more}) if more else conversation
 
 
 def advance(bot: Bot, conversation: Conversation) -> Turn:
@@ -192,11 +207,11 @@ def clarify(bot: Bot, conversation: Conversation) -> Turn:
 def fulfil(conversation: Conversation, intent: Intent) -> Turn:
     """The intent's end: its closing message, and its follow-up question if it has one."""
     state = DialogState.FULFILLED if intent.fulfils else DialogState.READY_FOR_FULFILLMENT
-    closed = replace(_open(conversation, state), intent=intent.name)
+    closed = _with_attributes(replace(_open(conversation, state), intent=intent.name), intent.when_closed)
     if intent.follow_up is None:
         return _says(closed, intent.closing)
     turn = _says(closed, intent.closing + intent.follow_up.messages)
-    following = Conversation(asked=1, following_up=intent.name, attributes=conversation.attributes)
+    following = Conversation(asked=1, following_up=intent.name, attributes=closed.attributes)
     return replace(turn, conversation=following)
 
 
@@ -229,4 +244,7 @@ def _filled_in(message: Message, conversation: Conversation) -> Message:
 
     if message.kind == "CustomPayload":  # often JSON, whose braces and brackets are its own
         return message
+    if message.card:
+        title, subtitle = (_REFERENCE.sub(value, text) for text in (message.card.title, message.card.subtitle))
+        return replace(message, card=replace(message.card, title=title, subtitle=subtitle))
     return replace(message, text=_REFERENCE.sub(value, message.text))

@@ -108,7 +108,12 @@ def _slot_rules(bot: Bot) -> list[tuple[str, str]]:
     rules = []
     for name in sorted(used):
         if name in bot.slot_types:
-            entries = bot.slot_types[name].values
+            slot_type = bot.slot_types[name]
+            if slot_type.digits:
+                fewest, most = slot_type.digits
+                rules.append((name, " ".join(["<digit>"] * fewest + ["[<digit>]"] * (most - fewest))))
+                continue
+            entries = slot_type.values
             names = [said for entry in entries for said in (entry.value, *entry.synonyms)]
             rules.append((name, _either(_spell(words_of(said)) for said in names)))
         elif name.upper() in _BUILT_IN:

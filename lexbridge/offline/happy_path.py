@@ -6,6 +6,7 @@ from lexbridge.offline.bots import Bot, Intent, Prompt, Slot
 from lexbridge.offline.call_script import Script, Turn
 
 GOODBYE = "GoodbyeIntent"  # what the bridge hangs up on, unless HANGUP_INTENTS says otherwise
+_DIGITS = 9 * ["four", "two", "eight", "one", "five", "three"]
 _ANSWERS = {
     "AMAZON.DATE": "tomorrow",
     "AMAZON.TIME": "ten in the morning",
@@ -54,6 +55,8 @@ def _plain_utterance(intent: Intent) -> str:
 
 def _answer(slot: Slot, bot: Bot) -> str:
     own = bot.slot_types.get(slot.type)
+    if own is not None and own.digits:
+        return " ".join(_DIGITS[: own.digits[0]])
     if own is not None and own.values:
         return own.values[0].value
     answer = _ANSWERS.get(slot.type.upper())

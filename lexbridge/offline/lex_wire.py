@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from lexbridge.offline.bots import Bot, Message
+from lexbridge.offline.bots import CARD, Bot, Card, Message
 from lexbridge.offline.dialogue import (
     Confirmation,
     Conversation,
@@ -22,6 +22,7 @@ from lexbridge.offline.dialogue import (
     advance,
     ask_confirmation,
     ask_slot,
+    begin,
     clarify,
 )
 from lexbridge.offline.understanding import SlotFilling
@@ -66,11 +67,12 @@ class LexError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP response: status, headers without Content-Length, body."""
+    """An HTTP response: status, headers without Content-Length, body. `speech_hz`: the rate of a body that is PCM."""
 
     status: int
     headers: Headers
     body: bytes = b""
+    speech_hz: int = 0
 
 
 def response_of_status(api: str, status: int) -> Response:
@@ -156,7 +158,8 @@ def v1_slots(bot: Bot, conversation: Conversation) -> dict[str, str | None]:
 
 
 def v1_message(messages: Sequence[Message]) -> tuple[str, str]:
-    """(text, format): several messages are one Composite."""
+    """(text, format): several messages are one Composite. PostContent has no place for a response card."""
+    messages = [message for message in messages if message.card is None]
     if len(messages) == 1:
         return messages[0].text, messages[0].kind
     composite = [{"type": m.kind, "group": number, "value": m.text} for number, m in enumerate(messages)]
@@ -178,7 +181,7 @@ def v1_headers(bot: Bot, turn: Turn, session_id: str, version: str, transcript: 
         headers["x-amz-lex-slots"] = base64_json(v1_slots(bot, conversation))
     if conversation.state is DialogState.ELICIT_SLOT and conversation.slot_to_elicit:
         headers["x-amz-lex-slot-to-elicit"] = conversation.slot_to_elicit
-    if turn.messages:
+    if any(message.text for message in turn.messages):
         text, message_format = v1_message(turn.messages)
         headers["x-amz-lex-encoded-message"] = base64_text(text)
         headers["x-amz-lex-message-format"] = message_format
@@ -208,7 +211,7 @@ def v1_text_reply(bot: Bot, turn: Turn, session_id: str, version: str) -> Json:
         reply["nluIntentConfidence"] = {"score": turn.confidence}
     if conversation.slot_to_elicit:
         reply["slotToElicit"] = conversation.slot_to_elicit
-    if turn.messages:
+    if any(message.text for message in turn.messages):
         reply["message"], reply["messageFormat"] = v1_message(turn.messages)
     return reply
 
@@ -240,7 +243,7 @@ def v1_session(bot: Bot, turn: Turn, session_id: str, recent: Sequence[Json]) ->
     if conversation.intent:
         action |= {key: summary[key] for key in ("intentName", "slots")}
     action |= {key: summary[key] for key in ("fulfillmentState", "slotToElicit") if key in summary}
-    if turn.messages:
+    if any(message.text for message in turn.messages):
         action["message"], action["messageFormat"] = v1_message(turn.messages)
     return {
         "recentIntentSummaryView": list(recent),
@@ -339,7 +342,28 @@ def v2_interpretations(bot: Bot, turn: Turn) -> list[Json]:
 
 def v2_messages(messages: Sequence[Message]) -> list[Json]:
     """Messages as every V2 operation answers them."""
-    return [{"content": message.text, "contentType": message.kind} for message in messages]
+    return [_v2_message(message) for message in messages]
+
+
+def _v2_message(message: Message) -> Json:
+    if message.card is None:
+        return {"content": message.text, "contentType": message.kind}
+    card: Json = {"title": message.card.title}
+    card |= {"subtitle": message.card.subtitle} if message.card.subtitle else {}
+    card |= {"imageUrl": message.card.image_url} if message.card.image_url else {}
+    if message.card.buttons:
+        card["buttons"] = [{"text": text, "value": value} for text, value in message.card.buttons]
+    # [?] whether Lex gives it a `content` is not documented: the model does not require one.
+    return {"contentType": message.kind, "imageResponseCard": card}
+
+
+def _said_by_client(raw: Json) -> Message:
+    """A message that a V2 client gives. Raises KeyError, TypeError."""
+    card = raw.get("imageResponseCard")
+    if not card:
+        return Message(raw.get("content") or "", raw.get("contentType") or "PlainText")
+    buttons = tuple((button["text"], button["value"]) for button in card.get("buttons") or ())
+    return Message("", CARD, card=Card(card["title"], card.get("subtitle") or "", card.get("imageUrl") or "", buttons))
 
 
 def v2_headers(
@@ -381,7 +405,7 @@ def v2_apply_state(bot: Bot, conversation: Conversation, state: Json | None, mes
         return Turn(conversation, ())
     if state.get("sessionAttributes") is not None:
         conversation = replace(conversation, attributes=state["sessionAttributes"])
-    said = tuple(Message(raw.get("content") or "", raw.get("contentType") or "PlainText") for raw in messages)
+    said = tuple(map(_said_by_client, messages))
     action, intent = state.get("dialogAction") or {}, state.get("intent") or {}
     if action.get("type", "None") == "None" and not intent:
         return Turn(conversation, said)
@@ -435,7 +459,9 @@ def directed(bot: Bot, conversation: Conversation, directive: Directive, said: t
 
 def _directed(bot: Bot, begun: Conversation, directive: Directive) -> Turn:
     if directive.type == "ElicitIntent":
-        return clarify(bot, Conversation(attributes=begun.attributes))
+        asking = Conversation(attributes=begun.attributes)
+        # A bot of V2 has no prompt of its own for that: nothing is said but what the client gave.
+        return clarify(bot, asking) if bot.clarification else Turn(asking, ())
     intent = bot.intent(directive.intent)
     if directive.type == "Close":
         closed = {state.value: state for state in _V1_CLOSED}.get(directive.state or "Fulfilled")
@@ -452,5 +478,5 @@ def _directed(bot: Bot, begun: Conversation, directive: Directive) -> Turn:
     if directive.type == "ConfirmIntent":
         return ask_confirmation(bot, begun, intent)
     if directive.type in ("Delegate", "None"):
-        return advance(bot, begun)
+        return begin(bot, begun) if not begun.fillings else advance(bot, begun)
     raise LexError(LexErrorKind.BAD_REQUEST, f"unknown dialogAction type {directive.type!r}")

@@ -5,7 +5,7 @@
 
 Audio is read as it arrives; when the upload ends it is recognised against what the dialog expects, and answered with
 text and speech. Every bot answers V1 by its name and V2 by `Bot.v2_id`. `requests` is what happened lately, `think_s`
-makes every answer late, `faults` makes it fail on demand.
+makes every answer late, `audio_pace` sends its speech bit by bit, `faults` makes it fail on demand.
 
 What it does not do: run Lambda functions, speak MP3 or Ogg, hear Opus, stream (StartConversation).
 """
@@ -17,7 +17,7 @@ import select
 import socket
 import struct
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from time import monotonic
@@ -51,9 +51,12 @@ _MIDDLE_BYTES = 10 * _READ_BYTES
 _REPLY_RATE_HZ = 16000
 _KEPT_REQUESTS = 2000  # with their audio: a runtime may be left running
 _LATEST_V1 = "$LATEST"
+_AT_THE_END = frozenset({"drip", "truncated", "slow", "broken", "stalled", "dripping", "mistyped"})
+_NO_PCM = b"\xff\xf3\x44\xc4" + bytes(140)  # the head of a frame of MP3, and nothing in it
 
 _V1_PATH = re.compile(r"/bot/([^/]+)/alias/([^/]+)/user/([^/]+)/(content|text|session)/?")
 _V2_PATH = re.compile(r"/bots/([^/]+)/botAliases/([^/]+)/botLocales/([^/]+)/sessions/([^/]+)(?:/(utterance|text))?/?")
+_UTTERANCES = frozenset({"PostContent", "RecognizeUtterance", "PostText", "RecognizeText"})
 _SESSION_ID = re.compile(r"[0-9a-zA-Z._:-]{2,100}")
 _OPERATIONS = {
     ("v1", "POST", "content"): "PostContent",
@@ -89,28 +92,60 @@ class LexRequest:
     dialog_state: str | None = None
     fault: "LexFault | None" = None
     client_port: int = 0  # the same for requests that came on one connection
+    is_text: bool = False  # what was uploaded is text: typed, or keys
+    said: str = ""  # the texts of the answer
+    speech_began: float | None = None  # the first of the answer's speech was handed to the network
+    speech_ended: float | None = None  # and the last of it
+    speech_bytes: int = 0  # of it, handed to the network so far
 
 
 @dataclass(slots=True)
 class LexFault:
-    """Something to go wrong with the next requests that send speech or text.
+    """Something to go wrong with the next requests that send speech or text; with `operation`, with that one's only
+    (PutSession, GetSession).
 
     kind: "status" answers with `status`, "reset" resets the connection, "hang" never answers, "unread" does not even
     read on, "drip" sends the right answer a byte every `every_s`, "truncated" closes in the middle of the right
     answer, "slow" answers right, but `after_s` late, "empty" answers 200 and nothing else, "foreign" answers 200 with
-    a page that is not Lex's. when: before the body is read, after 200 ms of it, or at its end ("drip", "truncated" and
-    "slow" are always at the end). An answer before the end closes the connection at once, as a load balancer does, and
+    a page that is not Lex's.
+
+    What can go wrong with the speech of an answer: "broken" closes the connection after `after_bytes` of it, "stalled"
+    sends no more after `after_bytes` until the client gives up, "dripping" sends `piece_bytes` every `every_s`, all
+    three in chunks; "mistyped" answers in `content_type` instead of the one asked for: audio/pcm at the rate it names
+    (the one asked for, if it names none), anything else as bytes that are no PCM. An answer without speech is as it
+    should be.
+
+    when: before the body is read, after 200 ms of it, or at its end ("drip", "truncated", "slow" and what befalls the
+    speech are always at the end). An answer before the end closes the connection at once, as a load balancer does, and
     a client that is still sending sees that. times: how many requests it hits, None for all. session: only that
-    session's. The dialog has gone on after "drip", "truncated" and "slow", as nobody tells Lex that it was not heard.
+    session's. The dialog has gone on after those that are always at the end: nobody tells Lex that it was not heard.
     """
 
     status: int = 500
     when: Literal["start", "middle", "end"] = "end"
     times: int | None = 1
     session: str | None = None
-    kind: Literal["status", "reset", "hang", "unread", "drip", "truncated", "slow", "empty", "foreign"] = "status"
+    operation: str | None = None
+    kind: Literal[
+        "status",
+        "reset",
+        "hang",
+        "unread",
+        "drip",
+        "truncated",
+        "slow",
+        "empty",
+        "foreign",
+        "broken",
+        "stalled",
+        "dripping",
+        "mistyped",
+    ] = "status"
     every_s: float = 0.05
     after_s: float = 4.0
+    after_bytes: int = 16_000
+    piece_bytes: int = 333  # odd: a sample is cut in two
+    content_type: str = "audio/mpeg"
 
 
 @dataclass(slots=True)
@@ -191,7 +226,8 @@ class LocalLex:
     """The server, from entering it as a context manager (or `start()`) until leaving it (or `stop()`).
 
     recogniser and voice stay the caller's, to be shared and closed. port 0 takes any free one; see `url`.
-    today: what "tomorrow" is counted from. clock: seconds, for sessions' time to live.
+    today: what "tomorrow" is counted from. clock: seconds, for sessions' time to live. audio_pace: seconds of speech
+    sent in a second, in chunks of audio_piece_ms; None sends it at once. These two and think_s may be set at any time.
     """
 
     def __init__(
@@ -203,10 +239,14 @@ class LocalLex:
         host: str = "127.0.0.1",
         port: int = 0,
         think_s: float = 0.0,
+        audio_pace: float | None = None,
+        audio_piece_ms: int = 60,
         today: Callable[[], date] = lambda: datetime.now().astimezone().date(),
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.think_s = think_s
+        self.audio_pace = audio_pace
+        self.audio_piece_ms = audio_piece_ms
         self.requests: list[LexRequest] = []
         self.faults: list[LexFault] = []
         self._bots = list(bots)
@@ -269,9 +309,21 @@ class LocalLex:
             call.record.status = response.status
             self._break_answer(call, response)
             call.record.answered = monotonic()
+            if response.speech_hz and self.audio_pace is not None:
+                # No Content-Length: the server sends it in chunks, each as it comes.
+                start_response(_status_line(response.status), [*response.headers.items()])
+                return self._at_its_pace(call.record, response, self.audio_pace)
         length = ("Content-Length", str(len(response.body)))
         start_response(_status_line(response.status), [*response.headers.items(), length])
-        return [response.body]
+        return _noted(call.record, response.body) if call is not None and response.speech_hz else [response.body]
+
+    def _at_its_pace(self, record: LexRequest, response: Response, pace: float) -> Iterator[bytes]:
+        """The answer's speech in pieces, at `pace` seconds of it in a second."""
+        began, sent_bytes = monotonic(), 0
+        for piece in _pieces(response.body, 2 * response.speech_hz * self.audio_piece_ms // 1000):
+            gevent.sleep(max(0.0, began + sent_bytes / (2 * response.speech_hz * pace) - monotonic()))
+            yield from _noted(record, piece)
+            sent_bytes += len(piece)
 
     def _receive(self, environ: dict[str, Any]) -> _Call:
         """Who is asked for what. Raises LexError."""
@@ -299,8 +351,7 @@ class LocalLex:
         except LexError as error:
             record.status = error.kind.value[0] if api == "v1" else wire.error_response(api, error).status
             raise
-        if operation in ("PostContent", "RecognizeUtterance", "PostText", "RecognizeText"):
-            call.fault = record.fault = self._take_fault(session_id)
+        call.fault = record.fault = self._take_fault(operation, session_id)
         return call
 
     @staticmethod
@@ -333,6 +384,7 @@ class LocalLex:
     def _take_utterance(self, call: _Call) -> Response:
         self._strike(call, "start")
         is_text, rate_hz = _input_type(call.header("Content-Type"))
+        call.record.is_text = is_text
         accept = _reply_rate_hz(call.header("Accept" if call.record.api == "v1" else "Response-Content-Type"))
         with _Busy(self._session(call)) as session:
             conversation = self._conversation_asked_for(call, session)
@@ -344,7 +396,8 @@ class LocalLex:
             else:
                 text, mode = self._hear(body, rate_hz, call.bot, conversation), "Speech"
             turn = self._turn(call, session, conversation, text)
-            return self._utterance_response(call, session, turn, (mode, text), accept)
+            attributes = wire.read_gzip_json(call.header("x-amz-lex-request-attributes"), "requestAttributes")
+            return self._utterance_response(call, session, turn, (mode, text), accept, attributes)
 
     def _conversation_asked_for(self, call: _Call, session: _Session) -> Conversation:
         """The session's conversation, after what the request's own headers change in it."""
@@ -389,22 +442,33 @@ class LocalLex:
         turn = take_turn(call.bot, conversation, text, self._today())
         self._keep(call, session, turn)
         call.record.transcript = text
-        call.record.intent = turn.conversation.intent
-        call.record.dialog_state = turn.conversation.state.value
         return turn
 
     def _utterance_response(
-        self, call: _Call, session: _Session, turn: Turn, heard: tuple[str, str] | None, rate_hz: int | None
+        self,
+        call: _Call,
+        session: _Session,
+        turn: Turn,
+        heard: tuple[str, str] | None,
+        rate_hz: int | None,
+        request_attributes: Mapping[str, str] | None,
     ) -> Response:
         if call.record.api == "v1":
             version = _LATEST_V1 if call.alias == _LATEST_V1 else call.bot.version
             headers = wire.v1_headers(call.bot, turn, session.session_id, version, heard[1] if heard else None)
         else:
-            attributes = wire.read_gzip_json(call.header("x-amz-lex-request-attributes"), "requestAttributes") or {}
-            headers = wire.v2_headers(call.bot, turn, call.record.session_id, attributes, heard)
+            headers = wire.v2_headers(call.bot, turn, call.record.session_id, request_attributes or {}, heard)
         if rate_hz is None:
             return Response(200, {**headers, "Content-Type": wire.TEXT_TYPE})
-        return Response(200, {**headers, "Content-Type": "audio/pcm"}, self._say(turn.messages, rate_hz))
+        content_type = "audio/pcm"
+        if call.fault is not None and call.fault.kind == "mistyped":
+            content_type = call.fault.content_type
+            kind, parameters = _media_type(content_type)
+            if kind != "audio/pcm":
+                return Response(200, {**headers, "Content-Type": content_type}, _NO_PCM * 100)
+            rate_hz = int(parameters.get("sample-rate", rate_hz))
+        speech = self._say(turn.messages, rate_hz)
+        return Response(200, {**headers, "Content-Type": content_type}, speech, speech_hz=rate_hz if speech else 0)
 
     def _say(self, messages: Sequence[Message], rate_hz: int) -> bytes:
         text = " ".join(message.text for message in messages if message.kind != "CustomPayload")
@@ -448,12 +512,17 @@ class LocalLex:
 
     def _keep(self, call: _Call, session: _Session, turn: Turn) -> None:
         session.last, session.used, session.kept = turn, self._clock(), True
+        call.record.intent = turn.conversation.intent
+        call.record.dialog_state = turn.conversation.state.value
+        call.record.said = " ".join(message.text for message in turn.messages if message.text)
         if turn.conversation.intent:
             summary = wire.v1_intent_summary(call.bot, turn.conversation)
             others = [one for one in session.recent if one["intentName"] != summary["intentName"]]
             session.recent = [summary, *others][:3]
 
     def _get_session(self, call: _Call) -> Response:
+        self._strike(call, "start")
+        self._strike(call, "end")
         session = self._live_session(call)
         if session is None or not session.kept:
             raise LexError(LexErrorKind.NOT_FOUND, f"no session {call.record.session_id}")
@@ -464,13 +533,19 @@ class LocalLex:
         return wire.json_response(document)
 
     def _put_session(self, call: _Call) -> Response:
+        self._strike(call, "start")
         accept_header = "Accept" if call.record.api == "v1" else "ResponseContentType"
+        # [?] what is answered when no content type is asked for is not documented: here, text.
         accept = _reply_rate_hz(call.header(accept_header) or "text/plain")
-        body = _json_body(self._read_body(call, None))
         with _Busy(self._session(call)) as session:
+            body = _json_body(self._read_body(call, None))
+            self._strike(call, "end")
+            self._think(call)
             conversation = session.last.conversation
             if call.record.api == "v1":
                 turn = _or_bad_request(lambda: wire.v1_put_session(call.bot, conversation, body))
+            elif not body.get("sessionState"):
+                raise LexError(LexErrorKind.BAD_REQUEST, "sessionState is missing")
             else:
                 turn = _or_bad_request(
                     lambda: wire.v2_apply_state(
@@ -478,7 +553,7 @@ class LocalLex:
                     )
                 )
             self._keep(call, session, turn)
-            return self._utterance_response(call, session, turn, None, accept)
+            return self._utterance_response(call, session, turn, None, accept, body.get("requestAttributes"))
 
     def _delete_session(self, call: _Call) -> Response:
         session = self._live_session(call)
@@ -495,9 +570,10 @@ class LocalLex:
 
     # --- faults ---
 
-    def _take_fault(self, session_id: str) -> LexFault | None:
+    def _take_fault(self, operation: str, session_id: str) -> LexFault | None:
         for fault in self.faults:
-            if fault.session in (None, session_id) and fault.times != 0:
+            befalls = operation == fault.operation if fault.operation else operation in _UTTERANCES
+            if befalls and fault.session in (None, session_id) and fault.times != 0:
                 if fault.times is not None:
                     fault.times -= 1
                 return fault
@@ -506,7 +582,7 @@ class LocalLex:
     def _strike(self, call: _Call, when: Literal["start", "middle", "end"]) -> None:
         """Does what the request's fault is to do at this point of the upload."""
         fault = call.fault
-        if fault is None or fault.when != when or fault.kind in ("drip", "truncated", "slow"):
+        if fault is None or fault.when != when or fault.kind in _AT_THE_END:
             return
         match fault.kind:
             case "hang":
@@ -528,8 +604,12 @@ class LocalLex:
     def _break_answer(call: _Call, response: Response) -> None:
         """Sends the answer the way its fault says, if it is to go wrong now. Raises _Dropped when it did."""
         fault = call.fault
-        if fault is None or response.status != 200 or fault.kind not in ("drip", "truncated"):
+        if fault is None or response.status != 200:
             return
+        if response.speech_hz and fault.kind in ("broken", "stalled", "dripping"):
+            call.record.answered = monotonic()
+            _send_speech(call, response, fault)
+            raise _Dropped
         if fault.kind == "truncated":
             _send(call.socket, response, truncated=True)
             raise _Dropped
@@ -679,6 +759,41 @@ def _send(connection: socket.socket, response: Response, truncated: bool = False
         for at in range(len(answer)):
             connection.sendall(answer[at : at + 1])
             gevent.sleep(every_s)
+    except OSError:
+        log.debug("the client went away before it had the whole answer")
+
+
+def _pieces(body: bytes, size: int) -> Iterator[bytes]:
+    for at in range(0, len(body), size):
+        yield body[at : at + size]
+
+
+def _noted(record: LexRequest, speech: bytes) -> Iterator[bytes]:
+    """`speech` on its way to the network, and the record of it."""
+    if record.speech_began is None:
+        record.speech_began = monotonic()
+    yield speech
+    record.speech_bytes += len(speech)
+    record.speech_ended = monotonic()
+
+
+def _send_speech(call: _Call, response: Response, fault: LexFault) -> None:
+    """Writes an answer past the WSGI server, its speech in chunks, and that goes wrong as the fault says."""
+    headers = {**response.headers, "Transfer-Encoding": "chunked", "Connection": "close"}
+    head = [f"HTTP/1.1 {_status_line(response.status)}", *(f"{name}: {value}" for name, value in headers.items())]
+    dripping = fault.kind == "dripping"
+    speech = response.body if dripping else response.body[: fault.after_bytes]
+    try:
+        call.socket.sendall("\r\n".join([*head, "", ""]).encode())
+        for piece in _pieces(speech, fault.piece_bytes if dripping else _READ_BYTES):
+            for noted in _noted(call.record, piece):
+                call.socket.sendall(b"%x\r\n%s\r\n" % (len(noted), noted))
+            if dripping:
+                gevent.sleep(fault.every_s)
+        if dripping:
+            call.socket.sendall(b"0\r\n\r\n")
+        if fault.kind == "stalled":
+            _read_until_closed(call.socket)
     except OSError:
         log.debug("the client went away before it had the whole answer")
 

@@ -127,21 +127,17 @@ class MediaSocket:
             payload = base64.b64encode(inbound if track == "inbound" else outbound).decode()
             timestamp = str(line_ms - self._began_ms)
             media = {"track": track, "chunk": str(self._chunk + 1), "timestamp": timestamp, "payload": payload}
-            try:
-                self._send_numbered("media", media)
-                self._chunk += 1
-            except Full:
-                self._complain_once(31930, "Stream: media buffer overflow: the bridge reads too slowly, audio is lost")
+            self._chunk += self._tell("media", media)
 
     def press(self, digit: str) -> None:
         """A key of the caller's; on two-way streams only."""
-        if self.two_way:
-            self._send_numbered("dtmf", {"track": "inbound_track", "digit": digit})
+        if self.two_way and not self.stopping:
+            self._tell("dtmf", {"track": "inbound_track", "digit": digit})
 
     def played(self, name: str) -> None:
-        """The audio before a mark was played, or cleared."""
-        if not self.over.is_set():
-            self._send_numbered("mark", {"name": name})
+        """The audio before a mark was played, or cleared. Nothing is told any more after `stop`."""
+        if not self.stopping:
+            self._tell("mark", {"name": name})
 
     def stop(self) -> None:
         """`stop`, then the closing handshake; returns when the socket is closed, CLOSE_LIMIT_S later at most."""
@@ -171,9 +167,15 @@ class MediaSocket:
             "customParameters": dict(self.stream.parameters),
         }
 
-    def _send_numbered(self, event: str, fields: Mapping[str, Any]) -> None:
-        self._queue.put_nowait(self._numbered(event, fields))
-        self._sequence_number += 1  # only when there was room for it
+    def _tell(self, event: str, fields: Mapping[str, Any]) -> bool:
+        """Sends it, unless the bridge has left too much unread."""
+        try:
+            self._queue.put_nowait(self._numbered(event, fields))
+        except Full:
+            self._complain_once(31930, "Stream: media buffer overflow: the bridge reads too slowly, audio is lost")
+            return False
+        self._sequence_number += 1
+        return True
 
     def _numbered(self, event: str, fields: Mapping[str, Any]) -> str:
         number = str(self._sequence_number + 1)

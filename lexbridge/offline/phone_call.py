@@ -16,6 +16,7 @@ from lexbridge.offline import call_events as happened
 from lexbridge.offline.call_events import CallEnded, EndReason, Event
 from lexbridge.offline.media_socket import MediaSocket, StreamFailed
 from lexbridge.offline.phone_line import Line, Party, TelephoneVoice
+from lexbridge.offline.playback import Playback, SentAudio
 from lexbridge.offline.twiml_document import (
     Document,
     Gather,
@@ -54,6 +55,7 @@ class PhoneCall:
 
     `dial_outcome`: what a `<Dial>` comes to: its DialCallStatus, and how long the two talk, milliseconds.
     `callback_latency_s`: of the clock, from what happened to the status callback that tells of it.
+    `key_tones`: whether a key is heard on the line too. `echo_db`, `echo_delay_ms`: see `Line`.
     """
 
     def __init__(
@@ -67,6 +69,9 @@ class PhoneCall:
         pace: float = 1.0,
         dial_outcome: tuple[str, int] = ("completed", 1000),
         callback_latency_s: float = CALLBACK_LATENCY_S,
+        key_tones: bool = True,
+        echo_db: float | None = None,
+        echo_delay_ms: int = 150,
     ) -> None:
         self.sid = "CA" + secrets.token_hex(16)
         self.account_sid = account_sid
@@ -84,12 +89,16 @@ class PhoneCall:
         """Everything Twilio would have refused or warned about: code and reason. Empty for a bridge without fault."""
         self.streams: list[MediaSocket] = []
         """The streams that are open now."""
-        self.line = Line(party, pace)
+        self.sent_audio: list[SentAudio] = []
+        """What the bridge sent on two-way streams, mark by mark, and how much of it the caller heard."""
+        self.line = Line(party, pace, echo_db=echo_db, echo_delay_ms=echo_delay_ms)
         self.line.listeners.insert(0, self)  # first: what the caller does at once comes after it
         self.document_url = number.webhook_url
         self.answered_at_s = 0.0
         self.status_callback = number.status_callback
         self._callback_latency_s = callback_latency_s
+        self._key_tones = key_tones
+        self._playbacks: dict[str, Playback] = {}
         self._execution = Execution(self)
         self._runner: gevent.Greenlet[..., Any] | None = None
         self._replacing = BoundedSemaphore()
@@ -146,6 +155,8 @@ class PhoneCall:
     def press(self, digit: str) -> None:
         """The caller presses a key: for a `<Gather>`, and for two-way streams."""
         self.record(happened.KeyPressed(self.now_s(), digit))
+        if self._key_tones:
+            self.line.press(digit)
         self._keys += digit
         self._key_pressed.set()
         for stream in self.streams:
@@ -248,6 +259,17 @@ class PhoneCall:
         """Opens the call's two-way stream; None when that failed."""
         return self._open(stream, two_way=True)
 
+    def disconnect_stream(self, stream: MediaSocket) -> None:
+        """Ends the call's two-way stream, and drops what it has not played; returns when the socket is closed.
+
+        [?] whether Twilio plays what it has buffered when the bridge closes the socket is not documented. A bridge
+        that waits for its mark before it closes is safe.
+        """
+        stopping = gevent.spawn(stream.stop)
+        gevent.sleep(0)  # `stop` is on its way before any mark could be
+        self.line.clear()
+        stopping.join()
+
     def stop_stream(self, name: str) -> MediaSocket | None:
         """Stops the one-way stream with this name or SID, and does not wait for its end; None if there is none.
 
@@ -275,7 +297,8 @@ class PhoneCall:
             self._key_or_end_of(lambda: self.line.wait_ms(verb.timeout_s * 1000))
             if self._keys == keys:
                 break
-        return self._keys.partition(verb.finish_on_key)[0] if verb.finish_on_key else self._keys
+        keys = self._keys.partition(verb.finish_on_key)[0] if verb.finish_on_key else self._keys
+        return keys[: verb.num_digits] if verb.num_digits else keys
 
     def _key_or_end_of(self, activity: Callable[[], None]) -> None:
         """Does something until it is done or the caller presses a key."""
@@ -321,7 +344,7 @@ class PhoneCall:
     def stream_closed(self, stream: MediaSocket, code: int, reason: str) -> None:
         """See `StreamOwner`."""
         self.streams.remove(stream)
-        self.record(happened.StreamClosed(self.now_s(), stream.sid, code, reason))
+        self.record(happened.StreamClosed(self.now_s(), stream.sid, code, reason, stream.two_way))
         if code:
             if code != 31921 or not stream.two_way:  # closing its socket is how a bridge ends a two-way stream
                 self.complain(code, reason)
@@ -331,14 +354,18 @@ class PhoneCall:
 
     def stream_says(self, stream: MediaSocket, kind: str, value: str | bytes) -> None:
         """See `StreamOwner`. Media is played in order, a mark comes back when what was before it has been played."""
-        if isinstance(value, bytes):
-            self.line.queue(value, lambda: None)
+        if stream.stopping:  # too late: nothing of it is played any more
             return
-        self.record(happened.MessageSent(self.now_s(), kind, value))
-        if kind == "mark":
-            self.line.queue(b"", lambda: stream.played(value))
+        playback = self._playbacks.get(stream.sid)
+        if playback is None:
+            playback = Playback(self.line, stream.sid, self.sent_audio, self.record, self.now_s, stream.played)
+            self._playbacks[stream.sid] = playback
+        if isinstance(value, bytes):
+            playback.media(value)
+        elif kind == "mark":
+            playback.mark(value)
         else:
-            self.line.clear()
+            playback.clear()
 
     # Within
 
@@ -390,6 +417,9 @@ class PhoneCall:
             # with which code, is not documented; nor whether the name of a stream that was stopped or lost is free
             # again. Here the second is refused, and the name is free. A bridge is safe if it never uses one twice.
             raise StreamFailed(12200, f"<Stream>: this call has a stream named {stream.name!r} already")
+        if two_way and any(other.two_way for other in self.streams):
+            # One to a call: /docs/voice/media-streams#bidirectional-media-streams . [?] with which code.
+            raise StreamFailed(12200, "<Connect><Stream>: this call has a two-way stream already")
         if not two_way and len(self.streams) >= TRACKS_PER_CALL:
             raise StreamFailed(31930, f"Stream: the call has {TRACKS_PER_CALL} tracks streaming already")  # [?] code
         self._names_opening.append(stream.name)

@@ -8,6 +8,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import gevent
@@ -22,6 +23,7 @@ from lexbridge.audio import (
     PCM_FRAME_BYTES,
     RATE_HZ,
     Resampler,
+    decode_mulaw,
     encode_mulaw,
     frame_levels_dbfs,
 )
@@ -31,6 +33,8 @@ from lexbridge.offline.voice import Voice
 SILENT_FRAME = MULAW_SILENCE * MULAW_FRAME_BYTES
 SPEECH_LEVEL_DBFS = -20.0
 VOICED_BELOW_SPEECH_DB = 25.0  # a frame this far under the whole phrase's level is no part of the speech any more
+STARVED_MS = 200  # a stream that sends nothing for so long, and no mark, has said what it had to say
+KEY_TONE_MS, KEY_GAP_MS = 160, 60
 KEY_ROWS_HZ = {697: "123A", 770: "456B", 852: "789C", 941: "*0#D"}
 KEY_COLUMNS_HZ = (1209, 1336, 1477, 1633)
 
@@ -79,15 +83,33 @@ class Party(Listener, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Fed:
+    """At most a frame of a stream's audio."""
+
+    mulaw: bytes
+    heard: Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    played: Callable[[], None]
+
+
 class Line:
     """The line of one call, from the answer on.
 
     `pace`: seconds of the clock for a second of the line; under 1 the call runs faster than it could.
+    `echo_db`: how much of what the caller hears comes back with what they say, `echo_delay_ms` later; None: nothing.
     """
 
-    def __init__(self, party: Party, pace: float = 1.0) -> None:
+    def __init__(
+        self, party: Party, pace: float = 1.0, *, echo_db: float | None = None, echo_delay_ms: int = 150
+    ) -> None:
         if pace <= 0:
             raise ValueError("the pace of a line is above 0")
+        if echo_delay_ms < FRAME_MS:
+            raise ValueError(f"an echo is at least {FRAME_MS} ms late")
         self.caller_mulaw = bytearray()
         """Everything the caller sent, from the answer."""
         self.bot_mulaw = bytearray()
@@ -98,7 +120,14 @@ class Line:
         """Those who are told when the bot's voice begins and ends."""
         self._party = party
         self._pace = pace
-        self._outbound: deque[bytes | str | Callable[[], None]] = deque()  # frames, the text they say, who waits
+        self._outbound: deque[bytes | str | _Fed | _Mark | Callable[[], None]] = deque()
+        """Frames, the text they say, who waits for them; a stream's audio and its marks."""
+        self._carried: _Fed | None = None  # of a stream's audio, in this frame
+        self._goes_on = False  # a stream's audio without a mark: more of it may come
+        self._starved_ms = 0
+        self._echo_gain = 0.0 if echo_db is None else 10 ** (echo_db / 20)
+        self._echo_bytes = echo_delay_ms * RATE_HZ // 1000
+        self._tones: deque[bytes] = deque()  # of keys; a frame without a byte is a pause between two
         self._text = ""
         self._bot_speaking = False
         self._waiting: list[tuple[int, Signal]] = []
@@ -137,13 +166,39 @@ class Line:
         self._outbound.extend(frames_of(mulaw))
         self._outbound.append(played)
 
+    def feed(self, mulaw: bytes, heard: Callable[[int, int], None]) -> None:
+        """Plays a stream's audio after what is queued already, pieces of any length without a seam between them.
+
+        `heard` is called with each frame of it: its end on the line in milliseconds, and how many bytes it was.
+        """
+        if self._outbound and isinstance(last := self._outbound[-1], _Fed):
+            self._outbound.pop()
+            mulaw = last.mulaw + mulaw
+        pieces = range(0, len(mulaw), MULAW_FRAME_BYTES)
+        self._outbound.extend(_Fed(mulaw[start : start + MULAW_FRAME_BYTES], heard) for start in pieces)
+
+    def mark(self, played: Callable[[], None]) -> None:
+        """Calls `played` as soon as everything queued before has been played, or was cleared: now if nothing is."""
+        if self._outbound:
+            self._outbound.append(_Mark(played))
+        else:
+            self._goes_on = False
+            played()
+
     def clear(self) -> None:
         """Drops what has not been played yet; those who wait for it go on now."""
         left, self._outbound = self._outbound, deque()
         self._bot_finished()  # whatever is said in the very next frame is something else
         for item in left:
-            if not isinstance(item, bytes | str):
+            if isinstance(item, _Mark):
+                item.played()
+            elif not isinstance(item, bytes | str | _Fed):
                 item()
+
+    def press(self, digit: str) -> None:
+        """A key's tones are on the line in the place of what the caller says, after those of the key before."""
+        self._tones.extend(frames_of(key_tone(digit, KEY_TONE_MS)))
+        self._tones.extend([b""] * (KEY_GAP_MS // FRAME_MS))
 
     def _run(self) -> None:
         began = time.monotonic()
@@ -157,34 +212,77 @@ class Line:
     def _carry(self) -> None:
         outbound = self._next_outbound()
         inbound = self._party.next_frame()
+        if self._tones:
+            inbound = self._tones.popleft() or inbound
+        if self._echo_gain:
+            inbound = self._with_echo(inbound)
         self.caller_mulaw += inbound
         self.bot_mulaw += outbound
         for tap in list(self.taps):
             tap(self.now_ms, inbound, outbound)
+        if self._carried is not None:
+            self._carried.heard(self.now_ms, len(self._carried.mulaw))
+        while self._outbound and isinstance(first := self._outbound[0], _Mark):
+            # The frame before it is over now: not only when the next one is due.
+            self._outbound.popleft()
+            self._goes_on = False
+            first.played()
         due = [waiting for waiting in self._waiting if waiting[0] <= self.now_ms]
         for waiting in due:
             self._waiting.remove(waiting)
             waiting[1].set()
 
+    def _with_echo(self, inbound: bytes) -> bytes:
+        """The caller's frame with the echo of what they heard a while ago."""
+        # The bot's own part of this frame is not there yet: its length is where the frame begins.
+        start = len(self.bot_mulaw) - self._echo_bytes
+        heard = bytes(self.bot_mulaw[start : start + MULAW_FRAME_BYTES]) if start >= 0 else b""
+        if len(heard) < MULAW_FRAME_BYTES or heard == SILENT_FRAME:
+            return inbound
+        echo = np.frombuffer(decode_mulaw(heard), "<i2") * self._echo_gain
+        mixed = np.rint(np.frombuffer(decode_mulaw(inbound), "<i2") + echo)
+        return encode_mulaw(np.clip(mixed, -32768, 32767).astype("<i2").tobytes())
+
     def _next_outbound(self) -> bytes:
+        self._carried = None
         while self._outbound:
             item = self._outbound.popleft()
             if isinstance(item, bytes):
-                if not self._bot_speaking:
-                    self._bot_speaking = True
-                    for listener in self.listeners:
-                        listener.bot_began(self._text)
-                return item
+                self._goes_on = False
+                return self._spoken(item)
+            if isinstance(item, _Fed):
+                self._say_now("")
+                self._goes_on, self._starved_ms = True, 0
+                self._carried = item
+                return self._spoken(item.mulaw.ljust(MULAW_FRAME_BYTES, MULAW_SILENCE))
             if isinstance(item, str):
-                if item != self._text:
-                    self._bot_finished()
-                self._text = item
+                self._say_now(item)
+            elif isinstance(item, _Mark):
+                self._goes_on = False
+                item.played()
             else:
                 item()
-        self._bot_finished()
+        self._starved_ms += FRAME_MS
+        if not self._goes_on or self._starved_ms >= STARVED_MS:
+            self._bot_finished()
         return SILENT_FRAME
 
+    def _spoken(self, frame: bytes) -> bytes:
+        """A frame of the bot's voice, which begins now or goes on."""
+        if not self._bot_speaking:
+            self._bot_speaking = True
+            for listener in self.listeners:
+                listener.bot_began(self._text)
+        return frame
+
+    def _say_now(self, text: str) -> None:
+        """Whatever is played from now on says `text`."""
+        if text != self._text:
+            self._bot_finished()
+        self._text = text
+
     def _bot_finished(self) -> None:
+        self._goes_on = False
         if self._bot_speaking:
             self._bot_speaking = False
             for listener in self.listeners:
@@ -246,6 +344,14 @@ def line_noise(length_ms: int, peak: int, seed: int) -> bytes:
     """A quiet line: uniform noise of 16-bit samples within +-`peak`, as mu-law. The same seed is the same noise."""
     samples = np.random.default_rng(seed).integers(-peak, peak, RATE_HZ * length_ms // 1000, endpoint=True)
     return encode_mulaw(samples.astype("<i2").tobytes())
+
+
+def cough_noise(level_dbfs: float = SPEECH_LEVEL_DBFS, length_ms: int = 150, seed: int = 1) -> bytes:
+    """A cough as mu-law, whole frames: white noise of that level for `length_ms`, then silence to the frame's end."""
+    count = RATE_HZ * length_ms // 1000
+    noise = np.random.default_rng(seed).normal(0.0, FULL_SCALE * 10 ** (level_dbfs / 20), count)
+    mulaw = encode_mulaw(np.clip(np.rint(noise), -32768, 32767).astype("<i2").tobytes())
+    return b"".join(frames_of(mulaw))
 
 
 def key_tone(digit: str, length_ms: int = 200) -> bytes:

@@ -21,6 +21,7 @@ VOICE_THRESHOLD = 500  # the bridge's default: the band shows the frames its det
 INCHES_A_SECOND = 0.42
 CHARACTERS_AN_INCH = 13.5
 ENVELOPE_MS = 10
+SPEECH_LINES = 5  # of words: no room for more
 
 INK = "#22313f"
 FAINT = "#8795a1"
@@ -28,6 +29,8 @@ CALLER = "#2f6fb2"
 BOT = "#2e8b6f"
 LEX = "#e08e0b"
 LEX_THINKS = "#b23a48"
+KEYS = "#6b3fa0"
+CUT = "#d1232a"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,22 @@ class LexSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """The caller presses a key."""
+
+    at_s: float
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The bridge stops a prompt; `unheard_s` of it were still to come."""
+
+    at_s: float
+    unheard_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class CallPicture:
     """What is drawn. All times are seconds of the recording; the turns' too."""
 
@@ -61,6 +80,8 @@ class CallPicture:
     bot_speech: Sequence[Speech]
     lex: Sequence[LexSpan]
     turns: Sequence[SpokenTurn]
+    keys: Sequence[Key] = ()
+    cuts: Sequence[Cut] = ()
 
 
 def draw(path: Path, picture: CallPicture) -> None:
@@ -85,32 +106,52 @@ def draw(path: Path, picture: CallPicture) -> None:
     for axes in (caller, voiced, lex, bot):
         _frame(axes, length_s, last=axes is bot)
         _latencies(axes, picture.turns, labelled=axes is caller)
+        for cut in picture.cuts:
+            axes.axvline(cut.at_s, color=CUT, linewidth=1.4, linestyle=(0, (4, 2)))
+    _pressed(caller, picture.keys)
+    _cut(bot, picture.cuts)
     bot.set_xlabel("seconds since the call was answered", color=INK, fontsize=10)
     figure.text(margin, 0.955, picture.title, color=INK, fontsize=16, fontweight="bold", va="center")
-    figure.text(margin, 0.913, _summary(picture.turns), color=FAINT, fontsize=11, va="center")
-    _legend(figure, width)
+    figure.text(margin, 0.913, _summary(picture), color=FAINT, fontsize=11, va="center")
+    _legend(figure, width, picture)
     figure.savefig(path)
 
 
-def _summary(turns: Sequence[SpokenTurn]) -> str:
-    replies_s = [turn.replied_s - turn.ended_s for turn in turns if turn.replied_s is not None]
-    count = "1 turn" if len(turns) == 1 else f"{len(turns)} turns"
+def _summary(picture: CallPicture) -> str:
+    replies_s = [turn.replied_s - turn.ended_s for turn in picture.turns if turn.replied_s is not None]
+    count = ", ".join(
+        [
+            _count(len(picture.turns), "turn"),
+            *([_count(len(picture.cuts), "interruption")] if picture.cuts else []),
+            *([_count(len(picture.keys), "key")] if picture.keys else []),
+        ]
+    )
     if not replies_s:
         return f"{count}, no reply"
     return f"{count}; the bot is heard {median(replies_s):.2f} s after the caller falls silent (median)"
 
 
-def _legend(figure: Any, width: float) -> None:
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _legend(figure: Any, width: float, picture: CallPicture) -> None:
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    entries = [
+    entries: list[Patch | Line2D] = [
         Patch(color=CALLER, label="voiced frame"),
         Patch(color=LEX, label="audio flows to Lex"),
         Patch(color=LEX_THINKS, label="Lex thinks"),
         Patch(color=INK, alpha=0.14, label="end of speech to reply"),
     ]
+    if picture.keys:
+        entries.append(Patch(facecolor="white", edgecolor=KEYS, label="key pressed"))
+    if picture.cuts:
+        entries.append(Line2D([], [], color=CUT, linewidth=1.4, linestyle=(0, (4, 2)), label="prompt interrupted"))
     figure.legend(
-        handles=entries, loc="upper right", ncols=4, frameon=False, fontsize=9, labelcolor=INK,
+        handles=entries, loc="upper right", ncols=len(entries) if len(entries) <= 4 else 3,
+        frameon=False, fontsize=9, labelcolor=INK,
         bbox_to_anchor=(1 - 0.2 / width, 0.985), handlelength=1.2, columnspacing=1.6,
     )  # fmt: skip
 
@@ -159,8 +200,27 @@ def _voice(
         until_s = speech[place + 1].began_s if place + 1 < len(speech) else times_s[-1] if len(times_s) else 0.0
         room = max(12, int((until_s - words.began_s) * inches * CHARACTERS_AN_INCH) - 2)
         axes.text(
-            words.began_s, 1.15 if above else -1.15, "\n".join(textwrap.wrap(f"“{words.text}”", room)),
+            words.began_s, 1.15 if above else -1.15,
+            "\n".join(textwrap.wrap(f"“{words.text}”", room, max_lines=SPEECH_LINES, placeholder=" …”")),
             color=INK, fontsize=9, ha="left", va="bottom" if above else "top", linespacing=1.15, clip_on=False,
+        )  # fmt: skip
+
+
+def _pressed(axes: "Axes", keys: Sequence[Key]) -> None:
+    """Each key as a little cap over the caller's wave."""
+    for key in keys:
+        axes.text(
+            key.at_s, 1.3, key.digit, color=KEYS, fontsize=8, fontweight="bold", ha="left", va="center",
+            bbox={"boxstyle": "round,pad=0.18", "facecolor": "white", "edgecolor": KEYS, "linewidth": 0.9},
+        )  # fmt: skip
+
+
+def _cut(axes: "Axes", cuts: Sequence[Cut]) -> None:
+    """Where a prompt stopped, and how much of it nobody heard."""
+    for cut in cuts:
+        axes.text(
+            cut.at_s, 0.98, f" ✕ {cut.unheard_s:.1f} s not heard", color=CUT, fontsize=8.5, fontweight="bold",
+            ha="left", va="center",
         )  # fmt: skip
 
 

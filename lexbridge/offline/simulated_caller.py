@@ -17,13 +17,14 @@ from lexbridge.audio import (
     frame_levels_dbfs,
     resample,
 )
-from lexbridge.offline.call_events import SpeechEnded, SpeechStarted
+from lexbridge.offline.call_events import Coughed, SpeechEnded, SpeechStarted
 from lexbridge.offline.call_script import Script, Turn, read_wav
 from lexbridge.offline.phone_line import (
     SILENT_FRAME,
     VOICED_BELOW_SPEECH_DB,
     Phone,
     TelephoneVoice,
+    cough_noise,
     frames_of,
     line_noise,
 )
@@ -37,12 +38,16 @@ FIRST_WORDS_MS = 4000  # a bot that does not greet is spoken to all the same
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Something the caller says, as frames; `first_voiced` and `last_voiced` are places in `frames`."""
+    """Something the caller says, as frames; `first_voiced` and `last_voiced` are places in `frames`.
+
+    A cough is none: it has no text, and does not end the caller's turn.
+    """
 
     text: str
     frames: tuple[bytes, ...]
     first_voiced: int
     last_voiced: int
+    is_cough: bool = False
 
 
 class SimulatedCaller:
@@ -59,6 +64,8 @@ class SimulatedCaller:
         """What did not go as the script has it."""
         self._voice = TelephoneVoice(voice, self.script.voice_level_dbfs)
         self._noise = deque(frames_of(line_noise(NOISE_LOOP_MS, self.script.noise_peak, seed)))
+        frames = tuple(frames_of(self._over_noise(cough_noise(self.script.voice_level_dbfs, seed=seed))))
+        self._cough = Phrase("", frames, 0, len(frames) - 1, is_cough=True)
         self._phrases = {turn: self._phrase(turn) for turn in self.script.turns if turn.say or turn.wav}
         self._phone: Phone | None = None
         self._now_ms = 0
@@ -68,6 +75,7 @@ class SimulatedCaller:
         self._keys: deque[str] = deque()
         self._bot_speaking = False
         self._bot_changed_ms = 0  # when the bot began or finished
+        self._interrupting = False  # what the bot says now is not what the caller waits for any more
         self._free_ms = 0  # when the caller's own turn was over
         self._prompts: list[str] = []  # heard since then
         self._last: Phrase | None = None
@@ -90,7 +98,9 @@ class SimulatedCaller:
         """See `Party`."""
         self._bot_speaking = False
         self._bot_changed_ms = self._now_ms
-        self._prompts.append(text)
+        if not self._interrupting:
+            self._prompts.append(text)
+        self._interrupting = False
 
     def next_frame(self) -> bytes:
         """See `Party`."""
@@ -111,6 +121,10 @@ class SimulatedCaller:
     def play(self, mulaw: bytes, text: str = "a recording") -> None:
         """Says what `mulaw` holds, its silence included, untouched."""
         self._speaking.append(voiced_phrase(text, mulaw))
+
+    def cough(self) -> None:
+        """Coughs now, or after what is being said."""
+        self._speaking.append(self._cough)
 
     @property
     def is_speaking(self) -> bool:
@@ -134,19 +148,29 @@ class SimulatedCaller:
 
     def _speak_on(self) -> bytes:
         phrase = self._speaking[0]
-        if self._place == phrase.first_voiced and self._phone is not None:
-            self._phone.record(SpeechStarted(self._phone.now_s(), phrase.text))
-        if self._place == phrase.last_voiced and self._phone is not None:
-            # This frame goes out now: the end of its 20 ms is the end of the speech.
-            self._phone.record(SpeechEnded(self._phone.now_s(), phrase.text))
+        if self._phone is not None:
+            self._tell(phrase, self._phone)
         frame = phrase.frames[self._place]
         self._place += 1
         if self._place == len(phrase.frames):
             self._speaking.popleft()
             self._place = 0
-            self._last = phrase
-            self._own_turn_over()
+            if not phrase.is_cough:
+                self._last = phrase
+                self._own_turn_over()
         return frame
+
+    def _tell(self, phrase: Phrase, phone: Phone) -> None:
+        """What the frame that goes out now begins or ends."""
+        if phrase.is_cough:
+            if self._place == 0:
+                phone.record(Coughed(phone.now_s()))
+            return
+        if self._place == phrase.first_voiced:
+            phone.record(SpeechStarted(phone.now_s(), phrase.text))
+        if self._place == phrase.last_voiced:
+            # The end of this frame's 20 ms is the end of the speech.
+            phone.record(SpeechEnded(phone.now_s(), phrase.text))
 
     def _own_turn_over(self) -> None:
         self._free_ms = self._now_ms
@@ -164,6 +188,7 @@ class SimulatedCaller:
         turn = self._turns[0] if self._turns else None
         if turn is not None and turn.interrupt_after_s is not None and self._bot_speaking:
             if self._now_ms - self._bot_changed_ms >= turn.interrupt_after_s * 1000:
+                self._interrupting = not turn.cough
                 self._act(turn)
             return
         if self._bot_speaking:
@@ -197,6 +222,8 @@ class SimulatedCaller:
         self._repeats_left = self.script.repeats
         if turn.hang_up and self._phone is not None:
             self._phone.hang_up()
+        elif turn.cough:
+            self.cough()
         elif turn.press:
             self._keys.extend(turn.press)
             self._free_ms = self._now_ms

@@ -35,6 +35,7 @@ class SimulatedTwilio:
     `dial_outcome`: DialCallStatus of every `<Dial>`, and how long the two talk, milliseconds.
     `callback_latency_s`: of the clock, from what happened to the status callback that tells of it.
     `sign_fragment`: whether the fragment of a URL is signed with it; see `Webhooks`.
+    `key_tones`: whether a key that is pressed is heard on the line too, as it is where no carrier takes it out.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class SimulatedTwilio:
         dial_outcome: tuple[str, int] = ("completed", 1000),
         callback_latency_s: float = CALLBACK_LATENCY_S,
         sign_fragment: bool = False,
+        key_tones: bool = True,
     ) -> None:
         self.auth_token = auth_token or secrets.token_hex(16)
         self.account_sid = account_sid or "AC" + secrets.token_hex(16)
@@ -60,6 +62,7 @@ class SimulatedTwilio:
         self._dial_outcome = dial_outcome
         self._callback_latency_s = callback_latency_s
         self._sign_fragment = sign_fragment
+        self._key_tones = key_tones
         self._api = RestApi(self.account_sid, self.auth_token, self.calls)
         self._connections = Pool()
         self._server = WSGIServer((host, port), self._api, log=None, handler_class=RestHandler, spawn=self._connections)
@@ -107,12 +110,15 @@ class SimulatedTwilio:
         *,
         connect_to: str | None = None,
         signing_token: str | None = None,
+        echo_db: float | None = None,
+        echo_delay_ms: int = 150,
     ) -> PhoneCall:
         """`caller` dials the number whose voice webhook is `webhook`; the call runs, and this returns at once.
 
         `connect_to`: base http address to which every connection to the bridge really goes, while requests and
         sockets are signed for, and name, the public addresses. `signing_token`: signs with another auth token, as
-        somebody who is not Twilio would.
+        somebody who is not Twilio would. `echo_db`: of what the caller hears, so much comes back with what they say
+        `echo_delay_ms` later (-20: a poor line); None: no echo.
         """
         number = webhook if isinstance(webhook, Number) else Number(webhook)
         call = PhoneCall(
@@ -124,6 +130,9 @@ class SimulatedTwilio:
             pace=self._pace,
             dial_outcome=self._dial_outcome,
             callback_latency_s=self._callback_latency_s,
+            key_tones=self._key_tones,
+            echo_db=echo_db,
+            echo_delay_ms=echo_delay_ms,
         )
         self.calls[call.sid] = call
         caller.dials(call)

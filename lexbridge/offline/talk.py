@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 
-from lexbridge.offline.bots import Bot, BotFileError
+from lexbridge.offline.bots import Bot, BotFileError, Message
 from lexbridge.offline.dialogue import Conversation, DialogState, Turn, take_turn
 from lexbridge.offline.lex_command import add_bot_argument, bots_of
 
@@ -80,12 +80,21 @@ def conversation(bot: Bot, lines: Iterable[str], today: date, details: bool = Fa
                 continue
         turn = take_turn(bot, state, text, today)
         state = turn.conversation
-        yield from (f"bot> {message.text}" for message in turn.messages)
+        yield from (f"bot> {_shown(message)}" for message in turn.messages)
         if details or not turn.messages:
             yield from describe(turn)
-        if state.intent == "GoodbyeIntent" and state.state is DialogState.FULFILLED:
+        hangs_up = state.intent == "GoodbyeIntent" or state.attributes.get("lexbridge:action") == "hangup"
+        if hangs_up and state.state is DialogState.FULFILLED:
             yield "(on the phone the bridge would hang up now)"
             return
+
+
+def _shown(message: Message) -> str:
+    """A response card as its text and, in brackets, its buttons."""
+    if message.card is None:
+        return message.text
+    words = ", ".join(filter(None, (message.card.title, message.card.subtitle)))
+    return " ".join([words, *(f"[{text}]" for text, _ in message.card.buttons)])
 
 
 def describe(turn: Turn) -> Iterator[str]:

@@ -5,7 +5,7 @@ makes moments, turns and text of them. A bridge that talks to another Lex leaves
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -13,12 +13,18 @@ from lexbridge.offline import call_events as happened
 from lexbridge.offline.call_events import Event
 
 ONSET_SLACK_S = 0.06  # a request opens after the onset it is for, but for a frame's or so difference of two clocks
+KEYS_APART_S = 5.0  # keys with a longer pause between them are two answers
 Kind = TypeVar("Kind", bound=Event)
 Who = Literal["Twilio", "bridge", "caller", "bot", "Lex", "fault"]
 
 
 class LexTurn(Protocol):
     """What is read of a local Lex's request: monotonic seconds, None where it never came to that."""
+
+    @property
+    def operation(self) -> str:
+        """Lex's own name of what is asked for."""
+        ...
 
     @property
     def began(self) -> float:
@@ -38,6 +44,11 @@ class LexTurn(Protocol):
     @property
     def audio(self) -> bytes:
         """The body."""
+        ...
+
+    @property
+    def is_text(self) -> bool:
+        """The body is text, and no audio."""
         ...
 
     @property
@@ -65,6 +76,11 @@ class LexTurn(Protocol):
         """Where the dialog stands after it."""
         ...
 
+    @property
+    def said(self) -> str:
+        """The texts of the answer."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -77,7 +93,8 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class SpokenTurn:
-    """One thing the caller said, and what became of it: monotonic seconds, None where it never came to that."""
+    """One thing the caller said, or keyed in, and what became of it: monotonic seconds, None where it never came to
+    that. media_s: the first of the reply's audio on the media stream, in stream mode."""
 
     said: str
     began_s: float
@@ -89,12 +106,31 @@ class SpokenTurn:
     replied_s: float | None = None
     heard: str | None = None
     reply: str = ""
+    media_s: float | None = None
+    is_keyed: bool = False
 
 
 def moments(events: Sequence[Event], requests: Sequence[LexTurn]) -> list[Moment]:
     """Everything worth telling, in order of time."""
-    told = [*_of_events(events), *(moment for request in requests for moment in _of_request(request))]
+    told = [*_of_events(worded(events, requests)), *(moment for request in requests for moment in _of_request(request))]
     return sorted(told, key=lambda moment: moment.at_s)
+
+
+def worded(events: Iterable[Event], requests: Sequence[LexTurn]) -> list[Event]:
+    """The events, in which the bot's voice on a media stream has the words that Lex answered.
+
+    A stream brings audio only: the first voice after an answer of Lex's is taken for that answer.
+    """
+    answers = [each for each in requests if each.answered is not None and each.said]
+    found: list[Event] = []
+    for event in events:
+        if isinstance(event, happened.BotBegan) and not event.text:
+            before = [each for each in answers if each.answered is not None and each.answered <= event.at_s]
+            answers = answers[len(before) :]
+            found.append(replace(event, text=before[-1].said) if before else event)
+        else:
+            found.append(event)
+    return found
 
 
 def _of_events(events: Sequence[Event]) -> Iterator[Moment]:
@@ -112,13 +148,23 @@ def _of_events(events: Sequence[Event]) -> Iterator[Moment]:
 
 def _of_event(event: Event) -> Iterator[Moment]:
     told = _TOLD.get(type(event))
-    if told is not None:
-        yield Moment(event.at_s, *told(event))
+    moment = told(event) if told is not None else None
+    if moment is not None:
+        yield Moment(event.at_s, *moment)
 
 
 def _stream_closed(event: happened.StreamClosed) -> tuple[Who, str]:
+    if event.two_way and event.code == 31921:
+        return "bridge", "closes the media stream"
     lost: tuple[Who, str] = ("fault", f"media stream lost: {event.reason}")
     return lost if event.code else ("Twilio", "media stream stopped")
+
+
+def _message_sent(event: happened.MessageSent) -> tuple[Who, str] | None:
+    """A clear; marks are the bridge's own book-keeping."""
+    if event.kind != "clear":
+        return None
+    return "bridge", f"stops the prompt: {event.dropped_ms / 1000:.1f} s of it are not heard"
 
 
 def _in_short(update: happened.UpdateReceived) -> str:
@@ -128,7 +174,7 @@ def _in_short(update: happened.UpdateReceived) -> str:
     return " then ".join(verbs) or "silence"
 
 
-_TOLD: Mapping[type[Event], Callable[[Any], tuple[Who, str]]] = {
+_TOLD: Mapping[type[Event], Callable[[Any], tuple[Who, str] | None]] = {
     happened.Answered: lambda _: ("Twilio", "the call is answered"),
     happened.StreamOpened: lambda event: ("Twilio", f"media stream open to {event.url}"),
     happened.StreamRefused: lambda event: ("fault", f"no media stream: {event.reason}"),
@@ -136,6 +182,8 @@ _TOLD: Mapping[type[Event], Callable[[Any], tuple[Who, str]]] = {
     happened.SpeechStarted: lambda event: ("caller", f"“{event.text}”"),
     happened.SpeechEnded: lambda _: ("caller", "(silent)"),
     happened.BotBegan: lambda event: ("bot", f"“{event.text}”" if event.text else "(speaks)"),
+    happened.MessageSent: _message_sent,
+    happened.Coughed: lambda _: ("caller", "(coughs)"),
     happened.KeyPressed: lambda event: ("caller", f"presses {event.digit}"),
     happened.UpdateReceived: lambda event: ("bridge", f"updates the call: {_in_short(event)}"),
     happened.StreamStopReceived: lambda event: ("bridge", f"stops the media stream {event.name}"),
@@ -147,11 +195,14 @@ _TOLD: Mapping[type[Event], Callable[[Any], tuple[Who, str]]] = {
 
 
 def _of_request(request: LexTurn) -> Iterator[Moment]:
-    yield Moment(request.began, "Lex", "┌ request opened, the caller's audio flows")
-    if request.ended is not None:
+    session = request.operation.endswith("Session")
+    opened = f"┌ {request.operation}" if session else "┌ request opened, the caller's audio flows"
+    yield Moment(request.began, "Lex", "┌ request with what was keyed in" if request.is_text else opened)
+    if request.ended is not None and not session and not request.is_text:
         yield Moment(request.ended, "Lex", f"│ request closed: {len(request.audio) / 16000:.2f} s of audio")
     if request.answered is not None:
         heard = f"heard “{request.transcript}”" if request.transcript else "heard nothing it knows"
+        heard = "done" if session else f"read “{request.transcript}”" if request.is_text else heard
         said = f"└ {heard} → {request.intent or 'no intent'}, {request.dialog_state}"
         failed = request.status is not None and request.status >= 400
         yield Moment(request.answered, "Lex", f"└ answered {request.status}" if failed else said)
@@ -160,40 +211,55 @@ def _of_request(request: LexTurn) -> Iterator[Moment]:
 
 
 def spoken_turns(events: Sequence[Event], requests: Sequence[LexTurn]) -> list[SpokenTurn]:
-    """The caller's turns: each speech with the Lex request it opened, the update after it, and the bot's reply."""
+    """The caller's turns: each speech, or number keyed in, with the Lex request it opened, the update or the media
+    after it, and the bot's reply."""
     starts = [event for event in events if isinstance(event, happened.SpeechStarted)]
     ends = [event for event in events if isinstance(event, happened.SpeechEnded)]
-    turns = []
-    for place, (start, end) in enumerate(zip(starts, ends, strict=False)):
-        next_s = starts[place + 1].at_s if place + 1 < len(starts) else float("inf")
-        turns.append(_turn(start, end, next_s, events, requests))
-    return turns
+    said = [SpokenTurn(one.text, one.at_s, other.at_s) for one, other in zip(starts, ends, strict=False)]
+    turns = sorted([*said, *_keyed(events)], key=lambda turn: turn.began_s)
+    told = worded(events, requests)
+    # What the caller has begun to say and not finished is no turn yet, but the one before it is over.
+    unfinished_s = [start.at_s for start in starts[len(said) :]]
+    next_s = [*(turn.began_s for turn in turns[1:]), min(unfinished_s, default=float("inf"))]
+    return [_turn(turn, until_s, told, requests) for turn, until_s in zip(turns, next_s, strict=False)]
 
 
-def _turn(
-    start: happened.SpeechStarted,
-    end: happened.SpeechEnded,
-    next_s: float,
-    events: Sequence[Event],
-    requests: Sequence[LexTurn],
-) -> SpokenTurn:
+def _keyed(events: Sequence[Event]) -> Iterator[SpokenTurn]:
+    """Each number that was keyed in."""
+    digits, began_s, ended_s = "", 0.0, 0.0
+    for event in events:
+        late = isinstance(event, happened.KeyPressed) and event.at_s - ended_s > KEYS_APART_S
+        if digits and (late or isinstance(event, happened.SpeechStarted)):
+            yield SpokenTurn(digits, began_s, ended_s, is_keyed=True)
+            digits = ""
+        if isinstance(event, happened.KeyPressed):
+            began_s = began_s if digits else event.at_s
+            digits, ended_s = digits + event.digit, event.at_s
+    if digits:
+        yield SpokenTurn(digits, began_s, ended_s, is_keyed=True)
+
+
+def _turn(turn: SpokenTurn, next_s: float, events: Sequence[Event], requests: Sequence[LexTurn]) -> SpokenTurn:
     # A phrase with a long pause in it may take several requests; the last one before the next phrase answers it.
-    own = [each for each in requests if start.at_s - ONSET_SLACK_S <= each.began < next_s and not each.aborted]
+    own = [each for each in requests if turn.began_s - ONSET_SLACK_S <= each.began < next_s and not each.aborted]
+    if turn.is_keyed:  # the keys' tones may have opened one that is no answer
+        own = [each for each in own if each.is_text] or own
     first, last = (own[0], own[-1]) if own else (None, None)
-    since_s = last.answered if last is not None and last.answered is not None else end.at_s
+    since_s = last.answered if last is not None and last.answered is not None else turn.ended_s
     update = _first(events, happened.UpdateReceived, since_s, next_s)
+    media = _first(events, happened.MediaBegan, since_s, next_s)
     reply = _first(events, happened.BotBegan, update.at_s if update is not None else since_s, next_s)
-    return SpokenTurn(
-        said=start.text,
-        began_s=start.at_s,
-        ended_s=end.at_s,
-        lex_opened_s=first.began if first is not None else None,
+    return replace(
+        turn,
+        # Keys are collected before there is a request: when it opens is no latency.
+        lex_opened_s=first.began if first is not None and not turn.is_keyed else None,
         lex_closed_s=last.ended if last is not None else None,
         lex_answered_s=last.answered if last is not None else None,
         updated_s=update.at_s if update is not None else None,
         replied_s=reply.at_s if reply is not None else None,
         heard=last.transcript if last is not None else None,
         reply=reply.text if reply is not None else "",
+        media_s=media.at_s if media is not None else None,
     )
 
 
@@ -223,6 +289,8 @@ LATENCIES = (
     Latency("Lex", "the Lex request is closed, until Lex has answered", "lex_closed_s", "lex_answered_s"),
     Latency("update", "Lex has answered, until Twilio gets the call update", "lex_answered_s", "updated_s"),
     Latency("voice", "Twilio has the update, until the bot is heard", "updated_s", "replied_s"),
+    Latency("media", "Lex has answered, until its voice is on the media stream", "lex_answered_s", "media_s"),
+    Latency("play", "the voice is on the media stream, until the bot is heard", "media_s", "replied_s"),
     Latency("REPLY", "the caller falls silent, until the bot is heard", "ended_s", "replied_s"),
 )
 

@@ -337,6 +337,9 @@ class _Reader:
         if stream is None:
             self._complain(12200, "<Connect> holds no <Stream>, and this Twilio knows no other noun")
             return None
+        if len(element.findall("Stream")) > 1:
+            # One two-way stream to a call. [?] what Twilio does with a second: here it is left out.
+            self._complain(12200, "<Connect> takes one <Stream>; the first is taken")
         if stream.get("track", "inbound_track") != "inbound_track":
             self._complain(31941, f"Stream: Invalid track {stream.get('track')!r}: <Connect> takes inbound_track only")
         return ConnectStream(self._stream(stream), self._action(element), self._method(element, "method", 12200))

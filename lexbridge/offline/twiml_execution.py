@@ -183,7 +183,7 @@ class Execution:
                 try:
                     stream.over.wait()  # until the bridge closes the socket, or loses it
                 finally:
-                    stream.stop()
+                    self._call.disconnect_stream(stream)
         return self._call.fetch(verb.action, verb.method) if verb.action else None
 
     def _dial(self, verb: Dial) -> Document | None:

@@ -392,6 +392,9 @@ def fill(slot: Slot, words: Words, bot: Bot, today: date) -> SlotFilling | None:
 
 def _listed(slot_type: SlotType, words: Words) -> SlotFilling | None:
     original = " ".join(words)
+    if slot_type.digits:
+        number = _digits(words, *slot_type.digits)
+        return SlotFilling(number, original, number) if number else None
     for entry in slot_type.values:
         if words in [words_of(name) for name in (entry.value, *entry.synonyms)]:
             value = entry.value if slot_type.resolves or words == words_of(entry.value) else original

@@ -19,6 +19,7 @@ HIBARI_RATE_HZ = 24000
 _TAG = re.compile(r"<[^<>]+>")
 _DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
 _TIME = re.compile(r"\b([01]\d|2[0-3]):([0-5]\d)\b")
+_LONG_NUMBER = re.compile(r"\b\d{5,}\b")
 _HOURS = [
     *("twelve", "one", "two", "three", "four", "five"),
     *("six", "seven", "eight", "nine", "ten", "eleven"),
@@ -34,9 +35,15 @@ _TEENS = ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen
 
 
 def spoken_form(text: str) -> str:
-    """`text` for an engine that reads words: Lex's dates and times as people say them, SSML without its tags."""
+    """`text` for an engine that reads words: Lex's dates and times as people say them, numbers of five digits and more
+    one by one, SSML without its tags."""
     text = html.unescape(_TAG.sub("", text)) if "<speak" in text else text
-    return " ".join(_TIME.sub(_say_time, _DATE.sub(_say_date, text)).split())
+    text = _TIME.sub(_say_time, _DATE.sub(_say_date, text))
+    return " ".join(_LONG_NUMBER.sub(lambda written: " ".join(map(_say_digit, written[0])), text).split())
+
+
+def _say_digit(digit: str) -> str:
+    return "zero" if digit == "0" else _UNITS[int(digit)]
 
 
 def _say_date(written: re.Match[str]) -> str:
