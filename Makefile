@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 
 # Floors 0 to 3 are pure: their own tests alone have to reach every branch of them.
 PURE := sentences errors variables config rfc6455 audio media_stream dialog reply_audio vad endpointing keys directives signatures \
-  twiml call
+  twiml turns prompt call
 PURE_TESTS := $(PURE:%=tests/test_%.py)
 empty :=
 comma := ,

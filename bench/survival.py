@@ -53,6 +53,7 @@ class Outcome:
 
     kills: int = 0
     restarts: list[float] = field(default_factory=list)
+    restarted_at_s: list[float] = field(default_factory=list)
     undisturbed: tuple[float, float] = (0.0, math.inf)
 
 
@@ -90,6 +91,7 @@ async def restart(load: Load, options: argparse.Namespace) -> Outcome:
     outcome.undisturbed = began_s, time.monotonic()
     for _ in range(options.restarts):
         sent_s = time.monotonic()
+        outcome.restarted_at_s.append(sent_s)
         await _restart_once(load)
         outcome.restarts.append(time.monotonic() - sent_s)
         await load.sleep(options.apart)
@@ -231,6 +233,7 @@ def rows(figures: Figures, load: Load) -> list[tuple[str, str]]:
         before = [gap.length_s for gap in figures.gaps if since_s <= gap.began_s < until_s]
         table.append(("answer gap, undisturbed", _seconds(before)))
         table.append(("worst gap beyond its median", f"{figures.excess_gap_s * 1000:.0f} ms"))
+        table.append(("the worst, s after a restart", _worst(figures)))
     table += [(f"CPU of {name}", f"{cores:.2f} cores") for name, cores in load.cores().items()]
     clock, webhooks = exchange.clock, exchange.webhooks
     table += [
@@ -240,6 +243,13 @@ def rows(figures: Figures, load: Load) -> list[tuple[str, str]]:
         ("webhooks, failed attempts", f"{webhooks.attempts}, {dict(webhooks.failures)}"),
     ]
     return table + [(f"  Twilio complains: {words}", str(times)) for words, times in exchange.complaints.most_common()]
+
+
+def _worst(figures: Figures) -> str:
+    """The longest answer gaps, each with the time of its end after the last restart began."""
+    worst = sorted(figures.gaps, key=lambda gap: gap.length_s, reverse=True)[:8]
+    at = [max((at for at in figures.outcome.restarted_at_s if at <= gap.began_s), default=math.nan) for gap in worst]
+    return ", ".join(f"{gap.length_s:.2f} at {gap.began_s - s:.1f}" for gap, s in zip(worst, at, strict=True))
 
 
 def _seconds(lengths_s: Iterable[float]) -> str:

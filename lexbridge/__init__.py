@@ -20,7 +20,10 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          directives    what the bot asks of the call, by session attributes
                          signatures    who is really Twilio: signatures, and the token of a stream
                          twiml         every document Twilio gets from us, through templates/
-    floor 3  heart       call          CallSession: messages and replies in, actions out; no clock, no I/O
+    floor 3  heart       actions       what a CallSession wants done
+                         turns         what the caller says or keys in, on its way to Lex
+                         prompt        what the caller is to hear of a bidirectional stream, and what of it was heard
+                         call          CallSession: messages and replies in, actions out; no clock, no I/O
     floor 4  shell       logs          one event a line, JSON or text
                          sockets       flask-sockets on today's Werkzeug
                          websocket     the media socket and its HTTP handler: bounded, fair, refused before accepted
@@ -29,6 +32,7 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          aws_clock     requests signed with AWS's time, whatever this machine's clock says
                          lex           utterances to Lex by boto3, live, with one retry; where a dialog stands
                          call_control  updates of the live call by Twilio's REST client
+                         updates       a call's documents to Twilio, one at a time
                          call_log      the calls that are live
                          bridge        one CallSession over one WebSocket: an inbox, a loop
                          workers       the parent of the processes: forks, watches, replaces; what they share

@@ -16,20 +16,26 @@ from typing import NoReturn, Protocol
 
 import gevent
 from gevent.queue import Empty, Queue
+from geventwebsocket.exceptions import WebSocketError
 
-from lexbridge.call import (
-    RESUMED_PARAMETER,
-    STREAMS_LOST_PARAMETER,
-    TOKEN_PARAMETER,
+from lexbridge.actions import (
     AppendAudio,
-    CallSession,
-    CallState,
+    BeginDialog,
     CancelUtterance,
     CloseUtterance,
     Note,
     OpenUtterance,
     Recall,
+    SendKeys,
+    SendMessage,
     UpdateCall,
+)
+from lexbridge.call import (
+    RESUMED_PARAMETER,
+    STREAMS_LOST_PARAMETER,
+    TOKEN_PARAMETER,
+    CallSession,
+    CallState,
     whole,
 )
 from lexbridge.call_control import LONGEST_UPDATE_S, CallControl
@@ -37,11 +43,12 @@ from lexbridge.call_log import CallLog, LiveStream
 from lexbridge.config import Settings
 from lexbridge.dialog import Reply
 from lexbridge.errors import CallControlError, CallGone, LexError, LexRejected, LexUnavailable, MediaStreamError
-from lexbridge.lex import Deadlines, LexRuntime, Utterance
+from lexbridge.lex import Deadlines, LexRuntime, Question, Speech, Utterance
 from lexbridge.logs import Log
 from lexbridge.media_stream import Started, Stopped, parse
 from lexbridge.signatures import make_stream_token, stream_token_passes
-from lexbridge.twiml import Documents, Opening, stream_name
+from lexbridge.twiml import MAX_DOCUMENT_CHARACTERS, SPEAKING_MS_PER_CHARACTER, Documents, Opening, stream_name
+from lexbridge.updates import HandedOver, UpdateFailed, Updates
 from lexbridge.vad import AmplitudeDetector
 
 INBOX_SIZE = 1000
@@ -59,6 +66,9 @@ MANY_STREAMS_LOST = 5
 TOKEN_KEPT_S = 20.0
 """A token for the next stream is made again after so long: it is good for TOKEN_LIFE_S."""
 
+LONGEST_SPOKEN_S = MAX_DOCUMENT_CHARACTERS * SPEAKING_MS_PER_CHARACTER / 1000
+"""What a document can say before it connects the caller to the next stream."""
+
 # RFC 6455, section 7.4.1
 NORMAL = 1000
 GOING_AWAY = 1001
@@ -72,7 +82,9 @@ def make_documents(settings: Settings, deadlines: Deadlines) -> Documents:
     """The documents of a service with these settings."""
     # From a prompt's end to the next update: the caller is silent, speaks, is recognized, and Twilio is told.
     longest_s = settings.no_input_s + settings.max_utterance_ms / 1000 + deadlines.answer_s + LONGEST_UPDATE_S + 1
-    return Documents(settings.url, settings.stream_url, math.ceil(longest_s), settings.say_voice, settings.say_language)
+    voice = settings.say_voice, settings.say_language
+    is_two_way = settings.reply_mode == "stream"
+    return Documents(settings.url, settings.stream_url, math.ceil(longest_s), *voice, is_two_way)
 
 
 class WebSocket(Protocol):
@@ -80,6 +92,11 @@ class WebSocket(Protocol):
 
     def receive(self) -> str | None:
         """The next message; None once closed. Raises nothing."""
+        ...
+
+    def send(self, message: str) -> None:
+        """Sends a message, later what the peer does not take yet. Never waits. Raises WebSocketError if it is closed,
+        or becomes so because too much waits."""
         ...
 
     def close(self, code: int = ..., message: bytes = ...) -> None:
@@ -91,6 +108,20 @@ class WebSocket(Protocol):
 class _LexReplied:
     turn: int
     reply: Reply
+    speaks: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _LexSpoke:
+    """More of the reply's audio, mu-law; b"" when that was all."""
+
+    turn: int
+    mulaw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _LexSpeechFailed:
+    turn: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +138,6 @@ class _Recalled:
 @dataclass(frozen=True, slots=True)
 class _NotRecalled:
     pass
-
-
-@dataclass(frozen=True, slots=True)
-class _UpdateFailed:
-    number: int
-    error: CallControlError
-
-
-@dataclass(frozen=True, slots=True)
-class _HandedOver:
-    """Twilio has the document by which another stream goes on with the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +163,13 @@ class _Close:
 _Item = (
     str
     | _LexReplied
+    | _LexSpoke
+    | _LexSpeechFailed
     | _LexFailed
     | _Recalled
     | _NotRecalled
-    | _UpdateFailed
-    | _HandedOver
+    | UpdateFailed
+    | HandedOver
     | _SocketClosed
     | _TakenOver
     | _Leave
@@ -210,7 +232,6 @@ class _Call:
         self._stream: LiveStream | None = None
         self._start_by_s = start_by_s
         self._stop_by_s = math.inf
-        self._is_leaving = False
         self._streams_lost = 0
         self._token_made_s = -math.inf
         self._log = Log()
@@ -218,7 +239,7 @@ class _Call:
         self._recalling: gevent.Greenlet[[Recall], None] | None = None
         self._utterances: dict[int, tuple[Utterance, gevent.Greenlet[..., None]]] = {}
         self._call_control = call_control
-        self._updates = _Updates(call_control, self._inbox)
+        self._updates = Updates(call_control, self._inbox.put)
 
     def run(self) -> None:
         """The call, from the open socket to the closed one. Raises nothing."""
@@ -291,18 +312,18 @@ class _Call:
         return self._inbox.get(timeout=left_s)
 
     def _take(self, item: _Item) -> None:
-        if self._is_leaving:
-            self._renew_next_stream()
+        self._renew_next_stream()
         match item:
             case str():
                 self._session.receive(item)
                 if self._stream is None and self._session.started is not None:
                     self._begin(self._session.started)
             case _Leave():
-                self._is_leaving = True
-                self._renew_next_stream()
+                self._session.is_leaving = True
             case _LexReplied() | _LexFailed() | _Recalled() | _NotRecalled():
                 self._take_from_lex(item)
+            case _LexSpoke() | _LexSpeechFailed():
+                self._take_speech(item)
             case _:
                 self._take_from_twilio(item)
 
@@ -310,13 +331,12 @@ class _Call:
         session = self._session
         match item:
             case _LexReplied():
-                self._utterances.pop(item.turn, None)
+                if not item.speaks:
+                    self._utterances.pop(item.turn, None)
                 if self._streams_lost >= MANY_STREAMS_LOST:
                     # The call has come on since: it goes on over a stream whose name says that none was lost.
-                    self._renew_next_stream()
-                session.lex_replied(item.turn, item.reply)
-                if not self._is_leaving:
-                    self._forget_next_stream()
+                    session.is_leaving = True
+                session.lex_replied(item.turn, item.reply, item.speaks)
             case _LexFailed():
                 self._utterances.pop(item.turn, None)
                 session.lex_failed(item.turn, item.error)
@@ -325,14 +345,25 @@ class _Call:
             case _NotRecalled():
                 session.not_recalled()
 
+    def _take_speech(self, item: _LexSpoke | _LexSpeechFailed) -> None:
+        """More of the audio of a reply, or its end."""
+        if isinstance(item, _LexSpoke) and item.mulaw:
+            self._session.lex_spoke(item.turn, item.mulaw)
+            return
+        self._utterances.pop(item.turn, None)
+        if isinstance(item, _LexSpoke):
+            self._session.lex_spoke_all(item.turn)
+        else:
+            self._session.lex_speech_failed(item.turn)
+
     def _take_from_twilio(self, item: _Item) -> None:
         """What became of an update."""
         match item:
-            case _UpdateFailed(error=CallGone()):
+            case UpdateFailed(error=CallGone()):
                 self._session.call_is_gone()
-            case _UpdateFailed():
+            case UpdateFailed():
                 self._session.update_failed(item.number)
-            case _HandedOver():
+            case HandedOver():
                 self._stop_by_s = time.monotonic() + STOP_DEADLINE_S
 
     def _begin(self, started: Started) -> None:
@@ -392,49 +423,83 @@ class _Call:
         if started is None or time.monotonic() < self._token_made_s + TOKEN_KEPT_S:
             return
         self._token_made_s = time.monotonic()
-        token = make_stream_token(self._secrets[0], started.call_sid, started.account_sid, time.time())
+        sids = started.call_sid, started.account_sid
+        token = make_stream_token(self._secrets[0], *sids, time.time(), LONGEST_SPOKEN_S)
         name = stream_name(0, started.stream_sid)
         self._session.next_stream = Opening(name, [(TOKEN_PARAMETER, token)])
-
-    def _forget_next_stream(self) -> None:
-        self._token_made_s = -math.inf
-        self._session.next_stream = None
 
     def _carry_out(self) -> None:
         for action in self._session.actions():
             match action:
                 case AppendAudio():
                     self._utterances[action.turn][0].append(action.pcm)
-                case OpenUtterance():
-                    utterance = Utterance()
-                    self._utterances[action.turn] = (utterance, gevent.spawn(self._ask, action, utterance))
-                case CloseUtterance():
-                    self._utterances[action.turn][0].close()
-                case CancelUtterance():
-                    self._utterances.pop(action.turn)[1].kill(block=False)
-                case Recall():
-                    self._recalling = gevent.spawn(self._recall, action)
+                case SendMessage():
+                    with suppress(WebSocketError):  # that it is closed comes by the inbox
+                        self._websocket.send(action.text)
                 case UpdateCall():
                     self._updates.put(action)
                     if self._stream is not None:
                         self._calls.hands_over(self._stream, action.hands_over)
                 case Note():
                     self._log.write(action.level, action.event, action.fields)
+                case Recall():
+                    self._recalling = gevent.spawn(self._recall, action)
+                case _:
+                    self._carry_out_at_lex(action)
 
-    def _ask(self, action: OpenUtterance, utterance: Utterance) -> None:
-        """A greenlet each request: the utterance to Lex, its outcome into the inbox."""
-        log = self._log.bind(turn=action.turn)
-        result: _Item
+    def _carry_out_at_lex(
+        self, action: OpenUtterance | SendKeys | BeginDialog | CloseUtterance | CancelUtterance
+    ) -> None:
+        match action:
+            case CloseUtterance():
+                self._utterances[action.turn][0].close()
+            case CancelUtterance():
+                if action.turn in self._utterances:  # the last of its audio may be in the inbox
+                    self._utterances.pop(action.turn)[1].kill(block=False)
+            case _:
+                self._open(action)
+
+    def _open(self, action: OpenUtterance | SendKeys | BeginDialog) -> None:
+        """A turn goes to Lex."""
+        utterance = Utterance(action.keys if isinstance(action, SendKeys) else None)
+        intent = action.intent if isinstance(action, BeginDialog) else None
+        if intent is not None:
+            utterance.close()
+        question = Question(action.session_id, action.session_attributes, utterance, intent)
+        self._utterances[action.turn] = (utterance, gevent.spawn(self._ask, action.turn, question))
+
+    def _ask(self, turn: int, question: Question) -> None:
+        """A greenlet each request: the turn to Lex, its outcome into the inbox."""
+        log = self._log.bind(turn=turn)
         try:
-            reply = self._lex.recognize(action.session_id, action.session_attributes, utterance, log)
-            result = _LexReplied(action.turn, reply)
+            answer = self._lex.ask(question, log)
         except LexError as error:
             if isinstance(error, LexRejected):
                 log.error("lex-rejected", error=str(error))
-            result = _LexFailed(action.turn, error)
+            self._inbox.put(_LexFailed(turn, error))
         except Exception as error:
             log.bug("lex-request-broken")
-            result = _LexFailed(action.turn, LexUnavailable(type(error).__name__))
+            self._inbox.put(_LexFailed(turn, LexUnavailable(type(error).__name__)))
+        else:
+            self._inbox.put(_LexReplied(turn, answer.reply, answer.speech is not None))
+            if answer.speech is not None:
+                self._hear(turn, answer.speech, log)
+
+    def _hear(self, turn: int, speech: Speech, log: Log) -> None:
+        """The voice of Lex's reply into the inbox, as it comes."""
+        result: _Item = _LexSpeechFailed(turn)
+        try:
+            if speech.audio.is_rate_assumed:
+                log.write("debug", "audio-rate-assumed", {"rate_hz": speech.audio.rate_hz})
+            while mulaw := speech.read():
+                self._inbox.put(_LexSpoke(turn, mulaw))
+            result = _LexSpoke(turn, b"")
+        except LexError as error:
+            log.warning("lex-audio-failed", error=str(error))
+        except Exception:
+            log.bug("lex-audio-broken")
+        finally:
+            speech.close()
         self._inbox.put(result)
 
     def _recall(self, action: Recall) -> None:
@@ -454,54 +519,3 @@ def _ends_stream(item: _Item) -> bool:
         return isinstance(item, _SocketClosed | _Close) or (isinstance(item, str) and isinstance(parse(item), Stopped))
     except MediaStreamError:
         return True
-
-
-class _Updates:
-    """Carries out a call's updates one at a time, in order, on a greenlet that lives while there are any.
-
-    Of several that wait the newest counts: each document replaces the one before it anyway.
-    """
-
-    def __init__(self, call_control: CallControl, inbox: "Queue[_Item]") -> None:
-        self._call_control = call_control
-        self._inbox = inbox
-        self._next: UpdateCall | None = None
-        self._greenlet: gevent.Greenlet[[], None] | None = None
-        self.log = Log()
-
-    def put(self, update: UpdateCall) -> None:
-        """The call's document from now on."""
-        self._next = update
-        if self._greenlet is None:
-            self._greenlet = gevent.spawn(self._run)
-
-    def drop(self) -> None:
-        """The call is over, or somebody else's: nothing of ours may reach it, a second attempt least of all."""
-        self._next = None
-        if self._greenlet is not None:
-            self._greenlet.kill(block=False)
-
-    def _run(self) -> None:
-        while (update := self._next) is not None:
-            self._next = None
-            self._carry_out(update)
-        self._greenlet = None
-
-    def _carry_out(self, update: UpdateCall) -> None:
-        try:
-            # A document that is about to be replaced is not worth a second attempt.
-            self._call_control.update(
-                update.account_sid, update.call_sid, update.twiml, self.log, lambda: self._next is None
-            )
-            if update.hands_over:
-                self._inbox.put(_HandedOver())
-        except CallGone as error:
-            self._next = None
-            self.log.info("call-gone")
-            self._inbox.put(_UpdateFailed(update.number, error))
-        except CallControlError as error:
-            self.log.error("call-update-failed", error=str(error))
-            self._inbox.put(_UpdateFailed(update.number, error))
-        except Exception as error:
-            self.log.bug("call-update-broken")
-            self._inbox.put(_UpdateFailed(update.number, CallControlError(type(error).__name__)))

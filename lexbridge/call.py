@@ -1,51 +1,66 @@
 """The heart: one call, from the start of its media stream to its end.
 
-`CallSession` has few ways in (`receive`; `lex_replied` or `lex_failed`; `recalled` or `not_recalled`; `update_failed`;
-`call_is_gone`; `stream_lost`) and one way out (`actions`). It does no I/O and has no clock: time is media time. Nothing
-in it switches greenlets.
+`CallSession` has few ways in (`receive`; `lex_replied` or `lex_failed`; `lex_spoke` and how that ended; `recalled` or
+`not_recalled`; `update_failed`; `call_is_gone`; `stream_lost`) and one way out (`actions`). It does no I/O and has no
+clock: time is media time. Nothing in it switches greenlets.
 
-Two machines run side by side, for a caller may speak while Lex thinks. Their moves stand in the two tables below;
-everything that changes a state goes through `_moved`. Both diagrams in docs/call.md are drawn from the tables.
+Two machines run side by side, for a caller may speak while Lex thinks: the call's, below, and a turn's, in `turns`.
+Everything that changes a state goes through `moved`. Both diagrams in docs/call.md are drawn from the tables.
+
+How the bot is heard is up to REPLY_MODE. call-update: each answer is a document by which Twilio speaks; how long that
+takes is an estimate. stream: Lex's own audio goes out over the socket, and marks tell what has been heard (`prompt`); a
+document ends such a stream, so one that speaks opens the next.
 """
 
 import re
-from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
 import numpy as np
 
+from lexbridge.actions import Action, CancelUtterance, Note, Recall, SendMessage, UpdateCall
 from lexbridge.audio import decode_mulaw, frame_levels_dbfs
 from lexbridge.config import Settings
 from lexbridge.dialog import Message, Reply
+from lexbridge.directives import CALL_SID_ATTRIBUTE, CallAction, Directives, directives_of
 from lexbridge.endpointing import (
     Endpointer,
     EndpointingRules,
     EndReason,
+    Listening,
     SpeechContinued,
     SpeechEnded,
     SpeechEvent,
     SpeechStarted,
 )
 from lexbridge.errors import CallStateError, LexError, MediaStreamError
-from lexbridge.media_stream import InboundAudio, Media, Started, Stopped, Unknown, parse
+from lexbridge.keys import KeyCollector
+from lexbridge.media_stream import Dtmf, InboundAudio, Marked, Media, Started, Stopped, Unknown, parse
+from lexbridge.prompt import Playback, Prompt
+from lexbridge.turns import TurnMove, Turns, moved
 from lexbridge.twiml import SPEAKING_MS_PER_CHARACTER, SPOKEN_PARAMETER, Document, Documents, Opening
 from lexbridge.vad import Detector
 
-ACTION_ATTRIBUTE = "lexbridge:action"
-TRANSFER_TO_ATTRIBUTE = "lexbridge:transfer-to"
-CALL_SID_ATTRIBUTE = "lexbridge:call-sid"
 RESUMED_PARAMETER = "lexbridge:resumed"
 STREAMS_LOST_PARAMETER = "lexbridge:streams-lost"
 NO_INPUTS_PARAMETER = "lexbridge:no-inputs"
+KEYS_PARAMETER = "lexbridge:keys"
 TOKEN_PARAMETER = "lexbridge:token"  # noqa: S105 - its name, not its value
 LOST = "lost"
 HANDED_OVER = "handed-over"
-_OURS = (RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, NO_INPUTS_PARAMETER, SPOKEN_PARAMETER, TOKEN_PARAMETER)
+KEYED = "keyed"
+_OURS = (
+    RESUMED_PARAMETER,
+    STREAMS_LOST_PARAMETER,
+    NO_INPUTS_PARAMETER,
+    KEYS_PARAMETER,
+    SPOKEN_PARAMETER,
+    TOKEN_PARAMETER,
+)
 """`<Parameter>`s that are not for the bot: why the stream goes on with a call that was greeted before (its last one was
-lost, or handed over), what it takes over, and that a document of ours opened it."""
+lost, or handed over, or made way for keys), what it takes over, and that a document of ours opened it."""
 
 RECALL_AGAIN_MS = 1000
 """After the dialog was looked up: Lex may still have been busy with the last words that the lost stream brought it."""
@@ -53,8 +68,15 @@ RECALL_AGAIN_MS = 1000
 MAX_FAILED_TURNS = 3
 """In a row: then the call ends in words."""
 
-MAX_HELD_TURNS = 3
-"""Utterances kept while Lex is still busy with an earlier one. A further one pushes the oldest out."""
+UNINTERRUPTED_MS = 500
+"""A prompt's beginning, which nothing interrupts: what is heard then was begun before it, or is its echo."""
+
+PAUSE_WITHIN_ONSET_MS = 60
+"""Words have pauses this long, as before a "t": they do not start the count of BARGE_IN_MS anew."""
+
+SURELY_SPEAKING = 0.7
+"""Share of the estimated length of a `<Say>` in which it is surely still heard. After it a short "yes" may be the
+answer to it, and is taken for one."""
 
 
 class CallState(Enum):
@@ -96,125 +118,6 @@ CALL_MOVES: Mapping[tuple[CallState, CallMove], CallState] = {
 }
 
 
-class TurnState(Enum):
-    """Where one turn of the caller stands: an utterance, and Lex's answer to it."""
-
-    HEARING = "hearing"  # it goes to Lex as it is spoken
-    RECOGNIZING = "recognizing"  # all of it is at Lex
-    HELD = "held"  # Lex is busy with the turn before: it is kept, and still being spoken
-    WAITING = "waiting"  # the same, spoken to its end
-    ANSWERED = "answered"
-    FAILED = "failed"
-    DROPPED = "dropped"
-
-
-class TurnMove(Enum):
-    """What moves a turn."""
-
-    SPEECH_ENDED = "the utterance ends"
-    LEX_FREE = "Lex is free for it"
-    REPLIED = "Lex replies"
-    LEX_FAILED = "Lex fails"
-    DROPPED = "the call goes on without it"
-
-
-TURN_MOVES: Mapping[tuple[TurnState, TurnMove], TurnState] = {
-    (TurnState.HEARING, TurnMove.SPEECH_ENDED): TurnState.RECOGNIZING,
-    (TurnState.HELD, TurnMove.SPEECH_ENDED): TurnState.WAITING,
-    (TurnState.HELD, TurnMove.LEX_FREE): TurnState.HEARING,
-    (TurnState.WAITING, TurnMove.LEX_FREE): TurnState.RECOGNIZING,
-    (TurnState.RECOGNIZING, TurnMove.REPLIED): TurnState.ANSWERED,
-    # Lex need not wait for the end of what it is sent.
-    (TurnState.HEARING, TurnMove.REPLIED): TurnState.ANSWERED,
-    (TurnState.HEARING, TurnMove.LEX_FAILED): TurnState.FAILED,
-    (TurnState.RECOGNIZING, TurnMove.LEX_FAILED): TurnState.FAILED,
-    (TurnState.HEARING, TurnMove.DROPPED): TurnState.DROPPED,
-    (TurnState.HELD, TurnMove.DROPPED): TurnState.DROPPED,
-    (TurnState.WAITING, TurnMove.DROPPED): TurnState.DROPPED,
-    (TurnState.RECOGNIZING, TurnMove.DROPPED): TurnState.DROPPED,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class OpenUtterance:
-    """Start a request to Lex for `turn`. `session_attributes` None: leave those of the session alone."""
-
-    turn: int
-    session_id: str
-    session_attributes: Mapping[str, str] | None = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class AppendAudio:
-    """Send more of the utterance: PCM, 8 kHz, 16-bit little-endian, whole frames."""
-
-    turn: int
-    pcm: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class CloseUtterance:
-    """The utterance is complete: end the request's body and await the answer."""
-
-    turn: int
-
-
-@dataclass(frozen=True, slots=True)
-class CancelUtterance:
-    """Break the request off; its answer is of no use any more."""
-
-    turn: int
-
-
-@dataclass(frozen=True, slots=True)
-class Recall:
-    """Ask Lex where the dialog of this session stands."""
-
-    session_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateCall:
-    """Give the live call a new document. One that was not carried out yet gives way to a newer one.
-
-    `hands_over`: it stops this stream, and opens another that goes on with the call.
-    """
-
-    number: int
-    account_sid: str
-    call_sid: str
-    twiml: str = field(repr=False)
-    hands_over: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something worth a log line. `fields` holds no word that was spoken, no number, no secret."""
-
-    level: str
-    event: str
-    fields: Mapping[str, Any]
-
-
-Action = OpenUtterance | AppendAudio | CloseUtterance | CancelUtterance | Recall | UpdateCall | Note
-
-
-@dataclass(slots=True)
-class Turn:
-    """One utterance and what became of it. `audio` is all of it so far, PCM; media time is in milliseconds."""
-
-    number: int
-    started_ms: int
-    state: TurnState
-    audio: bytearray = field(repr=False)
-    ended_ms: int | None = None
-
-    @property
-    def is_spoken(self) -> bool:
-        """Whether the caller is done with it."""
-        return self.ended_ms is not None
-
-
 class CallSession:
     """One call's rules. After each way in, take `actions()` and carry them out in order.
 
@@ -234,25 +137,32 @@ class CallSession:
                 hangover_ms=settings.hangover_ms,
                 max_utterance_ms=settings.max_utterance_ms,
                 no_input_ms=round(settings.no_input_s * 1000),
+                longest_onset_ms=max(settings.onset_ms, settings.barge_in_ms + PAUSE_WITHIN_ONSET_MS),
             ),
         )
         self.state = CallState.CONNECTING
         self.started: Started | None = None
-        self.turns = 0
-        """Utterances heard so far; also the number of the newest turn."""
-        self._spoken: Turn | None = None  # the turn the caller is speaking
-        self._at_lex: Turn | None = None  # the turn Lex is busy with; it may be the same
-        self._held: deque[Turn] = deque()  # the turns after it, in order
-        self._first_attributes: Mapping[str, str] | None = None  # until Lex has replied for the first time
+        self._turns = Turns(lambda action: self._actions.append(action))
+        self._keys = KeyCollector()
         self.next_stream: Opening | None = None
-        """Where the call may go on: given by the shell when this process wants to be rid of it, or of this stream."""
+        """Where the call may go on: given by the shell, and renewed, for a document that opens another stream."""
+        self.is_leaving = False
+        """The call is to go on over another stream as soon as it can: this process wants to be rid of it."""
+        self._directives = Directives()  # of the bot's last answer
         self._last_prompt: tuple[Message, ...] | None = ()  # None: a stream before this one spoke it
         self._recalled: Reply | None = None  # where the dialog stood when this stream began
         self._recall_again_at_ms: int | None = None
+        self._asks_again = False  # when the dialog's last prompt is known
+        self._keyed: str | None = None  # keys that this stream was opened for
         self._no_inputs = 0
         self._failed_turns = 0  # in a row
         self._filler_ms = round(settings.filler_s * 1000)
         self._quiet_from_ms = 0  # since then, or from then on, neither the caller nor the bot speaks
+        self._said = (0, 0)  # call-update: from when to when the last document surely speaks
+        self._playback: Playback | None = None  # stream: what is to be heard
+        self._last_words: Callable[[Sequence[Message]], Document] | None = (
+            None  # stream: what ends the call, once heard
+        )
         self._updates = 0  # documents made so far; also the number of the newest
         self._actions: list[Action] = []
 
@@ -260,6 +170,11 @@ class CallSession:
         """What is to be done now, in order. Each action is returned once."""
         actions, self._actions = self._actions, []
         return actions
+
+    @property
+    def turns(self) -> int:
+        """Turns so far; also the number of the newest."""
+        return self._turns.count
 
     def receive(self, text: str) -> None:
         """One message of the media socket. Raises MediaStreamError if it is not what Twilio would send here."""
@@ -273,17 +188,26 @@ class CallSession:
                 self._start(event)
             case Stopped():
                 self._end("stopped")
+            case Marked():
+                if self._playback is not None:
+                    self._playback.marked(event.name, self._endpointer.now_ms)
+                    self._play()
+            case Dtmf():
+                self._key(event.digit)
             case Unknown():
                 self._note("debug", "unknown-event")
             case _:
-                pass  # Connected; Dtmf and Marked come on bidirectional streams only, which we do not ask for
+                pass  # Connected
 
-    def lex_replied(self, number: int, reply: Reply) -> None:
-        """Lex answered the turn `number`. A reply to a turn that is over is dropped."""
-        turn = self._over_at_lex(number, TurnMove.REPLIED)
+    def lex_replied(self, number: int, reply: Reply, speaks: bool = False) -> None:
+        """Lex answered the turn `number`. A reply to a turn that is over is dropped.
+
+        `speaks`: the reply's audio follows, by `lex_spoke` until `lex_spoke_all` or `lex_speech_failed`.
+        """
+        turn = self._turns.over_at_lex(number, TurnMove.REPLIED)
         if turn is None:
             return
-        self._first_attributes = None
+        self._turns.first_attributes = None
         self._failed_turns = 0
         self._note(
             "info",
@@ -294,36 +218,77 @@ class CallSession:
             slot_to_elicit=reply.slot_to_elicit,
             messages=len(reply.messages),
         )
-        self._answer(reply)
+        if turn.keys is None and not reply.transcript and not reply.dialog_state.is_closed and self._was_interrupted:
+            self._note("info", "false-alarm", turn=number)
+            self._resume_prompts()
+        else:
+            self._forget_interrupted()
+            self._answer(reply, number if speaks else None)
         self._next_turn()
 
     def lex_failed(self, number: int, error: LexError) -> None:
         """Lex did not answer the turn `number`, for good. The caller hears the error's apology."""
-        turn = self._over_at_lex(number, TurnMove.LEX_FAILED)
+        turn = self._turns.over_at_lex(number, TurnMove.LEX_FAILED)
         if turn is None:
             return
-        self._failed_turns += 1
+        self._forget_interrupted()
+        sentences = self._settings.sentences
+        self._failed_turns += turn.intent is None
         ends_call = error.ends_call or self._failed_turns >= MAX_FAILED_TURNS
         self._note("warning", "turn-failed", turn=number, error=type(error).__name__, ends_call=ends_call)
-        if error.ends_call:
-            self._close(self._documents.goodbye([Message(self._settings.sentences.named(error.apology))]))
-        elif ends_call:
-            self._close(self._documents.goodbye([Message(self._settings.sentences.not_available)]))
+        if ends_call:
+            words = sentences.named(error.apology) if error.ends_call else sentences.not_available
+            self._close([Message(words)], self._documents.goodbye)
+        elif turn.intent is not None:  # the bot does not welcome the caller
+            self._prompt([Message(self._settings.greeting)])
         else:
-            self._prompt([Message(self._settings.sentences.named(error.apology))])
+            self._prompt([Message(sentences.named(error.apology))])
         self._next_turn()
+
+    def lex_spoke(self, number: int, mulaw: bytes) -> None:
+        """More of the audio of Lex's reply to the turn `number`: whole frames. Dropped if it is of no use any more."""
+        prompt = self._playback.prompt_of(number) if self._playback else None
+        if prompt is not None:
+            prompt.push(mulaw)
+            self._play()
+
+    def lex_spoke_all(self, number: int) -> None:
+        """There is no more of it."""
+        prompt = self._playback.prompt_of(number) if self._playback else None
+        if prompt is None:
+            return
+        if prompt.messages and not prompt.arrived_ms:
+            self.lex_speech_failed(number)  # words that Lex has no voice for, such as a custom payload
+            return
+        prompt.complete()
+        self._play()
+
+    def lex_speech_failed(self, number: int) -> None:
+        """There is no more of it, but there ought to be: Twilio says the words."""
+        prompt = self._playback.prompt_of(number) if self._playback else None
+        if self._playback is None or prompt is None:
+            return
+        self._note("warning", "reply-audio-failed", turn=number, arrived_ms=prompt.arrived_ms)
+        self._send(self._playback.drop(prompt))
+        if self.state is CallState.CLOSING:
+            self._finish(prompt.messages)
+        elif self.state is CallState.LIVE:
+            self._say(prompt.messages)
 
     def recalled(self, reply: Reply | None) -> None:
         """Lex told what it answered last in this session; None: it knows no such session, nothing was said yet."""
         if reply is not None:
-            self._first_attributes = None
+            self._turns.first_attributes = None
         if self.state is CallState.RESUMING:
             self._resume(reply)
-        elif self.state is not CallState.LIVE or self._spoken or self._at_lex:
-            pass  # the call went on in the meantime
+        elif self.state is not CallState.LIVE or self._turns.spoken or self._turns.at_lex:
+            self._asks_again = False  # the call went on in the meantime
         elif self._last_prompt is None:
             self._last_prompt = reply.messages if reply else ()
-            self._ask_again()
+            if reply:
+                self._directives = directives_of(reply)
+            if self._asks_again:
+                self._ask_again()
         elif reply is not None and reply != self._recalled:
             self._note("info", "answered-late")
             self._recalled = reply
@@ -331,14 +296,15 @@ class CallSession:
 
     def not_recalled(self) -> None:
         """Lex did not tell. The call facts are not sent on, for they would replace what it knows."""
-        self._first_attributes = None
+        self._turns.first_attributes = None
         self.recalled(None)
 
     def update_failed(self, number: int) -> None:
         """Twilio did not carry out the UpdateCall `number`. The next turn goes on, even after last words."""
         if self.state in (CallState.CLOSING, CallState.LEAVING) and number == self._updates:
-            self.state = _moved(CALL_MOVES, self.state, CallMove.NOT_CARRIED_OUT)
-            self._endpointer.await_input(0)
+            self.state = moved(CALL_MOVES, self.state, CallMove.NOT_CARRIED_OUT)
+            self._last_words = None
+            self._await_input()
 
     def call_is_gone(self) -> None:
         """Twilio says that the call is over, before its stream was."""
@@ -355,44 +321,64 @@ class CallSession:
     def _start(self, started: Started) -> None:
         if self.state is not CallState.CONNECTING:
             raise MediaStreamError("start came twice")
-        how = started.parameters.get(RESUMED_PARAMETER)
-        is_lost = how is not None and how != HANDED_OVER
-        self.state = _moved(CALL_MOVES, self.state, CallMove.RESUMED if is_lost else CallMove.STARTED)
+        parameters = started.parameters
+        how = parameters.get(RESUMED_PARAMETER)
+        looks_up = how is not None and how != HANDED_OVER
+        self.state = moved(CALL_MOVES, self.state, CallMove.RESUMED if looks_up else CallMove.STARTED)
         self.started = started
+        self._turns.session_id = started.call_sid
+        if self._settings.reply_mode == "stream":
+            self._playback = Playback(started.stream_sid)
         self._note("info", "stream-started", resumed=how)
-        facts = {name: value for name, value in started.parameters.items() if name not in _OURS}
+        facts = {name: value for name, value in parameters.items() if name not in _OURS}
         if facts or how is None:  # a stream that is handed over has them only if Lex does not
             # On the first turn only: attributes that are sent replace those of the session.
-            self._first_attributes = {**facts, CALL_SID_ATTRIBUTE: started.call_sid}
-        if is_lost:
+            self._turns.first_attributes = {**facts, CALL_SID_ATTRIBUTE: started.call_sid}
+        if how == KEYED:
+            self._keyed = parameters.get(KEYS_PARAMETER)
+        if looks_up:
             self._actions.append(Recall(started.call_sid))
-            return
-        spoken_ms = len(self._settings.greeting) * SPEAKING_MS_PER_CHARACTER
-        if how == HANDED_OVER:
-            spoken_ms = whole(started.parameters.get(SPOKEN_PARAMETER))
-            self._no_inputs = whole(started.parameters.get(NO_INPUTS_PARAMETER))
+        elif how == HANDED_OVER:
+            self._no_inputs = whole(parameters.get(NO_INPUTS_PARAMETER))
             self._last_prompt = None
-        self._quiet_from_ms = spoken_ms
-        self._endpointer.await_input(spoken_ms)
+            if self._playback is not None:
+                self._actions.append(Recall(started.call_sid))  # the bot's directives, before they are needed
+            self._await_input(whole(parameters.get(SPOKEN_PARAMETER)))
+        elif self._settings.welcome == "bot":
+            self._turns.begin(self._settings.welcome_intent or "")
+        else:
+            # On a bidirectional stream the greeting is over: its document had to speak before it could connect.
+            speaks = self._playback is None
+            self._await_input(len(self._settings.greeting) * SPEAKING_MS_PER_CHARACTER if speaks else 0)
 
     def _media(self, media: Media) -> None:
         if self.state is CallState.CONNECTING:
             raise MediaStreamError("media came before start")
         for frame in self._audio.push(media):
-            for event in self._endpointer.push(decode_mulaw(frame)):
+            for event in self._endpointer.push(decode_mulaw(frame), self._listening()):
                 self._speech(event)
         now_ms = self._endpointer.now_ms
-        if self._at_lex is not None and self._spoken is None and now_ms >= self._quiet_from_ms + self._filler_ms:
+        if self._playback is not None and not self._playback.is_empty:
+            if self._playback.expire(now_ms):
+                self._note("warning", "mark-missing")
+            self._play()
+        if self._keys.is_collecting and (keys := self._keys.tick(now_ms)):
+            self._send_keys(keys)
+        if self._turns.at_lex and self._turns.spoken is None and now_ms >= self._quiet_from_ms + self._filler_ms:
             self._fill()
         elif self._recall_again_at_ms is not None and now_ms >= self._recall_again_at_ms:
             self._recall_again()
 
     def _resume(self, reply: Reply | None) -> None:
-        """The bot's last answer is given once more, for it may not have been heard."""
-        self.state = _moved(CALL_MOVES, self.state, CallMove.RECALLED)
+        """The bot's last answer is given once more, for it may not have been heard: unless the caller keyed theirs."""
+        self.state = moved(CALL_MOVES, self.state, CallMove.RECALLED)
         self._recalled = reply
+        if self._keyed is not None:
+            self._last_prompt = reply.messages if reply else ()
+            self._send_keys(self._keyed)
+            return
         self._recall_again_at_ms = self._endpointer.now_ms + RECALL_AGAIN_MS
-        if reply is None or not (reply.messages or self._hangs_up(reply)):
+        if reply is None or not (reply.messages or self._hangs_up(reply, directives_of(reply))):
             self._prompt([Message(self._settings.sentences.say_it_again)])
         else:
             self._answer(reply)
@@ -403,8 +389,8 @@ class CallSession:
             self._actions.append(Recall(self._live_stream().call_sid))
 
     def _end(self, how: str) -> None:
-        self.state = _moved(CALL_MOVES, self.state, CallMove.OVER)
-        self._drop_turns()
+        self.state = moved(CALL_MOVES, self.state, CallMove.OVER)
+        self._turns.drop_all("the call is over")
         self._note(
             "info",
             "stream-ended",
@@ -417,6 +403,30 @@ class CallSession:
 
     # -- what the caller says
 
+    def _listening(self) -> Listening | None:
+        """How the next frame is listened to; None: as usual."""
+        if self._keys.is_collecting:
+            return Listening(onset_ms=None)
+        now_ms = self._endpointer.now_ms
+        if self._playback is None:
+            from_ms, until_ms = self._said
+            return self._interruption(now_ms - from_ms) if now_ms < until_ms and self._may_interrupt else None
+        echo_rms = self._playback.echo_rms(now_ms)
+        prompt = self._playback.playing
+        if prompt is None:
+            return Listening(self._settings.onset_ms, echo_rms=echo_rms) if echo_rms else None
+        if not (self._settings.barge_in and prompt.may_interrupt):
+            return Listening(None, echo_rms=echo_rms)
+        return self._interruption(prompt.playing_ms(now_ms), echo_rms)
+
+    def _interruption(self, playing_ms: int, echo_rms: int = 0) -> Listening:
+        onset_ms = self._settings.barge_in_ms if playing_ms >= UNINTERRUPTED_MS else None
+        return Listening(onset_ms, PAUSE_WITHIN_ONSET_MS, echo_rms)
+
+    @property
+    def _may_interrupt(self) -> bool:
+        return self._settings.barge_in and self._directives.allow_interrupt
+
     def _speech(self, event: SpeechEvent) -> None:
         if self.state is not CallState.LIVE:
             # Said over the last words it goes to nobody, while the call is handed over to the other stream. Where a
@@ -426,43 +436,22 @@ class CallSession:
             return
         match event:
             case SpeechStarted():
-                self._speech_started(event)
+                self._no_inputs = 0
+                self._interrupt()
+                self._turns.speech_started(event.at_ms, event.pre_roll)
             case SpeechContinued():
-                self._speech_continued(event)
+                self._turns.speech_continued(event.pcm)
             case SpeechEnded():
                 self._speech_ended(event)
             case _:  # NoInput
                 self._no_input()
 
-    def _speech_started(self, event: SpeechStarted) -> None:
-        self.turns += 1
-        self._no_inputs = 0
-        turn = Turn(self.turns, event.at_ms, TurnState.HEARING, bytearray(event.pre_roll))
-        self._spoken = turn
-        if self._at_lex is None:
-            self._send_to_lex(turn)
-            return
-        turn.state = TurnState.HELD
-        if len(self._held) == MAX_HELD_TURNS:
-            self._drop(self._held.popleft(), "too many utterances wait for Lex")
-        self._held.append(turn)
-
-    def _speech_continued(self, event: SpeechContinued) -> None:
-        turn = self._spoken
-        if turn is None:
-            return  # its turn is over already: Lex answered or failed before the caller was done
-        turn.audio += event.pcm
-        if turn is self._at_lex:
-            self._actions.append(AppendAudio(turn.number, event.pcm))
-
     def _speech_ended(self, event: SpeechEnded) -> None:
-        turn, self._spoken = self._spoken, None
+        turn = self._turns.spoken
         if turn is None:
             return
-        turn.ended_ms = event.at_ms
         silent_ms = self._settings.hangover_ms if event.reason is EndReason.HANGOVER else 0
         self._quiet_from_ms = max(self._quiet_from_ms, event.at_ms - silent_ms)
-        turn.state = _moved(TURN_MOVES, turn.state, TurnMove.SPEECH_ENDED)
         levels = frame_levels_dbfs(bytes(turn.audio))
         self._note(
             "info",
@@ -475,18 +464,54 @@ class CallSession:
             voice_dbfs=round(float(np.percentile(levels, 90)), 1),
             line_dbfs=round(float(np.percentile(levels, 10)), 1),
         )
-        if turn is self._at_lex:
-            self._actions.append(CloseUtterance(turn.number))
+        self._turns.speech_ended(event.at_ms)
+
+    def _interrupt(self) -> None:
+        """The caller begins, and whatever is said to them stops; unless they must hear it out."""
+        now_ms = self._endpointer.now_ms
+        if self._playback is not None:
+            prompt = self._playback.playing
+            if prompt is not None and self._settings.barge_in and prompt.may_interrupt:
+                self._note("info", "barged-in", heard_ms=prompt.position_ms(now_ms))
+                self._send(self._playback.interrupt(now_ms))
+        elif self._said[0] + UNINTERRUPTED_MS <= now_ms < self._quiet_from_ms and self._may_interrupt:
+            self._note("info", "barged-in", heard_ms=now_ms - self._said[0])
+            self._update(self._documents.reply([], self._live_stream().stream_sid, keys=self._directives.keys))
+            self._said = (0, 0)
+            self._quiet_from_ms = now_ms
+
+    def _key(self, key: str) -> None:
+        """A key of the caller's. Its tone is on the line too, and may have been taken for speech."""
+        if self.state is not CallState.LIVE:
+            return
+        self._endpointer.drop()
+        self._endpointer.expect_nothing()
+        self._turns.drop_spoken("a key was pressed")
+        self._interrupt()
+        self._no_inputs = 0
+        if keys := self._keys.press(key, self._endpointer.now_ms, self._directives.keys):
+            self._send_keys(keys)
+        elif not self._keys.is_collecting:
+            self._await_input()
+
+    def _send_keys(self, keys: str) -> None:
+        if self.state is CallState.LIVE:
+            self._note("info", "keys-complete", keys=len(keys))
+            self._quiet_from_ms = max(self._quiet_from_ms, self._endpointer.now_ms)
+            self._turns.keyed(self._endpointer.now_ms, keys)
 
     def _no_input(self) -> None:
-        self._no_inputs += 1
-        if self._no_inputs > self._settings.no_input_limit:
-            self._note("info", "no-input", times=self._no_inputs, ends_call=True)
-            said = self._settings.sentences
-            self._close(self._documents.goodbye([Message(f"{said.not_heard} {said.goodbye}")]))
+        if self._playback is not None and not (self._playback.is_empty and self._turns.is_idle):
             return
-        self._note("info", "no-input", times=self._no_inputs, ends_call=False)
-        if self._last_prompt is None:
+        self._no_inputs += 1
+        limit = self._directives.no_input_limit
+        ends_call = self._no_inputs > (self._settings.no_input_limit if limit is None else limit)
+        self._note("info", "no-input", times=self._no_inputs, ends_call=ends_call)
+        sentences = self._settings.sentences
+        if ends_call:
+            self._close([Message(f"{sentences.not_heard} {sentences.goodbye}")], self._documents.goodbye)
+        elif self._last_prompt is None:
+            self._asks_again = True
             self._actions.append(Recall(self._live_stream().call_sid))
         else:
             self._ask_again()
@@ -494,113 +519,179 @@ class CallSession:
     def _ask_again(self) -> None:
         self._prompt([Message(self._settings.sentences.not_heard), *(self._last_prompt or ())])
 
-    # -- turns at Lex, one at a time and in order
-
-    def _send_to_lex(self, turn: Turn) -> None:
-        started = self._live_stream()
-        self._at_lex = turn
-        # The CallSid alone names the Lex session: any process that has the call finds it.
-        self._actions.append(OpenUtterance(turn.number, started.call_sid, self._first_attributes))
-        self._actions.append(AppendAudio(turn.number, bytes(turn.audio)))
-        if turn.is_spoken:
-            self._actions.append(CloseUtterance(turn.number))
-
-    def _over_at_lex(self, number: int, move: TurnMove) -> Turn | None:
-        """The turn that Lex is done with; None if the call went on without it in the meantime."""
-        turn = self._at_lex
-        if turn is None or turn.number != number:
-            return None
-        turn.state = _moved(TURN_MOVES, turn.state, move)
-        self._at_lex = None
-        if turn is self._spoken:
-            self._spoken = None  # the rest of it goes to nobody
-            self._note("warning", "utterance-cut-off", turn=number)
-        return turn
-
     def _next_turn(self) -> None:
-        if self._at_lex is None and self._held and self.state is CallState.LIVE:
-            turn = self._held.popleft()
-            turn.state = _moved(TURN_MOVES, turn.state, TurnMove.LEX_FREE)
-            self._send_to_lex(turn)
+        if self.state is CallState.LIVE:
+            self._turns.next()
 
-    def _drop_turns(self) -> None:
-        """The call is closing or over: what is still on its way to Lex, or waits for it, is of no use."""
-        if self._at_lex is not None:
-            self._actions.append(CancelUtterance(self._at_lex.number))
-            self._drop(self._at_lex, "the call is over")
-        for turn in self._held:
-            self._drop(turn, "the call is over")
-        self._at_lex = self._spoken = None
-        self._held.clear()
-
-    def _drop(self, turn: Turn, why: str) -> None:
-        turn.state = _moved(TURN_MOVES, turn.state, TurnMove.DROPPED)
-        self._note("warning", "utterance-dropped", turn=turn.number, started_ms=turn.started_ms, why=why)
+    def _await_input(self, after_ms: int = 0) -> None:
+        """From `after_ms` from now on it is the caller's turn: what is spoken to them is over then."""
+        now_ms = self._endpointer.now_ms
+        self._quiet_from_ms = max(self._quiet_from_ms, now_ms + after_ms)
+        if self._playback is None:
+            self._said = (now_ms, now_ms + round(after_ms * SURELY_SPEAKING))
+        no_input_s = self._directives.no_input_s
+        self._endpointer.await_input(after_ms, None if no_input_s is None else round(no_input_s * 1000))
 
     # -- what the caller hears
 
-    def _answer(self, reply: Reply) -> None:
-        """The document that a reply calls for: go on, hang up or transfer."""
-        if self._hangs_up(reply):
-            self._close(self._documents.goodbye(reply.messages or [Message(self._settings.sentences.goodbye)]))
+    def _answer(self, reply: Reply, speaking_turn: int | None = None) -> None:
+        """What a reply calls for: go on, hang up or transfer. `speaking_turn`: whose audio is Lex's voice for it."""
+        directives = self._directives = directives_of(reply)
+        if directives.ignored:
+            self._note("warning", "directives-ignored", attributes=list(directives.ignored))
+        if self._hangs_up(reply, directives):
+            goodbye = [Message(self._settings.sentences.goodbye)]
+            self._close(
+                reply.messages or goodbye,
+                lambda messages: self._documents.goodbye(messages, directives.voice),
+                speaking_turn if reply.messages else None,
+            )
             return
-        if _action(reply) == "transfer" and self._transfer(reply):
+        if directives.action is CallAction.TRANSFER and self._transfer(reply, directives, speaking_turn):
             return
         self._last_prompt = reply.messages
-        self._prompt(reply.messages)
+        self._prompt(reply.messages, speaking_turn)
 
-    def _hangs_up(self, reply: Reply) -> bool:
+    def _hangs_up(self, reply: Reply, directives: Directives) -> bool:
         is_goodbye = reply.is_fulfilled and reply.intent in self._settings.hangup_intents
-        return is_goodbye or _action(reply) == "hangup"
+        return is_goodbye or directives.action is CallAction.HANG_UP
 
-    def _transfer(self, reply: Reply) -> bool:
+    def _transfer(self, reply: Reply, directives: Directives, speaking_turn: int | None) -> bool:
         """Dials for the bot; False, and a log line, if it named no number that is allowed."""
-        number = reply.session_attributes.get(TRANSFER_TO_ATTRIBUTE)
+        number = directives.transfer_to
         if number is None or number not in self._settings.transfer_numbers:
             self._note("error", "transfer-refused", check="TRANSFER_NUMBERS")
             return False
-        started = self._live_stream()
+        # A bidirectional stream ends with its document.
+        stream_sid = self._live_stream().stream_sid if self._playback is None else None
+        goodbye = self._settings.sentences.goodbye
         self._note("info", "transferred")
         self._close(
-            self._documents.transfer(reply.messages, number, started.stream_sid, self._settings.sentences.goodbye)
+            reply.messages,
+            lambda messages: self._documents.transfer(messages, number, stream_sid, goodbye, directives.voice),
+            speaking_turn,
         )
         return True
 
-    def _prompt(self, messages: Sequence[Message]) -> None:
+    def _prompt(self, messages: Sequence[Message], speaking_turn: int | None = None) -> None:
         """Speaks, and then expects the caller to: on the next stream, if there is one and nothing is under way."""
+        if self._playback is not None:
+            self._play_prompt(self._playback, messages, speaking_turn)
+            return
         started = self._live_stream()
-        is_waiting = self._spoken is not None or bool(self._held)
-        opening = None if is_waiting or self._at_lex else self._opening(started)
-        document = self._documents.reply(messages, started.stream_sid, opening)
+        is_waiting = self._turns.has_more
+        opening = self._opening() if self.is_leaving and self._turns.is_idle else None
+        directives = self._directives
+        document = self._documents.reply(messages, started.stream_sid, opening, directives.voice, directives.keys)
         self._update(document, hands_over=opening is not None)
-        self._quiet_from_ms = self._endpointer.now_ms + document.spoken_ms
-        if opening:
-            self._note("info", "handed-over")
-            self.state = _moved(CALL_MOVES, self.state, CallMove.HANDED_OVER)
-        elif not is_waiting:
-            self._endpointer.await_input(document.spoken_ms)
+        if is_waiting:
+            self._quiet_from_ms = self._endpointer.now_ms + document.spoken_ms
+        elif opening:
+            self._leave()
+        else:
+            self._quiet_from_ms = 0
+            self._await_input(document.spoken_ms)
 
-    def _opening(self, started: Started) -> Opening | None:
+    def _play_prompt(self, playback: Playback, messages: Sequence[Message], speaking_turn: int | None) -> None:
+        if speaking_turn is not None:
+            stream_sid = self._live_stream().stream_sid
+            playback.add(Prompt(speaking_turn, stream_sid, messages, self._directives.allow_interrupt))
+        elif messages:
+            self._say(messages)
+        else:
+            self._heard()
+
+    def _say(self, messages: Sequence[Message]) -> None:
+        """Has Twilio say `messages`. On a bidirectional stream that is the end of it: another one goes on."""
+        if not (self._turns.is_idle and (opening := self._opening())):
+            self._note("warning", "words-left-out", why="the caller's next turn is under way")
+            return
+        self._update(self._documents.connect(messages, opening, voice=self._directives.voice), hands_over=True)
+        self._leave()
+
+    def _leave(self) -> None:
+        self._note("info", "handed-over")
+        self.state = moved(CALL_MOVES, self.state, CallMove.HANDED_OVER)
+
+    def _play(self) -> None:
+        """Sends what is due of the prompts, and goes on when they have been heard."""
+        playback = self._playback
+        if playback is None or self.state not in (CallState.LIVE, CallState.CLOSING):
+            return
+        was_empty = playback.is_empty
+        waits = self._turns.spoken is not None and self._settings.barge_in and self.state is CallState.LIVE
+        self._send(playback.send(self._endpointer.now_ms, waits))
+        if playback.is_empty and not was_empty:
+            self._heard()
+
+    def _heard(self) -> None:
+        """All that was to be said has been heard: only now it is the caller's turn, or the end."""
+        self._quiet_from_ms = self._endpointer.now_ms
+        if self.state is CallState.CLOSING:
+            self._finish([])
+        elif not self._turns.is_idle:
+            pass  # the caller has gone on already
+        elif self.is_leaving and self.next_stream is not None:
+            self._say([])
+        else:
+            self._await_input()
+
+    def _send(self, messages: Sequence[str]) -> None:
+        self._actions += [SendMessage(message) for message in messages]
+
+    @property
+    def _was_interrupted(self) -> bool:
+        return self._playback is not None and self._playback.was_interrupted
+
+    def _resume_prompts(self) -> None:
+        if self._playback is not None:
+            self._playback.resume()
+            self._play()
+
+    def _forget_interrupted(self) -> None:
+        if self._playback is not None:
+            self._actions += [CancelUtterance(turn) for turn in self._playback.forget_interrupted()]
+
+    def _opening(self) -> Opening | None:
         """The stream that takes over, with what it has to know."""
         if self.next_stream is None:
             return None
-        facts = [(name, value) for name, value in started.parameters.items() if name not in _OURS]
+        facts = [(name, value) for name, value in self._live_stream().parameters.items() if name not in _OURS]
         known = [(RESUMED_PARAMETER, HANDED_OVER), (NO_INPUTS_PARAMETER, str(self._no_inputs))]
-        if self._first_attributes is not None:
+        if self._turns.first_attributes is not None:
             known += facts
         return replace(self.next_stream, parameters=[*self.next_stream.parameters, *known])
 
     def _fill(self) -> None:
         """Says that the call is still there. It changes nothing else."""
-        document = self._documents.reply([Message(self._settings.sentences.one_moment)], self._live_stream().stream_sid)
+        if self._playback is not None:
+            return  # a document would end the stream, and with it the turn
+        words = [Message(self._settings.sentences.one_moment)]
+        document = self._documents.reply(words, self._live_stream().stream_sid)
         self._update(document)
         self._quiet_from_ms = self._endpointer.now_ms + document.spoken_ms
 
-    def _close(self, document: Document) -> None:
+    def _close(
+        self,
+        messages: Sequence[Message],
+        last_words: Callable[[Sequence[Message]], Document],
+        speaking_turn: int | None = None,
+    ) -> None:
         """Speaks the last words: whatever the caller says from here on is not for the bot."""
-        self._update(document)
-        self.state = _moved(CALL_MOVES, self.state, CallMove.LAST_WORDS)
-        self._drop_turns()
+        self._last_words = last_words
+        if self._playback is not None and speaking_turn is not None:
+            self._play_prompt(self._playback, messages, speaking_turn)
+            self.state = moved(CALL_MOVES, self.state, CallMove.LAST_WORDS)
+        else:
+            self._update(last_words(messages))
+            self.state = moved(CALL_MOVES, self.state, CallMove.LAST_WORDS)
+        self._turns.drop_all("the call is over")
+
+    def _finish(self, messages: Sequence[Message]) -> None:
+        """The last words were heard, but for `messages`: the call ends, or goes to somebody else."""
+        if self._last_words is not None:
+            self._update(self._last_words(messages))
+            self._last_words = None
 
     def _update(self, document: Document, hands_over: bool = False) -> None:
         started = self._live_stream()
@@ -612,7 +703,7 @@ class CallSession:
         )
 
     def _live_stream(self) -> Started:
-        if self.started is None or self.state is not CallState.LIVE:
+        if self.started is None or self.state not in (CallState.LIVE, CallState.CLOSING):
             raise CallStateError(f"the call is {self.state.value}: there is nobody to answer")
         return self.started
 
@@ -620,19 +711,6 @@ class CallSession:
         self._actions.append(Note(level, event, fields))
 
 
-def _action(reply: Reply) -> str | None:
-    """What the bot asks to be done with the call, now that the dialog is closed."""
-    return reply.session_attributes.get(ACTION_ATTRIBUTE) if reply.dialog_state.is_closed else None
-
-
 def whole(text: str | None) -> int:
     """A number that we wrote ourselves; 0 if somebody else did."""
     return int(text) if text and re.fullmatch("[0-9]{1,6}", text) else 0
-
-
-def _moved(table: Mapping[tuple[Any, Any], Any], state: Any, move: Any) -> Any:
-    """The state after `move`. Raises CallStateError if the table has no such move."""
-    try:
-        return table[state, move]
-    except KeyError:
-        raise CallStateError(f"{move.value!r} cannot happen while {state.value}") from None

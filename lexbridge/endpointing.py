@@ -5,14 +5,15 @@
           [................... the utterance ..................]
                           ^ SpeechStarted                     ^ SpeechEnded
 
-The same frames give the same utterances, however the network bunched them.
+The same frames give the same utterances, however the network bunched them. While a prompt plays the caller has to speak
+for longer and louder than its echo (`Interruption`); the utterance is whole all the same.
 """
 
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 
-from lexbridge.audio import FRAME_MS
+from lexbridge.audio import FRAME_MS, rms
 from lexbridge.vad import Detector
 
 
@@ -66,6 +67,18 @@ class EndpointingRules:
     hangover_ms: int = 700
     max_utterance_ms: int = 14800
     no_input_ms: int = 10000
+    longest_onset_ms: int = 300
+    """The longest `Listening.onset_ms`, and its gap: so much more is kept for the pre-roll."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """How the next frame is listened to. `onset_ms`: voiced time that opens an utterance; None: nothing does. `gap_ms`:
+    so long it may pause within. `echo_rms`: a frame is voiced only above it, whatever the detector says."""
+
+    onset_ms: int | None
+    gap_ms: int = 0
+    echo_rms: int = 0
 
 
 class Endpointer:
@@ -75,34 +88,68 @@ class Endpointer:
         self._detector = detector
         self._rules = rules
         # What may yet become an utterance's beginning: emptied when one ends, so that none reaches into another.
-        self._before: deque[bytes] = deque(maxlen=(rules.pre_roll_ms + rules.onset_ms) // FRAME_MS)
+        self._before: deque[bytes] = deque(maxlen=(rules.pre_roll_ms + rules.longest_onset_ms) // FRAME_MS)
+        self._ordinary = Listening(rules.onset_ms)
         self._is_open = False
-        self._voiced_ms = 0  # length of the run of voiced frames, before an utterance opens
-        self._unvoiced_ms = 0  # length of the run of unvoiced frames, in an open one
+        self._run_ms = 0  # length of the run of voiced frames, before an utterance opens; with the pauses in it
+        self._unvoiced_ms = 0  # length of the run of unvoiced frames, in an open one or in the run
+        self._is_deaf = False
         self._utterance_ms = 0  # audio given out of the open one
         self._no_input_at_ms: int | None = None
         self.now_ms = 0
         """Media time: the length of all frames pushed."""
 
-    def push(self, frame: bytes) -> list[SpeechEvent]:
-        """What the next frame (320 bytes of 16-bit PCM) makes happen, in order; mostly nothing."""
-        self.now_ms += FRAME_MS
-        voiced = self._detector.is_voiced(frame)
-        return self._inside(frame, voiced) if self._is_open else self._outside(frame, voiced)
+    def push(self, frame: bytes, listening: Listening | None = None) -> list[SpeechEvent]:
+        """What the next frame (320 bytes of 16-bit PCM) makes happen, in order; mostly nothing.
 
-    def await_input(self, after_ms: int) -> None:
-        """From `after_ms` from now on the caller is expected to speak; NoInput comes if they do not.
+        `listening`: how it is listened to if not by the rules, for as long as a prompt plays.
+        """
+        self.now_ms += FRAME_MS
+        listening = listening or self._ordinary
+        voiced = self._detector.is_voiced(frame)
+        if voiced and listening.echo_rms:
+            voiced = rms(frame) > listening.echo_rms
+        return self._inside(frame, voiced) if self._is_open else self._outside(frame, voiced, listening)
+
+    def await_input(self, after_ms: int, no_input_ms: int | None = None) -> None:
+        """From `after_ms` from now on the caller is expected to speak; NoInput comes if they do not within
+        `no_input_ms`, or what the rules have.
 
         It comes once; speech that starts before it calls it off.
         """
-        self._no_input_at_ms = self.now_ms + after_ms + self._rules.no_input_ms
+        patience_ms = self._rules.no_input_ms if no_input_ms is None else no_input_ms
+        self._no_input_at_ms = self.now_ms + after_ms + patience_ms
 
-    def _outside(self, frame: bytes, voiced: bool) -> list[SpeechEvent]:
+    def expect_nothing(self) -> None:
+        """No NoInput comes until `await_input`."""
+        self._no_input_at_ms = None
+
+    def drop(self) -> None:
+        """What is heard now is no speech, such as the tone of a key: an open utterance is forgotten without an event,
+        and none opens before the line has been unvoiced."""
+        self._is_open = False
+        self._run_ms = self._unvoiced_ms = 0
+        self._is_deaf = True
+        self._before.clear()
+
+    @property
+    def is_voiced(self) -> bool:
+        """Whether something voiced is on the line that may become an utterance."""
+        return self._run_ms > 0
+
+    def _outside(self, frame: bytes, voiced: bool, listening: Listening) -> list[SpeechEvent]:
         self._before.append(frame)
-        self._voiced_ms = self._voiced_ms + FRAME_MS if voiced else 0
-        if self._voiced_ms >= self._rules.onset_ms:
+        if self._is_deaf:
+            self._is_deaf = voiced
+            voiced = False
+        self._unvoiced_ms = 0 if voiced else self._unvoiced_ms + FRAME_MS
+        if voiced or (self._run_ms and self._unvoiced_ms <= listening.gap_ms):
+            self._run_ms += FRAME_MS
+        else:
+            self._run_ms = 0
+        if voiced and listening.onset_ms is not None and self._run_ms >= listening.onset_ms:
             return [self._start()]
-        if self._no_input_at_ms is not None and self.now_ms >= self._no_input_at_ms and not self._voiced_ms:
+        if self._no_input_at_ms is not None and self.now_ms >= self._no_input_at_ms and not self._run_ms:
             self._no_input_at_ms = None
             return [NoInput(self.now_ms)]
         return []
@@ -118,13 +165,16 @@ class Endpointer:
         return events
 
     def _start(self) -> SpeechStarted:
-        started = SpeechStarted(self.now_ms - self._voiced_ms, b"".join(self._before))
-        self._utterance_ms = len(self._before) * FRAME_MS
-        self._is_open, self._voiced_ms, self._unvoiced_ms = True, 0, 0
+        frames = (self._rules.pre_roll_ms + self._run_ms) // FRAME_MS
+        audio = list(self._before)[-frames:]
+        started = SpeechStarted(self.now_ms - self._run_ms, b"".join(audio))
+        self._utterance_ms = len(audio) * FRAME_MS
+        self._is_open, self._run_ms, self._unvoiced_ms = True, 0, 0
         self._before.clear()
         self._no_input_at_ms = None
         return started
 
     def _end(self, reason: EndReason) -> SpeechEnded:
         self._is_open = False
+        self._unvoiced_ms = 0
         return SpeechEnded(self.now_ms, reason)

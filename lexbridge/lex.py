@@ -9,8 +9,8 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 import boto3
 import botocore.session
@@ -21,6 +21,7 @@ from botocore.loaders import create_loader
 from botocore.parsers import ResponseParserError
 from gevent.event import Event
 
+from lexbridge.audio import RATE_HZ
 from lexbridge.aws_clock import follow_aws_clock, is_refused_for_its_time
 from lexbridge.breaker import Breaker
 from lexbridge.config import LexV1Bot, LexV2Bot, Settings
@@ -34,8 +35,16 @@ from lexbridge.dialog import (
 )
 from lexbridge.errors import ConfigError, LexError, LexRejected, LexUnavailable, Problem
 from lexbridge.logs import Log
+from lexbridge.reply_audio import ReplyAudio
 
-CONTENT_TYPE = "audio/lpcm; sample-rate=8000; sample-size-bits=16; channel-count=1; is-big-endian=false"
+_Result = TypeVar("_Result")
+_FIRST_BYTES, _READ_BYTES = 640, 1600
+"""Of a reply's audio at a time: botocore waits until so many are there. The first are one frame, at 16 kHz."""
+
+SPEECH = "audio/lpcm; sample-rate=8000; sample-size-bits=16; channel-count=1; is-big-endian=false"
+TEXT = "text/plain; charset=utf-8"
+PCM = "audio/pcm"
+"""Content types of what Lex is sent, and of what it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +77,16 @@ _EXPIRED_CODES = ("ExpiredToken", "ExpiredTokenException")
 
 
 class Utterance:
-    """What the caller says in one turn, PCM: appended to as they speak, read live by a request, and kept.
+    """What the caller says in one turn, PCM: appended to as they speak, read live by a request, and kept. Or keys that
+    they pressed, as text: then it is complete from the start.
 
     One greenlet writes, others read; nothing here blocks the writer.
     """
 
-    def __init__(self) -> None:
-        self._audio = bytearray()
-        self._is_complete = False
+    def __init__(self, keys: str | None = None) -> None:
+        self.content_type = SPEECH if keys is None else TEXT
+        self._audio = bytearray((keys or "").encode())
+        self._is_complete = keys is not None
         self._more = Event()
         self._at_end: Callable[[], object] = _nothing
 
@@ -95,6 +106,11 @@ class Utterance:
         self._at_end = at_end
         if self._is_complete:
             at_end()
+
+    @property
+    def is_complete(self) -> bool:
+        """There is no more to come."""
+        return self._is_complete
 
     def whole(self) -> bytes:
         """All of it; waits for its end."""
@@ -135,15 +151,71 @@ class _NotAskedError(LexUnavailable):
     """The breaker is open. It says nothing new of Lex: counted as a failure it would keep the breaker open for good."""
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What Lex is asked in one turn. `session_attributes` replace the session's; None leaves them."""
+
+    session_id: str
+    session_attributes: Mapping[str, str] | None = field(repr=False)
+    utterance: Utterance
+    intent: str | None = None
+    """The bot begins the dialog with it, and the utterance is of no account."""
+
+
+class Speech:
+    """Lex's voice for a reply, as it comes. It is awaited little longer than it plays: a peer that drips is cut off."""
+
+    def __init__(self, body: Any, content_type: str, answer_s: float) -> None:
+        """`body`: boto3's StreamingBody. Raises LexUnavailable if `content_type` is no PCM."""
+        self.audio = ReplyAudio(content_type)
+        self._body = body
+        self._answer_s = answer_s
+        self._began_s = time.monotonic()
+        self._played_s = 0.0
+        self._is_over = False
+
+    def read(self) -> bytes:
+        """More of it: mu-law, whole frames; b"" at the end. Blocks the calling greenlet only.
+
+        Raises LexUnavailable if it breaks off, or comes so much slower than it plays that LEX_TIMEOUT_S have passed.
+        """
+        mulaw = b""
+        while not mulaw and not self._is_over:
+            late_s = time.monotonic() - self._began_s - self._played_s
+            received = self._read(self._answer_s - late_s)
+            self._is_over = not received
+            mulaw = self.audio.push(received) if received else self.audio.flush()
+        self._played_s += len(mulaw) / RATE_HZ
+        return mulaw
+
+    def close(self) -> None:
+        """What was not read is not wanted."""
+        self._body.close()
+
+    def _read(self, within_s: float) -> bytes:
+        late = LexUnavailable("its audio does not come")
+        try:
+            with gevent.Timeout(max(0.001, within_s), late):
+                return bytes(self._body.read(_READ_BYTES if self._played_s else _FIRST_BYTES))
+        except (BotoCoreError, OSError) as error:
+            raise LexUnavailable(f"its audio breaks off: {type(error).__name__}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Lex's reply, and its voice if that was asked for."""
+
+    reply: Reply
+    speech: Speech | None = None
+
+
 class LexRuntime(Protocol):
     """A bot that can be asked."""
 
-    def recognize(
-        self, session_id: str, session_attributes: Mapping[str, str] | None, utterance: Utterance, log: Log
-    ) -> Reply:
-        """Sends `utterance` as it is spoken and returns the bot's reply; blocks the calling greenlet only.
+    def ask(self, question: Question, log: Log) -> Answer:
+        """Sends an utterance as it is spoken, or what else the turn is, and returns the bot's answer.
 
-        `session_attributes` replace the session's; None leaves them. Raises LexUnavailable or LexRejected.
+        Blocks the calling greenlet only. Raises LexUnavailable or LexRejected.
         """
         ...
 
@@ -155,29 +227,63 @@ class LexRuntime(Protocol):
         ...
 
 
+class _Deadline:
+    """Throws `timeout` into the greenlet that made it, `seconds` after an utterance's end.
+
+    It runs whether or not a request ever came to read that end: names may not resolve, addresses may not answer.
+    Timeout.start() would throw at whoever ends the utterance.
+    """
+
+    def __init__(self, utterance: Utterance, seconds: float) -> None:
+        self.timeout = gevent.Timeout(seconds)
+        self.ended_s = math.inf
+        """When the utterance ended, monotonic."""
+        self._seconds = seconds
+        self._utterance = utterance
+        self._asking = gevent.getcurrent()
+        self._timer = gevent.get_hub().loop.timer(seconds)
+
+    def __enter__(self) -> Self:
+        self._utterance.call_at_end(self._start)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._utterance.call_at_end(_nothing)
+        self._timer.stop()
+        self._timer.close()
+        self.timeout.close()
+
+    def _start(self) -> None:
+        self.ended_s = time.monotonic()
+        self._timer.start(self._asking.throw, self.timeout)
+
+
 class _Client:
     """What both generations share: the request twice at most, each within its deadline, errors as ours."""
 
     check: Mapping[int, str]
     """Settings to look at when Lex answers with this status."""
 
-    def __init__(self, client: Any, deadlines: Deadlines) -> None:
+    def __init__(self, client: Any, deadlines: Deadlines, speaks: bool = False) -> None:
+        """`speaks`: replies are asked for as audio."""
         self._client = client
         self._deadlines = deadlines
+        self._accept = PCM if speaks else TEXT
         self._breaker = Breaker(time.monotonic)
 
-    def _request(self, session_id: str, session_attributes: Mapping[str, str] | None, body: Any) -> Reply:
+    def _request(self, question: Question, body: Any) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+    def _reply(self, response: Mapping[str, Any]) -> Reply:
         raise NotImplementedError
 
     def _session(self, session_id: str) -> Reply:
         raise NotImplementedError
 
-    def recognize(
-        self, session_id: str, session_attributes: Mapping[str, str] | None, utterance: Utterance, log: Log
-    ) -> Reply:
+    def ask(self, question: Question, log: Log) -> Answer:
         """See LexRuntime."""
         try:
-            reply = self._recognize(session_id, session_attributes, utterance, log)
+            answer = self._ask(question, log)
         except LexUnavailable as error:
             is_verdict = not _is_crowded(error) and not isinstance(error, _NotAskedError)
             if is_verdict and self._breaker.failed():
@@ -185,7 +291,7 @@ class _Client:
             raise
         if self._breaker.succeeded():
             log.warning("lex-up")
-        return reply
+        return answer
 
     @property
     def endpoint_url(self) -> str:
@@ -207,63 +313,55 @@ class _Client:
         finally:
             deadline.close()
 
-    def _recognize(
-        self, session_id: str, session_attributes: Mapping[str, str] | None, utterance: Utterance, log: Log
-    ) -> Reply:
-        deadline = gevent.Timeout(self._deadlines.answer_s)
-        # It runs from the end of the utterance, whether or not a request ever came to read that: names may not
-        # resolve, addresses may not answer. Timeout.start() would throw at whoever ends the utterance.
-        asking = gevent.getcurrent()
-        timer = gevent.get_hub().loop.timer(self._deadlines.answer_s)
-        retry_until_s = math.inf
-
-        def at_end() -> None:
-            nonlocal retry_until_s
-            retry_until_s = time.monotonic() + self._deadlines.retry_within_s
-            timer.start(too_late)
-
-        def too_late() -> None:
-            nonlocal retry_until_s
-            retry_until_s = 0
-            asking.throw(deadline)
-
-        utterance.call_at_end(at_end)
-        try:
-            if self._breaker.may_ask():
-                try:
-                    live = UtteranceStream(utterance)
-                    return self._attempt(lambda: self._request(session_id, session_attributes, live), deadline)
-                except LexUnavailable as error:
-                    log.warning("lex-request-failed", error=str(error), attempt=1)
-                    if time.monotonic() > retry_until_s:
-                        raise
-                    crowded = _is_crowded(error)
+    def _ask(self, question: Question, log: Log) -> Answer:
+        """The request, live if it can be; and once more if that fails while there is time."""
+        utterance = question.utterance
+        with _Deadline(utterance, self._deadlines.answer_s) as deadline:
+            try:
+                crowded = False
+                if self._breaker.may_ask():
+                    try:
+                        live = utterance.whole() if utterance.is_complete else UtteranceStream(utterance)
+                        return self._attempt(lambda: self._answer(question, live), deadline.timeout)
+                    except LexUnavailable as error:
+                        log.warning("lex-request-failed", error=str(error), attempt=1)
+                        if time.monotonic() > deadline.ended_s + self._deadlines.retry_within_s:
+                            raise
+                        crowded = _is_crowded(error)
                 # Whole and not live: against a Lex that refuses early, a live upload only shows a broken connection,
                 # while one with a known length lets its answer be read.
                 kept = utterance.whole()
                 gevent.sleep(random.uniform(*(_CROWDED_PAUSE_S if crowded else _PAUSE_S)))
-            else:
-                kept = utterance.whole()
                 if not self._breaker.may_ask():
                     raise _NotAskedError("not asked: Lex has failed many times in a row")
-            try:
-                return self._attempt(
-                    lambda: self._request(session_id, session_attributes, kept), deadline, is_last=True
-                )
-            except LexUnavailable as error:
-                log.warning("lex-request-failed", error=str(error), attempt=2)
-                raise
-        except gevent.Timeout as timeout:  # between two requests
-            if timeout is not deadline:
-                raise
-            raise LexUnavailable(f"no answer within {deadline.seconds:g} s") from None
-        finally:
-            utterance.call_at_end(_nothing)
-            timer.stop()
-            timer.close()
-            deadline.close()
+                try:
+                    return self._attempt(lambda: self._answer(question, kept), deadline.timeout, is_last=True)
+                except LexUnavailable as error:
+                    log.warning("lex-request-failed", error=str(error), attempt=2)
+                    raise
+            except gevent.Timeout as timeout:  # between two requests
+                if timeout is not deadline.timeout:
+                    raise
+                raise LexUnavailable(f"no answer within {self._deadlines.answer_s:g} s") from None
 
-    def _attempt(self, request: Callable[[], Reply], deadline: gevent.Timeout, is_last: bool = False) -> Reply:
+    def _answer(self, question: Question, body: Any) -> Answer:
+        """One request and its answer, without the voice: that is still to come."""
+        response = self._request(question, body)
+        stream = response.get("audioStream")
+        if stream is None:
+            return Answer(self._reply(response))
+        if self._accept == TEXT:
+            stream.read()  # empty or not: only then can its connection serve the next request
+            return Answer(self._reply(response))
+        try:
+            return Answer(
+                self._reply(response), Speech(stream, response.get("contentType", ""), self._deadlines.answer_s)
+            )
+        except LexError:
+            stream.close()
+            raise
+
+    def _attempt(self, request: Callable[[], _Result], deadline: gevent.Timeout, is_last: bool = False) -> _Result:
         """One request, its errors as ours. `is_last`: there will be no other."""
         try:
             return request()
@@ -311,24 +409,23 @@ class PostContent(_Client):
 
     check = {400: "LEX_BOT_NAME, LEX_BOT_ALIAS, AWS_REGION", 403: _CREDENTIALS}
 
-    def __init__(self, client: Any, bot: LexV1Bot, deadlines: Deadlines) -> None:
-        """`client`: boto3's "lex-runtime"."""
-        super().__init__(client, deadlines)
+    def __init__(self, client: Any, bot: LexV1Bot, deadlines: Deadlines, speaks: bool = False) -> None:
+        """`client`: boto3's "lex-runtime". `speaks`: replies are asked for as audio."""
+        super().__init__(client, deadlines, speaks)
         self._bot = bot
 
-    def _request(self, session_id: str, session_attributes: Mapping[str, str] | None, body: Any) -> Reply:
-        attributes = {} if session_attributes is None else {"sessionAttributes": dict(session_attributes)}
-        response = self._client.post_content(
-            botName=self._bot.name,
-            botAlias=self._bot.alias,
-            userId=session_id,
-            contentType=CONTENT_TYPE,
-            # Twilio speaks the text: speech made by Lex would only take time.
-            accept="text/plain; charset=utf-8",
-            inputStream=body,
-            **attributes,
+    def _request(self, question: Question, body: Any) -> Mapping[str, Any]:
+        names = {"botName": self._bot.name, "botAlias": self._bot.alias, "userId": question.session_id}
+        attributes = question.session_attributes
+        more: dict[str, Any] = {} if attributes is None else {"sessionAttributes": dict(attributes)}
+        if question.intent is not None:
+            action = {"type": "Delegate", "intentName": question.intent}
+            return self._client.put_session(**names, **more, dialogAction=action, accept=self._accept)  # type: ignore[no-any-return]
+        return self._client.post_content(  # type: ignore[no-any-return]
+            **names, **more, contentType=question.utterance.content_type, accept=self._accept, inputStream=body
         )
-        _read_out(response)
+
+    def _reply(self, response: Mapping[str, Any]) -> Reply:
         return reply_from_post_content(response)
 
     def _session(self, session_id: str) -> Reply:
@@ -341,36 +438,30 @@ class RecognizeUtterance(_Client):
 
     check = {400: "LEX_BOT_ID, LEX_BOT_ALIAS_ID, LEX_LOCALE_ID, AWS_REGION", 403: _CREDENTIALS}
 
-    def __init__(self, client: Any, bot: LexV2Bot, deadlines: Deadlines) -> None:
-        """`client`: boto3's "lexv2-runtime"."""
-        super().__init__(client, deadlines)
+    def __init__(self, client: Any, bot: LexV2Bot, deadlines: Deadlines, speaks: bool = False) -> None:
+        """`client`: boto3's "lexv2-runtime". `speaks`: replies are asked for as audio."""
+        super().__init__(client, deadlines, speaks)
         self._bot = bot
 
-    def _request(self, session_id: str, session_attributes: Mapping[str, str] | None, body: Any) -> Reply:
-        state = {} if session_attributes is None else {"sessionState": pack({"sessionAttributes": session_attributes})}
-        response = self._client.recognize_utterance(
-            botId=self._bot.bot_id,
-            botAliasId=self._bot.alias_id,
-            localeId=self._bot.locale_id,
-            sessionId=session_id,
-            requestContentType=CONTENT_TYPE,
-            responseContentType="text/plain; charset=utf-8",
-            inputStream=body,
-            **state,
+    def _request(self, question: Question, body: Any) -> Mapping[str, Any]:
+        ids = {"botId": self._bot.bot_id, "botAliasId": self._bot.alias_id, "localeId": self._bot.locale_id}
+        names = {**ids, "sessionId": question.session_id, "responseContentType": self._accept}
+        attributes = question.session_attributes
+        state: dict[str, Any] = {} if attributes is None else {"sessionAttributes": dict(attributes)}
+        if question.intent is not None:
+            state |= {"dialogAction": {"type": "Delegate"}, "intent": {"name": question.intent}}
+            return self._client.put_session(**names, sessionState=state)  # type: ignore[no-any-return]
+        more = {"sessionState": pack(state)} if state else {}
+        return self._client.recognize_utterance(  # type: ignore[no-any-return]
+            **names, **more, requestContentType=question.utterance.content_type, inputStream=body
         )
-        _read_out(response)
+
+    def _reply(self, response: Mapping[str, Any]) -> Reply:
         return reply_from_recognize_utterance(response)
 
     def _session(self, session_id: str) -> Reply:
         ids = {"botId": self._bot.bot_id, "botAliasId": self._bot.alias_id, "localeId": self._bot.locale_id}
         return reply_from_v2_session(self._client.get_session(**ids, sessionId=session_id))
-
-
-def _read_out(response: Mapping[str, Any]) -> None:
-    """Reads the answer's body to its end, empty or not: only then can its connection serve the next request."""
-    stream = response.get("audioStream")
-    if stream is not None:
-        stream.read()
 
 
 _LOADER = create_loader()
@@ -424,5 +515,5 @@ def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> PostContent | 
     client = session.client(_service_of(settings), config=config)
     follow_aws_clock(client)
     if isinstance(settings.bot, LexV1Bot):
-        return PostContent(client, settings.bot, deadlines)
-    return RecognizeUtterance(client, settings.bot, deadlines)
+        return PostContent(client, settings.bot, deadlines, settings.reply_mode == "stream")
+    return RecognizeUtterance(client, settings.bot, deadlines, settings.reply_mode == "stream")

@@ -176,6 +176,22 @@ def _count(message: Mapping[str, Any], name: str) -> int:
     return int(str(value))
 
 
+def media_text(stream_sid: str, mulaw: bytes) -> str:
+    """Audio for the caller: mu-law at 8 kHz, any length. Twilio plays it after what it has already."""
+    payload = base64.b64encode(mulaw).decode("ascii")
+    return f'{{"event":"media","streamSid":"{stream_sid}","media":{{"payload":"{payload}"}}}}'
+
+
+def mark_text(stream_sid: str, name: str) -> str:
+    """Asks Twilio to send the mark `name` back when what was sent before it has been played, or cleared."""
+    return json.dumps({"event": "mark", "streamSid": stream_sid, "mark": {"name": name}})
+
+
+def clear_text(stream_sid: str) -> str:
+    """Makes Twilio forget what it has not played yet, and send its marks back."""
+    return json.dumps({"event": "clear", "streamSid": stream_sid})
+
+
 class InboundAudio:
     """The inbound track put in order: whole frames without holes, whatever came.
 

@@ -82,12 +82,13 @@ def _with_and_without_slash(address: str) -> list[str]:
     return [bare, f"{bare}/"]
 
 
-def make_stream_token(secret: str, call_sid: str, account_sid: str, now_s: float) -> str:
-    """A token that lets this call, and no other, start a stream within TOKEN_LIFE_S. `now_s`: of the clock, epoch.
+def make_stream_token(secret: str, call_sid: str, account_sid: str, now_s: float, spoken_s: float = 0) -> str:
+    """A token that lets this call, and no other, start a stream within TOKEN_LIFE_S, and the `spoken_s` that a document
+    may speak before it opens the stream. `now_s`: of the clock, epoch.
 
     Any process that knows `secret` can check it; none has to remember it.
     """
-    expires_s = int(now_s) + TOKEN_LIFE_S
+    expires_s = int(now_s + spoken_s) + TOKEN_LIFE_S
     return f"{expires_s}.{_mac(secret, call_sid, account_sid, expires_s)}"
 
 

@@ -5,6 +5,7 @@ alone: what a bot says is text, or SSML rebuilt from a list of elements, and can
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from lexbridge.dialog import Message, MessageFormat
+from lexbridge.keys import KeyRules
 from lexbridge.signatures import CONNECTION_OVERRIDES
 
 MAX_DOCUMENT_CHARACTERS = 4000  # of TwiML in a REST request: https://www.twilio.com/docs/api/errors/32018
@@ -88,61 +90,111 @@ class Documents:
     """Makes the documents of one service."""
 
     def __init__(
-        self, url: str, stream_url: str, hold_s: int, voice: str | None = None, language: str | None = None
+        self,
+        url: str,
+        stream_url: str,
+        hold_s: int,
+        voice: str | None = None,
+        language: str | None = None,
+        is_two_way: bool = False,
     ) -> None:
         """`url`: public base address, no "/" at its end. `hold_s`: the longest that a call can stay without an update
-        after a prompt was heard; a document keeps it for that long. `voice`, `language`: attributes of every Say."""
+        after a prompt was heard; a document keeps it for that long. `voice`, `language`: attributes of every Say.
+        `is_two_way`: streams are bidirectional, `<Connect>`ed."""
         self._hold_s = hold_s
-        self._has_ssml = voice not in _VOICES_WITHOUT_SSML
+        self._is_two_way = is_two_way
         self._url = url
+        self._voice = clean(voice or "")
         self._known = {
             "stream_url": stream_url,
             "status_url": f"{url}/stream-status{CONNECTION_OVERRIDES}",
-            "voice": clean(voice or ""),
             "language": clean(language or ""),
             "spoken_parameter": SPOKEN_PARAMETER,
         }
 
     def answer(self, greeting: str, opening: Opening, lost: int = 1) -> Document:
         """Opens the stream, greets, holds the call. `lost`: streams lost in a row, should this one come to nothing."""
+        messages = [Message(greeting)]
+        if self._is_two_way:
+            return self.connect(messages, opening, lost)
         opening = _cleaned(opening)
         resume_url = self._resume_url(lost=lost, after=opening.name)
-        return self._fitted("streams.xml", [Message(greeting)], opening=opening, resume_url=resume_url)
+        return self._fitted(
+            "streams.xml", messages, opening=opening, resume_url=resume_url, gather=self._gather(opening.name)
+        )
 
-    def reply(self, messages: Sequence[Message], stream_sid: str, opening: Opening | None = None) -> Document:
+    def connect(
+        self, messages: Sequence[Message], opening: Opening, lost: int = 1, voice: str | None = None
+    ) -> Document:
+        """Says `messages`, then connects the caller to a bidirectional stream until that ends. `lost`: as above."""
+        opening = _cleaned(opening)
+        resume_url = self._resume_url(lost=lost, of=opening.name)
+        return self._fitted("connect.xml", messages, voice, opening=opening, resume_url=resume_url)
+
+    def reply(
+        self,
+        messages: Sequence[Message],
+        stream_sid: str,
+        opening: Opening | None = None,
+        voice: str | None = None,
+        keys: KeyRules | None = None,
+    ) -> Document:
         """Says `messages`, if there are any, and holds the call. `stream_sid`: the call's stream. With an `opening` it
-        is stopped, and a new one takes the call over while they are said."""
+        is stopped, and a new one takes the call over while they are said. `voice`: of these messages. `keys`: those
+        that the caller may press."""
         opening = _cleaned(opening) if opening else None
         after = opening.name if opening else stream_sid
         return self._fitted(
             "reply.xml",
             messages,
+            voice,
             opening=opening,
             stream_sid=stream_sid,
             resume_url=self._resume_url(lost=1, after=after),
+            gather=self._gather(after, keys),
         )
 
     def recover(self, lost: int, of: str) -> Document:
         """Sends the call to /twiml/resume: its stream `of` is lost, the last of `lost` in a row."""
         return self._fitted("recover.xml", [], resume_url=self._resume_url(lost=lost, of=of))
 
-    def goodbye(self, messages: Sequence[Message]) -> Document:
+    def goodbye(self, messages: Sequence[Message], voice: str | None = None) -> Document:
         """Says `messages` and hangs up."""
-        return self._fitted("goodbye.xml", messages)
+        return self._fitted("goodbye.xml", messages, voice)
 
-    def transfer(self, messages: Sequence[Message], number: str, stream_sid: str, last_words: str) -> Document:
+    def transfer(
+        self,
+        messages: Sequence[Message],
+        number: str,
+        stream_sid: str | None,
+        last_words: str,
+        voice: str | None = None,
+    ) -> Document:
         """Stops the stream, says `messages`, dials `number`; `last_words` when that call is over or did not come
-        about. A stream without a name of its own is named by its SID."""
+        about. A stream without a name of its own is named by its SID; None: it ends by itself."""
+        last_pieces = _in_says(clean(last_words))
         return self._fitted(
-            "transfer.xml", messages, number=number, stream_sid=stream_sid, last_pieces=_in_says(clean(last_words))
+            "transfer.xml", messages, voice, number=number, stream_sid=stream_sid, last_pieces=last_pieces
         )
+
+    def _gather(self, stream: str, keys: KeyRules | None = None) -> dict[str, Any]:
+        """What `<Gather>` is told. Keys go to /twiml/keys, with the stream that they are for."""
+        keys = keys or KeyRules()
+        return {
+            "url": f"{self._url}/twiml/keys?{urlencode({'of': stream})}{CONNECTION_OVERRIDES}",
+            "end_character": keys.end_character if keys.end_character in "0123456789*#" else "#",  # all it can do
+            "timeout_s": math.ceil(keys.end_timeout_ms / 1000),
+            "longest": keys.longest,
+        }
 
     def _resume_url(self, **query: str | int) -> str:
         return f"{self._url}/twiml/resume?{urlencode(query)}{CONNECTION_OVERRIDES}"
 
-    def _fitted(self, template: str, messages: Sequence[Message], **values: Any) -> Document:
+    def _fitted(self, template: str, messages: Sequence[Message], voice: str | None = None, **values: Any) -> Document:
         """The document, its messages shortened from the end at sentences until it is short enough for Twilio."""
-        pieces = [piece for message in messages for piece in self._pieces(message)]
+        values["voice"] = voice or self._voice
+        has_ssml = values["voice"] not in _VOICES_WITHOUT_SSML
+        pieces = [piece for message in messages for piece in _pieces(message, has_ssml)]
         texts = [_plain(piece) for piece in pieces]
         before = sum(map(len, texts))
         pieces = list(_that_may_fit(pieces))
@@ -163,16 +215,17 @@ class Documents:
         hold_s = self._hold_s + spoken_ms // 2000
         return _COMPILED[template].render(pieces=pieces, hold_s=hold_s, spoken_ms=spoken_ms, **self._known, **values)
 
-    def _pieces(self, message: Message) -> list[str]:
-        """What goes into the Says of one message; none if it has nothing for the ear."""
-        if message.format is MessageFormat.SSML:
-            markup = ssml_for_say(message.text)
-            if self._has_ssml and len(markup.striptags()) <= MAX_SAY_CHARACTERS:
-                return [markup] if markup.striptags() or "<" in markup else []
-            return _in_says(_plain(markup))
-        if message.format is MessageFormat.CUSTOM_PAYLOAD:
-            return _in_says(clean(text_of_payload(message.text)))
-        return _in_says(clean(message.text))
+
+def _pieces(message: Message, has_ssml: bool) -> list[str]:
+    """What goes into the Says of one message; none if it has nothing for the ear."""
+    if message.format is MessageFormat.SSML:
+        markup = ssml_for_say(message.text)
+        if has_ssml and len(markup.striptags()) <= MAX_SAY_CHARACTERS:
+            return [markup] if markup.striptags() or "<" in markup else []
+        return _in_says(_plain(markup))
+    if message.format is MessageFormat.CUSTOM_PAYLOAD:
+        return _in_says(clean(text_of_payload(message.text)))
+    return _in_says(clean(message.text))
 
 
 def _cleaned(opening: Opening) -> Opening:

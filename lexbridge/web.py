@@ -11,24 +11,28 @@ from flask import Flask, Response, abort, jsonify, request
 from werkzeug.datastructures import EnvironHeaders
 
 from lexbridge.bridge import Bridge, WebSocket
-from lexbridge.call import LOST, RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER
+from lexbridge.call import (
+    KEYED,
+    KEYS_PARAMETER,
+    LOST,
+    RESUMED_PARAMETER,
+    STREAMS_LOST_PARAMETER,
+    TOKEN_PARAMETER,
+)
 from lexbridge.call_control import CallControl
 from lexbridge.call_log import CallLog
 from lexbridge.config import Settings
 from lexbridge.dialog import Message
+from lexbridge.directives import CALLED_NUMBER_ATTRIBUTE, CALLER_NUMBER_ATTRIBUTE, DIRECTION_ATTRIBUTE
 from lexbridge.errors import CallControlError, CallGone
 from lexbridge.logs import Log
 from lexbridge.signatures import Signatures, make_stream_token
 from lexbridge.sockets import Sockets
-from lexbridge.twiml import Document, Documents, Opening, stream_name, streams_lost
+from lexbridge.twiml import SPEAKING_MS_PER_CHARACTER, Document, Documents, Opening, stream_name, streams_lost
 from lexbridge.websocket import refused
 
 MAX_BODY_BYTES = 64 * 1024
 """A webhook's form is about 1 KB. Werkzeug takes 15 s and gigabytes over one of 64 MB."""
-
-CALLER_NUMBER_PARAMETER = "lexbridge:caller-number"
-CALLED_NUMBER_PARAMETER = "lexbridge:called-number"
-DIRECTION_PARAMETER = "lexbridge:direction"
 
 STREAM_ERROR = "stream-error"
 
@@ -61,6 +65,7 @@ def create_app(
     webhooks = _Webhooks(settings, documents, call_control, calls)
     app.post("/twiml")(signed(webhooks.answer))
     app.post("/twiml/resume")(signed(webhooks.resume))
+    app.post("/twiml/keys")(signed(webhooks.keys))
     app.post("/stream-status")(signed(webhooks.stream_status))
 
     @app.get("/ping")
@@ -95,6 +100,7 @@ class _Webhooks:
         self._documents = documents
         self._call_control = call_control
         self._calls = calls
+        self._is_two_way = settings.reply_mode == "stream"
 
     def answer(self) -> Response:
         """A call comes in."""
@@ -103,8 +109,9 @@ class _Webhooks:
             log.warning("call-refused", why=refusal, live_calls=self._calls.live_calls)
             return _xml(self._documents.goodbye([Message(self._settings.sentences.busy)]))
         log.info("call-answered")
-        opening = Opening(stream_name(0), [*_call_facts(self._settings), _stream_token(self._settings)])
-        return _xml(self._documents.answer(self._settings.greeting, opening))
+        greeting = "" if self._settings.welcome == "bot" else self._settings.greeting
+        opening = Opening(stream_name(0), [*_call_facts(self._settings), _stream_token(self._settings, greeting)])
+        return _xml(self._documents.answer(greeting, opening))
 
     def resume(self) -> Response:
         """The call's stream is gone, or a document ran out because no update came: another stream goes on with it."""
@@ -123,7 +130,20 @@ class _Webhooks:
         resumed += _call_facts(self._settings)
         opening = Opening(stream_name(lost, ran_out_after or request.args.get("of", "")), resumed)
         waits = self._settings.sentences.one_moment if lost >= WAITS_AFTER_LOST else ""
-        return _xml(self._documents.answer(waits, opening, lost + RUN_OUT_COUNTS))
+        # Where the stream is connected its document goes on as soon as it is lost, and does not run out.
+        more = 1 if self._is_two_way else RUN_OUT_COUNTS
+        return _xml(self._documents.answer(waits, opening, lost + more))
+
+    def keys(self) -> Response:
+        """The caller has pressed keys while a document gathered them: another stream takes them to the bot."""
+        log = Log(call_sid=request.form.get("CallSid"))
+        keys, of = request.form.get("Digits", ""), request.args.get("of", "")
+        log.info("keys-gathered", keys=len(keys))
+        keyed = [(RESUMED_PARAMETER, KEYED), (KEYS_PARAMETER, keys), _stream_token(self._settings)]
+        opening = Opening(
+            stream_name(0, f"{of}-{time.time_ns() // 1_000_000 % 10**8}"), keyed + _call_facts(self._settings)
+        )
+        return _xml(self._documents.reply([], of, opening))
 
     def stream_status(self) -> Response:
         """Twilio reports on a stream. A call whose stream is lost goes on with another one at once."""
@@ -134,7 +154,7 @@ class _Webhooks:
         reported = (("StreamEvent", "what"), ("StreamError", "error"))
         fields = {ours: form[theirs][:200] for theirs, ours in reported if theirs in form}
         log.write("error" if is_lost else "debug", "stream-status", fields)
-        if is_lost and self._calls.lost(call_sid, stream_sid):
+        if is_lost and self._calls.lost(call_sid, stream_sid) and not self._is_two_way:
             # Before the answer: if this process dies meanwhile, Twilio asks another.
             document = self._documents.recover(streams_lost(form.get("StreamName", "")) + 1, stream_sid)
             try:
@@ -165,17 +185,18 @@ def _call_facts(settings: Settings) -> list[tuple[str, str]]:
     # In a call that we placed, `To` is the person.
     is_outbound = request.form.get("Direction", "").startswith("outbound")
     called, caller = ("From", "To") if is_outbound else ("To", "From")
-    facts = [(CALLED_NUMBER_PARAMETER, called), (DIRECTION_PARAMETER, "Direction")]
+    facts = [(CALLED_NUMBER_ATTRIBUTE, called), (DIRECTION_ATTRIBUTE, "Direction")]
     if settings.share_caller_number:
-        facts.append((CALLER_NUMBER_PARAMETER, caller))
+        facts.append((CALLER_NUMBER_ATTRIBUTE, caller))
     return [(name, request.form[field]) for name, field in facts if request.form.get(field)]
 
 
-def _stream_token(settings: Settings) -> tuple[str, str]:
-    """The `<Parameter>` without which no stream is served."""
+def _stream_token(settings: Settings, spoken: str = "") -> tuple[str, str]:
+    """The `<Parameter>` without which no stream is served. `spoken`: what the document says before it opens it."""
     form = request.form
     sids = form.get("CallSid", ""), form.get("AccountSid", "")
-    return TOKEN_PARAMETER, make_stream_token(settings.twilio_auth_token, *sids, now_s=time.time())
+    spoken_s = len(spoken) * SPEAKING_MS_PER_CHARACTER / 1000
+    return TOKEN_PARAMETER, make_stream_token(settings.twilio_auth_token, *sids, time.time(), spoken_s)
 
 
 def make_admission(signatures: Signatures, calls: CallLog) -> Callable[[Mapping[str, Any]], tuple[str, str] | None]:

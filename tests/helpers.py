@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.dom import minidom
 
+from lexbridge.actions import Action, AppendAudio, BeginDialog, Note, OpenUtterance, SendKeys, SendMessage, UpdateCall
 from lexbridge.audio import FRAME_MS, FRAME_SAMPLES, MULAW_SILENCE, PCM_BYTES_PER_MS, encode_mulaw
-from lexbridge.call import Action, AppendAudio, CallSession, Note, OpenUtterance, UpdateCall
+from lexbridge.call import CallSession
 from lexbridge.config import Settings, read_settings
 from lexbridge.dialog import DialogState, Message, Reply
 from lexbridge.errors import LexError
@@ -78,11 +79,15 @@ def stop_text() -> str:
 
 
 class Caller:
-    """Tells a call as a story, from the caller's side, and keeps what the session wanted done, in order."""
+    """Tells a call as a story, from the caller's side, and keeps what the session wanted done, in order.
+
+    BARGE_IN is off unless a story says otherwise: then whatever is said counts, at any time.
+    """
 
     def __init__(self, **variables: str) -> None:
-        settings = make_settings(**variables)
-        documents = Documents(settings.url, settings.stream_url, hold_s=60)
+        settings = make_settings(**{"BARGE_IN": "off", **variables})
+        is_two_way = settings.reply_mode == "stream"
+        documents = Documents(settings.url, settings.stream_url, hold_s=60, is_two_way=is_two_way)
         self.session = CallSession(settings, documents, AmplitudeDetector(settings.voice_threshold))
         self.actions: list[Action] = []
         self.said = b""
@@ -157,9 +162,9 @@ class Caller:
         self._take_actions()
 
     @property
-    def asked(self) -> list[OpenUtterance]:
+    def asked(self) -> list[OpenUtterance | SendKeys | BeginDialog]:
         """Every request to Lex, in order."""
-        return [action for action in self.actions if isinstance(action, OpenUtterance)]
+        return [action for action in self.actions if isinstance(action, OpenUtterance | SendKeys | BeginDialog)]
 
     @property
     def notes(self) -> list[Note]:
@@ -180,7 +185,7 @@ class Caller:
     def steps(self) -> list[str]:
         """What happened since the last look, without notes and frames: "OpenUtterance 1", "UpdateCall"."""
         new, self._seen = self.actions[self._seen :], len(self.actions)
-        shown = [action for action in new if not isinstance(action, AppendAudio | Note)]
+        shown = [action for action in new if not isinstance(action, AppendAudio | SendMessage | Note)]
         return [f"{type(action).__name__} {getattr(action, 'turn', '')}".strip() for action in shown]
 
     def hears(self) -> list[str]:
@@ -198,10 +203,18 @@ class Caller:
 
 
 def verbs_of(twiml: str) -> Iterator[Any]:
-    """The verbs of a document, as elements. Fails unless it is well-formed XML and all of it is in verbs."""
+    """The verbs of a document, as elements. Fails unless it is well-formed XML and all of it is in verbs.
+
+    Those inside a Gather are told in its place: it only listens for keys meanwhile.
+    """
     root = minidom.parseString(twiml.encode()).documentElement  # noqa: S318 - it is ours
     assert root.tagName == "Response"
-    for node in root.childNodes:
+    for node in _children(root):
+        yield from _children(node) if node.tagName == "Gather" else [node]
+
+
+def _children(element: Any) -> Iterator[Any]:
+    for node in element.childNodes:
         if node.nodeType == node.ELEMENT_NODE:
             yield node
         else:

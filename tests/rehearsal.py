@@ -7,7 +7,7 @@ sockets, and in an order that is always the same.
 import gc
 import struct
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import gevent
 from gevent.event import Event
@@ -19,7 +19,7 @@ from lexbridge.audio import FRAME_MS, FRAME_SAMPLES, MULAW_SILENCE, encode_mulaw
 from lexbridge.bridge import Bridge, make_documents
 from lexbridge.call_log import CallLog
 from lexbridge.dialog import DialogState, Message, Reply
-from lexbridge.lex import Utterance
+from lexbridge.lex import Answer, Question
 from lexbridge.logs import Log
 from lexbridge.signatures import make_stream_token
 
@@ -80,18 +80,16 @@ class RehearsedLex:
         self.busy = 0
         """Utterances that are being answered."""
 
-    def recognize(
-        self, session_id: str, session_attributes: Mapping[str, str] | None, utterance: Utterance, log: Log
-    ) -> Reply:
+    def ask(self, question: Question, log: Log) -> Answer:
         """See LexRuntime."""
         self.asked += 1
         self.busy += 1
         try:
-            utterance.whole()
+            question.utterance.whole()
             answer = self._answers.pop(0)
             if isinstance(answer, Exception):
                 raise answer
-            return answer
+            return Answer(answer)
         finally:
             self.busy -= 1
 
@@ -130,7 +128,7 @@ class Rehearsal:
     """One call, its stream begun, at a Bridge between these doubles."""
 
     def __init__(self, lex: RehearsedLex, control: RehearsedControl) -> None:
-        set_up = settings(NO_INPUT_S="120")
+        set_up = settings(NO_INPUT_S="120", BARGE_IN="off")
         self.calls = CallLog(set_up.max_calls)
         self.socket = RehearsedSocket()
         self._said_ms = 0

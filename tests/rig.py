@@ -129,7 +129,8 @@ def running(
 ) -> Iterator[Rig]:
     """A bridge whose Lex hears the lines of `heard`, whatever is said; with a `recogniser`, what that hears. `changes`:
     settings. `host`: by which the bridge knows its neighbours. Calls run 20 times as fast as on the telephone unless
-    `pace` says otherwise."""
+    `pace` says otherwise. BARGE_IN is off unless `changes` say otherwise: the voice here says nothing and takes its own
+    time, so that callers answer before a prompt can have been heard."""
     with (
         LocalLex(bots=[bot()], recogniser=recogniser or ScriptedRecogniser(list(heard)), voice=SilentVoice()) as lex,
         SimulatedTwilio(auth_token=TOKEN, pace=pace, dial_outcome=("completed", dial_ms)) as twilio,
@@ -137,7 +138,7 @@ def running(
         lex_url, twilio_url = (url.replace("127.0.0.1", host) for url in (lex.url, twilio.url))
         endpoints = {"TWILIO_API_URL": twilio_url}
         # At a pace far beyond a telephone's, Lex would take long by media time.
-        set_up = settings(**{"FILLER_S": "60" if pace < 1 else "2.5", **endpoints, **changes})
+        set_up = settings(**{"BARGE_IN": "off", "FILLER_S": "60" if pace < 1 else "2.5", **endpoints, **changes})
         with pytest.MonkeyPatch.context() as environment:
             # boto3's own variables, as a process of its own would be given them
             environment.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", lex_url)

@@ -193,7 +193,7 @@ def test_two_faults_of_twilio_are_not_heard_and_three_cost_one_reply(fault: Rest
         caller.say("roses please")
         call.wait_for(UpdateRefused, PATIENCE_S, count=5)
         caller.say("tomorrow please")  # the reply before was lost; the next turn goes on
-        rig.hears(call, "time")
+        rig.hears(call, "what time")
         assert len([event for event in call.events if isinstance(event, UpdateReceived)]) == 2
         call.hang_up()
         rig.ended(call)

@@ -6,33 +6,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lexbridge.actions import AppendAudio, CancelUtterance, CloseUtterance, Note, OpenUtterance, Recall, UpdateCall
 from lexbridge.audio import decode_mulaw
 from lexbridge.call import (
-    ACTION_ATTRIBUTE,
     CALL_MOVES,
-    CALL_SID_ATTRIBUTE,
     HANDED_OVER,
     LOST,
-    MAX_HELD_TURNS,
     NO_INPUTS_PARAMETER,
     RESUMED_PARAMETER,
-    TRANSFER_TO_ATTRIBUTE,
-    TURN_MOVES,
-    AppendAudio,
     CallMove,
     CallState,
-    CancelUtterance,
-    CloseUtterance,
-    Note,
-    OpenUtterance,
-    Recall,
-    TurnMove,
-    TurnState,
-    UpdateCall,
-    _moved,
 )
 from lexbridge.dialog import DialogState, Message, MessageFormat, Reply
+from lexbridge.directives import ACTION_ATTRIBUTE, CALL_SID_ATTRIBUTE, TRANSFER_TO_ATTRIBUTE
 from lexbridge.errors import CallStateError, LexRejected, LexUnavailable, MediaStreamError
+from lexbridge.turns import MAX_HELD_TURNS, TURN_MOVES, TurnMove, TurnState, moved
 from lexbridge.twiml import SPEAKING_MS_PER_CHARACTER, SPOKEN_PARAMETER, Opening
 from tests.helpers import ACCOUNT_SID, CALL_SID, STREAM_SID, Caller, media_text, start_text, verbs_of
 
@@ -253,7 +241,7 @@ def test_when_too_many_wait_the_oldest_gives_way():
     for _ in range(MAX_HELD_TURNS + 1):
         caller.says_something()
     dropped = caller.note("utterance-dropped")
-    assert (dropped["turn"], dropped["why"]) == (2, "too many utterances wait for Lex")
+    assert (dropped["turn"], dropped["why"]) == (2, "too many turns wait for Lex")
     caller.lex_says("Yes.")
     assert caller.steps() == ["UpdateCall", "OpenUtterance 3", "CloseUtterance 3"]
 
@@ -572,7 +560,7 @@ def opening_of(caller):
 
 def test_a_call_is_handed_over_with_the_next_answer():
     caller = a_caller_lex_thinks_about()
-    caller.session.next_stream = NEXT
+    caller.session.next_stream, caller.session.is_leaving = NEXT, True
     caller.lex_says("Which day?")
     assert caller.hears() == ["Stop", "Start", "Which day?", *HOLDS]
     (update,) = [action for action in caller.actions if isinstance(action, UpdateCall)]
@@ -585,7 +573,7 @@ def test_a_call_is_handed_over_with_the_next_answer():
 
 def test_the_stream_that_was_handed_over_hears_nobody_any_more():
     caller = a_caller_lex_thinks_about()
-    caller.session.next_stream = NEXT
+    caller.session.next_stream, caller.session.is_leaving = NEXT, True
     caller.lex_says("Which day?")
     caller.steps()
     caller.says_something()
@@ -597,7 +585,7 @@ def test_the_stream_that_was_handed_over_hears_nobody_any_more():
 
 def test_a_call_is_handed_over_with_the_next_question_too_and_knows_how_often_it_was_asked():
     caller = a_caller({"shop": "7"}, GREETING="Hello.")
-    caller.session.next_stream = NEXT
+    caller.session.next_stream, caller.session.is_leaving = NEXT, True
     caller.is_silent(10_420)
     _, told = opening_of(caller)
     assert told[NO_INPUTS_PARAMETER] == "1"
@@ -610,7 +598,7 @@ def test_a_call_is_handed_over_with_the_next_question_too_and_knows_how_often_it
 def test_after_the_first_answer_the_call_facts_are_not_handed_over():
     caller = a_caller({"shop": "7"})
     caller.says_something()
-    caller.session.next_stream = NEXT
+    caller.session.next_stream, caller.session.is_leaving = NEXT, True
     caller.lex_says("Which day?")
     assert "shop" not in opening_of(caller)[1]
 
@@ -626,14 +614,14 @@ def test_a_call_is_not_handed_over_while_the_caller_speaks_or_waits_for_lex():
         caller = a_caller_lex_thinks_about()
         caller.speaks(500)
         caller.is_silent(pause_ms)
-        caller.session.next_stream = NEXT
+        caller.session.next_stream, caller.session.is_leaving = NEXT, True
         caller.lex_says("Which day?")
         assert caller.hears() == ["Which day?", *HOLDS]
 
 
 def test_a_hand_over_that_twilio_does_not_carry_out_is_tried_again_with_the_next_document():
     caller = a_caller_lex_thinks_about()
-    caller.session.next_stream = NEXT
+    caller.session.next_stream, caller.session.is_leaving = NEXT, True
     caller.lex_says("Which day?")
     caller.does_not_get_the_update()
     caller.says_something()
@@ -643,7 +631,7 @@ def test_a_hand_over_that_twilio_does_not_carry_out_is_tried_again_with_the_next
 
 def test_last_words_are_not_handed_over():
     caller = a_caller_lex_thinks_about()
-    caller.session.next_stream = NEXT
+    caller.session.next_stream, caller.session.is_leaving = NEXT, True
     caller.lex_says("Thank you.", dialog_state=FULFILLED, intent="GoodbyeIntent")
     assert caller.hears() == ["Thank you.", "Hangup"]
 
@@ -988,7 +976,7 @@ def says_bye_over_the_next_words(caller, pause_ms):
 
 
 def is_handed_over(caller):
-    caller.session.next_stream = NEXT
+    caller.session.next_stream, caller.session.is_leaving = NEXT, True
     caller.says_something()
     caller.lex_says("Which day?")
 
@@ -1060,7 +1048,9 @@ def test_each_row_of_the_tables_has_a_story():
 @pytest.mark.parametrize(("state", "move"), TOLD)
 def test_each_move_of_the_tables_happens_on_the_phone(monkeypatch, state, move):
     made = []
-    monkeypatch.setattr("lexbridge.call._moved", lambda table, *row: made.append(row) or _moved(table, *row))
+    for machine in ("call", "turns"):
+        watched = lambda table, *row: made.append(row) or moved(table, *row)  # noqa: E731
+        monkeypatch.setattr(f"lexbridge.{machine}.moved", watched)
     caller = Caller()
     if state is not CallState.CONNECTING:
         caller.dials({RESUMED_PARAMETER: LOST} if state is CallState.RESUMING else None)
@@ -1074,10 +1064,10 @@ def test_a_move_that_is_not_in_the_table_is_a_bug_and_says_so(table):
     for state in states:
         for move in moves:
             if (state, move) in table:
-                assert _moved(table, state, move) is table[state, move]
+                assert moved(table, state, move) is table[state, move]
                 continue
             with pytest.raises(CallStateError) as raised:
-                _moved(table, state, move)
+                moved(table, state, move)
             assert str(raised.value) == f"'{move.value}' cannot happen while {state.value}"
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lexbridge.call import CALL_MOVES, TURN_MOVES
+from lexbridge.call import CALL_MOVES
 from lexbridge.directives import ATTRIBUTES
+from lexbridge.turns import TURN_MOVES
 from lexbridge.variables import BOTO3_VARIABLES, SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent

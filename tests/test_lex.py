@@ -15,7 +15,15 @@ from lexbridge.breaker import OPEN_S, Breaker
 from lexbridge.config import LexV1Bot
 from lexbridge.dialog import DialogState
 from lexbridge.errors import ConfigError, LexRejected, LexUnavailable
-from lexbridge.lex import Deadlines, PostContent, RecognizeUtterance, Utterance, UtteranceStream, make_lex_runtime
+from lexbridge.lex import (
+    Deadlines,
+    PostContent,
+    Question,
+    RecognizeUtterance,
+    Utterance,
+    UtteranceStream,
+    make_lex_runtime,
+)
 from lexbridge.logs import Log
 from lexbridge.offline.local_lex import LexFault, LocalLex
 from lexbridge.offline.recognition import ScriptedRecogniser
@@ -76,7 +84,7 @@ def test_the_deadline_holds_where_the_request_never_reads_its_body(monkeypatch: 
     utterance.append(FRAME)
     utterance.close()
     with gevent.Timeout(PATIENCE_S), pytest.raises(LexUnavailable, match=r"no answer within 0\.2 s"):
-        lex.recognize("CA-session", None, utterance, Log())
+        lex.ask(Question("CA-session", None, utterance), Log())
 
 
 def test_the_whole_of_an_utterance_waits_for_its_end() -> None:
@@ -103,11 +111,11 @@ def test_both_generations_send_live_audio_and_first_attributes(
         assert isinstance(lex, RecognizeUtterance if generation == "v2" else PostContent)
         for attributes in ({"lexbridge:call-sid": "CA1"}, None):  # None leaves what was sent before
             utterance = Utterance()
-            asked = gevent.spawn(lex.recognize, "CA-session", attributes, utterance, Log())
+            asked = gevent.spawn(lex.ask, Question("CA-session", attributes, utterance), Log())
             for _ in range(20):
                 utterance.append(FRAME)
             utterance.close()
-            reply = asked.get(timeout=PATIENCE_S)
+            reply = asked.get(timeout=PATIENCE_S).reply
             assert reply.dialog_state is DialogState.ELICIT_SLOT
             assert reply.intent == "OrderFlowers"
             assert reply.session_attributes["lexbridge:call-sid"] == "CA1"
@@ -126,7 +134,7 @@ def test_a_bot_that_does_not_exist_is_a_rejection_that_names_the_setting(
         utterance.append(FRAME)
         utterance.close()
         with pytest.raises(LexRejected, match=r"Lex answered 404 NotFoundException; check LEX_BOT_NAME, LEX_BOT_ALIAS"):
-            lex.recognize("CA-session", None, utterance, Log())
+            lex.ask(Question("CA-session", None, utterance), Log())
         assert len(local.requests) <= 1
     assert logged() == []
 
@@ -182,7 +190,7 @@ def test_the_turns_of_a_call_go_over_one_connection(generation: str, monkeypatch
     with local_lex(monkeypatch, "I would like to order flowers", "roses", "tomorrow") as local:
         lex = make_lex_runtime(settings(**bot), Deadlines())
         for _ in range(3):
-            lex.recognize("CA-session", None, spoken(), Log())
+            lex.ask(Question("CA-session", None, spoken()), Log())
         assert len({request.client_port for request in local.requests}) == 1
 
 
@@ -193,7 +201,7 @@ def test_as_many_connections_are_kept_as_there_may_be_calls(monkeypatch: pytest.
         for _ in range(2):
             utterances = [Utterance() for _ in range(calls)]
             asked = [
-                gevent.spawn(lex.recognize, f"CA-session-{number}", None, utterance, Log())
+                gevent.spawn(lex.ask, Question(f"CA-session-{number}", None, utterance), Log())
                 for number, utterance in enumerate(utterances)
             ]
             already = len(local.requests)
@@ -217,7 +225,7 @@ def test_the_second_request_comes_after_a_pause_longer_if_lex_is_crowded(
     with local_lex(monkeypatch, "I would like to order flowers") as local:
         local.faults.append(LexFault(status=status))
         lex = make_lex_runtime(settings(), Deadlines())
-        asked = gevent.spawn(lex.recognize, "CA-session", None, spoken(), Log())
+        asked = gevent.spawn(lex.ask, Question("CA-session", None, spoken()), Log())
         asked.get(timeout=PATIENCE_S)
         assert len(local.requests) == 2
     (pause_s,) = pauses(asked)
@@ -232,7 +240,7 @@ def test_no_credentials_at_the_time_of_a_request_are_a_rejection_that_names_the_
     client = boto3.client("lex-runtime", region_name="us-west-2", endpoint_url="http://127.0.0.1:9")
     lex = PostContent(client, LexV1Bot("OrderFlowers", "prod"), Deadlines())
     with pytest.raises(LexRejected, match="no AWS credentials; check ACCESS_KEY_ID and SECRET_ACCESS_KEY or the task"):
-        lex.recognize("CA-session", None, spoken(), Log())
+        lex.ask(Question("CA-session", None, spoken()), Log())
 
 
 @contextmanager
@@ -256,7 +264,7 @@ def test_an_address_that_never_answers_is_noticed_while_the_caller_speaks(
         lex = make_lex_runtime(settings(), Deadlines(connect_s=0.2, answer_s=PATIENCE_S))
         utterance = Utterance()
         utterance.append(FRAME)
-        asked = gevent.spawn(lex.recognize, "CA-session", None, utterance, Log(turn=1))
+        asked = gevent.spawn(lex.ask, Question("CA-session", None, utterance), Log(turn=1))
         wait_until(logged)
         (line,) = logged()
         assert line["error"].startswith("ConnectTimeoutError")
@@ -274,15 +282,15 @@ def test_turns_that_are_not_asked_do_not_keep_the_breaker_open(monkeypatch: pyte
         monkeypatch.setattr(lex, "_breaker", Breaker(lambda: now_s[0], failures=1))
         local.faults.append(LexFault(status=500, times=2))
         with pytest.raises(LexUnavailable, match="Lex answered 500"):
-            lex.recognize("CA-session", None, spoken(), Log())
+            lex.ask(Question("CA-session", None, spoken()), Log())
         for _ in range(3):
             now_s[0] += OPEN_S / 4
             with pytest.raises(LexUnavailable, match="not asked"):
-                lex.recognize("CA-session", None, spoken(), Log())
+                lex.ask(Question("CA-session", None, spoken()), Log())
             with pytest.raises(LexUnavailable, match="not asked"):
                 lex.recall("CA-session")
         assert len(local.requests) == 2
         now_s[0] += OPEN_S / 4
-        assert lex.recognize("CA-session", None, spoken(), Log()).intent == "OrderFlowers"
+        assert lex.ask(Question("CA-session", None, spoken()), Log()).reply.intent == "OrderFlowers"
         assert lex.recall("CA-session") is not None
     assert [line["event"] for line in logged() if line["event"].startswith("lex-")][-2:] == ["lex-down", "lex-up"]

@@ -69,11 +69,13 @@ def test_a_call_is_greeted_with_a_stream_and_kept() -> None:
     response = Door().post("/twiml")
     assert response.status_code == 200
     assert response.mimetype == "text/xml"
-    verbs = list(ElementTree.fromstring(response.text))
-    assert [verb.tag for verb in verbs] == ["Start", "Say", "Pause", "Redirect"]
+    start, gather, redirect = ElementTree.fromstring(response.text)
+    assert [start.tag, gather.tag, redirect.tag] == ["Start", "Gather", "Redirect"]
     assert stream(response).attrib["url"] == "wss://voice.example.com/"
-    assert verbs[1].text == "You will be interacting with Lex bot in 3, 2, 1. Go."
-    assert verbs[3].text == "https://voice.example.com/twiml/resume?lost=1&after=lexbridge-0#rc=2&rp=all"
+    assert [verb.tag for verb in gather] == ["Say", "Pause"]
+    assert gather[0].text == "You will be interacting with Lex bot in 3, 2, 1. Go."
+    assert gather.attrib["action"] == "https://voice.example.com/twiml/keys?of=lexbridge-0#rc=2&rp=all"
+    assert redirect.text == "https://voice.example.com/twiml/resume?lost=1&after=lexbridge-0#rc=2&rp=all"
     assert stream(response).attrib["name"] == "lexbridge-0"
 
 
@@ -87,21 +89,21 @@ STREAM_SID = "MZ" + "4" * 32
 
 def test_a_call_whose_stream_was_lost_gets_another_and_no_greeting() -> None:
     response = Door().post(f"/twiml/resume?lost=1&of={STREAM_SID}")
-    verbs = list(ElementTree.fromstring(response.text))
-    assert [verb.tag for verb in verbs] == ["Start", "Pause", "Redirect"]
+    start, gather, redirect = ElementTree.fromstring(response.text)
+    assert [start.tag, redirect.tag, *(verb.tag for verb in gather)] == ["Start", "Redirect", "Pause"]
     assert stream(response).attrib["name"] == "lexbridge-1-44444444"
     told = parameters(response)
     assert has_a_token(told)
     facts = {"lexbridge:called-number": "+12065550199", "lexbridge:direction": "inbound"}
     assert told == {"lexbridge:resumed": "lost", "lexbridge:streams-lost": "1", **facts}
-    assert verbs[2].text is not None
-    assert "lost=21&" in verbs[2].text  # a whole document in which nothing happened counts for many
+    assert redirect.text is not None
+    assert "lost=21&" in redirect.text  # a whole document in which nothing happened counts for many
 
 
 def test_who_loses_several_streams_is_told_to_wait_and_at_last_that_it_is_no_use() -> None:
     door = Door()
     waits = ElementTree.fromstring(door.post(f"/twiml/resume?lost={WAITS_AFTER_LOST}&of={STREAM_SID}").text)
-    assert [verb.text for verb in waits if verb.tag == "Say"] == ["One moment please."]
+    assert [verb.text for verb in waits.iter("Say")] == ["One moment please."]
     last = door.post(f"/twiml/resume?lost={MAX_STREAMS_LOST}&of={STREAM_SID}")
     assert stream(last).attrib["name"] == f"lexbridge-{MAX_STREAMS_LOST}-44444444"
     over = ElementTree.fromstring(door.post(f"/twiml/resume?lost={MAX_STREAMS_LOST + 1}&of={STREAM_SID}").text)

@@ -1,0 +1,252 @@
+"""A prompt on its way to the caller's ear, over a bidirectional media stream.
+
+Lex's audio comes in pieces and mostly faster than it is played. It is sent a little ahead of what is played, with a
+mark every half second: a mark that comes back tells what has been heard, where the prompt goes on after a false alarm,
+and how loud an echo may be at this moment.
+
+    arrived  [.................................]
+    sent     [........|........|........|.....]            |: a mark
+    heard    [........|....^                                ^ position: the last mark heard, and the time since
+
+Time is media time of the caller's audio, which runs like the clock by which Twilio plays ours.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from lexbridge.audio import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_FRAME_BYTES, decode_mulaw
+from lexbridge.dialog import Message
+from lexbridge.media_stream import clear_text, mark_text, media_text
+
+LEAD_MS = 5000
+"""So much is sent ahead of what is played: what waits in sockets is bounded, and a late frame leaves no gap."""
+
+MARK_EVERY_MS = 500
+MESSAGE_MS = 200
+"""The longest media message."""
+
+HEARD_WITHIN_MS = 2000
+"""After its own length a prompt counts as heard, mark or not."""
+
+LONGEST_MS = 300_000
+"""Audio kept of one prompt. Lex's messages have 1,024 characters: about a minute, and ten of them at most."""
+
+ECHO_DELAY_MS = 600
+"""An echo comes back after at most so long: Twilio's buffer, both networks, the room."""
+
+ECHO_LOSS_DB = 16.0
+"""An echo is weaker than the prompt by more than this. Whoever interrupts has to be louder."""
+
+_ECHO_FACTOR = 10 ** (-ECHO_LOSS_DB / 20)
+
+
+class Prompt:
+    """One prompt of one stream. `turn`: whose answer it is, and what its marks are named after; no other prompt of the
+    stream has it. `messages`: its words."""
+
+    def __init__(
+        self, turn: int, stream_sid: str, messages: Sequence[Message] = (), may_interrupt: bool = True
+    ) -> None:
+        self.turn = turn
+        self.messages = messages
+        self.may_interrupt = may_interrupt
+        self.is_complete = False
+        """All of its audio is here."""
+        self.is_heard = False
+        self._stream_sid = stream_sid
+        self._audio = bytearray()  # mu-law, whole frames
+        self._levels: list[int] = []  # RMS of each frame
+        self._from_ms = 0  # the first audio that is sent; more than 0 where it goes on after a false alarm
+        self._sent_ms = 0
+        self._marked_ms = 0  # the audio before the last mark
+        self._at: tuple[int, int] | None = None  # (position, media time when it was there); None: nothing is sent yet
+        self._is_last_marked = False
+        self._plays = 0  # how often it was begun
+
+    def push(self, mulaw: bytes) -> None:
+        """More of its audio: mu-law, whole frames. What is longer than LONGEST_MS is left out."""
+        room = LONGEST_MS * MULAW_BYTES_PER_MS - len(self._audio)
+        mulaw = mulaw[: max(0, room)]
+        self._audio += mulaw
+        samples = np.frombuffer(decode_mulaw(mulaw), dtype="<i2").astype(np.float64).reshape(-1, MULAW_FRAME_BYTES)
+        self._levels += np.sqrt(np.mean(samples**2, axis=1)).astype(int).tolist()
+
+    def complete(self) -> None:
+        """There is no more of it."""
+        self.is_complete = True
+
+    @property
+    def arrived_ms(self) -> int:
+        """Audio that is here."""
+        return len(self._audio) // MULAW_BYTES_PER_MS
+
+    @property
+    def is_begun(self) -> bool:
+        """Some of it is sent."""
+        return self._at is not None
+
+    def playing_ms(self, now_ms: int) -> int:
+        """How long it has been playing, this time."""
+        return self.position_ms(now_ms) - self._from_ms if self._at is not None else 0
+
+    def position_ms(self, now_ms: int) -> int:
+        """What of it the caller has heard, as far as one can tell."""
+        if self._at is None:
+            return self._from_ms
+        position_ms, at_ms = self._at
+        return min(self._sent_ms, position_ms + now_ms - at_ms)
+
+    def echo_rms(self, now_ms: int) -> int:
+        """How loud its echo may be now: RMS of 16-bit samples."""
+        if self._at is None:
+            return 0
+        # After its end the position stands still, but the echo is still coming.
+        position_ms, at_ms = self._at
+        played_ms = position_ms + now_ms - at_ms
+        heard = self._levels[max(0, played_ms - ECHO_DELAY_MS) // FRAME_MS : played_ms // FRAME_MS + 2]
+        return round(max(heard, default=0) * _ECHO_FACTOR)
+
+    def send(self, now_ms: int) -> Iterator[str]:
+        """Yields the messages that are due now: media, and marks between them."""
+        if self.arrived_ms > self._sent_ms and (self._at is None or self.position_ms(now_ms) >= self._sent_ms):
+            # It begins; or there was nothing left to play, and now there is.
+            self._plays += self._at is None
+            self._at = (self._sent_ms, now_ms)
+        if self._at is None:
+            self.is_heard = self.is_complete  # there is nothing to hear
+            return
+        until_ms = min(self.arrived_ms, self.position_ms(now_ms) + LEAD_MS)
+        while self._sent_ms < until_ms:
+            to_ms = min(until_ms, self._sent_ms + MESSAGE_MS, self._marked_ms + MARK_EVERY_MS)
+            audio = self._audio[self._sent_ms * MULAW_BYTES_PER_MS : to_ms * MULAW_BYTES_PER_MS]
+            yield media_text(self._stream_sid, bytes(audio))
+            self._sent_ms = to_ms
+            if to_ms == self._marked_ms + MARK_EVERY_MS:
+                self._marked_ms = to_ms
+                yield mark_text(self._stream_sid, self._mark(to_ms))
+        if self.is_complete and self._sent_ms == self.arrived_ms and not self._is_last_marked:
+            self._is_last_marked = True
+            yield mark_text(self._stream_sid, self._mark(None))
+
+    def marked(self, mark: str, now_ms: int) -> None:
+        """A mark came back. One of another prompt, or of an earlier play of this one, changes nothing."""
+        if self._at is None or not mark.startswith(self._mark("")):
+            return
+        at = mark.removeprefix(self._mark(""))
+        if at == "end":
+            self.is_heard = True
+        elif at.isdecimal() and len(at) < 9:
+            self._at = (min(int(at), self._sent_ms), now_ms)
+
+    def expire(self, now_ms: int) -> bool:
+        """Whether its last mark should have come back long ago: it counts as heard from here on."""
+        if self._at is None or not self._is_last_marked or self.is_heard:
+            return False
+        position_ms, at_ms = self._at
+        self.is_heard = position_ms + now_ms - at_ms >= self._sent_ms + HEARD_WITHIN_MS
+        return self.is_heard
+
+    def stop(self, now_ms: int) -> None:
+        """It was cleared: played again, it goes on from the last half second that was heard in whole."""
+        position_ms = self.position_ms(now_ms)
+        self._from_ms = self._sent_ms = self._marked_ms = max(
+            self._from_ms, (position_ms - self._from_ms) // MARK_EVERY_MS * MARK_EVERY_MS + self._from_ms
+        )
+        self._at = None
+        self._is_last_marked = False
+
+    def _mark(self, at: str | int | None) -> str:
+        return f"turn-{self.turn}.{self._plays}:{'end' if at is None else at}"
+
+
+class Playback:
+    """The prompts of one stream, played one after the other."""
+
+    def __init__(self, stream_sid: str) -> None:
+        self._stream_sid = stream_sid
+        self._prompts: deque[Prompt] = deque()  # the first one plays, or is about to
+        self._interrupted: list[Prompt] = []
+        self._last: Prompt | None = None  # that was heard: its echo may still be coming
+
+    @property
+    def is_empty(self) -> bool:
+        """There is nothing to be heard."""
+        return not self._prompts
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Prompts are kept that the caller has interrupted."""
+        return bool(self._interrupted)
+
+    @property
+    def playing(self) -> Prompt | None:
+        """The prompt that plays."""
+        return self._prompts[0] if self._prompts and self._prompts[0].is_begun else None
+
+    def add(self, prompt: Prompt) -> None:
+        """Plays `prompt` after the others."""
+        self._prompts.append(prompt)
+
+    def prompt_of(self, turn: int) -> Prompt | None:
+        """The prompt of `turn`, if it is still of use: to be heard, or kept."""
+        return next((prompt for prompt in (*self._prompts, *self._interrupted) if prompt.turn == turn), None)
+
+    def send(self, now_ms: int, waits: bool) -> list[str]:
+        """The messages that are due. `waits`: none begins, for the caller is speaking, unless it must not be
+        interrupted anyway."""
+        messages: list[str] = []
+        while self._prompts:
+            prompt = self._prompts[0]
+            if not (waits and prompt.may_interrupt and not prompt.is_begun):
+                messages += prompt.send(now_ms)
+            if not prompt.is_heard:
+                break
+            self._prompts.popleft()
+            self._last = prompt
+        return messages
+
+    def marked(self, mark: str, now_ms: int) -> None:
+        """A mark came back; it may be late, or of a prompt that was cleared."""
+        if self._prompts:
+            self._prompts[0].marked(mark, now_ms)
+
+    def expire(self, now_ms: int) -> bool:
+        """Whether the prompt that plays ought to have been heard by now; it counts as heard then."""
+        return bool(self._prompts) and self._prompts[0].expire(now_ms)
+
+    def echo_rms(self, now_ms: int) -> int:
+        """How loud an echo may be now: RMS of 16-bit samples."""
+        prompt = self.playing or self._last
+        return prompt.echo_rms(now_ms) if prompt else 0
+
+    def interrupt(self, now_ms: int) -> list[str]:
+        """The caller does not want to hear the rest. Returns the messages that stop it."""
+        if not self._prompts:
+            return []
+        is_begun = self._prompts[0].is_begun
+        if is_begun:
+            self._prompts[0].stop(now_ms)
+        self._interrupted = list(self._prompts)
+        self._prompts.clear()
+        return [clear_text(self._stream_sid)] if is_begun else []
+
+    def resume(self) -> None:
+        """It was a false alarm: what was interrupted goes on."""
+        self._prompts.extendleft(reversed(self._interrupted))
+        self._interrupted = []
+
+    def forget_interrupted(self) -> list[int]:
+        """It was none. Returns the turns whose prompts are of no use any more and are still arriving."""
+        turns = [prompt.turn for prompt in self._interrupted if not prompt.is_complete]
+        self._interrupted = []
+        return turns
+
+    def drop(self, prompt: Prompt) -> list[str]:
+        """`prompt` is not to be heard. Returns the messages that stop it."""
+        is_playing = prompt is self.playing
+        for kept in (self._prompts, self._interrupted):
+            if prompt in kept:
+                kept.remove(prompt)
+        return [clear_text(self._stream_sid)] if is_playing else []
