@@ -31,6 +31,7 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          names         host names to addresses, kept: a dead name server does not touch a call
                          aws_clock     requests signed with AWS's time, whatever this machine's clock says
                          lex           utterances to Lex by boto3, live, with one retry; where a dialog stands
+                         own_voice     lexbridge's own sentences in the bot's voice
                          call_control  updates of the live call by Twilio's REST client
                          updates       a call's documents to Twilio, one at a time
                          call_log      the calls that are live

@@ -46,6 +46,7 @@ from lexbridge.errors import CallControlError, CallGone, LexError, LexRejected, 
 from lexbridge.lex import Deadlines, LexRuntime, Question, Speech, Utterance
 from lexbridge.logs import Log
 from lexbridge.media_stream import Started, Stopped, parse
+from lexbridge.own_voice import OwnVoice
 from lexbridge.signatures import make_stream_token, stream_token_passes
 from lexbridge.twiml import MAX_DOCUMENT_CHARACTERS, SPEAKING_MS_PER_CHARACTER, Documents, Opening, stream_name
 from lexbridge.updates import HandedOver, UpdateFailed, Updates
@@ -195,11 +196,14 @@ class Bridge:
         self._lex = lex
         self._call_control = call_control
         self._calls = calls
+        self._own_voice = OwnVoice(lex, settings.sentences)
 
     def run(self, websocket: WebSocket) -> None:
         """Serves one media socket to its end, and closes it. Never raises: what goes wrong is logged."""
         detector = AmplitudeDetector(self._settings.voice_threshold)
-        session = CallSession(self._settings, self._documents, detector)
+        session = CallSession(self._settings, self._documents, detector, self._own_voice.audio)
+        if self._settings.reply_mode == "stream":
+            self._own_voice.learn()
         start_by_s = time.monotonic() + self._start_deadline_s
         secrets = self._settings.twilio_auth_tokens
         _Call(session, websocket, secrets, start_by_s, self._lex, self._call_control, self._calls).run()

@@ -125,7 +125,12 @@ class CallSession:
     `stream_lost()`. A CallStateError is a bug.
     """
 
-    def __init__(self, settings: Settings, documents: Documents, detector: Detector) -> None:
+    def __init__(
+        self, settings: Settings, documents: Documents, detector: Detector, voiced: Mapping[str, bytes] | None = None
+    ) -> None:
+        """`voiced`: sentences of lexbridge's own as audio (mu-law, whole frames), for bidirectional streams. One that
+        is not there, or not yet, is spoken by Twilio."""
+        self._voiced = {} if voiced is None else voiced
         self._settings = settings
         self._documents = documents
         self._audio = InboundAudio()
@@ -160,6 +165,8 @@ class CallSession:
         self._quiet_from_ms = 0  # since then, or from then on, neither the caller nor the bot speaks
         self._said = (0, 0)  # call-update: from when to when the last document surely speaks
         self._playback: Playback | None = None  # stream: what is to be heard
+        self._last_answer: Prompt | None = None  # stream: the bot's last answer, to be heard again
+        self._recited = 0  # stream: prompts that were nobody's answer
         self._last_words: Callable[[Sequence[Message]], Document] | None = (
             None  # stream: what ends the call, once heard
         )
@@ -595,11 +602,35 @@ class CallSession:
     def _play_prompt(self, playback: Playback, messages: Sequence[Message], speaking_turn: int | None) -> None:
         if speaking_turn is not None:
             stream_sid = self._live_stream().stream_sid
-            playback.add(Prompt(speaking_turn, stream_sid, messages, self._directives.allow_interrupt))
-        elif messages:
-            self._say(messages)
-        else:
+            self._last_answer = Prompt(speaking_turn, stream_sid, messages, self._directives.allow_interrupt)
+            playback.add(self._last_answer)
+        elif not messages:
             self._heard()
+        elif (audio := self._voice_of(messages)) is not None:
+            self._recite(playback, messages, audio)
+        else:
+            self._say(messages)
+
+    def _voice_of(self, messages: Sequence[Message]) -> bytes | None:
+        """`messages` as audio, if all of it is known: our own sentences, and the bot's last answer after them."""
+        audio, rest = b"", tuple(messages)
+        last = self._last_answer
+        while rest:
+            if last is not None and last.is_complete and last.arrived_ms and rest == tuple(last.messages):
+                return audio + last.audio
+            voiced = self._voiced.get(rest[0].text)
+            if voiced is None:
+                return None
+            audio, rest = audio + voiced, rest[1:]
+        return audio
+
+    def _recite(self, playback: Playback, messages: Sequence[Message], audio: bytes) -> None:
+        self._recited += 1
+        prompt = Prompt(-self._recited, self._live_stream().stream_sid, messages)
+        prompt.push(audio)
+        prompt.complete()
+        playback.add(prompt)
+        self._play()
 
     def _say(self, messages: Sequence[Message]) -> None:
         """Has Twilio say `messages`. On a bidirectional stream that is the end of it: another one goes on."""
@@ -664,9 +695,13 @@ class CallSession:
 
     def _fill(self) -> None:
         """Says that the call is still there. It changes nothing else."""
-        if self._playback is not None:
-            return  # a document would end the stream, and with it the turn
         words = [Message(self._settings.sentences.one_moment)]
+        if self._playback is not None:
+            # A document would end the stream, and with it the turn.
+            audio = self._voice_of(words)
+            if audio is not None and self._playback.is_empty:
+                self._recite(self._playback, words, audio)
+            return
         document = self._documents.reply(words, self._live_stream().stream_sid)
         self._update(document)
         self._quiet_from_ms = self._endpointer.now_ms + document.spoken_ms
@@ -678,13 +713,13 @@ class CallSession:
         speaking_turn: int | None = None,
     ) -> None:
         """Speaks the last words: whatever the caller says from here on is not for the bot."""
-        self._last_words = last_words
-        if self._playback is not None and speaking_turn is not None:
+        is_heard_here = speaking_turn is not None or (messages and self._voice_of(messages) is not None)
+        if self._playback is not None and is_heard_here:
+            self._last_words = last_words
             self._play_prompt(self._playback, messages, speaking_turn)
-            self.state = moved(CALL_MOVES, self.state, CallMove.LAST_WORDS)
         else:
             self._update(last_words(messages))
-            self.state = moved(CALL_MOVES, self.state, CallMove.LAST_WORDS)
+        self.state = moved(CALL_MOVES, self.state, CallMove.LAST_WORDS)
         self._turns.drop_all("the call is over")
 
     def _finish(self, messages: Sequence[Message]) -> None:

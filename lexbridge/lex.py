@@ -8,6 +8,7 @@ that `Utterance` keeps.
 import math
 import random
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Self, TypeVar
@@ -226,6 +227,13 @@ class LexRuntime(Protocol):
         """
         ...
 
+    def speak(self, text: str) -> bytes:
+        """`text` in the bot's voice, mu-law, whole frames; it is said in a session of its own.
+
+        Blocks the calling greenlet only. Raises LexUnavailable or LexRejected.
+        """
+        ...
+
 
 class _Deadline:
     """Throws `timeout` into the greenlet that made it, `seconds` after an utterance's end.
@@ -280,6 +288,9 @@ class _Client:
     def _session(self, session_id: str) -> Reply:
         raise NotImplementedError
 
+    def _spoken(self, session_id: str, text: str) -> Mapping[str, Any]:
+        raise NotImplementedError
+
     def ask(self, question: Question, log: Log) -> Answer:
         """See LexRuntime."""
         try:
@@ -312,6 +323,23 @@ class _Client:
             raise
         finally:
             deadline.close()
+
+    def speak(self, text: str) -> bytes:
+        """See LexRuntime."""
+        deadline = gevent.Timeout(self._deadlines.answer_s)
+        deadline.start()
+        try:
+            return self._attempt(lambda: self._speak(text), deadline)
+        finally:
+            deadline.close()
+
+    def _speak(self, text: str) -> bytes:
+        response = self._spoken(f"lexbridge-{uuid.uuid4()}", text)
+        speech = Speech(response["audioStream"], response.get("contentType", ""), self._deadlines.answer_s)
+        try:
+            return b"".join(iter(speech.read, b""))
+        finally:
+            speech.close()
 
     def _ask(self, question: Question, log: Log) -> Answer:
         """The request, live if it can be; and once more if that fails while there is time."""
@@ -428,6 +456,11 @@ class PostContent(_Client):
     def _reply(self, response: Mapping[str, Any]) -> Reply:
         return reply_from_post_content(response)
 
+    def _spoken(self, session_id: str, text: str) -> Mapping[str, Any]:
+        names = {"botName": self._bot.name, "botAlias": self._bot.alias, "userId": session_id}
+        action = {"type": "ElicitIntent", "message": text, "messageFormat": "PlainText"}
+        return self._client.put_session(**names, dialogAction=action, accept=PCM)  # type: ignore[no-any-return]
+
     def _session(self, session_id: str) -> Reply:
         names = {"botName": self._bot.name, "botAlias": self._bot.alias}
         return reply_from_v1_session(self._client.get_session(**names, userId=session_id))
@@ -458,6 +491,14 @@ class RecognizeUtterance(_Client):
 
     def _reply(self, response: Mapping[str, Any]) -> Reply:
         return reply_from_recognize_utterance(response)
+
+    def _spoken(self, session_id: str, text: str) -> Mapping[str, Any]:
+        ids = {"botId": self._bot.bot_id, "botAliasId": self._bot.alias_id, "localeId": self._bot.locale_id}
+        state = {"dialogAction": {"type": "ElicitIntent"}}
+        said = [{"content": text, "contentType": "PlainText"}]
+        return self._client.put_session(  # type: ignore[no-any-return]
+            **ids, sessionId=session_id, sessionState=state, messages=said, responseContentType=PCM
+        )
 
     def _session(self, session_id: str) -> Reply:
         ids = {"botId": self._bot.bot_id, "botAliasId": self._bot.alias_id, "localeId": self._bot.locale_id}

@@ -44,7 +44,7 @@ _ECHO_FACTOR = 10 ** (-ECHO_LOSS_DB / 20)
 
 class Prompt:
     """One prompt of one stream. `turn`: whose answer it is, and what its marks are named after; no other prompt of the
-    stream has it. `messages`: its words."""
+    stream has it, and those that are nobody's answer have numbers below 0. `messages`: its words."""
 
     def __init__(
         self, turn: int, stream_sid: str, messages: Sequence[Message] = (), may_interrupt: bool = True
@@ -76,6 +76,11 @@ class Prompt:
     def complete(self) -> None:
         """There is no more of it."""
         self.is_complete = True
+
+    @property
+    def audio(self) -> bytes:
+        """What is here of it, mu-law."""
+        return bytes(self._audio)
 
     @property
     def arrived_ms(self) -> int:

@@ -19,6 +19,7 @@ from lexbridge.audio import FRAME_MS, FRAME_SAMPLES, MULAW_SILENCE, encode_mulaw
 from lexbridge.bridge import Bridge, make_documents
 from lexbridge.call_log import CallLog
 from lexbridge.dialog import DialogState, Message, Reply
+from lexbridge.errors import LexUnavailable
 from lexbridge.lex import Answer, Question
 from lexbridge.logs import Log
 from lexbridge.signatures import make_stream_token
@@ -96,6 +97,10 @@ class RehearsedLex:
     def recall(self, session_id: str) -> Reply | None:
         """See LexRuntime."""
         return None
+
+    def speak(self, text: str) -> bytes:
+        """See LexRuntime."""
+        raise LexUnavailable("it has no voice")
 
 
 class RehearsedControl:

@@ -1,0 +1,64 @@
+"""lexbridge's own sentences in the bot's voice: Lex speaks each of them once, and the audio is kept.
+
+Only bidirectional streams need it. A sentence that Lex has not spoken yet is spoken by Twilio.
+"""
+
+import math
+import time
+from collections.abc import Mapping
+
+import gevent
+
+from lexbridge.errors import LexError
+from lexbridge.lex import LexRuntime
+from lexbridge.logs import Log
+from lexbridge.sentences import Sentences
+
+AGAIN_AFTER_S = 60.0
+
+
+class OwnVoice:
+    """The sentences that a process knows how to speak."""
+
+    def __init__(self, lex: LexRuntime, sentences: Sentences, again_after_s: float = AGAIN_AFTER_S) -> None:
+        """`again_after_s`: how long after Lex did not speak it is asked again."""
+        self._lex = lex
+        self._again_after_s = again_after_s
+        self._audio: dict[str, bytes] = {}
+        self._wanted = [
+            sentences.one_moment,
+            sentences.say_it_again,
+            sentences.not_heard,
+            sentences.not_available,
+            sentences.goodbye,
+            f"{sentences.not_heard} {sentences.goodbye}",
+        ]
+        self._learns = False
+        self._again_at_s = -math.inf
+
+    @property
+    def audio(self) -> Mapping[str, bytes]:
+        """Sentence to audio: mu-law, whole frames. It grows as Lex speaks."""
+        return self._audio
+
+    def learn(self) -> None:
+        """Has Lex speak what is not known yet; to be called when a call begins. Never waits."""
+        if not self._learns and len(self._audio) < len(self._wanted) and time.monotonic() >= self._again_at_s:
+            self._learns = True
+            gevent.spawn(self._learn)
+
+    def _learn(self) -> None:
+        """A greenlet."""
+        log = Log()
+        try:
+            for text in self._wanted:
+                if text not in self._audio:
+                    self._audio[text] = self._lex.speak(text)
+        except LexError as error:
+            log.warning("sentences-not-voiced", error=str(error), check="lex:PutSession")
+            self._again_at_s = time.monotonic() + self._again_after_s
+        except Exception:
+            log.bug("own-voice-broken")
+            self._again_at_s = math.inf
+        finally:
+            self._learns = False

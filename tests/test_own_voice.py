@@ -1,0 +1,79 @@
+"""lexbridge's own sentences, spoken by the real clients of both generations."""
+
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from lexbridge.audio import MULAW_FRAME_BYTES
+from lexbridge.lex import Deadlines, make_lex_runtime
+from lexbridge.offline.local_lex import LexFault, LocalLex
+from lexbridge.offline.recognition import ScriptedRecogniser
+from lexbridge.own_voice import OwnVoice
+from lexbridge.sentences import sentences_for
+from tests.rehearsal import wait_until
+from tests.rig import HummingVoice, flowers, settings, v2_bot
+
+SENTENCES = sentences_for("en_US")
+BOTS = {"v1": {}, "v2": v2_bot(flowers())}
+
+
+@pytest.fixture
+def local() -> Iterator[LocalLex]:
+    with LocalLex(bots=[flowers()], recogniser=ScriptedRecogniser([]), voice=HummingVoice()) as lex:
+        yield lex
+
+
+def own_voice(local: LocalLex, monkeypatch: pytest.MonkeyPatch, generation: str, again_after_s: float = 60) -> OwnVoice:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", local.url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", local.url)
+    lex = make_lex_runtime(settings(REPLY_MODE="stream", **BOTS[generation]), Deadlines())
+    return OwnVoice(lex, SENTENCES, again_after_s)
+
+
+def lines(logged, event):
+    return [line for line in logged() if line["event"] == event]
+
+
+@pytest.mark.parametrize("generation", BOTS)
+def test_lex_speaks_each_sentence_once_in_sessions_of_its_own(local, monkeypatch, generation):
+    voice = own_voice(local, monkeypatch, generation)
+    assert voice.audio == {}
+    for _ in range(3):
+        voice.learn()
+    wait_until(lambda: len(voice.audio) == 6)
+    voice.learn()
+    gevent.sleep(0.05)
+    assert [request.said for request in local.requests] == list(voice.audio)
+    assert len({request.session_id for request in local.requests}) == 6
+    spoken = voice.audio[SENTENCES.one_moment]
+    assert len(spoken) % MULAW_FRAME_BYTES == 0
+    assert len(spoken) / 8 == pytest.approx(40 * len(SENTENCES.one_moment), abs=20)
+    assert SENTENCES.busy not in voice.audio  # said before there is a stream
+
+
+@pytest.mark.parametrize("generation", BOTS)
+def test_a_bot_that_may_not_be_asked_is_asked_again_later_and_only_for_the_rest(local, monkeypatch, generation, logged):
+    voice = own_voice(local, monkeypatch, generation, again_after_s=0.2)
+    local.faults.append(LexFault(status=403, operation="PutSession"))
+    voice.learn()
+    wait_until(lambda: lines(logged, "sentences-not-voiced"))
+    voice.learn()
+    gevent.sleep(0.05)
+    assert voice.audio == {}  # not yet
+    wait_until(lambda: voice.learn() or len(voice.audio) == 6)
+    (told,) = lines(logged, "sentences-not-voiced")
+    assert told["check"] == "lex:PutSession"
+
+
+def test_a_bug_in_it_is_logged_and_touches_no_call(logged):
+    class Broken:
+        def speak(self, text):
+            raise ZeroDivisionError
+
+    voice = OwnVoice(Broken(), SENTENCES, 0)
+    voice.learn()
+    wait_until(lambda: lines(logged, "own-voice-broken"))
+    voice.learn()
+    gevent.sleep(0.02)
+    assert len(lines(logged, "own-voice-broken")) == 1
