@@ -30,6 +30,7 @@ lint: $(VENV)/ready-test
 types: $(VENV)/ready-test
 	$(BIN)/mypy --no-error-summary
 
+pure: export COVERAGE_FILE := $(VENV)/coverage
 pure: $(VENV)/ready-test
 	$(BIN)/coverage run -m pytest $(PURE_TESTS)
 	$(BIN)/coverage report --include=$(PURE_FILES) --fail-under=100
