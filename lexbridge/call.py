@@ -384,6 +384,9 @@ class CallSession:
             self._last_prompt = reply.messages if reply else ()
             self._send_keys(self._keyed)
             return
+        if reply is None and self._settings.welcome == "bot":  # it had not come to that
+            self._turns.begin(self._settings.welcome_intent or "")
+            return
         self._recall_again_at_ms = self._endpointer.now_ms + RECALL_AGAIN_MS
         if reply is None or not (reply.messages or self._hangs_up(reply, directives_of(reply))):
             self._prompt([Message(self._settings.sentences.say_it_again)])
@@ -634,8 +637,10 @@ class CallSession:
 
     def _say(self, messages: Sequence[Message]) -> None:
         """Has Twilio say `messages`. On a bidirectional stream that is the end of it: another one goes on."""
-        if not (self._turns.is_idle and (opening := self._opening())):
-            self._note("warning", "words-left-out", why="the caller's next turn is under way")
+        opening = self._opening()
+        if opening is None or not self._turns.is_idle:
+            self._note("warning", "words-left-out", is_idle=self._turns.is_idle)
+            self._heard()
             return
         self._update(self._documents.connect(messages, opening, voice=self._directives.voice), hands_over=True)
         self._leave()

@@ -139,6 +139,8 @@ class _Webhooks:
         log = Log(call_sid=request.form.get("CallSid"))
         keys, of = request.form.get("Digits", ""), request.args.get("of", "")
         log.info("keys-gathered", keys=len(keys))
+        if not keys:
+            return _xml(self._documents.reply([], of))
         keyed = [(RESUMED_PARAMETER, KEYED), (KEYS_PARAMETER, keys), _stream_token(self._settings)]
         opening = Opening(
             stream_name(0, f"{of}-{time.time_ns() // 1_000_000 % 10**8}"), keyed + _call_facts(self._settings)
