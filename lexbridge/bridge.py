@@ -48,7 +48,7 @@ from lexbridge.logs import Log
 from lexbridge.media_stream import Started, Stopped, parse
 from lexbridge.own_voice import OwnVoice
 from lexbridge.signatures import make_stream_token, stream_token_passes
-from lexbridge.twiml import MAX_DOCUMENT_CHARACTERS, SPEAKING_MS_PER_CHARACTER, Documents, Opening, stream_name
+from lexbridge.twiml import MAX_DOCUMENT_CHARACTERS, SPEAKING_MS_PER_SYLLABLE, Documents, Opening, stream_name
 from lexbridge.updates import HandedOver, UpdateFailed, Updates
 from lexbridge.vad import AmplitudeDetector
 
@@ -67,7 +67,7 @@ MANY_STREAMS_LOST = 5
 TOKEN_KEPT_S = 20.0
 """A token for the next stream is made again after so long: it is good for TOKEN_LIFE_S."""
 
-LONGEST_SPOKEN_S = MAX_DOCUMENT_CHARACTERS * SPEAKING_MS_PER_CHARACTER / 1000
+LONGEST_SPOKEN_S = MAX_DOCUMENT_CHARACTERS * SPEAKING_MS_PER_SYLLABLE / 1000
 """What a document can say before it connects the caller to the next stream."""
 
 # RFC 6455, section 7.4.1

@@ -40,7 +40,7 @@ from lexbridge.keys import KeyCollector
 from lexbridge.media_stream import Dtmf, InboundAudio, Marked, Media, Started, Stopped, Unknown, parse
 from lexbridge.prompt import Playback, Prompt
 from lexbridge.turns import TurnMove, Turns, moved
-from lexbridge.twiml import SPEAKING_MS_PER_CHARACTER, SPOKEN_PARAMETER, Document, Documents, Opening
+from lexbridge.twiml import SPOKEN_PARAMETER, Document, Documents, Opening, speaking_ms
 from lexbridge.vad import Detector
 
 RESUMED_PARAMETER = "lexbridge:resumed"
@@ -356,7 +356,7 @@ class CallSession:
         else:
             # On a bidirectional stream the greeting is over: its document had to speak before it could connect.
             speaks = self._playback is None
-            self._await_input(len(self._settings.greeting) * SPEAKING_MS_PER_CHARACTER if speaks else 0)
+            self._await_input(speaking_ms(self._settings.greeting) if speaks else 0)
 
     def _media(self, media: Media) -> None:
         if self.state is CallState.CONNECTING:

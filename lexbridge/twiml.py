@@ -7,6 +7,7 @@ alone: what a bot says is text, or SSML rebuilt from a list of elements, and can
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ MAX_DOCUMENT_CHARACTERS = 4000  # of TwiML in a REST request: https://www.twilio
 MAX_SAY_CHARACTERS = 3000  # of one Say with a Polly voice: https://www.twilio.com/docs/api/errors/13521
 MAX_SSML_CHARACTERS = 10_000  # Lex's messages have 1,024; more is not worth parsing
 SPEAKING_MS_PER_CHARACTER = 70  # English at an ordinary pace is 14 to 16 characters a second
+SPEAKING_MS_PER_SYLLABLE = 180  # Chinese, Japanese and Korean write about one with each character
 
 SPOKEN_PARAMETER = "lexbridge:spoken-ms"
 """`<Parameter>` of a stream that takes a call over: how long the prompt of the same document takes, an estimate."""
@@ -37,7 +39,9 @@ _ENVIRONMENT = Environment(
 _COMPILED = {name: _ENVIRONMENT.get_template(name) for name in _ENVIRONMENT.list_templates(["xml"])}
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PAUSE = re.compile(r"</?(?:break|p|s)\b[^>]*>")
-_SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s)")
+_SENTENCE_END = re.compile(
+    "[.!?\u061f\u0964][\"')\\]]*(?=\\s)|[\u3002\uff01\uff1f][\u300d\u300f\"']*"
+)  # of other scripts too
 
 # What <Say> takes (https://www.twilio.com/docs/voice/twiml/say/text-speech#ssml), with the attributes of each.
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
@@ -207,11 +211,11 @@ class Documents:
                 pieces.append(shorter)
             twiml = self._render(template, pieces, values)
         after = sum(len(_plain(piece)) for piece in pieces)
-        return Document(twiml, after * SPEAKING_MS_PER_CHARACTER, before - after)
+        return Document(twiml, _speaking_ms(pieces), before - after)
 
     def _render(self, template: str, pieces: Sequence[str], values: dict[str, Any]) -> str:
         # When a prompt has been heard is an estimate: as it may be late, the pause has room for that.
-        spoken_ms = sum(len(_plain(piece)) for piece in pieces) * SPEAKING_MS_PER_CHARACTER
+        spoken_ms = _speaking_ms(pieces)
         hold_s = self._hold_s + spoken_ms // 2000
         return _COMPILED[template].render(pieces=pieces, hold_s=hold_s, spoken_ms=spoken_ms, **self._known, **values)
 
@@ -226,6 +230,16 @@ def _pieces(message: Message, has_ssml: bool) -> list[str]:
     if message.format is MessageFormat.CUSTOM_PAYLOAD:
         return _in_says(clean(text_of_payload(message.text)))
     return _in_says(clean(message.text))
+
+
+def speaking_ms(text: str) -> int:
+    """About how long `text` takes to be spoken."""
+    syllables = sum(unicodedata.east_asian_width(character) == "W" for character in text)
+    return (len(text) - syllables) * SPEAKING_MS_PER_CHARACTER + syllables * SPEAKING_MS_PER_SYLLABLE
+
+
+def _speaking_ms(pieces: Iterable[str]) -> int:
+    return sum(speaking_ms(_plain(piece)) for piece in pieces)
 
 
 def _cleaned(opening: Opening) -> Opening:

@@ -28,7 +28,7 @@ from lexbridge.errors import CallControlError, CallGone
 from lexbridge.logs import Log
 from lexbridge.signatures import Signatures, make_stream_token
 from lexbridge.sockets import Sockets
-from lexbridge.twiml import SPEAKING_MS_PER_CHARACTER, Document, Documents, Opening, stream_name, streams_lost
+from lexbridge.twiml import Document, Documents, Opening, speaking_ms, stream_name, streams_lost
 from lexbridge.websocket import refused
 
 MAX_BODY_BYTES = 64 * 1024
@@ -197,7 +197,7 @@ def _stream_token(settings: Settings, spoken: str = "") -> tuple[str, str]:
     """The `<Parameter>` without which no stream is served. `spoken`: what the document says before it opens it."""
     form = request.form
     sids = form.get("CallSid", ""), form.get("AccountSid", "")
-    spoken_s = len(spoken) * SPEAKING_MS_PER_CHARACTER / 1000
+    spoken_s = speaking_ms(spoken) / 1000
     return TOKEN_PARAMETER, make_stream_token(settings.twilio_auth_token, *sids, time.time(), spoken_s)
 
 

@@ -13,10 +13,12 @@ from lexbridge.twiml import (
     MAX_SAY_CHARACTERS,
     MAX_SSML_CHARACTERS,
     SPEAKING_MS_PER_CHARACTER,
+    SPEAKING_MS_PER_SYLLABLE,
     Documents,
     Opening,
     clean,
     cut_at_sentence,
+    speaking_ms,
     ssml_for_say,
     stream_name,
     streams_lost,
@@ -448,3 +450,16 @@ def test_whatever_a_bot_says_the_document_is_well_formed_short_and_ours(messages
         assert len(text_of(say)) <= MAX_SAY_CHARACTERS
         assert say.hasChildNodes()
     assert document.characters_cut >= 0
+
+
+def test_scripts_that_write_syllables_take_longer_for_each_character():
+    assert speaking_ms("Hello.") == 6 * SPEAKING_MS_PER_CHARACTER
+    assert speaking_ms("こんにちは。") == 6 * SPEAKING_MS_PER_SYLLABLE
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("请稍等。谢谢您的来电", "请稍等。"), ("क्षमा करें। फिर से कहें", "क्षमा करें।"), ("ما اسمك؟ من فضلك", "ما اسمك؟")],
+)
+def test_a_text_is_cut_at_the_sentences_of_other_scripts_too(text, kept):
+    assert cut_at_sentence(text, len(text) - 1) == kept
