@@ -8,6 +8,7 @@ from lexbridge.endpointing import (
     Endpointer,
     EndpointingRules,
     EndReason,
+    Listening,
     NoInput,
     SpeechContinued,
     SpeechEnded,
@@ -162,6 +163,102 @@ def test_waiting_begins_again_with_the_next_prompt():
             times.append(event.at_ms)
             told.await_input(100)
     assert times == [600, 1300, 2000]
+
+
+def test_patience_may_be_another_for_one_prompt():
+    told = endpointer()
+    told.await_input(100, no_input_ms=200)
+    assert [event for frame in Timeline("." * 40).frames for event in told.push(frame)] == [NoInput(300)]
+
+
+def test_who_is_awaited_no_more_may_be_silent_for_ever():
+    told = endpointer()
+    told.await_input(0)
+    told.expect_nothing()
+    assert [event for frame in Timeline("." * 100).frames for event in told.push(frame)] == []
+
+
+# -- while a prompt plays
+
+OVER_A_PROMPT = Listening(onset_ms=120, gap_ms=40)
+
+
+def started_of(drawing, listening, rules=RULES):
+    """Where the utterances of a drawing started that is listened to in one way: the times they opened, and of their
+    first voiced frames."""
+    told = endpointer(rules)
+    return [
+        (told.now_ms, event.at_ms)
+        for frame in Timeline(drawing).frames
+        for event in told.push(frame, listening)
+        if isinstance(event, SpeechStarted)
+    ]
+
+
+def test_over_a_prompt_the_caller_has_to_speak_for_longer():
+    assert started_of("..vvvvv...", OVER_A_PROMPT) == []
+    assert started_of("..vvvvvv...", OVER_A_PROMPT) == [(160, 40)]
+
+
+def test_words_may_pause_for_a_moment():
+    assert started_of("..vv..vv...", OVER_A_PROMPT) == [(160, 40)]
+    assert started_of("..vv...vvvvv", OVER_A_PROMPT) == []
+
+
+def test_a_pause_opens_nothing_by_itself():
+    assert started_of("..vvvv..........", OVER_A_PROMPT) == []
+    assert started_of("..vvvvv.v.......", OVER_A_PROMPT) == [(180, 40)]
+
+
+@pytest.mark.parametrize("drawing", ["......vvvvvv", "......vvvvv..v"])
+def test_who_interrupts_is_heard_from_the_start_with_the_pre_roll(drawing):
+    rules = EndpointingRules(onset_ms=40, pre_roll_ms=60, hangover_ms=80, longest_onset_ms=160)
+    told, line = endpointer(rules), Timeline(drawing)
+    events = [event for frame in line.frames for event in told.push(frame, OVER_A_PROMPT)]
+    assert events == [SpeechStarted(120, line.pcm(60))]
+
+
+def test_where_nothing_may_be_said_nothing_opens_until_it_may():
+    told, line = endpointer(), Timeline("..vvvvvv")
+    for frame in line.frames[:-1]:
+        assert told.push(frame, Listening(onset_ms=None)) == []
+    (started,) = told.push(line.frames[-1])
+    assert started.at_ms == 40
+
+
+def test_a_frame_that_is_no_louder_than_the_echo_is_not_voiced():
+    assert started_of("..vvvv", Listening(onset_ms=40, echo_rms=8000)) == []
+    assert started_of("..vvvv", Listening(onset_ms=40, echo_rms=7000)) == [(80, 40)]
+    assert started_of("......", Listening(onset_ms=40, echo_rms=1)) == []
+
+
+def test_an_echo_does_not_keep_an_utterance_open():
+    told = endpointer()
+    for frame in Timeline("vv").frames:
+        told.push(frame)
+    events = [event for frame in Timeline("vvvv").frames for event in told.push(frame, Listening(40, echo_rms=8000))]
+    assert events[-1] == SpeechEnded(120, EndReason.HANGOVER)
+
+
+# -- the tone of a key
+
+
+def test_a_tone_that_was_taken_for_speech_is_forgotten():
+    told = endpointer()
+    events = []
+    for number, frame in enumerate(Timeline("..vvvvvv....").frames):
+        events += told.push(frame)
+        if number == 5:
+            told.drop()
+    assert [type(event) for event in events] == [SpeechStarted, SpeechContinued, SpeechContinued]
+
+
+def test_after_a_tone_nothing_opens_before_the_line_was_unvoiced():
+    told = endpointer()
+    told.drop()
+    line = Timeline("vvvvvvvv.vv")
+    events = [event for frame in line.frames for event in told.push(frame)]
+    assert [(type(event), event.at_ms) for event in events] == [(SpeechStarted, 180)]
 
 
 # -- whatever happens

@@ -1,5 +1,6 @@
 """Twilio Media Streams: every message of tests/data/media_stream, and whatever else a peer may send."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from lexbridge.media_stream import (
     Started,
     Stopped,
     Unknown,
+    clear_text,
+    mark_text,
+    media_text,
     parse,
 )
 from tests.helpers import ACCOUNT_SID, CALL_SID, STREAM_SID, cut
@@ -169,6 +173,24 @@ def test_however_deep_a_message_is_nested_only_a_media_stream_error_comes_out(na
 def test_broken_text_and_numbers_are_refused(text):
     with pytest.raises(MediaStreamError):
         parse(text)
+
+
+# -- what we send
+
+
+def test_audio_for_the_caller_is_a_media_message():
+    mulaw = bytes(range(256))
+    message = json.loads(media_text(STREAM_SID, mulaw))
+    payload = message["media"].pop("payload")
+    assert message == {"event": "media", "streamSid": STREAM_SID, "media": {}}
+    assert base64.b64decode(payload, validate=True) == mulaw
+
+
+def test_a_mark_and_a_clear_name_their_stream():
+    mark = {"event": "mark", "streamSid": STREAM_SID, "mark": {"name": 'a "name"'}}
+    assert json.loads(mark_text(STREAM_SID, 'a "name"')) == mark
+    assert parse(mark_text(STREAM_SID, 'a "name"')) == Marked('a "name"')  # it comes back as it went
+    assert json.loads(clear_text(STREAM_SID)) == {"event": "clear", "streamSid": STREAM_SID}
 
 
 # -- the inbound track in order

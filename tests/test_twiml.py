@@ -1,6 +1,7 @@
 """Every document that Twilio gets: well-formed, short enough, and with no verb but ours."""
 
 import re
+from xml.dom.minidom import parseString
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from lexbridge.dialog import Message, MessageFormat
+from lexbridge.keys import KeyRules
 from lexbridge.twiml import (
     MAX_DOCUMENT_CHARACTERS,
     MAX_SAY_CHARACTERS,
@@ -97,6 +99,64 @@ def test_a_reply_that_hands_the_call_over_stops_the_stream_and_opens_the_next_be
     assert "after=lexbridge-0-9abcdef" in text_of(redirect)
 
 
+def test_on_a_two_way_stream_the_caller_is_connected_after_the_greeting_until_the_stream_ends():
+    documents = Documents("https://voice.example.com", "wss://voice.example.com/", hold_s=40, is_two_way=True)
+    document = documents.answer("Hello.", Opening("lexbridge-0", [("shop", "<&>")]), lost=3)
+    say, connect, redirect = verbs_of(document.twiml)
+    (stream,) = connect.getElementsByTagName("Stream")
+    assert text_of(say) == "Hello."
+    assert connect.tagName == "Connect"
+    assert dict(stream.attributes.items()) == {
+        "name": "lexbridge-0",
+        "url": "wss://voice.example.com/",
+        "statusCallback": "https://voice.example.com/stream-status#rc=2&rp=all",
+    }
+    assert [dict(parameter.attributes.items()) for parameter in stream.getElementsByTagName("Parameter")] == [
+        {"name": "shop", "value": "<&>"}
+    ]
+    assert text_of(redirect) == "https://voice.example.com/twiml/resume?lost=3&of=lexbridge-0#rc=2&rp=all"
+
+
+def test_words_can_come_before_the_next_two_way_stream_in_a_voice_of_their_own():
+    document = DOCUMENTS.connect([Message("a"), Message("b")], Opening("lexbridge-0-x", []), voice="Polly.Vicki")
+    assert outline(document.twiml) == ["a", "b", "Connect", "Redirect"]
+    assert [verb.getAttribute("voice") for verb in verbs_of(document.twiml)][:2] == ["Polly.Vicki"] * 2
+    assert document.spoken_ms == 2 * SPEAKING_MS_PER_CHARACTER
+
+
+def gather_of(document):
+    (gather,) = parseString(document.twiml).getElementsByTagName("Gather")  # noqa: S318 - it is ours
+    return gather
+
+
+def test_keys_are_gathered_while_a_document_speaks_and_holds_the_call():
+    document = reply([Message("Which day?")])
+    gather = gather_of(document)
+    assert [node.tagName for node in gather.childNodes if node.nodeType == node.ELEMENT_NODE] == ["Say", "Pause"]
+    assert dict(gather.attributes.items()) == {
+        "input": "dtmf",
+        "action": f"https://voice.example.com/twiml/keys?of={STREAM_SID}#rc=2&rp=all",
+        "method": "POST",
+        "finishOnKey": "#",
+        "timeout": "2",
+    }
+
+
+def test_keys_are_gathered_by_the_rules_of_the_bot():
+    gather = gather_of(DOCUMENTS.reply([], STREAM_SID, keys=KeyRules("*", "#", 4100, 6)))
+    assert [gather.getAttribute(name) for name in ("finishOnKey", "timeout", "numDigits")] == ["*", "5", "6"]
+
+
+def test_a_key_that_gather_does_not_take_as_the_last_is_the_usual_one():
+    gather = gather_of(DOCUMENTS.reply([], STREAM_SID, keys=KeyRules(end_character="A")))
+    assert gather.getAttribute("finishOnKey") == "#"
+
+
+def test_keys_are_for_the_stream_that_takes_over():
+    assert "of=next#" in gather_of(reply([], Opening("next", []))).getAttribute("action")
+    assert "of=first#" in gather_of(DOCUMENTS.answer("Hello.", Opening("first", []))).getAttribute("action")
+
+
 def test_a_reply_that_runs_out_names_its_stream():
     redirect = list(verbs_of(reply([]).twiml))[-1]
     assert text_of(redirect) == f"https://voice.example.com/twiml/resume?lost=1&after={STREAM_SID}#rc=2&rp=all"
@@ -143,6 +203,13 @@ def test_a_transfer_stops_the_stream_dials_and_ends_in_words():
     stop, _, dial, *_ = verbs_of(document.twiml)
     assert stop.firstChild.getAttribute("name") == STREAM_SID
     assert text_of(dial) == "+12065550100"
+
+
+def test_a_transfer_from_a_two_way_stream_has_nothing_to_stop():
+    document = DOCUMENTS.transfer([Message("One moment.")], "+12065550100", None, "Goodbye.", "Polly.Vicki")
+    assert outline(document.twiml) == ["One moment.", "Dial", "Goodbye.", "Hangup"]
+    says = [verb for verb in verbs_of(document.twiml) if verb.tagName == "Say"]
+    assert [say.getAttribute("voice") for say in says] == ["Polly.Vicki"] * 2
 
 
 def test_a_long_prompt_is_held_for_longer_as_its_end_is_an_estimate():
@@ -427,7 +494,7 @@ MESSAGES = st.lists(st.builds(Message, TEXTS, st.sampled_from(MessageFormat)), m
 
 
 @settings(derandomize=True, deadline=None, max_examples=120)
-@given(MESSAGES, st.sampled_from(["answer", "reply", "goodbye", "transfer"]))
+@given(MESSAGES, st.sampled_from(["answer", "connect", "reply", "goodbye", "transfer"]))
 def test_whatever_a_bot_says_the_document_is_well_formed_short_and_ours(messages, kind):
     words = messages[0].text if messages else ""
     document, verbs = {
@@ -435,6 +502,7 @@ def test_whatever_a_bot_says_the_document_is_well_formed_short_and_ours(messages
             DOCUMENTS.answer(words, Opening(words[:20], [("a", words[:300])])),
             ["Start", "Pause", "Redirect"],
         ),
+        "connect": lambda: (DOCUMENTS.connect(messages, Opening(words[:20], [])), ["Connect", "Redirect"]),
         "reply": lambda: (reply(messages), ["Pause", "Redirect"]),
         "goodbye": lambda: (DOCUMENTS.goodbye(messages), ["Hangup"]),
         "transfer": lambda: (
