@@ -2,7 +2,8 @@
 their callers' audio, serves the REST API that updates them. One asyncio process. Not a measurement itself.
 
 What the simulated Twilio of lexbridge/offline does in detail this does cheaply, and strictly where that costs little:
-whatever Twilio would refuse or warn about is counted in `complaints`. One-way streams only; no Dial, no Gather.
+whatever Twilio would refuse or warn about is counted in `complaints`. One-way streams only; no Dial. Nobody presses a
+key: a Gather is what it holds, and then its timeout.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from bench.media_client import Clock, MediaStream, Speech
 from bench.webhooks import Webhooks
 from lexbridge.offline.twiml_document import (
     Document,
+    Gather,
     Hangup,
     Pause,
     Redirect,
@@ -352,6 +354,10 @@ class ExchangeCall:
                 self._stop_saying(whole=True)
             case Pause():
                 await asyncio.sleep(verb.length_s)
+            case Gather():
+                for prompt in verb.prompts:
+                    await self._do(prompt)
+                await asyncio.sleep(verb.timeout_s)
             case StartStream():
                 self._start_stream(verb.stream)
             case StopStream():

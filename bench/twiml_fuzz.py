@@ -13,15 +13,20 @@ from collections.abc import Sequence
 from xml.parsers import expat
 
 from lexbridge.dialog import Message, MessageFormat
+from lexbridge.keys import KeyRules
 from lexbridge.twiml import Document, Documents, Opening
 
-VERBS = {"Response", "Start", "Stop", "Stream", "Parameter", "Say", "Pause", "Redirect", "Hangup", "Dial"}
+VERBS = {
+    *("Response", "Start", "Stop", "Connect", "Stream", "Parameter"),
+    *("Say", "Pause", "Gather", "Redirect", "Hangup", "Dial"),
+}
 SSML = {"break", "emphasis", "lang", "p", "phoneme", "prosody", "s", "say-as", "sub", "w"}
 ATTRIBUTES = {
     "Stream": {"url", "statusCallback", "name"},
     "Parameter": {"name", "value"},
     "Say": {"voice", "language"},
     "Pause": {"length"},
+    "Gather": {"input", "action", "method", "finishOnKey", "timeout", "numDigits"},
     "Redirect": {"method"},
     "break": {"strength", "time"},
     "emphasis": {"level"},
@@ -137,9 +142,8 @@ def main(arguments: Sequence[str]) -> int:
     args = parser.parse_args(arguments)
     rolls = random.Random(args.seed)
     voices = (None, "Polly.Joanna", "woman")
-    makers = [
-        Documents("https://voice.example.com", "wss://voice.example.com/", 60, voice, "en-US") for voice in voices
-    ]
+    addresses = "https://voice.example.com", "wss://voice.example.com/"
+    makers = [Documents(*addresses, 60, voice, "en-US", is_two_way) for voice in voices for is_two_way in (False, True)]
     sid, made, longest, slowest_s, cut = "MZ" + "1" * 32, 0, 0, 0.0, 0
     began_s = time.monotonic()
     sent = 0
@@ -153,6 +157,8 @@ def main(arguments: Sequence[str]) -> int:
             documents.reply(
                 messages, sid, Opening(messages[0].text[:40], [("lexbridge:token", messages[0].text[:90])])
             ),
+            documents.reply(messages, sid, voice="Polly.Vicki", keys=KeyRules(rolls.choice("*A0#"), longest=4)),
+            documents.connect(messages, Opening(messages[0].text[:40], [("lexbridge:token", messages[0].text[:90])])),
             documents.recover(rolls.randrange(30), messages[0].text[:40]),
             documents.goodbye(messages),
             documents.transfer(messages, NUMBER, sid, "Goodbye."),
@@ -169,7 +175,7 @@ def main(arguments: Sequence[str]) -> int:
         slowest_s = max(slowest_s, time.monotonic() - at_s)
     took_s = time.monotonic() - began_s
     print(f"{sent:,} messages in {made:,} documents, {took_s:.0f} s: every one is well-formed TwiML of our own verbs.")
-    print(f"Longest {longest:,} characters, {cut:,} shortened; slowest four {slowest_s * 1000:.0f} ms.")
+    print(f"Longest {longest:,} characters, {cut:,} shortened; slowest eight {slowest_s * 1000:.0f} ms.")
     return 0
 
 

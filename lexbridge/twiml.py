@@ -185,14 +185,14 @@ class Documents:
         """What `<Gather>` is told. Keys go to /twiml/keys, with the stream that they are for."""
         keys = keys or KeyRules()
         return {
-            "url": f"{self._url}/twiml/keys?{urlencode({'of': stream})}{CONNECTION_OVERRIDES}",
+            "url": f"{self._url}/twiml/keys?{urlencode({'of': stream}, errors='replace')}{CONNECTION_OVERRIDES}",
             "end_character": keys.end_character if keys.end_character in "0123456789*#" else "#",  # all it can do
             "timeout_s": math.ceil(keys.end_timeout_ms / 1000),
             "longest": keys.longest,
         }
 
     def _resume_url(self, **query: str | int) -> str:
-        return f"{self._url}/twiml/resume?{urlencode(query)}{CONNECTION_OVERRIDES}"
+        return f"{self._url}/twiml/resume?{urlencode(query, errors='replace')}{CONNECTION_OVERRIDES}"
 
     def _fitted(self, template: str, messages: Sequence[Message], voice: str | None = None, **values: Any) -> Document:
         """The document, its messages shortened from the end at sentences until it is short enough for Twilio."""

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from xml.etree import ElementTree
 
 import pytest
 from twilio.request_validator import RequestValidator
@@ -47,6 +48,11 @@ SIGNED = {
 }
 """The header by which the socket of ENVIRONMENT is let in."""
 V1_BOT = {"LEX_BOT_NAME": "OrderFlowers", "LEX_BOT_ALIAS": "prod"}
+
+
+def spoken(twiml: str) -> str:
+    """The words of a document."""
+    return " ".join(say.text or "" for say in ElementTree.fromstring(twiml).iter("Say")) if twiml else ""
 
 
 def flowers() -> Bot:
@@ -104,8 +110,8 @@ class Rig:
         return self.twilio.place_call(f"{self.settings.url}/twiml", caller, connect_to=self.base, **options)
 
     def hears(self, call: PhoneCall, text: str) -> UpdateReceived:
-        """Waits until the call is updated with a document that holds `text`."""
-        return call.wait_for(UpdateReceived, PATIENCE_S, where=lambda update: text in update.twiml)
+        """Waits until the call is updated with a document that says `text`."""
+        return call.wait_for(UpdateReceived, PATIENCE_S, where=lambda update: text in spoken(update.twiml))
 
     def ended(self, call: PhoneCall) -> CallEnded:
         """Waits for the end of the call, and finds that Twilio had nothing to complain about."""

@@ -17,7 +17,7 @@ from lexbridge.offline.bots import load_bot
 from lexbridge.offline.call_events import EndReason, Event
 from lexbridge.offline.call_report import Timeline, latencies, write_call
 from lexbridge.offline.call_script import load_script
-from lexbridge.offline.demo import STREAM, unheeded_interruptions
+from lexbridge.offline.demo import ROUNDS, unheeded_interruptions
 from lexbridge.offline.phone_call import Number, PhoneCall
 from lexbridge.offline.phone_line import TelephoneVoice, key_tone
 from lexbridge.offline.picture import CallPicture, draw, envelope
@@ -384,7 +384,10 @@ def test_a_script_the_demo_cannot_follow_is_told_before_anything_starts(tmp_path
     assert not (tmp_path / "out").exists()
 
 
-def test_the_call_in_stream_mode_waits_for_the_bridge_to_have_it() -> None:
+STREAM = next(each for each in ROUNDS if each.name == "stream")
+
+
+def test_the_call_in_stream_mode_has_an_interruption_a_number_keyed_in_and_a_welcome_by_the_bot() -> None:
     assert STREAM.settings["REPLY_MODE"] == "stream"
     script = load_script(STREAM.script)
     assert [bool(turn.press) for turn in script.turns] == [False, True, False]
@@ -403,14 +406,14 @@ def test_an_interruption_that_stops_no_prompt_fails_the_demo() -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("generation", ["v1", "v2"])
-def test_the_demo_plays_an_order_and_leaves_its_files(generation: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "lexbridge.offline", "demo", "--only", generation, "--out", str(tmp_path)]
+@pytest.mark.parametrize("name", ["v1", "v2", "stream"])
+def test_the_demo_plays_a_call_and_leaves_its_files(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lexbridge.offline", "demo", "--only", name, "--out", str(tmp_path)]
     folder = Path(__file__).parent.parent
     played = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=110, check=False)
     assert played.returncode == 0, played.stdout + played.stderr
     assert "the call is over: the document said <Hangup>" in played.stdout
-    assert (tmp_path / f"call-{generation}.png").read_bytes().startswith(PNG)
-    with wave.open(str(tmp_path / f"call-{generation}.wav")) as sound:
+    assert (tmp_path / f"call-{name}.png").read_bytes().startswith(PNG)
+    with wave.open(str(tmp_path / f"call-{name}.wav")) as sound:
         assert sound.getnframes() > 20 * 8000
-    assert (tmp_path / f"bridge-{generation}.log").stat().st_size > 0
+    assert (tmp_path / f"bridge-{name}.log").stat().st_size > 0

@@ -358,8 +358,7 @@ def test_after_a_signal_live_calls_go_on_to_their_end_and_nobody_else_is_let_in(
             with RudeClient(address, PATIENCE_S) as stranger:
                 assert stranger.upgrade(headers=headers) == status
         live.caller.say("some flowers please")
-        told = live.call.wait_for(UpdateReceived, PATIENCE_S)
-        assert "What type of flowers" in told.twiml
+        live.call.wait_for(UpdateReceived, PATIENCE_S, where=lambda told: "What type of flowers" in told.twiml)
         live.call.hang_up()
         assert live.call.wait_for(StreamClosed, PATIENCE_S).code == 0
         assert live.bridge.wait(PATIENCE_S) == 0  # far less than DRAIN_S

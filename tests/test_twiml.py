@@ -167,6 +167,13 @@ def test_a_lost_stream_sends_the_call_to_be_resumed():
     assert text_of(redirect) == f"https://voice.example.com/twiml/resume?lost=3&of={STREAM_SID}#rc=2&rp=all"
 
 
+def test_a_stream_whose_name_is_no_text_breaks_no_address():
+    """JSON can hold half of a surrogate pair, and a URL cannot."""
+    (redirect,) = verbs_of(DOCUMENTS.recover(3, "MZ\udbc6").twiml)
+    assert text_of(redirect) == "https://voice.example.com/twiml/resume?lost=3&of=MZ%3F#rc=2&rp=all"
+    assert "/twiml/keys?of=MZ%3F#" in DOCUMENTS.reply([], "MZ\udbc6").twiml
+
+
 def test_the_name_of_a_stream_says_how_many_were_lost_before_it():
     assert stream_name(0) == "lexbridge-0"
     assert stream_name(2, STREAM_SID) == f"lexbridge-2-{STREAM_SID[-8:]}"
