@@ -46,6 +46,7 @@ from lexbridge.vad import Detector
 RESUMED_PARAMETER = "lexbridge:resumed"
 STREAMS_LOST_PARAMETER = "lexbridge:streams-lost"
 NO_INPUTS_PARAMETER = "lexbridge:no-inputs"
+FAILED_TURNS_PARAMETER = "lexbridge:failed-turns"
 KEYS_PARAMETER = "lexbridge:keys"
 TOKEN_PARAMETER = "lexbridge:token"  # noqa: S105 - its name, not its value
 LOST = "lost"
@@ -55,6 +56,7 @@ _OURS = (
     RESUMED_PARAMETER,
     STREAMS_LOST_PARAMETER,
     NO_INPUTS_PARAMETER,
+    FAILED_TURNS_PARAMETER,
     KEYS_PARAMETER,
     SPOKEN_PARAMETER,
     TOKEN_PARAMETER,
@@ -347,6 +349,7 @@ class CallSession:
             self._actions.append(Recall(started.call_sid))
         elif how == HANDED_OVER:
             self._no_inputs = whole(parameters.get(NO_INPUTS_PARAMETER))
+            self._failed_turns = whole(parameters.get(FAILED_TURNS_PARAMETER))
             self._last_prompt = None
             if self._playback is not None:
                 self._actions.append(Recall(started.call_sid))  # the bot's directives, before they are needed
@@ -693,7 +696,8 @@ class CallSession:
         if self.next_stream is None:
             return None
         facts = [(name, value) for name, value in self._live_stream().parameters.items() if name not in _OURS]
-        known = [(RESUMED_PARAMETER, HANDED_OVER), (NO_INPUTS_PARAMETER, str(self._no_inputs))]
+        counts = [(NO_INPUTS_PARAMETER, self._no_inputs), (FAILED_TURNS_PARAMETER, self._failed_turns)]
+        known = [(RESUMED_PARAMETER, HANDED_OVER), *((name, str(count)) for name, count in counts if count)]
         if self._turns.first_attributes is not None:
             known += facts
         return replace(self.next_stream, parameters=[*self.next_stream.parameters, *known])

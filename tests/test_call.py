@@ -567,7 +567,7 @@ def test_a_call_is_handed_over_with_the_next_answer():
     assert update.hands_over
     assert caller.session.state is CallState.LEAVING
     spoken_ms = str(len("Which day?") * SPEAKING_MS_PER_CHARACTER)
-    told = {RESUMED_PARAMETER: HANDED_OVER, NO_INPUTS_PARAMETER: "0", SPOKEN_PARAMETER: spoken_ms}
+    told = {RESUMED_PARAMETER: HANDED_OVER, SPOKEN_PARAMETER: spoken_ms}
     assert opening_of(caller) == (NEXT.name, told)
 
 
