@@ -13,6 +13,7 @@ document ends such a stream, so one that speaks opens the next.
 """
 
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
@@ -47,6 +48,7 @@ RESUMED_PARAMETER = "lexbridge:resumed"
 STREAMS_LOST_PARAMETER = "lexbridge:streams-lost"
 NO_INPUTS_PARAMETER = "lexbridge:no-inputs"
 FAILED_TURNS_PARAMETER = "lexbridge:failed-turns"
+PROMPT_PARAMETER = "lexbridge:prompt"
 KEYS_PARAMETER = "lexbridge:keys"
 TOKEN_PARAMETER = "lexbridge:token"  # noqa: S105 - its name, not its value
 LOST = "lost"
@@ -57,6 +59,7 @@ _OURS = (
     STREAMS_LOST_PARAMETER,
     NO_INPUTS_PARAMETER,
     FAILED_TURNS_PARAMETER,
+    PROMPT_PARAMETER,
     KEYS_PARAMETER,
     SPOKEN_PARAMETER,
     TOKEN_PARAMETER,
@@ -160,6 +163,7 @@ class CallSession:
         self._recalled: Reply | None = None  # where the dialog stood when this stream began
         self._recall_again_at_ms: int | None = None
         self._asks_again = False  # when the dialog's last prompt is known
+        self._prompt_before: str | None = None  # the fingerprint of what a stream before this one asked last
         self._keyed: str | None = None  # keys that this stream was opened for
         self._no_inputs = 0
         self._failed_turns = 0  # in a row
@@ -293,15 +297,31 @@ class CallSession:
         elif self.state is not CallState.LIVE or self._turns.spoken or self._turns.at_lex:
             self._asks_again = False  # the call went on in the meantime
         elif self._last_prompt is None:
-            self._last_prompt = reply.messages if reply else ()
-            if reply:
-                self._directives = directives_of(reply)
-            if self._asks_again:
-                self._ask_again()
+            self._catch_up(reply)
         elif reply is not None and reply != self._recalled:
             self._note("info", "answered-late")
             self._recalled = reply
             self._answer(reply)
+
+    def _catch_up(self, reply: Reply | None) -> None:
+        """What the bot said last is known now: to the caller it was said over another stream."""
+        self._last_prompt = reply.messages if reply else ()
+        if (
+            reply is not None
+            and self._last_prompt
+            and self._prompt_before not in (None, _fingerprint(self._last_prompt))
+        ):
+            self._note("info", "answered-late")
+            self._asks_again = False
+            self._answer(reply)
+            return
+        if reply is not None:
+            self._directives = directives_of(reply)
+        if self._asks_again:
+            self._asks_again = False
+            self._ask_again()
+        elif self._playback is not None and self._playback.is_empty:
+            self._await_input()
 
     def not_recalled(self) -> None:
         """Lex did not tell. The call facts are not sent on, for they would replace what it knows."""
@@ -351,6 +371,7 @@ class CallSession:
             self._no_inputs = whole(parameters.get(NO_INPUTS_PARAMETER))
             self._failed_turns = whole(parameters.get(FAILED_TURNS_PARAMETER))
             self._last_prompt = None
+            self._prompt_before = parameters.get(PROMPT_PARAMETER)
             if self._playback is not None:
                 self._actions.append(Recall(started.call_sid))  # the bot's directives, before they are needed
             self._await_input(whole(parameters.get(SPOKEN_PARAMETER)))
@@ -384,8 +405,10 @@ class CallSession:
         self.state = moved(CALL_MOVES, self.state, CallMove.RECALLED)
         self._recalled = reply
         if self._keyed is not None:
+            if reply:
+                self._directives = directives_of(reply)
             self._last_prompt = reply.messages if reply else ()
-            self._send_keys(self._keyed)
+            self._send_gathered(self._keyed)
             return
         if reply is None and self._settings.welcome == "bot":  # it had not come to that
             self._turns.begin(self._settings.welcome_intent or "")
@@ -506,6 +529,17 @@ class CallSession:
             self._send_keys(keys)
         elif not self._keys.is_collecting:
             self._await_input()
+
+    def _send_gathered(self, keys: str) -> None:
+        """Keys that Twilio collected. It knows no deletion."""
+        collector, whole_input = KeyCollector(), None
+        for key in keys:
+            whole_input = whole_input or collector.press(key, 0, self._directives.keys)
+        whole_input = whole_input or collector.tick(self._directives.keys.end_timeout_ms)
+        if whole_input:
+            self._send_keys(whole_input)
+        else:
+            self._ask_again()
 
     def _send_keys(self, keys: str) -> None:
         if self.state is CallState.LIVE:
@@ -698,6 +732,8 @@ class CallSession:
         facts = [(name, value) for name, value in self._live_stream().parameters.items() if name not in _OURS]
         counts = [(NO_INPUTS_PARAMETER, self._no_inputs), (FAILED_TURNS_PARAMETER, self._failed_turns)]
         known = [(RESUMED_PARAMETER, HANDED_OVER), *((name, str(count)) for name, count in counts if count)]
+        if self._last_prompt:
+            known.append((PROMPT_PARAMETER, _fingerprint(self._last_prompt)))
         if self._turns.first_attributes is not None:
             known += facts
         return replace(self.next_stream, parameters=[*self.next_stream.parameters, *known])
@@ -711,7 +747,7 @@ class CallSession:
             if audio is not None and self._playback.is_empty:
                 self._recite(self._playback, words, audio)
             return
-        document = self._documents.reply(words, self._live_stream().stream_sid)
+        document = self._documents.reply(words, self._live_stream().stream_sid, keys=self._directives.keys)
         self._update(document)
         self._quiet_from_ms = self._endpointer.now_ms + document.spoken_ms
 
@@ -753,6 +789,11 @@ class CallSession:
 
     def _note(self, level: str, event: str, **fields: Any) -> None:
         self._actions.append(Note(level, event, fields))
+
+
+def _fingerprint(messages: Sequence[Message]) -> str:
+    """Tells one prompt from another, and nobody what it says."""
+    return f"{zlib.crc32(repr([message.text for message in messages]).encode('utf-8', 'surrogatepass')):08x}"
 
 
 def whole(text: str | None) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from lexbridge.audio import FRAME_MS, rms
-from lexbridge.vad import Detector
+from lexbridge.vad import Detector, is_key_tone
 
 
 class EndReason(Enum):
@@ -109,6 +109,9 @@ class Endpointer:
         voiced = self._detector.is_voiced(frame)
         if voiced and listening.echo_rms:
             voiced = rms(frame) > listening.echo_rms
+        if voiced and is_key_tone(frame):
+            voiced = False
+            self._stay()
         return self._inside(frame, voiced) if self._is_open else self._outside(frame, voiced, listening)
 
     def await_input(self, after_ms: int, no_input_ms: int | None = None) -> None:
@@ -119,6 +122,11 @@ class Endpointer:
         """
         patience_ms = self._rules.no_input_ms if no_input_ms is None else no_input_ms
         self._no_input_at_ms = self.now_ms + after_ms + patience_ms
+
+    def _stay(self) -> None:
+        """The caller is busy with the keys: they are waited for anew."""
+        if self._no_input_at_ms is not None:
+            self._no_input_at_ms = max(self._no_input_at_ms, self.now_ms + self._rules.no_input_ms)
 
     def expect_nothing(self) -> None:
         """No NoInput comes until `await_input`."""

@@ -350,7 +350,7 @@ class _Client:
                 if self._breaker.may_ask():
                     try:
                         live = utterance.whole() if utterance.is_complete else UtteranceStream(utterance)
-                        return self._attempt(lambda: self._answer(question, live), deadline.timeout)
+                        return self._attempt(lambda: self._answer(question, live, log), deadline.timeout)
                     except LexUnavailable as error:
                         log.warning("lex-request-failed", error=str(error), attempt=1)
                         if time.monotonic() > deadline.ended_s + self._deadlines.retry_within_s:
@@ -363,7 +363,7 @@ class _Client:
                 if not self._breaker.may_ask():
                     raise _NotAskedError("not asked: Lex has failed many times in a row")
                 try:
-                    return self._attempt(lambda: self._answer(question, kept), deadline.timeout, is_last=True)
+                    return self._attempt(lambda: self._answer(question, kept, log), deadline.timeout, is_last=True)
                 except LexUnavailable as error:
                     log.warning("lex-request-failed", error=str(error), attempt=2)
                     raise
@@ -372,7 +372,7 @@ class _Client:
                     raise
                 raise LexUnavailable(f"no answer within {self._deadlines.answer_s:g} s") from None
 
-    def _answer(self, question: Question, body: Any) -> Answer:
+    def _answer(self, question: Question, body: Any, log: Log) -> Answer:
         """One request and its answer, without the voice: that is still to come."""
         response = self._request(question, body)
         stream = response.get("audioStream")
@@ -382,12 +382,17 @@ class _Client:
             stream.read()  # empty or not: only then can its connection serve the next request
             return Answer(self._reply(response))
         try:
-            return Answer(
-                self._reply(response), Speech(stream, response.get("contentType", ""), self._deadlines.answer_s)
-            )
+            reply = self._reply(response)
         except LexError:
             stream.close()
             raise
+        try:
+            return Answer(reply, Speech(stream, response.get("contentType", ""), self._deadlines.answer_s))
+        except LexError as error:
+            # Lex has taken the turn: asked again it would take it twice. The words are here, and Twilio can say them.
+            log.error("lex-audio-failed", error=str(error))
+            stream.close()
+            return Answer(reply)
 
     def _attempt(self, request: Callable[[], _Result], deadline: gevent.Timeout, is_last: bool = False) -> _Result:
         """One request, its errors as ours. `is_last`: there will be no other."""

@@ -41,6 +41,9 @@ MAX_STREAMS_LOST = 60
 """In a row, without a turn that was answered in between: then the call ends in words. Where no stream opens at all that
 is after some thirty seconds."""
 
+MAX_GATHERED_KEYS = 400
+"""A `<Parameter>` has 500 characters, its name among them."""
+
 WAITS_AFTER_LOST = 3
 """From so many on the caller is told to wait."""
 
@@ -137,7 +140,7 @@ class _Webhooks:
     def keys(self) -> Response:
         """The caller has pressed keys while a document gathered them: another stream takes them to the bot."""
         log = Log(call_sid=request.form.get("CallSid"))
-        keys, of = request.form.get("Digits", ""), request.args.get("of", "")
+        keys, of = request.form.get("Digits", "")[:MAX_GATHERED_KEYS], request.args.get("of", "")
         log.info("keys-gathered", keys=len(keys))
         if not keys:
             return _xml(self._documents.reply([], of))

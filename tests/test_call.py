@@ -11,8 +11,11 @@ from lexbridge.audio import decode_mulaw
 from lexbridge.call import (
     CALL_MOVES,
     HANDED_OVER,
+    KEYED,
+    KEYS_PARAMETER,
     LOST,
     NO_INPUTS_PARAMETER,
+    PROMPT_PARAMETER,
     RESUMED_PARAMETER,
     CallMove,
     CallState,
@@ -568,7 +571,9 @@ def test_a_call_is_handed_over_with_the_next_answer():
     assert caller.session.state is CallState.LEAVING
     spoken_ms = str(len("Which day?") * SPEAKING_MS_PER_CHARACTER)
     told = {RESUMED_PARAMETER: HANDED_OVER, SPOKEN_PARAMETER: spoken_ms}
-    assert opening_of(caller) == (NEXT.name, told)
+    name, parameters = opening_of(caller)
+    assert len(parameters.pop(PROMPT_PARAMETER)) == 8
+    assert (name, parameters) == (NEXT.name, told)
 
 
 def test_the_stream_that_was_handed_over_hears_nobody_any_more():
@@ -1142,3 +1147,36 @@ def test_a_reply_has_the_formats_of_lex():
     caller.session.lex_replied(1, Reply(DialogState.ELICIT_INTENT, messages))
     caller.is_silent(20)
     assert caller.hears() == ["One", "two", *HOLDS]
+
+
+def test_an_answer_that_came_after_the_stream_was_left_is_heard_on_the_next_one():
+    first = a_caller_lex_thinks_about()
+    first.session.next_stream, first.session.is_leaving = NEXT, True
+    first.lex_says("Which day?")
+    _, parameters = opening_of(first)
+    same, newer = a_caller(parameters), a_caller(parameters)
+    for caller, answer in ((same, "Which day?"), (newer, "What time?")):
+        caller.is_silent(12_000)
+        caller.lex_recalls(answer)
+    assert same.hears() == ["Sorry, I did not hear anything.", "Which day?", *HOLDS]
+    assert newer.hears() == ["What time?", *HOLDS]
+
+
+@pytest.mark.parametrize(("gathered", "sent"), [("12*3", "13"), ("123", "123"), ("12#4", "12")])
+def test_keys_that_twilio_gathered_go_to_the_bot_as_its_first_turn(gathered, sent):
+    caller = Caller()
+    caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: gathered, "tier": "gold"})
+    assert caller.steps() == ["Recall"]
+    caller.lex_recalls("Which number?")
+    assert caller.steps() == ["SendKeys 1"]
+    (asked,) = caller.asked
+    assert (asked.keys, asked.session_attributes) == (sent, None)
+    caller.lex_says("Thank you.")
+    assert caller.hears() == ["Thank you.", *HOLDS]
+
+
+def test_keys_that_were_all_deleted_are_asked_for_again():
+    caller = Caller()
+    caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "1*"})
+    caller.lex_recalls("Which number?")
+    assert caller.hears() == ["Sorry, I did not hear anything.", "Which number?", *HOLDS]

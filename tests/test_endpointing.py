@@ -1,5 +1,8 @@
 """Where an utterance starts and ends, on drawn time lines: a character a frame, "v" voiced."""
 
+import math
+import struct
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -310,3 +313,17 @@ def test_no_utterance_is_longer_than_the_longest(rules):
     lengths = [len(audio) // 16 for audio, *_ in utterances_of(drawing, rules)]
     assert len(lengths) > 1
     assert max(lengths) == rules.max_utterance_ms
+
+
+def test_the_tone_of_a_key_is_no_speech_and_puts_off_no_input():
+    told = endpointer()
+    tone = b"".join(
+        struct.pack(
+            "<h", round(4000 * (math.sin(2 * math.pi * 770 * n / 8000) + math.sin(2 * math.pi * 1336 * n / 8000)))
+        )
+        for n in range(160)
+    )
+    told.await_input(0)
+    silence = bytes(320)
+    events = [event for frame in [silence] * 20 + [tone] * 8 + [silence] * 60 for event in told.push(frame)]
+    assert events == [NoInput(20 * 28 + RULES.no_input_ms)]

@@ -3,8 +3,9 @@
 from typing import Protocol
 
 from lexbridge.vad.amplitude import AmplitudeDetector
+from lexbridge.vad.tones import is_key_tone
 
-__all__ = ["AmplitudeDetector", "Detector"]
+__all__ = ["AmplitudeDetector", "Detector", "is_key_tone"]
 
 
 class Detector(Protocol):
