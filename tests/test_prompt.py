@@ -2,11 +2,10 @@
 
 import base64
 import json
-import struct
 
 import pytest
 
-from lexbridge.audio import FRAME_SAMPLES, MULAW_SILENCE, encode_mulaw
+from lexbridge.audio import FRAME_SAMPLES, MULAW_SILENCE
 from lexbridge.dialog import Message
 from lexbridge.prompt import (
     ECHO_DELAY_MS,
@@ -15,18 +14,12 @@ from lexbridge.prompt import (
     LEAD_MS,
     LONGEST_MS,
     MARK_EVERY_MS,
-    MESSAGE_MS,
     Playback,
     Prompt,
 )
-from tests.helpers import STREAM_SID
+from tests.helpers import STREAM_SID, in_short, tone
 
 WORDS = (Message("Which day?"),)
-
-
-def audio(ms, level=8000):
-    """mu-law of one loudness."""
-    return encode_mulaw(struct.pack("<h", level)) * (8 * ms)
 
 
 def counted(ms):
@@ -36,7 +29,7 @@ def counted(ms):
 
 def prompt_of(ms, turn=1, is_complete=True, **about):
     prompt = Prompt(turn, STREAM_SID, WORDS, **about)
-    prompt.push(audio(ms))
+    prompt.push(tone(ms))
     if is_complete:
         prompt.complete()
     return prompt
@@ -47,25 +40,6 @@ def playback_of(*prompts):
     for prompt in prompts:
         playback.add(prompt)
     return playback
-
-
-def told(texts):
-    """The messages in short: the milliseconds of media in a row, the names of marks, "clear"."""
-    short = []
-    for message in map(json.loads, texts):
-        assert message["streamSid"] == STREAM_SID
-        match message["event"]:
-            case "media":
-                mulaw = base64.b64decode(message["media"]["payload"])
-                assert 0 < len(mulaw) <= 8 * MESSAGE_MS
-                assert len(mulaw) % FRAME_SAMPLES == 0
-                ms = len(mulaw) // 8
-                short[-1:] = [short[-1] + ms] if short and isinstance(short[-1], int) else [*short[-1:], ms]
-            case "mark":
-                short.append(message["mark"]["name"])
-            case event:
-                short.append(event)
-    return short
 
 
 def sent(texts):
@@ -79,7 +53,7 @@ def sent(texts):
 
 def test_a_prompt_is_sent_in_messages_with_a_mark_every_half_second_and_one_at_its_end():
     prompt = prompt_of(1200)
-    assert told(prompt.send(0)) == [500, "turn-1.1:500", 500, "turn-1.1:1000", 200, "turn-1.1:end"]
+    assert in_short(prompt.send(0)) == [500, "turn-1.1:500", 500, "turn-1.1:1000", 200, "turn-1.1:end"]
     assert list(prompt.send(20)) == []
 
 
@@ -94,23 +68,23 @@ def test_what_is_sent_is_what_came():
 def test_audio_goes_out_as_it_arrives_and_the_last_mark_when_all_of_it_is_there():
     prompt = prompt_of(100, is_complete=False)
     assert not prompt.is_begun
-    assert told(prompt.send(0)) == [100]
+    assert in_short(prompt.send(0)) == [100]
     assert prompt.is_begun
-    prompt.push(audio(60))
-    assert told(prompt.send(20)) == [60]
+    prompt.push(tone(60))
+    assert in_short(prompt.send(20)) == [60]
     assert list(prompt.send(40)) == []
     prompt.complete()
-    assert told(prompt.send(60)) == ["turn-1.1:end"]
+    assert in_short(prompt.send(60)) == ["turn-1.1:end"]
 
 
 def test_no_more_is_sent_ahead_than_the_lead():
     prompt = prompt_of(8000)
     marks = [f"turn-1.1:{at}" for at in range(MARK_EVERY_MS, LEAD_MS + 1, MARK_EVERY_MS)]
-    assert [short for short in told(prompt.send(0)) if not isinstance(short, int)] == marks
-    assert told(prompt.send(20)) == [20]
-    assert told(prompt.send(40)) == [20]
+    assert [short for short in in_short(prompt.send(0)) if not isinstance(short, int)] == marks
+    assert in_short(prompt.send(20)) == [20]
+    assert in_short(prompt.send(40)) == [20]
     prompt.marked("turn-1.1:500", 40)
-    assert told(prompt.send(40)) == [460, "turn-1.1:5500"]
+    assert in_short(prompt.send(40)) == [460, "turn-1.1:5500"]
 
 
 def test_what_the_caller_has_heard_is_the_last_mark_and_the_time_since():
@@ -127,8 +101,8 @@ def test_a_prompt_that_ran_out_of_audio_goes_on_where_it_stood():
     prompt = prompt_of(100, is_complete=False)
     list(prompt.send(0))
     assert prompt.position_ms(5000) == 100
-    prompt.push(audio(400))
-    assert told(prompt.send(5000)) == [400, "turn-1.1:500"]
+    prompt.push(tone(400))
+    assert in_short(prompt.send(5000)) == [400, "turn-1.1:500"]
     assert prompt.position_ms(5100) == 200
 
 
@@ -186,9 +160,9 @@ def test_a_prompt_that_is_still_arriving_does_not_count_as_heard():
 def test_of_an_endless_prompt_the_first_minutes_are_kept():
     prompt = Prompt(1, STREAM_SID)
     for _ in range(LONGEST_MS // 50_000):
-        prompt.push(audio(50_000))
+        prompt.push(tone(50_000))
     assert prompt.arrived_ms == LONGEST_MS
-    prompt.push(audio(1000))
+    prompt.push(tone(1000))
     assert prompt.arrived_ms == LONGEST_MS
 
 
@@ -205,15 +179,15 @@ def test_what_was_stopped_goes_on_at_the_half_second_where_the_caller_stopped_he
     assert (prompt.is_begun, prompt.position_ms(5000), prompt.playing_ms(5000)) == (False, from_ms, 0)
     again = list(prompt.send(5000))
     assert sent(again) == counted(1600)[8 * from_ms :]
-    assert told(again)[-1] == "turn-1.2:end"
+    assert in_short(again)[-1] == "turn-1.2:end"
     assert (prompt.position_ms(5100), prompt.playing_ms(5100)) == (from_ms + 100, 100)
 
 
 def test_marks_of_the_first_play_do_not_count_for_the_second():
     prompt = prompt_of(1600)
-    first = [name for name in told(prompt.send(0)) if not isinstance(name, int)]
+    first = [name for name in in_short(prompt.send(0)) if not isinstance(name, int)]
     prompt.stop(600)
-    second = [name for name in told(prompt.send(2000)) if not isinstance(name, int)]
+    second = [name for name in in_short(prompt.send(2000)) if not isinstance(name, int)]
     assert not set(first) & set(second)
     for mark in first:
         prompt.marked(mark, 2000)
@@ -244,7 +218,7 @@ def test_what_was_heard_to_its_end_before_it_was_stopped_is_heard():
 
 def test_an_echo_is_weaker_than_what_plays_and_comes_a_little_later():
     prompt = Prompt(1, STREAM_SID)
-    prompt.push(audio(1000, level=8000))
+    prompt.push(tone(1000, level=8000))
     prompt.push(MULAW_SILENCE * 8 * 3000)
     prompt.complete()
     assert prompt.echo_rms(0) == 0
@@ -283,11 +257,11 @@ def test_where_nothing_is_to_be_heard_nothing_happens():
 
 def test_the_second_prompt_begins_when_the_first_has_been_heard():
     playback = playback_of(prompt_of(300, 1), prompt_of(200, 2))
-    assert told(playback.send(0, False)) == [300, "turn-1.1:end"]
+    assert in_short(playback.send(0, False)) == [300, "turn-1.1:end"]
     assert playback.playing is playback.prompt_of(1)
     assert playback.send(20, False) == []
     playback.marked("turn-1.1:end", 320)
-    assert told(playback.send(320, False)) == [200, "turn-2.1:end"]
+    assert in_short(playback.send(320, False)) == [200, "turn-2.1:end"]
     assert playback.prompt_of(1) is None
     playback.marked("turn-2.1:end", 540)
     assert not playback.is_empty
@@ -297,22 +271,22 @@ def test_the_second_prompt_begins_when_the_first_has_been_heard():
 
 def test_prompts_without_audio_are_heard_at_once():
     playback = playback_of(prompt_of(0, 1), prompt_of(0, 2), prompt_of(200, 3))
-    assert told(playback.send(0, False)) == [200, "turn-3.1:end"]
+    assert in_short(playback.send(0, False)) == [200, "turn-3.1:end"]
 
 
 def test_a_prompt_waits_for_the_caller_unless_it_must_not_be_interrupted():
     waiting, urgent = playback_of(prompt_of(200)), playback_of(prompt_of(200, may_interrupt=False))
     assert waiting.send(0, True) == []
     assert waiting.playing is None
-    assert told(urgent.send(0, True)) == [200, "turn-1.1:end"]
-    assert told(waiting.send(500, False)) == [200, "turn-1.1:end"]
+    assert in_short(urgent.send(0, True)) == [200, "turn-1.1:end"]
+    assert in_short(waiting.send(500, False)) == [200, "turn-1.1:end"]
 
 
 def test_a_prompt_that_has_begun_goes_on_while_the_caller_speaks():
     playback = playback_of(prompt_of(100, is_complete=False))
     playback.send(0, False)
-    playback.prompt_of(1).push(audio(200))
-    assert told(playback.send(20, True)) == [200]
+    playback.prompt_of(1).push(tone(200))
+    assert in_short(playback.send(20, True)) == [200]
 
 
 def test_the_prompt_that_plays_can_expire():
@@ -327,7 +301,7 @@ def test_the_prompt_that_plays_can_expire():
 def test_who_interrupts_hears_none_of_the_prompts_any_more():
     playback = playback_of(prompt_of(3000, 1), prompt_of(200, 2))
     playback.send(0, False)
-    assert told(playback.interrupt(1200)) == ["clear"]
+    assert in_short(playback.interrupt(1200)) == ["clear"]
     assert (playback.is_empty, playback.was_interrupted, playback.playing) == (True, True, None)
     assert playback.send(1220, False) == []
     playback.marked("turn-1.1:end", 1300)
@@ -341,19 +315,19 @@ def test_after_a_false_alarm_all_of_them_go_on():
     playback.interrupt(1200)
     playback.resume()
     assert not playback.was_interrupted
-    assert told(playback.send(3000, False))[-1] == "turn-1.2:end"
+    assert in_short(playback.send(3000, False))[-1] == "turn-1.2:end"
     playback.marked("turn-1.2:end", 5000)
-    assert told(playback.send(5000, False)) == [200, "turn-2.1:end"]
+    assert in_short(playback.send(5000, False)) == [200, "turn-2.1:end"]
 
 
 def test_what_arrives_of_an_interrupted_prompt_is_kept_and_not_sent():
     playback = playback_of(prompt_of(600, is_complete=False))
     playback.send(0, False)
     playback.interrupt(600)
-    playback.prompt_of(1).push(audio(400))
+    playback.prompt_of(1).push(tone(400))
     assert playback.send(700, False) == []
     playback.resume()
-    assert told(playback.send(800, False)) == [500, "turn-1.2:1000"]
+    assert in_short(playback.send(800, False)) == [500, "turn-1.2:1000"]
 
 
 def test_of_interrupted_prompts_those_that_still_arrive_are_told():
@@ -386,7 +360,7 @@ def test_a_prompt_that_cannot_be_heard_is_dropped_and_stopped_if_it_plays():
     playback = playback_of(playing, waiting)
     playback.send(0, False)
     assert playback.drop(waiting) == []
-    assert told(playback.drop(playing)) == ["clear"]
+    assert in_short(playback.drop(playing)) == ["clear"]
     assert playback.is_empty
     playback.add(kept)
     playback.interrupt(100)
