@@ -76,8 +76,9 @@ MAX_FAILED_TURNS = 3
 UNINTERRUPTED_MS = 500
 """A prompt's beginning, which nothing interrupts: what is heard then was begun before it, or is its echo."""
 
-PAUSE_WITHIN_ONSET_MS = 60
-"""Words have pauses this long, as before a "t": they do not start the count of BARGE_IN_MS anew."""
+PAUSE_WITHIN_ONSET_MS = 120
+"""Words have pauses this long, as around a "t": they do not start the count of BARGE_IN_MS anew. An "s" counts as one
+where it is no louder than the echo might be."""
 
 SURELY_SPEAKING = 0.7
 """Share of the estimated length of a `<Say>` in which it is surely still heard. After it a short "yes" may be the

@@ -74,7 +74,8 @@ class EndpointingRules:
 @dataclass(frozen=True, slots=True)
 class Listening:
     """How the next frame is listened to. `onset_ms`: voiced time that opens an utterance; None: nothing does. `gap_ms`:
-    so long it may pause within. `echo_rms`: a frame is voiced only above it, whatever the detector says."""
+    so long it may pause within, if two thirds of it are voiced all the same. `echo_rms`: a frame is voiced only above
+    it, whatever the detector says."""
 
     onset_ms: int | None
     gap_ms: int = 0
@@ -92,6 +93,7 @@ class Endpointer:
         self._ordinary = Listening(rules.onset_ms)
         self._is_open = False
         self._run_ms = 0  # length of the run of voiced frames, before an utterance opens; with the pauses in it
+        self._voiced_ms = 0  # without them
         self._unvoiced_ms = 0  # length of the run of unvoiced frames, in an open one or in the run
         self._is_deaf = False
         self._utterance_ms = 0  # audio given out of the open one
@@ -136,7 +138,7 @@ class Endpointer:
         """What is heard now is no speech, such as the tone of a key: an open utterance is forgotten without an event,
         and none opens before the line has been unvoiced."""
         self._is_open = False
-        self._run_ms = self._unvoiced_ms = 0
+        self._run_ms = self._voiced_ms = self._unvoiced_ms = 0
         self._is_deaf = True
         self._before.clear()
 
@@ -148,9 +150,10 @@ class Endpointer:
         self._unvoiced_ms = 0 if voiced else self._unvoiced_ms + FRAME_MS
         if voiced or (self._run_ms and self._unvoiced_ms <= listening.gap_ms):
             self._run_ms += FRAME_MS
+            self._voiced_ms += FRAME_MS if voiced else 0
         else:
-            self._run_ms = 0
-        if voiced and listening.onset_ms is not None and self._run_ms >= listening.onset_ms:
+            self._run_ms = self._voiced_ms = 0
+        if listening.onset_ms is not None and self._run_ms >= listening.onset_ms <= self._voiced_ms * 3 // 2:
             return [self._start()]
         if self._no_input_at_ms is not None and self.now_ms >= self._no_input_at_ms and not self._run_ms:
             self._no_input_at_ms = None
@@ -172,7 +175,7 @@ class Endpointer:
         audio = list(self._before)[-frames:]
         started = SpeechStarted(self.now_ms - self._run_ms, b"".join(audio))
         self._utterance_ms = len(audio) * FRAME_MS
-        self._is_open, self._run_ms, self._unvoiced_ms = True, 0, 0
+        self._is_open, self._run_ms, self._voiced_ms = True, 0, 0
         self._before.clear()
         self._no_input_at_ms = None
         return started

@@ -123,6 +123,50 @@ def test_media_time_is_the_length_of_the_frames():
     assert told.now_ms == 140
 
 
+# -- over a prompt: 300 ms, with pauses of up to 120 ms, two thirds of it voiced
+
+OVER_A_PROMPT = Listening(onset_ms=300, gap_ms=120)
+
+
+def interrupted_ms(drawing):
+    """When the caller of the drawing is heard over a prompt, and when they had begun; None: they are not."""
+    told = endpointer(EndpointingRules(longest_onset_ms=420))
+    for frame in Timeline(drawing).frames:
+        for event in told.push(frame, OVER_A_PROMPT):
+            assert event.pre_roll == Timeline(drawing).pcm(max(0, event.at_ms - 500), told.now_ms)
+            return told.now_ms, event.at_ms
+    return None
+
+
+@pytest.mark.parametrize(
+    ("drawing", "expected"),
+    [
+        ("...." + "v" * 20, (380, 80)),
+        ("...." + "v" * 10 + "." * 40, (380, 80)),
+        ("...." + "v" * 9 + "." * 40, None),
+        ("....vvvvv......vvvvvvvvvvv", (400, 80)),  # "what time": from its first frame on, once 200 ms are voiced
+        ("....vvvvvvvvvv......vvvvv", (380, 80)),  # 300 ms are over, the speaker is in the middle of a "t"
+        ("....vvvvvvvvvv.......vvvvv", (380, 80)),
+        ("....vvvvvvvv" + "." * 40, None),  # a cough
+        ("....vvvvvvvv.......vvvvvvvv" + "." * 40, None),  # two
+        ("...." + "v......" * 3 + "." * 40, None),  # clicks
+    ],
+)
+def test_who_speaks_over_a_prompt_is_heard_though_words_have_pauses(drawing, expected):
+    assert interrupted_ms(drawing) == expected
+
+
+def test_an_utterance_that_opens_in_a_pause_ends_the_hangover_after_its_voice():
+    told = endpointer(EndpointingRules(longest_onset_ms=420))
+    ends = [
+        event.at_ms
+        for frame in Timeline("v" * 12 + "." * 60).frames
+        for event in told.push(frame, OVER_A_PROMPT)
+        if isinstance(event, SpeechEnded)
+    ]
+    assert ends == [12 * 20 + 700]
+
+
 # -- no input
 
 
