@@ -22,11 +22,11 @@ from lexbridge.call_log import CallLog
 from lexbridge.config import Settings, read_settings
 from lexbridge.errors import ConfigError
 from lexbridge.lex import Deadlines, make_lex_runtime, warm_up
+from lexbridge.media_server import MediaServer
 from lexbridge.serving import Built, serve
 from lexbridge.signatures import Signatures
 from lexbridge.variables import SETTINGS
 from lexbridge.web import create_app, make_admission
-from lexbridge.websocket import MediaServer
 from lexbridge.workers import Listener, Place, Supervisor, drop_hub
 
 

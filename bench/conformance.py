@@ -27,9 +27,10 @@ from flask import Flask
 from gevent import subprocess
 from geventwebsocket.exceptions import WebSocketError
 
+from lexbridge.media_server import MediaServer, MediaSocketHandler
 from lexbridge.rfc6455 import Bounds
 from lexbridge.sockets import Sockets
-from lexbridge.websocket import MediaServer, MediaSocket, MediaSocketHandler, Patience
+from lexbridge.websocket import MediaSocket, Patience
 
 CASES = 301
 GROUPS = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"]  # 12 and 13 are compression, not offered

@@ -37,10 +37,11 @@ from lexbridge.call_control import TwilioCallControl
 from lexbridge.call_log import CallLog
 from lexbridge.config import read_settings
 from lexbridge.lex import Deadlines, make_lex_runtime
+from lexbridge.media_server import MediaServer
 from lexbridge.signatures import Signatures
 from lexbridge.sockets import Sockets
 from lexbridge.web import create_app
-from lexbridge.websocket import MediaServer, refused
+from lexbridge.websocket import refused
 
 ROOT = Path(__file__).parents[1]
 NOWHERE = "http://127.0.0.1:9"  # nobody here ever speaks, so nobody is ever asked

@@ -26,7 +26,8 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          call          CallSession: messages and replies in, actions out; no clock, no I/O
     floor 4  shell       logs          one event a line, JSON or text
                          sockets       flask-sockets on today's Werkzeug
-                         websocket     the media socket and its HTTP handler: bounded, fair, refused before accepted
+                         websocket     the media socket: bounded, fair, fast
+                         media_server  its HTTP handler and server: refused before accepted
                          breaker       whether Lex is down, and turns need not wait for it
                          names         host names to addresses, kept: a dead name server does not touch a call
                          aws_clock     requests signed with AWS's time, whatever this machine's clock says

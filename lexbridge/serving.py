@@ -18,7 +18,7 @@ from lexbridge.call_log import CallLog
 from lexbridge.config import Settings
 from lexbridge.load import MEASURE_EVERY_S, Load, memory_limit, resident_memory
 from lexbridge.logs import Log
-from lexbridge.websocket import MediaServer
+from lexbridge.media_server import MediaServer
 from lexbridge.workers import Place, State
 
 LEAVE_S = 10.0

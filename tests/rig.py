@@ -16,6 +16,7 @@ from lexbridge.call_control import TwilioCallControl
 from lexbridge.call_log import CallLog
 from lexbridge.config import Settings, read_settings
 from lexbridge.lex import Deadlines, PostContent, RecognizeUtterance, make_lex_runtime
+from lexbridge.media_server import MediaServer, MediaSocketHandler
 from lexbridge.offline.bots import Bot, shipped_bots
 from lexbridge.offline.call_events import CallEnded, UpdateReceived
 from lexbridge.offline.call_script import Script, Turn
@@ -28,7 +29,6 @@ from lexbridge.offline.voice import SilentVoice
 from lexbridge.rfc6455 import Bounds
 from lexbridge.signatures import Signatures
 from lexbridge.web import create_app, make_admission
-from lexbridge.websocket import MediaServer, MediaSocketHandler
 
 PATIENCE_S = 30
 """The absolute deadline of whatever a test waits for."""

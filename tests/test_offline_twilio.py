@@ -24,6 +24,7 @@ from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
 from lexbridge.audio import decode_mulaw, frame_levels_dbfs, rms
+from lexbridge.media_server import MediaServer
 from lexbridge.offline import call_events as happened
 from lexbridge.offline.call_events import EndReason
 from lexbridge.offline.call_script import Script, Turn
@@ -37,7 +38,6 @@ from lexbridge.offline.simulated_twilio import SimulatedTwilio
 from lexbridge.offline.twiml_document import Stream
 from lexbridge.offline.voice import SilentVoice
 from lexbridge.offline.webhooks import OverrideError, Overrides, Webhooks, read_overrides
-from lexbridge.websocket import MediaServer
 
 DEADLINE_S = 20
 TOKEN = "0123456789abcdef0123456789abcdef"

@@ -9,8 +9,8 @@ from flask import Flask
 from gevent.pywsgi import WSGIServer
 
 from lexbridge.bridge import WebSocket
+from lexbridge.media_server import MediaSocketHandler
 from lexbridge.sockets import Sockets
-from lexbridge.websocket import MediaSocketHandler
 
 DEADLINE_S = 10
 

@@ -15,11 +15,12 @@ from flask import Flask
 from gevent.event import Event
 from geventwebsocket.exceptions import WebSocketError
 
+from lexbridge.media_server import Admit, MediaServer, MediaSocketHandler
 from lexbridge.offline.bridge_process import ROOT
 from lexbridge.offline.rude_client import Ended, RudeClient, client_close, client_message, upgrade_request
 from lexbridge.rfc6455 import PING, PONG, TEXT, Bounds
 from lexbridge.sockets import Sockets
-from lexbridge.websocket import Admit, MediaServer, MediaSocket, MediaSocketHandler, Patience, refused
+from lexbridge.websocket import MediaSocket, Patience, refused
 
 DEADLINE_S = 30
 SHORT = Patience(header_s=0.3, keep_alive_s=0.3, silence_s=0.3, stall_s=0.3, linger_s=0.3, output_bytes=4_000_000)
