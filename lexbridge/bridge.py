@@ -497,6 +497,7 @@ class _Call:
                 log.write("debug", "audio-rate-assumed", {"rate_hz": speech.audio.rate_hz})
             while mulaw := speech.read():
                 self._inbox.put(_LexSpoke(turn, mulaw))
+                gevent.sleep(0)  # audio that has arrived is read without waiting: this call and others go on between
             result = _LexSpoke(turn, b"")
         except LexError as error:
             log.warning("lex-audio-failed", error=str(error))

@@ -50,6 +50,8 @@ class RehearsedSocket:
 
     def __init__(self) -> None:
         self.code: int | None = None
+        self.sent: list[str] = []
+        """The bridge's messages."""
         self._messages: Queue[str | Exception | None] = Queue()
 
     def sends(self, messages: Iterable[str | Exception | None]) -> None:
@@ -63,6 +65,10 @@ class RehearsedSocket:
         if isinstance(message, Exception):
             raise message
         return message
+
+    def send(self, message: str) -> None:
+        """See WebSocket."""
+        self.sent.append(message)
 
     def close(self, code: int = 1000, message: bytes = b"") -> None:
         """See WebSocket."""
@@ -130,10 +136,10 @@ class RehearsedControl:
 
 
 class Rehearsal:
-    """One call, its stream begun, at a Bridge between these doubles."""
+    """One call, its stream begun, at a Bridge between these doubles. `changes`: settings."""
 
-    def __init__(self, lex: RehearsedLex, control: RehearsedControl) -> None:
-        set_up = settings(NO_INPUT_S="120", BARGE_IN="off")
+    def __init__(self, lex: RehearsedLex, control: RehearsedControl, **changes: str) -> None:
+        set_up = settings(**{"NO_INPUT_S": "120", "BARGE_IN": "off", **changes})
         self.calls = CallLog(set_up.max_calls)
         self.socket = RehearsedSocket()
         self._said_ms = 0

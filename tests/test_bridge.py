@@ -4,10 +4,12 @@ The rows of the contract's fault table have a test each.
 """
 
 import time
+from dataclasses import replace
 from typing import Any, Literal
 from xml.etree import ElementTree
 
 import boto3
+import gevent
 import pytest
 import rehearsal
 import websocket
@@ -22,7 +24,8 @@ from lexbridge.audio import decode_mulaw
 from lexbridge.bridge import INBOX_SIZE
 from lexbridge.dialog import DialogState
 from lexbridge.errors import CallGone
-from lexbridge.lex import Deadlines
+from lexbridge.lex import Answer, Deadlines, Question
+from lexbridge.logs import Log
 from lexbridge.offline.call_events import (
     EndReason,
     StreamClosed,
@@ -34,6 +37,7 @@ from lexbridge.offline.call_events import (
 from lexbridge.offline.local_lex import LexFault
 from lexbridge.offline.rest_api import RestFault
 from lexbridge.offline.simulated_caller import SimulatedCaller
+from lexbridge.reply_audio import ReplyAudio
 from lexbridge.signatures import make_stream_token
 
 ORDER = ("I would like to order flowers", "roses", "tomorrow", "five pm", "yes", "goodbye")
@@ -414,6 +418,45 @@ def test_a_bug_in_a_lex_request_is_heard_as_an_apology_and_the_call_goes_on(logg
     (line,) = [line for line in logged() if line["level"] == "error"]
     assert (line["event"], line["turn"]) == ("lex-request-broken", 1)
     assert (line["call_sid"], line["stream_sid"]) == (CALL_SID, STREAM_SID)
+
+
+class EagerSpeech:
+    """Speech of a minute that is all there: no `read` ever waits."""
+
+    audio = ReplyAudio("audio/pcm; rate=8000")
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def read(self) -> bytes:
+        """See Speech."""
+        self.reads += 1
+        return rehearsal.VOICE if self.reads <= 3000 else b""
+
+    def close(self) -> None:
+        """See Speech."""
+
+
+def test_a_reply_whose_audio_is_all_there_is_heard_at_once_and_holds_up_nobody() -> None:
+    speech = EagerSpeech()
+
+    class EagerLex(RehearsedLex):
+        def ask(self, question: Question, log: Log) -> Answer:
+            return replace(super().ask(question, log), speech=speech)  # type: ignore[arg-type]
+
+    call = Rehearsal(EagerLex(rehearsal.says("Which flowers?")), RehearsedControl(), REPLY_MODE="stream")
+    call.speaks()
+    turns = 0
+    with gevent.Timeout(PATIENCE_S):
+        while not call.socket.sent:
+            gevent.sleep(0)
+        assert speech.reads < 10
+        while speech.reads <= 3000:
+            gevent.sleep(0)
+            turns += 1
+    assert turns >= 1000
+    call.socket.sends([stop_text()])
+    assert call.ended() == 1000
 
 
 def test_a_bug_in_an_update_leaves_the_call_alive_even_after_last_words(logged: Logged) -> None:

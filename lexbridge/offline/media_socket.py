@@ -99,6 +99,7 @@ class MediaSocket:
                 suppress_origin=True,
                 http_no_proxy=["*"],
                 enable_multithread=True,
+                skip_utf8_validation=True,  # byte by byte, in Python: `_read` does it
                 class_=_Connection,
             )
             # Sent before anybody is told that the stream has started.
@@ -196,12 +197,13 @@ class MediaSocket:
                     self._end(31921, f"Stream: the server closed the socket ({_close_reason(payload)})")
                 elif self.two_way:
                     self._take(opcode, payload)
+                    gevent.sleep(0)  # a prompt's beginning comes as one burst, and other calls share this loop
                 else:
                     # A one-way stream takes no messages at all: /docs/api/errors/31924.
                     self._end(31924, "Stream: WebSocket protocol error: the bridge sent a message on a <Start> stream")
         except (OSError, websocket.WebSocketConnectionClosedException) as error:
             self._end(31903, f"Stream: broken pipe: {error}")
-        except websocket.WebSocketException as error:
+        except (websocket.WebSocketException, UnicodeDecodeError) as error:
             self._end(31924, f"Stream: WebSocket protocol error: {error}")
 
     def _take(self, opcode: int, payload: bytes) -> None:
@@ -209,6 +211,7 @@ class MediaSocket:
         if opcode != websocket.ABNF.OPCODE_TEXT:
             self._complain_once(31950, "Stream: malformed message: binary, only text is taken")
             return
+        payload.decode()
         try:
             kind, value = read_message(payload, self.sid)
         except ValueError as error:
