@@ -163,6 +163,7 @@ class CallSession:
         self._last_prompt: tuple[Message, ...] | None = ()  # None: a stream before this one spoke it
         self._recalled: Reply | None = None  # where the dialog stood when this stream began
         self._recall_again_at_ms: int | None = None
+        self._is_handed_over = False  # by the stream before
         self._asks_again = False  # when the dialog's last prompt is known
         self._prompt_before: str | None = None  # the fingerprint of what a stream before this one asked last
         self._keyed: str | None = None  # keys that this stream was opened for
@@ -232,12 +233,18 @@ class CallSession:
             slot_to_elicit=reply.slot_to_elicit,
             messages=len(reply.messages),
         )
-        if turn.keys is None and not reply.transcript and not reply.dialog_state.is_closed and self._was_interrupted:
+        playback = self._playback
+        has_no_words = turn.keys is None and not reply.transcript and not reply.dialog_state.is_closed
+        if playback is not None and playback.was_interrupted and has_no_words:
             self._note("info", "false-alarm", turn=number)
-            self._resume_prompts()
+            if self._is_idle:  # else what was said since then tells whether it was one
+                playback.resume()
+                self._play()
         else:
             self._forget_interrupted()
             self._answer(reply, number if speaks else None)
+        if speaks and (playback is None or playback.prompt_of(number) is None):
+            self._actions.append(CancelUtterance(number))  # nobody will hear it
         self._next_turn()
 
     def lex_failed(self, number: int, error: LexError) -> None:
@@ -252,7 +259,7 @@ class CallSession:
         self._note("warning", "turn-failed", turn=number, error=type(error).__name__, ends_call=ends_call)
         if ends_call:
             words = sentences.named(error.apology) if error.ends_call else sentences.not_available
-            self._close([Message(words)], self._documents.goodbye)
+            self._close([Message(words)], self._goodbye)
         elif turn.intent is not None:  # the bot does not welcome the caller
             self._prompt([Message(self._settings.greeting)])
         else:
@@ -283,11 +290,11 @@ class CallSession:
         if self._playback is None or prompt is None:
             return
         self._note("warning", "reply-audio-failed", turn=number, arrived_ms=prompt.arrived_ms)
-        self._send(self._playback.drop(prompt))
-        if self.state is CallState.CLOSING:
-            self._finish(prompt.messages)
-        elif self.state is CallState.LIVE:
-            self._say(prompt.messages)
+        if prompt.messages:
+            self._send(self._playback.mute(prompt, self._endpointer.now_ms))
+        else:
+            prompt.complete()
+        self._play()
 
     def recalled(self, reply: Reply | None) -> None:
         """Lex told what it answered last in this session; None: it knows no such session, nothing was said yet."""
@@ -298,8 +305,9 @@ class CallSession:
         elif self.state is not CallState.LIVE or self._turns.spoken or self._turns.at_lex:
             self._asks_again = False  # the call went on in the meantime
         elif self._last_prompt is None:
+            self._recalled = reply
             self._catch_up(reply)
-        elif reply is not None and reply != self._recalled:
+        elif reply is not None and reply != self._recalled and not self.turns and self._is_idle:
             self._note("info", "answered-late")
             self._recalled = reply
             self._answer(reply)
@@ -313,27 +321,28 @@ class CallSession:
             and self._prompt_before not in (None, _fingerprint(self._last_prompt))
         ):
             self._note("info", "answered-late")
-            self._asks_again = False
             self._answer(reply)
             return
         if reply is not None:
             self._directives = directives_of(reply)
         if self._asks_again:
-            self._asks_again = False
             self._ask_again()
-        elif self._playback is not None and self._playback.is_empty:
+        elif self._playback is not None and self._is_idle:
             self._await_input()
 
     def not_recalled(self) -> None:
-        """Lex did not tell. The call facts are not sent on, for they would replace what it knows."""
-        self._turns.first_attributes = None
+        """Lex did not tell. The call facts are not sent on, for they would replace what it knows; unless the stream
+        before handed them over, which had not told Lex."""
+        if not self._is_handed_over:
+            self._turns.first_attributes = None
         self.recalled(None)
 
     def update_failed(self, number: int) -> None:
         """Twilio did not carry out the UpdateCall `number`. The next turn goes on, even after last words."""
-        if self.state in (CallState.CLOSING, CallState.LEAVING) and number == self._updates:
+        if self._last_words is not None or number != self._updates:
+            return  # there is another document since, or will be
+        if self.state in (CallState.CLOSING, CallState.LEAVING):
             self.state = moved(CALL_MOVES, self.state, CallMove.NOT_CARRIED_OUT)
-            self._last_words = None
             self._await_input()
 
     def call_is_gone(self) -> None:
@@ -369,6 +378,7 @@ class CallSession:
         if looks_up:
             self._actions.append(Recall(started.call_sid))
         elif how == HANDED_OVER:
+            self._is_handed_over = True
             self._no_inputs = whole(parameters.get(NO_INPUTS_PARAMETER))
             self._failed_turns = whole(parameters.get(FAILED_TURNS_PARAMETER))
             self._last_prompt = None
@@ -405,9 +415,9 @@ class CallSession:
         """The bot's last answer is given once more, for it may not have been heard: unless the caller keyed theirs."""
         self.state = moved(CALL_MOVES, self.state, CallMove.RECALLED)
         self._recalled = reply
+        if reply is not None:
+            self._directives = directives_of(reply)
         if self._keyed is not None:
-            if reply:
-                self._directives = directives_of(reply)
             self._last_prompt = reply.messages if reply else ()
             self._send_gathered(self._keyed)
             return
@@ -415,7 +425,7 @@ class CallSession:
             self._turns.begin(self._settings.welcome_intent or "")
             return
         self._recall_again_at_ms = self._endpointer.now_ms + RECALL_AGAIN_MS
-        if reply is None or not (reply.messages or self._hangs_up(reply, directives_of(reply))):
+        if reply is None or not (reply.messages or self._hangs_up(reply, self._directives)):
             self._prompt([Message(self._settings.sentences.say_it_again)])
         else:
             self._answer(reply)
@@ -428,6 +438,9 @@ class CallSession:
     def _end(self, how: str) -> None:
         self.state = moved(CALL_MOVES, self.state, CallMove.OVER)
         self._turns.drop_all("the call is over")
+        self._forget_interrupted()
+        self._forget_prompts()
+        self._playback = None
         self._note(
             "info",
             "stream-ended",
@@ -473,7 +486,6 @@ class CallSession:
             return
         match event:
             case SpeechStarted():
-                self._no_inputs = 0
                 self._interrupt()
                 self._turns.speech_started(event.at_ms, event.pre_roll)
             case SpeechContinued():
@@ -505,6 +517,8 @@ class CallSession:
 
     def _interrupt(self) -> None:
         """The caller begins, and whatever is said to them stops; unless they must hear it out."""
+        self._no_inputs = 0
+        self._asks_again = False
         now_ms = self._endpointer.now_ms
         if self._playback is not None:
             prompt = self._playback.playing
@@ -519,13 +533,13 @@ class CallSession:
 
     def _key(self, key: str) -> None:
         """A key of the caller's. Its tone is on the line too, and may have been taken for speech."""
-        if self.state is not CallState.LIVE:
-            return
+        if self.state is not CallState.LIVE or self._playback is None:
+            return  # where the stream is not bidirectional a document gathers them
         self._endpointer.drop()
         self._endpointer.expect_nothing()
         self._turns.drop_spoken("a key was pressed")
         self._interrupt()
-        self._no_inputs = 0
+        self._forget_interrupted()
         if keys := self._keys.press(key, self._endpointer.now_ms, self._directives.keys):
             self._send_keys(keys)
         elif not self._keys.is_collecting:
@@ -549,7 +563,7 @@ class CallSession:
             self._turns.keyed(self._endpointer.now_ms, keys)
 
     def _no_input(self) -> None:
-        if self._playback is not None and not (self._playback.is_empty and self._turns.is_idle):
+        if self._playback is not None and not (self._playback.is_empty and self._is_idle):
             return
         self._no_inputs += 1
         limit = self._directives.no_input_limit
@@ -557,7 +571,7 @@ class CallSession:
         self._note("info", "no-input", times=self._no_inputs, ends_call=ends_call)
         sentences = self._settings.sentences
         if ends_call:
-            self._close([Message(f"{sentences.not_heard} {sentences.goodbye}")], self._documents.goodbye)
+            self._close([Message(f"{sentences.not_heard} {sentences.goodbye}")], self._goodbye)
         elif self._last_prompt is None:
             self._asks_again = True
             self._actions.append(Recall(self._live_stream().call_sid))
@@ -575,8 +589,7 @@ class CallSession:
         """From `after_ms` from now on it is the caller's turn: what is spoken to them is over then."""
         now_ms = self._endpointer.now_ms
         self._quiet_from_ms = max(self._quiet_from_ms, now_ms + after_ms)
-        if self._playback is None:
-            self._said = (now_ms, now_ms + round(after_ms * SURELY_SPEAKING))
+        self._said = (now_ms, now_ms + round(after_ms * SURELY_SPEAKING))
         no_input_s = self._directives.no_input_s
         self._endpointer.await_input(after_ms, None if no_input_s is None else round(no_input_s * 1000))
 
@@ -584,14 +597,15 @@ class CallSession:
 
     def _answer(self, reply: Reply, speaking_turn: int | None = None) -> None:
         """What a reply calls for: go on, hang up or transfer. `speaking_turn`: whose audio is Lex's voice for it."""
+        ignored_before = self._directives.ignored
         directives = self._directives = directives_of(reply)
-        if directives.ignored:
+        if directives.ignored and directives.ignored != ignored_before:
             self._note("warning", "directives-ignored", attributes=list(directives.ignored))
         if self._hangs_up(reply, directives):
             goodbye = [Message(self._settings.sentences.goodbye)]
             self._close(
                 reply.messages or goodbye,
-                lambda messages: self._documents.goodbye(messages, directives.voice),
+                self._goodbye,
                 speaking_turn if reply.messages else None,
             )
             return
@@ -633,7 +647,9 @@ class CallSession:
         document = self._documents.reply(messages, started.stream_sid, opening, directives.voice, directives.keys)
         self._update(document, hands_over=opening is not None)
         if is_waiting:
-            self._quiet_from_ms = self._endpointer.now_ms + document.spoken_ms
+            now_ms = self._endpointer.now_ms
+            self._quiet_from_ms = now_ms + document.spoken_ms
+            self._said = (now_ms, now_ms + round(document.spoken_ms * SURELY_SPEAKING))
         elif opening:
             self._leave()
         else:
@@ -642,22 +658,20 @@ class CallSession:
 
     def _play_prompt(self, playback: Playback, messages: Sequence[Message], speaking_turn: int | None) -> None:
         if speaking_turn is not None:
-            stream_sid = self._live_stream().stream_sid
-            self._last_answer = Prompt(speaking_turn, stream_sid, messages, self._directives.allow_interrupt)
+            self._last_answer = Prompt(
+                speaking_turn, self._live_stream().stream_sid, messages, self._directives.allow_interrupt
+            )
             playback.add(self._last_answer)
-        elif not messages:
-            self._heard()
-        elif (audio := self._voice_of(messages)) is not None:
-            self._recite(playback, messages, audio)
         else:
-            self._say(messages)
+            self._recite(playback, messages)
+        self._play()
 
     def _voice_of(self, messages: Sequence[Message]) -> bytes | None:
         """`messages` as audio, if all of it is known: our own sentences, and the bot's last answer after them."""
         audio, rest = b"", tuple(messages)
         last = self._last_answer
         while rest:
-            if last is not None and last.is_complete and last.arrived_ms and rest == tuple(last.messages):
+            if last is not None and last.is_complete and not last.is_mute and rest == tuple(last.messages):
                 return audio + last.audio
             voiced = self._voiced.get(rest[0].text)
             if voiced is None:
@@ -665,21 +679,36 @@ class CallSession:
             audio, rest = audio + voiced, rest[1:]
         return audio
 
-    def _recite(self, playback: Playback, messages: Sequence[Message], audio: bytes) -> None:
+    def _recite(self, playback: Playback, messages: Sequence[Message], is_filler: bool = False) -> None:
+        """Plays what is nobody's answer."""
         self._recited += 1
-        prompt = Prompt(-self._recited, self._live_stream().stream_sid, messages)
-        prompt.push(audio)
-        prompt.complete()
+        stream_sid, may_interrupt = self._live_stream().stream_sid, self._directives.allow_interrupt
+        prompt = Prompt(-self._recited, stream_sid, messages, may_interrupt, is_filler)
+        audio = self._voice_of(messages)
+        if audio is None:
+            prompt.mute()
+        else:
+            prompt.push(audio)
+            prompt.complete()
         playback.add(prompt)
-        self._play()
 
-    def _say(self, messages: Sequence[Message]) -> None:
-        """Has Twilio say `messages`. On a bidirectional stream that is the end of it: another one goes on."""
+    def _say_next(self, playback: Playback) -> None:
+        """Has Twilio say what is to be heard next. On a bidirectional stream that is the end of it: all that was still
+        to be heard is said, and another one goes on."""
         opening = self._opening()
-        if opening is None or not self._turns.is_idle:
-            self._note("warning", "words-left-out", is_idle=self._turns.is_idle)
-            self._heard()
-            return
+        if self._last_words is not None:
+            self._finish(self._last_words, self._forget_prompts())
+        elif self._is_idle and opening is not None:
+            self._hand_over(self._forget_prompts(), opening)
+        else:
+            playback.take_next()
+            self._note("warning", "words-left-out", is_idle=self._is_idle)
+            if playback.is_empty:
+                self._heard()
+            else:
+                self._play()
+
+    def _hand_over(self, messages: Sequence[Message], opening: Opening) -> None:
         self._update(self._documents.connect(messages, opening, voice=self._directives.voice), hands_over=True)
         self._leave()
 
@@ -693,38 +722,43 @@ class CallSession:
         if playback is None or self.state not in (CallState.LIVE, CallState.CLOSING):
             return
         was_empty = playback.is_empty
-        waits = self._turns.spoken is not None and self._settings.barge_in and self.state is CallState.LIVE
+        is_busy = self._turns.spoken is not None or self._keys.is_collecting
+        waits = is_busy and self._settings.barge_in and self.state is CallState.LIVE
         self._send(playback.send(self._endpointer.now_ms, waits))
-        if playback.is_empty and not was_empty:
+        if playback.is_mute:
+            self._say_next(playback)
+        elif playback.is_empty and not was_empty:
             self._heard()
 
     def _heard(self) -> None:
         """All that was to be said has been heard: only now it is the caller's turn, or the end."""
         self._quiet_from_ms = self._endpointer.now_ms
-        if self.state is CallState.CLOSING:
-            self._finish([])
-        elif not self._turns.is_idle:
+        if self._last_words is not None:
+            self._finish(self._last_words, [])
+        elif not self._is_idle:
             pass  # the caller has gone on already
-        elif self.is_leaving and self.next_stream is not None:
-            self._say([])
+        elif self.is_leaving and not self._endpointer.is_voiced and (opening := self._opening()) is not None:
+            self._hand_over([], opening)
         else:
             self._await_input()
+
+    @property
+    def _is_idle(self) -> bool:
+        """The caller is at nothing, and waits for nothing."""
+        return self._turns.is_idle and not self._keys.is_collecting
 
     def _send(self, messages: Sequence[str]) -> None:
         self._actions += [SendMessage(message) for message in messages]
 
-    @property
-    def _was_interrupted(self) -> bool:
-        return self._playback is not None and self._playback.was_interrupted
-
-    def _resume_prompts(self) -> None:
-        if self._playback is not None:
-            self._playback.resume()
-            self._play()
-
     def _forget_interrupted(self) -> None:
         if self._playback is not None:
             self._actions += [CancelUtterance(turn) for turn in self._playback.forget_interrupted()]
+
+    def _forget_prompts(self) -> list[Message]:
+        """Nothing more is heard over this stream. Returns the words that were still to be."""
+        prompts = self._playback.take_all() if self._playback is not None else []
+        self._actions += [CancelUtterance(prompt.turn) for prompt in prompts if not prompt.is_complete]
+        return [message for prompt in prompts for message in prompt.messages]
 
     def _opening(self) -> Opening | None:
         """The stream that takes over, with what it has to know."""
@@ -744,11 +778,13 @@ class CallSession:
         words = [Message(self._settings.sentences.one_moment)]
         if self._playback is not None:
             # A document would end the stream, and with it the turn.
-            audio = self._voice_of(words)
-            if audio is not None and self._playback.is_empty:
-                self._recite(self._playback, words, audio)
+            if self._playback.is_empty and self._voice_of(words) is not None:
+                self._recite(self._playback, words, is_filler=True)
+                self._play()
             return
-        document = self._documents.reply(words, self._live_stream().stream_sid, keys=self._directives.keys)
+        directives = self._directives
+        stream_sid = self._live_stream().stream_sid
+        document = self._documents.reply(words, stream_sid, voice=directives.voice, keys=directives.keys)
         self._update(document)
         self._quiet_from_ms = self._endpointer.now_ms + document.spoken_ms
 
@@ -759,20 +795,21 @@ class CallSession:
         speaking_turn: int | None = None,
     ) -> None:
         """Speaks the last words: whatever the caller says from here on is not for the bot."""
-        is_heard_here = speaking_turn is not None or (messages and self._voice_of(messages) is not None)
-        if self._playback is not None and is_heard_here:
-            self._last_words = last_words
-            self._play_prompt(self._playback, messages, speaking_turn)
-        else:
-            self._update(last_words(messages))
         self.state = moved(CALL_MOVES, self.state, CallMove.LAST_WORDS)
         self._turns.drop_all("the call is over")
+        if self._playback is None:
+            self._update(last_words(messages))
+        else:
+            self._last_words = last_words
+            self._play_prompt(self._playback, messages, speaking_turn)
 
-    def _finish(self, messages: Sequence[Message]) -> None:
+    def _goodbye(self, messages: Sequence[Message]) -> Document:
+        return self._documents.goodbye(messages, self._directives.voice)
+
+    def _finish(self, last_words: Callable[[Sequence[Message]], Document], messages: Sequence[Message]) -> None:
         """The last words were heard, but for `messages`: the call ends, or goes to somebody else."""
-        if self._last_words is not None:
-            self._update(self._last_words(messages))
-            self._last_words = None
+        self._last_words = None
+        self._update(last_words(messages))
 
     def _update(self, document: Document, hands_over: bool = False) -> None:
         started = self._live_stream()

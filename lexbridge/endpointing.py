@@ -142,6 +142,11 @@ class Endpointer:
         self._is_deaf = True
         self._before.clear()
 
+    @property
+    def is_voiced(self) -> bool:
+        """Whether something voiced is on the line that may become an utterance."""
+        return self._run_ms > 0
+
     def _outside(self, frame: bytes, voiced: bool, listening: Listening) -> list[SpeechEvent]:
         self._before.append(frame)
         if self._is_deaf:

@@ -44,17 +44,26 @@ _ECHO_FACTOR = 10 ** (-ECHO_LOSS_DB / 20)
 
 class Prompt:
     """One prompt of one stream. `turn`: whose answer it is, and what its marks are named after; no other prompt of the
-    stream has it, and those that are nobody's answer have numbers below 0. `messages`: its words."""
+    stream has it, and those that are nobody's answer have numbers below 0. `messages`: its words. `is_filler`: it only
+    passes the time, and is not worth being played again."""
 
     def __init__(
-        self, turn: int, stream_sid: str, messages: Sequence[Message] = (), may_interrupt: bool = True
+        self,
+        turn: int,
+        stream_sid: str,
+        messages: Sequence[Message] = (),
+        may_interrupt: bool = True,
+        is_filler: bool = False,
     ) -> None:
         self.turn = turn
         self.messages = messages
         self.may_interrupt = may_interrupt
+        self.is_filler = is_filler
         self.is_complete = False
         """All of its audio is here."""
         self.is_heard = False
+        self.is_mute = False
+        """There is no voice for its words: Twilio has to say them."""
         self._stream_sid = stream_sid
         self._audio = bytearray()  # mu-law, whole frames
         self._levels: list[int] = []  # RMS of each frame
@@ -63,6 +72,7 @@ class Prompt:
         self._marked_ms = 0  # the audio before the last mark
         self._at: tuple[int, int] | None = None  # (position, media time when it was there); None: nothing is sent yet
         self._is_last_marked = False
+        self._marks: dict[str, int | None] = {}  # that have not come back: the audio before each; None: all of it
         self._plays = 0  # how often it was begun
 
     def push(self, mulaw: bytes) -> None:
@@ -76,6 +86,10 @@ class Prompt:
     def complete(self) -> None:
         """There is no more of it."""
         self.is_complete = True
+
+    def mute(self) -> None:
+        """There is no more of it, and what there is is of no use."""
+        self.is_complete = self.is_mute = True
 
     @property
     def audio(self) -> bytes:
@@ -130,20 +144,20 @@ class Prompt:
             self._sent_ms = to_ms
             if to_ms == self._marked_ms + MARK_EVERY_MS:
                 self._marked_ms = to_ms
-                yield mark_text(self._stream_sid, self._mark(to_ms))
+                yield self._mark(to_ms)
         if self.is_complete and self._sent_ms == self.arrived_ms and not self._is_last_marked:
             self._is_last_marked = True
-            yield mark_text(self._stream_sid, self._mark(None))
+            yield self._mark(None)
 
     def marked(self, mark: str, now_ms: int) -> None:
         """A mark came back. One of another prompt, or of an earlier play of this one, changes nothing."""
-        if self._at is None or not mark.startswith(self._mark("")):
+        if mark not in self._marks:
             return
-        at = mark.removeprefix(self._mark(""))
-        if at == "end":
+        position_ms = self._marks.pop(mark)
+        if position_ms is None:
             self.is_heard = True
-        elif at.isdecimal() and len(at) < 9:
-            self._at = (min(int(at), self._sent_ms), now_ms)
+        else:
+            self._at = (position_ms, now_ms)
 
     def expire(self, now_ms: int) -> bool:
         """Whether its last mark should have come back long ago: it counts as heard from here on."""
@@ -161,9 +175,12 @@ class Prompt:
         )
         self._at = None
         self._is_last_marked = False
+        self._marks.clear()
 
-    def _mark(self, at: str | int | None) -> str:
-        return f"turn-{self.turn}.{self._plays}:{'end' if at is None else at}"
+    def _mark(self, at_ms: int | None) -> str:
+        name = f"turn-{self.turn}.{self._plays}:{'end' if at_ms is None else at_ms}"
+        self._marks[name] = at_ms
+        return mark_text(self._stream_sid, name)
 
 
 class Playback:
@@ -174,11 +191,17 @@ class Playback:
         self._prompts: deque[Prompt] = deque()  # the first one plays, or is about to
         self._interrupted: list[Prompt] = []
         self._last: Prompt | None = None  # that was heard: its echo may still be coming
+        self._stopped_echo = (0, 0)  # (RMS, until when) of what was stopped
 
     @property
     def is_empty(self) -> bool:
         """There is nothing to be heard."""
         return not self._prompts
+
+    @property
+    def is_mute(self) -> bool:
+        """What is to be heard next has no voice: Twilio has to say its words."""
+        return bool(self._prompts) and self._prompts[0].is_mute
 
     @property
     def was_interrupted(self) -> bool:
@@ -202,7 +225,7 @@ class Playback:
         """The messages that are due. `waits`: none begins, for the caller is speaking, unless it must not be
         interrupted anyway."""
         messages: list[str] = []
-        while self._prompts:
+        while self._prompts and not self.is_mute:
             prompt = self._prompts[0]
             if not (waits and prompt.may_interrupt and not prompt.is_begun):
                 messages += prompt.send(now_ms)
@@ -223,23 +246,20 @@ class Playback:
 
     def echo_rms(self, now_ms: int) -> int:
         """How loud an echo may be now: RMS of 16-bit samples."""
-        prompt = self.playing or self._last
-        return prompt.echo_rms(now_ms) if prompt else 0
+        rms, until_ms = self._stopped_echo
+        prompts = [prompt for prompt in (self.playing, self._last) if prompt is not None]
+        return max(rms if now_ms < until_ms else 0, *[prompt.echo_rms(now_ms) for prompt in prompts], 0)
 
     def interrupt(self, now_ms: int) -> list[str]:
         """The caller does not want to hear the rest. Returns the messages that stop it."""
-        if not self._prompts:
-            return []
-        is_begun = self._prompts[0].is_begun
-        if is_begun:
-            self._prompts[0].stop(now_ms)
-        self._interrupted = list(self._prompts)
+        messages = self._stop(now_ms)
+        self._interrupted += [prompt for prompt in self._prompts if not prompt.is_filler]
         self._prompts.clear()
-        return [clear_text(self._stream_sid)] if is_begun else []
+        return messages
 
     def resume(self) -> None:
         """It was a false alarm: what was interrupted goes on."""
-        self._prompts.extendleft(reversed(self._interrupted))
+        self._prompts += self._interrupted
         self._interrupted = []
 
     def forget_interrupted(self) -> list[int]:
@@ -248,10 +268,26 @@ class Playback:
         self._interrupted = []
         return turns
 
-    def drop(self, prompt: Prompt) -> list[str]:
-        """`prompt` is not to be heard. Returns the messages that stop it."""
-        is_playing = prompt is self.playing
-        for kept in (self._prompts, self._interrupted):
-            if prompt in kept:
-                kept.remove(prompt)
-        return [clear_text(self._stream_sid)] if is_playing else []
+    def mute(self, prompt: Prompt, now_ms: int) -> list[str]:
+        """Twilio has to say the words of `prompt`. Returns the messages that stop it."""
+        messages = self._stop(now_ms) if prompt is self.playing else []
+        prompt.mute()
+        return messages
+
+    def take_next(self) -> Prompt:
+        """The prompt that is to be heard next, which nobody will hear here."""
+        return self._prompts.popleft()
+
+    def take_all(self) -> list[Prompt]:
+        """All that was to be heard, and is not any more, or not here."""
+        prompts = list(self._prompts)
+        self._prompts.clear()
+        return prompts
+
+    def _stop(self, now_ms: int) -> list[str]:
+        prompt = self.playing
+        if prompt is None:
+            return []
+        self._stopped_echo = (self.echo_rms(now_ms), now_ms + ECHO_DELAY_MS)
+        prompt.stop(now_ms)
+        return [clear_text(self._stream_sid)]

@@ -17,6 +17,7 @@ from lexbridge.audio import (
     MULAW_FRAME_BYTES,
     MULAW_SILENCE,
     PCM_BYTES_PER_MS,
+    RATE_HZ,
     decode_mulaw,
     encode_mulaw,
 )
@@ -104,6 +105,16 @@ def dtmf_text(key: str) -> str:
 def tone(ms: int, level: int = VOICE_LEVEL) -> bytes:
     """mu-law of one loudness: voice, to a detector that knows no more."""
     return encode_mulaw(struct.pack("<h", level)) * (ms * FRAME_SAMPLES // FRAME_MS)
+
+
+def _key_tone() -> bytes:
+    time_s = np.arange(FRAME_SAMPLES) / RATE_HZ
+    waves = [np.sin(2 * np.pi * frequency_hz * time_s) for frequency_hz in (770, 1336)]
+    return encode_mulaw(np.rint(4000 * sum(waves)).astype("<i2").tobytes())
+
+
+KEY_TONE = _key_tone()
+"""mu-law, a frame of a key's tone."""
 
 
 def in_short(texts: Iterable[str]) -> list[int | str]:
@@ -210,9 +221,9 @@ class Caller:
     def presses(self, keys: str) -> None:
         """Presses keys one after the other. Twilio tells of one while its tone is still on the line."""
         for key in keys:
-            self.speaks(80)
+            self._talks(KEY_TONE, 80)
             self.sends(dtmf_text(key))
-            self.speaks(40)
+            self._talks(KEY_TONE, 40)
             self.is_silent(80)
 
     def hangs_up(self) -> None:
@@ -324,8 +335,11 @@ class Caller:
 
     def hears(self) -> list[str]:
         """What the newest document says, and does once it has spoken: ["Which flowers?", "Pause", "Redirect"]."""
-        newest = [action for action in self.actions if isinstance(action, UpdateCall)][-1]
-        return outline(newest.twiml)
+        return outline(self.document())
+
+    def document(self) -> str:
+        """The newest document."""
+        return [action for action in self.actions if isinstance(action, UpdateCall)][-1].twiml
 
     def _talks(self, mulaw_frame: bytes, ms: int) -> None:
         for _ in range(ms // FRAME_MS):

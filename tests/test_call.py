@@ -21,7 +21,16 @@ from lexbridge.call import (
     CallState,
 )
 from lexbridge.dialog import DialogState, Message, MessageFormat, Reply
-from lexbridge.directives import ACTION_ATTRIBUTE, CALL_SID_ATTRIBUTE, TRANSFER_TO_ATTRIBUTE
+from lexbridge.directives import (
+    ACTION_ATTRIBUTE,
+    ALLOW_INTERRUPT_ATTRIBUTE,
+    CALL_SID_ATTRIBUTE,
+    MAX_LENGTH_ATTRIBUTE,
+    NO_INPUT_LIMIT_ATTRIBUTE,
+    NO_INPUT_S_ATTRIBUTE,
+    TRANSFER_TO_ATTRIBUTE,
+    VOICE_ATTRIBUTE,
+)
 from lexbridge.errors import CallStateError, LexRejected, LexUnavailable, MediaStreamError
 from lexbridge.turns import MAX_HELD_TURNS, TURN_MOVES, TurnMove, TurnState, moved
 from lexbridge.twiml import SPEAKING_MS_PER_CHARACTER, SPOKEN_PARAMETER, Opening
@@ -423,6 +432,138 @@ def test_a_call_that_is_handed_over_is_waited_for_from_the_end_of_the_prompt_on(
     assert caller.steps() == ["Recall"]
 
 
+# -- interruptions (contract 7)
+
+
+def a_caller_who_hears_a_prompt(so_far_ms=1000, attributes=None, **variables):
+    """A caller who has heard `so_far_ms` of the answer to the first turn: seven seconds of words."""
+    caller = a_caller_lex_thinks_about(**{"BARGE_IN": "on", "GREETING": "Hi.", **variables})
+    caller.lex_says("word " * 20, session_attributes=attributes or {})
+    caller.is_silent(so_far_ms)
+    caller.steps()
+    return caller
+
+
+def test_who_interrupts_is_listened_to_and_a_document_without_words_stops_the_prompt():
+    caller = a_caller_who_hears_a_prompt()
+    caller.speaks(280)
+    assert caller.steps() == []
+    caller.speaks(20)
+    assert caller.steps() == ["UpdateCall", "OpenUtterance 2"]
+    assert caller.hears() == HOLDS
+    assert caller.note("barged-in") == {"heard_ms": 1300}
+    caller.speaks(700)
+    caller.is_silent(700)
+    assert caller.sent_to_lex(2) == decode_mulaw(caller.said)[16 * 2200 :]
+    assert caller.steps() == ["CloseUtterance 2"]
+
+
+def test_a_prompt_is_interrupted_once():
+    caller = a_caller_who_hears_a_prompt()
+    caller.says_something()
+    caller.lex_says()
+    caller.steps()
+    caller.says_something()
+    assert caller.steps() == ["OpenUtterance 3", "CloseUtterance 3"]
+
+
+def test_nothing_interrupts_the_first_half_second_of_a_prompt():
+    caller = a_caller_who_hears_a_prompt(so_far_ms=0)
+    caller.speaks(360)
+    caller.is_silent(700)
+    assert caller.steps() == []
+
+
+def test_coughs_interrupt_no_prompt():
+    caller = a_caller_who_hears_a_prompt()
+    for _ in range(5):
+        caller.speaks(140)
+        caller.is_silent(200)
+    assert caller.steps() == []
+
+
+def test_towards_the_estimated_end_of_a_prompt_a_short_answer_counts():
+    caller = a_caller_who_hears_a_prompt(so_far_ms=6000)
+    caller.speaks(100)
+    caller.is_silent(700)
+    assert caller.steps() == ["UpdateCall", "OpenUtterance 2", "CloseUtterance 2"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "variables"), [({ALLOW_INTERRUPT_ATTRIBUTE: "false"}, {}), ({}, {"BARGE_IN": "off"})]
+)
+def test_a_prompt_that_must_be_heard_out_is_not_stopped_and_what_is_said_over_it_counts(attributes, variables):
+    caller = a_caller_who_hears_a_prompt(attributes=attributes, **variables)
+    caller.says_something()
+    assert caller.steps() == ["OpenUtterance 2", "CloseUtterance 2"]
+
+
+def test_a_prompt_that_is_followed_by_the_answer_to_the_next_turn_is_not_interrupted_at_once_either():
+    caller = a_caller_lex_thinks_about(BARGE_IN="on")
+    caller.says_something()
+    caller.lex_says("word " * 20, turn=1)
+    caller.speaks(360)
+    caller.is_silent(700)
+    assert caller.steps() == ["UpdateCall", "OpenUtterance 2", "CloseUtterance 2"]
+
+
+# -- keys, which a document gathers (contract 10)
+
+
+def a_caller_who_pressed(keys):
+    return a_caller({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: keys})
+
+
+def test_keys_that_were_gathered_go_to_lex_as_soon_as_it_is_known_what_was_asked():
+    caller = a_caller_who_pressed("12")
+    assert caller.steps() == ["Recall"]
+    caller.lex_recalls("How many?", session_attributes={VOICE_ATTRIBUTE: "Polly.Vicki"})
+    assert caller.steps() == ["SendKeys 1"]
+    assert (caller.asked[0].keys, caller.asked[0].session_attributes) == ("12", None)
+    caller.lex_fails(LexUnavailable("no answer"))
+    say, *_ = verbs_of(caller.document())
+    assert say.getAttribute("voice") == "Polly.Vicki"
+    caller.says_something()
+    assert caller.steps() == ["UpdateCall", "OpenUtterance 2", "CloseUtterance 2"]
+
+
+@pytest.mark.parametrize("told", [Caller.lex_recalls, Caller.lex_recalls_nothing], ids=["no session", "no answer"])
+def test_keys_go_to_lex_even_if_it_cannot_tell_what_it_asked(told):
+    caller = a_caller_who_pressed("12")
+    told(caller)
+    assert caller.asked[0].keys == "12"
+
+
+def test_where_the_keys_are_missing_the_bot_asks_again():
+    caller = a_caller({RESUMED_PARAMETER: KEYED})
+    caller.lex_recalls("How many?")
+    assert caller.hears() == ["How many?", *HOLDS]
+
+
+def test_each_document_gathers_keys_by_the_rules_of_the_bots_last_answer():
+    caller = a_caller_lex_thinks_about(BARGE_IN="on")
+    caller.lex_says("word " * 20, session_attributes={MAX_LENGTH_ATTRIBUTE: "4"})
+    assert 'numDigits="4"' in caller.document()
+    caller.is_silent(1000)
+    caller.says_something()
+    assert 'numDigits="4"' in caller.document()
+    caller.is_silent(3000)
+    assert caller.hears() == ONE_MOMENT
+    assert 'numDigits="4"' in caller.document()
+
+
+# -- what the bot says about silence (contract 9)
+
+
+def test_the_bot_says_how_long_and_how_often_silence_is_borne():
+    caller = a_caller_lex_thinks_about()
+    attributes = {NO_INPUT_S_ATTRIBUTE: "2", NO_INPUT_LIMIT_ATTRIBUTE: "0", VOICE_ATTRIBUTE: "Polly.Vicki"}
+    caller.lex_says("Which day?", session_attributes=attributes)
+    caller.is_silent(len("Which day?") * SPEAKING_MS_PER_CHARACTER + 2000)
+    assert caller.hears() == ["Sorry, I did not hear anything. Goodbye.", "Hangup"]
+    assert 'voice="Polly.Vicki"' in caller.document()
+
+
 # -- a stream that goes on with a call (docs/processes.md)
 
 PLEASE_AGAIN = ["Sorry, I did not get that. Please say it again.", *HOLDS]
@@ -656,6 +797,25 @@ def test_who_says_nothing_after_a_hand_over_hears_at_least_that():
     caller.is_silent(10_000)
     caller.lex_recalls_nothing()
     assert caller.hears() == ["Sorry, I did not hear anything.", *HOLDS]
+
+
+def test_what_is_looked_up_after_the_caller_has_gone_on_is_not_said():
+    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER})
+    caller.is_silent(10_000)
+    caller.says_something()
+    caller.lex_says("Which day?")
+    caller.steps()
+    caller.lex_recalls("Which flowers?")
+    assert caller.steps() == []
+
+
+def test_who_speaks_up_before_they_are_asked_again_is_not():
+    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER})
+    caller.is_silent(10_000)
+    caller.says_something()
+    caller.lex_fails(LexUnavailable("no answer"))
+    caller.lex_recalls("Which day?")
+    assert caller.hears() == ["Sorry, I did not get that. Please say it again.", *HOLDS]
 
 
 def test_numbers_that_are_none_of_ours_count_as_none():

@@ -1,12 +1,10 @@
 """Where an utterance starts and ends, on drawn time lines: a character a frame, "v" voiced."""
 
-import math
-import struct
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lexbridge.audio import decode_mulaw
 from lexbridge.endpointing import (
     Endpointer,
     EndpointingRules,
@@ -18,7 +16,7 @@ from lexbridge.endpointing import (
     SpeechStarted,
 )
 from lexbridge.vad import AmplitudeDetector
-from tests.helpers import Timeline
+from tests.helpers import KEY_TONE, Timeline
 
 # Short enough to be drawn: 2 frames of onset, 3 of pre-roll, 4 of hangover, 20 at most, 30 without input.
 RULES = EndpointingRules(onset_ms=40, pre_roll_ms=60, hangover_ms=80, max_utterance_ms=400, no_input_ms=600)
@@ -225,44 +223,19 @@ def test_who_is_awaited_no_more_may_be_silent_for_ever():
     assert [event for frame in Timeline("." * 100).frames for event in told.push(frame)] == []
 
 
-# -- while a prompt plays
-
-OVER_A_PROMPT = Listening(onset_ms=120, gap_ms=40)
+# -- as a prompt plays, in other ways
 
 
-def started_of(drawing, listening, rules=RULES):
+def started_of(drawing, listening):
     """Where the utterances of a drawing started that is listened to in one way: the times they opened, and of their
     first voiced frames."""
-    told = endpointer(rules)
+    told = endpointer()
     return [
         (told.now_ms, event.at_ms)
         for frame in Timeline(drawing).frames
         for event in told.push(frame, listening)
         if isinstance(event, SpeechStarted)
     ]
-
-
-def test_over_a_prompt_the_caller_has_to_speak_for_longer():
-    assert started_of("..vvvvv...", OVER_A_PROMPT) == []
-    assert started_of("..vvvvvv...", OVER_A_PROMPT) == [(160, 40)]
-
-
-def test_words_may_pause_for_a_moment():
-    assert started_of("..vv..vv...", OVER_A_PROMPT) == [(160, 40)]
-    assert started_of("..vv...vvvvv", OVER_A_PROMPT) == []
-
-
-def test_a_pause_opens_nothing_by_itself():
-    assert started_of("..vvvv..........", OVER_A_PROMPT) == []
-    assert started_of("..vvvvv.v.......", OVER_A_PROMPT) == [(180, 40)]
-
-
-@pytest.mark.parametrize("drawing", ["......vvvvvv", "......vvvvv..v"])
-def test_who_interrupts_is_heard_from_the_start_with_the_pre_roll(drawing):
-    rules = EndpointingRules(onset_ms=40, pre_roll_ms=60, hangover_ms=80, longest_onset_ms=160)
-    told, line = endpointer(rules), Timeline(drawing)
-    events = [event for frame in line.frames for event in told.push(frame, OVER_A_PROMPT)]
-    assert events == [SpeechStarted(120, line.pcm(60))]
 
 
 def test_where_nothing_may_be_said_nothing_opens_until_it_may():
@@ -287,7 +260,29 @@ def test_an_echo_does_not_keep_an_utterance_open():
     assert events[-1] == SpeechEnded(120, EndReason.HANGOVER)
 
 
+def test_what_may_become_an_utterance_is_told():
+    told = endpointer()
+    voiced = []
+    for frame in Timeline("..v.vvvv....").frames:
+        told.push(frame)
+        voiced.append("v" if told.is_voiced else ".")
+    assert "".join(voiced) == "..v.v......."  # the second is one
+
+
 # -- the tone of a key
+
+
+def test_a_tone_is_no_speech_and_puts_off_no_input():
+    told = endpointer()
+    told.await_input(0)
+    line = [bytes(320)] * 20 + [decode_mulaw(KEY_TONE)] * 8 + [bytes(320)] * 60
+    events = [event for frame in line for event in told.push(frame)]
+    assert events == [NoInput(20 * 28 + RULES.no_input_ms)]
+
+
+def test_a_tone_puts_nothing_off_where_nobody_is_awaited():
+    told = endpointer()
+    assert [event for _ in range(100) for event in told.push(decode_mulaw(KEY_TONE))] == []
 
 
 def test_a_tone_that_was_taken_for_speech_is_forgotten():
@@ -357,17 +352,3 @@ def test_no_utterance_is_longer_than_the_longest(rules):
     lengths = [len(audio) // 16 for audio, *_ in utterances_of(drawing, rules)]
     assert len(lengths) > 1
     assert max(lengths) == rules.max_utterance_ms
-
-
-def test_the_tone_of_a_key_is_no_speech_and_puts_off_no_input():
-    told = endpointer()
-    tone = b"".join(
-        struct.pack(
-            "<h", round(4000 * (math.sin(2 * math.pi * 770 * n / 8000) + math.sin(2 * math.pi * 1336 * n / 8000)))
-        )
-        for n in range(160)
-    )
-    told.await_input(0)
-    silence = bytes(320)
-    events = [event for frame in [silence] * 20 + [tone] * 8 + [silence] * 60 for event in told.push(frame)]
-    assert events == [NoInput(20 * 28 + RULES.no_input_ms)]

@@ -355,14 +355,90 @@ def test_the_echo_is_that_of_what_plays_or_of_what_was_heard_last():
     assert playback.echo_rms(2000) == 0
 
 
-def test_a_prompt_that_cannot_be_heard_is_dropped_and_stopped_if_it_plays():
-    playing, waiting, kept = prompt_of(300, 1), prompt_of(0, 2), prompt_of(300, 3)
+def test_the_echo_of_a_prompt_that_was_stopped_is_still_coming():
+    playback = playback_of(prompt_of(3000))
+    playback.send(0, False)
+    playback.interrupt(1000)
+    assert playback.echo_rms(980 + ECHO_DELAY_MS) > 0
+    assert playback.echo_rms(1000 + ECHO_DELAY_MS) == 0
+
+
+def test_the_echo_of_the_prompt_before_may_be_the_louder_one():
+    playback = playback_of(prompt_of(300, 1))
+    quiet = Prompt(2, STREAM_SID)
+    quiet.push(tone(300, level=100))
+    playback.add(quiet)
+    playback.send(0, False)
+    loud = playback.echo_rms(0)
+    playback.marked("turn-1.1:end", 300)
+    playback.send(300, False)
+    assert playback.playing is quiet
+    assert playback.echo_rms(400) == loud
+    assert playback.echo_rms(1000) < loud / 10
+
+
+# -- words without a voice
+
+
+def test_a_prompt_without_a_voice_holds_up_what_comes_after_it():
+    mute, after = Prompt(1, STREAM_SID, WORDS), prompt_of(300, 2)
+    mute.mute()
+    playback = playback_of(prompt_of(300, 3), mute, after)
+    assert in_short(playback.send(0, False)) == [300, "turn-3.1:end"]
+    assert not playback.is_mute
+    playback.marked("turn-3.1:end", 300)
+    assert playback.send(300, False) == []
+    assert playback.is_mute
+    assert playback.take_next() is mute
+    assert in_short(playback.send(300, False)) == [300, "turn-2.1:end"]
+
+
+def test_a_prompt_that_loses_its_voice_is_stopped_if_it_plays():
+    playing, waiting = prompt_of(300, 1), prompt_of(0, 2, is_complete=False)
     playback = playback_of(playing, waiting)
     playback.send(0, False)
-    assert playback.drop(waiting) == []
-    assert in_short(playback.drop(playing)) == ["clear"]
-    assert playback.is_empty
-    playback.add(kept)
+    assert playback.mute(waiting, 20) == []
+    assert in_short(playback.mute(playing, 20)) == ["clear"]
+    assert playback.is_mute
+    assert playback.take_all() == [playing, waiting]
+    assert (playback.is_empty, playback.is_mute) == (True, False)
+
+
+def test_an_interrupted_prompt_can_lose_its_voice_and_is_arriving_no_more():
+    prompt = prompt_of(300, is_complete=False)
+    playback = playback_of(prompt)
+    playback.send(0, False)
     playback.interrupt(100)
-    assert playback.drop(kept) == []
+    assert playback.mute(prompt, 120) == []
+    assert playback.forget_interrupted() == []
+
+
+def test_a_filler_is_not_kept_when_it_is_interrupted():
+    playback = playback_of(prompt_of(600, 1, is_filler=True))
+    playback.send(0, False)
+    assert in_short(playback.interrupt(100)) == ["clear"]
     assert not playback.was_interrupted
+
+
+def test_who_interrupts_twice_brings_back_all_of_it_with_a_false_alarm():
+    first, filler = prompt_of(600, 1), prompt_of(600, -1, is_filler=True)
+    playback = playback_of(first)
+    playback.send(0, False)
+    playback.interrupt(100)
+    playback.add(filler)
+    playback.send(1000, False)
+    playback.interrupt(1100)
+    playback.resume()
+    assert playback.take_all() == [first]
+
+
+def test_what_is_resumed_comes_after_what_plays():
+    first, filler = prompt_of(600, 1), prompt_of(600, -1, is_filler=True)
+    playback = playback_of(first)
+    playback.send(0, False)
+    playback.interrupt(100)
+    playback.add(filler)
+    playback.send(1000, False)
+    playback.resume()
+    assert playback.playing is filler
+    assert playback.take_all() == [filler, first]
