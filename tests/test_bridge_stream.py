@@ -115,7 +115,7 @@ def test_an_order_is_fulfilled_over_one_stream_and_every_word_is_heard(generatio
 
 def test_lexs_voice_is_heard_before_all_of_it_is_there() -> None:
     with streaming(FLOWERS) as rig:
-        rig.lex.audio_pace = 30  # three times as fast as it is played here
+        rig.lex.audio_pace, rig.lex.audio_piece_ms = 30, 300  # three times as fast as it is played here
         call = rig.place_call(says("some flowers"))
         prompt_heard(call, 1)
         (request,) = turns_of(rig)
@@ -162,6 +162,7 @@ def test_whoever_interrupts_stops_the_prompt_and_is_understood() -> None:
         caller.say("some flowers")
         began = call.wait_for(MediaBegan, PATIENCE_S)
         wait_until(lambda: call.now_s() > began.at_s + 0.1)  # a second of the prompt, of less than two
+        rig.lex.audio_pace = None
         caller.say("I want roses and nothing else but roses")
         clear = call.wait_for(MessageSent, PATIENCE_S, where=lambda message: message.kind == "clear")
         spoke = call.wait_for(SpeechStarted, PATIENCE_S, count=2)
