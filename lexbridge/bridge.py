@@ -9,7 +9,6 @@ Only the loop touches the CallSession, and nothing between a way in and `actions
 
 import math
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
@@ -205,8 +204,7 @@ class Bridge:
         if self._settings.reply_mode == "stream":
             self._own_voice.learn()
         start_by_s = time.monotonic() + self._start_deadline_s
-        secrets = self._settings.twilio_auth_tokens
-        _Call(session, websocket, secrets, start_by_s, self._lex, self._call_control, self._calls).run()
+        _Call(session, websocket, self._settings, start_by_s, self._lex, self._call_control, self._calls).run()
 
 
 class _Refused(Exception):
@@ -222,7 +220,7 @@ class _Call:
         self,
         session: CallSession,
         websocket: WebSocket,
-        secrets: Sequence[str],
+        settings: Settings,
         start_by_s: float,
         lex: LexRuntime,
         call_control: CallControl,
@@ -230,7 +228,8 @@ class _Call:
     ) -> None:
         self._session = session
         self._websocket = websocket
-        self._secrets = secrets
+        self._secrets = settings.twilio_auth_tokens
+        self._is_two_way = settings.reply_mode == "stream"
         self._lex = lex
         self._calls = calls
         self._stream: LiveStream | None = None
@@ -390,8 +389,12 @@ class _Call:
         self._calls.began(self._stream)
 
     def _give_way(self) -> None:
-        """Has Twilio stop this stream. One that we close it takes for lost, and the call would get yet another."""
-        is_stopping = self._session.state is CallState.LEAVING  # by the document that handed the call over
+        """Has Twilio stop this stream. One that we close it takes for lost, and the call would get yet another.
+
+        A bidirectional stream ends by itself before a call gets another: it has been stopped, or was lost.
+        """
+        # The document that handed the call over stops it.
+        is_stopping = self._is_two_way or self._session.state is CallState.LEAVING
         self._updates.drop()
         self._session.stream_lost()
         self._carry_out()
@@ -442,7 +445,8 @@ class _Call:
                         self._websocket.send(action.text)
                 case UpdateCall():
                     self._updates.put(action)
-                    if self._stream is not None:
+                    # A bidirectional stream has ended before the next one begins: if that is lost, it is on its own.
+                    if self._stream is not None and not self._is_two_way:
                         self._calls.hands_over(self._stream, action.hands_over)
                 case Note():
                     self._log.write(action.level, action.event, action.fields)
@@ -485,14 +489,16 @@ class _Call:
             log.bug("lex-request-broken")
             self._inbox.put(_LexFailed(turn, LexUnavailable(type(error).__name__)))
         else:
-            self._inbox.put(_LexReplied(turn, answer.reply, answer.speech is not None))
-            if answer.speech is not None:
-                self._hear(turn, answer.speech, log)
+            if answer.speech is None:
+                self._inbox.put(_LexReplied(turn, answer.reply, speaks=False))
+            else:
+                self._hear(turn, answer.reply, answer.speech, log)
 
-    def _hear(self, turn: int, speech: Speech, log: Log) -> None:
-        """The voice of Lex's reply into the inbox, as it comes."""
+    def _hear(self, turn: int, reply: Reply, speech: Speech, log: Log) -> None:
+        """Lex's reply into the inbox, and its voice as it comes."""
         result: _Item = _LexSpeechFailed(turn)
         try:
+            self._inbox.put(_LexReplied(turn, reply, speaks=True))
             if speech.audio.is_rate_assumed:
                 log.write("debug", "audio-rate-assumed", {"rate_hz": speech.audio.rate_hz})
             while mulaw := speech.read():

@@ -767,7 +767,7 @@ class CallSession:
         facts = [(name, value) for name, value in self._live_stream().parameters.items() if name not in _OURS]
         counts = [(NO_INPUTS_PARAMETER, self._no_inputs), (FAILED_TURNS_PARAMETER, self._failed_turns)]
         known = [(RESUMED_PARAMETER, HANDED_OVER), *((name, str(count)) for name, count in counts if count)]
-        if self._last_prompt:
+        if self._last_prompt is not None:
             known.append((PROMPT_PARAMETER, _fingerprint(self._last_prompt)))
         if self._turns.first_attributes is not None:
             known += facts

@@ -166,26 +166,32 @@ class Question:
 class Speech:
     """Lex's voice for a reply, as it comes. It is awaited little longer than it plays: a peer that drips is cut off."""
 
-    def __init__(self, body: Any, content_type: str, answer_s: float) -> None:
-        """`body`: boto3's StreamingBody. Raises LexUnavailable if `content_type` is no PCM."""
+    def __init__(self, body: Any, content_type: str, answer_s: float, asked_s: float = math.inf) -> None:
+        """`body`: boto3's StreamingBody. `asked_s`: since when it is awaited, monotonic, if that was before now.
+
+        Raises LexUnavailable if `content_type` is no PCM.
+        """
         self.audio = ReplyAudio(content_type)
         self._body = body
         self._answer_s = answer_s
-        self._began_s = time.monotonic()
+        self._since_s = min(asked_s, time.monotonic())  # until it begins; then since when it plays
         self._played_s = 0.0
         self._is_over = False
 
     def read(self) -> bytes:
         """More of it: mu-law, whole frames; b"" at the end. Blocks the calling greenlet only.
 
-        Raises LexUnavailable if it breaks off, or comes so much slower than it plays that LEX_TIMEOUT_S have passed.
+        Raises LexUnavailable if it breaks off, does not begin within `answer_s`, or comes so slowly that it would have
+        been silent for as long.
         """
         mulaw = b""
         while not mulaw and not self._is_over:
-            late_s = time.monotonic() - self._began_s - self._played_s
+            late_s = time.monotonic() - self._since_s - self._played_s
             received = self._read(self._answer_s - late_s)
             self._is_over = not received
             mulaw = self.audio.push(received) if received else self.audio.flush()
+        if not self._played_s:
+            self._since_s = time.monotonic()
         self._played_s += len(mulaw) / RATE_HZ
         return mulaw
 
@@ -335,11 +341,12 @@ class _Client:
 
     def _speak(self, text: str) -> bytes:
         response = self._spoken(f"lexbridge-{uuid.uuid4()}", text)
-        speech = Speech(response["audioStream"], response.get("contentType", ""), self._deadlines.answer_s)
+        stream = response["audioStream"]
         try:
+            speech = Speech(stream, response.get("contentType", ""), self._deadlines.answer_s)
             return b"".join(iter(speech.read, b""))
         finally:
-            speech.close()
+            stream.close()
 
     def _ask(self, question: Question, log: Log) -> Answer:
         """The request, live if it can be; and once more if that fails while there is time."""
@@ -350,7 +357,7 @@ class _Client:
                 if self._breaker.may_ask():
                     try:
                         live = utterance.whole() if utterance.is_complete else UtteranceStream(utterance)
-                        return self._attempt(lambda: self._answer(question, live, log), deadline.timeout)
+                        return self._attempt(lambda: self._answer(question, live, deadline, log), deadline.timeout)
                     except LexUnavailable as error:
                         log.warning("lex-request-failed", error=str(error), attempt=1)
                         if time.monotonic() > deadline.ended_s + self._deadlines.retry_within_s:
@@ -363,7 +370,9 @@ class _Client:
                 if not self._breaker.may_ask():
                     raise _NotAskedError("not asked: Lex has failed many times in a row")
                 try:
-                    return self._attempt(lambda: self._answer(question, kept, log), deadline.timeout, is_last=True)
+                    return self._attempt(
+                        lambda: self._answer(question, kept, deadline, log), deadline.timeout, is_last=True
+                    )
                 except LexUnavailable as error:
                     log.warning("lex-request-failed", error=str(error), attempt=2)
                     raise
@@ -372,7 +381,7 @@ class _Client:
                     raise
                 raise LexUnavailable(f"no answer within {self._deadlines.answer_s:g} s") from None
 
-    def _answer(self, question: Question, body: Any, log: Log) -> Answer:
+    def _answer(self, question: Question, body: Any, deadline: _Deadline, log: Log) -> Answer:
         """One request and its answer, without the voice: that is still to come."""
         response = self._request(question, body)
         stream = response.get("audioStream")
@@ -387,12 +396,14 @@ class _Client:
             stream.close()
             raise
         try:
-            return Answer(reply, Speech(stream, response.get("contentType", ""), self._deadlines.answer_s))
-        except LexError as error:
-            # Lex has taken the turn: asked again it would take it twice. The words are here, and Twilio can say them.
-            log.error("lex-audio-failed", error=str(error))
+            speech = Speech(stream, response.get("contentType", ""), self._deadlines.answer_s, deadline.ended_s)
+        except LexUnavailable as error:
             stream.close()
+            if reply.messages:  # else there is nothing to be spoken, of whatever type
+                log.error("lex-audio-failed", error=str(error))
+            # Lex has taken the turn: asked again it would take it twice. The words are here, and Twilio can say them.
             return Answer(reply)
+        return Answer(reply, speech)
 
     def _attempt(self, request: Callable[[], _Result], deadline: gevent.Timeout, is_last: bool = False) -> _Result:
         """One request, its errors as ours. `is_last`: there will be no other."""

@@ -46,12 +46,12 @@ def says(*texts: str, state: DialogState = DialogState.ELICIT_SLOT, intent: str 
 
 
 class RehearsedSocket:
-    """The media socket: the test says what comes on it. `code`: of its close, once it is closed."""
+    """The media socket: the test says what comes on it. `code`: of its close, once it is closed. `sent`: the messages
+    of the bridge, in order."""
 
     def __init__(self) -> None:
         self.code: int | None = None
         self.sent: list[str] = []
-        """The bridge's messages."""
         self._messages: Queue[str | Exception | None] = Queue()
 
     def sends(self, messages: Iterable[str | Exception | None]) -> None:
@@ -116,6 +116,8 @@ class RehearsedControl:
         self._outcomes = list(outcomes)
         self.documents: list[str] = []
         """The TwiML of every update, in order."""
+        self.stopped: list[str] = []
+        """The streams that are to be stopped, by their names or SIDs."""
         self.busy = 0
         """Updates that have not come back."""
 
@@ -133,6 +135,10 @@ class RehearsedControl:
                 outcome.wait()
         finally:
             self.busy -= 1
+
+    def stop_stream(self, account_sid: str, call_sid: str, stream: str) -> None:
+        """See CallControl."""
+        self.stopped.append(stream)
 
 
 class Rehearsal:

@@ -1,13 +1,12 @@
 """The whole bridge in the test's own process, between a local Lex and a simulated Twilio, all over real sockets."""
 
 import logging
-import math
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from twilio.request_validator import RequestValidator
 
@@ -25,7 +24,7 @@ from lexbridge.offline.phone_call import PhoneCall
 from lexbridge.offline.recognition import Recogniser, ScriptedRecogniser
 from lexbridge.offline.simulated_caller import SimulatedCaller
 from lexbridge.offline.simulated_twilio import SimulatedTwilio
-from lexbridge.offline.voice import SilentVoice
+from lexbridge.offline.voice import SilentVoice, Voice
 from lexbridge.rfc6455 import Bounds
 from lexbridge.signatures import Signatures
 from lexbridge.web import create_app, make_admission
@@ -84,8 +83,8 @@ class HummingVoice:
 
     def speak(self, text: str) -> bytes:
         """16-bit PCM at 8 kHz."""
-        samples = len(text) * 40 * 8
-        return b"".join(struct.pack("<h", round(8000 * math.sin(0.1 * math.pi * n))) for n in range(samples))
+        samples = np.arange(len(text) * 40 * 8)
+        return np.rint(8000 * np.sin(0.1 * np.pi * samples)).astype("<i2").tobytes()
 
 
 def says(*phrases: str) -> SimulatedCaller:
@@ -131,14 +130,19 @@ def running(
     dial_ms: int = 1000,
     recogniser: Recogniser | None = None,
     host: str = "127.0.0.1",
+    lex_voice: Voice | None = None,
     **changes: str,
 ) -> Iterator[Rig]:
     """A bridge whose Lex hears the lines of `heard`, whatever is said; with a `recogniser`, what that hears. `changes`:
-    settings. `host`: by which the bridge knows its neighbours. Calls run 20 times as fast as on the telephone unless
-    `pace` says otherwise. BARGE_IN is off unless `changes` say otherwise: the voice here says nothing and takes its own
-    time, so that callers answer before a prompt can have been heard."""
+    settings. `host`: by which the bridge knows its neighbours. `lex_voice`: in which Lex speaks. Calls run 20 times as
+    fast as on the telephone unless `pace` says otherwise. BARGE_IN is off unless `changes` say otherwise: the voice
+    here says nothing and takes its own time, so that callers answer before a prompt can have been heard."""
     with (
-        LocalLex(bots=[bot()], recogniser=recogniser or ScriptedRecogniser(list(heard)), voice=SilentVoice()) as lex,
+        LocalLex(
+            bots=[bot()],
+            recogniser=recogniser or ScriptedRecogniser(list(heard)),
+            voice=lex_voice or SilentVoice(),
+        ) as lex,
         SimulatedTwilio(auth_token=TOKEN, pace=pace, dial_outcome=("completed", dial_ms)) as twilio,
     ):
         lex_url, twilio_url = (url.replace("127.0.0.1", host) for url in (lex.url, twilio.url))
