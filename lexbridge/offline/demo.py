@@ -8,7 +8,7 @@ media stream: the caller interrupts it, and keys a number in.
 import argparse
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -140,12 +140,13 @@ class _Stage:
             try:
                 with BridgeProcess({**self._bridge_settings(lex.url, twilio), **self._settings}, log) as bridge:
                     call = twilio.place_call(f"{bridge.url}/twiml", caller)
-                    Timeline(call, lambda: lex.requests).follow(LONGEST_CALL_S)
+                    Timeline(call, lambda: _of_call(lex.requests, call)).follow(LONGEST_CALL_S)
             except (BridgeFailed, TimeoutError) as error:
                 return [f"{self._name}: {error} (see {_shown(log)})"]
-            print("\n" + "\n".join(latencies(call, lex.requests)))
-            self._write(call, lex.requests)
-            return self._failures(call, caller, lex.requests)
+            requests = _of_call(lex.requests, call)
+            print("\n" + "\n".join(latencies(call, requests)))
+            self._write(call, requests)
+            return self._failures(call, caller, requests)
 
     def _bridge_settings(self, lex_url: str, twilio: SimulatedTwilio) -> dict[str, str]:
         alias = next(iter(sorted(self._bot.aliases)), "TSTALIASID")
@@ -189,6 +190,11 @@ def unheeded_interruptions(call: PhoneCall, script: Script) -> list[str]:
     meant = sum(turn.interrupt_after_s is not None and not turn.cough for turn in script.turns)
     cleared = [event for event in call.events if isinstance(event, MessageSent) and event.dropped_ms]
     return [f"{meant} interruptions stopped {len(cleared)} prompts"] if len(cleared) < meant else []
+
+
+def _of_call(requests: Sequence[LexRequest], call: PhoneCall) -> list[LexRequest]:
+    """The bridge has Lex speak its own sentences too, in sessions that are no call's."""
+    return [request for request in requests if request.session_id == call.sid]
 
 
 def _shown(path: Path) -> str:
