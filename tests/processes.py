@@ -1,5 +1,6 @@
 """Processes, as /proc tells of them."""
 
+import os
 from pathlib import Path
 
 
@@ -22,3 +23,13 @@ def state_of(pid: int) -> str:
 def is_running(pid: int) -> bool:
     """It has not ended; a zombie has."""
     return state_of(pid) not in ("", "Z")
+
+
+def serves(pid: int, port: int) -> bool:
+    """It holds a connection that somebody made to `port` (IPv4)."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    established = {f"socket:[{line[9]}]" for line in lines if line[1].endswith(f":{port:04X}") and line[3] == "01"}
+    try:
+        return any(os.readlink(number) in established for number in Path(f"/proc/{pid}/fd").iterdir())  # noqa: PTH115
+    except OSError:  # one was closed meanwhile, or it is gone
+        return False

@@ -1,16 +1,19 @@
 """Utterances to Lex: the live stream, and what the real boto3 makes of it. Faults: see test_bridge.py."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import boto3
 import gevent
 import pytest
 from conftest import Logged, Pauses
 from rehearsal import wait_until
-from rig import PATIENCE_S, flowers, settings, v2_bot
+from rig import PATIENCE_S, HummingVoice, flowers, settings, v2_bot
 
+from lexbridge.audio import resample
 from lexbridge.breaker import OPEN_S, Breaker
 from lexbridge.config import LexV1Bot
 from lexbridge.dialog import DialogState
@@ -20,6 +23,7 @@ from lexbridge.lex import (
     PostContent,
     Question,
     RecognizeUtterance,
+    Speech,
     Utterance,
     UtteranceStream,
     make_lex_runtime,
@@ -28,6 +32,7 @@ from lexbridge.logs import Log
 from lexbridge.offline.local_lex import LexFault, LocalLex
 from lexbridge.offline.recognition import ScriptedRecogniser
 from lexbridge.offline.voice import SilentVoice
+from lexbridge.reply_audio import ReplyAudio
 
 FRAME = bytes(range(160)) * 2
 
@@ -170,7 +175,7 @@ def test_no_credentials_anywhere_is_a_problem_with_the_settings(monkeypatch: pyt
 @contextmanager
 def local_lex(monkeypatch: pytest.MonkeyPatch, *heard: str) -> Iterator[LocalLex]:
     """A local Lex that boto3 finds by itself, and that hears the lines of `heard`, whatever is said."""
-    with LocalLex(bots=[flowers()], recogniser=ScriptedRecogniser(list(heard)), voice=SilentVoice()) as local:
+    with LocalLex(bots=[flowers()], recogniser=ScriptedRecogniser(list(heard)), voice=HummingVoice()) as local:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", local.url)
         monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", local.url)
         yield local
@@ -294,3 +299,210 @@ def test_turns_that_are_not_asked_do_not_keep_the_breaker_open(monkeypatch: pyte
         assert lex.ask(Question("CA-session", None, spoken()), Log()).reply.intent == "OrderFlowers"
         assert lex.recall("CA-session") is not None
     assert [line["event"] for line in logged() if line["event"].startswith("lex-")][-2:] == ["lex-down", "lex-up"]
+
+
+# In stream mode Lex speaks
+
+GENERATIONS = pytest.mark.parametrize("generation", ["v1", "v2"])
+KINDS = "What type of flowers would you like to order?"
+FLOWERS = "I would like to order flowers"
+
+
+def speaking(generation: str = "v1", answer_s: float = 5.0, **changes: str) -> PostContent | RecognizeUtterance:
+    """A Lex whose replies are asked for as audio."""
+    bot = v2_bot(flowers()) if generation == "v2" else {}
+    return make_lex_runtime(settings(**{"REPLY_MODE": "stream", **bot, **changes}), Deadlines(answer_s=answer_s))
+
+
+def voice_of(lex: PostContent | RecognizeUtterance, question: Question) -> Speech:
+    """The voice of its answer."""
+    speech = lex.ask(question, Log()).speech
+    assert speech is not None
+    return speech
+
+
+def heard_of(speech: Speech) -> bytes:
+    """All of it, mu-law."""
+    return b"".join(iter(speech.read, b""))
+
+
+def hum_of(text: str) -> bytes:
+    """What is to be heard of `text`, mu-law."""
+    audio = ReplyAudio("audio/pcm")
+    return audio.push(resample(HummingVoice().speak(text), 8000, 16000)) + audio.flush()
+
+
+def asked() -> Question:
+    return Question("CA-session", None, spoken())
+
+
+@GENERATIONS
+@pytest.mark.parametrize("mode", ["stream", "call-update"])
+def test_a_voice_is_asked_for_in_stream_mode_only(generation: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        answer = speaking(generation, REPLY_MODE=mode).ask(asked(), Log())
+        assert [message.text for message in answer.reply.messages] == [KINDS]
+        if mode == "stream":
+            assert answer.speech is not None
+            assert heard_of(answer.speech) == hum_of(KINDS)
+        else:
+            assert answer.speech is None
+            assert local.requests[0].speech_bytes == 0
+
+
+@GENERATIONS
+def test_a_voice_that_was_heard_to_its_end_leaves_its_connection_to_the_next(
+    generation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with local_lex(monkeypatch, FLOWERS, "roses", "tomorrow") as local:
+        local.audio_pace = 100  # in chunks, without a length
+        lex = speaking(generation)
+        for pace in (100, None, None):
+            local.audio_pace = pace
+            speech = voice_of(lex, asked())
+            assert heard_of(speech)
+            assert speech.read() == b""
+            speech.close()
+        assert len({request.client_port for request in local.requests}) == 1
+
+
+@GENERATIONS
+def test_a_voice_that_nobody_wants_to_hear_on_is_broken_off(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS, "roses") as local:
+        local.audio_pace = 1
+        lex = speaking(generation)
+        speech = voice_of(lex, asked())
+        assert speech.read()
+        speech.close()
+        wait_until(lambda: len(local._connections) == 0)
+        local.audio_pace = None
+        assert heard_of(voice_of(lex, asked()))
+        assert len({request.client_port for request in local.requests}) == 2
+
+
+def test_a_voice_that_drips_is_cut_off_when_it_would_have_been_silent_for_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(kind="dripping", piece_bytes=333, every_s=0.05))  # a fifth of what is played
+        speech = voice_of(speaking(answer_s=0.5), asked())
+        began_s = time.monotonic()
+        heard: list[bytes] = []
+        with gevent.Timeout(PATIENCE_S), pytest.raises(LexUnavailable, match="its audio does not come"):
+            heard.extend(iter(speech.read, b""))
+        played_s = len(b"".join(heard)) / 8000
+        assert 0.5 <= time.monotonic() - began_s - played_s < 1.0
+        speech.close()
+        wait_until(lambda: len(local._connections) == 0)
+
+
+def test_a_voice_that_comes_as_fast_as_it_plays_may_take_longer_than_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.audio_pace = 1.5
+        began_s = time.monotonic()
+        assert heard_of(voice_of(speaking(answer_s=0.5), asked())) == hum_of(KINDS)
+        assert time.monotonic() - began_s > 1
+
+
+@pytest.mark.parametrize("think_s", [0.0, 0.4])
+def test_a_voice_has_to_begin_while_the_answer_is_awaited(think_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the end of the utterance on: an answer without a voice does not take twice as long."""
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.think_s = think_s
+        local.faults.append(LexFault(kind="stalled", after_bytes=0))
+        lex = speaking(answer_s=0.6)
+        began_s = time.monotonic()
+        speech = voice_of(lex, asked())
+        with gevent.Timeout(PATIENCE_S), pytest.raises(LexUnavailable, match="its audio does not come"):
+            speech.read()
+        assert 0.6 <= time.monotonic() - began_s < 0.9
+        speech.close()
+
+
+@pytest.mark.parametrize("kind", ["broken", "truncated"])
+def test_a_voice_that_breaks_off_is_told(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(kind=kind, after_bytes=9_999))
+        speech = voice_of(speaking(), asked())
+        with pytest.raises(LexUnavailable, match="its audio breaks off: "):
+            heard_of(speech)
+        speech.close()
+
+
+@GENERATIONS
+def test_a_voice_that_cannot_be_played_leaves_the_words_and_asks_once(
+    generation: str, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(kind="mistyped"))
+        answer = speaking(generation).ask(asked(), Log(turn=1))
+        assert [message.text for message in answer.reply.messages] == [KINDS]
+        assert answer.speech is None
+        assert len(local.requests) == 1
+        wait_until(lambda: len(local._connections) == 0)
+    (line,) = [line for line in logged() if line["event"] == "lex-audio-failed"]
+    assert (line["level"], line["turn"]) == ("error", 1)
+    assert "audio/mpeg" in line["error"]
+
+
+@GENERATIONS
+@pytest.mark.parametrize("mode", ["stream", "call-update"])
+def test_the_bot_begins_a_dialog_with_an_intent(generation: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch) as local:
+        lex = speaking(generation, REPLY_MODE=mode)
+        utterance = Utterance()
+        utterance.close()
+        answer = lex.ask(Question("CA-session", {"lexbridge:call-sid": "CA1"}, utterance, "OrderFlowers"), Log())
+        assert [message.text for message in answer.reply.messages] == [KINDS]
+        assert (answer.reply.intent, answer.reply.slot_to_elicit) == ("OrderFlowers", "FlowerType")
+        assert answer.reply.session_attributes["lexbridge:call-sid"] == "CA1"
+        assert answer.reply.dialog_state is DialogState.ELICIT_SLOT
+        assert (answer.speech is not None) == (mode == "stream")
+        if answer.speech is not None:
+            assert heard_of(answer.speech) == hum_of(KINDS)
+        (request,) = local.requests
+        assert (request.operation, request.api, request.session_id) == ("PutSession", generation, "CA-session")
+        recalled = lex.recall("CA-session")
+        assert recalled is not None
+        assert recalled.messages == answer.reply.messages
+
+
+@GENERATIONS
+def test_an_intent_that_the_bot_does_not_have_is_a_rejection(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch):
+        utterance = Utterance()
+        utterance.close()
+        with pytest.raises(LexRejected, match="Lex answered 400"):
+            speaking(generation).ask(Question("CA-session", None, utterance, "NoSuchIntent"), Log())
+
+
+@GENERATIONS
+def test_keys_are_a_turn_of_text(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch) as local:
+        reply = speaking(generation).ask(Question("CA-session", None, Utterance("42")), Log()).reply
+        (request,) = local.requests
+        assert (request.audio, request.is_text, request.transcript) == (b"42", True, "42")
+        assert reply.transcript == "42"
+
+
+@GENERATIONS
+def test_an_utterance_that_is_complete_is_sent_with_its_length_and_a_live_one_in_chunks(
+    generation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[dict[str, str]] = []
+    with local_lex(monkeypatch, FLOWERS, "roses"):
+        lex = speaking(generation)
+        lex._client.meta.events.register("before-send", lambda request, **_: sent.append(dict(request.headers)))
+        heard_of(voice_of(lex, asked()))
+        live = Utterance()
+        live.append(FRAME)
+        answer = gevent.spawn(lex.ask, Question("CA-session", None, live), Log())
+        gevent.idle()
+        live.append(FRAME)
+        live.close()
+        assert answer.get(timeout=PATIENCE_S).reply.messages
+    whole, chunked = sent
+    assert whole["Content-Length"] == str(20 * len(FRAME))
+    assert "Transfer-Encoding" not in whole
+    assert chunked["Transfer-Encoding"] == "chunked"
+    assert "Content-Length" not in chunked

@@ -16,13 +16,21 @@ from typing import Any
 import gevent
 import pytest
 import requests
-from processes import children, is_running
+from processes import children, is_running, serves
 from rehearsal import wait_until
 from rig import ENVIRONMENT, PATIENCE_S, SIGNED, TOKEN, V1_BOT, flowers, says
 
 from lexbridge.config import read_settings
 from lexbridge.offline.bridge_process import ROOT, BridgeProcess, free_port
-from lexbridge.offline.call_events import EndReason, StreamClosed, StreamOpened, UpdateReceived, WebhookAnswered
+from lexbridge.offline.call_events import (
+    EndReason,
+    MarkReturned,
+    StreamClosed,
+    StreamOpened,
+    UpdateReceived,
+    VerbStarted,
+    WebhookAnswered,
+)
 from lexbridge.offline.local_lex import LocalLex
 from lexbridge.offline.phone_call import PhoneCall
 from lexbridge.offline.recognition import ScriptedRecogniser
@@ -380,3 +388,56 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, second: signal.Signals)
         live.bridge.send_signal(second)
         assert live.bridge.wait(PATIENCE_S) == 1  # far less than DRAIN_S
         assert "stopped" not in [line.get("event") for line in live.events()]
+
+
+KINDS = "What type of flowers would you like to order?"
+STREAM_MODE = {"REPLY_MODE": "stream", "WEB_CONCURRENCY": "2", "NO_INPUT_S": "120"}
+
+
+def is_asked_for_kinds(live: LiveCall) -> int:
+    """The caller says something, and hears the bot's question over the stream. Returns the worker that has the call."""
+    wait_until(lambda: len(said(live.bridge, "worker-started")) == 1)
+    live.caller.say("some flowers please")
+    live.call.wait_for(MarkReturned, PATIENCE_S, where=lambda mark: mark.name == "turn-1.1:end")
+    port, workers = live.bridge.port, children(live.bridge.pid)
+    wait_until(lambda: sum(serves(worker, port) for worker in workers) == 1)
+    return next(worker for worker in workers if serves(worker, port))
+
+
+def said_by_twilio(call: PhoneCall) -> list[str]:
+    """What was said by Twilio's own voice."""
+    return [event.text for event in call.events if isinstance(event, VerbStarted) and event.verb == "Say"]
+
+
+def test_a_call_in_stream_mode_goes_on_when_its_worker_is_killed(tmp_path: Path) -> None:
+    with live_call(tmp_path, **STREAM_MODE) as live:
+        os.kill(is_asked_for_kinds(live), signal.SIGKILL)
+        live.call.wait_for(VerbStarted, PATIENCE_S, where=lambda verb: verb.verb == "Say" and verb.text == KINDS)
+        live.call.wait_for(StreamOpened, PATIENCE_S, count=3)  # one that finds out what was said last, and says it
+        assert said_by_twilio(live.call)[1:] == [KINDS]
+        assert [event.code for event in live.call.events if isinstance(event, StreamClosed)] in ([31903, 0], [31921, 0])
+        live.call.hang_up()
+        live.call.wait(PATIENCE_S)
+
+
+def test_a_call_in_stream_mode_is_handed_over_when_workers_are_replaced(tmp_path: Path) -> None:
+    with live_call(tmp_path, **{**STREAM_MODE, "NO_INPUT_S": "10"}) as live:
+        old = is_asked_for_kinds(live)
+        live.bridge.send_signal(signal.SIGHUP)
+        wait_until(lambda: not is_running(old))  # with the call, as soon as the caller was asked again
+        live.call.wait_for(StreamOpened, PATIENCE_S, count=2)
+        assert [event.code for event in live.call.events if isinstance(event, StreamClosed)] == [0]
+        assert said_by_twilio(live.call)[1:] in ([], ["Sorry, I did not hear anything.", KINDS])
+        live.call.hang_up()
+        live.call.wait(PATIENCE_S)
+        assert live.call.complaints == []
+
+
+def test_a_call_in_stream_mode_outlives_the_signal_and_its_process_goes_after_it(tmp_path: Path) -> None:
+    with live_call(tmp_path, **{**STREAM_MODE, "WEB_CONCURRENCY": "1"}) as live:
+        live.is_told(signal.SIGTERM)
+        live.caller.say("some flowers please")
+        live.call.wait_for(MarkReturned, PATIENCE_S, where=lambda mark: mark.name == "turn-1.1:end")
+        live.call.hang_up()
+        assert live.call.wait_for(StreamClosed, PATIENCE_S).code == 0
+        assert live.bridge.wait(PATIENCE_S) == 0

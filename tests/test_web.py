@@ -1,5 +1,6 @@
 """The door: routes, signatures made by Twilio's own RequestValidator, and what is refused."""
 
+import dataclasses
 import re
 import time
 from collections.abc import Mapping
@@ -55,14 +56,14 @@ class Door:
         return self.client.post(path, data=dict(form), headers={"X-Twilio-Signature": signature})
 
 
-def stream(response: TestResponse) -> ElementTree.Element:
-    found = ElementTree.fromstring(response.text).find("./Start/Stream")
+def stream(response: TestResponse, verb: str = "Start") -> ElementTree.Element:
+    found = ElementTree.fromstring(response.text).find(f"./{verb}/Stream")
     assert found is not None
     return found
 
 
-def parameters(response: TestResponse) -> dict[str, str]:
-    return {node.attrib["name"]: node.attrib["value"] for node in stream(response).iter("Parameter")}
+def parameters(response: TestResponse, verb: str = "Start") -> dict[str, str]:
+    return {node.attrib["name"]: node.attrib["value"] for node in stream(response, verb).iter("Parameter")}
 
 
 def test_a_call_is_greeted_with_a_stream_and_kept() -> None:
@@ -94,8 +95,7 @@ def test_a_call_whose_stream_was_lost_gets_another_and_no_greeting() -> None:
     assert stream(response).attrib["name"] == "lexbridge-1-44444444"
     told = parameters(response)
     assert has_a_token(told)
-    facts = {"lexbridge:called-number": "+12065550199", "lexbridge:direction": "inbound"}
-    assert told == {"lexbridge:resumed": "lost", "lexbridge:streams-lost": "1", **facts}
+    assert told == {"lexbridge:resumed": "lost", "lexbridge:streams-lost": "1", **FACTS}
     assert redirect.text is not None
     assert "lost=21&" in redirect.text  # a whole document in which nothing happened counts for many
 
@@ -184,14 +184,70 @@ def test_a_stream_that_was_not_lost_is_not_resumed(what: str) -> None:
     assert control.told == []
 
 
+FACTS = {"lexbridge:called-number": "+12065550199", "lexbridge:direction": "inbound"}
+
+
+def test_in_stream_mode_a_call_is_greeted_and_then_connected() -> None:
+    response = Door(REPLY_MODE="stream").post("/twiml")
+    assert [verb.tag for verb in ElementTree.fromstring(response.text)] == ["Say", "Connect", "Redirect"]
+    told = parameters(response, "Connect")
+    assert has_a_token(told)
+    assert told == FACTS
+    redirect = ElementTree.fromstring(response.text)[-1]
+    assert redirect.text == "https://voice.example.com/twiml/resume?lost=1&of=lexbridge-0#rc=2&rp=all"
+    welcome = Door(REPLY_MODE="stream", WELCOME="bot", WELCOME_INTENT="Hello").post("/twiml")
+    assert [verb.tag for verb in ElementTree.fromstring(welcome.text)] == ["Connect", "Redirect"]
+
+
+def test_in_stream_mode_a_lost_stream_counts_once_however_long_it_was_there() -> None:
+    response = Door(REPLY_MODE="stream").post(f"/twiml/resume?lost=1&of={STREAM_SID}")
+    *_, connect, redirect = ElementTree.fromstring(response.text)
+    assert connect.tag == "Connect"
+    assert stream(response, "Connect").attrib["name"] == "lexbridge-1-44444444"
+    told = parameters(response, "Connect")
+    assert has_a_token(told)
+    assert told == {"lexbridge:resumed": "lost", "lexbridge:streams-lost": "1", **FACTS}
+    assert redirect.text is not None
+    assert "lost=2&" in redirect.text
+
+
+def test_in_stream_mode_a_lost_stream_is_followed_by_its_own_document_and_by_no_update() -> None:
+    control = Control()
+    door = Door(control=control, REPLY_MODE="stream")
+    assert door.post("/stream-status", LOST_STREAM).status_code == 204
+    closed: list[str] = []
+    mine = live_stream(FORM["CallSid"])
+    door.calls.began(dataclasses.replace(mine, close=lambda: closed.append(mine.stream_sid)))
+    door.post("/stream-status", LOST_STREAM)  # the one before: the call goes on over this one
+    assert closed == []
+    door.post("/stream-status", {**LOST_STREAM, "StreamSid": mine.stream_sid})  # this process had not noticed
+    assert closed == [mine.stream_sid]
+    assert control.told == []
+
+
+def test_gathered_keys_go_to_a_new_stream_in_the_place_of_the_one_they_were_pressed_over(logged: Logged) -> None:
+    response = Door().post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": "428153"})
+    stop, start, gather, _ = ElementTree.fromstring(response.text)
+    assert [stop.tag, start.tag, gather.tag] == ["Stop", "Start", "Gather"]
+    assert stop[0].attrib["name"] == STREAM_SID
+    assert [verb.tag for verb in gather] == ["Pause"]
+    told = parameters(response)
+    assert has_a_token(told)
+    assert told.pop("lexbridge:spoken-ms") == "0"
+    assert told == {"lexbridge:resumed": "keyed", "lexbridge:keys": "428153", **FACTS}
+    assert re.fullmatch(r"lexbridge-0-[-0-9]{1,8}", stream(response).attrib["name"])
+    (line,) = [line for line in logged() if line["event"] == "keys-gathered"]
+    assert line["keys"] == 6
+    assert "428153" not in str(logged())
+
+
 def test_the_callers_number_goes_to_the_bot_only_if_it_may() -> None:
-    facts = {"lexbridge:called-number": "+12065550199", "lexbridge:direction": "inbound"}
     told = parameters(Door().post("/twiml"))
     assert has_a_token(told)
-    assert told == facts
+    assert told == FACTS
     shared = parameters(Door(SHARE_CALLER_NUMBER="on").post("/twiml"))
     assert has_a_token(shared)
-    assert shared == {**facts, "lexbridge:caller-number": "+12065550100"}
+    assert shared == {**FACTS, "lexbridge:caller-number": "+12065550100"}
 
 
 def test_in_a_call_that_we_placed_the_person_is_the_one_who_was_called() -> None:
@@ -213,7 +269,7 @@ def test_a_full_process_is_busy_and_says_so() -> None:
     assert "Go." in door.post("/twiml").text
 
 
-@pytest.mark.parametrize("path", ["/twiml", "/twiml/resume", "/stream-status"])
+@pytest.mark.parametrize("path", ["/twiml", "/twiml/resume", "/twiml/keys", "/stream-status"])
 @pytest.mark.parametrize(
     "signature",
     [None, "", "AAAA", "\udcff", "x" * 5000],
@@ -376,5 +432,5 @@ def test_an_address_that_is_nearly_ours_is_not_found(path: str) -> None:
 
 def test_no_answer_names_the_token() -> None:
     door = Door()
-    for path in ("/twiml", "/twiml/resume", "/ping"):
+    for path in ("/twiml", "/twiml/resume", "/twiml/keys", "/ping"):
         assert not re.search(TOKEN, door.post(path).text)
