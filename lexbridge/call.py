@@ -440,7 +440,6 @@ class CallSession:
         self._turns.drop_all("the call is over")
         self._forget_interrupted()
         self._forget_prompts()
-        self._playback = None
         self._note(
             "info",
             "stream-ended",

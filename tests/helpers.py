@@ -347,8 +347,7 @@ class Caller:
             timestamp_ms = len(self.said) * FRAME_MS // FRAME_SAMPLES
             self.said += frame
             self.sends(media_text(timestamp_ms, frame))
-            if self._is_two_way:
-                self._listens()
+            self._listens()
 
     def _listens(self) -> None:
         """The caller hears a frame. What is sent now is played after what was sent before."""
@@ -371,11 +370,13 @@ class Caller:
         return encode_mulaw(mixed.tobytes())
 
     def _take_actions(self) -> None:
-        new = self.session.actions()
-        self.actions += new
-        for action in new:
-            if isinstance(action, SendMessage):
-                self._marks += self._loudspeaker.take(action.text)
+        for action in self.session.actions():
+            self.actions.append(action)
+            self._carry_out(action)
+
+    def _carry_out(self, action: Action) -> None:
+        if isinstance(action, SendMessage):
+            self._marks += self._loudspeaker.take(action.text)
 
 
 def verbs_of(twiml: str) -> Iterator[Any]:
