@@ -80,7 +80,7 @@ PAUSE_WITHIN_ONSET_MS = 120
 """Words have pauses this long, as around a "t": they do not start the count of BARGE_IN_MS anew. An "s" counts as one
 where it is no louder than the echo might be."""
 
-SURELY_SPEAKING = 0.7
+SURELY_SPEAKING = 0.6
 """Share of the estimated length of a `<Say>` in which it is surely still heard. After it a short "yes" may be the
 answer to it, and is taken for one."""
 
@@ -392,6 +392,7 @@ class CallSession:
             # On a bidirectional stream the greeting is over: its document had to speak before it could connect.
             speaks = self._playback is None
             self._await_input(speaking_ms(self._settings.greeting) if speaks else 0)
+            self._said = (0, 0)  # it is no answer of the bot's: who speaks during it is heard at once, and it goes on
 
     def _media(self, media: Media) -> None:
         if self.state is CallState.CONNECTING:
@@ -524,7 +525,7 @@ class CallSession:
             if prompt is not None and self._settings.barge_in and prompt.may_interrupt:
                 self._note("info", "barged-in", heard_ms=prompt.position_ms(now_ms))
                 self._send(self._playback.interrupt(now_ms))
-        elif self._said[0] + UNINTERRUPTED_MS <= now_ms < self._quiet_from_ms and self._may_interrupt:
+        elif self._said[0] + UNINTERRUPTED_MS <= now_ms < self._said[1] and self._may_interrupt:
             self._note("info", "barged-in", heard_ms=now_ms - self._said[0])
             self._update(self._documents.reply([], self._live_stream().stream_sid, keys=self._directives.keys))
             self._said = (0, 0)

@@ -486,7 +486,14 @@ def test_towards_the_estimated_end_of_a_prompt_a_short_answer_counts():
     caller = a_caller_who_hears_a_prompt(so_far_ms=6000)
     caller.speaks(100)
     caller.is_silent(700)
-    assert caller.steps() == ["UpdateCall", "OpenUtterance 2", "CloseUtterance 2"]
+    assert caller.steps() == ["OpenUtterance 2", "CloseUtterance 2"]  # and costs no update: it may be over
+
+
+def test_who_speaks_during_the_greeting_is_heard_at_once_and_it_goes_on():
+    caller = a_caller(BARGE_IN="on", GREETING="word " * 50)
+    caller.is_silent(1000)
+    caller.speaks(60)
+    assert caller.steps() == ["OpenUtterance 1"]
 
 
 @pytest.mark.parametrize(
