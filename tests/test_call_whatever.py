@@ -78,6 +78,7 @@ class WatchedCaller(Caller):
         match action:
             case OpenUtterance() | SendKeys() | BeginDialog():
                 assert self.at_lex is None
+                assert self.session.state is CallState.LIVE
                 assert action.turn > max(self.opened, default=0)
                 self.opened.add(action.turn)
                 self.at_lex = action.turn
@@ -118,6 +119,7 @@ class WatchedCaller(Caller):
         assert self.last_document is None, "nothing comes after it"
         assert action.number == 1 + sum(isinstance(earlier, UpdateCall) for earlier in self.actions[:-1])
         self.updates.append(action.number)
+        assert len(self.ends) == self.session.turns or not action.hands_over, "something is under way"
         if action.hands_over or outline(action.twiml)[-1] == "Hangup":
             self.last_document = action.number
 
@@ -192,6 +194,7 @@ class WatchedCaller(Caller):
 
     def settles(self):
         """Everybody finishes what they are at; nobody begins anything."""
+        self.echo = None  # one that is louder than echoes are is an answer, and another one
         while self.recalls:
             self.is_recalled(None)
         self.is_silent(4000)  # an utterance ends, and keys that were pressed
@@ -257,6 +260,14 @@ def is_interrupted_by_mistake(caller, reply):
     caller.is_silent(100)
 
 
+def presses_a_key_over_the_answer(caller, key, reply):
+    says_a_word(caller)
+    presses_before_its_tone(caller, key)
+    caller.is_answered(reply, speaks=True)
+    is_long_silent(caller)
+    is_long_silent(caller)
+
+
 def lex_gives_up(caller, error):
     if caller.at_lex is not None:
         caller.lex_fails(error, caller.at_lex)
@@ -305,6 +316,7 @@ REPLIES = [
         ["tomorrow", "tomorrow", None],
     )
 ]
+FAREWELL = Reply(BYE[0], (Message("Thank you."),), BYE[1], transcript="bye")
 NO_WORDS = Reply(DialogState.ELICIT_SLOT, (Message("Sorry?"),), transcript="")
 LENGTHS = [20, 40, 100, 160, 320, 500, 900]
 CALLERS_STEPS = [
@@ -315,6 +327,7 @@ CALLERS_STEPS = [
     step(is_long_silent),
     step(presses_before_its_tone, "15*#A"),
     step(Caller.presses, ["1", "1#", "#"]),
+    step(presses_a_key_over_the_answer, "1#", [FAREWELL, REPLIES[0]]),
 ]
 LEXS_STEPS = [
     step(WatchedCaller.is_answered, REPLIES, [False, True]),
