@@ -436,5 +436,5 @@ def test_whatever_happened_nobody_is_left_waiting(mode, variables, voiced, start
         for _ in range(20):
             caller.is_silent(500)
             caller.is_recalled(None)
-        assert caller.noted("no-input") > asked
+        assert caller.noted("no-input") > asked or caller.last_document is not None
     ends(caller, end)
