@@ -24,6 +24,14 @@ class EndReason(Enum):
     MAX_LENGTH = "max-length"
 
 
+class Expected(Enum):
+    """What the caller was asked for, which tells how they pause."""
+
+    OPEN = "open"  # a sentence
+    CLOSED = "closed"  # a word: yes or no, one of a few
+    DIGITS = "digits"  # a number, read out in groups
+
+
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
     """An utterance opens. `at_ms`: media time of its first voiced frame. `pre_roll`: PCM of what came before that
@@ -42,10 +50,11 @@ class SpeechContinued:
 
 @dataclass(frozen=True, slots=True)
 class SpeechEnded:
-    """The open utterance is over. `at_ms`: media time of the end of its audio."""
+    """The open utterance is over. `at_ms`: media time of the end of its audio, of which `silent_ms` are unvoiced."""
 
     at_ms: int
     reason: EndReason
+    silent_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,7 @@ class Endpointer:
         self._is_deaf = False
         self._utterance_ms = 0  # audio given out of the open one
         self._no_input_at_ms: int | None = None
+        self._expected = Expected.OPEN
         self.now_ms = 0
         """Media time: the length of all frames pushed."""
 
@@ -124,6 +134,10 @@ class Endpointer:
         """
         patience_ms = self._rules.no_input_ms if no_input_ms is None else no_input_ms
         self._no_input_at_ms = self.now_ms + after_ms + patience_ms
+
+    def expect(self, expected: Expected) -> None:
+        """What the caller is asked for from now on; OPEN until then."""
+        self._expected = expected
 
     def _stay(self) -> None:
         """The caller is busy with the keys: they are waited for anew."""
@@ -186,6 +200,7 @@ class Endpointer:
         return started
 
     def _end(self, reason: EndReason) -> SpeechEnded:
+        ended = SpeechEnded(self.now_ms, reason, silent_ms=self._unvoiced_ms)
         self._is_open = False
         self._unvoiced_ms = 0
-        return SpeechEnded(self.now_ms, reason)
+        return ended

@@ -257,7 +257,7 @@ def test_an_echo_does_not_keep_an_utterance_open():
     for frame in Timeline("vv").frames:
         told.push(frame)
     events = [event for frame in Timeline("vvvv").frames for event in told.push(frame, Listening(40, echo_rms=8000))]
-    assert events[-1] == SpeechEnded(120, EndReason.HANGOVER)
+    assert events[-1] == SpeechEnded(120, EndReason.HANGOVER, silent_ms=80)
 
 
 def test_what_may_become_an_utterance_is_told():

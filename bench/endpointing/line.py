@@ -1,0 +1,226 @@
+"""Simulated telephone lines: what a caller says on them, where it truly is, and what else is heard.
+
+Everything comes out of a seeded generator. Levels are dBov of the active speech (as ITU-T P.56 means it: pauses do not
+count); a background's is the speech's less the signal-to-noise ratio. All of it goes through mu-law once, like a call.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.endpointing.background import Backgrounds
+from bench.endpointing.recordings import Recording, Samples
+from lexbridge.audio import FULL_SCALE, RATE_HZ, decode_mulaw, encode_mulaw
+from lexbridge.endpointing import Expected
+
+STEP_SAMPLES = RATE_HZ // 100
+"""10 ms: how finely the truth is known."""
+
+ACTIVE_DB = 30.0
+"""So far under the loudest of a recording (its 95th percentile) it still speaks."""
+
+FLUENT_PAUSE_MS = 300
+"""The longest pause within a recording that counts as fluent."""
+
+PAUSE_MEDIAN_S, PAUSE_SIGMA, LONGEST_PAUSE_S = 0.5, 0.55, 2.0
+"""Pauses of those who hesitate: log-normal. An assumption, like that there are one or two of them."""
+
+Kind = Literal["short", "fluent", "hesitant", "digits"]
+BACKGROUNDS = ("white", "babble", "music", "car", "hum", "clicks")
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """One utterance on a line: what it is, from when to when (media time), and what the bot had asked."""
+
+    kind: Kind
+    start_ms: int
+    end_ms: int
+    asked: Expected
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A stretch of a call. `pcm`: as the bridge decodes it. `background`: one of BACKGROUNDS, "quiet", or a trouble."""
+
+    pcm: bytes = field(repr=False)
+    background: str
+    snr_db: int | None
+    spoken: tuple[Spoken, ...] = ()
+
+    @property
+    def length_s(self) -> float:
+        """Seconds."""
+        return len(self.pcm) / 2 / RATE_HZ
+
+
+@dataclass(frozen=True, slots=True)
+class _Clip:
+    """One recording, cut to what is said in it, at 0 dBov."""
+
+    kind: Kind
+    samples: Samples
+    name: str
+
+
+class Voice:
+    """One caller: utterances of each kind out of their recordings."""
+
+    def __init__(self, recordings: Sequence[Recording]) -> None:
+        clips = [clip for recording in recordings if (clip := _clip(recording)) is not None]
+        self._short = [clip for clip in clips if clip.kind == "short"]
+        self._fluent = [clip for clip in clips if clip.kind == "fluent"]
+        self._digits = [clip for clip in clips if _is_digit(clip.name)]
+
+    def say(self, kind: Kind, rng: np.random.Generator) -> tuple[Samples, Expected]:
+        """Samples at 0 dBov, beginning and ending with speech, and what they answer."""
+        if kind == "short":
+            return _pick(self._short, rng).samples, Expected.CLOSED
+        if kind == "digits":
+            return self._number(rng), Expected.DIGITS
+        samples = _pick(self._fluent, rng).samples
+        if kind == "hesitant":
+            samples = _with_pauses(samples, rng)
+        return samples, Expected.OPEN
+
+    def _number(self, rng: np.random.Generator) -> Samples:
+        """Digits read out in groups of three or four."""
+        pieces: list[Samples] = []
+        for group in range(int(rng.integers(2, 4))):
+            if group:
+                pieces.append(_silence(_pause_s(rng)))
+            for n in range(int(rng.integers(3, 5))):
+                if n:
+                    pieces.append(_silence(rng.uniform(0.03, 0.15)))
+                pieces.append(_pick(self._digits, rng).samples)
+        return np.concatenate(pieces)
+
+    def talk(self, seconds: float, rng: np.random.Generator) -> Samples:
+        """One who talks on and on, at about 0 dBov: a voice of a babble."""
+        pieces: list[Samples] = []
+        while sum(map(len, pieces)) < seconds * RATE_HZ:
+            pieces += [_pick(self._fluent, rng).samples, _silence(rng.uniform(0.05, 0.4))]
+        return np.concatenate(pieces)[: round(seconds * RATE_HZ)]
+
+
+def _is_digit(name: str) -> bool:
+    folder, _, digit = name.partition("/")
+    return folder == "digits" and len(digit) == 1 and digit.isdigit()
+
+
+def _pick(clips: Sequence[_Clip], rng: np.random.Generator) -> _Clip:
+    return clips[int(rng.integers(len(clips)))]
+
+
+def _silence(seconds: float) -> Samples:
+    return np.zeros(round(seconds * RATE_HZ))
+
+
+def _pause_s(rng: np.random.Generator) -> float:
+    return min(LONGEST_PAUSE_S, float(rng.lognormal(np.log(PAUSE_MEDIAN_S), PAUSE_SIGMA)))
+
+
+def _levels_db(samples: Samples) -> npt.NDArray[np.float64]:
+    steps = samples[: len(samples) // STEP_SAMPLES * STEP_SAMPLES].reshape(-1, STEP_SAMPLES)
+    return np.asarray(10 * np.log10(np.maximum(np.mean(steps**2, axis=1), 1e-3)))
+
+
+def _clip(recording: Recording) -> _Clip | None:
+    """The recording without the silence around it; None if it is neither a short word nor fluent."""
+    levels = _levels_db(recording.samples)
+    active = levels > np.percentile(levels, 95) - ACTIVE_DB
+    where = np.flatnonzero(active)
+    first, last = int(where[0]), int(where[-1]) + 1
+    samples = recording.samples[first * STEP_SAMPLES : last * STEP_SAMPLES]
+    power = np.mean(samples.reshape(-1, STEP_SAMPLES)[active[first:last]] ** 2)
+    samples = samples * (FULL_SCALE / np.sqrt(power))
+    length_ms, pauses = (last - first) * 10, np.diff(where) * 10 - 10
+    if 80 <= length_ms <= 600:
+        return _Clip("short", samples, recording.name)
+    if 800 <= length_ms <= 6000 and pauses.max(initial=0) <= FLUENT_PAUSE_MS:
+        return _Clip("fluent", samples, recording.name)
+    return None
+
+
+def _with_pauses(samples: Samples, rng: np.random.Generator) -> Samples:
+    """`samples` with one or two pauses where it is quietest, that is between words."""
+    pieces, rest = [], samples
+    for _ in range(int(rng.integers(1, 3))):
+        levels = np.convolve(_levels_db(rest), np.ones(4) / 4, "same")
+        inside = levels[30:-30]
+        if len(inside) < 10:
+            break
+        at = (30 + int(np.argmin(inside + rng.normal(0, 6, len(inside))))) * STEP_SAMPLES
+        pieces += [_faded(rest[:at]), _silence(_pause_s(rng))]
+        rest = rest[at:]
+    return np.concatenate([*pieces, rest])
+
+
+def _faded(samples: Samples) -> Samples:
+    faded = samples.copy()
+    faded[-80:] *= np.linspace(1, 0, 80)
+    return faded
+
+
+LEAD_S, GAP_S = (1.5, 3.0), (2.6, 4.0)
+"""From the start of a line to the first utterance, and from one to the next: the bot speaks then."""
+
+COMFORT_NOISE_DBOV = -66.0
+SPEECH_DBOV = -26.0
+
+
+class Lines:
+    """Makes lines with the voices of one side of the split."""
+
+    def __init__(self, voices: Sequence[Voice], backgrounds: Backgrounds) -> None:
+        self._voices = voices
+        self._backgrounds = backgrounds
+
+    def spoken_on(
+        self,
+        kinds: Sequence[Kind],
+        background: str,
+        snr_db: int | None,
+        rng: np.random.Generator,
+        speech_dbov: float = SPEECH_DBOV,
+    ) -> Line:
+        """A line on which one caller says an utterance of each of `kinds`."""
+        voice = self._voices[int(rng.integers(len(self._voices)))]
+        pieces, spoken, at = [_silence(rng.uniform(*LEAD_S))], [], 0
+        for kind in kinds:
+            at = sum(map(len, pieces))
+            samples, asked = voice.say(kind, rng)
+            spoken.append(Spoken(kind, at * 1000 // RATE_HZ, (at + len(samples)) * 1000 // RATE_HZ, asked))
+            pieces += [samples, _silence(rng.uniform(*GAP_S))]
+        speech = np.concatenate(pieces) * 10 ** (speech_dbov / 20)
+        return self._line(speech, background, snr_db, rng, speech_dbov, tuple(spoken))
+
+    def without_speech(
+        self,
+        seconds: float,
+        background: str,
+        snr_db: int | None,
+        rng: np.random.Generator,
+        speech_dbov: float = SPEECH_DBOV,
+    ) -> Line:
+        """A line on which nobody speaks; its background is as loud as beside speech of `speech_dbov`."""
+        return self._line(_silence(seconds), background, snr_db, rng, speech_dbov, ())
+
+    def _line(
+        self,
+        speech: Samples,
+        background: str,
+        snr_db: int | None,
+        rng: np.random.Generator,
+        speech_dbov: float,
+        spoken: tuple[Spoken, ...],
+    ) -> Line:
+        samples = speech + rng.standard_normal(len(speech)) * FULL_SCALE * 10 ** (COMFORT_NOISE_DBOV / 20)
+        if snr_db is not None:
+            noise = self._backgrounds.make(background, len(speech) / RATE_HZ, rng)[: len(speech)]
+            samples[: len(noise)] += noise * FULL_SCALE * 10 ** ((speech_dbov - snr_db) / 20)
+        pcm = np.clip(np.rint(samples), -32768, 32767).astype("<i2").tobytes()
+        return Line(decode_mulaw(encode_mulaw(pcm)), background, snr_db, spoken)

@@ -1,0 +1,114 @@
+"""What an endpointer made of a line, against the truth.
+
+missed       nothing that it heard touches the utterance
+onset lost   so much of the utterance lies before the audio that Lex gets of it
+split        it ended within the utterance
+run on       its end was not found before the caller's next utterance, or by the longest utterance's limit
+end delay    from the true end to the end it found: hangover and slowness
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench.endpointing.line import Line, Spoken
+from lexbridge.audio import FRAME_MS, PCM_BYTES_PER_MS, PCM_FRAME_BYTES
+from lexbridge.endpointing import Endpointer, EndReason, SpeechEnded, SpeechStarted
+
+GRACE_MS = 20
+"""A frame: how exactly a beginning or an end can be found."""
+
+ASKED_BEFORE_MS = 800
+"""Before an utterance the bot has asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One utterance as the endpointer had it. `audio_ms`: from where Lex gets audio, with the pre-roll."""
+
+    audio_ms: int
+    started_ms: int
+    ended_ms: int
+    reason: EndReason | None
+
+
+def hear(line: Line, endpointer: Endpointer) -> list[Heard]:
+    """Runs the line through it. The caller is asked, before each utterance, for what they say then."""
+    asked = {max(0, spoken.start_ms - ASKED_BEFORE_MS) // FRAME_MS: spoken.asked for spoken in line.spoken}
+    heard: list[Heard] = []
+    begun: tuple[int, int] | None = None
+    for n in range(len(line.pcm) // PCM_FRAME_BYTES):
+        if n in asked:
+            endpointer.expect(asked[n])
+        for event in endpointer.push(line.pcm[n * PCM_FRAME_BYTES : (n + 1) * PCM_FRAME_BYTES]):
+            if isinstance(event, SpeechStarted):
+                begun = (endpointer.now_ms - len(event.pre_roll) // PCM_BYTES_PER_MS, event.at_ms)
+            elif isinstance(event, SpeechEnded) and begun is not None:
+                heard.append(Heard(*begun, event.at_ms, event.reason))
+                begun = None
+    if begun is not None:
+        heard.append(Heard(*begun, endpointer.now_ms, None))
+    return heard
+
+
+@dataclass(slots=True)
+class Score:
+    """Counts over many lines. Add lines, then read."""
+
+    utterances: int = 0
+    shorts: int = 0
+    missed: int = 0
+    missed_shorts: int = 0
+    onsets_lost_ms: list[int] = field(default_factory=list)
+    split: dict[str, list[bool]] = field(default_factory=dict)
+    run_on: int = 0
+    delays_ms: dict[str, list[int]] = field(default_factory=dict)
+    silent_s: float = 0.0
+    false_triggers: int = 0
+
+    def add(self, line: Line, heard: Sequence[Heard]) -> None:
+        """Counts what was heard on `line`."""
+        if not line.spoken:
+            self.silent_s += line.length_s
+            self.false_triggers += len(heard)
+        ends = [spoken.start_ms for spoken in line.spoken[1:]] + [round(line.length_s * 1000)]
+        for spoken, before_ms in zip(line.spoken, ends, strict=True):
+            self._utterance(spoken, before_ms, heard)
+
+    def _utterance(self, spoken: Spoken, before_ms: int, heard: Sequence[Heard]) -> None:
+        self.utterances += 1
+        self.shorts += spoken.kind == "short"
+        touching = [one for one in heard if one.started_ms < spoken.end_ms and one.ended_ms > spoken.start_ms]
+        if not touching:
+            self.missed += 1
+            self.missed_shorts += spoken.kind == "short"
+            return
+        self.onsets_lost_ms.append(touching[0].audio_ms - spoken.start_ms)
+        ended = [one for one in touching if one.ended_ms < spoken.end_ms - GRACE_MS]
+        self.split.setdefault(spoken.kind, []).append(bool(ended))
+        last = touching[-1]
+        if last.ended_ms >= before_ms or last.reason is not EndReason.HANGOVER:
+            self.run_on += 1
+        elif last.ended_ms >= spoken.end_ms:
+            self.delays_ms.setdefault(spoken.kind, []).append(last.ended_ms - spoken.end_ms)
+
+    def share_split(self, kinds: Iterable[str]) -> float:
+        """Of the utterances of these kinds that were heard, per cent."""
+        return percent([was for kind in kinds for was in self.split.get(kind, ())])
+
+    def delay_ms(self, quantile: float, kinds: Iterable[str] | None = None) -> float:
+        """Quantile (0 to 1) of the end delay of these kinds, or all."""
+        of = self.delays_ms if kinds is None else kinds
+        delays = [delay for kind in of for delay in self.delays_ms.get(kind, ())]
+        return float(np.quantile(delays, quantile)) if delays else float("nan")
+
+    @property
+    def false_triggers_an_hour(self) -> float:
+        """On the lines without speech."""
+        return self.false_triggers / self.silent_s * 3600 if self.silent_s else float("nan")
+
+
+def percent(flags: Sequence[bool]) -> float:
+    """Share of the true ones."""
+    return 100 * sum(flags) / len(flags) if flags else float("nan")
