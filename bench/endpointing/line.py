@@ -25,8 +25,8 @@ ACTIVE_DB = 30.0
 FLUENT_PAUSE_MS = 300
 """The longest pause within a recording that counts as fluent."""
 
-PAUSE_MEDIAN_S, PAUSE_SIGMA, LONGEST_PAUSE_S = 0.5, 0.55, 2.0
-"""Pauses of those who hesitate: log-normal. An assumption, like that there are one or two of them."""
+PAUSE_MEDIAN_S, PAUSE_SIGMA, LONGEST_PAUSE_S = 0.5, 0.6, 2.0
+"""The pause of one who hesitates: log-normal. An assumption, like that there is one in an utterance."""
 
 Kind = Literal["short", "fluent", "hesitant", "digits"]
 BACKGROUNDS = ("white", "babble", "music", "car", "hum", "clicks")
@@ -83,7 +83,7 @@ class Voice:
             return self._number(rng), Expected.DIGITS
         samples = _pick(self._fluent, rng).samples
         if kind == "hesitant":
-            samples = _with_pauses(samples, rng)
+            samples = _with_pause(samples, rng)
         return samples, Expected.OPEN
 
     def _number(self, rng: np.random.Generator) -> Samples:
@@ -145,18 +145,12 @@ def _clip(recording: Recording) -> _Clip | None:
     return None
 
 
-def _with_pauses(samples: Samples, rng: np.random.Generator) -> Samples:
-    """`samples` with one or two pauses where it is quietest, that is between words."""
-    pieces, rest = [], samples
-    for _ in range(int(rng.integers(1, 3))):
-        levels = np.convolve(_levels_db(rest), np.ones(4) / 4, "same")
-        inside = levels[30:-30]
-        if len(inside) < 10:
-            break
-        at = (30 + int(np.argmin(inside + rng.normal(0, 6, len(inside))))) * STEP_SAMPLES
-        pieces += [_faded(rest[:at]), _silence(_pause_s(rng))]
-        rest = rest[at:]
-    return np.concatenate([*pieces, rest])
+def _with_pause(samples: Samples, rng: np.random.Generator) -> Samples:
+    """`samples` with a pause where it is quietest, more or less: between words."""
+    levels = np.convolve(_levels_db(samples), np.ones(4) / 4, "same")
+    inside = levels[30:-30]
+    at = (30 + int(np.argmin(inside + rng.normal(0, 6, len(inside))))) * STEP_SAMPLES
+    return np.concatenate([_faded(samples[:at]), _silence(_pause_s(rng)), samples[at:]])
 
 
 def _faded(samples: Samples) -> Samples:

@@ -19,6 +19,9 @@ from lexbridge.endpointing import Endpointer, EndReason, SpeechEnded, SpeechStar
 GRACE_MS = 20
 """A frame: how exactly a beginning or an end can be found."""
 
+REPLY_MS = 500
+"""From the end of an utterance to its answer: an assumption, and a quick Lex."""
+
 ASKED_BEFORE_MS = 800
 """Before an utterance the bot has asked for it."""
 
@@ -62,6 +65,7 @@ class Score:
     missed_shorts: int = 0
     onsets_lost_ms: list[int] = field(default_factory=list)
     split: dict[str, list[bool]] = field(default_factory=dict)
+    split_when_joined: dict[str, list[bool]] = field(default_factory=dict)
     run_on: int = 0
     delays_ms: dict[str, list[int]] = field(default_factory=dict)
     silent_s: float = 0.0
@@ -72,6 +76,7 @@ class Score:
         if not line.spoken:
             self.silent_s += line.length_s
             self.false_triggers += len(heard)
+            return
         ends = [spoken.start_ms for spoken in line.spoken[1:]] + [round(line.length_s * 1000)]
         for spoken, before_ms in zip(line.spoken, ends, strict=True):
             self._utterance(spoken, before_ms, heard)
@@ -87,6 +92,9 @@ class Score:
         self.onsets_lost_ms.append(touching[0].audio_ms - spoken.start_ms)
         ended = [one for one in touching if one.ended_ms < spoken.end_ms - GRACE_MS]
         self.split.setdefault(spoken.kind, []).append(bool(ended))
+        went_on = zip(touching, [*touching[1:], None], strict=True)
+        apart = [one in ended and (then is None or then.started_ms > one.ended_ms + REPLY_MS) for one, then in went_on]
+        self.split_when_joined.setdefault(spoken.kind, []).append(any(apart))
         last = touching[-1]
         if last.ended_ms >= before_ms or last.reason is not EndReason.HANGOVER:
             self.run_on += 1
