@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lexbridge.audio import FRAME_MS, FRAME_SAMPLES, MULAW_FRAME_BYTES, PCM_BYTES_PER_MS, PCM_FRAME_BYTES, rms
-from lexbridge.call import PAUSE_WITHIN_ONSET_MS
 from lexbridge.endpointing import Endpointer, EndpointingRules, Listening
 from lexbridge.offline.call_events import Event, MediaBegan, MessageSent, SpeechEnded, SpeechStarted
 from lexbridge.offline.local_lex import LexRequest
 from lexbridge.prompt import Prompt
+from lexbridge.reply_mode import PAUSE_WITHIN_ONSET_MS
 from lexbridge.vad import AmplitudeDetector
 
 Samples = npt.NDArray[np.float64]

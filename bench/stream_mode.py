@@ -60,9 +60,9 @@ from bench.stream_world import (
     world,
 )
 from lexbridge.audio import FRAME_MS, PCM_BYTES_PER_MS, decode_mulaw, rms
-from lexbridge.call import PAUSE_WITHIN_ONSET_MS
 from lexbridge.offline.call_events import Coughed, MessageSent, SpeechStarted
 from lexbridge.offline.phone_line import frames_of
+from lexbridge.reply_mode import PAUSE_WITHIN_ONSET_MS
 
 LATENCY_LIMIT_MS = 40.0
 BARGE_IN_LIMIT_MS = BARGE_IN_MS + 40.0

@@ -20,9 +20,16 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          directives    what the bot asks of the call, by session attributes
                          signatures    who is really Twilio: signatures, and the token of a stream
                          twiml         every document Twilio gets from us, through templates/
+                         takeover      what a stream of a call is told by the one before it
     floor 3  heart       actions       what a CallSession wants done
                          turns         what the caller says or keys in, on its way to Lex
                          prompt        what the caller is to hear of a bidirectional stream, and what of it was heard
+                         call_state    where a call stands, what moves it, what its rules share
+                         reply_mode    how the bot is heard: what the two modes have in common
+                         call_update_mode  by documents, each an update of the call
+                         stream_mode   in Lex's own voice, over the media stream
+                         answering     what an answer calls for: go on, hang up, transfer
+                         resuming      how a stream begins that goes on with a call
                          call          CallSession: messages and replies in, actions out; no clock, no I/O
     floor 4  shell       logs          one event a line, JSON or text
                          sockets       flask-sockets on today's Werkzeug

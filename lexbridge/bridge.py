@@ -29,16 +29,10 @@ from lexbridge.actions import (
     SendMessage,
     UpdateCall,
 )
-from lexbridge.call import (
-    RESUMED_PARAMETER,
-    STREAMS_LOST_PARAMETER,
-    TOKEN_PARAMETER,
-    CallSession,
-    CallState,
-    whole,
-)
+from lexbridge.call import CallSession
 from lexbridge.call_control import LONGEST_UPDATE_S, CallControl
 from lexbridge.call_log import CallLog, LiveStream
+from lexbridge.call_state import CallState
 from lexbridge.config import Settings
 from lexbridge.dialog import Reply
 from lexbridge.errors import CallControlError, CallGone, LexError, LexRejected, LexUnavailable, MediaStreamError
@@ -47,6 +41,7 @@ from lexbridge.logs import Log
 from lexbridge.media_stream import Started, Stopped, parse
 from lexbridge.own_voice import OwnVoice
 from lexbridge.signatures import make_stream_token, stream_token_passes
+from lexbridge.takeover import RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER, whole
 from lexbridge.twiml import MAX_DOCUMENT_CHARACTERS, SPEAKING_MS_PER_SYLLABLE, Documents, Opening, stream_name
 from lexbridge.updates import HandedOver, UpdateFailed, Updates
 from lexbridge.vad import AmplitudeDetector

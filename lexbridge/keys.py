@@ -58,3 +58,11 @@ class KeyCollector:
     def _complete(self) -> str | None:
         keys, self._keys = self._keys, ""
         return keys or None
+
+
+def keys_of(collected: str, rules: KeyRules) -> str | None:
+    """The first whole input in keys that somebody else collected, who knows no deletion; None: there is none."""
+    collector, whole_input = KeyCollector(), None
+    for key in collected:
+        whole_input = whole_input or collector.press(key, 0, rules)
+    return whole_input or collector.tick(rules.end_timeout_ms)

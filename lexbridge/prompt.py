@@ -167,8 +167,9 @@ class Prompt:
         self.is_heard = position_ms + now_ms - at_ms >= self._sent_ms + HEARD_WITHIN_MS
         return self.is_heard
 
-    def stop(self, now_ms: int) -> None:
-        """It was cleared: played again, it goes on from the last half second that was heard in whole."""
+    def stop(self, now_ms: int) -> str:
+        """Returns the message that clears it. Played again, it goes on from the last half second that was heard in
+        whole."""
         position_ms = self.position_ms(now_ms)
         self._from_ms = self._sent_ms = self._marked_ms = max(
             self._from_ms, (position_ms - self._from_ms) // MARK_EVERY_MS * MARK_EVERY_MS + self._from_ms
@@ -176,6 +177,7 @@ class Prompt:
         self._at = None
         self._is_last_marked = False
         self._marks.clear()
+        return clear_text(self._stream_sid)
 
     def _mark(self, at_ms: int | None) -> str:
         name = f"turn-{self.turn}.{self._plays}:{'end' if at_ms is None else at_ms}"
@@ -186,8 +188,7 @@ class Prompt:
 class Playback:
     """The prompts of one stream, played one after the other."""
 
-    def __init__(self, stream_sid: str) -> None:
-        self._stream_sid = stream_sid
+    def __init__(self) -> None:
         self._prompts: deque[Prompt] = deque()  # the first one plays, or is about to
         self._interrupted: list[Prompt] = []
         self._last: Prompt | None = None  # that was heard: its echo may still be coming
@@ -289,5 +290,4 @@ class Playback:
         if prompt is None:
             return []
         self._stopped_echo = (self.echo_rms(now_ms), now_ms + ECHO_DELAY_MS)
-        prompt.stop(now_ms)
-        return [clear_text(self._stream_sid)]
+        return [prompt.stop(now_ms)]

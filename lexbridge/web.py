@@ -11,14 +11,6 @@ from flask import Flask, Response, abort, jsonify, request
 from werkzeug.datastructures import EnvironHeaders
 
 from lexbridge.bridge import Bridge, WebSocket
-from lexbridge.call import (
-    KEYED,
-    KEYS_PARAMETER,
-    LOST,
-    RESUMED_PARAMETER,
-    STREAMS_LOST_PARAMETER,
-    TOKEN_PARAMETER,
-)
 from lexbridge.call_control import CallControl
 from lexbridge.call_log import CallLog
 from lexbridge.config import Settings
@@ -28,6 +20,7 @@ from lexbridge.errors import CallControlError, CallGone
 from lexbridge.logs import Log
 from lexbridge.signatures import Signatures, make_stream_token
 from lexbridge.sockets import Sockets
+from lexbridge.takeover import KEYED, KEYS_PARAMETER, LOST, RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER
 from lexbridge.twiml import Document, Documents, Opening, speaking_ms, stream_name, streams_lost
 from lexbridge.websocket import refused
 

@@ -8,18 +8,7 @@ from hypothesis import strategies as st
 
 from lexbridge.actions import AppendAudio, CancelUtterance, CloseUtterance, Note, OpenUtterance, Recall, UpdateCall
 from lexbridge.audio import decode_mulaw
-from lexbridge.call import (
-    CALL_MOVES,
-    HANDED_OVER,
-    KEYED,
-    KEYS_PARAMETER,
-    LOST,
-    NO_INPUTS_PARAMETER,
-    PROMPT_PARAMETER,
-    RESUMED_PARAMETER,
-    CallMove,
-    CallState,
-)
+from lexbridge.call_state import CALL_MOVES, Call, CallMove, CallState
 from lexbridge.dialog import DialogState, Message, MessageFormat, Reply
 from lexbridge.directives import (
     ACTION_ATTRIBUTE,
@@ -31,10 +20,31 @@ from lexbridge.directives import (
     TRANSFER_TO_ATTRIBUTE,
     VOICE_ATTRIBUTE,
 )
+from lexbridge.endpointing import Endpointer, EndpointingRules
 from lexbridge.errors import CallStateError, LexRejected, LexUnavailable, MediaStreamError
+from lexbridge.takeover import (
+    HANDED_OVER,
+    KEYED,
+    KEYS_PARAMETER,
+    LOST,
+    NO_INPUTS_PARAMETER,
+    PROMPT_PARAMETER,
+    RESUMED_PARAMETER,
+)
 from lexbridge.turns import MAX_HELD_TURNS, TURN_MOVES, TurnMove, TurnState, moved
-from lexbridge.twiml import SPEAKING_MS_PER_CHARACTER, SPOKEN_PARAMETER, Opening
-from tests.helpers import ACCOUNT_SID, CALL_SID, STREAM_SID, Caller, media_text, start_text, verbs_of
+from lexbridge.twiml import SPEAKING_MS_PER_CHARACTER, SPOKEN_PARAMETER, Documents, Opening
+from lexbridge.vad import AmplitudeDetector
+from tests.helpers import (
+    ACCOUNT_SID,
+    CALL_SID,
+    NEXT_STREAM,
+    STREAM_SID,
+    Caller,
+    make_settings,
+    media_text,
+    start_text,
+    verbs_of,
+)
 
 HOLDS = ["Pause", "Redirect"]
 FULFILLED = DialogState.FULFILLED
@@ -54,6 +64,24 @@ def a_caller_lex_thinks_about(**variables):
     caller.says_something()
     caller.steps()
     return caller
+
+
+def test_the_shell_sees_whose_call_it_is_and_tells_where_it_may_go_on():
+    caller = Caller()
+    session = caller.session
+    assert (session.started, session.is_leaving, session.next_stream) == (None, False, None)
+    caller.dials()
+    session.is_leaving, session.next_stream = True, NEXT_STREAM
+    assert session.started.call_sid == CALL_SID
+    assert (session.is_leaving, session.next_stream) == (True, NEXT_STREAM)
+
+
+def test_lexs_own_voice_is_not_wanted_where_twilio_speaks():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says_aloud("Which day?")
+    caller.lex_loses_its_voice()
+    assert caller.steps() == ["UpdateCall", "CancelUtterance 1"]
+    assert caller.hears() == ["Which day?", *HOLDS]
 
 
 # -- listening and speech (contract 2 to 4)
@@ -1220,7 +1248,7 @@ def test_each_row_of_the_tables_has_a_story():
 @pytest.mark.parametrize(("state", "move"), TOLD)
 def test_each_move_of_the_tables_happens_on_the_phone(monkeypatch, state, move):
     made = []
-    for machine in ("call", "turns"):
+    for machine in ("call_state", "turns"):
         watched = lambda table, *row: made.append(row) or moved(table, *row)  # noqa: E731
         monkeypatch.setattr(f"lexbridge.{machine}.moved", watched)
     caller = Caller()
@@ -1249,11 +1277,12 @@ def test_nothing_leads_out_of_the_last_states():
     assert {*CALL_MOVES.values(), *TURN_MOVES.values()} >= last
 
 
-def test_speaking_to_a_call_that_is_not_live_is_a_bug_and_says_so():
-    caller = a_caller_lex_thinks_about()
-    caller.session.state = CallState.ENDED  # as no way in does while a turn is at Lex
-    with pytest.raises(CallStateError, match=r"^the call is ended: there is nobody to answer$"):
-        caller.lex_says("Which day?")
+def test_a_call_that_is_not_live_has_no_stream_to_speak_over_and_says_so():
+    settings = make_settings()
+    documents = Documents(settings.url, settings.stream_url, hold_s=60)
+    call = Call(settings, documents, Endpointer(AmplitudeDetector(500), EndpointingRules()))
+    with pytest.raises(CallStateError, match=r"^the call is connecting: there is nobody to answer$"):
+        call.update(documents.goodbye([]))
 
 
 # -- whatever happens

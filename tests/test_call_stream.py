@@ -4,14 +4,7 @@ import pytest
 
 from lexbridge.actions import BeginDialog, SendKeys, UpdateCall
 from lexbridge.audio import decode_mulaw
-from lexbridge.call import (
-    FAILED_TURNS_PARAMETER,
-    HANDED_OVER,
-    LOST,
-    NO_INPUTS_PARAMETER,
-    RESUMED_PARAMETER,
-    CallState,
-)
+from lexbridge.call_state import CallState
 from lexbridge.dialog import DialogState
 from lexbridge.directives import (
     ACTION_ATTRIBUTE,
@@ -26,6 +19,7 @@ from lexbridge.directives import (
 )
 from lexbridge.errors import LexRejected, LexUnavailable
 from lexbridge.prompt import HEARD_WITHIN_MS
+from lexbridge.takeover import FAILED_TURNS_PARAMETER, HANDED_OVER, LOST, NO_INPUTS_PARAMETER, RESUMED_PARAMETER
 from tests.helpers import Caller, dtmf_text, mark_text, tone, verbs_of
 
 FULFILLED = DialogState.FULFILLED

@@ -21,18 +21,7 @@ from lexbridge.actions import (
     SendMessage,
     UpdateCall,
 )
-from lexbridge.call import (
-    FAILED_TURNS_PARAMETER,
-    HANDED_OVER,
-    KEYED,
-    KEYS_PARAMETER,
-    LOST,
-    NO_INPUTS_PARAMETER,
-    PROMPT_PARAMETER,
-    RESUMED_PARAMETER,
-    SPOKEN_PARAMETER,
-    CallState,
-)
+from lexbridge.call_state import CallState
 from lexbridge.dialog import DialogState, Message, Reply
 from lexbridge.directives import (
     ACTION_ATTRIBUTE,
@@ -46,6 +35,17 @@ from lexbridge.directives import (
 )
 from lexbridge.errors import LexRejected, LexUnavailable
 from lexbridge.prompt import HEARD_WITHIN_MS
+from lexbridge.takeover import (
+    FAILED_TURNS_PARAMETER,
+    HANDED_OVER,
+    KEYED,
+    KEYS_PARAMETER,
+    LOST,
+    NO_INPUTS_PARAMETER,
+    PROMPT_PARAMETER,
+    RESUMED_PARAMETER,
+)
+from lexbridge.twiml import SPOKEN_PARAMETER
 from tests.helpers import NEXT_STREAM, Caller, dtmf_text, in_short, mark_text, outline, tone
 
 NUMBER = "+12065550100"

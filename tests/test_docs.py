@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lexbridge.call import CALL_MOVES
+from lexbridge.call_state import CALL_MOVES
 from lexbridge.directives import ATTRIBUTES
 from lexbridge.turns import TURN_MOVES
 from lexbridge.variables import BOTO3_VARIABLES, SETTINGS

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexbridge.keys import MAX_KEYS, KeyCollector, KeyRules
+from lexbridge.keys import MAX_KEYS, KeyCollector, KeyRules, keys_of
 
 KEYS = "0123456789ABCD*#"
 USUAL = KeyRules()
@@ -106,3 +106,10 @@ def test_whatever_is_pressed_no_key_is_lost_or_made_up(line, longest):
     left = collector.tick(1_000_000) or ""
     assert "".join(inputs) + left == line.replace(".", "").replace("#", "")
     assert all(0 < len(keys) <= (longest or MAX_KEYS) for keys in inputs)
+
+
+@pytest.mark.parametrize(
+    ("collected", "keys"), [("12", "12"), ("12#", "12"), ("1#2#", "1"), ("12*", "1"), ("#", None), ("", None)]
+)
+def test_of_keys_that_somebody_else_collected_the_first_input_counts(collected, keys):
+    assert keys_of(collected, USUAL) == keys

@@ -36,7 +36,7 @@ def prompt_of(ms, turn=1, is_complete=True, **about):
 
 
 def playback_of(*prompts):
-    playback = Playback(STREAM_SID)
+    playback = Playback()
     for prompt in prompts:
         playback.add(prompt)
     return playback

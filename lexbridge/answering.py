@@ -1,0 +1,88 @@
+"""What an answer of the bot calls for: go on, hang up or transfer. And what lexbridge says where there is none."""
+
+from collections.abc import Sequence
+
+from lexbridge.call_state import Call, CallMove
+from lexbridge.dialog import Message, Reply
+from lexbridge.directives import CallAction, Directives, directives_of
+from lexbridge.errors import LexError
+from lexbridge.reply_mode import LastWords, ReplyMode
+from lexbridge.turns import Turn
+from lexbridge.twiml import Document
+
+MAX_FAILED_TURNS = 3
+"""In a row: then the call ends in words."""
+
+
+class Answering:
+    """Says what the bot answers, and does what it asks of the call."""
+
+    def __init__(self, call: Call, mode: ReplyMode) -> None:
+        self._call = call
+        self._mode = mode
+
+    def answer(self, reply: Reply, speaking_turn: int | None = None) -> None:
+        """`speaking_turn`: whose audio is Lex's voice for it."""
+        call = self._call
+        ignored_before = call.directives.ignored
+        directives = call.directives = directives_of(reply)
+        if directives.ignored and directives.ignored != ignored_before:
+            call.note("warning", "directives-ignored", attributes=list(directives.ignored))
+        if self.hangs_up(reply):
+            goodbye = [Message(call.settings.sentences.goodbye)]
+            self._close(reply.messages or goodbye, self._goodbye, speaking_turn if reply.messages else None)
+        elif directives.action is not CallAction.TRANSFER or not self._transfer(reply, directives, speaking_turn):
+            call.last_prompt = reply.messages
+            self._mode.speak(reply.messages, speaking_turn)
+
+    def hangs_up(self, reply: Reply) -> bool:
+        """Whether the call is over when `reply` has been heard."""
+        is_goodbye = reply.is_fulfilled and reply.intent in self._call.settings.hangup_intents
+        return is_goodbye or directives_of(reply).action is CallAction.HANG_UP
+
+    def failed(self, turn: Turn, error: LexError) -> None:
+        """Lex did not answer `turn`, for good. The caller hears the error's apology."""
+        call, sentences = self._call, self._call.settings.sentences
+        call.failed_turns += turn.intent is None
+        ends_call = error.ends_call or call.failed_turns >= MAX_FAILED_TURNS
+        call.note("warning", "turn-failed", turn=turn.number, error=type(error).__name__, ends_call=ends_call)
+        if ends_call:
+            self.say_goodbye(sentences.named(error.apology) if error.ends_call else sentences.not_available)
+        elif turn.intent is not None:  # the bot does not welcome the caller
+            self._mode.speak([Message(call.settings.greeting)])
+        else:
+            self._mode.speak([Message(sentences.named(error.apology))])
+
+    def ask_again(self) -> None:
+        """The caller was not heard."""
+        not_heard = Message(self._call.settings.sentences.not_heard)
+        self._mode.speak([not_heard, *(self._call.last_prompt or ())])
+
+    def say_goodbye(self, words: str) -> None:
+        """Ends the call with `words`."""
+        self._close([Message(words)], self._goodbye)
+
+    def _transfer(self, reply: Reply, directives: Directives, speaking_turn: int | None) -> bool:
+        """Dials for the bot; False, and a log line, if it named no number that is allowed."""
+        call, number = self._call, directives.transfer_to
+        if number is None or number not in call.settings.transfer_numbers:
+            call.note("error", "transfer-refused", check="TRANSFER_NUMBERS")
+            return False
+        stream_sid = call.stream.stream_sid if self._mode.stops_stream else None
+        goodbye = call.settings.sentences.goodbye
+        call.note("info", "transferred")
+        self._close(
+            reply.messages,
+            lambda messages: call.documents.transfer(messages, number, stream_sid, goodbye, directives.voice),
+            speaking_turn,
+        )
+        return True
+
+    def _close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> None:
+        """Speaks the last words: whatever the caller says from here on is not for the bot."""
+        self._call.move(CallMove.LAST_WORDS)
+        self._call.turns.drop_all("the call is over")
+        self._mode.close(messages, last_words, speaking_turn)
+
+    def _goodbye(self, messages: Sequence[Message]) -> Document:
+        return self._call.documents.goodbye(messages, self._call.directives.voice)

@@ -1,0 +1,166 @@
+"""Where a call stands, what moves it, and what the rules of a call share: `Call`.
+
+The moves stand in CALL_MOVES, from which docs/call.md draws its diagram; everything that changes the state goes through
+`Call.move`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from enum import Enum
+from typing import Any
+
+from lexbridge.actions import Action, Note, UpdateCall
+from lexbridge.config import Settings
+from lexbridge.dialog import Message
+from lexbridge.directives import Directives
+from lexbridge.endpointing import Endpointer
+from lexbridge.errors import CallStateError
+from lexbridge.keys import KeyCollector
+from lexbridge.media_stream import Started
+from lexbridge.takeover import handed_over, takeover_of
+from lexbridge.turns import Turns, moved
+from lexbridge.twiml import Document, Documents, Opening
+
+
+class CallState(Enum):
+    """Where the call stands."""
+
+    CONNECTING = "connecting"  # the socket is open, `start` has not come
+    RESUMING = "resuming"  # the stream before was lost: what the bot asked last is being looked up
+    LIVE = "live"
+    LEAVING = "leaving"  # the call is being handed over to another stream
+    CLOSING = "closing"  # the last document is on its way: the caller hears it out, the bot hears no more
+    ENDED = "ended"
+
+
+class CallMove(Enum):
+    """What moves the call."""
+
+    STARTED = "the stream starts"
+    RESUMED = "it starts where another was lost"
+    RECALLED = "Lex has told where the dialog stands, or cannot"
+    HANDED_OVER = "the call is handed over"
+    LAST_WORDS = "the last document is sent"
+    NOT_CARRIED_OUT = "Twilio does not carry it out"
+    OVER = "the stream stops or is lost"
+
+
+CALL_MOVES: Mapping[tuple[CallState, CallMove], CallState] = {
+    (CallState.CONNECTING, CallMove.STARTED): CallState.LIVE,
+    (CallState.CONNECTING, CallMove.RESUMED): CallState.RESUMING,
+    (CallState.RESUMING, CallMove.RECALLED): CallState.LIVE,
+    (CallState.LIVE, CallMove.LAST_WORDS): CallState.CLOSING,
+    (CallState.CLOSING, CallMove.NOT_CARRIED_OUT): CallState.LIVE,
+    (CallState.LIVE, CallMove.HANDED_OVER): CallState.LEAVING,
+    (CallState.LEAVING, CallMove.NOT_CARRIED_OUT): CallState.LIVE,
+    (CallState.CONNECTING, CallMove.OVER): CallState.ENDED,
+    (CallState.RESUMING, CallMove.OVER): CallState.ENDED,
+    (CallState.LIVE, CallMove.OVER): CallState.ENDED,
+    (CallState.LEAVING, CallMove.OVER): CallState.ENDED,
+    (CallState.CLOSING, CallMove.OVER): CallState.ENDED,
+}
+
+
+class Call:
+    """One call: where it stands, what the bot said last, and the means to act. Shared by CallSession, which has the
+    rules, and the ReplyMode, by which the bot is heard."""
+
+    def __init__(self, settings: Settings, documents: Documents, endpointer: Endpointer) -> None:
+        self.settings = settings
+        self.documents = documents
+        self.endpointer = endpointer
+        self.turns = Turns(self.act)
+        self.keys = KeyCollector()
+        self.state = CallState.CONNECTING
+        self.started: Started | None = None
+        self.next_stream: Opening | None = None
+        """Where the call may go on: given by the shell, and renewed, for a document that opens another stream."""
+        self.is_leaving = False
+        """The call is to go on over another stream as soon as it can: this process wants to be rid of it."""
+        self.directives = Directives()
+        """Of the bot's last answer."""
+        self.last_prompt: tuple[Message, ...] | None = ()
+        """What the bot said last; None: a stream before this one knows."""
+        self.no_inputs = 0
+        """How often the caller was asked again, in a row."""
+        self.failed_turns = 0
+        """In a row."""
+        self.quiet_from_ms = 0
+        """Since then, or from then on, neither the caller nor the bot speaks."""
+        self.updates = 0
+        """Documents made so far; also the number of the newest."""
+        self._actions: list[Action] = []
+
+    def take_actions(self) -> list[Action]:
+        """What is to be done now, in order. Each action is returned once."""
+        actions, self._actions = self._actions, []
+        return actions
+
+    def act(self, action: Action) -> None:
+        """Has `action` done."""
+        self._actions.append(action)
+
+    def note(self, level: str, event: str, **fields: Any) -> None:
+        """A log line."""
+        self.act(Note(level, event, fields))
+
+    def move(self, move: CallMove) -> None:
+        """Raises CallStateError if it cannot happen now."""
+        self.state = moved(CALL_MOVES, self.state, move)
+
+    @property
+    def now_ms(self) -> int:
+        """Media time."""
+        return self.endpointer.now_ms
+
+    @property
+    def is_idle(self) -> bool:
+        """The caller is at nothing, and waits for nothing."""
+        return self.turns.is_idle and not self.keys.is_collecting
+
+    @property
+    def stream(self) -> Started:
+        """The stream by which the caller is reached. Raises CallStateError if there is nobody to answer."""
+        if self.started is None or self.state not in (CallState.LIVE, CallState.CLOSING):
+            raise CallStateError(f"the call is {self.state.value}: there is nobody to answer")
+        return self.started
+
+    @property
+    def may_interrupt(self) -> bool:
+        """Whether what the bot says now may be interrupted."""
+        return self.settings.barge_in and self.directives.allow_interrupt
+
+    def await_input(self, after_ms: int = 0) -> None:
+        """From `after_ms` from now on it is the caller's turn: what is spoken to them is over then."""
+        self.quiet_from_ms = max(self.quiet_from_ms, self.now_ms + after_ms)
+        no_input_s = self.directives.no_input_s
+        self.endpointer.await_input(after_ms, None if no_input_s is None else round(no_input_s * 1000))
+
+    def send_keys(self, keys: str) -> None:
+        """The caller has pressed `keys`, and that is all: a turn, if the call is live."""
+        if self.state is CallState.LIVE:
+            self.note("info", "keys-complete", keys=len(keys))
+            self.quiet_from_ms = max(self.quiet_from_ms, self.now_ms)
+            self.turns.keyed(self.now_ms, keys)
+
+    def update(self, document: Document, hands_over: bool = False) -> None:
+        """Gives the call a new document."""
+        stream = self.stream
+        if document.characters_cut:
+            self.note("warning", "reply-cut", characters=document.characters_cut)
+        self.updates += 1
+        self.act(UpdateCall(self.updates, stream.account_sid, stream.call_sid, document.twiml, hands_over))
+
+    def opening(self) -> Opening | None:
+        """The stream that takes over, with what it has to know."""
+        if self.next_stream is None:
+            return None
+        # Facts that Lex does not have yet.
+        facts = takeover_of(self.stream.parameters).facts if self.turns.first_attributes is not None else {}
+        known = handed_over(facts, self.no_inputs, self.failed_turns, self.last_prompt)
+        return replace(self.next_stream, parameters=[*self.next_stream.parameters, *known])
+
+    def leave(self) -> None:
+        """The document that hands the call over is on its way."""
+        self.note("info", "handed-over")
+        self.move(CallMove.HANDED_OVER)

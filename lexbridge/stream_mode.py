@@ -1,0 +1,252 @@
+"""The bot is heard in Lex's own voice, over a bidirectional media stream; marks tell what has been heard.
+
+A document ends such a stream. So one that speaks, for words that have no voice here, also opens the next stream; and
+one that ends the call is sent only when the last words have been heard.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from lexbridge.actions import CancelUtterance, SendMessage
+from lexbridge.call_state import Call, CallState
+from lexbridge.dialog import Message
+from lexbridge.endpointing import Listening
+from lexbridge.prompt import Playback, Prompt
+from lexbridge.reply_mode import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, LastWords
+from lexbridge.twiml import Opening
+
+
+class StreamMode:
+    """See ReplyMode."""
+
+    hears_keys = True
+    recalls_at_once = True
+    stops_stream = False
+
+    def __init__(self, call: Call, voiced: Mapping[str, bytes]) -> None:
+        """`voiced`: sentences of lexbridge's own as audio (mu-law, whole frames). One that is not there, or not yet, is
+        spoken by Twilio."""
+        self._call = call
+        self._voiced = voiced
+        self._playback = Playback()
+        self._last_answer: Prompt | None = None  # to be heard again
+        self._recited = 0  # prompts that were nobody's answer
+        self._last_words: LastWords | None = None  # what ends the call, once all is heard
+
+    @property
+    def is_finishing(self) -> bool:
+        """See ReplyMode."""
+        return self._last_words is not None
+
+    @property
+    def may_ask_again(self) -> bool:
+        """See ReplyMode."""
+        return self._playback.is_empty and self._call.is_idle
+
+    def greeted(self) -> None:
+        """See ReplyMode. The greeting is over: its document had to speak before it could connect."""
+        self.await_input()
+
+    def await_input(self, after_ms: int = 0) -> None:
+        """See ReplyMode."""
+        self._call.await_input(after_ms)
+
+    # -- the caller speaks
+
+    def listening(self) -> Listening | None:
+        """See ReplyMode."""
+        settings, now_ms = self._call.settings, self._call.now_ms
+        echo_rms = self._playback.echo_rms(now_ms)
+        prompt = self._playback.playing
+        if prompt is None:
+            return Listening(settings.onset_ms, echo_rms=echo_rms) if echo_rms else None
+        if not (settings.barge_in and prompt.may_interrupt):
+            return Listening(None, echo_rms=echo_rms)
+        onset_ms = settings.barge_in_ms if prompt.playing_ms(now_ms) >= UNINTERRUPTED_MS else None
+        return Listening(onset_ms, PAUSE_WITHIN_ONSET_MS, echo_rms)
+
+    def interrupt(self) -> None:
+        """See ReplyMode. `clear` stops what Twilio has, and nothing more is sent."""
+        prompt = self._playback.playing
+        if prompt is not None and self._call.settings.barge_in and prompt.may_interrupt:
+            self._call.note("info", "barged-in", heard_ms=prompt.position_ms(self._call.now_ms))
+            self._send(self._playback.interrupt(self._call.now_ms))
+
+    def resumes(self) -> bool:
+        """See ReplyMode. What was said since then tells whether it was one."""
+        if not self._playback.was_interrupted:
+            return False
+        if self._call.is_idle:
+            self._playback.resume()
+            self._play()
+        return True
+
+    def forget_interrupted(self) -> None:
+        """See ReplyMode."""
+        for turn in self._playback.forget_interrupted():
+            self._call.act(CancelUtterance(turn))
+
+    # -- the bot speaks
+
+    def speak(self, messages: Sequence[Message], speaking_turn: int | None = None) -> None:
+        """See ReplyMode."""
+        if speaking_turn is None:
+            self._recite(messages)
+        else:
+            may_interrupt = self._call.directives.allow_interrupt
+            self._last_answer = Prompt(speaking_turn, self._call.stream.stream_sid, messages, may_interrupt)
+            self._playback.add(self._last_answer)
+        self._play()
+
+    def fill(self) -> None:
+        """See ReplyMode. A document would end the stream, and with it the turn."""
+        words = [Message(self._call.settings.sentences.one_moment)]
+        if self._playback.is_empty and self._voice_of(words) is not None:
+            self._recite(words, is_filler=True)
+            self._play()
+
+    def close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> None:
+        """See ReplyMode. The document comes when `messages` have been heard."""
+        self._last_words = last_words
+        self.speak(messages, speaking_turn)
+
+    def wants_voice(self, turn: int) -> bool:
+        """See ReplyMode."""
+        return self._playback.prompt_of(turn) is not None
+
+    def spoke(self, turn: int, mulaw: bytes) -> None:
+        """See ReplyMode."""
+        prompt = self._playback.prompt_of(turn)
+        if prompt is not None:
+            prompt.push(mulaw)
+            self._play()
+
+    def spoke_all(self, turn: int) -> None:
+        """See ReplyMode."""
+        prompt = self._playback.prompt_of(turn)
+        if prompt is None:
+            return
+        if prompt.messages and not prompt.arrived_ms:
+            self.speech_failed(turn)  # words that Lex has no voice for, such as a custom payload
+            return
+        prompt.complete()
+        self._play()
+
+    def speech_failed(self, turn: int) -> None:
+        """See ReplyMode. Twilio says the words."""
+        prompt = self._playback.prompt_of(turn)
+        if prompt is None:
+            return
+        self._call.note("warning", "reply-audio-failed", turn=turn, arrived_ms=prompt.arrived_ms)
+        if prompt.messages:
+            self._send(self._playback.mute(prompt, self._call.now_ms))
+        else:
+            prompt.complete()
+        self._play()
+
+    def marked(self, mark: str) -> None:
+        """See ReplyMode."""
+        self._playback.marked(mark, self._call.now_ms)
+        self._play()
+
+    def tick(self) -> None:
+        """See ReplyMode."""
+        if not self._playback.is_empty:
+            if self._playback.expire(self._call.now_ms):
+                self._call.note("warning", "mark-missing")
+            self._play()
+
+    def end(self) -> None:
+        """See ReplyMode."""
+        self.forget_interrupted()
+        self._forget_prompts()
+
+    def _voice_of(self, messages: Sequence[Message]) -> bytes | None:
+        """`messages` as audio, if all of it is known: our own sentences, and the bot's last answer after them."""
+        audio, rest = b"", tuple(messages)
+        last = self._last_answer
+        while rest:
+            if last is not None and last.is_complete and not last.is_mute and rest == tuple(last.messages):
+                return audio + last.audio
+            voiced = self._voiced.get(rest[0].text)
+            if voiced is None:
+                return None
+            audio, rest = audio + voiced, rest[1:]
+        return audio
+
+    def _recite(self, messages: Sequence[Message], is_filler: bool = False) -> None:
+        """Plays what is nobody's answer."""
+        self._recited += 1
+        stream_sid, may_interrupt = self._call.stream.stream_sid, self._call.directives.allow_interrupt
+        prompt = Prompt(-self._recited, stream_sid, messages, may_interrupt, is_filler)
+        audio = self._voice_of(messages)
+        if audio is None:
+            prompt.mute()
+        else:
+            prompt.push(audio)
+            prompt.complete()
+        self._playback.add(prompt)
+
+    def _play(self) -> None:
+        """Sends what is due of the prompts, and goes on when they have been heard."""
+        call, playback = self._call, self._playback
+        if call.state not in (CallState.LIVE, CallState.CLOSING):
+            return
+        was_empty = playback.is_empty
+        is_busy = call.turns.spoken is not None or call.keys.is_collecting
+        waits = is_busy and call.settings.barge_in and call.state is CallState.LIVE
+        self._send(playback.send(call.now_ms, waits))
+        if playback.is_mute:
+            self._say_next()
+        elif playback.is_empty and not was_empty:
+            self._heard()
+
+    def _say_next(self) -> None:
+        """Has Twilio say what is to be heard next. That is the end of the stream: all that was still to be heard is
+        said, and another one goes on."""
+        opening = self._call.opening()
+        if self._last_words is not None:
+            self._finish(self._last_words, self._forget_prompts())
+        elif self._call.is_idle and opening is not None:
+            self._hand_over(self._forget_prompts(), opening)
+        else:
+            self._playback.take_next()
+            self._call.note("warning", "words-left-out", is_idle=self._call.is_idle)
+            if self._playback.is_empty:
+                self._heard()
+            else:
+                self._play()
+
+    def _heard(self) -> None:
+        """All that was to be said has been heard: only now it is the caller's turn, or the end."""
+        call = self._call
+        call.quiet_from_ms = call.now_ms
+        if self._last_words is not None:
+            self._finish(self._last_words, [])
+        elif not call.is_idle:
+            pass  # the caller has gone on already
+        elif call.is_leaving and not call.endpointer.is_voiced and (opening := call.opening()) is not None:
+            self._hand_over([], opening)
+        else:
+            self.await_input()
+
+    def _hand_over(self, messages: Sequence[Message], opening: Opening) -> None:
+        document = self._call.documents.connect(messages, opening, voice=self._call.directives.voice)
+        self._call.update(document, hands_over=True)
+        self._call.leave()
+
+    def _finish(self, last_words: LastWords, messages: Sequence[Message]) -> None:
+        """The last words were heard, but for `messages`: the call ends, or goes to somebody else."""
+        self._last_words = None
+        self._call.update(last_words(messages))
+
+    def _forget_prompts(self) -> list[Message]:
+        """Nothing more is heard over this stream. Returns the words that were still to be."""
+        prompts = self._playback.take_all()
+        for prompt in prompts:
+            if not prompt.is_complete:
+                self._call.act(CancelUtterance(prompt.turn))
+        return [message for prompt in prompts for message in prompt.messages]
+
+    def _send(self, messages: Sequence[str]) -> None:
+        for message in messages:
+            self._call.act(SendMessage(message))
