@@ -14,6 +14,11 @@ from lexbridge.prompt import Playback, Prompt
 from lexbridge.reply_mode import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, LastWords
 from lexbridge.twiml import Opening
 
+QUIET_BEFORE_HAND_OVER_MS = 1000
+"""So long neither the caller nor the bot has spoken when the call is handed over. Callers answer soon after a prompt's
+end, most of them within a second; and what they say while one stream ends and the next opens, 0.3 to 0.6 s, nobody
+hears."""
+
 
 class StreamMode:
     """See ReplyMode."""
@@ -31,6 +36,8 @@ class StreamMode:
         self._last_answer: Prompt | None = None  # to be heard again
         self._recited = 0  # prompts that were nobody's answer
         self._last_words: LastWords | None = None  # what ends the call, once all is heard
+        self._quiet_since_ms = 0  # nobody speaks, or is about to
+        self._may_hand_over = True  # once for each prompt: while Twilio refuses, the caller is heard
 
     @property
     def is_finishing(self) -> bool:
@@ -154,6 +161,7 @@ class StreamMode:
             if self._playback.expire(self._call.now_ms):
                 self._call.note("warning", "mark-missing")
             self._play()
+        self._hand_over_when_quiet()
 
     def end(self) -> None:
         """See ReplyMode."""
@@ -222,17 +230,26 @@ class StreamMode:
         call.quiet_from_ms = call.now_ms
         if self._last_words is not None:
             self._finish(self._last_words, [])
-        elif not call.is_idle:
-            pass  # the caller has gone on already
-        elif call.is_leaving and not call.endpointer.is_voiced and (opening := call.opening()) is not None:
-            self._hand_over([], opening)
-        else:
+        elif call.is_idle:  # else the caller has gone on already
+            self._may_hand_over = True
             self.await_input()
+
+    def _hand_over_when_quiet(self) -> None:
+        """A process that leaves hands the call over between a prompt and what the caller says to it."""
+        call = self._call
+        if not self.may_ask_again or call.endpointer.is_voiced:
+            self._quiet_since_ms = call.now_ms
+        is_quiet = call.now_ms >= self._quiet_since_ms + QUIET_BEFORE_HAND_OVER_MS
+        if not (is_quiet and call.is_leaving and self._may_hand_over and call.state is CallState.LIVE):
+            return
+        if (opening := call.opening()) is not None:
+            self._hand_over([], opening)
 
     def _hand_over(self, messages: Sequence[Message], opening: Opening) -> None:
         document = self._call.documents.connect(messages, opening, voice=self._call.directives.voice)
         self._call.update(document, hands_over=True)
         self._call.leave()
+        self._may_hand_over = False
 
     def _finish(self, last_words: LastWords, messages: Sequence[Message]) -> None:
         """The last words were heard, but for `messages`: the call ends, or goes to somebody else."""

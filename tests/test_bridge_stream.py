@@ -489,12 +489,12 @@ def test_a_call_that_loses_stream_after_stream_is_ended_in_words() -> None:
         assert said_by_twilio(call)[-1] == NOT_AVAILABLE
 
 
-def test_a_call_is_handed_over_once_a_prompt_was_heard_and_nothing_is_asked_twice() -> None:
+def test_a_call_is_handed_over_when_it_is_quiet_after_a_prompt_and_nothing_is_asked_twice() -> None:
     with streaming(FLOWERS, "roses", "tomorrow") as rig:
         caller, call = call_until_asked_for_kinds(rig)
-        gevent.sleep(0.1)  # the bridge knows it too
-        rig.calls.leave(10)
         caller.say("roses please")
+        wait_until(lambda: len(turns_of(rig)) == 2)
+        rig.calls.leave(10)
         call.wait_for(StreamOpened, PATIENCE_S, count=2)
         assert heard_by(call, DAY) == 1
         assert call.wait_for(StreamClosed, PATIENCE_S).code == 0  # Twilio stopped it
@@ -521,7 +521,7 @@ def test_a_silent_caller_is_asked_again_in_the_bots_voice_and_then_let_go() -> N
         assert turns_of(rig) == []
 
 
-def test_a_silent_caller_is_handed_over_when_they_are_asked_again() -> None:
+def test_a_silent_caller_is_handed_over_and_asked_again() -> None:
     with streaming(NO_INPUT_S="2", NO_INPUT_LIMIT="1", GREETING="Hello.") as rig:
         call = rig.place_call(SimulatedCaller(HummingVoice(), None))
         wait_until(lambda: rig.calls.live_calls == 1)

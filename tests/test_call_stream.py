@@ -19,6 +19,7 @@ from lexbridge.directives import (
 )
 from lexbridge.errors import LexRejected, LexUnavailable
 from lexbridge.prompt import HEARD_WITHIN_MS
+from lexbridge.stream_mode import QUIET_BEFORE_HAND_OVER_MS
 from lexbridge.takeover import FAILED_TURNS_PARAMETER, HANDED_OVER, LOST, NO_INPUTS_PARAMETER, RESUMED_PARAMETER
 from tests.helpers import Caller, dtmf_text, mark_text, tone, verbs_of
 
@@ -290,7 +291,7 @@ def test_an_empty_reply_does_not_cut_the_prompt_off_that_plays():
     caller.lex_says(turn=2)
     caller.is_silent(3900)
     assert caller.steps() == []
-    caller.is_silent(160)
+    caller.is_silent(100 + QUIET_BEFORE_HAND_OVER_MS + 60)
     assert caller.hears() == CONNECTS
 
 
@@ -997,11 +998,11 @@ def parameters_of(caller):
     return {node.getAttribute("name"): node.getAttribute("value") for node in nodes}
 
 
-def test_a_call_is_handed_over_when_the_prompt_was_heard():
+def test_a_call_is_handed_over_when_it_is_quiet_after_a_prompt():
     caller = a_caller_lex_thinks_about()
     caller.session.is_leaving = True
     caller.lex_says_aloud("Which day?", ms=1000)
-    caller.is_silent(980)
+    caller.is_silent(1000 + QUIET_BEFORE_HAND_OVER_MS - 20)
     assert caller.steps() == []
     caller.is_silent(40)
     assert caller.hears() == CONNECTS
@@ -1014,12 +1015,68 @@ def test_a_call_is_handed_over_when_the_prompt_was_heard():
     assert caller.steps() == ["UpdateCall"]
 
 
+def test_a_caller_who_is_silent_already_when_the_process_leaves_is_not_waited_for():
+    caller = a_caller_who_hears_a_prompt(ms=1000, so_far_ms=4000)
+    caller.session.is_leaving = True
+    caller.is_silent(20)
+    assert caller.hears() == CONNECTS
+
+
+def test_who_answers_within_that_second_is_served_here_and_let_go_after_the_answer():
+    caller = a_caller_who_hears_a_prompt(ms=1000, so_far_ms=1020)
+    caller.session.is_leaving = True
+    caller.is_silent(QUIET_BEFORE_HAND_OVER_MS - 40)
+    said_from_ms = len(caller.said) // 8
+    caller.speaks(1000)
+    caller.is_silent(700 + 3000)  # Lex thinks for longer than a second
+    assert caller.steps() == ["OpenUtterance 2", "CloseUtterance 2"]
+    said = decode_mulaw(caller.said[8 * said_from_ms : 8 * (said_from_ms + 1000)])
+    assert said in caller.sent_to_lex(2)
+    caller.lex_says_aloud("What time?", ms=1000)
+    caller.is_silent(1000 + QUIET_BEFORE_HAND_OVER_MS - 20)
+    assert caller.steps() == []
+    caller.is_silent(40)
+    assert caller.hears() == CONNECTS
+
+
+def test_a_noise_that_is_no_utterance_puts_the_hand_over_off():
+    caller = a_caller_who_hears_a_prompt(ms=1000, so_far_ms=1020)
+    caller.session.is_leaving = True
+    caller.is_silent(600)
+    caller.speaks(40)
+    caller.is_silent(QUIET_BEFORE_HAND_OVER_MS - 20)
+    assert caller.steps() == []
+    caller.is_silent(20)
+    assert caller.hears() == CONNECTS
+
+
+def test_a_call_that_cannot_go_on_elsewhere_stays():
+    caller = a_caller_who_hears_a_prompt(ms=1000, so_far_ms=1020)
+    caller.session.is_leaving, caller.session.next_stream = True, None
+    caller.is_silent(3000)
+    assert caller.steps() == []
+    assert caller.session.state is CallState.LIVE
+
+
+def test_a_hand_over_that_is_not_carried_out_is_tried_again_after_the_next_prompt():
+    caller = a_caller_who_hears_a_prompt(ms=1000, so_far_ms=4000, voiced=VOICED, NO_INPUT_S="5")
+    caller.session.is_leaving = True
+    caller.is_silent(20)
+    caller.does_not_get_the_update()
+    caller.is_silent(4980)
+    assert caller.steps() == ["UpdateCall"]
+    caller.is_silent(20 + 1400 + QUIET_BEFORE_HAND_OVER_MS + 40)  # they are asked again, and then it is quiet
+    assert caller.noted("no-input") == 1
+    assert caller.steps() == ["UpdateCall"]
+    assert caller.hears() == CONNECTS
+
+
 @pytest.mark.parametrize("does", [Caller.says_something, lambda caller: caller.presses("1")])
 def test_a_call_is_not_handed_over_while_the_caller_is_at_something(does):
     caller = a_caller_who_hears_a_prompt(attributes={ALLOW_INTERRUPT_ATTRIBUTE: "false"}, so_far_ms=2900)
     caller.session.is_leaving = True
     does(caller)
-    caller.is_silent(1000)
+    caller.is_silent(1800)
     assert caller.session.state is CallState.LIVE
 
 
