@@ -29,6 +29,7 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          call_update_mode  by documents, each an update of the call
                          stream_mode   in Lex's own voice, over the media stream
                          answering     what an answer calls for: go on, hang up, transfer
+                         joining       two pieces of what the caller says, sent to Lex as one
                          resuming      how a stream begins that goes on with a call
                          call          CallSession: messages and replies in, actions out; no clock, no I/O
     floor 4  shell       logs          one event a line, JSON or text

@@ -4,14 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lexbridge.dialog import Checkpoint
+
 
 @dataclass(frozen=True, slots=True)
 class OpenUtterance:
-    """Start a request to Lex for `turn`. `session_attributes` None: leave those of the session alone."""
+    """Start a request to Lex for `turn`. `session_attributes` None: leave those of the session alone. `checkpoint`: put
+    the session back to it first; if that fails the turn is not sent. `waited_ms`: so long the caller has been waiting
+    for the answer already."""
 
     turn: int
     session_id: str
     session_attributes: Mapping[str, str] | None = field(repr=False)
+    checkpoint: Checkpoint | None = field(default=None, repr=False)
+    waited_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Answering:
         call = self._call
         ignored_before = call.directives.ignored
         directives = call.directives = directives_of(reply)
+        call.checkpoint = reply.checkpoint
         if directives.ignored and directives.ignored != ignored_before:
             call.note("warning", "directives-ignored", attributes=list(directives.ignored))
         if self.hangs_up(reply):

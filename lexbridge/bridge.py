@@ -10,7 +10,7 @@ Only the loop touches the CallSession, and nothing between a way in and `actions
 import math
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn, Protocol
 
 import gevent
@@ -469,6 +469,8 @@ class _Call:
         if intent is not None:
             utterance.close()
         question = Question(action.session_id, action.session_attributes, utterance, intent)
+        if isinstance(action, OpenUtterance):
+            question = replace(question, checkpoint=action.checkpoint, waited_s=action.waited_ms / 1000)
         self._utterances[action.turn] = (utterance, gevent.spawn(self._ask, action.turn, question))
 
     def _ask(self, turn: int, question: Question) -> None:

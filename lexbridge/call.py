@@ -14,7 +14,7 @@ import numpy as np
 
 from lexbridge.actions import Action, CancelUtterance
 from lexbridge.answering import Answering
-from lexbridge.audio import decode_mulaw, frame_levels_dbfs
+from lexbridge.audio import PCM_BYTES_PER_MS, decode_mulaw, frame_levels_dbfs
 from lexbridge.call_state import Call, CallMove, CallState
 from lexbridge.call_update_mode import CallUpdateMode
 from lexbridge.config import Settings
@@ -29,7 +29,8 @@ from lexbridge.endpointing import (
     SpeechEvent,
     SpeechStarted,
 )
-from lexbridge.errors import LexError, MediaStreamError
+from lexbridge.errors import LexError, MediaStreamError, NotPutBack
+from lexbridge.joining import Joining
 from lexbridge.media_stream import Dtmf, InboundAudio, Marked, Media, Started, Stopped, Unknown, parse
 from lexbridge.reply_mode import PAUSE_WITHIN_ONSET_MS, ReplyMode
 from lexbridge.resuming import Resuming
@@ -70,6 +71,7 @@ class CallSession:
             else CallUpdateMode(self._call)
         )
         self._answering = Answering(self._call, self._mode)
+        self._joining = Joining(self._call, self._mode)
         self._resuming = Resuming(self._call, self._mode, self._answering)
         self._filler_ms = round(settings.filler_s * 1000)
 
@@ -139,7 +141,6 @@ class CallSession:
         turn = self._turns.over_at_lex(number, TurnMove.REPLIED)
         if turn is None:
             return
-        self._turns.first_attributes = None
         self._call.failed_turns = 0
         self._call.note(
             "info",
@@ -150,23 +151,23 @@ class CallSession:
             slot_to_elicit=reply.slot_to_elicit,
             messages=len(reply.messages),
         )
-        has_no_words = turn.keys is None and not reply.transcript and not reply.dialog_state.is_closed
-        if has_no_words and self._mode.resumes():
-            self._call.note("info", "false-alarm", turn=number)
-        else:
-            self._mode.forget_interrupted()
-            self._answering.answer(reply, number if speaks else None)
+        if not self._joining.answered(turn, reply, lambda: self._answered(turn, reply, speaks)):
+            self._answered(turn, reply, speaks)
         if speaks and not self._mode.wants_voice(number):
             self._call.act(CancelUtterance(number))  # nobody will hear it
         self._next_turn()
 
     def lex_failed(self, number: int, error: LexError) -> None:
-        """Lex did not answer the turn `number`, for good. The caller hears the error's apology."""
+        """Lex did not answer the turn `number`, for good. The caller hears the error's apology; unless they go on."""
+        if isinstance(error, NotPutBack):
+            self._joining.not_put_back(number)
+            self._next_turn()
+            return
         turn = self._turns.over_at_lex(number, TurnMove.LEX_FAILED)
         if turn is None:
             return
-        self._mode.forget_interrupted()
-        self._answering.failed(turn, error)
+        if not self._joining.failed(turn, error, lambda: self._failed(turn, error)):
+            self._failed(turn, error)
         self._next_turn()
 
     def lex_spoke(self, number: int, mulaw: bytes) -> None:
@@ -230,6 +231,21 @@ class CallSession:
         else:
             self._resuming.tick()
 
+    def _answered(self, turn: Turn, reply: Reply, speaks: bool) -> None:
+        """The reply counts: the caller hears it; or the rest of what they interrupted, if Lex heard no words."""
+        self._turns.first_attributes = None
+        has_no_words = turn.keys is None and not reply.transcript and not reply.dialog_state.is_closed
+        if has_no_words and self._mode.resumes():
+            self._call.checkpoint = reply.checkpoint
+            self._call.note("info", "false-alarm", turn=turn.number)
+        else:
+            self._mode.forget_interrupted()
+            self._answering.answer(reply, turn.number if speaks else None)
+
+    def _failed(self, turn: Turn, error: LexError) -> None:
+        self._mode.forget_interrupted()
+        self._answering.failed(turn, error)
+
     def _end(self, how: str) -> None:
         self._call.move(CallMove.OVER)
         self._turns.drop_all("the call is over")
@@ -260,22 +276,33 @@ class CallSession:
         match event:
             case SpeechStarted():
                 self._interrupt()
-                self._turns.speech_started(event.at_ms, event.pre_roll)
+                if not self._joining.goes_on(event):
+                    self._turns.speech_started(event.at_ms, event.pre_roll)
             case SpeechContinued():
-                self._turns.speech_continued(event.pcm)
+                self._speech_continued(event)
             case SpeechEnded():
                 self._speech_ended(event)
             case _:  # NoInput
                 self._no_input()
 
+    def _speech_continued(self, event: SpeechContinued) -> None:
+        now_ms, turn = self._endpointer.now_ms, self._turns.spoken
+        if turn is not None and self._turns.is_full:
+            self._note_utterance(turn, SpeechEnded(now_ms, EndReason.MAX_LENGTH, silent_ms=0))
+            self._turns.split(now_ms, event.pcm)
+        else:
+            self._turns.speech_continued(event.pcm)
+
     def _speech_ended(self, event: SpeechEnded) -> None:
         turn = self._turns.spoken
         if turn is None:
             return
-        silent_ms = self._settings.hangover_ms if event.reason is EndReason.HANGOVER else 0
-        self._call.quiet_from_ms = max(self._call.quiet_from_ms, event.at_ms - silent_ms)
+        self._call.quiet_from_ms = max(self._call.quiet_from_ms, event.at_ms - event.silent_ms)
         self._note_utterance(turn, event)
-        self._turns.speech_ended(event.at_ms)
+        if turn.is_rest and len(turn.audio) <= event.silent_ms * PCM_BYTES_PER_MS:
+            self._turns.drop_spoken("nothing is said in it")
+        else:
+            self._turns.speech_ended(event.at_ms, may_go_on=event.reason is EndReason.HANGOVER)
 
     def _note_utterance(self, turn: Turn, ended: SpeechEnded) -> None:
         levels = frame_levels_dbfs(bytes(turn.audio))
@@ -304,6 +331,7 @@ class CallSession:
         self._endpointer.drop()
         self._endpointer.expect_nothing()
         self._turns.drop_spoken("a key was pressed")
+        self._joining.dropped()
         self._interrupt()
         self._mode.forget_interrupted()
         if keys := self._keys.press(key, self._endpointer.now_ms, self._call.directives.keys):

@@ -5,13 +5,14 @@ The moves stand in CALL_MOVES, from which docs/call.md draws its diagram; everyt
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 from lexbridge.actions import Action, Note, UpdateCall
+from lexbridge.audio import PCM_BYTES_PER_MS
 from lexbridge.config import Settings
-from lexbridge.dialog import Message
+from lexbridge.dialog import Checkpoint, Message
 from lexbridge.directives import Directives
 from lexbridge.endpointing import Endpointer
 from lexbridge.errors import CallStateError
@@ -61,6 +62,16 @@ CALL_MOVES: Mapping[tuple[CallState, CallMove], CallState] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the last answer made of the call; so it can be taken back. See the fields of Call, and Turns."""
+
+    directives: Directives
+    last_prompt: tuple[Message, ...] | None
+    checkpoint: Checkpoint | None
+    first_attributes: Mapping[str, str] | None
+
+
 class Call:
     """One call: where it stands, what the bot said last, and the means to act. Shared by CallSession, which has the
     rules, and the ReplyMode, by which the bot is heard."""
@@ -69,7 +80,7 @@ class Call:
         self.settings = settings
         self.documents = documents
         self.endpointer = endpointer
-        self.turns = Turns(self.act)
+        self.turns = Turns(self.act, settings.max_utterance_ms * PCM_BYTES_PER_MS if settings.join else 0)
         self.keys = KeyCollector()
         self.state = CallState.CONNECTING
         self.started: Started | None = None
@@ -81,6 +92,8 @@ class Call:
         """Of the bot's last answer."""
         self.last_prompt: tuple[Message, ...] | None = ()
         """What the bot said last; None: a stream before this one knows."""
+        self.checkpoint: Checkpoint | None = None
+        """Where Lex's session stands, but for the turn that Lex is busy with; None: that is not known."""
         self.no_inputs = 0
         """How often the caller was asked again, in a row."""
         self.failed_turns = 0
@@ -129,6 +142,16 @@ class Call:
     def may_interrupt(self) -> bool:
         """Whether what the bot says now may be interrupted."""
         return self.settings.barge_in and self.directives.allow_interrupt
+
+    @property
+    def standing(self) -> Standing:
+        """For `go_back`."""
+        return Standing(self.directives, self.last_prompt, self.checkpoint, self.turns.first_attributes)
+
+    def go_back(self, standing: Standing) -> None:
+        """As if nothing had been answered since."""
+        self.directives, self.last_prompt = standing.directives, standing.last_prompt
+        self.checkpoint, self.turns.first_attributes = standing.checkpoint, standing.first_attributes
 
     def await_input(self, after_ms: int = 0) -> None:
         """From `after_ms` from now on it is the caller's turn: what is spoken to them is over then."""

@@ -81,6 +81,16 @@ class CallUpdateMode:
             call.quiet_from_ms = 0
             self.await_input(document.spoken_ms)
 
+    def is_unheard(self, turn: int) -> bool:
+        """See ReplyMode. The document goes out with the answer."""
+        return False
+
+    def withhold(self, turn: int, messages: Sequence[Message]) -> None:
+        """See ReplyMode. No document is made."""
+
+    def forget_withheld(self) -> None:
+        """See ReplyMode."""
+
     def fill(self) -> None:
         """See ReplyMode."""
         call, directives = self._call, self._call.directives

@@ -52,6 +52,7 @@ class Settings:
     onset_ms: int
     pre_roll_ms: int
     hangover_ms: int
+    join: bool
     max_utterance_ms: int
     no_input_s: float
     no_input_limit: int

@@ -18,6 +18,13 @@ from lexbridge.errors import LexUnavailable
 
 _Enum = TypeVar("_Enum", bound=Enum)
 
+Checkpoint = Mapping[str, Any]
+"""Where a dialog stood after an answer, as JSON: what boto3's PutSession is told to put it there again. To all but this
+module and `lex` it is opaque. How often a slot was asked for is not in it: neither generation tells."""
+
+NO_DIALOG: Checkpoint = {}
+"""Where it stands before anything was said."""
+
 MAX_UNPACKED_BYTES = 1 << 20
 """Lex's headers are 16 KB; a compressed field that unpacks to more than this is not one of Lex's."""
 
@@ -56,7 +63,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What Lex answered to one utterance. `transcript` is what it heard; `messages` may be empty."""
+    """What Lex answered to one utterance. `transcript` is what it heard; `messages` may be empty. `checkpoint`: where
+    the dialog stands with it."""
 
     dialog_state: DialogState
     messages: tuple[Message, ...] = ()
@@ -64,6 +72,8 @@ class Reply:
     slot_to_elicit: str | None = None
     session_attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
     transcript: str | None = field(default=None, repr=False)
+    # Not compared: two answers are the same though the contexts of one have less time to live.
+    checkpoint: Checkpoint | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_fulfilled(self) -> bool:
@@ -81,14 +91,51 @@ def reply_from_post_content(response: Mapping[str, Any]) -> Reply:
     message = _text_from_base64(encoded, "encodedMessage") if encoded else response.get("message")
     encoded = response.get("encodedInputTranscript")
     transcript = _text_from_base64(encoded, "encodedInputTranscript") if encoded else response.get("inputTranscript")
+    message_format = response.get("messageFormat") or "PlainText"
+    action = {
+        "type": "Close" if state.is_closed else state.value,
+        "fulfillmentState": state.value if state.is_closed else None,
+        "intentName": response.get("intentName"),
+        "slots": response.get("slots"),
+        "slotToElicit": response.get("slotToElicit"),
+        "message": message or None,
+        "messageFormat": message_format if message else None,
+    }
     return Reply(
         dialog_state=state,
-        messages=tuple(_v1_messages(message or "", response.get("messageFormat") or "PlainText")),
+        messages=tuple(_v1_messages(message or "", message_format)),
         intent=response.get("intentName"),
         slot_to_elicit=response.get("slotToElicit"),
         session_attributes=_attributes(response.get("sessionAttributes")),
         transcript=transcript,
+        checkpoint=_v1_checkpoint(action, response),
     )
+
+
+def _v1_checkpoint(action: Mapping[str, Any], response: Mapping[str, Any]) -> Checkpoint:
+    """`response`: of PostContent or GetSession."""
+    put = {
+        "dialogAction": action,
+        # What is left out stays as it is. PostContent does not tell of the recent intents.
+        "sessionAttributes": response.get("sessionAttributes") or {},
+        "activeContexts": response.get("activeContexts") or [],
+        "recentIntentSummaryView": response.get("recentIntentSummaryView"),
+    }
+    return _checkpoint(put)
+
+
+def _checkpoint(put: Mapping[str, Any]) -> Checkpoint:
+    try:
+        return {name: _without_nulls(value) for name, value in put.items() if value is not None}
+    except RecursionError as error:
+        raise LexUnavailable("Lex's answer is nested too deep") from error
+
+
+def _without_nulls(value: Any) -> Any:
+    """JSON without the null members of its objects, such as slots that are open: boto3 refuses them."""
+    if isinstance(value, Mapping):
+        return {name: _without_nulls(member) for name, member in value.items() if member is not None}
+    return [_without_nulls(part) for part in value] if isinstance(value, list) else value
 
 
 def _v1_messages(text: str, message_format: str) -> Iterable[Message]:
@@ -127,7 +174,22 @@ def _v2_reply(state: Any, messages: Any, transcript: Any) -> Reply:
         slot_to_elicit=_name(action.get("slotToElicit"), "sessionState.dialogAction.slotToElicit"),
         session_attributes=_attributes(session_state.get("sessionAttributes")),
         transcript=transcript if isinstance(transcript, str) else None,
+        checkpoint=_v2_checkpoint(session_state, intent, parts),
     )
+
+
+def _v2_checkpoint(
+    state: Mapping[str, Any], intent: Mapping[str, Any], messages: list[Mapping[str, Any]]
+) -> Checkpoint:
+    put = {
+        "dialogAction": state.get("dialogAction"),
+        # What is left out stays as it is.
+        "sessionAttributes": state.get("sessionAttributes") or {},
+        "activeContexts": state.get("activeContexts") or [],
+    }
+    if intent:
+        put["intent"] = {name: intent.get(name) for name in ("name", "slots", "state", "confirmationState")}
+    return _checkpoint({"sessionState": put, "messages": messages or None})
 
 
 def _v2_message(part: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -179,6 +241,7 @@ def reply_from_v1_session(response: Mapping[str, Any]) -> Reply:
         intent=_name(action.get("intentName"), "dialogAction.intentName"),
         slot_to_elicit=_name(action.get("slotToElicit"), "dialogAction.slotToElicit"),
         session_attributes=_attributes(response.get("sessionAttributes")),
+        checkpoint=_v1_checkpoint(action, response),
     )
 
 

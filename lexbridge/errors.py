@@ -6,7 +6,8 @@
     |-- CallStateError            we broke our own rules: a bug
     |-- LexError                  a turn that Lex did not answer; names what the caller hears
     |   |-- LexUnavailable        a fault that may pass: another try makes sense
-    |   `-- LexRejected           Lex refused the request as such: a setting is wrong
+    |   |-- LexRejected           Lex refused the request as such: a setting is wrong
+    |   `-- NotPutBack            Lex was not asked: its session could not be put back to what it was before
     `-- CallControlError          an update of the live call that Twilio did not carry out
         |-- CallGone              the call is over; there is nobody left to speak to
         |-- CallControlUnavailable  a fault that may pass
@@ -75,6 +76,10 @@ class LexRejected(LexError):
 
     apology = "not_available"
     ends_call = True
+
+
+class NotPutBack(LexError):
+    """The session could not be put back to where it stood, and so the turn was not sent."""
 
 
 class CallControlError(LexbridgeError):

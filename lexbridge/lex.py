@@ -27,6 +27,7 @@ from lexbridge.aws_clock import follow_aws_clock, is_refused_for_its_time
 from lexbridge.breaker import Breaker
 from lexbridge.config import LexV1Bot, LexV2Bot, Settings
 from lexbridge.dialog import (
+    Checkpoint,
     Reply,
     pack,
     reply_from_post_content,
@@ -34,7 +35,7 @@ from lexbridge.dialog import (
     reply_from_v1_session,
     reply_from_v2_session,
 )
-from lexbridge.errors import ConfigError, LexError, LexRejected, LexUnavailable, Problem
+from lexbridge.errors import ConfigError, LexError, LexRejected, LexUnavailable, NotPutBack, Problem
 from lexbridge.logs import Log
 from lexbridge.reply_audio import ReplyAudio
 
@@ -53,18 +54,16 @@ class Deadlines:
     """How long Lex may take, seconds.
 
     `answer_s`: from the end of the utterance to the end of its answer, a second request included, whatever drips in
-    between. `recall_s`: for GetSession.
+    between; where the session is put back first, that included. `recall_s`: for GetSession, and to put a session back.
     """
 
     connect_s: float = 2.0
     answer_s: float = 5.0
     recall_s: float = 1.5
 
-    @property
-    def retry_within_s(self) -> float:
-        """A request that has failed so soon after the end of the utterance is sent again: there is time for it."""
-        return 0.75 * self.answer_s
 
+_RETRY_WITHIN = 0.75
+"""A request that has failed in this share of the time for an answer is sent again: there is time for it."""
 
 # Before the second request; longer where Lex is crowded. Random, so that calls that failed together spread out.
 _PAUSE_S = (0.05, 0.15)
@@ -161,6 +160,10 @@ class Question:
     utterance: Utterance
     intent: str | None = None
     """The bot begins the dialog with it, and the utterance is of no account."""
+    checkpoint: Checkpoint | None = field(default=None, repr=False)
+    """Where the session is put back to first."""
+    waited_s: float = 0.0
+    """So long the answer is awaited already: that is less time for it."""
 
 
 class Speech:
@@ -222,7 +225,8 @@ class LexRuntime(Protocol):
     def ask(self, question: Question, log: Log) -> Answer:
         """Sends an utterance as it is spoken, or what else the turn is, and returns the bot's answer.
 
-        Blocks the calling greenlet only. Raises LexUnavailable or LexRejected.
+        Blocks the calling greenlet only. Raises LexUnavailable or LexRejected; NotPutBack, and asks nothing, if the
+        session is to be put back before and that fails.
         """
         ...
 
@@ -267,6 +271,11 @@ class _Deadline:
         self._timer.close()
         self.timeout.close()
 
+    @property
+    def is_near(self) -> bool:
+        """It is too late for another request."""
+        return time.monotonic() > self.ended_s + _RETRY_WITHIN * self._seconds
+
     def _start(self) -> None:
         self.ended_s = time.monotonic()
         self._timer.start(self._asking.throw, self.timeout)
@@ -284,6 +293,7 @@ class _Client:
         self._deadlines = deadlines
         self._accept = PCM if speaks else TEXT
         self._breaker = Breaker(time.monotonic)
+        self._may_put_back = True  # until AWS says that this process may not
 
     def _request(self, question: Question, body: Any) -> Mapping[str, Any]:
         raise NotImplementedError
@@ -295,6 +305,9 @@ class _Client:
         raise NotImplementedError
 
     def _spoken(self, session_id: str, text: str) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+    def _put(self, session_id: str, checkpoint: Checkpoint) -> Mapping[str, Any]:
         raise NotImplementedError
 
     def ask(self, question: Question, log: Log) -> Answer:
@@ -351,8 +364,10 @@ class _Client:
     def _ask(self, question: Question, log: Log) -> Answer:
         """The request, live if it can be; and once more if that fails while there is time."""
         utterance = question.utterance
-        with _Deadline(utterance, self._deadlines.answer_s) as deadline:
+        with _Deadline(utterance, self._deadlines.answer_s - question.waited_s) as deadline:
             try:
+                if question.checkpoint is not None:
+                    self._put_back(question.session_id, question.checkpoint, deadline, log)
                 crowded = False
                 if self._breaker.may_ask():
                     try:
@@ -360,7 +375,7 @@ class _Client:
                         return self._attempt(lambda: self._answer(question, live, deadline, log), deadline.timeout)
                     except LexUnavailable as error:
                         log.warning("lex-request-failed", error=str(error), attempt=1)
-                        if time.monotonic() > deadline.ended_s + self._deadlines.retry_within_s:
+                        if deadline.is_near:
                             raise
                         crowded = _is_crowded(error)
                 # Whole and not live: against a Lex that refuses early, a live upload only shows a broken connection,
@@ -380,6 +395,29 @@ class _Client:
                 if timeout is not deadline.timeout:
                     raise
                 raise LexUnavailable(f"no answer within {self._deadlines.answer_s:g} s") from None
+
+    def _put_back(self, session_id: str, checkpoint: Checkpoint, answer_by: _Deadline, log: Log) -> None:
+        """The session as it was at `checkpoint`. Raises NotPutBack."""
+        if self._breaker.is_open or not self._may_put_back:
+            raise NotPutBack("not tried")
+        deadline = gevent.Timeout(self._deadlines.recall_s)
+        deadline.start()
+        try:
+            stream = self._attempt(lambda: self._put(session_id, checkpoint)["audioStream"], deadline)
+            self._attempt(stream.read, deadline)  # empty: only then can its connection serve the next request
+        except LexRejected as error:
+            self._may_put_back = not _is_forbidden(error)
+            log.error("session-not-put-back", error=str(error))
+            raise NotPutBack(str(error)) from error
+        except LexUnavailable as error:
+            log.warning("session-not-put-back", error=str(error))
+            raise NotPutBack(str(error)) from error
+        except gevent.Timeout as timeout:
+            if timeout is not answer_by.timeout:
+                raise
+            raise NotPutBack("the turn's own time is over") from None
+        finally:
+            deadline.close()
 
     def _answer(self, question: Question, body: Any, deadline: _Deadline, log: Log) -> Answer:
         """One request and its answer, without the voice: that is still to come."""
@@ -441,6 +479,10 @@ def _is_crowded(error: LexUnavailable) -> bool:
     return isinstance(error.__cause__, ClientError) and _status(error.__cause__) in _CROWDED_STATUSES
 
 
+def _is_forbidden(error: LexRejected) -> bool:
+    return isinstance(error.__cause__, ClientError) and _status(error.__cause__) == 403
+
+
 def _status(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
 
@@ -476,6 +518,16 @@ class PostContent(_Client):
         names = {"botName": self._bot.name, "botAlias": self._bot.alias, "userId": session_id}
         action = {"type": "ElicitIntent", "message": text, "messageFormat": "PlainText"}
         return self._client.put_session(**names, dialogAction=action, accept=PCM)  # type: ignore[no-any-return]
+
+    def _put(self, session_id: str, checkpoint: Checkpoint) -> Mapping[str, Any]:
+        names = {"botName": self._bot.name, "botAlias": self._bot.alias, "userId": session_id}
+        begun: Checkpoint = {
+            "dialogAction": {"type": "ElicitIntent"},
+            "sessionAttributes": {},
+            "activeContexts": [],
+            "recentIntentSummaryView": [],
+        }
+        return self._client.put_session(**names, **(checkpoint or begun), accept=TEXT)  # type: ignore[no-any-return]
 
     def _session(self, session_id: str) -> Reply:
         names = {"botName": self._bot.name, "botAlias": self._bot.alias}
@@ -514,6 +566,14 @@ class RecognizeUtterance(_Client):
         said = [{"content": text, "contentType": "PlainText"}]
         return self._client.put_session(  # type: ignore[no-any-return]
             **ids, sessionId=session_id, sessionState=state, messages=said, responseContentType=PCM
+        )
+
+    def _put(self, session_id: str, checkpoint: Checkpoint) -> Mapping[str, Any]:
+        ids = {"botId": self._bot.bot_id, "botAliasId": self._bot.alias_id, "localeId": self._bot.locale_id}
+        state = {"dialogAction": {"type": "ElicitIntent"}, "sessionAttributes": {}, "activeContexts": []}
+        begun: Checkpoint = {"sessionState": state}
+        return self._client.put_session(  # type: ignore[no-any-return]
+            **ids, sessionId=session_id, responseContentType=TEXT, **(checkpoint or begun)
         )
 
     def _session(self, session_id: str) -> Reply:

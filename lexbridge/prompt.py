@@ -191,6 +191,7 @@ class Playback:
     def __init__(self) -> None:
         self._prompts: deque[Prompt] = deque()  # the first one plays, or is about to
         self._interrupted: list[Prompt] = []
+        self._withheld: Prompt | None = None
         self._last: Prompt | None = None  # that was heard: its echo may still be coming
         self._stopped_echo = (0, 0)  # (RMS, until when) of what was stopped
 
@@ -220,7 +221,8 @@ class Playback:
 
     def prompt_of(self, turn: int) -> Prompt | None:
         """The prompt of `turn`, if it is still of use: to be heard, or kept."""
-        return next((prompt for prompt in (*self._prompts, *self._interrupted) if prompt.turn == turn), None)
+        kept = (*self._prompts, *self._interrupted, *([self._withheld] if self._withheld else []))
+        return next((prompt for prompt in kept if prompt.turn == turn), None)
 
     def send(self, now_ms: int, waits: bool) -> list[str]:
         """The messages that are due. `waits`: none begins, for the caller is speaking, unless it must not be
@@ -268,6 +270,29 @@ class Playback:
         turns = [prompt.turn for prompt in self._interrupted if not prompt.is_complete]
         self._interrupted = []
         return turns
+
+    def is_waiting(self, turn: int) -> bool:
+        """The prompt of `turn` is to be heard, and nothing of it has been."""
+        return any(prompt.turn == turn and not prompt.is_begun for prompt in self._prompts)
+
+    def withhold(self, prompt: Prompt) -> None:
+        """`prompt`, of which nothing was sent, is kept: to be heard after all, or never."""
+        if prompt in self._prompts:
+            self._prompts.remove(prompt)
+        self._withheld = prompt
+
+    def release(self, turn: int) -> Prompt | None:
+        """The prompt of `turn` that was kept, which somebody else has from now on."""
+        prompt = self._withheld
+        if prompt is None or prompt.turn != turn:
+            return None
+        self._withheld = None
+        return prompt
+
+    def forget_withheld(self) -> list[int]:
+        """It is never heard. Returns its turn, if it is still arriving."""
+        prompt, self._withheld = self._withheld, None
+        return [prompt.turn] if prompt is not None and not prompt.is_complete else []
 
     def mute(self, prompt: Prompt, now_ms: int) -> list[str]:
         """Twilio has to say the words of `prompt`. Returns the messages that stop it."""

@@ -77,6 +77,18 @@ class ReplyMode(Protocol):
         """
         ...
 
+    def is_unheard(self, turn: int) -> bool:
+        """Nothing of the answer to `turn` has been sent to the caller, and it is still to be."""
+        ...
+
+    def withhold(self, turn: int, messages: Sequence[Message]) -> None:
+        """The answer to `turn`, `messages`, is not to be heard yet: until it is spoken after all, or forgotten."""
+        ...
+
+    def forget_withheld(self) -> None:
+        """What is withheld is never heard."""
+        ...
+
     def fill(self) -> None:
         """Says that the call is still there. It changes nothing else."""
         ...

@@ -4,7 +4,7 @@ heard."""
 from lexbridge.actions import Recall
 from lexbridge.answering import Answering
 from lexbridge.call_state import Call, CallMove, CallState
-from lexbridge.dialog import Message, Reply
+from lexbridge.dialog import NO_DIALOG, Message, Reply
 from lexbridge.directives import CALL_SID_ATTRIBUTE, directives_of
 from lexbridge.keys import keys_of
 from lexbridge.media_stream import Started
@@ -39,6 +39,8 @@ class Resuming:
         if takeover.facts or takeover.how is None:  # a stream that is handed over has them only if Lex does not
             # On the first turn only: attributes that are sent replace those of the session.
             call.turns.first_attributes = {**takeover.facts, CALL_SID_ATTRIBUTE: started.call_sid}
+        if takeover.how is None:
+            call.checkpoint = NO_DIALOG
         if looks_up:
             call.act(Recall(started.call_sid))
         elif takeover.how == HANDED_OVER:
@@ -101,7 +103,7 @@ class Resuming:
         call.move(CallMove.RECALLED)
         self._recalled = reply
         if reply is not None:
-            call.directives = directives_of(reply)
+            call.directives, call.checkpoint = directives_of(reply), reply.checkpoint
         if self._takeover.keys is not None:
             call.last_prompt = reply.messages if reply else ()
             self._send_gathered(self._takeover.keys)
@@ -123,7 +125,7 @@ class Resuming:
             self._answer_late(reply)
             return
         if reply is not None:
-            call.directives = directives_of(reply)
+            call.directives, call.checkpoint = directives_of(reply), reply.checkpoint
         if self._asks_again:
             self._answering.ask_again()
         elif self._mode.recalls_at_once and call.is_idle:

@@ -4,7 +4,7 @@ A document ends such a stream. So one that speaks, for words that have no voice 
 one that ends the call is sent only when the last words have been heard.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from lexbridge.actions import CancelUtterance, SendMessage
 from lexbridge.call_state import Call, CallState
@@ -89,8 +89,7 @@ class StreamMode:
 
     def forget_interrupted(self) -> None:
         """See ReplyMode."""
-        for turn in self._playback.forget_interrupted():
-            self._call.act(CancelUtterance(turn))
+        self._cancel(self._playback.forget_interrupted())
 
     # -- the bot speaks
 
@@ -99,10 +98,23 @@ class StreamMode:
         if speaking_turn is None:
             self._recite(messages)
         else:
-            may_interrupt = self._call.directives.allow_interrupt
-            self._last_answer = Prompt(speaking_turn, self._call.stream.stream_sid, messages, may_interrupt)
-            self._playback.add(self._last_answer)
+            prompt = self._playback.release(speaking_turn) or self._prompt_of(speaking_turn, messages)
+            prompt.may_interrupt = self._call.directives.allow_interrupt
+            self._last_answer = prompt
+            self._playback.add(prompt)
         self._play()
+
+    def is_unheard(self, turn: int) -> bool:
+        """See ReplyMode."""
+        return self._playback.is_waiting(turn)
+
+    def withhold(self, turn: int, messages: Sequence[Message]) -> None:
+        """See ReplyMode. Its audio goes on to arrive."""
+        self._playback.withhold(self._playback.prompt_of(turn) or self._prompt_of(turn, messages))
+
+    def forget_withheld(self) -> None:
+        """See ReplyMode."""
+        self._cancel(self._playback.forget_withheld())
 
     def fill(self) -> None:
         """See ReplyMode. A document would end the stream, and with it the turn."""
@@ -166,6 +178,7 @@ class StreamMode:
     def end(self) -> None:
         """See ReplyMode."""
         self.forget_interrupted()
+        self.forget_withheld()
         self._forget_prompts()
 
     def _voice_of(self, messages: Sequence[Message]) -> bytes | None:
@@ -180,6 +193,9 @@ class StreamMode:
                 return None
             audio, rest = audio + voiced, rest[1:]
         return audio
+
+    def _prompt_of(self, turn: int, messages: Sequence[Message]) -> Prompt:
+        return Prompt(turn, self._call.stream.stream_sid, messages)
 
     def _recite(self, messages: Sequence[Message], is_filler: bool = False) -> None:
         """Plays what is nobody's answer."""
@@ -259,10 +275,12 @@ class StreamMode:
     def _forget_prompts(self) -> list[Message]:
         """Nothing more is heard over this stream. Returns the words that were still to be."""
         prompts = self._playback.take_all()
-        for prompt in prompts:
-            if not prompt.is_complete:
-                self._call.act(CancelUtterance(prompt.turn))
+        self._cancel(prompt.turn for prompt in prompts if not prompt.is_complete)
         return [message for prompt in prompts for message in prompt.messages]
+
+    def _cancel(self, turns: Iterable[int]) -> None:
+        for turn in turns:
+            self._call.act(CancelUtterance(turn))
 
     def _send(self, messages: Sequence[str]) -> None:
         for message in messages:

@@ -255,6 +255,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("HANGOVER_MS", "700", "silence that ends an utterance", _whole(100, 5000, 20)),
     Setting(
+        "JOIN",
+        "off",
+        "`on`: who goes on speaking before the reply to what they said was heard has said one thing: that reply is "
+        "dropped, Lex's session put back, and the whole sent again. Needs `lex:PutSession`",
+        _switch,
+    ),
+    Setting(
         "MAX_UTTERANCE_MS", "14800", "longest audio sent to Lex in one request; Lex takes 15 s", _whole(4000, 14800, 20)
     ),
     Setting("NO_INPUT_S", "10", "silence after a prompt before the caller is asked again", _seconds(1, 120)),

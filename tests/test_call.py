@@ -21,7 +21,7 @@ from lexbridge.directives import (
     VOICE_ATTRIBUTE,
 )
 from lexbridge.endpointing import Endpointer, EndpointingRules
-from lexbridge.errors import CallStateError, LexRejected, LexUnavailable, MediaStreamError
+from lexbridge.errors import CallStateError, LexRejected, LexUnavailable, MediaStreamError, NotPutBack
 from lexbridge.takeover import (
     HANDED_OVER,
     KEYED,
@@ -1234,6 +1234,21 @@ TOLD = {
         caller.says_something(),
         caller.lex_says(),
     ),
+    (TurnState.WAITING, TurnMove.GOES_ON): lambda caller: (
+        [caller.says_something() for _ in range(2)],
+        caller.speaks(500),
+    ),
+    (TurnState.HEARING, TurnMove.NOT_JOINED): lambda caller: (
+        caller.says_something(),
+        caller.speaks(500),
+        caller.lex_says(),
+        caller.lex_fails(NotPutBack("not tried")),
+    ),
+    (TurnState.RECOGNIZING, TurnMove.NOT_JOINED): lambda caller: (
+        [caller.says_something() for _ in range(2)],
+        caller.lex_says(turn=1),
+        caller.lex_fails(NotPutBack("not tried")),
+    ),
     (TurnState.WAITING, TurnMove.DROPPED): lambda caller: (
         caller.says_something(),
         says_bye_over_the_next_words(caller, pause_ms=700),
@@ -1251,7 +1266,7 @@ def test_each_move_of_the_tables_happens_on_the_phone(monkeypatch, state, move):
     for machine in ("call_state", "turns"):
         watched = lambda table, *row: made.append(row) or moved(table, *row)  # noqa: E731
         monkeypatch.setattr(f"lexbridge.{machine}.moved", watched)
-    caller = Caller()
+    caller = Caller(JOIN="on" if move in (TurnMove.GOES_ON, TurnMove.NOT_JOINED) else "off")
     if state is not CallState.CONNECTING:
         caller.dials({RESUMED_PARAMETER: LOST} if state is CallState.RESUMING else None)
     TOLD[state, move](caller)

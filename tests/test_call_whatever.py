@@ -21,6 +21,8 @@ from lexbridge.actions import (
     SendMessage,
     UpdateCall,
 )
+from lexbridge.answering import MAX_FAILED_TURNS
+from lexbridge.audio import decode_mulaw
 from lexbridge.call_state import CallState
 from lexbridge.dialog import DialogState, Message, Reply
 from lexbridge.directives import (
@@ -33,7 +35,7 @@ from lexbridge.directives import (
     TRANSFER_TO_ATTRIBUTE,
     VOICE_ATTRIBUTE,
 )
-from lexbridge.errors import LexRejected, LexUnavailable
+from lexbridge.errors import LexRejected, LexUnavailable, NotPutBack
 from lexbridge.prompt import HEARD_WITHIN_MS
 from lexbridge.takeover import (
     FAILED_TURNS_PARAMETER,
@@ -63,6 +65,8 @@ class WatchedCaller(Caller):
         self.at_lex = None  # the turn that Lex is busy with
         self.ends = {}  # turn: how it ended
         self.opened = set()
+        self.failed_before_it_was_joined = None
+        self.puts_back = False  # the session, before the turn that Lex is busy with
         self.cancelled = set()
         self.speaking = {}  # turn: how much more Lex may say of its answer, ms
         self.recalls = 0  # that are not answered
@@ -81,6 +85,7 @@ class WatchedCaller(Caller):
                 assert self.session.state is CallState.LIVE
                 assert action.turn > max(self.opened, default=0)
                 self.opened.add(action.turn)
+                self.puts_back = isinstance(action, OpenUtterance) and action.checkpoint is not None
                 self.at_lex = action.turn
                 self.open = action.turn if isinstance(action, OpenUtterance) else None
             case AppendAudio():
@@ -133,6 +138,11 @@ class WatchedCaller(Caller):
             assert (note.event == "utterance-dropped" and turn in self.opened) == (turn in self.cancelled)
             if turn == self.at_lex:
                 self.at_lex = self.open = None
+        if note.event == "joined" and note.fields["with_turn"] not in self.ends:
+            assert note.fields["with_turn"] == self.at_lex
+            self.failed_before_it_was_joined = self.at_lex
+            self.ends[self.at_lex] = "joined"
+            self.at_lex = self.open = None
         self.has_ended = note.event == "stream-ended"
 
     # -- what Lex and Twilio do
@@ -146,6 +156,18 @@ class WatchedCaller(Caller):
             self.speaking[turn] = LONGEST_SPEECH_MS
         self.session.lex_replied(turn, reply, speaks and self._is_two_way)
         self._take_actions()
+
+    def is_not_put_back(self):
+        """Lex's session is not what it was before the first piece: the whole is not asked."""
+        turn = self.at_lex
+        if turn is None or not self.puts_back:
+            return
+        self.opened.remove(turn)
+        self.at_lex = self.open = None
+        if self.ends.get(self.failed_before_it_was_joined) == "joined":
+            del self.ends[self.failed_before_it_was_joined]  # now it fails
+            self.at_lex = self.failed_before_it_was_joined
+        self.lex_fails(NotPutBack("no such permission"), turn)
 
     def hears_more_of_lex(self, ms):
         if self.speaking:
@@ -308,7 +330,14 @@ ATTRIBUTES = [
     {MAX_LENGTH_ATTRIBUTE: "2"},
 ]
 REPLIES = [
-    Reply(state, tuple(map(Message, texts)), intent, session_attributes=attributes, transcript=transcript)
+    Reply(
+        state,
+        tuple(map(Message, texts)),
+        intent,
+        session_attributes=attributes,
+        transcript=transcript,
+        checkpoint={"state": state.value},
+    )
     for (state, intent), texts, attributes, transcript in product(
         [*[ASKS] * 6, CLOSES, BYE],
         [("Which day?",), ("Okay.", "Which day?"), (SENTENCES[0],), ()],
@@ -338,6 +367,7 @@ LEXS_STEPS = [
     step(WatchedCaller.hears_more_of_lex, LENGTHS),
     step(WatchedCaller.hears_the_last_of_lex, [False, False, True]),
     step(lex_gives_up, [*[LexUnavailable("no answer")] * 4, LexRejected("no such bot")]),
+    step(WatchedCaller.is_not_put_back),
     step(WatchedCaller.gets_what_is_late, range(1, 7)),
     step(WatchedCaller.is_recalled, [None, "", *REPLIES[:8]]),
 ]
@@ -375,7 +405,7 @@ VARIABLES = st.fixed_dictionaries(
         "TRANSFER_NUMBERS": st.just(NUMBER),
         "VOICE_THRESHOLD": st.just("300"),
     },
-    optional={"WELCOME": st.just("bot")},
+    optional={"WELCOME": st.just("bot"), "JOIN": st.just("on")},
 ).map(lambda variables: variables | ({"WELCOME_INTENT": "Welcome"} if "WELCOME" in variables else {}))
 
 
@@ -438,3 +468,100 @@ def test_whatever_happened_nobody_is_left_waiting(mode, variables, voiced, start
             caller.is_recalled(None)
         assert caller.noted("no-input") > asked or caller.last_document is not None
     ends(caller, end)
+
+
+# -- joining
+
+
+class NumberedCaller(WatchedCaller):
+    """A caller of whom no two frames sound the same. Keeps the requests to Lex apart."""
+
+    def __init__(self, voiced, **variables):
+        self.frames = []  # voiced, PCM
+        self.requests = []  # (turn, audio), in order
+        super().__init__(voiced, **variables)
+
+    def speaks(self, ms):
+        for _ in range(ms // 20):
+            number = len(self.frames)
+            # Loud in mu-law, whatever the number's digits are.
+            head = bytes(0x80 + digit for digit in (number // 256, number // 16 % 16, number % 16))
+            frame = head + tone(20)[len(head) :]
+            self.frames.append(decode_mulaw(frame))
+            self._talks(frame, 20)
+
+    def _carry_out(self, action):
+        super()._carry_out(action)
+        if isinstance(action, OpenUtterance):
+            self.requests.append((action.turn, bytearray()))
+        elif isinstance(action, AppendAudio):
+            self.requests[-1][1].extend(action.pcm)
+
+    def spoken_to(self):
+        """The turns whose answers were begun to be said to the caller."""
+        texts = [text for action in self.actions if isinstance(action, UpdateCall) for text in outline(action.twiml)]
+        begun = {int(text.removeprefix("Answer ")) for text in texts if text.startswith("Answer ")}
+        return begun | {int(mark.split(".")[0].removeprefix("turn-")) for mark in self.marks_sent}
+
+    def noted_turns(self):
+        """The turns of which a log line says that they came to nothing."""
+        events = ("turn-failed", "utterance-dropped", "utterance-cut-off")
+        return {note.fields["turn"] for note in self.notes if note.event in events}
+
+
+def is_told(caller, state):
+    if caller.at_lex is not None and caller.open is None:
+        words = (Message(f"Answer {caller.at_lex}"),)
+        caller.is_answered(Reply(state, words, "OrderFlowers", transcript="roses", checkpoint={"n": 1}), speaks=True)
+
+
+def listens(caller):
+    """In a prompt's first half second nothing is heard: nobody speaks over one here."""
+    caller.is_silent(700 + 600)
+
+
+def is_told_nothing(caller):
+    if caller.open is None and caller.noted("turn-failed") < MAX_FAILED_TURNS - 1:
+        lex_gives_up(caller, LexUnavailable("no answer"))
+        listens(caller)
+
+
+def is_told_twice(caller):
+    caller.is_not_put_back()
+    listens(caller)
+
+
+def hears_it_out(caller):
+    caller.hears_more_of_lex(400)
+    caller.hears_the_last_of_lex()
+    listens(caller)
+
+
+PIECES = [
+    step(NumberedCaller.speaks, [100, 300, 900, 900, 2500]),
+    step(Caller.is_silent, [100, 400, 700, 800]),
+    step(is_told, [*[DialogState.ELICIT_SLOT] * 4, DialogState.FAILED]),
+    step(hears_it_out),
+    step(is_told_nothing),
+    step(is_told_twice),
+]
+
+
+@pytest.mark.parametrize(("mode", "barge_in"), [("stream", "on"), ("call-update", "off")])
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(st.lists(st.one_of(*PIECES, *PIECES[:3] * 2), min_size=6, max_size=30))
+def test_nothing_that_is_said_in_pieces_is_lost_without_a_word(mode, barge_in, steps):
+    """Each frame reaches Lex in a request whose answer was spoken, or a log line tells of its turn."""
+    voiced = {"Sorry, I did not get that. Please say it again.": tone(200)}
+    variables = {"REPLY_MODE": mode, "BARGE_IN": barge_in, "MAX_UTTERANCE_MS": "4000", "NO_INPUT_S": "60"}
+    caller = NumberedCaller(voiced, JOIN="on", FILLER_S="60", **variables)
+    caller.dials()
+    for does in steps:
+        does(caller)
+    caller.is_silent(800)
+    while caller.at_lex is not None or caller.speaking:
+        is_told(caller, DialogState.ELICIT_SLOT)
+        hears_it_out(caller)
+    accounted_for = caller.spoken_to() | caller.noted_turns()
+    told_of = b"".join(bytes(audio) for turn, audio in caller.requests if turn in accounted_for)
+    assert all(frame in told_of for frame in caller.frames)

@@ -310,3 +310,107 @@ def test_a_v2_session_that_is_closed_is_as_its_intent():
 def test_a_session_that_is_not_what_lex_tells_is_refused(decode, response):
     with pytest.raises(LexUnavailable, match="Lex's answer has"):
         decode(response)
+
+
+# -- checkpoints
+
+
+V1_OPEN = {"FlowerType": "roses", "PickupDate": None}
+V2_OPEN = {"FlowerType": {"shape": "Scalar", "value": {"interpretedValue": "roses"}}, "PickupDate": None}
+CONTEXTS = [{"name": "ordering", "timeToLive": {"turnsToLive": 1, "timeToLiveInSeconds": 90}, "parameters": {}}]
+
+
+def test_the_checkpoint_of_a_v1_answer_is_what_puts_the_dialog_there_again():
+    reply = reply_from_post_content(
+        {
+            "dialogState": "ElicitSlot",
+            "intentName": "OrderFlowers",
+            "slots": V1_OPEN,
+            "slotToElicit": "PickupDate",
+            "sessionAttributes": {"shop": "7"},
+            "activeContexts": CONTEXTS,
+            "message": "Which day?",
+            "messageFormat": "PlainText",
+        }
+    )
+    assert reply.checkpoint == {
+        "dialogAction": {
+            "type": "ElicitSlot",
+            "intentName": "OrderFlowers",
+            "slots": {"FlowerType": "roses"},
+            "slotToElicit": "PickupDate",
+            "message": "Which day?",
+            "messageFormat": "PlainText",
+        },
+        "sessionAttributes": {"shop": "7"},
+        "activeContexts": CONTEXTS,
+    }
+
+
+def test_the_checkpoint_of_a_closed_v1_dialog_closes_it():
+    reply = reply_from_post_content({"dialogState": "Failed", "intentName": "OrderFlowers"})
+    action = {"type": "Close", "fulfillmentState": "Failed", "intentName": "OrderFlowers"}
+    assert reply.checkpoint == {"dialogAction": action, "sessionAttributes": {}, "activeContexts": []}
+
+
+def test_the_checkpoint_of_a_v1_session_knows_the_recent_intents():
+    recent = [{"intentName": "OrderFlowers", "dialogActionType": "ElicitSlot", "slots": V1_OPEN}]
+    reply = reply_from_v1_session({"dialogAction": V1_ACTION, "recentIntentSummaryView": recent})
+    assert reply.checkpoint["recentIntentSummaryView"] == [{**recent[0], "slots": {"FlowerType": "roses"}}]
+
+
+def test_the_checkpoint_of_a_v2_answer_is_what_puts_the_dialog_there_again():
+    state = {
+        "dialogAction": {"type": "ElicitSlot", "slotToElicit": "PickupDate"},
+        "intent": {
+            "name": "OrderFlowers",
+            "slots": V2_OPEN,
+            "state": "InProgress",
+            "confirmationState": "None",
+            "kendraResponse": {},
+        },
+        "activeContexts": CONTEXTS,
+        "sessionAttributes": {"shop": "7"},
+        "originatingRequestId": "a-request",
+    }
+    messages = [{"content": "Which day?", "contentType": "PlainText"}]
+    response = {"sessionState": pack(state), "messages": pack(messages)}
+    intent = {name: state["intent"][name] for name in ("name", "state", "confirmationState")}
+    assert reply_from_recognize_utterance(response).checkpoint == {
+        "sessionState": {
+            "dialogAction": state["dialogAction"],
+            "intent": {**intent, "slots": {"FlowerType": V2_OPEN["FlowerType"]}},
+            "activeContexts": CONTEXTS,
+            "sessionAttributes": {"shop": "7"},
+        },
+        "messages": messages,
+    }
+
+
+def test_what_a_v2_answer_leaves_out_is_emptied_and_not_kept():
+    state = {"dialogAction": {"type": "ElicitIntent"}}
+    kept = {**state, "sessionAttributes": {}, "activeContexts": []}
+    assert reply_from_v2_session({"sessionState": state}).checkpoint == {"sessionState": kept}
+
+
+def test_an_answer_that_is_nested_too_deep_is_refused():
+    slots = {}
+    for _ in range(5000):
+        slots = {"subSlots": slots}
+    with pytest.raises(LexUnavailable, match=r"^Lex's answer is nested too deep$"):
+        reply_from_v2_session({"sessionState": {"intent": {"name": "OrderFlowers", "slots": slots}}})
+
+
+def test_answers_are_the_same_though_their_checkpoints_are_not():
+    state = {"dialogAction": {"type": "ElicitIntent"}}
+    first, second = ({**state, "activeContexts": [{"timeToLive": seconds}]} for seconds in (90, 89))
+    assert reply_from_v2_session({"sessionState": first}) == reply_from_v2_session({"sessionState": second})
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_checkpoint_is_json_without_a_null_and_does_not_show_when_a_reply_is_printed(name):
+    reply = DECODERS[name[:2]](response_of(name))
+    written = json.dumps(reply.checkpoint)
+    assert json.loads(written) == reply.checkpoint
+    assert "null" not in written
+    assert "checkpoint" not in repr(reply)

@@ -5,7 +5,16 @@ import re
 import pytest
 
 from lexbridge import errors
-from lexbridge.errors import CallControlError, CallGone, ConfigError, LexError, LexRejected, LexUnavailable, Problem
+from lexbridge.errors import (
+    CallControlError,
+    CallGone,
+    ConfigError,
+    LexError,
+    LexRejected,
+    LexUnavailable,
+    NotPutBack,
+    Problem,
+)
 
 
 def test_the_tree_in_the_docstring_is_the_tree_in_the_code():
@@ -25,6 +34,7 @@ def test_the_tree_in_the_docstring_is_the_tree_in_the_code():
         (LexError, "say_it_again", False),
         (LexUnavailable, "say_it_again", False),
         (LexRejected, "not_available", True),
+        (NotPutBack, "say_it_again", False),
     ],
 )
 def test_each_lex_error_names_the_sentence_that_the_caller_hears_and_tells_whether_the_call_ends(

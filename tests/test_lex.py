@@ -1,9 +1,11 @@
 """Utterances to Lex: the live stream, and what the real boto3 makes of it. Faults: see test_bridge.py."""
 
+import json
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -16,8 +18,8 @@ from rig import PATIENCE_S, HummingVoice, flowers, settings, v2_bot
 from lexbridge.audio import resample
 from lexbridge.breaker import OPEN_S, Breaker
 from lexbridge.config import LexV1Bot
-from lexbridge.dialog import DialogState
-from lexbridge.errors import ConfigError, LexRejected, LexUnavailable
+from lexbridge.dialog import NO_DIALOG, DialogState
+from lexbridge.errors import ConfigError, LexRejected, LexUnavailable, NotPutBack
 from lexbridge.lex import (
     Deadlines,
     PostContent,
@@ -506,3 +508,142 @@ def test_an_utterance_that_is_complete_is_sent_with_its_length_and_a_live_one_in
     assert "Transfer-Encoding" not in whole
     assert chunked["Transfer-Encoding"] == "chunked"
     assert "Content-Length" not in chunked
+
+
+# -- a session that is put back
+
+
+def lex_of(generation: str, **deadlines: float) -> PostContent | RecognizeUtterance:
+    bot = v2_bot(flowers()) if generation == "v2" else {}
+    return make_lex_runtime(settings(**bot), Deadlines(**deadlines))
+
+
+def state_of(lex: PostContent | RecognizeUtterance, session_id: str) -> dict[str, Any]:
+    """All that GetSession tells, but for names that no two sessions share."""
+    if isinstance(lex, PostContent):
+        told = lex._client.get_session(botName="OrderFlowers", botAlias="prod", userId=session_id)
+    else:
+        told = lex._client.get_session(
+            botId=flowers().v2_id, botAliasId="TSTALIASID", localeId="en_US", sessionId=session_id
+        )
+        del told["sessionState"]["originatingRequestId"]
+        del told["interpretations"]  # how sure Lex is of the last utterance
+    return {name: value for name, value in told.items() if name not in ("ResponseMetadata", "sessionId")}
+
+
+@GENERATIONS
+def test_a_session_that_is_put_back_is_as_if_the_answer_had_never_been(
+    generation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with local_lex(monkeypatch, FLOWERS, "roses", "tulips", FLOWERS, "tulips") as local:
+        lex = lex_of(generation)
+        first = lex.ask(Question("CA-1", {"shop": "7"}, spoken()), Log()).reply
+        lex.ask(Question("CA-1", {"shop": "8", "own": "1"}, spoken()), Log())
+        reply = lex.ask(Question("CA-1", None, spoken(), checkpoint=first.checkpoint), Log()).reply
+        assert "tulips" in reply.messages[0].text
+        assert reply.session_attributes == {"shop": "7"}
+        put = [request.operation for request in local.requests][2]
+        assert put == "PutSession"
+        lex.ask(Question("CA-2", {"shop": "7"}, spoken()), Log())
+        lex.ask(Question("CA-2", None, spoken()), Log())
+        assert state_of(lex, "CA-1") == state_of(lex, "CA-2")
+
+
+@GENERATIONS
+def test_a_session_is_put_back_to_where_nothing_had_been_said(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = "I would like to order some roses"
+    with local_lex(monkeypatch, FLOWERS, whole, whole):
+        lex = lex_of(generation)
+        lex.ask(Question("CA-1", {"shop": "7", "own": "1"}, spoken()), Log())
+        lex.ask(Question("CA-1", {"shop": "7"}, spoken(), checkpoint=NO_DIALOG), Log())
+        lex.ask(Question("CA-2", {"shop": "7"}, spoken()), Log())
+        assert state_of(lex, "CA-1") == state_of(lex, "CA-2")
+
+
+@GENERATIONS
+@pytest.mark.parametrize("heard", [["cars", "cars"], [FLOWERS, "roses", "today", "at 5 pm", "no"]])
+def test_every_state_of_a_dialog_can_be_put_back(
+    heard: list[str], generation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with local_lex(monkeypatch, *heard):
+        lex = lex_of(generation)
+        for _ in heard:
+            reply = lex.ask(Question("CA-1", {}, spoken()), Log()).reply
+            assert reply.checkpoint is not None
+            lex._put("CA-1", json.loads(json.dumps(reply.checkpoint)))
+            recalled = lex.recall("CA-1")
+            assert recalled == replace(reply, transcript=None)
+            assert recalled.checkpoint is not None
+            stands = {name: recalled.checkpoint[name] for name in reply.checkpoint}  # V1 tells more when it is asked
+            assert stands == reply.checkpoint
+
+
+@GENERATIONS
+def test_who_may_not_put_a_session_back_is_told_so_and_does_not_try_again(
+    generation: str, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(operation="PutSession", status=403, times=None))
+        lex = lex_of(generation)
+        for _ in range(2):
+            with pytest.raises(NotPutBack):
+                lex.ask(Question("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+        assert [request.operation for request in local.requests] == ["PutSession"]
+        assert lex.ask(Question("CA-1", None, spoken()), Log()).reply.intent == "OrderFlowers"
+    (line,) = [line for line in logged() if line["event"] == "session-not-put-back"]
+    assert line["level"] == "error"
+    assert "ACCESS_KEY_ID" in line["error"]
+
+
+@pytest.mark.parametrize(
+    "fault", [LexFault(status=500), LexFault(status=400), LexFault(kind="hang"), LexFault(kind="reset")]
+)
+def test_a_session_that_is_not_put_back_once_may_be_the_next_time(
+    fault: LexFault, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(replace(fault, operation="PutSession", times=1))
+        lex = lex_of("v2", recall_s=0.3)
+        with pytest.raises(NotPutBack):
+            lex.ask(Question("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+        assert not [request for request in local.requests if request.operation == "RecognizeUtterance"]
+        lex.ask(Question("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+    assert [line["event"] for line in logged()].count("session-not-put-back") == 1
+
+
+def test_putting_a_session_back_takes_none_of_the_time_that_the_answer_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(operation="PutSession", kind="hang"))
+        lex = lex_of("v2", recall_s=PATIENCE_S, answer_s=0.3)
+        began_s = time.monotonic()
+        with pytest.raises(NotPutBack, match="time"):
+            lex.ask(Question("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+        assert time.monotonic() - began_s < 2
+
+
+def test_who_has_waited_already_waits_no_longer_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.think_s = PATIENCE_S
+        lex = lex_of("v2", answer_s=2)
+        began_s = time.monotonic()
+        with pytest.raises(LexUnavailable, match=r"no answer within 0\.3 s"):
+            lex.ask(Question("CA-1", None, spoken(), checkpoint=None, waited_s=1.7), Log())
+        assert time.monotonic() - began_s < 1.5
+
+
+def test_a_timeout_of_somebody_else_is_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch) as local:
+        local.faults.append(LexFault(operation="PutSession", kind="hang"))
+        lex = lex_of("v2")
+        with pytest.raises(gevent.Timeout), gevent.Timeout(0.2):
+            lex.ask(Question("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+
+
+def test_while_lex_is_down_no_session_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch) as local:
+        lex = lex_of("v2")
+        while not lex._breaker.is_open:
+            lex._breaker.failed()
+        with pytest.raises(NotPutBack):
+            lex.ask(Question("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+        assert local.requests == []

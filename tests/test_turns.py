@@ -211,6 +211,16 @@ def test_a_turn_that_is_over_does_not_move():
         told.turns.over_at_lex(1, TurnMove.REPLIED)
 
 
+def test_a_refusal_to_join_that_is_late_changes_nothing():
+    told = Told()
+    told.says(b"ab")
+    told.acts()
+    assert not told.turns.not_joined(7)
+    told.turns.over_at_lex(1, TurnMove.REPLIED)
+    assert not told.turns.not_joined(1)
+    assert told.acts() == []
+
+
 def test_words_and_keys_do_not_show_when_a_turn_is_printed():
     told = Told()
     told.says(b"hush")

@@ -544,6 +544,8 @@ class LocalLex:
             conversation = session.last.conversation
             if call.record.api == "v1":
                 turn = _or_bad_request(lambda: wire.v1_put_session(call.bot, conversation, body))
+                if body.get("recentIntentSummaryView") is not None:
+                    session.recent = list(body["recentIntentSummaryView"])
             elif not body.get("sessionState"):
                 raise LexError(LexErrorKind.BAD_REQUEST, "sessionState is missing")
             else:
