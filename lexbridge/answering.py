@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from lexbridge.call_state import Call, CallMove
 from lexbridge.dialog import Message, Reply
 from lexbridge.directives import CallAction, Directives, directives_of
+from lexbridge.endpointing import Expected
 from lexbridge.errors import LexError
 from lexbridge.reply_mode import LastWords, ReplyMode
 from lexbridge.turns import Turn
@@ -25,8 +26,8 @@ class Answering:
         """`speaking_turn`: whose audio is Lex's voice for it."""
         call = self._call
         ignored_before = call.directives.ignored
-        directives = call.directives = directives_of(reply)
-        call.checkpoint = reply.checkpoint
+        call.answered(reply)
+        directives = call.directives
         if directives.ignored and directives.ignored != ignored_before:
             call.note("warning", "directives-ignored", attributes=list(directives.ignored))
         if self.hangs_up(reply):
@@ -46,6 +47,7 @@ class Answering:
         call, sentences = self._call, self._call.settings.sentences
         call.failed_turns += turn.intent is None
         ends_call = error.ends_call or call.failed_turns >= MAX_FAILED_TURNS
+        call.expect(Expected.OPEN)
         call.note("warning", "turn-failed", turn=turn.number, error=type(error).__name__, ends_call=ends_call)
         if ends_call:
             self.say_goodbye(sentences.named(error.apology) if error.ends_call else sentences.not_available)

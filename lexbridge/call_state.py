@@ -12,9 +12,9 @@ from typing import Any
 from lexbridge.actions import Action, Note, UpdateCall
 from lexbridge.audio import PCM_BYTES_PER_MS
 from lexbridge.config import Settings
-from lexbridge.dialog import Checkpoint, Message
-from lexbridge.directives import Directives
-from lexbridge.endpointing import Endpointer
+from lexbridge.dialog import Checkpoint, Message, Reply
+from lexbridge.directives import Directives, directives_of, expected_of
+from lexbridge.endpointing import Endpointer, Expected
 from lexbridge.errors import CallStateError
 from lexbridge.keys import KeyCollector
 from lexbridge.media_stream import Started
@@ -67,6 +67,7 @@ class Standing:
     """What the last answer made of the call; so it can be taken back. See the fields of Call, and Turns."""
 
     directives: Directives
+    expected: Expected
     last_prompt: tuple[Message, ...] | None
     checkpoint: Checkpoint | None
     first_attributes: Mapping[str, str] | None
@@ -90,6 +91,8 @@ class Call:
         """The call is to go on over another stream as soon as it can: this process wants to be rid of it."""
         self.directives = Directives()
         """Of the bot's last answer."""
+        self.expected = Expected.OPEN
+        """What the caller was asked for, which tells how they pause."""
         self.last_prompt: tuple[Message, ...] | None = ()
         """What the bot said last; None: a stream before this one knows."""
         self.checkpoint: Checkpoint | None = None
@@ -143,14 +146,26 @@ class Call:
         """Whether what the bot says now may be interrupted."""
         return self.settings.barge_in and self.directives.allow_interrupt
 
+    def answered(self, reply: Reply) -> None:
+        """`reply` is the bot's last answer: what it asks of the call and of the caller, and where the dialog stands."""
+        self.directives, self.checkpoint = directives_of(reply), reply.checkpoint
+        self.expect(expected_of(reply, self.settings.slot_kinds))
+
+    def expect(self, expected: Expected) -> None:
+        """What the caller is asked for."""
+        self.expected = expected
+        self.endpointer.expect(expected)
+
     @property
     def standing(self) -> Standing:
         """For `go_back`."""
-        return Standing(self.directives, self.last_prompt, self.checkpoint, self.turns.first_attributes)
+        answered = self.directives, self.expected, self.last_prompt, self.checkpoint
+        return Standing(*answered, self.turns.first_attributes)
 
     def go_back(self, standing: Standing) -> None:
         """As if nothing had been answered since."""
         self.directives, self.last_prompt = standing.directives, standing.last_prompt
+        self.expect(standing.expected)
         self.checkpoint, self.turns.first_attributes = standing.checkpoint, standing.first_attributes
 
     def await_input(self, after_ms: int = 0) -> None:

@@ -52,6 +52,7 @@ class Settings:
     onset_ms: int
     pre_roll_ms: int
     hangover_ms: int
+    slot_kinds: Mapping[str, str]
     join: bool
     max_utterance_ms: int
     no_input_s: float
@@ -127,6 +128,7 @@ def _fill_in(values: dict[str, Any], bot: LexV1Bot | LexV2Bot) -> None:
     locale_id = _locale(bot)
     values["STREAM_URL"] = values["STREAM_URL"] or f"wss://{urlsplit(values['URL']).netloc}/"
     values["HANGUP_INTENTS"] = values["HANGUP_INTENTS"] or frozenset()
+    values["SLOT_KINDS"] = values["SLOT_KINDS"] or {}
     values["TRANSFER_NUMBERS"] = values["TRANSFER_NUMBERS"] or frozenset()
     values["GREETING"] = values["GREETING"] or greeting_for(locale_id)
     # A voice with a "." in its name (Polly.Vicki, Google.de-DE-Standard-A) has a language, and Say may fail if it is

@@ -6,12 +6,13 @@ utterances they mean nothing, so it is the call that does what they say.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
 
-from lexbridge.dialog import Reply
+from lexbridge.dialog import DialogState, Reply
+from lexbridge.endpointing import Expected
 from lexbridge.keys import MAX_KEYS, KeyRules
 
 _Value = TypeVar("_Value")
@@ -22,6 +23,7 @@ TRANSFER_TO_ATTRIBUTE = "lexbridge:transfer-to"
 VOICE_ATTRIBUTE = "lexbridge:voice"
 NO_INPUT_S_ATTRIBUTE = "lexbridge:no-input-s"
 NO_INPUT_LIMIT_ATTRIBUTE = "lexbridge:no-input-limit"
+EXPECTS_ATTRIBUTE = "lexbridge:expects"
 ALLOW_INTERRUPT_ATTRIBUTE = "x-amz-lex:allow-interrupt"
 END_CHARACTER_ATTRIBUTE = "x-amz-lex:dtmf:end-character"
 DELETION_CHARACTER_ATTRIBUTE = "x-amz-lex:dtmf:deletion-character"
@@ -64,6 +66,11 @@ ATTRIBUTES: tuple[Attribute, ...] = (
         NO_INPUT_LIMIT_ATTRIBUTE, "bot", "how often the caller is asked again, 0 to 20, instead of `NO_INPUT_LIMIT`"
     ),
     Attribute(
+        EXPECTS_ATTRIBUTE,
+        "bot",
+        "`open`, `closed` or `digits`: what is said in answer to the message, instead of what `SLOT_KINDS` has",
+    ),
+    Attribute(
         ALLOW_INTERRUPT_ATTRIBUTE,
         "bot",
         "`true` or `false`: may the caller interrupt the message. Default: `true`, and `BARGE_IN` must be `on`",
@@ -103,6 +110,7 @@ class Directives:
     voice: str | None = None
     no_input_s: float | None = None
     no_input_limit: int | None = None
+    expects: Expected | None = None
     allow_interrupt: bool = True
     keys: KeyRules = field(default_factory=KeyRules)
     ignored: tuple[str, ...] = ()
@@ -119,6 +127,7 @@ def directives_of(reply: Reply) -> Directives:
         voice=asked.value_of(VOICE_ATTRIBUTE, _voice, None),
         no_input_s=asked.value_of(NO_INPUT_S_ATTRIBUTE, _seconds(1, 120), None),
         no_input_limit=asked.value_of(NO_INPUT_LIMIT_ATTRIBUTE, _whole(0, 20), None),
+        expects=asked.value_of(EXPECTS_ATTRIBUTE, _expected, None),
         allow_interrupt=asked.value_of(ALLOW_INTERRUPT_ATTRIBUTE, _switch, usual.allow_interrupt),
         keys=KeyRules(
             end_character,
@@ -128,6 +137,21 @@ def directives_of(reply: Reply) -> Directives:
         ),
         ignored=tuple(asked.ignored),
     )
+
+
+def expected_of(reply: Reply, slot_kinds: Mapping[str, str]) -> Expected:
+    """What the caller is asked for by `reply`. `slot_kinds`: the setting, a slot's name and its kind.
+
+    An answer of Lex's, V1 or V2, names the slot it asks for and never that slot's type: only the bot or the setting can
+    tell that a slot is a number.
+    """
+    expects = directives_of(reply).expects
+    if expects is not None:
+        return expects
+    if reply.dialog_state is DialogState.CONFIRM_INTENT:
+        return Expected.CLOSED
+    is_slot = reply.dialog_state is DialogState.ELICIT_SLOT
+    return Expected(slot_kinds.get(reply.slot_to_elicit or "", Expected.OPEN.value)) if is_slot else Expected.OPEN
 
 
 class _Asked:
@@ -164,6 +188,10 @@ class _Asked:
 
 def _action(text: str) -> CallAction | None:
     return CallAction(text) if text in [action.value for action in CallAction] else None
+
+
+def _expected(text: str) -> Expected | None:
+    return Expected(text) if text in [expected.value for expected in Expected] else None
 
 
 def _voice(text: str) -> str | None:

@@ -5,7 +5,7 @@ from lexbridge.actions import Recall
 from lexbridge.answering import Answering
 from lexbridge.call_state import Call, CallMove, CallState
 from lexbridge.dialog import NO_DIALOG, Message, Reply
-from lexbridge.directives import CALL_SID_ATTRIBUTE, directives_of
+from lexbridge.directives import CALL_SID_ATTRIBUTE
 from lexbridge.keys import keys_of
 from lexbridge.media_stream import Started
 from lexbridge.reply_mode import ReplyMode
@@ -103,7 +103,7 @@ class Resuming:
         call.move(CallMove.RECALLED)
         self._recalled = reply
         if reply is not None:
-            call.directives, call.checkpoint = directives_of(reply), reply.checkpoint
+            call.answered(reply)
         if self._takeover.keys is not None:
             call.last_prompt = reply.messages if reply else ()
             self._send_gathered(self._takeover.keys)
@@ -125,7 +125,7 @@ class Resuming:
             self._answer_late(reply)
             return
         if reply is not None:
-            call.directives, call.checkpoint = directives_of(reply), reply.checkpoint
+            call.answered(reply)
         if self._asks_again:
             self._answering.ask_again()
         elif self._mode.recalls_at_once and call.is_idle:

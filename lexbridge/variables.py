@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from lexbridge.sentences import SentenceName, greeting_for, sentences_for
 
+_SLOT_KIND = r"([A-Za-z0-9_.-]{1,100})\s*=\s*(open|closed|digits)"
+
 
 def _text(value: str) -> str:
     if any(ord(character) < 32 for character in value):
@@ -92,6 +94,15 @@ def _intents(value: str) -> frozenset[str]:
     if not all(re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name) for name in names):
         raise ValueError("must be intent names with commas between them")
     return frozenset(names)
+
+
+def _slot_kinds(value: str) -> Mapping[str, str]:
+    pairs = [pair.strip() for pair in value.split(",") if pair.strip()]
+    kinds = {found[1]: found[2] for pair in pairs if (found := re.fullmatch(_SLOT_KIND, pair))}
+    if len(kinds) < len(pairs):
+        example = "AccountNumber=digits,Size=closed"
+        raise ValueError(f"must be slots with what is said for each: open, closed or digits, such as {example}")
+    return kinds
 
 
 def _numbers(value: str) -> frozenset[str]:
@@ -254,6 +265,13 @@ SETTINGS: tuple[Setting, ...] = (
         _whole(0, 2000, 20),
     ),
     Setting("HANGOVER_MS", "700", "silence that ends an utterance", _whole(100, 5000, 20)),
+    Setting(
+        "SLOT_KINDS",
+        None,
+        "slots, comma-separated, with what callers say for each, such as `AccountNumber=digits,Size=closed`: `open` (a "
+        "sentence), `closed` (a word or two) or `digits` (a number in groups). It tells how long their pauses are",
+        _slot_kinds,
+    ),
     Setting(
         "JOIN",
         "off",

@@ -1300,6 +1300,58 @@ def test_a_call_that_is_not_live_has_no_stream_to_speak_over_and_says_so():
         call.update(documents.goodbye([]))
 
 
+# -- what was asked for
+
+
+CONFIRM, DIGITS = DialogState.CONFIRM_INTENT, {"slot_to_elicit": "AccountNumber"}
+
+
+@pytest.fixture
+def expected(monkeypatch):
+    """What the endpointer was told, in order."""
+    told = []
+    monkeypatch.setattr(Endpointer, "expect", lambda _, expected: told.append(expected.value))
+    return told
+
+
+def test_the_endpointer_knows_what_each_answer_asks_for(expected):
+    caller = a_caller(SLOT_KINDS="AccountNumber=digits")
+    assert expected == []  # after a greeting a sentence is expected, as always
+    for reply in (DIGITS, {"dialog_state": CONFIRM}, {}):
+        caller.is_silent(5000)
+        caller.says_something()
+        caller.lex_says("Well?", **reply)
+    assert expected == ["digits", "closed", "open"]
+
+
+def test_after_an_apology_a_sentence_is_expected(expected):
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("Right?", dialog_state=CONFIRM)
+    caller.is_silent(5000)
+    caller.says_something()
+    caller.lex_fails(LexUnavailable("no answer"))
+    assert expected == ["closed", "open"]
+
+
+def test_what_an_earlier_stream_asked_for_is_known_from_the_look_up(expected):
+    caller = a_caller({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "1"})
+    caller.lex_recalls("Right?", dialog_state=CONFIRM)
+    assert expected == ["closed"]
+    handed_over = a_caller({RESUMED_PARAMETER: HANDED_OVER}, NO_INPUT_S="5")
+    handed_over.is_silent(5000)
+    handed_over.lex_recalls("Right?", dialog_state=CONFIRM)
+    assert expected == ["closed"] * 2
+
+
+def test_an_answer_that_is_taken_back_has_asked_for_nothing(expected):
+    caller = a_caller(REPLY_MODE="stream", JOIN="on")
+    caller.says_something()
+    caller.lex_says("Right?", speaks=True, dialog_state=CONFIRM)
+    caller.speaks(500)
+    assert caller.noted("joined") == 1
+    assert expected == ["closed", "open"]
+
+
 # -- whatever happens
 
 STEPS = st.sampled_from(

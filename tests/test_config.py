@@ -18,6 +18,10 @@ ADDRESS = "must be an address such as https://voice.example.com or http://voice.
 BARGE_IN_MS = "BARGE_IN_MS: is '{}'; must be a whole number from 100 to 2000, a multiple of 20"
 NUMBERS = "must be phone numbers in E.164 form (+12065550100) with commas between them"
 
+SLOT_KINDS = (
+    "must be slots with what is said for each: open, closed or digits, such as AccountNumber=digits,Size=closed"
+)
+
 # What is set besides the smallest valid environment, and every line of the error that comes of it.
 PROBLEMS = [
     ({"AWS_REGION": ""}, ["AWS_REGION: is not set; must be the name of an AWS region such as us-west-2"]),
@@ -98,6 +102,9 @@ PROBLEMS = [
     ({"SHARE_CALLER_NUMBER": "yes"}, ["SHARE_CALLER_NUMBER: is 'yes'; must be one of on, off"]),
     ({"GREETING": "Hello.\nGo."}, ["GREETING: is 'Hello.\\nGo.'; must be one line of text"]),
     ({"HANGUP_INTENTS": "Good bye"}, ["HANGUP_INTENTS: is 'Good bye'; must be intent names with commas between them"]),
+    ({"SLOT_KINDS": "Size"}, [f"SLOT_KINDS: is 'Size'; {SLOT_KINDS}"]),
+    ({"SLOT_KINDS": "Size=word"}, [f"SLOT_KINDS: is 'Size=word'; {SLOT_KINDS}"]),
+    ({"SLOT_KINDS": "Size=open,Size=closed"}, [f"SLOT_KINDS: is 'Size=open,Size=closed'; {SLOT_KINDS}"]),
     ({"TRANSFER_NUMBERS": "911"}, [f"TRANSFER_NUMBERS: is '911'; {NUMBERS}"]),
     ({"ACCESS_KEY_ID": "AKIA1"}, ["SECRET_ACCESS_KEY: is not set; it goes with ACCESS_KEY_ID: set both or neither"]),
     ({"SECRET_ACCESS_KEY": "abc"}, ["ACCESS_KEY_ID: is not set; it goes with SECRET_ACCESS_KEY: set both or neither"]),
@@ -161,6 +168,7 @@ def test_the_smallest_environment_gives_the_defaults_of_the_contract():
     assert (found.welcome, found.welcome_intent) == ("greeting", None)
     assert found.sentences == sentences_for("en_US")
     assert found.twilio_api_url == "https://api.twilio.com"
+    assert (found.slot_kinds, found.join) == ({}, False)
     assert (found.transfer_numbers, found.share_caller_number) == (frozenset(), False)
     assert (found.drain_s, found.max_calls) == (110, 500)
     assert (found.log_level, found.log_format) == ("INFO", "json")
@@ -175,6 +183,7 @@ def test_each_variable_can_be_set():
         URL="http://voice.example.com:8443/lex/",
         NO_INPUT_S=" 2.5 ",
         HANGUP_INTENTS="Bye, Ciao.it ,",
+        SLOT_KINDS="AccountNumber=digits, Size = closed,",
         TRANSFER_NUMBERS="+12065550100, +442079460000",
         SHARE_CALLER_NUMBER="on",
         GREETING="Grüß Gott & hello",
@@ -184,6 +193,7 @@ def test_each_variable_can_be_set():
     assert (found.url, found.stream_url) == ("http://voice.example.com:8443/lex", "wss://voice.example.com:8443/")
     assert found.no_input_s == 2.5
     assert found.hangup_intents == {"Bye", "Ciao.it"}
+    assert found.slot_kinds == {"AccountNumber": "digits", "Size": "closed"}
     assert found.transfer_numbers == {"+12065550100", "+442079460000"}
     assert found.share_caller_number
     assert found.greeting == "Grüß Gott & hello"

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexbridge.dialog import DialogState, Reply
-from lexbridge.directives import ATTRIBUTES, CallAction, Directives, directives_of
+from lexbridge.directives import ATTRIBUTES, CallAction, Directives, directives_of, expected_of
+from lexbridge.endpointing import Expected
 from lexbridge.keys import KeyRules
 
 NUMBER = "+12065550100"
@@ -19,7 +20,7 @@ def asked(attributes, state=DialogState.ELICIT_SLOT, intent="OrderFlowers", slot
 
 
 def test_a_bot_that_asks_nothing_leaves_the_settings_as_they_are():
-    assert asked({}) == Directives(None, None, None, None, None, True, KeyRules("#", "*", 2000, None), ())
+    assert asked({}) == Directives(None, None, None, None, None, None, True, KeyRules("#", "*", 2000, None), ())
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,9 @@ def test_a_bot_that_asks_nothing_leaves_the_settings_as_they_are():
         ("lexbridge:no-input-s", "120", Directives(no_input_s=120)),
         ("lexbridge:no-input-limit", "0", Directives(no_input_limit=0)),
         ("lexbridge:no-input-limit", "20", Directives(no_input_limit=20)),
+        ("lexbridge:expects", "open", Directives(expects=Expected.OPEN)),
+        ("lexbridge:expects", "closed", Directives(expects=Expected.CLOSED)),
+        ("lexbridge:expects", "digits", Directives(expects=Expected.DIGITS)),
         (INTERRUPT, "false", Directives(allow_interrupt=False)),
         (INTERRUPT, "False", Directives(allow_interrupt=False)),
         (INTERRUPT, "true", Directives(allow_interrupt=True)),
@@ -64,6 +68,8 @@ def test_each_attribute_asks_one_thing(name, value, directives):
         ("lexbridge:no-input-limit", "1.0"),
         ("lexbridge:no-input-limit", "٣"),
         ("lexbridge:no-input-limit", "9" * 5000),
+        ("lexbridge:expects", "DIGITS"),
+        ("lexbridge:expects", "number"),
         (INTERRUPT, "no"),
         ("x-amz-lex:dtmf:end-character", "E"),
         ("x-amz-lex:dtmf:end-character", "##"),
@@ -171,8 +177,32 @@ def test_the_number_to_dial_does_not_show_when_directives_are_printed():
 
 
 def test_each_attribute_is_in_the_table_once_and_a_row_is_a_row():
-    assert len(NAMES) == len(set(NAMES)) == 14
+    assert len(NAMES) == len(set(NAMES)) == 15
     for attribute in ATTRIBUTES:
         assert attribute.set_by in ("bot", "lexbridge")
         assert "|" not in attribute.help
         assert "\n" not in attribute.help
+
+
+KINDS = {"AccountNumber": "digits", "Size": "closed", "Story": "open"}
+
+
+@pytest.mark.parametrize(
+    ("state", "slot", "says", "expected"),
+    [
+        (DialogState.ELICIT_INTENT, None, None, Expected.OPEN),
+        (DialogState.CONFIRM_INTENT, None, None, Expected.CLOSED),
+        (DialogState.ELICIT_SLOT, "AccountNumber", None, Expected.DIGITS),
+        (DialogState.ELICIT_SLOT, "Size", None, Expected.CLOSED),
+        (DialogState.ELICIT_SLOT, "Story", None, Expected.OPEN),
+        (DialogState.ELICIT_SLOT, "PickupDate", None, Expected.OPEN),
+        (DialogState.ELICIT_SLOT, None, None, Expected.OPEN),
+        (DialogState.FULFILLED, "AccountNumber", None, Expected.OPEN),
+        (DialogState.ELICIT_SLOT, "AccountNumber", "open", Expected.OPEN),
+        (DialogState.CONFIRM_INTENT, None, "digits", Expected.DIGITS),
+        (DialogState.CONFIRM_INTENT, None, "a number", Expected.CLOSED),
+    ],
+)
+def test_what_the_caller_is_asked_for_is_told_by_the_bot_then_the_dialog_then_the_setting(state, slot, says, expected):
+    attributes = {} if says is None else {"lexbridge:expects": says}
+    assert expected_of(Reply(state, slot_to_elicit=slot, session_attributes=attributes), KINDS) is expected
