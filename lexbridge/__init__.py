@@ -15,6 +15,7 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          dialog        Lex's answers, V1 and V2, as one Reply
                          reply_audio   Lex's speech as whole frames of mu-law
     floor 2  rules       vad/          detectors: is this frame voiced?
+                         hangover      how long the caller may pause
                          endpointing   where an utterance starts and ends, in media time
                          keys          the keys that a caller presses, as one input
                          directives    what the bot asks of the call, by session attributes

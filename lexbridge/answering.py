@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from lexbridge.call_state import Call, CallMove
 from lexbridge.dialog import Message, Reply
 from lexbridge.directives import CallAction, Directives, directives_of
-from lexbridge.endpointing import Expected
 from lexbridge.errors import LexError
+from lexbridge.hangover import Expected
 from lexbridge.reply_mode import LastWords, ReplyMode
 from lexbridge.turns import Turn
 from lexbridge.twiml import Document

@@ -44,7 +44,7 @@ from lexbridge.signatures import make_stream_token, stream_token_passes
 from lexbridge.takeover import RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER, whole
 from lexbridge.twiml import MAX_DOCUMENT_CHARACTERS, SPEAKING_MS_PER_SYLLABLE, Documents, Opening, stream_name
 from lexbridge.updates import HandedOver, UpdateFailed, Updates
-from lexbridge.vad import AmplitudeDetector
+from lexbridge.vad import detector_factory
 
 INBOX_SIZE = 1000
 """Messages: 20 s of media. A full inbox makes the reader wait, and with it the peer."""
@@ -190,12 +190,12 @@ class Bridge:
         self._lex = lex
         self._call_control = call_control
         self._calls = calls
+        self._new_detector = detector_factory(settings)
         self._own_voice = OwnVoice(lex, settings.sentences)
 
     def run(self, websocket: WebSocket) -> None:
         """Serves one media socket to its end, and closes it. Never raises: what goes wrong is logged."""
-        detector = AmplitudeDetector(self._settings.voice_threshold)
-        session = CallSession(self._settings, self._documents, detector, self._own_voice.audio)
+        session = CallSession(self._settings, self._documents, self._new_detector(), self._own_voice.audio)
         if self._settings.reply_mode == "stream":
             self._own_voice.learn()
         start_by_s = time.monotonic() + self._start_deadline_s

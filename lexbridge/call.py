@@ -56,6 +56,8 @@ class CallSession:
             onset_ms=settings.onset_ms,
             pre_roll_ms=settings.pre_roll_ms,
             hangover_ms=settings.hangover_ms,
+            hangover_min_ms=settings.hangover_min_ms,
+            hangover_max_ms=settings.hangover_max_ms,
             max_utterance_ms=settings.max_utterance_ms,
             no_input_ms=round(settings.no_input_s * 1000),
             longest_onset_ms=max(settings.onset_ms, settings.barge_in_ms + PAUSE_WITHIN_ONSET_MS),

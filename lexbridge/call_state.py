@@ -14,8 +14,9 @@ from lexbridge.audio import PCM_BYTES_PER_MS
 from lexbridge.config import Settings
 from lexbridge.dialog import Checkpoint, Message, Reply
 from lexbridge.directives import Directives, directives_of, expected_of
-from lexbridge.endpointing import Endpointer, Expected
+from lexbridge.endpointing import Endpointer
 from lexbridge.errors import CallStateError
+from lexbridge.hangover import Expected
 from lexbridge.keys import KeyCollector
 from lexbridge.media_stream import Started
 from lexbridge.takeover import handed_over, takeover_of

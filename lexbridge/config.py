@@ -1,17 +1,19 @@
 """The settings: read from the environment, checked all at once.
 
 Each variable's own rule stands in the table in `variables`. Here stand the rules that look at several together (`_bot`,
-`_aws_keys`, `_welcome`), and what follows from the others where a variable is unset (`_fill_in`).
+`_aws_keys`, `_welcome`, `_hangovers`), what has to be installed (`_detector`), and what follows from the others where a
+variable is unset (`_fill_in`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
 from lexbridge.errors import ConfigError, Problem
 from lexbridge.sentences import Sentences, greeting_for, language_tag, sentences_for
-from lexbridge.variables import BOTO3_VARIABLES, SENTENCE_VARIABLES, SETTINGS, address
+from lexbridge.variables import BOTO3_VARIABLES, DETECTOR_EXTRAS, SENTENCE_VARIABLES, SETTINGS, address
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,13 @@ class Settings:
     barge_in_ms: int
     vad: str
     voice_threshold: int
+    voice_margin_db: int
+    webrtc_mode: int
     onset_ms: int
     pre_roll_ms: int
     hangover_ms: int
+    hangover_min_ms: int
+    hangover_max_ms: int
     slot_kinds: Mapping[str, str]
     join: bool
     max_utterance_ms: int
@@ -116,6 +122,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     bot = _bot(environment, values, problems)
     _aws_keys(environment, problems)
     _welcome(environment, values, problems)
+    _hangovers(values, problems)
+    _detector(values, problems)
     if problems or bot is None:
         raise ConfigError(problems)
     _fill_in(values, bot)
@@ -130,6 +138,8 @@ def _fill_in(values: dict[str, Any], bot: LexV1Bot | LexV2Bot) -> None:
     values["HANGUP_INTENTS"] = values["HANGUP_INTENTS"] or frozenset()
     values["SLOT_KINDS"] = values["SLOT_KINDS"] or {}
     values["TRANSFER_NUMBERS"] = values["TRANSFER_NUMBERS"] or frozenset()
+    values["HANGOVER_MIN_MS"] = values["HANGOVER_MIN_MS"] or values["HANGOVER_MS"]
+    values["HANGOVER_MAX_MS"] = values["HANGOVER_MAX_MS"] or values["HANGOVER_MS"]
     values["GREETING"] = values["GREETING"] or greeting_for(locale_id)
     # A voice with a "." in its name (Polly.Vicki, Google.de-DE-Standard-A) has a language, and Say may fail if it is
     # told another. Callers of an English bot hear the account's own language: so they do in the blog post.
@@ -191,3 +201,23 @@ def _welcome(environment: Mapping[str, str], values: Mapping[str, Any], problems
         problems.append(Problem("WELCOME_INTENT", "is not set", "it goes with WELCOME=bot: the intent to begin with"))
     if values["WELCOME"] == "greeting" and is_given:
         problems.append(Problem("WELCOME_INTENT", "is set", "it goes with WELCOME=bot, and WELCOME is greeting"))
+
+
+def _hangovers(values: Mapping[str, Any], problems: list[Problem]) -> None:
+    """HANGOVER_MIN_MS <= HANGOVER_MS <= HANGOVER_MAX_MS."""
+    usual_ms, min_ms, max_ms = (values[name] for name in ("HANGOVER_MS", "HANGOVER_MIN_MS", "HANGOVER_MAX_MS"))
+    if usual_ms and min_ms and min_ms > usual_ms:
+        problems.append(Problem("HANGOVER_MIN_MS", f"is {min_ms}", f"must be at most HANGOVER_MS, {usual_ms}"))
+    if usual_ms and max_ms and max_ms < usual_ms:
+        problems.append(Problem("HANGOVER_MAX_MS", f"is {max_ms}", f"must be at least HANGOVER_MS, {usual_ms}"))
+
+
+def _detector(values: Mapping[str, Any], problems: list[Problem]) -> None:
+    """What the detector needs besides is installed."""
+    extra = DETECTOR_EXTRAS.get(values["VAD"])
+    if extra is None:
+        return
+    missing = [modules[0] for modules in extra.modules if not any(find_spec(module) for module in modules)]
+    if missing:
+        how = f"{' and '.join(missing)} must be installed: pip install -r {extra.requirements}"
+        problems.append(Problem("VAD", f"is {values['VAD']!r}", how))

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TypeVar
 
 from lexbridge.dialog import DialogState, Reply
-from lexbridge.endpointing import Expected
+from lexbridge.hangover import Expected
 from lexbridge.keys import MAX_KEYS, KeyRules
 
 _Value = TypeVar("_Value")

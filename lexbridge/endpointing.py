@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from lexbridge.audio import FRAME_MS, rms
-from lexbridge.vad import Detector, is_key_tone
+from lexbridge.hangover import Expected, Hangover
+from lexbridge.vad import Detector, Tone, tone_of
 
 
 class EndReason(Enum):
@@ -22,14 +23,6 @@ class EndReason(Enum):
 
     HANGOVER = "hangover"
     MAX_LENGTH = "max-length"
-
-
-class Expected(Enum):
-    """What the caller was asked for, which tells how they pause."""
-
-    OPEN = "open"  # a sentence
-    CLOSED = "closed"  # a word: yes or no, one of a few
-    DIGITS = "digits"  # a number, read out in groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +67,23 @@ class EndpointingRules:
     onset_ms: int = 60
     pre_roll_ms: int = 500
     hangover_ms: int = 700
+    hangover_min_ms: int | None = None
+    """None: as `hangover_ms`, which is then fixed; so is `hangover_max_ms`."""
+    hangover_max_ms: int | None = None
     max_utterance_ms: int = 14800
     no_input_ms: int = 10000
     longest_onset_ms: int = 300
     """The longest `Listening.onset_ms`, and its gap: so much more is kept for the pre-roll."""
+
+    @property
+    def hangover(self) -> Hangover:
+        """Fixed, but for what has a minimum or a maximum of its own."""
+        least_ms, most_ms = self.hangover_min_ms, self.hangover_max_ms
+        return Hangover(
+            self.hangover_ms,
+            self.hangover_ms if least_ms is None else least_ms,
+            self.hangover_ms if most_ms is None else most_ms,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,7 @@ class Endpointer:
         self._detector = detector
         self._rules = rules
         # What may yet become an utterance's beginning: emptied when one ends, so that none reaches into another.
+        self._hangover = rules.hangover
         self._before: deque[bytes] = deque(maxlen=(rules.pre_roll_ms + rules.longest_onset_ms) // FRAME_MS)
         self._ordinary = Listening(rules.onset_ms)
         self._is_open = False
@@ -106,6 +113,8 @@ class Endpointer:
         self._unvoiced_ms = 0  # length of the run of unvoiced frames, in an open one or in the run
         self._is_deaf = False
         self._utterance_ms = 0  # audio given out of the open one
+        self._spoken_ms = 0  # from its first voiced frame to its last
+        self._longest_pause_ms = 0  # between those
         self._no_input_at_ms: int | None = None
         self._expected = Expected.OPEN
         self.now_ms = 0
@@ -121,9 +130,10 @@ class Endpointer:
         voiced = self._detector.is_voiced(frame)
         if voiced and listening.echo_rms:
             voiced = rms(frame) > listening.echo_rms
-        if voiced and is_key_tone(frame):
+        if voiced and (tone := tone_of(frame)):
             voiced = False
-            self._stay()
+            if tone is Tone.KEY:
+                self._stay()
         return self._inside(frame, voiced) if self._is_open else self._outside(frame, voiced, listening)
 
     def await_input(self, after_ms: int, no_input_ms: int | None = None) -> None:
@@ -181,9 +191,12 @@ class Endpointer:
 
     def _inside(self, frame: bytes, voiced: bool) -> list[SpeechEvent]:
         self._utterance_ms += FRAME_MS
+        if voiced:
+            self._longest_pause_ms = max(self._longest_pause_ms, self._unvoiced_ms)
+            self._spoken_ms += self._unvoiced_ms + FRAME_MS
         self._unvoiced_ms = 0 if voiced else self._unvoiced_ms + FRAME_MS
         events: list[SpeechEvent] = [SpeechContinued(frame)]
-        if self._unvoiced_ms >= self._rules.hangover_ms:
+        if self._unvoiced_ms >= self._hangover.length_ms(self._expected, self._spoken_ms, self._longest_pause_ms):
             events.append(self._end(EndReason.HANGOVER))
         elif self._utterance_ms >= self._rules.max_utterance_ms:
             events.append(self._end(EndReason.MAX_LENGTH))
@@ -194,6 +207,7 @@ class Endpointer:
         audio = list(self._before)[-frames:]
         started = SpeechStarted(self.now_ms - self._run_ms, b"".join(audio))
         self._utterance_ms = len(audio) * FRAME_MS
+        self._spoken_ms, self._longest_pause_ms = self._run_ms - self._unvoiced_ms, 0
         self._is_open, self._run_ms, self._voiced_ms = True, 0, 0
         self._before.clear()
         self._no_input_at_ms = None

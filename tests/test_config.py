@@ -96,7 +96,14 @@ PROBLEMS = [
     ),
     ({"GREETING": "one\ntwo"}, ["GREETING: is 'one\\ntwo'; must be one line of text"]),
     *[({name: "one\x07two"}, [f"{name}: is 'one\\x07two'; must be one line of text"]) for name in SENTENCE_VARIABLES],
-    ({"VAD": "ears"}, ["VAD: is 'ears'; must be amplitude"]),
+    ({"VAD": "ears"}, ["VAD: is 'ears'; must be one of amplitude, webrtc, adaptive, silero, hybrid"]),
+    ({"VOICE_MARGIN_DB": "-7"}, ["VOICE_MARGIN_DB: is '-7'; must be a whole number from -6 to 12"]),
+    ({"HANGOVER_MIN_MS": "720"}, ["HANGOVER_MIN_MS: is 720; must be at most HANGOVER_MS, 700"]),
+    ({"HANGOVER_MAX_MS": "680"}, ["HANGOVER_MAX_MS: is 680; must be at least HANGOVER_MS, 700"]),
+    (
+        {"HANGOVER_MS": "long", "HANGOVER_MAX_MS": "680"},
+        ["HANGOVER_MS: is 'long'; must be a whole number from 100 to 5000, a multiple of 20"],
+    ),
     ({"LOG_LEVEL": "info"}, ["LOG_LEVEL: is 'info'; must be one of DEBUG, INFO, WARNING, ERROR"]),
     ({"LOG_FORMAT": "xml"}, ["LOG_FORMAT: is 'xml'; must be one of json, text"]),
     ({"SHARE_CALLER_NUMBER": "yes"}, ["SHARE_CALLER_NUMBER: is 'yes'; must be one of on, off"]),
@@ -160,6 +167,8 @@ def test_the_smallest_environment_gives_the_defaults_of_the_contract():
     assert found.container_port == 8080
     assert (found.reply_mode, found.vad, found.voice_threshold) == ("call-update", "amplitude", 500)
     assert (found.onset_ms, found.pre_roll_ms, found.hangover_ms, found.max_utterance_ms) == (60, 500, 700, 14800)
+    assert (found.hangover_min_ms, found.hangover_max_ms) == (700, 700)
+    assert (found.voice_margin_db, found.webrtc_mode) == (0, 3)
     assert (found.no_input_s, found.no_input_limit) == (10, 3)
     assert found.hangup_intents == {"GoodbyeIntent"}
     assert found.greeting == "You will be interacting with Lex bot in 3, 2, 1. Go."

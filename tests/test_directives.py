@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lexbridge.dialog import DialogState, Reply
 from lexbridge.directives import ATTRIBUTES, CallAction, Directives, directives_of, expected_of
-from lexbridge.endpointing import Expected
+from lexbridge.hangover import Expected
 from lexbridge.keys import KeyRules
 
 NUMBER = "+12065550100"

@@ -15,8 +15,9 @@ from lexbridge.endpointing import (
     SpeechEnded,
     SpeechStarted,
 )
+from lexbridge.hangover import Expected
 from lexbridge.vad import AmplitudeDetector
-from tests.helpers import KEY_TONE, Timeline
+from tests.helpers import KEY_TONE, Timeline, sines
 
 # Short enough to be drawn: 2 frames of onset, 3 of pre-roll, 4 of hangover, 20 at most, 30 without input.
 RULES = EndpointingRules(onset_ms=40, pre_roll_ms=60, hangover_ms=80, max_utterance_ms=400, no_input_ms=600)
@@ -352,3 +353,44 @@ def test_no_utterance_is_longer_than_the_longest(rules):
     lengths = [len(audio) // 16 for audio, *_ in utterances_of(drawing, rules)]
     assert len(lengths) > 1
     assert max(lengths) == rules.max_utterance_ms
+
+
+# -- the hangover that listens
+
+LISTENING_RULES = EndpointingRules(
+    onset_ms=40, pre_roll_ms=0, hangover_ms=200, hangover_min_ms=100, hangover_max_ms=400, max_utterance_ms=8000
+)
+
+
+@pytest.mark.parametrize(
+    ("expected", "drawing", "silent_ms"),
+    [
+        (Expected.CLOSED, "vv", 100),
+        (Expected.CLOSED, "v" * 51, 200),
+        (Expected.DIGITS, "v" * 80, 400),
+        (Expected.OPEN, "vv", 400),
+        (Expected.OPEN, "v" * 75, 200),
+        (Expected.OPEN, "v" * 80 + "." * 8 + "vv", 200),  # pauses of 160 ms are none
+        (Expected.CLOSED, "v" * 3 + "...." + "v" * 3, 100),
+        (Expected.DIGITS, "v" * 70 + "." * 12 + "vv", 400),
+    ],
+)
+def test_the_hangover_is_what_was_asked_and_how_they_speak(expected, drawing, silent_ms):
+    told = endpointer(LISTENING_RULES)
+    told.expect(expected)
+    events = [event for frame in Timeline(drawing + "." * 30).frames for event in told.push(frame)]
+    assert events[-1] == SpeechEnded(20 * len(drawing) + silent_ms, EndReason.HANGOVER, silent_ms)
+
+
+def test_who_has_paused_may_pause_again_but_the_next_utterance_is_new():
+    told = endpointer(EndpointingRules(onset_ms=40, pre_roll_ms=0, hangover_ms=300, hangover_max_ms=600))
+    drawing = "v" * 80 + "." * 12 + "vv" + "." * 40 + "v" * 80 + "." * 40
+    ended = [e for frame in Timeline(drawing).frames for e in told.push(frame) if isinstance(e, SpeechEnded)]
+    assert [event.silent_ms for event in ended] == [520, 300]  # 240 ms * 1.3 + 200 ms, whole frames
+
+
+def test_ringing_is_no_speech_and_does_not_keep_the_caller_waited_for():
+    told = endpointer()
+    told.await_input(0)
+    events = [event for _ in range(35) for event in told.push(sines(440, 480))]
+    assert events == [NoInput(600)]

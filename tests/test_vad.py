@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from lexbridge.audio import decode_mulaw, encode_mulaw
-from lexbridge.vad import AmplitudeDetector, Detector, is_key_tone
+from lexbridge.vad import AmplitudeDetector, Detector, Tone, tone_of
 
 
 def frame_of(level):
@@ -24,9 +24,13 @@ def test_one_click_does_not_make_a_frame_voiced():
     assert not AmplitudeDetector(500).is_voiced(click)
 
 
-def test_the_frame_before_makes_no_difference():
-    detector = AmplitudeDetector(500)
-    assert [detector.is_voiced(frame_of(level)) for level in (9000, 100, 9000, 100)] == [True, False, True, False]
+def voiced(detector, levels):
+    return [detector.is_voiced(frame_of(level)) for level in levels]
+
+
+def test_a_voice_goes_on_just_under_the_threshold_for_as_long_as_it_is_one():
+    assert voiced(AmplitudeDetector(500), [480, 501, 480, 440, 480]) == [False, True, True, False, True]
+    assert voiced(AmplitudeDetector(500), [501, 100, 100, 100, 100, 100, 480]) == [True] + [False] * 6
 
 
 # -- key tones
@@ -49,7 +53,7 @@ def test_each_key_is_known_by_its_tones_at_any_level(key, twist_db):
     for level in (300, 3000, 12000):
         low, high = tone(key[0], level=level), tone(key[1], level=level * 10 ** (twist_db / 20))
         both = struct.pack("<160h", *(a + b for a, b in zip(*map(samples_of, (low, high)), strict=True)))
-        assert is_key_tone(decode_mulaw(encode_mulaw(both)))
+        assert tone_of(decode_mulaw(encode_mulaw(both))) is Tone.KEY
 
 
 def samples_of(pcm):
@@ -58,8 +62,25 @@ def samples_of(pcm):
 
 @pytest.mark.parametrize(
     "frame",
-    [bytes(320), tone(697), tone(1209), tone(440, 480), tone(350, 440), tone(697, 1000, 1209, 2000), b"\x10\x00" * 160],
-    ids=["silence", "low alone", "high alone", "ringing", "dial tone", "a chord", "a steady level"],
+    [bytes(320), tone(697), tone(1209), tone(440, 620), tone(697, 1000, 1209, 2000), b"\x10\x00" * 160],
+    ids=["silence", "low alone", "high alone", "not a pair", "a chord", "a steady level"],
 )
-def test_other_sounds_are_no_keys(frame):
-    assert not is_key_tone(frame)
+def test_other_sounds_are_no_tones(frame):
+    assert tone_of(frame) is None
+
+
+PROGRESS = {
+    "ringing, North America": (440, 480),
+    "busy, North America": (480, 620),
+    "dial tone": (350, 440),
+    "ringing, United Kingdom": (400, 450),
+    "ringing, Europe": (425,),
+    "special information": (950,),
+    "a calling fax": (1100,),
+}
+
+
+@pytest.mark.parametrize("frequencies_hz", PROGRESS.values(), ids=list(PROGRESS))
+def test_the_tones_of_a_calls_progress_are_known(frequencies_hz):
+    line = decode_mulaw(encode_mulaw(tone(*frequencies_hz, ms=200)))
+    assert {tone_of(line[start : start + 320]) for start in range(0, len(line), 320)} == {Tone.PROGRESS}

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from bench.endpointing.background import Backgrounds
 from bench.endpointing.recordings import Recording, Samples
 from lexbridge.audio import FULL_SCALE, RATE_HZ, decode_mulaw, encode_mulaw
-from lexbridge.endpointing import Expected
+from lexbridge.hangover import Expected
 
 STEP_SAMPLES = RATE_HZ // 100
 """10 ms: how finely the truth is known."""

@@ -1,11 +1,31 @@
-"""Voice activity detection: one file for each detector, all behind the Protocol `Detector`."""
+"""Voice activity detection: one file for each detector, all behind the Protocol `Detector`; VAD chooses.
 
+The packages that some need are imported only where they are used. `tones` is for all of them.
+"""
+
+from collections.abc import Callable
 from typing import Protocol
 
+from lexbridge.config import Settings
+from lexbridge.vad.adaptive import AdaptiveDetector
 from lexbridge.vad.amplitude import AmplitudeDetector
-from lexbridge.vad.tones import is_key_tone
+from lexbridge.vad.hybrid import HybridDetector
+from lexbridge.vad.silero import SileroDetector, SileroModel
+from lexbridge.vad.tones import Tone, tone_of
+from lexbridge.vad.webrtc import WebrtcDetector
 
-__all__ = ["AmplitudeDetector", "Detector", "is_key_tone"]
+__all__ = [
+    "AdaptiveDetector",
+    "AmplitudeDetector",
+    "Detector",
+    "HybridDetector",
+    "SileroDetector",
+    "SileroModel",
+    "Tone",
+    "WebrtcDetector",
+    "detector_factory",
+    "tone_of",
+]
 
 
 class Detector(Protocol):
@@ -14,3 +34,24 @@ class Detector(Protocol):
     def is_voiced(self, frame: bytes) -> bool:
         """Whether `frame` (20 ms, 320 bytes of 16-bit little-endian PCM at 8 kHz) holds voice. Frames come in order."""
         ...
+
+
+def detector_factory(settings: Settings) -> Callable[[], Detector]:
+    """What makes each call's detector, as VAD says. Its model, if it has one, is loaded here and serves all calls of
+    this process: call it in the process that uses it.
+
+    Raises ModuleNotFoundError if a package is missing that `config` would have asked for.
+    """
+    match settings.vad:
+        case "adaptive":
+            return lambda: AdaptiveDetector(AdaptiveDetector.MARGIN_DB + settings.voice_margin_db)
+        case "webrtc":
+            return lambda: WebrtcDetector(settings.webrtc_mode)
+        case "silero":
+            model = SileroModel()
+            return lambda: SileroDetector(model)
+        case "hybrid":
+            model = SileroModel()
+            return lambda: HybridDetector(model, settings.voice_margin_db)
+        case _:
+            return lambda: AmplitudeDetector(settings.voice_threshold)
