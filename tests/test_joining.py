@@ -338,6 +338,16 @@ def test_a_whole_that_is_too_long_is_two_turns():
     assert opened(caller, 2).checkpoint is None
 
 
+def test_a_third_piece_makes_a_whole_too_long_from_its_first_frame_on():
+    caller = a_caller_in_a_pause(MAX_UTTERANCE_MS="4000", FILLER_S="60")
+    caller.is_silent(700 + 600)
+    caller.speaks(60)
+    assert caller.noted("goes-on") == 1
+    caller.lex_says("What would you like?", turn=1)
+    assert caller.note("join-refused") == {"turn": 2, "why": "the whole is too long"}
+    assert opened(caller, 2).checkpoint is None
+
+
 def test_a_first_piece_that_leaves_no_room_is_not_waited_for():
     caller = a_caller(MAX_UTTERANCE_MS="4000")
     says_the_first_half(caller, 2600)  # 3800 ms, with the pre-roll
