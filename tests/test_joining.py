@@ -540,6 +540,19 @@ def test_an_answer_is_not_taken_back_for_a_whole_that_is_too_long():
     assert opened(caller, 2).checkpoint is None
 
 
+def test_it_is_not_gone_on_with_after_something_else_was_said():
+    caller = a_caller("stream", MAX_UTTERANCE_MS="4000")
+    says_the_first_half(caller)
+    caller.is_silent(100)
+    caller.speaks(1900)  # too long for a whole
+    caller.lex_says("What would you like?", turn=1, speaks=True, checkpoint=FIRST)
+    caller.is_silent(700)
+    caller.lex_fails(LexUnavailable("no answer"), 2)
+    caller.speaks(300)
+    assert opened(caller, 3).checkpoint is None
+    assert caller.noted("joined") == 0
+
+
 def test_a_filler_that_plays_before_it_does_not_count():
     variables = {"REPLY_MODE": "stream", "JOIN": "on", "BARGE_IN": "on", "GREETING": "Hello.", "FILLER_S": "1"}
     caller = Caller({"One moment please.": tone(1200)}, **variables)
