@@ -272,8 +272,8 @@ class CallSession:
         if self.state is not CallState.LIVE:
             # Said over the last words it goes to nobody, while the call is handed over to the other stream. Where a
             # stream was lost it is the rest of something that was cut off: the caller is asked for all of it.
-            if self.state is CallState.RESUMING and isinstance(event, SpeechStarted):
-                self._call.note("info", "speech-ignored", at_ms=event.at_ms)
+            if isinstance(event, SpeechStarted):
+                self._call.note("info", "speech-ignored", at_ms=event.at_ms, call=self.state.value)
             return
         match event:
             case SpeechStarted():
