@@ -76,7 +76,9 @@ TRY_AGAIN_LATER = 1013  # of the registry that section 11.7 sets up
 def make_documents(settings: Settings, deadlines: Deadlines) -> Documents:
     """The documents of a service with these settings."""
     # From a prompt's end to the next update: the caller is silent, speaks, is recognized, and Twilio is told.
-    longest_s = settings.no_input_s + settings.max_utterance_ms / 1000 + deadlines.answer_s + LONGEST_UPDATE_S + 1
+    # Who is joined with is recognized twice.
+    answers_s = deadlines.answer_s * (2 if settings.join else 1)
+    longest_s = settings.no_input_s + settings.max_utterance_ms / 1000 + answers_s + LONGEST_UPDATE_S + 1
     voice = settings.say_voice, settings.say_language
     is_two_way = settings.reply_mode == "stream"
     return Documents(settings.url, settings.stream_url, math.ceil(longest_s), *voice, is_two_way)

@@ -272,13 +272,14 @@ class CallSession:
         if self.state is not CallState.LIVE:
             # Said over the last words it goes to nobody, while the call is handed over to the other stream. Where a
             # stream was lost it is the rest of something that was cut off: the caller is asked for all of it.
-            if self.state is CallState.RESUMING and isinstance(event, SpeechStarted):
-                self._call.note("info", "speech-ignored", at_ms=event.at_ms)
+            if isinstance(event, SpeechStarted):
+                self._call.note("info", "speech-ignored", at_ms=event.at_ms, call=self.state.value)
             return
         match event:
             case SpeechStarted():
+                goes_on = self._joining.goes_on(event)  # before what plays now takes the unheard answer along
                 self._interrupt()
-                if not self._joining.goes_on(event):
+                if not goes_on:
                     self._turns.speech_started(event.at_ms, event.pre_roll)
             case SpeechContinued():
                 self._speech_continued(event)
@@ -302,9 +303,17 @@ class CallSession:
         self._call.quiet_from_ms = max(self._call.quiet_from_ms, event.at_ms - event.silent_ms)
         self._note_utterance(turn, event)
         if turn.is_rest and len(turn.audio) <= event.silent_ms * PCM_BYTES_PER_MS:
-            self._turns.drop_spoken("nothing is said in it")
+            self._drop_silence()
         else:
             self._turns.speech_ended(event.at_ms, may_go_on=event.reason is EndReason.HANGOVER)
+
+    def _drop_silence(self) -> None:
+        """What did not fit into the turn before is only silence. If that turn has been answered meanwhile, the answer
+        took the caller for busy: it is their turn now, or the false alarm that it was is over."""
+        call = self._call
+        self._turns.drop_spoken("nothing is said in it")
+        if call.is_idle and not self._mode.resumes() and self._mode.may_ask_again:
+            call.await_input(max(0, call.quiet_from_ms - call.now_ms))
 
     def _note_utterance(self, turn: Turn, ended: SpeechEnded) -> None:
         levels = frame_levels_dbfs(bytes(turn.audio))

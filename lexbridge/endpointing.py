@@ -103,8 +103,8 @@ class Endpointer:
     def __init__(self, detector: Detector, rules: EndpointingRules) -> None:
         self._detector = detector
         self._rules = rules
-        # What may yet become an utterance's beginning: emptied when one ends, so that none reaches into another.
         self._hangover = rules.hangover
+        # What may yet become an utterance's beginning: emptied when one starts, so that none reaches into another.
         self._before: deque[bytes] = deque(maxlen=(rules.pre_roll_ms + rules.longest_onset_ms) // FRAME_MS)
         self._ordinary = Listening(rules.onset_ms)
         self._is_open = False
@@ -117,6 +117,7 @@ class Endpointer:
         self._longest_pause_ms = 0  # between those
         self._no_input_at_ms: int | None = None
         self._expected = Expected.OPEN
+        self._expected_in_open: Expected | None = None  # when it opened; None before its first frame
         self.now_ms = 0
         """Media time: the length of all frames pushed."""
 
@@ -146,7 +147,8 @@ class Endpointer:
         self._no_input_at_ms = self.now_ms + after_ms + patience_ms
 
     def expect(self, expected: Expected) -> None:
-        """What the caller is asked for from now on; OPEN until then."""
+        """What the caller is asked for from now on; OPEN until then. An open utterance answers what was asked before
+        it, but for one that has just started: what it interrupts may have been taken back."""
         self._expected = expected
 
     def _stay(self) -> None:
@@ -195,8 +197,9 @@ class Endpointer:
             self._longest_pause_ms = max(self._longest_pause_ms, self._unvoiced_ms)
             self._spoken_ms += self._unvoiced_ms + FRAME_MS
         self._unvoiced_ms = 0 if voiced else self._unvoiced_ms + FRAME_MS
+        expected = self._expected_in_open = self._expected_in_open or self._expected
         events: list[SpeechEvent] = [SpeechContinued(frame)]
-        if self._unvoiced_ms >= self._hangover.length_ms(self._expected, self._spoken_ms, self._longest_pause_ms):
+        if self._unvoiced_ms >= self._hangover.length_ms(expected, self._spoken_ms, self._longest_pause_ms):
             events.append(self._end(EndReason.HANGOVER))
         elif self._utterance_ms >= self._rules.max_utterance_ms:
             events.append(self._end(EndReason.MAX_LENGTH))
@@ -209,6 +212,7 @@ class Endpointer:
         self._utterance_ms = len(audio) * FRAME_MS
         self._spoken_ms, self._longest_pause_ms = self._run_ms - self._unvoiced_ms, 0
         self._is_open, self._run_ms, self._voiced_ms = True, 0, 0
+        self._expected_in_open = None
         self._before.clear()
         self._no_input_at_ms = None
         return started

@@ -67,6 +67,7 @@ class Joining:
         """Lex did not answer `turn`, and may have taken it all the same. Whether the caller goes on with it: then
         `outcome` waits."""
         self._settle()
+        self._answered = None  # something was said since
         return not error.ends_call and self._joins(turn, None, outcome)
 
     def goes_on(self, started: SpeechStarted) -> bool:

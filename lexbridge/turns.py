@@ -165,6 +165,7 @@ class Turns:
         last.ended_ms, last.is_joined = None, True
         self.spoken = last
         self._note("info", "goes-on", turn=last.number)
+        self._refuse_too_long(last)
 
     def speech_continued(self, pcm: bytes) -> None:
         """They go on. Of a turn that is over already, for Lex answered or failed before its end, nothing is kept."""
@@ -174,8 +175,8 @@ class Turns:
         turn.audio += pcm
         if turn is self.at_lex:
             self._act(AppendAudio(turn.number, pcm))
-        elif turn.goes_on and self.at_lex is not None and not self.fits(self.at_lex, turn.audio):
-            self.refuse(turn, "the whole is too long")
+        else:
+            self._refuse_too_long(turn)
 
     def split(self, at_ms: int, pcm: bytes) -> None:
         """What they are speaking is full: `pcm` and what follows is a turn of its own."""
@@ -277,6 +278,10 @@ class Turns:
             self._drop(turn, why)
         self.at_lex = self.spoken = None
         self._held.clear()
+
+    def _refuse_too_long(self, turn: Turn) -> None:
+        if turn.goes_on and self.at_lex is not None and not self.fits(self.at_lex, turn.audio):
+            self.refuse(turn, "the whole is too long")
 
     def _number(self) -> int:
         self.count += 1

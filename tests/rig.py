@@ -77,14 +77,16 @@ class HurriedHandler(MediaSocketHandler):
 
 
 class HummingVoice:
-    """A voice without words: a hum of 40 ms a character, loud enough to be voiced."""
+    """A voice without words: a hum of 40 ms a character, loud enough to be voiced. Of three partials: of one it could
+    be a tone of a call's progress, which is no speech."""
 
     rate_hz = 8000
 
     def speak(self, text: str) -> bytes:
         """16-bit PCM at 8 kHz."""
-        samples = np.arange(len(text) * 40 * 8)
-        return np.rint(8000 * np.sin(0.1 * np.pi * samples)).astype("<i2").tobytes()
+        angles = 0.05 * np.pi * np.arange(len(text) * 40 * 8)
+        hum = sum(np.sin(partial * angles) for partial in (1, 2, 3))
+        return np.rint(5000 * hum).astype("<i2").tobytes()
 
 
 def says(*phrases: str) -> SimulatedCaller:

@@ -629,9 +629,24 @@ def test_what_was_cut_off_is_not_sent_and_the_caller_is_asked_for_all_of_it():
     caller.speaks(400)
     caller.is_silent(700)
     assert caller.steps() == ["UpdateCall", "Recall"]
-    assert caller.note("speech-ignored") == {"at_ms": 0}
+    assert caller.note("speech-ignored") == {"at_ms": 0, "call": "resuming"}
     caller.says_something()
     assert caller.steps() == ["OpenUtterance 1", "CloseUtterance 1"]
+
+
+def test_what_is_said_while_a_document_ends_the_call_is_ignored_and_logged_whatever_becomes_of_it():
+    caller = a_caller_lex_thinks_about(BARGE_IN="off")
+    caller.lex_says("Goodbye.", dialog_state=DialogState.FULFILLED, intent="GoodbyeIntent")
+    caller.is_silent(100)
+    caller.speaks(400)
+    caller.does_not_get_the_update()
+    caller.speaks(400)
+    caller.is_silent(700)
+    assert caller.session.state is CallState.LIVE
+    assert caller.note("speech-ignored")["call"] == "closing"
+    assert len(caller.asked) == 1
+    caller.says_something()
+    assert len(caller.asked) == 2
 
 
 @pytest.mark.parametrize("told", [Caller.lex_recalls, Caller.lex_recalls_nothing], ids=["no session", "no answer"])

@@ -290,6 +290,18 @@ def presses_a_key_over_the_answer(caller, key, reply):
     is_long_silent(caller)
 
 
+def says_too_much_in_two_pieces(caller, ms, reply):
+    """The whole is full just before, or after, they are done."""
+    caller.speaks(1000)
+    caller.is_silent(720)
+    caller.speaks(500)
+    caller.is_answered(REPLIES[0], speaks=True)
+    caller.speaks(ms)
+    caller.is_silent(500)
+    caller.is_answered(reply, speaks=True)
+    caller.is_silent(320)
+
+
 def lex_gives_up(caller, error):
     if caller.at_lex is not None:
         caller.lex_fails(error, caller.at_lex)
@@ -357,6 +369,7 @@ CALLERS_STEPS = [
     step(presses_before_its_tone, "15*#A"),
     step(Caller.presses, ["1", "1#", "#"]),
     step(presses_a_key_over_the_answer, "1#", [FAREWELL, REPLIES[0]]),
+    step(says_too_much_in_two_pieces, [900, 1400], [NO_WORDS, REPLIES[0]]),
 ]
 LEXS_STEPS = [
     step(WatchedCaller.is_answered, REPLIES, [False, True]),

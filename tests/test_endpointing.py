@@ -382,6 +382,18 @@ def test_the_hangover_is_what_was_asked_and_how_they_speak(expected, drawing, si
     assert events[-1] == SpeechEnded(20 * len(drawing) + silent_ms, EndReason.HANGOVER, silent_ms)
 
 
+def test_an_open_utterance_answers_what_was_asked_before_it():
+    told = endpointer(LISTENING_RULES)
+    frames = iter(Timeline("v" * 10 + "." * 30 + "v" * 10 + "." * 30).frames)
+    started = [told.push(next(frames)) for _ in range(2)][-1]
+    told.expect(Expected.DIGITS)  # before its first frame
+    told.push(next(frames))
+    told.expect(Expected.CLOSED)
+    ended = [event for frame in frames for event in told.push(frame) if isinstance(event, SpeechEnded)]
+    assert len(started) == 1
+    assert [event.silent_ms for event in ended] == [400, 100]
+
+
 def test_who_has_paused_may_pause_again_but_the_next_utterance_is_new():
     told = endpointer(EndpointingRules(onset_ms=40, pre_roll_ms=0, hangover_ms=300, hangover_max_ms=600))
     drawing = "v" * 80 + "." * 12 + "vv" + "." * 40 + "v" * 80 + "." * 40

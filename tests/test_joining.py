@@ -338,6 +338,16 @@ def test_a_whole_that_is_too_long_is_two_turns():
     assert opened(caller, 2).checkpoint is None
 
 
+def test_a_third_piece_makes_a_whole_too_long_from_its_first_frame_on():
+    caller = a_caller_in_a_pause(MAX_UTTERANCE_MS="4000", FILLER_S="60")
+    caller.is_silent(700 + 600)
+    caller.speaks(60)
+    assert caller.noted("goes-on") == 1
+    caller.lex_says("What would you like?", turn=1)
+    assert caller.note("join-refused") == {"turn": 2, "why": "the whole is too long"}
+    assert opened(caller, 2).checkpoint is None
+
+
 def test_a_first_piece_that_leaves_no_room_is_not_waited_for():
     caller = a_caller(MAX_UTTERANCE_MS="4000")
     says_the_first_half(caller, 2600)  # 3800 ms, with the pre-roll
@@ -381,6 +391,20 @@ def test_a_whole_whose_last_silence_is_too_long_is_followed_by_nothing():
     assert caller.note("utterance-dropped")["why"] == "nothing is said in it"
     caller.lex_says("Which day?", turn=2)
     assert caller.steps() == ["UpdateCall"]
+
+
+def test_who_is_answered_within_that_silence_is_asked_again_when_they_say_nothing():
+    caller = a_caller_in_a_pause(MAX_UTTERANCE_MS="4000", NO_INPUT_S="10")
+    caller.lex_says("What would you like?")
+    caller.speaks(900)
+    caller.is_silent(500)
+    caller.lex_says("Which day?", turn=2)
+    caller.is_silent(200)
+    assert caller.note("utterance-dropped")["why"] == "nothing is said in it"
+    caller.is_silent(10_000)
+    assert caller.noted("no-input") == 0  # the prompt was spoken for some of that time
+    caller.is_silent(700)
+    assert caller.noted("no-input") == 1
 
 
 # -- what is never joined
@@ -516,6 +540,36 @@ def test_an_answer_is_not_taken_back_for_a_whole_that_is_too_long():
     assert opened(caller, 2).checkpoint is None
 
 
+def test_it_is_not_gone_on_with_after_something_else_was_said():
+    caller = a_caller("stream", MAX_UTTERANCE_MS="4000")
+    says_the_first_half(caller)
+    caller.is_silent(100)
+    caller.speaks(1900)  # too long for a whole
+    caller.lex_says("What would you like?", turn=1, speaks=True, checkpoint=FIRST)
+    caller.is_silent(700)
+    caller.lex_fails(LexUnavailable("no answer"), 2)
+    caller.speaks(300)
+    assert opened(caller, 3).checkpoint is None
+    assert caller.noted("joined") == 0
+
+
+def test_a_filler_that_plays_before_it_does_not_count():
+    variables = {"REPLY_MODE": "stream", "JOIN": "on", "BARGE_IN": "on", "GREETING": "Hello.", "FILLER_S": "1"}
+    caller = Caller({"One moment please.": tone(1200)}, **variables)
+    caller.dials()
+    caller.is_silent(1000)
+    says_the_first_half(caller)
+    caller.is_silent(700)
+    caller.lex_says_aloud("What would you like?", turn=1, ms=400, checkpoint=FIRST)
+    caller.gets()
+    caller.speaks(500)
+    assert caller.gets() == ["clear"]
+    assert opened(caller, 2).checkpoint == NO_DIALOG
+    caller.is_silent(700)
+    caller.lex_says_aloud("Which day?", turn=2, ms=500)
+    assert caller.gets() == [500, "turn-2.1:500", "turn-2.1:end"]
+
+
 # -- false alarms
 
 
@@ -542,6 +596,25 @@ def test_a_cough_over_a_prompt_and_the_words_after_it_are_one_utterance():
     assert (
         caller.note("join-refused")["why"] == "where the dialog stood is not known"
     )  # the cough's answer told nothing
+
+
+def test_a_false_alarm_that_is_too_long_for_one_turn_ends_with_the_silence_after_it():
+    caller = a_caller("stream", MAX_UTTERANCE_MS="4000")
+    says_the_first_half(caller)
+    caller.lex_says_aloud("Which flowers would you like?", ms=3000, checkpoint=FIRST)
+    caller.is_silent(1000)
+    says_the_first_half(caller)
+    caller.is_silent(100)
+    caller.speaks(500)
+    caller.lex_says("Sorry?", turn=2, transcript="", checkpoint=FIRST)
+    caller.speaks(900)
+    caller.is_silent(500)
+    caller.gets()
+    caller.lex_says("Sorry?", turn=3, transcript="")
+    assert (caller.noted("false-alarm"), caller.gets()) == (1, [])  # they may be saying more
+    caller.is_silent(200)
+    assert caller.note("utterance-dropped")["turn"] == 4
+    assert caller.gets()[0] == 500  # the prompt goes on
 
 
 # -- a process that leaves, and the end

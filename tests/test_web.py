@@ -66,6 +66,16 @@ def parameters(response: TestResponse, verb: str = "Start") -> dict[str, str]:
     return {node.attrib["name"]: node.attrib["value"] for node in stream(response, verb).iter("Parameter")}
 
 
+def test_a_document_outlasts_the_longest_turn_also_one_that_is_joined() -> None:
+    def held_s(**changes: str) -> int:
+        pause = ElementTree.fromstring(Door(NO_INPUT_S="20", **changes).post("/twiml/resume").text).find(".//Pause")
+        assert pause is not None
+        return int(pause.attrib["length"])
+
+    assert held_s() >= 20 + 14.8 + Deadlines().answer_s
+    assert held_s(JOIN="on") == held_s() + Deadlines().answer_s
+
+
 def test_a_call_is_greeted_with_a_stream_and_kept() -> None:
     response = Door().post("/twiml")
     assert response.status_code == 200
