@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.endpointing.line import Line, Spoken
+from bench.endpointing.line import Kind, Line, Spoken, Truth
 from lexbridge.audio import FRAME_MS, PCM_BYTES_PER_MS, PCM_FRAME_BYTES
 from lexbridge.endpointing import Endpointer, EndReason, SpeechEnded, SpeechStarted
 
@@ -38,13 +38,14 @@ class Heard:
 
 def hear(line: Line, endpointer: Endpointer) -> list[Heard]:
     """Runs the line through it. The caller is asked, before each utterance, for what they say then."""
-    asked = {max(0, spoken.start_ms - ASKED_BEFORE_MS) // FRAME_MS: spoken.asked for spoken in line.spoken}
+    asked = {max(0, spoken.start_ms - ASKED_BEFORE_MS) // FRAME_MS: spoken.asked for spoken in line.truth.spoken}
     heard: list[Heard] = []
     begun: tuple[int, int] | None = None
     for n in range(len(line.pcm) // PCM_FRAME_BYTES):
         if n in asked:
             endpointer.expect(asked[n])
-        for event in endpointer.push(line.pcm[n * PCM_FRAME_BYTES : (n + 1) * PCM_FRAME_BYTES]):
+        frame = line.pcm[n * PCM_FRAME_BYTES : (n + 1) * PCM_FRAME_BYTES]
+        for event in endpointer.push(frame, line.listening.get(n)):
             if isinstance(event, SpeechStarted):
                 begun = (endpointer.now_ms - len(event.pre_roll) // PCM_BYTES_PER_MS, event.at_ms)
             elif isinstance(event, SpeechEnded) and begun is not None:
@@ -64,21 +65,21 @@ class Score:
     missed: int = 0
     missed_shorts: int = 0
     onsets_lost_ms: list[int] = field(default_factory=list)
-    split: dict[str, list[bool]] = field(default_factory=dict)
-    split_when_joined: dict[str, list[bool]] = field(default_factory=dict)
+    split: dict[Kind, list[bool]] = field(default_factory=dict)
+    split_when_joined: dict[Kind, list[bool]] = field(default_factory=dict)
     run_on: int = 0
-    delays_ms: dict[str, list[int]] = field(default_factory=dict)
+    delays_ms: dict[Kind, list[int]] = field(default_factory=dict)
     silent_s: float = 0.0
     false_triggers: int = 0
 
-    def add(self, line: Line, heard: Sequence[Heard]) -> None:
-        """Counts what was heard on `line`."""
-        if not line.spoken:
-            self.silent_s += line.length_s
+    def add(self, truth: Truth, heard: Sequence[Heard]) -> None:
+        """Counts what was heard on a line."""
+        if not truth.spoken:
+            self.silent_s += truth.length_s
             self.false_triggers += len(heard)
             return
-        ends = [spoken.start_ms for spoken in line.spoken[1:]] + [round(line.length_s * 1000)]
-        for spoken, before_ms in zip(line.spoken, ends, strict=True):
+        ends = [spoken.start_ms for spoken in truth.spoken[1:]] + [round(truth.length_s * 1000)]
+        for spoken, before_ms in zip(truth.spoken, ends, strict=True):
             self._utterance(spoken, before_ms, heard)
 
     def _utterance(self, spoken: Spoken, before_ms: int, heard: Sequence[Heard]) -> None:
@@ -101,11 +102,37 @@ class Score:
         elif last.ended_ms >= spoken.end_ms:
             self.delays_ms.setdefault(spoken.kind, []).append(last.ended_ms - spoken.end_ms)
 
-    def share_split(self, kinds: Iterable[str]) -> float:
-        """Of the utterances of these kinds that were heard, per cent."""
-        return percent([was for kind in kinds for was in self.split.get(kind, ())])
+    @property
+    def share_missed(self) -> float:
+        """Of all utterances, per cent."""
+        return 100 * self.missed / self.utterances if self.utterances else float("nan")
 
-    def delay_ms(self, quantile: float, kinds: Iterable[str] | None = None) -> float:
+    @property
+    def share_missed_shorts(self) -> float:
+        """Of the short words, per cent."""
+        return 100 * self.missed_shorts / self.shorts if self.shorts else float("nan")
+
+    @property
+    def share_onset_lost(self) -> float:
+        """Of the utterances that were heard, those whose onset lacks more than a frame, per cent."""
+        return percent([lost_ms > GRACE_MS for lost_ms in self.onsets_lost_ms])
+
+    @property
+    def share_run_on(self) -> float:
+        """Of all utterances, per cent."""
+        return 100 * self.run_on / self.utterances if self.utterances else float("nan")
+
+    def onset_lost_ms(self, quantile: float) -> float:
+        """Quantile (0 to 1) of what the onsets lost; one whose audio begins before it lost nothing."""
+        return float(max(0.0, np.quantile(self.onsets_lost_ms, quantile))) if self.onsets_lost_ms else float("nan")
+
+    def share_split(self, kinds: Iterable[Kind], joined: bool = False) -> float:
+        """Of the utterances of these kinds that were heard, per cent. `joined`: what was put together again does not
+        count."""
+        split = self.split_when_joined if joined else self.split
+        return percent([was for kind in kinds for was in split.get(kind, ())])
+
+    def delay_ms(self, quantile: float, kinds: Iterable[Kind] | None = None) -> float:
         """Quantile (0 to 1) of the end delay of these kinds, or all."""
         of = self.delays_ms if kinds is None else kinds
         delays = [delay for kind in of for delay in self.delays_ms.get(kind, ())]
