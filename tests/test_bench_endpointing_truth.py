@@ -13,7 +13,8 @@ from bench.endpointing.scoring import Heard, Score, hear
 from bench.endpointing.signals import CADENCES, cadence, keys
 from bench.endpointing.troubles import ECHO, LINES, SOUNDS, lost_frames, no_hiss, sounding, steps_of_hiss
 from lexbridge.audio import FRAME_MS, FRAME_SAMPLES, PCM_FRAME_BYTES, RATE_HZ, frame_levels_dbfs
-from lexbridge.endpointing import Endpointer, EndpointingRules, EndReason, Expected
+from lexbridge.endpointing import Endpointer, EndpointingRules, EndReason
+from lexbridge.hangover import Expected
 from lexbridge.vad import AmplitudeDetector, Tone, tone_of
 
 QUIET = Condition("quiet", hiss=no_hiss)
