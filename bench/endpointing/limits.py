@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from bench.endpointing.detectors import LISTENING_ROWS, SERVICE_ROWS
 from bench.endpointing.run import Keep, Measured, score
 from bench.endpointing.scoring import Score
-from bench.endpointing.tables import FLUENT, OPEN, at, loud_babble, number, table, usual, without_babble
+from bench.endpointing.tables import FLUENT, SENTENCES, at, loud_babble, number, table, usual, without_babble
 from bench.endpointing.tables import without_babble_and_music as alone
 from bench.endpointing.troubles import CADENCES
+from lexbridge.hangover import Expected
 
 SPLIT_LIMIT, DELAY_LIMIT_MS = 10.0, 900.0
-"""Hesitant utterances split, per cent, and the end delay p50 after an open question at which they may be."""
+"""Hesitant utterances split, per cent, and the end delay p50 of sentences at which they may be."""
 
 Column = Callable[[Score], float]
 COLUMNS: Mapping[str, Column] = {
@@ -60,8 +61,8 @@ def _of_hybrid(measured: Sequence[Measured]) -> Iterator[Limit]:
         ("fluent split, %", of.share_split(FLUENT), 0.2),
         ("hesitant split, %", of.share_split(["hesitant"]), SPLIT_LIMIT),
         ("hesitant split when joined, %", of.share_split(["hesitant"], joined=True), 5.0),
-        ("end delay after an open question, p50, ms", of.delay_ms(0.5, OPEN), DELAY_LIMIT_MS),
-        ("end delay of a short answer to a closed question, p95, ms", of.delay_ms(0.95, ["short"]), 550.0),
+        ("end delay of sentences, p50, ms", of.delay_ms(0.5, SENTENCES), DELAY_LIMIT_MS),
+        ("end delay of a short answer to a closed question, p95, ms", of.delay_ms(0.95, [Expected.CLOSED]), 550.0),
         ("run on, %", of.share_run_on, 0.5),
         ("false triggers an hour, no music, no babble", score(measured, name, alone).false_triggers_an_hour, 1.0),
         ("false triggers an hour in babble at 10 dB", babble.false_triggers_an_hour, 5.0),

@@ -29,6 +29,13 @@ FLUENT_PAUSE_MS = 300
 PAUSE_MEDIAN_S, PAUSE_SIGMA, LONGEST_PAUSE_S = 0.5, 0.6, 2.0
 """The pause of one who hesitates: log-normal. An assumption, like that there is one in an utterance."""
 
+OPEN_SHARE = 0.5
+"""Of the sentences that answer an open question; the others are the value of a slot. Whoever hesitates does so in both:
+an assumption too."""
+
+LONG_NUMBER_S = 7.0
+"""So much of a number is said at once: with another group it might not fit into the longest utterance."""
+
 LEAD_S, GAP_S = (1.5, 3.0), (2.6, 4.0)
 """From the start of a line to the first utterance, and from one to the next: the bot speaks then."""
 
@@ -124,7 +131,7 @@ class Voice:
         samples = _pick(self._fluent, rng).samples
         if kind == "hesitant":
             samples = _with_pause(samples, rng)
-        return samples, Expected.OPEN
+        return samples, Expected.OPEN if rng.random() < OPEN_SHARE else Expected.PHRASE
 
     def _number(self, rng: np.random.Generator) -> Samples:
         """Digits read out in groups of three or four."""
@@ -136,6 +143,8 @@ class Voice:
                 if n:
                     pieces.append(_silence(rng.uniform(0.03, 0.15)))
                 pieces.append(_pick(self._digits, rng).samples)
+            if sum(map(len, pieces)) > LONG_NUMBER_S * RATE_HZ:
+                break
         return np.concatenate(pieces)
 
     def talk(self, seconds: float, rng: np.random.Generator) -> Samples:

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from bench.endpointing.detectors import BARE_ROWS, FIXED_ROWS, LISTENING_ROWS, SERVICE_ROWS, SWEEPS, SWEPT_ROWS
 from bench.endpointing.limits import DELAY_LIMIT_MS, SPLIT_LIMIT
 from bench.endpointing.run import FramesVoiced, Measured, score
-from bench.endpointing.tables import OPEN, usual, without_babble
+from bench.endpointing.tables import SENTENCES, usual, without_babble
+from lexbridge.hangover import Expected
 
 INK, FAINT = "#22313f", "#8795a1"
 COLOURS = {
@@ -107,13 +108,13 @@ def end_delays(axes: Any, measured: Sequence[Measured]) -> None:
     """From the end of the speech to the end that was found."""
     for row in SERVICE_ROWS:
         of = score(measured, row.name, usual)
-        delays_ms = [ms for kind in of.delays_ms.values() for ms in kind]
+        delays_ms = [ms for after in of.delays_ms.values() for ms in after]
         axes.plot(*_cumulative(delays_ms, of.utterances), color=COLOURS[row.detector], label=row.name)
     name = LISTENING_ROWS[0].name
     listening = score(measured, name, usual)
-    for kind, style in (("short", ":"), ("fluent", "--")):
-        points = _cumulative(listening.delays_ms[kind], len(listening.split[kind]))
-        axes.plot(*points, style, color=COLOURS["hybrid"], label=f"{name}: {kind}")
+    for asked, kind, style in ((Expected.CLOSED, "short", ":"), (Expected.DIGITS, "digits", "--")):
+        points = _cumulative(listening.delays_ms[asked], len(listening.split[kind]))
+        axes.plot(*points, style, color=COLOURS["hybrid"], label=f"{name}: {asked.value}")
     axes.set_xlim(0, 2500)
     axes.set_xlabel("end delay, ms")
     axes.set_ylabel("of all utterances, %")
@@ -130,7 +131,7 @@ def trade_off(axes: Any, measured: Sequence[Measured]) -> None:
     for rows, style, what in ((FIXED_ROWS, "o-", "one hangover"), (LISTENING_ROWS, "s--", "hangover that listens")):
         rows = sorted(rows, key=lambda row: row.rules.hangover_ms)
         scores = [score(measured, row.name, without_babble) for row in rows]
-        delays_ms = [of.delay_ms(0.5, OPEN) for of in scores]
+        delays_ms = [of.delay_ms(0.5, SENTENCES) for of in scores]
         for joined, colour in ((False, COLOURS["hybrid"]), (True, COLOURS["amplitude"])):
             split = [of.share_split(["hesitant"], joined) for of in scores]
             label = what + (", pieces joined" if joined else "")
@@ -139,7 +140,7 @@ def trade_off(axes: Any, measured: Sequence[Measured]) -> None:
                 axes.annotate(
                     f"{row.rules.hangover_ms}",
                     (x, y),
-                    xytext=(5, 5),
+                    xytext=(5, -11 if joined else 5),
                     textcoords="offset points",
                     fontsize=7,
                     color=colour,
@@ -153,6 +154,6 @@ def trade_off(axes: Any, measured: Sequence[Measured]) -> None:
     )
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("end delay after an open question, p50, ms")
+    axes.set_xlabel("end delay of sentences, p50, ms")
     axes.set_ylabel("hesitant utterances split, %")
     axes.set_title("Cutting in against waiting: hybrid by HANGOVER_MS, without babble", fontsize=10, color=INK)

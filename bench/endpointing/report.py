@@ -11,7 +11,7 @@ from bench.endpointing.plan import WHOLE
 from bench.endpointing.plots import draw
 from bench.endpointing.run import SIDES, Measured, measure, recorded_lines
 from bench.endpointing.scoring import REPLY_MS
-from bench.endpointing.tables import at, bare_table, service_table, troubles_tables, usual
+from bench.endpointing.tables import at, background_table, bare_table, said_table, troubles_tables, usual
 
 FIGURES = "endpointing-figures.md"
 HEAD = """# Endpointing: the figures
@@ -24,9 +24,10 @@ Pictures: [operating curves](images/endpointing-operating.png), [delays](images/
 BARE = "Hangover 700 ms (but for one), onset 20 ms, no pre-roll; quiet and all backgrounds at 20 and 10 dB together."
 SERVICE = (
     "Onset 60 ms, pre-roll 500 ms, hangover 700 ms; the last row has the hangover that listens. What is said: quiet to "
-    "10 dB, without babble. Open, closed, digits: what was asked. "
+    "10 dB, without babble. Open, phrase, closed, digits: what was asked. "
     f"Joined: the caller went on within {REPLY_MS} ms of the end."
 )
+BACKGROUND = "Triggers an hour while nobody speaks; the same rules."
 LOUD = "As the service runs them, hangover 700 ms, all backgrounds together."
 SPOKEN = "Utterances missed / fluent ones split / run on, %. Lost frames are 5 %, in bursts, in a car at 20 dB."
 SILENT = "Triggers an hour."
@@ -84,7 +85,8 @@ def _tables(measured: Sequence[Measured]) -> Iterator[Section]:
     service = [row.name for row in SERVICE_ROWS]
     spoken, silent = troubles_tables(measured)
     yield Section("Every detector, bare", BARE, bare_table(measured, [row.name for row in BARE_ROWS], usual))
-    yield Section("As the service runs them", SERVICE, service_table(measured))
+    yield Section("As the service runs them: what is said", SERVICE, said_table(measured))
+    yield Section("As the service runs them: what is not said", BACKGROUND, background_table(measured))
     yield Section("In loud noise: 5 dB", LOUD, bare_table(measured, service, at(5)))
     yield Section("In loud noise: 0 dB", LOUD, bare_table(measured, service, at(0)))
     yield Section("Levels and troubles: speech", SPOKEN, spoken)

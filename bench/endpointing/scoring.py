@@ -4,6 +4,7 @@ missed       nothing that it heard touches the utterance
 onset lost   so much of the utterance lies before the audio that Lex gets of it
 split        it ended within the utterance
 run on       its end was not found before the caller's next utterance, or by the longest utterance's limit
+not whole    one of these befell an utterance without a pause
 end delay    from the true end to the end it found: hangover and slowness
 """
 
@@ -15,6 +16,9 @@ import numpy as np
 from bench.endpointing.line import Kind, Line, Spoken, Truth
 from lexbridge.audio import FRAME_MS, PCM_BYTES_PER_MS, PCM_FRAME_BYTES
 from lexbridge.endpointing import Endpointer, EndReason, SpeechEnded, SpeechStarted
+from lexbridge.hangover import Expected
+
+WITHOUT_PAUSE: Sequence[Kind] = ("short", "fluent")
 
 GRACE_MS = 20
 """A frame: how exactly a beginning or an end can be found."""
@@ -61,6 +65,8 @@ class Score:
     """Counts over many lines. Add lines, then read."""
 
     utterances: int = 0
+    without_pause: int = 0
+    not_whole: int = 0
     shorts: int = 0
     missed: int = 0
     missed_shorts: int = 0
@@ -68,7 +74,7 @@ class Score:
     split: dict[Kind, list[bool]] = field(default_factory=dict)
     split_when_joined: dict[Kind, list[bool]] = field(default_factory=dict)
     run_on: int = 0
-    delays_ms: dict[Kind, list[int]] = field(default_factory=dict)
+    delays_ms: dict[Expected, list[int]] = field(default_factory=dict)
     silent_s: float = 0.0
     false_triggers: int = 0
 
@@ -85,27 +91,36 @@ class Score:
     def _utterance(self, spoken: Spoken, before_ms: int, heard: Sequence[Heard]) -> None:
         self.utterances += 1
         self.shorts += spoken.kind == "short"
+        self.without_pause += spoken.kind in WITHOUT_PAUSE
         touching = [one for one in heard if one.started_ms < spoken.end_ms and one.ended_ms > spoken.start_ms]
         if not touching:
             self.missed += 1
             self.missed_shorts += spoken.kind == "short"
+            self.not_whole += spoken.kind in WITHOUT_PAUSE
             return
-        self.onsets_lost_ms.append(touching[0].audio_ms - spoken.start_ms)
+        lost_ms, last = touching[0].audio_ms - spoken.start_ms, touching[-1]
+        self.onsets_lost_ms.append(lost_ms)
         ended = [one for one in touching if one.ended_ms < spoken.end_ms - GRACE_MS]
         self.split.setdefault(spoken.kind, []).append(bool(ended))
         went_on = zip(touching, [*touching[1:], None], strict=True)
         apart = [one in ended and (then is None or then.started_ms > one.ended_ms + REPLY_MS) for one, then in went_on]
         self.split_when_joined.setdefault(spoken.kind, []).append(any(apart))
-        last = touching[-1]
-        if last.ended_ms >= before_ms or last.reason is not EndReason.HANGOVER:
-            self.run_on += 1
-        elif last.ended_ms >= spoken.end_ms:
-            self.delays_ms.setdefault(spoken.kind, []).append(last.ended_ms - spoken.end_ms)
+        runs_on = last.ended_ms >= before_ms or last.reason is not EndReason.HANGOVER
+        self.run_on += runs_on
+        if spoken.kind in WITHOUT_PAUSE:
+            self.not_whole += lost_ms > GRACE_MS or bool(ended) or runs_on
+        if not runs_on and last.ended_ms >= spoken.end_ms:
+            self.delays_ms.setdefault(spoken.asked, []).append(last.ended_ms - spoken.end_ms)
 
     @property
     def share_missed(self) -> float:
         """Of all utterances, per cent."""
         return 100 * self.missed / self.utterances if self.utterances else float("nan")
+
+    @property
+    def share_not_whole(self) -> float:
+        """Of the utterances without a pause, per cent."""
+        return 100 * self.not_whole / self.without_pause if self.without_pause else float("nan")
 
     @property
     def share_missed_shorts(self) -> float:
@@ -132,10 +147,9 @@ class Score:
         split = self.split_when_joined if joined else self.split
         return percent([was for kind in kinds for was in split.get(kind, ())])
 
-    def delay_ms(self, quantile: float, kinds: Iterable[Kind] | None = None) -> float:
-        """Quantile (0 to 1) of the end delay of these kinds, or all."""
-        of = self.delays_ms if kinds is None else kinds
-        delays = [delay for kind in of for delay in self.delays_ms.get(kind, ())]
+    def delay_ms(self, quantile: float, asked: Iterable[Expected] = tuple(Expected)) -> float:
+        """Quantile (0 to 1) of the end delays after these questions, or all."""
+        delays = [delay for one in asked for delay in self.delays_ms.get(one, ())]
         return float(np.quantile(delays, quantile)) if delays else float("nan")
 
     @property

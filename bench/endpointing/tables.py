@@ -8,9 +8,10 @@ from bench.endpointing.line import Kind
 from bench.endpointing.run import Keep, Measured, score
 from bench.endpointing.scoring import Score
 from bench.endpointing.troubles import ECHO, LEVELS, LINES, SOUNDS
+from lexbridge.hangover import Expected
 
 FLUENT: Sequence[Kind] = ("short", "fluent")
-OPEN: Sequence[Kind] = ("fluent", "hesitant")
+SENTENCES = (Expected.OPEN, Expected.PHRASE)
 LISTENING = LISTENING_ROWS[0].name
 
 
@@ -64,8 +65,9 @@ def _missed(of: Score) -> str:
     return f"{number(of.share_missed, 2)} ({number(of.share_missed_shorts, 2)})"
 
 
-def _delay(of: Score, kinds: Sequence[Kind] | None = None) -> str:
-    return f"{number(of.delay_ms(0.5, kinds), 0)} / {number(of.delay_ms(0.95, kinds), 0)}"
+def _delay(of: Score, asked: Iterable[Expected] = tuple(Expected)) -> str:
+    asked = list(asked)
+    return f"{number(of.delay_ms(0.5, asked), 0)} / {number(of.delay_ms(0.95, asked), 0)}"
 
 
 def bare_table(measured: Sequence[Measured], rows: Sequence[str], keep: Keep) -> str:
@@ -84,27 +86,39 @@ def bare_table(measured: Sequence[Measured], rows: Sequence[str], keep: Keep) ->
     return table(heading, lines)
 
 
-def service_table(measured: Sequence[Measured]) -> str:
-    """As the service runs them. What is said: without babble, which has its own columns."""
+AS_RUN = (*(row.name for row in SERVICE_ROWS), LISTENING)
+
+
+def said_table(measured: Sequence[Measured]) -> str:
+    """As the service runs them: what becomes of what is said."""
     heading = (
         *("detector", "missed % (short words)", "onset lost > 20 ms, %", "split %: fluent / hesitant / digits"),
-        *("when joined: hesitant / digits", "run on %", "end delay p50 / p95, ms: open", "closed", "digits"),
-        *("false triggers an hour", "in music", "in babble, 10 dB", "run on % there"),
+        *("when joined: hesitant / digits", "run on %"),
+        *(f"end delay p50 / p95, ms: {asked.value}" for asked in Expected),
     )
     lines = []
-    for row in [*(row.name for row in SERVICE_ROWS), LISTENING]:
-        of, babble = score(measured, row, without_babble), score(measured, row, loud_babble)
+    for row in AS_RUN:
+        of = score(measured, row, without_babble)
         split = " / ".join(number(of.share_split(kinds)) for kinds in (FLUENT, ["hesitant"], ["digits"]))
         joined = " / ".join(number(of.share_split([kind], joined=True)) for kind in ("hesitant", "digits"))
-        delays = (_delay(of, OPEN), _delay(of, ["short"]), _delay(of, ["digits"]))
-        false = [score(measured, row, keep).false_triggers_an_hour for keep in (without_babble_and_music, music)]
-        said = (_missed(of), number(of.share_onset_lost, 2), split, joined, number(of.share_run_on, 2), *delays)
-        false.append(babble.false_triggers_an_hour)
-        lines.append((row, *said, *map(number, false), number(babble.share_run_on)))
+        delays = [_delay(of, [asked]) for asked in Expected]
+        onset = number(of.share_onset_lost, 2)
+        lines.append((row, _missed(of), onset, split, joined, number(of.share_run_on, 2), *delays))
     return table(heading, lines)
 
 
-TROUBLED_ROWS = ("blog", *(row.name for row in SERVICE_ROWS), LISTENING)
+def background_table(measured: Sequence[Measured]) -> str:
+    """As the service runs them: what is taken for speech and is not the caller's."""
+    heading = ("detector", "neither music nor babble", "music", "babble, 10 dB", "run on % in babble, 10 dB")
+    lines = []
+    for row in AS_RUN:
+        false = [score(measured, row, keep).false_triggers_an_hour for keep in (without_babble_and_music, music)]
+        babble = score(measured, row, loud_babble)
+        lines.append((row, *map(number, (*false, babble.false_triggers_an_hour, babble.share_run_on))))
+    return table(heading, lines)
+
+
+TROUBLED_ROWS = ("blog", *AS_RUN)
 
 
 def troubles_tables(measured: Sequence[Measured]) -> tuple[str, str]:
