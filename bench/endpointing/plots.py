@@ -53,12 +53,12 @@ def _dress(axes: Any) -> None:
 
 
 def operating_curves(axes: Any, measured: Sequence[Measured]) -> None:
-    """What is missed against what is taken for speech, each detector over its own threshold."""
+    """What is missed, cut, split or runs on, against what is taken for speech; each detector over its own threshold."""
     for name, sweep in SWEEPS.items():
         rows = [row.name for row in SWEPT_ROWS if row.detector == name]
         scores = [score(measured, row, usual) for row in rows]
         false = [max(of.false_triggers_an_hour, NEVER_AN_HOUR) for of in scores]
-        troubled = [of.share_missed + of.share_run_on for of in scores]
+        troubled = [of.share_not_whole for of in scores]
         axes.plot(false, troubled, "o-", color=COLOURS[name], label=f"{name} ({sweep.of})", markersize=4)
         for x, y, value in zip(false, troubled, sweep.values, strict=True):
             axes.annotate(
@@ -68,7 +68,7 @@ def operating_curves(axes: Any, measured: Sequence[Measured]) -> None:
     axes.set_yscale("symlog", linthresh=1)
     axes.set_ylim(bottom=-0.05)
     axes.set_xlabel(f"false triggers an hour ({NEVER_AN_HOUR:g}: none)")
-    axes.set_ylabel("utterances missed or without an end, %")
+    axes.set_ylabel("not heard whole, of the utterances without a pause, %")
     axes.set_title("Operating curves: quiet, and all backgrounds at 20 and 10 dB", fontsize=10, color=INK)
 
 
