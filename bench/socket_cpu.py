@@ -19,9 +19,9 @@ from bench.door import Door, table
 LIMIT = 0.1
 
 
-def measure(kind: str, calls: int, seconds: float) -> tuple[float, float]:
+def measure(kind: str, calls: int, seconds: float, app: str = "drain") -> tuple[float, float]:
     """CPU a message, microseconds, user and system, while all the calls are up."""
-    with Door(kind, "drain") as door:
+    with Door(kind, app) as door:
         callers = Callers(door.address, calls, seconds + 1, stamped=False)
         while door.ask("light")["messages"] < 20 * calls:
             time.sleep(0.05)

@@ -7,6 +7,7 @@ import numpy as np
 from bench.endpointing.recordings import Samples
 from lexbridge.audio import RATE_HZ
 
+BACKGROUNDS = ("white", "babble", "music", "car", "hum", "clicks")
 BABBLE_VOICES = 6
 CLICKS_A_SECOND = 1.0
 CLICK_CREST_DB = 10.0

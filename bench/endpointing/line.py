@@ -4,7 +4,7 @@ Everything comes out of a seeded generator. Levels are dBov of the active speech
 count); a background's is the speech's less the signal-to-noise ratio. All of it goes through mu-law once, like a call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from bench.endpointing.background import Backgrounds
 from bench.endpointing.recordings import Recording, Samples
-from lexbridge.audio import FULL_SCALE, RATE_HZ, decode_mulaw, encode_mulaw
+from lexbridge.audio import FRAME_SAMPLES, FULL_SCALE, RATE_HZ, decode_mulaw, encode_mulaw
+from lexbridge.endpointing import Listening
 from lexbridge.hangover import Expected
 
 STEP_SAMPLES = RATE_HZ // 100
@@ -28,8 +29,21 @@ FLUENT_PAUSE_MS = 300
 PAUSE_MEDIAN_S, PAUSE_SIGMA, LONGEST_PAUSE_S = 0.5, 0.6, 2.0
 """The pause of one who hesitates: log-normal. An assumption, like that there is one in an utterance."""
 
+OPEN_SHARE = 0.5
+"""Of the sentences that answer an open question; the others are the value of a slot. Whoever hesitates does so in both:
+an assumption too."""
+
+LONG_NUMBER_S = 7.0
+"""So much of a number is said at once: with another group it might not fit into the longest utterance."""
+
+LEAD_S, GAP_S = (1.5, 3.0), (2.6, 4.0)
+"""From the start of a line to the first utterance, and from one to the next: the bot speaks then."""
+
+COMFORT_NOISE_DBOV = -66.0
+SPEECH_DBOV = -26.0
+
 Kind = Literal["short", "fluent", "hesitant", "digits"]
-BACKGROUNDS = ("white", "babble", "music", "car", "hum", "clicks")
+Change = Callable[[Samples, np.random.Generator], Samples]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +57,51 @@ class Spoken:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A stretch of a call. `pcm`: as the bridge decodes it. `background`: one of BACKGROUNDS, "quiet", or a trouble."""
+class Truth:
+    """What is really on a line: `condition` is the name of its Condition."""
 
-    pcm: bytes = field(repr=False)
-    background: str
+    condition: str
     snr_db: int | None
+    length_s: float
     spoken: tuple[Spoken, ...] = ()
 
-    @property
-    def length_s(self) -> float:
-        """Seconds."""
-        return len(self.pcm) / 2 / RATE_HZ
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A stretch of a call. `pcm`: as the bridge decodes it, whole frames. `listening`: how the frames of these numbers
+    are listened to if not as usual, while a prompt plays."""
+
+    pcm: bytes = field(repr=False)
+    truth: Truth
+    listening: Mapping[int, Listening] = field(default_factory=dict, repr=False)
+
+
+def level(dbov: float) -> float:
+    """RMS of 16-bit samples at so many dB relative to full scale."""
+    return FULL_SCALE * 10 ** (dbov / 20)
+
+
+def comfort_noise(length: int, rng: np.random.Generator) -> Samples:
+    """The hiss of a line on which nobody speaks."""
+    return rng.standard_normal(length) * level(COMFORT_NOISE_DBOV)
+
+
+def unchanged(samples: Samples, _: np.random.Generator) -> Samples:
+    """The samples as they are: a Change."""
+    return samples
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a line is like: `background` (of Backgrounds) at `snr_db` under the speech, or none; `hiss`: so many samples
+    of what is always there; `change`: what becomes of everything on it before it is coded."""
+
+    name: str
+    background: str | None = None
+    snr_db: int | None = None
+    speech_dbov: float = SPEECH_DBOV
+    hiss: Callable[[int, np.random.Generator], Samples] = comfort_noise
+    change: Change = unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +131,7 @@ class Voice:
         samples = _pick(self._fluent, rng).samples
         if kind == "hesitant":
             samples = _with_pause(samples, rng)
-        return samples, Expected.OPEN
+        return samples, Expected.OPEN if rng.random() < OPEN_SHARE else Expected.PHRASE
 
     def _number(self, rng: np.random.Generator) -> Samples:
         """Digits read out in groups of three or four."""
@@ -96,6 +143,8 @@ class Voice:
                 if n:
                     pieces.append(_silence(rng.uniform(0.03, 0.15)))
                 pieces.append(_pick(self._digits, rng).samples)
+            if sum(map(len, pieces)) > LONG_NUMBER_S * RATE_HZ:
+                break
         return np.concatenate(pieces)
 
     def talk(self, seconds: float, rng: np.random.Generator) -> Samples:
@@ -159,62 +208,51 @@ def _faded(samples: Samples) -> Samples:
     return faded
 
 
-LEAD_S, GAP_S = (1.5, 3.0), (2.6, 4.0)
-"""From the start of a line to the first utterance, and from one to the next: the bot speaks then."""
-
-COMFORT_NOISE_DBOV = -66.0
-SPEECH_DBOV = -26.0
+def line_of(
+    samples: Samples,
+    condition: Condition,
+    spoken: tuple[Spoken, ...] = (),
+    listening: Mapping[int, Listening] | None = None,
+) -> Line:
+    """`samples`, in units of 16-bit PCM, over a mu-law line; what is no whole frame is left out."""
+    samples = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES]
+    pcm = np.clip(np.rint(samples), -FULL_SCALE, FULL_SCALE - 1).astype("<i2").tobytes()
+    truth = Truth(condition.name, condition.snr_db, len(samples) / RATE_HZ, spoken)
+    return Line(decode_mulaw(encode_mulaw(pcm)), truth, listening or {})
 
 
 class Lines:
     """Makes lines with the voices of one side of the split."""
 
-    def __init__(self, voices: Sequence[Voice], backgrounds: Backgrounds) -> None:
+    def __init__(self, voices: Sequence[Voice], music: Sequence[Samples]) -> None:
         self._voices = voices
-        self._backgrounds = backgrounds
+        self.backgrounds = Backgrounds([voice.talk for voice in voices], music)
 
-    def spoken_on(
-        self,
-        kinds: Sequence[Kind],
-        background: str,
-        snr_db: int | None,
-        rng: np.random.Generator,
-        speech_dbov: float = SPEECH_DBOV,
-    ) -> Line:
+    def voice(self, rng: np.random.Generator) -> Voice:
+        """One of the voices."""
+        return self._voices[int(rng.integers(len(self._voices)))]
+
+    def spoken_on(self, condition: Condition, kinds: Sequence[Kind], rng: np.random.Generator) -> Line:
         """A line on which one caller says an utterance of each of `kinds`."""
-        voice = self._voices[int(rng.integers(len(self._voices)))]
-        pieces, spoken, at = [_silence(rng.uniform(*LEAD_S))], [], 0
+        voice = self.voice(rng)
+        pieces, spoken = [_silence(rng.uniform(*LEAD_S))], []
         for kind in kinds:
             at = sum(map(len, pieces))
             samples, asked = voice.say(kind, rng)
             spoken.append(Spoken(kind, at * 1000 // RATE_HZ, (at + len(samples)) * 1000 // RATE_HZ, asked))
             pieces += [samples, _silence(rng.uniform(*GAP_S))]
-        speech = np.concatenate(pieces) * 10 ** (speech_dbov / 20)
-        return self._line(speech, background, snr_db, rng, speech_dbov, tuple(spoken))
+        speech = np.concatenate(pieces) * 10 ** (condition.speech_dbov / 20)
+        return self._line(speech, condition, rng, tuple(spoken))
 
-    def without_speech(
-        self,
-        seconds: float,
-        background: str,
-        snr_db: int | None,
-        rng: np.random.Generator,
-        speech_dbov: float = SPEECH_DBOV,
-    ) -> Line:
-        """A line on which nobody speaks; its background is as loud as beside speech of `speech_dbov`."""
-        return self._line(_silence(seconds), background, snr_db, rng, speech_dbov, ())
+    def without_speech(self, condition: Condition, seconds: float, rng: np.random.Generator) -> Line:
+        """A line on which nobody speaks; its background is as loud as it would be beside speech."""
+        return self._line(_silence(seconds), condition, rng, ())
 
     def _line(
-        self,
-        speech: Samples,
-        background: str,
-        snr_db: int | None,
-        rng: np.random.Generator,
-        speech_dbov: float,
-        spoken: tuple[Spoken, ...],
+        self, speech: Samples, condition: Condition, rng: np.random.Generator, spoken: tuple[Spoken, ...]
     ) -> Line:
-        samples = speech + rng.standard_normal(len(speech)) * FULL_SCALE * 10 ** (COMFORT_NOISE_DBOV / 20)
-        if snr_db is not None:
-            noise = self._backgrounds.make(background, len(speech) / RATE_HZ, rng)[: len(speech)]
-            samples[: len(noise)] += noise * FULL_SCALE * 10 ** ((speech_dbov - snr_db) / 20)
-        pcm = np.clip(np.rint(samples), -32768, 32767).astype("<i2").tobytes()
-        return Line(decode_mulaw(encode_mulaw(pcm)), background, snr_db, spoken)
+        samples = speech + condition.hiss(len(speech), rng)
+        if condition.background is not None and condition.snr_db is not None:
+            noise = self.backgrounds.make(condition.background, len(speech) / RATE_HZ, rng)[: len(speech)]
+            samples[: len(noise)] += noise * level(condition.speech_dbov - condition.snr_db)
+        return line_of(condition.change(samples, rng), condition, spoken)

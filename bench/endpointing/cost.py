@@ -1,0 +1,103 @@
+"""CPU of each detector a frame, one core, and how many calls a core serves with each."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from bench.endpointing.detectors import DETECTORS, SERVICE
+from bench.endpointing.limits import Limit
+from bench.endpointing.line import SPEECH_DBOV, Condition, Line, Lines, line_of
+from bench.endpointing.plan import KINDS, QUIET
+from bench.endpointing.run import Replayed, decisions
+from bench.endpointing.tables import number, table
+from lexbridge.audio import FRAME_MS, PCM_FRAME_BYTES, RATE_HZ
+from lexbridge.endpointing import Endpointer
+from lexbridge.vad import SileroModel
+
+ROUNDS = 5
+SECONDS = 40.0
+LIMITS_US = {"amplitude": 1.0, "adaptive": 2.0, "hybrid": 60.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Microseconds a frame of a detector on each of three lines, and of the endpointer behind it on the first."""
+
+    call_us: float
+    noise_us: float
+    speech_us: float
+    endpointer_us: float
+
+
+def costs(lines: Lines, seed: int) -> Mapping[str, Cost]:
+    """Of each detector: the median of some rounds, in which they take turns. On one core, without other work."""
+    heard, model = _heard(lines, np.random.default_rng(seed)), SileroModel()
+    rounds: dict[str, list[Cost]] = {name: [] for name in DETECTORS}
+    for _ in range(ROUNDS):
+        for name, found in rounds.items():
+            spent = [_us_a_frame(line, DETECTORS[name](model).is_voiced) for line in heard]
+            flags = decisions(heard[0], DETECTORS[name](model))
+            found.append(Cost(*spent, _us_a_frame(heard[0], Endpointer(Replayed(flags), SERVICE).push)))
+    return {name: _median(found) for name, found in rounds.items()}
+
+
+def _heard(lines: Lines, rng: np.random.Generator) -> tuple[Line, Line, Line]:
+    """A call's, on which somebody speaks and is silent; nothing but a car's noise; nothing but speech."""
+    talk = lines.voice(rng).talk(SECONDS, rng) * 10 ** (SPEECH_DBOV / 20)
+    noise = lines.without_speech(Condition("car", "car", 10), SECONDS, rng)
+    return lines.spoken_on(QUIET, KINDS, rng), noise, line_of(talk, QUIET)
+
+
+def _us_a_frame(line: Line, each: Callable[[bytes], object]) -> float:
+    frames = [line.pcm[at : at + PCM_FRAME_BYTES] for at in range(0, len(line.pcm), PCM_FRAME_BYTES)]
+    began_s = time.process_time()
+    for frame in frames:
+        each(frame)
+    return (time.process_time() - began_s) / len(frames) * 1e6
+
+
+def _median(found: Sequence[Cost]) -> Cost:
+    return Cost(
+        median(one.call_us for one in found),
+        median(one.noise_us for one in found),
+        median(one.speech_us for one in found),
+        median(one.endpointer_us for one in found),
+    )
+
+
+def bridge_us() -> float:
+    """What the whole service spends on a frame of silence, detector (the amplitude) and endpointer included."""
+    answer = subprocess.run(
+        [sys.executable, "-m", "bench.endpointing.bridge_cost"], check=True, capture_output=True, text=True, timeout=120
+    )
+    return float(answer.stdout)
+
+
+def silent_us() -> float:
+    """What of `bridge_us` is the detector's and the endpointer's."""
+    silence = line_of(np.zeros(round(SECONDS * RATE_HZ)), QUIET)
+    endpointer = Endpointer(DETECTORS["amplitude"](SileroModel()), SERVICE)
+    return median(_us_a_frame(silence, endpointer.push) for _ in range(ROUNDS))
+
+
+def cost_limits(found: Mapping[str, Cost]) -> Iterator[Limit]:
+    """Of what they may cost in a call."""
+    for name, most_us in LIMITS_US.items():
+        yield Limit(f"{name}: CPU a frame, us", found[name].call_us, most_us)
+
+
+def cost_table(found: Mapping[str, Cost], rest_us: float) -> str:
+    """`rest_us`: what the service spends on a frame besides."""
+    blogs_us = found["blog"].call_us
+    rows = []
+    for name, cost in found.items():
+        calls = FRAME_MS * 1000 / (cost.call_us + cost.endpointer_us + rest_us)
+        spent = [number(us, 2) for us in (cost.call_us, cost.noise_us, cost.speech_us, cost.endpointer_us)]
+        rows.append((name, spent[0], number(cost.call_us / blogs_us), *spent[1:], number(calls, 0)))
+    heading = ("detector", "us a frame, in a call", "times the blog's", "noise only", "speech only")
+    return table((*heading, "the endpointer besides", "calls a core"), rows)

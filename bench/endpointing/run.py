@@ -1,0 +1,165 @@
+"""Makes the lines, has every row hear each of them, and collects what they heard; on all cores."""
+
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.endpointing.detectors import (
+    BARE_ROWS,
+    FIXED_ROWS,
+    LISTENING_ROWS,
+    SERVICE_ROWS,
+    SWEPT_ROWS,
+    RememberedModel,
+    Row,
+)
+from bench.endpointing.line import Line, Lines, Truth, Voice
+from bench.endpointing.plan import Amounts, Planned, planned
+from bench.endpointing.recordings import DEVELOPMENT, HELD_OUT, music, voice
+from bench.endpointing.scoring import Heard, Score, hear
+from lexbridge.audio import FRAME_MS, PCM_FRAME_BYTES
+from lexbridge.endpointing import Endpointer
+from lexbridge.vad import Detector
+
+SWEPT_SHARE = 5
+"""Of so many lines one is heard by the swept detectors."""
+
+SIDES: Mapping[str, Sequence[str]] = {"held-out": HELD_OUT, "development": DEVELOPMENT}
+
+
+@dataclass(frozen=True, slots=True)
+class FramesVoiced:
+    """Of the frames in which is spoken, and of the others: how many, and how many of them were voiced."""
+
+    speech: int
+    speech_voiced: int
+    other: int
+    other_voiced: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What each row (by its name) made of one line of the set's `part`. `frames`: of the swept rows."""
+
+    part: str
+    truth: Truth
+    heard: Mapping[str, list[Heard]]
+    frames: Mapping[str, FramesVoiced]
+
+
+class Replayed:
+    """A Detector whose decisions are known."""
+
+    def __init__(self, voiced: Sequence[bool]) -> None:
+        self._voiced = iter(voiced)
+
+    def is_voiced(self, frame: bytes) -> bool:
+        """The next of them."""
+        del frame
+        return next(self._voiced)
+
+
+def decisions(line: Line, detector: Detector) -> list[bool]:
+    """Of each frame of the line."""
+    frames = range(0, len(line.pcm), PCM_FRAME_BYTES)
+    return [detector.is_voiced(line.pcm[at : at + PCM_FRAME_BYTES]) for at in frames]
+
+
+def rows_for(number: int, plan: Planned) -> list[Row]:
+    """Who hears line `number` of the set."""
+    rows = [*BARE_ROWS, *SERVICE_ROWS, LISTENING_ROWS[0]]
+    if plan.part != "usual":
+        return rows
+    if not plan.seconds:
+        rows += [*FIXED_ROWS, *LISTENING_ROWS[1:]]
+    if number % SWEPT_SHARE == 0:
+        rows += SWEPT_ROWS
+    return rows
+
+
+def heard_by(line: Line, rows: Iterable[Row], part: str, model: RememberedModel) -> Measured:
+    """What they make of it. Each detector hears it once, however many rows it has."""
+    model.forget()
+    known: dict[tuple[str, float | None], list[bool]] = {}
+    heard: dict[str, list[Heard]] = {}
+    frames: dict[str, FramesVoiced] = {}
+    for row in rows:
+        if row.ear not in known:
+            known[row.ear] = decisions(line, row.detect(model))
+        heard[row.name] = hear(line, Endpointer(Replayed(known[row.ear]), row.rules))
+        if row.value is not None:
+            frames[row.name] = _frames(line.truth, known[row.ear])
+    return Measured(part, line.truth, heard, frames)
+
+
+def _frames(truth: Truth, voiced: Sequence[bool]) -> FramesVoiced:
+    """Only what has no pause in it counts as speech; what has one counts as neither."""
+    flags, what = np.array(voiced), np.zeros(len(voiced))
+    for spoken in truth.spoken:
+        what[spoken.start_ms // FRAME_MS : spoken.end_ms // FRAME_MS] = 1 if spoken.kind in ("short", "fluent") else -1
+    speech, other = flags[what == 1], flags[what == 0]
+    return FramesVoiced(len(speech), int(speech.sum()), len(other), int(other.sum()))
+
+
+def recorded_lines(side: str) -> Lines:
+    """Lines of one of the SIDES, with the recordings."""
+    return Lines([Voice(voice(name)) for name in SIDES[side]], music())
+
+
+class _Worker:
+    """What a worker process has."""
+
+    def __init__(self, side: str, amounts: Amounts, seed: int) -> None:
+        self._lines = recorded_lines(side)
+        self._plans = planned(amounts, seed)
+        self._model = RememberedModel()
+
+    def measure(self, number: int) -> Measured:
+        """Line `number` of the set."""
+        plan = self._plans[number]
+        return heard_by(plan.make(self._lines), rows_for(number, plan), plan.part, self._model)
+
+
+_worker: _Worker
+
+
+def _start(side: str, amounts: Amounts, seed: int) -> None:
+    global _worker
+    _worker = _Worker(side, amounts, seed)
+
+
+def _measure(number: int) -> Measured:
+    return _worker.measure(number)
+
+
+def measure(side: str, amounts: Amounts, seed: int, processes: int) -> list[Measured]:
+    """The whole set, in its order, with progress on standard error."""
+    count, began_s = len(planned(amounts, seed)), time.monotonic()
+    measured: list[Measured] = []
+    context = multiprocessing.get_context("spawn")  # onnxruntime survives no fork
+    with context.Pool(processes, _start, (side, amounts, seed)) as pool:
+        for one in pool.imap(_measure, range(count)):
+            measured.append(one)
+            passed_s = time.monotonic() - began_s
+            print(f"\r{len(measured)} of {count} lines, {passed_s:.0f} s", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return measured
+
+
+Keep = Callable[[Measured], bool]
+
+
+def score(measured: Iterable[Measured], row: str, keep: Keep) -> Score:
+    """Of one row, over the lines to be kept that it heard."""
+    result = Score()
+    for one in _of(measured, row, keep):
+        result.add(one.truth, one.heard[row])
+    return result
+
+
+def _of(measured: Iterable[Measured], row: str, keep: Keep) -> Iterator[Measured]:
+    return (one for one in measured if row in one.heard and keep(one))

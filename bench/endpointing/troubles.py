@@ -1,0 +1,123 @@
+"""What goes wrong on lines: levels, clipping, offsets, comfort noise, lost frames, tones, hold music, our own echo."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from bench.endpointing.line import SPEECH_DBOV, Condition, Line, Lines, comfort_noise, level, line_of
+from bench.endpointing.recordings import Samples
+from bench.endpointing.signals import CADENCES, cadence, keys
+from lexbridge.audio import FRAME_MS, FRAME_SAMPLES, FULL_SCALE, RATE_HZ, encode_mulaw
+from lexbridge.endpointing import Listening
+from lexbridge.prompt import ECHO_DELAY_MS, Prompt
+
+DC_OFFSET = 800.0
+LOSS_SHARE, LOSS_BURST_FRAMES = 0.05, 2.0
+HOLD_MUSIC_DBOV = -26.0
+ECHO_DB, ECHO_DELAYS_MS = -20.0, (150, 300)
+BARGE_IN_MS, BARGE_IN_GAP_MS = 300, 120
+"""What the service asks of a caller who interrupts a prompt."""
+
+
+def offset(samples: Samples, _: np.random.Generator) -> Samples:
+    """A constant on the line: a converter that is not balanced."""
+    return samples + DC_OFFSET
+
+
+def lost_frames(repeat: bool) -> Callable[[Samples, np.random.Generator], Samples]:
+    """A Change: frames are lost, in bursts. `repeat`: the last one that came is heard again, not silence."""
+
+    def change(samples: Samples, rng: np.random.Generator) -> Samples:
+        frames = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES).copy()
+        is_lost = False
+        for n in range(1, len(frames)):
+            leave = 1 / LOSS_BURST_FRAMES
+            is_lost = rng.random() >= leave if is_lost else rng.random() < leave * LOSS_SHARE / (1 - LOSS_SHARE)
+            if is_lost:
+                frames[n] = frames[n - 1] if repeat else 0
+        return frames.ravel()
+
+    return change
+
+
+def no_hiss(length: int, _: np.random.Generator) -> Samples:
+    """Digital silence."""
+    return np.zeros(length)
+
+
+def steps_of_hiss(length: int, rng: np.random.Generator) -> Samples:
+    """Comfort noise whose level jumps every few seconds, now and then to digital silence."""
+    pieces: list[Samples] = []
+    while sum(map(len, pieces)) < length:
+        dbov = rng.choice([-np.inf, -66.0, -56.0, -50.0])
+        pieces.append(rng.standard_normal(round(rng.uniform(1, 5) * RATE_HZ)) * level(dbov))
+    return np.concatenate(pieces)[:length]
+
+
+LEVELS = (
+    Condition("speech at -35 dBov", speech_dbov=-35.0),
+    Condition("speech at -15 dBov", speech_dbov=-15.0),
+    Condition("clipped", speech_dbov=-6.0),
+)
+"""What only speech shows."""
+
+LINES = (
+    Condition("DC offset", change=offset),
+    Condition("mains hum as loud as speech", "hum", 0),
+    Condition("digital silence", hiss=no_hiss),
+    Condition("comfort noise in steps", hiss=steps_of_hiss),
+    Condition("lost frames are silent", "car", 20, change=lost_frames(repeat=False)),
+    Condition("lost frames are repeated", "car", 20, change=lost_frames(repeat=True)),
+)
+"""With speech, and without."""
+
+
+def music(lines: Lines, seconds: float, rng: np.random.Generator) -> Samples:
+    """The other side has put us on hold."""
+    return lines.backgrounds.make("music", seconds, rng) * level(HOLD_MUSIC_DBOV)
+
+
+Sound = Callable[[Lines, float, np.random.Generator], Samples]
+SOUNDS: Mapping[str, Sound] = {
+    "keys (DTMF)": lambda _, seconds, rng: keys(seconds, rng),
+    **{name: lambda _, seconds, rng, name=name: cadence(name, seconds, rng) for name in CADENCES},
+    "hold music": music,
+}
+"""Nobody speaks, and this is heard."""
+
+ECHO = "echo of our prompts"
+
+
+def sounding(name: str, lines: Lines, seconds: float, rng: np.random.Generator) -> Line:
+    """A line on which one of SOUNDS is heard, or ECHO."""
+    if name == ECHO:
+        return _echoing(lines, seconds, rng)
+    samples = SOUNDS[name](lines, seconds, rng)
+    return line_of(samples + comfort_noise(len(samples), rng), Condition(name))
+
+
+def _echoing(lines: Lines, seconds: float, rng: np.random.Generator) -> Line:
+    """Stream mode: prompts in the bot's voice come back, weaker and later; each is listened to as the service does."""
+    samples = comfort_noise(round(seconds * RATE_HZ), rng)
+    listening: dict[int, Listening] = {}
+    voice, at = lines.voice(rng), RATE_HZ
+    while (length := round(rng.uniform(3, 8) * RATE_HZ) // FRAME_SAMPLES * FRAME_SAMPLES) < len(samples) - at:
+        prompt = voice.talk(length / RATE_HZ, rng) * 10 ** (SPEECH_DBOV / 20)
+        echo_at = at + int(rng.integers(*ECHO_DELAYS_MS)) * RATE_HZ // 1000
+        echo = prompt[: len(samples) - echo_at] * 10 ** (ECHO_DB / 20)
+        samples[echo_at : echo_at + len(echo)] += echo
+        listening |= _guarded(prompt, at // FRAME_SAMPLES)
+        at += length + round(rng.uniform(2, 4) * RATE_HZ) // FRAME_SAMPLES * FRAME_SAMPLES
+    return line_of(samples, Condition(ECHO), listening=listening)
+
+
+def _guarded(prompt: Samples, first: int) -> dict[int, Listening]:
+    """How the frames from `first` on are listened to while `prompt` plays (whole frames), and its echo may come."""
+    played = Prompt(0, "")
+    played.push(encode_mulaw(np.clip(np.rint(prompt), -FULL_SCALE, FULL_SCALE - 1).astype("<i2").tobytes()))
+    played.complete()
+    deque(played.send(0), maxlen=0)  # it begins
+    frames = range(len(prompt) // FRAME_SAMPLES + ECHO_DELAY_MS // FRAME_MS)
+    levels = [played.echo_rms(n * FRAME_MS) for n in frames]
+    return {first + n: Listening(BARGE_IN_MS, BARGE_IN_GAP_MS, rms) for n, rms in enumerate(levels)}
