@@ -122,7 +122,7 @@ def _listening(share: float) -> EndpointingRules:
     return replace(SERVICE, hangover_ms=usual_ms, hangover_min_ms=min_ms, hangover_max_ms=max_ms)
 
 
-RECOMMENDED_MS = (840, 480, 1400)
+RECOMMENDED_MS = (860, 400, 1500)
 """HANGOVER_MS, HANGOVER_MIN_MS and HANGOVER_MAX_MS as the README recommends them with VAD=hybrid."""
 
 LISTENING_ROWS = (

@@ -48,8 +48,8 @@ class _Levels:
 
 
 QUIET = _Levels(2.0, 10.0, 1.5)
-TALKING = _Levels(9.5, 13.0, 3.5)
-"""The loudest words of a crowd are less than 9.5 dB over its median, smoothed over 80 ms."""
+TALKING = _Levels(10.5, 14.0, 3.5)
+"""The loudest words of a crowd are less than 10 dB over its median, smoothed over 80 ms."""
 
 STIRS = _ratio(1.5)
 """Over the floor: enough to wake the model."""
