@@ -477,7 +477,7 @@ def test_a_bug_in_an_update_leaves_the_call_alive_even_after_last_words(logged: 
 class BrokenDetector:
     """Breaks in the middle of what the caller says: after a second of the stream."""
 
-    def __init__(self, _: float) -> None:
+    def __init__(self) -> None:
         self._frames = 0
 
     def is_voiced(self, frame: bytes) -> bool:
@@ -491,7 +491,7 @@ class BrokenDetector:
 def test_a_call_that_breaks_by_a_bug_is_closed_with_1011_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
-    monkeypatch.setattr("lexbridge.bridge.AmplitudeDetector", BrokenDetector)
+    monkeypatch.setattr("lexbridge.bridge.detector_factory", lambda _: BrokenDetector)
     lex = RehearsedLex()
     call = Rehearsal(lex, RehearsedControl())
     call.speaks(voice_ms=900, silence_ms=0)
