@@ -34,7 +34,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
         prog="python -m bench.endpointing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--voices", choices=("held-out", "development"), default="held-out", help="whose (held-out)")
-    parser.add_argument("--seed", type=int, default=20261123, help="of the lines (20251123)")
+    parser.add_argument("--seed", type=int, default=20261123, help="of the lines (%(default)s)")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="at once (one for each core)")
     parser.add_argument(
         "--write", type=Path, metavar="FOLDER", help="write endpointing-figures.md and pictures into it"
