@@ -1,5 +1,7 @@
 """The detectors that know more than a level. Real speech is that of the offline side's voice."""
 
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -125,6 +127,20 @@ def test_webrtc_hears_speech_and_not_silence(speech):
 
 
 # -- Silero's
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "from lexbridge.vad import SileroModel; SileroModel()",
+        "from lexbridge.offline.voice import HibariVoice; voice = HibariVoice(); voice.speak('hello'); voice.close()",
+    ],
+)
+def test_what_runs_the_models_reports_to_nobody(tmp_path, program):
+    home = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}  # without CI, where it would keep still by itself
+    subprocess.run([sys.executable, "-c", program], env=home, check=True)
+    assert not list(tmp_path.rglob("*[dD]evice*"))
+    assert not list(tmp_path.rglob("*.db"))
 
 
 def test_silero_hears_speech_and_neither_noise_nor_hum(model, speech):

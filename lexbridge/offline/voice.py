@@ -5,6 +5,7 @@ The engine (hibari, one voice inside its package, nothing is downloaded) is impo
 """
 
 import html
+import os
 import re
 from collections import OrderedDict
 from datetime import date
@@ -135,6 +136,7 @@ class HibariVoice:
 
 def main() -> None:
     """The engine's own process."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as in lexbridge.vad.silero: this runs on onnxruntime too
     import hibari
     import numpy as np
 

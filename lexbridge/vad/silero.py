@@ -5,6 +5,7 @@ requirements-silero.txt installs) or silero-vad.
 """
 
 import importlib.util
+import os
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,8 @@ class SileroModel:
     """
 
     def __init__(self) -> None:
+        # Its builds (seen in 1.32) report to Microsoft, and keep an id in the home folder, unless this is set before.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
