@@ -68,7 +68,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute(
         EXPECTS_ATTRIBUTE,
         "bot",
-        "`open`, `closed` or `digits`: what is said in answer to the message, instead of what `SLOT_KINDS` has",
+        "`open`, `phrase`, `closed` or `digits`: what the message asks for, instead of what `SLOT_KINDS` has",
     ),
     Attribute(
         ALLOW_INTERRUPT_ATTRIBUTE,
@@ -151,7 +151,7 @@ def expected_of(reply: Reply, slot_kinds: Mapping[str, str]) -> Expected:
     if reply.dialog_state is DialogState.CONFIRM_INTENT:
         return Expected.CLOSED
     is_slot = reply.dialog_state is DialogState.ELICIT_SLOT
-    return Expected(slot_kinds.get(reply.slot_to_elicit or "", Expected.OPEN.value)) if is_slot else Expected.OPEN
+    return Expected(slot_kinds.get(reply.slot_to_elicit or "", Expected.PHRASE.value)) if is_slot else Expected.OPEN
 
 
 class _Asked:

@@ -5,6 +5,7 @@ longest that are allowed:
 
     a word was asked for       the shortest, for as long as it may be just a word; then the usual
     a number was asked for     the longest: it is read out in groups
+    a phrase was asked for     the usual
     a sentence was asked for   the longest while it is hardly more than a beginning; then the usual
     whoever has paused before may do so again, as long and a little longer
 """
@@ -29,6 +30,7 @@ class Expected(Enum):
     """What the caller was asked for, which tells how they pause."""
 
     OPEN = "open"  # a sentence
+    PHRASE = "phrase"  # a few words: a date, a kind of flower
     CLOSED = "closed"  # a word: yes or no, one of a few
     DIGITS = "digits"  # a number, read out in groups
 
@@ -46,7 +48,7 @@ class Hangover:
         `longest_pause_ms`: within that."""
         if expected is Expected.CLOSED:
             length_ms = self.min_ms if spoken_ms <= LONGEST_WORD_MS else self.usual_ms
-        elif expected is Expected.DIGITS or spoken_ms < BEGINNING_MS:
+        elif expected is Expected.DIGITS or (expected is Expected.OPEN and spoken_ms < BEGINNING_MS):
             length_ms = self.max_ms
         else:
             length_ms = self.usual_ms

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from lexbridge.sentences import SentenceName, greeting_for, sentences_for
 
-_SLOT_KIND = r"([A-Za-z0-9_.-]{1,100})\s*=\s*(open|closed|digits)"
+_SLOT_KIND = r"([A-Za-z0-9_.-]{1,100})\s*=\s*(open|phrase|closed|digits)"
 
 
 def _text(value: str) -> str:
@@ -101,7 +101,7 @@ def _slot_kinds(value: str) -> Mapping[str, str]:
     kinds = {found[1]: found[2] for pair in pairs if (found := re.fullmatch(_SLOT_KIND, pair))}
     if len(kinds) < len(pairs):
         example = "AccountNumber=digits,Size=closed"
-        raise ValueError(f"must be slots with what is said for each: open, closed or digits, such as {example}")
+        raise ValueError(f"must be slots with what is said for each: open, phrase, closed or digits, such as {example}")
     return kinds
 
 
@@ -309,7 +309,8 @@ SETTINGS: tuple[Setting, ...] = (
         "SLOT_KINDS",
         None,
         "slots, comma-separated, with what callers say for each, such as `AccountNumber=digits,Size=closed`: `open` (a "
-        "sentence), `closed` (a word or two) or `digits` (a number in groups). It tells how long their pauses are",
+        "sentence), `phrase` (a few words: as all other slots), `closed` (a word) or `digits` (a number in "
+        "groups). It tells how long their pauses are",
         _slot_kinds,
     ),
     Setting(

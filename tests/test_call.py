@@ -1321,7 +1321,7 @@ def test_the_endpointer_knows_what_each_answer_asks_for(expected):
         caller.is_silent(5000)
         caller.says_something()
         caller.lex_says("Well?", **reply)
-    assert expected == ["digits", "closed", "open"]
+    assert expected == ["digits", "closed", "phrase"]
 
 
 def test_after_an_apology_a_sentence_is_expected(expected):

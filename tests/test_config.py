@@ -19,7 +19,7 @@ BARGE_IN_MS = "BARGE_IN_MS: is '{}'; must be a whole number from 100 to 2000, a 
 NUMBERS = "must be phone numbers in E.164 form (+12065550100) with commas between them"
 
 SLOT_KINDS = (
-    "must be slots with what is said for each: open, closed or digits, such as AccountNumber=digits,Size=closed"
+    "must be slots with what is said for each: open, phrase, closed or digits, such as AccountNumber=digits,Size=closed"
 )
 
 # What is set besides the smallest valid environment, and every line of the error that comes of it.
@@ -192,7 +192,7 @@ def test_each_variable_can_be_set():
         URL="http://voice.example.com:8443/lex/",
         NO_INPUT_S=" 2.5 ",
         HANGUP_INTENTS="Bye, Ciao.it ,",
-        SLOT_KINDS="AccountNumber=digits, Size = closed,",
+        SLOT_KINDS="AccountNumber=digits, Size = closed, Day=phrase,",
         TRANSFER_NUMBERS="+12065550100, +442079460000",
         SHARE_CALLER_NUMBER="on",
         GREETING="Grüß Gott & hello",
@@ -202,7 +202,7 @@ def test_each_variable_can_be_set():
     assert (found.url, found.stream_url) == ("http://voice.example.com:8443/lex", "wss://voice.example.com:8443/")
     assert found.no_input_s == 2.5
     assert found.hangup_intents == {"Bye", "Ciao.it"}
-    assert found.slot_kinds == {"AccountNumber": "digits", "Size": "closed"}
+    assert found.slot_kinds == {"AccountNumber": "digits", "Size": "closed", "Day": "phrase"}
     assert found.transfer_numbers == {"+12065550100", "+442079460000"}
     assert found.share_caller_number
     assert found.greeting == "Grüß Gott & hello"

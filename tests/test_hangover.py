@@ -17,6 +17,8 @@ LISTENING = Hangover(usual_ms=800, min_ms=400, max_ms=1400)
         (Expected.CLOSED, 1020, 0, 800),  # more than a word
         (Expected.DIGITS, 300, 0, 1400),
         (Expected.DIGITS, 5000, 600, 1400),
+        (Expected.PHRASE, 300, 0, 800),
+        (Expected.PHRASE, 1000, 600, 980),
         (Expected.OPEN, 1480, 0, 1400),
         (Expected.OPEN, 1500, 0, 800),
         (Expected.OPEN, 3000, 180, 800),  # a "t", not a pause

@@ -55,6 +55,13 @@ STIRS = _ratio(1.5)
 """Over the floor: enough to wake the model."""
 
 
+TAIL = _ratio(-32.0)
+"""Under the loudest of a voice it dies away: its reverberation, not its words."""
+
+FADES = _ratio(-0.2)
+"""Each frame, of what the loudest was: 10 dB a second."""
+
+
 class _Background:
     """Whether others talk on the line."""
 
@@ -92,6 +99,7 @@ class HybridDetector:
         self._margin = _ratio(margin_db)
         self._background = _Background()
         self._frames = 0
+        self._loudest = 0.0
         self._unvoiced_frames = _SETTLED_FRAMES
         self._still_frames = 0
         self._slept_through: deque[bytes] = deque(maxlen=_KEPT_FRAMES)
@@ -103,7 +111,9 @@ class HybridDetector:
         self._powers.extend([power] * (1 if self._powers else _SMOOTHED_FRAMES))
         level = sum(self._powers) / _SMOOTHED_FRAMES
         self._newest.append(self._speech_in(frame, level))
+        self._loudest = max(self._loudest * FADES, level)
         voiced = self._begins(level) or (self._is_on and self._goes_on())
+        voiced = voiced and power >= self._loudest * TAIL
         self._unvoiced_frames = 0 if voiced else self._unvoiced_frames + 1
         self._floor.update(level, self._is_on)
         if level <= self._floor.power:
