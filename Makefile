@@ -2,6 +2,7 @@
 #   make demo     a simulated caller orders flowers, and more, through the real bridge; see demo-out/
 #   make test     lint, types, all tests
 #   make check    the same without the slow end-to-end tests
+#   make test-deploy   what it is deployed with: the image is built and called (as root on Linux: skipped otherwise)
 #   make lock     renews the locks of the images after a change of requirements; with UPGRADE=1 to the newest of everything
 PYTHON ?= python3
 VENV ?= .venv
@@ -17,7 +18,7 @@ empty :=
 comma := ,
 PURE_FILES := $(subst $(empty) $(empty),$(comma),$(strip $(foreach m,$(filter-out vad,$(PURE)) $(CALL_ROOMS),lexbridge/$(m).py) lexbridge/vad/*))
 
-.PHONY: demo test check lint types pure quick slow lock clean
+.PHONY: demo test check lint types pure quick slow test-deploy lock clean
 
 demo: $(VENV)/ready-demo
 	@$(BIN)/python -m lexbridge.offline demo
@@ -43,6 +44,11 @@ quick: $(VENV)/ready-test
 
 slow: $(VENV)/ready-test
 	$(BIN)/pytest -m e2e
+
+test-deploy: $(VENV)/ready-test $(VENV)/ready-deploy
+	$(BIN)/hadolint --failure-threshold style Dockerfile Dockerfile.offline
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/pytest -rs tests/deploy
 
 # The least Python that we support: newer ones get lines of their own where they need other versions.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
