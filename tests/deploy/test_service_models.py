@@ -5,7 +5,7 @@ from typing import Any
 
 import botocore.session
 from botocore.validate import validate_parameters
-from stacks import SERVICE_PARAMETERS, TEMPLATES, Resolver, load
+from stacks import OTHER_PARAMETERS, SERVICE_PARAMETERS, TEMPLATES, Resolver, load
 
 CORE, SERVICE = TEMPLATES / "core.yml", TEMPLATES / "service.yml"
 
@@ -52,16 +52,31 @@ def test_the_defaults_leave_headroom() -> None:
     assert defaults["DeregistrationDelay"] == 3600
 
 
-def test_the_alarms_with_arithmetic_conform() -> None:
-    known = {"TargetGroup.TargetGroupFullName": "targetgroup/x/1"}
+def test_only_the_secrets_that_are_there_may_be_read() -> None:
+    """The emulator's Ref gives a secret's name, where AWS gives its ARN: so it is asked here what is referred to."""
+    names = ("TwilioAuthTokenSecret", "TwilioAuthTokenSecondarySecret", "KeysSecret")
     template = load(SERVICE)
-    resolver = Resolver(template, SERVICE_PARAMETERS, known, {"lexbridge:LoadBalancerFullName": "app/x/1"})
-    for name in ("ServerErrorAlarm", "LexErrorAlarm"):
-        alarm = resolver.resolve(template["Resources"][name]["Properties"])
-        conforms("cloudwatch", "PutMetricAlarm", alarm | {"AlarmName": name})
-        ids = {metric["Id"] for metric in alarm["Metrics"]}
-        (expression,) = [metric["Expression"] for metric in alarm["Metrics"] if "Expression" in metric]
-        assert set(re.findall(r"\b[a-z_]{3,}\b", expression)) == ids - {"errors", "rate"}
+    known = {name: f"arn of {name}" for name in names} | {"LogGroup.Arn": "arn of the log"}
+    for parameters, secrets in ((SERVICE_PARAMETERS, names[:1]), (OTHER_PARAMETERS, names)):
+        resolver = Resolver(template, parameters, known, {"lexbridge:ExecutionRoleName": "execution"})
+        policy = resolver.resolve(template["Resources"]["StartPolicy"]["Properties"])
+        assert policy["Roles"] == ["execution"]
+        statements = {str(one["Action"]): one["Resource"] for one in policy["PolicyDocument"]["Statement"]}
+        assert statements["secretsmanager:GetSecretValue"] == [known[name] for name in secrets]
+        has_file = "SettingsFileArn" in parameters
+        assert statements.get("s3:GetObject") == (parameters["SettingsFileArn"] if has_file else None)
+
+
+def test_the_alarm_with_arithmetic_adds_up() -> None:
+    alarm = resolved("LexErrorAlarm")
+    conforms("cloudwatch", "PutMetricAlarm", alarm | {"AlarmName": "LexErrorAlarm"})
+    (expression,) = [metric["Expression"] for metric in alarm["Metrics"] if "Expression" in metric]
+    counted = {one["Id"]: one["MetricStat"]["Metric"]["MetricName"] for one in alarm["Metrics"] if "MetricStat" in one}
+    assert counted == {"failed": "TurnsFailed", "turns": "Utterances"}
+    assert set(re.findall(r"\b[a-z]+\b", expression)) == set(counted)
+    filters = [one for one in load(SERVICE)["Resources"].values() if one["Type"] == "AWS::Logs::MetricFilter"]
+    written = {one["Properties"]["MetricTransformations"][0]["MetricName"] for one in filters}
+    assert set(counted.values()) <= written
 
 
 def test_private_tasks_have_a_gateway_in_each_zone_and_no_address() -> None:

@@ -158,7 +158,7 @@ def test_alarms_and_a_dashboard_are_there(aws: Aws, service: dict[str, str], oth
     cloudwatch = aws.client("cloudwatch")
     made = aws.resources("lexbridge-voice"), aws.resources("lexbridge-second")
     alarms = {one["AlarmName"]: one for one in cloudwatch.describe_alarms()["MetricAlarms"]}
-    for name in ("UnhealthyAlarm", "RefusedAlarm"):
+    for name in ("UnhealthyAlarm", "TaskErrorAlarm", "LoadBalancerErrorAlarm", "RefusedAlarm"):
         assert alarms[made[0][name]]["AlarmActions"] == []
         assert alarms[made[1][name]]["AlarmActions"] == [OTHER_PARAMETERS["AlarmTopicArn"]]
     body = cloudwatch.get_dashboard(DashboardName=service["ServiceName"])["DashboardBody"]
@@ -192,6 +192,7 @@ def test_the_domain_leads_to_the_load_balancer(
         ({"LexBotId": "", "LexBotAliasId": ""}, "Give one bot"),
         ({"LexBotAliasId": ""}, "Give one bot"),
         ({"IAMAccessKeyId": "AKIAIOSFODNN7EXAMPLE"}, "both, or neither"),
+        ({"CpuArchitecture": "ARM64"}, "On ARM64 the image has no model"),
         ({"ImageUrl": "example.com/lexbridge:latest"}, "must end in a tag or a digest"),
         ({"DomainName": "https://voice.example.com"}, "must be a host name"),
     ],
