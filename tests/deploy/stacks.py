@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 import boto3
 import requests
 import yaml
+from tools import MINISTACK, installed
 
 from lexbridge.offline.bridge_process import ROOT, free_port
 
@@ -232,7 +232,7 @@ def _body(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[st
 @contextmanager
 def emulator(folder: Path) -> Iterator[Aws]:
     """An empty AWS account in a process of its own, which listens on this machine alone; its files are in `folder`."""
-    port = free_port()
+    program, port = installed(MINISTACK), free_port()
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     own = {
         "BIND_HOST": "127.0.0.1",
@@ -241,7 +241,7 @@ def emulator(folder: Path) -> Iterator[Aws]:
         "S3_DATA_DIR": str(folder / "s3"),
     }
     with (folder / "emulator.log").open("w", encoding="utf-8") as log:
-        process = subprocess.Popen([sys.executable, "-m", "ministack"], env=kept | own, stdout=log, stderr=log)
+        process = subprocess.Popen([program], env=kept | own, stdout=log, stderr=log)
         try:
             address = f"http://127.0.0.1:{port}"
             _wait_for(address, process)

@@ -20,6 +20,9 @@ from stacks import (
     load,
     service_template,
 )
+from tools import INSTALL_LIMIT_S
+
+pytestmark = pytest.mark.timeout(INSTALL_LIMIT_S + 120)
 
 
 def attributes(pairs: list[dict[str, str]]) -> dict[str, str]:

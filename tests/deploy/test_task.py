@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 from stacks import ACCOUNT, OTHER_PARAMETERS, REGION, SERVICE_PARAMETERS, TEMPLATES, Aws, Resolver, load
+from tools import INSTALL_LIMIT_S
 
 from lexbridge.config import LexV1Bot, LexV2Bot, read_settings
+
+pytestmark = pytest.mark.timeout(INSTALL_LIMIT_S + 120)
 
 ALIAS = f"arn:aws:lex:{REGION}:{ACCOUNT}:bot-alias"
 TASK = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task"

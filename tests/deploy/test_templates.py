@@ -3,8 +3,6 @@
 import json
 import re
 import subprocess
-import sys
-import venv
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from cloudformation_validate import (
     file_to_external_rule_source,
 )
 from stacks import TEMPLATES, load
+from tools import BIN, CHECKOV, INSTALL_LIMIT_S, installed
 
 from lexbridge.offline.bridge_process import ROOT
 from lexbridge.variables import SETTINGS
@@ -27,9 +26,6 @@ CORE, SERVICE = TEMPLATES / "core.yml", TEMPLATES / "service.yml"
 OURS = pytest.mark.parametrize("path", [CORE, SERVICE], ids=lambda path: path.stem)
 CARELESS = Path(__file__).parent / "data" / "careless.yml"
 POLICY = TEMPLATES / "policy.guard"
-BIN = Path(sys.executable).parent
-CHECKOV = "checkov==3.3.30"
-INSTALL_LIMIT_S = 600
 pytestmark = pytest.mark.timeout(INSTALL_LIMIT_S + 120)
 SETTING = {setting.name: setting for setting in SETTINGS}
 
@@ -88,14 +84,8 @@ def policy() -> CompositeEngine:
 
 @pytest.fixture(scope="module")
 def checkov() -> Path:
-    """checkov. It wants other versions of what the service needs, so it has an environment of its own."""
-    place = Path(sys.prefix) / CHECKOV
-    program = place / "bin" / "checkov"
-    if not program.exists():
-        venv.create(place, with_pip=True, clear=True)
-        install = [place / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", CHECKOV]
-        subprocess.run(install, check=True, timeout=INSTALL_LIMIT_S)
-    return program
+    """The program."""
+    return installed(CHECKOV)
 
 
 def broken_rules(policy: CompositeEngine, template: Path | TemplateContent) -> set[str]:
