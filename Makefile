@@ -2,6 +2,8 @@
 #   make demo     a simulated caller orders flowers, and more, through the real bridge; see demo-out/
 #   make test     lint, types, all tests
 #   make check    the same without the slow end-to-end tests
+#   make test-deploy   what it is deployed with: the image is built and called (as root on Linux: skipped otherwise)
+#   make lock     renews the locks of the images after a change of requirements; with UPGRADE=1 to the newest of everything
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -16,7 +18,7 @@ empty :=
 comma := ,
 PURE_FILES := $(subst $(empty) $(empty),$(comma),$(strip $(foreach m,$(filter-out vad,$(PURE)) $(CALL_ROOMS),lexbridge/$(m).py) lexbridge/vad/*))
 
-.PHONY: demo test check lint types pure quick slow clean
+.PHONY: demo test check lint types pure quick slow test-deploy lock clean
 
 demo: $(VENV)/ready-demo
 	@$(BIN)/python -m lexbridge.offline demo
@@ -43,6 +45,19 @@ quick: $(VENV)/ready-test
 slow: $(VENV)/ready-test
 	$(BIN)/pytest -m e2e
 
+test-deploy: $(VENV)/ready-test $(VENV)/ready-deploy
+	$(BIN)/hadolint --failure-threshold style Dockerfile Dockerfile.offline
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/pytest -rs tests/deploy
+
+# The least Python that we support: newer ones get lines of their own where they need other versions.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+lock: $(VENV)/ready-deploy
+	$(COMPILE) --output-file requirements-lock.txt requirements-webrtc.txt
+	$(COMPILE) --output-file requirements-silero-lock.txt requirements-webrtc.txt requirements-silero.txt
+	$(COMPILE) --output-file requirements-offline-lock.txt requirements-offline.txt
+
 $(VENV)/ready-demo: requirements.txt requirements-offline.txt | $(VENV)/bin/python
 	@echo "Installing what the demo needs into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-offline.txt
@@ -51,6 +66,11 @@ $(VENV)/ready-demo: requirements.txt requirements-offline.txt | $(VENV)/bin/pyth
 $(VENV)/ready-test: requirements.txt requirements-offline.txt requirements-dev.txt | $(VENV)/bin/python
 	@echo "Installing what the tests need into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/ready-deploy: requirements-deploy.txt | $(VENV)/bin/python
+	@echo "Installing what the deployment's tests need into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-deploy.txt
 	@touch $@
 
 $(VENV)/bin/python:

@@ -48,6 +48,7 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          bridge        one CallSession over one WebSocket: an inbox, a loop
                          workers       the parent of the processes: forks, watches, replaces; what they share
                          load          is this process overloaded: its loop's lag, its memory
+                         ecs           on Amazon ECS: the task's protection, and the metric that it is scaled by
                          serving       a worker's life: it serves, tells how it is, drains
     floor 5  door        web           create_app(): webhooks, signatures, the socket's route
 

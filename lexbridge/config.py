@@ -82,6 +82,8 @@ class Settings:
     max_memory_mb: int | None
     log_level: str
     log_format: str
+    ecs_agent_uri: str | None
+    service_name: str
 
     @property
     def twilio_auth_tokens(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import gevent
 import requests
 from gevent.event import Event
 
-from lexbridge import names
+from lexbridge import ecs, names
 from lexbridge.call_log import CallLog
 from lexbridge.config import Settings
 from lexbridge.load import MEASURE_EVERY_S, Load, memory_limit, resident_memory
@@ -65,6 +65,8 @@ def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
     load = Load(calls, settings.max_loop_lag_ms / 1000, memory_limit(settings.max_memory_mb, settings.web_concurrency))
     server.start()
     beating = gevent.spawn(_beat, place, server, calls, load, told)
+    if settings.ecs_agent_uri:
+        gevent.spawn(ecs.report, place, settings.ecs_agent_uri, settings.service_name)
     told.wait()
     with _others(place, f"{settings.url}/ready") as others_are_there:
         drain(calls, others_are_there, settings.drain_s)
@@ -88,7 +90,7 @@ def _beat(place: Place, server: MediaServer, calls: CallLog, load: Load, told: E
     """The worker's heart. If it stops, for whatever reason, the parent ends the worker."""
     while not server.closed:
         state = _state(calls)
-        place.write(state)
+        place.write(state, calls.live_calls)
         calls.others_are_ready = place.others_are_ready()
         # A new connection goes to a worker that takes calls, while there is one. Those that we have go on.
         if state is State.READY or not calls.others_are_ready:

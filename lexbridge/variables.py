@@ -405,6 +405,16 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("LOG_LEVEL", "INFO", "least level that is logged", _one_of("DEBUG", "INFO", "WARNING", "ERROR")),
     Setting("LOG_FORMAT", "json", "`json`: one object a line; `text`: for people", _one_of("json", "text")),
+    Setting(
+        "ECS_AGENT_URI",
+        None,
+        "set by Amazon ECS in its containers: the task is then protected from scale-in while calls are live, and the "
+        "log has a metric each minute (with LOG_FORMAT `json` and LOG_LEVEL `INFO`), `ActiveCallsPerTask`",
+        _base_address,
+    ),
+    Setting(
+        "SERVICE_NAME", "lexbridge", "`ServiceName` of that metric", _pattern(r"[ -~]{1,255}", "must be ASCII text")
+    ),
 )
 
 # Read by boto3 itself; named here because the README's table and `server.py --help` list them.

@@ -66,7 +66,7 @@ class Board:
     worker while there is one, else the parent. A number is one aligned word, so nobody reads half of it."""
 
     def __init__(self, slots: int) -> None:
-        self._numbers = memoryview(mmap.mmap(-1, 8 * (1 + 2 * slots))).cast("d")
+        self._numbers = memoryview(mmap.mmap(-1, 8 * (1 + 3 * slots))).cast("d")
         self.slots = range(slots)
 
     @property
@@ -78,18 +78,30 @@ class Board:
     def is_ending(self, is_ending: bool) -> None:
         self._numbers[0] = is_ending
 
-    def write(self, slot: int, state: State) -> None:
-        """The state of the worker in `slot`, and its heartbeat."""
-        self._numbers[2 + 2 * slot] = state
-        self._numbers[1 + 2 * slot] = time.monotonic()
+    def write(self, slot: int, state: State, live_calls: int = 0) -> None:
+        """The state of the worker in `slot`, how many calls it has, and its heartbeat."""
+        self._numbers[3 + 3 * slot] = live_calls
+        self._numbers[2 + 3 * slot] = state
+        self._numbers[1 + 3 * slot] = time.monotonic()
 
     def state(self, slot: int) -> State:
         """As last written."""
-        return State(int(self._numbers[2 + 2 * slot]))
+        return State(int(self._numbers[2 + 3 * slot]))
 
     def heartbeat_s(self, slot: int) -> float:
         """When it was last written, by time.monotonic()."""
-        return float(self._numbers[1 + 2 * slot])
+        return float(self._numbers[1 + 3 * slot])
+
+    def live_calls(self) -> int:
+        """Of all workers."""
+        return sum(int(self._numbers[3 + 3 * slot]) for slot in self.slots)
+
+    def first_alive(self) -> int | None:
+        """The first slot whose worker serves, or drains; None: there is none."""
+        fresh_s = time.monotonic() - FRESH_S
+        serving = (State.READY, State.BUSY, State.DRAINING)
+        alive = (slot for slot in self.slots if self.state(slot) in serving and self.heartbeat_s(slot) >= fresh_s)
+        return next(alive, None)
 
     def others_are_ready(self, slot: int) -> bool:
         """Whether another worker than the one in `slot` would take a call."""
@@ -110,9 +122,17 @@ class Place:
     parent: int
     """The parent's process id."""
 
-    def write(self, state: State) -> None:
+    def write(self, state: State, live_calls: int = 0) -> None:
         """See Board."""
-        self.board.write(self.slot, state)
+        self.board.write(self.slot, state, live_calls)
+
+    def live_calls(self) -> int:
+        """See Board."""
+        return self.board.live_calls()
+
+    def speaks_for_all(self) -> bool:
+        """Whether this worker is the one of all that says what is said once for the whole server."""
+        return self.board.first_alive() == self.slot
 
     def others_are_ready(self) -> bool:
         """See Board."""

@@ -1,0 +1,112 @@
+"""On Amazon ECS: the task is protected from scale-in while calls are live, and CloudWatch is told how many there are.
+
+One worker does it for the whole task, as ECS knows no workers: the first that is alive (`Place.speaks_for_all`). A
+fault of the agent's touches no call; until it is over the drain alone protects them.
+"""
+
+import math
+import time
+from typing import Any
+
+import gevent
+import requests
+
+from lexbridge.logs import Log
+from lexbridge.workers import Place
+
+LOOK_EVERY_S = 1.0
+RENEW_EVERY_S = 60.0
+EXPIRES_MIN = 5
+"""A task that cannot clear its protection any more is protected for so long at most."""
+RETRY_EVERY_S = 5.0
+DEADLINE_S = 3.0
+METRIC_EVERY_S = 60.0
+NAMESPACE, METRIC, DIMENSION = "lexbridge", "ActiveCallsPerTask", "ServiceName"
+
+
+class TaskProtection:
+    """Keeps ECS told whether the task may be ended. It is looked after each second.
+
+    The agent's endpoint: docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protection-endpoint.html
+    """
+
+    def __init__(self, agent_uri: str) -> None:
+        """`agent_uri`: ECS_AGENT_URI, as ECS sets it in the container."""
+        self._address = f"{agent_uri}/task-protection/v1/state"
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._is_protected = True  # a task that was before us in this container may have asked for it
+        self._due_s = -math.inf
+        self._is_failing = False
+
+    def look(self, live_calls: int, now_s: float) -> None:
+        """Sets the protection when there are calls, renews it, and clears it when there are none. Raises nothing."""
+        wants = live_calls > 0
+        is_due = now_s >= self._due_s
+        if self._is_failing and not is_due:
+            return
+        if wants == self._is_protected and not (wants and is_due):
+            return
+        fault = self._put(wants)
+        if fault is None:
+            self._is_protected = wants
+            self._due_s = now_s + RENEW_EVERY_S
+            if self._is_failing:
+                Log().info("task-protection-works-again", protected=wants)
+        else:
+            self._due_s = now_s + RETRY_EVERY_S
+            if not self._is_failing:
+                Log().warning("task-protection-failed", protected=wants, error=fault)
+        self._is_failing = fault is not None
+
+    def _put(self, wants: bool) -> str | None:
+        """Tells the agent. Returns what went wrong."""
+        state: dict[str, Any] = {"ProtectionEnabled": wants}
+        if wants:
+            state["ExpiresInMinutes"] = EXPIRES_MIN
+        try:
+            with gevent.Timeout(DEADLINE_S, TimeoutError("no answer in time")):
+                answer = self._session.put(self._address, json=state, timeout=DEADLINE_S)
+                told = answer.json()
+        except (requests.RequestException, TimeoutError, ValueError) as error:
+            return type(error).__name__
+        if isinstance(told, dict) and isinstance(told.get("protection"), dict):
+            return None
+        return _reason(told) or f"status {answer.status_code}"
+
+
+def _reason(told: object) -> str:
+    """What the agent gives as the reason, or its code: neither says anything about a call."""
+    for name, key in (("failure", "Reason"), ("error", "Code")):
+        fault = told.get(name) if isinstance(told, dict) else None
+        if isinstance(fault, dict):
+            return str(fault.get(key, name))[:100]
+    return ""
+
+
+def metric(service_name: str, active_calls: int, now_s: float) -> dict[str, Any]:
+    """The log line's fields that CloudWatch makes a metric of: its embedded metric format. `now_s`: Unix time.
+
+    docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+    """
+    metrics = [{"Name": METRIC, "Unit": "Count"}]
+    directive = {"Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": metrics}
+    return {
+        "_aws": {"Timestamp": round(now_s * 1000), "CloudWatchMetrics": [directive]},
+        DIMENSION: service_name,
+        METRIC: active_calls,
+    }
+
+
+def report(place: Place, agent_uri: str, service_name: str) -> None:
+    """A greenlet in each worker: does both, for as long as it is this worker that speaks for all."""
+    protection = TaskProtection(agent_uri)
+    metric_at_s = -math.inf
+    while True:
+        if place.speaks_for_all():
+            live_calls, now_s = place.live_calls(), time.monotonic()
+            protection.look(live_calls, now_s)
+            if now_s >= metric_at_s:
+                metric_at_s = now_s + METRIC_EVERY_S
+                Log().info("active-calls", **metric(service_name, live_calls, time.time()))
+        gevent.sleep(LOOK_EVERY_S)

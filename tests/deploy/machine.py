@@ -1,0 +1,35 @@
+"""What the machine at hand can do. What it cannot is fetched if that is easy, or the test is skipped and says why."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+import pytest
+
+
+def need_root() -> None:
+    """Skips the test unless we are root."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: for other users' ids, mounts and process ids of its own")
+
+
+def need_programs(packages: Sequence[tuple[str, str]]) -> None:
+    """Skips the test unless all programs are there. `packages`: (program, Debian package that has it), to be tried."""
+    missing = {package for program, package in packages if shutil.which(program) is None}
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+        for command in (["update"], ["install", "--yes", "--no-install-recommends", *sorted(missing)]):
+            # Its exit status does not matter: what counts is whether the programs are there then.
+            subprocess.run(["apt-get", "--quiet", *command], capture_output=True, timeout=600, check=False)
+    if absent := [f"{program} (Debian: {package})" for program, package in packages if shutil.which(program) is None]:
+        pytest.skip(f"needs {', '.join(absent)}")
+
+
+def need_to_work(*command: str) -> None:
+    """Skips the test unless the machine lets us do `command`."""
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900, check=False
+    )
+    if done.returncode != 0:
+        said = (done.stdout.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        pytest.skip(f"`{' '.join(command)}` does not work here: {said}")

@@ -1,0 +1,98 @@
+"""What the emulator of test_stacks.py does not know: resolved here, and held against AWS's own service models."""
+
+import re
+from typing import Any
+
+import botocore.session
+from botocore.validate import validate_parameters
+from stacks import OTHER_PARAMETERS, SERVICE_PARAMETERS, TEMPLATES, Resolver, load
+
+CORE, SERVICE = TEMPLATES / "core.yml", TEMPLATES / "service.yml"
+
+
+def resolved(name: str, **given: str) -> Any:
+    """The properties of a resource of service.yml."""
+    known = {"Service.Name": "lexbridge-voice", "ScalableTarget": "target"}
+    exports = {"lexbridge:ClusterName": "lexbridge"}
+    template = load(SERVICE)
+    resolver = Resolver(template, SERVICE_PARAMETERS | given, known, exports)
+    return resolver.resolve(template["Resources"][name]["Properties"])
+
+
+def conforms(service: str, operation: str, parameters: Any) -> None:
+    model = botocore.session.get_session().get_service_model(service)
+    validate_parameters(parameters, model.operation_model(operation).input_shape)
+
+
+def test_tasks_are_scaled_by_their_calls() -> None:
+    target, policy = resolved("ScalableTarget"), resolved("ScalingPolicy", CallsPerTask="40")
+    assert target["ResourceId"] == "service/lexbridge/lexbridge-voice"
+    sizes = {name: int(target[name]) for name in ("MinCapacity", "MaxCapacity")}
+    assert sizes == {"MinCapacity": 2, "MaxCapacity": 20}
+    conforms("application-autoscaling", "RegisterScalableTarget", target | sizes)
+    tracking = policy.pop("TargetTrackingScalingPolicyConfiguration")
+    of = {name: target[name] for name in ("ServiceNamespace", "ScalableDimension", "ResourceId")}
+    assert policy.pop("ScalingTargetId") == "target"
+    request = policy | of | {"TargetTrackingScalingPolicyConfiguration": tracking | {"TargetValue": 40}}
+    conforms("application-autoscaling", "PutScalingPolicy", request)
+    metric = tracking["CustomizedMetricSpecification"]
+    assert (metric["Namespace"], metric["MetricName"], metric["Statistic"]) == (
+        "lexbridge",
+        "ActiveCallsPerTask",
+        "Average",
+    )
+    assert metric["Dimensions"] == [{"Name": "ServiceName", "Value": "lexbridge-voice"}]
+    assert tracking["TargetValue"] == "40"
+
+
+def test_the_defaults_leave_headroom() -> None:
+    defaults = {name: one.get("Default") for name, one in load(SERVICE)["Parameters"].items()}
+    assert defaults["CallsPerTask"] <= 0.7 * defaults["MaxCalls"] * defaults["Workers"]
+    assert 2 <= defaults["MinTasks"] < defaults["MaxTasks"]
+    assert defaults["DeregistrationDelay"] == 3600
+
+
+def test_only_the_secrets_that_are_there_may_be_read() -> None:
+    """The emulator's Ref gives a secret's name, where AWS gives its ARN: so it is asked here what is referred to."""
+    names = ("TwilioAuthTokenSecret", "TwilioAuthTokenSecondarySecret", "KeysSecret")
+    template = load(SERVICE)
+    known = {name: f"arn of {name}" for name in names} | {"LogGroup.Arn": "arn of the log"}
+    for parameters, secrets in ((SERVICE_PARAMETERS, names[:1]), (OTHER_PARAMETERS, names)):
+        resolver = Resolver(template, parameters, known, {"lexbridge:ExecutionRoleName": "execution"})
+        policy = resolver.resolve(template["Resources"]["StartPolicy"]["Properties"])
+        assert policy["Roles"] == ["execution"]
+        statements = {str(one["Action"]): one["Resource"] for one in policy["PolicyDocument"]["Statement"]}
+        assert statements["secretsmanager:GetSecretValue"] == [known[name] for name in secrets]
+        has_file = "SettingsFileArn" in parameters
+        assert statements.get("s3:GetObject") == (parameters["SettingsFileArn"] if has_file else None)
+
+
+def test_the_alarm_with_arithmetic_adds_up() -> None:
+    alarm = resolved("LexErrorAlarm")
+    conforms("cloudwatch", "PutMetricAlarm", alarm | {"AlarmName": "LexErrorAlarm"})
+    (expression,) = [metric["Expression"] for metric in alarm["Metrics"] if "Expression" in metric]
+    counted = {one["Id"]: one["MetricStat"]["Metric"]["MetricName"] for one in alarm["Metrics"] if "MetricStat" in one}
+    assert counted == {"failed": "TurnsFailed", "turns": "Utterances"}
+    assert set(re.findall(r"\b[a-z]+\b", expression)) == set(counted)
+    filters = [one for one in load(SERVICE)["Resources"].values() if one["Type"] == "AWS::Logs::MetricFilter"]
+    written = {one["Properties"]["MetricTransformations"][0]["MetricName"] for one in filters}
+    assert set(counted.values()) <= written
+
+
+def test_private_tasks_have_a_gateway_in_each_zone_and_no_address() -> None:
+    template = load(CORE)
+    private = {name for name, one in template["Resources"].items() if one.get("Condition") == "TasksArePrivate"}
+    known = {name: name for name in template["Resources"]}
+    for where, address, subnets in (
+        ("private", "DISABLED", "PrivateSubnetOne,PrivateSubnetTwo"),
+        ("public", "ENABLED", "PublicSubnetOne,PublicSubnetTwo"),
+    ):
+        resolver = Resolver(template, {"TaskSubnets": where}, known)
+        assert resolver.resolve(template["Outputs"]["TaskPublicIp"]["Value"]) == address
+        assert resolver.resolve(template["Outputs"]["TaskSubnetIds"]["Value"]) == subnets
+    for number in ("One", "Two"):
+        route = template["Resources"][f"PrivateRoute{number}"]["Properties"]
+        assert route["NatGatewayId"] == {"Ref": f"NatGateway{number}"}
+        gateway = template["Resources"][f"NatGateway{number}"]["Properties"]
+        assert gateway["SubnetId"] == {"Ref": f"PublicSubnet{number}"}
+        assert {f"NatGateway{number}", f"NatAddress{number}", f"PrivateSubnet{number}"} <= private

@@ -1,0 +1,42 @@
+"""compose.yaml starts what there is, with settings that are accepted."""
+
+import pytest
+from compose_file import services
+
+from lexbridge.config import read_settings
+from lexbridge.offline.__main__ import COMMANDS
+from lexbridge.offline.bots import shipped_bots
+from lexbridge.offline.bridge_process import ROOT
+from lexbridge.variables import BOTO3_VARIABLES, SETTINGS
+
+
+def test_with_a_token_alone_the_bridge_has_all_it_needs_to_talk_to_a_bot_that_the_local_lex_has() -> None:
+    environment = services({"TWILIO_AUTH_TOKEN": "anything"})["bridge"]["environment"]
+    assert set(environment) <= {setting.name for setting in SETTINGS} | {name for name, _ in BOTO3_VARIABLES}
+    settings = read_settings(environment)
+    assert environment["LEX_BOT_ID"] in {bot.v2_id for bot in shipped_bots()}
+    assert (settings.url, settings.vad) == ("http://127.0.0.1:8080", "amplitude")
+
+
+def test_a_token_that_everybody_knows_is_nobodys_default() -> None:
+    with pytest.raises(LookupError, match="TWILIO_AUTH_TOKEN"):
+        services({})
+
+
+def test_the_bridge_has_time_to_drain_and_no_way_to_write() -> None:
+    bridge = services({"TWILIO_AUTH_TOKEN": "anything"})["bridge"]
+    assert bridge["stop_grace_period"] == "2m"
+    assert read_settings(bridge["environment"]).drain_s < 120
+    for service in services({"TWILIO_AUTH_TOKEN": "anything"}).values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+
+
+def test_the_others_run_commands_that_there_are_and_speak_to_each_other() -> None:
+    made = services({"TWILIO_AUTH_TOKEN": "anything"})
+    for name in ("lex", "caller"):
+        assert made[name]["command"][0] in COMMANDS
+        assert (ROOT / made[name]["build"]["dockerfile"]).is_file()
+    lex_port = made["lex"]["command"][made["lex"]["command"].index("--port") + 1]
+    assert made["bridge"]["environment"]["AWS_ENDPOINT_URL_LEX_RUNTIME_V2"] == f"http://lex:{lex_port}"
+    assert made["caller"]["network_mode"] == "service:bridge"

@@ -1,0 +1,147 @@
+"""What Amazon ECS is told: by real requests to an agent that notes them, answers, or does not."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import gevent
+import pytest
+from gevent.pywsgi import WSGIServer
+from structlog.testing import capture_logs
+
+from lexbridge import ecs
+from lexbridge.ecs import TaskProtection, metric
+from lexbridge.workers import Board, Place, State
+from tests.rehearsal import wait_until
+
+PROTECTED = {"protection": {"ProtectionEnabled": True, "TaskArn": "arn:aws:ecs:eu-west-1:1:task/c/t"}}
+
+
+class Agent:
+    """ECS's agent. `told`: the body of each PUT."""
+
+    def __init__(self) -> None:
+        self.told: list[dict] = []
+        self.answer: tuple[str, str] = ("200 OK", json.dumps(PROTECTED))
+        self.hangs_s = 0.0
+
+    def __call__(self, environ, start_response):
+        assert (environ["REQUEST_METHOD"], environ["PATH_INFO"]) == ("PUT", "/api/x/task-protection/v1/state")
+        assert environ["CONTENT_TYPE"] == "application/json"
+        self.told.append(json.loads(environ["wsgi.input"].read()))
+        gevent.sleep(self.hangs_s)
+        status, body = self.answer
+        start_response(status, [("Content-Type", "application/json")])
+        return [body.encode()]
+
+
+@contextmanager
+def running(agent: Agent) -> Iterator[str]:
+    server = WSGIServer(("127.0.0.1", 0), agent, log=None, error_log=None)
+    server.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/api/x"
+    finally:
+        server.stop(timeout=0)
+
+
+@pytest.fixture
+def agent():
+    return Agent()
+
+
+ON, OFF = {"ProtectionEnabled": True, "ExpiresInMinutes": 5}, {"ProtectionEnabled": False}
+
+
+def looks(protection: TaskProtection, *calls_each_s: int, from_s: int = 0) -> None:
+    for second, live_calls in enumerate(calls_each_s):
+        protection.look(live_calls, from_s + second)
+
+
+def test_the_task_is_protected_from_the_first_call_to_the_last(agent):
+    with running(agent) as uri:
+        protection = TaskProtection(uri)
+        looks(protection, 0, 0, 0)
+        assert agent.told == [OFF]  # whatever was before us
+        looks(protection, 1, 2, 1, from_s=10)
+        assert agent.told == [OFF, ON]
+        looks(protection, 0, 0, from_s=20)
+        assert agent.told == [OFF, ON, OFF]
+
+
+def test_it_is_renewed_each_minute_while_there_are_calls_and_long_before_it_expires(agent):
+    with running(agent) as uri:
+        looks(TaskProtection(uri), *[3] * 181)
+    assert agent.told == [ON] * 4
+    assert ecs.RENEW_EVERY_S * 2 < ecs.EXPIRES_MIN * 60
+
+
+FAULTS = [
+    (
+        "400 Bad Request",
+        '{"error": {"Code": "AccessDeniedException", "Message": "no", "Arn": "a"}}',
+        "AccessDeniedException",
+    ),
+    ("200 OK", '{"failure": {"Reason": "DEPLOYMENT_BLOCKED", "Detail": "", "Arn": "a"}}', "DEPLOYMENT_BLOCKED"),
+    ("500 Oops", "{}", "status 500"),
+    ("200 OK", "[]", "status 200"),
+    ("200 OK", "no json", "JSONDecodeError"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "error"), FAULTS, ids=[fault[2] for fault in FAULTS])
+def test_a_fault_is_said_once_tried_again_and_over_when_it_works(agent, status, body, error):
+    with running(agent) as uri, capture_logs() as logs:
+        protection = TaskProtection(uri)
+        agent.answer = (status, body)
+        looks(protection, *[1] * 11)
+        assert agent.told == [ON] * 3  # at 0, 5 and 10 s
+        agent.answer = ("200 OK", json.dumps(PROTECTED))
+        looks(protection, *[1] * 10, from_s=11)
+        assert agent.told == [ON] * 4
+    assert [line["event"] for line in logs] == ["task-protection-failed", "task-protection-works-again"]
+    assert logs[0]["error"] == error
+
+
+def test_an_agent_that_does_not_answer_or_is_not_there_stops_nobody(agent, monkeypatch):
+    monkeypatch.setattr(ecs, "DEADLINE_S", 0.2)
+    agent.hangs_s = 30
+    with running(agent) as uri, gevent.Timeout(20), capture_logs() as logs:
+        TaskProtection(uri).look(1, 0)
+        TaskProtection("http://127.0.0.1:1").look(1, 0)
+    assert [line["event"] for line in logs] == ["task-protection-failed"] * 2
+
+
+def test_the_metric_is_what_cloudwatch_takes_for_one():
+    found = metric("flowers", 17, 1_800_000_000.5)
+    assert found["_aws"]["Timestamp"] == 1_800_000_000_500
+    (directive,) = found["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "lexbridge"
+    assert [found[name] for dimensions in directive["Dimensions"] for name in dimensions] == ["flowers"]
+    assert [found[one["Name"]] for one in directive["Metrics"]] == [17]
+
+
+def test_one_worker_speaks_for_all_and_counts_all_their_calls(agent, monkeypatch):
+    monkeypatch.setattr(ecs, "LOOK_EVERY_S", 0.01)
+    board = Board(4)
+    places = [Place(board, slot, 1) for slot in range(3)]
+    places[0].write(State.STARTING)
+    places[1].write(State.READY, 2)
+    places[2].write(State.DRAINING, 3)
+    assert [place.speaks_for_all() for place in places] == [False, True, False]
+    with running(agent) as uri, capture_logs() as logs:
+        reports = [gevent.spawn(ecs.report, place, uri, "flowers") for place in places]
+        wait_until(lambda: agent.told == [ON])
+        places[1].write(State.NONE)
+        places[2].write(State.DRAINING, 0)
+        wait_until(lambda: agent.told == [ON, OFF])  # the next one says it
+        gevent.killall(reports)
+    assert [line["ActiveCallsPerTask"] for line in logs if line["event"] == "active-calls"] == [5, 0]
+
+
+def test_a_worker_that_hangs_speaks_for_nobody(monkeypatch):
+    board = Board(2)
+    board.write(0, State.READY, 1)
+    assert board.first_alive() == 0
+    monkeypatch.setattr("lexbridge.workers.FRESH_S", -1.0)
+    assert board.first_alive() is None
