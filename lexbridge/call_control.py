@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Protocol
 
 import gevent
@@ -26,7 +27,7 @@ _PAUSES_S = ((0.1, 0.2), (0.4, 0.6))
 LONGEST_UPDATE_S = sum(ATTEMPT_DEADLINES_S) + sum(longest for _, longest in _PAUSES_S)
 
 _GONE_CODES = (20404, 21220)
-_ACCOUNTS_REMEMBERED = 16
+_CLIENTS_KEPT = 32  # one for each account and token
 
 
 def _always() -> bool:
@@ -58,7 +59,7 @@ class TwilioCallControl:
 
     def __init__(self, settings: Settings, attempt_deadlines_s: Sequence[float] = ATTEMPT_DEADLINES_S) -> None:
         self._attempt_deadlines_s = attempt_deadlines_s
-        self._token = settings.twilio_auth_token
+        self._tokens = settings.twilio_auth_tokens  # the one that Twilio took last is first
         self._api_url = settings.twilio_api_url
         # The library sets no deadline, retries no POST, and keeps cpu + 4 connections, unless told.
         self._http = TwilioHttpClient(timeout=max(attempt_deadlines_s))
@@ -68,7 +69,7 @@ class TwilioCallControl:
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         self._http.session = session
-        self._client = lru_cache(maxsize=_ACCOUNTS_REMEMBERED)(self._new_client)
+        self._client = lru_cache(maxsize=_CLIENTS_KEPT)(self._new_client)
 
     def update(
         self, account_sid: str, call_sid: str, twiml: str, log: Log, is_wanted: Callable[[], bool] = _always
@@ -102,7 +103,7 @@ class TwilioCallControl:
         deadline = gevent.Timeout(deadline_s)
         try:
             with deadline:
-                request(self._client(account_sid))
+                self._signed_in(request, account_sid)
         except gevent.Timeout as timeout:
             if timeout is not deadline:
                 raise
@@ -113,8 +114,21 @@ class TwilioCallControl:
             # The class only: the text holds the address, and with it nothing that helps more.
             raise CallControlUnavailable(type(error).__name__) from error
 
-    def _new_client(self, account_sid: str) -> Client:
-        client = Client(account_sid, self._token, http_client=self._http)
+    def _signed_in(self, request: Callable[[Client], object], account_sid: str) -> None:
+        """Makes the request with the token that Twilio takes: when one is promoted, that is the other from then on."""
+        *but_last, last = self._tokens
+        for token in but_last:
+            try:
+                request(self._client(account_sid, token))
+                return
+            except TwilioRestException as error:
+                if error.status != HTTPStatus.UNAUTHORIZED:
+                    raise
+        request(self._client(account_sid, last))
+        self._tokens = (last, *but_last)
+
+    def _new_client(self, account_sid: str, token: str) -> Client:
+        client = Client(account_sid, token, http_client=self._http)
         client.api.base_url = self._api_url
         return client
 

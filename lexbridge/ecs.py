@@ -18,8 +18,16 @@ LOOK_EVERY_S = 1.0
 RENEW_EVERY_S = 60.0
 EXPIRES_MIN = 5
 """A task that cannot clear its protection any more is protected for so long at most."""
+LONGEST_S = 1800.0
+"""So long a task is protected at a stretch. One that always has calls would else hold up a deployment for good: ECS
+lets protected tasks of the old version go on, and the load balancer goes on giving them new calls."""
+REST_S = 300.0
+"""In which ECS may take a task that was protected for so long. What is live on it then has the load balancer's
+deregistration delay, and goes on with other tasks after that."""
 RETRY_EVERY_S = 5.0
 DEADLINE_S = 3.0
+DEPLOYMENT_BLOCKED = "DEPLOYMENT_BLOCKED"
+"""ECS's reason for refusing protection: protected tasks hold up a deployment."""
 METRIC_EVERY_S = 60.0
 NAMESPACE, METRIC, DIMENSION = "lexbridge", "ActiveCallsPerTask", "ServiceName"
 
@@ -35,22 +43,35 @@ class TaskProtection:
         self._address = f"{agent_uri}/task-protection/v1/state"
         self._session = requests.Session()
         self._session.trust_env = False
-        self._is_protected = True  # a task that was before us in this container may have asked for it
+        self._is_protected = True  # a worker that was before us in this task may have asked for it
+        self._protected_from_s: float | None = None
+        self._rests_until_s = -math.inf
         self._due_s = -math.inf
         self._is_failing = False
 
     def look(self, live_calls: int, now_s: float) -> None:
-        """Sets the protection when there are calls, renews it, and clears it when there are none. Raises nothing."""
-        wants = live_calls > 0
+        """Sets the protection when there are calls, renews it, and clears it when there are none, or when it is in a
+        deployment's way. Raises nothing.
+        """
+        if self._protected_from_s is not None and now_s - self._protected_from_s >= LONGEST_S:
+            self._rest(now_s)
+        wants = live_calls > 0 and now_s >= self._rests_until_s
         is_due = now_s >= self._due_s
         if self._is_failing and not is_due:
             return
         if wants == self._is_protected and not (wants and is_due):
             return
         fault = self._put(wants)
+        if fault == DEPLOYMENT_BLOCKED:
+            self._rest(now_s)
+            return
         if fault is None:
             self._is_protected = wants
             self._due_s = now_s + RENEW_EVERY_S
+            if not wants:
+                self._protected_from_s = None
+            elif self._protected_from_s is None:
+                self._protected_from_s = now_s
             if self._is_failing:
                 Log().info("task-protection-works-again", protected=wants)
         else:
@@ -58,6 +79,11 @@ class TaskProtection:
             if not self._is_failing:
                 Log().warning("task-protection-failed", protected=wants, error=fault)
         self._is_failing = fault is not None
+
+    def _rest(self, now_s: float) -> None:
+        self._protected_from_s = None
+        self._rests_until_s = now_s + REST_S
+        Log().info("task-protection-rests", rest_s=REST_S)
 
     def _put(self, wants: bool) -> str | None:
         """Tells the agent. Returns what went wrong."""

@@ -228,7 +228,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "TWILIO_AUTH_TOKEN_SECONDARY",
         None,
-        "also accepted in signatures, while tokens are rotated",
+        "the other token while they are rotated: taken in signatures too, and tried where Twilio refuses the first",
         _pattern(r"[!-~]+", "must be the secondary auth token of the Twilio console"),
         secret=True,
     ),

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import gevent
 import pytest
 from conftest import Logged, Pauses
 from rig import PATIENCE_S, Rig, running, says
+from twilio.http.http_client import TwilioHttpClient
 
 from lexbridge.call_control import TwilioCallControl
 from lexbridge.errors import CallControlRejected, CallControlUnavailable, CallGone
@@ -119,6 +121,35 @@ def test_a_wrong_token_is_refused_at_once_and_names_the_setting(rig: Rig, call: 
     wrong = TwilioCallControl(replace(rig.settings, twilio_auth_token="f" * 32))
     with pytest.raises(CallControlRejected, match="code 20003; check TWILIO_AUTH_TOKEN"):
         wrong.update(call.account_sid, call.sid, HOLD, Log())
+
+
+@pytest.mark.parametrize(
+    ("is_promoted", "statuses"), [(False, [200, 200]), (True, [401, 200, 200])], ids=["not yet promoted", "promoted"]
+)
+def test_while_tokens_are_rotated_the_one_that_twilio_takes_is_found_and_kept(
+    rig: Rig, call: PhoneCall, logged: Logged, monkeypatch: pytest.MonkeyPatch, is_promoted: bool, statuses: list[int]
+) -> None:
+    answers: list[int] = []
+    ask = TwilioHttpClient.request
+
+    def asks(client: TwilioHttpClient, *args: Any, **kwargs: Any) -> Any:
+        answer = ask(client, *args, **kwargs)
+        answers.append(answer.status_code)
+        return answer
+
+    monkeypatch.setattr(TwilioHttpClient, "request", asks)
+    first, second = ("f" * 32, rig.settings.twilio_auth_token)[:: 1 if is_promoted else -1]
+    rotating = TwilioCallControl(replace(rig.settings, twilio_auth_token=first, twilio_auth_token_secondary=second))
+    for _ in range(2):
+        rotating.update(call.account_sid, call.sid, HOLD, Log())
+    assert answers == statuses
+    assert [line for line in logged() if line["event"] == "call-update-failed"] == []
+
+
+def test_where_twilio_takes_neither_token_the_update_is_refused(rig: Rig, call: PhoneCall) -> None:
+    neither = replace(rig.settings, twilio_auth_token="e" * 32, twilio_auth_token_secondary="f" * 32)
+    with pytest.raises(CallControlRejected, match="code 20003"):
+        TwilioCallControl(neither).update(call.account_sid, call.sid, HOLD, Log())
 
 
 def test_a_document_twilio_does_not_take_is_refused(rig: Rig, call: PhoneCall) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import gevent
 import pytest
@@ -82,7 +83,7 @@ FAULTS = [
         '{"error": {"Code": "AccessDeniedException", "Message": "no", "Arn": "a"}}',
         "AccessDeniedException",
     ),
-    ("200 OK", '{"failure": {"Reason": "DEPLOYMENT_BLOCKED", "Detail": "", "Arn": "a"}}', "DEPLOYMENT_BLOCKED"),
+    ("200 OK", '{"failure": {"Reason": "TASK_NOT_VALID", "Detail": "", "Arn": "a"}}', "TASK_NOT_VALID"),
     ("500 Oops", "{}", "status 500"),
     ("200 OK", "[]", "status 200"),
     ("200 OK", "no json", "JSONDecodeError"),
@@ -101,6 +102,34 @@ def test_a_fault_is_said_once_tried_again_and_over_when_it_works(agent, status, 
         assert agent.told == [ON] * 4
     assert [line["event"] for line in logs] == ["task-protection-failed", "task-protection-works-again"]
     assert logs[0]["error"] == error
+
+
+def test_a_task_that_always_has_calls_rests_so_that_a_deployment_gets_on(agent):
+    with running(agent) as uri, capture_logs() as logs:
+        protection = TaskProtection(uri)
+        for second in range(0, 2 * int(ecs.LONGEST_S + ecs.REST_S), 10):
+            agent.told.append(second)
+            protection.look(7, second)
+    asked = [(at, told) for at, told in pairwise(agent.told) if isinstance(at, int) and isinstance(told, dict)]
+    cleared = [at for at, told in asked if told == OFF]
+    assert cleared == [1800, 3900]
+    assert [at for at, told in asked if told == ON and 1740 <= at <= 2160] == [1740, 2100, 2160]  # none in the rest
+    assert [line["event"] for line in logs] == ["task-protection-rests"] * 2
+
+
+@pytest.mark.parametrize(("before", "then"), [(0, []), (1, [OFF])], ids=["not yet protected", "protected"])
+def test_protection_that_holds_up_a_deployment_is_given_up_at_once(agent, before, then):
+    with running(agent) as uri, capture_logs() as logs:
+        protection = TaskProtection(uri)
+        protection.look(before, 0)
+        agent.told.clear()
+        agent.answer = ("200 OK", '{"failure": {"Reason": "DEPLOYMENT_BLOCKED", "Detail": "", "Arn": "a"}}')
+        protection.look(1, 60)
+        assert agent.told == [ON]
+        agent.answer = ("200 OK", json.dumps(PROTECTED))
+        looks(protection, *[1] * 300, from_s=61)
+        assert agent.told == [ON, *then, ON]  # the last when the rest is over
+    assert [line["event"] for line in logs] == ["task-protection-rests"]
 
 
 def test_an_agent_that_does_not_answer_or_is_not_there_stops_nobody(agent, monkeypatch):

@@ -7,6 +7,8 @@ import botocore.session
 from botocore.validate import validate_parameters
 from stacks import OTHER_PARAMETERS, SERVICE_PARAMETERS, TEMPLATES, Resolver, load
 
+from lexbridge import ecs
+
 CORE, SERVICE = TEMPLATES / "core.yml", TEMPLATES / "service.yml"
 
 
@@ -36,12 +38,8 @@ def test_tasks_are_scaled_by_their_calls() -> None:
     request = policy | of | {"TargetTrackingScalingPolicyConfiguration": tracking | {"TargetValue": 40}}
     conforms("application-autoscaling", "PutScalingPolicy", request)
     metric = tracking["CustomizedMetricSpecification"]
-    assert (metric["Namespace"], metric["MetricName"], metric["Statistic"]) == (
-        "lexbridge",
-        "ActiveCallsPerTask",
-        "Average",
-    )
-    assert metric["Dimensions"] == [{"Name": "ServiceName", "Value": "lexbridge-voice"}]
+    assert (metric["Namespace"], metric["MetricName"], metric["Statistic"]) == (ecs.NAMESPACE, ecs.METRIC, "Average")
+    assert metric["Dimensions"] == [{"Name": ecs.DIMENSION, "Value": "lexbridge-voice"}]
     assert tracking["TargetValue"] == "40"
 
 

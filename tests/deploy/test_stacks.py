@@ -114,7 +114,7 @@ def test_the_service_is_behind_the_load_balancer(aws: Aws, service: dict[str, st
     (rule,) = [one for one in rules if one["Priority"] == "10"]
     host, path = rule["Conditions"]
     assert host["HostHeaderConfig"]["Values"] == ["voice.example.com"]
-    assert path["PathPatternConfig"]["Values"] == ["/", "/twiml*", "/stream-status", "/ping"]
+    assert path["PathPatternConfig"]["Values"] == ["/", "/twiml*", "/stream-status", "/ready"]
     assert [action["TargetGroupArn"] for action in rule["Actions"]] == [service["TargetGroupArn"]]
     (group,) = elb.describe_target_groups(TargetGroupArns=[service["TargetGroupArn"]])["TargetGroups"]
     assert (group["TargetType"], group["Protocol"], group["Port"]) == ("ip", "HTTP", 8080)

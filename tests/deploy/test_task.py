@@ -93,6 +93,7 @@ def test_the_task_is_what_the_service_needs(aws: Aws, service: dict[str, str]) -
     assert (settings.aws_region, settings.container_port, settings.vad) == (REGION, 8080, "hybrid")
     assert settings.access_key_id is None
     assert settings.drain_s < container["stopTimeout"]
+    assert settings.service_name == service["ServiceName"]  # the dimension of the metric that it is scaled by
 
 
 def test_the_other_task_is_what_was_chosen(aws: Aws, other: dict[str, str]) -> None:

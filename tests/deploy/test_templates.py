@@ -207,7 +207,7 @@ def test_the_listener_lets_through_what_twilio_calls_and_nothing_for_inside() ->
     host, paths = load(SERVICE)["Resources"]["ListenerRule"]["Properties"]["Conditions"]
     patterns = paths["PathPatternConfig"]["Values"]
     assert len(host["HostHeaderConfig"]["Values"] + patterns) <= 5  # ELB's limit for a rule
-    assert {route for route in routes if not any(fnmatchcase(route, one) for one in patterns)} == {"/ready"}
+    assert {route for route in routes if not any(fnmatchcase(route, one) for one in patterns)} == {"/ping"}
 
 
 def test_the_log_lines_that_are_counted_are_written() -> None:
