@@ -1,57 +1,21 @@
 """What Amazon ECS is told: by real requests to an agent that notes them, answers, or does not."""
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 
 import gevent
 import pytest
-from gevent.pywsgi import WSGIServer
 from structlog.testing import capture_logs
 
 from lexbridge import ecs
 from lexbridge.ecs import TaskProtection, metric
 from lexbridge.workers import Board, Place, State
+from tests.ecs_agent import OFF, OK, ON, Agent
 from tests.rehearsal import wait_until
-
-PROTECTED = {"protection": {"ProtectionEnabled": True, "TaskArn": "arn:aws:ecs:eu-west-1:1:task/c/t"}}
-
-
-class Agent:
-    """ECS's agent. `told`: the body of each PUT."""
-
-    def __init__(self) -> None:
-        self.told: list[dict] = []
-        self.answer: tuple[str, str] = ("200 OK", json.dumps(PROTECTED))
-        self.hangs_s = 0.0
-
-    def __call__(self, environ, start_response):
-        assert (environ["REQUEST_METHOD"], environ["PATH_INFO"]) == ("PUT", "/api/x/task-protection/v1/state")
-        assert environ["CONTENT_TYPE"] == "application/json"
-        self.told.append(json.loads(environ["wsgi.input"].read()))
-        gevent.sleep(self.hangs_s)
-        status, body = self.answer
-        start_response(status, [("Content-Type", "application/json")])
-        return [body.encode()]
-
-
-@contextmanager
-def running(agent: Agent) -> Iterator[str]:
-    server = WSGIServer(("127.0.0.1", 0), agent, log=None, error_log=None)
-    server.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/api/x"
-    finally:
-        server.stop(timeout=0)
 
 
 @pytest.fixture
 def agent():
     return Agent()
-
-
-ON, OFF = {"ProtectionEnabled": True, "ExpiresInMinutes": 5}, {"ProtectionEnabled": False}
 
 
 def looks(protection: TaskProtection, *calls_each_s: int, from_s: int = 0) -> None:
@@ -60,7 +24,7 @@ def looks(protection: TaskProtection, *calls_each_s: int, from_s: int = 0) -> No
 
 
 def test_the_task_is_protected_from_the_first_call_to_the_last(agent):
-    with running(agent) as uri:
+    with agent.running() as uri:
         protection = TaskProtection(uri)
         looks(protection, 0, 0, 0)
         assert agent.told == [OFF]  # whatever was before us
@@ -71,7 +35,7 @@ def test_the_task_is_protected_from_the_first_call_to_the_last(agent):
 
 
 def test_it_is_renewed_each_minute_while_there_are_calls_and_long_before_it_expires(agent):
-    with running(agent) as uri:
+    with agent.running() as uri:
         looks(TaskProtection(uri), *[3] * 181)
     assert agent.told == [ON] * 4
     assert ecs.RENEW_EVERY_S * 2 < ecs.EXPIRES_MIN * 60
@@ -92,12 +56,12 @@ FAULTS = [
 
 @pytest.mark.parametrize(("status", "body", "error"), FAULTS, ids=[fault[2] for fault in FAULTS])
 def test_a_fault_is_said_once_tried_again_and_over_when_it_works(agent, status, body, error):
-    with running(agent) as uri, capture_logs() as logs:
+    with agent.running() as uri, capture_logs() as logs:
         protection = TaskProtection(uri)
         agent.answer = (status, body)
         looks(protection, *[1] * 11)
         assert agent.told == [ON] * 3  # at 0, 5 and 10 s
-        agent.answer = ("200 OK", json.dumps(PROTECTED))
+        agent.answer = OK
         looks(protection, *[1] * 10, from_s=11)
         assert agent.told == [ON] * 4
     assert [line["event"] for line in logs] == ["task-protection-failed", "task-protection-works-again"]
@@ -105,7 +69,7 @@ def test_a_fault_is_said_once_tried_again_and_over_when_it_works(agent, status, 
 
 
 def test_a_task_that_always_has_calls_rests_so_that_a_deployment_gets_on(agent):
-    with running(agent) as uri, capture_logs() as logs:
+    with agent.running() as uri, capture_logs() as logs:
         protection = TaskProtection(uri)
         for second in range(0, 2 * int(ecs.LONGEST_S + ecs.REST_S), 10):
             agent.told.append(second)
@@ -119,14 +83,14 @@ def test_a_task_that_always_has_calls_rests_so_that_a_deployment_gets_on(agent):
 
 @pytest.mark.parametrize(("before", "then"), [(0, []), (1, [OFF])], ids=["not yet protected", "protected"])
 def test_protection_that_holds_up_a_deployment_is_given_up_at_once(agent, before, then):
-    with running(agent) as uri, capture_logs() as logs:
+    with agent.running() as uri, capture_logs() as logs:
         protection = TaskProtection(uri)
         protection.look(before, 0)
         agent.told.clear()
         agent.answer = ("200 OK", '{"failure": {"Reason": "DEPLOYMENT_BLOCKED", "Detail": "", "Arn": "a"}}')
         protection.look(1, 60)
         assert agent.told == [ON]
-        agent.answer = ("200 OK", json.dumps(PROTECTED))
+        agent.answer = OK
         looks(protection, *[1] * 300, from_s=61)
         assert agent.told == [ON, *then, ON]  # the last when the rest is over
     assert [line["event"] for line in logs] == ["task-protection-rests"]
@@ -135,7 +99,7 @@ def test_protection_that_holds_up_a_deployment_is_given_up_at_once(agent, before
 def test_an_agent_that_does_not_answer_or_is_not_there_stops_nobody(agent, monkeypatch):
     monkeypatch.setattr(ecs, "DEADLINE_S", 0.2)
     agent.hangs_s = 30
-    with running(agent) as uri, gevent.Timeout(20), capture_logs() as logs:
+    with agent.running() as uri, gevent.Timeout(20), capture_logs() as logs:
         TaskProtection(uri).look(1, 0)
         TaskProtection("http://127.0.0.1:1").look(1, 0)
     assert [line["event"] for line in logs] == ["task-protection-failed"] * 2
@@ -158,7 +122,7 @@ def test_one_worker_speaks_for_all_and_counts_all_their_calls(agent, monkeypatch
     places[1].write(State.READY, 2)
     places[2].write(State.DRAINING, 3)
     assert [place.speaks_for_all() for place in places] == [False, True, False]
-    with running(agent) as uri, capture_logs() as logs:
+    with agent.running() as uri, capture_logs() as logs:
         reports = [gevent.spawn(ecs.report, place, uri, "flowers") for place in places]
         wait_until(lambda: agent.told == [ON])
         places[1].write(State.NONE)

@@ -1,0 +1,108 @@
+"""Task protection over a run of real calls: `server.py` with two workers and an ECS agent that fails in every way."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+from rig import ENVIRONMENT, PATIENCE_S, TOKEN, V1_BOT, flowers, says
+
+from lexbridge import ecs
+from lexbridge.offline.bridge_process import BridgeProcess
+from lexbridge.offline.call_events import StreamOpened, UpdateReceived
+from lexbridge.offline.local_lex import LocalLex
+from lexbridge.offline.phone_call import PhoneCall
+from lexbridge.offline.recognition import ScriptedRecogniser
+from lexbridge.offline.simulated_twilio import SimulatedTwilio
+from lexbridge.offline.voice import SilentVoice
+from tests.ecs_agent import OFF, OK, ON, Agent
+
+pytestmark = pytest.mark.timeout(300)
+
+SOON_S = 4.0
+"""A look each second, the workers' beats, and a busy machine."""
+
+DENIED = "400 Bad Request", '{"error": {"Code": "AccessDeniedException", "Message": "no", "Arn": "a"}}'
+
+
+class Watch:
+    """What the agent is told, piece by piece."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    def sees(self, *states: dict[str, Any], within_s: float = SOON_S) -> float:
+        """Waits for just these PUTs; what is in time is seen. Returns when the first came, by time.monotonic()."""
+        with gevent.Timeout(within_s, AssertionError(f"told {self._agent.told}, and no more")):
+            while len(self._agent.told) < len(states):
+                gevent.sleep(0.05)
+        first_s, told = self._agent.told_at_s[0], [*self._agent.told]
+        self._agent.told.clear()
+        self._agent.told_at_s.clear()
+        assert told == [*states]
+        return first_s
+
+    def sees_nothing(self, for_s: float) -> None:
+        """Nothing is told meanwhile."""
+        gevent.sleep(for_s)
+        assert self._agent.told == []
+
+
+def has_a_turn(twilio: SimulatedTwilio, bridge: BridgeProcess) -> PhoneCall:
+    """Places a call, has one sentence answered, and leaves the call live."""
+    caller = says()
+    call = twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", caller, connect_to=bridge.url)
+    call.wait_for(StreamOpened, PATIENCE_S)
+    caller.say("some flowers please")
+    call.wait_for(UpdateReceived, PATIENCE_S, where=lambda told: "What type of flowers" in told.twiml)
+    return call
+
+
+def test_the_task_is_protected_while_calls_are_live_and_its_agents_faults_disturb_none(tmp_path: Path) -> None:
+    agent = Agent()
+    watch = Watch(agent)
+    recogniser = ScriptedRecogniser(["I would like to order flowers"] * 4)
+    with (
+        agent.running() as uri,
+        LocalLex(bots=[flowers()], recogniser=recogniser, voice=SilentVoice()) as lex,
+        SimulatedTwilio(auth_token=TOKEN) as twilio,
+    ):
+        neighbours = {"TWILIO_API_URL": twilio.url, "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": lex.url}
+        ours = {"WEB_CONCURRENCY": "2", "NO_INPUT_S": "120", "ECS_AGENT_URI": uri, "SERVICE_NAME": "lexbridge-voice"}
+        with BridgeProcess({**ENVIRONMENT, **V1_BOT, **neighbours, **ours}, tmp_path / "bridge.log") as bridge:
+            watch.sees(OFF)  # whatever was before
+            first = has_a_turn(twilio, bridge)
+            set_at_s = watch.sees(ON)
+            second = has_a_turn(twilio, bridge)
+            first.hang_up()
+            watch.sees_nothing(SOON_S)  # two calls or one: it is protected
+
+            # It is to be renewed while the agent refuses, then does not answer, then answers nonsense.
+            agent.answer = DENIED
+            refused_at_s = watch.sees(ON, ON, within_s=ecs.RENEW_EVERY_S + ecs.RETRY_EVERY_S + SOON_S)
+            assert refused_at_s - set_at_s == pytest.approx(ecs.RENEW_EVERY_S, abs=SOON_S)
+            agent.hangs_s = 2 * ecs.DEADLINE_S
+            watch.sees(ON, within_s=ecs.RETRY_EVERY_S + SOON_S)
+            third = has_a_turn(twilio, bridge)
+            agent.told.clear()
+            agent.told_at_s.clear()
+            agent.hangs_s, agent.answer = 0.0, ("200 OK", "no json")
+            watch.sees(ON, within_s=ecs.RETRY_EVERY_S + ecs.DEADLINE_S + SOON_S)
+            agent.answer = OK
+            watch.sees(ON, within_s=ecs.RETRY_EVERY_S + SOON_S)
+
+            second.hang_up()
+            third.hang_up()
+            watch.sees(OFF)
+            fourth = has_a_turn(twilio, bridge)
+            watch.sees(ON)
+            fourth.hang_up()
+            watch.sees(OFF)
+        log = [json.loads(line) for line in bridge.log.read_text(encoding="utf-8").splitlines()]
+    said = [line["event"] for line in log if line["event"].startswith("task-protection")]
+    assert said == ["task-protection-failed", "task-protection-works-again"]
+    assert [line["event"] for line in log if line["level"] in ("warning", "error")] == ["task-protection-failed"]
+    metrics = [line for line in log if line["event"] == "active-calls"]
+    assert [line[ecs.METRIC] for line in metrics][:2] == [0, 1]
+    assert {line[ecs.DIMENSION] for line in metrics} == {"lexbridge-voice"}
