@@ -206,12 +206,17 @@ def _welcome(environment: Mapping[str, str], values: Mapping[str, Any], problems
 
 
 def _hangovers(values: Mapping[str, Any], problems: list[Problem]) -> None:
-    """HANGOVER_MIN_MS <= HANGOVER_MS <= HANGOVER_MAX_MS."""
+    """HANGOVER_MIN_MS <= HANGOVER_MS <= HANGOVER_MAX_MS < MAX_UTTERANCE_MS."""
     usual_ms, min_ms, max_ms = (values[name] for name in ("HANGOVER_MS", "HANGOVER_MIN_MS", "HANGOVER_MAX_MS"))
     if usual_ms and min_ms and min_ms > usual_ms:
         problems.append(Problem("HANGOVER_MIN_MS", f"is {min_ms}", f"must be at most HANGOVER_MS, {usual_ms}"))
     if usual_ms and max_ms and max_ms < usual_ms:
         problems.append(Problem("HANGOVER_MAX_MS", f"is {max_ms}", f"must be at least HANGOVER_MS, {usual_ms}"))
+    utterance_ms = values["MAX_UTTERANCE_MS"]
+    for name in ("HANGOVER_MS", "HANGOVER_MAX_MS"):
+        if values[name] and utterance_ms and values[name] >= utterance_ms:
+            rule = f"must be less than MAX_UTTERANCE_MS, {utterance_ms}: else no utterance ends by itself"
+            problems.append(Problem(name, f"is {values[name]}", rule))
 
 
 def _detector(values: Mapping[str, Any], problems: list[Problem]) -> None:

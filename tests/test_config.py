@@ -101,6 +101,14 @@ PROBLEMS = [
     ({"HANGOVER_MIN_MS": "720"}, ["HANGOVER_MIN_MS: is 720; must be at most HANGOVER_MS, 700"]),
     ({"HANGOVER_MAX_MS": "680"}, ["HANGOVER_MAX_MS: is 680; must be at least HANGOVER_MS, 700"]),
     (
+        {"HANGOVER_MAX_MS": "4000", "MAX_UTTERANCE_MS": "4000"},
+        ["HANGOVER_MAX_MS: is 4000; must be less than MAX_UTTERANCE_MS, 4000: else no utterance ends by itself"],
+    ),
+    (
+        {"HANGOVER_MS": "5000", "MAX_UTTERANCE_MS": "4000"},
+        ["HANGOVER_MS: is 5000; must be less than MAX_UTTERANCE_MS, 4000: else no utterance ends by itself"],
+    ),
+    (
         {"HANGOVER_MS": "long", "HANGOVER_MAX_MS": "680"},
         ["HANGOVER_MS: is 'long'; must be a whole number from 100 to 5000, a multiple of 20"],
     ),

@@ -75,7 +75,14 @@ PROGRESS = {
     "dial tone": (350, 440),
     "ringing, United Kingdom": (400, 450),
     "ringing, Europe": (425,),
-    "special information": (950,),
+    "dial tone, United Kingdom": (350, 450),
+    "special information, North America, low": (913.8,),
+    "special information, North America, high": (985.2,),
+    "special information, second, low": (1370.6,),
+    "special information, second, high": (1428.5,),
+    "special information, third": (1776.7,),
+    "special information, first": (950,),
+    "special information, as far off as may be": (975,),
     "a calling fax": (1100,),
 }
 

@@ -12,13 +12,16 @@ _HIGH_HZ = (1209, 1336, 1477, 1633)  # ITU-T Q.23: a key is one of each, togethe
 _PROGRESS_HZ = (
     (440, 480),  # North America: ringing
     (480, 620),  # busy, reorder
-    (350, 440),  # dial tone; also of the United Kingdom
+    (350, 440),  # dial tone
+    (350, 450),  # of the United Kingdom
     (400, 450),  # the United Kingdom: ringing
     (400,),  # busy
     (425,),  # most of Europe: ringing, busy, dial tone (ITU-T E.180)
-    (950,),
-    (1400,),
-    (1800,),  # the three special information tones, one after the other
+    # The special information tones, in a row: 950, 1400 and 1800 Hz, each 50 Hz up or down (ITU-T E.180). North
+    # America has either end of the first two, and 1776.7. Together these span all that lies between.
+    (913.8, 950, 985.2),
+    (1370.6, 1400, 1428.5),
+    (1776.7, 1800),
     (1100,),  # a calling fax
     (2100,),  # an answering one
 )
@@ -41,7 +44,7 @@ class Tone(Enum):
     PROGRESS = "progress"
 
 
-def _basis(*frequencies_hz: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def _basis(*frequencies_hz: float) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     """Orthonormal rows that span every sum of these tones, whatever their phases: shape (2 for each, FRAME_SAMPLES)."""
     angles = 2 * np.pi * np.outer(frequencies_hz, np.arange(FRAME_SAMPLES) / RATE_HZ)
     rows, _ = np.linalg.qr(np.concatenate((np.cos(angles), np.sin(angles))).T)
