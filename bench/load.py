@@ -66,6 +66,11 @@ class Load:
         self.began_s = time.monotonic()
         self._cpu_before = self._cpu()
 
+    @property
+    def webhook_url(self) -> str:
+        """What a call to the bridge's number asks."""
+        return f"{self._url}{self.plan.webhook}"
+
     def place_call(self) -> CountingCaller:
         """One more call."""
         plan = self.plan
@@ -79,7 +84,7 @@ class Load:
             patience_s=plan.patience_s,
             limit_s=CALL_LIMIT_S + TURN_LIMIT_S * turns,
         )
-        call = self.exchange.place_call(f"{self._url}{plan.webhook}", caller, sid)
+        call = self.exchange.place_call(self.webhook_url, caller, sid)
         self.notes.append(caller.notes)
         self.live.add(caller)
         self.exchange.do(self._until_over(caller, call.without_stream))

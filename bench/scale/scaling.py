@@ -1,0 +1,87 @@
+"""Application Auto Scaling's target tracking on the average of ActiveCallsPerTask, and scheduled minimums."""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from bench.scale.constants import IN_BELOW, IN_COOLDOWN_S, IN_MINUTES, METRIC_LATE_S, OUT_COOLDOWN_S, OUT_MINUTES
+from bench.scale.fleet import Fleet, State
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """From a moment on there are at least so many tasks."""
+
+    at_s: int
+    least: int
+
+
+class Metric(Enum):
+    """What stands for the calls of a task."""
+
+    AVERAGE = "the average of all that report, tasks that are leaving too"
+    AVERAGE_SERVING = "the average of those that still take calls"
+    SUM_BY_DESIRED = "the sum of all that report, divided by the tasks desired"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a service is scaled. `target`: CallsPerTask. `most`: tasks."""
+
+    name: str
+    target: float
+    least: int
+    most: int
+    scheduled: Sequence[Scheduled] = ()
+    metric: Metric = Metric.AVERAGE
+
+
+class Tracking:
+    """Told of the fleet once a minute, it gives the number of tasks to have."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        late = round(METRIC_LATE_S.value / 60)
+        self._late: deque[float] = deque(maxlen=late + 1)
+        self._seen: deque[float] = deque(maxlen=round(IN_MINUTES.value))
+        self._out_s = self._in_s = -math.inf
+
+    def desired(self, fleet: Fleet, desired: int, now_s: int, *, is_deploying: bool) -> int:
+        """A minute is over. While a deployment goes on, nothing is scaled in."""
+        least = self._least(now_s)
+        self._late.append(self._value(fleet, desired))
+        if len(self._late) == self._late.maxlen and not math.isnan(self._late[0]):
+            self._seen.append(self._late[0])
+            # AWS too begins with the tasks that run, not with those desired (Given OUT_BASE).
+            wanted = math.ceil(fleet.count(State.SERVING) * self._seen[-1] / self._policy.target)
+            desired = self._tracked(desired, wanted, now_s, is_deploying=is_deploying)
+        return min(max(desired, least), self._policy.most)
+
+    def _tracked(self, desired: int, wanted: int, now_s: int, *, is_deploying: bool) -> int:
+        target, last = self._policy.target, list(self._seen)[-round(OUT_MINUTES.value) :]
+        if len(last) == OUT_MINUTES.value and min(last) > target:
+            if now_s - self._out_s >= OUT_COOLDOWN_S.value:
+                self._out_s = now_s
+                return max(desired, wanted)
+        elif len(self._seen) == IN_MINUTES.value and max(self._seen) < target * IN_BELOW.value:
+            rested = min(now_s - self._in_s, now_s - self._out_s) >= IN_COOLDOWN_S.value
+            if rested and not is_deploying:
+                self._in_s = now_s
+                return min(desired, wanted)
+        return desired
+
+    def _value(self, fleet: Fleet, desired: int) -> float:
+        """The metric now; NaN without a task that reports."""
+        leaving = () if self._policy.metric is Metric.AVERAGE_SERVING else (State.DEREGISTERED, State.DRAINING)
+        reporting = fleet.of(State.SERVING, *leaving)
+        if not len(reporting):
+            return math.nan
+        by = desired if self._policy.metric is Metric.SUM_BY_DESIRED else len(reporting)
+        return float(fleet.calls[reporting].sum()) / by
+
+    def _least(self, now_s: int) -> int:
+        """The last scheduled minimum whose time has come."""
+        past = [one.least for one in self._policy.scheduled if one.at_s <= now_s]
+        return past[-1] if past else self._policy.least
