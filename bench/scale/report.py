@@ -70,8 +70,8 @@ def page(days: Sequence[tuple[str, Outcome]], deployments: Sequence[Outcome]) ->
             "",
             f"Calls of {mean_s:.0f} s on average. A deployment at {DEPLOYED_S / 3600:g} h. From "
             f"{burst.at_s / 3600:g} h on {burst.times:g} times the calls for {burst.lasts_s // 60} minutes.",
-            "Nobody calls again. *Refused*: heard that all lines are busy. *Moved*: went on with another task at the end of a turn.",
-            "*Cut*: lost.",
+            "Nobody calls again. *Refused*: heard that all lines are busy. *Moved*: went on with another task at the",
+            "end of a turn. *Cut*: lost.",
             "",
             table(DAY_HEADING, (_day(size, outcome) for size, outcome in days)),
             "## A deployment at the peak of 10,000 calls",
