@@ -14,6 +14,7 @@ Exit status 1 when a call ended early or the bench itself could not keep pace.
 
 import argparse
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -47,6 +48,7 @@ SETTINGS = {"MAX_CALLS": "1000", "HANGOVER_MS": f"{HANGOVER_S * 1000:.0f}", "LOG
 class Step:
     """So many calls for so long. `cpu_s`: of the bridge. `log_bytes`: what it logged. `late_ms`: the bench's clock.
 
+    `machine`: share of the whole machine's CPU that was busy, with callers, Lex and whatever else there was.
     `wait_ms`: 95 of 100 answers came so soon, beyond hangover and Lex. `overloads`: how often the bridge said it was.
     """
 
@@ -57,6 +59,7 @@ class Step:
     turns: int
     log_bytes: int
     late_ms: float
+    machine: float
     wait_ms: float
     overloads: int
 
@@ -126,6 +129,7 @@ async def _step(load: Load, seconds: float) -> Step:
             turns=0,
             log_bytes=load.bridge.log.stat().st_size,
             late_ms=0.0,
+            machine=_busy_s(),
             wait_ms=0.0,
             overloads=load.bridge.log.read_text(encoding="utf-8").count(" overloaded "),
         )
@@ -145,14 +149,22 @@ async def _step(load: Load, seconds: float) -> Step:
         turns=turns_of(await load.counts()) - turns,
         log_bytes=after.log_bytes - before.log_bytes,
         late_ms=percentile(load.exchange.clock.lateness_ms, 99),
+        machine=(after.machine - before.machine) / (after.seconds - before.seconds) / (os.cpu_count() or 1),
         wait_ms=percentile(Talker.waits_s, 95) * 1000,
         overloads=after.overloads - before.overloads,
     )
 
 
+def _busy_s() -> float:
+    """CPU that all of the machine's processors have spent on anything, s."""
+    fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
+    user, nice, system, _, _, irq, soft_irq, steal, *_ = map(int, fields)
+    return (user + nice + system + irq + soft_irq + steal) / os.sysconf("SC_CLK_TCK")
+
+
 HEADING = (
     *("detector", "calls", "turns/min/call", "cores", "CPU ms/call/s", "memory MB", "log kB/call/h"),
-    *("answer p95 ms", "overloads", "bench late ms"),
+    *("answer p95 ms", "overloads", "machine busy", "bench late ms"),
 )
 
 
@@ -161,7 +173,7 @@ def _row(vad: str, step: Step) -> list[str]:
     return [
         *(vad, str(step.calls), f"{step.turns_a_minute:.1f}", f"{step.cores:.3f}"),
         *(f"{step.cores * 1000 / step.calls:.2f}", f"{step.memory_mb:.1f}", f"{log_kb:.0f}"),
-        *(f"{step.wait_ms:.0f}", str(step.overloads), f"{step.late_ms:.1f}"),
+        *(f"{step.wait_ms:.0f}", str(step.overloads), f"{step.machine:.0%}", f"{step.late_ms:.1f}"),
     ]
 
 
