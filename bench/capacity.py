@@ -131,7 +131,7 @@ async def _step(load: Load, seconds: float) -> Step:
             late_ms=0.0,
             machine=_busy_s(),
             wait_ms=0.0,
-            overloads=load.bridge.log.read_text(encoding="utf-8").count(" overloaded "),
+            overloads=load.bridge.log.read_text(encoding="utf-8").count('"event": "overloaded"'),
         )
 
     def turns_of(counts: dict[str, int]) -> int:

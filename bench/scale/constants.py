@@ -17,17 +17,22 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A figure of the model. `source`: a page's address, a file of ours, a command, or why it is assumed."""
+    """A figure of the model, or a rule without one. `source`: an address, a file of ours, or why it is assumed."""
 
     name: str
-    value: float
+    value: float | None
     unit: str
     origin: Origin
     source: str
 
+    @property
+    def figure(self) -> str:
+        """With its unit."""
+        return "" if self.value is None else f"{self.value:g} {self.unit}".strip()
+
 
 _ECS = "docs.aws.amazon.com/AmazonECS/latest/developerguide"
-_ALARMS = "alarms of target tracking on an ECS service, of a minute each; EC2 has 0.7 for 0.9"
+_ALARMS = "alarms of target tracking on an ECS service, of a minute each"
 _ALB = "docs.aws.amazon.com/elasticloadbalancing/latest/application"
 
 START_S = Given(
@@ -46,10 +51,10 @@ METRIC_LATE_S = Given("from the log to a metric that alarms see", 60, "s", Origi
 OUT_MINUTES = Given("datapoints above the target, to scale out", 3, "", Origin.SEEN, _ALARMS)
 IN_MINUTES = Given("datapoints below, to scale in", 15, "", Origin.SEEN, _ALARMS)
 OUT_BASE = Given(
-    "scaling begins with the tasks that run, not those desired; nothing is scaled in during a deployment", 1, "",
+    "scaling begins with the tasks that run, not those desired; nothing is scaled in during a deployment", None, "",
     Origin.DOCUMENTED, f"{_ECS}/service-auto-scaling.html",
 )  # fmt: skip
-IN_BELOW = Given("below is under so much of the target", 0.9, "", Origin.SEEN, _ALARMS)
+IN_BELOW = Given("below is under so much of the target", 0.9, "", Origin.SEEN, f"{_ALARMS}; EC2 has 0.7")
 OUT_COOLDOWN_S = Given("cooldown after scaling out", 60, "s", Origin.OURS, "cloudformation/service.yml")
 IN_COOLDOWN_S = Given("cooldown after scaling in", 600, "s", Origin.OURS, "cloudformation/service.yml")
 DRAIN_S = Given("from SIGTERM to the end of a task", 110, "s", Origin.OURS, "DRAIN_S, cloudformation/service.yml")
@@ -65,7 +70,7 @@ RENEWED_EVERY_S = Given(
     "lexbridge/ecs.py",
 )
 BLOCKED_REST = Given(
-    "a blocked deployment is told of when protected tasks are more than desired", 1, "", Origin.DOCUMENTED,
+    "a blocked deployment is told of when protected tasks are more than desired", None, "", Origin.DOCUMENTED,
     f"{_ECS}/task-scale-in-protection.html",
 )  # fmt: skip
 SURPLUS = Given(

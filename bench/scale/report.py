@@ -81,7 +81,7 @@ def page(days: Sequence[tuple[str, Outcome]], deployments: Sequence[Outcome]) ->
             "",
             table(
                 ("what", "figure", "origin", "source or reason"),
-                ((one.name, f"{one.value:g} {one.unit}".strip(), one.origin.value, one.source) for one in GIVENS),
+                ((one.name, one.figure, one.origin.value, one.source) for one in GIVENS),
             ),
         ]
     )
