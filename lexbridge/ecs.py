@@ -127,12 +127,13 @@ def metric(service_name: str, active_calls: int, now_s: float) -> dict[str, Any]
 def report(place: Place, agent_uri: str, service_name: str) -> None:
     """A greenlet in each worker: does both, for as long as it is this worker that speaks for all."""
     protection = TaskProtection(agent_uri)
-    metric_at_s = -math.inf
+    minute = time.time() // METRIC_EVERY_S
     while True:
+        # One figure in each minute of the clock, whoever speaks: the scaling adds up what all tasks say in it.
+        is_new_minute = minute != (minute := time.time() // METRIC_EVERY_S)
         if place.speaks_for_all():
-            live_calls, now_s = place.live_calls(), time.monotonic()
-            protection.look(live_calls, now_s)
-            if now_s >= metric_at_s:
-                metric_at_s = now_s + METRIC_EVERY_S
+            live_calls = place.live_calls()
+            protection.look(live_calls, time.monotonic())
+            if is_new_minute:
                 Log().info("active-calls", **metric(service_name, live_calls, time.time()))
         gevent.sleep(LOOK_EVERY_S)

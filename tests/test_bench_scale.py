@@ -131,7 +131,7 @@ def test_tasks_that_are_leaving_thin_out_the_average_but_not_the_sum() -> None:
         tracking = Tracking(Policy("scaled", 60, 1, 40, metric=metric))
         for minute in range(6):
             wanted[metric] = tracking.desired(fleet, 2, 60 * minute, is_deploying=False)
-    assert wanted == {Metric.AVERAGE: 2, Metric.AVERAGE_SERVING: 3, Metric.SUM_BY_DESIRED: 3}
+    assert wanted == {Metric.AVERAGE: 2, Metric.SUM_BY_DESIRED: 3}
 
 
 def test_every_figure_of_the_model_says_where_it_is_from() -> None:

@@ -116,6 +116,7 @@ def test_the_metric_is_what_cloudwatch_takes_for_one():
 
 def test_one_worker_speaks_for_all_and_counts_all_their_calls(agent, monkeypatch):
     monkeypatch.setattr(ecs, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(ecs, "METRIC_EVERY_S", 0.2)
     board = Board(4)
     places = [Place(board, slot, 1) for slot in range(3)]
     places[0].write(State.STARTING)
@@ -123,13 +124,20 @@ def test_one_worker_speaks_for_all_and_counts_all_their_calls(agent, monkeypatch
     places[2].write(State.DRAINING, 3)
     assert [place.speaks_for_all() for place in places] == [False, True, False]
     with agent.running() as uri, capture_logs() as logs:
+
+        def figures() -> list[int]:
+            return [line["ActiveCallsPerTask"] for line in logs if line["event"] == "active-calls"]
+
         reports = [gevent.spawn(ecs.report, place, uri, "flowers") for place in places]
-        wait_until(lambda: agent.told == [ON])
+        wait_until(lambda: len(figures()) == 2)
+        assert (agent.told, figures()) == ([ON], [5, 5])
         places[1].write(State.NONE)
         places[2].write(State.DRAINING, 0)
-        wait_until(lambda: agent.told == [ON, OFF])  # the next one says it
+        wait_until(lambda: len(figures()) == 4)
+        assert (agent.told, figures()) == ([ON, OFF], [5, 5, 0, 0])  # the next one says it
         gevent.killall(reports)
-    assert [line["ActiveCallsPerTask"] for line in logs if line["event"] == "active-calls"] == [5, 0]
+    moments = [line["_aws"]["Timestamp"] // 200 for line in logs if line["event"] == "active-calls"]
+    assert sorted({*moments}) == moments  # never two in one stretch
 
 
 def test_a_worker_that_hangs_speaks_for_nobody(monkeypatch):

@@ -1,4 +1,4 @@
-"""Application Auto Scaling's target tracking on the average of ActiveCallsPerTask, and scheduled minimums."""
+"""Application Auto Scaling's target tracking on ActiveCallsPerTask, and scheduled minimums."""
 
 import math
 from collections import deque
@@ -22,7 +22,6 @@ class Metric(Enum):
     """What stands for the calls of a task."""
 
     AVERAGE = "the average of all that report, tasks that are leaving too"
-    AVERAGE_SERVING = "the average of those that still take calls"
     SUM_BY_DESIRED = "the sum of all that report, divided by the tasks desired"
 
 
@@ -35,7 +34,7 @@ class Policy:
     least: int
     most: int
     scheduled: Sequence[Scheduled] = ()
-    metric: Metric = Metric.AVERAGE
+    metric: Metric = Metric.SUM_BY_DESIRED
 
 
 class Tracking:
@@ -74,8 +73,7 @@ class Tracking:
 
     def _value(self, fleet: Fleet, desired: int) -> float:
         """The metric now; NaN without a task that reports."""
-        leaving = () if self._policy.metric is Metric.AVERAGE_SERVING else (State.DEREGISTERED, State.DRAINING)
-        reporting = fleet.of(State.SERVING, *leaving)
+        reporting = fleet.of(State.SERVING, State.DEREGISTERED, State.DRAINING)
         if not len(reporting):
             return math.nan
         by = desired if self._policy.metric is Metric.SUM_BY_DESIRED else len(reporting)

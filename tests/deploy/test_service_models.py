@@ -37,9 +37,22 @@ def test_tasks_are_scaled_by_their_calls() -> None:
     assert policy.pop("ScalingTargetId") == "target"
     request = policy | of | {"TargetTrackingScalingPolicyConfiguration": tracking | {"TargetValue": 40}}
     conforms("application-autoscaling", "PutScalingPolicy", request)
-    metric = tracking["CustomizedMetricSpecification"]
-    assert (metric["Namespace"], metric["MetricName"], metric["Statistic"]) == (ecs.NAMESPACE, ecs.METRIC, "Average")
-    assert metric["Dimensions"] == [{"Name": ecs.DIMENSION, "Value": "lexbridge-voice"}]
+    metrics = {one["Id"]: one for one in tracking["CustomizedMetricSpecification"]["Metrics"]}
+    (shown,) = (one for one in metrics.values() if one.get("ReturnData", True))
+    assert shown["Expression"] == "calls / tasks"
+    calls, tasks = metrics["calls"]["MetricStat"], metrics["tasks"]["MetricStat"]
+    service = {"Name": ecs.DIMENSION, "Value": "lexbridge-voice"}
+    assert calls == {
+        "Metric": {"Namespace": ecs.NAMESPACE, "MetricName": ecs.METRIC, "Dimensions": [service]},
+        "Stat": "Sum",
+    }
+    cluster = {"Name": "ClusterName", "Value": "lexbridge"}
+    insights = {
+        "Namespace": "ECS/ContainerInsights",
+        "MetricName": "DesiredTaskCount",
+        "Dimensions": [cluster, service],
+    }
+    assert tasks == {"Metric": insights, "Stat": "Average"}
     assert tracking["TargetValue"] == "40"
 
 
