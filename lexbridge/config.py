@@ -42,6 +42,7 @@ class Settings:
     twilio_auth_token: str = field(repr=False)
     url: str
     stream_url: str
+    url_ca_file: str | None
     access_key_id: str | None = field(repr=False)
     secret_access_key: str | None = field(repr=False)
     twilio_auth_token_secondary: str | None = field(repr=False)

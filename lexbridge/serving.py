@@ -68,7 +68,7 @@ def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
     if settings.ecs_agent_uri:
         gevent.spawn(ecs.report, place, settings.ecs_agent_uri, settings.service_name)
     told.wait()
-    with _others(place, f"{settings.url}/ready") as others_are_there:
+    with _others(place, f"{settings.url}/ready", settings.url_ca_file) as others_are_there:
         drain(calls, others_are_there, settings.drain_s)
     beating.kill()
     server.stop_accepting()
@@ -144,15 +144,16 @@ def drain(calls: CallLog, others_are_there: Callable[[], bool], drain_s: float) 
 
 
 @contextmanager
-def _others(place: Place, address: str) -> Iterator[Callable[[], bool]]:
+def _others(place: Place, address: str, ca_file: str | None = None) -> Iterator[Callable[[], bool]]:
     """Yields whether others are there: a worker of this server, or of another one behind `address`, which is asked
-    again and again, on a greenlet of its own, whether it takes calls."""
+    again and again, on a greenlet of its own, whether it takes calls. `ca_file`: see URL_CA_FILE."""
     said_s = float("-inf")
 
     def ask() -> None:
         nonlocal said_s
         with requests.Session() as session:
             session.trust_env = False
+            session.verify = ca_file or True
             while True:
                 gevent.sleep(PROBE_EVERY_S)  # at first too: our own other workers may be told to drain just after us
                 if not place.others_are_ready() and says_ok(session, address):

@@ -7,6 +7,7 @@ have to do with each other is in `config`.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -87,6 +88,12 @@ def address(*schemes: str) -> Callable[[str], str]:
 def _base_address(value: str) -> str:
     """An address that paths are put after: a "/" at its end is cut off."""
     return address("https", "http")(value).rstrip("/")
+
+
+def _file(value: str) -> str:
+    if not Path(value).is_file():
+        raise ValueError("must be a file")
+    return value
 
 
 def _intents(value: str) -> frozenset[str]:
@@ -245,6 +252,13 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "address in `<Stream url>`. Unset: `wss://` and the host of `URL`",
         address("wss"),
+    ),
+    Setting(
+        "URL_CA_FILE",
+        None,
+        "PEM file of CA certificates by which a draining process checks the certificate of `URL`, when it asks there "
+        "whether others take calls. Unset: the public ones",
+        _file,
     ),
     Setting(
         "REPLY_MODE",

@@ -37,6 +37,7 @@ PROBLEMS = [
     ),
     ({"URL": ""}, [f"URL: is not set; {ADDRESS}"]),
     ({"URL": "voice.example.com"}, [f"URL: is 'voice.example.com'; {ADDRESS}"]),
+    ({"URL_CA_FILE": "/no/such.pem"}, ["URL_CA_FILE: is '/no/such.pem'; must be a file"]),
     ({"URL": "ftp://voice.example.com"}, [f"URL: is 'ftp://voice.example.com'; {ADDRESS}"]),
     ({"URL": "https://"}, [f"URL: is 'https://'; {ADDRESS}"]),
     ({"URL": "https://[voice"}, [f"URL: is 'https://[voice'; {ADDRESS}"]),

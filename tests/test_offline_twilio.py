@@ -9,6 +9,7 @@ import wave
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -241,6 +242,24 @@ def test_the_fallback_address_hears_of_the_error(twilio: SimulatedTwilio, bridge
     assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
     assert bridge.requests[-1].form["ErrorCode"] == "11200"
     assert bridge.requests[-1].form["ErrorUrl"] == f"{PUBLIC}/twiml"
+
+
+def test_the_fallback_address_may_save_a_call_that_is_under_way(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    again = f'<Redirect method="POST">{PUBLIC}/again</Redirect>'
+    bridge.documents.update({"/again": "500 oops", "/fallback": document("<Hangup/>")})
+    number = Number(f"{PUBLIC}/twiml", fallback_url=f"{PUBLIC}/fallback")
+    call = call_at(twilio, bridge, f'<Pause length="1"/>{again}', number=number)
+    assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
+    assert bridge.requests[-1].form["ErrorUrl"] == f"{PUBLIC}/again"
+    assert codes(call) == [11200]
+
+
+def test_a_fallback_address_that_fails_too_ends_the_call(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    bridge.documents.update({"/twiml": "500 oops", "/fallback": "500 oops"})
+    number = Number(f"{PUBLIC}/twiml", fallback_url=f"{PUBLIC}/fallback")
+    call = twilio.place_call(number, a_caller(), connect_to=bridge.base)
+    assert call.wait(DEADLINE_S).reason is EndReason.APPLICATION_ERROR
+    assert codes(call) == [11200, 11200]
 
 
 def test_the_call_status_callback_tells_of_the_end(twilio: SimulatedTwilio, bridge: StandIn) -> None:
@@ -1351,3 +1370,7 @@ def test_a_caller_and_a_bridge_take_turns(twilio: SimulatedTwilio, bridge: Stand
 )
 def test_where_a_connection_really_goes(url: str, connect_to: str | None, address: str) -> None:
     assert Webhooks(TOKEN, connect_to).address(url) == address
+
+
+def test_with_somebody_to_trust_a_stream_to_this_machine_stays_encrypted() -> None:
+    assert Webhooks(TOKEN, ca_file=Path("ca.pem")).address("wss://localhost:8443/") == "wss://localhost:8443/"

@@ -180,3 +180,15 @@ def test_others_are_workers_of_ours_or_whoever_answers_there(monkeypatch: pytest
     with answering("200 OK") as address, serving._others(place, address) as others_are_there:
         assert not others_are_there()
         wait_until(others_are_there)
+
+
+@pytest.mark.parametrize(("ca_file", "checked_by"), [(None, True), ("/etc/ca.pem", "/etc/ca.pem")])
+def test_the_certificate_of_others_is_always_checked(
+    monkeypatch: pytest.MonkeyPatch, ca_file: str | None, checked_by: object
+) -> None:
+    checks: list[object] = []
+    monkeypatch.setattr(serving, "PROBE_EVERY_S", 0.01)
+    monkeypatch.setattr(serving, "says_ok", lambda session, _: checks.append(session.verify))
+    with serving._others(Place(Board(1), 0, 1), "https://voice.example.com/ready", ca_file):
+        wait_until(lambda: checks)
+    assert {*checks} == {checked_by}

@@ -12,6 +12,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import gevent
@@ -87,8 +88,11 @@ class MediaSocket:
         self._socket: websocket.WebSocket | None = None
         self._stopping = False
 
-    def open(self, address: str, host: str, signature: str) -> None:
-        """Connects and says `connected` and `start`. Raises StreamFailed with Twilio's code."""
+    def open(self, address: str, host: str, signature: str, ca_file: Path | None = None) -> None:
+        """Connects and says `connected` and `start`. `ca_file`: see Webhooks.
+
+        Raises StreamFailed with Twilio's code.
+        """
         try:
             connection = self._socket = websocket.create_connection(
                 address,
@@ -96,6 +100,7 @@ class MediaSocket:
                 # Lower case, as Twilio sends it on the handshake.
                 header=[f"x-twilio-signature: {signature}", "User-Agent: Twilio.TmeWs/1.0"],
                 host=host,
+                sslopt={"ca_certs": str(ca_file)} if ca_file else {},
                 suppress_origin=True,
                 http_no_proxy=["*"],
                 enable_multithread=True,

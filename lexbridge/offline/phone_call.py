@@ -94,6 +94,8 @@ class PhoneCall:
         self.line = Line(party, pace, echo_db=echo_db, echo_delay_ms=echo_delay_ms)
         self.line.listeners.insert(0, self)  # first: what the caller does at once comes after it
         self.document_url = number.webhook_url
+        self.asked_url = number.webhook_url
+        """Of the last document that was requested, whatever came of it."""
         self.answered_at_s = 0.0
         self.status_callback = number.status_callback
         self._callback_latency_s = callback_latency_s
@@ -116,18 +118,7 @@ class PhoneCall:
 
     def start(self) -> None:
         """Rings: requests the webhook's document and carries it out."""
-        number = self.number
-
-        def first() -> Document:
-            try:
-                return self.fetch(number.webhook_url, number.method)
-            except TwimlError as error:
-                if not number.fallback_url:
-                    raise
-                more = {"ErrorCode": str(error.code), "ErrorUrl": number.webhook_url}
-                return self.fetch(number.fallback_url, "POST", more)
-
-        self._run(first)
+        self._run(lambda: self.fetch(self.number.webhook_url, self.number.method))
 
     def wait(self, timeout_s: float) -> CallEnded:
         """Returns when the call is over and everything it opened is closed. Raises TimeoutError when it goes on."""
@@ -214,6 +205,7 @@ class PhoneCall:
 
     def fetch(self, url: str, method: str = "POST", more: Mapping[str, str] | None = None) -> Document:
         """Requests a document as Twilio does. Raises TwimlError for an answer that is none, or a wrong override."""
+        self.asked_url = url
         try:
             answer = self.tell(url, {**self.parameters(), **(more or {})}, "document", method)
         except OverrideError as error:  # [?] whether that is an error, or Twilio goes on with its defaults
@@ -432,7 +424,8 @@ class PhoneCall:
         opened = MediaSocket(self, stream, sid, self.sid, self.account_sid, two_way=two_way)
         # Signed as the document has it, whatever the connection goes to.
         signature = self.webhooks.signature(stream.url, {})
-        opened.open(self.webhooks.address(stream.url), urlsplit(stream.url).netloc, signature)
+        address, host = self.webhooks.address(stream.url), urlsplit(stream.url).netloc
+        opened.open(address, host, signature, self.webhooks.ca_file)
         opened.begin(self.line.now_ms)
         self.streams.append(opened)
         if self._over is not None:  # the call ended while the socket opened

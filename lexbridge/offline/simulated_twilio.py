@@ -12,6 +12,7 @@ created by REST, rates and concurrency limits (use `rest_faults`).
 """
 
 import secrets
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +36,7 @@ class SimulatedTwilio:
     `dial_outcome`: DialCallStatus of every `<Dial>`, and how long the two talk, milliseconds.
     `callback_latency_s`: of the clock, from what happened to the status callback that tells of it.
     `sign_fragment`: whether the fragment of a URL is signed with it; see `Webhooks`.
+    `ca_file`: PEM file of the CA certificates that a bridge's https and wss are checked against; None: the public ones.
     `key_tones`: whether a key that is pressed is heard on the line too, as it is where no carrier takes it out.
     """
 
@@ -51,6 +53,7 @@ class SimulatedTwilio:
         callback_latency_s: float = CALLBACK_LATENCY_S,
         sign_fragment: bool = False,
         key_tones: bool = True,
+        ca_file: Path | None = None,
     ) -> None:
         self.auth_token = auth_token or secrets.token_hex(16)
         self.account_sid = account_sid or "AC" + secrets.token_hex(16)
@@ -63,6 +66,7 @@ class SimulatedTwilio:
         self._callback_latency_s = callback_latency_s
         self._sign_fragment = sign_fragment
         self._key_tones = key_tones
+        self._ca_file = ca_file
         self._api = RestApi(self.account_sid, self.auth_token, self.calls)
         self._connections = Pool()
         self._server = WSGIServer((host, port), self._api, log=None, handler_class=RestHandler, spawn=self._connections)
@@ -115,7 +119,7 @@ class SimulatedTwilio:
     ) -> PhoneCall:
         """`caller` dials the number whose voice webhook is `webhook`; the call runs, and this returns at once.
 
-        `connect_to`: base http address to which every connection to the bridge really goes, while requests and
+        `connect_to`: base http(s) address to which every connection to the bridge really goes, while requests and
         sockets are signed for, and name, the public addresses. `signing_token`: signs with another auth token, as
         somebody who is not Twilio would. `echo_db`: of what the caller hears, so much comes back with what they say
         `echo_delay_ms` later (-20: a poor line); None: no echo.
@@ -124,7 +128,12 @@ class SimulatedTwilio:
         call = PhoneCall(
             number,
             caller,
-            Webhooks(signing_token or self.auth_token, connect_to, sign_fragment=self._sign_fragment),
+            Webhooks(
+                signing_token or self.auth_token,
+                connect_to,
+                sign_fragment=self._sign_fragment,
+                ca_file=self._ca_file,
+            ),
             self._voice,
             self.account_sid,
             pace=self._pace,

@@ -8,6 +8,7 @@ import io
 import wave
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lexbridge.audio import MULAW_SILENCE, RATE_HZ
@@ -72,9 +73,9 @@ class Execution:
     def run(self, first: Callable[[], Document]) -> None:
         """Runs the document `first` gets, and those it leads to. Returns when the call has ended."""
         try:
-            document: Document | None = first()
+            document = self._or_fallback(first)
             while document is not None:
-                document = self._document(document)
+                document = self._or_fallback(partial(self._document, document))
             self._call.end(EndReason.DOCUMENT_ENDED)
         except CallOver as over:
             self._call.end(over.reason)
@@ -82,6 +83,21 @@ class Execution:
             self._call.complain(error.code, error.message)
             self._apologise()
             self._call.end(EndReason.APPLICATION_ERROR, str(error))
+
+    def _or_fallback(self, get: Callable[[], Document | None]) -> Document | None:
+        """What `get` returns; if that fails, what the number's fallback address answers, if it has one.
+
+        https://www.twilio.com/docs/usage/security/availability-reliability : "in the event of a fatal error while
+        executing your call". [?] whether more than once in a call; here it is as often as there is one.
+        """
+        try:
+            return get()
+        except TwimlError as error:
+            if not self._call.number.fallback_url:
+                raise
+            self._call.complain(error.code, error.message)
+            more = {"ErrorCode": str(error.code), "ErrorUrl": self._call.asked_url}
+            return self._call.fetch(self._call.number.fallback_url, "POST", more)
 
     def _document(self, document: Document) -> Document | None:
         """The document that this one leads to; None when it falls off its end."""

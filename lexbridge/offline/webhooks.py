@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -78,13 +79,22 @@ class Answer:
 
 
 class Webhooks:
-    """Signs and sends. `connect_to`: a base http address every connection really goes to, whatever the URL says.
+    """Signs and sends. `connect_to`: a base http(s) address every connection really goes to, whatever the URL says.
 
     `sign_fragment`: the signature is made over the URL with its fragment. [?] Twilio's documents do not say; those who
     have tried say that the fragment is left out, so that is the default.
+    `ca_file`: PEM file of the CA certificates that https and wss are checked against; None: the public ones.
     """
 
-    def __init__(self, auth_token: str, connect_to: str | None = None, *, sign_fragment: bool = False) -> None:
+    def __init__(
+        self,
+        auth_token: str,
+        connect_to: str | None = None,
+        *,
+        sign_fragment: bool = False,
+        ca_file: Path | None = None,
+    ) -> None:
+        self.ca_file = ca_file
         self._validator = RequestValidator(auth_token)
         self._connect_to = connect_to
         self._sign_fragment = sign_fragment
@@ -136,6 +146,7 @@ class Webhooks:
         try:
             with deadline, requests.Session() as session:
                 session.trust_env = False  # no proxy between the two ends of one machine
+                session.verify = str(self.ca_file) if self.ca_file else True
                 answer = session.request(
                     method,
                     self.address(url),
@@ -158,14 +169,15 @@ class Webhooks:
         """Where the connection for the public `url` really goes.
 
         With `connect_to` it is that address, and a wss stream becomes a plain ws to it. Without, only a stream to
-        this machine's own loopback turns from wss to ws: no bridge under test has a certificate there.
+        this machine's own loopback turns from wss to ws: no bridge under test has a certificate there, unless there
+        is a `ca_file` that it could be checked against.
         """
         scheme, netloc, path, query, _ = urlsplit(url)
         web_socket = scheme in ("ws", "wss")
         if self._connect_to is not None:
             base = urlsplit(self._connect_to)
             scheme, netloc = base.scheme, base.netloc
-        elif web_socket and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1"):
+        elif web_socket and self.ca_file is None and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1"):
             scheme = "http"
         if web_socket:
             scheme = {"http": "ws", "https": "wss"}.get(scheme, scheme)
