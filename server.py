@@ -16,18 +16,21 @@ from dotenv import load_dotenv
 from gevent.pywsgi import LoggingLogAdapter
 
 from lexbridge import logs
+from lexbridge.board import Place
 from lexbridge.bridge import Bridge, make_documents
 from lexbridge.call_control import TwilioCallControl
 from lexbridge.call_log import CallLog
 from lexbridge.config import Settings, read_settings
 from lexbridge.errors import ConfigError
-from lexbridge.lex import Deadlines, make_lex_runtime, warm_up
+from lexbridge.lex import Deadlines
+from lexbridge.lex_boto import make_lex_runtime, warm_up
+from lexbridge.listener import Listener
 from lexbridge.media_server import MediaServer
 from lexbridge.serving import Built, serve
 from lexbridge.signatures import Signatures
 from lexbridge.variables import SETTINGS
 from lexbridge.web import create_app, make_admission
-from lexbridge.workers import Listener, Place, Supervisor, drop_hub
+from lexbridge.workers import Supervisor, drop_hub
 
 
 def main(arguments: Sequence[str]) -> int:

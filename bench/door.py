@@ -36,7 +36,8 @@ from lexbridge.call import CallSession
 from lexbridge.call_control import TwilioCallControl
 from lexbridge.call_log import CallLog
 from lexbridge.config import read_settings
-from lexbridge.lex import Deadlines, make_lex_runtime
+from lexbridge.lex import Deadlines
+from lexbridge.lex_boto import make_lex_runtime
 from lexbridge.media_server import MediaServer
 from lexbridge.signatures import Signatures
 from lexbridge.sockets import Sockets

@@ -7,6 +7,7 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
 
     floor 0  words       sentences     what lexbridge itself says, in the caller's language
                          errors        every error raised on purpose, and which sentence the caller hears of it
+                         parsers       what the text of an environment variable has to look like
                          variables     each environment variable: its default, its meaning, its rule
                          config        the settings, all problems at once
     floor 1  wire        rfc6455       the WebSocket protocol: bytes in, messages out, bounded
@@ -40,13 +41,21 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          breaker       whether Lex is down, and turns need not wait for it
                          names         host names to addresses, kept: a dead name server does not touch a call
                          aws_clock     requests signed with AWS's time, whatever this machine's clock says
-                         lex           utterances to Lex by boto3, live, with one retry; where a dialog stands
+                         lex           what Lex is asked, live, and what it answers, with its voice
+                         lex_v1        the requests to a V1 bot: PostContent, and sessions
+                         lex_v2        the requests to a V2 bot: RecognizeUtterance, and sessions
+                         lex_errors    what boto3 raises, as errors of ours
+                         lex_client    a bot of either generation: deadlines, one retry, errors as ours
+                         lex_boto      boto3's client for the bot of the settings
                          own_voice     lexbridge's own sentences in the bot's voice
                          call_control  updates of the live call by Twilio's REST client
                          updates       a call's documents to Twilio, one at a time
+                         asking        a call's turns at Lex, each on a greenlet of its own
                          call_log      the calls that are live
                          bridge        one CallSession over one WebSocket: an inbox, a loop
-                         workers       the parent of the processes: forks, watches, replaces; what they share
+                         board         what the processes know of each other, in memory that they share
+                         listener      the socket that they all accept on
+                         workers       the parent of the processes: forks, watches, replaces
                          load          is this process overloaded: its loop's lag, its memory
                          ecs           on Amazon ECS: the task's protection, and the metric that it is scaled by
                          serving       a worker's life: it serves, tells how it is, drains

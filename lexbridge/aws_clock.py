@@ -78,6 +78,7 @@ def follow_aws_clock(client: Any) -> AwsClock:
     clock = AwsClock()
 
     def choose(context: dict[str, Any], signing_name: str, signature_version: Any, **_: Any) -> Any:
+        """The name of the signer."""
         # botocore's own choice, which is not asked after ours: it also says whether the body is signed.
         chosen = set_operation_specific_signer(context=context, signing_name=signing_name) or signature_version
         if chosen != "v4":
@@ -86,14 +87,16 @@ def follow_aws_clock(client: Any) -> AwsClock:
         return _SIGNER
 
     def learn(response_dict: Mapping[str, Any], **_: Any) -> None:
+        """Each answer tells the time."""
         if date := response_dict["headers"].get("Date"):
             clock.learn(date)
 
     def send_again(response: Any, request_dict: Mapping[str, Any], attempts: int, **_: Any) -> int | None:
+        """After how many seconds, or None: not again."""
         is_whole = isinstance(request_dict["body"], bytes | bytearray | str)
         if response is None or attempts > 1 or not is_whole or not is_refused_for_its_time(response[1]):
             return None
-        return 0  # seconds from now
+        return 0
 
     service = client.meta.service_model.service_id.hyphenize()
     client.meta.events.register(f"choose-signer.{service}", choose)

@@ -10,7 +10,7 @@ Only the loop touches the CallSession, and nothing between a way in and `actions
 import math
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 import gevent
@@ -29,14 +29,14 @@ from lexbridge.actions import (
     SendMessage,
     UpdateCall,
 )
+from lexbridge.asking import Asking, FromLex, LexFailed, LexReplied, LexSpeechFailed, LexSpoke, NotRecalled, Recalled
 from lexbridge.call import CallSession
 from lexbridge.call_control import LONGEST_UPDATE_S, CallControl
 from lexbridge.call_log import CallLog, LiveStream
 from lexbridge.call_state import CallState
 from lexbridge.config import Settings
-from lexbridge.dialog import Reply
-from lexbridge.errors import CallControlError, CallGone, LexError, LexRejected, LexUnavailable, MediaStreamError
-from lexbridge.lex import Deadlines, LexRuntime, Question, Speech, Utterance
+from lexbridge.errors import CallControlError, CallGone, MediaStreamError
+from lexbridge.lex import Deadlines, LexRuntime
 from lexbridge.logs import Log
 from lexbridge.media_stream import Started, Stopped, parse
 from lexbridge.own_voice import OwnVoice
@@ -102,42 +102,6 @@ class WebSocket(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _LexReplied:
-    turn: int
-    reply: Reply
-    speaks: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _LexSpoke:
-    """More of the reply's audio, mu-law; b"" when that was all."""
-
-    turn: int
-    mulaw: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _LexSpeechFailed:
-    turn: int
-
-
-@dataclass(frozen=True, slots=True)
-class _LexFailed:
-    turn: int
-    error: LexError
-
-
-@dataclass(frozen=True, slots=True)
-class _Recalled:
-    reply: Reply | None
-
-
-@dataclass(frozen=True, slots=True)
-class _NotRecalled:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
 class _SocketClosed:
     pass
 
@@ -157,21 +121,7 @@ class _Close:
     """The process ends."""
 
 
-_Item = (
-    str
-    | _LexReplied
-    | _LexSpoke
-    | _LexSpeechFailed
-    | _LexFailed
-    | _Recalled
-    | _NotRecalled
-    | UpdateFailed
-    | HandedOver
-    | _SocketClosed
-    | _TakenOver
-    | _Leave
-    | _Close
-)
+_Item = str | FromLex | UpdateFailed | HandedOver | _SocketClosed | _TakenOver | _Leave | _Close
 
 
 class Bridge:
@@ -227,7 +177,6 @@ class _Call:
         self._websocket = websocket
         self._secrets = settings.twilio_auth_tokens
         self._is_two_way = settings.reply_mode == "stream"
-        self._lex = lex
         self._calls = calls
         self._stream: LiveStream | None = None
         self._start_by_s = start_by_s
@@ -236,9 +185,8 @@ class _Call:
         self._token_made_s = -math.inf
         self._log = Log()
         self._inbox: Queue[_Item] = Queue(maxsize=INBOX_SIZE)
-        self._recalling: gevent.Greenlet[[Recall], None] | None = None
-        self._utterances: dict[int, tuple[Utterance, gevent.Greenlet[..., None]]] = {}
         self._call_control = call_control
+        self._asking = Asking(lex, self._inbox.put)
         self._updates = Updates(call_control, self._inbox.put)
 
     def run(self) -> None:
@@ -252,12 +200,9 @@ class _Call:
         except Exception:
             self._log.bug("call-broken")
         finally:
-            for _, asked in self._utterances.values():  # alive only after a bug: nobody else would end them
-                asked.kill(block=False)
+            self._asking.drop()
             # Whoever goes on with the call says what the bot said last. A document of ours could come between.
             self._updates.drop()
-            if self._recalling is not None:
-                self._recalling.kill(block=False)
             if self._stream:
                 self._calls.ended(self._stream)
             reader.kill()  # waited for: it would fill again what is emptied next
@@ -320,38 +265,38 @@ class _Call:
                     self._begin(self._session.started)
             case _Leave():
                 self._session.is_leaving = True
-            case _LexReplied() | _LexFailed() | _Recalled() | _NotRecalled():
+            case LexReplied() | LexFailed() | Recalled() | NotRecalled():
                 self._take_from_lex(item)
-            case _LexSpoke() | _LexSpeechFailed():
+            case LexSpoke() | LexSpeechFailed():
                 self._take_speech(item)
             case _:
                 self._take_from_twilio(item)
 
-    def _take_from_lex(self, item: _LexReplied | _LexFailed | _Recalled | _NotRecalled) -> None:
+    def _take_from_lex(self, item: LexReplied | LexFailed | Recalled | NotRecalled) -> None:
         session = self._session
         match item:
-            case _LexReplied():
+            case LexReplied():
                 if not item.speaks:
-                    self._utterances.pop(item.turn, None)
+                    self._asking.forget(item.turn)
                 if self._streams_lost >= MANY_STREAMS_LOST:
                     # The call has come on since: it goes on over a stream whose name says that none was lost.
                     session.is_leaving = True
                 session.lex_replied(item.turn, item.reply, item.speaks)
-            case _LexFailed():
-                self._utterances.pop(item.turn, None)
+            case LexFailed():
+                self._asking.forget(item.turn)
                 session.lex_failed(item.turn, item.error)
-            case _Recalled():
+            case Recalled():
                 session.recalled(item.reply)
-            case _NotRecalled():
+            case NotRecalled():
                 session.not_recalled()
 
-    def _take_speech(self, item: _LexSpoke | _LexSpeechFailed) -> None:
+    def _take_speech(self, item: LexSpoke | LexSpeechFailed) -> None:
         """More of the audio of a reply, or its end."""
-        if isinstance(item, _LexSpoke) and item.mulaw:
+        if isinstance(item, LexSpoke) and item.mulaw:
             self._session.lex_spoke(item.turn, item.mulaw)
             return
-        self._utterances.pop(item.turn, None)
-        if isinstance(item, _LexSpoke):
+        self._asking.forget(item.turn)
+        if isinstance(item, LexSpoke):
             self._session.lex_spoke_all(item.turn)
         else:
             self._session.lex_speech_failed(item.turn)
@@ -374,7 +319,7 @@ class _Call:
             self._refuse("no valid token", POLICY_VIOLATION)
         if RESUMED_PARAMETER not in started.parameters and (refusal := self._calls.refusal):
             self._refuse(refusal, TRY_AGAIN_LATER)  # it comes back as a call that goes on, and is served then
-        self._updates.log = self._log
+        self._asking.log = self._updates.log = self._log
         self._streams_lost = whole(started.parameters.get(STREAMS_LOST_PARAMETER))
         self._stream = LiveStream(
             started.call_sid,
@@ -436,7 +381,7 @@ class _Call:
         for action in self._session.actions():
             match action:
                 case AppendAudio():
-                    self._utterances[action.turn][0].append(action.pcm)
+                    self._asking.append(action.turn, action.pcm)
                 case SendMessage():
                     with suppress(WebSocketError):  # that it is closed comes by the inbox
                         self._websocket.send(action.text)
@@ -448,7 +393,7 @@ class _Call:
                 case Note():
                     self._log.write(action.level, action.event, action.fields)
                 case Recall():
-                    self._recalling = gevent.spawn(self._recall, action)
+                    self._asking.recall(action.session_id)
                 case _:
                     self._carry_out_at_lex(action)
 
@@ -457,71 +402,11 @@ class _Call:
     ) -> None:
         match action:
             case CloseUtterance():
-                self._utterances[action.turn][0].close()
+                self._asking.close(action.turn)
             case CancelUtterance():
-                if action.turn in self._utterances:  # the last of its audio may be in the inbox
-                    self._utterances.pop(action.turn)[1].kill(block=False)
+                self._asking.cancel(action.turn)
             case _:
-                self._open(action)
-
-    def _open(self, action: OpenUtterance | SendKeys | BeginDialog) -> None:
-        """A turn goes to Lex."""
-        utterance = Utterance(action.keys if isinstance(action, SendKeys) else None)
-        intent = action.intent if isinstance(action, BeginDialog) else None
-        if intent is not None:
-            utterance.close()
-        question = Question(action.session_id, action.session_attributes, utterance, intent)
-        if isinstance(action, OpenUtterance):
-            question = replace(question, checkpoint=action.checkpoint, waited_s=action.waited_ms / 1000)
-        self._utterances[action.turn] = (utterance, gevent.spawn(self._ask, action.turn, question))
-
-    def _ask(self, turn: int, question: Question) -> None:
-        """A greenlet each request: the turn to Lex, its outcome into the inbox."""
-        log = self._log.bind(turn=turn)
-        try:
-            answer = self._lex.ask(question, log)
-        except LexError as error:
-            if isinstance(error, LexRejected):
-                log.error("lex-rejected", error=str(error))
-            self._inbox.put(_LexFailed(turn, error))
-        except Exception as error:
-            log.bug("lex-request-broken")
-            self._inbox.put(_LexFailed(turn, LexUnavailable(type(error).__name__)))
-        else:
-            if answer.speech is None:
-                self._inbox.put(_LexReplied(turn, answer.reply, speaks=False))
-            else:
-                self._hear(turn, answer.reply, answer.speech, log)
-
-    def _hear(self, turn: int, reply: Reply, speech: Speech, log: Log) -> None:
-        """Lex's reply into the inbox, and its voice as it comes."""
-        result: _Item = _LexSpeechFailed(turn)
-        try:
-            self._inbox.put(_LexReplied(turn, reply, speaks=True))
-            if speech.audio.is_rate_assumed:
-                log.write("debug", "audio-rate-assumed", {"rate_hz": speech.audio.rate_hz})
-            while mulaw := speech.read():
-                self._inbox.put(_LexSpoke(turn, mulaw))
-                gevent.sleep(0)  # audio that has arrived is read without waiting: this call and others go on between
-            result = _LexSpoke(turn, b"")
-        except LexError as error:
-            log.warning("lex-audio-failed", error=str(error))
-        except Exception:
-            log.bug("lex-audio-broken")
-        finally:
-            speech.close()
-        self._inbox.put(result)
-
-    def _recall(self, action: Recall) -> None:
-        """A greenlet: where the dialog stands, into the inbox."""
-        result: _Item = _NotRecalled()
-        try:
-            result = _Recalled(self._lex.recall(action.session_id))
-        except LexError as error:
-            self._log.warning("session-not-recalled", error=str(error))
-        except Exception:
-            self._log.bug("recall-broken")
-        self._inbox.put(result)
+                self._asking.open(action)
 
 
 def _ends_stream(item: _Item) -> bool:

@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lexbridge.errors import ConfigError, Problem
+from lexbridge.parsers import address
 from lexbridge.sentences import Sentences, greeting_for, language_tag, sentences_for
-from lexbridge.variables import BOTO3_VARIABLES, DETECTOR_EXTRAS, SENTENCE_VARIABLES, SETTINGS, address
+from lexbridge.variables import BOTO3_VARIABLES, DETECTOR_EXTRAS, SENTENCE_VARIABLES, SETTINGS
 
 
 @dataclass(frozen=True, slots=True)

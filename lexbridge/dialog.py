@@ -20,7 +20,7 @@ _Enum = TypeVar("_Enum", bound=Enum)
 
 Checkpoint = Mapping[str, Any]
 """Where a dialog stood after an answer, as JSON: what boto3's PutSession is told to put it there again. To all but this
-module and `lex` it is opaque. How often a slot was asked for is not in it: neither generation tells."""
+module, `lex_v1` and `lex_v2` it is opaque. How often a slot was asked for is not in it: neither generation tells."""
 
 NO_DIALOG: Checkpoint = {}
 """Where it stands before anything was said."""

@@ -211,6 +211,8 @@ def _key_but(taken: str) -> Callable[[str], str | None]:
 
 
 def _whole(least: int, most: int) -> Callable[[str], int | None]:
+    """An integer."""
+
     def parse(text: str) -> int | None:
         # ASCII digits only and no more than the range can need: int() would take "1_0", "٣" and a megabyte of nines.
         return int(text) if re.fullmatch("[0-9]{1,9}", text) and least <= int(text) <= most else None
@@ -219,6 +221,8 @@ def _whole(least: int, most: int) -> Callable[[str], int | None]:
 
 
 def _seconds(least: float, most: float) -> Callable[[str], float | None]:
+    """A number of seconds, to the millisecond."""
+
     def parse(text: str) -> float | None:
         is_number = re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", text)
         return float(text) if is_number and least <= float(text) <= most else None

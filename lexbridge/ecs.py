@@ -11,8 +11,8 @@ from typing import Any
 import gevent
 import requests
 
+from lexbridge.board import Place
 from lexbridge.logs import Log
-from lexbridge.workers import Place
 
 LOOK_EVERY_S = 1.0
 RENEW_EVERY_S = 60.0

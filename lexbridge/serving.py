@@ -14,12 +14,12 @@ import requests
 from gevent.event import Event
 
 from lexbridge import ecs, names
+from lexbridge.board import Place, State
 from lexbridge.call_log import CallLog
 from lexbridge.config import Settings
 from lexbridge.load import MEASURE_EVERY_S, Load, memory_limit, resident_memory
 from lexbridge.logs import Log
 from lexbridge.media_server import MediaServer
-from lexbridge.workers import Place, State
 
 LEAVE_S = 10.0
 """In which all calls are told to leave, at the most: each that does costs those who take it some milliseconds."""
@@ -150,6 +150,7 @@ def _others(place: Place, address: str, ca_file: str | None = None) -> Iterator[
     said_s = float("-inf")
 
     def ask() -> None:
+        """The greenlet: keeps `said_s`, when it was last told yes."""
         nonlocal said_s
         with requests.Session() as session:
             session.trust_env = False

@@ -4,119 +4,25 @@
 have to do with each other is in `config`.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from lexbridge.parsers import (
+    address,
+    base_address,
+    file,
+    intent_names,
+    line,
+    matching,
+    one_of,
+    phone_numbers,
+    seconds,
+    slot_kinds,
+    switch,
+    whole_number,
+)
 from lexbridge.sentences import SentenceName, greeting_for, sentences_for
-
-_SLOT_KIND = r"([A-Za-z0-9_.-]{1,100})\s*=\s*(open|phrase|closed|digits)"
-
-
-def _text(value: str) -> str:
-    if any(ord(character) < 32 for character in value):
-        raise ValueError("must be one line of text")
-    return value
-
-
-def _pattern(pattern: str, rule: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(rule)
-        return value
-
-    return parse
-
-
-def _one_of(*allowed: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value not in allowed:
-            raise ValueError("must be one of " + ", ".join(allowed) if len(allowed) > 1 else f"must be {allowed[0]}")
-        return value
-
-    return parse
-
-
-def _whole(least: int, most: int, multiple: int = 1) -> Callable[[str], int]:
-    rule = f"must be a whole number from {least} to {most}"
-    if multiple > 1:
-        rule += f", a multiple of {multiple}"
-
-    def parse(value: str) -> int:
-        # ASCII digits only and no more than the range can need: int() would take "1_0", "٣" and a megabyte of nines.
-        if not re.fullmatch(r"-?[0-9]{1,9}", value) or not least <= int(value) <= most or int(value) % multiple:
-            raise ValueError(rule)
-        return int(value)
-
-    return parse
-
-
-def _seconds(least: float, most: float) -> Callable[[str], float]:
-    def parse(value: str) -> float:
-        if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", value) or not least <= float(value) <= most:
-            raise ValueError(f"must be a number of seconds from {least:g} to {most:g}")
-        return float(value)
-
-    return parse
-
-
-def _switch(value: str) -> bool:
-    return _one_of("on", "off")(value) == "on"
-
-
-def address(*schemes: str) -> Callable[[str], str]:
-    """An absolute address of one of `schemes`: no user, query, fragment or white space."""
-    rule = "must be an address such as " + " or ".join(f"{scheme}://voice.example.com" for scheme in schemes)
-
-    def parse(value: str) -> str:
-        try:
-            parts = urlsplit(value)
-            port = parts.port
-        except ValueError as error:
-            raise ValueError(rule) from error
-        clean = re.fullmatch(r"[!-~]+", value) and not re.search("[?#]", value) and "@" not in parts.netloc
-        if not clean or parts.scheme not in schemes or not parts.hostname or port == 0:
-            raise ValueError(rule)
-        return value
-
-    return parse
-
-
-def _base_address(value: str) -> str:
-    """An address that paths are put after: a "/" at its end is cut off."""
-    return address("https", "http")(value).rstrip("/")
-
-
-def _file(value: str) -> str:
-    if not Path(value).is_file():
-        raise ValueError("must be a file")
-    return value
-
-
-def _intents(value: str) -> frozenset[str]:
-    names = [name.strip() for name in value.split(",") if name.strip()]
-    if not all(re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name) for name in names):
-        raise ValueError("must be intent names with commas between them")
-    return frozenset(names)
-
-
-def _slot_kinds(value: str) -> Mapping[str, str]:
-    pairs = [pair.strip() for pair in value.split(",") if pair.strip()]
-    kinds = {found[1]: found[2] for pair in pairs if (found := re.fullmatch(_SLOT_KIND, pair))}
-    if len(kinds) < len(pairs):
-        example = "AccountNumber=digits,Size=closed"
-        raise ValueError(f"must be slots with what is said for each: open, phrase, closed or digits, such as {example}")
-    return kinds
-
-
-def _numbers(value: str) -> frozenset[str]:
-    numbers = [number.strip() for number in value.split(",") if number.strip()]
-    if not all(re.fullmatch(r"\+[1-9][0-9]{6,14}", number) for number in numbers):
-        raise ValueError("must be phone numbers in E.164 form (+12065550100) with commas between them")
-    return frozenset(numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +32,7 @@ class Setting:
     name: str
     default: str | None
     help: str
-    parse: Callable[[str], Any] = _text
+    parse: Callable[[str], Any] = line
     required: bool = False
     secret: bool = False
 
@@ -177,58 +83,58 @@ SETTINGS: tuple[Setting, ...] = (
         "AWS_REGION",
         None,
         "AWS region of the bot, such as `us-west-2`",
-        _pattern(r"[a-z]{2}(-[a-z]+)+-[0-9]", "must be the name of an AWS region such as us-west-2"),
+        matching(r"[a-z]{2}(-[a-z]+)+-[0-9]", "must be the name of an AWS region such as us-west-2"),
         required=True,
     ),
     Setting(
         "ACCESS_KEY_ID",
         None,
         "AWS access key, with its secret. Unset: boto3's own credential chain (task role, profile, `AWS_*`)",
-        _pattern(r"[!-~]+", "must be an AWS access key id"),
+        matching(r"[!-~]+", "must be an AWS access key id"),
         secret=True,
     ),
     Setting(
         "SECRET_ACCESS_KEY",
         None,
         "the secret of `ACCESS_KEY_ID`",
-        _pattern(r"[!-~]+", "must be an AWS secret access key"),
+        matching(r"[!-~]+", "must be an AWS secret access key"),
         secret=True,
     ),
     Setting(
         "LEX_BOT_ID",
         None,
         "Lex V2 bot: its id, 10 letters and digits. One bot must be given, V2 or V1, not both",
-        _pattern(r"[0-9a-zA-Z]{10}", "must be the bot's id: 10 letters and digits"),
+        matching(r"[0-9a-zA-Z]{10}", "must be the bot's id: 10 letters and digits"),
     ),
     Setting(
         "LEX_BOT_ALIAS_ID",
         None,
         "Lex V2 bot: its alias id (`TSTALIASID` is the test alias)",
-        _pattern(r"[0-9a-zA-Z]{10}", "must be the alias's id: 10 letters and digits, such as TSTALIASID"),
+        matching(r"[0-9a-zA-Z]{10}", "must be the alias's id: 10 letters and digits, such as TSTALIASID"),
     ),
     Setting(
         "LEX_LOCALE_ID",
         "en_US",
         "Lex V2 bot: its locale, such as `de_DE`. It is also the language of what lexbridge says itself",
-        _pattern(r"[a-z]{2,3}_[A-Z0-9]{2,3}", "must be a locale such as en_US or es_419"),
+        matching(r"[a-z]{2,3}_[A-Z0-9]{2,3}", "must be a locale such as en_US or es_419"),
     ),
     Setting(
         "LEX_BOT_NAME",
         None,
         "Lex V1 bot: its name",
-        _pattern(r"[A-Za-z_]{2,50}", "must be the bot's name: 2 to 50 letters and underscores"),
+        matching(r"[A-Za-z_]{2,50}", "must be the bot's name: 2 to 50 letters and underscores"),
     ),
     Setting(
         "LEX_BOT_ALIAS",
         None,
         "Lex V1 bot: its alias",
-        _pattern(r"\$LATEST|[A-Za-z_]{1,100}", "must be the alias's name: letters and underscores, or $LATEST"),
+        matching(r"\$LATEST|[A-Za-z_]{1,100}", "must be the alias's name: letters and underscores, or $LATEST"),
     ),
     Setting(
         "TWILIO_AUTH_TOKEN",
         None,
         "Twilio's primary auth token: checks signatures, signs in to the REST API",
-        _pattern(r"[!-~]+", "must be the auth token of the Twilio console"),
+        matching(r"[!-~]+", "must be the auth token of the Twilio console"),
         required=True,
         secret=True,
     ),
@@ -236,15 +142,15 @@ SETTINGS: tuple[Setting, ...] = (
         "TWILIO_AUTH_TOKEN_SECONDARY",
         None,
         "the other token while they are rotated: taken in signatures too, and tried where Twilio refuses the first",
-        _pattern(r"[!-~]+", "must be the secondary auth token of the Twilio console"),
+        matching(r"[!-~]+", "must be the secondary auth token of the Twilio console"),
         secret=True,
     ),
-    Setting("CONTAINER_PORT", "8080", "port to listen on", _whole(1, 65535)),
+    Setting("CONTAINER_PORT", "8080", "port to listen on", whole_number(1, 65535)),
     Setting(
         "URL",
         None,
         "public base URL as Twilio reaches it, such as `https://voice.example.com`; signatures are checked against it",
-        _base_address,
+        base_address,
         required=True,
     ),
     Setting(
@@ -258,66 +164,66 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "PEM file of CA certificates by which a draining process checks the certificate of `URL`, when it asks there "
         "whether others take calls. Unset: the public ones",
-        _file,
+        file,
     ),
     Setting(
         "REPLY_MODE",
         "call-update",
         "how replies are spoken. `call-update`: by Twilio, which is sent TwiML through its REST API; "
         "`stream`: in Lex's own voice, over the call's media stream",
-        _one_of("call-update", "stream"),
+        one_of("call-update", "stream"),
     ),
-    Setting("BARGE_IN", "on", "whether a caller who speaks while the bot does interrupts it: `on` or `off`", _switch),
+    Setting("BARGE_IN", "on", "whether a caller who speaks while the bot does interrupts it: `on` or `off`", switch),
     Setting(
         "BARGE_IN_MS",
         "300",
         "how long the caller has to speak to interrupt. Longer: a cough or an echo does not interrupt",
-        _whole(100, 2000, 20),
+        whole_number(100, 2000, 20),
     ),
     Setting(
         "VAD",
         "amplitude",
         "detector of voice, best last: `amplitude` (RMS of each 20 ms frame against a threshold), `webrtc`, `adaptive` "
         "(level over the line's own noise), `silero` (a model), `hybrid` (model and level); see docs/endpointing.md",
-        _one_of("amplitude", "webrtc", "adaptive", "silero", "hybrid"),
+        one_of("amplitude", "webrtc", "adaptive", "silero", "hybrid"),
     ),
     Setting(
         "VOICE_THRESHOLD",
         "500",
         "amplitude detector: RMS of the 16-bit frame above which it is voiced",
-        _whole(1, 32767),
+        whole_number(1, 32767),
     ),
     Setting(
         "VOICE_MARGIN_DB",
         "0",
         "adaptive and hybrid detector: so much more than usual a voice has to stand out of the line's noise, dB",
-        _whole(-6, 12),
+        whole_number(-6, 12),
     ),
-    Setting("WEBRTC_MODE", "3", "webrtc detector: 0 takes the most for voice, 3 the least", _whole(0, 3)),
+    Setting("WEBRTC_MODE", "3", "webrtc detector: 0 takes the most for voice, 3 the least", whole_number(0, 3)),
     Setting(
         "ONSET_MS",
         "60",
         "voiced time after which an utterance opens; shorter noises cost nothing",
-        _whole(20, 1000, 20),
+        whole_number(20, 1000, 20),
     ),
     Setting(
         "PRE_ROLL_MS",
         "500",
         "audio before the onset that Lex gets too; never reaches back into the utterance before",
-        _whole(0, 2000, 20),
+        whole_number(0, 2000, 20),
     ),
-    Setting("HANGOVER_MS", "700", "silence that ends an utterance", _whole(100, 5000, 20)),
+    Setting("HANGOVER_MS", "700", "silence that ends an utterance", whole_number(100, 5000, 20)),
     Setting(
         "HANGOVER_MIN_MS",
         None,
         "the same after a question that wants one word, such as a confirmation. Unset: HANGOVER_MS",
-        _whole(100, 5000, 20),
+        whole_number(100, 5000, 20),
     ),
     Setting(
         "HANGOVER_MAX_MS",
         None,
         "the same in numbers, at a sentence's beginning, and for those who have paused before. Unset: HANGOVER_MS",
-        _whole(100, 5000, 20),
+        whole_number(100, 5000, 20),
     ),
     Setting(
         "SLOT_KINDS",
@@ -325,37 +231,42 @@ SETTINGS: tuple[Setting, ...] = (
         "slots, comma-separated, with what callers say for each, such as `AccountNumber=digits,Size=closed`: `open` (a "
         "sentence), `phrase` (a few words: as all other slots), `closed` (a word) or `digits` (a number in "
         "groups). It tells how long their pauses are",
-        _slot_kinds,
+        slot_kinds,
     ),
     Setting(
         "JOIN",
         "off",
         "`on`: who goes on speaking before the reply to what they said was heard has said one thing: that reply is "
         "dropped, Lex's session put back, and the whole sent again. Needs `lex:PutSession`",
-        _switch,
+        switch,
     ),
     Setting(
-        "MAX_UTTERANCE_MS", "14800", "longest audio sent to Lex in one request; Lex takes 15 s", _whole(4000, 14800, 20)
+        "MAX_UTTERANCE_MS",
+        "14800",
+        "longest audio sent to Lex in one request; Lex takes 15 s",
+        whole_number(4000, 14800, 20),
     ),
-    Setting("NO_INPUT_S", "10", "silence after a prompt before the caller is asked again", _seconds(1, 120)),
-    Setting("NO_INPUT_LIMIT", "3", "how often the caller is asked again before the call ends politely", _whole(0, 20)),
+    Setting("NO_INPUT_S", "10", "silence after a prompt before the caller is asked again", seconds(1, 120)),
+    Setting(
+        "NO_INPUT_LIMIT", "3", "how often the caller is asked again before the call ends politely", whole_number(0, 20)
+    ),
     Setting(
         "HANGUP_INTENTS",
         "GoodbyeIntent",
         "intents, comma-separated: fulfilled means say the message, hang up",
-        _intents,
+        intent_names,
     ),
     Setting(
         "WELCOME",
         "greeting",
         "who speaks first. `greeting`: `GREETING` is spoken; `bot`: the bot begins, with `WELCOME_INTENT`",
-        _one_of("greeting", "bot"),
+        one_of("greeting", "bot"),
     ),
     Setting(
         "WELCOME_INTENT",
         None,
         "with `WELCOME=bot`: the intent that a call begins with, such as `WelcomeIntent`",
-        _pattern(r"[A-Za-z0-9_.-]{1,100}", "must be the name of an intent such as WelcomeIntent"),
+        matching(r"[A-Za-z0-9_.-]{1,100}", "must be the name of an intent such as WelcomeIntent"),
     ),
     Setting(
         "GREETING",
@@ -375,59 +286,59 @@ SETTINGS: tuple[Setting, ...] = (
         "language of `<Say>`, such as `en-GB`. Unset: the language of `SAY_VOICE` if that is a voice such as "
         "`Polly.Vicki`, which has one; else that of `LEX_LOCALE_ID`, or the Twilio account's own if that is English",
     ),
-    Setting("TWILIO_API_URL", "https://api.twilio.com", "where the REST client goes", _base_address),
+    Setting("TWILIO_API_URL", "https://api.twilio.com", "where the REST client goes", base_address),
     Setting(
         "TRANSFER_NUMBERS",
         None,
         "numbers a bot may transfer to, comma-separated; any other is refused and logged",
-        _numbers,
+        phone_numbers,
     ),
-    Setting("SHARE_CALLER_NUMBER", "off", "`on` gives Lex the caller's number as a session attribute", _switch),
+    Setting("SHARE_CALLER_NUMBER", "off", "`on` gives Lex the caller's number as a session attribute", switch),
     Setting(
         "LEX_TIMEOUT_S",
         "5",
         "how many seconds Lex has from the end of an utterance to its whole answer; then the caller hears an apology. "
         "Raise it for a bot whose Lambda functions take longer: the caller is told to wait meanwhile",
-        _seconds(1, 60),
+        seconds(1, 60),
     ),
     Setting(
         "FILLER_S",
         "2.5",
         "silence on both sides while Lex thinks, before the caller hears `ONE_MOMENT_TEXT`",
-        _seconds(1, 60),
+        seconds(1, 60),
     ),
-    Setting("DRAIN_S", "110", "after SIGTERM, how many seconds live calls may take", _seconds(0, 7200)),
+    Setting("DRAIN_S", "110", "after SIGTERM, how many seconds live calls may take", seconds(0, 7200)),
     Setting(
         "MAX_CALLS",
         "500",
         "live calls each process takes; above it a new call hears a polite busy message",
-        _whole(1, 100000),
+        whole_number(1, 100000),
     ),
-    Setting("WEB_CONCURRENCY", "1", "worker processes on the one port", _whole(1, 64)),
+    Setting("WEB_CONCURRENCY", "1", "worker processes on the one port", whole_number(1, 64)),
     Setting(
         "MAX_LOOP_LAG_MS",
         "100",
         "a process whose loop is later than this for about a second takes no new call",
-        _whole(10, 10000),
+        whole_number(10, 10000),
     ),
     Setting(
         "MAX_MEMORY_MB",
         None,
         "of all processes; one that has more than its share takes no new call. "
         "Unset: 80 % of the container's or the machine's",
-        _whole(64, 10000000),
+        whole_number(64, 10000000),
     ),
-    Setting("LOG_LEVEL", "INFO", "least level that is logged", _one_of("DEBUG", "INFO", "WARNING", "ERROR")),
-    Setting("LOG_FORMAT", "json", "`json`: one object a line; `text`: for people", _one_of("json", "text")),
+    Setting("LOG_LEVEL", "INFO", "least level that is logged", one_of("DEBUG", "INFO", "WARNING", "ERROR")),
+    Setting("LOG_FORMAT", "json", "`json`: one object a line; `text`: for people", one_of("json", "text")),
     Setting(
         "ECS_AGENT_URI",
         None,
         "set by Amazon ECS in its containers: the task is then protected from scale-in while calls are live, and the "
         "log has a metric each minute (with LOG_FORMAT `json` and LOG_LEVEL `INFO`), `ActiveCallsPerTask`",
-        _base_address,
+        base_address,
     ),
     Setting(
-        "SERVICE_NAME", "lexbridge", "`ServiceName` of that metric", _pattern(r"[ -~]{1,255}", "must be ASCII text")
+        "SERVICE_NAME", "lexbridge", "`ServiceName` of that metric", matching(r"[ -~]{1,255}", "must be ASCII text")
     ),
 )
 

@@ -77,10 +77,12 @@ def create_app(
 
     @sockets.route("/")  # type: ignore[untyped-decorator]  # flask-sockets has no types
     def media(websocket: WebSocket) -> None:
+        """A media stream, to its end."""
         bridge.run(websocket)
 
     @app.after_request
     def let_go(response: Response) -> Response:
+        """Who drains keeps no connection."""
         if calls.is_leaving:
             response.headers["Connection"] = "close"  # the load balancer's next request goes to somebody else
         return response
@@ -214,6 +216,8 @@ def _signed(signatures: Signatures) -> Callable[[Callable[[], Response]], Callab
     """A decorator: 403 unless Twilio signed the request."""
 
     def decorate(view: Callable[[], Response]) -> Callable[[], Response]:
+        """`view` for Twilio alone."""
+
         @wraps(view)
         def checked(*args: Any, **kwargs: Any) -> Response:
             query = request.query_string.decode("latin-1")

@@ -6,23 +6,20 @@ signals with the system's own calls, not gevent's. What it knows of a worker it 
 
 import faulthandler
 import logging
-import mmap
 import os
 import signal
-import socket
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import IntEnum
-from socket import AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET
 from typing import Any, NoReturn
 
 from gevent import monkey
 from gevent._hub_local import get_hub_if_exists
 
+from lexbridge.board import FRESH_S, Board, Place, State
 from lexbridge.logs import Log
 
 _fork = monkey.get_original("os", "fork")
@@ -31,117 +28,14 @@ _poll = monkey.get_original("select", "poll")
 _set_handler = monkey.get_original("signal", "signal")
 _set_wakeup_fd = monkey.get_original("signal", "set_wakeup_fd")
 
-_Socket = monkey.get_original("socket", "socket")
-
-BACKLOG = 4096
-"""Connections that may wait to be accepted; the system's own limit counts too."""
 HANG_LIMIT_S = 10.0
 """A worker whose heartbeat is older has hung."""
-FRESH_S = 2.0
-"""A worker whose heartbeat is older is not counted on. A parent that was away for longer was stopped itself."""
 ABORT_S = 1.0
 """Between SIGABRT, which prints the stack, and SIGKILL."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 4.0
 TICK_S, STARTING_TICK_S = 0.25, 0.05
 
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
-
-
-class State(IntEnum):
-    """What a worker is doing."""
-
-    NONE = 0
-    """There is no worker."""
-    STARTING = 1
-    READY = 2
-    """It would take a new call."""
-    BUSY = 3
-    """It takes no new call now: full, or overloaded."""
-    DRAINING = 4
-    """It takes no new call, and is about to end."""
-
-
-class Board:
-    """What the processes of one server know of each other, in memory that they share. Each slot has one writer: its
-    worker while there is one, else the parent. A number is one aligned word, so nobody reads half of it."""
-
-    def __init__(self, slots: int) -> None:
-        self._numbers = memoryview(mmap.mmap(-1, 8 * (1 + 3 * slots))).cast("d")
-        self.slots = range(slots)
-
-    @property
-    def is_ending(self) -> bool:
-        """The whole server is about to end: no worker can go on with another's calls."""
-        return bool(self._numbers[0])
-
-    @is_ending.setter
-    def is_ending(self, is_ending: bool) -> None:
-        self._numbers[0] = is_ending
-
-    def write(self, slot: int, state: State, live_calls: int = 0) -> None:
-        """The state of the worker in `slot`, how many calls it has, and its heartbeat."""
-        self._numbers[3 + 3 * slot] = live_calls
-        self._numbers[2 + 3 * slot] = state
-        self._numbers[1 + 3 * slot] = time.monotonic()
-
-    def state(self, slot: int) -> State:
-        """As last written."""
-        return State(int(self._numbers[2 + 3 * slot]))
-
-    def heartbeat_s(self, slot: int) -> float:
-        """When it was last written, by time.monotonic()."""
-        return float(self._numbers[1 + 3 * slot])
-
-    def live_calls(self) -> int:
-        """Of all workers."""
-        return sum(int(self._numbers[3 + 3 * slot]) for slot in self.slots)
-
-    def first_alive(self) -> int | None:
-        """The first slot whose worker serves, or drains; None: there is none."""
-        fresh_s = time.monotonic() - FRESH_S
-        serving = (State.READY, State.BUSY, State.DRAINING)
-        alive = (slot for slot in self.slots if self.state(slot) in serving and self.heartbeat_s(slot) >= fresh_s)
-        return next(alive, None)
-
-    def others_are_ready(self, slot: int) -> bool:
-        """Whether another worker than the one in `slot` would take a call."""
-        fresh_s = time.monotonic() - FRESH_S
-        return not self.is_ending and any(
-            self.state(other) is State.READY and self.heartbeat_s(other) >= fresh_s
-            for other in self.slots
-            if other != slot
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A worker's place among the others."""
-
-    board: Board
-    slot: int
-    parent: int
-    """The parent's process id."""
-
-    def write(self, state: State, live_calls: int = 0) -> None:
-        """See Board."""
-        self.board.write(self.slot, state, live_calls)
-
-    def live_calls(self) -> int:
-        """See Board."""
-        return self.board.live_calls()
-
-    def speaks_for_all(self) -> bool:
-        """Whether this worker is the one of all that says what is said once for the whole server."""
-        return self.board.first_alive() == self.slot
-
-    def others_are_ready(self) -> bool:
-        """See Board."""
-        return self.board.others_are_ready(self.slot)
-
-    def is_orphaned(self) -> bool:
-        """The parent is gone: nobody would replace us, and we keep the port from whoever starts anew."""
-        return os.getppid() != self.parent
-
 
 Work = Callable[[Place], int]
 """A worker's life, in a process of its own; returns its exit status. It has to write its state at least every second.
@@ -389,32 +283,6 @@ class Supervisor:
             if not worker.is_told:
                 worker.is_told = True
                 os.kill(worker.pid, signal.SIGTERM)
-
-
-class Listener:
-    """The listening socket of the parent, which its workers share. `port`: on every address.
-
-    Raises OSError.
-    """
-
-    def __init__(self, port: int) -> None:
-        self._socket = _Socket(AF_INET, SOCK_STREAM)
-        try:
-            self._socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-            self._socket.bind(("0.0.0.0", port))  # noqa: S104 - a container's port is published by whoever runs it
-            self._socket.listen(BACKLOG)
-            self._socket.setblocking(False)
-        except OSError:
-            self._socket.close()
-            raise
-
-    def close(self) -> None:
-        """For this process; the others have theirs."""
-        self._socket.close()
-
-    def for_gevent(self) -> socket.socket:
-        """In a worker: the same as a socket of gevent's, which makes a hub."""
-        return socket.socket(fileno=self._socket.detach())
 
 
 def drop_hub() -> None:

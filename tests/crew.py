@@ -21,8 +21,9 @@ import gevent
 from gevent._hub_local import get_hub_if_exists
 
 from lexbridge import logs
+from lexbridge.board import Place, State
 from lexbridge.logs import Log
-from lexbridge.workers import Place, State, Supervisor
+from lexbridge.workers import Supervisor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

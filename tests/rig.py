@@ -14,7 +14,9 @@ from lexbridge.bridge import Bridge, make_documents
 from lexbridge.call_control import TwilioCallControl
 from lexbridge.call_log import CallLog
 from lexbridge.config import Settings, read_settings
-from lexbridge.lex import Deadlines, PostContent, RecognizeUtterance, make_lex_runtime
+from lexbridge.lex import Deadlines
+from lexbridge.lex_boto import make_lex_runtime
+from lexbridge.lex_client import LexClient
 from lexbridge.media_server import MediaServer, MediaSocketHandler
 from lexbridge.offline.bots import Bot, shipped_bots
 from lexbridge.offline.call_events import CallEnded, UpdateReceived
@@ -104,7 +106,7 @@ class Rig:
     twilio: SimulatedTwilio
     base: str
     calls: CallLog
-    lex_runtime: PostContent | RecognizeUtterance
+    lex_runtime: LexClient
 
     def place_call(self, caller: SimulatedCaller, **options: str) -> PhoneCall:
         """`caller` dials the bridge's number."""

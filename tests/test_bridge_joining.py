@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 import pytest
 from conftest import Logged
+from lexes import spoken as utterance_of
+from lexes import state_of
 from rehearsal import wait_until
 from rig import PATIENCE_S, HummingVoice, Rig, flowers, running, says, spoken, v2_bot
 from test_bridge_stream import heard_by
-from test_lex import spoken as utterance_of
-from test_lex import state_of
 
 from lexbridge.audio import MULAW_BYTES_PER_MS, MULAW_SILENCE, encode_mulaw
 from lexbridge.directives import CALL_SID_ATTRIBUTE

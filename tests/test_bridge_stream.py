@@ -265,7 +265,7 @@ def connections(rig: Rig) -> int:
 
 def idle_connections(rig: Rig) -> int:
     """Connections that the bridge keeps for its next requests."""
-    manager = rig.lex_runtime._client._endpoint.http_session._manager
+    manager = rig.lex_runtime._api.client._endpoint.http_session._manager
     pools = [manager.pools[key] for key in manager.pools.keys()]  # noqa: SIM118 - no mapping
     return sum(
         connection is not None and connection.sock is not None for pool in pools for connection in pool.pool.queue

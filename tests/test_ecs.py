@@ -7,8 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from lexbridge import ecs
+from lexbridge.board import Board, Place, State
 from lexbridge.ecs import TaskProtection, metric
-from lexbridge.workers import Board, Place, State
 from tests.ecs_agent import OFF, OK, ON, Agent
 from tests.rehearsal import wait_until
 
@@ -144,5 +144,5 @@ def test_a_worker_that_hangs_speaks_for_nobody(monkeypatch):
     board = Board(2)
     board.write(0, State.READY, 1)
     assert board.first_alive() == 0
-    monkeypatch.setattr("lexbridge.workers.FRESH_S", -1.0)
+    monkeypatch.setattr("lexbridge.board.FRESH_S", -1.0)
     assert board.first_alive() is None

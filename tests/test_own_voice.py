@@ -6,7 +6,8 @@ import gevent
 import pytest
 
 from lexbridge.audio import MULAW_FRAME_BYTES
-from lexbridge.lex import Deadlines, make_lex_runtime
+from lexbridge.lex import Deadlines
+from lexbridge.lex_boto import make_lex_runtime
 from lexbridge.offline.local_lex import LexFault, LocalLex
 from lexbridge.offline.recognition import ScriptedRecogniser
 from lexbridge.own_voice import OwnVoice

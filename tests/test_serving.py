@@ -13,9 +13,9 @@ from rehearsal import wait_until
 from rig import PATIENCE_S
 
 from lexbridge import serving
+from lexbridge.board import Board, Place, State
 from lexbridge.call_log import CallLog, LiveStream
 from lexbridge.serving import drain, says_ok
-from lexbridge.workers import Board, Place, State
 
 
 class Calls(CallLog):

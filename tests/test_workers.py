@@ -1,4 +1,4 @@
-"""The parent of the processes, over workers that do next to nothing (crew.py), and the board that they share."""
+"""The parent of the processes, over workers that do next to nothing (crew.py)."""
 
 import json
 import os
@@ -18,8 +18,8 @@ from rehearsal import wait_until
 from rig import PATIENCE_S
 
 from lexbridge import workers
+from lexbridge.board import FRESH_S
 from lexbridge.offline.bridge_process import ROOT
-from lexbridge.workers import FRESH_S, Board, State
 
 
 class Crew:
@@ -256,21 +256,3 @@ def test_as_process_1_it_takes_signals_and_reaps_orphans(tmp_path: Path) -> None
         assert "Z" not in [state_of(pid) for pid in children(parent)]
         os.kill(parent, signal.SIGTERM)
         assert started.process.wait(timeout=PATIENCE_S) == 0
-
-
-def test_the_board_knows_who_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    board = Board(3)
-    assert [board.state(slot) for slot in board.slots] == [State.NONE] * 3
-    board.write(0, State.READY)
-    assert not board.others_are_ready(0)
-    assert board.others_are_ready(1)
-    for state in (State.BUSY, State.DRAINING, State.STARTING, State.NONE):
-        board.write(0, state)
-        assert not board.others_are_ready(1)
-    board.write(0, State.READY)
-    board.is_ending = True
-    assert not board.others_are_ready(1)
-    board.is_ending = False
-    now_s = time.monotonic()
-    monkeypatch.setattr(workers.time, "monotonic", lambda: now_s + FRESH_S + 1)
-    assert not board.others_are_ready(1)

@@ -16,6 +16,7 @@
     twiml_execution.py  the verbs carried out, one after the other
     call_events.py      what happens in a call
     phone_line.py       the line: 20 ms in both directions on an absolute schedule
+    keypad.py           the keys that a caller presses, and what a document gathers of them
     media_socket.py     Twilio's end of a media stream
     playback.py         what a bridge sends on it, on its way to the caller's ear
     webhooks.py         signed requests to the bridge, again where they fail

@@ -236,6 +236,7 @@ def _filled_in(message: Message, conversation: Conversation) -> Message:
     """The message with {Slot} and [session attribute] replaced by their values."""
 
     def value(reference: re.Match[str]) -> str:
+        """Of one reference. An attribute that is not there stays as it is written."""
         slot, attribute = reference.groups()
         if slot is not None:
             filling = conversation.fillings.get(slot)

@@ -14,15 +14,14 @@ from gevent.lock import BoundedSemaphore
 
 from lexbridge.offline import call_events as happened
 from lexbridge.offline.call_events import CallEnded, EndReason, Event
+from lexbridge.offline.keypad import Keypad
 from lexbridge.offline.media_socket import MediaSocket, StreamFailed
 from lexbridge.offline.phone_line import Line, Party, TelephoneVoice
 from lexbridge.offline.playback import Playback, SentAudio
 from lexbridge.offline.twiml_document import (
     Document,
-    Gather,
     Stream,
     TwimlError,
-    Verb,
     parse_twiml,
     stream_url_problem,
 )
@@ -76,7 +75,6 @@ class PhoneCall:
         self.sid = "CA" + secrets.token_hex(16)
         self.account_sid = account_sid
         self.number = number
-        self.party = party
         self.webhooks = webhooks
         self.voice = voice
         self.pace = pace
@@ -93,13 +91,11 @@ class PhoneCall:
         """What the bridge sent on two-way streams, mark by mark, and how much of it the caller heard."""
         self.line = Line(party, pace, echo_db=echo_db, echo_delay_ms=echo_delay_ms)
         self.line.listeners.insert(0, self)  # first: what the caller does at once comes after it
-        self.document_url = number.webhook_url
-        self.asked_url = number.webhook_url
-        """Of the last document that was requested, whatever came of it."""
+        self.keypad = Keypad(self.line, key_tones)
+        self.document_url = self.asked_url = number.webhook_url  # asked: the last one, whatever came of it
         self.answered_at_s = 0.0
         self.status_callback = number.status_callback
         self._callback_latency_s = callback_latency_s
-        self._key_tones = key_tones
         self._playbacks: dict[str, Playback] = {}
         self._execution = Execution(self)
         self._runner: gevent.Greenlet[..., Any] | None = None
@@ -111,8 +107,6 @@ class PhoneCall:
         self._changed = Signal()
         self._ended = Signal()
         self._over: CallEnded | None = None
-        self._keys = ""
-        self._key_pressed = Signal()
 
     # For whoever placed the call
 
@@ -146,10 +140,7 @@ class PhoneCall:
     def press(self, digit: str) -> None:
         """The caller presses a key: for a `<Gather>`, and for two-way streams."""
         self.record(happened.KeyPressed(self.now_s(), digit))
-        if self._key_tones:
-            self.line.press(digit)
-        self._keys += digit
-        self._key_pressed.set()
+        self.keypad.press(digit)
         for stream in self.streams:
             stream.press(digit)
 
@@ -274,39 +265,6 @@ class PhoneCall:
                 gevent.sleep(0)  # `stop` is on its way before anything else happens
                 return stream
         return None
-
-    def gather(self, verb: Gather, prompt: Callable[[Verb], None]) -> str:
-        """The keys the caller presses while the prompts play and after; a first key cuts the prompts."""
-        self._keys = ""
-
-        def prompts() -> None:
-            for each in verb.prompts:
-                prompt(each)
-
-        self._key_or_end_of(prompts)
-        while not self._gathered(verb):
-            keys = self._keys
-            self._key_or_end_of(lambda: self.line.wait_ms(verb.timeout_s * 1000))
-            if self._keys == keys:
-                break
-        keys = self._keys.partition(verb.finish_on_key)[0] if verb.finish_on_key else self._keys
-        return keys[: verb.num_digits] if verb.num_digits else keys
-
-    def _key_or_end_of(self, activity: Callable[[], None]) -> None:
-        """Does something until it is done or the caller presses a key."""
-        self._key_pressed.clear()
-        doing = gevent.spawn(activity)
-        doing.link(lambda _: self._key_pressed.set())
-        try:
-            self._key_pressed.wait()
-            if doing.ready():
-                doing.get()
-        finally:
-            doing.kill()
-
-    def _gathered(self, verb: Gather) -> bool:
-        finished = bool(verb.finish_on_key) and verb.finish_on_key in self._keys
-        return finished or 0 < verb.num_digits <= len(self._keys)
 
     def verb_started(self, verb: str, text: str) -> None:
         """Records it."""
@@ -450,6 +408,7 @@ class PhoneCall:
 
     def _call_back(self, url: str, parameters: Mapping[str, str], purpose: str, method: str = "POST") -> None:
         def send() -> None:
+            """A greenlet: nobody waits for a callback."""
             gevent.sleep(self._callback_latency_s)
             try:
                 answer = self.tell(url, parameters, purpose, method)

@@ -90,6 +90,7 @@ class Playback:
         audio.sent_bytes += len(mulaw)
 
         def heard(end_ms: int, length: int) -> None:
+            """So much of it has been played, until `end_ms` on the line."""
             if audio.heard_from_ms is None:
                 audio.heard_from_ms = end_ms - FRAME_MS
             audio.heard_to_ms = end_ms
@@ -105,6 +106,7 @@ class Playback:
         self._record(MessageSent(audio.mark_sent_s, "mark", name))
 
         def played() -> None:
+            """The mark goes back."""
             audio.mark_returned_s = self._now_s()
             if audio in self._pending:
                 self._pending.remove(audio)

@@ -218,7 +218,7 @@ class Execution:
     def _gather(self, verb: Gather) -> Document | None:
         """`<Gather>` of keys. Speech is not recognised here: a Gather of speech hears nothing."""
         with self._verb("Gather", verb.action):
-            digits = self._call.gather(verb, self._prompt)
+            digits = self._call.keypad.gather(verb, self._prompt)
         if not digits and not verb.action_on_empty_result:
             return None
         return self._call.fetch(verb.action or self._call.document_url, verb.method, {"Digits": digits})

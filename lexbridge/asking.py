@@ -1,0 +1,158 @@
+"""A call's turns at Lex: each asked, and its answer heard, on a greenlet of its own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import gevent
+
+from lexbridge.actions import BeginDialog, OpenUtterance, SendKeys
+from lexbridge.dialog import Reply
+from lexbridge.errors import LexError, LexRejected, LexUnavailable
+from lexbridge.lex import LexRuntime, Question, Speech, Utterance
+from lexbridge.logs import Log
+
+
+@dataclass(frozen=True, slots=True)
+class LexReplied:
+    """The answer to a turn. `speaks`: its audio follows."""
+
+    turn: int
+    reply: Reply
+    speaks: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LexSpoke:
+    """More of the reply's audio, mu-law; b"" when that was all."""
+
+    turn: int
+    mulaw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LexSpeechFailed:
+    """There is no more of the reply's audio, and that was not all."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class LexFailed:
+    """There is no answer to a turn."""
+
+    turn: int
+    error: LexError
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What the bot said last; None: there is no session."""
+
+    reply: Reply | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotRecalled:
+    """Nobody knows."""
+
+
+FromLex = LexReplied | LexSpoke | LexSpeechFailed | LexFailed | Recalled | NotRecalled
+
+
+class Asking:
+    """What a call asks of Lex. Only the greenlet that owns it calls it, and none of it blocks."""
+
+    def __init__(self, lex: LexRuntime, tell: Callable[[FromLex], object]) -> None:
+        """`tell`: whom to tell what came of it; it may block."""
+        self._lex = lex
+        self._tell = tell
+        self._turns: dict[int, tuple[Utterance, gevent.Greenlet[..., None]]] = {}
+        self._recalling: gevent.Greenlet[[str], None] | None = None
+        self.log = Log()
+
+    def open(self, action: OpenUtterance | SendKeys | BeginDialog) -> None:
+        """A turn goes to Lex."""
+        utterance = Utterance(action.keys if isinstance(action, SendKeys) else None)
+        intent = action.intent if isinstance(action, BeginDialog) else None
+        if intent is not None:
+            utterance.close()
+        question = Question(action.session_id, action.session_attributes, utterance, intent)
+        if isinstance(action, OpenUtterance):
+            question = replace(question, checkpoint=action.checkpoint, waited_s=action.waited_ms / 1000)
+        self._turns[action.turn] = (utterance, gevent.spawn(self._ask, action.turn, question))
+
+    def append(self, turn: int, pcm: bytes) -> None:
+        """More of what the caller says."""
+        self._turns[turn][0].append(pcm)
+
+    def close(self, turn: int) -> None:
+        """The caller has said it all."""
+        self._turns[turn][0].close()
+
+    def cancel(self, turn: int) -> None:
+        """Its answer is not wanted any more."""
+        if turn in self._turns:  # the last of its audio may be on its way to us
+            self._turns.pop(turn)[1].kill(block=False)
+
+    def forget(self, turn: int) -> None:
+        """All of its answer has been taken."""
+        self._turns.pop(turn, None)
+
+    def recall(self, session_id: str) -> None:
+        """Lex is asked where the dialog stands."""
+        self._recalling = gevent.spawn(self._recall, session_id)
+
+    def drop(self) -> None:
+        """The call is over, or somebody else's."""
+        for _, asking in self._turns.values():  # alive only after a bug: nobody else would end them
+            asking.kill(block=False)
+        if self._recalling is not None:
+            self._recalling.kill(block=False)
+
+    def _ask(self, turn: int, question: Question) -> None:
+        """A greenlet each request: the turn to Lex, and what comes of it told."""
+        log = self.log.bind(turn=turn)
+        try:
+            answer = self._lex.ask(question, log)
+        except LexError as error:
+            if isinstance(error, LexRejected):
+                log.error("lex-rejected", error=str(error))
+            self._tell(LexFailed(turn, error))
+        except Exception as error:
+            log.bug("lex-request-broken")
+            self._tell(LexFailed(turn, LexUnavailable(type(error).__name__)))
+        else:
+            if answer.speech is None:
+                self._tell(LexReplied(turn, answer.reply, speaks=False))
+            else:
+                self._hear(turn, answer.reply, answer.speech, log)
+
+    def _hear(self, turn: int, reply: Reply, speech: Speech, log: Log) -> None:
+        """Lex's reply is told, and its voice as it comes."""
+        result: FromLex = LexSpeechFailed(turn)
+        try:
+            self._tell(LexReplied(turn, reply, speaks=True))
+            if speech.audio.is_rate_assumed:
+                log.write("debug", "audio-rate-assumed", {"rate_hz": speech.audio.rate_hz})
+            while mulaw := speech.read():
+                self._tell(LexSpoke(turn, mulaw))
+                gevent.sleep(0)  # audio that has arrived is read without waiting: this call and others go on between
+            result = LexSpoke(turn, b"")
+        except LexError as error:
+            log.warning("lex-audio-failed", error=str(error))
+        except Exception:
+            log.bug("lex-audio-broken")
+        finally:
+            speech.close()
+        self._tell(result)
+
+    def _recall(self, session_id: str) -> None:
+        """A greenlet: where the dialog stands is told."""
+        result: FromLex = NotRecalled()
+        try:
+            result = Recalled(self._lex.recall(session_id))
+        except LexError as error:
+            self.log.warning("session-not-recalled", error=str(error))
+        except Exception:
+            self.log.bug("recall-broken")
+        self._tell(result)

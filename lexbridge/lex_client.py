@@ -1,0 +1,257 @@
+"""A bot asked through boto3, of either generation: deadlines, one retry, the breaker, errors as ours.
+
+botocore's own retries are off: it cannot rewind a live body. The retry is ours, from the bytes that `Utterance` keeps.
+"""
+
+import math
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, Self, TypeVar
+
+import gevent
+
+from lexbridge.breaker import Breaker
+from lexbridge.dialog import Checkpoint, Reply
+from lexbridge.errors import LexError, LexRejected, LexUnavailable, NotPutBack
+from lexbridge.lex import PCM, TEXT, Answer, Deadlines, Question, Speech, Utterance, UtteranceStream
+from lexbridge.lex_errors import FAILURES, as_ours, is_crowded, is_forbidden, is_unknown
+from lexbridge.logs import Log
+
+_Result = TypeVar("_Result")
+
+_RETRY_WITHIN = 0.75
+"""A request that has failed in this share of the time for an answer is sent again: there is time for it."""
+
+# Before the second request; longer where Lex is crowded. Random, so that calls that failed together spread out.
+_PAUSE_S = (0.05, 0.15)
+_CROWDED_PAUSE_S = (0.3, 0.9)
+
+
+class _NotAskedError(LexUnavailable):
+    """The breaker is open. It says nothing new of Lex: counted as a failure it would keep the breaker open for good."""
+
+
+class LexApi(Protocol):
+    """A bot of one generation of Lex: its requests, and its answers as ours. Raises what boto3 raises."""
+
+    settings: str
+    """What to look at when Lex rejects a request."""
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where its Lex is."""
+        ...
+
+    def ask(self, question: Question, body: Any, accept: str) -> Mapping[str, Any]:
+        """The turn, with `body` for its utterance. `accept`: TEXT or PCM."""
+        ...
+
+    def reply(self, response: Mapping[str, Any]) -> Reply:
+        """What `ask` returned, but for the voice. Raises LexError."""
+        ...
+
+    def session(self, session_id: str) -> Reply:
+        """What the bot said last, and where the dialog stands."""
+        ...
+
+    def put(self, session_id: str, checkpoint: Checkpoint) -> Mapping[str, Any]:
+        """The session becomes what it was at `checkpoint`."""
+        ...
+
+    def speak(self, session_id: str, text: str) -> Mapping[str, Any]:
+        """The bot says `text`."""
+        ...
+
+
+class _Deadline:
+    """Throws `timeout` into the greenlet that made it, `seconds` after an utterance's end.
+
+    It runs whether or not a request ever came to read that end: names may not resolve, addresses may not answer.
+    Timeout.start() would throw at whoever ends the utterance.
+    """
+
+    def __init__(self, utterance: Utterance, seconds: float) -> None:
+        self.timeout = gevent.Timeout(seconds)
+        self.ended_s = math.inf
+        """When the utterance ended, monotonic."""
+        self._seconds = seconds
+        self._utterance = utterance
+        self._asking = gevent.getcurrent()
+        self._timer = gevent.get_hub().loop.timer(seconds)
+
+    def __enter__(self) -> Self:
+        self._utterance.call_at_end(self._start)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._utterance.call_at_end(lambda: None)
+        self._timer.stop()
+        self._timer.close()
+        self.timeout.close()
+
+    @property
+    def is_near(self) -> bool:
+        """It is too late for another request."""
+        return time.monotonic() > self.ended_s + _RETRY_WITHIN * self._seconds
+
+    def _start(self) -> None:
+        self.ended_s = time.monotonic()
+        self._timer.start(self._asking.throw, self.timeout)
+
+
+class LexClient:
+    """A LexRuntime: each request twice at most, within its deadline, errors as ours."""
+
+    def __init__(self, api: LexApi, deadlines: Deadlines, speaks: bool = False) -> None:
+        """`speaks`: replies are asked for as audio."""
+        self._api = api
+        self._deadlines = deadlines
+        self._accept = PCM if speaks else TEXT
+        self._breaker = Breaker(time.monotonic)
+        self._may_put_back = True  # until AWS says that this process may not
+
+    def ask(self, question: Question, log: Log) -> Answer:
+        """See LexRuntime."""
+        try:
+            answer = self._ask(question, log)
+        except LexUnavailable as error:
+            is_verdict = not is_crowded(error) and not isinstance(error, _NotAskedError)
+            if is_verdict and self._breaker.failed():
+                log.error("lex-down", error=str(error))
+            raise
+        if self._breaker.succeeded():
+            log.warning("lex-up")
+        return answer
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where its Lex is."""
+        return self._api.endpoint_url
+
+    def recall(self, session_id: str) -> Reply | None:
+        """See LexRuntime."""
+        if self._breaker.is_open:
+            raise _NotAskedError("not asked: Lex has failed many times in a row")
+        deadline = gevent.Timeout(self._deadlines.recall_s)
+        deadline.start()
+        try:
+            return self._attempt(lambda: self._api.session(session_id), deadline)
+        except LexRejected as error:
+            if is_unknown(error):
+                return None
+            raise
+        finally:
+            deadline.close()
+
+    def speak(self, text: str) -> bytes:
+        """See LexRuntime."""
+        deadline = gevent.Timeout(self._deadlines.answer_s)
+        deadline.start()
+        try:
+            return self._attempt(lambda: self._speak(text), deadline)
+        finally:
+            deadline.close()
+
+    def _speak(self, text: str) -> bytes:
+        response = self._api.speak(f"lexbridge-{uuid.uuid4()}", text)
+        stream = response["audioStream"]
+        try:
+            speech = Speech(stream, response.get("contentType", ""), self._deadlines.answer_s)
+            return b"".join(iter(speech.read, b""))
+        finally:
+            stream.close()
+
+    def _ask(self, question: Question, log: Log) -> Answer:
+        """The request, live if it can be; and once more if that fails while there is time."""
+        utterance = question.utterance
+        with _Deadline(utterance, self._deadlines.answer_s - question.waited_s) as deadline:
+            try:
+                if question.checkpoint is not None:
+                    self._put_back(question.session_id, question.checkpoint, deadline, log)
+                crowded = False
+                if self._breaker.may_ask():
+                    try:
+                        live = utterance.whole() if utterance.is_complete else UtteranceStream(utterance)
+                        return self._attempt(lambda: self._answer(question, live, deadline, log), deadline.timeout)
+                    except LexUnavailable as error:
+                        log.warning("lex-request-failed", error=str(error), attempt=1)
+                        if deadline.is_near:
+                            raise
+                        crowded = is_crowded(error)
+                # Whole and not live: against a Lex that refuses early, a live upload only shows a broken connection,
+                # while one with a known length lets its answer be read.
+                kept = utterance.whole()
+                gevent.sleep(random.uniform(*(_CROWDED_PAUSE_S if crowded else _PAUSE_S)))
+                if not self._breaker.may_ask():
+                    raise _NotAskedError("not asked: Lex has failed many times in a row")
+                try:
+                    return self._attempt(
+                        lambda: self._answer(question, kept, deadline, log), deadline.timeout, is_last=True
+                    )
+                except LexUnavailable as error:
+                    log.warning("lex-request-failed", error=str(error), attempt=2)
+                    raise
+            except gevent.Timeout as timeout:  # between two requests
+                if timeout is not deadline.timeout:
+                    raise
+                raise LexUnavailable(f"no answer within {self._deadlines.answer_s:g} s") from None
+
+    def _put_back(self, session_id: str, checkpoint: Checkpoint, answer_by: _Deadline, log: Log) -> None:
+        """The session as it was at `checkpoint`. Raises NotPutBack."""
+        if self._breaker.is_open or not self._may_put_back:
+            raise NotPutBack("not tried")
+        deadline = gevent.Timeout(self._deadlines.recall_s)
+        deadline.start()
+        try:
+            stream = self._attempt(lambda: self._api.put(session_id, checkpoint)["audioStream"], deadline)
+            self._attempt(stream.read, deadline)  # empty: only then can its connection serve the next request
+        except LexRejected as error:
+            self._may_put_back = not is_forbidden(error)
+            log.error("session-not-put-back", error=str(error))
+            raise NotPutBack(str(error)) from error
+        except LexUnavailable as error:
+            log.warning("session-not-put-back", error=str(error))
+            raise NotPutBack(str(error)) from error
+        except gevent.Timeout as timeout:
+            if timeout is not answer_by.timeout:
+                raise
+            raise NotPutBack("the turn's own time is over") from None
+        finally:
+            deadline.close()
+
+    def _answer(self, question: Question, body: Any, deadline: _Deadline, log: Log) -> Answer:
+        """One request and its answer, without the voice: that is still to come."""
+        response = self._api.ask(question, body, self._accept)
+        stream = response.get("audioStream")
+        if stream is None:
+            return Answer(self._api.reply(response))
+        if self._accept == TEXT:
+            stream.read()  # empty or not: only then can its connection serve the next request
+            return Answer(self._api.reply(response))
+        try:
+            reply = self._api.reply(response)
+        except LexError:
+            stream.close()
+            raise
+        try:
+            speech = Speech(stream, response.get("contentType", ""), self._deadlines.answer_s, deadline.ended_s)
+        except LexUnavailable as error:
+            stream.close()
+            if reply.messages:  # else there is nothing to be spoken, of whatever type
+                log.error("lex-audio-failed", error=str(error))
+            # Lex has taken the turn: asked again it would take it twice. The words are here, and Twilio can say them.
+            return Answer(reply)
+        return Answer(reply, speech)
+
+    def _attempt(self, request: Callable[[], _Result], deadline: gevent.Timeout, is_last: bool = False) -> _Result:
+        """One request, its errors as ours. `is_last`: there will be no other."""
+        try:
+            return request()
+        except gevent.Timeout as timeout:
+            if timeout is not deadline:
+                raise
+            raise LexUnavailable(f"no answer within {deadline.seconds:g} s") from None
+        except FAILURES as error:
+            raise as_ours(error, self._api.settings, is_last) from error

@@ -1,0 +1,128 @@
+"""What the text of an environment variable has to look like, and what it becomes.
+
+A parser takes the text, without white space around it, and returns the value, or raises ValueError with the rule. Most
+functions here return one.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+_SLOT_KIND = r"([A-Za-z0-9_.-]{1,100})\s*=\s*(open|phrase|closed|digits)"
+
+
+def line(value: str) -> str:
+    """One line of text."""
+    if any(ord(character) < 32 for character in value):
+        raise ValueError("must be one line of text")
+    return value
+
+
+def matching(pattern: str, rule: str) -> Callable[[str], str]:
+    """What all of `pattern` matches; `rule` says it to people."""
+
+    def parse(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(rule)
+        return value
+
+    return parse
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    """One of these words."""
+
+    def parse(value: str) -> str:
+        if value not in allowed:
+            raise ValueError("must be one of " + ", ".join(allowed) if len(allowed) > 1 else f"must be {allowed[0]}")
+        return value
+
+    return parse
+
+
+def whole_number(least: int, most: int, multiple: int = 1) -> Callable[[str], int]:
+    """An integer."""
+    rule = f"must be a whole number from {least} to {most}"
+    if multiple > 1:
+        rule += f", a multiple of {multiple}"
+
+    def parse(value: str) -> int:
+        # ASCII digits only and no more than the range can need: int() would take "1_0", "٣" and a megabyte of nines.
+        if not re.fullmatch(r"-?[0-9]{1,9}", value) or not least <= int(value) <= most or int(value) % multiple:
+            raise ValueError(rule)
+        return int(value)
+
+    return parse
+
+
+def seconds(least: float, most: float) -> Callable[[str], float]:
+    """A number of seconds, to the millisecond."""
+
+    def parse(value: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", value) or not least <= float(value) <= most:
+            raise ValueError(f"must be a number of seconds from {least:g} to {most:g}")
+        return float(value)
+
+    return parse
+
+
+def switch(value: str) -> bool:
+    """Whether it is on."""
+    return one_of("on", "off")(value) == "on"
+
+
+def address(*schemes: str) -> Callable[[str], str]:
+    """An absolute address of one of `schemes`: no user, query, fragment or white space."""
+    rule = "must be an address such as " + " or ".join(f"{scheme}://voice.example.com" for scheme in schemes)
+
+    def parse(value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            port = parts.port
+        except ValueError as error:
+            raise ValueError(rule) from error
+        clean = re.fullmatch(r"[!-~]+", value) and not re.search("[?#]", value) and "@" not in parts.netloc
+        if not clean or parts.scheme not in schemes or not parts.hostname or port == 0:
+            raise ValueError(rule)
+        return value
+
+    return parse
+
+
+def base_address(value: str) -> str:
+    """An address that paths are put after: a "/" at its end is cut off."""
+    return address("https", "http")(value).rstrip("/")
+
+
+def file(value: str) -> str:
+    """The path of a file that is there."""
+    if not Path(value).is_file():
+        raise ValueError("must be a file")
+    return value
+
+
+def intent_names(value: str) -> frozenset[str]:
+    """Names of intents, comma-separated."""
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if not all(re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name) for name in names):
+        raise ValueError("must be intent names with commas between them")
+    return frozenset(names)
+
+
+def slot_kinds(value: str) -> Mapping[str, str]:
+    """Slots with what is said for each, comma-separated."""
+    pairs = [pair.strip() for pair in value.split(",") if pair.strip()]
+    kinds = {found[1]: found[2] for pair in pairs if (found := re.fullmatch(_SLOT_KIND, pair))}
+    if len(kinds) < len(pairs):
+        example = "AccountNumber=digits,Size=closed"
+        raise ValueError(f"must be slots with what is said for each: open, phrase, closed or digits, such as {example}")
+    return kinds
+
+
+def phone_numbers(value: str) -> frozenset[str]:
+    """Phone numbers, comma-separated."""
+    numbers = [number.strip() for number in value.split(",") if number.strip()]
+    if not all(re.fullmatch(r"\+[1-9][0-9]{6,14}", number) for number in numbers):
+        raise ValueError("must be phone numbers in E.164 form (+12065550100) with commas between them")
+    return frozenset(numbers)
