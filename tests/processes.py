@@ -25,11 +25,12 @@ def is_running(pid: int) -> bool:
     return state_of(pid) not in ("", "Z")
 
 
-def serves(pid: int, port: int) -> bool:
-    """It holds a connection that somebody made to `port` (IPv4)."""
+def serves(pid: int, port: int, peers_port: int) -> bool:
+    """It holds the connection that somebody made from `peers_port` to `port` (IPv4)."""
     lines = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
-    established = {f"socket:[{line[9]}]" for line in lines if line[1].endswith(f":{port:04X}") and line[3] == "01"}
+    ends = (f":{port:04X}", f":{peers_port:04X}")
+    held = {f"socket:[{line[9]}]" for line in lines if (line[1][-5:], line[2][-5:]) == ends}
     try:
-        return any(os.readlink(number) in established for number in Path(f"/proc/{pid}/fd").iterdir())  # noqa: PTH115
+        return any(os.readlink(number) in held for number in Path(f"/proc/{pid}/fd").iterdir())  # noqa: PTH115
     except OSError:  # one was closed meanwhile, or it is gone
         return False

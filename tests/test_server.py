@@ -402,9 +402,10 @@ def is_asked_for_kinds(live: LiveCall) -> int:
     wait_until(lambda: len(said(live.bridge, "worker-started")) == 1)
     live.caller.say("some flowers please")
     live.call.wait_for(MarkReturned, PATIENCE_S, where=lambda mark: mark.name == "turn-1.1:end")
-    port, workers = live.bridge.port, children(live.bridge.pid)
-    wait_until(lambda: sum(serves(worker, port) for worker in workers) == 1)
-    return next(worker for worker in workers if serves(worker, port))
+    ends = live.bridge.port, live.call.streams[0].port
+    workers = children(live.bridge.pid)
+    wait_until(lambda: any(serves(worker, *ends) for worker in workers))
+    return next(worker for worker in workers if serves(worker, *ends))
 
 
 def said_by_twilio(call: PhoneCall) -> list[str]:

@@ -119,6 +119,12 @@ class MediaSocket:
         self._greenlets = [gevent.spawn(self._write, connection), gevent.spawn(self._read, connection)]
 
     @property
+    def port(self) -> int:
+        """Of our end of the connection: by it the process at the other end is found. 0: there is none."""
+        connected = self._socket.sock if self._socket is not None else None
+        return connected.getsockname()[1] if connected is not None else 0
+
+    @property
     def stopping(self) -> bool:
         """Whether `stop` is on its way, or the stream is over."""
         return self._stopping or self.over.is_set()
