@@ -56,7 +56,7 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          board         what the processes know of each other, in memory that they share
                          listener      the socket that they all accept on
                          workers       the parent of the processes: forks, watches, replaces
-                         load          is this process overloaded: its loop's lag, its memory
+                         load          is this process overloaded: how late its loop is, how busy, its memory
                          ecs           on Amazon ECS: the task's protection, and the metric that it is scaled by
                          serving       a worker's life: it serves, tells how it is, drains
     floor 5  door        web           create_app(): webhooks, signatures, the socket's route

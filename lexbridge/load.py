@@ -1,9 +1,12 @@
-"""Is this process overloaded? How late its loop is, and how much memory it has."""
+"""Is this process overloaded? How late its loop is, how busy, and how much memory it has."""
 
 import os
+import time
 from collections import deque
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
+
+from gevent.hub import get_hub
 
 from lexbridge.call_log import CallLog
 from lexbridge.logs import Log
@@ -13,12 +16,22 @@ SAMPLES = 9
 """The lag is the median of so many. At 100 ms of lag they span nearly two seconds, so that one has to last for one; a
 hiccup, however long, is one of them."""
 
+MAX_BUSY = 0.95
+"""Share of its time that the loop may be busy. One that never waits is not late for its timers, as each round is short;
+but what it has not come round to waits in the sockets, and calls are answered later and later."""
+BUSY_SAMPLES = 50
+"""Five seconds: many calls that begin at once are not an overload."""
+
 MEMORY_SHARE = 0.8
 """Of all there is, unless MAX_MEMORY_MB says otherwise."""
 
 # Below these shares of the limits it is over: figures that hover around a limit are not worth a line each time.
 LAG_OVER = 0.8
+BUSY_OVER = 0.95
 MEMORY_OVER = 0.95
+
+_LAST, _FIRST = -2, 2
+"""libev's lowest and highest priority."""
 
 _NO_LIMIT = 1 << 60
 """What cgroup v1 says where there is none is a little under 2^63."""
@@ -35,6 +48,7 @@ class Load:
         self._max_lag_s = max_lag_s
         self._max_memory = max_memory
         self._late_s = deque([0.0] * SAMPLES, SAMPLES)
+        self._busy = deque([0.0] * BUSY_SAMPLES, BUSY_SAMPLES)
         self._reason: str | None = None
 
     @property
@@ -42,9 +56,16 @@ class Load:
         """How late the loop is, apart from single hiccups."""
         return median(self._late_s)
 
-    def measured(self, late_s: float, memory: int) -> None:
-        """A timer of MEASURE_EVERY_S came `late_s` late, and this many bytes are resident."""
+    @property
+    def busy(self) -> float:
+        """Share of its time that the loop was not waiting."""
+        return fmean(self._busy)
+
+    def measured(self, late_s: float, memory: int, busy: float) -> None:
+        """A timer of MEASURE_EVERY_S came `late_s` late, this many bytes are resident, and this share of the time since
+        the last measurement the loop was not waiting."""
         self._late_s.append(max(0.0, late_s))
+        self._busy.append(busy)
         reason = self._find_reason(memory)
         if reason != self._reason:
             self._reason = reason
@@ -57,11 +78,15 @@ class Load:
             if memory > over * self._max_memory:
                 return "memory"
         over = LAG_OVER if self._reason == "lag" else 1.0
-        return "lag" if self.lag_s > over * self._max_lag_s else None
+        if self.lag_s > over * self._max_lag_s:
+            return "lag"
+        over = BUSY_OVER if self._reason == "busy" else 1.0
+        return "busy" if self.busy > over * MAX_BUSY else None
 
     def _tell(self, memory: int) -> None:
         figures = {
             "lag_ms": round(1000 * self.lag_s),
+            "busy_percent": round(100 * self.busy),
             "memory_mb": memory >> 20,
             "live_calls": self._calls.live_calls,
             "pid": os.getpid(),
@@ -70,6 +95,36 @@ class Load:
             Log().warning("overloaded", reason=self._reason, **figures)
         else:
             Log().info("no-longer-overloaded", **figures)
+
+
+class Busyness:
+    """How busy this thread's loop is: it waits between libev's prepare and check, and works the rest of the time.
+
+    http://pod.tst.eu/http://cvs.schmorp.de/libev/ev.pod (ev_prepare and ev_check)
+    """
+
+    def __init__(self) -> None:
+        loop = get_hub().loop
+        self._waits_from_s = self._measured_s = time.monotonic()
+        self._waited_s = 0.0
+        # The last to be called before the wait, as gevent does its own work there, and the first after it.
+        self._prepare = loop.prepare(ref=False, priority=_LAST)
+        self._check = loop.check(ref=False, priority=_FIRST)
+        self._prepare.start(self._waits)
+        self._check.start(self._woke)
+
+    def measure(self) -> float:
+        """The share since it was measured last, 0 to 1."""
+        now_s = time.monotonic()
+        elapsed_s, self._measured_s = now_s - self._measured_s, now_s
+        waited_s, self._waited_s = self._waited_s, 0.0
+        return 1.0 - min(1.0, waited_s / elapsed_s) if elapsed_s > 0 else 0.0
+
+    def _waits(self) -> None:
+        self._waits_from_s = time.monotonic()
+
+    def _woke(self) -> None:
+        self._waited_s += time.monotonic() - self._waits_from_s
 
 
 def resident_memory() -> int:

@@ -17,7 +17,7 @@ from lexbridge import ecs, names
 from lexbridge.board import Place, State
 from lexbridge.call_log import CallLog
 from lexbridge.config import Settings
-from lexbridge.load import MEASURE_EVERY_S, Load, memory_limit, resident_memory
+from lexbridge.load import MEASURE_EVERY_S, Busyness, Load, memory_limit, resident_memory
 from lexbridge.logs import Log
 from lexbridge.media_server import MediaServer
 
@@ -88,6 +88,7 @@ def _beat_while_starting(place: Place) -> None:
 
 def _beat(place: Place, server: MediaServer, calls: CallLog, load: Load, told: Event) -> None:
     """The worker's heart. If it stops, for whatever reason, the parent ends the worker."""
+    busyness = Busyness()
     while not server.closed:
         state = _state(calls)
         place.write(state, calls.live_calls)
@@ -101,7 +102,7 @@ def _beat(place: Place, server: MediaServer, calls: CallLog, load: Load, told: E
             told.set()
         due_s = time.monotonic() + MEASURE_EVERY_S
         gevent.sleep(MEASURE_EVERY_S)
-        load.measured(time.monotonic() - due_s, resident_memory())
+        load.measured(time.monotonic() - due_s, resident_memory(), busyness.measure())
 
 
 def _state(calls: CallLog) -> State:

@@ -1,13 +1,15 @@
 """Overload: the arithmetic, without a clock; what the system says of memory, from files as it writes them."""
 
 import os
+import time
 from pathlib import Path
 
+import gevent
 import pytest
 from conftest import Logged
 
 from lexbridge.call_log import CallLog
-from lexbridge.load import SAMPLES, Load, memory_limit, resident_memory
+from lexbridge.load import BUSY_SAMPLES, SAMPLES, Busyness, Load, memory_limit, resident_memory
 
 MB = 1 << 20
 
@@ -17,11 +19,11 @@ def calls() -> CallLog:
     return CallLog(max_calls=10)
 
 
-def fill(load: Load, calls: CallLog, *late_ms: float, memory: int = 0) -> list[bool]:
+def fill(load: Load, calls: CallLog, *late_ms: float, memory: int = 0, busy: float = 0.5) -> list[bool]:
     """After each measurement: is it overloaded?"""
     after = []
     for late in late_ms:
-        load.measured(late / 1000, memory)
+        load.measured(late / 1000, memory, busy)
         after.append(calls.is_overloaded)
     return after
 
@@ -57,6 +59,37 @@ def test_figures_that_hover_around_a_limit_are_one_line(calls: CallLog, logged: 
     fill(load, calls, 0, memory=90 * MB)
     assert not calls.is_overloaded
     assert [line.get("reason") for line in logged()] == ["lag", "memory", None]
+
+
+def test_a_loop_that_never_waits_is_an_overload_though_its_timers_are_on_time(calls: CallLog, logged: Logged) -> None:
+    assert not any(fill(Load(calls, 0.1, None), calls, *[5] * 40, busy=1.0))  # for four seconds many calls begin
+    load = Load(calls, 0.1, None)
+    assert not any(fill(load, calls, *[5] * BUSY_SAMPLES, busy=0.94))
+    assert fill(load, calls, *[5] * BUSY_SAMPLES, busy=1.0)[-1]
+    assert calls.refusal == "overloaded"
+    assert all(fill(load, calls, *[5] * BUSY_SAMPLES, busy=0.93))  # hovers around the limit
+    assert not fill(load, calls, *[5] * BUSY_SAMPLES, busy=0.5)[-1]
+    begun, over = logged()
+    assert (begun["reason"], begun["lag_ms"], begun["busy_percent"]) == ("busy", 5, 95)
+    assert over["event"] == "no-longer-overloaded"
+
+
+def test_how_busy_the_loop_is_is_what_it_does_not_wait() -> None:
+    busyness = Busyness()
+    gevent.sleep(0.3)
+    assert busyness.measure() < 0.5
+    ends_s = time.monotonic() + 0.3
+    while time.monotonic() < ends_s:
+        gevent.sleep(0)
+    assert busyness.measure() > 0.5
+    # Rounds that are short, and follow each other at once: each timer is on time.
+    ends_s = time.monotonic() + 0.3
+    while time.monotonic() < ends_s:
+        gevent.sleep(0.001)
+        busy_until_s = time.monotonic() + 0.01
+        while time.monotonic() < busy_until_s:
+            pass
+    assert busyness.measure() > 0.5
 
 
 def test_a_timer_that_is_early_is_not_late(calls: CallLog) -> None:
