@@ -84,4 +84,5 @@ def test_as_many_connections_are_kept_as_there_may_be_calls(monkeypatch: pytest.
             for each in asking:
                 each.get(timeout=PATIENCE_S)
         assert len({request.client_port for request in local.requests}) == calls
-    assert logged() == []  # urllib3 warns of each connection that it does not keep
+    # urllib3 warns of each connection that it does not keep. Another test's refusals may be told of late.
+    assert [line for line in logged() if line["event"] != "peer-refused"] == []
