@@ -121,7 +121,7 @@ class TwilioCallControl:
             try:
                 request(self._client(account_sid, token))
                 return
-            except TwilioRestException as error:
+            except (TwilioRestException, TwilioServiceException) as error:
                 if error.status != HTTPStatus.UNAUTHORIZED:
                     raise
         request(self._client(account_sid, last))

@@ -24,7 +24,8 @@ lets protected tasks of the old version go on, and the load balancer goes on giv
 REST_S = 300.0
 """In which ECS may take a task that was protected for so long. What is live on it then has the load balancer's
 deregistration delay, and goes on with other tasks after that."""
-RETRY_EVERY_S = 5.0
+RETRY_S, LONGEST_RETRY_S = 5.0, 60.0
+"""After a fault, and twice as long after each further one: a role that may not will not a second later."""
 DEADLINE_S = 3.0
 DEPLOYMENT_BLOCKED = "DEPLOYMENT_BLOCKED"
 """ECS's reason for refusing protection: protected tasks hold up a deployment."""
@@ -43,10 +44,15 @@ class TaskProtection:
         self._address = f"{agent_uri}/task-protection/v1/state"
         self._session = requests.Session()
         self._session.trust_env = False
-        self._is_protected = True  # a worker that was before us in this task may have asked for it
         self._protected_from_s: float | None = None
         self._rests_until_s = -math.inf
+        self.forget()
+
+    def forget(self) -> None:
+        """Another worker spoke for the task meanwhile: what ECS was told last is not known."""
+        self._is_protected: bool | None = None
         self._due_s = -math.inf
+        self._retry_s = RETRY_S
         self._is_failing = False
 
     def look(self, live_calls: int, now_s: float) -> None:
@@ -68,6 +74,7 @@ class TaskProtection:
         if fault is None:
             self._is_protected = wants
             self._due_s = now_s + RENEW_EVERY_S
+            self._retry_s = RETRY_S
             if not wants:
                 self._protected_from_s = None
             elif self._protected_from_s is None:
@@ -75,7 +82,8 @@ class TaskProtection:
             if self._is_failing:
                 Log().info("task-protection-works-again", protected=wants)
         else:
-            self._due_s = now_s + RETRY_EVERY_S
+            self._due_s = now_s + self._retry_s
+            self._retry_s = min(2 * self._retry_s, LONGEST_RETRY_S)
             if not self._is_failing:
                 Log().warning("task-protection-failed", protected=wants, error=fault)
         self._is_failing = fault is not None
@@ -128,12 +136,20 @@ def report(place: Place, agent_uri: str, service_name: str) -> None:
     """A greenlet in each worker: does both, for as long as it is this worker that speaks for all."""
     protection = TaskProtection(agent_uri)
     minute = time.time() // METRIC_EVERY_S
+    spoke = False
     while True:
         # One figure in each minute of the clock, whoever speaks: the scaling adds up what all tasks say in it.
         is_new_minute = minute != (minute := time.time() // METRIC_EVERY_S)
-        if place.speaks_for_all():
+        speaks = place.speaks_for_all()
+        if speaks and not spoke:
+            protection.forget()
+        spoke = speaks
+        if speaks:
             live_calls = place.live_calls()
-            protection.look(live_calls, time.monotonic())
+            try:
+                protection.look(live_calls, time.monotonic())
+            except Exception:
+                Log().bug("task-protection-broken")
             if is_new_minute:
                 Log().info("active-calls", **metric(service_name, live_calls, time.time()))
         gevent.sleep(LOOK_EVERY_S)

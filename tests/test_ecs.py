@@ -59,10 +59,10 @@ def test_a_fault_is_said_once_tried_again_and_over_when_it_works(agent, status, 
     with agent.running() as uri, capture_logs() as logs:
         protection = TaskProtection(uri)
         agent.answer = (status, body)
-        looks(protection, *[1] * 11)
-        assert agent.told == [ON] * 3  # at 0, 5 and 10 s
+        looks(protection, *[1] * 16)
+        assert agent.told == [ON] * 3  # at 0, 5 and 15 s
         agent.answer = OK
-        looks(protection, *[1] * 10, from_s=11)
+        looks(protection, *[1] * 20, from_s=16)
         assert agent.told == [ON] * 4
     assert [line["event"] for line in logs] == ["task-protection-failed", "task-protection-works-again"]
     assert logs[0]["error"] == error
@@ -94,6 +94,44 @@ def test_protection_that_holds_up_a_deployment_is_given_up_at_once(agent, before
         looks(protection, *[1] * 300, from_s=61)
         assert agent.told == [ON, *then, ON]  # the last when the rest is over
     assert [line["event"] for line in logs] == ["task-protection-rests"]
+
+
+def test_a_fault_that_lasts_is_tried_again_each_minute(agent):
+    agent.answer = "500 Oops", "{}"
+    with agent.running() as uri:
+        looks(TaskProtection(uri), *[1] * 300)
+    assert len(agent.told) == 8  # at 0, 5, 15, 35, 75, 135, 195 and 255 s
+
+
+def test_who_speaks_again_does_not_trust_what_it_said_before(agent, monkeypatch):
+    monkeypatch.setattr(ecs, "LOOK_EVERY_S", 0.01)
+    board = Board(2)
+    first, second = (Place(board, slot, 1) for slot in range(2))
+    first.write(State.READY, 1)
+    second.write(State.READY)
+    with agent.running() as uri:
+        reports = [gevent.spawn(ecs.report, place, uri, "flowers") for place in (first, second)]
+        wait_until(lambda: agent.told == [ON])
+        first.write(State.STARTING, 0)  # as good as stalled
+        wait_until(lambda: agent.told == [ON, OFF])
+        first.write(State.READY, 1)
+        wait_until(lambda: agent.told == [ON, OFF, ON])
+        gevent.killall(reports)
+
+
+def test_what_nobody_thought_of_ends_neither_metric_nor_protection(agent, monkeypatch):
+    monkeypatch.setattr(ecs, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(ecs, "METRIC_EVERY_S", 0.05)
+    board = Board(1)
+    place = Place(board, 0, 1)
+    place.write(State.READY, 1)
+    with agent.running() as uri, capture_logs() as logs, monkeypatch.context() as patched:
+        patched.setattr(TaskProtection, "_put", lambda *_: 1 / 0)
+        reporting = gevent.spawn(ecs.report, place, uri, "flowers")
+        wait_until(lambda: {"task-protection-broken", "active-calls"} <= {line["event"] for line in logs})
+        patched.undo()
+        wait_until(lambda: agent.told == [ON])
+        reporting.kill()
 
 
 def test_an_agent_that_does_not_answer_or_is_not_there_stops_nobody(agent, monkeypatch):
