@@ -8,9 +8,9 @@ from bench.scale.scaling import Metric, Policy, Scheduled
 from bench.scale.simulation import Plan
 from bench.scale.traffic import Burst
 
-CELL_CALLS = 25_000
-"""The largest of the three is 40 of these, each with a load balancer and a service of its own: 1,000,000 calls."""
-SIZES = {"100": 100, "10,000": 10_000, "a cell of 25,000 (40 of them: 1,000,000)": CELL_CALLS}
+CELL_CALLS = 12_500
+"""The largest of the three is 80 of these, each with a load balancer and a service of its own: 1,000,000 calls."""
+SIZES = {"100": 100, "10,000": 10_000, "a cell of 12,500 (80 of them: 1,000,000)": CELL_CALLS}
 MAX_CALLS, CALLS_PER_TASK, LEAST_TASKS = 80, 50, 2
 DEPLOYED_S = 10 * 3600 + 1800
 BURST = Burst(at_s=15 * 3600, lasts_s=900, times=2.0)

@@ -7,6 +7,7 @@ import botocore.session
 from botocore.validate import validate_parameters
 from stacks import OTHER_PARAMETERS, SERVICE_PARAMETERS, TEMPLATES, Resolver, load
 
+from bench.scale import constants, scenarios
 from lexbridge import ecs
 
 CORE, SERVICE = TEMPLATES / "core.yml", TEMPLATES / "service.yml"
@@ -14,8 +15,14 @@ CORE, SERVICE = TEMPLATES / "core.yml", TEMPLATES / "service.yml"
 
 def resolved(name: str, **given: str) -> Any:
     """The properties of a resource of service.yml."""
-    known = {"Service.Name": "lexbridge-voice", "ScalableTarget": "target"}
-    exports = {"lexbridge:ClusterName": "lexbridge"}
+    known = {
+        "Service.Name": "lexbridge-voice",
+        "ScalableTarget": "target",
+        "TaskDefinition": "task",
+        "TargetGroup": "group",
+    }
+    imported = ("ClusterName", "ContainerPort", "TaskPublicIp", "TaskSecurityGroupId", "TaskSubnetIds")
+    exports = {f"lexbridge:{export}": export for export in imported} | {"lexbridge:ClusterName": "lexbridge"}
     template = load(SERVICE)
     resolver = Resolver(template, SERVICE_PARAMETERS | given, known, exports)
     return resolver.resolve(template["Resources"][name]["Properties"])
@@ -61,6 +68,32 @@ def test_the_defaults_leave_headroom() -> None:
     assert defaults["CallsPerTask"] <= 0.7 * defaults["MaxCalls"] * defaults["Workers"]
     assert 2 <= defaults["MinTasks"] < defaults["MaxTasks"]
     assert defaults["DeregistrationDelay"] == 3600
+
+
+def test_the_simulation_is_of_this_template() -> None:
+    defaults = {name: one.get("Default") for name, one in load(SERVICE)["Parameters"].items()}
+    ours = (scenarios.MAX_CALLS, scenarios.CALLS_PER_TASK, scenarios.LEAST_TASKS)
+    assert ours == (defaults["MaxCalls"], defaults["CallsPerTask"], defaults["MinTasks"])
+    assert constants.DEREGISTRATION_S.value == defaults["DeregistrationDelay"]
+    tracking = resolved("ScalingPolicy")["TargetTrackingScalingPolicyConfiguration"]
+    cooldowns = (tracking["ScaleOutCooldown"], tracking["ScaleInCooldown"])
+    assert cooldowns == (constants.OUT_COOLDOWN_S.value, constants.IN_COOLDOWN_S.value)
+    deployment = resolved("Service")["DeploymentConfiguration"]
+    assert (deployment["MinimumHealthyPercent"], deployment["MaximumPercent"] / 100) == (100, constants.SURPLUS.value)
+    (container,) = load(SERVICE)["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"]
+    assert {"Name": "DRAIN_S", "Value": f"{constants.DRAIN_S.value:g}"} in container["Environment"]
+
+
+def test_a_task_may_be_told_to_restart_and_is_not_by_itself() -> None:
+    assert "ForceNewDeployment" not in resolved("Service")
+    again = resolved("Service", Restart="2026-11-23")["ForceNewDeployment"]
+    assert again == {"EnableForceNewDeployment": True, "ForceNewDeploymentNonce": "2026-11-23"}
+
+
+def test_tasks_are_scaled_by_cpu_too() -> None:
+    tracking = resolved("CpuScalingPolicy")["TargetTrackingScalingPolicyConfiguration"]
+    predefined = {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"}
+    assert (tracking["TargetValue"], tracking["PredefinedMetricSpecification"]) == (65, predefined)
 
 
 def test_only_the_secrets_that_are_there_may_be_read() -> None:

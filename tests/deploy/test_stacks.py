@@ -167,12 +167,9 @@ def test_alarms_and_a_dashboard_are_there(aws: Aws, service: dict[str, str], oth
     body = cloudwatch.get_dashboard(DashboardName=service["ServiceName"])["DashboardBody"]
     widgets = json.loads(body)["widgets"]
     assert "${" not in body
-    assert widgets[0]["properties"]["metrics"][0][:4] == [
-        "lexbridge",
-        "ActiveCallsPerTask",
-        "ServiceName",
-        "lexbridge-voice",
-    ]
+    held, calls, *_ = widgets[0]["properties"]["metrics"]
+    assert held[0]["expression"] == "calls / tasks"  # what the scaling policy holds
+    assert calls[:4] == ["lexbridge", "ActiveCallsPerTask", "ServiceName", "lexbridge-voice"]
 
 
 def test_the_domain_leads_to_the_load_balancer(
@@ -196,6 +193,8 @@ def test_the_domain_leads_to_the_load_balancer(
         ({"LexBotAliasId": ""}, "Give one bot"),
         ({"IAMAccessKeyId": "AKIAIOSFODNN7EXAMPLE"}, "both, or neither"),
         ({"CpuArchitecture": "ARM64"}, "On ARM64 the image has no model"),
+        ({"Cpu": "4096"}, "With Cpu 4096, Memory must be 8192"),
+        ({"Cpu": "256", "Memory": "4096"}, "With Cpu 256"),
         ({"ImageUrl": "example.com/lexbridge:latest"}, "must end in a tag or a digest"),
         ({"DomainName": "https://voice.example.com"}, "must be a host name"),
     ],

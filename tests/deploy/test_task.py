@@ -73,7 +73,7 @@ def test_the_task_is_what_the_service_needs(aws: Aws, service: dict[str, str]) -
     (container,) = found["containerDefinitions"]
     assert container["image"] == SERVICE_PARAMETERS["ImageUrl"]
     assert container["readonlyRootFilesystem"] is True
-    assert container["user"] == "10001"
+    assert container["user"] == "10001:10001"
     assert container["stopTimeout"] == 120
     assert container["linuxParameters"] == {"initProcessEnabled": True, "capabilities": {"drop": ["ALL"]}}
     assert container["ulimits"] == [{"name": "nofile", "softLimit": 65536, "hardLimit": 65536}]

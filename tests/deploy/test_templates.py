@@ -39,6 +39,12 @@ BREACHES = [
         "- !If [HasKeys, {Name: SECRET_ACCESS_KEY, Value: !Ref IAMSecretAccessKey}, !Ref AWS::NoValue]",
     ),
     (
+        SERVICE,
+        "no_secret_in_environment",
+        "{Name: JOIN, Value: !Ref Join}",
+        "{Name: JOIN, Value: !Ref TwilioAuthToken}",
+    ),
+    (
         CORE,
         "no_open_port",
         "FromPort: 443, ToPort: 443, CidrIp: 0.0.0.0/0",
@@ -64,6 +70,10 @@ BREACHES = [
     (SERVICE, "https_in_url", 'Value: !Sub "https://${DomainName}"}', 'Value: !Sub "http://${DomainName}"}'),
     (SERVICE, "a_role_not_a_key", "      TaskRoleArn: !GetAtt TaskRole.Arn\n", ""),
     (SERVICE, "least_rights", "- lex:GetSession", '- "lex:*"'),
+    (SERVICE, "least_rights", "!If [PutsSessions, lex:PutSession,", '!If [PutsSessions, "lex:*",'),
+    (SERVICE, "least_rights", "${AWS::AccountId}:${Bot}", "${AWS::AccountId}:*"),
+    (SERVICE, "least_rights_beside_roles", "Action: s3:GetObject", 'Action: "s3:*"'),
+    (SERVICE, "least_rights_beside_roles", "Resource: !Ref SettingsFileArn", 'Resource: "*"'),
     (SERVICE, "least_rights_beside_roles", "Resource: !GetAtt LogGroup.Arn", 'Resource: "*"'),
     (
         CORE,
