@@ -9,7 +9,7 @@ the baseline that the others are compared with. CPU is CPU time of the bridge's 
 machine matters little (it still shares caches and clock speed). Callers, Lex and Twilio run on the same machine and
 are not counted; neither is TLS to Lex and Twilio's REST API, which the bench speaks in plain HTTP. Linux only.
 
-Exit status 1 when a call ended early or the bench itself could not keep pace.
+Exit status 1 when a call was refused or ended early, or the bench itself could not keep pace.
 """
 
 import argparse
@@ -207,7 +207,9 @@ async def run(vads: Sequence[str], counts: Sequence[int], seconds: float) -> int
     print("\n" + table([list(HEADING), *(_row(vad, step) for vad, steps in found.items() for step in steps)]))
     print("\n" + cost_table({vad: cost_of(steps) for vad, steps in found.items()}))
     late_ms = max(step.late_ms for steps in found.values() for step in steps)
-    print(f"\n{Talker.ended_early} calls ended early; the bench's clock was late by at most {late_ms:.0f} ms (p99)")
+    print(
+        f"\n{Talker.ended_early} calls were refused or ended early; the bench's clock was at most {late_ms:.0f} ms late (p99)"
+    )
     return 1 if Talker.ended_early or late_ms > LATE_MS else 0
 
 
