@@ -16,6 +16,7 @@ from dotenv import load_dotenv
 from gevent.pywsgi import LoggingLogAdapter
 
 from lexbridge import logs
+from lexbridge.admission import Admission
 from lexbridge.board import Place
 from lexbridge.bridge import Bridge, make_documents
 from lexbridge.call_control import TwilioCallControl
@@ -28,8 +29,9 @@ from lexbridge.listener import Listener
 from lexbridge.media_server import MediaServer
 from lexbridge.serving import Built, serve
 from lexbridge.signatures import Signatures
+from lexbridge.used_tokens import UsedTokens
 from lexbridge.variables import SETTINGS
-from lexbridge.web import create_app, make_admission
+from lexbridge.web import create_app
 from lexbridge.workers import Supervisor, drop_hub
 
 
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         settings = read_settings(os.environ)
         if check_only:
-            build(settings, ("127.0.0.1", 0))
+            build(settings, ("127.0.0.1", 0), UsedTokens())
             print("The settings are complete and valid.")  # noqa: T201
             return 0
     except ConfigError as error:
@@ -65,10 +67,12 @@ def supervise(settings: Settings) -> int:
         print(f"CONTAINER_PORT: {settings.container_port} cannot be listened on ({error.strerror})", file=sys.stderr)  # noqa: T201
         return 2
 
+    used_tokens = UsedTokens()
+
     def work(place: Place) -> int:
         _log_to(settings, logs.LineWriter(sys.stdout.fileno()))
         try:
-            return serve(settings, place, lambda: build(settings, listener.for_gevent()))
+            return serve(settings, place, lambda: build(settings, listener.for_gevent(), used_tokens))
         except ConfigError as error:  # found only now, such as that there are no AWS credentials
             print(error, file=sys.stderr)  # noqa: T201 - the parent ends too if it is the first worker's
             return 2
@@ -83,18 +87,18 @@ def supervise(settings: Settings) -> int:
         return Supervisor(settings.web_concurrency, work, serving).run()
 
 
-def build(settings: Settings, listener: object) -> Built:
-    """The whole bridge of one process. Raises ConfigError."""
+def build(settings: Settings, listener: object, used_tokens: UsedTokens) -> Built:
+    """The whole bridge of one process. `used_tokens`: those of all processes of the server. Raises ConfigError."""
     calls = CallLog(settings.max_calls)
     deadlines = Deadlines(answer_s=settings.lex_timeout_s)
     documents = make_documents(settings, deadlines)
     signatures = Signatures(settings.twilio_auth_tokens, settings.url, settings.stream_url)
     lex = make_lex_runtime(settings, deadlines)
     call_control = TwilioCallControl(settings)
-    bridge = Bridge(settings, documents, lex, call_control, calls)
+    bridge = Bridge(settings, documents, lex, call_control, calls, used_tokens)
     app = create_app(settings, documents, signatures, bridge, call_control, calls)
     errors = LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR)
-    server = MediaServer(listener, app, make_admission(signatures, calls), error_log=errors)
+    server = MediaServer(listener, app, Admission(signatures, calls), error_log=errors)
     return Built(server, calls, [lex.endpoint_url, settings.twilio_api_url])
 
 

@@ -12,6 +12,7 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          config        the settings, all problems at once
     floor 1  wire        token_bucket  so much a second, so much at once
                          rfc6455       the WebSocket protocol: bytes in, messages out, bounded
+                         http_request  HTTP/1.x: bytes in, one strict request out, bounded
                          audio         mu-law and PCM, levels, rates, the 20 ms frame
                          media_stream  Twilio Media Streams: text to event, events to frames without holes
                          dialog        Lex's answers, V1 and V2, as one Reply
@@ -22,6 +23,7 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          keys          the keys that a caller presses, as one input
                          directives    what the bot asks of the call, by session attributes
                          signatures    who is really Twilio: signatures, and the token of a stream
+                         webhook_form  a webhook's form, and what its fields have to look like
                          twiml         every document Twilio gets from us, through templates/
                          takeover      what a stream of a call is told by the one before it
     floor 3  heart       actions       what a CallSession wants done
@@ -38,7 +40,10 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
     floor 4  shell       logs          one event a line, JSON or text
                          sockets       flask-sockets on today's Werkzeug
                          websocket     the media socket: bounded, fair, fast
-                         media_server  its HTTP handler and server: refused before accepted
+                         call_log      the calls that are live
+                         admission     what a request has to bring before it reaches Flask or the media socket
+                         http_connections  connections up to a whole request: read in slices, strangers metered
+                         media_server  the HTTP handler and server: Flask, and the upgrade of media sockets
                          breaker       whether Lex is down, and turns need not wait for it
                          names         host names to addresses, kept: a dead name server does not touch a call
                          aws_clock     requests signed with AWS's time, whatever this machine's clock says
@@ -52,7 +57,7 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          call_control  updates of the live call by Twilio's REST client
                          updates       a call's documents to Twilio, one at a time
                          asking        a call's turns at Lex, each on a greenlet of its own
-                         call_log      the calls that are live
+                         used_tokens   stream tokens that have opened a stream, in memory that the processes share
                          bridge        one CallSession over one WebSocket: an inbox, a loop
                          board         what the processes know of each other, in memory that they share
                          listener      the socket that they all accept on

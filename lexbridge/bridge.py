@@ -8,6 +8,7 @@ Only the loop touches the CallSession, and nothing between a way in and `actions
 """
 
 import math
+import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,10 +41,11 @@ from lexbridge.lex import Deadlines, LexRuntime
 from lexbridge.logs import Log
 from lexbridge.media_stream import Started, Stopped, parse
 from lexbridge.own_voice import OwnVoice
-from lexbridge.signatures import make_stream_token, stream_token_passes
+from lexbridge.signatures import expiry_of, make_stream_token, stream_token_passes
 from lexbridge.takeover import RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER, whole
 from lexbridge.twiml import MAX_DOCUMENT_CHARACTERS, SPEAKING_MS_PER_SYLLABLE, Documents, Opening, stream_name
 from lexbridge.updates import HandedOver, UpdateFailed, Updates
+from lexbridge.used_tokens import UsedTokens
 from lexbridge.vad import detector_factory
 
 INBOX_SIZE = 1000
@@ -134,8 +136,11 @@ class Bridge:
         lex: LexRuntime,
         call_control: CallControl,
         calls: CallLog,
+        used_tokens: UsedTokens | None = None,
         start_deadline_s: float = START_DEADLINE_S,
     ) -> None:
+        """`used_tokens`: those of all processes of the server; None: this one is alone."""
+        self._used_tokens = used_tokens or UsedTokens()
         self._start_deadline_s = start_deadline_s
         self._settings = settings
         self._documents = documents
@@ -151,7 +156,8 @@ class Bridge:
         if self._settings.reply_mode == "stream":
             self._own_voice.learn()
         start_by_s = time.monotonic() + self._start_deadline_s
-        _Call(session, websocket, self._settings, start_by_s, self._lex, self._call_control, self._calls).run()
+        neighbours = self._lex, self._call_control, self._calls, self._used_tokens
+        _Call(session, websocket, self._settings, start_by_s, *neighbours).run()
 
 
 class _Refused(Exception):
@@ -172,9 +178,11 @@ class _Call:
         lex: LexRuntime,
         call_control: CallControl,
         calls: CallLog,
+        used_tokens: UsedTokens,
     ) -> None:
         self._session = session
         self._websocket = websocket
+        self._used_tokens = used_tokens
         self._secrets = settings.twilio_auth_tokens
         self._is_two_way = settings.reply_mode == "stream"
         self._calls = calls
@@ -317,6 +325,8 @@ class _Call:
         token = started.parameters.get(TOKEN_PARAMETER, "")
         if not stream_token_passes(self._secrets, token, started.call_sid, started.account_sid, time.time()):
             self._refuse("no valid token", POLICY_VIOLATION)
+        if not self._used_tokens.take(token, expiry_of(token), time.time()):
+            self._refuse("token used before", POLICY_VIOLATION)
         if RESUMED_PARAMETER not in started.parameters and (refusal := self._calls.refusal):
             self._refuse(refusal, TRY_AGAIN_LATER)  # it comes back as a call that goes on, and is served then
         self._asking.log = self._updates.log = self._log
@@ -373,7 +383,7 @@ class _Call:
             return
         self._token_made_s = time.monotonic()
         sids = started.call_sid, started.account_sid
-        token = make_stream_token(self._secrets[0], *sids, time.time(), LONGEST_SPOKEN_S)
+        token = make_stream_token(self._secrets[0], *sids, time.time(), LONGEST_SPOKEN_S, secrets.token_hex(8))
         name = stream_name(0, started.stream_sid)
         self._session.next_stream = Opening(name, [(TOKEN_PARAMETER, token)])
 
@@ -387,6 +397,8 @@ class _Call:
                         self._websocket.send(action.text)
                 case UpdateCall():
                     self._updates.put(action)
+                    if action.hands_over:
+                        self._token_made_s = -math.inf  # its document has used that token
                     # A bidirectional stream has ended before the next one begins: if that is lost, it is on its own.
                     if self._stream is not None and not self._is_two_way:
                         self._calls.hands_over(self._stream, action.hands_over)

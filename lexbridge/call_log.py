@@ -53,11 +53,10 @@ class CallLog:
             return "full"
         return "overloaded" if self.is_overloaded else None
 
-    @property
-    def stream_refusal(self) -> str | None:
+    def stream_refusal(self, open_sockets: int) -> str | None:
         """Why no stream is taken, although it may be that of a live call; None: it is, also while calls leave: one that
-        comes here nevertheless would be lost elsewhere."""
-        return "full" if len(self._live) >= 2 * self._max_calls else None
+        comes here nevertheless would be lost elsewhere. `open_sockets`: also those on which no stream has started."""
+        return "full" if max(open_sockets, len(self._live)) >= 2 * self._max_calls else None
 
     def began(self, stream: LiveStream) -> None:
         """A stream began. An older one of the same call is told to give way: two would answer twice."""

@@ -113,12 +113,12 @@ class Busyness:
         self._prepare.start(self._waits)
         self._check.start(self._woke)
 
-    def measure(self) -> float:
-        """The share since it was measured last, 0 to 1."""
+    def measure(self, spare_s: float = 0.0) -> float:
+        """The share since it was measured last, 0 to 1. `spare_s`: time of it that calls could have had."""
         now_s = time.monotonic()
         elapsed_s, self._measured_s = now_s - self._measured_s, now_s
         waited_s, self._waited_s = self._waited_s, 0.0
-        return 1.0 - min(1.0, waited_s / elapsed_s) if elapsed_s > 0 else 0.0
+        return 1.0 - min(1.0, (waited_s + spare_s) / elapsed_s) if elapsed_s > 0 else 0.0
 
     def _waits(self) -> None:
         self._waits_from_s = time.monotonic()

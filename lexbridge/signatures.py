@@ -7,11 +7,13 @@ one rebuilt from a request's headers: a proxy passes on what a stranger wrote th
 
 import hmac
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
+from hashlib import sha1, sha256
+from typing import Any
 from urllib.parse import urlsplit
 
-from twilio.request_validator import RequestValidator, get_signature_algorithm
+from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, get_signature_algorithm
 
 SIGNATURE_HEADER = "X-Twilio-Signature"
 SIGNATURE_SETTINGS_HEADER = "X-Twilio-Webhooks-Signature-Settings"
@@ -25,45 +27,74 @@ TOKEN_LIFE_S = 60
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "wss": 443}
 
+_HASHES: Mapping[str, Any] = {HMAC_SHA1: sha1, HMAC_SHA256: sha256}
+
+_SIGNATURE = re.compile(r"[A-Za-z0-9+/]{27}=|[A-Za-z0-9+/]{43}=")
+"""Base64 of an HMAC-SHA1's 20 bytes, or of an HMAC-SHA256's 32."""
+
 
 class Signatures:
-    """Checks what comes in against the settings. Anything that cannot be checked has not passed."""
+    """Checks what comes in against the settings. Anything that cannot be checked has not passed.
+
+    A check costs one HMAC for each address and secret; the form is sorted and joined once. Header names are in lower
+    case.
+    """
 
     def __init__(self, secrets: Iterable[str], url: str, stream_url: str) -> None:
         """`secrets`: auth tokens, or the secrets of shared keys; any of them will do. `url`: the public base address;
         `stream_url`: the socket's."""
-        self._validators = [RequestValidator(secret) for secret in secrets]
-        self._url = url
+        keys = [secret.encode() for secret in secrets]
+        # An HMAC that has taken its key is copied for each check.
+        self._macs = {name: [hmac.new(key, digestmod=of) for key in keys] for name, of in _HASHES.items()}
+        self._bases = _with_and_without_port(url)
         self._socket_addresses = [
             variant for address in _with_and_without_slash(stream_url) for variant in _with_and_without_port(address)
         ]
 
-    def webhook_passes(self, path: str, form: Mapping[str, str], headers: Mapping[str, str]) -> bool:
-        """Whether Twilio signed a POST of `form` to `path` (with its query, from "/" on).
+    @staticmethod
+    def may_be_signed(headers: Mapping[str, str]) -> bool:
+        """Whether the signature's header has the shape of one: only then is it worth checking."""
+        return _SIGNATURE.fullmatch(headers.get(_SIGNATURE_NAME, "")) is not None
+
+    def webhook_passes(self, target: str, fields: Iterable[tuple[str, str]], headers: Mapping[str, str]) -> bool:
+        """Whether Twilio signed a POST of the form `fields` to `target`, the path with its query from "/" on.
 
         The connection overrides at the end of an address are not sent; whether they are signed is not documented.
         """
-        addresses = _with_and_without_port(self._url + path)
-        overridden = [address + CONNECTION_OVERRIDES for address in addresses]
-        return self._passes([*addresses, *overridden], form, headers)
+        addresses = [base + target for base in self._bases]
+        return self._passes([*addresses, *(address + CONNECTION_OVERRIDES for address in addresses)], fields, headers)
 
     def socket_passes(self, headers: Mapping[str, str]) -> bool:
         """Whether Twilio signed a handshake with the socket: its wss address, without parameters."""
-        return self._passes(self._socket_addresses, {}, headers)
+        return self._passes(self._socket_addresses, (), headers)
 
-    def _passes(self, addresses: Iterable[str], form: Mapping[str, str], headers: Mapping[str, str]) -> bool:
-        try:
-            given = headers.get(SIGNATURE_HEADER, "").encode("ascii")
-            algorithm = get_signature_algorithm(headers.get(SIGNATURE_SETTINGS_HEADER, ""))
-            return any(
-                hmac.compare_digest(validator.compute_signature(address, form, algorithm).encode("ascii"), given)
-                for address in addresses
-                for validator in self._validators
-            )
-        except Exception:
-            # Hostile input makes the library raise in many ways: an unknown algorithm, surrogates in a form, a header
-            # beyond ASCII. None of them is Twilio.
+    def _passes(self, addresses: Iterable[str], fields: Iterable[tuple[str, str]], headers: Mapping[str, str]) -> bool:
+        macs = self._macs.get(get_signature_algorithm(headers.get(_SETTINGS_NAME, "")).upper())
+        if macs is None or not self.may_be_signed(headers):
             return False
+        # Compared as text: base64 has several texts for the same bytes, and Twilio sends one of them.
+        given = headers[_SIGNATURE_NAME].encode("ascii")
+        try:
+            form = _joined(fields)
+            texts = [address.encode() for address in addresses]
+        except UnicodeEncodeError:  # surrogates: something that was not UTF-8
+            return False
+        return any(hmac.compare_digest(_signature(mac, text, form), given) for text in texts for mac in macs)
+
+
+_SIGNATURE_NAME, _SETTINGS_NAME = SIGNATURE_HEADER.lower(), SIGNATURE_SETTINGS_HEADER.lower()
+
+
+def _joined(fields: Iterable[tuple[str, str]]) -> bytes:
+    """A form as Twilio signs it: names and values, sorted, each pair once. Raises UnicodeEncodeError."""
+    return "".join(name + value for name, value in sorted(set(fields))).encode()
+
+
+def _signature(keyed: hmac.HMAC, address: bytes, form: bytes) -> bytes:
+    mac = keyed.copy()
+    mac.update(address)
+    mac.update(form)
+    return b64encode(mac.digest())
 
 
 def _with_and_without_port(address: str) -> list[str]:
@@ -82,25 +113,38 @@ def _with_and_without_slash(address: str) -> list[str]:
     return [bare, f"{bare}/"]
 
 
-def make_stream_token(secret: str, call_sid: str, account_sid: str, now_s: float, spoken_s: float = 0) -> str:
+def make_stream_token(
+    secret: str, call_sid: str, account_sid: str, now_s: float, spoken_s: float = 0, nonce: str = ""
+) -> str:
     """A token that lets this call, and no other, start a stream within TOKEN_LIFE_S, and the `spoken_s` that a document
     may speak before it opens the stream. `now_s`: of the clock, epoch.
 
-    Any process that knows `secret` can check it; none has to remember it.
+    Any process that knows `secret` can check it. As a token opens one stream, two that are made for a call within a
+    second need a `nonce` each: 1 to 32 hexadecimal digits.
     """
     expires_s = int(now_s + spoken_s) + TOKEN_LIFE_S
-    return f"{expires_s}.{_mac(secret, call_sid, account_sid, expires_s)}"
+    mac = _mac(secret, call_sid, account_sid, expires_s, nonce)
+    return f"{expires_s}.{mac}.{nonce}" if nonce else f"{expires_s}.{mac}"
 
 
 def stream_token_passes(secrets: Iterable[str], token: str, call_sid: str, account_sid: str, now_s: float) -> bool:
     """Whether `token` was made with one of `secrets` for this call and has not expired."""
-    form = re.fullmatch(r"([0-9]{1,12})\.([0-9a-f]{64})", token)
+    form = _TOKEN.fullmatch(token)
     if form is None or int(form[1]) < now_s:
         return False
-    macs = (_mac(secret, call_sid, account_sid, int(form[1])) for secret in secrets)
+    macs = (_mac(secret, call_sid, account_sid, int(form[1]), form[3] or "") for secret in secrets)
     return any(hmac.compare_digest(mac, form[2]) for mac in macs)
 
 
-def _mac(secret: str, call_sid: str, account_sid: str, expires_s: int) -> str:
-    text = f"lexbridge stream token\n{call_sid}\n{account_sid}\n{expires_s}"
+def expiry_of(token: str) -> int:
+    """When a token that has passed expires: epoch, seconds."""
+    return int(token.partition(".")[0])
+
+
+# A number has one text here: "0" before it would be another token that says the same.
+_TOKEN = re.compile(r"([1-9][0-9]{0,11})\.([0-9a-f]{64})(?:\.([0-9a-f]{1,32}))?")
+
+
+def _mac(secret: str, call_sid: str, account_sid: str, expires_s: int, nonce: str) -> str:
+    text = f"lexbridge stream token\n{call_sid}\n{account_sid}\n{expires_s}" + (f"\n{nonce}" if nonce else "")
     return hmac.new(secret.encode(), text.encode("utf-8", "surrogatepass"), sha256).hexdigest()

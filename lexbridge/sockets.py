@@ -11,7 +11,7 @@ import flask_sockets
 from flask import Flask
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import Rule
-from werkzeug.routing.exceptions import WebsocketMismatch
+from werkzeug.routing.exceptions import RequestRedirect, WebsocketMismatch
 from werkzeug.wrappers import Response
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ class _Middleware(flask_sockets.SocketMiddleware):  # type: ignore[misc]  # no t
             return served
         except WebsocketMismatch:
             return _upgrade_required(environ, start_response)
-        except HTTPException as error:  # such as a method or a redirect of the routing
+        except RequestRedirect:  # routing would send a stranger to the host that they named
+            return NotFound().get_response(environ)(environ, start_response)
+        except HTTPException as error:  # such as a method
             return error.get_response(environ)(environ, start_response)
         if not environ.get("wsgi.websocket"):  # half an upgrade: such as one by POST
             return _upgrade_required(environ, start_response)

@@ -1,6 +1,7 @@
 """The door: what Twilio and the load balancer ask for."""
 
 import re
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -8,8 +9,8 @@ from typing import Any
 
 import gevent
 from flask import Flask, Response, abort, jsonify, request
-from werkzeug.datastructures import EnvironHeaders
 
+from lexbridge.admission import SOCKET_PATH, VERIFIED_FORM, WebhookRefused, probe, verified_form
 from lexbridge.bridge import Bridge, WebSocket
 from lexbridge.call_control import CallControl
 from lexbridge.call_log import CallLog
@@ -17,15 +18,12 @@ from lexbridge.config import Settings
 from lexbridge.dialog import Message
 from lexbridge.directives import CALLED_NUMBER_ATTRIBUTE, CALLER_NUMBER_ATTRIBUTE, DIRECTION_ATTRIBUTE
 from lexbridge.errors import CallControlError, CallGone
+from lexbridge.http_request import MAX_BODY_BYTES
 from lexbridge.logs import Log
 from lexbridge.signatures import Signatures, make_stream_token
 from lexbridge.sockets import Sockets
 from lexbridge.takeover import KEYED, KEYS_PARAMETER, LOST, RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER
 from lexbridge.twiml import Document, Documents, Opening, speaking_ms, stream_name, streams_lost
-from lexbridge.websocket import refused
-
-MAX_BODY_BYTES = 64 * 1024
-"""A webhook's form is about 1 KB. Werkzeug takes 15 s and gigabytes over one of 64 MB."""
 
 STREAM_ERROR = "stream-error"
 
@@ -65,17 +63,18 @@ def create_app(
     app.post("/stream-status")(signed(webhooks.stream_status))
 
     @app.get("/ping")
-    def ping() -> Response:
-        """The process is alive."""
-        return jsonify(status="ok", live_calls=calls.live_calls)
-
     @app.get("/ready")
-    def ready() -> tuple[Response, int]:
-        """Whether a new call would be taken."""
-        state = calls.refusal or "ready"
-        return jsonify(status=state, live_calls=calls.live_calls), 200 if state == "ready" else 503
+    def probed() -> Response:
+        """Answers a probe, where the server has not done so already."""
+        told = probe(request.path, calls)
+        if told is None:
+            raise AssertionError(f"{request.path} is no probe")
+        status, state = told
+        response = jsonify(state)
+        response.status = status
+        return response
 
-    @sockets.route("/")  # type: ignore[untyped-decorator]  # flask-sockets has no types
+    @sockets.route(SOCKET_PATH)  # type: ignore[untyped-decorator]  # flask-sockets has no types
     def media(websocket: WebSocket) -> None:
         """A media stream, to its end."""
         bridge.run(websocket)
@@ -102,7 +101,7 @@ class _Webhooks:
 
     def answer(self) -> Response:
         """A call comes in."""
-        log = Log(call_sid=request.form.get("CallSid"))
+        log = Log(call_sid=_form().get("CallSid"))
         if refusal := self._calls.refusal:
             log.warning("call-refused", why=refusal, live_calls=self._calls.live_calls)
             return _xml(self._documents.goodbye([Message(self._settings.sentences.busy)]))
@@ -113,20 +112,20 @@ class _Webhooks:
 
     def resume(self) -> Response:
         """The call's stream is gone, or a document ran out because no update came: another stream goes on with it."""
-        log = Log(call_sid=request.form.get("CallSid"))
+        log = Log(call_sid=_form().get("CallSid"))
         lost = _whole(request.args.get("lost"), 1)
-        ran_out_after = request.args.get("after")
+        ran_out_after = _named("after") or None
         log.warning("call-resumed", streams_lost=lost, ran_out=ran_out_after is not None)
         if lost > MAX_STREAMS_LOST:
             log.error("call-given-up", streams_lost=lost)
             return _xml(self._documents.goodbye([Message(self._settings.sentences.not_available)]))
         if ran_out_after is not None:
             # It may still be alive in another process, and would answer too.
-            sids = request.form.get("AccountSid", ""), request.form.get("CallSid", "")
+            sids = _form().get("AccountSid", ""), _form().get("CallSid", "")
             gevent.spawn(self._stop_stream, *sids, ran_out_after, log)
         resumed = [(RESUMED_PARAMETER, LOST), (STREAMS_LOST_PARAMETER, str(lost)), _stream_token(self._settings)]
         resumed += _call_facts(self._settings)
-        opening = Opening(stream_name(lost, ran_out_after or request.args.get("of", "")), resumed)
+        opening = Opening(stream_name(lost, ran_out_after or _named("of")), resumed)
         waits = self._settings.sentences.one_moment if lost >= WAITS_AFTER_LOST else ""
         # Where the stream is connected its document goes on as soon as it is lost, and does not run out.
         more = 1 if self._is_two_way else RUN_OUT_COUNTS
@@ -134,8 +133,8 @@ class _Webhooks:
 
     def keys(self) -> Response:
         """The caller has pressed keys while a document gathered them: another stream takes them to the bot."""
-        log = Log(call_sid=request.form.get("CallSid"))
-        keys, of = request.form.get("Digits", "")[:MAX_GATHERED_KEYS], request.args.get("of", "")
+        log = Log(call_sid=_form().get("CallSid"))
+        keys, of = _form().get("Digits", "")[:MAX_GATHERED_KEYS], _named("of")
         log.info("keys-gathered", keys=len(keys))
         if not keys:
             return _xml(self._documents.reply([], of))
@@ -147,7 +146,7 @@ class _Webhooks:
 
     def stream_status(self) -> Response:
         """Twilio reports on a stream. A call whose stream is lost goes on with another one at once."""
-        form = request.form
+        form = _form()
         call_sid, stream_sid = form.get("CallSid", ""), form.get("StreamSid", "")
         is_lost = form.get("StreamEvent") == STREAM_ERROR
         log = Log(call_sid=call_sid, stream_sid=stream_sid)
@@ -172,6 +171,18 @@ class _Webhooks:
             log.write("debug", "stream-not-stopped", {"error": str(error)})
 
 
+def _form() -> Mapping[str, str]:
+    """The fields of the webhook that is answered: just those whose signature was checked."""
+    form: Mapping[str, str] = request.environ[VERIFIED_FORM]
+    return form
+
+
+def _named(argument: str) -> str:
+    """A stream's name or SID in the address of the webhook; "" where there is none."""
+    name = request.args.get(argument, "")
+    return name if re.fullmatch("[A-Za-z0-9_.-]{1,256}", name) else ""
+
+
 def _whole(text: str | None, default: int) -> int:
     return int(text) if text and re.fullmatch("[0-9]{1,4}", text) else default
 
@@ -183,33 +194,21 @@ def _xml(document: Document) -> Response:
 def _call_facts(settings: Settings) -> list[tuple[str, str]]:
     """What the webhook knows of the call and the bot may want: `<Parameter>`s, and so session attributes."""
     # In a call that we placed, `To` is the person.
-    is_outbound = request.form.get("Direction", "").startswith("outbound")
+    is_outbound = _form().get("Direction", "").startswith("outbound")
     called, caller = ("From", "To") if is_outbound else ("To", "From")
     facts = [(CALLED_NUMBER_ATTRIBUTE, called), (DIRECTION_ATTRIBUTE, "Direction")]
     if settings.share_caller_number:
         facts.append((CALLER_NUMBER_ATTRIBUTE, caller))
-    return [(name, request.form[field]) for name, field in facts if request.form.get(field)]
+    return [(name, _form()[field]) for name, field in facts if _form().get(field)]
 
 
 def _stream_token(settings: Settings, spoken: str = "") -> tuple[str, str]:
     """The `<Parameter>` without which no stream is served. `spoken`: what the document says before it opens it."""
-    form = request.form
+    form = _form()
     sids = form.get("CallSid", ""), form.get("AccountSid", "")
     spoken_s = speaking_ms(spoken) / 1000
-    return TOKEN_PARAMETER, make_stream_token(settings.twilio_auth_token, *sids, time.time(), spoken_s)
-
-
-def make_admission(signatures: Signatures, calls: CallLog) -> Callable[[Mapping[str, Any]], tuple[str, str] | None]:
-    """The rule by which a media socket is let in, before it is: None, or an HTTP status line and what to log."""
-
-    def admit(environ: Mapping[str, Any]) -> tuple[str, str] | None:
-        if not signatures.socket_passes(dict(EnvironHeaders(dict(environ)))):
-            return "403 Forbidden", "unsigned"
-        if refusal := calls.stream_refusal:
-            return "503 Service Unavailable", refusal
-        return None
-
-    return admit
+    nonce = secrets.token_hex(8)
+    return TOKEN_PARAMETER, make_stream_token(settings.twilio_auth_token, *sids, time.time(), spoken_s, nonce)
 
 
 def _signed(signatures: Signatures) -> Callable[[Callable[[], Response]], Callable[[], Response]]:
@@ -220,11 +219,16 @@ def _signed(signatures: Signatures) -> Callable[[Callable[[], Response]], Callab
 
         @wraps(view)
         def checked(*args: Any, **kwargs: Any) -> Response:
-            query = request.query_string.decode("latin-1")
-            path = request.path + (f"?{query}" if query else "")
-            if not signatures.webhook_passes(path, request.form, dict(request.headers)):
-                refused.count("unsigned webhook")
-                abort(403)
+            if VERIFIED_FORM not in request.environ:  # the server in front has not checked it
+                query = request.query_string.decode("latin-1")
+                target = request.path + (f"?{query}" if query else "")
+                headers = {name.lower(): value for name, value in request.headers.items()}
+                try:
+                    if not signatures.may_be_signed(headers):
+                        abort(403)  # before its body is read
+                    request.environ[VERIFIED_FORM] = verified_form(signatures, target, headers, request.get_data())
+                except WebhookRefused as error:
+                    abort(int(error.refusal.status[:3]))
             return view(*args, **kwargs)
 
         return checked

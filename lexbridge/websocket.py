@@ -212,7 +212,7 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         self._silence.start(self._check_silence)
         self._rounds.add(self._descriptor, self)
         # What came together with the request; a read of its own if there is nothing.
-        self._take(self.handler.rfile.peek(), self._heard_s)
+        self._take(self.handler.early, self._heard_s)
 
     def finish(self) -> None:
         """Waits, not for long, until the peer has taken our close and ended the connection. Then nothing is left.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from twilio.request_validator import RequestValidator
 
+from lexbridge.admission import Admission
 from lexbridge.bridge import Bridge, make_documents
 from lexbridge.call_control import TwilioCallControl
 from lexbridge.call_log import CallLog
@@ -29,7 +30,8 @@ from lexbridge.offline.simulated_twilio import SimulatedTwilio
 from lexbridge.offline.voice import SilentVoice, Voice
 from lexbridge.rfc6455 import Bounds
 from lexbridge.signatures import Signatures
-from lexbridge.web import create_app, make_admission
+from lexbridge.token_bucket import TokenBucket
+from lexbridge.web import create_app
 
 PATIENCE_S = 30
 """The absolute deadline of whatever a test waits for."""
@@ -161,11 +163,11 @@ def running(
         calls = CallLog(set_up.max_calls)
         documents = make_documents(set_up, deadlines)
         call_control = TwilioCallControl(set_up, attempt_deadlines_s)
-        bridge = Bridge(set_up, documents, lex_runtime, call_control, calls, start_deadline_s)
+        bridge = Bridge(set_up, documents, lex_runtime, call_control, calls, start_deadline_s=start_deadline_s)
         signatures = Signatures(set_up.twilio_auth_tokens, set_up.url, set_up.stream_url)
         app = create_app(set_up, documents, signatures, bridge, call_control, calls)
-        admit = make_admission(signatures, calls)
-        server = MediaServer(("127.0.0.1", 0), app, admit, error_log=_ERRORS)
+        unmetered = TokenBucket(1e9, 1e9)  # tests of what strangers send want to see each answer
+        server = MediaServer(("127.0.0.1", 0), app, Admission(signatures, calls), unmetered, error_log=_ERRORS)
         server.handler_class = HurriedHandler if pace < 0.15 else MediaSocketHandler
         server.start()
         try:

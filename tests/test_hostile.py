@@ -5,8 +5,9 @@ The outcomes: a close code, an HTTP status, or CUT: the connection ends without 
 
 import json
 import logging
+import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import gevent
 import pytest
@@ -64,11 +65,7 @@ START = {
     "callSid": "CA" + "1" * 32,
     "accountSid": "AC" + "1" * 32,
     "tracks": ["inbound"],
-    "customParameters": {
-        "lexbridge:token": make_stream_token(TOKEN, "CA" + "1" * 32, "AC" + "1" * 32, now_s=time.time() + 3600)
-    },
 }
-STARTED = says_json(event="connected", protocol="Call", version="1.0.0") + says_json(event="start", start=START)
 STOP = says_json(event="stop", stop={"callSid": START["callSid"]})
 
 
@@ -77,7 +74,14 @@ def media(timestamp: object = "20", payload: object = "/" * 216, **more: object)
 
 
 def start(**changes: object) -> bytes:
-    return says_json(event="start", start={**START, **changes})
+    """A start message, with a token that was not used before."""
+    token = make_stream_token(TOKEN, "CA" + "1" * 32, "AC" + "1" * 32, time.time(), nonce=secrets.token_hex(8))
+    return says_json(event="start", start={**START, "customParameters": {"lexbridge:token": token}, **changes})
+
+
+def started() -> bytes:
+    """How a stream begins."""
+    return says_json(event="connected", protocol="Call", version="1.0.0") + start()
 
 
 # RFC 6455: what the socket itself answers
@@ -104,7 +108,7 @@ PROTOCOL = {
     "65 empty fragments": (part("", TEXT) + part("") * 64, 1008),
     "2,000 pings at once": (client_message(b"", PING) * 2000, 1008),
     "2,000 pongs at once": (client_message(b"", PONG) * 2000, 1008),
-    "2,000 media messages at once": (STARTED + media() * 2000, 1008),
+    "2,000 media messages at once": (lambda: started() + media() * 2000, 1008),
     "not UTF-8": (client_message(b'{"\xff": 1}'), 1007),
     "a surrogate as UTF-8": (client_message(b"\xed\xa0\x80"), 1007),
     "half a character": (client_message(b"\xe2\x82"), 1007),
@@ -137,42 +141,42 @@ MESSAGES = {
     "30,000 objects deep": (client_message('{"a":' * 10000), 1007),
     "a number of 60,000 digits": (client_message('{"event": ' + "9" * 60000 + "}"), 1007),
     "media before start": (media(), 1007),
-    "start twice": (STARTED + start(), 1007),
+    "start twice": (lambda: started() + start(), 1007),
     "start without its object": (says_json(event="start"), 1007),
     "start with a SID of another kind": (start(callSid="XX" + "1" * 32), 1007),
     "start with tracks that are a text": (start(tracks="inbound"), 1007),
     "start with parameters within parameters": (start(customParameters={"a": {"b": "c"}}), 1007),
-    "media without its object": (STARTED + says_json(event="media"), 1007),
-    "media that is a list": (STARTED + says_json(event="media", media=[]), 1007),
-    "a payload that is a number": (STARTED + media(payload=1), 1007),
-    "a payload that is not base64": (STARTED + media(payload="!!!!"), 1007),
-    "a payload beyond ASCII": (STARTED + media(payload="\u20ac\ud800"), 1007),
-    "a timestamp that is no number": (STARTED + media("soon"), 1007),
-    "a timestamp below zero": (STARTED + media("-20"), 1007),
-    "a timestamp that is NaN": (STARTED + media(float("nan")), 1007),
-    "a timestamp that jumps by years": (STARTED + media("0") + media("999999999999"), 1007),
-    "a key that is none": (STARTED + says_json(event="dtmf", dtmf={"digit": "55"}), 1007),
-    "media after stop": (STARTED + STOP + media() * 3, 1000),
+    "media without its object": (lambda: started() + says_json(event="media"), 1007),
+    "media that is a list": (lambda: started() + says_json(event="media", media=[]), 1007),
+    "a payload that is a number": (lambda: started() + media(payload=1), 1007),
+    "a payload that is not base64": (lambda: started() + media(payload="!!!!"), 1007),
+    "a payload beyond ASCII": (lambda: started() + media(payload="\u20ac\ud800"), 1007),
+    "a timestamp that is no number": (lambda: started() + media("soon"), 1007),
+    "a timestamp below zero": (lambda: started() + media("-20"), 1007),
+    "a timestamp that is NaN": (lambda: started() + media(float("nan")), 1007),
+    "a timestamp that jumps by years": (lambda: started() + media("0") + media("999999999999"), 1007),
+    "a key that is none": (lambda: started() + says_json(event="dtmf", dtmf={"digit": "55"}), 1007),
+    "media after stop": (lambda: started() + STOP + media() * 3, 1000),
     # dropped, and the stream goes on: it is the stop after them that ends it
-    "numbers that go backwards": (STARTED + media("40") + media("20") + media("0") + STOP, 1000),
-    "an event that is unknown": (STARTED + says_json(event="\u0000new\n") + STOP, 1000),
-    "the other track": (STARTED + media(track="outbound") + STOP, 1000),
-    "a payload of nothing": (STARTED + media(payload="") + STOP, 1000),
-    "a name twice": (STARTED + client_message('{"event": "x", "event": "y"}') + STOP, 1000),
+    "numbers that go backwards": (lambda: started() + media("40") + media("20") + media("0") + STOP, 1000),
+    "an event that is unknown": (lambda: started() + says_json(event="\u0000new\n") + STOP, 1000),
+    "the other track": (lambda: started() + media(track="outbound") + STOP, 1000),
+    "a payload of nothing": (lambda: started() + media(payload="") + STOP, 1000),
+    "a name twice": (lambda: started() + client_message('{"event": "x", "event": "y"}') + STOP, 1000),
 }
 
 
 @pytest.mark.parametrize(("output", "code"), [*PROTOCOL.values(), *MESSAGES.values()], ids=[*PROTOCOL, *MESSAGES])
-def test_on_a_socket(rig: Rig, output: bytes, code: int | None) -> None:
+def test_on_a_socket(rig: Rig, output: bytes | Callable[[], bytes], code: int | None) -> None:
     with RudeClient(address(rig)) as stranger:
         assert stranger.upgrade(headers=SIGNED) == 101
-        stranger.send(output)
+        stranger.send(output() if callable(output) else output)
         assert stranger.end().code == code
 
 
 def test_together_with_the_handshake(rig: Rig) -> None:
     with RudeClient(address(rig)) as stranger:
-        stranger.send(upgrade_request(headers=SIGNED) + STARTED + STOP)
+        stranger.send(upgrade_request(headers=SIGNED) + started() + STOP)
         assert stranger.read_header_block() == 101
         assert stranger.end().code == 1000
 
@@ -180,7 +184,7 @@ def test_together_with_the_handshake(rig: Rig) -> None:
 def test_byte_by_byte(rig: Rig) -> None:
     with RudeClient(address(rig)) as stranger:
         assert stranger.upgrade(headers=SIGNED) == 101
-        for byte in STARTED + STOP:
+        for byte in started() + STOP:
             stranger.send(bytes((byte,)))
         assert stranger.end().code == 1000
 
@@ -209,9 +213,47 @@ HTTP = {
     "HTTP/1.0": (upgrade().replace(b"HTTP/1.1", b"HTTP/1.0"), 400),
     "an upgrade with a body": (upgrade(Content_Length="5", Connection="Upgrade") + b"hello", 400),
     "an upgrade where there is no socket": (upgrade("/nothing", Connection="Upgrade, close"), 404),
-    "an upgrade with a host that is none": (upgrade(Host="[::1:99999999", Connection="Upgrade"), 101),
-    "a path that is none": (get("Connection: close", path="/%ff%00%zz//..\xff"), 404),
-    "an absolute address": (get("Connection: close", path="http://[::1/ping"), 404),
+    "an upgrade with a host that is none": (upgrade(Host="[::1:99999999", Connection="Upgrade"), 400),
+    "a path beyond ASCII": (get("Connection: close", path="/%ff%00%zz//..\xff"), 400),
+    "a path that is none": (get("Connection: close", path="/%ff%00%zz//.."), 404),
+    "an absolute address": (get("Connection: close", path="http://[::1/ping"), 400),
+    "a target without a slash": (get("Connection: close", path="ping"), 400),
+    "a target that is a query": (get("Connection: close", path="?x"), 400),
+    "an upgrade of a query": (upgrade("?x"), 400),
+    "a target that is an asterisk": (get("Connection: close", path="*", method="OPTIONS"), 400),
+    "a target that is an authority": (get("Connection: close", path="x:80", method="CONNECT"), 400),
+    "a target of two slashes": (get("Connection: close", path="//ping"), 400),
+    "an unsigned upgrade of two slashes": (upgrade_request("//"), 400),
+    "an unsigned upgrade of nearly the socket's path": (
+        upgrade_request("/?", {"X-Twilio-Signature": "A" * 27 + "="}),
+        403,
+    ),
+    "an unsigned upgrade of the socket's path in disguise": (
+        upgrade_request("/%2f", {"Connection": "Upgrade, close"}),
+        426,
+    ),
+    "a fragment": (get("Connection: close", path="/ping#x"), 400),
+    "no host": (b"GET /ping HTTP/1.1\r\n\r\n", 400),
+    "no host in HTTP/1.0": (b"GET /ping HTTP/1.0\r\n\r\n", 200),
+    "two hosts": (get("Host: y"), 400),
+    "a tab in the request line": (get().replace(b"GET ", b"GET\t"), 400),
+    "two spaces in the request line": (get().replace(b"GET ", b"GET  "), 400),
+    "lines that end in LF": (get().replace(b"\r\n", b"\n") + b"\r\n\r\n", 400),
+    "a CR within a line": (get("X: a\rTransfer-Encoding: chunked"), 400),
+    "a length with a sign": (get("Content-Length: +5", method="POST") + b"01234", 400),
+    "a length with an underscore": (get("Content-Length: 1_0", method="POST") + b"0123456789", 400),
+    "a length in hexadecimal": (get("Content-Length: 0x5", method="POST") + b"01234", 400),
+    "a length in another script": (get("Content-Length: \xb2", method="POST") + b"01", 400),
+    "two equal lengths in one": (get("Content-Length: 5,5", method="POST") + b"01234", 400),
+    "a length of 5,000 digits": (get("Content-Length: " + "1" * 5000, method="POST"), 413),
+    "a length of 10^30": (get("Content-Length: 1" + "0" * 30, method="POST"), 413),
+    "8 KiB and a byte": (get("Content-Length: 8193", path="/nothing", method="POST"), 413),
+    "chunks": (get("Transfer-Encoding: chunked", path="/nothing", method="POST") + b"0\r\n\r\n", 411),
+    "chunks in capitals": (get("Transfer-Encoding:\tCHUNKED ", method="POST") + b"0\r\n\r\n", 411),
+    "another transfer encoding": (get("Transfer-Encoding: identity", method="POST"), 411),
+    "two transfer encodings": (get("Transfer-Encoding: gzip, chunked", method="POST") + b"0\r\n\r\n", 411),
+    "a transfer encoding twice": (get("Transfer-Encoding: gzip", "Transfer-Encoding: chunked", method="POST"), 400),
+    "a transfer encoding on a GET": (get("Transfer-Encoding: chunked"), 411),
     "a header of 40 KB": (get("X: " + "x" * 40000), 431),
     "1,000 headers": (get(*[f"X-{n}: {'x' * 60}" for n in range(1000)]), 431),
     "200 headers": (get(*[f"X-{n}: x" for n in range(200)]), 400),
@@ -234,7 +276,7 @@ HTTP = {
     "a request that breaks off": (b"GET /ping HTTP/1.1\r\nHost: x\r\n", 400),
     "nothing": (b"", CUT),
     "an unsigned webhook": (get("Content-Length: 3", path="/twiml", method="POST") + b"a=b", 403),
-    "chunks that are none": (get("Transfer-Encoding: chunked", path="/twiml", method="POST") + b"zz\r\n\r\n", 403),
+    "chunks that are none": (get("Transfer-Encoding: chunked", path="/twiml", method="POST") + b"zz\r\n\r\n", 411),
 }
 
 
@@ -264,18 +306,34 @@ def test_a_reset_in_the_middle_of_a_message(rig: Rig, sent: int) -> None:
     for _ in range(20):
         stranger = RudeClient(address(rig))
         assert stranger.upgrade(headers=SIGNED) == 101
-        stranger.send(STARTED + media()[:sent])
+        stranger.send(started() + media()[:sent])
         stranger.reset()
     with gevent.Timeout(PATIENCE_S):
         while rig.calls.live_calls > live:
             gevent.sleep(0.01)
 
 
+def test_a_token_opens_one_socket(rig: Rig) -> None:
+    once = started()
+    with RudeClient(address(rig)) as first, RudeClient(address(rig)) as second:
+        assert first.upgrade(headers=SIGNED) == 101
+        first.send(once)
+        with gevent.Timeout(PATIENCE_S):
+            while rig.calls.live_calls < 2:
+                gevent.sleep(0.01)
+        assert second.upgrade(headers=SIGNED) == 101
+        second.send(once)
+        assert second.end().code == 1008
+        first.send(client_message(b"still here", PING) + STOP)
+        ended = first.end()
+        assert (ended.code, ended.messages) == (1000, ((PONG, b"still here"),))
+
+
 def test_a_newer_stream_of_a_call_takes_it_over(rig: Rig) -> None:
     with RudeClient(address(rig)) as older, RudeClient(address(rig)) as newer:
         for stranger in (older, newer):
             assert stranger.upgrade(headers=SIGNED) == 101
-            stranger.send(STARTED)
+            stranger.send(started())
             if stranger is older:
                 with gevent.Timeout(PATIENCE_S):
                     while rig.calls.live_calls < 2:

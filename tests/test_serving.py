@@ -66,7 +66,7 @@ def test_alone_it_waits_for_the_last_call_to_end(logged: Logged) -> None:
     calls.ended(calls.stream)
     assert seconds(draining.get) >= serving.LAST_REQUESTS_S - 0.01  # Twilio may have something to say yet
     assert calls.told == []
-    assert [line["live_calls"] for line in logged()] == [1, 0]
+    assert [line["live_calls"] for line in logged() if "live_calls" in line] == [1, 0]  # others may log meanwhile
 
 
 def test_with_others_there_each_call_is_told_once_and_not_all_in_the_same_moment(

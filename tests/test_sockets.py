@@ -1,4 +1,4 @@
-"""flask-sockets, mended: routes beside Flask's own, on a real gevent server with the real handler."""
+"""flask-sockets, mended: routes beside Flask's own, on the real server."""
 
 from collections.abc import Iterator
 
@@ -6,10 +6,9 @@ import pytest
 import requests
 import websocket
 from flask import Flask
-from gevent.pywsgi import WSGIServer
 
 from lexbridge.bridge import WebSocket
-from lexbridge.media_server import MediaSocketHandler
+from lexbridge.media_server import MediaServer
 from lexbridge.sockets import Sockets
 
 DEADLINE_S = 10
@@ -37,7 +36,7 @@ def address() -> Iterator[str]:
 
     sockets.add_url_rule("/read-only", None, close, methods=["GET"])
 
-    server = WSGIServer(("127.0.0.1", 0), app, handler_class=MediaSocketHandler, log=None)
+    server = MediaServer(("127.0.0.1", 0), app)
     server.start()
     yield f"127.0.0.1:{server.server_port}"
     server.stop(timeout=1)

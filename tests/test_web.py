@@ -16,15 +16,17 @@ from rig import TOKEN, settings
 from test_call_log import live_stream
 from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
-from werkzeug.test import EnvironBuilder, TestResponse
+from werkzeug.test import TestResponse
 
+from lexbridge.admission import Admission, Admitted, Refusal
 from lexbridge.bridge import make_documents
 from lexbridge.call_control import CallControl
 from lexbridge.call_log import CallLog
 from lexbridge.errors import CallControlError, CallControlUnavailable, CallGone
+from lexbridge.http_request import MAX_BODY_BYTES, Head, Request
 from lexbridge.lex import Deadlines
 from lexbridge.signatures import Signatures, stream_token_passes
-from lexbridge.web import MAX_BODY_BYTES, MAX_STREAMS_LOST, WAITS_AFTER_LOST, create_app, make_admission
+from lexbridge.web import MAX_STREAMS_LOST, WAITS_AFTER_LOST, create_app
 
 FORM = {
     "CallSid": "CA" + "2" * 32,
@@ -327,6 +329,10 @@ def test_a_body_beyond_any_webhook_is_refused_unread() -> None:
     assert Door().post("/twiml", {**FORM, "Body": "x" * (MAX_BODY_BYTES + 1)}).status_code == 413
 
 
+SHAPED = "A" * 27 + "="
+"""What looks like a signature, and is worth checking."""
+
+
 class Unread(BytesIO):
     """A body that must not be touched."""
 
@@ -338,24 +344,46 @@ class Unread(BytesIO):
 
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
 def test_a_body_said_to_be_beyond_any_webhook_is_refused_before_it_is_read(content_type: str) -> None:
-    said = {"CONTENT_LENGTH": str(MAX_BODY_BYTES + 1), "wsgi.input": Unread()}
+    said = {"CONTENT_LENGTH": str(MAX_BODY_BYTES + 1), "wsgi.input": Unread(), "HTTP_X_TWILIO_SIGNATURE": SHAPED}
     assert Door().client.post("/twiml", content_type=content_type, environ_overrides=said).status_code == 413
 
 
 def test_a_file_beyond_any_webhook_is_refused() -> None:
     """Werkzeug's bound of a form's memory does not count files."""
     attached = {**FORM, "file": (BytesIO(bytes(MAX_BODY_BYTES + 1)), "big.bin")}
-    assert Door().client.post("/twiml", data=attached).status_code == 413
+    assert Door().client.post("/twiml", data=attached, headers={"X-Twilio-Signature": SHAPED}).status_code == 413
 
 
 def test_a_field_that_comes_twice_is_signed_with_all_its_values() -> None:
     door = Door()
-    form = MultiDict([*FORM.items(), ("Digits", "2"), ("Digits", "1")])
+    form = MultiDict([*FORM.items(), ("Extra", "2"), ("Extra", "1")])
     signature = RequestValidator(TOKEN).compute_signature(door.settings.url + "/twiml", form)
     told = {"X-Twilio-Signature": signature}
     assert door.client.post("/twiml", data=form, headers=told).status_code == 200
-    once = MultiDict([*FORM.items(), ("Digits", "2")])
+    once = MultiDict([*FORM.items(), ("Extra", "2")])
     assert door.client.post("/twiml", data=once, headers=told).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Digits": "1234Directioninbound"},
+        {"CallSid": "CA" + "2" * 32 + "CallStatusringing"},
+        {"AccountSid": "AC"},
+        {"?of=": "lexbridge-0"},
+        {"": "x"},
+        {"Direction": "inbound", "StreamSid": "MZ1"},
+    ],
+    ids=str,
+)
+def test_a_signed_form_whose_fields_are_not_of_their_forms_is_refused(changes: dict[str, str]) -> None:
+    """As the signature covers names and values without marks between them, a captured form could be cut anew."""
+    assert Door().post("/twiml/keys", {**FORM, **changes}).status_code == 400
+
+
+@pytest.mark.parametrize("missing", ["CallSid", "AccountSid"])
+def test_a_signed_form_without_its_call_is_refused(missing: str) -> None:
+    assert Door().post("/twiml", {name: value for name, value in FORM.items() if name != missing}).status_code == 400
 
 
 def test_a_webhook_takes_posts_only() -> None:
@@ -363,7 +391,7 @@ def test_a_webhook_takes_posts_only() -> None:
 
 
 def test_a_stream_error_is_logged_and_nothing_private_with_it(logged: Logged) -> None:
-    form = {**FORM, "StreamSid": "MZ1", "StreamEvent": "stream-error", "StreamError": "31920 handshake"}
+    form = {**FORM, "StreamSid": STREAM_SID, "StreamEvent": "stream-error", "StreamError": "31920 handshake"}
     assert Door().post("/stream-status", form).status_code == 204
     (line,) = [line for line in logged() if line["event"] == "stream-status"]
     assert (line["level"], line["what"], line["error"]) == ("error", "stream-error", "31920 handshake")
@@ -375,26 +403,42 @@ def test_a_stopped_stream_is_no_error(logged: Logged) -> None:
     assert [line["level"] for line in logged() if line["event"] == "stream-status"] == ["debug"]
 
 
-def handshake(door: Door, signature: str) -> tuple[str, str] | None:
-    """What becomes of a handshake with the media socket."""
-    environ = EnvironBuilder(headers={"X-Twilio-Signature": signature}).get_environ()
-    return make_admission(door.signatures, door.calls)(environ)
+HANDSHAKE = {"upgrade": "websocket", "connection": "Upgrade"}
+
+
+def handshake(door: Door, signature: str, open_sockets: int = 0) -> object:
+    """What becomes of a handshake with the media socket: True if it is let in, else the status line and the reason."""
+    head = Head("GET", "/", "HTTP/1.1", {**HANDSHAKE, "x-twilio-signature": signature})
+    match Admission(door.signatures, door.calls).check(Request(head), open_sockets):
+        case Refusal(status, reason):
+            return status, reason
+        case Admitted(is_signed):
+            return is_signed
+    return None
 
 
 def test_a_handshake_is_let_in_if_it_is_signed_and_there_is_room() -> None:
     door = Door(MAX_CALLS="1")
     signed = RequestValidator(TOKEN).compute_signature("wss://voice.example.com/", {})
-    assert handshake(door, signed) is None
+    assert handshake(door, signed) is True
     assert handshake(door, "AAAA") == ("403 Forbidden", "unsigned")
     door.calls.is_draining = True
-    assert handshake(door, signed) is None  # it may be a live call's, which has nowhere else to go
+    assert handshake(door, signed) is True  # it may be a live call's, which has nowhere else to go
     door.calls.leave(1)
-    assert handshake(door, signed) is None  # or may have found this process before it stopped listening
+    assert handshake(door, signed) is True  # or may have found this process before it stopped listening
     assert handshake(door, "AAAA") == ("403 Forbidden", "unsigned")  # a stranger learns nothing
     door.calls.began(live_stream("CA" + "3" * 32))
-    assert handshake(door, signed) is None  # so may this one
+    assert handshake(door, signed) is True  # so may this one
     door.calls.began(live_stream("CA" + "4" * 32))
     assert handshake(door, signed) == ("503 Service Unavailable", "full")
+
+
+def test_sockets_on_which_no_stream_has_started_count_too() -> None:
+    door = Door(MAX_CALLS="3")
+    signed = RequestValidator(TOKEN).compute_signature("wss://voice.example.com/", {})
+    assert handshake(door, signed, open_sockets=5) is True
+    assert handshake(door, signed, open_sockets=6) == ("503 Service Unavailable", "full")
+    assert handshake(door, "AAAA", open_sockets=6) == ("403 Forbidden", "unsigned")
 
 
 def test_a_process_that_leaves_answers_for_the_others_and_lets_go_of_its_connections() -> None:

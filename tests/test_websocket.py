@@ -15,11 +15,14 @@ from flask import Flask
 from gevent.event import Event
 from geventwebsocket.exceptions import WebSocketError
 
-from lexbridge.media_server import Admit, MediaServer, MediaSocketHandler
+from lexbridge.admission import Admitted, Answer, Gate, OpenGate, Refusal
+from lexbridge.http_request import Head, Request
+from lexbridge.media_server import MediaServer, MediaSocketHandler
 from lexbridge.offline.bridge_process import ROOT
 from lexbridge.offline.rude_client import Ended, RudeClient, client_close, client_message, upgrade_request
 from lexbridge.rfc6455 import PING, PONG, TEXT, Bounds
 from lexbridge.sockets import Sockets
+from lexbridge.token_bucket import TokenBucket
 from lexbridge.websocket import MediaSocket, Patience, refused
 
 DEADLINE_S = 30
@@ -29,8 +32,22 @@ View = Callable[[MediaSocket], None]
 Address = tuple[str, int]
 
 
+class Refusing(OpenGate):
+    """Refuses every handshake with `refusal`, and keeps the signatures that it was shown."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.seen: list[str] = []
+        self._refusal = refusal
+
+    def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:
+        if not request.head.asks_for_websocket:
+            return super().check(request, open_sockets)
+        self.seen.append(request.head.headers.get("x-twilio-signature", ""))
+        return self._refusal
+
+
 @contextmanager
-def served(view: View, admit: Admit | None = None, **options: Any) -> Iterator[Address]:
+def served(view: View, gate: Gate | None = None, **options: Any) -> Iterator[Address]:
     """The address of a server whose socket at / is served by `view`. `options`: of the handler."""
     app = Flask("test")
 
@@ -39,7 +56,7 @@ def served(view: View, admit: Admit | None = None, **options: Any) -> Iterator[A
         return "a page"
 
     Sockets(app).route("/")(view)
-    server = MediaServer(("127.0.0.1", 0), app, admit)
+    server = MediaServer(("127.0.0.1", 0), app, gate)
     server.handler_class = type("Handler", (MediaSocketHandler,), options)
     server.start()
     try:
@@ -235,35 +252,31 @@ def test_a_flood_does_not_hold_the_others() -> None:
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "503 Service Unavailable"])
 def test_a_refused_upgrade_never_gets_a_101(status: str, logged: Logged) -> None:
-    asked: list[str] = []
-
-    def admit(environ: dict[str, Any]) -> tuple[str, str] | None:
-        asked.append(environ["HTTP_X_TWILIO_SIGNATURE"])
-        return status, f"refused by the test {status}"
-
-    with served(echo, admit) as address, RudeClient(address, DEADLINE_S) as client:
+    gate = Refusing(Refusal(status, f"refused by the test {status}"))
+    with served(echo, gate) as address, RudeClient(address, DEADLINE_S) as client:
         # Refused even if it is a bad handshake: strangers learn nothing.
         client.send(upgrade_request(headers={"X-Twilio-Signature": "no", "Sec-WebSocket-Key": "bad"}))
         client.send(client_message("early"))
         ended = client.end(upgraded=False)
     assert (ended.status, ended.messages) == (int(status[:3]), ())
-    assert asked == ["no"]
+    assert gate.seen == ["no"]
     assert f"refused by the test {status}" in [line.get("reason") for line in logged()]
 
 
 def test_an_upgrade_is_admitted_and_pages_are_not_asked_about() -> None:
-    with served(echo, lambda _: None) as address:
+    with served(echo) as address:
         assert end_of(address, client_close(4000)).code == 4000
-    with served(echo, lambda _: ("403 Forbidden", "all")) as address, RudeClient(address) as client:
+    with served(echo, Refusing(Refusal("403 Forbidden", "all"))) as address, RudeClient(address) as client:
         client.send(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.read_header_block() == 200
 
 
-def test_an_admit_that_breaks_is_a_refusal(logged: Logged) -> None:
-    def broken(environ: dict[str, Any]) -> None:
-        raise ValueError("the caller's number")
+def test_a_gate_that_breaks_is_a_refusal(logged: Logged) -> None:
+    class Broken(OpenGate):
+        def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:
+            raise ValueError("the caller's number")
 
-    with served(echo, broken) as address, RudeClient(address, DEADLINE_S) as client:
+    with served(echo, Broken()) as address, RudeClient(address, DEADLINE_S) as client:
         assert client.upgrade() == 403
     (line,) = [line for line in logged() if line["event"] == "admit-broken"]
     assert "number" not in str(line)
@@ -271,13 +284,134 @@ def test_an_admit_that_breaks_is_a_refusal(logged: Logged) -> None:
 
 @pytest.mark.parametrize(
     "output",
-    [b"", b"GET", b"GET /page HTTP/1.1\r\nHost:", b"POST /page HTTP/1.1\r\nContent-Length: 100\r\n\r\nx"],
+    [b"", b"GET", b"GET /page HTTP/1.1\r\nHost:", b"POST /page HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx"],
     ids=["silent", "half a line", "half a header block", "half a body"],
 )
 def test_a_slow_request_is_cut_off(output: bytes) -> None:
     with served(echo, patience=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
         client.send(output)
-        assert client.end(upgraded=False).status in (None, 405)
+        assert client.end(upgraded=False).status is None
+
+
+@contextmanager
+def gated(gate: Gate, strangers: TokenBucket, **options: Any) -> Iterator[tuple[Address, MediaServer]]:
+    """A server whose strangers are metered, and its address. `options`: of the handler."""
+
+    def page(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [environ["wsgi.input"].read()]
+
+    server = MediaServer(("127.0.0.1", 0), page, gate, strangers)
+    server.handler_class = type("Handler", (MediaSocketHandler,), options)
+    server.start()
+    try:
+        yield ("127.0.0.1", server.server_port), server
+    finally:
+        server.stop(timeout=1)
+
+
+class ByPath(OpenGate):
+    """Takes /signed for Twilio's, answers /probe at once, refuses /refused, and lets the rest go on unsigned."""
+
+    def check_head(self, head: Head) -> Refusal | None:
+        return Refusal("403 Forbidden", "refused by its head") if head.path == "/head" else None
+
+    def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:
+        match request.head.path:
+            case "/refused":
+                return Refusal("403 Forbidden", "refused by the test")
+            case "/probe":
+                return Answer("200 OK", b"{}\n")
+        return Admitted(is_signed=request.head.path == "/signed")
+
+
+def request_of(path: str, *lines: str) -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: x", "Connection: close", *lines, "", ""]).encode()
+
+
+def statuses(address: Address, *paths: str) -> list[int | None]:
+    """What each request is answered with, each on a connection of its own."""
+    found = []
+    for path in paths:
+        with RudeClient(address, DEADLINE_S) as client:
+            client.send(request_of(path))
+            found.append(client.end(upgraded=False).status)
+    return found
+
+
+def test_strangers_are_metered_and_nobody_else_is() -> None:
+    before = refused.totals.copy()
+    with gated(ByPath(), TokenBucket(0, 4)) as (address, server):
+        assert statuses(address, "/refused", "/head", "/page", "/refused") == [403, 403, 200, 403]
+        assert statuses(address, "/refused", "/head", "/page") == [None] * 3  # cut off without a word
+        assert statuses(address, "/signed", "/probe", "/signed") == [200] * 3
+        assert server.spent_s > 0
+    met = refused.totals - before
+    assert met == {"refused by the test": 3, "refused by its head": 2, "too many strangers": 1}
+
+
+def test_what_is_no_request_counts_as_a_strangers() -> None:
+    with gated(ByPath(), TokenBucket(0, 1)) as (address, _):
+        assert statuses(address, "//", "//") == [400, None]
+
+
+def test_a_stranger_that_sends_a_body_without_end_is_answered_and_cut_off() -> None:
+    with gated(ByPath(), TokenBucket(0, 1), patience=SHORT) as (address, _), RudeClient(address, DEADLINE_S) as client:
+        client.send(request_of("/head", "Content-Length: 8000"))
+        assert client.read_header_block() == 403
+        with gevent.Timeout(DEADLINE_S):
+            while client.send(b"x" * 100_000):
+                gevent.sleep(0)
+
+
+def test_a_body_is_awaited_with_a_100_if_the_client_asks_for_it() -> None:
+    with gated(ByPath(), TokenBucket(0, 9)) as (address, _), RudeClient(address, DEADLINE_S) as client:
+        client.send(request_of("/signed", "Expect: 100-continue", "Content-Length: 5"))
+        assert client.read_header_block() == 100
+        client.send(b"he")
+        gevent.sleep(0.05)
+        client.send(b"llo")
+        assert client.read_to_end().endswith(b"\r\n\r\nhello")
+
+
+def test_requests_in_one_packet_are_answered_in_order_whoever_answers_them() -> None:
+    paths = ["/signed", "/probe", "/probe", "/page", "/signed"]
+    output = b"".join(
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n{number}".encode()
+        for number, path in enumerate(paths)
+    )
+    with gated(ByPath(), TokenBucket(0, 9)) as (address, _), RudeClient(address, DEADLINE_S) as client:
+        client.send(output)
+        client.half_close()
+        answers = client.read_to_end().split(b"HTTP/1.1 200 OK\r\n")[1:]
+    assert [answer.partition(b"\r\n\r\n")[2] for answer in answers] == [b"0", b"{}\n", b"{}\n", b"3", b"4"]
+
+
+def test_an_idle_connection_is_closed_and_one_in_the_middle_of_a_request_sooner() -> None:
+    patience = replace(SHORT, keep_alive_s=60)
+    with (
+        gated(ByPath(), TokenBucket(0, 9), patience=patience) as (address, _),
+        RudeClient(address, DEADLINE_S) as client,
+    ):
+        client.send(b"GET /signed HTTP/1.1\r\nHost: x\r\n\r\n")
+        gevent.sleep(1)  # three times what a request may take
+        client.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\nGET /half")
+        assert client.read_to_end().count(b"200 OK") == 2
+
+
+def test_without_room_the_oldest_silent_connection_gives_way() -> None:
+    with gated(ByPath(), TokenBucket(0, 9)) as (address, server):
+        server._most_waiting = 3
+        silent = [RudeClient(address, DEADLINE_S) for _ in range(5)]
+        with gevent.Timeout(DEADLINE_S):
+            while server.silent < 3:
+                gevent.sleep(0.01)
+        assert statuses(address, "/signed") == [200]
+        assert [client.end(upgraded=False).status for client in silent[:2]] == [None, None]
+        silent[-1].send(request_of("/signed"))
+        assert silent[-1].end(upgraded=False).status == 200
+        for client in silent:
+            client.drop()
 
 
 def test_a_connection_is_kept_for_the_next_request_but_not_for_ever() -> None:

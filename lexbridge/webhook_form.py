@@ -1,0 +1,67 @@
+"""The form of a webhook: read within bounds, and its fields held to their forms.
+
+Twilio's signature covers the address and the form's names and values joined without any mark between them. So a
+captured request could be cut anew, such as `Digits=12` and `Direction=inbound` into `Digits=12Directioninbound`. Names
+and values that have to be of their forms leave next to nothing of that.
+Source: https://www.twilio.com/docs/usage/webhooks/webhooks-security .
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from urllib.parse import parse_qsl
+
+MAX_FIELDS = 200
+"""Twilio sends about 25, and some more for a SIP call with headers of its own."""
+
+CONTENT_TYPE = "application/x-www-form-urlencoded"
+
+Fields = Sequence[tuple[str, str]]
+"""Names and values, in the order in which they came."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+
+_FORMS: Mapping[str, re.Pattern[str]] = {
+    "CallSid": re.compile("CA[0-9a-fA-F]{32}"),
+    "AccountSid": re.compile("AC[0-9a-fA-F]{32}"),
+    "StreamSid": re.compile("MZ[0-9a-fA-F]{32}"),
+    "StreamName": re.compile("[A-Za-z0-9_.-]{0,256}"),
+    "StreamEvent": re.compile("[a-z-]{0,40}"),
+    "Direction": re.compile("[a-z-]{0,40}"),
+    "CallStatus": re.compile("[a-z-]{0,40}"),
+    "Digits": re.compile("[0-9A-D*#]{0,1000}"),
+    "From": re.compile(r"[^\x00-\x1f\x7f]{0,256}"),
+    "To": re.compile(r"[^\x00-\x1f\x7f]{0,256}"),
+}
+"""The fields that lexbridge goes by. The others are only signed."""
+
+_REQUIRED = ("CallSid", "AccountSid")
+
+
+class FormRefused(Exception):
+    """The form is not taken; the message is one of a small set, for the log."""
+
+
+def read_form(body: bytes, content_type: str) -> Fields:
+    """The fields of `body`, percent-decoded as UTF-8. Raises FormRefused."""
+    if body and content_type.partition(";")[0].strip().lower() != CONTENT_TYPE:
+        raise FormRefused("webhook of another content type")
+    if body.count(b"&") >= MAX_FIELDS:
+        raise FormRefused("webhook with too many fields")
+    # What is not UTF-8 becomes surrogates, which no signature covers.
+    return parse_qsl(body.decode("utf-8", "surrogateescape"), keep_blank_values=True, errors="surrogateescape")
+
+
+def check_form(fields: Fields) -> dict[str, str]:
+    """The fields by name. Raises FormRefused where one that counts is missing, is there twice, or not of its form."""
+    form: dict[str, str] = {}
+    for name, value in fields:
+        if not _NAME.fullmatch(name):
+            raise FormRefused("webhook with an odd field")
+        if form.setdefault(name, value) != value and name in _FORMS:
+            raise FormRefused("webhook with a field twice")
+    for name, form_of in _FORMS.items():
+        if name in form and not form_of.fullmatch(form[name]):
+            raise FormRefused("webhook with an odd field")
+    if any(name not in form for name in _REQUIRED):
+        raise FormRefused("webhook without its call")
+    return form
