@@ -4,6 +4,7 @@ Not a measurement itself. Every message carries the time it was sent at, on the 
 """
 
 import argparse
+import secrets
 import socket
 import subprocess
 import sys
@@ -16,10 +17,11 @@ from lexbridge.signatures import make_stream_token
 FRAME_S = 0.020
 
 
-def start_message(number: int) -> str:
-    """The `start` of the call `number`."""
+def start_message(number: int, nonce: str | None = None) -> str:
+    """The `start` of the call `number`, with a token that no other has."""
     sid = f"{number:032x}"
-    token = make_stream_token(ENVIRONMENT["TWILIO_AUTH_TOKEN"], f"CA{sid}", f"AC{sid}", time.time())
+    secret = ENVIRONMENT["TWILIO_AUTH_TOKEN"]
+    token = make_stream_token(secret, f"CA{sid}", f"AC{sid}", time.time(), nonce=nonce or secrets.token_hex(8))
     return (
         f'{{"event":"start","sequenceNumber":"1","start":{{"streamSid":"MZ{sid}","callSid":"CA{sid}",'
         f'"accountSid":"AC{sid}","tracks":["inbound"],"customParameters":{{"lexbridge:token":"{token}"}}}},"streamSid":"MZ{sid}"}}'

@@ -1,5 +1,7 @@
 """Seeded fuzz: connections whose bytes are right ones, broken at random, to the whole bridge.
 
+Three of four are calls on a media socket; the others are HTTP requests with odd targets, lengths, chunks and hosts.
+
 What ends in a close must end in a legal one, what ends in HTTP in a 4xx, nothing may hang. Afterwards the server must
 be as it was: no traceback, no descriptor, no greenlet, no memory more than after the first tenth. Exit status 1
 otherwise. The same seed makes the same bytes.
@@ -14,6 +16,8 @@ import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
+from typing import TypeVar
 
 import gevent
 from gevent.pool import Pool
@@ -23,15 +27,20 @@ from bench.door import Door, table
 from lexbridge.offline.rude_client import MASK, RudeClient, client_close, client_message, upgrade_request
 from lexbridge.rfc6455 import is_legal_code
 
+Part = TypeVar("Part")
+
 HANG_S = 30
-STATUSES = {101, 200, 400, 403, 404, 405, 413, 414, 426, 431}
+STATUSES = {100, 101, 200, 400, 403, 404, 405, 411, 413, 414, 426, 431}
 SPARE_DESCRIPTORS, SPARE_GREENLETS, SPARE_MB = 5, 20, 10
 
 
 def right_bytes(rng: random.Random) -> list[bytes]:
     """A short call as a client would send it, in pieces."""
     number = rng.randrange(1000)
-    pieces = [client_message(start_message(number)), *(client_message(media_message(number, at)) for at in range(4))]
+    pieces = [
+        client_message(start_message(number, f"{rng.getrandbits(64):016x}")),
+        *(client_message(media_message(number, at)) for at in range(4)),
+    ]
     more = [
         client_message(rng.randbytes(rng.randrange(200)), rng.randrange(16), final=rng.random() < 0.7),
         client_message(b"p", 9),
@@ -46,9 +55,51 @@ def right_bytes(rng: random.Random) -> list[bytes]:
     return [upgrade_request(), *pieces, client_close(rng.choice((1000, 1001, 4000, rng.randrange(65536))))]
 
 
+# Of each part of a request: right ones, and others.
+METHODS = ("GET", "POST"), ("HEAD", "OPTIONS", "get", "CONNECT", "G\t", "")
+TARGETS = (
+    ("/", "/ping", "/ready", "/twiml", "/twiml/keys?of=x", "/nothing", "/%2f", "/../ping", "/;x"),
+    ("", "?", "?x=1", "*", "ping", "//", "//x/ping", "http://evil.example/", "x:80", "/#x", "/\\x", "/\x80", "#", "."),
+)
+VERSIONS = ("HTTP/1.1",), ("HTTP/1.0", "HTTP/0.9", "HTTP/1.10", "HTTP/2.0", "http/1.1", "")
+HOSTS: tuple[tuple[tuple[str, ...], ...], ...] = (
+    (("Host: x",),),
+    ((), ("Host: a", "Host: b"), ("Host: [::1",), ("Host: x/y",), ("host:",)),
+)
+LENGTHS = (
+    ("0", "3", "5", "8192"),
+    ("05", "+5", "-1", "1_0", "0x5", "5,5", "5, 6", "\xb2", "", " ", "8193", "9" * 30, "1e3", "5 5"),
+)
+ENCODINGS = ("chunked", "Chunked", "identity", "gzip, chunked", "xchunked", "", "chunked;x", "\tchunked")
+EXTRAS = (
+    *("Expect: 100-continue", "Connection: close", "Connection: keep-alive, Upgrade", "Upgrade: websocket", "X_Y: 1"),
+    *("X: a\rb", " folded", "X : 1", "Content-Type: application/x-www-form-urlencoded", "Transfer_Encoding: chunked"),
+    *("X-Twilio-Signature: " + "A" * 27 + "=", "X-Twilio-Signature: \xff", "Sec-WebSocket-Version: 13", ": x"),
+)
+
+
+def odd_request(rng: random.Random) -> bytes:
+    """An HTTP request, right or wrong in any of its parts."""
+
+    def part(choices: tuple[Sequence[Part], Sequence[Part]]) -> Part:
+        right, others = choices
+        return rng.choice(right if rng.random() < 0.85 else others)
+
+    lines = [f"{part(METHODS)} {part(TARGETS)} {part(VERSIONS)}", *part(HOSTS)]
+    lines += [f"Content-Length: {part(LENGTHS)}" for _ in range(rng.choice((0, 0, 1, 1, 1, 2)))]
+    lines += [f"Transfer-Encoding: {rng.choice(ENCODINGS)}" for _ in range(rng.choice((0, 0, 0, 0, 0, 1, 2)))]
+    lines += rng.sample(EXTRAS, rng.choice((0, 0, 1, 2)))
+    end = "\r\n" if rng.random() < 0.9 else rng.choice(("\n", "\r"))
+    head = end.join([*lines, "", ""]).encode("latin-1")
+    chunk = b"%b%b\r\na\r\n" % (rng.choice((b"1", b"01", b"+1", b"fffffffff", b"g")), rng.choice((b"", b";x=y")))
+    chunks = chunk * rng.randrange(40) + b"0\r\n\r\n"
+    return head + rng.choice((b"", b"a=b&c", rng.randbytes(rng.randrange(9000)), chunks))
+
+
 def broken_bytes(rng: random.Random) -> bytes:
-    """The same, as one text, with up to five mistakes."""
-    pieces = right_bytes(rng)
+    """A call, or requests, as one text, with up to five mistakes."""
+    is_call = rng.random() < 0.75
+    pieces = right_bytes(rng) if is_call else [odd_request(rng) for _ in range(rng.randrange(1, 4))]
     if rng.random() < 0.2:  # mostly the mistakes are in what follows the handshake
         output = bytearray(b"".join(pieces))
         first = 0
