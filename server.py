@@ -1,13 +1,24 @@
+import os
+import signal
+import sys
+
+if __name__ == "__main__" and not sys.argv[1:]:
+    # To serve, not to check or to help. The imports take a second and more, and the kernel drops signals for which
+    # process 1 has no handler. Exiting is safe while nothing is served; an exception may be caught by what is imported.
+    # When workers._Signals takes over, a signal is in its pipe or ends us here: none is lost between the two.
+    for _signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(_signum, lambda *_: os._exit(0))
+    signal.signal(signal.SIGHUP, lambda *_: None)  # there are no workers yet to replace
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+
 from gevent import monkey
 
-monkey.patch_all()  # first of all: a socket made unpatched would stop every call while it waits  # fmt: skip
+monkey.patch_all()  # before what makes sockets: one made unpatched would stop every call while it waits
 # Starts the bridge. See README.md for the settings; lexbridge/__init__.py has the map of the code.
 
 import argparse
 import gc
 import logging
-import os
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path

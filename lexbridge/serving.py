@@ -68,6 +68,7 @@ def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
     if settings.ecs_agent_uri:
         gevent.spawn(ecs.report, place, settings.ecs_agent_uri, settings.service_name)
     told.wait()
+    place.write(State.DRAINING, calls.live_calls)  # with no call to drain we may be gone before the next beat
     with _others(place, f"{settings.url}/ready", settings.url_ca_file) as others_are_there:
         drain(calls, others_are_there, settings.drain_s)
     beating.kill()

@@ -223,6 +223,11 @@ class Supervisor:
         if status == 2 and not self._was_ready:  # it has said why
             self._exit_status = 2 if self._exit_status is None else self._exit_status
             return
+        if not worker.was_ready and status in (0, -signal.SIGTERM):
+            self._log.info("worker-told-to-end", pid=worker.pid)  # by the operator, while it started
+            # Replaced at once, but however often they are told: one in FIRST_PAUSE_S.
+            self._start_at_s = max(self._start_at_s, worker.started_s + FIRST_PAUSE_S)
+            return
         how = {"status": status} if status >= 0 else {"signal": signal.Signals(-status).name}
         self._log.error("worker-died", pid=worker.pid, **how)
         if not worker.was_ready:

@@ -16,7 +16,7 @@ from typing import Any
 import gevent
 import pytest
 import requests
-from processes import children, is_running, serves
+from processes import as_process_1, children, handles, has_mapped, is_running, serves
 from rehearsal import wait_until
 from rig import ENVIRONMENT, PATIENCE_S, SIGNED, TOKEN, V1_BOT, flowers, says
 
@@ -136,6 +136,89 @@ def test_it_serves_logs_json_and_ends_at_a_signal(tmp_path: Path, signum: signal
         process.wait()
         if process.stdout:
             process.stdout.close()
+
+
+@contextmanager
+def starting(folder: Path, *before: str, **changes: str) -> "Iterator[tuple[subprocess.Popen[str], int]]":
+    """`server.py` from when it imports gevent, the first of all, and its process id.
+
+    `before`: a command that it is started through.
+    """
+    process = subprocess.Popen(
+        [*before, sys.executable, str(ROOT / "server.py")],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], **COMPLETE, "CONTAINER_PORT": str(free_port()), **changes},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    server = [process.pid]
+    try:
+        if before:
+            wait_until(lambda: children(process.pid))
+            server = children(process.pid)
+        wait_until(lambda: has_mapped(server[0], "/gevent/") or process.poll() is not None)
+        yield process, server[0]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(server[0], signal.SIGKILL)
+        process.kill()
+        process.communicate()
+
+
+STARTING_S = (0.0, 0.05, 0.2, 0.6, 1.0, 1.5)
+
+
+@pytest.mark.parametrize("is_process_1", [False, True])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_it_starts_ends_it_well(tmp_path: Path, signum: signal.Signals, is_process_1: bool) -> None:
+    before = as_process_1() if is_process_1 else []
+    for after_s in STARTING_S:
+        with starting(tmp_path, *before) as (process, server):
+            gevent.sleep(after_s)
+            os.kill(server, signum)
+            out, err = process.communicate(timeout=PATIENCE_S)
+            assert (after_s, process.returncode, err) == (after_s, 0, "")
+            events = [json.loads(line)["event"] for line in out.splitlines()]
+            assert {*events} <= {"serving", "draining", "stopped"}
+
+
+def test_sighup_while_it_starts_changes_nothing(tmp_path: Path) -> None:
+    with starting(tmp_path) as (process, server):
+        os.kill(server, signal.SIGHUP)
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["event"] == "serving"
+        os.kill(server, signal.SIGTERM)
+        assert process.communicate(timeout=PATIENCE_S)[1] == ""
+        assert process.returncode == 0
+
+
+@pytest.mark.parametrize("argument", ["--check", "--help"])
+def test_a_check_that_is_cut_short_does_not_say_that_all_is_well(tmp_path: Path, argument: str) -> None:
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "server.py"), argument],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], **COMPLETE},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        wait_until(lambda pid=process.pid: handles(pid, signal.SIGINT))  # Python's own: it has begun
+        process.send_signal(signum)
+        assert process.communicate(timeout=PATIENCE_S)[0] == b""
+        assert process.returncode != 0
+
+
+def test_a_worker_that_is_told_and_has_no_call_is_no_error(tmp_path: Path) -> None:
+    with BridgeProcess(COMPLETE, tmp_path / "bridge.log") as bridge:
+        wait_until(lambda: said(bridge, "serving"))
+        (worker,) = children(bridge.pid)
+        os.kill(worker, signal.SIGTERM)
+        wait_until(lambda: said(bridge, "worker-started"))
+        assert [line["pid"] for line in said(bridge, "stopped")] == [worker]
+        wait_until(lambda: worker not in children(bridge.pid))
+        gevent.sleep(0.5)  # two looks of the parent's
+        assert said(bridge, "worker-died") == []
 
 
 def test_a_log_that_nobody_reads_does_not_stop_a_call(tmp_path: Path) -> None:
