@@ -20,6 +20,7 @@ from lexbridge.config import Settings
 from lexbridge.load import MEASURE_EVERY_S, Busyness, Load, memory_limit, resident_memory
 from lexbridge.logs import Log
 from lexbridge.media_server import MediaServer
+from lexbridge.watchdog import Watchdog
 
 LEAVE_S = 10.0
 """In which all calls are told to leave, at the most: each that does costs those who take it some milliseconds."""
@@ -52,6 +53,7 @@ def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
 
     Raises what `build` raises.
     """
+    watchdog = Watchdog(busyness := Busyness())
     starting = gevent.spawn(_beat_while_starting, place)
     built = build()
     server, calls = built.server, built.calls
@@ -64,7 +66,7 @@ def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
     starting.kill()
     load = Load(calls, settings.max_loop_lag_ms / 1000, memory_limit(settings.max_memory_mb, settings.web_concurrency))
     server.start()
-    beating = gevent.spawn(_beat, place, server, calls, load, told)
+    beating = gevent.spawn(_beat, place, server, calls, load, busyness, told)
     if settings.ecs_agent_uri:
         gevent.spawn(ecs.report, place, settings.ecs_agent_uri, settings.service_name)
     told.wait()
@@ -78,6 +80,7 @@ def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
         gevent.sleep(_LOOK_EVERY_S)
     gevent.sleep(LAST_ANSWERS_S)
     server.stop(timeout=0)
+    watchdog.stop()
     return 0
 
 
@@ -87,9 +90,9 @@ def _beat_while_starting(place: Place) -> None:
         gevent.sleep(MEASURE_EVERY_S)
 
 
-def _beat(place: Place, server: MediaServer, calls: CallLog, load: Load, told: Event) -> None:
+def _beat(place: Place, server: MediaServer, calls: CallLog, load: Load, busyness: Busyness, told: Event) -> None:
     """The worker's heart. If it stops, for whatever reason, the parent ends the worker."""
-    busyness = Busyness()
+    busyness.measure()  # the start was all work
     while not server.closed:
         state = _state(calls)
         place.write(state, calls.live_calls)
