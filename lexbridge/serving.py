@@ -13,7 +13,7 @@ import gevent
 import requests
 from gevent.event import Event
 
-from lexbridge import ecs, names
+from lexbridge import ecs, escaped, names
 from lexbridge.board import Place, State
 from lexbridge.call_log import CallLog
 from lexbridge.config import Settings
@@ -53,6 +53,7 @@ def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
 
     Raises what `build` raises.
     """
+    escaped.install()
     watchdog = Watchdog(busyness := Busyness())
     starting = gevent.spawn(_beat_while_starting, place)
     built = build()

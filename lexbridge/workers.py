@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -194,7 +193,7 @@ class Supervisor:
         except SystemExit as error:
             status = error.code if isinstance(error.code, int) else 1
         except BaseException:
-            traceback.print_exc()
+            self._log.bug("worker-broken", pid=os.getpid())
         finally:
             logging.shutdown()
             sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What holds a worker's loop, in the log of a real server (tricky.py)."""
+"""What holds a worker's loop, and what escapes in it, in the log of a real server (tricky.py)."""
 
 import json
 import os
@@ -130,6 +130,21 @@ def test_a_process_that_was_stopped_was_not_held(tmp_path: Path) -> None:
         time.sleep(1)
         assert started.worker == worker
         assert started.lines("loop-held") == []
+
+
+def test_what_escapes_is_one_json_line_without_values(tmp_path: Path) -> None:
+    with tricky_server(tmp_path) as started:
+        os.kill(started.worker, tricky.BREAK)
+        wait_until(lambda: len(started.lines("greenlet-broken")) >= 5)
+        assert started.end() == 0  # it lives, and ends as usual
+        lines = started.lines("greenlet-broken")
+        assert [line["of"] for line in lines[:3]] == ["Greenlet", "callback", "Broken.__del__"]
+        assert sorted(line["of"] for line in lines[3:]) == ["fail", "thread"]
+        for line in lines:
+            assert line["level"] == "error"
+            assert (line["exception"][0]["exc_type"], line["exception"][0]["exc_value"]) == ("ValueError", "it broke")
+            assert line["exception"][0]["frames"][-1]["name"] == "fail"
+        assert tricky.SECRET not in started.text()
 
 
 # What each look finds: seconds since the last one, seconds of the processor in them, since when the loop works
