@@ -30,8 +30,9 @@ def is_running(pid: int) -> bool:
 
 
 def serves(pid: int, port: int, peers_port: int) -> bool:
-    """It holds the connection that somebody made from `peers_port` to `port` (IPv4)."""
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    """It holds the connection that somebody made from `peers_port` to `port`."""
+    tables = [path for path in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")) if path.exists()]
+    lines = [line.split() for table in tables for line in table.read_text(encoding="ascii").splitlines()[1:]]
     ends = (f":{port:04X}", f":{peers_port:04X}")
     held = {f"socket:[{line[9]}]" for line in lines if (line[1][-5:], line[2][-5:]) == ends}
     try:

@@ -1,6 +1,7 @@
 """`server.py` as a process of its own: how it starts, what it says when it does not, how it ends."""
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -20,7 +21,9 @@ from processes import as_process_1, children, handles, has_mapped, is_running, s
 from rehearsal import wait_until
 from rig import ENVIRONMENT, PATIENCE_S, SIGNED, TOKEN, V1_BOT, flowers, says
 
+from lexbridge import listener
 from lexbridge.config import read_settings
+from lexbridge.listener import Listener
 from lexbridge.offline.bridge_process import ROOT, BridgeProcess, free_port
 from lexbridge.offline.call_events import (
     EndReason,
@@ -109,6 +112,67 @@ def test_a_port_that_is_taken_is_said_plainly(tmp_path: Path) -> None:
         assert ended.returncode == 2
         assert f"CONTAINER_PORT: {first.port} cannot be listened on" in ended.stderr
         assert "Traceback" not in ended.stderr
+
+
+def has_ipv6() -> bool:
+    """Whether this machine has a loopback of IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+TAKEN = [
+    (socket.AF_INET, "127.0.0.1"),
+    (socket.AF_INET, "0.0.0.0"),
+    (socket.AF_INET6, "::1"),
+    (socket.AF_INET6, "::"),
+]
+
+
+@pytest.mark.parametrize(("family", "host"), TAKEN)
+def test_a_port_that_is_taken_in_one_family_is_said_plainly(
+    tmp_path: Path, family: socket.AddressFamily, host: str
+) -> None:
+    if family == socket.AF_INET6 and not has_ipv6():
+        pytest.skip("there is no IPv6 here")
+    with socket.socket(family) as other:
+        if family == socket.AF_INET6:
+            other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind((host, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        ended = start(tmp_path, **COMPLETE, CONTAINER_PORT=str(port))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"CONTAINER_PORT: {port} cannot be listened on (Address already in use)\n"
+
+
+def test_it_serves_ipv4_and_ipv6(tmp_path: Path) -> None:
+    with BridgeProcess(COMPLETE, tmp_path / "bridge.log") as bridge:
+        for host in ("127.0.0.1", *(["[::1]"] if has_ipv6() else [])):
+            answer = requests.get(f"http://{host}:{bridge.port}/ping", timeout=PATIENCE_S)
+            assert answer.json() == {"status": "ok", "live_calls": 0}
+        if has_ipv6():
+            with RudeClient(("::1", bridge.port), PATIENCE_S) as stranger:
+                assert stranger.upgrade(headers=SIGNED) == 101
+
+
+def test_without_ipv6_it_serves_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoIpv6(socket.socket):
+        """The system's sockets as they are where IPv6 was turned off."""
+
+        def __init__(self, family: int = -1, *rest: Any, **named: Any) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+            super().__init__(family, *rest, **named)
+
+    monkeypatch.setattr(listener, "_Socket", NoIpv6)
+    port = free_port()
+    with contextlib.closing(Listener(port)), socket.create_connection(("127.0.0.1", port), PATIENCE_S) as caller:
+        assert caller.getpeername() == ("127.0.0.1", port)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
