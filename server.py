@@ -22,6 +22,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
 from gevent.pywsgi import LoggingLogAdapter
@@ -31,7 +32,7 @@ from lexbridge.board import Place
 from lexbridge.bridge import Bridge, make_documents
 from lexbridge.call_control import TwilioCallControl
 from lexbridge.call_log import CallLog
-from lexbridge.config import Settings, read_settings
+from lexbridge.config import Settings, find_stream_path, read_settings
 from lexbridge.errors import ConfigError
 from lexbridge.lex import Deadlines
 from lexbridge.lex_boto import make_lex_runtime, warm_up
@@ -60,6 +61,8 @@ def main(arguments: Sequence[str]) -> int:
         settings = read_settings(os.environ)
         if check_only:
             build(settings, ("127.0.0.1", 0))
+            if doubt := find_stream_path(settings):
+                print(f"Warning: {doubt}")  # noqa: T201
             print("The settings are complete and valid.")  # noqa: T201
             return 0
     except ConfigError as error:
@@ -85,6 +88,8 @@ def supervise(settings: Settings) -> int:
             return 2
 
     _log_to(settings, logs.InstantWriter(sys.stdout.fileno()))
+    if find_stream_path(settings):
+        logs.Log().warning("stream-url-path", path=urlsplit(settings.stream_url).path)
     warm_up(settings)
     drop_hub()
     gc.collect()

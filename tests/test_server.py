@@ -84,6 +84,20 @@ def test_check_passes_complete_settings_and_starts_nothing(tmp_path: Path) -> No
     assert ended.stdout == "The settings are complete and valid.\n"
 
 
+def test_a_path_in_the_streams_address_is_a_warning(tmp_path: Path) -> None:
+    elsewhere = {"STREAM_URL": "wss://voice.example.com/other"}
+    ended = start(tmp_path, "--check", **COMPLETE, **elsewhere)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    warning, last = ended.stdout.splitlines()
+    assert warning.startswith(
+        "Warning: STREAM_URL: is 'wss://voice.example.com/other'; the socket is served at / alone"
+    )
+    assert last == "The settings are complete and valid."
+    with BridgeProcess({**COMPLETE, **elsewhere}, tmp_path / "bridge.log") as bridge:
+        (line,) = said(bridge, "stream-url-path")
+        assert (line["level"], line["path"]) == ("warning", "/other")
+
+
 def test_check_never_shows_a_secret(tmp_path: Path) -> None:
     ended = start(tmp_path, "--check", **{**COMPLETE, "TWILIO_AUTH_TOKEN": "my token", "URL": "nonsense"})
     assert ended.returncode == 2
