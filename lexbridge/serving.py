@@ -54,7 +54,6 @@ def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
     Raises what `build` raises.
     """
     escaped.install()
-    watchdog = Watchdog(busyness := Busyness())
     starting = gevent.spawn(_beat_while_starting, place)
     built = build()
     server, calls = built.server, built.calls
@@ -66,6 +65,8 @@ def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
     gevent.signal_handler(signal.SIGTERM, told.set)
     starting.kill()
     load = Load(calls, settings.max_loop_lag_ms / 1000, memory_limit(settings.max_memory_mb, settings.web_concurrency))
+    # Not before: on a small machine the start takes seconds, and holds nobody.
+    watchdog = Watchdog(busyness := Busyness())
     server.start()
     beating = gevent.spawn(_beat, place, server, calls, load, busyness, told)
     if settings.ecs_agent_uri:
@@ -93,7 +94,6 @@ def _beat_while_starting(place: Place) -> None:
 
 def _beat(place: Place, server: MediaServer, calls: CallLog, load: Load, busyness: Busyness, told: Event) -> None:
     """The worker's heart. If it stops, for whatever reason, the parent ends the worker."""
-    busyness.measure()  # the start was all work
     while not server.closed:
         state = _state(calls)
         place.write(state, calls.live_calls)
