@@ -1,16 +1,28 @@
+import os
+import signal
+import sys
+
+if __name__ == "__main__" and not sys.argv[1:]:
+    # To serve, not to check or to help. The imports take a second and more, and the kernel drops signals for which
+    # process 1 has no handler. Exiting is safe while nothing is served; an exception may be caught by what is imported.
+    # When workers._Signals takes over, a signal is in its pipe or ends us here: none is lost between the two.
+    for _signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(_signum, lambda *_: os._exit(0))
+    signal.signal(signal.SIGHUP, lambda *_: None)  # there are no workers yet to replace
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+
 from gevent import monkey
 
-monkey.patch_all()  # first of all: a socket made unpatched would stop every call while it waits  # fmt: skip
+monkey.patch_all()  # before what makes sockets: one made unpatched would stop every call while it waits
 # Starts the bridge. See README.md for the settings; lexbridge/__init__.py has the map of the code.
 
 import argparse
 import gc
 import logging
-import os
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
 from gevent.pywsgi import LoggingLogAdapter
@@ -21,7 +33,7 @@ from lexbridge.board import Place
 from lexbridge.bridge import Bridge, make_documents
 from lexbridge.call_control import TwilioCallControl
 from lexbridge.call_log import CallLog
-from lexbridge.config import Settings, read_settings
+from lexbridge.config import Settings, find_stream_path, read_settings
 from lexbridge.errors import ConfigError
 from lexbridge.lex import Deadlines
 from lexbridge.lex_boto import make_lex_runtime, warm_up
@@ -51,6 +63,8 @@ def main(arguments: Sequence[str]) -> int:
         settings = read_settings(os.environ)
         if check_only:
             build(settings, ("127.0.0.1", 0), UsedTokens())
+            if doubt := find_stream_path(settings):
+                print(f"Warning: {doubt}")  # noqa: T201
             print("The settings are complete and valid.")  # noqa: T201
             return 0
     except ConfigError as error:
@@ -78,6 +92,8 @@ def supervise(settings: Settings) -> int:
             return 2
 
     _log_to(settings, logs.InstantWriter(sys.stdout.fileno()))
+    if find_stream_path(settings):
+        logs.Log().warning("stream-url-path", path=urlsplit(settings.stream_url).path)
     warm_up(settings)
     drop_hub()
     gc.collect()

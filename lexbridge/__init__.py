@@ -63,6 +63,8 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          listener      the socket that they all accept on
                          workers       the parent of the processes: forks, watches, replaces
                          load          is this process overloaded: how late its loop is, how busy, its memory
+                         watchdog      a thread that says what holds the loop
+                         escaped       what escapes of greenlets, the hub and threads, as one log line each
                          ecs           on Amazon ECS: the task's protection, and the metric that it is scaled by
                          serving       a worker's life: it serves, tells how it is, drains
     floor 5  door        web           create_app(): webhooks, signatures, the socket's route

@@ -135,6 +135,15 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     return Settings(bot=bot, sentences=_sentences(values, bot), **own)
 
 
+def find_stream_path(settings: Settings) -> Problem | None:
+    """STREAM_URL has a path: no error, as a proxy may take it away, but without one every stream is a 404."""
+    path = urlsplit(settings.stream_url).path
+    if path in ("", "/"):
+        return None
+    rule = f"the socket is served at / alone: whatever stands before it has to take {path[:100]} away"
+    return Problem("STREAM_URL", f"is {settings.stream_url[:100]!r}", rule)
+
+
 def _fill_in(values: dict[str, Any], bot: LexV1Bot | LexV2Bot) -> None:
     """What is unset and follows from other settings."""
     locale_id = _locale(bot)

@@ -107,6 +107,8 @@ class Busyness:
         loop = get_hub().loop
         self._waits_from_s = self._measured_s = time.monotonic()
         self._waited_s = 0.0
+        self.working_since_s: float | None = self._measured_s
+        """Since when it has worked without coming round, by time.monotonic(); None: it waits. For any thread."""
         # The last to be called before the wait, as gevent does its own work there, and the first after it.
         self._prepare = loop.prepare(ref=False, priority=_LAST)
         self._check = loop.check(ref=False, priority=_FIRST)
@@ -122,9 +124,11 @@ class Busyness:
 
     def _waits(self) -> None:
         self._waits_from_s = time.monotonic()
+        self.working_since_s = None
 
     def _woke(self) -> None:
-        self._waited_s += time.monotonic() - self._waits_from_s
+        self.working_since_s = now_s = time.monotonic()
+        self._waited_s += now_s - self._waits_from_s
 
 
 def resident_memory() -> int:

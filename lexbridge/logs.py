@@ -46,16 +46,27 @@ def configure(level: str, log_format: str, out: logging.Handler, colors: bool = 
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    out.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered], foreign_pre_chain=shared
-        )
-    )
+    out.setFormatter(_Formatter(shared, rendered))
     root = logging.getLogger()
     root.handlers[:] = [out]
     root.setLevel(level)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Renders records, and events that are no records. `shared`, `rendered`: structlog's processors, in two halves."""
+
+    def __init__(self, shared: list[Any], rendered: list[Any]) -> None:
+        super().__init__(processors=[self.remove_processors_meta, *rendered], foreign_pre_chain=shared)
+        self._all = [*shared, *rendered]
+
+    def render(self, level: str, event: str, fields: Mapping[str, Any]) -> str:
+        """One line. It takes no lock."""
+        line: Any = {**fields, "event": event}
+        for processor in self._all:
+            line = processor(None, level, line)
+        return str(line)
 
 
 class LineWriter(logging.Handler):
@@ -80,10 +91,7 @@ class LineWriter(logging.Handler):
         if waiting >= self._capacity:
             self._dropped += 1
             return
-        if not self._is_started:
-            self._is_started = True
-            self._written.acquire()
-            _start_new_thread(self._write_lines, ())
+        self.start()
         if self._dropped and waiting <= self._capacity // 2:
             dropped, self._dropped = self._dropped, 0
             Log().warning("log-lines-dropped", count=dropped)
@@ -91,6 +99,20 @@ class LineWriter(logging.Handler):
             self._lines.put(self.format(record) + "\n")
         except Exception:
             self.handleError(record)
+
+    def start(self) -> None:
+        """Starts the thread, if there is none yet. Only for the thread that logs."""
+        if not self._is_started:
+            self._is_started = True
+            self._written.acquire()
+            _start_new_thread(self._write_lines, ())
+
+    def put(self, line: str) -> None:
+        """Has a line written that is no record: from any thread, once it is started. It takes no lock of gevent's."""
+        if self._lines.qsize() < self._capacity:
+            self._lines.put(line + "\n")
+        else:
+            self._dropped += 1
 
     def close(self) -> None:
         """Writes what waits, for at most a second: a process must be able to end although nobody reads its log."""
@@ -200,6 +222,29 @@ class Log:
     def bug(self, event: str, **fields: Any) -> None:
         """One line with the traceback of the exception that is being handled: it should not have happened."""
         self._logger.error(event, exc_info=True, **fields)
+
+
+class UnlockedLog:
+    """Log lines past `logging`, whose locks are gevent's: for threads of the system, for the hub and for finalizers,
+    none of which may wait for a greenlet. The thread that logs otherwise makes it, after `configure` with a LineWriter.
+    """
+
+    def __init__(self) -> None:
+        root = logging.getLogger()
+        self._out = next(handler for handler in root.handlers if isinstance(handler, LineWriter))
+        self._out.start()
+        self._level = root.level
+
+    def write(self, level: str, event: str, **fields: Any) -> None:
+        """One line. Never raises. `exc_info`, if it is one of the fields: as sys.exc_info() returns it."""
+        formatter = self._out.formatter
+        if logging.getLevelNamesMapping()[level.upper()] < self._level or not isinstance(formatter, _Formatter):
+            return
+        try:
+            line = formatter.render(level, event, fields)
+        except Exception:  # whoever logs here has nobody to raise to
+            line = formatter.render(level, event, {})
+        self._out.put(line)
 
 
 class CountedLog:

@@ -13,13 +13,14 @@ import gevent
 import requests
 from gevent.event import Event
 
-from lexbridge import ecs, names
+from lexbridge import ecs, escaped, names
 from lexbridge.board import Place, State
 from lexbridge.call_log import CallLog
 from lexbridge.config import Settings
 from lexbridge.load import MEASURE_EVERY_S, Busyness, Load, memory_limit, resident_memory
 from lexbridge.logs import Log
 from lexbridge.media_server import MediaServer
+from lexbridge.watchdog import Watchdog
 
 LEAVE_S = 10.0
 """In which all calls are told to leave, at the most: each that does costs those who take it some milliseconds."""
@@ -52,6 +53,7 @@ def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
 
     Raises what `build` raises.
     """
+    escaped.install()
     starting = gevent.spawn(_beat_while_starting, place)
     built = build()
     server, calls = built.server, built.calls
@@ -63,11 +65,14 @@ def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
     gevent.signal_handler(signal.SIGTERM, told.set)
     starting.kill()
     load = Load(calls, settings.max_loop_lag_ms / 1000, memory_limit(settings.max_memory_mb, settings.web_concurrency))
+    # Not before: on a small machine the start takes seconds, and holds nobody.
+    watchdog = Watchdog(busyness := Busyness())
     server.start()
-    beating = gevent.spawn(_beat, place, server, calls, load, told)
+    beating = gevent.spawn(_beat, place, server, calls, load, busyness, told)
     if settings.ecs_agent_uri:
         gevent.spawn(ecs.report, place, settings.ecs_agent_uri, settings.service_name)
     told.wait()
+    place.write(State.DRAINING, calls.live_calls)  # with no call to drain we may be gone before the next beat
     with _others(place, f"{settings.url}/ready", settings.url_ca_file) as others_are_there:
         drain(calls, others_are_there, settings.drain_s)
     beating.kill()
@@ -77,6 +82,7 @@ def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
         gevent.sleep(_LOOK_EVERY_S)
     gevent.sleep(LAST_ANSWERS_S)
     server.stop(timeout=0)
+    watchdog.stop()
     return 0
 
 
@@ -86,9 +92,8 @@ def _beat_while_starting(place: Place) -> None:
         gevent.sleep(MEASURE_EVERY_S)
 
 
-def _beat(place: Place, server: MediaServer, calls: CallLog, load: Load, told: Event) -> None:
+def _beat(place: Place, server: MediaServer, calls: CallLog, load: Load, busyness: Busyness, told: Event) -> None:
     """The worker's heart. If it stops, for whatever reason, the parent ends the worker."""
-    busyness = Busyness()
     spent_s = server.spent_s
     while not server.closed:
         state = _state(calls)

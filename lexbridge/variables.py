@@ -145,7 +145,7 @@ SETTINGS: tuple[Setting, ...] = (
         matching(r"[!-~]+", "must be the secondary auth token of the Twilio console"),
         secret=True,
     ),
-    Setting("CONTAINER_PORT", "8080", "port to listen on", whole_number(1, 65535)),
+    Setting("CONTAINER_PORT", "8080", "port to listen on, by IPv4 and IPv6", whole_number(1, 65535)),
     Setting(
         "URL",
         None,

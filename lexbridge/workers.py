@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -194,7 +193,7 @@ class Supervisor:
         except SystemExit as error:
             status = error.code if isinstance(error.code, int) else 1
         except BaseException:
-            traceback.print_exc()
+            self._log.bug("worker-broken", pid=os.getpid())
         finally:
             logging.shutdown()
             sys.stdout.flush()
@@ -222,6 +221,11 @@ class Supervisor:
             return
         if status == 2 and not self._was_ready:  # it has said why
             self._exit_status = 2 if self._exit_status is None else self._exit_status
+            return
+        if not worker.was_ready and status in (0, -signal.SIGTERM):
+            self._log.info("worker-told-to-end", pid=worker.pid)  # by the operator, while it started
+            # Replaced at once, but however often they are told: one in FIRST_PAUSE_S.
+            self._start_at_s = max(self._start_at_s, worker.started_s + FIRST_PAUSE_S)
             return
         how = {"status": status} if status >= 0 else {"signal": signal.Signals(-status).name}
         self._log.error("worker-died", pid=worker.pid, **how)

@@ -34,6 +34,8 @@ class Options:
     hang_limit_s: float = 10.0
     status: int | None = None
     """They end at once with this exit status."""
+    start_s: float = 0.0
+    """They start for so long, and have no handlers meanwhile."""
     raises: bool = False
     drain_s: float = 0.0
     """They drain for so long at SIGTERM."""
@@ -58,6 +60,7 @@ def work(place: Place, options: Options) -> int:
         return options.status
     if options.leaves_orphan:
         subprocess.run(["sh", "-c", "sleep 0.1 &"], check=True)
+    time.sleep(options.start_s)
     told = gevent.event.Event()
     gevent.signal_handler(signal.SIGTERM, told.set)
     gevent.signal_handler(signal.SIGUSR1, hang, "what a caller said")

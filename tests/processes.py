@@ -1,7 +1,11 @@
-"""Processes, as /proc tells of them."""
+"""Processes, as /proc tells of them, and process 1 of a PID namespace."""
 
 import os
+import signal
+import subprocess
 from pathlib import Path
+
+import pytest
 
 
 def children(pid: int) -> list[int]:
@@ -26,11 +30,43 @@ def is_running(pid: int) -> bool:
 
 
 def serves(pid: int, port: int, peers_port: int) -> bool:
-    """It holds the connection that somebody made from `peers_port` to `port` (IPv4)."""
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    """It holds the connection that somebody made from `peers_port` to `port`."""
+    tables = [path for path in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")) if path.exists()]
+    lines = [line.split() for table in tables for line in table.read_text(encoding="ascii").splitlines()[1:]]
     ends = (f":{port:04X}", f":{peers_port:04X}")
     held = {f"socket:[{line[9]}]" for line in lines if (line[1][-5:], line[2][-5:]) == ends}
     try:
         return any(os.readlink(number) in held for number in Path(f"/proc/{pid}/fd").iterdir())  # noqa: PTH115
     except OSError:  # one was closed meanwhile, or it is gone
         return False
+
+
+def handles(pid: int, signum: signal.Signals) -> bool:
+    """It has a handler for the signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (signum - 1) & 1)
+
+
+def has_mapped(pid: int, name: str) -> bool:
+    """A file with `name` in its path is part of its memory: a library that it has loaded."""
+    try:
+        return name in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
+def as_process_1() -> list[str]:
+    """What makes a command process 1 of a PID namespace of its own, which ends with its status. Skips the test where
+    that is not permitted."""
+    namespace = ["unshare", "--pid", "--fork", "--mount-proc"]
+    try:
+        permitted = subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        permitted = False
+    if not permitted:
+        pytest.skip("a PID namespace of one's own is not permitted here")
+    return namespace

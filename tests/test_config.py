@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexbridge.config import LexV1Bot, LexV2Bot, Settings, read_settings
+from lexbridge.config import LexV1Bot, LexV2Bot, Settings, find_stream_path, read_settings
 from lexbridge.errors import ConfigError
 from lexbridge.sentences import sentences_for
 from lexbridge.variables import SENTENCE_VARIABLES, SETTINGS
@@ -278,6 +278,18 @@ def test_a_lex_v1_bot_is_a_name_and_an_alias(alias):
 @pytest.mark.parametrize("region", ["eu-central-1", "ap-southeast-2", "us-gov-west-1", "us-isob-east-1"])
 def test_every_shape_of_region_is_taken(region):
     assert make_settings(AWS_REGION=region).aws_region == region
+
+
+@pytest.mark.parametrize("stream_url", ["", "wss://voice.example.com", "wss://voice.example.com:8443/"])
+def test_a_stream_url_without_a_path_is_no_doubt(stream_url):
+    assert find_stream_path(make_settings(STREAM_URL=stream_url)) is None
+
+
+def test_a_stream_url_with_a_path_is_in_doubt():
+    assert str(find_stream_path(make_settings(STREAM_URL="wss://voice.example.com/other"))) == (
+        "STREAM_URL: is 'wss://voice.example.com/other'; "
+        "the socket is served at / alone: whatever stands before it has to take /other away"
+    )
 
 
 def test_no_hangup_intent_at_all_is_a_comma():

@@ -1,8 +1,10 @@
 """`server.py` as a process of its own: how it starts, what it says when it does not, how it ends."""
 
 import contextlib
+import errno
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -16,11 +18,13 @@ from typing import Any
 import gevent
 import pytest
 import requests
-from processes import children, is_running, serves
+from processes import as_process_1, children, handles, has_mapped, is_running, serves
 from rehearsal import wait_until
 from rig import ENVIRONMENT, PATIENCE_S, SIGNED, TOKEN, V1_BOT, flowers, says
 
+from lexbridge import listener
 from lexbridge.config import read_settings
+from lexbridge.listener import Listener
 from lexbridge.offline.bridge_process import ROOT, BridgeProcess, free_port
 from lexbridge.offline.call_events import (
     EndReason,
@@ -81,6 +85,20 @@ def test_check_passes_complete_settings_and_starts_nothing(tmp_path: Path) -> No
     assert ended.stdout == "The settings are complete and valid.\n"
 
 
+def test_a_path_in_the_streams_address_is_a_warning(tmp_path: Path) -> None:
+    elsewhere = {"STREAM_URL": "wss://voice.example.com/other"}
+    ended = start(tmp_path, "--check", **COMPLETE, **elsewhere)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    warning, last = ended.stdout.splitlines()
+    assert warning.startswith(
+        "Warning: STREAM_URL: is 'wss://voice.example.com/other'; the socket is served at / alone"
+    )
+    assert last == "The settings are complete and valid."
+    with BridgeProcess({**COMPLETE, **elsewhere}, tmp_path / "bridge.log") as bridge:
+        (line,) = said(bridge, "stream-url-path")
+        assert (line["level"], line["path"]) == ("warning", "/other")
+
+
 def test_check_never_shows_a_secret(tmp_path: Path) -> None:
     ended = start(tmp_path, "--check", **{**COMPLETE, "TWILIO_AUTH_TOKEN": "my token", "URL": "nonsense"})
     assert ended.returncode == 2
@@ -111,6 +129,67 @@ def test_a_port_that_is_taken_is_said_plainly(tmp_path: Path) -> None:
         assert "Traceback" not in ended.stderr
 
 
+def has_ipv6() -> bool:
+    """Whether this machine has a loopback of IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+TAKEN = [
+    (socket.AF_INET, "127.0.0.1"),
+    (socket.AF_INET, "0.0.0.0"),
+    (socket.AF_INET6, "::1"),
+    (socket.AF_INET6, "::"),
+]
+
+
+@pytest.mark.parametrize(("family", "host"), TAKEN)
+def test_a_port_that_is_taken_in_one_family_is_said_plainly(
+    tmp_path: Path, family: socket.AddressFamily, host: str
+) -> None:
+    if family == socket.AF_INET6 and not has_ipv6():
+        pytest.skip("there is no IPv6 here")
+    with socket.socket(family) as other:
+        if family == socket.AF_INET6:
+            other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind((host, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        ended = start(tmp_path, **COMPLETE, CONTAINER_PORT=str(port))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"CONTAINER_PORT: {port} cannot be listened on (Address already in use)\n"
+
+
+def test_it_serves_ipv4_and_ipv6(tmp_path: Path) -> None:
+    with BridgeProcess(COMPLETE, tmp_path / "bridge.log") as bridge:
+        for host in ("127.0.0.1", *(["[::1]"] if has_ipv6() else [])):
+            answer = requests.get(f"http://{host}:{bridge.port}/ping", timeout=PATIENCE_S)
+            assert answer.json() == {"status": "ok", "live_calls": 0}
+        if has_ipv6():
+            with RudeClient(("::1", bridge.port), PATIENCE_S) as stranger:
+                assert stranger.upgrade(headers=SIGNED) == 101
+
+
+def test_without_ipv6_it_serves_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoIpv6(socket.socket):
+        """The system's sockets as they are where IPv6 was turned off."""
+
+        def __init__(self, family: int = -1, *rest: Any, **named: Any) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+            super().__init__(family, *rest, **named)
+
+    monkeypatch.setattr(listener, "_Socket", NoIpv6)
+    port = free_port()
+    with contextlib.closing(Listener(port)), socket.create_connection(("127.0.0.1", port), PATIENCE_S) as caller:
+        assert caller.getpeername() == ("127.0.0.1", port)
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_logs_json_and_ends_at_a_signal(tmp_path: Path, signum: signal.Signals) -> None:
     port = free_port()
@@ -136,6 +215,89 @@ def test_it_serves_logs_json_and_ends_at_a_signal(tmp_path: Path, signum: signal
         process.wait()
         if process.stdout:
             process.stdout.close()
+
+
+@contextmanager
+def starting(folder: Path, *before: str, **changes: str) -> "Iterator[tuple[subprocess.Popen[str], int]]":
+    """`server.py` from when it imports gevent, the first of all, and its process id.
+
+    `before`: a command that it is started through.
+    """
+    process = subprocess.Popen(
+        [*before, sys.executable, str(ROOT / "server.py")],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], **COMPLETE, "CONTAINER_PORT": str(free_port()), **changes},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    server = [process.pid]
+    try:
+        if before:
+            wait_until(lambda: children(process.pid))
+            server = children(process.pid)
+        wait_until(lambda: has_mapped(server[0], "/gevent/") or process.poll() is not None)
+        yield process, server[0]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(server[0], signal.SIGKILL)
+        process.kill()
+        process.communicate()
+
+
+STARTING_S = (0.0, 0.05, 0.2, 0.6, 1.0, 1.5)
+
+
+@pytest.mark.parametrize("is_process_1", [False, True])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_it_starts_ends_it_well(tmp_path: Path, signum: signal.Signals, is_process_1: bool) -> None:
+    before = as_process_1() if is_process_1 else []
+    for after_s in STARTING_S:
+        with starting(tmp_path, *before) as (process, server):
+            gevent.sleep(after_s)
+            os.kill(server, signum)
+            out, err = process.communicate(timeout=PATIENCE_S)
+            assert (after_s, process.returncode, err) == (after_s, 0, "")
+            events = [json.loads(line)["event"] for line in out.splitlines()]
+            assert {*events} <= {"serving", "draining", "stopped"}
+
+
+def test_sighup_while_it_starts_changes_nothing(tmp_path: Path) -> None:
+    with starting(tmp_path) as (process, server):
+        os.kill(server, signal.SIGHUP)
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["event"] == "serving"
+        os.kill(server, signal.SIGTERM)
+        assert process.communicate(timeout=PATIENCE_S)[1] == ""
+        assert process.returncode == 0
+
+
+@pytest.mark.parametrize("argument", ["--check", "--help"])
+def test_a_check_that_is_cut_short_does_not_say_that_all_is_well(tmp_path: Path, argument: str) -> None:
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "server.py"), argument],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], **COMPLETE},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        wait_until(lambda pid=process.pid: handles(pid, signal.SIGINT))  # Python's own: it has begun
+        process.send_signal(signum)
+        assert process.communicate(timeout=PATIENCE_S)[0] == b""
+        assert process.returncode != 0
+
+
+def test_a_worker_that_is_told_and_has_no_call_is_no_error(tmp_path: Path) -> None:
+    with BridgeProcess(COMPLETE, tmp_path / "bridge.log") as bridge:
+        wait_until(lambda: said(bridge, "serving"))
+        (worker,) = children(bridge.pid)
+        os.kill(worker, signal.SIGTERM)
+        wait_until(lambda: said(bridge, "worker-started"))
+        assert [line["pid"] for line in said(bridge, "stopped")] == [worker]
+        wait_until(lambda: worker not in children(bridge.pid))
+        gevent.sleep(0.5)  # two looks of the parent's
+        assert said(bridge, "worker-died") == []
 
 
 def test_a_log_that_nobody_reads_does_not_stop_a_call(tmp_path: Path) -> None:
@@ -391,6 +553,38 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, second: signal.Signals)
         live.bridge.send_signal(second)
         assert live.bridge.wait(PATIENCE_S) == 1  # far less than DRAIN_S
         assert "stopped" not in [line.get("event") for line in live.events()]
+
+
+def raw_lines(bridge: BridgeProcess) -> list[str]:
+    """What it wrote to standard output and error and is no JSON."""
+    return [line for line in bridge.log.read_text(encoding="utf-8").splitlines() if not line.startswith("{")]
+
+
+def test_without_descriptors_calls_live_on_and_the_rest_waits(tmp_path: Path) -> None:
+    with live_call(tmp_path) as live:
+        (worker,) = children(live.bridge.pid)
+        has = len(list(Path(f"/proc/{worker}/fd").iterdir()))
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (has + 16, has + 16))
+        with contextlib.ExitStack() as crowd:
+            for _ in range(200):  # the system takes those that we do not accept, up to the backlog
+                one = crowd.enter_context(socket.create_connection(("127.0.0.1", live.bridge.port), PATIENCE_S))
+                one.sendall(b"GET /ping HTTP/1.1\r\n")  # and no more
+            wait_until(lambda: len(list(Path(f"/proc/{worker}/fd").iterdir())) >= has + 16)
+            gevent.sleep(2)
+        wait_until(lambda: live.ready() == 200)
+        # The neighbour has lost nothing, and is understood and answered
+        assert [event for event in live.call.events if isinstance(event, StreamClosed)] == []
+        live.caller.say("some flowers please")
+        live.call.wait_for(UpdateReceived, PATIENCE_S, where=lambda told: "What type of flowers" in told.twiml)
+        assert live.call.complaints == []
+        assert children(live.bridge.pid) == [worker]
+        live.call.hang_up()
+        live.call.wait_for(StreamClosed, PATIENCE_S)
+        # One counted line, and nothing else
+        assert raw_lines(live.bridge) == []
+        assert said(live.bridge, "greenlet-broken") == []
+        refusals = [line for line in said(live.bridge, "peer-refused") if line["reason"] == "no descriptors"]
+        assert 1 <= len(refusals) <= 10
 
 
 KINDS = "What type of flowers would you like to order?"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import children, is_running, state_of
+from processes import as_process_1, children, is_running, state_of
 from rehearsal import wait_until
 from rig import PATIENCE_S
 
@@ -240,15 +240,35 @@ def test_a_worker_that_dies_young_is_replaced_ever_later(tmp_path: Path, broken:
         assert started.end(signal.SIGTERM) == 0
 
 
+def test_a_worker_that_the_operator_ends_while_it_starts_is_no_error(tmp_path: Path) -> None:
+    with crew(tmp_path, start_s=10 * PATIENCE_S) as started:
+        told: list[int] = []
+        for count in range(1, 7):
+            wait_until(lambda count=count: len(started.lines("begins")) == count)
+            (worker,) = children(started.pid)
+            os.kill(worker, signal.SIGTERM)
+            wait_until(lambda count=count: len(started.lines("worker-told-to-end")) == count)
+            told.append(worker)
+        wait_until(lambda: len(started.lines("begins")) == 7)
+        lines = started.lines("worker-told-to-end")
+        assert [(line["pid"], line["level"]) for line in lines] == [(worker, "info") for worker in told]
+        assert not started.lines("worker-died")
+        # However fast they are told, no more than one is started in FIRST_PAUSE_S; and it is no longer than that
+        seconds = [float(line["timestamp"][17:-1]) for line in started.lines("begins")]
+        assert (seconds[-1] - seconds[0]) % 60 >= 6 * workers.FIRST_PAUSE_S - 0.1
+        assert (seconds[-1] - seconds[-2]) % 60 < workers.LONGEST_PAUSE_S
+        assert started.end(signal.SIGTERM) == 0
+
+
+def test_a_worker_that_has_ended_well_before_it_was_ready_is_no_error(tmp_path: Path) -> None:
+    with crew(tmp_path, status=0) as started:
+        wait_until(lambda: len(started.lines("worker-told-to-end")) == 3)
+        assert not started.lines("worker-died")
+        assert started.end(signal.SIGTERM) == 0
+
+
 def test_as_process_1_it_takes_signals_and_reaps_orphans(tmp_path: Path) -> None:
-    namespace = ["unshare", "--pid", "--fork", "--mount-proc"]
-    try:
-        permitted = subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        permitted = False
-    if not permitted:
-        pytest.skip("a PID namespace of one's own is not permitted here")
-    with crew(tmp_path, *namespace, leaves_orphan=True) as started:
+    with crew(tmp_path, *as_process_1(), leaves_orphan=True) as started:
         started.are_ready(1)
         assert started.lines("parent")[0]["pid"] == 1
         (parent,) = children(started.pid)

@@ -1,0 +1,37 @@
+"""What escapes in a worker, from a greenlet, the hub, a thread or a finalizer, as one log line each.
+
+By default each of these prints a traceback of many lines to standard error, between the lines of the log.
+"""
+
+import sys
+import threading
+from types import TracebackType
+from typing import Any
+
+from gevent import get_hub
+
+from lexbridge.logs import UnlockedLog
+
+
+def install() -> None:
+    """In this process, and for this thread's hub. The lines are `greenlet-broken`, with what it escaped `of`."""
+    hub = get_hub()
+    log = UnlockedLog()
+
+    def tell(of: str, kind: type[BaseException] | None, error: Any, trace: TracebackType | None) -> None:
+        if kind is not None and not issubclass(kind, hub.NOT_ERROR):
+            log.write("error", "greenlet-broken", of=of, exc_info=(kind, error, trace))
+
+    def print_exception(context: object, kind: Any, error: Any, trace: Any) -> None:
+        """Instead of the hub's. `context` is told by its class: in full it shows what a function was called with."""
+        tell(type(context).__name__, *hub._normalize_exception(kind, error, trace))  # type: ignore[attr-defined]
+
+    def tell_unraisable(lost: Any) -> None:
+        """Of a finalizer, a callback of C code, or a thread of the system."""
+        of = getattr(lost.object, "__qualname__", type(lost.object).__name__)
+        tell(of, lost.exc_type, lost.exc_value, lost.exc_traceback)
+
+    hub.print_exception = print_exception  # type: ignore[assignment,method-assign]
+    sys.excepthook = lambda *exception: tell("process", *exception)
+    sys.unraisablehook = tell_unraisable
+    threading.excepthook = lambda lost: tell("thread", lost.exc_type, lost.exc_value, lost.exc_traceback)
