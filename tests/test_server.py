@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,10 +39,12 @@ from lexbridge.offline.call_events import (
 from lexbridge.offline.local_lex import LocalLex
 from lexbridge.offline.phone_call import PhoneCall
 from lexbridge.offline.recognition import ScriptedRecogniser
-from lexbridge.offline.rude_client import RudeClient
+from lexbridge.offline.rude_client import RudeClient, client_close, client_message
 from lexbridge.offline.simulated_caller import SimulatedCaller
 from lexbridge.offline.simulated_twilio import SimulatedTwilio
 from lexbridge.offline.voice import SilentVoice
+from lexbridge.rfc6455 import PING
+from lexbridge.signatures import make_stream_token
 
 COMPLETE = {
     **ENVIRONMENT,
@@ -447,6 +450,25 @@ def test_while_all_workers_are_replaced_nobody_is_turned_away(tmp_path: Path) ->
         before = len(heard)
         wait_until(lambda: len(heard) > before + 20)
         assert {*heard} == {200}
+
+
+def test_a_token_opens_one_socket_whichever_worker_gets_it(tmp_path: Path) -> None:
+    with two_workers(tmp_path) as bridge, contextlib.ExitStack() as strangers:
+        sids = {"streamSid": "MZ" + "1" * 32, "callSid": "CA" + "1" * 32, "accountSid": "AC" + "1" * 32}
+        token = make_stream_token(TOKEN, sids["callSid"], sids["accountSid"], time.time())
+        start = {**sids, "tracks": ["inbound"], "customParameters": {"lexbridge:token": token}}
+        sockets = [strangers.enter_context(RudeClient(("127.0.0.1", bridge.port), PATIENCE_S)) for _ in range(30)]
+        for one in sockets:
+            assert one.upgrade(headers=SIGNED) == 101
+        ends = [one._socket.getsockname()[1] for one in sockets]
+        workers = {worker for worker in children(bridge.pid) for end in ends if serves(worker, bridge.port, end)}
+        assert len(workers) == 2  # both have some of them
+        for one in sockets:
+            one.send(client_message(json.dumps({"event": "start", "start": start})))
+        for one in sockets:
+            one.send(client_message(b"", PING) + client_close(4000))
+        codes = [one.end().code for one in sockets]
+    assert sorted(codes, key=str) == [1008] * 29 + [4000]
 
 
 def test_when_the_parent_is_killed_the_port_is_free_again(tmp_path: Path) -> None:
