@@ -6,7 +6,6 @@ messages are read, so its delay is what each message waits.
 
 import argparse
 import json
-import os
 import select
 import socket
 import struct
@@ -111,7 +110,6 @@ def main() -> None:
     parser.add_argument("signature", help="of the handshake")
     parser.add_argument("starts", help="a file with the start messages of the calls, as JSON")
     options = parser.parse_args()
-    os.nice(0)
     with open(options.starts, encoding="utf-8") as file:  # noqa: PTH123
         starts: list[str] = json.load(file)
     calls = [open_call(options.port, number, options.signature, start) for number, start in enumerate(starts)]

@@ -91,48 +91,47 @@ def requests_one_at_a_time(port: int, output: bytes) -> Iterator[int]:
         yield len(connections)
 
 
+def top_up(connections: list[socket.socket], port: int, most: int, first: bytes = b"") -> None:
+    """One more connection, if there are not `most`; `first` is sent on it."""
+    if len(connections) < most and (new := connect(port)) is not None:
+        new.setblocking(False)
+        connections.append(new)
+        with suppress(OSError):
+            new.send(first)
+
+
+def send(connections: list[socket.socket], connection: socket.socket, output: bytes) -> int:
+    """Sends what there is room for, reads what was answered, and forgets a connection that has ended."""
+    try:
+        sent = connection.send(output)
+        while connection.recv(1 << 20):
+            pass
+    except BlockingIOError:
+        return len(output)
+    except OSError:
+        sent = 0
+    connection.close()
+    connections.remove(connection)
+    return sent
+
+
 def requests_pipelined(port: int, output: bytes) -> Iterator[int]:
-    """Requests one after the other, without waiting for answers; yields how many were made."""
+    """A hundred requests at a time, without waiting for answers; yields how many were made."""
     connections: list[socket.socket] = []
     while True:
-        while len(connections) < AT_ONCE and (new := connect(port)) is not None:
-            new.setblocking(False)
-            connections.append(new)
-        sent = 0
-        for connection in list(connections):
-            try:
-                sent += connection.send(output) * 100 // len(output)
-                while connection.recv(1 << 20):
-                    pass
-                raise ConnectionResetError
-            except BlockingIOError:
-                pass
-            except OSError:
-                connection.close()
-                connections.remove(connection)
-        yield sent
+        for _ in range(AT_ONCE):
+            top_up(connections, port, AT_ONCE)
+        yield sum(send(connections, connection, output) for connection in list(connections)) * 100 // len(output)
 
 
 def slow_bodies(port: int) -> Iterator[int]:
-    """Many connections that owe 8 KiB and send a byte now and then; yields how many bytes were sent."""
+    """Many connections that owe 8 KB and send a byte now and then; yields how many bytes were sent."""
     head = post(b"x" * 8000, SHAPED)[:-8000]
     connections: list[socket.socket] = []
     while True:
-        if len(connections) < SLOW_CONNECTIONS and (new := connect(port)) is not None:
-            new.setblocking(False)
-            connections.append(new)
-            with suppress(OSError):
-                new.send(head)
-        sent = 0
-        for connection in connections[:: max(1, len(connections) // 20)]:
-            try:
-                sent += connection.send(b"x")
-            except BlockingIOError:
-                pass
-            except OSError:
-                connection.close()
-                connections.remove(connection)
-        yield sent
+        top_up(connections, port, SLOW_CONNECTIONS, head)
+        few = connections[:: max(1, len(connections) // 20)]
+        yield sum(send(connections, connection, b"x") for connection in few)
 
 
 def flood(port: int, kind: str, seconds: float) -> int:
@@ -158,7 +157,7 @@ def main() -> None:
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("seconds", type=float)
     options = parser.parse_args()
-    os.nice(19)
+    os.setpriority(os.PRIO_PROCESS, 0, 19)
     print(flood(options.port, options.kind, options.seconds))
 
 
