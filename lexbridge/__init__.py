@@ -10,7 +10,8 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          parsers       what the text of an environment variable has to look like
                          variables     each environment variable: its default, its meaning, its rule
                          config        the settings, all problems at once
-    floor 1  wire        rfc6455       the WebSocket protocol: bytes in, messages out, bounded
+    floor 1  wire        token_bucket  so much a second, so much at once
+                         rfc6455       the WebSocket protocol: bytes in, messages out, bounded
                          audio         mu-law and PCM, levels, rates, the 20 ms frame
                          media_stream  Twilio Media Streams: text to event, events to frames without holes
                          dialog        Lex's answers, V1 and V2, as one Reply
