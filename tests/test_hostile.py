@@ -151,6 +151,10 @@ MESSAGES = {
     "a timestamp below zero": (STARTED + media("-20"), 1007),
     "a timestamp that is NaN": (STARTED + media(float("nan")), 1007),
     "a timestamp that jumps by years": (STARTED + media("0") + media("999999999999"), 1007),
+    "a minute skipped, again and again": (
+        STARTED + b"".join(media(str(60_000 * minute)) for minute in range(10)),
+        1008,
+    ),
     "a key that is none": (STARTED + says_json(event="dtmf", dtmf={"digit": "55"}), 1007),
     "media after stop": (STARTED + STOP + media() * 3, 1000),
     # dropped, and the stream goes on: it is the stop after them that ends it
