@@ -13,7 +13,8 @@ PURE := sentences errors parsers variables config token_bucket rfc6455 http_requ
   twiml takeover turns prompt joining call
 # What the stories of calls are about, beside `call`.
 CALL_ROOMS := call_state reply_mode call_update_mode stream_mode answering resuming
-PURE_TESTS := $(PURE:%=tests/test_%.py) tests/test_vad_detectors.py tests/test_call_stream.py tests/test_call_whatever.py
+PURE_TESTS := $(PURE:%=tests/test_%.py) tests/test_vad_detectors.py tests/test_call_stream.py tests/test_call_slices.py \
+  tests/test_call_whatever.py
 empty :=
 comma := ,
 PURE_FILES := $(subst $(empty) $(empty),$(comma),$(strip $(foreach m,$(filter-out vad,$(PURE)) $(CALL_ROOMS),lexbridge/$(m).py) lexbridge/vad/*))

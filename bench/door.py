@@ -39,6 +39,7 @@ from lexbridge.config import read_settings
 from lexbridge.lex import Deadlines
 from lexbridge.lex_boto import make_lex_runtime
 from lexbridge.media_server import MediaServer
+from lexbridge.rfc6455 import Bounds
 from lexbridge.signatures import Signatures
 from lexbridge.sockets import Sockets
 from lexbridge.token_bucket import TokenBucket
@@ -81,6 +82,8 @@ class TimedSession(CallSession):
 
 class ForgivingStockSocket(StockSocket):  # type: ignore[misc]
     """Stock gevent-websocket, but a peer that breaks off is the end and not an exception."""
+
+    bounds = Bounds()
 
     def receive(self) -> str | None:
         try:

@@ -4,7 +4,8 @@
     a greenlet each Lex request -->  "             |-> utterance appended to (its greenlet sends it)
     updates' greenlet --outcome--->  "             `-> document for the updates' greenlet
 
-Only the loop touches the CallSession, and nothing between a way in and `actions()` switches greenlets.
+Only the loop touches the CallSession, and nothing between a way in and `actions()` switches greenlets. After TURN_MS of
+media the loop gives the other calls their turn, wherever that media came from; its own inbox waits meanwhile.
 """
 
 import math
@@ -31,7 +32,8 @@ from lexbridge.actions import (
     UpdateCall,
 )
 from lexbridge.asking import Asking, FromLex, LexFailed, LexReplied, LexSpeechFailed, LexSpoke, NotRecalled, Recalled
-from lexbridge.call import CallSession
+from lexbridge.audio import FRAME_MS
+from lexbridge.call import SLICE_MS, CallSession
 from lexbridge.call_control import LONGEST_UPDATE_S, CallControl
 from lexbridge.call_log import CallLog, LiveStream
 from lexbridge.call_state import CallState
@@ -41,15 +43,30 @@ from lexbridge.lex import Deadlines, LexRuntime
 from lexbridge.logs import Log
 from lexbridge.media_stream import Started, Stopped, parse
 from lexbridge.own_voice import OwnVoice
+from lexbridge.rfc6455 import Bounds
 from lexbridge.signatures import expiry_of, make_stream_token, stream_token_passes
 from lexbridge.takeover import RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER, whole
+from lexbridge.token_bucket import TokenBucket
 from lexbridge.twiml import MAX_DOCUMENT_CHARACTERS, SPEAKING_MS_PER_SYLLABLE, Documents, Opening, stream_name
 from lexbridge.updates import HandedOver, UpdateFailed, Updates
 from lexbridge.used_tokens import UsedTokens
 from lexbridge.vad import detector_factory
+from lexbridge.websocket import refused
 
 INBOX_SIZE = 1000
 """Messages: 20 s of media. A full inbox makes the reader wait, and with it the peer."""
+
+TURN_MS = SLICE_MS
+"""Of media, or as many items as that would be frames: then other greenlets have their turn. With the slice that is
+begun just before, one turn is less than 1 s of media, some 9 ms of CPU with VAD=silero."""
+
+PAUSE_S = 0.001
+"""Then. A sleep of 0 would let other greenlets go on, but the sockets and the timers only after fifty of them: gevent
+looks at the clock no sooner."""
+
+MEDIA_BURST_S = 120.0
+"""Of media time at once, skipped time too. What Twilio skips is a minute at most, or it is another error: two of them.
+In the long run a stream may bring as many frames a second as messages: 8 times what a call has."""
 
 START_DEADLINE_S = 10.0
 """From the open socket to `start`, which Twilio sends at once."""
@@ -88,6 +105,11 @@ def make_documents(settings: Settings, deadlines: Deadlines) -> Documents:
 
 class WebSocket(Protocol):
     """What is used of lexbridge.websocket's socket."""
+
+    @property
+    def bounds(self) -> Bounds:
+        """What the peer may send."""
+        ...
 
     def receive(self) -> str | None:
         """The next message; None once closed. Raises nothing."""
@@ -191,6 +213,9 @@ class _Call:
         self._stop_by_s = math.inf
         self._streams_lost = 0
         self._token_made_s = -math.inf
+        self._media_s = TokenBucket(websocket.bounds.rate_hz * FRAME_MS / 1000, MEDIA_BURST_S)
+        self._heard_ms = 0  # of the session's media, at the last look
+        self._turn_ms = 0  # since other greenlets had their turn
         self._log = Log()
         self._inbox: Queue[_Item] = Queue(maxsize=INBOX_SIZE)
         self._call_control = call_control
@@ -249,9 +274,25 @@ class _Call:
                 self._log.warning("stream-refused", why=str(error))
                 return error.code
             self._carry_out()
+            self._share()
+            while self._session.is_behind:
+                self._session.catch_up()
+                self._carry_out()
+                self._share()
         return NORMAL
 
+    def _share(self) -> None:
+        """Gives other greenlets their turn once this one has done enough."""
+        heard_ms = self._session.heard_ms
+        self._turn_ms += max(FRAME_MS, heard_ms - self._heard_ms)
+        self._heard_ms = heard_ms
+        if self._turn_ms >= TURN_MS:
+            self._turn_ms = 0
+            gevent.sleep(PAUSE_S)
+
     def _next_item(self) -> _Item:
+        if self._inbox.empty():  # others have their turn while it is waited for
+            self._turn_ms = 0
         if self._stop_by_s < math.inf:
             try:
                 return self._inbox.get(timeout=max(0.0, self._stop_by_s - time.monotonic()))
@@ -268,7 +309,7 @@ class _Call:
         self._renew_next_stream()
         match item:
             case str():
-                self._session.receive(item)
+                self._receive(item)
                 if self._stream is None and self._session.started is not None:
                     self._begin(self._session.started)
             case _Leave():
@@ -279,6 +320,13 @@ class _Call:
                 self._take_speech(item)
             case _:
                 self._take_from_twilio(item)
+
+    def _receive(self, text: str) -> None:
+        come_ms = self._session.media_ms
+        self._session.receive(text)
+        if not self._media_s.take(time.monotonic(), (self._session.media_ms - come_ms) / 1000):
+            refused.count("too much media")
+            self._refuse("too much media", POLICY_VIOLATION)
 
     def _take_from_lex(self, item: LexReplied | LexFailed | Recalled | NotRecalled) -> None:
         session = self._session
@@ -353,7 +401,7 @@ class _Call:
         stopping = None if is_stopping else gevent.spawn(self._stop_stream)
         with suppress(TimeoutError), gevent.Timeout(STOP_DEADLINE_S, TimeoutError):
             while not _ends_stream(self._inbox.get()):
-                pass
+                self._share()
         if stopping is not None:
             stopping.kill(block=False)
 

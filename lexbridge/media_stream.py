@@ -192,6 +192,9 @@ def clear_text(stream_sid: str) -> str:
     return json.dumps({"event": "clear", "streamSid": stream_sid})
 
 
+_SILENT_FRAME = MULAW_SILENCE * MULAW_FRAME_BYTES
+
+
 class InboundAudio:
     """The inbound track put in order: whole frames without holes, whatever came.
 
@@ -229,7 +232,8 @@ class InboundAudio:
             frames = int(missing_ms // FRAME_MS)
             self.filled_ms += frames * FRAME_MS
             self._heard_to_ms += frames * FRAME_MS
-            yield from self._framer.push(MULAW_SILENCE * MULAW_FRAME_BYTES * frames)
+            for _ in range(frames):
+                yield from self._framer.push(_SILENT_FRAME)
         mulaw = media.mulaw
         if missing_ms <= -FRAME_MS:  # its beginning has been heard
             mulaw = mulaw[int(-missing_ms // FRAME_MS) * MULAW_FRAME_BYTES :]

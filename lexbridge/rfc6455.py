@@ -8,6 +8,8 @@ import codecs
 import struct
 from dataclasses import dataclass
 
+from lexbridge.token_bucket import TokenBucket
+
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 # Section 7.4.1
@@ -86,14 +88,13 @@ class MessageParser:
     payload has come.
     """
 
-    __slots__ = ("_bounds", "_decoder", "_fragments", "_over", "_payloads", "_refilled_s", "_rest", "_size", "_tokens")
+    __slots__ = ("_bounds", "_bucket", "_decoder", "_fragments", "_over", "_payloads", "_rest", "_size")
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._rest = b""  # the part of a WebSocket frame that has come
         self._over = False
-        self._tokens = float(bounds.burst)
-        self._refilled_s = 0.0
+        self._bucket = TokenBucket(bounds.rate_hz, bounds.burst)
         # The message that comes in fragments: how many so far, their bytes, what they hold.
         self._fragments = 0
         self._size = 0
@@ -112,12 +113,9 @@ class MessageParser:
         """
         if self._over:
             return []
-        # A token bucket: rate_hz in the long run, burst at once.
-        self._tokens = min(self._bounds.burst, self._tokens + (now_s - self._refilled_s) * self._bounds.rate_hz)
-        self._refilled_s = now_s
         items: list[Item] = []
         try:
-            self._read(self._rest + received if self._rest else received, items)
+            self._read(self._rest + received if self._rest else received, now_s, items)
         except _ViolatedError as error:
             items.append(error.violation)
             self._over = True
@@ -126,7 +124,7 @@ class MessageParser:
             self._payloads = []
         return items
 
-    def _read(self, buffer: bytes, items: list[Item]) -> None:
+    def _read(self, buffer: bytes, now_s: float, items: list[Item]) -> None:
         """Section 5.2: the header, the mask, the payload."""
         at, end = 0, len(buffer)
         while end - at >= 2 and not self._over:
@@ -145,8 +143,7 @@ class MessageParser:
             if end < payload_at + length:
                 break
             at = payload_at + length
-            self._tokens -= 1
-            if self._tokens < 0:
+            if not self._bucket.take(now_s):
                 raise _ViolatedError(POLICY_VIOLATION, "too many messages")
             # Section 5.3. Two large integers are 30 times as fast as byte by byte.
             mask = (buffer[mask_at:payload_at] * (length // 4 + 1))[:length]

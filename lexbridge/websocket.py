@@ -26,7 +26,7 @@ from greenlet import getcurrent, greenlet
 
 from lexbridge import rfc6455
 from lexbridge.logs import CountedLog
-from lexbridge.rfc6455 import Close, MessageParser, Ping, Violation
+from lexbridge.rfc6455 import Bounds, Close, MessageParser, Ping, Violation
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -122,11 +122,14 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
     """gevent-websocket's socket, read by the hub. One greenlet at a time may `receive`; any may `send` and `close`."""
 
     closed: bool
+    bounds: Bounds
+    """What the peer may send."""
 
     def __init__(self, environ: "WSGIEnvironment", stream: Any, handler: Any) -> None:
         """`handler`: media_server's, by whose bounds and patience it goes."""
         super().__init__(environ, stream, handler)
         self._patience = handler.patience
+        self.bounds = handler.bounds
         self._parser = MessageParser(handler.bounds)
         self._read_bytes = handler.read_bytes
         self._socket = handler.socket

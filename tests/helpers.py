@@ -371,9 +371,13 @@ class Caller:
         return encode_mulaw(mixed.tobytes())
 
     def _take_actions(self) -> None:
-        for action in self.session.actions():
-            self.actions.append(action)
-            self._carry_out(action)
+        while True:
+            for action in self.session.actions():
+                self.actions.append(action)
+                self._carry_out(action)
+            if not self.session.is_behind:
+                return
+            self.session.catch_up()
 
     def _carry_out(self, action: Action) -> None:
         if isinstance(action, SendMessage):

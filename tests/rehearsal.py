@@ -22,6 +22,7 @@ from lexbridge.dialog import DialogState, Message, Reply
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex import Answer, Question
 from lexbridge.logs import Log
+from lexbridge.rfc6455 import Bounds
 from lexbridge.signatures import make_stream_token
 
 VOICE = encode_mulaw(struct.pack("<h", VOICE_LEVEL)) * FRAME_SAMPLES
@@ -47,9 +48,10 @@ def says(*texts: str, state: DialogState = DialogState.ELICIT_SLOT, intent: str 
 
 class RehearsedSocket:
     """The media socket: the test says what comes on it. `code`: of its close, once it is closed. `sent`: the messages
-    of the bridge, in order."""
+    of the bridge, in order. `bounds` hold for media time; how many messages come is up to the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds | None = None) -> None:
+        self.bounds = bounds or Bounds()
         self.code: int | None = None
         self.sent: list[str] = []
         self._messages: Queue[str | Exception | None] = Queue()
@@ -144,10 +146,12 @@ class RehearsedControl:
 class Rehearsal:
     """One call, its stream begun, at a Bridge between these doubles. `changes`: settings."""
 
-    def __init__(self, lex: RehearsedLex, control: RehearsedControl, **changes: str) -> None:
+    def __init__(
+        self, lex: RehearsedLex, control: RehearsedControl, bounds: Bounds | None = None, **changes: str
+    ) -> None:
         set_up = settings(**{"NO_INPUT_S": "120", "BARGE_IN": "off", **changes})
         self.calls = CallLog(set_up.max_calls)
-        self.socket = RehearsedSocket()
+        self.socket = RehearsedSocket(bounds)
         self._said_ms = 0
         bridge = Bridge(set_up, make_documents(set_up, QUICK), lex, control, self.calls)
         self.before = living_greenlets()

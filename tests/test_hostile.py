@@ -155,6 +155,10 @@ MESSAGES = {
     "a timestamp below zero": (lambda: started() + media("-20"), 1007),
     "a timestamp that is NaN": (lambda: started() + media(float("nan")), 1007),
     "a timestamp that jumps by years": (lambda: started() + media("0") + media("999999999999"), 1007),
+    "a minute skipped, again and again": (
+        lambda: started() + b"".join(media(str(60_000 * minute)) for minute in range(10)),
+        1008,
+    ),
     "a key that is none": (lambda: started() + says_json(event="dtmf", dtmf={"digit": "55"}), 1007),
     "media after stop": (lambda: started() + STOP + media() * 3, 1000),
     # dropped, and the stream goes on: it is the stop after them that ends it

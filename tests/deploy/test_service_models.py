@@ -1,14 +1,19 @@
 """What the emulator of test_stacks.py does not know: resolved here, and held against AWS's own service models."""
 
+import base64
+import hmac
 import re
 from typing import Any
 
 import botocore.session
+import pytest
 from botocore.validate import validate_parameters
 from stacks import OTHER_PARAMETERS, SERVICE_PARAMETERS, TEMPLATES, Resolver, load
+from twilio.request_validator import RequestValidator
 
 from bench.scale import constants, scenarios
 from lexbridge import ecs
+from lexbridge.serving import PROBE_EVERY_S
 
 CORE, SERVICE = TEMPLATES / "core.yml", TEMPLATES / "service.yml"
 
@@ -121,6 +126,100 @@ def test_the_alarm_with_arithmetic_adds_up() -> None:
     filters = [one for one in load(SERVICE)["Resources"].values() if one["Type"] == "AWS::Logs::MetricFilter"]
     written = {one["Properties"]["MetricTransformations"][0]["MetricName"] for one in filters}
     assert set(counted.values()) <= written
+
+
+# --- the WAF
+
+
+def web_acl(limit: str = "100") -> Any:
+    """The properties of the web ACL of core.yml."""
+    template = load(CORE)
+    resource = template["Resources"]["WebAcl"]
+    assert resource["Condition"] == template["Resources"]["WebAclAssociation"]["Condition"] == "StrangersAreLimited"
+    resolver = Resolver(template, {"StrangersRateLimit": limit}, {})
+    return resolver.resolve(resource["Properties"])
+
+
+def matches(statement: Any, path: str, headers: dict[str, str]) -> bool:
+    """Whether a statement of AWS WAF matches a request, as far as they are used here, by AWS's documentation: what
+    a request does not have has no size."""
+    ((kind, what),) = statement.items()
+    match kind:
+        case "NotStatement":
+            return not matches(what["Statement"], path, headers)
+        case "OrStatement":
+            return any(matches(one, path, headers) for one in what["Statements"])
+        case "SizeConstraintStatement":
+            value = headers.get(what["FieldToMatch"]["SingleHeader"]["Name"])
+            assert what["ComparisonOperator"] == "EQ"
+            return value is not None and len(value) == what["Size"]
+        case "ByteMatchStatement":
+            assert (what["FieldToMatch"], what["PositionalConstraint"]) == ({"UriPath": {}}, "EXACTLY")
+            return path == what["SearchString"]
+    raise AssertionError(f"{kind} is not known here")
+
+
+def counted_by(path: str, signature: str | None) -> list[str]:
+    """The rules of the web ACL that count a request."""
+    headers = {} if signature is None else {"x-twilio-signature": signature}
+    rated = [(rule["Name"], rule["Statement"]["RateBasedStatement"]) for rule in web_acl()["Rules"]]
+    return [name for name, statement in rated if matches(statement["ScopeDownStatement"], path, headers)]
+
+
+def test_the_web_acl_is_one_that_aws_takes() -> None:
+    found = web_acl("250")
+    unsigned, ready = (rule["Statement"]["RateBasedStatement"] for rule in found["Rules"])
+    assert (unsigned["Limit"], unsigned["EvaluationWindowSec"]) == ("250", 300)
+    unsigned["Limit"] = 250
+    for match in (
+        ready["ScopeDownStatement"],
+        unsigned["ScopeDownStatement"]["NotStatement"]["Statement"]["OrStatement"]["Statements"][2],
+    ):
+        match["ByteMatchStatement"]["SearchString"] = match["ByteMatchStatement"]["SearchString"].encode()
+    conforms("wafv2", "CreateWebACL", found)
+    association = load(CORE)["Resources"]["WebAclAssociation"]["Properties"]
+    known = {"LoadBalancer": "the load balancer's ARN", "WebAcl.Arn": "the ARN of the web ACL"}
+    conforms("wafv2", "AssociateWebACL", Resolver(load(CORE), {}, known).resolve(association))
+    names = [one["VisibilityConfig"]["MetricName"] for one in (found, *found["Rules"])]
+    assert names == ["lexbridge-web-acl", "lexbridge-unsigned", "lexbridge-ready"]
+
+
+@pytest.mark.parametrize("path", ["/twiml", "/twiml/resume", "/twiml/keys", "/stream-status", "/"])
+def test_the_waf_never_counts_what_twilio_signs(path: str) -> None:
+    sha1 = RequestValidator("token").compute_signature(f"https://voice.example.com{path}", {"CallSid": "CA"})
+    sha256 = base64.b64encode(hmac.digest(b"token", path.encode(), "sha256")).decode()
+    assert counted_by(path, sha1) == counted_by(path, sha256) == []
+
+
+@pytest.mark.parametrize("path", ["/twiml", "/", "/stream-status", "/ping", "/nothing", "/ready/", "/READY"])
+@pytest.mark.parametrize("signature", [None, "", "x", "x" * 27, "x" * 29, "x" * 43, "x" * 45])
+def test_the_waf_counts_what_cannot_be_twilios(path: str, signature: str | None) -> None:
+    assert counted_by(path, signature) == ["unsigned"]
+
+
+def test_tasks_that_drain_may_ask_whether_others_are_there() -> None:
+    """Each of them once a second, and 100 of them from one address."""
+    assert counted_by("/ready", None) == counted_by("/ready", "x" * 28) == ["ready"]
+    ready = web_acl()["Rules"][1]["Statement"]["RateBasedStatement"]
+    assert ready["Limit"] >= 100 * ready["EvaluationWindowSec"] / PROBE_EVERY_S
+
+
+@pytest.mark.parametrize(("limit", "is_there"), [("0", False), ("10", True), ("100", True)])
+def test_there_is_a_waf_only_if_it_is_asked_for(limit: str, is_there: bool) -> None:
+    template = load(CORE)
+    parameter = template["Parameters"]["StrangersRateLimit"]
+    assert parameter["Default"] == "0"
+    assert re.fullmatch(parameter["AllowedPattern"], limit)
+    resolver = Resolver(template, {"StrangersRateLimit": limit}, {})
+    assert resolver.resolve(template["Conditions"]["StrangersAreLimited"]) is is_there
+
+
+@pytest.mark.parametrize("limit", ["", "-1", "1", "9", "010", "1.5", "many"])
+def test_a_limit_that_aws_would_not_take_is_refused_at_once(limit: str) -> None:
+    assert not re.fullmatch(load(CORE)["Parameters"]["StrangersRateLimit"]["AllowedPattern"], limit)
+
+
+# --- the network
 
 
 def test_private_tasks_have_a_gateway_in_each_zone_and_no_address() -> None:

@@ -1,7 +1,7 @@
 """Both stacks are created in an emulator of AWS, read back through its APIs, and deleted.
 
-The emulator does not know Application Auto Scaling, alarms with arithmetic and NAT gateways: they are left out here,
-and held against AWS's service models in test_service_models.py.
+The emulator does not know Application Auto Scaling, alarms with arithmetic, NAT gateways and the WAF: they are left out
+here, and held against AWS's service models in test_service_models.py.
 """
 
 import json
@@ -68,6 +68,7 @@ def test_the_load_balancer_is_kept_and_keeps_sockets(aws: Aws, core: dict[str, s
         "deletion_protection.enabled": "true",
         "access_logs.s3.enabled": "true",
         "access_logs.s3.bucket": bucket,
+        "waf.fail_open.enabled": "true",
     }
     statements = json.loads(aws.client("s3").get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
     assert [one["Sid"] for one in statements] == ["LoadBalancerWrites", "OnlyOverTls"]

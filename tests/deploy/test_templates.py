@@ -81,6 +81,32 @@ BREACHES = [
         'idle_timeout.timeout_seconds, Value: "120"',
         'idle_timeout.timeout_seconds, Value: "60"',
     ),
+    (CORE, "twilio_is_never_limited", "DefaultAction: {Allow: {}}", "DefaultAction: {Block: {}}"),
+    (
+        CORE,
+        "twilio_is_never_limited",
+        """              ScopeDownStatement:
+                ByteMatchStatement:
+                  FieldToMatch: {UriPath: {}}
+                  PositionalConstraint: EXACTLY
+                  SearchString: /ready
+                  TextTransformations: [{Priority: 0, Type: NONE}]
+""",
+        "",
+    ),
+    (CORE, "requests_are_not_sampled", "SampledRequestsEnabled: false", "SampledRequestsEnabled: true"),
+    (
+        CORE,
+        "requests_are_not_sampled",
+        '-unsigned"\n            SampledRequestsEnabled: false',
+        '-unsigned"\n            SampledRequestsEnabled: true',
+    ),
+    (
+        CORE,
+        "calls_go_on_without_the_waf",
+        '{Key: waf.fail_open.enabled, Value: "true"}',
+        '{Key: waf.fail_open.enabled, Value: "false"}',
+    ),
     (SERVICE, "calls_outlive_deployments", "Value: !Ref DeregistrationDelay", 'Value: "300"'),
     (SERVICE, "logs_expire", "      RetentionInDays: !Ref LogDays\n", ""),
 ]
