@@ -15,7 +15,6 @@ from gevent import monkey
 monkey.patch_all()
 
 import argparse
-import os
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ import time
 from bench import request_floods
 from bench.callers import Callers, media_message, start_message
 from bench.door import ROOT, Door, table
+from bench.stranger import give_way
 from lexbridge.offline.rude_client import RudeClient, client_message
 from lexbridge.rfc6455 import CONTINUATION, PING, TEXT
 
@@ -107,7 +107,7 @@ def main() -> int:
     parser.add_argument("--flood", nargs=3, metavar=("PORT", "NUMBER", "SECONDS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.flood:
-        os.nice(19)
+        give_way()
         port, number, seconds = options.flood
         print(flood(int(port), int(number), float(seconds)))
         return 0

@@ -141,6 +141,7 @@ def pinging(bridge: BridgeProcess, calls: int, signature: str) -> Iterator[dict[
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            start_new_session=True,  # not in one group with the strangers
         )
         try:
             assert process.stdout
