@@ -222,7 +222,7 @@ def rows(figures: Figures, load: Load) -> list[tuple[str, str]]:
         ("turns lost or out of order", str(figures.lost_turns)),
         ("utterances cut or mixed", str(lex["not understood"])),
         ("uploads broken off", str(lex["broken off"])),
-        ("GetSession, conflicts", f"{lex['asked back']}, {lex['conflicts']}"),
+        ("GetSession, PutSession, conflicts", f"{lex['asked back']}, {lex['said']}, {lex['conflicts']}"),
         ("answer gap", _seconds(gap.length_s for gap in figures.gaps)),
         ("a turn, said to answered", _seconds(took.length_s for call in figures.notes for took in call.turns_took)),
         ("wait for the bot's next words", _seconds(wait.length_s for call in figures.notes for wait in call.waits)),
@@ -267,6 +267,7 @@ async def run(options: argparse.Namespace) -> int:
         most_turns=options.turns,
         workers=options.workers,
         hangover_ms=options.hangover_ms,
+        reply_mode=options.reply_mode,
         answers_after_s=options.answers_after,
         patience_s=options.patience,
         thinking_s=options.thinking,
@@ -283,8 +284,8 @@ async def run(options: argparse.Namespace) -> int:
     )
     async with running(plan, options.logs) as load:
         print(
-            f"{options.scenario}: {plan.calls} calls of {options.turns} turns, WEB_CONCURRENCY {plan.workers}, "
-            f"HANGOVER_MS {plan.hangover_ms}, callers repeat after {plan.patience_s:g} s",
+            f"{options.scenario}, {plan.reply_mode} mode: {plan.calls} calls of {options.turns} turns, "
+            f"WEB_CONCURRENCY {plan.workers}, HANGOVER_MS {plan.hangover_ms}, repeated after {plan.patience_s:g} s",
             flush=True,
         )
         try:
@@ -308,6 +309,7 @@ def main(arguments: Sequence[str]) -> int:
     """The program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="plain")
+    parser.add_argument("--reply-mode", choices=("call-update", "stream"), default="call-update", help="REPLY_MODE")
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--turns", type=int, default=15, choices=range(1, MOST_TURNS), metavar="TURNS")
     parser.add_argument("--workers", type=int, default=2, help="WEB_CONCURRENCY")
