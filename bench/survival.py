@@ -7,6 +7,13 @@ machine's own: `server.py`, Lex, and a Twilio that carries out the TwiML, stream
     --scenario kill      kill -9 of one worker at a time, every 0.7 s, as long as there are calls
     --scenario restart   rolling restarts (SIGHUP), one after the other, while every call that ends is replaced
 
+    --reply-mode stream  over bidirectional streams, in Lex's voice; else by call updates
+
+The limits are the same in both modes: a caller does not care by what means the bot speaks. Nothing is lost and all
+calls finish, because Lex has the dialog and Twilio the document. Silence and waits are bounded by what callers put up
+with, and leave room for a stream that is lost again before the bot has spoken. In stream mode Lex says its last words
+once more after each loss, and takes as long for that as for an answer.
+
 Exit status 1 when a limit of the scenario is missed. The machine's own noise is in the figures: look at the lateness
 of the exchange, and run `plain` beside. Linux only.
 """
