@@ -25,7 +25,7 @@ from typing import Any
 
 from bench import light_http
 from bench.light_http import Request
-from bench.marked_audio import murmur, turn_in
+from bench.marked_audio import LONGEST_SAY_S, murmur, turn_in
 from lexbridge.audio import decode_mulaw
 from lexbridge.offline.lex_wire import (
     LexError,
@@ -189,7 +189,7 @@ class CountingLex:
         asked = request.headers.get("response-content-type") or request.headers.get("responsecontenttype", "")
         if not asked.startswith(PCM):
             return Response(200, headers)
-        audio = decode_mulaw(murmur(text, len(text) * self._say_s))
+        audio = decode_mulaw(murmur(text, min(LONGEST_SAY_S, len(text) * self._say_s)))
         return Response(200, {**headers, "Content-Type": f"{PCM}; rate=8000"}, audio)
 
     def _answer(self, request: Request, session_id: str, turn: int | None, state: dict[str, Any]) -> None:

@@ -56,12 +56,13 @@ class Pace:
     to the verb after a `<Connect>` whose stream has ended; `rest_s`: from a REST request to its answer and effect."""
 
     say_s_per_character: float = 0.030
+    longest_say_s: float = LONGEST_SAY_S
     callback_s: float = 0.050
     rest_s: float = 0.0
 
     def say_s(self, say: Say) -> float:
         """How long it takes to say that."""
-        return min(LONGEST_SAY_S, len(say.text) * self.say_s_per_character) * say.loop
+        return min(self.longest_say_s, len(say.text) * self.say_s_per_character) * say.loop
 
 
 class End(Enum):

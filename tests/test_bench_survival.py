@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from bench.counting_caller import Notes
 from bench.counting_lex import Session, turns_of
+from bench.exchange import End
 from bench.marked_audio import (
     FRAME_BYTES,
     FRAME_MS,
@@ -22,6 +24,7 @@ from bench.marked_audio import (
     words_in,
 )
 from bench.playback import Playback
+from bench.survival import Figures, Outcome
 from bench.webhooks import Overrides, read_overrides
 from lexbridge.audio import decode_mulaw, rms
 from lexbridge.offline.bridge_process import ROOT
@@ -97,8 +100,8 @@ def through_the_bridge(mulaw: bytes) -> bytes:
 @pytest.mark.parametrize("text", SENTENCES)
 def test_each_frame_of_the_bots_words_tells_them_and_none_could_be_taken_for_a_caller(text: str) -> None:
     mulaw = through_the_bridge(murmur(text, 0.020 * len(text)))
+    assert len(mulaw) == 160 * len(text)
     frames = [mulaw[at : at + FRAME_BYTES] for at in range(0, len(mulaw), FRAME_BYTES)]
-    assert len(frames) == min(50, len(text))
     told = [words_in(frame) for frame in frames]
     assert {words.text for words in told if words} == {text.encode()[:79].decode()}
     assert [(words.is_first, words.is_last) for words in told if words] == [
@@ -232,6 +235,18 @@ def test_audio_that_nobody_said_and_messages_of_nobody_are_complained_of() -> No
         "the caller heard something that nobody said",
         "Stream: no message of Twilio's: 'new'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("handed_over", "repeats", "is_missed"), [(0, 0, False), (0, 1, True), (100, 3, False), (100, 4, True)]
+)
+def test_only_who_is_handed_over_in_stream_mode_may_have_to_say_it_again(
+    handed_over: int, repeats: int, is_missed: bool
+) -> None:
+    notes = Notes("CA1", 1, 0.0, ended=End.HANGUP, has_finished=True, repeats=repeats)
+    lex = {"lost": 0, "turns": 1, "duplicates": 0}
+    figures = Figures("restart", [notes], lex, Outcome(), [], handed_over)
+    assert figures.missed() == ([f"repeats: {repeats}"] if is_missed else [])
 
 
 def table_of(*arguments: str) -> tuple[int, dict[str, str]]:
