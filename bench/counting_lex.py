@@ -5,9 +5,11 @@
 Each session is a counter. The bot says "turn 1"; the caller says turn 1, in audio that tells its number; the bot says
 "turn 2" ... and after the last turn "done", with GoodbyeIntent fulfilled. A turn that was counted before is a
 duplicate, one that is ahead was lost on the way, and audio that is not one whole turn was not understood: all are
-counted, and answered by the prompt that stands. An upload that breaks off counts for nothing.
+counted, and answered by the prompt that stands. An upload that breaks off counts for nothing. Who asks for audio gets
+the bot's words as marked audio.
 
-Served: RecognizeUtterance (live uploads too), GetSession, the 404 and 409 of both, and GET /counts, which is ours.
+Served: RecognizeUtterance (live uploads too), GetSession, the 404 and 409 of both, PutSession with messages, which are
+said and change no session, and GET /counts, which is ours.
 """
 
 import argparse
@@ -23,7 +25,8 @@ from typing import Any
 
 from bench import light_http
 from bench.light_http import Request
-from bench.marked_audio import turn_in
+from bench.marked_audio import LONGEST_SAY_S, murmur, turn_in
+from lexbridge.audio import decode_mulaw
 from lexbridge.offline.lex_wire import (
     LexError,
     LexErrorKind,
@@ -35,6 +38,8 @@ from lexbridge.offline.lex_wire import (
 )
 
 THINKING_S = 0.1
+SAY_S_PER_CHARACTER = 0.020
+PCM = "audio/pcm"
 FORGET_AFTER_S = 300.0  # a session's life in Lex, unless told otherwise
 GOODBYE_INTENT = "GoodbyeIntent"
 COUNTING_INTENT = "CountingIntent"
@@ -94,12 +99,16 @@ class Session:
 
 
 class CountingLex:
-    """The site. `least`, `most`: turns of a call; `thinking_s`: from the end of the audio to the answer."""
+    """The site. `least`, `most`: turns of a call; `thinking_s`: from the end of the audio to the answer, and to what it
+    says by PutSession; `say_s`: how long it speaks for each character."""
 
-    def __init__(self, least: int, most: int, thinking_s: float = THINKING_S) -> None:
+    def __init__(
+        self, least: int, most: int, thinking_s: float = THINKING_S, say_s: float = SAY_S_PER_CHARACTER
+    ) -> None:
         self._least = least
         self._most = most
         self._thinking_s = thinking_s
+        self._say_s = say_s
         self._sessions: dict[str, Session] = {}
         self._holders: dict[str, Request] = {}  # sessions that an utterance is being heard in
         self.counts: Counter[str] = Counter()
@@ -131,7 +140,7 @@ class CountingLex:
         old_s = time.monotonic() - FORGET_AFTER_S
         for session_id in [known for known, session in self._sessions.items() if session.used_s < old_s]:
             del self._sessions[session_id]
-        names = ("turns", "duplicates", "lost", "not understood", "broken off", "conflicts", "done", "asked back")
+        names = "turns", "duplicates", "lost", "not understood", "broken off", "conflicts", "done", "asked back", "said"
         return {name: self.counts[name] for name in names}
 
     def _hear(self, request: Request) -> None:
@@ -140,7 +149,10 @@ class CountingLex:
             raise LexError(LexErrorKind.NOT_FOUND, "no such resource")
         session_id = found[1]
         if not found[2]:
-            self._get_session(request, session_id)
+            if request.method == "POST":
+                self._put_session(request, session_id)
+            else:
+                self._get_session(request, session_id)
             return
         if self._holders.get(session_id) is not request:
             self.counts["conflicts"] += 1
@@ -151,7 +163,7 @@ class CountingLex:
 
     def _get_session(self, request: Request, session_id: str) -> None:
         session = self._sessions.get(session_id)
-        if request.method != "GET" or session is None:
+        if session is None:
             raise LexError(LexErrorKind.NOT_FOUND, f"no session {session_id}")
         self.counts["asked back"] += 1
         body = {
@@ -161,6 +173,24 @@ class CountingLex:
             "sessionState": session.state(),
         }
         _send(request, json_response(body))
+
+    def _put_session(self, request: Request, session_id: str) -> None:
+        """The bot is to say something, in a session that is nobody's."""
+        messages = json.loads(request.body or b"{}").get("messages")
+        if not messages:
+            raise LexError(LexErrorKind.BAD_REQUEST, "a PutSession without messages is not served here")
+        self.counts["said"] += 1
+        headers = {"x-amzn-RequestId": "bench", "x-amz-lex-session-id": session_id}
+        response = self._spoken(request, headers, " ".join(message["content"] for message in messages))
+        asyncio.get_running_loop().call_later(self._thinking_s, _send, request, response)
+
+    def _spoken(self, request: Request, headers: dict[str, str], text: str) -> Response:
+        """The answer, with the words as audio if that is asked for."""
+        asked = request.headers.get("response-content-type") or request.headers.get("responsecontenttype", "")
+        if not asked.startswith(PCM):
+            return Response(200, headers)
+        audio = decode_mulaw(murmur(text, min(LONGEST_SAY_S, len(text) * self._say_s)))
+        return Response(200, {**headers, "Content-Type": f"{PCM}; rate=8000"}, audio)
 
     def _answer(self, request: Request, session_id: str, turn: int | None, state: dict[str, Any]) -> None:
         """The end of the thought: counts the turn, whether or not anybody still waits for the answer."""
@@ -174,7 +204,7 @@ class CountingLex:
         self._release(request)
         if not request.connection.is_open:
             self.counts["not waited for"] += 1
-        _send(request, Response(200, _headers(session, session_id, turn)))
+        _send(request, self._spoken(request, _headers(session, session_id, turn), session.prompt))
 
     def _count(self, session: Session, turn: int | None) -> None:
         if turn is None:
@@ -239,9 +269,10 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=15, help="turns of a call")
     parser.add_argument("--least-turns", type=int, default=None, help="between this and --turns, by the call's SID")
     parser.add_argument("--thinking-s", type=float, default=THINKING_S)
+    parser.add_argument("--say-s", type=float, default=SAY_S_PER_CHARACTER, help="s of speech for each character")
     options = parser.parse_args()
     least = options.turns if options.least_turns is None else options.least_turns
-    asyncio.run(serve(CountingLex(least, options.turns, options.thinking_s), options.port))
+    asyncio.run(serve(CountingLex(least, options.turns, options.thinking_s, options.say_s), options.port))
 
 
 if __name__ == "__main__":

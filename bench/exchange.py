@@ -1,9 +1,9 @@
-"""A light Twilio for hundreds of real-time calls in call-update mode: places them, carries out their TwiML, streams
-their callers' audio, serves the REST API that updates them. One asyncio process. Not a measurement itself.
+"""A light Twilio for hundreds of real-time calls: places them, carries out their TwiML, streams their callers' audio
+and plays the bot's, serves the REST API that updates them. One asyncio process. Not a measurement itself.
 
 What the simulated Twilio of lexbridge/offline does in detail this does cheaply, and strictly where that costs little:
-whatever Twilio would refuse or warn about is counted in `complaints`. One-way streams only; no Dial. Nobody presses a
-key: a Gather is what it holds, and then its timeout.
+whatever Twilio would refuse or warn about is counted in `complaints`. On a bidirectional stream the bot speaks in
+marked audio. No Dial. Nobody presses a key: a Gather is what it holds, and then its timeout.
 """
 
 import asyncio
@@ -23,9 +23,12 @@ from urllib.parse import parse_qsl, unquote
 
 from bench import light_http
 from bench.light_http import Request
+from bench.marked_audio import LONGEST_SAY_S
 from bench.media_client import Clock, MediaStream, Speech
+from bench.playback import Playback
 from bench.webhooks import Webhooks
 from lexbridge.offline.twiml_document import (
+    ConnectStream,
     Document,
     Gather,
     Hangup,
@@ -49,11 +52,11 @@ _REST_PATH = re.compile(r"/2010-04-01/Accounts/(AC[0-9a-f]{32})/Calls/([^/]+?)(?
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long things take, seconds. `callback_s`: from what happens to a stream to the request that tells of it;
-    `rest_s`: from a REST request to its answer and effect."""
+    """How long things take, seconds. `callback_s`: from what happens to a stream to the request that tells of it, and
+    to the verb after a `<Connect>` whose stream has ended; `rest_s`: from a REST request to its answer and effect."""
 
     say_s_per_character: float = 0.030
-    longest_say_s: float = 1.0
+    longest_say_s: float = LONGEST_SAY_S
     callback_s: float = 0.050
     rest_s: float = 0.0
 
@@ -80,11 +83,11 @@ class Party(Protocol):
         ...
 
     def bot_began(self, text: str) -> None:
-        """A Say begins."""
+        """A Say begins, or words in the audio of a stream."""
         ...
 
     def bot_finished(self, text: str, *, whole: bool) -> None:
-        """It is over; not `whole`: an update cut it."""
+        """They are over; not `whole`: an update cut them, or the end of the stream, or a `clear`."""
         ...
 
     def ended(self, how: End, detail: str) -> None:
@@ -272,6 +275,7 @@ class ExchangeCall:
         self._streams: list[tuple[MediaStream, Stream]] = []
         self._live = 0
         self._saying: str | None = None
+        self._connected: tuple[MediaStream, Playback, asyncio.Event] | None = None  # until the event
         self._running = self._start(lambda: self._fetch(webhook))
 
     def say(self, turn: int) -> None:
@@ -279,13 +283,14 @@ class ExchangeCall:
         self.speech = Speech(turn, self._exchange.clock.tick)
 
     def replace_document(self, twiml: str) -> None:
-        """A REST update: what runs is stopped, one-way streams live on."""
+        """A REST update: what runs is stopped, a bidirectional stream with it. One-way streams live on."""
 
         async def given() -> Document:
             return parse_twiml(twiml, None)
 
         self._running.cancel()
-        self._stop_saying(whole=False)
+        self._disconnect()
+        self.bot_ends(whole=False)
         self._running = self._start(given)
 
     def stop_streams(self, name: str) -> list[MediaStream]:
@@ -301,7 +306,8 @@ class ExchangeCall:
             return
         self.is_over = True
         self._running.cancel()
-        self._stop_saying(whole=False)
+        self._disconnect()
+        self.bot_ends(whole=False)
         if self._without_since_s is not None:
             self._stream_is_back()
         for stream, _ in list(self._streams):
@@ -348,10 +354,9 @@ class ExchangeCall:
     async def _do(self, verb: Verb) -> None:
         match verb:
             case Say():
-                self._saying = verb.text
-                self._party.bot_began(verb.text)
+                self.bot_begins(verb.text)
                 await asyncio.sleep(self._exchange.pace.say_s(verb))
-                self._stop_saying(whole=True)
+                self.bot_ends(whole=True)
             case Pause():
                 await asyncio.sleep(verb.length_s)
             case Gather():
@@ -359,14 +364,23 @@ class ExchangeCall:
                     await self._do(prompt)
                 await asyncio.sleep(verb.timeout_s)
             case StartStream():
-                self._start_stream(verb.stream)
+                self._open_stream(verb.stream)
+            case ConnectStream(action=""):
+                await self._connect(verb.stream)
             case StopStream():
                 if not self.stop_streams(verb.name):
                     self._exchange.complain(12200, "<Stop>: the call has no live stream of that name")
             case _:
                 raise TwimlError(13750, f"{type(verb).__name__} is not carried out here")
 
-    def _stop_saying(self, *, whole: bool) -> None:
+    def bot_begins(self, text: str) -> None:
+        """See Ear."""
+        self.bot_ends(whole=False)
+        self._saying = text
+        self._party.bot_began(text)
+
+    def bot_ends(self, *, whole: bool) -> None:
+        """See Ear."""
         text, self._saying = self._saying, None
         if text is not None:
             self._party.bot_finished(text, whole=whole)
@@ -392,19 +406,45 @@ class ExchangeCall:
 
     # Its streams
 
-    def _start_stream(self, asked: Stream) -> None:
+    async def _connect(self, asked: Stream) -> None:
+        """The document waits for the end of the stream."""
+        exchange = self._exchange
+        stream = self._open_stream(asked, is_two_way=True)
+        if stream is None:
+            return
+        over = asyncio.Event()
+        playback = Playback(asyncio.get_running_loop(), self, stream.send_back, exchange.complain)
+        self._connected = stream, playback, over
+        await over.wait()
+        await asyncio.sleep(exchange.pace.callback_s)
+
+    def _disconnect(self) -> None:
+        """The bidirectional stream is over, or to be."""
+        connected, self._connected = self._connected, None
+        if connected is not None:
+            stream, playback, over = connected
+            stream.stop(self._exchange.account_sid, self.sid)
+            playback.stop()
+            over.set()
+
+    def stream_said(self, stream: MediaStream, text: str) -> None:
+        """See StreamOwner."""
+        if self._connected is not None and self._connected[0] is stream:
+            self._connected[1].take(json.loads(text))
+
+    def _open_stream(self, asked: Stream, *, is_two_way: bool = False) -> MediaStream | None:
         exchange = self._exchange
         problem = stream_url_problem(asked.url)
         if problem is not None:
             exchange.complain(problem.code, problem.message)
-            return
+            return None
         sid = "MZ" + secrets.token_hex(16)
         if asked.name and any(stream.name == asked.name for stream, _ in self._streams if not stream.is_over):
             exchange.complain(12200, "<Stream>: the call has a live stream of that name")
         if len(self._streams) >= TRACKS_PER_CALL:
             exchange.complain(31930, f"<Stream>: the call has {TRACKS_PER_CALL} streams already")
-            return
-        stream = MediaStream(self, exchange.clock, sid, asked.name or sid)
+            return None
+        stream = MediaStream(self, exchange.clock, sid, asked.name or sid, is_two_way=is_two_way)
         self._streams.append((stream, asked))
         start = {
             "accountSid": exchange.account_sid,
@@ -415,6 +455,7 @@ class ExchangeCall:
             "customParameters": dict(asked.parameters),
         }
         exchange.do(stream.open(asked.url, exchange.webhooks.signature(asked.url, {}), start))
+        return stream
 
     def stream_opened(self, stream: MediaStream) -> None:
         """See StreamOwner."""
@@ -426,6 +467,8 @@ class ExchangeCall:
 
     def stream_over(self, stream: MediaStream, code: int, reason: str) -> None:
         """See StreamOwner."""
+        if self._connected is not None and self._connected[0] is stream:
+            self._disconnect()
         if stream.was_open:
             self._live -= 1
             if not self._live and not self.is_over:

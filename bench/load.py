@@ -31,6 +31,7 @@ class Plan:
     most_turns: int = 15
     workers: int | None = 2
     hangover_ms: int = 400
+    reply_mode: str = "call-update"
     answers_after_s: float = ANSWERS_AFTER_S
     patience_s: float = PATIENCE_S
     thinking_s: float = THINKING_S
@@ -144,14 +145,20 @@ async def running(plan: Plan, logs: Path | None = None) -> AsyncIterator[Load]:
     directory.mkdir(parents=True, exist_ok=True)
     directory = directory.resolve()
     token = secrets.token_hex(16)
-    settings = {"HANGOVER_MS": str(plan.hangover_ms), **plan.settings}
+    settings = {"HANGOVER_MS": str(plan.hangover_ms), "REPLY_MODE": plan.reply_mode, **plan.settings}
     if plan.workers is not None:
         settings["WEB_CONCURRENCY"] = str(plan.workers)
     port = service.free_port()
     try:
         async with AsyncExitStack() as stack:
             lex = await stack.enter_async_context(
-                service.counting_lex(directory / "lex.log", plan.least_turns, plan.most_turns, plan.thinking_s)
+                service.counting_lex(
+                    directory / "lex.log",
+                    plan.least_turns,
+                    plan.most_turns,
+                    plan.thinking_s,
+                    plan.pace.say_s_per_character,
+                )
             )
             lex_port = int(await lex.first_line())
             made = Exchange(

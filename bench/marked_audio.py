@@ -1,10 +1,16 @@
-"""What a turn sounds like: a square wave whose level tells the turn's number. Not a measurement itself.
+"""What a turn sounds like, and what the bot's words do. Not a measurement itself.
 
-The bridge has to give Lex the caller's exact samples, so the counting Lex reads the number back from them: what is
-heard is exactly one whole utterance of one turn, or it is no turn.
+A turn is a square wave whose level tells its number. The bridge has to give Lex the caller's exact samples, so the
+counting Lex reads the number back from them: what is heard is exactly one whole utterance of one turn, or it is no
+turn.
+
+The bot's words are a murmur: each frame of 20 ms has all of them, one sample each half byte. It is so soft that its
+echo would be none. The bridge has to play each frame as it came, so the exchange reads the words back.
 """
 
 from base64 import b64encode
+from dataclasses import dataclass
+from functools import lru_cache
 
 from lexbridge.audio import decode_mulaw
 
@@ -13,6 +19,13 @@ FRAME_BYTES = 160
 SPEECH_MS = 400
 SILENCE = b"\xff" * FRAME_BYTES
 MOST_TURNS = 60
+LONGEST_SAY_S = 1.0
+"""Nothing that is said takes longer, unless told otherwise: it is said the faster."""
+
+_HALF_BYTE = 0x60  # mu-law: 16 levels below 1 % of full scale
+_NO_MORE = 0x70
+_FIRST, _LAST = 1, 2
+_LONGEST_WORDS = (FRAME_BYTES - 1) // 2  # bytes; the rest of longer ones is not told
 
 
 def frame_of(turn: int) -> bytes:
@@ -42,3 +55,32 @@ def turn_in(pcm: bytes) -> int | None:
     speech = _FRAME_PCM[turn] * (SPEECH_MS // FRAME_MS)
     end = at + len(speech)
     return turn if pcm[at:end] == speech and not pcm[end:].strip(b"\0") else None
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a frame tells: the words that it is of, and whether it is their first frame, and their last."""
+
+    text: str
+    is_first: bool
+    is_last: bool
+
+
+def murmur(text: str, length_s: float) -> bytes:
+    """`text` as audio, mu-law in whole frames: one at least."""
+    halves = [half for byte in text.encode()[:_LONGEST_WORDS] for half in divmod(byte, 16)]
+    body = bytes(_HALF_BYTE | half for half in halves).ljust(FRAME_BYTES - 1, bytes([_NO_MORE]))
+    frames = max(1, round(length_s * 1000 / FRAME_MS))
+    marks = [_FIRST * (at == 0) | _LAST * (at == frames - 1) for at in range(frames)]
+    return b"".join(bytes([_HALF_BYTE | mark]) + body for mark in marks)
+
+
+@lru_cache(maxsize=4096)
+def words_in(frame: bytes) -> Words | None:
+    """What the frame tells; None: it is none of these."""
+    told = frame.rstrip(bytes([_NO_MORE]))
+    if len(frame) != FRAME_BYTES or len(told) % 2 == 0 or any(level >> 4 != _HALF_BYTE >> 4 for level in told):
+        return None
+    halves = [level & 0x0F for level in told]
+    text = bytes(high << 4 | low for high, low in zip(halves[1::2], halves[2::2], strict=True))
+    return Words(text.decode(errors="replace"), bool(halves[0] & _FIRST), bool(halves[0] & _LAST))

@@ -1,4 +1,4 @@
-"""Twilio's end of many one-way media streams in one process, at little CPU: not a measurement itself.
+"""Twilio's end of many media streams in one process, at little CPU: not a measurement itself.
 
 One clock for all of them, in ticks of 5 ms: each stream has its place in the round, and every message goes out at its
 absolute time. The mask key of its frames is zero, which a server has to unmask all the same.
@@ -26,7 +26,7 @@ CONNECT_LIMIT_S = 5.0
 CLOSE_LIMIT_S = 2.0
 MAX_WAITING_BYTES = 64 * 1024  # that the server did not read; then audio is dropped
 
-_CLOSE, _PING, _PONG, _TEXT = 8, 9, 10, 1
+_CLOSE, _PONG, _TEXT = 8, 10, 1
 _KEY = "c3Vydml2YWwgYmVuY2ghIQ=="
 
 
@@ -54,6 +54,10 @@ class StreamOwner(Protocol):
 
     def stream_opened(self, stream: "MediaStream") -> None:
         """Its `start` is on its way."""
+        ...
+
+    def stream_said(self, stream: "MediaStream", text: str) -> None:
+        """A message of the server, on a bidirectional stream."""
         ...
 
     def stream_over(self, stream: "MediaStream", code: int, reason: str) -> None:
@@ -100,11 +104,12 @@ class Clock:
 
 
 class MediaStream:
-    """One `<Start><Stream>`. `name`: its own, else its SID."""
+    """One `<Start><Stream>`, or `<Connect><Stream>`, which `is_two_way`. `name`: its own, else its SID."""
 
-    def __init__(self, owner: StreamOwner, clock: Clock, sid: str, name: str) -> None:
+    def __init__(self, owner: StreamOwner, clock: Clock, sid: str, name: str, *, is_two_way: bool = False) -> None:
         self.sid = sid
         self.name = name
+        self.is_two_way = is_two_way
         self.is_over = False
         self.was_open = False
         self._owner = owner
@@ -190,6 +195,13 @@ class MediaStream:
             )
         )
 
+    def send_back(self, mark: str) -> None:
+        """Tells that what was sent before `mark` has been played, or dropped."""
+        if not self.is_over:
+            self._number += 1
+            told = {"event": "mark", "sequenceNumber": str(self._number), "mark": {"name": mark}, "streamSid": self.sid}
+            self._send(_text(json.dumps(told)))
+
     def stop(self, account_sid: str, call_sid: str) -> None:
         """`stop`, and the closing handshake; if it is not open yet, as soon as it is."""
         if self._is_stopping or self.is_over:
@@ -256,20 +268,22 @@ class MediaStream:
 
     def _frames(self) -> None:
         """The server's frames; on a one-way stream they are pings and closes."""
-        while len(self._input) >= 2 and not self.is_over:
-            opcode, length = self._input[0] & 0x0F, self._input[1]
-            if opcode not in (_CLOSE, _PING, _PONG):
-                self._over(31924, "Stream: WebSocket protocol error: the server sent a message on a <Start> stream")
-                return
-            if len(self._input) < 2 + length:
-                return
-            payload, self._input = self._input[2 : 2 + length], self._input[2 + length :]
-            if opcode == _PING:
-                self._send(_frame(_PONG, payload))
-            elif opcode == _CLOSE:
-                self._send(_frame(_CLOSE, payload[:2]))
-                code = int.from_bytes(payload[:2], "big") if payload else "no code"
-                self._over(31921, f"Stream: the server closed the socket ({code})")
+        while not self.is_over and (length := _whole_length(self._input)) is not None:
+            opcode, self._input, frame = self._input[0] & 0x0F, self._input[length[1] :], self._input[: length[1]]
+            payload = frame[length[0] :]
+            match opcode:
+                case 9:
+                    self._send(_frame(_PONG, payload))
+                case 10:
+                    pass
+                case 8:
+                    self._send(_frame(_CLOSE, payload[:2]))
+                    code = int.from_bytes(payload[:2], "big") if payload else "no code"
+                    self._over(31921, f"Stream: the server closed the socket ({code})")
+                case 1 if self.is_two_way:
+                    self._owner.stream_said(self, payload.decode())
+                case _:
+                    self._over(31924, "Stream: WebSocket protocol error: the server sent a message that it may not")
 
     def _over(self, code: int, reason: str) -> None:
         self._close()
@@ -288,6 +302,18 @@ class MediaStream:
         loop.remove_writer(made)
         with contextlib.suppress(OSError):
             made.close()
+
+
+def _whole_length(received: bytes) -> tuple[int, int] | None:
+    """(of its head, of all of it) of the frame that is whole at the beginning of `received`; None: none is."""
+    if len(received) < 2:
+        return None
+    short = received[1] & 0x7F
+    head = {126: 4, 127: 10}.get(short, 2)
+    if len(received) < head:
+        return None
+    length = head + (short if head == 2 else int.from_bytes(received[2:head], "big"))
+    return (head, length) if len(received) >= length else None
 
 
 def _handshake(host: str, path: str, signature: str) -> bytes:

@@ -186,10 +186,11 @@ async def get(port: int, path: str) -> tuple[int, bytes]:
     return status, body
 
 
-def counting_lex(log: Path, least: int, most: int, thinking_s: float) -> Service:
+def counting_lex(log: Path, least: int, most: int, thinking_s: float, say_s: float) -> Service:
     """The bot; its first line is its port."""
     turns = ["--least-turns", str(least), "--turns", str(most)]
-    return Service(["-m", "bench.counting_lex", *turns, "--thinking-s", str(thinking_s)], {}, log)
+    takes = ["--thinking-s", str(thinking_s), "--say-s", str(say_s)]
+    return Service(["-m", "bench.counting_lex", *turns, *takes], {}, log)
 
 
 async def lex_counts(port: int) -> dict[str, int]:

@@ -7,6 +7,14 @@ machine's own: `server.py`, Lex, and a Twilio that carries out the TwiML, stream
     --scenario kill      kill -9 of one worker at a time, every 0.7 s, as long as there are calls
     --scenario restart   rolling restarts (SIGHUP), one after the other, while every call that ends is replaced
 
+    --reply-mode stream  over bidirectional streams, in Lex's voice; else by call updates
+
+The limits are the same in both modes but for one: a caller does not care by what means the bot speaks. Nothing is lost
+and all calls finish, because Lex has the dialog and Twilio the document. Silence and waits are bounded by what callers
+put up with, and leave room for a stream that is lost again before the bot has spoken. In stream mode Lex says its last
+words once more after each loss, and takes as long for that as for an answer. The one: a call that is handed over in
+stream mode has no stream until the next one opens, so some of those who begin to speak just then say it again.
+
 Exit status 1 when a limit of the scenario is missed. The machine's own noise is in the figures: look at the lateness
 of the exchange, and run `plain` beside. Linux only.
 """
@@ -40,6 +48,9 @@ GAP_LIMIT_S = 0.250  # restart: the worst answer gap beyond the undisturbed medi
 HANGOVER_MS, ANSWERS_AFTER_S = 400, 2.0
 BRISK_HANGOVER_MS, BRISK_S = 200, 0.1
 """kill: a stream lives for 1.4 s there, so turns have to be short. Elsewhere they take as long as on the telephone."""
+UNHEARD_SHARE = 0.03
+"""restart, stream mode: hand-overs in whose gap a caller has said something. The gap is some 0.02 to 0.1 s here, and a
+caller begins to speak every 3 s."""
 RESTART_LIMIT_S = 150.0  # until all workers are new ones
 
 
@@ -132,6 +143,8 @@ class Figures:
     lex: dict[str, int]
     outcome: Outcome
     streams_missed: list[float]
+    handed_over: int = 0
+    """In stream mode: streams that took over from another."""
 
     @property
     def gaps(self) -> list[Stretch]:
@@ -192,7 +205,8 @@ class Figures:
             ]
         else:
             repeats, duplicates = self.total("repeats"), self.lex["duplicates"]
-            checks += [(repeats > 0, f"repeats: {repeats}"), (duplicates > 0, f"duplicates: {duplicates}")]
+            may_repeat = UNHEARD_SHARE * self.handed_over
+            checks += [(repeats > may_repeat, f"repeats: {repeats}"), (duplicates > 0, f"duplicates: {duplicates}")]
         if self.scenario == "restart":
             excess_s = self.excess_gap_s
             checks.append(
@@ -222,7 +236,7 @@ def rows(figures: Figures, load: Load) -> list[tuple[str, str]]:
         ("turns lost or out of order", str(figures.lost_turns)),
         ("utterances cut or mixed", str(lex["not understood"])),
         ("uploads broken off", str(lex["broken off"])),
-        ("GetSession, conflicts", f"{lex['asked back']}, {lex['conflicts']}"),
+        ("GetSession, PutSession, conflicts", f"{lex['asked back']}, {lex['said']}, {lex['conflicts']}"),
         ("answer gap", _seconds(gap.length_s for gap in figures.gaps)),
         ("a turn, said to answered", _seconds(took.length_s for call in figures.notes for took in call.turns_took)),
         ("wait for the bot's next words", _seconds(wait.length_s for call in figures.notes for wait in call.waits)),
@@ -267,6 +281,7 @@ async def run(options: argparse.Namespace) -> int:
         most_turns=options.turns,
         workers=options.workers,
         hangover_ms=options.hangover_ms,
+        reply_mode=options.reply_mode,
         answers_after_s=options.answers_after,
         patience_s=options.patience,
         thinking_s=options.thinking,
@@ -283,8 +298,8 @@ async def run(options: argparse.Namespace) -> int:
     )
     async with running(plan, options.logs) as load:
         print(
-            f"{options.scenario}: {plan.calls} calls of {options.turns} turns, WEB_CONCURRENCY {plan.workers}, "
-            f"HANGOVER_MS {plan.hangover_ms}, callers repeat after {plan.patience_s:g} s",
+            f"{options.scenario}, {plan.reply_mode} mode: {plan.calls} calls of {options.turns} turns, "
+            f"WEB_CONCURRENCY {plan.workers}, HANGOVER_MS {plan.hangover_ms}, repeated after {plan.patience_s:g} s",
             flush=True,
         )
         try:
@@ -292,7 +307,8 @@ async def run(options: argparse.Namespace) -> int:
         except (BridgeEnded, RestartFailed) as error:
             print(f"{type(error).__name__}: {error}")
             return 1
-        figures = Figures(options.scenario, load.notes, await load.counts(), outcome, load.streams_missed)
+        handed_over = load.exchange.streams_opened - len(load.notes) if plan.reply_mode == "stream" else 0
+        figures = Figures(options.scenario, load.notes, await load.counts(), outcome, load.streams_missed, handed_over)
         await load.exchange.settle(5)
         table = rows(figures, load)
         width = max(len(name) for name, _ in table if not name.startswith(" "))
@@ -308,6 +324,7 @@ def main(arguments: Sequence[str]) -> int:
     """The program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="plain")
+    parser.add_argument("--reply-mode", choices=("call-update", "stream"), default="call-update", help="REPLY_MODE")
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--turns", type=int, default=15, choices=range(1, MOST_TURNS), metavar="TURNS")
     parser.add_argument("--workers", type=int, default=2, help="WEB_CONCURRENCY")

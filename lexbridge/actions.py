@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lexbridge.dialog import Checkpoint
+from lexbridge.dialog import Checkpoint, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ class CloseUtterance:
 
 @dataclass(frozen=True, slots=True)
 class CancelUtterance:
-    """Break the request off; its answer, or what is still to come of it, is of no use any more."""
+    """Break the request off; its answer, or what is still to come of it, is of no use any more. `turn`: also that of a
+    VoiceWords."""
 
     turn: int
 
@@ -67,6 +68,15 @@ class Recall:
     """Ask Lex where the dialog of this session stands."""
 
     session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceWords:
+    """Have Lex say `messages` aloud. Its voice comes as that of a reply to `turn`, which is below 0: a prompt's, and no
+    turn's of the caller."""
+
+    turn: int
+    messages: tuple[Message, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +117,7 @@ Action = (
     | SendKeys
     | BeginDialog
     | Recall
+    | VoiceWords
     | UpdateCall
     | SendMessage
     | Note

@@ -22,8 +22,8 @@ class Answering:
         self._call = call
         self._mode = mode
 
-    def answer(self, reply: Reply, speaking_turn: int | None = None) -> None:
-        """`speaking_turn`: whose audio is Lex's voice for it."""
+    def answer(self, reply: Reply, speaking_turn: int | None = None, *, asks_lex: bool = False) -> None:
+        """`speaking_turn`: whose audio is Lex's voice for it. `asks_lex`: Lex may be asked for that."""
         call = self._call
         ignored_before = call.directives.ignored
         call.answered(reply)
@@ -35,7 +35,7 @@ class Answering:
             self._close(reply.messages or goodbye, self._goodbye, speaking_turn if reply.messages else None)
         elif directives.action is not CallAction.TRANSFER or not self._transfer(reply, directives, speaking_turn):
             call.last_prompt = reply.messages
-            self._mode.speak(reply.messages, speaking_turn)
+            self._mode.speak(reply.messages, speaking_turn, to_voice=reply.messages if asks_lex else ())
 
     def hangs_up(self, reply: Reply) -> bool:
         """Whether the call is over when `reply` has been heard."""
@@ -58,8 +58,8 @@ class Answering:
 
     def ask_again(self) -> None:
         """The caller was not heard."""
-        not_heard = Message(self._call.settings.sentences.not_heard)
-        self._mode.speak([not_heard, *(self._call.last_prompt or ())])
+        not_heard, last_prompt = Message(self._call.settings.sentences.not_heard), self._call.last_prompt or ()
+        self._mode.speak([not_heard, *last_prompt], to_voice=last_prompt)
 
     def say_goodbye(self, words: str) -> None:
         """Ends the call with `words`."""

@@ -1,12 +1,12 @@
 """A call's turns at Lex: each asked, and its answer heard, on a greenlet of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import gevent
 
 from lexbridge.actions import BeginDialog, OpenUtterance, SendKeys
-from lexbridge.dialog import Reply
+from lexbridge.dialog import Message, Reply
 from lexbridge.errors import LexError, LexRejected, LexUnavailable
 from lexbridge.lex import LexRuntime, Question, Speech, Utterance
 from lexbridge.logs import Log
@@ -66,7 +66,8 @@ class Asking:
         """`tell`: whom to tell what came of it; it may block."""
         self._lex = lex
         self._tell = tell
-        self._turns: dict[int, tuple[Utterance, gevent.Greenlet[..., None]]] = {}
+        self._utterances: dict[int, Utterance] = {}
+        self._asking: dict[int, gevent.Greenlet[..., None]] = {}
         self._recalling: gevent.Greenlet[[str], None] | None = None
         self.log = Log()
 
@@ -79,24 +80,31 @@ class Asking:
         question = Question(action.session_id, action.session_attributes, utterance, intent)
         if isinstance(action, OpenUtterance):
             question = replace(question, checkpoint=action.checkpoint, waited_s=action.waited_ms / 1000)
-        self._turns[action.turn] = (utterance, gevent.spawn(self._ask, action.turn, question))
+        self._utterances[action.turn] = utterance
+        self._asking[action.turn] = gevent.spawn(self._ask, action.turn, question)
 
     def append(self, turn: int, pcm: bytes) -> None:
         """More of what the caller says."""
-        self._turns[turn][0].append(pcm)
+        self._utterances[turn].append(pcm)
 
     def close(self, turn: int) -> None:
         """The caller has said it all."""
-        self._turns[turn][0].close()
+        self._utterances[turn].close()
+
+    def voice(self, turn: int, messages: Sequence[Message]) -> None:
+        """Lex is to say `messages` aloud. Its voice is told like that of a reply to `turn`, which nobody else has."""
+        self._asking[turn] = gevent.spawn(self._voice, turn, messages)
 
     def cancel(self, turn: int) -> None:
-        """Its answer is not wanted any more."""
-        if turn in self._turns:  # the last of its audio may be on its way to us
-            self._turns.pop(turn)[1].kill(block=False)
+        """Its answer, or the voice that was asked for, is not wanted any more."""
+        self._utterances.pop(turn, None)
+        if turn in self._asking:  # the last of its audio may be on its way to us
+            self._asking.pop(turn).kill(block=False)
 
     def forget(self, turn: int) -> None:
         """All of its answer has been taken."""
-        self._turns.pop(turn, None)
+        self._utterances.pop(turn, None)
+        self._asking.pop(turn, None)
 
     def recall(self, session_id: str) -> None:
         """Lex is asked where the dialog stands."""
@@ -104,7 +112,7 @@ class Asking:
 
     def drop(self) -> None:
         """The call is over, or somebody else's."""
-        for _, asking in self._turns.values():  # alive only after a bug: nobody else would end them
+        for asking in self._asking.values():  # alive only after a bug: nobody else would end them
             asking.kill(block=False)
         if self._recalling is not None:
             self._recalling.kill(block=False)
@@ -134,9 +142,7 @@ class Asking:
             self._tell(LexReplied(turn, reply, speaks=True))
             if speech.audio.is_rate_assumed:
                 log.write("debug", "audio-rate-assumed", {"rate_hz": speech.audio.rate_hz})
-            while mulaw := speech.read():
-                self._tell(LexSpoke(turn, mulaw))
-                gevent.sleep(0)  # audio that has arrived is read without waiting: this call and others go on between
+            self._read(turn, speech)
             result = LexSpoke(turn, b"")
         except LexError as error:
             log.warning("lex-audio-failed", error=str(error))
@@ -144,6 +150,33 @@ class Asking:
             log.bug("lex-audio-broken")
         finally:
             speech.close()
+        self._tell(result)
+
+    def _read(self, turn: int, speech: Speech) -> int:
+        """Tells the voice as it comes. Returns how much there was, bytes. Raises LexUnavailable."""
+        told = 0
+        while mulaw := speech.read():
+            told += len(mulaw)
+            self._tell(LexSpoke(turn, mulaw))
+            gevent.sleep(0)  # audio that has arrived is read without waiting: this call and others go on between
+        return told
+
+    def _voice(self, turn: int, messages: Sequence[Message]) -> None:
+        """A greenlet: the words in Lex's voice, one message after the other, told as they come."""
+        result: FromLex = LexSpeechFailed(turn)
+        try:
+            for message in messages:
+                speech = self._lex.voice(message)
+                try:
+                    if not self._read(turn, speech):
+                        raise LexUnavailable("its answer has no audio")
+                finally:
+                    speech.close()
+            result = LexSpoke(turn, b"")
+        except LexError as error:
+            self.log.warning("words-not-voiced", error=str(error), check="lex:PutSession")
+        except Exception:
+            self.log.bug("voice-broken")
         self._tell(result)
 
     def _recall(self, session_id: str) -> None:

@@ -30,6 +30,7 @@ from lexbridge.actions import (
     SendKeys,
     SendMessage,
     UpdateCall,
+    VoiceWords,
 )
 from lexbridge.asking import Asking, FromLex, LexFailed, LexReplied, LexSpeechFailed, LexSpoke, NotRecalled, Recalled
 from lexbridge.audio import FRAME_MS
@@ -458,9 +459,11 @@ class _Call:
                     self._carry_out_at_lex(action)
 
     def _carry_out_at_lex(
-        self, action: OpenUtterance | SendKeys | BeginDialog | CloseUtterance | CancelUtterance
+        self, action: OpenUtterance | SendKeys | BeginDialog | CloseUtterance | CancelUtterance | VoiceWords
     ) -> None:
         match action:
+            case VoiceWords():
+                self._asking.voice(action.turn, action.messages)
             case CloseUtterance():
                 self._asking.close(action.turn)
             case CancelUtterance():

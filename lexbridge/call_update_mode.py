@@ -65,7 +65,9 @@ class CallUpdateMode:
     def forget_interrupted(self) -> None:
         """See ReplyMode."""
 
-    def speak(self, messages: Sequence[Message], speaking_turn: int | None = None) -> None:
+    def speak(
+        self, messages: Sequence[Message], speaking_turn: int | None = None, *, to_voice: Sequence[Message] = ()
+    ) -> None:
         """See ReplyMode."""
         call, directives = self._call, self._call.directives
         is_waiting = call.turns.has_more

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError
 from gevent.event import Event
 
 from lexbridge.audio import RATE_HZ
-from lexbridge.dialog import Checkpoint, Reply
+from lexbridge.dialog import Checkpoint, Message, Reply
 from lexbridge.errors import LexUnavailable
 from lexbridge.logs import Log
 from lexbridge.reply_audio import ReplyAudio
@@ -34,7 +34,8 @@ class Deadlines:
     """How long Lex may take, seconds.
 
     `answer_s`: from the end of the utterance to the end of its answer, a second request included, whatever drips in
-    between; where the session is put back first, that included. `recall_s`: for GetSession, and to put a session back.
+    between; where the session is put back first, that included. `recall_s`: for GetSession, to put a session back, and
+    to begin to say what it said last once more.
     """
 
     connect_s: float = 2.0
@@ -194,6 +195,14 @@ class LexRuntime(Protocol):
 
     def recall(self, session_id: str) -> Reply | None:
         """What the bot said last in this session, with the state of its dialog; None if there is no such session.
+
+        Blocks the calling greenlet only. Raises LexUnavailable or LexRejected.
+        """
+        ...
+
+    def voice(self, message: Message) -> Speech:
+        """`message` in the bot's voice, as it comes; it is said in a session of its own. Both the beginning and each
+        piece come soon, or not at all: somebody is waiting.
 
         Blocks the calling greenlet only. Raises LexUnavailable or LexRejected.
         """

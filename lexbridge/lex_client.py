@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self, TypeVar
 import gevent
 
 from lexbridge.breaker import Breaker
-from lexbridge.dialog import Checkpoint, Reply
+from lexbridge.dialog import Checkpoint, Message, Reply
 from lexbridge.errors import LexError, LexRejected, LexUnavailable, NotPutBack
 from lexbridge.lex import PCM, TEXT, Answer, Deadlines, Question, Speech, Utterance, UtteranceStream
 from lexbridge.lex_errors import FAILURES, as_ours, is_crowded, is_forbidden, is_unknown
@@ -27,6 +27,9 @@ _RETRY_WITHIN = 0.75
 # Before the second request; longer where Lex is crowded. Random, so that calls that failed together spread out.
 _PAUSE_S = (0.05, 0.15)
 _CROWDED_PAUSE_S = (0.3, 0.9)
+
+FORBIDDEN_FOR_S = 60.0
+"""So long after AWS has forbidden PutSession nobody waits for it to be forbidden again."""
 
 
 class _NotAskedError(LexUnavailable):
@@ -60,8 +63,8 @@ class LexApi(Protocol):
         """The session becomes what it was at `checkpoint`."""
         ...
 
-    def speak(self, session_id: str, text: str) -> Mapping[str, Any]:
-        """The bot says `text`."""
+    def speak(self, session_id: str, message: Message) -> Mapping[str, Any]:
+        """The bot says `message`."""
         ...
 
 
@@ -111,6 +114,7 @@ class LexClient:
         self._accept = PCM if speaks else TEXT
         self._breaker = Breaker(time.monotonic)
         self._may_put_back = True  # until AWS says that this process may not
+        self._may_voice_at_s = -math.inf  # monotonic
 
     def ask(self, question: Question, log: Log) -> Answer:
         """See LexRuntime."""
@@ -150,18 +154,44 @@ class LexClient:
         deadline = gevent.Timeout(self._deadlines.answer_s)
         deadline.start()
         try:
-            return self._attempt(lambda: self._speak(text), deadline)
+            return self._attempt(lambda: self._spoken(text), deadline)
         finally:
             deadline.close()
 
-    def _speak(self, text: str) -> bytes:
-        response = self._api.speak(f"lexbridge-{uuid.uuid4()}", text)
-        stream = response["audioStream"]
+    def voice(self, message: Message) -> Speech:
+        """See LexRuntime."""
+        if self._breaker.is_open:
+            raise _NotAskedError("not asked: Lex has failed many times in a row")
+        if time.monotonic() < self._may_voice_at_s:
+            raise _NotAskedError("not asked: it was forbidden just now")
+        deadline = gevent.Timeout(self._deadlines.recall_s)
+        deadline.start()
         try:
-            speech = Speech(stream, response.get("contentType", ""), self._deadlines.answer_s)
+            return self._attempt(lambda: self._voiced(message, self._deadlines.recall_s), deadline)
+        except LexRejected as error:
+            if is_forbidden(error):
+                self._may_voice_at_s = time.monotonic() + FORBIDDEN_FOR_S
+            raise
+        finally:
+            deadline.close()
+
+    def _spoken(self, text: str) -> bytes:
+        speech = self._voiced(Message(text), self._deadlines.answer_s)
+        try:
             return b"".join(iter(speech.read, b""))
         finally:
+            speech.close()
+
+    def _voiced(self, message: Message, within_s: float) -> Speech:
+        """`within_s`: for it to begin, and for each piece."""
+        asked_s = time.monotonic()
+        response = self._api.speak(f"lexbridge-{uuid.uuid4()}", message)
+        stream = response["audioStream"]
+        try:
+            return Speech(stream, response.get("contentType", ""), within_s, asked_s)
+        except LexUnavailable:
             stream.close()
+            raise
 
     def _ask(self, question: Question, log: Log) -> Answer:
         """The request, live if it can be; and once more if that fails while there is time."""

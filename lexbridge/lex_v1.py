@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lexbridge.config import LexV1Bot
-from lexbridge.dialog import Checkpoint, Reply, reply_from_post_content, reply_from_v1_session
+from lexbridge.dialog import Checkpoint, Message, Reply, reply_from_post_content, reply_from_v1_session
 from lexbridge.lex import PCM, TEXT, Question
 
 _BEGUN: Checkpoint = {
@@ -55,9 +55,9 @@ class LexV1:
         """See LexApi."""
         return self._put_session(session_id, TEXT, **(checkpoint or _BEGUN))
 
-    def speak(self, session_id: str, text: str) -> Mapping[str, Any]:
+    def speak(self, session_id: str, message: Message) -> Mapping[str, Any]:
         """See LexApi."""
-        action = {"type": "ElicitIntent", "message": text, "messageFormat": "PlainText"}
+        action = {"type": "ElicitIntent", "message": message.text, "messageFormat": message.format.value}
         return self._put_session(session_id, PCM, dialogAction=action)
 
     def _put_session(self, session_id: str, accept: str, **session: Any) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lexbridge.config import LexV2Bot
-from lexbridge.dialog import Checkpoint, Reply, pack, reply_from_recognize_utterance, reply_from_v2_session
+from lexbridge.dialog import Checkpoint, Message, Reply, pack, reply_from_recognize_utterance, reply_from_v2_session
 from lexbridge.lex import PCM, TEXT, Question
 
 _ELICIT_INTENT = {"type": "ElicitIntent"}
@@ -58,9 +58,9 @@ class LexV2:
         """See LexApi."""
         return self._put_session(session_id, TEXT, **(checkpoint or _BEGUN))
 
-    def speak(self, session_id: str, text: str) -> Mapping[str, Any]:
+    def speak(self, session_id: str, message: Message) -> Mapping[str, Any]:
         """See LexApi."""
-        said = [{"content": text, "contentType": "PlainText"}]
+        said = [{"content": message.text, "contentType": message.format.value}]
         return self._put_session(session_id, PCM, sessionState={"dialogAction": _ELICIT_INTENT}, messages=said)
 
     def _put_session(self, session_id: str, accept: str, **session: Any) -> Mapping[str, Any]:

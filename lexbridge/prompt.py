@@ -211,6 +211,11 @@ class Playback:
         return bool(self._interrupted)
 
     @property
+    def awaits_words(self) -> bool:
+        """There is something to be heard, nothing of it has been sent, and none of it is anybody's answer."""
+        return bool(self._prompts) and all(prompt.turn < 0 and not prompt.is_begun for prompt in self._prompts)
+
+    @property
     def playing(self) -> Prompt | None:
         """The prompt that plays."""
         return self._prompts[0] if self._prompts and self._prompts[0].is_begun else None

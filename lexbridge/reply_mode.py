@@ -70,10 +70,13 @@ class ReplyMode(Protocol):
         """What was interrupted is not gone on with."""
         ...
 
-    def speak(self, messages: Sequence[Message], speaking_turn: int | None = None) -> None:
+    def speak(
+        self, messages: Sequence[Message], speaking_turn: int | None = None, *, to_voice: Sequence[Message] = ()
+    ) -> None:
         """Speaks, and then expects the caller to: on the next stream, if there is one and nothing is under way.
 
-        `speaking_turn`: whose audio is Lex's voice for it.
+        `speaking_turn`: whose audio is Lex's voice for it. `to_voice`: those of the messages that Lex may be asked to
+        say where there is no audio of them. What was still to be heard is older than these, and is dropped.
         """
         ...
 

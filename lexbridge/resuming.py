@@ -26,6 +26,7 @@ class Resuming:
         self._recalled: Reply | None = None  # where the dialog stood when this stream began
         self._recall_again_at_ms: int | None = None
         self._asks_again = False  # when the dialog's last prompt is known
+        self._lex_tells = True  # it did when it was asked last
 
     def start(self, started: Started) -> None:
         """The stream starts: with a greeting, or where another one was."""
@@ -56,6 +57,18 @@ class Resuming:
 
     def recalled(self, reply: Reply | None) -> None:
         """Lex told what it answered last in this session; None: it knows no such session, nothing was said yet."""
+        self._lex_tells = True
+        self._go_on(reply)
+
+    def not_recalled(self) -> None:
+        """Lex did not tell. The call facts are not sent on, for they would replace what it knows; unless the stream
+        before handed them over, which had not told Lex."""
+        self._lex_tells = False
+        if self._takeover.how != HANDED_OVER:
+            self._call.turns.first_attributes = None
+        self._go_on(None)
+
+    def _go_on(self, reply: Reply | None) -> None:
         call = self._call
         if reply is not None:
             call.turns.first_attributes = None
@@ -69,13 +82,6 @@ class Resuming:
         elif reply is not None and reply != self._recalled and not call.turns.count and call.is_idle:
             self._recalled = reply
             self._answer_late(reply)
-
-    def not_recalled(self) -> None:
-        """Lex did not tell. The call facts are not sent on, for they would replace what it knows; unless the stream
-        before handed them over, which had not told Lex."""
-        if self._takeover.how != HANDED_OVER:
-            self._call.turns.first_attributes = None
-        self.recalled(None)
 
     def tick(self) -> None:
         """Media time has moved on."""
@@ -113,9 +119,10 @@ class Resuming:
             return
         self._recall_again_at_ms = call.now_ms + RECALL_AGAIN_MS
         if reply is None or not (reply.messages or self._answering.hangs_up(reply)):
-            self._mode.speak([Message(call.settings.sentences.say_it_again)])
+            say_it_again = [Message(call.settings.sentences.say_it_again)]
+            self._mode.speak(say_it_again, to_voice=say_it_again if self._lex_tells else ())
         else:
-            self._answering.answer(reply)
+            self._answering.answer(reply, asks_lex=True)
 
     def _catch_up(self, reply: Reply | None) -> None:
         """What the bot said last is known now: to the caller it was said over another stream."""
@@ -133,7 +140,7 @@ class Resuming:
 
     def _answer_late(self, reply: Reply) -> None:
         self._call.note("info", "answered-late")
-        self._answering.answer(reply)
+        self._answering.answer(reply, asks_lex=True)
 
     def _send_gathered(self, keys: str) -> None:
         """Keys that Twilio collected, and this stream was opened for."""

@@ -6,9 +6,9 @@ one that ends the call is sent only when the last words have been heard.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from lexbridge.actions import CancelUtterance, SendMessage
+from lexbridge.actions import CancelUtterance, SendMessage, VoiceWords
 from lexbridge.call_state import Call, CallState
-from lexbridge.dialog import Message
+from lexbridge.dialog import Message, MessageFormat
 from lexbridge.endpointing import Listening
 from lexbridge.prompt import Playback, Prompt
 from lexbridge.reply_mode import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, LastWords
@@ -28,12 +28,13 @@ class StreamMode:
     stops_stream = False
 
     def __init__(self, call: Call, voiced: Mapping[str, bytes]) -> None:
-        """`voiced`: sentences of lexbridge's own as audio (mu-law, whole frames). One that is not there, or not yet, is
-        spoken by Twilio."""
+        """`voiced`: sentences of lexbridge's own as audio (mu-law, whole frames). One that is not there, or not yet, or
+        has no audio, is spoken by Twilio."""
         self._call = call
         self._voiced = voiced
         self._playback = Playback()
         self._last_answer: Prompt | None = None  # to be heard again
+        self._heads: dict[int, bytes] = {}  # of prompts: the audio before what Lex was asked to say
         self._recited = 0  # prompts that were nobody's answer
         self._last_words: LastWords | None = None  # what ends the call, once all is heard
         self._quiet_since_ms = 0  # nobody speaks, or is about to
@@ -72,11 +73,14 @@ class StreamMode:
         return Listening(onset_ms, PAUSE_WITHIN_ONSET_MS, echo_rms)
 
     def interrupt(self) -> None:
-        """See ReplyMode. `clear` stops what Twilio has, and nothing more is sent."""
+        """See ReplyMode. `clear` stops what Twilio has, and nothing more is sent. What Lex is still being asked to say
+        is kept like what was stopped: the caller has something to say before they hear it."""
         prompt = self._playback.playing
         if prompt is not None and self._call.settings.barge_in and prompt.may_interrupt:
             self._call.note("info", "barged-in", heard_ms=prompt.position_ms(self._call.now_ms))
             self._send(self._playback.interrupt(self._call.now_ms))
+        elif prompt is None and self._call.may_interrupt and self._playback.awaits_words:
+            self._playback.interrupt(self._call.now_ms)
 
     def resumes(self) -> bool:
         """See ReplyMode. What was said since then tells whether it was one."""
@@ -93,10 +97,15 @@ class StreamMode:
 
     # -- the bot speaks
 
-    def speak(self, messages: Sequence[Message], speaking_turn: int | None = None) -> None:
+    def speak(
+        self, messages: Sequence[Message], speaking_turn: int | None = None, *, to_voice: Sequence[Message] = ()
+    ) -> None:
         """See ReplyMode."""
+        if to_voice:
+            self._send(self._playback.interrupt(self._call.now_ms))
+            self.forget_interrupted()
         if speaking_turn is None:
-            self._recite(messages)
+            self._recite(messages, to_voice=to_voice)
         else:
             prompt = self._playback.release(speaking_turn) or self._prompt_of(speaking_turn, messages)
             prompt.may_interrupt = self._call.directives.allow_interrupt
@@ -119,7 +128,8 @@ class StreamMode:
     def fill(self) -> None:
         """See ReplyMode. A document would end the stream, and with it the turn."""
         words = [Message(self._call.settings.sentences.one_moment)]
-        if self._playback.is_empty and self._voice_of(words) is not None:
+        _, has_no_voice = self._voice_of(words)
+        if self._playback.is_empty and not has_no_voice:
             self._recite(words, is_filler=True)
             self._play()
 
@@ -136,7 +146,7 @@ class StreamMode:
         """See ReplyMode."""
         prompt = self._playback.prompt_of(turn)
         if prompt is not None:
-            prompt.push(mulaw)
+            prompt.push(self._heads.pop(turn, b"") + mulaw)
             self._play()
 
     def spoke_all(self, turn: int) -> None:
@@ -155,7 +165,8 @@ class StreamMode:
         prompt = self._playback.prompt_of(turn)
         if prompt is None:
             return
-        self._call.note("warning", "reply-audio-failed", turn=turn, arrived_ms=prompt.arrived_ms)
+        if turn > 0:
+            self._call.note("warning", "reply-audio-failed", turn=turn, arrived_ms=prompt.arrived_ms)
         if prompt.messages:
             self._send(self._playback.mute(prompt, self._call.now_ms))
         else:
@@ -181,29 +192,38 @@ class StreamMode:
         self.forget_withheld()
         self._forget_prompts()
 
-    def _voice_of(self, messages: Sequence[Message]) -> bytes | None:
-        """`messages` as audio, if all of it is known: our own sentences, and the bot's last answer after them."""
+    def _voice_of(self, messages: Sequence[Message]) -> tuple[bytes, tuple[Message, ...]]:
+        """`messages` as audio, as far as it is known: our own sentences, and the bot's last answer after them. And
+        those from the first on that it is not known of."""
         audio, rest = b"", tuple(messages)
         last = self._last_answer
         while rest:
             if last is not None and last.is_complete and not last.is_mute and rest == tuple(last.messages):
-                return audio + last.audio
+                return audio + last.audio, ()
             voiced = self._voiced.get(rest[0].text)
-            if voiced is None:
-                return None
+            if not voiced:
+                return audio, rest
             audio, rest = audio + voiced, rest[1:]
-        return audio
+        return audio, ()
 
     def _prompt_of(self, turn: int, messages: Sequence[Message]) -> Prompt:
         return Prompt(turn, self._call.stream.stream_sid, messages)
 
-    def _recite(self, messages: Sequence[Message], is_filler: bool = False) -> None:
+    def _recite(
+        self, messages: Sequence[Message], *, is_filler: bool = False, to_voice: Sequence[Message] = ()
+    ) -> None:
         """Plays what is nobody's answer."""
         self._recited += 1
         stream_sid, may_interrupt = self._call.stream.stream_sid, self._call.directives.allow_interrupt
         prompt = Prompt(-self._recited, stream_sid, messages, may_interrupt, is_filler)
-        audio = self._voice_of(messages)
-        if audio is None:
+        audio, rest = self._voice_of(messages)
+        # A custom payload is for a program: Lex has no voice for it.
+        words = tuple(message for message in rest if message.format is not MessageFormat.CUSTOM_PAYLOAD)
+        if words and set(rest) <= set(to_voice):
+            self._heads[prompt.turn] = audio
+            self._last_answer = prompt
+            self._call.act(VoiceWords(prompt.turn, words))
+        elif rest:
             prompt.mute()
         else:
             prompt.push(audio)

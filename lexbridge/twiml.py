@@ -116,11 +116,12 @@ class Documents:
             "spoken_parameter": SPOKEN_PARAMETER,
         }
 
-    def answer(self, greeting: str, opening: Opening, lost: int = 1) -> Document:
-        """Opens the stream, greets, holds the call. `lost`: streams lost in a row, should this one come to nothing."""
+    def answer(self, greeting: str, opening: Opening, lost: int = 1, opens_ms: int | None = None) -> Document:
+        """Opens the stream, greets, holds the call. `lost`: streams lost in a row, should this one come to nothing.
+        `opens_ms`: when the stream opens, if it is bidirectional: Unix time, for who learns that it is lost."""
         messages = [Message(greeting)]
         if self._is_two_way:
-            return self.connect(messages, opening, lost)
+            return self.connect(messages, opening, lost, opens_ms=opens_ms)
         opening = _cleaned(opening)
         resume_url = self._resume_url(lost=lost, after=opening.name)
         return self._fitted(
@@ -128,11 +129,18 @@ class Documents:
         )
 
     def connect(
-        self, messages: Sequence[Message], opening: Opening, lost: int = 1, voice: str | None = None
+        self,
+        messages: Sequence[Message],
+        opening: Opening,
+        lost: int = 1,
+        voice: str | None = None,
+        opens_ms: int | None = None,
     ) -> Document:
-        """Says `messages`, then connects the caller to a bidirectional stream until that ends. `lost`: as above."""
+        """Says `messages`, then connects the caller to a bidirectional stream until that ends. `lost`, `opens_ms`: as
+        above."""
         opening = _cleaned(opening)
-        resume_url = self._resume_url(lost=lost, of=opening.name)
+        opens = {} if opens_ms is None else {"opens": opens_ms}
+        resume_url = self._resume_url(lost=lost, of=opening.name, **opens)
         return self._fitted("connect.xml", messages, voice, opening=opening, resume_url=resume_url)
 
     def reply(

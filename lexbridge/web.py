@@ -38,6 +38,14 @@ MAX_GATHERED_KEYS = 400
 WAITS_AFTER_LOST = 3
 """From so many on the caller is told to wait."""
 
+LASTED_MS = 2000
+"""A turn may have been answered over a bidirectional stream that lasted so long: those lost before are not in a row
+with it. No document tells, for no update followed."""
+
+OPENED_MS = 500
+"""One that lasted so long did open, and the caller was heard. They are again the sooner if nothing is said before the
+next one opens."""
+
 RUN_OUT_COUNTS = 20
 """Lost streams that a whole document without any update counts for: it took most of a minute."""
 
@@ -115,6 +123,9 @@ class _Webhooks:
         log = Log(call_sid=_form().get("CallSid"))
         lost = _whole(request.args.get("lost"), 1)
         ran_out_after = _named("after") or None
+        lasted_ms = _lasted_ms(request.args.get("opens"))
+        if lasted_ms >= LASTED_MS:
+            lost = 1
         log.warning("call-resumed", streams_lost=lost, ran_out=ran_out_after is not None)
         if lost > MAX_STREAMS_LOST:
             log.error("call-given-up", streams_lost=lost)
@@ -126,10 +137,12 @@ class _Webhooks:
         resumed = [(RESUMED_PARAMETER, LOST), (STREAMS_LOST_PARAMETER, str(lost)), _stream_token(self._settings)]
         resumed += _call_facts(self._settings)
         opening = Opening(stream_name(lost, ran_out_after or _named("of")), resumed)
-        waits = self._settings.sentences.one_moment if lost >= WAITS_AFTER_LOST else ""
+        is_told = lost >= WAITS_AFTER_LOST and lasted_ms < OPENED_MS
+        waits = self._settings.sentences.one_moment if is_told else ""
         # Where the stream is connected its document goes on as soon as it is lost, and does not run out.
         more = 1 if self._is_two_way else RUN_OUT_COUNTS
-        return _xml(self._documents.answer(waits, opening, lost + more))
+        opens_ms = round(time.time() * 1000) + speaking_ms(waits)
+        return _xml(self._documents.answer(waits, opening, lost + more, opens_ms))
 
     def keys(self) -> Response:
         """The caller has pressed keys while a document gathered them: another stream takes them to the bot."""
@@ -185,6 +198,13 @@ def _named(argument: str) -> str:
 
 def _whole(text: str | None, default: int) -> int:
     return int(text) if text and re.fullmatch("[0-9]{1,4}", text) else default
+
+
+def _lasted_ms(opened_ms: str | None) -> int:
+    """How long a stream has lasted that opened then, Unix time as we wrote it; 0 if it is not known."""
+    if not opened_ms or not re.fullmatch("[0-9]{13}", opened_ms):
+        return 0
+    return max(0, round(time.time() * 1000) - int(opened_ms))
 
 
 def _xml(document: Document) -> Response:

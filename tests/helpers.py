@@ -10,7 +10,17 @@ from xml.dom import minidom
 
 import numpy as np
 
-from lexbridge.actions import Action, AppendAudio, BeginDialog, Note, OpenUtterance, SendKeys, SendMessage, UpdateCall
+from lexbridge.actions import (
+    Action,
+    AppendAudio,
+    BeginDialog,
+    Note,
+    OpenUtterance,
+    SendKeys,
+    SendMessage,
+    UpdateCall,
+    VoiceWords,
+)
 from lexbridge.audio import (
     FRAME_MS,
     FRAME_SAMPLES,
@@ -276,10 +286,10 @@ class Caller:
         self.session.lex_speech_failed(turn or self.asked[-1].turn)
         self._take_actions()
 
-    def lex_recalls(self, *texts: str, **reply: Any) -> None:
+    def lex_recalls(self, *texts: str | Message, **reply: Any) -> None:
         """Lex tells what it said last in this session; without texts and fields: that it knows no such session."""
         reply = {"dialog_state": DialogState.ELICIT_SLOT} | reply
-        messages = tuple(Message(text) for text in texts)
+        messages = tuple(text if isinstance(text, Message) else Message(text) for text in texts)
         self.session.recalled(Reply(messages=messages, **reply) if texts or len(reply) > 1 else None)
         self._take_actions()
 
@@ -302,6 +312,10 @@ class Caller:
     def asked(self) -> list[OpenUtterance | SendKeys | BeginDialog]:
         """Every request to Lex, in order."""
         return [action for action in self.actions if isinstance(action, OpenUtterance | SendKeys | BeginDialog)]
+
+    def asked_aloud(self) -> list[str]:
+        """Every text that Lex was asked to say aloud, in order."""
+        return [message.text for ask in self.actions if isinstance(ask, VoiceWords) for message in ask.messages]
 
     @property
     def notes(self) -> list[Note]:

@@ -20,7 +20,7 @@ from lexbridge.bridge import Bridge, make_documents
 from lexbridge.call_log import CallLog
 from lexbridge.dialog import DialogState, Message, Reply
 from lexbridge.errors import LexUnavailable
-from lexbridge.lex import Answer, Question
+from lexbridge.lex import Answer, Question, Speech
 from lexbridge.logs import Log
 from lexbridge.rfc6455 import Bounds
 from lexbridge.signatures import make_stream_token
@@ -105,6 +105,10 @@ class RehearsedLex:
     def recall(self, session_id: str) -> Reply | None:
         """See LexRuntime."""
         return None
+
+    def voice(self, message: Message) -> Speech:
+        """See LexRuntime."""
+        raise LexUnavailable("it has no voice")
 
     def speak(self, text: str) -> bytes:
         """See LexRuntime."""

@@ -11,7 +11,7 @@ import rehearsal
 from conftest import Logged
 from helpers import CALL_SID, stop_text
 from rehearsal import Rehearsal, RehearsedControl, RehearsedLex, living_greenlets, wait_until
-from rig import PATIENCE_S, HummingVoice, Rig, flowers, running, says, spoken, v2_bot
+from rig import PATIENCE_S, HummingVoice, Rig, flowers, running, says, v2_bot
 from test_bridge import KINDS, NOT_AVAILABLE, ORDER, boto3_client
 from test_call_log import live_stream
 
@@ -39,6 +39,7 @@ from lexbridge.reply_audio import ReplyAudio
 
 DAY = "What day do you want the roses to be picked up?"
 FLOWERS = "I would like to order flowers"
+KINDS_ASKED = f"{KINDS} would you like to order?"
 GENERATIONS = pytest.mark.parametrize("generation", ["v1", "v2"])
 
 
@@ -411,15 +412,20 @@ def test_words_that_twilio_does_not_say_leave_the_call_listening() -> None:
 # A stream is lost, a process leaves or ends
 
 
-def goes_on(rig: Rig, caller: SimulatedCaller, call: PhoneCall, lost: int = 1) -> None:
-    """The call has lost streams, and goes on with what the bot asked last."""
-    call.wait_for(VerbStarted, PATIENCE_S, where=lambda verb: verb.verb == "Say" and KINDS in verb.text)
-    call.wait_for(StreamOpened, PATIENCE_S, count=2 + lost)
+def asked_once_more(call: PhoneCall, heard_before: int) -> None:
+    """The call's next stream has Lex say once more what it asked last."""
+    call.wait_for(StreamOpened, PATIENCE_S, count=2)
+    wait_until(lambda: heard_by(call, KINDS_ASKED) == heard_before + 1)
+    assert [KINDS in text for text in said_by_twilio(call)] == [False]
+
+
+def goes_on(rig: Rig, caller: SimulatedCaller, call: PhoneCall, streams: int) -> None:
+    """The call has lost a stream, and goes on: by now it has had so many."""
     wait_until(lambda: not caller.is_speaking)
     gevent.sleep(0.1)
     caller.say("roses please")
     wait_until(lambda: heard_by(call, DAY) == 1)
-    assert [KINDS in text for text in said_by_twilio(call)] == [False, True]
+    assert count_of(call, StreamOpened) == streams
     call.hang_up()
     call.wait(PATIENCE_S)
     wait_until(lambda: rig.calls.live_calls == 0)
@@ -440,12 +446,68 @@ def test_a_stream_lost_around_a_prompt_is_followed_by_another_that_says_it_again
         caller.say("some flowers")
         call.wait_for(MediaBegan, PATIENCE_S)
         gevent.sleep(after_s)
+        heard_before = heard_by(call, KINDS_ASKED)
         call.streams[0].cut()
-        goes_on(rig, caller, call)
+        asked_once_more(call, heard_before)
+        goes_on(rig, caller, call, streams=2)
         (complaint,) = call.complaints
         assert complaint.startswith("31903")
-        # Its own document went on: nobody had to tell Twilio, but for the words.
-        assert [KINDS in event.twiml for event in call.events if isinstance(event, UpdateReceived)] == [True]
+        assert count_of(call, UpdateReceived) == 0  # its own document went on, and the words came over the stream
+
+
+def test_whoever_answers_the_prompt_after_a_lost_stream_while_it_is_heard_is_heard() -> None:
+    with streaming(FLOWERS, "roses", BARGE_IN="on", BARGE_IN_MS="200") as rig:
+        caller, call = call_until_asked_for_kinds(rig)
+        call.streams[0].cut()
+        call.wait_for(MediaBegan, PATIENCE_S, count=2)
+        gevent.sleep(0.08)  # 0.8 s of the 2.5 s that it takes
+        caller.say("roses please")
+        wait_until(lambda: heard_by(call, DAY) == 1)
+        assert heard_by(call, KINDS_ASKED) == 1  # the first time; the second was stopped
+        assert [request.transcript for request in turns_of(rig)] == [FLOWERS, "roses"]
+        call.hang_up()
+        call.wait(PATIENCE_S)
+
+
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        LexFault(status=403, operation="PutSession", times=None),
+        LexFault(status=500, operation="PutSession", times=None),
+        LexFault(kind="hang", operation="PutSession", times=None),
+        LexFault(kind="empty", operation="PutSession", times=None),
+        LexFault(kind="mistyped", operation="PutSession", times=None),
+        LexFault(kind="broken", after_bytes=6000, operation="PutSession", times=None),
+    ],
+    ids=["forbidden", "down", "never", "empty", "mistyped", "broken off"],
+)
+def test_where_lex_does_not_say_it_once_more_twilio_does(fault: LexFault, generation: str, logged: Logged) -> None:
+    with streaming(FLOWERS, "roses", generation=generation) as rig:
+        caller, call = call_until_asked_for_kinds(rig)
+        rig.lex.faults.append(replace(fault))
+        call.streams[0].cut()
+        call.wait_for(VerbStarted, PATIENCE_S, where=lambda verb: verb.verb == "Say" and KINDS in verb.text)
+        call.wait_for(StreamOpened, PATIENCE_S, count=3)
+        goes_on(rig, caller, call, streams=3)
+    (told,) = [line for line in logged() if line["event"] == "words-not-voiced"]
+    assert (told["level"], told["check"]) == ("warning", "lex:PutSession")
+    assert KINDS not in str(told)
+
+
+def test_a_lex_that_has_forbidden_it_is_not_asked_again_at_once(logged: Logged) -> None:
+    with streaming(FLOWERS) as rig:
+        rig.lex.faults.append(LexFault(status=403, operation="PutSession", times=None))
+        _, call = call_until_asked_for_kinds(rig)
+        asked = []
+        for lost in (1, 2):
+            call.streams[0].cut()
+            call.wait_for(StreamOpened, PATIENCE_S, count=1 + 2 * lost)
+            asked.append(sum(request.said == "" and request.operation == "PutSession" for request in rig.lex.requests))
+        assert asked[0] == asked[1]
+        assert said_by_twilio(call).count(KINDS_ASKED) == 2
+        call.hang_up()
+        call.wait(PATIENCE_S)
 
 
 def test_a_stream_lost_while_lex_thinks_is_followed_by_another_that_has_its_answer() -> None:
@@ -457,7 +519,7 @@ def test_a_stream_lost_while_lex_thinks_is_followed_by_another_that_has_its_answ
         caller.say("some flowers")
         wait_until(lambda: turns_of(rig) and turns_of(rig)[0].ended)
         call.streams[0].cut()
-        call.wait_for(VerbStarted, PATIENCE_S, where=lambda verb: verb.verb == "Say" and KINDS in verb.text)
+        asked_once_more(call, 0)
         assert len(turns_of(rig)) == 1
         call.hang_up()
         call.wait(PATIENCE_S)
@@ -470,7 +532,8 @@ def test_streams_that_are_left_at_the_end_are_closed_and_the_call_goes_on() -> N
         rig.calls.close()
         closed = call.wait_for(StreamClosed, PATIENCE_S)
         assert "1001" in closed.reason
-        goes_on(rig, caller, call)
+        asked_once_more(call, 1)
+        goes_on(rig, caller, call, streams=2)
         assert call.complaints == []  # closing its socket is how a bidirectional stream is ended
 
 
@@ -539,9 +602,8 @@ def test_the_status_of_a_lost_stream_is_answered_without_an_update() -> None:
         told = call.wait_for(
             WebhookRequested, PATIENCE_S, where=lambda told: told.parameters.get("StreamEvent") == "stream-error"
         )
-        call.wait_for(StreamOpened, PATIENCE_S, count=3)
-        updates = [event for event in call.events if isinstance(event, UpdateReceived)]
-        assert [KINDS in spoken(update.twiml) for update in updates] == [True]
+        asked_once_more(call, 1)
+        assert count_of(call, UpdateReceived) == 0
         assert told.parameters["CallSid"] == call.sid
         call.hang_up()
         call.wait(PATIENCE_S)
@@ -554,6 +616,7 @@ def test_the_news_of_a_lost_stream_does_not_end_the_one_that_followed_it() -> No
     """It comes while that one is about to hand the call over, to have the last words said."""
     with streaming(FLOWERS, "roses") as rig:
         _, call = call_until_asked_for_kinds(rig)
+        rig.lex.faults.append(LexFault(status=403, operation="PutSession", times=None))
         rig.twilio.rest_faults.append(RestFault(kind="slow", slow_s=0.3))  # far later than the news
         call.streams[0].cut()
         call.wait_for(VerbStarted, PATIENCE_S, where=lambda verb: verb.verb == "Say" and KINDS in verb.text)

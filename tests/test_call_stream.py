@@ -5,7 +5,7 @@ import pytest
 from lexbridge.actions import BeginDialog, SendKeys, UpdateCall
 from lexbridge.audio import decode_mulaw
 from lexbridge.call_state import CallState
-from lexbridge.dialog import DialogState
+from lexbridge.dialog import DialogState, Message, MessageFormat
 from lexbridge.directives import (
     ACTION_ATTRIBUTE,
     ALLOW_INTERRUPT_ATTRIBUTE,
@@ -19,6 +19,7 @@ from lexbridge.directives import (
 )
 from lexbridge.errors import LexRejected, LexUnavailable
 from lexbridge.prompt import HEARD_WITHIN_MS
+from lexbridge.resuming import RECALL_AGAIN_MS
 from lexbridge.stream_mode import QUIET_BEFORE_HAND_OVER_MS
 from lexbridge.takeover import FAILED_TURNS_PARAMETER, HANDED_OVER, LOST, NO_INPUTS_PARAMETER, RESUMED_PARAMETER
 from tests.helpers import Caller, dtmf_text, mark_text, tone, verbs_of
@@ -322,6 +323,8 @@ def test_a_last_answer_that_broke_off_is_not_heard_again():
     caller.lex_loses_its_voice()
     caller.does_not_get_the_update()
     caller.is_silent(5000)
+    assert caller.asked_aloud() == ["Which day?"]
+    caller.lex_loses_its_voice(-1)
     assert caller.hears() == [NOT_HEARD, "Which day?", *CONNECTS]
 
 
@@ -506,11 +509,11 @@ def test_a_call_whose_bot_is_refused_ends_with_an_apology(voiced):
     assert caller.steps() == ["UpdateCall"]
 
 
-def test_an_apology_without_a_sound_ends_the_call_too():
+def test_an_apology_without_a_sound_is_said_by_twilio():
     caller = a_caller_lex_thinks_about(voiced={NOT_AVAILABLE: b""})
     caller.session.is_leaving = True
     caller.lex_fails(LexRejected("no such bot"))
-    assert caller.hears() == ["Hangup"]
+    assert caller.hears() == [NOT_AVAILABLE, "Hangup"]
     assert caller.session.state is CallState.CLOSING
 
 
@@ -1149,13 +1152,178 @@ def test_facts_that_were_handed_over_are_kept_where_lex_does_not_tell():
     assert caller.asked[0].session_attributes["shop"] == "7"
 
 
-def test_where_a_stream_was_lost_the_bots_last_words_are_said_and_the_next_stream_goes_on():
-    caller = a_caller({RESUMED_PARAMETER: LOST})
-    caller.lex_recalls("Which day?", session_attributes={VOICE_ATTRIBUTE: "Polly.Vicki"})
+def a_caller_whose_stream_was_lost(*texts, attributes=None, **variables):
+    """Lex has told what the bot said last, and is being asked to say it aloud."""
+    caller = a_caller({RESUMED_PARAMETER: LOST}, **variables)
+    caller.lex_recalls(*(texts or ["Which day?"]), session_attributes=attributes or {})
+    return caller
+
+
+def test_where_a_stream_was_lost_lex_says_the_bots_last_words_once_more_over_the_next_one():
+    caller = a_caller_whose_stream_was_lost("Okay.", "Which day?")
+    assert caller.steps() == ["Recall", "VoiceWords -1"]
+    assert caller.asked_aloud() == ["Okay.", "Which day?"]
+    caller.lex_speaks(tone(400), -1)
+    caller.lex_speaks(tone(200), -1)
+    caller.lex_has_spoken(-1)
+    assert caller.gets() == [500, "turn--1.1:500", 100, "turn--1.1:end"]
+    caller.is_silent(620)
+    assert caller.heard.startswith(tone(600))
+    caller.says_something()
+    assert caller.steps() == ["OpenUtterance 1", "CloseUtterance 1"]
+    assert caller.asked[0].session_attributes is None
+
+
+@pytest.mark.parametrize(
+    ("ends", "arrived_ms"),
+    [(Caller.lex_loses_its_voice, 0), (Caller.lex_loses_its_voice, 600), (Caller.lex_has_spoken, 0)],
+)
+def test_where_lex_does_not_say_them_twilio_does_and_the_next_stream_goes_on(ends, arrived_ms):
+    caller = a_caller_whose_stream_was_lost(attributes={VOICE_ATTRIBUTE: "Polly.Vicki"})
+    if arrived_ms:
+        caller.lex_speaks(tone(arrived_ms), -1)
+        caller.is_silent(200)
+    ends(caller, -1)
+    assert caller.gets()[-1:] == (["clear"] if arrived_ms else [])
     assert caller.hears() == ["Which day?", *CONNECTS]
     assert caller.session.state is CallState.LEAVING
+    assert not caller.noted("reply-audio-failed")  # it is no reply's: the shell tells why
+    caller.steps()
     caller.is_silent(5000)
-    assert caller.steps() == ["Recall", "UpdateCall"]
+    assert caller.steps() == []
+
+
+def test_lex_is_asked_to_say_what_is_for_the_ear():
+    payload = Message('{"text": "Tuesday"}', MessageFormat.CUSTOM_PAYLOAD)
+    caller = a_caller_whose_stream_was_lost("Which day?", payload, Message("<speak>Now</speak>", MessageFormat.SSML))
+    assert caller.asked_aloud() == ["Which day?", "<speak>Now</speak>"]
+    caller = a_caller_whose_stream_was_lost(payload)
+    assert caller.hears() == ["Tuesday", *CONNECTS]
+
+
+def test_a_bot_that_has_said_nothing_is_stood_in_for_by_a_sentence_in_its_voice():
+    caller = a_caller({RESUMED_PARAMETER: LOST})
+    caller.lex_recalls()
+    assert caller.asked_aloud() == [SAY_AGAIN]
+    known = a_caller({RESUMED_PARAMETER: LOST}, voiced=VOICED)
+    known.lex_recalls()
+    assert known.steps() == ["Recall"]
+    assert known.gets() == [500, "turn--1.1:500", 100, "turn--1.1:end"]
+
+
+def test_a_lex_that_did_not_tell_is_not_asked_to_speak():
+    caller = a_caller({RESUMED_PARAMETER: LOST})
+    caller.lex_recalls_nothing()
+    assert caller.hears() == [SAY_AGAIN, *CONNECTS]
+
+
+def test_the_last_words_of_a_call_need_no_stream_and_are_said_by_twilio():
+    caller = a_caller({RESUMED_PARAMETER: LOST})
+    caller.lex_recalls("Thank you.", **BYE)
+    assert caller.hears() == ["Thank you.", "Hangup"]
+    assert caller.asked_aloud() == []
+
+
+def test_who_answers_before_the_words_are_there_need_not_hear_them():
+    caller = a_caller_whose_stream_was_lost()
+    caller.speaks(500)
+    caller.lex_speaks(tone(400), -1)
+    caller.is_silent(700)
+    assert caller.steps()[2:] == ["OpenUtterance 1", "CloseUtterance 1"]
+    assert caller.gets() == []
+    caller.lex_says_aloud("What time?", ms=200)
+    assert caller.steps() == ["CancelUtterance -1"]
+    assert caller.gets() == [200, "turn-1.1:end"]
+    caller.lex_speaks(tone(400), -1)
+    caller.lex_has_spoken(-1)
+    assert caller.gets() == []
+
+
+def test_where_that_was_no_answer_the_words_are_said_after_all():
+    caller = a_caller_whose_stream_was_lost()
+    caller.says_something()
+    caller.lex_speaks(tone(400), -1)
+    caller.lex_has_spoken(-1)
+    caller.lex_says(transcript="")
+    assert caller.noted("false-alarm") == 1
+    assert caller.gets() == [400, "turn--1.1:end"]
+    assert not caller.noted("barged-in")
+
+
+@pytest.mark.parametrize("may_not", [{"BARGE_IN": "off"}, {"attributes": {ALLOW_INTERRUPT_ATTRIBUTE: "false"}}])
+def test_words_that_may_not_be_interrupted_are_said_when_they_are_there(may_not):
+    caller = a_caller_whose_stream_was_lost(**may_not)
+    caller.speaks(500)
+    caller.lex_speaks(tone(100), -1)
+    assert caller.gets() == [100]
+
+
+def test_the_answer_to_somebody_else_is_still_to_be_heard_by_who_speaks_before_it():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("Which day?", speaks=True)
+    caller.speaks(500)
+    caller.is_silent(700)
+    caller.lex_speaks(tone(100), 1)
+    assert caller.gets() == [100]
+
+
+def test_who_interrupts_those_words_is_answered():
+    caller = a_caller_whose_stream_was_lost()
+    caller.lex_speaks(tone(3000), -1)
+    caller.is_silent(1000)
+    caller.gets()
+    caller.speaks(1000)
+    assert caller.gets() == ["clear"]
+    caller.is_silent(700)
+    assert caller.steps()[-2:] == ["OpenUtterance 1", "CloseUtterance 1"]
+    caller.lex_says_aloud("What time?", ms=200)
+    assert caller.steps() == ["CancelUtterance -1"]
+
+
+def test_an_answer_that_lex_was_still_busy_with_takes_the_place_of_the_words_before_it():
+    caller = a_caller_whose_stream_was_lost()
+    caller.lex_speaks(tone(3000), -1)
+    caller.is_silent(RECALL_AGAIN_MS + 20)
+    assert caller.steps() == ["Recall", "VoiceWords -1", "Recall"]
+    caller.gets()
+    caller.lex_recalls("What time?")
+    assert caller.gets() == ["clear"]
+    assert caller.steps() == ["CancelUtterance -1", "VoiceWords -2"]
+    assert caller.note("answered-late") == {}
+    caller.lex_speaks(tone(100), -2)
+    assert caller.gets() == [100]
+
+
+def test_those_words_are_heard_again_by_who_is_silent():
+    caller = a_caller_whose_stream_was_lost(voiced=VOICED, NO_INPUT_S="5")
+    caller.lex_speaks(tone(600), -1)
+    caller.lex_has_spoken(-1)
+    caller.is_silent(600 + 4960)
+    assert caller.noted("no-input") == 0
+    caller.lex_recalls("Which day?")  # the second look
+    heard_ms = len(caller.heard) // 8
+    caller.is_silent(400 + 600 + 60)
+    assert caller.noted("no-input") == 1
+    assert voice_in(heard_since(caller, heard_ms)) == 1000
+    assert caller.asked_aloud() == ["Which day?"]  # once
+
+
+@pytest.mark.parametrize("is_voiced", [True, False])
+def test_who_is_asked_again_over_the_next_stream_is_asked_in_the_bots_voice(is_voiced):
+    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER}, voiced=VOICED, NO_INPUT_S="5")
+    caller.lex_recalls("Which day?")
+    caller.is_silent(5020)
+    assert caller.asked_aloud() == ["Which day?"]
+    assert caller.gets() == []  # not half of it: Twilio may have to say it all
+    if not is_voiced:
+        caller.lex_loses_its_voice(-1)
+        assert caller.hears() == [NOT_HEARD, "Which day?", *CONNECTS]
+        return
+    caller.lex_speaks(tone(600), -1)
+    caller.lex_has_spoken(-1)
+    caller.is_silent(1100)
+    assert voice_in(caller.heard) == 400 + 600
+    assert caller.session.state is CallState.LIVE
 
 
 # -- what else the bot says about the call

@@ -20,6 +20,7 @@ from lexbridge.actions import (
     SendKeys,
     SendMessage,
     UpdateCall,
+    VoiceWords,
 )
 from lexbridge.answering import MAX_FAILED_TURNS
 from lexbridge.audio import decode_mulaw
@@ -69,6 +70,7 @@ class WatchedCaller(Caller):
         self.puts_back = False  # the session, before the turn that Lex is busy with
         self.cancelled = set()
         self.speaking = {}  # turn: how much more Lex may say of its answer, ms
+        self.voiced = []  # the numbers of prompts that Lex was asked to say
         self.recalls = 0  # that are not answered
         self.updates = []  # that neither failed nor were carried out
         self.last_document = None  # after which nothing more comes, unless it fails
@@ -99,6 +101,12 @@ class WatchedCaller(Caller):
                 self._cancelled(action.turn)
             case Recall():
                 self.recalls += 1
+            case VoiceWords():
+                assert self._is_two_way
+                assert action.messages
+                assert action.turn < min(self.voiced, default=0)
+                self.voiced.append(action.turn)
+                self.speaking[action.turn] = LONGEST_SPEECH_MS
             case SendMessage():
                 self._sent(action)
             case UpdateCall():
@@ -107,7 +115,7 @@ class WatchedCaller(Caller):
                 self._noted(action)
 
     def _cancelled(self, turn):
-        assert turn in self.opened
+        assert turn in self.opened or turn in self.voiced
         assert turn not in self.cancelled
         assert turn == self.at_lex or turn in self.speaking, "there is nothing to be cancelled"
         self.cancelled.add(turn)
@@ -171,7 +179,7 @@ class WatchedCaller(Caller):
 
     def hears_more_of_lex(self, ms):
         if self.speaking:
-            turn = next(iter(self.speaking))
+            turn = next(reversed(self.speaking))  # both ways: more of the newest, and the end of the oldest
             ms = min(ms, self.speaking[turn])
             self.speaking[turn] -= ms
             self.lex_speaks(tone(ms), turn)
@@ -442,6 +450,10 @@ def ends(caller, end):
         caller.lex_has_spoken(turn)
         caller.lex_loses_its_voice(turn)
         caller.lex_fails(LexUnavailable("late"), turn)
+    for turn in caller.voiced:
+        caller.lex_speaks(tone(40), turn)
+        caller.lex_has_spoken(turn)
+        caller.lex_loses_its_voice(turn)
     caller.gets_marks(caller.marks_sent)
     caller.lex_recalls("Which day?")
     caller.does_not_get_the_update()

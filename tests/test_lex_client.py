@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import gevent
 import pytest
@@ -13,10 +14,12 @@ from lexes import FLOWERS, FRAME, GENERATIONS, asked, lex_of, lines_of_lex, loca
 from rehearsal import wait_until
 from rig import PATIENCE_S
 
+from lexbridge import lex_client
 from lexbridge.breaker import OPEN_S, Breaker
-from lexbridge.dialog import NO_DIALOG
-from lexbridge.errors import LexUnavailable, NotPutBack
+from lexbridge.dialog import NO_DIALOG, Message, MessageFormat
+from lexbridge.errors import LexRejected, LexUnavailable, NotPutBack
 from lexbridge.lex import Question, Utterance
+from lexbridge.lex_client import FORBIDDEN_FOR_S
 from lexbridge.logs import Log
 from lexbridge.offline.local_lex import LexFault
 
@@ -91,6 +94,8 @@ def test_turns_that_are_not_asked_do_not_keep_the_breaker_open(monkeypatch: pyte
                 lex.ask(asked(), Log())
             with pytest.raises(LexUnavailable, match="not asked"):
                 lex.recall("CA-session")
+            with pytest.raises(LexUnavailable, match="not asked"):
+                lex.voice(Message("Which day?"))
         assert len(local.requests) == 2
         now_s[0] += OPEN_S / 4
         assert lex.ask(asked(), Log()).reply.intent == "OrderFlowers"
@@ -167,3 +172,36 @@ def test_while_lex_is_down_no_session_is_put_back(monkeypatch: pytest.MonkeyPatc
         with pytest.raises(NotPutBack):
             lex.ask(Question("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
         assert local.requests == []
+
+
+@GENERATIONS
+def test_words_are_voiced_in_sessions_of_their_own(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        lex = lex_of(generation)
+        for message in (Message("Which day?"), Message("<speak>Now</speak>", MessageFormat.SSML)):
+            speech = lex.voice(message)
+            list(iter(speech.read, b""))
+            speech.close()
+        assert [request.said for request in local.requests] == ["Which day?", "<speak>Now</speak>"]
+        assert len({request.session_id for request in local.requests}) == 2
+        assert {request.session_id[:10] for request in local.requests} == {"lexbridge-"}
+
+
+def test_words_that_are_not_voiced_soon_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(operation="PutSession", kind="hang"))
+        with pytest.raises(LexUnavailable, match=r"no answer within 0\.2 s"):
+            lex_of("v2", recall_s=0.2, answer_s=PATIENCE_S).voice(Message("Which day?"))
+
+
+def test_who_may_not_voice_words_asks_again_a_minute_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(operation="PutSession", status=403))
+        lex = lex_of("v2")
+        with pytest.raises(LexRejected):
+            lex.voice(Message("Which day?"))
+        with pytest.raises(LexUnavailable, match="forbidden just now"):
+            lex.voice(Message("Which day?"))
+        assert len(local.requests) == 1
+        monkeypatch.setattr(lex_client, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + FORBIDDEN_FOR_S))
+        lex.voice(Message("Which day?")).close()

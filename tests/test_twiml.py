@@ -124,6 +124,14 @@ def test_words_can_come_before_the_next_two_way_stream_in_a_voice_of_their_own()
     assert document.spoken_ms == 2 * SPEAKING_MS_PER_CHARACTER
 
 
+def test_who_learns_that_a_two_way_stream_is_lost_is_told_when_it_opened():
+    documents = Documents("https://voice.example.com", "wss://voice.example.com/", 60, is_two_way=True)
+    *_, redirect = verbs_of(documents.answer("Hello.", Opening("lexbridge-0", []), 3, opens_ms=1795846066211).twiml)
+    assert text_of(redirect) == (
+        "https://voice.example.com/twiml/resume?lost=3&of=lexbridge-0&opens=1795846066211#rc=2&rp=all"
+    )
+
+
 def gather_of(document):
     (gather,) = parseString(document.twiml).getElementsByTagName("Gather")  # noqa: S318 - it is ours
     return gather

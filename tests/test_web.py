@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from io import BytesIO
 from types import SimpleNamespace
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 import pytest
@@ -26,7 +27,7 @@ from lexbridge.errors import CallControlError, CallControlUnavailable, CallGone
 from lexbridge.http_request import MAX_BODY_BYTES, Head, Request
 from lexbridge.lex import Deadlines
 from lexbridge.signatures import Signatures, stream_token_passes
-from lexbridge.web import MAX_STREAMS_LOST, WAITS_AFTER_LOST, create_app
+from lexbridge.web import LASTED_MS, MAX_STREAMS_LOST, OPENED_MS, WAITS_AFTER_LOST, create_app
 
 FORM = {
     "CallSid": "CA" + "2" * 32,
@@ -120,6 +121,40 @@ def test_who_loses_several_streams_is_told_to_wait_and_at_last_that_it_is_no_use
     assert stream(last).attrib["name"] == f"lexbridge-{MAX_STREAMS_LOST}-44444444"
     over = ElementTree.fromstring(door.post(f"/twiml/resume?lost={MAX_STREAMS_LOST + 1}&of={STREAM_SID}").text)
     assert [verb.tag for verb in over] == ["Say", "Hangup"]
+
+
+def opened_ms_ago(ms: int) -> str:
+    """The query by which a document tells that its stream opened then."""
+    return f"&opens={round(time.time() * 1000) - ms}"
+
+
+@pytest.mark.parametrize("lasted_ms", [None, -60_000, 0, OPENED_MS, LASTED_MS])
+def test_bidirectional_streams_are_lost_in_a_row_only_if_they_did_not_last(lasted_ms: int | None) -> None:
+    opens = "" if lasted_ms is None else opened_ms_ago(lasted_ms)
+    response = Door(REPLY_MODE="stream").post(f"/twiml/resume?lost=40&of={STREAM_SID}{opens}")
+    lost = 1 if lasted_ms == LASTED_MS else 40
+    assert stream(response, "Connect").attrib["name"] == f"lexbridge-{lost}-44444444"
+    assert parameters(response, "Connect")["lexbridge:streams-lost"] == str(lost)
+    told = [say.text for say in ElementTree.fromstring(response.text).iter("Say")]
+    assert told == ([] if lasted_ms in (OPENED_MS, LASTED_MS) else ["One moment please."])
+
+
+def test_a_bidirectional_stream_has_lasted_since_its_document_was_through_with_speaking() -> None:
+    door = Door(REPLY_MODE="stream")
+    opens = {}
+    for lost in (1, 40):
+        redirect = ElementTree.fromstring(door.post(f"/twiml/resume?lost={lost}&of={STREAM_SID}").text).find("Redirect")
+        assert redirect is not None
+        (opens_ms,) = re.findall(r"&opens=([0-9]{13})#", redirect.text or "")
+        opens[lost] = int(opens_ms) - time.time() * 1000
+    assert opens[1] <= 0
+    assert opens[40] > 0  # it says "One moment please." first
+
+
+@pytest.mark.parametrize("opens", ["", "x", "-1", "9" * 14, "\u0661" * 13, "0"])
+def test_a_time_that_is_none_is_not_known(opens: str) -> None:
+    response = Door(REPLY_MODE="stream").post(f"/twiml/resume?lost=2&of={STREAM_SID}&opens={quote(opens)}")
+    assert stream(response, "Connect").attrib["name"] == "lexbridge-2-44444444"
 
 
 @pytest.mark.parametrize("query", ["", "?lost=", "?lost=x", "?lost=-1", "?lost=99999"])
