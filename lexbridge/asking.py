@@ -137,6 +137,8 @@ class Asking:
             while mulaw := speech.read():
                 self._tell(LexSpoke(turn, mulaw))
                 gevent.sleep(0)  # audio that has arrived is read without waiting: this call and others go on between
+            if speech.is_cut:
+                log.warning("lex-audio-failed", error="its audio does not end: cut off")
             result = LexSpoke(turn, b"")
         except LexError as error:
             log.warning("lex-audio-failed", error=str(error))
