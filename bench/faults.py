@@ -9,11 +9,18 @@ it, listens, and says something more. A case passes if
 - the next turn is answered, within the same limits;
 - and nothing of the call is left when it is over.
 
-Where nobody can speak (REST is how the bridge speaks: without it there is no voice) the case says what is expected
-instead. After the sweep there are as many greenlets and descriptors as before. Exit status 1 when a limit is missed.
+Heard is what sounds: words of Twilio's voice, or audio over the stream that is known again as Lex's or lexbridge's own.
+The sweep is made in each reply mode; in stream mode with lexbridge's own sentences spoken by Lex (PutSession), refused
+(403) and answered without audio. There REST is not needed for an answer, and so a fault of REST comes with an answer
+whose audio cannot be played: Twilio has to say it.
 
-    python -m bench.faults              # the whole sweep, some minutes
-    python -m bench.faults hang 503     # the cases with these words in their names
+Where nobody can speak (in call-update mode REST is how the bridge speaks: without it there is no voice) the case says
+what is expected instead. After the sweep there are as many greenlets and descriptors as before. Exit status 1 when a
+limit is missed. What endless answers cost in memory, and others in time, is measured by `python -m bench.odd_answers`.
+
+    python -m bench.faults                          # the whole sweep, some minutes for each of four worlds
+    python -m bench.faults --reply-mode call-update # one of them
+    python -m bench.faults hang 503                 # the cases with these words in their names
 """
 
 from gevent import monkey
@@ -31,7 +38,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -40,6 +47,7 @@ import gevent
 import numpy as np
 
 from bench.door import table
+from bench.heard import PlainVoice, now
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))  # the rig of the tests: the bridge between its neighbours
@@ -74,9 +82,17 @@ knowing by how much they are missed."""
 QUIET_S = 0.5
 """A bot that is silent for as long has said all it has to say, and hung up if it is going to."""
 
+HANGS_UP_WITHIN_S = 2.0
+"""After the words that end a call."""
+
 AT_ONCE = 24
+LOOK_EVERY_S = 0.1
+OWN_SENTENCES = 6
+"""What lexbridge has Lex speak for it."""
+
 GREETING = "Hello."
 SENTENCES = sentences_for("en_US")
+NOT_AVAILABLE = SENTENCES.named(LexRejected.apology)
 PHRASES = ("I would like to order flowers", "roses")
 ASKED_FOR_KINDS = "What type of flowers"
 
@@ -87,12 +103,32 @@ GOODBYE: frozenset[Outcome] = frozenset({"goodbye"})
 PERHAPS: frozenset[Outcome] = frozenset({"nothing", "answer"})
 
 
+ReplyMode = Literal["call-update", "stream"]
+PutSession = Literal["spoken", "refused", "empty"]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """In which mode the bridge replies, and what becomes of its own sentences at Lex, where it asks for them."""
+
+    reply_mode: ReplyMode = "call-update"
+    put_session: PutSession = "spoken"
+
+    def __str__(self) -> str:
+        return self.reply_mode if self.reply_mode == "call-update" else f"stream, PutSession {self.put_session}"
+
+
+CALL_UPDATE = World()
+WORLDS = (CALL_UPDATE, World("stream"), World("stream", "refused"), World("stream", "empty"))
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One fault, `times` in a row, and what may come of it.
 
     `silence_limited` False: in that time nobody can speak. `quiet`: for Twilio the call is over: no second try, and no
-    next turn. `why`: the expectation, where it is not the contract's rule.
+    next turn. `talks_on`: in stream mode the bot does not fall silent: no next turn either. `why`: the expectation,
+    where it is not the contract's rule.
     """
 
     name: str
@@ -102,6 +138,7 @@ class Case:
     rest: RestFault | None = None
     silence_limited: bool = True
     quiet: bool = False
+    talks_on: bool = False
     why: str = ""
 
 
@@ -133,9 +170,21 @@ class Result:
 # The cases
 
 
-def cases() -> list[Case]:
+def cases(world: World = CALL_UPDATE) -> list[Case]:
     """All of them: each fault once and twice in a row, so that the retry fails as well."""
-    return [*_lex_cases(), *_rest_cases()]
+    found = [*_lex_cases(), *_rest_cases()]
+    return found if world.reply_mode == "call-update" else [_in_stream_mode(case, world) for case in found]
+
+
+def _in_stream_mode(case: Case, world: World) -> Case:
+    if case.rest is not None:
+        # Twilio is needed for what Lex has no voice for.
+        case = replace(case, lex=LexFault(kind="mistyped"))
+    if case.lex is not None and case.lex.kind == "stalled":
+        case = replace(case, silence_limited=False, why="Lex has answered, and its voice is awaited")
+    if world.put_session != "spoken" and case.silence_limited:
+        case = replace(case, silence_limited=False, why=case.why or 'no "One moment" without a voice of its own')
+    return case
 
 
 def _lex_cases() -> list[Case]:
@@ -156,9 +205,30 @@ def _lex_cases() -> list[Case]:
         ("answer empty", LexFault(kind="empty"), WORDS, WORDS),
         ("answer not Lex's", LexFault(kind="foreign"), WORDS, WORDS),
         ("answer after 4 s", LexFault(kind="slow", after_s=4.0), WORDS, WORDS),
+        ("redirect", LexFault(kind="redirect"), ANSWER, WORDS),
+        ("307", LexFault(status=307), ANSWER, WORDS),
+        ("500 without end", LexFault(kind="error endless"), ANSWER, WORDS),
+        ("403 without end", LexFault(kind="error endless", status=403), ANSWER, WORDS),
+        ("500 that is no object", LexFault(kind="error odd"), ANSWER, WORDS),
+        ("100 Continue without end", LexFault(kind="infos"), ANSWER, WORDS),
+        ("answer without end", LexFault(kind="endless"), ANSWER, ANSWER),
+        ("answer compressed", LexFault(kind="compressed"), ANSWER, ANSWER),
+        ("answer a compressed bomb", LexFault(kind="bomb"), ANSWER, ANSWER),
+        ("answer without a voice", LexFault(kind="voiceless"), ANSWER, ANSWER),
+        ("answer with a state that is a bomb", LexFault(kind="state bomb"), WORDS, WORDS),
+        ("answer with a state that is no JSON", LexFault(kind="state odd"), WORDS, WORDS),
+        ("audio mistyped", LexFault(kind="mistyped"), ANSWER, ANSWER),
+        ("audio broken off", LexFault(kind="broken"), ANSWER, ANSWER),
+        ("audio stalled", LexFault(kind="stalled", after_bytes=0), WORDS, WORDS),
     ]
     return [
-        Case(f"Lex {name}, {_COUNT[times]}", once if times == 1 else twice, times, lex=fault)
+        Case(
+            f"Lex {name}, {_COUNT[times]}",
+            once if times == 1 else twice,
+            times,
+            lex=fault,
+            talks_on=fault.kind == "endless",
+        )
         for name, fault, once, twice in faults
         for times in (1, 2)
     ]
@@ -175,6 +245,17 @@ def _rest_cases() -> list[Case]:
         "slow, 1 s": RestFault(kind="slow", slow_s=1.0),
         "hang": RestFault(kind="hang"),
         "drip": RestFault(kind="drip"),
+        "redirect": RestFault(kind="redirect"),
+        "200 without end": RestFault(kind="endless", status=200),
+        "500 without end": RestFault(kind="endless"),
+        "compressed bomb": RestFault(kind="bomb", status=200),
+        "200 with a page": RestFault(kind="odd", status=200, body=b"<html>It works!</html>"),
+        "200 with nothing": RestFault(kind="odd", status=200),
+        "200 with null": RestFault(kind="odd", status=200, body=b"null"),
+        "200 with a list": RestFault(kind="odd", status=200, body=b"[]"),
+        "200 in UTF-16": RestFault(kind="odd", status=200, body='{"sid": "CA"}'.encode("utf-16")),
+        "400 with a page": RestFault(kind="odd", status=400, body=b"<html>Bad</html>"),
+        "400 with null": RestFault(kind="odd", status=400, body=b"null"),
     }
     found = []
     for name, fault in faults.items():
@@ -192,10 +273,14 @@ def _rest_cases() -> list[Case]:
         name = f"REST 401/20003, {_COUNT[times]}"
         found.append(Case(name, PERHAPS, times, rest=wrong_token, silence_limited=False, why=why))
     why = "for Twilio the call is over: no second try"
-    for status, code in ((404, 20404), (400, 21220)):
-        fault = RestFault(status=status, code=code)
+    over = {
+        "404/20404": RestFault(status=404, code=20404),
+        "400/21220": RestFault(status=400, code=21220),
+        '404/"20404"': RestFault(kind="odd", status=404, body=b'{"code": "20404"}'),
+    }
+    for what, fault in over.items():
         for times in (1, 2):
-            name = f"REST {status}/{code}, {_COUNT[times]}"
+            name = f"REST {what}, {_COUNT[times]}"
             found.append(Case(name, PERHAPS, times, rest=fault, silence_limited=False, quiet=True, why=why))
     return found
 
@@ -237,9 +322,14 @@ class Tones:
 
 
 class Conversation:
-    """The call of one case. `rig`: its bridge; `patience_s`: of the clock, half of it where nothing may come."""
+    """The call of one case. `rig`: its bridge, whose Lex speaks with `voice`; `patience_s`: of the clock, half of it
+    where nothing may come."""
 
-    def __init__(self, case: Case, rig: Rig, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self, case: Case, rig: Rig, voice: PlainVoice, patience_s: float = PATIENCE_S, world: World = CALL_UPDATE
+    ) -> None:
+        self._world = world
+        self._voice = voice
         self._case = case
         self._rig = rig
         self._patience_s = patience_s / 2 if "nothing" in case.expected else patience_s
@@ -261,9 +351,11 @@ class Conversation:
 
     def _talk(self, result: Result) -> None:
         case = self._case
+        self._deny_own_voice()
         call = self._call = self._rig.place_call(self._caller)
         call.wait_for(StreamOpened, self._patience_s)
         call.wait_for(BotFinished, self._patience_s)
+        self._await_own_voice()
         gevent.sleep(0.5 * call.pace)
         self._arm(call)
         result.first = self._turn(call, PHRASES[0])
@@ -273,40 +365,66 @@ class Conversation:
         judge(result, result.first, case.expected)
         if case.quiet:
             result.problems += self._tries_again(call)
-        elif call.over is None:
+        elif call.over is None and not (case.talks_on and self._world.reply_mode == "stream"):
             phrase = PHRASES[ASKED_FOR_KINDS in result.first.text]
             result.second = self._turn(call, phrase)
             judge(result, result.second, ANSWER)
 
+    def _deny_own_voice(self) -> None:
+        """What becomes of lexbridge's own sentences, before it asks for them."""
+        if self._world.put_session == "refused":
+            self._rig.lex.faults.append(LexFault(operation="PutSession", status=403, times=None))
+        if self._world.put_session == "empty":
+            self._rig.lex.faults.append(LexFault(operation="PutSession", kind="voiceless", times=None))
+
+    def _await_own_voice(self) -> None:
+        if self._world.reply_mode == "stream":
+            awaited = 1 if self._world.put_session == "refused" else OWN_SENTENCES
+            _wait_until(lambda: self._own_requests() >= awaited, 20, "the bridge to ask for its sentences")
+
+    def _own_requests(self) -> int:
+        """Answered requests for lexbridge's own sentences."""
+        puts = [request for request in self._rig.lex.requests if request.operation == "PutSession"]
+        return sum(request.answered is not None or request.status is not None for request in puts)
+
     def _arm(self, call: PhoneCall) -> None:
         case = self._case
         if case.lex is not None:
-            self._rig.lex.faults.append(replace(case.lex, times=case.times, session=call.sid))
+            # One that comes with a fault of REST's is there for that to be seen.
+            times = 1 if case.rest is not None else case.times
+            self._rig.lex.faults.append(replace(case.lex, times=times, session=call.sid))
         if case.rest is not None:
             self._rig.twilio.rest_faults.extend([replace(case.rest, call_sid=call.sid)] * case.times)
 
     def _hits(self) -> int:
-        if self._case.lex is not None:
-            return sum(request.fault is not None for request in self._rig.lex.requests)
+        if self._case.rest is None:
+            turns = [request for request in self._rig.lex.requests if request.operation != "PutSession"]
+            return sum(request.fault is not None for request in turns)
         return self._case.times - len(self._rig.twilio.rest_faults)
 
     def _turn(self, call: PhoneCall, phrase: str) -> Turn:
         """Says `phrase` and listens until there is an answer, or no hope of one."""
-        before = len(waits(call))
+        before, began = len(waits(call)), now(call)
         self._caller.say(phrase)
         _wait_until(lambda: len(waits(call)) > before, 10, "the caller to speak")
         _wait_until(lambda: not self._caller.is_speaking or call.over is not None, 10, "the caller to fall silent")
         by_s = time.monotonic() + self._patience_s
-        while time.monotonic() < by_s and call.over is None and not _settled(call):
-            gevent.sleep(0.02)
-        if _settled(call):
+        while time.monotonic() < by_s and call.over is None and not _settled(self._voice.heard(call, began)):
+            gevent.sleep(LOOK_EVERY_S)
+        if _settled(self._voice.heard(call, began)) and not (
+            self._case.talks_on and self._world.reply_mode == "stream"
+        ):
             _wait_until(lambda: call.over is not None or _is_quiet(call), 30, "the bot to fall silent")
+        if (said := _settled(self._voice.heard(call, began))) and said[1].startswith(NOT_AVAILABLE):
+            with suppress(TimeoutError):  # Twilio has to be told, once the words have been heard
+                call.wait(HANGS_UP_WITHIN_S)
         wait = waits(call)[-1]
-        settled = _settled(call)
+        voices = self._voice.heard(call, began)
+        settled = _settled(voices)
         until_s = settled[0] if settled else call.line_s(time.monotonic())
         return Turn(
             outcome=_outcome(settled[1] if settled else "", is_over=call.over is not None),
-            voice_s=wait.delay_s,
+            voice_s=max(0.0, voices[0][0] - wait.ended_s) if voices else None,
             settled_s=max(0.0, settled[0] - wait.ended_s) if settled else None,
             silence_s=longest_silence_s(call, wait.ended_s, until_s),
             text=settled[1] if settled else "",
@@ -361,19 +479,17 @@ def _is_quiet(call: PhoneCall) -> bool:
     return is_silent and call.now_s() - voices[-1].at_s > QUIET_S * call.pace
 
 
-def _settled(call: PhoneCall) -> tuple[float, str] | None:
-    """When the bot began to say something that is no filler, since the caller last spoke, and what."""
-    said = waits(call)[-1].voices
+def _settled(said: Sequence[tuple[float, str]]) -> tuple[float, str] | None:
+    """When the bot began to say something that is no filler, and what."""
     return next(((at_s, text) for at_s, text in said if text != SENTENCES.one_moment), None)  # which answers nothing
 
 
 def _outcome(text: str, *, is_over: bool) -> Outcome:
     if not text:
         return "nothing"
-    again, rejected = SENTENCES.named(LexUnavailable.apology), SENTENCES.named(LexRejected.apology)
-    if text.startswith(rejected) and is_over:
+    if text.startswith(NOT_AVAILABLE) and is_over:
         return "goodbye"
-    if text.startswith((again, rejected)):
+    if text.startswith((SENTENCES.named(LexUnavailable.apology), NOT_AVAILABLE)):
         return "apology"
     return "answer"
 
@@ -390,12 +506,20 @@ def _wait_until(holds: Callable[[], bool], timeout_s: float, what: str) -> None:
 
 
 def run_cases(
-    chosen: Sequence[Case], patience_s: float = PATIENCE_S, lateness: "Lateness | None" = None, **options: Any
+    chosen: Sequence[Case],
+    patience_s: float = PATIENCE_S,
+    lateness: "Lateness | None" = None,
+    world: World = CALL_UPDATE,
+    **options: Any,
 ) -> list[Result]:
     """The calls of the `chosen` cases, all at once. `options`: of the rig."""
+    options = {"recogniser": Tones(), "GREETING": GREETING, "REPLY_MODE": world.reply_mode, **options}
     with ExitStack() as stack:
-        rigs = [stack.enter_context(running(recogniser=Tones(), GREETING=GREETING, **options)) for _ in chosen]
-        calls = [Conversation(case, rig, patience_s) for case, rig in zip(chosen, rigs, strict=True)]
+        calls = []
+        for case in chosen:
+            voice = PlainVoice()
+            rig = stack.enter_context(running(lex_voice=voice, **options))
+            calls.append(Conversation(case, rig, voice, patience_s, world))
         with lateness or nullcontext():
             greenlets = [gevent.spawn(call.run) for call in calls]
             gevent.joinall(greenlets)
@@ -461,17 +585,30 @@ def main() -> None:
     """The program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", help="only the cases with any of these in their names")
+    modes, puts = ("call-update", "stream", "both"), ("spoken", "refused", "empty", "all")
+    parser.add_argument("--reply-mode", choices=modes, default="both", help="of the bridge (default %(default)s)")
+    parser.add_argument("--put-session", choices=puts, default="all",
+        help="in stream mode: what becomes of the bridge's own sentences at Lex (default %(default)s)")  # fmt: skip
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help="calls at the same time (default %(default)s)")
     parser.add_argument("--log", action="store_true", help="the bridge's log, on standard error")
     options = parser.parse_args()
     logs.configure("DEBUG" if options.log else "CRITICAL", "text", logging.StreamHandler())
-    chosen = [case for case in cases() if not options.words or any(word in case.name for word in options.words)]
-    sys.exit(sweep(chosen, options.at_once))
+    status = 0
+    for world in WORLDS:
+        if options.reply_mode not in ("both", world.reply_mode):
+            continue
+        if world.reply_mode == "stream" and options.put_session not in ("all", world.put_session):
+            continue
+        names = [case for case in cases(world) if not options.words or any(word in case.name for word in options.words)]
+        print(f"{'' if world is CALL_UPDATE else chr(10)}{world}\n")
+        status |= sweep(names, options.at_once, world)
+    sys.exit(status)
 
 
-def sweep(chosen: Sequence[Case], at_once: int) -> int:
+def sweep(chosen: Sequence[Case], at_once: int, world: World = CALL_UPDATE) -> int:
     """Runs and prints them. Returns the exit status."""
     real: dict[str, Any] = {"pace": 1.0, "deadlines": Deadlines(), "attempt_deadlines_s": ATTEMPT_DEADLINES_S}
+    real["world"] = world
     began_s = time.monotonic()
     healthy = run_cases([Case("no fault", ANSWER)], **real)
     before = held()

@@ -46,6 +46,7 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          media_server  the HTTP handler and server: Flask, and the upgrade of media sockets
                          breaker       whether Lex is down, and turns need not wait for it
                          names         host names to addresses, kept: a dead name server does not touch a call
+                         capped_http   what Lex and Twilio answer, read within limits and with pauses
                          aws_clock     requests signed with AWS's time, whatever this machine's clock says
                          lex           what Lex is asked, live, and what it answers, with its voice
                          lex_v1        the requests to a V1 bot: PostContent, and sessions

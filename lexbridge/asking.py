@@ -143,6 +143,8 @@ class Asking:
             if speech.audio.is_rate_assumed:
                 log.write("debug", "audio-rate-assumed", {"rate_hz": speech.audio.rate_hz})
             self._read(turn, speech)
+            if speech.is_cut:
+                log.warning("lex-audio-failed", error="its audio does not end: cut off")
             result = LexSpoke(turn, b"")
         except LexError as error:
             log.warning("lex-audio-failed", error=str(error))

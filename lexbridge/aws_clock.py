@@ -109,7 +109,7 @@ def is_refused_for_its_time(response: Mapping[str, Any]) -> bool:
     """Whether AWS refused a request because of the time in its signature: the next one will do. `response`: the
     answer as boto3 has parsed it, as in ClientError.response."""
     error = response.get("Error", {})
-    code, message = error.get("Code", ""), error.get("Message", "")
+    code, message = error.get("Code", ""), str(error.get("Message", ""))  # of JSON: it may be anything
     return code in _TIME_CODES or (code in _SIGNATURE_CODES and message.startswith(_TIME_WORDS))
 
 

@@ -9,11 +9,11 @@ from typing import Protocol
 import gevent
 import requests
 import twilio.rest.api.v2010.account.call  # noqa: F401 - else at first use: 130 ms in which no call would be heard
-from requests.adapters import HTTPAdapter
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
+from lexbridge.capped_http import capped_session, is_too_long
 from lexbridge.config import Settings
 from lexbridge.errors import CallControlError, CallControlRejected, CallControlUnavailable, CallGone
 from lexbridge.logs import Log
@@ -26,7 +26,10 @@ _PAUSES_S = ((0.1, 0.2), (0.4, 0.6))
 
 LONGEST_UPDATE_S = sum(ATTEMPT_DEADLINES_S) + sum(longest for _, longest in _PAUSES_S)
 
-_GONE_CODES = (20404, 21220)
+_GONE_CODES = ("20404", "21220")
+
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What requests and Twilio's client raise of an answer that is not in Twilio's form: no JSON, JSON of another shape."""
 _CLIENTS_KEPT = 32  # one for each account and token
 
 
@@ -63,12 +66,7 @@ class TwilioCallControl:
         self._api_url = settings.twilio_api_url
         # The library sets no deadline, retries no POST, and keeps cpu + 4 connections, unless told.
         self._http = TwilioHttpClient(timeout=max(attempt_deadlines_s))
-        session = requests.Session()
-        session.trust_env = False  # reads ~/.netrc on each request otherwise
-        adapter = HTTPAdapter(pool_maxsize=settings.max_calls)
-        session.mount("https://", adapter)
-        session.mount("http://", adapter)
-        self._http.session = session
+        self._http.session = capped_session(settings.max_calls)
         self._client = lru_cache(maxsize=_CLIENTS_KEPT)(self._new_client)
 
     def update(
@@ -112,7 +110,10 @@ class TwilioCallControl:
             raise _ours(error) from error
         except (requests.RequestException, TwilioException) as error:
             # The class only: the text holds the address, and with it nothing that helps more.
-            raise CallControlUnavailable(type(error).__name__) from error
+            said = "Twilio's answer is too long" if is_too_long(error) else type(error).__name__
+            raise CallControlUnavailable(said) from error
+        except _UNREADABLE as error:
+            raise CallControlUnavailable(f"Twilio's answer cannot be read: {type(error).__name__}") from error
 
     def _signed_in(self, request: Callable[[Client], object], account_sid: str) -> None:
         """Makes the request with the token that Twilio takes: when one is promoted, that is the other from then on."""
@@ -134,11 +135,16 @@ class TwilioCallControl:
 
 
 def _ours(error: TwilioRestException | TwilioServiceException) -> CallControlError:
-    said = f"Twilio answered {error.status}, code {error.code}"
-    if error.code in _GONE_CODES:
+    code = str(error.code)[:20]
+    # One that names a code of Twilio's may name it as a text, and what RFC 9457 calls `status` as anything.
+    status = error.status if isinstance(error.status, int) else 0
+    said = f"Twilio answered {status}, code {code}"
+    if code in _GONE_CODES:
         return CallGone(said)
-    if error.status == 429 or error.status >= 500:
-        return CallControlUnavailable(said)
-    if error.status in (401, 403):
-        said += "; check TWILIO_AUTH_TOKEN"
-    return CallControlRejected(said)
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return CallControlRejected(f"{said}; check TWILIO_AUTH_TOKEN")
+    # Twilio's client has the status for the code where there is none: that was a proxy, or a page of its maintenance.
+    is_twilios = code != str(status)
+    if is_twilios and 400 <= status < 500 and status != HTTPStatus.TOO_MANY_REQUESTS:
+        return CallControlRejected(said)
+    return CallControlUnavailable(said)

@@ -25,8 +25,10 @@ module, `lex_v1` and `lex_v2` it is opaque. How often a slot was asked for is no
 NO_DIALOG: Checkpoint = {}
 """Where it stands before anything was said."""
 
-MAX_UNPACKED_BYTES = 1 << 20
-"""Lex's headers are 16 KB; a compressed field that unpacks to more than this is not one of Lex's."""
+MAX_UNPACKED_BYTES = 1 << 18
+MAX_PARTS = 20_000
+"""Lex's headers are 16 KB; a compressed field that unpacks to more bytes than this, or has more commas and brackets, is
+not one of Lex's. It is unpacked and read in one go, in which no other call is heard."""
 
 
 class DialogState(Enum):
@@ -298,7 +300,7 @@ def _packed(response: Mapping[str, Any], name: str) -> Any:
         unpacked = unpacker.decompress(compressed, MAX_UNPACKED_BYTES)
     except (ValueError, TypeError, zlib.error) as error:
         raise LexUnavailable(f"Lex's answer has a broken {name}") from error
-    if not unpacker.eof:
+    if not unpacker.eof or sum(map(unpacked.count, (b",", b"[", b"{"))) > MAX_PARTS:
         raise LexUnavailable(f"Lex's answer has a broken {name}")
     return _json(unpacked, name)
 

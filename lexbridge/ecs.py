@@ -12,6 +12,7 @@ import gevent
 import requests
 
 from lexbridge.board import Place
+from lexbridge.capped_http import capped_session
 from lexbridge.logs import Log
 
 LOOK_EVERY_S = 1.0
@@ -42,8 +43,7 @@ class TaskProtection:
     def __init__(self, agent_uri: str) -> None:
         """`agent_uri`: ECS_AGENT_URI, as ECS sets it in the container."""
         self._address = f"{agent_uri}/task-protection/v1/state"
-        self._session = requests.Session()
-        self._session.trust_env = False
+        self._session = capped_session()
         self._protected_from_s: float | None = None
         self._rests_until_s = -math.inf
         self.forget()
@@ -102,7 +102,7 @@ class TaskProtection:
             with gevent.Timeout(DEADLINE_S, TimeoutError("no answer in time")):
                 answer = self._session.put(self._address, json=state, timeout=DEADLINE_S)
                 told = answer.json()
-        except (requests.RequestException, TimeoutError, ValueError) as error:
+        except (requests.RequestException, TimeoutError, ValueError, RecursionError) as error:
             return type(error).__name__
         if isinstance(told, dict) and isinstance(told.get("protection"), dict):
             return None

@@ -13,11 +13,13 @@ from typing import Any, Protocol
 import gevent
 from botocore.exceptions import BotoCoreError
 from gevent.event import Event
+from urllib3.exceptions import HTTPError
 
 from lexbridge.audio import RATE_HZ
 from lexbridge.dialog import Checkpoint, Message, Reply
 from lexbridge.errors import LexUnavailable
 from lexbridge.logs import Log
+from lexbridge.prompt import LONGEST_MS
 from lexbridge.reply_audio import ReplyAudio
 
 _FIRST_BYTES, _READ_BYTES = 640, 1600
@@ -130,7 +132,10 @@ class Question:
 
 
 class Speech:
-    """Lex's voice for a reply, as it comes. It is awaited little longer than it plays: a peer that drips is cut off."""
+    """Lex's voice for a reply, as it comes. It is awaited little longer than it plays: a peer that drips is cut off.
+
+    It ends after LONGEST_MS at the latest, `is_cut` if that was not all: nobody hears more of it.
+    """
 
     def __init__(self, body: Any, content_type: str, answer_s: float, asked_s: float = math.inf) -> None:
         """`body`: boto3's StreamingBody. `asked_s`: since when it is awaited, monotonic, if that was before now.
@@ -138,6 +143,7 @@ class Speech:
         Raises LexUnavailable if `content_type` is no PCM.
         """
         self.audio = ReplyAudio(content_type)
+        self.is_cut = False
         self._body = body
         self._answer_s = answer_s
         self._since_s = min(asked_s, time.monotonic())  # until it begins; then since when it plays
@@ -145,13 +151,14 @@ class Speech:
         self._is_over = False
 
     def read(self) -> bytes:
-        """More of it: mu-law, whole frames; b"" at the end. Blocks the calling greenlet only.
+        """More of it: mu-law, whole frames; b"" at the end, or where it is cut. Blocks the calling greenlet only.
 
         Raises LexUnavailable if it breaks off, does not begin within `answer_s`, or comes so slowly that it would have
         been silent for as long.
         """
         mulaw = b""
-        while not mulaw and not self._is_over:
+        self.is_cut = not self._is_over and self._played_s * 1000 >= LONGEST_MS
+        while not mulaw and not self._is_over and not self.is_cut:
             late_s = time.monotonic() - self._since_s - self._played_s
             received = self._read(self._answer_s - late_s)
             self._is_over = not received
@@ -170,7 +177,7 @@ class Speech:
         try:
             with gevent.Timeout(max(0.001, within_s), late):
                 return bytes(self._body.read(_READ_BYTES if self._played_s else _FIRST_BYTES))
-        except (BotoCoreError, OSError) as error:
+        except (BotoCoreError, HTTPError, OSError) as error:
             raise LexUnavailable(f"its audio breaks off: {type(error).__name__}") from error
 
 

@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError
 from botocore.loaders import create_loader
 
 from lexbridge.aws_clock import follow_aws_clock
+from lexbridge.capped_http import cap_lex
 from lexbridge.config import LexV1Bot, Settings
 from lexbridge.errors import ConfigError, Problem
 from lexbridge.lex import Deadlines
@@ -65,6 +66,7 @@ def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> LexClient:
         tcp_keepalive=True,
     )
     client = session.client(_service_of(settings), config=config)
+    cap_lex(client)
     follow_aws_clock(client)
     api = LexV1(client, settings.bot) if isinstance(settings.bot, LexV1Bot) else LexV2(client, settings.bot)
     return LexClient(api, deadlines, speaks=settings.reply_mode == "stream")

@@ -13,13 +13,17 @@ from typing import Any, Protocol, Self, TypeVar
 import gevent
 
 from lexbridge.breaker import Breaker
+from lexbridge.capped_http import is_encoded
 from lexbridge.dialog import Checkpoint, Message, Reply
 from lexbridge.errors import LexError, LexRejected, LexUnavailable, NotPutBack
 from lexbridge.lex import PCM, TEXT, Answer, Deadlines, Question, Speech, Utterance, UtteranceStream
-from lexbridge.lex_errors import FAILURES, as_ours, is_crowded, is_forbidden, is_unknown
+from lexbridge.lex_errors import FAILURES, as_ours, is_crowded, is_forbidden, is_unknown, readable
 from lexbridge.logs import Log
 
 _Result = TypeVar("_Result")
+
+_DRAINED_BYTES = 64 * 1024
+"""Of the body of an answer without a voice, which is empty: then its connection can serve the next request."""
 
 _RETRY_WITHIN = 0.75
 """A request that has failed in this share of the time for an answer is sent again: there is time for it."""
@@ -141,7 +145,7 @@ class LexClient:
         deadline = gevent.Timeout(self._deadlines.recall_s)
         deadline.start()
         try:
-            return self._attempt(lambda: self._api.session(session_id), deadline)
+            return self._attempt(lambda: self._session(session_id), deadline)
         except LexRejected as error:
             if is_unknown(error):
                 return None
@@ -175,20 +179,28 @@ class LexClient:
         finally:
             deadline.close()
 
+    def _session(self, session_id: str) -> Reply:
+        with readable():
+            return self._api.session(session_id)
+
     def _spoken(self, text: str) -> bytes:
         speech = self._voiced(Message(text), self._deadlines.answer_s)
         try:
-            return b"".join(iter(speech.read, b""))
+            audio = b"".join(iter(speech.read, b""))
         finally:
             speech.close()
+        if speech.is_cut:
+            raise LexUnavailable("its audio does not end")
+        return audio
 
     def _voiced(self, message: Message, within_s: float) -> Speech:
         """`within_s`: for it to begin, and for each piece."""
         asked_s = time.monotonic()
-        response = self._api.speak(f"lexbridge-{uuid.uuid4()}", message)
+        with readable():
+            response = self._api.speak(f"lexbridge-{uuid.uuid4()}", message)
         stream = response["audioStream"]
         try:
-            return Speech(stream, response.get("contentType", ""), within_s, asked_s)
+            return Speech(stream, _kind_of_audio(response), within_s, asked_s)
         except LexUnavailable:
             stream.close()
             raise
@@ -235,8 +247,7 @@ class LexClient:
         deadline = gevent.Timeout(self._deadlines.recall_s)
         deadline.start()
         try:
-            stream = self._attempt(lambda: self._api.put(session_id, checkpoint)["audioStream"], deadline)
-            self._attempt(stream.read, deadline)  # empty: only then can its connection serve the next request
+            self._attempt(lambda: self._put(session_id, checkpoint), deadline)
         except LexRejected as error:
             self._may_put_back = not is_forbidden(error)
             log.error("session-not-put-back", error=str(error))
@@ -251,14 +262,20 @@ class LexClient:
         finally:
             deadline.close()
 
+    def _put(self, session_id: str, checkpoint: Checkpoint) -> None:
+        with readable():
+            response = self._api.put(session_id, checkpoint)
+        _drain(response["audioStream"])
+
     def _answer(self, question: Question, body: Any, deadline: _Deadline, log: Log) -> Answer:
         """One request and its answer, without the voice: that is still to come."""
-        response = self._api.ask(question, body, self._accept)
+        with readable():
+            response = self._api.ask(question, body, self._accept)
         stream = response.get("audioStream")
         if stream is None:
             return Answer(self._api.reply(response))
         if self._accept == TEXT:
-            stream.read()  # empty or not: only then can its connection serve the next request
+            _drain(stream)
             return Answer(self._api.reply(response))
         try:
             reply = self._api.reply(response)
@@ -266,7 +283,7 @@ class LexClient:
             stream.close()
             raise
         try:
-            speech = Speech(stream, response.get("contentType", ""), self._deadlines.answer_s, deadline.ended_s)
+            speech = Speech(stream, _kind_of_audio(response), self._deadlines.answer_s, deadline.ended_s)
         except LexUnavailable as error:
             stream.close()
             if reply.messages:  # else there is nothing to be spoken, of whatever type
@@ -285,3 +302,20 @@ class LexClient:
             raise LexUnavailable(f"no answer within {deadline.seconds:g} s") from None
         except FAILURES as error:
             raise as_ours(error, self._api.settings, is_last) from error
+
+
+def _drain(stream: Any) -> None:
+    """Reads what is left of a body to its end; gives it up with its connection if that does not come soon."""
+    left_bytes = _DRAINED_BYTES
+    while left_bytes > 0 and (received := stream.read(left_bytes)):
+        left_bytes -= len(received)
+    if left_bytes <= 0:
+        stream.close()
+
+
+def _kind_of_audio(response: Mapping[str, Any]) -> str:
+    """The content type of an answer's audio. Raises LexUnavailable if the audio is compressed: nobody asked for that,
+    and played as it is it would be noise."""
+    if is_encoded(response.get("ResponseMetadata", {}).get("HTTPHeaders", {})):
+        raise LexUnavailable("Lex's audio has a Content-Encoding")
+    return str(response.get("contentType", ""))

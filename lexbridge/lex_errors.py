@@ -1,19 +1,31 @@
 """What boto3 raises when it asks Lex, as errors of ours: may another try get past it, or is a setting wrong?"""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from lexbridge.aws_clock import is_refused_for_its_time
+from lexbridge.capped_http import is_too_long
 from lexbridge.errors import LexError, LexRejected, LexUnavailable
 
-FAILURES = (ClientError, BotoCoreError, ResponseParserError, OSError)
-"""OSError: what a broken connection raises while an answer's body is read is not wrapped by botocore."""
+FAILURES = (ClientError, BotoCoreError, ResponseParserError, HTTPError, OSError)
+"""HTTPError, urllib3's, and OSError: what a connection that breaks while an answer's body is read raises is not always
+wrapped by botocore."""
 
 # 4xx that another try, or another utterance, may well get past. The others mean that a setting is wrong.
 _PASSING_STATUSES = (408, 409, 424, 429)
 _CROWDED_STATUSES = (409, 429)
 _EXPIRED_CODES = ("ExpiredToken", "ExpiredTokenException")
 """403s of credentials that are renewed by the next request."""
+
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What botocore raises of an answer that is not in Lex's form: JSON of another shape, headers that are no base64."""
+
+_LONGEST_WORDS = 300
+"""Of an error's text in ours: some hold what a peer has sent."""
 
 _CREDENTIALS = "ACCESS_KEY_ID, SECRET_ACCESS_KEY and what they, or the task role, are allowed to do"
 
@@ -26,8 +38,19 @@ def as_ours(error: Exception, settings: str, is_last: bool = False) -> LexError:
             return _refusal(error, settings, is_last)
         case NoCredentialsError() | PartialCredentialsError():
             return LexRejected("no AWS credentials; check ACCESS_KEY_ID and SECRET_ACCESS_KEY or the task role")
+        case _ if is_too_long(error):
+            return LexUnavailable("Lex's answer is too long")
         case _:
-            return LexUnavailable(f"{type(error).__name__}: {error}")
+            return LexUnavailable(f"{type(error).__name__}: {error}"[:_LONGEST_WORDS])
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Around a request of boto3's. Raises ResponseParserError where botocore cannot read the answer."""
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise ResponseParserError(f"the answer cannot be read: {type(error).__name__}") from error
 
 
 def is_crowded(error: LexError) -> bool:
@@ -47,10 +70,11 @@ def is_unknown(error: LexError) -> bool:
 
 def _refusal(error: ClientError, settings: str, is_last: bool) -> LexError:
     status = _status(error)
-    code = error.response.get("Error", {}).get("Code", "")
+    code = str(error.response.get("Error", {}).get("Code", ""))[:_LONGEST_WORDS]
     said = f"Lex answered {status} {code}"
     is_stale = code in _EXPIRED_CODES or is_refused_for_its_time(error.response)
-    if status >= 500 or status in _PASSING_STATUSES or (is_stale and not is_last):
+    # Lex does not redirect: something between does, such as a captive portal, and that is no setting of ours.
+    if not 400 <= status < 500 or status in _PASSING_STATUSES or (is_stale and not is_last):
         return LexUnavailable(said)
     return LexRejected(f"{said}; check {_CREDENTIALS if status == 403 else settings}")
 

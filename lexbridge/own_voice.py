@@ -15,6 +15,8 @@ from lexbridge.logs import Log
 from lexbridge.sentences import Sentences
 
 AGAIN_AFTER_S = 60.0
+_SILENCE = b"\xff\x7f"
+"""Both zeros of mu-law."""
 
 
 class OwnVoice:
@@ -50,15 +52,24 @@ class OwnVoice:
     def _learn(self) -> None:
         """A greenlet."""
         log = Log()
+        why, check = "", "the voice of the bot's locale"
         try:
             for text in self._wanted:
-                if text not in self._audio:
-                    self._audio[text] = self._lex.speak(text)
+                if text in self._audio:
+                    continue
+                audio = self._lex.speak(text)
+                if audio.strip(_SILENCE):
+                    self._audio[text] = audio
+                else:
+                    # Kept, it would be played, and nobody would say the sentence.
+                    why = why or ("Lex answered with silence" if audio else "Lex answered without audio")
         except LexError as error:
-            log.warning("sentences-not-voiced", error=str(error), check="lex:PutSession")
-            self._again_at_s = time.monotonic() + self._again_after_s
+            why, check = str(error), "lex:PutSession"
         except Exception:
             log.bug("own-voice-broken")
-            self._again_at_s = math.inf
+            why, self._again_at_s = "", math.inf
         finally:
             self._learns = False
+        if why:
+            log.warning("sentences-not-voiced", error=why, check=check)
+            self._again_at_s = time.monotonic() + self._again_after_s

@@ -16,6 +16,7 @@ from gevent.event import Event
 from lexbridge import ecs, escaped, names
 from lexbridge.board import Place, State
 from lexbridge.call_log import CallLog
+from lexbridge.capped_http import capped_session
 from lexbridge.config import Settings
 from lexbridge.load import MEASURE_EVERY_S, Busyness, Load, memory_limit, resident_memory
 from lexbridge.logs import Log
@@ -161,8 +162,7 @@ def _others(place: Place, address: str, ca_file: str | None = None) -> Iterator[
     def ask() -> None:
         """The greenlet: keeps `said_s`, when it was last told yes."""
         nonlocal said_s
-        with requests.Session() as session:
-            session.trust_env = False
+        with capped_session() as session:
             session.verify = ca_file or True
             while True:
                 gevent.sleep(PROBE_EVERY_S)  # at first too: our own other workers may be told to drain just after us

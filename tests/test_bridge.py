@@ -20,6 +20,7 @@ from rehearsal import Rehearsal, RehearsedControl, RehearsedLex, wait_until
 from rig import PATIENCE_S, SIGNED, TOKEN, HummingVoice, Rig, flowers, running, says, v2_bot
 from test_call_log import live_stream
 
+from lexbridge import bridge
 from lexbridge.audio import decode_mulaw
 from lexbridge.bridge import INBOX_SIZE
 from lexbridge.dialog import DialogState
@@ -579,6 +580,20 @@ def test_of_several_updates_that_wait_the_newest_is_carried_out() -> None:
     assert spoken_in(control.documents) == ["Which flowers?", "What time?"]
     call.socket.sends([stop_text()])
     assert call.ended() == 1000
+
+
+def test_a_bug_while_a_stream_is_stopped_is_a_line_of_the_log_and_ends_it(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge, "STOP_DEADLINE_S", 10 * PATIENCE_S)
+    control = RehearsedControl()
+    monkeypatch.setattr(control, "stop_stream", lambda *_: 1 / 0)
+    call = Rehearsal(RehearsedLex(), control)
+    wait_until(lambda: call.calls.live_calls == 1)
+    call.calls.began(live_stream(CALL_SID))
+    assert call.ended() == 1000
+    assert [line["event"] for line in logged()].count("stream-stop-broken") == 1
+    wait_until(lambda: not call.left())
 
 
 def test_whoever_has_something_for_a_call_with_a_full_inbox_does_not_wait_past_its_end() -> None:

@@ -82,6 +82,57 @@ def test_a_404_that_is_not_about_the_call_is_a_refusal(rig: Rig, call: PhoneCall
     assert rig.twilio.rest_faults == []  # and no other request was made
 
 
+UNREADABLE = {
+    "200 with a page": (RestFault(kind="odd", status=200, body=b"<html>"), "cannot be read: JSONDecodeError"),
+    "200 with nothing": (RestFault(kind="odd", status=200), "cannot be read: JSONDecodeError"),
+    "200 with null": (RestFault(kind="odd", status=200, body=b"null"), "cannot be read: AttributeError"),
+    "200 with a list": (RestFault(kind="odd", status=200, body=b"[]"), "cannot be read: AttributeError"),
+    "200 with UTF-16": (RestFault(kind="odd", status=200, body='{"sid": 1}'.encode("utf-16")), "cannot be read"),
+    "200 with deep JSON": (RestFault(kind="odd", status=200, body=b"[" * 99_999), "cannot be read: RecursionError"),
+    "200 without end": (RestFault(kind="endless", status=200), "too long"),
+    "500 without end": (RestFault(kind="endless", status=500), "too long"),
+    "400 without end": (RestFault(kind="endless", status=400), "too long"),
+    "a bomb": (RestFault(kind="bomb", status=200), "ContentDecodingError"),
+    "a redirect": (RestFault(kind="redirect"), "Twilio answered 302"),
+    "400 with a page": (RestFault(kind="odd", status=400, body=b"<html>"), "Twilio answered 400"),
+    "400 with null": (RestFault(kind="odd", status=400, body=b"null"), "Twilio answered 400"),
+    "400 with a list": (RestFault(kind="odd", status=400, body=b"[]"), "Twilio answered 400"),
+    "404 with a page": (RestFault(kind="odd", status=404, body=b"<html>"), "Twilio answered 404"),
+    "a status that is a text": (
+        RestFault(kind="odd", status=400, body=b'{"type": "", "title": "", "status": "x", "code": 1}'),
+        "Twilio answered 0, code 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_an_answer_that_is_not_in_twilios_form_is_asked_for_again(
+    rig: Rig, call: PhoneCall, logged: Logged, what: str
+) -> None:
+    fault, error = UNREADABLE[what]
+    rig.twilio.rest_faults.extend([fault, fault])
+    with gevent.Timeout(PATIENCE_S):
+        TwilioCallControl(rig.settings, (PATIENCE_S,) * 3).update(call.account_sid, call.sid, HOLD, Log())
+    assert call.wait_for(UpdateReceived, PATIENCE_S).twiml == HOLD
+    told = [line["error"] for line in logged() if line["event"] == "call-update-failed"]
+    assert len(told) == 2
+    assert all(error in line for line in told)
+
+
+@pytest.mark.parametrize("code", ["20404", "21220"])
+def test_a_code_may_be_a_text(rig: Rig, call: PhoneCall, code: str) -> None:
+    rig.twilio.rest_faults.append(RestFault(kind="odd", status=404, body=b'{"code": "%s"}' % code.encode()))
+    with pytest.raises(CallGone):
+        control(rig).update(call.account_sid, call.sid, HOLD, Log())
+
+
+def test_what_twilio_says_is_no_long_line_of_the_log(rig: Rig, call: PhoneCall) -> None:
+    rig.twilio.rest_faults.append(RestFault(kind="odd", status=400, body=b'{"code": "%s"}' % (b"9" * 50_000)))
+    with pytest.raises(CallControlRejected) as told:
+        control(rig).update(call.account_sid, call.sid, HOLD, Log())
+    assert len(str(told.value)) < 100
+
+
 def test_each_request_comes_after_a_pause(rig: Rig, call: PhoneCall, pauses: Pauses) -> None:
     rig.twilio.rest_faults.extend([RestFault(status=503), RestFault(status=503)])
     asked = gevent.spawn(control(rig).update, call.account_sid, call.sid, HOLD, Log())

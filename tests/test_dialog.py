@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lexbridge import dialog
 from lexbridge.dialog import (
     DialogState,
     Message,
@@ -188,6 +189,34 @@ def test_no_word_that_was_spoken_shows_when_a_reply_is_printed(name):
     assert not [message for message in reply.messages if message.text in shown]
     assert "roses" not in shown.lower()
     assert CALL_SID not in shown
+
+
+BOMBS = {
+    "spaces": b" " * (20 << 20),
+    "objects": b"[" + b"{}," * 30_000 + b"{}]",
+    "numbers": b"[" + b"1," * 30_000 + b"1]",
+    "lists": b"[" * 100_000,
+    "names": b"{" + b",".join(b'"%d":1' % number for number in range(25_000)) + b"}",
+}
+
+
+@pytest.mark.parametrize("what", BOMBS)
+@pytest.mark.parametrize("field", ["sessionState", "messages", "inputTranscript"])
+def test_what_unpacks_to_more_than_lex_tells_is_refused_before_it_is_read(field, what, monkeypatch):
+    read = []
+    monkeypatch.setattr(dialog.json, "loads", lambda text, loads=json.loads: read.append(len(text)) or loads(text))
+    bomb = base64.b64encode(gzip.compress(BOMBS[what])).decode()
+    with pytest.raises(LexUnavailable, match=f"Lex's answer has a broken {field}"):
+        reply_from_recognize_utterance({"sessionState": pack(V2_STATE), field: bomb})
+    assert not [length for length in read if length > 10_000]
+
+
+def test_as_much_as_lex_may_tell_is_read():
+    """A hundred slots with as much in each as they can hold, and session attributes of 16 KB."""
+    value = {"originalValue": "x" * 200, "interpretedValue": "y" * 200, "resolvedValues": ["z" * 200] * 5}
+    slots = {f"Slot{number}": {"shape": "Scalar", "value": value} for number in range(100)}
+    state = {**V2_STATE, "intent": {"name": "Order", "slots": slots}, "sessionAttributes": {"a": "," * 16_000}}
+    assert reply_from_recognize_utterance({"sessionState": pack(state)}).session_attributes == {"a": "," * 16_000}
 
 
 def test_what_is_packed_is_gzip_in_base64_in_ascii():

@@ -51,6 +51,8 @@ FAULTS = [
     ("500 Oops", "{}", "status 500"),
     ("200 OK", "[]", "status 200"),
     ("200 OK", "no json", "JSONDecodeError"),
+    ("200 OK", "[" * 99_999, "RecursionError"),
+    ("200 OK", " " * 300_000, "ConnectionError"),
 ]
 
 

@@ -174,6 +174,21 @@ def test_a_voice_that_breaks_off_is_told(kind: Any, monkeypatch: pytest.MonkeyPa
 
 
 @GENERATIONS
+def test_a_voice_without_end_is_heard_for_five_minutes(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(kind="endless"))
+        speech = voice_of(speaking(generation), asked())
+        with gevent.Timeout(PATIENCE_S):
+            heard = heard_of(speech)
+        assert heard.startswith(hum_of(KINDS)[:-160])
+        assert 300 <= len(heard) / 8000 <= 301
+        assert speech.is_cut
+        assert speech.read() == b""
+        speech.close()
+        wait_until(lambda: len(local._connections) == 0)
+
+
+@GENERATIONS
 def test_a_voice_that_cannot_be_played_leaves_the_words_and_asks_once(
     generation: str, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:

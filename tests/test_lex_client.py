@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import gevent
 import pytest
+from answering_peers import answering, whole
 from conftest import Logged, Pauses
-from lexes import FLOWERS, FRAME, GENERATIONS, asked, lex_of, lines_of_lex, local_lex, spoken
+from lexes import FLOWERS, FRAME, GENERATIONS, KINDS, asked, lex_of, lines_of_lex, local_lex, spoken
 from rehearsal import wait_until
 from rig import PATIENCE_S
 
@@ -101,6 +103,137 @@ def test_turns_that_are_not_asked_do_not_keep_the_breaker_open(monkeypatch: pyte
         assert lex.ask(asked(), Log()).reply.intent == "OrderFlowers"
         assert lex.recall("CA-session") is not None
     assert [line["event"] for line in logged() if line["event"].startswith("lex-")][-2:] == ["lex-down", "lex-up"]
+
+
+MODES = pytest.mark.parametrize("mode", ["stream", "call-update"])
+ODD = {
+    "redirect": LexFault(kind="redirect"),
+    "307": LexFault(status=307),
+    "error without end": LexFault(kind="error endless"),
+    "error without end, 403": LexFault(kind="error endless", status=403),
+    "error that is no object": LexFault(kind="error odd"),
+    "error that is no object, 400": LexFault(kind="error odd", status=400),
+    "100 Continue without end": LexFault(kind="infos"),
+    "state that is no JSON": LexFault(kind="state odd"),
+    "state that is a bomb": LexFault(kind="state bomb"),
+}
+
+
+@GENERATIONS
+@MODES
+@pytest.mark.parametrize("what", ODD)
+def test_an_answer_that_is_not_in_lexs_form_is_asked_for_again(
+    generation: str, mode: str, what: str, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    with local_lex(monkeypatch, FLOWERS, "roses") as local:
+        local.faults.append(replace(ODD[what]))
+        with gevent.Timeout(PATIENCE_S):
+            answer = lex_of(generation, mode, answer_s=PATIENCE_S).ask(asked(), Log())
+        assert answer.reply.intent == "OrderFlowers"
+        assert len(local.requests) == 2
+    (line,) = lines_of_lex(logged)
+    assert (line["event"], line["attempt"]) == ("lex-request-failed", 1)
+    assert ("too long" in line["error"]) == ("without end" in what)
+    assert len(line["error"]) < 500
+
+
+@GENERATIONS
+def test_a_redirect_twice_is_no_wrong_setting(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch) as local:
+        local.faults.append(LexFault(kind="redirect", times=2))
+        with pytest.raises(LexUnavailable, match="Lex answered 302"):
+            lex_of(generation).ask(asked(), Log())
+
+
+@GENERATIONS
+@pytest.mark.parametrize("fault", [LexFault(kind="error odd"), LexFault(kind="error endless"), LexFault(kind="infos")])
+def test_a_session_that_is_not_told_in_lexs_form_is_not_recalled(
+    generation: str, fault: LexFault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with local_lex(monkeypatch) as local:
+        local.faults.append(replace(fault, operation="GetSession"))
+        with gevent.Timeout(PATIENCE_S), pytest.raises(LexUnavailable):
+            lex_of(generation, recall_s=PATIENCE_S).recall("CA-session")
+
+
+@GENERATIONS
+@pytest.mark.parametrize("body", [b"[]", b'{"sessionState": [], "dialogAction": [], "sessionAttributes": 7}', b'"x"'])
+def test_a_session_of_another_shape_is_not_recalled(
+    generation: str, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with answering(whole("HTTP/1.1 200 OK\nContent-Type: application/json\n", body)) as peer:
+        for name in ("LEX_RUNTIME_SERVICE", "LEX_RUNTIME_V2"):
+            monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", f"http://127.0.0.1:{peer.port}")
+        with pytest.raises(LexUnavailable):
+            lex_of(generation).recall("CA-session")
+
+
+# A body that nobody wants, and audio that cannot be played
+
+
+@GENERATIONS
+def test_a_body_without_end_is_not_read_where_no_voice_is_wanted(
+    generation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(kind="endless"))
+        lex = lex_of(generation, answer_s=PATIENCE_S)
+        with gevent.Timeout(PATIENCE_S):
+            assert lex.ask(asked(), Log()).reply.intent == "OrderFlowers"
+        assert len(local.requests) == 1
+        wait_until(lambda: len(local._connections) == 0)  # it is closed
+
+
+@GENERATIONS
+def test_a_session_is_put_back_though_the_answer_to_that_does_not_end(
+    generation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(kind="endless", operation="PutSession"))
+        lex = lex_of(generation, recall_s=PATIENCE_S, answer_s=PATIENCE_S)
+        with gevent.Timeout(PATIENCE_S):
+            lex.ask(Question("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+        assert [request.operation == "PutSession" for request in local.requests] == [True, False]
+
+
+@GENERATIONS
+@pytest.mark.parametrize("kind", ["compressed", "bomb"])
+def test_compressed_audio_is_never_played_and_its_words_are_kept(
+    generation: str, kind: Any, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(kind=kind))
+        answer = lex_of(generation, "stream").ask(asked(), Log())
+        assert answer.speech is None
+        assert [message.text for message in answer.reply.messages] == [KINDS]
+        assert len(local.requests) == 1
+    (line,) = [line for line in logged() if line["event"] == "lex-audio-failed"]
+    assert "Content-Encoding" in line["error"]
+
+
+@GENERATIONS
+@pytest.mark.parametrize("kind", ["compressed", "bomb"])
+def test_without_a_voice_a_compressed_body_is_of_no_account(
+    generation: str, kind: Any, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(kind=kind))
+        assert lex_of(generation).ask(asked(), Log()).reply.intent == "OrderFlowers"
+        assert len(local.requests) == 1
+    assert lines_of_lex(logged) == []
+
+
+@GENERATIONS
+@pytest.mark.parametrize("kind", ["endless", "compressed", "bomb", "redirect", "error endless"])
+def test_a_sentence_of_ours_is_not_spoken_by_an_odd_answer(
+    generation: str, kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with local_lex(monkeypatch) as local:
+        local.faults.append(LexFault(kind=kind, operation="PutSession"))
+        lex = lex_of(generation, "stream", answer_s=PATIENCE_S)
+        with gevent.Timeout(PATIENCE_S), pytest.raises(LexUnavailable):
+            lex.speak("Goodbye.")
+        assert lex.speak("Goodbye.")
 
 
 @GENERATIONS

@@ -67,6 +67,27 @@ def test_a_bot_that_may_not_be_asked_is_asked_again_later_and_only_for_the_rest(
     assert told["check"] == "lex:PutSession"
 
 
+@pytest.mark.parametrize("generation", BOTS)
+@pytest.mark.parametrize(("audio", "why"), [(b"", "without audio"), (bytes(3200), "silence")], ids=["none", "silence"])
+def test_a_sentence_without_sound_is_not_voiced_and_the_others_are(local, monkeypatch, generation, audio, why, logged):
+    voice = own_voice(local, monkeypatch, generation, again_after_s=0.3)
+    speak, mute = local._voice.speak, [SENTENCES.say_it_again, SENTENCES.goodbye]
+    monkeypatch.setattr(local._voice, "speak", lambda text: audio if text in mute else speak(text))
+    voice.learn()
+    wait_until(lambda: len(voice.audio) == 4)
+    wait_until(lambda: lines(logged, "sentences-not-voiced"))
+    assert not {*mute} & {*voice.audio}
+    voice.learn()
+    gevent.sleep(0.05)
+    assert len(local.requests) == 6  # not yet asked again
+    (told,) = lines(logged, "sentences-not-voiced")
+    assert (told["level"], why in told["error"]) == ("warning", True)
+    mute.clear()
+    wait_until(lambda: voice.learn() or len(voice.audio) == 6)
+    assert len(local.requests) == 8
+    assert len(lines(logged, "sentences-not-voiced")) == 1
+
+
 def test_a_bug_in_it_is_logged_and_touches_no_call(logged):
     class Broken:
         def speak(self, text):

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import answering_peers
 import gevent
 import pytest
 import requests
@@ -15,6 +16,7 @@ from rig import PATIENCE_S
 from lexbridge import serving
 from lexbridge.board import Board, Place, State
 from lexbridge.call_log import CallLog, LiveStream
+from lexbridge.capped_http import capped_session
 from lexbridge.serving import drain, says_ok
 
 
@@ -164,6 +166,16 @@ def test_nobody_listens_or_it_takes_too_long(monkeypatch: pytest.MonkeyPatch) ->
         server.stop(timeout=0)
         assert not says_ok(session, address)
         assert not says_ok(session, "http://voice.invalid/ready")
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece"), [("", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000), ("HTTP/1.1 200 OK\nX: ", b"y" * 65536)]
+)
+def test_heads_without_end_do_not_hold_who_drains(begin: str, piece: bytes) -> None:
+    with answering_peers.answering(answering_peers.endless(begin, piece)) as peer:
+        with capped_session() as session:
+            assert not says_ok(session, f"http://127.0.0.1:{peer.port}/ready")
+        assert peer.sent_bytes < answering_peers.MOST_BYTES
 
 
 def test_others_are_workers_of_ours_or_whoever_answers_there(monkeypatch: pytest.MonkeyPatch) -> None:

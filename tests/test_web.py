@@ -165,7 +165,7 @@ def test_a_count_that_is_none_is_one(query: str) -> None:
 class Control:
     """A CallControl that keeps what it is told, and answers with `error` if there is one."""
 
-    def __init__(self, error: CallControlError | None = None) -> None:
+    def __init__(self, error: Exception | None = None) -> None:
         self.told: list[tuple[str, ...]] = []
         self._error = error
 
@@ -190,6 +190,14 @@ def test_a_stream_whose_document_ran_out_is_stopped_wherever_it_is_alive() -> No
         assert door.post(f"/twiml/resume?lost=1&after={STREAM_SID}").status_code == 200
         wait_until(lambda control=control: control.told)
         assert control.told == [(FORM["AccountSid"], FORM["CallSid"], STREAM_SID)]
+
+
+def test_nothing_escapes_where_a_stream_is_stopped(logged: Logged) -> None:
+    control = Control(ZeroDivisionError("a bug"))
+    assert Door(control=control).post(f"/twiml/resume?lost=1&after={STREAM_SID}").status_code == 200
+    wait_until(lambda: [line for line in logged() if line["event"] == "stream-stop-broken"])
+    # gevent writes what escapes from a greenlet to standard error, as a traceback of many lines.
+    assert control.told == [(FORM["AccountSid"], FORM["CallSid"], STREAM_SID)]
 
 
 LOST_STREAM = {

@@ -8,6 +8,7 @@
     voice.py            words to audio
     side_process.py     a process of its own for either of the two, so that neither stops the event loop
     lex_wire.py         Lex's own request and response shapes, both generations
+    odd_answers.py      answers without end, and compressed bombs
     local_lex.py        the HTTP server: the dialogue behind Lex's wire
     lex_command.py      python -m lexbridge.offline lex
     talk.py             python -m lexbridge.offline talk

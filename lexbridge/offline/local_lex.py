@@ -10,6 +10,8 @@ makes every answer late, `audio_pace` sends its speech bit by bit, `faults` make
 What it does not do: run Lambda functions, speak MP3 or Ogg, hear Opus, stream (StartConversation).
 """
 
+import base64
+import gzip
 import json
 import logging
 import re
@@ -37,6 +39,7 @@ from lexbridge.offline.bots import Bot, Message
 from lexbridge.offline.dialogue import Conversation, Turn, take_turn
 from lexbridge.offline.grammar import grammar_for
 from lexbridge.offline.lex_wire import LexError, LexErrorKind, Response
+from lexbridge.offline.odd_answers import PIECE_BYTES, bomb, send_endless, send_infos
 from lexbridge.offline.recognition import Recogniser
 from lexbridge.offline.voice import Voice
 
@@ -51,7 +54,8 @@ _MIDDLE_BYTES = 10 * _READ_BYTES
 _REPLY_RATE_HZ = 16000
 _KEPT_REQUESTS = 2000  # with their audio: a runtime may be left running
 _LATEST_V1 = "$LATEST"
-_AT_THE_END = frozenset({"drip", "truncated", "slow", "broken", "stalled", "dripping", "mistyped"})
+_ODD = frozenset({"endless", "compressed", "bomb", "state bomb", "state odd", "voiceless"})
+_AT_THE_END = frozenset({"drip", "truncated", "slow", "broken", "stalled", "dripping", "mistyped"}) | _ODD
 _NO_PCM = b"\xff\xf3\x44\xc4" + bytes(140)  # the head of a frame of MP3, and nothing in it
 
 _V1_PATH = re.compile(r"/bot/([^/]+)/alias/([^/]+)/user/([^/]+)/(content|text|session)/?")
@@ -107,7 +111,12 @@ class LexFault:
     kind: "status" answers with `status`, "reset" resets the connection, "hang" never answers, "unread" does not even
     read on, "drip" sends the right answer a byte every `every_s`, "truncated" closes in the middle of the right
     answer, "slow" answers right, but `after_s` late, "empty" answers 200 and nothing else, "foreign" answers 200 with
-    a page that is not Lex's.
+    a page that is not Lex's, "redirect" answers 302 and an address, "infos" answers `100 Continue` without end, "error
+    endless" answers `status` with a body without end, "error odd" with JSON that is no object.
+
+    What can be odd about an answer that is right otherwise: "endless" has a body without end, its speech again and
+    again; "compressed" has its body in gzip, "bomb" a body that unpacks to 100 MB, "voiceless" none; of "state bomb"
+    and "state odd" the session's state unpacks to 20 MB, and is no base64.
 
     What can go wrong with the speech of an answer: "broken" closes the connection after `after_bytes` of it, "stalled"
     sends no more after `after_bytes` until the client gives up, "dripping" sends `piece_bytes` every `every_s`, all
@@ -115,10 +124,11 @@ class LexFault:
     (the one asked for, if it names none), anything else as bytes that are no PCM. An answer without speech is as it
     should be.
 
-    when: before the body is read, after 200 ms of it, or at its end ("drip", "truncated", "slow" and what befalls the
-    speech are always at the end). An answer before the end closes the connection at once, as a load balancer does, and
-    a client that is still sending sees that. times: how many requests it hits, None for all. session: only that
-    session's. The dialog has gone on after those that are always at the end: nobody tells Lex that it was not heard.
+    when: before the body is read, after 200 ms of it, or at its end ("drip", "truncated", "slow", what is odd about a
+    right answer and what befalls the speech are always at the end). An answer before the end closes the connection at
+    once, as a load balancer does, and a client that is still sending sees that. times: how many requests it hits, None
+    for all. session: only that session's. The dialog has gone on after those that are always at the end: nobody tells
+    Lex that it was not heard.
     """
 
     status: int = 500
@@ -136,6 +146,16 @@ class LexFault:
         "slow",
         "empty",
         "foreign",
+        "redirect",
+        "infos",
+        "error endless",
+        "error odd",
+        "endless",
+        "compressed",
+        "bomb",
+        "state bomb",
+        "state odd",
+        "voiceless",
         "broken",
         "stalled",
         "dripping",
@@ -307,6 +327,7 @@ class LocalLex:
             response = wire.error_response(api, error)
         if call is not None:
             call.record.status = response.status
+            response = _made_odd(call, response)
             self._break_answer(call, response)
             call.record.answered = monotonic()
             if response.speech_hz and self.audio_pace is not None:
@@ -593,6 +614,8 @@ class LocalLex:
                 _wait_until_closed(call.socket)
             case "reset":
                 _reset(call.socket)
+            case "infos" | "error endless":
+                _send_without_end(call.socket, Response(fault.status, {"Content-Type": "application/json"}), fault)
             case _:
                 response = _wrong_answer(call.record.api, fault)
                 call.record.status = response.status
@@ -611,6 +634,10 @@ class LocalLex:
         if response.speech_hz and fault.kind in ("broken", "stalled", "dripping"):
             call.record.answered = monotonic()
             _send_speech(call, response, fault)
+            raise _Dropped
+        if fault.kind == "endless":
+            call.record.answered = monotonic()
+            _send_without_end(call.socket, response, fault)
             raise _Dropped
         if fault.kind == "truncated":
             _send(call.socket, response, truncated=True)
@@ -733,7 +760,7 @@ def _listen(address: tuple[str, int]) -> socket.socket:
 
 
 def _status_line(status: int) -> str:
-    names = {200: "OK", 400: "Bad Request", 404: "Not Found", 409: "Conflict", 429: "Too Many Requests"}
+    names = {200: "OK", 302: "Found", 400: "Bad Request", 404: "Not Found", 409: "Conflict", 429: "Too Many Requests"}
     return f"{status} {names.get(status, 'Error' if status >= 400 else 'OK')}"
 
 
@@ -743,7 +770,47 @@ def _wrong_answer(api: str, fault: LexFault) -> Response:
         return Response(200, {})
     if fault.kind == "foreign":
         return Response(200, {"Content-Type": "text/html"}, b"<html><body>It works!</body></html>")
+    if fault.kind == "redirect":
+        return Response(302, {"Location": "http://127.0.0.1:9/"})
+    if fault.kind == "error odd":
+        return Response(fault.status, {"Content-Type": "application/json"}, b"[]")
     return wire.response_of_status(api, fault.status)
+
+
+def _made_odd(call: _Call, response: Response) -> Response:
+    """A right answer, with what its fault makes of it: without speech that the record would know of."""
+    kind = call.fault.kind if call.fault is not None and response.status == 200 else ""
+    headers, body = response.headers, response.body
+    match kind:
+        case "compressed":
+            return Response(200, {**headers, "Content-Encoding": "gzip"}, gzip.compress(body))
+        case "bomb":
+            return Response(200, {**headers, "Content-Encoding": "gzip"}, bomb())
+        case "voiceless":
+            return Response(200, headers)
+        case "state bomb":
+            state = base64.b64encode(gzip.compress(b"[" + b" " * (20 << 20) + b"]")).decode()
+        case "state odd":
+            state = "%"
+        case _:
+            return response
+    name = "x-amz-lex-slots" if call.record.api == "v1" else "x-amz-lex-session-state"
+    return Response(200, {**headers, name: state}, body)
+
+
+def _send_without_end(connection: socket.socket, response: Response, fault: LexFault) -> None:
+    """Writes past the WSGI server until the client closes the connection."""
+    try:
+        if fault.kind == "infos":
+            send_infos(connection)
+        elif fault.kind == "endless":
+            # Its speech is what comes first.
+            piece = response.body + bytes(PIECE_BYTES)
+            send_endless(connection, _status_line(200), response.headers, piece)
+        else:
+            send_endless(connection, _status_line(fault.status), response.headers, b" " * PIECE_BYTES)
+    except OSError:
+        log.debug("the client went away: it has read enough")
 
 
 def _send(connection: socket.socket, response: Response, truncated: bool = False, every_s: float = 0.0) -> None:

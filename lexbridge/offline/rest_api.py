@@ -12,6 +12,7 @@ import re
 import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -25,6 +26,7 @@ from gevent.pywsgi import Input, WSGIHandler
 
 from lexbridge.offline import call_events as happened
 from lexbridge.offline.call_events import EndReason
+from lexbridge.offline.odd_answers import PIECE_BYTES, bomb, send_endless
 from lexbridge.offline.phone_call import PhoneCall
 from lexbridge.offline.twiml_document import is_http, parse_twiml
 
@@ -49,12 +51,13 @@ class RestFault:
 
     `answer`: `status` and `code` as Twilio's error; `hang`: no answer at all; `drip`: the answer comes a byte every
     `drip_s`; `reset`: the connection is reset; `close`: it is closed without an answer, as one that was kept alive a
-    moment too long is; `slow`: the right answer, and what it answers to, come `slow_s` late. `carried_out` says
-    whether the update happens all the same. `as_problem`: the error is told in RFC 9457's words, as Twilio's newer
-    services do.
+    moment too long is; `slow`: the right answer, and what it answers to, come `slow_s` late; `odd`: `status` and
+    `body`, whatever it is; `redirect`: 302 and an address; `endless`: `status` and a body without end; `bomb`: one that
+    unpacks to 100 MB. `carried_out` says whether the update happens all the same. `as_problem`: the error is told in
+    RFC 9457's words, as Twilio's newer services do.
     """
 
-    kind: Literal["answer", "hang", "drip", "reset", "close", "slow"] = "answer"
+    kind: Literal["answer", "hang", "drip", "reset", "close", "slow", "odd", "redirect", "endless", "bomb"] = "answer"
     status: int = 500
     code: int = 20500
     message: str = "Internal Server Error"
@@ -63,6 +66,7 @@ class RestFault:
     drip_s: float = 0.5
     slow_s: float = 1.0
     as_problem: bool = False
+    body: bytes = b""
     call_sid: str | None = None
 
 
@@ -115,14 +119,18 @@ class RestApi:
         """A request."""
         fault = self._next_fault(environ["PATH_INFO"])
         status, answer = self._answer(environ) if fault is None else self._befall(fault, environ)
-        body = json.dumps(answer).encode()
+        body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        if fault is not None and fault.kind == "bomb":
+            headers.append(("Content-Encoding", "gzip"))
+        if status == 302:
+            headers.append(("Location", "http://127.0.0.1:9/"))
         if status == 401:
             headers.append(("WWW-Authenticate", 'Basic realm="Twilio API"'))
         start_response(f"{status} Twilio", headers)
         return _drip(body, fault.drip_s) if fault is not None and fault.kind == "drip" else [body]
 
-    def _befall(self, fault: RestFault, environ: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+    def _befall(self, fault: RestFault, environ: Mapping[str, Any]) -> tuple[int, dict[str, Any] | bytes]:
         """What is answered to a request that a fault befalls."""
         if fault.kind == "slow":
             self.stopped.wait(fault.slow_s)
@@ -143,7 +151,13 @@ class RestApi:
                 connection: socket.socket = environ["lexbridge.socket"]
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             raise ConnectionDropped
-        return status, answer
+        if fault.kind == "endless":
+            with suppress(OSError):  # the client has read enough
+                headers = {"Content-Type": "application/json"}
+                send_endless(environ["lexbridge.socket"], f"{fault.status} Twilio", headers, b" " * PIECE_BYTES)
+            raise ConnectionDropped
+        odd = {"odd": (status, fault.body), "redirect": (302, b""), "bomb": (status, bomb(b" "))}
+        return odd.get(fault.kind, (status, answer))
 
     def _next_fault(self, path: str) -> RestFault | None:
         match = _CALL_PATH.fullmatch(path)
