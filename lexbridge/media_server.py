@@ -207,8 +207,9 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
     """gevent's server with the handler above. `gate` decides about each request."""
 
     handler_class: type[MediaSocketHandler] = MediaSocketHandler
-    max_accept = 16
-    """Connections accepted in one turn of the loop, if they do not take SLICE_S before."""
+    max_accept = 4
+    """Connections accepted in one turn of the loop: calls that begin in a storm are answered at some milliseconds each,
+    and what this process has not accepted yet another one may."""
     backlog = 4096
     """Connections that may wait to be accepted; the system's own limit counts too."""
 
