@@ -10,6 +10,7 @@ a short answer; when too much has been refused lately, the connection is closed 
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from random import uniform
@@ -32,7 +33,7 @@ READ_BYTES = 4 * 1024
 """Read of one connection in one turn: a webhook comes in one piece."""
 
 READY_AT_ONCE = 64
-"""Connections that are asked for in one turn. The kernel tells of the others in the next one."""
+"""Connections that the kernel is asked for at once. All of them have their turn before it is asked for others."""
 
 SWEEP_EVERY_S = 0.1
 """How late a deadline may be noticed."""
@@ -125,6 +126,7 @@ class Connections:
         }
         loop = get_hub().loop
         self._epoll = get_original("select", "epoll")()
+        self._ready: deque[int] = deque()  # descriptors that had something and have not had their turn
         self._watcher = loop.io(self._epoll.fileno(), READABLE)
         self._watcher.start(self._read_ready)
         self._sweeper = loop.timer(SWEEP_EVERY_S, SWEEP_EVERY_S)
@@ -197,9 +199,14 @@ class Connections:
 
     def _read_ready(self) -> None:
         began_s = now_s = time.monotonic()
-        for descriptor, _ in self._epoll.poll(0, READY_AT_ONCE):
-            connection = self._find(descriptor)
-            if connection is not None:  # one that was read before it may have ended it
+        # Before the kernel is asked again: it would tell first of the same ones each time, and the others would starve.
+        if not self._ready:
+            self._ready.extend(descriptor for descriptor, _ in self._epoll.poll(0, READY_AT_ONCE))
+        while self._ready:
+            connection = self._find(self._ready.popleft())
+            if (
+                connection is not None
+            ):  # one that ended, and whose number another one has, is no harm: that is read early
                 self._read(connection)
             now_s = time.monotonic()
             if now_s - began_s > SLICE_S:

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -16,6 +17,7 @@ from gevent.event import Event
 from geventwebsocket.exceptions import WebSocketError
 
 from lexbridge.admission import Admitted, Answer, Gate, OpenGate, Refusal
+from lexbridge.http_connections import SLICE_S
 from lexbridge.http_request import Head, Request
 from lexbridge.media_server import MediaServer, MediaSocketHandler
 from lexbridge.offline.bridge_process import ROOT
@@ -385,6 +387,38 @@ def test_requests_in_one_packet_are_answered_in_order_whoever_answers_them() -> 
         client.half_close()
         answers = client.read_to_end().split(b"HTTP/1.1 200 OK\r\n")[1:]
     assert [answer.partition(b"\r\n\r\n")[2] for answer in answers] == [b"0", b"{}\n", b"{}\n", b"3", b"4"]
+
+
+class SlowProbes(ByPath):
+    """Takes longer for /slow than a slice, and counts how often it did."""
+
+    slow = 0
+
+    def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:
+        if request.head.path != "/slow":
+            return super().check(request, open_sockets)
+        self.slow += 1
+        until_s = time.monotonic() + 2 * SLICE_S
+        while time.monotonic() < until_s:
+            pass
+        return Answer("200 OK", b"{}\n")
+
+
+def test_connections_that_always_have_something_starve_no_other() -> None:
+    probe = b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n"
+    gate = SlowProbes()
+    with gated(gate, TokenBucket(0, 9)) as (address, _), RudeClient(address, DEADLINE_S) as kept:
+        kept.send(probe)
+        assert kept.read_header_block() == 200
+        with RudeClient(address, DEADLINE_S) as greedy:
+            greedy.send(probe.replace(b"/probe", b"/slow") * 500)
+            with gevent.Timeout(DEADLINE_S):
+                while gate.slow < 3:
+                    gevent.sleep(0)
+            kept.send(probe)
+            kept.half_close()
+            assert kept.read_to_end().count(b"200 OK") == 1
+            assert gate.slow < 50  # of 500; it had its turn in between
 
 
 def test_an_idle_connection_is_closed_and_one_in_the_middle_of_a_request_sooner() -> None:
