@@ -164,12 +164,15 @@ class Connections:
 
     def drop_oldest(self) -> bool:
         """Closes the oldest connection on which no request is under way, to make room. False if there is none."""
-        for state in (State.LINGERING, State.READING):
-            if self._connections[state]:
-                refused.count("crowded out")
-                self._drop(next(iter(self._connections[state].values())))
-                return True
-        return False
+        heads = {state: next(iter(connections.values()), None) for state, connections in self._connections.items()}
+        oldest = heads.pop(State.LINGERING) or min(
+            filter(None, heads.values()), key=lambda connection: connection.since_s, default=None
+        )
+        if oldest is None:
+            return False
+        refused.count("crowded out")
+        self._drop(oldest)
+        return True
 
     def go_on(self, connection: Connection) -> None:
         """Reads the next request of a connection that was served."""

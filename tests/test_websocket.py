@@ -448,6 +448,21 @@ def test_without_room_the_oldest_silent_connection_gives_way() -> None:
             client.drop()
 
 
+def test_without_room_connections_that_are_kept_for_another_request_give_way_too() -> None:
+    with gated(ByPath(), TokenBucket(0, 9)) as (address, server):
+        server._most_waiting = 3
+        kept: list[RudeClient] = []
+        for _ in range(6):
+            kept.append(client := RudeClient(address, DEADLINE_S))
+            client.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.read_header_block() == 200
+        assert [client.read_to_end() for client in kept[:3]] == [b"{}\n"] * 3
+        kept[-1].send(request_of("/signed"))
+        assert b"200 OK" in kept[-1].read_to_end()
+        for client in kept:
+            client.drop()
+
+
 def test_a_connection_is_kept_for_the_next_request_but_not_for_ever() -> None:
     with served(echo, patience=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
         client.send(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
