@@ -276,8 +276,9 @@ class Connections:
             connection.is_checked = False
             self._take(connection, request)
             return
-        if is_new and head.expects_continue:
-            os.write(connection.descriptor, _CONTINUE)
+        if is_new and head.expects_continue and not _write(connection, _CONTINUE):
+            self._drop(connection)
+            return
         self._wait(connection, _EPOLLIN)
 
     def _take(self, connection: Connection, request: Request) -> None:
@@ -323,10 +324,10 @@ class Connections:
         output = "\r\n".join([*lines, "", ""]).encode() + answer.body
         if not keeps:
             self._send_last(connection, output)
-        elif os.write(connection.descriptor, output) == len(output):
+        elif _write(connection, output):
             connection.served += 1
             self._await_next(connection)
-        else:  # it does not take its answers
+        else:
             self._drop(connection)
 
     def _send_last(self, connection: Connection, output: bytes) -> None:
@@ -392,6 +393,15 @@ class Connections:
     def _drop(self, connection: Connection) -> None:
         self._leave(connection)
         connection.close()
+
+
+def _write(connection: Connection, output: bytes) -> bool:
+    """Sends a few bytes. False if the peer has not taken what it was sent before: what it is told next would be lost,
+    and it would take the answer to another request for this one's. Raises OSError."""
+    try:
+        return os.write(connection.descriptor, output) == len(output)
+    except BlockingIOError:
+        return False
 
 
 def jittered(seconds: float) -> float:

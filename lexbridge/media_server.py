@@ -129,9 +129,9 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
             self._refuse(status)
             return
         self.upgrade_connection()
-        self._deadline.stop()
         self.early = self._parser.take_rest()
         self.write(b"")
+        self._deadline.stop()  # not before: a peer that takes nothing of what it asked for earlier would hold us
         self.run_websocket()
 
     def run_websocket(self) -> None:

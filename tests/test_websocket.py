@@ -1,5 +1,6 @@
 """The media socket and its handler on real connections: what it refuses, how it waits, how it ends."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from gevent.event import Event
 from geventwebsocket.exceptions import WebSocketError
 
 from lexbridge.admission import Admitted, Answer, Gate, OpenGate, Refusal
-from lexbridge.http_connections import SLICE_S
+from lexbridge.http_connections import SLICE_S, State
 from lexbridge.http_request import Head, Request
 from lexbridge.media_server import MediaServer, MediaSocketHandler
 from lexbridge.offline.bridge_process import ROOT
@@ -431,6 +432,59 @@ def test_an_idle_connection_is_closed_and_one_in_the_middle_of_a_request_sooner(
         gevent.sleep(1)  # three times what a request may take
         client.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\nGET /half")
         assert client.read_to_end().count(b"200 OK") == 2
+
+
+@contextmanager
+def kept_and_full(server: MediaServer, address: Address) -> Iterator[RudeClient]:
+    """A connection that is kept for another request, and whose peer has not taken what it was sent."""
+    with RudeClient(address, DEADLINE_S) as client:
+        client.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.read_header_block() == 200
+        assert server._connections
+        (kept,) = server._connections._connections[State.IDLE].values()
+        client._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sending = socket.socket(fileno=os.dup(kept.descriptor))
+        sending.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        sending.close()
+        quiet = 0
+        while quiet < 10:  # what was sent last has yet to reach the peer's own buffer, and makes room here
+            quiet += 1
+            with suppress(BlockingIOError):
+                while os.write(kept.descriptor, b"." * 1000):
+                    quiet = 0
+            gevent.sleep(0.02)
+        yield client
+
+
+@pytest.mark.parametrize("lines", ["", "Expect: 100-continue\r\nContent-Length: 1\r\n"])
+def test_whoever_does_not_take_its_answers_gets_no_others(lines: str) -> None:
+    with (
+        gated(ByPath(), TokenBucket(0, 9), patience=replace(SHORT, header_s=1000, keep_alive_s=1000)) as (
+            address,
+            server,
+        ),
+        kept_and_full(server, address) as client,
+    ):
+        client.send(f"GET /probe HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode())
+        with gevent.Timeout(DEADLINE_S):
+            while server._connections and server._connections.waiting:
+                gevent.sleep(0.01)
+
+
+def test_a_peer_that_does_not_take_its_101_is_cut_off() -> None:
+    before = refused.totals["request too slow"]
+    with (
+        gated(OpenGate(), TokenBucket(0, 9), patience=replace(SHORT, keep_alive_s=1000)) as (address, server),
+        kept_and_full(server, address) as client,
+    ):
+        client.send(upgrade_request())
+        with gevent.Timeout(DEADLINE_S):
+            while refused.totals["request too slow"] == before:
+                gevent.sleep(0.01)
+        assert server._connections
+        with gevent.Timeout(DEADLINE_S):
+            while server._connections.open_sockets:
+                gevent.sleep(0.01)
 
 
 def test_without_room_the_oldest_silent_connection_gives_way() -> None:
