@@ -321,7 +321,9 @@ class Connections:
             f"Content-Length: {len(answer.body)}",
             f"Connection: {'keep-alive' if keeps else 'close'}",
         ]
-        output = "\r\n".join([*lines, "", ""]).encode() + answer.body
+        output = "\r\n".join([*lines, "", ""]).encode()
+        if head.method != "HEAD":
+            output += answer.body
         if not keeps:
             self._send_last(connection, output)
         elif _write(connection, output):

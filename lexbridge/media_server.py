@@ -74,7 +74,7 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
         self.content_length = len(request.body)
         self.close_connection = not head.keeps_alive
         self.environ = {**self._environ_of(request), **admitted.environ}
-        self._may_upgrade = admitted.is_signed and head.asks_for_websocket
+        self._may_upgrade = _takes_socket(request, admitted)
         self.application = self.server.application
         self._deadline = get_hub().loop.timer(jittered(self.patience.header_s))
         self._deadline.start(self._cut_off)
@@ -189,6 +189,11 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{21}[AQgw]==")
 """16 bytes in base64: the last character holds two bits of them."""
+
+
+def _takes_socket(request: Request, admitted: Admitted) -> bool:
+    """Whether it may become a media socket, and counts as one from now on. A stranger's request never does."""
+    return admitted.is_signed and request.head.asks_for_websocket
 
 
 def _header_environ(head: Head) -> Mapping[str, Any]:
@@ -306,13 +311,13 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
             return
         if connection.socket is None:
             connection.socket = socket.socket(fileno=connection.descriptor)
-        connections.open_sockets += request.head.asks_for_websocket
+        connections.open_sockets += _takes_socket(request, admitted)
         gevent.spawn(self._answer, connections, connection, request, admitted)
 
     def _answer(self, connections: Connections, connection: Connection, request: Request, admitted: Admitted) -> None:
         """The greenlet of one request; of a media socket to its end."""
         keeps = False
-        is_socket = request.head.asks_for_websocket
+        is_socket = _takes_socket(request, admitted)
         try:
             keeps = self.handler_class(connection, self).answer(request, admitted)
         finally:

@@ -353,6 +353,34 @@ def test_strangers_are_metered_and_nobody_else_is() -> None:
     assert met == {"refused by the test": 3, "refused by its head": 2, "too many strangers": 1}
 
 
+def test_a_probe_by_head_is_answered_without_a_body() -> None:
+    with gated(ByPath(), TokenBucket(0, 0)) as (address, _), RudeClient(address, DEADLINE_S) as client:
+        client.send(b"HEAD /probe HTTP/1.1\r\nHost: x\r\n\r\n" + request_of("/probe"))
+        answers = client.read_to_end().split(b"HTTP/1.1 200 OK\r\n")[1:]
+    assert [b"Content-Length: 3" in answer for answer in answers] == [True] * 2
+    assert [answer.partition(b"\r\n\r\n")[2] for answer in answers] == [b"", b"{}\n"]
+
+
+def test_a_strangers_upgrade_counts_as_no_socket() -> None:
+    counted = []
+
+    class Counting(ByPath):
+        def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:
+            counted.append(open_sockets)
+            return super().check(request, open_sockets)
+
+    # The second one is read before the greenlet of the first has its turn.
+    with gated(Counting(), TokenBucket(0, 9)) as (address, server):
+        clients = [RudeClient(address, DEADLINE_S) for _ in range(2)]
+        with gevent.Timeout(DEADLINE_S):
+            while server.silent < 2:
+                gevent.sleep(0.01)
+        for client in clients:
+            client.send(upgrade_request("/page", {"Connection": "Upgrade, close"}))
+        assert [client.end(upgraded=False).status for client in clients] == [200, 200]
+    assert counted == [0, 0]
+
+
 def test_what_is_no_request_counts_as_a_strangers() -> None:
     with gated(ByPath(), TokenBucket(0, 1)) as (address, _):
         assert statuses(address, "//", "//") == [400, None]
