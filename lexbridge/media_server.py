@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from io import BytesIO
-from socket import SHUT_RDWR, SO_RCVBUF, SOL_SOCKET
+from socket import IPPROTO_TCP, SHUT_RDWR, SO_RCVBUF, SOL_SOCKET, TCP_NOTSENT_LOWAT
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
@@ -49,6 +49,10 @@ _ACCEPT_PAUSE_S = 0.2
 
 RECEIVE_BUFFER_BYTES = 64 * 1024
 """Of the system, for each connection; Linux doubles it: 10 s of media. Left to itself it gives a stranger 6 MB."""
+
+
+UNSENT_BYTES = 16 * 1024
+"""Of answers that the system keeps for a peer that does not take them. Left to itself it keeps 4 MB for a stranger."""
 
 
 class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket has no types
@@ -248,7 +252,9 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
     def init_socket(self) -> None:
         """Listens, if it was given an address; what a connection may send before it is read is bounded."""
         super().init_socket()
-        self.socket.setsockopt(SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_BYTES)  # accepted sockets inherit it
+        # Accepted sockets inherit both; a media socket has a bound of its own for what is not sent.
+        self.socket.setsockopt(SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        self.socket.setsockopt(IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
     def start(self) -> None:
         """Starts accepting connections."""

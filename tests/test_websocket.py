@@ -1,9 +1,11 @@
 """The media socket and its handler on real connections: what it refuses, how it waits, how it ends."""
 
+import fcntl
 import os
 import socket
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -460,6 +462,29 @@ def test_an_idle_connection_is_closed_and_one_in_the_middle_of_a_request_sooner(
         gevent.sleep(1)  # three times what a request may take
         client.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\nGET /half")
         assert client.read_to_end().count(b"200 OK") == 2
+
+
+def test_answers_that_are_not_taken_do_not_pile_up() -> None:
+    def unsent(descriptor: int) -> int:
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+    probes = b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n" * 500
+    patience = replace(SHORT, header_s=1000, keep_alive_s=1000)
+    with (
+        gated(ByPath(), TokenBucket(0, 9), patience=patience) as (address, server),
+        socket.create_connection(address, DEADLINE_S) as client,
+    ):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(1)  # it is full, or takes longer than that for 500
+        most = 0
+        with suppress(OSError):
+            for _ in range(100):
+                client.sendall(probes)
+                gevent.sleep(0.01)
+                assert server._connections
+                for connections in server._connections._connections.values():
+                    most = max([most, *(unsent(connection.descriptor) for connection in connections.values())])
+    assert 0 < most < 512 * 1024
 
 
 @contextmanager
