@@ -12,6 +12,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from random import uniform
 from socket import AF_INET, SHUT_WR, SOCK_STREAM
@@ -155,8 +156,10 @@ class Connections:
 
     def accepted(self, descriptor: int, address: Any) -> None:
         """Reads a new connection; mostly its request is there already."""
-        os.set_blocking(descriptor, False)
-        connection = Connection(descriptor, address)
+        self._try(self._begin, Connection(descriptor, address))
+
+    def _begin(self, connection: Connection) -> None:
+        os.set_blocking(connection.descriptor, False)
         self._enter(connection, State.READING)
         self._read(connection)
         if connection.state is State.READING and not connection.events:
@@ -210,7 +213,7 @@ class Connections:
             if (
                 connection is not None
             ):  # one that ended, and whose number another one has, is no harm: that is read early
-                self._read(connection)
+                self._try(self._read, connection)
             now_s = time.monotonic()
             if now_s - began_s > SLICE_S:
                 break
@@ -235,6 +238,21 @@ class Connections:
         return next((found for each in self._connections.values() if (found := each.get(descriptor))), None)
 
     # One connection
+
+    def _try(self, step: Callable[[Connection], None], connection: Connection) -> None:
+        """Takes a step with a connection, or gives it up. An exception that left a callback of the hub would stop its
+        watcher for good, and with it all accepting or reading."""
+        try:
+            step(connection)
+        except Exception as error:
+            if isinstance(error, OSError):  # such as epoll's, which is out of memory or of watches
+                refused.count("connection lost")
+            else:
+                Log().bug("connection-broken")
+            with suppress(OSError):
+                self._leave(connection)
+            with suppress(OSError):
+                connection.close()
 
     def _read(self, connection: Connection) -> None:
         """Takes what has come, or what waits in the parser, and at most one request of it."""

@@ -1,5 +1,6 @@
 """The media socket and its handler on real connections: what it refuses, how it waits, how it ends."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -274,6 +275,32 @@ def test_an_upgrade_is_admitted_and_pages_are_not_asked_about() -> None:
     with served(echo, Refusing(Refusal("403 Forbidden", "all"))) as address, RudeClient(address) as client:
         client.send(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.read_header_block() == 200
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), OSError(errno.ENOSPC, "no more watches")])
+def test_what_breaks_on_one_connection_ends_no_other(error: Exception, logged: Logged) -> None:
+    class Broken(ByPath):
+        def check_head(self, head: Head) -> Refusal | None:
+            if head.path == "/broken":
+                raise error
+            return None
+
+    with gated(Broken(), TokenBucket(0, 9)) as (address, server), RudeClient(address, DEADLINE_S) as kept:
+        assert statuses(address, "/broken", "/probe", "/broken", "/probe") == [None, 200, None, 200]
+        kept.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert kept.read_header_block() == 200
+        kept.send(request_of("/broken"))
+        kept.read_to_end()
+        with RudeClient(address, DEADLINE_S) as another:
+            another.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert another.read_header_block() == 200
+            another.send(request_of("/probe"))
+            assert b"200 OK" in another.read_to_end()
+        with gevent.Timeout(DEADLINE_S):
+            while server._connections and server._connections.waiting:
+                gevent.sleep(0.01)
+    broken = [line["event"] for line in logged() if line["level"] == "error"]
+    assert broken == ["connection-broken"] * (3 * isinstance(error, RuntimeError))
 
 
 def test_a_gate_that_breaks_is_a_refusal(logged: Logged) -> None:
