@@ -94,7 +94,7 @@ class Admission:
             except WebhookRefused as error:
                 return error.refusal
             return Admitted(is_signed=True, environ={VERIFIED_FORM: form})
-        if head.method == "GET" and (told := probe(head.path, self._calls)) is not None:
+        if head.method in ("GET", "HEAD") and (told := probe(head.path, self._calls)) is not None:
             status, state = told
             return Answer(status, json.dumps(state).encode() + b"\n", not self._calls.is_leaving)
         return Admitted(is_signed=False)

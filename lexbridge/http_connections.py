@@ -10,7 +10,9 @@ a short answer; when too much has been refused lately, the connection is closed 
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from random import uniform
 from socket import AF_INET, SHUT_WR, SOCK_STREAM
@@ -32,7 +34,7 @@ READ_BYTES = 4 * 1024
 """Read of one connection in one turn: a webhook comes in one piece."""
 
 READY_AT_ONCE = 64
-"""Connections that are asked for in one turn. The kernel tells of the others in the next one."""
+"""Connections that the kernel is asked for at once. All of them have their turn before it is asked for others."""
 
 ADMITTED_AT_ONCE = 4
 """Requests that go on to Flask or a media socket in one turn: each costs a millisecond or more there."""
@@ -129,6 +131,7 @@ class Connections:
         }
         loop = get_hub().loop
         self._epoll = get_original("select", "epoll")()
+        self._ready: deque[int] = deque()  # descriptors that had something and have not had their turn
         self._watcher = loop.io(self._epoll.fileno(), READABLE)
         self._watcher.start(self._read_ready)
         self._sweeper = loop.timer(SWEEP_EVERY_S, SWEEP_EVERY_S)
@@ -157,8 +160,10 @@ class Connections:
 
     def accepted(self, descriptor: int, address: Any) -> None:
         """Reads a new connection; mostly its request is there already."""
-        os.set_blocking(descriptor, False)
-        connection = Connection(descriptor, address)
+        self._try(self._begin, Connection(descriptor, address))
+
+    def _begin(self, connection: Connection) -> None:
+        os.set_blocking(connection.descriptor, False)
         self._enter(connection, State.READING)
         self._read(connection)
         if connection.state is State.READING and not connection.events:
@@ -166,12 +171,15 @@ class Connections:
 
     def drop_oldest(self) -> bool:
         """Closes the oldest connection on which no request is under way, to make room. False if there is none."""
-        for state in (State.LINGERING, State.READING):
-            if self._connections[state]:
-                refused.count("crowded out")
-                self._drop(next(iter(self._connections[state].values())))
-                return True
-        return False
+        heads = {state: next(iter(connections.values()), None) for state, connections in self._connections.items()}
+        oldest = heads.pop(State.LINGERING) or min(
+            filter(None, heads.values()), key=lambda connection: connection.since_s, default=None
+        )
+        if oldest is None:
+            return False
+        refused.count("crowded out")
+        self._drop(oldest)
+        return True
 
     def go_on(self, connection: Connection) -> None:
         """Reads the next request of a connection that was served."""
@@ -202,10 +210,13 @@ class Connections:
     def _read_ready(self) -> None:
         began_s = now_s = time.monotonic()
         admitted_before = self._admitted
-        for descriptor, _ in self._epoll.poll(0, READY_AT_ONCE):
-            connection = self._find(descriptor)
-            if connection is not None:  # one that was read before it may have ended it
-                self._read(connection)
+        # Before the kernel is asked again: it would tell first of the same ones each time, and the others would starve.
+        if not self._ready:
+            self._ready.extend(descriptor for descriptor, _ in self._epoll.poll(0, READY_AT_ONCE))
+        while self._ready:
+            # One that was read before it may have ended it; another with its number is read early, which is no harm.
+            if (connection := self._find(self._ready.popleft())) is not None:
+                self._try(self._read, connection)
             now_s = time.monotonic()
             if now_s - began_s > SLICE_S or self._admitted - admitted_before >= ADMITTED_AT_ONCE:
                 break
@@ -213,7 +224,7 @@ class Connections:
 
     def _sweep(self) -> None:
         """Cuts off what is overdue."""
-        now_s = time.monotonic()
+        now_s = began_s = time.monotonic()
         for state, connections in self._connections.items():
             overdue: list[Connection] = []
             for connection in connections.values():
@@ -225,11 +236,27 @@ class Connections:
                 if state is not State.LINGERING:
                     refused.count("request too slow")
                 self._drop(connection)
+        self.spent_s += time.monotonic() - began_s
 
     def _find(self, descriptor: int) -> Connection | None:
         return next((found for each in self._connections.values() if (found := each.get(descriptor))), None)
 
     # One connection
+
+    def _try(self, step: Callable[[Connection], None], connection: Connection) -> None:
+        """Takes a step with a connection, or gives it up. An exception that left a callback of the hub would stop its
+        watcher for good, and with it all accepting or reading."""
+        try:
+            step(connection)
+        except Exception as error:
+            if isinstance(error, OSError):  # such as epoll's, which is out of memory or of watches
+                refused.count("connection lost")
+            else:
+                Log().bug("connection-broken")
+            with suppress(OSError):
+                self._leave(connection)
+            with suppress(OSError):
+                connection.close()
 
     def _read(self, connection: Connection) -> None:
         """Takes what has come, or what waits in the parser, and at most one request of it."""
@@ -271,8 +298,9 @@ class Connections:
             connection.is_checked = False
             self._take(connection, request)
             return
-        if is_new and head.expects_continue:
-            os.write(connection.descriptor, _CONTINUE)
+        if is_new and head.expects_continue and not _write(connection, _CONTINUE):
+            self._drop(connection)
+            return
         self._wait(connection, _EPOLLIN)
 
     def _take(self, connection: Connection, request: Request) -> None:
@@ -316,13 +344,15 @@ class Connections:
             f"Content-Length: {len(answer.body)}",
             f"Connection: {'keep-alive' if keeps else 'close'}",
         ]
-        output = "\r\n".join([*lines, "", ""]).encode() + answer.body
+        output = "\r\n".join([*lines, "", ""]).encode()
+        if head.method != "HEAD":
+            output += answer.body
         if not keeps:
             self._send_last(connection, output)
-        elif os.write(connection.descriptor, output) == len(output):
+        elif _write(connection, output):
             connection.served += 1
             self._await_next(connection)
-        else:  # it does not take its answers
+        else:
             self._drop(connection)
 
     def _send_last(self, connection: Connection, output: bytes) -> None:
@@ -388,6 +418,15 @@ class Connections:
     def _drop(self, connection: Connection) -> None:
         self._leave(connection)
         connection.close()
+
+
+def _write(connection: Connection, output: bytes) -> bool:
+    """Sends a few bytes. False if the peer has not taken what it was sent before: what it is told next would be lost,
+    and it would take the answer to another request for this one's. Raises OSError."""
+    try:
+        return os.write(connection.descriptor, output) == len(output)
+    except BlockingIOError:
+        return False
 
 
 def jittered(seconds: float) -> float:

@@ -22,15 +22,19 @@ _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) (\S+) (HTTP/[0-
 _TARGET = re.compile(rb"/(?!/)[!\"$-~]*")
 """RFC 9112, section 3.2.1: visible ASCII that begins with "/"; a fragment is never sent. One that begins with "//" is
 an authority to some readers (RFC 3986, section 4.2), and the same as "/" to Werkzeug's routing."""
-_HEADER_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
-"""RFC 9112, section 5: no space before the colon, no folded line; RFC 9110, section 5.5: no control character."""
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(:[0-9]{0,5})?")
+_HEADER_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)")
+"""RFC 9112, section 5: no space before the colon, no folded line; RFC 9110, section 5.5: no control character. Spaces
+around the value are stripped elsewhere: a second repetition that takes them too would try each way to share them, 10 s
+for 32 KB."""
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]{1,50}\]|[A-Za-z0-9._~%!$&'()*+,;=-]{0,255})(:[0-9]{0,5})?")
 """RFC 9110, section 7.2: a name or an address, and perhaps a port."""
 _LENGTH = re.compile(r"[0-9]+")
 """RFC 9110, section 8.6. Python's own int() takes "+5", "1_0" and digits of other scripts."""
 
 _MOST_DIGITS = 10
 """Of a length: int() refuses thousands of them."""
+_MOST_OPTIONS = 20
+"""Of a connection: 32 KB of commas would be split again and again."""
 
 
 class RequestRefused(Exception):
@@ -176,14 +180,14 @@ def _read_headers(lines: list[bytes]) -> dict[str, str]:
         found = _HEADER_LINE.fullmatch(line)
         if found is None:
             raise _bad_request()
-        name, value = found[1].decode("ascii").lower(), found[2].decode("latin-1").rstrip(" \t")
+        name, value = found[1].decode("ascii").lower(), found[2].decode("latin-1").strip(" \t")
         if name not in headers:
             headers[name] = value
         elif name in ("host", "content-length", "transfer-encoding"):
             raise _bad_request()  # RFC 9112, sections 3.2 and 6.3: two readers may choose differently
         else:
             headers[name] += f", {value}"
-    if not _HOST.fullmatch(headers.get("host", "")):
+    if not _HOST.fullmatch(headers.get("host", "")) or headers.get("connection", "").count(",") >= _MOST_OPTIONS:
         raise _bad_request()
     return headers
 

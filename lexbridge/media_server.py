@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from io import BytesIO
-from socket import SHUT_RDWR, SO_RCVBUF, SOL_SOCKET
+from socket import IPPROTO_TCP, SHUT_RDWR, SO_RCVBUF, SOL_SOCKET, TCP_NOTSENT_LOWAT
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
@@ -51,6 +51,10 @@ RECEIVE_BUFFER_BYTES = 64 * 1024
 """Of the system, for each connection; Linux doubles it: 10 s of media. Left to itself it gives a stranger 6 MB."""
 
 
+UNSENT_BYTES = 16 * 1024
+"""Of answers that the system keeps for a peer that does not take them. Left to itself it keeps 4 MB for a stranger."""
+
+
 class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket has no types
     """Answers one request: upgrades a media socket, or has Flask answer. A client's fault never leaves a traceback."""
 
@@ -74,7 +78,7 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
         self.content_length = len(request.body)
         self.close_connection = not head.keeps_alive
         self.environ = {**self._environ_of(request), **admitted.environ}
-        self._may_upgrade = admitted.is_signed and head.asks_for_websocket
+        self._may_upgrade = _takes_socket(request, admitted)
         self.application = self.server.application
         self._deadline = get_hub().loop.timer(jittered(self.patience.header_s))
         self._deadline.start(self._cut_off)
@@ -129,9 +133,9 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
             self._refuse(status)
             return
         self.upgrade_connection()
-        self._deadline.stop()
         self.early = self._parser.take_rest()
         self.write(b"")
+        self._deadline.stop()  # not before: a peer that takes nothing of what it asked for earlier would hold us
         self.run_websocket()
 
     def run_websocket(self) -> None:
@@ -191,6 +195,11 @@ _KEY = re.compile(r"[A-Za-z0-9+/]{21}[AQgw]==")
 """16 bytes in base64: the last character holds two bits of them."""
 
 
+def _takes_socket(request: Request, admitted: Admitted) -> bool:
+    """Whether it may become a media socket, and counts as one from now on. A stranger's request never does."""
+    return admitted.is_signed and request.head.asks_for_websocket
+
+
 def _header_environ(head: Head) -> Mapping[str, Any]:
     """Header fields as PEP 3333 has them. A name with "_" is left out: it could be taken for one with "-"."""
     environ: dict[str, Any] = {
@@ -244,7 +253,9 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
     def init_socket(self) -> None:
         """Listens, if it was given an address; what a connection may send before it is read is bounded."""
         super().init_socket()
-        self.socket.setsockopt(SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_BYTES)  # accepted sockets inherit it
+        # Accepted sockets inherit both; a media socket has a bound of its own for what is not sent.
+        self.socket.setsockopt(SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        self.socket.setsockopt(IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
     def start(self) -> None:
         """Starts accepting connections."""
@@ -307,13 +318,13 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
             return
         if connection.socket is None:
             connection.socket = socket.socket(fileno=connection.descriptor)
-        connections.open_sockets += request.head.asks_for_websocket
+        connections.open_sockets += _takes_socket(request, admitted)
         gevent.spawn(self._answer, connections, connection, request, admitted)
 
     def _answer(self, connections: Connections, connection: Connection, request: Request, admitted: Admitted) -> None:
         """The greenlet of one request; of a media socket to its end."""
         keeps = False
-        is_socket = request.head.asks_for_websocket
+        is_socket = _takes_socket(request, admitted)
         try:
             keeps = self.handler_class(connection, self).answer(request, admitted)
         finally:

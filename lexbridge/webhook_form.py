@@ -18,7 +18,9 @@ CONTENT_TYPE = "application/x-www-form-urlencoded"
 Fields = Sequence[tuple[str, str]]
 """Names and values, in the order in which they came."""
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_NAME = re.compile(r"[^\x00-\x20\x7f=?&#/][^\x00-\x1f\x7f=]{0,255}")
+"""Twilio's own are words; those of SIP headers and of the Voice SDK's parameters are what others chose. None may look
+like the end of an address, or hold a name and a value together."""
 
 _FORMS: Mapping[str, re.Pattern[str]] = {
     "CallSid": re.compile("CA[0-9a-fA-F]{32}"),
@@ -29,8 +31,8 @@ _FORMS: Mapping[str, re.Pattern[str]] = {
     "Direction": re.compile("[a-z-]{0,40}"),
     "CallStatus": re.compile("[a-z-]{0,40}"),
     "Digits": re.compile("[0-9A-D*#]{0,1000}"),
-    "From": re.compile(r"[^\x00-\x1f\x7f]{0,256}"),
-    "To": re.compile(r"[^\x00-\x1f\x7f]{0,256}"),
+    "From": re.compile(r"[^\x00-\x1f\x7f]{0,1024}"),  # numbers, SIP addresses, names of clients
+    "To": re.compile(r"[^\x00-\x1f\x7f]{0,1024}"),
 }
 """The fields that lexbridge goes by. The others are only signed."""
 

@@ -11,7 +11,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from random import uniform
-from socket import IPPROTO_TCP, SHUT_RDWR, SHUT_WR, TCP_NODELAY
+from socket import IPPROTO_TCP, SHUT_RDWR, SHUT_WR, TCP_NODELAY, TCP_NOTSENT_LOWAT
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -212,6 +212,7 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         """The 101 is on its way: the hub reads from now on."""
         self._socket.settimeout(0.0)  # what the hub calls must not wait
         self._socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        self._socket.setsockopt(IPPROTO_TCP, TCP_NOTSENT_LOWAT, 0)  # the system's own: `output_bytes` bounds what waits
         self._silence.start(self._check_silence)
         self._rounds.add(self._descriptor, self)
         # What came together with the request; a read of its own if there is nothing.

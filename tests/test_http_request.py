@@ -1,5 +1,7 @@
 """One strict reader of requests: what is taken, what is refused, however the bytes were cut."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -251,3 +253,21 @@ def test_a_request_line_and_a_head_are_bounded_before_they_end() -> None:
         parser.push(b"GET / HTTP/1.1\r\n" + b"X: " + b"x" * MAX_HEAD_BYTES)
     assert read(text("GET /" + "x" * (MAX_REQUEST_LINE_BYTES - 20) + " HTTP/1.1", HOST))
     assert read(text("GET / HTTP/1.1", HOST, *[f"X-{number}: {'x' * 300}" for number in range(95)]))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "X:" + " " * 32_000 + "\x01",
+        "X:" + "\t" * 32_000 + "\x7f",
+        "X:" + " \t" * 16_000 + "\x00",
+        "Host:" + " " * 16_000 + "a" * 16_000 + "!@",
+        "Connection: " + "," * 32_000,
+        "a" * 32_000,
+    ],
+)
+def test_a_head_costs_no_more_than_its_bytes(line: str) -> None:
+    began_s = time.process_time()
+    with pytest.raises(RequestRefused):
+        read(text("GET / HTTP/1.1", *([] if line.startswith("Host") else [HOST]), line))
+    assert time.process_time() - began_s < 1  # of this process alone; where each way to read it is tried it is 10

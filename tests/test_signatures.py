@@ -116,6 +116,7 @@ def test_a_handshake_signed_for_another_address_does_not(address: str) -> None:
         headers(sign("wss://voice.example.com/", {}, algorithm="HMAC_SHA256")),
         headers(sign("wss://voice.example.com/", {}), "algorithm=HMAC_MD5"),
         headers(sign("wss://voice.example.com/", {}), "algorithm=" + "x" * 10_000),
+        headers(sign("wss://voice.example.com/", {}), "," * 10_000),
         headers(sign("wss://voice.example.com/", {"a": "b"})),
     ],
     ids=str,

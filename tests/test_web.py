@@ -19,7 +19,7 @@ from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 from werkzeug.test import TestResponse
 
-from lexbridge.admission import Admission, Admitted, Refusal
+from lexbridge.admission import Admission, Admitted, Answer, Refusal
 from lexbridge.bridge import make_documents
 from lexbridge.call_control import CallControl
 from lexbridge.call_log import CallLog
@@ -458,6 +458,15 @@ def handshake(door: Door, signature: str, open_sockets: int = 0) -> object:
         case Admitted(is_signed):
             return is_signed
     return None
+
+
+def test_a_probe_is_answered_by_the_server_whether_by_get_or_head() -> None:
+    door = Door()
+    for method in ("GET", "HEAD"):
+        for path in ("/ping", "/ready"):
+            answer = Admission(door.signatures, door.calls).check(Request(Head(method, path, "HTTP/1.1", {})), 0)
+            assert isinstance(answer, Answer)
+            assert answer.status == "200 OK"
 
 
 def test_a_handshake_is_let_in_if_it_is_signed_and_there_is_room() -> None:

@@ -1,5 +1,7 @@
 """A webhook's form: bounds, and fields that have to be of their forms."""
 
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -64,7 +66,10 @@ def test_what_is_not_utf_8_is_not_signed(value: bytes) -> None:
         {"From": "+1\r\n"},
         {"?of=lexbridge-0": ""},
         {"": "x"},
-        {"a b": "x"},
+        {"a=b": "x"},
+        {"/x": "y"},
+        {" x": "y"},
+        {"x" * 300: "y"},
     ],
     ids=str,
 )
@@ -85,23 +90,49 @@ def test_the_call_has_to_be_there(missing: str) -> None:
         check_form([(name, value) for name, value in FORM.items() if name != missing])
 
 
-def test_a_captured_form_cannot_be_cut_anew() -> None:
-    """Every way to move a boundary between two names and values leaves the signature as it is; nearly none passes."""
-    url = "https://voice.example.com/twiml/keys"
+@pytest.mark.parametrize("name", ["SipHeader_X-My!Hdr", "user id", "a[b]", "_x", "Größe", "x" * 200])
+def test_names_that_others_chose_are_taken(name: str) -> None:
+    assert check_form([*FORM.items(), (name, "1")])[name] == "1"
+
+
+GOES_BY = ("CallSid", "AccountSid", "StreamSid", "StreamEvent", "Digits")
+
+
+@pytest.mark.parametrize("query", ["", "?of=lexbridge-0"])
+def test_a_captured_form_cannot_be_cut_anew(query: str) -> None:
+    """Twilio signs the address, and the names and values, joined: every other way to cut that text is tried, of two
+    neighbouring fields or of the query and the first one. None changes what counts."""
+    url = f"https://voice.example.com/twiml/keys{query}"
     check = Signatures(["secret"], "https://voice.example.com", "wss://voice.example.com/")
-    form = {"AccountSid": FORM["AccountSid"], "CallSid": FORM["CallSid"], "Digits": "1234", "Direction": "inbound"}
+    form = {**FORM, "Digits": "1234", "CallerZip": "98101", "StreamSid": "MZ" + "4" * 32, "StreamEvent": "stream-error"}
     told = {"x-twilio-signature": RequestValidator("secret").compute_signature(url, form)}
-    assert check.webhook_passes("/twiml/keys", form.items(), told)
-    joined = "".join(name + value for name, value in sorted(form.items()))
-    passed = []
-    for first in range(1, len(joined)):
-        for second in range(first, min(len(joined), first + 40)):
-            fields = [(joined[:first], joined[first:second]), (joined[second:], "")]
-            if not check.webhook_passes("/twiml/keys", fields, told):
-                continue  # sorted, these do not join to the same text
-            try:
-                check_form(fields)
-            except FormRefused:
-                continue
-            passed.append(fields)
-    assert passed == []
+    assert check.webhook_passes(f"/twiml/keys{query}", form.items(), told)
+    fields = sorted(form.items())
+    tried = passed = 0
+    for before, cut, after in _cut_anew(query, fields):
+        if not check.webhook_passes("/twiml/keys" + ("" if before is None else query), [*cut, *after], told):
+            continue  # they sort otherwise, and so do not join to the same text
+        tried += 1
+        try:
+            found = check_form([*cut, *after])
+        except FormRefused:
+            continue
+        passed += 1
+        assert {name: found[name] for name in GOES_BY if name in found}.items() <= form.items()
+    assert tried > 1000
+    assert 0 < passed < tried  # what passes moves text between fields that nothing goes by
+
+
+def _cut_anew(query: str, fields: list[tuple[str, str]]) -> Iterator[tuple[str | None, list[tuple[str, str]], Any]]:
+    """The query, None if it is among the fields; one or two fields in the place of two; and the others."""
+    for at in range(len(fields) - 1):
+        text = "".join(fields[at] + fields[at + 1])
+        others = fields[:at] + fields[at + 2 :]
+        for first in range(1, len(text)):
+            yield query, [(text[:first], text[first:])], others
+            for second in range(first, len(text), 3):
+                for third in range(second + 1, len(text), 3):
+                    yield query, [(text[:first], text[first:second]), (text[second:third], text[third:])], others
+    text = query + "".join(fields[0])
+    for first in range(1, len(text)):
+        yield None, [(text[:first], text[first:])], fields[1:]

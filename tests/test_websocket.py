@@ -1,8 +1,13 @@
 """The media socket and its handler on real connections: what it refuses, how it waits, how it ends."""
 
+import errno
+import fcntl
+import os
 import socket
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -16,6 +21,7 @@ from gevent.event import Event
 from geventwebsocket.exceptions import WebSocketError
 
 from lexbridge.admission import Admitted, Answer, Gate, OpenGate, Refusal
+from lexbridge.http_connections import SLICE_S, State
 from lexbridge.http_request import Head, Request
 from lexbridge.media_server import MediaServer, MediaSocketHandler
 from lexbridge.offline.bridge_process import ROOT
@@ -271,6 +277,32 @@ def test_an_upgrade_is_admitted_and_pages_are_not_asked_about() -> None:
         assert client.read_header_block() == 200
 
 
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), OSError(errno.ENOSPC, "no more watches")])
+def test_what_breaks_on_one_connection_ends_no_other(error: Exception, logged: Logged) -> None:
+    class Broken(ByPath):
+        def check_head(self, head: Head) -> Refusal | None:
+            if head.path == "/broken":
+                raise error
+            return None
+
+    with gated(Broken(), TokenBucket(0, 9)) as (address, server), RudeClient(address, DEADLINE_S) as kept:
+        assert statuses(address, "/broken", "/probe", "/broken", "/probe") == [None, 200, None, 200]
+        kept.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert kept.read_header_block() == 200
+        kept.send(request_of("/broken"))
+        kept.read_to_end()
+        with RudeClient(address, DEADLINE_S) as another:
+            another.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert another.read_header_block() == 200
+            another.send(request_of("/probe"))
+            assert b"200 OK" in another.read_to_end()
+        with gevent.Timeout(DEADLINE_S):
+            while server._connections and server._connections.waiting:
+                gevent.sleep(0.01)
+    broken = [line["event"] for line in logged() if line["level"] == "error"]
+    assert broken == ["connection-broken"] * (3 * isinstance(error, RuntimeError))
+
+
 def test_a_gate_that_breaks_is_a_refusal(logged: Logged) -> None:
     class Broken(OpenGate):
         def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:
@@ -350,6 +382,34 @@ def test_strangers_are_metered_and_nobody_else_is() -> None:
     assert met == {"refused by the test": 3, "refused by its head": 2, "too many strangers": 1}
 
 
+def test_a_probe_by_head_is_answered_without_a_body() -> None:
+    with gated(ByPath(), TokenBucket(0, 0)) as (address, _), RudeClient(address, DEADLINE_S) as client:
+        client.send(b"HEAD /probe HTTP/1.1\r\nHost: x\r\n\r\n" + request_of("/probe"))
+        answers = client.read_to_end().split(b"HTTP/1.1 200 OK\r\n")[1:]
+    assert [b"Content-Length: 3" in answer for answer in answers] == [True] * 2
+    assert [answer.partition(b"\r\n\r\n")[2] for answer in answers] == [b"", b"{}\n"]
+
+
+def test_a_strangers_upgrade_counts_as_no_socket() -> None:
+    counted = []
+
+    class Counting(ByPath):
+        def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:
+            counted.append(open_sockets)
+            return super().check(request, open_sockets)
+
+    # The second one is read before the greenlet of the first has its turn.
+    with gated(Counting(), TokenBucket(0, 9)) as (address, server):
+        clients = [RudeClient(address, DEADLINE_S) for _ in range(2)]
+        with gevent.Timeout(DEADLINE_S):
+            while server.silent < 2:
+                gevent.sleep(0.01)
+        for client in clients:
+            client.send(upgrade_request("/page", {"Connection": "Upgrade, close"}))
+        assert [client.end(upgraded=False).status for client in clients] == [200, 200]
+    assert counted == [0, 0]
+
+
 def test_what_is_no_request_counts_as_a_strangers() -> None:
     with gated(ByPath(), TokenBucket(0, 1)) as (address, _):
         assert statuses(address, "//", "//") == [400, None]
@@ -387,6 +447,38 @@ def test_requests_in_one_packet_are_answered_in_order_whoever_answers_them() -> 
     assert [answer.partition(b"\r\n\r\n")[2] for answer in answers] == [b"0", b"{}\n", b"{}\n", b"3", b"4"]
 
 
+class SlowProbes(ByPath):
+    """Takes longer for /slow than a slice, and counts how often it did."""
+
+    slow = 0
+
+    def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:
+        if request.head.path != "/slow":
+            return super().check(request, open_sockets)
+        self.slow += 1
+        until_s = time.monotonic() + 2 * SLICE_S
+        while time.monotonic() < until_s:
+            pass
+        return Answer("200 OK", b"{}\n")
+
+
+def test_connections_that_always_have_something_starve_no_other() -> None:
+    probe = b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n"
+    gate = SlowProbes()
+    with gated(gate, TokenBucket(0, 9)) as (address, _), RudeClient(address, DEADLINE_S) as kept:
+        kept.send(probe)
+        assert kept.read_header_block() == 200
+        with RudeClient(address, DEADLINE_S) as greedy:
+            greedy.send(probe.replace(b"/probe", b"/slow") * 500)
+            with gevent.Timeout(DEADLINE_S):
+                while gate.slow < 3:
+                    gevent.sleep(0)
+            kept.send(probe)
+            kept.half_close()
+            assert kept.read_to_end().count(b"200 OK") == 1
+            assert gate.slow < 50  # of 500; it had its turn in between
+
+
 def test_an_idle_connection_is_closed_and_one_in_the_middle_of_a_request_sooner() -> None:
     patience = replace(SHORT, keep_alive_s=60)
     with (
@@ -397,6 +489,82 @@ def test_an_idle_connection_is_closed_and_one_in_the_middle_of_a_request_sooner(
         gevent.sleep(1)  # three times what a request may take
         client.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\nGET /half")
         assert client.read_to_end().count(b"200 OK") == 2
+
+
+def test_answers_that_are_not_taken_do_not_pile_up() -> None:
+    def unsent(descriptor: int) -> int:
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+    probes = b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n" * 500
+    patience = replace(SHORT, header_s=1000, keep_alive_s=1000)
+    with (
+        gated(ByPath(), TokenBucket(0, 9), patience=patience) as (address, server),
+        socket.create_connection(address, DEADLINE_S) as client,
+    ):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(1)  # it is full, or takes longer than that for 500
+        most = 0
+        with suppress(OSError):
+            for _ in range(100):
+                client.sendall(probes)
+                gevent.sleep(0.01)
+                assert server._connections
+                for connections in server._connections._connections.values():
+                    most = max([most, *(unsent(connection.descriptor) for connection in connections.values())])
+    assert 0 < most < 512 * 1024
+
+
+@contextmanager
+def kept_and_full(server: MediaServer, address: Address) -> Iterator[RudeClient]:
+    """A connection that is kept for another request, and whose peer has not taken what it was sent."""
+    with RudeClient(address, DEADLINE_S) as client:
+        client.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.read_header_block() == 200
+        assert server._connections
+        (kept,) = server._connections._connections[State.IDLE].values()
+        client._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sending = socket.socket(fileno=os.dup(kept.descriptor))
+        sending.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        sending.close()
+        quiet = 0
+        while quiet < 10:  # what was sent last has yet to reach the peer's own buffer, and makes room here
+            quiet += 1
+            with suppress(BlockingIOError):
+                while os.write(kept.descriptor, b"." * 1000):
+                    quiet = 0
+            gevent.sleep(0.02)
+        yield client
+
+
+@pytest.mark.parametrize("lines", ["", "Expect: 100-continue\r\nContent-Length: 1\r\n"])
+def test_whoever_does_not_take_its_answers_gets_no_others(lines: str) -> None:
+    with (
+        gated(ByPath(), TokenBucket(0, 9), patience=replace(SHORT, header_s=1000, keep_alive_s=1000)) as (
+            address,
+            server,
+        ),
+        kept_and_full(server, address) as client,
+    ):
+        client.send(f"GET /probe HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode())
+        with gevent.Timeout(DEADLINE_S):
+            while server._connections and server._connections.waiting:
+                gevent.sleep(0.01)
+
+
+def test_a_peer_that_does_not_take_its_101_is_cut_off() -> None:
+    before = refused.totals["request too slow"]
+    with (
+        gated(OpenGate(), TokenBucket(0, 9), patience=replace(SHORT, keep_alive_s=1000)) as (address, server),
+        kept_and_full(server, address) as client,
+    ):
+        client.send(upgrade_request())
+        with gevent.Timeout(DEADLINE_S):
+            while refused.totals["request too slow"] == before:
+                gevent.sleep(0.01)
+        assert server._connections
+        with gevent.Timeout(DEADLINE_S):
+            while server._connections.open_sockets:
+                gevent.sleep(0.01)
 
 
 def test_without_room_the_oldest_silent_connection_gives_way() -> None:
@@ -411,6 +579,21 @@ def test_without_room_the_oldest_silent_connection_gives_way() -> None:
         silent[-1].send(request_of("/signed"))
         assert silent[-1].end(upgraded=False).status == 200
         for client in silent:
+            client.drop()
+
+
+def test_without_room_connections_that_are_kept_for_another_request_give_way_too() -> None:
+    with gated(ByPath(), TokenBucket(0, 9)) as (address, server):
+        server._most_waiting = 3
+        kept: list[RudeClient] = []
+        for _ in range(6):
+            kept.append(client := RudeClient(address, DEADLINE_S))
+            client.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.read_header_block() == 200
+        assert [client.read_to_end() for client in kept[:3]] == [b"{}\n"] * 3
+        kept[-1].send(request_of("/signed"))
+        assert b"200 OK" in kept[-1].read_to_end()
+        for client in kept:
             client.drop()
 
 
