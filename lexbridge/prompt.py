@@ -33,6 +33,12 @@ HEARD_WITHIN_MS = 2000
 LONGEST_MS = 300_000
 """Audio kept of one prompt. Lex's messages have 1,024 characters: about a minute, and ten of them at most."""
 
+LONGEST_SILENCE_MS = 10_000
+"""Before the first sound of a prompt: the longest pause that SSML knows, which may stand at its beginning."""
+
+SILENT_RMS = 16
+"""A frame that is no louder is silence; mu-law's own steps are 8."""
+
 ECHO_DELAY_MS = 600
 """An echo comes back after at most so long: Twilio's buffer, both networks, the room."""
 
@@ -67,6 +73,7 @@ class Prompt:
         self._stream_sid = stream_sid
         self._audio = bytearray()  # mu-law, whole frames
         self._levels: list[int] = []  # RMS of each frame
+        self._is_audible = False
         self._from_ms = 0  # the first audio that is sent; more than 0 where it goes on after a false alarm
         self._sent_ms = 0
         self._marked_ms = 0  # the audio before the last mark
@@ -81,7 +88,9 @@ class Prompt:
         mulaw = mulaw[: max(0, room)]
         self._audio += mulaw
         samples = np.frombuffer(decode_mulaw(mulaw), dtype="<i2").astype(np.float64).reshape(-1, MULAW_FRAME_BYTES)
-        self._levels += np.sqrt(np.mean(samples**2, axis=1)).astype(int).tolist()
+        levels = np.sqrt(np.mean(samples**2, axis=1)).astype(int).tolist()
+        self._levels += levels
+        self._is_audible = self._is_audible or max(levels, default=0) > SILENT_RMS
 
     def complete(self) -> None:
         """There is no more of it."""
@@ -100,6 +109,11 @@ class Prompt:
     def arrived_ms(self) -> int:
         """Audio that is here."""
         return len(self._audio) // MULAW_BYTES_PER_MS
+
+    @property
+    def is_only_silence(self) -> bool:
+        """Whether it has words, and what is here of it is long and has no sound: more of the same would be dead air."""
+        return bool(self.messages) and not self._is_audible and self.arrived_ms > LONGEST_SILENCE_MS
 
     @property
     def is_begun(self) -> bool:

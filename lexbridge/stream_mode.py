@@ -147,7 +147,11 @@ class StreamMode:
         prompt = self._playback.prompt_of(turn)
         if prompt is not None:
             prompt.push(self._heads.pop(turn, b"") + mulaw)
-            self._play()
+            if prompt.is_only_silence:
+                self._cancel([turn])
+                self.speech_failed(turn)
+            else:
+                self._play()
 
     def spoke_all(self, turn: int) -> None:
         """See ReplyMode."""

@@ -3,7 +3,7 @@
 import pytest
 
 from lexbridge.actions import BeginDialog, SendKeys, UpdateCall
-from lexbridge.audio import decode_mulaw
+from lexbridge.audio import MULAW_BYTES_PER_MS, MULAW_SILENCE, decode_mulaw
 from lexbridge.call_state import CallState
 from lexbridge.dialog import DialogState, Message, MessageFormat
 from lexbridge.directives import (
@@ -1350,3 +1350,25 @@ def test_the_bot_says_how_long_and_how_often_silence_is_borne():
     assert caller.hears() == [f"{NOT_HEARD} Goodbye.", "Hangup"]
     say, *_ = verbs_of(caller.document())
     assert say.getAttribute("voice") == "Polly.Vicki"
+
+
+def test_silence_without_end_in_the_place_of_words_is_no_voice() -> None:
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("Which flowers?", speaks=True)
+    for _ in range(10):
+        caller.lex_speaks(MULAW_SILENCE * MULAW_BYTES_PER_MS * 1000)
+    assert caller.noted("reply-audio-failed") == 0  # it may be a pause, and the words come after it
+    caller.steps()
+    caller.lex_speaks(MULAW_SILENCE * MULAW_BYTES_PER_MS * 1000)
+    assert caller.steps() == ["CancelUtterance 1", "UpdateCall"]
+    assert caller.hears()[0] == "Which flowers?"
+    assert caller.note("reply-audio-failed")["arrived_ms"] == 11_000
+
+
+def test_a_long_pause_before_the_words_is_heard_out() -> None:
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("Which flowers?", speaks=True)
+    caller.lex_speaks(MULAW_SILENCE * MULAW_BYTES_PER_MS * 9000)
+    caller.lex_speaks(tone(1000))
+    caller.lex_speaks(MULAW_SILENCE * MULAW_BYTES_PER_MS * 11_000)
+    assert caller.noted("reply-audio-failed") == 0
