@@ -42,6 +42,7 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          websocket     the media socket: bounded, fair, fast
                          call_log      the calls that are live
                          admission     what a request has to bring before it reaches Flask or the media socket
+                         http_connection  one connection: a descriptor, what has come, how long it is waited for
                          http_connections  connections up to a whole request: read in slices, strangers metered
                          media_server  the HTTP handler and server: Flask, and the upgrade of media sockets
                          breaker       whether Lex is down, and turns need not wait for it

@@ -13,16 +13,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from enum import Enum
 from random import uniform
-from socket import AF_INET, SHUT_WR, SOCK_STREAM
 from typing import Any
 
 from gevent import get_hub
 from gevent.monkey import get_original
 
 from lexbridge.admission import Admitted, Answer, Gate, Refusal
-from lexbridge.http_request import Head, Request, RequestParser, RequestRefused
+from lexbridge.http_connection import Connection, State
+from lexbridge.http_request import Head, Request, RequestRefused
 from lexbridge.logs import Log
 from lexbridge.token_bucket import TokenBucket
 from lexbridge.websocket import DISCARDED_BYTES, MAX_LINGER_BYTES, READABLE, Patience, refused
@@ -50,55 +49,7 @@ STRANGERS_HZ, STRANGERS_BURST = 20.0, 100.0
 for people who try things out. Beyond them a stranger's connection is closed without a word."""
 
 _EPOLLIN, _EPOLLOUT = READABLE, 4
-_plain_socket = get_original("_socket", "socket")  # without a hub, whose watchers cost more than the call itself
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class State(Enum):
-    """What a connection that is read here is waited for."""
-
-    READING = "the rest of a request, or a first one"
-    IDLE = "another request"
-    LINGERING = "the end, after our last answer"
-
-
-class Connection:
-    """One connection. `socket`: gevent's, made when a request is admitted; before, there is a descriptor only."""
-
-    __slots__ = (
-        "address",
-        "descriptor",
-        "due_s",
-        "events",
-        "is_checked",
-        "lingered_bytes",
-        "parser",
-        "served",
-        "since_s",
-        "socket",
-        "state",
-    )
-
-    def __init__(self, descriptor: int, address: Any) -> None:
-        self.descriptor = descriptor
-        self.address = address
-        self.parser = RequestParser()
-        self.state: State | None = None  # None: it is being served, or gone
-        self.since_s = 0.0  # of the state, by time.monotonic()
-        self.due_s = 0.0  # when it is cut off
-        self.is_checked = False  # the head of the request that is being read
-        self.events = 0  # of epoll, that are waited for
-        self.served = 0
-        """Requests that were answered."""
-        self.lingered_bytes = 0  # read after our last answer
-        self.socket: Any = None
-
-    def close(self) -> None:
-        """Closes it, whoever has it."""
-        if self.socket is not None:
-            self.socket.close()
-        else:
-            os.close(self.descriptor)
 
 
 class Connections:
@@ -199,7 +150,7 @@ class Connections:
             return
         self._enter(connection, State.LINGERING)
         try:
-            _shutdown(connection.descriptor, SHUT_WR)
+            connection.end_sending()
         except OSError:
             self._drop(connection)
         else:
@@ -298,7 +249,7 @@ class Connections:
             connection.is_checked = False
             self._take(connection, request)
             return
-        if is_new and head.expects_continue and not _write(connection, _CONTINUE):
+        if is_new and head.expects_continue and not connection.write(_CONTINUE):
             self._drop(connection)
             return
         self._wait(connection, _EPOLLIN)
@@ -349,7 +300,7 @@ class Connections:
             output += answer.body
         if not keeps:
             self._send_last(connection, output)
-        elif _write(connection, output):
+        elif connection.write(output):
             connection.served += 1
             self._await_next(connection)
         else:
@@ -420,24 +371,6 @@ class Connections:
         connection.close()
 
 
-def _write(connection: Connection, output: bytes) -> bool:
-    """Sends a few bytes. False if the peer has not taken what it was sent before: what it is told next would be lost,
-    and it would take the answer to another request for this one's. Raises OSError."""
-    try:
-        return os.write(connection.descriptor, output) == len(output)
-    except BlockingIOError:
-        return False
-
-
 def jittered(seconds: float) -> float:
     """Up to a third more: what came together does not all end together."""
     return seconds * uniform(1, 4 / 3)
-
-
-def _shutdown(descriptor: int, how: int) -> None:
-    """Ends a direction of the connection. Raises OSError."""
-    plain = _plain_socket(AF_INET, SOCK_STREAM, 0, descriptor)  # whatever its family: this call does not ask
-    try:
-        plain.shutdown(how)
-    finally:
-        plain.detach()

@@ -24,11 +24,11 @@ from geventwebsocket.handler import WebSocketHandler
 
 from lexbridge import rfc6455
 from lexbridge.admission import Admitted, Gate, OpenGate
+from lexbridge.http_connection import Connection
 from lexbridge.http_connections import (
     SLICE_S,
     STRANGERS_BURST,
     STRANGERS_HZ,
-    Connection,
     Connections,
     jittered,
 )
