@@ -103,14 +103,15 @@ def top_up(connections: list[socket.socket], port: int, most: int, first: bytes 
 
 def send(connections: list[socket.socket], connection: socket.socket, output: bytes) -> int:
     """Sends what there is room for, reads what was answered, and forgets a connection that has ended."""
+    sent = 0
     try:
         sent = connection.send(output)
         while connection.recv(1 << 20):
             pass
     except BlockingIOError:
-        return len(output)
+        return sent
     except OSError:
-        sent = 0
+        pass
     connection.close()
     connections.remove(connection)
     return sent
