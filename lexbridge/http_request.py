@@ -22,6 +22,8 @@ _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) (\S+) (HTTP/[0-
 _TARGET = re.compile(rb"/(?!/)[!\"$-~]*")
 """RFC 9112, section 3.2.1: visible ASCII that begins with "/"; a fragment is never sent. One that begins with "//" is
 an authority to some readers (RFC 3986, section 4.2), and the same as "/" to Werkzeug's routing."""
+_NO_HEAD = re.compile(rb"\A[^!#$%&'*+.^_`|~0-9A-Za-z-]|[^\r]\n")
+"""The first byte of a method is one of a token; a line ends in CRLF."""
 _HEADER_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)")
 """RFC 9112, section 5: no space before the colon, no folded line; RFC 9110, section 5.5: no control character. Spaces
 around the value are stripped elsewhere: a second repetition that takes them too would try each way to share them, 10 s
@@ -148,6 +150,8 @@ class RequestParser:
         buffer = self._buffer
         end = buffer.find(b"\r\n\r\n", self._searched)
         size = len(buffer) if end < 0 else end
+        if _NO_HEAD.search(buffer, max(0, self._searched - 1), size):
+            raise _bad_request()  # such as TLS, or lines that end in LF alone: their end would be waited for in vain
         if size > MAX_REQUEST_LINE_BYTES and buffer.find(b"\r\n", 0, MAX_REQUEST_LINE_BYTES) < 0:
             raise RequestRefused("414 URI Too Long", "request line too long")
         if size > MAX_HEAD_BYTES:

@@ -244,6 +244,21 @@ def test_bodies_up_to_the_bound_are_read() -> None:
     assert len(request.body) == MAX_BODY_BYTES
 
 
+@pytest.mark.parametrize(
+    "output", [b"\x16\x03\x01", b"\n", b"GET / HTTP/1.1\nHost: x\n\n", b"GET / HTTP/1.1\r\nHost: x\n"]
+)
+def test_what_cannot_become_a_request_is_not_waited_for(output: bytes) -> None:
+    assert refusal(output) == ("400 Bad Request", "bad request")
+
+
+def test_a_body_may_hold_anything() -> None:
+    body = b"\n\x16\r\n\r\n\n\n"
+    head = text("POST /twiml HTTP/1.1", HOST, f"Content-Length: {len(body)}")
+    request = read(head + body + b"GET ")
+    assert request
+    assert request.body == body
+
+
 def test_a_request_line_and_a_head_are_bounded_before_they_end() -> None:
     parser = RequestParser()
     with pytest.raises(RequestRefused, match="request line too long"):
