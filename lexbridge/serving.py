@@ -25,6 +25,8 @@ from lexbridge.watchdog import Watchdog
 
 LEAVE_S = 10.0
 """In which all calls are told to leave, at the most: each that does costs those who take it some milliseconds."""
+LEAVE_AFTER_S = 0.2
+"""Before the first is told: workers that are told to end together have to stop accepting, or it would come to one."""
 LEAVES_HZ = 10.0
 """So many are told in a second, or more if that would take too long."""
 CLOSE_S = 2.0
@@ -74,6 +76,8 @@ def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
         gevent.spawn(ecs.report, place, settings.ecs_agent_uri, settings.service_name)
     told.wait()
     place.write(State.DRAINING, calls.live_calls)  # with no call to drain we may be gone before the next beat
+    if place.others_are_ready():
+        server.stop_accepting()  # nor may a call that leaves come back before it
     with _others(place, f"{settings.url}/ready", settings.url_ca_file) as others_are_there:
         drain(calls, others_are_there, settings.drain_s)
     beating.kill()
@@ -132,7 +136,7 @@ def drain(calls: CallLog, others_are_there: Callable[[], bool], drain_s: float) 
     now_s = time.monotonic()
     deadline_s = now_s + drain_s
     leaves_hz = max(LEAVES_HZ, calls.live_calls / max(0.1, min(LEAVE_S, drain_s / 3)))
-    leave_at_s = now_s
+    leave_at_s = now_s + min(LEAVE_AFTER_S, drain_s / 10)
     while calls.live_calls and now_s < deadline_s:
         if not others_are_there():
             # It still listens: a live call whose stream is lost has to find somebody to resume with.
