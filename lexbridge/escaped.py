@@ -28,7 +28,9 @@ def install() -> None:
 
     def tell_unraisable(lost: Any) -> None:
         """Of a finalizer, a callback of C code, or a thread of the system."""
-        of = getattr(lost.object, "__qualname__", type(lost.object).__name__)
+        # From Python 3.13 on the system's threads come without what they ran.
+        kind = "thread" if lost.object is None else type(lost.object).__name__
+        of = getattr(lost.object, "__qualname__", kind)
         tell(of, lost.exc_type, lost.exc_value, lost.exc_traceback)
 
     hub.print_exception = print_exception  # type: ignore[assignment,method-assign]

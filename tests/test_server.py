@@ -284,6 +284,8 @@ def test_a_check_that_is_cut_short_does_not_say_that_all_is_well(tmp_path: Path,
             env={"PATH": os.environ["PATH"], **COMPLETE},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # As in a terminal: a shell has its background jobs ignore it, and so Python too.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         wait_until(lambda pid=process.pid: handles(pid, signal.SIGINT))  # Python's own: it has begun
         process.send_signal(signum)
