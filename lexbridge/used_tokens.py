@@ -9,6 +9,7 @@ import mmap
 import os
 import struct
 import tempfile
+import weakref
 from hashlib import sha256
 
 import gevent
@@ -33,8 +34,8 @@ class UsedTokens:
         self._table = mmap.mmap(-1, buckets * _BUCKET_BYTES)  # zeros: entries that have expired long ago
         # Nothing is written to it: its bytes stand for the buckets, to be locked. The system lets go of the lock of
         # a process that dies.
-        self._lock_file = tempfile.TemporaryFile() if not hasattr(os, "memfd_create") else None  # noqa: SIM115
-        self._locks = self._lock_file.fileno() if self._lock_file else os.memfd_create("lexbridge-used-tokens")
+        self._locks = _open_nameless()
+        weakref.finalize(self, os.close, self._locks)
 
     def take(self, token: str, expires_s: float, now_s: float) -> bool:
         """Uses `token`; False if it has been used before, by whichever process. Times are epoch, seconds.
@@ -69,3 +70,11 @@ class UsedTokens:
             else:
                 return True
         return False
+
+
+def _open_nameless() -> int:
+    """A descriptor of a file that only processes forked from this one know."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("lexbridge-used-tokens")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
