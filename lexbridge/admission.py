@@ -49,11 +49,11 @@ class Gate(Protocol):
     """Decides about each request. It must not block."""
 
     def check_head(self, head: Head) -> Refusal | None:
-        """Why a request is not read on, by its head; None: it is."""
+        """Return why a request is refused by its head alone; None: it is read on."""
         ...
 
     def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:
-        """What becomes of a whole request. `open_sockets`: media sockets that are open now."""
+        """Decide about a whole request. `open_sockets`: media sockets that are open now."""
         ...
 
 

@@ -31,14 +31,14 @@ class LexSpoke:
 
 @dataclass(frozen=True, slots=True)
 class LexSpeechFailed:
-    """There is no more of the reply's audio, and that was not all."""
+    """The end of a reply's audio before all of it came."""
 
     turn: int
 
 
 @dataclass(frozen=True, slots=True)
 class LexFailed:
-    """There is no answer to a turn."""
+    """A turn that Lex did not answer, for good."""
 
     turn: int
     error: LexError

@@ -14,7 +14,7 @@ from lexbridge.logs import UnlockedLog
 
 
 def install() -> None:
-    """In this process, and for this thread's hub. The lines are `greenlet-broken`, with what it escaped `of`."""
+    """Log what escapes in this process, and in this thread's hub. The lines are `greenlet-broken`, with what it escaped `of`."""
     hub = get_hub()
     log = UnlockedLog()
 
@@ -27,7 +27,7 @@ def install() -> None:
         tell(type(context).__name__, *hub._normalize_exception(kind, error, trace))  # type: ignore[attr-defined]
 
     def tell_unraisable(lost: Any) -> None:
-        """Of a finalizer, a callback of C code, or a thread of the system."""
+        """Log an exception of a finalizer, a callback of C code, or a thread of the system."""
         # From Python 3.13 on the system's threads come without what they ran.
         kind = "thread" if lost.object is None else type(lost.object).__name__
         of = getattr(lost.object, "__qualname__", kind)

@@ -14,7 +14,7 @@ _plain_socket = get_original("_socket", "socket")  # without a hub, whose watche
 
 
 class State(Enum):
-    """What a connection that is read here is waited for."""
+    """The reason for which a connection is waited for."""
 
     READING = "the rest of a request, or a first one"
     IDLE = "another request"

@@ -349,7 +349,7 @@ class Connections:
         connection.events = events
 
     def _enter(self, connection: Connection, state: State) -> None:
-        """It is in `state` from now on, with the state's patience."""
+        """Put the connection into `state`, with that state's patience."""
         if connection.state is not None:
             self._connections[connection.state].pop(connection.descriptor, None)
         connection.state = state
@@ -358,7 +358,7 @@ class Connections:
         self._connections[state][connection.descriptor] = connection
 
     def _leave(self, connection: Connection) -> None:
-        """It is not read here any more."""
+        """Stop reading the connection here."""
         if connection.state is not None:
             self._connections[connection.state].pop(connection.descriptor, None)
             connection.state = None

@@ -141,7 +141,7 @@ class RequestParser:
             self._find_head()
 
     def take_rest(self) -> bytes:
-        """What came after the last request, for whoever goes on with the connection."""
+        """Return the bytes that came after the last request, for the code that goes on with the connection."""
         rest = bytes(self._buffer)
         self._buffer.clear()
         return rest

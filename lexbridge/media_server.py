@@ -298,7 +298,7 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
         self._accepting_s += time.monotonic() - began_s
 
     def _accept_failed(self, connections: Connections, error: OSError) -> None:
-        """Without descriptors the oldest connection that said nothing makes room; else it is waited for a while."""
+        """Make room by closing the oldest waiting connection; where there is none, stop accepting for a while."""
         if error.errno not in _NO_DESCRIPTORS:
             return  # of the connection, which has ended already
         refused.count("no descriptors")

@@ -142,7 +142,7 @@ def stream_token_passes(secrets: Iterable[str], token: str, call_sid: str, accou
 
 
 def expiry_of(token: str) -> int:
-    """When a token that has passed expires: epoch, seconds."""
+    """The time at which a token that has passed expires: epoch, seconds."""
     return int(token.partition(".")[0])
 
 

@@ -38,7 +38,7 @@ _ROOTS = sorted(
 
 
 class Holds:
-    """What is to be said of the loop, from one look at it to the next. `now_s`: of the start, by time.monotonic().
+    """The events to log about the loop, from one look at it to the next. `now_s`: of the start, by time.monotonic().
     `cpu_s`: what the process has had of the processor."""
 
     def __init__(self, now_s: float, cpu_s: float) -> None:
@@ -107,7 +107,7 @@ class Watchdog:
 
 
 def places(frame: FrameType | None) -> list[str]:
-    """Where a thread stands, the innermost first: no values and no source text."""
+    """The places where a thread stands, the innermost first: no values and no source text."""
     return [f"{_short(at.f_code.co_filename)}:{at.f_lineno} {at.f_code.co_qualname}" for at in _innermost(frame)]
 
 
