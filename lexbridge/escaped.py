@@ -14,7 +14,7 @@ from lexbridge.logs import UnlockedLog
 
 
 def install() -> None:
-    """Log what escapes in this process, and in this thread's hub. The lines are `greenlet-broken`, with what it escaped `of`."""
+    """Log what escapes in this process, and in this thread's hub, as `greenlet-broken` with what it escaped `of`."""
     hub = get_hub()
     log = UnlockedLog()
 
