@@ -22,6 +22,7 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          endpointing   where an utterance starts and ends, in media time
                          keys          the keys that a caller presses, as one input
                          directives    what the bot asks of the call, by session attributes
+                         media_clock   time that passes while a caller's phone sends nothing
                          signatures    who is really Twilio: signatures, and the token of a stream
                          webhook_form  a webhook's form, and what its fields have to look like
                          twiml         every document Twilio gets from us, through templates/

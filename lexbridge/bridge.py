@@ -1,8 +1,9 @@
 """Runs one CallSession over one WebSocket: one inbox, one loop, no lock.
 
-    reader greenlet ----text---->  inbox  ---> loop: CallSession.receive() ... actions() ---> carried out
+    reader greenlet -text, pong->  inbox  ---> loop: CallSession.receive() ... actions() ---> carried out
     a greenlet each Lex request -->  "             |-> utterance appended to (its greenlet sends it)
     updates' greenlet --outcome--->  "             `-> document for the updates' greenlet
+    pulse of all calls --silence-->  "
 
 Only the loop touches the CallSession, and nothing between a way in and `actions()` switches greenlets. After TURN_MS of
 media the loop gives the other calls their turn, wherever that media came from; its own inbox waits meanwhile.
@@ -42,9 +43,10 @@ from lexbridge.config import Settings
 from lexbridge.errors import CallControlError, CallGone, MediaStreamError
 from lexbridge.lex import Deadlines, LexRuntime
 from lexbridge.logs import Log
+from lexbridge.media_clock import PULSE_S, MediaClock
 from lexbridge.media_stream import Started, Stopped, parse
 from lexbridge.own_voice import OwnVoice
-from lexbridge.rfc6455 import Bounds
+from lexbridge.rfc6455 import Bounds, Pong
 from lexbridge.signatures import expiry_of, make_stream_token, stream_token_passes
 from lexbridge.takeover import RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER, whole
 from lexbridge.token_bucket import TokenBucket
@@ -66,8 +68,8 @@ PAUSE_S = 0.001
 looks at the clock no sooner."""
 
 MEDIA_BURST_S = 120.0
-"""Of media time at once, skipped time too. What Twilio skips is a minute at most, or it is another error: two of them.
-In the long run a stream may bring as many frames a second as messages: 8 times what a call has."""
+"""Of media time at once, skipped time too: a network that stalls lets go some 16 s at its end, and Twilio may skip time
+then. In the long run a stream may bring as many frames a second as messages: 8 times what a call has."""
 
 START_DEADLINE_S = 10.0
 """From the open socket to `start`, which Twilio sends at once."""
@@ -112,13 +114,17 @@ class WebSocket(Protocol):
         """What the peer may send."""
         ...
 
-    def receive(self) -> str | None:
+    def receive(self) -> str | Pong | None:
         """The next message; None once closed. Raises nothing."""
         ...
 
     def send(self, message: str) -> None:
         """Sends a message, later what the peer does not take yet. Never waits. Raises WebSocketError if it is closed,
         or becomes so because too much waits."""
+        ...
+
+    def ping(self, payload: bytes) -> None:
+        """Pings the peer. Raises WebSocketError if the socket is closed."""
         ...
 
     def close(self, code: int = ..., message: bytes = ...) -> None:
@@ -129,6 +135,13 @@ class WebSocket(Protocol):
 @dataclass(frozen=True, slots=True)
 class _SocketClosed:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class _Silence:
+    """No media has come for `ms`, and the peer answers no pings."""
+
+    ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +159,7 @@ class _Close:
     """The process ends."""
 
 
-_Item = str | FromLex | UpdateFailed | HandedOver | _SocketClosed | _TakenOver | _Leave | _Close
+_Item = str | Pong | _Silence | FromLex | UpdateFailed | HandedOver | _SocketClosed | _TakenOver | _Leave | _Close
 
 
 class Bridge:
@@ -172,6 +185,8 @@ class Bridge:
         self._calls = calls
         self._new_detector = detector_factory(settings)
         self._own_voice = OwnVoice(lex, settings.sentences)
+        self._running: set[_Call] = set()
+        self._pulse: gevent.Greenlet[..., None] | None = None
 
     def run(self, websocket: WebSocket) -> None:
         """Serves one media socket to its end, and closes it. Never raises: what goes wrong is logged."""
@@ -180,7 +195,23 @@ class Bridge:
             self._own_voice.learn()
         start_by_s = time.monotonic() + self._start_deadline_s
         neighbours = self._lex, self._call_control, self._calls, self._used_tokens
-        _Call(session, websocket, self._settings, start_by_s, *neighbours).run()
+        call = _Call(session, websocket, self._settings, start_by_s, *neighbours)
+        self._running.add(call)
+        if self._pulse is None:
+            self._pulse = gevent.spawn(self._pulse_while_running)
+        try:
+            call.run()
+        finally:
+            self._running.discard(call)
+
+    def _pulse_while_running(self) -> None:
+        """A greenlet, one for all calls: each has a look at the clock now and then, and not with each message."""
+        while self._running:
+            gevent.sleep(PULSE_S)
+            now_s = time.monotonic()
+            for call in list(self._running):
+                call.pulse(now_s)
+        self._pulse = None
 
 
 class _Refused(Exception):
@@ -215,6 +246,7 @@ class _Call:
         self._streams_lost = 0
         self._token_made_s = -math.inf
         self._media_s = TokenBucket(websocket.bounds.rate_hz * FRAME_MS / 1000, MEDIA_BURST_S)
+        self._media_clock: MediaClock | None = None  # when the stream has started
         self._heard_ms = 0  # of the session's media, at the last look
         self._turn_ms = 0  # since other greenlets had their turn
         self._log = Log()
@@ -243,6 +275,21 @@ class _Call:
             while not self._inbox.empty():  # whoever waits to put something there must not wait for ever
                 self._inbox.get_nowait()
             self._websocket.close(code)
+
+    def pulse(self, now_s: float) -> None:
+        """Has a look at the clock. Neither waits nor raises."""
+        if self._media_clock is None or not self._inbox.empty():  # what waits there may be media
+            return
+        try:
+            ping, silence_ms = self._media_clock.pulse(now_s)
+            if silence_ms:
+                self._inbox.put_nowait(_Silence(silence_ms))
+            if ping is not None:
+                self._websocket.ping(ping)
+        except WebSocketError:
+            pass  # that it is closed comes by the inbox
+        except Exception:
+            self._log.bug("pulse-broken")
 
     def _read(self) -> None:
         """The reader: the socket's messages into the inbox, in order."""
@@ -313,6 +360,10 @@ class _Call:
                 self._receive(item)
                 if self._stream is None and self._session.started is not None:
                     self._begin(self._session.started)
+            case Pong():
+                self._no_media(self._media_clock.ponged(item.payload) if self._media_clock else 0)
+            case _Silence():
+                self._no_media(item.ms)
             case _Leave():
                 self._session.is_leaving = True
             case LexReplied() | LexFailed() | Recalled() | NotRecalled():
@@ -323,11 +374,18 @@ class _Call:
                 self._take_from_twilio(item)
 
     def _receive(self, text: str) -> None:
-        come_ms = self._session.media_ms
+        come_ms, now_s = self._session.media_ms, time.monotonic()
         self._session.receive(text)
-        if not self._media_s.take(time.monotonic(), (self._session.media_ms - come_ms) / 1000):
+        media_ms = self._session.media_ms - come_ms
+        if media_ms and self._media_clock is not None:
+            self._media_clock.media_came(now_s)
+        if not self._media_s.take(now_s, media_ms / 1000):
             refused.count("too much media")
             self._refuse("too much media", POLICY_VIOLATION)
+
+    def _no_media(self, ms: int) -> None:
+        if ms:
+            self._session.no_media(ms)
 
     def _take_from_lex(self, item: LexReplied | LexFailed | Recalled | NotRecalled) -> None:
         session = self._session
@@ -388,6 +446,7 @@ class _Call:
             close=lambda: self._tell(_Close()),
         )
         self._calls.began(self._stream)
+        self._media_clock = MediaClock(time.monotonic())
 
     def _give_way(self) -> None:
         """Has Twilio stop this stream. One that we close it takes for lost, and the call would get yet another.

@@ -1,15 +1,15 @@
 """The heart: one call, from the start of its media stream to its end.
 
-`CallSession` has few ways in (`receive`; `lex_replied` or `lex_failed`; `lex_spoke` and how that ended; `recalled` or
-`not_recalled`; `update_failed`; `call_is_gone`; `stream_lost`) and one way out (`actions`). It does no I/O and has no
-clock: time is media time. Nothing in it switches greenlets. Of a message that brings much media, or skips much time, it
-hears a slice; `catch_up` hears the next one, so that nobody else has to wait for all of them.
+`CallSession` has few ways in (`receive`, `no_media`; `lex_replied` or `lex_failed`; `lex_spoke` and how that ended;
+`recalled` or `not_recalled`; `update_failed`; `call_is_gone`; `stream_lost`) and one way out (`actions`). It does no
+I/O and has no clock: time is media time. Nothing in it switches greenlets. Of a message that brings much media, or
+skips much time, it hears a slice; `catch_up` hears the next one, so that nobody else has to wait for all of them.
 
 Two machines run side by side, for a caller may speak while Lex thinks: the call's, in `call_state`, and a turn's, in
 `turns`. Both diagrams in docs/call.md are drawn from their tables. How the bot is heard is up to the `ReplyMode`.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 
 import numpy as np
@@ -33,7 +33,7 @@ from lexbridge.endpointing import (
 )
 from lexbridge.errors import LexError, MediaStreamError, NotPutBack
 from lexbridge.joining import Joining
-from lexbridge.media_stream import Dtmf, InboundAudio, Marked, Media, Started, Stopped, Unknown, parse
+from lexbridge.media_stream import Dtmf, InboundAudio, Marked, Media, Odd, Started, Stopped, Unknown, parse
 from lexbridge.reply_mode import PAUSE_WITHIN_ONSET_MS, ReplyMode
 from lexbridge.resuming import Resuming
 from lexbridge.stream_mode import StreamMode
@@ -43,6 +43,10 @@ from lexbridge.vad import Detector
 
 SLICE_MS = 500
 """Media that is heard in one go. With VAD=silero it costs 2 to 5 ms of CPU, and a minute 0.2 to 0.6 s."""
+
+JUMP_MS = 1000
+"""Missing audio from which on it is no sign that the caller is silent: they may have spoken meanwhile, or the
+timestamps are wrong."""
 
 
 class CallSession:
@@ -71,6 +75,7 @@ class CallSession:
         self._settings = settings
         self._audio = InboundAudio()
         self._unheard: deque[bytes] = deque()  # frames, mu-law
+        self._odd_messages: Counter[str] = Counter()
         self._endpointer = Endpointer(detector, rules)
         self._call = Call(settings, documents, self._endpointer)
         self._turns, self._keys = self._call.turns, self._call.keys
@@ -158,8 +163,18 @@ class CallSession:
                 self._key(event.digit)
             case Unknown():
                 self._call.note("debug", "unknown-event")
+            case Odd():
+                self._odd(event.why)
             case _:
                 pass  # Connected
+
+    def no_media(self, ms: int) -> None:
+        """For `ms` no media came, and none is on its way: the caller's phone sends nothing while they are silent. It is
+        heard as silence, the first SLICE_MS at once. Nothing happens before the stream starts, or after its end."""
+        if self.state in (CallState.CONNECTING, CallState.ENDED):
+            return
+        self._unheard.extend(self._audio.silence(ms))
+        self._hear()
 
     def catch_up(self) -> None:
         """Hears the next SLICE_MS of what is behind."""
@@ -260,8 +275,18 @@ class CallSession:
     def _media(self, media: Media) -> None:
         if self.state is CallState.CONNECTING:
             raise MediaStreamError("media came before start")
+        filled_ms = self._audio.filled_ms
         self._unheard.extend(self._audio.push(media))
+        missing_ms = self._audio.filled_ms - filled_ms
+        if missing_ms >= JUMP_MS:
+            self._endpointer.wait_longer(missing_ms)
         self._hear()
+
+    def _odd(self, why: str) -> None:
+        """A message that nobody can read, and nobody needs."""
+        self._odd_messages[why] += 1
+        if self._odd_messages[why] == 1:
+            self._call.note("warning", "odd-message", why=why)
 
     def _catch_up_whole(self) -> None:
         while self._unheard:
@@ -311,6 +336,8 @@ class CallSession:
             media_ms=self._endpointer.now_ms,
             late_messages=self._audio.late_messages,
             filled_ms=self._audio.filled_ms,
+            silent_ms=self._audio.silent_ms,
+            odd_messages=self._odd_messages.total(),
         )
 
     # -- what the caller says

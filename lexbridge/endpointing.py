@@ -146,6 +146,11 @@ class Endpointer:
         patience_ms = self._rules.no_input_ms if no_input_ms is None else no_input_ms
         self._no_input_at_ms = self.now_ms + after_ms + patience_ms
 
+    def wait_longer(self, ms: int) -> None:
+        """Puts NoInput off by `ms`, if it is to come: that much of the time that follows says nothing of the caller."""
+        if self._no_input_at_ms is not None:
+            self._no_input_at_ms += ms
+
     def expect(self, expected: Expected) -> None:
         """What the caller is asked for from now on; OPEN until then. An open utterance answers what was asked before
         it, but for one that has just started: what it interrupts may have been taken back."""

@@ -57,6 +57,13 @@ class Ping:
 
 
 @dataclass(frozen=True, slots=True)
+class Pong:
+    """The peer has taken the ping that held `payload` (section 5.5.3). Whatever it had sent before stands before it."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """The peer closes; `code` is NO_CODE if it gave none (section 5.5.1)."""
 
@@ -72,7 +79,7 @@ class Violation:
     reason: str
 
 
-Item = str | bytes | Ping | Close | Violation
+Item = str | bytes | Ping | Pong | Close | Violation
 
 
 class _ViolatedError(Exception):
@@ -207,6 +214,8 @@ class MessageParser:
     def _take_control(self, opcode: int, payload: bytes, items: list[Item]) -> None:
         if opcode == PING:
             items.append(Ping(payload))
+        elif opcode == PONG:
+            items.append(Pong(payload))
         elif opcode == CLOSE:
             items.append(_read_close(payload))
             self._over = True

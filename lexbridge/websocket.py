@@ -26,7 +26,7 @@ from greenlet import getcurrent, greenlet
 
 from lexbridge import rfc6455
 from lexbridge.logs import CountedLog
-from lexbridge.rfc6455 import Bounds, Close, MessageParser, Ping, Violation
+from lexbridge.rfc6455 import Bounds, Close, MessageParser, Ping, Pong, Violation
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -62,7 +62,7 @@ class Patience:
     keep_alive_s: float = 75
     """Between two requests of one connection: longer than the load balancer's 60 s, or it would find them closed."""
     silence_s: float = 15
-    """Without one whole WebSocket frame: then 1001. A tenth longer at most."""
+    """Without one whole WebSocket frame, pongs too: then 1001. A tenth longer at most."""
     stall_s: float = 5
     """While the peer takes nothing of what waits for it: then it is cut off."""
     linger_s: float = 2
@@ -133,7 +133,8 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         self._parser = MessageParser(handler.bounds)
         self._read_bytes = handler.read_bytes
         self._socket = handler.socket
-        self._messages: deque[str | bytes] = deque()
+        self._messages: deque[str | bytes | Pong] = deque()
+        self._has_pinged = False
         self._ended = False  # nothing more comes after what waits in _messages
         self._taken = 0
         self._receiver: greenlet | None = None  # who waits for a message
@@ -155,10 +156,11 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
 
     # What the app calls
 
-    def receive(self) -> str | bytes | None:
+    def receive(self) -> str | bytes | Pong | None:
         """The next message, as soon as it has come; None at the end. Raises nothing.
 
-        It is bytes only if the handler's bounds take binary messages.
+        It is bytes only if the handler's bounds take binary messages. It may be a pong only after a `ping`, and stands
+        behind every message that came before it.
         """
         if self._messages:
             self._taken += 1
@@ -186,6 +188,12 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         """
         is_text = isinstance(message, str) if binary is None else not binary
         self.send_frame(message, rfc6455.TEXT if is_text else rfc6455.BINARY)
+
+    def ping(self, payload: bytes) -> None:
+        """Pings the peer, which has to answer with a pong of the same payload, 125 bytes at most. Raises as `send`
+        does."""
+        self._has_pinged = True
+        self.send_frame(payload, rfc6455.PING)
 
     def send_frame(self, message: str | bytes, opcode: int) -> None:
         """A WebSocket frame of `opcode`. Raises as `send` does."""
@@ -265,6 +273,9 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
                 self._messages.append(item)
             elif isinstance(item, Ping):
                 pongs += rfc6455.encode(rfc6455.PONG, item.payload)
+            elif isinstance(item, Pong):
+                if self._has_pinged:  # section 5.5.3: one that nobody asked for means nothing
+                    self._messages.append(item)
             else:
                 self._pong(pongs)
                 pongs = b""

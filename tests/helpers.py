@@ -220,6 +220,11 @@ class Caller:
         """Nothing but silence for `ms`."""
         self._talks(MULAW_SILENCE * FRAME_SAMPLES, ms)
 
+    def passes_without_media(self, ms: int) -> None:
+        """For `ms` the caller's phone sends nothing, and nothing is on its way."""
+        self.session.no_media(ms)
+        self._take_actions()
+
     def speaks(self, ms: int) -> None:
         """Voice for `ms`."""
         self._talks(tone(FRAME_MS), ms)

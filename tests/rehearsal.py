@@ -22,7 +22,7 @@ from lexbridge.dialog import DialogState, Message, Reply
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex import Answer, Question, Speech
 from lexbridge.logs import Log
-from lexbridge.rfc6455 import Bounds
+from lexbridge.rfc6455 import Bounds, Pong
 from lexbridge.signatures import make_stream_token
 
 VOICE = encode_mulaw(struct.pack("<h", VOICE_LEVEL)) * FRAME_SAMPLES
@@ -54,14 +54,24 @@ class RehearsedSocket:
         self.bounds = bounds or Bounds()
         self.code: int | None = None
         self.sent: list[str] = []
-        self._messages: Queue[str | Exception | None] = Queue()
+        self.pings: list[bytes] = []
+        self.pong: Callable[[bytes], bytes | None] = lambda _: b"0"
+        """What answers a ping; None: nothing does. At first it is the answer to none of ours, which tells nothing:
+        a test that takes its time is no silent caller."""
+        self._messages: Queue[str | Pong | Exception | None] = Queue()
 
-    def sends(self, messages: Iterable[str | Exception | None]) -> None:
+    def sends(self, messages: Iterable[str | Pong | Exception | None]) -> None:
         """Twilio's messages, all at once. None: Twilio closes it; an exception is raised by `receive`."""
         for message in messages:
             self._messages.put(message)
 
-    def receive(self) -> str | None:
+    def ping(self, payload: bytes) -> None:
+        """See WebSocket."""
+        self.pings.append(payload)
+        if (answer := self.pong(payload)) is not None:
+            self._messages.put(Pong(answer))
+
+    def receive(self) -> str | Pong | None:
         """See WebSocket."""
         message = self._messages.get()
         if isinstance(message, Exception):

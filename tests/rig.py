@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -110,9 +111,10 @@ class Rig:
     calls: CallLog
     lex_runtime: LexClient
 
-    def place_call(self, caller: SimulatedCaller, **options: str) -> PhoneCall:
+    def place_call(self, caller: SimulatedCaller, **options: Any) -> PhoneCall:
         """`caller` dials the bridge's number."""
-        return self.twilio.place_call(f"{self.settings.url}/twiml", caller, connect_to=self.base, **options)
+        where = {"connect_to": self.base, **options}
+        return self.twilio.place_call(f"{self.settings.url}/twiml", caller, **where)
 
     def hears(self, call: PhoneCall, text: str) -> UpdateReceived:
         """Waits until the call is updated with a document that says `text`."""

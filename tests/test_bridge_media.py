@@ -17,6 +17,7 @@ from lexbridge.call import SLICE_MS, CallSession
 from lexbridge.dialog import Reply
 from lexbridge.lex import Answer, Question
 from lexbridge.logs import Log
+from lexbridge.media_stream import MAX_FILL_MS
 from lexbridge.rfc6455 import Bounds
 from lexbridge.token_bucket import TokenBucket
 from lexbridge.websocket import refused
@@ -48,12 +49,12 @@ def a_frame(at_ms: int) -> str:
 
 
 FLOODS = {
-    "time that was skipped": [a_frame(0), a_frame(MINUTE_MS)],
+    "time that was skipped": [a_frame(n * 6000) for n in range(6)],
     "long messages": [media_text(at_ms, SILENCE * 300) for at_ms in range(0, MINUTE_MS, 6000)],
     "many messages": [a_frame(at_ms) for at_ms in range(0, 19_000, FRAME_MS)],
     "messages behind time that was skipped": [
         *[a_frame(at_ms) for at_ms in range(0, 480, FRAME_MS)],
-        *[a_frame(at_ms) for at_ms in range(MINUTE_MS, MINUTE_MS + 15_000, FRAME_MS)],
+        *[a_frame(at_ms) for at_ms in range(6480, 6480 + 15_000, FRAME_MS)],
     ],
 }
 
@@ -111,9 +112,9 @@ def test_an_answer_that_comes_while_a_call_is_behind_is_taken_after_it(monkeypat
     monkeypatch.setattr("lexbridge.bridge.CallSession", WatchedSession)
     call = Rehearsal(LateLex(says("Which flowers?")), RehearsedControl())
     call.speaks(voice_ms=1000, silence_ms=700)
-    call.socket.sends([a_frame(1700 + 40_000 - FRAME_MS)])
+    call.socket.sends([a_frame(1700 + 6000 - FRAME_MS)])
     wait_until(lambda: sessions and sessions[0].replied_at_ms)
-    assert sessions[0].replied_at_ms == 1700 + 40_000
+    assert sessions[0].replied_at_ms == 1700 + 6000
     call.socket.sends([stop_text()])
     assert call.ended() == 1000
 
@@ -121,9 +122,9 @@ def test_an_answer_that_comes_while_a_call_is_behind_is_taken_after_it(monkeypat
 # -- media time counts
 
 
-def skips(minutes: int) -> list[str]:
-    """A frame, and after each minute that is skipped another."""
-    return [a_frame(n * (MINUTE_MS + FRAME_MS)) for n in range(minutes + 1)]
+def skips(times: int) -> list[str]:
+    """A frame, and after each hole of MAX_FILL_MS another."""
+    return [a_frame(n * (MAX_FILL_MS + FRAME_MS)) for n in range(times + 1)]
 
 
 def test_more_media_than_two_minutes_at_once_is_too_much(heard_ms: Callable[[], int], logged: Logged) -> None:
@@ -143,13 +144,13 @@ def test_what_is_too_much_is_not_heard_out(heard_ms: Callable[[], int]) -> None:
     call = Rehearsal(RehearsedLex(), RehearsedControl(), Bounds(rate_hz=0))
     call.socket.sends(skips(100))
     assert call.ended() == 1008
-    # The first frame, a minute and the frame after it, and a slice of what was too much.
-    assert heard_ms() == FRAME_MS + MINUTE_MS + FRAME_MS + SLICE_MS
+    # The first frame, nineteen holes and the frame after each, and a slice of what was too much.
+    assert heard_ms() == FRAME_MS + 19 * (MAX_FILL_MS + FRAME_MS) + SLICE_MS
 
 
 def test_a_socket_with_higher_bounds_brings_more_media() -> None:
     call = Rehearsal(RehearsedLex(), RehearsedControl(), Bounds(rate_hz=1e9))
-    call.socket.sends([*skips(10), stop_text()])
+    call.socket.sends([*skips(100), stop_text()])
     assert call.ended() == 1000
 
 
@@ -163,9 +164,9 @@ def test_a_minute_that_is_skipped_each_minute_is_never_too_much() -> None:
             assert media_s.take(now_s, FRAME_MS / 1000)
 
 
-def test_a_minute_that_is_skipped_at_the_start_and_one_after_it_are_served(logged: Logged) -> None:
+def test_time_that_jumps_again_and_again_is_served_and_not_heard_at_length(logged: Logged) -> None:
     call = Rehearsal(RehearsedLex(), RehearsedControl())
-    call.socket.sends([*skips(1), a_frame(2 * MINUTE_MS - 1000), stop_text()])
+    call.socket.sends([*[a_frame(at_ms) for at_ms in (0, MINUTE_MS, 10 * MINUTE_MS, 0, 10**9)], stop_text()])
     assert call.ended() == 1000
     (ended,) = [line for line in logged() if line["event"] == "stream-ended"]
-    assert ended["media_ms"] == 2 * MINUTE_MS - 1000 + FRAME_MS
+    assert ended["media_ms"] == 5 * FRAME_MS + 3 * MAX_FILL_MS

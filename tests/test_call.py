@@ -43,6 +43,7 @@ from tests.helpers import (
     make_settings,
     media_text,
     start_text,
+    tone,
     verbs_of,
 )
 
@@ -1039,6 +1040,8 @@ def test_the_end_of_the_stream_cancels_what_is_in_flight(end, how):
         "media_ms": 3400,
         "late_messages": 0,
         "filled_ms": 0,
+        "silent_ms": 0,
+        "odd_messages": 0,
     }
     assert caller.session.state is CallState.ENDED
 
@@ -1458,3 +1461,75 @@ def test_keys_that_were_all_deleted_are_asked_for_again():
     caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "1*"})
     caller.lex_recalls("Which number?")
     assert caller.hears() == ["Sorry, I did not hear anything.", "Which number?", *HOLDS]
+
+
+# -- no media, and odd messages
+
+
+def test_before_the_stream_starts_and_after_its_end_there_is_no_silence():
+    caller = Caller()
+    caller.passes_without_media(1000)
+    assert caller.session.media_ms == 0
+    caller.dials()
+    caller.hangs_up()
+    caller.passes_without_media(1000)
+    assert caller.session.media_ms == 0
+
+
+def test_an_utterance_ends_although_no_media_follows_it():
+    caller = a_caller()
+    caller.speaks(1000)
+    caller.passes_without_media(680)
+    assert caller.steps() == ["OpenUtterance 1"]
+    caller.passes_without_media(20)
+    assert caller.steps() == ["CloseUtterance 1"]
+    assert caller.sent_to_lex(1) == decode_mulaw(caller.said) + bytes(16 * 700)
+
+
+def test_the_same_silence_is_heard_once_whatever_the_timestamps_say_later():
+    caller = a_caller()
+    caller.speaks(1000)
+    caller.passes_without_media(400)
+    caller.sends(media_text(1440, tone(20)))
+    caller.passes_without_media(700)
+    assert caller.steps() == ["OpenUtterance 1", "CloseUtterance 1"]
+    assert len(caller.sent_to_lex(1)) == 16 * (1000 + 440 + 20 + 700)
+
+
+def test_who_sends_no_media_is_asked_again_and_at_last_the_call_ends_politely():
+    caller = a_caller(GREETING="Hi.", NO_INPUT_S="10", NO_INPUT_LIMIT="1")
+    caller.passes_without_media(10_500)
+    assert caller.steps() == ["UpdateCall"]
+    caller.passes_without_media(13_000)
+    assert caller.steps() == ["UpdateCall"]
+    assert [note.fields["ends_call"] for note in caller.notes if note.event == "no-input"] == [False, True]
+    caller.hangs_up()
+    assert caller.note("stream-ended")["silent_ms"] == 23_500
+
+
+@pytest.mark.parametrize("mode", ["call-update", "stream"])
+@pytest.mark.parametrize("jump_ms", [5000, 59_000, 61_000, 600_000, -3000, -10_000])
+def test_a_timestamp_that_jumps_is_no_silence_of_the_callers_and_no_end(jump_ms, mode):
+    caller = a_caller(REPLY_MODE=mode, GREETING="Hi.", NO_INPUT_S="3", NO_INPUT_LIMIT="0")
+    caller.is_silent(2500)
+    for at_ms in range(0, 400, 20):
+        caller.sends(media_text(2500 + jump_ms + at_ms, tone(20)))
+    for at_ms in range(400, 1200, 20):
+        caller.sends(media_text(2500 + jump_ms + at_ms, b"\xff" * 160))
+    assert caller.steps()[:2] == ["OpenUtterance 1", "CloseUtterance 1"]
+    assert not [note for note in caller.notes if note.event == "no-input"]
+
+
+def test_odd_messages_are_dropped_counted_and_noted_once_each():
+    caller = a_caller()
+    for text in ('{"event": "dtmf"}', '{"event": "dtmf", "dtmf": {"digit": "w"}}', '{"event": 7}', '{"event": "mark"}'):
+        caller.sends(text)
+    assert [note.fields["why"] for note in caller.notes if note.event == "odd-message"] == [
+        "dtmf.digit is not a key",
+        "event is not a text",
+        "mark.name is not a text",
+    ]
+    caller.says_something()
+    assert caller.steps() == ["OpenUtterance 1", "CloseUtterance 1"]
+    caller.hangs_up()
+    assert caller.note("stream-ended")["odd_messages"] == 4

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lexbridge.actions import Action, CloseUtterance, Note
 from lexbridge.audio import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_SILENCE
-from lexbridge.call import SLICE_MS, CallSession
+from lexbridge.call import JUMP_MS, SLICE_MS, CallSession
 from lexbridge.call_state import CallState
 from lexbridge.dialog import DialogState, Message, Reply
 from lexbridge.errors import LexUnavailable, MediaStreamError, NotPutBack
@@ -34,15 +34,22 @@ def silence(ms):
 
 
 @pytest.mark.parametrize(
-    ("timestamp_ms", "mulaw"), [(MINUTE_MS, silence(20)), (20, tone(6000)), (40_000, silence(6000))]
+    ("silent_ms", "timestamp_ms", "mulaw"),
+    [(MINUTE_MS, 20, b""), (0, 20, tone(6000)), (0, 6020, silence(6000)), (40_000, 20, silence(6000))],
 )
-def test_no_way_in_hears_more_than_a_slice(timestamp_ms, mulaw):
+def test_no_way_in_hears_more_than_a_slice(silent_ms, timestamp_ms, mulaw):
     session = a_session()
     session.receive(media_text(0, silence(20)))
+    heard_ms = [20]
+    session.no_media(silent_ms)
+    heard_ms.append(session.heard_ms)
+    while session.is_behind:
+        session.catch_up()
+        heard_ms.append(session.heard_ms)
     session.receive(media_text(timestamp_ms, mulaw))
-    comes_ms = timestamp_ms + len(mulaw) // MULAW_BYTES_PER_MS
+    comes_ms = silent_ms + timestamp_ms + len(mulaw) // MULAW_BYTES_PER_MS
     assert session.media_ms == comes_ms
-    heard_ms = [20, session.heard_ms]
+    heard_ms.append(session.heard_ms)
     while session.is_behind:
         session.catch_up()
         heard_ms.append(session.heard_ms)
@@ -77,7 +84,7 @@ def test_the_end_of_the_call_drops_what_is_behind():
     for ends in (CallSession.stream_lost, CallSession.call_is_gone):
         session = a_session()
         session.receive(media_text(0, silence(20)))
-        session.receive(media_text(MINUTE_MS, silence(20)))
+        session.no_media(MINUTE_MS)
         ends(session)
         assert not session.is_behind
         assert session.state is CallState.ENDED
@@ -88,7 +95,7 @@ def test_a_message_that_is_refused_leaves_what_is_behind_to_be_heard():
     session = a_session()
     session.receive(media_text(0, tone(6000)))
     with pytest.raises(MediaStreamError):
-        session.receive(media_text(6000 + MINUTE_MS + 20, silence(20)))
+        session.receive(start_text())
     assert session.heard_ms == 6000
 
 
@@ -97,7 +104,7 @@ def test_a_message_that_is_refused_leaves_what_is_behind_to_be_heard():
 
 @dataclass(frozen=True)
 class Comes:
-    """Media: time that is skipped, then audio."""
+    """Media: time in which none comes, then audio."""
 
     skipped_ms: int
     mulaw: bytes
@@ -199,7 +206,9 @@ def told(variables, story, tell, catches_up=True) -> list[Action]:
 
 
 def in_one_message(at_ms, media):
-    return [Happens("receive", (media_text(at_ms + media.skipped_ms, media.mulaw),))]
+    """A short hole is told by the timestamp alone. Of a long one it is known while it lasts that nothing comes."""
+    nothing = [Happens("no_media", (media.skipped_ms,))] if media.skipped_ms >= JUMP_MS else []
+    return [*nothing, Happens("receive", (media_text(at_ms + media.skipped_ms, media.mulaw),))]
 
 
 def in_many_messages(at_ms, media):
@@ -218,12 +227,12 @@ def test_whoever_catches_up_late_gets_the_same_actions_in_the_same_order(variabl
 
 @settings(derandomize=True, deadline=None, max_examples=150)
 @given(VARIABLES, STORIES)
-def test_much_media_and_skipped_time_are_heard_as_if_they_had_come_bit_by_bit(variables, story):
+def test_much_media_and_time_without_any_are_heard_as_if_they_had_come_bit_by_bit(variables, story):
     *at_once, ended = told(variables, story, in_one_message)
     *bit_by_bit, ended_too = told(variables, story, in_many_messages)
     assert at_once == bit_by_bit
     skipped_ms = sum(event.skipped_ms for event in story if isinstance(event, Comes))
     assert isinstance(ended, Note)
     assert isinstance(ended_too, Note)
-    assert {**ended.fields, "filled_ms": 0} == {**ended_too.fields}
-    assert ended.fields["filled_ms"] == skipped_ms
+    assert {**ended.fields, "filled_ms": 0, "silent_ms": 0} == {**ended_too.fields}
+    assert ended.fields["filled_ms"] + ended.fields["silent_ms"] == skipped_ms

@@ -135,8 +135,6 @@ MESSAGES = {
     "a list": (client_message("[]"), 1007),
     "null": (client_message("null"), 1007),
     "a text": (client_message('"event"'), 1007),
-    "no event": (client_message("{}"), 1007),
-    "an event that is a number": (client_message('{"event": 1}'), 1007),
     "30,000 levels deep": (client_message("[" * 30000), 1007),
     "30,000 objects deep": (client_message('{"a":' * 10000), 1007),
     "a number of 60,000 digits": (client_message('{"event": ' + "9" * 60000 + "}"), 1007),
@@ -144,24 +142,28 @@ MESSAGES = {
     "start twice": (lambda: started() + start(), 1007),
     "start without its object": (says_json(event="start"), 1007),
     "start with a SID of another kind": (start(callSid="XX" + "1" * 32), 1007),
-    "start with tracks that are a text": (start(tracks="inbound"), 1007),
-    "start with parameters within parameters": (start(customParameters={"a": {"b": "c"}}), 1007),
+    "start with parameters within parameters, and no token": (start(customParameters={"a": {"b": "c"}}), 1008),
     "media without its object": (lambda: started() + says_json(event="media"), 1007),
     "media that is a list": (lambda: started() + says_json(event="media", media=[]), 1007),
     "a payload that is a number": (lambda: started() + media(payload=1), 1007),
     "a payload that is not base64": (lambda: started() + media(payload="!!!!"), 1007),
     "a payload beyond ASCII": (lambda: started() + media(payload="\u20ac\ud800"), 1007),
-    "a timestamp that is no number": (lambda: started() + media("soon"), 1007),
-    "a timestamp below zero": (lambda: started() + media("-20"), 1007),
-    "a timestamp that is NaN": (lambda: started() + media(float("nan")), 1007),
-    "a timestamp that jumps by years": (lambda: started() + media("0") + media("999999999999"), 1007),
-    "a minute skipped, again and again": (
-        lambda: started() + b"".join(media(str(60_000 * minute)) for minute in range(10)),
+    "time skipped, again and again": (
+        lambda: started() + b"".join(media(str(60_000 * minute)) for minute in range(25)),
         1008,
     ),
-    "a key that is none": (lambda: started() + says_json(event="dtmf", dtmf={"digit": "55"}), 1007),
     "media after stop": (lambda: started() + STOP + media() * 3, 1000),
-    # dropped, and the stream goes on: it is the stop after them that ends it
+    # dropped, or taken for what it is, and the stream goes on: it is the stop after them that ends it
+    "no event": (lambda: started() + client_message("{}") + STOP, 1000),
+    "an event that is a number": (lambda: started() + client_message('{"event": 1}') + STOP, 1000),
+    "a key that is none": (lambda: started() + says_json(event="dtmf", dtmf={"digit": "55"}) + STOP, 1000),
+    "a mark without a name": (lambda: started() + says_json(event="mark", mark={}) + STOP, 1000),
+    "connected without a version": (lambda: started() + says_json(event="connected") + STOP, 1000),
+    "a timestamp that is no number": (lambda: started() + media("soon") + STOP, 1000),
+    "a timestamp below zero": (lambda: started() + media("-20") + STOP, 1000),
+    "a timestamp that is NaN": (lambda: started() + media(float("nan")) + STOP, 1000),
+    "a timestamp that jumps by years": (lambda: started() + media("0") + media("999999999999") + STOP, 1000),
+    "a stop without its object": (lambda: started() + says_json(event="stop"), 1000),
     "numbers that go backwards": (lambda: started() + media("40") + media("20") + media("0") + STOP, 1000),
     "an event that is unknown": (lambda: started() + says_json(event="\u0000new\n") + STOP, 1000),
     "the other track": (lambda: started() + media(track="outbound") + STOP, 1000),
@@ -330,7 +332,7 @@ def test_a_token_opens_one_socket(rig: Rig) -> None:
         assert second.end().code == 1008
         first.send(client_message(b"still here", PING) + STOP)
         ended = first.end()
-        assert (ended.code, ended.messages) == (1000, ((PONG, b"still here"),))
+        assert (ended.code, (PONG, b"still here") in ended.messages) == (1000, True)
 
 
 def test_a_newer_stream_of_a_call_takes_it_over(rig: Rig) -> None:

@@ -20,6 +20,7 @@ from lexbridge.rfc6455 import (
     Item,
     MessageParser,
     Ping,
+    Pong,
     Violation,
     encode,
     encode_close,
@@ -65,8 +66,8 @@ def test_after_fragments_comes_the_next_message() -> None:
     assert parse(part("a", TEXT) + rest("b") + client_message("c")) == ["ab", "c"]
 
 
-def test_a_pong_says_nothing() -> None:
-    assert parse(client_message(b"late", PONG)) == []
+def test_a_pong_stands_where_it_came() -> None:
+    assert parse(client_message("a") + client_message(b"late", PONG) + client_message("b")) == ["a", Pong(b"late"), "b"]
 
 
 def test_binary_is_taken_where_it_is_wanted() -> None:

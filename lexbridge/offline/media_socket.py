@@ -134,9 +134,12 @@ class MediaSocket:
         self._began_ms = line_ms
 
     def carry(self, line_ms: int, inbound: bytes, outbound: bytes) -> None:
-        """A frame of the line each way, ended at `line_ms`. Dropped when the bridge reads too slowly, as by Twilio."""
+        """A frame of the line each way, ended at `line_ms`; b"" for one that is not sent. Dropped when the bridge reads
+        too slowly, as by Twilio."""
         for track in self._tracks:
-            payload = base64.b64encode(inbound if track == "inbound" else outbound).decode()
+            if not (mulaw := inbound if track == "inbound" else outbound):
+                continue
+            payload = base64.b64encode(mulaw).decode()
             timestamp = str(line_ms - self._began_ms)
             media = {"track": track, "chunk": str(self._chunk + 1), "timestamp": timestamp, "payload": payload}
             self._chunk += self._tell("media", media)

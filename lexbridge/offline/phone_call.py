@@ -16,7 +16,7 @@ from lexbridge.offline import call_events as happened
 from lexbridge.offline.call_events import CallEnded, EndReason, Event
 from lexbridge.offline.keypad import Keypad
 from lexbridge.offline.media_socket import MediaSocket, StreamFailed
-from lexbridge.offline.phone_line import Line, Party, TelephoneVoice
+from lexbridge.offline.phone_line import Line, Party, SilenceSuppression, TelephoneVoice
 from lexbridge.offline.playback import Playback, SentAudio
 from lexbridge.offline.twiml_document import (
     Document,
@@ -55,6 +55,7 @@ class PhoneCall:
     `dial_outcome`: what a `<Dial>` comes to: its DialCallStatus, and how long the two talk, milliseconds.
     `callback_latency_s`: of the clock, from what happened to the status callback that tells of it.
     `key_tones`: whether a key is heard on the line too. `echo_db`, `echo_delay_ms`: see `Line`.
+    `sends_silence`: whether the caller's phone sends frames while they are silent.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class PhoneCall:
         key_tones: bool = True,
         echo_db: float | None = None,
         echo_delay_ms: int = 150,
+        sends_silence: bool = True,
     ) -> None:
         self.sid = "CA" + secrets.token_hex(16)
         self.account_sid = account_sid
@@ -92,6 +94,7 @@ class PhoneCall:
         self.line = Line(party, pace, echo_db=echo_db, echo_delay_ms=echo_delay_ms)
         self.line.listeners.insert(0, self)  # first: what the caller does at once comes after it
         self.keypad = Keypad(self.line, key_tones)
+        self._suppression = None if sends_silence else SilenceSuppression()
         self.document_url = self.asked_url = number.webhook_url  # asked: the last one, whatever came of it
         self.answered_at_s = 0.0
         self.status_callback = number.status_callback
@@ -340,9 +343,10 @@ class PhoneCall:
                 self._runner = gevent.spawn(self._execution.run, first)
 
     def _carry(self, line_ms: int, inbound: bytes, outbound: bytes) -> None:
+        sent = inbound if self._suppression is None or self._suppression.sends(inbound) else b""
         for stream in list(self.streams):
             if not stream.stopping:
-                stream.carry(line_ms, inbound, outbound)
+                stream.carry(line_ms, sent, outbound)
 
     def _open(self, stream: Stream, *, two_way: bool) -> MediaSocket | None:
         sid = "MZ" + secrets.token_hex(16)

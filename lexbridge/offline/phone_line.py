@@ -30,6 +30,8 @@ from lexbridge.audio import (
 from lexbridge.offline.call_events import Event
 from lexbridge.offline.voice import Voice
 
+SUPPRESSED_BELOW_DBFS = -55.0
+SUPPRESSED_AFTER_MS = 60
 SILENT_FRAME = MULAW_SILENCE * MULAW_FRAME_BYTES
 SPEECH_LEVEL_DBFS = -20.0
 VOICED_BELOW_SPEECH_DB = 25.0  # a frame this far under the whole phrase's level is no part of the speech any more
@@ -338,6 +340,20 @@ def _resampled(pcm: bytes, rate_hz: int) -> bytes:
         narrow += resampler.push(pcm[start : start + piece_bytes])
         gevent.sleep(0)
     return bytes(narrow + resampler.flush())
+
+
+class SilenceSuppression:
+    """A phone that sends nothing while the caller is silent (silence suppression, DTX), as many an internet phone
+    does. It goes on for SUPPRESSED_AFTER_MS after the last sound."""
+
+    def __init__(self) -> None:
+        self._silent_ms = SUPPRESSED_AFTER_MS
+
+    def sends(self, frame: bytes) -> bool:
+        """Whether the caller's next `frame`, mu-law, is sent."""
+        is_loud = float(frame_levels_dbfs(decode_mulaw(frame)).max()) >= SUPPRESSED_BELOW_DBFS
+        self._silent_ms = 0 if is_loud else self._silent_ms + FRAME_MS
+        return self._silent_ms <= SUPPRESSED_AFTER_MS
 
 
 def line_noise(length_ms: int, peak: int, seed: int) -> bytes:

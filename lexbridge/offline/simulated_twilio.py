@@ -116,13 +116,15 @@ class SimulatedTwilio:
         signing_token: str | None = None,
         echo_db: float | None = None,
         echo_delay_ms: int = 150,
+        sends_silence: bool = True,
     ) -> PhoneCall:
         """`caller` dials the number whose voice webhook is `webhook`; the call runs, and this returns at once.
 
         `connect_to`: base http(s) address to which every connection to the bridge really goes, while requests and
         sockets are signed for, and name, the public addresses. `signing_token`: signs with another auth token, as
         somebody who is not Twilio would. `echo_db`: of what the caller hears, so much comes back with what they say
-        `echo_delay_ms` later (-20: a poor line); None: no echo.
+        `echo_delay_ms` later (-20: a poor line); None: no echo. `sends_silence`: whether the caller's phone sends
+        frames while they are silent; many an internet phone does not.
         """
         number = webhook if isinstance(webhook, Number) else Number(webhook)
         call = PhoneCall(
@@ -142,6 +144,7 @@ class SimulatedTwilio:
             key_tones=self._key_tones,
             echo_db=echo_db,
             echo_delay_ms=echo_delay_ms,
+            sends_silence=sends_silence,
         )
         self.calls[call.sid] = call
         caller.dials(call)
