@@ -12,6 +12,7 @@ media the loop gives the other calls their turn, wherever that media came from; 
 import math
 import secrets
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
@@ -47,7 +48,7 @@ from lexbridge.media_clock import PULSE_S, MediaClock
 from lexbridge.media_stream import Started, Stopped, parse
 from lexbridge.own_voice import OwnVoice
 from lexbridge.rfc6455 import Bounds, Pong
-from lexbridge.signatures import expiry_of, make_stream_token, stream_token_passes
+from lexbridge.signatures import expiry_of, find_token_fault, make_stream_token
 from lexbridge.takeover import RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER, whole
 from lexbridge.token_bucket import TokenBucket
 from lexbridge.twiml import MAX_DOCUMENT_CHARACTERS, SPEAKING_MS_PER_SYLLABLE, Documents, Opening, stream_name
@@ -215,11 +216,12 @@ class Bridge:
 
 
 class _Refused(Exception):
-    """The stream is not served. The message says why, `code` is that of the close."""
+    """The stream is not served. The message says why, `code` is that of the close, `hints` are for the log."""
 
-    def __init__(self, why: str, code: int) -> None:
+    def __init__(self, why: str, code: int, hints: Mapping[str, str]) -> None:
         super().__init__(why)
         self.code = code
+        self.hints = hints
 
 
 class _Call:
@@ -319,7 +321,7 @@ class _Call:
                 self._log.warning("bad-message", error=str(error))
                 return INVALID_PAYLOAD
             except _Refused as error:
-                self._log.warning("stream-refused", why=str(error))
+                self._log.warning("stream-refused", why=str(error), **error.hints)
                 return error.code
             self._carry_out()
             self._share()
@@ -430,8 +432,9 @@ class _Call:
         """The stream starts: it has to be one that a document of ours opened, for just this call."""
         self._log = self._log.bind(call_sid=started.call_sid, stream_sid=started.stream_sid)
         token = started.parameters.get(TOKEN_PARAMETER, "")
-        if not stream_token_passes(self._secrets, token, started.call_sid, started.account_sid, time.time()):
-            self._refuse("no valid token", POLICY_VIOLATION)
+        if fault := find_token_fault(self._secrets, token, started.call_sid, started.account_sid, time.time()):
+            why, remedy = fault
+            self._refuse(why, POLICY_VIOLATION, remedy)
         if not self._used_tokens.take(token, expiry_of(token), time.time()):
             self._refuse("token used before", POLICY_VIOLATION)
         if RESUMED_PARAMETER not in started.parameters and (refusal := self._calls.refusal):
@@ -479,9 +482,9 @@ class _Call:
             self._log.bug("stream-stop-broken")
             self._inbox.put(_Close())
 
-    def _refuse(self, why: str, code: int) -> NoReturn:
+    def _refuse(self, why: str, code: int, remedy: str = "") -> NoReturn:
         self._session.actions()  # nothing of what it wants is done
-        raise _Refused(why, code)
+        raise _Refused(why, code, {"remedy": remedy} if remedy else {})
 
     def _tell(self, item: _Item) -> None:
         """For whoever must not wait for our inbox."""

@@ -134,11 +134,30 @@ def make_stream_token(
 
 def stream_token_passes(secrets: Iterable[str], token: str, call_sid: str, account_sid: str, now_s: float) -> bool:
     """Whether `token` was made with one of `secrets` for this call and has not expired."""
+    return find_token_fault(secrets, token, call_sid, account_sid, now_s) is None
+
+
+def find_token_fault(
+    secrets: Iterable[str], token: str, call_sid: str, account_sid: str, now_s: float
+) -> tuple[str, str] | None:
+    """Why `token` does not open a stream of this call, one of a small set, and what to do about it; None: it does.
+
+    A token counts as expired only if it was made with one of `secrets` for this call.
+    """
+    if not token:
+        return "no token", "open the stream by the webhook /twiml: a <Stream> of another document has no token of ours"
     form = _TOKEN.fullmatch(token)
-    if form is None or int(form[1]) < now_s:
-        return False
+    if form is None:
+        return "malformed token", "open the stream by the webhook /twiml: its document has the token"
     macs = (_mac(secret, call_sid, account_sid, int(form[1]), form[3] or "") for secret in secrets)
-    return any(hmac.compare_digest(mac, form[2]) for mac in macs)
+    if not any(hmac.compare_digest(mac, form[2]) for mac in macs):
+        return "token of another call", "let each call ask /twiml itself; TWILIO_AUTH_TOKEN has to be one for all tasks"
+    if int(form[1]) < now_s:
+        return (
+            "token expired",
+            f"let Twilio open the stream within {TOKEN_LIFE_S} s of /twiml; set this machine's clock",
+        )
+    return None
 
 
 def expiry_of(token: str) -> int:

@@ -15,6 +15,7 @@ from lexbridge.signatures import (
     TOKEN_LIFE_S,
     Signatures,
     expiry_of,
+    find_token_fault,
     make_stream_token,
     stream_token_passes,
 )
@@ -217,3 +218,26 @@ def test_none_of_ten_thousand_mutated_stream_tokens_passes(nonce: str) -> None:
     forged |= {f"0{token}", token.upper(), f"{token}.", f"{token}.0", token.rpartition(".")[0]}
     assert len(forged) > 10_000
     assert [one for one in forged if stream_token_passes([SECRET], one, CALL, ACCOUNT, 1000)] == []
+
+
+@pytest.mark.parametrize(
+    ("token", "why", "remedy"),
+    [
+        ("", "no token", "/twiml"),
+        ("nonsense", "malformed token", "/twiml"),
+        (make_stream_token(OTHER, CALL, ACCOUNT, 0), "token expired", "clock"),
+        (make_stream_token("another", CALL, ACCOUNT, 1000), "token of another call", "TWILIO_AUTH_TOKEN"),
+        (make_stream_token(SECRET, CALL[:-1] + "3", ACCOUNT, 1000), "token of another call", "/twiml"),
+        (make_stream_token(SECRET, CALL[:-1] + "3", ACCOUNT, 0), "token of another call", "/twiml"),
+    ],
+)
+def test_a_token_that_opens_no_stream_is_told_with_its_remedy(token: str, why: str, remedy: str) -> None:
+    fault = find_token_fault([SECRET, OTHER], token, CALL, ACCOUNT, 1000)
+    assert fault is not None
+    assert fault[0] == why
+    assert remedy in fault[1]
+    assert not token or token not in str(fault)
+
+
+def test_a_token_that_opens_a_stream_has_no_fault() -> None:
+    assert find_token_fault([SECRET], make_stream_token(SECRET, CALL, ACCOUNT, 1000), CALL, ACCOUNT, 1060) is None
