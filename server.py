@@ -39,6 +39,7 @@ from lexbridge.lex import Deadlines
 from lexbridge.lex_boto import make_lex_runtime, warm_up
 from lexbridge.listener import Listener
 from lexbridge.media_server import MediaServer
+from lexbridge.refusals import SignatureDiagnosis
 from lexbridge.serving import Built, serve
 from lexbridge.signatures import Signatures
 from lexbridge.used_tokens import UsedTokens
@@ -114,7 +115,8 @@ def build(settings: Settings, listener: object, used_tokens: UsedTokens) -> Buil
     bridge = Bridge(settings, documents, lex, call_control, calls, used_tokens)
     app = create_app(settings, documents, signatures, bridge, call_control, calls)
     errors = LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR)
-    server = MediaServer(listener, app, Admission(signatures, calls), error_log=errors)
+    diagnosis = SignatureDiagnosis(signatures, settings.url, settings.stream_url, settings.container_port)
+    server = MediaServer(listener, app, Admission(signatures, calls, diagnosis), error_log=errors)
     return Built(server, calls, [lex.endpoint_url, settings.twilio_api_url])
 
 

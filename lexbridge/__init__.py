@@ -25,6 +25,7 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          media_clock   time that passes while a caller's phone sends nothing
                          signatures    who is really Twilio: signatures, and the token of a stream
                          webhook_form  a webhook's form, and what its fields have to look like
+                         refusals      why a request is refused, and what to do about it
                          twiml         every document Twilio gets from us, through templates/
                          takeover      what a stream of a call is told by the one before it
     floor 3  heart       actions       what a CallSession wants done

@@ -229,7 +229,8 @@ class Connections:
         except BlockingIOError:
             return
         except RequestRefused as error:
-            self._refuse(connection, Refusal(error.status, error.reason))
+            hints = {"remedy": error.remedy} if error.remedy else {}
+            self._refuse(connection, Refusal(error.status, error.reason, hints))
         except OSError:
             refused.count("connection lost")
             self._drop(connection)
@@ -266,6 +267,8 @@ class Connections:
                     refused.count("too many strangers")
                     self._drop(connection)
                     return
+                if verdict.oddity:
+                    refused.count(verdict.oddity.reason, verdict.oddity.hints)
                 self._admitted += 1
                 self._leave(connection)
                 self._serve(connection, request, verdict)
@@ -280,7 +283,7 @@ class Connections:
 
     def _refuse(self, connection: Connection, refusal: Refusal) -> None:
         """Answers with a status alone, while strangers have tokens, and ends the connection."""
-        refused.count(refusal.reason)
+        refused.count(refusal.reason, refusal.hints)
         if not self._strangers.take(time.monotonic()):
             self._drop(connection)
             return

@@ -40,12 +40,14 @@ _MOST_OPTIONS = 20
 
 
 class RequestRefused(Exception):
-    """The request is not taken. `status`: the answer's status line; `reason`: one of a small set, for the log."""
+    """The request is not taken. `status`: the answer's status line; `reason`: one of a small set, for the log;
+    `remedy`: what whoever runs the service can do, if they can."""
 
-    def __init__(self, status: str, reason: str) -> None:
+    def __init__(self, status: str, reason: str, remedy: str = "") -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,11 @@ class Head:
     def path(self) -> str:
         """The target without its query, as it was sent."""
         return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """What follows the path's "?", as it was sent; "" if nothing does."""
+        return self.target.partition("?")[2]
 
     @property
     def keeps_alive(self) -> bool:
@@ -167,7 +174,11 @@ def _read_head(block: bytes) -> Head:
     """The head whose lines are `block`, without the empty line at its end. Raises RequestRefused."""
     first, *lines = block.split(b"\r\n")
     line = _REQUEST_LINE.fullmatch(first)
-    if line is None or line[3] not in (b"HTTP/1.0", b"HTTP/1.1") or not _TARGET.fullmatch(line[2]):
+    if line is None or line[3] not in (b"HTTP/1.0", b"HTTP/1.1"):
+        raise _bad_request()
+    if line[2].startswith(b"//"):
+        raise RequestRefused("400 Bad Request", "path begins with //", "have one / between host and path, as in /twiml")
+    if not _TARGET.fullmatch(line[2]):
         raise _bad_request()
     headers = _read_headers(lines)
     method, target, version = (part.decode("ascii") for part in line.groups())
@@ -202,7 +213,8 @@ def _read_length(headers: Mapping[str, str]) -> int:
     if "transfer-encoding" in headers:
         if length is not None:
             raise _bad_request()  # RFC 9112, section 6.3, item 3
-        raise RequestRefused("411 Length Required", "transfer encoding")
+        remedy = "have the proxy send requests with a Content-Length, and not in chunks"
+        raise RequestRefused("411 Length Required", "transfer encoding", remedy)
     if length is None:
         return 0
     if not _LENGTH.fullmatch(length):

@@ -256,24 +256,28 @@ class CountedLog:
     def __init__(self, event: str, window_s: float = 10.0) -> None:
         self._event = event
         self._window_s = window_s
-        self._uncounted: Counter[str] = Counter()  # reasons whose window is open, and how many came in it
+        # Reasons whose window is open: how many came in it, and the hints of the last of them.
+        self._uncounted: dict[str, tuple[int, Mapping[str, str]]] = {}
         self.totals: Counter[str] = Counter()
         """How many came so far, by reason."""
 
-    def count(self, reason: str) -> None:
-        """One more. `reason` is one of a small set: never a stranger's own words."""
+    def count(self, reason: str, hints: Mapping[str, str] | None = None) -> None:
+        """One more. `reason` is one of a small set. `hints`: more fields of the line, such as the remedy. Neither may
+        hold a stranger's own words."""
         self.totals[reason] += 1
+        hints = hints or {}
         if reason in self._uncounted:
-            self._uncounted[reason] += 1
+            self._uncounted[reason] = self._uncounted[reason][0] + 1, hints
             return
-        self._open_window(reason, 1)
+        self._open_window(reason, 1, hints)
 
-    def _open_window(self, reason: str, count: int) -> None:
-        self._uncounted[reason] = 0
+    def _open_window(self, reason: str, count: int, hints: Mapping[str, str]) -> None:
+        self._uncounted[reason] = 0, {}
         # A Log made when this was would be older than the configuration, and deaf to it.
-        Log().warning(self._event, reason=reason, count=count)
+        Log().warning(self._event, reason=reason, count=count, **hints)
         gevent.spawn_later(self._window_s, self._close_window, reason)
 
     def _close_window(self, reason: str) -> None:
-        if count := self._uncounted.pop(reason):
-            self._open_window(reason, count)
+        count, hints = self._uncounted.pop(reason)
+        if count:
+            self._open_window(reason, count, hints)

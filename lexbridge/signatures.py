@@ -64,35 +64,58 @@ class Signatures:
         addresses = [base + target for base in self._bases]
         return self._passes([*addresses, *(address + CONNECTION_OVERRIDES for address in addresses)], fields, headers)
 
-    def socket_passes(self, headers: Mapping[str, str]) -> bool:
-        """Whether Twilio signed a handshake with the socket: its wss address, without parameters."""
-        return self._passes(self._socket_addresses, (), headers)
+    def socket_passes(self, headers: Mapping[str, str], query: str = "") -> bool:
+        """Whether Twilio signed a handshake with the socket: its wss address, with or without the `query` that came."""
+        with_query = [f"{address}?{query}" for address in self._socket_addresses] if query else []
+        return self._passes([*self._socket_addresses, *with_query], (), headers)
 
     def _passes(self, addresses: Iterable[str], fields: Iterable[tuple[str, str]], headers: Mapping[str, str]) -> bool:
         settings = headers.get(_SETTINGS_NAME, "")
         if len(settings) > _MAX_SETTINGS or not self.may_be_signed(headers):
             return False
-        macs = self._macs.get(get_signature_algorithm(settings).upper())
-        if macs is None:
-            return False
+        algorithm = get_signature_algorithm(settings).upper()
+        return self._first_signed(addresses, fields, algorithm, headers[_SIGNATURE_NAME]) is not None
+
+    def find_signed(
+        self, addresses: Iterable[str], fields: Iterable[tuple[str, str]], headers: Mapping[str, str]
+    ) -> str | None:
+        """The first of `addresses` for which Twilio signed `fields`, by the algorithm that the signature's length tells
+        and whatever the settings header says; None if there is none. It costs an HMAC for each address and secret.
+        """
+        given = headers.get(_SIGNATURE_NAME, "")
+        if not self.may_be_signed(headers):
+            return None
+        return self._first_signed(
+            addresses, fields, HMAC_SHA1 if len(given) == _SHA1_CHARACTERS else HMAC_SHA256, given
+        )
+
+    def _first_signed(
+        self, addresses: Iterable[str], fields: Iterable[tuple[str, str]], algorithm: str, given: str
+    ) -> str | None:
         # Compared as text: base64 has several texts for the same bytes, and Twilio sends one of them.
-        given = headers[_SIGNATURE_NAME].encode("ascii")
+        signature = given.encode("ascii")
+        macs = self._macs.get(algorithm, [])
         try:
-            form = _joined(fields)
-            texts = [address.encode() for address in addresses]
+            form = joined(fields).encode()
+            texts = [(address, address.encode()) for address in addresses]
         except UnicodeEncodeError:  # surrogates: something that was not UTF-8
-            return False
-        return any(hmac.compare_digest(_signature(mac, text, form), given) for text in texts for mac in macs)
+            return None
+        for address, text in texts:
+            if any(hmac.compare_digest(_signature(mac, text, form), signature) for mac in macs):
+                return address
+        return None
 
 
 _MAX_SETTINGS = 1000
 """Characters: Twilio sends about 70, and whatever a stranger sends is taken apart at its commas."""
+_SHA1_CHARACTERS = 28
+"""Of an HMAC-SHA1 in base64."""
 _SIGNATURE_NAME, _SETTINGS_NAME = SIGNATURE_HEADER.lower(), SIGNATURE_SETTINGS_HEADER.lower()
 
 
-def _joined(fields: Iterable[tuple[str, str]]) -> bytes:
-    """A form as Twilio signs it: names and values, sorted, each pair once. Raises UnicodeEncodeError."""
-    return "".join(name + value for name, value in sorted(set(fields))).encode()
+def joined(fields: Iterable[tuple[str, str]]) -> str:
+    """A form as Twilio signs it: names and values, sorted, each pair once."""
+    return "".join(name + value for name, value in sorted(set(fields)))
 
 
 def _signature(keyed: hmac.HMAC, address: bytes, form: bytes) -> bytes:

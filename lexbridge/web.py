@@ -10,7 +10,7 @@ from typing import Any
 import gevent
 from flask import Flask, Response, abort, jsonify, request
 
-from lexbridge.admission import SOCKET_PATH, VERIFIED_FORM, WebhookRefused, probe, verified_form
+from lexbridge.admission import VERIFIED_FORM, WEBHOOK_METHODS, WebhookRefused, probe, verified_form
 from lexbridge.bridge import Bridge, WebSocket
 from lexbridge.call_control import CallControl
 from lexbridge.call_log import CallLog
@@ -20,6 +20,7 @@ from lexbridge.directives import CALLED_NUMBER_ATTRIBUTE, CALLER_NUMBER_ATTRIBUT
 from lexbridge.errors import CallControlError, CallGone
 from lexbridge.http_request import MAX_BODY_BYTES
 from lexbridge.logs import Log
+from lexbridge.refusals import SOCKET_PATH
 from lexbridge.signatures import Signatures, make_stream_token
 from lexbridge.sockets import Sockets
 from lexbridge.takeover import KEYED, KEYS_PARAMETER, LOST, RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER
@@ -65,10 +66,15 @@ def create_app(
     sockets = Sockets(app)
     signed = _signed(signatures)
     webhooks = _Webhooks(settings, documents, call_control, calls)
-    app.post("/twiml")(signed(webhooks.answer))
-    app.post("/twiml/resume")(signed(webhooks.resume))
-    app.post("/twiml/keys")(signed(webhooks.keys))
-    app.post("/stream-status")(signed(webhooks.stream_status))
+    # A number may be set to GET, and what is redirected on its way is asked for by GET.
+    for rule, view in (
+        ("/twiml", webhooks.answer),
+        ("/twiml/", webhooks.answer),
+        ("/twiml/resume", webhooks.resume),
+        ("/twiml/keys", webhooks.keys),
+        ("/stream-status", webhooks.stream_status),
+    ):
+        app.add_url_rule(rule, rule, signed(view), methods=WEBHOOK_METHODS)
 
     @app.get("/ping")
     @app.get("/ready")
@@ -242,6 +248,8 @@ def _signed(signatures: Signatures) -> Callable[[Callable[[], Response]], Callab
 
         @wraps(view)
         def checked(*args: Any, **kwargs: Any) -> Response:
+            if request.method not in WEBHOOK_METHODS:  # Flask lets a HEAD go where a GET may
+                abort(405)
             if VERIFIED_FORM not in request.environ:  # the server in front has not checked it
                 query = request.query_string.decode("latin-1")
                 target = request.path + (f"?{query}" if query else "")
@@ -249,7 +257,8 @@ def _signed(signatures: Signatures) -> Callable[[Callable[[], Response]], Callab
                 try:
                     if not signatures.may_be_signed(headers):
                         abort(403)  # before its body is read
-                    request.environ[VERIFIED_FORM] = verified_form(signatures, target, headers, request.get_data())
+                    form = verified_form(signatures, request.method, target, headers, request.get_data())
+                    request.environ[VERIFIED_FORM] = form
                 except WebhookRefused as error:
                     abort(int(error.refusal.status[:3]))
             return view(*args, **kwargs)

@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
+from lexbridge.signatures import joined
+
 MAX_FIELDS = 200
 """Twilio sends about 25, and some more for a SIP call with headers of its own."""
 
@@ -38,6 +40,12 @@ _FORMS: Mapping[str, re.Pattern[str]] = {
 
 _REQUIRED = ("CallSid", "AccountSid")
 
+_OF_A_POST = [re.compile(f"{name}{sid}[0-9a-fA-F]{{32}}") for name, sid in (("CallSid", "CA"), ("AccountSid", "AC"))]
+_OF_A_GET = [
+    re.compile(f"[?&]{name}={sid}[0-9a-fA-F]{{32}}") for name, sid in (("CallSid", "CA"), ("AccountSid", "AC"))
+]
+"""What every POST, and every GET, of a call has in the text that is signed."""
+
 
 class FormRefused(Exception):
     """The form is not taken; the message is one of a small set, for the log."""
@@ -51,6 +59,27 @@ def read_form(body: bytes, content_type: str) -> Fields:
         raise FormRefused("webhook with too many fields")
     # What is not UTF-8 becomes surrogates, which no signature covers.
     return parse_qsl(body.decode("utf-8", "surrogateescape"), keep_blank_values=True, errors="surrogateescape")
+
+
+def read_query(query: str) -> Fields:
+    """The fields of a GET webhook, which are those of its address. Raises FormRefused."""
+    fields = read_form(query.encode(), CONTENT_TYPE)
+    # Here the signature covers the percent-encoded text, so it says nothing of what that decodes to.
+    if any("\udc80" <= character <= "\udcff" for character in joined(fields)):
+        raise FormRefused("webhook with an odd field")
+    return fields
+
+
+def check_method(method: str, target: str, fields: Fields) -> None:
+    """Raises FormRefused where a signed POST was cut anew into a GET, or a signed GET into a POST.
+
+    `fields`: of the body. Both sign one text without marks between address and form, and a caller may have chosen a
+    part of it, such as the name of a client.
+    """
+    signs_of_other = _OF_A_POST if method == "GET" else _OF_A_GET
+    signed = target + joined(fields)
+    if all(sign.search(signed) for sign in signs_of_other):
+        raise FormRefused("webhook of another method")
 
 
 def check_form(fields: Fields) -> dict[str, str]:

@@ -29,6 +29,7 @@ from lexbridge.offline.recognition import Recogniser, ScriptedRecogniser
 from lexbridge.offline.simulated_caller import SimulatedCaller
 from lexbridge.offline.simulated_twilio import SimulatedTwilio
 from lexbridge.offline.voice import SilentVoice, Voice
+from lexbridge.refusals import SignatureDiagnosis
 from lexbridge.rfc6455 import Bounds
 from lexbridge.signatures import Signatures
 from lexbridge.token_bucket import TokenBucket
@@ -169,7 +170,8 @@ def running(
         signatures = Signatures(set_up.twilio_auth_tokens, set_up.url, set_up.stream_url)
         app = create_app(set_up, documents, signatures, bridge, call_control, calls)
         unmetered = TokenBucket(1e9, 1e9)  # tests of what strangers send want to see each answer
-        server = MediaServer(("127.0.0.1", 0), app, Admission(signatures, calls), unmetered, error_log=_ERRORS)
+        admission = Admission(signatures, calls, SignatureDiagnosis(signatures, set_up.url, set_up.stream_url, 8080))
+        server = MediaServer(("127.0.0.1", 0), app, admission, unmetered, error_log=_ERRORS)
         server.handler_class = HurriedHandler if pace < 0.15 else MediaSocketHandler
         server.start()
         try:

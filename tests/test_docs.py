@@ -9,6 +9,7 @@ import pytest
 
 from lexbridge.call_state import CALL_MOVES
 from lexbridge.directives import ATTRIBUTES
+from lexbridge.refusals import WRONG_SIGNATURE
 from lexbridge.turns import TURN_MOVES
 from lexbridge.variables import BOTO3_VARIABLES, SETTINGS
 
@@ -93,3 +94,19 @@ def test_every_test_that_security_names_exists() -> None:
     assert len(named) > 20
     for module, test in named:
         assert f"def {test}(" in (ROOT / "tests" / module).read_text(encoding="utf-8"), f"{module}::{test}"
+
+
+def test_each_reason_of_a_refusal_is_explained_and_no_other() -> None:
+    source = (ROOT / "lexbridge/refusals.py").read_text(encoding="utf-8")
+    named = [name.replace("{what}", "webhook") for name in re.findall(r'Cause\(\s*f?"([^"]+)"', source)]
+    reasons = {name.replace("{WRONG_SIGNATURE}", WRONG_SIGNATURE) for name in named if "{' and" not in name}
+    another = "webhook: signed for another "
+    reasons |= {another + part for part in re.findall(r'(?:yield|insert\(0,) "([a-z ]+)"', source)}
+    table = re.search(r"\| `reason` \|.*?\n\n", (ROOT / "docs/socket.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert table is not None
+    explained = set()
+    for row in table[0].strip().splitlines()[2:]:
+        names = re.findall("`([^`]+)`", row.split("|")[1])
+        prefix = another if names[0].startswith(another) else ""
+        explained |= {names[0], *(prefix + name for name in names[1:] if " and " not in name)}
+    assert explained == reasons

@@ -171,7 +171,6 @@ BAD = {
     "a space at the end": "GET /ping HTTP/1.1 ",
     "a target without a slash": "GET ping HTTP/1.1",
     "a query alone": "GET ?x HTTP/1.1",
-    "two slashes": "GET //evil.example/ HTTP/1.1",
     "an absolute target": "GET http://evil.example/ HTTP/1.1",
     "an asterisk": "OPTIONS * HTTP/1.1",
     "an authority": "CONNECT x:80 HTTP/1.1",
@@ -188,6 +187,14 @@ BAD = {
 @pytest.mark.parametrize("line", BAD.values(), ids=BAD)
 def test_a_request_line_that_is_none(line: str) -> None:
     assert refusal(text(line, HOST)) == ("400 Bad Request", "bad request")
+
+
+def test_two_slashes_at_the_start_are_refused_with_the_remedy() -> None:
+    with pytest.raises(RequestRefused) as refused:
+        RequestParser().push(text("POST //twiml HTTP/1.1", HOST))
+    assert (refused.value.status, refused.value.reason) == ("400 Bad Request", "path begins with //")
+    assert "/twiml" in refused.value.remedy
+    assert "evil" not in str(refusal(text("GET //evil.example/ HTTP/1.1", HOST)))
 
 
 LINES = {

@@ -56,6 +56,16 @@ def test_what_strangers_cause_is_one_line_a_reason_and_window(logged: Logged) ->
     assert counted.totals == {"rude": 1000, "late": 1}
 
 
+def test_each_line_of_what_strangers_cause_has_the_hints_of_the_last_of_them(logged: Logged) -> None:
+    counted = CountedLog("peer-refused", window_s=0.05)
+    for at in range(3):
+        counted.count("rude", {"remedy": f"be kind, {at}"})
+    with gevent.Timeout(PATIENCE_S):
+        while len(logged()) < 2:
+            gevent.sleep(0.01)
+    assert [(line["count"], line["remedy"]) for line in logged()] == [(1, "be kind, 0"), (2, "be kind, 2")]
+
+
 def test_text_is_for_people(logged: Logged) -> None:
     stream = io.StringIO()
     logs.configure("INFO", "text", logging.StreamHandler(stream))

@@ -126,6 +126,24 @@ def test_a_handshake_without_a_right_signature_does_not(told: dict[str, str]) ->
     assert not CHECK.socket_passes(told)
 
 
+def test_a_handshakes_query_may_be_signed_or_not() -> None:
+    for address in ("wss://voice.example.com/", "wss://voice.example.com/?a=b", "wss://voice.example.com?a=b"):
+        assert CHECK.socket_passes(headers(sign(address, {})), "a=b")
+    assert not CHECK.socket_passes(headers(sign("wss://voice.example.com/?a=b", {})), "a=c")
+    assert not CHECK.socket_passes(headers(sign("wss://voice.example.com/?a=b", {})))
+
+
+def test_an_address_is_found_by_either_secret_and_algorithm() -> None:
+    addresses = ["https://a.example/", "https://b.example/"]
+    for secret in (SECRET, OTHER):
+        for algorithm in ("HMAC_SHA1", "HMAC_SHA256"):
+            told = headers(sign("https://b.example/", FORM, secret, algorithm))
+            assert CHECK.find_signed(addresses, FORM.items(), told) == "https://b.example/"
+            assert CHECK.find_signed(addresses, {}, told) is None
+    assert CHECK.find_signed(addresses, FORM.items(), headers("AAAA")) is None
+    assert CHECK.find_signed(addresses, [("a", "\udcff")], headers("A" * 27 + "=")) is None
+
+
 def test_a_form_that_cannot_be_signed_does_not() -> None:
     shaped = headers(sign("https://voice.example.com/twiml", FORM))
     assert not CHECK.webhook_passes("/twiml", [("a", "\udcff")], shaped)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from io import BytesIO
 from types import SimpleNamespace
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
 
 import pytest
@@ -19,15 +19,17 @@ from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 from werkzeug.test import TestResponse
 
-from lexbridge.admission import Admission, Admitted, Answer, Refusal
+from lexbridge.admission import EXPLAINED_BURST, Admission, Admitted, Answer, Refusal
 from lexbridge.bridge import make_documents
 from lexbridge.call_control import CallControl
 from lexbridge.call_log import CallLog
 from lexbridge.errors import CallControlError, CallControlUnavailable, CallGone
 from lexbridge.http_request import MAX_BODY_BYTES, Head, Request
 from lexbridge.lex import Deadlines
+from lexbridge.refusals import SignatureDiagnosis
 from lexbridge.signatures import Signatures, stream_token_passes
 from lexbridge.web import LASTED_MS, MAX_STREAMS_LOST, OPENED_MS, WAITS_AFTER_LOST, create_app
+from lexbridge.webhook_form import CONTENT_TYPE
 
 FORM = {
     "CallSid": "CA" + "2" * 32,
@@ -49,7 +51,20 @@ class Door:
         self.signatures = Signatures(self.settings.twilio_auth_tokens, self.settings.url, self.settings.stream_url)
         documents = make_documents(self.settings, Deadlines())
         app = create_app(self.settings, documents, self.signatures, bridge, control or Control(), self.calls)  # type: ignore[arg-type]
+        diagnosis = SignatureDiagnosis(self.signatures, self.settings.url, self.settings.stream_url, 8080)
+        self.admission = Admission(self.signatures, self.calls, diagnosis)
         self.client: FlaskClient = app.test_client()
+
+    def admit(
+        self, method: str, target: str, signed: str | None = None, form: Mapping[str, str] = FORM, **headers: str
+    ) -> Refusal | Answer | Admitted:
+        """What the server decides of a request with the signature of `form` for the address `signed`, in two steps."""
+        told = {"host": "voice.example.com", "content-type": CONTENT_TYPE, **headers}
+        if signed is not None:
+            told["x-twilio-signature"] = RequestValidator(TOKEN).compute_signature(signed, form)
+        head = Head(method, target, "HTTP/1.1", told)
+        body = b"" if method == "GET" else urlencode(form).encode()
+        return self.admission.check_head(head) or self.admission.check(Request(head, body), 0)
 
     def post(
         self, path: str, form: Mapping[str, str] = FORM, token: str = TOKEN, address: str | None = None
@@ -429,8 +444,122 @@ def test_a_signed_form_without_its_call_is_refused(missing: str) -> None:
     assert Door().post("/twiml", {name: value for name, value in FORM.items() if name != missing}).status_code == 400
 
 
-def test_a_webhook_takes_posts_only() -> None:
-    assert Door().client.get("/twiml").status_code == 405
+def get(door: Door, target: str, token: str = TOKEN) -> TestResponse:
+    """The answer to a webhook by GET."""
+    signature = RequestValidator(token).compute_signature(door.settings.url + target, {})
+    return door.client.get(target, headers={"X-Twilio-Signature": signature})
+
+
+@pytest.mark.parametrize("path", ["/twiml", "/twiml/"])
+def test_a_call_is_answered_by_get_too(path: str) -> None:
+    form = {**FORM, "From": "sip:zo\u00eb@example.com", "FromCity": "", "Extra": "a b&c=d"}
+    response = get(Door(SHARE_CALLER_NUMBER="on"), f"{path}?bot=sales&{urlencode(form)}")
+    assert response.status_code == 200
+    told = parameters(response)
+    assert has_a_token(told)
+    assert told == {**FACTS, "lexbridge:caller-number": "sip:zo\u00eb@example.com"}
+
+
+def test_other_webhooks_are_answered_by_get_too() -> None:
+    door = Door()
+    resumed = get(door, f"/twiml/resume?lost=1&of={STREAM_SID}&{urlencode(FORM)}")
+    assert stream(resumed).attrib["name"] == "lexbridge-1-44444444"
+    keyed = get(door, f"/twiml/keys?of=lexbridge-0&{urlencode({**FORM, 'Digits': '12#'})}")
+    assert parameters(keyed)["lexbridge:keys"] == "12#"
+    assert get(door, f"/stream-status?{urlencode({**FORM, 'StreamEvent': 'stream-stopped'})}").status_code == 204
+
+
+def test_the_slash_at_the_end_of_the_webhook_is_served_if_it_is_signed() -> None:
+    assert Door().post("/twiml/").status_code == 200
+    assert Door().post("/twiml/", address="https://voice.example.com/twiml").status_code == 403
+
+
+QUERY = urlencode(FORM)
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        (QUERY, 200),
+        (f"{QUERY}&CallSid=CA{'2' * 32}", 200),
+        (f"{QUERY}&CallSid=CA{'3' * 32}", 400),
+        (f"{QUERY}&Digits=x", 400),
+        (f"{QUERY}&=x", 400),
+        (f"{QUERY}&FromCity=%ff", 400),
+        (QUERY.replace("CallSid=", "Sid="), 400),
+        (QUERY + "&a=1" * 194, 200),
+        (QUERY + "&a=1" * 195, 400),
+        ("a=b", 400),
+    ],
+)
+def test_the_fields_of_a_get_are_held_to_the_same_rules(query: str, status: int) -> None:
+    assert get(Door(), f"/twiml?{query}").status_code == status
+
+
+def test_a_get_has_to_be_signed_for_the_query_as_it_came() -> None:
+    door = Door()
+    signature = RequestValidator(TOKEN).compute_signature(f"{door.settings.url}/twiml?{QUERY}", {})
+    told = {"X-Twilio-Signature": signature}
+    assert door.client.get(f"/twiml?{QUERY}", headers=told).status_code == 200
+    for query in (f"{QUERY}&", QUERY.replace("%2B", "%2b"), QUERY.replace("inbound", "outbound"), ""):
+        assert door.client.get(f"/twiml?{query}", headers=told).status_code == 403
+    assert door.client.get(f"/twiml?{QUERY}").status_code == 403
+    assert get(door, f"/twiml?{QUERY}", token="f" * 32).status_code == 403
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE"])
+def test_a_webhook_takes_no_other_methods(method: str) -> None:
+    door = Door()
+    signature = RequestValidator(TOKEN).compute_signature(f"{door.settings.url}/twiml?{QUERY}", {})
+    response = door.client.open(f"/twiml?{QUERY}", method=method, headers={"X-Twilio-Signature": signature})
+    assert response.status_code == 405
+
+
+def reason(decided: Refusal | Answer | Admitted) -> str:
+    """The reason that is logged of a request."""
+    if isinstance(decided, Refusal):
+        return decided.reason
+    assert isinstance(decided, Admitted)
+    return decided.oddity.reason if decided.oddity else "none"
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "signed", "why"),
+    [
+        ("POST", "/twiml", "https://voice.example.com/twiml", "none"),
+        ("POST", "/twiml/", "https://voice.example.com/twiml/", "none"),
+        ("POST", "/twiml", None, "webhook: no signature"),
+        ("GET", f"/twiml?{QUERY}", None, "webhook: no signature"),
+        ("POST", "/twiml", "http://voice.example.com/twiml", "webhook: signed for another scheme"),
+        ("POST", "/twiml/", "https://voice.example.com/twiml", "webhook: signed for another trailing slash"),
+        ("GET", f"/twiml?{QUERY}", "https://voice.example.com/twiml", "webhook: signed for another method and query"),
+        ("GET", "/twiml", "https://voice.example.com/twiml", "webhook: GET without fields"),
+        ("PUT", "/twiml", None, "webhook by another method"),
+        ("HEAD", "/twiml", "https://voice.example.com/twiml", "webhook by another method"),
+        ("POST", "/Twiml", None, "path near a webhook's"),
+        ("POST", "/", "https://voice.example.com/", "webhook at an unknown path"),
+        ("POST", "/voice", "https://voice.example.com/voice", "webhook at an unknown path"),
+        ("POST", "/voice", "https://elsewhere.example/voice", "unknown path"),
+        ("GET", "/robots.txt", None, "unknown path"),
+    ],
+)
+def test_the_log_tells_why_a_request_is_refused(method: str, target: str, signed: str | None, why: str) -> None:
+    assert reason(Door().admit(method, target, signed)) == why
+
+
+def test_a_stray_form_that_cannot_be_read_is_told_as_well() -> None:
+    decided = Door().admit("POST", "/voice", "https://voice.example.com/voice", **{"content-type": "text/json"})
+    assert reason(decided) == "unknown path"
+
+
+def test_only_so_many_wrong_signatures_are_looked_into() -> None:
+    door = Door()
+    wrong = [reason(door.admit("POST", "/twiml", "http://voice.example.com/twiml")) for _ in range(100)]
+    assert wrong[: int(EXPLAINED_BURST)] == ["webhook: signed for another scheme"] * int(EXPLAINED_BURST)
+    assert wrong.count("webhook: wrong signature") > 80
+    signed = RequestValidator("f" * 32).compute_signature("wss://voice.example.com/", {})
+    assert "socket: wrong signature" in [handshake(door, signed)[1] for _ in range(5)]  # type: ignore[index]
+    assert reason(door.admit("POST", "/twiml", "https://voice.example.com/twiml")) == "none"
 
 
 def test_a_stream_error_is_logged_and_nothing_private_with_it(logged: Logged) -> None:
@@ -452,7 +581,7 @@ HANDSHAKE = {"upgrade": "websocket", "connection": "Upgrade"}
 def handshake(door: Door, signature: str, open_sockets: int = 0) -> object:
     """What becomes of a handshake with the media socket: True if it is let in, else the status line and the reason."""
     head = Head("GET", "/", "HTTP/1.1", {**HANDSHAKE, "x-twilio-signature": signature})
-    match Admission(door.signatures, door.calls).check(Request(head), open_sockets):
+    match door.admission.check(Request(head), open_sockets):
         case Refusal(status, reason):
             return status, reason
         case Admitted(is_signed):
@@ -464,7 +593,7 @@ def test_a_probe_is_answered_by_the_server_whether_by_get_or_head() -> None:
     door = Door()
     for method in ("GET", "HEAD"):
         for path in ("/ping", "/ready"):
-            answer = Admission(door.signatures, door.calls).check(Request(Head(method, path, "HTTP/1.1", {})), 0)
+            answer = door.admission.check(Request(Head(method, path, "HTTP/1.1", {})), 0)
             assert isinstance(answer, Answer)
             assert answer.status == "200 OK"
 
@@ -473,12 +602,12 @@ def test_a_handshake_is_let_in_if_it_is_signed_and_there_is_room() -> None:
     door = Door(MAX_CALLS="1")
     signed = RequestValidator(TOKEN).compute_signature("wss://voice.example.com/", {})
     assert handshake(door, signed) is True
-    assert handshake(door, "AAAA") == ("403 Forbidden", "unsigned")
+    assert handshake(door, "AAAA") == ("403 Forbidden", "socket: malformed signature")
     door.calls.is_draining = True
     assert handshake(door, signed) is True  # it may be a live call's, which has nowhere else to go
     door.calls.leave(1)
     assert handshake(door, signed) is True  # or may have found this process before it stopped listening
-    assert handshake(door, "AAAA") == ("403 Forbidden", "unsigned")  # a stranger learns nothing
+    assert handshake(door, "AAAA") == ("403 Forbidden", "socket: malformed signature")  # a stranger learns nothing
     door.calls.began(live_stream("CA" + "3" * 32))
     assert handshake(door, signed) is True  # so may this one
     door.calls.began(live_stream("CA" + "4" * 32))
@@ -490,7 +619,7 @@ def test_sockets_on_which_no_stream_has_started_count_too() -> None:
     signed = RequestValidator(TOKEN).compute_signature("wss://voice.example.com/", {})
     assert handshake(door, signed, open_sockets=5) is True
     assert handshake(door, signed, open_sockets=6) == ("503 Service Unavailable", "full")
-    assert handshake(door, "AAAA", open_sockets=6) == ("403 Forbidden", "unsigned")
+    assert handshake(door, "AAAA", open_sockets=6) == ("403 Forbidden", "socket: malformed signature")
 
 
 def test_a_process_that_leaves_answers_for_the_others_and_lets_go_of_its_connections() -> None:

@@ -1,14 +1,22 @@
 """A webhook's form: bounds, and fields that have to be of their forms."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from twilio.request_validator import RequestValidator
 
-from lexbridge.signatures import Signatures
-from lexbridge.webhook_form import CONTENT_TYPE, MAX_FIELDS, FormRefused, check_form, read_form
+from lexbridge.signatures import Signatures, joined
+from lexbridge.webhook_form import (
+    CONTENT_TYPE,
+    MAX_FIELDS,
+    FormRefused,
+    check_form,
+    check_method,
+    read_form,
+    read_query,
+)
 
 FORM = {
     "CallSid": "CA" + "2" * 32,
@@ -93,6 +101,60 @@ def test_the_call_has_to_be_there(missing: str) -> None:
 @pytest.mark.parametrize("name", ["SipHeader_X-My!Hdr", "user id", "a[b]", "_x", "Größe", "x" * 200])
 def test_names_that_others_chose_are_taken(name: str) -> None:
     assert check_form([*FORM.items(), (name, "1")])[name] == "1"
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ("", []),
+        ("a=b+c%2B%26&a=&=", [("a", "b c+&"), ("a", ""), ("", "")]),
+        ("From=client%3AZo%C3%AB", [("From", "client:Zo\u00eb")]),
+    ],
+)
+def test_the_fields_of_a_query_are_read_as_a_forms(query: str, fields: list[tuple[str, str]]) -> None:
+    assert list(read_query(query)) == fields
+
+
+@pytest.mark.parametrize("query", ["a=%ff", "%ff=a", "a=%ed%b2%80", "&" * MAX_FIELDS])
+def test_a_query_that_is_not_utf_8_or_too_long_is_refused(query: str) -> None:
+    with pytest.raises(FormRefused):
+        read_query(query)
+
+
+VICTIM = [("CallSid", "CA" + "9" * 32), ("AccountSid", FORM["AccountSid"])]
+
+
+def signature(target: str, form: Sequence[tuple[str, str]]) -> str:
+    found: str = RequestValidator("secret").compute_signature(f"https://voice.example.com{target}", dict(form))
+    return found
+
+
+def test_a_signed_get_cannot_be_cut_anew_into_a_post() -> None:
+    """By a caller who chose the name of their client, and captured the signature."""
+    name = f"AccountSid{FORM['AccountSid']}CallSidCA{'9' * 32}z"
+    query = f"/twiml?CallSid={FORM['CallSid']}&AccountSid={FORM['AccountSid']}&From=client%3A{name}&To=x"
+    target, forged = query.partition("AccountSidAC")[0], [*VICTIM, ("z", "&To=x")]
+    assert signature(query, []) == signature(target, forged)
+    assert check_form(forged)["CallSid"] == "CA" + "9" * 32
+    with pytest.raises(FormRefused, match="another method"):
+        check_method("POST", target, forged)
+
+
+def test_a_signed_post_cannot_be_cut_anew_into_a_get() -> None:
+    caller = f"sip:x&CallSid=CA{'9' * 32}&AccountSid={FORM['AccountSid']}&z="
+    form = [*{**FORM, "From": caller}.items()]
+    forged = "/twiml/keys?of=lexbridge-0" + joined(form)
+    assert signature("/twiml/keys?of=lexbridge-0", form) == signature(forged, [])
+    assert check_form(read_query(forged.partition("?")[2]))["CallSid"] == "CA" + "9" * 32
+    with pytest.raises(FormRefused, match="another method"):
+        check_method("GET", forged, ())
+
+
+def test_true_webhooks_are_of_their_method() -> None:
+    check_method(
+        "POST", "/twiml?CallSid=x&of=CallSid", [*FORM.items(), ("SipHeader_X-Call", f"CallSid={FORM['CallSid']}")]
+    )
+    check_method("GET", f"/twiml?{urlencode({**FORM, 'Parent': 'CallSid' + FORM['CallSid']})}", ())
 
 
 GOES_BY = ("CallSid", "AccountSid", "StreamSid", "StreamEvent", "Digits")

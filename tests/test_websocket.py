@@ -26,6 +26,7 @@ from lexbridge.http_request import Head, Request
 from lexbridge.media_server import MediaServer, MediaSocketHandler
 from lexbridge.offline.bridge_process import ROOT
 from lexbridge.offline.rude_client import Ended, RudeClient, client_close, client_message, upgrade_request
+from lexbridge.refusals import Cause
 from lexbridge.rfc6455 import PING, PONG, TEXT, Bounds
 from lexbridge.sockets import Sockets
 from lexbridge.token_bucket import TokenBucket
@@ -380,6 +381,17 @@ def test_strangers_are_metered_and_nobody_else_is() -> None:
         assert server.spent_s > 0
     met = refused.totals - before
     assert met == {"refused by the test": 3, "refused by its head": 2, "too many strangers": 1}
+
+
+def test_what_is_not_served_is_counted_with_its_cause_while_strangers_are_answered() -> None:
+    class Knowing(ByPath):
+        def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:
+            return Admitted(is_signed=False, oddity=Cause("known of the test", "go elsewhere"))
+
+    before = refused.totals.copy()
+    with gated(Knowing(), TokenBucket(0, 2)) as (address, _):
+        assert statuses(address, "/page", "/page", "/page") == [200, 200, None]
+    assert refused.totals - before == {"known of the test": 2, "too many strangers": 1}
 
 
 def test_a_probe_by_head_is_answered_without_a_body() -> None:
