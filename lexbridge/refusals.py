@@ -169,7 +169,7 @@ class SignatureDiagnosis:
         told, set_up = f"have Twilio ask {self.url}{route}", f"set URL to {base}"
         if "path" in differing:  # the one in URL is too much
             return set_up
-        # Nobody is talked out of TLS.
+        # The remedy with TLS comes first.
         return f"{told}, or {set_up}" if base.startswith("http:") else f"{set_up}, or {told}"
 
     def _mend_socket(self, host: str, path: str, differing: Sequence[str]) -> str:

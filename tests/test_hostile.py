@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 
 import gevent
 import pytest
+from conftest import Logged
 from rig import PATIENCE_S, SIGNED, TOKEN, Rig, running, says
 from test_rfc6455 import part, rest
+from twilio.request_validator import RequestValidator
 
 from lexbridge.offline.call_events import CallEnded, StreamClosed, StreamOpened
 from lexbridge.offline.phone_call import PhoneCall
@@ -298,6 +300,22 @@ def test_a_body_far_too_big_is_not_read(rig: Rig) -> None:
     with RudeClient(address(rig)) as stranger:
         stranger.send(get("Content-Length: 10000000000", path="/twiml", method="POST") + b"x" * 100_000)
         assert stranger.end(upgraded=False).status in (403, 413)
+
+
+def test_a_wrong_address_is_named_in_the_log_and_not_in_the_answer(logged: Logged) -> None:
+    signature = RequestValidator(TOKEN).compute_signature("https://outside.example:5/twiml", {"a": "b"})
+    told = [f"X-Twilio-Signature: {signature}", "Content-Type: application/x-www-form-urlencoded", "Content-Length: 3"]
+    with running() as rig, RudeClient(address(rig)) as client:  # one that has looked into no signature yet
+        request = get(*told, "X-Forwarded-Host: outside.example:5", path="/twiml", method="POST")
+        client.send(request + b"a=b")
+        answer = client.read_to_end()
+    assert answer == b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    (line,) = [line for line in logged() if "signed_for" in line]
+    assert line["event"] == "peer-refused"
+    assert line["reason"] == "webhook: signed for another host and port"
+    assert line["signed_for"] == "https://outside.example:5/twiml"
+    assert "set URL to https://outside.example:5" in line["remedy"]
+    assert signature not in str(line)
 
 
 def test_many_requests_in_one_packet_are_all_answered(rig: Rig) -> None:

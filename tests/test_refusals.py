@@ -172,7 +172,7 @@ def test_a_user_in_the_address_is_named_and_not_shown() -> None:
 
 
 @pytest.mark.parametrize("basic", ["Basic !", "Basic " + base64.b64encode(b"a/b@c").decode(), "Bearer abcd"])
-def test_a_user_that_is_none_is_not_tried(basic: str) -> None:
+def test_a_malformed_user_is_not_tried(basic: str) -> None:
     assert of_webhook("https://x/twiml", headers={**HOST, "authorization": basic}).reason == "webhook: token differs"
 
 
