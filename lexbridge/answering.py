@@ -25,11 +25,13 @@ class Answering:
     def answer(self, reply: Reply, speaking_turn: int | None = None, *, asks_lex: bool = False) -> None:
         """`speaking_turn`: whose audio is Lex's voice for it. `asks_lex`: Lex may be asked for that."""
         call = self._call
-        ignored_before = call.directives.ignored
+        before = call.directives
         call.answered(reply)
         directives = call.directives
-        if directives.ignored and directives.ignored != ignored_before:
+        if directives.ignored and directives.ignored != before.ignored:
             call.note("warning", "directives-ignored", attributes=list(directives.ignored))
+        if directives.limited and directives.limited != before.limited:
+            call.note("info", "directives-limited", attributes=list(directives.limited))
         if self.hangs_up(reply):
             goodbye = [Message(call.settings.sentences.goodbye)]
             self._close(reply.messages or goodbye, self._goodbye, speaking_turn if reply.messages else None)
@@ -60,6 +62,13 @@ class Answering:
         """The caller was not heard."""
         not_heard, last_prompt = Message(self._call.settings.sentences.not_heard), self._call.last_prompt or ()
         self._mode.speak([not_heard, *last_prompt], to_voice=last_prompt)
+
+    def ask_anew(self) -> None:
+        """The caller took back all keys, and with them what they had to say: they are asked once more."""
+        if last_prompt := self._call.last_prompt:
+            self._mode.speak(last_prompt, to_voice=last_prompt)
+        else:
+            self._mode.await_input()
 
     def say_goodbye(self, words: str) -> None:
         """Ends the call with `words`."""

@@ -423,8 +423,11 @@ class CallSession:
         self._joining.dropped()
         self._interrupt()
         self._mode.forget_interrupted()
+        was_collecting = self._keys.is_collecting
         if keys := self._keys.press(key, self._endpointer.now_ms, self._call.directives.keys):
             self._call.send_keys(keys)
+        elif was_collecting and self._call.is_idle:
+            self._answering.ask_anew()
         elif not self._keys.is_collecting:
             self._mode.await_input()
 

@@ -153,9 +153,9 @@ class Call:
         self.expect(expected_of(reply, self.settings.slot_kinds))
 
     def expect(self, expected: Expected) -> None:
-        """What the caller is asked for."""
+        """What the caller is asked for. How long they may pause and speak is up to the bot's last answer."""
         self.expected = expected
-        self.endpointer.expect(expected)
+        self.endpointer.expect(expected, self.directives.hangover_ms, self.directives.max_utterance_ms)
 
     @property
     def standing(self) -> Standing:

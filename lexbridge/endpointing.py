@@ -97,13 +97,21 @@ class Listening:
     echo_rms: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What an utterance answers, and how long it and its pauses may be."""
+
+    expected: Expected
+    hangover: Hangover
+    max_utterance_ms: int
+
+
 class Endpointer:
     """Frames in, speech events out. One serves one call."""
 
     def __init__(self, detector: Detector, rules: EndpointingRules) -> None:
         self._detector = detector
         self._rules = rules
-        self._hangover = rules.hangover
         # What may yet become an utterance's beginning: emptied when one starts, so that none reaches into another.
         self._before: deque[bytes] = deque(maxlen=(rules.pre_roll_ms + rules.longest_onset_ms) // FRAME_MS)
         self._ordinary = Listening(rules.onset_ms)
@@ -116,8 +124,9 @@ class Endpointer:
         self._spoken_ms = 0  # from its first voiced frame to its last
         self._longest_pause_ms = 0  # between those
         self._no_input_at_ms: int | None = None
-        self._expected = Expected.OPEN
-        self._expected_in_open: Expected | None = None  # when it opened; None before its first frame
+        self._patience_ms = rules.no_input_ms  # of the last `await_input`
+        self._asked = _Asked(Expected.OPEN, rules.hangover, rules.max_utterance_ms)
+        self._asked_in_open: _Asked | None = None  # when it opened; None before its first frame
         self.now_ms = 0
         """Media time: the length of all frames pushed."""
 
@@ -143,23 +152,29 @@ class Endpointer:
 
         It comes once; speech that starts before it calls it off.
         """
-        patience_ms = self._rules.no_input_ms if no_input_ms is None else no_input_ms
-        self._no_input_at_ms = self.now_ms + after_ms + patience_ms
+        self._patience_ms = self._rules.no_input_ms if no_input_ms is None else no_input_ms
+        self._no_input_at_ms = self.now_ms + after_ms + self._patience_ms
 
     def wait_longer(self, ms: int) -> None:
         """Puts NoInput off by `ms`, if it is to come: that much of the time that follows says nothing of the caller."""
         if self._no_input_at_ms is not None:
             self._no_input_at_ms += ms
 
-    def expect(self, expected: Expected) -> None:
+    def expect(self, expected: Expected, hangover_ms: int | None = None, max_utterance_ms: int | None = None) -> None:
         """What the caller is asked for from now on; OPEN until then. An open utterance answers what was asked before
-        it, but for one that has just started: what it interrupts may have been taken back."""
-        self._expected = expected
+        it, but for one that has just started: what it interrupts may have been taken back.
+
+        `hangover_ms`: the one that ends an utterance then, whatever is expected; None: by the rules. So is
+        `max_utterance_ms`.
+        """
+        fixed = None if hangover_ms is None else Hangover(hangover_ms, hangover_ms, hangover_ms)
+        longest_ms = self._rules.max_utterance_ms if max_utterance_ms is None else max_utterance_ms
+        self._asked = _Asked(expected, fixed or self._rules.hangover, longest_ms)
 
     def _stay(self) -> None:
         """The caller is busy with the keys: they are waited for anew."""
         if self._no_input_at_ms is not None:
-            self._no_input_at_ms = max(self._no_input_at_ms, self.now_ms + self._rules.no_input_ms)
+            self._no_input_at_ms = max(self._no_input_at_ms, self.now_ms + self._patience_ms)
 
     def expect_nothing(self) -> None:
         """No NoInput comes until `await_input`."""
@@ -202,11 +217,11 @@ class Endpointer:
             self._longest_pause_ms = max(self._longest_pause_ms, self._unvoiced_ms)
             self._spoken_ms += self._unvoiced_ms + FRAME_MS
         self._unvoiced_ms = 0 if voiced else self._unvoiced_ms + FRAME_MS
-        expected = self._expected_in_open = self._expected_in_open or self._expected
+        asked = self._asked_in_open = self._asked_in_open or self._asked
         events: list[SpeechEvent] = [SpeechContinued(frame)]
-        if self._unvoiced_ms >= self._hangover.length_ms(expected, self._spoken_ms, self._longest_pause_ms):
+        if self._unvoiced_ms >= asked.hangover.length_ms(asked.expected, self._spoken_ms, self._longest_pause_ms):
             events.append(self._end(EndReason.HANGOVER))
-        elif self._utterance_ms >= self._rules.max_utterance_ms:
+        elif self._utterance_ms >= asked.max_utterance_ms:
             events.append(self._end(EndReason.MAX_LENGTH))
         return events
 
@@ -217,7 +232,7 @@ class Endpointer:
         self._utterance_ms = len(audio) * FRAME_MS
         self._spoken_ms, self._longest_pause_ms = self._run_ms - self._unvoiced_ms, 0
         self._is_open, self._run_ms, self._voiced_ms = True, 0, 0
-        self._expected_in_open = None
+        self._asked_in_open = None
         self._before.clear()
         self._no_input_at_ms = None
         return started

@@ -1,7 +1,8 @@
 """The keys that a caller presses, collected into one input for the bot. Time is media time.
 
-1  2  3  *  4  #              "124", with the end character
+1  2  3  4  #                 "1234", with the end character
 1  2  3  . . . end timeout    "123", when no further key came
+1  2  3  *  4  5  #           "45": the deletion character ends an input, and nothing is left of it
 """
 
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ MAX_KEYS = 1024
 
 @dataclass(frozen=True, slots=True)
 class KeyRules:
-    """What the keys do. `end_character` completes the input, `deletion_character` takes back the last key; if both are
-    the same, it completes. `longest`: the number of keys that are complete at once; None: Lex's limit."""
+    """What the keys do. `end_character` completes the input. `deletion_character` forgets all keys and ends the input:
+    https://docs.aws.amazon.com/lexv2/latest/APIReference/API_DTMFSpecification.html . If both are the same, it
+    completes. `longest`: the number of keys that are complete at once; None: Lex's limit."""
 
     end_character: str = "#"
     deletion_character: str = "*"
@@ -41,7 +43,10 @@ class KeyCollector:
         """
         if key == rules.end_character:
             return self._complete()
-        self._keys = self._keys[:-1] if key == rules.deletion_character else self._keys + key
+        if key == rules.deletion_character:
+            self.clear()
+            return None
+        self._keys += key
         self._ends_at_ms = now_ms + rules.end_timeout_ms
         longest = MAX_KEYS if rules.longest is None else min(rules.longest, MAX_KEYS)
         return self._complete() if len(self._keys) >= longest else None
@@ -61,8 +66,15 @@ class KeyCollector:
 
 
 def keys_of(collected: str, rules: KeyRules) -> str | None:
-    """The first whole input in keys that somebody else collected, who knows no deletion; None: there is none."""
+    """The first whole input in keys that Twilio collected, which knows no deletion; None: there is none.
+
+    Twilio counts deleted keys too. So it may have stopped in the middle of what the caller pressed after them: then the
+    rest of that never came, and what came is no input.
+    """
     collector, whole_input = KeyCollector(), None
     for key in collected:
         whole_input = whole_input or collector.press(key, 0, rules)
-    return whole_input or collector.tick(rules.end_timeout_ms)
+    whole_input = whole_input or collector.tick(rules.end_timeout_ms)
+    is_full = rules.longest is not None and len(collected) >= rules.longest
+    is_cut_off = is_full and rules.deletion_character in collected and len(whole_input or "") < (rules.longest or 0)
+    return None if is_cut_off else whole_input

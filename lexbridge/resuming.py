@@ -147,7 +147,7 @@ class Resuming:
         if whole_input := keys_of(keys, self._call.directives.keys):
             self._call.send_keys(whole_input)
         else:
-            self._answering.ask_again()
+            self._answering.ask_anew()
 
     def _welcome(self) -> None:
         self._call.turns.begin(self._call.settings.welcome_intent or "")

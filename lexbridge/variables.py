@@ -24,6 +24,11 @@ from lexbridge.parsers import (
 )
 from lexbridge.sentences import SentenceName, greeting_for, sentences_for
 
+NO_INPUT_BOUNDS_S = 1, 120
+HANGOVER_BOUNDS_MS = 100, 5000
+MAX_UTTERANCE_BOUNDS_MS = 4000, 14800
+"""The least and the most, also of what a bot sets for one question."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -212,18 +217,18 @@ SETTINGS: tuple[Setting, ...] = (
         "audio before the onset that Lex gets too; never reaches back into the utterance before",
         whole_number(0, 2000, 20),
     ),
-    Setting("HANGOVER_MS", "700", "silence that ends an utterance", whole_number(100, 5000, 20)),
+    Setting("HANGOVER_MS", "700", "silence that ends an utterance", whole_number(*HANGOVER_BOUNDS_MS, 20)),
     Setting(
         "HANGOVER_MIN_MS",
         None,
         "the same after a question that wants one word, such as a confirmation. Unset: HANGOVER_MS",
-        whole_number(100, 5000, 20),
+        whole_number(*HANGOVER_BOUNDS_MS, 20),
     ),
     Setting(
         "HANGOVER_MAX_MS",
         None,
         "the same in numbers, at a sentence's beginning, and for those who have paused before. Unset: HANGOVER_MS",
-        whole_number(100, 5000, 20),
+        whole_number(*HANGOVER_BOUNDS_MS, 20),
     ),
     Setting(
         "SLOT_KINDS",
@@ -244,9 +249,9 @@ SETTINGS: tuple[Setting, ...] = (
         "MAX_UTTERANCE_MS",
         "14800",
         "longest audio sent to Lex in one request; Lex takes 15 s",
-        whole_number(4000, 14800, 20),
+        whole_number(*MAX_UTTERANCE_BOUNDS_MS, 20),
     ),
-    Setting("NO_INPUT_S", "10", "silence after a prompt before the caller is asked again", seconds(1, 120)),
+    Setting("NO_INPUT_S", "10", "silence after a prompt before the caller is asked again", seconds(*NO_INPUT_BOUNDS_S)),
     Setting(
         "NO_INPUT_LIMIT", "3", "how often the caller is asked again before the call ends politely", whole_number(0, 20)
     ),

@@ -1328,7 +1328,7 @@ CONFIRM, DIGITS = DialogState.CONFIRM_INTENT, {"slot_to_elicit": "AccountNumber"
 def expected(monkeypatch):
     """What the endpointer was told, in order."""
     told = []
-    monkeypatch.setattr(Endpointer, "expect", lambda _, expected: told.append(expected.value))
+    monkeypatch.setattr(Endpointer, "expect", lambda _, expected, *_times_ms: told.append(expected.value))
     return told
 
 
@@ -1443,7 +1443,7 @@ def test_an_answer_that_came_after_the_stream_was_left_is_heard_on_the_next_one(
     assert newer.hears() == ["What time?", *HOLDS]
 
 
-@pytest.mark.parametrize(("gathered", "sent"), [("12*3", "13"), ("123", "123"), ("12#4", "12")])
+@pytest.mark.parametrize(("gathered", "sent"), [("12*3", "3"), ("123", "123"), ("12#4", "12")])
 def test_keys_that_twilio_gathered_go_to_the_bot_as_its_first_turn(gathered, sent):
     caller = Caller()
     caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: gathered, "tier": "gold"})
@@ -1460,7 +1460,52 @@ def test_keys_that_were_all_deleted_are_asked_for_again():
     caller = Caller()
     caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "1*"})
     caller.lex_recalls("Which number?")
-    assert caller.hears() == ["Sorry, I did not hear anything.", "Which number?", *HOLDS]
+    assert caller.hears() == ["Which number?", *HOLDS]
+    assert caller.asked == []
+
+
+def test_where_nobody_knows_what_was_asked_who_took_back_their_keys_is_waited_for():
+    caller = Caller(NO_INPUT_S="5")
+    caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "1*"})
+    caller.lex_recalls_nothing()
+    assert caller.steps() == ["Recall"]
+    caller.is_silent(5000)
+    assert caller.hears() == ["Sorry, I did not hear anything.", *HOLDS]
+
+
+# -- how long the bot lets the caller pause and speak (contract 9)
+
+
+def test_the_bot_says_how_long_silence_pauses_and_utterances_may_be():
+    caller = a_caller_lex_thinks_about(NO_INPUT_S="9", HANGOVER_MAX_MS="2000")
+    attributes = {
+        "x-amz-lex:audio:start-timeout-ms:*:*": "2000",
+        "x-amz-lex:audio:end-timeout-ms:*:*": "300",
+        "x-amz-lex:audio:max-length-ms:*:*": "4000",
+    }
+    caller.lex_says("Yes?", dialog_state=DialogState.ELICIT_INTENT, session_attributes=attributes)
+    caller.steps()
+    caller.is_silent(4 * SPEAKING_MS_PER_CHARACTER + 2000)
+    assert caller.steps() == ["UpdateCall"]
+    assert caller.note("no-input")["times"] == 1
+    caller.speaks(1000)
+    caller.is_silent(280)
+    assert caller.steps() == ["OpenUtterance 2"]
+    caller.is_silent(20)
+    assert caller.steps() == ["CloseUtterance 2"]
+    caller.lex_says("Yes?", dialog_state=DialogState.ELICIT_INTENT, session_attributes=attributes)
+    caller.is_silent(1000)
+    caller.speaks(5000)
+    assert len(caller.sent_to_lex(3)) == 4000 * 16
+
+
+def test_a_time_that_the_bot_may_not_have_is_noted_once():
+    caller = a_caller_lex_thinks_about()
+    attributes = {"x-amz-lex:audio:max-length-ms:*:*": "15000"}
+    for _ in range(2):
+        caller.lex_says("Yes?", session_attributes=attributes)
+        caller.says_something()
+    assert caller.note("directives-limited") == {"attributes": ["x-amz-lex:audio:max-length-ms:*:*"]}
 
 
 # -- no media, and odd messages

@@ -39,12 +39,24 @@ def test_a_bot_that_asks_nothing_leaves_the_settings_as_they_are():
         (INTERRUPT, "false", Directives(allow_interrupt=False)),
         (INTERRUPT, "False", Directives(allow_interrupt=False)),
         (INTERRUPT, "true", Directives(allow_interrupt=True)),
-        ("x-amz-lex:dtmf:end-character", "D", Directives(keys=KeyRules(end_character="D"))),
-        ("x-amz-lex:dtmf:end-character", "*", Directives(keys=KeyRules(end_character="*"))),
-        ("x-amz-lex:dtmf:deletion-character", "9", Directives(keys=KeyRules(deletion_character="9"))),
-        ("x-amz-lex:dtmf:end-timeout-ms", "5000", Directives(keys=KeyRules(end_timeout_ms=5000))),
-        ("x-amz-lex:dtmf:max-length", "1", Directives(keys=KeyRules(longest=1))),
-        ("x-amz-lex:dtmf:max-length", "1024", Directives(keys=KeyRules(longest=1024))),
+        ("x-amz-lex:dtmf:end-character", "D", Directives(keys=KeyRules(end_character="D"), asks_for_keys=True)),
+        ("x-amz-lex:dtmf:end-character", "*", Directives(keys=KeyRules(end_character="*"), asks_for_keys=True)),
+        (
+            "x-amz-lex:dtmf:deletion-character",
+            "9",
+            Directives(keys=KeyRules(deletion_character="9"), asks_for_keys=True),
+        ),
+        ("x-amz-lex:dtmf:end-timeout-ms", "5000", Directives(keys=KeyRules(end_timeout_ms=5000), asks_for_keys=True)),
+        ("x-amz-lex:dtmf:max-length", "1", Directives(keys=KeyRules(longest=1), asks_for_keys=True)),
+        ("x-amz-lex:dtmf:max-length", "1024", Directives(keys=KeyRules(longest=1024), asks_for_keys=True)),
+        ("x-amz-lex:audio:start-timeout-ms", "4000", Directives(no_input_s=4)),
+        ("x-amz-lex:audio:end-timeout-ms", "640", Directives(hangover_ms=640)),
+        ("x-amz-lex:audio:end-timeout-ms", "601", Directives(hangover_ms=620)),
+        ("x-amz-lex:audio:max-length-ms", "13000", Directives(max_utterance_ms=13_000)),
+        ("x-amz-lex:start-silence-threshold-ms", "4000", Directives(no_input_s=4)),
+        ("x-amz-lex:end-silence-threshold-ms:*:*", "640", Directives(hangover_ms=640)),
+        ("x-amz-lex:max-speech-duration-ms:*:PickupDate", "13000", Directives(max_utterance_ms=13_000)),
+        ("x-amz-lex:barge-in-enabled:OrderFlowers:*", "false", Directives(allow_interrupt=False)),
         ("lexbridge:voice", "", Directives()),
         ("shop", "7", Directives()),
     ],
@@ -80,10 +92,42 @@ def test_each_attribute_asks_one_thing(name, value, directives):
         ("x-amz-lex:dtmf:end-timeout-ms", "60001"),
         ("x-amz-lex:dtmf:max-length", "0"),
         ("x-amz-lex:dtmf:max-length", "1025"),
+        ("x-amz-lex:audio:start-timeout-ms", "4 s"),
+        ("x-amz-lex:audio:end-timeout-ms", "-1"),
+        ("x-amz-lex:audio:max-length-ms", "13000.5"),
     ],
 )
 def test_a_value_that_breaks_its_rule_is_ignored_and_its_attribute_named(name, value):
     assert asked({name: value}) == Directives(ignored=(name,))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "directives"),
+    [
+        ("x-amz-lex:audio:start-timeout-ms", "0", Directives(no_input_s=1)),
+        ("x-amz-lex:audio:start-timeout-ms", "999999999", Directives(no_input_s=120)),
+        ("x-amz-lex:audio:end-timeout-ms", "1", Directives(hangover_ms=100)),
+        ("x-amz-lex:audio:end-timeout-ms", "5001", Directives(hangover_ms=5000)),
+        ("x-amz-lex:audio:max-length-ms", "1000", Directives(max_utterance_ms=4000)),
+        ("x-amz-lex:audio:max-length-ms:*:*", "15000", Directives(max_utterance_ms=14_800)),
+    ],
+)
+def test_a_time_that_is_too_short_or_too_long_is_the_nearest_that_is_not_and_its_attribute_named(
+    name, value, directives
+):
+    assert asked({name: value}) == dataclasses.replace(directives, limited=(name,))
+
+
+def test_our_own_name_for_the_silence_wins_and_a_newer_name_over_an_older_one():
+    start = {"x-amz-lex:audio:start-timeout-ms:OrderFlowers:PickupDate": "4000"}
+    assert asked(start | {"lexbridge:no-input-s": "7"}).no_input_s == 7
+    assert asked(start | {"x-amz-lex:start-silence-threshold-ms": "5000"}).no_input_s == 4
+
+
+@pytest.mark.parametrize("state", DialogState)
+def test_who_says_how_keys_are_collected_asks_for_them_unless_the_dialog_is_closed(state):
+    assert asked({"x-amz-lex:dtmf:max-length": "4"}, state).asks_for_keys is not state.is_closed
+    assert not asked({"x-amz-lex:dtmf:max-length:*:Other": "4", "x-amz-lex:dtmf:end-timeout-ms": "x"}).asks_for_keys
 
 
 @pytest.mark.parametrize("state", DialogState)
@@ -177,7 +221,7 @@ def test_the_number_to_dial_does_not_show_when_directives_are_printed():
 
 
 def test_each_attribute_is_in_the_table_once_and_a_row_is_a_row():
-    assert len(NAMES) == len(set(NAMES)) == 15
+    assert len(NAMES) == len(set(NAMES)) == 18
     for attribute in ATTRIBUTES:
         assert attribute.set_by in ("bot", "lexbridge")
         assert "|" not in attribute.help

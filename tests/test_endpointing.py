@@ -406,3 +406,25 @@ def test_ringing_is_no_speech_and_does_not_keep_the_caller_waited_for():
     told.await_input(0)
     events = [event for _ in range(35) for event in told.push(sines(440, 480))]
     assert events == [NoInput(600)]
+
+
+def test_for_one_question_pauses_and_utterances_may_be_of_other_lengths():
+    told = endpointer(EndpointingRules(onset_ms=40, hangover_ms=80, hangover_max_ms=400, max_utterance_ms=1000))
+    told.expect(Expected.OPEN, hangover_ms=160, max_utterance_ms=600)
+    frames = Timeline("v" * 10 + "." * 20 + "v" * 60).frames
+    ends = [event for frame in frames for event in told.push(frame) if isinstance(event, SpeechEnded)]
+    assert [(end.reason, end.at_ms) for end in ends[:1]] == [(EndReason.HANGOVER, 200 + 160)]
+    assert ends[1].reason is EndReason.MAX_LENGTH
+    told.expect(Expected.OPEN)
+    (end,) = [
+        event for frame in Timeline("." * 20).frames for event in told.push(frame) if isinstance(event, SpeechEnded)
+    ]
+    assert end.silent_ms == 160  # it answers what was asked before
+
+
+def test_keys_put_off_the_question_for_as_long_as_silence_is_borne():
+    told = endpointer()
+    told.await_input(0, 200)
+    for frame in [bytes(320)] * 4 + [decode_mulaw(KEY_TONE)] * 2 + [bytes(320)] * 9:
+        assert told.push(frame) == []
+    assert told.push(bytes(320)) == [NoInput(320)]

@@ -50,13 +50,16 @@ def test_a_bot_that_lowers_the_number_has_what_was_pressed_before_too():
     assert collector.press("4", 20, KeyRules(longest=2)) == "1234"
 
 
-@pytest.mark.parametrize(("line", "keys"), [("12*3#", "13"), ("1**23#", "23"), ("*1#", "1"), ("12**#3#", "3")])
-def test_the_deletion_character_takes_back_the_last_key(line, keys):
+@pytest.mark.parametrize(("line", "keys"), [("12*3#", "3"), ("1**23#", "23"), ("*1#", "1"), ("12**#3#", "3")])
+def test_the_deletion_character_forgets_all_keys_before_it(line, keys):
     assert [found for _, found in collect(line)] == [keys]
 
 
-def test_a_deletion_starts_the_timeout_anew():
-    assert collect("12" + "." * 15 + "*" + "." * 30) == [(3700, "1")]
+def test_a_deletion_ends_the_input_at_once():
+    collector = KeyCollector()
+    assert collect("12*", collector=collector) == []
+    assert not collector.is_collecting
+    assert collect("12*3" + "." * 30) == [(2300, "3")]
 
 
 @pytest.mark.parametrize("line", ["#", "##", "1*#", "*", "1*" + "." * 30, "." * 30, ""])
@@ -109,7 +112,16 @@ def test_whatever_is_pressed_no_key_is_lost_or_made_up(line, longest):
 
 
 @pytest.mark.parametrize(
-    ("collected", "keys"), [("12", "12"), ("12#", "12"), ("1#2#", "1"), ("12*", "1"), ("#", None), ("", None)]
+    ("collected", "keys"),
+    [("12", "12"), ("12#", "12"), ("1#2#", "1"), ("12*", None), ("12*34", "34"), ("#", None), ("", None)],
 )
 def test_of_keys_that_somebody_else_collected_the_first_input_counts(collected, keys):
     assert keys_of(collected, USUAL) == keys
+
+
+@pytest.mark.parametrize(
+    ("collected", "keys"),
+    [("12*4", None), ("1**4", None), ("12*", None), ("12*#", None), ("1*34", None), ("1234", "1234")],
+)
+def test_keys_that_were_cut_off_because_deleted_ones_count_too_are_no_input(collected, keys):
+    assert keys_of(collected, KeyRules(longest=4)) == keys
