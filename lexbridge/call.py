@@ -253,6 +253,8 @@ class CallSession:
         if self.state in (CallState.CLOSING, CallState.LEAVING):
             self._call.move(CallMove.NOT_CARRIED_OUT)
             self._mode.await_input()
+        elif self._mode.reprompts:  # nor does it ask by itself
+            self._mode.await_input()
 
     def call_is_gone(self) -> None:
         """Twilio says that the call is over, before its stream was. What is behind is heard no more."""
@@ -435,10 +437,12 @@ class CallSession:
         if not self._mode.may_ask_again:
             return
         self._call.no_inputs += 1
-        limit = self._call.directives.no_input_limit
-        ends_call = self._call.no_inputs > (self._settings.no_input_limit if limit is None else limit)
-        self._call.note("info", "no-input", times=self._call.no_inputs, ends_call=ends_call)
+        ends_call = self._call.no_inputs > self._call.no_input_limit
+        by_document = self._mode.reprompted()
+        self._call.note("info", "no-input", times=self._call.no_inputs, ends_call=ends_call, by_document=by_document)
         sentences = self._settings.sentences
+        if by_document:
+            return
         if ends_call:
             self._answering.say_goodbye(f"{sentences.not_heard} {sentences.goodbye}")
         else:

@@ -147,6 +147,18 @@ class Call:
         """Whether what the bot says now may be interrupted."""
         return self.settings.barge_in and self.directives.allow_interrupt
 
+    @property
+    def no_input_ms(self) -> int:
+        """How long the caller may be silent after a prompt."""
+        asked_s = self.directives.no_input_s
+        return round((self.settings.no_input_s if asked_s is None else asked_s) * 1000)
+
+    @property
+    def no_input_limit(self) -> int:
+        """How often they are asked again, in a row."""
+        asked = self.directives.no_input_limit
+        return self.settings.no_input_limit if asked is None else asked
+
     def answered(self, reply: Reply) -> None:
         """`reply` is the bot's last answer: what it asks of the call and of the caller, and where the dialog stands."""
         self.directives, self.checkpoint = directives_of(reply), reply.checkpoint
@@ -172,8 +184,7 @@ class Call:
     def await_input(self, after_ms: int = 0) -> None:
         """From `after_ms` from now on it is the caller's turn: what is spoken to them is over then."""
         self.quiet_from_ms = max(self.quiet_from_ms, self.now_ms + after_ms)
-        no_input_s = self.directives.no_input_s
-        self.endpointer.await_input(after_ms, None if no_input_s is None else round(no_input_s * 1000))
+        self.endpointer.await_input(after_ms, self.no_input_ms)
 
     def send_keys(self, keys: str) -> None:
         """The caller has pressed `keys`, and that is all: a turn, if the call is live."""

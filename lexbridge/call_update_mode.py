@@ -2,19 +2,32 @@
 
 How long Twilio speaks is an estimate, and nobody tells when it is done. The stream is one-way, and outlives its
 documents.
+
+Twilio collects keys, and tells of them when they are complete. So a document that asks for keys also has what a silent
+caller is to hear: the first key stops it, however slowly the others come. Here runs an estimate of where the document
+is, so that it can be replaced before it speaks to a caller who is not silent.
 """
 
+import math
 from collections.abc import Sequence
 
-from lexbridge.call_state import Call
+from lexbridge.call_state import Call, CallState
 from lexbridge.dialog import Message
 from lexbridge.endpointing import Listening
+from lexbridge.hangover import Expected
 from lexbridge.reply_mode import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, LastWords
-from lexbridge.twiml import speaking_ms
+from lexbridge.twiml import Document, Opening, Reprompts, speaking_ms
 
 SURELY_SPEAKING = 0.6
 """Share of the estimated length of a `<Say>` in which it is surely still heard. After it a short "yes" may be the
 answer to it, and is taken for one."""
+
+
+UPDATE_MS = 1500
+"""An update takes so long at most, mostly."""
+
+LONGEST_KEYS_MS = 120_000
+"""Who keys for longer than that is taken for silent."""
 
 
 class CallUpdateMode:
@@ -29,15 +42,39 @@ class CallUpdateMode:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._said = (0, 0)  # from when to when the last document surely speaks
+        self._reprompts_ms: tuple[int, ...] = ()  # that the last document still has, and its goodbye
+        self._replaced_by_ms = 0  # then, before the next of them, if the caller is not silent
 
     def greeted(self) -> None:
         """See ReplyMode. GREETING is no answer of the bot's: who speaks during it is heard at once, and it goes on."""
         self._call.await_input(speaking_ms(self._call.settings.greeting))
 
-    def await_input(self, after_ms: int = 0) -> None:
+    def await_input(self, after_ms: int = 0, reprompts_ms: Sequence[int] = ()) -> None:
         """See ReplyMode."""
+        call = self._call
         self._says_for(after_ms)
-        self._call.await_input(after_ms)
+        call.await_input(after_ms)
+        self._reprompts_ms = tuple(reprompts_ms)
+        # Who may interrupt may also have the end of a prompt cut off by this.
+        heard_ms = round(after_ms * SURELY_SPEAKING) if call.may_interrupt else after_ms
+        self._replaced_by_ms = call.now_ms + max(heard_ms, heard_ms + call.no_input_ms - UPDATE_MS)
+
+    @property
+    def reprompts(self) -> bool:
+        """See ReplyMode."""
+        return bool(self._reprompts_ms)
+
+    def reprompted(self) -> bool:
+        """See ReplyMode."""
+        if not self._reprompts_ms:
+            return False
+        spoken_ms, *rest = self._reprompts_ms
+        self.await_input(spoken_ms, rest)
+        if not rest:  # it hangs up after that, unless keys are being pressed
+            keys = self._call.directives.keys
+            longest_ms = LONGEST_KEYS_MS if keys.longest is None else keys.longest * keys.end_timeout_ms
+            self._call.endpointer.await_input(spoken_ms, min(longest_ms, LONGEST_KEYS_MS))
+        return True
 
     def listening(self) -> Listening | None:
         """See ReplyMode."""
@@ -54,7 +91,7 @@ class CallUpdateMode:
         if not (self._said[0] + UNINTERRUPTED_MS <= now_ms < self._said[1] and call.may_interrupt):
             return
         call.note("info", "barged-in", heard_ms=now_ms - self._said[0])
-        call.update(call.documents.reply([], call.stream.stream_sid, keys=call.directives.keys))
+        self._update(self._document([]))
         self._said = (0, 0)
         call.quiet_from_ms = now_ms
 
@@ -69,11 +106,11 @@ class CallUpdateMode:
         self, messages: Sequence[Message], speaking_turn: int | None = None, *, to_voice: Sequence[Message] = ()
     ) -> None:
         """See ReplyMode."""
-        call, directives = self._call, self._call.directives
+        call = self._call
         is_waiting = call.turns.has_more
         opening = call.opening() if call.is_leaving and call.turns.is_idle else None
-        document = call.documents.reply(messages, call.stream.stream_sid, opening, directives.voice, directives.keys)
-        call.update(document, hands_over=opening is not None)
+        document = self._document(messages, opening, None if is_waiting else self._reprompts())
+        self._update(document, hands_over=opening is not None)
         if is_waiting:
             call.quiet_from_ms = call.now_ms + document.spoken_ms
             self._says_for(document.spoken_ms)
@@ -81,7 +118,7 @@ class CallUpdateMode:
             call.leave()
         else:
             call.quiet_from_ms = 0
-            self.await_input(document.spoken_ms)
+            self.await_input(document.spoken_ms, document.reprompts_ms)
 
     def is_unheard(self, turn: int) -> bool:
         """See ReplyMode. The document goes out with the answer."""
@@ -95,10 +132,9 @@ class CallUpdateMode:
 
     def fill(self) -> None:
         """See ReplyMode."""
-        call, directives = self._call, self._call.directives
-        words = [Message(call.settings.sentences.one_moment)]
-        document = call.documents.reply(words, call.stream.stream_sid, voice=directives.voice, keys=directives.keys)
-        call.update(document)
+        call = self._call
+        document = self._document([Message(call.settings.sentences.one_moment)])
+        self._update(document)
         call.quiet_from_ms = call.now_ms + document.spoken_ms
 
     def close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> None:
@@ -122,10 +158,39 @@ class CallUpdateMode:
         """See ReplyMode. One-way streams have no marks."""
 
     def tick(self) -> None:
-        """See ReplyMode."""
+        """See ReplyMode. The document would soon speak to a caller who is speaking, or waits for Lex."""
+        call = self._call
+        is_due = self._reprompts_ms and call.now_ms >= self._replaced_by_ms
+        if is_due and call.state is CallState.LIVE and not call.turns.is_idle:
+            self._update(self._document([]))
 
     def end(self) -> None:
         """See ReplyMode."""
+
+    def _document(
+        self, messages: Sequence[Message], opening: Opening | None = None, reprompts: Reprompts | None = None
+    ) -> Document:
+        call, directives = self._call, self._call.directives
+        longer_s = max(0, math.ceil(call.no_input_ms / 1000 - call.settings.no_input_s))
+        return call.documents.reply(
+            messages, call.stream.stream_sid, opening, directives.voice, directives.keys, reprompts, longer_s
+        )
+
+    def _update(self, document: Document, hands_over: bool = False) -> None:
+        self._reprompts_ms = ()  # of the document before
+        self._call.update(document, hands_over)
+
+    def _reprompts(self) -> Reprompts | None:
+        """What a silent caller hears, if they were asked for keys."""
+        call, sentences = self._call, self._call.settings.sentences
+        if not call.directives.asks_for_keys and call.expected is not Expected.DIGITS:
+            return None
+        return Reprompts(
+            Message(sentences.not_heard),
+            call.last_prompt or (),
+            math.ceil(call.no_input_ms / 1000),
+            max(0, call.no_input_limit - call.no_inputs),
+        )
 
     def _says_for(self, ms: int) -> None:
         now_ms = self._call.now_ms

@@ -50,8 +50,18 @@ class ReplyMode(Protocol):
         """The call has been answered with GREETING: the caller's turn is when that is over."""
         ...
 
-    def await_input(self, after_ms: int = 0) -> None:
-        """It is the caller's turn when the bot has spoken for another `after_ms`."""
+    def await_input(self, after_ms: int = 0, reprompts_ms: Sequence[int] = ()) -> None:
+        """It is the caller's turn when the bot has spoken for another `after_ms`. `reprompts_ms`: the document asks a
+        silent caller again by itself, and says goodbye; how long each takes."""
+        ...
+
+    @property
+    def reprompts(self) -> bool:
+        """The document asks a silent caller again by itself. They may be pressing keys, of which nobody knows."""
+        ...
+
+    def reprompted(self) -> bool:
+        """The caller is silent: whether the document asks them again by itself, or says goodbye to them, now."""
         ...
 
     def listening(self) -> Listening | None:

@@ -49,7 +49,7 @@ class Resuming:
             call.last_prompt = None
             if self._mode.recalls_at_once:
                 call.act(Recall(started.call_sid))
-            self._mode.await_input(takeover.spoken_ms)
+            self._mode.await_input(takeover.spoken_ms, takeover.reprompts_ms)
         elif call.settings.welcome == "bot":
             self._welcome()
         else:

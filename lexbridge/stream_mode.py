@@ -26,6 +26,7 @@ class StreamMode:
     hears_keys = True
     recalls_at_once = True
     stops_stream = False
+    reprompts = False
 
     def __init__(self, call: Call, voiced: Mapping[str, bytes]) -> None:
         """`voiced`: sentences of lexbridge's own as audio (mu-law, whole frames). One that is not there, or not yet, or
@@ -54,9 +55,13 @@ class StreamMode:
         """See ReplyMode. The greeting is over: its document had to speak before it could connect."""
         self.await_input()
 
-    def await_input(self, after_ms: int = 0) -> None:
-        """See ReplyMode."""
+    def await_input(self, after_ms: int = 0, reprompts_ms: Sequence[int] = ()) -> None:  # noqa: ARG002
+        """See ReplyMode. Keys are known one by one, so no document asks by itself."""
         self._call.await_input(after_ms)
+
+    def reprompted(self) -> bool:
+        """See ReplyMode."""
+        return False
 
     # -- the caller speaks
 

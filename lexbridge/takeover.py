@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lexbridge.dialog import Message
-from lexbridge.twiml import SPOKEN_PARAMETER
+from lexbridge.twiml import REPROMPTS_PARAMETER, SPOKEN_PARAMETER
 
 RESUMED_PARAMETER = "lexbridge:resumed"
 STREAMS_LOST_PARAMETER = "lexbridge:streams-lost"
@@ -26,8 +26,12 @@ _OURS = (
     PROMPT_PARAMETER,
     KEYS_PARAMETER,
     SPOKEN_PARAMETER,
+    REPROMPTS_PARAMETER,
     TOKEN_PARAMETER,
 )
+
+MAX_REPROMPTS = 21
+"""In one document: as often as a bot may have the caller asked again, and the goodbye."""
 
 LOST = "lost"
 HANDED_OVER = "handed-over"
@@ -40,7 +44,7 @@ keys."""
 class Takeover:
     """What a stream takes over. `how`: LOST, HANDED_OVER or KEYED; None: it is the call's first. `facts`: what is for
     the bot. `prompt`: the fingerprint of what was asked last. `keys`: those it was opened for. `spoken_ms`: how long
-    its document speaks, an estimate."""
+    its document speaks, an estimate; `reprompts_ms`: how long each of its reprompts takes, and a 0."""
 
     how: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -49,6 +53,7 @@ class Takeover:
     prompt: str | None = None
     keys: str | None = field(default=None, repr=False)
     spoken_ms: int = 0
+    reprompts_ms: tuple[int, ...] = ()
 
 
 def takeover_of(parameters: Mapping[str, str]) -> Takeover:
@@ -62,6 +67,7 @@ def takeover_of(parameters: Mapping[str, str]) -> Takeover:
         prompt=parameters.get(PROMPT_PARAMETER),
         keys=parameters.get(KEYS_PARAMETER) if how == KEYED else None,
         spoken_ms=whole(parameters.get(SPOKEN_PARAMETER)),
+        reprompts_ms=tuple(map(whole, parameters.get(REPROMPTS_PARAMETER, "").split()[:MAX_REPROMPTS])),
     )
 
 

@@ -9,7 +9,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -30,6 +30,9 @@ SPEAKING_MS_PER_SYLLABLE = 180  # Chinese, Japanese and Korean write about one w
 
 SPOKEN_PARAMETER = "lexbridge:spoken-ms"
 """`<Parameter>` of a stream that takes a call over: how long the prompt of the same document takes, an estimate."""
+
+REPROMPTS_PARAMETER = "lexbridge:reprompts-ms"
+"""`<Parameter>` of the same: how long each reprompt takes that the document itself has for a silent caller."""
 
 _TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 _ENVIRONMENT = Environment(
@@ -63,11 +66,29 @@ _VOICES_WITHOUT_SSML = ("man", "woman", "alice")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """TwiML, and what is known of it. `spoken_ms` is an estimate; `characters_cut` is text that found no room."""
+    """TwiML, and what is known of it. `spoken_ms` is an estimate; `characters_cut` is text that found no room.
+    `reprompts_ms`: how long each reprompt takes that the document itself has for a silent caller, estimates; then a 0,
+    for its goodbye."""
 
     twiml: str = field(repr=False)
     spoken_ms: int = 0
     characters_cut: int = 0
+    reprompts_ms: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reprompts:
+    """How a document itself asks a silent caller again: `not_heard` and `prompt`, each time that `after_s` have passed,
+    `times` times; then /twiml/resume says goodbye.
+
+    Twilio alone knows whether a caller is pressing keys, before they are complete: a key stops all of this, and then it
+    waits for the others.
+    """
+
+    not_heard: Message
+    prompt: Sequence[Message]
+    after_s: int
+    times: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +134,6 @@ class Documents:
             "stream_url": stream_url,
             "status_url": f"{url}/stream-status{CONNECTION_OVERRIDES}",
             "language": clean(language or ""),
-            "spoken_parameter": SPOKEN_PARAMETER,
         }
 
     def answer(self, greeting: str, opening: Opening, lost: int = 1, opens_ms: int | None = None) -> Document:
@@ -150,21 +170,32 @@ class Documents:
         opening: Opening | None = None,
         voice: str | None = None,
         keys: KeyRules | None = None,
+        reprompts: Reprompts | None = None,
+        longer_s: int = 0,
     ) -> Document:
         """Says `messages`, if there are any, and holds the call. `stream_sid`: the call's stream. With an `opening` it
         is stopped, and a new one takes the call over while they are said. `voice`: of these messages. `keys`: those
-        that the caller may press."""
+        that the caller may press. `reprompts`: for a caller who is silent after that; where the document has no room
+        for them, without their prompt, or none. `longer_s`: so much longer than others the document holds the call."""
         opening = _cleaned(opening) if opening else None
         after = opening.name if opening else stream_sid
-        return self._fitted(
-            "reply.xml",
-            messages,
-            voice,
-            opening=opening,
-            stream_sid=stream_sid,
-            resume_url=self._resume_url(lost=1, after=after),
-            gather=self._gather(after, keys),
-        )
+        values: dict[str, Any] = {
+            "opening": opening,
+            "stream_sid": stream_sid,
+            "resume_url": self._resume_url(lost=1, after=after),
+            "gather": self._gather(after, keys),
+            "longer_s": longer_s,
+        }
+        shorter = replace(reprompts, prompt=()) if reprompts else None
+        silent = values | {
+            "resume_url": self._resume_url(silent=1, **({"voice": voice} if voice else {})),
+            "gather": self._gather(after, keys, asks=1),
+        }
+        for each in (reprompts, shorter) if reprompts else ():
+            document = self._fitted("reply.xml", messages, voice, reprompts=each, **silent)
+            if not document.characters_cut:
+                return document
+        return self._fitted("reply.xml", messages, voice, **values)
 
     def recover(self, lost: int, of: str) -> Document:
         """Sends the call to /twiml/resume: its stream `of` is lost, the last of `lost` in a row."""
@@ -189,11 +220,12 @@ class Documents:
             "transfer.xml", messages, voice, number=number, stream_sid=stream_sid, last_pieces=last_pieces
         )
 
-    def _gather(self, stream: str, keys: KeyRules | None = None) -> dict[str, Any]:
-        """What `<Gather>` is told. Keys go to /twiml/keys, with the stream that they are for."""
+    def _gather(self, stream: str, keys: KeyRules | None = None, **query: int) -> dict[str, Any]:
+        """What `<Gather>` is told. Keys go to /twiml/keys, with the stream that they are for, and `query`."""
         keys = keys or KeyRules()
+        told = urlencode({"of": stream, **query}, errors="replace")
         return {
-            "url": f"{self._url}/twiml/keys?{urlencode({'of': stream}, errors='replace')}{CONNECTION_OVERRIDES}",
+            "url": f"{self._url}/twiml/keys?{told}{CONNECTION_OVERRIDES}",
             "end_character": keys.end_character if keys.end_character in "0123456789*#" else "#",  # all it can do
             "timeout_s": math.ceil(keys.end_timeout_ms / 1000),
             "longest": keys.longest,
@@ -202,11 +234,20 @@ class Documents:
     def _resume_url(self, **query: str | int) -> str:
         return f"{self._url}/twiml/resume?{urlencode(query, errors='replace')}{CONNECTION_OVERRIDES}"
 
-    def _fitted(self, template: str, messages: Sequence[Message], voice: str | None = None, **values: Any) -> Document:
+    def _fitted(
+        self,
+        template: str,
+        messages: Sequence[Message],
+        voice: str | None = None,
+        reprompts: Reprompts | None = None,
+        **values: Any,
+    ) -> Document:
         """The document, its messages shortened from the end at sentences until it is short enough for Twilio."""
         values["voice"] = voice or self._voice
         has_ssml = values["voice"] not in _VOICES_WITHOUT_SSML
-        pieces = [piece for message in messages for piece in _pieces(message, has_ssml)]
+        values["reprompts"] = _Reprompting.of(reprompts, has_ssml, values["gather"]["timeout_s"]) if reprompts else None
+        reprompts_ms = values["reprompts"].spoken_ms if reprompts else ()
+        pieces = _pieces(messages, has_ssml)
         texts = [_plain(piece) for piece in pieces]
         before = sum(map(len, texts))
         pieces = list(_that_may_fit(pieces))
@@ -219,16 +260,43 @@ class Documents:
                 pieces.append(shorter)
             twiml = self._render(template, pieces, values)
         after = sum(len(_plain(piece)) for piece in pieces)
-        return Document(twiml, _speaking_ms(pieces), before - after)
+        return Document(twiml, _speaking_ms(pieces), before - after, reprompts_ms)
 
     def _render(self, template: str, pieces: Sequence[str], values: dict[str, Any]) -> str:
         # When a prompt has been heard is an estimate: as it may be late, the pause has room for that.
         spoken_ms = _speaking_ms(pieces)
-        hold_s = self._hold_s + spoken_ms // 2000
-        return _COMPILED[template].render(pieces=pieces, hold_s=hold_s, spoken_ms=spoken_ms, **self._known, **values)
+        hold_s = self._hold_s + values.get("longer_s", 0) + spoken_ms // 2000
+        told = [(SPOKEN_PARAMETER, str(spoken_ms))]
+        if reprompts := values["reprompts"]:
+            told.append((REPROMPTS_PARAMETER, " ".join(map(str, reprompts.spoken_ms))))
+        return _COMPILED[template].render(pieces=pieces, hold_s=hold_s, told=told, **self._known, **values)
 
 
-def _pieces(message: Message, has_ssml: bool) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Reprompting:
+    """Reprompts as the template needs them: what goes into the Says of each, and how long the pauses are."""
+
+    pieces: list[list[str]]
+    pause_s: int
+
+    @classmethod
+    def of(cls, reprompts: Reprompts, has_ssml: bool, timeout_s: int) -> "_Reprompting":
+        """`timeout_s`: the Gather's own, which it waits for after the pause."""
+        pieces = _pieces([reprompts.not_heard, *reprompts.prompt], has_ssml)
+        return cls([pieces] * reprompts.times, max(0, reprompts.after_s - timeout_s))
+
+    @property
+    def spoken_ms(self) -> tuple[int, ...]:
+        """Of each reprompt, and 0 for the goodbye."""
+        return (*map(_speaking_ms, self.pieces), 0)
+
+
+def _pieces(messages: Iterable[Message], has_ssml: bool) -> list[str]:
+    """What goes into the Says of the messages."""
+    return [piece for message in messages for piece in _pieces_of(message, has_ssml)]
+
+
+def _pieces_of(message: Message, has_ssml: bool) -> list[str]:
     """What goes into the Says of one message; none if it has nothing for the ear."""
     if message.format is MessageFormat.SSML:
         markup = ssml_for_say(message.text)

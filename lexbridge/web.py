@@ -127,6 +127,8 @@ class _Webhooks:
     def resume(self) -> Response:
         """The call's stream is gone, or a document ran out because no update came: another stream goes on with it."""
         log = Log(call_sid=_form().get("CallSid"))
+        if request.args.get("silent"):
+            return self._leave_silent_caller(log)
         lost = _whole(request.args.get("lost"), 1)
         ran_out_after = _named("after") or None
         lasted_ms = _lasted_ms(request.args.get("opens"))
@@ -150,12 +152,19 @@ class _Webhooks:
         opens_ms = round(time.time() * 1000) + speaking_ms(waits)
         return _xml(self._documents.answer(waits, opening, lost + more, opens_ms))
 
+    def _leave_silent_caller(self, log: Log) -> Response:
+        """A document that asks for keys has asked again by itself, as often as it may."""
+        log.info("silent-caller-left")
+        sentences, voice = self._settings.sentences, request.args.get("voice")
+        return _xml(self._documents.goodbye([Message(f"{sentences.not_heard} {sentences.goodbye}")], voice))
+
     def keys(self) -> Response:
-        """The caller has pressed keys while a document gathered them: another stream takes them to the bot."""
+        """The caller has pressed keys while a document gathered them: another stream takes them to the bot. So does
+        one after a lone end character, should Twilio tell of it, where the document asked for keys."""
         log = Log(call_sid=_form().get("CallSid"))
         keys, of = _form().get("Digits", "")[:MAX_GATHERED_KEYS], _named("of")
         log.info("keys-gathered", keys=len(keys))
-        if not keys:
+        if not keys and not request.args.get("asks"):
             return _xml(self._documents.reply([], of))
         keyed = [(RESUMED_PARAMETER, KEYED), (KEYS_PARAMETER, keys), _stream_token(self._settings)]
         opening = Opening(

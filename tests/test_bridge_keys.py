@@ -186,3 +186,53 @@ def test_what_answers_a_gather_holds_no_key_but_for_the_stream(logged: Logged) -
         call.hang_up()
         call.wait(PATIENCE_S)
     assert not [line for line in logged() if "4711" in str(line)]
+
+
+SLOW = {"SLOT_KINDS": "FlowerType=digits", "NO_INPUT_S": "4", "NO_INPUT_LIMIT": "1"}
+
+
+def test_slow_keys_are_not_interrupted_where_they_were_asked_for() -> None:
+    with updating(FLOWERS, **SLOW) as rig:
+        caller = says()
+        call = rig.place_call(caller)
+        is_asked_for_kinds(call, caller)
+        call.wait_for(BotFinished, PATIENCE_S, where=lambda event: KINDS in event.text)
+        for key in "428153":
+            passes(call, 1000)  # 6 s in all
+            call.press(key)
+        wait_until(lambda: len(turns_of(rig)) == 2)
+        assert turns_of(rig)[1].audio == b"428153"
+        brought = call.wait_for(StreamOpened, PATIENCE_S, count=2)
+        again = [event for event in call.events if isinstance(event, BotBegan) and "did not hear" in event.text]
+        assert not [event for event in again if event.at_s < brought.at_s]
+        call.hang_up()
+        rig.ended(call)
+
+
+def test_who_presses_nothing_where_keys_were_asked_for_is_asked_again_and_left_with_a_goodbye(logged: Logged) -> None:
+    with updating(FLOWERS, **SLOW) as rig:
+        caller = says()
+        call = rig.place_call(caller)
+        is_asked_for_kinds(call, caller)
+        asked = call.wait_for(BotFinished, PATIENCE_S, where=lambda event: KINDS in event.text)
+        again = call.wait_for(BotBegan, PATIENCE_S, where=lambda event: "did not hear" in event.text)
+        assert 0.3 < again.at_s - asked.at_s < 0.8  # 4 s, at this pace
+        begins_to_say(call, "Goodbye")
+        assert rig.ended(call).reason is EndReason.HANGUP_VERB
+        assert len(updates(call)) == 1
+    assert [line["call_sid"] for line in logged() if line["event"] == "silent-caller-left"] == [call.sid]
+
+
+def test_a_lone_end_character_where_keys_were_asked_for_is_as_much_as_silence() -> None:
+    with updating(FLOWERS, "roses", **{**SLOW, "NO_INPUT_S": "60"}) as rig:
+        caller = says()
+        call = rig.place_call(caller)
+        is_asked_for_kinds(call, caller)
+        call.press("#")
+        begins_to_say(call, "did not hear")
+        call.wait_for(BotFinished, PATIENCE_S, 2, lambda event: KINDS in event.text)
+        passes(call, 1500)
+        caller.say("roses please")
+        rig.hears(call, "What day")
+        call.hang_up()
+        rig.ended(call)

@@ -32,7 +32,7 @@ from lexbridge.takeover import (
     RESUMED_PARAMETER,
 )
 from lexbridge.turns import MAX_HELD_TURNS, TURN_MOVES, TurnMove, TurnState, moved
-from lexbridge.twiml import SPEAKING_MS_PER_CHARACTER, SPOKEN_PARAMETER, Documents, Opening
+from lexbridge.twiml import REPROMPTS_PARAMETER, SPEAKING_MS_PER_CHARACTER, SPOKEN_PARAMETER, Documents, Opening
 from lexbridge.vad import AmplitudeDetector
 from tests.helpers import (
     ACCOUNT_SID,
@@ -43,6 +43,7 @@ from tests.helpers import (
     make_settings,
     media_text,
     start_text,
+    text_of,
     tone,
     verbs_of,
 )
@@ -406,9 +407,9 @@ def test_who_is_silent_is_asked_again_and_at_last_the_call_ends_politely():
     assert caller.steps() == ["UpdateCall"] * 2
     assert caller.hears() == ["Sorry, I did not hear anything. Goodbye.", "Hangup"]
     assert [note.fields for note in caller.notes if note.event == "no-input"] == [
-        {"times": 1, "ends_call": False},
-        {"times": 2, "ends_call": False},
-        {"times": 3, "ends_call": True},
+        {"times": 1, "ends_call": False, "by_document": False},
+        {"times": 2, "ends_call": False, "by_document": False},
+        {"times": 3, "ends_call": True, "by_document": False},
     ]
 
 
@@ -586,6 +587,144 @@ def test_each_document_gathers_keys_by_the_rules_of_the_bots_last_answer():
     caller.is_silent(3000)
     assert caller.hears() == ONE_MOMENT
     assert 'numDigits="4"' in caller.document()
+
+
+# -- slow keys: nobody knows of them before they are complete
+
+ASKS_FOR_KEYS = {MAX_LENGTH_ATTRIBUTE: "4", "x-amz-lex:dtmf:end-timeout-ms": "5000"}
+AGAIN = ["Sorry, I did not hear anything.", "Key it in."]
+SPOKEN_MS = len("Key it in.") * SPEAKING_MS_PER_CHARACTER
+AGAIN_MS = len("".join(AGAIN)) * SPEAKING_MS_PER_CHARACTER
+
+
+def a_caller_asked_for_keys(attributes=ASKS_FOR_KEYS, **variables):
+    caller = a_caller_lex_thinks_about(**{"NO_INPUT_S": "5", "NO_INPUT_LIMIT": "2", **variables})
+    caller.lex_says("Key it in.", session_attributes=attributes)
+    caller.steps()
+    return caller
+
+
+def silences_of(caller):
+    noted = [note.fields for note in caller.notes if note.event == "no-input"]
+    return [(fields["times"], fields["ends_call"], fields["by_document"]) for fields in noted]
+
+
+def test_who_may_be_keying_is_asked_again_by_the_document_that_asked_for_keys():
+    caller = a_caller_asked_for_keys()
+    assert caller.hears() == ["Key it in.", *AGAIN, *AGAIN, "Redirect"]  # each Gather waits for five seconds
+    caller.is_silent(SPOKEN_MS + 2 * (AGAIN_MS + 10) + 3 * 5000)  # in whole frames
+    assert silences_of(caller) == [(1, False, True), (2, False, True), (3, True, True)]
+    caller.is_silent(4 * 5000 - 20)  # four keys, every five seconds
+    assert caller.steps() == []
+    caller.is_silent(20)  # the document ought to have hung up long ago
+    assert caller.hears() == ["Sorry, I did not hear anything. Goodbye.", "Hangup"]
+
+
+def test_keys_without_a_number_are_waited_for_two_minutes_at_most():
+    caller = a_caller_asked_for_keys({"x-amz-lex:dtmf:end-timeout-ms": "5000"}, NO_INPUT_LIMIT="0")
+    caller.is_silent(SPOKEN_MS + 5000 + 120_000 - 20)
+    assert caller.steps() == []
+    caller.is_silent(20)
+    assert caller.hears()[-1] == "Hangup"
+
+
+def test_a_number_may_be_keyed_in_too():
+    caller = a_caller_lex_thinks_about(SLOT_KINDS="Account=digits")
+    caller.lex_says("Key it in.", slot_to_elicit="Account")
+    assert caller.hears()[:4] == ["Key it in.", "Pause", *AGAIN]
+    (silent,) = [verb for verb in verbs_of(caller.document()) if verb.tagName == "Redirect"]
+    assert "silent=1" in text_of(silent)
+
+
+def test_who_was_asked_again_before_is_asked_again_the_less_often():
+    caller = a_caller_asked_for_keys(attributes={})
+    caller.is_silent(SPOKEN_MS + 5000)
+    assert caller.hears() == [*AGAIN, *HOLDS]
+    caller.says_something()
+    caller.lex_fails(LexUnavailable("no answer"))
+    assert caller.hears()[1:] == HOLDS
+    asked = a_caller({RESUMED_PARAMETER: HANDED_OVER, NO_INPUTS_PARAMETER: "2"}, NO_INPUT_LIMIT="3", NO_INPUT_S="5")
+    asked.is_silent(5000)
+    asked.lex_recalls("Key it in.", session_attributes=ASKS_FOR_KEYS)
+    assert asked.hears() == [*AGAIN, "Redirect"]
+    assert "silent=1" in asked.document()
+
+
+def test_a_document_does_not_speak_to_a_caller_who_speaks():
+    caller = a_caller_asked_for_keys()
+    caller.is_silent(4000)
+    caller.speaks(900)
+    assert caller.steps() == ["OpenUtterance 2", "UpdateCall"]
+    assert caller.hears() == HOLDS
+    assert 'numDigits="4"' in caller.document()
+    caller.is_silent(6000)
+    assert silences_of(caller) == []
+
+
+def test_a_document_does_not_speak_to_a_caller_who_waits_for_lex():
+    caller = a_caller_asked_for_keys(FILLER_S="60")
+    caller.is_silent(1000)
+    caller.says_something()
+    assert caller.steps() == ["OpenUtterance 2", "CloseUtterance 2"]
+    caller.is_silent(1600)
+    assert caller.steps() == ["UpdateCall"]
+    assert caller.hears() == HOLDS
+
+
+def test_who_is_answered_in_time_costs_no_document():
+    caller = a_caller_asked_for_keys()
+    caller.says_something()
+    caller.lex_says("Thank you.")
+    assert caller.steps() == ["OpenUtterance 2", "CloseUtterance 2", "UpdateCall"]
+
+
+def test_a_reprompt_can_be_interrupted():
+    caller = a_caller_asked_for_keys(BARGE_IN="on")
+    caller.is_silent(SPOKEN_MS + 5000 + 600)
+    caller.speaks(400)
+    assert caller.steps() == ["UpdateCall", "OpenUtterance 2"]
+    assert caller.hears() == HOLDS
+    caller.is_silent(60_000)
+    assert [by_document for *_, by_document in silences_of(caller)][:1] == [True]
+
+
+def test_a_prompt_that_may_not_be_interrupted_is_not_cut_off_for_it():
+    caller = a_caller_lex_thinks_about(BARGE_IN="off", NO_INPUT_S="1")
+    caller.lex_says("word " * 40, session_attributes=ASKS_FOR_KEYS)
+    caller.steps()
+    caller.is_silent(200 * SPEAKING_MS_PER_CHARACTER - 2000)
+    caller.speaks(1900)
+    assert caller.steps() == ["OpenUtterance 2"]
+    caller.speaks(200)
+    assert caller.steps() == ["UpdateCall"]
+
+
+def test_where_the_document_did_not_come_the_caller_is_asked_again_all_the_same():
+    caller = a_caller_asked_for_keys()
+    caller.does_not_get_the_update()
+    caller.is_silent(5000)
+    assert caller.hears()[:2] == AGAIN
+    assert silences_of(caller) == [(1, False, False)]
+
+
+def test_the_stream_that_takes_over_waits_for_keys_too():
+    caller = a_caller(
+        {RESUMED_PARAMETER: HANDED_OVER, SPOKEN_PARAMETER: "700", REPROMPTS_PARAMETER: "900 0"}, NO_INPUT_S="5"
+    )
+    caller.is_silent(700 + 5000 + 900 + 5000)
+    assert silences_of(caller) == [(1, False, True), (2, False, True)]
+    assert caller.steps() == []
+    asked = a_caller_lex_thinks_about()
+    asked.session.is_leaving, asked.session.next_stream = True, NEXT_STREAM
+    asked.lex_says("Key it in.", session_attributes=ASKS_FOR_KEYS)
+    assert f'name="{REPROMPTS_PARAMETER}" value="{AGAIN_MS} {AGAIN_MS} {AGAIN_MS} 0"' in asked.document()
+
+
+def test_a_document_holds_the_call_for_as_long_as_the_bot_bears_silence():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("Take your time.", session_attributes={NO_INPUT_S_ATTRIBUTE: "100.5"})
+    (pause,) = [verb for verb in verbs_of(caller.document()) if verb.tagName == "Pause"]
+    assert int(pause.getAttribute("length")) >= 60 + 91
 
 
 # -- what the bot says about silence (contract 9)
@@ -1456,9 +1595,10 @@ def test_keys_that_twilio_gathered_go_to_the_bot_as_its_first_turn(gathered, sen
     assert caller.hears() == ["Thank you.", *HOLDS]
 
 
-def test_keys_that_were_all_deleted_are_asked_for_again():
+@pytest.mark.parametrize("keys", ["1*", ""])
+def test_keys_that_were_all_deleted_are_asked_for_again(keys):
     caller = Caller()
-    caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "1*"})
+    caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: keys})
     caller.lex_recalls("Which number?")
     assert caller.hears() == ["Which number?", *HOLDS]
     assert caller.asked == []

@@ -48,7 +48,7 @@ from lexbridge.takeover import (
     PROMPT_PARAMETER,
     RESUMED_PARAMETER,
 )
-from lexbridge.twiml import SPOKEN_PARAMETER
+from lexbridge.twiml import REPROMPTS_PARAMETER, SPOKEN_PARAMETER
 from tests.helpers import NEXT_STREAM, Caller, dtmf_text, in_short, mark_text, outline, tone
 
 NUMBER = "+12065550100"
@@ -413,6 +413,7 @@ STARTS = st.sampled_from(
         {RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "12"},
         {RESUMED_PARAMETER: HANDED_OVER, FAILED_TURNS_PARAMETER: "2", NO_INPUTS_PARAMETER: "1", "shop": "7"},
         {RESUMED_PARAMETER: HANDED_OVER, SPOKEN_PARAMETER: "900", PROMPT_PARAMETER: "01234567"},
+        {RESUMED_PARAMETER: HANDED_OVER, SPOKEN_PARAMETER: "900", REPROMPTS_PARAMETER: "900 0"},
     ]
 )
 VARIABLES = st.fixed_dictionaries(

@@ -18,7 +18,7 @@ from lexbridge.takeover import (
     takeover_of,
     whole,
 )
-from lexbridge.twiml import SPOKEN_PARAMETER
+from lexbridge.twiml import REPROMPTS_PARAMETER, SPOKEN_PARAMETER
 
 PROMPT = [Message("Which flowers?")]
 
@@ -28,9 +28,18 @@ def test_the_first_stream_of_a_call_takes_nothing_over_but_the_facts():
 
 
 def test_what_is_handed_over_is_taken_over():
-    parameters = dict(handed_over({"shop": "7"}, 2, 1, PROMPT)) | {SPOKEN_PARAMETER: "900"}
+    parameters = dict(handed_over({"shop": "7"}, 2, 1, PROMPT)) | {
+        SPOKEN_PARAMETER: "900",
+        REPROMPTS_PARAMETER: "700 x 0",
+    }
     assert takeover_of(parameters) == Takeover(
-        HANDED_OVER, {"shop": "7"}, no_inputs=2, failed_turns=1, prompt=fingerprint(PROMPT), spoken_ms=900
+        HANDED_OVER,
+        {"shop": "7"},
+        no_inputs=2,
+        failed_turns=1,
+        prompt=fingerprint(PROMPT),
+        spoken_ms=900,
+        reprompts_ms=(700, 0, 0),
     )
 
 
@@ -63,5 +72,5 @@ def test_a_fingerprint_tells_prompts_apart_and_nobody_what_they_say():
 
 def test_what_is_the_callers_does_not_show_when_it_is_printed():
     assert repr(takeover_of({"shop": "7", RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "4711"})) == (
-        "Takeover(how='keyed', no_inputs=0, failed_turns=0, prompt=None, spoken_ms=0)"
+        "Takeover(how='keyed', no_inputs=0, failed_turns=0, prompt=None, spoken_ms=0, reprompts_ms=())"
     )

@@ -1,6 +1,7 @@
 """Every document that Twilio gets: well-formed, short enough, and with no verb but ours."""
 
 import re
+from dataclasses import replace
 from xml.dom.minidom import parseString
 
 import pytest
@@ -18,6 +19,7 @@ from lexbridge.twiml import (
     SPEAKING_MS_PER_SYLLABLE,
     Documents,
     Opening,
+    Reprompts,
     clean,
     cut_at_sentence,
     speaking_ms,
@@ -132,8 +134,12 @@ def test_who_learns_that_a_two_way_stream_is_lost_is_told_when_it_opened():
     )
 
 
+def gathers_of(document):
+    return parseString(document.twiml).getElementsByTagName("Gather")  # noqa: S318 - it is ours
+
+
 def gather_of(document):
-    (gather,) = parseString(document.twiml).getElementsByTagName("Gather")  # noqa: S318 - it is ours
+    (gather,) = gathers_of(document)
     return gather
 
 
@@ -163,6 +169,68 @@ def test_a_key_that_gather_does_not_take_as_the_last_is_the_usual_one():
 def test_keys_are_for_the_stream_that_takes_over():
     assert "of=next#" in gather_of(reply([], Opening("next", []))).getAttribute("action")
     assert "of=first#" in gather_of(DOCUMENTS.answer("Hello.", Opening("first", []))).getAttribute("action")
+
+
+NOT_HEARD = Message("Sorry?")
+REPROMPTS = Reprompts(NOT_HEARD, [Message("Which <number>?")], 10, 2)
+
+
+def verbs_in(document):
+    """Of each Gather."""
+    verbs = [
+        [node for node in gather.childNodes if node.nodeType == node.ELEMENT_NODE] for gather in gathers_of(document)
+    ]
+    return [[verb.getAttribute("length") or text_of(verb) for verb in gathered] for gathered in verbs]
+
+
+def reprompting(messages=(), reprompts=REPROMPTS, opening=None, voice=None):
+    return DOCUMENTS.reply(messages, STREAM_SID, opening, voice, KeyRules(end_timeout_ms=3000), reprompts)
+
+
+def test_a_document_that_asks_for_keys_asks_a_silent_caller_again_by_itself():
+    document = reprompting([Message("Which number?")])
+    again = ["Sorry?", "Which <number>?"]
+    # Each Gather waits for another 3 s. What ends one without a key, such as a lone "#", is followed by the next.
+    assert verbs_in(document) == [["Which number?", "7"], [*again, "7"], [*again, "7"]]
+    assert {gather.getAttribute("timeout") for gather in gathers_of(document)} == {"3"}
+    assert f"of={STREAM_SID}&asks=1#" in gathers_of(document)[-1].getAttribute("action")
+    each_ms = len("Sorry?Which <number>?") * SPEAKING_MS_PER_CHARACTER
+    assert document.reprompts_ms == (each_ms, each_ms, 0)
+    *_, redirect = verbs_of(document.twiml)
+    assert text_of(redirect) == "https://voice.example.com/twiml/resume?silent=1#rc=2&rp=all"
+
+
+def test_who_may_not_be_asked_again_is_left_after_the_first_silence():
+    document = reprompting(reprompts=replace(REPROMPTS, times=0, after_s=3), voice="Polly.Vicki")
+    assert verbs_in(document) == [[]]  # the Gather itself waits
+    assert document.reprompts_ms == (0,)
+    assert "silent=1&voice=Polly.Vicki#" in text_of(list(verbs_of(document.twiml))[-1])
+
+
+def test_the_stream_that_takes_over_is_told_of_the_reprompts():
+    document = reprompting([Message("One.")], opening=Opening("next", []))
+    _, start, *_ = verbs_of(document.twiml)
+    parameters = {
+        node.getAttribute("name"): node.getAttribute("value") for node in start.getElementsByTagName("Parameter")
+    }
+    told = {"lexbridge:spoken-ms": document.spoken_ms, "lexbridge:reprompts-ms": "1470 1470 0"}
+    assert parameters == {name: str(value) for name, value in told.items()}
+
+
+def test_reprompts_that_find_no_room_are_without_the_prompt_or_left_out():
+    long = [Message("word " * 300)]
+    short = reprompting(long, replace(REPROMPTS, prompt=long))
+    assert [[verb[:4] for verb in verbs] for verbs in verbs_in(short)] == [["word", "7"], ["Sorr", "7"], ["Sorr", "7"]]
+    assert short.characters_cut == 0
+    longer = [Message("word " * 720)]
+    none = reprompting(longer, replace(REPROMPTS, prompt=longer, times=20))
+    assert none == DOCUMENTS.reply(longer, STREAM_SID, keys=KeyRules(end_timeout_ms=3000))
+    assert none.reprompts_ms == ()
+
+
+def test_a_document_holds_the_call_for_longer_where_the_bot_bears_more_silence():
+    hold = DOCUMENTS.reply([], STREAM_SID, longer_s=80)
+    assert verbs_in(hold) == [["120"]]
 
 
 def test_a_reply_that_runs_out_names_its_stream():

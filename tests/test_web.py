@@ -311,6 +311,27 @@ def test_gathered_keys_go_to_a_new_stream_in_the_place_of_the_one_they_were_pres
     assert "428153" not in str(logged())
 
 
+def test_a_lone_end_character_where_keys_were_asked_for_has_them_asked_for_again() -> None:
+    response = Door().post(f"/twiml/keys?of={STREAM_SID}&asks=1", {**FORM, "Digits": ""})
+    told = parameters(response)
+    assert (told["lexbridge:resumed"], told["lexbridge:keys"]) == ("keyed", "")
+    held = ElementTree.fromstring(Door().post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": ""}).text)
+    assert [verb.tag for verb in held] == ["Gather", "Redirect"]
+
+
+@pytest.mark.parametrize(("voice", "attributes"), [("", {}), ("&voice=Polly.Vicki", {"voice": "Polly.Vicki"})])
+def test_who_was_silent_for_too_long_where_keys_were_asked_for_hears_a_goodbye(
+    voice: str, attributes: dict[str, str], logged: Logged
+) -> None:
+    say, hangup = ElementTree.fromstring(Door().post(f"/twiml/resume?silent=1{voice}").text)
+    assert (say.text, say.attrib, hangup.tag) == (
+        "Sorry, I did not hear anything. Goodbye.",
+        attributes,
+        "Hangup",
+    )
+    assert [line["event"] for line in logged()] == ["silent-caller-left"]
+
+
 def test_the_callers_number_goes_to_the_bot_only_if_it_may() -> None:
     told = parameters(Door().post("/twiml"))
     assert has_a_token(told)

@@ -47,12 +47,17 @@ class Keypad:
         """Does something until it is done or the caller presses a key."""
         self._pressed.clear()
         doing = gevent.spawn(activity)
-        doing.link(lambda _: self._pressed.set())
+
+        def tell(_: object) -> None:
+            self._pressed.set()
+
+        doing.link(tell)
         try:
             self._pressed.wait()
             if doing.ready():
                 doing.get()
         finally:
+            doing.unlink(tell)  # else its end would cut the next Gather's prompts
             doing.kill()
 
     def _gathered(self, verb: Gather) -> bool:
