@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lexbridge.call_state import Call, CallMove
+from lexbridge.call_state import Call, CallMove, CallState
 from lexbridge.dialog import Message, Reply
 from lexbridge.directives import CallAction, Directives, directives_of
 from lexbridge.errors import LexError
@@ -21,6 +21,7 @@ class Answering:
     def __init__(self, call: Call, mode: ReplyMode) -> None:
         self._call = call
         self._mode = mode
+        self._said_limit = False
 
     def answer(self, reply: Reply, speaking_turn: int | None = None, *, asks_lex: bool = False) -> None:
         """`speaking_turn`: whose audio is Lex's voice for it. `asks_lex`: Lex may be asked for that."""
@@ -37,6 +38,8 @@ class Answering:
             self._close(reply.messages or goodbye, self._goodbye, speaking_turn if reply.messages else None)
         elif directives.action is not CallAction.TRANSFER or not self._transfer(reply, directives, speaking_turn):
             call.last_prompt = reply.messages
+            if self._ends_by_limit(reply.messages, speaking_turn):
+                return
             self._mode.speak(reply.messages, speaking_turn, to_voice=reply.messages if asks_lex else ())
 
     def hangs_up(self, reply: Reply) -> bool:
@@ -53,15 +56,29 @@ class Answering:
         call.note("warning", "turn-failed", turn=turn.number, error=type(error).__name__, ends_call=ends_call)
         if ends_call:
             self.say_goodbye(sentences.named(error.apology) if error.ends_call else sentences.not_available)
-        elif turn.intent is not None:  # the bot does not welcome the caller
-            self._mode.speak([Message(call.settings.greeting)])
-        else:
-            self._mode.speak([Message(sentences.named(error.apology))])
+            return
+        # A bot that does not welcome the caller is stood in for.
+        words = [Message(sentences.named(error.apology) if turn.intent is None else call.settings.greeting)]
+        if not self._ends_by_limit(words):
+            self._mode.speak(words)
+
+    def tick(self) -> None:
+        """Media time has moved on: the call may have lasted long enough. Nobody is cut off who speaks, keys, is spoken
+        to, or waits for Lex."""
+        call, mode = self._call, self._mode
+        is_quiet = call.is_idle and not call.endpointer.is_voiced and call.now_ms >= call.quiet_from_ms
+        is_due = call.state is CallState.LIVE and is_quiet and mode.may_ask_again and not mode.reprompts
+        if is_due and not self._said_limit and call.limit:
+            # Once: if Twilio does not carry it out, the next silence or turn ends the call.
+            self._said_limit = True
+            self._note_limit()
+            self.say_goodbye(self._limit_words)
 
     def ask_again(self) -> None:
         """The caller was not heard."""
         not_heard, last_prompt = Message(self._call.settings.sentences.not_heard), self._call.last_prompt or ()
-        self._mode.speak([not_heard, *last_prompt], to_voice=last_prompt)
+        if not self._ends_by_limit([not_heard]):
+            self._mode.speak([not_heard, *last_prompt], to_voice=last_prompt)
 
     def ask_anew(self) -> None:
         """The caller took back all keys, and with them what they had to say: they are asked once more."""
@@ -73,6 +90,26 @@ class Answering:
     def say_goodbye(self, words: str) -> None:
         """Ends the call with `words`."""
         self._close([Message(words)], self._goodbye)
+
+    @property
+    def _limit_words(self) -> str:
+        sentences = self._call.settings.sentences
+        return f"{sentences.call_limit} {sentences.goodbye}"
+
+    def _ends_by_limit(self, messages: Sequence[Message], speaking_turn: int | None = None) -> bool:
+        """Whether the call has lasted long enough: then `messages` are the last, and the caller is told. A caller who
+        is speaking already is heard first."""
+        call, words = self._call, self._limit_words
+        goes_on = call.turns.has_more and call.limit != "MAX_TURNS" and not call.is_overdue
+        if call.limit is None or goes_on:
+            return False
+        self._note_limit()
+        voice = call.directives.voice
+        self._close(messages, lambda rest: call.documents.goodbye(rest, voice, words), speaking_turn)
+        return True
+
+    def _note_limit(self) -> None:
+        self._call.note("info", "call-limit", setting=self._call.limit, turns=self._call.turns_answered)
 
     def _transfer(self, reply: Reply, directives: Directives, speaking_turn: int | None) -> bool:
         """Dials for the bot; False, and a log line, if it named no number that is allowed."""

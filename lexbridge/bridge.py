@@ -185,7 +185,7 @@ class Bridge:
         self._call_control = call_control
         self._calls = calls
         self._new_detector = detector_factory(settings)
-        self._own_voice = OwnVoice(lex, settings.sentences)
+        self._own_voice = OwnVoice(lex, settings.sentences, has_limit=settings.max_call_s is not None)
         self._running: set[_Call] = set()
         self._pulse: gevent.Greenlet[..., None] | None = None
 

@@ -309,6 +309,7 @@ class CallSession:
             self._mode.fill()
         else:
             self._resuming.tick()
+            self._answering.tick()
 
     def _answered(self, turn: Turn, reply: Reply, speaks: bool) -> None:
         """The reply counts: the caller hears it; or the rest of what they interrupted, if Lex heard no words."""
@@ -319,6 +320,7 @@ class CallSession:
             self._call.note("info", "false-alarm", turn=turn.number)
         else:
             self._mode.forget_interrupted()
+            self._call.turns_answered += turn.intent is None
             self._answering.answer(reply, turn.number if speaks else None)
 
     def _failed(self, turn: Turn, error: LexError) -> None:

@@ -19,9 +19,12 @@ from lexbridge.errors import CallStateError
 from lexbridge.hangover import Expected
 from lexbridge.keys import KeyCollector
 from lexbridge.media_stream import Started
-from lexbridge.takeover import handed_over, takeover_of
+from lexbridge.takeover import SoFar, handed_over, takeover_of
 from lexbridge.turns import Turns, moved
 from lexbridge.twiml import Document, Documents, Opening
+
+OVERDUE_S = 60
+"""A caller who is speaking at the end of MAX_CALL_S is heard for at most so much longer."""
 
 
 class CallState(Enum):
@@ -72,6 +75,7 @@ class Standing:
     last_prompt: tuple[Message, ...] | None
     checkpoint: Checkpoint | None
     first_attributes: Mapping[str, str] | None
+    turns_answered: int
 
 
 class Call:
@@ -102,6 +106,12 @@ class Call:
         """How often the caller was asked again, in a row."""
         self.failed_turns = 0
         """In a row."""
+        self.began_s: int | None = None
+        """Unix time; None: it does not matter."""
+        self.age_before_s = 0
+        """How long the call had lasted when this stream began."""
+        self.turns_answered = 0
+        """Of the caller's, over all streams of the call."""
         self.quiet_from_ms = 0
         """Since then, or from then on, neither the caller nor the bot speaks."""
         self.updates = 0
@@ -134,6 +144,30 @@ class Call:
     def is_idle(self) -> bool:
         """The caller is at nothing, and waits for nothing."""
         return self.turns.is_idle and not self.keys.is_collecting
+
+    @property
+    def limit(self) -> str | None:
+        """The setting by which the call has to end now."""
+        settings = self.settings
+        if settings.max_turns is not None and self.turns_answered >= settings.max_turns:
+            return "MAX_TURNS"
+        return "MAX_CALL_S" if settings.max_call_s is not None and self.age_s >= settings.max_call_s else None
+
+    @property
+    def is_overdue(self) -> bool:
+        """The call has lasted longer than it may, so much that the caller is interrupted."""
+        most_s = self.settings.max_call_s
+        return most_s is not None and self.age_s >= most_s + OVERDUE_S
+
+    @property
+    def so_far(self) -> SoFar:
+        """For whoever goes on with the call."""
+        return SoFar(self.began_s, self.turns_answered)
+
+    @property
+    def age_s(self) -> float:
+        """How long the call has lasted, over all its streams."""
+        return self.age_before_s + self.now_ms / 1000
 
     @property
     def stream(self) -> Started:
@@ -173,13 +207,14 @@ class Call:
     def standing(self) -> Standing:
         """For `go_back`."""
         answered = self.directives, self.expected, self.last_prompt, self.checkpoint
-        return Standing(*answered, self.turns.first_attributes)
+        return Standing(*answered, self.turns.first_attributes, self.turns_answered)
 
     def go_back(self, standing: Standing) -> None:
         """As if nothing had been answered since."""
         self.directives, self.last_prompt = standing.directives, standing.last_prompt
         self.expect(standing.expected)
         self.checkpoint, self.turns.first_attributes = standing.checkpoint, standing.first_attributes
+        self.turns_answered = standing.turns_answered
 
     def await_input(self, after_ms: int = 0) -> None:
         """From `after_ms` from now on it is the caller's turn: what is spoken to them is over then."""
@@ -208,6 +243,7 @@ class Call:
         # Facts that Lex does not have yet.
         facts = takeover_of(self.stream.parameters).facts if self.turns.first_attributes is not None else {}
         known = handed_over(facts, self.no_inputs, self.failed_turns, self.last_prompt)
+        known += self.so_far.parameters(self.age_s)
         return replace(self.next_stream, parameters=[*self.next_stream.parameters, *known])
 
     def leave(self) -> None:

@@ -173,7 +173,14 @@ class CallUpdateMode:
         call, directives = self._call, self._call.directives
         longer_s = max(0, math.ceil(call.no_input_ms / 1000 - call.settings.no_input_s))
         return call.documents.reply(
-            messages, call.stream.stream_sid, opening, directives.voice, directives.keys, reprompts, longer_s
+            messages,
+            call.stream.stream_sid,
+            opening,
+            directives.voice,
+            directives.keys,
+            reprompts,
+            longer_s,
+            call.so_far.query,
         )
 
     def _update(self, document: Document, hands_over: bool = False) -> None:

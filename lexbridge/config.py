@@ -79,6 +79,8 @@ class Settings:
     filler_s: float
     drain_s: float
     max_calls: int
+    max_call_s: float | None
+    max_turns: int | None
     web_concurrency: int
     max_loop_lag_ms: int
     max_memory_mb: int | None

@@ -22,11 +22,15 @@ _SILENCE = b"\xff\x7f"
 class OwnVoice:
     """The sentences that a process knows how to speak."""
 
-    def __init__(self, lex: LexRuntime, sentences: Sentences, again_after_s: float = AGAIN_AFTER_S) -> None:
-        """`again_after_s`: how long after Lex did not speak it is asked again."""
+    def __init__(
+        self, lex: LexRuntime, sentences: Sentences, again_after_s: float = AGAIN_AFTER_S, *, has_limit: bool = False
+    ) -> None:
+        """`again_after_s`: how long after Lex did not speak it is asked again. `has_limit`: a call may have
+        lasted long enough, and the caller is told so."""
         self._lex = lex
         self._again_after_s = again_after_s
         self._audio: dict[str, bytes] = {}
+        limit = [f"{sentences.call_limit} {sentences.goodbye}"] if has_limit else []
         self._wanted = [
             sentences.one_moment,
             sentences.say_it_again,
@@ -34,6 +38,7 @@ class OwnVoice:
             sentences.not_available,
             sentences.goodbye,
             f"{sentences.not_heard} {sentences.goodbye}",
+            *limit,
         ]
         self._learns = False
         self._again_at_s = -math.inf

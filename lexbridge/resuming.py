@@ -36,6 +36,8 @@ class Resuming:
         call.move(CallMove.RESUMED if looks_up else CallMove.STARTED)
         call.started = started
         call.turns.session_id = started.call_sid
+        call.began_s, call.turns_answered = takeover.so_far.began_s, takeover.so_far.turns
+        call.age_before_s = takeover.age_s
         call.note("info", "stream-started", resumed=takeover.how)
         if takeover.facts or takeover.how is None:  # a stream that is handed over has them only if Lex does not
             # On the first turn only: attributes that are sent replace those of the session.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-SentenceName = Literal["goodbye", "not_heard", "say_it_again", "not_available", "one_moment", "busy"]
+SentenceName = Literal["goodbye", "not_heard", "say_it_again", "not_available", "one_moment", "busy", "call_limit"]
 """The fields of Sentences. An error carries a name, so that the caller's language decides on the words."""
 
 
@@ -22,6 +22,7 @@ class Sentences:
     not_available: str
     one_moment: str
     busy: str
+    call_limit: str
 
     def named(self, name: SentenceName) -> str:
         """The sentence of that name."""
@@ -43,6 +44,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="Sorry, this service is not available.",
             one_moment="One moment please.",
             busy="Sorry, all lines are busy. Please call again later.",
+            call_limit="We have to end this call now.",
         ),
     ),
     "ar": (
@@ -54,6 +56,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="عذراً، هذه الخدمة غير متاحة.",
             one_moment="لحظة من فضلك.",
             busy="عذراً، جميع الخطوط مشغولة. يُرجى الاتصال لاحقاً.",
+            call_limit="علينا إنهاء هذه المكالمة الآن.",
         ),
     ),
     "ca": (
@@ -65,6 +68,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="Ho sento, aquest servei no està disponible.",
             one_moment="Un moment, si us plau.",
             busy="Ho sento, totes les línies estan ocupades. Truqueu més tard, si us plau.",
+            call_limit="Ara hem d'acabar aquesta trucada.",
         ),
     ),
     "da": (
@@ -76,6 +80,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="Beklager, denne tjeneste er ikke tilgængelig.",
             one_moment="Et øjeblik.",
             busy="Beklager, alle linjer er optaget. Ring venligst igen senere.",
+            call_limit="Vi er nødt til at afslutte samtalen nu.",
         ),
     ),
     "de": (
@@ -87,6 +92,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="Leider ist dieser Dienst nicht verfügbar.",
             one_moment="Einen Moment bitte.",
             busy="Leider sind alle Leitungen belegt. Bitte rufen Sie später wieder an.",
+            call_limit="Wir müssen dieses Gespräch jetzt beenden.",
         ),
     ),
     "es": (
@@ -98,6 +104,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="Lo siento, este servicio no está disponible.",
             one_moment="Un momento, por favor.",
             busy="Lo siento, todas las líneas están ocupadas. Por favor, llame más tarde.",
+            call_limit="Ahora debemos terminar esta llamada.",
         ),
     ),
     "es_ES": (
@@ -109,6 +116,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="Lo siento, este servicio no está disponible.",
             one_moment="Un momento, por favor.",
             busy="Lo siento, todas las líneas están ocupadas. Por favor, llame más tarde.",
+            call_limit="Ahora tenemos que terminar esta llamada.",
         ),
     ),
     "fi": (
@@ -120,6 +128,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="Valitettavasti palvelu ei ole käytettävissä.",
             one_moment="Pieni hetki.",
             busy="Valitettavasti kaikki linjat ovat varattuja. Soittakaa myöhemmin uudelleen.",
+            call_limit="Meidän on nyt lopetettava tämä puhelu.",
         ),
     ),
     "fr": (
@@ -131,6 +140,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="Désolé, ce service n'est pas disponible.",
             one_moment="Un instant, s'il vous plaît.",
             busy="Désolé, toutes nos lignes sont occupées. Veuillez rappeler plus tard.",
+            call_limit="Nous devons maintenant mettre fin à cet appel.",
         ),
     ),
     "hi": (
@@ -142,6 +152,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="माफ़ कीजिए, यह सेवा उपलब्ध नहीं है।",
             one_moment="कृपया एक क्षण रुकिए।",
             busy="माफ़ कीजिए, सभी लाइनें व्यस्त हैं। कृपया बाद में फिर कॉल कीजिए।",
+            call_limit="अब हमें यह कॉल समाप्त करनी होगी।",
         ),
     ),
     "it": (
@@ -153,6 +164,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="Spiacenti, il servizio non è disponibile.",
             one_moment="Un momento, per favore.",
             busy="Spiacenti, tutte le linee sono occupate. La preghiamo di richiamare più tardi.",
+            call_limit="Ora dobbiamo terminare questa chiamata.",
         ),
     ),
     "ja": (
@@ -164,6 +176,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="申し訳ありません。このサービスはご利用いただけません。",
             one_moment="少々お待ちください。",
             busy="申し訳ありません。ただいま電話が混み合っております。後ほどおかけ直しください。",
+            call_limit="恐れ入りますが、ここで通話を終了いたします。",
         ),
     ),
     "ko": (
@@ -175,6 +188,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="죄송합니다. 이 서비스를 이용하실 수 없습니다.",
             one_moment="잠시만 기다려 주세요.",
             busy="죄송합니다. 모든 회선이 통화 중입니다. 나중에 다시 걸어 주세요.",
+            call_limit="이제 통화를 종료해야 합니다.",
         ),
     ),
     "nl": (
@@ -186,6 +200,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="Sorry, deze dienst is niet beschikbaar.",
             one_moment="Een ogenblik alstublieft.",
             busy="Sorry, alle lijnen zijn bezet. Probeert u het later nog eens.",
+            call_limit="We moeten dit gesprek nu beëindigen.",
         ),
     ),
     "no": (
@@ -197,6 +212,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="Beklager, denne tjenesten er ikke tilgjengelig.",
             one_moment="Et øyeblikk.",
             busy="Beklager, alle linjer er opptatt. Vennligst ring igjen senere.",
+            call_limit="Vi må avslutte samtalen nå.",
         ),
     ),
     "pl": (
@@ -208,6 +224,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="Przepraszamy, ta usługa jest niedostępna.",
             one_moment="Chwileczkę, proszę.",
             busy="Przepraszamy, wszystkie linie są zajęte. Proszę zadzwonić później.",
+            call_limit="Musimy teraz zakończyć tę rozmowę.",
         ),
     ),
     "pt": (
@@ -219,6 +236,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="Desculpe, este serviço não está disponível.",
             one_moment="Um momento, por favor.",
             busy="Desculpe, todas as linhas estão ocupadas. Por favor, ligue mais tarde.",
+            call_limit="Precisamos encerrar esta chamada agora.",
         ),
     ),
     "pt_PT": (
@@ -230,6 +248,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="Desculpe, este serviço não está disponível.",
             one_moment="Um momento, por favor.",
             busy="Desculpe, todas as linhas estão ocupadas. Por favor, ligue mais tarde.",
+            call_limit="Temos de terminar esta chamada agora.",
         ),
     ),
     "sv": (
@@ -241,6 +260,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="Tyvärr är tjänsten inte tillgänglig.",
             one_moment="Ett ögonblick.",
             busy="Tyvärr är alla linjer upptagna. Ring igen senare.",
+            call_limit="Vi måste avsluta samtalet nu.",
         ),
     ),
     "zh": (
@@ -252,6 +272,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="抱歉，该服务无法使用。",
             one_moment="请稍等。",
             busy="抱歉，所有线路正忙，请稍后再拨。",
+            call_limit="我们现在需要结束本次通话。",
         ),
     ),
     "zh_HK": (  # Cantonese as it is spoken
@@ -263,6 +284,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             not_available="唔好意思，呢項服務用唔到。",
             one_moment="請等一等。",
             busy="唔好意思，所有線路都好繁忙，請遲啲再打嚟。",
+            call_limit="我哋而家要結束呢個通話。",
         ),
     ),
 }

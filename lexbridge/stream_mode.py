@@ -291,7 +291,9 @@ class StreamMode:
             self._hand_over([], opening)
 
     def _hand_over(self, messages: Sequence[Message], opening: Opening) -> None:
-        document = self._call.documents.connect(messages, opening, voice=self._call.directives.voice)
+        document = self._call.documents.connect(
+            messages, opening, voice=self._call.directives.voice, so_far=self._call.so_far.query
+        )
         self._call.update(document, hands_over=True)
         self._call.leave()
         self._may_hand_over = False

@@ -17,6 +17,9 @@ NO_INPUTS_PARAMETER = "lexbridge:no-inputs"
 FAILED_TURNS_PARAMETER = "lexbridge:failed-turns"
 PROMPT_PARAMETER = "lexbridge:prompt"
 KEYS_PARAMETER = "lexbridge:keys"
+BEGAN_PARAMETER = "lexbridge:began"
+AGE_PARAMETER = "lexbridge:age-s"
+TURNS_PARAMETER = "lexbridge:turns"
 TOKEN_PARAMETER = "lexbridge:token"  # noqa: S105 - its name, not its value
 _OURS = (
     RESUMED_PARAMETER,
@@ -25,6 +28,9 @@ _OURS = (
     FAILED_TURNS_PARAMETER,
     PROMPT_PARAMETER,
     KEYS_PARAMETER,
+    BEGAN_PARAMETER,
+    AGE_PARAMETER,
+    TURNS_PARAMETER,
     SPOKEN_PARAMETER,
     REPROMPTS_PARAMETER,
     TOKEN_PARAMETER,
@@ -41,10 +47,37 @@ keys."""
 
 
 @dataclass(frozen=True, slots=True)
+class SoFar:
+    """How far a call has come, for `MAX_CALL_S` and `MAX_TURNS`. `began_s`: its first webhook, Unix time; None: nobody
+    asked for it. `turns`: of the caller's that were answered."""
+
+    began_s: int | None = None
+    turns: int = 0
+
+    @property
+    def query(self) -> Mapping[str, int]:
+        """For the addresses in a document: whoever Twilio asks next is told."""
+        return {} if self.began_s is None else {"began": self.began_s, "turns": self.turns}
+
+    def parameters(self, age_s: float) -> list[tuple[str, str]]:
+        """For a stream that begins when the call is `age_s` old."""
+        if self.began_s is None:
+            return []
+        counts = ((BEGAN_PARAMETER, self.began_s), (AGE_PARAMETER, round(age_s)), (TURNS_PARAMETER, self.turns))
+        return [(name, str(count)) for name, count in counts]
+
+
+def so_far_of(began: str | None, turns: str | None) -> SoFar:
+    """What we wrote ourselves; if somebody else did, nothing."""
+    return SoFar(int(began) if began and re.fullmatch("[0-9]{10}", began) else None, whole(turns))
+
+
+@dataclass(frozen=True, slots=True)
 class Takeover:
     """What a stream takes over. `how`: LOST, HANDED_OVER or KEYED; None: it is the call's first. `facts`: what is for
     the bot. `prompt`: the fingerprint of what was asked last. `keys`: those it was opened for. `spoken_ms`: how long
-    its document speaks, an estimate; `reprompts_ms`: how long each of its reprompts takes, and a 0."""
+    its document speaks, an estimate; `reprompts_ms`: how long each of its reprompts takes, and a 0.
+    `so_far`, `age_s`: how far the call has come, and how old it was when the stream began."""
 
     how: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -54,6 +87,8 @@ class Takeover:
     keys: str | None = field(default=None, repr=False)
     spoken_ms: int = 0
     reprompts_ms: tuple[int, ...] = ()
+    so_far: SoFar = SoFar()
+    age_s: int = 0
 
 
 def takeover_of(parameters: Mapping[str, str]) -> Takeover:
@@ -68,6 +103,8 @@ def takeover_of(parameters: Mapping[str, str]) -> Takeover:
         keys=parameters.get(KEYS_PARAMETER) if how == KEYED else None,
         spoken_ms=whole(parameters.get(SPOKEN_PARAMETER)),
         reprompts_ms=tuple(map(whole, parameters.get(REPROMPTS_PARAMETER, "").split()[:MAX_REPROMPTS])),
+        so_far=so_far_of(parameters.get(BEGAN_PARAMETER), parameters.get(TURNS_PARAMETER)),
+        age_s=whole(parameters.get(AGE_PARAMETER)),
     )
 
 

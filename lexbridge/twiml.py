@@ -8,9 +8,10 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 from xml.etree import ElementTree
@@ -61,6 +62,7 @@ _SSML: dict[str, tuple[str, ...]] = {
     "sub": ("alias",),
     "w": ("role",),
 }
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 _VOICES_WITHOUT_SSML = ("man", "woman", "alice")
 
 
@@ -132,20 +134,31 @@ class Documents:
         self._voice = clean(voice or "")
         self._known = {
             "stream_url": stream_url,
-            "status_url": f"{url}/stream-status{CONNECTION_OVERRIDES}",
             "language": clean(language or ""),
         }
 
-    def answer(self, greeting: str, opening: Opening, lost: int = 1, opens_ms: int | None = None) -> Document:
+    def answer(
+        self,
+        greeting: str,
+        opening: Opening,
+        lost: int = 1,
+        opens_ms: int | None = None,
+        so_far: Mapping[str, int] = _NOTHING,
+    ) -> Document:
         """Opens the stream, greets, holds the call. `lost`: streams lost in a row, should this one come to nothing.
-        `opens_ms`: when the stream opens, if it is bidirectional: Unix time, for who learns that it is lost."""
+        `opens_ms`: when the stream opens, if it is bidirectional: Unix time, for who learns that it is lost. `so_far`:
+        what else all addresses of the document tell whoever Twilio asks."""
         messages = [Message(greeting)]
         if self._is_two_way:
-            return self.connect(messages, opening, lost, opens_ms=opens_ms)
+            return self.connect(messages, opening, lost, opens_ms=opens_ms, so_far=so_far)
         opening = _cleaned(opening)
-        resume_url = self._resume_url(lost=lost, after=opening.name)
         return self._fitted(
-            "streams.xml", messages, opening=opening, resume_url=resume_url, gather=self._gather(opening.name)
+            "streams.xml",
+            messages,
+            opening=opening,
+            status_url=self._asked("/stream-status", **so_far),
+            resume_url=self._resume_url(lost=lost, after=opening.name, **so_far),
+            gather=self._gather(opening.name, query=so_far),
         )
 
     def connect(
@@ -155,13 +168,20 @@ class Documents:
         lost: int = 1,
         voice: str | None = None,
         opens_ms: int | None = None,
+        so_far: Mapping[str, int] = _NOTHING,
     ) -> Document:
-        """Says `messages`, then connects the caller to a bidirectional stream until that ends. `lost`, `opens_ms`: as
-        above."""
+        """Says `messages`, then connects the caller to a bidirectional stream until that ends. `lost`, `opens_ms`,
+        `so_far`: as above."""
         opening = _cleaned(opening)
         opens = {} if opens_ms is None else {"opens": opens_ms}
-        resume_url = self._resume_url(lost=lost, of=opening.name, **opens)
-        return self._fitted("connect.xml", messages, voice, opening=opening, resume_url=resume_url)
+        return self._fitted(
+            "connect.xml",
+            messages,
+            voice,
+            opening=opening,
+            status_url=self._asked("/stream-status", **so_far),
+            resume_url=self._resume_url(lost=lost, of=opening.name, **opens, **so_far),
+        )
 
     def reply(
         self,
@@ -172,24 +192,27 @@ class Documents:
         keys: KeyRules | None = None,
         reprompts: Reprompts | None = None,
         longer_s: int = 0,
+        so_far: Mapping[str, int] = _NOTHING,
     ) -> Document:
         """Says `messages`, if there are any, and holds the call. `stream_sid`: the call's stream. With an `opening` it
         is stopped, and a new one takes the call over while they are said. `voice`: of these messages. `keys`: those
         that the caller may press. `reprompts`: for a caller who is silent after that; where the document has no room
-        for them, without their prompt, or none. `longer_s`: so much longer than others the document holds the call."""
+        for them, without their prompt, or none. `longer_s`: so much longer than others the document holds the call.
+        `so_far`: as above."""
         opening = _cleaned(opening) if opening else None
         after = opening.name if opening else stream_sid
         values: dict[str, Any] = {
             "opening": opening,
             "stream_sid": stream_sid,
-            "resume_url": self._resume_url(lost=1, after=after),
-            "gather": self._gather(after, keys),
+            "status_url": self._asked("/stream-status", **so_far),
+            "resume_url": self._resume_url(lost=1, after=after, **so_far),
+            "gather": self._gather(after, keys, so_far),
             "longer_s": longer_s,
         }
         shorter = replace(reprompts, prompt=()) if reprompts else None
         silent = values | {
             "resume_url": self._resume_url(silent=1, **({"voice": voice} if voice else {})),
-            "gather": self._gather(after, keys, asks=1),
+            "gather": self._gather(after, keys, {"asks": 1, **so_far}),
         }
         for each in (reprompts, shorter) if reprompts else ():
             document = self._fitted("reply.xml", messages, voice, reprompts=each, **silent)
@@ -197,13 +220,13 @@ class Documents:
                 return document
         return self._fitted("reply.xml", messages, voice, **values)
 
-    def recover(self, lost: int, of: str) -> Document:
-        """Sends the call to /twiml/resume: its stream `of` is lost, the last of `lost` in a row."""
-        return self._fitted("recover.xml", [], resume_url=self._resume_url(lost=lost, of=of))
+    def recover(self, lost: int, of: str, so_far: Mapping[str, int] = _NOTHING) -> Document:
+        """Sends the call to /twiml/resume: its stream `of` is lost, the last of `lost` in a row. `so_far`: as above."""
+        return self._fitted("recover.xml", [], resume_url=self._resume_url(lost=lost, of=of, **so_far))
 
-    def goodbye(self, messages: Sequence[Message], voice: str | None = None) -> Document:
-        """Says `messages` and hangs up."""
-        return self._fitted("goodbye.xml", messages, voice)
+    def goodbye(self, messages: Sequence[Message], voice: str | None = None, last_words: str = "") -> Document:
+        """Says `messages` and `last_words`, and hangs up. However long the messages are, the last words are said."""
+        return self._fitted("goodbye.xml", messages, voice, last_pieces=_in_says(clean(last_words)))
 
     def transfer(
         self,
@@ -220,19 +243,23 @@ class Documents:
             "transfer.xml", messages, voice, number=number, stream_sid=stream_sid, last_pieces=last_pieces
         )
 
-    def _gather(self, stream: str, keys: KeyRules | None = None, **query: int) -> dict[str, Any]:
+    def _gather(self, stream: str, keys: KeyRules | None = None, query: Mapping[str, int] = _NOTHING) -> dict[str, Any]:
         """What `<Gather>` is told. Keys go to /twiml/keys, with the stream that they are for, and `query`."""
         keys = keys or KeyRules()
-        told = urlencode({"of": stream, **query}, errors="replace")
         return {
-            "url": f"{self._url}/twiml/keys?{told}{CONNECTION_OVERRIDES}",
+            "url": self._asked("/twiml/keys", of=stream, **query),
             "end_character": keys.end_character if keys.end_character in "0123456789*#" else "#",  # all it can do
             "timeout_s": math.ceil(keys.end_timeout_ms / 1000),
             "longest": keys.longest,
         }
 
     def _resume_url(self, **query: str | int) -> str:
-        return f"{self._url}/twiml/resume?{urlencode(query, errors='replace')}{CONNECTION_OVERRIDES}"
+        return self._asked("/twiml/resume", **query)
+
+    def _asked(self, path: str, **query: str | int) -> str:
+        """The address of a route of ours."""
+        asked = f"?{urlencode(query, errors='replace')}" if query else ""
+        return f"{self._url}{path}{asked}{CONNECTION_OVERRIDES}"
 
     def _fitted(
         self,

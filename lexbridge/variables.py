@@ -74,6 +74,10 @@ SENTENCE_VARIABLES: Mapping[str, tuple[SentenceName, str]] = {
     "NOT_AVAILABLE_TEXT": ("not_available", "when the bot cannot be reached at all, and the call ends"),
     "ONE_MOMENT_TEXT": ("one_moment", "while the bot thinks"),
     "BUSY_TEXT": ("busy", "when no more calls can be taken; the call ends"),
+    "CALL_LIMIT_TEXT": (
+        "call_limit",
+        "when `MAX_CALL_S` or `MAX_TURNS` is reached; a goodbye follows, and the call ends",
+    ),
 }
 
 
@@ -318,6 +322,20 @@ SETTINGS: tuple[Setting, ...] = (
         "500",
         "live calls each process takes; above it a new call hears a polite busy message",
         whole_number(1, 100000),
+    ),
+    Setting(
+        "MAX_CALL_S",
+        None,
+        "how many seconds a call may last. Then it ends in words, but not before a turn that is under way is answered. "
+        "Unset: as long as Twilio lets it, four hours",
+        seconds(10, 14400),
+    ),
+    Setting(
+        "MAX_TURNS",
+        None,
+        "how many turns of the caller's are answered; the last answer is heard, and the call ends in words. "
+        "Unset: any number",
+        whole_number(1, 9999),
     ),
     Setting("WEB_CONCURRENCY", "1", "worker processes on the one port", whole_number(1, 64)),
     Setting(

@@ -23,7 +23,16 @@ from lexbridge.logs import Log
 from lexbridge.refusals import SOCKET_PATH
 from lexbridge.signatures import Signatures, make_stream_token
 from lexbridge.sockets import Sockets
-from lexbridge.takeover import KEYED, KEYS_PARAMETER, LOST, RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER
+from lexbridge.takeover import (
+    KEYED,
+    KEYS_PARAMETER,
+    LOST,
+    RESUMED_PARAMETER,
+    STREAMS_LOST_PARAMETER,
+    TOKEN_PARAMETER,
+    SoFar,
+    so_far_of,
+)
 from lexbridge.twiml import Document, Documents, Opening, speaking_ms, stream_name, streams_lost
 
 STREAM_ERROR = "stream-error"
@@ -112,6 +121,7 @@ class _Webhooks:
         self._call_control = call_control
         self._calls = calls
         self._is_two_way = settings.reply_mode == "stream"
+        self._counts = settings.max_call_s is not None or settings.max_turns is not None
 
     def answer(self) -> Response:
         """A call comes in."""
@@ -121,8 +131,9 @@ class _Webhooks:
             return _xml(self._documents.goodbye([Message(self._settings.sentences.busy)]))
         log.info("call-answered")
         greeting = "" if self._settings.welcome == "bot" else self._settings.greeting
-        opening = Opening(stream_name(0), [*_call_facts(self._settings), _stream_token(self._settings, greeting)])
-        return _xml(self._documents.answer(greeting, opening))
+        so_far = SoFar(round(time.time())) if self._counts else SoFar()
+        told = [*_call_facts(self._settings), _stream_token(self._settings, greeting), *self._counted(so_far, greeting)]
+        return _xml(self._documents.answer(greeting, Opening(stream_name(0), told), so_far=so_far.query))
 
     def resume(self) -> Response:
         """The call's stream is gone, or a document ran out because no update came: another stream goes on with it."""
@@ -142,15 +153,16 @@ class _Webhooks:
             # It may still be alive in another process, and would answer too.
             sids = _form().get("AccountSid", ""), _form().get("CallSid", "")
             gevent.spawn(self._stop_stream, *sids, ran_out_after, log)
-        resumed = [(RESUMED_PARAMETER, LOST), (STREAMS_LOST_PARAMETER, str(lost)), _stream_token(self._settings)]
-        resumed += _call_facts(self._settings)
-        opening = Opening(stream_name(lost, ran_out_after or _named("of")), resumed)
         is_told = lost >= WAITS_AFTER_LOST and lasted_ms < OPENED_MS
         waits = self._settings.sentences.one_moment if is_told else ""
+        resumed = [(RESUMED_PARAMETER, LOST), (STREAMS_LOST_PARAMETER, str(lost)), _stream_token(self._settings)]
+        so_far = self._so_far()
+        resumed += [*_call_facts(self._settings), *self._counted(so_far, waits)]
+        opening = Opening(stream_name(lost, ran_out_after or _named("of")), resumed)
         # Where the stream is connected its document goes on as soon as it is lost, and does not run out.
         more = 1 if self._is_two_way else RUN_OUT_COUNTS
         opens_ms = round(time.time() * 1000) + speaking_ms(waits)
-        return _xml(self._documents.answer(waits, opening, lost + more, opens_ms))
+        return _xml(self._documents.answer(waits, opening, lost + more, opens_ms, so_far.query))
 
     def _leave_silent_caller(self, log: Log) -> Response:
         """A document that asks for keys has asked again by itself, as often as it may."""
@@ -164,13 +176,13 @@ class _Webhooks:
         log = Log(call_sid=_form().get("CallSid"))
         keys, of = _form().get("Digits", "")[:MAX_GATHERED_KEYS], _named("of")
         log.info("keys-gathered", keys=len(keys))
+        so_far = self._so_far()
         if not keys and not request.args.get("asks"):
-            return _xml(self._documents.reply([], of))
+            return _xml(self._documents.reply([], of, so_far=so_far.query))
         keyed = [(RESUMED_PARAMETER, KEYED), (KEYS_PARAMETER, keys), _stream_token(self._settings)]
-        opening = Opening(
-            stream_name(0, f"{of}-{time.time_ns() // 1_000_000 % 10**8}"), keyed + _call_facts(self._settings)
-        )
-        return _xml(self._documents.reply([], of, opening))
+        keyed += [*_call_facts(self._settings), *self._counted(so_far)]
+        opening = Opening(stream_name(0, f"{of}-{time.time_ns() // 1_000_000 % 10**8}"), keyed)
+        return _xml(self._documents.reply([], of, opening, so_far=so_far.query))
 
     def stream_status(self) -> Response:
         """Twilio reports on a stream. A call whose stream is lost goes on with another one at once."""
@@ -183,7 +195,8 @@ class _Webhooks:
         log.write("error" if is_lost else "debug", "stream-status", fields)
         if is_lost and self._calls.lost(call_sid, stream_sid) and not self._is_two_way:
             # Before the answer: if this process dies meanwhile, Twilio asks another.
-            document = self._documents.recover(streams_lost(form.get("StreamName", "")) + 1, stream_sid)
+            lost = streams_lost(form.get("StreamName", "")) + 1
+            document = self._documents.recover(lost, stream_sid, self._so_far().query)
             try:
                 self._call_control.update(form.get("AccountSid", ""), call_sid, document.twiml, log)
             except CallGone:
@@ -191,6 +204,15 @@ class _Webhooks:
             except CallControlError as error:
                 log.error("call-update-failed", error=str(error))  # it goes on when its document runs out
         return Response(status=204)
+
+    def _so_far(self) -> SoFar:
+        """How far the call has come, as the document knew that Twilio asks from."""
+        return so_far_of(request.args.get("began"), request.args.get("turns")) if self._counts else SoFar()
+
+    def _counted(self, so_far: SoFar, spoken: str = "") -> list[tuple[str, str]]:
+        """The same for a stream. `spoken`: what a document says before it connects it."""
+        spoken_s = speaking_ms(spoken) / 1000 if self._is_two_way else 0
+        return so_far.parameters(max(0, time.time() - (so_far.began_s or 0)) + spoken_s)
 
     def _stop_stream(self, account_sid: str, call_sid: str, stream: str, log: Log) -> None:
         """A greenlet. Raises nothing: nobody would hear of it."""

@@ -1389,3 +1389,58 @@ def test_a_long_pause_before_the_words_is_heard_out() -> None:
     caller.lex_speaks(tone(1000))
     caller.lex_speaks(MULAW_SILENCE * MULAW_BYTES_PER_MS * 11_000)
     assert caller.noted("reply-audio-failed") == 0
+
+
+# -- a call that has lasted long enough
+
+LIMIT = "We have to end this call now. Goodbye."
+
+
+def test_the_last_answer_that_a_call_may_have_is_heard_out_before_the_goodbye():
+    caller = a_caller_lex_thinks_about(MAX_TURNS="1")
+    caller.lex_says_aloud("Which day?", ms=1000)
+    assert caller.steps() == []
+    caller.speaks(900)  # for nobody
+    assert caller.steps() == []
+    caller.is_silent(200)
+    assert caller.hears() == [LIMIT, "Hangup"]
+
+
+def test_a_false_alarm_is_no_turn():
+    caller = a_caller_lex_thinks_about(MAX_TURNS="2", BARGE_IN="on")
+    caller.lex_says_aloud("Which day?", ms=4000)
+    caller.is_silent(1000)
+    caller.says_something()
+    caller.lex_says("Sorry?", turn=2, transcript="")
+    assert caller.note("false-alarm") == {"turn": 2}
+    assert caller.noted("call-limit") == 0
+
+
+def test_a_call_that_has_lasted_long_enough_ends_in_the_bots_voice():
+    caller = a_caller(MAX_CALL_S="10", NO_INPUT_S="60", voiced={LIMIT: tone(400)})
+    caller.is_silent(10_000)
+    assert caller.gets() == [400, "turn--1.1:end"]
+    caller.is_silent(400)
+    assert caller.hears() == ["Hangup"]
+
+
+def test_nobody_is_cut_off_who_keys_or_hears_a_prompt():
+    caller = a_caller_lex_thinks_about(MAX_CALL_S="10", NO_INPUT_S="60")
+    caller.lex_says_aloud("Which day?", ms=9000)
+    caller.is_silent(8900)
+    assert caller.noted("call-limit") == 0
+    caller.presses("1")
+    caller.is_silent(1000)
+    assert caller.noted("call-limit") == 0
+    caller.presses("#")
+    caller.lex_says_aloud("Thank you.", ms=500)
+    caller.is_silent(600)
+    assert caller.hears() == [LIMIT, "Hangup"]
+
+
+def test_the_stream_that_a_two_way_call_goes_on_over_counts_on():
+    caller = a_caller({"lexbridge:began": "1795846066", "lexbridge:age-s": "7"}, MAX_TURNS="9")
+    caller.session.is_leaving = True
+    caller.is_silent(2000)
+    assert '"lexbridge:age-s" value="8"' in caller.document()
+    assert "stream-status?began=1795846066&amp;turns=0#" in caller.document()

@@ -427,7 +427,12 @@ VARIABLES = st.fixed_dictionaries(
         "TRANSFER_NUMBERS": st.just(NUMBER),
         "VOICE_THRESHOLD": st.just("300"),
     },
-    optional={"WELCOME": st.just("bot"), "JOIN": st.just("on")},
+    optional={
+        "WELCOME": st.just("bot"),
+        "JOIN": st.just("on"),
+        "MAX_TURNS": st.just("3"),
+        "MAX_CALL_S": st.just("10"),
+    },
 ).map(lambda variables: variables | ({"WELCOME_INTENT": "Welcome"} if "WELCOME" in variables else {}))
 
 

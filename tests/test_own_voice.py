@@ -53,6 +53,16 @@ def test_lex_speaks_each_sentence_once_in_sessions_of_its_own(local, monkeypatch
     assert SENTENCES.busy not in voice.audio  # said before there is a stream
 
 
+def test_where_calls_have_a_limit_lex_speaks_what_is_said_then(local, monkeypatch):
+    own_voice(local, monkeypatch, "v2")
+    voice = OwnVoice(
+        make_lex_runtime(settings(REPLY_MODE="stream", **BOTS["v2"]), Deadlines()), SENTENCES, has_limit=True
+    )
+    voice.learn()
+    wait_until(lambda: len(voice.audio) == 7)
+    assert "We have to end this call now. Goodbye." in voice.audio
+
+
 @pytest.mark.parametrize("generation", BOTS)
 def test_a_bot_that_may_not_be_asked_is_asked_again_later_and_only_for_the_rest(local, monkeypatch, generation, logged):
     voice = own_voice(local, monkeypatch, generation, again_after_s=0.2)

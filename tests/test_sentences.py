@@ -45,6 +45,7 @@ ENGLISH = Sentences(
     not_available="Sorry, this service is not available.",
     one_moment="One moment please.",
     busy="Sorry, all lines are busy. Please call again later.",
+    call_limit="We have to end this call now.",
 )
 
 

@@ -12,9 +12,11 @@ from lexbridge.takeover import (
     RESUMED_PARAMETER,
     STREAMS_LOST_PARAMETER,
     TOKEN_PARAMETER,
+    SoFar,
     Takeover,
     fingerprint,
     handed_over,
+    so_far_of,
     takeover_of,
     whole,
 )
@@ -72,5 +74,23 @@ def test_a_fingerprint_tells_prompts_apart_and_nobody_what_they_say():
 
 def test_what_is_the_callers_does_not_show_when_it_is_printed():
     assert repr(takeover_of({"shop": "7", RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "4711"})) == (
-        "Takeover(how='keyed', no_inputs=0, failed_turns=0, prompt=None, spoken_ms=0, reprompts_ms=())"
+        "Takeover(how='keyed', no_inputs=0, failed_turns=0, prompt=None, spoken_ms=0, reprompts_ms=(),"
+        " so_far=SoFar(began_s=None, turns=0), age_s=0)"
     )
+
+
+def test_how_far_a_call_has_come_is_taken_over_and_no_fact_for_the_bot():
+    parameters = dict(SoFar(1795846066, 3).parameters(71.6))
+    taken = takeover_of({"shop": "7", **parameters})
+    assert (taken.so_far, taken.age_s, taken.facts) == (SoFar(1795846066, 3), 72, {"shop": "7"})
+    assert SoFar(1795846066, 3).query == {"began": 1795846066, "turns": 3}
+
+
+def test_where_nobody_counts_nothing_is_told():
+    assert SoFar().parameters(71) == []
+    assert SoFar().query == {}
+
+
+@pytest.mark.parametrize("began", [None, "", "yesterday", "-795846066", "17958460660"])
+def test_a_time_that_is_not_ours_is_none(began):
+    assert so_far_of(began, "x") == SoFar()

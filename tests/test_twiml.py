@@ -233,6 +233,29 @@ def test_a_document_holds_the_call_for_longer_where_the_bot_bears_more_silence()
     assert verbs_in(hold) == [["120"]]
 
 
+def test_every_address_of_a_document_tells_how_far_the_call_has_come():
+    two_way = Documents("https://voice.example.com", "wss://voice.example.com/", 60, is_two_way=True)
+    opening, so_far = Opening("next", []), {"began": 1795846066, "turns": 3}
+    documents = [
+        DOCUMENTS.answer("Hello.", opening, so_far=so_far),
+        DOCUMENTS.reply([], STREAM_SID, opening, so_far=so_far),
+        DOCUMENTS.reply([], STREAM_SID, reprompts=replace(REPROMPTS, times=0), so_far=so_far),
+        DOCUMENTS.recover(1, STREAM_SID, so_far),
+        two_way.answer("Hello.", opening, so_far=so_far),
+    ]
+    told = [document.twiml.count("began=1795846066&amp;turns=3#") for document in documents]
+    assert told == [3, 3, 1, 1, 2]
+    assert [document.twiml.count("https://voice.example.com/") for document in documents] == [3, 3, 2, 1, 2]
+
+
+def test_last_words_are_said_however_long_the_messages_are():
+    document = DOCUMENTS.goodbye([Message("word " * 900)], "Polly.Vicki", "We <have> to go.")
+    *_, last, hangup = verbs_of(document.twiml)
+    assert (text_of(last), last.getAttribute("voice"), hangup.tagName) == ("We <have> to go.", "Polly.Vicki", "Hangup")
+    assert document.characters_cut > 0
+    assert len(document.twiml) <= MAX_DOCUMENT_CHARACTERS
+
+
 def test_a_reply_that_runs_out_names_its_stream():
     redirect = list(verbs_of(reply([]).twiml))[-1]
     assert text_of(redirect) == f"https://voice.example.com/twiml/resume?lost=1&after={STREAM_SID}#rc=2&rp=all"

@@ -690,3 +690,49 @@ def test_no_answer_names_the_token() -> None:
     door = Door()
     for path in ("/twiml", "/twiml/resume", "/twiml/keys", "/ping"):
         assert not re.search(TOKEN, door.post(path).text)
+
+
+# -- how far a call has come, for MAX_CALL_S and MAX_TURNS
+
+
+def counted(response: TestResponse, verb: str = "Start") -> list[int]:
+    told = parameters(response, verb)
+    return [int(told[f"lexbridge:{name}"]) for name in ("began", "age-s", "turns")]
+
+
+@pytest.mark.parametrize("limit", [{"MAX_CALL_S": "600"}, {"MAX_TURNS": "20"}])
+def test_a_call_is_counted_from_its_first_webhook(limit: dict[str, str]) -> None:
+    response = Door(**limit).post("/twiml?began=1000000000&turns=7")
+    began, age_s, turns = counted(response)
+    assert (time.time() - began < 60, age_s < 60, turns) == (True, True, 0)
+    assert response.text.count(f"began={began}&amp;turns=0#") == 3
+
+
+def test_what_is_said_before_a_two_way_stream_counts_too() -> None:
+    response = Door(MAX_TURNS="20", REPLY_MODE="stream", GREETING="word " * 60).post("/twiml")
+    assert 21 <= counted(response, "Connect")[1] < 80
+
+
+@pytest.mark.parametrize("path", ["/twiml/resume?lost=1&", "/twiml/keys?"])
+def test_a_stream_that_goes_on_with_a_call_is_told_how_far_it_has_come(path: str) -> None:
+    began_s = round(time.time()) - 300
+    told = f"of={STREAM_SID}&began={began_s}&turns=7"
+    response = Door(MAX_CALL_S="600").post(f"{path}{told}", {**FORM, "Digits": "12"})
+    began, age_s, turns = counted(response)
+    assert (began, turns) == (began_s, 7)
+    assert 300 <= age_s < 360
+    assert response.text.count(f"began={began_s}&amp;turns=7#") == 3
+
+
+def test_a_document_without_keys_and_one_for_a_lost_stream_pass_it_on() -> None:
+    control = Control()
+    door = Door(control=control, MAX_TURNS="9")
+    assert "began=1795846066&amp;turns=7#" in door.post(f"/twiml/keys?of={STREAM_SID}&began=1795846066&turns=7").text
+    door.post("/stream-status?began=1795846066&turns=7", LOST_STREAM)
+    assert "began=1795846066&amp;turns=7#" in str(control.told)
+
+
+def test_without_limits_nobody_is_told() -> None:
+    response = Door().post(f"/twiml/resume?lost=1&of={STREAM_SID}&began=1795846066&turns=7")
+    assert "began" not in response.text
+    assert "lexbridge:age-s" not in response.text
