@@ -40,6 +40,8 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          resuming      how a stream begins that goes on with a call
                          call          CallSession: messages and replies in, actions out; no clock, no I/O
     floor 4  shell       logs          one event a line, JSON or text
+                         board         what the processes know of each other, in memory that they share
+                         accepting     which worker accepts a connection: the one with the fewest media sockets
                          sockets       flask-sockets on today's Werkzeug
                          websocket     the media socket: bounded, fair, fast
                          call_log      the calls that are live
@@ -63,7 +65,6 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          asking        a call's turns at Lex, each on a greenlet of its own
                          used_tokens   stream tokens that have opened a stream, in memory that the processes share
                          bridge        one CallSession over one WebSocket: an inbox, a loop
-                         board         what the processes know of each other, in memory that they share
                          listener      the socket that they all accept on
                          workers       the parent of the processes: forks, watches, replaces
                          load          is this process overloaded: how late its loop is, how busy, its memory

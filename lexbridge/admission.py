@@ -165,13 +165,15 @@ _WRONG_SIGNATURE = _forbidden(not_explained("webhook"))
 
 def probe(path: str, calls: CallLog) -> tuple[str, dict[str, Any]] | None:
     """The status line and the JSON of `/ping`, whether the process is alive, and of `/ready`, whether a new call would
-    be taken; None for any other path."""
+    be taken; None for any other path. Both tell the live calls of all workers: a probe mostly gets to the worker that
+    has the fewest."""
+    live_calls = calls.live_calls + calls.calls_of_others
     if path == "/ping":
-        return "200 OK", {"status": "ok", "live_calls": calls.live_calls}
+        return "200 OK", {"status": "ok", "live_calls": live_calls}
     if path == "/ready":
         state = calls.refusal or "ready"
         status = "200 OK" if state == "ready" else "503 Service Unavailable"
-        return status, {"status": state, "live_calls": calls.live_calls}
+        return status, {"status": state, "live_calls": live_calls}
     return None
 
 

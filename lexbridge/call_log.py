@@ -28,6 +28,8 @@ class CallLog:
         """Draining, and others are there: live calls go on with them."""
         self.others_are_ready = False
         """Another worker of this service takes new calls: a webhook that ends up here is answered for it."""
+        self.calls_of_others = 0
+        """Live calls of the other workers of this server, as they said last."""
         self.is_overloaded = False
         """No new call is taken: the live ones need all that this process has."""
         self._live: dict[str, LiveStream] = {}

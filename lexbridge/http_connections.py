@@ -44,6 +44,9 @@ SWEEP_EVERY_S = 0.1
 SWEPT_AT_ONCE = 500
 """Connections that are cut off in one turn, of each kind: some 5 ms."""
 
+NEW_S = 0.5
+"""So long a connection that has asked for nothing yet may be a call's: who is honest asks at once."""
+
 STRANGERS_HZ, STRANGERS_BURST = 20.0, 100.0
 """Requests that Twilio did not sign and that are answered all the same, a second in the long run, and at once: enough
 for people who try things out. Beyond them a stranger's connection is closed without a word."""
@@ -61,16 +64,20 @@ class Connections:
         serve: Callable[[Connection, Request, Admitted], None],
         patience: Patience,
         strangers: TokenBucket,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         """`serve`: takes a request that was admitted, and its connection; it must not block. `strangers`: what is
-        refused, or not signed, is answered while it has tokens."""
+        refused, or not signed, is answered while it has tokens. `changed`: called after `new` may have changed by what
+        the hub read or cut off."""
         self.open_sockets = 0
         """Media sockets that are open, or about to be: counted by whoever serves them."""
         self.spent_s = 0.0
         """Time spent here so far: none of it on calls."""
         self._admitted = 0
+        self._new: dict[int, float] = {}  # by descriptor, those that have asked for nothing yet: when they came
         self._gate = gate
         self._serve = serve
+        self._changed = changed
         self._strangers = strangers
         # By descriptor, those that have been in the state longest first: so the deadlines of a state stand in order,
         # but for their jitter.
@@ -95,6 +102,11 @@ class Connections:
         return sum(not (connection.served or connection.parser.has_part) for connection in reading)
 
     @property
+    def new(self) -> int:
+        """Connections that were accepted just now, and of which it is not known what they want."""
+        return len(self._new)
+
+    @property
     def waiting(self) -> int:
         """Connections that are read here."""
         return sum(map(len, self._connections.values()))
@@ -116,6 +128,7 @@ class Connections:
     def _begin(self, connection: Connection) -> None:
         os.set_blocking(connection.descriptor, False)
         self._enter(connection, State.READING)
+        self._new[connection.descriptor] = connection.since_s
         self._read(connection)
         if connection.state is State.READING and not connection.events:
             self._wait(connection, _EPOLLIN)
@@ -171,11 +184,14 @@ class Connections:
             now_s = time.monotonic()
             if now_s - began_s > SLICE_S or self._admitted - admitted_before >= ADMITTED_AT_ONCE:
                 break
+        self._changed()
         self.spent_s += now_s - began_s
 
     def _sweep(self) -> None:
         """Cuts off what is overdue."""
         now_s = began_s = time.monotonic()
+        while self._new and now_s - next(iter(self._new.values())) >= NEW_S:
+            del self._new[next(iter(self._new))]
         for state, connections in self._connections.items():
             overdue: list[Connection] = []
             for connection in connections.values():
@@ -187,6 +203,7 @@ class Connections:
                 if state is not State.LINGERING:
                     refused.count("request too slow")
                 self._drop(connection)
+        self._changed()
         self.spent_s += time.monotonic() - began_s
 
     def _find(self, descriptor: int) -> Connection | None:
@@ -256,6 +273,7 @@ class Connections:
         self._wait(connection, _EPOLLIN)
 
     def _take(self, connection: Connection, request: Request) -> None:
+        self._new.pop(connection.descriptor, None)
         verdict = self._check(request)
         match verdict:
             case Refusal():
@@ -355,6 +373,8 @@ class Connections:
         """Put the connection into `state`, with that state's patience."""
         if connection.state is not None:
             self._connections[connection.state].pop(connection.descriptor, None)
+        if state is not State.READING:
+            self._new.pop(connection.descriptor, None)
         connection.state = state
         connection.since_s = time.monotonic()
         connection.due_s = connection.since_s + jittered(self._patience_s[state])
@@ -362,6 +382,7 @@ class Connections:
 
     def _leave(self, connection: Connection) -> None:
         """Stop reading the connection here."""
+        self._new.pop(connection.descriptor, None)
         if connection.state is not None:
             self._connections[connection.state].pop(connection.descriptor, None)
             connection.state = None

@@ -23,6 +23,7 @@ from gevent.pywsgi import Input, WSGIServer
 from geventwebsocket.handler import WebSocketHandler
 
 from lexbridge import rfc6455
+from lexbridge.accepting import LOOK_EVERY_S, Accepting, count_waiting
 from lexbridge.admission import Admitted, Gate, OpenGate
 from lexbridge.http_connection import Connection
 from lexbridge.http_connections import (
@@ -76,7 +77,10 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
         self.command, self.path, self.request_version = head.method, head.target, head.version
         self.requestline = f"{head.method} {head.target} {head.version}"
         self.content_length = len(request.body)
-        self.close_connection = not head.keeps_alive
+        # A load balancer sends handshakes on connections that it has kept, and the one with this worker may have the
+        # most media sockets. On a new connection the one with the fewest gets it.
+        self._ends_kept = head.keeps_alive and not head.asks_for_websocket and self.server.has_others
+        self.close_connection = not head.keeps_alive or self._ends_kept
         self.environ = {**self._environ_of(request), **admitted.environ}
         self._may_upgrade = _takes_socket(request, admitted)
         self.application = self.server.application
@@ -119,6 +123,12 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
             **_header_environ(head),
         }
         return environ
+
+    def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        """PEP 3333's, which says too that the connection is closed although the peer would keep it."""
+        if self._ends_kept and not any(name.lower() == "connection" for name, _ in headers):
+            headers = [*headers, ("Connection", "close")]
+        return super().start_response(status, headers, exc_info)
 
     # The upgrade
 
@@ -222,6 +232,9 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
     backlog = 4096
     """Connections that may wait to be accepted; the system's own limit counts too."""
 
+    _watcher: Any
+    """gevent's, of the listener; None while no connection is accepted."""
+
     def __init__(
         self,
         listener: Any,
@@ -235,6 +248,8 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
         self._gate = gate or OpenGate()
         self._strangers = strangers or TokenBucket(STRANGERS_HZ, STRANGERS_BURST)
         self._connections: Connections | None = None
+        self._accepting: Accepting | None = None
+        self._looking: Any = None  # the timer for the next look at a connection that is left to another worker
         self._accepts_from_s = 0.0
         self._accepting_s = 0.0
         # What is left is for calls, and for what they ask of others.
@@ -250,6 +265,15 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
         """Time that the loop has spent so far on connections before they were a call's."""
         return self._accepting_s + (self._connections.spent_s if self._connections else 0.0)
 
+    @property
+    def has_others(self) -> bool:
+        """Whether another worker on the same listener takes new connections."""
+        return self._accepting is not None and self._accepting.has_others
+
+    def share(self, accepting: Accepting) -> None:
+        """Shares what waits at the listener with other workers from now on, by what `accepting` decides."""
+        self._accepting = accepting
+
     def init_socket(self) -> None:
         """Listens, if it was given an address; what a connection may send before it is read is bounded."""
         super().init_socket()
@@ -259,7 +283,9 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
 
     def start(self) -> None:
         """Starts accepting connections."""
-        self._connections = Connections(self._gate, self._serve, self.handler_class.patience, self._strangers)
+        patience = self.handler_class.patience
+        self._connections = Connections(self._gate, self._serve, patience, self._strangers, self._tell_others)
+        self._looking = self.loop.timer(LOOK_EVERY_S, LOOK_EVERY_S)
         super().start()
 
     def start_accepting(self) -> None:
@@ -267,12 +293,20 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
         if time.monotonic() >= self._accepts_from_s:
             super().start_accepting()
 
+    def stop_accepting(self) -> None:
+        """Accepts no connections from now on."""
+        if self._looking is not None:
+            self._looking.stop()
+        super().stop_accepting()
+
     def stop(self, timeout: float | None = None) -> None:
         """Stops as the base does; connections that are not being served are closed."""
         super().stop(timeout)
         if self._connections:
             self._connections.close()
             self._connections = None
+            self._looking.close()
+            self._looking = None
 
     def _do_read(self) -> None:
         """The hub calls it while connections wait to be accepted."""
@@ -283,6 +317,8 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
         # Without a socket object of Python's: one that is refused needs none, and that is half its price.
         accept = cast("Callable[[], tuple[int, Any]]", getattr(self.socket, "_accept"))  # noqa: B009
         for _ in range(self.max_accept):
+            if self._leaves():
+                break
             try:
                 descriptor, address = accept()
             except BlockingIOError:  # another process was faster, or that was all
@@ -292,10 +328,31 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
                 break
             if connections.waiting >= self._most_waiting:
                 connections.drop_oldest()
+            self._tell_others(accepted=1)  # before it is read: others may be about to decide
             connections.accepted(descriptor, address)
+            self._tell_others()
             if time.monotonic() - began_s > SLICE_S:
                 break
         self._accepting_s += time.monotonic() - began_s
+
+    def _leaves(self) -> bool:
+        """Whether the connection that waits is left to another worker; then it is looked at again a little later."""
+        if self._accepting is None or not self._accepting.leaves(count_waiting(self.socket), time.monotonic()):
+            return False
+        self._watcher.stop()  # else it would call us in every turn of the loop
+        self._looking.again(self._look)  # start() would go on with what was left of its time: nothing
+        return True
+
+    def _look(self) -> None:
+        """Watches the listener again, unless what waits there is left to another worker once more."""
+        self._looking.stop()
+        self._watcher.start(self._do_read)
+        self._do_read()
+
+    def _tell_others(self, accepted: int = 0) -> None:
+        """Tells the other workers how many media sockets there are here. `accepted`: new ones that are not read yet."""
+        if self._accepting is not None and (connections := self._connections) is not None:
+            self._accepting.holds(connections.open_sockets, connections.new + accepted)
 
     def _accept_failed(self, connections: Connections, error: OSError) -> None:
         """Make room by closing the oldest waiting connection; where there is none, stop accepting for a while."""
@@ -329,6 +386,7 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
             keeps = self.handler_class(connection, self).answer(request, admitted)
         finally:
             connections.open_sockets -= is_socket
+            self._tell_others()
             if self._connections is not connections or is_socket:
                 connection.close()
             elif keeps:

@@ -14,6 +14,7 @@ import requests
 from gevent.event import Event
 
 from lexbridge import ecs, escaped, names
+from lexbridge.accepting import Accepting
 from lexbridge.board import Place, State
 from lexbridge.call_log import CallLog
 from lexbridge.capped_http import capped_session
@@ -70,6 +71,7 @@ def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
     load = Load(calls, settings.max_loop_lag_ms / 1000, memory_limit(settings.max_memory_mb, settings.web_concurrency))
     # Not before: on a small machine the start takes seconds, and holds nobody.
     watchdog = Watchdog(busyness := Busyness())
+    server.share(Accepting(place))
     server.start()
     beating = gevent.spawn(_beat, place, server, calls, load, busyness, told)
     if settings.ecs_agent_uri:
@@ -104,6 +106,7 @@ def _beat(place: Place, server: MediaServer, calls: CallLog, load: Load, busynes
         state = _state(calls)
         place.write(state, calls.live_calls)
         calls.others_are_ready = place.others_are_ready()
+        calls.calls_of_others = place.live_calls() - calls.live_calls
         # A new connection goes to a worker that takes calls, while there is one. Those that we have go on.
         if state is State.READY or not calls.others_are_ready:
             server.start_accepting()

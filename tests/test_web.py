@@ -671,6 +671,14 @@ def test_ping_says_that_the_process_lives() -> None:
     assert (response.status_code, response.json) == (200, {"status": "ok", "live_calls": 0})
 
 
+def test_probes_tell_the_live_calls_of_all_workers() -> None:
+    door = Door()
+    door.calls.began(live_stream("CA" + "3" * 32))
+    door.calls.calls_of_others = 4
+    assert door.client.get("/ping").json == {"status": "ok", "live_calls": 5}
+    assert door.client.get("/ready").json == {"status": "ready", "live_calls": 5}
+
+
 def test_a_plain_request_to_the_socket_is_told_what_it_is() -> None:
     response = Door().client.get("/")
     assert response.status_code == 426
