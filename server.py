@@ -47,6 +47,9 @@ from lexbridge.variables import SETTINGS
 from lexbridge.web import create_app
 from lexbridge.workers import Supervisor, drop_hub
 
+CHECKS = ("settings",)
+"""What `--check` can look at; the first is what it looks at if it is not told."""
+
 
 def main(arguments: Sequence[str]) -> int:
     """The program; returns its exit status: 0, or 2 if the settings do not allow a start."""
@@ -57,12 +60,18 @@ def main(arguments: Sequence[str]) -> int:
         epilog=f"settings, from the environment or a file .env in the working directory:\n{described}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--check", action="store_true", help="check the settings and exit")
-    check_only = parser.parse_args(arguments).check
+    parser.add_argument(
+        "--check",
+        nargs="?",
+        const=CHECKS[0],
+        choices=CHECKS,
+        help="check and exit. settings, or nothing: what the settings are",
+    )
+    check = parser.parse_args(arguments).check
     load_dotenv(Path.cwd() / ".env")  # the environment wins; boto3 finds its own variables there too
     try:
         settings = read_settings(os.environ)
-        if check_only:
+        if check is not None:
             build(settings, ("127.0.0.1", 0), UsedTokens())
             if doubt := find_stream_path(settings):
                 print(f"Warning: {doubt}")  # noqa: T201
