@@ -22,9 +22,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from dotenv import load_dotenv
 from gevent.pywsgi import LoggingLogAdapter
 
 from lexbridge import logs
@@ -33,8 +31,10 @@ from lexbridge.board import Place
 from lexbridge.bridge import Bridge, make_documents
 from lexbridge.call_control import TwilioCallControl
 from lexbridge.call_log import CallLog
-from lexbridge.config import Settings, find_stream_path, read_settings
-from lexbridge.errors import ConfigError
+from lexbridge.config import Settings, read_settings
+from lexbridge.doubts import find_doubts
+from lexbridge.env_file import read_env_file
+from lexbridge.errors import ConfigError, Problem
 from lexbridge.lex import Deadlines
 from lexbridge.lex_boto import make_lex_runtime, warm_up
 from lexbridge.listener import Listener
@@ -49,6 +49,11 @@ from lexbridge.workers import Supervisor, drop_hub
 
 CHECKS = ("settings",)
 """What `--check` can look at; the first is what it looks at if it is not told."""
+
+ENV_FILE = Path(".env")
+"""In the working directory."""
+
+VALID = "The settings are complete and valid."
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -68,27 +73,52 @@ def main(arguments: Sequence[str]) -> int:
         help="check and exit. settings, or nothing: what the settings are",
     )
     check = parser.parse_args(arguments).check
-    load_dotenv(Path.cwd() / ".env")  # the environment wins; boto3 finds its own variables there too
+    if closed := logs.find_closed_output():
+        _complain(closed)
+        return 2
     try:
-        settings = read_settings(os.environ)
+        file_names = read_env_file(ENV_FILE)
+        settings = read_settings(os.environ, file_names)
+        doubts = find_doubts(settings, os.environ, file_names)
         if check is not None:
             build(settings, ("127.0.0.1", 0), UsedTokens())
-            if doubt := find_stream_path(settings):
-                print(f"Warning: {doubt}")  # noqa: T201
-            print("The settings are complete and valid.")  # noqa: T201
-            return 0
+            return _tell("\n".join([*(f"Warning: {doubt}" for doubt in doubts), VALID]))
+        return supervise(settings, doubts)
     except ConfigError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - before there is a log
+        _complain(f"{error}{_where_else()}")
         return 2
-    return supervise(settings)
 
 
-def supervise(settings: Settings) -> int:
-    """Listens, and lets workers serve until it is told to end. Returns the exit status."""
+def _complain(problem: str) -> None:
+    """Tells whoever starts the program what is wrong: there is no log yet."""
+    print(problem, file=sys.stderr)  # noqa: T201
+
+
+def _tell(result: str) -> int:
+    """Prints what a check found. Returns the exit status."""
+    try:
+        print(result, flush=True)  # noqa: T201
+    except OSError as error:  # a full disk, a pipe that nobody reads
+        sys.stdout = None  # Python would try once more as it ends
+        _complain(f"Standard output cannot be written to ({error.strerror}).")
+        return 2
+    return 0
+
+
+def _where_else() -> str:
+    """A line about a file .env that was not read, as it lies beside this program and not in the working directory."""
+    beside = Path(__file__).resolve().parent / ENV_FILE
+    if ENV_FILE.exists() or not beside.is_file():
+        return ""
+    return f"\n{beside} was not read: {ENV_FILE} is read from the working directory, and there is none there."
+
+
+def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
+    """Listens, and lets workers serve until it is told to end. Returns the exit status. Raises ConfigError."""
     try:
         listener = Listener(settings.container_port)
     except OSError as error:
-        print(f"CONTAINER_PORT: {settings.container_port} cannot be listened on ({error.strerror})", file=sys.stderr)  # noqa: T201
+        _complain(f"CONTAINER_PORT: {settings.container_port} cannot be listened on ({error.strerror or error})")
         return 2
 
     used_tokens = UsedTokens()
@@ -98,12 +128,12 @@ def supervise(settings: Settings) -> int:
         try:
             return serve(settings, place, lambda: build(settings, listener.for_gevent(), used_tokens))
         except ConfigError as error:  # found only now, such as that there are no AWS credentials
-            print(error, file=sys.stderr)  # noqa: T201 - the parent ends too if it is the first worker's
+            _complain(str(error))  # the parent ends too if it is the first worker's
             return 2
 
     _log_to(settings, logs.InstantWriter(sys.stdout.fileno()))
-    if find_stream_path(settings):
-        logs.Log().warning("stream-url-path", path=urlsplit(settings.stream_url).path)
+    for doubt in doubts:
+        logs.Log().warning("setting-in-doubt", variable=doubt.variable, wrong=doubt.wrong, rule=doubt.rule)
     warm_up(settings)
     drop_hub()
     gc.collect()

@@ -8,8 +8,12 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
     floor 0  words       sentences     what lexbridge itself says, in the caller's language
                          errors        every error raised on purpose, and which sentence the caller hears of it
                          parsers       what the text of an environment variable has to look like
+                         places        AWS regions and Lex locales: what cannot be one
                          variables     each environment variable: its default, its meaning, its rule
+                         spelling      names of variables that were meant for a setting
                          config        the settings, all problems at once
+                         doubts        what is odd about settings that are valid
+                         env_file      the file .env, read into the environment
     floor 1  wire        token_bucket  so much a second, so much at once
                          rfc6455       the WebSocket protocol: bytes in, messages out, bounded
                          http_request  HTTP/1.x: bytes in, one strict request out, bounded

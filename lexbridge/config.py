@@ -1,19 +1,20 @@
 """The settings: read from the environment, checked all at once.
 
 Each variable's own rule stands in the table in `variables`. Here stand the rules that look at several together (`_bot`,
-`_aws_keys`, `_welcome`, `_hangovers`), what has to be installed (`_detector`), and what follows from the others where a
-variable is unset (`_fill_in`).
+`_aws_keys`, `_api_key`, `_reachable`, `_welcome`, `_hangovers`), what has to be installed (`_detector`), and what
+follows from the others where a variable is unset (`_fill_in`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
 from lexbridge.errors import ConfigError, Problem
-from lexbridge.parsers import address
+from lexbridge.parsers import address, is_private
 from lexbridge.sentences import Sentences, greeting_for, language_tag, sentences_for
+from lexbridge.spelling import find_misspelt
 from lexbridge.variables import BOTO3_VARIABLES, DETECTOR_EXTRAS, SENTENCE_VARIABLES, SETTINGS
 
 
@@ -46,7 +47,10 @@ class Settings:
     url_ca_file: str | None
     access_key_id: str | None = field(repr=False)
     secret_access_key: str | None = field(repr=False)
+    aws_session_token: str | None = field(repr=False)
     twilio_auth_token_secondary: str | None = field(repr=False)
+    twilio_api_key_sid: str | None
+    twilio_api_key_secret: str | None = field(repr=False)
     container_port: int
     reply_mode: str
     barge_in: bool
@@ -74,6 +78,7 @@ class Settings:
     say_language: str | None
     twilio_api_url: str
     transfer_numbers: frozenset[str] = field(repr=False)
+    transfer_caller_id: str | None = field(repr=False)
     share_caller_number: bool
     lex_timeout_s: float
     filler_s: float
@@ -96,13 +101,18 @@ class Settings:
         return (self.twilio_auth_token, secondary) if secondary else (self.twilio_auth_token,)
 
 
+TEMPORARY_KEY = "ASIA"
+"""How the id of an access key begins that AWS STS made. Source:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids ."""
+
 _V1_BOT, _V2_BOT = ("LEX_BOT_NAME", "LEX_BOT_ALIAS"), ("LEX_BOT_ID", "LEX_BOT_ALIAS_ID")
 _BOT_VARIABLES = (*_V1_BOT, *_V2_BOT, "LEX_LOCALE_ID")
 _NOT_FIELDS = (*_BOT_VARIABLES, *SENTENCE_VARIABLES)
 
 
-def read_settings(environment: Mapping[str, str]) -> Settings:
-    """The settings in `environment`; a variable that is empty or only white space counts as unset.
+def read_settings(environment: Mapping[str, str], file_names: Collection[str] = ()) -> Settings:
+    """The settings in `environment`; a variable that is empty or only white space counts as unset. `file_names`: the
+    names that come from `.env`.
 
     Raises ConfigError with every problem found: those of single variables first, in the order of the table.
     """
@@ -126,24 +136,19 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         except ValueError as error:
             problems.append(Problem(name, f"is {environment[name][:100]!r}", str(error)))
     bot = _bot(environment, values, problems)
-    _aws_keys(environment, problems)
+    _aws_keys(environment, values, problems)
+    _api_key(environment, problems)
+    _reachable(values, problems)
     _welcome(environment, values, problems)
     _hangovers(values, problems)
     _detector(values, problems)
+    for name, meant in find_misspelt(environment, file_names):
+        problems.append(Problem(name, "is no setting", f"did you mean {meant}?"))
     if problems or bot is None:
         raise ConfigError(problems)
     _fill_in(values, bot)
     own = {name.lower(): value for name, value in values.items() if name not in _NOT_FIELDS}
     return Settings(bot=bot, sentences=_sentences(values, bot), **own)
-
-
-def find_stream_path(settings: Settings) -> Problem | None:
-    """STREAM_URL has a path: no error, as a proxy may take it away, but without one every stream is a 404."""
-    path = urlsplit(settings.stream_url).path
-    if path in ("", "/"):
-        return None
-    rule = f"the socket is served at / alone: whatever stands before it has to take {path[:100]} away"
-    return Problem("STREAM_URL", f"is {settings.stream_url[:100]!r}", rule)
 
 
 def _fill_in(values: dict[str, Any], bot: LexV1Bot | LexV2Bot) -> None:
@@ -200,13 +205,46 @@ def _bot(
     return LexV2Bot(values["LEX_BOT_ID"], values["LEX_BOT_ALIAS_ID"], values["LEX_LOCALE_ID"])
 
 
-def _aws_keys(environment: Mapping[str, str], problems: list[Problem]) -> None:
-    """ACCESS_KEY_ID and SECRET_ACCESS_KEY come together."""
-    pair = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
+def _pair(environment: Mapping[str, str], pair: tuple[str, str], problems: list[Problem]) -> None:
+    """Two variables that come together."""
     given = _given(environment, *pair)
     if len(given) == 1:
         (missing,) = set(pair) - set(given)
         problems.append(Problem(missing, "is not set", f"it goes with {given[0]}: set both or neither"))
+
+
+def _aws_keys(environment: Mapping[str, str], values: Mapping[str, Any], problems: list[Problem]) -> None:
+    """ACCESS_KEY_ID and SECRET_ACCESS_KEY come together, and temporary ones with AWS_SESSION_TOKEN."""
+    _pair(environment, ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"), problems)
+    is_temporary = (values["ACCESS_KEY_ID"] or "").startswith(TEMPORARY_KEY)
+    if is_temporary and not _given(environment, "AWS_SESSION_TOKEN"):
+        problems.append(session_token_missing("ACCESS_KEY_ID"))
+
+
+def session_token_missing(where: str) -> Problem:
+    """Temporary credentials have no token. `where`: what the access key's id stands in."""
+    rule = (
+        f"{where} begins with {TEMPORARY_KEY}: such temporary credentials have a session token, and AWS refuses them "
+        "without it. Set it, or use keys that are not temporary"
+    )
+    return Problem("AWS_SESSION_TOKEN", "is not set", rule)
+
+
+def _api_key(environment: Mapping[str, str], problems: list[Problem]) -> None:
+    """TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET come together."""
+    _pair(environment, ("TWILIO_API_KEY_SID", "TWILIO_API_KEY_SECRET"), problems)
+
+
+def _reachable(values: Mapping[str, Any], problems: list[Problem]) -> None:
+    """The real Twilio reaches no address of this machine's or of its network. A simulated one may."""
+    api_host = urlsplit(values["TWILIO_API_URL"] or "").hostname or ""
+    if not f".{api_host}".endswith(".twilio.com"):
+        return
+    for name in ("URL", "STREAM_URL"):
+        host = urlsplit(values[name] or "").hostname
+        if host and is_private(host):
+            rule = "must be an address that Twilio reaches from outside, such as that of a tunnel"
+            problems.append(Problem(name, f"is {values[name][:100]!r}", rule))
 
 
 def _welcome(environment: Mapping[str, str], values: Mapping[str, Any], problems: list[Problem]) -> None:

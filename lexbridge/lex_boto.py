@@ -1,16 +1,19 @@
 """boto3's client for the bot of the settings: its credentials, its connections, its clock."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import BotoCoreError
 from botocore.loaders import create_loader
 
 from lexbridge.aws_clock import follow_aws_clock
 from lexbridge.capped_http import cap_lex
-from lexbridge.config import LexV1Bot, Settings
+from lexbridge.config import TEMPORARY_KEY, LexV1Bot, Settings, session_token_missing
 from lexbridge.errors import ConfigError, Problem
 from lexbridge.lex import Deadlines
 from lexbridge.lex_client import LexClient
@@ -22,20 +25,55 @@ _LOADER = create_loader()
 
 
 def warm_up(settings: Settings) -> None:
-    """Reads what `make_lex_runtime` needs of the disk, and asks nobody: for a process that will fork."""
-    session = _session("none", "none", settings.aws_region)
-    session.client(_service_of(settings), endpoint_url="http://127.0.0.1:9")
+    """Reads what `make_lex_runtime` needs of the disk, and asks nobody: for a process that will fork.
+
+    Raises ConfigError if boto3 cannot use what it reads.
+    """
+    with _boto3_settled():
+        session = _session("none", "none", None, settings.aws_region)
+        session.client(_service_of(settings), endpoint_url="http://127.0.0.1:9")
 
 
-def _session(access_key_id: str | None, secret_access_key: str | None, region: str) -> boto3.Session:
+@contextmanager
+def _boto3_settled() -> Iterator[None]:
+    """What boto3 finds wrong with its own variables and files as a ConfigError."""
+    try:
+        yield
+    # No such profile, half a pair of AWS_* keys, a broken ~/.aws/config, no address, no such file of certificates.
+    except (BotoCoreError, ValueError, OSError) as error:
+        rule = "mend what boto3 reads: its variables AWS_*, or ~/.aws"
+        raise ConfigError([Problem("AWS_*", f"boto3 says: {error}", rule)]) from error
+
+
+def _session(
+    access_key_id: str | None, secret_access_key: str | None, session_token: str | None, region: str
+) -> boto3.Session:
     core = botocore.session.get_session()
     core.register_component("data_loader", _LOADER)
     return boto3.Session(
         aws_access_key_id=access_key_id,
         aws_secret_access_key=secret_access_key,
+        aws_session_token=session_token,
         region_name=region,
         botocore_session=core,
     )
+
+
+def _keys_of(settings: Settings) -> tuple[str | None, str | None, str | None]:
+    """The keys that the settings name. Others than temporary ones have no token: AWS_SESSION_TOKEN is then for boto3's
+    own AWS_ACCESS_KEY_ID."""
+    key_id = settings.access_key_id
+    token = settings.aws_session_token if key_id and key_id.startswith(TEMPORARY_KEY) else None
+    return key_id, settings.secret_access_key, token
+
+
+def _check(credentials: Credentials) -> None:
+    """Raises ConfigError if they are temporary and their token is missing. What boto3 fetches itself has one."""
+    if isinstance(credentials, RefreshableCredentials):
+        return
+    if (credentials.access_key or "").startswith(TEMPORARY_KEY) and not credentials.token:
+        where = {"env": "AWS_ACCESS_KEY_ID", "explicit": "ACCESS_KEY_ID"}.get(credentials.method, "aws_access_key_id")
+        raise ConfigError([session_token_missing(where)])
 
 
 def _service_of(settings: Settings) -> Literal["lex-runtime", "lexv2-runtime"]:
@@ -45,19 +83,17 @@ def _service_of(settings: Settings) -> Literal["lex-runtime", "lexv2-runtime"]:
 def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> LexClient:
     """The one client that all calls share: made before serving, for it takes 0.4 s.
 
-    Raises ConfigError if boto3 finds no AWS credentials.
+    Raises ConfigError if boto3 finds no AWS credentials, or cannot use what it finds.
     """
-    try:
-        session = _session(settings.access_key_id, settings.secret_access_key, settings.aws_region)
+    with _boto3_settled():
+        session = _session(*_keys_of(settings), settings.aws_region)
         credentials = session.get_credentials()
-    except BotoCoreError as error:  # no such profile, half a pair of AWS_* keys, a broken ~/.aws/config
-        rule = "set ACCESS_KEY_ID and SECRET_ACCESS_KEY, or mend what boto3 reads"
-        raise ConfigError([Problem("AWS_*", f"boto3 says: {error}", rule)]) from error
     if credentials is None:
         rule = (
             "set it and SECRET_ACCESS_KEY, or run where boto3 finds credentials by itself (task role, profile, AWS_*)"
         )
         raise ConfigError([Problem("ACCESS_KEY_ID", "is not set and boto3 finds no AWS credentials", rule)])
+    _check(credentials)
     config = Config(
         connect_timeout=deadlines.connect_s,
         read_timeout=deadlines.answer_s,
@@ -65,7 +101,8 @@ def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> LexClient:
         max_pool_connections=settings.max_calls,
         tcp_keepalive=True,
     )
-    client = session.client(_service_of(settings), config=config)
+    with _boto3_settled():
+        client = session.client(_service_of(settings), config=config)
     cap_lex(client)
     follow_aws_clock(client)
     api = LexV1(client, settings.bot) if isinstance(settings.bot, LexV1Bot) else LexV2(client, settings.bot)

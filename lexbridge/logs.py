@@ -8,6 +8,7 @@ import logging
 import os
 import select
 import stat
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
@@ -24,6 +25,19 @@ _sleep = monkey.get_original("time", "sleep")
 _poll = monkey.get_original("select", "poll")
 
 _TALKATIVE = ("botocore", "boto3", "urllib3", "twilio", "geventwebsocket", "requests")
+
+
+def find_closed_output() -> str | None:
+    """A sentence about standard output or standard error being closed, which Python knows from its start.
+
+    The log goes to the one, and what ends the start to the other. Whatever the process opened next would get their
+    numbers, and lines of the log would end in a socket.
+    """
+    streams = (("Standard output", sys.stdout, 1), ("Standard error", sys.stderr, 2))
+    for name, stream, number in streams:
+        if stream is None:
+            return f"{name} is closed: point it somewhere, such as {number}>/dev/null"
+    return None
 
 
 def configure(level: str, log_format: str, out: logging.Handler, colors: bool = False) -> None:

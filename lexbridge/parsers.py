@@ -4,11 +4,19 @@ A parser takes the text, without white space around it, and returns the value, o
 functions here return one.
 """
 
+import ipaddress
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+MAX_SPOKEN_CHARACTERS = 2000
+"""Of one text, written as XML. A document of Twilio's has 4,000 characters, and addresses and parameters of the stream
+stand in it too."""
+
+_E164 = r"\+[1-9][0-9]{6,14}"
+_PRIVATE_NAMES = ("localhost", "local", "internal", "lan", "home.arpa")
 _SLOT_KIND = r"([A-Za-z0-9_.-]{1,100})\s*=\s*(open|phrase|closed|digits)"
 
 
@@ -16,6 +24,15 @@ def line(value: str) -> str:
     """One line of text."""
     if any(ord(character) < 32 for character in value):
         raise ValueError("must be one line of text")
+    return value
+
+
+def spoken(value: str) -> str:
+    """One line of text that a document for Twilio has room for."""
+    length = len(line(value)) + 4 * value.count("&") + 3 * (value.count("<") + value.count(">"))
+    if length > MAX_SPOKEN_CHARACTERS:
+        rule = f"must be at most {MAX_SPOKEN_CHARACTERS} characters, as no document for Twilio has room for more"
+        raise ValueError(f"{rule}: it has {length}")
     return value
 
 
@@ -95,10 +112,28 @@ def base_address(value: str) -> str:
     return address("https", "http")(value).rstrip("/")
 
 
+def public_address(value: str) -> str:
+    """A base address without a path."""
+    base = base_address(value)
+    parts = urlsplit(base)
+    if parts.path:
+        root = f"{parts.scheme}://{parts.netloc}"
+        raise ValueError(f"must have no path: set it to {root}, and the webhook of the number to {root}/twiml")
+    return base
+
+
+def is_private(host: str) -> bool:
+    """Whether nobody outside reaches the host, by its name alone: nothing is looked up."""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." not in host or any(f".{host}".endswith(f".{name}") for name in _PRIVATE_NAMES)
+
+
 def file(value: str) -> str:
-    """The path of a file that is there."""
-    if not Path(value).is_file():
-        raise ValueError("must be a file")
+    """The path of a file that is there and can be read."""
+    if not (Path(value).is_file() and os.access(value, os.R_OK)):
+        raise ValueError("must be a file that can be read")
     return value
 
 
@@ -123,6 +158,34 @@ def slot_kinds(value: str) -> Mapping[str, str]:
 def phone_numbers(value: str) -> frozenset[str]:
     """Phone numbers, comma-separated."""
     numbers = [number.strip() for number in value.split(",") if number.strip()]
-    if not all(re.fullmatch(r"\+[1-9][0-9]{6,14}", number) for number in numbers):
+    if not all(is_phone_number(number) for number in numbers):
         raise ValueError("must be phone numbers in E.164 form (+12065550100) with commas between them")
     return frozenset(numbers)
+
+
+def phone_number(value: str) -> str:
+    """A phone number."""
+    if not is_phone_number(value):
+        raise ValueError("must be a phone number in E.164 form, such as +12065550100")
+    return value
+
+
+def is_phone_number(text: str) -> bool:
+    """Whether it is one in E.164 form."""
+    return re.fullmatch(_E164, text) is not None
+
+
+def auth_token(rule: str) -> Callable[[str], str]:
+    """A token that signs: no SID, which is what is often copied in its place. `rule` says it to people."""
+
+    def parse(value: str) -> str:
+        if re.fullmatch("SK[0-9a-fA-F]{32}", value):
+            raise ValueError(
+                f"{rule}: this is the SID of an API key, which signs nothing. It goes into TWILIO_API_KEY_SID, and its "
+                "secret into TWILIO_API_KEY_SECRET"
+            )
+        if re.fullmatch("AC[0-9a-fA-F]{32}", value):
+            raise ValueError(f"{rule}: this is the SID of the account")
+        return matching(r"[!-~]+", rule)(value)
+
+    return parse

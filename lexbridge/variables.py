@@ -10,18 +10,23 @@ from typing import Any
 
 from lexbridge.parsers import (
     address,
+    auth_token,
     base_address,
     file,
     intent_names,
     line,
     matching,
     one_of,
+    phone_number,
     phone_numbers,
+    public_address,
     seconds,
     slot_kinds,
+    spoken,
     switch,
     whole_number,
 )
+from lexbridge.places import locale_id, region
 from lexbridge.sentences import SentenceName, greeting_for, sentences_for
 
 NO_INPUT_BOUNDS_S = 1, 120
@@ -84,7 +89,8 @@ SENTENCE_VARIABLES: Mapping[str, tuple[SentenceName, str]] = {
 def _sentence_settings() -> Iterator[Setting]:
     english = sentences_for("en_US")
     for variable, (name, when) in SENTENCE_VARIABLES.items():
-        yield Setting(variable, None, f"heard {when}. Unset: in the bot's language; in English `{english.named(name)}`")
+        unset = f"Unset: in the bot's language; in English `{english.named(name)}`"
+        yield Setting(variable, None, f"heard {when}. {unset}", spoken)
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -92,7 +98,7 @@ SETTINGS: tuple[Setting, ...] = (
         "AWS_REGION",
         None,
         "AWS region of the bot, such as `us-west-2`",
-        matching(r"[a-z]{2}(-[a-z]+)+-[0-9]", "must be the name of an AWS region such as us-west-2"),
+        region,
         required=True,
     ),
     Setting(
@@ -107,6 +113,14 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "the secret of `ACCESS_KEY_ID`",
         matching(r"[!-~]+", "must be an AWS secret access key"),
+        secret=True,
+    ),
+    Setting(
+        "AWS_SESSION_TOKEN",
+        None,
+        "with an `ACCESS_KEY_ID` that begins with `ASIA`: the token of these temporary credentials. With "
+        "`AWS_ACCESS_KEY_ID` boto3 reads it by itself",
+        matching(r"[!-~]+", "must be an AWS session token"),
         secret=True,
     ),
     Setting(
@@ -125,7 +139,7 @@ SETTINGS: tuple[Setting, ...] = (
         "LEX_LOCALE_ID",
         "en_US",
         "Lex V2 bot: its locale, such as `de_DE`. It is also the language of what lexbridge says itself",
-        matching(r"[a-z]{2,3}_[A-Z0-9]{2,3}", "must be a locale such as en_US or es_419"),
+        locale_id,
     ),
     Setting(
         "LEX_BOT_NAME",
@@ -142,8 +156,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "TWILIO_AUTH_TOKEN",
         None,
-        "Twilio's primary auth token: checks signatures, signs in to the REST API",
-        matching(r"[!-~]+", "must be the auth token of the Twilio console"),
+        "Twilio's primary auth token: checks signatures, and signs in to the REST API if no API key does",
+        auth_token("must be the auth token of the Twilio console"),
         required=True,
         secret=True,
     ),
@@ -151,7 +165,21 @@ SETTINGS: tuple[Setting, ...] = (
         "TWILIO_AUTH_TOKEN_SECONDARY",
         None,
         "the other token while they are rotated: taken in signatures too, and tried where Twilio refuses the first",
-        matching(r"[!-~]+", "must be the secondary auth token of the Twilio console"),
+        auth_token("must be the secondary auth token of the Twilio console"),
+        secret=True,
+    ),
+    Setting(
+        "TWILIO_API_KEY_SID",
+        None,
+        "SID of an API key of the same account, `SK...`, with its secret: signs in to the REST API in the place of the "
+        "auth token, and can be revoked by itself",
+        matching(r"SK[0-9a-fA-F]{32}", "must be the SID of a Twilio API key: SK and 32 hexadecimal digits"),
+    ),
+    Setting(
+        "TWILIO_API_KEY_SECRET",
+        None,
+        "the secret of `TWILIO_API_KEY_SID`",
+        matching(r"[!-~]+", "must be the secret of a Twilio API key"),
         secret=True,
     ),
     Setting("CONTAINER_PORT", "8080", "port to listen on, by IPv4 and IPv6", whole_number(1, 65535)),
@@ -159,7 +187,7 @@ SETTINGS: tuple[Setting, ...] = (
         "URL",
         None,
         "public base URL as Twilio reaches it, such as `https://voice.example.com`; signatures are checked against it",
-        base_address,
+        public_address,
         required=True,
     ),
     Setting(
@@ -282,6 +310,7 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "spoken when the call is answered. Unset: a greeting in the bot's language; "
         f"in English `{greeting_for('en_US')}`",
+        spoken,
     ),
     *_sentence_settings(),
     Setting(
@@ -301,6 +330,13 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "numbers a bot may transfer to, comma-separated; any other is refused and logged",
         phone_numbers,
+    ),
+    Setting(
+        "TRANSFER_CALLER_ID",
+        None,
+        "caller ID of a transfer, in E.164 form: a number of the Twilio account, or one verified there. Unset: the "
+        "number that was called",
+        phone_number,
     ),
     Setting("SHARE_CALLER_NUMBER", "off", "`on` gives Lex the caller's number as a session attribute", switch),
     Setting(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexbridge.config import LexV1Bot, LexV2Bot, Settings, find_stream_path, read_settings
+from lexbridge.config import LexV1Bot, LexV2Bot, Settings, read_settings
 from lexbridge.errors import ConfigError
 from lexbridge.sentences import sentences_for
 from lexbridge.variables import SENTENCE_VARIABLES, SETTINGS
@@ -17,6 +17,21 @@ ONE_BOT = "give LEX_BOT_ID and LEX_BOT_ALIAS_ID for a Lex V2 bot, or LEX_BOT_NAM
 ADDRESS = "must be an address such as https://voice.example.com or http://voice.example.com"
 BARGE_IN_MS = "BARGE_IN_MS: is '{}'; must be a whole number from 100 to 2000, a multiple of 20"
 NUMBERS = "must be phone numbers in E.164 form (+12065550100) with commas between them"
+
+NUMBER = "must be a phone number in E.164 form, such as +12065550100"
+API_KEY = "SK0123456789abcdef0123456789ABCDEF"
+REGION = "must be the name of an AWS region such as us-west-2"
+LOCALE = "must be a locale such as en_US or es_419"
+ROOM = "must be at most 2000 characters, as no document for Twilio has room for more"
+REACHED = "must be an address that Twilio reaches from outside, such as that of a tunnel"
+PRIVATE = (
+    *("https://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080", "https://10.0.0.7", "http://192.168.1.2"),
+    *("https://bridge", "https://bridge.local", "https://host.docker.internal"),
+)
+SESSION_TOKEN = (
+    "AWS_SESSION_TOKEN: is not set; ACCESS_KEY_ID begins with ASIA: such temporary credentials have a session token, "
+    "and AWS refuses them without it. Set it, or use keys that are not temporary"
+)
 
 SLOT_KINDS = (
     "must be slots with what is said for each: open, phrase, closed or digits, such as AccountNumber=digits,Size=closed"
@@ -37,7 +52,7 @@ PROBLEMS = [
     ),
     ({"URL": ""}, [f"URL: is not set; {ADDRESS}"]),
     ({"URL": "voice.example.com"}, [f"URL: is 'voice.example.com'; {ADDRESS}"]),
-    ({"URL_CA_FILE": "/no/such.pem"}, ["URL_CA_FILE: is '/no/such.pem'; must be a file"]),
+    ({"URL_CA_FILE": "/no/such.pem"}, ["URL_CA_FILE: is '/no/such.pem'; must be a file that can be read"]),
     ({"URL": "ftp://voice.example.com"}, [f"URL: is 'ftp://voice.example.com'; {ADDRESS}"]),
     ({"URL": "https://"}, [f"URL: is 'https://'; {ADDRESS}"]),
     ({"URL": "https://[voice"}, [f"URL: is 'https://[voice'; {ADDRESS}"]),
@@ -122,6 +137,55 @@ PROBLEMS = [
     ({"SLOT_KINDS": "Size=word"}, [f"SLOT_KINDS: is 'Size=word'; {SLOT_KINDS}"]),
     ({"SLOT_KINDS": "Size=open,Size=closed"}, [f"SLOT_KINDS: is 'Size=open,Size=closed'; {SLOT_KINDS}"]),
     ({"TRANSFER_NUMBERS": "911"}, [f"TRANSFER_NUMBERS: is '911'; {NUMBERS}"]),
+    ({"TRANSFER_CALLER_ID": "anonymous"}, [f"TRANSFER_CALLER_ID: is 'anonymous'; {NUMBER}"]),
+    ({"TRANSFER_CALLER_ID": "2065550100"}, [f"TRANSFER_CALLER_ID: is '2065550100'; {NUMBER}"]),
+    ({"ACCESS_KEY_ID": "ASIA1", "SECRET_ACCESS_KEY": "x"}, [SESSION_TOKEN]),
+    ({"ACCESS_KEY_ID": "ASIA1", "SECRET_ACCESS_KEY": "x", "AWS_SESSION_TOKEN": " "}, [SESSION_TOKEN]),
+    (
+        {"AWS_SESSION_TOKEN": "a token"},
+        ["AWS_SESSION_TOKEN: is not valid; must be an AWS session token"],
+    ),
+    (
+        {"TWILIO_API_KEY_SID": API_KEY},
+        ["TWILIO_API_KEY_SECRET: is not set; it goes with TWILIO_API_KEY_SID: set both or neither"],
+    ),
+    (
+        {"TWILIO_API_KEY_SECRET": "hush"},
+        ["TWILIO_API_KEY_SID: is not set; it goes with TWILIO_API_KEY_SECRET: set both or neither"],
+    ),
+    (
+        {"TWILIO_API_KEY_SID": "AC1", "TWILIO_API_KEY_SECRET": "x"},
+        ["TWILIO_API_KEY_SID: is 'AC1'; must be the SID of a Twilio API key: SK and 32 hexadecimal digits"],
+    ),
+    (
+        {"TWILIO_AUTH_TOKEN": API_KEY},
+        [
+            "TWILIO_AUTH_TOKEN: is not valid; must be the auth token of the Twilio console: this is the SID of an API "
+            "key, which signs nothing. It goes into TWILIO_API_KEY_SID, and its secret into TWILIO_API_KEY_SECRET"
+        ],
+    ),
+    (
+        {"TWILIO_AUTH_TOKEN_SECONDARY": "AC" + "0" * 32},
+        [
+            "TWILIO_AUTH_TOKEN_SECONDARY: is not valid; must be the secondary auth token of the Twilio console: this "
+            "is the SID of the account"
+        ],
+    ),
+    (
+        {"URL": "https://voice.example.com/twiml"},
+        [
+            "URL: is 'https://voice.example.com/twiml'; must have no path: set it to https://voice.example.com, and "
+            "the webhook of the number to https://voice.example.com/twiml"
+        ],
+    ),
+    *[({"URL": url}, [f"URL: is '{url}'; {REACHED}"]) for url in PRIVATE],
+    ({"STREAM_URL": "wss://localhost/"}, [f"STREAM_URL: is 'wss://localhost/'; {REACHED}"]),
+    ({"HANGOVR_MS": "300"}, ["HANGOVR_MS: is no setting; did you mean HANGOVER_MS?"]),
+    ({"GREETING": "a" * 2001}, [f"GREETING: is '{'a' * 100}'; {ROOM}: it has 2001"]),
+    ({"BUSY_TEXT": "&" * 401}, [f"BUSY_TEXT: is '{'&' * 100}'; {ROOM}: it has 2005"]),
+    ({"AWS_REGION": "us-esat-1"}, [f"AWS_REGION: is 'us-esat-1'; {REGION}: did you mean us-east-1?"]),
+    ({"LEX_LOCALE_ID": "en-US"}, [f"LEX_LOCALE_ID: is 'en-US'; {LOCALE}: did you mean en_US?"]),
+    ({"LEX_LOCALE_ID": "xx_YY"}, [f"LEX_LOCALE_ID: is 'xx_YY'; {LOCALE}: there is no language xx"]),
     ({"ACCESS_KEY_ID": "AKIA1"}, ["SECRET_ACCESS_KEY: is not set; it goes with ACCESS_KEY_ID: set both or neither"]),
     ({"SECRET_ACCESS_KEY": "abc"}, ["ACCESS_KEY_ID: is not set; it goes with SECRET_ACCESS_KEY: set both or neither"]),
     (
@@ -198,7 +262,7 @@ def test_each_variable_can_be_set():
         ACCESS_KEY_ID="AKIA1",
         SECRET_ACCESS_KEY="word",
         TWILIO_AUTH_TOKEN_SECONDARY="the-next-token",
-        URL="http://voice.example.com:8443/lex/",
+        URL="http://voice.example.com:8443/",
         NO_INPUT_S=" 2.5 ",
         HANGUP_INTENTS="Bye, Ciao.it ,",
         SLOT_KINDS="AccountNumber=digits, Size = closed, Day=phrase,",
@@ -206,9 +270,9 @@ def test_each_variable_can_be_set():
         SHARE_CALLER_NUMBER="on",
         GREETING="Grüß Gott & hello",
     )
-    assert (found.access_key_id, found.secret_access_key) == ("AKIA1", "word")
+    assert (found.access_key_id, found.secret_access_key, found.aws_session_token) == ("AKIA1", "word", None)
     assert found.twilio_auth_tokens == ("a-token-of-ours", "the-next-token")
-    assert (found.url, found.stream_url) == ("http://voice.example.com:8443/lex", "wss://voice.example.com:8443/")
+    assert (found.url, found.stream_url) == ("http://voice.example.com:8443", "wss://voice.example.com:8443/")
     assert found.no_input_s == 2.5
     assert found.hangup_intents == {"Bye", "Ciao.it"}
     assert found.slot_kinds == {"AccountNumber": "digits", "Size": "closed", "Day": "phrase"}
@@ -280,16 +344,33 @@ def test_every_shape_of_region_is_taken(region):
     assert make_settings(AWS_REGION=region).aws_region == region
 
 
-@pytest.mark.parametrize("stream_url", ["", "wss://voice.example.com", "wss://voice.example.com:8443/"])
-def test_a_stream_url_without_a_path_is_no_doubt(stream_url):
-    assert find_stream_path(make_settings(STREAM_URL=stream_url)) is None
+@pytest.mark.parametrize("url", PRIVATE)
+def test_a_private_address_does_for_a_simulated_twilio(url):
+    assert make_settings(URL=url, TWILIO_API_URL="http://127.0.0.1:8082").url == url
 
 
-def test_a_stream_url_with_a_path_is_in_doubt():
-    assert str(find_stream_path(make_settings(STREAM_URL="wss://voice.example.com/other"))) == (
-        "STREAM_URL: is 'wss://voice.example.com/other'; "
-        "the socket is served at / alone: whatever stands before it has to take /other away"
-    )
+@pytest.mark.parametrize("url", ["https://voice.example.com/", "http://8.8.8.8:8080", "https://[2001:4860::8888]"])
+def test_a_public_address_does_for_any_twilio(url):
+    for api in ("https://api.twilio.com", "https://api.dublin.ie1.twilio.com", "https://twilio.example.com"):
+        assert make_settings(URL=url, TWILIO_API_URL=api).url == url.rstrip("/")
+
+
+def test_temporary_credentials_have_a_session_token():
+    found = make_settings(ACCESS_KEY_ID="ASIA1", SECRET_ACCESS_KEY="word", AWS_SESSION_TOKEN="IQoJ/+=")
+    assert (found.access_key_id, found.aws_session_token) == ("ASIA1", "IQoJ/+=")
+
+
+def test_an_api_key_and_the_caller_id_of_transfers_can_be_set():
+    found = make_settings(TWILIO_API_KEY_SID=API_KEY, TWILIO_API_KEY_SECRET="hush", TRANSFER_CALLER_ID="+12065550100")
+    assert (found.twilio_api_key_sid, found.twilio_api_key_secret) == (API_KEY, "hush")
+    assert found.transfer_caller_id == "+12065550100"
+
+
+def test_a_name_in_the_file_need_not_be_as_close_to_be_refused():
+    make_settings(LEX_NAME="foo", AUTH_TOKEN="x")
+    with pytest.raises(ConfigError) as raised:
+        read_settings({**MINIMAL_ENVIRONMENT, "AUTH_TOKEN": "x"}, {"AUTH_TOKEN"})
+    assert str(raised.value).endswith("AUTH_TOKEN: is no setting; did you mean TWILIO_AUTH_TOKEN?")
 
 
 def test_no_hangup_intent_at_all_is_a_comma():
@@ -302,9 +383,14 @@ def test_secrets_do_not_show_when_settings_are_printed():
         SECRET_ACCESS_KEY="hush",
         TWILIO_AUTH_TOKEN_SECONDARY="next",
         TRANSFER_NUMBERS="+12065550100",
+        TRANSFER_CALLER_ID="+12065550199",
+        AWS_SESSION_TOKEN="IQoJb3",
+        TWILIO_API_KEY_SID=API_KEY,
+        TWILIO_API_KEY_SECRET="quiet",
     )
     shown = repr(found)
-    assert not [word for word in ("AKIAXYZ", "hush", "a-token-of-ours", "next", "+12065550100") if word in shown]
+    keys = ("AKIAXYZ", "hush", "a-token-of-ours", "next", "IQoJb3", "quiet")
+    assert not [word for word in (*keys, "+12065550100", "+12065550199") if word in shown]
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,22 @@
 """boto3's client for the bot of the settings: its credentials and its connections."""
 
+import contextlib
+import socket
+from email.message import Message
+from http.client import parse_headers
+from pathlib import Path
+
 import boto3
 import gevent
 import pytest
 from conftest import Logged
+from gevent.server import StreamServer
 from lexes import FLOWERS, FRAME, GENERATIONS, asked, lex_of, local_lex
 from rehearsal import wait_until
 from rig import PATIENCE_S, settings
 
 from lexbridge.config import LexV1Bot
-from lexbridge.errors import ConfigError, LexRejected
+from lexbridge.errors import ConfigError, LexRejected, LexUnavailable
 from lexbridge.lex import Deadlines, Question, Utterance
 from lexbridge.lex_boto import make_lex_runtime
 from lexbridge.lex_client import LexClient
@@ -19,7 +26,7 @@ from lexbridge.logs import Log
 
 def without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """boto3 finds none anywhere."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
@@ -42,6 +49,72 @@ def test_what_boto3_cannot_read_is_a_problem_with_the_settings(
 def test_no_credentials_anywhere_is_a_problem_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     without_credentials(monkeypatch)
     with pytest.raises(ConfigError, match="ACCESS_KEY_ID: is not set and boto3 finds no AWS credentials"):
+        make_lex_runtime(settings(ACCESS_KEY_ID="", SECRET_ACCESS_KEY=""), Deadlines())
+
+
+TEMPORARY = {"AWS_ACCESS_KEY_ID": "ASIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
+
+
+def signing_with(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], **names: str) -> tuple[str, str | None]:
+    """What a request to Lex is signed with: the access key's id, and the session token that goes with it."""
+    without_credentials(monkeypatch)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    heads: list[Message] = []
+
+    def hang_up(connection: socket.socket, _: object) -> None:
+        with connection, connection.makefile("rb") as request:
+            request.readline()
+            heads.append(parse_headers(request))
+
+    server = StreamServer(("127.0.0.1", 0), hang_up)
+    server.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", f"http://127.0.0.1:{server.server_port}")
+    given = {"ACCESS_KEY_ID": "", "SECRET_ACCESS_KEY": "", **names}
+    lex = make_lex_runtime(settings(**given), Deadlines(answer_s=PATIENCE_S))
+    with contextlib.closing(server), pytest.raises(LexUnavailable):
+        lex.ask(asked(), Log())
+    key_id = heads[0]["Authorization"].partition("Credential=")[2].partition("/")[0]
+    return key_id, heads[0]["X-Amz-Security-Token"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "names", "signed"),
+    [
+        (
+            {},
+            {"ACCESS_KEY_ID": "ASIA1", "SECRET_ACCESS_KEY": "x", "AWS_SESSION_TOKEN": "a-token"},
+            ("ASIA1", "a-token"),
+        ),
+        ({**TEMPORARY, "AWS_SESSION_TOKEN": "a-token"}, {}, ("ASIAEXAMPLE", "a-token")),
+        # A token beside keys that are not temporary belongs to others.
+        (
+            {**TEMPORARY, "AWS_SESSION_TOKEN": "a-token"},
+            {"ACCESS_KEY_ID": "AKIA1", "SECRET_ACCESS_KEY": "x", "AWS_SESSION_TOKEN": "a-token"},
+            ("AKIA1", None),
+        ),
+    ],
+    ids=["the blog's names", "boto3's names", "both"],
+)
+def test_temporary_credentials_sign_with_their_token(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], names: dict[str, str], signed: tuple[str, str | None]
+) -> None:
+    assert signing_with(monkeypatch, environment, **names) == signed
+
+
+def test_temporary_credentials_of_boto3s_names_without_a_token_are_a_problem_with_the_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    without_credentials(monkeypatch)
+    for name, value in TEMPORARY.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match="AWS_SESSION_TOKEN: is not set; AWS_ACCESS_KEY_ID begins with ASIA"):
+        make_lex_runtime(settings(ACCESS_KEY_ID="", SECRET_ACCESS_KEY=""), Deadlines())
+    without_credentials(monkeypatch)
+    profile = tmp_path / "credentials"
+    profile.write_text("[default]\naws_access_key_id = ASIAEXAMPLE\naws_secret_access_key = secret\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(profile))
+    with pytest.raises(ConfigError, match="AWS_SESSION_TOKEN: is not set; aws_access_key_id begins with ASIA"):
         make_lex_runtime(settings(ACCESS_KEY_ID="", SECRET_ACCESS_KEY=""), Deadlines())
 
 

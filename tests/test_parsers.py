@@ -4,15 +4,19 @@ import pytest
 
 from lexbridge.parsers import (
     address,
+    auth_token,
     base_address,
     file,
     intent_names,
     line,
     matching,
     one_of,
+    phone_number,
     phone_numbers,
+    public_address,
     seconds,
     slot_kinds,
+    spoken,
     switch,
     whole_number,
 )
@@ -30,6 +34,10 @@ EVERY_PARSER = {
     "intent_names": intent_names,
     "slot_kinds": slot_kinds,
     "phone_numbers": phone_numbers,
+    "phone_number": phone_number,
+    "public_address": public_address,
+    "spoken": spoken,
+    "auth_token": auth_token("must be a token"),
 }
 
 
@@ -49,6 +57,13 @@ EVERY_PARSER = {
         ("intent_names", "Bye, Ciao.it ,", {"Bye", "Ciao.it"}),
         ("slot_kinds", "A=digits, B = open,", {"A": "digits", "B": "open"}),
         ("phone_numbers", "+12065550100, +442079460000", {"+12065550100", "+442079460000"}),
+        ("phone_number", "+12065550100", "+12065550100"),
+        ("public_address", "https://voice.example.com:8443/", "https://voice.example.com:8443"),
+        ("spoken", "a" * 2000, "a" * 2000),
+        ("spoken", "&" * 400, "&" * 400),
+        ("spoken", "<>" * 250, "<>" * 250),
+        ("auth_token", "0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef"),
+        ("auth_token", "SKanything", "SKanything"),
     ],
 )
 def test_what_keeps_to_the_rule_becomes_the_value(parser, text, value):

@@ -98,8 +98,52 @@ def test_a_path_in_the_streams_address_is_a_warning(tmp_path: Path) -> None:
     )
     assert last == "The settings are complete and valid."
     with BridgeProcess({**COMPLETE, **elsewhere}, tmp_path / "bridge.log") as bridge:
-        (line,) = said(bridge, "stream-url-path")
-        assert (line["level"], line["path"]) == ("warning", "/other")
+        (line,) = said(bridge, "setting-in-doubt")
+        assert (line["level"], line["variable"]) == ("warning", "STREAM_URL")
+        assert "take /other away" in line["rule"]
+
+
+@pytest.mark.parametrize(
+    ("closed", "told_by", "name"), [(">&-", "stderr", "Standard output"), ("2>&-", "stdout", "Standard error")]
+)
+@pytest.mark.parametrize("arguments", ["", "--check"])
+def test_a_closed_output_is_said_plainly(tmp_path: Path, closed: str, told_by: str, name: str, arguments: str) -> None:
+    ended = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} {ROOT / 'server.py'} {arguments} {closed}"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], **COMPLETE},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert ended.returncode == 2
+    (line,) = getattr(ended, told_by).splitlines()
+    assert line.startswith(f"{name} is closed: point it somewhere")
+
+
+def test_a_result_that_cannot_be_written_is_said_plainly(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, str(ROOT / "server.py"), "--check"],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], **COMPLETE},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == "Standard output cannot be written to (No space left on device).\n"
+
+
+def test_what_boto3_cannot_use_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    ended = start(tmp_path, **COMPLETE, AWS_PROFILE="no-such-profile")
+    assert ended.returncode == 2
+    first, line = ended.stderr.splitlines()
+    assert first == "1 problem with the settings:"
+    assert line.startswith("  AWS_*: boto3 says: The config profile (no-such-profile) could not be found")
 
 
 def test_check_never_shows_a_secret(tmp_path: Path) -> None:
