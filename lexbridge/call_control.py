@@ -62,7 +62,10 @@ class TwilioCallControl:
 
     def __init__(self, settings: Settings, attempt_deadlines_s: Sequence[float] = ATTEMPT_DEADLINES_S) -> None:
         self._attempt_deadlines_s = attempt_deadlines_s
-        self._tokens = settings.twilio_auth_tokens  # the one that Twilio took last is first
+        self._api_key_sid = settings.twilio_api_key_sid
+        # The one that Twilio took last is first. An API key has one secret, and no token signs in beside it.
+        key_secret = settings.twilio_api_key_secret
+        self._secrets = (key_secret,) if self._api_key_sid and key_secret else settings.twilio_auth_tokens
         self._api_url = settings.twilio_api_url
         # The library sets no deadline, retries no POST, and keeps cpu + 4 connections, unless told.
         self._http = TwilioHttpClient(timeout=max(attempt_deadlines_s))
@@ -107,7 +110,7 @@ class TwilioCallControl:
                 raise
             raise CallControlUnavailable(f"no answer within {deadline_s:g} s") from None
         except (TwilioRestException, TwilioServiceException) as error:
-            raise _ours(error) from error
+            raise _ours(error, "TWILIO_API_KEY_SID" if self._api_key_sid else "TWILIO_AUTH_TOKEN") from error
         except (requests.RequestException, TwilioException) as error:
             # The class only: the text holds the address, and with it nothing that helps more.
             said = "Twilio's answer is too long" if is_too_long(error) else type(error).__name__
@@ -117,24 +120,26 @@ class TwilioCallControl:
 
     def _signed_in(self, request: Callable[[Client], object], account_sid: str) -> None:
         """Makes the request with the token that Twilio takes: when one is promoted, that is the other from then on."""
-        *but_last, last = self._tokens
-        for token in but_last:
+        *but_last, last = self._secrets
+        for secret in but_last:
             try:
-                request(self._client(account_sid, token))
+                request(self._client(account_sid, secret))
                 return
             except (TwilioRestException, TwilioServiceException) as error:
                 if error.status != HTTPStatus.UNAUTHORIZED:
                     raise
         request(self._client(account_sid, last))
-        self._tokens = (last, *but_last)
+        self._secrets = (last, *but_last)
 
-    def _new_client(self, account_sid: str, token: str) -> Client:
-        client = Client(account_sid, token, http_client=self._http)
+    def _new_client(self, account_sid: str, secret: str) -> Client:
+        """`account_sid`: that of the call, which the webhook names."""
+        client = Client(self._api_key_sid or account_sid, secret, account_sid, http_client=self._http)
         client.api.base_url = self._api_url
         return client
 
 
-def _ours(error: TwilioRestException | TwilioServiceException) -> CallControlError:
+def _ours(error: TwilioRestException | TwilioServiceException, check: str) -> CallControlError:
+    """`check`: the setting by which requests sign in."""
     code = str(error.code)[:20]
     # One that names a code of Twilio's may name it as a text, and what RFC 9457 calls `status` as anything.
     status = error.status if isinstance(error.status, int) else 0
@@ -142,7 +147,7 @@ def _ours(error: TwilioRestException | TwilioServiceException) -> CallControlErr
     if code in _GONE_CODES:
         return CallGone(said)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return CallControlRejected(f"{said}; check TWILIO_AUTH_TOKEN")
+        return CallControlRejected(f"{said}; check {check}")
     # Twilio's client has the status for the code where there is none: that was a proxy, or a page of its maintenance.
     is_twilios = code != str(status)
     if is_twilios and 400 <= status < 500 and status != HTTPStatus.TOO_MANY_REQUESTS:

@@ -206,3 +206,19 @@ def test_where_twilio_takes_neither_token_the_update_is_refused(rig: Rig, call: 
 def test_a_document_twilio_does_not_take_is_refused(rig: Rig, call: PhoneCall) -> None:
     with pytest.raises(CallControlRejected):
         control(rig).update(call.account_sid, call.sid, "x" * 4001, Log())
+
+
+API_KEY = {"TWILIO_API_KEY_SID": "SK" + "1" * 32, "TWILIO_API_KEY_SECRET": "hush"}
+
+
+def test_an_api_key_signs_in_in_the_place_of_the_auth_token_until_it_is_revoked(logged: Logged) -> None:
+    with running(NO_INPUT_S="120", TWILIO_AUTH_TOKEN_SECONDARY="another", **API_KEY) as rig:
+        rig.twilio.api_keys[API_KEY["TWILIO_API_KEY_SID"]] = "hush"
+        call = rig.place_call(says())
+        call.wait_for(StreamOpened, PATIENCE_S)  # signatures are the auth token's all the same
+        control(rig).update(call.account_sid, call.sid, HOLD, Log())
+        assert call.wait_for(UpdateReceived, PATIENCE_S).twiml == HOLD
+        rig.twilio.api_keys.clear()
+        with pytest.raises(CallControlRejected, match=r"code 20003; check TWILIO_API_KEY_SID$"):
+            control(rig).update(call.account_sid, call.sid, HOLD, Log())
+    assert not [line for line in logged() if "hush" in str(line)]

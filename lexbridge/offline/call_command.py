@@ -61,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
         return 2
     with HibariVoice() as voice:
         twilio = SimulatedTwilio(auth_token=auth_token, account_sid=args.account_sid, port=args.api_port, voice=voice)
+        if api_key_sid := os.environ.get("TWILIO_API_KEY_SID"):  # the bridge signs in by it
+            twilio.api_keys[api_key_sid] = os.environ.get("TWILIO_API_KEY_SECRET", "")
         print(f"Twilio's REST API is at http://127.0.0.1:{args.api_port}; {script.name} is calling {args.webhook}\n")
         caller = SimulatedCaller(voice, script)
         try:

@@ -105,10 +105,12 @@ class RestHandler(WSGIHandler):
 
 
 class RestApi:
-    """The WSGI application. `calls`: the calls it knows, by SID; `faults`: what befalls the requests to come."""
+    """The WSGI application. `calls`: the calls it knows, by SID; `faults`: what befalls the requests to come;
+    `api_keys`: the secret of each API key that the account has, by the key's SID."""
 
     def __init__(self, account_sid: str, auth_token: str, calls: Mapping[str, PhoneCall]) -> None:
         self.faults: list[RestFault] = []
+        self.api_keys: dict[str, str] = {}
         self._account_sid = account_sid
         self._auth_token = auth_token
         self._calls = calls
@@ -213,7 +215,8 @@ class RestApi:
             user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
         except (binascii.Error, ValueError):
             return False
-        return scheme.lower() == "basic" and user == self._account_sid and password == self._auth_token
+        signs_in = {self._account_sid: self._auth_token, **self.api_keys}
+        return scheme.lower() == "basic" and signs_in.get(user) == password
 
     @staticmethod
     def _stop_stream(call: PhoneCall, name: str, environ: Mapping[str, Any], not_found: RestRefusal) -> dict[str, Any]:

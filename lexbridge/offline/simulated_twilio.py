@@ -81,6 +81,11 @@ class SimulatedTwilio:
         """What befalls the REST requests to come; append to it."""
         return self._api.faults
 
+    @property
+    def api_keys(self) -> dict[str, str]:
+        """The API keys that the account has: the secret of each by its SID. Add to it, or revoke one."""
+        return self._api.api_keys
+
     def start(self) -> None:
         """Serves the REST API."""
         self._server.start()
