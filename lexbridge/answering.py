@@ -119,10 +119,13 @@ class Answering:
             return False
         stream_sid = call.stream.stream_sid if self._mode.stops_stream else None
         goodbye = call.settings.sentences.goodbye
-        call.note("info", "transferred")
+        caller_id = call.caller_id
+        call.note("info", "transferred", has_caller_id=caller_id is not None)
         self._close(
             reply.messages,
-            lambda messages: call.documents.transfer(messages, number, stream_sid, goodbye, directives.voice),
+            lambda messages: call.documents.transfer(
+                messages, number, stream_sid, goodbye, directives.voice, caller_id=caller_id
+            ),
             speaking_turn,
         )
         return True

@@ -19,6 +19,7 @@ from lexbridge.errors import CallStateError
 from lexbridge.hangover import Expected
 from lexbridge.keys import KeyCollector
 from lexbridge.media_stream import Started
+from lexbridge.parsers import is_phone_number
 from lexbridge.takeover import SoFar, handed_over, takeover_of
 from lexbridge.turns import Turns, moved
 from lexbridge.twiml import Document, Documents, Opening
@@ -241,10 +242,17 @@ class Call:
         if self.next_stream is None:
             return None
         # Facts that Lex does not have yet.
-        facts = takeover_of(self.stream.parameters).facts if self.turns.first_attributes is not None else {}
-        known = handed_over(facts, self.no_inputs, self.failed_turns, self.last_prompt)
+        takeover = takeover_of(self.stream.parameters)
+        facts = takeover.facts if self.turns.first_attributes is not None else {}
+        known = handed_over(facts, self.no_inputs, self.failed_turns, self.last_prompt, takeover.called_number)
         known += self.so_far.parameters(self.age_s)
         return replace(self.next_stream, parameters=[*self.next_stream.parameters, *known])
+
+    @property
+    def caller_id(self) -> str | None:
+        """The number that a transfer shows as its caller's; None: Twilio shows the caller's own, if it can."""
+        called = takeover_of(self.stream.parameters).called_number or ""
+        return self.settings.transfer_caller_id or (called if is_phone_number(called) else None)
 
     def leave(self) -> None:
         """The document that hands the call over is on its way."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lexbridge.dialog import Message
+from lexbridge.directives import CALLED_NUMBER_ATTRIBUTE
 from lexbridge.twiml import REPROMPTS_PARAMETER, SPOKEN_PARAMETER
 
 RESUMED_PARAMETER = "lexbridge:resumed"
@@ -20,6 +21,7 @@ KEYS_PARAMETER = "lexbridge:keys"
 BEGAN_PARAMETER = "lexbridge:began"
 AGE_PARAMETER = "lexbridge:age-s"
 TURNS_PARAMETER = "lexbridge:turns"
+CALLED_PARAMETER = "lexbridge:called"
 TOKEN_PARAMETER = "lexbridge:token"  # noqa: S105 - its name, not its value
 _OURS = (
     RESUMED_PARAMETER,
@@ -33,6 +35,7 @@ _OURS = (
     TURNS_PARAMETER,
     SPOKEN_PARAMETER,
     REPROMPTS_PARAMETER,
+    CALLED_PARAMETER,
     TOKEN_PARAMETER,
 )
 
@@ -77,7 +80,8 @@ class Takeover:
     """What a stream takes over. `how`: LOST, HANDED_OVER or KEYED; None: it is the call's first. `facts`: what is for
     the bot. `prompt`: the fingerprint of what was asked last. `keys`: those it was opened for. `spoken_ms`: how long
     its document speaks, an estimate; `reprompts_ms`: how long each of its reprompts takes, and a 0.
-    `so_far`, `age_s`: how far the call has come, and how old it was when the stream began."""
+    `so_far`, `age_s`: how far the call has come, and how old it was when the stream began.
+    `called_number`: what was dialled, which may be no phone number."""
 
     how: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -89,6 +93,7 @@ class Takeover:
     reprompts_ms: tuple[int, ...] = ()
     so_far: SoFar = SoFar()
     age_s: int = 0
+    called_number: str | None = field(default=None, repr=False)
 
 
 def takeover_of(parameters: Mapping[str, str]) -> Takeover:
@@ -105,17 +110,25 @@ def takeover_of(parameters: Mapping[str, str]) -> Takeover:
         reprompts_ms=tuple(map(whole, parameters.get(REPROMPTS_PARAMETER, "").split()[:MAX_REPROMPTS])),
         so_far=so_far_of(parameters.get(BEGAN_PARAMETER), parameters.get(TURNS_PARAMETER)),
         age_s=whole(parameters.get(AGE_PARAMETER)),
+        # A stream that is handed over has the fact only if Lex does not know it yet.
+        called_number=parameters.get(CALLED_NUMBER_ATTRIBUTE) or parameters.get(CALLED_PARAMETER),
     )
 
 
 def handed_over(
-    facts: Mapping[str, str], no_inputs: int, failed_turns: int, last_prompt: Sequence[Message] | None
+    facts: Mapping[str, str],
+    no_inputs: int,
+    failed_turns: int,
+    last_prompt: Sequence[Message] | None,
+    called_number: str | None = None,
 ) -> list[tuple[str, str]]:
-    """The parameters of the stream that a call is handed over to. `last_prompt` None: it is not known."""
+    """The parameters of the stream that a call is handed over to. `last_prompt`, `called_number` None: not known."""
     counts = [(NO_INPUTS_PARAMETER, no_inputs), (FAILED_TURNS_PARAMETER, failed_turns)]
     known = [(RESUMED_PARAMETER, HANDED_OVER), *((name, str(count)) for name, count in counts if count)]
     if last_prompt is not None:
         known.append((PROMPT_PARAMETER, fingerprint(last_prompt)))
+    if called_number and CALLED_NUMBER_ATTRIBUTE not in facts:
+        known.append((CALLED_PARAMETER, called_number))
     return [*known, *facts.items()]
 
 

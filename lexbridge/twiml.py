@@ -235,12 +235,20 @@ class Documents:
         stream_sid: str | None,
         last_words: str,
         voice: str | None = None,
+        caller_id: str | None = None,
     ) -> Document:
         """Stops the stream, says `messages`, dials `number`; `last_words` when that call is over or did not come
-        about. A stream without a name of its own is named by its SID; None: it ends by itself."""
+        about. A stream without a name of its own is named by its SID; None: it ends by itself. `caller_id`: the number
+        that is shown to whoever is dialled; None: the caller's own."""
         last_pieces = _in_says(clean(last_words))
         return self._fitted(
-            "transfer.xml", messages, voice, number=number, stream_sid=stream_sid, last_pieces=last_pieces
+            "transfer.xml",
+            messages,
+            voice,
+            number=number,
+            stream_sid=stream_sid,
+            last_pieces=last_pieces,
+            caller_id=caller_id,
         )
 
     def _gather(self, stream: str, keys: KeyRules | None = None, query: Mapping[str, int] = _NOTHING) -> dict[str, Any]:

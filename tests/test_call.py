@@ -14,6 +14,7 @@ from lexbridge.directives import (
     ACTION_ATTRIBUTE,
     ALLOW_INTERRUPT_ATTRIBUTE,
     CALL_SID_ATTRIBUTE,
+    CALLED_NUMBER_ATTRIBUTE,
     MAX_LENGTH_ATTRIBUTE,
     NO_INPUT_LIMIT_ATTRIBUTE,
     NO_INPUT_S_ATTRIBUTE,
@@ -352,6 +353,48 @@ def test_a_closed_dialog_can_transfer_to_a_number_that_is_allowed():
     stop, _, dial, *_ = verbs_of(update.twiml)
     assert stop.firstChild.getAttribute("name") == STREAM_SID
     assert dial.firstChild.data == NUMBER
+
+
+CALLED = "+12065550199"
+TRANSFERRED = {ACTION_ATTRIBUTE: "transfer", TRANSFER_TO_ATTRIBUTE: NUMBER}
+
+
+def caller_id_shown(caller):
+    """callerId of the newest document's Dial."""
+    twiml = [action for action in caller.actions if isinstance(action, UpdateCall)][-1].twiml
+    (dial,) = [verb for verb in verbs_of(twiml) if verb.tagName == "Dial"]
+    return dial.getAttribute("callerId")
+
+
+@pytest.mark.parametrize(
+    ("called", "setting", "shown"),
+    [
+        (CALLED, "", CALLED),
+        (CALLED, "+12065550177", "+12065550177"),
+        ("sip:flowers@example.sip.twilio.com", "", ""),
+        ("sip:flowers@example.sip.twilio.com", "+12065550177", "+12065550177"),
+        ("+1206555<&", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_a_transfer_shows_the_number_of_the_setting_or_the_one_that_was_called(called, setting, shown):
+    caller = a_caller({CALLED_NUMBER_ATTRIBUTE: called}, TRANSFER_NUMBERS=NUMBER, TRANSFER_CALLER_ID=setting)
+    caller.says_something()
+    caller.lex_says(dialog_state=FULFILLED, session_attributes=TRANSFERRED)
+    assert caller_id_shown(caller) == shown
+    assert caller.note("transferred")["has_caller_id"] is bool(shown)
+
+
+def test_a_call_that_was_handed_over_still_shows_the_number_that_was_called():
+    caller = a_caller({CALLED_NUMBER_ATTRIBUTE: CALLED})
+    caller.says_something()
+    caller.session.next_stream, caller.session.is_leaving = NEXT, True
+    caller.lex_says("Which day?")
+    following = a_caller(opening_of(caller)[1], TRANSFER_NUMBERS=NUMBER)
+    following.says_something()
+    assert [opened.session_attributes for opened in following.asked] == [None]  # they would replace the bot's own
+    following.lex_says(dialog_state=FULFILLED, session_attributes=TRANSFERRED)
+    assert caller_id_shown(following) == CALLED
 
 
 def test_a_transferred_call_is_not_touched_again():

@@ -3,7 +3,9 @@
 import pytest
 
 from lexbridge.dialog import Message
+from lexbridge.directives import CALLED_NUMBER_ATTRIBUTE
 from lexbridge.takeover import (
+    CALLED_PARAMETER,
     HANDED_OVER,
     KEYED,
     KEYS_PARAMETER,
@@ -47,6 +49,16 @@ def test_what_is_handed_over_is_taken_over():
 
 def test_what_is_not_known_or_nothing_is_not_handed_over():
     assert handed_over({}, 0, 0, None) == [(RESUMED_PARAMETER, HANDED_OVER)]
+
+
+def test_the_called_number_is_handed_over_where_the_facts_do_not_have_it():
+    known = dict(handed_over({}, 0, 0, None, "+12065550199"))
+    assert known == {RESUMED_PARAMETER: HANDED_OVER, CALLED_PARAMETER: "+12065550199"}
+    assert takeover_of(known) == Takeover(HANDED_OVER, called_number="+12065550199")  # and the bot is not told again
+    facts = {CALLED_NUMBER_ATTRIBUTE: "+12065550199"}
+    known = dict(handed_over(facts, 0, 0, None, "+12065550199"))
+    assert known == {RESUMED_PARAMETER: HANDED_OVER, **facts}
+    assert takeover_of(known) == Takeover(HANDED_OVER, facts, called_number="+12065550199")
 
 
 def test_keys_are_taken_over_by_the_stream_that_was_opened_for_them_only():

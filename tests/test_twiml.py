@@ -11,6 +11,7 @@ from markupsafe import escape
 
 from lexbridge.dialog import Message, MessageFormat
 from lexbridge.keys import KeyRules
+from lexbridge.parsers import spoken as spoken_setting
 from lexbridge.twiml import (
     MAX_DOCUMENT_CHARACTERS,
     MAX_SAY_CHARACTERS,
@@ -309,6 +310,31 @@ def test_a_transfer_stops_the_stream_dials_and_ends_in_words():
     stop, _, dial, *_ = verbs_of(document.twiml)
     assert stop.firstChild.getAttribute("name") == STREAM_SID
     assert text_of(dial) == "+12065550100"
+
+
+def test_a_transfer_shows_the_caller_id_it_is_given_or_else_none():
+    for caller_id, shown in (("+12065550199", "+12065550199"), (None, "")):
+        document = DOCUMENTS.transfer([], "+12065550100", None, "Goodbye.", caller_id=caller_id)
+        dial, *_ = verbs_of(document.twiml)
+        assert dial.getAttribute("callerId") == shown
+
+
+@pytest.mark.parametrize("is_two_way", [False, True])
+@pytest.mark.parametrize("text", ["word " * 399 + "word", "&" * 400, "漢" * 2000], ids=["words", "escaped", "wide"])
+def test_every_text_of_the_settings_has_room_in_every_document_however_long_the_addresses(text, is_two_way):
+    assert spoken_setting(text) == text
+    host = ("long-label." * 25)[:250]
+    documents = Documents(f"https://{host}", f"wss://{host}/", 100, is_two_way=is_two_way)
+    facts = [("lexbridge:called-number", "+123456789012345"), ("lexbridge:caller-number", "+123456789012345")]
+    opening = Opening("lexbridge-0-12345678-12345678", [*facts, ("lexbridge:token", "t" * 120)])
+    for document in (
+        documents.answer(text, opening, opens_ms=1_700_000_000_000),
+        documents.reply([Message(text)], STREAM_SID, opening),
+        documents.goodbye([Message(text)]),
+        documents.transfer([], "+123456789012345", STREAM_SID, text, caller_id="+123456789012345"),
+    ):
+        assert document.characters_cut == 0
+        assert len(document.twiml) <= 4000
 
 
 def test_a_transfer_from_a_two_way_stream_has_nothing_to_stop():
