@@ -10,6 +10,7 @@
     lex_wire.py         Lex's own request and response shapes, both generations
     odd_answers.py      answers without end, and compressed bombs
     local_lex.py        the HTTP server: the dialogue behind Lex's wire
+    arguments.py        the commands' arguments: what cannot work is refused before any work is done
     lex_command.py      python -m lexbridge.offline lex
     talk.py             python -m lexbridge.offline talk
 

@@ -1,14 +1,19 @@
 """python -m lexbridge.offline: everything lexbridge needs from outside, on this machine."""
 # ruff: noqa: E402 - gevent patches before anything else is imported
 
-from gevent import monkey
+import sys
+
+try:
+    from gevent import monkey
+except ModuleNotFoundError as error:
+    print(f"{error}: pip install -r requirements-offline.txt, and run it with that Python", file=sys.stderr)
+    sys.exit(2)
 
 monkey.patch_all()  # first of all: whatever is imported after it waits without stopping the calls
 
 import argparse
 import importlib
 import importlib.util
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,6 +39,9 @@ COMMANDS = {
 
 def main(arguments: Sequence[str]) -> int:
     """The program; returns its exit status. Only the chosen command's module is imported."""
+    if sys.stdout is None:  # closed: what is opened next would get its number
+        print("standard output is closed: point it somewhere, such as 1>/dev/null", file=sys.stderr)
+        return 2
     parser = argparse.ArgumentParser(prog="python -m lexbridge.offline", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="|".join(COMMANDS))
     chosen = next((argument for argument in arguments if argument in COMMANDS), None)
@@ -52,8 +60,12 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     try:
         status: int = module.run(args)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read along has seen enough
+        sys.stdout = None  # Python would try once more as it ends
+        return 1
     return status
 
 

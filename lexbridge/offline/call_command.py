@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from lexbridge.offline import call_script
+from lexbridge.offline.arguments import http_address, new_file, port, seconds
 from lexbridge.offline.bots import load_bot
 from lexbridge.offline.call_events import BOT_HUNG_UP
 from lexbridge.offline.call_report import Timeline, latencies, write_call
@@ -30,22 +31,29 @@ TWILIO_AUTH_TOKEN, and with TWILIO_API_URL=http://127.0.0.1:8082 for its updates
 
 Exit status 0 when the bot hung up and Twilio had nothing to complain about, 1 otherwise."""
     parser.epilog = f"The script. {call_script.__doc__}"
-    parser.add_argument("webhook", help="the number's voice webhook, as Twilio's console has it")
+    parser.add_argument("webhook", type=http_address, help="the number's voice webhook, as Twilio's console has it")
     parser.add_argument("--say", action="append", metavar="TEXT", help="what the caller says, a turn each; repeatable")
     parser.add_argument("--script", type=Path, help="what the caller does (default: orders flowers)")
     parser.add_argument("--bot", type=Path, metavar="FILE", help="say what the bot in this Lex export expects")
     parser.add_argument("--auth-token", help="Twilio's auth token (default: TWILIO_AUTH_TOKEN)")
     parser.add_argument("--account-sid", help="the account's SID (default: made up)")
     parser.add_argument(
-        "--api-port", type=int, default=8082, metavar="PORT", help="where Twilio's REST API listens (default: 8082)"
+        "--api-port", type=port, default=8082, metavar="PORT", help="where Twilio's REST API listens (default: 8082)"
     )
     parser.add_argument(
-        "--connect-to", metavar="URL", help="connect here instead, and sign for the public addresses all the same"
+        "--connect-to",
+        type=http_address,
+        metavar="URL",
+        help="connect here instead, and sign for the public addresses all the same",
     )
     parser.add_argument("--caller-number", default="+12065550100", metavar="NUMBER", help="From (default: %(default)s)")
-    parser.add_argument("--longest-s", type=float, default=300.0, metavar="S", help="give up after (default: 300)")
-    parser.add_argument("--wav", type=Path, metavar="FILE", help="write the call here: caller left, bot right")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="write a picture of the call here, a PNG")
+    parser.add_argument("--longest-s", type=seconds, default=300.0, metavar="S", help="give up after (default: 300)")
+    parser.add_argument(
+        "--wav", type=new_file(".wav"), metavar="FILE", help="write the call here: caller left, bot right"
+    )
+    parser.add_argument(
+        "--picture", type=new_file(".png"), metavar="FILE", help="write a picture of the call here, a PNG"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -99,5 +107,9 @@ def _call(args: argparse.Namespace, twilio: SimulatedTwilio, caller: SimulatedCa
         print(f"  Twilio complains: {complaint}")
     if args.wav or args.picture:
         wav = args.wav or args.picture.with_suffix(".wav")
-        write_call(call, [], caller.script.name, wav, args.picture or wav.with_suffix(".png"))
+        try:
+            write_call(call, [], caller.script.name, wav, args.picture or wav.with_suffix(".png"))
+        except OSError as error:
+            print(f"the call cannot be written to {wav}: {error.strerror}", file=sys.stderr)
+            return 1
     return 0 if call.over is not None and call.over.reason in BOT_HUNG_UP and not call.complaints else 1

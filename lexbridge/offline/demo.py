@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from lexbridge.offline.arguments import new_folder, setting
 from lexbridge.offline.bots import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, Bot, load_bot
 from lexbridge.offline.bridge_process import ROOT, BridgeFailed, BridgeProcess
 from lexbridge.offline.call_events import BOT_HUNG_UP, MessageSent
@@ -76,10 +77,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="another bot: a Lex V1 export, or a V2 zip or folder; without --script the caller says what it expects",
     )
     parser.add_argument(
-        "--setting", action="append", default=[], metavar="NAME=VALUE", help="a setting of the bridge; repeatable"
+        "--setting",
+        type=setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the bridge; repeatable",
     )
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "demo-out", metavar="FOLDER", help="where files go (default: demo-out)"
+        "--out",
+        type=new_folder,
+        default=str(ROOT / "demo-out"),
+        metavar="FOLDER",
+        help="where files go (default: demo-out)",
     )
 
 
@@ -91,8 +101,7 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:  # of a script, or of a bot
         print(error, file=sys.stderr)
         return 2
-    settings = dict(setting.partition("=")[::2] for setting in args.setting)
-    args.out.mkdir(parents=True, exist_ok=True)
+    settings = dict(args.setting)
     began_s = time.monotonic()
     print("Starting the voices and the recogniser ...", flush=True)
     failures: list[str] = []

@@ -5,17 +5,19 @@ Nothing leaves this machine, and nothing that is said is written down. The setti
 """
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-
-from dotenv import load_dotenv
 
 from lexbridge.audio import FRAME_MS
 from lexbridge.config import Settings, read_settings
 from lexbridge.endpointing import EndpointingRules
+from lexbridge.env_file import read_env_file
 from lexbridge.errors import ConfigError
+from lexbridge.offline.arguments import new_file
 from lexbridge.offline.hearing import Heard, hints, listen, threshold_hint
 from lexbridge.offline.sound_file import SoundFileError, read_channel
 from lexbridge.vad import detector_factory
@@ -47,16 +49,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--vad", choices=("all", *DETECTORS), default="all", help="which detector (all)")
     parser.add_argument("--hangover", metavar="MS", help="instead of HANGOVER_MS, and fixed")
-    parser.add_argument("--picture", type=Path, metavar="PNG", help="draw the level and what is voiced")
+    parser.add_argument("--picture", type=new_file(".png"), metavar="PNG", help="draw the level and what is voiced")
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints what is heard. Returns the exit status."""
-    load_dotenv(Path.cwd() / ".env")
-    own = {name: os.environ[name] for name in READ if name in os.environ}
-    if args.hangover:
-        own |= {"HANGOVER_MS": args.hangover, "HANGOVER_MIN_MS": "", "HANGOVER_MAX_MS": ""}
+    if args.picture is not None and find_spec("matplotlib") is None:
+        print("--picture needs matplotlib: pip install -r requirements-offline.txt", file=sys.stderr)
+        return 2
     try:
+        own = _own_settings(args.hangover)
         rules = rules_of(read_settings({**_NOBODY, **own}))
         pcm = read_channel(args.recording, args.channel)
     except (SoundFileError, ConfigError) as error:
@@ -68,11 +70,30 @@ def run(args: argparse.Namespace) -> int:
     if not heard:
         return 2
     print(threshold_hint(heard[-1]))
-    if args.picture is not None:
-        from lexbridge.offline.hearing_picture import draw
+    if args.picture is None:
+        return 0
+    return _draw(args.picture, f"{args.recording.name}, channel {args.channel}", heard)
 
-        draw(args.picture, f"{args.recording.name}, channel {args.channel}", heard)
-        print(f"drawn: {args.picture}")
+
+def _own_settings(hangover: str | None) -> dict[str, str]:
+    """The settings that decide what is heard. Raises ConfigError if `.env` cannot be read."""
+    read_env_file(Path(".env"))
+    own = {name: os.environ[name] for name in READ if name in os.environ}
+    if hangover:
+        own |= {"HANGOVER_MS": hangover, "HANGOVER_MIN_MS": "", "HANGOVER_MAX_MS": ""}
+    return own
+
+
+def _draw(path: Path, title: str, heard: Sequence[Heard]) -> int:
+    """Draws the picture. Returns the exit status."""
+    from lexbridge.offline.hearing_picture import draw
+
+    try:
+        draw(path, title, heard)
+    except OSError as error:
+        print(f"{path} cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
+    print(f"drawn: {path}")
     return 0
 
 
@@ -104,11 +125,16 @@ def _told(heard: Heard) -> Iterator[str]:
     count, voiced_s = len(heard.utterances), heard.voiced.sum() * FRAME_MS / 1000
     yield (
         f"{heard.detector}: {count} utterance{'' if count == 1 else 's'}, {voiced_s:.1f} s voiced, "
-        f"speech {heard.speech_dbov:.0f} dBov, noise {heard.noise_dbov:.0f} dBov"
+        f"speech {_shown(heard.speech_dbov, 'dBov')}, noise {_shown(heard.noise_dbov, 'dBov')}"
     )
     for one in heard.utterances:
         how = "the recording ended" if one.reason is None else one.reason.value
         yield (
             f"  {one.started_ms / 1000:8.2f} s to {one.ended_ms / 1000:8.2f} s  {how:<19}  "
-            f"{one.level_dbov:4.0f} dBov, {one.level_dbov - heard.noise_dbov:3.0f} dB over the noise"
+            f"{one.level_dbov:4.0f} dBov, {_shown(one.level_dbov - heard.noise_dbov, 'dB'):>6} over the noise"
         )
+
+
+def _shown(level: float, unit: str) -> str:
+    """A level for a person. There may be none: a recording need not have both speech and noise."""
+    return "none" if math.isnan(level) else f"{level:.0f} {unit}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from gevent.event import Event
 from gevent.hub import signal as on_signal
 
+from lexbridge.offline.arguments import port, seconds
 from lexbridge.offline.bots import Bot, BotFileError, load_bot, shipped_bots
 from lexbridge.offline.local_lex import LocalLex
 from lexbridge.offline.recognition import GrammarRecogniser
@@ -23,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Runs the local Lex runtime: bots behind Lex's own HTTP interface, V1 and V2."
     add_bot_argument(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8081, help="port to listen on, 0 for any (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=8081, help="port to listen on, 0 for any (default: %(default)s)")
     parser.add_argument(
-        "--think-s", type=float, default=0.0, metavar="SECONDS", help="answer every request so much later"
+        "--think-s", type=seconds, default=0.0, metavar="SECONDS", help="answer every request so much later"
     )
 
 

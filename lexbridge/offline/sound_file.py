@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lexbridge.audio import RATE_HZ, Resampler, decode_mulaw, encode_mulaw
+from lexbridge.audio import FRAME_MS, PCM_FRAME_BYTES, RATE_HZ, Resampler, decode_mulaw, encode_mulaw
 
 _PCM, _FLOAT, _ALAW, _MULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _FASTEST_HZ = 192_000
@@ -37,13 +37,18 @@ def read_channel(path: Path, channel: int) -> bytes:
         raise SoundFileError(f"{path} cannot be read: {error.strerror}") from error
     except (struct.error, ValueError) as error:
         raise SoundFileError(f"{path} is no wav file: {error}") from error
+    if found.rate_hz > _FASTEST_HZ:
+        raise SoundFileError(f"{path} has {found.rate_hz} samples a second; at most {_FASTEST_HZ} are taken")
     if not 1 <= channel <= found.channels:
         raise SoundFileError(f"{path} has no channel {channel}, but 1 to {found.channels}")
     pcm = _pcm(path, found, samples)
     whole = np.frombuffer(pcm, "<i2")[: len(pcm) // 2 // found.channels * found.channels]
     one = whole.reshape(-1, found.channels)[:, channel - 1].astype("<i2").tobytes()
     resampler = Resampler(found.rate_hz, RATE_HZ)
-    return decode_mulaw(encode_mulaw(resampler.push(one) + resampler.flush()))
+    heard = decode_mulaw(encode_mulaw(resampler.push(one) + resampler.flush()))
+    if len(heard) < PCM_FRAME_BYTES:
+        raise SoundFileError(f"{path} has no sound in it: less than {FRAME_MS} ms")
+    return heard
 
 
 def _wav(content: bytes) -> tuple[_Format, bytes]:
@@ -58,7 +63,7 @@ def _wav(content: bytes) -> tuple[_Format, bytes]:
                 (code,) = struct.unpack("<H", inside[24:26])
             found = _Format(code, channels, rate_hz, bits)
         elif name == b"data" and found is not None:
-            if not found.channels or not 0 < found.rate_hz <= _FASTEST_HZ:
+            if not found.channels or not found.rate_hz:
                 raise ValueError(f"it has {found.channels} channels at {found.rate_hz} Hz")
             return found, inside
     raise ValueError("it has no sound in it")

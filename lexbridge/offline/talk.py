@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 
+from lexbridge.offline.arguments import day
 from lexbridge.offline.bots import Bot, BotFileError, Message
 from lexbridge.offline.dialogue import Conversation, DialogState, Turn, take_turn
 from lexbridge.offline.lex_command import add_bot_argument, bots_of
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--details", action="store_true", help="show intent, slots and dialog state after each turn")
     parser.add_argument(
         "--today",
-        type=date.fromisoformat,
+        type=day,
         metavar="YYYY-MM-DD",
         help='the day from which "tomorrow" is counted (default: today)',
     )
@@ -45,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _lines() -> Iterator[str]:
     """Standard input's lines; a person gets a prompt for each, a pipe sees its lines come back."""
+    if sys.stdin is None:  # it is closed: nobody says anything
+        return
     typed = sys.stdin.isatty()
     while True:
         if typed:
