@@ -193,6 +193,7 @@ def test_the_domain_leads_to_the_load_balancer(
         ({"LexBotId": "", "LexBotAliasId": ""}, "Give one bot"),
         ({"LexBotAliasId": ""}, "Give one bot"),
         ({"IAMAccessKeyId": "AKIAIOSFODNN7EXAMPLE"}, "both, or neither"),
+        ({"IAMAccessKeyId": "ASIAIOSFODNN7EXAMPLE", "IAMSecretAccessKey": "x" * 40}, "does not begin with ASIA"),
         ({"CpuArchitecture": "ARM64"}, "On ARM64 the image has no model"),
         ({"Cpu": "4096"}, "With Cpu 4096, Memory must be 8192"),
         ({"Cpu": "256", "Memory": "4096"}, "With Cpu 256"),
