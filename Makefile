@@ -9,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 # Floors 0 to 3 are pure: their own tests alone have to reach every branch of them.
-PURE := sentences errors parsers places variables spelling config doubts env_file token_bucket rfc6455 http_request audio media_stream dialog reply_audio vad hangover endpointing keys media_clock directives signatures webhook_form refusals \
+PURE := sentences errors parsers places variables spelling config doubts env_file token_bucket rfc6455 http_request audio media_stream answer_parts spoken_payload dialog reply_audio vad hangover endpointing keys media_clock directives signatures webhook_form refusals \
   twiml takeover turns prompt joining call
 # What the stories of calls are about, beside `call`.
 CALL_ROOMS := call_state reply_mode call_update_mode stream_mode answering resuming

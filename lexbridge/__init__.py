@@ -19,6 +19,8 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          http_request  HTTP/1.x: bytes in, one strict request out, bounded
                          audio         mu-law and PCM, levels, rates, the 20 ms frame
                          media_stream  Twilio Media Streams: text to event, events to frames without holes
+                         answer_parts  the parts of an answer of Lex's, each read by itself
+                         spoken_payload  what a custom payload says aloud: text, JSON or XML
                          dialog        Lex's answers, V1 and V2, as one Reply
                          reply_audio   Lex's speech as whole frames of mu-law
     floor 2  rules       vad/          detectors: is this frame voiced?

@@ -11,6 +11,9 @@ from lexbridge.reply_mode import LastWords, ReplyMode
 from lexbridge.turns import Turn
 from lexbridge.twiml import Document
 
+FALLBACK_INTENT = "FallbackIntent"
+"""What Lex V2 calls the intent of what no other intent understands: where it is fulfilled, nothing is done."""
+
 MAX_FAILED_TURNS = 3
 """In a row: then the call ends in words."""
 
@@ -23,8 +26,14 @@ class Answering:
         self._mode = mode
         self._said_limit = False
 
-    def answer(self, reply: Reply, speaking_turn: int | None = None, *, asks_lex: bool = False) -> None:
-        """`speaking_turn`: whose audio is Lex's voice for it. `asks_lex`: Lex may be asked for that."""
+    def answer(
+        self, reply: Reply, speaking_turn: int | None = None, *, turn: Turn | None = None, asks_lex: bool = False
+    ) -> None:
+        """Speaks `reply`, and does what it asks of the call.
+
+        `speaking_turn`: whose audio is Lex's voice for it. `turn`: what it answers; None: what was said over another
+        stream. `asks_lex`: Lex may be asked for its voice.
+        """
         call = self._call
         before = call.directives
         call.answered(reply)
@@ -34,13 +43,30 @@ class Answering:
         if directives.limited and directives.limited != before.limited:
             call.note("info", "directives-limited", attributes=list(directives.limited))
         if self.hangs_up(reply):
-            goodbye = [Message(call.settings.sentences.goodbye)]
-            self._close(reply.messages or goodbye, self._goodbye, speaking_turn if reply.messages else None)
+            goodbye = [Message(call.settings.sentences.goodbye, is_unvoiced=True)]
+            # Words that could not be read may still be heard.
+            is_voiced = bool(reply.messages or reply.odd_parts)
+            self._close(reply.messages or goodbye, self._goodbye, speaking_turn if is_voiced else None)
         elif directives.action is not CallAction.TRANSFER or not self._transfer(reply, directives, speaking_turn):
             call.last_prompt = reply.messages
-            if self._ends_by_limit(reply.messages, speaking_turn):
-                return
-            self._mode.speak(reply.messages, speaking_turn, to_voice=reply.messages if asks_lex else ())
+            words = reply.messages or self._words_instead(reply, turn)
+            if not self._ends_by_limit(words, speaking_turn):
+                self._mode.speak(words, speaking_turn, to_voice=reply.messages if asks_lex else ())
+
+    def _words_instead(self, reply: Reply, turn: Turn | None) -> tuple[Message, ...]:
+        """What the caller hears of `reply`, in which the bot says nothing. Nothing where they have said nothing either,
+        and the bot goes on listening."""
+        sentences = self._call.settings.sentences
+        has_spoken = turn is not None and (turn.keys is not None or not reply.heard_nothing)
+        if turn is not None and turn.intent is not None:  # the bot begins without a word of welcome
+            words = self._call.settings.greeting
+        elif reply.is_fulfilled and reply.intent != FALLBACK_INTENT:
+            words = sentences.done
+        elif reply.dialog_state.is_closed or has_spoken:
+            words = sentences.say_it_again
+        else:
+            return ()
+        return (Message(words, is_unvoiced=True),)
 
     def hangs_up(self, reply: Reply) -> bool:
         """Whether the call is over when `reply` has been heard."""

@@ -7,9 +7,12 @@ import gevent
 
 from lexbridge.actions import BeginDialog, OpenUtterance, SendKeys
 from lexbridge.dialog import Message, Reply
-from lexbridge.errors import LexError, LexRejected, LexUnavailable
+from lexbridge.errors import LexError, LexRejected, LexUnavailable, LexUnreadable
 from lexbridge.lex import LexRuntime, Question, Speech, Utterance
 from lexbridge.logs import Log
+
+MAX_NAMED = 10
+"""Of the parts of one answer that are odd, and of its payloads that say nothing, so many are in the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +128,14 @@ class Asking:
         except LexError as error:
             if isinstance(error, LexRejected):
                 log.error("lex-rejected", error=str(error))
+            if isinstance(error, LexUnreadable):
+                log.warning("lex-answer-unreadable", error=str(error))
             self._tell(LexFailed(turn, error))
         except Exception as error:
             log.bug("lex-request-broken")
             self._tell(LexFailed(turn, LexUnavailable(type(error).__name__)))
         else:
+            _note_what_is_left_out(answer.reply, log)
             if answer.speech is None:
                 self._tell(LexReplied(turn, answer.reply, speaks=False))
             else:
@@ -185,9 +191,20 @@ class Asking:
         """A greenlet: where the dialog stands is told."""
         result: FromLex = NotRecalled()
         try:
-            result = Recalled(self._lex.recall(session_id))
+            reply = self._lex.recall(session_id)
+            if reply is not None:
+                _note_what_is_left_out(reply, self.log)
+            result = Recalled(reply)
         except LexError as error:
             self.log.warning("session-not-recalled", error=str(error))
         except Exception:
             self.log.bug("recall-broken")
         self._tell(result)
+
+
+def _note_what_is_left_out(reply: Reply, log: Log) -> None:
+    """Logs which parts of an answer were of no use: their names, and nothing of what is in them."""
+    if reply.odd_parts:
+        log.warning("lex-answer-odd", parts=list(reply.odd_parts[:MAX_NAMED]))
+    for keys in reply.unspoken_payloads[:MAX_NAMED]:
+        log.warning("payload-not-spoken", keys=list(keys))

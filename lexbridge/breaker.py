@@ -1,9 +1,9 @@
 """A circuit breaker: while Lex is down, a turn that would only wait for it in vain is answered with an apology at once.
 
-One for each process. Its clock is given, so that it is tested without waiting.
+Each bot alias has one in each process. Its clock is given, so that it is tested without waiting.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 FAILURES = 5
 """Failed turns in a row, of any calls, that open it."""
@@ -53,3 +53,16 @@ class Breaker:
         was_open = self.is_open
         self._failures, self._open_until_s = 0, None
         return was_open
+
+
+class Breakers:
+    """The breakers of one process: a fault of one bot's Lex says nothing of another bot's."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock`: seconds, monotonic."""
+        self._clock = clock
+        self._breakers: dict[Hashable, Breaker] = {}
+
+    def of(self, alias: Hashable) -> Breaker:
+        """The one breaker of a bot's alias. `alias`: what tells it from others, its locale and its Lex among it."""
+        return self._breakers.setdefault(alias, Breaker(self._clock))

@@ -314,14 +314,14 @@ class CallSession:
     def _answered(self, turn: Turn, reply: Reply, speaks: bool) -> None:
         """The reply counts: the caller hears it; or the rest of what they interrupted, if Lex heard no words."""
         self._turns.first_attributes = None
-        has_no_words = turn.keys is None and not reply.transcript and not reply.dialog_state.is_closed
+        has_no_words = turn.keys is None and reply.heard_nothing and not reply.dialog_state.is_closed
         if has_no_words and self._mode.resumes():
             self._call.checkpoint = reply.checkpoint
             self._call.note("info", "false-alarm", turn=turn.number)
         else:
             self._mode.forget_interrupted()
             self._call.turns_answered += turn.intent is None
-            self._answering.answer(reply, turn.number if speaks else None)
+            self._answering.answer(reply, turn.number if speaks else None, turn=turn)
 
     def _failed(self, turn: Turn, error: LexError) -> None:
         self._mode.forget_interrupted()

@@ -12,7 +12,7 @@ that a manager has in `pool_classes_by_scheme`. Ours are given to a client's own
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from typing import Any, ClassVar
 
 import gevent
@@ -52,10 +52,23 @@ class AnswerTooLong(OSError):
     """A peer's answer is longer than any that makes sense. urllib3 closes its connection."""
 
 
+class SuccessLost(OSError):
+    """A peer has answered 200, and the rest of the answer's head cannot be read: it has done what it was asked."""
+
+
 def is_too_long(error: BaseException) -> bool:
     """Whether AnswerTooLong is behind an error of botocore's or requests': neither of them says so."""
+    return _is_behind(error, AnswerTooLong)
+
+
+def is_success_lost(error: BaseException) -> bool:
+    """Whether SuccessLost is behind an error of botocore's."""
+    return _is_behind(error, SuccessLost)
+
+
+def _is_behind(error: BaseException, kind: type[BaseException]) -> bool:
     behind: BaseException | None = error
-    while behind is not None and not isinstance(behind, AnswerTooLong):
+    while behind is not None and not isinstance(behind, kind):
         behind = behind.__cause__ or behind.__context__
     return behind is not None
 
@@ -135,6 +148,15 @@ class _CappedResponse(HTTPResponse):
 
 class _LexResponse(_CappedResponse):
     limits = Limits(JSON_BYTES, VOICE_BYTES)
+
+    def begin(self) -> None:
+        """See HTTPResponse. Raises SuccessLost if it fails after the status line of a 200."""
+        try:
+            super().begin()
+        except (HTTPException, OSError) as error:
+            if self.status == 200:
+                raise SuccessLost(str(error)) from error
+            raise
 
 
 class _DocumentResponse(_CappedResponse):

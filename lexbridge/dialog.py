@@ -2,21 +2,20 @@
 
 Sources: the service models of lex-runtime 2016-11-28 (PostContent) and lexv2-runtime 2020-08-07 (RecognizeUtterance).
 boto3 decodes neither V1's `encoded...` fields (base64) nor V2's compressed ones (gzip, then base64): that is done here.
+What can be read of an answer is used, whatever else it holds.
 """
 
 import base64
-import binascii
 import gzip
 import json
-import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
-from lexbridge.errors import LexUnavailable
-
-_Enum = TypeVar("_Enum", bound=Enum)
+from lexbridge.answer_parts import AnswerParts
+from lexbridge.errors import LexUnreadable
+from lexbridge.spoken_payload import keys_of_payload, one_line, sentences_of, spoken_of
 
 Checkpoint = Mapping[str, Any]
 """Where a dialog stood after an answer, as JSON: what boto3's PutSession is told to put it there again. To all but this
@@ -25,10 +24,11 @@ module, `lex_v1` and `lex_v2` it is opaque. How often a slot was asked for is no
 NO_DIALOG: Checkpoint = {}
 """Where it stands before anything was said."""
 
-MAX_UNPACKED_BYTES = 1 << 18
-MAX_PARTS = 20_000
-"""Lex's headers are 16 KB; a compressed field that unpacks to more bytes than this, or has more commas and brackets, is
-not one of Lex's. It is unpacked and read in one go, in which no other call is heard."""
+TRANSCRIPT = "inputTranscript"
+"""The part of an answer that has what Lex heard."""
+
+UNREADABLE_HEADERS = "lexbridge.unreadableHeaders"
+"""In a response of boto3's: the names of fields that were left out, for boto3 could not have read them."""
 
 
 class DialogState(Enum):
@@ -48,25 +48,27 @@ class DialogState(Enum):
 
 
 class MessageFormat(Enum):
-    """How a message's text is to be read. V1's Composite is taken apart into the others."""
+    """How a message's text is to be read. V1's Composite is taken apart, and of a custom payload or a card there is
+    only what it says aloud."""
 
     PLAIN_TEXT = "PlainText"
     SSML = "SSML"
-    CUSTOM_PAYLOAD = "CustomPayload"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing for the caller to hear."""
+    """One thing for the caller to hear. `is_unvoiced`: Lex's answer has no voice for it, for it was made of a card or a
+    custom payload, or is lexbridge's own."""
 
     text: str = field(repr=False)
     format: MessageFormat = MessageFormat.PLAIN_TEXT
+    is_unvoiced: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What Lex answered to one utterance. `transcript` is what it heard; `messages` may be empty. `checkpoint`: where
-    the dialog stands with it."""
+    the dialog stands with it; None where not all of the answer could be read."""
 
     dialog_state: DialogState
     messages: tuple[Message, ...] = ()
@@ -76,45 +78,72 @@ class Reply:
     transcript: str | None = field(default=None, repr=False)
     # Not compared: two answers are the same though the contexts of one have less time to live.
     checkpoint: Checkpoint | None = field(default=None, repr=False, compare=False)
+    odd_parts: tuple[str, ...] = field(default=(), compare=False)
+    """The names of what was left out, for it could not be read or is unknown."""
+    unspoken_payloads: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
+    """Of each custom payload that has nothing to say: the names at its top."""
 
     @property
     def is_fulfilled(self) -> bool:
         """The intent was understood to its end. Without a Lambda of its own a bot stops at ReadyForFulfillment."""
         return self.dialog_state in (DialogState.FULFILLED, DialogState.READY_FOR_FULFILLMENT)
 
+    @property
+    def heard_nothing(self) -> bool:
+        """Lex says that there were no words in what it heard."""
+        return not self.transcript and TRANSCRIPT not in self.odd_parts
+
 
 def reply_from_post_content(response: Mapping[str, Any]) -> Reply:
     """Lex V1: boto3's PostContent response, without its audio stream, as a Reply.
 
-    Raises LexUnavailable if it is cut short or is not what PostContent answers.
+    Raises LexUnreadable if nothing of it can be used.
     """
-    state = _enum(DialogState, response.get("dialogState"), "dialogState")
-    encoded = response.get("encodedMessage")
-    message = _text_from_base64(encoded, "encodedMessage") if encoded else response.get("message")
-    encoded = response.get("encodedInputTranscript")
-    transcript = _text_from_base64(encoded, "encodedInputTranscript") if encoded else response.get("inputTranscript")
-    message_format = response.get("messageFormat") or "PlainText"
+    parts = AnswerParts()
+    for name in response.get(UNREADABLE_HEADERS, ()):
+        parts.is_odd(name)
+    told = parts.text(response.get("dialogState"), "dialogState")
+    state = _known_state(told, "dialogState", parts) if told else None
+    # The encoded fields are newer than the plain ones, and need not be there.
+    text = parts.text_of_base64(response.get("encodedMessage"), "encodedMessage")
+    text = text or parts.text(response.get("message"), "message")
+    transcript = parts.text_of_base64(response.get("encodedInputTranscript"), TRANSCRIPT)
+    if transcript is None:
+        transcript = parts.text(response.get("inputTranscript"), TRANSCRIPT)
+    message_format = parts.text(response.get("messageFormat"), "messageFormat") or "PlainText"
+    said = _Said(parts)
+    said.v1(text or "", message_format)
+    intent = parts.text(response.get("intentName"), "intentName")
+    slot_to_elicit = parts.text(response.get("slotToElicit"), "slotToElicit")
+    attributes = parts.texts(response.get("sessionAttributes"), "sessionAttributes")
+    if not (told or said.messages or intent or attributes):
+        raise LexUnreadable(parts.odd)
+    if not told:
+        parts.is_odd("dialogState")
+    state = state or DialogState.ELICIT_INTENT
     action = {
         "type": "Close" if state.is_closed else state.value,
         "fulfillmentState": state.value if state.is_closed else None,
-        "intentName": response.get("intentName"),
-        "slots": response.get("slots"),
-        "slotToElicit": response.get("slotToElicit"),
-        "message": message or None,
-        "messageFormat": message_format if message else None,
+        "intentName": intent,
+        "slots": parts.object(response.get("slots"), "slots") or None,
+        "slotToElicit": slot_to_elicit,
+        "message": text or None,
+        "messageFormat": message_format if text else None,
     }
     return Reply(
         dialog_state=state,
-        messages=tuple(_v1_messages(message or "", message_format)),
-        intent=response.get("intentName"),
-        slot_to_elicit=response.get("slotToElicit"),
-        session_attributes=_attributes(response.get("sessionAttributes")),
+        messages=tuple(said.messages),
+        intent=intent,
+        slot_to_elicit=slot_to_elicit,
+        session_attributes=attributes,
         transcript=transcript,
-        checkpoint=_v1_checkpoint(action, response),
+        checkpoint=_v1_checkpoint(action, response, parts),
+        odd_parts=parts.odd,
+        unspoken_payloads=tuple(said.unspoken_payloads),
     )
 
 
-def _v1_checkpoint(action: Mapping[str, Any], response: Mapping[str, Any]) -> Checkpoint:
+def _v1_checkpoint(action: Mapping[str, Any], response: Mapping[str, Any], parts: AnswerParts) -> Checkpoint | None:
     """`response`: of PostContent or GetSession."""
     put = {
         "dialogAction": action,
@@ -123,14 +152,17 @@ def _v1_checkpoint(action: Mapping[str, Any], response: Mapping[str, Any]) -> Ch
         "activeContexts": response.get("activeContexts") or [],
         "recentIntentSummaryView": response.get("recentIntentSummaryView"),
     }
-    return _checkpoint(put)
+    return _checkpoint(put, parts)
 
 
-def _checkpoint(put: Mapping[str, Any]) -> Checkpoint:
+def _checkpoint(put: Mapping[str, Any], parts: AnswerParts) -> Checkpoint | None:
+    """`put` for PutSession; None where something of the answer could not be read: the dialog would not stand there."""
     try:
-        return {name: _without_nulls(value) for name, value in put.items() if value is not None}
-    except RecursionError as error:
-        raise LexUnavailable("Lex's answer is nested too deep") from error
+        checkpoint = {name: _without_nulls(value) for name, value in put.items() if value is not None}
+    except RecursionError:
+        parts.is_odd("slots")
+        return None
+    return None if set(parts.odd) - {TRANSCRIPT} else checkpoint
 
 
 def _without_nulls(value: Any) -> Any:
@@ -140,49 +172,50 @@ def _without_nulls(value: Any) -> Any:
     return [_without_nulls(part) for part in value] if isinstance(value, list) else value
 
 
-def _v1_messages(text: str, message_format: str) -> Iterable[Message]:
-    if message_format != "Composite":
-        return _messages([(text, message_format)])
-    # A group of messages as one JSON text: {"messages": [{"type": "PlainText", "group": 0, "value": "..."}]}
-    composite = _object(_json(text, "message"), "message")
-    parts = _objects(composite.get("messages"), "message.messages")
-    return _messages((part.get("value"), part.get("type")) for part in parts)
-
-
 def reply_from_recognize_utterance(response: Mapping[str, Any]) -> Reply:
     """Lex V2: boto3's RecognizeUtterance response, without its audio stream, as a Reply.
 
-    Raises LexUnavailable if it is cut short or is not what RecognizeUtterance answers.
+    Raises LexUnreadable if nothing of it can be used.
     """
-    if not response.get("sessionState"):
-        raise LexUnavailable("Lex's answer has no sessionState")
-    return _v2_reply(
-        _packed(response, "sessionState"), _packed(response, "messages"), _packed(response, "inputTranscript")
-    )
+    parts = AnswerParts()
+    state = parts.packed(response.get("sessionState"), "sessionState")
+    messages = parts.packed(response.get("messages"), "messages")
+    transcript = parts.packed(response.get("inputTranscript"), TRANSCRIPT)
+    return _v2_reply(state, messages, transcript, parts)
 
 
-def _v2_reply(state: Any, messages: Any, transcript: Any) -> Reply:
-    session_state = _object(state, "sessionState")
-    intent = _object(session_state.get("intent"), "sessionState.intent")
-    action = _object(session_state.get("dialogAction"), "sessionState.dialogAction")
-    parts = _objects(messages, "messages")
+def _v2_reply(state: Any, messages: Any, transcript: Any, parts: AnswerParts) -> Reply:
+    session_state = parts.object(state, "sessionState")
+    intent = parts.object(session_state.get("intent"), "sessionState.intent")
+    action = parts.object(session_state.get("dialogAction"), "sessionState.dialogAction")
+    action_type = parts.text(action.get("type"), "sessionState.dialogAction.type")
+    intent_state = parts.text(intent.get("state"), "sessionState.intent.state")
+    said = _Said(parts)
+    raw_messages = []
+    for name, part in parts.objects(messages, "messages"):
+        said.v2(part, name)
+        raw_messages.append(part)
+    attributes = parts.texts(session_state.get("sessionAttributes"), "sessionState.sessionAttributes")
+    if not (said.messages or session_state):
+        raise LexUnreadable(parts.odd)
+    if not session_state:
+        parts.is_odd("sessionState")
     return Reply(
-        dialog_state=_v2_dialog_state(
-            _name(action.get("type"), "sessionState.dialogAction.type"),
-            _name(intent.get("state"), "sessionState.intent.state"),
-        ),
-        messages=tuple(_messages(_v2_message(part) for part in parts)),
-        intent=_name(intent.get("name"), "sessionState.intent.name"),
-        slot_to_elicit=_name(action.get("slotToElicit"), "sessionState.dialogAction.slotToElicit"),
-        session_attributes=_attributes(session_state.get("sessionAttributes")),
-        transcript=transcript if isinstance(transcript, str) else None,
-        checkpoint=_v2_checkpoint(session_state, intent, parts),
+        dialog_state=_v2_dialog_state(action_type, intent_state, parts),
+        messages=tuple(said.messages),
+        intent=parts.text(intent.get("name"), "sessionState.intent.name"),
+        slot_to_elicit=parts.text(action.get("slotToElicit"), "sessionState.dialogAction.slotToElicit"),
+        session_attributes=attributes,
+        transcript=parts.text(transcript, TRANSCRIPT),
+        checkpoint=_v2_checkpoint(session_state, intent, raw_messages, parts),
+        odd_parts=parts.odd,
+        unspoken_payloads=tuple(said.unspoken_payloads),
     )
 
 
 def _v2_checkpoint(
-    state: Mapping[str, Any], intent: Mapping[str, Any], messages: list[Mapping[str, Any]]
-) -> Checkpoint:
+    state: Mapping[str, Any], intent: Mapping[str, Any], messages: list[Mapping[str, Any]], parts: AnswerParts
+) -> Checkpoint | None:
     put = {
         "dialogAction": state.get("dialogAction"),
         # What is left out stays as it is.
@@ -191,68 +224,114 @@ def _v2_checkpoint(
     }
     if intent:
         put["intent"] = {name: intent.get(name) for name in ("name", "slots", "state", "confirmationState")}
-    return _checkpoint({"sessionState": put, "messages": messages or None})
+    return _checkpoint({"sessionState": put, "messages": messages or None}, parts)
 
 
-def _v2_message(part: Mapping[str, Any]) -> tuple[Any, Any]:
-    """(text, format) of a message. A card, a picture with buttons that a telephone cannot show, is read as text."""
-    if part.get("contentType") != "ImageResponseCard":
-        return part.get("content"), part.get("contentType")
-    return _text_of_card(_object(part.get("imageResponseCard"), "imageResponseCard")), MessageFormat.PLAIN_TEXT
+class _Said:
+    """The messages of one answer that have something to say."""
 
+    def __init__(self, parts: AnswerParts) -> None:
+        self.messages: list[Message] = []
+        self.unspoken_payloads: list[tuple[str, ...]] = []
+        self._parts = parts
 
-def _text_of_card(card: Mapping[str, Any]) -> str:
-    """What a card says aloud: "Flowers. Fresh today. Roses, lilies, tulips."
+    def v1(self, text: str, message_format: str) -> None:
+        """Adds the message of V1."""
+        if message_format != "Composite":
+            self._add(text, message_format, "message")
+            return
+        # A group of messages as one JSON text: {"messages": [{"type": "PlainText", "group": 0, "value": "..."}]}
+        composite = self._parts.object(self._parts.json(text, "message"), "message")
+        for name, part in self._parts.objects(composite.get("messages"), "message.messages"):
+            self._add(self._needed(part, "value", name), self._needed(part, "type", name) or "PlainText", name)
 
-    The buttons are an answer's words, so they come last. Between them stand commas and no "or": the bot may speak any
-    language. A button's `value` is what Lex would get in its place: it is for no ear, and so is the picture's address.
-    """
-    buttons = _objects(card.get("buttons"), "imageResponseCard.buttons")
-    texts = [_one_line(_name(button.get("text"), "imageResponseCard.buttons.text")) for button in buttons]
-    sentences = [
-        _one_line(_name(card.get("title"), "imageResponseCard.title")),
-        _one_line(_name(card.get("subtitle"), "imageResponseCard.subtitle")),
-        ", ".join(text for text in texts if text),
-    ]
-    return " ".join(text if text.endswith(_MARKS) else f"{text}." for text in sentences if text)
+    def v2(self, part: Mapping[str, Any], name: str) -> None:
+        """Adds one message of V2's."""
+        message_format = self._needed(part, "contentType", name)
+        if message_format == "ImageResponseCard" or ("content" not in part and "imageResponseCard" in part):
+            card = self._parts.object(part.get("imageResponseCard"), f"{name}.imageResponseCard")
+            # A picture with buttons that a telephone cannot show.
+            if text := self._text_of_card(card, f"{name}.imageResponseCard"):
+                self.messages.append(Message(text, is_unvoiced=True))
+        else:
+            self._add(self._needed(part, "content", name), message_format or "PlainText", name)
 
+    def _needed(self, part: Mapping[str, Any], member: str, name: str) -> str | None:
+        """A member of a message, which Lex has in each."""
+        text = self._parts.text(part.get(member), f"{name}.{member}")
+        if text is None:
+            self._parts.is_odd(f"{name}.{member}")
+        return text
 
-# Where a voice pauses without our full stop. After the ASCII marks: an ellipsis; those of Chinese, Arabic and Hindi.
-_MARKS = tuple(".!?:;,\u2026\u3002\uff01\uff1f\uff1a\u061f\u06d4\u0964")
+    def _add(self, text: str | None, message_format: str, name: str) -> None:
+        """Adds a message, unless it has nothing to say."""
+        if message_format not in ("PlainText", "SSML", "CustomPayload"):
+            self._parts.is_odd(name)
+        elif text and text.strip():
+            if message_format == "CustomPayload":
+                self._add_payload(text)
+            else:
+                self.messages.append(Message(text, MessageFormat(message_format)))
 
+    def _add_payload(self, payload: str) -> None:
+        spoken = spoken_of(payload)
+        if spoken is None:
+            self.unspoken_payloads.append(keys_of_payload(payload))
+        else:
+            kind = MessageFormat.SSML if spoken.is_ssml else MessageFormat.PLAIN_TEXT
+            self.messages.append(Message(spoken.text, kind, is_unvoiced=True))
 
-def _one_line(text: str | None) -> str:
-    return " ".join((text or "").split())
+    def _text_of_card(self, card: Mapping[str, Any], name: str) -> str:
+        """What a card says aloud: "Flowers. Fresh today. Roses, lilies, tulips."
+
+        The buttons are an answer's words, so they come last. Between them stand commas and no "or": the bot may speak
+        any language. A button's `value` is what Lex would get in its place: it is for no ear, and so is the picture's
+        address.
+        """
+        parts = self._parts
+        buttons = [
+            one_line(parts.text(button.get("text"), f"{which}.text") or "")
+            for which, button in parts.objects(card.get("buttons"), f"{name}.buttons")
+        ]
+        title, subtitle = (parts.text(card.get(line), f"{name}.{line}") or "" for line in ("title", "subtitle"))
+        return sentences_of([title, subtitle, ", ".join(filter(None, buttons))])
 
 
 def reply_from_v1_session(response: Mapping[str, Any]) -> Reply:
     """Lex V1: boto3's GetSession response as the Reply that Lex gave last.
 
-    Raises LexUnavailable if it is not what GetSession answers.
+    Raises LexUnreadable if nothing of it can be used.
     """
-    action = _object(response.get("dialogAction"), "dialogAction")
-    kind = _name(action.get("type"), "dialogAction.type")
+    parts = AnswerParts()
+    action = parts.object(response.get("dialogAction"), "dialogAction")
+    kind = parts.text(action.get("type"), "dialogAction.type")
+    state = _ELICITING.get(kind or "", DialogState.ELICIT_INTENT)
     if kind == "Close":
-        state = _enum(DialogState, action.get("fulfillmentState"), "dialogAction.fulfillmentState")
-    else:
-        state = _ELICITING.get(kind or "", DialogState.ELICIT_INTENT)
-    message = _name(action.get("message"), "dialogAction.message")
+        fulfilled = parts.text(action.get("fulfillmentState"), "dialogAction.fulfillmentState")
+        state = _known_state(fulfilled, "dialogAction.fulfillmentState", parts) or DialogState.FAILED
+    said = _Said(parts)
+    message_format = parts.text(action.get("messageFormat"), "dialogAction.messageFormat")
+    said.v1(parts.text(action.get("message"), "dialogAction.message") or "", message_format or "PlainText")
+    if parts.odd and not (kind or said.messages):
+        raise LexUnreadable(parts.odd)
     return Reply(
         dialog_state=state,
-        messages=tuple(_v1_messages(message or "", action.get("messageFormat") or "PlainText")),
-        intent=_name(action.get("intentName"), "dialogAction.intentName"),
-        slot_to_elicit=_name(action.get("slotToElicit"), "dialogAction.slotToElicit"),
-        session_attributes=_attributes(response.get("sessionAttributes")),
-        checkpoint=_v1_checkpoint(action, response),
+        messages=tuple(said.messages),
+        intent=parts.text(action.get("intentName"), "dialogAction.intentName"),
+        slot_to_elicit=parts.text(action.get("slotToElicit"), "dialogAction.slotToElicit"),
+        session_attributes=parts.texts(response.get("sessionAttributes"), "sessionAttributes"),
+        checkpoint=_v1_checkpoint(action, response, parts),
+        odd_parts=parts.odd,
+        unspoken_payloads=tuple(said.unspoken_payloads),
     )
 
 
 def reply_from_v2_session(response: Mapping[str, Any]) -> Reply:
     """Lex V2: boto3's GetSession response as the Reply that Lex gave last.
 
-    Raises LexUnavailable if it is not what GetSession answers.
+    Raises LexUnreadable if nothing of it can be used.
     """
-    return _v2_reply(response.get("sessionState"), response.get("messages"), None)
+    return _v2_reply(response.get("sessionState"), response.get("messages"), None, AnswerParts())
 
 
 _ELICITING = {
@@ -265,10 +344,21 @@ _INTENT_DONE = {
     "ReadyForFulfillment": DialogState.READY_FOR_FULFILLMENT,
     "Failed": DialogState.FAILED,
 }
+_INTENT_OPEN = ("InProgress", "Waiting", "FulfillmentInProgress")
 
 
-def _v2_dialog_state(action: str | None, intent_state: str | None) -> DialogState:
+def _known_state(told: str | None, name: str, parts: AnswerParts) -> DialogState | None:
+    """A dialog state of V1's; None, and noted as odd, if it is none."""
+    known = {state.value: state for state in DialogState}
+    if told not in known:
+        parts.is_odd(name)
+    return known.get(told or "")
+
+
+def _v2_dialog_state(action: str | None, intent_state: str | None, parts: AnswerParts) -> DialogState:
     """V2 has no dialog state: it is the dialog action, and on a closed dialog the intent's own state."""
+    if intent_state is not None and intent_state not in (*_INTENT_DONE, *_INTENT_OPEN):
+        parts.is_odd("sessionState.intent.state")
     if action in _ELICITING:
         return _ELICITING[action]
     if action == "Close":
@@ -277,83 +367,11 @@ def _v2_dialog_state(action: str | None, intent_state: str | None) -> DialogStat
     if action in ("Delegate", "None", None):
         # Lex decides by itself, or nobody asked anything: an intent that is done is, else the bot listens.
         return _INTENT_DONE.get(intent_state or "", DialogState.ELICIT_INTENT)
-    raise LexUnavailable(f"Lex's answer has an unknown dialog action: {action[:50]!r}")
-
-
-def _messages(parts: Iterable[tuple[Any, Any]]) -> Iterable[Message]:
-    """Messages of (text, format), without those that have nothing to say."""
-    for text, message_format in parts:
-        if text is not None and not isinstance(text, str):
-            raise LexUnavailable("Lex's answer has a message that is not a text")
-        if text and text.strip():
-            yield Message(text, _enum(MessageFormat, message_format, "message format"))
-
-
-def _packed(response: Mapping[str, Any], name: str) -> Any:
-    """A field of V2: base64 of gzip of JSON. None if it is not there or empty."""
-    value = response.get(name)
-    if not value:
-        return None
-    try:
-        compressed = base64.b64decode(value, validate=True)
-        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)  # 16: a gzip header
-        unpacked = unpacker.decompress(compressed, MAX_UNPACKED_BYTES)
-    except (ValueError, TypeError, zlib.error) as error:
-        raise LexUnavailable(f"Lex's answer has a broken {name}") from error
-    if not unpacker.eof or sum(map(unpacked.count, (b",", b"[", b"{"))) > MAX_PARTS:
-        raise LexUnavailable(f"Lex's answer has a broken {name}")
-    return _json(unpacked, name)
+    # Something new: it was not closed, so the bot listens.
+    parts.is_odd("sessionState.dialogAction.type")
+    return DialogState.ELICIT_INTENT
 
 
 def pack(value: Any) -> str:
     """JSON as Lex V2 wants it in its headers: gzip, then base64."""
     return base64.b64encode(gzip.compress(json.dumps(value).encode())).decode("ascii")
-
-
-def _json(text: str | bytes, name: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise LexUnavailable(f"Lex's answer has a broken {name}") from error
-
-
-def _text_from_base64(encoded: str, name: str) -> str:
-    try:
-        return base64.b64decode(encoded, validate=True).decode()
-    except (binascii.Error, ValueError) as error:
-        raise LexUnavailable(f"Lex's answer has a broken {name}") from error
-
-
-def _object(value: Any, name: str) -> Mapping[str, Any]:
-    """A JSON object; one that is missing is empty."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise LexUnavailable(f"Lex's answer has a broken {name}")
-    return value
-
-
-def _name(value: Any, name: str) -> str | None:
-    """A text; it may be missing."""
-    if value is not None and not isinstance(value, str):
-        raise LexUnavailable(f"Lex's answer has a broken {name}")
-    return value
-
-
-def _objects(value: Any, name: str) -> list[Mapping[str, Any]]:
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise LexUnavailable(f"Lex's answer has a broken {name}")
-    return [_object(part, name) for part in value]
-
-
-def _attributes(value: Any) -> Mapping[str, str]:
-    return {str(name): str(text) for name, text in _object(value, "sessionAttributes").items()}
-
-
-def _enum(kind: type[_Enum], value: Any, name: str) -> _Enum:
-    try:
-        return kind(value)
-    except ValueError as error:
-        raise LexUnavailable(f"Lex's answer has an unknown {name}: {str(value)[:50]!r}") from error

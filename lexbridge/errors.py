@@ -7,6 +7,7 @@
     |-- LexError                  a turn that Lex did not answer; names what the caller hears
     |   |-- LexUnavailable        a fault that may pass: another try makes sense
     |   |-- LexRejected           Lex refused the request as such: a setting is wrong
+    |   |-- LexUnreadable         Lex has taken the turn, and nothing of its answer can be used
     |   `-- NotPutBack            Lex was not asked: its session could not be put back to what it was before
     `-- CallControlError          an update of the live call that Twilio did not carry out
         |-- CallGone              the call is over; there is nobody left to speak to
@@ -76,6 +77,18 @@ class LexRejected(LexError):
 
     apology = "not_available"
     ends_call = True
+
+
+class LexUnreadable(LexError):
+    """Lex has taken the turn, and nothing of its answer can be used. Asked again it would take the turn twice.
+
+    `parts` names what could not be read, if anything was there.
+    """
+
+    def __init__(self, parts: Sequence[str] = (), why: str = "nothing of Lex's answer can be used") -> None:
+        self.parts = tuple(parts)
+        # Not all of a thousand messages.
+        super().__init__(f"{why}: {', '.join(self.parts[:10])}" if self.parts else why)
 
 
 class NotPutBack(LexError):

@@ -149,6 +149,15 @@ class Speech:
         self._since_s = min(asked_s, time.monotonic())  # until it begins; then since when it plays
         self._played_s = 0.0
         self._is_over = False
+        self._begun = b""  # read, and not yet returned by `read`
+
+    def begins(self) -> bool:
+        """Whether there is any of it. Waits like `read`, and takes none of it away."""
+        try:
+            self._begun = self.read()
+        except LexUnavailable:
+            return False
+        return bool(self._begun)
 
     def read(self) -> bytes:
         """More of it: mu-law, whole frames; b"" at the end, or where it is cut. Blocks the calling greenlet only.
@@ -156,6 +165,9 @@ class Speech:
         Raises LexUnavailable if it breaks off, does not begin within `answer_s`, or comes so slowly that it would have
         been silent for as long.
         """
+        if self._begun:
+            begun, self._begun = self._begun, b""
+            return begun
         mulaw = b""
         self.is_cut = not self._is_over and self._played_s * 1000 >= LONGEST_MS
         while not mulaw and not self._is_over and not self.is_cut:
@@ -195,15 +207,15 @@ class LexRuntime(Protocol):
     def ask(self, question: Question, log: Log) -> Answer:
         """Sends an utterance as it is spoken, or what else the turn is, and returns the bot's answer.
 
-        Blocks the calling greenlet only. Raises LexUnavailable or LexRejected; NotPutBack, and asks nothing, if the
-        session is to be put back before and that fails.
+        Blocks the calling greenlet only. Raises LexUnavailable, LexRejected or LexUnreadable; NotPutBack, and asks
+        nothing, if the session is to be put back before and that fails.
         """
         ...
 
     def recall(self, session_id: str) -> Reply | None:
         """What the bot said last in this session, with the state of its dialog; None if there is no such session.
 
-        Blocks the calling greenlet only. Raises LexUnavailable or LexRejected.
+        Blocks the calling greenlet only. Raises LexUnavailable, LexRejected or LexUnreadable.
         """
         ...
 
@@ -211,13 +223,13 @@ class LexRuntime(Protocol):
         """`message` in the bot's voice, as it comes; it is said in a session of its own. Both the beginning and each
         piece come soon, or not at all: somebody is waiting.
 
-        Blocks the calling greenlet only. Raises LexUnavailable or LexRejected.
+        Blocks the calling greenlet only. Raises LexUnavailable, LexRejected or LexUnreadable.
         """
         ...
 
     def speak(self, text: str) -> bytes:
         """`text` in the bot's voice, mu-law, whole frames; it is said in a session of its own.
 
-        Blocks the calling greenlet only. Raises LexUnavailable or LexRejected.
+        Blocks the calling greenlet only. Raises LexUnavailable, LexRejected or LexUnreadable.
         """
         ...

@@ -12,18 +12,21 @@ from typing import Any, Protocol, Self, TypeVar
 
 import gevent
 
-from lexbridge.breaker import Breaker
+from lexbridge.breaker import Breakers
 from lexbridge.capped_http import is_encoded
-from lexbridge.dialog import Checkpoint, Message, Reply
-from lexbridge.errors import LexError, LexRejected, LexUnavailable, NotPutBack
+from lexbridge.dialog import Checkpoint, DialogState, Message, Reply
+from lexbridge.errors import LexError, LexRejected, LexUnavailable, LexUnreadable, NotPutBack
 from lexbridge.lex import PCM, TEXT, Answer, Deadlines, Question, Speech, Utterance, UtteranceStream
-from lexbridge.lex_errors import FAILURES, as_ours, is_crowded, is_forbidden, is_unknown, readable
+from lexbridge.lex_errors import FAILURES, as_ours, is_crowded, is_forbidden, is_unknown, readable, tells_lex_is_up
 from lexbridge.logs import Log
 
 _Result = TypeVar("_Result")
 
 _DRAINED_BYTES = 64 * 1024
 """Of the body of an answer without a voice, which is empty: then its connection can serve the next request."""
+
+_DRAINED_WITHIN_S = 0.2
+"""The caller waits for it, and a new connection takes no longer."""
 
 _RETRY_WITHIN = 0.75
 """A request that has failed in this share of the time for an answer is sent again: there is time for it."""
@@ -51,12 +54,17 @@ class LexApi(Protocol):
         """Where its Lex is."""
         ...
 
+    @property
+    def alias(self) -> str:
+        """Which bot it is, in which version and language: for a log line, and to tell it from others."""
+        ...
+
     def ask(self, question: Question, body: Any, accept: str) -> Mapping[str, Any]:
         """The turn, with `body` for its utterance. `accept`: TEXT or PCM."""
         ...
 
     def reply(self, response: Mapping[str, Any]) -> Reply:
-        """What `ask` returned, but for the voice. Raises LexError."""
+        """What `ask` returned, but for the voice. Raises LexUnreadable."""
         ...
 
     def session(self, session_id: str) -> Reply:
@@ -111,12 +119,14 @@ class _Deadline:
 class LexClient:
     """A LexRuntime: each request twice at most, within its deadline, errors as ours."""
 
-    def __init__(self, api: LexApi, deadlines: Deadlines, speaks: bool = False) -> None:
-        """`speaks`: replies are asked for as audio."""
+    def __init__(
+        self, api: LexApi, deadlines: Deadlines, speaks: bool = False, breakers: Breakers | None = None
+    ) -> None:
+        """`speaks`: replies are asked for as audio. `breakers`: those of the process, where it has several clients."""
         self._api = api
         self._deadlines = deadlines
         self._accept = PCM if speaks else TEXT
-        self._breaker = Breaker(time.monotonic)
+        self._breaker = (breakers or Breakers(time.monotonic)).of((api.alias, api.endpoint_url))
         self._may_put_back = True  # until AWS says that this process may not
         self._may_voice_at_s = -math.inf  # monotonic
 
@@ -124,14 +134,23 @@ class LexClient:
         """See LexRuntime."""
         try:
             answer = self._ask(question, log)
-        except LexUnavailable as error:
-            is_verdict = not is_crowded(error) and not isinstance(error, _NotAskedError)
-            if is_verdict and self._breaker.failed():
-                log.error("lex-down", error=str(error))
+        except (LexUnavailable, LexRejected, LexUnreadable) as error:
+            self._learn_from(error, log)
             raise
-        if self._breaker.succeeded():
-            log.warning("lex-up")
+        self._is_up(log)
         return answer
+
+    def _learn_from(self, error: LexError, log: Log) -> None:
+        """Tells the breaker what a turn without a good answer says of Lex."""
+        is_up = None if isinstance(error, _NotAskedError) else tells_lex_is_up(error)
+        if is_up:
+            self._is_up(log)
+        elif is_up is False and self._breaker.failed():
+            log.error("lex-down", error=str(error), bot=self._api.alias)
+
+    def _is_up(self, log: Log) -> None:
+        if self._breaker.succeeded():
+            log.warning("lex-up", bot=self._api.alias)
 
     @property
     def endpoint_url(self) -> str:
@@ -221,6 +240,8 @@ class LexClient:
                         log.warning("lex-request-failed", error=str(error), attempt=1)
                         if deadline.is_near:
                             raise
+                        if tells_lex_is_up(error):  # else a breaker that tries for all would not let it be asked again
+                            self._is_up(log)
                         crowded = is_crowded(error)
                 # Whole and not live: against a Lex that refuses early, a live upload only shows a broken connection,
                 # while one with a known length lets its answer be read.
@@ -252,7 +273,7 @@ class LexClient:
             self._may_put_back = not is_forbidden(error)
             log.error("session-not-put-back", error=str(error))
             raise NotPutBack(str(error)) from error
-        except LexUnavailable as error:
+        except (LexUnavailable, LexUnreadable) as error:
             log.warning("session-not-put-back", error=str(error))
             raise NotPutBack(str(error)) from error
         except gevent.Timeout as timeout:
@@ -271,26 +292,36 @@ class LexClient:
         """One request and its answer, without the voice: that is still to come."""
         with readable():
             response = self._api.ask(question, body, self._accept)
+        # From here on Lex has taken the turn: asked again it would take it twice.
         stream = response.get("audioStream")
-        if stream is None:
-            return Answer(self._api.reply(response))
-        if self._accept == TEXT:
-            _drain(stream)
-            return Answer(self._api.reply(response))
+        unreadable: LexUnreadable | None = None
         try:
             reply = self._api.reply(response)
-        except LexError:
-            stream.close()
-            raise
+        except LexUnreadable as error:
+            reply, unreadable = Reply(DialogState.ELICIT_INTENT, odd_parts=error.parts), error
+        speech = None
+        if stream is not None and self._accept == TEXT:
+            _drain(stream, deadline.timeout)
+        elif stream is not None:
+            is_voiced = any(not message.is_unvoiced for message in reply.messages)
+            speech = self._speech_of(response, stream, deadline, log, is_voiced=is_voiced)
+        if unreadable is not None and (speech is None or not speech.begins()):
+            if speech is not None:
+                speech.close()
+            raise unreadable
+        return Answer(reply, speech)
+
+    def _speech_of(
+        self, response: Mapping[str, Any], stream: Any, deadline: _Deadline, log: Log, *, is_voiced: bool
+    ) -> Speech | None:
+        """The voice of an answer; None: it cannot be played, and Twilio can say the words."""
         try:
-            speech = Speech(stream, _kind_of_audio(response), self._deadlines.answer_s, deadline.ended_s)
+            return Speech(stream, _kind_of_audio(response), self._deadlines.answer_s, deadline.ended_s)
         except LexUnavailable as error:
             stream.close()
-            if reply.messages:  # else there is nothing to be spoken, of whatever type
+            if is_voiced:  # else there is nothing to be spoken, of whatever type
                 log.error("lex-audio-failed", error=str(error))
-            # Lex has taken the turn: asked again it would take it twice. The words are here, and Twilio can say them.
-            return Answer(reply)
-        return Answer(reply, speech)
+            return None
 
     def _attempt(self, request: Callable[[], _Result], deadline: gevent.Timeout, is_last: bool = False) -> _Result:
         """One request, its errors as ours. `is_last`: there will be no other."""
@@ -304,11 +335,21 @@ class LexClient:
             raise as_ours(error, self._api.settings, is_last) from error
 
 
-def _drain(stream: Any) -> None:
-    """Reads what is left of a body to its end; gives it up with its connection if that does not come soon."""
+def _drain(stream: Any, deadline: gevent.Timeout | None = None) -> None:
+    """Reads what is left of a body to its end; gives it up with its connection if that does not come soon. Whatever is
+    wrong with it, nobody wanted it. `deadline`: of the turn, whose answer is here."""
     left_bytes = _DRAINED_BYTES
-    while left_bytes > 0 and (received := stream.read(left_bytes)):
-        left_bytes -= len(received)
+    late = gevent.Timeout(_DRAINED_WITHIN_S)
+    try:
+        with late:
+            while left_bytes > 0 and (received := stream.read(left_bytes)):
+                left_bytes -= len(received)
+    except gevent.Timeout as timeout:
+        if timeout not in (late, deadline):
+            raise
+        left_bytes = 0
+    except FAILURES:
+        left_bytes = 0
     if left_bytes <= 0:
         stream.close()
 

@@ -1,15 +1,23 @@
 """What boto3 raises when it asks Lex, as errors of ours: may another try get past it, or is a setting wrong?"""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004 - botocore's own
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from lexbridge.aws_clock import is_refused_for_its_time
-from lexbridge.capped_http import is_too_long
-from lexbridge.errors import LexError, LexRejected, LexUnavailable
+from lexbridge.capped_http import is_success_lost, is_too_long
+from lexbridge.errors import LexError, LexRejected, LexUnavailable, LexUnreadable
 
 FAILURES = (ClientError, BotoCoreError, ResponseParserError, HTTPError, OSError)
 """HTTPError, urllib3's, and OSError: what a connection that breaks while an answer's body is read raises is not always
@@ -27,6 +35,12 @@ _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionErro
 _LONGEST_WORDS = 300
 """Of an error's text in ours: some hold what a peer has sent."""
 
+_LONGEST_AWS_WORDS = 200
+"""Of AWS's own text. What follows in the text of a bad signature is the request, with its token."""
+
+_NOT_TO_LOG = re.compile(r"\[Source:.*|\+[0-9]{6,}", re.DOTALL)
+"""In AWS's own text: what a Lambda function has answered, and telephone numbers."""
+
 _CREDENTIALS = "ACCESS_KEY_ID, SECRET_ACCESS_KEY and what they, or the task role, are allowed to do"
 
 
@@ -38,6 +52,8 @@ def as_ours(error: Exception, settings: str, is_last: bool = False) -> LexError:
             return _refusal(error, settings, is_last)
         case NoCredentialsError() | PartialCredentialsError():
             return LexRejected("no AWS credentials; check ACCESS_KEY_ID and SECRET_ACCESS_KEY or the task role")
+        case _ if is_success_lost(error):
+            return LexUnreadable(why="Lex has answered 200, and its head cannot be read")
         case _ if is_too_long(error):
             return LexUnavailable("Lex's answer is too long")
         case _:
@@ -51,6 +67,26 @@ def readable() -> Iterator[None]:
         yield
     except _UNREADABLE as error:
         raise ResponseParserError(f"the answer cannot be read: {type(error).__name__}") from error
+
+
+def tells_lex_is_up(error: LexError) -> bool | None:
+    """Whether Lex is up, by a turn that it did not answer as it should; None: the error does not tell.
+
+    A bot's own faults, such as a Lambda function that fails, and requests that Lex refuses are answers of a Lex that is
+    up. An answer that cannot be read may be somebody else's.
+    """
+    cause = error.__cause__
+    if isinstance(error, LexUnreadable):
+        return True
+    if isinstance(cause, ClientError):
+        status = _status(cause)
+        if status == 502:  # Lex answers it for a bad answer of the function; without Lex's name on it, a proxy does
+            return True if _code(cause).startswith("BadGateway") else None
+        return True if 400 <= status < 500 else False if status >= 500 else None
+    if cause is None:
+        return False if isinstance(error, LexUnavailable) else None
+    is_lost = isinstance(cause, (ConnectionError, HTTPClientError, HTTPError, OSError))
+    return False if is_lost and not is_too_long(cause) else None
 
 
 def is_crowded(error: LexError) -> bool:
@@ -70,13 +106,24 @@ def is_unknown(error: LexError) -> bool:
 
 def _refusal(error: ClientError, settings: str, is_last: bool) -> LexError:
     status = _status(error)
-    code = str(error.response.get("Error", {}).get("Code", ""))[:_LONGEST_WORDS]
-    said = f"Lex answered {status} {code}"
+    code, words = _code(error), _aws_words(error)
+    said = f"Lex answered {status} {code}" + (f": {words}" if words else "")
     is_stale = code in _EXPIRED_CODES or is_refused_for_its_time(error.response)
     # Lex does not redirect: something between does, such as a captive portal, and that is no setting of ours.
     if not 400 <= status < 500 or status in _PASSING_STATUSES or (is_stale and not is_last):
         return LexUnavailable(said)
     return LexRejected(f"{said}; check {_CREDENTIALS if status == 403 else settings}")
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))[:_LONGEST_WORDS]
+
+
+def _aws_words(error: ClientError) -> str:
+    """What AWS says of its error, in one line: it is about the bot or the request, and not what the caller said."""
+    words = str(error.response.get("Error", {}).get("Message", ""))[: 10 * _LONGEST_AWS_WORDS]
+    visible = "".join(character if character.isprintable() else " " for character in _NOT_TO_LOG.sub("...", words))
+    return " ".join(visible.split())[:_LONGEST_AWS_WORDS]
 
 
 def _status(error: ClientError) -> int:

@@ -1,10 +1,19 @@
 """Lex V1 (PostContent, PutSession and GetSession of the Lex V1 guide): the requests. Its answers: `dialog`."""
 
+import base64
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from lexbridge.config import LexV1Bot
-from lexbridge.dialog import Checkpoint, Message, Reply, reply_from_post_content, reply_from_v1_session
+from lexbridge.dialog import (
+    UNREADABLE_HEADERS,
+    Checkpoint,
+    Message,
+    Reply,
+    reply_from_post_content,
+    reply_from_v1_session,
+)
 from lexbridge.lex import PCM, TEXT, Question
 
 _BEGUN: Checkpoint = {
@@ -24,12 +33,18 @@ class LexV1:
     def __init__(self, client: Any, bot: LexV1Bot) -> None:
         """`client`: boto3's "lex-runtime"."""
         self.client = client
+        client.meta.events.register("before-parse.lex-runtime-service", _drop_unreadable_headers)
         self._names = {"botName": bot.name, "botAlias": bot.alias}
 
     @property
     def endpoint_url(self) -> str:
         """See LexApi."""
         return str(self.client.meta.endpoint_url)
+
+    @property
+    def alias(self) -> str:
+        """See LexApi."""
+        return f"{self._names['botName']}/{self._names['botAlias']}"
 
     def ask(self, question: Question, body: Any, accept: str) -> Mapping[str, Any]:
         """See LexApi."""
@@ -64,3 +79,23 @@ class LexV1:
         return self.client.put_session(  # type: ignore[no-any-return]
             **self._names, userId=session_id, accept=accept, **session
         )
+
+
+def _drop_unreadable_headers(
+    operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object
+) -> None:
+    """Takes out of an answer the headers that botocore would decode and cannot, for it then gives up the whole answer.
+    Their names go into the response."""
+    output, headers = operation_model.output_shape, response_dict["headers"]
+    dropped = []
+    for name, shape in (output.members if output is not None else {}).items():
+        header = shape.serialization.get("name", "")
+        if not shape.serialization.get("jsonvalue") or header not in headers:
+            continue
+        try:
+            json.loads(base64.b64decode(headers[header]).decode())
+        except (ValueError, RecursionError):
+            del headers[header]
+            dropped.append(name)
+    if dropped:
+        customized_response_dict[UNREADABLE_HEADERS] = tuple(dropped)

@@ -29,6 +29,11 @@ class LexV2:
         """See LexApi."""
         return str(self.client.meta.endpoint_url)
 
+    @property
+    def alias(self) -> str:
+        """See LexApi."""
+        return "/".join(self._ids.values())
+
     def ask(self, question: Question, body: Any, accept: str) -> Mapping[str, Any]:
         """See LexApi."""
         attributes = question.session_attributes

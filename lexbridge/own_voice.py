@@ -37,6 +37,7 @@ class OwnVoice:
             sentences.not_heard,
             sentences.not_available,
             sentences.goodbye,
+            sentences.done,
             f"{sentences.not_heard} {sentences.goodbye}",
             *limit,
         ]

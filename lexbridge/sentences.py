@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-SentenceName = Literal["goodbye", "not_heard", "say_it_again", "not_available", "one_moment", "busy", "call_limit"]
+SentenceName = Literal[
+    "goodbye", "not_heard", "say_it_again", "not_available", "one_moment", "busy", "call_limit", "done"
+]
 """The fields of Sentences. An error carries a name, so that the caller's language decides on the words."""
 
 
@@ -23,6 +25,7 @@ class Sentences:
     one_moment: str
     busy: str
     call_limit: str
+    done: str
 
     def named(self, name: SentenceName) -> str:
         """The sentence of that name."""
@@ -45,6 +48,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="One moment please.",
             busy="Sorry, all lines are busy. Please call again later.",
             call_limit="We have to end this call now.",
+            done="Okay.",
         ),
     ),
     "ar": (
@@ -57,6 +61,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="لحظة من فضلك.",
             busy="عذراً، جميع الخطوط مشغولة. يُرجى الاتصال لاحقاً.",
             call_limit="علينا إنهاء هذه المكالمة الآن.",
+            done="حسناً.",
         ),
     ),
     "ca": (
@@ -69,6 +74,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="Un moment, si us plau.",
             busy="Ho sento, totes les línies estan ocupades. Truqueu més tard, si us plau.",
             call_limit="Ara hem d'acabar aquesta trucada.",
+            done="D'acord.",
         ),
     ),
     "da": (
@@ -81,6 +87,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="Et øjeblik.",
             busy="Beklager, alle linjer er optaget. Ring venligst igen senere.",
             call_limit="Vi er nødt til at afslutte samtalen nu.",
+            done="Okay.",
         ),
     ),
     "de": (
@@ -93,6 +100,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="Einen Moment bitte.",
             busy="Leider sind alle Leitungen belegt. Bitte rufen Sie später wieder an.",
             call_limit="Wir müssen dieses Gespräch jetzt beenden.",
+            done="In Ordnung.",
         ),
     ),
     "es": (
@@ -105,6 +113,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="Un momento, por favor.",
             busy="Lo siento, todas las líneas están ocupadas. Por favor, llame más tarde.",
             call_limit="Ahora debemos terminar esta llamada.",
+            done="De acuerdo.",
         ),
     ),
     "es_ES": (
@@ -117,6 +126,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="Un momento, por favor.",
             busy="Lo siento, todas las líneas están ocupadas. Por favor, llame más tarde.",
             call_limit="Ahora tenemos que terminar esta llamada.",
+            done="De acuerdo.",
         ),
     ),
     "fi": (
@@ -129,6 +139,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="Pieni hetki.",
             busy="Valitettavasti kaikki linjat ovat varattuja. Soittakaa myöhemmin uudelleen.",
             call_limit="Meidän on nyt lopetettava tämä puhelu.",
+            done="Selvä.",
         ),
     ),
     "fr": (
@@ -141,6 +152,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="Un instant, s'il vous plaît.",
             busy="Désolé, toutes nos lignes sont occupées. Veuillez rappeler plus tard.",
             call_limit="Nous devons maintenant mettre fin à cet appel.",
+            done="D'accord.",
         ),
     ),
     "hi": (
@@ -153,6 +165,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="कृपया एक क्षण रुकिए।",
             busy="माफ़ कीजिए, सभी लाइनें व्यस्त हैं। कृपया बाद में फिर कॉल कीजिए।",
             call_limit="अब हमें यह कॉल समाप्त करनी होगी।",
+            done="ठीक है।",
         ),
     ),
     "it": (
@@ -165,6 +178,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="Un momento, per favore.",
             busy="Spiacenti, tutte le linee sono occupate. La preghiamo di richiamare più tardi.",
             call_limit="Ora dobbiamo terminare questa chiamata.",
+            done="Va bene.",
         ),
     ),
     "ja": (
@@ -177,6 +191,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="少々お待ちください。",
             busy="申し訳ありません。ただいま電話が混み合っております。後ほどおかけ直しください。",
             call_limit="恐れ入りますが、ここで通話を終了いたします。",
+            done="承知いたしました。",
         ),
     ),
     "ko": (
@@ -189,6 +204,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="잠시만 기다려 주세요.",
             busy="죄송합니다. 모든 회선이 통화 중입니다. 나중에 다시 걸어 주세요.",
             call_limit="이제 통화를 종료해야 합니다.",
+            done="알겠습니다.",
         ),
     ),
     "nl": (
@@ -201,6 +217,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="Een ogenblik alstublieft.",
             busy="Sorry, alle lijnen zijn bezet. Probeert u het later nog eens.",
             call_limit="We moeten dit gesprek nu beëindigen.",
+            done="Oké.",
         ),
     ),
     "no": (
@@ -213,6 +230,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="Et øyeblikk.",
             busy="Beklager, alle linjer er opptatt. Vennligst ring igjen senere.",
             call_limit="Vi må avslutte samtalen nå.",
+            done="Greit.",
         ),
     ),
     "pl": (
@@ -225,6 +243,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="Chwileczkę, proszę.",
             busy="Przepraszamy, wszystkie linie są zajęte. Proszę zadzwonić później.",
             call_limit="Musimy teraz zakończyć tę rozmowę.",
+            done="Dobrze.",
         ),
     ),
     "pt": (
@@ -237,6 +256,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="Um momento, por favor.",
             busy="Desculpe, todas as linhas estão ocupadas. Por favor, ligue mais tarde.",
             call_limit="Precisamos encerrar esta chamada agora.",
+            done="Certo.",
         ),
     ),
     "pt_PT": (
@@ -249,6 +269,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="Um momento, por favor.",
             busy="Desculpe, todas as linhas estão ocupadas. Por favor, ligue mais tarde.",
             call_limit="Temos de terminar esta chamada agora.",
+            done="Está bem.",
         ),
     ),
     "sv": (
@@ -261,6 +282,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="Ett ögonblick.",
             busy="Tyvärr är alla linjer upptagna. Ring igen senare.",
             call_limit="Vi måste avsluta samtalet nu.",
+            done="Okej.",
         ),
     ),
     "zh": (
@@ -273,6 +295,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="请稍等。",
             busy="抱歉，所有线路正忙，请稍后再拨。",
             call_limit="我们现在需要结束本次通话。",
+            done="好的。",
         ),
     ),
     "zh_HK": (  # Cantonese as it is spoken
@@ -285,6 +308,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
             one_moment="請等一等。",
             busy="唔好意思，所有線路都好繁忙，請遲啲再打嚟。",
             call_limit="我哋而家要結束呢個通話。",
+            done="好嘅。",
         ),
     ),
 }

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from lexbridge.actions import CancelUtterance, SendMessage, VoiceWords
 from lexbridge.call_state import Call, CallState
-from lexbridge.dialog import Message, MessageFormat
+from lexbridge.dialog import Message
 from lexbridge.endpointing import Listening
 from lexbridge.prompt import Playback, Prompt
 from lexbridge.reply_mode import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, LastWords
@@ -113,7 +113,10 @@ class StreamMode:
             self._recite(messages, to_voice=to_voice)
         else:
             prompt = self._playback.release(speaking_turn) or self._prompt_of(speaking_turn, messages)
+            prompt.messages = messages
             prompt.may_interrupt = self._call.directives.allow_interrupt
+            if prompt.is_complete and self._is_unspoken(prompt):  # it was withheld, and its voice has come to nothing
+                self._speak_otherwise(prompt)
             self._last_answer = prompt
             self._playback.add(prompt)
         self._play()
@@ -163,23 +166,27 @@ class StreamMode:
         prompt = self._playback.prompt_of(turn)
         if prompt is None:
             return
-        if prompt.messages and not prompt.arrived_ms:
-            self.speech_failed(turn)  # words that Lex has no voice for, such as a custom payload
-            return
-        prompt.complete()
-        self._play()
+        if not self._is_unspoken(prompt):
+            prompt.complete()
+            self._play()
+        elif all(message.is_unvoiced for message in prompt.messages):
+            self._speak_otherwise(prompt)
+            self._play()
+        else:
+            self.speech_failed(turn)
 
     def speech_failed(self, turn: int) -> None:
-        """See ReplyMode. Twilio says the words."""
+        """See ReplyMode. The words are said otherwise."""
         prompt = self._playback.prompt_of(turn)
         if prompt is None:
             return
         if turn > 0:
             self._call.note("warning", "reply-audio-failed", turn=turn, arrived_ms=prompt.arrived_ms)
-        if prompt.messages:
-            self._send(self._playback.mute(prompt, self._call.now_ms))
+        is_unvoiced = all(message.is_unvoiced for message in prompt.messages)
+        if is_unvoiced and prompt.arrived_ms and not prompt.is_only_silence:
+            prompt.complete()  # nobody knows the words of what was heard
         else:
-            prompt.complete()
+            self._speak_otherwise(prompt)
         self._play()
 
     def marked(self, mark: str) -> None:
@@ -200,6 +207,19 @@ class StreamMode:
         self.forget_interrupted()
         self.forget_withheld()
         self._forget_prompts()
+
+    def _is_unspoken(self, prompt: Prompt) -> bool:
+        """Whether `prompt` has words, and Lex has sent no voice for them."""
+        return bool(prompt.messages) and not prompt.arrived_ms and not prompt.is_mute
+
+    def _speak_otherwise(self, prompt: Prompt) -> None:
+        """Has the words of `prompt` said by lexbridge's own voice, where it knows them, or by Twilio."""
+        audio, rest = self._voice_of(prompt.messages)
+        if rest or prompt.arrived_ms:
+            self._send(self._playback.mute(prompt, self._call.now_ms))
+        else:
+            prompt.push(audio)
+            prompt.complete()
 
     def _voice_of(self, messages: Sequence[Message]) -> tuple[bytes, tuple[Message, ...]]:
         """`messages` as audio, as far as it is known: our own sentences, and the bot's last answer after them. And
@@ -226,12 +246,10 @@ class StreamMode:
         stream_sid, may_interrupt = self._call.stream.stream_sid, self._call.directives.allow_interrupt
         prompt = Prompt(-self._recited, stream_sid, messages, may_interrupt, is_filler)
         audio, rest = self._voice_of(messages)
-        # A custom payload is for a program: Lex has no voice for it.
-        words = tuple(message for message in rest if message.format is not MessageFormat.CUSTOM_PAYLOAD)
-        if words and set(rest) <= set(to_voice):
+        if rest and set(rest) <= set(to_voice):
             self._heads[prompt.turn] = audio
             self._last_answer = prompt
-            self._call.act(VoiceWords(prompt.turn, words))
+            self._call.act(VoiceWords(prompt.turn, rest))
         elif rest:
             prompt.mute()
         else:

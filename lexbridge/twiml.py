@@ -4,7 +4,6 @@ Each one keeps the call (Pause, then Redirect to /twiml/resume) or ends it in wo
 alone: what a bot says is text, or SSML rebuilt from a list of elements, and can never become a verb.
 """
 
-import json
 import math
 import re
 import unicodedata
@@ -338,8 +337,6 @@ def _pieces_of(message: Message, has_ssml: bool) -> list[str]:
         if has_ssml and len(markup.striptags()) <= MAX_SAY_CHARACTERS:
             return [markup] if markup.striptags() or "<" in markup else []
         return _in_says(_plain(markup))
-    if message.format is MessageFormat.CUSTOM_PAYLOAD:
-        return _in_says(clean(text_of_payload(message.text)))
     return _in_says(clean(message.text))
 
 
@@ -375,21 +372,6 @@ def cut_at_sentence(text: str, most: int) -> str:
     if ends:
         return fits[: ends[-1]]
     return text[: len(fits) + 1].rpartition(" ")[0] or fits
-
-
-def text_of_payload(payload: str) -> str:
-    """What a custom payload says aloud.
-
-    Text is text. JSON is meant for a screen or a program: of an object its "text", "message" or "speech" is spoken
-    if there is one, else nothing.
-    """
-    try:
-        value = json.loads(payload)
-    except (ValueError, RecursionError):
-        return payload
-    if isinstance(value, dict):
-        value = next((value[name] for name in ("text", "message", "speech") if isinstance(value.get(name), str)), "")
-    return value if isinstance(value, str) else "" if isinstance(value, list) else payload
 
 
 def ssml_for_say(ssml: str) -> Markup:

@@ -83,6 +83,7 @@ SENTENCE_VARIABLES: Mapping[str, tuple[SentenceName, str]] = {
         "call_limit",
         "when `MAX_CALL_S` or `MAX_TURNS` is reached; a goodbye follows, and the call ends",
     ),
+    "DONE_TEXT": ("done", "when the bot has done what was asked and says nothing"),
 }
 
 

@@ -1,6 +1,6 @@
 """The circuit breaker, on a clock that is turned by hand."""
 
-from lexbridge.breaker import FAILURES, OPEN_S, Breaker
+from lexbridge.breaker import FAILURES, OPEN_S, Breaker, Breakers
 
 
 class Clock:
@@ -66,3 +66,18 @@ def test_once_closed_it_takes_as_many_failures_to_open_it_again() -> None:
     assert breaker.may_ask()
     assert breaker.succeeded()
     assert [breaker.failed() for _ in range(FAILURES)] == [False] * (FAILURES - 1) + [True]
+
+
+def test_each_alias_has_one_of_its_own() -> None:
+    breakers = Breakers(Clock())
+    sales = breakers.of(("SALES/prod/en_US", "https://lex"))
+    for _ in range(FAILURES):
+        sales.failed()
+    assert breakers.of(("SALES/prod/en_US", "https://lex")) is sales
+    assert sales.is_open
+    others = [
+        ("SALES/test/en_US", "https://lex"),
+        ("SALES/prod/de_DE", "https://lex"),
+        ("SALES/prod/en_US", "https://eu"),
+    ]
+    assert not any(breakers.of(alias).is_open for alias in others)

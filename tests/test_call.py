@@ -207,10 +207,47 @@ def test_the_reply_is_spoken_by_one_update_of_this_call():
     assert caller.hears() == ["Okay.", "Which day?", *HOLDS]
 
 
-def test_an_empty_reply_says_nothing_and_holds_the_call():
+def test_an_empty_reply_to_no_words_says_nothing_and_holds_the_call():
     caller = a_caller_lex_thinks_about()
-    caller.lex_says()
+    caller.lex_says(transcript="")
     assert caller.hears() == HOLDS
+
+
+SAY_AGAIN = "Sorry, I did not get that. Please say it again."
+WORDLESS = [
+    ({"dialog_state": DialogState.FULFILLED, "intent": "OrderFlowers"}, "Okay."),
+    ({"dialog_state": DialogState.READY_FOR_FULFILLMENT, "intent": "OrderFlowers", "transcript": ""}, "Okay."),
+    ({"dialog_state": DialogState.READY_FOR_FULFILLMENT, "intent": "FallbackIntent"}, SAY_AGAIN),
+    ({"dialog_state": DialogState.FAILED, "intent": "OrderFlowers", "transcript": ""}, SAY_AGAIN),
+    ({"dialog_state": DialogState.ELICIT_SLOT}, SAY_AGAIN),
+    ({"dialog_state": DialogState.ELICIT_INTENT}, SAY_AGAIN),
+    ({"dialog_state": DialogState.CONFIRM_INTENT, "transcript": None, "odd_parts": ("inputTranscript",)}, SAY_AGAIN),
+]
+
+
+@pytest.mark.parametrize(("reply", "words"), WORDLESS)
+def test_an_answer_without_a_word_is_followed_by_a_word_of_ours_and_the_call_goes_on(reply, words):
+    caller = a_caller_lex_thinks_about(NO_INPUT_S="5")
+    caller.lex_says(**reply)
+    assert caller.hears() == [words, *HOLDS]
+    caller.is_silent(10_000)
+    assert caller.hears() == ["Sorry, I did not hear anything.", *HOLDS]  # our word is not what the bot has said
+
+
+def test_keys_that_are_answered_without_a_word_are_followed_by_a_word_of_ours():
+    caller = Caller()
+    caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "12"})
+    caller.lex_recalls("Which number?")
+    caller.lex_says(transcript="")
+    assert caller.hears() == [SAY_AGAIN, *HOLDS]
+
+
+def test_a_bot_that_begins_without_a_word_is_stood_in_for_by_the_greeting():
+    caller = Caller(WELCOME="bot", WELCOME_INTENT="Hello", GREETING="Welcome.")
+    caller.dials()
+    caller.steps()
+    caller.lex_says(transcript="", turn=1)
+    assert caller.hears() == ["Welcome.", *HOLDS]
 
 
 def test_a_reply_that_is_too_long_is_cut_and_noted():
@@ -537,7 +574,7 @@ def test_who_interrupts_is_listened_to_and_a_document_without_words_stops_the_pr
 def test_a_prompt_is_interrupted_once():
     caller = a_caller_who_hears_a_prompt()
     caller.says_something()
-    caller.lex_says()
+    caller.lex_says(transcript="")
     caller.steps()
     caller.says_something()
     assert caller.steps() == ["OpenUtterance 3", "CloseUtterance 3"]
@@ -1608,7 +1645,7 @@ def test_a_reply_has_the_formats_of_lex():
     caller = a_caller_lex_thinks_about()
     messages = (
         Message("<speak>One<break/></speak>", MessageFormat.SSML),
-        Message('{"text": "two"}', MessageFormat.CUSTOM_PAYLOAD),
+        Message("two", is_unvoiced=True),
     )
     caller.session.lex_replied(1, Reply(DialogState.ELICIT_INTENT, messages))
     caller.is_silent(20)

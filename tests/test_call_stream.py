@@ -5,7 +5,7 @@ import pytest
 from lexbridge.actions import BeginDialog, SendKeys, UpdateCall
 from lexbridge.audio import MULAW_BYTES_PER_MS, MULAW_SILENCE, decode_mulaw
 from lexbridge.call_state import CallState
-from lexbridge.dialog import DialogState, Message, MessageFormat
+from lexbridge.dialog import DialogState, Message, MessageFormat, Reply
 from lexbridge.directives import (
     ACTION_ATTRIBUTE,
     ALLOW_INTERRUPT_ATTRIBUTE,
@@ -128,7 +128,7 @@ def test_marks_that_are_late_repeated_or_foreign_change_nothing():
 
 def test_a_reply_that_says_nothing_is_heard_at_once():
     caller = a_caller_lex_thinks_about(NO_INPUT_S="5")
-    caller.lex_says()
+    caller.lex_says(transcript="")
     caller.is_silent(4980)
     assert caller.steps() == []
     caller.is_silent(20)
@@ -138,11 +138,54 @@ def test_a_reply_that_says_nothing_is_heard_at_once():
 def test_a_voice_without_a_word_is_heard_out():
     caller = a_caller_lex_thinks_about(NO_INPUT_S="5")
     caller.lex_says(speaks=True)
+    caller.lex_speaks(tone(500))
     caller.lex_has_spoken()
+    caller.is_silent(500)
+    assert voice_in(heard_since(caller, 1700)) == 500
     caller.is_silent(4980)
     assert caller.steps() == []
-    caller.is_silent(20)
+    caller.is_silent(60)
     assert caller.steps() == ["UpdateCall"]
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        ({"dialog_state": DialogState.FULFILLED}, "Okay."),
+        ({"dialog_state": DialogState.FAILED}, SAY_AGAIN),
+        ({"dialog_state": DialogState.ELICIT_SLOT}, SAY_AGAIN),
+    ],
+)
+def test_an_answer_without_words_and_voice_is_followed_by_a_word_of_ours(speaks, reply, words):
+    for voiced in ({}, {words: tone(600)}):
+        caller = a_caller_lex_thinks_about(voiced=voiced)
+        caller.lex_says(speaks=speaks, **reply)
+        if speaks:
+            caller.lex_has_spoken()
+        if voiced:
+            caller.is_silent(1000)
+            assert voice_in(heard_since(caller, 1700)) == 600
+        else:
+            assert caller.hears() == [words, *CONNECTS]
+        assert not caller.noted("reply-audio-failed")
+
+
+def test_a_voice_without_a_word_that_is_only_silence_is_followed_by_a_word_of_ours():
+    caller = a_caller_lex_thinks_about(voiced={"Okay.": tone(600)})
+    caller.lex_says(speaks=True, dialog_state=DialogState.FULFILLED)
+    caller.lex_speaks(MULAW_SILENCE * 8 * 10_100)
+    assert caller.hears() == ["Okay.", *CONNECTS]
+
+
+def test_words_of_a_payload_that_lex_does_not_voice_are_said_by_twilio_and_nothing_is_amiss():
+    caller = a_caller_lex_thinks_about()
+    caller.session.lex_replied(
+        1, Reply(DialogState.ELICIT_SLOT, (Message("Billing, Sales.", is_unvoiced=True),)), speaks=True
+    )
+    caller.lex_has_spoken(1)
+    assert caller.hears() == ["Billing, Sales.", *CONNECTS]
+    assert not caller.noted("reply-audio-failed")
 
 
 def test_of_a_voice_without_a_word_that_breaks_off_the_rest_is_not_missed():
@@ -289,7 +332,7 @@ def test_an_empty_reply_does_not_cut_the_prompt_off_that_plays():
     caller.lex_says_aloud("One.", ms=4000, turn=1)
     caller.session.is_leaving = True
     caller.steps()
-    caller.lex_says(turn=2)
+    caller.lex_says(turn=2, transcript="")
     caller.is_silent(3900)
     assert caller.steps() == []
     caller.is_silent(100 + QUIET_BEFORE_HAND_OVER_MS + 60)
@@ -1210,12 +1253,10 @@ def test_where_lex_does_not_say_them_twilio_does_and_the_next_stream_goes_on(end
     assert caller.steps() == []
 
 
-def test_lex_is_asked_to_say_what_is_for_the_ear():
-    payload = Message('{"text": "Tuesday"}', MessageFormat.CUSTOM_PAYLOAD)
+def test_lex_is_asked_to_say_what_its_answer_has_no_voice_for():
+    payload = Message("Tuesday", is_unvoiced=True)
     caller = a_caller_whose_stream_was_lost("Which day?", payload, Message("<speak>Now</speak>", MessageFormat.SSML))
-    assert caller.asked_aloud() == ["Which day?", "<speak>Now</speak>"]
-    caller = a_caller_whose_stream_was_lost(payload)
-    assert caller.hears() == ["Tuesday", *CONNECTS]
+    assert caller.asked_aloud() == ["Which day?", "Tuesday", "<speak>Now</speak>"]
 
 
 def test_a_bot_that_has_said_nothing_is_stood_in_for_by_a_sentence_in_its_voice():

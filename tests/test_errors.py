@@ -12,6 +12,7 @@ from lexbridge.errors import (
     LexError,
     LexRejected,
     LexUnavailable,
+    LexUnreadable,
     NotPutBack,
     Problem,
 )
@@ -42,6 +43,12 @@ def test_each_lex_error_names_the_sentence_that_the_caller_hears_and_tells_wheth
 ):
     error = kind("Lex answered 400")
     assert (error.apology, error.ends_call, str(error)) == (apology, ends_call, "Lex answered 400")
+
+
+def test_an_answer_that_cannot_be_read_is_apologised_for_and_names_ten_of_its_parts():
+    error = LexUnreadable([f"messages[{number}]" for number in range(99)])
+    assert (error.apology, error.ends_call, len(error.parts)) == ("say_it_again", False, 99)
+    assert str(error) == "nothing of Lex's answer can be used: " + ", ".join(f"messages[{n}]" for n in range(10))
 
 
 def test_a_config_error_lists_one_problem_in_the_singular():

@@ -87,7 +87,10 @@ def test_a_bot_that_does_not_exist_is_a_rejection_that_names_the_setting(
 ) -> None:
     with local_lex(monkeypatch) as local:
         lex = make_lex_runtime(settings(LEX_BOT_NAME="NoSuchBot"), Deadlines())
-        with pytest.raises(LexRejected, match=r"Lex answered 404 NotFoundException; check LEX_BOT_NAME, LEX_BOT_ALIAS"):
+        with pytest.raises(
+            LexRejected,
+            match="404 NotFoundException: no bot NoSuchBot here; check LEX_BOT_NAME",
+        ):
             lex.ask(asked(), Log())
         assert len(local.requests) <= 1
     assert lines_of_lex(logged) == []

@@ -42,11 +42,11 @@ def test_lex_speaks_each_sentence_once_in_sessions_of_its_own(local, monkeypatch
     assert voice.audio == {}
     for _ in range(3):
         voice.learn()
-    wait_until(lambda: len(voice.audio) == 6)
+    wait_until(lambda: len(voice.audio) == 7)
     voice.learn()
     gevent.sleep(0.05)
     assert [request.said for request in local.requests] == list(voice.audio)
-    assert len({request.session_id for request in local.requests}) == 6
+    assert len({request.session_id for request in local.requests}) == 7
     spoken = voice.audio[SENTENCES.one_moment]
     assert len(spoken) % MULAW_FRAME_BYTES == 0
     assert len(spoken) / 8 == pytest.approx(40 * len(SENTENCES.one_moment), abs=20)
@@ -59,7 +59,7 @@ def test_where_calls_have_a_limit_lex_speaks_what_is_said_then(local, monkeypatc
         make_lex_runtime(settings(REPLY_MODE="stream", **BOTS["v2"]), Deadlines()), SENTENCES, has_limit=True
     )
     voice.learn()
-    wait_until(lambda: len(voice.audio) == 7)
+    wait_until(lambda: len(voice.audio) == 8)
     assert "We have to end this call now. Goodbye." in voice.audio
 
 
@@ -72,7 +72,7 @@ def test_a_bot_that_may_not_be_asked_is_asked_again_later_and_only_for_the_rest(
     voice.learn()
     gevent.sleep(0.05)
     assert voice.audio == {}  # not yet
-    wait_until(lambda: voice.learn() or len(voice.audio) == 6)
+    wait_until(lambda: voice.learn() or len(voice.audio) == 7)
     (told,) = lines(logged, "sentences-not-voiced")
     assert told["check"] == "lex:PutSession"
 
@@ -84,17 +84,17 @@ def test_a_sentence_without_sound_is_not_voiced_and_the_others_are(local, monkey
     speak, mute = local._voice.speak, [SENTENCES.say_it_again, SENTENCES.goodbye]
     monkeypatch.setattr(local._voice, "speak", lambda text: audio if text in mute else speak(text))
     voice.learn()
-    wait_until(lambda: len(voice.audio) == 4)
+    wait_until(lambda: len(voice.audio) == 5)
     wait_until(lambda: lines(logged, "sentences-not-voiced"))
     assert not {*mute} & {*voice.audio}
     voice.learn()
     gevent.sleep(0.05)
-    assert len(local.requests) == 6  # not yet asked again
+    assert len(local.requests) == 7  # not yet asked again
     (told,) = lines(logged, "sentences-not-voiced")
     assert (told["level"], why in told["error"]) == ("warning", True)
     mute.clear()
-    wait_until(lambda: voice.learn() or len(voice.audio) == 6)
-    assert len(local.requests) == 8
+    wait_until(lambda: voice.learn() or len(voice.audio) == 7)
+    assert len(local.requests) == 9
     assert len(lines(logged, "sentences-not-voiced")) == 1
 
 

@@ -46,6 +46,7 @@ ENGLISH = Sentences(
     one_moment="One moment please.",
     busy="Sorry, all lines are busy. Please call again later.",
     call_limit="We have to end this call now.",
+    done="Okay.",
 )
 
 

@@ -27,7 +27,6 @@ from lexbridge.twiml import (
     ssml_for_say,
     stream_name,
     streams_lost,
-    text_of_payload,
 )
 from tests.helpers import STREAM_SID, outline, text_of, verbs_of
 
@@ -37,10 +36,6 @@ SAYS_ELEMENTS = {"break", "emphasis", "lang", "p", "phoneme", "prosody", "s", "s
 
 def ssml(text):
     return Message(text, MessageFormat.SSML)
-
-
-def payload(text):
-    return Message(text, MessageFormat.CUSTOM_PAYLOAD)
 
 
 def reply(messages, opening=None):
@@ -293,7 +288,7 @@ def test_a_reply_says_its_messages_and_holds_the_call():
     assert (document.spoken_ms, document.characters_cut) == (15 * SPEAKING_MS_PER_CHARACTER, 0)
 
 
-@pytest.mark.parametrize("messages", [[], [Message("")], [Message(" \n")], [ssml("<speak/>")], [payload("{}")]])
+@pytest.mark.parametrize("messages", [[], [Message("")], [Message(" \n")], [ssml("<speak/>")]])
 def test_an_empty_reply_is_no_say(messages):
     document = reply(messages)
     assert outline(document.twiml) == ["Pause", "Redirect"]
@@ -483,38 +478,6 @@ def test_a_document_of_which_even_the_frame_is_too_long_says_nothing():
     document = DOCUMENTS.answer("Hello.", Opening("lexbridge-0", [("name", "x" * 450)] * 10))
     assert outline(document.twiml) == ["Start", "Pause", "Redirect"]
     assert document.characters_cut == 6
-
-
-# -- custom payloads
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("Say this.", "Say this."),
-        ('{"text": "Say this.", "card": {}}', "Say this."),
-        ('{"message": "Say this."}', "Say this."),
-        ('{"speech": "Say this.", "text": 7}', "Say this."),
-        ('{"card": {"title": "Roses"}}', ""),
-        ('["Roses", "Tulips"]', ""),
-        ('"Say this."', "Say this."),
-        ("42", "42"),
-        ("null", "null"),
-        ('{"text": ', '{"text": '),
-        ("9" * 5000, "9" * 5000),
-    ],
-)
-def test_a_payload_is_spoken_if_it_is_meant_for_the_ear(text, said):
-    assert text_of_payload(text) == said
-
-
-def test_a_payload_nested_too_deep_is_text():
-    assert text_of_payload("[" * 100_000) == "[" * 100_000
-
-
-def test_the_text_in_a_payload_is_only_text():
-    (said,) = spoken(reply([payload('{"text": "</Say><Dial>\\ud800"}')]))
-    assert said == "</Say><Dial>"
 
 
 # -- SSML
