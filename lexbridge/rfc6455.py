@@ -216,7 +216,7 @@ class MessageParser:
             items.append(Ping(payload))
         elif opcode == PONG:
             items.append(Pong(payload))
-        elif opcode == CLOSE:
+        else:
             items.append(_read_close(payload))
             self._over = True
 
