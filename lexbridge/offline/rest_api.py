@@ -211,13 +211,22 @@ class RestApi:
             if environ["REQUEST_METHOD"] == "POST":
                 self._update(call, _form(environ))
         except RestRefusal as refusal:
-            if call is not None:
+            if refusal.status == 401:  # no complaint: a bridge may try its other token next
+                self._note_sign_in(environ["PATH_INFO"], refusal)
+            elif call is not None:
                 call.record(happened.UpdateRefused(call.now_s(), refusal.status, refusal.code, refusal.message))
                 # A call, or a stream, that has just ended is nobody's fault.
                 if refusal.code not in (20404, 21220):
                     call.complain(refusal.code, f"REST: {refusal.message}")
             return refusal.status, _error(refusal.status, refusal.code, refusal.message)
         return 200, _resource(call)
+
+    def _note_sign_in(self, path: str, refusal: RestRefusal) -> None:
+        """Has the call that was asked for know that somebody was not let in."""
+        match = _CALL_PATH.fullmatch(path)
+        call = self._calls.get(match[2]) if match else None
+        if call is not None:
+            call.record(happened.UpdateRefused(call.now_s(), refusal.status, refusal.code, refusal.message))
 
     def _addressed(self, environ: Mapping[str, Any]) -> tuple[str, str, str | None]:
         """Account, call and stream of a request. Raises RestRefusal 20003, 20404 or 20004."""
