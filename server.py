@@ -8,8 +8,11 @@ if __name__ == "__main__" and not sys.argv[1:]:
     # When workers._Signals takes over, a signal is in its pipe or ends us here: none is lost between the two.
     for _signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(_signum, lambda *_: os._exit(0))
-    signal.signal(signal.SIGHUP, lambda *_: None)  # there are no workers yet to replace
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+    for _signum in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(_signum, lambda *_: None)  # there are no workers yet to replace, or to ask
+    signal.pthread_sigmask(
+        signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
+    )
 
 from gevent import monkey
 

@@ -74,6 +74,7 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          load          is this process overloaded: how late its loop is, how busy, its memory
                          watchdog      a thread that says what holds the loop
                          escaped       what escapes of greenlets, the hub and threads, as one log line each
+                         inspection    what a worker does, written to the log on demand by a signal
                          ecs           on Amazon ECS: the task's protection, and the metric that it is scaled by
                          serving       a worker's life: it serves, tells how it is, drains
                          findings      what a check has found, as a table
