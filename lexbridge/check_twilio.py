@@ -77,7 +77,8 @@ class _Number:
     is_near: bool
 
     def __str__(self) -> str:
-        return f"{self.number} ({self.differs})" if self.differs else self.number
+        told = self.differs or ("by GET" if self.method == "GET" else "")
+        return f"{self.number} ({told})" if told else self.number
 
 
 def _numbers(client: Client, settings: Settings) -> Finding:
@@ -92,11 +93,7 @@ def _numbers(client: Client, settings: Settings) -> Finding:
     if not numbers:
         return failed(NUMBER, "the account has no number", "buy one with voice, and set its webhook to " + wanted)
     right = [each for each in numbers if not each.differs]
-    by_get = [each for each in right if each.method == "GET"]
     near = [each for each in numbers if each.is_near]
-    if by_get and len(by_get) == len(right):
-        remedy = f"set it to HTTP POST: {_WHERE}"
-        return warning(NUMBER, f"{_some(right)} asks {wanted} by GET", remedy)
     if right:
         besides = f"; not so {_some(near)}" if near else ""
         return ok(NUMBER, f"{_some(right)}: calls go to {wanted}{besides}")
@@ -137,11 +134,10 @@ def _differs(url: str, wanted: str) -> tuple[str, bool]:
         differences.append(f"{given.scheme}://, not {right.scheme}://")
     elif ports[0] != ports[1]:
         differences.append(f"port {ports[0]}, not {ports[1]}")
-    if given.path != right.path:
-        how = "with a slash at its end" if given.path.rstrip("/") == right.path else f"not {right.path}"
-        differences.append(f"path {quoted(given.path, 60)[1:-1] or '/'}, {how}")
     has_host = given.hostname == right.hostname
-    has_path = given.path.rstrip("/") == right.path
+    has_path = given.path.rstrip("/") == right.path  # lexbridge takes both
+    if not has_path:
+        differences.append(f"path {quoted(given.path, 60)[1:-1] or '/'}, not {right.path}")
     return ", ".join(differences), bool(differences) and (has_host or has_path)
 
 

@@ -314,9 +314,10 @@ NEARLY = f"no number's calls go to {URL}/twiml, but nearly: +1"
     [
         (OwnedNumber("+1", f"{URL}/twiml"), Verdict.OK, "+1: calls go to"),
         (OwnedNumber("+1", f"{URL}:443/twiml?a=b#rc=2"), Verdict.OK, "+1: calls go to"),
-        (OwnedNumber("+1", f"{URL}/twiml", "GET"), Verdict.WARNING, "by GET"),
+        (OwnedNumber("+1", f"{URL}/twiml", "GET"), Verdict.OK, "+1 (by GET): calls go to"),
+        (OwnedNumber("+1", f"{URL}/twiml/"), Verdict.OK, "+1: calls go to"),
         (OwnedNumber("+1", "http://voice.example.com/twiml"), Verdict.FAILED, f"{NEARLY} (http://, not https://)"),
-        (OwnedNumber("+1", f"{URL}/twiml/"), Verdict.FAILED, f"{NEARLY} (path /twiml/, with a slash at its end)"),
+        (OwnedNumber("+1", f"{URL}/twilm"), Verdict.FAILED, f"{NEARLY} (path /twilm, not /twiml)"),
         (OwnedNumber("+1", f"{URL}/"), Verdict.FAILED, f"{NEARLY} (path /, not /twiml)"),
         (OwnedNumber("+1", URL), Verdict.FAILED, f"{NEARLY} (path /, not /twiml)"),
         (OwnedNumber("+1", f"{URL}:8443/twiml"), Verdict.FAILED, f"{NEARLY} (port 8443, not 443)"),

@@ -166,8 +166,8 @@ def test_a_bridge_that_updates_the_call_or_need_not_is_not_blamed_for_it(events:
 
 
 def test_another_path_is_said() -> None:
-    (cause,) = likely_causes([webhook(404)], Placed("https://voice.example.com/twiml/", "", None), frozenset())
-    assert cause.endswith("is https://voice.example.com/twiml, by POST, and this call asked for /twiml/")
+    (cause,) = likely_causes([webhook(404)], Placed("https://voice.example.com/voice", "", None), frozenset())
+    assert cause.endswith("is https://voice.example.com/twiml, by POST, and this call asked for /voice")
 
 
 @pytest.mark.parametrize("name", ["busy", "not_available", "say_it_again", "not_heard"])

@@ -60,12 +60,12 @@ def _forbidden(placed: Placed) -> Iterator[str]:
         f"the addresses differ: this call was signed for {placed.webhook}, so the bridge needs URL={placed.base}, "
         "letter for letter (http or https, host, port, path)"
     )
-    yield "the bridge's log says which: `peer-refused`"
+    yield "the bridge's log says which: the `reason` of `peer-refused`"
 
 
 def _other(placed: Placed) -> Iterator[str]:
     path = urlsplit(placed.webhook).path
-    if path != "/twiml":
+    if path.rstrip("/") != "/twiml":
         yield f"lexbridge's webhook is {placed.base}/twiml, by POST, and this call asked for {path or '/'}"
     else:
         yield f"something that is no lexbridge answers at {placed.reached}"
