@@ -21,11 +21,16 @@ from test_watchdog import tricky_server
 from lexbridge.offline.bridge_process import BridgeProcess
 
 
+def has_begun(worker: int, signum: signal.Signals) -> bool:
+    """It has its own handler: one that was just forked has the parent's, SIGHUP's too."""
+    return handles(worker, signum) and not handles(worker, signal.SIGHUP)
+
+
 @contextmanager
 def two_workers(folder: Path, level: str) -> Iterator[BridgeProcess]:
     """`server.py` with two workers, both built, at a LOG_LEVEL at which it may say nothing of it."""
     with BridgeProcess({**COMPLETE, "WEB_CONCURRENCY": "2", "LOG_LEVEL": level}, folder / "bridge.log") as bridge:
-        wait_until(lambda: [handles(pid, signal.SIGTERM) for pid in children(bridge.pid)] == [True, True])
+        wait_until(lambda: [has_begun(pid, signal.SIGTERM) for pid in children(bridge.pid)] == [True, True])
         yield bridge
 
 
@@ -145,7 +150,7 @@ def test_a_worker_that_starts_can_be_asked(tmp_path: Path) -> None:
         os.kill(bridge.pid, signal.SIGHUP)
         wait_until(lambda: len(children(bridge.pid)) == 2)
         (new,) = {*children(bridge.pid)} - {worker}
-        wait_until(lambda: handles(new, signal.SIGUSR1))
+        wait_until(lambda: has_begun(new, signal.SIGUSR1))
         os.kill(new, signal.SIGUSR1)
         wait_until(lambda: [line for line in said(bridge, "worker-report") if line["pid"] == new])
         assert not said(bridge, "worker-died")
