@@ -216,13 +216,8 @@ def _is_about_session(bot: _Asked, error: ClientError, words: str) -> bool:
 
 
 def _found(bot: _Asked, settings: Settings) -> Finding:
-    where = f"{bot.where}, in {settings.aws_region}"
-    if isinstance(bot, _V1):
-        return warning(BOT, f"{where}: Lex V1, which AWS shut down on 2025-09-15", "move the bot to Lex V2")
-    if bot.names["botAliasId"] == "TSTALIASID":
-        remedy = "make an alias of a version for callers, and set LEX_BOT_ALIAS_ID"
-        return warning(BOT, f"{where}: TSTALIASID is the test alias, which takes two callers at a time", remedy)
-    return ok(BOT, where)
+    """It is there. What is odd about it, such as a test alias, is said of the settings."""
+    return ok(BOT, f"{bot.where}, in {settings.aws_region}")
 
 
 def _permissions(bot: _Asked, settings: Settings, is_denied: bool) -> Finding:

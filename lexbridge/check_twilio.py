@@ -18,7 +18,7 @@ from lexbridge.capped_http import capped_session, is_too_long
 from lexbridge.config import Settings
 from lexbridge.findings import Finding, failed, not_asked, ok, quoted, warning
 
-ACCOUNT, NUMBER = "Twilio account", "Twilio number"
+ACCOUNT, API_KEY, NUMBER = "Twilio account", "Twilio API key", "Twilio number"
 
 ANSWER_S = 5.0
 PAGE = 50  # numbers: a page of so many has about 75 KB
@@ -35,16 +35,40 @@ def check_twilio(settings: Settings) -> Iterator[Finding]:
         yield not_asked(ACCOUNT, "the auth token alone does not say whose account it is", remedy)
         yield not_asked(NUMBER, "the account is not known")
         return
-    http = TwilioHttpClient(timeout=ANSWER_S)
-    http.session = capped_session()
-    client = Client(settings.twilio_account_sid, settings.twilio_auth_token, http_client=http)
-    client.api.base_url = settings.twilio_api_url
+    client = _client(settings, settings.twilio_account_sid, settings.twilio_auth_token)
+    if settings.twilio_api_key_sid and settings.twilio_api_key_secret:
+        yield _api_key(_client(settings, settings.twilio_api_key_sid, settings.twilio_api_key_secret), settings)
     account = _account(client, settings)
     yield account
     if account.verdict in ("ok", "warning"):
         yield _numbers(client, settings)
     else:
         yield not_asked(NUMBER, "Twilio does not let us in")
+
+
+def _client(settings: Settings, user: str, password: str) -> Client:
+    http = TwilioHttpClient(timeout=ANSWER_S)
+    http.session = capped_session()
+    client = Client(user, password, settings.twilio_account_sid, http_client=http)
+    client.api.base_url = settings.twilio_api_url
+    return client
+
+
+def _api_key(client: Client, settings: Settings) -> Finding:
+    """Whether Twilio takes the key by which calls are updated. It may not read an account, so a number is read."""
+    sid, account_sid = settings.twilio_api_key_sid, settings.twilio_account_sid
+    try:
+        client.incoming_phone_numbers.list(page_size=1, limit=1)
+    except _UNREACHED as error:
+        status = _status_of_list(error)
+        if status == 401:
+            remedy = f"check TWILIO_API_KEY_SECRET, and that the key is one of {account_sid}"
+            return failed(API_KEY, f"Twilio does not take {sid} (401)", remedy)
+        if status == 403:
+            remedy = "a restricted key needs the right to update calls"
+            return warning(API_KEY, f"{sid}: unknown, it may not read numbers (403)", remedy)
+        return _unreached(API_KEY, settings, error)
+    return ok(API_KEY, f"Twilio takes {sid}")
 
 
 def _account(client: Client, settings: Settings) -> Finding:
@@ -86,9 +110,9 @@ def _numbers(client: Client, settings: Settings) -> Finding:
     try:
         listed = client.incoming_phone_numbers.list(page_size=PAGE, limit=MOST_NUMBERS)
         numbers = [_look_at(each, wanted) for each in listed]
-    except (TwilioRestException, TwilioServiceException) as error:
-        return failed(NUMBER, f"Twilio answered {_said(error)}")
     except _UNREACHED as error:
+        if status := _status_of_list(error):
+            return failed(NUMBER, f"Twilio answered {status}", "try again; status.twilio.com tells of outages")
         return _unreached(NUMBER, settings, error)
     if not numbers:
         return failed(NUMBER, "the account has no number", "buy one with voice, and set its webhook to " + wanted)
@@ -152,6 +176,13 @@ _UNREACHED = (requests.RequestException, TwilioException, ValueError, TypeError,
 def _unreached(subject: str, settings: Settings, error: BaseException) -> Finding:
     how = "its answer is too long" if is_too_long(error) else type(error).__name__
     return failed(subject, f"Twilio is not reached at {settings.twilio_api_url} ({how})", "check the way out to it")
+
+
+def _status_of_list(error: BaseException) -> int | None:
+    """The status that a list was answered with: Twilio's client has the answer as the second argument there."""
+    answer = error.args[1] if isinstance(error, TwilioException) and len(error.args) > 1 else None
+    status = getattr(answer, "status_code", None)
+    return status if isinstance(status, int) and status >= 400 else None
 
 
 def _said(error: TwilioRestException | TwilioServiceException) -> str:

@@ -143,6 +143,14 @@ def test_a_service_with_other_settings_refuses_what_the_check_signs(tmp_path: Pa
     assert ended.stdout.count("403, the service does not take our signature") == 2
 
 
+def test_what_is_odd_about_the_settings_is_a_row(tmp_path: Path) -> None:
+    odd = {"STREAM_URL": "wss://127.0.0.1:9/path", "URL": "http://127.0.0.1:9", "TWILIO_API_URL": NOBODY}
+    with lex() as served, twilio() as simulated:
+        ended = check(tmp_path, environment_of(served, simulated, **odd))
+    assert rows(ended.stdout)["settings"] == "warning"
+    assert "STREAM_URL: is" in ended.stdout
+
+
 def test_settings_that_are_wrong_are_said_as_ever(tmp_path: Path) -> None:
     ended = start(tmp_path, "--check=live", **{**ENVIRONMENT, **V1_BOT, "VAD": "nonsense"})
     assert (ended.returncode, ended.stdout) == (2, "")
@@ -189,13 +197,10 @@ def test_a_bot_that_is_not_there(monkeypatch: pytest.MonkeyPatch, changes: dict[
     assert "LEX_BOT_" in bot.remedy
 
 
-def test_the_test_alias_and_lex_v1_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_test_alias_is_warned_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with lex() as served:
-        tests_alias, _ = bot_rows(monkeypatch, served.url, LEX_BOT_ALIAS_ID="TSTALIASID")
-        v1, _ = bot_rows(monkeypatch, served.url, **V1_BOT)
-    assert (tests_alias.verdict, v1.verdict) == (Verdict.WARNING, Verdict.WARNING)
-    assert "two callers at a time" in tests_alias.why
-    assert "shut down" in v1.why
+        bot, _ = bot_rows(monkeypatch, served.url, LEX_BOT_ALIAS_ID="TSTALIASID")
+    assert bot.verdict is Verdict.OK
 
 
 def test_a_permission_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,6 +309,26 @@ def test_the_account(kind: str, status: str, verdict: Verdict) -> None:
         simulated.account.account_type, simulated.account.account_status = kind, status
         account, _ = check_twilio(settings_at(simulated.url))
     assert account.verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("secret", "fault", "verdict"),
+    [
+        ("right", None, Verdict.OK),
+        ("wrong", None, Verdict.FAILED),
+        ("right", RestFault(status=403, code=20403), Verdict.WARNING),
+    ],
+)
+def test_an_api_key_is_tried_beside_the_token(secret: str, fault: RestFault | None, verdict: Verdict) -> None:
+    key_sid = "SK" + "d" * 32
+    with twilio() as simulated:
+        simulated.api_keys[key_sid] = "right"
+        simulated.rest_faults.extend([fault] if fault else [])
+        key = {"TWILIO_API_KEY_SID": key_sid, "TWILIO_API_KEY_SECRET": secret}
+        told, account, _ = check_twilio(settings_at(simulated.url, **key))
+    assert (told.subject, told.verdict) == ("Twilio API key", verdict)
+    assert key_sid in told.why
+    assert account.verdict is Verdict.OK
 
 
 NEARLY = f"no number's calls go to {URL}/twiml, but nearly: +1"

@@ -36,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
         return 2
     account_sid = args.account_sid or os.environ.get("TWILIO_ACCOUNT_SID")
     twilio = SimulatedTwilio(auth_token=auth_token, account_sid=account_sid, port=args.port)
+    if api_key_sid := os.environ.get("TWILIO_API_KEY_SID"):
+        twilio.api_keys[api_key_sid] = os.environ.get("TWILIO_API_KEY_SECRET", "")
     twilio.account.numbers.append(OwnedNumber(args.number, args.webhook, args.method))
     try:
         twilio.start()
