@@ -8,8 +8,11 @@ if __name__ == "__main__" and not sys.argv[1:]:
     # When workers._Signals takes over, a signal is in its pipe or ends us here: none is lost between the two.
     for _signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(_signum, lambda *_: os._exit(0))
-    signal.signal(signal.SIGHUP, lambda *_: None)  # there are no workers yet to replace
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+    for _signum in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(_signum, lambda *_: None)  # there are no workers yet to replace, or to ask
+    signal.pthread_sigmask(
+        signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
+    )
 
 from gevent import monkey
 
@@ -38,6 +41,7 @@ from lexbridge.errors import ConfigError, Problem
 from lexbridge.lex import Deadlines
 from lexbridge.lex_boto import make_lex_runtime, warm_up
 from lexbridge.listener import Listener
+from lexbridge.live_check import check_live
 from lexbridge.media_server import MediaServer
 from lexbridge.refusals import SignatureDiagnosis
 from lexbridge.serving import Built, serve
@@ -47,7 +51,7 @@ from lexbridge.variables import SETTINGS
 from lexbridge.web import create_app
 from lexbridge.workers import Supervisor, drop_hub
 
-CHECKS = ("settings",)
+CHECKS = ("settings", "live")
 """What `--check` can look at; the first is what it looks at if it is not told."""
 
 ENV_FILE = Path(".env")
@@ -70,7 +74,8 @@ def main(arguments: Sequence[str]) -> int:
         nargs="?",
         const=CHECKS[0],
         choices=CHECKS,
-        help="check and exit. settings, or nothing: what the settings are",
+        help="check and exit. settings, or nothing: what the settings are; live: AWS, Twilio, and the service at URL, "
+        "which has to run, are asked too whether calls would work (exit status 0 if all is well, 1 if not)",
     )
     check = parser.parse_args(arguments).check
     if closed := logs.find_closed_output():
@@ -82,6 +87,8 @@ def main(arguments: Sequence[str]) -> int:
         doubts = find_doubts(settings, os.environ, file_names)
         if check is not None:
             build(settings, ("127.0.0.1", 0), UsedTokens())
+            if check == "live":
+                return 0 if check_live(settings, doubts) else 1
             return _tell("\n".join([*(f"Warning: {doubt}" for doubt in doubts), VALID]))
         return supervise(settings, doubts)
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""`server.py`, and each of its processes tells on SIGUSR2 what it holds: for the soak. Not a measurement itself.
+"""`server.py`, and each of its processes tells on SIGRTMIN what it holds: for the soak. Not a measurement itself.
 
 The handler is set before anything else and so is there in every worker that is forked. It writes to the file named by
 BENCH_STATE with the process id after it. Objects that were frozen at the start are not seen: what is counted is what
@@ -30,7 +30,7 @@ def write_state(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGUSR2, write_state)
+    signal.signal(signal.SIGRTMIN, write_state)
     sys.argv[0] = os.environ.get("BENCH_PROGRAM", str(ROOT / "server.py"))
     sys.path[0] = str(Path(sys.argv[0]).parent)
     runpy.run_path(sys.argv[0], run_name="__main__")

@@ -63,7 +63,7 @@ async def look(load: Load, state: Path | None) -> dict[str, float]:
 async def _ask(state: Path, worker: int) -> dict[str, int]:
     path = Path(f"{state}.{worker}")
     path.unlink(missing_ok=True)
-    os.kill(worker, signal.SIGUSR2)
+    os.kill(worker, signal.SIGRTMIN)
     deadline_s = time.monotonic() + STATE_LIMIT_S
     while time.monotonic() < deadline_s:
         with contextlib.suppress(FileNotFoundError):
@@ -157,7 +157,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--workers", type=int, default=2, help="WEB_CONCURRENCY")
     parser.add_argument("--ramp", type=float, default=10.0, help="s in which the first calls come in")
-    parser.add_argument("--without-greenlets", action="store_true", help="run server.py as it is, without SIGUSR2")
+    parser.add_argument("--without-greenlets", action="store_true", help="run server.py as it is, without SIGRTMIN")
     parser.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE", help="for the bridge")
     parser.add_argument("--program", default="server.py", help="the bridge's program")
     parser.add_argument("--logs", type=Path, help="a directory that keeps the processes' output")

@@ -76,8 +76,14 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          load          is this process overloaded: how late its loop is, how busy, its memory
                          watchdog      a thread that says what holds the loop
                          escaped       what escapes of greenlets, the hub and threads, as one log line each
+                         inspection    what a worker does, written to the log on demand by a signal
                          ecs           on Amazon ECS: the task's protection, and the metric that it is scaled by
                          serving       a worker's life: it serves, tells how it is, drains
+                         findings      what a check has found, as a table
+                         check_aws     does AWS know the credentials, the bot, its alias and locale
+                         check_twilio  does Twilio know the token, and call this service
+                         check_address does the service answer at its public address, as Twilio would ask
+                         live_check    all of these, side by side
     floor 5  door        web           create_app(): webhooks, signatures, the socket's route
 
     the other house      offline/      a local Lex runtime, a simulated Twilio and caller, the demo; imports floors 0-3

@@ -33,6 +33,7 @@ class Board:
 
     def __init__(self, slots: int) -> None:
         self._numbers = memoryview(mmap.mmap(-1, 8 * (1 + 4 * slots))).cast("d")
+        self._switch = memoryview(mmap.mmap(-1, 8)).cast("d")
         self.slots = range(slots)
 
     @property
@@ -43,6 +44,15 @@ class Board:
     @is_ending.setter
     def is_ending(self, is_ending: bool) -> None:
         self._numbers[0] = is_ending
+
+    @property
+    def is_level_switched(self) -> bool:
+        """The log's level is switched to DEBUG, or away from it where LOG_LEVEL is DEBUG."""
+        return bool(self._switch[0])
+
+    @is_level_switched.setter
+    def is_level_switched(self, is_level_switched: bool) -> None:
+        self._switch[0] = is_level_switched
 
     def write(self, slot: int, state: State, live_calls: int = 0) -> None:
         """The state of the worker in `slot`, how many calls it has, and its heartbeat."""
@@ -126,6 +136,10 @@ class Place:
     def sockets_of_others(self) -> list[int]:
         """Returns the media sockets of each other worker that would take a new connection at once."""
         return [self.board.sockets(other) for other in self.board.ready_others(self.slot, PROMPT_S)]
+
+    def is_level_switched(self) -> bool:
+        """See Board."""
+        return self.board.is_level_switched
 
     def is_orphaned(self) -> bool:
         """The parent is gone: nobody would replace us, and we keep the port from whoever starts anew."""

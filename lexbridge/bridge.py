@@ -244,6 +244,7 @@ class _Call:
         self._calls = calls
         self._stream: LiveStream | None = None
         self._start_by_s = start_by_s
+        self._began_s = 0.0
         self._stop_by_s = math.inf
         self._streams_lost = 0
         self._token_made_s = -math.inf
@@ -441,15 +442,22 @@ class _Call:
             self._refuse(refusal, TRY_AGAIN_LATER)  # it comes back as a call that goes on, and is served then
         self._asking.log = self._updates.log = self._log
         self._streams_lost = whole(started.parameters.get(STREAMS_LOST_PARAMETER))
+        self._began_s = time.monotonic()
         self._stream = LiveStream(
             started.call_sid,
             started.stream_sid,
             take_over=lambda: self._tell(_TakenOver()),
             leave=lambda: self._tell(_Leave()),
             close=lambda: self._tell(_Close()),
+            look=self._look,
         )
         self._calls.began(self._stream)
         self._media_clock = MediaClock(time.monotonic())
+
+    def _look(self) -> Mapping[str, object]:
+        """How the call stands. See LiveStream."""
+        age_s = round(time.monotonic() - self._began_s, 1)
+        return {"age_s": age_s, "state": self._session.state.value, "turns": self._session.turns}
 
     def _give_way(self) -> None:
         """Has Twilio stop this stream. One that we close it takes for lost, and the call would get yet another.

@@ -1,6 +1,6 @@
 """The calls that are live in this process: for readiness, admission, and for streams that have to give way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -14,6 +14,8 @@ class LiveStream:
     take_over: Callable[[], object] = field(repr=False)
     leave: Callable[[], object] = field(repr=False)
     close: Callable[[], object] = field(repr=False)
+    look: Callable[[], Mapping[str, object]] = field(default=dict, repr=False)
+    """Tells how the call stands, as fields of a log line. It takes no lock and switches no greenlet."""
 
 
 class CallLog:
@@ -98,6 +100,10 @@ class CallLog:
         for stream in untold[:most]:
             self._told.add(stream.stream_sid)
             stream.leave()
+
+    def streams(self) -> list[LiveStream]:
+        """The live streams, the oldest first."""
+        return list(self._live.values())
 
     def close(self) -> None:
         """Closes every live stream."""

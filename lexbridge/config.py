@@ -41,6 +41,7 @@ class Settings:
 
     aws_region: str
     bot: LexV1Bot | LexV2Bot
+    twilio_account_sid: str | None
     twilio_auth_token: str = field(repr=False)
     url: str
     stream_url: str

@@ -31,7 +31,7 @@ def warm_up(settings: Settings) -> None:
     """
     with _boto3_settled():
         session = _session("none", "none", None, settings.aws_region)
-        session.client(_service_of(settings), endpoint_url="http://127.0.0.1:9")
+        session.client(service_of(settings), endpoint_url="http://127.0.0.1:9")
 
 
 @contextmanager
@@ -76,12 +76,13 @@ def _check(credentials: Credentials) -> None:
         raise ConfigError([session_token_missing(where)])
 
 
-def _service_of(settings: Settings) -> Literal["lex-runtime", "lexv2-runtime"]:
+def service_of(settings: Settings) -> Literal["lex-runtime", "lexv2-runtime"]:
+    """The AWS service of the bot, as boto3 names it."""
     return "lex-runtime" if isinstance(settings.bot, LexV1Bot) else "lexv2-runtime"
 
 
-def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> LexClient:
-    """The one client that all calls share: made before serving, for it takes 0.4 s.
+def make_session(settings: Settings) -> boto3.Session:
+    """A session of boto3's with the credentials and the region of the settings.
 
     Raises ConfigError if boto3 finds no AWS credentials, or cannot use what it finds.
     """
@@ -94,6 +95,15 @@ def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> LexClient:
         )
         raise ConfigError([Problem("ACCESS_KEY_ID", "is not set and boto3 finds no AWS credentials", rule)])
     _check(credentials)
+    return session
+
+
+def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> LexClient:
+    """The one client that all calls share: made before serving, for it takes 0.4 s.
+
+    Raises ConfigError if boto3 finds no AWS credentials.
+    """
+    session = make_session(settings)
     config = Config(
         connect_timeout=deadlines.connect_s,
         read_timeout=deadlines.answer_s,
@@ -102,7 +112,7 @@ def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> LexClient:
         tcp_keepalive=True,
     )
     with _boto3_settled():
-        client = session.client(_service_of(settings), config=config)
+        client = session.client(service_of(settings), config=config)
     cap_lex(client)
     follow_aws_clock(client)
     api = LexV1(client, settings.bot) if isinstance(settings.bot, LexV1Bot) else LexV2(client, settings.bot)

@@ -10,7 +10,8 @@ import select
 import stat
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 import gevent
@@ -40,6 +41,46 @@ def find_closed_output() -> str | None:
     return None
 
 
+class _Levels:
+    """The level that was configured, and the one that is written at."""
+
+    configured = "INFO"
+    is_debugging = False
+
+
+def is_debugging() -> bool:
+    """Whether lines of level debug are written."""
+    return _Levels.is_debugging
+
+
+def debugs_when(is_switched: bool) -> bool:
+    """Whether they are if the level is switched, or is not: DEBUG and the configured level take turns, INFO where that
+    is DEBUG itself."""
+    return is_switched != (_Levels.configured == "DEBUG")
+
+
+def switch_debug(is_on: bool) -> None:
+    """Has the process write lines of level debug, or not. `log-level` says so."""
+    quiet = "INFO" if _Levels.configured == "DEBUG" else _Levels.configured
+    level = "DEBUG" if is_on else quiet
+    with all_heard():
+        Log().info("log-level", pid=os.getpid(), log_level=level)
+    logging.getLogger().setLevel(level)
+    _Levels.is_debugging = is_on
+
+
+@contextmanager
+def all_heard() -> Iterator[None]:
+    """Lines that are logged meanwhile are written, whatever the level is. Nothing in it may switch greenlets."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel("DEBUG")
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+
+
 def configure(level: str, log_format: str, out: logging.Handler, colors: bool = False) -> None:
     """Sends every log line of the process to `out`. `log_format`: "json" or "text", which may have colours."""
     text = log_format == "text"
@@ -63,6 +104,7 @@ def configure(level: str, log_format: str, out: logging.Handler, colors: bool = 
     out.setFormatter(_Formatter(shared, rendered))
     root = logging.getLogger()
     root.handlers[:] = [out]
+    _Levels.configured, _Levels.is_debugging = level, level == "DEBUG"
     root.setLevel(level)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -247,12 +289,20 @@ class UnlockedLog:
         root = logging.getLogger()
         self._out = next(handler for handler in root.handlers if isinstance(handler, LineWriter))
         self._out.start()
-        self._level = root.level
+        self._root = root
 
     def write(self, level: str, event: str, **fields: Any) -> None:
         """One line. Never raises. `exc_info`, if it is one of the fields: as sys.exc_info() returns it."""
+        if logging.getLevelNamesMapping()[level.upper()] >= self._root.level:
+            self._write(level, event, fields)
+
+    def answer(self, event: str, **fields: Any) -> None:
+        """One line of level info, whatever LOG_LEVEL is: somebody has asked for it. Never raises."""
+        self._write("info", event, fields)
+
+    def _write(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         formatter = self._out.formatter
-        if logging.getLevelNamesMapping()[level.upper()] < self._level or not isinstance(formatter, _Formatter):
+        if not isinstance(formatter, _Formatter):
             return
         try:
             line = formatter.render(level, event, fields)

@@ -19,6 +19,7 @@ from lexbridge.board import Place, State
 from lexbridge.call_log import CallLog
 from lexbridge.capped_http import capped_session
 from lexbridge.config import Settings
+from lexbridge.inspection import Inspection
 from lexbridge.load import MEASURE_EVERY_S, Busyness, Load, memory_limit, resident_memory
 from lexbridge.logs import Log
 from lexbridge.media_server import MediaServer
@@ -58,9 +59,11 @@ def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
     Raises what `build` raises.
     """
     escaped.install()
+    inspection = Inspection(place)
     starting = gevent.spawn(_beat_while_starting, place)
     built = build()
     server, calls = built.server, built.calls
+    inspection.has_calls(calls)
     names.install().keep_warm(names.hosts_of(built.addresses))
     # What was made so far stays for good; a full collection that looks through it stops every call for 50 ms.
     gc.collect()
@@ -73,7 +76,7 @@ def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
     watchdog = Watchdog(busyness := Busyness())
     server.share(Accepting(place))
     server.start()
-    beating = gevent.spawn(_beat, place, server, calls, load, busyness, told)
+    beating = gevent.spawn(_beat, place, server, calls, load, busyness, told, inspection)
     if settings.ecs_agent_uri:
         gevent.spawn(ecs.report, place, settings.ecs_agent_uri, settings.service_name)
     told.wait()
@@ -99,10 +102,19 @@ def _beat_while_starting(place: Place) -> None:
         gevent.sleep(MEASURE_EVERY_S)
 
 
-def _beat(place: Place, server: MediaServer, calls: CallLog, load: Load, busyness: Busyness, told: Event) -> None:
+def _beat(
+    place: Place,
+    server: MediaServer,
+    calls: CallLog,
+    load: Load,
+    busyness: Busyness,
+    told: Event,
+    inspection: Inspection,
+) -> None:
     """The worker's heart. If it stops, for whatever reason, the parent ends the worker."""
     spent_s = server.spent_s
     while not server.closed:
+        inspection.follow_level()
         state = _state(calls)
         place.write(state, calls.live_calls)
         calls.others_are_ready = place.others_are_ready()

@@ -155,6 +155,12 @@ SETTINGS: tuple[Setting, ...] = (
         matching(r"\$LATEST|[A-Za-z_]{1,100}", "must be the alias's name: letters and underscores, or $LATEST"),
     ),
     Setting(
+        "TWILIO_ACCOUNT_SID",
+        None,
+        "the account that `server.py --check=live` asks Twilio about; the service itself does not need it",
+        matching(r"AC[0-9a-fA-F]{32}", "must be the account's SID: AC and 32 hexadecimal digits"),
+    ),
+    Setting(
         "TWILIO_AUTH_TOKEN",
         None,
         "Twilio's primary auth token: checks signatures, and signs in to the REST API if no API key does",
@@ -406,4 +412,5 @@ SETTINGS: tuple[Setting, ...] = (
 BOTO3_VARIABLES: tuple[tuple[str, str], ...] = (
     ("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", "where boto3 finds Lex V2; unset: AWS"),
     ("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", "where boto3 finds Lex V1; unset: AWS"),
+    ("AWS_ENDPOINT_URL_STS", "where boto3 finds STS, which `server.py --check=live` asks; unset: AWS"),
 )

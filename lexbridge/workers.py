@@ -19,7 +19,7 @@ from gevent import monkey
 from gevent._hub_local import get_hub_if_exists
 
 from lexbridge.board import FRESH_S, Board, Place, State
-from lexbridge.logs import Log
+from lexbridge.logs import Log, all_heard, debugs_when, switch_debug
 
 _fork = monkey.get_original("os", "fork")
 _waitpid = monkey.get_original("os", "waitpid")
@@ -34,7 +34,7 @@ ABORT_S = 1.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 4.0
 TICK_S, STARTING_TICK_S = 0.25, 0.05
 
-_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2}
 
 Work = Callable[[Place], int]
 """A worker's life, in a process of its own; returns its exit status. It has to write its state at least every second.
@@ -79,6 +79,8 @@ class _Signals:
         _set_handler(signal.SIGCHLD, signal.SIG_DFL)
         _set_handler(signal.SIGINT, signal.SIG_IGN)
         _set_handler(signal.SIGHUP, signal.SIG_IGN)
+        _set_handler(signal.SIGUSR1, signal.SIG_IGN)  # until it has handlers for these two
+        _set_handler(signal.SIGUSR2, signal.SIG_IGN)
         os.close(self._reading)
         os.close(self._writing)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
@@ -120,7 +122,8 @@ class Supervisor:
         """Runs the workers until SIGTERM or SIGINT, and all have ended. Returns the exit status: 0; 1 after a second
         signal, which ends them at once; 2 if the first worker says that it cannot start.
 
-        SIGHUP replaces all workers: new ones first, then the old ones drain.
+        SIGHUP replaces all workers: new ones first, then the old ones drain. SIGUSR1 has each write to the log what it
+        does, SIGUSR2 switches the log to DEBUG in all processes, and back.
         """
         signals = _Signals()
         while self._exit_status is None or self._workers:
@@ -136,6 +139,11 @@ class Supervisor:
     def _take(self, signum: int) -> None:
         if signum == signal.SIGHUP:
             self._is_renewal_wanted = True
+        elif signum == signal.SIGUSR1:
+            self._report()
+        elif signum == signal.SIGUSR2:
+            self._board.is_level_switched = not self._board.is_level_switched
+            switch_debug(debugs_when(self._board.is_level_switched))
         elif signum in (signal.SIGTERM, signal.SIGINT) and self._exit_status is None:
             self._exit_status = 0
             self._board.is_ending = True
@@ -144,6 +152,17 @@ class Supervisor:
             self._exit_status = 1
             for pid in self._workers:
                 os.kill(pid, signal.SIGKILL)
+
+    def _report(self) -> None:
+        """Writes what is known of each worker, which then writes what it does itself."""
+        now_s = time.monotonic()
+        for worker in self._workers.values():
+            silent_s = round(max(0.0, now_s - self._board.heartbeat_s(worker.slot)), 1)
+            state = self._board.state(worker.slot).name.lower()
+            age_s = round(now_s - worker.started_s, 1)
+            with all_heard():
+                self._log.info("worker-state", pid=worker.pid, state=state, age_s=age_s, silent_s=silent_s)
+            os.kill(worker.pid, signal.SIGUSR1)
 
     # Starting
 

@@ -18,7 +18,7 @@ from gevent import get_hub
 import server
 
 HOLD_S = 2.6
-HOLD, WORK_ON, BREAK = signal.SIGUSR1, signal.SIGUSR2, signal.SIGRTMIN
+HOLD, WORK_ON, BREAK = signal.SIGRTMIN + 1, signal.SIGRTMIN + 2, signal.SIGRTMIN
 SECRET = "+15550001111"
 
 

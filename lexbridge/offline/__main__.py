@@ -32,6 +32,7 @@ COMMANDS = {
     "demo": Command("demo", "whole calls through the real bridge", (*_SPEECH, "matplotlib", "yaml", "websocket")),
     "lex": Command("lex_command", "the local Lex runtime, for a bridge of your own", _SPEECH),
     "call": Command("call_command", "one simulated call at a bridge of your own", ("hibari", "yaml", "websocket")),
+    "twilio": Command("twilio_command", "Twilio's REST API of one account, for server.py --check=live", ()),
     "hear": Command("hear_command", "what each detector makes of a recording of your own", ()),
     "talk": Command("talk", "a conversation with a bot in the terminal", ()),
 }

@@ -3,14 +3,16 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from lexbridge.offline import call_script
 from lexbridge.offline.arguments import http_address, new_file, port, seconds
 from lexbridge.offline.bots import load_bot
-from lexbridge.offline.call_events import BOT_HUNG_UP
+from lexbridge.offline.call_causes import Placed
 from lexbridge.offline.call_report import Timeline, latencies, write_call
 from lexbridge.offline.call_script import Script, Turn, load_script
+from lexbridge.offline.call_verdict import faults_of
 from lexbridge.offline.happy_path import happy_path
 from lexbridge.offline.phone_call import Number
 from lexbridge.offline.simulated_caller import SimulatedCaller
@@ -29,11 +31,16 @@ TWILIO_AUTH_TOKEN, and with TWILIO_API_URL=http://127.0.0.1:8082 for its updates
 
     python -m lexbridge.offline call http://127.0.0.1:8080/twiml --say "I would like to order some flowers"
 
-Exit status 0 when the bot hung up and Twilio had nothing to complain about, 1 otherwise."""
+Exit status 0 when the bot answered (and said what --expect has), the bot hung up, and Twilio had nothing to complain
+about; 1 otherwise, with the likely causes. The greeting and lexbridge's own sentences, such as its apologies, are no
+answer of the bot's. In stream mode the bot's words are heard by speech recognition: in English, and with mistakes."""
     parser.epilog = f"The script. {call_script.__doc__}"
     parser.add_argument("webhook", type=http_address, help="the number's voice webhook, as Twilio's console has it")
     parser.add_argument("--say", action="append", metavar="TEXT", help="what the caller says, a turn each; repeatable")
     parser.add_argument("--script", type=Path, help="what the caller does (default: orders flowers)")
+    parser.add_argument(
+        "--expect", metavar="TEXT", help="the bot has to say this, in capitals or not, perhaps as part of a sentence"
+    )
     parser.add_argument("--bot", type=Path, metavar="FILE", help="say what the bot in this Lex export expects")
     parser.add_argument("--auth-token", help="Twilio's auth token (default: TWILIO_AUTH_TOKEN)")
     parser.add_argument("--account-sid", help="the account's SID (default: made up)")
@@ -94,11 +101,13 @@ def _script(args: argparse.Namespace) -> Script:
 
 def _call(args: argparse.Namespace, twilio: SimulatedTwilio, caller: SimulatedCaller) -> int:
     number = Number(args.webhook, caller=args.caller_number)
+    placed = Placed(args.webhook, twilio.url, args.connect_to)
     call = twilio.place_call(number, caller, connect_to=args.connect_to)
     try:
         Timeline(call).follow(args.longest_s)
     except TimeoutError as error:
         print(error, file=sys.stderr)
+        _tell(faults_of(call, placed, args.expect))
         return 1
     print("\n" + "\n".join(latencies(call, [])))
     for trouble in caller.troubles:
@@ -112,4 +121,11 @@ def _call(args: argparse.Namespace, twilio: SimulatedTwilio, caller: SimulatedCa
         except OSError as error:
             print(f"the call cannot be written to {wav}: {error.strerror}", file=sys.stderr)
             return 1
-    return 0 if call.over is not None and call.over.reason in BOT_HUNG_UP and not call.complaints else 1
+    faults = faults_of(call, placed, args.expect)
+    _tell(faults)
+    return 1 if faults or call.complaints else 0
+
+
+def _tell(faults: Sequence[str]) -> None:
+    if faults:
+        print("\n" + "\n".join(f"  {fault}" for fault in faults), file=sys.stderr)

@@ -18,6 +18,8 @@ from lexbridge.offline.voice import HibariVoice
 _ENDPOINT_V1 = "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE"
 _ENDPOINT_V2 = "AWS_ENDPOINT_URL_LEX_RUNTIME_V2"
 
+_ENDPOINT_STS = "AWS_ENDPOINT_URL_STS"  # for server.py --check=live
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
@@ -85,6 +87,7 @@ def introduction(url: str, bots: list[Bot]) -> str:
         "",
         f"    export {_ENDPOINT_V1}={url}",
         f"    export {_ENDPOINT_V2}={url}",
+        f"    export {_ENDPOINT_STS}={url}",
         "    export AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=offline AWS_SECRET_ACCESS_KEY=offline",
     ]
     for bot in bots:

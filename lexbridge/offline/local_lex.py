@@ -38,6 +38,7 @@ from lexbridge.offline import lex_wire as wire
 from lexbridge.offline.bots import Bot, Message
 from lexbridge.offline.dialogue import Conversation, Turn, take_turn
 from lexbridge.offline.grammar import grammar_for
+from lexbridge.offline.identity import LONGEST_QUERY, caller_identity
 from lexbridge.offline.lex_wire import LexError, LexErrorKind, Response
 from lexbridge.offline.odd_answers import PIECE_BYTES, bomb, send_endless, send_infos
 from lexbridge.offline.recognition import Recogniser
@@ -347,8 +348,10 @@ class LocalLex:
             sent_bytes += len(piece)
 
     def _receive(self, environ: dict[str, Any]) -> _Call:
-        """Who is asked for what. Raises LexError."""
+        """Who is asked for what. Raises LexError, or _Answered where it is STS that is asked."""
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        if (method, path) == ("POST", "/"):
+            raise _Answered(caller_identity(environ["wsgi.input"].read(LONGEST_QUERY)))
         if found := _V1_PATH.fullmatch(path):
             api: Literal["v1", "v2"] = "v1"
             name, alias, session_id, what = found.groups()

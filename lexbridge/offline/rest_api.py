@@ -1,4 +1,5 @@
-"""Twilio's REST API for calls, as far as a bridge uses it: fetch a call, update it, end it, stop one of its streams.
+"""Twilio's REST API for calls, as far as a bridge uses it: fetch a call, update it, end it, stop one of its streams;
+and what `server.py --check=live` reads: the account, and its numbers.
 
 Source: the OpenAPI of api.v2010 (twilio/twilio-oai), UpdateCall and UpdateStream; error codes:
 https://www.twilio.com/docs/api/errors .
@@ -11,10 +12,11 @@ import json
 import re
 import socket
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from types import TracebackType
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
@@ -32,7 +34,9 @@ from lexbridge.offline.twiml_document import is_http, parse_twiml
 
 LONGEST_TWIML = 4000  # characters in a REST request; above it 32018
 LONGEST_FORM = 1 << 20  # bytes
+LONGEST_PAGE = 1000  # of a list
 _CALL_PATH = re.compile(r"/2010-04-01/Accounts/(AC[0-9a-fA-F]{32})/Calls/([^/]+?)(?:/Streams/([^/]+))?\.json")
+_ACCOUNT_PATH = re.compile(r"/2010-04-01/Accounts/(AC[0-9a-fA-F]{32})(/IncomingPhoneNumbers)?\.json")
 
 
 class RestRefusal(Exception):
@@ -43,6 +47,17 @@ class RestRefusal(Exception):
         self.status = status
         self.code = code
         self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedNumber:
+    """A phone number of the account, and where its calls go: to its webhook, unless an app or a trunk has them."""
+
+    number: str
+    voice_url: str = ""
+    voice_method: str = "POST"
+    application_sid: str = ""
+    trunk_sid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +121,15 @@ class RestHandler(WSGIHandler):
 
 class RestApi:
     """The WSGI application. `calls`: the calls it knows, by SID; `faults`: what befalls the requests to come;
-    `api_keys`: the secret of each API key that the account has, by the key's SID."""
+    `api_keys`: the secret of each API key that the account has, by the key's SID; `numbers`: the account's;
+    `account_type` and `account_status`: as the API spells them."""
 
     def __init__(self, account_sid: str, auth_token: str, calls: Mapping[str, PhoneCall]) -> None:
         self.faults: list[RestFault] = []
         self.api_keys: dict[str, str] = {}
+        self.numbers: list[OwnedNumber] = []
+        self.account_type = "Full"
+        self.account_status = "active"
         self._account_sid = account_sid
         self._auth_token = auth_token
         self._calls = calls
@@ -181,6 +200,8 @@ class RestApi:
         call = None
         not_found = RestRefusal(404, 20404, f"The requested resource {environ['PATH_INFO']} was not found")
         try:
+            if own := _ACCOUNT_PATH.fullmatch(environ["PATH_INFO"]):
+                return 200, self._account(environ, own[1], lists_numbers=own[2] is not None)
             account_sid, call_sid, stream = self._addressed(environ)
             call = self._calls.get(call_sid)
             if call is None or account_sid != self._account_sid:
@@ -190,13 +211,22 @@ class RestApi:
             if environ["REQUEST_METHOD"] == "POST":
                 self._update(call, _form(environ))
         except RestRefusal as refusal:
-            if call is not None:
+            if refusal.status == 401:  # no complaint: a bridge may try its other token next
+                self._note_sign_in(environ["PATH_INFO"], refusal)
+            elif call is not None:
                 call.record(happened.UpdateRefused(call.now_s(), refusal.status, refusal.code, refusal.message))
                 # A call, or a stream, that has just ended is nobody's fault.
                 if refusal.code not in (20404, 21220):
                     call.complain(refusal.code, f"REST: {refusal.message}")
             return refusal.status, _error(refusal.status, refusal.code, refusal.message)
         return 200, _resource(call)
+
+    def _note_sign_in(self, path: str, refusal: RestRefusal) -> None:
+        """Has the call that was asked for know that somebody was not let in."""
+        match = _CALL_PATH.fullmatch(path)
+        call = self._calls.get(match[2]) if match else None
+        if call is not None:
+            call.record(happened.UpdateRefused(call.now_s(), refusal.status, refusal.code, refusal.message))
 
     def _addressed(self, environ: Mapping[str, Any]) -> tuple[str, str, str | None]:
         """Account, call and stream of a request. Raises RestRefusal 20003, 20404 or 20004."""
@@ -208,6 +238,26 @@ class RestApi:
         if environ["REQUEST_METHOD"] not in ("GET", "POST"):
             raise RestRefusal(405, 20004, "Method not allowed")
         return match[1], match[2], None if match[3] is None else unquote(match[3])
+
+    def _account(self, environ: Mapping[str, Any], sid: str, lists_numbers: bool) -> dict[str, Any]:
+        """FetchAccount, or a page of ListIncomingPhoneNumber. Raises RestRefusal."""
+        if not self._authenticated(environ.get("HTTP_AUTHORIZATION", "")) or sid != self._account_sid:
+            raise RestRefusal(401, 20003, "Authenticate")
+        if environ["REQUEST_METHOD"] != "GET":
+            raise RestRefusal(405, 20004, "Method not allowed")
+        if lists_numbers:
+            return _page(sid, self.numbers, dict(parse_qsl(environ.get("QUERY_STRING", ""))))
+        return {
+            "sid": sid,
+            "auth_token": self._auth_token,  # Twilio's own answer has it too
+            "friendly_name": "simulated account",
+            "owner_account_sid": sid,
+            "status": self.account_status,
+            "type": self.account_type,
+            "date_created": _now(),
+            "date_updated": _now(),
+            "uri": f"/2010-04-01/Accounts/{sid}.json",
+        }
 
     def _authenticated(self, authorization: str) -> bool:
         scheme, _, encoded = authorization.partition(" ")
@@ -273,6 +323,46 @@ def _form(environ: Mapping[str, Any]) -> dict[str, str]:
         return dict(parse_qsl(environ["wsgi.input"].read(length).decode(), keep_blank_values=True))
     except ValueError as error:
         raise RestRefusal(400, 20001, "The request is not a form in UTF-8") from error
+
+
+def _page(account_sid: str, numbers: Sequence[OwnedNumber], query: Mapping[str, str]) -> dict[str, Any]:
+    """A page of the numbers, as the REST API lists them. Raises RestRefusal."""
+    try:
+        size, page = int(query.get("PageSize", "50")), int(query.get("Page", "0"))
+    except ValueError as error:
+        raise RestRefusal(400, 20001, "PageSize and Page are numbers") from error
+    size = max(1, min(size, LONGEST_PAGE))
+    path = f"/2010-04-01/Accounts/{account_sid}/IncomingPhoneNumbers.json"
+    first = page * size
+    is_last = first + size >= len(numbers)
+    return {
+        "incoming_phone_numbers": [_number(account_sid, each) for each in numbers[first : first + size]],
+        "page": page,
+        "page_size": size,
+        "first_page_uri": f"{path}?PageSize={size}&Page=0",
+        "next_page_uri": None if is_last else f"{path}?PageSize={size}&Page={page + 1}",
+        "uri": f"{path}?PageSize={size}&Page={page}",
+    }
+
+
+def _number(account_sid: str, owned: OwnedNumber) -> dict[str, Any]:
+    sid = f"PN{sha256(owned.number.encode()).hexdigest()[:32]}"
+    return {
+        "sid": sid,
+        "account_sid": account_sid,
+        "friendly_name": owned.number,
+        "phone_number": owned.number,
+        "voice_url": owned.voice_url,
+        "voice_method": owned.voice_method,
+        "voice_application_sid": owned.application_sid or None,
+        "trunk_sid": owned.trunk_sid or None,
+        "capabilities": {"voice": True, "sms": True, "mms": False, "fax": False},
+        "status": "in-use",
+        "api_version": "2010-04-01",
+        "date_created": _now(),
+        "date_updated": _now(),
+        "uri": f"/2010-04-01/Accounts/{account_sid}/IncomingPhoneNumbers/{sid}.json",
+    }
 
 
 def _drip(body: bytes, interval_s: float) -> Iterator[bytes]:

@@ -86,6 +86,11 @@ class SimulatedTwilio:
         """The API keys that the account has: the secret of each by its SID. Add to it, or revoke one."""
         return self._api.api_keys
 
+    @property
+    def account(self) -> RestApi:
+        """The account's `numbers`, `account_type` and `account_status`, which the REST API tells of; change them."""
+        return self._api
+
     def start(self) -> None:
         """Serves the REST API."""
         self._server.start()
