@@ -28,13 +28,13 @@ from pathlib import Path
 
 from gevent.pywsgi import LoggingLogAdapter
 
-from lexbridge import logs
+from lexbridge import __version__, logs
 from lexbridge.admission import Admission
 from lexbridge.board import Place
 from lexbridge.bridge import Bridge, make_documents
 from lexbridge.call_control import TwilioCallControl
 from lexbridge.call_log import CallLog
-from lexbridge.config import Settings, read_settings
+from lexbridge.config import LexV2Bot, Settings, read_settings
 from lexbridge.doubts import find_doubts
 from lexbridge.env_file import read_env_file
 from lexbridge.errors import ConfigError, Problem
@@ -69,6 +69,7 @@ def main(arguments: Sequence[str]) -> int:
         epilog=f"settings, from the environment or a file .env in the working directory:\n{described}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"lexbridge {__version__}")
     parser.add_argument(
         "--check",
         nargs="?",
@@ -131,7 +132,7 @@ def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
     used_tokens = UsedTokens()
 
     def work(place: Place) -> int:
-        _log_to(settings, logs.LineWriter(sys.stdout.fileno()))
+        _log_to(settings, logs.LineWriter(sys.stdout.fileno()), os.getpid())
         try:
             return serve(settings, place, lambda: build(settings, listener.for_gevent(), used_tokens))
         except ConfigError as error:  # found only now, such as that there are no AWS credentials
@@ -145,9 +146,27 @@ def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
     drop_hub()
     gc.collect()
     gc.freeze()  # what the workers share stays shared
-    serving = {"port": settings.container_port, "url": settings.url, "stream_url": settings.stream_url}
     with closing(listener):
-        return Supervisor(settings.web_concurrency, work, serving).run()
+        return Supervisor(settings.web_concurrency, work, described(settings)).run()
+
+
+def described(settings: Settings) -> dict[str, str | int | None]:
+    """What the log line `serving` says of the service, beside its processes."""
+    bot = settings.bot
+    if isinstance(bot, LexV2Bot):
+        named = {"bot": bot.bot_id, "alias": bot.alias_id, "locale": bot.locale_id}
+    else:
+        named = {"bot": bot.name, "alias": bot.alias}
+    return {
+        "version": __version__,
+        **named,
+        "region": settings.aws_region,
+        "reply_mode": settings.reply_mode,
+        "detector": settings.vad,
+        "port": settings.container_port,
+        "url": settings.url,
+        "stream_url": settings.stream_url,
+    }
 
 
 def build(settings: Settings, listener: object, used_tokens: UsedTokens) -> Built:
@@ -166,8 +185,9 @@ def build(settings: Settings, listener: object, used_tokens: UsedTokens) -> Buil
     return Built(server, calls, [lex.endpoint_url, settings.twilio_api_url])
 
 
-def _log_to(settings: Settings, out: logging.Handler) -> None:
-    logs.configure(settings.log_level, settings.log_format, out, colors=sys.stdout.isatty())
+def _log_to(settings: Settings, out: logging.Handler, worker: int | None = None) -> None:
+    """Sends the log to `out`. `worker`: the process id that each line has in a worker."""
+    logs.configure(settings.log_level, settings.log_format, out, colors=sys.stdout.isatty(), pid=worker)
 
 
 if __name__ == "__main__":

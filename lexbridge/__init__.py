@@ -66,6 +66,7 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
                          lex_client    a bot of either generation: deadlines, one retry, errors as ours
                          lex_boto      boto3's client for the bot of the settings
                          own_voice     lexbridge's own sentences in the bot's voice
+                         call_story    how long each reply took and why, and how the stream ended, as log lines
                          call_control  updates of the live call by Twilio's REST client
                          updates       a call's documents to Twilio, one at a time
                          asking        a call's turns at Lex, each on a greenlet of its own
@@ -88,3 +89,5 @@ A call is data flowing one way, and the code lies along that way. Imports go dow
 
     the other house      offline/      a local Lex runtime, a simulated Twilio and caller, the demo; imports floors 0-3
 """
+
+__version__ = "1.0.0.dev0"

@@ -44,6 +44,7 @@ class Answering:
             call.note("info", "directives-limited", attributes=list(directives.limited))
         if self.hangs_up(reply):
             goodbye = [Message(call.settings.sentences.goodbye, is_unvoiced=True)]
+            call.note("info", "bot-hangs-up")
             # Words that could not be read may still be heard.
             is_voiced = bool(reply.messages or reply.odd_parts)
             self._close(reply.messages or goodbye, self._goodbye, speaking_turn if is_voiced else None)

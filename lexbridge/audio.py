@@ -22,6 +22,9 @@ PCM_BYTES_PER_MS = 2 * RATE_HZ // 1000
 MULAW_SILENCE = b"\xff"  # G.711: the code of a sample of 0
 FULL_SCALE = 32768.0
 
+AUDIBLE_RMS = 64
+"""A frame that is louder can be heard on a telephone line: -54 dBFS. What is no louder is no part of a reply yet."""
+
 
 def decode_mulaw(mulaw: bytes) -> bytes:
     """G.711 mu-law to 16-bit little-endian PCM, two bytes for each one."""
@@ -36,6 +39,17 @@ def encode_mulaw(pcm: bytes) -> bytes:
 def rms(pcm: bytes) -> int:
     """Root mean square of 16-bit PCM samples, 0 to 32768; 0 for no samples."""
     return audioop.rms(pcm, 2)
+
+
+def first_audible_ms(mulaw: bytes) -> int | None:
+    """Returns where the first frame begins that a caller can hear, ms from the beginning; None if there is none.
+
+    A reply is late until this frame: in the bridge's log, in the demo's table and picture, and in the benches.
+    """
+    pcm = decode_mulaw(mulaw)
+    starts = range(0, len(pcm), PCM_FRAME_BYTES)
+    found = next((start for start in starts if rms(pcm[start : start + PCM_FRAME_BYTES]) > AUDIBLE_RMS), None)
+    return None if found is None else found // PCM_BYTES_PER_MS
 
 
 def frame_levels_dbfs(pcm: bytes) -> npt.NDArray[np.float64]:

@@ -40,6 +40,7 @@ from lexbridge.call import SLICE_MS, CallSession
 from lexbridge.call_control import LONGEST_UPDATE_S, CallControl
 from lexbridge.call_log import CallLog, LiveStream
 from lexbridge.call_state import CallState
+from lexbridge.call_story import CallStory
 from lexbridge.config import Settings
 from lexbridge.errors import CallControlError, CallGone, MediaStreamError
 from lexbridge.lex import Deadlines, LexRuntime
@@ -94,6 +95,14 @@ INVALID_PAYLOAD = 1007
 POLICY_VIOLATION = 1008
 INTERNAL_ERROR = 1011
 TRY_AGAIN_LATER = 1013  # of the registry that section 11.7 sets up
+
+_WHY_LEFT = {
+    GOING_AWAY: "service stopped",
+    INVALID_PAYLOAD: "bad message",
+    POLICY_VIOLATION: "stream refused",
+    INTERNAL_ERROR: "bug",
+}
+"""What `call-left` says of a stream that was closed with this code."""
 
 
 def make_documents(settings: Settings, deadlines: Deadlines) -> Documents:
@@ -256,7 +265,8 @@ class _Call:
         self._inbox: Queue[_Item] = Queue(maxsize=INBOX_SIZE)
         self._call_control = call_control
         self._asking = Asking(lex, self._inbox.put)
-        self._updates = Updates(call_control, self._inbox.put)
+        self._story = CallStory()
+        self._updates = Updates(call_control, self._inbox.put, self._taken)
 
     def run(self) -> None:
         """The call, from the open socket to the closed one. Raises nothing."""
@@ -278,6 +288,8 @@ class _Call:
             while not self._inbox.empty():  # whoever waits to put something there must not wait for ever
                 self._inbox.get_nowait()
             self._websocket.close(code)
+            if self._stream:
+                self._story.over(time.monotonic(), _WHY_LEFT.get(code))
 
     def pulse(self, now_s: float) -> None:
         """Has a look at the clock. Neither waits nor raises."""
@@ -425,9 +437,14 @@ class _Call:
             case UpdateFailed(error=CallGone()):
                 self._session.call_is_gone()
             case UpdateFailed():
+                self._story.update_failed(item.number)
                 self._session.update_failed(item.number)
             case HandedOver():
                 self._stop_by_s = time.monotonic() + STOP_DEADLINE_S
+
+    def _taken(self, number: int) -> None:
+        """Twilio has taken the call update `number`. The updates' greenlet tells it at once, for the time counts."""
+        self._story.update_taken(number, time.monotonic())
 
     def _begin(self, started: Started) -> None:
         """The stream starts: it has to be one that a document of ours opened, for just this call."""
@@ -440,7 +457,7 @@ class _Call:
             self._refuse("token used before", POLICY_VIOLATION)
         if RESUMED_PARAMETER not in started.parameters and (refusal := self._calls.refusal):
             self._refuse(refusal, TRY_AGAIN_LATER)  # it comes back as a call that goes on, and is served then
-        self._asking.log = self._updates.log = self._log
+        self._asking.log = self._updates.log = self._story.log = self._log
         self._streams_lost = whole(started.parameters.get(STREAMS_LOST_PARAMETER))
         self._began_s = time.monotonic()
         self._stream = LiveStream(
@@ -466,6 +483,7 @@ class _Call:
         """
         # The document that handed the call over stops it.
         is_stopping = self._is_two_way or self._session.state is CallState.LEAVING
+        self._story.leaves("taken over")
         self._updates.drop()
         self._session.stream_lost()
         self._carry_out()
@@ -518,6 +536,7 @@ class _Call:
                     with suppress(WebSocketError):  # that it is closed comes by the inbox
                         self._websocket.send(action.text)
                 case UpdateCall():
+                    self._story.update_made(action.number, time.monotonic())
                     self._updates.put(action)
                     if action.hands_over:
                         self._token_made_s = -math.inf  # its document has used that token
@@ -526,6 +545,7 @@ class _Call:
                         self._calls.hands_over(self._stream, action.hands_over)
                 case Note():
                     self._log.write(action.level, action.event, action.fields)
+                    self._story.noted(action, time.monotonic())
                 case Recall():
                     self._asking.recall(action.session_id)
                 case _:
@@ -542,6 +562,8 @@ class _Call:
             case CancelUtterance():
                 self._asking.cancel(action.turn)
             case _:
+                if isinstance(action, BeginDialog):
+                    self._story.welcome_asked(action.turn, time.monotonic())
                 self._asking.open(action)
 
 

@@ -405,6 +405,7 @@ class CallSession:
             turn=turn.number,
             started_ms=turn.started_ms,
             ended_ms=ended.at_ms,
+            silent_ms=ended.silent_ms,
             reason=ended.reason.value,
             # How loud voice and line are: what VOICE_THRESHOLD has to lie between.
             voice_dbfs=round(float(np.percentile(levels, 90)), 1),

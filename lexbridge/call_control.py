@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import gevent
 import requests
@@ -67,6 +68,7 @@ class TwilioCallControl:
         key_secret = settings.twilio_api_key_secret
         self._secrets = (key_secret,) if self._api_key_sid and key_secret else settings.twilio_auth_tokens
         self._api_url = settings.twilio_api_url
+        self._host = urlsplit(settings.twilio_api_url).netloc
         # The library sets no deadline, retries no POST, and keeps cpu + 4 connections, unless told.
         self._http = TwilioHttpClient(timeout=max(attempt_deadlines_s))
         self._http.session = capped_session(settings.max_calls)
@@ -88,7 +90,7 @@ class TwilioCallControl:
             except CallControlUnavailable as error:
                 if not is_wanted():
                     raise
-                log.warning("call-update-failed", error=str(error), attempt=number)
+                log.warning("call-update-failed", error=str(error), host=error.host, check=error.check, attempt=number)
             gevent.sleep(random.uniform(*_PAUSES_S[number - 1]))
         attempt(last[1])
 
@@ -101,6 +103,14 @@ class TwilioCallControl:
         )
 
     def _attempt(self, request: Callable[[Client], object], account_sid: str, deadline_s: float) -> None:
+        """Makes the request once. Raises a CallControlError that names the host."""
+        try:
+            self._try(request, account_sid, deadline_s)
+        except CallControlError as error:
+            error.host = self._host
+            raise
+
+    def _try(self, request: Callable[[Client], object], account_sid: str, deadline_s: float) -> None:
         deadline = gevent.Timeout(deadline_s)
         try:
             with deadline:
@@ -108,15 +118,13 @@ class TwilioCallControl:
         except gevent.Timeout as timeout:
             if timeout is not deadline:
                 raise
-            raise CallControlUnavailable(f"no answer within {deadline_s:g} s") from None
+            raise _unreached(f"no answer within {deadline_s:g} s") from None
         except (TwilioRestException, TwilioServiceException) as error:
             raise _ours(error, "TWILIO_API_KEY_SID" if self._api_key_sid else "TWILIO_AUTH_TOKEN") from error
         except (requests.RequestException, TwilioException) as error:
-            # The class only: the text holds the address, and with it nothing that helps more.
-            said = "Twilio's answer is too long" if is_too_long(error) else type(error).__name__
-            raise CallControlUnavailable(said) from error
+            raise _unreached("Twilio's answer is too long" if is_too_long(error) else _named(error)) from error
         except _UNREADABLE as error:
-            raise CallControlUnavailable(f"Twilio's answer cannot be read: {type(error).__name__}") from error
+            raise _unreached(f"Twilio's answer cannot be read: {type(error).__name__}") from error
 
     def _signed_in(self, request: Callable[[Client], object], account_sid: str) -> None:
         """Makes the request with the token that Twilio takes: when one is promoted, that is the other from then on."""
@@ -138,6 +146,19 @@ class TwilioCallControl:
         return client
 
 
+def _named(error: Exception) -> str:
+    """Returns the error's class, and that of its cause. Their texts hold the request's address, with the CallSid."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return type(error).__name__ + (f": {type(reason).__name__}" if isinstance(reason, Exception) else "")
+
+
+def _unreached(said: str) -> CallControlUnavailable:
+    """Returns the error for what is no answer of Twilio's: perhaps something else answers at that address."""
+    error = CallControlUnavailable(said)
+    error.check = "TWILIO_API_URL"
+    return error
+
+
 def _ours(error: TwilioRestException | TwilioServiceException, check: str) -> CallControlError:
     """`check`: the setting by which requests sign in."""
     code = str(error.code)[:20]
@@ -147,7 +168,9 @@ def _ours(error: TwilioRestException | TwilioServiceException, check: str) -> Ca
     if code in _GONE_CODES:
         return CallGone(said)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return CallControlRejected(f"{said}; check {check}")
+        rejected = CallControlRejected(f"{said}; check {check}")
+        rejected.check = check
+        return rejected
     # Twilio's client has the status for the code where there is none: that was a proxy, or a page of its maintenance.
     is_twilios = code != str(status)
     if is_twilios and 400 <= status < 500 and status != HTTPStatus.TOO_MANY_REQUESTS:

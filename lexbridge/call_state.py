@@ -132,6 +132,11 @@ class Call:
         """A log line."""
         self.act(Note(level, event, fields))
 
+    def note_filler(self) -> None:
+        """Tells that the caller is asked to wait for the answer to the turn that Lex is busy with."""
+        at_lex = self.turns.at_lex
+        self.note("info", "filler-said", turn=None if at_lex is None else at_lex.number)
+
     def move(self, move: CallMove) -> None:
         """Raises CallStateError if it cannot happen now."""
         self.state = moved(CALL_MOVES, self.state, move)
@@ -225,7 +230,9 @@ class Call:
     def send_keys(self, keys: str) -> None:
         """The caller has pressed `keys`, and that is all: a turn, if the call is live."""
         if self.state is CallState.LIVE:
-            self.note("info", "keys-complete", keys=len(keys))
+            pressed_ms = self.keys.pressed_ms  # None: Twilio collected them
+            silent_ms = None if pressed_ms is None else self.now_ms - pressed_ms
+            self.note("info", "keys-complete", turn=self.turns.count + 1, keys=len(keys), silent_ms=silent_ms)
             self.quiet_from_ms = max(self.quiet_from_ms, self.now_ms)
             self.turns.keyed(self.now_ms, keys)
 

@@ -133,6 +133,7 @@ class CallUpdateMode:
     def fill(self) -> None:
         """See ReplyMode."""
         call = self._call
+        call.note_filler()
         document = self._document([Message(call.settings.sentences.one_moment)])
         self._update(document)
         call.quiet_from_ms = call.now_ms + document.spoken_ms

@@ -96,7 +96,13 @@ class NotPutBack(LexError):
 
 
 class CallControlError(LexbridgeError):
-    """Twilio did not carry out an update of the live call."""
+    """Twilio did not carry out an update of the live call.
+
+    `host`: of the REST API that was asked, None if none was. `check`: the setting that the operator is to look at.
+    """
+
+    host: str | None = None
+    check: str | None = None
 
 
 class CallGone(CallControlError):

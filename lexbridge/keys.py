@@ -29,6 +29,8 @@ class KeyCollector:
     def __init__(self) -> None:
         self._keys = ""
         self._ends_at_ms = 0
+        self.pressed_ms: int | None = None
+        """When the last key was pressed; None: none was."""
 
     @property
     def is_collecting(self) -> bool:
@@ -41,6 +43,7 @@ class KeyCollector:
         The rules may change from key to key, since the bot may: the newest ones hold. An end character or a deletion
         with nothing collected does nothing.
         """
+        self.pressed_ms = now_ms
         if key == rules.end_character:
             return self._complete()
         if key == rules.deletion_character:

@@ -25,6 +25,14 @@ _SimpleQueue = monkey.get_original("queue", "SimpleQueue")
 _sleep = monkey.get_original("time", "sleep")
 _poll = monkey.get_original("select", "poll")
 
+_SHORT_SID = 8
+"""Characters of a CallSid at the beginning of a line of text: few enough to read, enough to tell live calls apart."""
+
+_TIME_OF_DAY = slice(11, 23)
+"""Of a timestamp such as 2026-11-28T03:21:05.123456Z."""
+
+_LAST = ("call_sid", "stream_sid", "pid")
+
 _TALKATIVE = ("botocore", "boto3", "urllib3", "twilio", "geventwebsocket", "requests")
 
 
@@ -81,17 +89,19 @@ def all_heard() -> Iterator[None]:
         root.setLevel(level)
 
 
-def configure(level: str, log_format: str, out: logging.Handler, colors: bool = False) -> None:
-    """Sends every log line of the process to `out`. `log_format`: "json" or "text", which may have colours."""
+def configure(level: str, log_format: str, out: logging.Handler, colors: bool = False, pid: int | None = None) -> None:
+    """Sends every log line of the process to `out`. `log_format`: "json" or "text", which may have colours. `pid`: the
+    process id that every line has; None: only those that name one."""
     text = log_format == "text"
     shared: list[Callable[[Any, str, MutableMapping[str, Any]], Any]] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if pid is not None:
+        shared.append(lambda _, __, line: {"pid": pid, **line})
     # Tracebacks without the values of variables: those hold tokens, and what callers say.
     if text:
-        traceback = structlog.dev.plain_traceback
-        rendered: list[Any] = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=traceback)]
+        rendered: list[Any] = [_for_people, _console(colors)]
     else:
         frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         rendered = [structlog.processors.ExceptionRenderer(frames), structlog.processors.JSONRenderer()]
@@ -108,6 +118,34 @@ def configure(level: str, log_format: str, out: logging.Handler, colors: bool = 
     root.setLevel(level)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _for_people(_logger: object, _level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The line with its time of day and the beginning of its CallSid in front, and without what is None. Its whole SIDs
+    and its process id come last."""
+    told = {name: value for name, value in line.items() if value is not None and name not in _LAST}
+    told["timestamp"] = line["timestamp"][_TIME_OF_DAY]
+    told["call"] = str(line.get("call_sid") or "-")[:_SHORT_SID]
+    return {**told, **{name: line[name] for name in _LAST if line.get(name) is not None}}
+
+
+def _console(colors: bool) -> structlog.dev.ConsoleRenderer:
+    """Renders what `_for_people` has made of a line."""
+    dev = structlog.dev
+    dim, bright, key, reset = (dev.DIM, dev.BRIGHT, dev.CYAN, dev.RESET_ALL) if colors else ("", "", "", "")
+    columns = [
+        dev.Column("", dev.KeyValueColumnFormatter(key, "", reset, _in_one_line)),
+        dev.Column("timestamp", dev.KeyValueColumnFormatter(None, dim, reset, str)),
+        dev.Column("level", dev.LogLevelColumnFormatter(dev.ConsoleRenderer.get_default_level_styles(colors), reset)),
+        dev.Column("call", dev.KeyValueColumnFormatter(None, bright, reset, _in_one_line, width=_SHORT_SID)),
+        dev.Column("event", dev.KeyValueColumnFormatter(None, bright, reset, str)),
+    ]
+    return dev.ConsoleRenderer(columns=columns, sort_keys=False, exception_formatter=dev.plain_traceback)
+
+
+def _in_one_line(value: object) -> str:
+    text = str(value)
+    return text if text.isprintable() and text and " " not in text else repr(value)
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):
@@ -252,15 +290,22 @@ class Log:
 
     def __init__(self, **fields: Any) -> None:
         self._logger = structlog.stdlib.get_logger("lexbridge").bind(**fields)
+        self._faults: Counter[str] = Counter()  # by level; shared with the logs that are bound to this one
+
+    @property
+    def faults(self) -> int:
+        """Warnings and errors written so far, by this log or another one of the same subject."""
+        return self._faults["warning"] + self._faults["error"]
 
     def bind(self, **fields: Any) -> "Log":
         """A log with more fields."""
         bound = Log()
-        bound._logger = self._logger.bind(**fields)
+        bound._logger, bound._faults = self._logger.bind(**fields), self._faults
         return bound
 
     def write(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """One line. `level`: "debug", "info", "warning" or "error"."""
+        self._faults[level] += 1
         getattr(self._logger, level)(event, **fields)
 
     def info(self, event: str, **fields: Any) -> None:
@@ -277,6 +322,7 @@ class Log:
 
     def bug(self, event: str, **fields: Any) -> None:
         """One line with the traceback of the exception that is being handled: it should not have happened."""
+        self._faults["error"] += 1
         self._logger.error(event, exc_info=True, **fields)
 
 

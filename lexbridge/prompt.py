@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lexbridge.audio import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_FRAME_BYTES, decode_mulaw
+from lexbridge.audio import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_FRAME_BYTES, decode_mulaw, first_audible_ms
 from lexbridge.dialog import Message
 from lexbridge.media_stream import clear_text, mark_text, media_text
 
@@ -74,6 +74,8 @@ class Prompt:
         self._audio = bytearray()  # mu-law, whole frames
         self._levels: list[int] = []  # RMS of each frame
         self._is_audible = False
+        self._first_sound_ms: int | None = None  # where the caller begins to hear it; None: nowhere so far
+        self._is_sound_told = False
         self._from_ms = 0  # the first audio that is sent; more than 0 where it goes on after a false alarm
         self._sent_ms = 0
         self._marked_ms = 0  # the audio before the last mark
@@ -86,6 +88,8 @@ class Prompt:
         """More of its audio: mu-law, whole frames. What is longer than LONGEST_MS is left out."""
         room = LONGEST_MS * MULAW_BYTES_PER_MS - len(self._audio)
         mulaw = mulaw[: max(0, room)]
+        if self._first_sound_ms is None and (sound_ms := first_audible_ms(mulaw)) is not None:
+            self._first_sound_ms = self.arrived_ms + sound_ms
         self._audio += mulaw
         samples = np.frombuffer(decode_mulaw(mulaw), dtype="<i2").astype(np.float64).reshape(-1, MULAW_FRAME_BYTES)
         levels = np.sqrt(np.mean(samples**2, axis=1)).astype(int).tolist()
@@ -130,6 +134,14 @@ class Prompt:
             return self._from_ms
         position_ms, at_ms = self._at
         return min(self._sent_ms, position_ms + now_ms - at_ms)
+
+    def take_first_sound(self, now_ms: int) -> int | None:
+        """Returns how soon its first sound is heard, ms, once that has been sent; None before, and ever after."""
+        sound_ms = self._first_sound_ms
+        if self._is_sound_told or sound_ms is None or self._sent_ms <= sound_ms:
+            return None
+        self._is_sound_told = True
+        return max(0, sound_ms - self.position_ms(now_ms))
 
     def echo_rms(self, now_ms: int) -> int:
         """How loud its echo may be now: RMS of 16-bit samples."""

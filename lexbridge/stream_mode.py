@@ -138,6 +138,7 @@ class StreamMode:
         words = [Message(self._call.settings.sentences.one_moment)]
         _, has_no_voice = self._voice_of(words)
         if self._playback.is_empty and not has_no_voice:
+            self._call.note_filler()
             self._recite(words, is_filler=True)
             self._play()
 
@@ -265,11 +266,21 @@ class StreamMode:
         was_empty = playback.is_empty
         is_busy = call.turns.spoken is not None or call.keys.is_collecting
         waits = is_busy and call.settings.barge_in and call.state is CallState.LIVE
-        self._send(playback.send(call.now_ms, waits))
+        messages = playback.send(call.now_ms, waits)
+        self._send(messages)
+        if messages:
+            self._note_first_sound()
         if playback.is_mute:
             self._say_next()
         elif playback.is_empty and not was_empty:
             self._heard()
+
+    def _note_first_sound(self) -> None:
+        """Tells when the caller begins to hear the prompt that plays."""
+        prompt = self._playback.playing
+        in_ms = None if prompt is None else prompt.take_first_sound(self._call.now_ms)
+        if prompt is not None and in_ms is not None:
+            self._call.note("debug", "prompt-audible", turn=prompt.turn, in_ms=in_ms, is_filler=prompt.is_filler)
 
     def _say_next(self) -> None:
         """Has Twilio say what is to be heard next. That is the end of the stream: all that was still to be heard is

@@ -202,7 +202,8 @@ class _Webhooks:
             except CallGone:
                 log.info("call-gone")
             except CallControlError as error:
-                log.error("call-update-failed", error=str(error))  # it goes on when its document runs out
+                # It goes on when its document runs out.
+                log.error("call-update-failed", error=str(error), host=error.host, check=error.check)
         return Response(status=204)
 
     def _so_far(self) -> SoFar:

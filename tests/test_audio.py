@@ -10,11 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexbridge.audio import (
+    AUDIBLE_RMS,
+    MULAW_FRAME_BYTES,
     MULAW_SILENCE,
+    RATE_HZ,
     Framer,
     Resampler,
     decode_mulaw,
     encode_mulaw,
+    first_audible_ms,
     frame_levels_dbfs,
     resample,
     rms,
@@ -66,6 +70,15 @@ def test_levels_are_given_for_each_whole_frame():
     frames = [[0] * 160, [-32768] * 160, [3277, -3277] * 80, [1000] * 159]
     pcm = b"".join(struct.pack(f"<{len(frame)}h", *frame) for frame in frames)
     assert frame_levels_dbfs(pcm) == pytest.approx([-96.0, 0.0, -20.0], abs=0.01)
+
+
+def test_a_reply_is_heard_from_its_first_audible_frame_on():
+    quiet, hum = tone(1000, RATE_HZ, 20, level=AUDIBLE_RMS), tone(1000, RATE_HZ, 20, level=2 * AUDIBLE_RMS)
+    assert first_audible_ms(b"") is None
+    assert first_audible_ms(MULAW_SILENCE * MULAW_FRAME_BYTES * 3) is None
+    assert first_audible_ms(encode_mulaw(quiet * 3)) is None
+    assert first_audible_ms(encode_mulaw(quiet * 3 + hum + quiet)) == 60
+    assert first_audible_ms(encode_mulaw(hum)) == 0
 
 
 def test_less_than_a_frame_has_no_level():

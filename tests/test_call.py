@@ -345,6 +345,7 @@ def test_a_fulfilled_hang_up_intent_ends_the_call_in_its_words(state):
     caller.lex_says("Thanks for calling.", dialog_state=state, intent="GoodbyeIntent")
     assert caller.hears() == ["Thanks for calling.", "Hangup"]
     assert caller.session.state is CallState.CLOSING
+    assert caller.note("bot-hangs-up") == {}
 
 
 def test_a_hang_up_intent_without_a_message_ends_the_call_politely():
@@ -1343,6 +1344,7 @@ def test_a_note_tells_how_loud_voice_and_line_are():
         "turn": 1,
         "started_ms": 1000,
         "ended_ms": 3700,
+        "silent_ms": 700,
         "reason": "hangover",
         "voice_dbfs": -12.3,
         "line_dbfs": -96.0,

@@ -56,6 +56,26 @@ def test_two_faults_are_retried_and_three_are_an_error(rig: Rig, call: PhoneCall
         control(rig).update(call.account_sid, call.sid, HOLD, Log())
 
 
+def test_what_cannot_be_reached_is_named_with_the_setting(rig: Rig, call: PhoneCall, logged: Logged) -> None:
+    nowhere = replace(rig.settings, twilio_api_url="http://127.0.0.1:9")
+    with pytest.raises(CallControlUnavailable, match=r"^ConnectionError: NewConnectionError$") as raised:
+        TwilioCallControl(nowhere, (PATIENCE_S,) * 3).update(call.account_sid, call.sid, HOLD, Log())
+    assert (raised.value.host, raised.value.check) == ("127.0.0.1:9", "TWILIO_API_URL")
+    told = [(line["host"], line["check"]) for line in logged() if line["event"] == "call-update-failed"]
+    assert told == [("127.0.0.1:9", "TWILIO_API_URL")] * 2
+
+
+def test_what_twilio_itself_answers_names_no_address_to_check(rig: Rig, call: PhoneCall) -> None:
+    rig.twilio.rest_faults.extend([RestFault(status=503)] * 3)
+    with pytest.raises(CallControlUnavailable) as raised:
+        control(rig).update(call.account_sid, call.sid, HOLD, Log())
+    assert raised.value.check is None
+    rig.twilio.rest_faults.extend([RestFault(status=401, code=20003)] * 2)
+    with pytest.raises(CallControlRejected) as raised:
+        control(rig).update(call.account_sid, call.sid, HOLD, Log())
+    assert raised.value.check == "TWILIO_AUTH_TOKEN"
+
+
 def test_a_call_nobody_knows_is_gone(rig: Rig, call: PhoneCall) -> None:
     with pytest.raises(CallGone, match="Twilio answered 404, code 20404"):
         control(rig).update(call.account_sid, "CA" + "0" * 32, HOLD, Log())

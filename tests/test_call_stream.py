@@ -87,6 +87,15 @@ def test_the_reply_goes_out_as_it_arrives_and_the_mark_when_all_of_it_is_there()
     assert caller.steps() == []
 
 
+def test_a_note_tells_when_the_caller_begins_to_hear_a_prompt():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says("Which day?", speaks=True)
+    caller.lex_speaks(b"\xff" * 8 * 100)
+    assert caller.noted("prompt-audible") == 0
+    caller.lex_speaks(b"\xff" * 8 * 100 + tone(600))
+    assert caller.note("prompt-audible") == {"turn": 1, "in_ms": 200, "is_filler": False}
+
+
 def test_only_so_much_is_sent_ahead():
     caller = a_caller_lex_thinks_about()
     caller.lex_says_aloud("A long story.", ms=20_000)
@@ -398,6 +407,8 @@ def test_an_answer_comes_after_the_filler():
     heard = heard_since(caller, 3400)
     assert VOICED[ONE_MOMENT] in heard
     assert heard.index(VOICED[ONE_MOMENT]) < heard.index(tone(400))
+    assert caller.note("filler-said") == {"turn": 1}
+    assert [note.fields["is_filler"] for note in caller.notes if note.event == "prompt-audible"] == [True, False]
 
 
 def test_a_filler_is_not_played_again_after_a_false_alarm():
@@ -844,7 +855,7 @@ def test_keys_are_sent_when_the_end_character_is_pressed():
     assert [step for step in caller.steps() if step.startswith("Send")] == []
     caller.presses("#")
     assert [asked.keys for asked in caller.asked if isinstance(asked, SendKeys)] == ["34"]
-    assert caller.note("keys-complete") == {"keys": 2}
+    assert caller.note("keys-complete") == {"turn": 1, "keys": 2, "silent_ms": 0}
 
 
 def test_keys_are_sent_two_seconds_after_the_last():

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,29 @@ def test_text_is_for_people(logged: Logged) -> None:
     assert "call_sid=CA1" in line
     assert "unheard" not in line
     assert "\x1b" not in line  # no colours into a file
+
+
+def test_text_has_the_time_of_day_and_the_call_first_and_the_whole_sids_last() -> None:
+    stream = io.StringIO()
+    logs.configure("INFO", "text", logging.StreamHandler(stream), pid=77)
+    sid = "CA" + "b15e" * 8
+    Log(call_sid=sid).info("turn-latency", turn=1, update_ms=None, error="two words\n\x1b[2J")
+    Log().info("serving")
+    first, second = stream.getvalue().splitlines()
+    at, told = first[:12], first[12:].split()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d\d\d", at)
+    assert told == ["[info", "]", "CAb15eb1", "turn-latency", "turn=1", *told[5:7], f"call_sid={sid}", "pid=77"]
+    assert " ".join(told[5:7]) == "error='two words\\n\\x1b[2J'"
+    assert second.split()[1:] == ["[info", "]", "-", "serving", "pid=77"]
+
+
+def test_each_line_of_a_worker_has_its_process_id_unless_it_names_another() -> None:
+    stream = io.StringIO()
+    logs.configure("INFO", "json", logging.StreamHandler(stream), pid=77)
+    Log(call_sid="CA1").info("turn-answered")
+    logging.getLogger("urllib3").warning("a pool is full")
+    Log().info("worker-started", pid=78)
+    assert [json.loads(line)["pid"] for line in stream.getvalue().splitlines()] == [77, 77, 78]
 
 
 @pytest.mark.parametrize("generation", ["v1", "v2"])

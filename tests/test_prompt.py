@@ -57,6 +57,28 @@ def test_a_prompt_is_sent_in_messages_with_a_mark_every_half_second_and_one_at_i
     assert list(prompt.send(20)) == []
 
 
+def test_the_first_sound_is_told_once_it_is_sent_and_only_once():
+    prompt = Prompt(1, STREAM_SID, WORDS)
+    assert prompt.take_first_sound(0) is None
+    prompt.push(MULAW_SILENCE * FRAME_SAMPLES * 3)
+    list(prompt.send(0))
+    assert prompt.take_first_sound(20) is None
+    prompt.push(MULAW_SILENCE * FRAME_SAMPLES * 2 + tone(200))
+    assert prompt.take_first_sound(20) is None
+    list(prompt.send(20))
+    assert prompt.take_first_sound(20) == 80
+    assert prompt.take_first_sound(20) is None
+
+
+def test_a_sound_that_was_waited_for_is_heard_at_once():
+    prompt = Prompt(1, STREAM_SID, WORDS)
+    prompt.push(MULAW_SILENCE * FRAME_SAMPLES * 3)
+    list(prompt.send(0))
+    prompt.push(tone(200))
+    list(prompt.send(500))  # nothing was left to play
+    assert prompt.take_first_sound(500) == 0
+
+
 def test_what_is_sent_is_what_came():
     prompt = Prompt(1, STREAM_SID)
     prompt.push(counted(700))

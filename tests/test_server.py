@@ -21,9 +21,10 @@ import pytest
 import requests
 from processes import as_process_1, children, handles, has_mapped, is_running, serves
 from rehearsal import wait_until
-from rig import ENVIRONMENT, PATIENCE_S, SIGNED, TOKEN, V1_BOT, flowers, says
+from rig import ENVIRONMENT, PATIENCE_S, SIGNED, TOKEN, V1_BOT, flowers, says, v2_bot
 
-from lexbridge import listener
+import server
+from lexbridge import __version__, listener
 from lexbridge.config import read_settings
 from lexbridge.listener import Listener
 from lexbridge.offline.bridge_process import ROOT, BridgeProcess, free_port
@@ -161,6 +162,16 @@ def test_settings_are_read_from_dot_env_and_the_environment_wins(tmp_path: Path)
     assert start(tmp_path, "--check", VAD="amplitude").returncode == 0
 
 
+def test_it_tells_its_version(tmp_path: Path) -> None:
+    ended = start(tmp_path, "--version")
+    assert (ended.returncode, ended.stdout) == (0, f"lexbridge {__version__}\n")
+
+
+def test_the_log_names_the_bot_that_is_served() -> None:
+    told = server.described(read_settings({**ENVIRONMENT, **v2_bot(flowers()), "LEX_LOCALE_ID": "en_GB"}))
+    assert (told["bot"], told["alias"], told["locale"]) == (flowers().v2_id, "TSTALIASID", "en_GB")
+
+
 def test_help_names_every_setting(tmp_path: Path) -> None:
     ended = start(tmp_path, "--help")
     assert ended.returncode == 0
@@ -251,6 +262,17 @@ def test_it_serves_logs_json_and_ends_at_a_signal(tmp_path: Path, signum: signal
         assert process.stdout is not None
         serving = json.loads(process.stdout.readline())
         assert (serving["event"], serving["port"]) == ("serving", port)
+        about = ("version", "bot", "alias", "locale", "region", "reply_mode", "detector", "workers")
+        assert {name: serving.get(name) for name in about} == {
+            "version": __version__,
+            "bot": "OrderFlowers",
+            "alias": "prod",
+            "locale": None,
+            "region": "us-west-2",
+            "reply_mode": "call-update",
+            "detector": "amplitude",
+            "workers": 1,
+        }
         ping = requests.get(f"http://127.0.0.1:{port}/ping", timeout=PATIENCE_S)
         assert ping.json() == {"status": "ok", "live_calls": 0}
         process.send_signal(signum)
@@ -371,7 +393,7 @@ def test_a_log_that_nobody_reads_does_not_stop_a_call(tmp_path: Path) -> None:
         )
         try:
             assert process.stdout is not None
-            process.stdout.readline()  # it serves; from here on nobody reads
+            worker = json.loads(process.stdout.readline())["pid"]  # it serves; from here on nobody reads
             call = twilio.place_call(
                 "https://voice.example.com/twiml", says(*order), connect_to=f"http://127.0.0.1:{port}"
             )
@@ -380,7 +402,10 @@ def test_a_log_that_nobody_reads_does_not_stop_a_call(tmp_path: Path) -> None:
             rest = process.stdout.read()  # and now somebody does: nothing was lost
             assert len(rest) > 4096
             events = [json.loads(line)["event"] for line in rest.splitlines()]
-            assert events.count("turn-answered") == len(order)
+            assert events.count("turn-answered") == events.count("turn-latency") == len(order)
+            assert events.count("call-ended") == 1
+            told = [json.loads(line) for line in rest.splitlines() if call.sid in line]
+            assert {line["pid"] for line in told} == {worker}
             assert events[-1] == "stopped"
             assert process.wait(timeout=PATIENCE_S) == 0
         finally:

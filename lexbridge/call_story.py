@@ -1,0 +1,207 @@
+"""The story of a call's stream, as log lines: how long each reply took and why, and how the stream ended.
+
+The bridge tells it of the stream's log lines, updates and the welcome, each with its time. Nothing here happens for
+each media message, and nothing here reads a clock.
+
+    last sound   utterance-ended      turn-answered      update taken, or the first sound of Lex's voice
+        |-- end_ms --|------ lex_ms ------|-----------------|
+        |------------------- reply_ms ----------------------|
+
+`end_ms` is media time: the silence that was waited for. The rest is the monotonic clock of this process.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lexbridge.actions import Note
+from lexbridge.logs import Log
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A turn whose reply was not heard yet. Times are monotonic seconds; `said_s`: when the utterance was over."""
+
+    number: int
+    said_s: float | None = None
+    end_ms: int | None = None
+    lex_ms: int | None = None
+    outcome: str | None = None
+    """How Lex was done with it; None: Lex is not."""
+    is_withheld: bool = False
+    """The caller went on: the next turn has this one in it, if Lex's session can be put back."""
+    update: int | None = None
+    """The number of the call update that says the reply."""
+    update_made_s: float = 0.0
+    update_ms: int | None = None
+    has_filler: bool = False
+
+    @property
+    def awaits_reply(self) -> bool:
+        """Lex is done with it, and nothing that the caller will hear of it is known."""
+        return self.outcome is not None and not self.is_withheld and self.update is None
+
+
+class CallStory:
+    """The story of one stream. `now_s` is a monotonic clock, the same one in all that it is told."""
+
+    def __init__(self) -> None:
+        self.log = Log()
+        self._turns: dict[int, _Turn] = {}
+        self._began_s: float | None = None
+        self._turns_in_all = 0
+        self._worst_reply_ms: int | None = None
+        self._last_update = 0
+        self._ended_by: tuple[str, str | None] | None = None  # who, and why
+        self._left_because: str | None = None
+        self._is_over_at_twilio = False
+
+    def noted(self, note: Note, now_s: float) -> None:
+        """The call has a line in the log."""
+        if note.fields.get("ends_call"):
+            self._ended_by = "lexbridge", note.event
+        fields = note.fields
+        match note.event:
+            case "stream-started":
+                self._began_s = now_s
+            case "no-input":
+                self._unheard_so_far()
+            case "bot-hangs-up":
+                self._ended_by = "bot", None
+            case "transferred":
+                self._ended_by = "transfer", None
+            case "handed-over":
+                self._left_because = "handed over"
+            case "stream-ended":
+                self._turns_in_all = fields["turns"]
+                self._is_over_at_twilio = fields["how"] != "lost"
+            case _:
+                self._turn_noted(note.event, fields, now_s)
+
+    def welcome_asked(self, number: int, now_s: float) -> None:
+        """Lex is asked to welcome the caller, as the turn `number`: the caller waits from now on."""
+        self._turn(number).said_s = now_s
+
+    def update_made(self, number: int, now_s: float) -> None:
+        """The call update `number` goes to Twilio. It says what there is to be said to the turns so far."""
+        self._last_update = number
+        for turn in self._turns.values():
+            if turn.awaits_reply:
+                turn.update, turn.update_made_s = number, now_s
+
+    def update_taken(self, number: int, now_s: float) -> None:
+        """Twilio has taken the call update `number`. Those before it that it did not take will never be heard."""
+        for turn in [turn for turn in self._turns.values() if turn.update is not None and turn.update <= number]:
+            if turn.update == number:
+                turn.update_ms = _ms(now_s - turn.update_made_s)
+                self._finish(turn, now_s)
+            else:
+                self._finish(turn)
+
+    def update_failed(self, number: int) -> None:
+        """Twilio has not taken the call update `number`: the call goes on, unless there is a newer one."""
+        if number == self._last_update:
+            self._ended_by = self._left_because = None
+        for turn in [turn for turn in self._turns.values() if turn.update == number]:
+            self._finish(turn)
+
+    def leaves(self, why: str) -> None:
+        """The stream is about to end although the call goes on, if nothing else was known before."""
+        self._left_because = self._left_because or why
+
+    def over(self, now_s: float, why: str | None = None) -> None:
+        """The stream is over; `why`: because of something here. Does nothing for one that never began."""
+        if self._began_s is None:
+            return
+        if why is not None:
+            self.leaves(why)
+        for turn in list(self._turns.values()):
+            if turn.outcome is not None:
+                self._finish(turn)
+        figures = {
+            "duration_s": round(now_s - self._began_s, 1),
+            "turns": self._turns_in_all,
+            "faults": self.log.faults,
+            "worst_reply_ms": self._worst_reply_ms,
+        }
+        who, why = self._ended_by or ("caller", None)
+        if self._ended_by is None and (self._left_because or not self._is_over_at_twilio):
+            self.log.info("call-left", why=self._left_because or "stream lost", **figures)
+        else:
+            self.log.info("call-ended", ended_by=who, why=why, **figures)
+
+    # -- what the log lines mean
+
+    def _turn_noted(self, event: str, fields: Mapping[str, Any], now_s: float) -> None:
+        match event:
+            case "utterance-ended" | "keys-complete":
+                turn = self._turn(fields["turn"])
+                turn.said_s, turn.end_ms = now_s, fields["silent_ms"]
+            case "turn-answered" | "turn-failed":
+                self._lex_is_done(self._turn(fields["turn"]), event.removeprefix("turn-"), now_s)
+            case "false-alarm":
+                self._finish(self._turn(fields["turn"]), outcome="false-alarm")
+            case "utterance-dropped":
+                self._turns.pop(fields["turn"], None)
+            case "prompt-audible" if not fields["is_filler"]:
+                self._audible(fields["turn"], now_s + fields["in_ms"] / 1000)
+            case "filler-said" if fields["turn"] in self._turns:
+                self._turns[fields["turn"]].has_filler = True
+            case "joined" if fields["with_turn"] in self._turns:
+                self._turns[fields["with_turn"]].is_withheld = True
+            case "join-refused":
+                for turn in self._turns.values():
+                    turn.is_withheld = False
+
+    def _lex_is_done(self, turn: _Turn, outcome: str, now_s: float) -> None:
+        """Lex answered, or failed. The turns that were withheld are part of this one for good."""
+        turn.outcome = outcome
+        turn.lex_ms = None if turn.said_s is None else _ms(now_s - turn.said_s)
+        for other in [other for other in self._turns.values() if other.is_withheld and other is not turn]:
+            self._finish(other, outcome="joined")
+
+    def _audible(self, number: int, heard_s: float) -> None:
+        """The caller hears a prompt from `heard_s` on: Lex's answer to the turn `number`; below 0 the apology for those
+        that failed, or nobody's answer."""
+        for turn in [turn for turn in self._turns.values() if turn.awaits_reply]:
+            if turn.number == number or (number < 0 and turn.outcome == "failed"):
+                self._finish(turn, heard_s)
+
+    def _unheard_so_far(self) -> None:
+        """The caller is asked again: what they have not heard by now they never will."""
+        for turn in [turn for turn in self._turns.values() if turn.awaits_reply]:
+            self._finish(turn)
+
+    # -- turns
+
+    def _turn(self, number: int) -> _Turn:
+        self._turns_in_all = max(self._turns_in_all, number)
+        return self._turns.setdefault(number, _Turn(number))
+
+    def _finish(self, turn: _Turn, heard_s: float | None = None, outcome: str | None = None) -> None:
+        """Writes the turn's line, after those of the turns before it that nobody heard."""
+        before = [other for other in self._turns.values() if other.number < turn.number and other.awaits_reply]
+        for other in before if heard_s is not None else []:
+            self._write(other, None, other.outcome)
+        self._write(turn, heard_s, outcome or turn.outcome)
+
+    def _write(self, turn: _Turn, heard_s: float | None, outcome: str | None) -> None:
+        del self._turns[turn.number]
+        reply_ms = None
+        if heard_s is not None and turn.said_s is not None:
+            reply_ms = _ms(heard_s - turn.said_s) + (turn.end_ms or 0)
+            self._worst_reply_ms = max(reply_ms, self._worst_reply_ms or 0)
+        self.log.info(
+            "turn-latency",
+            turn=turn.number,
+            outcome=outcome,
+            end_ms=turn.end_ms,
+            lex_ms=turn.lex_ms,
+            update_ms=turn.update_ms,
+            reply_ms=reply_ms,
+            filler=turn.has_filler,
+        )
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

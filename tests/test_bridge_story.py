@@ -1,0 +1,96 @@
+"""What the log tells of whole calls: each reply's latencies, and how the call and its streams ended."""
+
+from typing import Any
+
+import rehearsal
+from conftest import Logged
+from helpers import start_text, stop_text
+from rehearsal import Rehearsal, RehearsedControl, RehearsedLex, wait_until
+from rig import PATIENCE_S, running, says
+from test_bridge import ORDER
+from test_bridge_stream import streaming
+
+from lexbridge.config import Settings
+from lexbridge.errors import CallControlUnavailable
+from lexbridge.offline.call_events import EndReason, StreamOpened
+from lexbridge.offline.rest_api import RestFault
+
+
+def lines_of(logged: Logged, event: str) -> list[dict[str, Any]]:
+    return [line for line in logged() if line["event"] == event]
+
+
+def check_turns(lines: list[dict[str, Any]], settings: Settings) -> None:
+    """Every turn of ORDER has a line, and its latencies are in order."""
+    assert [(line["turn"], line["outcome"], line["end_ms"]) for line in lines] == [
+        (turn, "answered", settings.hangover_ms) for turn in range(1, len(ORDER) + 1)
+    ]
+    for line in lines:
+        assert 0 <= line["lex_ms"] <= line["reply_ms"] - line["end_ms"]
+
+
+def test_the_log_tells_how_long_each_reply_took_and_who_ended_the_call(logged: Logged) -> None:
+    with running(ORDER) as rig:
+        rig.twilio.rest_faults.append(RestFault(status=503))
+        call = rig.place_call(says(*ORDER))
+        assert rig.ended(call).reason is EndReason.HANGUP_VERB
+        wait_until(lambda: bool(lines_of(logged, "call-ended")))
+    told = lines_of(logged, "turn-latency")
+    check_turns(told, rig.settings)
+    assert all(0 <= line["update_ms"] <= line["reply_ms"] - line["end_ms"] for line in told)
+    assert told[0]["update_ms"] >= 100  # the pause before the second attempt
+    (ended,) = lines_of(logged, "call-ended")
+    assert (ended["ended_by"], ended["why"], ended["turns"], ended["faults"]) == ("bot", None, len(ORDER), 1)
+    assert ended["worst_reply_ms"] == max(line["reply_ms"] for line in told)
+    assert ended["call_sid"] == call.sid
+    assert [line["number"] for line in lines_of(logged, "call-updated")] == [*range(1, len(ORDER) + 1)]
+    assert lines_of(logged, "call-left") == []
+
+
+def test_in_stream_mode_a_reply_is_heard_without_an_update(logged: Logged) -> None:
+    with streaming(*ORDER) as rig:
+        call = rig.place_call(says(*ORDER))
+        assert rig.ended(call).reason is EndReason.HANGUP_VERB
+        wait_until(lambda: bool(lines_of(logged, "call-ended")))
+    told = lines_of(logged, "turn-latency")
+    check_turns(told, rig.settings)
+    assert {line["update_ms"] for line in told} == {None}
+    (ended,) = lines_of(logged, "call-ended")
+    assert (ended["ended_by"], ended["faults"]) == ("bot", 0)
+
+
+def test_the_log_tells_that_the_caller_hung_up(logged: Logged) -> None:
+    with running() as rig:
+        call = rig.place_call(says())
+        call.wait_for(StreamOpened, PATIENCE_S)
+        call.hang_up()
+        rig.ended(call)
+        wait_until(lambda: bool(lines_of(logged, "call-ended")))
+    (ended,) = lines_of(logged, "call-ended")
+    assert (ended["ended_by"], ended["turns"], ended["worst_reply_ms"]) == ("caller", 0, None)
+
+
+def test_a_message_that_breaks_the_protocol_ends_the_stream_and_not_the_call(logged: Logged) -> None:
+    call = Rehearsal(RehearsedLex(), RehearsedControl())
+    call.socket.sends([start_text()])
+    assert call.ended() == 1007
+    (left,) = lines_of(logged, "call-left")
+    assert (left["why"], left["faults"]) == ("bad message", 1)
+
+
+def test_an_update_that_fails_is_no_reply(logged: Logged) -> None:
+    error = CallControlUnavailable("no answer")
+    error.host, error.check = "api.example.com", "TWILIO_API_URL"
+    answers = [rehearsal.says("Which flowers?")] * 2
+    call = Rehearsal(RehearsedLex(*answers), RehearsedControl(error))
+    call.speaks()
+    wait_until(lambda: bool(lines_of(logged, "turn-latency")))
+    call.speaks()
+    wait_until(lambda: len(lines_of(logged, "turn-latency")) == 2)
+    call.socket.sends([stop_text()])
+    assert call.ended() == 1000
+    first, second = lines_of(logged, "turn-latency")
+    assert (first["update_ms"], first["reply_ms"]) == (None, None)
+    assert second["reply_ms"] >= second["end_ms"]
+    (failed,) = lines_of(logged, "call-update-failed")
+    assert (failed["host"], failed["check"]) == ("api.example.com", "TWILIO_API_URL")
