@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lexbridge.audio import FRAME_MS, FRAME_SAMPLES, MULAW_FRAME_BYTES, PCM_BYTES_PER_MS, PCM_FRAME_BYTES, rms
 from lexbridge.endpointing import Endpointer, EndpointingRules, Listening
-from lexbridge.offline.call_events import Event, MediaBegan, MessageSent, SpeechEnded, SpeechStarted
+from lexbridge.offline.call_events import BotAudible, Event, MediaBegan, MessageSent, SpeechEnded, SpeechStarted
 from lexbridge.offline.local_lex import LexRequest
 from lexbridge.prompt import Prompt
 from lexbridge.reply_mode import PAUSE_WITHIN_ONSET_MS
@@ -40,12 +40,20 @@ class Figure:
 class Answer:
     """One turn: the caller's last voiced frame was over at `ended_s`, the first of the reply's audio came at `media_s`;
     monotonic. `lex_s`: from the end of the upload to Lex's first byte. `lead_s`: from the first audio to the last that
-    Lex sent; None where it sends all at once."""
+    Lex sent; None where it sends all at once. `heard_s`: when the caller could hear it, None if never:
+    that is the reply.
+    """
 
     ended_s: float
     media_s: float
     lex_s: float
     lead_s: float | None = None
+    heard_s: float | None = None
+
+    @property
+    def reply_ms(self) -> float:
+        """From the caller's last sound to the first of the reply's; infinite if it was not heard."""
+        return math.inf if self.heard_s is None else (self.heard_s - self.ended_s) * 1000
 
     def bridge_ms(self, hangover_ms: int) -> float:
         """What the bridge took of it, with the network and the neighbours' own sockets."""
@@ -59,6 +67,7 @@ def answers(events: Sequence[Event], requests: Iterable[LexRequest]) -> list[Ans
     """
     spoken = [event.at_s for event in events if isinstance(event, SpeechEnded)]
     media = [event.at_s for event in events if isinstance(event, MediaBegan)]
+    audible = [event.at_s for event in events if isinstance(event, BotAudible)]
     uploaded = [request for request in requests if request.ended is not None]
     found = []
     for ended_s, next_s in zip(spoken, [*spoken[1:], math.inf], strict=True):
@@ -70,7 +79,8 @@ def answers(events: Sequence[Event], requests: Iterable[LexRequest]) -> list[Ans
         assert request.ended is not None
         assert request.answered is not None
         lead_s = None if request.speech_ended is None else request.speech_ended - media_s
-        found.append(Answer(ended_s, media_s, request.answered - request.ended, lead_s))
+        heard_s = next((at_s for at_s in audible if media_s <= at_s < next_s), None)
+        found.append(Answer(ended_s, media_s, request.answered - request.ended, lead_s, heard_s))
     return found
 
 

@@ -4,7 +4,8 @@
 simulated Twilio. Bot and callers say real speech at a usual level.
 
 - latency: from the end of the caller's last voiced frame on the line to the first reply media on the socket, less
-  HANGOVER_MS and less what Lex took. And with a Lex whose voice comes no faster than it plays, or twice as fast.
+  HANGOVER_MS and less what Lex took; and to the reply as the caller hears it, its first audible frame, with all that
+  it took. And with a Lex whose voice comes no faster than it plays, or twice as fast.
 - barge-in: from the beginning of the first voiced frame to `clear`; what Lex got of that utterance, sample by sample;
   what coughs do.
 - echo: prompts whose echo comes back on the caller's line. Without a guard each would interrupt itself: how often,
@@ -88,6 +89,8 @@ def latency(speech: Speech, lateness: Lateness) -> Iterator[Figure]:
         p95_ms = percentile(bridge_ms, 95)
         yield Figure("turns", str(len(found)))
         yield Figure("Lex's own time, median", f"{percentile([answer.lex_s for answer in found], 50) * 1000:.0f} ms")
+        reply_ms = percentile([answer.reply_ms for answer in found], 50)
+        yield Figure("the caller's last sound to the reply's first, median", f"{reply_ms:.0f} ms")
         yield Figure("the bridge's part, median", f"{percentile(bridge_ms, 50):.1f} ms")
         limit = f"<= {LATENCY_LIMIT_MS:g} ms"
         yield Figure("the bridge's part, p95", f"{p95_ms:.1f} ms", limit, p95_ms > LATENCY_LIMIT_MS)

@@ -31,7 +31,8 @@ _SHORT_SID = 8
 _TIME_OF_DAY = slice(11, 23)
 """Of a timestamp such as 2026-11-28T03:21:05.123456Z."""
 
-_LAST = ("call_sid", "stream_sid", "pid")
+_LONG = ("call_sid", "stream_sid", "pid")
+_BEGINS_A_STREAM = ("call-answered", "stream-started")
 
 _TALKATIVE = ("botocore", "boto3", "urllib3", "twilio", "geventwebsocket", "requests")
 
@@ -121,12 +122,13 @@ def configure(level: str, log_format: str, out: logging.Handler, colors: bool = 
 
 
 def _for_people(_logger: object, _level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """The line with its time of day and the beginning of its CallSid in front, and without what is None. Its whole SIDs
-    and its process id come last."""
-    told = {name: value for name, value in line.items() if value is not None and name not in _LAST}
+    """The line with its time of day and the beginning of its CallSid in front, and without what is None. The whole SIDs
+    and the process id are long: they come last, and only where somebody will look for them elsewhere."""
+    told = {name: value for name, value in line.items() if value is not None and name not in _LONG}
     told["timestamp"] = line["timestamp"][_TIME_OF_DAY]
     told["call"] = str(line.get("call_sid") or "-")[:_SHORT_SID]
-    return {**told, **{name: line[name] for name in _LAST if line.get(name) is not None}}
+    is_whole = line["level"] in ("warning", "error") or "call_sid" not in line or line["event"] in _BEGINS_A_STREAM
+    return {**told, **{name: line[name] for name in _LONG if is_whole and line.get(name) is not None}}
 
 
 def _console(colors: bool) -> structlog.dev.ConsoleRenderer:

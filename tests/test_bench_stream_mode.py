@@ -25,7 +25,7 @@ from bench.stream_figures import (
 )
 from bench.stream_world import at_level, bot_of
 from lexbridge.audio import encode_mulaw, frame_levels_dbfs
-from lexbridge.offline.call_events import MediaBegan, MessageSent, SpeechEnded, SpeechStarted
+from lexbridge.offline.call_events import BotAudible, MediaBegan, MessageSent, SpeechEnded, SpeechStarted
 from lexbridge.offline.local_lex import LexRequest
 
 
@@ -46,6 +46,7 @@ def test_the_bridges_part_is_what_neither_the_hangover_nor_lex_took() -> None:
         SpeechEnded(2.0, "a"),
         MediaBegan(3.02, "MZ1"),
         MediaBegan(3.03, "MZ1"),  # after its first mark
+        BotAudible(3.3),
         SpeechStarted(5.0, "b"),
         SpeechEnded(6.0, "b"),
         MediaBegan(7.0, "MZ1"),
@@ -53,6 +54,7 @@ def test_the_bridges_part_is_what_neither_the_hangover_nor_lex_took() -> None:
     found = answers(events, [asked(2.705, 3.005, 4.02), asked(6.71, 6.9)])
     assert [answer.media_s for answer in found] == [3.02, 7.0]
     assert [answer.bridge_ms(700) for answer in found] == pytest.approx([20, 110])
+    assert [answer.reply_ms for answer in found] == [pytest.approx(1300), math.inf]
     assert [answer.lead_s for answer in found] == [pytest.approx(1.0), None]
 
 

@@ -73,24 +73,28 @@ def test_text_is_for_people(logged: Logged) -> None:
     Log(call_sid="CA1").info("heard")
     Log().write("debug", "unheard", {})
     line = stream.getvalue()
-    assert "heard" in line
-    assert "call_sid=CA1" in line
+    assert "CA1      heard" in line
     assert "unheard" not in line
     assert "\x1b" not in line  # no colours into a file
 
 
-def test_text_has_the_time_of_day_and_the_call_first_and_the_whole_sids_last() -> None:
+def test_text_has_the_time_of_day_and_the_call_first_and_the_whole_sids_where_they_are_needed() -> None:
     stream = io.StringIO()
     logs.configure("INFO", "text", logging.StreamHandler(stream), pid=77)
     sid = "CA" + "b15e" * 8
-    Log(call_sid=sid).info("turn-latency", turn=1, update_ms=None, error="two words\n\x1b[2J")
+    Log(call_sid=sid).warning("turn-failed", turn=1, update_ms=None, error="two words\n\x1b[2J")
     Log().info("serving")
-    first, second = stream.getvalue().splitlines()
+    Log(call_sid=sid).info("turn-latency", turn=2)
+    Log(call_sid=sid).info("stream-started")
+    first, second, third, fourth = stream.getvalue().splitlines()
     at, told = first[:12], first[12:].split()
     assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d\d\d", at)
-    assert told == ["[info", "]", "CAb15eb1", "turn-latency", "turn=1", *told[5:7], f"call_sid={sid}", "pid=77"]
+    whole = [f"call_sid={sid}", "pid=77"]
+    assert told == ["[warning", "]", "CAb15eb1", "turn-failed", "turn=1", *told[5:7], *whole]
     assert " ".join(told[5:7]) == "error='two words\\n\\x1b[2J'"
     assert second.split()[1:] == ["[info", "]", "-", "serving", "pid=77"]
+    assert third.split()[3:] == ["CAb15eb1", "turn-latency", "turn=2"]
+    assert fourth.split()[3:] == ["CAb15eb1", "stream-started", *whole]
 
 
 def test_each_line_of_a_worker_has_its_process_id_unless_it_names_another() -> None:

@@ -60,11 +60,13 @@ EVENTS: list[Event] = [
     happened.SpeechEnded(102.5, "some roses"),
     happened.UpdateReceived(103.35, {}, "<Response><Say>When?</Say><Pause/></Response>"),
     happened.BotBegan(103.4, "When?"),
+    happened.BotAudible(103.4),
     happened.BotFinished(104.0, "When?"),
     happened.SpeechStarted(104.5, "tomorrow"),
     happened.SpeechEnded(105.0, "tomorrow"),
     happened.UpdateReceived(105.9, {}, "<Response><Say>Bye</Say><Hangup/></Response>"),
     happened.BotBegan(106.0, "Bye"),
+    happened.BotAudible(106.0),
     happened.CallEnded(106.5, EndReason.HANGUP_VERB),
 ]
 REQUESTS = [Asked(101.56, 103.2, 103.3), Asked(104.56, 105.7, 105.8, "tomorrow", dialog_state="Fulfilled")]
@@ -104,13 +106,16 @@ STREAM_EVENTS: list[Event] = [
     happened.MediaBegan(106.24, "MZ1"),
     happened.MessageSent(106.25, "mark", "turn 1"),
     happened.BotBegan(106.26, ""),
+    happened.BotAudible(106.56),  # Lex's voice begins with silence
     happened.MarkReturned(111.0, "turn 1"),
     happened.BotFinished(111.0, ""),
     *(happened.KeyPressed(111.6 + 0.3 * place, digit) for place, digit in enumerate("428153")),
     happened.MediaBegan(113.24, "MZ1"),
     happened.MessageSent(113.25, "mark", "turn 2"),
     happened.BotBegan(113.26, ""),
+    happened.BotAudible(113.56),
     happened.BotFinished(117.0, ""),
+    happened.UpdateReceived(117.1, {}, "<Response><Hangup/></Response>"),  # all was heard
     happened.BotBegan(118.0, ""),
     happened.BotFinished(119.0, ""),
     happened.CallEnded(120.0, EndReason.REST_COMPLETED),
@@ -128,16 +133,28 @@ STREAM_REQUESTS = [
 def test_in_stream_mode_the_media_takes_the_place_of_the_update_and_keys_are_a_turn() -> None:
     spoken, keyed = spoken_turns(STREAM_EVENTS, STREAM_REQUESTS)
     assert (spoken.said, spoken.is_keyed, spoken.heard) == ("check my booking", False, "check my booking")
-    assert (spoken.updated_s, spoken.media_s, spoken.replied_s) == (None, 106.24, 106.26)
+    assert (spoken.updated_s, spoken.media_s, spoken.replied_s) == (None, 106.24, 106.56)
     assert spoken.reply == "Please key in your number."
     assert (keyed.said, keyed.is_keyed, keyed.heard) == ("428153", True, "428153")
     assert (keyed.began_s, keyed.ended_s) == (111.6, 111.6 + 0.3 * 5)
     assert (keyed.lex_opened_s, keyed.lex_closed_s, keyed.media_s) == (None, 113.15, 113.24)
+    assert (keyed.updated_s, keyed.replied_s) == (None, 113.56)
     assert keyed.reply == "Thank you. Goodbye."
     header, first, second, _ = latency_table([spoken, keyed])
     assert header.split() == ["ms", "Lex", "opens", "end", "found", "Lex", "media", "play", "REPLY"]
-    assert first.split()[-6:] == ["60", "700", "100", "40", "20", "860"]
-    assert second.split() == ["428153", "-", "50", "50", "40", "20", "160"]
+    assert first.split()[-6:] == ["60", "700", "100", "40", "320", "1160"]
+    assert second.split() == ["428153", "-", "50", "50", "40", "320", "460"]
+
+
+def test_words_that_twilio_says_in_stream_mode_come_by_the_update() -> None:
+    events = [event for event in EVENTS if not isinstance(event, happened.CallEnded)]
+    (turn, _) = spoken_turns([*events[:11], happened.MediaBegan(103.9, "MZ2"), *events[11:]], REQUESTS)
+    assert (turn.updated_s, turn.media_s, turn.replied_s) == (103.35, None, 103.4)
+
+
+def test_a_voice_that_is_silent_is_no_reply() -> None:
+    events = [event for event in EVENTS if not isinstance(event, happened.BotAudible)]
+    assert [turn.replied_s for turn in spoken_turns(events, REQUESTS)] == [None, None]
 
 
 def test_a_voice_on_a_stream_has_the_words_of_the_answer_before_it_once() -> None:
@@ -188,7 +205,7 @@ def test_without_lex_the_table_leaves_its_part_out() -> None:
 
 
 def test_a_turn_without_a_reply_has_a_gap_in_the_table() -> None:
-    second = latency_table(spoken_turns(EVENTS[:13], REQUESTS[:1]))[2]
+    second = latency_table(spoken_turns(EVENTS[:14], REQUESTS[:1]))[2]
     assert second.split() == ["tomorrow", "-", "-", "-", "-", "-", "-"]
     assert latency_table([]) == []
 

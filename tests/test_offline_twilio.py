@@ -24,7 +24,7 @@ from twilio.base.exceptions import TwilioRestException
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
-from lexbridge.audio import decode_mulaw, frame_levels_dbfs, rms
+from lexbridge.audio import decode_mulaw, first_audible_ms, frame_levels_dbfs, rms
 from lexbridge.media_server import MediaServer
 from lexbridge.offline import call_events as happened
 from lexbridge.offline.call_events import EndReason
@@ -774,6 +774,24 @@ def test_media_of_any_length_is_played_without_a_seam(twilio: SimulatedTwilio, b
     heard = [type(event) for event in call.events if isinstance(event, happened.BotBegan | happened.BotFinished)]
     assert heard == [happened.BotBegan, happened.BotFinished]
     assert call.complaints == []
+
+
+def test_a_voice_that_begins_with_silence_is_audible_later(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    silence_ms = 400
+
+    def speak(mouth: Mouth, _: dict[str, Any]) -> None:
+        mouth.media(b"\xff" * 8 * silence_ms + key_tone("1", 1000))
+        mouth.mark("said")
+
+    Mouth(bridge, start=speak, mark=lambda mouth, _: mouth.connection.close())
+    call = call_at(twilio, bridge, CONNECT)
+    call.wait(DEADLINE_S)
+    kinds = (happened.BotBegan, happened.BotAudible, happened.BotFinished)
+    assert [type(event) for event in call.events if isinstance(event, kinds)] == [*kinds]
+    (sent,) = call.sent_audio
+    assert sent.heard_from_ms is not None
+    audible_ms = first_audible_ms(bytes(call.line.bot_mulaw))
+    assert audible_ms == sent.heard_from_ms + silence_ms
 
 
 def test_a_mark_returns_at_once_when_nothing_is_buffered(twilio: SimulatedTwilio, bridge: StandIn) -> None:

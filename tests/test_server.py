@@ -404,7 +404,7 @@ def test_a_log_that_nobody_reads_does_not_stop_a_call(tmp_path: Path) -> None:
             events = [json.loads(line)["event"] for line in rest.splitlines()]
             assert events.count("turn-answered") == events.count("turn-latency") == len(order)
             assert events.count("call-ended") == 1
-            told = [json.loads(line) for line in rest.splitlines() if call.sid in line]
+            told = [json.loads(line) for line in rest.splitlines() if call.sid.encode() in line]
             assert {line["pid"] for line in told} == {worker}
             assert events[-1] == "stopped"
             assert process.wait(timeout=PATIENCE_S) == 0

@@ -172,6 +172,12 @@ class BotBegan(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BotAudible(Event):
+    """The first frame of the bot's voice that the caller can hear (`first_audible_ms`) was on the line: the silence at
+    its beginning is over. A voice that is silent has no such event."""
+
+
+@dataclass(frozen=True, slots=True)
 class BotFinished(Event):
     """The bot's sound is over, or was cut off."""
 

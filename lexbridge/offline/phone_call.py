@@ -12,6 +12,7 @@ import gevent
 from gevent.event import Event as Signal
 from gevent.lock import BoundedSemaphore
 
+from lexbridge.audio import first_audible_ms
 from lexbridge.offline import call_events as happened
 from lexbridge.offline.call_events import CallEnded, EndReason, Event
 from lexbridge.offline.keypad import Keypad
@@ -109,6 +110,7 @@ class PhoneCall:
         self._callbacks: list[gevent.Greenlet[..., Any]] = []
         self._changed = Signal()
         self._ended = Signal()
+        self._awaits_sound = False  # the bot's voice has begun, and nothing of it can be heard yet
         self._over: CallEnded | None = None
 
     # For whoever placed the call
@@ -281,10 +283,12 @@ class PhoneCall:
 
     def bot_began(self, text: str) -> None:
         """See `Listener`."""
+        self._awaits_sound = True
         self.record(happened.BotBegan(self.now_s(), text))
 
     def bot_finished(self, text: str) -> None:
         """See `Listener`."""
+        self._awaits_sound = False
         self.record(happened.BotFinished(self.now_s(), text))
 
     # For its streams
@@ -343,6 +347,9 @@ class PhoneCall:
                 self._runner = gevent.spawn(self._execution.run, first)
 
     def _carry(self, line_ms: int, inbound: bytes, outbound: bytes) -> None:
+        if self._awaits_sound and first_audible_ms(outbound) is not None:
+            self._awaits_sound = False
+            self.record(happened.BotAudible(self.now_s()))
         sent = inbound if self._suppression is None or self._suppression.sends(inbound) else b""
         for stream in list(self.streams):
             if not stream.stopping:

@@ -94,7 +94,8 @@ class Moment:
 @dataclass(frozen=True, slots=True)
 class SpokenTurn:
     """One thing the caller said, or keyed in, and what became of it: monotonic seconds, None where it never came to
-    that. media_s: the first of the reply's audio on the media stream, in stream mode."""
+    that. media_s: the first of the reply's audio on the media stream, in stream mode. replied_s: the first frame of it
+    that the caller can hear."""
 
     said: str
     began_s: float
@@ -248,7 +249,11 @@ def _turn(turn: SpokenTurn, next_s: float, events: Sequence[Event], requests: Se
     since_s = last.answered if last is not None and last.answered is not None else turn.ended_s
     update = _first(events, happened.UpdateReceived, since_s, next_s)
     media = _first(events, happened.MediaBegan, since_s, next_s)
-    reply = _first(events, happened.BotBegan, update.at_s if update is not None else since_s, next_s)
+    if update is not None and media is not None:
+        # One of them brings the reply. An update after the voice is no part of it: it hangs up, or transfers.
+        update, media = (update, None) if update.at_s < media.at_s else (None, media)
+    brought_s = next((each.at_s for each in (update, media) if each is not None), since_s)
+    reply = _first(events, happened.BotAudible, brought_s, next_s)
     return replace(
         turn,
         # Keys are collected before there is a request: when it opens is no latency.
@@ -258,9 +263,14 @@ def _turn(turn: SpokenTurn, next_s: float, events: Sequence[Event], requests: Se
         updated_s=update.at_s if update is not None else None,
         replied_s=reply.at_s if reply is not None else None,
         heard=last.transcript if last is not None else None,
-        reply=reply.text if reply is not None else "",
+        reply=_words_at(events, reply.at_s) if reply is not None else "",
         media_s=media.at_s if media is not None else None,
     )
+
+
+def _words_at(events: Iterable[Event], at_s: float) -> str:
+    """Returns what the bot is saying then."""
+    return [each.text for each in events if isinstance(each, happened.BotBegan) and each.at_s <= at_s][-1]
 
 
 def _first(events: Iterable[Event], kind: type[Kind], from_s: float, to_s: float) -> Kind | None:
