@@ -17,6 +17,13 @@ from typing import Any
 from lexbridge.actions import Note
 from lexbridge.logs import Log
 
+_LAST_WORDS: Mapping[str, tuple[str, str | None]] = {
+    "bot-hangs-up": ("bot", None),
+    "transferred": ("transfer", None),
+    "call-limit": ("lexbridge", "call-limit"),
+}
+"""Log lines after which the last words of the call are said: who ends it, and why. Others have `ends_call`."""
+
 
 @dataclass(slots=True)
 class _Turn:
@@ -58,18 +65,15 @@ class CallStory:
 
     def noted(self, note: Note, now_s: float) -> None:
         """The call has a line in the log."""
-        if note.fields.get("ends_call"):
-            self._ended_by = "lexbridge", note.event
         fields = note.fields
+        if fields.get("ends_call"):
+            self._ended_by = "lexbridge", note.event
+        self._ended_by = _LAST_WORDS.get(note.event, self._ended_by)
         match note.event:
             case "stream-started":
                 self._began_s = now_s
             case "no-input":
                 self._unheard_so_far()
-            case "bot-hangs-up":
-                self._ended_by = "bot", None
-            case "transferred":
-                self._ended_by = "transfer", None
             case "handed-over":
                 self._left_because = "handed over"
             case "stream-ended":
@@ -118,17 +122,26 @@ class CallStory:
         for turn in list(self._turns.values()):
             if turn.outcome is not None:
                 self._finish(turn)
-        figures = {
-            "duration_s": round(now_s - self._began_s, 1),
-            "turns": self._turns_in_all,
-            "faults": self.log.faults,
-            "worst_reply_ms": self._worst_reply_ms,
-        }
-        who, why = self._ended_by or ("caller", None)
         if self._ended_by is None and (self._left_because or not self._is_over_at_twilio):
-            self.log.info("call-left", why=self._left_because or "stream lost", **figures)
-        else:
-            self.log.info("call-ended", ended_by=who, why=why, **figures)
+            self.log.info(
+                "call-left",
+                why=self._left_because or "stream lost",
+                duration_s=round(now_s - self._began_s, 1),
+                turns=self._turns_in_all,
+                faults=self.log.faults,
+                worst_reply_ms=self._worst_reply_ms,
+            )
+            return
+        ended_by, reason = self._ended_by or ("caller", None)
+        self.log.info(
+            "call-ended",
+            ended_by=ended_by,
+            why=reason,
+            duration_s=round(now_s - self._began_s, 1),
+            turns=self._turns_in_all,
+            faults=self.log.faults,
+            worst_reply_ms=self._worst_reply_ms,
+        )
 
     # -- what the log lines mean
 

@@ -99,11 +99,12 @@ class Watchdog:
             since_s = self._busyness.working_since_s
             event = holds.look(time.monotonic(), time.process_time(), since_s)
             if event == "loop-free":
-                self._log.write("info", event, pid=os.getpid(), held_ms=round(1000 * holds.held_s))
+                self._log.write("info", "loop-free", pid=os.getpid(), held_ms=round(1000 * holds.held_s))
             elif event:
                 where = places(sys._current_frames().get(self._loop_thread))
                 if self._busyness.working_since_s == since_s:  # else these are others
-                    self._log.write("error", event, pid=os.getpid(), held_ms=round(1000 * holds.held_s), where=where)
+                    held_ms = round(1000 * holds.held_s)
+                    self._log.write("error", "loop-held", pid=os.getpid(), held_ms=held_ms, where=where)
 
 
 def places(frame: FrameType | None) -> list[str]:

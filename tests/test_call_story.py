@@ -284,6 +284,15 @@ def test_it_says_why_lexbridge_ended_the_call(logged: Logged) -> None:
     assert (line["ended_by"], line["why"]) == ("lexbridge", "no-input")
 
 
+def test_it_says_that_a_limit_ended_the_call(logged: Logged) -> None:
+    caller = asks(Told(MAX_TURNS="1"))
+    caller.lex_says("Which day?")
+    caller.hangs_up()
+    caller.ends()
+    line = ended(logged)
+    assert (line["ended_by"], line["why"]) == ("lexbridge", "call-limit")
+
+
 def test_last_words_that_were_not_carried_out_end_nothing(logged: Logged) -> None:
     caller = asks(Told())
     caller.lex_says("Goodbye.", **GOODBYE)
