@@ -227,8 +227,10 @@ def test_a_turn_that_was_dropped_has_no_line_and_one_that_nobody_heard_has(logge
 
 def test_who_is_asked_again_has_not_heard_what_was_said_before(logged: Logged) -> None:
     caller = asks(streaming())
-    caller.lex_says()
-    caller.is_silent(10_000)
+    caller.lex_says("Which day?", speaks=True)
+    caller.lex_speaks(QUIET * 10)
+    caller.lex_has_spoken()
+    caller.is_silent(11_000)
     assert told(logged, "no-input")
     assert latencies(logged) == [a_turn()]
 
