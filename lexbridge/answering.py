@@ -109,6 +109,8 @@ class Answering:
 
     def ask_anew(self) -> None:
         """The caller took back all keys, and with them what they had to say: they are asked once more."""
+        if self._ends_by_limit([Message(self._call.settings.sentences.not_heard)]):
+            return
         if last_prompt := self._call.last_prompt:
             self._mode.speak(last_prompt, to_voice=last_prompt)
         else:

@@ -62,6 +62,10 @@ class CallLog:
         comes here nevertheless would be lost elsewhere. `open_sockets`: also those on which no stream has started."""
         return "full" if max(open_sockets, len(self._live)) >= 2 * self._max_calls else None
 
+    def is_live(self, call_sid: str) -> bool:
+        """Whether a stream of the call is live in this process."""
+        return call_sid in self._live
+
     def began(self, stream: LiveStream) -> None:
         """A stream began. An older one of the same call is told to give way: two would answer twice."""
         older = self._live.get(stream.call_sid)

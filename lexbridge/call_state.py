@@ -20,7 +20,7 @@ from lexbridge.hangover import Expected
 from lexbridge.keys import KeyCollector
 from lexbridge.media_stream import Started
 from lexbridge.parsers import is_phone_number
-from lexbridge.takeover import SoFar, handed_over, takeover_of
+from lexbridge.takeover import NO_INPUT_MS_PARAMETER, SoFar, handed_over, takeover_of
 from lexbridge.turns import Turns, moved
 from lexbridge.twiml import Document, Documents, Opening
 
@@ -253,6 +253,8 @@ class Call:
         facts = takeover.facts if self.turns.first_attributes is not None else {}
         known = handed_over(facts, self.no_inputs, self.failed_turns, self.last_prompt, takeover.called_number)
         known += self.so_far.parameters(self.age_s)
+        if self.directives.no_input_s is not None:
+            known.append((NO_INPUT_MS_PARAMETER, str(self.no_input_ms)))
         return replace(self.next_stream, parameters=[*self.next_stream.parameters, *known])
 
     @property

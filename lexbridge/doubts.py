@@ -16,7 +16,10 @@ def find_doubts(settings: Settings, environment: Mapping[str, str], file_names: 
     return [
         *_of_the_streams_address(settings),
         *([] if _is_lex_elsewhere(settings.bot, environment) else _of_lex(settings)),
-        *(Problem(name, "stands in .env", "it is no setting: is the name right?") for name in find_strange(file_names)),
+        *(
+            Problem(name, "is set", f"it is no setting: did you mean {meant}?" if meant else "it is no setting")
+            for name, meant in find_strange(environment, file_names)
+        ),
     ]
 
 

@@ -268,7 +268,10 @@ def _users(headers: Mapping[str, str]) -> list[str]:
     basic = _BASIC.fullmatch(headers.get("authorization", ""))
     if basic is None:
         return [""]
-    user = b64decode(basic[1] + "===").decode("latin-1")
+    try:
+        user = b64decode(basic[1] + "===").decode("latin-1")
+    except ValueError:  # no text in base64 has so many characters
+        return [""]
     return ["", f"{user}@"] if _USER.fullmatch(user) else [""]
 
 

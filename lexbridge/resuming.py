@@ -1,6 +1,8 @@
 """A stream that goes on with a call: what the bot asked last is looked up, and asked once more if it may not have been
 heard."""
 
+from dataclasses import replace
+
 from lexbridge.actions import Recall
 from lexbridge.answering import Answering
 from lexbridge.call_state import Call, CallMove, CallState
@@ -49,6 +51,8 @@ class Resuming:
         elif takeover.how == HANDED_OVER:
             call.no_inputs, call.failed_turns = takeover.no_inputs, takeover.failed_turns
             call.last_prompt = None
+            if takeover.no_input_ms:  # the document that handed the call over goes by it
+                call.directives = replace(call.directives, no_input_s=takeover.no_input_ms / 1000)
             if self._mode.recalls_at_once:
                 call.act(Recall(started.call_sid))
             self._mode.await_input(takeover.spoken_ms, takeover.reprompts_ms)

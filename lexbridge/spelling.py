@@ -1,7 +1,7 @@
 """Names of variables that are no setting's, but were meant for one.
 
-In `.env` every name is meant for lexbridge, or for a library that it uses. The environment is full of the names of
-others: there a name has to be all but a setting's, and that setting has to be unset.
+Both the environment and `.env` hold names of others: of tools, and of programs that share them. So a name is refused
+only if it is all but a setting's. What is merely like one, in `.env` or among the names that begin with LEX_, is told.
 """
 
 import re
@@ -31,21 +31,28 @@ _LINKS = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_[0-9]+_(TCP|UDP|
 _LEXS_OWN = re.compile(r"LEX_.*|AWS_ENDPOINT_URL_LEX.*")
 
 
+_LEX_WORDS = frozenset(word for name in _KNOWN if name.startswith("LEX_") for word in name.split("_"))
+
+
 def find_misspelt(environment: Mapping[str, str], file_names: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Each name that was meant for a setting, with that setting. `file_names`: the names that `.env` has."""
-    for name in sorted({*environment, *file_names}):
-        if name in _KNOWN or _OTHERS.fullmatch(name):
-            continue
-        meant = _like(name) if name in file_names else _all_but(name, environment)
+    """Each name that must have been meant for a setting, with that setting. `file_names`: the names that `.env` has."""
+    for name in _unknown({*environment, *file_names}):
+        meant = _must_mean(name, environment, is_in_file=name in file_names)
         if meant is not None:
             yield name, meant
 
 
-def find_strange(file_names: Collection[str]) -> Iterator[str]:
-    """Each name in `.env` that is like no setting, and of no library or tool that is known here."""
-    for name in sorted(file_names):
-        if name not in _KNOWN and not _OTHERS.fullmatch(name) and _like(name) is None:
-            yield name
+def find_strange(environment: Mapping[str, str], file_names: Collection[str] = ()) -> Iterator[tuple[str, str | None]]:
+    """Each other name in `.env`, or that begins with LEX_, that is no setting's and of no library or tool that is known
+    here, with the setting that it is most like; None: with none."""
+    for name in _unknown({*environment, *file_names}):
+        is_ours = name in file_names or (_LEXS_OWN.fullmatch(name) and not _LINKS.fullmatch(name))
+        if is_ours and _must_mean(name, environment, is_in_file=name in file_names) is None:
+            yield name, _like(name)
+
+
+def _unknown(names: Collection[str]) -> list[str]:
+    return sorted(name for name in names if name not in _KNOWN and not _OTHERS.fullmatch(name))
 
 
 def _like(name: str) -> str | None:
@@ -54,15 +61,21 @@ def _like(name: str) -> str | None:
     return close[0] if close else None
 
 
-def _all_but(name: str, environment: Mapping[str, str]) -> str | None:
-    """The setting that a name in the environment must mean."""
+def _must_mean(name: str, environment: Mapping[str, str], *, is_in_file: bool) -> str | None:
+    """The setting that `name` is all but the name of. In the environment that has to be unset; None: there is none."""
     if _LEXS_OWN.fullmatch(name) and not _LINKS.fullmatch(name):
-        return _like(name)
+        # LEX_BOT_VERSION, LEX_BOT_ARN and their like are of other programs.
+        is_others = name.startswith("LEX_") and not all(map(_is_like_a_word_of_lexs, name.split("_")))
+        return None if is_others else _like(name)
     for known in _KNOWN:
-        is_unset = known not in _COMMON and not environment.get(known, "").strip()
-        if is_unset and (_joined(name) == _joined(known) or _one_word_is_odd(name, known)):
+        may_be_meant = known not in _COMMON and (is_in_file or not environment.get(known, "").strip())
+        if may_be_meant and (_joined(name) == _joined(known) or _one_word_is_odd(name, known)):
             return known
     return None
+
+
+def _is_like_a_word_of_lexs(word: str) -> bool:
+    return bool(get_close_matches(word, _LEX_WORDS, n=1, cutoff=0.75))
 
 
 def _joined(name: str) -> str:

@@ -227,6 +227,8 @@ class StreamMode:
         those from the first on that it is not known of."""
         audio, rest = b"", tuple(messages)
         last = self._last_answer
+        if last is not None and last.turn > 0 and all(message.is_unvoiced for message in last.messages):
+            last = None  # its audio, if it has any, says something else
         while rest:
             if last is not None and last.is_complete and not last.is_mute and rest == tuple(last.messages):
                 return audio + last.audio, ()

@@ -19,6 +19,7 @@ FAILED_TURNS_PARAMETER = "lexbridge:failed-turns"
 PROMPT_PARAMETER = "lexbridge:prompt"
 KEYS_PARAMETER = "lexbridge:keys"
 BEGAN_PARAMETER = "lexbridge:began"
+NO_INPUT_MS_PARAMETER = "lexbridge:no-input-ms"
 AGE_PARAMETER = "lexbridge:age-s"
 TURNS_PARAMETER = "lexbridge:turns"
 CALLED_PARAMETER = "lexbridge:called"
@@ -31,6 +32,7 @@ _OURS = (
     PROMPT_PARAMETER,
     KEYS_PARAMETER,
     BEGAN_PARAMETER,
+    NO_INPUT_MS_PARAMETER,
     AGE_PARAMETER,
     TURNS_PARAMETER,
     SPOKEN_PARAMETER,
@@ -80,6 +82,7 @@ class Takeover:
     """What a stream takes over. `how`: LOST, HANDED_OVER or KEYED; None: it is the call's first. `facts`: what is for
     the bot. `prompt`: the fingerprint of what was asked last. `keys`: those it was opened for. `spoken_ms`: how long
     its document speaks, an estimate; `reprompts_ms`: how long each of its reprompts takes, and a 0.
+    `no_input_ms`: how long the bot has the caller waited for, if not as the settings say; 0: as they say.
     `so_far`, `age_s`: how far the call has come, and how old it was when the stream began.
     `called_number`: what was dialled, which may be no phone number."""
 
@@ -91,6 +94,7 @@ class Takeover:
     keys: str | None = field(default=None, repr=False)
     spoken_ms: int = 0
     reprompts_ms: tuple[int, ...] = ()
+    no_input_ms: int = 0
     so_far: SoFar = SoFar()
     age_s: int = 0
     called_number: str | None = field(default=None, repr=False)
@@ -108,6 +112,7 @@ def takeover_of(parameters: Mapping[str, str]) -> Takeover:
         keys=parameters.get(KEYS_PARAMETER) if how == KEYED else None,
         spoken_ms=whole(parameters.get(SPOKEN_PARAMETER)),
         reprompts_ms=tuple(map(whole, parameters.get(REPROMPTS_PARAMETER, "").split()[:MAX_REPROMPTS])),
+        no_input_ms=whole(parameters.get(NO_INPUT_MS_PARAMETER)),
         so_far=so_far_of(parameters.get(BEGAN_PARAMETER), parameters.get(TURNS_PARAMETER)),
         age_s=whole(parameters.get(AGE_PARAMETER)),
         # A stream that is handed over has the fact only if Lex does not know it yet.

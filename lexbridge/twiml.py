@@ -210,12 +210,12 @@ class Documents:
         }
         shorter = replace(reprompts, prompt=()) if reprompts else None
         silent = values | {
-            "resume_url": self._resume_url(silent=1, **({"voice": voice} if voice else {})),
+            "resume_url": self._resume_url(silent=1, after=after, **({"voice": voice} if voice else {}), **so_far),
             "gather": self._gather(after, keys, {"asks": 1, **so_far}),
         }
         for each in (reprompts, shorter) if reprompts else ():
             document = self._fitted("reply.xml", messages, voice, reprompts=each, **silent)
-            if not document.characters_cut:
+            if not document.characters_cut and len(document.twiml) <= MAX_DOCUMENT_CHARACTERS:
                 return document
         return self._fitted("reply.xml", messages, voice, **values)
 

@@ -138,10 +138,10 @@ class _Webhooks:
     def resume(self) -> Response:
         """The call's stream is gone, or a document ran out because no update came: another stream goes on with it."""
         log = Log(call_sid=_form().get("CallSid"))
-        if request.args.get("silent"):
+        ran_out_after = _named("after") or None
+        if request.args.get("silent") and self._is_heard(ran_out_after):
             return self._leave_silent_caller(log)
         lost = _whole(request.args.get("lost"), 1)
-        ran_out_after = _named("after") or None
         lasted_ms = _lasted_ms(request.args.get("opens"))
         if lasted_ms >= LASTED_MS:
             lost = 1
@@ -163,6 +163,18 @@ class _Webhooks:
         more = 1 if self._is_two_way else RUN_OUT_COUNTS
         opens_ms = round(time.time() * 1000) + speaking_ms(waits)
         return _xml(self._documents.answer(waits, opening, lost + more, opens_ms, so_far.query))
+
+    def _is_heard(self, stream: str | None) -> bool:
+        """Whether somebody would have heard the caller speak: their `stream` is alive, here or in another process. That
+        one is stopped. Where Twilio does not tell, nobody is taken to have heard them."""
+        call_sid, account_sid = _form().get("CallSid", ""), _form().get("AccountSid", "")
+        if stream is None or self._calls.is_live(call_sid):
+            return True
+        try:
+            self._call_control.stop_stream(account_sid, call_sid, stream)
+        except CallControlError:
+            return False
+        return True
 
     def _leave_silent_caller(self, log: Log) -> Response:
         """A document that asks for keys has asked again by itself, as often as it may."""

@@ -1932,3 +1932,17 @@ def test_a_stream_that_goes_on_with_a_call_counts_on():
     keyed.lex_says("Thank you.")
     assert keyed.hears() == ["Thank you.", LIMIT, "Hangup"]
     assert set(keyed.asked[0].session_attributes or {}) <= {CALL_SID_ATTRIBUTE}
+
+
+def test_a_stream_that_takes_over_waits_as_long_as_the_bot_has_the_caller_waited_for():
+    caller = a_caller_lex_thinks_about()
+    caller.session.next_stream = NEXT_STREAM
+    caller.session.is_leaving = True
+    caller.lex_says("Which day?", session_attributes={NO_INPUT_S_ATTRIBUTE: "4"})
+    _, handed = opening_of(caller)
+    assert handed["lexbridge:no-input-ms"] == "4000"
+    next_one = a_caller({**handed, SPOKEN_PARAMETER: "1000"})
+    next_one.is_silent(4980)
+    assert next_one.steps() == []
+    next_one.is_silent(20)
+    assert [note.event for note in next_one.notes][-1] == "no-input"

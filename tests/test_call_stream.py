@@ -180,6 +180,19 @@ def test_an_answer_without_words_and_voice_is_followed_by_a_word_of_ours(speaks,
         assert not caller.noted("reply-audio-failed")
 
 
+def test_the_voice_of_an_answer_without_words_is_not_taken_for_the_apology_that_would_have_stood_in_for_it():
+    caller = a_caller_lex_thinks_about(voiced={SAY_AGAIN: tone(600)})
+    caller.lex_says(speaks=True, dialog_state=DialogState.ELICIT_SLOT)
+    caller.lex_speaks(tone(900))
+    caller.lex_has_spoken()
+    caller.is_silent(2000)
+    caller.says_something()
+    at_ms = len(caller.heard) // MULAW_BYTES_PER_MS
+    caller.lex_fails(LexUnavailable("no"))
+    caller.is_silent(1500)
+    assert voice_in(heard_since(caller, at_ms)) == 600
+
+
 def test_a_voice_without_a_word_that_is_only_silence_is_followed_by_a_word_of_ours():
     caller = a_caller_lex_thinks_about(voiced={"Okay.": tone(600)})
     caller.lex_says(speaks=True, dialog_state=DialogState.FULFILLED)

@@ -167,7 +167,7 @@ def test_a_name_in_the_file_that_is_like_no_setting_is_a_warning(check: Checking
     status, out, _ = check(**RIGHT)
     assert (status, out.splitlines()[0]) == (
         0,
-        "Warning: MY_OWN_THING: stands in .env; it is no setting: is the name right?",
+        "Warning: MY_OWN_THING: is set; it is no setting",
     )
 
 

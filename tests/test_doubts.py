@@ -74,6 +74,4 @@ def test_a_stream_url_with_a_path_is_in_doubt():
 
 
 def test_a_strange_name_in_the_file_is_in_doubt():
-    assert doubts(["MY_OWN_THING", "URL"], **OWN_ALIAS) == [
-        "MY_OWN_THING: stands in .env; it is no setting: is the name right?"
-    ]
+    assert doubts(["MY_OWN_THING", "URL"], **OWN_ALIAS) == ["MY_OWN_THING: is set; it is no setting"]

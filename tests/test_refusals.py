@@ -163,6 +163,11 @@ def test_a_query_that_was_dropped_or_added_is_named_and_not_shown() -> None:
     assert "2065550100" not in str(cause)
 
 
+def test_a_user_that_is_no_base64_is_left_out() -> None:
+    cause = of_webhook("https://ann:secret@voice.example.com/twiml", headers={**HOST, "authorization": "Basic AAAAA"})
+    assert cause.reason == "webhook: token differs"
+
+
 def test_a_user_in_the_address_is_named_and_not_shown() -> None:
     basic = "Basic " + base64.b64encode(b"ann:secret").decode()
     cause = of_webhook("https://ann:secret@voice.example.com/twiml", headers={**HOST, "authorization": basic})

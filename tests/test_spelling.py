@@ -58,7 +58,7 @@ def test_no_setting_is_taken_for_another():
     names = [*(setting.name for setting in SETTINGS), *(name for name, _ in BOTO3_VARIABLES)]
     for name in names:
         assert misspelt([name], [name]) == []
-    assert list(find_strange(names)) == []
+    assert list(find_strange({}, names)) == []
 
 
 def test_a_name_in_the_environment_is_let_be_where_the_setting_is_there_too():
@@ -67,20 +67,39 @@ def test_a_name_in_the_environment_is_let_be_where_the_setting_is_there_too():
     assert list(find_misspelt({"HANGOVR_MS": "1", "HANGOVER_MS": " "}, ())) == [("HANGOVR_MS", "HANGOVER_MS")]
 
 
+SHARED = re.findall(
+    r"\w+",
+    """
+MAX_RETRIES LOG_FILE SERVER_NAME AWS_SSO_REGION CONTAINER_NAME CONTAINER_HOST SECRET_KEY STREAM_KEY ACCESS_TOKEN
+SERVICE_ID DEVICE_NAME VOICE SSL_CA_FILE TWILIO_FLOW_SID TWILIO_SERVICE_SID TWILIO_API_KEY TWILIO_API_SECRET
+AWS_SESSION_EXPIRATION AWS_REGION_NAME LEX_BOT_VERSION LEX_BOT_REGION LEX_BOT_URL LEX_BOT_ARN LEX_BOT_TIMEZONE
+LEX_REGION LEX_ENDPOINT_URL DATABASE_URL MY_OWN_THING
+""",
+)
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_what_other_programs_have_is_never_refused_and_told_if_it_stands_in_the_file(name):
+    for environment in ([name], [name, *(setting.name for setting in SETTINGS)]):
+        assert misspelt(environment, [name]) == misspelt(environment) == []
+        assert [strange for strange, _ in find_strange(dict.fromkeys(environment, "x"), [name])] == [name]
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
-        ("LOGLEVEL", "LOG_LEVEL"),
         ("AUTH_TOKEN", "TWILIO_AUTH_TOKEN"),
+        ("LEX_REGION", "AWS_REGION"),
+        ("DATABASE_URL", None),
         ("TWILIO_API_KEY", "TWILIO_API_KEY_SID"),
-        ("TWILIO_API_SECRET", "TWILIO_API_KEY_SECRET"),
-        ("STREAMURL", "STREAM_URL"),
     ],
 )
-def test_in_the_file_a_name_has_to_be_like_a_setting_only(name, meant):
-    assert misspelt([name], [name]) == [(name, meant)]
+def test_what_is_like_a_setting_is_told_with_it(name, meant):
+    assert list(find_strange({}, [name])) == [(name, meant)]
 
 
-def test_what_is_in_the_file_and_like_no_setting_is_strange():
-    names = ["MY_OWN_THING", "DATABASE_URL", "AWS_PROFILE", "NGROK_AUTHTOKEN", "https_proxy", "GREETNG"]
-    assert list(find_strange(names)) == ["DATABASE_URL", "MY_OWN_THING"]
+def test_names_of_lexs_are_told_in_the_environment_too_but_not_those_of_tools():
+    names = ["LEX_BOT_VERSION", "LEX_SERVICE_HOST", "MY_OWN_THING", "LEX_BOT", "LEX_BOT_ID"]
+    assert [name for name, _ in find_strange(dict.fromkeys(names, "x"))] == ["LEX_BOT_VERSION"]
+    in_file = ["AWS_PROFILE", "NGROK_AUTHTOKEN", "https_proxy", "GREETNG"]
+    assert [name for name, _ in find_strange({}, in_file)] == ["GREETNG"]

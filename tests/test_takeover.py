@@ -86,8 +86,8 @@ def test_a_fingerprint_tells_prompts_apart_and_nobody_what_they_say():
 
 def test_what_is_the_callers_does_not_show_when_it_is_printed():
     assert repr(takeover_of({"shop": "7", RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "4711"})) == (
-        "Takeover(how='keyed', no_inputs=0, failed_turns=0, prompt=None, spoken_ms=0, reprompts_ms=(),"
-        " so_far=SoFar(began_s=None, turns=0), age_s=0)"
+        "Takeover(how='keyed', no_inputs=0, failed_turns=0, prompt=None, spoken_ms=0, reprompts_ms=(), "
+        "no_input_ms=0, so_far=SoFar(began_s=None, turns=0), age_s=0)"
     )
 
 

@@ -193,14 +193,25 @@ def test_a_document_that_asks_for_keys_asks_a_silent_caller_again_by_itself():
     each_ms = len("Sorry?Which <number>?") * SPEAKING_MS_PER_CHARACTER
     assert document.reprompts_ms == (each_ms, each_ms, 0)
     *_, redirect = verbs_of(document.twiml)
-    assert text_of(redirect) == "https://voice.example.com/twiml/resume?silent=1#rc=2&rp=all"
+    assert text_of(redirect) == f"https://voice.example.com/twiml/resume?silent=1&after={STREAM_SID}#rc=2&rp=all"
 
 
 def test_who_may_not_be_asked_again_is_left_after_the_first_silence():
     document = reprompting(reprompts=replace(REPROMPTS, times=0, after_s=3), voice="Polly.Vicki")
     assert verbs_in(document) == [[]]  # the Gather itself waits
     assert document.reprompts_ms == (0,)
-    assert "silent=1&voice=Polly.Vicki#" in text_of(list(verbs_of(document.twiml))[-1])
+    assert f"silent=1&after={STREAM_SID}&voice=Polly.Vicki#" in text_of(list(verbs_of(document.twiml))[-1])
+
+
+def test_reprompts_that_no_document_has_room_for_are_left_out_even_without_a_message():
+    prompt = (Message("Please key in the number of your account. " * 20),)
+    document = reprompting(reprompts=replace(REPROMPTS, prompt=prompt, times=5))
+    assert len(document.twiml) <= MAX_DOCUMENT_CHARACTERS
+    assert len(document.reprompts_ms) == 6
+    assert "account" not in document.twiml
+    document = reprompting(reprompts=replace(REPROMPTS, times=20))
+    assert len(document.twiml) <= MAX_DOCUMENT_CHARACTERS
+    assert document.reprompts_ms == ()
 
 
 def test_the_stream_that_takes_over_is_told_of_the_reprompts():
@@ -240,7 +251,7 @@ def test_every_address_of_a_document_tells_how_far_the_call_has_come():
         two_way.answer("Hello.", opening, so_far=so_far),
     ]
     told = [document.twiml.count("began=1795846066&amp;turns=3#") for document in documents]
-    assert told == [3, 3, 1, 1, 2]
+    assert told == [3, 3, 2, 1, 2]
     assert [document.twiml.count("https://voice.example.com/") for document in documents] == [3, 3, 2, 1, 2]
 
 

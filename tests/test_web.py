@@ -332,6 +332,32 @@ def test_who_was_silent_for_too_long_where_keys_were_asked_for_hears_a_goodbye(
     assert [line["event"] for line in logged()] == ["silent-caller-left"]
 
 
+@pytest.mark.parametrize(
+    ("trouble", "event"),
+    [
+        (None, "silent-caller-left"),  # another process has the stream
+        (CallGone("Twilio answered 404"), "call-resumed"),
+        (CallControlUnavailable("Twilio answered 503"), "call-resumed"),
+    ],
+)
+def test_who_was_silent_is_left_only_if_somebody_would_have_heard_them(
+    trouble: CallControlError | None, event: str, logged: Logged
+) -> None:
+    control = Control(trouble)
+    door = Door(control)
+    twiml = door.post(f"/twiml/resume?silent=1&after={STREAM_SID}").text
+    assert ("<Hangup" in twiml, "<Stream" in twiml) == (event == "silent-caller-left", event == "call-resumed")
+    assert event in [line["event"] for line in logged()]
+
+
+def test_who_was_silent_is_left_without_asking_twilio_where_their_stream_is_here() -> None:
+    control = Control()
+    door = Door(control)
+    door.calls.began(live_stream(FORM["CallSid"]))
+    assert "<Hangup" in door.post(f"/twiml/resume?silent=1&after={STREAM_SID}").text
+    assert control.told == []
+
+
 def test_the_callers_number_goes_to_the_bot_only_if_it_may() -> None:
     told = parameters(Door().post("/twiml"))
     assert has_a_token(told)
