@@ -9,7 +9,7 @@ from lexbridge.answer_parts import AnswerParts
 from lexbridge.dialog import pack
 
 
-def deep(levels: int = 5000) -> Any:
+def deep(levels: int = 100_000) -> Any:
     """Lists in lists."""
     value: list[Any] = []
     for _ in range(levels):

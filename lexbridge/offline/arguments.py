@@ -26,15 +26,12 @@ def new_file(ending: str) -> Callable[[str], Path]:
 
 
 def new_folder(text: str) -> Path:
-    """A folder for files to be written into. It is made where it is not there."""
+    """A folder for files to be written into: it is there, or can be made. Nothing is made before the work begins."""
     path = Path(text)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise argparse.ArgumentTypeError(f"{text} is no folder") from error
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{text} cannot be made ({error.strerror})") from error
-    _check_folder(path)
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise argparse.ArgumentTypeError(f"{there} is no folder")
+    _check_folder(there)
     return path
 
 

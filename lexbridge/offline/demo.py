@@ -102,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     settings = dict(args.setting)
+    args.out.mkdir(parents=True, exist_ok=True)
     began_s = time.monotonic()
     print("Starting the voices and the recogniser ...", flush=True)
     failures: list[str] = []
