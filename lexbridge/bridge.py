@@ -265,7 +265,7 @@ class _Call:
         self._inbox: Queue[_Item] = Queue(maxsize=INBOX_SIZE)
         self._call_control = call_control
         self._asking = Asking(lex, self._inbox.put)
-        self._story = CallStory()
+        self._story = CallStory(self._is_two_way)
         self._updates = Updates(call_control, self._inbox.put, self._taken)
 
     def run(self) -> None:
@@ -467,6 +467,7 @@ class _Call:
             leave=lambda: self._tell(_Leave()),
             close=lambda: self._tell(_Close()),
             look=self._look,
+            leaves=self._story.leaves,
         )
         self._calls.began(self._stream)
         self._media_clock = MediaClock(time.monotonic())
@@ -483,7 +484,6 @@ class _Call:
         """
         # The document that handed the call over stops it.
         is_stopping = self._is_two_way or self._session.state is CallState.LEAVING
-        self._story.leaves("taken over")
         self._updates.drop()
         self._session.stream_lost()
         self._carry_out()
@@ -564,6 +564,8 @@ class _Call:
             case _:
                 if isinstance(action, BeginDialog):
                     self._story.welcome_asked(action.turn, time.monotonic())
+                else:
+                    self._story.caller_begins()
                 self._asking.open(action)
 
 

@@ -4,6 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
+def _nobody(why: str) -> None:
+    """Ignores it."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveStream:
     """One stream of a call. `take_over` tells it to give way to a newer one, `leave` that the process is about to end
@@ -16,6 +20,8 @@ class LiveStream:
     close: Callable[[], object] = field(repr=False)
     look: Callable[[], Mapping[str, object]] = field(default=dict, repr=False)
     """Tells how the call stands, as fields of a log line. It takes no lock and switches no greenlet."""
+    leaves: Callable[[str], object] = field(default=_nobody, repr=False)
+    """Tells it why it is about to end although the call goes on: it would not know from the end itself."""
 
 
 class CallLog:
@@ -71,6 +77,7 @@ class CallLog:
         older = self._live.get(stream.call_sid)
         self._live[stream.call_sid] = stream
         if older is not None:
+            older.leaves("taken over")
             older.take_over()
 
     def ended(self, stream: LiveStream) -> None:
@@ -94,8 +101,14 @@ class CallLog:
             return True
         if stream.stream_sid != stream_sid and stream.stream_sid not in self._handed_over:
             return False
+        stream.leaves("stream lost")
         stream.close()  # it may not have noticed, and would go on telling Twilio what to do with the call
         return True
+
+    def leaves(self, call_sid: str, why: str) -> None:
+        """The call gets another stream. The one that it has here, if any, is told why."""
+        if (stream := self._live.get(call_sid)) is not None:
+            stream.leaves(why)
 
     def leave(self, most: int) -> None:
         """Tells live streams to go on elsewhere when their calls next allow it: `most` more of them, each once."""

@@ -24,6 +24,12 @@ _LAST_WORDS: Mapping[str, tuple[str, str | None]] = {
 }
 """Log lines after which the last words of the call are said: who ends it, and why. Others have `ends_call`."""
 
+KEYS = "keys"
+"""Why a stream ends that gives way to the one that takes keys to the bot."""
+
+
+_HANDED_OVER = "handed over"
+
 
 @dataclass(slots=True)
 class _Turn:
@@ -50,35 +56,45 @@ class _Turn:
 
 
 class CallStory:
-    """The story of one stream. `now_s` is a monotonic clock, the same one in all that it is told."""
+    """The story of one stream. `now_s` is a monotonic clock, the same one in all that it is told.
 
-    def __init__(self) -> None:
+    What nobody told it stays open: it never says that a call ended which may go on.
+    """
+
+    def __init__(self, is_two_way: bool) -> None:
+        """`is_two_way`: the stream lasts as long as the call, unless a document of this process ends it. A one-way
+        stream may also be stopped by a document that another process made."""
+        self._is_two_way = is_two_way
         self.log = Log()
         self._turns: dict[int, _Turn] = {}
         self._began_s: float | None = None
         self._turns_in_all = 0
         self._worst_reply_ms: int | None = None
         self._last_update = 0
-        self._ended_by: tuple[str, str | None] | None = None  # who, and why
+        self._last_words: tuple[str, str | None] | None = None  # who ends the call by them, and why; no document yet
+        self._ended_by: tuple[str, str | None] | None = None  # the same, once the document with them is made
+        self._may_be_left = False  # an estimate: the document is about to leave a silent caller by itself
         self._left_because: str | None = None
-        self._is_over_at_twilio = False
+        self._how = "lost"
 
     def noted(self, note: Note, now_s: float) -> None:
         """The call has a line in the log."""
         fields = note.fields
-        if fields.get("ends_call"):
-            self._ended_by = "lexbridge", note.event
-        self._ended_by = _LAST_WORDS.get(note.event, self._ended_by)
+        if fields.get("by_document"):
+            self._may_be_left = fields["ends_call"]
+        elif fields.get("ends_call"):
+            self._last_words = "lexbridge", note.event
+        self._last_words = _LAST_WORDS.get(note.event, self._last_words)
         match note.event:
             case "stream-started":
                 self._began_s = now_s
             case "no-input":
                 self._unheard_so_far()
             case "handed-over":
-                self._left_because = "handed over"
+                self._left_because = _HANDED_OVER
             case "stream-ended":
                 self._turns_in_all = fields["turns"]
-                self._is_over_at_twilio = fields["how"] != "lost"
+                self._how = fields["how"]
             case _:
                 self._turn_noted(note.event, fields, now_s)
 
@@ -86,9 +102,17 @@ class CallStory:
         """Lex is asked to welcome the caller, as the turn `number`: the caller waits from now on."""
         self._turn(number).said_s = now_s
 
+    def caller_begins(self) -> None:
+        """The caller speaks or keys."""
+        self._may_be_left = False
+
     def update_made(self, number: int, now_s: float) -> None:
         """The call update `number` goes to Twilio. It says what there is to be said to the turns so far."""
         self._last_update = number
+        self._ended_by, self._last_words = self._last_words, None
+        self._may_be_left = False
+        if self._left_because == KEYS:  # this document may have come first: then the stream goes on
+            self._left_because = None
         for turn in self._turns.values():
             if turn.awaits_reply:
                 turn.update, turn.update_made_s = number, now_s
@@ -105,43 +129,46 @@ class CallStory:
     def update_failed(self, number: int) -> None:
         """Twilio has not taken the call update `number`: the call goes on, unless there is a newer one."""
         if number == self._last_update:
-            self._ended_by = self._left_because = None
+            self._ended_by = None
+            if self._left_because == _HANDED_OVER:
+                self._left_because = None
         for turn in [turn for turn in self._turns.values() if turn.update == number]:
             self._finish(turn)
 
     def leaves(self, why: str) -> None:
-        """The stream is about to end although the call goes on, if nothing else was known before."""
+        """The stream is about to end although the call goes on. What was known first stands."""
         self._left_because = self._left_because or why
+        self._ended_by = None
 
     def over(self, now_s: float, why: str | None = None) -> None:
         """The stream is over; `why`: because of something here. Does nothing for one that never began."""
         if self._began_s is None:
             return
-        if why is not None:
-            self.leaves(why)
         for turn in list(self._turns.values()):
             if turn.outcome is not None:
                 self._finish(turn)
-        if self._ended_by is None and (self._left_because or not self._is_over_at_twilio):
-            self.log.info(
-                "call-left",
-                why=self._left_because or "stream lost",
-                duration_s=round(now_s - self._began_s, 1),
-                turns=self._turns_in_all,
-                faults=self.log.faults,
-                worst_reply_ms=self._worst_reply_ms,
-            )
-            return
-        ended_by, reason = self._ended_by or ("caller", None)
-        self.log.info(
-            "call-ended",
-            ended_by=ended_by,
-            why=reason,
-            duration_s=round(now_s - self._began_s, 1),
-            turns=self._turns_in_all,
-            faults=self.log.faults,
-            worst_reply_ms=self._worst_reply_ms,
-        )
+        figures = {
+            "duration_s": round(now_s - self._began_s, 1),
+            "turns": self._turns_in_all,
+            "faults": self.log.faults,
+            "worst_reply_ms": self._worst_reply_ms,
+        }
+        if (end := self._end()) is None:
+            left_because = self._left_because or why or ("stream lost" if self._how == "lost" else "stopped by Twilio")
+            self.log.info("call-left", why=left_because, **figures)
+        else:
+            ended_by, reason = end
+            self.log.info("call-ended", ended_by=ended_by, why=reason, **figures)
+
+    def _end(self) -> tuple[str, str | None] | None:
+        """Who ended the call with the stream, and why. None: it goes on, or nobody here knows."""
+        if self._how == "gone":  # the update came too late, whatever it was
+            return "caller", None
+        if self._left_because or self._ended_by:
+            return self._ended_by
+        if self._how == "stopped" and self._may_be_left:
+            return "lexbridge", "no-input"
+        return ("caller", None) if self._how == "stopped" and self._is_two_way else None
 
     # -- what the log lines mean
 

@@ -14,6 +14,7 @@ from lexbridge.admission import VERIFIED_FORM, WEBHOOK_METHODS, WebhookRefused, 
 from lexbridge.bridge import Bridge, WebSocket
 from lexbridge.call_control import CallControl
 from lexbridge.call_log import CallLog
+from lexbridge.call_story import KEYS
 from lexbridge.config import Settings
 from lexbridge.dialog import Message
 from lexbridge.directives import CALLED_NUMBER_ATTRIBUTE, CALLER_NUMBER_ATTRIBUTE, DIRECTION_ATTRIBUTE
@@ -152,6 +153,7 @@ class _Webhooks:
         if ran_out_after is not None:
             # It may still be alive in another process, and would answer too.
             sids = _form().get("AccountSid", ""), _form().get("CallSid", "")
+            self._calls.leaves(sids[1], "document ran out")
             gevent.spawn(self._stop_stream, *sids, ran_out_after, log)
         is_told = lost >= WAITS_AFTER_LOST and lasted_ms < OPENED_MS
         waits = self._settings.sentences.one_moment if is_told else ""
@@ -191,6 +193,7 @@ class _Webhooks:
         so_far = self._so_far()
         if not keys and not request.args.get("asks"):
             return _xml(self._documents.reply([], of, so_far=so_far.query))
+        self._calls.leaves(_form().get("CallSid", ""), KEYS)  # before the document stops it
         keyed = [(RESUMED_PARAMETER, KEYED), (KEYS_PARAMETER, keys), _stream_token(self._settings)]
         keyed += [*_call_facts(self._settings), *self._counted(so_far)]
         opening = Opening(stream_name(0, f"{of}-{time.time_ns() // 1_000_000 % 10**8}"), keyed)

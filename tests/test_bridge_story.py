@@ -4,7 +4,7 @@ from typing import Any
 
 import rehearsal
 from conftest import Logged
-from helpers import start_text, stop_text
+from helpers import CALL_SID, STREAM_SID, start_text, stop_text
 from rehearsal import Rehearsal, RehearsedControl, RehearsedLex, wait_until
 from rig import PATIENCE_S, running, says
 from test_bridge import ORDER
@@ -61,7 +61,7 @@ def test_in_stream_mode_a_reply_is_heard_without_an_update(logged: Logged) -> No
 
 
 def test_the_log_tells_that_the_caller_hung_up(logged: Logged) -> None:
-    with running() as rig:
+    with streaming() as rig:
         call = rig.place_call(says())
         call.wait_for(StreamOpened, PATIENCE_S)
         call.hang_up()
@@ -69,6 +69,40 @@ def test_the_log_tells_that_the_caller_hung_up(logged: Logged) -> None:
         wait_until(lambda: bool(lines_of(logged, "call-ended")))
     (ended,) = lines_of(logged, "call-ended")
     assert (ended["ended_by"], ended["turns"], ended["worst_reply_ms"]) == ("caller", 0, None)
+
+
+def test_in_call_update_mode_a_stream_leaves_for_keys_and_the_next_is_stopped_by_twilio(logged: Logged) -> None:
+    with running() as rig:
+        call = rig.place_call(says())
+        wait_until(lambda: bool(lines_of(logged, "stream-started")))
+        for key in "12#":
+            call.press(key)
+        call.wait_for(StreamOpened, PATIENCE_S, count=2)
+        wait_until(lambda: bool(lines_of(logged, "call-left")))
+        wait_until(lambda: bool(lines_of(logged, "call-updated")))  # nothing more is to be told to Twilio
+        call.hang_up()
+        rig.ended(call)
+        wait_until(lambda: len(lines_of(logged, "call-left")) == 2)
+    assert [line["why"] for line in lines_of(logged, "call-left")] == ["keys", "stopped by Twilio"]
+    assert lines_of(logged, "call-ended") == []
+
+
+def test_a_stream_that_twilio_reports_lost_leaves_the_call(logged: Logged) -> None:
+    call = Rehearsal(RehearsedLex(), RehearsedControl())
+    wait_until(lambda: call.calls.live_calls)
+    assert call.calls.lost(CALL_SID, STREAM_SID)
+    assert call.ended() == 1001
+    (left,) = lines_of(logged, "call-left")
+    assert left["why"] == "stream lost"
+
+
+def test_a_stream_whose_service_stops_says_so(logged: Logged) -> None:
+    call = Rehearsal(RehearsedLex(), RehearsedControl())
+    wait_until(lambda: call.calls.live_calls)
+    call.calls.close()
+    assert call.ended() == 1001
+    (left,) = lines_of(logged, "call-left")
+    assert left["why"] == "service stopped"
 
 
 def test_a_message_that_breaks_the_protocol_ends_the_stream_and_not_the_call(logged: Logged) -> None:

@@ -8,7 +8,12 @@ from lexbridge.call_log import CallLog, LiveStream
 def live_stream(call_sid: str, told: Callable[[str], object] = lambda _: None) -> LiveStream:
     """A stream that tells what it is told."""
     return LiveStream(
-        call_sid, f"MZ{call_sid[2:]}", lambda: told("take over"), lambda: told("leave"), lambda: told("close")
+        call_sid,
+        f"MZ{call_sid[2:]}",
+        lambda: told("take over"),
+        lambda: told("leave"),
+        lambda: told("close"),
+        leaves=told,
     )
 
 
@@ -31,7 +36,7 @@ def test_a_newer_stream_of_a_call_takes_over_and_the_older_one_may_end_late() ->
     newer = live_stream("CA1", lambda what: told.append(f"newer: {what}"))
     calls.began(older)
     calls.began(newer)
-    assert (told, calls.live_calls) == (["older: take over"], 1)
+    assert (told, calls.live_calls) == (["older: taken over", "older: take over"], 1)
     calls.ended(older)
     assert calls.live_calls == 1
     calls.ended(newer)
@@ -73,7 +78,17 @@ def test_a_call_whose_stream_is_lost_needs_another_unless_it_has_it() -> None:
     assert not calls.lost("CA1", "MZ0")
     assert told == []
     assert calls.lost("CA1", "MZ1")
-    assert told == ["close"]
+    assert told == ["stream lost", "close"]
+
+
+def test_a_stream_is_told_why_its_call_gets_another() -> None:
+    told: list[str] = []
+    calls = CallLog(max_calls=1)
+    calls.began(live_stream("CA1", told.append))
+    calls.leaves("CA2", "keys")
+    assert told == []
+    calls.leaves("CA1", "keys")
+    assert told == ["keys"]
 
 
 def test_a_stream_that_was_handed_over_is_none_the_call_has() -> None:

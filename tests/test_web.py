@@ -22,7 +22,7 @@ from werkzeug.test import TestResponse
 from lexbridge.admission import EXPLAINED_BURST, Admission, Admitted, Answer, Refusal
 from lexbridge.bridge import make_documents
 from lexbridge.call_control import CallControl
-from lexbridge.call_log import CallLog
+from lexbridge.call_log import CallLog, LiveStream
 from lexbridge.errors import CallControlError, CallControlUnavailable, CallGone
 from lexbridge.http_request import MAX_BODY_BYTES, Head, Request
 from lexbridge.lex import Deadlines
@@ -309,6 +309,17 @@ def test_gathered_keys_go_to_a_new_stream_in_the_place_of_the_one_they_were_pres
     (line,) = [line for line in logged() if line["event"] == "keys-gathered"]
     assert line["keys"] == 6
     assert "428153" not in str(logged())
+
+
+def test_a_live_stream_is_told_why_another_one_takes_its_place() -> None:
+    door, told = Door(), list[str]()
+    sids = FORM["CallSid"], STREAM_SID
+    door.calls.began(LiveStream(*sids, lambda: None, lambda: None, lambda: None, leaves=told.append))
+    door.post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": ""})  # it goes on
+    assert told == []
+    door.post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": "12"})
+    door.post(f"/twiml/resume?lost=1&after={STREAM_SID}")
+    assert told == ["keys", "document ran out"]
 
 
 def test_a_lone_end_character_where_keys_were_asked_for_has_them_asked_for_again() -> None:
