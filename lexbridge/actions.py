@@ -83,7 +83,8 @@ class VoiceWords:
 class UpdateCall:
     """Give the live call a new document. One that was not carried out yet gives way to a newer one.
 
-    `hands_over`: it stops this stream, and opens another that goes on with the call.
+    `hands_over`: it stops this stream, and opens another that goes on with the call. `asks_for_keys`: Twilio may be
+    collecting keys by it, and stops this stream when it has them.
     """
 
     number: int
@@ -91,6 +92,7 @@ class UpdateCall:
     call_sid: str
     twiml: str = field(repr=False)
     hands_over: bool = False
+    asks_for_keys: bool = False
 
 
 @dataclass(frozen=True, slots=True)

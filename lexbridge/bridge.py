@@ -536,7 +536,7 @@ class _Call:
                     with suppress(WebSocketError):  # that it is closed comes by the inbox
                         self._websocket.send(action.text)
                 case UpdateCall():
-                    self._story.update_made(action.number, time.monotonic())
+                    self._story.update_made(action.number, time.monotonic(), asks_for_keys=action.asks_for_keys)
                     self._updates.put(action)
                     if action.hands_over:
                         self._token_made_s = -math.inf  # its document has used that token

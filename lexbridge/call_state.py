@@ -242,7 +242,8 @@ class Call:
         if document.characters_cut:
             self.note("warning", "reply-cut", characters=document.characters_cut)
         self.updates += 1
-        self.act(UpdateCall(self.updates, stream.account_sid, stream.call_sid, document.twiml, hands_over))
+        sids = stream.account_sid, stream.call_sid
+        self.act(UpdateCall(self.updates, *sids, document.twiml, hands_over, bool(document.reprompts_ms)))
 
     def opening(self) -> Opening | None:
         """The stream that takes over, with what it has to know."""

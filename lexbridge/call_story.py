@@ -58,12 +58,13 @@ class _Turn:
 class CallStory:
     """The story of one stream. `now_s` is a monotonic clock, the same one in all that it is told.
 
-    What nobody told it stays open: it never says that a call ended which may go on.
+    Where the caller was asked for keys, the end of a one-way stream stays open: it may be that another process was told
+    of the keys, and the call goes on.
     """
 
     def __init__(self, is_two_way: bool) -> None:
         """`is_two_way`: the stream lasts as long as the call, unless a document of this process ends it. A one-way
-        stream may also be stopped by a document that another process made."""
+        stream may also be stopped for keys that another process was told of."""
         self._is_two_way = is_two_way
         self.log = Log()
         self._turns: dict[int, _Turn] = {}
@@ -71,6 +72,7 @@ class CallStory:
         self._turns_in_all = 0
         self._worst_reply_ms: int | None = None
         self._last_update = 0
+        self._asks_for_keys = False
         self._last_words: tuple[str, str | None] | None = None  # who ends the call by them, and why; no document yet
         self._ended_by: tuple[str, str | None] | None = None  # the same, once the document with them is made
         self._may_be_left = False  # an estimate: the document is about to leave a silent caller by itself
@@ -106,9 +108,11 @@ class CallStory:
         """The caller speaks or keys."""
         self._may_be_left = False
 
-    def update_made(self, number: int, now_s: float) -> None:
-        """The call update `number` goes to Twilio. It says what there is to be said to the turns so far."""
+    def update_made(self, number: int, now_s: float, *, asks_for_keys: bool = False) -> None:
+        """The call update `number` goes to Twilio. It says what there is to be said to the turns so far.
+        `asks_for_keys`: Twilio may be collecting keys by it."""
         self._last_update = number
+        self._asks_for_keys = asks_for_keys
         self._ended_by, self._last_words = self._last_words, None
         self._may_be_left = False
         if self._left_because == KEYS:  # this document may have come first: then the stream goes on
@@ -168,7 +172,8 @@ class CallStory:
             return self._ended_by
         if self._how == "stopped" and self._may_be_left:
             return "lexbridge", "no-input"
-        return ("caller", None) if self._how == "stopped" and self._is_two_way else None
+        is_the_end = self._how == "stopped" and (self._is_two_way or not self._asks_for_keys)
+        return ("caller", None) if is_the_end else None
 
     # -- what the log lines mean
 
