@@ -90,8 +90,9 @@ class Reply:
 
     @property
     def heard_nothing(self) -> bool:
-        """Lex says that there were no words in what it heard."""
-        return not self.transcript and TRANSCRIPT not in self.odd_parts
+        """Lex says that there were no words in what it heard. An answer that is not as Lex has it, such as one whose
+        head was cut off, does not tell."""
+        return not self.transcript and not self.odd_parts
 
 
 def reply_from_post_content(response: Mapping[str, Any]) -> Reply:

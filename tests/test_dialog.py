@@ -212,6 +212,12 @@ def test_a_transcript_that_cannot_be_read_does_not_say_that_nothing_was_heard():
         assert reply.heard_nothing is heard_nothing, transcript
 
 
+def test_an_answer_that_is_cut_off_does_not_say_that_nothing_was_heard():
+    cut_off = base64.b64encode(b'{"FlowerType": "ro').decode()
+    reply = reply_from_post_content({"dialogState": "ElicitSlot", "slots": cut_off})
+    assert (reply.odd_parts, reply.messages, reply.heard_nothing) == (("slots",), (), False)
+
+
 @pytest.mark.parametrize("state", ["Escalated", "", 7])
 def test_an_intent_state_that_is_new_is_named(state):
     state = {"dialogAction": {"type": "Close"}, "intent": {"name": "Order", "state": state}}
