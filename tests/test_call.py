@@ -1689,6 +1689,15 @@ def test_keys_that_were_all_deleted_are_asked_for_again(keys):
     assert caller.asked == []
 
 
+def test_keys_that_were_all_deleted_do_not_outlast_the_call():
+    caller = Caller(MAX_CALL_S="10")
+    began = {**BEGAN, AGE_PARAMETER: "20", TURNS_PARAMETER: "0"}
+    caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "#", **began})
+    caller.lex_recalls("Which number?")
+    assert caller.hears()[-1] == "Hangup"
+    assert caller.note("call-limit") == {"setting": "MAX_CALL_S", "turns": 0}
+
+
 def test_where_nobody_knows_what_was_asked_who_took_back_their_keys_is_waited_for():
     caller = Caller(NO_INPUT_S="5")
     caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "1*"})
