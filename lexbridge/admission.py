@@ -78,11 +78,11 @@ class OpenGate:
     """Lets every request in, as if it were signed: for servers without strangers."""
 
     def check_head(self, head: Head) -> Refusal | None:  # noqa: ARG002
-        """Nothing is refused."""
+        """Refuse nothing."""
         return None
 
     def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:  # noqa: ARG002
-        """Everything is admitted."""
+        """Admit everything."""
         return Admitted(is_signed=True)
 
 
@@ -137,7 +137,7 @@ class Admission:
         return self._diagnosis.of_socket(head) if self._may_explain() else not_explained("socket")
 
     def _find_oddity(self, head: Head, body: bytes) -> Cause:
-        """Why Flask will not serve a request. One that is signed is Twilio's, at an address that is not served."""
+        """Find why Flask will not serve a request. One that is signed is Twilio's, at an address that is not served."""
         is_elsewhere = head.path not in WEBHOOK_PATHS
         if is_elsewhere and self._signatures.may_be_signed(head.headers) and self._may_explain():
             try:
@@ -207,5 +207,5 @@ def verified_form(
 
 
 def _body_fields(method: str, headers: Mapping[str, str], body: bytes) -> Fields:
-    """What the signature covers beside the address: of a GET nothing. Raises FormRefused."""
+    """Read the fields that the signature covers beside the address. A GET has none. Raises FormRefused."""
     return () if method == "GET" else read_form(body, headers.get("content-type", ""))

@@ -55,8 +55,8 @@ class Answering:
                 self._mode.speak(words, speaking_turn, to_voice=reply.messages if asks_lex else ())
 
     def _words_instead(self, reply: Reply, turn: Turn | None) -> tuple[Message, ...]:
-        """What the caller hears of `reply`, in which the bot says nothing. Nothing where they have said nothing either,
-        and the bot goes on listening."""
+        """Choose the words for a `reply` in which the bot says nothing. There are none if the caller said nothing
+        either, and the bot goes on listening."""
         sentences = self._call.settings.sentences
         has_spoken = turn is not None and (turn.keys is not None or not reply.heard_nothing)
         if turn is not None and turn.intent is not None:  # the bot begins without a word of welcome
@@ -102,13 +102,13 @@ class Answering:
             self.say_goodbye(self._limit_words)
 
     def ask_again(self) -> None:
-        """The caller was not heard."""
+        """Tell the caller that they were not heard, and ask again."""
         not_heard, last_prompt = Message(self._call.settings.sentences.not_heard), self._call.last_prompt or ()
         if not self._ends_by_limit([not_heard]):
             self._mode.speak([not_heard, *last_prompt], to_voice=last_prompt)
 
     def ask_anew(self) -> None:
-        """The caller took back all keys, and with them what they had to say: they are asked once more."""
+        """Ask a caller once more who has deleted all the keys that they had pressed."""
         if self._ends_by_limit([Message(self._call.settings.sentences.not_heard)]):
             return
         if last_prompt := self._call.last_prompt:

@@ -51,7 +51,7 @@ class _Turn:
 
     @property
     def awaits_reply(self) -> bool:
-        """Lex is done with it, and nothing that the caller will hear of it is known."""
+        """Whether Lex is done with the turn, and the caller has yet to hear of it."""
         return self.outcome is not None and not self.is_withheld and self.update is None
 
 
@@ -80,7 +80,7 @@ class CallStory:
         self._how = "lost"
 
     def noted(self, note: Note, now_s: float) -> None:
-        """The call has a line in the log."""
+        """Take in a line that the call writes to the log."""
         fields = note.fields
         if fields.get("by_document"):
             self._may_be_left = fields["ends_call"]
@@ -101,15 +101,15 @@ class CallStory:
                 self._turn_noted(note.event, fields, now_s)
 
     def welcome_asked(self, number: int, now_s: float) -> None:
-        """Lex is asked to welcome the caller, as the turn `number`: the caller waits from now on."""
+        """Note that Lex is asked to welcome the caller, as the turn `number`. The caller waits from now on."""
         self._turn(number).said_s = now_s
 
     def caller_begins(self) -> None:
-        """The caller speaks or keys."""
+        """Note that the caller speaks or keys."""
         self._may_be_left = False
 
     def update_made(self, number: int, now_s: float, *, asks_for_keys: bool = False) -> None:
-        """The call update `number` goes to Twilio. It says what there is to be said to the turns so far.
+        """Note that the call update `number` goes to Twilio. It answers the turns so far.
         `asks_for_keys`: Twilio may be collecting keys by it."""
         self._last_update = number
         self._asks_for_keys = asks_for_keys
@@ -122,7 +122,7 @@ class CallStory:
                 turn.update, turn.update_made_s = number, now_s
 
     def update_taken(self, number: int, now_s: float) -> None:
-        """Twilio has taken the call update `number`. Those before it that it did not take will never be heard."""
+        """Note that Twilio has taken the call update `number`. Earlier ones that it did not take are never heard."""
         for turn in [turn for turn in self._turns.values() if turn.update is not None and turn.update <= number]:
             if turn.update == number:
                 turn.update_ms = _ms(now_s - turn.update_made_s)
@@ -131,7 +131,7 @@ class CallStory:
                 self._finish(turn)
 
     def update_failed(self, number: int) -> None:
-        """Twilio has not taken the call update `number`: the call goes on, unless there is a newer one."""
+        """Note that Twilio has not taken the call update `number`. The call goes on, unless there is a newer one."""
         if number == self._last_update:
             self._ended_by = None
             if self._left_because == _HANDED_OVER:
@@ -140,12 +140,13 @@ class CallStory:
             self._finish(turn)
 
     def leaves(self, why: str) -> None:
-        """The stream is about to end although the call goes on. What was known first stands."""
+        """Note why the stream is about to end although the call goes on. The first reason stands."""
         self._left_because = self._left_because or why
         self._ended_by = None
 
     def over(self, now_s: float, why: str | None = None) -> None:
-        """The stream is over; `why`: because of something here. Does nothing for one that never began."""
+        """Write the line that tells how the stream ended. `why`: the reason, if it lies in this process. Does nothing
+        for a stream that never began."""
         if self._began_s is None:
             return
         for turn in list(self._turns.values()):
@@ -165,7 +166,7 @@ class CallStory:
             self.log.info("call-ended", ended_by=ended_by, why=reason, **figures)
 
     def _end(self) -> tuple[str, str | None] | None:
-        """Who ended the call with the stream, and why. None: it goes on, or nobody here knows."""
+        """Return who ended the call with the stream, and why; None if the call goes on, or this process cannot know."""
         if self._how == "gone":  # the update came too late, whatever it was
             return "caller", None
         if self._left_because or self._ended_by:
@@ -199,21 +200,21 @@ class CallStory:
                     turn.is_withheld = False
 
     def _lex_is_done(self, turn: _Turn, outcome: str, now_s: float) -> None:
-        """Lex answered, or failed. The turns that were withheld are part of this one for good."""
+        """Note that Lex answered or failed. The turns that were withheld are part of this one for good."""
         turn.outcome = outcome
         turn.lex_ms = None if turn.said_s is None else _ms(now_s - turn.said_s)
         for other in [other for other in self._turns.values() if other.is_withheld and other is not turn]:
             self._finish(other, outcome="joined")
 
     def _audible(self, number: int, heard_s: float) -> None:
-        """The caller hears a prompt from `heard_s` on: Lex's answer to the turn `number`; below 0 the apology for those
-        that failed, or nobody's answer."""
+        """Note that the caller hears a prompt from `heard_s` on: Lex's answer to the turn `number`; below 0 the apology
+        for those that failed, or nobody's answer."""
         for turn in [turn for turn in self._turns.values() if turn.awaits_reply]:
             if turn.number == number or (number < 0 and turn.outcome == "failed"):
                 self._finish(turn, heard_s)
 
     def _unheard_so_far(self) -> None:
-        """The caller is asked again: what they have not heard by now they never will."""
+        """Close the turns that the caller has not heard of: they are asked again, and never will hear of them."""
         for turn in [turn for turn in self._turns.values() if turn.awaits_reply]:
             self._finish(turn)
 

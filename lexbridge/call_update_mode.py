@@ -189,7 +189,7 @@ class CallUpdateMode:
         self._call.update(document, hands_over)
 
     def _reprompts(self) -> Reprompts | None:
-        """What a silent caller hears, if they were asked for keys."""
+        """Build what a silent caller hears, if they were asked for keys."""
         call, sentences = self._call, self._call.settings.sentences
         if not call.directives.asks_for_keys and call.expected is not Expected.DIGITS:
             return None

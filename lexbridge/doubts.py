@@ -12,7 +12,8 @@ TEST_ALIAS = "TSTALIASID"
 
 
 def find_doubts(settings: Settings, environment: Mapping[str, str], file_names: Collection[str] = ()) -> list[Problem]:
-    """All there is to say, each with what to do. `environment`, `file_names`: as `read_settings` had them."""
+    """List what is odd about the settings, each with what to do. `environment`, `file_names`: as `read_settings` had
+    them."""
     return [
         *_of_the_streams_address(settings),
         *([] if _is_lex_elsewhere(settings.bot, environment) else _of_lex(settings)),

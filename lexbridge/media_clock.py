@@ -50,7 +50,7 @@ class MediaClock:
         """The peer has answered one."""
 
     def media_came(self, now_s: float) -> None:
-        """Media has come, and was taken at `now_s`."""
+        """Note that media has come, and was taken at `now_s`."""
         self._media_s = now_s
 
     def pulse(self, now_s: float) -> tuple[bytes | None, int]:
@@ -72,7 +72,7 @@ class MediaClock:
         return self._ping(now_s), silence_ms
 
     def ponged(self, payload: bytes) -> int:
-        """The peer answers the ping that held `payload`, and every message that it had sent before has been taken.
+        """Take the pong of the ping that held `payload`; every message that the peer had sent before it has been taken.
         Returns the silence that has passed up to that ping and was not told yet, in milliseconds."""
         if not payload.isdigit() or len(payload) > 15 or int(payload) > self._pinged_ms:
             return 0  # it answers none of ours
@@ -84,7 +84,7 @@ class MediaClock:
         return b"%d" % self._pinged_ms
 
     def _silence_to(self, until_s: float) -> int:
-        """Silence from what is known to `until_s`, whole frames: the rest is told with the next."""
+        """Return the silence from what is known to `until_s`, in whole frames. The rest is told with the next."""
         self._known_s = max(self._known_s, self._media_s)
         frames = max(0, round((until_s - self._known_s) * 1000) // FRAME_MS)
         self._known_s += frames * FRAME_MS / 1000

@@ -80,7 +80,7 @@ def stray(head: Head, url: str) -> Cause:
 
 
 def _unknown_path(path: str, url: str, probes: str) -> Cause:
-    """A path that only letter case, slashes or something before it tell from one of ours is named as that."""
+    """Name the cause of an unknown path. One that differs from ours by case, slashes or a prefix is called near."""
     plain = re.sub("//+", "/", path.lower()).rstrip("/")
     for ours in WEBHOOK_PATHS:
         if plain.endswith(ours):
@@ -101,7 +101,7 @@ class SignatureDiagnosis:
         self._port = port
 
     def of_webhook(self, head: Head, fields: Fields, query_fields: Fields = ()) -> Cause:
-        """Why the signature of a webhook is wrong. `fields`: those of its body; `query_fields`: of its address."""
+        """Find why the signature of a webhook is wrong. `fields`: those of its body; `query_fields`: of its address."""
         expected = self.url + head.target
         spellings = list(self._spellings(expected, head, ("https", "http")))
         # Something on the way made a GET of a POST, or the reverse.
@@ -114,7 +114,7 @@ class SignatureDiagnosis:
         return _unknown("webhook", "URL", self.url)
 
     def of_socket(self, head: Head) -> Cause:
-        """Why the signature of a handshake with the media socket is wrong."""
+        """Find why the signature of a handshake with the media socket is wrong."""
         query = f"?{head.query}" if head.query else ""
         expected = self._stream_url + query
         spellings = self._spellings(expected, head, ("wss", "https", "ws", "http"))
@@ -264,7 +264,7 @@ _PATH_HEADERS = ("x-original-uri", "x-original-url", "x-forwarded-uri")
 
 
 def _users(headers: Mapping[str, str]) -> list[str]:
-    """What stands before the host: nothing, or the user and password of HTTP's basic authentication."""
+    """List what may stand before the host: nothing, or the user and password of HTTP's basic authentication."""
     basic = _BASIC.fullmatch(headers.get("authorization", ""))
     if basic is None:
         return [""]

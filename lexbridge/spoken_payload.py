@@ -88,12 +88,12 @@ def sentences_of(texts: Iterable[str]) -> str:
 
 
 def one_line(text: str) -> str:
-    """`text` with each white space as one blank."""
+    """Return `text` with each white space as one blank."""
     return " ".join(text.split())
 
 
 def spoken_of(payload: str) -> Spoken | None:
-    """What `payload` says; None: nothing for the ear."""
+    """Return what `payload` says aloud; None if it has no words."""
     if len(payload) > MAX_PAYLOAD_CHARACTERS:
         return None
     quoted = _json(payload) if payload.lstrip().startswith('"') else None
@@ -126,7 +126,7 @@ def _json(text: str) -> Any:
 
 
 def _within_limits(said: Iterable[Spoken]) -> Iterator[Spoken]:
-    """`said` without what was said just before, up to MAX_WORDS_CHARACTERS."""
+    """Yield `said` without what was said just before, up to MAX_WORDS_CHARACTERS."""
     seen: set[str] = set()
     characters = 0
     for each in said:
@@ -144,7 +144,7 @@ def _without_tags(text: str) -> str:
 
 
 def _words(text: str) -> str:
-    """`text` without addresses and the marks of Markdown; "" if no word is left."""
+    """Return `text` without addresses and the marks of Markdown; "" if no word is left."""
     text = _LINK_WITH_WORDS.sub(lambda link: link[1] or link[2] or "", text)
     text = _EMPHASIS.sub("", _ADDRESS.sub(" ", text))
     return one_line(text) if any(map(str.isalnum, text)) else ""
@@ -206,7 +206,7 @@ class _Walk:
             yield from self.value(value, depth)
 
     def _first_of(self, names: Iterable[str], members: Mapping[str, Any], depth: int) -> list[Spoken]:
-        """What the first of these members says that says anything."""
+        """Return what the first of these members says that has any words."""
         for name in names:
             if said := list(self.value(members.get(name), depth + 1)):
                 return said
