@@ -8,16 +8,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# Floors 0 to 3 are pure: their own tests alone have to reach every branch of them.
-PURE := sentences errors parsers places variables spelling config doubts env_file token_bucket rfc6455 http_request audio media_stream answer_parts spoken_payload dialog reply_audio vad hangover endpointing keys media_clock directives signatures webhook_form refusals \
-  twiml takeover turns prompt joining call
-# What the stories of calls are about, beside `call`.
-CALL_ROOMS := call_state reply_mode call_update_mode stream_mode answering resuming
-PURE_TESTS := $(PURE:%=tests/test_%.py) tests/test_vad_detectors.py tests/test_call_stream.py tests/test_call_slices.py \
-  tests/test_call_whatever.py
+# What is pure: its own tests alone have to reach every branch of it.
+PURE := phrases errors config/parsers config/variables config/places config/spelling config/settings config/doubts config/env_file net/token_bucket net/rfc6455 net/http_request \
+  audio/pcm audio/vad audio/hangover audio/endpointing twilio/media_messages lex/answer_parts lex/spoken_payload lex/decoding lex/voice call/dtmf call/media_clock call/directives \
+  twilio/signatures twilio/webhook_form twilio/refusals twilio/twiml call/stream_parameters call/turns call/playback call/joining call/session
+# What the stories of calls are about, beside `call/session`.
+STORIES := call/context call/output/base call/output/call_update call/output/stream call/output/playback call/replies call/resumption
+PURE_TESTS := $(foreach m,$(PURE),tests/$(patsubst ./%,%,$(dir $(m)))test_$(notdir $(m)).py) tests/audio/test_vad_detectors.py tests/call/test_stream.py \
+  tests/call/test_slices.py tests/call/test_whatever.py
 empty :=
 comma := ,
-PURE_FILES := $(subst $(empty) $(empty),$(comma),$(strip $(foreach m,$(filter-out vad,$(PURE)) $(CALL_ROOMS),lexbridge/$(m).py) lexbridge/vad/*))
+PURE_FILES := $(subst $(empty) $(empty),$(comma),$(strip $(foreach m,$(filter-out audio/vad call/playback,$(PURE)) $(STORIES) audio/tones,lexbridge/$(m).py) lexbridge/audio/vad/*))
 
 .PHONY: demo test check lint types pure quick slow test-deploy lock clean
 

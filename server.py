@@ -29,27 +29,27 @@ from pathlib import Path
 from gevent.pywsgi import LoggingLogAdapter
 
 from lexbridge import __version__, logs
-from lexbridge.admission import Admission
-from lexbridge.board import Place
-from lexbridge.bridge import Bridge, make_documents
-from lexbridge.call_control import TwilioCallControl
-from lexbridge.call_log import CallLog
-from lexbridge.config import LexV2Bot, Settings, read_settings
-from lexbridge.doubts import find_doubts
-from lexbridge.env_file import read_env_file
+from lexbridge.bridge.live_call import Bridge, make_documents
+from lexbridge.bridge.live_calls import CallLog
+from lexbridge.config.doubts import find_doubts
+from lexbridge.config.env_file import read_env_file
+from lexbridge.config.settings import LexV2Bot, Settings, read_settings
+from lexbridge.config.variables import SETTINGS
 from lexbridge.errors import ConfigError, Problem
-from lexbridge.lex import Deadlines
-from lexbridge.lex_boto import make_lex_runtime, warm_up
-from lexbridge.listener import Listener
-from lexbridge.live_check import check_live
-from lexbridge.media_server import MediaServer
-from lexbridge.refusals import SignatureDiagnosis
-from lexbridge.serving import Built, serve
-from lexbridge.signatures import Signatures
-from lexbridge.used_tokens import UsedTokens
-from lexbridge.variables import SETTINGS
-from lexbridge.web import create_app
-from lexbridge.workers import Supervisor, drop_hub
+from lexbridge.lex.boto import make_lex_runtime, warm_up
+from lexbridge.lex.runtime import Deadlines
+from lexbridge.net.http_server import MediaServer
+from lexbridge.server.checks.live import check_live
+from lexbridge.server.listener import Listener
+from lexbridge.server.scoreboard import Place
+from lexbridge.server.supervisor import Supervisor, drop_hub
+from lexbridge.server.worker import Built, serve
+from lexbridge.twilio.refusals import SignatureDiagnosis
+from lexbridge.twilio.rest import TwilioCallControl
+from lexbridge.twilio.signatures import Signatures
+from lexbridge.twilio.used_tokens import UsedTokens
+from lexbridge.web.admission import Admission
+from lexbridge.web.app import create_app
 
 CHECKS = ("settings", "live")
 """What `--check` can look at; the first is what it looks at if it is not told."""

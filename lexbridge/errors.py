@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lexbridge.sentences import SentenceName
+from lexbridge.phrases import SentenceName
 
 
 class LexbridgeError(Exception):

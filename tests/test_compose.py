@@ -1,13 +1,13 @@
 """compose.yaml starts what there is, with settings that are accepted."""
 
 import pytest
-from compose_file import services
 
-from lexbridge.config import read_settings
+from lexbridge.config.settings import read_settings
+from lexbridge.config.variables import BOTO3_VARIABLES, SETTINGS
 from lexbridge.offline.__main__ import COMMANDS
-from lexbridge.offline.bots import shipped_bots
-from lexbridge.offline.bridge_process import ROOT
-from lexbridge.variables import BOTO3_VARIABLES, SETTINGS
+from lexbridge.offline.commands.bridge_process import ROOT
+from lexbridge.offline.lex.bots import shipped_bots
+from tests.support.compose_file import services
 
 
 def test_with_a_token_alone_the_bridge_has_all_it_needs_to_talk_to_a_bot_that_the_local_lex_has() -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from lexbridge.call_state import CALL_MOVES
-from lexbridge.directives import ATTRIBUTES
-from lexbridge.refusals import WRONG_SIGNATURE
-from lexbridge.turns import TURN_MOVES
-from lexbridge.variables import BOTO3_VARIABLES, SETTINGS
+from lexbridge.call.context import CALL_MOVES
+from lexbridge.call.directives import ATTRIBUTES
+from lexbridge.call.turns import TURN_MOVES
+from lexbridge.config.variables import BOTO3_VARIABLES, SETTINGS
+from lexbridge.twilio.refusals import WRONG_SIGNATURE
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -90,14 +90,14 @@ def test_the_two_commands_come_first() -> None:
 
 
 def test_every_test_that_security_names_exists() -> None:
-    named = re.findall(r"`((?:deploy/)?test_\w+\.py)::(test_\w+)`", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
+    named = re.findall(r"`((?:\w+/)?test_\w+\.py)::(test_\w+)`", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
     assert len(named) > 20
     for module, test in named:
         assert f"def {test}(" in (ROOT / "tests" / module).read_text(encoding="utf-8"), f"{module}::{test}"
 
 
 def test_each_reason_of_a_refusal_is_explained_and_no_other() -> None:
-    source = (ROOT / "lexbridge/refusals.py").read_text(encoding="utf-8")
+    source = (ROOT / "lexbridge/twilio/refusals.py").read_text(encoding="utf-8")
     named = [name.replace("{what}", "webhook") for name in re.findall(r'Cause\(\s*f?"([^"]+)"', source)]
     reasons = {name.replace("{WRONG_SIGNATURE}", WRONG_SIGNATURE) for name in named if "{' and" not in name}
     another = "webhook: signed for another "

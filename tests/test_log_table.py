@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import server
-from tests.helpers import make_settings
+from tests.support.story import make_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "docs" / "log.md"
@@ -26,9 +26,9 @@ BOUND = {"call_sid", "stream_sid", "pid", "turn"}
 """Fields that a log has for all of its lines: a row may name them, and need not."""
 
 FORWARDERS = {
-    ("lexbridge/call_state.py", "note"),
-    ("lexbridge/turns.py", "_note"),
-    ("lexbridge/bridge.py", "_carry_out"),
+    ("lexbridge/call/context.py", "note"),
+    ("lexbridge/call/turns.py", "_note"),
+    ("lexbridge/bridge/live_call.py", "_carry_out"),
     ("lexbridge/logs.py", "info"),
     ("lexbridge/logs.py", "warning"),
     ("lexbridge/logs.py", "error"),

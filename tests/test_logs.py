@@ -10,12 +10,12 @@ from typing import Any
 
 import gevent
 import pytest
-from conftest import Logged
-from rig import ENVIRONMENT, PATIENCE_S, TOKEN, flowers, running, says, v2_bot
 
 from lexbridge import logs
 from lexbridge.logs import CountedLog, Log
-from lexbridge.offline.call_events import EndReason
+from lexbridge.offline.twilio.events import EndReason
+from tests.conftest import Logged
+from tests.support.rig import ENVIRONMENT, PATIENCE_S, TOKEN, flowers, running, says, v2_bot
 
 
 def test_a_line_is_one_json_object_with_the_fields_of_its_log(logged: Logged) -> None:

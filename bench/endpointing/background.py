@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from bench.endpointing.recordings import Samples
-from lexbridge.audio import RATE_HZ
+from lexbridge.audio.pcm import RATE_HZ
 
 BACKGROUNDS = ("white", "babble", "music", "car", "hum", "clicks")
 BABBLE_VOICES = 6

@@ -5,7 +5,7 @@ Not a measurement itself: `cost` starts it, for it patches gevent.
 
 from statistics import median
 
-from bench.socket_cpu import measure
+from bench.load.socket_cpu import measure
 
 CALLS, SECONDS, ROUNDS = 40, 4.0, 3
 

@@ -15,9 +15,9 @@ from bench.endpointing.line import SPEECH_DBOV, Condition, Line, Lines, line_of
 from bench.endpointing.plan import KINDS, QUIET
 from bench.endpointing.run import Replayed, decisions
 from bench.endpointing.tables import number, table
-from lexbridge.audio import FRAME_MS, PCM_FRAME_BYTES, RATE_HZ
-from lexbridge.endpointing import Endpointer
-from lexbridge.vad import SileroModel
+from lexbridge.audio.endpointing import Endpointer
+from lexbridge.audio.pcm import FRAME_MS, PCM_FRAME_BYTES, RATE_HZ
+from lexbridge.audio.vad import SileroModel
 
 ROUNDS = 5
 SECONDS = 40.0

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lexbridge.audio import FRAME_MS, rms
-from lexbridge.endpointing import EndpointingRules
-from lexbridge.vad import (
+from lexbridge.audio.endpointing import EndpointingRules
+from lexbridge.audio.pcm import FRAME_MS, rms
+from lexbridge.audio.vad import (
     AdaptiveDetector,
     AmplitudeDetector,
     Detector,
@@ -14,7 +14,7 @@ from lexbridge.vad import (
     SileroModel,
     WebrtcDetector,
 )
-from lexbridge.vad.silero import Floats
+from lexbridge.audio.vad.silero import Floats
 
 BLOGS_THRESHOLD = 500
 

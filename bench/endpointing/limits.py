@@ -9,7 +9,7 @@ from bench.endpointing.scoring import Score
 from bench.endpointing.tables import FLUENT, SENTENCES, at, loud_babble, number, table, usual, without_babble
 from bench.endpointing.tables import without_babble_and_music as alone
 from bench.endpointing.troubles import CADENCES
-from lexbridge.hangover import Expected
+from lexbridge.audio.hangover import Expected
 
 SPLIT_LIMIT, DELAY_LIMIT_MS = 10.0, 900.0
 """Hesitant utterances split, per cent, and the end delay p50 of sentences at which they may be."""

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from bench.endpointing.background import Backgrounds
 from bench.endpointing.recordings import Recording, Samples
-from lexbridge.audio import FRAME_SAMPLES, FULL_SCALE, RATE_HZ, decode_mulaw, encode_mulaw
-from lexbridge.endpointing import Listening
-from lexbridge.hangover import Expected
+from lexbridge.audio.endpointing import Listening
+from lexbridge.audio.hangover import Expected
+from lexbridge.audio.pcm import FRAME_SAMPLES, FULL_SCALE, RATE_HZ, decode_mulaw, encode_mulaw
 
 STEP_SAMPLES = RATE_HZ // 100
 """10 ms: how finely the truth is known."""

@@ -12,7 +12,7 @@ from bench.endpointing.detectors import BARE_ROWS, FIXED_ROWS, LISTENING_ROWS, S
 from bench.endpointing.limits import DELAY_LIMIT_MS, SPLIT_LIMIT
 from bench.endpointing.run import FramesVoiced, Measured, score
 from bench.endpointing.tables import SENTENCES, usual, without_babble
-from lexbridge.hangover import Expected
+from lexbridge.audio.hangover import Expected
 
 INK, FAINT = "#22313f", "#8795a1"
 COLOURS = {

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from lexbridge.audio import RATE_HZ
+from lexbridge.audio.pcm import RATE_HZ
 
 Samples = npt.NDArray[np.float64]
 """Mono, 8 kHz, in the units of 16-bit PCM."""

@@ -21,9 +21,9 @@ from bench.endpointing.line import Line, Lines, Truth, Voice
 from bench.endpointing.plan import Amounts, Planned, planned
 from bench.endpointing.recordings import DEVELOPMENT, HELD_OUT, music, voice
 from bench.endpointing.scoring import Heard, Score, hear
-from lexbridge.audio import FRAME_MS, PCM_FRAME_BYTES
-from lexbridge.endpointing import Endpointer
-from lexbridge.vad import Detector
+from lexbridge.audio.endpointing import Endpointer
+from lexbridge.audio.pcm import FRAME_MS, PCM_FRAME_BYTES
+from lexbridge.audio.vad import Detector
 
 SWEPT_SHARE = 5
 """Of so many lines one is heard by the swept detectors."""

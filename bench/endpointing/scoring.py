@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.endpointing.line import Kind, Line, Spoken, Truth
-from lexbridge.audio import FRAME_MS, PCM_BYTES_PER_MS, PCM_FRAME_BYTES
-from lexbridge.endpointing import Endpointer, EndReason, SpeechEnded, SpeechStarted
-from lexbridge.hangover import Expected
+from lexbridge.audio.endpointing import Endpointer, EndReason, SpeechEnded, SpeechStarted
+from lexbridge.audio.hangover import Expected
+from lexbridge.audio.pcm import FRAME_MS, PCM_BYTES_PER_MS, PCM_FRAME_BYTES
 
 WITHOUT_PAUSE: Sequence[Kind] = ("short", "fluent")
 

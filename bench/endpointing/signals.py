@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.endpointing.line import level
 from bench.endpointing.recordings import Samples
-from lexbridge.audio import RATE_HZ
+from lexbridge.audio.pcm import RATE_HZ
 
 LOW_HZ, HIGH_HZ = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
 """ITU-T Q.23: a key is one of each, together."""

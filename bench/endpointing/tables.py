@@ -8,7 +8,7 @@ from bench.endpointing.line import Kind
 from bench.endpointing.run import Keep, Measured, score
 from bench.endpointing.scoring import Score
 from bench.endpointing.troubles import ECHO, LEVELS, LINES, SOUNDS
-from lexbridge.hangover import Expected
+from lexbridge.audio.hangover import Expected
 
 FLUENT: Sequence[Kind] = ("short", "fluent")
 SENTENCES = (Expected.OPEN, Expected.PHRASE)

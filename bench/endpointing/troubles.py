@@ -8,9 +8,9 @@ import numpy as np
 from bench.endpointing.line import SPEECH_DBOV, Condition, Line, Lines, comfort_noise, level, line_of
 from bench.endpointing.recordings import Samples
 from bench.endpointing.signals import CADENCES, cadence, keys
-from lexbridge.audio import FRAME_MS, FRAME_SAMPLES, FULL_SCALE, RATE_HZ, encode_mulaw
-from lexbridge.endpointing import Listening
-from lexbridge.prompt import ECHO_DELAY_MS, Prompt
+from lexbridge.audio.endpointing import Listening
+from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, FULL_SCALE, RATE_HZ, encode_mulaw
+from lexbridge.call.output.playback import ECHO_DELAY_MS, Prompt
 
 DC_OFFSET = 800.0
 LOSS_SHARE, LOSS_BURST_FRAMES = 0.05, 2.0

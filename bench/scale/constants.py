@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from lexbridge import ecs
+from lexbridge.server import ecs
 
 
 class Origin(Enum):
@@ -46,7 +46,7 @@ STARTS_PER_MIN = Given(
     Origin.DOCUMENTED,
     "docs.aws.amazon.com/general/latest/gr/ecs-service.html",
 )
-METRIC_EVERY_S = Given("the metric is logged", ecs.METRIC_EVERY_S, "s", Origin.OURS, "lexbridge/ecs.py")
+METRIC_EVERY_S = Given("the metric is logged", ecs.METRIC_EVERY_S, "s", Origin.OURS, "lexbridge/server/ecs.py")
 METRIC_LATE_S = Given("from the log to a metric that alarms see", 60, "s", Origin.ASSUMED, "log agent and ingestion")
 OUT_MINUTES = Given("datapoints above the target, to scale out", 3, "", Origin.SEEN, _ALARMS)
 IN_MINUTES = Given("datapoints below, to scale in", 15, "", Origin.SEEN, _ALARMS)
@@ -60,14 +60,14 @@ IN_COOLDOWN_S = Given("cooldown after scaling in", 600, "s", Origin.OURS, "cloud
 DRAIN_S = Given("from SIGTERM to the end of a task", 110, "s", Origin.OURS, "DRAIN_S, cloudformation/service.yml")
 MOVED_PER_S = Given("calls that a draining task moves, at least", 10, "a second", Origin.OURS, "docs/processes.md")
 MOVED_WITHIN_S = Given("and all of them within", 10, "s", Origin.OURS, "docs/processes.md")
-PROTECTED_S = Given("protection without a rest", ecs.LONGEST_S, "s", Origin.OURS, "lexbridge/ecs.py")
-REST_S = Given("rest of the protection", ecs.REST_S, "s", Origin.OURS, "lexbridge/ecs.py")
+PROTECTED_S = Given("protection without a rest", ecs.LONGEST_S, "s", Origin.OURS, "lexbridge/server/ecs.py")
+REST_S = Given("rest of the protection", ecs.REST_S, "s", Origin.OURS, "lexbridge/server/ecs.py")
 RENEWED_EVERY_S = Given(
     "protection is renewed, and refused while a deployment is blocked",
     ecs.RENEW_EVERY_S,
     "s",
     Origin.OURS,
-    "lexbridge/ecs.py",
+    "lexbridge/server/ecs.py",
 )
 BLOCKED_REST = Given(
     "a blocked deployment is told of when protected tasks are more than desired", None, "", Origin.DOCUMENTED,

@@ -30,10 +30,10 @@ class Command:
 _SPEECH = ("hibari", "soundswallower")
 COMMANDS = {
     "demo": Command("demo", "whole calls through the real bridge", (*_SPEECH, "matplotlib", "yaml", "websocket")),
-    "lex": Command("lex_command", "the local Lex runtime, for a bridge of your own", _SPEECH),
-    "call": Command("call_command", "one simulated call at a bridge of your own", ("hibari", "yaml", "websocket")),
-    "twilio": Command("twilio_command", "Twilio's REST API of one account, for server.py --check=live", ()),
-    "hear": Command("hear_command", "what each detector makes of a recording of your own", ()),
+    "lex": Command("lex", "the local Lex runtime, for a bridge of your own", _SPEECH),
+    "call": Command("call", "one simulated call at a bridge of your own", ("hibari", "yaml", "websocket")),
+    "twilio": Command("twilio", "Twilio's REST API of one account, for server.py --check=live", ()),
+    "hear": Command("hear", "what each detector makes of a recording of your own", ()),
     "talk": Command("talk", "a conversation with a bot in the terminal", ()),
 }
 
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
             if missing:
                 print(f"{name} needs {', '.join(missing)}: pip install -r requirements-offline.txt", file=sys.stderr)
                 return 2
-            module = importlib.import_module(f"lexbridge.offline.{command.module}")
+            module = importlib.import_module(f"lexbridge.offline.commands.{command.module}")
             module.add_arguments(of_command)
     args = parser.parse_args(arguments)
     if module is None:  # argparse has left with the usage by now

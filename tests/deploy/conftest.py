@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from stacks import (
+
+from tests.support.deploy.stacks import (
     CORE_PARAMETERS,
     OTHER_PARAMETERS,
     SERVICE_PARAMETERS,

@@ -6,17 +6,17 @@ from typing import Any
 
 import gevent
 import pytest
-from rig import ENVIRONMENT, PATIENCE_S, TOKEN, V1_BOT, flowers, says
 
-from lexbridge import ecs
-from lexbridge.offline.bridge_process import BridgeProcess
-from lexbridge.offline.call_events import StreamOpened, UpdateReceived
-from lexbridge.offline.local_lex import LocalLex
-from lexbridge.offline.phone_call import PhoneCall
-from lexbridge.offline.recognition import ScriptedRecogniser
-from lexbridge.offline.simulated_twilio import SimulatedTwilio
-from lexbridge.offline.voice import SilentVoice
-from tests.ecs_agent import OFF, OK, ON, Agent
+from lexbridge.offline.commands.bridge_process import BridgeProcess
+from lexbridge.offline.lex.recognition import ScriptedRecogniser
+from lexbridge.offline.lex.runtime import LocalLex
+from lexbridge.offline.lex.voice import SilentVoice
+from lexbridge.offline.twilio.call import PhoneCall
+from lexbridge.offline.twilio.events import StreamOpened, UpdateReceived
+from lexbridge.offline.twilio.simulator import SimulatedTwilio
+from lexbridge.server import ecs
+from tests.support.ecs_agent import OFF, OK, ON, Agent
+from tests.support.rig import ENVIRONMENT, PATIENCE_S, TOKEN, V1_BOT, flowers, says
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 import requests
-from commands import DEADLINE_S, coffee_order, coffee_settings, local_lex, start_call
-from compose_file import services
-from containers import BUILD_LIMIT_S, PROGRAMS, Container, build, config_of, make_base, root_of
-from machine import need_programs, need_root, need_to_work
-from processes import children
-from rig import ENVIRONMENT, TOKEN, V1_BOT
 
-from lexbridge.offline.bridge_process import ROOT, free_port
+from lexbridge.offline.commands.bridge_process import ROOT, free_port
+from tests.support.commands import DEADLINE_S, coffee_order, coffee_settings, local_lex, start_call
+from tests.support.compose_file import services
+from tests.support.deploy.containers import BUILD_LIMIT_S, PROGRAMS, Container, build, config_of, make_base, root_of
+from tests.support.deploy.machine import need_programs, need_root, need_to_work
+from tests.support.processes import children
+from tests.support.rig import ENVIRONMENT, TOKEN, V1_BOT
 
 pytestmark = pytest.mark.timeout(4 * BUILD_LIMIT_S)
 

@@ -16,17 +16,17 @@ import pytest
 import requests
 import websocket
 from gevent.pywsgi import WSGIServer
-from load_balancer import COOKIE, LoadBalancer
-from machine import need_programs
-from order import Order, together
-from pair import MODES, NAMES, Pair, pair
-from rehearsal import wait_until
-from rig import PATIENCE_S, TOKEN, says
 from twilio.request_validator import RequestValidator
 
-from lexbridge.offline.bridge_process import ROOT
-from lexbridge.offline.call_events import EndReason, StreamClosed, StreamOpened, WebhookAnswered
-from lexbridge.offline.simulated_twilio import SimulatedTwilio
+from lexbridge.offline.commands.bridge_process import ROOT
+from lexbridge.offline.twilio.events import EndReason, StreamClosed, StreamOpened, WebhookAnswered
+from lexbridge.offline.twilio.simulator import SimulatedTwilio
+from tests.support.deploy.load_balancer import COOKIE, LoadBalancer
+from tests.support.deploy.machine import need_programs
+from tests.support.deploy.order import Order, together
+from tests.support.deploy.pair import MODES, NAMES, Pair, pair
+from tests.support.rehearsal import wait_until
+from tests.support.rig import PATIENCE_S, TOKEN, says
 
 pytestmark = pytest.mark.timeout(300)  # HAProxy may have to be installed
 

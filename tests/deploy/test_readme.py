@@ -6,9 +6,9 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore import xform_name
-from stacks import TEMPLATES, load
 
-from lexbridge.offline.bridge_process import ROOT
+from lexbridge.offline.commands.bridge_process import ROOT
+from tests.support.deploy.stacks import TEMPLATES, load
 
 TEXT = {path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", ROOT / "docs" / "deploy.md")}
 # One command ends at the end of its line, unless that is continued, and where it is quoted or substituted.

@@ -8,12 +8,12 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.validate import validate_parameters
-from stacks import OTHER_PARAMETERS, SERVICE_PARAMETERS, TEMPLATES, Resolver, load
 from twilio.request_validator import RequestValidator
 
 from bench.scale import constants, scenarios
-from lexbridge import ecs
-from lexbridge.serving import PROBE_EVERY_S
+from lexbridge.server import ecs
+from lexbridge.server.worker import PROBE_EVERY_S
+from tests.support.deploy.stacks import OTHER_PARAMETERS, SERVICE_PARAMETERS, TEMPLATES, Resolver, load
 
 CORE, SERVICE = TEMPLATES / "core.yml", TEMPLATES / "service.yml"
 

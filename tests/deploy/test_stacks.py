@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from stacks import (
+
+from tests.support.deploy.stacks import (
     ACCOUNT,
     CORE_PARAMETERS,
     OTHER_PARAMETERS,
@@ -20,7 +21,7 @@ from stacks import (
     load,
     service_template,
 )
-from tools import INSTALL_LIMIT_S
+from tests.support.deploy.tools import INSTALL_LIMIT_S
 
 pytestmark = pytest.mark.timeout(INSTALL_LIMIT_S + 120)
 

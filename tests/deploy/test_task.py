@@ -9,10 +9,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from stacks import ACCOUNT, OTHER_PARAMETERS, REGION, SERVICE_PARAMETERS, TEMPLATES, Aws, Resolver, load
-from tools import INSTALL_LIMIT_S
 
-from lexbridge.config import LexV1Bot, LexV2Bot, read_settings
+from lexbridge.config.settings import LexV1Bot, LexV2Bot, read_settings
+from tests.support.deploy.stacks import (
+    ACCOUNT,
+    OTHER_PARAMETERS,
+    REGION,
+    SERVICE_PARAMETERS,
+    TEMPLATES,
+    Aws,
+    Resolver,
+    load,
+)
+from tests.support.deploy.tools import INSTALL_LIMIT_S
 
 pytestmark = pytest.mark.timeout(INSTALL_LIMIT_S + 120)
 

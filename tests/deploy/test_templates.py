@@ -16,12 +16,12 @@ from cloudformation_validate import (
     ValidateConfig,
     file_to_external_rule_source,
 )
-from stacks import TEMPLATES, load
-from tools import BIN, CHECKOV, INSTALL_LIMIT_S, installed
 
-from lexbridge.offline.bridge_process import ROOT
-from lexbridge.refusals import PROBE_PATHS, SOCKET_PATH, WEBHOOK_PATHS
-from lexbridge.variables import SETTINGS
+from lexbridge.config.variables import SETTINGS
+from lexbridge.offline.commands.bridge_process import ROOT
+from lexbridge.twilio.refusals import PROBE_PATHS, SOCKET_PATH, WEBHOOK_PATHS
+from tests.support.deploy.stacks import TEMPLATES, load
+from tests.support.deploy.tools import BIN, CHECKOV, INSTALL_LIMIT_S, installed
 
 CORE, SERVICE = TEMPLATES / "core.yml", TEMPLATES / "service.yml"
 OURS = pytest.mark.parametrize("path", [CORE, SERVICE], ids=lambda path: path.stem)

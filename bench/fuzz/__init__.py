@@ -1,0 +1,1 @@
+"""Broken and adversarial input to the whole bridge."""

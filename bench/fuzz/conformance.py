@@ -1,0 +1,104 @@
+"""The Autobahn testsuite against the socket layer: RFC 6455, case by case.
+
+An echo over the real handler, with binary messages taken and the bounds of size, rate and output raised, as the cases
+of group 9 send up to 16 MiB. The testsuite is a Python 2 program, set up with
+
+    python2.7 -m pip install --target autobahn autobahntestsuite==25.10.1 && touch autobahn/zope/__init__.py
+
+`--python2` names that interpreter and `--path` the folder. Prints how many cases ended how; writes Autobahn's own
+report. Exit status 1 at a case that failed or was not closed cleanly, or if not all 301 ran.
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from flask import Flask
+from gevent import subprocess
+from geventwebsocket.exceptions import WebSocketError
+
+from lexbridge.net.flask_sockets_compat import Sockets
+from lexbridge.net.http_server import MediaServer, MediaSocketHandler
+from lexbridge.net.rfc6455 import Bounds
+from lexbridge.net.websocket import MediaSocket, Patience
+
+CASES = 301
+GROUPS = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"]  # 12 and 13 are compression, not offered
+PASSED = ("OK", "NON-STRICT", "INFORMATIONAL")
+
+
+class RoomyHandler(MediaSocketHandler):
+    """The handler of media sockets, for messages of any size."""
+
+    bounds = Bounds(message_bytes=1 << 25, fragments=1 << 20, rate_hz=1e9, burst=10**9, binary=True)
+    patience = Patience(output_bytes=1 << 26)
+    read_bytes = 1 << 20
+
+
+def echo_server() -> MediaServer:
+    """Sends back whatever comes."""
+    app = Flask("echo")
+
+    @Sockets(app).route("/")  # type: ignore[untyped-decorator]
+    def echo(websocket: MediaSocket) -> None:
+        with suppress(WebSocketError):  # some cases close before they have read what they are owed
+            while (message := websocket.receive()) is not None:
+                websocket.send(message)
+
+    server = MediaServer(("127.0.0.1", 0), app)
+    server.handler_class = RoomyHandler
+    return server
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The program; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.fuzz.conformance",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--python2", default="python2.7", help="a Python 2 interpreter (default: python2.7)")
+    parser.add_argument("--path", type=Path, required=True, help="where autobahntestsuite is installed")
+    parser.add_argument("--report", type=Path, help="keep Autobahn's report in this folder")
+    options = parser.parse_args(arguments)
+    server = echo_server()
+    server.start()
+    with tempfile.TemporaryDirectory() as folder:
+        report = options.report or Path(folder) / "report"
+        agent = {"agent": "lexbridge", "url": f"ws://127.0.0.1:{server.server_port}"}
+        spec = {"outdir": str(report.absolute()), "servers": [agent], "cases": GROUPS, "exclude-cases": []}
+        (Path(folder) / "spec.json").write_text(json.dumps({**spec, "exclude-agent-cases": {}}), encoding="utf-8")
+        start = "import sys; sys.argv[0] = 'wstest'; from autobahntestsuite.wstest import run; run()"
+        ran = subprocess.run(
+            [options.python2, "-c", start, "-m", "fuzzingclient", "-s", str(Path(folder) / "spec.json")],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(options.path.absolute())},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        server.stop(timeout=1)
+        if not (report / "index.json").exists():
+            print(ran.stdout.decode("utf-8", "replace")[-2000:])
+            return 1
+        cases = json.loads((report / "index.json").read_text(encoding="utf-8"))["lexbridge"]
+    counts = Counter((case["behavior"], case["behaviorClose"]) for case in cases.values())
+    print(f"{len(cases)} of {CASES} cases:")
+    for (behavior, close), count in counts.most_common():
+        print(f"  {count:4}  {behavior}, closed {close}")
+    failed = [name for name, case in cases.items() if not {case["behavior"], case["behaviorClose"]} <= set(PASSED)]
+    print("failed or closed uncleanly: " + (", ".join(sorted(failed)) or "none"))
+    return 1 if failed or len(cases) != CASES else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

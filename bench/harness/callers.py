@@ -1,0 +1,92 @@
+"""Paced calls for the benches: media messages every 20 ms on many sockets, from a process of their own.
+
+Not a measurement itself. Every message carries the time it was sent at, on the clock that all processes share.
+"""
+
+import argparse
+import secrets
+import socket
+import subprocess
+import sys
+import time
+
+from bench.harness.door import ENVIRONMENT, ROOT
+from bench.harness.rude_client import RudeClient, client_close, client_message
+from lexbridge.twilio.signatures import make_stream_token
+
+FRAME_S = 0.020
+
+
+def start_message(number: int, nonce: str | None = None) -> str:
+    """The `start` of the call `number`, with a token that no other has."""
+    sid = f"{number:032x}"
+    secret = ENVIRONMENT["TWILIO_AUTH_TOKEN"]
+    token = make_stream_token(secret, f"CA{sid}", f"AC{sid}", time.time(), nonce=nonce or secrets.token_hex(8))
+    return (
+        f'{{"event":"start","sequenceNumber":"1","start":{{"streamSid":"MZ{sid}","callSid":"CA{sid}",'
+        f'"accountSid":"AC{sid}","tracks":["inbound"],"customParameters":{{"lexbridge:token":"{token}"}}}},"streamSid":"MZ{sid}"}}'
+    )
+
+
+def media_message(number: int, at: int, sent_ns: int | None = None) -> str:
+    """Frame `at` of the call `number`: silence."""
+    stamp = "" if sent_ns is None else f'"sent_ns":{sent_ns},'
+    return (
+        f'{{"event":"media",{stamp}"sequenceNumber":"{at + 2}","media":{{"track":"inbound","chunk":"{at + 1}",'
+        f'"timestamp":"{at * 20}","payload":"{"/" * 213}w=="}},"streamSid":"MZ{number:032x}"}}'
+    )
+
+
+def run(address: tuple[str, int], calls: int, seconds: float, stamped: bool) -> int:
+    """Sends the calls' messages at their pace, evenly spread. Returns how many media messages were sent."""
+    clients = []
+    for number in range(calls):
+        client = RudeClient(address)
+        if client.upgrade() != 101:
+            raise ConnectionError("the call was not accepted")
+        client._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.send(client_message(start_message(number)))
+        clients.append(client)
+    began_s = time.monotonic()
+    sent = 0
+    for step in range(round(seconds / FRAME_S) * calls):
+        number, at = step % calls, step // calls
+        ahead_s = began_s + step * FRAME_S / calls - time.monotonic()
+        if ahead_s > 0:
+            time.sleep(ahead_s)
+        clients[number].send(client_message(media_message(number, at, time.monotonic_ns() if stamped else None)))
+        sent += 1
+    for client in clients:
+        client.send(client_close())
+        client.drop()
+    return sent
+
+
+class Callers:
+    """`calls` paced calls for `seconds`, in a process of their own."""
+
+    def __init__(self, address: tuple[str, int], calls: int, seconds: float, stamped: bool = True) -> None:
+        arguments = [str(address[1]), str(calls), str(seconds), *(["--stamped"] if stamped else [])]
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "bench.harness.callers", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        self._seconds = seconds
+
+    def sent(self) -> int:
+        """Waits for their end. Returns how many media messages they have sent; -1 if they were cut off."""
+        output, _ = self._process.communicate(timeout=self._seconds + 120)
+        return int(output or -1)
+
+
+def main() -> None:
+    """The program."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, kind in (("port", int), ("calls", int), ("seconds", float)):
+        parser.add_argument(name, type=kind)
+    parser.add_argument("--stamped", action="store_true")
+    options = parser.parse_args()
+    print(run(("127.0.0.1", options.port), options.calls, options.seconds, options.stamped))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Benchmarks of what a call costs, and how soon it is answered."""

@@ -1,0 +1,228 @@
+"""What a live call costs the bridge, in CPU and memory, and so how many calls a vCPU bears.
+
+    python -m bench.load.capacity --calls 20,60,100 --vad amplitude --vad hybrid
+
+One worker of the real server.py under real-time calls in call-update mode: a media message each 20 ms as Twilio sends
+them, synthetic speech over a line's noise, a bot that answers each utterance. For each detector the calls are added in
+steps to one running bridge; CPU and memory a call are the slopes of a line through the steps. The first detector is
+the baseline that the others are compared with. CPU is CPU time of the bridge's processes, so that other work on the
+machine matters little (it still shares caches and clock speed). Callers, Lex and Twilio run on the same machine and
+are not counted; neither is TLS to Lex and Twilio's REST API, which the bench speaks in plain HTTP. Linux only.
+
+Exit status 1 when a call was refused or ended early, or the bench itself could not keep pace.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from bench.harness import service
+from bench.harness.door import table
+from bench.harness.exchange import Pace
+from bench.harness.load import Load, Plan, running
+from bench.harness.stream_figures import percentile
+from bench.harness.stream_world import make_speech
+from bench.harness.talker import HANGOVER_S, LEX_THINKS_S, Talker, frames_of, noise_frames
+from lexbridge.audio.pcm import FRAME_MS
+
+MOST_CALLS = 200
+RAMP_S_A_CALL = 0.1
+SETTLES_S = 10.0
+BUSY = 0.6
+"""Share of a vCPU that is to be used: what is left is for bursts, new calls, and a neighbour's noise."""
+LATE_MS = 100.0
+"""A bench whose own clock is later than that at the 99th percentile does not measure real-time calls."""
+PACE = Pace(say_s_per_character=0.6, longest_say_s=4.0)
+"""The bot's "turn 1" takes 3.6 s."""
+SETTINGS = {"MAX_CALLS": "1000", "HANGOVER_MS": f"{HANGOVER_S * 1000:.0f}", "LOG_LEVEL": "INFO"}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """So many calls for so long. `cpu_s`: of the bridge. `log_bytes`: what it logged. `late_ms`: the bench's clock.
+
+    `machine`: share of the whole machine's CPU that was busy, with callers, Lex and whatever else there was.
+    `wait_ms`: 95 of 100 answers came so soon, beyond hangover and Lex. `overloads`: how often the bridge said it was.
+    """
+
+    calls: int
+    seconds: float
+    cpu_s: float
+    memory_mb: float
+    turns: int
+    log_bytes: int
+    late_ms: float
+    machine: float
+    wait_ms: float
+    overloads: int
+
+    @property
+    def cores(self) -> float:
+        """CPU that the bridge used."""
+        return self.cpu_s / self.seconds
+
+    @property
+    def turns_a_minute(self) -> float:
+        """Of one call."""
+        return self.turns / self.calls / self.seconds * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of a live call: CPU ms a second, memory kB; and of a bridge without any: memory MB."""
+
+    cpu_ms: float
+    memory_kb: float
+    idle_mb: float
+
+    @property
+    def calls_a_vcpu(self) -> float:
+        """At BUSY of it."""
+        return BUSY * 1000 / self.cpu_ms
+
+
+def cost_of(steps: Sequence[Step]) -> Cost:
+    """The slopes of straight lines through at least two steps."""
+    calls = [step.calls for step in steps]
+    cores_a_call, _ = np.polyfit(calls, [step.cores for step in steps], 1)
+    mb_a_call, idle_mb = np.polyfit(calls, [step.memory_mb for step in steps], 1)
+    return Cost(float(cores_a_call) * 1000, float(mb_a_call) * 1000, float(idle_mb))
+
+
+async def measure(vad: str, counts: Sequence[int], seconds: float, phrases: Sequence[Sequence[bytes]]) -> list[Step]:
+    """The steps of one detector, on one bridge."""
+    plan = Plan(
+        workers=1,
+        frames_per_message=1,
+        thinking_s=LEX_THINKS_S,
+        pace=PACE,
+        settings={**SETTINGS, "VAD": vad},
+    )
+    noise, steps = noise_frames(), list[Step]()
+    async with running(plan) as load:
+        for count in counts:
+            while len(load.exchange.calls) < count:
+                number = len(load.exchange.calls)
+                load.exchange.place_call(load.webhook_url, Talker(load.exchange.clock, noise, phrases, number))
+                await load.sleep(RAMP_S_A_CALL)
+            await load.sleep(SETTLES_S)
+            steps.append(await _step(load, seconds))
+            print("\t".join(_row(vad, steps[-1])), flush=True)
+    return steps
+
+
+async def _step(load: Load, seconds: float) -> Step:
+    def held() -> Step:
+        pids = {load.bridge.pid, *load.bridge.workers}
+        return Step(
+            calls=len(load.exchange.calls),
+            seconds=time.monotonic(),
+            cpu_s=service.cpu_s(load.bridge.pid),
+            memory_mb=sum(map(service.resident_mb, pids)),
+            turns=0,
+            log_bytes=load.bridge.log.stat().st_size,
+            late_ms=0.0,
+            machine=_busy_s(),
+            wait_ms=0.0,
+            overloads=load.bridge.log.read_text(encoding="utf-8").count('"event": "overloaded"'),
+        )
+
+    def turns_of(counts: dict[str, int]) -> int:
+        return counts.get("turns", 0) + counts.get("not understood", 0)
+
+    load.exchange.clock.lateness_ms.clear()
+    Talker.waits_s.clear()
+    turns, before = turns_of(await load.counts()), held()
+    await load.sleep(seconds)
+    after = held()
+    return replace(
+        after,
+        seconds=after.seconds - before.seconds,
+        cpu_s=after.cpu_s - before.cpu_s,
+        turns=turns_of(await load.counts()) - turns,
+        log_bytes=after.log_bytes - before.log_bytes,
+        late_ms=percentile(load.exchange.clock.lateness_ms, 99),
+        machine=(after.machine - before.machine) / (after.seconds - before.seconds) / (os.cpu_count() or 1),
+        wait_ms=percentile(Talker.waits_s, 95) * 1000,
+        overloads=after.overloads - before.overloads,
+    )
+
+
+def _busy_s() -> float:
+    """CPU that all of the machine's processors have spent on anything, s."""
+    fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
+    user, nice, system, _, _, irq, soft_irq, steal, *_ = map(int, fields)
+    return (user + nice + system + irq + soft_irq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+HEADING = (
+    *("detector", "calls", "turns/min/call", "cores", "CPU ms/call/s", "memory MB", "log kB/call/h"),
+    *("answer p95 ms", "overloads", "machine busy", "bench late ms"),
+)
+
+
+def _row(vad: str, step: Step) -> list[str]:
+    log_kb = step.log_bytes / 1000 / step.calls / step.seconds * 3600
+    return [
+        *(vad, str(step.calls), f"{step.turns_a_minute:.1f}", f"{step.cores:.3f}"),
+        *(f"{step.cores * 1000 / step.calls:.2f}", f"{step.memory_mb:.1f}", f"{log_kb:.0f}"),
+        *(f"{step.wait_ms:.0f}", str(step.overloads), f"{step.machine:.0%}", f"{step.late_ms:.1f}"),
+    ]
+
+
+def cost_table(costs: dict[str, Cost]) -> str:
+    """The slopes, against the first."""
+    baseline = next(iter(costs.values()))
+    rows = [["detector", "CPU ms/call/s", "times baseline", "kB/call", "idle MB", f"calls/vCPU at {BUSY:.0%}"]]
+    for vad, cost in costs.items():
+        rows.append(
+            [
+                *(vad, f"{cost.cpu_ms:.2f}", f"{cost.cpu_ms / baseline.cpu_ms:.2f}"),
+                *(f"{cost.memory_kb:.0f}", f"{cost.idle_mb:.0f}", f"{cost.calls_a_vcpu:.0f}"),
+            ]
+        )
+    return table(rows)
+
+
+def _cpu_model() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+async def run(vads: Sequence[str], counts: Sequence[int], seconds: float) -> int:
+    """The run; returns the exit status."""
+    print("Making the speech ...", flush=True)
+    speech = make_speech()
+    phrases = [frames_of(pcm) for pcm in {**speech.phrases, **speech.others}.values()]
+    spoken_s = float(np.mean([len(phrase) for phrase in phrases])) * FRAME_MS / 1000
+    print(f"{_cpu_model()}; call-update, one worker, phrases of {spoken_s:.1f} s on average", flush=True)
+    found = {vad: await measure(vad, counts, seconds, phrases) for vad in vads}
+    print("\n" + table([list(HEADING), *(_row(vad, step) for vad, steps in found.items() for step in steps)]))
+    print("\n" + cost_table({vad: cost_of(steps) for vad, steps in found.items()}))
+    late_ms = max(step.late_ms for steps in found.values() for step in steps)
+    print(f"\n{Talker.ended_early} calls were refused or ended early; the bench's clock: {late_ms:.0f} ms late (p99)")
+    return 1 if Talker.ended_early or late_ms > LATE_MS else 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The program."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vad", action="append", help="repeatable; the first is the baseline (amplitude, hybrid)")
+    parser.add_argument("--calls", default="20,60,100", help="at least two numbers, rising (20,60,100)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each step (30)")
+    options = parser.parse_args(arguments)
+    counts = sorted({int(count) for count in options.calls.split(",")})
+    if len(counts) < 2 or not 1 <= counts[0] <= counts[-1] <= MOST_CALLS:
+        parser.error(f"--calls takes at least two different numbers from 1 to {MOST_CALLS}")
+    return asyncio.run(run(options.vad or ["amplitude", "hybrid"], counts, options.seconds))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

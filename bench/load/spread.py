@@ -1,0 +1,181 @@
+"""How evenly new calls spread over the workers, and how soon they are answered.
+
+    python -m bench.load.spread --workers 4 --rate 10
+
+Calls come at random at so many a second (the same seed each time): a webhook, then a media socket, which stays open.
+For each number of workers the real server.py, and as the baseline the same where each worker takes whatever it can.
+"Answered": from connecting to the 101. Nobody speaks, so that neither Lex nor Twilio's REST API is asked. Linux only.
+
+Exit status 1 when with ours the busiest worker has over 1.15 times the mean, but for a difference of one call between
+two workers; or when a call is not answered.
+"""
+
+import argparse
+import asyncio
+import random
+import re
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.harness import service
+from bench.harness.door import ENVIRONMENT, NOWHERE, table
+from bench.harness.rude_client import client_message, upgrade_request
+from bench.harness.webhooks import Webhooks
+from bench.stress.request_floods import form_of, start_text
+from lexbridge.net.rfc6455 import PING
+
+LIMIT = 1.15
+PROGRAMS = {"any worker": "bench/harness/unshared_server.py", "ours": "server.py"}
+PING_EVERY_S = 5.0
+"""The server closes a socket that says nothing for 15 s."""
+ANSWER_LIMIT_S = 10.0
+START_LIMIT_S = 30.0
+TOKEN = ENVIRONMENT["TWILIO_AUTH_TOKEN"]
+
+
+class CallFailed(RuntimeError):
+    """A new call was not answered; the message has what came instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The calls of each worker, and how long each waited for its 101, ms."""
+
+    calls: list[int]
+    answered_ms: list[float]
+
+    @property
+    def ratio(self) -> float:
+        """The busiest worker's calls, in means."""
+        return max(self.calls) * len(self.calls) / sum(self.calls)
+
+    @property
+    def is_even(self) -> bool:
+        """Whether the limit is kept."""
+        return self.ratio <= LIMIT or max(self.calls) - min(self.calls) <= 1
+
+    def row(self) -> list[str]:
+        """The cells of the table."""
+        waits = sorted(self.answered_ms)
+        calls = " ".join(map(str, sorted(self.calls)))
+        shown = (waits[len(waits) // 2], waits[len(waits) * 99 // 100], waits[-1])
+        return [calls, f"{self.ratio:.2f}", " / ".join(f"{wait:.1f}" for wait in shown)]
+
+
+class Caller:
+    """Places calls that stay."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._webhooks = Webhooks(TOKEN)
+        self._signature = self._webhooks.signature(f"wss://127.0.0.1:{port}/", {})
+        self._writers: list[asyncio.StreamWriter] = []
+        self.answered_ms: list[float] = []
+
+    async def place(self, number: int) -> None:
+        """Places one call. Raises CallFailed."""
+        told = await self._webhooks.post(f"http://127.0.0.1:{self._port}/twiml", form_of(number))
+        found = re.search(r'name="lexbridge:token" value="([^"]+)"', told.text)
+        if found is None:
+            raise CallFailed(f"the webhook answered {told.status} {told.text[:60]!r}")
+        began_s = time.monotonic()
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._writers.append(writer)
+        writer.write(upgrade_request(headers={"X-Twilio-Signature": self._signature}))
+        try:
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), ANSWER_LIMIT_S)
+        except (OSError, EOFError, TimeoutError) as error:
+            raise CallFailed(f"no answer to the handshake: {type(error).__name__}") from error
+        if b" 101 " not in head:
+            raise CallFailed(f"the handshake was answered with {head[:40]!r}")
+        self.answered_ms.append((time.monotonic() - began_s) * 1000)
+        writer.write(client_message(start_text(number, found[1])))
+
+    async def keep_alive(self) -> None:
+        """Pings all that were placed, until it is cancelled."""
+        while True:
+            await asyncio.sleep(PING_EVERY_S)
+            for writer in self._writers:
+                writer.write(client_message(b"", PING))
+
+    async def hang_up(self) -> None:
+        """Ends all."""
+        for writer in self._writers:
+            writer.close()
+        for writer in self._writers:
+            with suppress(OSError):
+                await writer.wait_closed()
+
+
+async def measure(program: str, workers: int, rate_hz: float, calls: int) -> Spread:
+    """One run. Raises CallFailed or StartFailed."""
+    port, chance = service.free_port(), random.Random(7)
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "bridge.log"
+        settings = {"WEB_CONCURRENCY": str(workers), "LOG_LEVEL": "INFO", "DRAIN_S": "1"}
+        async with service.bridge(
+            log, port=port, lex_port=9, twilio_url=NOWHERE, auth_token=TOKEN, settings=settings, program=program
+        ) as bridge:
+            await bridge.until_served(port, "/ready")
+            async with asyncio.timeout(START_LIMIT_S):
+                while log.read_text(encoding="utf-8").count('"worker-started"') < workers - 1:
+                    await asyncio.sleep(0.05)
+            caller = Caller(port)
+            pinging = asyncio.create_task(caller.keep_alive())
+            before = [sockets(pid) for pid in bridge.workers]
+            async with asyncio.TaskGroup() as placing:
+                for number in range(calls):
+                    placing.create_task(caller.place(number))
+                    await asyncio.sleep(chance.expovariate(rate_hz))
+            await asyncio.sleep(0.5)  # the webhooks' connections end
+            spread = [sockets(pid) - had for pid, had in zip(bridge.workers, before, strict=True)]
+            pinging.cancel()
+            await caller.hang_up()
+    return Spread(spread, caller.answered_ms)
+
+
+def sockets(pid: int) -> int:
+    """Counts the sockets that a process holds."""
+    found = 0
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            found += descriptor.readlink().name.startswith("socket:")
+    return found
+
+
+async def run(workers: list[int], rates_hz: list[float], calls: int, programs: list[str]) -> int:
+    """Prints the table; returns the exit status."""
+    rows, is_good = (
+        [["accepts", "workers", "calls/s", "calls of each", "busiest/mean", "answered p50/p99/max ms"]],
+        True,
+    )
+    for count in workers:
+        for rate_hz in rates_hz:
+            for name in programs:
+                spread = await measure(PROGRAMS[name], count, rate_hz, calls)
+                is_good &= spread.is_even or name != "ours"
+                rows.append([name, str(count), f"{rate_hz:g}", *spread.row()])
+                print("  ".join(rows[-1]), file=sys.stderr, flush=True)
+    print(table(rows))
+    print(f"limit, ours: busiest/mean {LIMIT}, or one call between any two workers")
+    return 0 if is_good else 1
+
+
+def main() -> int:
+    """The program; returns its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, nargs="+", default=[2, 4, 8], help="WEB_CONCURRENCY (2 4 8)")
+    parser.add_argument("--rate", type=float, nargs="+", default=[5.0, 10.0, 20.0], help="calls a second (5 10 20)")
+    parser.add_argument("--calls", type=int, default=120, help="calls of each run (120)")
+    parser.add_argument("--no-baseline", action="store_true", help="leave the comparison out")
+    options = parser.parse_args()
+    programs = ["ours"] if options.no_baseline else list(PROGRAMS)
+    return asyncio.run(run(options.workers, options.rate, options.calls, programs))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

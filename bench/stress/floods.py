@@ -1,0 +1,136 @@
+"""What floods do to live calls: ten floods of messages, then floods of strangers' requests, all at full speed.
+
+First half: messages on sockets that were let in, reconnecting when they are cut, beside paced calls. Ours and stock
+gevent-websocket in turn, under the same bridge. The delay of a neighbour's frame is from before it is sent to the end
+of its call's work on it. The floods run at a lower priority than the server, as if on other machines.
+
+Second half: requests, against `server.py` with one worker and with four (bench/stress/request_floods.py).
+
+Exit status 1 when, with ours, a neighbour's frame waits more than 50 ms or is lost, a worker ends, memory grows, or a
+signed new call is not answered.
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import argparse
+import subprocess
+import sys
+import time
+
+from bench.harness.callers import Callers, media_message, start_message
+from bench.harness.door import ROOT, Door, table
+from bench.harness.rude_client import RudeClient, client_message
+from bench.harness.stranger import give_way
+from bench.stress import request_floods
+from lexbridge.net.rfc6455 import CONTINUATION, PING, TEXT
+
+LIMIT_MS = 50.0
+FLOODS = ("media", "pings", "empty fragments", "bad JSON")
+
+
+def burst(what: str, number: int) -> bytes:
+    """About 100 KB of a flood; the first message of a socket comes before it."""
+    if what == "media":
+        return b"".join(client_message(media_message(number, at)) for at in range(300))
+    if what == "pings":
+        return client_message(b"", PING) * 15000
+    if what == "empty fragments":
+        return client_message(b"", CONTINUATION, final=False) * 15000
+    return client_message("[" * 60000) * 2
+
+
+def flood(port: int, number: int, seconds: float) -> int:
+    """Floods until the time is over; comes back whenever it is cut. Returns the bytes it got rid of."""
+    what = FLOODS[number % len(FLOODS)]
+    first = (
+        client_message("", TEXT, final=False) if what == "empty fragments" else client_message(start_message(number))
+    )
+    output = burst(what, number)
+    end_s = time.monotonic() + seconds
+    sent = 0
+    while time.monotonic() < end_s:
+        with RudeClient(("127.0.0.1", port), deadline_s=60) as client:
+            if client.upgrade() != 101:
+                continue
+            client.send(first)
+            while time.monotonic() < end_s and client.send(output):
+                sent += len(output)
+    return sent
+
+
+def measure(kind: str, calls: int, floods: int, seconds: float) -> list[str]:
+    """One row: who, frames sent and lost, delays, MB of flood."""
+    with Door(kind, "calls") as door:
+        callers = Callers(door.address, calls, seconds + 3)
+        time.sleep(2)
+        strangers = [
+            subprocess.Popen(  # noqa: S603
+                [
+                    sys.executable,
+                    "-m",
+                    "bench.stress.floods",
+                    "--flood",
+                    str(door.address[1]),
+                    str(1000 + number),
+                    str(seconds),
+                ],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for number in range(floods)
+        ]
+        flooded = sum(int(stranger.communicate(timeout=240)[0] or 0) for stranger in strangers)
+        sent = callers.sent()
+        time.sleep(1)
+        state = door.ask()
+        delays = state["delays_ms"]
+        lost = sent - state["frames"]
+        p99 = delays[-max(1, state["frames"] // 100)]
+        return [kind, str(sent), str(lost), f"{p99:.1f}", f"{delays[-1]:.1f}", f"{flooded / 1e6:.0f}"]
+
+
+def main() -> int:
+    """The program; returns its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calls", type=int, default=20, help="live calls (20)")
+    parser.add_argument("--floods", type=int, default=10, help="floods (10)")
+    parser.add_argument("--seconds", type=float, default=5, help="how long they flood (5)")
+    parser.add_argument("--half", choices=("messages", "requests", "both"), default="both", help="which (both)")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 4], help="requests: WEB_CONCURRENCY (1 4)")
+    parser.add_argument("--kind", action="append", choices=request_floods.KINDS, help="requests: this one (all)")
+    parser.add_argument("--request-seconds", type=float, default=10, help="requests: how long each flood lasts (10)")
+    parser.add_argument("--strangers", type=int, default=2, help="requests: processes that flood (2)")
+    parser.add_argument("--no-stock", action="store_true", help="leave the comparison out")
+    parser.add_argument("--flood", nargs=3, metavar=("PORT", "NUMBER", "SECONDS"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.flood:
+        give_way()
+        port, number, seconds = options.flood
+        print(flood(int(port), int(number), float(seconds)))
+        return 0
+    is_good = options.half == "requests" or flood_with_messages(options)
+    if options.half != "messages":
+        kinds = options.kind or list(request_floods.KINDS)
+        is_good &= request_floods.run(options.workers, kinds, options.calls, options.request_seconds, options.strangers)
+    return 0 if is_good else 1
+
+
+def flood_with_messages(options: argparse.Namespace) -> bool:
+    """The first half; returns whether the limits were kept."""
+    rows = [["socket layer", "frames", "lost", "p99 ms", "worst ms", "flood MB"]]
+    quiet = measure("ours", options.calls, 0, options.seconds)
+    rows.append([f"{quiet[0]}, no flood", *quiet[1:]])
+    ours = measure("ours", options.calls, options.floods, options.seconds)
+    rows.append(ours)
+    if not options.no_stock:
+        rows.append(measure("stock", options.calls, options.floods, options.seconds))
+    print(table(rows))
+    print(f"limits: worst {LIMIT_MS} ms, lost 0")
+    return float(ours[4]) <= LIMIT_MS and ours[2] == "0"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

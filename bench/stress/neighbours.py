@@ -1,0 +1,107 @@
+"""What one call's slow Lex does to another call: nothing, if all is well.
+
+A caller has a conversation through `server.py`, alone; then the same again beside a caller whose every answer from Lex
+takes about 5 s. Both speak recognisable English to the local Lex, at the telephone's own pace. Prints the medians of
+each stage of a turn, alone and beside the slow one, and the difference. Exit status 1 when the median time from Lex's
+answer to Twilio's REST API, or from the end of speech to the end of the request, differs by more than 20 ms.
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from lexbridge.offline.caller.caller import SimulatedCaller
+from lexbridge.offline.caller.script import Script, Turn
+from lexbridge.offline.commands.bridge_process import BridgeProcess
+from lexbridge.offline.lex.bots import ORDER_FLOWERS, load_bot
+from lexbridge.offline.lex.recognition import ScriptedRecogniser
+from lexbridge.offline.lex.runtime import LexFault, LocalLex
+from lexbridge.offline.lex.voice import HibariVoice, SilentVoice
+from lexbridge.offline.report.timeline import SpokenTurn, spoken_turns
+from lexbridge.offline.twilio.events import UpdateReceived
+from lexbridge.offline.twilio.simulator import SimulatedTwilio
+
+SLOW_S = 5.0
+ANSWER_BYTES = 800  # about what the local Lex answers with, headers and all: it drips them over SLOW_S
+LIMIT_MS = 20.0
+STAGES = (
+    ("voice to Lex", "began_s", "lex_opened_s"),
+    ("end of speech to end of request", "ended_s", "lex_closed_s"),
+    ("Lex thinks", "lex_closed_s", "lex_answered_s"),
+    ("Lex's answer to Twilio", "lex_answered_s", "updated_s"),
+)
+LIMITED = ("end of speech to end of request", "Lex's answer to Twilio")
+
+
+def conversation(voice: HibariVoice, turns: int) -> SimulatedCaller:
+    """A caller who asks for help again and again: the dialog goes nowhere, so it can be as long as one likes."""
+    return SimulatedCaller(voice, Script(turns=(Turn(say="help me please"),) * turns, patience_s=60))
+
+
+def measure(voice: HibariVoice, turns: int, beside_a_slow_call: bool, log: Path) -> list[SpokenTurn]:
+    """The turns of one conversation, through a `server.py` of its own."""
+    bot = load_bot(ORDER_FLOWERS)
+    recogniser = ScriptedRecogniser(["help me please"] * 1000)
+    with (
+        LocalLex(bots=[bot], recogniser=recogniser, voice=SilentVoice()) as lex,
+        SimulatedTwilio(voice=SilentVoice()) as twilio,
+    ):
+        settings = {
+            "AWS_REGION": "us-east-1",
+            "ACCESS_KEY_ID": "offline",
+            "SECRET_ACCESS_KEY": "offline",
+            "LEX_BOT_NAME": bot.name,
+            "LEX_BOT_ALIAS": "prod",
+            "TWILIO_AUTH_TOKEN": twilio.auth_token,
+            "TWILIO_API_URL": twilio.url,
+            "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": lex.url,
+        }
+        with BridgeProcess(settings, log) as bridge:
+            webhook = f"{bridge.url}/twiml"
+            if beside_a_slow_call:
+                slow = twilio.place_call(webhook, conversation(voice, turns))
+                lex.faults.append(LexFault(kind="drip", every_s=SLOW_S / ANSWER_BYTES, session=slow.sid, times=None))
+            call = twilio.place_call(webhook, conversation(voice, turns))
+            call.wait_for(UpdateReceived, 20.0 * turns, count=turns)
+            mine = [request for request in lex.requests if request.session_id == call.sid]
+            return spoken_turns(call.events, mine)
+
+
+def median_ms(turns: Sequence[SpokenTurn], start: str, end: str) -> float:
+    """The median of one stage over the turns that have it, milliseconds."""
+    pairs = [(getattr(turn, start), getattr(turn, end)) for turn in turns]
+    return statistics.median((to - begin) * 1000 for begin, to in pairs if begin is not None and to is not None)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The program; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.stress.neighbours",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--turns", type=int, default=8, help="turns of each conversation (default: 8)")
+    turns = parser.parse_args(arguments).turns
+    with HibariVoice() as voice, tempfile.TemporaryDirectory() as folder:
+        alone = measure(voice, turns, False, Path(folder) / "alone.log")
+        beside = measure(voice, turns, True, Path(folder) / "beside.log")
+    print(f"Medians of {turns} turns, ms, without a neighbour and beside a call whose Lex takes about {SLOW_S:g} s:\n")
+    print(f"  {'':34}{'alone':>10}{'beside':>10}{'change':>10}")
+    missed = False
+    for name, start, end in STAGES:
+        before, after = median_ms(alone, start, end), median_ms(beside, start, end)
+        print(f"  {name:34}{before:10.1f}{after:10.1f}{after - before:+10.1f}")
+        missed |= name in LIMITED and abs(after - before) > LIMIT_MS
+    print(f"\n{'MISSED' if missed else 'Held'}: {' and '.join(LIMITED)} change by at most {LIMIT_MS:g} ms.")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,168 @@
+"""Whether the bridge holds on to anything: 200 real-time calls for minutes, each of 5 to 15 turns, a new one for each
+that ends.
+
+Once a minute it prints calls, memory (its own and its part of what is shared), descriptors, threads and greenlets, all
+workers together; between the prints it looks three times more. Exit status 1 when a call fails, or when the median of
+the last third is above that of the second by more than the tolerance. The first third is for warming up. Linux only.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.harness import service
+from bench.harness.load import BridgeEnded, Load, Plan, running
+from bench.stress.survival import ANSWERS_AFTER_S
+
+LOOKS = 4  # a minute
+STATE_LIMIT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """What may come on top: a share, and a number."""
+
+    share: float
+    number: float
+
+
+TOLERANCES = {
+    "memory, MB": Tolerance(0.02, 3.0),
+    "descriptors": Tolerance(0.03, 12.0),
+    "threads": Tolerance(0.0, 1.0),
+    "greenlets": Tolerance(0.05, 25.0),
+    "objects": Tolerance(0.05, 5000.0),
+}
+"""What is looked at, and how far noise may go: calls begin and end all the time, so no two looks see the same."""
+
+
+async def look(load: Load, state: Path | None) -> dict[str, float]:
+    """What all workers hold now."""
+    workers = load.bridge.workers
+    held = {
+        "memory, MB": sum(map(service.resident_mb, workers)),
+        "descriptors": float(sum(map(service.descriptors, workers))),
+        "threads": float(sum(map(service.threads, workers))),
+    }
+    if state is None:
+        return held
+    told = [await _ask(state, worker) for worker in workers]
+    return {**held, **{name: float(sum(one[name] for one in told)) for name in ("greenlets", "objects")}}
+
+
+async def _ask(state: Path, worker: int) -> dict[str, int]:
+    path = Path(f"{state}.{worker}")
+    path.unlink(missing_ok=True)
+    os.kill(worker, signal.SIGRTMIN)
+    deadline_s = time.monotonic() + STATE_LIMIT_S
+    while time.monotonic() < deadline_s:
+        with contextlib.suppress(FileNotFoundError):
+            told: dict[str, int] = json.loads(path.read_text(encoding="ascii"))
+            return told
+        await asyncio.sleep(0.02)
+    raise BridgeEnded(f"worker {worker} did not tell its state within {STATE_LIMIT_S:g} s")
+
+
+def growth(looks: Sequence[dict[str, float]]) -> list[str]:
+    """What grew from the second third to the last."""
+    third = len(looks) // 3
+    grown = []
+    for name, tolerance in TOLERANCES.items():
+        seen = [one[name] for one in looks if name in one]
+        if len(seen) < len(looks) or not third:
+            continue
+        before, after = statistics.median(seen[third : 2 * third]), statistics.median(seen[2 * third :])
+        if after > before * (1 + tolerance.share) + tolerance.number:
+            grown.append(f"{name}: {before:.0f}, then {after:.0f}")
+    return grown
+
+
+async def soak(load: Load, minutes: float, ramp_s: float, state: Path | None) -> list[dict[str, float]]:
+    """The calls, and every look at the bridge."""
+    load.replaces_calls = True
+    await load.ramp_up(ramp_s)
+    began_s = time.monotonic()
+    looks: list[dict[str, float]] = []
+    while time.monotonic() - began_s < minutes * 60:
+        await load.sleep(60 / LOOKS)
+        looks.append(await look(load, state))
+        if len(looks) % LOOKS == 0:
+            done = sum(call.ended is not None for call in load.notes)
+            failed = sum(call.ended is not None and not call.has_finished for call in load.notes)
+            held = "  ".join(f"{name} {value:.0f}" for name, value in looks[-1].items())
+            cores = "  ".join(f"{name} {used:.2f}" for name, used in load.cores().items())
+            print(
+                f"minute {len(looks) // LOOKS}: live {len(load.live)}  done {done}  failed {failed}  {held}  "
+                f"cores: {cores}",
+                flush=True,
+            )
+            load.restart_the_clock()
+    load.replaces_calls = False
+    await load.until_done()
+    return looks
+
+
+async def run(options: argparse.Namespace) -> int:
+    """The run; returns the exit status."""
+    with tempfile.TemporaryDirectory(prefix="lexbridge-soak-") as directory:
+        state = None if options.without_greenlets else Path(directory) / "state"
+        settings = dict(setting.split("=", 1) for setting in options.setting)
+        program = options.program
+        if state is not None:
+            told = {"BENCH_STATE": str(state), "BENCH_PROGRAM": str((service.ROOT / program).resolve())}
+            settings |= told
+            program = "bench/harness/counted_server.py"
+        plan = Plan(
+            calls=options.calls,
+            least_turns=5,
+            most_turns=15,
+            answers_after_s=ANSWERS_AFTER_S,
+            workers=options.workers,
+            settings=settings,
+            program=program,
+        )
+        async with running(plan, options.logs) as load:
+            try:
+                looks = await soak(load, options.minutes, options.ramp, state)
+            except BridgeEnded as error:
+                print(f"{type(error).__name__}: {error}")
+                return 1
+            missed = growth(looks)
+            failed = [call for call in load.notes if not call.has_finished]
+            missed += [f"{call.sid} {call.ended} {call.detail}" for call in failed[:10]]
+            if len(looks) < 3:
+                missed.append("too short to tell")
+            await load.exchange.settle(5)
+            lex = await load.counts()
+            print(f"{len(load.notes)} calls, {len(failed)} failed; Lex: {lex}")
+            print(f"Twilio complains: {dict(load.exchange.complaints)}")
+            print("\n".join(f"MISSED: {words}" for words in missed) or "nothing grew, no call failed")
+            return 1 if missed else 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The program."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--calls", type=int, default=200)
+    parser.add_argument("--workers", type=int, default=2, help="WEB_CONCURRENCY")
+    parser.add_argument("--ramp", type=float, default=10.0, help="s in which the first calls come in")
+    parser.add_argument("--without-greenlets", action="store_true", help="run server.py as it is, without SIGRTMIN")
+    parser.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE", help="for the bridge")
+    parser.add_argument("--program", default="server.py", help="the bridge's program")
+    parser.add_argument("--logs", type=Path, help="a directory that keeps the processes' output")
+    return asyncio.run(run(parser.parse_args(arguments)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,32 @@
+"""Voiced is what stands out from the line's own noise, however loud that is."""
+
+from lexbridge.audio.pcm import rms
+from lexbridge.audio.vad.noise_floor import NoiseFloor
+
+HOLD_DB = 3.0
+"""So far under the margin a voice that has begun goes on."""
+
+_RELEASE_FRAMES = 5
+
+
+class AdaptiveDetector:
+    """Voiced so far above the tracked noise floor; with hysteresis. Cheap, and good against steady noise; music and
+    other people's voices rise above any floor."""
+
+    MARGIN_DB = 9.0
+
+    def __init__(self, margin_db: float = MARGIN_DB) -> None:
+        """`margin_db`: how far a frame stands out that begins a voice."""
+        self._start = 10 ** (margin_db / 10)
+        self._hold = 10 ** ((margin_db - HOLD_DB) / 10)
+        self._floor = NoiseFloor()
+        self._quiet_frames = _RELEASE_FRAMES
+
+    def is_voiced(self, frame: bytes) -> bool:
+        """Whether `frame` stands out."""
+        power = float(rms(frame) ** 2)
+        is_on = self._quiet_frames < _RELEASE_FRAMES
+        voiced = power > self._floor.power * (self._hold if is_on else self._start)
+        self._quiet_frames = 0 if voiced else self._quiet_frames + 1
+        self._floor.update(power, voiced)
+        return voiced

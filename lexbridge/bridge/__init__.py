@@ -1,0 +1,1 @@
+"""One live call on gevent: its inbox, its loop, its greenlets."""

@@ -1,0 +1,1 @@
+"""The rules of one call: pure, in media time, without I/O."""

@@ -1,0 +1,1 @@
+"""How the caller hears the bot: by documents, or over the media stream."""

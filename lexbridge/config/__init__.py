@@ -1,0 +1,1 @@
+"""The settings: their table, their rules, and what is odd about them."""

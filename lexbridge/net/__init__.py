@@ -1,0 +1,1 @@
+"""Sockets, HTTP and name resolution on gevent. It knows no call."""

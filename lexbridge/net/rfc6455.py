@@ -1,0 +1,271 @@
+"""RFC 6455, the WebSocket protocol, from the server's side: bytes in, messages out, bounded; no I/O, no clock.
+
+Source: https://www.rfc-editor.org/rfc/rfc6455 ; sections are named where they are carried out. The RFC's frames are
+called WebSocket frames here, since a frame is 20 ms of audio everywhere else.
+"""
+
+import codecs
+import struct
+from dataclasses import dataclass
+
+from lexbridge.net.token_bucket import TokenBucket
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+
+# Section 7.4.1
+NORMAL = 1000
+GOING_AWAY = 1001
+PROTOCOL_ERROR = 1002
+UNSUPPORTED_DATA = 1003
+NO_CODE = 1005
+"""Stands for a close without a code; never sent."""
+INVALID_PAYLOAD = 1007
+POLICY_VIOLATION = 1008
+TOO_BIG = 1009
+INTERNAL_ERROR = 1011
+
+MAX_CONTROL_BYTES = 125
+MAX_REASON_BYTES = MAX_CONTROL_BYTES - 2
+
+_FIN = 0x80
+_RESERVED = 0x70
+_MASKED = 0x80
+_WHOLE_TEXT = _FIN | TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one socket may send and hold. The defaults leave a media stream ten times what it needs."""
+
+    message_bytes: int = 64 * 1024
+    """Of one message, and so of one WebSocket frame: beyond it 1009. A media message is about 250 bytes."""
+    fragments: int = 64
+    """Of one message: beyond it 1008. Twilio does not fragment."""
+    rate_hz: float = 400
+    """WebSocket frames a second in the long run, pings and empty fragments too: beyond it 1008. A call has 50."""
+    burst: int = 800
+    """WebSocket frames at once: a network that stalls for 10 s lets 500 go at its end."""
+    binary: bool = False
+    """Whether binary messages are taken: 1003 otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Wants a pong of the same payload (section 5.5.2)."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The peer has taken the ping that held `payload` (section 5.5.3). Whatever it had sent before stands before it."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The peer closes; `code` is NO_CODE if it gave none (section 5.5.1)."""
+
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """The peer broke the protocol or a bound: close with `code`. `reason` is one of a small set."""
+
+    code: int
+    reason: str
+
+
+Item = str | bytes | Ping | Pong | Close | Violation
+
+
+class _ViolatedError(Exception):
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.violation = Violation(code, reason)
+
+
+class MessageParser:
+    """The client's bytes as messages, however they were cut. Bounded by `bounds`; never raises.
+
+    It buffers at most one WebSocket frame and one message. What can be refused by a header is refused before the
+    payload has come.
+    """
+
+    __slots__ = ("_bounds", "_bucket", "_decoder", "_fragments", "_over", "_payloads", "_rest", "_size")
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._rest = b""  # the part of a WebSocket frame that has come
+        self._over = False
+        self._bucket = TokenBucket(bounds.rate_hz, bounds.burst)
+        # The message that comes in fragments: how many so far, their bytes, what they hold.
+        self._fragments = 0
+        self._size = 0
+        self._payloads: list[str] | list[bytes] = []
+        self._decoder: codecs.IncrementalDecoder | None = None  # None: binary
+
+    @property
+    def has_part(self) -> bool:
+        """Whether a message has begun to come and is not complete."""
+        return bool(self._rest or self._fragments)
+
+    def push(self, received: bytes, now_s: float) -> list[Item]:
+        """What `received` completes, in order. `now_s`: seconds on a clock that never goes back.
+
+        Nothing follows a Close (section 5.5.1: what comes after it is not read) or a Violation.
+        """
+        if self._over:
+            return []
+        items: list[Item] = []
+        try:
+            self._read(self._rest + received if self._rest else received, now_s, items)
+        except _ViolatedError as error:
+            items.append(error.violation)
+            self._over = True
+        if self._over:
+            self._rest = b""
+            self._payloads = []
+        return items
+
+    def _read(self, buffer: bytes, now_s: float, items: list[Item]) -> None:
+        """Section 5.2: the header, the mask, the payload."""
+        at, end = 0, len(buffer)
+        while end - at >= 2 and not self._over:
+            first, second = buffer[at], buffer[at + 1]
+            if first != _WHOLE_TEXT or second < _MASKED or self._fragments:
+                self._check(first, second)
+            length, mask_at = second & 0x7F, at + 2
+            if length > MAX_CONTROL_BYTES:
+                mask_at += 2 if length == 126 else 8
+                if end < mask_at:
+                    break
+                length = _extended_length(buffer, at + 2, mask_at)
+            if length + self._size > self._bounds.message_bytes and not first & 0x8:
+                raise _ViolatedError(TOO_BIG, "message too big")
+            payload_at = mask_at + 4
+            if end < payload_at + length:
+                break
+            at = payload_at + length
+            if not self._bucket.take(now_s):
+                raise _ViolatedError(POLICY_VIOLATION, "too many messages")
+            # Section 5.3. Two large integers are 30 times as fast as byte by byte.
+            mask = (buffer[mask_at:payload_at] * (length // 4 + 1))[:length]
+            masked = int.from_bytes(buffer[payload_at:at], "little")
+            self._take(first, (masked ^ int.from_bytes(mask, "little")).to_bytes(length, "little"), items)
+        self._rest = buffer[at:]
+
+    def _check(self, first: int, second: int) -> None:
+        """What two bytes of a header may not say, whatever follows (sections 5.1 to 5.5)."""
+        opcode = first & 0x0F
+        if first & _RESERVED:
+            raise _ViolatedError(PROTOCOL_ERROR, "reserved bit")
+        if second < _MASKED:
+            raise _ViolatedError(PROTOCOL_ERROR, "not masked")
+        if opcode >= CLOSE:
+            if opcode > PONG:
+                raise _ViolatedError(PROTOCOL_ERROR, "unknown opcode")
+            if not first & _FIN or second & 0x7F > MAX_CONTROL_BYTES:
+                raise _ViolatedError(PROTOCOL_ERROR, "control message fragmented or too big")
+            return
+        self._check_order(opcode)
+
+    def _check_order(self, opcode: int) -> None:
+        """Section 5.4: a message's fragments stand together, and only they are continuations."""
+        if opcode > BINARY:
+            raise _ViolatedError(PROTOCOL_ERROR, "unknown opcode")
+        if (opcode == CONTINUATION) != (self._fragments > 0):
+            raise _ViolatedError(PROTOCOL_ERROR, "fragment out of order")
+        if opcode == BINARY and not self._bounds.binary:
+            raise _ViolatedError(UNSUPPORTED_DATA, "binary message")
+        if self._fragments >= self._bounds.fragments:
+            raise _ViolatedError(POLICY_VIOLATION, "too many fragments")
+
+    def _take(self, first: int, payload: bytes, items: list[Item]) -> None:
+        if first == _WHOLE_TEXT:
+            try:
+                items.append(payload.decode())
+            except UnicodeDecodeError:
+                raise _ViolatedError(INVALID_PAYLOAD, "invalid UTF-8") from None
+        elif first & 0x8:
+            self._take_control(first & 0x0F, payload, items)
+        else:
+            self._take_fragment(first, payload, items)
+
+    def _take_fragment(self, first: int, payload: bytes, items: list[Item]) -> None:
+        """Sections 5.4, 5.6 and 8.1. Text is decoded as it comes, so that a wrong byte is found in its fragment."""
+        final = first & _FIN != 0
+        if not self._fragments:
+            self._decoder = codecs.getincrementaldecoder("utf-8")() if first & 0x0F == TEXT else None
+        self._fragments += 1
+        self._size += len(payload)
+        try:
+            self._payloads.append(self._decoder.decode(payload, final) if self._decoder else payload)  # type: ignore[arg-type]
+        except UnicodeDecodeError:
+            raise _ViolatedError(INVALID_PAYLOAD, "invalid UTF-8") from None
+        if final:
+            items.append(("" if self._decoder else b"").join(self._payloads))  # type: ignore[arg-type]
+            self._fragments = self._size = 0
+            self._payloads = []
+
+    def _take_control(self, opcode: int, payload: bytes, items: list[Item]) -> None:
+        if opcode == PING:
+            items.append(Ping(payload))
+        elif opcode == PONG:
+            items.append(Pong(payload))
+        else:
+            items.append(_read_close(payload))
+            self._over = True
+
+
+def is_legal_code(code: int) -> bool:
+    """Whether `code` may stand in a close (section 7.4, and IANA's registry for 1012 to 1014)."""
+    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
+
+
+def encode(opcode: int, payload: bytes) -> bytes:
+    """One WebSocket frame of the server: final, not masked (section 5.2)."""
+    length = len(payload)
+    if length <= MAX_CONTROL_BYTES:
+        return bytes((_FIN | opcode, length)) + payload
+    if length < 1 << 16:
+        return struct.pack("!BBH", _FIN | opcode, 126, length) + payload
+    return struct.pack("!BBQ", _FIN | opcode, 127, length) + payload
+
+
+def encode_close(code: int, reason: bytes | str = b"") -> bytes:
+    """A close of `code`; `reason` is cut to MAX_REASON_BYTES of valid UTF-8 (sections 5.5.1 and 7.1.6).
+
+    Raises ValueError if `code` is not legal on the wire.
+    """
+    if not is_legal_code(code):
+        raise ValueError(f"{code} is not a close code")
+    text = reason.encode("utf-8", "ignore") if isinstance(reason, str) else reason
+    legal = text[:MAX_REASON_BYTES].decode("utf-8", "ignore").encode()
+    return encode(CLOSE, struct.pack("!H", code) + legal)
+
+
+def _read_close(payload: bytes) -> Close:
+    """Section 5.5.1."""
+    if not payload:
+        return Close(NO_CODE, "")
+    if len(payload) == 1:
+        raise _ViolatedError(PROTOCOL_ERROR, "half a close code")
+    code = int.from_bytes(payload[:2], "big")
+    if not is_legal_code(code):
+        raise _ViolatedError(PROTOCOL_ERROR, "illegal close code")
+    try:
+        return Close(code, payload[2:].decode())
+    except UnicodeDecodeError:
+        raise _ViolatedError(INVALID_PAYLOAD, "invalid UTF-8") from None
+
+
+def _extended_length(buffer: bytes, start: int, end: int) -> int:
+    """Section 5.2: a length has to be written in the fewest bytes that hold it."""
+    length = int.from_bytes(buffer[start:end], "big")
+    if length <= (MAX_CONTROL_BYTES if end - start == 2 else 0xFFFF):
+        raise _ViolatedError(PROTOCOL_ERROR, "length not minimal")
+    return length

@@ -1,0 +1,1 @@
+"""A simulated caller, and what they say."""

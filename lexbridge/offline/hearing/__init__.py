@@ -1,0 +1,1 @@
+"""What detectors make of a recording."""

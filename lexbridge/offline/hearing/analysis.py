@@ -1,0 +1,152 @@
+"""What a detector makes of a recording: its utterances, how loud they are, and what settings might hear it better."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from lexbridge.audio.endpointing import Endpointer, EndpointingRules, EndReason, SpeechEnded, SpeechStarted
+from lexbridge.audio.pcm import FRAME_MS, FULL_SCALE, PCM_FRAME_BYTES, frame_levels_dbfs
+from lexbridge.audio.vad import Detector
+
+Levels = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+APART_DB = 6.0
+"""Between the loudest noise and the middle of the speech: a threshold fits in."""
+
+SAME_SENTENCE_MS = 1000
+"""Who goes on so soon after an end was probably not done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """From the first voiced frame to where its end was found, the last `silent_ms` of it unvoiced. `reason` None: the
+    recording ended first."""
+
+    started_ms: int
+    ended_ms: int
+    silent_ms: int
+    reason: EndReason | None
+    level_dbov: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one detector made of a recording. `levels`: dBov of each frame; `voiced`: whether it was."""
+
+    detector: str
+    levels: Levels = field(repr=False)
+    voiced: Flags = field(repr=False)
+    utterances: tuple[Utterance, ...]
+    noise: Levels = field(repr=False)
+    """Levels of the frames outside every utterance and its pre-roll."""
+
+    @property
+    def noise_dbov(self) -> float:
+        """Their median; NaN if there are none."""
+        return float(np.median(self.noise)) if len(self.noise) else float("nan")
+
+    @property
+    def speech_dbov(self) -> float:
+        """Median of the utterances' levels; NaN if there are none."""
+        return float(np.median([one.level_dbov for one in self.utterances])) if self.utterances else float("nan")
+
+
+class _Noting:
+    """A detector whose decisions are written down."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self.voiced: list[bool] = []
+
+    def is_voiced(self, frame: bytes) -> bool:
+        """What the detector says."""
+        self.voiced.append(self._detector.is_voiced(frame))
+        return self.voiced[-1]
+
+
+def listen(pcm: bytes, name: str, detector: Detector, rules: EndpointingRules) -> Heard:
+    """Has `detector` hear `pcm` (16-bit, 8 kHz) as in a call in which no prompt plays and every question is open."""
+    noting = _Noting(detector)
+    endpointer = Endpointer(noting, rules)
+    spans: list[tuple[int, SpeechEnded | None]] = []
+    started_ms: int | None = None
+    for at in range(0, len(pcm) - PCM_FRAME_BYTES + 1, PCM_FRAME_BYTES):
+        for event in endpointer.push(pcm[at : at + PCM_FRAME_BYTES]):
+            if isinstance(event, SpeechStarted):
+                started_ms = event.at_ms
+            elif isinstance(event, SpeechEnded) and started_ms is not None:
+                spans.append((started_ms, event))
+                started_ms = None
+    if started_ms is not None:
+        spans.append((started_ms, None))
+    voiced = np.array(noting.voiced, dtype=np.bool_)
+    return _heard(name, frame_levels_dbfs(pcm), voiced, spans, rules.pre_roll_ms)
+
+
+def _heard(
+    name: str, levels: Levels, voiced: Flags, spans: Sequence[tuple[int, SpeechEnded | None]], before_ms: int
+) -> Heard:
+    """`before_ms`: what comes so soon before an utterance may be its beginning, and is no noise."""
+    length_ms = len(levels) * FRAME_MS
+    outside = np.ones(len(levels), dtype=np.bool_)
+    for started_ms, ended in spans:
+        outside[max(0, started_ms - before_ms) // FRAME_MS : (ended.at_ms if ended else length_ms) // FRAME_MS] = False
+    utterances = []
+    for started_ms, ended in spans:
+        ended_ms = ended.at_ms if ended else length_ms
+        inside = slice(started_ms // FRAME_MS, ended_ms // FRAME_MS)
+        level_dbov = float(10 * np.log10(np.mean(10 ** (levels[inside][voiced[inside]] / 10))))
+        silent_ms, reason = (ended.silent_ms, ended.reason) if ended else (0, None)
+        utterances.append(Utterance(started_ms, ended_ms, silent_ms, reason, level_dbov))
+    return Heard(name, levels, voiced, tuple(utterances), levels[outside])
+
+
+def pauses_ms(heard: Heard) -> list[int]:
+    """Those within the utterances: unvoiced runs between voiced frames, the longest of each."""
+    found = []
+    for one in heard.utterances:
+        voiced = np.flatnonzero(heard.voiced[one.started_ms // FRAME_MS : one.ended_ms // FRAME_MS])
+        found.append(int(np.diff(voiced).max(initial=1) - 1) * FRAME_MS)
+    return found
+
+
+def hints(heard: Heard, rules: EndpointingRules) -> Iterator[str]:
+    """Sentences: what to try."""
+    if not heard.utterances:
+        yield "no speech was found: is it the caller's channel (--channel), and loud enough?"
+        return
+    longest = sum(one.reason is EndReason.MAX_LENGTH for one in heard.utterances)
+    if longest:
+        yield f"{longest} ran into MAX_UTTERANCE_MS: background is taken for voice. VAD=hybrid, or a higher threshold"
+    yield from _on_hangover(heard, rules)
+
+
+def _on_hangover(heard: Heard, rules: EndpointingRules) -> Iterator[str]:
+    gaps_ms = [
+        then.started_ms - one.ended_ms + one.silent_ms
+        for one, then in zip(heard.utterances, heard.utterances[1:], strict=False)
+        if one.reason is EndReason.HANGOVER and then.started_ms - one.ended_ms <= SAME_SENTENCE_MS
+    ]
+    if gaps_ms:
+        yield (
+            f"{len(gaps_ms)} went on within {SAME_SENTENCE_MS} ms of an end, after pauses of up to {max(gaps_ms)} ms: "
+            "if that was the same sentence, a longer hangover (HANGOVER_MS, HANGOVER_MAX_MS) or JOIN=on keeps it whole"
+        )
+    longest_ms = max(pauses_ms(heard))
+    if longest_ms < rules.hangover_ms // 2:
+        yield (f"no pause within an utterance was longer than {longest_ms} ms: a shorter hangover would answer sooner")
+
+
+def threshold_hint(heard: Heard) -> str:
+    """What VOICE_THRESHOLD would have to be, by what `heard` takes for speech and for noise."""
+    if not len(heard.noise) or not heard.voiced.any():
+        return "VOICE_THRESHOLD: nothing to tell it by"
+    speech_dbov = float(np.median(heard.levels[heard.voiced]))
+    noise_dbov = float(np.percentile(heard.noise, 99))
+    if speech_dbov - noise_dbov < APART_DB:
+        return "VOICE_THRESHOLD: the noise is at times as loud as the speech, no threshold parts them. VAD=hybrid"
+    between = FULL_SCALE * 10 ** ((speech_dbov + noise_dbov) / 40)
+    return f"VOICE_THRESHOLD: {between:.0f} lies between the noise and the speech"

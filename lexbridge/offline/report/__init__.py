@@ -1,0 +1,1 @@
+"""What a simulated call was like: timeline, picture, sound file, verdict."""

@@ -1,0 +1,1 @@
+"""A simulated Twilio: calls, TwiML, media streams, the REST API."""

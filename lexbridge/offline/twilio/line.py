@@ -1,0 +1,381 @@
+"""The simulated phone line: one clock that carries 20 ms of audio each way, and what is played into it.
+
+Everything in a call that takes time takes *line* time: a `<Say>` is over when its last frame was carried, a `<Pause>`
+when that many frames were. So the same call at another pace is the same call.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import gevent
+import numpy as np
+from gevent.event import Event as Signal
+
+from lexbridge.audio.pcm import (
+    FRAME_MS,
+    FULL_SCALE,
+    MULAW_FRAME_BYTES,
+    MULAW_SILENCE,
+    PCM_FRAME_BYTES,
+    RATE_HZ,
+    Resampler,
+    decode_mulaw,
+    encode_mulaw,
+    frame_levels_dbfs,
+)
+from lexbridge.offline.lex.voice import Voice
+from lexbridge.offline.twilio.events import Event
+
+SUPPRESSED_BELOW_DBFS = -55.0
+SUPPRESSED_AFTER_MS = 60
+SILENT_FRAME = MULAW_SILENCE * MULAW_FRAME_BYTES
+SPEECH_LEVEL_DBFS = -20.0
+VOICED_BELOW_SPEECH_DB = 25.0  # a frame this far under the whole phrase's level is no part of the speech any more
+STARVED_MS = 200  # a stream that sends nothing for so long, and no mark, has said what it had to say
+KEY_TONE_MS, KEY_GAP_MS = 160, 60
+KEY_ROWS_HZ = {697: "123A", 770: "456B", 852: "789C", 941: "*0#D"}
+KEY_COLUMNS_HZ = (1209, 1336, 1477, 1633)
+
+
+class Phone(Protocol):
+    """What a party holds of its call."""
+
+    def now_s(self) -> float:
+        """The clock of the call's events, monotonic seconds."""
+        ...
+
+    def record(self, event: Event) -> None:
+        """Adds to the call's events."""
+        ...
+
+    def press(self, digit: str) -> None:
+        """Presses a key."""
+        ...
+
+    def hang_up(self) -> None:
+        """Puts the phone down."""
+        ...
+
+
+class Listener(Protocol):
+    """Whoever hears the bot. Called from the line's clock: nothing here may wait."""
+
+    def bot_began(self, text: str) -> None:
+        """The bot's voice is on the line. `text`: what it says; "" where the line has audio only."""
+        ...
+
+    def bot_finished(self, text: str) -> None:
+        """The bot is silent again, having said its text or been cut off."""
+        ...
+
+
+class Party(Listener, Protocol):
+    """Whoever is on the other end of the line. Called from the line's clock: nothing here may wait."""
+
+    def dials(self, phone: Phone) -> None:
+        """The call is placed; its line opens when it is answered."""
+        ...
+
+    def next_frame(self) -> bytes:
+        """What this party sends in the next 20 ms: MULAW_FRAME_BYTES of mu-law."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Fed:
+    """At most a frame of a stream's audio."""
+
+    mulaw: bytes
+    heard: Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    played: Callable[[], None]
+
+
+class Line:
+    """The line of one call, from the answer on.
+
+    `pace`: seconds of the clock for a second of the line; under 1 the call runs faster than it could.
+    `echo_db`: how much of what the caller hears comes back with what they say, `echo_delay_ms` later; None: nothing.
+    """
+
+    def __init__(
+        self, party: Party, pace: float = 1.0, *, echo_db: float | None = None, echo_delay_ms: int = 150
+    ) -> None:
+        if pace <= 0:
+            raise ValueError("the pace of a line is above 0")
+        if echo_delay_ms < FRAME_MS:
+            raise ValueError(f"an echo is at least {FRAME_MS} ms late")
+        self.caller_mulaw = bytearray()
+        """Everything the caller sent, from the answer."""
+        self.bot_mulaw = bytearray()
+        """Everything the caller heard, from the answer; as long as `caller_mulaw`."""
+        self.taps: list[Callable[[int, bytes, bytes], None]] = []
+        """Called with each frame: its end on the line in milliseconds, the caller's and the bot's 20 ms."""
+        self.listeners: list[Listener] = [party]
+        """Those who are told when the bot's voice begins and ends."""
+        self._party = party
+        self._pace = pace
+        self._outbound: deque[bytes | str | _Fed | _Mark | Callable[[], None]] = deque()
+        """Frames, the text they say, who waits for them; a stream's audio and its marks."""
+        self._carried: _Fed | None = None  # of a stream's audio, in this frame
+        self._goes_on = False  # a stream's audio without a mark: more of it may come
+        self._starved_ms = 0
+        self._echo_gain = 0.0 if echo_db is None else 10 ** (echo_db / 20)
+        self._echo_bytes = echo_delay_ms * RATE_HZ // 1000
+        self._tones: deque[bytes] = deque()  # of keys; a frame without a byte is a pause between two
+        self._text = ""
+        self._bot_speaking = False
+        self._waiting: list[tuple[int, Signal]] = []
+        self._clock: gevent.Greenlet[..., None] | None = None
+
+    @property
+    def now_ms(self) -> int:
+        """The line's time: milliseconds of audio carried since the answer."""
+        return len(self.caller_mulaw) * 1000 // RATE_HZ
+
+    def open(self) -> None:
+        """Starts the clock."""
+        self._clock = gevent.spawn(self._run)
+
+    def close(self) -> None:
+        """Stops the clock. What waits for the line waits for ever: end it first."""
+        if self._clock is not None:
+            self._clock.kill(block=False)
+            self._clock = None
+
+    def wait_ms(self, length_ms: int) -> None:
+        """Returns when the line has carried `length_ms` more."""
+        over = Signal()
+        self._waiting.append((self.now_ms + length_ms, over))
+        over.wait()
+
+    def play(self, mulaw: bytes, text: str = "") -> None:
+        """Plays to the caller, after what is playing already; returns when it was played."""
+        over = Signal()
+        self.queue(mulaw, over.set, text)
+        over.wait()
+
+    def queue(self, mulaw: bytes, played: Callable[[], None], text: str = "") -> None:
+        """Plays to the caller after what is queued already; calls `played` when it was, or was cleared."""
+        self._outbound.append(text)
+        self._outbound.extend(frames_of(mulaw))
+        self._outbound.append(played)
+
+    def feed(self, mulaw: bytes, heard: Callable[[int, int], None]) -> None:
+        """Plays a stream's audio after what is queued already, pieces of any length without a seam between them.
+
+        `heard` is called with each frame of it: its end on the line in milliseconds, and how many bytes it was.
+        """
+        if self._outbound and isinstance(last := self._outbound[-1], _Fed):
+            self._outbound.pop()
+            mulaw = last.mulaw + mulaw
+        pieces = range(0, len(mulaw), MULAW_FRAME_BYTES)
+        self._outbound.extend(_Fed(mulaw[start : start + MULAW_FRAME_BYTES], heard) for start in pieces)
+
+    def mark(self, played: Callable[[], None]) -> None:
+        """Calls `played` as soon as everything queued before has been played, or was cleared: now if nothing is."""
+        if self._outbound:
+            self._outbound.append(_Mark(played))
+        else:
+            self._goes_on = False
+            played()
+
+    def clear(self) -> None:
+        """Drops what has not been played yet; those who wait for it go on now."""
+        left, self._outbound = self._outbound, deque()
+        self._bot_finished()  # whatever is said in the very next frame is something else
+        for item in left:
+            if isinstance(item, _Mark):
+                item.played()
+            elif not isinstance(item, bytes | str | _Fed):
+                item()
+
+    def press(self, digit: str) -> None:
+        """A key's tones are on the line in the place of what the caller says, after those of the key before."""
+        self._tones.extend(frames_of(key_tone(digit, KEY_TONE_MS)))
+        self._tones.extend([b""] * (KEY_GAP_MS // FRAME_MS))
+
+    def _run(self) -> None:
+        began = time.monotonic()
+        frames = 0
+        while True:
+            frames += 1  # a frame has been carried when its 20 ms are over
+            # An absolute schedule: a late frame is followed by earlier ones, the line never falls behind for good.
+            gevent.sleep(max(0.0, began + frames * FRAME_MS / 1000 * self._pace - time.monotonic()))
+            self._carry()
+
+    def _carry(self) -> None:
+        outbound = self._next_outbound()
+        inbound = self._party.next_frame()
+        if self._tones:
+            inbound = self._tones.popleft() or inbound
+        if self._echo_gain:
+            inbound = self._with_echo(inbound)
+        self.caller_mulaw += inbound
+        self.bot_mulaw += outbound
+        for tap in list(self.taps):
+            tap(self.now_ms, inbound, outbound)
+        if self._carried is not None:
+            self._carried.heard(self.now_ms, len(self._carried.mulaw))
+        while self._outbound and isinstance(first := self._outbound[0], _Mark):
+            # The frame before it is over now: not only when the next one is due.
+            self._outbound.popleft()
+            self._goes_on = False
+            first.played()
+        due = [waiting for waiting in self._waiting if waiting[0] <= self.now_ms]
+        for waiting in due:
+            self._waiting.remove(waiting)
+            waiting[1].set()
+
+    def _with_echo(self, inbound: bytes) -> bytes:
+        """The caller's frame with the echo of what they heard a while ago."""
+        # The bot's own part of this frame is not there yet: its length is where the frame begins.
+        start = len(self.bot_mulaw) - self._echo_bytes
+        heard = bytes(self.bot_mulaw[start : start + MULAW_FRAME_BYTES]) if start >= 0 else b""
+        if len(heard) < MULAW_FRAME_BYTES or heard == SILENT_FRAME:
+            return inbound
+        echo = np.frombuffer(decode_mulaw(heard), "<i2") * self._echo_gain
+        mixed = np.rint(np.frombuffer(decode_mulaw(inbound), "<i2") + echo)
+        return encode_mulaw(np.clip(mixed, -32768, 32767).astype("<i2").tobytes())
+
+    def _next_outbound(self) -> bytes:
+        self._carried = None
+        while self._outbound:
+            item = self._outbound.popleft()
+            if isinstance(item, bytes):
+                self._goes_on = False
+                return self._spoken(item)
+            if isinstance(item, _Fed):
+                self._say_now("")
+                self._goes_on, self._starved_ms = True, 0
+                self._carried = item
+                return self._spoken(item.mulaw.ljust(MULAW_FRAME_BYTES, MULAW_SILENCE))
+            if isinstance(item, str):
+                self._say_now(item)
+            elif isinstance(item, _Mark):
+                self._goes_on = False
+                item.played()
+            else:
+                item()
+        self._starved_ms += FRAME_MS
+        if not self._goes_on or self._starved_ms >= STARVED_MS:
+            self._bot_finished()
+        return SILENT_FRAME
+
+    def _spoken(self, frame: bytes) -> bytes:
+        """A frame of the bot's voice, which begins now or goes on."""
+        if not self._bot_speaking:
+            self._bot_speaking = True
+            for listener in self.listeners:
+                listener.bot_began(self._text)
+        return frame
+
+    def _say_now(self, text: str) -> None:
+        """Whatever is played from now on says `text`."""
+        if text != self._text:
+            self._bot_finished()
+        self._text = text
+
+    def _bot_finished(self) -> None:
+        self._goes_on = False
+        if self._bot_speaking:
+            self._bot_speaking = False
+            for listener in self.listeners:
+                listener.bot_finished(self._text)
+
+
+def frames_of(mulaw: bytes) -> Iterator[bytes]:
+    """Whole frames; the last is filled up with silence."""
+    for start in range(0, len(mulaw), MULAW_FRAME_BYTES):
+        yield mulaw[start : start + MULAW_FRAME_BYTES].ljust(MULAW_FRAME_BYTES, MULAW_SILENCE)
+
+
+class TelephoneVoice:
+    """A voice as it comes out of a telephone: 8 kHz mu-law at one level, its silent ends cut off, kept by text."""
+
+    def __init__(self, voice: Voice, level_dbfs: float = SPEECH_LEVEL_DBFS) -> None:
+        self._voice = voice
+        self._level_dbfs = level_dbfs
+        self._spoken: dict[str, bytes] = {}
+
+    def speak(self, text: str) -> bytes:
+        """`text` as mu-law frames."""
+        if text not in self._spoken:
+            self._spoken[text] = for_telephone(self._voice.speak(text), self._voice.rate_hz, self._level_dbfs)
+        return self._spoken[text]
+
+
+def for_telephone(pcm: bytes, rate_hz: int, level_dbfs: float = SPEECH_LEVEL_DBFS) -> bytes:
+    """16-bit mono PCM at any rate as telephone mu-law: whole frames, silent ends cut off, its speech at `level_dbfs`.
+
+    Digital silence (of a voice that only takes time) stays as it is, length and all.
+    """
+    narrow = _resampled(pcm, rate_hz)
+    narrow += bytes(-len(narrow) % PCM_FRAME_BYTES)
+    levels_dbfs = frame_levels_dbfs(narrow)
+    if not len(levels_dbfs) or levels_dbfs.max() <= -96:
+        return encode_mulaw(narrow)
+    power = 10 ** (levels_dbfs / 10)
+    # The level of the speech, not of its pauses: the mean power of the frames within 25 dB of the loudest.
+    spoken_dbfs = 10 * math.log10(power[levels_dbfs > levels_dbfs.max() - VOICED_BELOW_SPEECH_DB].mean())
+    voiced = np.flatnonzero(levels_dbfs > spoken_dbfs - VOICED_BELOW_SPEECH_DB)
+    cut = narrow[voiced[0] * PCM_FRAME_BYTES : (voiced[-1] + 1) * PCM_FRAME_BYTES]
+    samples = np.frombuffer(cut, dtype="<i2") * 10 ** ((level_dbfs - spoken_dbfs) / 20)
+    return encode_mulaw(np.clip(np.rint(samples), -32768, 32767).astype("<i2").tobytes())
+
+
+def _resampled(pcm: bytes, rate_hz: int) -> bytes:
+    """At 8 kHz. Done 200 ms at a time, so that the line's clock goes on meanwhile."""
+    resampler = Resampler(rate_hz, RATE_HZ)
+    piece_bytes = 2 * (rate_hz // 5)
+    narrow = bytearray()
+    for start in range(0, len(pcm), piece_bytes):
+        narrow += resampler.push(pcm[start : start + piece_bytes])
+        gevent.sleep(0)
+    return bytes(narrow + resampler.flush())
+
+
+class SilenceSuppression:
+    """A phone that sends nothing while the caller is silent (silence suppression, DTX), as many an internet phone
+    does. It goes on for SUPPRESSED_AFTER_MS after the last sound."""
+
+    def __init__(self) -> None:
+        self._silent_ms = SUPPRESSED_AFTER_MS
+
+    def sends(self, frame: bytes) -> bool:
+        """Whether the caller's next `frame`, mu-law, is sent."""
+        is_loud = float(frame_levels_dbfs(decode_mulaw(frame)).max()) >= SUPPRESSED_BELOW_DBFS
+        self._silent_ms = 0 if is_loud else self._silent_ms + FRAME_MS
+        return self._silent_ms <= SUPPRESSED_AFTER_MS
+
+
+def line_noise(length_ms: int, peak: int, seed: int) -> bytes:
+    """A quiet line: uniform noise of 16-bit samples within +-`peak`, as mu-law. The same seed is the same noise."""
+    samples = np.random.default_rng(seed).integers(-peak, peak, RATE_HZ * length_ms // 1000, endpoint=True)
+    return encode_mulaw(samples.astype("<i2").tobytes())
+
+
+def cough_noise(level_dbfs: float = SPEECH_LEVEL_DBFS, length_ms: int = 150, seed: int = 1) -> bytes:
+    """A cough as mu-law, whole frames: white noise of that level for `length_ms`, then silence to the frame's end."""
+    count = RATE_HZ * length_ms // 1000
+    noise = np.random.default_rng(seed).normal(0.0, FULL_SCALE * 10 ** (level_dbfs / 20), count)
+    mulaw = encode_mulaw(np.clip(np.rint(noise), -32768, 32767).astype("<i2").tobytes())
+    return b"".join(frames_of(mulaw))
+
+
+def key_tone(digit: str, length_ms: int = 200) -> bytes:
+    """The two tones of a key, as mu-law; silence for w (0.5 s) and W (1 s)."""
+    if digit in "wW":
+        return MULAW_SILENCE * (RATE_HZ // (2 if digit == "w" else 1))
+    time_s = np.arange(RATE_HZ * length_ms // 1000) / RATE_HZ
+    row_hz = next(hz for hz, keys in KEY_ROWS_HZ.items() if digit in keys)
+    column_hz = KEY_COLUMNS_HZ[KEY_ROWS_HZ[row_hz].index(digit)]
+    tones = np.sin(2 * np.pi * row_hz * time_s) + np.sin(2 * np.pi * column_hz * time_s)
+    return encode_mulaw((tones * 0.1 * FULL_SCALE).astype("<i2").tobytes())

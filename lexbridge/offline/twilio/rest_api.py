@@ -1,0 +1,406 @@
+"""Twilio's REST API for calls, as far as a bridge uses it: fetch a call, update it, end it, stop one of its streams;
+and what `server.py --check=live` reads: the account, and its numbers.
+
+Source: the OpenAPI of api.v2010 (twilio/twilio-oai), UpdateCall and UpdateStream; error codes:
+https://www.twilio.com/docs/api/errors .
+The real twilio client is what talks to it.
+"""
+
+import base64
+import binascii
+import json
+import re
+import socket
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from types import TracebackType
+from typing import Any, Literal
+from urllib.parse import parse_qsl, unquote
+
+import gevent
+from gevent import GreenletExit
+from gevent.event import Event
+from gevent.pywsgi import Input, WSGIHandler
+
+from lexbridge.offline.odd_answers import PIECE_BYTES, bomb, send_endless
+from lexbridge.offline.twilio import events as happened
+from lexbridge.offline.twilio.call import PhoneCall
+from lexbridge.offline.twilio.events import EndReason
+from lexbridge.offline.twilio.twiml_document import is_http, parse_twiml
+
+LONGEST_TWIML = 4000  # characters in a REST request; above it 32018
+LONGEST_FORM = 1 << 20  # bytes
+LONGEST_PAGE = 1000  # of a list
+_CALL_PATH = re.compile(r"/2010-04-01/Accounts/(AC[0-9a-fA-F]{32})/Calls/([^/]+?)(?:/Streams/([^/]+))?\.json")
+_ACCOUNT_PATH = re.compile(r"/2010-04-01/Accounts/(AC[0-9a-fA-F]{32})(/IncomingPhoneNumbers)?\.json")
+
+
+class RestRefusal(Exception):
+    """A request that Twilio refuses: the HTTP status, its code and its words."""
+
+    def __init__(self, status: int, code: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedNumber:
+    """A phone number of the account, and where its calls go: to its webhook, unless an app or a trunk has them."""
+
+    number: str
+    voice_url: str = ""
+    voice_method: str = "POST"
+    application_sid: str = ""
+    trunk_sid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RestFault:
+    """A fault that befalls the next request (with `call_sid`: the next for that call), or with `always` every one.
+
+    `answer`: `status` and `code` as Twilio's error; `hang`: no answer at all; `drip`: the answer comes a byte every
+    `drip_s`; `reset`: the connection is reset; `close`: it is closed without an answer, as one that was kept alive a
+    moment too long is; `slow`: the right answer, and what it answers to, come `slow_s` late; `odd`: `status` and
+    `body`, whatever it is; `redirect`: 302 and an address; `endless`: `status` and a body without end; `bomb`: one that
+    unpacks to 100 MB. `carried_out` says whether the update happens all the same. `as_problem`: the error is told in
+    RFC 9457's words, as Twilio's newer services do.
+    """
+
+    kind: Literal["answer", "hang", "drip", "reset", "close", "slow", "odd", "redirect", "endless", "bomb"] = "answer"
+    status: int = 500
+    code: int = 20500
+    message: str = "Internal Server Error"
+    always: bool = False
+    carried_out: bool = False
+    drip_s: float = 0.5
+    slow_s: float = 1.0
+    as_problem: bool = False
+    body: bytes = b""
+    call_sid: str | None = None
+
+
+class ConnectionDropped(Exception):
+    """No error: the connection is not to be answered any more."""
+
+
+class RestHandler(WSGIHandler):
+    """pywsgi's handler, and the application can reach its connection and drop it."""
+
+    def get_environ(self) -> dict[str, Any]:
+        """The WSGI environment, with the socket."""
+        return {**super().get_environ(), "lexbridge.socket": self.socket}
+
+    def run_application(self) -> None:
+        """Runs the application; sends nothing when it drops the connection."""
+        try:
+            super().run_application()
+        except ConnectionDropped:
+            self._give_up()
+            self.result = ()
+        except GreenletExit:
+            self._give_up()
+            raise
+
+    def _give_up(self) -> None:
+        self.close_connection = True
+        self.wsgi_input = Input(self.rfile, 0)  # nothing of the body is waited for
+
+    def handle_error(self, t: type[BaseException] | None, v: BaseException | None, tb: TracebackType | None) -> None:
+        """See WSGIHandler; a server that stops closes its connections, and that is no error of its own."""
+        if isinstance(v, GreenletExit):
+            self.close_connection = True
+        else:
+            super().handle_error(t, v, tb)
+
+
+class RestApi:
+    """The WSGI application. `calls`: the calls it knows, by SID; `faults`: what befalls the requests to come;
+    `api_keys`: the secret of each API key that the account has, by the key's SID; `numbers`: the account's;
+    `account_type` and `account_status`: as the API spells them."""
+
+    def __init__(self, account_sid: str, auth_token: str, calls: Mapping[str, PhoneCall]) -> None:
+        self.faults: list[RestFault] = []
+        self.api_keys: dict[str, str] = {}
+        self.numbers: list[OwnedNumber] = []
+        self.account_type = "Full"
+        self.account_status = "active"
+        self._account_sid = account_sid
+        self._auth_token = auth_token
+        self._calls = calls
+        self.stopped = Event()
+        """Set when the server ends, so that requests left hanging end too."""
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """A request."""
+        fault = self._next_fault(environ["PATH_INFO"])
+        status, answer = self._answer(environ) if fault is None else self._befall(fault, environ)
+        body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        if fault is not None and fault.kind == "bomb":
+            headers.append(("Content-Encoding", "gzip"))
+        if status == 302:
+            headers.append(("Location", "http://127.0.0.1:9/"))
+        if status == 401:
+            headers.append(("WWW-Authenticate", 'Basic realm="Twilio API"'))
+        start_response(f"{status} Twilio", headers)
+        return _drip(body, fault.drip_s) if fault is not None and fault.kind == "drip" else [body]
+
+    def _befall(self, fault: RestFault, environ: Mapping[str, Any]) -> tuple[int, dict[str, Any] | bytes]:
+        """What is answered to a request that a fault befalls."""
+        if fault.kind == "slow":
+            self.stopped.wait(fault.slow_s)
+            return self._answer(environ)
+        told = _problem if fault.as_problem else _error
+        status, answer = fault.status, told(fault.status, fault.code, fault.message)
+        if fault.carried_out:
+            carried_out = self._answer(environ)
+            if fault.kind == "drip":
+                status, answer = carried_out
+        else:
+            self._note(fault, environ)
+        if fault.kind == "hang":
+            self.stopped.wait()
+            raise ConnectionDropped
+        if fault.kind in ("reset", "close"):
+            if fault.kind == "reset":
+                connection: socket.socket = environ["lexbridge.socket"]
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            raise ConnectionDropped
+        if fault.kind == "endless":
+            with suppress(OSError):  # the client has read enough
+                headers = {"Content-Type": "application/json"}
+                send_endless(environ["lexbridge.socket"], f"{fault.status} Twilio", headers, b" " * PIECE_BYTES)
+            raise ConnectionDropped
+        odd = {"odd": (status, fault.body), "redirect": (302, b""), "bomb": (status, bomb(b" "))}
+        return odd.get(fault.kind, (status, answer))
+
+    def _next_fault(self, path: str) -> RestFault | None:
+        match = _CALL_PATH.fullmatch(path)
+        for fault in self.faults:
+            if fault.call_sid in (None, match[2] if match else ""):
+                if not fault.always:
+                    self.faults.remove(fault)
+                return fault
+        return None
+
+    def _note(self, fault: RestFault, environ: Mapping[str, Any]) -> None:
+        match = _CALL_PATH.fullmatch(environ["PATH_INFO"])
+        call = self._calls.get(match[2]) if match else None
+        if call is not None:
+            words = f"a fault of the test's: {fault.kind}"
+            call.record(happened.UpdateRefused(call.now_s(), fault.status if fault.kind == "answer" else 0, 0, words))
+
+    def _answer(self, environ: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        call = None
+        not_found = RestRefusal(404, 20404, f"The requested resource {environ['PATH_INFO']} was not found")
+        try:
+            if own := _ACCOUNT_PATH.fullmatch(environ["PATH_INFO"]):
+                return 200, self._account(environ, own[1], lists_numbers=own[2] is not None)
+            account_sid, call_sid, stream = self._addressed(environ)
+            call = self._calls.get(call_sid)
+            if call is None or account_sid != self._account_sid:
+                raise not_found
+            if stream is not None:
+                return 200, self._stop_stream(call, stream, environ, not_found)
+            if environ["REQUEST_METHOD"] == "POST":
+                self._update(call, _form(environ))
+        except RestRefusal as refusal:
+            if refusal.status == 401:  # no complaint: a bridge may try its other token next
+                self._note_sign_in(environ["PATH_INFO"], refusal)
+            elif call is not None:
+                call.record(happened.UpdateRefused(call.now_s(), refusal.status, refusal.code, refusal.message))
+                # A call, or a stream, that has just ended is nobody's fault.
+                if refusal.code not in (20404, 21220):
+                    call.complain(refusal.code, f"REST: {refusal.message}")
+            return refusal.status, _error(refusal.status, refusal.code, refusal.message)
+        return 200, _resource(call)
+
+    def _note_sign_in(self, path: str, refusal: RestRefusal) -> None:
+        """Has the call that was asked for know that somebody was not let in."""
+        match = _CALL_PATH.fullmatch(path)
+        call = self._calls.get(match[2]) if match else None
+        if call is not None:
+            call.record(happened.UpdateRefused(call.now_s(), refusal.status, refusal.code, refusal.message))
+
+    def _addressed(self, environ: Mapping[str, Any]) -> tuple[str, str, str | None]:
+        """Account, call and stream of a request. Raises RestRefusal 20003, 20404 or 20004."""
+        if not self._authenticated(environ.get("HTTP_AUTHORIZATION", "")):
+            raise RestRefusal(401, 20003, "Authenticate")
+        match = _CALL_PATH.fullmatch(environ["PATH_INFO"])
+        if match is None:
+            raise RestRefusal(404, 20404, f"The requested resource {environ['PATH_INFO']} was not found")
+        if environ["REQUEST_METHOD"] not in ("GET", "POST"):
+            raise RestRefusal(405, 20004, "Method not allowed")
+        return match[1], match[2], None if match[3] is None else unquote(match[3])
+
+    def _account(self, environ: Mapping[str, Any], sid: str, lists_numbers: bool) -> dict[str, Any]:
+        """FetchAccount, or a page of ListIncomingPhoneNumber. Raises RestRefusal."""
+        if not self._authenticated(environ.get("HTTP_AUTHORIZATION", "")) or sid != self._account_sid:
+            raise RestRefusal(401, 20003, "Authenticate")
+        if environ["REQUEST_METHOD"] != "GET":
+            raise RestRefusal(405, 20004, "Method not allowed")
+        if lists_numbers:
+            return _page(sid, self.numbers, dict(parse_qsl(environ.get("QUERY_STRING", ""))))
+        return {
+            "sid": sid,
+            "auth_token": self._auth_token,  # Twilio's own answer has it too
+            "friendly_name": "simulated account",
+            "owner_account_sid": sid,
+            "status": self.account_status,
+            "type": self.account_type,
+            "date_created": _now(),
+            "date_updated": _now(),
+            "uri": f"/2010-04-01/Accounts/{sid}.json",
+        }
+
+    def _authenticated(self, authorization: str) -> bool:
+        scheme, _, encoded = authorization.partition(" ")
+        try:
+            user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except (binascii.Error, ValueError):
+            return False
+        signs_in = {self._account_sid: self._auth_token, **self.api_keys}
+        return scheme.lower() == "basic" and signs_in.get(user) == password
+
+    @staticmethod
+    def _stop_stream(call: PhoneCall, name: str, environ: Mapping[str, Any], not_found: RestRefusal) -> dict[str, Any]:
+        """UpdateStream: `name` is its name or its SID. Raises RestRefusal."""
+        if environ["REQUEST_METHOD"] != "POST":
+            raise RestRefusal(405, 20004, "Method not allowed")
+        if _form(environ).get("Status") != "stopped":
+            raise RestRefusal(400, 20001, "Status of a stream can become stopped only")
+        stream = call.stop_stream(name)
+        if stream is None:
+            raise not_found
+        call.record(happened.StreamStopReceived(call.now_s(), name))
+        return {
+            "sid": stream.sid,
+            "account_sid": call.account_sid,
+            "call_sid": call.sid,
+            "name": stream.stream.name or None,
+            "status": "stopped",
+            "date_updated": _now(),
+            "uri": f"/2010-04-01/Accounts/{call.account_sid}/Calls/{call.sid}/Streams/{stream.sid}.json",
+        }
+
+    def _update(self, call: PhoneCall, fields: Mapping[str, str]) -> None:
+        """UpdateCall. Raises RestRefusal."""
+        twiml, url, status = fields.get("Twiml"), fields.get("Url"), fields.get("Status")
+        if call.over is not None:
+            raise RestRefusal(400, 21220, "Call is not in-progress. Cannot redirect.")
+        if twiml is not None and url is not None:
+            # [?] the two are mutually exclusive; with which code Twilio says so is not documented.
+            raise RestRefusal(400, 20001, "Twiml and Url are mutually exclusive")
+        if twiml is not None and len(twiml) > LONGEST_TWIML:
+            raise RestRefusal(400, 32018, f"Twiml has {len(twiml)} characters, at most {LONGEST_TWIML} are allowed")
+        if url is not None and not is_http(url):
+            raise RestRefusal(400, 21205, f"Url is not a valid URL: {url}")
+        if status is not None and status not in ("completed", "canceled"):
+            raise RestRefusal(400, 20001, f"Status {status} is neither completed nor canceled")
+        if status == "canceled" and call.answered:
+            raise RestRefusal(400, 21220, "Call is not queued or ringing. Cannot cancel.")
+        call.record(happened.UpdateReceived(call.now_s(), dict(fields), twiml or ""))
+        call.status_callback = fields.get("StatusCallback", call.status_callback)
+        if status is not None:
+            call.end(EndReason.REST_COMPLETED)
+        elif twiml is not None:
+            call.replace_document(lambda: parse_twiml(twiml, None))
+        elif url is not None:
+            call.replace_document(lambda: call.fetch(url, fields.get("Method", "POST")))
+
+
+def _form(environ: Mapping[str, Any]) -> dict[str, str]:
+    try:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        if length > LONGEST_FORM:
+            raise RestRefusal(413, 20001, "The request is too large")
+        return dict(parse_qsl(environ["wsgi.input"].read(length).decode(), keep_blank_values=True))
+    except ValueError as error:
+        raise RestRefusal(400, 20001, "The request is not a form in UTF-8") from error
+
+
+def _page(account_sid: str, numbers: Sequence[OwnedNumber], query: Mapping[str, str]) -> dict[str, Any]:
+    """A page of the numbers, as the REST API lists them. Raises RestRefusal."""
+    try:
+        size, page = int(query.get("PageSize", "50")), int(query.get("Page", "0"))
+    except ValueError as error:
+        raise RestRefusal(400, 20001, "PageSize and Page are numbers") from error
+    size = max(1, min(size, LONGEST_PAGE))
+    path = f"/2010-04-01/Accounts/{account_sid}/IncomingPhoneNumbers.json"
+    first = page * size
+    is_last = first + size >= len(numbers)
+    return {
+        "incoming_phone_numbers": [_number(account_sid, each) for each in numbers[first : first + size]],
+        "page": page,
+        "page_size": size,
+        "first_page_uri": f"{path}?PageSize={size}&Page=0",
+        "next_page_uri": None if is_last else f"{path}?PageSize={size}&Page={page + 1}",
+        "uri": f"{path}?PageSize={size}&Page={page}",
+    }
+
+
+def _number(account_sid: str, owned: OwnedNumber) -> dict[str, Any]:
+    sid = f"PN{sha256(owned.number.encode()).hexdigest()[:32]}"
+    return {
+        "sid": sid,
+        "account_sid": account_sid,
+        "friendly_name": owned.number,
+        "phone_number": owned.number,
+        "voice_url": owned.voice_url,
+        "voice_method": owned.voice_method,
+        "voice_application_sid": owned.application_sid or None,
+        "trunk_sid": owned.trunk_sid or None,
+        "capabilities": {"voice": True, "sms": True, "mms": False, "fax": False},
+        "status": "in-use",
+        "api_version": "2010-04-01",
+        "date_created": _now(),
+        "date_updated": _now(),
+        "uri": f"/2010-04-01/Accounts/{account_sid}/IncomingPhoneNumbers/{sid}.json",
+    }
+
+
+def _drip(body: bytes, interval_s: float) -> Iterator[bytes]:
+    for place in range(len(body)):
+        yield body[place : place + 1]
+        gevent.sleep(interval_s)
+
+
+def _error(status: int, code: int, message: str) -> dict[str, Any]:
+    more = f"https://www.twilio.com/docs/errors/{code}"
+    return {"code": code, "message": message, "more_info": more, "status": status}
+
+
+def _problem(status: int, code: int, message: str) -> dict[str, Any]:
+    return {"type": f"https://www.twilio.com/docs/errors/{code}", "title": message, "status": status, "code": code}
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
+
+
+def _resource(call: PhoneCall) -> dict[str, Any]:
+    """The call as the REST API shows it."""
+    now = _now()
+    return {
+        "sid": call.sid,
+        "account_sid": call.account_sid,
+        "api_version": "2010-04-01",
+        "status": call.status,
+        "direction": "inbound",
+        "from": call.number.caller,
+        "from_formatted": call.number.caller,
+        "to": call.number.called,
+        "to_formatted": call.number.called,
+        "date_created": now,
+        "date_updated": now,
+        "start_time": now,
+        "end_time": now if call.over is not None else None,
+        "duration": str(call.line.now_ms // 1000) if call.over is not None else None,
+        "uri": f"/2010-04-01/Accounts/{call.account_sid}/Calls/{call.sid}.json",
+    }

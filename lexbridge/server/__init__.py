@@ -1,0 +1,1 @@
+"""The processes of the server: the supervisor, its workers, their listener."""

@@ -1,0 +1,1 @@
+"""What `server.py --check=live` asks AWS, Twilio and the service itself."""

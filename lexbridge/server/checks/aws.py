@@ -1,0 +1,293 @@
+"""What `server.py --check=live` asks AWS: whose credentials these are, and whether they reach the bot.
+
+No question begins a session, costs a request to the bot, or runs its Lambda function. Real AWS never answered them
+while this was written: where its answer is not documented, each that it may give is read, and shown.
+"""
+
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
+from botocore.exceptions import ConnectionError as NotConnected
+
+from lexbridge.config.settings import LexV1Bot, Settings
+from lexbridge.lex.aws_clock import AwsClock, follow_aws_clock
+from lexbridge.lex.boto import make_session, service_of
+from lexbridge.lex.faults import FAILURES
+from lexbridge.net.capped_http import cap_lex
+from lexbridge.server.checks.findings import Finding, failed, not_asked, ok, quoted, warning
+
+CONNECT_S, ANSWER_S = 3.0, 5.0
+
+IDENTITY, BOT, PERMISSIONS, CLOCK = "AWS identity", "Lex bot", "Lex permissions", "clock"
+
+_CREDENTIALS = "ACCESS_KEY_ID and SECRET_ACCESS_KEY, or what boto3 finds (task role, profile, AWS_*)"
+
+_BAD_CREDENTIALS: Mapping[str, str] = {
+    "UnrecognizedClientException": "AWS does not know the access key (or the region is not enabled in the account)",
+    "InvalidClientTokenId": "AWS does not know the access key (or the region is not enabled in the account)",
+    "InvalidSignatureException": "the secret does not belong to the access key",
+    "SignatureDoesNotMatch": "the secret does not belong to the access key",
+    "ExpiredToken": "the credentials have expired",
+    "ExpiredTokenException": "the credentials have expired",
+    "MissingAuthenticationToken": "the request carried no credentials",
+    "MissingAuthenticationTokenException": "the request carried no credentials",
+    "IncompleteSignature": "the access key has a form that AWS does not take",
+    "IncompleteSignatureException": "the access key has a form that AWS does not take",
+}
+_DENIED = ("AccessDenied", "AccessDeniedException")
+_NOT_FOUND = ("NotFoundException", "ResourceNotFoundException", "BadRequestException", "ValidationException")
+_WORTH_A_ROW_S = 60.0
+_NO_LOCALE = "xx_XX"  # of the form of one, so that nothing but its absence is wrong with it
+
+
+def check_identity(settings: Settings) -> Iterator[Finding]:
+    """Whose credentials they are, by STS, which takes them without any permission.
+
+    That STS cannot be reached, or is forbidden, is a warning: calls do not need it.
+    """
+    lex_elsewhere = next((name for name in _LEX_ENDPOINTS if os.environ.get(name)), None)
+    if lex_elsewhere and not os.environ.get("AWS_ENDPOINT_URL_STS"):
+        # The credentials may be that endpoint's alone, such as made-up ones for the local Lex.
+        remedy = "set AWS_ENDPOINT_URL_STS to have it asked"
+        yield warning(IDENTITY, f"unknown: {lex_elsewhere} is set, and STS may not be the same AWS", remedy)
+        return
+    client = _client(settings, "sts")
+    follow_aws_clock(client)
+    try:
+        said = client.get_caller_identity()
+    except ClientError as error:
+        code, words = _code(error), quoted(_words(error))
+        if code in _BAD_CREDENTIALS:
+            yield failed(IDENTITY, f"{_BAD_CREDENTIALS[code]}; AWS: {words}", f"check {_CREDENTIALS}")
+        else:
+            yield warning(IDENTITY, f"unknown: STS answered {code}; AWS: {words}")
+    except FAILURES as error:
+        yield warning(IDENTITY, f"unknown: STS is not reached at {client.meta.endpoint_url} ({_kind(error)})")
+    else:
+        yield ok(IDENTITY, f"{quoted(said.get('Arn', ''))[1:-1]}, account {quoted(said.get('Account', ''))[1:-1]}")
+
+
+_LEX_ENDPOINTS = ("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE")
+
+
+def check_bot(settings: Settings) -> Iterator[Finding]:
+    """The bot, its alias and its locale, by the session of an id that nobody has used; then the other permissions."""
+    client = _client(settings, service_of(settings))
+    cap_lex(client)
+    clock = follow_aws_clock(client)
+    bot = _V1(client, settings.bot) if isinstance(settings.bot, LexV1Bot) else _V2(client, settings.bot)
+    try:
+        client_error = _error_of(bot.get_session)
+    except FAILURES as error:
+        yield _unreached(settings, client, error)
+        yield not_asked(PERMISSIONS, "Lex is not reached")
+        return
+    yield from _clock(clock)
+    finding = _judge(bot, client_error)
+    yield finding or _found(bot, settings)
+    if finding is None or (client_error is not None and _code(client_error) in _DENIED):
+        yield _permissions(bot, settings, is_denied=finding is not None)
+    else:
+        yield not_asked(PERMISSIONS, "the bot is not found")
+
+
+class _Asked:
+    """A bot of either generation, and the questions to it. `names`: of the bot, as boto3's parameters."""
+
+    variables: str
+    where: str
+    resource: str
+    speak_action: str
+
+    def __init__(self, client: Any, names: Mapping[str, str]) -> None:
+        self.client = client
+        self.names = names
+        self.session_id = f"check-{secrets.token_hex(8)}"  # without the word that Lex's errors are searched for
+
+    def get_session(self) -> object:
+        """Ask for a session that is not there."""
+        raise NotImplementedError
+
+    def speak(self) -> object:
+        """Send speech of a type that Lex does not take: it is refused for that if it is allowed."""
+        raise NotImplementedError
+
+    def put_session(self) -> object:
+        """Put a session that Lex does not take: it is refused for that if it is allowed."""
+        raise NotImplementedError
+
+    def elsewhere(self) -> object:
+        """Ask for the same session in a locale that cannot be there. It raises LookupError where there are none."""
+        raise LookupError
+
+
+class _V2(_Asked):
+    variables = "LEX_BOT_ID, LEX_BOT_ALIAS_ID, LEX_LOCALE_ID and AWS_REGION"
+    speak_action = "lex:RecognizeUtterance"
+
+    def __init__(self, client: Any, bot: Any) -> None:
+        super().__init__(client, {"botId": bot.bot_id, "botAliasId": bot.alias_id, "localeId": bot.locale_id})
+        self.where = f"bot {bot.bot_id}, alias {bot.alias_id}, locale {bot.locale_id}"
+        self.resource = f"bot-alias/{bot.bot_id}/{bot.alias_id}"
+
+    def get_session(self) -> object:
+        return self.client.get_session(**self.names, sessionId=self.session_id)
+
+    def speak(self) -> object:
+        of_no_type = {"requestContentType": "application/x-none", "inputStream": b""}
+        return self.client.recognize_utterance(**self.names, sessionId=self.session_id, **of_no_type)
+
+    def put_session(self) -> object:
+        slotless = {"dialogAction": {"type": "ElicitSlot"}}
+        return self.client.put_session(**self.names, sessionId=self.session_id, sessionState=slotless)
+
+    def elsewhere(self) -> object:
+        return self.client.get_session(**{**self.names, "localeId": _NO_LOCALE}, sessionId=self.session_id)
+
+
+class _V1(_Asked):
+    variables = "LEX_BOT_NAME, LEX_BOT_ALIAS and AWS_REGION"
+    speak_action = "lex:PostContent"
+
+    def __init__(self, client: Any, bot: Any) -> None:
+        super().__init__(client, {"botName": bot.name, "botAlias": bot.alias})
+        self.where = f"bot {bot.name}, alias {bot.alias}"
+        self.resource = f"bot:{bot.name}:{bot.alias}"
+
+    def get_session(self) -> object:
+        return self.client.get_session(**self.names, userId=self.session_id)
+
+    def speak(self) -> object:
+        of_no_type = {"contentType": "application/x-none", "inputStream": b""}
+        return self.client.post_content(**self.names, userId=self.session_id, **of_no_type)
+
+    def put_session(self) -> object:
+        return self.client.put_session(**self.names, userId=self.session_id, dialogAction={"type": "ElicitSlot"})
+
+
+def _judge(bot: _Asked, error: ClientError | None) -> Finding | None:
+    """What the answer to GetSession says against the bot; None: it is there, and has no such session."""
+    if error is None:
+        return None
+    code, status, words = _code(error), _status(error), _words(error).replace(bot.session_id, "(id)")
+    said = f"AWS: {quoted(words)}"
+    if code in _BAD_CREDENTIALS:
+        return failed(BOT, f"{_BAD_CREDENTIALS[code]}; {said}", f"check {_CREDENTIALS}")
+    if code in _DENIED or status == 403:
+        remedy = f"allow lex:GetSession on {bot.resource}, or check that this is the bot: {bot.variables}"
+        return failed(BOT, f"{bot.where}: access denied; {said}", remedy)
+    if status == 404 or code in _NOT_FOUND:
+        return None if _is_about_session(bot, error, words) else _missing(bot, said)
+    return failed(BOT, f"Lex answered {status} {code}; {said}", "try again; AWS's health dashboard tells of outages")
+
+
+def _missing(bot: _Asked, said: str) -> Finding:
+    return failed(BOT, f"{bot.where}: not found; {said}", f"check {bot.variables}; has the bot's locale been built?")
+
+
+def _is_about_session(bot: _Asked, error: ClientError, words: str) -> bool:
+    """Whether it is the session that Lex does not find, as it has to be, and not the bot, its alias or its locale.
+
+    How Lex words either is not documented. Of a bot it is known to say "is not a valid BotId/BotAliasId combination",
+    "Invalid bot name or alias", "There is no alias". Where the session is not named, the same question is asked of a
+    locale that is not there: another answer then means that ours is.
+    """
+    if re.search(r"not a valid bot|invalid bot|no alias|no bot\b|no locale", words, re.IGNORECASE):
+        return False
+    if re.search(r"\bsession|\buser\b", words, re.IGNORECASE):
+        return True
+    try:
+        other = _error_of(bot.elsewhere)
+    except (LookupError, *FAILURES):
+        return False
+    if other is None:
+        return False
+    named = bot.names.get("localeId", "")
+    return (_code(error), words.replace(named, "")) != (
+        _code(other),
+        _words(other).replace(bot.session_id, "(id)").replace(_NO_LOCALE, ""),
+    )
+
+
+def _found(bot: _Asked, settings: Settings) -> Finding:
+    """It is there. What is odd about it, such as a test alias, is said of the settings."""
+    return ok(BOT, f"{bot.where}, in {settings.aws_region}")
+
+
+def _permissions(bot: _Asked, settings: Settings, is_denied: bool) -> Finding:
+    """What the credentials may do with the bot. `is_denied`: not GetSession.
+
+    A request that cannot be carried out tells: AWS looks at the permission first. [That is not documented.]
+    """
+    actions: dict[str, Callable[[], object]] = {bot.speak_action: bot.speak}
+    if settings.reply_mode == "stream" or settings.join or settings.welcome == "bot":
+        actions["lex:PutSession"] = bot.put_session
+    denied = ["lex:GetSession"] if is_denied else []
+    try:
+        for action, ask in actions.items():
+            error = _error_of(ask)
+            if error is not None and _status(error) == 403:
+                denied.append(action)
+    except FAILURES as error:
+        return not_asked(PERMISSIONS, f"Lex did not answer ({_kind(error)})", "try again")
+    if denied:
+        remedy = f"allow them in IAM, on the resource that ends in {bot.resource}"
+        return failed(PERMISSIONS, f"not allowed: {', '.join(denied)}", remedy)
+    return ok(PERMISSIONS, ", ".join(["lex:GetSession", *actions]))
+
+
+def _clock(clock: AwsClock) -> Iterator[Finding]:
+    ahead_s = round(time.time() - clock.now().timestamp())
+    if abs(ahead_s) > _WORTH_A_ROW_S:
+        how = f"{abs(ahead_s)} s {'ahead of' if ahead_s > 0 else 'behind'} AWS's"
+        yield warning(CLOCK, f"this machine's clock is {how}", "have it set by a time server; calls work all the same")
+
+
+def _unreached(settings: Settings, client: Any, error: Exception) -> Finding:
+    why = f"not reached at {client.meta.endpoint_url} ({_kind(error)})"
+    service = service_of(settings)
+    regions = make_session(settings).get_available_regions(service)
+    if not any(map(os.environ.get, _LEX_ENDPOINTS)) and settings.aws_region not in regions:
+        return failed(BOT, why, f"check AWS_REGION: boto3 knows Lex in {', '.join(regions)}")
+    if isinstance(error, SSLError):
+        return failed(BOT, why, "a proxy may be in between: boto3 reads AWS_CA_BUNDLE")
+    if isinstance(error, (NotConnected, HTTPClientError)):
+        return failed(BOT, why, f"check the way out to this host, AWS_REGION and {_LEX_ENDPOINTS[0]}")
+    return failed(BOT, f"{why}: {quoted(error)}", f"check {_CREDENTIALS}")
+
+
+def _client(settings: Settings, service: str) -> Any:
+    limits = {"connect_timeout": CONNECT_S, "read_timeout": ANSWER_S, "retries": {"total_max_attempts": 1}}
+    return make_session(settings).client(service, config=Config(**limits))
+
+
+def _error_of(ask: Callable[[], object]) -> ClientError | None:
+    """The error that AWS answered; None: it answered without one. Raises the others of FAILURES."""
+    try:
+        ask()
+    except ClientError as error:
+        return error
+    return None
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))[:80]
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
+
+
+def _words(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Message", ""))
+
+
+def _kind(error: BaseException) -> str:
+    """The class only: the text of some holds the whole address again."""
+    return type(error).__name__ if isinstance(error, BotoCoreError | OSError) else "broken answer"

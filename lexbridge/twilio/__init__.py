@@ -1,0 +1,1 @@
+"""Everything that is Twilio's: media messages, TwiML, signatures, the REST API."""

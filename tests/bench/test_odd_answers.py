@@ -1,0 +1,44 @@
+"""The bench of odd answers, with two of its cases: server.py beside peers that flood."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bench.harness import odd_peer
+from bench.stress import odd_answers
+from bench.stress.odd_answers import Case, Result, cases, measure
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    "case", [Case("stream", "lex", "403, endless"), Case("call-update", "twilio", "200, endless")], ids=str
+)
+def test_the_caller_hears_words_and_memory_stays_while_an_answer_has_no_end(case: Case, tmp_path: Path) -> None:
+    result = asyncio.run(measure(case, tmp_path))
+    # Nobody else's time: the machine may do other things.
+    assert result.problems(neighbour_ms=float("inf")) == []
+    assert len(result.pongs_ms) > 50
+
+
+def test_every_odd_answer_has_a_case() -> None:
+    found = cases(("call-update", "stream"), ())
+    assert len(found) == len({*found}) == 2 * len(odd_peer.LEX) + len(odd_peer.TWILIO) - 1
+    assert [case.name for case in cases(("stream",), ["gzip bomb"])] == ["gzip bomb"]
+
+
+def test_a_limit_that_is_missed_is_told() -> None:
+    case = Case("stream", "lex", "right")
+    good = Result(case, heard_s=5.9, before_mb=70, peak_mb=89, pongs_ms=[1.0, 49.0])
+    assert good.problems(odd_answers.NEIGHBOUR_AT_MOST_MS) == []
+    bad = Result(case, heard_s=6.1, before_mb=70, peak_mb=91, pongs_ms=[1.0, 51.0])
+    told = ["heard late", "memory grew", "the neighbour waited"]
+    assert bad.problems(odd_answers.NEIGHBOUR_AT_MOST_MS) == told
+    assert bad.row(odd_answers.NEIGHBOUR_AT_MOST_MS)[-1] == ", ".join(told)
+    assert Result(case, pongs_ms=[1.0]).problems(odd_answers.NEIGHBOUR_AT_MOST_MS) == ["nothing heard"]
+    assert "the neighbour waited" in Result(case, heard_s=1).problems(odd_answers.NEIGHBOUR_AT_MOST_MS)
+
+
+@pytest.mark.parametrize("name", [name for name in odd_peer.LEX if not name.startswith(("headers drip", "stalled"))])
+def test_what_is_sent_in_lexs_place_can_be_made(name: str) -> None:
+    assert isinstance(next(odd_peer.LEX[name]()), bytes)

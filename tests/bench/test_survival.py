@@ -1,0 +1,289 @@
+"""The survival bench still runs, in both modes: a few calls, nothing disturbed, and a worker killed now and then."""
+
+import dataclasses
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from bench.harness.counting_caller import Notes
+from bench.harness.counting_lex import Session, turns_of
+from bench.harness.exchange import End
+from bench.harness.marked_audio import (
+    FRAME_BYTES,
+    FRAME_MS,
+    MOST_TURNS,
+    SILENCE,
+    SPEECH_MS,
+    frame_of,
+    murmur,
+    turn_in,
+    words_in,
+)
+from bench.harness.playback import Playback
+from bench.harness.webhooks import Overrides, read_overrides
+from bench.stress.survival import Figures, Outcome
+from lexbridge.audio.pcm import decode_mulaw, rms
+from lexbridge.lex.voice import ReplyAudio
+from lexbridge.offline.commands.bridge_process import ROOT
+from lexbridge.phrases import sentences_for
+
+WHOLE = SPEECH_MS // FRAME_MS
+
+
+def heard(*frames: bytes) -> int | None:
+    return turn_in(decode_mulaw(b"".join(frames)))
+
+
+def test_every_turn_is_heard_as_itself_and_is_far_above_the_threshold_of_voice() -> None:
+    for turn in range(1, MOST_TURNS + 1):
+        assert heard(SILENCE, *[frame_of(turn)] * WHOLE, SILENCE) == turn
+        assert rms(decode_mulaw(frame_of(turn))) > 1000
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [],
+        [SILENCE] * 3,
+        [frame_of(3)] * (WHOLE - 1),
+        [frame_of(3)] * (WHOLE + 1),
+        [frame_of(3)] * 5 + [SILENCE] + [frame_of(3)] * (WHOLE - 5),
+        [frame_of(3)] * (WHOLE - 1) + [frame_of(4)],
+        [frame_of(3)] * WHOLE + [SILENCE] + [frame_of(3)] * WHOLE,
+        [b"\x20" * 160] * WHOLE,
+    ],
+)
+def test_audio_that_is_not_one_whole_turn_is_not_understood(frames: list[bytes]) -> None:
+    assert heard(*frames) is None
+
+
+def test_a_session_ends_with_its_last_turn() -> None:
+    session = Session(turns=2)
+    prompts = []
+    for expected in (1, 2, 3):
+        session.expected = expected
+        prompts.append((session.prompt, session.state()["dialogAction"]["type"]))
+    assert prompts == [("turn 1", "ElicitSlot"), ("turn 2", "ElicitSlot"), ("done", "Close")]
+
+
+def test_how_many_turns_a_call_takes_follows_from_its_sid() -> None:
+    assert {turns_of(f"CA{number:032x}", 5, 15) for number in range(100)} == set(range(5, 16))
+
+
+def test_connection_overrides_are_read_from_the_fragment() -> None:
+    assert read_overrides("") == Overrides(1, frozenset({"ct"}), 5.0, 15.0, 15.0)
+    assert read_overrides("rc=2&rp=all") == Overrides(2, frozenset({"all"}), 5.0, 15.0, 15.0)
+    assert read_overrides("rc=3&rp=4xx,rt&ct=500&rt=700&tt=900") == Overrides(
+        3, frozenset({"4xx", "rt"}), 0.5, 0.7, 0.9
+    )
+
+
+@pytest.mark.parametrize("fragment", ["rc=6", "rp=sometimes", "ct=50", "retries=2", "rc=two"])
+def test_connection_overrides_that_twilio_does_not_know_are_an_error(fragment: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        read_overrides(fragment)
+
+
+SENTENCES = ["turn 1", "done", *dataclasses.asdict(sentences_for("en_US")).values(), "Ça va ?"]
+
+
+def through_the_bridge(mulaw: bytes) -> bytes:
+    """What Twilio is sent of it, where it comes from Lex as PCM."""
+    audio = ReplyAudio("audio/pcm; rate=8000")
+    return audio.push(decode_mulaw(mulaw)) + audio.flush()
+
+
+@pytest.mark.parametrize("text", SENTENCES)
+def test_each_frame_of_the_bots_words_tells_them_and_none_could_be_taken_for_a_caller(text: str) -> None:
+    mulaw = through_the_bridge(murmur(text, 0.020 * len(text)))
+    assert len(mulaw) == 160 * len(text)
+    frames = [mulaw[at : at + FRAME_BYTES] for at in range(0, len(mulaw), FRAME_BYTES)]
+    told = [words_in(frame) for frame in frames]
+    assert {words.text for words in told if words} == {text.encode()[:79].decode()}
+    assert [(words.is_first, words.is_last) for words in told if words] == [
+        (at == 0, at == len(frames) - 1) for at in range(len(frames))
+    ]
+    assert max(rms(decode_mulaw(frame)) for frame in frames) < 300
+    assert heard(*frames) is None
+
+
+@pytest.mark.parametrize("frame", [SILENCE, frame_of(3), b"", murmur("turn 1", 0)[:-1], b"\x60" * 2 + b"\x70" * 158])
+def test_other_audio_is_no_words(frame: bytes) -> None:
+    assert words_in(frame) is None
+
+
+class Hearer:
+    """An ear, a server and a clock: what was heard, what came back and what was complained of, each with its time."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[int, str]] = []
+        self._now_s = 100.0
+        self._timers: list[HearersTimer] = []
+        self.playback = Playback(self, self, lambda mark: self._note(mark), lambda _, complaint: self._note(complaint))
+
+    def time(self) -> float:
+        return self._now_s
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> "HearersTimer":
+        timer = HearersTimer(self._timers, when, callback)
+        self._timers.append(timer)
+        return timer
+
+    def bot_begins(self, text: str) -> None:
+        self._note(f"begins: {text}")
+
+    def bot_ends(self, *, whole: bool) -> None:
+        self._note("ends" if whole else "is cut")
+
+    def waits(self, ms: int) -> None:
+        until_s = self._now_s + ms / 1000
+        while due := [timer for timer in self._timers if timer.when <= until_s + 1e-6]:
+            timer = min(due, key=lambda timer: timer.when)
+            self._timers.remove(timer)
+            self._now_s = max(self._now_s, timer.when)
+            timer.callback()
+        self._now_s = until_s
+
+    def is_sent(self, mulaw: bytes) -> None:
+        self.playback.take({"event": "media", "media": {"payload": b64encode(mulaw).decode()}})
+
+    def is_sent_mark(self, name: str) -> None:
+        self.playback.take({"event": "mark", "mark": {"name": name}})
+
+    def takes(self) -> list[tuple[int, str]]:
+        events, self.events = self.events, []
+        return events
+
+    def _note(self, what: str) -> None:
+        self.events.append((round((self._now_s - 100) * 1000), what))
+
+
+@dataclass(eq=False)
+class HearersTimer:
+    """One of a Hearer's."""
+
+    timers: list["HearersTimer"]
+    when: float
+    callback: Callable[[], object]
+
+    def cancel(self) -> None:
+        self.timers.remove(self)
+
+
+def test_words_are_heard_one_after_the_other_and_marks_come_back_when_all_before_them_was() -> None:
+    hearer = Hearer()
+    hearer.is_sent_mark("at once")
+    words = murmur("turn 1", 0.1)
+    hearer.waits(10)
+    hearer.is_sent(words[:160])
+    hearer.is_sent(words[160:])
+    hearer.is_sent_mark("first")
+    hearer.is_sent(murmur("turn 1", 0.04))
+    hearer.is_sent_mark("second")
+    hearer.waits(500)
+    assert hearer.takes() == [
+        (0, "at once"),
+        (10, "begins: turn 1"),
+        (110, "ends"),
+        (110, "first"),
+        (110, "begins: turn 1"),
+        (150, "ends"),
+        (150, "second"),
+    ]
+    hearer.is_sent(murmur("done", 0.02))
+    hearer.waits(500)
+    assert hearer.takes() == [(510, "begins: done"), (530, "ends")]
+
+
+def test_a_clear_drops_what_was_not_heard_and_sends_its_marks_back() -> None:
+    hearer = Hearer()
+    words = murmur("turn 1", 0.1)
+    hearer.is_sent(words)
+    hearer.is_sent_mark("end")
+    hearer.waits(50)
+    hearer.playback.take({"event": "clear"})
+    hearer.waits(500)
+    assert hearer.takes() == [(0, "begins: turn 1"), (50, "is cut"), (50, "end")]
+    hearer.is_sent(words[320:])  # it goes on after a false alarm
+    hearer.waits(500)
+    assert hearer.takes() == [(550, "begins: turn 1"), (610, "ends")]
+
+
+def test_what_is_lost_with_its_stream_is_not_heard_and_no_mark_comes_back() -> None:
+    hearer = Hearer()
+    hearer.is_sent(murmur("turn 1", 0.1))
+    hearer.is_sent_mark("end")
+    hearer.waits(50)
+    hearer.playback.stop()
+    hearer.waits(500)
+    assert hearer.takes() == [(0, "begins: turn 1"), (50, "is cut")]
+
+
+def test_audio_that_nobody_said_and_messages_of_nobody_are_complained_of() -> None:
+    hearer = Hearer()
+    hearer.is_sent(SILENCE)
+    hearer.is_sent(murmur("done", 0.02)[:80])
+    hearer.playback.take({"event": "new"})
+    hearer.waits(100)
+    assert [what for _, what in hearer.takes()] == [
+        "the caller heard something that nobody said",
+        "a piece of audio is no whole number of frames",
+        "the caller heard something that nobody said",
+        "Stream: no message of Twilio's: 'new'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("handed_over", "repeats", "is_missed"), [(0, 0, False), (0, 1, True), (100, 3, False), (100, 4, True)]
+)
+def test_only_who_is_handed_over_in_stream_mode_may_have_to_say_it_again(
+    handed_over: int, repeats: int, is_missed: bool
+) -> None:
+    notes = Notes("CA1", 1, 0.0, ended=End.HANGUP, has_finished=True, repeats=repeats)
+    lex = {"lost": 0, "turns": 1, "duplicates": 0}
+    figures = Figures("restart", [notes], lex, Outcome(), [], handed_over)
+    assert figures.missed() == ([f"repeats: {repeats}"] if is_missed else [])
+
+
+def table_of(*arguments: str) -> tuple[int, dict[str, str]]:
+    """Exit status and rows of a run. In a process of its own, as it is run by hand: it does not go with gevent's
+    patches."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "bench.stress.survival", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    rows = {name: value.strip() for name, _, value in (line.partition("  ") for line in ran.stdout.splitlines())}
+    assert "calls finished" in rows, ran.stdout + ran.stderr
+    return ran.returncode, rows
+
+
+@pytest.mark.parametrize(("mode", "updates"), [("call-update", "15"), ("stream", "5")])
+def test_the_smallest_run_finishes_every_call_and_loses_nothing(mode: str, updates: str) -> None:
+    status, rows = table_of("--calls", "5", "--turns", "3", "--ramp", "0.5", "--reply-mode", mode)
+    assert status == 0, rows
+    wanted = {
+        "calls finished": "5 of 5",
+        "turns counted by Lex": "15",
+        "turns counted twice": "0",
+        "updates by REST": updates,  # in stream mode only the goodbye is one
+    }
+    assert {name: rows[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("mode", ["call-update", "stream"])
+def test_workers_are_killed_and_nothing_is_lost(mode: str) -> None:
+    """Whether its limits are kept is for a machine that has nothing else to do."""
+    _, rows = table_of(
+        "--scenario", "kill", "--calls", "3", "--turns", "4", "--ramp", "0.5", "--seed", "1", "--reply-mode", mode
+    )
+    wanted = {"calls finished": "3 of 3", "turns counted by Lex": "12", "turns lost or out of order": "0"}
+    assert {name: rows[name] for name in wanted} == wanted
+    assert int(rows["streams lost"]) > 0

@@ -1,0 +1,161 @@
+"""A few cases of `python -m bench.stress.faults`, at a fast pace: what is heard, and in which order."""
+
+import socket
+import time
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from bench.harness.heard import PlainVoice
+from bench.stress import faults
+from bench.stress.faults import Case, Result, run_cases
+from lexbridge.offline.lex.voice import SilentVoice
+from tests.support.rig import PATIENCE_S, running
+
+QUICK_CASES = [
+    "Lex 400 at the start, twice",
+    "Lex 403 at the end, twice",
+    "Lex 500 at the end, once",
+    "Lex 503 at the start, once",
+    "Lex 504 at the end, twice",
+    "Lex reset at the middle, once",
+    "Lex hang from the end, once",
+    "Lex hang from the start, twice",
+    "Lex upload unread from the middle, once",
+    "Lex answer drips, once",
+    "REST 429/20429, once",
+    "REST 503, 3 times",
+    "REST closed without an answer, once",
+    "REST reset, once",
+    "REST hang, once",
+    "REST 400/21220, once",
+    "Lex redirect, twice",
+    "Lex 500 without end, once",
+    "Lex 100 Continue without end, once",
+    "Lex answer without end, once",
+    "Lex answer a compressed bomb, once",
+    "Lex answer with a state that is no JSON, twice",
+    "REST redirect, once",
+    "REST 200 without end, once",
+    "REST compressed bomb, once",
+    "REST 200 with a page, twice",
+    "REST 200 with null, once",
+    'REST 404/"20404", once',
+]
+QUICK_CASES_OF_STREAM_MODE = [
+    "Lex 403 at the end, twice",
+    "Lex 503 at the start, twice",
+    "Lex redirect, twice",
+    "Lex 500 without end, twice",
+    "Lex answer without end, once",
+    "Lex answer compressed, once",
+    "Lex answer without a voice, once",
+    "REST 200 with null, twice",
+]
+PACE = 0.1
+CASES: dict[str, Case] = {case.name: case for case in faults.cases()}
+STREAM_WORLDS = [world for world in faults.WORLDS if world.reply_mode == "stream"]
+
+
+def only_what_is_heard(result: Result) -> list[str]:
+    """The problems but for those of time, which is the line's here while deadlines are the clock's."""
+    return [each for each in result.problems if not each.endswith(" of silence") and "settled after" not in each]
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Result]:
+    """All of the cases, at once."""
+    began_s = time.monotonic()
+    found = run_cases([CASES[name] for name in QUICK_CASES], patience_s=4, pace=PACE)
+    assert time.monotonic() - began_s < PATIENCE_S
+    return {result.case.name: result for result in found}
+
+
+@pytest.mark.parametrize("name", QUICK_CASES)
+def test_what_the_caller_hears_of_a_fault(results: dict[str, Result], name: str) -> None:
+    result = results[name]
+    assert only_what_is_heard(result) == []
+    assert result.hits >= 1
+    assert result.first is not None
+
+
+@pytest.fixture(scope="module", params=STREAM_WORLDS, ids=str)
+def results_of_stream_mode(request: pytest.FixtureRequest) -> dict[str, Result]:
+    """The cases of one of its worlds, at once."""
+    chosen = [case for case in faults.cases(request.param) if case.name in QUICK_CASES_OF_STREAM_MODE]
+    found = run_cases(chosen, patience_s=6, pace=PACE, world=request.param)
+    return {result.case.name: result for result in found}
+
+
+@pytest.mark.parametrize("name", QUICK_CASES_OF_STREAM_MODE)
+def test_what_the_caller_hears_of_a_fault_in_stream_mode(results_of_stream_mode: dict[str, Result], name: str) -> None:
+    """Whether or not lexbridge has a voice of its own there."""
+    result = results_of_stream_mode[name]
+    assert only_what_is_heard(result) == []
+    assert result.first is not None
+    assert result.first.voice_s is not None
+
+
+def test_the_worlds_are_all_there() -> None:
+    assert [str(world) for world in faults.WORLDS] == [
+        "call-update",
+        "stream, PutSession spoken",
+        "stream, PutSession refused",
+        "stream, PutSession empty",
+    ]
+    for world in faults.WORLDS:
+        assert [case.name for case in faults.cases(world)] == [*CASES]
+
+
+def test_silence_is_not_heard() -> None:
+    """Nor are the words that belong to a silent prompt."""
+    with running(
+        lex_voice=SilentVoice(), REPLY_MODE="stream", recogniser=faults.Tones(), pace=PACE, NO_INPUT_S="120"
+    ) as rig:
+        conversation = faults.Conversation(Case("silent", faults.ANSWER), rig, PlainVoice(), 2, faults.WORLDS[1])
+        result = conversation.run()
+    assert result.first is not None
+    assert (result.first.outcome, result.first.voice_s) == ("nothing", None)
+    assert "nothing instead of answer" in result.problems
+
+
+def test_the_sweep_has_every_fault_once_and_twice() -> None:
+    assert len(CASES) == len(faults.cases())
+    for case in faults.cases():
+        if case.name.endswith(", once"):
+            assert case.name.replace(", once", ", twice") in CASES
+    statuses = {case.lex.status for case in faults.cases() if case.lex is not None and case.lex.kind == "status"}
+    assert statuses == {307, 400, 403, 404, 409, 424, 429, 500, 502, 503, 504}
+
+
+def test_a_limit_that_is_missed_is_told() -> None:
+    slow = faults.Turn("answer", voice_s=6.5, settled_s=6.5, silence_s=6.5)
+    result = Result(CASES["Lex 500 at the end, once"], first=slow)
+    faults.judge(result, slow, faults.ANSWER)
+    assert result.problems == ["settled after 6.5 s", "6.5 s of silence"]
+    silent = faults.Turn("nothing", voice_s=None, settled_s=None, silence_s=16.0)
+    result = Result(CASES["REST hang, 3 times"], first=silent)
+    faults.judge(result, silent, result.case.expected)
+    assert result.problems == []  # nobody could speak
+    result.second = silent
+    faults.judge(result, silent, faults.ANSWER)
+    assert result.problems == ["next turn: nothing instead of answer", "next turn: 16.0 s of silence"]
+
+
+def test_a_fault_that_did_not_come_about_passes_nothing() -> None:
+    case = Case("never", faults.ANSWER, lex=faults.LexFault(session="another call"))
+    result = Result(case, first=faults.Turn("answer", 0.7, 0.7, 0.7))
+    faults.judge_end(result)
+    assert result.problems == ["the fault did not come about"]
+
+
+def test_what_a_call_leaves_behind_is_found() -> None:
+    before = faults.held()
+    never = gevent.spawn(Event().wait)
+    with socket.socket():
+        after = faults.held()
+    never.kill()
+    left = [more - less for more, less in zip(after, before, strict=True)]
+    assert [list(each.values()) for each in left] == [[1], [1]]
+    assert list(left[1]) == ["descriptors of socket"]

@@ -1,0 +1,93 @@
+"""A call's turns at Lex: what is left out of an answer, and what is no answer, is told in the log."""
+
+from typing import Any
+
+import gevent
+import pytest
+
+from lexbridge.bridge.lex_requests import MAX_NAMED, Asking, FromLex, LexFailed, LexReplied, NotRecalled, Recalled
+from lexbridge.call.actions import SendKeys
+from lexbridge.errors import LexUnreadable
+from lexbridge.lex.decoding import pack
+from tests.conftest import Logged
+from tests.support.answering_peers import answering, whole
+from tests.support.lexes import lex_of
+from tests.support.rig import PATIENCE_S
+
+STATE = {"dialogAction": {"type": "ElicitEmotion"}, "intent": {"name": "Order", "state": "InProgress"}}
+PICTURE = {"contentType": "CustomPayload", "content": '{"image": "https://example.com/a.png", "pin": 1234}'}
+MESSAGES = [{"contentType": "PlainText", "content": "Hello."}, {"contentType": "VideoCard", "content": "x"}, PICTURE]
+
+
+def told_of(answer: Any, monkeypatch: pytest.MonkeyPatch, recalls: bool = False) -> FromLex:
+    """What a call is told of the one request that it makes."""
+    told: list[FromLex] = []
+    with answering(answer) as peer:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", f"http://127.0.0.1:{peer.port}")
+        asking = Asking(lex_of("v2"), told.append)
+        if recalls:
+            asking.recall("CA-session")
+        else:
+            asking.open(SendKeys(1, "CA-session", None, "1"))
+        with gevent.Timeout(PATIENCE_S):
+            while not told:
+                gevent.sleep(0.005)
+        assert len(peer.requests) == 1
+    return told[0]
+
+
+def warnings(logged: Logged) -> list[dict[str, Any]]:
+    """The lines of a level above "info", without time and place."""
+    keys = ("event", "parts", "keys", "error", "turn")
+    return [{key: line[key] for key in keys if key in line} for line in logged() if line["level"] == "warning"]
+
+
+def odd_head(messages: Any) -> str:
+    return (
+        "HTTP/1.1 200 OK\nContent-Type: text/plain\n"
+        f"x-amz-lex-session-state: {pack(STATE)}\nx-amz-lex-messages: {pack(messages)}\n"
+    )
+
+
+def test_what_is_left_out_of_an_answer_is_named_without_its_values(
+    monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    told = told_of(whole(odd_head(MESSAGES)), monkeypatch)
+    assert isinstance(told, LexReplied)
+    assert [message.text for message in told.reply.messages] == ["Hello."]
+    assert warnings(logged) == [
+        {"event": "lex-answer-odd", "parts": ["messages[1]", "sessionState.dialogAction.type"], "turn": 1},
+        {"event": "payload-not-spoken", "keys": ["image", "pin"], "turn": 1},
+    ]
+
+
+def test_no_answer_fills_the_log(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    told_of(whole(odd_head([PICTURE, 7] * 50)), monkeypatch)
+    odd, *payloads = warnings(logged)
+    assert (len(odd["parts"]), len(payloads)) == (MAX_NAMED, MAX_NAMED)
+
+
+def test_an_answer_of_which_nothing_can_be_used_is_told_as_such(
+    monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    head = "HTTP/1.1 200 OK\nContent-Type: text/plain\nx-amz-lex-session-state: %\n"
+    told = told_of(whole(head), monkeypatch)
+    assert isinstance(told, LexFailed)
+    assert isinstance(told.error, LexUnreadable)
+    error = "nothing of Lex's answer can be used: sessionState"
+    assert warnings(logged) == [{"event": "lex-answer-unreadable", "error": error, "turn": 1}]
+
+
+def test_what_is_left_out_of_a_session_is_named_too(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    body = b'{"sessionId": "CA-session", "sessionState": {"dialogAction": {"type": "ElicitEmotion"}}, "messages": []}'
+    told = told_of(whole("HTTP/1.1 200 OK\nContent-Type: application/json\n", body), monkeypatch, recalls=True)
+    assert isinstance(told, Recalled)
+    assert warnings(logged) == [{"event": "lex-answer-odd", "parts": ["sessionState.dialogAction.type"]}]
+
+
+def test_a_session_of_which_nothing_can_be_used_is_not_recalled(
+    monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    told = told_of(whole("HTTP/1.1 200 OK\nContent-Type: application/json\n", b"{}"), monkeypatch, recalls=True)
+    assert told == NotRecalled()
+    assert [line["event"] for line in warnings(logged)] == ["session-not-recalled"]

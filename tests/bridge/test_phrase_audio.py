@@ -1,0 +1,111 @@
+"""lexbridge's own sentences, spoken by the real clients of both generations."""
+
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from lexbridge.audio.pcm import MULAW_FRAME_BYTES
+from lexbridge.bridge.phrase_audio import OwnVoice
+from lexbridge.lex.boto import make_lex_runtime
+from lexbridge.lex.runtime import Deadlines
+from lexbridge.offline.lex.recognition import ScriptedRecogniser
+from lexbridge.offline.lex.runtime import LexFault, LocalLex
+from lexbridge.phrases import sentences_for
+from tests.support.rehearsal import wait_until
+from tests.support.rig import HummingVoice, flowers, settings, v2_bot
+
+SENTENCES = sentences_for("en_US")
+BOTS = {"v1": {}, "v2": v2_bot(flowers())}
+
+
+@pytest.fixture
+def local() -> Iterator[LocalLex]:
+    with LocalLex(bots=[flowers()], recogniser=ScriptedRecogniser([]), voice=HummingVoice()) as lex:
+        yield lex
+
+
+def own_voice(local: LocalLex, monkeypatch: pytest.MonkeyPatch, generation: str, again_after_s: float = 60) -> OwnVoice:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", local.url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", local.url)
+    lex = make_lex_runtime(settings(REPLY_MODE="stream", **BOTS[generation]), Deadlines())
+    return OwnVoice(lex, SENTENCES, again_after_s)
+
+
+def lines(logged, event):
+    return [line for line in logged() if line["event"] == event]
+
+
+@pytest.mark.parametrize("generation", BOTS)
+def test_lex_speaks_each_sentence_once_in_sessions_of_its_own(local, monkeypatch, generation):
+    voice = own_voice(local, monkeypatch, generation)
+    assert voice.audio == {}
+    for _ in range(3):
+        voice.learn()
+    wait_until(lambda: len(voice.audio) == 7)
+    voice.learn()
+    gevent.sleep(0.05)
+    assert [request.said for request in local.requests] == list(voice.audio)
+    assert len({request.session_id for request in local.requests}) == 7
+    spoken = voice.audio[SENTENCES.one_moment]
+    assert len(spoken) % MULAW_FRAME_BYTES == 0
+    assert len(spoken) / 8 == pytest.approx(40 * len(SENTENCES.one_moment), abs=20)
+    assert SENTENCES.busy not in voice.audio  # said before there is a stream
+
+
+def test_where_calls_have_a_limit_lex_speaks_what_is_said_then(local, monkeypatch):
+    own_voice(local, monkeypatch, "v2")
+    voice = OwnVoice(
+        make_lex_runtime(settings(REPLY_MODE="stream", **BOTS["v2"]), Deadlines()), SENTENCES, has_limit=True
+    )
+    voice.learn()
+    wait_until(lambda: len(voice.audio) == 8)
+    assert "We have to end this call now. Goodbye." in voice.audio
+
+
+@pytest.mark.parametrize("generation", BOTS)
+def test_a_bot_that_may_not_be_asked_is_asked_again_later_and_only_for_the_rest(local, monkeypatch, generation, logged):
+    voice = own_voice(local, monkeypatch, generation, again_after_s=0.2)
+    local.faults.append(LexFault(status=403, operation="PutSession"))
+    voice.learn()
+    wait_until(lambda: lines(logged, "sentences-not-voiced"))
+    voice.learn()
+    gevent.sleep(0.05)
+    assert voice.audio == {}  # not yet
+    wait_until(lambda: voice.learn() or len(voice.audio) == 7)
+    (told,) = lines(logged, "sentences-not-voiced")
+    assert told["check"] == "lex:PutSession"
+
+
+@pytest.mark.parametrize("generation", BOTS)
+@pytest.mark.parametrize(("audio", "why"), [(b"", "without audio"), (bytes(3200), "silence")], ids=["none", "silence"])
+def test_a_sentence_without_sound_is_not_voiced_and_the_others_are(local, monkeypatch, generation, audio, why, logged):
+    voice = own_voice(local, monkeypatch, generation, again_after_s=0.3)
+    speak, mute = local._voice.speak, [SENTENCES.say_it_again, SENTENCES.goodbye]
+    monkeypatch.setattr(local._voice, "speak", lambda text: audio if text in mute else speak(text))
+    voice.learn()
+    wait_until(lambda: len(voice.audio) == 5)
+    wait_until(lambda: lines(logged, "sentences-not-voiced"))
+    assert not {*mute} & {*voice.audio}
+    voice.learn()
+    gevent.sleep(0.05)
+    assert len(local.requests) == 7  # not yet asked again
+    (told,) = lines(logged, "sentences-not-voiced")
+    assert (told["level"], why in told["error"]) == ("warning", True)
+    mute.clear()
+    wait_until(lambda: voice.learn() or len(voice.audio) == 7)
+    assert len(local.requests) == 9
+    assert len(lines(logged, "sentences-not-voiced")) == 1
+
+
+def test_a_bug_in_it_is_logged_and_touches_no_call(logged):
+    class Broken:
+        def speak(self, text):
+            raise ZeroDivisionError
+
+    voice = OwnVoice(Broken(), SENTENCES, 0)
+    voice.learn()
+    wait_until(lambda: lines(logged, "own-voice-broken"))
+    voice.learn()
+    gevent.sleep(0.02)
+    assert len(lines(logged, "own-voice-broken")) == 1

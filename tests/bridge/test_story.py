@@ -1,0 +1,130 @@
+"""What the log tells of whole calls: each reply's latencies, and how the call and its streams ended."""
+
+from typing import Any
+
+from lexbridge.config.settings import Settings
+from lexbridge.errors import CallControlUnavailable
+from lexbridge.offline.twilio.events import EndReason, StreamOpened
+from lexbridge.offline.twilio.rest_api import RestFault
+from tests.bridge.test_live_call import ORDER
+from tests.bridge.test_stream import streaming
+from tests.conftest import Logged
+from tests.support import rehearsal
+from tests.support.rehearsal import Rehearsal, RehearsedControl, RehearsedLex, wait_until
+from tests.support.rig import PATIENCE_S, running, says
+from tests.support.story import CALL_SID, STREAM_SID, start_text, stop_text
+
+
+def lines_of(logged: Logged, event: str) -> list[dict[str, Any]]:
+    return [line for line in logged() if line["event"] == event]
+
+
+def check_turns(lines: list[dict[str, Any]], settings: Settings) -> None:
+    """Every turn of ORDER has a line, and its latencies are in order."""
+    assert [(line["turn"], line["outcome"], line["end_ms"]) for line in lines] == [
+        (turn, "answered", settings.hangover_ms) for turn in range(1, len(ORDER) + 1)
+    ]
+    for line in lines[:-1]:
+        assert 0 <= line["lex_ms"] <= line["reply_ms"] - line["end_ms"]
+
+
+def test_the_log_tells_how_long_each_reply_took_and_who_ended_the_call(logged: Logged) -> None:
+    with running(ORDER) as rig:
+        rig.twilio.rest_faults.append(RestFault(status=503))
+        call = rig.place_call(says(*ORDER))
+        assert rig.ended(call).reason is EndReason.HANGUP_VERB
+        wait_until(lambda: bool(lines_of(logged, "call-ended")))
+    told = lines_of(logged, "turn-latency")
+    check_turns(told, rig.settings)
+    # The last update hangs up: at this pace the call may be over before Twilio's answer to it is here.
+    assert all(0 <= line["update_ms"] <= line["reply_ms"] - line["end_ms"] for line in told[:-1])
+    assert told[0]["update_ms"] >= 100  # the pause before the second attempt
+    (ended,) = lines_of(logged, "call-ended")
+    assert (ended["ended_by"], ended["why"], ended["turns"], ended["faults"]) == ("bot", None, len(ORDER), 1)
+    assert ended["worst_reply_ms"] == max(line["reply_ms"] or 0 for line in told)
+    assert ended["call_sid"] == call.sid
+    assert [line["number"] for line in lines_of(logged, "call-updated")][: len(ORDER) - 1] == [*range(1, len(ORDER))]
+    assert lines_of(logged, "call-left") == []
+
+
+def test_in_stream_mode_a_reply_is_heard_without_an_update(logged: Logged) -> None:
+    with streaming(*ORDER) as rig:
+        call = rig.place_call(says(*ORDER))
+        assert rig.ended(call).reason is EndReason.HANGUP_VERB
+        wait_until(lambda: bool(lines_of(logged, "call-ended")))
+    told = lines_of(logged, "turn-latency")
+    check_turns(told, rig.settings)
+    assert {line["update_ms"] for line in told} == {None}
+    (ended,) = lines_of(logged, "call-ended")
+    assert (ended["ended_by"], ended["faults"]) == ("bot", 0)
+
+
+def test_the_log_tells_that_the_caller_hung_up(logged: Logged) -> None:
+    with streaming() as rig:
+        call = rig.place_call(says())
+        call.wait_for(StreamOpened, PATIENCE_S)
+        call.hang_up()
+        rig.ended(call)
+        wait_until(lambda: bool(lines_of(logged, "call-ended")))
+    (ended,) = lines_of(logged, "call-ended")
+    assert (ended["ended_by"], ended["turns"], ended["worst_reply_ms"]) == ("caller", 0, None)
+
+
+def test_in_call_update_mode_a_stream_leaves_for_keys_and_the_next_ends_with_the_call(logged: Logged) -> None:
+    with running() as rig:
+        call = rig.place_call(says())
+        wait_until(lambda: bool(lines_of(logged, "stream-started")))
+        for key in "12#":
+            call.press(key)
+        call.wait_for(StreamOpened, PATIENCE_S, count=2)
+        wait_until(lambda: bool(lines_of(logged, "call-left")))
+        wait_until(lambda: bool(lines_of(logged, "call-updated")))  # nothing more is to be told to Twilio
+        call.hang_up()
+        rig.ended(call)
+        wait_until(lambda: bool(lines_of(logged, "call-ended")))
+    assert [line["why"] for line in lines_of(logged, "call-left")] == ["keys"]
+    assert [line["ended_by"] for line in lines_of(logged, "call-ended")] == ["caller"]
+
+
+def test_a_stream_that_twilio_reports_lost_leaves_the_call(logged: Logged) -> None:
+    call = Rehearsal(RehearsedLex(), RehearsedControl())
+    wait_until(lambda: call.calls.live_calls)
+    assert call.calls.lost(CALL_SID, STREAM_SID)
+    assert call.ended() == 1001
+    (left,) = lines_of(logged, "call-left")
+    assert left["why"] == "stream lost"
+
+
+def test_a_stream_whose_service_stops_says_so(logged: Logged) -> None:
+    call = Rehearsal(RehearsedLex(), RehearsedControl())
+    wait_until(lambda: call.calls.live_calls)
+    call.calls.close()
+    assert call.ended() == 1001
+    (left,) = lines_of(logged, "call-left")
+    assert left["why"] == "service stopped"
+
+
+def test_a_message_that_breaks_the_protocol_ends_the_stream_and_not_the_call(logged: Logged) -> None:
+    call = Rehearsal(RehearsedLex(), RehearsedControl())
+    call.socket.sends([start_text()])
+    assert call.ended() == 1007
+    (left,) = lines_of(logged, "call-left")
+    assert (left["why"], left["faults"]) == ("bad message", 1)
+
+
+def test_an_update_that_fails_is_no_reply(logged: Logged) -> None:
+    error = CallControlUnavailable("no answer")
+    error.host, error.check = "api.example.com", "TWILIO_API_URL"
+    answers = [rehearsal.says("Which flowers?")] * 2
+    call = Rehearsal(RehearsedLex(*answers), RehearsedControl(error))
+    call.speaks()
+    wait_until(lambda: bool(lines_of(logged, "turn-latency")))
+    call.speaks()
+    wait_until(lambda: len(lines_of(logged, "turn-latency")) == 2)
+    call.socket.sends([stop_text()])
+    assert call.ended() == 1000
+    first, second = lines_of(logged, "turn-latency")
+    assert (first["update_ms"], first["reply_ms"]) == (None, None)
+    assert second["reply_ms"] >= second["end_ms"]
+    (failed,) = lines_of(logged, "call-update-failed")
+    assert (failed["host"], failed["check"]) == ("api.example.com", "TWILIO_API_URL")

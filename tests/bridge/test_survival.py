@@ -1,0 +1,235 @@
+"""A call goes on: its stream is lost, its process leaves or ends. All over real sockets."""
+
+import gevent
+import pytest
+
+from lexbridge.bridge import live_call as bridge
+from lexbridge.bridge.live_calls import CallLog
+from lexbridge.offline.caller.caller import SimulatedCaller
+from lexbridge.offline.lex.runtime import LexFault
+from lexbridge.offline.twilio.call import PhoneCall
+from lexbridge.offline.twilio.events import (
+    CallEnded,
+    EndReason,
+    StreamClosed,
+    StreamOpened,
+    UpdateReceived,
+    WebhookAnswered,
+)
+from tests.conftest import Logged
+from tests.support.rehearsal import wait_until
+from tests.support.rig import PATIENCE_S, Rig, flowers, running, says, v2_bot
+
+KINDS = "What type of flowers"
+DAY = "What day do you want the roses to be picked up?"
+ORDER = ["I would like to order flowers", "roses", "tomorrow"]
+SLOWLY = 0.1
+"""A pace at which what happens between two processes takes little of the call."""
+
+
+def call_until_asked_for_kinds(rig: Rig) -> tuple[SimulatedCaller, PhoneCall]:
+    """A caller who was asked what type of flowers they want."""
+    caller = says()
+    call = rig.place_call(caller)
+    call.wait_for(StreamOpened, PATIENCE_S)
+    caller.say("some flowers")
+    rig.hears(call, KINDS)
+    return caller, call
+
+
+def times_told(call: PhoneCall, text: str) -> int:
+    """In how many updates the caller was told `text`."""
+    return len([event for event in call.events if isinstance(event, UpdateReceived) and text in event.twiml])
+
+
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+def test_a_call_whose_stream_is_lost_goes_on_with_what_the_bot_asked_last(generation: str) -> None:
+    bot = v2_bot(flowers()) if generation == "v2" else {}
+    with running(ORDER, pace=SLOWLY, NO_INPUT_S="120", **bot) as rig:
+        caller, call = call_until_asked_for_kinds(rig)
+        call.streams[0].cut()
+        call.wait_for(StreamOpened, PATIENCE_S, count=2)
+        call.wait_for(UpdateReceived, PATIENCE_S, count=2, where=lambda update: KINDS in update.twiml)
+        wait_until(lambda: not caller.is_speaking)
+        caller.say("roses please")
+        rig.hears(call, DAY)  # the same Lex session goes on
+        assert caller.heard.count(rig.settings.greeting) == 1
+        assert times_told(call, KINDS) == 2
+        call.hang_up()
+        call.wait(PATIENCE_S)
+        (complaint,) = call.complaints
+        assert complaint.startswith("31903")
+
+
+def test_an_answer_that_died_with_its_process_is_not_asked_for_again() -> None:
+    """Lex has the caller's words, and answers a bridge that is not there any more."""
+    with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
+        caller, call = call_until_asked_for_kinds(rig)
+        rig.lex.think_s = 0.1  # of the clock: longer than the other stream takes to open, but for the second look
+        caller.say("roses please")
+        wait_until(lambda: len(rig.lex.requests) > 1 and rig.lex.requests[1].ended is not None)
+        rig.twilio.rest_faults.clear()
+        call.streams[0].cut()
+        rig.hears(call, DAY)
+        assert len([request for request in rig.lex.requests if request.transcript is not None]) == 2
+
+
+def test_what_was_cut_off_is_asked_for_once_more() -> None:
+    with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
+        caller, call = call_until_asked_for_kinds(rig)
+        caller.say("a very long answer indeed " * 3)
+        wait_until(lambda: len(rig.lex.requests) == 2)
+        call.streams[0].cut()
+        call.wait_for(UpdateReceived, PATIENCE_S, count=2, where=lambda update: KINDS in update.twiml)
+        wait_until(lambda: not caller.is_speaking)
+        gevent.sleep(rig.settings.hangover_ms / 1000 * SLOWLY)
+        caller.say("roses please")
+        rig.hears(call, DAY)
+
+
+def test_before_anything_was_said_the_caller_is_asked_to_say_it() -> None:
+    with running(ORDER, pace=SLOWLY) as rig:
+        caller = says()
+        call = rig.place_call(caller)
+        call.wait_for(StreamOpened, PATIENCE_S)
+        call.streams[0].cut()
+        rig.hears(call, "Please say it again.")
+        caller.say("some flowers")
+        rig.hears(call, KINDS)
+        attributes = rig.lex.requests[-1]
+        assert attributes.operation == "PostContent"
+
+
+def test_a_lex_that_does_not_tell_is_no_obstacle(logged: Logged) -> None:
+    with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
+        caller, call = call_until_asked_for_kinds(rig)
+        recall = rig.lex_runtime.recall
+        rig.lex_runtime.recall = lambda _: recall("not a session")  # type: ignore[method-assign]
+        call.streams[0].cut()
+        rig.hears(call, "Please say it again.")
+        wait_until(lambda: not caller.is_speaking)
+        caller.say("roses please")
+        rig.hears(call, DAY)
+    assert "session-not-recalled" in [line["event"] for line in logged()]
+
+
+def hands_over(call: PhoneCall) -> UpdateReceived:
+    """The update that opens a stream."""
+    return call.wait_for(UpdateReceived, PATIENCE_S, where=lambda update: "<Start>" in update.twiml)
+
+
+def leave(rig: Rig) -> None:
+    """The process is told to end while others are there; here the others are itself."""
+    rig.calls.leave(10)
+
+
+def test_a_call_is_handed_over_with_an_answer_and_nobody_notices() -> None:
+    with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
+        caller, call = call_until_asked_for_kinds(rig)
+        leave(rig)
+        wait_until(lambda: not caller.is_speaking)
+        caller.say("roses please")
+        update = hands_over(call)
+        assert DAY in update.twiml
+        call.wait_for(StreamOpened, PATIENCE_S, count=2)
+        assert call.wait_for(StreamClosed, PATIENCE_S).code == 0  # Twilio stopped it, as it was asked to
+        caller.say("tomorrow please")
+        rig.hears(call, "what time")
+        assert len(rig.lex.requests) == 3  # no look-up, nothing twice
+        assert times_told(call, DAY) == 1
+        call.hang_up()
+        rig.ended(call)
+        wait_until(lambda: rig.calls.live_calls == 0)
+
+
+def test_a_caller_who_says_nothing_is_handed_over_when_they_are_asked_again() -> None:
+    with running(ORDER, NO_INPUT_S="2", NO_INPUT_LIMIT="1", GREETING="Hello.") as rig:
+        call = rig.place_call(SimulatedCaller(says()._voice, None))
+        wait_until(lambda: rig.calls.live_calls == 1)
+        leave(rig)
+        assert "did not hear anything" in hands_over(call).twiml
+        assert rig.ended(call).reason is EndReason.HANGUP_VERB  # the count goes on
+        assert "Goodbye" in [event.twiml for event in call.events if isinstance(event, UpdateReceived)][-1]
+
+
+def test_after_many_losses_the_next_answer_opens_a_stream_that_starts_the_count_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bridge, "MANY_STREAMS_LOST", 1)
+    with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
+        caller, call = call_until_asked_for_kinds(rig)
+        call.streams[0].cut()
+        call.wait_for(UpdateReceived, PATIENCE_S, count=2, where=lambda update: KINDS in update.twiml)
+        assert call.streams[0].stream.name.startswith("lexbridge-1-")
+        wait_until(lambda: not caller.is_speaking)
+        caller.say("roses please")
+        hands_over(call)
+        call.wait_for(StreamOpened, PATIENCE_S, count=3)
+        wait_until(lambda: len(call.streams) == 1)
+        assert call.streams[0].stream.name.startswith("lexbridge-0-")
+
+
+def test_a_stream_that_twilio_does_not_stop_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge, "STOP_DEADLINE_S", 0.1)
+    with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
+        caller, call = call_until_asked_for_kinds(rig)
+        monkeypatch.setattr(PhoneCall, "stop_stream", lambda *_: None)
+        monkeypatch.setattr(CallLog, "stream_refusal", "full")  # or the other stream would take the call over
+        leave(rig)
+        wait_until(lambda: not caller.is_speaking)
+        caller.say("roses please")
+        closed = call.wait_for(StreamClosed, PATIENCE_S)
+        assert closed.code in (31921, 31903)
+        assert "1001" in closed.reason or closed.code == 31903
+
+
+def test_streams_that_are_left_at_the_end_are_closed_with_a_close_frame() -> None:
+    with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
+        _, call = call_until_asked_for_kinds(rig)
+        rig.calls.close()
+        closed = call.wait_for(StreamClosed, PATIENCE_S)
+        assert closed.code in (31921, 31903)
+        call.wait_for(StreamOpened, PATIENCE_S, count=2)  # and the call goes on
+
+
+def test_a_call_that_loses_stream_after_stream_is_ended_in_words() -> None:
+    with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
+        call = rig.place_call(says())
+        call.wait_for(StreamOpened, PATIENCE_S)
+        with gevent.Timeout(PATIENCE_S):
+            lost = 0
+            while call.over is None:
+                if len([event for event in call.events if isinstance(event, StreamOpened)]) > lost:
+                    lost += 1
+                    call.streams[-1].cut()
+                gevent.sleep(0.01)
+        assert call.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
+        said = [event.body for event in call.events if isinstance(event, WebhookAnswered) and event.body]
+        assert "this service is not available" in said[-1]
+
+
+def test_a_new_call_that_finds_the_process_full_at_last_is_served_all_the_same() -> None:
+    """It was greeted: between its webhook and its stream others came first."""
+    with running(ORDER, pace=SLOWLY, MAX_CALLS="1", NO_INPUT_S="120") as rig:
+        first = rig.place_call(says())
+        second_caller = says()
+        second = rig.place_call(second_caller)
+        for call in (first, second):
+            call.wait_for(WebhookAnswered, PATIENCE_S)
+        wait_until(lambda: rig.calls.live_calls == 2)
+        for call in (first, second):
+            wait_until(lambda call=call: len(call.streams) == 1)
+            call.hang_up()
+        for call in (first, second):
+            assert isinstance(call.wait(PATIENCE_S), CallEnded)
+
+
+def test_a_lost_stream_costs_no_turn_while_lex_fails_too() -> None:
+    with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
+        caller, call = call_until_asked_for_kinds(rig)
+        rig.lex.faults.append(LexFault(status=500, times=1))
+        call.streams[0].cut()
+        call.wait_for(UpdateReceived, PATIENCE_S, count=2, where=lambda update: KINDS in update.twiml)
+        wait_until(lambda: not caller.is_speaking)
+        caller.say("roses please")
+        rig.hears(call, DAY)

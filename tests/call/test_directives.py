@@ -1,0 +1,252 @@
+"""What a bot asks of the call by session attributes, and that what it asks wrongly is named and not done."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lexbridge.audio.hangover import Expected
+from lexbridge.call.directives import ATTRIBUTES, CallAction, Directives, directives_of, expected_of
+from lexbridge.call.dtmf import KeyRules
+from lexbridge.lex.decoding import DialogState, Reply
+
+NUMBER = "+12065550100"
+INTERRUPT = "x-amz-lex:allow-interrupt"
+
+
+def asked(attributes, state=DialogState.ELICIT_SLOT, intent="OrderFlowers", slot="PickupDate"):
+    return directives_of(Reply(state, intent=intent, slot_to_elicit=slot, session_attributes=attributes))
+
+
+def test_a_bot_that_asks_nothing_leaves_the_settings_as_they_are():
+    assert asked({}) == Directives(None, None, None, None, None, None, True, KeyRules("#", "*", 2000, None), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "directives"),
+    [
+        ("lexbridge:transfer-to", NUMBER, Directives(transfer_to=NUMBER)),
+        ("lexbridge:voice", "Polly.Vicki-Neural_2", Directives(voice="Polly.Vicki-Neural_2")),
+        ("lexbridge:no-input-s", "1", Directives(no_input_s=1)),
+        ("lexbridge:no-input-s", "7.5", Directives(no_input_s=7.5)),
+        ("lexbridge:no-input-s", "120", Directives(no_input_s=120)),
+        ("lexbridge:no-input-limit", "0", Directives(no_input_limit=0)),
+        ("lexbridge:no-input-limit", "20", Directives(no_input_limit=20)),
+        ("lexbridge:expects", "open", Directives(expects=Expected.OPEN)),
+        ("lexbridge:expects", "closed", Directives(expects=Expected.CLOSED)),
+        ("lexbridge:expects", "digits", Directives(expects=Expected.DIGITS)),
+        (INTERRUPT, "false", Directives(allow_interrupt=False)),
+        (INTERRUPT, "False", Directives(allow_interrupt=False)),
+        (INTERRUPT, "true", Directives(allow_interrupt=True)),
+        ("x-amz-lex:dtmf:end-character", "D", Directives(keys=KeyRules(end_character="D"), asks_for_keys=True)),
+        ("x-amz-lex:dtmf:end-character", "*", Directives(keys=KeyRules(end_character="*"), asks_for_keys=True)),
+        (
+            "x-amz-lex:dtmf:deletion-character",
+            "9",
+            Directives(keys=KeyRules(deletion_character="9"), asks_for_keys=True),
+        ),
+        ("x-amz-lex:dtmf:end-timeout-ms", "5000", Directives(keys=KeyRules(end_timeout_ms=5000), asks_for_keys=True)),
+        ("x-amz-lex:dtmf:max-length", "1", Directives(keys=KeyRules(longest=1), asks_for_keys=True)),
+        ("x-amz-lex:dtmf:max-length", "1024", Directives(keys=KeyRules(longest=1024), asks_for_keys=True)),
+        ("x-amz-lex:audio:start-timeout-ms", "4000", Directives(no_input_s=4)),
+        ("x-amz-lex:audio:end-timeout-ms", "640", Directives(hangover_ms=640)),
+        ("x-amz-lex:audio:end-timeout-ms", "601", Directives(hangover_ms=620)),
+        ("x-amz-lex:audio:max-length-ms", "13000", Directives(max_utterance_ms=13_000)),
+        ("x-amz-lex:start-silence-threshold-ms", "4000", Directives(no_input_s=4)),
+        ("x-amz-lex:end-silence-threshold-ms:*:*", "640", Directives(hangover_ms=640)),
+        ("x-amz-lex:max-speech-duration-ms:*:PickupDate", "13000", Directives(max_utterance_ms=13_000)),
+        ("x-amz-lex:barge-in-enabled:OrderFlowers:*", "false", Directives(allow_interrupt=False)),
+        ("lexbridge:voice", "", Directives()),
+        ("shop", "7", Directives()),
+    ],
+)
+def test_each_attribute_asks_one_thing(name, value, directives):
+    assert asked({name: value}) == directives
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lexbridge:voice", 'Polly.Vicki"/><Hangup/>'),
+        ("lexbridge:voice", "Polly.Vicki\n"),
+        ("lexbridge:voice", "a" * 101),
+        ("lexbridge:no-input-s", "0.999"),
+        ("lexbridge:no-input-s", "120.001"),
+        ("lexbridge:no-input-s", "nan"),
+        ("lexbridge:no-input-s", "1e1"),
+        ("lexbridge:no-input-s", "-5"),
+        ("lexbridge:no-input-limit", "21"),
+        ("lexbridge:no-input-limit", "1.0"),
+        ("lexbridge:no-input-limit", "٣"),
+        ("lexbridge:no-input-limit", "9" * 5000),
+        ("lexbridge:expects", "DIGITS"),
+        ("lexbridge:expects", "number"),
+        (INTERRUPT, "no"),
+        ("x-amz-lex:dtmf:end-character", "E"),
+        ("x-amz-lex:dtmf:end-character", "##"),
+        ("x-amz-lex:dtmf:end-character", "#\n"),
+        ("x-amz-lex:dtmf:deletion-character", "d"),
+        ("x-amz-lex:dtmf:deletion-character", "#"),
+        ("x-amz-lex:dtmf:end-timeout-ms", "0"),
+        ("x-amz-lex:dtmf:end-timeout-ms", "60001"),
+        ("x-amz-lex:dtmf:max-length", "0"),
+        ("x-amz-lex:dtmf:max-length", "1025"),
+        ("x-amz-lex:audio:start-timeout-ms", "4 s"),
+        ("x-amz-lex:audio:end-timeout-ms", "-1"),
+        ("x-amz-lex:audio:max-length-ms", "13000.5"),
+    ],
+)
+def test_a_value_that_breaks_its_rule_is_ignored_and_its_attribute_named(name, value):
+    assert asked({name: value}) == Directives(ignored=(name,))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "directives"),
+    [
+        ("x-amz-lex:audio:start-timeout-ms", "0", Directives(no_input_s=1)),
+        ("x-amz-lex:audio:start-timeout-ms", "999999999", Directives(no_input_s=120)),
+        ("x-amz-lex:audio:end-timeout-ms", "1", Directives(hangover_ms=100)),
+        ("x-amz-lex:audio:end-timeout-ms", "5001", Directives(hangover_ms=5000)),
+        ("x-amz-lex:audio:max-length-ms", "1000", Directives(max_utterance_ms=4000)),
+        ("x-amz-lex:audio:max-length-ms:*:*", "15000", Directives(max_utterance_ms=14_800)),
+    ],
+)
+def test_a_time_that_is_too_short_or_too_long_is_the_nearest_that_is_not_and_its_attribute_named(
+    name, value, directives
+):
+    assert asked({name: value}) == dataclasses.replace(directives, limited=(name,))
+
+
+def test_our_own_name_for_the_silence_wins_and_a_newer_name_over_an_older_one():
+    start = {"x-amz-lex:audio:start-timeout-ms:OrderFlowers:PickupDate": "4000"}
+    assert asked(start | {"lexbridge:no-input-s": "7"}).no_input_s == 7
+    assert asked(start | {"x-amz-lex:start-silence-threshold-ms": "5000"}).no_input_s == 4
+
+
+@pytest.mark.parametrize("state", DialogState)
+def test_who_says_how_keys_are_collected_asks_for_them_unless_the_dialog_is_closed(state):
+    assert asked({"x-amz-lex:dtmf:max-length": "4"}, state).asks_for_keys is not state.is_closed
+    assert not asked({"x-amz-lex:dtmf:max-length:*:Other": "4", "x-amz-lex:dtmf:end-timeout-ms": "x"}).asks_for_keys
+
+
+@pytest.mark.parametrize("state", DialogState)
+@pytest.mark.parametrize(("value", "action"), [("hangup", CallAction.HANG_UP), ("transfer", CallAction.TRANSFER)])
+def test_only_a_bot_that_closes_the_dialog_does_something_with_the_call(state, value, action):
+    assert asked({"lexbridge:action": value}, state).action is (action if state.is_closed else None)
+
+
+def test_an_action_that_there_is_not_is_named_when_it_would_be_done():
+    assert asked({"lexbridge:action": "Hangup"}, DialogState.FULFILLED) == Directives(ignored=("lexbridge:action",))
+    assert asked({"lexbridge:action": "Hangup"}) == Directives()
+
+
+BY_SPECIFICITY = [
+    f"{INTERRUPT}:OrderFlowers:PickupDate",
+    f"{INTERRUPT}:OrderFlowers:*",
+    f"{INTERRUPT}:*:PickupDate",
+    f"{INTERRUPT}:*:*",
+    INTERRUPT,
+]
+
+
+@pytest.mark.parametrize("at", range(len(BY_SPECIFICITY)))
+def test_of_several_for_this_intent_and_slot_the_most_specific_wins(at):
+    names = BY_SPECIFICITY[at:]
+    assert not asked(dict.fromkeys(reversed(names), "true") | {names[0]: "false"}).allow_interrupt
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"{INTERRUPT}:OrderCoffee:*",
+        f"{INTERRUPT}:*:CoffeeKind",
+        f"{INTERRUPT}:OrderFlowers:CoffeeKind",
+        f"{INTERRUPT}:OrderFlowers",
+        f"{INTERRUPT}:orderflowers:*",
+        "X-Amz-Lex:allow-interrupt",
+        "lexbridge:voice:*:*",
+    ],
+)
+def test_what_is_for_another_intent_or_slot_is_not_for_this_reply(name):
+    assert asked({name: "false"}) == Directives()
+
+
+def test_where_no_slot_is_asked_for_only_any_slot_fits():
+    attributes = {f"{INTERRUPT}:*:None": "false", f"{INTERRUPT}:None:*": "false", f"{INTERRUPT}::": "false"}
+    assert asked(attributes, intent=None, slot=None).allow_interrupt
+    assert not asked({f"{INTERRUPT}:*:*": "false"}, intent=None, slot=None).allow_interrupt
+    assert not asked({f"{INTERRUPT}:OrderFlowers:*": "false"}, slot=None).allow_interrupt
+
+
+def test_where_the_most_specific_is_broken_the_next_one_holds():
+    attributes = {BY_SPECIFICITY[0]: "perhaps", BY_SPECIFICITY[1]: "", BY_SPECIFICITY[3]: "false"}
+    assert asked(attributes) == Directives(allow_interrupt=False, ignored=(BY_SPECIFICITY[0],))
+
+
+def test_keys_are_ruled_for_each_slot():
+    attributes = {
+        "x-amz-lex:dtmf:max-length:OrderFlowers:Pin": "4",
+        "x-amz-lex:dtmf:max-length:*:*": "16",
+        "x-amz-lex:dtmf:end-timeout-ms:*:Pin": "3000",
+    }
+    assert asked(attributes, slot="Pin").keys == KeyRules("#", "*", 3000, 4)
+    assert asked(attributes).keys == KeyRules("#", "*", 2000, 16)
+
+
+def test_a_key_that_completes_the_keys_does_not_delete_one():
+    attributes = {"x-amz-lex:dtmf:end-character": "*", "x-amz-lex:dtmf:deletion-character": "*"}
+    assert asked(attributes).ignored == ("x-amz-lex:dtmf:deletion-character",)
+    attributes = {"x-amz-lex:dtmf:end-character": "*", "x-amz-lex:dtmf:deletion-character": "#"}
+    assert asked(attributes).keys == KeyRules("*", "#")
+
+
+NAMES = [attribute.name for attribute in ATTRIBUTES]
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(
+    st.dictionaries(st.sampled_from(NAMES + [f"{name}:*:*" for name in NAMES]), st.text(max_size=8)),
+    st.sampled_from(DialogState),
+)
+def test_whatever_a_bot_asks_it_is_done_or_named_but_never_told(attributes, state):
+    directives = asked(attributes, state)
+    assert set(directives.ignored) <= set(attributes)
+    again = {name: value for name, value in attributes.items() if name not in directives.ignored}
+    assert asked(again, state) == dataclasses.replace(directives, ignored=())
+
+
+def test_the_number_to_dial_does_not_show_when_directives_are_printed():
+    assert NUMBER not in repr(asked({"lexbridge:transfer-to": NUMBER}))
+
+
+def test_each_attribute_is_in_the_table_once_and_a_row_is_a_row():
+    assert len(NAMES) == len(set(NAMES)) == 18
+    for attribute in ATTRIBUTES:
+        assert attribute.set_by in ("bot", "lexbridge")
+        assert "|" not in attribute.help
+        assert "\n" not in attribute.help
+
+
+KINDS = {"AccountNumber": "digits", "Size": "closed", "Story": "open"}
+
+
+@pytest.mark.parametrize(
+    ("state", "slot", "says", "expected"),
+    [
+        (DialogState.ELICIT_INTENT, None, None, Expected.OPEN),
+        (DialogState.CONFIRM_INTENT, None, None, Expected.CLOSED),
+        (DialogState.ELICIT_SLOT, "AccountNumber", None, Expected.DIGITS),
+        (DialogState.ELICIT_SLOT, "Size", None, Expected.CLOSED),
+        (DialogState.ELICIT_SLOT, "Story", None, Expected.OPEN),
+        (DialogState.ELICIT_SLOT, "PickupDate", None, Expected.PHRASE),
+        (DialogState.ELICIT_SLOT, None, None, Expected.PHRASE),
+        (DialogState.FULFILLED, "AccountNumber", None, Expected.OPEN),
+        (DialogState.ELICIT_SLOT, "AccountNumber", "open", Expected.OPEN),
+        (DialogState.CONFIRM_INTENT, None, "digits", Expected.DIGITS),
+        (DialogState.CONFIRM_INTENT, None, "a number", Expected.CLOSED),
+    ],
+)
+def test_what_the_caller_is_asked_for_is_told_by_the_bot_then_the_dialog_then_the_setting(state, slot, says, expected):
+    attributes = {} if says is None else {"lexbridge:expects": says}
+    assert expected_of(Reply(state, slot_to_elicit=slot, session_attributes=attributes), KINDS) is expected

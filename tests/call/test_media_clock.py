@@ -1,0 +1,165 @@
+"""Time that passes while no media comes: what a pong tells, what a stall does not, and what is left without pongs."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lexbridge.call.media_clock import BARE_AFTER_S, CALM_AFTER_S, PULSE_S, QUIET_S, MediaClock
+
+
+class Peer:
+    """A peer of the clock at the other end of a network: `one_way_s` each way. What it sends comes in order."""
+
+    def __init__(self, one_way_s=0.0, answers=True):
+        self.clock, self.now_s, self.silent_ms = MediaClock(100.0), 100.0, 0
+        self.one_way_s, self.answers = one_way_s, answers
+        self.pings = []
+        self.stalls_until_s = 0.0
+        self._coming = []  # (when, what), in order
+
+    def sends(self, what):
+        """Media (None), or the pong of a ping."""
+        at_s = max(self.now_s + self.one_way_s, self.stalls_until_s, *(at_s for at_s, _ in self._coming[-1:]))
+        self._coming.append((at_s, what))
+
+    def passes(self, seconds, media=False):
+        """Time, in steps of a frame; each brings `media` if it is so said."""
+        until_s, pulse_s = self.now_s + seconds, self.now_s
+        while self.now_s < until_s - 0.001:
+            self.now_s += 0.02
+            if media:
+                self.sends(None)
+            while self._coming and self._coming[0][0] <= self.now_s:
+                _, what = self._coming.pop(0)
+                if what is None:
+                    self.clock.media_came(self.now_s)
+                else:
+                    self.silent_ms += self.clock.ponged(what)
+            if self.now_s >= pulse_s:
+                pulse_s += PULSE_S
+                ping, silence_ms = self.clock.pulse(self.now_s)
+                self.silent_ms += silence_ms
+                if ping is not None:
+                    self.pings.append(self.now_s)
+                    if self.answers:
+                        self.sends(ping)
+
+
+def test_while_media_comes_nobody_is_pinged():
+    peer = Peer()
+    peer.passes(0.1, media=True)
+    assert len(peer.pings) == 1  # only to know whether it answers
+    peer.passes(60, media=True)
+    assert (len(peer.pings), peer.silent_ms) == (1, 0)
+
+
+def test_a_short_hole_is_no_silence():
+    peer = Peer()
+    peer.passes(1, media=True)
+    peer.passes(0.26)
+    peer.passes(1, media=True)
+    assert (len(peer.pings), peer.silent_ms) == (1, 0)
+
+
+@pytest.mark.parametrize("one_way_s", [0, 0.02, 0.1, 0.4])
+def test_who_answers_pings_and_sends_nothing_is_silent_up_to_the_last_ping(one_way_s):
+    peer = Peer(one_way_s)
+    peer.passes(1, media=True)
+    came_s = peer.now_s
+    peer.passes(QUIET_S + PULSE_S + 2 * one_way_s + 0.04)
+    assert peer.silent_ms >= QUIET_S * 1000
+    for _ in range(40):
+        peer.passes(0.1)
+        behind_ms = (peer.now_s - came_s) * 1000 - peer.silent_ms
+        assert 0 <= behind_ms <= PULSE_S * 1000 + 2 * one_way_s * 1000 + 60
+
+
+def test_who_is_silent_for_long_is_pinged_less_often():
+    peer = Peer()
+    peer.passes(CALM_AFTER_S + 0.5)
+    peer.pings.clear()
+    peer.passes(12)
+    assert 40 <= len(peer.pings) <= 51
+    assert 0 <= (peer.now_s - 100) * 1000 - peer.silent_ms <= 340
+
+
+@pytest.mark.parametrize("stall_s", [0.8, 1.5, 3, 14])
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_network_that_stalls_while_media_is_on_its_way_tells_of_no_silence(stall_s, answers):
+    peer = Peer(answers=answers)
+    peer.passes(1.2, media=True)
+    peer.stalls_until_s = peer.now_s + stall_s
+    peer.passes(stall_s, media=True)
+    peer.passes(1, media=True)
+    if answers or stall_s < BARE_AFTER_S:
+        assert peer.silent_ms == 0
+    else:  # nobody knows better
+        assert 0 < peer.silent_ms <= stall_s * 1000
+
+
+def test_who_is_silent_during_a_stall_was_silent_all_the_time():
+    peer = Peer()
+    peer.passes(1)
+    peer.stalls_until_s = peer.now_s + 5
+    peer.passes(5.5)
+    assert 6200 <= peer.silent_ms <= 6500
+
+
+def test_a_peer_that_answers_no_ping_is_taken_at_its_silence_after_a_while():
+    peer = Peer(answers=False)
+    peer.passes(1, media=True)
+    peer.passes(2.4)
+    assert peer.silent_ms == 0
+    peer.passes(0.6)
+    assert 2500 <= peer.silent_ms <= 3000
+    peer.passes(20)
+    assert 22_500 <= peer.silent_ms <= 23_000
+    peer.passes(0.1, media=True)
+    silent_ms = peer.silent_ms
+    peer.passes(2.4)
+    assert peer.silent_ms == silent_ms
+
+
+def test_a_process_that_was_held_up_does_not_take_that_for_silence():
+    """The messages that came meanwhile wait behind the pulse."""
+    clock = MediaClock(0.0)
+    for second in range(1, 10):
+        clock.media_came(second * 5.0)
+        assert clock.pulse(second * 5.0 + 4.9)[1] == 0
+
+
+def test_from_its_first_pong_on_a_peer_is_believed_by_its_pongs_alone():
+    peer = Peer()
+    peer.passes(1)
+    peer.answers = False
+    silent_ms = peer.silent_ms
+    peer.passes(30)
+    assert peer.silent_ms == silent_ms
+
+
+@pytest.mark.parametrize("payload", [b"", b"x", b"-5", b"1e3", b"99999999999", b"9" * 100, "٤٠".encode(), b"100401"])
+def test_a_pong_that_answers_none_of_our_pings_tells_nothing(payload):
+    clock = MediaClock(100.0)
+    assert clock.pulse(100.4) == (b"100400", 0)
+    assert clock.ponged(payload) == 0
+    assert not clock.answers_pings
+    assert clock.ponged(b"100400") == 400
+
+
+def test_a_pong_that_comes_again_or_late_tells_nothing_more():
+    clock = MediaClock(100.0)
+    pings = [clock.pulse(100.4 + n / 10)[0] for n in range(3)]
+    assert [clock.ponged(ping) for ping in (pings[1], pings[0], pings[1], pings[2], b"0")] == [500, 0, 0, 100, 0]
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 200), st.integers(0, 20)), max_size=12), st.booleans())
+def test_silence_is_never_more_than_the_time_without_media(story, answers):
+    peer = Peer(answers=answers)
+    without_ms = 0
+    for media, frames, delay in story:
+        peer.one_way_s = delay / 100
+        peer.passes(frames * 0.02, media=media)
+        without_ms += 0 if media else frames * 20 + delay * 10
+    assert 0 <= peer.silent_ms <= without_ms + 60
+    assert peer.silent_ms % 20 == 0

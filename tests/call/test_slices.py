@@ -1,0 +1,238 @@
+"""A message of much media, or one that skips much time, is heard in slices, and nobody can tell."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lexbridge.audio.pcm import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_SILENCE
+from lexbridge.audio.vad import AmplitudeDetector
+from lexbridge.call.actions import Action, CloseUtterance, Note
+from lexbridge.call.context import CallState
+from lexbridge.call.session import JUMP_MS, SLICE_MS, CallSession
+from lexbridge.errors import LexUnavailable, MediaStreamError, NotPutBack
+from lexbridge.lex.decoding import DialogState, Message, Reply
+from lexbridge.twilio.twiml import Documents
+from tests.support.story import dtmf_text, make_settings, mark_text, media_text, start_text, stop_text, tone
+
+MINUTE_MS = 60_000
+
+
+def a_session(**variables: str) -> CallSession:
+    """A session whose stream has begun."""
+    set_up = make_settings(**{"VOICE_THRESHOLD": "300", **variables})
+    documents = Documents(set_up.url, set_up.stream_url, hold_s=60, is_two_way=set_up.reply_mode == "stream")
+    session = CallSession(set_up, documents, AmplitudeDetector(set_up.voice_threshold), {})
+    session.receive(start_text())
+    return session
+
+
+def silence(ms):
+    return MULAW_SILENCE * (ms * MULAW_BYTES_PER_MS)
+
+
+@pytest.mark.parametrize(
+    ("silent_ms", "timestamp_ms", "mulaw"),
+    [(MINUTE_MS, 20, b""), (0, 20, tone(6000)), (0, 6020, silence(6000)), (40_000, 20, silence(6000))],
+)
+def test_no_way_in_hears_more_than_a_slice(silent_ms, timestamp_ms, mulaw):
+    session = a_session()
+    session.receive(media_text(0, silence(20)))
+    heard_ms = [20]
+    session.no_media(silent_ms)
+    heard_ms.append(session.heard_ms)
+    while session.is_behind:
+        session.catch_up()
+        heard_ms.append(session.heard_ms)
+    session.receive(media_text(timestamp_ms, mulaw))
+    comes_ms = silent_ms + timestamp_ms + len(mulaw) // MULAW_BYTES_PER_MS
+    assert session.media_ms == comes_ms
+    heard_ms.append(session.heard_ms)
+    while session.is_behind:
+        session.catch_up()
+        heard_ms.append(session.heard_ms)
+        assert session.media_ms == comes_ms
+    assert heard_ms[-1] == comes_ms
+    assert max(after - before for before, after in pairwise(heard_ms)) == SLICE_MS
+
+
+def test_a_message_of_a_slice_leaves_nothing_behind_and_catching_up_is_then_nothing():
+    session = a_session()
+    session.receive(media_text(0, tone(SLICE_MS)))
+    assert not session.is_behind
+    session.actions()
+    session.catch_up()
+    assert session.actions() == []
+    assert session.heard_ms == SLICE_MS
+
+
+def test_each_slice_has_its_own_actions():
+    session = a_session()
+    session.receive(media_text(0, tone(500)))
+    session.receive(media_text(4000, silence(20)))
+    session.actions()
+    slices = []
+    while session.is_behind:
+        session.catch_up()
+        slices.append([action for action in session.actions() if isinstance(action, CloseUtterance)])
+    assert slices == [[CloseUtterance(1)], [], [], [], [], [], []]
+
+
+def test_the_end_of_the_call_drops_what_is_behind():
+    for ends in (CallSession.stream_lost, CallSession.call_is_gone):
+        session = a_session()
+        session.receive(media_text(0, silence(20)))
+        session.no_media(MINUTE_MS)
+        ends(session)
+        assert not session.is_behind
+        assert session.state is CallState.ENDED
+        assert session.heard_ms == 20 + SLICE_MS
+
+
+def test_a_message_that_is_refused_leaves_what_is_behind_to_be_heard():
+    session = a_session()
+    session.receive(media_text(0, tone(6000)))
+    with pytest.raises(MediaStreamError):
+        session.receive(start_text())
+    assert session.heard_ms == 6000
+
+
+# -- sliced and whole
+
+
+@dataclass(frozen=True)
+class Comes:
+    """Media: time in which none comes, then audio."""
+
+    skipped_ms: int
+    mulaw: bytes
+
+    def __repr__(self) -> str:
+        return f"Comes({self.skipped_ms}, {len(self.mulaw) // MULAW_BYTES_PER_MS} ms of {self.mulaw[:1]!r})"
+
+
+@dataclass(frozen=True)
+class Happens:
+    """Another way in."""
+
+    name: str
+    values: tuple[object, ...]
+
+    def __repr__(self) -> str:
+        return f"{self.name}({', '.join(repr(value)[:60] for value in self.values)})"
+
+    def to(self, session):
+        getattr(session, self.name)(*self.values)
+
+
+@dataclass(frozen=True)
+class Is:
+    """Something that the session is told by a property."""
+
+    name: str
+    value: object
+
+    def to(self, session):
+        setattr(session, self.name, self.value)
+
+
+TURNS = st.integers(1, 4)
+REPLIES = [
+    Reply(DialogState.ELICIT_SLOT, (Message("Which day?"),), "OrderFlowers", transcript="roses", checkpoint={"n": 1}),
+    Reply(DialogState.ELICIT_SLOT, (Message("Sorry?"),), transcript=""),
+    Reply(DialogState.FULFILLED, (Message("Thank you."),), "GoodbyeIntent", transcript="bye"),
+]
+FRAMES = st.integers(0, 30) | st.integers(0, 300)
+AUDIO = st.builds(lambda frames, sound: sound(frames * FRAME_MS), FRAMES, st.sampled_from([tone, silence]))
+GAPS_MS = st.one_of(st.just(0), st.integers(0, 60), st.integers(0, MINUTE_MS // FRAME_MS)).map(lambda n: n * FRAME_MS)
+MEDIA = st.builds(Comes, GAPS_MS, AUDIO.filter(len))
+OTHERS = st.one_of(
+    st.builds(lambda *values: Happens("lex_replied", values), TURNS, st.sampled_from(REPLIES), st.booleans()),
+    st.builds(lambda turn: Happens("lex_spoke", (turn, tone(400))), TURNS),
+    st.builds(lambda turn: Happens("lex_spoke_all", (turn,)), TURNS),
+    st.builds(lambda turn: Happens("lex_speech_failed", (turn,)), TURNS),
+    st.builds(
+        lambda *values: Happens("lex_failed", values), TURNS, st.sampled_from([LexUnavailable("no"), NotPutBack("no")])
+    ),
+    st.sampled_from([Happens("recalled", (None,)), Happens("not_recalled", ()), Is("is_leaving", True)]),
+    st.builds(lambda number: Happens("update_failed", (number,)), TURNS),
+    st.sampled_from("1#").map(lambda key: Happens("receive", (dtmf_text(key),))),
+    st.sampled_from(["turn-1.1:7", "turn-1.1:end"]).map(lambda name: Happens("receive", (mark_text(name),))),
+)
+# The first message of a stream skips nothing: its timestamp is where the stream's time begins.
+BEGINS = Comes(0, silence(20))
+SAYS_ROSES = [
+    Comes(2000, tone(600)),
+    Comes(1000, silence(20)),
+    Happens("lex_replied", (1, REPLIES[0], True)),
+    Happens("lex_spoke", (1, tone(400))),
+    Happens("lex_spoke_all", (1,)),
+]
+STORIES = st.builds(
+    lambda beginning, rest: [BEGINS, *beginning, *rest],
+    st.sampled_from([[], SAYS_ROSES, SAYS_ROSES]),
+    st.lists(MEDIA | MEDIA | OTHERS, min_size=8, max_size=25),
+)
+VARIABLES = st.fixed_dictionaries(
+    {
+        "REPLY_MODE": st.sampled_from(["stream", "call-update"]),
+        "BARGE_IN": st.sampled_from(["on", "off"]),
+        "JOIN": st.sampled_from(["on", "off"]),
+        "NO_INPUT_S": st.just("3"),
+        "FILLER_S": st.just("2"),
+        "MAX_UTTERANCE_MS": st.just("5000"),
+        "GREETING": st.just("Hello."),
+    }
+)
+
+
+def told(variables, story, tell, catches_up=True) -> list[Action]:
+    """What is done in a call in which `story` happens. `tell(heard_ms, media)`: the messages that bring media."""
+    session, actions, at_ms = a_session(**variables), [], 0
+    for event in [*story, Happens("receive", (stop_text(),))]:
+        ways_in = [event] if not isinstance(event, Comes) else tell(at_ms, event)
+        if isinstance(event, Comes):
+            at_ms += event.skipped_ms + len(event.mulaw) // MULAW_BYTES_PER_MS
+        for way_in in ways_in:
+            way_in.to(session)
+            actions += session.actions()
+            while catches_up and session.is_behind:
+                session.catch_up()
+                actions += session.actions()
+    assert session.state is CallState.ENDED
+    return actions
+
+
+def in_one_message(at_ms, media):
+    """A short hole is told by the timestamp alone. Of a long one it is known while it lasts that nothing comes."""
+    nothing = [Happens("no_media", (media.skipped_ms,))] if media.skipped_ms >= JUMP_MS else []
+    return [*nothing, Happens("receive", (media_text(at_ms + media.skipped_ms, media.mulaw),))]
+
+
+def in_many_messages(at_ms, media):
+    """The skipped time as silence that comes, and no message longer than a slice."""
+    mulaw, bytes_each = silence(media.skipped_ms) + media.mulaw, SLICE_MS * MULAW_BYTES_PER_MS
+    pieces = [(start, mulaw[start : start + bytes_each]) for start in range(0, len(mulaw), bytes_each)]
+    return [Happens("receive", (media_text(at_ms + start // MULAW_BYTES_PER_MS, piece),)) for start, piece in pieces]
+
+
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(VARIABLES, STORIES)
+def test_whoever_catches_up_late_gets_the_same_actions_in_the_same_order(variables, story):
+    sliced, late = (told(variables, story, in_one_message, catches_up) for catches_up in (True, False))
+    assert late == sliced
+
+
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(VARIABLES, STORIES)
+def test_much_media_and_time_without_any_are_heard_as_if_they_had_come_bit_by_bit(variables, story):
+    *at_once, ended = told(variables, story, in_one_message)
+    *bit_by_bit, ended_too = told(variables, story, in_many_messages)
+    assert at_once == bit_by_bit
+    skipped_ms = sum(event.skipped_ms for event in story if isinstance(event, Comes))
+    assert isinstance(ended, Note)
+    assert isinstance(ended_too, Note)
+    assert {**ended.fields, "filled_ms": 0, "silent_ms": 0} == {**ended_too.fields}
+    assert ended.fields["filled_ms"] + ended.fields["silent_ms"] == skipped_ms

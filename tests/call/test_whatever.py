@@ -1,0 +1,598 @@
+"""Whatever happens in a call, in whatever order: what a CallSession never does, and what it always does in the end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lexbridge.audio.pcm import decode_mulaw
+from lexbridge.call.actions import (
+    AppendAudio,
+    BeginDialog,
+    CancelUtterance,
+    CloseUtterance,
+    Note,
+    OpenUtterance,
+    Recall,
+    SendKeys,
+    SendMessage,
+    UpdateCall,
+    VoiceWords,
+)
+from lexbridge.call.context import CallState
+from lexbridge.call.directives import (
+    ACTION_ATTRIBUTE,
+    ALLOW_INTERRUPT_ATTRIBUTE,
+    END_TIMEOUT_ATTRIBUTE,
+    MAX_LENGTH_ATTRIBUTE,
+    NO_INPUT_LIMIT_ATTRIBUTE,
+    NO_INPUT_S_ATTRIBUTE,
+    TRANSFER_TO_ATTRIBUTE,
+    VOICE_ATTRIBUTE,
+)
+from lexbridge.call.output.playback import HEARD_WITHIN_MS
+from lexbridge.call.replies import MAX_FAILED_TURNS
+from lexbridge.call.stream_parameters import (
+    FAILED_TURNS_PARAMETER,
+    HANDED_OVER,
+    KEYED,
+    KEYS_PARAMETER,
+    LOST,
+    NO_INPUTS_PARAMETER,
+    PROMPT_PARAMETER,
+    RESUMED_PARAMETER,
+)
+from lexbridge.errors import LexRejected, LexUnavailable, NotPutBack
+from lexbridge.lex.decoding import DialogState, Message, Reply
+from lexbridge.twilio.twiml import REPROMPTS_PARAMETER, SPOKEN_PARAMETER
+from tests.support.story import NEXT_STREAM, Caller, dtmf_text, in_short, mark_text, outline, tone
+
+NUMBER = "+12065550100"
+NO_INPUT_S, FILLER_S, LONGEST_SPEECH_MS = 2, 1, 2000
+SENTENCES = ("One moment please.", "Sorry, I did not hear anything.", "Sorry, this service is not available.")
+VOICED = {words: tone(200) for words in SENTENCES} | {"Goodbye.": b""}
+
+
+class WatchedCaller(Caller):
+    """A caller, with Lex and Twilio's REST API as far as a session knows of them. Fails as soon as an action breaks a
+    rule, and gives them only what they would give."""
+
+    def __init__(self, voiced, **variables):
+        self.open = None  # the turn whose audio Lex is being sent
+        self.at_lex = None  # the turn that Lex is busy with
+        self.ends = {}  # turn: how it ended
+        self.opened = set()
+        self.failed_before_it_was_joined = None
+        self.puts_back = False  # the session, before the turn that Lex is busy with
+        self.cancelled = set()
+        self.speaking = {}  # turn: how much more Lex may say of its answer, ms
+        self.voiced = []  # the numbers of prompts that Lex was asked to say
+        self.recalls = 0  # that are not answered
+        self.updates = []  # that neither failed nor were carried out
+        self.last_document = None  # after which nothing more comes, unless it fails
+        self.marks_sent = []
+        self.has_ended = False
+        super().__init__(voiced, **variables)
+
+    def _carry_out(self, action):
+        super()._carry_out(action)
+        assert not self.has_ended, f"{action} after the end"
+        match action:
+            case OpenUtterance() | SendKeys() | BeginDialog():
+                assert self.at_lex is None
+                assert self.session.state is CallState.LIVE
+                assert action.turn > max(self.opened, default=0)
+                self.opened.add(action.turn)
+                self.puts_back = isinstance(action, OpenUtterance) and action.checkpoint is not None
+                self.at_lex = action.turn
+                self.open = action.turn if isinstance(action, OpenUtterance) else None
+            case AppendAudio():
+                assert action.turn == self.open
+                assert action.pcm
+                assert len(action.pcm) % 320 == 0
+            case CloseUtterance():
+                assert action.turn == self.open
+                self.open = None
+            case CancelUtterance():
+                self._cancelled(action.turn)
+            case Recall():
+                self.recalls += 1
+            case VoiceWords():
+                assert self._is_two_way
+                assert action.messages
+                assert action.turn < min(self.voiced, default=0)
+                self.voiced.append(action.turn)
+                self.speaking[action.turn] = LONGEST_SPEECH_MS
+            case SendMessage():
+                self._sent(action)
+            case UpdateCall():
+                self._updated(action)
+            case Note():
+                self._noted(action)
+
+    def _cancelled(self, turn):
+        assert turn in self.opened or turn in self.voiced
+        assert turn not in self.cancelled
+        assert turn == self.at_lex or turn in self.speaking, "there is nothing to be cancelled"
+        self.cancelled.add(turn)
+        self.speaking.pop(turn, None)
+
+    def _sent(self, action):
+        assert self.last_document is None, "nobody hears it any more"
+        (short,) = in_short([action.text])
+        if isinstance(short, str) and short != "clear":
+            assert short not in self.marks_sent
+            self.marks_sent.append(short)
+
+    def _updated(self, action):
+        assert self.last_document is None, "nothing comes after it"
+        assert action.number == 1 + sum(isinstance(earlier, UpdateCall) for earlier in self.actions[:-1])
+        self.updates.append(action.number)
+        assert len(self.ends) == self.session.turns or not action.hands_over, "something is under way"
+        if action.hands_over or outline(action.twiml)[-1] == "Hangup":
+            self.last_document = action.number
+
+    def _noted(self, note):
+        ends = {"turn-answered": "answered", "turn-failed": "failed", "utterance-dropped": "dropped"}
+        if note.event in ends:
+            turn = note.fields["turn"]
+            assert turn not in self.ends, f"it was {self.ends[turn]} before"
+            self.ends[turn] = ends[note.event]
+            assert (turn in self.opened) == (turn == self.at_lex)
+            assert (note.event == "utterance-dropped" and turn in self.opened) == (turn in self.cancelled)
+            if turn == self.at_lex:
+                self.at_lex = self.open = None
+        if note.event == "joined" and note.fields["with_turn"] not in self.ends:
+            assert note.fields["with_turn"] == self.at_lex
+            self.failed_before_it_was_joined = self.at_lex
+            self.ends[self.at_lex] = "joined"
+            self.at_lex = self.open = None
+        self.has_ended = note.event == "stream-ended"
+
+    # -- what Lex and Twilio do
+
+    def is_answered(self, reply, speaks):
+        """Lex answers what it was asked, if it was."""
+        turn = self.at_lex
+        if turn is None:
+            return
+        if speaks and self._is_two_way:
+            self.speaking[turn] = LONGEST_SPEECH_MS
+        self.session.lex_replied(turn, reply, speaks and self._is_two_way)
+        self._take_actions()
+
+    def is_not_put_back(self):
+        """Lex's session is not what it was before the first piece: the whole is not asked."""
+        turn = self.at_lex
+        if turn is None or not self.puts_back:
+            return
+        self.opened.remove(turn)
+        self.at_lex = self.open = None
+        if self.ends.get(self.failed_before_it_was_joined) == "joined":
+            del self.ends[self.failed_before_it_was_joined]  # now it fails
+            self.at_lex = self.failed_before_it_was_joined
+        self.lex_fails(NotPutBack("no such permission"), turn)
+
+    def hears_more_of_lex(self, ms):
+        if self.speaking:
+            turn = next(reversed(self.speaking))  # both ways: more of the newest, and the end of the oldest
+            ms = min(ms, self.speaking[turn])
+            self.speaking[turn] -= ms
+            self.lex_speaks(tone(ms), turn)
+
+    def hears_the_last_of_lex(self, fails=False):
+        if self.speaking:
+            turn = next(iter(self.speaking))
+            del self.speaking[turn]
+            self.lex_loses_its_voice(turn) if fails else self.lex_has_spoken(turn)
+
+    def gets_what_is_late(self, turn):
+        """Lex's answer to a turn that was given up was on its way already."""
+        if turn in self.cancelled and turn != self.at_lex:
+            self.lex_says("Late.", turn=turn, speaks=True)
+            self.lex_speaks(tone(40), turn)
+            self.lex_has_spoken(turn)
+            self.lex_loses_its_voice(turn)
+            self.lex_fails(LexUnavailable("late"), turn)
+
+    def is_recalled(self, reply):
+        if self.recalls:
+            self.recalls -= 1
+            self.session.not_recalled() if reply == "" else self.session.recalled(reply)
+            self._take_actions()
+
+    def gets_an_update(self):
+        """Twilio carries out the oldest document that waits."""
+        del self.updates[:1]
+
+    def misses_an_update(self):
+        """Twilio does not."""
+        if self.updates:
+            number = self.updates.pop(0)
+            if number == self.last_document:
+                self.last_document = None
+            self.session.update_failed(number)
+            self._take_actions()
+
+    def gets_marks(self, names):
+        for name in names:
+            self.sends(mark_text(name))
+
+    def settles(self):
+        """Everybody finishes what they are at; nobody begins anything."""
+        self.echo = None  # one that is louder than echoes are is an answer, and another one
+        while self.recalls:
+            self.is_recalled(None)
+        self.is_silent(4000)  # an utterance ends, and keys that were pressed
+        while self.at_lex is not None or self.speaking:
+            self.is_answered(Reply(DialogState.ELICIT_SLOT, (Message("Well?"),), transcript="well"), speaks=True)
+            self.hears_more_of_lex(300)
+            self.hears_the_last_of_lex()
+        plays_ms = sum(ms for ms in in_short(self.sent) if isinstance(ms, int))
+        self.is_silent(plays_ms + HEARD_WITHIN_MS * (1 + len(self.ends)))
+
+    @property
+    def sent(self):
+        return [action.text for action in self.actions if isinstance(action, SendMessage)]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happens."""
+
+    does: Callable[..., object]
+    values: tuple[Any, ...]
+
+    def __call__(self, caller):
+        self.does(caller, *self.values)
+
+    def __repr__(self):
+        return f"{self.does.__name__}{self.values}"
+
+
+def step(does, *options):
+    """Something that happens in one of several ways."""
+    return st.sampled_from([Step(does, values) for values in product(*options)])
+
+
+def says_a_word(caller):
+    caller.speaks(320)
+    caller.is_silent(720)
+
+
+def is_long_silent(caller):
+    caller.is_silent(1600)
+
+
+def presses_before_its_tone(caller, key):
+    caller.sends(dtmf_text(key))
+
+
+def hears_an_answer(caller, reply, ms):
+    caller.is_answered(reply, speaks=True)
+    caller.hears_more_of_lex(ms)
+
+
+def hears_an_answer_out(caller, reply):
+    hears_an_answer(caller, reply, 1600)
+    caller.hears_the_last_of_lex()
+    caller.is_silent(600)
+
+
+def is_interrupted_by_mistake(caller, reply):
+    hears_an_answer_out(caller, reply)
+    says_a_word(caller)
+    caller.is_answered(NO_WORDS, speaks=True)
+    caller.is_silent(100)
+
+
+def presses_a_key_over_the_answer(caller, key, reply):
+    says_a_word(caller)
+    presses_before_its_tone(caller, key)
+    caller.is_answered(reply, speaks=True)
+    is_long_silent(caller)
+    is_long_silent(caller)
+
+
+def says_too_much_in_two_pieces(caller, ms, reply):
+    """The whole is full just before, or after, they are done."""
+    caller.speaks(1000)
+    caller.is_silent(720)
+    caller.speaks(500)
+    caller.is_answered(REPLIES[0], speaks=True)
+    caller.speaks(ms)
+    caller.is_silent(500)
+    caller.is_answered(reply, speaks=True)
+    caller.is_silent(320)
+
+
+def lex_gives_up(caller, error):
+    if caller.at_lex is not None:
+        caller.lex_fails(error, caller.at_lex)
+
+
+def gets_marks_again(caller, some):
+    caller.gets_marks(caller.marks_sent[-some:])
+
+
+def has_to_go(caller):
+    caller.session.is_leaving = True
+
+
+def may_go_to(caller, opening):
+    caller.session.next_stream = opening
+
+
+def marks_come_back(caller, come):
+    caller.marks_come_back = come
+
+
+def has_an_echo(caller, echo):
+    caller.echo = echo
+
+
+ASKS = (DialogState.ELICIT_SLOT, "OrderFlowers")
+CLOSES = (DialogState.FAILED, "OrderFlowers")
+BYE = (DialogState.FULFILLED, "GoodbyeIntent")
+ATTRIBUTES = [
+    *[{}] * 6,
+    {ACTION_ATTRIBUTE: "hangup"},
+    {ACTION_ATTRIBUTE: "transfer", TRANSFER_TO_ATTRIBUTE: NUMBER},
+    {ACTION_ATTRIBUTE: "transfer", TRANSFER_TO_ATTRIBUTE: "911", VOICE_ATTRIBUTE: "Polly.Vicki"},
+    {NO_INPUT_S_ATTRIBUTE: "1", NO_INPUT_LIMIT_ATTRIBUTE: "1"},
+    {NO_INPUT_S_ATTRIBUTE: "for ever"},
+    {ALLOW_INTERRUPT_ATTRIBUTE: "false"},
+    {END_TIMEOUT_ATTRIBUTE: "300"},
+    {MAX_LENGTH_ATTRIBUTE: "2"},
+]
+REPLIES = [
+    Reply(
+        state,
+        tuple(map(Message, texts)),
+        intent,
+        session_attributes=attributes,
+        transcript=transcript,
+        checkpoint={"state": state.value},
+    )
+    for (state, intent), texts, attributes, transcript in product(
+        [*[ASKS] * 6, CLOSES, BYE],
+        [("Which day?",), ("Okay.", "Which day?"), (SENTENCES[0],), ()],
+        ATTRIBUTES,
+        ["tomorrow", "tomorrow", None],
+    )
+]
+FAREWELL = Reply(BYE[0], (Message("Thank you."),), BYE[1], transcript="bye")
+NO_WORDS = Reply(DialogState.ELICIT_SLOT, (Message("Sorry?"),), transcript="")
+LENGTHS = [20, 40, 100, 160, 320, 500, 900]
+CALLERS_STEPS = [
+    step(Caller.speaks, LENGTHS),
+    step(Caller.is_silent, LENGTHS),
+    step(says_a_word),
+    step(says_a_word),
+    step(is_long_silent),
+    step(presses_before_its_tone, "15*#A"),
+    step(Caller.presses, ["1", "1#", "#"]),
+    step(presses_a_key_over_the_answer, "1#", [FAREWELL, REPLIES[0]]),
+    step(says_too_much_in_two_pieces, [900, 1400], [NO_WORDS, REPLIES[0]]),
+]
+LEXS_STEPS = [
+    step(WatchedCaller.is_answered, REPLIES, [False, True]),
+    step(hears_an_answer, REPLIES, LENGTHS),
+    step(hears_an_answer_out, REPLIES),
+    step(hears_an_answer_out, REPLIES),
+    step(is_interrupted_by_mistake, REPLIES),
+    step(WatchedCaller.hears_more_of_lex, LENGTHS),
+    step(WatchedCaller.hears_the_last_of_lex, [False, False, True]),
+    step(lex_gives_up, [*[LexUnavailable("no answer")] * 4, LexRejected("no such bot")]),
+    step(WatchedCaller.is_not_put_back),
+    step(WatchedCaller.gets_what_is_late, range(1, 7)),
+    step(WatchedCaller.is_recalled, [None, "", *REPLIES[:8]]),
+]
+TWILIOS_STEPS = [
+    step(WatchedCaller.gets_an_update),
+    step(WatchedCaller.misses_an_update),
+    step(gets_marks_again, range(1, 10)),
+    step(WatchedCaller.gets_marks, [["", "turn-1.1:7"], ["turn-1.1:x", "turn-9.1:end"]]),
+    step(marks_come_back, [False, True, True]),
+    step(has_an_echo, [None, (100, -20), (400, -3)]),
+    step(Caller.sends, ['{"event": "new"}', '{"event": "connected", "protocol": "Call", "version": "1.0.0"}']),
+    step(has_to_go),
+    step(may_go_to, [None, NEXT_STREAM]),
+]
+STEPS = st.one_of(*CALLERS_STEPS * 2, *LEXS_STEPS * 2, *TWILIOS_STEPS)
+ENDS = st.sampled_from([Caller.hangs_up, Caller.is_cut_off, Caller.is_gone])
+STARTS = st.sampled_from(
+    [
+        *[{}] * 4,
+        {"shop": "7"},
+        {RESUMED_PARAMETER: LOST},
+        {RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "12"},
+        {RESUMED_PARAMETER: HANDED_OVER, FAILED_TURNS_PARAMETER: "2", NO_INPUTS_PARAMETER: "1", "shop": "7"},
+        {RESUMED_PARAMETER: HANDED_OVER, SPOKEN_PARAMETER: "900", PROMPT_PARAMETER: "01234567"},
+        {RESUMED_PARAMETER: HANDED_OVER, SPOKEN_PARAMETER: "900", REPROMPTS_PARAMETER: "900 0"},
+    ]
+)
+VARIABLES = st.fixed_dictionaries(
+    {
+        "BARGE_IN": st.sampled_from(["on", "on", "off"]),
+        "NO_INPUT_LIMIT": st.sampled_from(["0", "3"]),
+        "MAX_UTTERANCE_MS": st.just("4000"),
+        "NO_INPUT_S": st.just(str(NO_INPUT_S)),
+        "FILLER_S": st.just(str(FILLER_S)),
+        "GREETING": st.just("Hello."),
+        "TRANSFER_NUMBERS": st.just(NUMBER),
+        "VOICE_THRESHOLD": st.just("300"),
+    },
+    optional={
+        "WELCOME": st.just("bot"),
+        "JOIN": st.just("on"),
+        "MAX_TURNS": st.just("3"),
+        "MAX_CALL_S": st.just("10"),
+    },
+).map(lambda variables: variables | ({"WELCOME_INTENT": "Welcome"} if "WELCOME" in variables else {}))
+
+
+def a_call(mode, variables, voiced, start):
+    caller = WatchedCaller(voiced, **{"REPLY_MODE": mode, **variables})
+    caller.dials(start)
+    return caller
+
+
+def ends(caller, end):
+    end(caller)
+    assert caller.session.state is CallState.ENDED
+    assert caller.has_ended
+    assert caller.at_lex is None
+    assert not caller.speaking
+    assert set(caller.ends) == set(range(1, caller.session.turns + 1))
+    seen = len(caller.actions)
+    for turn in range(1, caller.session.turns + 1):
+        caller.lex_says("Late.", turn=turn, speaks=True)
+        caller.lex_speaks(tone(40), turn)
+        caller.lex_has_spoken(turn)
+        caller.lex_loses_its_voice(turn)
+        caller.lex_fails(LexUnavailable("late"), turn)
+    for turn in caller.voiced:
+        caller.lex_speaks(tone(40), turn)
+        caller.lex_has_spoken(turn)
+        caller.lex_loses_its_voice(turn)
+    caller.gets_marks(caller.marks_sent)
+    caller.lex_recalls("Which day?")
+    caller.does_not_get_the_update()
+    caller.presses("1#")
+    caller.is_gone()
+    assert caller.actions[seen:] == []
+
+
+@pytest.mark.parametrize("mode", ["stream", "call-update"])
+@settings(derandomize=True, deadline=None, max_examples=120)
+@given(VARIABLES, st.sampled_from([{}, VOICED]), STARTS, st.lists(STEPS, min_size=15, max_size=40), ENDS)
+def test_whatever_happens_no_rule_is_broken(mode, variables, voiced, start, steps, end):
+    caller = a_call(mode, variables, voiced, start)
+    for does in steps:
+        does(caller)
+    ends(caller, end)
+
+
+@pytest.mark.parametrize("mode", ["stream", "call-update"])
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(VARIABLES, st.sampled_from([{}, VOICED]), STARTS, st.lists(STEPS, min_size=8, max_size=25), st.booleans(), ENDS)
+def test_whatever_happened_nobody_is_left_waiting(mode, variables, voiced, start, steps, fails, end):
+    """When all are done with what they were at, the call ends, or goes on elsewhere, or the caller is asked again; also
+    if Twilio sends no marks back, and does not carry out what was to end the call or to take it elsewhere."""
+    caller = a_call(mode, variables, voiced, start)
+    for does in steps:
+        does(caller)
+    caller.marks_come_back = not fails
+    caller.settles()
+    while fails and caller.updates:
+        caller.misses_an_update()
+    if caller.last_document is None:
+        assert caller.session.state is CallState.LIVE
+        asked = caller.noted("no-input")
+        for _ in range(20):
+            caller.is_silent(500)
+            caller.is_recalled(None)
+        assert caller.noted("no-input") > asked or caller.last_document is not None
+    ends(caller, end)
+
+
+# -- joining
+
+
+class NumberedCaller(WatchedCaller):
+    """A caller of whom no two frames sound the same. Keeps the requests to Lex apart."""
+
+    def __init__(self, voiced, **variables):
+        self.frames = []  # voiced, PCM
+        self.requests = []  # (turn, audio), in order
+        super().__init__(voiced, **variables)
+
+    def speaks(self, ms):
+        for _ in range(ms // 20):
+            number = len(self.frames)
+            # Loud in mu-law, whatever the number's digits are.
+            head = bytes(0x80 + digit for digit in (number // 256, number // 16 % 16, number % 16))
+            frame = head + tone(20)[len(head) :]
+            self.frames.append(decode_mulaw(frame))
+            self._talks(frame, 20)
+
+    def _carry_out(self, action):
+        super()._carry_out(action)
+        if isinstance(action, OpenUtterance):
+            self.requests.append((action.turn, bytearray()))
+        elif isinstance(action, AppendAudio):
+            self.requests[-1][1].extend(action.pcm)
+
+    def spoken_to(self):
+        """The turns whose answers were begun to be said to the caller."""
+        texts = [text for action in self.actions if isinstance(action, UpdateCall) for text in outline(action.twiml)]
+        begun = {int(text.removeprefix("Answer ")) for text in texts if text.startswith("Answer ")}
+        return begun | {int(mark.split(".")[0].removeprefix("turn-")) for mark in self.marks_sent}
+
+    def noted_turns(self):
+        """The turns of which a log line says that they came to nothing."""
+        events = ("turn-failed", "utterance-dropped", "utterance-cut-off")
+        return {note.fields["turn"] for note in self.notes if note.event in events}
+
+
+def is_told(caller, state):
+    if caller.at_lex is not None and caller.open is None:
+        words = (Message(f"Answer {caller.at_lex}"),)
+        caller.is_answered(Reply(state, words, "OrderFlowers", transcript="roses", checkpoint={"n": 1}), speaks=True)
+
+
+def listens(caller):
+    """In a prompt's first half second nothing is heard: nobody speaks over one here."""
+    caller.is_silent(700 + 600)
+
+
+def is_told_nothing(caller):
+    if caller.open is None and caller.noted("turn-failed") < MAX_FAILED_TURNS - 1:
+        lex_gives_up(caller, LexUnavailable("no answer"))
+        listens(caller)
+
+
+def is_told_twice(caller):
+    caller.is_not_put_back()
+    listens(caller)
+
+
+def hears_it_out(caller):
+    caller.hears_more_of_lex(400)
+    caller.hears_the_last_of_lex()
+    listens(caller)
+
+
+PIECES = [
+    step(NumberedCaller.speaks, [100, 300, 900, 900, 2500]),
+    step(Caller.is_silent, [100, 400, 700, 800]),
+    step(is_told, [*[DialogState.ELICIT_SLOT] * 4, DialogState.FAILED]),
+    step(hears_it_out),
+    step(is_told_nothing),
+    step(is_told_twice),
+]
+
+
+@pytest.mark.parametrize(("mode", "barge_in"), [("stream", "on"), ("call-update", "off")])
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(st.lists(st.one_of(*PIECES, *PIECES[:3] * 2), min_size=6, max_size=30))
+def test_nothing_that_is_said_in_pieces_is_lost_without_a_word(mode, barge_in, steps):
+    """Each frame reaches Lex in a request whose answer was spoken, or a log line tells of its turn."""
+    voiced = {"Sorry, I did not get that. Please say it again.": tone(200)}
+    variables = {"REPLY_MODE": mode, "BARGE_IN": barge_in, "MAX_UTTERANCE_MS": "4000", "NO_INPUT_S": "60"}
+    caller = NumberedCaller(voiced, JOIN="on", FILLER_S="60", **variables)
+    caller.dials()
+    for does in steps:
+        does(caller)
+    caller.is_silent(800)
+    while caller.at_lex is not None or caller.speaking:
+        is_told(caller, DialogState.ELICIT_SLOT)
+        hears_it_out(caller)
+    accounted_for = caller.spoken_to() | caller.noted_turns()
+    told_of = b"".join(bytes(audio) for turn, audio in caller.requests if turn in accounted_for)
+    assert all(frame in told_of for frame in caller.frames)

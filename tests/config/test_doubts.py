@@ -1,0 +1,77 @@
+"""What is odd about valid settings is said, with what to do."""
+
+import pytest
+
+from lexbridge.config.doubts import find_doubts
+from tests.support.story import MINIMAL_ENVIRONMENT, make_settings
+
+OWN_ALIAS = {"LEX_BOT_ALIAS_ID": "ABCDEFGHIJ"}
+V1 = {"LEX_BOT_ID": "", "LEX_BOT_ALIAS_ID": "", "LEX_BOT_NAME": "OrderFlowers", "LEX_BOT_ALIAS": "Prod"}
+AWS_V2 = "https://vpce-1.runtime-v2-lex.us-west-2.vpce.amazonaws.com"
+
+
+def doubts(file_names=(), **variables):
+    environment = {**MINIMAL_ENVIRONMENT, **variables}
+    return [str(doubt) for doubt in find_doubts(make_settings(**variables), environment, file_names)]
+
+
+def test_a_bot_of_ones_own_is_in_no_doubt():
+    assert doubts(**OWN_ALIAS) == []
+
+
+@pytest.mark.parametrize("endpoint", [{}, {"AWS_ENDPOINT_URL_LEX_RUNTIME_V2": AWS_V2}])
+def test_the_test_alias_is_in_doubt(endpoint):
+    assert doubts(**endpoint) == [
+        "LEX_BOT_ALIAS_ID: is 'TSTALIASID'; Lex's test alias takes two callers at a time: make an alias of your own "
+        "before others call"
+    ]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {
+            "AWS_ENDPOINT_URL_LEX_RUNTIME_V2": "http://127.0.0.1:8081",
+            "AWS_REGION": "sa-east-1",
+            "LEX_LOCALE_ID": "de_LI",
+        },
+        {"AWS_ENDPOINT_URL": "http://localhost:4566"},
+        {**V1, "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": "http://127.0.0.1:8081"},
+    ],
+)
+def test_a_lex_that_is_not_awss_is_in_no_doubt(variables):
+    assert doubts(**variables) == []
+
+
+def test_a_lex_v1_bot_is_in_doubt():
+    (doubt,) = doubts(**V1, AWS_ENDPOINT_URL_LEX_RUNTIME_V2="http://127.0.0.1:8081")
+    assert doubt.startswith("LEX_BOT_NAME: is 'OrderFlowers'; AWS shut Lex V1 down on 2025-09-15: make it a V2 bot")
+
+
+@pytest.mark.parametrize(
+    ("variables", "doubt"),
+    [
+        ({"AWS_REGION": "sa-east-1"}, "AWS_REGION: is 'sa-east-1'; it has no Lex that the installed boto3 knows of; "),
+        ({"AWS_REGION": "us-west-9"}, "AWS_REGION: is 'us-west-9'; it is no region that the installed boto3 knows; "),
+        ({"LEX_LOCALE_ID": "en_UK"}, "LEX_LOCALE_ID: is 'en_UK'; it is no locale that Lex V2 is known to have; in "),
+    ],
+)
+def test_a_place_without_lex_is_in_doubt(variables, doubt):
+    (found,) = doubts(**OWN_ALIAS, **variables)
+    assert found.startswith(doubt)
+
+
+@pytest.mark.parametrize("stream_url", ["", "wss://voice.example.com", "wss://voice.example.com:8443/"])
+def test_a_stream_url_without_a_path_is_in_no_doubt(stream_url):
+    assert doubts(**OWN_ALIAS, STREAM_URL=stream_url) == []
+
+
+def test_a_stream_url_with_a_path_is_in_doubt():
+    assert doubts(**OWN_ALIAS, STREAM_URL="wss://voice.example.com/other") == [
+        "STREAM_URL: is 'wss://voice.example.com/other'; "
+        "the socket is served at / alone: whatever stands before it has to take /other away"
+    ]
+
+
+def test_a_strange_name_in_the_file_is_in_doubt():
+    assert doubts(["MY_OWN_THING", "URL"], **OWN_ALIAS) == ["MY_OWN_THING: is set; it is no setting"]

@@ -1,0 +1,88 @@
+"""The parsers of the environment variables by themselves. What each variable takes and refuses: test_config.py."""
+
+import pytest
+
+from lexbridge.config.parsers import (
+    address,
+    auth_token,
+    base_address,
+    file,
+    intent_names,
+    line,
+    matching,
+    one_of,
+    phone_number,
+    phone_numbers,
+    public_address,
+    seconds,
+    slot_kinds,
+    spoken,
+    switch,
+    whole_number,
+)
+
+EVERY_PARSER = {
+    "line": line,
+    "matching": matching("[a-z]+", "must be small letters"),
+    "one_of": one_of("high", "low"),
+    "whole_number": whole_number(1, 9),
+    "seconds": seconds(1, 9),
+    "switch": switch,
+    "address": address("wss"),
+    "base_address": base_address,
+    "file": file,
+    "intent_names": intent_names,
+    "slot_kinds": slot_kinds,
+    "phone_numbers": phone_numbers,
+    "phone_number": phone_number,
+    "public_address": public_address,
+    "spoken": spoken,
+    "auth_token": auth_token("must be a token"),
+}
+
+
+@pytest.mark.parametrize(
+    ("parser", "text", "value"),
+    [
+        ("line", "Grüß Gott & hello", "Grüß Gott & hello"),
+        ("matching", "ab", "ab"),
+        ("one_of", "low", "low"),
+        ("whole_number", "7", 7),
+        ("seconds", "2.125", 2.125),
+        ("switch", "on", True),
+        ("switch", "off", False),
+        ("address", "wss://voice.example.com/x/", "wss://voice.example.com/x/"),
+        ("base_address", "http://[::1]:8080/x/", "http://[::1]:8080/x"),
+        ("file", __file__, __file__),
+        ("intent_names", "Bye, Ciao.it ,", {"Bye", "Ciao.it"}),
+        ("slot_kinds", "A=digits, B = open,", {"A": "digits", "B": "open"}),
+        ("phone_numbers", "+12065550100, +442079460000", {"+12065550100", "+442079460000"}),
+        ("phone_number", "+12065550100", "+12065550100"),
+        ("public_address", "https://voice.example.com:8443/", "https://voice.example.com:8443"),
+        ("spoken", "a" * 2000, "a" * 2000),
+        ("spoken", "&" * 400, "&" * 400),
+        ("spoken", "<>" * 250, "<>" * 250),
+        ("auth_token", "0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef"),
+        ("auth_token", "SKanything", "SKanything"),
+    ],
+)
+def test_what_keeps_to_the_rule_becomes_the_value(parser, text, value):
+    assert EVERY_PARSER[parser](text) == value
+
+
+@pytest.mark.parametrize("parser", EVERY_PARSER.values(), ids=EVERY_PARSER)
+def test_whatever_is_refused_is_refused_with_the_rule(parser):
+    with pytest.raises(ValueError, match=r"^must be "):
+        parser("a\n=b")
+
+
+def test_a_rule_names_the_range_and_what_is_allowed():
+    for parser, rule in (
+        (whole_number(-6, 12), "must be a whole number from -6 to 12"),
+        (whole_number(0, 100, 20), "must be a whole number from 0 to 100, a multiple of 20"),
+        (seconds(0.5, 60), "must be a number of seconds from 0.5 to 60"),
+        (one_of("on"), "must be on"),
+        (address("https", "http"), "must be an address such as https://voice.example.com or http://voice.example.com"),
+    ):
+        with pytest.raises(ValueError, match=f"^{rule}$"):
+            parser("")

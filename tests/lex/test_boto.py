@@ -1,0 +1,161 @@
+"""boto3's client for the bot of the settings: its credentials and its connections."""
+
+import contextlib
+import socket
+from email.message import Message
+from http.client import parse_headers
+from pathlib import Path
+
+import boto3
+import gevent
+import pytest
+from gevent.server import StreamServer
+
+from lexbridge.config.settings import LexV1Bot
+from lexbridge.errors import ConfigError, LexRejected, LexUnavailable
+from lexbridge.lex.boto import make_lex_runtime
+from lexbridge.lex.client import LexClient
+from lexbridge.lex.runtime import Deadlines, Question, Utterance
+from lexbridge.lex.v1 import LexV1
+from lexbridge.logs import Log
+from tests.conftest import Logged
+from tests.support.lexes import FLOWERS, FRAME, GENERATIONS, asked, lex_of, local_lex
+from tests.support.rehearsal import wait_until
+from tests.support.rig import PATIENCE_S, settings
+
+
+def without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 finds none anywhere."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+
+
+@pytest.mark.parametrize(
+    "environment", [{"AWS_PROFILE": "no-such-profile"}, {"AWS_ACCESS_KEY_ID": "half a pair"}], ids=str
+)
+def test_what_boto3_cannot_read_is_a_problem_with_the_settings(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=r"AWS_\*: boto3 says: "):
+        make_lex_runtime(settings(ACCESS_KEY_ID="", SECRET_ACCESS_KEY=""), Deadlines())
+
+
+def test_no_credentials_anywhere_is_a_problem_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_credentials(monkeypatch)
+    with pytest.raises(ConfigError, match="ACCESS_KEY_ID: is not set and boto3 finds no AWS credentials"):
+        make_lex_runtime(settings(ACCESS_KEY_ID="", SECRET_ACCESS_KEY=""), Deadlines())
+
+
+TEMPORARY = {"AWS_ACCESS_KEY_ID": "ASIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
+
+
+def signing_with(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], **names: str) -> tuple[str, str | None]:
+    """What a request to Lex is signed with: the access key's id, and the session token that goes with it."""
+    without_credentials(monkeypatch)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    heads: list[Message] = []
+
+    def hang_up(connection: socket.socket, _: object) -> None:
+        with connection, connection.makefile("rb") as request:
+            request.readline()
+            heads.append(parse_headers(request))
+
+    server = StreamServer(("127.0.0.1", 0), hang_up)
+    server.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", f"http://127.0.0.1:{server.server_port}")
+    given = {"ACCESS_KEY_ID": "", "SECRET_ACCESS_KEY": "", **names}
+    lex = make_lex_runtime(settings(**given), Deadlines(answer_s=PATIENCE_S))
+    with contextlib.closing(server), pytest.raises(LexUnavailable):
+        lex.ask(asked(), Log())
+    key_id = heads[0]["Authorization"].partition("Credential=")[2].partition("/")[0]
+    return key_id, heads[0]["X-Amz-Security-Token"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "names", "signed"),
+    [
+        (
+            {},
+            {"ACCESS_KEY_ID": "ASIA1", "SECRET_ACCESS_KEY": "x", "AWS_SESSION_TOKEN": "a-token"},
+            ("ASIA1", "a-token"),
+        ),
+        ({**TEMPORARY, "AWS_SESSION_TOKEN": "a-token"}, {}, ("ASIAEXAMPLE", "a-token")),
+        # A token beside keys that are not temporary belongs to others.
+        (
+            {**TEMPORARY, "AWS_SESSION_TOKEN": "a-token"},
+            {"ACCESS_KEY_ID": "AKIA1", "SECRET_ACCESS_KEY": "x", "AWS_SESSION_TOKEN": "a-token"},
+            ("AKIA1", None),
+        ),
+    ],
+    ids=["the blog's names", "boto3's names", "both"],
+)
+def test_temporary_credentials_sign_with_their_token(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], names: dict[str, str], signed: tuple[str, str | None]
+) -> None:
+    assert signing_with(monkeypatch, environment, **names) == signed
+
+
+def test_temporary_credentials_of_boto3s_names_without_a_token_are_a_problem_with_the_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    without_credentials(monkeypatch)
+    for name, value in TEMPORARY.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match="AWS_SESSION_TOKEN: is not set; AWS_ACCESS_KEY_ID begins with ASIA"):
+        make_lex_runtime(settings(ACCESS_KEY_ID="", SECRET_ACCESS_KEY=""), Deadlines())
+    without_credentials(monkeypatch)
+    profile = tmp_path / "credentials"
+    profile.write_text("[default]\naws_access_key_id = ASIAEXAMPLE\naws_secret_access_key = secret\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(profile))
+    with pytest.raises(ConfigError, match="AWS_SESSION_TOKEN: is not set; aws_access_key_id begins with ASIA"):
+        make_lex_runtime(settings(ACCESS_KEY_ID="", SECRET_ACCESS_KEY=""), Deadlines())
+
+
+def test_no_credentials_at_the_time_of_a_request_are_a_rejection_that_names_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Such as of a task role that was taken away."""
+    without_credentials(monkeypatch)
+    client = boto3.client("lex-runtime", region_name="us-west-2", endpoint_url="http://127.0.0.1:9")
+    lex = LexClient(LexV1(client, LexV1Bot("OrderFlowers", "prod")), Deadlines())
+    with pytest.raises(LexRejected, match="no AWS credentials; check ACCESS_KEY_ID and SECRET_ACCESS_KEY or the task"):
+        lex.ask(asked(), Log())
+
+
+@GENERATIONS
+def test_the_turns_of_a_call_go_over_one_connection(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS, "roses", "tomorrow") as local:
+        lex = lex_of(generation)
+        for _ in range(3):
+            lex.ask(asked(), Log())
+        assert len({request.client_port for request in local.requests}) == 1
+
+
+def test_as_many_connections_are_kept_as_there_may_be_calls(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    calls = 12  # botocore keeps ten unless told
+    with local_lex(monkeypatch, *[FLOWERS] * 2 * calls) as local:
+        lex = make_lex_runtime(settings(MAX_CALLS=str(calls)), Deadlines())
+        for _ in range(2):
+            utterances = [Utterance() for _ in range(calls)]
+            asking = [
+                gevent.spawn(lex.ask, Question(f"CA-session-{number}", None, utterance), Log())
+                for number, utterance in enumerate(utterances)
+            ]
+            already = len(local.requests)
+            for utterance in utterances:
+                utterance.append(FRAME)
+            wait_until(lambda already=already: len(local.requests) == already + calls)  # all at the same time
+            for utterance in utterances:
+                utterance.close()
+            for each in asking:
+                each.get(timeout=PATIENCE_S)
+        assert len({request.client_port for request in local.requests}) == calls
+    # urllib3 warns of each connection that it does not keep. Another test's refusals may be told of late.
+    assert [line for line in logged() if line["event"] != "peer-refused"] == []

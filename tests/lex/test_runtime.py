@@ -1,0 +1,204 @@
+"""What Lex is asked, live, and the voice in which it answers. Faults of whole calls: see test_bridge.py."""
+
+import time
+from typing import Any
+
+import gevent
+import pytest
+
+from lexbridge.errors import LexUnavailable
+from lexbridge.lex.client import LexClient
+from lexbridge.lex.runtime import Utterance, UtteranceStream
+from lexbridge.logs import Log
+from lexbridge.offline.lex.runtime import LexFault
+from tests.conftest import Logged
+from tests.support.lexes import FLOWERS, FRAME, GENERATIONS, KINDS, asked, heard_of, hum_of, lex_of, local_lex, voice_of
+from tests.support.rehearsal import wait_until
+from tests.support.rig import PATIENCE_S
+
+
+def test_a_stream_waits_for_audio_and_returns_it_as_it_comes() -> None:
+    utterance = Utterance()
+    reads: list[bytes] = []
+
+    def read_to_the_end() -> None:
+        stream = UtteranceStream(utterance)
+        while pcm := stream.read(8192):
+            reads.append(pcm)
+
+    reader = gevent.spawn(read_to_the_end)
+    gevent.idle()
+    assert reads == []
+    utterance.append(FRAME)
+    gevent.idle()
+    assert reads == [FRAME]
+    utterance.append(FRAME)
+    utterance.append(FRAME)
+    gevent.idle()
+    assert reads == [FRAME, FRAME * 2]
+    utterance.close()
+    reader.join(PATIENCE_S)
+    assert reader.successful()
+    assert utterance.whole() == FRAME * 3
+
+
+def test_a_stream_gives_no_more_than_it_is_asked_for() -> None:
+    utterance = Utterance()
+    utterance.append(FRAME)
+    utterance.close()
+    stream = UtteranceStream(utterance)
+    assert [stream.read(200), stream.read(200), stream.read(200)] == [FRAME[:200], FRAME[200:], b""]
+    assert UtteranceStream(utterance).read() == FRAME
+
+
+def test_an_utterance_tells_that_it_is_complete() -> None:
+    utterance, told = Utterance(), []
+    utterance.call_at_end(lambda: told.append("first"))
+    utterance.append(FRAME)
+    assert told == []
+    utterance.close()
+    utterance.call_at_end(lambda: told.append("late"))
+    assert told == ["first", "late"]
+
+
+def test_the_whole_of_an_utterance_waits_for_its_end() -> None:
+    utterance = Utterance()
+    utterance.append(FRAME)
+    whole = gevent.spawn(utterance.whole)
+    gevent.idle()
+    assert not whole.ready()
+    utterance.append(FRAME)
+    utterance.close()
+    assert whole.get(timeout=PATIENCE_S) == FRAME * 2
+
+
+# In stream mode Lex speaks
+
+
+def speaking(generation: str = "v1", **deadlines: float) -> LexClient:
+    """A Lex whose replies are asked for as audio."""
+    return lex_of(generation, "stream", **deadlines)
+
+
+@GENERATIONS
+@pytest.mark.parametrize("mode", ["stream", "call-update"])
+def test_a_voice_is_asked_for_in_stream_mode_only(generation: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        answer = lex_of(generation, mode).ask(asked(), Log())
+        assert [message.text for message in answer.reply.messages] == [KINDS]
+        if mode == "stream":
+            assert answer.speech is not None
+            assert heard_of(answer.speech) == hum_of(KINDS)
+        else:
+            assert answer.speech is None
+            assert local.requests[0].speech_bytes == 0
+
+
+@GENERATIONS
+def test_a_voice_that_was_heard_to_its_end_leaves_its_connection_to_the_next(
+    generation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with local_lex(monkeypatch, FLOWERS, "roses", "tomorrow") as local:
+        local.audio_pace = 100  # in chunks, without a length
+        lex = speaking(generation)
+        for pace in (100, None, None):
+            local.audio_pace = pace
+            speech = voice_of(lex, asked())
+            assert heard_of(speech)
+            assert speech.read() == b""
+            speech.close()
+        assert len({request.client_port for request in local.requests}) == 1
+
+
+@GENERATIONS
+def test_a_voice_that_nobody_wants_to_hear_on_is_broken_off(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS, "roses") as local:
+        local.audio_pace = 1
+        lex = speaking(generation)
+        speech = voice_of(lex, asked())
+        assert speech.read()
+        speech.close()
+        wait_until(lambda: len(local._connections) == 0)
+        local.audio_pace = None
+        assert heard_of(voice_of(lex, asked()))
+        assert len({request.client_port for request in local.requests}) == 2
+
+
+def test_a_voice_that_drips_is_cut_off_when_it_would_have_been_silent_for_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(kind="dripping", piece_bytes=333, every_s=0.05))  # a fifth of what is played
+        speech = voice_of(speaking(answer_s=0.5), asked())
+        began_s = time.monotonic()
+        heard: list[bytes] = []
+        with gevent.Timeout(PATIENCE_S), pytest.raises(LexUnavailable, match="its audio does not come"):
+            heard.extend(iter(speech.read, b""))
+        played_s = len(b"".join(heard)) / 8000
+        assert 0.5 <= time.monotonic() - began_s - played_s < 1.0
+        speech.close()
+        wait_until(lambda: len(local._connections) == 0)
+
+
+def test_a_voice_that_comes_as_fast_as_it_plays_may_take_longer_than_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.audio_pace = 1.5
+        began_s = time.monotonic()
+        assert heard_of(voice_of(speaking(answer_s=0.5), asked())) == hum_of(KINDS)
+        assert time.monotonic() - began_s > 1
+
+
+@pytest.mark.parametrize("think_s", [0.0, 0.4])
+def test_a_voice_has_to_begin_while_the_answer_is_awaited(think_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the end of the utterance on: an answer without a voice does not take twice as long."""
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.think_s = think_s
+        local.faults.append(LexFault(kind="stalled", after_bytes=0))
+        lex = speaking(answer_s=0.6)
+        began_s = time.monotonic()
+        speech = voice_of(lex, asked())
+        with gevent.Timeout(PATIENCE_S), pytest.raises(LexUnavailable, match="its audio does not come"):
+            speech.read()
+        assert 0.6 <= time.monotonic() - began_s < 0.9
+        speech.close()
+
+
+@pytest.mark.parametrize("kind", ["broken", "truncated"])
+def test_a_voice_that_breaks_off_is_told(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(kind=kind, after_bytes=9_999))
+        speech = voice_of(speaking(), asked())
+        with pytest.raises(LexUnavailable, match="its audio breaks off: "):
+            heard_of(speech)
+        speech.close()
+
+
+@GENERATIONS
+def test_a_voice_without_end_is_heard_for_five_minutes(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(kind="endless"))
+        speech = voice_of(speaking(generation), asked())
+        with gevent.Timeout(PATIENCE_S):
+            heard = heard_of(speech)
+        assert heard.startswith(hum_of(KINDS)[:-160])
+        assert 300 <= len(heard) / 8000 <= 301
+        assert speech.is_cut
+        assert speech.read() == b""
+        speech.close()
+        wait_until(lambda: len(local._connections) == 0)
+
+
+@GENERATIONS
+def test_a_voice_that_cannot_be_played_leaves_the_words_and_asks_once(
+    generation: str, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(kind="mistyped"))
+        answer = speaking(generation).ask(asked(), Log(turn=1))
+        assert [message.text for message in answer.reply.messages] == [KINDS]
+        assert answer.speech is None
+        assert len(local.requests) == 1
+        wait_until(lambda: len(local._connections) == 0)
+    (line,) = [line for line in logged() if line["event"] == "lex-audio-failed"]
+    assert (line["level"], line["turn"]) == ("error", 1)
+    assert "audio/mpeg" in line["error"]

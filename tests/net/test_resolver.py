@@ -1,0 +1,344 @@
+"""Host names: what a dead, slow or changing name server does to those who connect. Time is gevent's own."""
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+import pytest
+import requests
+from gevent import monkey
+from gevent.event import Event
+from gevent.pywsgi import WSGIServer
+
+from lexbridge.net import resolver as names
+from lexbridge.net.resolver import Addresses, Host, KeptNames
+from tests.conftest import Logged
+from tests.support.rehearsal import wait_until
+from tests.support.rig import PATIENCE_S
+
+LEX = "runtime-v2-lex.us-west-2.amazonaws.com"
+AT_ONCE_S = 0.2
+"""Longer than a busy machine takes to do nothing, shorter than any wait here."""
+
+
+class NameServer:
+    """A resolver that answers what it is told to."""
+
+    def __init__(self) -> None:
+        self.address = "192.0.2.1"
+        self.failure: Exception | None = None
+        self.answers = Event()
+        self.answers.set()
+        self.questions: Counter[str] = Counter()
+        self.under_way: Counter[str] = Counter()
+        self.most_under_way = 0
+
+    def getaddrinfo(self, host: str, port: int, *_: int) -> Addresses:
+        self.questions[host] += 1
+        self.under_way[host] += 1
+        self.most_under_way = max(self.most_under_way, self.under_way[host])
+        self.answers.wait()
+        self.under_way[host] -= 1
+        if self.failure is not None:
+            raise self.failure
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (self.address, port))]
+
+    def dies(self) -> None:
+        self.failure = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    def hangs(self) -> None:
+        self.answers.clear()
+
+    def recovers(self) -> None:
+        self.failure = None
+        self.answers.set()
+
+    def gethostbyname(self, hostname: str) -> str:
+        return f"one of {hostname}"
+
+    def gethostbyname_ex(self, hostname: str) -> str:
+        return f"all of {hostname}"
+
+    def gethostbyaddr(self, ip_address: str) -> str:
+        return f"the name of {ip_address}"
+
+    def getnameinfo(self, sockaddr: Any, flags: int) -> str:
+        return f"the name of {sockaddr}, {flags}"
+
+    def close(self) -> None:
+        self.failure = OSError("closed")
+
+
+@pytest.fixture
+def server() -> Iterator[NameServer]:
+    server = NameServer()
+    yield server
+    server.recovers()
+
+
+def address(resolver: KeptNames, host: str = LEX) -> str:
+    """What `host` resolves to."""
+    ((_, _, _, _, where),) = resolver.getaddrinfo(host, 443, 0, socket.SOCK_STREAM)
+    return str(where[0])
+
+
+def test_a_fresh_answer_is_used_and_no_question_asked(server: NameServer) -> None:
+    resolver = KeptNames(server)
+    assert [address(resolver) for _ in range(3)] == ["192.0.2.1"] * 3
+    assert server.questions == {LEX: 1}
+    resolver.getaddrinfo(LEX, 80)
+    assert server.questions == {LEX: 2}, "another port is another question"
+
+
+def test_an_answer_is_the_callers_own(server: NameServer) -> None:
+    resolver = KeptNames(server)
+    resolver.getaddrinfo(LEX, 443).clear()
+    assert len(resolver.getaddrinfo(LEX, 443)) == 1
+
+
+def test_an_old_answer_is_used_at_once_and_renewed_in_the_background(server: NameServer) -> None:
+    resolver = KeptNames(server, fresh_s=0)
+    address(resolver)
+    server.address = "192.0.2.2"
+    assert address(resolver) == "192.0.2.1"
+    wait_until(lambda: address(resolver) == "192.0.2.2")
+
+
+@pytest.mark.parametrize("fault", [NameServer.dies, NameServer.hangs])
+def test_a_name_server_that_is_dead_or_hangs_is_not_noticed_once_a_name_is_known(
+    server: NameServer, fault: Any
+) -> None:
+    resolver = KeptNames(server, fresh_s=0)
+    address(resolver)
+    fault(server)
+    started = time.monotonic()
+    for _ in range(20):
+        assert address(resolver) == "192.0.2.1"
+        gevent.sleep(0.001)
+    assert time.monotonic() - started < AT_ONCE_S
+    assert server.most_under_way == 1
+    server.address = "192.0.2.2"
+    server.recovers()
+    wait_until(lambda: address(resolver) == "192.0.2.2")
+
+
+def test_all_who_wait_for_a_name_share_one_question_and_leave_at_their_deadlines(server: NameServer) -> None:
+    resolver = KeptNames(server, deadline_s=0.1)
+    server.hangs()
+    started = time.monotonic()
+    waiting = [gevent.spawn(address, resolver) for _ in range(50)]
+    gevent.joinall(waiting, timeout=PATIENCE_S)
+    assert 0.1 <= time.monotonic() - started < 0.1 + AT_ONCE_S
+    assert {str(one.exception) for one in waiting} == {f"[Errno {socket.EAI_AGAIN}] no answer within 0.1 s"}
+    with pytest.raises(socket.gaierror, match="no answer"):
+        address(resolver)
+    assert server.questions == {LEX: 1}, "a question that hangs is not asked again"
+    server.recovers()  # and its answer is as good as any
+    wait_until(lambda: not server.under_way[LEX])
+    server.dies()
+    assert address(resolver) == "192.0.2.1"
+
+
+def test_a_failure_is_of_all_who_wait_and_the_next_one_asks_again(server: NameServer) -> None:
+    resolver = KeptNames(server)
+    server.dies()
+    waiting = [gevent.spawn(address, resolver) for _ in range(3)]
+    gevent.joinall(waiting, timeout=PATIENCE_S)
+    assert [type(one.exception) for one in waiting] == [socket.gaierror] * 3
+    assert server.questions == {LEX: 1}
+    server.recovers()
+    assert address(resolver) == "192.0.2.1"
+
+
+def test_who_gives_up_does_not_take_the_answer_from_the_others(server: NameServer) -> None:
+    resolver = KeptNames(server)
+    server.hangs()
+    impatient = gevent.spawn(address, resolver)
+    patient = gevent.spawn(address, resolver)
+    wait_until(lambda: server.questions[LEX] == 1)
+    impatient.kill()
+    server.recovers()
+    assert patient.get(timeout=PATIENCE_S) == "192.0.2.1"
+
+
+def test_a_name_that_hangs_does_not_keep_another_waiting(server: NameServer) -> None:
+    resolver = KeptNames(server)
+    server.hangs()
+    stuck = gevent.spawn(address, resolver)
+    wait_until(lambda: server.questions[LEX] == 1)
+    server.answers = Event()
+    server.answers.set()
+    assert address(resolver, "api.twilio.com") == "192.0.2.1"
+    stuck.kill()
+
+
+def test_a_name_that_is_none_is_its_callers_error(server: NameServer) -> None:
+    resolver = KeptNames(server)
+    server.failure = UnicodeError("label too long")
+    with pytest.raises(UnicodeError):
+        address(resolver, "a" * 64)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", b"127.0.0.1", bytearray(b"127.0.0.1"), "::1", "fe80::1", None])
+def test_an_address_asks_nobody(server: NameServer, host: Any) -> None:
+    server.hangs()
+    resolver = KeptNames(server, deadline_s=PATIENCE_S)
+    assert resolver.getaddrinfo(host, 443, type_of(host), socket.SOCK_STREAM)
+    with pytest.raises(socket.gaierror):
+        resolver.getaddrinfo(LEX, 443, 0, 0, 0, socket.AI_NUMERICHOST)
+    assert not server.questions
+
+
+def type_of(host: Any) -> int:
+    """The family of an address."""
+    return socket.AF_INET6 if isinstance(host, str) and ":" in host else socket.AF_INET
+
+
+@pytest.mark.parametrize("host", [b"abcd", bytearray(b"localhost")])
+def test_a_name_in_bytes_is_a_name(server: NameServer, host: Any) -> None:
+    assert KeptNames(server).getaddrinfo(host, 443)
+    assert server.questions == {bytes(host): 1}
+
+
+def test_only_so_many_names_are_kept_those_lately_used(server: NameServer) -> None:
+    resolver = KeptNames(server, capacity=3)
+    for host in ("a", "b", "c", "a", "d"):
+        address(resolver, host)
+    server.dies()
+    for host in ("a", "c", "d"):
+        assert address(resolver, host) == "192.0.2.1"
+    with pytest.raises(socket.gaierror):
+        address(resolver, "b")
+
+
+def test_only_so_many_names_are_asked_for_at_a_time(server: NameServer) -> None:
+    resolver = KeptNames(server, capacity=2)
+    server.hangs()
+    waiting = [gevent.spawn(address, resolver, host) for host in ("a", "b", "a")]
+    wait_until(lambda: len(server.questions) == 2)
+    with pytest.raises(socket.gaierror, match="too many names"):
+        address(resolver, "c")
+    server.recovers()
+    assert [one.get(timeout=PATIENCE_S) for one in waiting] == ["192.0.2.1"] * 3
+
+
+def test_all_else_is_left_to_the_other_resolver(server: NameServer) -> None:
+    resolver = KeptNames(server)
+    assert resolver.gethostbyname("a") == "one of a"
+    assert resolver.gethostbyname_ex("a") == "all of a"
+    assert resolver.gethostbyaddr("192.0.2.1") == "the name of 192.0.2.1"
+    assert resolver.getnameinfo(("192.0.2.1", 80), 0) == "the name of ('192.0.2.1', 80), 0"
+    resolver.close()
+    assert str(server.failure) == "closed"
+
+
+def test_a_warm_name_is_asked_for_again_and_again_and_an_outage_is_logged_once(
+    server: NameServer, logged: Logged
+) -> None:
+    resolver = KeptNames(server, fresh_s=0.01)
+    warm = resolver.keep_warm([Host(LEX, 443), Host("api.twilio.com", 443)])
+    try:
+        wait_until(lambda: min(server.questions[LEX], server.questions["api.twilio.com"]) > 3)
+        assert [line for line in logged() if line["event"] != "peer-refused"] == []  # of another test, told of late
+        server.dies()
+        already = Counter(server.questions)
+        wait_until(lambda: server.questions[LEX] > already[LEX] + 3)
+        server.address = "192.0.2.2"
+        server.recovers()
+        wait_until(lambda: len(logged()) == 4)
+    finally:
+        gevent.killall(warm)
+    lines = [(line["event"], line["level"]) for line in logged() if line["host"] == LEX]
+    assert lines == [("name-not-resolved", "warning"), ("name-resolved", "info")]
+    assert "Temporary failure" in logged()[0]["error"]
+    assert resolver.getaddrinfo(LEX, 443, socket.AF_UNSPEC, socket.SOCK_STREAM)[0][4] == ("192.0.2.2", 443)
+
+
+def test_the_hosts_of_addresses() -> None:
+    addresses = [
+        f"https://{LEX}",
+        "https://api.twilio.com/2010-04-01",
+        "http://API.twilio.com:8443",
+        "https://api.twilio.com",
+        "http://localhost",
+        "http://127.0.0.1:8080",
+        "http://[::1]:8080",
+        "no address",
+    ]
+    twilio = "api.twilio.com"
+    assert names.hosts_of(addresses) == [Host(LEX, 443), Host(twilio, 443), Host(twilio, 8443), Host("localhost", 80)]
+
+
+@pytest.fixture
+def installed() -> Iterator[KeptNames]:
+    """The resolver of this hub, until the end of the test."""
+    hub = gevent.get_hub()
+    before = hub.resolver
+    yield names.install()
+    hub.resolver = before
+
+
+@pytest.fixture
+def web() -> Iterator[WSGIServer]:
+    """A server that answers and closes: each request makes a connection of its own."""
+
+    def page(_: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Connection", "close")])
+        return [b"here"]
+
+    server = WSGIServer(("127.0.0.1", 0), page, log=None)
+    server.start()
+    yield server
+    server.stop(timeout=1)
+
+
+@pytest.mark.parametrize("is_warm", [False, True])
+def test_requests_go_on_when_the_name_server_dies(
+    installed: KeptNames, web: WSGIServer, is_warm: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dead(*_: Any) -> Any:
+        asked.append(1)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    asked: list[int] = []
+    url = f"http://localhost:{web.server_port}"
+    warm = installed.keep_warm(names.hosts_of([url])) if is_warm else []
+    try:
+        if is_warm:
+            wait_until(lambda: bool(installed._answers))
+        else:
+            assert requests.get(url, timeout=PATIENCE_S).text == "here"
+        monkeypatch.setattr(installed._inner, "getaddrinfo", dead)
+        monkeypatch.setattr(installed, "_fresh_s", 0)
+        for _ in range(3):
+            assert requests.get(url, timeout=PATIENCE_S).text == "here"
+    finally:
+        gevent.killall(warm)
+    assert asked
+
+
+def test_look_ups_that_hang_leave_the_threads_of_others_alone(
+    installed: KeptNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gevent has ten threads for all; a real thread is stuck here for each of more names than that."""
+    monkeypatch.setattr(installed, "_deadline_s", 0.05)
+    hung = monkey.get_original("_thread", "allocate_lock")()
+
+    def hang(*_: Any) -> Addresses:
+        with hung:
+            return []
+
+    monkeypatch.setattr("_socket.getaddrinfo", hang)
+    hung.acquire()
+    try:
+        stuck = [gevent.spawn(socket.getaddrinfo, f"host-{number}.example", 443) for number in range(12)]
+        gevent.joinall(stuck, timeout=PATIENCE_S)
+        assert all(isinstance(one.exception, socket.gaierror) for one in stuck)
+        other = gevent.spawn(gevent.get_hub().threadpool.apply, lambda: "done")
+        assert other.get(timeout=PATIENCE_S / 3) == "done"
+    finally:
+        hung.release()
+        wait_until(lambda: not installed._asked)

@@ -1,0 +1,210 @@
+"""Which worker accepts: the decision, over a board; and a server that shares its listener."""
+
+import itertools
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+
+import gevent
+import pytest
+from flask import Flask
+
+from lexbridge.net.http_server import MediaServer
+from lexbridge.server import accepting
+from lexbridge.server.accepting import CROWD, LEFT_S, LONGEST_LEFT_S, MOST_NEW, Accepting, count_waiting
+from lexbridge.server.scoreboard import PROMPT_S, Board, Place, State
+from tests.support.rig import PATIENCE_S
+
+
+def crew(*sockets: int) -> list[Accepting]:
+    """Workers that are ready, with so many media sockets each."""
+    board = Board(len(sockets))
+    found = [Accepting(Place(board, slot, 1)) for slot in board.slots]
+    for worker, held in zip(found, sockets, strict=True):
+        worker.place.write(State.READY)
+        worker.holds(held, 0)
+    return found
+
+
+def who_takes(workers: list[Accepting]) -> list[bool]:
+    """Whether each takes a connection that has just come."""
+    return [not worker.leaves(1, 0.0) for worker in workers]
+
+
+def left_s(worker: Accepting) -> float:
+    """For how long it leaves a connection that nobody else takes, to a millisecond."""
+    return next(at_ms for at_ms in itertools.count() if not worker.leaves(1, 100.0 + at_ms / 1000)) / 1000
+
+
+def test_those_with_the_fewest_media_sockets_take_a_connection() -> None:
+    assert who_takes(crew(3, 2, 4, 2)) == [False, True, False, True]
+    assert who_takes(crew(1)) == [True]
+    one, other = crew(5, 5)
+    assert who_takes([one, other]) == [True, True]
+    one.holds(6, 0)
+    assert who_takes([one, other]) == [False, True]
+
+
+def test_any_number_of_calls_comes_out_even() -> None:
+    workers, held = crew(0, 0, 0, 7), [0, 0, 0, 7]
+    for number in range(1, 50):
+        taker = who_takes(workers).index(True)
+        held[taker] += 1
+        workers[taker].holds(held[taker], 0)
+        if number > 21:
+            assert max(held) - min(held) <= 1
+
+
+def test_a_connection_is_left_longer_the_more_have_fewer_but_never_for_long() -> None:
+    assert left_s(crew(1, 0)[0]) == pytest.approx(LEFT_S, abs=0.0011)
+    assert left_s(crew(2, 1, 0)[0]) == pytest.approx(2 * LEFT_S, abs=0.0011)
+    assert left_s(crew(9, *[0] * 7)[0]) == pytest.approx(LONGEST_LEFT_S, abs=0.0011)
+
+
+def test_the_next_connection_is_left_for_as_long_as_the_one_before() -> None:
+    worker, _ = crew(1, 0)
+    for _ in range(2):
+        assert left_s(worker) > 0  # it has taken it
+    assert worker.leaves(1, 500.0)
+    assert not worker.leaves(0, 500.0 + LEFT_S)  # somebody else has
+    assert worker.leaves(1, 500.0 + LEFT_S)
+
+
+def test_of_a_crowd_everybody_takes() -> None:
+    worker, _ = crew(100, 0)
+    assert worker.leaves(CROWD, 0.0)
+    assert not worker.leaves(CROWD + 1, 0.0)
+
+
+@pytest.mark.parametrize("state", [State.NONE, State.STARTING, State.BUSY, State.DRAINING])
+def test_nothing_is_left_to_who_does_not_take_calls(state: State) -> None:
+    one, other = crew(5, 0)
+    other.place.write(state)
+    assert not one.leaves(1, 0.0)
+    assert not one.has_others
+
+
+def test_nothing_is_left_to_who_hangs_nor_while_the_server_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = crew(5, 0)
+    assert one.has_others
+    one.place.board.is_ending = True
+    assert not one.leaves(1, 0.0)
+    one.place.board.is_ending = False
+    assert one.leaves(1, 0.0)
+    now_s = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now_s + PROMPT_S + 0.1)
+    assert not one.leaves(1, 0.0)
+    other.place.write(State.READY)
+    assert one.leaves(1, 0.0)
+
+
+def test_strangers_who_say_nothing_hardly_count() -> None:
+    one, other = crew(0, 0)
+    one.holds(0, 10_000)
+    other.holds(MOST_NEW, 0)
+    assert who_takes([one, other]) == [True, True]
+
+
+@pytest.mark.parametrize("state", [State.NONE, State.STARTING])
+def test_a_worker_that_is_replaced_leaves_no_count_behind(state: State) -> None:
+    one, other = crew(0, 90)
+    assert one.place.sockets_of_others() == [90]
+    other.place.board.write(1, state)  # by the parent, when it was killed
+    other.place.write(State.READY)
+    assert one.place.sockets_of_others() == [0]
+
+
+def test_a_listener_tells_how_many_connections_wait() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, ExitStack() as callers:
+        for waiting in range(3):
+            assert count_waiting(listener) == waiting
+            callers.enter_context(socket.create_connection(listener.getsockname()))
+    with closing(socket.socket(socket.AF_UNIX)) as other:
+        assert count_waiting(other) == 0
+
+
+@contextmanager
+def shared_server(other_has: int) -> Iterator[tuple[tuple[str, int], Board]]:
+    """A server, and beside it a worker that is ready, has so many media sockets, and never accepts anything. Yields the
+    server's address and the board."""
+    app = Flask("test")
+    app.add_url_rule("/page", "page", lambda: "here")
+    board = Board(2)
+    server = MediaServer(("127.0.0.1", 0), app)
+    server.share(Accepting(Place(board, 0, 1)))
+    board.write_sockets(1, other_has)
+
+    def beat() -> None:
+        while True:
+            for slot in board.slots:
+                board.write(slot, State.READY)
+            gevent.sleep(0.05)
+
+    beating = gevent.spawn(beat)
+    server.start()
+    try:
+        yield ("127.0.0.1", server.server_port), board
+    finally:
+        beating.kill()
+        server.stop(timeout=0)
+
+
+def ask(caller: socket.socket, connection: str = "keep-alive") -> bytes:
+    """Asks for a page on a connection. Returns the answer's head."""
+    caller.sendall(f"GET /page HTTP/1.1\r\nHost: here\r\nConnection: {connection}\r\n\r\n".encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        piece = caller.recv(4096)
+        assert piece
+        answer += piece
+    return answer.partition(b"\r\n\r\n")[0]
+
+
+def test_a_connection_that_the_other_worker_does_not_take_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[bool] = []
+    leaves = Accepting.leaves
+
+    def note(self: Accepting, waiting: int, now_s: float) -> bool:
+        is_left = leaves(self, waiting, now_s)
+        if waiting:
+            left.append(is_left)
+        return is_left
+
+    monkeypatch.setattr(Accepting, "leaves", note)
+    with shared_server(other_has=0) as (address, _), ExitStack() as callers:
+        silent = callers.enter_context(socket.create_connection(address, PATIENCE_S))
+        while left != [False]:
+            gevent.sleep(0.001)
+        # It has one connection more than the other now, of which it is not known what it wants
+        second = callers.enter_context(socket.create_connection(address, PATIENCE_S))
+        assert ask(second).startswith(b"HTTP/1.1 200")
+        assert 1 <= left.count(True) <= LONGEST_LEFT_S / accepting.LOOK_EVERY_S + 1  # it looks, and does not spin
+        assert left[-1] is False
+        assert ask(silent).startswith(b"HTTP/1.1 200")
+
+
+def test_a_connection_counts_until_it_is_known_what_it_wants() -> None:
+    with shared_server(other_has=9) as (address, board), ExitStack() as callers:
+        asking, silent = (callers.enter_context(socket.create_connection(address, PATIENCE_S)) for _ in range(2))
+        with gevent.Timeout(PATIENCE_S):
+            while board.sockets(0) != 2:
+                gevent.sleep(0.001)
+            ask(asking)
+            while board.sockets(0) == 2:
+                gevent.sleep(0.001)
+            while board.sockets(0):  # the silent one after half a second
+                gevent.sleep(0.01)
+        assert ask(silent).startswith(b"HTTP/1.1 200")
+        assert board.sockets(0) == 0
+
+
+def test_beside_others_a_connection_is_not_kept_for_a_handshake() -> None:
+    with shared_server(other_has=9) as (address, board):
+        with socket.create_connection(address, PATIENCE_S) as caller:
+            assert b"Connection: close" in ask(caller)
+            assert caller.recv(4096) in (b"", b"here")
+        board.is_ending = True  # nobody is beside it
+        with socket.create_connection(address, PATIENCE_S) as caller:
+            for _ in range(2):
+                assert b"connection" not in ask(caller).lower()

@@ -1,0 +1,112 @@
+"""How calls spread over the workers of `server.py`: as processes, with real sockets."""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import gevent
+import pytest
+import requests
+
+from bench.harness.rude_client import RudeClient
+from lexbridge.offline.commands.bridge_process import BridgeProcess
+from tests.support.processes import children, serves, state_of
+from tests.support.rehearsal import wait_until
+from tests.support.rig import ENVIRONMENT, PATIENCE_S, SIGNED, V1_BOT
+
+NOWHERE = {
+    "TWILIO_API_URL": "http://127.0.0.1:9",
+    "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": "http://127.0.0.1:9",
+}
+
+
+class Office:
+    """`server.py` while it runs, and the media sockets that are open."""
+
+    def __init__(self, bridge: BridgeProcess, calls: ExitStack) -> None:
+        self.bridge = bridge
+        self._calls = calls
+        self._ports: list[int] = []
+
+    def log_has(self, event: str, count: int) -> bool:
+        """Whether the log has so many lines of `event`, or more."""
+        return self.bridge.log.read_text(encoding="utf-8").count(f'"{event}"') >= count
+
+    def call(self, count: int) -> None:
+        """Opens so many media sockets, one after the other."""
+        for _ in range(count):
+            one = self._calls.enter_context(RudeClient(("127.0.0.1", self.bridge.port), PATIENCE_S))
+            assert one.upgrade(headers=SIGNED) == 101
+            self._ports.append(one._socket.getsockname()[1])
+            gevent.sleep(0.02)
+
+    def spread(self) -> dict[int, int]:
+        """How many of the media sockets each worker has."""
+        workers = children(self.bridge.pid)
+        has = Counter(next((pid for pid in workers if serves(pid, self.bridge.port, port)), 0) for port in self._ports)
+        return {pid: has[pid] for pid in workers}
+
+
+@contextmanager
+def office(folder: Path, workers: int) -> Iterator[Office]:
+    """Starts the server, and waits until all its workers are ready."""
+    settings = {**ENVIRONMENT, **V1_BOT, **NOWHERE, "WEB_CONCURRENCY": str(workers), "DRAIN_S": "1"}
+    with BridgeProcess(settings, folder / "bridge.log") as bridge, ExitStack() as calls:
+        opened = Office(bridge, calls)
+        wait_until(lambda: opened.log_has("worker-started", workers - 1))
+        gevent.sleep(0.5)  # the last one's first beats
+        yield opened
+
+
+@pytest.mark.parametrize(("workers", "calls"), [(1, 5), (2, 30), (4, 60)])
+def test_each_worker_gets_its_share_of_the_calls(tmp_path: Path, workers: int, calls: int) -> None:
+    with office(tmp_path, workers) as opened:
+        opened.call(calls)
+        spread = sorted(opened.spread().values())
+        assert sum(spread) == calls
+        # It is 1 at most where each worker comes round in 20 ms.
+        assert spread[-1] - spread[0] <= 4
+
+
+def test_a_worker_that_hangs_with_the_fewest_calls_keeps_nobody_waiting(tmp_path: Path) -> None:
+    with office(tmp_path, 2) as opened:
+        opened.call(6)
+        hung, other = opened.spread()
+        os.kill(hung, signal.SIGSTOP)
+        opened.call(10)
+        # All are answered before the parent has noticed that it hangs
+        assert state_of(hung) == "T"
+        assert not opened.log_has("worker-hung", 1)
+        os.kill(hung, signal.SIGCONT)
+        spread = opened.spread()
+        assert spread[other] >= 10 + 1
+        opened.call(8)
+        assert opened.spread()[hung] >= spread[hung] + 6  # it has the fewest, and takes calls again
+
+
+def test_a_new_worker_in_place_of_one_that_was_killed_gets_the_next_calls(tmp_path: Path) -> None:
+    with office(tmp_path, 2) as opened:
+        opened.call(20)
+        killed, other = opened.spread()
+        before = opened.spread()[other]
+        os.kill(killed, signal.SIGKILL)
+        opened.call(2)  # while it is replaced
+        wait_until(lambda: opened.log_has("worker-started", 2))
+        gevent.sleep(0.5)
+        opened.call(10)
+        spread = opened.spread()
+        (new,) = {*spread} - {other}
+        assert new != killed
+        assert spread[new] >= 8
+        assert spread[other] <= before + 4
+
+
+def test_webhooks_leave_no_connection_on_which_a_handshake_could_come(tmp_path: Path) -> None:
+    with office(tmp_path, 2) as opened, requests.Session() as session:
+        answer = session.get(f"{opened.bridge.url}/nothing", timeout=PATIENCE_S)
+        assert (answer.status_code, answer.headers["Connection"]) == (404, "close")
+        for _ in range(3):  # probes of a load balancer may come on one connection
+            assert session.get(f"{opened.bridge.url}/ready", timeout=PATIENCE_S).headers["Connection"] == "keep-alive"

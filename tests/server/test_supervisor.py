@@ -1,0 +1,278 @@
+"""The parent of the processes, over workers that do next to nothing (crew.py)."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lexbridge.offline.commands.bridge_process import ROOT
+from lexbridge.server import supervisor as workers
+from lexbridge.server.scoreboard import FRESH_S
+from tests.support.processes import as_process_1, children, is_running, state_of
+from tests.support.rehearsal import wait_until
+from tests.support.rig import PATIENCE_S
+
+
+class Crew:
+    """`crew.py` while it runs."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        self.process = process
+        self.pid = process.pid
+        """The parent's."""
+        self._log = log
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        """The log lines of one event."""
+        lines = [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+        return [line for line in lines if line["event"] == event]
+
+    def text(self) -> str:
+        """Standard output and error."""
+        return self._log.read_text(encoding="utf-8")
+
+    def are_ready(self, count: int) -> list[int]:
+        """Waits until so many workers became ready since the start. Returns who is there."""
+        wait_until(lambda: len(self.lines("serving") + self.lines("worker-started")) >= count)
+        return children(self.pid)
+
+    def end(self, *signums: signal.Signals) -> int:
+        """Its exit status, after these signals. It leaves nobody behind."""
+        there = children(self.pid)
+        for signum in signums:
+            os.kill(self.pid, signum)
+        status = self.process.wait(timeout=PATIENCE_S)
+        assert not any(map(is_running, there))
+        return status
+
+
+@contextmanager
+def crew(folder: Path, *before: str, **options: Any) -> Iterator[Crew]:
+    """Starts it. `before`: a command that it is started through."""
+    log = folder / "crew.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [*before, sys.executable, str(ROOT / "tests/support/crew.py"), json.dumps(options)],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    started = Crew(process, log)
+    there: list[int] = []
+    try:
+        yield started
+        there = children(process.pid)
+    finally:
+        process.kill()
+        process.wait()
+        wait_until(lambda: not any(map(is_running, there)))
+
+
+def test_a_worker_starts_with_nothing_of_its_parents(tmp_path: Path) -> None:
+    with crew(tmp_path, count=3) as started:
+        there = started.are_ready(3)
+        assert len(there) == 3
+        begun = started.lines("begins")
+        assert sorted(line["worker"] for line in begun) == there
+        for line in begun:
+            assert (line["blocked"], line["has_hub"], line["threads"]) == ([], False, 1)
+            assert line["handlers"]["SIGTERM"] == line["handlers"]["SIGCHLD"] == str(signal.SIG_DFL)
+            assert line["handlers"]["SIGINT"] == line["handlers"]["SIGHUP"] == str(signal.SIG_IGN)
+        # One alone, until it is known that it can start
+        assert begun[0]["worker"] == started.lines("serving")[0]["pid"]
+        assert started.end(signal.SIGTERM) == 0
+
+
+def test_a_parent_with_a_hub_does_not_fork(tmp_path: Path) -> None:
+    with crew(tmp_path, has_hub=True) as started:
+        assert started.process.wait(timeout=PATIENCE_S) == 1
+        assert "a gevent hub does not survive a fork" in started.text()
+        assert not started.lines("begins")
+
+
+def test_the_parent_of_the_real_server_has_no_hub_and_no_thread() -> None:
+    words = (
+        "import server, threading; from gevent._hub_local import get_hub_if_exists; "
+        "server.drop_hub(); print(get_hub_if_exists(), threading.active_count())"
+    )
+    ended = subprocess.run([sys.executable, "-c", words], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout == "None 1\n"
+
+
+def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
+    with crew(tmp_path, count=2) as started:
+        one, other = started.are_ready(2)
+        os.kill(one, signal.SIGKILL)
+        now = started.are_ready(3)
+        assert len(now) == 2
+        assert other in now
+        assert one not in now
+        (died,) = started.lines("worker-died")
+        assert (died["pid"], died["signal"]) == (one, "SIGKILL")
+        assert started.end(signal.SIGTERM) == 0
+
+
+def test_a_worker_that_was_stopped_is_ended_and_replaced(tmp_path: Path) -> None:
+    with crew(tmp_path, hang_limit_s=0.5) as started:
+        (one,) = started.are_ready(1)
+        os.kill(one, signal.SIGSTOP)
+        assert started.are_ready(2) != [one]
+        assert [line["pid"] for line in started.lines("worker-hung")] == [one]
+        assert [line["signal"] for line in started.lines("worker-died")] == ["SIGKILL"]
+        assert started.end(signal.SIGTERM) == 0
+
+
+def test_a_worker_that_hangs_leaves_its_stack_without_values(tmp_path: Path) -> None:
+    with crew(tmp_path, hang_limit_s=0.5) as started:
+        (one,) = started.are_ready(1)
+        os.kill(one, signal.SIGUSR1)
+        assert started.are_ready(2) != [one]
+        assert [line["signal"] for line in started.lines("worker-died")] == ["SIGABRT"]
+        assert "crew.py" in started.text()
+        assert "in hang" in started.text()
+        assert "what a caller said" not in started.text()
+
+
+def test_nobody_has_hung_if_all_were_stopped_together(tmp_path: Path) -> None:
+    with crew(tmp_path, hang_limit_s=1.0) as started:
+        (one,) = started.are_ready(1)
+        for pid in (started.pid, one):
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(FRESH_S + 0.5)
+        os.kill(started.pid, signal.SIGCONT)
+        time.sleep(0.5)  # longer than a look of the parent's
+        os.kill(one, signal.SIGCONT)
+        time.sleep(1.0)
+        assert children(started.pid) == [one]
+        assert not started.lines("worker-hung")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_at_a_signal_all_drain(tmp_path: Path, signum: signal.Signals) -> None:
+    with crew(tmp_path, count=2, drain_s=0.3) as started:
+        there = started.are_ready(2)
+        assert started.end(signum) == 0
+        assert sorted(line["worker"] for line in started.lines("told")) == there
+        assert not started.lines("worker-died")
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_at_a_second_signal_all_end_at_once(tmp_path: Path, second: signal.Signals) -> None:
+    with crew(tmp_path, count=2, drain_s=10 * PATIENCE_S) as started:
+        started.are_ready(2)
+        os.kill(started.pid, signal.SIGTERM)
+        wait_until(lambda: len(started.lines("told")) == 2)
+        assert started.end(second) == 1
+
+
+def test_a_signal_that_comes_while_it_starts_is_not_lost(tmp_path: Path) -> None:
+    for late_ms in (0, 5, 10, 20, 40):
+        with crew(tmp_path, count=3) as started:
+            wait_until(lambda parent=started.pid: children(parent))  # its handlers are there, and it forks on
+            time.sleep(late_ms / 1000)
+            assert started.end(signal.SIGTERM) == 0
+
+
+def test_sighup_replaces_all_and_the_old_go_last(tmp_path: Path) -> None:
+    with crew(tmp_path, count=2, drain_s=0.5) as started:
+        old = started.are_ready(2)
+        os.kill(started.pid, signal.SIGHUP)
+        wait_until(lambda: len(started.lines("told")) == 2)
+        assert len(started.lines("worker-started")) == 1 + 2  # before any of the old was told
+        assert sorted(line["worker"] for line in started.lines("told")) == old
+        for _ in range(3):  # during one: remembered once
+            os.kill(started.pid, signal.SIGHUP)
+        new = started.are_ready(6)
+        wait_until(lambda: len(children(started.pid)) == 2)
+        time.sleep(0.5)
+        assert not set(children(started.pid)) & {*old}
+        assert len(new) <= 4
+        assert len(started.lines("renewing")) == 2
+        assert len(started.lines("begins")) == 6
+        assert not started.lines("worker-died")
+        assert started.end(signal.SIGTERM) == 0
+
+
+def test_a_worker_that_the_operator_ends_is_replaced_while_it_drains(tmp_path: Path) -> None:
+    with crew(tmp_path, drain_s=0.5) as started:
+        (one,) = started.are_ready(1)
+        os.kill(one, signal.SIGTERM)
+        assert one in started.are_ready(2)
+        wait_until(lambda: one not in children(started.pid))
+        assert not started.lines("worker-died")
+        assert started.end(signal.SIGTERM) == 0
+
+
+def test_workers_end_when_their_parent_is_gone(tmp_path: Path) -> None:
+    with crew(tmp_path, count=2) as started:
+        there = started.are_ready(2)
+        started.process.kill()
+        wait_until(lambda: not any(map(is_running, there)))
+        assert [line["orphaned"] for line in started.lines("told")] == [True, True]
+
+
+def test_the_first_worker_that_cannot_start_ends_the_server(tmp_path: Path) -> None:
+    with crew(tmp_path, count=3, status=2) as started:
+        assert started.process.wait(timeout=PATIENCE_S) == 2
+        assert len(started.lines("begins")) == 1
+
+
+@pytest.mark.parametrize("broken", [{"raises": True}, {"status": 3}])
+def test_a_worker_that_dies_young_is_replaced_ever_later(tmp_path: Path, broken: dict[str, Any]) -> None:
+    with crew(tmp_path, count=3, **broken) as started:
+        wait_until(lambda: len(started.lines("worker-died")) == 3)
+        times = [line["timestamp"] for line in started.lines("begins")]
+        seconds = [float(text[17:-1]) for text in times]
+        waits = [(after - before) % 60 for before, after in pairwise(seconds)]
+        assert waits[0] >= workers.FIRST_PAUSE_S
+        assert waits[1] >= 2 * workers.FIRST_PAUSE_S
+        assert ("it broke" in started.text()) == ("raises" in broken)
+        assert started.end(signal.SIGTERM) == 0
+
+
+def test_a_worker_that_the_operator_ends_while_it_starts_is_no_error(tmp_path: Path) -> None:
+    with crew(tmp_path, start_s=10 * PATIENCE_S) as started:
+        told: list[int] = []
+        for count in range(1, 7):
+            wait_until(lambda count=count: len(started.lines("begins")) == count)
+            (worker,) = children(started.pid)
+            os.kill(worker, signal.SIGTERM)
+            wait_until(lambda count=count: len(started.lines("worker-told-to-end")) == count)
+            told.append(worker)
+        wait_until(lambda: len(started.lines("begins")) == 7)
+        lines = started.lines("worker-told-to-end")
+        assert [(line["pid"], line["level"]) for line in lines] == [(worker, "info") for worker in told]
+        assert not started.lines("worker-died")
+        # However fast they are told, no more than one is started in FIRST_PAUSE_S; and it is no longer than that
+        seconds = [float(line["timestamp"][17:-1]) for line in started.lines("begins")]
+        assert (seconds[-1] - seconds[0]) % 60 >= 6 * workers.FIRST_PAUSE_S - 0.1
+        assert (seconds[-1] - seconds[-2]) % 60 < workers.LONGEST_PAUSE_S
+        assert started.end(signal.SIGTERM) == 0
+
+
+def test_a_worker_that_has_ended_well_before_it_was_ready_is_no_error(tmp_path: Path) -> None:
+    with crew(tmp_path, status=0) as started:
+        wait_until(lambda: len(started.lines("worker-told-to-end")) == 3)
+        assert not started.lines("worker-died")
+        assert started.end(signal.SIGTERM) == 0
+
+
+def test_as_process_1_it_takes_signals_and_reaps_orphans(tmp_path: Path) -> None:
+    with crew(tmp_path, *as_process_1(), leaves_orphan=True) as started:
+        started.are_ready(1)
+        assert started.lines("parent")[0]["pid"] == 1
+        (parent,) = children(started.pid)
+        wait_until(lambda: len(children(parent)) == 1)  # the orphan has come, and gone, and is no zombie
+        assert "Z" not in [state_of(pid) for pid in children(parent)]
+        os.kill(parent, signal.SIGTERM)
+        assert started.process.wait(timeout=PATIENCE_S) == 0

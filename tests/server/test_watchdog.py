@@ -1,0 +1,188 @@
+"""What holds a worker's loop, and what escapes in it, in the log of a real server (tricky.py)."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lexbridge.offline.commands.bridge_process import ROOT, free_port
+from lexbridge.server.watchdog import HELD_S, Holds
+from tests.support import tricky
+from tests.support.processes import children
+from tests.support.rehearsal import wait_until
+from tests.support.rig import ENVIRONMENT, PATIENCE_S, V1_BOT
+
+
+class Server:
+    """`tricky.py` while it runs."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    @property
+    def worker(self) -> int:
+        """Its only one."""
+        (worker,) = children(self._process.pid)
+        return worker
+
+    def text(self) -> str:
+        """Standard output and error."""
+        return self._log.read_text(encoding="utf-8")
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        """The log lines of one event. All lines are JSON."""
+        lines = [json.loads(line) for line in self.text().splitlines()]
+        return [line for line in lines if line["event"] == event]
+
+    def end(self) -> int:
+        """Its exit status, after a signal."""
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(timeout=PATIENCE_S)
+
+
+@contextmanager
+def tricky_server(folder: Path, **changes: str) -> Iterator[Server]:
+    """Starts it, and waits until it serves."""
+    log = folder / "server.log"
+    environment = {**ENVIRONMENT, **V1_BOT, "CONTAINER_PORT": str(free_port()), "PYTHONPATH": str(ROOT)}
+    nowhere = {"TWILIO_API_URL": "http://127.0.0.1:9", "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": "http://127.0.0.1:9"}
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "tests/support/tricky.py")],
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], **environment, **nowhere, **changes},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    started = Server(process, log)
+    there: list[int] = []
+    try:
+        wait_until(lambda: "serving" in started.text() or process.poll() is not None)
+        there = children(process.pid)
+        yield started
+    finally:
+        for pid in there:  # one that is stopped would outlive its parent
+            if pid in children(process.pid):
+                os.kill(pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+
+
+def line_of(words: str) -> int:
+    """Where these words stand first in tricky.py."""
+    lines = Path(tricky.__file__).read_text(encoding="utf-8").splitlines()
+    return next(number for number, line in enumerate(lines, 1) if words in line)
+
+
+def test_what_holds_the_loop_is_named_by_file_and_line(tmp_path: Path) -> None:
+    with tricky_server(tmp_path) as started:
+        os.kill(started.worker, tricky.HOLD)
+        wait_until(lambda: started.lines("loop-free"))
+        held = started.lines("loop-held")
+        assert len(held) >= 2  # after one second and after two
+        for line, least_ms in zip(held, (1000, 2000), strict=False):
+            assert (line["level"], line["pid"]) == ("error", started.worker)
+            assert line["held_ms"] >= least_ms
+            innermost = line["where"][0]
+            at = int(re.fullmatch(r"tests/support/tricky.py:(\d+) hold", innermost)[1])  # type: ignore[index]
+            assert line_of("def hold") < at < line_of("def work_on")
+        (free,) = started.lines("loop-free")
+        assert (free["level"], free["pid"]) == ("info", started.worker)
+        assert free["held_ms"] >= 2000
+        assert tricky.SECRET not in started.text()
+        assert started.end() == 0
+
+
+def test_what_holds_the_loop_is_named_as_text_too(tmp_path: Path) -> None:
+    with tricky_server(tmp_path, LOG_FORMAT="text") as started:
+        os.kill(started.worker, tricky.HOLD)
+        wait_until(lambda: "loop-free" in started.text())
+        told = next(line for line in started.text().splitlines() if "loop-held" in line)
+        assert "error" in told
+        assert re.search(r"tests/support/tricky.py:\d+ hold", told)
+
+
+def test_a_loop_that_waits_is_not_held(tmp_path: Path) -> None:
+    with tricky_server(tmp_path) as started:
+        time.sleep(3)
+        assert started.lines("loop-held") == []
+        assert started.end() == 0
+
+
+def test_a_process_that_was_stopped_was_not_held(tmp_path: Path) -> None:
+    with tricky_server(tmp_path) as started:
+        worker = started.worker
+        os.kill(worker, tricky.WORK_ON)
+        time.sleep(0.5)  # it is in the middle of work now
+        os.kill(worker, signal.SIGSTOP)
+        time.sleep(3)
+        os.kill(worker, signal.SIGCONT)
+        time.sleep(1)
+        assert started.worker == worker
+        assert started.lines("loop-held") == []
+
+
+def test_what_escapes_is_one_json_line_without_values(tmp_path: Path) -> None:
+    with tricky_server(tmp_path) as started:
+        os.kill(started.worker, tricky.BREAK)
+        wait_until(lambda: len(started.lines("greenlet-broken")) >= 5)
+        assert started.end() == 0  # it lives, and ends as usual
+        lines = started.lines("greenlet-broken")
+        assert [line["of"] for line in lines[:3]] == ["Greenlet", "callback", "Broken.__del__"]
+        of_threads = sorted(line["of"] for line in lines[3:])
+        assert of_threads == ["thread" if sys.version_info >= (3, 13) else "fail", "thread"]
+        for line in lines:
+            assert line["level"] == "error"
+            assert (line["exception"][0]["exc_type"], line["exception"][0]["exc_value"]) == ("ValueError", "it broke")
+            assert line["exception"][0]["frames"][-1]["name"] == "fail"
+        assert tricky.SECRET not in started.text()
+
+
+# What each look finds: seconds since the last one, seconds of the processor in them, since when the loop works
+@pytest.mark.parametrize(
+    ("looks", "said"),
+    [
+        pytest.param([(0.25, 0, None)] * 20, [], id="it waits"),
+        pytest.param([(0.25, 0.2, 0.25 * look) for look in range(20)], [], id="it works, and comes round"),
+        pytest.param([(0.25, 0.2, 0.0)] * 3, [], id="it works for less than a second"),
+        pytest.param([(0.25, 0.2, 0.0)] * 20, [1.0, 2.0, 4.0], id="it is held by work"),
+        pytest.param([(0.25, 0.0, 0.0)] * 20, [1.0, 2.0, 4.0], id="it is held by waiting"),
+        pytest.param([*[(0.25, 0.2, 0.0)] * 9, (0.25, 0, None)], [1.0, 2.0, "free"], id="it is free again"),
+        pytest.param([*[(0.25, 0.2, 0.0)] * 9, (0.25, 0, 2.4)], [1.0, 2.0, "free"], id="it works at something else"),
+        pytest.param([(0.25, 0.2, 0.1), (3.25, 0.2, 0.1), (0.25, 0, None)], [], id="all were stopped"),
+        pytest.param([(0.25, 0.2, 0.1), (3.25, 3.2, 0.1)], [3.4], id="code kept the interpreter's lock"),
+        pytest.param(
+            [(0.25, 0.2, 0.0), (3.25, 0.2, 0.0), *[(0.25, 0.2, 0.0)] * 3],
+            [1.2],
+            id="it was held by work, and stopped meanwhile",
+        ),
+        pytest.param(
+            [(0.25, 0, None), (3.25, 0.1, 3.45), *[(0.25, 0.2, 3.45)] * 4],
+            [1.0],
+            id="it is held after they were stopped",
+        ),
+    ],
+)
+def test_the_loop_is_held(looks: list[tuple[float, float, float | None]], said: list[float | str]) -> None:
+    holds = Holds(0.0, 0.0)
+    now_s = cpu_s = 0.0
+    events: list[float | str] = []
+    for elapsed_s, worked_s, since_s in looks:
+        now_s, cpu_s = now_s + elapsed_s, cpu_s + worked_s
+        event = holds.look(now_s, cpu_s, since_s)
+        if event == "loop-held":
+            assert holds.held_s >= HELD_S
+            events.append(round(holds.held_s, 1))
+        elif event:
+            events.append(event.removeprefix("loop-"))
+    assert events == said

@@ -1,0 +1,89 @@
+"""A local Lex that boto3 finds by itself, and clients of it; to be asked without a call."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from lexbridge.audio.pcm import resample
+from lexbridge.lex.boto import make_lex_runtime
+from lexbridge.lex.client import LexClient
+from lexbridge.lex.runtime import Deadlines, Question, Speech, Utterance
+from lexbridge.lex.v1 import LexV1
+from lexbridge.lex.voice import ReplyAudio
+from lexbridge.logs import Log
+from lexbridge.offline.lex.recognition import ScriptedRecogniser
+from lexbridge.offline.lex.runtime import LocalLex
+from tests.conftest import Logged
+from tests.support.rig import HummingVoice, flowers, settings, v2_bot
+
+FRAME = bytes(range(160)) * 2
+KINDS = "What type of flowers would you like to order?"
+FLOWERS = "I would like to order flowers"
+
+GENERATIONS = pytest.mark.parametrize("generation", ["v1", "v2"])
+
+
+@contextmanager
+def local_lex(monkeypatch: pytest.MonkeyPatch, *heard: str) -> Iterator[LocalLex]:
+    """A local Lex that boto3 finds by itself, and that hears the lines of `heard`, whatever is said."""
+    with LocalLex(bots=[flowers()], recogniser=ScriptedRecogniser(list(heard)), voice=HummingVoice()) as local:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", local.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", local.url)
+        yield local
+
+
+def lex_of(generation: str, mode: str = "call-update", **deadlines: float) -> LexClient:
+    """A client for the flower shop's bot."""
+    bot = v2_bot(flowers()) if generation == "v2" else {}
+    return make_lex_runtime(settings(REPLY_MODE=mode, **bot), Deadlines(**deadlines))
+
+
+def spoken(frames: int = 20) -> Utterance:
+    """A whole utterance."""
+    utterance = Utterance()
+    utterance.append(FRAME * frames)
+    utterance.close()
+    return utterance
+
+
+def asked() -> Question:
+    """A turn."""
+    return Question("CA-session", None, spoken())
+
+
+def voice_of(lex: LexClient, question: Question) -> Speech:
+    """The voice of its answer."""
+    speech = lex.ask(question, Log()).speech
+    assert speech is not None
+    return speech
+
+
+def lines_of_lex(logged: Logged) -> list[dict[str, Any]]:
+    """What was logged of requests to Lex: a test before may have left a line that is due now."""
+    return [line for line in logged() if line["event"].startswith("lex-")]
+
+
+def heard_of(speech: Speech) -> bytes:
+    """All of it, mu-law."""
+    return b"".join(iter(speech.read, b""))
+
+
+def hum_of(text: str) -> bytes:
+    """What is to be heard of `text`, mu-law."""
+    audio = ReplyAudio("audio/pcm")
+    return audio.push(resample(HummingVoice().speak(text), 8000, 16000)) + audio.flush()
+
+
+def state_of(lex: LexClient, session_id: str) -> dict[str, Any]:
+    """All that GetSession tells, but for names that no two sessions share."""
+    if isinstance(lex._api, LexV1):
+        told = lex._api.client.get_session(botName="OrderFlowers", botAlias="prod", userId=session_id)
+    else:
+        told = lex._api.client.get_session(
+            botId=flowers().v2_id, botAliasId="TSTALIASID", localeId="en_US", sessionId=session_id
+        )
+        del told["sessionState"]["originatingRequestId"]
+        del told["interpretations"]  # how sure Lex is of the last utterance
+    return {name: value for name, value in told.items() if name not in ("ResponseMetadata", "sessionId")}

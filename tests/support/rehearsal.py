@@ -1,0 +1,192 @@
+"""A call through the Bridge with doubles for its three neighbours: bugs, and bad luck in timing.
+
+The doubles keep to the Protocols. What they do is told to them beforehand; all of it happens in one process, without
+sockets, and in an order that is always the same.
+"""
+
+import gc
+import struct
+import time
+from collections.abc import Callable, Iterable
+
+import gevent
+from gevent.event import Event
+from gevent.queue import Queue
+
+from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, MULAW_SILENCE, encode_mulaw
+from lexbridge.bridge.live_call import Bridge, make_documents
+from lexbridge.bridge.live_calls import CallLog
+from lexbridge.errors import LexUnavailable
+from lexbridge.lex.decoding import DialogState, Message, Reply
+from lexbridge.lex.runtime import Answer, Question, Speech
+from lexbridge.logs import Log
+from lexbridge.net.rfc6455 import Bounds, Pong
+from lexbridge.twilio.signatures import make_stream_token
+from tests.support.rig import PATIENCE_S, QUICK, TOKEN, settings
+from tests.support.story import ACCOUNT_SID, CALL_SID, VOICE_LEVEL, media_text, start_text
+
+VOICE = encode_mulaw(struct.pack("<h", VOICE_LEVEL)) * FRAME_SAMPLES
+SILENCE = MULAW_SILENCE * FRAME_SAMPLES
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    """Waits until `holds()` is true; the test fails if that takes too long."""
+    with gevent.Timeout(PATIENCE_S):
+        while not holds():
+            gevent.sleep(0.01)
+
+
+def living_greenlets() -> "set[gevent.Greenlet[..., object]]":
+    """Every greenlet of this process that has not ended."""
+    return {found for found in gc.get_objects() if isinstance(found, gevent.Greenlet) and not found.dead}
+
+
+def says(*texts: str, state: DialogState = DialogState.ELICIT_SLOT, intent: str = "OrderFlowers") -> Reply:
+    """A reply of Lex's."""
+    return Reply(state, messages=tuple(Message(text) for text in texts), intent=intent)
+
+
+class RehearsedSocket:
+    """The media socket: the test says what comes on it. `code`: of its close, once it is closed. `sent`: the messages
+    of the bridge, in order. `bounds` hold for media time; how many messages come is up to the test."""
+
+    def __init__(self, bounds: Bounds | None = None) -> None:
+        self.bounds = bounds or Bounds()
+        self.code: int | None = None
+        self.sent: list[str] = []
+        self.pings: list[bytes] = []
+        self.pong: Callable[[bytes], bytes | None] = lambda _: b"0"
+        """What answers a ping; None: nothing does. At first it is the answer to none of ours, which tells nothing:
+        a test that takes its time is no silent caller."""
+        self._messages: Queue[str | Pong | Exception | None] = Queue()
+
+    def sends(self, messages: Iterable[str | Pong | Exception | None]) -> None:
+        """Twilio's messages, all at once. None: Twilio closes it; an exception is raised by `receive`."""
+        for message in messages:
+            self._messages.put(message)
+
+    def ping(self, payload: bytes) -> None:
+        """See WebSocket."""
+        self.pings.append(payload)
+        if (answer := self.pong(payload)) is not None:
+            self._messages.put(Pong(answer))
+
+    def receive(self) -> str | Pong | None:
+        """See WebSocket."""
+        message = self._messages.get()
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+    def send(self, message: str) -> None:
+        """See WebSocket."""
+        self.sent.append(message)
+
+    def close(self, code: int = 1000, message: bytes = b"") -> None:
+        """See WebSocket."""
+        if self.code is None:
+            self.code = code
+            self._messages.put(None)
+
+
+class RehearsedLex:
+    """Answers each utterance, once it is complete, with the next of `answers`; an exception is raised."""
+
+    def __init__(self, *answers: Reply | Exception) -> None:
+        self._answers = list(answers)
+        self.asked = 0
+        """Utterances so far."""
+        self.busy = 0
+        """Utterances that are being answered."""
+
+    def ask(self, question: Question, log: Log) -> Answer:
+        """See LexRuntime."""
+        self.asked += 1
+        self.busy += 1
+        try:
+            question.utterance.whole()
+            answer = self._answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return Answer(answer)
+        finally:
+            self.busy -= 1
+
+    def recall(self, session_id: str) -> Reply | None:
+        """See LexRuntime."""
+        return None
+
+    def voice(self, message: Message) -> Speech:
+        """See LexRuntime."""
+        raise LexUnavailable("it has no voice")
+
+    def speak(self, text: str) -> bytes:
+        """See LexRuntime."""
+        raise LexUnavailable("it has no voice")
+
+
+class RehearsedControl:
+    """Takes updates. Each meets the next of `outcomes`: an exception is raised, an Event is waited for first."""
+
+    def __init__(self, *outcomes: Exception | Event) -> None:
+        self._outcomes = list(outcomes)
+        self.documents: list[str] = []
+        """The TwiML of every update, in order."""
+        self.stopped: list[str] = []
+        """The streams that are to be stopped, by their names or SIDs."""
+        self.busy = 0
+        """Updates that have not come back."""
+
+    def update(
+        self, account_sid: str, call_sid: str, twiml: str, log: Log, is_wanted: Callable[[], bool] = bool
+    ) -> None:
+        """See CallControl."""
+        self.documents.append(twiml)
+        self.busy += 1
+        try:
+            while self._outcomes:
+                outcome = self._outcomes.pop(0)
+                if isinstance(outcome, Exception):
+                    raise outcome
+                outcome.wait()
+        finally:
+            self.busy -= 1
+
+    def stop_stream(self, account_sid: str, call_sid: str, stream: str) -> None:
+        """See CallControl."""
+        self.stopped.append(stream)
+
+
+class Rehearsal:
+    """One call, its stream begun, at a Bridge between these doubles. `changes`: settings."""
+
+    def __init__(
+        self, lex: RehearsedLex, control: RehearsedControl, bounds: Bounds | None = None, **changes: str
+    ) -> None:
+        set_up = settings(**{"NO_INPUT_S": "120", "BARGE_IN": "off", **changes})
+        self.calls = CallLog(set_up.max_calls)
+        self.socket = RehearsedSocket(bounds)
+        self._said_ms = 0
+        bridge = Bridge(set_up, make_documents(set_up, QUICK), lex, control, self.calls)
+        self.before = living_greenlets()
+        self._run = gevent.spawn(bridge.run, self.socket)
+        token = make_stream_token(TOKEN, CALL_SID, ACCOUNT_SID, now_s=time.time())
+        self.socket.sends([start_text({"lexbridge:token": token})])
+
+    def speaks(self, voice_ms: int = 1000, silence_ms: int = 700) -> None:
+        """The caller says something; without silence after it, it is not over."""
+        self.socket.sends(self._media(VOICE, voice_ms))
+        self.socket.sends(self._media(SILENCE, silence_ms))
+
+    def ended(self) -> int | None:
+        """Waits for the end of the call. Returns the code of the close."""
+        self._run.get(timeout=PATIENCE_S)
+        return self.socket.code
+
+    def left(self) -> "set[gevent.Greenlet[..., object]]":
+        """Greenlets that the call has left behind."""
+        return living_greenlets() - self.before
+
+    def _media(self, frame: bytes, length_ms: int) -> list[str]:
+        begins_ms, self._said_ms = self._said_ms, self._said_ms + length_ms
+        return [media_text(at_ms, frame) for at_ms in range(begins_ms, self._said_ms, FRAME_MS)]

@@ -1,0 +1,183 @@
+"""The whole bridge in the test's own process, between a local Lex and a simulated Twilio, all over real sockets."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from twilio.request_validator import RequestValidator
+
+from lexbridge.bridge.live_call import Bridge, make_documents
+from lexbridge.bridge.live_calls import CallLog
+from lexbridge.config.settings import Settings, read_settings
+from lexbridge.lex.boto import make_lex_runtime
+from lexbridge.lex.client import LexClient
+from lexbridge.lex.runtime import Deadlines
+from lexbridge.net.http_server import MediaServer, MediaSocketHandler
+from lexbridge.net.rfc6455 import Bounds
+from lexbridge.net.token_bucket import TokenBucket
+from lexbridge.offline.caller.caller import SimulatedCaller
+from lexbridge.offline.caller.script import Script, Turn
+from lexbridge.offline.lex.bots import Bot, shipped_bots
+from lexbridge.offline.lex.recognition import Recogniser, ScriptedRecogniser
+from lexbridge.offline.lex.runtime import LocalLex
+from lexbridge.offline.lex.voice import SilentVoice, Voice
+from lexbridge.offline.twilio.call import PhoneCall
+from lexbridge.offline.twilio.events import CallEnded, UpdateReceived
+from lexbridge.offline.twilio.simulator import SimulatedTwilio
+from lexbridge.twilio.refusals import SignatureDiagnosis
+from lexbridge.twilio.rest import TwilioCallControl
+from lexbridge.twilio.signatures import Signatures
+from lexbridge.web.admission import Admission
+from lexbridge.web.app import create_app
+
+PATIENCE_S = 30
+"""The absolute deadline of whatever a test waits for."""
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+QUICK = Deadlines(connect_s=2, answer_s=1.2, recall_s=1)
+
+ENVIRONMENT = {
+    "AWS_REGION": "us-west-2",
+    "ACCESS_KEY_ID": "AKIAEXAMPLE",
+    "SECRET_ACCESS_KEY": "secret",
+    "TWILIO_AUTH_TOKEN": TOKEN,
+    "URL": "https://voice.example.com",
+}
+SIGNED = {
+    "X-Twilio-Signature": RequestValidator(TOKEN).compute_signature("wss://voice.example.com/", {}),
+}
+"""The header by which the socket of ENVIRONMENT is let in."""
+V1_BOT = {"LEX_BOT_NAME": "OrderFlowers", "LEX_BOT_ALIAS": "prod"}
+
+
+def spoken(twiml: str) -> str:
+    """The words of a document."""
+    return " ".join(say.text or "" for say in ElementTree.fromstring(twiml).iter("Say")) if twiml else ""
+
+
+def flowers() -> Bot:
+    """The flower shop's bot."""
+    return next(bot for bot in shipped_bots() if bot.name == "OrderFlowers")
+
+
+def v2_bot(bot: Bot) -> dict[str, str]:
+    """The settings of `bot` as a Lex V2 bot."""
+    return {"LEX_BOT_ID": bot.v2_id, "LEX_BOT_ALIAS_ID": "TSTALIASID"}
+
+
+def settings(**changes: str) -> Settings:
+    """The settings of a V1 bot with `changes`; a bot in the changes replaces it."""
+    bot = {} if "LEX_BOT_ID" in changes else V1_BOT
+    return read_settings({**ENVIRONMENT, **bot, **changes})
+
+
+class HurriedHandler(MediaSocketHandler):
+    """Media comes up to 20 times as fast as on the telephone here, and messages with it."""
+
+    bounds = Bounds(rate_hz=20 * Bounds().rate_hz, burst=20 * Bounds().burst)
+
+
+class HummingVoice:
+    """A voice without words: a hum of 40 ms a character, loud enough to be voiced. Of three partials: of one it could
+    be a tone of a call's progress, which is no speech."""
+
+    rate_hz = 8000
+
+    def speak(self, text: str) -> bytes:
+        """16-bit PCM at 8 kHz."""
+        angles = 0.05 * np.pi * np.arange(len(text) * 40 * 8)
+        hum = sum(np.sin(partial * angles) for partial in (1, 2, 3))
+        return np.rint(5000 * hum).astype("<i2").tobytes()
+
+
+def says(*phrases: str) -> SimulatedCaller:
+    """A caller who says one phrase after each prompt. What Lex hears is up to its ScriptedRecogniser."""
+    turns = tuple(Turn(say=phrase) for phrase in phrases)
+    return SimulatedCaller(HummingVoice(), Script(turns=turns, patience_s=10 * PATIENCE_S))
+
+
+@dataclass
+class Rig:
+    """A bridge, and both its neighbours."""
+
+    settings: Settings
+    lex: LocalLex
+    twilio: SimulatedTwilio
+    base: str
+    calls: CallLog
+    lex_runtime: LexClient
+
+    def place_call(self, caller: SimulatedCaller, **options: Any) -> PhoneCall:
+        """`caller` dials the bridge's number."""
+        where = {"connect_to": self.base, **options}
+        return self.twilio.place_call(f"{self.settings.url}/twiml", caller, **where)
+
+    def hears(self, call: PhoneCall, text: str) -> UpdateReceived:
+        """Waits until the call is updated with a document that says `text`."""
+        return call.wait_for(UpdateReceived, PATIENCE_S, where=lambda update: text in spoken(update.twiml))
+
+    def ended(self, call: PhoneCall) -> CallEnded:
+        """Waits for the end of the call, and finds that Twilio had nothing to complain about."""
+        over = call.wait(PATIENCE_S)
+        assert call.complaints == []
+        return over
+
+
+@contextmanager
+def running(
+    heard: Sequence[str] = (),
+    pace: float = 0.05,
+    deadlines: Deadlines = QUICK,
+    attempt_deadlines_s: Sequence[float] = (0.5, 0.5, 0.5),
+    start_deadline_s: float = 10.0,
+    bot: Callable[[], Bot] = flowers,
+    dial_ms: int = 1000,
+    recogniser: Recogniser | None = None,
+    host: str = "127.0.0.1",
+    lex_voice: Voice | None = None,
+    **changes: str,
+) -> Iterator[Rig]:
+    """A bridge whose Lex hears the lines of `heard`, whatever is said; with a `recogniser`, what that hears. `changes`:
+    settings. `host`: by which the bridge knows its neighbours. `lex_voice`: in which Lex speaks. Calls run 20 times as
+    fast as on the telephone unless `pace` says otherwise. BARGE_IN is off unless `changes` say otherwise: the voice
+    here says nothing and takes its own time, so that callers answer before a prompt can have been heard."""
+    with (
+        LocalLex(
+            bots=[bot()],
+            recogniser=recogniser or ScriptedRecogniser(list(heard)),
+            voice=lex_voice or SilentVoice(),
+        ) as lex,
+        SimulatedTwilio(auth_token=TOKEN, pace=pace, dial_outcome=("completed", dial_ms)) as twilio,
+    ):
+        lex_url, twilio_url = (url.replace("127.0.0.1", host) for url in (lex.url, twilio.url))
+        endpoints = {"TWILIO_API_URL": twilio_url}
+        # At a pace far beyond a telephone's, Lex would take long by media time.
+        set_up = settings(**{"BARGE_IN": "off", "FILLER_S": "60" if pace < 1 else "2.5", **endpoints, **changes})
+        with pytest.MonkeyPatch.context() as environment:
+            # boto3's own variables, as a process of its own would be given them
+            environment.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", lex_url)
+            environment.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", lex_url)
+            lex_runtime = make_lex_runtime(set_up, deadlines)
+        calls = CallLog(set_up.max_calls)
+        documents = make_documents(set_up, deadlines)
+        call_control = TwilioCallControl(set_up, attempt_deadlines_s)
+        bridge = Bridge(set_up, documents, lex_runtime, call_control, calls, start_deadline_s=start_deadline_s)
+        signatures = Signatures(set_up.twilio_auth_tokens, set_up.url, set_up.stream_url)
+        app = create_app(set_up, documents, signatures, bridge, call_control, calls)
+        unmetered = TokenBucket(1e9, 1e9)  # tests of what strangers send want to see each answer
+        admission = Admission(signatures, calls, SignatureDiagnosis(signatures, set_up.url, set_up.stream_url, 8080))
+        server = MediaServer(("127.0.0.1", 0), app, admission, unmetered, error_log=_ERRORS)
+        server.handler_class = HurriedHandler if pace < 0.15 else MediaSocketHandler
+        server.start()
+        try:
+            yield Rig(set_up, lex, twilio, f"http://127.0.0.1:{server.server_port}", calls, lex_runtime)
+        finally:
+            server.stop(timeout=1)
+
+
+_ERRORS = logging.getLogger("gevent")

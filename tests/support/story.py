@@ -1,0 +1,446 @@
+"""What the tests of the pure floors are told in: drawn time lines, and a caller's story."""
+
+import base64
+import json
+import struct
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+from xml.dom import minidom
+
+import numpy as np
+
+from lexbridge.audio.pcm import (
+    FRAME_MS,
+    FRAME_SAMPLES,
+    MULAW_FRAME_BYTES,
+    MULAW_SILENCE,
+    PCM_BYTES_PER_MS,
+    RATE_HZ,
+    decode_mulaw,
+    encode_mulaw,
+)
+from lexbridge.audio.vad import AmplitudeDetector
+from lexbridge.call.actions import (
+    Action,
+    AppendAudio,
+    BeginDialog,
+    Note,
+    OpenUtterance,
+    SendKeys,
+    SendMessage,
+    UpdateCall,
+    VoiceWords,
+)
+from lexbridge.call.session import CallSession
+from lexbridge.config.settings import Settings, read_settings
+from lexbridge.errors import LexError
+from lexbridge.lex.decoding import DialogState, Message, Reply
+from lexbridge.twilio.twiml import Documents, Opening
+
+STREAM_SID = "MZ" + "0123456789abcdef" * 2
+CALL_SID = "CA" + "0123456789abcdef" * 2
+ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
+
+VOICE_LEVEL = 8000
+NEXT_STREAM = Opening("lexbridge-0-next", [("lexbridge:token", "the token of the next stream")])
+MINIMAL_ENVIRONMENT = {
+    "AWS_REGION": "us-west-2",
+    "LEX_BOT_ID": "FLOWERS123",
+    "LEX_BOT_ALIAS_ID": "TSTALIASID",
+    "TWILIO_AUTH_TOKEN": "a-token-of-ours",
+    "URL": "https://voice.example.com",
+}
+
+
+def make_settings(**variables: str) -> Settings:
+    """The smallest valid settings, and `variables` on top."""
+    return read_settings({**MINIMAL_ENVIRONMENT, **variables})
+
+
+class Timeline:
+    """Time drawn as text, a character a frame: "v" is voiced, "." is not. No two frames of one are the same."""
+
+    def __init__(self, drawing: str) -> None:
+        self.frames = [self._frame(number, mark == "v") for number, mark in enumerate(drawing)]
+
+    def pcm(self, from_ms: int = 0, to_ms: int | None = None) -> bytes:
+        """The audio from `from_ms` to `to_ms`."""
+        end = None if to_ms is None else to_ms * PCM_BYTES_PER_MS
+        return b"".join(self.frames)[from_ms * PCM_BYTES_PER_MS : end]
+
+    @staticmethod
+    def _frame(number: int, is_voiced: bool) -> bytes:
+        level = VOICE_LEVEL if is_voiced else 0
+        return struct.pack("<h", number) + struct.pack("<h", level) * (FRAME_SAMPLES - 1)
+
+
+def media_text(timestamp_ms: int, mulaw: bytes, track: str = "inbound") -> str:
+    """A media message as Twilio writes it."""
+    payload = base64.b64encode(mulaw).decode()
+    media = {"track": track, "chunk": "1", "timestamp": str(timestamp_ms), "payload": payload}
+    return json.dumps({"event": "media", "sequenceNumber": "2", "media": media, "streamSid": STREAM_SID})
+
+
+def start_text(parameters: Mapping[str, str] | None = None) -> str:
+    """The start message as Twilio writes it."""
+    start = {
+        "accountSid": ACCOUNT_SID,
+        "streamSid": STREAM_SID,
+        "callSid": CALL_SID,
+        "tracks": ["inbound"],
+        "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+        "customParameters": dict(parameters or {}),
+    }
+    return json.dumps({"event": "start", "sequenceNumber": "1", "start": start, "streamSid": STREAM_SID})
+
+
+def stop_text() -> str:
+    """The stop message as Twilio writes it."""
+    stop = {"accountSid": ACCOUNT_SID, "callSid": CALL_SID}
+    return json.dumps({"event": "stop", "sequenceNumber": "9", "streamSid": STREAM_SID, "stop": stop})
+
+
+def mark_text(name: str) -> str:
+    """A mark as Twilio sends it back."""
+    return json.dumps({"event": "mark", "sequenceNumber": "4", "streamSid": STREAM_SID, "mark": {"name": name}})
+
+
+def dtmf_text(key: str) -> str:
+    """A key as Twilio tells of it."""
+    dtmf = {"track": "inbound_track", "digit": key}
+    return json.dumps({"event": "dtmf", "sequenceNumber": "5", "streamSid": STREAM_SID, "dtmf": dtmf})
+
+
+def tone(ms: int, level: int = VOICE_LEVEL) -> bytes:
+    """mu-law of one loudness: voice, to a detector that knows no more."""
+    return encode_mulaw(struct.pack("<h", level)) * (ms * FRAME_SAMPLES // FRAME_MS)
+
+
+def sines(*frequencies_hz: int) -> bytes:
+    """PCM, a frame of sines."""
+    times = np.arange(FRAME_SAMPLES) / RATE_HZ
+    waves = sum(np.sin(2 * np.pi * hz * times) for hz in frequencies_hz)
+    return bytes(np.rint(4000 * waves).astype("<i2").tobytes())
+
+
+KEY_TONE = encode_mulaw(sines(770, 1336))
+"""mu-law, a frame of a key's tone."""
+
+
+def in_short(texts: Iterable[str]) -> list[int | str]:
+    """Messages to Twilio: the milliseconds of media in a row, the names of marks, "clear". Fails if one is none."""
+    short: list[int | str] = []
+    for message in map(json.loads, texts):
+        assert message["streamSid"] == STREAM_SID
+        match message["event"]:
+            case "media":
+                mulaw = base64.b64decode(message["media"]["payload"], validate=True)
+                assert mulaw
+                assert len(mulaw) % MULAW_FRAME_BYTES == 0
+                ms = len(mulaw) * FRAME_MS // MULAW_FRAME_BYTES
+                last = short[-1] if short else None
+                short[-1:] = [last + ms] if isinstance(last, int) else [*short[-1:], ms]
+            case "mark":
+                short.append(message["mark"]["name"])
+            case "clear":
+                short.append("clear")
+            case event:
+                raise AssertionError(f"we never send {event!r}")
+    return short
+
+
+class Loudspeaker:
+    """Twilio's half of a two-way stream: plays what it is sent, a frame at a time, and then sends the marks back."""
+
+    def __init__(self) -> None:
+        self._queue: deque[bytes | str] = deque()  # audio, mu-law, and the names of marks
+
+    def take(self, text: str) -> list[str]:
+        """A message to Twilio. Returns the marks that come back at once."""
+        message = json.loads(text)
+        match message["event"]:
+            case "media":
+                self._queue.append(base64.b64decode(message["media"]["payload"]))
+            case "mark":
+                self._queue.append(message["mark"]["name"])
+            case _:  # clear
+                marks = [item for item in self._queue if isinstance(item, str)]
+                self._queue.clear()
+                return marks
+        return []
+
+    def play(self) -> tuple[bytes, list[str]]:
+        """The next frame that the caller hears, and the marks that were reached with it."""
+        frame, marks = b"", []
+        while self._queue and (isinstance(self._queue[0], str) or len(frame) < MULAW_FRAME_BYTES):
+            item = self._queue.popleft()
+            if isinstance(item, str):
+                marks.append(item)
+                continue
+            room = MULAW_FRAME_BYTES - len(frame)
+            frame += item[:room]
+            if item[room:]:
+                self._queue.appendleft(item[room:])
+        return frame + MULAW_SILENCE * (MULAW_FRAME_BYTES - len(frame)), marks
+
+
+class Caller:
+    """Tells a call as a story, from the caller's side, and keeps what the session wanted done, in order.
+
+    BARGE_IN is off unless a story says otherwise: then whatever is said counts, at any time. With REPLY_MODE=stream
+    Twilio plays what it is sent at the pace at which the caller's own audio comes.
+    """
+
+    def __init__(self, voiced: Mapping[str, bytes] | None = None, **variables: str) -> None:
+        settings = make_settings(**{"BARGE_IN": "off", **variables})
+        self._is_two_way = settings.reply_mode == "stream"
+        documents = Documents(settings.url, settings.stream_url, hold_s=60, is_two_way=self._is_two_way)
+        self.session = CallSession(settings, documents, AmplitudeDetector(settings.voice_threshold), voiced)
+        self.actions: list[Action] = []
+        self.said = b""
+        """Everything sent into the stream so far, mu-law."""
+        self.heard = b""
+        """Everything that came out of the stream so far, mu-law: as long as what was said."""
+        self.echo: tuple[int, float] | None = None
+        """(delay in ms, dB): what was heard comes back with what is said."""
+        self.marks_come_back = True
+        self._loudspeaker = Loudspeaker()
+        self._marks: list[str] = []  # that are on their way back
+        self._seen = self._seen_messages = 0
+
+    def dials(self, parameters: Mapping[str, str] | None = None) -> None:
+        """The call is answered and its stream starts."""
+        self.sends('{"event": "connected", "protocol": "Call", "version": "1.0.0"}')
+        self.sends(start_text(parameters))
+        if self._is_two_way:
+            self.session.next_stream = NEXT_STREAM
+
+    def is_silent(self, ms: int) -> None:
+        """Nothing but silence for `ms`."""
+        self._talks(MULAW_SILENCE * FRAME_SAMPLES, ms)
+
+    def passes_without_media(self, ms: int) -> None:
+        """For `ms` the caller's phone sends nothing, and nothing is on its way."""
+        self.session.no_media(ms)
+        self._take_actions()
+
+    def speaks(self, ms: int) -> None:
+        """Voice for `ms`."""
+        self._talks(tone(FRAME_MS), ms)
+
+    def says_something(self) -> None:
+        """An utterance of a second, and the silence that ends it."""
+        self.speaks(1000)
+        self.is_silent(700)
+
+    def presses(self, keys: str) -> None:
+        """Presses keys one after the other. Twilio tells of one while its tone is still on the line."""
+        for key in keys:
+            self._talks(KEY_TONE, 80)
+            self.sends(dtmf_text(key))
+            self._talks(KEY_TONE, 40)
+            self.is_silent(80)
+
+    def hangs_up(self) -> None:
+        """The call is over for Twilio."""
+        self.sends(stop_text())
+
+    def is_cut_off(self) -> None:
+        """The socket is closed without a `stop`."""
+        self.session.stream_lost()
+        self._take_actions()
+
+    def is_gone(self) -> None:
+        """Twilio's REST API says that there is no such call any more."""
+        self.session.call_is_gone()
+        self._take_actions()
+
+    def does_not_get_the_update(self, ago: int = 0) -> None:
+        """Twilio does not carry out the last document, or one that was made `ago` documents before it."""
+        made = [action.number for action in self.actions if isinstance(action, UpdateCall)] or [0]
+        self.session.update_failed(made[-1 - ago])
+        self._take_actions()
+
+    def lex_says(self, *texts: str, turn: int | None = None, speaks: bool = False, **reply: Any) -> None:
+        """Lex answers `turn`, or the turn that was sent to it last. `speaks`: and is about to say so aloud."""
+        reply = {"dialog_state": DialogState.ELICIT_SLOT, "transcript": "what the caller said"} | reply
+        messages = tuple(Message(text) for text in texts)
+        self.session.lex_replied(turn or self.asked[-1].turn, Reply(messages=messages, **reply), speaks)
+        self._take_actions()
+
+    def lex_says_aloud(self, *texts: str, ms: int = 1000, turn: int | None = None, **reply: Any) -> None:
+        """Lex answers `turn`, or the turn that was sent to it last; all of its voice is there at once, `ms` of it."""
+        turn = turn or self.asked[-1].turn
+        self.lex_says(*texts, turn=turn, speaks=True, **reply)
+        self.lex_speaks(tone(ms), turn)
+        self.lex_has_spoken(turn)
+
+    def lex_speaks(self, mulaw: bytes, turn: int | None = None) -> None:
+        """More of Lex's voice for `turn`, or the turn that was sent to it last."""
+        self.session.lex_spoke(turn or self.asked[-1].turn, mulaw)
+        self._take_actions()
+
+    def lex_has_spoken(self, turn: int | None = None) -> None:
+        """That was all of it."""
+        self.session.lex_spoke_all(turn or self.asked[-1].turn)
+        self._take_actions()
+
+    def lex_loses_its_voice(self, turn: int | None = None) -> None:
+        """The rest of it does not come."""
+        self.session.lex_speech_failed(turn or self.asked[-1].turn)
+        self._take_actions()
+
+    def lex_recalls(self, *texts: str | Message, **reply: Any) -> None:
+        """Lex tells what it said last in this session; without texts and fields: that it knows no such session."""
+        reply = {"dialog_state": DialogState.ELICIT_SLOT} | reply
+        messages = tuple(text if isinstance(text, Message) else Message(text) for text in texts)
+        self.session.recalled(Reply(messages=messages, **reply) if texts or len(reply) > 1 else None)
+        self._take_actions()
+
+    def lex_recalls_nothing(self) -> None:
+        """Lex does not tell where the dialog stands."""
+        self.session.not_recalled()
+        self._take_actions()
+
+    def lex_fails(self, error: LexError, turn: int | None = None) -> None:
+        """Lex does not answer `turn`, or the turn that was sent to it last."""
+        self.session.lex_failed(turn or self.asked[-1].turn, error)
+        self._take_actions()
+
+    def sends(self, text: str) -> None:
+        """A message on the media socket."""
+        self.session.receive(text)
+        self._take_actions()
+
+    @property
+    def asked(self) -> list[OpenUtterance | SendKeys | BeginDialog]:
+        """Every request to Lex, in order."""
+        return [action for action in self.actions if isinstance(action, OpenUtterance | SendKeys | BeginDialog)]
+
+    def asked_aloud(self) -> list[str]:
+        """Every text that Lex was asked to say aloud, in order."""
+        return [message.text for ask in self.actions if isinstance(ask, VoiceWords) for message in ask.messages]
+
+    @property
+    def notes(self) -> list[Note]:
+        """Every note, in order."""
+        return [action for action in self.actions if isinstance(action, Note)]
+
+    def sent_to_lex(self, turn: int) -> bytes:
+        """The audio that Lex got of `turn`, PCM."""
+        return b"".join(
+            action.pcm for action in self.actions if isinstance(action, AppendAudio) and action.turn == turn
+        )
+
+    def note(self, event: str) -> dict[str, Any]:
+        """The fields of the only note of `event`."""
+        (note,) = [note for note in self.notes if note.event == event]
+        return dict(note.fields)
+
+    def noted(self, event: str) -> int:
+        """How many notes of `event` there are."""
+        return sum(note.event == event for note in self.notes)
+
+    def steps(self) -> list[str]:
+        """What happened since the last look, without notes and frames: "OpenUtterance 1", "UpdateCall"."""
+        new, self._seen = self.actions[self._seen :], len(self.actions)
+        shown = [action for action in new if not isinstance(action, AppendAudio | SendMessage | Note)]
+        return [f"{type(action).__name__} {getattr(action, 'turn', '')}".strip() for action in shown]
+
+    def gets(self) -> list[int | str]:
+        """What went out on the stream since the last look, in short: [500, "turn-1.1:500", "clear"]."""
+        new, self._seen_messages = self.actions[self._seen_messages :], len(self.actions)
+        return in_short(action.text for action in new if isinstance(action, SendMessage))
+
+    def hears(self) -> list[str]:
+        """What the newest document says, and does once it has spoken: ["Which flowers?", "Pause", "Redirect"]."""
+        return outline(self.document())
+
+    def document(self) -> str:
+        """The newest document."""
+        return [action for action in self.actions if isinstance(action, UpdateCall)][-1].twiml
+
+    def _talks(self, mulaw_frame: bytes, ms: int) -> None:
+        for _ in range(ms // FRAME_MS):
+            frame = self._with_echo(mulaw_frame)
+            timestamp_ms = len(self.said) * FRAME_MS // FRAME_SAMPLES
+            self.said += frame
+            self.sends(media_text(timestamp_ms, frame))
+            self._listens()
+
+    def _listens(self) -> None:
+        """The caller hears a frame. What is sent now is played after what was sent before."""
+        frame, reached = self._loudspeaker.play()
+        self.heard += frame
+        marks, self._marks = [*self._marks, *reached], []
+        for mark in marks if self.marks_come_back else []:
+            self.sends(mark_text(mark))
+
+    def _with_echo(self, mulaw_frame: bytes) -> bytes:
+        if self.echo is None:
+            return mulaw_frame
+        delay_ms, db = self.echo
+        at = len(self.said) - delay_ms * FRAME_SAMPLES // FRAME_MS
+        if at < 0:
+            return mulaw_frame
+        heard = np.frombuffer(decode_mulaw(self.heard[at : at + FRAME_SAMPLES]), dtype="<i2")
+        said = np.frombuffer(decode_mulaw(mulaw_frame), dtype="<i2")
+        mixed = np.clip(said + np.rint(heard * 10 ** (db / 20)), -32768, 32767).astype("<i2")
+        return encode_mulaw(mixed.tobytes())
+
+    def _take_actions(self) -> None:
+        while True:
+            for action in self.session.actions():
+                self.actions.append(action)
+                self._carry_out(action)
+            if not self.session.is_behind:
+                return
+            self.session.catch_up()
+
+    def _carry_out(self, action: Action) -> None:
+        if isinstance(action, SendMessage):
+            self._marks += self._loudspeaker.take(action.text)
+
+
+def verbs_of(twiml: str) -> Iterator[Any]:
+    """The verbs of a document, as elements. Fails unless it is well-formed XML and all of it is in verbs.
+
+    Those inside a Gather are told in its place: it only listens for keys meanwhile.
+    """
+    root = minidom.parseString(twiml.encode()).documentElement  # noqa: S318 - it is ours
+    assert root.tagName == "Response"
+    for node in _children(root):
+        yield from _children(node) if node.tagName == "Gather" else [node]
+
+
+def _children(element: Any) -> Iterator[Any]:
+    for node in element.childNodes:
+        if node.nodeType == node.ELEMENT_NODE:
+            yield node
+        else:
+            assert not node.data.strip(), f"{node.data!r} stands between verbs"
+
+
+def text_of(element: Any) -> str:
+    """The text inside an element, however deep it stands in others."""
+    text, left = "", [element]
+    while left:
+        node = left.pop()
+        text += node.data if node.nodeType == node.TEXT_NODE else ""
+        left += reversed(node.childNodes)
+    return text
+
+
+def outline(twiml: str) -> list[str]:
+    """A document as its Says' texts and its other verbs' names."""
+    return [text_of(verb) if verb.tagName == "Say" else verb.tagName for verb in verbs_of(twiml)]
+
+
+def cut(audio: bytes, lengths: Sequence[int]) -> list[bytes]:
+    """`audio` in pieces of these lengths, and a last one with the rest."""
+    pieces = []
+    for length in lengths:
+        pieces.append(audio[:length])
+        audio = audio[length:]
+    return [*pieces, audio]

@@ -1,0 +1,84 @@
+"""`server.py` whose worker has faults at command: `python tests/support/tricky.py`.
+
+The settings are in the environment. Each of the signals in TRICKS brings one about.
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import signal
+import sys
+import time
+from typing import Any, Never
+
+import gevent
+from gevent import get_hub
+
+import server
+
+HOLD_S = 2.6
+HOLD, WORK_ON, BREAK = signal.SIGRTMIN + 1, signal.SIGRTMIN + 2, signal.SIGRTMIN
+SECRET = "+15550001111"
+
+
+def hold(_private: str) -> None:
+    """Holds the loop."""
+    until_s = time.monotonic() + HOLD_S
+    while time.monotonic() < until_s:
+        pass
+
+
+def work_on() -> Never:
+    """Has the loop always work, and come round."""
+    while True:
+        until_s = time.monotonic() + 0.05
+        while time.monotonic() < until_s:
+            pass
+        gevent.sleep(0.001)  # after sleep(0) gevent may go on with us fifty times before it comes round
+
+
+def fail(_private: str = SECRET) -> Never:
+    """Raises."""
+    raise ValueError("it broke")
+
+
+class Broken:
+    """Raises when nobody has it any more."""
+
+    def __del__(self) -> None:
+        fail()
+
+
+def leave() -> Never:
+    """Ends its greenlet, which is no error."""
+    raise gevent.GreenletExit
+
+
+def escape() -> None:
+    """Has an exception escape everywhere that one can."""
+    gevent.spawn(leave)
+    gevent.spawn(fail, SECRET).join()
+    gevent.spawn(fail).kill()  # before it has begun
+    get_hub().loop.run_callback(fail, SECRET)
+    gevent.sleep(0.01)
+    Broken()
+    monkey.get_original("_thread", "start_new_thread")(fail, (SECRET,))
+    monkey.get_original("threading", "Thread")(target=fail, args=(SECRET,), name=SECRET).start()
+
+
+build = server.build
+
+
+def build_with_tricks(*parts: Any) -> Any:
+    """server.build in the worker."""
+    gevent.signal_handler(HOLD, hold, SECRET)
+    gevent.signal_handler(WORK_ON, work_on)
+    gevent.signal_handler(BREAK, escape)
+    return build(*parts)
+
+
+server.build = build_with_tricks
+
+if __name__ == "__main__":
+    sys.exit(server.main([]))

@@ -1,0 +1,261 @@
+"""Signatures made by Twilio's own RequestValidator: every true variant passes, nothing else does."""
+
+import base64
+import hashlib
+import hmac
+import random
+import string
+from collections.abc import Callable
+
+import pytest
+from twilio.request_validator import RequestValidator
+
+from lexbridge.twilio.signatures import (
+    CONNECTION_OVERRIDES,
+    TOKEN_LIFE_S,
+    Signatures,
+    expiry_of,
+    find_token_fault,
+    make_stream_token,
+    stream_token_passes,
+)
+
+SECRET, OTHER = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
+CALL, ACCOUNT = "CA" + "2" * 32, "AC" + "1" * 32
+FORM = {"CallSid": CALL, "AccountSid": ACCOUNT, "From": "+12065550100", "Digits": ""}
+SHA256 = "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256"
+
+CHECK = Signatures([SECRET, OTHER], "https://voice.example.com", "wss://voice.example.com/")
+
+
+def headers(signature: str, settings: str | None = None) -> dict[str, str]:
+    told = {} if settings is None else {"x-twilio-webhooks-signature-settings": settings}
+    return {"x-twilio-signature": signature, **told}
+
+
+def sign(address: str, form: dict[str, str], secret: str = SECRET, algorithm: str | None = None) -> str:
+    signature: str = RequestValidator(secret).compute_signature(address, form, algorithm)
+    return signature
+
+
+@pytest.mark.parametrize("secret", [SECRET, OTHER])
+@pytest.mark.parametrize("algorithm", [None, "HMAC_SHA1", "HMAC_SHA256"])
+@pytest.mark.parametrize("address", ["https://voice.example.com/twiml?a=1", "https://voice.example.com:443/twiml?a=1"])
+def test_every_true_variant_of_a_webhook_passes(secret: str, algorithm: str | None, address: str) -> None:
+    settings = None if algorithm is None else f"key=k1,algorithm={algorithm}"
+    signed = sign(address, FORM, secret, algorithm)
+    assert CHECK.webhook_passes("/twiml?a=1", FORM.items(), headers(signed, settings))
+
+
+@pytest.mark.parametrize("overrides", ["", CONNECTION_OVERRIDES])
+def test_it_does_not_matter_whether_the_connection_overrides_are_signed(overrides: str) -> None:
+    signed = sign(f"https://voice.example.com/twiml/resume?lost=1{overrides}", FORM)
+    assert CHECK.webhook_passes("/twiml/resume?lost=1", FORM.items(), headers(signed))
+    assert not CHECK.webhook_passes("/twiml/resume?lost=2", FORM.items(), headers(signed))
+
+
+@pytest.mark.parametrize(
+    "configured", ["wss://voice.example.com/", "wss://voice.example.com:443", "wss://voice.example.com"]
+)
+@pytest.mark.parametrize("secret", [SECRET, OTHER])
+@pytest.mark.parametrize("algorithm", ["HMAC_SHA1", "HMAC_SHA256"])
+@pytest.mark.parametrize("port", ["", ":443"])
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_every_true_variant_of_a_handshake_passes(
+    configured: str, secret: str, algorithm: str, port: str, slash: str
+) -> None:
+    check = Signatures([SECRET, OTHER], "https://voice.example.com", configured)
+    signed = sign(f"wss://voice.example.com{port}{slash}", {}, secret, algorithm)
+    assert check.socket_passes(headers(signed, f"key=k1,algorithm={algorithm}"))
+
+
+def test_a_socket_with_a_path_and_a_port_of_its_own_passes() -> None:
+    check = Signatures([SECRET], "http://127.0.0.1:8080", "wss://127.0.0.1:8080/media")
+    for address in ("wss://127.0.0.1:8080/media", "wss://127.0.0.1:8080/media/", "wss://127.0.0.1/media"):
+        assert check.socket_passes(headers(sign(address, {})))
+
+
+def test_a_repeated_parameter_is_signed_as_twilio_signs_it() -> None:
+    form = [("To", "b"), ("To", "a"), ("To", "b")]
+    mac = hmac.new(SECRET.encode(), b"https://voice.example.com/twimlToaTob", hashlib.sha1)
+    signature = base64.b64encode(mac.digest()).decode()
+    assert CHECK.webhook_passes("/twiml", form, headers(signature))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://voice.example.com",
+        "https://voice.example.com/",
+        "http://voice.example.com/",
+        "ws://voice.example.com/",
+        "wss://voice.example.com:80/",
+        "wss://voice.example.com:8443/",
+        "wss://voice.example.com//",
+        "wss://voice.example.com/?",
+        "wss://voice.example.com/media",
+        "wss://evil.example/",
+        "wss://voice.example.com.evil.example/",
+        "wss://VOICE.example.com/",
+        "",
+    ],
+)
+def test_a_handshake_signed_for_another_address_does_not(address: str) -> None:
+    assert not CHECK.socket_passes(headers(sign(address, {})))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        headers(""),
+        headers(" "),
+        headers("\xff\udcff"),
+        headers("AAAA"),
+        headers(sign("wss://voice.example.com/", {}, "another token")),
+        headers(sign("wss://voice.example.com/", {}), SHA256),
+        headers(sign("wss://voice.example.com/", {}, algorithm="HMAC_SHA256")),
+        headers(sign("wss://voice.example.com/", {}), "algorithm=HMAC_MD5"),
+        headers(sign("wss://voice.example.com/", {}), "algorithm=" + "x" * 10_000),
+        headers(sign("wss://voice.example.com/", {}), "," * 10_000),
+        headers(sign("wss://voice.example.com/", {"a": "b"})),
+    ],
+    ids=str,
+)
+def test_a_handshake_without_a_right_signature_does_not(told: dict[str, str]) -> None:
+    assert not CHECK.socket_passes(told)
+
+
+def test_a_handshakes_query_may_be_signed_or_not() -> None:
+    for address in ("wss://voice.example.com/", "wss://voice.example.com/?a=b", "wss://voice.example.com?a=b"):
+        assert CHECK.socket_passes(headers(sign(address, {})), "a=b")
+    assert not CHECK.socket_passes(headers(sign("wss://voice.example.com/?a=b", {})), "a=c")
+    assert not CHECK.socket_passes(headers(sign("wss://voice.example.com/?a=b", {})))
+
+
+def test_an_address_is_found_by_either_secret_and_algorithm() -> None:
+    addresses = ["https://a.example/", "https://b.example/"]
+    for secret in (SECRET, OTHER):
+        for algorithm in ("HMAC_SHA1", "HMAC_SHA256"):
+            told = headers(sign("https://b.example/", FORM, secret, algorithm))
+            assert CHECK.find_signed(addresses, FORM.items(), told) == "https://b.example/"
+            assert CHECK.find_signed(addresses, {}, told) is None
+    assert CHECK.find_signed(addresses, FORM.items(), headers("AAAA")) is None
+    assert CHECK.find_signed(addresses, [("a", "\udcff")], headers("A" * 27 + "=")) is None
+
+
+def test_a_form_that_cannot_be_signed_does_not() -> None:
+    shaped = headers(sign("https://voice.example.com/twiml", FORM))
+    assert not CHECK.webhook_passes("/twiml", [("a", "\udcff")], shaped)
+    assert not CHECK.webhook_passes("/twiml\udcff", FORM.items(), shaped)
+
+
+def mutations(seed: int) -> Callable[[str], str]:
+    """One small change, in one of the ways in which a forger might try."""
+    rolls = random.Random(seed)
+
+    def mutate(text: str) -> str:
+        at = rolls.randrange(len(text) + 1)
+        other = rolls.choice(string.ascii_letters + string.digits + "+/=:?&%. \x00\xe9")
+        kind = rolls.randrange(5)
+        if kind == 0:
+            return text[:at] + other + text[at:]
+        if kind == 1:
+            return text[:at] + text[at + 1 :]
+        if kind == 2:
+            return text[:at] + other + text[at + 1 :]
+        if kind == 3:
+            return text.swapcase()
+        return text[at:] + text[:at]
+
+    return mutate
+
+
+def test_none_of_twenty_thousand_mutated_requests_and_handshakes_passes() -> None:
+    mutate = mutations(2026)
+    rolls = random.Random(7)
+    true_webhook = sign("https://voice.example.com/twiml", FORM)
+    true_handshake = sign("wss://voice.example.com/", {})
+    tried = 0
+    while tried < 20_000:
+        target = rolls.randrange(5)
+        path, form, signature, is_socket = "/twiml", dict(FORM), true_webhook, False
+        if target == 0:
+            path = "/" + mutate("twiml")
+        elif target == 1:
+            name = rolls.choice(list(form))
+            form[name] = mutate(form[name])
+        elif target == 2:
+            name = rolls.choice(list(form))
+            form[mutate(name)] = form.pop(name)
+        elif target == 3:
+            signature = mutate(true_webhook)
+        else:
+            signature, is_socket = mutate(true_handshake), True
+        signed_text = path + "".join(name + form[name] for name in sorted(form))
+        true_text = "/twiml" + "".join(name + FORM[name] for name in sorted(FORM))
+        is_true = signature == true_handshake if is_socket else (signed_text, signature) == (true_text, true_webhook)
+        if is_true:
+            continue  # the change changed nothing that is signed: a true request after all
+        tried += 1
+        told = headers(signature)
+        passed = CHECK.socket_passes(told) if is_socket else CHECK.webhook_passes(path, form.items(), told)
+        assert not passed, (path, form, signature)
+
+
+def test_a_stream_token_is_for_one_call_and_one_minute() -> None:
+    token = make_stream_token(SECRET, CALL, ACCOUNT, now_s=1000.9)
+    assert stream_token_passes([SECRET], token, CALL, ACCOUNT, 1000.9)
+    assert stream_token_passes([OTHER, SECRET], token, CALL, ACCOUNT, 1000 + TOKEN_LIFE_S)
+    assert not stream_token_passes([SECRET], token, CALL, ACCOUNT, 1001 + TOKEN_LIFE_S)
+    assert not stream_token_passes([OTHER], token, CALL, ACCOUNT, 1000.9)
+    assert not stream_token_passes([SECRET], token, "CA" + "3" * 32, ACCOUNT, 1000.9)
+    assert not stream_token_passes([SECRET], token, CALL, "AC" + "3" * 32, 1000.9)
+
+
+def test_tokens_of_one_call_and_second_differ_by_their_nonces() -> None:
+    first, second = (make_stream_token(SECRET, CALL, ACCOUNT, 1000, nonce=nonce) for nonce in ("0a", "0b"))
+    assert first != second
+    assert all(stream_token_passes([SECRET], token, CALL, ACCOUNT, 1000) for token in (first, second))
+    assert expiry_of(first) == 1000 + TOKEN_LIFE_S
+    assert not stream_token_passes([SECRET], f"{first[:-1]}b", CALL, ACCOUNT, 1000)
+
+
+@pytest.mark.parametrize(
+    "token", ["", ".", "1060.", "1060", "x.y", "1060." + "0" * 64, "9" * 13 + "." + "0" * 64, "٣." + "0" * 64]
+)
+def test_what_is_no_stream_token_does_not_pass(token: str) -> None:
+    assert not stream_token_passes([SECRET], token, CALL, ACCOUNT, 1000)
+
+
+@pytest.mark.parametrize("nonce", ["", "0123456789abcdef"])
+def test_none_of_ten_thousand_mutated_stream_tokens_passes(nonce: str) -> None:
+    """One that passed would be another token, and open another stream."""
+    token, mutate = make_stream_token(SECRET, CALL, ACCOUNT, now_s=1000, nonce=nonce), mutations(1)
+    forged = {mutate(mutate(token)) for _ in range(20_000)} - {token}
+    forged |= {f"0{token}", token.upper(), f"{token}.", f"{token}.0", token.rpartition(".")[0]}
+    assert len(forged) > 10_000
+    assert [one for one in forged if stream_token_passes([SECRET], one, CALL, ACCOUNT, 1000)] == []
+
+
+@pytest.mark.parametrize(
+    ("token", "why", "remedy"),
+    [
+        ("", "no token", "/twiml"),
+        ("nonsense", "malformed token", "/twiml"),
+        (make_stream_token(OTHER, CALL, ACCOUNT, 0), "token expired", "clock"),
+        (make_stream_token("another", CALL, ACCOUNT, 1000), "token of another call", "TWILIO_AUTH_TOKEN"),
+        (make_stream_token(SECRET, CALL[:-1] + "3", ACCOUNT, 1000), "token of another call", "/twiml"),
+        (make_stream_token(SECRET, CALL[:-1] + "3", ACCOUNT, 0), "token of another call", "/twiml"),
+    ],
+)
+def test_a_token_that_opens_no_stream_is_told_with_its_remedy(token: str, why: str, remedy: str) -> None:
+    fault = find_token_fault([SECRET, OTHER], token, CALL, ACCOUNT, 1000)
+    assert fault is not None
+    assert fault[0] == why
+    assert remedy in fault[1]
+    assert not token or token not in str(fault)
+
+
+def test_a_token_that_opens_a_stream_has_no_fault() -> None:
+    assert find_token_fault([SECRET], make_stream_token(SECRET, CALL, ACCOUNT, 1000), CALL, ACCOUNT, 1060) is None
