@@ -1505,9 +1505,9 @@ def test_each_row_of_the_tables_has_a_story():
 @pytest.mark.parametrize(("state", "move"), TOLD)
 def test_each_move_of_the_tables_happens_on_the_phone(monkeypatch, state, move):
     made = []
-    for machine in ("call_state", "turns"):
+    for machine in ("context", "turns"):
         watched = lambda table, *row: made.append(row) or moved(table, *row)  # noqa: E731
-        monkeypatch.setattr(f"lexbridge.{machine}.moved", watched)
+        monkeypatch.setattr(f"lexbridge.call.{machine}.moved", watched)
     caller = Caller(JOIN="on" if move in (TurnMove.GOES_ON, TurnMove.NOT_JOINED) else "off")
     if state is not CallState.CONNECTING:
         caller.dials({RESUMED_PARAMETER: LOST} if state is CallState.RESUMING else None)
