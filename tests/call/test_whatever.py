@@ -536,7 +536,7 @@ class NumberedCaller(WatchedCaller):
 
     def noted_turns(self):
         """The turns of which a log line says that they came to nothing."""
-        events = ("turn-failed", "utterance-dropped", "utterance-cut-off")
+        events = ("turn-failed", "utterance-dropped", "utterance-cut-off", "reply-audio-failed")
         return {note.fields["turn"] for note in self.notes if note.event in events}
 
 
