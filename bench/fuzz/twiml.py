@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from xml.parsers import expat
 
 from lexbridge.call.dtmf import KeyRules
-from lexbridge.lex.decoding import Message, MessageFormat
+from lexbridge.lex.model import Message, MessageFormat
 from lexbridge.twilio.twiml import Document, Documents, Opening
 
 VERBS = {

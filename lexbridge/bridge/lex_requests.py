@@ -7,7 +7,7 @@ import gevent
 
 from lexbridge.call.actions import BeginDialog, OpenUtterance, SendKeys
 from lexbridge.errors import LexError, LexRejected, LexUnavailable, LexUnreadable
-from lexbridge.lex.decoding import Message, Reply
+from lexbridge.lex.model import Message, Reply
 from lexbridge.lex.runtime import LexRuntime, Question, Speech, Utterance
 from lexbridge.logs import Log
 

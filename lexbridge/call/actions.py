@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lexbridge.lex.decoding import Checkpoint, Message
+from lexbridge.lex.model import Checkpoint, Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from lexbridge.call.turns import Turns, moved
 from lexbridge.config.parsers import is_phone_number
 from lexbridge.config.settings import Settings
 from lexbridge.errors import CallStateError
-from lexbridge.lex.decoding import Checkpoint, Message, Reply
+from lexbridge.lex.model import Checkpoint, Message, Reply
 from lexbridge.twilio.media_messages import Started
 from lexbridge.twilio.twiml import Document, Documents, Opening
 

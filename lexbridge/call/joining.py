@@ -17,7 +17,7 @@ from lexbridge.call.context import Call, Standing
 from lexbridge.call.output.base import ReplyMode
 from lexbridge.call.turns import Turn
 from lexbridge.errors import LexError
-from lexbridge.lex.decoding import Checkpoint, Reply
+from lexbridge.lex.model import Checkpoint, Reply
 
 MOST_WAITED = 0.5
 """Of LEX_TIMEOUT_S. Who has been silent for longer since their second piece hears what became of the first; else the

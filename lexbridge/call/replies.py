@@ -8,7 +8,7 @@ from lexbridge.call.directives import CallAction, Directives, directives_of
 from lexbridge.call.output.base import LastWords, ReplyMode
 from lexbridge.call.turns import Turn
 from lexbridge.errors import LexError
-from lexbridge.lex.decoding import Message, Reply
+from lexbridge.lex.model import Message, Reply
 from lexbridge.twilio.twiml import Document
 
 FALLBACK_INTENT = "FallbackIntent"

@@ -10,7 +10,7 @@ from lexbridge.call.dtmf import keys_of
 from lexbridge.call.output.base import ReplyMode
 from lexbridge.call.replies import Answering
 from lexbridge.call.stream_parameters import HANDED_OVER, Takeover, fingerprint, takeover_of
-from lexbridge.lex.decoding import NO_DIALOG, Message, Reply
+from lexbridge.lex.model import NO_DIALOG, Message, Reply
 from lexbridge.twilio.media_messages import Started
 
 RECALL_AGAIN_MS = 1000

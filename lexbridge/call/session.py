@@ -37,7 +37,7 @@ from lexbridge.call.resumption import Resuming
 from lexbridge.call.turns import Turn, TurnMove
 from lexbridge.config.settings import Settings
 from lexbridge.errors import LexError, MediaStreamError, NotPutBack
-from lexbridge.lex.decoding import Reply
+from lexbridge.lex.model import Reply
 from lexbridge.twilio.media_messages import Dtmf, InboundAudio, Marked, Media, Odd, Started, Stopped, Unknown, parse
 from lexbridge.twilio.twiml import Documents, Opening
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lexbridge.call.directives import CALLED_NUMBER_ATTRIBUTE
-from lexbridge.lex.decoding import Message
+from lexbridge.lex.model import Message
 from lexbridge.twilio.twiml import REPROMPTS_PARAMETER, SPOKEN_PARAMETER
 
 RESUMED_PARAMETER = "lexbridge:resumed"

@@ -20,7 +20,7 @@ from lexbridge.call.actions import (
     SendKeys,
 )
 from lexbridge.errors import CallStateError
-from lexbridge.lex.decoding import Checkpoint
+from lexbridge.lex.model import Checkpoint
 
 MAX_HELD_TURNS = 3
 """Turns kept while Lex is still busy with an earlier one. A further one pushes the oldest out."""

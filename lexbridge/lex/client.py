@@ -14,8 +14,8 @@ import gevent
 
 from lexbridge.errors import LexError, LexRejected, LexUnavailable, LexUnreadable, NotPutBack
 from lexbridge.lex.circuit_breaker import Breakers
-from lexbridge.lex.decoding import Checkpoint, DialogState, Message, Reply
 from lexbridge.lex.faults import FAILURES, as_ours, is_crowded, is_forbidden, is_unknown, readable, tells_lex_is_up
+from lexbridge.lex.model import Checkpoint, DialogState, Message, Reply
 from lexbridge.lex.runtime import PCM, TEXT, Answer, Deadlines, Question, Speech, Utterance, UtteranceStream
 from lexbridge.logs import Log
 from lexbridge.net.capped_http import is_encoded

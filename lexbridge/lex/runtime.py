@@ -16,9 +16,8 @@ from gevent.event import Event
 from urllib3.exceptions import HTTPError
 
 from lexbridge.audio.pcm import RATE_HZ
-from lexbridge.call.output.playback import LONGEST_MS
 from lexbridge.errors import LexUnavailable
-from lexbridge.lex.decoding import Checkpoint, Message, Reply
+from lexbridge.lex.model import LONGEST_SPEECH_MS, Checkpoint, Message, Reply
 from lexbridge.lex.voice import ReplyAudio
 from lexbridge.logs import Log
 
@@ -134,7 +133,7 @@ class Question:
 class Speech:
     """Lex's voice for a reply, as it comes. It is awaited little longer than it plays: a peer that drips is cut off.
 
-    It ends after LONGEST_MS at the latest, `is_cut` if that was not all: nobody hears more of it.
+    It ends after LONGEST_SPEECH_MS at the latest, `is_cut` if that was not all: nobody hears more of it.
     """
 
     def __init__(self, body: Any, content_type: str, answer_s: float, asked_s: float = math.inf) -> None:
@@ -169,7 +168,7 @@ class Speech:
             begun, self._begun = self._begun, b""
             return begun
         mulaw = b""
-        self.is_cut = not self._is_over and self._played_s * 1000 >= LONGEST_MS
+        self.is_cut = not self._is_over and self._played_s * 1000 >= LONGEST_SPEECH_MS
         while not mulaw and not self._is_over and not self.is_cut:
             late_s = time.monotonic() - self._since_s - self._played_s
             received = self._read(self._answer_s - late_s)

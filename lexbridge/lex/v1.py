@@ -6,14 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lexbridge.config.settings import LexV1Bot
-from lexbridge.lex.decoding import (
-    UNREADABLE_HEADERS,
-    Checkpoint,
-    Message,
-    Reply,
-    reply_from_post_content,
-    reply_from_v1_session,
-)
+from lexbridge.lex.decoding import UNREADABLE_HEADERS, reply_from_post_content, reply_from_v1_session
+from lexbridge.lex.model import Checkpoint, Message, Reply
 from lexbridge.lex.runtime import PCM, TEXT, Question
 
 _BEGUN: Checkpoint = {

@@ -4,14 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lexbridge.config.settings import LexV2Bot
-from lexbridge.lex.decoding import (
-    Checkpoint,
-    Message,
-    Reply,
-    pack,
-    reply_from_recognize_utterance,
-    reply_from_v2_session,
-)
+from lexbridge.lex.decoding import pack, reply_from_recognize_utterance, reply_from_v2_session
+from lexbridge.lex.model import Checkpoint, Message, Reply
 from lexbridge.lex.runtime import PCM, TEXT, Question
 
 _ELICIT_INTENT = {"type": "ElicitIntent"}

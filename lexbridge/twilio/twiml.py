@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from lexbridge.call.dtmf import KeyRules
-from lexbridge.lex.decoding import Message, MessageFormat
+from lexbridge.lex.model import Message, MessageFormat
 from lexbridge.twilio.signatures import CONNECTION_OVERRIDES
 
 MAX_DOCUMENT_CHARACTERS = 4000  # of TwiML in a REST request: https://www.twilio.com/docs/api/errors/32018

@@ -26,7 +26,7 @@ from lexbridge.call.stream_parameters import (
 )
 from lexbridge.config.settings import Settings
 from lexbridge.errors import CallControlError, CallGone
-from lexbridge.lex.decoding import Message
+from lexbridge.lex.model import Message
 from lexbridge.logs import Log
 from lexbridge.net.flask_sockets_compat import Sockets
 from lexbridge.net.http_request import MAX_BODY_BYTES

@@ -8,7 +8,7 @@ from lexbridge.bridge.call_story import KEYS, CallStory
 from lexbridge.call.actions import Action, BeginDialog, Note, OpenUtterance, SendKeys, UpdateCall
 from lexbridge.call.dtmf import KeyRules
 from lexbridge.errors import LexUnavailable, NotPutBack
-from lexbridge.lex.decoding import DialogState
+from lexbridge.lex.model import DialogState
 from lexbridge.logs import Log
 from tests.conftest import Logged
 from tests.support.story import NEXT_STREAM, Caller, make_settings, tone

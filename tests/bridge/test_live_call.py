@@ -18,7 +18,7 @@ from lexbridge.audio.pcm import decode_mulaw
 from lexbridge.bridge import live_call as bridge
 from lexbridge.bridge.live_call import INBOX_SIZE
 from lexbridge.errors import CallGone
-from lexbridge.lex.decoding import DialogState
+from lexbridge.lex.model import DialogState
 from lexbridge.lex.runtime import Answer, Deadlines, Question
 from lexbridge.lex.voice import ReplyAudio
 from lexbridge.logs import Log

@@ -10,7 +10,7 @@ import pytest
 from lexbridge.audio.pcm import FRAME_MS
 from lexbridge.bridge.live_call import MEDIA_BURST_S
 from lexbridge.call.session import SLICE_MS, CallSession
-from lexbridge.lex.decoding import Reply
+from lexbridge.lex.model import Reply
 from lexbridge.lex.runtime import Answer, Question
 from lexbridge.logs import Log
 from lexbridge.net.rfc6455 import Bounds

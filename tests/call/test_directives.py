@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lexbridge.audio.hangover import Expected
 from lexbridge.call.directives import ATTRIBUTES, CallAction, Directives, directives_of, expected_of
 from lexbridge.call.dtmf import KeyRules
-from lexbridge.lex.decoding import DialogState, Reply
+from lexbridge.lex.model import DialogState, Reply
 
 NUMBER = "+12065550100"
 INTERRUPT = "x-amz-lex:allow-interrupt"

@@ -8,7 +8,7 @@ from lexbridge.call.context import CallState
 from lexbridge.call.directives import ALLOW_INTERRUPT_ATTRIBUTE, CALL_SID_ATTRIBUTE, NO_INPUT_S_ATTRIBUTE
 from lexbridge.call.stream_parameters import HANDED_OVER, LOST, RESUMED_PARAMETER
 from lexbridge.errors import LexRejected, LexUnavailable, NotPutBack
-from lexbridge.lex.decoding import NO_DIALOG, DialogState
+from lexbridge.lex.model import NO_DIALOG, DialogState
 from tests.support.story import CALL_SID, Caller, tone
 
 HOLDS = ["Pause", "Redirect"]

@@ -11,12 +11,11 @@ from lexbridge.call.output.playback import (
     ECHO_LOSS_DB,
     HEARD_WITHIN_MS,
     LEAD_MS,
-    LONGEST_MS,
     MARK_EVERY_MS,
     Playback,
     Prompt,
 )
-from lexbridge.lex.decoding import Message
+from lexbridge.lex.model import LONGEST_SPEECH_MS, Message
 from tests.support.story import STREAM_SID, in_short, tone
 
 WORDS = (Message("Which day?"),)
@@ -181,11 +180,11 @@ def test_a_prompt_that_is_still_arriving_does_not_count_as_heard():
 
 def test_of_an_endless_prompt_the_first_minutes_are_kept():
     prompt = Prompt(1, STREAM_SID)
-    for _ in range(LONGEST_MS // 50_000):
+    for _ in range(LONGEST_SPEECH_MS // 50_000):
         prompt.push(tone(50_000))
-    assert prompt.arrived_ms == LONGEST_MS
+    assert prompt.arrived_ms == LONGEST_SPEECH_MS
     prompt.push(tone(1000))
-    assert prompt.arrived_ms == LONGEST_MS
+    assert prompt.arrived_ms == LONGEST_SPEECH_MS
 
 
 # -- stopped, and played again

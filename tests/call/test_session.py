@@ -36,7 +36,7 @@ from lexbridge.call.stream_parameters import (
 )
 from lexbridge.call.turns import MAX_HELD_TURNS, TURN_MOVES, TurnMove, TurnState, moved
 from lexbridge.errors import CallStateError, LexRejected, LexUnavailable, MediaStreamError, NotPutBack
-from lexbridge.lex.decoding import DialogState, Message, MessageFormat, Reply
+from lexbridge.lex.model import DialogState, Message, MessageFormat, Reply
 from lexbridge.twilio.twiml import REPROMPTS_PARAMETER, SPEAKING_MS_PER_CHARACTER, SPOKEN_PARAMETER, Documents, Opening
 from tests.support.story import (
     ACCOUNT_SID,

@@ -13,7 +13,7 @@ from lexbridge.call.actions import Action, CloseUtterance, Note
 from lexbridge.call.context import CallState
 from lexbridge.call.session import JUMP_MS, SLICE_MS, CallSession
 from lexbridge.errors import LexUnavailable, MediaStreamError, NotPutBack
-from lexbridge.lex.decoding import DialogState, Message, Reply
+from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.twilio.twiml import Documents
 from tests.support.story import dtmf_text, make_settings, mark_text, media_text, start_text, stop_text, tone
 

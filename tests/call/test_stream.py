@@ -27,7 +27,7 @@ from lexbridge.call.stream_parameters import (
     RESUMED_PARAMETER,
 )
 from lexbridge.errors import LexRejected, LexUnavailable
-from lexbridge.lex.decoding import DialogState, Message, MessageFormat, Reply
+from lexbridge.lex.model import DialogState, Message, MessageFormat, Reply
 from tests.support.story import Caller, dtmf_text, mark_text, tone, verbs_of
 
 FULFILLED = DialogState.FULFILLED

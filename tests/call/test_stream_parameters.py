@@ -21,7 +21,7 @@ from lexbridge.call.stream_parameters import (
     takeover_of,
     whole,
 )
-from lexbridge.lex.decoding import Message
+from lexbridge.lex.model import Message
 from lexbridge.twilio.twiml import REPROMPTS_PARAMETER, SPOKEN_PARAMETER
 
 PROMPT = [Message("Which flowers?")]

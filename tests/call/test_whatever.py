@@ -47,7 +47,7 @@ from lexbridge.call.stream_parameters import (
     RESUMED_PARAMETER,
 )
 from lexbridge.errors import LexRejected, LexUnavailable, NotPutBack
-from lexbridge.lex.decoding import DialogState, Message, Reply
+from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.twilio.twiml import REPROMPTS_PARAMETER, SPOKEN_PARAMETER
 from tests.support.story import NEXT_STREAM, Caller, dtmf_text, in_short, mark_text, outline, tone
 

@@ -16,7 +16,8 @@ from lexbridge.errors import LexError, LexRejected, LexUnavailable, LexUnreadabl
 from lexbridge.lex import client as lex_client
 from lexbridge.lex.circuit_breaker import OPEN_S, Breaker, Breakers
 from lexbridge.lex.client import FORBIDDEN_FOR_S, LexClient
-from lexbridge.lex.decoding import NO_DIALOG, DialogState, Message, MessageFormat, Reply, pack
+from lexbridge.lex.decoding import pack
+from lexbridge.lex.model import NO_DIALOG, DialogState, Message, MessageFormat, Reply
 from lexbridge.lex.runtime import Deadlines, Question, Utterance
 from lexbridge.lex.voice import ReplyAudio
 from lexbridge.logs import Log

@@ -14,16 +14,13 @@ from lexbridge.errors import LexUnreadable
 from lexbridge.lex import answer_parts
 from lexbridge.lex.decoding import (
     UNREADABLE_HEADERS,
-    DialogState,
-    Message,
-    MessageFormat,
-    Reply,
     pack,
     reply_from_post_content,
     reply_from_recognize_utterance,
     reply_from_v1_session,
     reply_from_v2_session,
 )
+from lexbridge.lex.model import DialogState, Message, MessageFormat, Reply
 from tests.support.story import CALL_SID
 
 DATA = Path(__file__).parents[1] / "data" / "lex"

@@ -8,7 +8,7 @@ import pytest
 
 from lexbridge.errors import LexRejected
 from lexbridge.lex.boto import make_lex_runtime
-from lexbridge.lex.decoding import NO_DIALOG, DialogState
+from lexbridge.lex.model import NO_DIALOG, DialogState
 from lexbridge.lex.runtime import Deadlines, Question, Utterance
 from lexbridge.logs import Log
 from tests.conftest import Logged

@@ -17,7 +17,7 @@ from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, MULAW_SILENCE, encode_m
 from lexbridge.bridge.live_call import Bridge, make_documents
 from lexbridge.bridge.live_calls import CallLog
 from lexbridge.errors import LexUnavailable
-from lexbridge.lex.decoding import DialogState, Message, Reply
+from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.lex.runtime import Answer, Question, Speech
 from lexbridge.logs import Log
 from lexbridge.net.rfc6455 import Bounds, Pong

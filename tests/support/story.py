@@ -35,7 +35,7 @@ from lexbridge.call.actions import (
 from lexbridge.call.session import CallSession
 from lexbridge.config.settings import Settings, read_settings
 from lexbridge.errors import LexError
-from lexbridge.lex.decoding import DialogState, Message, Reply
+from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.twilio.twiml import Documents, Opening
 
 STREAM_SID = "MZ" + "0123456789abcdef" * 2

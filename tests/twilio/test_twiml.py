@@ -11,7 +11,7 @@ from markupsafe import escape
 
 from lexbridge.call.dtmf import KeyRules
 from lexbridge.config.parsers import spoken as spoken_setting
-from lexbridge.lex.decoding import Message, MessageFormat
+from lexbridge.lex.model import Message, MessageFormat
 from lexbridge.twilio.twiml import (
     MAX_DOCUMENT_CHARACTERS,
     MAX_SAY_CHARACTERS,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from lexbridge.audio.endpointing import Listening
-from lexbridge.lex.decoding import Message
+from lexbridge.lex.model import Message
 from lexbridge.twilio.twiml import Document
 
 UNINTERRUPTED_MS = 500

@@ -15,7 +15,7 @@ from lexbridge.audio.endpointing import Listening
 from lexbridge.audio.hangover import Expected
 from lexbridge.call.context import Call, CallState
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, LastWords
-from lexbridge.lex.decoding import Message
+from lexbridge.lex.model import Message
 from lexbridge.twilio.twiml import Document, Opening, Reprompts, speaking_ms
 
 SURELY_SPEAKING = 0.6

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from lexbridge.audio.pcm import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_FRAME_BYTES, decode_mulaw, first_audible_ms
-from lexbridge.lex.decoding import Message
+from lexbridge.lex.model import LONGEST_SPEECH_MS, Message
 from lexbridge.twilio.media_messages import clear_text, mark_text, media_text
 
 LEAD_MS = 5000
@@ -29,9 +29,6 @@ MESSAGE_MS = 200
 
 HEARD_WITHIN_MS = 2000
 """After its own length a prompt counts as heard, mark or not."""
-
-LONGEST_MS = 300_000
-"""Audio kept of one prompt. Lex's messages have 1,024 characters: about a minute, and ten of them at most."""
 
 LONGEST_SILENCE_MS = 10_000
 """Before the first sound of a prompt: the longest pause that SSML knows, which may stand at its beginning."""
@@ -85,8 +82,8 @@ class Prompt:
         self._plays = 0  # how often it was begun
 
     def push(self, mulaw: bytes) -> None:
-        """More of its audio: mu-law, whole frames. What is longer than LONGEST_MS is left out."""
-        room = LONGEST_MS * MULAW_BYTES_PER_MS - len(self._audio)
+        """More of its audio: mu-law, whole frames. What is longer than LONGEST_SPEECH_MS is left out."""
+        room = LONGEST_SPEECH_MS * MULAW_BYTES_PER_MS - len(self._audio)
         mulaw = mulaw[: max(0, room)]
         if self._first_sound_ms is None and (sound_ms := first_audible_ms(mulaw)) is not None:
             self._first_sound_ms = self.arrived_ms + sound_ms

@@ -11,7 +11,7 @@ from lexbridge.call.actions import CancelUtterance, SendMessage, VoiceWords
 from lexbridge.call.context import Call, CallState
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, LastWords
 from lexbridge.call.output.playback import Playback, Prompt
-from lexbridge.lex.decoding import Message
+from lexbridge.lex.model import Message
 from lexbridge.twilio.twiml import Opening
 
 QUIET_BEFORE_HAND_OVER_MS = 1000
