@@ -1,0 +1,135 @@
+"""The packages of lexbridge: what each is for, which others it may import, and which code is pure.
+
+tests/test_architecture.py holds the code to these tables. docs/architecture.md has the drawing that `drawing` makes.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PACKAGES = {
+    "phrases": "what lexbridge says itself, by language",
+    "logs": "one event a line",
+    "audio": "sound: detectors, endpointing, resampling",
+    "errors": "every error raised on purpose",
+    "net": "sockets, HTTP, name resolution",
+    "config": "the settings",
+    "lex": "a Lex bot, V1 or V2",
+    "call": "the rules of one call",
+    "twilio": "all that is Twilio's",
+    "bridge": "one live call on gevent",
+    "web": "Flask: the webhooks",
+    "server": "processes, and the wiring",
+    "offline": "Lex, Twilio and a caller, simulated",
+}
+"""Each package (or module at the top of lexbridge) and its job, from the lowest layer to the highest."""
+
+IMPORTS: dict[str, set[str]] = {
+    "phrases": set(),
+    "logs": set(),
+    "audio": set(),
+    "errors": {"phrases"},
+    "net": {"logs"},
+    "config": {"errors", "phrases"},
+    "lex": {"audio", "config", "errors", "logs", "net"},
+    "call": {"audio", "config", "errors", "lex"},
+    "twilio": {"audio", "call", "config", "errors", "lex", "logs", "net"},
+    "bridge": {"audio", "call", "config", "errors", "lex", "logs", "net", "phrases", "twilio"},
+    "web": {"bridge", "call", "config", "errors", "lex", "logs", "net", "twilio"},
+    "server": {"bridge", "config", "errors", "lex", "logs", "net", "twilio", "web"},
+    "offline": {"audio", "config", "errors", "phrases"},
+}
+"""The packages that each package may import."""
+
+NOT_YET = {("audio", "config"), ("call", "twilio"), ("net", "server"), ("net", "web")}
+"""Imports that are still against the table, to be turned round."""
+
+PURE = [
+    "phrases.py",
+    "errors.py",
+    "audio",
+    "call",
+    "lex/model.py",
+    "lex/decoding.py",
+    "lex/answer_parts.py",
+    "lex/spoken_payload.py",
+    "lex/voice.py",
+    "twilio/media_messages.py",
+    "twilio/twiml.py",
+    "net/rfc6455.py",
+    "net/http_request.py",
+    "net/token_bucket.py",
+]
+"""Files and folders of lexbridge that do no I/O and read no clock. Their own tests reach every branch of them."""
+
+IMPURE_MODULES = {"boto3", "gevent", "os", "random", "select", "signal", "socket", "subprocess", "threading", "time"}
+"""Modules that pure code does not import."""
+
+READS_FILES = {
+    "audio/vad/silero.py": {"os"},
+}
+"""What pure files import of IMPURE_MODULES all the same, each for a reason that stands in the file."""
+
+
+def python_files(*roots: str) -> Iterator[Path]:
+    """Yield the Python files of files and folders that are named from lexbridge/."""
+    for root in roots:
+        path = ROOT / "lexbridge" / root
+        yield from [path] if path.suffix else sorted(path.rglob("*.py"))
+
+
+def files_of(package: str) -> list[Path]:
+    """Return the files of a package, or the one file of a module at the top of lexbridge."""
+    single = ROOT / "lexbridge" / f"{package}.py"
+    return [single] if single.exists() else list(python_files(package))
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    """Yield the dotted name of each thing that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path} has a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def imported_packages(path: Path) -> set[str]:
+    """Return the packages of lexbridge that a file imports, `__version__` left out."""
+    names = (name.split(".") for name in imported_names(path))
+    return {name[1] for name in names if name[0] == "lexbridge" and len(name) > 1} - {"__version__"}
+
+
+def drawing() -> str:
+    """Return the packages as a Mermaid graph: an arrow for each import that no longer way through others implies."""
+    lines = ["```mermaid", "graph TD"]
+    for package, job in reversed(PACKAGES.items()):
+        lines.append(f'    {package}["<b>{package}</b><br>{job}"]')
+    for package in reversed(PACKAGES):
+        direct = IMPORTS[package]
+        implied = {further for one in direct for further in _reached(one)}
+        lines += [f"    {package} --> {other}" for other in PACKAGES if other in direct - implied]
+    return "\n".join([*lines, "```", ""])
+
+
+def table() -> str:
+    """Return the packages as a Markdown table: the job of each, and what it may import."""
+    rows = ["| Package | Job | May import |", "|---|---|---|"]
+    for package, job in reversed(PACKAGES.items()):
+        imports = ", ".join(f"`{one}`" for one in PACKAGES if one in IMPORTS[package])
+        rows.append(f"| `{package}` | {job} | {imports or 'nothing of lexbridge'} |")
+    return "\n".join([*rows, ""])
+
+
+def _reached(package: str) -> set[str]:
+    return {further for one in IMPORTS[package] for further in {one} | _reached(one)}
+
+
+def block(text: str, name: str) -> str:
+    """Return what stands between `<!-- name -->` and `<!-- end -->` in a document."""
+    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)
+    assert found is not None, name
+    return found[1]
