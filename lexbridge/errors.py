@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lexbridge.phrases import SentenceName
+from lexbridge.phrases import PhraseName
 
 
 class LexbridgeError(Exception):
@@ -64,7 +64,7 @@ class LexError(LexbridgeError):
     `apology` names the sentence that the caller hears, `ends_call` tells whether the call ends with it.
     """
 
-    apology: ClassVar[SentenceName] = "say_it_again"
+    apology: ClassVar[PhraseName] = "say_it_again"
     ends_call: ClassVar[bool] = False
 
 

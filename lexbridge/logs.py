@@ -322,7 +322,7 @@ class Log:
         """One line of what somebody has to mend."""
         self.write("error", event, fields)
 
-    def bug(self, event: str, **fields: Any) -> None:
+    def exception(self, event: str, **fields: Any) -> None:
         """One line with the traceback of the exception that is being handled: it should not have happened."""
         self._faults["error"] += 1
         self._logger.error(event, exc_info=True, **fields)
@@ -359,7 +359,7 @@ class UnlockedLog:
         self._out.put(line)
 
 
-class CountedLog:
+class RateLimitedLog:
     """Log lines of what strangers cause, as often as they like: at most one line of `event` a reason in `window_s`.
 
     The first is written at once; those that follow are counted, and written as one line when the window ends.

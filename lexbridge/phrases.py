@@ -1,22 +1,22 @@
-"""What lexbridge says of its own accord, in the caller's language.
+"""Phrases that lexbridge itself says to callers, such as its apologies, in each language of Lex.
 
-A bot's locale names the language. The bot's own words are none of this module's business; each sentence here can be
-replaced by a setting. Only whole sentences are kept: no word is put into one, so no grammar has to fit.
+The bot's locale decides on the language. A setting can replace each phrase. What the bot says is not here: those are
+messages. Phrases are whole sentences, and no word is put into one: so none has to fit another language's grammar.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-SentenceName = Literal[
+PhraseName = Literal[
     "goodbye", "not_heard", "say_it_again", "not_available", "one_moment", "busy", "call_limit", "done"
 ]
-"""The fields of Sentences. An error carries a name, so that the caller's language decides on the words."""
+"""Names of the fields of Phrases. An error carries such a name, not a text, for the text depends on the language."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sentences:
-    """One language's sentences. The names say when each is heard; none of them is empty."""
+class Phrases:
+    """Phrases of one language, named after when the caller hears them. None is empty."""
 
     goodbye: str
     not_heard: str
@@ -27,20 +27,16 @@ class Sentences:
     call_limit: str
     done: str
 
-    def named(self, name: SentenceName) -> str:
-        """The sentence of that name."""
-        sentence: str = getattr(self, name)
-        return sentence
+    def named(self, name: PhraseName) -> str:
+        """Return the phrase called `name`."""
+        phrase: str = getattr(self, name)
+        return phrase
 
 
-# By language, or by locale where its words differ from the language's. Spanish, Portuguese and Chinese without a
-# locale of their own are those of Latin America, of Brazil, and Mandarin. Where a language inflects for the speaker's
-# or the caller's sex, the sentence is turned so that it need not. The caller is addressed politely, as a stranger is.
-# Each row: the greeting, and the Sentences.
-CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
+CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
     "en": (
         "You will be interacting with Lex bot in 3, 2, 1. Go.",
-        Sentences(
+        Phrases(
             goodbye="Goodbye.",
             not_heard="Sorry, I did not hear anything.",
             say_it_again="Sorry, I did not get that. Please say it again.",
@@ -53,7 +49,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "ar": (
         "مرحباً. كيف يمكنني مساعدتك؟",
-        Sentences(
+        Phrases(
             goodbye="مع السلامة.",
             not_heard="عذراً، لم أسمع شيئاً.",
             say_it_again="عذراً، لم أفهم. يُرجى التكرار.",
@@ -66,7 +62,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "ca": (
         "Hola. En què us puc ajudar?",
-        Sentences(
+        Phrases(
             goodbye="Adeu.",
             not_heard="Ho sento, no he sentit res.",
             say_it_again="Ho sento, no ho he entès. Repetiu-ho, si us plau.",
@@ -79,7 +75,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "da": (
         "Hej. Hvad kan jeg hjælpe med?",
-        Sentences(
+        Phrases(
             goodbye="Farvel.",
             not_heard="Beklager, jeg hørte ikke noget.",
             say_it_again="Beklager, det forstod jeg ikke. Sig det venligst igen.",
@@ -92,7 +88,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "de": (
         "Guten Tag. Was kann ich für Sie tun?",
-        Sentences(
+        Phrases(
             goodbye="Auf Wiederhören.",
             not_heard="Entschuldigung, ich habe nichts gehört.",
             say_it_again="Entschuldigung, das habe ich nicht verstanden. Bitte sagen Sie es noch einmal.",
@@ -105,7 +101,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "es": (
         "Hola. ¿En qué puedo ayudarle?",
-        Sentences(
+        Phrases(
             goodbye="Adiós.",
             not_heard="Lo siento, no escuché nada.",
             say_it_again="Lo siento, no entendí. Por favor, repítalo.",
@@ -118,7 +114,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "es_ES": (
         "Hola. ¿En qué puedo ayudarle?",
-        Sentences(
+        Phrases(
             goodbye="Adiós.",
             not_heard="Lo siento, no he oído nada.",
             say_it_again="Lo siento, no le he entendido. Por favor, repítalo.",
@@ -131,7 +127,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "fi": (
         "Hei. Kuinka voin auttaa?",
-        Sentences(
+        Phrases(
             goodbye="Kuulemiin.",
             not_heard="Anteeksi, en kuullut mitään.",
             say_it_again="Anteeksi, en saanut selvää. Voisitteko toistaa?",
@@ -144,7 +140,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "fr": (
         "Bonjour. Comment puis-je vous aider ?",
-        Sentences(
+        Phrases(
             goodbye="Au revoir.",
             not_heard="Désolé, je n'ai rien entendu.",
             say_it_again="Désolé, je n'ai pas compris. Veuillez répéter, s'il vous plaît.",
@@ -157,7 +153,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "hi": (
         "नमस्ते। आपको किस काम में मदद चाहिए?",
-        Sentences(
+        Phrases(
             goodbye="धन्यवाद, नमस्ते।",
             not_heard="माफ़ कीजिए, कुछ सुनाई नहीं दिया।",
             say_it_again="माफ़ कीजिए, बात समझ में नहीं आई। कृपया दोबारा बोलिए।",
@@ -170,7 +166,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "it": (
         "Salve. Come posso aiutarla?",
-        Sentences(
+        Phrases(
             goodbye="Arrivederci.",
             not_heard="Mi scusi, non ho sentito nulla.",
             say_it_again="Mi scusi, non ho capito. Può ripetere, per favore?",
@@ -183,7 +179,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "ja": (
         "お電話ありがとうございます。ご用件をお話しください。",
-        Sentences(
+        Phrases(
             goodbye="失礼いたします。",
             not_heard="申し訳ありません。何も聞こえませんでした。",
             say_it_again="申し訳ありません。聞き取れませんでした。もう一度おっしゃってください。",
@@ -196,7 +192,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "ko": (
         "안녕하세요. 무엇을 도와드릴까요?",
-        Sentences(
+        Phrases(
             goodbye="안녕히 계세요.",
             not_heard="죄송합니다. 아무 말씀도 듣지 못했습니다.",
             say_it_again="죄송합니다. 잘 알아듣지 못했습니다. 다시 한번 말씀해 주세요.",
@@ -209,7 +205,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "nl": (
         "Hallo. Waarmee kan ik u helpen?",
-        Sentences(
+        Phrases(
             goodbye="Tot ziens.",
             not_heard="Sorry, ik heb niets gehoord.",
             say_it_again="Sorry, dat heb ik niet verstaan. Kunt u het nog een keer zeggen?",
@@ -222,7 +218,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "no": (
         "Hei. Hva kan jeg hjelpe deg med?",
-        Sentences(
+        Phrases(
             goodbye="Ha det bra.",
             not_heard="Beklager, jeg hørte ingenting.",
             say_it_again="Beklager, det fikk jeg ikke med meg. Vennligst si det igjen.",
@@ -235,7 +231,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "pl": (
         "Dzień dobry. W czym mogę pomóc?",
-        Sentences(
+        Phrases(
             goodbye="Do widzenia.",
             not_heard="Przepraszam, nic nie słyszę.",
             say_it_again="Przepraszam, nie rozumiem. Proszę powtórzyć.",
@@ -248,7 +244,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "pt": (
         "Olá. Como posso ajudar?",
-        Sentences(
+        Phrases(
             goodbye="Até logo.",
             not_heard="Desculpe, não ouvi nada.",
             say_it_again="Desculpe, não entendi. Por favor, repita.",
@@ -261,7 +257,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "pt_PT": (
         "Olá. Em que posso ajudar?",
-        Sentences(
+        Phrases(
             goodbye="Adeus.",
             not_heard="Desculpe, não ouvi nada.",
             say_it_again="Desculpe, não percebi. Por favor, repita.",
@@ -274,7 +270,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "sv": (
         "Hej. Hur kan jag hjälpa dig?",
-        Sentences(
+        Phrases(
             goodbye="Hej då.",
             not_heard="Tyvärr hörde jag ingenting.",
             say_it_again="Förlåt, det uppfattade jag inte. Var snäll och säg det igen.",
@@ -287,7 +283,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "zh": (
         "您好，请问有什么可以帮您？",
-        Sentences(
+        Phrases(
             goodbye="再见。",
             not_heard="抱歉，我没有听到您的声音。",
             say_it_again="抱歉，我没有听清，请再说一遍。",
@@ -300,7 +296,7 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
     "zh_HK": (  # Cantonese as it is spoken
         "你好，請問有咩可以幫到你？",
-        Sentences(
+        Phrases(
             goodbye="再見。",
             not_heard="唔好意思，我聽唔到你講嘢。",
             say_it_again="唔好意思，我聽唔清楚，請再講一次。",
@@ -313,8 +309,14 @@ CATALOGUE: Mapping[str, tuple[str, Sentences]] = {
     ),
 }
 
-# Lex's locales whose tag is not what Twilio's <Say> calls the language. Its list is `SayLanguage` of
-# https://github.com/twilio/twilio-node/blob/main/src/twiml/VoiceResponse.ts; none of this was heard on a live call.
+"""Greeting and phrases by language (`de`), or by locale (`es_ES`) where its words differ from the language's.
+
+`es`, `pt` and `zh` are the Spanish of Latin America, the Portuguese of Brazil, and Mandarin. Phrases are worded so that
+neither the speaker's nor the caller's sex shows. They address the caller politely, as a stranger.
+"""
+
+# Locales of Lex that Twilio's <Say> knows by another tag. Twilio's list is `SayLanguage` in
+# https://github.com/twilio/twilio-node/blob/main/src/twiml/VoiceResponse.ts . None of this was heard on a live call.
 _TAGS: Mapping[str, str] = {
     "ar_AE": "arb",  # Modern Standard Arabic. Twilio knows ar-AE (Gulf) too, but with neural voices alone
     "es_419": "es-MX",  # no tag for all of Latin America
@@ -322,21 +324,21 @@ _TAGS: Mapping[str, str] = {
 }
 
 
-def sentences_for(locale_id: str) -> Sentences:
-    """What lexbridge says to the callers of a bot in a locale of Lex, such as `de_AT`; an unknown language: English."""
+def phrases_for(locale_id: str) -> Phrases:
+    """Return the phrases for a locale of Lex, such as `de_AT`, or the English ones if its language is unknown."""
     return _row(locale_id)[1]
 
 
 def greeting_for(locale_id: str) -> str:
-    """What a call is answered with in that locale; an unknown language: English."""
+    """Return the greeting for a locale of Lex, such as `de_AT`, or the English one if its language is unknown."""
     return _row(locale_id)[0]
 
 
 def language_tag(locale_id: str) -> str:
-    """The locale as the `language` of Twilio's `<Say>`: `en_US` is `en-US`."""
+    """Return the locale as the `language` of Twilio's `<Say>`: `en-US` for `en_US`."""
     return _TAGS.get(locale_id, locale_id.replace("_", "-"))
 
 
-def _row(locale_id: str) -> tuple[str, Sentences]:
+def _row(locale_id: str) -> tuple[str, Phrases]:
     language = locale_id.partition("_")[0]
     return CATALOGUE.get(locale_id) or CATALOGUE.get(language) or CATALOGUE["en"]

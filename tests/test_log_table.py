@@ -18,7 +18,7 @@ from tests.support.story import make_settings
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "docs" / "log.md"
 LEVELS = ("debug", "info", "warning", "error")
-METHODS = {"info": "info", "warning": "warning", "error": "error", "bug": "error", "answer": "info"}
+METHODS = {"info": "info", "warning": "warning", "error": "error", "exception": "error", "answer": "info"}
 OTHER_METHODS = {"bind", "write"}
 EVENT = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -80,7 +80,7 @@ def literals(node: ast.expr) -> list[object] | None:
 def logged_by(call: ast.Call) -> tuple[list[ast.expr], list[object] | None] | None:
     """Where a call logs: (the arguments from the event on, its levels). None if it does not log."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    if name == "CountedLog":
+    if name == "RateLimitedLog":
         return call.args[:1], ["warning"]
     if isinstance(call.func, ast.Attribute) and name in METHODS and is_log(call.func.value):
         return call.args, [METHODS[name]]
@@ -110,7 +110,7 @@ def fields_of(call: ast.Call, rest: list[ast.expr]) -> tuple[frozenset[str], boo
             is_open |= not all(isinstance(key, ast.Constant) for key in node.keys)
         else:
             is_open = True
-    if getattr(call.func, "id", "") == "CountedLog":
+    if getattr(call.func, "id", "") == "RateLimitedLog":
         return frozenset({"reason", "count"}), True  # and what `count` is told
     return frozenset(fields), is_open
 

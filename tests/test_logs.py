@@ -12,7 +12,7 @@ import gevent
 import pytest
 
 from lexbridge import logs
-from lexbridge.logs import CountedLog, Log
+from lexbridge.logs import Log, RateLimitedLog
 from lexbridge.offline.twilio.events import EndReason
 from tests.conftest import Logged
 from tests.support.rig import ENVIRONMENT, PATIENCE_S, TOKEN, flowers, running, says, v2_bot
@@ -38,14 +38,14 @@ def test_a_bugs_traceback_comes_without_the_values_of_variables(logged: Logged) 
     try:
         raise ValueError("broken")
     except ValueError:
-        Log().bug("call-broken", length=len(password))
+        Log().exception("call-broken", length=len(password))
     (line,) = logged()
     assert line["exception"][0]["exc_value"] == "broken"
     assert "hunter2" not in json.dumps(line)
 
 
 def test_what_strangers_cause_is_one_line_a_reason_and_window(logged: Logged) -> None:
-    counted = CountedLog("peer-refused", window_s=0.05)
+    counted = RateLimitedLog("peer-refused", window_s=0.05)
     for _ in range(1000):
         counted.count("rude")
     counted.count("late")
@@ -58,7 +58,7 @@ def test_what_strangers_cause_is_one_line_a_reason_and_window(logged: Logged) ->
 
 
 def test_each_line_of_what_strangers_cause_has_the_hints_of_the_last_of_them(logged: Logged) -> None:
-    counted = CountedLog("peer-refused", window_s=0.05)
+    counted = RateLimitedLog("peer-refused", window_s=0.05)
     for at in range(3):
         counted.count("rude", {"remedy": f"be kind, {at}"})
     with gevent.Timeout(PATIENCE_S):

@@ -1,11 +1,11 @@
-"""The catalogue of sentences: every locale of Lex V2 has all of them."""
+"""The catalogue of phrases: every locale of Lex V2 has all of them."""
 
 from dataclasses import asdict, fields
 from typing import get_args
 
 import pytest
 
-from lexbridge.phrases import CATALOGUE, SentenceName, Sentences, greeting_for, language_tag, sentences_for
+from lexbridge.phrases import CATALOGUE, PhraseName, Phrases, greeting_for, language_tag, phrases_for
 from tests.support.story import make_settings
 
 # https://docs.aws.amazon.com/lexv2/latest/dg/how-languages.html, and the tag that <Say> gets for each.
@@ -38,7 +38,7 @@ LEX_LOCALES = {
     "zh_CN": "zh-CN",
     "zh_HK": "zh-HK",
 }
-ENGLISH = Sentences(
+ENGLISH = Phrases(
     goodbye="Goodbye.",
     not_heard="Sorry, I did not hear anything.",
     say_it_again="Sorry, I did not get that. Please say it again.",
@@ -51,24 +51,24 @@ ENGLISH = Sentences(
 
 
 @pytest.mark.parametrize("row", CATALOGUE)
-def test_every_sentence_is_there_ends_like_one_and_is_short(row):
-    greeting, sentences = CATALOGUE[row]
-    for sentence in (greeting, *asdict(sentences).values()):
-        assert 0 < len(sentence) <= 200
-        assert sentence == " ".join(sentence.split())
-        assert sentence[-1] in ".?。？।؟", sentence  # noqa: RUF001
+def test_every_phrase_is_there_ends_like_a_sentence_and_is_short(row):
+    greeting, phrases = CATALOGUE[row]
+    for phrase in (greeting, *asdict(phrases).values()):
+        assert 0 < len(phrase) <= 200
+        assert phrase == " ".join(phrase.split())
+        assert phrase[-1] in ".?。？।؟", phrase  # noqa: RUF001
 
 
 @pytest.mark.parametrize("row", CATALOGUE)
-def test_no_two_sentences_of_a_language_are_the_same(row):
-    assert len(set(asdict(CATALOGUE[row][1]).values())) == len(fields(Sentences))
+def test_no_two_phrases_of_a_language_are_the_same(row):
+    assert len(set(asdict(CATALOGUE[row][1]).values())) == len(fields(Phrases))
 
 
 @pytest.mark.parametrize("locale_id", LEX_LOCALES)
 def test_every_locale_of_lex_is_taken_and_spoken_in_its_own_language(locale_id):
     assert make_settings(LEX_LOCALE_ID=locale_id).bot.locale_id == locale_id
     is_english = locale_id.startswith("en_")
-    assert (sentences_for(locale_id) == ENGLISH) == is_english
+    assert (phrases_for(locale_id) == ENGLISH) == is_english
     assert (greeting_for(locale_id) == greeting_for("en_US")) == is_english
 
 
@@ -78,24 +78,24 @@ def test_say_gets_the_tag_that_twilio_knows(locale_id, tag):
 
 
 def test_english_is_what_it_always_was():
-    assert sentences_for("en_US") == ENGLISH
+    assert phrases_for("en_US") == ENGLISH
     assert greeting_for("en_US") == "You will be interacting with Lex bot in 3, 2, 1. Go."
 
 
 def test_a_locale_with_words_of_its_own_has_them_and_the_others_the_languages():
-    assert sentences_for("pt_PT").say_it_again == "Desculpe, não percebi. Por favor, repita."
-    assert sentences_for("pt_BR") == sentences_for("pt_AO") == CATALOGUE["pt"][1]
-    assert sentences_for("es_419") == sentences_for("es_US") != sentences_for("es_ES")
+    assert phrases_for("pt_PT").say_it_again == "Desculpe, não percebi. Por favor, repita."
+    assert phrases_for("pt_BR") == phrases_for("pt_AO") == CATALOGUE["pt"][1]
+    assert phrases_for("es_419") == phrases_for("es_US") != phrases_for("es_ES")
     assert greeting_for("zh_HK") != greeting_for("zh_CN")
 
 
 def test_a_language_that_is_not_in_the_catalogue_is_spoken_to_in_english():
-    assert sentences_for("tlh_KX") == ENGLISH
+    assert phrases_for("tlh_KX") == ENGLISH
     assert greeting_for("tlh_KX") == greeting_for("en_US")
     assert language_tag("tlh_KX") == "tlh-KX"
 
 
-def test_every_sentence_can_be_asked_for_by_its_name():
-    names = get_args(SentenceName)
-    assert names == tuple(field.name for field in fields(Sentences))
+def test_every_phrase_can_be_asked_for_by_its_name():
+    names = get_args(PhraseName)
+    assert names == tuple(field.name for field in fields(Phrases))
     assert [ENGLISH.named(name) for name in names] == list(asdict(ENGLISH).values())

@@ -10,7 +10,7 @@ it, listens, and says something more. A case passes if
 - and nothing of the call is left when it is over.
 
 Heard is what sounds: words of Twilio's voice, or audio over the stream that is known again as Lex's or lexbridge's own.
-The sweep is made in each reply mode; in stream mode with lexbridge's own sentences spoken by Lex (PutSession), refused
+The sweep is made in each reply mode; in stream mode with lexbridge's own phrases spoken by Lex (PutSession), refused
 (403) and answered without audio. There REST is not needed for an answer, and so a fault of REST comes with an answer
 whose audio cannot be played: Twilio has to say it.
 
@@ -68,7 +68,7 @@ from lexbridge.offline.twilio.events import (
     UpdateRefused,
 )
 from lexbridge.offline.twilio.rest_api import RestFault
-from lexbridge.phrases import sentences_for
+from lexbridge.phrases import phrases_for
 from lexbridge.twilio.rest import ATTEMPT_DEADLINES_S
 from tests.support.rig import Rig, running
 
@@ -86,12 +86,12 @@ HANGS_UP_WITHIN_S = 2.0
 
 AT_ONCE = 24
 LOOK_EVERY_S = 0.1
-OWN_SENTENCES = 6
+OWN_PHRASES = 6
 """What lexbridge has Lex speak for it."""
 
 GREETING = "Hello."
-SENTENCES = sentences_for("en_US")
-NOT_AVAILABLE = SENTENCES.named(LexRejected.apology)
+PHRASES = phrases_for("en_US")
+NOT_AVAILABLE = PHRASES.named(LexRejected.apology)
 PHRASES = ("I would like to order flowers", "roses")
 ASKED_FOR_KINDS = "What type of flowers"
 
@@ -108,7 +108,7 @@ PutSession = Literal["spoken", "refused", "empty"]
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """In which mode the bridge replies, and what becomes of its own sentences at Lex, where it asks for them."""
+    """In which mode the bridge replies, and what becomes of its own phrases at Lex, where it asks for them."""
 
     reply_mode: ReplyMode = "call-update"
     put_session: PutSession = "spoken"
@@ -370,7 +370,7 @@ class Conversation:
             judge(result, result.second, ANSWER)
 
     def _deny_own_voice(self) -> None:
-        """What becomes of lexbridge's own sentences, before it asks for them."""
+        """What becomes of lexbridge's own phrases, before it asks for them."""
         if self._world.put_session == "refused":
             self._rig.lex.faults.append(LexFault(operation="PutSession", status=403, times=None))
         if self._world.put_session == "empty":
@@ -378,11 +378,11 @@ class Conversation:
 
     def _await_own_voice(self) -> None:
         if self._world.reply_mode == "stream":
-            awaited = 1 if self._world.put_session == "refused" else OWN_SENTENCES
+            awaited = 1 if self._world.put_session == "refused" else OWN_PHRASES
             _wait_until(lambda: self._own_requests() >= awaited, 20, "the bridge to ask for its sentences")
 
     def _own_requests(self) -> int:
-        """Answered requests for lexbridge's own sentences."""
+        """Answered requests for lexbridge's own phrases."""
         puts = [request for request in self._rig.lex.requests if request.operation == "PutSession"]
         return sum(request.answered is not None or request.status is not None for request in puts)
 
@@ -480,7 +480,7 @@ def _is_quiet(call: PhoneCall) -> bool:
 
 def _settled(said: Sequence[tuple[float, str]]) -> tuple[float, str] | None:
     """When the bot began to say something that is no filler, and what."""
-    return next(((at_s, text) for at_s, text in said if text != SENTENCES.one_moment), None)  # which answers nothing
+    return next(((at_s, text) for at_s, text in said if text != PHRASES.one_moment), None)  # which answers nothing
 
 
 def _outcome(text: str, *, is_over: bool) -> Outcome:
@@ -488,7 +488,7 @@ def _outcome(text: str, *, is_over: bool) -> Outcome:
         return "nothing"
     if text.startswith(NOT_AVAILABLE) and is_over:
         return "goodbye"
-    if text.startswith((SENTENCES.named(LexUnavailable.apology), NOT_AVAILABLE)):
+    if text.startswith((PHRASES.named(LexUnavailable.apology), NOT_AVAILABLE)):
         return "apology"
     return "answer"
 
@@ -587,7 +587,7 @@ def main() -> None:
     modes, puts = ("call-update", "stream", "both"), ("spoken", "refused", "empty", "all")
     parser.add_argument("--reply-mode", choices=modes, default="both", help="of the bridge (default %(default)s)")
     parser.add_argument("--put-session", choices=puts, default="all",
-        help="in stream mode: what becomes of the bridge's own sentences at Lex (default %(default)s)")  # fmt: skip
+        help="in stream mode: what becomes of the bridge's own phrases at Lex (default %(default)s)")  # fmt: skip
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help="calls at the same time (default %(default)s)")
     parser.add_argument("--log", action="store_true", help="the bridge's log, on standard error")
     options = parser.parse_args()

@@ -3,7 +3,7 @@
 Each case is a `server.py` of its own between a Lex and a Twilio, each a process at a low priority, of which one
 answers oddly, at full speed where it floods: Lex every turn, Twilio the first two requests. A caller says something and
 listens; another call beside it measures, with 50 pings a second, how long the loop takes to answer. In stream mode Lex
-speaks lexbridge's own sentences, and so Twilio's cases are of call-update mode.
+speaks lexbridge's own phrases, and so Twilio's cases are of call-update mode.
 
 Prints for each case when something was heard, media that is no silence or a document that says something, in seconds
 from the end of what the caller said; the worker's memory before, and at its peak; and the neighbour's figures. Exit

@@ -88,5 +88,5 @@ class Updates:
             self.log.error("call-update-failed", error=str(error), host=error.host, check=error.check)
             self._tell(UpdateFailed(update.number, error))
         except Exception as error:
-            self.log.bug("call-update-broken")
+            self.log.exception("call-update-broken")
             self._tell(UpdateFailed(update.number, CallControlError(type(error).__name__)))

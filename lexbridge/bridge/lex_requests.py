@@ -132,7 +132,7 @@ class Asking:
                 log.warning("lex-answer-unreadable", error=str(error))
             self._tell(LexFailed(turn, error))
         except Exception as error:
-            log.bug("lex-request-broken")
+            log.exception("lex-request-broken")
             self._tell(LexFailed(turn, LexUnavailable(type(error).__name__)))
         else:
             _note_what_is_left_out(answer.reply, log)
@@ -155,7 +155,7 @@ class Asking:
         except LexError as error:
             log.warning("lex-audio-failed", error=str(error))
         except Exception:
-            log.bug("lex-audio-broken")
+            log.exception("lex-audio-broken")
         finally:
             speech.close()
         self._tell(result)
@@ -184,7 +184,7 @@ class Asking:
         except LexError as error:
             self.log.warning("words-not-voiced", error=str(error), check="lex:PutSession")
         except Exception:
-            self.log.bug("voice-broken")
+            self.log.exception("voice-broken")
         self._tell(result)
 
     def _recall(self, session_id: str) -> None:
@@ -198,7 +198,7 @@ class Asking:
         except LexError as error:
             self.log.warning("session-not-recalled", error=str(error))
         except Exception:
-            self.log.bug("recall-broken")
+            self.log.exception("recall-broken")
         self._tell(result)
 
 

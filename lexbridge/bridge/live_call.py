@@ -203,7 +203,7 @@ class Bridge:
         self._call_control = call_control
         self._calls = calls
         self._new_detector = detector_factory(settings)
-        self._own_voice = OwnVoice(lex, settings.sentences, has_limit=settings.max_call_s is not None)
+        self._own_voice = OwnVoice(lex, settings.phrases, has_limit=settings.max_call_s is not None)
         self._running: set[_Call] = set()
         self._pulse: gevent.Greenlet[..., None] | None = None
 
@@ -286,7 +286,7 @@ class _Call:
             self._session.stream_lost()
             self._carry_out()
         except Exception:
-            self._log.bug("call-broken")
+            self._log.exception("call-broken")
         finally:
             self._asking.drop()
             # Whoever goes on with the call says what the bot said last. A document of ours could come between.
@@ -313,7 +313,7 @@ class _Call:
         except WebSocketError:
             pass  # that it is closed comes by the inbox
         except Exception:
-            self._log.bug("pulse-broken")
+            self._log.exception("pulse-broken")
 
     def _read(self) -> None:
         """The reader: the socket's messages into the inbox, in order."""
@@ -321,7 +321,7 @@ class _Call:
             while (message := self._websocket.receive()) is not None:
                 self._inbox.put(message)
         except Exception:
-            self._log.bug("reader-broken")
+            self._log.exception("reader-broken")
         self._inbox.put(_SocketClosed())
 
     def _loop(self) -> int:
@@ -514,7 +514,7 @@ class _Call:
             self._log.write("debug", "stream-not-stopped", {"error": str(error)})
             self._inbox.put(_Close())
         except Exception:
-            self._log.bug("stream-stop-broken")
+            self._log.exception("stream-stop-broken")
             self._inbox.put(_Close())
 
     def _refuse(self, why: str, code: int, remedy: str = "") -> NoReturn:

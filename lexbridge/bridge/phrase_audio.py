@@ -1,4 +1,4 @@
-"""lexbridge's own sentences in the bot's voice: Lex speaks each of them once, and the audio is kept.
+"""lexbridge's own phrases in the bot's voice: Lex speaks each of them once, and the audio is kept.
 
 Only bidirectional streams need it. A sentence that Lex has not spoken yet is spoken by Twilio.
 """
@@ -12,7 +12,7 @@ import gevent
 from lexbridge.errors import LexError
 from lexbridge.lex.runtime import LexRuntime
 from lexbridge.logs import Log
-from lexbridge.phrases import Sentences
+from lexbridge.phrases import Phrases
 
 AGAIN_AFTER_S = 60.0
 _SILENCE = b"\xff\x7f"
@@ -20,25 +20,25 @@ _SILENCE = b"\xff\x7f"
 
 
 class OwnVoice:
-    """The sentences that a process knows how to speak."""
+    """The phrases that a process knows how to speak."""
 
     def __init__(
-        self, lex: LexRuntime, sentences: Sentences, again_after_s: float = AGAIN_AFTER_S, *, has_limit: bool = False
+        self, lex: LexRuntime, phrases: Phrases, again_after_s: float = AGAIN_AFTER_S, *, has_limit: bool = False
     ) -> None:
         """`again_after_s`: how long after Lex did not speak it is asked again. `has_limit`: a call may have
         lasted long enough, and the caller is told so."""
         self._lex = lex
         self._again_after_s = again_after_s
         self._audio: dict[str, bytes] = {}
-        limit = [f"{sentences.call_limit} {sentences.goodbye}"] if has_limit else []
+        limit = [f"{phrases.call_limit} {phrases.goodbye}"] if has_limit else []
         self._wanted = [
-            sentences.one_moment,
-            sentences.say_it_again,
-            sentences.not_heard,
-            sentences.not_available,
-            sentences.goodbye,
-            sentences.done,
-            f"{sentences.not_heard} {sentences.goodbye}",
+            phrases.one_moment,
+            phrases.say_it_again,
+            phrases.not_heard,
+            phrases.not_available,
+            phrases.goodbye,
+            phrases.done,
+            f"{phrases.not_heard} {phrases.goodbye}",
             *limit,
         ]
         self._learns = False
@@ -72,7 +72,7 @@ class OwnVoice:
         except LexError as error:
             why, check = str(error), "lex:PutSession"
         except Exception:
-            log.bug("own-voice-broken")
+            log.exception("own-voice-broken")
             why, self._again_at_s = "", math.inf
         finally:
             self._learns = False

@@ -43,7 +43,7 @@ class Answering:
         if directives.limited and directives.limited != before.limited:
             call.note("info", "directives-limited", attributes=list(directives.limited))
         if self.hangs_up(reply):
-            goodbye = [Message(call.settings.sentences.goodbye, is_unvoiced=True)]
+            goodbye = [Message(call.settings.phrases.goodbye, is_unvoiced=True)]
             call.note("info", "bot-hangs-up")
             # Words that could not be read may still be heard.
             is_voiced = bool(reply.messages or reply.odd_parts)
@@ -57,14 +57,14 @@ class Answering:
     def _words_instead(self, reply: Reply, turn: Turn | None) -> tuple[Message, ...]:
         """Choose the words for a `reply` in which the bot says nothing. There are none if the caller said nothing
         either, and the bot goes on listening."""
-        sentences = self._call.settings.sentences
+        phrases = self._call.settings.phrases
         has_spoken = turn is not None and (turn.keys is not None or not reply.heard_nothing)
         if turn is not None and turn.intent is not None:  # the bot begins without a word of welcome
             words = self._call.settings.greeting
         elif reply.is_fulfilled and reply.intent != FALLBACK_INTENT:
-            words = sentences.done
+            words = phrases.done
         elif reply.dialog_state.is_closed or has_spoken:
-            words = sentences.say_it_again
+            words = phrases.say_it_again
         else:
             return ()
         return (Message(words, is_unvoiced=True),)
@@ -76,16 +76,16 @@ class Answering:
 
     def failed(self, turn: Turn, error: LexError) -> None:
         """Lex did not answer `turn`, for good. The caller hears the error's apology."""
-        call, sentences = self._call, self._call.settings.sentences
+        call, phrases = self._call, self._call.settings.phrases
         call.failed_turns += turn.intent is None
         ends_call = error.ends_call or call.failed_turns >= MAX_FAILED_TURNS
         call.expect(Expected.OPEN)
         call.note("warning", "turn-failed", turn=turn.number, error=type(error).__name__, ends_call=ends_call)
         if ends_call:
-            self.say_goodbye(sentences.named(error.apology) if error.ends_call else sentences.not_available)
+            self.say_goodbye(phrases.named(error.apology) if error.ends_call else phrases.not_available)
             return
         # A bot that does not welcome the caller is stood in for.
-        words = [Message(sentences.named(error.apology) if turn.intent is None else call.settings.greeting)]
+        words = [Message(phrases.named(error.apology) if turn.intent is None else call.settings.greeting)]
         if not self._ends_by_limit(words):
             self._mode.speak(words)
 
@@ -103,13 +103,13 @@ class Answering:
 
     def ask_again(self) -> None:
         """Tell the caller that they were not heard, and ask again."""
-        not_heard, last_prompt = Message(self._call.settings.sentences.not_heard), self._call.last_prompt or ()
+        not_heard, last_prompt = Message(self._call.settings.phrases.not_heard), self._call.last_prompt or ()
         if not self._ends_by_limit([not_heard]):
             self._mode.speak([not_heard, *last_prompt], to_voice=last_prompt)
 
     def ask_anew(self) -> None:
         """Ask a caller once more who has deleted all the keys that they had pressed."""
-        if self._ends_by_limit([Message(self._call.settings.sentences.not_heard)]):
+        if self._ends_by_limit([Message(self._call.settings.phrases.not_heard)]):
             return
         if last_prompt := self._call.last_prompt:
             self._mode.speak(last_prompt, to_voice=last_prompt)
@@ -122,8 +122,8 @@ class Answering:
 
     @property
     def _limit_words(self) -> str:
-        sentences = self._call.settings.sentences
-        return f"{sentences.call_limit} {sentences.goodbye}"
+        phrases = self._call.settings.phrases
+        return f"{phrases.call_limit} {phrases.goodbye}"
 
     def _ends_by_limit(self, messages: Sequence[Message], speaking_turn: int | None = None) -> bool:
         """Whether the call has lasted long enough: then `messages` are the last, and the caller is told. A caller who
@@ -147,7 +147,7 @@ class Answering:
             call.note("error", "transfer-refused", check="TRANSFER_NUMBERS")
             return False
         stream_sid = call.stream.stream_sid if self._mode.stops_stream else None
-        goodbye = call.settings.sentences.goodbye
+        goodbye = call.settings.phrases.goodbye
         caller_id = call.caller_id
         call.note("info", "transferred", has_caller_id=caller_id is not None)
         self._close(

@@ -125,7 +125,7 @@ class Resuming:
             return
         self._recall_again_at_ms = call.now_ms + RECALL_AGAIN_MS
         if reply is None or not (reply.messages or self._answering.hangs_up(reply)):
-            say_it_again = [Message(call.settings.sentences.say_it_again)]
+            say_it_again = [Message(call.settings.phrases.say_it_again)]
             self._mode.speak(say_it_again, to_voice=say_it_again if self._lex_tells else ())
         else:
             self._answering.answer(reply, asks_lex=True)

@@ -60,7 +60,7 @@ class CallSession:
     def __init__(
         self, settings: Settings, documents: Documents, detector: Detector, voiced: Mapping[str, bytes] | None = None
     ) -> None:
-        """`voiced`: sentences of lexbridge's own as audio (mu-law, whole frames), for bidirectional streams. One that
+        """`voiced`: phrases of lexbridge's own as audio (mu-law, whole frames), for bidirectional streams. One that
         is not there, or not yet, is spoken by Twilio."""
         rules = EndpointingRules(
             onset_ms=settings.onset_ms,
@@ -443,11 +443,11 @@ class CallSession:
         ends_call = self._call.no_inputs > self._call.no_input_limit
         by_document = self._mode.reprompted()
         self._call.note("info", "no-input", times=self._call.no_inputs, ends_call=ends_call, by_document=by_document)
-        sentences = self._settings.sentences
+        phrases = self._settings.phrases
         if by_document:
             return
         if ends_call:
-            self._answering.say_goodbye(f"{sentences.not_heard} {sentences.goodbye}")
+            self._answering.say_goodbye(f"{phrases.not_heard} {phrases.goodbye}")
         else:
             self._resuming.ask_again()
 

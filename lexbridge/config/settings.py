@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from lexbridge.config.parsers import address, is_private
 from lexbridge.config.spelling import find_misspelt
-from lexbridge.config.variables import BOTO3_VARIABLES, DETECTOR_EXTRAS, SENTENCE_VARIABLES, SETTINGS
+from lexbridge.config.variables import BOTO3_VARIABLES, DETECTOR_EXTRAS, PHRASE_VARIABLES, SETTINGS
 from lexbridge.errors import ConfigError, Problem
-from lexbridge.phrases import Sentences, greeting_for, language_tag, sentences_for
+from lexbridge.phrases import Phrases, greeting_for, language_tag, phrases_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Settings:
     welcome: str
     welcome_intent: str | None
     greeting: str
-    sentences: Sentences
+    phrases: Phrases
     say_voice: str | None
     say_language: str | None
     twilio_api_url: str
@@ -108,7 +108,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#iden
 
 _V1_BOT, _V2_BOT = ("LEX_BOT_NAME", "LEX_BOT_ALIAS"), ("LEX_BOT_ID", "LEX_BOT_ALIAS_ID")
 _BOT_VARIABLES = (*_V1_BOT, *_V2_BOT, "LEX_LOCALE_ID")
-_NOT_FIELDS = (*_BOT_VARIABLES, *SENTENCE_VARIABLES)
+_NOT_FIELDS = (*_BOT_VARIABLES, *PHRASE_VARIABLES)
 
 
 def read_settings(environment: Mapping[str, str], file_names: Collection[str] = ()) -> Settings:
@@ -149,7 +149,7 @@ def read_settings(environment: Mapping[str, str], file_names: Collection[str] = 
         raise ConfigError(problems)
     _fill_in(values, bot)
     own = {name.lower(): value for name, value in values.items() if name not in _NOT_FIELDS}
-    return Settings(bot=bot, sentences=_sentences(values, bot), **own)
+    return Settings(bot=bot, phrases=_phrases(values, bot), **own)
 
 
 def _fill_in(values: dict[str, Any], bot: LexV1Bot | LexV2Bot) -> None:
@@ -169,10 +169,10 @@ def _fill_in(values: dict[str, Any], bot: LexV1Bot | LexV2Bot) -> None:
         values["SAY_LANGUAGE"] = language_tag(locale_id)
 
 
-def _sentences(values: Mapping[str, Any], bot: LexV1Bot | LexV2Bot) -> Sentences:
+def _phrases(values: Mapping[str, Any], bot: LexV1Bot | LexV2Bot) -> Phrases:
     """The catalogue's in the bot's language, but for those that have a setting."""
-    replaced = {name: values[variable] for variable, (name, _) in SENTENCE_VARIABLES.items() if values[variable]}
-    return replace(sentences_for(_locale(bot)), **replaced)
+    replaced = {name: values[variable] for variable, (name, _) in PHRASE_VARIABLES.items() if values[variable]}
+    return replace(phrases_for(_locale(bot)), **replaced)
 
 
 def _locale(bot: LexV1Bot | LexV2Bot) -> str:

@@ -27,7 +27,7 @@ from lexbridge.config.parsers import (
     whole_number,
 )
 from lexbridge.config.places import locale_id, region
-from lexbridge.phrases import SentenceName, greeting_for, sentences_for
+from lexbridge.phrases import PhraseName, greeting_for, phrases_for
 
 NO_INPUT_BOUNDS_S = 1, 120
 HANGOVER_BOUNDS_MS = 100, 5000
@@ -72,7 +72,7 @@ DETECTOR_EXTRAS: Mapping[str, Extra] = {
 }
 
 # The setting that replaces a sentence, and when that sentence is heard.
-SENTENCE_VARIABLES: Mapping[str, tuple[SentenceName, str]] = {
+PHRASE_VARIABLES: Mapping[str, tuple[PhraseName, str]] = {
     "GOODBYE_TEXT": ("goodbye", "when the call ends and the bot itself says nothing"),
     "NOT_HEARD_TEXT": ("not_heard", "when the caller says nothing after a prompt; the prompt, or a goodbye, follows"),
     "SAY_IT_AGAIN_TEXT": ("say_it_again", "when Lex did not answer in time, and may the next time"),
@@ -87,9 +87,9 @@ SENTENCE_VARIABLES: Mapping[str, tuple[SentenceName, str]] = {
 }
 
 
-def _sentence_settings() -> Iterator[Setting]:
-    english = sentences_for("en_US")
-    for variable, (name, when) in SENTENCE_VARIABLES.items():
+def _phrase_settings() -> Iterator[Setting]:
+    english = phrases_for("en_US")
+    for variable, (name, when) in PHRASE_VARIABLES.items():
         unset = f"Unset: in the bot's language; in English `{english.named(name)}`"
         yield Setting(variable, None, f"heard {when}. {unset}", spoken)
 
@@ -319,7 +319,7 @@ SETTINGS: tuple[Setting, ...] = (
         f"in English `{greeting_for('en_US')}`",
         spoken,
     ),
-    *_sentence_settings(),
+    *_phrase_settings(),
     Setting(
         "SAY_VOICE",
         None,

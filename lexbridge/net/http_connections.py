@@ -220,7 +220,7 @@ class Connections:
             if isinstance(error, OSError):  # such as epoll's, which is out of memory or of watches
                 refused.count("connection lost")
             else:
-                Log().bug("connection-broken")
+                Log().exception("connection-broken")
             with suppress(OSError):
                 self._leave(connection)
             with suppress(OSError):

@@ -154,7 +154,7 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
         try:
             list(self.application(self.environ, lambda *_: lambda _: None))
         except Exception:
-            Log().bug("socket-broken")
+            Log().exception("socket-broken")
             self.websocket.close(rfc6455.INTERNAL_ERROR)
         finally:
             self.websocket.finish()
@@ -194,7 +194,7 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
             refused.count("connection lost")
             return
         if not issubclass(t, gevent.GreenletExit):
-            Log().bug("request-broken")
+            Log().exception("request-broken")
         self._send_error_response_if_possible(500)
 
     def log_request(self) -> None:

@@ -24,7 +24,7 @@ from geventwebsocket.exceptions import WebSocketError
 from geventwebsocket.websocket import WebSocket
 from greenlet import getcurrent, greenlet
 
-from lexbridge.logs import CountedLog
+from lexbridge.logs import RateLimitedLog
 from lexbridge.net import rfc6455
 from lexbridge.net.rfc6455 import Bounds, Close, MessageParser, Ping, Pong, Violation
 
@@ -48,7 +48,7 @@ WAITING_MESSAGES = 100
 READABLE, WRITABLE = 1, 2
 """For libev and for epoll alike."""
 
-refused = CountedLog("peer-refused")
+refused = RateLimitedLog("peer-refused")
 """What clients did that they may not, by reason; for metrics."""
 
 

@@ -149,7 +149,7 @@ def report(place: Place, agent_uri: str, service_name: str) -> None:
             try:
                 protection.look(live_calls, time.monotonic())
             except Exception:
-                Log().bug("task-protection-broken")
+                Log().exception("task-protection-broken")
             if is_new_minute:
                 Log().info("active-calls", **metric(service_name, live_calls, time.time()))
         gevent.sleep(LOOK_EVERY_S)

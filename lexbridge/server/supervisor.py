@@ -212,7 +212,7 @@ class Supervisor:
         except SystemExit as error:
             status = error.code if isinstance(error.code, int) else 1
         except BaseException:
-            self._log.bug("worker-broken", pid=os.getpid())
+            self._log.exception("worker-broken", pid=os.getpid())
         finally:
             logging.shutdown()
             sys.stdout.flush()

@@ -129,7 +129,7 @@ class _Webhooks:
         log = Log(call_sid=_form().get("CallSid"))
         if refusal := self._calls.refusal:
             log.warning("call-refused", why=refusal, live_calls=self._calls.live_calls)
-            return _xml(self._documents.goodbye([Message(self._settings.sentences.busy)]))
+            return _xml(self._documents.goodbye([Message(self._settings.phrases.busy)]))
         log.info("call-answered")
         greeting = "" if self._settings.welcome == "bot" else self._settings.greeting
         so_far = SoFar(round(time.time())) if self._counts else SoFar()
@@ -149,14 +149,14 @@ class _Webhooks:
         log.warning("call-resumed", streams_lost=lost, ran_out=ran_out_after is not None)
         if lost > MAX_STREAMS_LOST:
             log.error("call-given-up", streams_lost=lost)
-            return _xml(self._documents.goodbye([Message(self._settings.sentences.not_available)]))
+            return _xml(self._documents.goodbye([Message(self._settings.phrases.not_available)]))
         if ran_out_after is not None:
             # It may still be alive in another process, and would answer too.
             sids = _form().get("AccountSid", ""), _form().get("CallSid", "")
             self._calls.leaves(sids[1], "document ran out")
             gevent.spawn(self._stop_stream, *sids, ran_out_after, log)
         is_told = lost >= WAITS_AFTER_LOST and lasted_ms < OPENED_MS
-        waits = self._settings.sentences.one_moment if is_told else ""
+        waits = self._settings.phrases.one_moment if is_told else ""
         resumed = [(RESUMED_PARAMETER, LOST), (STREAMS_LOST_PARAMETER, str(lost)), _stream_token(self._settings)]
         so_far = self._so_far()
         resumed += [*_call_facts(self._settings), *self._counted(so_far, waits)]
@@ -181,8 +181,8 @@ class _Webhooks:
     def _leave_silent_caller(self, log: Log) -> Response:
         """A document that asks for keys has asked again by itself, as often as it may."""
         log.info("silent-caller-left")
-        sentences, voice = self._settings.sentences, request.args.get("voice")
-        return _xml(self._documents.goodbye([Message(f"{sentences.not_heard} {sentences.goodbye}")], voice))
+        phrases, voice = self._settings.phrases, request.args.get("voice")
+        return _xml(self._documents.goodbye([Message(f"{phrases.not_heard} {phrases.goodbye}")], voice))
 
     def keys(self) -> Response:
         """The caller has pressed keys while a document gathered them: another stream takes them to the bot. So does
@@ -237,7 +237,7 @@ class _Webhooks:
         except CallControlError as error:
             log.write("debug", "stream-not-stopped", {"error": str(error)})
         except Exception:
-            log.bug("stream-stop-broken")
+            log.exception("stream-stop-broken")
 
 
 def _form() -> Mapping[str, str]:

@@ -29,7 +29,7 @@ from bench.stress.survival import Figures, Outcome
 from lexbridge.audio.pcm import decode_mulaw, rms
 from lexbridge.lex.voice import ReplyAudio
 from lexbridge.offline.commands.bridge_process import ROOT
-from lexbridge.phrases import sentences_for
+from lexbridge.phrases import phrases_for
 
 WHOLE = SPEECH_MS // FRAME_MS
 
@@ -88,7 +88,7 @@ def test_connection_overrides_that_twilio_does_not_know_are_an_error(fragment: s
         read_overrides(fragment)
 
 
-SENTENCES = ["turn 1", "done", *dataclasses.asdict(sentences_for("en_US")).values(), "Ça va ?"]
+PHRASES = ["turn 1", "done", *dataclasses.asdict(phrases_for("en_US")).values(), "Ça va ?"]
 
 
 def through_the_bridge(mulaw: bytes) -> bytes:
@@ -97,7 +97,7 @@ def through_the_bridge(mulaw: bytes) -> bytes:
     return audio.push(decode_mulaw(mulaw)) + audio.flush()
 
 
-@pytest.mark.parametrize("text", SENTENCES)
+@pytest.mark.parametrize("text", PHRASES)
 def test_each_frame_of_the_bots_words_tells_them_and_none_could_be_taken_for_a_caller(text: str) -> None:
     mulaw = through_the_bridge(murmur(text, 0.020 * len(text)))
     assert len(mulaw) == 160 * len(text)

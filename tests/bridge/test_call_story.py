@@ -13,7 +13,7 @@ from lexbridge.logs import Log
 from tests.conftest import Logged
 from tests.support.story import NEXT_STREAM, Caller, make_settings, tone
 
-SENTENCES = make_settings().sentences
+PHRASES = make_settings().sentences
 FULFILLED = DialogState.FULFILLED
 GOODBYE = {"intent": "GoodbyeIntent", "dialog_state": FULFILLED}
 QUIET = b"\xff" * 160
@@ -121,7 +121,7 @@ def test_silence_that_arrives_first_is_no_reply_yet(logged: Logged) -> None:
 
 @pytest.mark.parametrize("reply_mode", ["call-update", "stream"])
 def test_a_filler_is_told_and_is_no_reply(logged: Logged, reply_mode: str) -> None:
-    caller = Told({SENTENCES.one_moment: tone(600)}, REPLY_MODE=reply_mode, FILLER_S="1")
+    caller = Told({PHRASES.one_moment: tone(600)}, REPLY_MODE=reply_mode, FILLER_S="1")
     caller.is_silent(10_000 - 20)  # the greeting is over
     asks(caller, 1500)
     caller.gets_the_update()
@@ -157,7 +157,7 @@ def test_an_apology_is_the_reply_to_a_turn_that_failed(logged: Logged) -> None:
     caller = asks(Told())
     caller.lex_fails(LexUnavailable("503"))
     caller.gets_the_update()
-    caller = asks(streaming({SENTENCES.say_it_again: tone(400)}))
+    caller = asks(streaming({PHRASES.say_it_again: tone(400)}))
     caller.lex_fails(LexUnavailable("503"))
     first, second = latencies(logged)
     assert first == a_turn(outcome="failed", update_ms=0, reply_ms=1200)
@@ -488,6 +488,6 @@ def test_faults_are_the_warnings_and_errors_of_all_logs_of_the_call(logged: Logg
     log.bind(turn=1).warning("lex-request-failed")
     log.error("call-update-failed")
     log.info("turn-answered")
-    log.bind(turn=2).bug("lex-request-broken")
+    log.bind(turn=2).exception("lex-request-broken")
     assert log.faults == 3
     assert Log().faults == 0

@@ -1,4 +1,4 @@
-"""lexbridge's own sentences, spoken by the real clients of both generations."""
+"""lexbridge's own phrases, spoken by the real clients of both generations."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,11 @@ from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.runtime import Deadlines
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LexFault, LocalLex
-from lexbridge.phrases import sentences_for
+from lexbridge.phrases import phrases_for
 from tests.support.rehearsal import wait_until
 from tests.support.rig import HummingVoice, flowers, settings, v2_bot
 
-SENTENCES = sentences_for("en_US")
+PHRASES = phrases_for("en_US")
 BOTS = {"v1": {}, "v2": v2_bot(flowers())}
 
 
@@ -29,7 +29,7 @@ def own_voice(local: LocalLex, monkeypatch: pytest.MonkeyPatch, generation: str,
     monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", local.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", local.url)
     lex = make_lex_runtime(settings(REPLY_MODE="stream", **BOTS[generation]), Deadlines())
-    return OwnVoice(lex, SENTENCES, again_after_s)
+    return OwnVoice(lex, PHRASES, again_after_s)
 
 
 def lines(logged, event):
@@ -47,16 +47,16 @@ def test_lex_speaks_each_sentence_once_in_sessions_of_its_own(local, monkeypatch
     gevent.sleep(0.05)
     assert [request.said for request in local.requests] == list(voice.audio)
     assert len({request.session_id for request in local.requests}) == 7
-    spoken = voice.audio[SENTENCES.one_moment]
+    spoken = voice.audio[PHRASES.one_moment]
     assert len(spoken) % MULAW_FRAME_BYTES == 0
-    assert len(spoken) / 8 == pytest.approx(40 * len(SENTENCES.one_moment), abs=20)
-    assert SENTENCES.busy not in voice.audio  # said before there is a stream
+    assert len(spoken) / 8 == pytest.approx(40 * len(PHRASES.one_moment), abs=20)
+    assert PHRASES.busy not in voice.audio  # said before there is a stream
 
 
 def test_where_calls_have_a_limit_lex_speaks_what_is_said_then(local, monkeypatch):
     own_voice(local, monkeypatch, "v2")
     voice = OwnVoice(
-        make_lex_runtime(settings(REPLY_MODE="stream", **BOTS["v2"]), Deadlines()), SENTENCES, has_limit=True
+        make_lex_runtime(settings(REPLY_MODE="stream", **BOTS["v2"]), Deadlines()), PHRASES, has_limit=True
     )
     voice.learn()
     wait_until(lambda: len(voice.audio) == 8)
@@ -81,7 +81,7 @@ def test_a_bot_that_may_not_be_asked_is_asked_again_later_and_only_for_the_rest(
 @pytest.mark.parametrize(("audio", "why"), [(b"", "without audio"), (bytes(3200), "silence")], ids=["none", "silence"])
 def test_a_sentence_without_sound_is_not_voiced_and_the_others_are(local, monkeypatch, generation, audio, why, logged):
     voice = own_voice(local, monkeypatch, generation, again_after_s=0.3)
-    speak, mute = local._voice.speak, [SENTENCES.say_it_again, SENTENCES.goodbye]
+    speak, mute = local._voice.speak, [PHRASES.say_it_again, PHRASES.goodbye]
     monkeypatch.setattr(local._voice, "speak", lambda text: audio if text in mute else speak(text))
     voice.learn()
     wait_until(lambda: len(voice.audio) == 5)
@@ -103,7 +103,7 @@ def test_a_bug_in_it_is_logged_and_touches_no_call(logged):
         def speak(self, text):
             raise ZeroDivisionError
 
-    voice = OwnVoice(Broken(), SENTENCES, 0)
+    voice = OwnVoice(Broken(), PHRASES, 0)
     voice.learn()
     wait_until(lambda: lines(logged, "own-voice-broken"))
     voice.learn()

@@ -54,7 +54,7 @@ def streaming(*heard: str, generation: str = "v1", **changes: Any) -> Iterator[R
 
 
 def turns_of(rig: Rig) -> list[LexRequest]:
-    """The caller's turns at Lex: without lexbridge's own sentences, and without look-ups."""
+    """The caller's turns at Lex: without lexbridge's own phrases, and without look-ups."""
     return [request for request in rig.lex.requests if request.operation in ("PostContent", "RecognizeUtterance")]
 
 

@@ -367,7 +367,7 @@ def test_an_empty_reply_does_not_cut_the_prompt_off_that_plays():
     assert caller.hears() == CONNECTS
 
 
-# -- our own sentences
+# -- our own phrases
 
 
 def test_our_own_sentences_are_heard_in_the_voice_of_the_bot():

@@ -53,8 +53,8 @@ from tests.support.story import NEXT_STREAM, Caller, dtmf_text, in_short, mark_t
 
 NUMBER = "+12065550100"
 NO_INPUT_S, FILLER_S, LONGEST_SPEECH_MS = 2, 1, 2000
-SENTENCES = ("One moment please.", "Sorry, I did not hear anything.", "Sorry, this service is not available.")
-VOICED = {words: tone(200) for words in SENTENCES} | {"Goodbye.": b""}
+PHRASES = ("One moment please.", "Sorry, I did not hear anything.", "Sorry, this service is not available.")
+VOICED = {words: tone(200) for words in PHRASES} | {"Goodbye.": b""}
 
 
 class WatchedCaller(Caller):
@@ -360,7 +360,7 @@ REPLIES = [
     )
     for (state, intent), texts, attributes, transcript in product(
         [*[ASKS] * 6, CLOSES, BYE],
-        [("Which day?",), ("Okay.", "Which day?"), (SENTENCES[0],), ()],
+        [("Which day?",), ("Okay.", "Which day?"), (PHRASES[0],), ()],
         ATTRIBUTES,
         ["tomorrow", "tomorrow", None],
     )

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexbridge.config.settings import LexV1Bot, LexV2Bot, Settings, read_settings
-from lexbridge.config.variables import SENTENCE_VARIABLES, SETTINGS
+from lexbridge.config.variables import PHRASE_VARIABLES, SETTINGS
 from lexbridge.errors import ConfigError
-from lexbridge.phrases import sentences_for
+from lexbridge.phrases import phrases_for
 from tests.support.story import MINIMAL_ENVIRONMENT, make_settings
 
 NO_BOT = {"LEX_BOT_ID": "", "LEX_BOT_ALIAS_ID": ""}
@@ -111,7 +111,7 @@ PROBLEMS = [
         ["WELCOME_INTENT: is 'good day'; must be the name of an intent such as WelcomeIntent"],
     ),
     ({"GREETING": "one\ntwo"}, ["GREETING: is 'one\\ntwo'; must be one line of text"]),
-    *[({name: "one\x07two"}, [f"{name}: is 'one\\x07two'; must be one line of text"]) for name in SENTENCE_VARIABLES],
+    *[({name: "one\x07two"}, [f"{name}: is 'one\\x07two'; must be one line of text"]) for name in PHRASE_VARIABLES],
     ({"VAD": "ears"}, ["VAD: is 'ears'; must be one of amplitude, webrtc, adaptive, silero, hybrid"]),
     ({"VOICE_MARGIN_DB": "-7"}, ["VOICE_MARGIN_DB: is '-7'; must be a whole number from -6 to 12"]),
     ({"HANGOVER_MIN_MS": "720"}, ["HANGOVER_MIN_MS: is 720; must be at most HANGOVER_MS, 700"]),
@@ -248,7 +248,7 @@ def test_the_smallest_environment_gives_the_defaults_of_the_contract():
     assert (found.say_voice, found.say_language) == (None, None)
     assert (found.barge_in, found.barge_in_ms) == (True, 300)
     assert (found.welcome, found.welcome_intent) == ("greeting", None)
-    assert found.sentences == sentences_for("en_US")
+    assert found.phrases == phrases_for("en_US")
     assert found.twilio_api_url == "https://api.twilio.com"
     assert (found.slot_kinds, found.join) == ({}, False)
     assert (found.transfer_numbers, found.share_caller_number) == (frozenset(), False)
@@ -296,13 +296,13 @@ def test_an_english_bots_callers_hear_english_in_the_accounts_own_voice():
     for locale_id in ("en_GB", "en_ZA"):
         found = make_settings(LEX_LOCALE_ID=locale_id)
         assert found.greeting == "You will be interacting with Lex bot in 3, 2, 1. Go."
-        assert (found.sentences, found.say_language) == (sentences_for("en_US"), None)
+        assert (found.phrases, found.say_language) == (phrases_for("en_US"), None)
 
 
-def test_the_bots_locale_is_the_language_of_the_greeting_of_the_sentences_and_of_say():
+def test_the_bots_locale_is_the_language_of_all_that_is_said():
     found = make_settings(LEX_LOCALE_ID="de_AT")
     assert found.greeting == "Guten Tag. Was kann ich für Sie tun?"
-    assert found.sentences.goodbye == "Auf Wiederhören."
+    assert found.phrases.goodbye == "Auf Wiederhören."
     assert found.say_language == "de-AT"
 
 
@@ -320,13 +320,13 @@ def test_a_voice_that_has_a_language_is_not_told_another(voice, language):
 
 def test_a_lex_v1_bot_speaks_english_whatever_the_locale_of_v2_bots():
     found = make_settings(**NO_BOT, LEX_BOT_NAME="OrderFlowers", LEX_BOT_ALIAS="Prod", LEX_LOCALE_ID="de_DE")
-    assert (found.sentences, found.say_language) == (sentences_for("en_US"), None)
+    assert (found.phrases, found.say_language) == (phrases_for("en_US"), None)
 
 
-@pytest.mark.parametrize(("variable", "name"), [(variable, name) for variable, (name, _) in SENTENCE_VARIABLES.items()])
-def test_each_sentence_can_be_replaced_and_the_others_stay(variable, name):
-    found = make_settings(**{variable: "Servus & baba.", "LEX_LOCALE_ID": "de_AT"}).sentences
-    assert found == replace(sentences_for("de_AT"), **{name: "Servus & baba."})
+@pytest.mark.parametrize(("variable", "name"), [(variable, name) for variable, (name, _) in PHRASE_VARIABLES.items()])
+def test_each_phrase_can_be_replaced_and_the_others_stay(variable, name):
+    found = make_settings(**{variable: "Servus & baba.", "LEX_LOCALE_ID": "de_AT"}).phrases
+    assert found == replace(phrases_for("de_AT"), **{name: "Servus & baba."})
 
 
 def test_a_stream_url_of_its_own_wins():

@@ -4,8 +4,8 @@ from dataclasses import fields
 
 import pytest
 
-from lexbridge.config.variables import BOTO3_VARIABLES, SENTENCE_VARIABLES, SETTINGS, Setting
-from lexbridge.phrases import Sentences
+from lexbridge.config.variables import BOTO3_VARIABLES, PHRASE_VARIABLES, SETTINGS, Setting
+from lexbridge.phrases import Phrases
 
 NAMES = [setting.name for setting in SETTINGS]
 
@@ -32,11 +32,11 @@ def test_each_required_variable_can_tell_its_rule(setting: Setting):
     assert setting.rule.startswith("must be ")
 
 
-def test_each_sentence_has_one_variable():
-    assert [name for name, _ in SENTENCE_VARIABLES.values()] == [field.name for field in fields(Sentences)]
-    assert set(SENTENCE_VARIABLES) <= set(NAMES)
+def test_each_phrase_has_one_variable():
+    assert [name for name, _ in PHRASE_VARIABLES.values()] == [field.name for field in fields(Phrases)]
+    assert set(PHRASE_VARIABLES) <= set(NAMES)
 
 
-def test_each_sentences_help_quotes_the_english_one():
+def test_each_phrases_help_quotes_the_english_one():
     (goodbye,) = (one.help for one in SETTINGS if one.name == "GOODBYE_TEXT")
     assert goodbye.endswith("Unset: in the bot's language; in English `Goodbye.`")

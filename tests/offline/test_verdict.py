@@ -12,7 +12,7 @@ from lexbridge.offline.lex.recognition import GrammarRecogniser
 from lexbridge.offline.lex.runtime import LexFault
 from lexbridge.offline.lex.voice import HibariVoice
 from lexbridge.offline.report.bot_speech import has_phrase, is_sentence
-from lexbridge.offline.report.bot_words import audio_spans, own_sentences, replies
+from lexbridge.offline.report.bot_words import audio_spans, own_phrases, replies
 from lexbridge.offline.report.bot_words import says as text_says
 from lexbridge.offline.report.causes import Placed, likely_causes
 from lexbridge.offline.report.verdict import faults_of
@@ -37,7 +37,7 @@ from tests.support.rig import TOKEN, Rig, running, says
 
 WEBHOOK = "https://voice.example.com/twiml"
 PLACED = Placed(WEBHOOK, "http://127.0.0.1:8082", "http://127.0.0.1:8080")
-OWN = own_sentences({})
+OWN = own_phrases({})
 
 
 def faults(rig: Rig, call: PhoneCall, expected: str | None = None) -> list[str]:
@@ -192,7 +192,7 @@ def test_the_greeting_and_our_own_sentences_are_no_reply() -> None:
     assert replies(list(heard(*ours)), WEBHOOK, OWN) == []
     theirs = "Sorry, I did not hear anything. Which flowers?"
     assert replies(list(heard(*ours, theirs, "")), WEBHOOK, OWN) == [theirs]
-    assert replies(list(heard("Bye now.")), WEBHOOK, own_sentences({"GOODBYE_TEXT": "Bye now."})) == []
+    assert replies(list(heard("Bye now.")), WEBHOOK, own_phrases({"GOODBYE_TEXT": "Bye now."})) == []
 
 
 def test_what_was_heard_by_audio_has_a_beginning_and_an_end() -> None:
@@ -206,7 +206,7 @@ def test_what_is_expected_may_be_any_part_in_any_case() -> None:
 
 
 def test_audio_is_told_apart_by_its_words() -> None:
-    sentences = list(own_sentences({}, ["en"]))
+    sentences = list(own_phrases({}, ["en"]))
     with HibariVoice() as voice, GrammarRecogniser() as recogniser:
         phrases = "Sorry, I did not get that. Please say it again.", "What type of flowers would you like to order?"
         ours, theirs = (resample(voice.speak(phrase), voice.rate_hz, 8000) for phrase in phrases)

@@ -134,7 +134,7 @@ class CallUpdateMode:
         """See ReplyMode."""
         call = self._call
         call.note_filler()
-        document = self._document([Message(call.settings.sentences.one_moment)])
+        document = self._document([Message(call.settings.phrases.one_moment)])
         self._update(document)
         call.quiet_from_ms = call.now_ms + document.spoken_ms
 
@@ -190,11 +190,11 @@ class CallUpdateMode:
 
     def _reprompts(self) -> Reprompts | None:
         """Build what a silent caller hears, if they were asked for keys."""
-        call, sentences = self._call, self._call.settings.sentences
+        call, phrases = self._call, self._call.settings.phrases
         if not call.directives.asks_for_keys and call.expected is not Expected.DIGITS:
             return None
         return Reprompts(
-            Message(sentences.not_heard),
+            Message(phrases.not_heard),
             call.last_prompt or (),
             math.ceil(call.no_input_ms / 1000),
             max(0, call.no_input_limit - call.no_inputs),

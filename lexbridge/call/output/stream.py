@@ -29,7 +29,7 @@ class StreamMode:
     reprompts = False
 
     def __init__(self, call: Call, voiced: Mapping[str, bytes]) -> None:
-        """`voiced`: sentences of lexbridge's own as audio (mu-law, whole frames). One that is not there, or not yet, or
+        """`voiced`: phrases of lexbridge's own as audio (mu-law, whole frames). One that is not there, or not yet, or
         has no audio, is spoken by Twilio."""
         self._call = call
         self._voiced = voiced
@@ -135,7 +135,7 @@ class StreamMode:
 
     def fill(self) -> None:
         """See ReplyMode. A document would end the stream, and with it the turn."""
-        words = [Message(self._call.settings.sentences.one_moment)]
+        words = [Message(self._call.settings.phrases.one_moment)]
         _, has_no_voice = self._voice_of(words)
         if self._playback.is_empty and not has_no_voice:
             self._call.note_filler()
@@ -223,7 +223,7 @@ class StreamMode:
             prompt.complete()
 
     def _voice_of(self, messages: Sequence[Message]) -> tuple[bytes, tuple[Message, ...]]:
-        """`messages` as audio, as far as it is known: our own sentences, and the bot's last answer after them. And
+        """`messages` as audio, as far as it is known: our own phrases, and the bot's last answer after them. And
         those from the first on that it is not known of."""
         audio, rest = b"", tuple(messages)
         last = self._last_answer

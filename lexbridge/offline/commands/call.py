@@ -32,7 +32,7 @@ TWILIO_AUTH_TOKEN, and with TWILIO_API_URL=http://127.0.0.1:8082 for its updates
     python -m lexbridge.offline call http://127.0.0.1:8080/twiml --say "I would like to order some flowers"
 
 Exit status 0 when the bot answered (and said what --expect has), the bot hung up, and Twilio had nothing to complain
-about; 1 otherwise, with the likely causes. The greeting and lexbridge's own sentences, such as its apologies, are no
+about; 1 otherwise, with the likely causes. The greeting and lexbridge's own phrases, such as its apologies, are no
 answer of the bot's. In stream mode the bot's words are heard by speech recognition: in English, and with mistakes."""
     parser.epilog = f"The script. {call_script.__doc__}"
     parser.add_argument("webhook", type=http_address, help="the number's voice webhook, as Twilio's console has it")

@@ -203,7 +203,7 @@ def unheeded_interruptions(call: PhoneCall, script: Script) -> list[str]:
 
 
 def _of_call(requests: Sequence[LexRequest], call: PhoneCall) -> list[LexRequest]:
-    """The bridge has Lex speak its own sentences too, in sessions that are no call's."""
+    """The bridge has Lex speak its own phrases too, in sessions that are no call's."""
     return [request for request in requests if request.session_id == call.sid]
 
 

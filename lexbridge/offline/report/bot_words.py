@@ -1,4 +1,4 @@
-"""What the bot said in a simulated call: what was heard of it, without the greeting and lexbridge's own sentences.
+"""What the bot said in a simulated call: what was heard of it, without the greeting and lexbridge's own phrases.
 
 Pure: it reads the events of a call. A call in which only lexbridge spoke is no call with a bot.
 """
@@ -8,20 +8,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from xml.etree import ElementTree
 
-from lexbridge.config.variables import SENTENCE_VARIABLES
+from lexbridge.config.variables import PHRASE_VARIABLES
 from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.events import Event
 from lexbridge.phrases import CATALOGUE
 
-_FIELDS = tuple(name for name, _ in SENTENCE_VARIABLES.values())
+_FIELDS = tuple(name for name, _ in PHRASE_VARIABLES.values())
 
 
-def own_sentences(environment: Mapping[str, str], languages: Iterable[str] = CATALOGUE) -> dict[str, str]:
-    """Each sentence that lexbridge says itself in these languages, with its name in Sentences. `environment`: where a
+def own_phrases(environment: Mapping[str, str], languages: Iterable[str] = CATALOGUE) -> dict[str, str]:
+    """Each sentence that lexbridge says itself in these languages, with its name in Phrases. `environment`: where a
     bridge has its own words for them."""
     catalogues = [CATALOGUE[language][1] for language in languages]
-    found: dict[str, str] = {getattr(sentences, name): name for sentences in catalogues for name in _FIELDS}
-    for variable, (name, _) in SENTENCE_VARIABLES.items():
+    found: dict[str, str] = {getattr(phrases, name): name for phrases in catalogues for name in _FIELDS}
+    for variable, (name, _) in PHRASE_VARIABLES.items():
         if words := environment.get(variable, "").strip():
             found[words] = name
     return found
@@ -46,7 +46,7 @@ def replies(events: Sequence[Event], webhook_url: str, own: Iterable[str]) -> li
 
 
 def said_of_ours(events: Iterable[Event], own: Mapping[str, str]) -> set[str]:
-    """The names of lexbridge's own sentences that Twilio spoke."""
+    """The names of lexbridge's own phrases that Twilio spoke."""
     texts = [_plain(event.text) for event in events if isinstance(event, happened.BotBegan) and event.text]
     return {name for sentence, name in own.items() if any(sentence in text for text in texts)}
 
@@ -74,7 +74,7 @@ def _plain(text: str) -> str:
 
 
 def _without(text: str, own: Iterable[str]) -> bool:
-    """Whether anything is left of `text` without lexbridge's own sentences."""
+    """Whether anything is left of `text` without lexbridge's own phrases."""
     for sentence in sorted(own, key=len, reverse=True):
         text = text.replace(sentence, " ")
     return re.search(r"\w", text) is not None

@@ -33,14 +33,14 @@ class Placed:
 
 
 def likely_causes(events: Sequence[Event], placed: Placed, ours: Set[str]) -> list[str]:
-    """What to look at, the likeliest first. `ours`: the names of lexbridge's own sentences that were heard."""
+    """What to look at, the likeliest first. `ours`: the names of lexbridge's own phrases that were heard."""
     documents = [each for each in _all(events, happened.WebhookAnswered) if each.purpose == "document"]
     refused = next((each for each in documents if not 200 <= each.status < 300), None)
     if refused is not None:
         return list(_of_webhook(refused, placed))
     if streams := _all(events, happened.StreamRefused):
         return list(_of_stream(streams[0], placed))
-    return [*_of_updates(events, placed), *(_OF_SENTENCES[name] for name in _OF_SENTENCES if name in ours)]
+    return [*_of_updates(events, placed), *(_OF_PHRASES[name] for name in _OF_PHRASES if name in ours)]
 
 
 def _of_webhook(answer: happened.WebhookAnswered, placed: Placed) -> Iterator[str]:
@@ -120,7 +120,7 @@ def _of_updates(events: Sequence[Event], placed: Placed) -> Iterator[str]:
         )
 
 
-_OF_SENTENCES = {
+_OF_PHRASES = {
     "busy": "the bridge takes no call: `call-refused` in its log says why (MAX_CALLS, draining, overloaded)",
     "not_available": "the bridge does not reach the bot: `lex-rejected` in its log, and server.py --check=live",
     "say_it_again": "Lex failed, or the bot's Lambda function did: `turn-failed` in the bridge's log",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from lexbridge.offline.lex.recognition import GrammarRecogniser
 from lexbridge.offline.report.bot_speech import has_phrase, is_sentence, speech_of
-from lexbridge.offline.report.bot_words import audio_spans, own_sentences, replies, said_of_ours, says
+from lexbridge.offline.report.bot_words import audio_spans, own_phrases, replies, said_of_ours, says
 from lexbridge.offline.report.causes import Placed, likely_causes
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import BOT_HUNG_UP, BotBegan
@@ -17,7 +17,7 @@ _DEAF = "words in audio cannot be heard without soundswallower: pip install -r r
 def faults_of(call: PhoneCall, placed: Placed, expected: str | None = None) -> list[str]:
     """What was wrong with a call that is over, in words, then the likely causes; nothing if a bot answered, said what
     was `expected`, and hung up, and Twilio had nothing to complain about."""
-    own = own_sentences(os.environ)
+    own = own_phrases(os.environ)
     faults = list(_not_said(call, placed.webhook, own, expected))
     if call.answered and (call.over is None or call.over.reason not in BOT_HUNG_UP):
         faults.append("it was not the bot that ended the call")
@@ -51,7 +51,7 @@ def _listen(
 ) -> tuple[bool, bool]:
     """Whether it was the bot that was heard, and whether the phrase `wanted` was in it. In English."""
     is_found = wanted is None
-    sentences = list(own_sentences(os.environ, ["en"]))
+    sentences = list(own_phrases(os.environ, ["en"]))
     with GrammarRecogniser() as recogniser:
         for pcm in speech_of(call, spans):
             if is_answered and is_found:
