@@ -7,16 +7,14 @@ monkey.patch_all()
 import io
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import gevent
 import pytest
 
 from lexbridge import logs
-
-Logged = Callable[[], list[dict[str, Any]]]
-Pauses = Callable[["gevent.Greenlet[..., Any]"], list[float]]
+from tests.support.fixtures import Logged, Pauses
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from lexbridge import logs
 from lexbridge.logs import Log, RateLimitedLog
 from lexbridge.offline.twilio.events import EndReason
-from tests.conftest import Logged
+from tests.support.fixtures import Logged
 from tests.support.rig import ENVIRONMENT, PATIENCE_S, TOKEN, flowers, running, says, v2_bot
 
 

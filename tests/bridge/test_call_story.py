@@ -10,7 +10,7 @@ from lexbridge.call.dtmf import KeyRules
 from lexbridge.errors import LexUnavailable, NotPutBack
 from lexbridge.lex.model import DialogState
 from lexbridge.logs import Log
-from tests.conftest import Logged
+from tests.support.fixtures import Logged
 from tests.support.story import NEXT_STREAM, Caller, make_settings, tone
 
 PHRASES = make_settings().sentences

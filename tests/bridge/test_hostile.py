@@ -18,8 +18,8 @@ from lexbridge.net.rfc6455 import BINARY, CLOSE, PING, PONG, TEXT
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import CallEnded, StreamClosed, StreamOpened
 from lexbridge.twilio.signatures import make_stream_token
-from tests.conftest import Logged
-from tests.net.test_rfc6455 import part, rest
+from tests.support.fixtures import Logged
+from tests.support.fragments import part, rest
 from tests.support.rig import PATIENCE_S, SIGNED, TOKEN, Rig, running, says
 
 CUT = None

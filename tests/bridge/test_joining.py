@@ -12,12 +12,12 @@ from lexbridge.logs import Log
 from lexbridge.offline.lex.runtime import LexFault, LexRequest
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import StreamOpened, UpdateReceived
-from tests.bridge.test_stream import heard_by
-from tests.conftest import Logged
+from tests.support.fixtures import Logged
 from tests.support.lexes import spoken as utterance_of
 from tests.support.lexes import state_of
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, HummingVoice, Rig, flowers, running, says, spoken, v2_bot
+from tests.support.streaming import heard_by
 
 FIRST, WHOLE = "I would like to order", "I would like to order some roses"
 SORRY, DAY = "I did not understand that", "What day do you want the roses to be picked up?"

@@ -20,8 +20,9 @@ from lexbridge.offline.twilio.events import (
     WebhookAnswered,
 )
 from lexbridge.offline.twilio.rest_api import RestFault
-from tests.bridge.test_live_call import KINDS, boto3_client
-from tests.conftest import Logged
+from tests.support.boto import boto3_client
+from tests.support.fixtures import Logged
+from tests.support.flower_order import KINDS
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, Rig, flowers, running, says, spoken, v2_bot
 

@@ -9,8 +9,8 @@ from lexbridge.bridge.lex_requests import MAX_NAMED, Asking, FromLex, LexFailed,
 from lexbridge.call.actions import SendKeys
 from lexbridge.errors import LexUnreadable
 from lexbridge.lex.decoding import pack
-from tests.conftest import Logged
 from tests.support.answering_peers import answering, whole
+from tests.support.fixtures import Logged
 from tests.support.lexes import lex_of
 from tests.support.rig import PATIENCE_S
 

@@ -5,10 +5,9 @@ The rows of the contract's fault table have a test each.
 
 import time
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 from xml.etree import ElementTree
 
-import boto3
 import gevent
 import pytest
 import websocket
@@ -34,17 +33,15 @@ from lexbridge.offline.twilio.events import (
 )
 from lexbridge.offline.twilio.rest_api import RestFault
 from lexbridge.twilio.signatures import make_stream_token
-from tests.bridge.test_live_calls import live_stream
-from tests.conftest import Logged
 from tests.support import rehearsal
+from tests.support.boto import boto3_client
+from tests.support.fixtures import Logged
+from tests.support.flower_order import KINDS, NOT_AVAILABLE, ORDER, SAY_IT_AGAIN
+from tests.support.live_calls import live_stream
 from tests.support.rehearsal import Rehearsal, RehearsedControl, RehearsedLex, wait_until
 from tests.support.rig import PATIENCE_S, SIGNED, TOKEN, HummingVoice, Rig, flowers, running, says, v2_bot
 from tests.support.story import ACCOUNT_SID, CALL_SID, STREAM_SID, media_text, start_text, stop_text
 
-ORDER = ("I would like to order flowers", "roses", "tomorrow", "five pm", "yes", "goodbye")
-SAY_IT_AGAIN = "Sorry, I did not get that. Please say it again."
-NOT_AVAILABLE = "Sorry, this service is not available."
-KINDS = "What type of flowers"
 SLOW = Deadlines(answer_s=20)
 
 
@@ -131,6 +128,8 @@ PASSING = [
     pytest.param(LexFault(kind="reset", when="middle"), id="reset in the middle of the upload"),
     pytest.param(LexFault(kind="reset", when="end"), id="reset at the end"),
 ]
+
+
 TOO_LONG = [
     pytest.param(LexFault(kind="hang", when="start"), id="hangs from the start"),
     pytest.param(LexFault(kind="hang", when="end"), id="hangs at the end"),
@@ -361,11 +360,6 @@ def test_the_token_never_reaches_lex() -> None:
         assert not [name for name in session["sessionAttributes"] if "token" in name]
         call.hang_up()
         rig.ended(call)
-
-
-def boto3_client(rig: Rig) -> Any:
-    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y", "region_name": "us-east-1"}
-    return boto3.client("lex-runtime", endpoint_url=rig.lex.url, **keys)  # type: ignore[call-overload]
 
 
 def test_garbage_on_a_socket_closes_that_stream_only() -> None:

@@ -1,20 +1,7 @@
 """The record of live calls."""
 
-from collections.abc import Callable
-
-from lexbridge.bridge.live_calls import CallLog, LiveStream
-
-
-def live_stream(call_sid: str, told: Callable[[str], object] = lambda _: None) -> LiveStream:
-    """A stream that tells what it is told."""
-    return LiveStream(
-        call_sid,
-        f"MZ{call_sid[2:]}",
-        lambda: told("take over"),
-        lambda: told("leave"),
-        lambda: told("close"),
-        leaves=told,
-    )
+from lexbridge.bridge.live_calls import CallLog
+from tests.support.live_calls import live_stream
 
 
 def test_a_call_is_live_from_its_start_to_its_end() -> None:

@@ -17,7 +17,7 @@ from lexbridge.net.rfc6455 import Bounds
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.net.websocket import refused
 from lexbridge.twilio.media_messages import MAX_FILL_MS
-from tests.conftest import Logged
+from tests.support.fixtures import Logged
 from tests.support.rehearsal import SILENCE, Rehearsal, RehearsedControl, RehearsedLex, says, wait_until
 from tests.support.rig import PATIENCE_S
 from tests.support.story import CALL_SID, media_text, stop_text, tone

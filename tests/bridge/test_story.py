@@ -6,13 +6,13 @@ from lexbridge.config.settings import Settings
 from lexbridge.errors import CallControlUnavailable
 from lexbridge.offline.twilio.events import EndReason, StreamOpened
 from lexbridge.offline.twilio.rest_api import RestFault
-from tests.bridge.test_live_call import ORDER
-from tests.bridge.test_stream import streaming
-from tests.conftest import Logged
 from tests.support import rehearsal
+from tests.support.fixtures import Logged
+from tests.support.flower_order import ORDER
 from tests.support.rehearsal import Rehearsal, RehearsedControl, RehearsedLex, wait_until
 from tests.support.rig import PATIENCE_S, running, says
 from tests.support.story import CALL_SID, STREAM_SID, start_text, stop_text
+from tests.support.streaming import streaming
 
 
 def lines_of(logged: Logged, event: str) -> list[dict[str, Any]]:

@@ -1,18 +1,13 @@
 """Whole calls in stream mode: Lex's own voice over the socket, and what becomes of the call when it fails."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import gevent
 import pytest
 
-from lexbridge.audio.pcm import resample
 from lexbridge.bridge import live_call as bridge
-from lexbridge.lex.voice import ReplyAudio
 from lexbridge.offline.caller.caller import SimulatedCaller
-from lexbridge.offline.lex.runtime import LexFault, LexRequest
+from lexbridge.offline.lex.runtime import LexFault
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import (
     EndReason,
@@ -29,72 +24,25 @@ from lexbridge.offline.twilio.events import (
     WebhookRequested,
 )
 from lexbridge.offline.twilio.rest_api import RestFault
-from tests.bridge.test_live_call import KINDS, NOT_AVAILABLE, ORDER, boto3_client
-from tests.bridge.test_live_calls import live_stream
-from tests.conftest import Logged
 from tests.support import rehearsal
+from tests.support.boto import boto3_client
+from tests.support.fixtures import Logged
+from tests.support.flower_order import DAY, FLOWERS, KINDS, KINDS_ASKED, NOT_AVAILABLE, ORDER
+from tests.support.lexes import GENERATIONS, hum_of
+from tests.support.live_calls import live_stream
 from tests.support.rehearsal import Rehearsal, RehearsedControl, RehearsedLex, living_greenlets, wait_until
-from tests.support.rig import PATIENCE_S, HummingVoice, Rig, flowers, running, says, v2_bot
+from tests.support.rig import PATIENCE_S, HummingVoice, Rig, says
 from tests.support.story import CALL_SID, stop_text
-
-DAY = "What day do you want the roses to be picked up?"
-FLOWERS = "I would like to order flowers"
-KINDS_ASKED = f"{KINDS} would you like to order?"
-GENERATIONS = pytest.mark.parametrize("generation", ["v1", "v2"])
-
-
-@contextmanager
-def streaming(*heard: str, generation: str = "v1", **changes: Any) -> Iterator[Rig]:
-    """A bridge in stream mode, whose Lex hums what it says. Ten times as fast as on the telephone: a hum takes time to
-    be made."""
-    bot = v2_bot(flowers()) if generation == "v2" else {}
-    usual = {"pace": 0.1, "lex_voice": HummingVoice(), "REPLY_MODE": "stream", "NO_INPUT_S": "120"}
-    with running(heard, **{**usual, **bot, **changes}) as rig:
-        yield rig
-
-
-def turns_of(rig: Rig) -> list[LexRequest]:
-    """The caller's turns at Lex: without lexbridge's own phrases, and without look-ups."""
-    return [request for request in rig.lex.requests if request.operation in ("PostContent", "RecognizeUtterance")]
-
-
-def hum_of(text: str) -> bytes:
-    """Lex's voice for `text` as the caller is to hear it, mu-law."""
-    audio = ReplyAudio("audio/pcm")
-    return audio.push(resample(HummingVoice().speak(text), 8000, 16000)) + audio.flush()
-
-
-def heard_by(call: PhoneCall, text: str) -> int:
-    """How often the caller has heard Lex say `text`, whole and without a gap."""
-    return bytes(call.line.bot_mulaw).count(hum_of(text))
-
-
-def prompt_heard(call: PhoneCall, turn: int, count: int = 1) -> MarkReturned:
-    """Waits until the prompt of `turn` was heard: of the call's stream, or of the `count`th that has such a turn."""
-    return call.wait_for(MarkReturned, PATIENCE_S, count, lambda mark: _is_end(mark, turn))
-
-
-def _is_end(mark: MarkReturned, turn: int) -> bool:
-    return mark.name.startswith(f"turn-{turn}.") and mark.name.endswith(":end") and not mark.cleared
-
-
-def said_by_twilio(call: PhoneCall) -> list[str]:
-    """What was said by Twilio's own voice, in order."""
-    return [event.text for event in call.events if isinstance(event, VerbStarted) and event.verb == "Say"]
-
-
-def count_of(call: PhoneCall, kind: type) -> int:
-    return len([event for event in call.events if isinstance(event, kind)])
-
-
-def call_until_asked_for_kinds(rig: Rig, caller: SimulatedCaller | None = None) -> tuple[SimulatedCaller, PhoneCall]:
-    """A caller who has heard the bot ask what type of flowers they want."""
-    caller = caller or says()
-    call = rig.place_call(caller)
-    call.wait_for(StreamOpened, PATIENCE_S)
-    caller.say("some flowers")
-    prompt_heard(call, 1)
-    return caller, call
+from tests.support.streaming import (
+    call_until_asked_for_kinds,
+    count_of,
+    heard_by,
+    is_end,
+    prompt_heard,
+    said_by_twilio,
+    streaming,
+    turns_of,
+)
 
 
 @GENERATIONS
@@ -189,7 +137,7 @@ def test_a_noise_that_is_no_word_is_no_interruption_in_the_end(logged: Logged) -
         caller.say("hm hm hm hm")
         clear = call.wait_for(MessageSent, PATIENCE_S, where=lambda message: message.kind == "clear")
         wait_until(lambda: "false-alarm" in [line["event"] for line in logged()])
-        call.wait_for(MarkReturned, PATIENCE_S, where=lambda mark: mark.at_s > clear.at_s and _is_end(mark, 1))
+        call.wait_for(MarkReturned, PATIENCE_S, where=lambda mark: mark.at_s > clear.at_s and is_end(mark, 1))
         assert len(turns_of(rig)) == 2
         heard_ms = sum(audio.heard_ms for audio in call.sent_audio)
         whole_ms = len(hum_of(turns_of(rig)[0].said)) / 8

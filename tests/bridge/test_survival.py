@@ -16,7 +16,7 @@ from lexbridge.offline.twilio.events import (
     UpdateReceived,
     WebhookAnswered,
 )
-from tests.conftest import Logged
+from tests.support.fixtures import Logged
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, Rig, flowers, running, says, v2_bot
 

@@ -14,7 +14,7 @@ from lexbridge.net.rfc6455 import Pong
 from lexbridge.offline.lex.runtime import LexRequest
 from lexbridge.offline.twilio import media_socket
 from lexbridge.offline.twilio.events import BOT_HUNG_UP, StreamOpened
-from tests.conftest import Logged
+from tests.support.fixtures import Logged
 from tests.support.rehearsal import SILENCE, VOICE, Rehearsal, RehearsedControl, RehearsedLex, says, wait_until
 from tests.support.rig import PATIENCE_S, HummingVoice, Rig, running
 from tests.support.rig import says as a_caller_who_says

@@ -19,7 +19,7 @@ from gevent.pywsgi import WSGIServer
 
 from lexbridge.lex.aws_clock import AwsClock, follow_aws_clock, is_refused_for_its_time
 from lexbridge.lex.runtime import Utterance, UtteranceStream
-from tests.conftest import Logged
+from tests.support.fixtures import Logged
 
 HOUR_S = 3600
 TOLERANCE_S = 300

@@ -18,19 +18,11 @@ from lexbridge.lex.client import LexClient
 from lexbridge.lex.runtime import Deadlines, Question, Utterance
 from lexbridge.lex.v1 import LexV1
 from lexbridge.logs import Log
-from tests.conftest import Logged
+from tests.support.boto import without_credentials
+from tests.support.fixtures import Logged
 from tests.support.lexes import FLOWERS, FRAME, GENERATIONS, asked, lex_of, local_lex
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, settings
-
-
-def without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """boto3 finds none anywhere."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
 
 
 @pytest.mark.parametrize(

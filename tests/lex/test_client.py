@@ -22,8 +22,8 @@ from lexbridge.lex.runtime import Deadlines, Question, Utterance
 from lexbridge.lex.voice import ReplyAudio
 from lexbridge.logs import Log
 from lexbridge.offline.lex.runtime import LexFault
-from tests.conftest import Logged, Pauses
 from tests.support.answering_peers import answering, endless, whole
+from tests.support.fixtures import Logged, Pauses
 from tests.support.lexes import (
     FLOWERS,
     FRAME,

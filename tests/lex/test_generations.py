@@ -11,7 +11,7 @@ from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.model import NO_DIALOG, DialogState
 from lexbridge.lex.runtime import Deadlines, Question, Utterance
 from lexbridge.logs import Log
-from tests.conftest import Logged
+from tests.support.fixtures import Logged
 from tests.support.lexes import (
     FLOWERS,
     FRAME,

@@ -11,7 +11,7 @@ from lexbridge.lex.client import LexClient
 from lexbridge.lex.runtime import Utterance, UtteranceStream
 from lexbridge.logs import Log
 from lexbridge.offline.lex.runtime import LexFault
-from tests.conftest import Logged
+from tests.support.fixtures import Logged
 from tests.support.lexes import FLOWERS, FRAME, GENERATIONS, KINDS, asked, heard_of, hum_of, lex_of, local_lex, voice_of
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S

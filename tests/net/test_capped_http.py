@@ -24,8 +24,8 @@ from lexbridge.logs import Log
 from lexbridge.net import capped_http
 from lexbridge.net.capped_http import AnswerTooLong, CappedAdapter, cap_lex, capped_session, is_too_long
 from lexbridge.offline.odd_answers import bomb
-from tests.conftest import Logged
 from tests.support.answering_peers import MOST_BYTES, answering, chunk, endless, whole
+from tests.support.fixtures import Logged
 from tests.support.lexes import FLOWERS, asked, lex_of, local_lex
 from tests.support.rig import PATIENCE_S, settings
 

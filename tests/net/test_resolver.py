@@ -15,7 +15,7 @@ from gevent.pywsgi import WSGIServer
 
 from lexbridge.net import resolver as names
 from lexbridge.net.resolver import Addresses, Host, KeptNames
-from tests.conftest import Logged
+from tests.support.fixtures import Logged
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
 

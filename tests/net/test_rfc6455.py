@@ -10,7 +10,6 @@ from bench.harness.rude_client import client_close, client_message
 from lexbridge.net.rfc6455 import (
     BINARY,
     CLOSE,
-    CONTINUATION,
     NO_CODE,
     PING,
     PONG,
@@ -26,20 +25,13 @@ from lexbridge.net.rfc6455 import (
     encode_close,
     is_legal_code,
 )
+from tests.support.fragments import part, rest
 
 SMALL = Bounds(message_bytes=200, fragments=4, rate_hz=10, burst=20)
 
 
 def parse(received: bytes, bounds: Bounds = SMALL) -> list[Item]:
     return MessageParser(bounds).push(received, 0.0)
-
-
-def part(payload: bytes | str, opcode: int = CONTINUATION) -> bytes:
-    return client_message(payload, opcode, final=False)
-
-
-def rest(payload: bytes | str) -> bytes:
-    return client_message(payload, CONTINUATION)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5, 125, 126, 127, 65535, 65536])

@@ -30,7 +30,7 @@ from lexbridge.net.websocket import MediaSocket, Patience, refused
 from lexbridge.offline.commands.bridge_process import ROOT
 from lexbridge.twilio.refusals import Cause
 from lexbridge.web.admission import Admitted, Answer, Gate, OpenGate, Refusal
-from tests.conftest import Logged
+from tests.support.fixtures import Logged
 
 DEADLINE_S = 30
 SHORT = Patience(header_s=0.3, keep_alive_s=0.3, silence_s=0.3, stall_s=0.3, linger_s=0.3, output_bytes=4_000_000)

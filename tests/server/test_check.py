@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import server
-from tests.lex.test_boto import without_credentials
+from tests.support.boto import without_credentials
 
 RIGHT = {
     "AWS_REGION": "us-west-2",

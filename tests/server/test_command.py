@@ -10,9 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +22,6 @@ from bench.harness.rude_client import RudeClient, client_close, client_message
 from lexbridge import __version__
 from lexbridge.config.settings import read_settings
 from lexbridge.net.rfc6455 import PING
-from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess, free_port
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
@@ -44,30 +40,20 @@ from lexbridge.offline.twilio.simulator import SimulatedTwilio
 from lexbridge.server import listener
 from lexbridge.server.listener import Listener
 from lexbridge.twilio.signatures import make_stream_token
-from tests.support.processes import as_process_1, children, handles, has_mapped, is_running, serves
+from tests.support.processes import as_process_1, children, handles, is_running, serves
 from tests.support.rehearsal import wait_until
-from tests.support.rig import ENVIRONMENT, PATIENCE_S, SIGNED, TOKEN, V1_BOT, flowers, says, v2_bot
-
-COMPLETE = {
-    **ENVIRONMENT,
-    **V1_BOT,
-    # No name is looked up: what the log says does not depend on the machine's name server.
-    "TWILIO_API_URL": "http://127.0.0.1:9",
-    "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": "http://127.0.0.1:9",
-}
-
-
-def start(folder: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Runs `server.py` in `folder` with just this environment, to its end."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / "server.py"), *arguments],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], **environment},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+from tests.support.rig import ENVIRONMENT, PATIENCE_S, SIGNED, TOKEN, flowers, says, v2_bot
+from tests.support.server_process import (
+    COMPLETE,
+    STARTING_S,
+    LiveCall,
+    Visitors,
+    live_call,
+    said,
+    start,
+    starting,
+    two_workers,
+)
 
 
 def test_with_nothing_set_one_message_lists_every_problem(tmp_path: Path) -> None:
@@ -287,37 +273,6 @@ def test_it_serves_logs_json_and_ends_at_a_signal(tmp_path: Path, signum: signal
             process.stdout.close()
 
 
-@contextmanager
-def starting(folder: Path, *before: str, **changes: str) -> "Iterator[tuple[subprocess.Popen[str], int]]":
-    """`server.py` from when it imports gevent, the first of all, and its process id.
-
-    `before`: a command that it is started through.
-    """
-    process = subprocess.Popen(
-        [*before, sys.executable, str(ROOT / "server.py")],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], **COMPLETE, "CONTAINER_PORT": str(free_port()), **changes},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    server = [process.pid]
-    try:
-        if before:
-            wait_until(lambda: children(process.pid))
-            server = children(process.pid)
-        wait_until(lambda: has_mapped(server[0], "/gevent/") or process.poll() is not None)
-        yield process, server[0]
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(server[0], signal.SIGKILL)
-        process.kill()
-        process.communicate()
-
-
-STARTING_S = (0.0, 0.05, 0.2, 0.6, 1.0, 1.5)
-
-
 @pytest.mark.parametrize("is_process_1", [False, True])
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_it_starts_ends_it_well(tmp_path: Path, signum: signal.Signals, is_process_1: bool) -> None:
@@ -457,46 +412,6 @@ def test_what_is_wrong_only_when_it_starts_is_said_once(tmp_path: Path) -> None:
         assert "Traceback" not in ended.stderr
 
 
-class Visitors:
-    """Ask /ready again and again, each time on a new connection, while they are a context manager."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self.heard: list[object] = []
-        self._is_over = False
-
-    def _ask(self) -> None:
-        while not self._is_over:
-            try:
-                answer = requests.get(f"{self._url}/ready", headers={"Connection": "close"}, timeout=PATIENCE_S)
-                self.heard.append(answer.status_code)
-            except requests.RequestException as error:
-                self.heard.append(error)
-            gevent.sleep(0.01)
-
-    def __enter__(self) -> list[object]:
-        self._asking = [gevent.spawn(self._ask) for _ in range(3)]
-        return self.heard
-
-    def __exit__(self, *_: object) -> None:
-        self._is_over = True
-        gevent.joinall(self._asking, timeout=PATIENCE_S, raise_error=True)  # a killed one would leave its socket open
-
-
-@contextmanager
-def two_workers(folder: Path, **changes: str) -> Iterator[BridgeProcess]:
-    """`server.py` with two workers, both ready."""
-    with BridgeProcess({**COMPLETE, "WEB_CONCURRENCY": "2", **changes}, folder / "bridge.log") as bridge:
-        wait_until(lambda: len(said(bridge, "worker-started")) == 1)
-        yield bridge
-
-
-def said(bridge: BridgeProcess, event: str) -> list[dict[str, Any]]:
-    """The lines of its log with this event."""
-    lines = [json.loads(line) for line in bridge.log.read_text(encoding="utf-8").splitlines()]
-    return [line for line in lines if line["event"] == event]
-
-
 def test_when_a_worker_is_killed_another_answers_and_it_is_replaced(tmp_path: Path) -> None:
     with two_workers(tmp_path) as bridge, Visitors(bridge.url) as heard:
         parent = bridge.pid
@@ -574,49 +489,6 @@ def test_a_full_worker_leaves_new_connections_to_one_that_is_not(tmp_path: Path)
         live.call.hang_up()
 
 
-@dataclass
-class LiveCall:
-    """A call that is live at `server.py`, and what is around it."""
-
-    call: PhoneCall
-    caller: SimulatedCaller
-    bridge: BridgeProcess
-    twilio: SimulatedTwilio
-
-    def ready(self) -> int:
-        """The status of /ready."""
-        return requests.get(f"{self.bridge.url}/ready", timeout=PATIENCE_S).status_code
-
-    def is_told(self, signum: signal.Signals) -> None:
-        """Sends the signal, and waits until it has been taken note of."""
-        self.bridge.send_signal(signum)
-        wait_until(lambda: self.ready() == 503)
-
-    def events(self) -> list[dict[str, Any]]:
-        """The lines of its log."""
-        return [json.loads(line) for line in self.bridge.log.read_text(encoding="utf-8").splitlines()]
-
-
-@contextmanager
-def live_call(folder: Path, *, is_asked: bool = True, **changes: str) -> Iterator[LiveCall]:
-    """`server.py` with `changes` in its settings, and a call of which Lex will understand one sentence. `is_asked`: not
-    before the bridge counts it."""
-    recogniser = ScriptedRecogniser(["I would like to order flowers"])
-    with (
-        LocalLex(bots=[flowers()], recogniser=recogniser, voice=SilentVoice()) as lex,
-        # As fast as Media Streams may come to a process that is not told otherwise.
-        SimulatedTwilio(auth_token=TOKEN, pace=0.2) as twilio,
-    ):
-        neighbours = {"TWILIO_API_URL": twilio.url, "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": lex.url}
-        with BridgeProcess({**COMPLETE, **neighbours, **changes}, folder / "bridge.log") as bridge:
-            caller = says()
-            call = twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", caller, connect_to=bridge.url)
-            call.wait_for(StreamOpened, PATIENCE_S)
-            if is_asked:
-                wait_until(lambda: requests.get(f"{bridge.url}/ping", timeout=PATIENCE_S).json()["live_calls"] == 1)
-            yield LiveCall(call, caller, bridge, twilio)
-
-
 def test_after_a_signal_live_calls_go_on_to_their_end_and_nobody_else_is_let_in(tmp_path: Path) -> None:
     with live_call(tmp_path) as live:
         live.is_told(signal.SIGTERM)
@@ -686,6 +558,8 @@ def test_without_descriptors_calls_live_on_and_the_rest_waits(tmp_path: Path) ->
 
 
 KINDS = "What type of flowers would you like to order?"
+
+
 STREAM_MODE = {"REPLY_MODE": "stream", "WEB_CONCURRENCY": "2", "NO_INPUT_S": "120"}
 
 

@@ -13,12 +13,12 @@ import pytest
 import requests
 
 from lexbridge.offline.commands.bridge_process import BridgeProcess
-from tests.server.test_command import COMPLETE, STARTING_S, live_call, said, starting
-from tests.server.test_watchdog import tricky_server
 from tests.support import tricky
 from tests.support.processes import children, handles
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, TOKEN
+from tests.support.server_process import COMPLETE, STARTING_S, live_call, said, starting
+from tests.support.tricky_server import tricky_server
 
 
 def has_begun(worker: int, signum: signal.Signals) -> bool:

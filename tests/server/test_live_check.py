@@ -21,10 +21,10 @@ from lexbridge.server.checks.address import check_address
 from lexbridge.server.checks.aws import check_bot, check_identity
 from lexbridge.server.checks.findings import Finding, Verdict, failed, ok, table, warning
 from lexbridge.server.checks.twilio import check_twilio
-from tests.server.test_command import start
 from tests.support.answering_peers import answering, whole
 from tests.support.commands import offline
 from tests.support.rig import ENVIRONMENT, PATIENCE_S, TOKEN, V1_BOT, flowers, v2_bot
+from tests.support.server_process import start
 
 ACCOUNT_SID = "AC" + "c" * 32
 SECRET_KEY = "the-secret-of-the-access-key"

@@ -9,7 +9,7 @@ import pytest
 
 from lexbridge.bridge.live_calls import CallLog
 from lexbridge.server.overload import BUSY_SAMPLES, SAMPLES, Busyness, Load, memory_limit, resident_memory
-from tests.conftest import Logged
+from tests.support.fixtures import Logged
 
 MB = 1 << 20
 

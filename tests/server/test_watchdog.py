@@ -1,81 +1,18 @@
 """What holds a worker's loop, and what escapes in it, in the log of a real server (tricky.py)."""
 
-import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from lexbridge.offline.commands.bridge_process import ROOT, free_port
 from lexbridge.server.watchdog import HELD_S, Holds
 from tests.support import tricky
-from tests.support.processes import children
 from tests.support.rehearsal import wait_until
-from tests.support.rig import ENVIRONMENT, PATIENCE_S, V1_BOT
-
-
-class Server:
-    """`tricky.py` while it runs."""
-
-    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
-        self._process = process
-        self._log = log
-
-    @property
-    def worker(self) -> int:
-        """Its only one."""
-        (worker,) = children(self._process.pid)
-        return worker
-
-    def text(self) -> str:
-        """Standard output and error."""
-        return self._log.read_text(encoding="utf-8")
-
-    def lines(self, event: str) -> list[dict[str, Any]]:
-        """The log lines of one event. All lines are JSON."""
-        lines = [json.loads(line) for line in self.text().splitlines()]
-        return [line for line in lines if line["event"] == event]
-
-    def end(self) -> int:
-        """Its exit status, after a signal."""
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout=PATIENCE_S)
-
-
-@contextmanager
-def tricky_server(folder: Path, **changes: str) -> Iterator[Server]:
-    """Starts it, and waits until it serves."""
-    log = folder / "server.log"
-    environment = {**ENVIRONMENT, **V1_BOT, "CONTAINER_PORT": str(free_port()), "PYTHONPATH": str(ROOT)}
-    nowhere = {"TWILIO_API_URL": "http://127.0.0.1:9", "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": "http://127.0.0.1:9"}
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests/support/tricky.py")],
-            cwd=folder,
-            env={"PATH": os.environ["PATH"], **environment, **nowhere, **changes},
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    started = Server(process, log)
-    there: list[int] = []
-    try:
-        wait_until(lambda: "serving" in started.text() or process.poll() is not None)
-        there = children(process.pid)
-        yield started
-    finally:
-        for pid in there:  # one that is stopped would outlive its parent
-            if pid in children(process.pid):
-                os.kill(pid, signal.SIGKILL)
-        process.kill()
-        process.wait()
+from tests.support.tricky_server import tricky_server
 
 
 def line_of(words: str) -> int:

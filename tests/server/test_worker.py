@@ -14,8 +14,8 @@ from lexbridge.net.capped_http import capped_session
 from lexbridge.server import worker as serving
 from lexbridge.server.scoreboard import Board, Place, State
 from lexbridge.server.worker import drain, says_ok
-from tests.conftest import Logged
 from tests.support import answering_peers
+from tests.support.fixtures import Logged
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
 

@@ -15,7 +15,7 @@ from lexbridge.lex.voice import ReplyAudio
 from lexbridge.logs import Log
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
-from tests.conftest import Logged
+from tests.support.fixtures import Logged
 from tests.support.rig import HummingVoice, flowers, settings, v2_bot
 
 FRAME = bytes(range(160)) * 2

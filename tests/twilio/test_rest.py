@@ -14,7 +14,7 @@ from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import StreamOpened, UpdateReceived
 from lexbridge.offline.twilio.rest_api import RestFault
 from lexbridge.twilio.rest import TwilioCallControl
-from tests.conftest import Logged, Pauses
+from tests.support.fixtures import Logged, Pauses
 from tests.support.rig import PATIENCE_S, Rig, running, says
 
 HOLD = '<Response><Pause length="60"/></Response>'

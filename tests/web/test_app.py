@@ -26,8 +26,8 @@ from lexbridge.twilio.signatures import Signatures, stream_token_passes
 from lexbridge.twilio.webhook_form import CONTENT_TYPE
 from lexbridge.web.admission import EXPLAINED_BURST, Admission, Admitted, Answer, Refusal
 from lexbridge.web.app import LASTED_MS, MAX_STREAMS_LOST, OPENED_MS, WAITS_AFTER_LOST, create_app
-from tests.bridge.test_live_calls import live_stream
-from tests.conftest import Logged
+from tests.support.fixtures import Logged
+from tests.support.live_calls import live_stream
 from tests.support.rehearsal import wait_until
 from tests.support.rig import TOKEN, settings
 

@@ -1,0 +1,12 @@
+"""Messages of a WebSocket client in fragments."""
+
+from bench.harness.rude_client import client_message
+from lexbridge.net.rfc6455 import CONTINUATION
+
+
+def part(payload: bytes | str, opcode: int = CONTINUATION) -> bytes:
+    return client_message(payload, opcode, final=False)
+
+
+def rest(payload: bytes | str) -> bytes:
+    return client_message(payload, CONTINUATION)

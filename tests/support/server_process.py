@@ -1,0 +1,163 @@
+"""`server.py` as a process of its own: run to its end, while it starts, with workers, with a live call."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gevent
+import requests
+
+from lexbridge.offline.caller.caller import SimulatedCaller
+from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess, free_port
+from lexbridge.offline.lex.recognition import ScriptedRecogniser
+from lexbridge.offline.lex.runtime import LocalLex
+from lexbridge.offline.lex.voice import SilentVoice
+from lexbridge.offline.twilio.call import PhoneCall
+from lexbridge.offline.twilio.events import StreamOpened
+from lexbridge.offline.twilio.simulator import SimulatedTwilio
+from tests.support.processes import children, has_mapped
+from tests.support.rehearsal import wait_until
+from tests.support.rig import ENVIRONMENT, PATIENCE_S, TOKEN, V1_BOT, flowers, says
+
+COMPLETE = {
+    **ENVIRONMENT,
+    **V1_BOT,
+    # No name is looked up: what the log says does not depend on the machine's name server.
+    "TWILIO_API_URL": "http://127.0.0.1:9",
+    "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": "http://127.0.0.1:9",
+}
+
+
+def start(folder: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Runs `server.py` in `folder` with just this environment, to its end."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "server.py"), *arguments],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+@contextmanager
+def starting(folder: Path, *before: str, **changes: str) -> "Iterator[tuple[subprocess.Popen[str], int]]":
+    """`server.py` from when it imports gevent, the first of all, and its process id.
+
+    `before`: a command that it is started through.
+    """
+    process = subprocess.Popen(
+        [*before, sys.executable, str(ROOT / "server.py")],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], **COMPLETE, "CONTAINER_PORT": str(free_port()), **changes},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    server = [process.pid]
+    try:
+        if before:
+            wait_until(lambda: children(process.pid))
+            server = children(process.pid)
+        wait_until(lambda: has_mapped(server[0], "/gevent/") or process.poll() is not None)
+        yield process, server[0]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(server[0], signal.SIGKILL)
+        process.kill()
+        process.communicate()
+
+
+STARTING_S = (0.0, 0.05, 0.2, 0.6, 1.0, 1.5)
+
+
+class Visitors:
+    """Ask /ready again and again, each time on a new connection, while they are a context manager."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.heard: list[object] = []
+        self._is_over = False
+
+    def _ask(self) -> None:
+        while not self._is_over:
+            try:
+                answer = requests.get(f"{self._url}/ready", headers={"Connection": "close"}, timeout=PATIENCE_S)
+                self.heard.append(answer.status_code)
+            except requests.RequestException as error:
+                self.heard.append(error)
+            gevent.sleep(0.01)
+
+    def __enter__(self) -> list[object]:
+        self._asking = [gevent.spawn(self._ask) for _ in range(3)]
+        return self.heard
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over = True
+        gevent.joinall(self._asking, timeout=PATIENCE_S, raise_error=True)  # a killed one would leave its socket open
+
+
+@contextmanager
+def two_workers(folder: Path, **changes: str) -> Iterator[BridgeProcess]:
+    """`server.py` with two workers, both ready."""
+    with BridgeProcess({**COMPLETE, "WEB_CONCURRENCY": "2", **changes}, folder / "bridge.log") as bridge:
+        wait_until(lambda: len(said(bridge, "worker-started")) == 1)
+        yield bridge
+
+
+def said(bridge: BridgeProcess, event: str) -> list[dict[str, Any]]:
+    """The lines of its log with this event."""
+    lines = [json.loads(line) for line in bridge.log.read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+@dataclass
+class LiveCall:
+    """A call that is live at `server.py`, and what is around it."""
+
+    call: PhoneCall
+    caller: SimulatedCaller
+    bridge: BridgeProcess
+    twilio: SimulatedTwilio
+
+    def ready(self) -> int:
+        """The status of /ready."""
+        return requests.get(f"{self.bridge.url}/ready", timeout=PATIENCE_S).status_code
+
+    def is_told(self, signum: signal.Signals) -> None:
+        """Sends the signal, and waits until it has been taken note of."""
+        self.bridge.send_signal(signum)
+        wait_until(lambda: self.ready() == 503)
+
+    def events(self) -> list[dict[str, Any]]:
+        """The lines of its log."""
+        return [json.loads(line) for line in self.bridge.log.read_text(encoding="utf-8").splitlines()]
+
+
+@contextmanager
+def live_call(folder: Path, *, is_asked: bool = True, **changes: str) -> Iterator[LiveCall]:
+    """`server.py` with `changes` in its settings, and a call of which Lex will understand one sentence. `is_asked`: not
+    before the bridge counts it."""
+    recogniser = ScriptedRecogniser(["I would like to order flowers"])
+    with (
+        LocalLex(bots=[flowers()], recogniser=recogniser, voice=SilentVoice()) as lex,
+        # As fast as Media Streams may come to a process that is not told otherwise.
+        SimulatedTwilio(auth_token=TOKEN, pace=0.2) as twilio,
+    ):
+        neighbours = {"TWILIO_API_URL": twilio.url, "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": lex.url}
+        with BridgeProcess({**COMPLETE, **neighbours, **changes}, folder / "bridge.log") as bridge:
+            caller = says()
+            call = twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", caller, connect_to=bridge.url)
+            call.wait_for(StreamOpened, PATIENCE_S)
+            if is_asked:
+                wait_until(lambda: requests.get(f"{bridge.url}/ping", timeout=PATIENCE_S).json()["live_calls"] == 1)
+            yield LiveCall(call, caller, bridge, twilio)

@@ -1,0 +1,20 @@
+"""The layout of the tests: folders as the packages, helpers in `tests/support/`."""
+
+from tests.support.packages import ROOT, imported_names
+
+TESTS = ROOT / "tests"
+BESIDE = {"bench", "deploy", "e2e", "support", "data"}
+"""Folders of `tests/` that belong to no package of lexbridge."""
+
+
+def test_folders_of_tests_mirror_the_packages() -> None:
+    packages = {path.parent.name for path in ROOT.glob("lexbridge/*/__init__.py")}
+    folders = {path.parent.name for path in TESTS.glob("*/*") if path.parent.name != "__pycache__"}
+    assert folders == packages | BESIDE
+
+
+def test_test_modules_do_not_import_each_other() -> None:
+    """What two of them need is in `tests/support/`."""
+    for path in TESTS.glob("**/*.py"):
+        of_tests = {name for name in imported_names(path) if name.startswith("tests.")}
+        assert {name for name in of_tests if not name.startswith("tests.support.")} == set(), path
