@@ -203,13 +203,14 @@ class Bridge:
         self._call_control = call_control
         self._calls = calls
         self._new_detector = detector_factory(settings)
+        self._rules = settings.call_rules
         self._own_voice = OwnVoice(lex, settings.phrases, has_limit=settings.max_call_s is not None)
         self._running: set[_Call] = set()
         self._pulse: gevent.Greenlet[..., None] | None = None
 
     def run(self, websocket: WebSocket) -> None:
         """Serves one media socket to its end, and closes it. Never raises: what goes wrong is logged."""
-        session = CallSession(self._settings, self._documents, self._new_detector(), self._own_voice.audio)
+        session = CallSession(self._rules, self._documents, self._new_detector(), self._own_voice.audio)
         if self._settings.reply_mode == "stream":
             self._own_voice.learn()
         start_by_s = time.monotonic() + self._start_deadline_s

@@ -17,8 +17,8 @@ from lexbridge.call.directives import Directives, directives_of, expected_of
 from lexbridge.call.dtmf import KeyCollector
 from lexbridge.call.stream_parameters import NO_INPUT_MS_PARAMETER, SoFar, handed_over, takeover_of
 from lexbridge.call.turns import Turns, moved
+from lexbridge.config.call_rules import CallRules
 from lexbridge.config.parsers import is_phone_number
-from lexbridge.config.settings import Settings
 from lexbridge.errors import CallStateError
 from lexbridge.lex.model import Checkpoint, Message, Reply
 from lexbridge.twilio.media_messages import Started
@@ -83,11 +83,11 @@ class Call:
     """One call: where it stands, what the bot said last, and the means to act. Shared by CallSession, which has the
     rules, and the ReplyMode, by which the bot is heard."""
 
-    def __init__(self, settings: Settings, documents: Documents, endpointer: Endpointer) -> None:
-        self.settings = settings
+    def __init__(self, rules: CallRules, documents: Documents, endpointer: Endpointer) -> None:
+        self.rules = rules
         self.documents = documents
         self.endpointer = endpointer
-        self.turns = Turns(self.act, settings.max_utterance_ms * PCM_BYTES_PER_MS if settings.join else 0)
+        self.turns = Turns(self.act, rules.max_utterance_ms * PCM_BYTES_PER_MS if rules.join else 0)
         self.keys = KeyCollector()
         self.state = CallState.CONNECTING
         self.started: Started | None = None
@@ -154,15 +154,15 @@ class Call:
     @property
     def limit(self) -> str | None:
         """The setting by which the call has to end now."""
-        settings = self.settings
-        if settings.max_turns is not None and self.turns_answered >= settings.max_turns:
+        rules = self.rules
+        if rules.max_turns is not None and self.turns_answered >= rules.max_turns:
             return "MAX_TURNS"
-        return "MAX_CALL_S" if settings.max_call_s is not None and self.age_s >= settings.max_call_s else None
+        return "MAX_CALL_S" if rules.max_call_s is not None and self.age_s >= rules.max_call_s else None
 
     @property
     def is_overdue(self) -> bool:
         """The call has lasted longer than it may, so much that the caller is interrupted."""
-        most_s = self.settings.max_call_s
+        most_s = self.rules.max_call_s
         return most_s is not None and self.age_s >= most_s + OVERDUE_S
 
     @property
@@ -185,24 +185,24 @@ class Call:
     @property
     def may_interrupt(self) -> bool:
         """Whether what the bot says now may be interrupted."""
-        return self.settings.barge_in and self.directives.allow_interrupt
+        return self.rules.barge_in and self.directives.allow_interrupt
 
     @property
     def no_input_ms(self) -> int:
         """How long the caller may be silent after a prompt."""
         asked_s = self.directives.no_input_s
-        return round((self.settings.no_input_s if asked_s is None else asked_s) * 1000)
+        return round((self.rules.no_input_s if asked_s is None else asked_s) * 1000)
 
     @property
     def no_input_limit(self) -> int:
         """How often they are asked again, in a row."""
         asked = self.directives.no_input_limit
-        return self.settings.no_input_limit if asked is None else asked
+        return self.rules.no_input_limit if asked is None else asked
 
     def answered(self, reply: Reply) -> None:
         """`reply` is the bot's last answer: what it asks of the call and of the caller, and where the dialog stands."""
         self.directives, self.checkpoint = directives_of(reply), reply.checkpoint
-        self.expect(expected_of(reply, self.settings.slot_kinds))
+        self.expect(expected_of(reply, self.rules.slot_kinds))
 
     def expect(self, expected: Expected) -> None:
         """What the caller is asked for. How long they may pause and speak is up to the bot's last answer."""
@@ -262,7 +262,7 @@ class Call:
     def caller_id(self) -> str | None:
         """The number that a transfer shows as its caller's; None: Twilio shows the caller's own, if it can."""
         called = takeover_of(self.stream.parameters).called_number or ""
-        return self.settings.transfer_caller_id or (called if is_phone_number(called) else None)
+        return self.rules.transfer_caller_id or (called if is_phone_number(called) else None)
 
     def leave(self) -> None:
         """The document that hands the call over is on its way."""

@@ -14,7 +14,7 @@ from typing import TypeVar
 from lexbridge.audio.hangover import Expected
 from lexbridge.audio.pcm import FRAME_MS
 from lexbridge.call.dtmf import MAX_KEYS, KeyRules
-from lexbridge.config.variables import HANGOVER_BOUNDS_MS, MAX_UTTERANCE_BOUNDS_MS, NO_INPUT_BOUNDS_S
+from lexbridge.config.call_rules import HANGOVER_BOUNDS_MS, MAX_UTTERANCE_BOUNDS_MS, NO_INPUT_BOUNDS_S
 from lexbridge.lex.model import DialogState, Reply
 
 _Value = TypeVar("_Value")

@@ -125,7 +125,7 @@ class Joining:
             why = "the dialog is closed"
         elif checkpoint is None:
             why = "where the dialog stood is not known"
-        elif waited_ms > self._call.settings.lex_timeout_s * 1000 * MOST_WAITED:
+        elif waited_ms > self._call.rules.lex_timeout_s * 1000 * MOST_WAITED:
             why = "the caller has waited for long"
         if why is None:
             return checkpoint

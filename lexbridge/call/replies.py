@@ -43,7 +43,7 @@ class Answering:
         if directives.limited and directives.limited != before.limited:
             call.note("info", "directives-limited", attributes=list(directives.limited))
         if self.hangs_up(reply):
-            goodbye = [Message(call.settings.phrases.goodbye, is_unvoiced=True)]
+            goodbye = [Message(call.rules.phrases.goodbye, is_unvoiced=True)]
             call.note("info", "bot-hangs-up")
             # Words that could not be read may still be heard.
             is_voiced = bool(reply.messages or reply.odd_parts)
@@ -57,10 +57,10 @@ class Answering:
     def _words_instead(self, reply: Reply, turn: Turn | None) -> tuple[Message, ...]:
         """Choose the words for a `reply` in which the bot says nothing. There are none if the caller said nothing
         either, and the bot goes on listening."""
-        phrases = self._call.settings.phrases
+        phrases = self._call.rules.phrases
         has_spoken = turn is not None and (turn.keys is not None or not reply.heard_nothing)
         if turn is not None and turn.intent is not None:  # the bot begins without a word of welcome
-            words = self._call.settings.greeting
+            words = self._call.rules.greeting
         elif reply.is_fulfilled and reply.intent != FALLBACK_INTENT:
             words = phrases.done
         elif reply.dialog_state.is_closed or has_spoken:
@@ -71,12 +71,12 @@ class Answering:
 
     def hangs_up(self, reply: Reply) -> bool:
         """Whether the call is over when `reply` has been heard."""
-        is_goodbye = reply.is_fulfilled and reply.intent in self._call.settings.hangup_intents
+        is_goodbye = reply.is_fulfilled and reply.intent in self._call.rules.hangup_intents
         return is_goodbye or directives_of(reply).action is CallAction.HANG_UP
 
     def failed(self, turn: Turn, error: LexError) -> None:
         """Lex did not answer `turn`, for good. The caller hears the error's apology."""
-        call, phrases = self._call, self._call.settings.phrases
+        call, phrases = self._call, self._call.rules.phrases
         call.failed_turns += turn.intent is None
         ends_call = error.ends_call or call.failed_turns >= MAX_FAILED_TURNS
         call.expect(Expected.OPEN)
@@ -85,7 +85,7 @@ class Answering:
             self.say_goodbye(phrases.named(error.apology) if error.ends_call else phrases.not_available)
             return
         # A bot that does not welcome the caller is stood in for.
-        words = [Message(phrases.named(error.apology) if turn.intent is None else call.settings.greeting)]
+        words = [Message(phrases.named(error.apology) if turn.intent is None else call.rules.greeting)]
         if not self._ends_by_limit(words):
             self._mode.speak(words)
 
@@ -103,13 +103,13 @@ class Answering:
 
     def ask_again(self) -> None:
         """Tell the caller that they were not heard, and ask again."""
-        not_heard, last_prompt = Message(self._call.settings.phrases.not_heard), self._call.last_prompt or ()
+        not_heard, last_prompt = Message(self._call.rules.phrases.not_heard), self._call.last_prompt or ()
         if not self._ends_by_limit([not_heard]):
             self._mode.speak([not_heard, *last_prompt], to_voice=last_prompt)
 
     def ask_anew(self) -> None:
         """Ask a caller once more who has deleted all the keys that they had pressed."""
-        if self._ends_by_limit([Message(self._call.settings.phrases.not_heard)]):
+        if self._ends_by_limit([Message(self._call.rules.phrases.not_heard)]):
             return
         if last_prompt := self._call.last_prompt:
             self._mode.speak(last_prompt, to_voice=last_prompt)
@@ -122,7 +122,7 @@ class Answering:
 
     @property
     def _limit_words(self) -> str:
-        phrases = self._call.settings.phrases
+        phrases = self._call.rules.phrases
         return f"{phrases.call_limit} {phrases.goodbye}"
 
     def _ends_by_limit(self, messages: Sequence[Message], speaking_turn: int | None = None) -> bool:
@@ -143,11 +143,11 @@ class Answering:
     def _transfer(self, reply: Reply, directives: Directives, speaking_turn: int | None) -> bool:
         """Dials for the bot; False, and a log line, if it named no number that is allowed."""
         call, number = self._call, directives.transfer_to
-        if number is None or number not in call.settings.transfer_numbers:
+        if number is None or number not in call.rules.transfer_numbers:
             call.note("error", "transfer-refused", check="TRANSFER_NUMBERS")
             return False
         stream_sid = call.stream.stream_sid if self._mode.stops_stream else None
-        goodbye = call.settings.phrases.goodbye
+        goodbye = call.rules.phrases.goodbye
         caller_id = call.caller_id
         call.note("info", "transferred", has_caller_id=caller_id is not None)
         self._close(

@@ -56,7 +56,7 @@ class Resuming:
             if self._mode.recalls_at_once:
                 call.act(Recall(started.call_sid))
             self._mode.await_input(takeover.spoken_ms, takeover.reprompts_ms)
-        elif call.settings.welcome == "bot":
+        elif call.rules.welcome == "bot":
             self._welcome()
         else:
             self._mode.greeted()
@@ -120,12 +120,12 @@ class Resuming:
             call.last_prompt = reply.messages if reply else ()
             self._send_gathered(self._takeover.keys)
             return
-        if reply is None and call.settings.welcome == "bot":  # it had not come to that
+        if reply is None and call.rules.welcome == "bot":  # it had not come to that
             self._welcome()
             return
         self._recall_again_at_ms = call.now_ms + RECALL_AGAIN_MS
         if reply is None or not (reply.messages or self._answering.hangs_up(reply)):
-            say_it_again = [Message(call.settings.phrases.say_it_again)]
+            say_it_again = [Message(call.rules.phrases.say_it_again)]
             self._mode.speak(say_it_again, to_voice=say_it_again if self._lex_tells else ())
         else:
             self._answering.answer(reply, asks_lex=True)
@@ -156,4 +156,4 @@ class Resuming:
             self._answering.ask_anew()
 
     def _welcome(self) -> None:
-        self._call.turns.begin(self._call.settings.welcome_intent or "")
+        self._call.turns.begin(self._call.rules.welcome_intent or "")

@@ -35,7 +35,7 @@ from lexbridge.call.output.stream import StreamMode
 from lexbridge.call.replies import Answering
 from lexbridge.call.resumption import Resuming
 from lexbridge.call.turns import Turn, TurnMove
-from lexbridge.config.settings import Settings
+from lexbridge.config.call_rules import CallRules
 from lexbridge.errors import LexError, MediaStreamError, NotPutBack
 from lexbridge.lex.model import Reply
 from lexbridge.twilio.media_messages import Dtmf, InboundAudio, Marked, Media, Odd, Started, Stopped, Unknown, parse
@@ -58,36 +58,36 @@ class CallSession:
     """
 
     def __init__(
-        self, settings: Settings, documents: Documents, detector: Detector, voiced: Mapping[str, bytes] | None = None
+        self, rules: CallRules, documents: Documents, detector: Detector, voiced: Mapping[str, bytes] | None = None
     ) -> None:
         """`voiced`: phrases of lexbridge's own as audio (mu-law, whole frames), for bidirectional streams. One that
         is not there, or not yet, is spoken by Twilio."""
-        rules = EndpointingRules(
-            onset_ms=settings.onset_ms,
-            pre_roll_ms=settings.pre_roll_ms,
-            hangover_ms=settings.hangover_ms,
-            hangover_min_ms=settings.hangover_min_ms,
-            hangover_max_ms=settings.hangover_max_ms,
-            max_utterance_ms=settings.max_utterance_ms,
-            no_input_ms=round(settings.no_input_s * 1000),
-            longest_onset_ms=max(settings.onset_ms, settings.barge_in_ms + PAUSE_WITHIN_ONSET_MS),
+        endpointing = EndpointingRules(
+            onset_ms=rules.onset_ms,
+            pre_roll_ms=rules.pre_roll_ms,
+            hangover_ms=rules.hangover_ms,
+            hangover_min_ms=rules.hangover_min_ms,
+            hangover_max_ms=rules.hangover_max_ms,
+            max_utterance_ms=rules.max_utterance_ms,
+            no_input_ms=round(rules.no_input_s * 1000),
+            longest_onset_ms=max(rules.onset_ms, rules.barge_in_ms + PAUSE_WITHIN_ONSET_MS),
         )
-        self._settings = settings
+        self._rules = rules
         self._audio = InboundAudio()
         self._unheard: deque[bytes] = deque()  # frames, mu-law
         self._odd_messages: Counter[str] = Counter()
-        self._endpointer = Endpointer(detector, rules)
-        self._call = Call(settings, documents, self._endpointer)
+        self._endpointer = Endpointer(detector, endpointing)
+        self._call = Call(rules, documents, self._endpointer)
         self._turns, self._keys = self._call.turns, self._call.keys
         self._mode: ReplyMode = (
             StreamMode(self._call, {} if voiced is None else voiced)
-            if settings.reply_mode == "stream"
+            if rules.reply_mode == "stream"
             else CallUpdateMode(self._call)
         )
         self._answering = Answering(self._call, self._mode)
         self._joining = Joining(self._call, self._mode)
         self._resuming = Resuming(self._call, self._mode, self._answering)
-        self._filler_ms = round(settings.filler_s * 1000)
+        self._filler_ms = round(rules.filler_s * 1000)
 
     @property
     def state(self) -> CallState:
@@ -443,7 +443,7 @@ class CallSession:
         ends_call = self._call.no_inputs > self._call.no_input_limit
         by_document = self._mode.reprompted()
         self._call.note("info", "no-input", times=self._call.no_inputs, ends_call=ends_call, by_document=by_document)
-        phrases = self._settings.phrases
+        phrases = self._rules.phrases
         if by_document:
             return
         if ends_call:

@@ -6,11 +6,12 @@ follows from the others where a variable is unset (`_fill_in`).
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
+from lexbridge.config.call_rules import CallRules
 from lexbridge.config.parsers import address, is_private
 from lexbridge.config.spelling import find_misspelt
 from lexbridge.config.variables import BOTO3_VARIABLES, DETECTOR_EXTRAS, PHRASE_VARIABLES, SETTINGS
@@ -36,8 +37,8 @@ class LexV2Bot:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What the service was told. Units are in the names; the README's table says what each one does."""
+class Settings(CallRules):
+    """Settings of the service. Units are in the names; the README's table says what each one does."""
 
     aws_region: str
     bot: LexV1Bot | LexV2Bot
@@ -53,40 +54,16 @@ class Settings:
     twilio_api_key_sid: str | None
     twilio_api_key_secret: str | None = field(repr=False)
     container_port: int
-    reply_mode: str
-    barge_in: bool
-    barge_in_ms: int
     vad: str
     voice_threshold: int
     voice_margin_db: int
     webrtc_mode: int
-    onset_ms: int
-    pre_roll_ms: int
-    hangover_ms: int
-    hangover_min_ms: int
-    hangover_max_ms: int
-    slot_kinds: Mapping[str, str]
-    join: bool
-    max_utterance_ms: int
-    no_input_s: float
-    no_input_limit: int
-    hangup_intents: frozenset[str]
-    welcome: str
-    welcome_intent: str | None
-    greeting: str
-    phrases: Phrases
     say_voice: str | None
     say_language: str | None
     twilio_api_url: str
-    transfer_numbers: frozenset[str] = field(repr=False)
-    transfer_caller_id: str | None = field(repr=False)
     share_caller_number: bool
-    lex_timeout_s: float
-    filler_s: float
     drain_s: float
     max_calls: int
-    max_call_s: float | None
-    max_turns: int | None
     web_concurrency: int
     max_loop_lag_ms: int
     max_memory_mb: int | None
@@ -94,6 +71,11 @@ class Settings:
     log_format: str
     ecs_agent_uri: str | None
     service_name: str
+
+    @property
+    def call_rules(self) -> CallRules:
+        """The settings that a call needs, without all others."""
+        return CallRules(**{one.name: getattr(self, one.name) for one in fields(CallRules)})
 
     @property
     def twilio_auth_tokens(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lexbridge.config.call_rules import HANGOVER_BOUNDS_MS, MAX_UTTERANCE_BOUNDS_MS, NO_INPUT_BOUNDS_S
 from lexbridge.config.parsers import (
     address,
     auth_token,
@@ -28,11 +29,6 @@ from lexbridge.config.parsers import (
 )
 from lexbridge.config.places import locale_id, region
 from lexbridge.phrases import PhraseName, greeting_for, phrases_for
-
-NO_INPUT_BOUNDS_S = 1, 120
-HANGOVER_BOUNDS_MS = 100, 5000
-MAX_UTTERANCE_BOUNDS_MS = 4000, 14800
-"""The least and the most, also of what a bot sets for one question."""
 
 
 @dataclass(frozen=True, slots=True)

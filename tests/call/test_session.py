@@ -1537,7 +1537,7 @@ def test_nothing_leads_out_of_the_last_states():
 def test_a_call_that_is_not_live_has_no_stream_to_speak_over_and_says_so():
     settings = make_settings()
     documents = Documents(settings.url, settings.stream_url, hold_s=60)
-    call = Call(settings, documents, Endpointer(AmplitudeDetector(500), EndpointingRules()))
+    call = Call(settings.call_rules, documents, Endpointer(AmplitudeDetector(500), EndpointingRules()))
     with pytest.raises(CallStateError, match=r"^the call is connecting: there is nobody to answer$"):
         call.update(documents.goodbye([]))
 

@@ -24,7 +24,7 @@ def a_session(**variables: str) -> CallSession:
     """A session whose stream has begun."""
     set_up = make_settings(**{"VOICE_THRESHOLD": "300", **variables})
     documents = Documents(set_up.url, set_up.stream_url, hold_s=60, is_two_way=set_up.reply_mode == "stream")
-    session = CallSession(set_up, documents, AmplitudeDetector(set_up.voice_threshold), {})
+    session = CallSession(set_up.call_rules, documents, AmplitudeDetector(set_up.voice_threshold), {})
     session.receive(start_text())
     return session
 

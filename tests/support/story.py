@@ -196,7 +196,7 @@ class Caller:
         settings = make_settings(**{"BARGE_IN": "off", **variables})
         self._is_two_way = settings.reply_mode == "stream"
         documents = Documents(settings.url, settings.stream_url, hold_s=60, is_two_way=self._is_two_way)
-        self.session = CallSession(settings, documents, AmplitudeDetector(settings.voice_threshold), voiced)
+        self.session = CallSession(settings.call_rules, documents, AmplitudeDetector(settings.voice_threshold), voiced)
         self.actions: list[Action] = []
         self.said = b""
         """Everything sent into the stream so far, mu-law."""

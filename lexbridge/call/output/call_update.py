@@ -47,7 +47,7 @@ class CallUpdateMode:
 
     def greeted(self) -> None:
         """See ReplyMode. GREETING is no answer of the bot's: who speaks during it is heard at once, and it goes on."""
-        self._call.await_input(speaking_ms(self._call.settings.greeting))
+        self._call.await_input(speaking_ms(self._call.rules.greeting))
 
     def await_input(self, after_ms: int = 0, reprompts_ms: Sequence[int] = ()) -> None:
         """See ReplyMode."""
@@ -82,7 +82,7 @@ class CallUpdateMode:
         now_ms = self._call.now_ms
         if now_ms >= until_ms or not self._call.may_interrupt:
             return None
-        onset_ms = self._call.settings.barge_in_ms if now_ms >= from_ms + UNINTERRUPTED_MS else None
+        onset_ms = self._call.rules.barge_in_ms if now_ms >= from_ms + UNINTERRUPTED_MS else None
         return Listening(onset_ms, PAUSE_WITHIN_ONSET_MS)
 
     def interrupt(self) -> None:
@@ -134,7 +134,7 @@ class CallUpdateMode:
         """See ReplyMode."""
         call = self._call
         call.note_filler()
-        document = self._document([Message(call.settings.phrases.one_moment)])
+        document = self._document([Message(call.rules.phrases.one_moment)])
         self._update(document)
         call.quiet_from_ms = call.now_ms + document.spoken_ms
 
@@ -172,7 +172,7 @@ class CallUpdateMode:
         self, messages: Sequence[Message], opening: Opening | None = None, reprompts: Reprompts | None = None
     ) -> Document:
         call, directives = self._call, self._call.directives
-        longer_s = max(0, math.ceil(call.no_input_ms / 1000 - call.settings.no_input_s))
+        longer_s = max(0, math.ceil(call.no_input_ms / 1000 - call.rules.no_input_s))
         return call.documents.reply(
             messages,
             call.stream.stream_sid,
@@ -190,7 +190,7 @@ class CallUpdateMode:
 
     def _reprompts(self) -> Reprompts | None:
         """Build what a silent caller hears, if they were asked for keys."""
-        call, phrases = self._call, self._call.settings.phrases
+        call, phrases = self._call, self._call.rules.phrases
         if not call.directives.asks_for_keys and call.expected is not Expected.DIGITS:
             return None
         return Reprompts(

@@ -67,21 +67,21 @@ class StreamMode:
 
     def listening(self) -> Listening | None:
         """See ReplyMode."""
-        settings, now_ms = self._call.settings, self._call.now_ms
+        rules, now_ms = self._call.rules, self._call.now_ms
         echo_rms = self._playback.echo_rms(now_ms)
         prompt = self._playback.playing
         if prompt is None:
-            return Listening(settings.onset_ms, echo_rms=echo_rms) if echo_rms else None
-        if not (settings.barge_in and prompt.may_interrupt):
+            return Listening(rules.onset_ms, echo_rms=echo_rms) if echo_rms else None
+        if not (rules.barge_in and prompt.may_interrupt):
             return Listening(None, echo_rms=echo_rms)
-        onset_ms = settings.barge_in_ms if prompt.playing_ms(now_ms) >= UNINTERRUPTED_MS else None
+        onset_ms = rules.barge_in_ms if prompt.playing_ms(now_ms) >= UNINTERRUPTED_MS else None
         return Listening(onset_ms, PAUSE_WITHIN_ONSET_MS, echo_rms)
 
     def interrupt(self) -> None:
         """See ReplyMode. `clear` stops what Twilio has, and nothing more is sent. What Lex is still being asked to say
         is kept like what was stopped: the caller has something to say before they hear it."""
         prompt = self._playback.playing
-        if prompt is not None and self._call.settings.barge_in and prompt.may_interrupt:
+        if prompt is not None and self._call.rules.barge_in and prompt.may_interrupt:
             self._call.note("info", "barged-in", heard_ms=prompt.position_ms(self._call.now_ms))
             self._send(self._playback.interrupt(self._call.now_ms))
         elif prompt is None and self._call.may_interrupt and self._playback.awaits_words:
@@ -135,7 +135,7 @@ class StreamMode:
 
     def fill(self) -> None:
         """See ReplyMode. A document would end the stream, and with it the turn."""
-        words = [Message(self._call.settings.phrases.one_moment)]
+        words = [Message(self._call.rules.phrases.one_moment)]
         _, has_no_voice = self._voice_of(words)
         if self._playback.is_empty and not has_no_voice:
             self._call.note_filler()
@@ -267,7 +267,7 @@ class StreamMode:
             return
         was_empty = playback.is_empty
         is_busy = call.turns.spoken is not None or call.keys.is_collecting
-        waits = is_busy and call.settings.barge_in and call.state is CallState.LIVE
+        waits = is_busy and call.rules.barge_in and call.state is CallState.LIVE
         messages = playback.send(call.now_ms, waits)
         self._send(messages)
         if messages:
