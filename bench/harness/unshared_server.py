@@ -20,7 +20,7 @@ class Unshared(Accepting):
 
     has_others = False
 
-    def leaves(self, waiting: int, now_s: float) -> bool:  # noqa: ARG002
+    def defers(self, waiting: int, now_s: float) -> bool:  # noqa: ARG002
         """Leaves no connection to another worker."""
         return False
 

@@ -22,9 +22,9 @@ from gevent.monkey import get_original
 from lexbridge.logs import Log
 from lexbridge.net.http_connection import Connection, State
 from lexbridge.net.http_request import Head, Request, RequestRefused
+from lexbridge.net.policies import Admitted, DirectAnswer, Refusal, RequestPolicy
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.net.websocket import DISCARDED_BYTES, MAX_LINGER_BYTES, READABLE, Patience, refused
-from lexbridge.web.admission import Admitted, Answer, Gate, Refusal
 
 SLICE_S = 0.002
 """In one turn of the loop: what a call's frame waits for strangers at most, two times over with the accepting."""
@@ -60,7 +60,7 @@ class Connections:
 
     def __init__(
         self,
-        gate: Gate,
+        policy: RequestPolicy,
         serve: Callable[[Connection, Request, Admitted], None],
         patience: Patience,
         strangers: TokenBucket,
@@ -75,7 +75,7 @@ class Connections:
         """Time spent here so far: none of it on calls."""
         self._admitted = 0
         self._new: dict[int, float] = {}  # by descriptor, those that have asked for nothing yet: when they came
-        self._gate = gate
+        self._policy = policy
         self._serve = serve
         self._changed = changed
         self._strangers = strangers
@@ -259,7 +259,7 @@ class Connections:
             self._wait(connection, _EPOLLIN)
             return
         is_new, connection.is_checked = not connection.is_checked, True
-        if is_new and (refusal := self._gate.check_head(head)):
+        if is_new and (refusal := self._policy.check_head(head)):
             self._refuse(connection, refusal)
             return
         request = connection.parser.take_request()
@@ -278,10 +278,10 @@ class Connections:
         match verdict:
             case Refusal():
                 self._refuse(connection, verdict)
-            case Answer():
+            case DirectAnswer():
                 self._answer(connection, verdict, request.head)
             case Admitted():
-                if not verdict.is_signed and not self._strangers.take(time.monotonic()):
+                if not verdict.is_trusted and not self._strangers.take(time.monotonic()):
                     refused.count("too many strangers")
                     self._drop(connection)
                     return
@@ -291,9 +291,9 @@ class Connections:
                 self._leave(connection)
                 self._serve(connection, request, verdict)
 
-    def _check(self, request: Request) -> Refusal | Answer | Admitted:
+    def _check(self, request: Request) -> Refusal | DirectAnswer | Admitted:
         try:
-            return self._gate.check(request, self.open_sockets)
+            return self._policy.check_request(request, self.open_sockets)
         except Exception as error:
             # The class only: the text may hold what a stranger, or a caller, said.
             Log().error("admit-broken", error=type(error).__name__)
@@ -308,7 +308,7 @@ class Connections:
         answer = f"HTTP/1.1 {refusal.status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         self._send_last(connection, answer.encode())
 
-    def _answer(self, connection: Connection, answer: Answer, head: Head) -> None:
+    def _answer(self, connection: Connection, answer: DirectAnswer, head: Head) -> None:
         keeps = answer.keeps_connection and head.keeps_alive
         lines = [
             f"HTTP/1.1 {answer.status}",

@@ -24,6 +24,7 @@ from geventwebsocket.handler import WebSocketHandler
 
 from lexbridge.logs import Log
 from lexbridge.net import rfc6455
+from lexbridge.net.accept_queue import count_waiting
 from lexbridge.net.flask_sockets_compat import EXTENSION
 from lexbridge.net.http_connection import Connection
 from lexbridge.net.http_connections import (
@@ -34,11 +35,10 @@ from lexbridge.net.http_connections import (
     jittered,
 )
 from lexbridge.net.http_request import Head, Request
+from lexbridge.net.policies import AcceptPolicy, AdmitAll, Admitted, RequestPolicy
 from lexbridge.net.rfc6455 import Bounds
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.net.websocket import READ_BYTES, MediaSocket, Patience, refused
-from lexbridge.server.accepting import LOOK_EVERY_S, Accepting, count_waiting
-from lexbridge.web.admission import Admitted, Gate, OpenGate
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -47,6 +47,9 @@ _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _ACCEPT_PAUSE_S = 0.2
 """After an accept that failed for want of descriptors or memory."""
 
+LOOK_EVERY_S = 0.005
+"""Interval between two looks at the listener while a connection there is left to another process. The listener is not
+watched meanwhile, because its watcher would wake this process in every turn of the loop."""
 
 RECEIVE_BUFFER_BYTES = 64 * 1024
 """Of the system, for each connection; Linux doubles it: 10 s of media. Left to itself it gives a stranger 6 MB."""
@@ -207,7 +210,7 @@ _KEY = re.compile(r"[A-Za-z0-9+/]{21}[AQgw]==")
 
 def _takes_socket(request: Request, admitted: Admitted) -> bool:
     """Whether it may become a media socket, and counts as one from now on. A stranger's request never does."""
-    return admitted.is_signed and request.head.asks_for_websocket
+    return admitted.is_trusted and request.head.asks_for_websocket
 
 
 def _header_environ(head: Head) -> Mapping[str, Any]:
@@ -223,7 +226,7 @@ def _header_environ(head: Head) -> Mapping[str, Any]:
 
 
 class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
-    """gevent's server with the handler above. `gate` decides about each request."""
+    """gevent's server with the handler above. `policy` decides about each request."""
 
     handler_class: type[MediaSocketHandler] = MediaSocketHandler
     max_accept = 4
@@ -239,16 +242,16 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
         self,
         listener: Any,
         application: Any,
-        gate: Gate | None = None,
+        policy: RequestPolicy | None = None,
         strangers: TokenBucket | None = None,
         **options: Any,
     ) -> None:
         """`strangers`: see Connections."""
         super().__init__(listener, application, log=None, **options)
-        self._gate = gate or OpenGate()
+        self._policy = policy or AdmitAll()
         self._strangers = strangers or TokenBucket(STRANGERS_HZ, STRANGERS_BURST)
         self._connections: Connections | None = None
-        self._accepting: Accepting | None = None
+        self._accept_policy: AcceptPolicy | None = None
         self._looking: Any = None  # the timer for the next look at a connection that is left to another worker
         self._accepts_from_s = 0.0
         self._accepting_s = 0.0
@@ -268,11 +271,11 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
     @property
     def has_others(self) -> bool:
         """Whether another worker on the same listener takes new connections."""
-        return self._accepting is not None and self._accepting.has_others
+        return self._accept_policy is not None and self._accept_policy.has_others
 
-    def share(self, accepting: Accepting) -> None:
-        """Shares what waits at the listener with other workers from now on, by what `accepting` decides."""
-        self._accepting = accepting
+    def share(self, accept_policy: AcceptPolicy) -> None:
+        """Shares what waits at the listener with other workers from now on, by what `accept_policy` decides."""
+        self._accept_policy = accept_policy
 
     def init_socket(self) -> None:
         """Listens, if it was given an address; what a connection may send before it is read is bounded."""
@@ -284,7 +287,7 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
     def start(self) -> None:
         """Starts accepting connections."""
         patience = self.handler_class.patience
-        self._connections = Connections(self._gate, self._serve, patience, self._strangers, self._tell_others)
+        self._connections = Connections(self._policy, self._serve, patience, self._strangers, self._tell_others)
         self._looking = self.loop.timer(LOOK_EVERY_S, LOOK_EVERY_S)
         super().start()
 
@@ -337,7 +340,7 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
 
     def _leaves(self) -> bool:
         """Whether the connection that waits is left to another worker; then it is looked at again a little later."""
-        if self._accepting is None or not self._accepting.leaves(count_waiting(self.socket), time.monotonic()):
+        if self._accept_policy is None or not self._accept_policy.defers(count_waiting(self.socket), time.monotonic()):
             return False
         self._watcher.stop()  # else it would call us in every turn of the loop
         self._looking.again(self._look)  # start() would go on with what was left of its time: nothing
@@ -351,8 +354,8 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
 
     def _tell_others(self, accepted: int = 0) -> None:
         """Tells the other workers how many media sockets there are here. `accepted`: new ones that are not read yet."""
-        if self._accepting is not None and (connections := self._connections) is not None:
-            self._accepting.holds(connections.open_sockets, connections.new + accepted)
+        if self._accept_policy is not None and (connections := self._connections) is not None:
+            self._accept_policy.report(connections.open_sockets, connections.new + accepted)
 
     def _accept_failed(self, connections: Connections, error: OSError) -> None:
         """Make room by closing the oldest waiting connection; where there is none, stop accepting for a while."""

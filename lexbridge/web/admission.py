@@ -8,11 +8,11 @@ What is not served, or not signed rightly, is told with its remedy; only so many
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from lexbridge.bridge.live_calls import CallLog
 from lexbridge.net.http_request import Head, Request
+from lexbridge.net.policies import Admitted, DirectAnswer, Oddity, Refusal, RequestPolicy
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.twilio.refusals import (
     SOCKET_PATH,
@@ -33,61 +33,8 @@ VERIFIED_FORM = "lexbridge.form"
 """The key of a WSGI environ whose value is the webhook's form: a dict of the fields whose signature was checked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The request is not taken. `status`: the answer's status line; `reason`: one of a small set, for the log, and
-    `hints`: more fields of its line."""
-
-    status: str
-    reason: str
-    hints: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer that is ready: a probe's. `body` is JSON."""
-
-    status: str
-    body: bytes
-    keeps_connection: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """The request goes on to Flask. `is_signed`: Twilio signed it. `environ`: what Flask is told besides. `oddity`: for
-    the log, if Flask will not find what it asks for."""
-
-    is_signed: bool
-    environ: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    oddity: Cause | None = None
-
-
-class Gate(Protocol):
-    """Decides about each request. It must not block."""
-
-    def check_head(self, head: Head) -> Refusal | None:
-        """Return why a request is refused by its head alone; None: it is read on."""
-        ...
-
-    def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:
-        """Decide about a whole request. `open_sockets`: media sockets that are open now."""
-        ...
-
-
-class OpenGate:
-    """Lets every request in, as if it were signed: for servers without strangers."""
-
-    def check_head(self, head: Head) -> Refusal | None:  # noqa: ARG002
-        """Refuse nothing."""
-        return None
-
-    def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:  # noqa: ARG002
-        """Admit everything."""
-        return Admitted(is_signed=True)
-
-
-class Admission:
-    """The Gate of the bridge."""
+class Admission(RequestPolicy):
+    """The rules of lexbridge for requests: Twilio's are admitted if they are signed, a health check is answered."""
 
     def __init__(self, signatures: Signatures, calls: CallLog, diagnosis: SignatureDiagnosis) -> None:
         self._signatures = signatures
@@ -101,7 +48,7 @@ class Admission:
             return _forbidden(unsigned(head.headers, "webhook"))
         return None
 
-    def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:
+    def check_request(self, request: Request, open_sockets: int) -> Refusal | DirectAnswer | Admitted:
         """Checks the signature of a webhook and of a handshake, answers a probe, and lets the rest go to Flask."""
         head = request.head
         if head.path == SOCKET_PATH and head.asks_for_websocket:
@@ -110,8 +57,9 @@ class Admission:
             return self._check_webhook(head, request.body)
         if head.method in ("GET", "HEAD") and (told := probe(head.path, self._calls)) is not None:
             status, state = told
-            return Answer(status, json.dumps(state).encode() + b"\n", not self._calls.is_leaving)
-        return Admitted(is_signed=False, oddity=self._find_oddity(head, request.body))
+            return DirectAnswer(status, json.dumps(state).encode() + b"\n", not self._calls.is_leaving)
+        cause = self._find_oddity(head, request.body)
+        return Admitted(is_trusted=False, oddity=Oddity(cause.reason, cause.hints))
 
     def _check_webhook(self, head: Head, body: bytes) -> Refusal | Admitted:
         try:
@@ -122,14 +70,14 @@ class Admission:
                 query_fields = read_query(head.query) if head.method == "GET" else ()
                 return _forbidden(self._diagnosis.of_webhook(head, fields, query_fields))
             return error.refusal
-        return Admitted(is_signed=True, environ={VERIFIED_FORM: form})
+        return Admitted(is_trusted=True, environ={VERIFIED_FORM: form})
 
     def _check_handshake(self, head: Head, open_sockets: int) -> Refusal | Admitted:
         if not self._signatures.socket_passes(head.headers, head.query):
             return _forbidden(self._explain_socket(head))
         if refusal := self._calls.stream_refusal(open_sockets):
             return Refusal("503 Service Unavailable", refusal)
-        return Admitted(is_signed=True)
+        return Admitted(is_trusted=True)
 
     def _explain_socket(self, head: Head) -> Cause:
         if not self._signatures.may_be_signed(head.headers):

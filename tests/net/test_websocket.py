@@ -24,12 +24,11 @@ from lexbridge.net.flask_sockets_compat import Sockets
 from lexbridge.net.http_connections import SLICE_S, State
 from lexbridge.net.http_request import Head, Request
 from lexbridge.net.http_server import MediaServer, MediaSocketHandler
+from lexbridge.net.policies import AdmitAll, Admitted, DirectAnswer, Oddity, Refusal, RequestPolicy
 from lexbridge.net.rfc6455 import PING, PONG, TEXT, Bounds
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.net.websocket import MediaSocket, Patience, refused
 from lexbridge.offline.commands.bridge_process import ROOT
-from lexbridge.twilio.refusals import Cause
-from lexbridge.web.admission import Admitted, Answer, Gate, OpenGate, Refusal
 from tests.support.fixtures import Logged
 
 DEADLINE_S = 30
@@ -39,22 +38,22 @@ View = Callable[[MediaSocket], None]
 Address = tuple[str, int]
 
 
-class Refusing(OpenGate):
+class Refusing(AdmitAll):
     """Refuses every handshake with `refusal`, and keeps the signatures that it was shown."""
 
     def __init__(self, refusal: Refusal) -> None:
         self.seen: list[str] = []
         self._refusal = refusal
 
-    def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:
+    def check_request(self, request: Request, open_sockets: int) -> Refusal | DirectAnswer | Admitted:
         if not request.head.asks_for_websocket:
-            return super().check(request, open_sockets)
+            return super().check_request(request, open_sockets)
         self.seen.append(request.head.headers.get("x-twilio-signature", ""))
         return self._refusal
 
 
 @contextmanager
-def served(view: View, gate: Gate | None = None, **options: Any) -> Iterator[Address]:
+def served(view: View, policy: RequestPolicy | None = None, **options: Any) -> Iterator[Address]:
     """The address of a server whose socket at / is served by `view`. `options`: of the handler."""
     app = Flask("test")
 
@@ -63,7 +62,7 @@ def served(view: View, gate: Gate | None = None, **options: Any) -> Iterator[Add
         return "a page"
 
     Sockets(app).route("/")(view)
-    server = MediaServer(("127.0.0.1", 0), app, gate)
+    server = MediaServer(("127.0.0.1", 0), app, policy)
     server.handler_class = type("Handler", (MediaSocketHandler,), options)
     server.start()
     try:
@@ -259,14 +258,14 @@ def test_a_flood_does_not_hold_the_others() -> None:
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "503 Service Unavailable"])
 def test_a_refused_upgrade_never_gets_a_101(status: str, logged: Logged) -> None:
-    gate = Refusing(Refusal(status, f"refused by the test {status}"))
-    with served(echo, gate) as address, RudeClient(address, DEADLINE_S) as client:
+    policy = Refusing(Refusal(status, f"refused by the test {status}"))
+    with served(echo, policy) as address, RudeClient(address, DEADLINE_S) as client:
         # Refused even if it is a bad handshake: strangers learn nothing.
         client.send(upgrade_request(headers={"X-Twilio-Signature": "no", "Sec-WebSocket-Key": "bad"}))
         client.send(client_message("early"))
         ended = client.end(upgraded=False)
     assert (ended.status, ended.messages) == (int(status[:3]), ())
-    assert gate.seen == ["no"]
+    assert policy.seen == ["no"]
     assert f"refused by the test {status}" in [line.get("reason") for line in logged()]
 
 
@@ -286,7 +285,7 @@ def test_what_breaks_on_one_connection_ends_no_other(error: Exception, logged: L
                 raise error
             return None
 
-    with gated(Broken(), TokenBucket(0, 9)) as (address, server), RudeClient(address, DEADLINE_S) as kept:
+    with limited(Broken(), TokenBucket(0, 9)) as (address, server), RudeClient(address, DEADLINE_S) as kept:
         assert statuses(address, "/broken", "/probe", "/broken", "/probe") == [None, 200, None, 200]
         kept.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")
         assert kept.read_header_block() == 200
@@ -305,8 +304,8 @@ def test_what_breaks_on_one_connection_ends_no_other(error: Exception, logged: L
 
 
 def test_a_gate_that_breaks_is_a_refusal(logged: Logged) -> None:
-    class Broken(OpenGate):
-        def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:
+    class Broken(AdmitAll):
+        def check_request(self, request: Request, open_sockets: int) -> Refusal | DirectAnswer | Admitted:
             raise ValueError("the caller's number")
 
     with served(echo, Broken()) as address, RudeClient(address, DEADLINE_S) as client:
@@ -327,14 +326,14 @@ def test_a_slow_request_is_cut_off(output: bytes) -> None:
 
 
 @contextmanager
-def gated(gate: Gate, strangers: TokenBucket, **options: Any) -> Iterator[tuple[Address, MediaServer]]:
+def limited(policy: RequestPolicy, strangers: TokenBucket, **options: Any) -> Iterator[tuple[Address, MediaServer]]:
     """A server whose strangers are metered, and its address. `options`: of the handler."""
 
     def page(environ: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [])
         return [environ["wsgi.input"].read()]
 
-    server = MediaServer(("127.0.0.1", 0), page, gate, strangers)
+    server = MediaServer(("127.0.0.1", 0), page, policy, strangers)
     server.handler_class = type("Handler", (MediaSocketHandler,), options)
     server.start()
     try:
@@ -343,19 +342,19 @@ def gated(gate: Gate, strangers: TokenBucket, **options: Any) -> Iterator[tuple[
         server.stop(timeout=1)
 
 
-class ByPath(OpenGate):
+class ByPath(AdmitAll):
     """Takes /signed for Twilio's, answers /probe at once, refuses /refused, and lets the rest go on unsigned."""
 
     def check_head(self, head: Head) -> Refusal | None:
         return Refusal("403 Forbidden", "refused by its head") if head.path == "/head" else None
 
-    def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:
+    def check_request(self, request: Request, open_sockets: int) -> Refusal | DirectAnswer | Admitted:
         match request.head.path:
             case "/refused":
                 return Refusal("403 Forbidden", "refused by the test")
             case "/probe":
-                return Answer("200 OK", b"{}\n")
-        return Admitted(is_signed=request.head.path == "/signed")
+                return DirectAnswer("200 OK", b"{}\n")
+        return Admitted(is_trusted=request.head.path == "/signed")
 
 
 def request_of(path: str, *lines: str) -> bytes:
@@ -374,7 +373,7 @@ def statuses(address: Address, *paths: str) -> list[int | None]:
 
 def test_strangers_are_metered_and_nobody_else_is() -> None:
     before = refused.totals.copy()
-    with gated(ByPath(), TokenBucket(0, 4)) as (address, server):
+    with limited(ByPath(), TokenBucket(0, 4)) as (address, server):
         assert statuses(address, "/refused", "/head", "/page", "/refused") == [403, 403, 200, 403]
         assert statuses(address, "/refused", "/head", "/page") == [None] * 3  # cut off without a word
         assert statuses(address, "/signed", "/probe", "/signed") == [200] * 3
@@ -385,17 +384,17 @@ def test_strangers_are_metered_and_nobody_else_is() -> None:
 
 def test_what_is_not_served_is_counted_with_its_cause_while_strangers_are_answered() -> None:
     class Knowing(ByPath):
-        def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:
-            return Admitted(is_signed=False, oddity=Cause("known of the test", "go elsewhere"))
+        def check_request(self, request: Request, open_sockets: int) -> Refusal | DirectAnswer | Admitted:
+            return Admitted(is_trusted=False, oddity=Oddity("known of the test", {"remedy": "go elsewhere"}))
 
     before = refused.totals.copy()
-    with gated(Knowing(), TokenBucket(0, 2)) as (address, _):
+    with limited(Knowing(), TokenBucket(0, 2)) as (address, _):
         assert statuses(address, "/page", "/page", "/page") == [200, 200, None]
     assert refused.totals - before == {"known of the test": 2, "too many strangers": 1}
 
 
 def test_a_probe_by_head_is_answered_without_a_body() -> None:
-    with gated(ByPath(), TokenBucket(0, 0)) as (address, _), RudeClient(address, DEADLINE_S) as client:
+    with limited(ByPath(), TokenBucket(0, 0)) as (address, _), RudeClient(address, DEADLINE_S) as client:
         client.send(b"HEAD /probe HTTP/1.1\r\nHost: x\r\n\r\n" + request_of("/probe"))
         answers = client.read_to_end().split(b"HTTP/1.1 200 OK\r\n")[1:]
     assert [b"Content-Length: 3" in answer for answer in answers] == [True] * 2
@@ -406,12 +405,12 @@ def test_a_strangers_upgrade_counts_as_no_socket() -> None:
     counted = []
 
     class Counting(ByPath):
-        def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:
+        def check_request(self, request: Request, open_sockets: int) -> Refusal | DirectAnswer | Admitted:
             counted.append(open_sockets)
-            return super().check(request, open_sockets)
+            return super().check_request(request, open_sockets)
 
     # The second one is read before the greenlet of the first has its turn.
-    with gated(Counting(), TokenBucket(0, 9)) as (address, server):
+    with limited(Counting(), TokenBucket(0, 9)) as (address, server):
         clients = [RudeClient(address, DEADLINE_S) for _ in range(2)]
         with gevent.Timeout(DEADLINE_S):
             while server.silent < 2:
@@ -423,12 +422,15 @@ def test_a_strangers_upgrade_counts_as_no_socket() -> None:
 
 
 def test_what_is_no_request_counts_as_a_strangers() -> None:
-    with gated(ByPath(), TokenBucket(0, 1)) as (address, _):
+    with limited(ByPath(), TokenBucket(0, 1)) as (address, _):
         assert statuses(address, "//", "//") == [400, None]
 
 
 def test_a_stranger_that_sends_a_body_without_end_is_answered_and_cut_off() -> None:
-    with gated(ByPath(), TokenBucket(0, 1), patience=SHORT) as (address, _), RudeClient(address, DEADLINE_S) as client:
+    with (
+        limited(ByPath(), TokenBucket(0, 1), patience=SHORT) as (address, _),
+        RudeClient(address, DEADLINE_S) as client,
+    ):
         client.send(request_of("/head", "Content-Length: 8000"))
         assert client.read_header_block() == 403
         with gevent.Timeout(DEADLINE_S):
@@ -437,7 +439,7 @@ def test_a_stranger_that_sends_a_body_without_end_is_answered_and_cut_off() -> N
 
 
 def test_a_body_is_awaited_with_a_100_if_the_client_asks_for_it() -> None:
-    with gated(ByPath(), TokenBucket(0, 9)) as (address, _), RudeClient(address, DEADLINE_S) as client:
+    with limited(ByPath(), TokenBucket(0, 9)) as (address, _), RudeClient(address, DEADLINE_S) as client:
         client.send(request_of("/signed", "Expect: 100-continue", "Content-Length: 5"))
         assert client.read_header_block() == 100
         client.send(b"he")
@@ -452,7 +454,7 @@ def test_requests_in_one_packet_are_answered_in_order_whoever_answers_them() -> 
         f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n{number}".encode()
         for number, path in enumerate(paths)
     )
-    with gated(ByPath(), TokenBucket(0, 9)) as (address, _), RudeClient(address, DEADLINE_S) as client:
+    with limited(ByPath(), TokenBucket(0, 9)) as (address, _), RudeClient(address, DEADLINE_S) as client:
         client.send(output)
         client.half_close()
         answers = client.read_to_end().split(b"HTTP/1.1 200 OK\r\n")[1:]
@@ -464,37 +466,37 @@ class SlowProbes(ByPath):
 
     slow = 0
 
-    def check(self, request: Request, open_sockets: int) -> Refusal | Answer | Admitted:
+    def check_request(self, request: Request, open_sockets: int) -> Refusal | DirectAnswer | Admitted:
         if request.head.path != "/slow":
-            return super().check(request, open_sockets)
+            return super().check_request(request, open_sockets)
         self.slow += 1
         until_s = time.monotonic() + 2 * SLICE_S
         while time.monotonic() < until_s:
             pass
-        return Answer("200 OK", b"{}\n")
+        return DirectAnswer("200 OK", b"{}\n")
 
 
 def test_connections_that_always_have_something_starve_no_other() -> None:
     probe = b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n"
-    gate = SlowProbes()
-    with gated(gate, TokenBucket(0, 9)) as (address, _), RudeClient(address, DEADLINE_S) as kept:
+    policy = SlowProbes()
+    with limited(policy, TokenBucket(0, 9)) as (address, _), RudeClient(address, DEADLINE_S) as kept:
         kept.send(probe)
         assert kept.read_header_block() == 200
         with RudeClient(address, DEADLINE_S) as greedy:
             greedy.send(probe.replace(b"/probe", b"/slow") * 500)
             with gevent.Timeout(DEADLINE_S):
-                while gate.slow < 3:
+                while policy.slow < 3:
                     gevent.sleep(0)
             kept.send(probe)
             kept.half_close()
             assert kept.read_to_end().count(b"200 OK") == 1
-            assert gate.slow < 50  # of 500; it had its turn in between
+            assert policy.slow < 50  # of 500; it had its turn in between
 
 
 def test_an_idle_connection_is_closed_and_one_in_the_middle_of_a_request_sooner() -> None:
     patience = replace(SHORT, keep_alive_s=60)
     with (
-        gated(ByPath(), TokenBucket(0, 9), patience=patience) as (address, _),
+        limited(ByPath(), TokenBucket(0, 9), patience=patience) as (address, _),
         RudeClient(address, DEADLINE_S) as client,
     ):
         client.send(b"GET /signed HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -510,7 +512,7 @@ def test_answers_that_are_not_taken_do_not_pile_up() -> None:
     probes = b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n" * 500
     patience = replace(SHORT, header_s=1000, keep_alive_s=1000)
     with (
-        gated(ByPath(), TokenBucket(0, 9), patience=patience) as (address, server),
+        limited(ByPath(), TokenBucket(0, 9), patience=patience) as (address, server),
         socket.create_connection(address, DEADLINE_S) as client,
     ):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -551,7 +553,7 @@ def kept_and_full(server: MediaServer, address: Address) -> Iterator[RudeClient]
 @pytest.mark.parametrize("lines", ["", "Expect: 100-continue\r\nContent-Length: 1\r\n"])
 def test_whoever_does_not_take_its_answers_gets_no_others(lines: str) -> None:
     with (
-        gated(ByPath(), TokenBucket(0, 9), patience=replace(SHORT, header_s=1000, keep_alive_s=1000)) as (
+        limited(ByPath(), TokenBucket(0, 9), patience=replace(SHORT, header_s=1000, keep_alive_s=1000)) as (
             address,
             server,
         ),
@@ -566,7 +568,7 @@ def test_whoever_does_not_take_its_answers_gets_no_others(lines: str) -> None:
 def test_a_peer_that_does_not_take_its_101_is_cut_off() -> None:
     before = refused.totals["request too slow"]
     with (
-        gated(OpenGate(), TokenBucket(0, 9), patience=replace(SHORT, keep_alive_s=1000)) as (address, server),
+        limited(AdmitAll(), TokenBucket(0, 9), patience=replace(SHORT, keep_alive_s=1000)) as (address, server),
         kept_and_full(server, address) as client,
     ):
         client.send(upgrade_request())
@@ -580,7 +582,7 @@ def test_a_peer_that_does_not_take_its_101_is_cut_off() -> None:
 
 
 def test_without_room_the_oldest_silent_connection_gives_way() -> None:
-    with gated(ByPath(), TokenBucket(0, 9)) as (address, server):
+    with limited(ByPath(), TokenBucket(0, 9)) as (address, server):
         server._most_waiting = 3
         silent = [RudeClient(address, DEADLINE_S) for _ in range(5)]
         with gevent.Timeout(DEADLINE_S):
@@ -595,7 +597,7 @@ def test_without_room_the_oldest_silent_connection_gives_way() -> None:
 
 
 def test_without_room_connections_that_are_kept_for_another_request_give_way_too() -> None:
-    with gated(ByPath(), TokenBucket(0, 9)) as (address, server):
+    with limited(ByPath(), TokenBucket(0, 9)) as (address, server):
         server._most_waiting = 3
         kept: list[RudeClient] = []
         for _ in range(6):

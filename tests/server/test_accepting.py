@@ -10,9 +10,9 @@ import gevent
 import pytest
 from flask import Flask
 
-from lexbridge.net.http_server import MediaServer
-from lexbridge.server import accepting
-from lexbridge.server.accepting import CROWD, LEFT_S, LONGEST_LEFT_S, MOST_NEW, Accepting, count_waiting
+from lexbridge.net.accept_queue import count_waiting
+from lexbridge.net.http_server import LOOK_EVERY_S, MediaServer
+from lexbridge.server.accepting import CROWD, LEFT_S, LONGEST_LEFT_S, MOST_NEW, Accepting
 from lexbridge.server.scoreboard import PROMPT_S, Board, Place, State
 from tests.support.rig import PATIENCE_S
 
@@ -23,18 +23,18 @@ def crew(*sockets: int) -> list[Accepting]:
     found = [Accepting(Place(board, slot, 1)) for slot in board.slots]
     for worker, held in zip(found, sockets, strict=True):
         worker.place.write(State.READY)
-        worker.holds(held, 0)
+        worker.report(held, 0)
     return found
 
 
 def who_takes(workers: list[Accepting]) -> list[bool]:
     """Whether each takes a connection that has just come."""
-    return [not worker.leaves(1, 0.0) for worker in workers]
+    return [not worker.defers(1, 0.0) for worker in workers]
 
 
 def left_s(worker: Accepting) -> float:
     """For how long it leaves a connection that nobody else takes, to a millisecond."""
-    return next(at_ms for at_ms in itertools.count() if not worker.leaves(1, 100.0 + at_ms / 1000)) / 1000
+    return next(at_ms for at_ms in itertools.count() if not worker.defers(1, 100.0 + at_ms / 1000)) / 1000
 
 
 def test_those_with_the_fewest_media_sockets_take_a_connection() -> None:
@@ -42,7 +42,7 @@ def test_those_with_the_fewest_media_sockets_take_a_connection() -> None:
     assert who_takes(crew(1)) == [True]
     one, other = crew(5, 5)
     assert who_takes([one, other]) == [True, True]
-    one.holds(6, 0)
+    one.report(6, 0)
     assert who_takes([one, other]) == [False, True]
 
 
@@ -51,7 +51,7 @@ def test_any_number_of_calls_comes_out_even() -> None:
     for number in range(1, 50):
         taker = who_takes(workers).index(True)
         held[taker] += 1
-        workers[taker].holds(held[taker], 0)
+        workers[taker].report(held[taker], 0)
         if number > 21:
             assert max(held) - min(held) <= 1
 
@@ -66,22 +66,22 @@ def test_the_next_connection_is_left_for_as_long_as_the_one_before() -> None:
     worker, _ = crew(1, 0)
     for _ in range(2):
         assert left_s(worker) > 0  # it has taken it
-    assert worker.leaves(1, 500.0)
-    assert not worker.leaves(0, 500.0 + LEFT_S)  # somebody else has
-    assert worker.leaves(1, 500.0 + LEFT_S)
+    assert worker.defers(1, 500.0)
+    assert not worker.defers(0, 500.0 + LEFT_S)  # somebody else has
+    assert worker.defers(1, 500.0 + LEFT_S)
 
 
 def test_of_a_crowd_everybody_takes() -> None:
     worker, _ = crew(100, 0)
-    assert worker.leaves(CROWD, 0.0)
-    assert not worker.leaves(CROWD + 1, 0.0)
+    assert worker.defers(CROWD, 0.0)
+    assert not worker.defers(CROWD + 1, 0.0)
 
 
 @pytest.mark.parametrize("state", [State.NONE, State.STARTING, State.BUSY, State.DRAINING])
 def test_nothing_is_left_to_who_does_not_take_calls(state: State) -> None:
     one, other = crew(5, 0)
     other.place.write(state)
-    assert not one.leaves(1, 0.0)
+    assert not one.defers(1, 0.0)
     assert not one.has_others
 
 
@@ -89,20 +89,20 @@ def test_nothing_is_left_to_who_hangs_nor_while_the_server_ends(monkeypatch: pyt
     one, other = crew(5, 0)
     assert one.has_others
     one.place.board.is_ending = True
-    assert not one.leaves(1, 0.0)
+    assert not one.defers(1, 0.0)
     one.place.board.is_ending = False
-    assert one.leaves(1, 0.0)
+    assert one.defers(1, 0.0)
     now_s = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now_s + PROMPT_S + 0.1)
-    assert not one.leaves(1, 0.0)
+    assert not one.defers(1, 0.0)
     other.place.write(State.READY)
-    assert one.leaves(1, 0.0)
+    assert one.defers(1, 0.0)
 
 
 def test_strangers_who_say_nothing_hardly_count() -> None:
     one, other = crew(0, 0)
-    one.holds(0, 10_000)
-    other.holds(MOST_NEW, 0)
+    one.report(0, 10_000)
+    other.report(MOST_NEW, 0)
     assert who_takes([one, other]) == [True, True]
 
 
@@ -163,7 +163,7 @@ def ask(caller: socket.socket, connection: str = "keep-alive") -> bytes:
 
 def test_a_connection_that_the_other_worker_does_not_take_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[bool] = []
-    leaves = Accepting.leaves
+    leaves = Accepting.defers
 
     def note(self: Accepting, waiting: int, now_s: float) -> bool:
         is_left = leaves(self, waiting, now_s)
@@ -171,7 +171,7 @@ def test_a_connection_that_the_other_worker_does_not_take_is_answered(monkeypatc
             left.append(is_left)
         return is_left
 
-    monkeypatch.setattr(Accepting, "leaves", note)
+    monkeypatch.setattr(Accepting, "defers", note)
     with shared_server(other_has=0) as (address, _), ExitStack() as callers:
         silent = callers.enter_context(socket.create_connection(address, PATIENCE_S))
         while left != [False]:
@@ -179,7 +179,7 @@ def test_a_connection_that_the_other_worker_does_not_take_is_answered(monkeypatc
         # It has one connection more than the other now, of which it is not known what it wants
         second = callers.enter_context(socket.create_connection(address, PATIENCE_S))
         assert ask(second).startswith(b"HTTP/1.1 200")
-        assert 1 <= left.count(True) <= LONGEST_LEFT_S / accepting.LOOK_EVERY_S + 1  # it looks, and does not spin
+        assert 1 <= left.count(True) <= LONGEST_LEFT_S / LOOK_EVERY_S + 1  # it looks, and does not spin
         assert left[-1] is False
         assert ask(silent).startswith(b"HTTP/1.1 200")
 

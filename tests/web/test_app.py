@@ -20,11 +20,12 @@ from lexbridge.bridge.live_calls import CallLog, LiveStream
 from lexbridge.errors import CallControlError, CallControlUnavailable, CallGone
 from lexbridge.lex.runtime import Deadlines
 from lexbridge.net.http_request import MAX_BODY_BYTES, Head, Request
+from lexbridge.net.policies import Admitted, DirectAnswer, Refusal
 from lexbridge.twilio.refusals import SignatureDiagnosis
 from lexbridge.twilio.rest import CallControl
 from lexbridge.twilio.signatures import Signatures, stream_token_passes
 from lexbridge.twilio.webhook_form import CONTENT_TYPE
-from lexbridge.web.admission import EXPLAINED_BURST, Admission, Admitted, Answer, Refusal
+from lexbridge.web.admission import EXPLAINED_BURST, Admission
 from lexbridge.web.app import LASTED_MS, MAX_STREAMS_LOST, OPENED_MS, WAITS_AFTER_LOST, create_app
 from tests.support.fixtures import Logged
 from tests.support.live_calls import live_stream
@@ -57,14 +58,14 @@ class Door:
 
     def admit(
         self, method: str, target: str, signed: str | None = None, form: Mapping[str, str] = FORM, **headers: str
-    ) -> Refusal | Answer | Admitted:
+    ) -> Refusal | DirectAnswer | Admitted:
         """What the server decides of a request with the signature of `form` for the address `signed`, in two steps."""
         told = {"host": "voice.example.com", "content-type": CONTENT_TYPE, **headers}
         if signed is not None:
             told["x-twilio-signature"] = RequestValidator(TOKEN).compute_signature(signed, form)
         head = Head(method, target, "HTTP/1.1", told)
         body = b"" if method == "GET" else urlencode(form).encode()
-        return self.admission.check_head(head) or self.admission.check(Request(head, body), 0)
+        return self.admission.check_head(head) or self.admission.check_request(Request(head, body), 0)
 
     def post(
         self, path: str, form: Mapping[str, str] = FORM, token: str = TOKEN, address: str | None = None
@@ -573,7 +574,7 @@ def test_a_webhook_takes_no_other_methods(method: str) -> None:
     assert response.status_code == 405
 
 
-def reason(decided: Refusal | Answer | Admitted) -> str:
+def reason(decided: Refusal | DirectAnswer | Admitted) -> str:
     """The reason that is logged of a request."""
     if isinstance(decided, Refusal):
         return decided.reason
@@ -639,7 +640,7 @@ HANDSHAKE = {"upgrade": "websocket", "connection": "Upgrade"}
 def handshake(door: Door, signature: str, open_sockets: int = 0) -> object:
     """What becomes of a handshake with the media socket: True if it is let in, else the status line and the reason."""
     head = Head("GET", "/", "HTTP/1.1", {**HANDSHAKE, "x-twilio-signature": signature})
-    match door.admission.check(Request(head), open_sockets):
+    match door.admission.check_request(Request(head), open_sockets):
         case Refusal(status, reason):
             return status, reason
         case Admitted(is_signed):
@@ -651,8 +652,8 @@ def test_a_probe_is_answered_by_the_server_whether_by_get_or_head() -> None:
     door = Door()
     for method in ("GET", "HEAD"):
         for path in ("/ping", "/ready"):
-            answer = door.admission.check(Request(Head(method, path, "HTTP/1.1", {})), 0)
-            assert isinstance(answer, Answer)
+            answer = door.admission.check_request(Request(Head(method, path, "HTTP/1.1", {})), 0)
+            assert isinstance(answer, DirectAnswer)
             assert answer.status == "200 OK"
 
 
