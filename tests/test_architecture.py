@@ -10,10 +10,13 @@ from tests.support.packages import (
     PURE,
     READS_FILES,
     ROOT,
+    block,
+    drawing,
     files_of,
     imported_names,
     imported_packages,
     python_files,
+    table,
 )
 
 
@@ -48,3 +51,9 @@ def test_what_is_pure_does_no_io_and_reads_no_clock() -> None:
     for path in python_files(*PURE):
         found = {name.split(".")[0] for name in imported_names(path)} & IMPURE_MODULES
         assert found == READS_FILES.get(str(path.relative_to(ROOT / "lexbridge")), set()), path
+
+
+def test_the_document_shows_the_table() -> None:
+    document = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    assert block(document, "packages") == drawing()
+    assert block(document, "imports") == table()

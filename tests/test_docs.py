@@ -12,17 +12,11 @@ from lexbridge.call.directives import ATTRIBUTES
 from lexbridge.call.turns import TURN_MOVES
 from lexbridge.config.variables import BOTO3_VARIABLES, SETTINGS
 from lexbridge.twilio.refusals import WRONG_SIGNATURE
+from tests.support.packages import block
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CALL = (ROOT / "docs" / "call.md").read_text(encoding="utf-8")
-
-
-def block(text: str, name: str) -> str:
-    """What stands between <!-- name --> and <!-- end -->."""
-    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)
-    assert found is not None, name
-    return found[1]
 
 
 def settings_table() -> str:
@@ -80,7 +74,7 @@ def test_every_offline_command_named_exists() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
