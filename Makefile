@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 
 # What is pure: its own tests alone have to reach every branch of it.
 PURE := phrases errors config/parsers config/variables config/places config/spelling config/settings config/doubts config/env_file net/token_bucket net/rfc6455 net/http_request \
-  audio/pcm audio/vad audio/hangover audio/endpointing twilio/media_messages lex/answer_parts lex/spoken_payload lex/decoding lex/voice call/dtmf call/media_clock call/directives \
+  audio/pcm audio/vad audio/hangover audio/endpointing twilio/media_messages lex/answer_parts lex/spoken_payload lex/decoding lex/voice call/dtmf call/media_clock call/inbound_audio call/directives \
   twilio/signatures twilio/webhook_form twilio/refusals twilio/twiml call/stream_parameters call/turns call/playback call/joining call/session
 # What the stories of calls are about, beside `call/session`.
-STORIES := lex/model call/context call/output/base call/output/call_update call/output/stream call/output/playback call/replies call/resumption
+STORIES := lex/model call/context call/events call/output/base call/output/call_update call/output/stream call/output/playback call/replies call/resumption
 PURE_TESTS := $(foreach m,$(PURE),tests/$(patsubst ./%,%,$(dir $(m)))test_$(notdir $(m)).py) tests/audio/test_vad_detectors.py tests/call/test_stream.py \
   tests/call/test_slices.py tests/call/test_whatever.py
 empty :=

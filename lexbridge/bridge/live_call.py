@@ -51,6 +51,7 @@ from lexbridge.call.actions import (
     VoiceWords,
 )
 from lexbridge.call.context import CallState
+from lexbridge.call.events import Started, Stopped
 from lexbridge.call.media_clock import PULSE_S, MediaClock
 from lexbridge.call.session import SLICE_MS, CallSession
 from lexbridge.call.stream_parameters import RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER, whole
@@ -61,7 +62,7 @@ from lexbridge.logs import Log
 from lexbridge.net.rfc6455 import Bounds, Pong
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.net.websocket import refused
-from lexbridge.twilio.media_messages import Started, Stopped, parse
+from lexbridge.twilio.media_messages import parse
 from lexbridge.twilio.rest import LONGEST_UPDATE_S, CallControl
 from lexbridge.twilio.signatures import expiry_of, find_token_fault, make_stream_token
 from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, SPEAKING_MS_PER_SYLLABLE, Documents, Opening, stream_name
@@ -400,7 +401,7 @@ class _Call:
 
     def _receive(self, text: str) -> None:
         come_ms, now_s = self._session.media_ms, time.monotonic()
-        self._session.receive(text)
+        self._session.receive(parse(text))
         media_ms = self._session.media_ms - come_ms
         if media_ms and self._media_clock is not None:
             self._media_clock.media_came(now_s)

@@ -15,13 +15,13 @@ from lexbridge.audio.pcm import PCM_BYTES_PER_MS
 from lexbridge.call.actions import Action, Note, UpdateCall
 from lexbridge.call.directives import Directives, directives_of, expected_of
 from lexbridge.call.dtmf import KeyCollector
+from lexbridge.call.events import Started
 from lexbridge.call.stream_parameters import NO_INPUT_MS_PARAMETER, SoFar, handed_over, takeover_of
 from lexbridge.call.turns import Turns, moved
 from lexbridge.config.call_rules import CallRules
 from lexbridge.config.parsers import is_phone_number
 from lexbridge.errors import CallStateError
 from lexbridge.lex.model import Checkpoint, Message, Reply
-from lexbridge.twilio.media_messages import Started
 from lexbridge.twilio.twiml import Document, Documents, Opening
 
 OVERDUE_S = 60

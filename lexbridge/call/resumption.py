@@ -7,11 +7,11 @@ from lexbridge.call.actions import Recall
 from lexbridge.call.context import Call, CallMove, CallState
 from lexbridge.call.directives import CALL_SID_ATTRIBUTE
 from lexbridge.call.dtmf import keys_of
+from lexbridge.call.events import Started
 from lexbridge.call.output.base import ReplyMode
 from lexbridge.call.replies import Answering
 from lexbridge.call.stream_parameters import HANDED_OVER, Takeover, fingerprint, takeover_of
 from lexbridge.lex.model import NO_DIALOG, Message, Reply
-from lexbridge.twilio.media_messages import Started
 
 RECALL_AGAIN_MS = 1000
 """After the dialog was looked up: Lex may still have been busy with the last words that the lost stream brought it."""

@@ -28,6 +28,17 @@ from lexbridge.audio.pcm import FRAME_MS, PCM_BYTES_PER_MS, decode_mulaw, frame_
 from lexbridge.audio.vad import Detector
 from lexbridge.call.actions import Action, CancelUtterance
 from lexbridge.call.context import Call, CallMove, CallState
+from lexbridge.call.events import (
+    Dtmf,
+    Mark,
+    Media,
+    OddMessage,
+    Started,
+    Stopped,
+    StreamEvent,
+    UnknownMessage,
+)
+from lexbridge.call.inbound_audio import InboundAudio
 from lexbridge.call.joining import Joining
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, ReplyMode
 from lexbridge.call.output.call_update import CallUpdateMode
@@ -38,7 +49,6 @@ from lexbridge.call.turns import Turn, TurnMove
 from lexbridge.config.call_rules import CallRules
 from lexbridge.errors import LexError, MediaStreamError, NotPutBack
 from lexbridge.lex.model import Reply
-from lexbridge.twilio.media_messages import Dtmf, InboundAudio, Marked, Media, Odd, Started, Stopped, Unknown, parse
 from lexbridge.twilio.twiml import Documents, Opening
 
 SLICE_MS = 500
@@ -143,10 +153,9 @@ class CallSession:
         """What is to be done now, in order. Each action is returned once."""
         return self._call.take_actions()
 
-    def receive(self, text: str) -> None:
-        """One message of the media socket; of its media the first SLICE_MS. Raises MediaStreamError if it is not what
-        Twilio would send here."""
-        event = parse(text)
+    def receive(self, event: StreamEvent) -> None:
+        """Take an event of the media stream; of its media hear the first SLICE_MS. Raises MediaStreamError if the
+        event cannot come at this point of a stream."""
         self._catch_up_whole()
         if self.state is CallState.ENDED:
             return  # Twilio may have media on its way when it sends `stop`
@@ -157,13 +166,13 @@ class CallSession:
                 self._start(event)
             case Stopped():
                 self._end("stopped")
-            case Marked():
+            case Mark():
                 self._mode.marked(event.name)
             case Dtmf():
                 self._key(event.digit)
-            case Unknown():
+            case UnknownMessage():
                 self._call.note("debug", "unknown-event")
-            case Odd():
+            case OddMessage():
                 self._odd(event.why)
             case _:
                 pass  # Connected

@@ -9,6 +9,7 @@ import pytest
 
 from lexbridge.audio.pcm import FRAME_MS
 from lexbridge.bridge.live_call import MEDIA_BURST_S
+from lexbridge.call.inbound_audio import MAX_FILL_MS
 from lexbridge.call.session import SLICE_MS, CallSession
 from lexbridge.lex.model import Reply
 from lexbridge.lex.runtime import Answer, Question
@@ -16,7 +17,6 @@ from lexbridge.logs import Log
 from lexbridge.net.rfc6455 import Bounds
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.net.websocket import refused
-from lexbridge.twilio.media_messages import MAX_FILL_MS
 from tests.support.fixtures import Logged
 from tests.support.rehearsal import SILENCE, Rehearsal, RehearsedControl, RehearsedLex, says, wait_until
 from tests.support.rig import PATIENCE_S

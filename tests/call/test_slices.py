@@ -11,13 +11,15 @@ from lexbridge.audio.pcm import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_SILENCE
 from lexbridge.audio.vad import AmplitudeDetector
 from lexbridge.call.actions import Action, CloseUtterance, Note
 from lexbridge.call.context import CallState
+from lexbridge.call.events import Dtmf, Mark, Media, Started, Stopped
 from lexbridge.call.session import JUMP_MS, SLICE_MS, CallSession
 from lexbridge.errors import LexUnavailable, MediaStreamError, NotPutBack
 from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.twilio.twiml import Documents
-from tests.support.story import dtmf_text, make_settings, mark_text, media_text, start_text, stop_text, tone
+from tests.support.story import ACCOUNT_SID, CALL_SID, STREAM_SID, make_settings, tone
 
 MINUTE_MS = 60_000
+STARTED = Started(STREAM_SID, CALL_SID, ACCOUNT_SID, {})
 
 
 def a_session(**variables: str) -> CallSession:
@@ -25,8 +27,12 @@ def a_session(**variables: str) -> CallSession:
     set_up = make_settings(**{"VOICE_THRESHOLD": "300", **variables})
     documents = Documents(set_up.url, set_up.stream_url, hold_s=60, is_two_way=set_up.reply_mode == "stream")
     session = CallSession(set_up.call_rules, documents, AmplitudeDetector(set_up.voice_threshold), {})
-    session.receive(start_text())
+    session.receive(STARTED)
     return session
+
+
+def inbound(timestamp_ms, mulaw):
+    return Media(timestamp_ms, True, mulaw)
 
 
 def silence(ms):
@@ -39,14 +45,14 @@ def silence(ms):
 )
 def test_no_way_in_hears_more_than_a_slice(silent_ms, timestamp_ms, mulaw):
     session = a_session()
-    session.receive(media_text(0, silence(20)))
+    session.receive(inbound(0, silence(20)))
     heard_ms = [20]
     session.no_media(silent_ms)
     heard_ms.append(session.heard_ms)
     while session.is_behind:
         session.catch_up()
         heard_ms.append(session.heard_ms)
-    session.receive(media_text(timestamp_ms, mulaw))
+    session.receive(inbound(timestamp_ms, mulaw))
     comes_ms = silent_ms + timestamp_ms + len(mulaw) // MULAW_BYTES_PER_MS
     assert session.media_ms == comes_ms
     heard_ms.append(session.heard_ms)
@@ -60,7 +66,7 @@ def test_no_way_in_hears_more_than_a_slice(silent_ms, timestamp_ms, mulaw):
 
 def test_a_message_of_a_slice_leaves_nothing_behind_and_catching_up_is_then_nothing():
     session = a_session()
-    session.receive(media_text(0, tone(SLICE_MS)))
+    session.receive(inbound(0, tone(SLICE_MS)))
     assert not session.is_behind
     session.actions()
     session.catch_up()
@@ -70,8 +76,8 @@ def test_a_message_of_a_slice_leaves_nothing_behind_and_catching_up_is_then_noth
 
 def test_each_slice_has_its_own_actions():
     session = a_session()
-    session.receive(media_text(0, tone(500)))
-    session.receive(media_text(4000, silence(20)))
+    session.receive(inbound(0, tone(500)))
+    session.receive(inbound(4000, silence(20)))
     session.actions()
     slices = []
     while session.is_behind:
@@ -83,7 +89,7 @@ def test_each_slice_has_its_own_actions():
 def test_the_end_of_the_call_drops_what_is_behind():
     for ends in (CallSession.stream_lost, CallSession.call_is_gone):
         session = a_session()
-        session.receive(media_text(0, silence(20)))
+        session.receive(inbound(0, silence(20)))
         session.no_media(MINUTE_MS)
         ends(session)
         assert not session.is_behind
@@ -93,9 +99,9 @@ def test_the_end_of_the_call_drops_what_is_behind():
 
 def test_a_message_that_is_refused_leaves_what_is_behind_to_be_heard():
     session = a_session()
-    session.receive(media_text(0, tone(6000)))
+    session.receive(inbound(0, tone(6000)))
     with pytest.raises(MediaStreamError):
-        session.receive(start_text())
+        session.receive(STARTED)
     assert session.heard_ms == 6000
 
 
@@ -158,8 +164,8 @@ OTHERS = st.one_of(
     ),
     st.sampled_from([Happens("recalled", (None,)), Happens("not_recalled", ()), Is("is_leaving", True)]),
     st.builds(lambda number: Happens("update_failed", (number,)), TURNS),
-    st.sampled_from("1#").map(lambda key: Happens("receive", (dtmf_text(key),))),
-    st.sampled_from(["turn-1.1:7", "turn-1.1:end"]).map(lambda name: Happens("receive", (mark_text(name),))),
+    st.sampled_from("1#").map(lambda key: Happens("receive", (Dtmf(key),))),
+    st.sampled_from(["turn-1.1:7", "turn-1.1:end"]).map(lambda name: Happens("receive", (Mark(name),))),
 )
 # The first message of a stream skips nothing: its timestamp is where the stream's time begins.
 BEGINS = Comes(0, silence(20))
@@ -191,7 +197,7 @@ VARIABLES = st.fixed_dictionaries(
 def told(variables, story, tell, catches_up=True) -> list[Action]:
     """What is done in a call in which `story` happens. `tell(heard_ms, media)`: the messages that bring media."""
     session, actions, at_ms = a_session(**variables), [], 0
-    for event in [*story, Happens("receive", (stop_text(),))]:
+    for event in [*story, Happens("receive", (Stopped(),))]:
         ways_in = [event] if not isinstance(event, Comes) else tell(at_ms, event)
         if isinstance(event, Comes):
             at_ms += event.skipped_ms + len(event.mulaw) // MULAW_BYTES_PER_MS
@@ -208,14 +214,14 @@ def told(variables, story, tell, catches_up=True) -> list[Action]:
 def in_one_message(at_ms, media):
     """A short hole is told by the timestamp alone. Of a long one it is known while it lasts that nothing comes."""
     nothing = [Happens("no_media", (media.skipped_ms,))] if media.skipped_ms >= JUMP_MS else []
-    return [*nothing, Happens("receive", (media_text(at_ms + media.skipped_ms, media.mulaw),))]
+    return [*nothing, Happens("receive", (inbound(at_ms + media.skipped_ms, media.mulaw),))]
 
 
 def in_many_messages(at_ms, media):
     """The skipped time as silence that comes, and no message longer than a slice."""
     mulaw, bytes_each = silence(media.skipped_ms) + media.mulaw, SLICE_MS * MULAW_BYTES_PER_MS
     pieces = [(start, mulaw[start : start + bytes_each]) for start in range(0, len(mulaw), bytes_each)]
-    return [Happens("receive", (media_text(at_ms + start // MULAW_BYTES_PER_MS, piece),)) for start, piece in pieces]
+    return [Happens("receive", (inbound(at_ms + start // MULAW_BYTES_PER_MS, piece),)) for start, piece in pieces]
 
 
 @settings(derandomize=True, deadline=None, max_examples=150)

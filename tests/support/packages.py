@@ -36,7 +36,7 @@ IMPORTS: dict[str, set[str]] = {
     "config": {"errors", "phrases"},
     "lex": {"audio", "config", "errors", "logs", "net"},
     "call": {"audio", "config", "errors", "lex"},
-    "twilio": {"audio", "call", "config", "errors", "lex", "logs", "net"},
+    "twilio": {"call", "config", "errors", "lex", "logs", "net"},
     "bridge": {"audio", "call", "config", "errors", "lex", "logs", "net", "phrases", "twilio"},
     "web": {"bridge", "call", "config", "errors", "lex", "logs", "net", "twilio"},
     "server": {"bridge", "config", "errors", "lex", "logs", "net", "twilio", "web"},

@@ -32,10 +32,12 @@ from lexbridge.call.actions import (
     UpdateCall,
     VoiceWords,
 )
+from lexbridge.call.events import Connected, Dtmf, Mark, Media, Started, Stopped, StreamEvent
 from lexbridge.call.session import CallSession
 from lexbridge.config.settings import Settings, read_settings
 from lexbridge.errors import LexError
 from lexbridge.lex.model import DialogState, Message, Reply
+from lexbridge.twilio.media_messages import parse
 from lexbridge.twilio.twiml import Documents, Opening
 
 STREAM_SID = "MZ" + "0123456789abcdef" * 2
@@ -211,8 +213,8 @@ class Caller:
 
     def dials(self, parameters: Mapping[str, str] | None = None) -> None:
         """The call is answered and its stream starts."""
-        self.sends('{"event": "connected", "protocol": "Call", "version": "1.0.0"}')
-        self.sends(start_text(parameters))
+        self.sends(Connected())
+        self.sends(Started(STREAM_SID, CALL_SID, ACCOUNT_SID, parameters or {}))
         if self._is_two_way:
             self.session.next_stream = NEXT_STREAM
 
@@ -238,13 +240,13 @@ class Caller:
         """Presses keys one after the other. Twilio tells of one while its tone is still on the line."""
         for key in keys:
             self._talks(KEY_TONE, 80)
-            self.sends(dtmf_text(key))
+            self.sends(Dtmf(key))
             self._talks(KEY_TONE, 40)
             self.is_silent(80)
 
     def hangs_up(self) -> None:
         """The call is over for Twilio."""
-        self.sends(stop_text())
+        self.sends(Stopped())
 
     def is_cut_off(self) -> None:
         """The socket is closed without a `stop`."""
@@ -308,9 +310,9 @@ class Caller:
         self.session.lex_failed(turn or self.asked[-1].turn, error)
         self._take_actions()
 
-    def sends(self, text: str) -> None:
-        """A message on the media socket."""
-        self.session.receive(text)
+    def sends(self, message: StreamEvent | str) -> None:
+        """Bring a message of the media socket to the session: as an event, or as Twilio's text."""
+        self.session.receive(parse(message) if isinstance(message, str) else message)
         self._take_actions()
 
     @property
@@ -366,7 +368,7 @@ class Caller:
             frame = self._with_echo(mulaw_frame)
             timestamp_ms = len(self.said) * FRAME_MS // FRAME_SAMPLES
             self.said += frame
-            self.sends(media_text(timestamp_ms, frame))
+            self.sends(Media(timestamp_ms, True, frame))
             self._listens()
 
     def _listens(self) -> None:
@@ -375,7 +377,7 @@ class Caller:
         self.heard += frame
         marks, self._marks = [*self._marks, *reached], []
         for mark in marks if self.marks_come_back else []:
-            self.sends(mark_text(mark))
+            self.sends(Mark(mark))
 
     def _with_echo(self, mulaw_frame: bytes) -> bytes:
         if self.echo is None:
