@@ -13,7 +13,7 @@ from lexbridge.logs import Log
 from tests.support.fixtures import Logged
 from tests.support.story import NEXT_STREAM, Caller, make_settings, tone
 
-PHRASES = make_settings().sentences
+PHRASES = make_settings().phrases
 FULFILLED = DialogState.FULFILLED
 GOODBYE = {"intent": "GoodbyeIntent", "dialog_state": FULFILLED}
 QUIET = b"\xff" * 160
