@@ -26,30 +26,20 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from gevent.pywsgi import LoggingLogAdapter
-
 from lexbridge import __version__, logs
-from lexbridge.bridge.live_call import Bridge, make_documents
-from lexbridge.bridge.live_calls import CallLog
 from lexbridge.config.doubts import find_doubts
 from lexbridge.config.env_file import read_env_file
 from lexbridge.config.settings import LexV2Bot, Settings, read_settings
 from lexbridge.config.variables import SETTINGS
 from lexbridge.errors import ConfigError, Problem
-from lexbridge.lex.boto import make_lex_runtime, warm_up
-from lexbridge.lex.runtime import Deadlines
-from lexbridge.net.http_server import MediaServer
+from lexbridge.lex.boto import warm_up
+from lexbridge.server.build import build_service
 from lexbridge.server.checks.live import check_live
 from lexbridge.server.listener import Listener
 from lexbridge.server.scoreboard import Place
 from lexbridge.server.supervisor import Supervisor, drop_hub
-from lexbridge.server.worker import Built, serve
-from lexbridge.twilio.refusals import SignatureDiagnosis
-from lexbridge.twilio.rest import TwilioCallControl
-from lexbridge.twilio.signatures import Signatures
+from lexbridge.server.worker import serve
 from lexbridge.twilio.used_tokens import UsedTokens
-from lexbridge.web.admission import Admission
-from lexbridge.web.app import create_app
 
 CHECKS = ("settings", "live")
 """What `--check` can look at; the first is what it looks at if it is not told."""
@@ -87,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
         settings = read_settings(os.environ, file_names)
         doubts = find_doubts(settings, os.environ, file_names)
         if check is not None:
-            build(settings, ("127.0.0.1", 0), UsedTokens())
+            build_service(settings)
             if check == "live":
                 return 0 if check_live(settings, doubts) else 1
             return _tell("\n".join([*(f"Warning: {doubt}" for doubt in doubts), VALID]))
@@ -134,7 +124,11 @@ def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
     def work(place: Place) -> int:
         _log_to(settings, logs.LineWriter(sys.stdout.fileno()), os.getpid())
         try:
-            return serve(settings, place, lambda: build(settings, listener.for_gevent(), used_tokens))
+            return serve(
+                settings,
+                place,
+                lambda: build_service(settings, listener=listener.for_gevent(), used_tokens=used_tokens),
+            )
         except ConfigError as error:  # found only now, such as that there are no AWS credentials
             _complain(str(error))  # the parent ends too if it is the first worker's
             return 2
@@ -167,22 +161,6 @@ def described(settings: Settings) -> dict[str, str | int | None]:
         "url": settings.url,
         "stream_url": settings.stream_url,
     }
-
-
-def build(settings: Settings, listener: object, used_tokens: UsedTokens) -> Built:
-    """The whole bridge of one process. `used_tokens`: those of all processes of the server. Raises ConfigError."""
-    calls = CallLog(settings.max_calls)
-    deadlines = Deadlines(answer_s=settings.lex_timeout_s)
-    documents = make_documents(settings, deadlines)
-    signatures = Signatures(settings.twilio_auth_tokens, settings.url, settings.stream_url)
-    lex = make_lex_runtime(settings, deadlines)
-    call_control = TwilioCallControl(settings)
-    bridge = Bridge(settings, documents, lex, call_control, calls, used_tokens)
-    app = create_app(settings, documents, signatures, bridge, call_control, calls)
-    errors = LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR)
-    diagnosis = SignatureDiagnosis(signatures, settings.url, settings.stream_url, settings.container_port)
-    server = MediaServer(listener, app, Admission(signatures, calls, diagnosis), error_log=errors)
-    return Built(server, calls, [lex.endpoint_url, settings.twilio_api_url])
 
 
 def _log_to(settings: Settings, out: logging.Handler, worker: int | None = None) -> None:

@@ -33,19 +33,14 @@ from geventwebsocket.websocket import WebSocket as StockSocket
 
 from lexbridge import logs
 from lexbridge.bridge import live_call as bridge
-from lexbridge.bridge.live_calls import CallLog
 from lexbridge.call.session import CallSession
 from lexbridge.config.settings import read_settings
-from lexbridge.lex.boto import make_lex_runtime
-from lexbridge.lex.runtime import Deadlines
 from lexbridge.net.flask_sockets_compat import Sockets
 from lexbridge.net.http_server import MediaServer
 from lexbridge.net.rfc6455 import Bounds
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.net.websocket import refused
-from lexbridge.twilio.rest import TwilioCallControl
-from lexbridge.twilio.signatures import Signatures
-from lexbridge.web.app import create_app
+from lexbridge.server.build import build_service
 
 ROOT = Path(__file__).parents[2]
 NOWHERE = "http://127.0.0.1:9"  # nobody here ever speaks, so nobody is ever asked
@@ -102,14 +97,7 @@ def calls_app() -> Flask:
     bridge.CallSession = TimedSession  # type: ignore[misc]
     os.environ["AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE"] = NOWHERE
     settings = read_settings(ENVIRONMENT)
-    deadlines = Deadlines()
-    documents = bridge.make_documents(settings, deadlines)
-    calls = CallLog(max_calls=1_000_000)  # what is measured here is the socket, not admission
-    signatures = Signatures(settings.twilio_auth_tokens, settings.url, settings.stream_url)
-    lex = make_lex_runtime(settings, deadlines)
-    call_control = TwilioCallControl(settings)
-    bridged = bridge.Bridge(settings, documents, lex, call_control, calls)
-    return create_app(settings, documents, signatures, bridged, call_control, calls)
+    return build_service(settings).app
 
 
 def drain_app() -> Flask:

@@ -57,13 +57,13 @@ from lexbridge.call.session import SLICE_MS, CallSession
 from lexbridge.call.stream_parameters import RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER, whole
 from lexbridge.config.settings import Settings
 from lexbridge.errors import CallControlError, CallGone, MediaStreamError
-from lexbridge.lex.runtime import Deadlines, LexRuntime
+from lexbridge.lex.runtime import LexRuntime
 from lexbridge.logs import Log
 from lexbridge.net.rfc6455 import Bounds, Pong
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.net.websocket import refused
 from lexbridge.twilio.media_messages import parse
-from lexbridge.twilio.rest import LONGEST_UPDATE_S, CallControl
+from lexbridge.twilio.rest import CallControl
 from lexbridge.twilio.signatures import expiry_of, find_token_fault, make_stream_token
 from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, SPEAKING_MS_PER_SYLLABLE, Documents, Opening, stream_name
 from lexbridge.twilio.used_tokens import UsedTokens
@@ -113,17 +113,6 @@ _WHY_LEFT = {
     INTERNAL_ERROR: "bug",
 }
 """What `call-left` says of a stream that was closed with this code."""
-
-
-def make_documents(settings: Settings, deadlines: Deadlines) -> Documents:
-    """The documents of a service with these settings."""
-    # From a prompt's end to the next update: the caller is silent, speaks, is recognized, and Twilio is told.
-    # Who is joined with is recognized twice.
-    answers_s = deadlines.answer_s * (2 if settings.join else 1)
-    longest_s = settings.no_input_s + settings.max_utterance_ms / 1000 + answers_s + LONGEST_UPDATE_S + 1
-    voice = settings.say_voice, settings.say_language
-    is_two_way = settings.reply_mode == "stream"
-    return Documents(settings.url, settings.stream_url, math.ceil(longest_s), *voice, is_two_way)
 
 
 class WebSocket(Protocol):

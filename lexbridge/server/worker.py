@@ -5,9 +5,8 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import gevent
 import requests
@@ -22,6 +21,7 @@ from lexbridge.net.http_server import MediaServer
 from lexbridge.server import ecs
 from lexbridge.server import uncaught as escaped
 from lexbridge.server.accepting import Accepting
+from lexbridge.server.build import Service
 from lexbridge.server.inspection import Inspection
 from lexbridge.server.overload import MEASURE_EVERY_S, Busyness, Load, memory_limit, resident_memory
 from lexbridge.server.scoreboard import Place, State
@@ -46,16 +46,7 @@ PROBE_DEADLINE_S = 2.0
 _LOOK_EVERY_S = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
-    """The whole bridge of one process. `addresses`: the URLs that it asks while calls are live."""
-
-    server: MediaServer
-    calls: CallLog
-    addresses: Sequence[str]
-
-
-def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
+def serve(settings: Settings, place: Place, build: Callable[[], Service]) -> int:
     """Builds the server and serves until SIGTERM, or until the parent is gone; then drains. Returns the exit status.
 
     Raises what `build` raises.
@@ -63,10 +54,10 @@ def serve(settings: Settings, place: Place, build: Callable[[], Built]) -> int:
     escaped.install()
     inspection = Inspection(place)
     starting = gevent.spawn(_beat_while_starting, place)
-    built = build()
-    server, calls = built.server, built.calls
+    service = build()
+    server, calls = service.server, service.calls
     inspection.has_calls(calls)
-    names.install().keep_warm(names.hosts_of(built.addresses))
+    names.install().keep_warm(names.hosts_of(service.peer_urls))
     # What was made so far stays for good; a full collection that looks through it stops every call for 50 ms.
     gc.collect()
     gc.freeze()

@@ -14,13 +14,12 @@ from gevent.event import Event
 from gevent.queue import Queue
 
 from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, MULAW_SILENCE, encode_mulaw
-from lexbridge.bridge.live_call import Bridge, make_documents
-from lexbridge.bridge.live_calls import CallLog
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.lex.runtime import Answer, Question, Speech
 from lexbridge.logs import Log
 from lexbridge.net.rfc6455 import Bounds, Pong
+from lexbridge.server.build import build_service
 from lexbridge.twilio.signatures import make_stream_token
 from tests.support.rig import PATIENCE_S, QUICK, TOKEN, settings
 from tests.support.story import ACCOUNT_SID, CALL_SID, VOICE_LEVEL, media_text, start_text
@@ -164,12 +163,12 @@ class Rehearsal:
         self, lex: RehearsedLex, control: RehearsedControl, bounds: Bounds | None = None, **changes: str
     ) -> None:
         set_up = settings(**{"NO_INPUT_S": "120", "BARGE_IN": "off", **changes})
-        self.calls = CallLog(set_up.max_calls)
+        service = build_service(set_up, lex=lex, call_control=control, deadlines=QUICK)
+        self.calls = service.calls
         self.socket = RehearsedSocket(bounds)
         self._said_ms = 0
-        bridge = Bridge(set_up, make_documents(set_up, QUICK), lex, control, self.calls)
         self.before = living_greenlets()
-        self._run = gevent.spawn(bridge.run, self.socket)
+        self._run = gevent.spawn(service.bridge.run, self.socket)
         token = make_stream_token(TOKEN, CALL_SID, ACCOUNT_SID, now_s=time.time())
         self.socket.sends([start_text({"lexbridge:token": token})])
 

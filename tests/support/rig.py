@@ -1,6 +1,5 @@
 """The whole bridge in the test's own process, between a local Lex and a simulated Twilio, all over real sockets."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,13 +10,12 @@ import numpy as np
 import pytest
 from twilio.request_validator import RequestValidator
 
-from lexbridge.bridge.live_call import Bridge, make_documents
 from lexbridge.bridge.live_calls import CallLog
 from lexbridge.config.settings import Settings, read_settings
 from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.client import LexClient
 from lexbridge.lex.runtime import Deadlines
-from lexbridge.net.http_server import MediaServer, MediaSocketHandler
+from lexbridge.net.http_server import MediaSocketHandler
 from lexbridge.net.rfc6455 import Bounds
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.offline.caller.caller import SimulatedCaller
@@ -29,11 +27,8 @@ from lexbridge.offline.lex.voice import SilentVoice, Voice
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import CallEnded, UpdateReceived
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
-from lexbridge.twilio.refusals import SignatureDiagnosis
+from lexbridge.server.build import build_service
 from lexbridge.twilio.rest import TwilioCallControl
-from lexbridge.twilio.signatures import Signatures
-from lexbridge.web.admission import Admission
-from lexbridge.web.app import create_app
 
 PATIENCE_S = 30
 """The absolute deadline of whatever a test waits for."""
@@ -163,21 +158,18 @@ def running(
             environment.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", lex_url)
             environment.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", lex_url)
             lex_runtime = make_lex_runtime(set_up, deadlines)
-        calls = CallLog(set_up.max_calls)
-        documents = make_documents(set_up, deadlines)
-        call_control = TwilioCallControl(set_up, attempt_deadlines_s)
-        bridge = Bridge(set_up, documents, lex_runtime, call_control, calls, start_deadline_s=start_deadline_s)
-        signatures = Signatures(set_up.twilio_auth_tokens, set_up.url, set_up.stream_url)
-        app = create_app(set_up, documents, signatures, bridge, call_control, calls)
-        unmetered = TokenBucket(1e9, 1e9)  # tests of what strangers send want to see each answer
-        admission = Admission(signatures, calls, SignatureDiagnosis(signatures, set_up.url, set_up.stream_url, 8080))
-        server = MediaServer(("127.0.0.1", 0), app, admission, unmetered, error_log=_ERRORS)
+        service = build_service(
+            set_up,
+            lex=lex_runtime,
+            call_control=TwilioCallControl(set_up, attempt_deadlines_s),
+            deadlines=deadlines,
+            start_deadline_s=start_deadline_s,
+            strangers=TokenBucket(1e9, 1e9),  # tests of what strangers send want to see each answer
+        )
+        server = service.server
         server.handler_class = HurriedHandler if pace < 0.15 else MediaSocketHandler
         server.start()
         try:
-            yield Rig(set_up, lex, twilio, f"http://127.0.0.1:{server.server_port}", calls, lex_runtime)
+            yield Rig(set_up, lex, twilio, f"http://127.0.0.1:{server.server_port}", service.calls, lex_runtime)
         finally:
             server.stop(timeout=1)
-
-
-_ERRORS = logging.getLogger("gevent")

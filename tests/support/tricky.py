@@ -67,18 +67,18 @@ def escape() -> None:
     monkey.get_original("threading", "Thread")(target=fail, args=(SECRET,), name=SECRET).start()
 
 
-build = server.build
+build_service = server.build_service
 
 
-def build_with_tricks(*parts: Any) -> Any:
-    """server.build in the worker."""
+def build_with_tricks(*arguments: Any, **options: Any) -> Any:
+    """Build the service in the worker, with a fault for each of the signals."""
     gevent.signal_handler(HOLD, hold, SECRET)
     gevent.signal_handler(WORK_ON, work_on)
     gevent.signal_handler(BREAK, escape)
-    return build(*parts)
+    return build_service(*arguments, **options)
 
 
-server.build = build_with_tricks
+server.build_service = build_with_tricks
 
 if __name__ == "__main__":
     sys.exit(server.main([]))

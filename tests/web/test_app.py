@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Mapping
 from io import BytesIO
-from types import SimpleNamespace
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
 
@@ -15,21 +14,20 @@ from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 from werkzeug.test import TestResponse
 
-from lexbridge.bridge.live_call import make_documents
-from lexbridge.bridge.live_calls import CallLog, LiveStream
+from lexbridge.bridge.live_calls import LiveStream
 from lexbridge.errors import CallControlError, CallControlUnavailable, CallGone
 from lexbridge.lex.runtime import Deadlines
 from lexbridge.net.http_request import MAX_BODY_BYTES, Head, Request
 from lexbridge.net.policies import Admitted, DirectAnswer, Refusal
-from lexbridge.twilio.refusals import SignatureDiagnosis
+from lexbridge.server.build import build_service
 from lexbridge.twilio.rest import CallControl
-from lexbridge.twilio.signatures import Signatures, stream_token_passes
+from lexbridge.twilio.signatures import stream_token_passes
 from lexbridge.twilio.webhook_form import CONTENT_TYPE
-from lexbridge.web.admission import EXPLAINED_BURST, Admission
-from lexbridge.web.app import LASTED_MS, MAX_STREAMS_LOST, OPENED_MS, WAITS_AFTER_LOST, create_app
+from lexbridge.web.admission import EXPLAINED_BURST
+from lexbridge.web.app import LASTED_MS, MAX_STREAMS_LOST, OPENED_MS, WAITS_AFTER_LOST
 from tests.support.fixtures import Logged
 from tests.support.live_calls import live_stream
-from tests.support.rehearsal import wait_until
+from tests.support.rehearsal import RehearsedLex, wait_until
 from tests.support.rig import TOKEN, settings
 
 FORM = {
@@ -47,14 +45,11 @@ class Door:
 
     def __init__(self, control: CallControl | None = None, **changes: str) -> None:
         self.settings = settings(**changes)
-        self.calls = CallLog(self.settings.max_calls)
-        bridge = SimpleNamespace()  # no socket is opened here
-        self.signatures = Signatures(self.settings.twilio_auth_tokens, self.settings.url, self.settings.stream_url)
-        documents = make_documents(self.settings, Deadlines())
-        app = create_app(self.settings, documents, self.signatures, bridge, control or Control(), self.calls)  # type: ignore[arg-type]
-        diagnosis = SignatureDiagnosis(self.signatures, self.settings.url, self.settings.stream_url, 8080)
-        self.admission = Admission(self.signatures, self.calls, diagnosis)
-        self.client: FlaskClient = app.test_client()
+        # No media socket is opened here, and no bot is asked.
+        service = build_service(self.settings, lex=RehearsedLex(), call_control=control or Control())
+        self.calls = service.calls
+        self.admission = service.admission
+        self.client: FlaskClient = service.app.test_client()
 
     def admit(
         self, method: str, target: str, signed: str | None = None, form: Mapping[str, str] = FORM, **headers: str

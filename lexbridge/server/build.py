@@ -1,0 +1,97 @@
+"""The wiring: every object of one process of the service, built from the settings.
+
+The command line, the tests and the benchmarks all call `build_service`. Nothing else wires these classes together.
+"""
+
+import logging
+import math
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import Flask
+from gevent.pywsgi import LoggingLogAdapter
+
+from lexbridge.bridge.live_call import START_DEADLINE_S, Bridge
+from lexbridge.bridge.live_calls import CallLog
+from lexbridge.config.settings import Settings
+from lexbridge.lex.boto import make_lex_runtime
+from lexbridge.lex.runtime import Deadlines, LexRuntime
+from lexbridge.net.http_server import MediaServer
+from lexbridge.net.token_bucket import TokenBucket
+from lexbridge.twilio.refusals import SignatureDiagnosis
+from lexbridge.twilio.rest import LONGEST_UPDATE_S, CallControl, TwilioCallControl
+from lexbridge.twilio.signatures import Signatures
+from lexbridge.twilio.twiml import Documents
+from lexbridge.twilio.used_tokens import UsedTokens
+from lexbridge.web.admission import Admission
+from lexbridge.web.app import create_app
+
+LOOPBACK = ("127.0.0.1", 0)
+"""An address of this machine alone, on a free port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The whole service in one process. `server` listens once it is started; the other objects are parts of it."""
+
+    server: MediaServer
+    app: Flask
+    admission: Admission
+    signatures: Signatures
+    bridge: Bridge
+    calls: CallLog
+    lex: LexRuntime
+    call_control: CallControl
+    peer_urls: Sequence[str]
+    """The addresses of Lex and Twilio, to which requests go while calls are live."""
+
+
+def build_service(
+    settings: Settings,
+    *,
+    lex: LexRuntime | None = None,
+    call_control: CallControl | None = None,
+    listener: socket.socket | tuple[str, int] = LOOPBACK,
+    deadlines: Deadlines | None = None,
+    used_tokens: UsedTokens | None = None,
+    start_deadline_s: float = START_DEADLINE_S,
+    strangers: TokenBucket | None = None,
+) -> Service:
+    """Build the service of one process, without starting it. Raises ConfigError, such as for missing AWS credentials.
+
+    `lex`, `call_control`: instead of the clients of AWS and Twilio, for tests and benchmarks.
+    `listener`: a socket that listens already, or the address to listen on.
+    `deadlines`: of requests to Lex.
+    `used_tokens`: shared by all workers of the server; without it, this process keeps its own.
+    `start_deadline_s`: from a media socket's handshake to Twilio's `start` message.
+    `strangers`: limits the answers to unsigned requests; without it, at the server's usual rate.
+    """
+    deadlines = deadlines or Deadlines()
+    peer_urls = [settings.twilio_api_url]
+    if lex is None:
+        lex = client = make_lex_runtime(settings, deadlines)
+        peer_urls.append(client.endpoint_url)
+    call_control = call_control or TwilioCallControl(settings)
+    calls = CallLog(settings.max_calls)
+    documents = _make_documents(settings, deadlines)
+    signatures = Signatures(settings.twilio_auth_tokens, settings.url, settings.stream_url)
+    bridge = Bridge(settings, documents, lex, call_control, calls, used_tokens, start_deadline_s)
+    app = create_app(settings, documents, signatures, bridge, call_control, calls)
+    diagnosis = SignatureDiagnosis(signatures, settings.url, settings.stream_url, settings.container_port)
+    admission = Admission(signatures, calls, diagnosis)
+    errors = LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR)
+    server = MediaServer(listener, app, admission, strangers, error_log=errors)
+    return Service(server, app, admission, signatures, bridge, calls, lex, call_control, peer_urls)
+
+
+def _make_documents(settings: Settings, deadlines: Deadlines) -> Documents:
+    """Make the TwiML documents, which hold a call for as long as the next update may take."""
+    # From a prompt's end to the next update: the caller is silent, speaks, is recognized, and Twilio is told.
+    # An utterance that is joined with the one before is recognized twice.
+    answers_s = deadlines.answer_s * (2 if settings.join else 1)
+    longest_s = settings.no_input_s + settings.max_utterance_ms / 1000 + answers_s + LONGEST_UPDATE_S + 1
+    is_two_way = settings.reply_mode == "stream"
+    return Documents(
+        settings.url, settings.stream_url, math.ceil(longest_s), settings.say_voice, settings.say_language, is_two_way
+    )
