@@ -14,7 +14,8 @@ from bench.endpointing.limits import Limit
 from bench.endpointing.line import SPEECH_DBOV, Condition, Line, Lines, line_of
 from bench.endpointing.plan import KINDS, QUIET
 from bench.endpointing.run import Replayed, decisions
-from bench.endpointing.tables import number, table
+from bench.endpointing.tables import number
+from bench.harness.report import markdown_table
 from lexbridge.audio.endpointing import Endpointer
 from lexbridge.audio.pcm import FRAME_MS, PCM_FRAME_BYTES, RATE_HZ
 from lexbridge.audio.vad import SileroModel
@@ -100,4 +101,4 @@ def cost_table(found: Mapping[str, Cost], rest_us: float) -> str:
         spent = [number(us, 2) for us in (cost.call_us, cost.noise_us, cost.speech_us, cost.endpointer_us)]
         rows.append((name, spent[0], number(cost.call_us / blogs_us), *spent[1:], number(calls, 0)))
     heading = ("detector", "us a frame, in a call", "times the blog's", "noise only", "speech only")
-    return table((*heading, "the endpointer besides", "calls a core"), rows)
+    return markdown_table((*heading, "the endpointer besides", "calls a core"), rows)

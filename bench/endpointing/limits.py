@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from bench.endpointing.detectors import LISTENING_ROWS, SERVICE_ROWS
 from bench.endpointing.run import Keep, Measured, score
 from bench.endpointing.scoring import Score
-from bench.endpointing.tables import FLUENT, SENTENCES, at, loud_babble, number, table, usual, without_babble
+from bench.endpointing.tables import FLUENT, SENTENCES, at, loud_babble, number, usual, without_babble
 from bench.endpointing.tables import without_babble_and_music as alone
 from bench.endpointing.troubles import CADENCES
+from bench.harness.report import markdown_table
 from lexbridge.audio.hangover import Expected
 
 SPLIT_LIMIT, DELAY_LIMIT_MS = 10.0, 900.0
@@ -97,7 +98,7 @@ def _in_loud_noise(measured: Sequence[Measured]) -> Iterator[Limit]:
 
 def limits_table(found: Sequence[Limit]) -> str:
     """Each limit beside its figure."""
-    return table(
+    return markdown_table(
         ("limit", "figure", "at most", ""),
         [
             (one.what, number(one.figure, 2), number(one.most, 2), "held" if one.is_held else "**missed**")

@@ -16,7 +16,7 @@ from bench.endpointing.tables import at, background_table, bare_table, said_tabl
 FIGURES = "endpointing-figures.md"
 HEAD = """# Endpointing: the figures
 
-Made by `python -m bench.endpointing --write docs`; do not edit. [endpointing.md](endpointing.md) says what they mean.
+Made by `python -m bench endpointing --write docs`; do not edit. [endpointing.md](endpointing.md) says what they mean.
 Pictures: [operating curves](images/endpointing-operating.png), [delays](images/endpointing-delays.png),
 [cutting in against waiting](images/endpointing-tradeoff.png).
 """

@@ -8,6 +8,7 @@ from bench.endpointing.line import Kind
 from bench.endpointing.run import Keep, Measured, score
 from bench.endpointing.scoring import Score
 from bench.endpointing.troubles import ECHO, LEVELS, LINES, SOUNDS
+from bench.harness.report import markdown_table
 from lexbridge.audio.hangover import Expected
 
 FLUENT: Sequence[Kind] = ("short", "fluent")
@@ -50,17 +51,6 @@ def number(value: float, digits: int = 1) -> str:
     return "-" if math.isnan(value) else f"{value:,.{digits}f}"
 
 
-def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """In Markdown, with its columns in line."""
-    cells = [list(heading), *(list(row) for row in rows)]
-    widths = [max(len(row[n]) for row in cells) for n in range(len(heading))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
-    ]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines) + "\n"
-
-
 def _missed(of: Score) -> str:
     return f"{number(of.share_missed, 2)} ({number(of.share_missed_shorts, 2)})"
 
@@ -83,7 +73,7 @@ def bare_table(measured: Sequence[Measured], rows: Sequence[str], keep: Keep) ->
         onset = (number(of.share_onset_lost), number(of.onset_lost_ms(0.95), 0))
         false = number(of.false_triggers_an_hour)
         lines.append((row, _missed(of), *onset, split, number(of.share_run_on), _delay(of), false))
-    return table(heading, lines)
+    return markdown_table(heading, lines)
 
 
 AS_RUN = (*(row.name for row in SERVICE_ROWS), LISTENING)
@@ -104,7 +94,7 @@ def said_table(measured: Sequence[Measured]) -> str:
         delays = [_delay(of, [asked]) for asked in Expected]
         onset = number(of.share_onset_lost, 2)
         lines.append((row, _missed(of), onset, split, joined, number(of.share_run_on, 2), *delays))
-    return table(heading, lines)
+    return markdown_table(heading, lines)
 
 
 def background_table(measured: Sequence[Measured]) -> str:
@@ -115,7 +105,7 @@ def background_table(measured: Sequence[Measured]) -> str:
         false = [score(measured, row, keep).false_triggers_an_hour for keep in (without_babble_and_music, music)]
         babble = score(measured, row, loud_babble)
         lines.append((row, *map(number, (*false, babble.false_triggers_an_hour, babble.share_run_on))))
-    return table(heading, lines)
+    return markdown_table(heading, lines)
 
 
 TROUBLED_ROWS = ("blog", *AS_RUN)
@@ -141,4 +131,4 @@ def troubles_tables(measured: Sequence[Measured]) -> tuple[str, str]:
         (name, *(number(of(name, row).false_triggers_an_hour) for row in TROUBLED_ROWS))
         for name in (*(one.name for one in LINES), *SOUNDS, ECHO)
     ]
-    return table(("line", *TROUBLED_ROWS), spoken), table(("line", *TROUBLED_ROWS), silent)
+    return markdown_table(("line", *TROUBLED_ROWS), spoken), markdown_table(("line", *TROUBLED_ROWS), silent)

@@ -9,14 +9,8 @@ of group 9 send up to 16 MiB. The testsuite is a Python 2 program, set up with
 report. Exit status 1 at a case that failed or was not closed cleanly, or if not all 301 ran.
 """
 
-from gevent import monkey
-
-monkey.patch_all()
-
-import argparse
 import json
 import os
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -27,6 +21,7 @@ from flask import Flask
 from gevent import subprocess
 from geventwebsocket.exceptions import WebSocketError
 
+from bench.harness.arguments import make_parser
 from lexbridge.net.flask_sockets_compat import Sockets
 from lexbridge.net.http_server import MediaServer, MediaSocketHandler
 from lexbridge.net.rfc6455 import Bounds
@@ -61,12 +56,8 @@ def echo_server() -> MediaServer:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The program; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.fuzz.conformance",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    """Run the measurement. Return its exit status."""
+    parser = make_parser("conformance", __doc__)
     parser.add_argument("--python2", default="python2.7", help="a Python 2 interpreter (default: python2.7)")
     parser.add_argument("--path", type=Path, required=True, help="where autobahntestsuite is installed")
     parser.add_argument("--report", type=Path, help="keep Autobahn's report in this folder")
@@ -98,7 +89,3 @@ def main(arguments: Sequence[str]) -> int:
     failed = [name for name, case in cases.items() if not {case["behavior"], case["behaviorClose"]} <= set(PASSED)]
     print("failed or closed uncleanly: " + (", ".join(sorted(failed)) or "none"))
     return 1 if failed or len(cases) != CASES else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -7,13 +7,7 @@ be as it was: no traceback, no descriptor, no greenlet, no memory more than afte
 otherwise. The same seed makes the same bytes.
 """
 
-from gevent import monkey
-
-monkey.patch_all()
-
-import argparse
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -22,9 +16,11 @@ from typing import TypeVar
 import gevent
 from gevent.pool import Pool
 
-from bench.harness.callers import media_message, start_message
-from bench.harness.door import Door, table
-from bench.harness.rude_client import MASK, RudeClient, client_close, client_message, upgrade_request
+from bench.harness.arguments import make_parser
+from bench.harness.paced_calls import media_message, start_message
+from bench.harness.raw_client import MASK, RudeClient, client_close, client_message, upgrade_request
+from bench.harness.report import table
+from bench.harness.socket_server import Door
 from lexbridge.net.rfc6455 import is_legal_code
 
 Part = TypeVar("Part")
@@ -185,19 +181,15 @@ def run(connections: int, seed: int, parallel: int = 20) -> tuple[Counter[str], 
     return endings, wrong
 
 
-def main() -> int:
-    """The program; returns its exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str]) -> int:
+    """Run the measurement. Return its exit status."""
+    parser = make_parser("fuzz", __doc__)
     parser.add_argument("--connections", type=int, default=100_000, help="how many (100,000)")
     parser.add_argument("--seed", type=int, default=1, help="of the bytes (1)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     began_s = time.monotonic()
     endings, wrong = run(options.connections, options.seed)
     print(table([["ending", "connections"], *([kind, str(count)] for kind, count in endings.most_common())]))
     print(f"{options.connections} connections, seed {options.seed}, {time.monotonic() - began_s:.0f} s")
     print("wrong: " + (", ".join(wrong) or "nothing"))
     return 1 if wrong else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

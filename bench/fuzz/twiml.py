@@ -5,13 +5,12 @@ shares no code with the renderer, at most 4,000 characters long, and made of the
 of the lists below; a transfer may dial nothing but the number it was given. Seeded. Exit status 1 at the first fault.
 """
 
-import argparse
 import random
-import sys
 import time
 from collections.abc import Sequence
 from xml.parsers import expat
 
+from bench.harness.arguments import make_parser
 from lexbridge.call.dtmf import KeyRules
 from lexbridge.lex.model import Message, MessageFormat
 from lexbridge.twilio.twiml import Document, Documents, Opening
@@ -133,10 +132,8 @@ def fault(document: Document) -> str | None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The program; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.fuzz.twiml", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Run the measurement. Return its exit status."""
+    parser = make_parser("twiml_fuzz", __doc__)
     parser.add_argument("--messages", type=int, default=100_000, help="how many (default: 100,000)")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(arguments)
@@ -177,7 +174,3 @@ def main(arguments: Sequence[str]) -> int:
     print(f"{sent:,} messages in {made:,} documents, {took_s:.0f} s: every one is well-formed TwiML of our own verbs.")
     print(f"Longest {longest:,} characters, {cut:,} shortened; slowest eight {slowest_s * 1000:.0f} ms.")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

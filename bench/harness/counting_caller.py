@@ -10,8 +10,8 @@ import time
 from dataclasses import dataclass, field
 
 from bench.harness.counting_lex import DONE
-from bench.harness.exchange import End, ExchangeCall
 from bench.harness.marked_audio import SPEECH_MS
+from bench.harness.twilio.simulator import End, ExchangeCall
 
 ANSWERS_AFTER_S = 0.2
 PATIENCE_S = 1.5

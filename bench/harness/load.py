@@ -13,8 +13,8 @@ from pathlib import Path
 from bench.harness import service
 from bench.harness.counting_caller import ANSWERS_AFTER_S, PATIENCE_S, CountingCaller, Notes
 from bench.harness.counting_lex import THINKING_S, turns_of
-from bench.harness.exchange import Exchange, Pace
 from bench.harness.service import Service
+from bench.harness.twilio.simulator import Exchange, Pace
 
 TURN_LIMIT_S = 8.0  # for each turn of a call, on average; a call that takes longer is given up
 CALL_LIMIT_S = 60.0  # and for the call as a whole, beyond that

@@ -1,6 +1,6 @@
 """What a live call costs the bridge, in CPU and memory, and so how many calls a vCPU bears.
 
-    python -m bench.load.capacity --calls 20,60,100 --vad amplitude --vad hybrid
+    python -m bench capacity --calls 20,60,100 --vad amplitude --vad hybrid
 
 One worker of the real server.py under real-time calls in call-update mode: a media message each 20 ms as Twilio sends
 them, synthetic speech over a line's noise, a bot that answers each utterance. For each detector the calls are added in
@@ -12,10 +12,8 @@ are not counted; neither is TLS to Lex and Twilio's REST API, which the bench sp
 Exit status 1 when a call was refused or ended early, or the bench itself could not keep pace.
 """
 
-import argparse
 import asyncio
 import os
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,12 +22,12 @@ from pathlib import Path
 import numpy as np
 
 from bench.harness import service
-from bench.harness.door import table
-from bench.harness.exchange import Pace
+from bench.harness.arguments import make_parser
 from bench.harness.load import Load, Plan, running
-from bench.harness.stream_figures import percentile
-from bench.harness.stream_world import make_speech
-from bench.harness.talker import HANGOVER_S, LEX_THINKS_S, Talker, frames_of, noise_frames
+from bench.harness.report import percentile, table
+from bench.harness.twilio.simulator import Pace
+from bench.load.stream_mode.setup import make_speech
+from bench.load.talker import HANGOVER_S, LEX_THINKS_S, Talker, frames_of, noise_frames
 from lexbridge.audio.pcm import FRAME_MS
 
 MOST_CALLS = 200
@@ -212,8 +210,8 @@ async def run(vads: Sequence[str], counts: Sequence[int], seconds: float) -> int
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The program."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Run the measurement. Return its exit status."""
+    parser = make_parser("capacity", __doc__)
     parser.add_argument("--vad", action="append", help="repeatable; the first is the baseline (amplitude, hybrid)")
     parser.add_argument("--calls", default="20,60,100", help="at least two numbers, rising (20,60,100)")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each step (30)")
@@ -222,7 +220,3 @@ def main(arguments: Sequence[str]) -> int:
     if len(counts) < 2 or not 1 <= counts[0] <= counts[-1] <= MOST_CALLS:
         parser.error(f"--calls takes at least two different numbers from 1 to {MOST_CALLS}")
     return asyncio.run(run(options.vad or ["amplitude", "hybrid"], counts, options.seconds))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -4,17 +4,14 @@ Paced calls send a media message every 20 ms; a view takes the messages and drop
 the server's process, without what it used before. Exit status 1 when ours is above a tenth of stock's (median).
 """
 
-from gevent import monkey
-
-monkey.patch_all()
-
-import argparse
 import statistics
-import sys
 import time
+from collections.abc import Sequence
 
-from bench.harness.callers import Callers
-from bench.harness.door import Door, table
+from bench.harness.arguments import make_parser
+from bench.harness.paced_calls import Callers
+from bench.harness.report import table
+from bench.harness.socket_server import Door
 
 LIMIT = 0.1
 
@@ -36,13 +33,13 @@ def measure(kind: str, calls: int, seconds: float, app: str = "drain") -> tuple[
         return user_us, system_us
 
 
-def main() -> int:
-    """The program; returns its exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str]) -> int:
+    """Run the measurement. Return its exit status."""
+    parser = make_parser("socket_cpu", __doc__)
     parser.add_argument("--calls", type=int, default=40, help="paced calls (40)")
     parser.add_argument("--seconds", type=float, default=6, help="length of a round (6)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each (3)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     costs: dict[str, list[tuple[float, float]]] = {"ours": [], "stock": []}
     for _ in range(options.rounds):
         for kind, cost in costs.items():
@@ -56,7 +53,3 @@ def main() -> int:
     print(table(rows))
     print(f"ours / stock = {ratio:.3f} (limit {LIMIT})")
     return 1 if ratio > LIMIT else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """How evenly new calls spread over the workers, and how soon they are answered.
 
-    python -m bench.load.spread --workers 4 --rate 10
+    python -m bench spread --workers 4 --rate 10
 
 Calls come at random at so many a second (the same seed each time): a webhook, then a media socket, which stays open.
 For each number of workers the real server.py, and as the baseline the same where each worker takes whatever it can.
@@ -10,26 +10,28 @@ Exit status 1 when with ours the busiest worker has over 1.15 times the mean, bu
 two workers; or when a call is not answered.
 """
 
-import argparse
 import asyncio
 import random
 import re
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.harness import service
-from bench.harness.door import ENVIRONMENT, NOWHERE, table
-from bench.harness.rude_client import client_message, upgrade_request
-from bench.harness.webhooks import Webhooks
+from bench.harness.arguments import make_parser
+from bench.harness.raw_client import client_message, upgrade_request
+from bench.harness.report import table
+from bench.harness.socket_server import ENVIRONMENT, NOWHERE
+from bench.harness.twilio.webhooks import Webhooks
 from bench.stress.request_floods import form_of, start_text
 from lexbridge.net.rfc6455 import PING
 
 LIMIT = 1.15
-PROGRAMS = {"any worker": "bench/harness/unshared_server.py", "ours": "server.py"}
+PROGRAMS = {"any worker": "bench/load/any_worker_server.py", "ours": "server.py"}
 PING_EVERY_S = 5.0
 """The server closes a socket that says nothing for 15 s."""
 ANSWER_LIMIT_S = 10.0
@@ -165,17 +167,13 @@ async def run(workers: list[int], rates_hz: list[float], calls: int, programs: l
     return 0 if is_good else 1
 
 
-def main() -> int:
-    """The program; returns its exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str]) -> int:
+    """Run the measurement. Return its exit status."""
+    parser = make_parser("spread", __doc__)
     parser.add_argument("--workers", type=int, nargs="+", default=[2, 4, 8], help="WEB_CONCURRENCY (2 4 8)")
     parser.add_argument("--rate", type=float, nargs="+", default=[5.0, 10.0, 20.0], help="calls a second (5 10 20)")
     parser.add_argument("--calls", type=int, default=120, help="calls of each run (120)")
     parser.add_argument("--no-baseline", action="store_true", help="leave the comparison out")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     programs = ["ours"] if options.no_baseline else list(PROGRAMS)
     return asyncio.run(run(options.workers, options.rate, options.calls, programs))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

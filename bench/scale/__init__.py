@@ -1,1 +1,1 @@
-"""A simulation of the service on ECS, second by second: calls, tasks, scaling, deployments: `python -m bench.scale`."""
+"""A simulation of the service on ECS, second by second: calls, tasks, scaling, deployments: `python -m bench scale`."""

@@ -1,23 +1,13 @@
 """The page of tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from bench.harness.report import markdown_table
 from bench.scale.constants import GIVENS
 from bench.scale.scenarios import AFTER_S, BURST, DEPLOYED_S, DEPLOYMENT_HOURS
 from bench.scale.simulation import Outcome
 
 AFTER_DEPLOYMENT_S = 2 * 3600
-
-
-def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """In Markdown, with its columns in line."""
-    cells = [list(heading), *(list(row) for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(heading))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
-    ]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines) + "\n"
 
 
 def refused_in(outcome: Outcome, from_s: int, to_s: int) -> str:
@@ -64,7 +54,7 @@ def page(days: Sequence[tuple[str, Outcome]], deployments: Sequence[Outcome]) ->
         [
             "# Figures of the simulation",
             "",
-            "Written by `python -m bench.scale --write docs`. [scale.md](scale.md) says what follows from them.",
+            "Written by `python -m bench scale --write docs`. [scale.md](scale.md) says what follows from them.",
             "",
             "## A working day",
             "",
@@ -73,13 +63,13 @@ def page(days: Sequence[tuple[str, Outcome]], deployments: Sequence[Outcome]) ->
             "Nobody calls again. *Refused*: heard that all lines are busy. *Moved*: went on with another task at the",
             "end of a turn. *Cut*: lost.",
             "",
-            table(DAY_HEADING, (_day(size, outcome) for size, outcome in days)),
+            markdown_table(DAY_HEADING, (_day(size, outcome) for size, outcome in days)),
             "## A deployment at the peak of 10,000 calls",
             "",
-            table(DEPLOYMENT_HEADING, map(_deployment, deployments)),
+            markdown_table(DEPLOYMENT_HEADING, map(_deployment, deployments)),
             "## What the model takes as given",
             "",
-            table(
+            markdown_table(
                 ("what", "figure", "origin", "source or reason"),
                 ((one.name, one.figure, one.origin.value, one.source) for one in GIVENS),
             ),

@@ -1,4 +1,4 @@
-"""What `python -m bench.scale` runs: three sizes, the ways to scale them, the ways to deploy."""
+"""What `python -m bench scale` runs: three sizes, the ways to scale them, the ways to deploy."""
 
 import math
 from collections.abc import Sequence

@@ -5,53 +5,19 @@ descriptors the machine allowed. Exit status 1 when one is still there 15 s afte
 than 250 ms.
 """
 
-from gevent import monkey
-
-monkey.patch_all()
-
-import argparse
 import resource
-import select
-import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Sequence
 
-from bench.harness.door import ROOT, Door, table
-from bench.harness.rude_client import RudeClient, client_close
+from bench.harness.arguments import make_parser
+from bench.harness.raw_client import RudeClient, client_close
+from bench.harness.report import table
+from bench.harness.socket_server import ROOT, Door
 
 GONE_S = 15.0
 ANSWERED_MS = 250.0
-
-
-def strangers(port: int, silent: int, slow: int) -> None:
-    """Connects them all, feeds the slow ones, and tells when each batch has gone: the longest life of all."""
-    poll = monkey.get_original("select", "poll")()
-    plain = monkey.get_original("socket", "socket")
-    born_s: dict[int, float] = {}
-    sockets = []
-    slow_ones = []
-    for number in range(silent + slow):
-        stranger = plain(socket.AF_INET, socket.SOCK_STREAM)
-        stranger.connect(("127.0.0.1", port))
-        born_s[stranger.fileno()] = time.monotonic()
-        sockets.append(stranger)
-        poll.register(stranger.fileno(), select.POLLIN | 0x2000)  # POLLRDHUP
-        if number % max(1, (silent + slow) // max(1, slow)) == 0 and len(slow_ones) < slow:
-            stranger.sendall(b"GET / HTTP/1.1\r\nX: ")
-            slow_ones.append(stranger)
-    print(f"{len(sockets)} {time.monotonic() - min(born_s.values()):.1f}", flush=True)
-    longest_s, fed_s = 0.0, time.monotonic()
-    while born_s and time.monotonic() < fed_s + 60:
-        for descriptor, _ in poll.poll(500):
-            poll.unregister(descriptor)
-            longest_s = max(longest_s, time.monotonic() - born_s.pop(descriptor))
-        for stranger in slow_ones:
-            if stranger.fileno() in born_s:
-                with suppress(OSError):
-                    stranger.send(b"x")
-    print(f"{len(born_s)} {longest_s:.1f}", flush=True)
 
 
 def answered_ms(address: tuple[str, int]) -> float:
@@ -65,27 +31,23 @@ def answered_ms(address: tuple[str, int]) -> float:
     return waited_ms
 
 
-def main() -> int:
-    """The program; returns its exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str]) -> int:
+    """Run the measurement. Return its exit status."""
+    parser = make_parser("connects", __doc__)
     parser.add_argument("--silent", type=int, default=10_000, help="connections that say nothing (10,000)")
     parser.add_argument("--slow", type=int, default=500, help="connections with slow headers (500)")
-    parser.add_argument("--strangers", type=int, metavar="PORT", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
     silent = min(options.silent, allowed - options.slow - 500)
-    if options.strangers:
-        strangers(options.strangers, silent, options.slow)
-        return 0
     print(f"descriptors allowed: {allowed}; silent: {silent}; slow: {options.slow}")
     with Door("ours", "calls") as door:
         before = [answered_ms(door.address) for _ in range(20)]
         descriptors = door.ask("light")["descriptors"]
         process = subprocess.Popen(  # noqa: S603
             [
-                *[sys.executable, "-m", "bench.stress.connects", "--strangers", str(door.address[1])],
-                *["--silent", str(silent), "--slow", str(options.slow)],
+                *[sys.executable, "-m", "bench.stress.silent_connections"],
+                *[str(door.address[1]), str(silent), str(options.slow)],
             ],
             cwd=ROOT,
             stdout=subprocess.PIPE,
@@ -109,7 +71,3 @@ def main() -> int:
     print(f"still there: {still}; longest life {longest_s:.1f} s (limit {GONE_S}); descriptors left over: {rest};")
     print(f"resident: {resident_mb:.0f} MB; worst answer {max(during):.1f} ms (limit {ANSWERED_MS})")
     return 1 if still or longest_s > GONE_S or max(during) > ANSWERED_MS or rest > 5 else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,54 +10,19 @@ Exit status 1 when, with ours, a neighbour's frame waits more than 50 ms or is l
 signed new call is not answered.
 """
 
-from gevent import monkey
-
-monkey.patch_all()
-
 import argparse
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
-from bench.harness.callers import Callers, media_message, start_message
-from bench.harness.door import ROOT, Door, table
-from bench.harness.rude_client import RudeClient, client_message
-from bench.harness.stranger import give_way
+from bench.harness.arguments import make_parser
+from bench.harness.paced_calls import Callers
+from bench.harness.report import table
+from bench.harness.socket_server import ROOT, Door
 from bench.stress import request_floods
-from lexbridge.net.rfc6455 import CONTINUATION, PING, TEXT
 
 LIMIT_MS = 50.0
-FLOODS = ("media", "pings", "empty fragments", "bad JSON")
-
-
-def burst(what: str, number: int) -> bytes:
-    """About 100 KB of a flood; the first message of a socket comes before it."""
-    if what == "media":
-        return b"".join(client_message(media_message(number, at)) for at in range(300))
-    if what == "pings":
-        return client_message(b"", PING) * 15000
-    if what == "empty fragments":
-        return client_message(b"", CONTINUATION, final=False) * 15000
-    return client_message("[" * 60000) * 2
-
-
-def flood(port: int, number: int, seconds: float) -> int:
-    """Floods until the time is over; comes back whenever it is cut. Returns the bytes it got rid of."""
-    what = FLOODS[number % len(FLOODS)]
-    first = (
-        client_message("", TEXT, final=False) if what == "empty fragments" else client_message(start_message(number))
-    )
-    output = burst(what, number)
-    end_s = time.monotonic() + seconds
-    sent = 0
-    while time.monotonic() < end_s:
-        with RudeClient(("127.0.0.1", port), deadline_s=60) as client:
-            if client.upgrade() != 101:
-                continue
-            client.send(first)
-            while time.monotonic() < end_s and client.send(output):
-                sent += len(output)
-    return sent
 
 
 def measure(kind: str, calls: int, floods: int, seconds: float) -> list[str]:
@@ -70,8 +35,7 @@ def measure(kind: str, calls: int, floods: int, seconds: float) -> list[str]:
                 [
                     sys.executable,
                     "-m",
-                    "bench.stress.floods",
-                    "--flood",
+                    "bench.stress.message_flooder",
                     str(door.address[1]),
                     str(1000 + number),
                     str(seconds),
@@ -92,9 +56,9 @@ def measure(kind: str, calls: int, floods: int, seconds: float) -> list[str]:
         return [kind, str(sent), str(lost), f"{p99:.1f}", f"{delays[-1]:.1f}", f"{flooded / 1e6:.0f}"]
 
 
-def main() -> int:
-    """The program; returns its exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str]) -> int:
+    """Run the measurement. Return its exit status."""
+    parser = make_parser("floods", __doc__)
     parser.add_argument("--calls", type=int, default=20, help="live calls (20)")
     parser.add_argument("--floods", type=int, default=10, help="floods (10)")
     parser.add_argument("--seconds", type=float, default=5, help="how long they flood (5)")
@@ -104,13 +68,7 @@ def main() -> int:
     parser.add_argument("--request-seconds", type=float, default=10, help="requests: how long each flood lasts (10)")
     parser.add_argument("--strangers", type=int, default=2, help="requests: processes that flood (2)")
     parser.add_argument("--no-stock", action="store_true", help="leave the comparison out")
-    parser.add_argument("--flood", nargs=3, metavar=("PORT", "NUMBER", "SECONDS"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.flood:
-        give_way()
-        port, number, seconds = options.flood
-        print(flood(int(port), int(number), float(seconds)))
-        return 0
+    options = parser.parse_args(arguments)
     is_good = options.half == "requests" or flood_with_messages(options)
     if options.half != "messages":
         kinds = options.kind or list(request_floods.KINDS)
@@ -130,7 +88,3 @@ def flood_with_messages(options: argparse.Namespace) -> bool:
     print(table(rows))
     print(f"limits: worst {LIMIT_MS} ms, lost 0")
     return float(ours[4]) <= LIMIT_MS and ours[2] == "0"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

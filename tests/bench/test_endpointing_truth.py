@@ -1,4 +1,4 @@
-"""What `python -m bench.endpointing` measures with: the truth of its lines, its signals and troubles, its scores."""
+"""What `python -m bench endpointing` measures with: the truth of its lines, its signals and troubles, its scores."""
 
 import io
 import tarfile

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.harness import odd_peer
-from bench.stress import odd_answers
+from bench.stress import odd_answers, odd_server
 from bench.stress.odd_answers import Case, Result, cases, measure
 
 
@@ -23,7 +22,7 @@ def test_the_caller_hears_words_and_memory_stays_while_an_answer_has_no_end(case
 
 def test_every_odd_answer_has_a_case() -> None:
     found = cases(("call-update", "stream"), ())
-    assert len(found) == len({*found}) == 2 * len(odd_peer.LEX) + len(odd_peer.TWILIO) - 1
+    assert len(found) == len({*found}) == 2 * len(odd_server.LEX) + len(odd_server.TWILIO) - 1
     assert [case.name for case in cases(("stream",), ["gzip bomb"])] == ["gzip bomb"]
 
 
@@ -39,6 +38,6 @@ def test_a_limit_that_is_missed_is_told() -> None:
     assert "the neighbour waited" in Result(case, heard_s=1).problems(odd_answers.NEIGHBOUR_AT_MOST_MS)
 
 
-@pytest.mark.parametrize("name", [name for name in odd_peer.LEX if not name.startswith(("headers drip", "stalled"))])
+@pytest.mark.parametrize("name", [name for name in odd_server.LEX if not name.startswith(("headers drip", "stalled"))])
 def test_what_is_sent_in_lexs_place_can_be_made(name: str) -> None:
-    assert isinstance(next(odd_peer.LEX[name]()), bytes)
+    assert isinstance(next(odd_server.LEX[name]()), bytes)

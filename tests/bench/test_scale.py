@@ -1,4 +1,4 @@
-"""The simulation of `python -m bench.scale` against what is known of such systems, and against its own books."""
+"""The simulation of `python -m bench scale` against what is known of such systems, and against its own books."""
 
 import math
 

@@ -1,11 +1,11 @@
-"""The arithmetic of `python -m bench.load.stream_mode`: no calls."""
+"""The arithmetic of `python -m bench stream_mode`: no calls."""
 
 import math
 
 import numpy as np
 import pytest
 
-from bench.harness.stream_figures import (
+from bench.load.stream_mode.figures import (
     Answer,
     Figure,
     Heard,
@@ -17,13 +17,12 @@ from bench.harness.stream_figures import (
     interruption_ms,
     largest_steps,
     low_passed,
-    percentile,
     samples_of,
     snr_db,
     voiced_part,
     voiced_runs,
 )
-from bench.harness.stream_world import at_level, bot_of
+from bench.load.stream_mode.setup import at_level, bot_of
 from lexbridge.audio.pcm import encode_mulaw, frame_levels_dbfs
 from lexbridge.offline.lex.runtime import LexRequest
 from lexbridge.offline.twilio.events import BotAudible, MediaBegan, MessageSent, SpeechEnded, SpeechStarted
@@ -127,14 +126,6 @@ def test_who_is_louder_than_the_echo_interrupts() -> None:
     assert interruption_ms(frames_of_level(*[2000] * 20), guards, 300, 500) == 300
     assert interruption_ms(frames_of_level(*[1000] * 20), guards, 300, 500) is None
     assert interruption_ms(frames_of_level(*[2000] * 7), guards, 300, 500) is None  # a cough
-
-
-def test_percentiles_are_values_that_came_about() -> None:
-    values = [5.0, 1.0, 4.0, 2.0, 3.0]
-    assert [percentile(values, percent) for percent in (0, 50, 95, 100)] == [1.0, 3.0, 5.0, 5.0]
-    assert percentile([float(number) for number in range(1, 41)], 95) == 38.0
-    with pytest.raises(ValueError, match="no values"):
-        percentile([], 50)
 
 
 def test_only_a_figure_with_a_limit_has_a_verdict() -> None:

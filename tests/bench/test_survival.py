@@ -11,7 +11,6 @@ import pytest
 
 from bench.harness.counting_caller import Notes
 from bench.harness.counting_lex import Session, turns_of
-from bench.harness.exchange import End
 from bench.harness.marked_audio import (
     FRAME_BYTES,
     FRAME_MS,
@@ -23,8 +22,9 @@ from bench.harness.marked_audio import (
     turn_in,
     words_in,
 )
-from bench.harness.playback import Playback
-from bench.harness.webhooks import Overrides, read_overrides
+from bench.harness.twilio.playback import Playback
+from bench.harness.twilio.simulator import End
+from bench.harness.twilio.webhooks import Overrides, read_overrides
 from bench.stress.survival import Figures, Outcome
 from lexbridge.audio.pcm import decode_mulaw, rms
 from lexbridge.lex.voice import ReplyAudio
@@ -253,7 +253,7 @@ def table_of(*arguments: str) -> tuple[int, dict[str, str]]:
     """Exit status and rows of a run. In a process of its own, as it is run by hand: it does not go with gevent's
     patches."""
     ran = subprocess.run(
-        [sys.executable, "-m", "bench.stress.survival", *arguments],
+        [sys.executable, "-m", "bench", "survival", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""A few cases of `python -m bench.stress.faults`, at a fast pace: what is heard, and in which order."""
+"""A few cases of `python -m bench faults`, at a fast pace: what is heard, and in which order."""
 
 import socket
 import time
@@ -7,9 +7,9 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from bench.harness.heard import PlainVoice
-from bench.stress import faults
-from bench.stress.faults import Case, Result, run_cases
+from bench.stress.faults import command as faults
+from bench.stress.faults.command import Case, Result, run_cases
+from bench.stress.faults.heard import PlainVoice
 from lexbridge.offline.lex.voice import SilentVoice
 from tests.support.rig import PATIENCE_S, running
 

@@ -13,7 +13,7 @@ import gevent
 import pytest
 from twilio.request_validator import RequestValidator
 
-from bench.harness.rude_client import RudeClient, client_close, client_message, upgrade_request
+from bench.harness.raw_client import RudeClient, client_close, client_message, upgrade_request
 from lexbridge.net.rfc6455 import BINARY, CLOSE, PING, PONG, TEXT
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import CallEnded, StreamClosed, StreamOpened

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.harness.rude_client import client_close, client_message
+from bench.harness.raw_client import client_close, client_message
 from lexbridge.net.rfc6455 import (
     BINARY,
     CLOSE,

@@ -19,7 +19,7 @@ from flask import Flask
 from gevent.event import Event
 from geventwebsocket.exceptions import WebSocketError
 
-from bench.harness.rude_client import Ended, RudeClient, client_close, client_message, upgrade_request
+from bench.harness.raw_client import Ended, RudeClient, client_close, client_message, upgrade_request
 from lexbridge.net.flask_sockets_compat import Sockets
 from lexbridge.net.http_connections import SLICE_S, State
 from lexbridge.net.http_request import Head, Request
@@ -631,7 +631,7 @@ def test_a_page_that_breaks_is_a_500_and_a_bug_in_the_log(logged: Logged) -> Non
 
 
 def test_a_short_fuzz_finds_nothing() -> None:
-    """The long one: `python -m bench.fuzz.connections`."""
-    command = [sys.executable, "-m", "bench.fuzz.connections", "--connections", "1000"]
+    """The long one: `python -m bench fuzz`."""
+    command = [sys.executable, "-m", "bench", "fuzz", "--connections", "1000"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -18,7 +18,7 @@ import pytest
 import requests
 
 import server
-from bench.harness.rude_client import RudeClient, client_close, client_message
+from bench.harness.raw_client import RudeClient, client_close, client_message
 from lexbridge import __version__
 from lexbridge.config.settings import read_settings
 from lexbridge.net.rfc6455 import PING

@@ -11,7 +11,7 @@ import gevent
 import pytest
 import requests
 
-from bench.harness.rude_client import RudeClient
+from bench.harness.raw_client import RudeClient
 from lexbridge.offline.commands.bridge_process import BridgeProcess
 from tests.support.processes import children, serves, state_of
 from tests.support.rehearsal import wait_until

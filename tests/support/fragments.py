@@ -1,6 +1,6 @@
 """Messages of a WebSocket client in fragments."""
 
-from bench.harness.rude_client import client_message
+from bench.harness.raw_client import client_message
 from lexbridge.net.rfc6455 import CONTINUATION
 
 

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from bench.harness.exchange import End, ExchangeCall
-from bench.harness.media_client import FRAME_TICKS, Clock, Speech
+from bench.harness.twilio.media_stream import FRAME_TICKS, Clock, Speech
+from bench.harness.twilio.simulator import End, ExchangeCall
 from lexbridge.audio.pcm import FRAME_MS, RATE_HZ, encode_mulaw
 
 NOISE_RMS = 12.0

@@ -1,4 +1,4 @@
-"""The bot's voice at 8 kHz, as `bench.load.stream_mode` prints it: against an ideal resampler and `audioop`."""
+"""The bot's voice at 8 kHz, as `python -m bench stream_mode` prints it: against an ideal resampler and `audioop`."""
 
 import audioop
 import time
@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from bench.harness.stream_figures import Figure, Samples, ideal, largest_steps, low_passed, samples_of, snr_db
-from bench.harness.stream_world import LEX_HZ, Speech
+from bench.load.stream_mode.figures import Figure, Samples, ideal, largest_steps, low_passed, samples_of, snr_db
+from bench.load.stream_mode.setup import LEX_HZ, Speech
 from lexbridge.audio.pcm import FRAME_MS, RATE_HZ, Resampler, decode_mulaw, encode_mulaw
 from lexbridge.call.output.playback import Prompt
 from lexbridge.lex.voice import ReplyAudio

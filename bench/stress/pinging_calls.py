@@ -13,8 +13,8 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from bench.harness.callers import media_message
-from bench.harness.rude_client import client_message, upgrade_request
+from bench.harness.paced_calls import media_message
+from bench.harness.raw_client import client_message, upgrade_request
 from lexbridge.net.rfc6455 import PING, PONG
 
 FRAME_S = 0.020

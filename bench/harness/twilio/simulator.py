@@ -24,9 +24,9 @@ from urllib.parse import parse_qsl, unquote
 from bench.harness import light_http
 from bench.harness.light_http import Request
 from bench.harness.marked_audio import LONGEST_SAY_S
-from bench.harness.media_client import Clock, MediaStream, Speech
-from bench.harness.playback import Playback
-from bench.harness.webhooks import Webhooks
+from bench.harness.twilio.media_stream import Clock, MediaStream, Speech
+from bench.harness.twilio.playback import Playback
+from bench.harness.twilio.webhooks import Webhooks
 from lexbridge.offline.twilio.twiml_document import (
     ConnectStream,
     Document,

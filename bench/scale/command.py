@@ -4,26 +4,23 @@ Calls come by a working day's curve and are of log-normal length; tasks take the
 scaling, protection, deregistration, draining and deployments go as AWS documents them and as our templates and code
 have them. What is documented, ours, or assumed stands in the last table. Nothing of it was compared with real AWS.
 
-    python -m bench.scale                    # the tables, some minutes
-    python -m bench.scale --write docs       # and into docs/scale-figures.md, with a picture (needs matplotlib)
+    python -m bench scale                    # the tables, some minutes
+    python -m bench scale --write docs       # and into docs/scale-figures.md, with a picture (needs matplotlib)
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from bench.harness.arguments import make_parser
 from bench.scale import report
 from bench.scale.scenarios import days, deployments
 from bench.scale.simulation import simulate
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The program; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.scale", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Run the measurement. Return its exit status."""
+    parser = make_parser("scale", __doc__)
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="write scale-figures.md and a picture into it")
     parser.add_argument("--processes", type=int, default=1, help="at once (1)")
     options = parser.parse_args(arguments)
@@ -39,7 +36,3 @@ def main(arguments: Sequence[str]) -> int:
         (options.write / "scale-figures.md").write_text(text, encoding="utf-8")
         draw(options.write / "images" / "scale-day.png", [outcome for size, outcome in of_days if size == "10,000"])
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,7 +1,7 @@
 """A process that stands in Lex's or Twilio's place and answers oddly: not a measurement itself.
 
-    python -m bench.harness.odd_peer lex endless          # every turn of a call is answered so
-    python -m bench.harness.odd_peer twilio huge --times 2   # the first two requests are
+    python -m bench.stress.odd_server lex endless          # every turn of a call is answered so
+    python -m bench.stress.odd_server twilio huge --times 2   # the first two requests are
 
 Its first line is its port. Each document that it takes in Twilio's place, and that says something, is a line with the
 time at which it was taken, on the system's monotonic clock. It has a low priority, as if it were on another machine.

@@ -1,5 +1,5 @@
 """`server.py` whose workers take whatever waits at the listener, without regard to each other: the baseline of
-`bench.load.spread`. Not a measurement itself."""
+`python -m bench spread`. Not a measurement itself."""
 
 from gevent import monkey
 

@@ -1,4 +1,4 @@
-"""The arithmetic of `bench.load.stream_mode`: from what happened in a call, and from samples, to figures. Pure.
+"""The arithmetic of `python -m bench stream_mode`: from what happened in a call, and from samples, to figures. Pure.
 
 Not a measurement itself.
 """
@@ -170,13 +170,6 @@ def interruption_ms(said: bytes, guards: Sequence[int], barge_in_ms: int, thresh
         if endpointer.push(pcm[start : start + PCM_FRAME_BYTES], listening):
             return endpointer.now_ms
     return None
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that at least `percent` of them do not exceed (nearest rank). Raises ValueError for none."""
-    if not values:
-        raise ValueError("no values")
-    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
 # -- samples

@@ -17,25 +17,19 @@ whose audio cannot be played: Twilio has to say it.
 Where nobody can speak (in call-update mode REST is how the bridge speaks: without it there is no voice) the case says
 what is expected instead. After the sweep there are as many greenlets and descriptors as before. Exit status 1 when a
 limit is missed. What endless answers cost in memory, and others in time, is measured by
-`python -m bench.stress.odd_answers`.
+`python -m bench odd_answers`.
 
-    python -m bench.stress.faults                          # the whole sweep, some minutes for each of four worlds
-    python -m bench.stress.faults --reply-mode call-update # one of them
-    python -m bench.stress.faults hang 503                 # the cases with these words in their names
+    python -m bench faults                          # the whole sweep, some minutes for each of four worlds
+    python -m bench faults --reply-mode call-update # one of them
+    python -m bench faults hang 503                 # the cases with these words in their names
 """
 
-from gevent import monkey
-
-monkey.patch_all()
-
-import argparse
 import gc
 import itertools
 import logging
 import math
 import os
 import struct
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -47,8 +41,9 @@ from typing import Any, Literal
 import gevent
 import numpy as np
 
-from bench.harness.door import table
-from bench.harness.heard import PlainVoice, now
+from bench.harness.arguments import make_parser
+from bench.harness.report import table
+from bench.stress.faults.heard import PlainVoice, now
 
 ROOT = Path(__file__).parents[2]
 
@@ -580,9 +575,9 @@ def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def main() -> None:
-    """The program."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str]) -> int:
+    """Run the measurement. Return its exit status."""
+    parser = make_parser("faults", __doc__)
     parser.add_argument("words", nargs="*", help="only the cases with any of these in their names")
     modes, puts = ("call-update", "stream", "both"), ("spoken", "refused", "empty", "all")
     parser.add_argument("--reply-mode", choices=modes, default="both", help="of the bridge (default %(default)s)")
@@ -590,7 +585,7 @@ def main() -> None:
         help="in stream mode: what becomes of the bridge's own phrases at Lex (default %(default)s)")  # fmt: skip
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help="calls at the same time (default %(default)s)")
     parser.add_argument("--log", action="store_true", help="the bridge's log, on standard error")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     logs.configure("DEBUG" if options.log else "CRITICAL", "text", logging.StreamHandler())
     status = 0
     for world in WORLDS:
@@ -601,7 +596,7 @@ def main() -> None:
         names = [case for case in cases(world) if not options.words or any(word in case.name for word in options.words)]
         print(f"{'' if world is CALL_UPDATE else chr(10)}{world}\n")
         status |= sweep(names, options.at_once, world)
-    sys.exit(status)
+    return status
 
 
 def sweep(chosen: Sequence[Case], at_once: int, world: World = CALL_UPDATE) -> int:
@@ -641,7 +636,3 @@ def _batches(chosen: Sequence[Case], size: int) -> Iterable[Sequence[Case]]:
 
 def _more(after: Counter[str], before: Counter[str]) -> Counter[str]:
     return after - before
-
-
-if __name__ == "__main__":
-    main()

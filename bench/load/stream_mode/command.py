@@ -14,25 +14,20 @@ simulated Twilio. Bot and callers say real speech at a usual level.
 
 Exit status 1 when a limit is missed.
 
-    python -m bench.load.stream_mode                     # all of it, some four minutes
-    python -m bench.load.stream_mode --only latency      # or barge-in, echo, audio; may be repeated
+    python -m bench stream_mode                     # all of it, some four minutes
+    python -m bench stream_mode --only latency      # or barge-in, echo, audio; may be repeated
 """
 
-from gevent import monkey
-
-monkey.patch_all()
-
-import argparse
 import random
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 import gevent
 
-from bench.harness.door import table
-from bench.harness.stream_audio import audio
-from bench.harness.stream_figures import (
+from bench.harness.arguments import make_parser
+from bench.harness.report import percentile, table
+from bench.load.stream_mode.audio import audio
+from bench.load.stream_mode.figures import (
     Answer,
     Figure,
     Heard,
@@ -41,10 +36,9 @@ from bench.harness.stream_figures import (
     echo_guards,
     heard_of,
     interruption_ms,
-    percentile,
     voiced_runs,
 )
-from bench.harness.stream_world import (
+from bench.load.stream_mode.setup import (
     BARGE_IN_MS,
     HANGOVER_MS,
     LEX_HZ,
@@ -59,7 +53,7 @@ from bench.harness.stream_world import (
     until,
     world,
 )
-from bench.stress.faults import Lateness
+from bench.stress.faults.command import Lateness
 from lexbridge.audio.pcm import FRAME_MS, PCM_BYTES_PER_MS, decode_mulaw, rms
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS
 from lexbridge.offline.twilio.events import Coughed, MessageSent, SpeechStarted
@@ -288,12 +282,12 @@ def _heard_s(talk: Talk) -> float:
 MEASUREMENTS: dict[str, Measurement] = {"latency": latency, "barge-in": barge_in, "echo": echo, "audio": audio}
 
 
-def main() -> None:
-    """The program."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str]) -> int:
+    """Run the measurement. Return its exit status."""
+    parser = make_parser("stream_mode", __doc__)
     parser.add_argument("--only", action="append", choices=tuple(MEASUREMENTS), help="repeatable")
-    options = parser.parse_args()
-    sys.exit(measure(options.only or list(MEASUREMENTS)))
+    options = parser.parse_args(arguments)
+    return measure(options.only or list(MEASUREMENTS))
 
 
 def measure(names: Sequence[str]) -> int:
@@ -313,7 +307,3 @@ def measure(names: Sequence[str]) -> int:
             flush=True,
         )
     return 1 if missed else 0
-
-
-if __name__ == "__main__":
-    main()

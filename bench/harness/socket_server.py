@@ -1,7 +1,8 @@
-"""The server under test, in a process of its own: our socket layer or the stock one, on a port of its own.
+"""Server under test in a process of its own: lexbridge's socket layer, or stock gevent-websocket for comparison.
 
-Not a measurement itself: `python -m bench.harness.door` is what the others start. It prints its port, answers each
-line on its standard input with a line of JSON about itself, and ends with its input.
+    python -m bench.harness.socket_server --kind ours --app calls
+
+It prints its port, answers each line on its standard input with a line of JSON about itself, and ends with its input.
 """
 
 from gevent import monkey
@@ -169,7 +170,7 @@ class Door:
     def __init__(self, kind: str, app: str) -> None:
         self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the door
         self._process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "bench.harness.door", "--kind", kind, "--app", app],
+            [sys.executable, "-m", "bench.harness.socket_server", "--kind", kind, "--app", app],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

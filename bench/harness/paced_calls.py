@@ -10,8 +10,8 @@ import subprocess
 import sys
 import time
 
-from bench.harness.door import ENVIRONMENT, ROOT
-from bench.harness.rude_client import RudeClient, client_close, client_message
+from bench.harness.raw_client import RudeClient, client_close, client_message
+from bench.harness.socket_server import ENVIRONMENT, ROOT
 from lexbridge.twilio.signatures import make_stream_token
 
 FRAME_S = 0.020
@@ -68,7 +68,7 @@ class Callers:
     def __init__(self, address: tuple[str, int], calls: int, seconds: float, stamped: bool = True) -> None:
         arguments = [str(address[1]), str(calls), str(seconds), *(["--stamped"] if stamped else [])]
         self._process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "bench.harness.callers", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "bench.harness.paced_calls", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
         )
         self._seconds = seconds
 

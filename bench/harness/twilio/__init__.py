@@ -1,0 +1,1 @@
+"""Lightweight Twilio for hundreds of real-time calls."""

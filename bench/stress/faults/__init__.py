@@ -1,0 +1,1 @@
+"""Calls while Lex or Twilio's REST API fails."""
