@@ -8,19 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# What is pure: its own tests alone have to reach every branch of it.
-PURE := phrases errors config/parsers config/variables config/places config/spelling config/settings config/doubts config/env_file net/token_bucket net/rfc6455 net/http_request \
-  audio/pcm audio/vad audio/hangover audio/endpointing twilio/media_messages lex/answer_parts lex/spoken_payload lex/decoding lex/voice call/dtmf call/media_clock call/inbound_audio call/directives \
-  twilio/signatures twilio/webhook_form twilio/refusals twilio/twiml call/stream_parameters call/turns call/playback call/joining call/session
-# What the stories of calls are about, beside `call/session`.
-STORIES := lex/model call/context call/events call/output/base call/output/call_update call/output/stream call/output/playback call/replies call/resumption
-PURE_TESTS := $(foreach m,$(PURE),tests/$(patsubst ./%,%,$(dir $(m)))test_$(notdir $(m)).py) tests/audio/test_vad_detectors.py tests/call/test_stream.py \
-  tests/call/test_slices.py tests/call/test_whatever.py
-empty :=
-comma := ,
-PURE_FILES := $(subst $(empty) $(empty),$(comma),$(strip $(foreach m,$(filter-out audio/vad call/playback,$(PURE)) $(STORIES) audio/tones,lexbridge/$(m).py) lexbridge/audio/vad/*))
-
-.PHONY: demo test check lint types pure quick slow test-deploy lock clean
+.PHONY: demo test check lint types pure coverage quick slow test-deploy lock clean
 
 demo: $(VENV)/ready-demo
 	@$(BIN)/python -m lexbridge.offline demo
@@ -36,13 +24,16 @@ lint: $(VENV)/ready-test
 types: $(VENV)/ready-test
 	$(BIN)/mypy --no-error-summary
 
-pure: export COVERAGE_FILE := $(VENV)/coverage
 pure: $(VENV)/ready-test
-	$(BIN)/coverage run -m pytest $(PURE_TESTS)
-	$(BIN)/coverage report --include=$(PURE_FILES) --fail-under=100
+	$(BIN)/pytest -m pure
+
+coverage: export COVERAGE_FILE := $(VENV)/coverage
+coverage: $(VENV)/ready-test
+	$(BIN)/coverage run -m pytest -m pure
+	$(BIN)/coverage report --include=$$($(BIN)/python -m tests.support.packages) --fail-under=100
 
 quick: $(VENV)/ready-test
-	$(BIN)/pytest -m "not e2e" $(PURE_TESTS:%=--ignore=%)
+	$(BIN)/pytest -m "not e2e and not pure"
 
 slow: $(VENV)/ready-test
 	$(BIN)/pytest -m e2e

@@ -1,25 +1,56 @@
-"""Patches gevent before a test imports anything: the shell, and its peers, run on it."""
+"""What all tests share: gevent's patch, the choice of pure tests, Hypothesis's profiles, and two fixtures.
 
-from gevent import monkey
-
-monkey.patch_all()
+Plain `pytest` runs every test in one process that gevent has patched, as it patches the service. `pytest -m pure` runs
+the tests that need no gevent, and does not patch: coverage is fast there, and the process may be one of many.
+"""
 
 import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import gevent
 import pytest
 
-from lexbridge import logs
+from tests.support import property_tests
 from tests.support.fixtures import Logged, Pauses
+from tests.support.purity import needs_gevent
+
+PURE = "pure"
+"""The marker of the tests that need no gevent."""
+
+property_tests.load_profile()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Patch the standard library before any test module is imported, unless only pure tests are to run."""
+    if config.option.markexpr != PURE:
+        from gevent import monkey
+
+        monkey.patch_all()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the modules that need gevent where only pure tests run: they are not even imported."""
+    is_module = collection_path.suffix == ".py"
+    return True if config.option.markexpr == PURE and is_module and needs_gevent(collection_path) else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the pure tests, before `-m` chooses by markers."""
+    if PURE in config.option.markexpr:
+        for item in items:
+            if not needs_gevent(item.path):
+                item.add_marker(PURE)
 
 
 @pytest.fixture
 def logged() -> Iterator[Logged]:
     """Everything this process logs, at DEBUG and as JSON: a function that returns the lines so far."""
+    from lexbridge import logs
+
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     stream = io.StringIO()
@@ -32,6 +63,8 @@ def logged() -> Iterator[Logged]:
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
     """Every `gevent.sleep`: a function that returns the seconds that one greenlet slept, each time it did."""
+    import gevent
+
     slept: list[tuple[Any, float]] = []
     sleep = gevent.sleep
 

@@ -1,7 +1,7 @@
 """Where an utterance starts and ends, on drawn time lines: a character a frame, "v" voiced."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.audio.endpointing import (
@@ -17,6 +17,7 @@ from lexbridge.audio.endpointing import (
 from lexbridge.audio.hangover import Expected
 from lexbridge.audio.pcm import decode_mulaw
 from lexbridge.audio.vad import AmplitudeDetector
+from tests.support.property_tests import examples
 from tests.support.story import KEY_TONE, Timeline, sines
 
 # Short enough to be drawn: 2 frames of onset, 3 of pre-roll, 4 of hangover, 20 at most, 30 without input.
@@ -318,7 +319,7 @@ MANY_RULES = st.builds(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@examples(60)
 @given(DRAWINGS, MANY_RULES)
 def test_utterances_are_slices_of_the_input_that_never_overlap(drawing, rules):
     line, free_from_ms = Timeline(drawing), 0
@@ -332,7 +333,7 @@ def test_utterances_are_slices_of_the_input_that_never_overlap(drawing, rules):
         free_from_ms = ended_ms
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@examples(60)
 @given(DRAWINGS, MANY_RULES)
 def test_no_speech_of_an_onsets_length_is_missed(drawing, rules):
     """Every run of voiced frames that is long enough lies, from its first frame, in some utterance."""

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.audio.pcm import (
@@ -23,6 +23,7 @@ from lexbridge.audio.pcm import (
     resample,
     rms,
 )
+from tests.support.property_tests import examples
 from tests.support.story import cut
 
 RATES = [8000, 11025, 16000, 22050, 24000, 44100, 48000]
@@ -85,7 +86,7 @@ def test_less_than_a_frame_has_no_level():
     assert frame_levels_dbfs(b"\0\0").shape == (0,)
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@examples(60)
 @given(st.binary(max_size=2000), st.lists(st.integers(0, 400), max_size=12))
 def test_however_the_bytes_are_cut_the_frames_are_the_same(audio, lengths):
     framer = Framer()
@@ -105,7 +106,7 @@ def test_a_frame_can_have_another_size():
     assert list(framer.push(b"b" * 140)) == [b"a" * 180 + b"b" * 140]
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@examples(60)
 @given(
     st.sampled_from(RATES),
     st.sampled_from(RATES),

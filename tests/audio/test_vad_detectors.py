@@ -20,7 +20,6 @@ from lexbridge.audio.vad import (
 )
 from lexbridge.audio.vad.noise_floor import NoiseFloor
 from lexbridge.errors import ConfigError
-from lexbridge.offline.lex.voice import HibariVoice
 from tests.support.story import make_settings
 
 RNG = np.random.default_rng(3)
@@ -59,6 +58,8 @@ def model():
 @pytest.fixture(scope="module")
 def speech():
     """2 s or so at RMS 2000."""
+    from lexbridge.offline.lex.voice import HibariVoice  # it imports gevent, which no other test here needs
+
     with HibariVoice() as voice:
         pcm = resample(voice.speak("I would like to order some red roses"), voice.rate_hz, 8000)
     samples = np.frombuffer(pcm, dtype="<i2").astype(float)

@@ -29,7 +29,6 @@ from bench.endpointing.tables import FLUENT, usual, without_babble_and_music
 from bench.endpointing.troubles import LINES, SOUNDS
 from lexbridge.audio.hangover import Expected
 from lexbridge.audio.pcm import RATE_HZ, Resampler
-from lexbridge.offline.lex.voice import HibariVoice
 
 SHORT = ("yes", "no", "six", "stop", "two roses", "Monday")
 FLUENT_TEXTS = (
@@ -51,6 +50,8 @@ def recordings() -> list[Recording]:
         **{text: text for text in (*SHORT, *FLUENT_TEXTS)},
         **{f"digits/{n}": text for n, text in enumerate(DIGITS)},
     }
+    from lexbridge.offline.lex.voice import HibariVoice  # it imports gevent, which no other test here needs
+
     with HibariVoice() as voice:
         found = []
         for name, text in texts.items():

@@ -3,13 +3,14 @@
 import dataclasses
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.audio.hangover import Expected
 from lexbridge.call.directives import ATTRIBUTES, CallAction, Directives, directives_of, expected_of
 from lexbridge.call.dtmf import KeyRules
 from lexbridge.lex.model import DialogState, Reply
+from tests.support.property_tests import examples
 
 NUMBER = "+12065550100"
 INTERRUPT = "x-amz-lex:allow-interrupt"
@@ -204,7 +205,7 @@ def test_a_key_that_completes_the_keys_does_not_delete_one():
 NAMES = [attribute.name for attribute in ATTRIBUTES]
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@examples(100)
 @given(
     st.dictionaries(st.sampled_from(NAMES + [f"{name}:*:*" for name in NAMES]), st.text(max_size=8)),
     st.sampled_from(DialogState),

@@ -1,10 +1,11 @@
 """Keys pressed and time passed, drawn as a line, and what the bot gets."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.call.dtmf import MAX_KEYS, KeyCollector, KeyRules, keys_of
+from tests.support.property_tests import examples
 
 KEYS = "0123456789ABCD*#"
 USUAL = KeyRules()
@@ -99,7 +100,7 @@ def test_there_are_never_more_keys_than_lex_takes(longest):
     assert collect(keys, KeyRules(longest=longest), between_ms=20) == [((MAX_KEYS - 1) * 20, "7" * MAX_KEYS)]
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@examples(60)
 @given(st.text(KEYS + "....", max_size=60), st.none() | st.integers(1, 6))
 def test_whatever_is_pressed_no_key_is_lost_or_made_up(line, longest):
     """Without deletions, all inputs and what is left are the keys that were pressed, in order."""

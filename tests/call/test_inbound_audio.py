@@ -1,11 +1,12 @@
 """The caller's track in order, whatever is lost, late, repeated or skipped on the way."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.call.events import Media
 from lexbridge.call.inbound_audio import MAX_FILL_MS, InboundAudio
+from tests.support.property_tests import examples
 from tests.support.story import cut
 
 
@@ -22,7 +23,7 @@ def speech(ms):
     return bytes((sample // 64 * 7 + sample) % 251 for sample in range(ms * 8))
 
 
-@settings(derandomize=True, deadline=None, max_examples=80)
+@examples(80)
 @given(st.integers(0, 10_000), st.lists(st.integers(0, 100), max_size=10))
 def test_however_the_payloads_are_cut_the_frames_are_the_same(first_ms, lengths_ms):
     audio, mulaw, at_ms = InboundAudio(), speech(300), first_ms
@@ -156,7 +157,7 @@ def test_a_late_message_is_no_end_of_the_silence():
     assert audio.late_messages == 1
 
 
-@settings(derandomize=True, deadline=None, max_examples=80)
+@examples(80)
 @given(st.lists(st.integers(0, 24), min_size=1, max_size=24))
 def test_whatever_is_lost_late_or_repeated_each_frame_is_where_its_time_says(order):
     """Messages of one frame, any of them, in any order: the newest time wins, holes are silence."""

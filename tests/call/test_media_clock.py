@@ -1,10 +1,11 @@
 """Time that passes while no media comes: what a pong tells, what a stall does not, and what is left without pongs."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.call.media_clock import BARE_AFTER_S, CALM_AFTER_S, PULSE_S, QUIET_S, MediaClock
+from tests.support.property_tests import examples
 
 
 class Peer:
@@ -152,7 +153,7 @@ def test_a_pong_that_comes_again_or_late_tells_nothing_more():
     assert [clock.ponged(ping) for ping in (pings[1], pings[0], pings[1], pings[2], b"0")] == [500, 0, 0, 100, 0]
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@examples(60)
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 200), st.integers(0, 20)), max_size=12), st.booleans())
 def test_silence_is_never_more_than_the_time_without_media(story, answers):
     peer = Peer(answers=answers)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.audio.endpointing import Endpointer, EndpointingRules
@@ -38,6 +38,7 @@ from lexbridge.call.turns import MAX_HELD_TURNS, TURN_MOVES, TurnMove, TurnState
 from lexbridge.errors import CallStateError, LexRejected, LexUnavailable, MediaStreamError, NotPutBack
 from lexbridge.lex.model import DialogState, Message, MessageFormat, Reply
 from lexbridge.twilio.twiml import REPROMPTS_PARAMETER, SPEAKING_MS_PER_CHARACTER, SPOKEN_PARAMETER, Documents, Opening
+from tests.support.property_tests import examples
 from tests.support.story import (
     ACCOUNT_SID,
     CALL_SID,
@@ -160,7 +161,7 @@ def test_audio_that_twilio_skipped_is_silence_and_ends_an_utterance():
     assert caller.note("stream-ended")["filled_ms"] == 1000
 
 
-@settings(derandomize=True, deadline=None, max_examples=8)
+@examples(8)
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=30))
 def test_the_same_audio_gives_the_same_utterances_however_it_was_bunched(lengths_ms):
     told = a_caller()
@@ -1617,7 +1618,7 @@ STEPS = st.sampled_from(
 ENDS = st.sampled_from([Caller.hangs_up, Caller.is_cut_off, Caller.is_gone])
 
 
-@settings(derandomize=True, deadline=None, max_examples=30)
+@examples(30)
 @given(st.lists(STEPS, max_size=25), ENDS)
 def test_whatever_happens_requests_to_lex_are_whole_one_at_a_time_and_in_order(steps, end):
     caller = a_caller(NO_INPUT_S="2", MAX_UTTERANCE_MS="4000")

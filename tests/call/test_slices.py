@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.audio.pcm import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_SILENCE
@@ -16,6 +16,7 @@ from lexbridge.call.session import JUMP_MS, SLICE_MS, CallSession
 from lexbridge.errors import LexUnavailable, MediaStreamError, NotPutBack
 from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.twilio.twiml import Documents
+from tests.support.property_tests import examples
 from tests.support.story import ACCOUNT_SID, CALL_SID, STREAM_SID, make_settings, tone
 
 MINUTE_MS = 60_000
@@ -224,14 +225,14 @@ def in_many_messages(at_ms, media):
     return [Happens("receive", (inbound(at_ms + start // MULAW_BYTES_PER_MS, piece),)) for start, piece in pieces]
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
+@examples(150)
 @given(VARIABLES, STORIES)
 def test_whoever_catches_up_late_gets_the_same_actions_in_the_same_order(variables, story):
     sliced, late = (told(variables, story, in_one_message, catches_up) for catches_up in (True, False))
     assert late == sliced
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
+@examples(150)
 @given(VARIABLES, STORIES)
 def test_much_media_and_time_without_any_are_heard_as_if_they_had_come_bit_by_bit(variables, story):
     *at_once, ended = told(variables, story, in_one_message)

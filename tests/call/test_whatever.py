@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.audio.pcm import decode_mulaw
@@ -49,6 +49,7 @@ from lexbridge.call.stream_parameters import (
 from lexbridge.errors import LexRejected, LexUnavailable, NotPutBack
 from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.twilio.twiml import REPROMPTS_PARAMETER, SPOKEN_PARAMETER
+from tests.support.property_tests import examples
 from tests.support.story import NEXT_STREAM, Caller, dtmf_text, in_short, mark_text, outline, tone
 
 NUMBER = "+12065550100"
@@ -469,7 +470,7 @@ def ends(caller, end):
 
 
 @pytest.mark.parametrize("mode", ["stream", "call-update"])
-@settings(derandomize=True, deadline=None, max_examples=120)
+@examples(120)
 @given(VARIABLES, st.sampled_from([{}, VOICED]), STARTS, st.lists(STEPS, min_size=15, max_size=40), ENDS)
 def test_whatever_happens_no_rule_is_broken(mode, variables, voiced, start, steps, end):
     caller = a_call(mode, variables, voiced, start)
@@ -479,7 +480,7 @@ def test_whatever_happens_no_rule_is_broken(mode, variables, voiced, start, step
 
 
 @pytest.mark.parametrize("mode", ["stream", "call-update"])
-@settings(derandomize=True, deadline=None, max_examples=50)
+@examples(50)
 @given(VARIABLES, st.sampled_from([{}, VOICED]), STARTS, st.lists(STEPS, min_size=8, max_size=25), st.booleans(), ENDS)
 def test_whatever_happened_nobody_is_left_waiting(mode, variables, voiced, start, steps, fails, end):
     """When all are done with what they were at, the call ends, or goes on elsewhere, or the caller is asked again; also
@@ -579,7 +580,7 @@ PIECES = [
 
 
 @pytest.mark.parametrize(("mode", "barge_in"), [("stream", "on"), ("call-update", "off")])
-@settings(derandomize=True, deadline=None, max_examples=150)
+@examples(150)
 @given(st.lists(st.one_of(*PIECES, *PIECES[:3] * 2), min_size=6, max_size=30))
 def test_nothing_that_is_said_in_pieces_is_lost_without_a_word(mode, barge_in, steps):
     """Each frame reaches Lex in a request whose answer was spoken, or a log line tells of its turn."""

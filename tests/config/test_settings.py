@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.config.settings import LexV1Bot, LexV2Bot, Settings, read_settings
 from lexbridge.config.variables import PHRASE_VARIABLES, SETTINGS
 from lexbridge.errors import ConfigError
 from lexbridge.phrases import phrases_for
+from tests.support.property_tests import examples
 from tests.support.story import MINIMAL_ENVIRONMENT, make_settings
 
 NO_BOT = {"LEX_BOT_ID": "", "LEX_BOT_ALIAS_ID": ""}
@@ -399,7 +400,7 @@ def test_a_secret_that_is_wrong_does_not_show_in_its_problem(setting):
     assert "hush" not in str(raised.value)
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@examples(60)
 @given(st.dictionaries(st.sampled_from([setting.name for setting in SETTINGS]), st.text(max_size=30)))
 def test_whatever_the_environment_holds_the_answer_is_settings_or_a_config_error(environment):
     try:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.errors import LexUnreadable
@@ -21,6 +21,7 @@ from lexbridge.lex.decoding import (
     reply_from_v2_session,
 )
 from lexbridge.lex.model import DialogState, Message, MessageFormat, Reply
+from tests.support.property_tests import examples
 from tests.support.story import CALL_SID
 
 DATA = Path(__file__).parents[1] / "data" / "lex"
@@ -371,7 +372,7 @@ def check(reply):
     assert reply.checkpoint is None or not {*reply.odd_parts} - {"inputTranscript"}
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@examples(100)
 @given(SOME_STATE, SOME_MESSAGES, JSON_VALUES)
 def test_whatever_v2_answers_it_is_a_reply_or_unreadable(state, messages, transcript):
     response = {"sessionState": pack(state), "messages": pack(messages), "inputTranscript": pack(transcript)}
@@ -383,7 +384,7 @@ def test_whatever_v2_answers_it_is_a_reply_or_unreadable(state, messages, transc
     check(reply)
 
 
-@settings(derandomize=True, deadline=None, max_examples=50)
+@examples(50)
 @given(JSON_VALUES, st.sampled_from(["Composite", "PlainText", "SSML", "CustomPayload", "New", 7, None]))
 def test_whatever_message_v1_answers_it_is_a_reply(message, message_format):
     for text in (json.dumps(message), json.dumps({"messages": message}), json.dumps({"messages": [message]}), message):
@@ -438,7 +439,7 @@ def packed_again(answer, broken):
     return {name: f"%{value}" if name == broken else value for name, value in response.items()}
 
 
-@settings(derandomize=True, deadline=None, max_examples=600)
+@examples(600)
 @given(st.sampled_from([*GOOD, *ODD]), st.data())
 def test_a_recorded_answer_that_is_mutated_is_used_as_far_as_it_goes(name, data):
     """Fields dropped, types changed, values unknown, headers broken: only where nothing is left it is unreadable."""

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.lex.spoken_payload import (
@@ -15,6 +15,7 @@ from lexbridge.lex.spoken_payload import (
     sentences_of,
     spoken_of,
 )
+from tests.support.property_tests import examples
 
 PICTURE = "https://example.com/picture.png"
 
@@ -417,7 +418,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@examples(300)
 @given(VALUES | st.text())
 def test_whatever_a_payload_is_it_says_words_or_nothing(payload: Any) -> None:
     for text in (json.dumps(payload), str(payload)):

@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.audio.pcm import decode_mulaw, encode_mulaw, resample
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.voice import ReplyAudio
+from tests.support.property_tests import examples
 from tests.support.story import cut
 
 RATES = [8000, 11025, 16000, 22050, 24000, 44100, 48000]
@@ -129,7 +130,7 @@ def test_whatever_else_it_is_is_refused_with_a_sentence_that_names_it(content_ty
 # -- frames
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@examples(60)
 @given(st.sampled_from(RATES), st.binary(max_size=4000), st.lists(st.integers(0, 700), max_size=12))
 def test_however_the_speech_is_cut_the_frames_are_the_same(rate_hz, audio, lengths):
     content_type = f"audio/pcm; rate={rate_hz}"

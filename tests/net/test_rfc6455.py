@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.harness.raw_client import client_close, client_message
@@ -26,6 +26,7 @@ from lexbridge.net.rfc6455 import (
     is_legal_code,
 )
 from tests.support.fragments import part, rest
+from tests.support.property_tests import examples
 
 SMALL = Bounds(message_bytes=200, fragments=4, rate_hz=10, burst=20)
 
@@ -158,7 +159,7 @@ def test_it_knows_whether_a_message_is_on_its_way() -> None:
 
 
 @given(st.lists(st.sampled_from(sorted(BROKEN)), max_size=1), st.data())
-@settings(derandomize=True, max_examples=300, deadline=None)
+@examples(300)
 def test_any_split_gives_the_same(broken: list[str], data: st.DataObject) -> None:
     pieces = st.sampled_from(
         [
@@ -190,7 +191,7 @@ def test_byte_by_byte_gives_the_same() -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(derandomize=True, max_examples=500, deadline=None)
+@examples(500)
 def test_nothing_is_raised_whatever_comes(received: bytes) -> None:
     parse(received)
 

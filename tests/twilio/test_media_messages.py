@@ -5,12 +5,13 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lexbridge.call.events import Connected, Dtmf, Mark, Media, OddMessage, Started, Stopped, UnknownMessage
 from lexbridge.errors import MediaStreamError
 from lexbridge.twilio.media_messages import clear_text, mark_text, media_text, parse
+from tests.support.property_tests import examples
 from tests.support.story import ACCOUNT_SID, CALL_SID, STREAM_SID
 
 DATA = Path(__file__).parents[1] / "data" / "media_stream"
@@ -124,7 +125,7 @@ INNER = st.dictionaries(st.sampled_from([*FIELDS, "track", "payload", "digit", "
 EVENTS = ["connected", "start", "media", "dtmf", "mark", "stop"]
 
 
-@settings(derandomize=True, deadline=None, max_examples=50)
+@examples(50)
 @given(st.sampled_from(EVENTS), JSON_VALUES | INNER, INNER)
 def test_only_a_media_stream_error_comes_out_of_any_json(event, inside, beside):
     for message in ({**beside, "event": event, event: inside}, {"event": inside}, inside):
@@ -134,7 +135,7 @@ def test_only_a_media_stream_error_comes_out_of_any_json(event, inside, beside):
             assert len(str(error)) < 80  # noqa: PT017 - either way is right
 
 
-@settings(derandomize=True, deadline=None, max_examples=50)
+@examples(50)
 @given(st.text(st.characters(), max_size=60))
 def test_only_a_media_stream_error_comes_out_of_any_text(text):
     assume(not text.strip().startswith("{"))

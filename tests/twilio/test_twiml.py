@@ -5,7 +5,7 @@ from dataclasses import replace
 from xml.dom.minidom import parseString
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import escape
 
@@ -28,6 +28,7 @@ from lexbridge.twilio.twiml import (
     stream_name,
     streams_lost,
 )
+from tests.support.property_tests import examples
 from tests.support.story import STREAM_SID, outline, text_of, verbs_of
 
 DOCUMENTS = Documents("https://voice.example.com", "wss://voice.example.com/", hold_s=40)
@@ -414,7 +415,7 @@ def test_text_is_cut_at_a_sentence_else_at_a_word_else_where_it_fits(text, most,
     assert cut_at_sentence(text, most) == kept
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@examples(100)
 @given(st.text("ab&<\"'. !\n", max_size=80), st.integers(-5, 90))
 def test_what_is_kept_is_the_start_and_fits(text, most):
     kept = cut_at_sentence(text, most)
@@ -599,7 +600,7 @@ TEXTS = st.lists(HOSTILE | st.text(st.characters(), max_size=20), max_size=8).ma
 MESSAGES = st.lists(st.builds(Message, TEXTS, st.sampled_from(MessageFormat)), max_size=5)
 
 
-@settings(derandomize=True, deadline=None, max_examples=120)
+@examples(120)
 @given(MESSAGES, st.sampled_from(["answer", "connect", "reply", "goodbye", "transfer"]))
 def test_whatever_a_bot_says_the_document_is_well_formed_short_and_ours(messages, kind):
     words = messages[0].text if messages else ""
