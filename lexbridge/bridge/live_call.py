@@ -41,12 +41,14 @@ from lexbridge.call.actions import (
     AppendAudio,
     BeginDialog,
     CancelUtterance,
+    ClearAudio,
     CloseUtterance,
     Note,
     OpenUtterance,
     Recall,
+    SendAudio,
     SendKeys,
-    SendMessage,
+    SendMark,
     UpdateCall,
     VoiceWords,
 )
@@ -62,7 +64,7 @@ from lexbridge.logs import Log
 from lexbridge.net.rfc6455 import Bounds, Pong
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.net.websocket import refused
-from lexbridge.twilio.media_messages import parse
+from lexbridge.twilio.media_messages import encode, parse
 from lexbridge.twilio.rest import CallControl
 from lexbridge.twilio.signatures import expiry_of, find_token_fault, make_stream_token
 from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, SPEAKING_MS_PER_SYLLABLE, Documents, Opening, stream_name
@@ -252,6 +254,7 @@ class _Call:
         self._is_two_way = settings.reply_mode == "stream"
         self._calls = calls
         self._stream: LiveStream | None = None
+        self._stream_sid = ""
         self._start_by_s = start_by_s
         self._began_s = 0.0
         self._stop_by_s = math.inf
@@ -460,6 +463,7 @@ class _Call:
         self._asking.log = self._updates.log = self._story.log = self._log
         self._streams_lost = whole(started.parameters.get(STREAMS_LOST_PARAMETER))
         self._began_s = time.monotonic()
+        self._stream_sid = started.stream_sid
         self._stream = LiveStream(
             started.call_sid,
             started.stream_sid,
@@ -532,9 +536,9 @@ class _Call:
             match action:
                 case AppendAudio():
                     self._asking.append(action.turn, action.pcm)
-                case SendMessage():
+                case SendAudio() | SendMark() | ClearAudio():
                     with suppress(WebSocketError):  # that it is closed comes by the inbox
-                        self._websocket.send(action.text)
+                        self._websocket.send(encode(action, self._stream_sid))
                 case UpdateCall():
                     self._story.update_made(action.number, time.monotonic(), asks_for_keys=action.asks_for_keys)
                     self._updates.put(action)

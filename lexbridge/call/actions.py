@@ -96,10 +96,22 @@ class UpdateCall:
 
 
 @dataclass(frozen=True, slots=True)
-class SendMessage:
-    """Send a message on the media socket."""
+class SendAudio:
+    """Play audio to the caller after all that was sent before: mu-law, 8 kHz, whole frames."""
 
-    text: str = field(repr=False)
+    mulaw: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SendMark:
+    """Have the carrier send the mark `name` back once the audio sent before it has been played, or cleared."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClearAudio:
+    """Have the carrier drop the audio that it has not played yet, and send its marks back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +123,8 @@ class Note:
     fields: Mapping[str, Any]
 
 
+StreamOutput = SendAudio | SendMark | ClearAudio
+
 Action = (
     OpenUtterance
     | AppendAudio
@@ -121,6 +135,6 @@ Action = (
     | Recall
     | VoiceWords
     | UpdateCall
-    | SendMessage
+    | StreamOutput
     | Note
 )

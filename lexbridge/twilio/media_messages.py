@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lexbridge.call.actions import ClearAudio, SendAudio, SendMark, StreamOutput
 from lexbridge.call.events import (
     Connected,
     Dtmf,
@@ -127,17 +128,13 @@ def _sid(message: Mapping[str, Any], name: str, prefix: str) -> str:
     return value
 
 
-def media_text(stream_sid: str, mulaw: bytes) -> str:
-    """Audio for the caller: mu-law at 8 kHz, any length. Twilio plays it after what it has already."""
-    payload = base64.b64encode(mulaw).decode("ascii")
-    return f'{{"event":"media","streamSid":"{stream_sid}","media":{{"payload":"{payload}"}}}}'
-
-
-def mark_text(stream_sid: str, name: str) -> str:
-    """Asks Twilio to send the mark `name` back when what was sent before it has been played, or cleared."""
-    return json.dumps({"event": "mark", "streamSid": stream_sid, "mark": {"name": name}})
-
-
-def clear_text(stream_sid: str) -> str:
-    """Makes Twilio forget what it has not played yet, and send its marks back."""
-    return json.dumps({"event": "clear", "streamSid": stream_sid})
+def encode(action: StreamOutput, stream_sid: str) -> str:
+    """Return the JSON text that has Twilio do `action` in the stream `stream_sid`."""
+    match action:
+        case SendAudio():  # fifty times a second for each call: no json.dumps
+            payload = base64.b64encode(action.mulaw).decode("ascii")
+            return f'{{"event":"media","streamSid":"{stream_sid}","media":{{"payload":"{payload}"}}}}'
+        case SendMark():
+            return json.dumps({"event": "mark", "streamSid": stream_sid, "mark": {"name": action.name}})
+        case ClearAudio():
+            return json.dumps({"event": "clear", "streamSid": stream_sid})

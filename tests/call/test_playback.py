@@ -1,11 +1,9 @@
 """A prompt on its way to the caller's ear: what is sent when, what was heard, and how loud its echo may be."""
 
-import base64
-import json
-
 import pytest
 
 from lexbridge.audio.pcm import FRAME_SAMPLES, MULAW_SILENCE
+from lexbridge.call.actions import SendAudio
 from lexbridge.call.output.playback import (
     ECHO_DELAY_MS,
     ECHO_LOSS_DB,
@@ -16,7 +14,7 @@ from lexbridge.call.output.playback import (
     Prompt,
 )
 from lexbridge.lex.model import LONGEST_SPEECH_MS, Message
-from tests.support.story import STREAM_SID, in_short, tone
+from tests.support.story import in_short, tone
 
 WORDS = (Message("Which day?"),)
 
@@ -27,7 +25,7 @@ def counted(ms):
 
 
 def prompt_of(ms, turn=1, is_complete=True, **about):
-    prompt = Prompt(turn, STREAM_SID, WORDS, **about)
+    prompt = Prompt(turn, WORDS, **about)
     prompt.push(tone(ms))
     if is_complete:
         prompt.complete()
@@ -41,10 +39,9 @@ def playback_of(*prompts):
     return playback
 
 
-def sent(texts):
-    """The audio in the messages."""
-    media = [message["media"] for message in map(json.loads, texts) if message["event"] == "media"]
-    return b"".join(base64.b64decode(audio["payload"]) for audio in media)
+def sent(output):
+    """The audio that goes out."""
+    return b"".join(action.mulaw for action in output if isinstance(action, SendAudio))
 
 
 # -- one prompt
@@ -57,7 +54,7 @@ def test_a_prompt_is_sent_in_messages_with_a_mark_every_half_second_and_one_at_i
 
 
 def test_the_first_sound_is_told_once_it_is_sent_and_only_once():
-    prompt = Prompt(1, STREAM_SID, WORDS)
+    prompt = Prompt(1, WORDS)
     assert prompt.take_first_sound(0) is None
     prompt.push(MULAW_SILENCE * FRAME_SAMPLES * 3)
     list(prompt.send(0))
@@ -70,7 +67,7 @@ def test_the_first_sound_is_told_once_it_is_sent_and_only_once():
 
 
 def test_a_sound_that_was_waited_for_is_heard_at_once():
-    prompt = Prompt(1, STREAM_SID, WORDS)
+    prompt = Prompt(1, WORDS)
     prompt.push(MULAW_SILENCE * FRAME_SAMPLES * 3)
     list(prompt.send(0))
     prompt.push(tone(200))
@@ -79,7 +76,7 @@ def test_a_sound_that_was_waited_for_is_heard_at_once():
 
 
 def test_what_is_sent_is_what_came():
-    prompt = Prompt(1, STREAM_SID)
+    prompt = Prompt(1)
     prompt.push(counted(700))
     prompt.push(counted(640))
     assert prompt.audio == counted(700) + counted(640)
@@ -179,7 +176,7 @@ def test_a_prompt_that_is_still_arriving_does_not_count_as_heard():
 
 
 def test_of_an_endless_prompt_the_first_minutes_are_kept():
-    prompt = Prompt(1, STREAM_SID)
+    prompt = Prompt(1)
     for _ in range(LONGEST_SPEECH_MS // 50_000):
         prompt.push(tone(50_000))
     assert prompt.arrived_ms == LONGEST_SPEECH_MS
@@ -192,7 +189,7 @@ def test_of_an_endless_prompt_the_first_minutes_are_kept():
 
 @pytest.mark.parametrize(("heard_ms", "from_ms"), [(0, 0), (480, 0), (500, 500), (1340, 1000)])
 def test_what_was_stopped_goes_on_at_the_half_second_where_the_caller_stopped_hearing(heard_ms, from_ms):
-    prompt = Prompt(1, STREAM_SID)
+    prompt = Prompt(1)
     prompt.push(counted(1600))
     prompt.complete()
     list(prompt.send(0))
@@ -238,7 +235,7 @@ def test_what_was_heard_to_its_end_before_it_was_stopped_is_heard():
 
 
 def test_an_echo_is_weaker_than_what_plays_and_comes_a_little_later():
-    prompt = Prompt(1, STREAM_SID)
+    prompt = Prompt(1)
     prompt.push(tone(1000, level=8000))
     prompt.push(MULAW_SILENCE * 8 * 3000)
     prompt.complete()
@@ -386,7 +383,7 @@ def test_the_echo_of_a_prompt_that_was_stopped_is_still_coming():
 
 def test_the_echo_of_the_prompt_before_may_be_the_louder_one():
     playback = playback_of(prompt_of(300, 1))
-    quiet = Prompt(2, STREAM_SID)
+    quiet = Prompt(2)
     quiet.push(tone(300, level=100))
     playback.add(quiet)
     playback.send(0, False)
@@ -402,7 +399,7 @@ def test_the_echo_of_the_prompt_before_may_be_the_louder_one():
 
 
 def test_a_prompt_without_a_voice_holds_up_what_comes_after_it():
-    mute, after = Prompt(1, STREAM_SID, WORDS), prompt_of(300, 2)
+    mute, after = Prompt(1, WORDS), prompt_of(300, 2)
     mute.mute()
     playback = playback_of(prompt_of(300, 3), mute, after)
     assert in_short(playback.send(0, False)) == [300, "turn-3.1:end"]

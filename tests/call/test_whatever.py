@@ -14,12 +14,15 @@ from lexbridge.call.actions import (
     AppendAudio,
     BeginDialog,
     CancelUtterance,
+    ClearAudio,
     CloseUtterance,
     Note,
     OpenUtterance,
     Recall,
+    SendAudio,
     SendKeys,
-    SendMessage,
+    SendMark,
+    StreamOutput,
     UpdateCall,
     VoiceWords,
 )
@@ -108,7 +111,7 @@ class WatchedCaller(Caller):
                 assert action.turn < min(self.voiced, default=0)
                 self.voiced.append(action.turn)
                 self.speaking[action.turn] = LONGEST_SPEECH_MS
-            case SendMessage():
+            case SendAudio() | SendMark() | ClearAudio():
                 self._sent(action)
             case UpdateCall():
                 self._updated(action)
@@ -124,7 +127,7 @@ class WatchedCaller(Caller):
 
     def _sent(self, action):
         assert self.last_document is None, "nobody hears it any more"
-        (short,) = in_short([action.text])
+        (short,) = in_short([action])
         if isinstance(short, str) and short != "clear":
             assert short not in self.marks_sent
             self.marks_sent.append(short)
@@ -238,7 +241,7 @@ class WatchedCaller(Caller):
 
     @property
     def sent(self):
-        return [action.text for action in self.actions if isinstance(action, SendMessage)]
+        return [action for action in self.actions if isinstance(action, StreamOutput)]
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,13 @@ from lexbridge.call.actions import (
     Action,
     AppendAudio,
     BeginDialog,
+    ClearAudio,
     Note,
     OpenUtterance,
+    SendAudio,
     SendKeys,
-    SendMessage,
+    SendMark,
+    StreamOutput,
     UpdateCall,
     VoiceWords,
 )
@@ -130,25 +133,21 @@ KEY_TONE = encode_mulaw(sines(770, 1336))
 """mu-law, a frame of a key's tone."""
 
 
-def in_short(texts: Iterable[str]) -> list[int | str]:
-    """Messages to Twilio: the milliseconds of media in a row, the names of marks, "clear". Fails if one is none."""
+def in_short(output: Iterable[StreamOutput]) -> list[int | str]:
+    """Return in short what goes out on a stream: the milliseconds of audio in a row, the names of marks, "clear"."""
     short: list[int | str] = []
-    for message in map(json.loads, texts):
-        assert message["streamSid"] == STREAM_SID
-        match message["event"]:
-            case "media":
-                mulaw = base64.b64decode(message["media"]["payload"], validate=True)
-                assert mulaw
-                assert len(mulaw) % MULAW_FRAME_BYTES == 0
-                ms = len(mulaw) * FRAME_MS // MULAW_FRAME_BYTES
+    for action in output:
+        match action:
+            case SendAudio():
+                assert action.mulaw
+                assert len(action.mulaw) % MULAW_FRAME_BYTES == 0
+                ms = len(action.mulaw) * FRAME_MS // MULAW_FRAME_BYTES
                 last = short[-1] if short else None
                 short[-1:] = [last + ms] if isinstance(last, int) else [*short[-1:], ms]
-            case "mark":
-                short.append(message["mark"]["name"])
-            case "clear":
+            case SendMark():
+                short.append(action.name)
+            case ClearAudio():
                 short.append("clear")
-            case event:
-                raise AssertionError(f"we never send {event!r}")
     return short
 
 
@@ -158,15 +157,14 @@ class Loudspeaker:
     def __init__(self) -> None:
         self._queue: deque[bytes | str] = deque()  # audio, mu-law, and the names of marks
 
-    def take(self, text: str) -> list[str]:
-        """A message to Twilio. Returns the marks that come back at once."""
-        message = json.loads(text)
-        match message["event"]:
-            case "media":
-                self._queue.append(base64.b64decode(message["media"]["payload"]))
-            case "mark":
-                self._queue.append(message["mark"]["name"])
-            case _:  # clear
+    def take(self, action: StreamOutput) -> list[str]:
+        """Take what is sent to Twilio. Return the marks that come back at once."""
+        match action:
+            case SendAudio():
+                self._queue.append(action.mulaw)
+            case SendMark():
+                self._queue.append(action.name)
+            case ClearAudio():
                 marks = [item for item in self._queue if isinstance(item, str)]
                 self._queue.clear()
                 return marks
@@ -347,13 +345,13 @@ class Caller:
     def steps(self) -> list[str]:
         """What happened since the last look, without notes and frames: "OpenUtterance 1", "UpdateCall"."""
         new, self._seen = self.actions[self._seen :], len(self.actions)
-        shown = [action for action in new if not isinstance(action, AppendAudio | SendMessage | Note)]
+        shown = [action for action in new if not isinstance(action, AppendAudio | StreamOutput | Note)]
         return [f"{type(action).__name__} {getattr(action, 'turn', '')}".strip() for action in shown]
 
     def gets(self) -> list[int | str]:
         """What went out on the stream since the last look, in short: [500, "turn-1.1:500", "clear"]."""
         new, self._seen_messages = self.actions[self._seen_messages :], len(self.actions)
-        return in_short(action.text for action in new if isinstance(action, SendMessage))
+        return in_short(action for action in new if isinstance(action, StreamOutput))
 
     def hears(self) -> list[str]:
         """What the newest document says, and does once it has spoken: ["Which flowers?", "Pause", "Redirect"]."""
@@ -401,8 +399,8 @@ class Caller:
             self.session.catch_up()
 
     def _carry_out(self, action: Action) -> None:
-        if isinstance(action, SendMessage):
-            self._marks += self._loudspeaker.take(action.text)
+        if isinstance(action, StreamOutput):
+            self._marks += self._loudspeaker.take(action)
 
 
 def verbs_of(twiml: str) -> Iterator[Any]:

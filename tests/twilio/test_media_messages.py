@@ -8,9 +8,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from lexbridge.call.actions import ClearAudio, SendAudio, SendMark
 from lexbridge.call.events import Connected, Dtmf, Mark, Media, OddMessage, Started, Stopped, UnknownMessage
 from lexbridge.errors import MediaStreamError
-from lexbridge.twilio.media_messages import clear_text, mark_text, media_text, parse
+from lexbridge.twilio.media_messages import encode, parse
 from tests.support.property_tests import examples
 from tests.support.story import ACCOUNT_SID, CALL_SID, STREAM_SID
 
@@ -177,7 +178,7 @@ def test_a_timestamp_that_tells_nothing_is_none(timestamp):
 
 def test_audio_for_the_caller_is_a_media_message():
     mulaw = bytes(range(256))
-    message = json.loads(media_text(STREAM_SID, mulaw))
+    message = json.loads(encode(SendAudio(mulaw), STREAM_SID))
     payload = message["media"].pop("payload")
     assert message == {"event": "media", "streamSid": STREAM_SID, "media": {}}
     assert base64.b64decode(payload, validate=True) == mulaw
@@ -185,6 +186,6 @@ def test_audio_for_the_caller_is_a_media_message():
 
 def test_a_mark_and_a_clear_name_their_stream():
     mark = {"event": "mark", "streamSid": STREAM_SID, "mark": {"name": 'a "name"'}}
-    assert json.loads(mark_text(STREAM_SID, 'a "name"')) == mark
-    assert parse(mark_text(STREAM_SID, 'a "name"')) == Mark('a "name"')  # it comes back as it went
-    assert json.loads(clear_text(STREAM_SID)) == {"event": "clear", "streamSid": STREAM_SID}
+    assert json.loads(encode(SendMark('a "name"'), STREAM_SID)) == mark
+    assert parse(encode(SendMark('a "name"'), STREAM_SID)) == Mark('a "name"')  # it comes back as it went
+    assert json.loads(encode(ClearAudio(), STREAM_SID)) == {"event": "clear", "streamSid": STREAM_SID}

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from lexbridge.audio.pcm import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_FRAME_BYTES, decode_mulaw, first_audible_ms
+from lexbridge.call.actions import ClearAudio, SendAudio, SendMark, StreamOutput
 from lexbridge.lex.model import LONGEST_SPEECH_MS, Message
-from lexbridge.twilio.media_messages import clear_text, mark_text, media_text
 
 LEAD_MS = 5000
 """So much is sent ahead of what is played: what waits in sockets is bounded, and a late frame leaves no gap."""
@@ -53,7 +53,6 @@ class Prompt:
     def __init__(
         self,
         turn: int,
-        stream_sid: str,
         messages: Sequence[Message] = (),
         may_interrupt: bool = True,
         is_filler: bool = False,
@@ -67,7 +66,6 @@ class Prompt:
         self.is_heard = False
         self.is_mute = False
         """There is no voice for its words: Twilio has to say them."""
-        self._stream_sid = stream_sid
         self._audio = bytearray()  # mu-law, whole frames
         self._levels: list[int] = []  # RMS of each frame
         self._is_audible = False
@@ -150,8 +148,8 @@ class Prompt:
         heard = self._levels[max(0, played_ms - ECHO_DELAY_MS) // FRAME_MS : played_ms // FRAME_MS + 2]
         return round(max(heard, default=0) * _ECHO_FACTOR)
 
-    def send(self, now_ms: int) -> Iterator[str]:
-        """Yields the messages that are due now: media, and marks between them."""
+    def send(self, now_ms: int) -> Iterator[StreamOutput]:
+        """Yield what is due to be sent now: audio, and marks between its pieces."""
         if self.arrived_ms > self._sent_ms and (self._at is None or self.position_ms(now_ms) >= self._sent_ms):
             # It begins; or there was nothing left to play, and now there is.
             self._plays += self._at is None
@@ -163,7 +161,7 @@ class Prompt:
         while self._sent_ms < until_ms:
             to_ms = min(until_ms, self._sent_ms + MESSAGE_MS, self._marked_ms + MARK_EVERY_MS)
             audio = self._audio[self._sent_ms * MULAW_BYTES_PER_MS : to_ms * MULAW_BYTES_PER_MS]
-            yield media_text(self._stream_sid, bytes(audio))
+            yield SendAudio(bytes(audio))
             self._sent_ms = to_ms
             if to_ms == self._marked_ms + MARK_EVERY_MS:
                 self._marked_ms = to_ms
@@ -190,9 +188,9 @@ class Prompt:
         self.is_heard = position_ms + now_ms - at_ms >= self._sent_ms + HEARD_WITHIN_MS
         return self.is_heard
 
-    def stop(self, now_ms: int) -> str:
-        """Returns the message that clears it. Played again, it goes on from the last half second that was heard in
-        whole."""
+    def stop(self, now_ms: int) -> ClearAudio:
+        """Stop the prompt, and return what clears it. Played again, it goes on from the last half second that the
+        caller heard in whole."""
         position_ms = self.position_ms(now_ms)
         self._from_ms = self._sent_ms = self._marked_ms = max(
             self._from_ms, (position_ms - self._from_ms) // MARK_EVERY_MS * MARK_EVERY_MS + self._from_ms
@@ -200,12 +198,12 @@ class Prompt:
         self._at = None
         self._is_last_marked = False
         self._marks.clear()
-        return clear_text(self._stream_sid)
+        return ClearAudio()
 
-    def _mark(self, at_ms: int | None) -> str:
+    def _mark(self, at_ms: int | None) -> SendMark:
         name = f"turn-{self.turn}.{self._plays}:{'end' if at_ms is None else at_ms}"
         self._marks[name] = at_ms
-        return mark_text(self._stream_sid, name)
+        return SendMark(name)
 
 
 class Playback:
@@ -252,19 +250,19 @@ class Playback:
         kept = (*self._prompts, *self._interrupted, *([self._withheld] if self._withheld else []))
         return next((prompt for prompt in kept if prompt.turn == turn), None)
 
-    def send(self, now_ms: int, waits: bool) -> list[str]:
-        """The messages that are due. `waits`: none begins, for the caller is speaking, unless it must not be
-        interrupted anyway."""
-        messages: list[str] = []
+    def send(self, now_ms: int, waits: bool) -> list[StreamOutput]:
+        """Return what is due to be sent now. `waits`: the caller is speaking, so a prompt begins only if it must not
+        be interrupted anyway."""
+        output: list[StreamOutput] = []
         while self._prompts and not self.is_mute:
             prompt = self._prompts[0]
             if not (waits and prompt.may_interrupt and not prompt.is_begun):
-                messages += prompt.send(now_ms)
+                output += prompt.send(now_ms)
             if not prompt.is_heard:
                 break
             self._prompts.popleft()
             self._last = prompt
-        return messages
+        return output
 
     def marked(self, mark: str, now_ms: int) -> None:
         """A mark came back; it may be late, or of a prompt that was cleared."""
@@ -281,12 +279,12 @@ class Playback:
         prompts = [prompt for prompt in (self.playing, self._last) if prompt is not None]
         return max(rms if now_ms < until_ms else 0, *[prompt.echo_rms(now_ms) for prompt in prompts], 0)
 
-    def interrupt(self, now_ms: int) -> list[str]:
-        """The caller does not want to hear the rest. Returns the messages that stop it."""
-        messages = self._stop(now_ms)
+    def interrupt(self, now_ms: int) -> list[StreamOutput]:
+        """Stop all prompts, for the caller speaks. Return what clears the one that plays."""
+        output = self._stop(now_ms)
         self._interrupted += [prompt for prompt in self._prompts if not prompt.is_filler]
         self._prompts.clear()
-        return messages
+        return output
 
     def resume(self) -> None:
         """It was a false alarm: what was interrupted goes on."""
@@ -322,11 +320,11 @@ class Playback:
         prompt, self._withheld = self._withheld, None
         return [prompt.turn] if prompt is not None and not prompt.is_complete else []
 
-    def mute(self, prompt: Prompt, now_ms: int) -> list[str]:
-        """Twilio has to say the words of `prompt`. Returns the messages that stop it."""
-        messages = self._stop(now_ms) if prompt is self.playing else []
+    def mute(self, prompt: Prompt, now_ms: int) -> list[StreamOutput]:
+        """Leave the words of `prompt` to `<Say>`. Return what clears the prompt if it plays."""
+        output = self._stop(now_ms) if prompt is self.playing else []
         prompt.mute()
-        return messages
+        return output
 
     def take_next(self) -> Prompt:
         """The prompt that is to be heard next, which nobody will hear here."""
@@ -338,7 +336,7 @@ class Playback:
         self._prompts.clear()
         return prompts
 
-    def _stop(self, now_ms: int) -> list[str]:
+    def _stop(self, now_ms: int) -> list[StreamOutput]:
         prompt = self.playing
         if prompt is None:
             return []

@@ -7,7 +7,7 @@ one that ends the call is sent only when the last words have been heard.
 from collections.abc import Iterable, Mapping, Sequence
 
 from lexbridge.audio.endpointing import Listening
-from lexbridge.call.actions import CancelUtterance, SendMessage, VoiceWords
+from lexbridge.call.actions import CancelUtterance, StreamOutput, VoiceWords
 from lexbridge.call.context import Call, CallState
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, LastWords
 from lexbridge.call.output.playback import Playback, Prompt
@@ -112,7 +112,7 @@ class StreamMode:
         if speaking_turn is None:
             self._recite(messages, to_voice=to_voice)
         else:
-            prompt = self._playback.release(speaking_turn) or self._prompt_of(speaking_turn, messages)
+            prompt = self._playback.release(speaking_turn) or Prompt(speaking_turn, messages)
             prompt.messages = messages
             prompt.may_interrupt = self._call.directives.allow_interrupt
             if prompt.is_complete and self._is_unspoken(prompt):  # it was withheld, and its voice has come to nothing
@@ -127,7 +127,7 @@ class StreamMode:
 
     def withhold(self, turn: int, messages: Sequence[Message]) -> None:
         """See ReplyMode. Its audio goes on to arrive."""
-        self._playback.withhold(self._playback.prompt_of(turn) or self._prompt_of(turn, messages))
+        self._playback.withhold(self._playback.prompt_of(turn) or Prompt(turn, messages))
 
     def forget_withheld(self) -> None:
         """See ReplyMode."""
@@ -238,16 +238,12 @@ class StreamMode:
             audio, rest = audio + voiced, rest[1:]
         return audio, ()
 
-    def _prompt_of(self, turn: int, messages: Sequence[Message]) -> Prompt:
-        return Prompt(turn, self._call.stream.stream_sid, messages)
-
     def _recite(
         self, messages: Sequence[Message], *, is_filler: bool = False, to_voice: Sequence[Message] = ()
     ) -> None:
         """Plays what is nobody's answer."""
         self._recited += 1
-        stream_sid, may_interrupt = self._call.stream.stream_sid, self._call.directives.allow_interrupt
-        prompt = Prompt(-self._recited, stream_sid, messages, may_interrupt, is_filler)
+        prompt = Prompt(-self._recited, messages, self._call.directives.allow_interrupt, is_filler)
         audio, rest = self._voice_of(messages)
         if rest and set(rest) <= set(to_voice):
             self._heads[prompt.turn] = audio
@@ -268,9 +264,9 @@ class StreamMode:
         was_empty = playback.is_empty
         is_busy = call.turns.spoken is not None or call.keys.is_collecting
         waits = is_busy and call.rules.barge_in and call.state is CallState.LIVE
-        messages = playback.send(call.now_ms, waits)
-        self._send(messages)
-        if messages:
+        output = playback.send(call.now_ms, waits)
+        self._send(output)
+        if output:
             self._note_first_sound()
         if playback.is_mute:
             self._say_next()
@@ -344,6 +340,6 @@ class StreamMode:
         for turn in turns:
             self._call.act(CancelUtterance(turn))
 
-    def _send(self, messages: Sequence[str]) -> None:
-        for message in messages:
-            self._call.act(SendMessage(message))
+    def _send(self, output: Sequence[StreamOutput]) -> None:
+        for action in output:
+            self._call.act(action)
