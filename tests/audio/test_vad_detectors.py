@@ -11,11 +11,12 @@ from lexbridge.audio.pcm import PCM_FRAME_BYTES, decode_mulaw, encode_mulaw, res
 from lexbridge.audio.vad import (
     AdaptiveDetector,
     AmplitudeDetector,
+    DetectorOptions,
     HybridDetector,
     SileroDetector,
     SileroModel,
     WebrtcDetector,
-    detector_factory,
+    load_detector,
     silero,
 )
 from lexbridge.audio.vad.noise_floor import NoiseFloor
@@ -249,7 +250,7 @@ def test_the_model_sleeps_while_the_line_is_still(model, speech):
     ],
 )
 def test_vad_chooses_and_each_call_has_its_own(vad, kind):
-    make = detector_factory(make_settings(VAD=vad))
+    make = load_detector(vad, DetectorOptions())
     one, other = make(), make()
     assert isinstance(one, kind)
     assert one is not other

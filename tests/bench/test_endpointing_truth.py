@@ -15,7 +15,8 @@ from bench.endpointing.troubles import ECHO, LINES, SOUNDS, lost_frames, no_hiss
 from lexbridge.audio.endpointing import Endpointer, EndpointingRules, EndReason
 from lexbridge.audio.hangover import Expected
 from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, PCM_FRAME_BYTES, RATE_HZ, frame_levels_dbfs
-from lexbridge.audio.vad import AmplitudeDetector, Tone, tone_of
+from lexbridge.audio.tones import Tone, tone_of
+from lexbridge.audio.vad import AmplitudeDetector
 
 QUIET = Condition("quiet", hiss=no_hiss)
 HANGOVER, LONGEST = EndReason.HANGOVER, EndReason.MAX_LENGTH

@@ -488,7 +488,7 @@ class BrokenDetector:
 def test_a_call_that_breaks_by_a_bug_is_closed_with_1011_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
-    monkeypatch.setattr("lexbridge.bridge.live_call.detector_factory", lambda _: BrokenDetector)
+    monkeypatch.setattr("lexbridge.bridge.live_call.load_detector", lambda *_: BrokenDetector)
     lex = RehearsedLex()
     call = Rehearsal(lex, RehearsedControl())
     call.speaks(voice_ms=900, silence_ms=0)

@@ -39,7 +39,7 @@ class CountingDetector:
 @pytest.fixture
 def heard_ms(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How much media all calls have heard so far."""
-    monkeypatch.setattr("lexbridge.bridge.live_call.detector_factory", lambda _: CountingDetector)
+    monkeypatch.setattr("lexbridge.bridge.live_call.load_detector", lambda *_: CountingDetector)
     CountingDetector.frames = 0
     return lambda: CountingDetector.frames * FRAME_MS
 

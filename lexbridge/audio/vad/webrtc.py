@@ -1,9 +1,12 @@
 """WebRTC's detector: a mixture of Gaussians over six bands. Needs webrtcvad-wheels (requirements-webrtc.txt)."""
 
+from collections.abc import Callable
+
 from lexbridge.audio.pcm import RATE_HZ
+from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions
 
 
-class WebrtcDetector:
+class WebrtcDetector(Detector):
     """Voiced where WebRTC says so. Quick and cheap; much noise, and nearly all music, is voice to it."""
 
     def __init__(self, mode: int = 3) -> None:
@@ -13,5 +16,11 @@ class WebrtcDetector:
         self._vad = webrtcvad.Vad(mode)
 
     def is_voiced(self, frame: bytes) -> bool:
-        """Whether `frame` is voice."""
         return bool(self._vad.is_speech(frame, RATE_HZ))
+
+
+def _load(options: DetectorOptions) -> Callable[[], Detector]:
+    return lambda: WebrtcDetector(options.webrtc_mode)
+
+
+KIND = DetectorKind("WebRTC's statistical model", _load, (("webrtcvad",),), "requirements-webrtc.txt")

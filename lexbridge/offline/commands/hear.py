@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lexbridge.audio.endpointing import EndpointingRules
 from lexbridge.audio.pcm import FRAME_MS
-from lexbridge.audio.vad import detector_factory
+from lexbridge.audio.vad import DETECTORS, load_detector
 from lexbridge.config.env_file import read_env_file
 from lexbridge.config.settings import Settings, read_settings
 from lexbridge.errors import ConfigError
@@ -22,7 +22,6 @@ from lexbridge.offline.commands.arguments import new_file
 from lexbridge.offline.hearing.analysis import Heard, hints, listen, threshold_hint
 from lexbridge.offline.hearing.sound_file import SoundFileError, read_channel
 
-DETECTORS = ("amplitude", "webrtc", "adaptive", "silero", "hybrid")
 READ = (
     *("VOICE_THRESHOLD", "VOICE_MARGIN_DB", "WEBRTC_MODE", "ONSET_MS", "PRE_ROLL_MS"),
     *("HANGOVER_MS", "HANGOVER_MIN_MS", "HANGOVER_MAX_MS", "MAX_UTTERANCE_MS"),
@@ -64,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     except (SoundFileError, ConfigError) as error:
         print(error, file=sys.stderr)
         return 2
-    heard = list(_heard(pcm, DETECTORS if args.vad == "all" else (args.vad,), own, rules))
+    heard = list(_heard(pcm, tuple(DETECTORS) if args.vad == "all" else (args.vad,), own, rules))
     for one in heard:
         print("\n".join([*_told(one), *(f"  {hint}" for hint in hints(one, rules)), ""]))
     if not heard:
@@ -117,7 +116,7 @@ def _heard(pcm: bytes, names: Sequence[str], own: Mapping[str, str], rules: Endp
         except ConfigError as error:
             print(error, file=sys.stderr)
             continue
-        yield listen(pcm, name, detector_factory(settings)(), rules)
+        yield listen(pcm, name, load_detector(settings.vad, settings.detector_options)(), rules)
 
 
 def _told(heard: Heard) -> Iterator[str]:

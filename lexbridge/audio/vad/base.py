@@ -1,0 +1,42 @@
+"""What every detector of voice is to the service: the Protocol, what can be set, and how a detector is made."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Detector(Protocol):
+    """A detector of voice for one call, which gets the call's frames in order and may keep state."""
+
+    def is_voiced(self, frame: bytes) -> bool:
+        """Return whether the next frame (20 ms: 320 bytes of 16-bit little-endian PCM at 8 kHz) holds voice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorOptions:
+    """Values that tune detectors. Each detector reads those that concern it."""
+
+    voice_threshold: int = 500
+    """RMS of 16-bit samples above which a frame is voiced, 1 to 32767 (`amplitude`)."""
+    voice_margin_db: float = 0
+    """Extra dB above the line's noise that a sound needs to count as voice (`adaptive`, `hybrid`)."""
+    webrtc_mode: int = 3
+    """Aggressiveness, from 0 (almost any sound is voice) to 3 (`webrtc`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorKind:
+    """A detector that the setting VAD can choose."""
+
+    summary: str
+    """What decides that a frame is voiced, in a few words for the help of VAD."""
+    load: Callable[[DetectorOptions], Callable[[], Detector]]
+    """Load what all calls of the process share, such as a model, and return a function that makes a call's detector.
+
+    Loading happens in the process that uses it: a model does not survive a fork.
+    """
+    packages: tuple[tuple[str, ...], ...] = ()
+    """Packages that have to be installed besides the service's own: of each group one."""
+    requirements: str = ""
+    """File that pip installs those packages from."""
