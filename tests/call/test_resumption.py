@@ -1,0 +1,298 @@
+"""A stream that goes on with a call: after a loss, and after a hand-over."""
+
+import pytest
+
+from lexbridge.call.actions import Recall, UpdateCall
+from lexbridge.call.context import CallState
+from lexbridge.call.directives import ACTION_ATTRIBUTE, CALL_SID_ATTRIBUTE, NO_INPUT_S_ATTRIBUTE
+from lexbridge.call.stream_parameters import HANDED_OVER, LOST, NO_INPUTS_PARAMETER, PROMPT_PARAMETER, RESUMED_PARAMETER
+from lexbridge.errors import LexUnavailable
+from lexbridge.lex.model import DialogState
+from lexbridge.twilio.twiml import SPEAKING_MS_PER_CHARACTER, SPOKEN_PARAMETER
+from tests.support.call_update_stories import FULFILLED, HOLDS, NEXT, a_caller, a_caller_lex_thinks_about, opening_of
+from tests.support.story import CALL_SID, NEXT_STREAM, Caller
+
+PLEASE_AGAIN = ["Sorry, I did not get that. Please say it again.", *HOLDS]
+
+
+def a_caller_whose_stream_was_lost(parameters=None, **variables):
+    """A caller whose call goes on over another stream."""
+    return a_caller({RESUMED_PARAMETER: LOST, **(parameters or {})}, **variables)
+
+
+def test_where_a_stream_was_lost_the_bots_last_words_are_spoken_once_more():
+    caller = a_caller_whose_stream_was_lost()
+    assert caller.steps() == ["Recall"]
+    assert [action.session_id for action in caller.actions if isinstance(action, Recall)] == [CALL_SID]
+    caller.lex_recalls("Which day?")
+    assert caller.steps() == ["UpdateCall"]
+    assert caller.hears() == ["Which day?", *HOLDS]
+    caller.says_something()
+    assert caller.steps() == ["OpenUtterance 1", "CloseUtterance 1"]
+    assert caller.asked[0].session_attributes is None
+
+
+def test_what_was_cut_off_is_not_sent_and_the_caller_is_asked_for_all_of_it():
+    caller = a_caller_whose_stream_was_lost()
+    caller.steps()
+    caller.speaks(400)
+    caller.lex_recalls("Which day?")
+    caller.speaks(400)
+    caller.is_silent(700)
+    assert caller.steps() == ["UpdateCall", "Recall"]
+    assert caller.note("speech-ignored") == {"at_ms": 0, "call": "resuming"}
+    caller.says_something()
+    assert caller.steps() == ["OpenUtterance 1", "CloseUtterance 1"]
+
+
+def test_what_is_said_while_a_document_ends_the_call_is_ignored_and_logged_whatever_becomes_of_it():
+    caller = a_caller_lex_thinks_about(BARGE_IN="off")
+    caller.lex_says("Goodbye.", dialog_state=DialogState.FULFILLED, intent="GoodbyeIntent")
+    caller.is_silent(100)
+    caller.speaks(400)
+    caller.does_not_get_the_update()
+    caller.speaks(400)
+    caller.is_silent(700)
+    assert caller.session.state is CallState.LIVE
+    assert caller.note("speech-ignored")["call"] == "closing"
+    assert len(caller.asked) == 1
+    caller.says_something()
+    assert len(caller.asked) == 2
+
+
+@pytest.mark.parametrize("told", [Caller.lex_recalls, Caller.lex_recalls_nothing], ids=["no session", "no answer"])
+def test_if_lex_cannot_tell_what_it_said_the_caller_is_asked_to_say_it_again(told):
+    caller = a_caller_whose_stream_was_lost()
+    told(caller)
+    assert caller.hears() == PLEASE_AGAIN
+
+
+def test_a_session_without_a_message_is_asked_for_again_too():
+    caller = a_caller_whose_stream_was_lost()
+    caller.lex_recalls(dialog_state=DialogState.ELICIT_INTENT, intent="OrderFlowers")
+    assert caller.hears() == PLEASE_AGAIN
+
+
+def test_if_lex_knows_no_session_the_first_turn_brings_the_call_facts():
+    caller = a_caller_whose_stream_was_lost({"shop": "7"})
+    caller.lex_recalls()
+    caller.says_something()
+    assert caller.asked[0].session_attributes == {"shop": "7", CALL_SID_ATTRIBUTE: CALL_SID}
+
+
+def test_if_lex_does_not_tell_the_attributes_are_left_alone():
+    caller = a_caller_whose_stream_was_lost({"shop": "7"})
+    caller.lex_recalls_nothing()
+    caller.says_something()
+    assert caller.asked[0].session_attributes is None
+
+
+def test_a_goodbye_that_was_lost_is_said_and_the_call_ends():
+    caller = a_caller_whose_stream_was_lost()
+    caller.lex_recalls("Thank you.", dialog_state=FULFILLED, intent="GoodbyeIntent")
+    assert caller.hears() == ["Thank you.", "Hangup"]
+
+
+def test_a_goodbye_without_words_that_was_lost_ends_the_call_too():
+    caller = a_caller_whose_stream_was_lost()
+    caller.lex_recalls(dialog_state=FULFILLED, session_attributes={ACTION_ATTRIBUTE: "hangup"})
+    assert caller.hears() == ["Goodbye.", "Hangup"]
+
+
+def test_an_answer_that_lex_was_still_busy_with_is_spoken_when_it_is_there():
+    caller = a_caller_whose_stream_was_lost()
+    caller.lex_recalls("Which flowers?")
+    caller.is_silent(980)
+    caller.steps()
+    caller.is_silent(20)
+    assert caller.steps() == ["Recall"]
+    caller.lex_recalls("Which day?")
+    assert caller.hears() == ["Which day?", *HOLDS]
+    caller.is_silent(5000)
+    assert caller.steps() == ["UpdateCall"]
+
+
+@pytest.mark.parametrize("told", [lambda caller: caller.lex_recalls("Which flowers?"), Caller.lex_recalls_nothing])
+def test_at_the_second_look_nothing_is_said_twice(told):
+    caller = a_caller_whose_stream_was_lost()
+    caller.lex_recalls("Which flowers?")
+    caller.is_silent(1000)
+    caller.steps()
+    told(caller)
+    assert caller.steps() == []
+
+
+def test_there_is_no_second_look_once_the_caller_goes_on():
+    caller = a_caller_whose_stream_was_lost()
+    caller.lex_recalls("Which flowers?")
+    caller.steps()
+    caller.speaks(500)
+    caller.is_silent(1000)
+    assert caller.steps() == ["OpenUtterance 1", "CloseUtterance 1"]
+
+
+def test_a_second_look_that_comes_late_is_dropped():
+    caller = a_caller_whose_stream_was_lost()
+    caller.lex_recalls("Which flowers?")
+    caller.is_silent(1000)
+    caller.speaks(500)
+    caller.steps()
+    caller.lex_recalls("Which day?")
+    assert caller.steps() == []
+
+
+def test_what_lex_tells_after_the_end_is_dropped():
+    caller = a_caller_whose_stream_was_lost()
+    caller.hangs_up()
+    caller.steps()
+    caller.lex_recalls("Which flowers?")
+    assert caller.steps() == []
+
+
+def test_a_call_is_handed_over_with_the_next_answer():
+    caller = a_caller_lex_thinks_about()
+    caller.session.next_stream, caller.session.is_leaving = NEXT, True
+    caller.lex_says("Which day?")
+    assert caller.hears() == ["Stop", "Start", "Which day?", *HOLDS]
+    (update,) = [action for action in caller.actions if isinstance(action, UpdateCall)]
+    assert update.hands_over
+    assert caller.session.state is CallState.LEAVING
+    spoken_ms = str(len("Which day?") * SPEAKING_MS_PER_CHARACTER)
+    told = {RESUMED_PARAMETER: HANDED_OVER, SPOKEN_PARAMETER: spoken_ms}
+    name, parameters = opening_of(caller)
+    assert len(parameters.pop(PROMPT_PARAMETER)) == 8
+    assert (name, parameters) == (NEXT.name, told)
+
+
+def test_the_stream_that_was_handed_over_hears_nobody_any_more():
+    caller = a_caller_lex_thinks_about()
+    caller.session.next_stream, caller.session.is_leaving = NEXT, True
+    caller.lex_says("Which day?")
+    caller.steps()
+    caller.says_something()
+    caller.is_silent(60_000)
+    assert caller.steps() == []
+    caller.hangs_up()
+    assert caller.note("stream-ended")["how"] == "stopped"
+
+
+def test_a_call_is_handed_over_with_the_next_question_too_and_knows_how_often_it_was_asked():
+    caller = a_caller({"shop": "7"}, GREETING="Hello.")
+    caller.session.next_stream, caller.session.is_leaving = NEXT, True
+    caller.is_silent(10_420)
+    _, told = opening_of(caller)
+    assert told[NO_INPUTS_PARAMETER] == "1"
+    assert told["shop"] == "7"  # Lex has not been told yet
+    following = a_caller(told, NO_INPUT_LIMIT="1")
+    following.is_silent(12_500)
+    assert following.hears() == ["Sorry, I did not hear anything. Goodbye.", "Hangup"]
+
+
+def test_after_the_first_answer_the_call_facts_are_not_handed_over():
+    caller = a_caller({"shop": "7"})
+    caller.says_something()
+    caller.session.next_stream, caller.session.is_leaving = NEXT, True
+    caller.lex_says("Which day?")
+    assert "shop" not in opening_of(caller)[1]
+
+
+def test_facts_that_are_handed_over_go_to_lex_with_the_first_turn():
+    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER, "shop": "7"})
+    caller.says_something()
+    assert caller.asked[0].session_attributes == {"shop": "7", CALL_SID_ATTRIBUTE: CALL_SID}
+
+
+def test_a_call_is_not_handed_over_while_the_caller_speaks_or_waits_for_lex():
+    for pause_ms in (0, 700):
+        caller = a_caller_lex_thinks_about()
+        caller.speaks(500)
+        caller.is_silent(pause_ms)
+        caller.session.next_stream, caller.session.is_leaving = NEXT, True
+        caller.lex_says("Which day?")
+        assert caller.hears() == ["Which day?", *HOLDS]
+
+
+def test_a_hand_over_that_twilio_does_not_carry_out_is_tried_again_with_the_next_document():
+    caller = a_caller_lex_thinks_about()
+    caller.session.next_stream, caller.session.is_leaving = NEXT, True
+    caller.lex_says("Which day?")
+    caller.does_not_get_the_update()
+    caller.says_something()
+    caller.lex_says("Which day?")
+    assert caller.hears() == ["Stop", "Start", "Which day?", *HOLDS]
+
+
+def test_last_words_are_not_handed_over():
+    caller = a_caller_lex_thinks_about()
+    caller.session.next_stream, caller.session.is_leaving = NEXT, True
+    caller.lex_says("Thank you.", dialog_state=FULFILLED, intent="GoodbyeIntent")
+    assert caller.hears() == ["Thank you.", "Hangup"]
+
+
+def test_who_says_nothing_after_a_hand_over_hears_the_question_again():
+    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER})
+    caller.is_silent(10_000)
+    caller.lex_recalls("Which day?")
+    assert caller.hears() == ["Sorry, I did not hear anything.", "Which day?", *HOLDS]
+    caller.steps()
+    caller.is_silent(15_000)
+    assert caller.steps() == ["UpdateCall"]  # now it is known
+
+
+def test_who_says_nothing_after_a_hand_over_hears_at_least_that():
+    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER})
+    caller.is_silent(10_000)
+    caller.lex_recalls_nothing()
+    assert caller.hears() == ["Sorry, I did not hear anything.", *HOLDS]
+
+
+def test_what_is_looked_up_after_the_caller_has_gone_on_is_not_said():
+    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER})
+    caller.is_silent(10_000)
+    caller.says_something()
+    caller.lex_says("Which day?")
+    caller.steps()
+    caller.lex_recalls("Which flowers?")
+    assert caller.steps() == []
+
+
+def test_who_speaks_up_before_they_are_asked_again_is_not():
+    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER})
+    caller.is_silent(10_000)
+    caller.says_something()
+    caller.lex_fails(LexUnavailable("no answer"))
+    caller.lex_recalls("Which day?")
+    assert caller.hears() == ["Sorry, I did not get that. Please say it again.", *HOLDS]
+
+
+def test_numbers_that_are_none_of_ours_count_as_none():
+    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER, SPOKEN_PARAMETER: "x", NO_INPUTS_PARAMETER: "9" * 7})
+    caller.is_silent(10_000)
+    assert caller.steps() == ["Recall"]
+
+
+def test_an_answer_that_came_after_the_stream_was_left_is_heard_on_the_next_one():
+    first = a_caller_lex_thinks_about()
+    first.session.next_stream, first.session.is_leaving = NEXT, True
+    first.lex_says("Which day?")
+    _, parameters = opening_of(first)
+    same, newer = a_caller(parameters), a_caller(parameters)
+    for caller, answer in ((same, "Which day?"), (newer, "What time?")):
+        caller.is_silent(12_000)
+        caller.lex_recalls(answer)
+    assert same.hears() == ["Sorry, I did not hear anything.", "Which day?", *HOLDS]
+    assert newer.hears() == ["What time?", *HOLDS]
+
+
+def test_a_stream_that_takes_over_waits_as_long_as_the_bot_has_the_caller_waited_for():
+    caller = a_caller_lex_thinks_about()
+    caller.session.next_stream = NEXT_STREAM
+    caller.session.is_leaving = True
+    caller.lex_says("Which day?", session_attributes={NO_INPUT_S_ATTRIBUTE: "4"})
+    _, handed = opening_of(caller)
+    assert handed["lexbridge:no-input-ms"] == "4000"
+    next_one = a_caller({**handed, SPOKEN_PARAMETER: "1000"})
+    next_one.is_silent(4980)
+    assert next_one.steps() == []
+    next_one.is_silent(20)
+    assert [note.event for note in next_one.notes][-1] == "no-input"
