@@ -1,0 +1,61 @@
+"""Callers of calls in stream mode: Lex's own voice is played to them over the stream."""
+
+from lexbridge.call.directives import ACTION_ATTRIBUTE, TRANSFER_TO_ATTRIBUTE
+from lexbridge.lex.model import DialogState
+from tests.support.story import Caller, tone, verbs_of
+
+FULFILLED = DialogState.FULFILLED
+BYE = {"dialog_state": FULFILLED, "intent": "GoodbyeIntent"}
+NUMBER = "+12065550100"
+
+
+TRANSFER = {
+    "dialog_state": FULFILLED,
+    "session_attributes": {ACTION_ATTRIBUTE: "transfer", TRANSFER_TO_ATTRIBUTE: NUMBER},
+}
+
+
+NOT_HEARD, SAY_AGAIN = "Sorry, I did not hear anything.", "Sorry, I did not get that. Please say it again."
+ONE_MOMENT, NOT_AVAILABLE = "One moment please.", "Sorry, this service is not available."
+VOICED = {NOT_HEARD: tone(400, 7000), SAY_AGAIN: tone(600, 7100), ONE_MOMENT: tone(300, 7200), NOT_AVAILABLE: tone(500)}
+CONNECTS = ["Connect", "Redirect"]
+LIMIT = "We have to end this call now. Goodbye."
+
+
+def a_caller(parameters=None, voiced=None, **variables):
+    """A caller on a two-way stream whose call has just been answered, and who may interrupt."""
+    caller = Caller(voiced, **{"REPLY_MODE": "stream", "BARGE_IN": "on", **variables})
+    caller.dials(parameters)
+    return caller
+
+
+def a_caller_lex_thinks_about(**variables):
+    caller = a_caller(**variables)
+    caller.says_something()
+    caller.steps()
+    return caller
+
+
+def a_caller_who_hears_a_prompt(ms=3000, so_far_ms=1000, attributes=None, voiced=None, **variables):
+    """A caller who has heard `so_far_ms` of the answer to the first turn, "Which day?"."""
+    caller = a_caller_lex_thinks_about(voiced=voiced, **variables)
+    caller.lex_says_aloud("Which day?", ms=ms, session_attributes=attributes or {})
+    caller.is_silent(so_far_ms)
+    caller.steps(), caller.gets()
+    return caller
+
+
+def heard_since(caller, at_ms):
+    return caller.heard[8 * at_ms :]
+
+
+def voice_in(mulaw):
+    """The milliseconds of it that are not silent."""
+    return 20 * sum(set(mulaw[at : at + 160]) != {0xFF} for at in range(0, len(mulaw), 160))
+
+
+def parameters_of(caller):
+    """The `<Parameter>`s of the stream that the newest document connects."""
+    (connect,) = [verb for verb in verbs_of(caller.document()) if verb.tagName == "Connect"]
+    nodes = connect.getElementsByTagName("Parameter")
+    return {node.getAttribute("name"): node.getAttribute("value") for node in nodes}
