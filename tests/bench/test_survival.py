@@ -1,8 +1,6 @@
-"""The survival bench still runs, in both modes: a few calls, nothing disturbed, and a worker killed now and then."""
+"""The marks, the counts and the limits of the survival bench."""
 
 import dataclasses
-import subprocess
-import sys
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +26,6 @@ from bench.harness.twilio.webhooks import Overrides, read_overrides
 from bench.stress.survival import Figures, Outcome
 from lexbridge.audio.pcm import decode_mulaw, rms
 from lexbridge.lex.voice import ReplyAudio
-from lexbridge.offline.commands.bridge_process import ROOT
 from lexbridge.phrases import phrases_for
 
 WHOLE = SPEECH_MS // FRAME_MS
@@ -247,43 +244,3 @@ def test_only_who_is_handed_over_in_stream_mode_may_have_to_say_it_again(
     lex = {"lost": 0, "turns": 1, "duplicates": 0}
     figures = Figures("restart", [notes], lex, Outcome(), [], handed_over)
     assert figures.missed() == ([f"repeats: {repeats}"] if is_missed else [])
-
-
-def table_of(*arguments: str) -> tuple[int, dict[str, str]]:
-    """Exit status and rows of a run. In a process of its own, as it is run by hand: it does not go with gevent's
-    patches."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "bench", "survival", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    rows = {name: value.strip() for name, _, value in (line.partition("  ") for line in ran.stdout.splitlines())}
-    assert "calls finished" in rows, ran.stdout + ran.stderr
-    return ran.returncode, rows
-
-
-@pytest.mark.parametrize(("mode", "updates"), [("call-update", "15"), ("stream", "5")])
-def test_the_smallest_run_finishes_every_call_and_loses_nothing(mode: str, updates: str) -> None:
-    status, rows = table_of("--calls", "5", "--turns", "3", "--ramp", "0.5", "--reply-mode", mode)
-    assert status == 0, rows
-    wanted = {
-        "calls finished": "5 of 5",
-        "turns counted by Lex": "15",
-        "turns counted twice": "0",
-        "updates by REST": updates,  # in stream mode only the goodbye is one
-    }
-    assert {name: rows[name] for name in wanted} == wanted
-
-
-@pytest.mark.parametrize("mode", ["call-update", "stream"])
-def test_workers_are_killed_and_nothing_is_lost(mode: str) -> None:
-    """Whether its limits are kept is for a machine that has nothing else to do."""
-    _, rows = table_of(
-        "--scenario", "kill", "--calls", "3", "--turns", "4", "--ramp", "0.5", "--seed", "1", "--reply-mode", mode
-    )
-    wanted = {"calls finished": "3 of 3", "turns counted by Lex": "12", "turns lost or out of order": "0"}
-    assert {name: rows[name] for name in wanted} == wanted
-    assert int(rows["streams lost"]) > 0

@@ -1,0 +1,20 @@
+"""Two cases of the bench of odd answers: server.py beside peers that flood."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bench.stress.odd_answers import Case, measure
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.mark.parametrize(
+    "case", [Case("stream", "lex", "403, endless"), Case("call-update", "twilio", "200, endless")], ids=str
+)
+def test_the_caller_hears_words_and_memory_stays_while_an_answer_has_no_end(case: Case, tmp_path: Path) -> None:
+    result = asyncio.run(measure(case, tmp_path))
+    # Nobody else's time: the machine may do other things.
+    assert result.problems(neighbour_ms=float("inf")) == []
+    assert len(result.pongs_ms) > 50
