@@ -10,22 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.audio.pcm import decode_mulaw
-from lexbridge.call.actions import (
-    AppendAudio,
-    BeginDialog,
-    CancelUtterance,
-    ClearAudio,
-    CloseUtterance,
-    Note,
-    OpenUtterance,
-    Recall,
-    SendAudio,
-    SendKeys,
-    SendMark,
-    StreamOutput,
-    UpdateCall,
-    VoiceWords,
-)
+from lexbridge.call.actions import AppendAudio, OpenUtterance, UpdateCall
 from lexbridge.call.context import CallState
 from lexbridge.call.directives import (
     ACTION_ATTRIBUTE,
@@ -37,7 +22,6 @@ from lexbridge.call.directives import (
     TRANSFER_TO_ATTRIBUTE,
     VOICE_ATTRIBUTE,
 )
-from lexbridge.call.output.playback import HEARD_WITHIN_MS
 from lexbridge.call.replies import MAX_FAILED_TURNS
 from lexbridge.call.stream_parameters import (
     FAILED_TURNS_PARAMETER,
@@ -49,199 +33,16 @@ from lexbridge.call.stream_parameters import (
     PROMPT_PARAMETER,
     RESUMED_PARAMETER,
 )
-from lexbridge.errors import LexRejected, LexUnavailable, NotPutBack
+from lexbridge.errors import LexRejected, LexUnavailable
 from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.twilio.twiml import REPROMPTS_PARAMETER, SPOKEN_PARAMETER
 from tests.support.property_tests import examples
-from tests.support.story import NEXT_STREAM, Caller, dtmf_text, in_short, mark_text, outline, tone
+from tests.support.story import NEXT_STREAM, Caller, dtmf_text, outline, tone
+from tests.support.watched_caller import FILLER_S, NO_INPUT_S, WatchedCaller
 
 NUMBER = "+12065550100"
-NO_INPUT_S, FILLER_S, LONGEST_SPEECH_MS = 2, 1, 2000
 PHRASES = ("One moment please.", "Sorry, I did not hear anything.", "Sorry, this service is not available.")
 VOICED = {words: tone(200) for words in PHRASES} | {"Goodbye.": b""}
-
-
-class WatchedCaller(Caller):
-    """A caller, with Lex and Twilio's REST API as far as a session knows of them. Fails as soon as an action breaks a
-    rule, and gives them only what they would give."""
-
-    def __init__(self, voiced, **variables):
-        self.open = None  # the turn whose audio Lex is being sent
-        self.at_lex = None  # the turn that Lex is busy with
-        self.ends = {}  # turn: how it ended
-        self.opened = set()
-        self.failed_before_it_was_joined = None
-        self.puts_back = False  # the session, before the turn that Lex is busy with
-        self.cancelled = set()
-        self.speaking = {}  # turn: how much more Lex may say of its answer, ms
-        self.voiced = []  # the numbers of prompts that Lex was asked to say
-        self.recalls = 0  # that are not answered
-        self.updates = []  # that neither failed nor were carried out
-        self.last_document = None  # after which nothing more comes, unless it fails
-        self.marks_sent = []
-        self.has_ended = False
-        super().__init__(voiced, **variables)
-
-    def _carry_out(self, action):
-        super()._carry_out(action)
-        assert not self.has_ended, f"{action} after the end"
-        match action:
-            case OpenUtterance() | SendKeys() | BeginDialog():
-                assert self.at_lex is None
-                assert self.session.state is CallState.LIVE
-                assert action.turn > max(self.opened, default=0)
-                self.opened.add(action.turn)
-                self.puts_back = isinstance(action, OpenUtterance) and action.checkpoint is not None
-                self.at_lex = action.turn
-                self.open = action.turn if isinstance(action, OpenUtterance) else None
-            case AppendAudio():
-                assert action.turn == self.open
-                assert action.pcm
-                assert len(action.pcm) % 320 == 0
-            case CloseUtterance():
-                assert action.turn == self.open
-                self.open = None
-            case CancelUtterance():
-                self._cancelled(action.turn)
-            case Recall():
-                self.recalls += 1
-            case VoiceWords():
-                assert self._is_two_way
-                assert action.messages
-                assert action.turn < min(self.voiced, default=0)
-                self.voiced.append(action.turn)
-                self.speaking[action.turn] = LONGEST_SPEECH_MS
-            case SendAudio() | SendMark() | ClearAudio():
-                self._sent(action)
-            case UpdateCall():
-                self._updated(action)
-            case Note():
-                self._noted(action)
-
-    def _cancelled(self, turn):
-        assert turn in self.opened or turn in self.voiced
-        assert turn not in self.cancelled
-        assert turn == self.at_lex or turn in self.speaking, "there is nothing to be cancelled"
-        self.cancelled.add(turn)
-        self.speaking.pop(turn, None)
-
-    def _sent(self, action):
-        assert self.last_document is None, "nobody hears it any more"
-        (short,) = in_short([action])
-        if isinstance(short, str) and short != "clear":
-            assert short not in self.marks_sent
-            self.marks_sent.append(short)
-
-    def _updated(self, action):
-        assert self.last_document is None, "nothing comes after it"
-        assert action.number == 1 + sum(isinstance(earlier, UpdateCall) for earlier in self.actions[:-1])
-        self.updates.append(action.number)
-        assert len(self.ends) == self.session.turns or not action.hands_over, "something is under way"
-        if action.hands_over or outline(action.twiml)[-1] == "Hangup":
-            self.last_document = action.number
-
-    def _noted(self, note):
-        ends = {"turn-answered": "answered", "turn-failed": "failed", "utterance-dropped": "dropped"}
-        if note.event in ends:
-            turn = note.fields["turn"]
-            assert turn not in self.ends, f"it was {self.ends[turn]} before"
-            self.ends[turn] = ends[note.event]
-            assert (turn in self.opened) == (turn == self.at_lex)
-            assert (note.event == "utterance-dropped" and turn in self.opened) == (turn in self.cancelled)
-            if turn == self.at_lex:
-                self.at_lex = self.open = None
-        if note.event == "joined" and note.fields["with_turn"] not in self.ends:
-            assert note.fields["with_turn"] == self.at_lex
-            self.failed_before_it_was_joined = self.at_lex
-            self.ends[self.at_lex] = "joined"
-            self.at_lex = self.open = None
-        self.has_ended = note.event == "stream-ended"
-
-    # -- what Lex and Twilio do
-
-    def is_answered(self, reply, speaks):
-        """Lex answers what it was asked, if it was."""
-        turn = self.at_lex
-        if turn is None:
-            return
-        if speaks and self._is_two_way:
-            self.speaking[turn] = LONGEST_SPEECH_MS
-        self.session.lex_replied(turn, reply, speaks and self._is_two_way)
-        self._take_actions()
-
-    def is_not_put_back(self):
-        """Lex's session is not what it was before the first piece: the whole is not asked."""
-        turn = self.at_lex
-        if turn is None or not self.puts_back:
-            return
-        self.opened.remove(turn)
-        self.at_lex = self.open = None
-        if self.ends.get(self.failed_before_it_was_joined) == "joined":
-            del self.ends[self.failed_before_it_was_joined]  # now it fails
-            self.at_lex = self.failed_before_it_was_joined
-        self.lex_fails(NotPutBack("no such permission"), turn)
-
-    def hears_more_of_lex(self, ms):
-        if self.speaking:
-            turn = next(reversed(self.speaking))  # both ways: more of the newest, and the end of the oldest
-            ms = min(ms, self.speaking[turn])
-            self.speaking[turn] -= ms
-            self.lex_speaks(tone(ms), turn)
-
-    def hears_the_last_of_lex(self, fails=False):
-        if self.speaking:
-            turn = next(iter(self.speaking))
-            del self.speaking[turn]
-            self.lex_loses_its_voice(turn) if fails else self.lex_has_spoken(turn)
-
-    def gets_what_is_late(self, turn):
-        """Lex's answer to a turn that was given up was on its way already."""
-        if turn in self.cancelled and turn != self.at_lex:
-            self.lex_says("Late.", turn=turn, speaks=True)
-            self.lex_speaks(tone(40), turn)
-            self.lex_has_spoken(turn)
-            self.lex_loses_its_voice(turn)
-            self.lex_fails(LexUnavailable("late"), turn)
-
-    def is_recalled(self, reply):
-        if self.recalls:
-            self.recalls -= 1
-            self.session.not_recalled() if reply == "" else self.session.recalled(reply)
-            self._take_actions()
-
-    def gets_an_update(self):
-        """Twilio carries out the oldest document that waits."""
-        del self.updates[:1]
-
-    def misses_an_update(self):
-        """Twilio does not."""
-        if self.updates:
-            number = self.updates.pop(0)
-            if number == self.last_document:
-                self.last_document = None
-            self.session.update_failed(number)
-            self._take_actions()
-
-    def gets_marks(self, names):
-        for name in names:
-            self.sends(mark_text(name))
-
-    def settles(self):
-        """Everybody finishes what they are at; nobody begins anything."""
-        self.echo = None  # one that is louder than echoes are is an answer, and another one
-        while self.recalls:
-            self.is_recalled(None)
-        self.is_silent(4000)  # an utterance ends, and keys that were pressed
-        while self.at_lex is not None or self.speaking:
-            self.is_answered(Reply(DialogState.ELICIT_SLOT, (Message("Well?"),), transcript="well"), speaks=True)
-            self.hears_more_of_lex(300)
-            self.hears_the_last_of_lex()
-        plays_ms = sum(ms for ms in in_short(self.sent) if isinstance(ms, int))
-        self.is_silent(plays_ms + HEARD_WITHIN_MS * (1 + len(self.ends)))
-
-    @property
-    def sent(self):
-        return [action for action in self.actions if isinstance(action, StreamOutput)]
 
 
 @dataclass(frozen=True)
@@ -342,6 +143,8 @@ def has_an_echo(caller, echo):
 ASKS = (DialogState.ELICIT_SLOT, "OrderFlowers")
 CLOSES = (DialogState.FAILED, "OrderFlowers")
 BYE = (DialogState.FULFILLED, "GoodbyeIntent")
+
+
 ATTRIBUTES = [
     *[{}] * 6,
     {ACTION_ATTRIBUTE: "hangup"},
@@ -353,6 +156,8 @@ ATTRIBUTES = [
     {END_TIMEOUT_ATTRIBUTE: "300"},
     {MAX_LENGTH_ATTRIBUTE: "2"},
 ]
+
+
 REPLIES = [
     Reply(
         state,
@@ -369,9 +174,13 @@ REPLIES = [
         ["tomorrow", "tomorrow", None],
     )
 ]
+
+
 FAREWELL = Reply(BYE[0], (Message("Thank you."),), BYE[1], transcript="bye")
 NO_WORDS = Reply(DialogState.ELICIT_SLOT, (Message("Sorry?"),), transcript="")
 LENGTHS = [20, 40, 100, 160, 320, 500, 900]
+
+
 CALLERS_STEPS = [
     step(Caller.speaks, LENGTHS),
     step(Caller.is_silent, LENGTHS),
@@ -383,6 +192,8 @@ CALLERS_STEPS = [
     step(presses_a_key_over_the_answer, "1#", [FAREWELL, REPLIES[0]]),
     step(says_too_much_in_two_pieces, [900, 1400], [NO_WORDS, REPLIES[0]]),
 ]
+
+
 LEXS_STEPS = [
     step(WatchedCaller.is_answered, REPLIES, [False, True]),
     step(hears_an_answer, REPLIES, LENGTHS),
@@ -396,6 +207,8 @@ LEXS_STEPS = [
     step(WatchedCaller.gets_what_is_late, range(1, 7)),
     step(WatchedCaller.is_recalled, [None, "", *REPLIES[:8]]),
 ]
+
+
 TWILIOS_STEPS = [
     step(WatchedCaller.gets_an_update),
     step(WatchedCaller.misses_an_update),
@@ -407,8 +220,12 @@ TWILIOS_STEPS = [
     step(has_to_go),
     step(may_go_to, [None, NEXT_STREAM]),
 ]
+
+
 STEPS = st.one_of(*CALLERS_STEPS * 2, *LEXS_STEPS * 2, *TWILIOS_STEPS)
 ENDS = st.sampled_from([Caller.hangs_up, Caller.is_cut_off, Caller.is_gone])
+
+
 STARTS = st.sampled_from(
     [
         *[{}] * 4,
@@ -420,6 +237,8 @@ STARTS = st.sampled_from(
         {RESUMED_PARAMETER: HANDED_OVER, SPOKEN_PARAMETER: "900", REPROMPTS_PARAMETER: "900 0"},
     ]
 )
+
+
 VARIABLES = st.fixed_dictionaries(
     {
         "BARGE_IN": st.sampled_from(["on", "on", "off"]),
@@ -503,9 +322,6 @@ def test_whatever_happened_nobody_is_left_waiting(mode, variables, voiced, start
             caller.is_recalled(None)
         assert caller.noted("no-input") > asked or caller.last_document is not None
     ends(caller, end)
-
-
-# -- joining
 
 
 class NumberedCaller(WatchedCaller):
