@@ -1,4 +1,4 @@
-"""What no Lex and no Twilio answers, but what stands in their place may: answers without end, and compressed bombs.
+"""Odd answers, which a server in the place of Lex or Twilio may send: answers without end, and compressed bombs.
 
 The local Lex and the simulated Twilio send them on demand, on greenlets of their own that pause between pieces.
 """
@@ -13,14 +13,14 @@ import gevent
 
 PIECE_BYTES = 32_768
 LONGEST_S = 30.0
-"""So long an answer without end goes on, if nobody closes its connection."""
+"""Longest answer "without end", in seconds, because a client that never closes would keep its greenlet for ever."""
 
 _BOMB_PARTS = 100
 
 
 @cache
 def bomb(filler: bytes = b"\0") -> bytes:
-    """100 MB of `filler` as 100 KB of gzip."""
+    """Return 100 MB of `filler` as 100 KB of gzip."""
     # A gzip file may have many members: one of them is soon made.
     return gzip.compress(filler * (1 << 20)) * _BOMB_PARTS
 

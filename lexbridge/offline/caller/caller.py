@@ -23,6 +23,7 @@ from lexbridge.offline.twilio.events import Coughed, SpeechEnded, SpeechStarted
 from lexbridge.offline.twilio.line import (
     SILENT_FRAME,
     VOICED_BELOW_SPEECH_DB,
+    Party,
     Phone,
     TelephoneVoice,
     cough_noise,
@@ -38,9 +39,9 @@ FIRST_WORDS_MS = 4000  # a bot that does not greet is spoken to all the same
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Something the caller says, as frames; `first_voiced` and `last_voiced` are places in `frames`.
+    """One phrase of the caller, as frames of mu-law. `first_voiced` and `last_voiced` are indexes of `frames`.
 
-    A cough is none: it has no text, and does not end the caller's turn.
+    A cough is a phrase without text. It does not end the caller's turn.
     """
 
     text: str
@@ -50,7 +51,7 @@ class Phrase:
     is_cough: bool = False
 
 
-class SimulatedCaller:
+class SimulatedCaller(Party):
     """A caller who follows `script`, speaking with `voice`.
 
     The speech is made here, when the caller is: it takes as long as the voice takes. `seed`: of the line's noise.
@@ -59,9 +60,9 @@ class SimulatedCaller:
     def __init__(self, voice: Voice, script: Script | None = None, seed: int = 1) -> None:
         self.script = script or Script()
         self.heard: list[str] = []
-        """What the bot said, as far as it said it: texts, "" for audio without one."""
+        """The bot's words, as far as it said them: texts, or "" for audio without a text."""
         self.troubles: list[str] = []
-        """What did not go as the script has it."""
+        """Sentences about everything that did not go as the script says."""
         self._voice = TelephoneVoice(voice, self.script.voice_level_dbfs)
         self._noise = deque(frames_of(line_noise(NOISE_LOOP_MS, self.script.noise_peak, seed)))
         frames = tuple(frames_of(self._over_noise(cough_noise(self.script.voice_level_dbfs, seed=seed))))
@@ -85,17 +86,14 @@ class SimulatedCaller:
     # Towards the line
 
     def dials(self, phone: Phone) -> None:
-        """See `Party`."""
         self._phone = phone
 
     def bot_began(self, text: str) -> None:
-        """See `Party`."""
         self._bot_speaking = True
         self._bot_changed_ms = self._now_ms
         self.heard.append(text)
 
     def bot_finished(self, text: str) -> None:
-        """See `Party`."""
         self._bot_speaking = False
         self._bot_changed_ms = self._now_ms
         if not self._interrupting:
@@ -103,7 +101,6 @@ class SimulatedCaller:
         self._interrupting = False
 
     def next_frame(self) -> bytes:
-        """See `Party`."""
         self._now_ms += FRAME_MS
         if not self._speaking:
             self._decide()
@@ -115,15 +112,15 @@ class SimulatedCaller:
     # Towards a test
 
     def say(self, text: str) -> None:
-        """Says `text` now, or after what is being said."""
+        """Say `text` now, or after the phrase that is being said."""
         self._speaking.append(voiced_phrase(text, self._voice.speak(text)))
 
     def play(self, mulaw: bytes, text: str = "a recording") -> None:
-        """Says what `mulaw` holds, its silence included, untouched."""
+        """Say the audio in `mulaw` unchanged, its silence included."""
         self._speaking.append(voiced_phrase(text, mulaw))
 
     def cough(self) -> None:
-        """Coughs now, or after what is being said."""
+        """Cough now, or after the phrase that is being said."""
         self._speaking.append(self._cough)
 
     @property
@@ -161,7 +158,7 @@ class SimulatedCaller:
         return frame
 
     def _tell(self, phrase: Phrase, phone: Phone) -> None:
-        """What the frame that goes out now begins or ends."""
+        """Tell the call if the frame that goes out now begins or ends a phrase."""
         if phrase.is_cough:
             if self._place == 0:
                 phone.record(Coughed(phone.now_s()))
@@ -177,7 +174,7 @@ class SimulatedCaller:
         self._prompts.clear()
 
     def _decide(self) -> None:
-        """What to do in this frame, when nothing is being said."""
+        """Decide what the caller does in this frame, in which they say nothing."""
         if self._keys:
             if self._now_ms - self._free_ms >= KEY_EVERY_MS and self._phone is not None:
                 self._phone.press(self._keys.popleft())

@@ -1,4 +1,4 @@
-"""What a caller says when everything goes well: a script made from a bot's own definition. Pure."""
+"""A script of a caller with whom everything goes well, made from the definition of a bot. Pure."""
 
 import re
 
@@ -19,7 +19,7 @@ _ANSWERS = {
 
 
 def main_intent(bot: Bot) -> Intent:
-    """What the bot is for: the intent of its own name, else the first with slots, else the first one can ask for.
+    """Return the main intent of a bot: the one with the bot's name, else the first with slots, else the first at all.
 
     Raises ValueError for a bot that understands nothing.
     """

@@ -1,4 +1,4 @@
-"""What a simulated caller does in a call: a script, in YAML.
+"""Scripts, in YAML: what a simulated caller does in a call.
 
     name: Flora orders roses
     voice_level_dbfs: -20           # how loud the caller speaks; the default
@@ -48,7 +48,7 @@ class ScriptError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What the caller does when it is their turn: exactly one of the ACTIONS."""
+    """One turn of the caller: exactly one of the ACTIONS."""
 
     say: str = ""
     wav: Path | None = None
@@ -59,9 +59,9 @@ class Turn:
     expect: str = ""
     """Text of the prompt before this turn; "" takes any."""
     pause_s: float = 0.6
-    """From the end of the bot's prompt."""
+    """Seconds from the end of the bot's prompt to the caller's action."""
     interrupt_after_s: float | None = None
-    """From the start of the bot's prompt, when the caller does not wait for its end."""
+    """Seconds from the start of the bot's prompt to the caller's action, or None if the caller waits for its end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def http_address(text: str) -> str:
 
 
 def seconds(text: str) -> float:
-    """How long: no less than nothing, and no more than a day."""
+    """Return a length of time in seconds, from 0 to a day."""
     try:
         value = float(text)
     except ValueError:

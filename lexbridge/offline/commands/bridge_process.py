@@ -76,15 +76,15 @@ class BridgeProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id: the parent's, which has the workers as children."""
+        """Process id of the supervisor, whose children are the workers."""
         return self._running().pid
 
     def send_signal(self, signum: signal.Signals) -> None:
-        """As whoever runs it would, to end it."""
+        """Send a signal to the supervisor, as an operator would."""
         self._running().send_signal(signum)
 
     def wait(self, timeout_s: float) -> int:
-        """Its exit status, once it has ended by itself. Raises TimeoutError if it goes on."""
+        """Wait until the process has ended by itself, and return its exit status. Raises TimeoutError if it goes on."""
         try:
             return int(self._running().wait(timeout=timeout_s))
         except subprocess.TimeoutExpired:

@@ -23,7 +23,7 @@ SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Its options."""
+    """Add the options of the command `call` to `parser`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = """\
 Calls a bridge as Twilio would: signed webhook, media stream, REST updates. Start the bridge first, with the same
@@ -64,7 +64,7 @@ answer of the bot's. In stream mode the bot's words are heard by speech recognit
 
 
 def run(args: argparse.Namespace) -> int:
-    """Makes the call. Returns the exit status."""
+    """Make the call, and return the exit status."""
     auth_token = args.auth_token or os.environ.get("TWILIO_AUTH_TOKEN")
     if not auth_token:
         print("the auth token is missing: set TWILIO_AUTH_TOKEN, or give --auth-token", file=sys.stderr)

@@ -33,8 +33,10 @@ LONGEST_CALL_S = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One call of the demo: over which Lex, with which bot and caller, and which settings of the bridge. `name` is in
-    those of its files."""
+    """One call of the demo: the generation of Lex, the bot, the caller and the settings of the bridge.
+
+    name: part of the names of the call's files.
+    """
 
     name: str
     title: str
@@ -59,7 +61,7 @@ ROUNDS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Its options."""
+    """Add the options of the command `demo` to `parser`."""
     parser.description = (
         "Plays whole calls through the real bridge (server.py): one order over Lex V1, one over Lex V2, and a call in "
         "stream mode in which the caller interrupts the bot and keys a number in. Prints a "
@@ -94,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Plays the rounds. Returns the exit status."""
+    """Play the calls of the demo, and return the exit status."""
     rounds = [each for each in ROUNDS if args.only in (None, each.name)]
     try:
         played = [(each, *_bot_and_script(each, args)) for each in rounds]
@@ -128,7 +130,7 @@ def _bot_and_script(each: Round, args: argparse.Namespace) -> tuple[Bot, Script]
 
 
 class _Stage:
-    """Everything one call needs."""
+    """The parts that one call of the demo needs."""
 
     def __init__(self, each: Round, bot: Bot, script: Script, settings: Mapping[str, str], out: Path) -> None:
         self._round = each
@@ -139,7 +141,7 @@ class _Stage:
         self._name = each.title
 
     def play(self, voice: HibariVoice, recogniser: GrammarRecogniser) -> list[str]:
-        """Plays the call and shows it. Returns what went wrong."""
+        """Play the call and show it. Return sentences about what went wrong."""
         print(f"\n{'─' * 4} {self._script.name}, over {self._name} {'─' * (70 - len(self._script.name))}\n")
         caller = SimulatedCaller(voice, self._script)
         with (
@@ -196,7 +198,7 @@ class _Stage:
 
 
 def unheeded_interruptions(call: PhoneCall, script: Script) -> list[str]:
-    """What there is to say of interruptions that stopped no prompt: each has to bring a `clear` that drops audio."""
+    """Return sentences about interruptions that stopped no prompt: each must cause a `clear` that drops audio."""
     meant = sum(turn.interrupt_after_s is not None and not turn.cough for turn in script.turns)
     cleared = [event for event in call.events if isinstance(event, MessageSent) and event.dropped_ms]
     return [f"{meant} interruptions stopped {len(cleared)} prompts"] if len(cleared) < meant else []

@@ -35,11 +35,11 @@ _NOBODY = {
     "TWILIO_AUTH_TOKEN": "nobody",
     "URL": "https://nobody.example.com",
 }
-"""Those that must be given, and are not needed here."""
+"""Values for required settings that this command does not use."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Its options."""
+    """Add the options of the command `hear` to `parser`."""
     parser.description = __doc__
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("recording", type=Path, help="a wav file: PCM, mu-law or A-law, any rate")
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints what is heard. Returns the exit status."""
+    """Print what the detectors hear, and return the exit status."""
     if args.picture is not None and find_spec("matplotlib") is None:
         print("--picture needs matplotlib: pip install -r requirements-offline.txt", file=sys.stderr)
         return 2
@@ -84,7 +84,7 @@ def _own_settings(hangover: str | None) -> dict[str, str]:
 
 
 def _draw(path: Path, title: str, heard: Sequence[Heard]) -> int:
-    """Draws the picture. Returns the exit status."""
+    """Draw the picture, and return the exit status."""
     from lexbridge.offline.hearing.picture import draw
 
     try:
@@ -97,7 +97,7 @@ def _draw(path: Path, title: str, heard: Sequence[Heard]) -> int:
 
 
 def rules_of(settings: Settings) -> EndpointingRules:
-    """As a call has them."""
+    """Return the endpointing rules that a call has with these settings."""
     return EndpointingRules(
         onset_ms=settings.onset_ms,
         pre_roll_ms=settings.pre_roll_ms,
@@ -109,7 +109,7 @@ def rules_of(settings: Settings) -> EndpointingRules:
 
 
 def _heard(pcm: bytes, names: Sequence[str], own: Mapping[str, str], rules: EndpointingRules) -> Iterator[Heard]:
-    """By each detector whose packages are there; what the others need is told on standard error."""
+    """Yield what each detector hears. Of a detector whose packages are missing, standard error says which ones."""
     for name in names:
         try:
             settings = read_settings({**_NOBODY, **own, "VAD": name})

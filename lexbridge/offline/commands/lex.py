@@ -22,7 +22,7 @@ _ENDPOINT_STS = "AWS_ENDPOINT_URL_STS"  # for server.py --check=live
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Its options."""
+    """Add the options of the command `lex` to `parser`."""
     parser.description = "Runs the local Lex runtime: bots behind Lex's own HTTP interface, V1 and V2."
     add_bot_argument(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
@@ -51,7 +51,7 @@ def bots_of(args: argparse.Namespace) -> list[Bot]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serves until Ctrl-C. Returns the exit status."""
+    """Serve until Ctrl-C, and return the exit status."""
     try:
         bots = bots_of(args)
     except BotFileError as error:
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def introduction(url: str, bots: list[Bot]) -> str:
-    """What to set so that a bridge, or boto3, reaches each bot."""
+    """Return the settings with which a bridge, or boto3, reaches each bot."""
     lines = [
         f"The local Lex runtime listens on {url}. Ctrl-C stops it.",
         "",

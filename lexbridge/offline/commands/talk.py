@@ -18,7 +18,7 @@ _COMMANDS = "/details shows what the bot understood, /new starts again, /quit (o
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Its options."""
+    """Add the options of the command `talk` to `parser`."""
     parser.description = "Talks with a bot in text, without telephone or network."
     add_bot_argument(parser)
     parser.add_argument("--details", action="store_true", help="show intent, slots and dialog state after each turn")
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Talks until the input ends, or the bot's goodbye. Returns the exit status."""
+    """Talk until the input ends or the bot says goodbye, and return the exit status."""
     try:
         bot = bots_of(args)[0]
     except BotFileError as error:
@@ -61,7 +61,7 @@ def _lines() -> Iterator[str]:
 
 
 def conversation(bot: Bot, lines: Iterable[str], today: date, details: bool = False) -> Iterator[str]:
-    """What to print, as the lines come."""
+    """Yield the lines to print while the caller's lines come in."""
     yield f"{bot.name} listens. {_COMMANDS}"
     if examples := _examples(bot):
         yield "Try: " + "; ".join(examples) + "."
@@ -101,7 +101,7 @@ def _shown(message: Message) -> str:
 
 
 def describe(turn: Turn) -> Iterator[str]:
-    """What the bot made of the last line."""
+    """Yield lines that say how the bot understood the caller's last line."""
     state = turn.conversation
     sure = "" if turn.confidence is None else f" (sure: {turn.confidence:.2f})"
     yield f"     dialog state: {state.state}; intent: {state.intent or 'none'}{sure}"

@@ -15,7 +15,7 @@ NUMBER = "+12065550111"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Its options."""
+    """Add the options of the command `twilio` to `parser`."""
     parser.description = """Serves the REST API of one Twilio account, for `server.py --check=live` and for calls of
 your own code to a bridge. It places no calls: `python -m lexbridge.offline call` does."""
     parser.add_argument("--auth-token", help="the account's auth token (default: TWILIO_AUTH_TOKEN)")
@@ -29,7 +29,7 @@ your own code to a bridge. It places no calls: `python -m lexbridge.offline call
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serves until Ctrl-C. Returns the exit status."""
+    """Serve until Ctrl-C, and return the exit status."""
     auth_token = args.auth_token or os.environ.get("TWILIO_AUTH_TOKEN")
     if not auth_token:
         print("the auth token is missing: set TWILIO_AUTH_TOKEN, or give --auth-token", file=sys.stderr)
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def introduction(twilio: SimulatedTwilio) -> str:
-    """What to set so that a bridge reaches it."""
+    """Return the settings with which a bridge reaches the simulated Twilio."""
     return "\n".join(
         [
             f"Twilio's REST API listens on {twilio.url}. Ctrl-C stops it.",

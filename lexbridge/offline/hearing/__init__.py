@@ -1,1 +1,1 @@
-"""What detectors make of a recording."""
+"""Analysis of a recording: what each detector takes for speech."""

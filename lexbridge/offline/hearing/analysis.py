@@ -1,4 +1,4 @@
-"""What a detector makes of a recording: its utterances, how loud they are, and what settings might hear it better."""
+"""Analysis of a recording by one detector: utterances, levels, and settings that might hear it better."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,16 +14,18 @@ Levels = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 APART_DB = 6.0
-"""Between the loudest noise and the middle of the speech: a threshold fits in."""
+"""Least distance between the loudest noise and the median of the speech, in dB, in which a threshold fits."""
 
 SAME_SENTENCE_MS = 1000
-"""Who goes on so soon after an end was probably not done."""
+"""Longest pause after an utterance, in ms, after which the next one is probably the same sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """From the first voiced frame to where its end was found, the last `silent_ms` of it unvoiced. `reason` None: the
-    recording ended first."""
+    """One utterance: from its first voiced frame to the place where its end was found.
+
+    silent_ms: the unvoiced time at its end. reason: None if the recording ended before the utterance.
+    """
 
     started_ms: int
     ended_ms: int
@@ -34,7 +36,7 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What one detector made of a recording. `levels`: dBov of each frame; `voiced`: whether it was."""
+    """The result of one detector for a recording: `levels` in dBov, and whether it is `voiced`, for each frame."""
 
     detector: str
     levels: Levels = field(repr=False)
@@ -45,7 +47,7 @@ class Heard:
 
     @property
     def noise_dbov(self) -> float:
-        """Their median; NaN if there are none."""
+        """Median level of the unvoiced frames in dBov, or NaN if there are none."""
         return float(np.median(self.noise)) if len(self.noise) else float("nan")
 
     @property
@@ -62,13 +64,13 @@ class _Noting:
         self.voiced: list[bool] = []
 
     def is_voiced(self, frame: bytes) -> bool:
-        """What the detector says."""
+        """Return whether the detector takes the frame for voice, and note it."""
         self.voiced.append(self._detector.is_voiced(frame))
         return self.voiced[-1]
 
 
 def listen(pcm: bytes, name: str, detector: Detector, rules: EndpointingRules) -> Heard:
-    """Has `detector` hear `pcm` (16-bit, 8 kHz) as in a call in which no prompt plays and every question is open."""
+    """Run `detector` over `pcm` (16-bit, 8 kHz) as in a call without prompts, in which every question is open."""
     noting = _Noting(detector)
     endpointer = Endpointer(noting, rules)
     spans: list[tuple[int, SpeechEnded | None]] = []
@@ -105,7 +107,7 @@ def _heard(
 
 
 def pauses_ms(heard: Heard) -> list[int]:
-    """Those within the utterances: unvoiced runs between voiced frames, the longest of each."""
+    """Return the longest pause within each utterance in ms: a run of unvoiced frames between voiced ones."""
     found = []
     for one in heard.utterances:
         voiced = np.flatnonzero(heard.voiced[one.started_ms // FRAME_MS : one.ended_ms // FRAME_MS])
@@ -141,7 +143,7 @@ def _on_hangover(heard: Heard, rules: EndpointingRules) -> Iterator[str]:
 
 
 def threshold_hint(heard: Heard) -> str:
-    """What VOICE_THRESHOLD would have to be, by what `heard` takes for speech and for noise."""
+    """Return advice for VOICE_THRESHOLD, from the levels of speech and noise in `heard`."""
     if not len(heard.noise) or not heard.voiced.any():
         return "VOICE_THRESHOLD: nothing to tell it by"
     speech_dbov = float(np.median(heard.levels[heard.voiced]))

@@ -15,7 +15,7 @@ LOWEST_DBOV = -70.0
 
 
 def draw(path: Path, title: str, heard: Sequence[Heard]) -> None:
-    """Writes it as a PNG: the level above, a bar for each detector below. Raises OSError."""
+    """Write a PNG picture: the level at the top, and a bar for each detector below. Raises OSError."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -49,6 +49,6 @@ def draw(path: Path, title: str, heard: Sequence[Heard]) -> None:
 
 
 def _runs_s(voiced: "np.typing.NDArray[np.bool_]") -> list[tuple[float, float]]:
-    """Runs of voiced frames: (from, length), seconds."""
+    """Return the runs of voiced frames as (start, length), in seconds."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], voiced.astype(np.int8), [0])))) * FRAME_MS / 1000
     return [(float(start), float(end - start)) for start, end in zip(edges[::2], edges[1::2], strict=True)]

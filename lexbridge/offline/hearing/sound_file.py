@@ -52,7 +52,7 @@ def read_channel(path: Path, channel: int) -> bytes:
 
 
 def _wav(content: bytes) -> tuple[_Format, bytes]:
-    """What the samples are, and the samples. Raises ValueError or struct.error."""
+    """Return the format of a wav file and its samples. Raises ValueError or struct.error."""
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         raise ValueError("it does not begin with RIFF and WAVE")
     found = None

@@ -43,8 +43,11 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What the bot says. `kind` is PlainText, SSML, CustomPayload or CARD, which has a `card` in the place of its text.
-    A reply has one message of each `group`."""
+    """One message of the bot.
+
+    kind: PlainText, SSML, CustomPayload or CARD; a CARD has a `card` instead of a text. A reply has one message of each
+    `group`.
+    """
 
     text: str
     kind: str = "PlainText"
@@ -99,7 +102,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """Something a caller can want.
+    """An intent: one thing that a caller can want.
 
     slots: in the order they are asked for. closing: said when it is fulfilled. fulfils: its Lambda function, or a
     closing message, completes it here (Fulfilled); otherwise the client is to (ReadyForFulfillment). follow_up: asked
@@ -121,7 +124,7 @@ class Intent:
     when_closed: Mapping[str, str] = field(default_factory=dict)
 
     def slot(self, name: str | None) -> Slot | None:
-        """Its slot of that name."""
+        """Return the intent's slot with that name, or None."""
         return next((slot for slot in self.slots if slot.name == name), None)
 
 
@@ -158,7 +161,7 @@ class Bot:
         return next((intent for intent in self.intents if intent.parent == FALLBACK), None)
 
     def intent(self, name: str | None) -> Intent | None:
-        """Its intent of that name."""
+        """Return the bot's intent with that name, or None."""
         return next((intent for intent in self.intents if intent.name == name), None)
 
 
@@ -216,7 +219,7 @@ def _bot_of_documents(documents: dict[str, Any]) -> Bot:
 
 
 def _check(bot: Bot) -> None:
-    """What would otherwise show only in the middle of a conversation."""
+    """Check a bot for faults that would otherwise only show in the middle of a conversation. Raises BotFileError."""
     for intent in bot.intents:
         for slot in intent.slots:
             if not slot.type.upper().startswith("AMAZON.") and slot.type not in bot.slot_types:
@@ -332,7 +335,7 @@ def _v2_slot_type(raw: dict[str, Any]) -> SlotType:
 
 
 def _digits(pattern: str) -> tuple[int, int]:
-    """How many digits a regular expression of Lex's takes. Raises BotFileError for one that takes anything else."""
+    """Return the least and largest number of digits that `pattern` matches. Raises BotFileError if it matches more."""
     found = _DIGITS.fullmatch(pattern)
     if found is None:
         raise BotFileError(f"the regular expression {pattern!r} is none of digits alone, such as [0-9]{{6}}")

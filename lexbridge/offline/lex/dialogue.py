@@ -45,7 +45,7 @@ class DialogState(StrEnum):
 
 
 class Confirmation(StrEnum):
-    """What the caller answered to the intent's confirmation prompt."""
+    """The caller's answer to the intent's confirmation prompt."""
 
     NONE = "None"
     CONFIRMED = "Confirmed"
@@ -54,8 +54,11 @@ class Confirmation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Where a dialog is. asked: how often the open question was asked. following_up: the intent whose follow-up
-    prompt is the open question. Attributes belong to the session and outlive every intent."""
+    """The state of a dialog.
+
+    asked: how often the open question was asked. following_up: the intent whose follow-up prompt is the open question.
+    Attributes belong to the session and outlive every intent.
+    """
 
     state: DialogState = DialogState.ELICIT_INTENT
     intent: str | None = None
@@ -162,7 +165,7 @@ def _with_attributes(conversation: Conversation, more: Mapping[str, str]) -> Con
 
 
 def advance(bot: Bot, conversation: Conversation) -> Turn:
-    """What comes next in the conversation's intent: the first required slot still open, its confirmation, its end."""
+    """Return the next turn of the conversation's intent: its first open required slot, its confirmation, or its end."""
     intent = bot.intent(conversation.intent)
     if intent is None:
         return clarify(bot, conversation)
@@ -243,7 +246,7 @@ def _filled_in(message: Message, conversation: Conversation) -> Message:
     """The message with {Slot} and [session attribute] replaced by their values."""
 
     def value(reference: re.Match[str]) -> str:
-        """Of one reference. An attribute that is not there stays as it is written."""
+        """Return the value of one reference. A reference to an attribute that does not exist stays as it is."""
         slot, attribute = reference.groups()
         if slot is not None:
             filling = conversation.fillings.get(slot)

@@ -23,15 +23,15 @@ _JSGF_WORD = re.compile(r"<[^>]*>|[a-z']+")
 
 
 class Recogniser(Protocol):
-    """Something that hears words."""
+    """A speech recogniser."""
 
     def recognise(self, pcm: bytes, grammar: str) -> str:
-        """The words in `pcm` (8 kHz, 16-bit little-endian), one of the JSGF grammar's sentences; "" for none."""
+        """Return the words in `pcm` (8 kHz, 16-bit little-endian): a sentence of the JSGF grammar, or ""."""
         ...
 
 
 class ScriptedRecogniser:
-    """A double: whatever the audio is, it hears the next line of its script, and "" after the last.
+    """A recogniser for tests: whatever the audio is, it returns the next line of its script, and "" after the last.
 
     `heard` keeps what it was given: (pcm, grammar) for each.
     """
@@ -41,7 +41,7 @@ class ScriptedRecogniser:
         self.heard: list[tuple[bytes, str]] = []
 
     def recognise(self, pcm: bytes, grammar: str) -> str:
-        """The next line."""
+        """Return the next line of the script."""
         self.heard.append((pcm, grammar))
         return self._lines.pop(0) if self._lines else ""
 
@@ -56,7 +56,7 @@ class GrammarRecogniser:
         self._engine = SideProcess("lexbridge.offline.lex.recognition")
 
     def recognise(self, pcm: bytes, grammar: str) -> str:
-        """See `Recogniser.recognise`. Raises SideProcessError when the engine cannot."""
+        """Return the words in `pcm` that fit `grammar`, or "". Raises SideProcessError if the engine fails."""
         speech = trim(pcm)
         if not speech:
             return ""
@@ -77,7 +77,7 @@ class GrammarRecogniser:
 
 
 def trim(pcm: bytes) -> bytes:
-    """What is spoken in `pcm` (8 kHz, 16-bit) with 100 ms of the line on each side; nothing when nobody speaks.
+    """Return the speech in `pcm` (8 kHz, 16-bit) with 100 ms of line noise on each side, or b"" if there is no speech.
 
     The recogniser learns the line's own sound from these margins, and long ones mislead it: 0.8 s on each side cost it
     12 phrases of 100.
@@ -168,9 +168,9 @@ _SOUND = re.compile("|".join(sorted(_SOUNDS, key=len, reverse=True)))
 
 
 def pronunciation(word: str, known: Callable[[str], str | None]) -> str:
-    """Phones (ARPAbet) for a word outside the dictionary: a plural from its singular, else a guess from its letters.
+    """Return phones (ARPAbet) for a word outside the dictionary: from its singular, or guessed from its letters.
 
-    known: the dictionary; the phones of a word it has.
+    known: the dictionary, a function that returns the phones of a word that it has.
     """
     for ending, phones in (("'s", "Z"), ("es", "IH Z"), ("s", "Z")):
         singular = known(word.removesuffix(ending)) if word.endswith(ending) and len(word) > len(ending) + 1 else None
@@ -219,7 +219,7 @@ class _Engine:
         self._grammar = ""
 
     def recognise(self, pcm: bytes, grammar: str) -> str:
-        """See `Recogniser.recognise`; `pcm` is trimmed."""
+        """Return the words in `pcm`, which is trimmed first."""
         if grammar != self._grammar:
             self._grammar = ""
             self._learn(grammar)
@@ -232,7 +232,7 @@ class _Engine:
         return text if likelihood - of_phones >= _FURTHEST_FROM_PHONES else ""
 
     def _learn(self, grammar: str) -> None:
-        """Gives every word the engine does not know a pronunciation: it refuses a grammar with a word it has not."""
+        """Add a pronunciation for each unknown word of `grammar`, for the engine refuses one with unknown words."""
         rules = grammar.split("\n", 2)[-1].replace("public", "")
         for word in set(_JSGF_WORD.findall(rules)):
             if word[0] != "<" and self._words.lookup_word(word) is None:

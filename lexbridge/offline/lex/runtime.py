@@ -79,7 +79,7 @@ _OPERATIONS = {
 
 @dataclass(slots=True)
 class LexRequest:
-    """What happened to one request. Times are `time.monotonic()`, seconds; None is "it never came to that"."""
+    """The history of one request. Times are `time.monotonic()` in seconds, or None for what did not happen."""
 
     api: Literal["v1", "v2"]
     operation: str
@@ -106,8 +106,7 @@ class LexRequest:
 
 @dataclass(slots=True)
 class LexFault:
-    """Something to go wrong with the next requests that send speech or text; with `operation`, with that one's only
-    (PutSession, GetSession).
+    """A fault for the next requests that send speech or text, or for one `operation` only (PutSession, GetSession).
 
     kind: "status" answers with `status`, "reset" resets the connection, "hang" never answers, "unread" does not even
     read on, "drip" sends the right answer a byte every `every_s`, "truncated" closes in the middle of the right
@@ -200,7 +199,7 @@ class _Handler(WSGIHandler):
         return {**super().get_environ(), "lexbridge.socket": self.socket}
 
     def run_application(self) -> None:
-        """See WSGIHandler; a connection that the application gave up is closed without an answer."""
+        """Run the application. A connection that the application gave up is closed without an answer."""
         try:
             super().run_application()
         except _Dropped:
@@ -282,13 +281,13 @@ class LocalLex:
 
     @property
     def url(self) -> str:
-        """Where it listens, from `start` on: what boto3's endpoint variables are set to."""
+        """Address of the local Lex after `start`: the value for boto3's endpoint variables."""
         if self._server is None:
             raise AssertionError("the server was not started")
         return f"http://{self._server.server_host}:{self._server.server_port}"
 
     def start(self) -> None:
-        """Listens from now on. Raises OSError when it cannot."""
+        """Begin to listen. Raises OSError if that is not possible."""
         listener = _listen(self._address)
         self._server = WSGIServer(
             listener, self._application, handler_class=_Handler, spawn=self._connections, log=None
@@ -296,13 +295,13 @@ class LocalLex:
         self._server.start()
 
     def stop(self) -> None:
-        """Closes every connection, answered or not."""
+        """Stop listening, and close every connection, answered or not."""
         if self._server is not None:
             self._server.stop(timeout=0)
             self._connections.kill()
 
     def drop_connections(self) -> None:
-        """Closes every connection, answered or not; new ones are welcome."""
+        """Close every connection, answered or not, and go on accepting new ones."""
         self._connections.kill()
 
     def __enter__(self) -> Self:
@@ -348,7 +347,7 @@ class LocalLex:
             sent_bytes += len(piece)
 
     def _receive(self, environ: dict[str, Any]) -> _Call:
-        """Who is asked for what. Raises LexError, or _Answered where it is STS that is asked."""
+        """Read which bot is asked for what. Raises LexError, or _Answered for a request to STS."""
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         if (method, path) == ("POST", "/"):
             raise _Answered(caller_identity(environ["wsgi.input"].read(LONGEST_QUERY)))
@@ -606,7 +605,7 @@ class LocalLex:
         return None
 
     def _strike(self, call: _Call, when: Literal["start", "middle", "end"]) -> None:
-        """Does what the request's fault is to do at this point of the upload."""
+        """Carry out the part of the request's fault that belongs to this point of the upload."""
         fault = call.fault
         if fault is None or fault.when != when or fault.kind in _AT_THE_END:
             return
@@ -630,7 +629,7 @@ class LocalLex:
 
     @staticmethod
     def _break_answer(call: _Call, response: Response) -> None:
-        """Sends the answer the way its fault says, if it is to go wrong now. Raises _Dropped when it did."""
+        """Send the answer as its fault says, and raise _Dropped. Return if there is no such fault."""
         fault = call.fault
         if fault is None or response.status != 200:
             return
@@ -768,7 +767,7 @@ def _status_line(status: int) -> str:
 
 
 def _wrong_answer(api: str, fault: LexFault) -> Response:
-    """What is answered in the place of Lex, or by it."""
+    """Return the answer that a fault sends instead of the right one."""
     if fault.kind == "empty":
         return Response(200, {})
     if fault.kind == "foreign":
@@ -802,7 +801,7 @@ def _made_odd(call: _Call, response: Response) -> Response:
 
 
 def _send_without_end(connection: socket.socket, response: Response, fault: LexFault) -> None:
-    """Writes past the WSGI server until the client closes the connection."""
+    """Write an answer without end past the WSGI server, until the client closes the connection."""
     try:
         if fault.kind == "infos":
             send_infos(connection)
@@ -817,7 +816,7 @@ def _send_without_end(connection: socket.socket, response: Response, fault: LexF
 
 
 def _send(connection: socket.socket, response: Response, truncated: bool = False, every_s: float = 0.0) -> None:
-    """Writes an answer past the WSGI server: up to half of its body (of its head, if it has none), or byte by byte."""
+    """Write an answer past the WSGI server: up to half of its body (or of its head without a body), or byte by byte."""
     headers = {**response.headers, "Content-Length": str(len(response.body)), "Connection": "close"}
     head = [f"HTTP/1.1 {_status_line(response.status)}", *(f"{name}: {value}" for name, value in headers.items())]
     answer = "\r\n".join([*head, "", ""]).encode() + response.body
@@ -850,7 +849,7 @@ def _noted(record: LexRequest, speech: bytes) -> Iterator[bytes]:
 
 
 def _send_speech(call: _Call, response: Response, fault: LexFault) -> None:
-    """Writes an answer past the WSGI server, its speech in chunks, and that goes wrong as the fault says."""
+    """Write an answer past the WSGI server with its speech in pieces, which goes wrong as the fault says."""
     headers = {**response.headers, "Transfer-Encoding": "chunked", "Connection": "close"}
     head = [f"HTTP/1.1 {_status_line(response.status)}", *(f"{name}: {value}" for name, value in headers.items())]
     dripping = fault.kind == "dripping"
@@ -876,7 +875,7 @@ def _reset(connection: socket.socket) -> None:
 
 
 def _wait_until_closed(connection: socket.socket) -> None:
-    """Reads nothing; returns when the client gives up."""
+    """Wait until the client gives up, without reading."""
     watch = get_original("select", "poll")()  # what it tells, it tells at once
     watch.register(connection, getattr(select, "POLLRDHUP", 0))
     while not watch.poll(0):
@@ -884,7 +883,7 @@ def _wait_until_closed(connection: socket.socket) -> None:
 
 
 def _read_until_closed(connection: socket.socket) -> None:
-    """Reads and forgets until the client gives up."""
+    """Read and discard until the client gives up."""
     try:
         while connection.recv(65536):
             continue

@@ -99,7 +99,7 @@ _NO = frozenset(words_of(phrase) for phrase in NO.split("|"))
 
 
 def yes_or_no(text: str) -> bool | None:
-    """True for a yes, False for a no, None for neither."""
+    """Return True for a yes, False for a no, or None for neither."""
     words = words_of(text)
     for candidate in (words, _without_fillers(words), tuple(w for w in words if w not in _AFTER)):
         if candidate in _YES:
@@ -513,7 +513,7 @@ def _exactly(words: Words, intents: Sequence[Intent], bot: Bot, today: date) -> 
 
 
 def _roughly(words: Words, intent: Intent, bot: Bot, today: date) -> Understanding:
-    """How much of what was said is the intent's own words and slot values."""
+    """Return how much of the caller's words are the intent's own words and slot values."""
     rest, fillings = _spot_values(words, intent, bot, today)
     said = {word for word in rest if word not in _STOP_WORDS | _BEFORE | _AFTER}
     best = 0.0

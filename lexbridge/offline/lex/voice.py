@@ -36,8 +36,10 @@ _TEENS = ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen
 
 
 def spoken_form(text: str) -> str:
-    """`text` for an engine that reads words: Lex's dates and times as people say them, numbers of five digits and more
-    one by one, SSML without its tags."""
+    """Return `text` for an engine that reads words.
+
+    Lex's dates and times become words, long numbers (five digits and more) single digits, and SSML loses its tags.
+    """
     text = html.unescape(_TAG.sub("", text)) if "<speak" in text else text
     text = _TIME.sub(_say_time, _DATE.sub(_say_date, text))
     return " ".join(_LONG_NUMBER.sub(lambda written: " ".join(map(_say_digit, written[0])), text).split())
@@ -72,7 +74,7 @@ def _say_minutes(minute: int) -> str:
 
 
 class Voice(Protocol):
-    """Something that speaks."""
+    """A voice: text in, speech out."""
 
     @property
     def rate_hz(self) -> int:
@@ -91,7 +93,7 @@ class SilentVoice:
     _MS_A_CHARACTER = 60
 
     def speak(self, text: str) -> bytes:
-        """60 ms of silence for each character."""
+        """Return 60 ms of silence for each character."""
         return bytes(2 * len(text.strip()) * self._MS_A_CHARACTER * self.rate_hz // 1000)
 
 
@@ -111,7 +113,7 @@ class HibariVoice:
         self._engine = SideProcess("lexbridge.offline.lex.voice")
 
     def speak(self, text: str) -> bytes:
-        """See `Voice.speak`. Raises SideProcessError when the engine cannot."""
+        """Return `text` as speech. Raises SideProcessError if the engine fails."""
         if text in self._spoken:
             self._spoken.move_to_end(text)
             return self._spoken[text]

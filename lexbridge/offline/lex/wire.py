@@ -123,7 +123,7 @@ def gzip_json(value: Any) -> str:
 
 
 def read_base64_json(header: str | None, name: str) -> Any:
-    """What a V1 client put into a structured header; None without it. Raises LexError."""
+    """Return the value of a V1 client's structured header, or None without the header. Raises LexError."""
     if not header:
         return None
     try:
@@ -133,7 +133,7 @@ def read_base64_json(header: str | None, name: str) -> Any:
 
 
 def read_gzip_json(header: str | None, name: str) -> Any:
-    """What a V2 client put into a structured header; None without it. Raises LexError."""
+    """Return the value of a V2 client's structured header, or None without the header. Raises LexError."""
     if not header:
         return None
     try:

@@ -1,1 +1,1 @@
-"""What a simulated call was like: timeline, picture, sound file, verdict."""
+"""Reports on a simulated call: timeline, picture, sound file, verdict."""

@@ -1,4 +1,4 @@
-"""What the bot said by audio, which has no words: a recogniser that looks for a few phrases in it. English only."""
+"""Words in the bot's audio: a recogniser that looks for a few phrases. English only."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ _BYTES_A_MS = 8  # mu-law at 8 kHz
 
 
 def speech_of(call: PhoneCall, spans: Iterable[tuple[float, float]]) -> list[bytes]:
-    """What the caller heard in each span of the call: 16-bit PCM at 8 kHz."""
+    """Return what the caller heard in each span of the call, as 16-bit PCM at 8 kHz."""
     heard = bytes(call.line.bot_mulaw)
     places = [(max(0, round(1000 * call.line_s(at_s)) * _BYTES_A_MS) for at_s in span) for span in spans]
     return [decode_mulaw(heard[begin:end]) for begin, end in places]

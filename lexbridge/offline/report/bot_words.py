@@ -1,6 +1,6 @@
-"""What the bot said in a simulated call: what was heard of it, without the greeting and lexbridge's own phrases.
+"""The bot's words that the caller heard in a simulated call, without the greeting and lexbridge's own phrases.
 
-Pure: it reads the events of a call. A call in which only lexbridge spoke is no call with a bot.
+Pure: the functions read the events of a call. In a call in which only lexbridge spoke, the bot did not answer.
 """
 
 import re
@@ -17,8 +17,10 @@ _FIELDS = tuple(name for name, _ in PHRASE_VARIABLES.values())
 
 
 def own_phrases(environment: Mapping[str, str], languages: Iterable[str] = CATALOGUE) -> dict[str, str]:
-    """Each sentence that lexbridge says itself in these languages, with its name in Phrases. `environment`: where a
-    bridge has its own words for them."""
+    """Return each phrase that lexbridge says itself in these languages, with its name in Phrases.
+
+    environment: the variables of the bridge, which may set other words.
+    """
     catalogues = [CATALOGUE[language][1] for language in languages]
     found: dict[str, str] = {getattr(phrases, name): name for phrases in catalogues for name in _FIELDS}
     for variable, (name, _) in PHRASE_VARIABLES.items():
@@ -28,7 +30,7 @@ def own_phrases(environment: Mapping[str, str], languages: Iterable[str] = CATAL
 
 
 def greetings(events: Iterable[Event], webhook_url: str) -> set[str]:
-    """What the first document said, which is the bridge's own: no bot has been asked by then."""
+    """Return the texts of the first document. They are the bridge's own, because no bot has been asked by then."""
     said: set[str] = set()
     for event in events:
         if isinstance(event, happened.WebhookAnswered) and event.purpose == "document" and event.url == webhook_url:
@@ -52,7 +54,7 @@ def said_of_ours(events: Iterable[Event], own: Mapping[str, str]) -> set[str]:
 
 
 def audio_spans(events: Iterable[Event]) -> list[tuple[float, float]]:
-    """From when to when the bot was heard by audio of the media stream, monotonic seconds."""
+    """Return the spans in which the caller heard the bot over the media stream, in monotonic seconds."""
     spans: list[tuple[float, float]] = []
     began_s: float | None = None
     for event in events:

@@ -1,4 +1,4 @@
-"""Why a simulated call went wrong: the likely causes, from what happened in it. Pure."""
+"""Likely causes of a simulated call that went wrong, found in its events. Pure."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence, Set
@@ -14,7 +14,7 @@ Kind = TypeVar("Kind", bound=Event)
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """How the call was placed. `api_url`: the simulated REST API's; `connect_to`: where connections really went."""
+    """The addresses of a call. `api_url`: the simulated REST API. `connect_to`: where connections really went."""
 
     webhook: str
     api_url: str
@@ -28,12 +28,12 @@ class Placed:
 
     @property
     def reached(self) -> str:
-        """Where the bridge is expected to listen."""
+        """Address at which the bridge should listen."""
         return self.connect_to or self.base
 
 
 def likely_causes(events: Sequence[Event], placed: Placed, ours: Set[str]) -> list[str]:
-    """What to look at, the likeliest first. `ours`: the names of lexbridge's own phrases that were heard."""
+    """Return what to look at, the likeliest first. `ours`: names of lexbridge's own phrases that the caller heard."""
     documents = [each for each in _all(events, happened.WebhookAnswered) if each.purpose == "document"]
     refused = next((each for each in documents if not 200 <= each.status < 300), None)
     if refused is not None:

@@ -71,7 +71,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class CallPicture:
-    """What is drawn. All times are seconds of the recording; the turns' too."""
+    """The contents of a picture. All times, those of the turns too, are seconds of the recording."""
 
     title: str
     caller_mulaw: bytes
@@ -85,7 +85,7 @@ class CallPicture:
 
 
 def draw(path: Path, picture: CallPicture) -> None:
-    """Writes the picture as a PNG. Raises ImportError without matplotlib, OSError when it cannot be written."""
+    """Write the picture as a PNG. Raises ImportError without matplotlib, OSError if the file cannot be written."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -216,7 +216,7 @@ def _pressed(axes: "Axes", keys: Sequence[Key]) -> None:
 
 
 def _cut(axes: "Axes", cuts: Sequence[Cut]) -> None:
-    """Where a prompt stopped, and how much of it nobody heard."""
+    """Draw where a prompt stopped, and how much of it the caller did not hear."""
     for cut in cuts:
         axes.text(
             cut.at_s, 0.98, f" ✕ {cut.unheard_s:.1f} s not heard", color=CUT, fontsize=8.5, fontweight="bold",

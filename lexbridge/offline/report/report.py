@@ -31,9 +31,9 @@ _COLOURS: dict[Who, str] = {"caller": "34", "bot": "32", "Lex": "33", "bridge": 
 
 
 class Timeline:
-    """Prints a call's moments as they come.
+    """A printer of a call's moments, as they happen.
 
-    `requests`: gives the local Lex's requests of this call so far; none when Lex is elsewhere.
+    requests: returns the local Lex's requests of this call so far; an empty list if Lex is elsewhere.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Timeline:
         self._printed = 0
 
     def follow(self, timeout_s: float) -> None:
-        """Prints until the call is over. Raises TimeoutError when it goes on for longer than `timeout_s`."""
+        """Print until the call is over. Raises TimeoutError if the call takes longer than `timeout_s`."""
         deadline_s = time.monotonic() + timeout_s
         while self._call.over is None:
             if time.monotonic() > deadline_s:

@@ -1,7 +1,7 @@
-"""When nobody spoke in a call, and how long the caller waited for an answer: what survives a fault is judged by.
+"""Silences of a call, and the caller's waits for an answer: measures of how a call survives a fault.
 
-Times are seconds of the line, from the answer; at pace 1 they are the clock's. A voice counts from its first sound to
-its last, whoever's it is; noise does not.
+Times are seconds of the line since the call was answered; at pace 1 they are seconds of the clock. A voice, the
+caller's or the bot's, counts from its first sound to its last. Noise does not count.
 """
 
 from dataclasses import dataclass, replace
@@ -19,14 +19,16 @@ class Silence:
 
     @property
     def length_s(self) -> float:
-        """How long it was."""
+        """Length of the silence in seconds."""
         return self.ended_s - self.began_s
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What the caller said, until `ended_s`, and what the bot said to that: `voices` holds when each prompt began, and
-    its text, from the beginning of what the caller said to the beginning of what they said next."""
+    """The caller's words, which ended at `ended_s`, and the bot's answers.
+
+    voices: start and text of each prompt between the start of these words and the start of the caller's next ones.
+    """
 
     said: str
     ended_s: float
@@ -34,7 +36,7 @@ class Wait:
 
     @property
     def delay_s(self) -> float | None:
-        """From the end of the caller's speech to the bot's next voice, 0 if it was sooner; None if there was none."""
+        """Seconds from the end of the caller's speech to the bot's next voice (at least 0), or None without one."""
         return max(0.0, self.voices[0][0] - self.ended_s) if self.voices else None
 
 

@@ -19,7 +19,7 @@ Who = Literal["Twilio", "bridge", "caller", "bot", "Lex", "fault"]
 
 
 class LexTurn(Protocol):
-    """What is read of a local Lex's request: monotonic seconds, None where it never came to that."""
+    """The part of a local Lex's request that a timeline reads. Times are monotonic seconds, or None."""
 
     @property
     def operation(self) -> str:
@@ -33,7 +33,7 @@ class LexTurn(Protocol):
 
     @property
     def ended(self) -> float | None:
-        """Its whole body had arrived."""
+        """Time at which the whole body of the request had arrived."""
         ...
 
     @property
@@ -63,7 +63,7 @@ class LexTurn(Protocol):
 
     @property
     def transcript(self) -> str | None:
-        """What was heard."""
+        """Text that Lex heard."""
         ...
 
     @property
@@ -73,7 +73,7 @@ class LexTurn(Protocol):
 
     @property
     def dialog_state(self) -> str | None:
-        """Where the dialog stands after it."""
+        """Dialog state after the request."""
         ...
 
     @property
@@ -93,9 +93,11 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class SpokenTurn:
-    """One thing the caller said, or keyed in, and what became of it: monotonic seconds, None where it never came to
-    that. media_s: the first of the reply's audio on the media stream, in stream mode. replied_s: the first frame of it
-    that the caller can hear."""
+    """One turn of the caller, spoken or keyed in, and what followed. Times are monotonic seconds, or None.
+
+    media_s: the first audio of the reply on the media stream, in stream mode. replied_s: the first frame of the reply
+    that the caller can hear.
+    """
 
     said: str
     began_s: float
@@ -112,7 +114,7 @@ class SpokenTurn:
 
 
 def moments(events: Sequence[Event], requests: Sequence[LexTurn]) -> list[Moment]:
-    """Everything worth telling, in order of time."""
+    """Return the moments of a call that are worth telling, in order of time."""
     told = [*_of_events(worded(events, requests)), *(moment for request in requests for moment in _of_request(request))]
     return sorted(told, key=lambda moment: moment.at_s)
 
@@ -212,8 +214,7 @@ def _of_request(request: LexTurn) -> Iterator[Moment]:
 
 
 def spoken_turns(events: Sequence[Event], requests: Sequence[LexTurn]) -> list[SpokenTurn]:
-    """The caller's turns: each speech, or number keyed in, with the Lex request it opened, the update or the media
-    after it, and the bot's reply."""
+    """Return the caller's turns: each with its Lex request, the update or media after it, and the bot's reply."""
     starts = [event for event in events if isinstance(event, happened.SpeechStarted)]
     ends = [event for event in events if isinstance(event, happened.SpeechEnded)]
     said = [SpokenTurn(one.text, one.at_s, other.at_s) for one, other in zip(starts, ends, strict=False)]
@@ -269,7 +270,7 @@ def _turn(turn: SpokenTurn, next_s: float, events: Sequence[Event], requests: Se
 
 
 def _words_at(events: Iterable[Event], at_s: float) -> str:
-    """Returns what the bot is saying then."""
+    """Return what the bot is saying at `at_s`."""
     return [each.text for each in events if isinstance(each, happened.BotBegan) and each.at_s <= at_s][-1]
 
 
@@ -306,7 +307,7 @@ LATENCIES = (
 
 
 def known_latencies(turns: Sequence[SpokenTurn]) -> list[Latency]:
-    """Those that at least one of the turns has."""
+    """Return the latencies that at least one of the turns has."""
     return [latency for latency in LATENCIES if any(latency.of(turn) is not None for turn in turns)]
 
 
@@ -334,5 +335,5 @@ def _figure(milliseconds: float | None, pace: float) -> str:
 
 
 def latency_legend(turns: Sequence[SpokenTurn]) -> list[str]:
-    """What the table's columns mean."""
+    """Return lines that explain the columns of the table."""
     return [f"  {latency.title:10} {latency.meaning}" for latency in known_latencies(turns)]

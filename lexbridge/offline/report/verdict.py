@@ -15,8 +15,10 @@ _DEAF = "words in audio cannot be heard without soundswallower: pip install -r r
 
 
 def faults_of(call: PhoneCall, placed: Placed, expected: str | None = None) -> list[str]:
-    """What was wrong with a call that is over, in words, then the likely causes; nothing if a bot answered, said what
-    was `expected`, and hung up, and Twilio had nothing to complain about."""
+    """Return sentences about what was wrong with a call that is over, then the likely causes.
+
+    The list is empty if a bot answered, said what was `expected`, and hung up, and Twilio had no complaint.
+    """
     own = own_phrases(os.environ)
     faults = list(_not_said(call, placed.webhook, own, expected))
     if call.answered and (call.over is None or call.over.reason not in BOT_HUNG_UP):

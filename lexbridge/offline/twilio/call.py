@@ -16,8 +16,8 @@ from lexbridge.audio.pcm import first_audible_ms
 from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.events import CallEnded, EndReason, Event
 from lexbridge.offline.twilio.keypad import Keypad
-from lexbridge.offline.twilio.line import Line, Party, SilenceSuppression, TelephoneVoice
-from lexbridge.offline.twilio.media_socket import MediaSocket, StreamFailed
+from lexbridge.offline.twilio.line import Line, Listener, Party, SilenceSuppression, TelephoneVoice
+from lexbridge.offline.twilio.media_socket import MediaSocket, StreamFailed, StreamOwner
 from lexbridge.offline.twilio.playback import Playback, SentAudio
 from lexbridge.offline.twilio.twiml_document import (
     Document,
@@ -40,7 +40,7 @@ Kind = TypeVar("Kind", bound=Event)
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """How a call reaches the bridge: what is set up in Twilio's console for a phone number."""
+    """A phone number, as set up in Twilio's console: how its calls reach the bridge."""
 
     webhook_url: str
     method: str = "POST"
@@ -50,7 +50,7 @@ class Number:
     called: str = "+12065550199"
 
 
-class PhoneCall:
+class PhoneCall(Listener, StreamOwner):
     """A call from `party` to `number`.
 
     `dial_outcome`: what a `<Dial>` comes to: its DialCallStatus, and how long the two talk, milliseconds.
@@ -85,13 +85,13 @@ class PhoneCall:
         self.status = "ringing"
         """Twilio's CallStatus: ringing, in-progress, completed, busy or failed."""
         self.events: list[Event] = []
-        """Everything that happened, in order."""
+        """Events of the call, in order."""
         self.complaints: list[str] = []
-        """Everything Twilio would have refused or warned about: code and reason. Empty for a bridge without fault."""
+        """Everything that Twilio would refuse or warn about: code and reason. Empty for a bridge without fault."""
         self.streams: list[MediaSocket] = []
         """The streams that are open now."""
         self.sent_audio: list[SentAudio] = []
-        """What the bridge sent on two-way streams, mark by mark, and how much of it the caller heard."""
+        """Audio that the bridge sent on two-way streams, mark by mark, and how much of it the caller heard."""
         self.line = Line(party, pace, echo_db=echo_db, echo_delay_ms=echo_delay_ms)
         self.line.listeners.insert(0, self)  # first: what the caller does at once comes after it
         self.keypad = Keypad(self.line, key_tones)
@@ -116,11 +116,11 @@ class PhoneCall:
     # For whoever placed the call
 
     def start(self) -> None:
-        """Rings: requests the webhook's document and carries it out."""
+        """Ring: request the webhook's document and carry it out."""
         self._run(lambda: self.fetch(self.number.webhook_url, self.number.method))
 
     def wait(self, timeout_s: float) -> CallEnded:
-        """Returns when the call is over and everything it opened is closed. Raises TimeoutError when it goes on."""
+        """Wait until the call is over and all its connections are closed. Raises TimeoutError if it goes on."""
         if not self._ended.wait(timeout_s) or self._over is None:
             raise TimeoutError(f"the call goes on after {timeout_s} s; its last events: {self.events[-5:]}")
         return self._over
@@ -156,7 +156,7 @@ class PhoneCall:
 
     @property
     def over(self) -> CallEnded | None:
-        """How the call ended, once it has."""
+        """The end of the call, or None while the call lives."""
         return self._over
 
     def line_s(self, at_s: float) -> float:
@@ -166,7 +166,7 @@ class PhoneCall:
     # For Twilio's REST API
 
     def replace_document(self, document: Callable[[], Document], answer_url: str = "") -> None:
-        """Stops what is being carried out and goes on with `document`; one-way streams live on."""
+        """Stop the present document and go on with `document`. One-way streams live on."""
         if answer_url:
             self.document_url = answer_url
         self._run(document)
@@ -190,7 +190,7 @@ class PhoneCall:
     # For the execution of its document
 
     def answer(self) -> None:
-        """Opens the line; the second time nothing happens."""
+        """Open the line. Does nothing if the line is open."""
         if self.answered:
             return
         self.status = "in-progress"
@@ -240,11 +240,11 @@ class PhoneCall:
         }
 
     def start_stream(self, stream: Stream) -> None:
-        """Opens a one-way stream while the document goes on."""
+        """Open a one-way stream while the document goes on."""
         self._opening.append(gevent.spawn(self._open, stream, two_way=False))
 
     def connect_stream(self, stream: Stream) -> MediaSocket | None:
-        """Opens the call's two-way stream; None when that failed."""
+        """Open the call's two-way stream and return it, or None if that failed."""
         return self._open(stream, two_way=True)
 
     def disconnect_stream(self, stream: MediaSocket) -> None:
@@ -259,9 +259,9 @@ class PhoneCall:
         stopping.join()
 
     def stop_stream(self, name: str) -> MediaSocket | None:
-        """Stops the one-way stream with this name or SID, and does not wait for its end; None if there is none.
+        """Stop the one-way stream with this name or SID and return it, or None if there is no such stream.
 
-        From now on its name is free.
+        Does not wait for the end of the stream. Its name is free from now on.
         """
         gevent.joinall(self._opening)
         for stream in self.streams:
@@ -282,24 +282,20 @@ class PhoneCall:
     # For its line
 
     def bot_began(self, text: str) -> None:
-        """See `Listener`."""
         self._awaits_sound = True
         self.record(happened.BotBegan(self.now_s(), text))
 
     def bot_finished(self, text: str) -> None:
-        """See `Listener`."""
         self._awaits_sound = False
         self.record(happened.BotFinished(self.now_s(), text))
 
     # For its streams
 
     def complain(self, code: int, message: str) -> None:
-        """See `StreamOwner`."""
         self.complaints.append(f"{code} {message}")
         self.record(happened.Complained(self.now_s(), self.complaints[-1]))
 
     def stream_closed(self, stream: MediaSocket, code: int, reason: str) -> None:
-        """See `StreamOwner`."""
         self.streams.remove(stream)
         self.record(happened.StreamClosed(self.now_s(), stream.sid, code, reason, stream.two_way))
         if code:
@@ -310,7 +306,7 @@ class PhoneCall:
             self._stream_status(stream.stream, stream.sid, "stream-stopped")
 
     def stream_says(self, stream: MediaSocket, kind: str, value: str | bytes) -> None:
-        """See `StreamOwner`. Media is played in order, a mark comes back when what was before it has been played."""
+        """Play media in order; send a mark back when the audio before it has been played; drop audio at a `clear`."""
         if stream.stopping:  # too late: nothing of it is played any more
             return
         playback = self._playbacks.get(stream.sid)
@@ -327,7 +323,7 @@ class PhoneCall:
     # Within
 
     def record(self, event: Event) -> None:
-        """Adds to `events`."""
+        """Add an event to `events`."""
         self.events.append(event)
         self._changed.set()
 
@@ -432,7 +428,7 @@ class PhoneCall:
         self._callbacks.append(gevent.spawn(send))
 
     def _close(self, runner: "gevent.Greenlet[..., Any] | None") -> None:
-        """Everything the call holds, closed; then it is over for those who wait."""
+        """Close everything that the call holds. Then `wait` returns."""
         if runner is not None:
             runner.kill()
         gevent.joinall(self._opening)

@@ -1,6 +1,6 @@
-"""What happens in a simulated call, in order: the typed events of `PhoneCall.events`.
+"""Typed events of a simulated call: the items of `PhoneCall.events`, in order.
 
-`at_s` is the monotonic clock, seconds. Times of the line itself (20 ms frames) follow from it and the call's answer.
+`at_s` is seconds of the monotonic clock. Times on the line (20 ms frames) count from the answer of the call.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class EndReason(StrEnum):
-    """Why a call ended."""
+    """The reason for which a call ended."""
 
     HANGUP_VERB = "the document said <Hangup>"
     REST_COMPLETED = "a REST request set the status completed"
@@ -25,7 +25,7 @@ BOT_HUNG_UP = frozenset({EndReason.HANGUP_VERB, EndReason.REST_COMPLETED})
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened at `at_s`, monotonic seconds."""
+    """An event at `at_s`, in monotonic seconds."""
 
     at_s: float
 
@@ -81,7 +81,7 @@ class StreamOpened(Event):
 
 @dataclass(frozen=True, slots=True)
 class StreamRefused(Event):
-    """There is no stream: Twilio's code and why."""
+    """A stream was not opened: Twilio's code, and why."""
 
     url: str
     code: int
@@ -90,8 +90,11 @@ class StreamRefused(Event):
 
 @dataclass(frozen=True, slots=True)
 class StreamClosed(Event):
-    """A stream is over. `code` 0 when Twilio ended it, else the error (31921: the server closed the socket, which is
-    how a bridge ends a stream that is `two_way`)."""
+    """A stream is over.
+
+    code: 0 if Twilio ended it, else the error. 31921 means that the server closed the socket, which is how a bridge
+    ends a stream that is `two_way`.
+    """
 
     stream_sid: str
     code: int = 0
@@ -173,8 +176,10 @@ class BotBegan(Event):
 
 @dataclass(frozen=True, slots=True)
 class BotAudible(Event):
-    """The first frame of the bot's voice that the caller can hear (`first_audible_ms`) was on the line: the silence at
-    its beginning is over. A voice that is silent has no such event."""
+    """The first frame of the bot's voice that the caller can hear (`first_audible_ms`) was on the line.
+
+    Silence at the beginning of the voice is over. A voice that is silent as a whole has no such event.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class Keypad:
         return keys[: verb.num_digits] if verb.num_digits else keys
 
     def _key_or_end_of(self, activity: Callable[[], None]) -> None:
-        """Does something until it is done or the caller presses a key."""
+        """Run `activity` until it is done or the caller presses a key."""
         self._pressed.clear()
         doing = gevent.spawn(activity)
 

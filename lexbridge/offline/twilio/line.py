@@ -42,27 +42,27 @@ KEY_COLUMNS_HZ = (1209, 1336, 1477, 1633)
 
 
 class Phone(Protocol):
-    """What a party holds of its call."""
+    """A party's telephone: what a party can do with its call."""
 
     def now_s(self) -> float:
         """The clock of the call's events, monotonic seconds."""
         ...
 
     def record(self, event: Event) -> None:
-        """Adds to the call's events."""
+        """Add an event to the call's events."""
         ...
 
     def press(self, digit: str) -> None:
-        """Presses a key."""
+        """Press a key."""
         ...
 
     def hang_up(self) -> None:
-        """Puts the phone down."""
+        """Hang up."""
         ...
 
 
 class Listener(Protocol):
-    """Whoever hears the bot. Called from the line's clock: nothing here may wait."""
+    """A listener to the bot's voice. The line's clock calls it, so no method may wait."""
 
     def bot_began(self, text: str) -> None:
         """The bot's voice is on the line. `text`: what it says; "" where the line has audio only."""
@@ -74,20 +74,20 @@ class Listener(Protocol):
 
 
 class Party(Listener, Protocol):
-    """Whoever is on the other end of the line. Called from the line's clock: nothing here may wait."""
+    """The party at the other end of the line. The line's clock calls it, so no method may wait."""
 
     def dials(self, phone: Phone) -> None:
         """The call is placed; its line opens when it is answered."""
         ...
 
     def next_frame(self) -> bytes:
-        """What this party sends in the next 20 ms: MULAW_FRAME_BYTES of mu-law."""
+        """Return the audio that this party sends in the next 20 ms: MULAW_FRAME_BYTES of mu-law."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Fed:
-    """At most a frame of a stream's audio."""
+    """Audio of a stream, a frame at most."""
 
     mulaw: bytes
     heard: Callable[[int, int], None]
@@ -113,13 +113,13 @@ class Line:
         if echo_delay_ms < FRAME_MS:
             raise ValueError(f"an echo is at least {FRAME_MS} ms late")
         self.caller_mulaw = bytearray()
-        """Everything the caller sent, from the answer."""
+        """Audio that the caller sent, since the answer."""
         self.bot_mulaw = bytearray()
-        """Everything the caller heard, from the answer; as long as `caller_mulaw`."""
+        """Audio that the caller heard, since the answer; as long as `caller_mulaw`."""
         self.taps: list[Callable[[int, bytes, bytes], None]] = []
         """Called with each frame: its end on the line in milliseconds, the caller's and the bot's 20 ms."""
         self.listeners: list[Listener] = [party]
-        """Those who are told when the bot's voice begins and ends."""
+        """Listeners, which are told when the bot's voice begins and ends."""
         self._party = party
         self._pace = pace
         self._outbound: deque[bytes | str | _Fed | _Mark | Callable[[], None]] = deque()
@@ -145,33 +145,33 @@ class Line:
         self._clock = gevent.spawn(self._run)
 
     def close(self) -> None:
-        """Stops the clock. What waits for the line waits for ever: end it first."""
+        """Stop the clock. A greenlet that waits for the line would wait for ever: end it first."""
         if self._clock is not None:
             self._clock.kill(block=False)
             self._clock = None
 
     def wait_ms(self, length_ms: int) -> None:
-        """Returns when the line has carried `length_ms` more."""
+        """Wait until the line has carried `length_ms` more of audio."""
         over = Signal()
         self._waiting.append((self.now_ms + length_ms, over))
         over.wait()
 
     def play(self, mulaw: bytes, text: str = "") -> None:
-        """Plays to the caller, after what is playing already; returns when it was played."""
+        """Play to the caller, after the audio that plays already, and return when it has been played."""
         over = Signal()
         self.queue(mulaw, over.set, text)
         over.wait()
 
     def queue(self, mulaw: bytes, played: Callable[[], None], text: str = "") -> None:
-        """Plays to the caller after what is queued already; calls `played` when it was, or was cleared."""
+        """Play to the caller after the queued audio. Calls `played` when it has been played or cleared."""
         self._outbound.append(text)
         self._outbound.extend(frames_of(mulaw))
         self._outbound.append(played)
 
     def feed(self, mulaw: bytes, heard: Callable[[int, int], None]) -> None:
-        """Plays a stream's audio after what is queued already, pieces of any length without a seam between them.
+        """Play a stream's audio after the queued audio, in pieces of any length without a gap between them.
 
-        `heard` is called with each frame of it: its end on the line in milliseconds, and how many bytes it was.
+        heard: called for each frame with its end on the line in milliseconds, and its number of bytes.
         """
         if self._outbound and isinstance(last := self._outbound[-1], _Fed):
             self._outbound.pop()
@@ -188,7 +188,7 @@ class Line:
             played()
 
     def clear(self) -> None:
-        """Drops what has not been played yet; those who wait for it go on now."""
+        """Drop audio that has not been played. Greenlets that wait for it go on now."""
         left, self._outbound = self._outbound, deque()
         self._bot_finished()  # whatever is said in the very next frame is something else
         for item in left:
@@ -278,7 +278,7 @@ class Line:
         return frame
 
     def _say_now(self, text: str) -> None:
-        """Whatever is played from now on says `text`."""
+        """Note that the audio from now on says `text`."""
         if text != self._text:
             self._bot_finished()
         self._text = text
@@ -313,9 +313,9 @@ class TelephoneVoice:
 
 
 def for_telephone(pcm: bytes, rate_hz: int, level_dbfs: float = SPEECH_LEVEL_DBFS) -> bytes:
-    """16-bit mono PCM at any rate as telephone mu-law: whole frames, silent ends cut off, its speech at `level_dbfs`.
+    """Return 16-bit mono PCM of any rate as telephone mu-law: whole frames, no silent ends, speech at `level_dbfs`.
 
-    Digital silence (of a voice that only takes time) stays as it is, length and all.
+    Digital silence (of a voice that only takes time) keeps its length.
     """
     narrow = _resampled(pcm, rate_hz)
     narrow += bytes(-len(narrow) % PCM_FRAME_BYTES)
@@ -332,7 +332,7 @@ def for_telephone(pcm: bytes, rate_hz: int, level_dbfs: float = SPEECH_LEVEL_DBF
 
 
 def _resampled(pcm: bytes, rate_hz: int) -> bytes:
-    """At 8 kHz. Done 200 ms at a time, so that the line's clock goes on meanwhile."""
+    """Return `pcm` at 8 kHz. Works in pieces of 200 ms, so that the line's clock goes on meanwhile."""
     resampler = Resampler(rate_hz, RATE_HZ)
     piece_bytes = 2 * (rate_hz // 5)
     narrow = bytearray()
@@ -343,8 +343,10 @@ def _resampled(pcm: bytes, rate_hz: int) -> bytes:
 
 
 class SilenceSuppression:
-    """A phone that sends nothing while the caller is silent (silence suppression, DTX), as many an internet phone
-    does. It goes on for SUPPRESSED_AFTER_MS after the last sound."""
+    """A phone that sends no audio while the caller is silent (silence suppression, DTX), as many internet phones do.
+
+    The phone sends audio for SUPPRESSED_AFTER_MS after the last sound.
+    """
 
     def __init__(self) -> None:
         self._silent_ms = SUPPRESSED_AFTER_MS

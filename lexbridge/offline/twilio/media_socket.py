@@ -57,7 +57,7 @@ class _Connection(websocket.WebSocket):
     """A WebSocket that tells of the peer's close even when the peer waits for no answer to it."""
 
     def send_close(self, status: int = websocket.STATUS_NORMAL, reason: str | bytes = b"") -> None:
-        """Sends a close, if there is still anybody to send it to."""
+        """Send a close, unless the connection is gone."""
         with contextlib.suppress(OSError, websocket.WebSocketException):
             super().send_close(status, reason)
 
@@ -89,7 +89,9 @@ class MediaSocket:
         self._stopping = False
 
     def open(self, address: str, host: str, signature: str, ca_file: Path | None = None) -> None:
-        """Connects and says `connected` and `start`. `ca_file`: see Webhooks.
+        """Connect, and send `connected` and `start`.
+
+        ca_file: PEM file of the CA certificates for wss, or None for the public ones.
 
         Raises StreamFailed with Twilio's code.
         """
@@ -120,7 +122,7 @@ class MediaSocket:
 
     @property
     def port(self) -> int:
-        """Of our end of the connection: by it the process at the other end is found. 0: there is none."""
+        """Port of this end of the connection, or 0. A test finds the process at the other end by it."""
         connected = self._socket.sock if self._socket is not None else None
         return connected.getsockname()[1] if connected is not None else 0
 
@@ -134,8 +136,10 @@ class MediaSocket:
         self._began_ms = line_ms
 
     def carry(self, line_ms: int, inbound: bytes, outbound: bytes) -> None:
-        """A frame of the line each way, ended at `line_ms`; b"" for one that is not sent. Dropped when the bridge reads
-        too slowly, as by Twilio."""
+        """Carry a frame of the line in each direction. When the bridge reads too slowly, frames are dropped.
+
+        line_ms: the end of the frames on the line. inbound, outbound: mu-law, or b"" for a frame that is not sent.
+        """
         for track in self._tracks:
             if not (mulaw := inbound if track == "inbound" else outbound):
                 continue
@@ -167,7 +171,7 @@ class MediaSocket:
         self._end(0, "")
 
     def cut(self) -> None:
-        """Breaks the connection in the way a lost network does: no close, a TCP reset. For tests."""
+        """Break the connection like a lost network does: no close, but a TCP reset. For tests."""
         if self._socket is not None and self._socket.sock is not None:
             self._socket.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._end(31903, "Stream: broken pipe: the connection was lost")
@@ -183,7 +187,7 @@ class MediaSocket:
         }
 
     def _tell(self, event: str, fields: Mapping[str, Any]) -> bool:
-        """Sends it, unless the bridge has left too much unread."""
+        """Send an event, unless the bridge has left too much unread."""
         try:
             self._queue.put_nowait(self._numbered(event, fields))
         except Full:
@@ -287,7 +291,7 @@ def _close_reason(payload: bytes) -> str:
 
 
 def _as_twilio_says(error: Exception) -> StreamFailed:
-    """Why a connection failed, in Twilio's words: https://www.twilio.com/docs/api/errors/31901 and its neighbours."""
+    """Return a failed connection as Twilio's error: https://www.twilio.com/docs/api/errors/31901 and the next ones."""
     kinds: list[tuple[type[Exception] | tuple[type[Exception], ...], int, str]] = [
         (websocket.WebSocketBadStatusException, 31920, "Stream: the handshake was not answered with 101"),
         ((TimeoutError, websocket.WebSocketTimeoutException), 31901, "Stream: connection timeout"),

@@ -1,4 +1,4 @@
-"""What the bridge sends on a two-way stream, on its way to the caller's ear: media, marks and clears.
+"""Playback of a two-way stream: the media, marks and clears of the bridge, on their way to the caller's ear.
 
 Pure but for the line it plays on. Twilio's rules: https://www.twilio.com/docs/voice/media-streams/websocket-messages .
 """
@@ -13,11 +13,12 @@ from lexbridge.offline.twilio.events import Event, MarkReturned, MediaBegan, Mes
 
 @dataclass(slots=True, eq=False)
 class SentAudio:
-    """Audio that the bridge sent, up to a mark of its own: times are the events' monotonic seconds, None is "it never
-    came to that". What was sent after the last mark has none; a mark alone has no audio.
+    """Audio that the bridge sent, up to its mark. Times are the events' monotonic seconds, or None.
 
-    heard_from_ms, heard_to_ms: the line's time, where the caller heard it; between them is silence where the bridge
-    sent too slowly. cleared_s: a `clear` came before all of it was played.
+    Audio after the last mark has no mark; a mark alone has no audio.
+
+    heard_from_ms, heard_to_ms: the time on the line in which the caller heard the audio, with silence where the bridge
+    sent too slowly. cleared_s: a `clear` came before all of the audio was played.
     """
 
     stream_sid: str
@@ -34,20 +35,20 @@ class SentAudio:
 
     @property
     def sent_ms(self) -> float:
-        """How long it is."""
+        """Length of the sent audio in ms."""
         return self.sent_bytes * 1000 / RATE_HZ
 
     @property
     def heard_ms(self) -> float:
-        """How much of it the caller heard."""
+        """Length of the audio that the caller heard, in ms."""
         return self.heard_bytes * 1000 / RATE_HZ
 
 
 class Loudspeaker(Protocol):
-    """What is needed of the line."""
+    """The part of the line that playback needs."""
 
     def feed(self, mulaw: bytes, heard: Callable[[int, int], None]) -> None:
-        """Plays after what was fed before; `heard` gets the end of each frame on the line, ms, and its bytes."""
+        """Play after the audio that was fed before. `heard` gets each frame's end on the line in ms, and its bytes."""
         ...
 
     def mark(self, played: Callable[[], None]) -> None:
@@ -55,7 +56,7 @@ class Loudspeaker(Protocol):
         ...
 
     def clear(self) -> None:
-        """Drops what was not played."""
+        """Drop audio that has not been played."""
         ...
 
 
@@ -90,7 +91,7 @@ class Playback:
         audio.sent_bytes += len(mulaw)
 
         def heard(end_ms: int, length: int) -> None:
-            """So much of it has been played, until `end_ms` on the line."""
+            """Note that `length` more bytes have been played, until `end_ms` on the line."""
             if audio.heard_from_ms is None:
                 audio.heard_from_ms = end_ms - FRAME_MS
             audio.heard_to_ms = end_ms
@@ -99,7 +100,7 @@ class Playback:
         self._line.feed(mulaw, heard)
 
     def mark(self, name: str) -> None:
-        """Comes back when what was sent before it has been played, or cleared: at once if there is nothing."""
+        """Take a mark, which comes back when the audio before it has been played or cleared; at once without audio."""
         audio = self._current()
         self._open = None
         audio.mark, audio.mark_sent_s = name, self._now_s()
@@ -116,7 +117,7 @@ class Playback:
         self._line.mark(played)
 
     def clear(self) -> None:
-        """Drops what has not been played, and sends back the marks that wait for it."""
+        """Drop audio that has not been played, and send back the marks that wait for it."""
         now_s = self._now_s()
         unheard_bytes = sum(audio.sent_bytes - audio.heard_bytes for audio in self._pending)
         for audio in self._pending:

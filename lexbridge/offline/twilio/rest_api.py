@@ -1,9 +1,11 @@
-"""Twilio's REST API for calls, as far as a bridge uses it: fetch a call, update it, end it, stop one of its streams;
-and what `server.py --check=live` reads: the account, and its numbers.
+"""Twilio's REST API, as far as a bridge uses it.
+
+It fetches a call, updates it, ends it and stops one of its streams. `server.py --check=live` reads the account and its
+numbers.
 
 Source: the OpenAPI of api.v2010 (twilio/twilio-oai), UpdateCall and UpdateStream; error codes:
 https://www.twilio.com/docs/api/errors .
-The real twilio client is what talks to it.
+Its client is the real twilio client.
 """
 
 import base64
@@ -97,7 +99,7 @@ class RestHandler(WSGIHandler):
         return {**super().get_environ(), "lexbridge.socket": self.socket}
 
     def run_application(self) -> None:
-        """Runs the application; sends nothing when it drops the connection."""
+        """Run the application. Sends nothing if the application drops the connection."""
         try:
             super().run_application()
         except ConnectionDropped:
@@ -112,7 +114,7 @@ class RestHandler(WSGIHandler):
         self.wsgi_input = Input(self.rfile, 0)  # nothing of the body is waited for
 
     def handle_error(self, t: type[BaseException] | None, v: BaseException | None, tb: TracebackType | None) -> None:
-        """See WSGIHandler; a server that stops closes its connections, and that is no error of its own."""
+        """Handle an error. A connection that is closed because the server stops is not reported as an error."""
         if isinstance(v, GreenletExit):
             self.close_connection = True
         else:
@@ -120,9 +122,12 @@ class RestHandler(WSGIHandler):
 
 
 class RestApi:
-    """The WSGI application. `calls`: the calls it knows, by SID; `faults`: what befalls the requests to come;
-    `api_keys`: the secret of each API key that the account has, by the key's SID; `numbers`: the account's;
-    `account_type` and `account_status`: as the API spells them."""
+    """The WSGI application of the REST API.
+
+    calls: the calls of the account, by SID. faults: the faults of the next requests. api_keys: the secret of each
+    API key of the account, by the key's SID. numbers: the account's numbers. account_type, account_status: as the API
+    spells them.
+    """
 
     def __init__(self, account_sid: str, auth_token: str, calls: Mapping[str, PhoneCall]) -> None:
         self.faults: list[RestFault] = []
@@ -152,7 +157,7 @@ class RestApi:
         return _drip(body, fault.drip_s) if fault is not None and fault.kind == "drip" else [body]
 
     def _befall(self, fault: RestFault, environ: Mapping[str, Any]) -> tuple[int, dict[str, Any] | bytes]:
-        """What is answered to a request that a fault befalls."""
+        """Return the answer to a request that has a fault."""
         if fault.kind == "slow":
             self.stopped.wait(fault.slow_s)
             return self._answer(environ)
@@ -222,7 +227,7 @@ class RestApi:
         return 200, _resource(call)
 
     def _note_sign_in(self, path: str, refusal: RestRefusal) -> None:
-        """Has the call that was asked for know that somebody was not let in."""
+        """Note in the requested call that a sign-in was refused."""
         match = _CALL_PATH.fullmatch(path)
         call = self._calls.get(match[2]) if match else None
         if call is not None:

@@ -1,5 +1,7 @@
-"""A Twilio on this machine: it places calls at a bridge's webhook, carries out the TwiML, streams the line's audio
-and serves the REST API that the bridge updates its calls with.
+"""A simulated Twilio on this machine.
+
+It places calls at a bridge's webhook, carries out the TwiML, streams the line's audio, and serves the REST API with
+which the bridge updates its calls.
 
     with SimulatedTwilio(auth_token=token) as twilio:       # the bridge gets twilio.url as TWILIO_API_URL
         call = twilio.place_call("http://127.0.0.1:8080/twiml", caller)
@@ -78,7 +80,7 @@ class SimulatedTwilio:
 
     @property
     def rest_faults(self) -> list[RestFault]:
-        """What befalls the REST requests to come; append to it."""
+        """Faults of the next REST requests: append to this list."""
         return self._api.faults
 
     @property
@@ -92,7 +94,7 @@ class SimulatedTwilio:
         return self._api
 
     def start(self) -> None:
-        """Serves the REST API."""
+        """Begin to serve the REST API."""
         self._server.start()
 
     def stop(self) -> None:
@@ -105,7 +107,7 @@ class SimulatedTwilio:
         self._connections.kill()
 
     def drop_connections(self) -> None:
-        """Closes every connection to the REST API, answered or not; new ones are welcome."""
+        """Close every connection to the REST API, answered or not, and go on accepting new ones."""
         self._connections.kill()
 
     def __enter__(self) -> Self:

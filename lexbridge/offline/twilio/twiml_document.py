@@ -22,7 +22,7 @@ SSML = frozenset({"break", "emphasis", "lang", "p", "phoneme", "prosody", "s", "
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something Twilio would warn about: its code and what is wrong."""
+    """A warning of Twilio: its code, and what is wrong."""
 
     code: int
     message: str
@@ -176,7 +176,7 @@ def parse_twiml(text: str, base_url: str | None) -> Document:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What an element may hold; `wrong_child` is the code for any other child."""
+    """The children that an element may have. `wrong_child`: the code for any other child."""
 
     attributes: frozenset[str]
     children: frozenset[str] = frozenset()
@@ -224,7 +224,7 @@ _ERRORS = frozenset({11100, 14300, 15004, 31941})  # of those given below; the o
 
 
 class _Reader:
-    """Reads one document, collecting warnings."""
+    """A reader of one document, which collects warnings."""
 
     def __init__(self, base_url: str | None) -> None:
         self._base_url = base_url
@@ -463,7 +463,7 @@ def is_http(url: str) -> bool:
 
 
 def _say_length(say: Say) -> tuple[str, int, int]:
-    """What of a Say is counted, how much of it the voice takes, and how much it is.
+    """Return what is counted in a Say, how much of that its voice takes, and how much there is.
 
     Source: https://www.twilio.com/docs/api/errors/13521 . The URL-encoded length counts a space as one character:
     the page does not say which of the two encodings it means, and this is the milder one.
@@ -479,7 +479,7 @@ def _say_length(say: Say) -> tuple[str, int, int]:
 
 
 def stream_url_problem(url: str) -> Warned | None:
-    """Why Twilio would not open a stream to `url`; None when it would try.
+    """Return why Twilio would not open a stream to `url`, or None if it would try.
 
     Source: https://www.twilio.com/docs/voice/twiml/stream (wss only, no query string), /api/errors/31920, 31922, 31923.
     """

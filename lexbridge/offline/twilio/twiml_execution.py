@@ -1,7 +1,7 @@
-"""Carries out a document's verbs on a live call.
+"""Execution of a document's verbs on a live call.
 
-One greenlet of the call runs it; a REST update or a hang-up kills that greenlet, and what a verb has to undo it undoes
-in its `finally`. Streams are not the document's: they live on when it is replaced, but for `<Connect>`'s.
+One greenlet of the call runs the verbs. A REST update or a hang-up kills that greenlet, and a verb cleans up in its
+`finally`. A stream outlives the document that started it, except the stream of `<Connect>`.
 """
 
 import io
@@ -52,7 +52,7 @@ class CallOver(Exception):
 
 
 class Execution:
-    """Runs documents on `call`, one after the other, until one ends the call."""
+    """The execution of documents on `call`, one after the other, until one ends the call."""
 
     def __init__(self, call: "PhoneCall") -> None:
         self._call = call
@@ -71,7 +71,7 @@ class Execution:
         }
 
     def run(self, first: Callable[[], Document]) -> None:
-        """Runs the document `first` gets, and those it leads to. Returns when the call has ended."""
+        """Run the document that `first` returns, and the documents to which it leads, until the call has ended."""
         try:
             document = self._or_fallback(first)
             while document is not None:
@@ -85,7 +85,7 @@ class Execution:
             self._call.end(EndReason.APPLICATION_ERROR, str(error))
 
     def _or_fallback(self, get: Callable[[], Document | None]) -> Document | None:
-        """What `get` returns; if that fails, what the number's fallback address answers, if it has one.
+        """Return the document of `get`; if that fails, the document of the number's fallback address, if it has one.
 
         https://www.twilio.com/docs/usage/security/availability-reliability : "in the event of a fatal error while
         executing your call". [?] whether more than once in a call; here it is as often as there is one.
@@ -113,7 +113,7 @@ class Execution:
         return None
 
     def _apologise(self) -> None:
-        """What the caller hears of an application error."""
+        """Say what the caller hears of an application error."""
         if self._call.answered:
             self._call.line.play(self._call.voice.speak(APOLOGY), APOLOGY)
 

@@ -36,9 +36,9 @@ class OverrideError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """How one URL is to be requested: `rc`, `rp`, `ct`, `rt`, `tt` of its fragment, or their defaults.
+    """Connection overrides of one URL: `rc`, `rp`, `ct`, `rt`, `tt` of its fragment, or their defaults.
 
-    The default is one retry when no connection comes about: the two attempts of 5 s that error 11205 tells of.
+    The default is one retry if no connection is made: the two attempts of 5 s of error 11205.
     """
 
     connect_ms: int = 5_000
@@ -79,11 +79,12 @@ class Answer:
 
 
 class Webhooks:
-    """Signs and sends. `connect_to`: a base http(s) address every connection really goes to, whatever the URL says.
+    """A client that signs and sends Twilio's requests.
 
-    `sign_fragment`: the signature is made over the URL with its fragment. [?] Twilio's documents do not say; those who
-    have tried say that the fragment is left out, so that is the default.
-    `ca_file`: PEM file of the CA certificates that https and wss are checked against; None: the public ones.
+    connect_to: a base http(s) address to which every connection really goes, whatever the URL says.
+    sign_fragment: whether the signature covers the URL with its fragment. [?] Twilio's documents do not say; users who
+    tried it say that the fragment is left out, so that is the default.
+    ca_file: PEM file of the CA certificates for https and wss, or None for the public ones.
     """
 
     def __init__(
@@ -104,9 +105,9 @@ class Webhooks:
         return str(self._validator.compute_signature(url, dict(parameters)))
 
     def request(self, url: str, parameters: Mapping[str, str], method: str = "POST") -> Answer:
-        """Sends a form (POST) or a query (GET) to the public `url`, as often as its overrides say.
+        """Send a form (POST) or a query (GET) to the public `url`, as often as its overrides say.
 
-        Never raises for what the other side does. Raises OverrideError.
+        Raises OverrideError. Nothing that the other side does raises an error.
         """
         overrides = read_overrides(url)
         url, hash_sign, fragment = url.partition("#")  # the fragment is for Twilio and is not sent
@@ -166,11 +167,11 @@ class Webhooks:
         return Answer(status, kind, answer.text, answer.content, number), failure
 
     def address(self, url: str) -> str:
-        """Where the connection for the public `url` really goes.
+        """Return the address to which the connection for the public `url` really goes.
 
-        With `connect_to` it is that address, and a wss stream becomes a plain ws to it. Without, only a stream to
-        this machine's own loopback turns from wss to ws: no bridge under test has a certificate there, unless there
-        is a `ca_file` that it could be checked against.
+        With `connect_to` it is that address, and a wss stream becomes a ws stream to it. Without `connect_to`, only a
+        stream to the loopback address of this machine becomes ws, because a bridge under test has no certificate there;
+        with a `ca_file` that stream stays wss.
         """
         scheme, netloc, path, query, _ = urlsplit(url)
         web_socket = scheme in ("ws", "wss")
