@@ -5,7 +5,6 @@ import pytest
 from tests.support.packages import (
     IMPORTS,
     IMPURE_MODULES,
-    NOT_YET,
     PACKAGES,
     PURE,
     READS_FILES,
@@ -34,7 +33,7 @@ def test_the_packages_stand_in_the_order_of_their_imports() -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_imports_what_its_row_allows(package: str) -> None:
-    allowed = IMPORTS[package] | {package} | {other for one, other in NOT_YET if one == package}
+    allowed = IMPORTS[package] | {package}
     for path in files_of(package):
         assert imported_packages(path) <= allowed, path
 

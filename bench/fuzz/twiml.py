@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from xml.parsers import expat
 
 from bench.harness.arguments import make_parser
+from lexbridge.call.documents import Document, Opening
 from lexbridge.call.dtmf import KeyRules
 from lexbridge.lex.model import Message, MessageFormat
-from lexbridge.twilio.twiml import Document, Documents, Opening
+from lexbridge.twilio.twiml import Documents
 
 VERBS = {
     *("Response", "Start", "Stop", "Connect", "Stream", "Parameter"),

@@ -53,6 +53,7 @@ from lexbridge.call.actions import (
     VoiceWords,
 )
 from lexbridge.call.context import CallState
+from lexbridge.call.documents import SPEAKING_MS_PER_SYLLABLE, Opening
 from lexbridge.call.events import Started, Stopped
 from lexbridge.call.media_clock import PULSE_S, MediaClock
 from lexbridge.call.session import SLICE_MS, CallSession
@@ -67,7 +68,7 @@ from lexbridge.net.websocket import refused
 from lexbridge.twilio.media_messages import encode, parse
 from lexbridge.twilio.rest import CallControl
 from lexbridge.twilio.signatures import expiry_of, find_token_fault, make_stream_token
-from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, SPEAKING_MS_PER_SYLLABLE, Documents, Opening, stream_name
+from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, Documents, stream_name
 from lexbridge.twilio.used_tokens import UsedTokens
 
 INBOX_SIZE = 1000

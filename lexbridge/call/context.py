@@ -14,6 +14,7 @@ from lexbridge.audio.hangover import Expected
 from lexbridge.audio.pcm import PCM_BYTES_PER_MS
 from lexbridge.call.actions import Action, Note, UpdateCall
 from lexbridge.call.directives import Directives, directives_of, expected_of
+from lexbridge.call.documents import CallDocuments, Document, Opening
 from lexbridge.call.dtmf import KeyCollector
 from lexbridge.call.events import Started
 from lexbridge.call.stream_parameters import NO_INPUT_MS_PARAMETER, SoFar, handed_over, takeover_of
@@ -22,7 +23,6 @@ from lexbridge.config.call_rules import CallRules
 from lexbridge.config.parsers import is_phone_number
 from lexbridge.errors import CallStateError
 from lexbridge.lex.model import Checkpoint, Message, Reply
-from lexbridge.twilio.twiml import Document, Documents, Opening
 
 OVERDUE_S = 60
 """A caller who is speaking at the end of MAX_CALL_S is heard for at most so much longer."""
@@ -83,7 +83,7 @@ class Call:
     """One call: where it stands, what the bot said last, and the means to act. Shared by CallSession, which has the
     rules, and the ReplyMode, by which the bot is heard."""
 
-    def __init__(self, rules: CallRules, documents: Documents, endpointer: Endpointer) -> None:
+    def __init__(self, rules: CallRules, documents: CallDocuments, endpointer: Endpointer) -> None:
         self.rules = rules
         self.documents = documents
         self.endpointer = endpointer

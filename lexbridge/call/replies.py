@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from lexbridge.audio.hangover import Expected
 from lexbridge.call.context import Call, CallMove, CallState
 from lexbridge.call.directives import CallAction, Directives, directives_of
+from lexbridge.call.documents import Document
 from lexbridge.call.output.base import LastWords, ReplyMode
 from lexbridge.call.turns import Turn
 from lexbridge.errors import LexError
 from lexbridge.lex.model import Message, Reply
-from lexbridge.twilio.twiml import Document
 
 FALLBACK_INTENT = "FallbackIntent"
 """What Lex V2 calls the intent of what no other intent understands: where it is fulfilled, nothing is done."""

@@ -28,6 +28,7 @@ from lexbridge.audio.pcm import FRAME_MS, PCM_BYTES_PER_MS, decode_mulaw, frame_
 from lexbridge.audio.vad import Detector
 from lexbridge.call.actions import Action, CancelUtterance
 from lexbridge.call.context import Call, CallMove, CallState
+from lexbridge.call.documents import CallDocuments, Opening
 from lexbridge.call.events import (
     Dtmf,
     Mark,
@@ -49,7 +50,6 @@ from lexbridge.call.turns import Turn, TurnMove
 from lexbridge.config.call_rules import CallRules
 from lexbridge.errors import LexError, MediaStreamError, NotPutBack
 from lexbridge.lex.model import Reply
-from lexbridge.twilio.twiml import Documents, Opening
 
 SLICE_MS = 500
 """Media that is heard in one go. With VAD=silero it costs 2 to 5 ms of CPU, and a minute 0.2 to 0.6 s."""
@@ -68,7 +68,7 @@ class CallSession:
     """
 
     def __init__(
-        self, rules: CallRules, documents: Documents, detector: Detector, voiced: Mapping[str, bytes] | None = None
+        self, rules: CallRules, documents: CallDocuments, detector: Detector, voiced: Mapping[str, bytes] | None = None
     ) -> None:
         """`voiced`: phrases of lexbridge's own as audio (mu-law, whole frames), for bidirectional streams. One that
         is not there, or not yet, is spoken by Twilio."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from lexbridge.call.directives import CALLED_NUMBER_ATTRIBUTE
 from lexbridge.lex.model import Message
-from lexbridge.twilio.twiml import REPROMPTS_PARAMETER, SPOKEN_PARAMETER
 
 RESUMED_PARAMETER = "lexbridge:resumed"
 STREAMS_LOST_PARAMETER = "lexbridge:streams-lost"
@@ -24,6 +23,12 @@ AGE_PARAMETER = "lexbridge:age-s"
 TURNS_PARAMETER = "lexbridge:turns"
 CALLED_PARAMETER = "lexbridge:called"
 TOKEN_PARAMETER = "lexbridge:token"  # noqa: S105 - its name, not its value
+SPOKEN_PARAMETER = "lexbridge:spoken-ms"
+"""Parameter of a stream that takes a call over: how long the prompt of the same document takes, an estimate."""
+
+REPROMPTS_PARAMETER = "lexbridge:reprompts-ms"
+"""Parameter of such a stream: how long each reprompt takes that its document has for a silent caller, estimates."""
+
 _OURS = (
     RESUMED_PARAMETER,
     STREAMS_LOST_PARAMETER,

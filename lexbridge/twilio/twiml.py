@@ -6,11 +6,9 @@ alone: what a bot says is text, or SSML rebuilt from a list of elements, and can
 
 import math
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 from xml.etree import ElementTree
@@ -18,21 +16,15 @@ from xml.etree import ElementTree
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from lexbridge.call.documents import NO_QUERY, CallDocuments, Document, Opening, Reprompts, speaking_ms
 from lexbridge.call.dtmf import KeyRules
+from lexbridge.call.stream_parameters import REPROMPTS_PARAMETER, SPOKEN_PARAMETER
 from lexbridge.lex.model import Message, MessageFormat
 from lexbridge.twilio.signatures import CONNECTION_OVERRIDES
 
 MAX_DOCUMENT_CHARACTERS = 4000  # of TwiML in a REST request: https://www.twilio.com/docs/api/errors/32018
 MAX_SAY_CHARACTERS = 3000  # of one Say with a Polly voice: https://www.twilio.com/docs/api/errors/13521
 MAX_SSML_CHARACTERS = 10_000  # Lex's messages have 1,024; more is not worth parsing
-SPEAKING_MS_PER_CHARACTER = 70  # English at an ordinary pace is 14 to 16 characters a second
-SPEAKING_MS_PER_SYLLABLE = 180  # Chinese, Japanese and Korean write about one with each character
-
-SPOKEN_PARAMETER = "lexbridge:spoken-ms"
-"""`<Parameter>` of a stream that takes a call over: how long the prompt of the same document takes, an estimate."""
-
-REPROMPTS_PARAMETER = "lexbridge:reprompts-ms"
-"""`<Parameter>` of the same: how long each reprompt takes that the document itself has for a silent caller."""
 
 _TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 _ENVIRONMENT = Environment(
@@ -61,43 +53,7 @@ _SSML: dict[str, tuple[str, ...]] = {
     "sub": ("alias",),
     "w": ("role",),
 }
-_NOTHING: Mapping[str, int] = MappingProxyType({})
 _VOICES_WITHOUT_SSML = ("man", "woman", "alice")
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """TwiML, and what is known of it. `spoken_ms` is an estimate; `characters_cut` is text that found no room.
-    `reprompts_ms`: how long each reprompt takes that the document itself has for a silent caller, estimates; then a 0,
-    for its goodbye."""
-
-    twiml: str = field(repr=False)
-    spoken_ms: int = 0
-    characters_cut: int = 0
-    reprompts_ms: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Reprompts:
-    """How a document itself asks a silent caller again: `not_heard` and `prompt`, each time that `after_s` have passed,
-    `times` times; then /twiml/resume says goodbye.
-
-    Twilio alone knows whether a caller is pressing keys, before they are complete: a key stops all of this, and then it
-    waits for the others.
-    """
-
-    not_heard: Message
-    prompt: Sequence[Message]
-    after_s: int
-    times: int
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """A media stream to be opened: its name, which no other stream of the call has, and its `<Parameter>`s."""
-
-    name: str
-    parameters: Sequence[tuple[str, str]] = field(repr=False)
 
 
 def stream_name(lost: int, of: str = "") -> str:
@@ -112,7 +68,7 @@ def streams_lost(name: str) -> int:
     return int(named[1]) if named else 0
 
 
-class Documents:
+class Documents(CallDocuments):
     """Makes the documents of one service."""
 
     def __init__(
@@ -142,7 +98,7 @@ class Documents:
         opening: Opening,
         lost: int = 1,
         opens_ms: int | None = None,
-        so_far: Mapping[str, int] = _NOTHING,
+        so_far: Mapping[str, int] = NO_QUERY,
     ) -> Document:
         """Opens the stream, greets, holds the call. `lost`: streams lost in a row, should this one come to nothing.
         `opens_ms`: when the stream opens, if it is bidirectional: Unix time, for who learns that it is lost. `so_far`:
@@ -167,7 +123,7 @@ class Documents:
         lost: int = 1,
         voice: str | None = None,
         opens_ms: int | None = None,
-        so_far: Mapping[str, int] = _NOTHING,
+        so_far: Mapping[str, int] = NO_QUERY,
     ) -> Document:
         """Says `messages`, then connects the caller to a bidirectional stream until that ends. `lost`, `opens_ms`,
         `so_far`: as above."""
@@ -191,7 +147,7 @@ class Documents:
         keys: KeyRules | None = None,
         reprompts: Reprompts | None = None,
         longer_s: int = 0,
-        so_far: Mapping[str, int] = _NOTHING,
+        so_far: Mapping[str, int] = NO_QUERY,
     ) -> Document:
         """Says `messages`, if there are any, and holds the call. `stream_sid`: the call's stream. With an `opening` it
         is stopped, and a new one takes the call over while they are said. `voice`: of these messages. `keys`: those
@@ -219,7 +175,7 @@ class Documents:
                 return document
         return self._fitted("reply.xml", messages, voice, **values)
 
-    def recover(self, lost: int, of: str, so_far: Mapping[str, int] = _NOTHING) -> Document:
+    def recover(self, lost: int, of: str, so_far: Mapping[str, int] = NO_QUERY) -> Document:
         """Sends the call to /twiml/resume: its stream `of` is lost, the last of `lost` in a row. `so_far`: as above."""
         return self._fitted("recover.xml", [], resume_url=self._resume_url(lost=lost, of=of, **so_far))
 
@@ -250,7 +206,7 @@ class Documents:
             caller_id=caller_id,
         )
 
-    def _gather(self, stream: str, keys: KeyRules | None = None, query: Mapping[str, int] = _NOTHING) -> dict[str, Any]:
+    def _gather(self, stream: str, keys: KeyRules | None = None, query: Mapping[str, int] = NO_QUERY) -> dict[str, Any]:
         """What `<Gather>` is told. Keys go to /twiml/keys, with the stream that they are for, and `query`."""
         keys = keys or KeyRules()
         return {
@@ -338,12 +294,6 @@ def _pieces_of(message: Message, has_ssml: bool) -> list[str]:
             return [markup] if markup.striptags() or "<" in markup else []
         return _in_says(_plain(markup))
     return _in_says(clean(message.text))
-
-
-def speaking_ms(text: str) -> int:
-    """About how long `text` takes to be spoken."""
-    syllables = sum(unicodedata.east_asian_width(character) == "W" for character in text)
-    return (len(text) - syllables) * SPEAKING_MS_PER_CHARACTER + syllables * SPEAKING_MS_PER_SYLLABLE
 
 
 def _speaking_ms(pieces: Iterable[str]) -> int:

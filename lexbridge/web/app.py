@@ -14,6 +14,7 @@ from lexbridge.bridge.call_story import KEYS
 from lexbridge.bridge.live_call import Bridge, WebSocket
 from lexbridge.bridge.live_calls import CallLog
 from lexbridge.call.directives import CALLED_NUMBER_ATTRIBUTE, CALLER_NUMBER_ATTRIBUTE, DIRECTION_ATTRIBUTE
+from lexbridge.call.documents import Document, Opening, speaking_ms
 from lexbridge.call.stream_parameters import (
     KEYED,
     KEYS_PARAMETER,
@@ -33,7 +34,7 @@ from lexbridge.net.http_request import MAX_BODY_BYTES
 from lexbridge.twilio.refusals import SOCKET_PATH
 from lexbridge.twilio.rest import CallControl
 from lexbridge.twilio.signatures import Signatures, make_stream_token
-from lexbridge.twilio.twiml import Document, Documents, Opening, speaking_ms, stream_name, streams_lost
+from lexbridge.twilio.twiml import Documents, stream_name, streams_lost
 from lexbridge.web.admission import VERIFIED_FORM, WEBHOOK_METHODS, WebhookRefused, probe, verified_form
 
 STREAM_ERROR = "stream-error"

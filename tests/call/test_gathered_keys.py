@@ -3,17 +3,19 @@
 import pytest
 
 from lexbridge.call.directives import MAX_LENGTH_ATTRIBUTE, NO_INPUT_S_ATTRIBUTE, VOICE_ATTRIBUTE
+from lexbridge.call.documents import SPEAKING_MS_PER_CHARACTER
 from lexbridge.call.stream_parameters import (
     AGE_PARAMETER,
     HANDED_OVER,
     KEYED,
     KEYS_PARAMETER,
     NO_INPUTS_PARAMETER,
+    REPROMPTS_PARAMETER,
     RESUMED_PARAMETER,
+    SPOKEN_PARAMETER,
     TURNS_PARAMETER,
 )
 from lexbridge.errors import LexUnavailable
-from lexbridge.twilio.twiml import REPROMPTS_PARAMETER, SPEAKING_MS_PER_CHARACTER, SPOKEN_PARAMETER
 from tests.support.call_update_stories import (
     ASKS_FOR_KEYS,
     BEGAN,

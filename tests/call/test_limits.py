@@ -2,6 +2,7 @@
 
 from lexbridge.call.context import CallState
 from lexbridge.call.directives import ACTION_ATTRIBUTE, CALL_SID_ATTRIBUTE, TRANSFER_TO_ATTRIBUTE
+from lexbridge.call.documents import SPEAKING_MS_PER_CHARACTER
 from lexbridge.call.stream_parameters import (
     AGE_PARAMETER,
     BEGAN_PARAMETER,
@@ -11,7 +12,6 @@ from lexbridge.call.stream_parameters import (
     TURNS_PARAMETER,
 )
 from lexbridge.errors import LexUnavailable
-from lexbridge.twilio.twiml import SPEAKING_MS_PER_CHARACTER
 from tests.support.call_update_stories import (
     BEGAN,
     FULFILLED,

@@ -5,10 +5,17 @@ import pytest
 from lexbridge.call.actions import Recall, UpdateCall
 from lexbridge.call.context import CallState
 from lexbridge.call.directives import ACTION_ATTRIBUTE, CALL_SID_ATTRIBUTE, NO_INPUT_S_ATTRIBUTE
-from lexbridge.call.stream_parameters import HANDED_OVER, LOST, NO_INPUTS_PARAMETER, PROMPT_PARAMETER, RESUMED_PARAMETER
+from lexbridge.call.documents import SPEAKING_MS_PER_CHARACTER
+from lexbridge.call.stream_parameters import (
+    HANDED_OVER,
+    LOST,
+    NO_INPUTS_PARAMETER,
+    PROMPT_PARAMETER,
+    RESUMED_PARAMETER,
+    SPOKEN_PARAMETER,
+)
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import DialogState
-from lexbridge.twilio.twiml import SPEAKING_MS_PER_CHARACTER, SPOKEN_PARAMETER
 from tests.support.call_update_stories import FULFILLED, HOLDS, NEXT, a_caller, a_caller_lex_thinks_about, opening_of
 from tests.support.story import CALL_SID, NEXT_STREAM, Caller
 

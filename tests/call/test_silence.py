@@ -4,9 +4,9 @@ import pytest
 
 from lexbridge.audio.pcm import decode_mulaw
 from lexbridge.call.directives import NO_INPUT_LIMIT_ATTRIBUTE, NO_INPUT_S_ATTRIBUTE, VOICE_ATTRIBUTE
-from lexbridge.call.stream_parameters import HANDED_OVER, RESUMED_PARAMETER
+from lexbridge.call.documents import SPEAKING_MS_PER_CHARACTER
+from lexbridge.call.stream_parameters import HANDED_OVER, RESUMED_PARAMETER, SPOKEN_PARAMETER
 from lexbridge.lex.model import DialogState
-from lexbridge.twilio.twiml import SPEAKING_MS_PER_CHARACTER, SPOKEN_PARAMETER
 from tests.support.call_update_stories import HOLDS, ONE_MOMENT, a_caller, a_caller_lex_thinks_about
 from tests.support.story import Caller, media_text, tone
 

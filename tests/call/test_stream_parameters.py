@@ -10,7 +10,9 @@ from lexbridge.call.stream_parameters import (
     KEYS_PARAMETER,
     LOST,
     NO_INPUTS_PARAMETER,
+    REPROMPTS_PARAMETER,
     RESUMED_PARAMETER,
+    SPOKEN_PARAMETER,
     STREAMS_LOST_PARAMETER,
     TOKEN_PARAMETER,
     SoFar,
@@ -22,7 +24,6 @@ from lexbridge.call.stream_parameters import (
     whole,
 )
 from lexbridge.lex.model import Message
-from lexbridge.twilio.twiml import REPROMPTS_PARAMETER, SPOKEN_PARAMETER
 
 PROMPT = [Message("Which flowers?")]
 

@@ -31,11 +31,12 @@ from lexbridge.call.stream_parameters import (
     LOST,
     NO_INPUTS_PARAMETER,
     PROMPT_PARAMETER,
+    REPROMPTS_PARAMETER,
     RESUMED_PARAMETER,
+    SPOKEN_PARAMETER,
 )
 from lexbridge.errors import LexRejected, LexUnavailable
 from lexbridge.lex.model import DialogState, Message, Reply
-from lexbridge.twilio.twiml import REPROMPTS_PARAMETER, SPOKEN_PARAMETER
 from tests.support.property_tests import examples
 from tests.support.story import NEXT_STREAM, Caller, dtmf_text, outline, tone
 from tests.support.watched_caller import FILLER_S, NO_INPUT_S, WatchedCaller

@@ -2,9 +2,9 @@
 
 from lexbridge.call.actions import UpdateCall
 from lexbridge.call.directives import MAX_LENGTH_ATTRIBUTE
+from lexbridge.call.documents import SPEAKING_MS_PER_CHARACTER, Opening
 from lexbridge.call.stream_parameters import BEGAN_PARAMETER
 from lexbridge.lex.model import DialogState
-from lexbridge.twilio.twiml import SPEAKING_MS_PER_CHARACTER, Opening
 from tests.support.story import Caller, verbs_of
 
 HOLDS = ["Pause", "Redirect"]

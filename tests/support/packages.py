@@ -44,9 +44,6 @@ IMPORTS: dict[str, set[str]] = {
 }
 """The packages that each package may import."""
 
-NOT_YET = {("call", "twilio")}
-"""Imports that are still against the table, to be turned round."""
-
 PURE = [
     "phrases.py",
     "errors.py",

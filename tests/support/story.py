@@ -35,13 +35,14 @@ from lexbridge.call.actions import (
     UpdateCall,
     VoiceWords,
 )
+from lexbridge.call.documents import Opening
 from lexbridge.call.events import Connected, Dtmf, Mark, Media, Started, Stopped, StreamEvent
 from lexbridge.call.session import CallSession
 from lexbridge.config.settings import Settings, read_settings
 from lexbridge.errors import LexError
 from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.twilio.media_messages import parse
-from lexbridge.twilio.twiml import Documents, Opening
+from lexbridge.twilio.twiml import Documents
 
 STREAM_SID = "MZ" + "0123456789abcdef" * 2
 CALL_SID = "CA" + "0123456789abcdef" * 2

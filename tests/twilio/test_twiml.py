@@ -9,6 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import escape
 
+from lexbridge.call.documents import (
+    SPEAKING_MS_PER_CHARACTER,
+    SPEAKING_MS_PER_SYLLABLE,
+    Opening,
+    Reprompts,
+    speaking_ms,
+)
 from lexbridge.call.dtmf import KeyRules
 from lexbridge.config.parsers import spoken as spoken_setting
 from lexbridge.lex.model import Message, MessageFormat
@@ -16,14 +23,9 @@ from lexbridge.twilio.twiml import (
     MAX_DOCUMENT_CHARACTERS,
     MAX_SAY_CHARACTERS,
     MAX_SSML_CHARACTERS,
-    SPEAKING_MS_PER_CHARACTER,
-    SPEAKING_MS_PER_SYLLABLE,
     Documents,
-    Opening,
-    Reprompts,
     clean,
     cut_at_sentence,
-    speaking_ms,
     ssml_for_say,
     stream_name,
     streams_lost,

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from lexbridge.audio.endpointing import Listening
+from lexbridge.call.documents import Document
 from lexbridge.lex.model import Message
-from lexbridge.twilio.twiml import Document
 
 UNINTERRUPTED_MS = 500
 """A prompt's beginning, which nothing interrupts: what is heard then was begun before it, or is its echo."""

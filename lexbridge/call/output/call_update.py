@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from lexbridge.audio.endpointing import Listening
 from lexbridge.audio.hangover import Expected
 from lexbridge.call.context import Call, CallState
+from lexbridge.call.documents import Document, Opening, Reprompts, speaking_ms
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, LastWords
 from lexbridge.lex.model import Message
-from lexbridge.twilio.twiml import Document, Opening, Reprompts, speaking_ms
 
 SURELY_SPEAKING = 0.6
 """Share of the estimated length of a `<Say>` in which it is surely still heard. After it a short "yes" may be the

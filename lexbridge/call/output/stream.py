@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from lexbridge.audio.endpointing import Listening
 from lexbridge.call.actions import CancelUtterance, StreamOutput, VoiceWords
 from lexbridge.call.context import Call, CallState
+from lexbridge.call.documents import Opening
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, LastWords
 from lexbridge.call.output.playback import Playback, Prompt
 from lexbridge.lex.model import Message
-from lexbridge.twilio.twiml import Opening
 
 QUIET_BEFORE_HAND_OVER_MS = 1000
 """So long neither the caller nor the bot has spoken when the call is handed over. Callers answer soon after a prompt's
