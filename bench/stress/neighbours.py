@@ -16,8 +16,9 @@ from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.caller.script import Script, Turn
 from lexbridge.offline.commands.bridge_process import BridgeProcess
 from lexbridge.offline.lex.bots import ORDER_FLOWERS, load_bot
+from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
-from lexbridge.offline.lex.runtime import LexFault, LocalLex
+from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import HibariVoice, SilentVoice
 from lexbridge.offline.report.timeline import SpokenTurn, spoken_turns
 from lexbridge.offline.twilio.events import UpdateReceived

@@ -24,7 +24,7 @@ from bench.load.stream_mode.figures import (
 )
 from bench.load.stream_mode.setup import at_level, bot_of
 from lexbridge.audio.pcm import encode_mulaw, frame_levels_dbfs
-from lexbridge.offline.lex.runtime import LexRequest
+from lexbridge.offline.lex.requests import LexRequest
 from lexbridge.offline.twilio.events import BotAudible, MediaBegan, MessageSent, SpeechEnded, SpeechStarted
 
 

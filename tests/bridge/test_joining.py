@@ -9,7 +9,8 @@ from lexbridge.audio.pcm import MULAW_BYTES_PER_MS, MULAW_SILENCE, encode_mulaw
 from lexbridge.call.directives import CALL_SID_ATTRIBUTE
 from lexbridge.lex.runtime import Question
 from lexbridge.logs import Log
-from lexbridge.offline.lex.runtime import LexFault, LexRequest
+from lexbridge.offline.lex.faults import LexFault
+from lexbridge.offline.lex.requests import LexRequest
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import StreamOpened, UpdateReceived
 from tests.support.fixtures import Logged

@@ -22,7 +22,7 @@ from lexbridge.lex.runtime import Answer, Deadlines, Question
 from lexbridge.lex.voice import ReplyAudio
 from lexbridge.logs import Log
 from lexbridge.offline.caller.caller import SimulatedCaller
-from lexbridge.offline.lex.runtime import LexFault
+from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.twilio.events import (
     EndReason,
     StreamClosed,

@@ -9,8 +9,9 @@ from lexbridge.audio.pcm import MULAW_FRAME_BYTES
 from lexbridge.bridge.phrase_audio import OwnVoice
 from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.runtime import Deadlines
+from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
-from lexbridge.offline.lex.runtime import LexFault, LocalLex
+from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.phrases import phrases_for
 from tests.support.rehearsal import wait_until
 from tests.support.rig import HummingVoice, flowers, settings, v2_bot

@@ -6,7 +6,7 @@ import pytest
 from lexbridge.bridge import live_call as bridge
 from lexbridge.bridge.live_calls import CallLog
 from lexbridge.offline.caller.caller import SimulatedCaller
-from lexbridge.offline.lex.runtime import LexFault
+from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import (
     CallEnded,

@@ -11,7 +11,7 @@ from gevent.server import StreamServer
 
 from lexbridge.audio.pcm import PCM_BYTES_PER_MS, decode_mulaw
 from lexbridge.net.rfc6455 import Pong
-from lexbridge.offline.lex.runtime import LexRequest
+from lexbridge.offline.lex.requests import LexRequest
 from lexbridge.offline.twilio import media_socket
 from lexbridge.offline.twilio.events import BOT_HUNG_UP, StreamOpened
 from tests.support.fixtures import Logged

@@ -21,7 +21,7 @@ from lexbridge.lex.model import NO_DIALOG, DialogState, Message, MessageFormat, 
 from lexbridge.lex.runtime import Deadlines, Question, Utterance
 from lexbridge.lex.voice import ReplyAudio
 from lexbridge.logs import Log
-from lexbridge.offline.lex.runtime import LexFault
+from lexbridge.offline.lex.faults import LexFault
 from tests.support.answering_peers import answering, endless, whole
 from tests.support.fixtures import Logged, Pauses
 from tests.support.lexes import (

@@ -10,7 +10,7 @@ from lexbridge.errors import LexUnavailable
 from lexbridge.lex.client import LexClient
 from lexbridge.lex.runtime import Utterance, UtteranceStream
 from lexbridge.logs import Log
-from lexbridge.offline.lex.runtime import LexFault
+from lexbridge.offline.lex.faults import LexFault
 from tests.support.fixtures import Logged
 from tests.support.lexes import FLOWERS, FRAME, GENERATIONS, KINDS, asked, heard_of, hum_of, lex_of, local_lex, voice_of
 from tests.support.rehearsal import wait_until

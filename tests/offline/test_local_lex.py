@@ -18,8 +18,10 @@ from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutE
 from gevent.event import Event
 
 from lexbridge.offline.lex.bots import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, load_bot
+from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
-from lexbridge.offline.lex.runtime import LexFault, LexRequest, LocalLex
+from lexbridge.offline.lex.requests import LexRequest
+from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import SilentVoice
 from lexbridge.offline.lex.wire import LPCM_8KHZ
 

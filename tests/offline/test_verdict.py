@@ -8,8 +8,8 @@ import pytest
 
 from lexbridge.audio.pcm import resample
 from lexbridge.offline.commands.bridge_process import ROOT, free_port
+from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.recognition import GrammarRecogniser
-from lexbridge.offline.lex.runtime import LexFault
 from lexbridge.offline.lex.voice import HibariVoice
 from lexbridge.offline.report.bot_speech import has_phrase, is_sentence
 from lexbridge.offline.report.bot_words import audio_spans, own_phrases, replies

@@ -12,8 +12,9 @@ import pytest
 
 from lexbridge.config.settings import Settings, read_settings
 from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess, free_port
+from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
-from lexbridge.offline.lex.runtime import LexFault, LocalLex
+from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import SilentVoice
 from lexbridge.offline.twilio.rest_api import OwnedNumber, RestFault
 from lexbridge.offline.twilio.simulator import SimulatedTwilio

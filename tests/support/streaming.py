@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lexbridge.offline.caller.caller import SimulatedCaller
-from lexbridge.offline.lex.runtime import LexRequest
+from lexbridge.offline.lex.requests import LexRequest
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import MarkReturned, StreamOpened, VerbStarted
 from tests.support.lexes import hum_of

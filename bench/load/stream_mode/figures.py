@@ -15,7 +15,7 @@ from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, MULAW_FRAME_BYTES, PCM_
 from lexbridge.audio.vad import AmplitudeDetector
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS
 from lexbridge.call.output.playback import Prompt
-from lexbridge.offline.lex.runtime import LexRequest
+from lexbridge.offline.lex.requests import LexRequest
 from lexbridge.offline.twilio.events import BotAudible, Event, MediaBegan, MessageSent, SpeechEnded, SpeechStarted
 
 Samples = npt.NDArray[np.float64]

@@ -31,7 +31,8 @@ from lexbridge.audio.pcm import (
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.commands.bridge_process import BridgeProcess
 from lexbridge.offline.lex.bots import Bot, Intent, Message
-from lexbridge.offline.lex.runtime import LexRequest, LocalLex
+from lexbridge.offline.lex.requests import LexRequest
+from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import HibariVoice, SilentVoice
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import BotBegan, Event, MarkReturned, SpeechEnded, StreamOpened

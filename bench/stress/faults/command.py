@@ -51,7 +51,7 @@ from lexbridge import logs
 from lexbridge.errors import LexRejected, LexUnavailable
 from lexbridge.lex.runtime import Deadlines
 from lexbridge.offline.caller.caller import SimulatedCaller
-from lexbridge.offline.lex.runtime import LexFault
+from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.report.silences import longest_silence_s, waits
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import (

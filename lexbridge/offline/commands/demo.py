@@ -20,7 +20,8 @@ from lexbridge.offline.commands.arguments import new_folder, setting
 from lexbridge.offline.commands.bridge_process import ROOT, BridgeFailed, BridgeProcess
 from lexbridge.offline.lex.bots import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, Bot, load_bot
 from lexbridge.offline.lex.recognition import GrammarRecogniser
-from lexbridge.offline.lex.runtime import LexRequest, LocalLex
+from lexbridge.offline.lex.requests import LexRequest
+from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import HibariVoice
 from lexbridge.offline.report.report import Timeline, latencies, write_call
 from lexbridge.offline.twilio.call import PhoneCall

@@ -15,14 +15,11 @@ created by REST, rates and concurrency limits (use `rest_faults`).
 
 import secrets
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import gevent
-from gevent.pool import Pool
-from gevent.pywsgi import WSGIServer
 
 from lexbridge.offline.lex.voice import SilentVoice, Voice
+from lexbridge.offline.loopback_server import LoopbackServer
 from lexbridge.offline.twilio.call import CALLBACK_LATENCY_S, Number, PhoneCall
 from lexbridge.offline.twilio.events import EndReason
 from lexbridge.offline.twilio.line import Party, TelephoneVoice
@@ -30,16 +27,16 @@ from lexbridge.offline.twilio.rest_api import RestApi, RestFault, RestHandler
 from lexbridge.offline.twilio.webhooks import Webhooks
 
 
-class SimulatedTwilio:
-    """Use it as a context manager, or call `start()` and `stop()`.
+class SimulatedTwilio(LoopbackServer):
+    """A simulated Twilio with one account. Its `url` is the bridge's TWILIO_API_URL.
 
-    `auth_token`, `account_sid`: made up when not given. `port` 0: a free one. `voice`: what `<Say>` sounds like.
-    `pace`: seconds of the clock for a second of the line; 0.1 makes calls ten times as fast.
-    `dial_outcome`: DialCallStatus of every `<Dial>`, and how long the two talk, milliseconds.
-    `callback_latency_s`: of the clock, from what happened to the status callback that tells of it.
-    `sign_fragment`: whether the fragment of a URL is signed with it; see `Webhooks`.
-    `ca_file`: PEM file of the CA certificates that a bridge's https and wss are checked against; None: the public ones.
-    `key_tones`: whether a key that is pressed is heard on the line too, as it is where no carrier takes it out.
+    auth_token, account_sid: made up if not given. voice: the voice of `<Say>`.
+    pace: seconds of the clock for a second of the line; 0.1 makes calls ten times as fast.
+    dial_outcome: DialCallStatus of every `<Dial>`, and how long the two people talk, in ms.
+    callback_latency_s: seconds of the clock from an event to its status callback.
+    sign_fragment: whether the signature covers the fragment of a URL.
+    ca_file: PEM file of the CA certificates for a bridge's https and wss, or None for the public ones.
+    key_tones: whether the tone of a pressed key is on the line too, as with carriers that do not remove it.
     """
 
     def __init__(
@@ -70,13 +67,7 @@ class SimulatedTwilio:
         self._key_tones = key_tones
         self._ca_file = ca_file
         self._api = RestApi(self.account_sid, self.auth_token, self.calls)
-        self._connections = Pool()
-        self._server = WSGIServer((host, port), self._api, log=None, handler_class=RestHandler, spawn=self._connections)
-
-    @property
-    def url(self) -> str:
-        """The REST API's address: the bridge's TWILIO_API_URL."""
-        return f"http://{self._server.server_host}:{self._server.server_port}"
+        super().__init__((host, port), self._api, RestHandler)
 
     @property
     def rest_faults(self) -> list[RestFault]:
@@ -93,31 +84,13 @@ class SimulatedTwilio:
         """The account's `numbers`, `account_type` and `account_status`, which the REST API tells of; change them."""
         return self._api
 
-    def start(self) -> None:
-        """Begin to serve the REST API."""
-        self._server.start()
-
     def stop(self) -> None:
-        """Ends every call and the REST API."""
+        """End every call and the REST API."""
         for call in self.calls.values():
             call.end(EndReason.SIMULATOR_STOPPED)
         self._api.stopped.set()
         gevent.joinall([gevent.spawn(call.wait, 20) for call in self.calls.values()])
-        self._server.stop(timeout=0)
-        self._connections.kill()
-
-    def drop_connections(self) -> None:
-        """Close every connection to the REST API, answered or not, and go on accepting new ones."""
-        self._connections.kill()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        super().stop()
 
     def place_call(
         self,
@@ -130,13 +103,12 @@ class SimulatedTwilio:
         echo_delay_ms: int = 150,
         sends_silence: bool = True,
     ) -> PhoneCall:
-        """`caller` dials the number whose voice webhook is `webhook`; the call runs, and this returns at once.
+        """Have `caller` dial the number with this voice webhook, and return the call, which runs from now on.
 
-        `connect_to`: base http(s) address to which every connection to the bridge really goes, while requests and
-        sockets are signed for, and name, the public addresses. `signing_token`: signs with another auth token, as
-        somebody who is not Twilio would. `echo_db`: of what the caller hears, so much comes back with what they say
-        `echo_delay_ms` later (-20: a poor line); None: no echo. `sends_silence`: whether the caller's phone sends
-        frames while they are silent; many an internet phone does not.
+        connect_to: base http(s) address to which every connection to the bridge really goes. Requests and sockets
+        still name, and are signed for, the public addresses. signing_token: another auth token to sign with, as
+        a stranger would. echo_db: level of the echo of what the caller hears, `echo_delay_ms` later (-20: a poor line),
+        or None for no echo. sends_silence: whether the caller's phone sends frames while the caller is silent.
         """
         number = webhook if isinstance(webhook, Number) else Number(webhook)
         call = PhoneCall(

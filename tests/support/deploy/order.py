@@ -7,7 +7,8 @@ import gevent
 
 from lexbridge.audio.pcm import RATE_HZ
 from lexbridge.offline.lex.recognition import trim
-from lexbridge.offline.lex.runtime import LexRequest, LocalLex
+from lexbridge.offline.lex.requests import LexRequest
+from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.twilio.call import Number
 from lexbridge.offline.twilio.events import BotBegan, BotFinished, EndReason, StreamOpened
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
