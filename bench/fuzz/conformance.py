@@ -1,6 +1,6 @@
 """The Autobahn testsuite against the socket layer: RFC 6455, case by case.
 
-An echo over the real handler, with binary messages taken and the bounds of size, rate and output raised, as the cases
+An echo over the real handler, with binary messages taken and the limits of size, rate and output raised, as the cases
 of group 9 send up to 16 MiB. The testsuite is a Python 2 program, set up with
 
     python2.7 -m pip install --target autobahn autobahntestsuite==25.10.1 && touch autobahn/zope/__init__.py
@@ -24,8 +24,8 @@ from geventwebsocket.exceptions import WebSocketError
 from bench.harness.arguments import make_parser
 from lexbridge.net.flask_sockets_compat import Sockets
 from lexbridge.net.http_server import MediaServer, MediaSocketHandler
-from lexbridge.net.rfc6455 import Bounds
-from lexbridge.net.websocket import MediaSocket, Patience
+from lexbridge.net.rfc6455 import Limits
+from lexbridge.net.websocket import MediaSocket
 
 CASES = 301
 GROUPS = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"]  # 12 and 13 are compression, not offered
@@ -35,8 +35,9 @@ PASSED = ("OK", "NON-STRICT", "INFORMATIONAL")
 class RoomyHandler(MediaSocketHandler):
     """The handler of media sockets, for messages of any size."""
 
-    bounds = Bounds(message_bytes=1 << 25, fragments=1 << 20, rate_hz=1e9, burst=10**9, binary=True)
-    patience = Patience(output_bytes=1 << 26)
+    limits = Limits(
+        message_bytes=1 << 25, fragments=1 << 20, rate_hz=1e9, burst=10**9, binary=True, output_bytes=1 << 26
+    )
     read_bytes = 1 << 20
 
 

@@ -21,7 +21,7 @@ from bench.harness.paced_calls import media_message, start_message
 from bench.harness.raw_client import MASK, RudeClient, client_close, client_message, upgrade_request
 from bench.harness.report import table
 from bench.harness.socket_server import Door
-from lexbridge.net.rfc6455 import is_legal_code
+from lexbridge.net.close_codes import is_legal_code
 
 Part = TypeVar("Part")
 

@@ -9,7 +9,8 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lexbridge.net.rfc6455 import CLOSE, NO_CODE, TEXT
+from lexbridge.net.close_codes import NO_CODE
+from lexbridge.net.rfc6455 import CLOSE, TEXT
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 MASK = b"\x1f\x2e\x3d\x4c"

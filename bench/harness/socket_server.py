@@ -38,9 +38,9 @@ from lexbridge.call.session import CallSession
 from lexbridge.config.settings import read_settings
 from lexbridge.net.flask_sockets_compat import Sockets
 from lexbridge.net.http_server import MediaServer
-from lexbridge.net.rfc6455 import Bounds
+from lexbridge.net.refused import refused
+from lexbridge.net.rfc6455 import Limits
 from lexbridge.net.token_bucket import TokenBucket
-from lexbridge.net.websocket import refused
 from lexbridge.server.build import build_service
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +80,7 @@ class TimedSession(CallSession):
 class ForgivingStockSocket(StockSocket):  # type: ignore[misc]
     """Stock gevent-websocket, but a peer that breaks off is the end and not an exception."""
 
-    bounds = Bounds()
+    limits = Limits()
 
     def ping(self, payload: bytes) -> None:
         """Does nothing: its peers here always send media."""

@@ -62,9 +62,9 @@ from lexbridge.config.settings import Settings
 from lexbridge.errors import CallControlError, CallGone, MediaStreamError
 from lexbridge.lex.runtime import LexRuntime
 from lexbridge.logs import Log
-from lexbridge.net.rfc6455 import Bounds, Pong
+from lexbridge.net.refused import refused
+from lexbridge.net.rfc6455 import Limits, Pong
 from lexbridge.net.token_bucket import TokenBucket
-from lexbridge.net.websocket import refused
 from lexbridge.twilio.media_messages import encode, parse
 from lexbridge.twilio.rest import CallControl
 from lexbridge.twilio.signatures import expiry_of, find_token_fault, make_stream_token
@@ -122,7 +122,7 @@ class WebSocket(Protocol):
     """What is used of lexbridge.net.websocket's socket."""
 
     @property
-    def bounds(self) -> Bounds:
+    def limits(self) -> Limits:
         """What the peer may send."""
         ...
 
@@ -261,7 +261,7 @@ class _Call:
         self._stop_by_s = math.inf
         self._streams_lost = 0
         self._token_made_s = -math.inf
-        self._media_s = TokenBucket(websocket.bounds.rate_hz * FRAME_MS / 1000, MEDIA_BURST_S)
+        self._media_s = TokenBucket(websocket.limits.rate_hz * FRAME_MS / 1000, MEDIA_BURST_S)
         self._media_clock: MediaClock | None = None  # when the stream has started
         self._heard_ms = 0  # of the session's media, at the last look
         self._turn_ms = 0  # since other greenlets had their turn

@@ -23,8 +23,11 @@ from lexbridge.logs import Log
 from lexbridge.net.http_connection import Connection, State
 from lexbridge.net.http_request import Head, Request, RequestRefused
 from lexbridge.net.policies import Admitted, DirectAnswer, Refusal, RequestPolicy
+from lexbridge.net.read_tick import READABLE
+from lexbridge.net.refused import refused
+from lexbridge.net.timeouts import Timeouts
 from lexbridge.net.token_bucket import TokenBucket
-from lexbridge.net.websocket import DISCARDED_BYTES, MAX_LINGER_BYTES, READABLE, Patience, refused
+from lexbridge.net.websocket import DISCARDED_BYTES, MAX_LINGER_BYTES
 
 SLICE_S = 0.002
 """In one turn of the loop: what a call's frame waits for strangers at most, two times over with the accepting."""
@@ -62,7 +65,7 @@ class Connections:
         self,
         policy: RequestPolicy,
         serve: Callable[[Connection, Request, Admitted], None],
-        patience: Patience,
+        timeouts: Timeouts,
         strangers: TokenBucket,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
@@ -82,10 +85,10 @@ class Connections:
         # By descriptor, those that have been in the state longest first: so the deadlines of a state stand in order,
         # but for their jitter.
         self._connections: dict[State, dict[int, Connection]] = {state: {} for state in State}
-        self._patience_s = {
-            State.READING: patience.header_s,
-            State.IDLE: patience.keep_alive_s,
-            State.LINGERING: patience.linger_s,
+        self._timeout_s = {
+            State.READING: timeouts.header_s,
+            State.IDLE: timeouts.keep_alive_s,
+            State.LINGERING: timeouts.linger_s,
         }
         loop = get_hub().loop
         self._epoll = get_original("select", "epoll")()
@@ -195,7 +198,7 @@ class Connections:
         for state, connections in self._connections.items():
             overdue: list[Connection] = []
             for connection in connections.values():
-                if now_s - connection.since_s < self._patience_s[state] or len(overdue) >= SWEPT_AT_ONCE:
+                if now_s - connection.since_s < self._timeout_s[state] or len(overdue) >= SWEPT_AT_ONCE:
                     break
                 if now_s >= connection.due_s:
                     overdue.append(connection)
@@ -370,14 +373,14 @@ class Connections:
         connection.events = events
 
     def _enter(self, connection: Connection, state: State) -> None:
-        """Put the connection into `state`, with that state's patience."""
+        """Put the connection into `state`, with that state's timeouts."""
         if connection.state is not None:
             self._connections[connection.state].pop(connection.descriptor, None)
         if state is not State.READING:
             self._new.pop(connection.descriptor, None)
         connection.state = state
         connection.since_s = time.monotonic()
-        connection.due_s = connection.since_s + jittered(self._patience_s[state])
+        connection.due_s = connection.since_s + jittered(self._timeout_s[state])
         self._connections[state][connection.descriptor] = connection
 
     def _leave(self, connection: Connection) -> None:

@@ -23,7 +23,7 @@ from gevent.pywsgi import Input, WSGIServer
 from geventwebsocket.handler import WebSocketHandler
 
 from lexbridge.logs import Log
-from lexbridge.net import rfc6455
+from lexbridge.net import close_codes
 from lexbridge.net.accept_queue import count_waiting
 from lexbridge.net.flask_sockets_compat import EXTENSION
 from lexbridge.net.http_connection import Connection
@@ -36,9 +36,11 @@ from lexbridge.net.http_connections import (
 )
 from lexbridge.net.http_request import Head, Request
 from lexbridge.net.policies import AcceptPolicy, AdmitAll, Admitted, RequestPolicy
-from lexbridge.net.rfc6455 import Bounds
+from lexbridge.net.refused import refused
+from lexbridge.net.rfc6455 import Limits
+from lexbridge.net.timeouts import Timeouts
 from lexbridge.net.token_bucket import TokenBucket
-from lexbridge.net.websocket import READ_BYTES, MediaSocket, Patience, refused
+from lexbridge.net.websocket import READ_BYTES, MediaSocket
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -64,14 +66,14 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
 
     websocket: MediaSocket
     SUPPORTED_VERSIONS = ("13",)
-    bounds = Bounds()
-    patience = Patience()
+    limits = Limits()
+    timeouts = Timeouts()
     read_bytes = READ_BYTES
 
     def __init__(self, connection: Connection, server: "MediaServer") -> None:
         super().__init__(connection.socket, connection.address, server, rfile=BytesIO())
         self._parser = connection.parser
-        self.early = b""
+        self.early_bytes = b""
         """What came of the media socket together with its handshake."""
 
     def answer(self, request: Request, admitted: Admitted) -> bool:
@@ -87,7 +89,7 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
         self.environ = {**self._environ_of(request), **admitted.environ}
         self._may_upgrade = _takes_socket(request, admitted)
         self.application = self.server.application
-        self._deadline = get_hub().loop.timer(jittered(self.patience.header_s))
+        self._deadline = get_hub().loop.timer(jittered(self.timeouts.header_s))
         self._deadline.start(self._cut_off)
         try:
             self.handle_one_response()
@@ -146,7 +148,7 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
             self._refuse(status)
             return
         self.upgrade_connection()
-        self.early = self._parser.take_rest()
+        self.early_bytes = self._parser.take_rest()
         self.write(b"")
         self._deadline.stop()  # not before: a peer that takes nothing of what it asked for earlier would hold us
         self.run_websocket()
@@ -158,7 +160,7 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
             list(self.application(self.environ, lambda *_: lambda _: None))
         except Exception:
             Log().exception("socket-broken")
-            self.websocket.close(rfc6455.INTERNAL_ERROR)
+            self.websocket.close(close_codes.INTERNAL_ERROR)
         finally:
             self.websocket.finish()
             self.environ["wsgi.websocket"] = None
@@ -286,8 +288,8 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
 
     def start(self) -> None:
         """Starts accepting connections."""
-        patience = self.handler_class.patience
-        self._connections = Connections(self._policy, self._serve, patience, self._strangers, self._tell_others)
+        timeouts = self.handler_class.timeouts
+        self._connections = Connections(self._policy, self._serve, timeouts, self._strangers, self._tell_others)
         self._looking = self.loop.timer(LOOK_EVERY_S, LOOK_EVERY_S)
         super().start()
 

@@ -1,28 +1,25 @@
-"""RFC 6455, the WebSocket protocol, from the server's side: bytes in, messages out, bounded; no I/O, no clock.
+"""The WebSocket protocol from the server's side: bytes in, messages out, within limits. No I/O and no clock.
 
-Source: https://www.rfc-editor.org/rfc/rfc6455 ; sections are named where they are carried out. The RFC's frames are
-called WebSocket frames here, since a frame is 20 ms of audio everywhere else.
+Source: RFC 6455, https://www.rfc-editor.org/rfc/rfc6455 . Comments name the section that a line implements. The RFC's
+frames are called WebSocket frames here, because a frame is 20 ms of audio everywhere else.
 """
 
 import codecs
 import struct
 from dataclasses import dataclass
 
+from lexbridge.net.close_codes import (
+    INVALID_PAYLOAD,
+    NO_CODE,
+    POLICY_VIOLATION,
+    PROTOCOL_ERROR,
+    TOO_BIG,
+    UNSUPPORTED_DATA,
+    is_legal_code,
+)
 from lexbridge.net.token_bucket import TokenBucket
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
-
-# Section 7.4.1
-NORMAL = 1000
-GOING_AWAY = 1001
-PROTOCOL_ERROR = 1002
-UNSUPPORTED_DATA = 1003
-NO_CODE = 1005
-"""Stands for a close without a code; never sent."""
-INVALID_PAYLOAD = 1007
-POLICY_VIOLATION = 1008
-TOO_BIG = 1009
-INTERNAL_ERROR = 1011
 
 MAX_CONTROL_BYTES = 125
 MAX_REASON_BYTES = MAX_CONTROL_BYTES - 2
@@ -34,38 +31,41 @@ _WHOLE_TEXT = _FIN | TEXT
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """What one socket may send and hold. The defaults leave a media stream ten times what it needs."""
+class Limits:
+    """Limits of one WebSocket. The defaults leave a media stream ten times what it needs."""
 
     message_bytes: int = 64 * 1024
-    """Of one message, and so of one WebSocket frame: beyond it 1009. A media message is about 250 bytes."""
+    """Size of a message, and so of a WebSocket frame, beyond which the close is 1009. A media message has 250 bytes."""
     fragments: int = 64
-    """Of one message: beyond it 1008. Twilio does not fragment."""
+    """Fragments of one message, beyond which the close is 1008. Twilio does not fragment."""
     rate_hz: float = 400
-    """WebSocket frames a second in the long run, pings and empty fragments too: beyond it 1008. A call has 50."""
+    """WebSocket frames per second in the long run, beyond which the close is 1008. Pings and empty fragments count. A
+    call has 50."""
     burst: int = 800
-    """WebSocket frames at once: a network that stalls for 10 s lets 500 go at its end."""
+    """WebSocket frames at once. A network that stalls for 10 s delivers 500 of them when it recovers."""
     binary: bool = False
-    """Whether binary messages are taken: 1003 otherwise."""
+    """Whether binary messages are allowed. If not, the close is 1003."""
+    output_bytes: int = 1024 * 1024
+    """Output that may wait for the peer, beyond which it is cut off: two minutes of speech."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Wants a pong of the same payload (section 5.5.2)."""
+    """A ping, to be answered by a pong with the same payload (section 5.5.2)."""
 
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """The peer has taken the ping that held `payload` (section 5.5.3). Whatever it had sent before stands before it."""
+    """A pong: the peer has read the ping with `payload`, and everything that was sent before it (section 5.5.3)."""
 
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The peer closes; `code` is NO_CODE if it gave none (section 5.5.1)."""
+    """A close from the peer (section 5.5.1). `code` is NO_CODE if the peer gave none."""
 
     code: int
     reason: str
@@ -73,7 +73,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """The peer broke the protocol or a bound: close with `code`. `reason` is one of a small set."""
+    """A breach of the protocol or of a limit, to be answered by a close with `code`. `reason`: one of a small set."""
 
     code: int
     reason: str
@@ -89,34 +89,34 @@ class _ViolatedError(Exception):
 
 
 class MessageParser:
-    """The client's bytes as messages, however they were cut. Bounded by `bounds`; never raises.
+    """Parser of the bytes that a client sends, however they were cut. It stays within `limits` and never raises.
 
-    It buffers at most one WebSocket frame and one message. What can be refused by a header is refused before the
-    payload has come.
+    It buffers at most one WebSocket frame and one message. A frame that its header shows to be wrong is refused before
+    its payload has arrived.
     """
 
-    __slots__ = ("_bounds", "_bucket", "_decoder", "_fragments", "_over", "_payloads", "_rest", "_size")
+    __slots__ = ("_bucket", "_decoder", "_fragments", "_limits", "_over", "_payloads", "_rest", "_size")
 
-    def __init__(self, bounds: Bounds) -> None:
-        self._bounds = bounds
-        self._rest = b""  # the part of a WebSocket frame that has come
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._rest = b""  # the part of a WebSocket frame that has arrived
         self._over = False
-        self._bucket = TokenBucket(bounds.rate_hz, bounds.burst)
-        # The message that comes in fragments: how many so far, their bytes, what they hold.
+        self._bucket = TokenBucket(limits.rate_hz, limits.burst)
+        # The message that arrives in fragments: their number and bytes so far, and their payloads.
         self._fragments = 0
         self._size = 0
         self._payloads: list[str] | list[bytes] = []
-        self._decoder: codecs.IncrementalDecoder | None = None  # None: binary
+        self._decoder: codecs.IncrementalDecoder | None = None  # None for a binary message
 
     @property
     def has_part(self) -> bool:
-        """Whether a message has begun to come and is not complete."""
+        """Whether a message has begun to arrive and is not complete."""
         return bool(self._rest or self._fragments)
 
     def push(self, received: bytes, now_s: float) -> list[Item]:
-        """What `received` completes, in order. `now_s`: seconds on a clock that never goes back.
+        """Return the items that `received` completes, in order. `now_s`: seconds of a clock that never goes back.
 
-        Nothing follows a Close (section 5.5.1: what comes after it is not read) or a Violation.
+        Nothing follows a Close (section 5.5.1: input after it is discarded) or a Violation.
         """
         if self._over:
             return []
@@ -132,7 +132,7 @@ class MessageParser:
         return items
 
     def _read(self, buffer: bytes, now_s: float, items: list[Item]) -> None:
-        """Section 5.2: the header, the mask, the payload."""
+        """Take whole WebSocket frames from `buffer`: header, mask and payload (section 5.2)."""
         at, end = 0, len(buffer)
         while end - at >= 2 and not self._over:
             first, second = buffer[at], buffer[at + 1]
@@ -144,7 +144,7 @@ class MessageParser:
                 if end < mask_at:
                     break
                 length = _extended_length(buffer, at + 2, mask_at)
-            if length + self._size > self._bounds.message_bytes and not first & 0x8:
+            if length + self._size > self._limits.message_bytes and not first & 0x8:
                 raise _ViolatedError(TOO_BIG, "message too big")
             payload_at = mask_at + 4
             if end < payload_at + length:
@@ -152,14 +152,14 @@ class MessageParser:
             at = payload_at + length
             if not self._bucket.take(now_s):
                 raise _ViolatedError(POLICY_VIOLATION, "too many messages")
-            # Section 5.3. Two large integers are 30 times as fast as byte by byte.
+            # Section 5.3. Two large integers are 30 times as fast as a loop over the bytes.
             mask = (buffer[mask_at:payload_at] * (length // 4 + 1))[:length]
             masked = int.from_bytes(buffer[payload_at:at], "little")
             self._take(first, (masked ^ int.from_bytes(mask, "little")).to_bytes(length, "little"), items)
         self._rest = buffer[at:]
 
     def _check(self, first: int, second: int) -> None:
-        """What two bytes of a header may not say, whatever follows (sections 5.1 to 5.5)."""
+        """Raise a violation if the first two bytes of a header are wrong in any case (sections 5.1 to 5.5)."""
         opcode = first & 0x0F
         if first & _RESERVED:
             raise _ViolatedError(PROTOCOL_ERROR, "reserved bit")
@@ -174,14 +174,14 @@ class MessageParser:
         self._check_order(opcode)
 
     def _check_order(self, opcode: int) -> None:
-        """Section 5.4: a message's fragments stand together, and only they are continuations."""
+        """Raise a violation if a fragment of another message stands between those of one message (section 5.4)."""
         if opcode > BINARY:
             raise _ViolatedError(PROTOCOL_ERROR, "unknown opcode")
         if (opcode == CONTINUATION) != (self._fragments > 0):
             raise _ViolatedError(PROTOCOL_ERROR, "fragment out of order")
-        if opcode == BINARY and not self._bounds.binary:
+        if opcode == BINARY and not self._limits.binary:
             raise _ViolatedError(UNSUPPORTED_DATA, "binary message")
-        if self._fragments >= self._bounds.fragments:
+        if self._fragments >= self._limits.fragments:
             raise _ViolatedError(POLICY_VIOLATION, "too many fragments")
 
     def _take(self, first: int, payload: bytes, items: list[Item]) -> None:
@@ -196,7 +196,7 @@ class MessageParser:
             self._take_fragment(first, payload, items)
 
     def _take_fragment(self, first: int, payload: bytes, items: list[Item]) -> None:
-        """Sections 5.4, 5.6 and 8.1. Text is decoded as it comes, so that a wrong byte is found in its fragment."""
+        """Add a fragment to its message (sections 5.4, 5.6, 8.1). Text is decoded at once, to find bad bytes early."""
         final = first & _FIN != 0
         if not self._fragments:
             self._decoder = codecs.getincrementaldecoder("utf-8")() if first & 0x0F == TEXT else None
@@ -221,13 +221,8 @@ class MessageParser:
             self._over = True
 
 
-def is_legal_code(code: int) -> bool:
-    """Whether `code` may stand in a close (section 7.4, and IANA's registry for 1012 to 1014)."""
-    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
-
-
 def encode(opcode: int, payload: bytes) -> bytes:
-    """One WebSocket frame of the server: final, not masked (section 5.2)."""
+    """Return a WebSocket frame as a server sends it: final and not masked (section 5.2)."""
     length = len(payload)
     if length <= MAX_CONTROL_BYTES:
         return bytes((_FIN | opcode, length)) + payload
@@ -237,9 +232,9 @@ def encode(opcode: int, payload: bytes) -> bytes:
 
 
 def encode_close(code: int, reason: bytes | str = b"") -> bytes:
-    """A close of `code`; `reason` is cut to MAX_REASON_BYTES of valid UTF-8 (sections 5.5.1 and 7.1.6).
+    """Return a close with `code`, and `reason` cut to MAX_REASON_BYTES of valid UTF-8 (sections 5.5.1 and 7.1.6).
 
-    Raises ValueError if `code` is not legal on the wire.
+    Raise ValueError if a close may not carry `code`.
     """
     if not is_legal_code(code):
         raise ValueError(f"{code} is not a close code")
@@ -249,7 +244,7 @@ def encode_close(code: int, reason: bytes | str = b"") -> bytes:
 
 
 def _read_close(payload: bytes) -> Close:
-    """Section 5.5.1."""
+    """Return the close that `payload` describes (section 5.5.1)."""
     if not payload:
         return Close(NO_CODE, "")
     if len(payload) == 1:
@@ -264,7 +259,7 @@ def _read_close(payload: bytes) -> Close:
 
 
 def _extended_length(buffer: bytes, start: int, end: int) -> int:
-    """Section 5.2: a length has to be written in the fewest bytes that hold it."""
+    """Return a length of two or eight bytes. It has to be written in the fewest bytes that hold it (section 5.2)."""
     length = int.from_bytes(buffer[start:end], "big")
     if length <= (MAX_CONTROL_BYTES if end - start == 2 else 0xFFFF):
         raise _ViolatedError(PROTOCOL_ERROR, "length not minimal")

@@ -14,9 +14,9 @@ from lexbridge.call.session import SLICE_MS, CallSession
 from lexbridge.lex.model import Reply
 from lexbridge.lex.runtime import Answer, Question
 from lexbridge.logs import Log
-from lexbridge.net.rfc6455 import Bounds
+from lexbridge.net.refused import refused
+from lexbridge.net.rfc6455 import Limits
 from lexbridge.net.token_bucket import TokenBucket
-from lexbridge.net.websocket import refused
 from tests.support.fixtures import Logged
 from tests.support.rehearsal import SILENCE, Rehearsal, RehearsedControl, RehearsedLex, says, wait_until
 from tests.support.rig import PATIENCE_S
@@ -141,7 +141,7 @@ def test_more_media_than_two_minutes_at_once_is_too_much(heard_ms: Callable[[], 
 
 
 def test_what_is_too_much_is_not_heard_out(heard_ms: Callable[[], int]) -> None:
-    call = Rehearsal(RehearsedLex(), RehearsedControl(), Bounds(rate_hz=0))
+    call = Rehearsal(RehearsedLex(), RehearsedControl(), Limits(rate_hz=0))
     call.socket.sends(skips(100))
     assert call.ended() == 1008
     # The first frame, nineteen holes and the frame after each, and a slice of what was too much.
@@ -149,14 +149,14 @@ def test_what_is_too_much_is_not_heard_out(heard_ms: Callable[[], int]) -> None:
 
 
 def test_a_socket_with_higher_bounds_brings_more_media() -> None:
-    call = Rehearsal(RehearsedLex(), RehearsedControl(), Bounds(rate_hz=1e9))
+    call = Rehearsal(RehearsedLex(), RehearsedControl(), Limits(rate_hz=1e9))
     call.socket.sends([*skips(100), stop_text()])
     assert call.ended() == 1000
 
 
 def test_a_minute_that_is_skipped_each_minute_is_never_too_much() -> None:
     """At the very start, and again and again while media comes at its pace."""
-    media_s, now_s = TokenBucket(Bounds().rate_hz * FRAME_MS / 1000, MEDIA_BURST_S), 1000.0
+    media_s, now_s = TokenBucket(Limits().rate_hz * FRAME_MS / 1000, MEDIA_BURST_S), 1000.0
     for _ in range(10):
         assert media_s.take(now_s, 60)
         for _ in range(60 * 50):

@@ -7,38 +7,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.harness.raw_client import client_close, client_message
+from lexbridge.net.close_codes import NO_CODE, is_legal_code
 from lexbridge.net.rfc6455 import (
     BINARY,
     CLOSE,
-    NO_CODE,
     PING,
     PONG,
     TEXT,
-    Bounds,
     Close,
     Item,
+    Limits,
     MessageParser,
     Ping,
     Pong,
     Violation,
     encode,
     encode_close,
-    is_legal_code,
 )
 from tests.support.fragments import part, rest
 from tests.support.property_tests import examples
 
-SMALL = Bounds(message_bytes=200, fragments=4, rate_hz=10, burst=20)
+SMALL = Limits(message_bytes=200, fragments=4, rate_hz=10, burst=20)
 
 
-def parse(received: bytes, bounds: Bounds = SMALL) -> list[Item]:
-    return MessageParser(bounds).push(received, 0.0)
+def parse(received: bytes, limits: Limits = SMALL) -> list[Item]:
+    return MessageParser(limits).push(received, 0.0)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5, 125, 126, 127, 65535, 65536])
 def test_a_text_of_any_size_comes_out_as_it_was(size: int) -> None:
     text = ("0123456789" * (size // 10 + 1))[:size]
-    assert parse(client_message(text), Bounds()) == [text]
+    assert parse(client_message(text), Limits()) == [text]
 
 
 def test_every_mask_is_taken_off() -> None:
@@ -64,8 +63,8 @@ def test_a_pong_stands_where_it_came() -> None:
 
 
 def test_binary_is_taken_where_it_is_wanted() -> None:
-    bounds = Bounds(binary=True)
-    assert parse(client_message(b"\xff", BINARY) + part(b"\xfe", BINARY) + rest(b"\xfd"), bounds) == [
+    limits = Limits(binary=True)
+    assert parse(client_message(b"\xff", BINARY) + part(b"\xfe", BINARY) + rest(b"\xfd"), limits) == [
         b"\xff",
         b"\xfe\xfd",
     ]
@@ -144,7 +143,7 @@ def test_the_rate_is_a_bucket_that_fills_again() -> None:
 
 
 def test_a_network_that_stalls_for_ten_seconds_catches_up() -> None:
-    parser = MessageParser(Bounds())
+    parser = MessageParser(Limits())
     for at in range(500):
         assert len(parser.push(client_message("x"), at * 0.02)) == 1
     assert len(parser.push(client_message("x") * 500, 20.0)) == 500

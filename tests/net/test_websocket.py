@@ -25,14 +25,17 @@ from lexbridge.net.http_connections import SLICE_S, State
 from lexbridge.net.http_request import Head, Request
 from lexbridge.net.http_server import MediaServer, MediaSocketHandler
 from lexbridge.net.policies import AdmitAll, Admitted, DirectAnswer, Oddity, Refusal, RequestPolicy
-from lexbridge.net.rfc6455 import PING, PONG, TEXT, Bounds
+from lexbridge.net.refused import refused
+from lexbridge.net.rfc6455 import PING, PONG, TEXT, Limits
+from lexbridge.net.timeouts import Timeouts
 from lexbridge.net.token_bucket import TokenBucket
-from lexbridge.net.websocket import MediaSocket, Patience, refused
+from lexbridge.net.websocket import MediaSocket
 from lexbridge.offline.commands.bridge_process import ROOT
 from tests.support.fixtures import Logged
 
 DEADLINE_S = 30
-SHORT = Patience(header_s=0.3, keep_alive_s=0.3, silence_s=0.3, stall_s=0.3, linger_s=0.3, output_bytes=4_000_000)
+SHORT = Timeouts(header_s=0.3, keep_alive_s=0.3, idle_s=0.3, stall_s=0.3, linger_s=0.3)
+ROOMY = Limits(output_bytes=4_000_000)
 
 View = Callable[[MediaSocket], None]
 Address = tuple[str, int]
@@ -63,7 +66,7 @@ def served(view: View, policy: RequestPolicy | None = None, **options: Any) -> I
 
     Sockets(app).route("/")(view)
     server = MediaServer(("127.0.0.1", 0), app, policy)
-    server.handler_class = type("Handler", (MediaSocketHandler,), options)
+    server.handler_class = type("Handler", (MediaSocketHandler,), {"limits": ROOMY, **options})
     server.start()
     try:
         yield "127.0.0.1", server.server_port
@@ -119,7 +122,7 @@ def test_a_view_that_breaks_closes_with_1011_and_is_a_bug_in_the_log(logged: Log
 
 
 def test_silence_is_closed_with_1001() -> None:
-    with served(echo, patience=SHORT) as address:
+    with served(echo, timeouts=SHORT) as address:
         ended = end_of(address)
         assert (ended.code, ended.reason) == (1001, b"silent")
 
@@ -128,12 +131,12 @@ def test_silence_is_closed_with_1001() -> None:
     "output", [client_message("half")[:7], client_message("x", final=False)], ids=["bytes", "part"]
 )
 def test_half_a_message_is_silence(output: bytes) -> None:
-    with served(echo, patience=SHORT) as address:
+    with served(echo, timeouts=SHORT) as address:
         assert end_of(address, output).code == 1001
 
 
 def test_whoever_pings_is_not_silent() -> None:
-    with served(echo, patience=replace(SHORT, silence_s=1)) as address, RudeClient(address, DEADLINE_S) as client:
+    with served(echo, timeouts=replace(SHORT, idle_s=1)) as address, RudeClient(address, DEADLINE_S) as client:
         assert client.upgrade() == 101
         for _ in range(20):
             client.send(client_message(b"", PING))
@@ -149,7 +152,7 @@ def test_a_socket_that_nobody_takes_from_is_not_silent_but_waits() -> None:
         taken.wait(DEADLINE_S)
         echo(websocket)
 
-    with served(late, patience=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
+    with served(late, timeouts=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
         assert client.upgrade() == 101
         client.send(client_message("x") * 400)
         gevent.sleep(1)  # three silences
@@ -170,7 +173,7 @@ def test_a_peer_that_does_not_read_is_cut_off() -> None:
         assert websocket.receive() is None
         ended.set()
 
-    with served(flood, patience=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
+    with served(flood, timeouts=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
         assert client.upgrade() == 101
         assert ended.wait(DEADLINE_S)
     assert refused.totals["output queue full"] == before + 1
@@ -187,8 +190,8 @@ def test_a_peer_that_takes_nothing_for_too_long_is_cut_off() -> None:
             pass
         ended.set()
 
-    patience = replace(SHORT, silence_s=60, output_bytes=100_000_000)
-    with served(one_speech, patience=patience) as address, socket.socket() as client:
+    options = {"timeouts": replace(SHORT, idle_s=60), "limits": Limits(output_bytes=100_000_000)}
+    with served(one_speech, **options) as address, socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(address)
         client.sendall(upgrade_request())
@@ -201,7 +204,7 @@ def test_what_the_peer_takes_slowly_arrives_whole() -> None:
         for _ in range(100):
             websocket.send("x" * 30_000)
 
-    with served(one_speech, patience=replace(SHORT, linger_s=DEADLINE_S)) as address:
+    with served(one_speech, timeouts=replace(SHORT, linger_s=DEADLINE_S)) as address:
         ended = end_of(address)
     assert (ended.code, len(ended.messages)) == (1000, 100)
 
@@ -223,7 +226,7 @@ def test_sending_on_a_closed_socket_raises() -> None:
 
 
 def test_binary_goes_both_ways_where_it_is_wanted() -> None:
-    with served(echo, bounds=Bounds(binary=True)) as address, RudeClient(address, DEADLINE_S) as client:
+    with served(echo, limits=Limits(binary=True)) as address, RudeClient(address, DEADLINE_S) as client:
         assert client.upgrade() == 101
         client.send(client_message(b"\xff", 2) + client_message(b"", 9))
         gevent.sleep(0)
@@ -238,8 +241,8 @@ def test_a_flood_does_not_hold_the_others() -> None:
         while (message := websocket.receive()) is not None:
             turns.append(str(message)[:1])
 
-    bounds = Bounds(rate_hz=1e9, burst=10**9)
-    with served(noting, bounds=bounds) as address, RudeClient(address) as flood, RudeClient(address) as other:
+    limits = Limits(rate_hz=1e9, burst=10**9)
+    with served(noting, limits=limits) as address, RudeClient(address) as flood, RudeClient(address) as other:
         for client in (flood, other):
             assert client.upgrade() == 101
         both = (
@@ -320,7 +323,7 @@ def test_a_gate_that_breaks_is_a_refusal(logged: Logged) -> None:
     ids=["silent", "half a line", "half a header block", "half a body"],
 )
 def test_a_slow_request_is_cut_off(output: bytes) -> None:
-    with served(echo, patience=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
+    with served(echo, timeouts=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
         client.send(output)
         assert client.end(upgraded=False).status is None
 
@@ -428,7 +431,7 @@ def test_what_is_no_request_counts_as_a_strangers() -> None:
 
 def test_a_stranger_that_sends_a_body_without_end_is_answered_and_cut_off() -> None:
     with (
-        limited(ByPath(), TokenBucket(0, 1), patience=SHORT) as (address, _),
+        limited(ByPath(), TokenBucket(0, 1), timeouts=SHORT) as (address, _),
         RudeClient(address, DEADLINE_S) as client,
     ):
         client.send(request_of("/head", "Content-Length: 8000"))
@@ -494,9 +497,9 @@ def test_connections_that_always_have_something_starve_no_other() -> None:
 
 
 def test_an_idle_connection_is_closed_and_one_in_the_middle_of_a_request_sooner() -> None:
-    patience = replace(SHORT, keep_alive_s=60)
+    timeouts = replace(SHORT, keep_alive_s=60)
     with (
-        limited(ByPath(), TokenBucket(0, 9), patience=patience) as (address, _),
+        limited(ByPath(), TokenBucket(0, 9), timeouts=timeouts) as (address, _),
         RudeClient(address, DEADLINE_S) as client,
     ):
         client.send(b"GET /signed HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -510,9 +513,9 @@ def test_answers_that_are_not_taken_do_not_pile_up() -> None:
         return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
     probes = b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n" * 500
-    patience = replace(SHORT, header_s=1000, keep_alive_s=1000)
+    timeouts = replace(SHORT, header_s=1000, keep_alive_s=1000)
     with (
-        limited(ByPath(), TokenBucket(0, 9), patience=patience) as (address, server),
+        limited(ByPath(), TokenBucket(0, 9), timeouts=timeouts) as (address, server),
         socket.create_connection(address, DEADLINE_S) as client,
     ):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -553,7 +556,7 @@ def kept_and_full(server: MediaServer, address: Address) -> Iterator[RudeClient]
 @pytest.mark.parametrize("lines", ["", "Expect: 100-continue\r\nContent-Length: 1\r\n"])
 def test_whoever_does_not_take_its_answers_gets_no_others(lines: str) -> None:
     with (
-        limited(ByPath(), TokenBucket(0, 9), patience=replace(SHORT, header_s=1000, keep_alive_s=1000)) as (
+        limited(ByPath(), TokenBucket(0, 9), timeouts=replace(SHORT, header_s=1000, keep_alive_s=1000)) as (
             address,
             server,
         ),
@@ -568,7 +571,7 @@ def test_whoever_does_not_take_its_answers_gets_no_others(lines: str) -> None:
 def test_a_peer_that_does_not_take_its_101_is_cut_off() -> None:
     before = refused.totals["request too slow"]
     with (
-        limited(AdmitAll(), TokenBucket(0, 9), patience=replace(SHORT, keep_alive_s=1000)) as (address, server),
+        limited(AdmitAll(), TokenBucket(0, 9), timeouts=replace(SHORT, keep_alive_s=1000)) as (address, server),
         kept_and_full(server, address) as client,
     ):
         client.send(upgrade_request())
@@ -612,7 +615,7 @@ def test_without_room_connections_that_are_kept_for_another_request_give_way_too
 
 
 def test_a_connection_is_kept_for_the_next_request_but_not_for_ever() -> None:
-    with served(echo, patience=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
+    with served(echo, timeouts=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
         client.send(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
         assert client.read_to_end().count(b"200 OK") == 2
 

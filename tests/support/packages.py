@@ -56,6 +56,7 @@ PURE = [
     "lex/voice.py",
     "twilio/media_messages.py",
     "twilio/twiml.py",
+    "net/close_codes.py",
     "net/rfc6455.py",
     "net/http_request.py",
     "net/token_bucket.py",

@@ -18,7 +18,7 @@ from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.lex.runtime import Answer, Question, Speech
 from lexbridge.logs import Log
-from lexbridge.net.rfc6455 import Bounds, Pong
+from lexbridge.net.rfc6455 import Limits, Pong
 from lexbridge.server.build import build_service
 from lexbridge.twilio.signatures import make_stream_token
 from tests.support.rig import PATIENCE_S, QUICK, TOKEN, settings
@@ -47,10 +47,10 @@ def says(*texts: str, state: DialogState = DialogState.ELICIT_SLOT, intent: str 
 
 class RehearsedSocket:
     """The media socket: the test says what comes on it. `code`: of its close, once it is closed. `sent`: the messages
-    of the bridge, in order. `bounds` hold for media time; how many messages come is up to the test."""
+    of the bridge, in order. `limits` hold for media time; how many messages come is up to the test."""
 
-    def __init__(self, bounds: Bounds | None = None) -> None:
-        self.bounds = bounds or Bounds()
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
         self.code: int | None = None
         self.sent: list[str] = []
         self.pings: list[bytes] = []
@@ -160,12 +160,12 @@ class Rehearsal:
     """One call, its stream begun, at a Bridge between these doubles. `changes`: settings."""
 
     def __init__(
-        self, lex: RehearsedLex, control: RehearsedControl, bounds: Bounds | None = None, **changes: str
+        self, lex: RehearsedLex, control: RehearsedControl, limits: Limits | None = None, **changes: str
     ) -> None:
         set_up = settings(**{"NO_INPUT_S": "120", "BARGE_IN": "off", **changes})
         service = build_service(set_up, lex=lex, call_control=control, deadlines=QUICK)
         self.calls = service.calls
-        self.socket = RehearsedSocket(bounds)
+        self.socket = RehearsedSocket(limits)
         self._said_ms = 0
         self.before = living_greenlets()
         self._run = gevent.spawn(service.bridge.run, self.socket)

@@ -16,7 +16,7 @@ from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.client import LexClient
 from lexbridge.lex.runtime import Deadlines
 from lexbridge.net.http_server import MediaSocketHandler
-from lexbridge.net.rfc6455 import Bounds
+from lexbridge.net.rfc6455 import Limits
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.caller.script import Script, Turn
@@ -74,7 +74,7 @@ def settings(**changes: str) -> Settings:
 class HurriedHandler(MediaSocketHandler):
     """Media comes up to 20 times as fast as on the telephone here, and messages with it."""
 
-    bounds = Bounds(rate_hz=20 * Bounds().rate_hz, burst=20 * Bounds().burst)
+    limits = Limits(rate_hz=20 * Limits().rate_hz, burst=20 * Limits().burst)
 
 
 class HummingVoice:
