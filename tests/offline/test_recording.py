@@ -22,9 +22,10 @@ from lexbridge.offline.report.recording import stereo, write_recording
 from lexbridge.offline.report.report import Timeline, latencies, write_call
 from lexbridge.offline.report.timeline import LATENCIES, latency_table, moments, spoken_turns, worded
 from lexbridge.offline.twilio import events as happened
-from lexbridge.offline.twilio.call import Number, PhoneCall
+from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import EndReason, Event
 from lexbridge.offline.twilio.line import TelephoneVoice, key_tone
+from lexbridge.offline.twilio.number import Number
 from lexbridge.offline.twilio.webhooks import Webhooks
 
 PNG = b"\x89PNG\r\n\x1a\n"

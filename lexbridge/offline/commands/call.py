@@ -16,7 +16,7 @@ from lexbridge.offline.lex.voice import HibariVoice
 from lexbridge.offline.report.causes import Placed
 from lexbridge.offline.report.report import Timeline, latencies, write_call
 from lexbridge.offline.report.verdict import faults_of
-from lexbridge.offline.twilio.call import Number
+from lexbridge.offline.twilio.number import Number
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"

@@ -3,7 +3,6 @@
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ from lexbridge.offline.twilio.events import CallEnded, EndReason, Event
 from lexbridge.offline.twilio.keypad import Keypad
 from lexbridge.offline.twilio.line import Line, Listener, Party, SilenceSuppression, TelephoneVoice
 from lexbridge.offline.twilio.media_socket import MediaSocket, StreamFailed, StreamOwner
+from lexbridge.offline.twilio.number import Number
 from lexbridge.offline.twilio.playback import Playback, SentAudio
 from lexbridge.offline.twilio.twiml_document import (
     Document,
@@ -26,7 +26,7 @@ from lexbridge.offline.twilio.twiml_document import (
     parse_twiml,
     stream_url_problem,
 )
-from lexbridge.offline.twilio.twiml_execution import Execution
+from lexbridge.offline.twilio.twiml_execution import ExecutedCall, Execution
 from lexbridge.offline.twilio.webhooks import Answer, OverrideError, Webhooks
 
 TRACKS_PER_CALL = 4  # https://www.twilio.com/docs/voice/media-streams: one-way streams of a call
@@ -38,19 +38,7 @@ _TWIML_TYPES = frozenset({"text/xml", "application/xml", "text/html"})
 Kind = TypeVar("Kind", bound=Event)
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A phone number, as set up in Twilio's console: how its calls reach the bridge."""
-
-    webhook_url: str
-    method: str = "POST"
-    fallback_url: str = ""
-    status_callback: str = ""
-    caller: str = "+12065550100"
-    called: str = "+12065550199"
-
-
-class PhoneCall(Listener, StreamOwner):
+class PhoneCall(Listener, StreamOwner, ExecutedCall):
     """A call from `party` to `number`.
 
     `dial_outcome`: what a `<Dial>` comes to: its DialCallStatus, and how long the two talk, milliseconds.
@@ -151,7 +139,6 @@ class PhoneCall(Listener, StreamOwner):
 
     @property
     def answered(self) -> bool:
-        """Whether the line is, or was, open."""
         return self.answered_at_s > 0
 
     @property
@@ -172,7 +159,7 @@ class PhoneCall(Listener, StreamOwner):
         self._run(document)
 
     def end(self, reason: EndReason, detail: str = "") -> None:
-        """Ends the call, once; `stop` goes to every stream."""
+        """End the call, and send `stop` to every stream. Does nothing if the call has ended."""
         if self._over is not None:
             return
         self._over = CallEnded(self.now_s(), reason, detail)
@@ -184,13 +171,11 @@ class PhoneCall(Listener, StreamOwner):
         gevent.spawn(self._close, runner if runner is not gevent.getcurrent() else None)
 
     def refuse(self, status: str) -> None:
-        """The call ends unanswered with this CallStatus."""
         self.status = status
 
     # For the execution of its document
 
     def answer(self) -> None:
-        """Open the line. Does nothing if the line is open."""
         if self.answered:
             return
         self.status = "in-progress"
@@ -200,7 +185,6 @@ class PhoneCall(Listener, StreamOwner):
         self.line.open()
 
     def fetch(self, url: str, method: str = "POST", more: Mapping[str, str] | None = None) -> Document:
-        """Requests a document as Twilio does. Raises TwimlError for an answer that is none, or a wrong override."""
         self.asked_url = url
         try:
             answer = self.tell(url, {**self.parameters(), **(more or {})}, "document", method)
@@ -240,15 +224,13 @@ class PhoneCall(Listener, StreamOwner):
         }
 
     def start_stream(self, stream: Stream) -> None:
-        """Open a one-way stream while the document goes on."""
         self._opening.append(gevent.spawn(self._open, stream, two_way=False))
 
     def connect_stream(self, stream: Stream) -> MediaSocket | None:
-        """Open the call's two-way stream and return it, or None if that failed."""
         return self._open(stream, two_way=True)
 
     def disconnect_stream(self, stream: MediaSocket) -> None:
-        """Ends the call's two-way stream, and drops what it has not played; returns when the socket is closed.
+        """End the call's two-way stream, drop the audio that it has not played, and wait until its socket is closed.
 
         [?] whether Twilio plays what it has buffered when the bridge closes the socket is not documented. A bridge
         that waits for its mark before it closes is safe.
@@ -272,11 +254,9 @@ class PhoneCall(Listener, StreamOwner):
         return None
 
     def verb_started(self, verb: str, text: str) -> None:
-        """Records it."""
         self.record(happened.VerbStarted(self.now_s(), verb, text))
 
     def verb_ended(self, verb: str, *, interrupted: bool) -> None:
-        """Records it."""
         self.record(happened.VerbEnded(self.now_s(), verb, interrupted))
 
     # For its line
@@ -323,13 +303,11 @@ class PhoneCall(Listener, StreamOwner):
     # Within
 
     def record(self, event: Event) -> None:
-        """Add an event to `events`."""
         self.events.append(event)
         self._changed.set()
 
     @staticmethod
     def now_s() -> float:
-        """The clock of the events."""
         return time.monotonic()
 
     def _run(self, first: Callable[[], Document]) -> None:

@@ -9,11 +9,14 @@ import wave
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from lexbridge.audio.pcm import MULAW_SILENCE, RATE_HZ
-from lexbridge.offline.twilio.events import EndReason, Transferred
-from lexbridge.offline.twilio.line import for_telephone, key_tone
+from lexbridge.offline.twilio.events import EndReason, Event, Transferred
+from lexbridge.offline.twilio.keypad import Keypad
+from lexbridge.offline.twilio.line import Line, TelephoneVoice, for_telephone, key_tone
+from lexbridge.offline.twilio.media_socket import MediaSocket
+from lexbridge.offline.twilio.number import Number
 from lexbridge.offline.twilio.twiml_document import (
     ConnectStream,
     Dial,
@@ -27,13 +30,11 @@ from lexbridge.offline.twilio.twiml_document import (
     Say,
     StartStream,
     StopStream,
+    Stream,
     TwimlError,
     Verb,
 )
-from lexbridge.offline.twilio.webhooks import OverrideError
-
-if TYPE_CHECKING:
-    from lexbridge.offline.twilio.call import PhoneCall
+from lexbridge.offline.twilio.webhooks import OverrideError, Webhooks
 
 APOLOGY = "We are sorry, an application error has occurred. Goodbye."
 # Content types of <Play>: https://www.twilio.com/docs/voice/twiml/play
@@ -51,10 +52,81 @@ class CallOver(Exception):
         self.reason = reason
 
 
+class ExecutedCall(Protocol):
+    """The call on which documents are executed, as far as their verbs need it."""
+
+    number: Number
+    webhooks: Webhooks
+    voice: TelephoneVoice
+    line: Line
+    keypad: Keypad
+    dial_outcome: tuple[str, int]
+    document_url: str
+    asked_url: str
+
+    @property
+    def answered(self) -> bool:
+        """Whether the line is, or was, open."""
+        ...
+
+    @staticmethod
+    def now_s() -> float:
+        """Return the time of an event that happens now, in monotonic seconds."""
+        ...
+
+    def answer(self) -> None:
+        """Open the line. Does nothing if the line is open."""
+        ...
+
+    def refuse(self, status: str) -> None:
+        """End the call unanswered, with this CallStatus."""
+        ...
+
+    def end(self, reason: EndReason, detail: str = "") -> None:
+        """End the call. Does nothing if the call has ended."""
+        ...
+
+    def fetch(self, url: str, method: str = "POST", more: Mapping[str, str] | None = None) -> Document:
+        """Request a document as Twilio does. Raises TwimlError for another answer, or a wrong override."""
+        ...
+
+    def start_stream(self, stream: Stream) -> None:
+        """Open a one-way stream while the document goes on."""
+        ...
+
+    def connect_stream(self, stream: Stream) -> MediaSocket | None:
+        """Open the call's two-way stream and return it, or None if that failed."""
+        ...
+
+    def disconnect_stream(self, stream: MediaSocket) -> None:
+        """End the call's two-way stream, drop the audio that it has not played, and wait until its socket is closed."""
+        ...
+
+    def stop_stream(self, name: str) -> MediaSocket | None:
+        """Stop the one-way stream with this name or SID and return it, or None if there is no such stream."""
+        ...
+
+    def verb_started(self, verb: str, text: str) -> None:
+        """Record that a verb has begun."""
+        ...
+
+    def verb_ended(self, verb: str, *, interrupted: bool) -> None:
+        """Record that a verb has ended."""
+        ...
+
+    def complain(self, code: int, message: str) -> None:
+        """Record what Twilio would refuse or warn about."""
+        ...
+
+    def record(self, event: Event) -> None:
+        """Record an event of the call."""
+        ...
+
+
 class Execution:
     """The execution of documents on `call`, one after the other, until one ends the call."""
 
-    def __init__(self, call: "PhoneCall") -> None:
+    def __init__(self, call: ExecutedCall) -> None:
         self._call = call
         self._perform: Mapping[type, Callable[[Any], Document | None]] = {
             Say: self._say,

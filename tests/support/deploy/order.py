@@ -9,8 +9,8 @@ from lexbridge.audio.pcm import RATE_HZ
 from lexbridge.offline.lex.recognition import trim
 from lexbridge.offline.lex.requests import LexRequest
 from lexbridge.offline.lex.runtime import LocalLex
-from lexbridge.offline.twilio.call import Number
 from lexbridge.offline.twilio.events import BotBegan, BotFinished, EndReason, StreamOpened
+from lexbridge.offline.twilio.number import Number
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, says

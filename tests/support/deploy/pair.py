@@ -10,7 +10,7 @@ from typing import Any
 from lexbridge.offline.commands.bridge_process import BridgeProcess
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import SilentVoice
-from lexbridge.offline.twilio.call import Number
+from lexbridge.offline.twilio.number import Number
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 from tests.support.deploy.load_balancer import LoadBalancer
 from tests.support.deploy.order import LengthRecogniser, Order
