@@ -1,5 +1,7 @@
 """The packages of lexbridge import what tests/support/packages.py allows, and docs/architecture.md shows it."""
 
+from graphlib import TopologicalSorter
+
 import pytest
 
 from tests.support.packages import (
@@ -14,6 +16,7 @@ from tests.support.packages import (
     files_of,
     imported_names,
     imported_packages,
+    module_name,
     python_files,
     table,
 )
@@ -56,3 +59,12 @@ def test_the_document_shows_the_table() -> None:
     document = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     assert block(document, "packages") == drawing()
     assert block(document, "imports") == table()
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    files = {module_name(path): path for path in ROOT.glob("lexbridge/**/*.py")}
+    imports = {}
+    for module, path in files.items():
+        parents = {name.rpartition(".")[0] for name in imported_names(path)}
+        imports[module] = (parents | set(imported_names(path))) & set(files) - {module, "lexbridge"}
+    assert len(list(TopologicalSorter(imports).static_order())) > 100  # raises CycleError

@@ -98,6 +98,11 @@ def imported_names(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
 
 
+def module_name(path: Path) -> str:
+    """Return the dotted name of a file of this repository."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
 def imported_packages(path: Path) -> set[str]:
     """Return the packages of lexbridge that a file imports, `__version__` left out."""
     names = (name.split(".") for name in imported_names(path))
