@@ -33,7 +33,7 @@ def steady(peak_calls: float, policy: Policy, **others: object) -> Outcome:
 @pytest.mark.parametrize("erlangs", [40.0, 60.0])
 def test_a_fixed_number_of_tasks_blocks_as_erlang_b_says(erlangs: float) -> None:
     """Long calls: in a step of a second whoever ends does so before anybody comes, which helps short ones."""
-    plan = Plan(erlangs, fixed(2), max_calls=20, seconds=60_000, is_daily=False, lengths=Lengths(120, 0.9, 3600))
+    plan = Plan(erlangs, fixed(2), max_calls=20, seconds=20_000, is_daily=False, lengths=Lengths(120, 0.9, 3600))
     assert simulate(plan).refused_share == pytest.approx(erlang_b(40, erlangs), rel=0.15)
 
 
