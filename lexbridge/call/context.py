@@ -13,7 +13,7 @@ from lexbridge.audio.endpointing import Endpointer
 from lexbridge.audio.hangover import Expected
 from lexbridge.audio.pcm import PCM_BYTES_PER_MS
 from lexbridge.call.actions import Action, Note, UpdateCall
-from lexbridge.call.directives import Directives, directives_of, expected_of
+from lexbridge.call.directives import Directives
 from lexbridge.call.documents import CallDocuments, Document, Opening
 from lexbridge.call.dtmf import KeyCollector
 from lexbridge.call.events import Started
@@ -201,8 +201,8 @@ class Call:
 
     def answered(self, reply: Reply) -> None:
         """`reply` is the bot's last answer: what it asks of the call and of the caller, and where the dialog stands."""
-        self.directives, self.checkpoint = directives_of(reply), reply.checkpoint
-        self.expect(expected_of(reply, self.rules.slot_kinds))
+        self.directives, self.checkpoint = Directives.from_reply(reply), reply.checkpoint
+        self.expect(self.directives.expected_after(reply, self.rules.slot_kinds))
 
     def expect(self, expected: Expected) -> None:
         """What the caller is asked for. How long they may pause and speak is up to the bot's last answer."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from lexbridge.audio.hangover import Expected
 from lexbridge.call.context import Call, CallMove, CallState
-from lexbridge.call.directives import CallAction, Directives, directives_of
+from lexbridge.call.directives import CallAction, Directives
 from lexbridge.call.documents import Document
 from lexbridge.call.output.base import LastWords, ReplyMode
 from lexbridge.call.turns import Turn
@@ -29,10 +29,10 @@ class Answering:
     def answer(
         self, reply: Reply, speaking_turn: int | None = None, *, turn: Turn | None = None, asks_lex: bool = False
     ) -> None:
-        """Speaks `reply`, and does what it asks of the call.
+        """Take `reply` for the bot's last answer, speak it, and do what it asks of the call.
 
-        `speaking_turn`: whose audio is Lex's voice for it. `turn`: what it answers; None: what was said over another
-        stream. `asks_lex`: Lex may be asked for its voice.
+        `speaking_turn`: the turn whose audio is Lex's voice for the reply. `turn`: the turn that it answers; None if
+        that was spoken over another stream. `asks_lex`: Lex may be asked for its voice.
         """
         call = self._call
         before = call.directives
@@ -42,6 +42,13 @@ class Answering:
             call.note("warning", "directives-ignored", attributes=list(directives.ignored))
         if directives.limited and directives.limited != before.limited:
             call.note("info", "directives-limited", attributes=list(directives.limited))
+        self.carry_out(reply, speaking_turn, turn=turn, asks_lex=asks_lex)
+
+    def carry_out(
+        self, reply: Reply, speaking_turn: int | None = None, *, turn: Turn | None = None, asks_lex: bool = False
+    ) -> None:
+        """Speak `reply`, the bot's last answer, and do what it asks. The arguments are those of `answer`."""
+        call, directives = self._call, self._call.directives
         if self.hangs_up(reply):
             goodbye = [Message(call.rules.phrases.goodbye, is_unvoiced=True)]
             call.note("info", "bot-hangs-up")
@@ -70,9 +77,9 @@ class Answering:
         return (Message(words, is_unvoiced=True),)
 
     def hangs_up(self, reply: Reply) -> bool:
-        """Whether the call is over when `reply` has been heard."""
+        """Return whether the call is over when the caller has heard `reply`, the bot's last answer."""
         is_goodbye = reply.is_fulfilled and reply.intent in self._call.rules.hangup_intents
-        return is_goodbye or directives_of(reply).action is CallAction.HANG_UP
+        return is_goodbye or self._call.directives.action is CallAction.HANG_UP
 
     def failed(self, turn: Turn, error: LexError) -> None:
         """Lex did not answer `turn`, for good. The caller hears the error's apology."""

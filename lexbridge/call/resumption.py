@@ -4,8 +4,8 @@ heard."""
 from dataclasses import replace
 
 from lexbridge.call.actions import Recall
+from lexbridge.call.attributes import CALL_SID_ATTRIBUTE
 from lexbridge.call.context import Call, CallMove, CallState
-from lexbridge.call.directives import CALL_SID_ATTRIBUTE
 from lexbridge.call.dtmf import keys_of
 from lexbridge.call.events import Started
 from lexbridge.call.output.base import ReplyMode
@@ -128,7 +128,7 @@ class Resuming:
             say_it_again = [Message(call.rules.phrases.say_it_again)]
             self._mode.speak(say_it_again, to_voice=say_it_again if self._lex_tells else ())
         else:
-            self._answering.answer(reply, asks_lex=True)
+            self._answering.carry_out(reply, asks_lex=True)
 
     def _catch_up(self, reply: Reply | None) -> None:
         """What the bot said last is known now: to the caller it was said over another stream."""

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lexbridge.call.directives import CALLED_NUMBER_ATTRIBUTE
+from lexbridge.call.attributes import CALLED_NUMBER_ATTRIBUTE
 from lexbridge.lex.model import Message
 
 RESUMED_PARAMETER = "lexbridge:resumed"

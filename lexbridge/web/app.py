@@ -13,7 +13,7 @@ from flask import Flask, Response, abort, jsonify, request
 from lexbridge.bridge.call_story import KEYS
 from lexbridge.bridge.live_call import Bridge, WebSocket
 from lexbridge.bridge.live_calls import CallLog
-from lexbridge.call.directives import CALLED_NUMBER_ATTRIBUTE, CALLER_NUMBER_ATTRIBUTE, DIRECTION_ATTRIBUTE
+from lexbridge.call.attributes import CALLED_NUMBER_ATTRIBUTE, CALLER_NUMBER_ATTRIBUTE, DIRECTION_ATTRIBUTE
 from lexbridge.call.documents import Document, Opening, speaking_ms
 from lexbridge.call.stream_parameters import (
     KEYED,

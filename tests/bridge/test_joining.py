@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from lexbridge.audio.pcm import MULAW_BYTES_PER_MS, MULAW_SILENCE, encode_mulaw
-from lexbridge.call.directives import CALL_SID_ATTRIBUTE
+from lexbridge.call.attributes import CALL_SID_ATTRIBUTE
 from lexbridge.lex.runtime import Question
 from lexbridge.logs import Log
 from lexbridge.offline.lex.faults import LexFault

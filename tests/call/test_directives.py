@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.audio.hangover import Expected
-from lexbridge.call.directives import ATTRIBUTES, CallAction, Directives, directives_of, expected_of
+from lexbridge.call.attributes import ATTRIBUTES
+from lexbridge.call.directives import CallAction, Directives
 from lexbridge.call.dtmf import KeyRules
 from lexbridge.lex.model import DialogState, Reply
 from tests.support.property_tests import examples
@@ -17,7 +18,7 @@ INTERRUPT = "x-amz-lex:allow-interrupt"
 
 
 def asked(attributes, state=DialogState.ELICIT_SLOT, intent="OrderFlowers", slot="PickupDate"):
-    return directives_of(Reply(state, intent=intent, slot_to_elicit=slot, session_attributes=attributes))
+    return Directives.from_reply(Reply(state, intent=intent, slot_to_elicit=slot, session_attributes=attributes))
 
 
 def test_a_bot_that_asks_nothing_leaves_the_settings_as_they_are():
@@ -250,4 +251,5 @@ KINDS = {"AccountNumber": "digits", "Size": "closed", "Story": "open"}
 )
 def test_what_the_caller_is_asked_for_is_told_by_the_bot_then_the_dialog_then_the_setting(state, slot, says, expected):
     attributes = {} if says is None else {"lexbridge:expects": says}
-    assert expected_of(Reply(state, slot_to_elicit=slot, session_attributes=attributes), KINDS) is expected
+    reply = Reply(state, slot_to_elicit=slot, session_attributes=attributes)
+    assert Directives.from_reply(reply).expected_after(reply, KINDS) is expected

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lexbridge.call.directives import MAX_LENGTH_ATTRIBUTE, NO_INPUT_S_ATTRIBUTE, VOICE_ATTRIBUTE
+from lexbridge.call.attributes import MAX_LENGTH_ATTRIBUTE, NO_INPUT_S_ATTRIBUTE, VOICE_ATTRIBUTE
 from lexbridge.call.documents import SPEAKING_MS_PER_CHARACTER
 from lexbridge.call.stream_parameters import (
     AGE_PARAMETER,

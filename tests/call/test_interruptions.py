@@ -3,7 +3,7 @@
 import pytest
 
 from lexbridge.audio.pcm import decode_mulaw
-from lexbridge.call.directives import ALLOW_INTERRUPT_ATTRIBUTE
+from lexbridge.call.attributes import ALLOW_INTERRUPT_ATTRIBUTE
 from tests.support.call_update_stories import HOLDS, a_caller, a_caller_lex_thinks_about
 
 

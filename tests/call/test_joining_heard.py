@@ -3,7 +3,7 @@
 import pytest
 
 from lexbridge.call.actions import OpenUtterance
-from lexbridge.call.directives import CALL_SID_ATTRIBUTE, NO_INPUT_S_ATTRIBUTE
+from lexbridge.call.attributes import CALL_SID_ATTRIBUTE, NO_INPUT_S_ATTRIBUTE
 from lexbridge.call.stream_parameters import HANDED_OVER, RESUMED_PARAMETER
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import NO_DIALOG, DialogState

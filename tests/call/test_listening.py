@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lexbridge.audio.endpointing import Endpointer
 from lexbridge.audio.pcm import decode_mulaw
-from lexbridge.call.directives import CALL_SID_ATTRIBUTE
+from lexbridge.call.attributes import CALL_SID_ATTRIBUTE
 from lexbridge.call.stream_parameters import HANDED_OVER, KEYED, KEYS_PARAMETER, RESUMED_PARAMETER
 from lexbridge.call.turns import MAX_HELD_TURNS
 from lexbridge.errors import LexUnavailable

@@ -3,8 +3,8 @@
 import pytest
 
 from lexbridge.call.actions import Recall, UpdateCall
+from lexbridge.call.attributes import ACTION_ATTRIBUTE, CALL_SID_ATTRIBUTE, NO_INPUT_S_ATTRIBUTE
 from lexbridge.call.context import CallState
-from lexbridge.call.directives import ACTION_ATTRIBUTE, CALL_SID_ATTRIBUTE, NO_INPUT_S_ATTRIBUTE
 from lexbridge.call.documents import SPEAKING_MS_PER_CHARACTER
 from lexbridge.call.stream_parameters import (
     HANDED_OVER,

@@ -3,7 +3,7 @@
 import pytest
 
 from lexbridge.audio.pcm import decode_mulaw
-from lexbridge.call.directives import NO_INPUT_LIMIT_ATTRIBUTE, NO_INPUT_S_ATTRIBUTE, VOICE_ATTRIBUTE
+from lexbridge.call.attributes import NO_INPUT_LIMIT_ATTRIBUTE, NO_INPUT_S_ATTRIBUTE, VOICE_ATTRIBUTE
 from lexbridge.call.documents import SPEAKING_MS_PER_CHARACTER
 from lexbridge.call.stream_parameters import HANDED_OVER, RESUMED_PARAMETER, SPOKEN_PARAMETER
 from lexbridge.lex.model import DialogState

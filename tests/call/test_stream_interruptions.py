@@ -3,7 +3,7 @@
 import pytest
 
 from lexbridge.audio.pcm import decode_mulaw
-from lexbridge.call.directives import ALLOW_INTERRUPT_ATTRIBUTE, MAX_LENGTH_ATTRIBUTE
+from lexbridge.call.attributes import ALLOW_INTERRUPT_ATTRIBUTE, MAX_LENGTH_ATTRIBUTE
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import DialogState
 from tests.support.story import dtmf_text, tone

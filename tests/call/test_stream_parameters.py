@@ -2,7 +2,7 @@
 
 import pytest
 
-from lexbridge.call.directives import CALLED_NUMBER_ATTRIBUTE
+from lexbridge.call.attributes import CALLED_NUMBER_ATTRIBUTE
 from lexbridge.call.stream_parameters import (
     CALLED_PARAMETER,
     HANDED_OVER,

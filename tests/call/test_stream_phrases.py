@@ -1,7 +1,7 @@
 """What lexbridge itself says in stream mode, in the bot's voice, and how a call begins."""
 
 from lexbridge.call.actions import BeginDialog
-from lexbridge.call.directives import (
+from lexbridge.call.attributes import (
     CALL_SID_ATTRIBUTE,
     NO_INPUT_LIMIT_ATTRIBUTE,
     NO_INPUT_S_ATTRIBUTE,

@@ -3,13 +3,13 @@
 import pytest
 
 from lexbridge.audio.pcm import decode_mulaw
-from lexbridge.call.context import CallState
-from lexbridge.call.directives import (
+from lexbridge.call.attributes import (
     ALLOW_INTERRUPT_ATTRIBUTE,
     MAX_LENGTH_ATTRIBUTE,
     NO_INPUT_S_ATTRIBUTE,
     VOICE_ATTRIBUTE,
 )
+from lexbridge.call.context import CallState
 from lexbridge.call.output.stream import QUIET_BEFORE_HAND_OVER_MS
 from lexbridge.call.resumption import RECALL_AGAIN_MS
 from lexbridge.call.stream_parameters import HANDED_OVER, LOST, NO_INPUTS_PARAMETER, RESUMED_PARAMETER

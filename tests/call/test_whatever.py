@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from lexbridge.audio.pcm import decode_mulaw
 from lexbridge.call.actions import AppendAudio, OpenUtterance, UpdateCall
-from lexbridge.call.context import CallState
-from lexbridge.call.directives import (
+from lexbridge.call.attributes import (
     ACTION_ATTRIBUTE,
     ALLOW_INTERRUPT_ATTRIBUTE,
     END_TIMEOUT_ATTRIBUTE,
@@ -22,6 +21,7 @@ from lexbridge.call.directives import (
     TRANSFER_TO_ATTRIBUTE,
     VOICE_ATTRIBUTE,
 )
+from lexbridge.call.context import CallState
 from lexbridge.call.replies import MAX_FAILED_TURNS
 from lexbridge.call.stream_parameters import (
     FAILED_TURNS_PARAMETER,

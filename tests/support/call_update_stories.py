@@ -1,7 +1,7 @@
 """Callers of calls in call-update mode: Twilio speaks, by a document for each answer."""
 
 from lexbridge.call.actions import UpdateCall
-from lexbridge.call.directives import MAX_LENGTH_ATTRIBUTE
+from lexbridge.call.attributes import MAX_LENGTH_ATTRIBUTE
 from lexbridge.call.documents import SPEAKING_MS_PER_CHARACTER, Opening
 from lexbridge.call.stream_parameters import BEGAN_PARAMETER
 from lexbridge.lex.model import DialogState

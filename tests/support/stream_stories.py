@@ -1,6 +1,6 @@
 """Callers of calls in stream mode: Lex's own voice is played to them over the stream."""
 
-from lexbridge.call.directives import ACTION_ATTRIBUTE, TRANSFER_TO_ATTRIBUTE
+from lexbridge.call.attributes import ACTION_ATTRIBUTE, TRANSFER_TO_ATTRIBUTE
 from lexbridge.lex.model import DialogState
 from tests.support.story import Caller, tone, verbs_of
 
