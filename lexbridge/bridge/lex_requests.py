@@ -8,7 +8,9 @@ import gevent
 from lexbridge.call.actions import BeginDialog, OpenUtterance, SendKeys
 from lexbridge.errors import LexError, LexRejected, LexUnavailable, LexUnreadable
 from lexbridge.lex.model import Message, Reply
-from lexbridge.lex.runtime import LexRuntime, Question, Speech, Utterance
+from lexbridge.lex.runtime import LexRequest, LexRuntime
+from lexbridge.lex.speech import Speech
+from lexbridge.lex.utterance import Utterance
 from lexbridge.logs import Log
 
 MAX_NAMED = 10
@@ -80,11 +82,11 @@ class Asking:
         intent = action.intent if isinstance(action, BeginDialog) else None
         if intent is not None:
             utterance.close()
-        question = Question(action.session_id, action.session_attributes, utterance, intent)
+        request = LexRequest(action.session_id, action.session_attributes, utterance, intent)
         if isinstance(action, OpenUtterance):
-            question = replace(question, checkpoint=action.checkpoint, waited_s=action.waited_ms / 1000)
+            request = replace(request, checkpoint=action.checkpoint, waited_s=action.waited_ms / 1000)
         self._utterances[action.turn] = utterance
-        self._asking[action.turn] = gevent.spawn(self._ask, action.turn, question)
+        self._asking[action.turn] = gevent.spawn(self._ask, action.turn, request)
 
     def append(self, turn: int, pcm: bytes) -> None:
         """More of what the caller says."""
@@ -120,11 +122,11 @@ class Asking:
         if self._recalling is not None:
             self._recalling.kill(block=False)
 
-    def _ask(self, turn: int, question: Question) -> None:
+    def _ask(self, turn: int, request: LexRequest) -> None:
         """A greenlet each request: the turn to Lex, and what comes of it told."""
         log = self.log.bind(turn=turn)
         try:
-            answer = self._lex.ask(question, log)
+            answer = self._lex.ask(request, log)
         except LexError as error:
             if isinstance(error, LexRejected):
                 log.error("lex-rejected", error=str(error))
@@ -174,7 +176,7 @@ class Asking:
         result: FromLex = LexSpeechFailed(turn)
         try:
             for message in messages:
-                speech = self._lex.voice(message)
+                speech = self._lex.speak(message)
                 try:
                     if not self._read(turn, speech):
                         raise LexUnavailable("its answer has no audio")
@@ -191,7 +193,7 @@ class Asking:
         """A greenlet: where the dialog stands is told."""
         result: FromLex = NotRecalled()
         try:
-            reply = self._lex.recall(session_id)
+            reply = self._lex.fetch_session(session_id)
             if reply is not None:
                 _note_what_is_left_out(reply, self.log)
             result = Recalled(reply)

@@ -63,7 +63,7 @@ class OwnVoice:
             for text in self._wanted:
                 if text in self._audio:
                     continue
-                audio = self._lex.speak(text)
+                audio = self._lex.synthesize(text)
                 if audio.strip(_SILENCE):
                     self._audio[text] = audio
                 else:

@@ -1,4 +1,7 @@
-"""What boto3 raises when it asks Lex, as errors of ours: may another try get past it, or is a setting wrong?"""
+"""The errors that boto3 raises when it asks Lex, translated to LexError.
+
+The question is what helps: another try, or the correction of a setting.
+"""
 
 import re
 from collections.abc import Iterator
@@ -19,34 +22,40 @@ from lexbridge.errors import LexError, LexRejected, LexUnavailable, LexUnreadabl
 from lexbridge.lex.aws_clock import is_refused_for_its_time
 from lexbridge.net.capped_http import is_success_lost, is_too_long
 
-FAILURES = (ClientError, BotoCoreError, ResponseParserError, HTTPError, OSError)
-"""HTTPError, urllib3's, and OSError: what a connection that breaks while an answer's body is read raises is not always
-wrapped by botocore."""
+BOTO_ERRORS = (ClientError, BotoCoreError, ResponseParserError, HTTPError, OSError)
+"""All errors that a request through boto3 raises.
 
-# 4xx that another try, or another utterance, may well get past. The others mean that a setting is wrong.
-_PASSING_STATUSES = (408, 409, 424, 429)
-_CROWDED_STATUSES = (409, 429)
+HTTPError, urllib3's, and OSError are among them because botocore does not always wrap the error of a connection that
+breaks while the body of an answer is read.
+"""
+
+# Refusals that another try, or another utterance, may get past. Other 4xx mean that a setting is wrong.
+_TRANSIENT_STATUSES = (408, 409, 424, 429)
+_THROTTLING_STATUSES = (409, 429)
 _EXPIRED_CODES = ("ExpiredToken", "ExpiredTokenException")
-"""403s of credentials that are renewed by the next request."""
+"""403s for credentials that the next request renews."""
 
-_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
-"""What botocore raises of an answer that is not in Lex's form: JSON of another shape, headers that are no base64."""
+_PARSING_ERRORS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""Errors that botocore lets through while it parses an answer of another form, such as headers that are no base64."""
 
-_LONGEST_WORDS = 300
-"""Of an error's text in ours: some hold what a peer has sent."""
+_MAX_TEXT = 300
+"""The longest text of an error that is quoted, in characters, because some texts quote what the peer has sent."""
 
-_LONGEST_AWS_WORDS = 200
-"""Of AWS's own text. What follows in the text of a bad signature is the request, with its token."""
+_MAX_AWS_TEXT = 200
+"""The longest text of AWS that is quoted, in characters, because that of a bad signature goes on with the request and
+its token."""
 
 _NOT_TO_LOG = re.compile(r"\[Source:.*|\+[0-9]{6,}", re.DOTALL)
-"""In AWS's own text: what a Lambda function has answered, and telephone numbers."""
+"""What AWS's text may quote of a caller: the answer of a Lambda function, and telephone numbers."""
 
 _CREDENTIALS = "ACCESS_KEY_ID, SECRET_ACCESS_KEY and what they, or the task role, are allowed to do"
 
 
-def as_ours(error: Exception, settings: str, is_last: bool = False) -> LexError:
-    """One of FAILURES as an error of ours. `settings`: what a rejection says to check. `is_last`: there will be no
-    other request."""
+def translate_error(error: Exception, settings: str, is_last: bool = False) -> LexError:
+    """Return one of BOTO_ERRORS as a LexError.
+
+    `settings`: the settings that a rejection asks the operator to check. `is_last`: whether no other request follows.
+    """
     match error:
         case ClientError():
             return _refusal(error, settings, is_last)
@@ -57,30 +66,30 @@ def as_ours(error: Exception, settings: str, is_last: bool = False) -> LexError:
         case _ if is_too_long(error):
             return LexUnavailable("Lex's answer is too long")
         case _:
-            return LexUnavailable(f"{type(error).__name__}: {error}"[:_LONGEST_WORDS])
+            return LexUnavailable(f"{type(error).__name__}: {error}"[:_MAX_TEXT])
 
 
 @contextmanager
-def readable() -> Iterator[None]:
-    """Around a request of boto3's. Raises ResponseParserError where botocore cannot read the answer."""
+def parser_errors_only() -> Iterator[None]:
+    """Turn the errors of botocore's parser, for an answer that it cannot read, into ResponseParserError."""
     try:
         yield
-    except _UNREADABLE as error:
+    except _PARSING_ERRORS as error:
         raise ResponseParserError(f"the answer cannot be read: {type(error).__name__}") from error
 
 
-def tells_lex_is_up(error: LexError) -> bool | None:
-    """Whether Lex is up, by a turn that it did not answer as it should; None: the error does not tell.
+def shows_lex_is_up(error: LexError) -> bool | None:
+    """Return whether the failure of a turn shows that Lex is up or down, or None if it shows neither.
 
-    A bot's own faults, such as a Lambda function that fails, and requests that Lex refuses are answers of a Lex that is
-    up. An answer that cannot be read may be somebody else's.
+    A Lex that refuses a request, or whose bot has a fault of its own such as a failing Lambda function, is up. An
+    answer that cannot be read may come from something else, such as a proxy.
     """
     cause = error.__cause__
     if isinstance(error, LexUnreadable):
         return True
     if isinstance(cause, ClientError):
         status = _status(cause)
-        if status == 502:  # Lex answers it for a bad answer of the function; without Lex's name on it, a proxy does
+        if status == 502:  # Lex's own 502, for a bad answer of the function, has a code; a proxy's 502 has not
             return True if _code(cause).startswith("BadGateway") else None
         return True if 400 <= status < 500 else False if status >= 500 else None
     if cause is None:
@@ -89,41 +98,41 @@ def tells_lex_is_up(error: LexError) -> bool | None:
     return False if is_lost and not is_too_long(cause) else None
 
 
-def is_crowded(error: LexError) -> bool:
-    """Lex is there, and has more to do than it takes."""
-    return _status_behind(error) in _CROWDED_STATUSES
+def is_throttled(error: LexError) -> bool:
+    """Return whether Lex refused a request because it has too much to do."""
+    return _status_behind(error) in _THROTTLING_STATUSES
 
 
 def is_forbidden(error: LexError) -> bool:
-    """These credentials may not do this."""
+    """Return whether these credentials are not allowed to do what was asked."""
     return _status_behind(error) == 403
 
 
-def is_unknown(error: LexError) -> bool:
-    """There is no such bot or session."""
+def is_not_found(error: LexError) -> bool:
+    """Return whether there is no such bot or session."""
     return _status_behind(error) == 404
 
 
 def _refusal(error: ClientError, settings: str, is_last: bool) -> LexError:
     status = _status(error)
-    code, words = _code(error), _aws_words(error)
-    said = f"Lex answered {status} {code}" + (f": {words}" if words else "")
+    code, text = _code(error), _aws_text(error)
+    said = f"Lex answered {status} {code}" + (f": {text}" if text else "")
     is_stale = code in _EXPIRED_CODES or is_refused_for_its_time(error.response)
-    # Lex does not redirect: something between does, such as a captive portal, and that is no setting of ours.
-    if not 400 <= status < 500 or status in _PASSING_STATUSES or (is_stale and not is_last):
+    # Lex sends no redirects. Something between does, such as a captive portal, and that is not a wrong setting.
+    if not 400 <= status < 500 or status in _TRANSIENT_STATUSES or (is_stale and not is_last):
         return LexUnavailable(said)
     return LexRejected(f"{said}; check {_CREDENTIALS if status == 403 else settings}")
 
 
 def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))[:_LONGEST_WORDS]
+    return str(error.response.get("Error", {}).get("Code", ""))[:_MAX_TEXT]
 
 
-def _aws_words(error: ClientError) -> str:
-    """What AWS says of its error, in one line: it is about the bot or the request, and not what the caller said."""
-    words = str(error.response.get("Error", {}).get("Message", ""))[: 10 * _LONGEST_AWS_WORDS]
-    visible = "".join(character if character.isprintable() else " " for character in _NOT_TO_LOG.sub("...", words))
-    return " ".join(visible.split())[:_LONGEST_AWS_WORDS]
+def _aws_text(error: ClientError) -> str:
+    """Return AWS's text of an error in one line. It is about the bot or the request, and not what the caller said."""
+    text = str(error.response.get("Error", {}).get("Message", ""))[: 10 * _MAX_AWS_TEXT]
+    visible = "".join(character if character.isprintable() else " " for character in _NOT_TO_LOG.sub("...", text))
+    return " ".join(visible.split())[:_MAX_AWS_TEXT]
 
 
 def _status(error: ClientError) -> int:
@@ -131,5 +140,5 @@ def _status(error: ClientError) -> int:
 
 
 def _status_behind(error: LexError) -> int | None:
-    """The status of the answer that `error` was made of; None: of something else."""
+    """Return the HTTP status that `error` was made from, or None if it was made from something else."""
     return _status(error.__cause__) if isinstance(error.__cause__, ClientError) else None

@@ -1,4 +1,4 @@
-"""What Lex answers, in words that both generations share: the types that the call's rules know of Lex."""
+"""The types of a bot's answer, the same for both generations of Lex: all that the call's rules know of Lex."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,19 +6,24 @@ from enum import Enum
 from typing import Any
 
 Checkpoint = Mapping[str, Any]
-"""Where a dialog stood after an answer, as JSON: what boto3's PutSession is told to put it there again. To all but this
-module, `lex_v1` and `lex_v2` it is opaque. How often a slot was asked for is not in it: neither generation tells."""
+"""The position of a dialog after an answer, as JSON: the arguments of boto3's PutSession that restore it.
+
+Only `lexbridge.lex` reads its content. It does not hold how often a slot was asked for, because neither generation
+tells.
+"""
 
 NO_DIALOG: Checkpoint = {}
-"""Where it stands before anything was said."""
+"""The position of a dialog before the caller has said anything."""
 
 LONGEST_SPEECH_MS = 300_000
-"""The longest audio kept of one reply, because Lex's messages have 1,024 characters: ten of them, about a minute each,
-are the most that a caller can be told."""
+"""The longest audio of one reply that is kept, in ms, because the rest would never be heard.
+
+Each of Lex's messages has at most 1,024 characters, which is about a minute of speech; an answer has ten at most.
+"""
 
 
 class DialogState(Enum):
-    """Where the dialog stands, in Lex V1's words. V2's dialog actions and intent states are told in them too."""
+    """The state of the dialog, in the words of Lex V1. V2's dialog actions and intent states are translated to them."""
 
     ELICIT_INTENT = "ElicitIntent"
     CONFIRM_INTENT = "ConfirmIntent"
@@ -29,13 +34,15 @@ class DialogState(Enum):
 
     @property
     def is_closed(self) -> bool:
-        """The intent is done with, well or badly: the bot waits for nothing more on it."""
+        """Whether the bot has finished with the intent, successfully or not, and waits for nothing more."""
         return self in (DialogState.FULFILLED, DialogState.READY_FOR_FULFILLMENT, DialogState.FAILED)
 
 
 class MessageFormat(Enum):
-    """How a message's text is to be read. V1's Composite is taken apart, and of a custom payload or a card there is
-    only what it says aloud."""
+    """The format of a message's text.
+
+    V1's Composite is split into its messages. Custom payloads and cards are reduced to the words that they say aloud.
+    """
 
     PLAIN_TEXT = "PlainText"
     SSML = "SSML"
@@ -43,8 +50,11 @@ class MessageFormat(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing for the caller to hear. `is_unvoiced`: Lex's answer has no voice for it, for it was made of a card or a
-    custom payload, or is lexbridge's own."""
+    """One message for the caller to hear.
+
+    `is_unvoiced`: Lex's audio does not contain the message, because it was made from a card or from a custom payload,
+    or because it is one of lexbridge's own phrases.
+    """
 
     text: str = field(repr=False)
     format: MessageFormat = MessageFormat.PLAIN_TEXT
@@ -53,8 +63,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What Lex answered to one utterance. `transcript` is what it heard; `messages` may be empty. `checkpoint`: where
-    the dialog stands with it; None where not all of the answer could be read."""
+    """Lex's answer to one turn.
+
+    `messages` may be empty. `transcript` is what Lex understood. `checkpoint` is the position of the dialog after this
+    answer, or None if a part of the answer could not be read.
+    """
 
     dialog_state: DialogState
     messages: tuple[Message, ...] = ()
@@ -62,20 +75,23 @@ class Reply:
     slot_to_elicit: str | None = None
     session_attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
     transcript: str | None = field(default=None, repr=False)
-    # Not compared: two answers are the same though the contexts of one have less time to live.
+    # Not compared: the contexts in it have a time to live, which differs between two answers that are else the same.
     checkpoint: Checkpoint | None = field(default=None, repr=False, compare=False)
     odd_parts: tuple[str, ...] = field(default=(), compare=False)
-    """The names of what was left out, for it could not be read or is unknown."""
+    """The names of the parts that were left out, because they are unknown or cannot be read."""
     unspoken_payloads: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
-    """Of each custom payload that has nothing to say: the names at its top."""
+    """The custom payloads without any words: of each the names of its top-level members."""
 
     @property
     def is_fulfilled(self) -> bool:
-        """The intent was understood to its end. Without a Lambda of its own a bot stops at ReadyForFulfillment."""
+        """Whether the bot has collected all that the intent needs.
+
+        A bot without a fulfillment function of its own stops at ReadyForFulfillment.
+        """
         return self.dialog_state in (DialogState.FULFILLED, DialogState.READY_FOR_FULFILLMENT)
 
     @property
     def heard_nothing(self) -> bool:
-        """Lex says that there were no words in what it heard. An answer that is not as Lex has it, such as one whose
-        head was cut off, does not tell."""
+        """Whether Lex found no words in the caller's audio."""
+        # An answer with odd parts, such as one whose HTTP head was cut off, may have lost its transcript.
         return not self.transcript and not self.odd_parts

@@ -81,7 +81,7 @@ class Spoken:
     is_ssml: bool = False
 
 
-def sentences_of(texts: Iterable[str]) -> str:
+def join_sentences(texts: Iterable[str]) -> str:
     """Texts one after the other, each with a full stop unless a mark stands at its end."""
     lines = (one_line(text) for text in texts)
     return " ".join(line if line.endswith(_MARKS) else f"{line}." for line in lines if line)
@@ -92,7 +92,7 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def spoken_of(payload: str) -> Spoken | None:
+def speakable_words(payload: str) -> Spoken | None:
     """Return what `payload` says aloud; None if it has no words."""
     if len(payload) > MAX_PAYLOAD_CHARACTERS:
         return None
@@ -101,11 +101,11 @@ def spoken_of(payload: str) -> Spoken | None:
     said = list(_within_limits(_Walk().text(text, 0)))
     if len(said) == 1:
         return said[0]  # as it is: a text alone needs no full stop
-    text = sentences_of(_without_tags(each.text) if each.is_ssml else each.text for each in said)
+    text = join_sentences(_without_tags(each.text) if each.is_ssml else each.text for each in said)
     return Spoken(text) if text else None
 
 
-def keys_of_payload(payload: str, most: int = 10, longest: int = 40) -> tuple[str, ...]:
+def top_level_names(payload: str, most: int = 10, longest: int = 40) -> tuple[str, ...]:
     """The names that a payload has at its top, for a log line: no value. At most `most` of them, each cut to `longest`
     characters. Of a list: those of its first object. Of XML: the outermost element."""
     if len(payload) > MAX_PAYLOAD_CHARACTERS:

@@ -7,10 +7,10 @@ import pytest
 
 from lexbridge.audio.pcm import MULAW_BYTES_PER_MS, MULAW_SILENCE, encode_mulaw
 from lexbridge.call.attributes import CALL_SID_ATTRIBUTE
-from lexbridge.lex.runtime import Question
+from lexbridge.lex.runtime import LexRequest
 from lexbridge.logs import Log
 from lexbridge.offline.lex.faults import LexFault
-from lexbridge.offline.lex.requests import LexRequest
+from lexbridge.offline.lex.requests import LexRequest as LexRequestSeen
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import StreamOpened, UpdateReceived
 from tests.support.fixtures import Logged
@@ -37,7 +37,7 @@ def pausing(generation: str, mode: str, *heard: str) -> Iterator[Rig]:
         yield rig
 
 
-def of_call(rig: Rig, call: PhoneCall) -> list[LexRequest]:
+def of_call(rig: Rig, call: PhoneCall) -> list[LexRequestSeen]:
     """The requests of its session, in order."""
     return [request for request in rig.lex.requests if request.session_id == call.sid]
 
@@ -68,7 +68,7 @@ def answers_heard(rig: Rig, call: PhoneCall, text: str) -> int:
 
 def says_it_in_one_piece(rig: Rig, attributes: Mapping[str, str]) -> str:
     """The session of somebody else, who has said the whole at once."""
-    rig.lex_runtime.ask(Question("in-one-piece", attributes, utterance_of(20)), Log())
+    rig.lex_runtime.ask(LexRequest("in-one-piece", attributes, utterance_of(20)), Log())
     return "in-one-piece"
 
 
@@ -85,7 +85,7 @@ def test_an_order_with_a_pause_in_it_is_one_order(generation: str, mode: str, lo
         assert not whole.aborted
         assert answers_heard(rig, call, SORRY) == 0
         assert answers_heard(rig, call, DAY) == 1
-        reply = rig.lex_runtime.recall(call.sid)
+        reply = rig.lex_runtime.fetch_session(call.sid)
         assert reply is not None
         assert reply.session_attributes[CALL_SID_ATTRIBUTE] == call.sid  # the facts of the call came along
         other = says_it_in_one_piece(rig, reply.session_attributes)

@@ -8,7 +8,7 @@ import pytest
 from lexbridge.bridge.lex_requests import MAX_NAMED, Asking, FromLex, LexFailed, LexReplied, NotRecalled, Recalled
 from lexbridge.call.actions import SendKeys
 from lexbridge.errors import LexUnreadable
-from lexbridge.lex.decoding import pack
+from lexbridge.lex.v2 import pack
 from tests.support.answering_peers import answering, whole
 from tests.support.fixtures import Logged
 from tests.support.lexes import lex_of

@@ -18,7 +18,7 @@ from lexbridge.bridge import live_call as bridge
 from lexbridge.bridge.live_call import INBOX_SIZE
 from lexbridge.errors import CallGone
 from lexbridge.lex.model import DialogState
-from lexbridge.lex.runtime import Answer, Deadlines, Question
+from lexbridge.lex.runtime import Deadlines, LexRequest, LexResponse
 from lexbridge.lex.voice import ReplyAudio
 from lexbridge.logs import Log
 from lexbridge.offline.caller.caller import SimulatedCaller
@@ -438,8 +438,8 @@ def test_a_reply_whose_audio_is_all_there_is_heard_at_once_and_holds_up_nobody()
     speech = EagerSpeech()
 
     class EagerLex(RehearsedLex):
-        def ask(self, question: Question, log: Log) -> Answer:
-            return replace(super().ask(question, log), speech=speech)  # type: ignore[arg-type]
+        def ask(self, request: LexRequest, log: Log) -> LexResponse:
+            return replace(super().ask(request, log), speech=speech)  # type: ignore[arg-type]
 
     call = Rehearsal(EagerLex(rehearsal.says("Which flowers?")), RehearsedControl(), REPLY_MODE="stream")
     call.speaks()

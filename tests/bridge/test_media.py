@@ -12,7 +12,7 @@ from lexbridge.bridge.live_call import MEDIA_BURST_S
 from lexbridge.call.inbound_audio import MAX_FILL_MS
 from lexbridge.call.session import SLICE_MS, CallSession
 from lexbridge.lex.model import Reply
-from lexbridge.lex.runtime import Answer, Question
+from lexbridge.lex.runtime import LexRequest, LexResponse
 from lexbridge.logs import Log
 from lexbridge.net.refused import refused
 from lexbridge.net.rfc6455 import Limits
@@ -103,8 +103,8 @@ def test_an_answer_that_comes_while_a_call_is_behind_is_taken_after_it(monkeypat
             super().lex_replied(number, reply, speaks)
 
     class LateLex(RehearsedLex):
-        def ask(self, question: Question, log: Log) -> Answer:
-            answer = super().ask(question, log)
+        def ask(self, request: LexRequest, log: Log) -> LexResponse:
+            answer = super().ask(request, log)
             while not sessions[0].is_behind:
                 gevent.sleep(0)
             return answer

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lexbridge.lex.answer_parts import AnswerParts
-from lexbridge.lex.decoding import pack
+from lexbridge.lex.v2 import pack
 
 
 def deep(levels: int = 100_000) -> Any:
@@ -64,5 +64,5 @@ def test_the_objects_of_a_list_have_names_of_their_own() -> None:
 def test_a_part_is_named_once() -> None:
     parts = AnswerParts()
     for name in ("a", "b", "a"):
-        parts.is_odd(name)
+        parts.mark_odd(name)
     assert parts.odd == ("a", "b")

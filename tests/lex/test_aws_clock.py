@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from gevent.pywsgi import WSGIServer
 
 from lexbridge.lex.aws_clock import AwsClock, follow_aws_clock, is_refused_for_its_time
-from lexbridge.lex.runtime import Utterance, UtteranceStream
+from lexbridge.lex.utterance import Utterance, UtteranceStream
 from tests.support.fixtures import Logged
 
 HOUR_S = 3600

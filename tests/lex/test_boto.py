@@ -15,7 +15,8 @@ from lexbridge.config.settings import LexV1Bot
 from lexbridge.errors import ConfigError, LexRejected, LexUnavailable
 from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.client import LexClient
-from lexbridge.lex.runtime import Deadlines, Question, Utterance
+from lexbridge.lex.runtime import Deadlines, LexRequest
+from lexbridge.lex.utterance import Utterance
 from lexbridge.lex.v1 import LexV1
 from lexbridge.logs import Log
 from tests.support.boto import without_credentials
@@ -137,7 +138,7 @@ def test_as_many_connections_are_kept_as_there_may_be_calls(monkeypatch: pytest.
         for _ in range(2):
             utterances = [Utterance() for _ in range(calls)]
             asking = [
-                gevent.spawn(lex.ask, Question(f"CA-session-{number}", None, utterance), Log())
+                gevent.spawn(lex.ask, LexRequest(f"CA-session-{number}", None, utterance), Log())
                 for number, utterance in enumerate(utterances)
             ]
             already = len(local.requests)

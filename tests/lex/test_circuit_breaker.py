@@ -1,6 +1,6 @@
 """The circuit breaker, on a clock that is turned by hand."""
 
-from lexbridge.lex.circuit_breaker import FAILURES, OPEN_S, Breaker, Breakers
+from lexbridge.lex.circuit_breaker import MAX_FAILURES, OPEN_S, Breaker, Breakers
 
 
 class Clock:
@@ -17,67 +17,67 @@ def an_open_breaker() -> tuple[Breaker, Clock]:
     """One that has just opened."""
     clock = Clock()
     breaker = Breaker(clock)
-    assert [breaker.failed() for _ in range(FAILURES)] == [False] * (FAILURES - 1) + [True]
+    assert [breaker.record_failure() for _ in range(MAX_FAILURES)] == [False] * (MAX_FAILURES - 1) + [True]
     return breaker, clock
 
 
 def test_it_is_closed_until_many_turns_fail_in_a_row() -> None:
     breaker = Breaker(Clock())
     for _ in range(3):
-        for _ in range(FAILURES - 1):
-            assert breaker.may_ask()
-            assert not breaker.failed()
-        assert not breaker.succeeded()
+        for _ in range(MAX_FAILURES - 1):
+            assert breaker.allow_request()
+            assert not breaker.record_failure()
+        assert not breaker.record_success()
     assert not breaker.is_open
 
 
 def test_open_it_lets_nobody_ask_for_a_while() -> None:
     breaker, clock = an_open_breaker()
     assert breaker.is_open
-    assert not breaker.may_ask()
+    assert not breaker.allow_request()
     clock.now_s += OPEN_S - 0.001
-    assert not breaker.may_ask()
+    assert not breaker.allow_request()
 
 
 def test_then_one_asks_for_all() -> None:
     breaker, clock = an_open_breaker()
     clock.now_s += OPEN_S
-    assert [breaker.may_ask() for _ in range(3)] == [True, False, False]
-    assert not breaker.failed()  # it was open already
+    assert [breaker.allow_request() for _ in range(3)] == [True, False, False]
+    assert not breaker.record_failure()  # it was open already
     clock.now_s += OPEN_S - 0.001
-    assert not breaker.may_ask()
+    assert not breaker.allow_request()
     clock.now_s += 0.001
-    assert breaker.may_ask()
-    assert breaker.succeeded()
-    assert [breaker.may_ask() for _ in range(3)] == [True, True, True]
+    assert breaker.allow_request()
+    assert breaker.record_success()
+    assert [breaker.allow_request() for _ in range(3)] == [True, True, True]
 
 
 def test_one_who_asks_and_never_comes_back_does_not_keep_it_shut() -> None:
     breaker, clock = an_open_breaker()
     clock.now_s += OPEN_S
-    assert breaker.may_ask()
+    assert breaker.allow_request()
     clock.now_s += OPEN_S
-    assert breaker.may_ask()
+    assert breaker.allow_request()
 
 
 def test_once_closed_it_takes_as_many_failures_to_open_it_again() -> None:
     breaker, clock = an_open_breaker()
     clock.now_s += OPEN_S
-    assert breaker.may_ask()
-    assert breaker.succeeded()
-    assert [breaker.failed() for _ in range(FAILURES)] == [False] * (FAILURES - 1) + [True]
+    assert breaker.allow_request()
+    assert breaker.record_success()
+    assert [breaker.record_failure() for _ in range(MAX_FAILURES)] == [False] * (MAX_FAILURES - 1) + [True]
 
 
 def test_each_alias_has_one_of_its_own() -> None:
     breakers = Breakers(Clock())
-    sales = breakers.of(("SALES/prod/en_US", "https://lex"))
-    for _ in range(FAILURES):
-        sales.failed()
-    assert breakers.of(("SALES/prod/en_US", "https://lex")) is sales
+    sales = breakers.for_bot(("SALES/prod/en_US", "https://lex"))
+    for _ in range(MAX_FAILURES):
+        sales.record_failure()
+    assert breakers.for_bot(("SALES/prod/en_US", "https://lex")) is sales
     assert sales.is_open
     others = [
         ("SALES/test/en_US", "https://lex"),
         ("SALES/prod/de_DE", "https://lex"),
         ("SALES/prod/en_US", "https://eu"),
     ]
-    assert not any(breakers.of(alias).is_open for alias in others)
+    assert not any(breakers.for_bot(alias).is_open for alias in others)

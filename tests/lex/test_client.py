@@ -14,11 +14,13 @@ import pytest
 
 from lexbridge.errors import LexError, LexRejected, LexUnavailable, LexUnreadable, NotPutBack
 from lexbridge.lex import client as lex_client
+from lexbridge.lex import response_body
 from lexbridge.lex.circuit_breaker import OPEN_S, Breaker, Breakers
 from lexbridge.lex.client import FORBIDDEN_FOR_S, LexClient
-from lexbridge.lex.decoding import pack
 from lexbridge.lex.model import NO_DIALOG, DialogState, Message, MessageFormat, Reply
-from lexbridge.lex.runtime import Deadlines, Question, Utterance
+from lexbridge.lex.runtime import Deadlines, LexRequest
+from lexbridge.lex.utterance import Utterance
+from lexbridge.lex.v2 import pack
 from lexbridge.lex.voice import ReplyAudio
 from lexbridge.logs import Log
 from lexbridge.offline.lex.faults import LexFault
@@ -86,7 +88,7 @@ def test_an_address_that_never_answers_is_noticed_while_the_caller_speaks(
         lex = lex_of("v1", connect_s=0.2, answer_s=PATIENCE_S)
         utterance = Utterance()
         utterance.append(FRAME)
-        asking = gevent.spawn(lex.ask, Question("CA-session", None, utterance), Log(turn=1))
+        asking = gevent.spawn(lex.ask, LexRequest("CA-session", None, utterance), Log(turn=1))
         wait_until(lambda: lines_of_lex(logged))
         (line,) = lines_of_lex(logged)
         assert line["error"].startswith("ConnectTimeoutError")
@@ -101,7 +103,7 @@ def test_turns_that_are_not_asked_do_not_keep_the_breaker_open(monkeypatch: pyte
     now_s = [1000.0]
     with local_lex(monkeypatch, *[FLOWERS] * 3) as local:
         lex = lex_of("v1")
-        monkeypatch.setattr(lex, "_breaker", Breaker(lambda: now_s[0], failures=1))
+        monkeypatch.setattr(lex, "_breaker", Breaker(lambda: now_s[0], max_failures=1))
         local.faults.append(LexFault(status=500, times=2))
         with pytest.raises(LexUnavailable, match="Lex answered 500"):
             lex.ask(asked(), Log())
@@ -110,13 +112,13 @@ def test_turns_that_are_not_asked_do_not_keep_the_breaker_open(monkeypatch: pyte
             with pytest.raises(LexUnavailable, match="not asked"):
                 lex.ask(asked(), Log())
             with pytest.raises(LexUnavailable, match="not asked"):
-                lex.recall("CA-session")
+                lex.fetch_session("CA-session")
             with pytest.raises(LexUnavailable, match="not asked"):
-                lex.voice(Message("Which day?"))
+                lex.speak(Message("Which day?"))
         assert len(local.requests) == 2
         now_s[0] += OPEN_S / 4
         assert lex.ask(asked(), Log()).reply.intent == "OrderFlowers"
-        assert lex.recall("CA-session") is not None
+        assert lex.fetch_session("CA-session") is not None
     assert [line["event"] for line in logged() if line["event"].startswith("lex-")][-2:] == ["lex-down", "lex-up"]
 
 
@@ -180,7 +182,7 @@ def test_an_answer_of_which_nothing_can_be_used_is_not_asked_for_again(
 ) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:
         lex = lex_of(generation, mode, answer_s=PATIENCE_S)
-        monkeypatch.setattr(lex, "_breaker", Breaker(time.monotonic, failures=1))
+        monkeypatch.setattr(lex, "_breaker", Breaker(time.monotonic, max_failures=1))
         local.faults.append(LexFault(kind=kind))
         with pytest.raises(LexUnreadable):
             lex.ask(asked(), Log())
@@ -264,7 +266,7 @@ def test_a_body_that_nobody_wants_is_not_waited_for_beyond_the_deadline(
         send(f"{V2_HEAD}Content-Length: 100\n\n".replace("\n", "\r\n").encode())
         gevent.sleep(2 * PATIENCE_S)
 
-    monkeypatch.setattr(lex_client, "_DRAINED_WITHIN_S", 2 * PATIENCE_S)
+    monkeypatch.setattr(response_body, "_DRAIN_WITHIN_S", 2 * PATIENCE_S)
     with answered_by(answer, monkeypatch), gevent.Timeout(PATIENCE_S):
         lex = lex_of(generation, answer_s=1)
         assert lex.ask(asked(), Log()).reply.dialog_state is DialogState.ELICIT_SLOT
@@ -373,7 +375,7 @@ def test_a_lambda_that_fails_closes_the_breaker_and_the_turn_is_asked_once_more(
     with local_lex(monkeypatch, FLOWERS) as local:
         lex = lex_of("v2")
         breaker = breaks(lex, monkeypatch, clock=lambda: now_s[0])
-        assert breaker.failed()
+        assert breaker.record_failure()
         now_s[0] += OPEN_S
         local.faults.append(LexFault(status=424))
         assert lex.ask(asked(), Log()).reply.intent == "OrderFlowers"
@@ -434,7 +436,7 @@ def test_a_session_that_is_not_told_in_lexs_form_is_not_recalled(
     with local_lex(monkeypatch) as local:
         local.faults.append(replace(fault, operation="GetSession"))
         with gevent.Timeout(PATIENCE_S), pytest.raises(LexUnavailable):
-            lex_of(generation, recall_s=PATIENCE_S).recall("CA-session")
+            lex_of(generation, session_s=PATIENCE_S).fetch_session("CA-session")
 
 
 @GENERATIONS
@@ -446,7 +448,7 @@ def test_a_session_of_another_shape_is_not_recalled(
         for name in ("LEX_RUNTIME_SERVICE", "LEX_RUNTIME_V2"):
             monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", f"http://127.0.0.1:{peer.port}")
         with pytest.raises(LexError):
-            lex_of(generation).recall("CA-session")
+            lex_of(generation).fetch_session("CA-session")
 
 
 # A body that nobody wants, and audio that cannot be played
@@ -471,9 +473,9 @@ def test_a_session_is_put_back_though_the_answer_to_that_does_not_end(
 ) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:
         local.faults.append(LexFault(kind="endless", operation="PutSession"))
-        lex = lex_of(generation, recall_s=PATIENCE_S, answer_s=PATIENCE_S)
+        lex = lex_of(generation, session_s=PATIENCE_S, answer_s=PATIENCE_S)
         with gevent.Timeout(PATIENCE_S):
-            lex.ask(Question("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+            lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
         assert [request.operation == "PutSession" for request in local.requests] == [True, False]
 
 
@@ -513,8 +515,8 @@ def test_a_sentence_of_ours_is_not_spoken_by_an_odd_answer(
         local.faults.append(LexFault(kind=kind, operation="PutSession"))
         lex = lex_of(generation, "stream", answer_s=PATIENCE_S)
         with gevent.Timeout(PATIENCE_S), pytest.raises(LexUnavailable):
-            lex.speak("Goodbye.")
-        assert lex.speak("Goodbye.")
+            lex.synthesize("Goodbye.")
+        assert lex.synthesize("Goodbye.")
 
 
 @GENERATIONS
@@ -526,9 +528,9 @@ def test_who_may_not_put_a_session_back_is_told_so_and_does_not_try_again(
         lex = lex_of(generation)
         for _ in range(2):
             with pytest.raises(NotPutBack):
-                lex.ask(Question("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+                lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
         assert [request.operation for request in local.requests] == ["PutSession"]
-        assert lex.ask(Question("CA-1", None, spoken()), Log()).reply.intent == "OrderFlowers"
+        assert lex.ask(LexRequest("CA-1", None, spoken()), Log()).reply.intent == "OrderFlowers"
     (line,) = [line for line in logged() if line["event"] == "session-not-put-back"]
     assert line["level"] == "error"
     assert "ACCESS_KEY_ID" in line["error"]
@@ -542,21 +544,21 @@ def test_a_session_that_is_not_put_back_once_may_be_the_next_time(
 ) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:
         local.faults.append(replace(fault, operation="PutSession", times=1))
-        lex = lex_of("v2", recall_s=0.3)
+        lex = lex_of("v2", session_s=0.3)
         with pytest.raises(NotPutBack):
-            lex.ask(Question("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+            lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
         assert not [request for request in local.requests if request.operation == "RecognizeUtterance"]
-        lex.ask(Question("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+        lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
     assert [line["event"] for line in logged()].count("session-not-put-back") == 1
 
 
 def test_putting_a_session_back_takes_none_of_the_time_that_the_answer_has(monkeypatch: pytest.MonkeyPatch) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:
         local.faults.append(LexFault(operation="PutSession", kind="hang"))
-        lex = lex_of("v2", recall_s=PATIENCE_S, answer_s=0.3)
+        lex = lex_of("v2", session_s=PATIENCE_S, answer_s=0.3)
         began_s = time.monotonic()
         with pytest.raises(NotPutBack, match="time"):
-            lex.ask(Question("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+            lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
         assert time.monotonic() - began_s < 2
 
 
@@ -566,7 +568,7 @@ def test_who_has_waited_already_waits_no_longer_in_the_end(monkeypatch: pytest.M
         lex = lex_of("v2", answer_s=2)
         began_s = time.monotonic()
         with pytest.raises(LexUnavailable, match=r"no answer within 0\.3 s"):
-            lex.ask(Question("CA-1", None, spoken(), checkpoint=None, waited_s=1.7), Log())
+            lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=None, waited_s=1.7), Log())
         assert time.monotonic() - began_s < 1.5
 
 
@@ -575,16 +577,16 @@ def test_a_timeout_of_somebody_else_is_none_of_ours(monkeypatch: pytest.MonkeyPa
         local.faults.append(LexFault(operation="PutSession", kind="hang"))
         lex = lex_of("v2")
         with pytest.raises(gevent.Timeout), gevent.Timeout(0.2):
-            lex.ask(Question("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+            lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
 
 
 def test_while_lex_is_down_no_session_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     with local_lex(monkeypatch) as local:
         lex = lex_of("v2")
         while not lex._breaker.is_open:
-            lex._breaker.failed()
+            lex._breaker.record_failure()
         with pytest.raises(NotPutBack):
-            lex.ask(Question("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+            lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
         assert local.requests == []
 
 
@@ -593,7 +595,7 @@ def test_words_are_voiced_in_sessions_of_their_own(generation: str, monkeypatch:
     with local_lex(monkeypatch, FLOWERS) as local:
         lex = lex_of(generation)
         for message in (Message("Which day?"), Message("<speak>Now</speak>", MessageFormat.SSML)):
-            speech = lex.voice(message)
+            speech = lex.speak(message)
             list(iter(speech.read, b""))
             speech.close()
         assert [request.said for request in local.requests] == ["Which day?", "<speak>Now</speak>"]
@@ -605,7 +607,7 @@ def test_words_that_are_not_voiced_soon_are_not_waited_for(monkeypatch: pytest.M
     with local_lex(monkeypatch, FLOWERS) as local:
         local.faults.append(LexFault(operation="PutSession", kind="hang"))
         with pytest.raises(LexUnavailable, match=r"no answer within 0\.2 s"):
-            lex_of("v2", recall_s=0.2, answer_s=PATIENCE_S).voice(Message("Which day?"))
+            lex_of("v2", session_s=0.2, answer_s=PATIENCE_S).speak(Message("Which day?"))
 
 
 def test_who_may_not_voice_words_asks_again_a_minute_later(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -613,9 +615,9 @@ def test_who_may_not_voice_words_asks_again_a_minute_later(monkeypatch: pytest.M
         local.faults.append(LexFault(operation="PutSession", status=403))
         lex = lex_of("v2")
         with pytest.raises(LexRejected):
-            lex.voice(Message("Which day?"))
+            lex.speak(Message("Which day?"))
         with pytest.raises(LexUnavailable, match="forbidden just now"):
-            lex.voice(Message("Which day?"))
+            lex.speak(Message("Which day?"))
         assert len(local.requests) == 1
         monkeypatch.setattr(lex_client, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + FORBIDDEN_FOR_S))
-        lex.voice(Message("Which day?")).close()
+        lex.speak(Message("Which day?")).close()

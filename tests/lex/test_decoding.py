@@ -11,21 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.errors import LexUnreadable
-from lexbridge.lex import answer_parts
-from lexbridge.lex.decoding import (
-    UNREADABLE_HEADERS,
-    pack,
-    reply_from_post_content,
-    reply_from_recognize_utterance,
-    reply_from_v1_session,
-    reply_from_v2_session,
-)
+from lexbridge.lex import answer_parts, v1, v2
 from lexbridge.lex.model import DialogState, Message, MessageFormat, Reply
+from lexbridge.lex.v2 import pack
 from tests.support.property_tests import examples
 from tests.support.story import CALL_SID
 
 DATA = Path(__file__).parents[1] / "data" / "lex"
-DECODERS = {"v1": reply_from_post_content, "v2": reply_from_recognize_utterance}
+DECODERS = {"v1": v1.reply_from_post_content, "v2": v2.reply_from_recognize_utterance}
 
 WHAT_DAY = (Message("What day do you want the roses to be picked up?"),)
 ATTRIBUTES = {"lexbridge:call-sid": CALL_SID}
@@ -171,16 +164,16 @@ def test_an_answer_of_which_nothing_can_be_used_is_unreadable(name):
 
 
 def test_a_header_that_boto3_could_not_have_read_is_odd():
-    response = {**response_of("v1_elicit_slot"), UNREADABLE_HEADERS: ("slots",)}
+    response = {**response_of("v1_elicit_slot"), v1.UNREADABLE_HEADERS: ("slots",)}
     del response["slots"]
-    reply = reply_from_post_content(response)
+    reply = v1.reply_from_post_content(response)
     assert reply == GOOD["v1_elicit_slot"]
     assert (reply.checkpoint, reply.odd_parts) == (None, ("slots",))
 
 
 def test_what_could_not_be_read_of_an_unreadable_answer_is_named():
     with pytest.raises(LexUnreadable, match=r"can be used: sessionState, messages$") as raised:
-        reply_from_recognize_utterance({"sessionState": "%", "messages": "%", "inputTranscript": pack("roses")})
+        v2.reply_from_recognize_utterance({"sessionState": "%", "messages": "%", "inputTranscript": pack("roses")})
     assert raised.value.parts == ("sessionState", "messages")
 
 
@@ -198,7 +191,7 @@ def test_what_could_not_be_read_of_an_unreadable_answer_is_named():
     ],
 )
 def test_each_message_is_read_by_itself(messages, texts, odd_parts):
-    reply = reply_from_recognize_utterance({"sessionState": pack(V2_STATE), "messages": pack(messages)})
+    reply = v2.reply_from_recognize_utterance({"sessionState": pack(V2_STATE), "messages": pack(messages)})
     assert [message.text for message in reply.messages] == texts
     assert reply.odd_parts == odd_parts
 
@@ -206,26 +199,26 @@ def test_each_message_is_read_by_itself(messages, texts, odd_parts):
 def test_a_transcript_that_cannot_be_read_does_not_say_that_nothing_was_heard():
     packed = {"sessionState": pack(V2_STATE), "messages": pack(V2_MESSAGES)}
     for transcript, heard_nothing in ((pack("roses"), False), (pack(""), True), (None, True), ("%", False)):
-        reply = reply_from_recognize_utterance({**packed, "inputTranscript": transcript})
+        reply = v2.reply_from_recognize_utterance({**packed, "inputTranscript": transcript})
         assert reply.heard_nothing is heard_nothing, transcript
 
 
 def test_an_answer_that_is_cut_off_does_not_say_that_nothing_was_heard():
     cut_off = base64.b64encode(b'{"FlowerType": "ro').decode()
-    reply = reply_from_post_content({"dialogState": "ElicitSlot", "slots": cut_off})
+    reply = v1.reply_from_post_content({"dialogState": "ElicitSlot", "slots": cut_off})
     assert (reply.odd_parts, reply.messages, reply.heard_nothing) == (("slots",), (), False)
 
 
 @pytest.mark.parametrize("state", ["Escalated", "", 7])
 def test_an_intent_state_that_is_new_is_named(state):
     state = {"dialogAction": {"type": "Close"}, "intent": {"name": "Order", "state": state}}
-    reply = reply_from_v2_session({"sessionState": state})
+    reply = v2.reply_from_session({"sessionState": state})
     assert (reply.dialog_state, reply.odd_parts) == (DialogState.FAILED, ("sessionState.intent.state",))
 
 
 def test_attributes_that_are_no_texts_are_read_as_json_and_null_is_none():
     state = {**V2_STATE, "sessionAttributes": {"a": None, "n": 3, "b": True, "o": {"x": 1}, "t": "text"}}
-    reply = reply_from_v2_session({"sessionState": state})
+    reply = v2.reply_from_session({"sessionState": state})
     assert reply.session_attributes == {"n": "3", "b": "true", "o": '{"x": 1}', "t": "text"}
     assert reply.odd_parts == ()
 
@@ -241,10 +234,10 @@ def test_attributes_that_are_no_texts_are_read_as_json_and_null_is_none():
 )
 def test_of_a_payload_there_is_what_it_says_or_its_keys(payload, message, unspoken):
     messages = [{"content": payload, "contentType": "CustomPayload"}]
-    v1 = {"dialogState": "ElicitIntent", "message": payload, "messageFormat": "CustomPayload"}
+    v1_answer = {"dialogState": "ElicitIntent", "message": payload, "messageFormat": "CustomPayload"}
     for reply in (
-        reply_from_v2_session({"sessionState": V2_STATE, "messages": messages}),
-        reply_from_post_content(v1),
+        v2.reply_from_session({"sessionState": V2_STATE, "messages": messages}),
+        v1.reply_from_post_content(v1_answer),
     ):
         assert reply.messages == ((message,) if message else ())
         assert all(message.is_unvoiced for message in reply.messages)
@@ -263,13 +256,13 @@ def test_of_a_payload_there_is_what_it_says_or_its_keys(payload, message, unspok
 )
 def test_a_card_is_read_aloud_without_a_word_that_is_not_on_it(card, text):
     messages = [{"contentType": "ImageResponseCard", "imageResponseCard": {**card, "imageUrl": "https://example.com"}}]
-    assert reply_from_v2_session({"sessionState": V2_STATE, "messages": messages}).messages == (Message(text),)
+    assert v2.reply_from_session({"sessionState": V2_STATE, "messages": messages}).messages == (Message(text),)
 
 
 @pytest.mark.parametrize("card", [None, {}, {"title": None}, {"title": " ", "subtitle": "", "buttons": [{"text": ""}]}])
 def test_a_card_with_nothing_to_say_is_left_out(card):
     messages = [{"contentType": "ImageResponseCard", "imageResponseCard": card}, *V2_MESSAGES]
-    assert reply_from_v2_session({"sessionState": V2_STATE, "messages": messages}).messages == WHAT_DAY
+    assert v2.reply_from_session({"sessionState": V2_STATE, "messages": messages}).messages == WHAT_DAY
 
 
 @pytest.mark.parametrize(
@@ -315,7 +308,7 @@ def test_what_unpacks_to_more_than_lex_tells_is_left_out_before_it_is_read(field
     )
     bomb = base64.b64encode(gzip.compress(BOMBS[what])).decode()
     packed = {"sessionState": pack(V2_STATE), "messages": pack(V2_MESSAGES)}
-    assert reply_from_recognize_utterance({**packed, field: bomb}).odd_parts == (field,)
+    assert v2.reply_from_recognize_utterance({**packed, field: bomb}).odd_parts == (field,)
     assert not [length for length in read if length > 10_000]
 
 
@@ -324,7 +317,7 @@ def test_as_much_as_lex_may_tell_is_read():
     value = {"originalValue": "x" * 200, "interpretedValue": "y" * 200, "resolvedValues": ["z" * 200] * 5}
     slots = {f"Slot{number}": {"shape": "Scalar", "value": value} for number in range(100)}
     state = {**V2_STATE, "intent": {"name": "Order", "slots": slots}, "sessionAttributes": {"a": "," * 16_000}}
-    assert reply_from_recognize_utterance({"sessionState": pack(state)}).session_attributes == {"a": "," * 16_000}
+    assert v2.reply_from_recognize_utterance({"sessionState": pack(state)}).session_attributes == {"a": "," * 16_000}
 
 
 def test_what_is_packed_is_gzip_in_base64_in_ascii():
@@ -377,7 +370,7 @@ def check(reply):
 def test_whatever_v2_answers_it_is_a_reply_or_unreadable(state, messages, transcript):
     response = {"sessionState": pack(state), "messages": pack(messages), "inputTranscript": pack(transcript)}
     try:
-        reply = reply_from_recognize_utterance(response)
+        reply = v2.reply_from_recognize_utterance(response)
     except LexUnreadable:
         assert not state
         return
@@ -388,7 +381,9 @@ def test_whatever_v2_answers_it_is_a_reply_or_unreadable(state, messages, transc
 @given(JSON_VALUES, st.sampled_from(["Composite", "PlainText", "SSML", "CustomPayload", "New", 7, None]))
 def test_whatever_message_v1_answers_it_is_a_reply(message, message_format):
     for text in (json.dumps(message), json.dumps({"messages": message}), json.dumps({"messages": [message]}), message):
-        check(reply_from_post_content({"dialogState": "ElicitSlot", "message": text, "messageFormat": message_format}))
+        check(
+            v1.reply_from_post_content({"dialogState": "ElicitSlot", "message": text, "messageFormat": message_format})
+        )
 
 
 # What a mutation puts in the place of a part. DROP: nothing.
@@ -510,8 +505,8 @@ V2_MESSAGES = [{"content": "What day do you want the roses to be picked up?", "c
 
 def test_a_session_tells_what_the_bot_said_last():
     pending = flowers("ElicitSlot", slot="PickupDate", transcript=None)
-    assert reply_from_v1_session({"dialogAction": V1_ACTION, "sessionAttributes": ATTRIBUTES}) == pending
-    assert reply_from_v2_session({"sessionState": V2_STATE, "messages": V2_MESSAGES}) == pending
+    assert v1.reply_from_session({"dialogAction": V1_ACTION, "sessionAttributes": ATTRIBUTES}) == pending
+    assert v2.reply_from_session({"sessionState": V2_STATE, "messages": V2_MESSAGES}) == pending
 
 
 @pytest.mark.parametrize(
@@ -526,26 +521,26 @@ def test_a_session_tells_what_the_bot_said_last():
     ],
 )
 def test_a_v1_session_tells_where_the_dialog_stands(action, state):
-    assert reply_from_v1_session({"dialogAction": action}).dialog_state is state
+    assert v1.reply_from_session({"dialogAction": action}).dialog_state is state
 
 
 def test_a_v2_session_that_is_closed_is_as_its_intent():
     state = {"dialogAction": {"type": "Close"}, "intent": {"name": "GoodbyeIntent", "state": "Fulfilled"}}
-    assert reply_from_v2_session({"sessionState": state}).is_fulfilled
+    assert v2.reply_from_session({"sessionState": state}).is_fulfilled
 
 
 @pytest.mark.parametrize(
     ("decode", "response", "odd_part"),
     [
-        (reply_from_v1_session, {"dialogAction": {"type": "Close"}}, "dialogAction.fulfillmentState"),
+        (v1.reply_from_session, {"dialogAction": {"type": "Close"}}, "dialogAction.fulfillmentState"),
         (
-            reply_from_v1_session,
+            v1.reply_from_session,
             {"dialogAction": {"type": "Close", "fulfillmentState": "Sideways"}},
             "dialogAction.fulfillmentState",
         ),
-        (reply_from_v1_session, {"dialogAction": {**V1_ACTION, "message": 7}}, "dialogAction.message"),
+        (v1.reply_from_session, {"dialogAction": {**V1_ACTION, "message": 7}}, "dialogAction.message"),
         (
-            reply_from_v2_session,
+            v2.reply_from_session,
             {"sessionState": V2_STATE, "messages": [{"content": 7, "contentType": "PlainText"}]},
             "messages[0].content",
         ),
@@ -560,9 +555,9 @@ def test_of_a_session_that_is_odd_the_rest_is_used(decode, response, odd_part):
 @pytest.mark.parametrize(
     ("decode", "response"),
     [
-        (reply_from_v1_session, {"dialogAction": "Close"}),
-        (reply_from_v1_session, {"dialogAction": {"type": ["Close"]}}),
-        (reply_from_v2_session, {"sessionState": [], "messages": {}}),
+        (v1.reply_from_session, {"dialogAction": "Close"}),
+        (v1.reply_from_session, {"dialogAction": {"type": ["Close"]}}),
+        (v2.reply_from_session, {"sessionState": [], "messages": {}}),
     ],
 )
 def test_a_session_of_which_nothing_can_be_used_is_unreadable(decode, response):
@@ -579,7 +574,7 @@ CONTEXTS = [{"name": "ordering", "timeToLive": {"turnsToLive": 1, "timeToLiveInS
 
 
 def test_the_checkpoint_of_a_v1_answer_is_what_puts_the_dialog_there_again():
-    reply = reply_from_post_content(
+    reply = v1.reply_from_post_content(
         {
             "dialogState": "ElicitSlot",
             "intentName": "OrderFlowers",
@@ -606,14 +601,14 @@ def test_the_checkpoint_of_a_v1_answer_is_what_puts_the_dialog_there_again():
 
 
 def test_the_checkpoint_of_a_closed_v1_dialog_closes_it():
-    reply = reply_from_post_content({"dialogState": "Failed", "intentName": "OrderFlowers"})
+    reply = v1.reply_from_post_content({"dialogState": "Failed", "intentName": "OrderFlowers"})
     action = {"type": "Close", "fulfillmentState": "Failed", "intentName": "OrderFlowers"}
     assert reply.checkpoint == {"dialogAction": action, "sessionAttributes": {}, "activeContexts": []}
 
 
 def test_the_checkpoint_of_a_v1_session_knows_the_recent_intents():
     recent = [{"intentName": "OrderFlowers", "dialogActionType": "ElicitSlot", "slots": V1_OPEN}]
-    reply = reply_from_v1_session({"dialogAction": V1_ACTION, "recentIntentSummaryView": recent})
+    reply = v1.reply_from_session({"dialogAction": V1_ACTION, "recentIntentSummaryView": recent})
     assert reply.checkpoint["recentIntentSummaryView"] == [{**recent[0], "slots": {"FlowerType": "roses"}}]
 
 
@@ -634,7 +629,7 @@ def test_the_checkpoint_of_a_v2_answer_is_what_puts_the_dialog_there_again():
     messages = [{"content": "Which day?", "contentType": "PlainText"}]
     response = {"sessionState": pack(state), "messages": pack(messages)}
     intent = {name: state["intent"][name] for name in ("name", "state", "confirmationState")}
-    assert reply_from_recognize_utterance(response).checkpoint == {
+    assert v2.reply_from_recognize_utterance(response).checkpoint == {
         "sessionState": {
             "dialogAction": state["dialogAction"],
             "intent": {**intent, "slots": {"FlowerType": V2_OPEN["FlowerType"]}},
@@ -648,21 +643,21 @@ def test_the_checkpoint_of_a_v2_answer_is_what_puts_the_dialog_there_again():
 def test_what_a_v2_answer_leaves_out_is_emptied_and_not_kept():
     state = {"dialogAction": {"type": "ElicitIntent"}}
     kept = {**state, "sessionAttributes": {}, "activeContexts": []}
-    assert reply_from_v2_session({"sessionState": state}).checkpoint == {"sessionState": kept}
+    assert v2.reply_from_session({"sessionState": state}).checkpoint == {"sessionState": kept}
 
 
 def test_where_an_answer_that_is_nested_too_deep_stands_is_not_known():
     slots = {}
     for _ in range(5000):
         slots = {"subSlots": slots}
-    reply = reply_from_v2_session({"sessionState": {"intent": {"name": "OrderFlowers", "slots": slots}}})
+    reply = v2.reply_from_session({"sessionState": {"intent": {"name": "OrderFlowers", "slots": slots}}})
     assert (reply.intent, reply.checkpoint, reply.odd_parts) == ("OrderFlowers", None, ("slots",))
 
 
 def test_answers_are_the_same_though_their_checkpoints_are_not():
     state = {"dialogAction": {"type": "ElicitIntent"}}
     first, second = ({**state, "activeContexts": [{"timeToLive": seconds}]} for seconds in (90, 89))
-    assert reply_from_v2_session({"sessionState": first}) == reply_from_v2_session({"sessionState": second})
+    assert v2.reply_from_session({"sessionState": first}) == v2.reply_from_session({"sessionState": second})
 
 
 @pytest.mark.parametrize("name", GOOD)

@@ -9,7 +9,8 @@ import pytest
 from lexbridge.errors import LexRejected
 from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.model import NO_DIALOG, DialogState
-from lexbridge.lex.runtime import Deadlines, Question, Utterance
+from lexbridge.lex.runtime import Deadlines, LexRequest
+from lexbridge.lex.utterance import Utterance
 from lexbridge.logs import Log
 from tests.support.fixtures import Logged
 from tests.support.lexes import (
@@ -38,7 +39,7 @@ def test_both_generations_send_live_audio_and_first_attributes(
         lex = lex_of(generation)
         for attributes in ({"lexbridge:call-sid": "CA1"}, None):  # None leaves what was sent before
             utterance = Utterance()
-            answer = gevent.spawn(lex.ask, Question("CA-session", attributes, utterance), Log())
+            answer = gevent.spawn(lex.ask, LexRequest("CA-session", attributes, utterance), Log())
             for _ in range(20):
                 utterance.append(FRAME)
             utterance.close()
@@ -58,7 +59,7 @@ def test_the_bot_begins_a_dialog_with_an_intent(generation: str, mode: str, monk
         lex = lex_of(generation, mode)
         utterance = Utterance()
         utterance.close()
-        answer = lex.ask(Question("CA-session", {"lexbridge:call-sid": "CA1"}, utterance, "OrderFlowers"), Log())
+        answer = lex.ask(LexRequest("CA-session", {"lexbridge:call-sid": "CA1"}, utterance, "OrderFlowers"), Log())
         assert [message.text for message in answer.reply.messages] == [KINDS]
         assert (answer.reply.intent, answer.reply.slot_to_elicit) == ("OrderFlowers", "FlowerType")
         assert answer.reply.session_attributes["lexbridge:call-sid"] == "CA1"
@@ -68,7 +69,7 @@ def test_the_bot_begins_a_dialog_with_an_intent(generation: str, mode: str, monk
             assert heard_of(answer.speech) == hum_of(KINDS)
         (request,) = local.requests
         assert (request.operation, request.api, request.session_id) == ("PutSession", generation, "CA-session")
-        recalled = lex.recall("CA-session")
+        recalled = lex.fetch_session("CA-session")
         assert recalled is not None
         assert recalled.messages == answer.reply.messages
 
@@ -79,7 +80,7 @@ def test_an_intent_that_the_bot_does_not_have_is_a_rejection(generation: str, mo
         utterance = Utterance()
         utterance.close()
         with pytest.raises(LexRejected, match="Lex answered 400"):
-            lex_of(generation, "stream").ask(Question("CA-session", None, utterance, "NoSuchIntent"), Log())
+            lex_of(generation, "stream").ask(LexRequest("CA-session", None, utterance, "NoSuchIntent"), Log())
 
 
 def test_a_bot_that_does_not_exist_is_a_rejection_that_names_the_setting(
@@ -99,7 +100,7 @@ def test_a_bot_that_does_not_exist_is_a_rejection_that_names_the_setting(
 @GENERATIONS
 def test_keys_are_a_turn_of_text(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with local_lex(monkeypatch) as local:
-        reply = lex_of(generation, "stream").ask(Question("CA-session", None, Utterance("42")), Log()).reply
+        reply = lex_of(generation, "stream").ask(LexRequest("CA-session", None, Utterance("42")), Log()).reply
         (request,) = local.requests
         assert (request.audio, request.is_text, request.transcript) == (b"42", True, "42")
         assert reply.transcript == "42"
@@ -116,7 +117,7 @@ def test_an_utterance_that_is_complete_is_sent_with_its_length_and_a_live_one_in
         heard_of(voice_of(lex, asked()))
         live = Utterance()
         live.append(FRAME)
-        answer = gevent.spawn(lex.ask, Question("CA-session", None, live), Log())
+        answer = gevent.spawn(lex.ask, LexRequest("CA-session", None, live), Log())
         gevent.idle()
         live.append(FRAME)
         live.close()
@@ -137,15 +138,15 @@ def test_a_session_that_is_put_back_is_as_if_the_answer_had_never_been(
 ) -> None:
     with local_lex(monkeypatch, FLOWERS, "roses", "tulips", FLOWERS, "tulips") as local:
         lex = lex_of(generation)
-        first = lex.ask(Question("CA-1", {"shop": "7"}, spoken()), Log()).reply
-        lex.ask(Question("CA-1", {"shop": "8", "own": "1"}, spoken()), Log())
-        reply = lex.ask(Question("CA-1", None, spoken(), checkpoint=first.checkpoint), Log()).reply
+        first = lex.ask(LexRequest("CA-1", {"shop": "7"}, spoken()), Log()).reply
+        lex.ask(LexRequest("CA-1", {"shop": "8", "own": "1"}, spoken()), Log())
+        reply = lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=first.checkpoint), Log()).reply
         assert "tulips" in reply.messages[0].text
         assert reply.session_attributes == {"shop": "7"}
         put = [request.operation for request in local.requests][2]
         assert put == "PutSession"
-        lex.ask(Question("CA-2", {"shop": "7"}, spoken()), Log())
-        lex.ask(Question("CA-2", None, spoken()), Log())
+        lex.ask(LexRequest("CA-2", {"shop": "7"}, spoken()), Log())
+        lex.ask(LexRequest("CA-2", None, spoken()), Log())
         assert state_of(lex, "CA-1") == state_of(lex, "CA-2")
 
 
@@ -154,9 +155,9 @@ def test_a_session_is_put_back_to_where_nothing_had_been_said(generation: str, m
     whole = "I would like to order some roses"
     with local_lex(monkeypatch, FLOWERS, whole, whole):
         lex = lex_of(generation)
-        lex.ask(Question("CA-1", {"shop": "7", "own": "1"}, spoken()), Log())
-        lex.ask(Question("CA-1", {"shop": "7"}, spoken(), checkpoint=NO_DIALOG), Log())
-        lex.ask(Question("CA-2", {"shop": "7"}, spoken()), Log())
+        lex.ask(LexRequest("CA-1", {"shop": "7", "own": "1"}, spoken()), Log())
+        lex.ask(LexRequest("CA-1", {"shop": "7"}, spoken(), checkpoint=NO_DIALOG), Log())
+        lex.ask(LexRequest("CA-2", {"shop": "7"}, spoken()), Log())
         assert state_of(lex, "CA-1") == state_of(lex, "CA-2")
 
 
@@ -168,10 +169,10 @@ def test_every_state_of_a_dialog_can_be_put_back(
     with local_lex(monkeypatch, *heard):
         lex = lex_of(generation)
         for _ in heard:
-            reply = lex.ask(Question("CA-1", {}, spoken()), Log()).reply
+            reply = lex.ask(LexRequest("CA-1", {}, spoken()), Log()).reply
             assert reply.checkpoint is not None
-            lex._api.put("CA-1", json.loads(json.dumps(reply.checkpoint)))
-            recalled = lex.recall("CA-1")
+            lex._api.restore_session("CA-1", json.loads(json.dumps(reply.checkpoint)))
+            recalled = lex.fetch_session("CA-1")
             assert recalled == replace(reply, transcript=None)
             assert recalled.checkpoint is not None
             stands = {name: recalled.checkpoint[name] for name in reply.checkpoint}  # V1 tells more when it is asked

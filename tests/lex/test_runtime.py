@@ -8,7 +8,7 @@ import pytest
 
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.client import LexClient
-from lexbridge.lex.runtime import Utterance, UtteranceStream
+from lexbridge.lex.utterance import Utterance, UtteranceStream
 from lexbridge.logs import Log
 from lexbridge.offline.lex.faults import LexFault
 from tests.support.fixtures import Logged
@@ -39,7 +39,7 @@ def test_a_stream_waits_for_audio_and_returns_it_as_it_comes() -> None:
     utterance.close()
     reader.join(PATIENCE_S)
     assert reader.successful()
-    assert utterance.whole() == FRAME * 3
+    assert utterance.read_all() == FRAME * 3
 
 
 def test_a_stream_gives_no_more_than_it_is_asked_for() -> None:
@@ -53,18 +53,18 @@ def test_a_stream_gives_no_more_than_it_is_asked_for() -> None:
 
 def test_an_utterance_tells_that_it_is_complete() -> None:
     utterance, told = Utterance(), []
-    utterance.call_at_end(lambda: told.append("first"))
+    utterance.on_close(lambda: told.append("first"))
     utterance.append(FRAME)
     assert told == []
     utterance.close()
-    utterance.call_at_end(lambda: told.append("late"))
+    utterance.on_close(lambda: told.append("late"))
     assert told == ["first", "late"]
 
 
 def test_the_whole_of_an_utterance_waits_for_its_end() -> None:
     utterance = Utterance()
     utterance.append(FRAME)
-    whole = gevent.spawn(utterance.whole)
+    whole = gevent.spawn(utterance.read_all)
     gevent.idle()
     assert not whole.ready()
     utterance.append(FRAME)

@@ -11,9 +11,9 @@ from lexbridge.lex.spoken_payload import (
     MAX_PAYLOAD_CHARACTERS,
     MAX_WORDS_CHARACTERS,
     Spoken,
-    keys_of_payload,
-    sentences_of,
-    spoken_of,
+    join_sentences,
+    speakable_words,
+    top_level_names,
 )
 from tests.support.property_tests import examples
 
@@ -22,7 +22,7 @@ PICTURE = "https://example.com/picture.png"
 
 def said(payload: Any) -> str | None:
     """The words of a payload; JSON, unless it is a text."""
-    spoken = spoken_of(payload if isinstance(payload, str) else json.dumps(payload))
+    spoken = speakable_words(payload if isinstance(payload, str) else json.dumps(payload))
     return spoken.text if spoken else None
 
 
@@ -360,7 +360,7 @@ def test_a_payload_says_its_title_its_subtitle_and_its_choices_and_nothing_else(
 
 @pytest.mark.parametrize("payload", ["<speak>Hello <break/></speak>", '{"ssml": " <speak>Hello <break/></speak>"}'])
 def test_ssml_stays_ssml(payload: str) -> None:
-    assert spoken_of(payload) == Spoken("<speak>Hello <break/></speak>", is_ssml=True)
+    assert speakable_words(payload) == Spoken("<speak>Hello <break/></speak>", is_ssml=True)
 
 
 def test_what_is_nested_too_deep_is_left_out() -> None:
@@ -398,11 +398,11 @@ def test_a_payload_that_says_much_is_cut_after_a_sentence() -> None:
     ],
 )
 def test_the_keys_of_a_payload_are_few_short_and_printable(payload: str, keys: tuple[str, ...]) -> None:
-    assert keys_of_payload(payload) == keys
+    assert top_level_names(payload) == keys
 
 
 def test_sentences_end_like_sentences() -> None:
-    assert sentences_of([" One ", "Two?", "", "三。"]) == "One. Two? 三。"
+    assert join_sentences([" One ", "Two?", "", "三。"]) == "One. Two? 三。"
 
 
 NAMES = st.sampled_from(
@@ -422,7 +422,7 @@ VALUES = st.recursive(
 @given(VALUES | st.text())
 def test_whatever_a_payload_is_it_says_words_or_nothing(payload: Any) -> None:
     for text in (json.dumps(payload), str(payload)):
-        spoken = spoken_of(text)
+        spoken = speakable_words(text)
         assert spoken is None or spoken.text.strip()
         assert spoken is None or PICTURE not in spoken.text
-        assert len(keys_of_payload(text)) <= 10
+        assert len(top_level_names(text)) <= 10

@@ -292,6 +292,6 @@ def test_a_real_request_goes_through_it(monkeypatch: pytest.MonkeyPatch, logged:
     with local_lex(monkeypatch, FLOWERS):
         lex = lex_of("v2")
         lex.ask(asked(), Log())
-        lex.recall("CA-session")
+        lex.fetch_session("CA-session")
     assert read == ["POST", "GET"]
     assert [line for line in logged() if line["event"] == "lex-request-failed"] == []

@@ -9,7 +9,9 @@ import pytest
 from lexbridge.audio.pcm import resample
 from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.client import LexClient
-from lexbridge.lex.runtime import Deadlines, Question, Speech, Utterance
+from lexbridge.lex.runtime import Deadlines, LexRequest
+from lexbridge.lex.speech import Speech
+from lexbridge.lex.utterance import Utterance
 from lexbridge.lex.v1 import LexV1
 from lexbridge.lex.voice import ReplyAudio
 from lexbridge.logs import Log
@@ -48,14 +50,14 @@ def spoken(frames: int = 20) -> Utterance:
     return utterance
 
 
-def asked() -> Question:
+def asked() -> LexRequest:
     """A turn."""
-    return Question("CA-session", None, spoken())
+    return LexRequest("CA-session", None, spoken())
 
 
-def voice_of(lex: LexClient, question: Question) -> Speech:
+def voice_of(lex: LexClient, request: LexRequest) -> Speech:
     """The voice of its answer."""
-    speech = lex.ask(question, Log()).speech
+    speech = lex.ask(request, Log()).speech
     assert speech is not None
     return speech
 

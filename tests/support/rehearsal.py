@@ -16,7 +16,8 @@ from gevent.queue import Queue
 from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, MULAW_SILENCE, encode_mulaw
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import DialogState, Message, Reply
-from lexbridge.lex.runtime import Answer, Question, Speech
+from lexbridge.lex.runtime import LexRequest, LexResponse
+from lexbridge.lex.speech import Speech
 from lexbridge.logs import Log
 from lexbridge.net.rfc6455 import Limits, Pong
 from lexbridge.server.build import build_service
@@ -98,16 +99,16 @@ class RehearsedLex:
         self.busy = 0
         """Utterances that are being answered."""
 
-    def ask(self, question: Question, log: Log) -> Answer:
+    def ask(self, request: LexRequest, log: Log) -> LexResponse:
         """See LexRuntime."""
         self.asked += 1
         self.busy += 1
         try:
-            question.utterance.whole()
+            request.utterance.read_all()
             answer = self._answers.pop(0)
             if isinstance(answer, Exception):
                 raise answer
-            return Answer(answer)
+            return LexResponse(answer)
         finally:
             self.busy -= 1
 

@@ -34,7 +34,7 @@ PATIENCE_S = 30
 """The absolute deadline of whatever a test waits for."""
 
 TOKEN = "0123456789abcdef0123456789abcdef"
-QUICK = Deadlines(connect_s=2, answer_s=1.2, recall_s=1)
+QUICK = Deadlines(connect_s=2, answer_s=1.2, session_s=1)
 
 ENVIRONMENT = {
     "AWS_REGION": "us-west-2",

@@ -18,7 +18,7 @@ from botocore.exceptions import ConnectionError as NotConnected
 from lexbridge.config.settings import LexV1Bot, Settings
 from lexbridge.lex.aws_clock import AwsClock, follow_aws_clock
 from lexbridge.lex.boto import make_session, service_of
-from lexbridge.lex.faults import FAILURES
+from lexbridge.lex.faults import BOTO_ERRORS
 from lexbridge.net.capped_http import cap_lex
 from lexbridge.server.checks.findings import Finding, failed, not_asked, ok, quoted, warning
 
@@ -67,7 +67,7 @@ def check_identity(settings: Settings) -> Iterator[Finding]:
             yield failed(IDENTITY, f"{_BAD_CREDENTIALS[code]}; AWS: {words}", f"check {_CREDENTIALS}")
         else:
             yield warning(IDENTITY, f"unknown: STS answered {code}; AWS: {words}")
-    except FAILURES as error:
+    except BOTO_ERRORS as error:
         yield warning(IDENTITY, f"unknown: STS is not reached at {client.meta.endpoint_url} ({_kind(error)})")
     else:
         yield ok(IDENTITY, f"{quoted(said.get('Arn', ''))[1:-1]}, account {quoted(said.get('Account', ''))[1:-1]}")
@@ -84,7 +84,7 @@ def check_bot(settings: Settings) -> Iterator[Finding]:
     bot = _V1(client, settings.bot) if isinstance(settings.bot, LexV1Bot) else _V2(client, settings.bot)
     try:
         client_error = _error_of(bot.get_session)
-    except FAILURES as error:
+    except BOTO_ERRORS as error:
         yield _unreached(settings, client, error)
         yield not_asked(PERMISSIONS, "Lex is not reached")
         return
@@ -204,7 +204,7 @@ def _is_about_session(bot: _Asked, error: ClientError, words: str) -> bool:
         return True
     try:
         other = _error_of(bot.elsewhere)
-    except (LookupError, *FAILURES):
+    except (LookupError, *BOTO_ERRORS):
         return False
     if other is None:
         return False
@@ -234,7 +234,7 @@ def _permissions(bot: _Asked, settings: Settings, is_denied: bool) -> Finding:
             error = _error_of(ask)
             if error is not None and _status(error) == 403:
                 denied.append(action)
-    except FAILURES as error:
+    except BOTO_ERRORS as error:
         return not_asked(PERMISSIONS, f"Lex did not answer ({_kind(error)})", "try again")
     if denied:
         remedy = f"allow them in IAM, on the resource that ends in {bot.resource}"
@@ -268,7 +268,7 @@ def _client(settings: Settings, service: str) -> Any:
 
 
 def _error_of(ask: Callable[[], object]) -> ClientError | None:
-    """The error that AWS answered; None: it answered without one. Raises the others of FAILURES."""
+    """The error that AWS answered; None: it answered without one. Raises the others of BOTO_ERRORS."""
     try:
         ask()
     except ClientError as error:
