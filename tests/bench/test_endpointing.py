@@ -166,9 +166,7 @@ def test_the_whole_set_is_as_large_as_it_has_to_be() -> None:
 def test_the_report_has_every_table_limit_and_picture(
     lines: Lines, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = [
-        one for one in planned(Amounts(Amount(1, 1, 2.0), Amount(1, 1, 2.0), Amount(1, 1, 4.0)), 1) if one.seconds
-    ]
+    small = [one for one in planned(Amounts(Amount(1, 1, 2.0), Amount(1, 1, 2.0), Amount(1, 1, 4.0)), 1) if one.seconds]
     small += [Planned("usual", QUIET, 0.0, (1, 1)), *(Planned("loud", LOUD[n], 0.0, (1, n)) for n in range(2))]
     model = RememberedModel()
     found = [heard_by(one.make(lines), rows_for(0, one), one.part, model) for one in small]

@@ -1,0 +1,227 @@
+"""Bugs, and bad luck in timing, in one call: what the caller hears, and that nothing is left behind."""
+
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from lexbridge.bridge import live_call as bridge
+from lexbridge.bridge.live_call import INBOX_SIZE
+from lexbridge.errors import CallGone
+from lexbridge.lex.model import DialogState
+from lexbridge.lex.runtime import LexRequest, LexResponse
+from lexbridge.lex.voice import ReplyAudio
+from lexbridge.logs import Log
+from tests.support import rehearsal
+from tests.support.fixtures import Logged
+from tests.support.flower_order import SAY_IT_AGAIN
+from tests.support.live_calls import live_stream
+from tests.support.rehearsal import Rehearsal, RehearsedControl, RehearsedLex, wait_until
+from tests.support.rig import PATIENCE_S
+from tests.support.story import CALL_SID, STREAM_SID, media_text, stop_text
+
+
+def spoken_in(documents: list[str]) -> list[str]:
+    return [" ".join(say.text or "" for say in ElementTree.fromstring(twiml).iter("Say")) for twiml in documents]
+
+
+def test_a_bug_in_a_lex_request_is_heard_as_an_apology_and_the_call_goes_on(logged: Logged) -> None:
+    lex, control = RehearsedLex(RuntimeError("a bug"), rehearsal.says("Which flowers?")), RehearsedControl()
+    call = Rehearsal(lex, control)
+    call.speaks()
+    wait_until(lambda: len(control.documents) == 1)
+    call.speaks()
+    wait_until(lambda: len(control.documents) == 2)
+    assert spoken_in(control.documents) == [SAY_IT_AGAIN, "Which flowers?"]
+    call.socket.sends([stop_text()])
+    assert call.ended() == 1000
+    (line,) = [line for line in logged() if line["level"] == "error"]
+    assert (line["event"], line["turn"]) == ("lex-request-broken", 1)
+    assert (line["call_sid"], line["stream_sid"]) == (CALL_SID, STREAM_SID)
+
+
+class EagerSpeech:
+    """Speech of a minute that is all there: no `read` ever waits."""
+
+    audio = ReplyAudio("audio/pcm; rate=8000")
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def read(self) -> bytes:
+        """See Speech."""
+        self.reads += 1
+        return rehearsal.VOICE if self.reads <= 3000 else b""
+
+    def close(self) -> None:
+        """See Speech."""
+
+
+def test_a_reply_whose_audio_is_all_there_is_heard_at_once_and_holds_up_nobody() -> None:
+    speech = EagerSpeech()
+
+    class EagerLex(RehearsedLex):
+        def ask(self, request: LexRequest, log: Log) -> LexResponse:
+            return replace(super().ask(request, log), speech=speech)  # type: ignore[arg-type]
+
+    call = Rehearsal(EagerLex(rehearsal.says("Which flowers?")), RehearsedControl(), REPLY_MODE="stream")
+    call.speaks()
+    turns = 0
+    with gevent.Timeout(PATIENCE_S):
+        while not call.socket.sent:
+            gevent.sleep(0)
+        assert speech.reads < 10
+        while speech.reads <= 3000:
+            gevent.sleep(0)
+            turns += 1
+    assert turns >= 1000
+    call.socket.sends([stop_text()])
+    assert call.ended() == 1000
+
+
+def test_a_bug_in_an_update_leaves_the_call_alive_even_after_last_words(logged: Logged) -> None:
+    goodbye = rehearsal.says("Goodbye.", state=DialogState.FULFILLED, intent="GoodbyeIntent")
+    lex, control = RehearsedLex(goodbye, rehearsal.says("Which flowers?")), RehearsedControl(RuntimeError("a bug"))
+    call = Rehearsal(lex, control)
+    call.speaks()
+    wait_until(lambda: [line for line in logged() if line["event"] == "call-update-broken"])
+    call.speaks()
+    wait_until(lambda: len(control.documents) == 2)
+    assert spoken_in(control.documents) == ["Goodbye.", "Which flowers?"]
+    call.socket.sends([stop_text()])
+    assert call.ended() == 1000
+    (line,) = [line for line in logged() if line["level"] == "error"]
+    assert (line["call_sid"], line["stream_sid"]) == (CALL_SID, STREAM_SID)
+
+
+class BrokenDetector:
+    """Breaks in the middle of what the caller says: after a second of the stream."""
+
+    def __init__(self) -> None:
+        self._frames = 0
+
+    def is_voiced(self, frame: bytes) -> bool:
+        """See Detector."""
+        self._frames += 1
+        if self._frames > 50:
+            raise RuntimeError("a bug")
+        return True
+
+
+def test_a_call_that_breaks_by_a_bug_is_closed_with_1011_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    monkeypatch.setattr("lexbridge.bridge.live_call.load_detector", lambda *_: BrokenDetector)
+    lex = RehearsedLex()
+    call = Rehearsal(lex, RehearsedControl())
+    call.speaks(voice_ms=900, silence_ms=0)
+    wait_until(lambda: lex.busy == 1)
+    call.speaks(voice_ms=900, silence_ms=0)
+    assert call.ended() == 1011
+    wait_until(lambda: lex.busy == 0)
+    assert call.calls.live_calls == 0
+    wait_until(lambda: not call.left())
+    assert [line["event"] for line in logged() if line["level"] == "error"] == ["call-broken"]
+
+
+def test_a_socket_that_breaks_by_a_bug_in_the_middle_of_an_utterance_ends_its_request(logged: Logged) -> None:
+    lex = RehearsedLex()
+    call = Rehearsal(lex, RehearsedControl())
+    call.speaks(voice_ms=900, silence_ms=0)
+    wait_until(lambda: lex.busy == 1)
+    call.socket.sends([RuntimeError("a bug")])
+    assert call.ended() == 1000
+    wait_until(lambda: not call.left())
+    assert lex.busy == 0
+    assert [line["event"] for line in logged() if line["level"] == "error"] == ["reader-broken"]
+
+
+def test_a_stream_that_stops_leaves_no_update_under_way() -> None:
+    control = RehearsedControl(Event())
+    call = Rehearsal(RehearsedLex(rehearsal.says("Which flowers?")), control)
+    call.speaks()
+    wait_until(lambda: control.busy == 1)
+    call.socket.sends([stop_text()])
+    assert call.ended() == 1000
+    wait_until(lambda: control.busy == 0)
+    wait_until(lambda: not call.left())
+
+
+def test_a_stream_that_is_lost_leaves_no_update_under_way() -> None:
+    """It could come after the document by which the call goes on, and undo it."""
+    control = RehearsedControl(Event())
+    call = Rehearsal(RehearsedLex(rehearsal.says("Which flowers?")), control)
+    call.speaks()
+    wait_until(lambda: control.busy == 1)
+    call.socket.sends([None])
+    assert call.ended() == 1000
+    wait_until(lambda: control.busy == 0)
+    wait_until(lambda: not call.left())
+
+
+def test_a_stream_that_was_taken_over_leaves_no_update_under_way() -> None:
+    control = RehearsedControl(Event())
+    call = Rehearsal(RehearsedLex(rehearsal.says("Which flowers?")), control)
+    call.speaks()
+    wait_until(lambda: control.busy == 1)
+    call.calls.began(live_stream(CALL_SID))
+    assert call.ended() == 1000
+    wait_until(lambda: control.busy == 0)  # a second attempt would replace what the newer stream has the caller hear
+    assert call.calls.live_calls == 1
+    wait_until(lambda: not call.left())
+
+
+def test_after_an_update_finds_the_call_gone_no_other_is_tried() -> None:
+    answer = Event()
+    control = RehearsedControl(answer, CallGone("gone"))
+    lex = RehearsedLex(rehearsal.says("Which flowers?"), rehearsal.says("Which day?"))
+    call = Rehearsal(lex, control)
+    call.speaks()
+    wait_until(lambda: control.busy == 1)
+    call.speaks()  # its document waits for the one before it
+    wait_until(lambda: lex.asked == 2 and not lex.busy)
+    answer.set()
+    assert call.ended() == 1000
+    wait_until(lambda: not call.left())
+    assert spoken_in(control.documents) == ["Which flowers?"]
+
+
+def test_of_several_updates_that_wait_the_newest_is_carried_out() -> None:
+    answer = Event()
+    control = RehearsedControl(answer)
+    lex = RehearsedLex(*(rehearsal.says(text) for text in ("Which flowers?", "Which day?", "What time?")))
+    call = Rehearsal(lex, control)
+    for asked in (1, 2, 3):
+        call.speaks()
+        wait_until(lambda asked=asked: lex.asked == asked and not lex.busy)
+    answer.set()
+    wait_until(lambda: len(control.documents) == 2)
+    assert spoken_in(control.documents) == ["Which flowers?", "What time?"]
+    call.socket.sends([stop_text()])
+    assert call.ended() == 1000
+
+
+def test_a_bug_while_a_stream_is_stopped_is_a_line_of_the_log_and_ends_it(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge, "STOP_DEADLINE_S", 10 * PATIENCE_S)
+    control = RehearsedControl()
+    monkeypatch.setattr(control, "stop_stream", lambda *_: 1 / 0)
+    call = Rehearsal(RehearsedLex(), control)
+    wait_until(lambda: call.calls.live_calls == 1)
+    call.calls.began(live_stream(CALL_SID))
+    assert call.ended() == 1000
+    assert [line["event"] for line in logged()].count("stream-stop-broken") == 1
+    wait_until(lambda: not call.left())
+
+
+def test_whoever_has_something_for_a_call_with_a_full_inbox_does_not_wait_past_its_end() -> None:
+    """The reader, and the newer stream that takes over: one waits behind the other."""
+    call = Rehearsal(RehearsedLex(), RehearsedControl())
+    wait_until(lambda: call.calls.live_calls == 1)
+    call.socket.sends([stop_text(), *(media_text(20 * number, rehearsal.SILENCE) for number in range(3 * INBOX_SIZE))])
+    call.calls.began(live_stream(CALL_SID))
+    assert call.ended() == 1000
+    wait_until(lambda: not call.left())

@@ -1,0 +1,290 @@
+"""Whole calls in stream mode that lose a stream, or go on in another process."""
+
+from dataclasses import replace
+
+import gevent
+import pytest
+
+from lexbridge.bridge import live_call as bridge
+from lexbridge.offline.caller.caller import SimulatedCaller
+from lexbridge.offline.lex.faults import LexFault
+from lexbridge.offline.twilio.call import PhoneCall
+from lexbridge.offline.twilio.events import (
+    EndReason,
+    MediaBegan,
+    StreamClosed,
+    StreamOpened,
+    UpdateReceived,
+    VerbStarted,
+    WebhookRequested,
+)
+from lexbridge.offline.twilio.rest_api import RestFault
+from tests.support import rehearsal
+from tests.support.fixtures import Logged
+from tests.support.flower_order import DAY, FLOWERS, KINDS, KINDS_ASKED, NOT_AVAILABLE
+from tests.support.live_calls import live_stream
+from tests.support.rehearsal import Rehearsal, RehearsedControl, RehearsedLex, wait_until
+from tests.support.rig import PATIENCE_S, HummingVoice, Rig, says
+from tests.support.story import CALL_SID, stop_text
+from tests.support.streaming import (
+    call_until_asked_for_kinds,
+    count_of,
+    heard_by,
+    prompt_heard,
+    said_by_twilio,
+    streaming,
+    turns_of,
+)
+
+# A stream is lost, a process leaves or ends
+
+
+def asked_once_more(call: PhoneCall, heard_before: int) -> None:
+    """The call's next stream has Lex say once more what it asked last."""
+    call.wait_for(StreamOpened, PATIENCE_S, count=2)
+    wait_until(lambda: heard_by(call, KINDS_ASKED) == heard_before + 1)
+    assert [KINDS in text for text in said_by_twilio(call)] == [False]
+
+
+def goes_on(rig: Rig, caller: SimulatedCaller, call: PhoneCall, streams: int) -> None:
+    """The call has lost a stream, and goes on: by now it has had so many."""
+    wait_until(lambda: not caller.is_speaking)
+    gevent.sleep(0.1)
+    caller.say("roses please")
+    wait_until(lambda: heard_by(call, DAY) == 1)
+    assert count_of(call, StreamOpened) == streams
+    call.hang_up()
+    call.wait(PATIENCE_S)
+    wait_until(lambda: rig.calls.live_calls == 0)
+
+
+@pytest.mark.parametrize(
+    ("generation", "after_s"),
+    [("v1", 0.0), ("v2", 0.1), ("v1", 0.25)],
+    ids=["as it begins", "in its middle", "after it"],
+)
+def test_a_stream_lost_around_a_prompt_is_followed_by_another_that_says_it_again(
+    generation: str, after_s: float
+) -> None:
+    with streaming(FLOWERS, "roses", generation=generation) as rig:
+        caller = says()
+        call = rig.place_call(caller)
+        call.wait_for(StreamOpened, PATIENCE_S)
+        caller.say("some flowers")
+        call.wait_for(MediaBegan, PATIENCE_S)
+        gevent.sleep(after_s)
+        heard_before = heard_by(call, KINDS_ASKED)
+        call.streams[0].cut()
+        asked_once_more(call, heard_before)
+        goes_on(rig, caller, call, streams=2)
+        (complaint,) = call.complaints
+        assert complaint.startswith("31903")
+        assert count_of(call, UpdateReceived) == 0  # its own document went on, and the words came over the stream
+
+
+def test_whoever_answers_the_prompt_after_a_lost_stream_while_it_is_heard_is_heard() -> None:
+    with streaming(FLOWERS, "roses", BARGE_IN="on", BARGE_IN_MS="200") as rig:
+        caller, call = call_until_asked_for_kinds(rig)
+        call.streams[0].cut()
+        call.wait_for(MediaBegan, PATIENCE_S, count=2)
+        gevent.sleep(0.08)  # 0.8 s of the 2.5 s that it takes
+        caller.say("roses please")
+        wait_until(lambda: heard_by(call, DAY) == 1)
+        assert heard_by(call, KINDS_ASKED) == 1  # the first time; the second was stopped
+        assert [request.transcript for request in turns_of(rig)] == [FLOWERS, "roses"]
+        call.hang_up()
+        call.wait(PATIENCE_S)
+
+
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        LexFault(status=403, operation="PutSession", times=None),
+        LexFault(status=500, operation="PutSession", times=None),
+        LexFault(kind="hang", operation="PutSession", times=None),
+        LexFault(kind="empty", operation="PutSession", times=None),
+        LexFault(kind="mistyped", operation="PutSession", times=None),
+        LexFault(kind="broken", after_bytes=6000, operation="PutSession", times=None),
+    ],
+    ids=["forbidden", "down", "never", "empty", "mistyped", "broken off"],
+)
+def test_where_lex_does_not_say_it_once_more_twilio_does(fault: LexFault, generation: str, logged: Logged) -> None:
+    with streaming(FLOWERS, "roses", generation=generation) as rig:
+        caller, call = call_until_asked_for_kinds(rig)
+        rig.lex.faults.append(replace(fault))
+        call.streams[0].cut()
+        call.wait_for(VerbStarted, PATIENCE_S, where=lambda verb: verb.verb == "Say" and KINDS in verb.text)
+        call.wait_for(StreamOpened, PATIENCE_S, count=3)
+        goes_on(rig, caller, call, streams=3)
+    (told,) = [line for line in logged() if line["event"] == "words-not-voiced"]
+    assert (told["level"], told["check"]) == ("warning", "lex:PutSession")
+    assert KINDS not in str(told)
+
+
+def test_a_lex_that_has_forbidden_it_is_not_asked_again_at_once(logged: Logged) -> None:
+    with streaming(FLOWERS) as rig:
+        rig.lex.faults.append(LexFault(status=403, operation="PutSession", times=None))
+        _, call = call_until_asked_for_kinds(rig)
+        asked = []
+        for lost in (1, 2):
+            call.streams[0].cut()
+            call.wait_for(StreamOpened, PATIENCE_S, count=1 + 2 * lost)
+            asked.append(sum(request.said == "" and request.operation == "PutSession" for request in rig.lex.requests))
+        assert asked[0] == asked[1]
+        assert said_by_twilio(call).count(KINDS_ASKED) == 2
+        call.hang_up()
+        call.wait(PATIENCE_S)
+
+
+def test_a_stream_lost_while_lex_thinks_is_followed_by_another_that_has_its_answer() -> None:
+    with streaming(FLOWERS, "roses") as rig:
+        rig.lex.think_s = 0.1  # of the clock: longer than the other stream takes to open, but for the second look
+        caller = says()
+        call = rig.place_call(caller)
+        call.wait_for(StreamOpened, PATIENCE_S)
+        caller.say("some flowers")
+        wait_until(lambda: turns_of(rig) and turns_of(rig)[0].ended)
+        call.streams[0].cut()
+        asked_once_more(call, 0)
+        assert len(turns_of(rig)) == 1
+        call.hang_up()
+        call.wait(PATIENCE_S)
+        wait_until(lambda: rig.calls.live_calls == 0)
+
+
+def test_streams_that_are_left_at_the_end_are_closed_and_the_call_goes_on() -> None:
+    with streaming(FLOWERS, "roses") as rig:
+        caller, call = call_until_asked_for_kinds(rig)
+        rig.calls.close()
+        closed = call.wait_for(StreamClosed, PATIENCE_S)
+        assert "1001" in closed.reason
+        asked_once_more(call, 1)
+        goes_on(rig, caller, call, streams=2)
+        assert call.complaints == []  # closing its socket is how a bidirectional stream is ended
+
+
+def test_a_call_that_loses_stream_after_stream_is_ended_in_words() -> None:
+    with streaming(FLOWERS) as rig:
+        call = rig.place_call(says())
+        call.wait_for(StreamOpened, PATIENCE_S)
+        with gevent.Timeout(PATIENCE_S):
+            lost = 0
+            while call.over is None:
+                if call.streams and count_of(call, StreamOpened) > lost:
+                    lost += 1
+                    call.streams[-1].cut()
+                gevent.sleep(0.01)
+        assert call.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
+        assert said_by_twilio(call)[-1] == NOT_AVAILABLE
+
+
+def test_a_call_is_handed_over_when_it_is_quiet_after_a_prompt_and_nothing_is_asked_twice() -> None:
+    with streaming(FLOWERS, "roses", "tomorrow") as rig:
+        caller, call = call_until_asked_for_kinds(rig)
+        caller.say("roses please")
+        wait_until(lambda: len(turns_of(rig)) == 2)
+        rig.calls.leave(10)
+        call.wait_for(StreamOpened, PATIENCE_S, count=2)
+        assert heard_by(call, DAY) == 1
+        assert call.wait_for(StreamClosed, PATIENCE_S).code == 0  # Twilio stopped it
+        gevent.sleep(0.1)
+        caller.say("tomorrow please")
+        prompt_heard(call, 1, count=2)  # of the new stream
+        assert [request.transcript for request in turns_of(rig)] == [FLOWERS, "roses", "tomorrow"]
+        assert heard_by(call, turns_of(rig)[-1].said) == 1
+        assert heard_by(call, DAY) == 1
+        assert said_by_twilio(call) == [rig.settings.greeting]
+        assert call.streams[0].stream.name.startswith("lexbridge-0-")
+        call.hang_up()
+        rig.ended(call)
+        wait_until(lambda: rig.calls.live_calls == 0)
+
+
+def test_a_silent_caller_is_asked_again_in_the_bots_voice_and_then_let_go() -> None:
+    with streaming(NO_INPUT_S="2", NO_INPUT_LIMIT="1", GREETING="Hello.") as rig:
+        call = rig.place_call(SimulatedCaller(HummingVoice(), None))
+        assert rig.ended(call).reason is EndReason.HANGUP_VERB
+        again = "Sorry, I did not hear anything."
+        assert heard_by(call, again) + said_by_twilio(call).count(again) == 1
+        assert heard_by(call, f"{again} Goodbye.") == 1
+        assert turns_of(rig) == []
+
+
+def test_a_silent_caller_is_handed_over_and_asked_again() -> None:
+    with streaming(NO_INPUT_S="2", NO_INPUT_LIMIT="1", GREETING="Hello.") as rig:
+        call = rig.place_call(SimulatedCaller(HummingVoice(), None))
+        wait_until(lambda: rig.calls.live_calls == 1)
+        rig.calls.leave(10)
+        call.wait_for(StreamOpened, PATIENCE_S, count=2)
+        assert rig.ended(call).reason is EndReason.HANGUP_VERB  # the count goes on
+        goodbye = "Sorry, I did not hear anything. Goodbye."
+        assert heard_by(call, goodbye) + said_by_twilio(call).count(goodbye) == 1
+
+
+def test_the_status_of_a_lost_stream_is_answered_without_an_update() -> None:
+    with streaming(FLOWERS, "roses") as rig:
+        _, call = call_until_asked_for_kinds(rig)
+        call.streams[0].cut()
+        told = call.wait_for(
+            WebhookRequested, PATIENCE_S, where=lambda told: told.parameters.get("StreamEvent") == "stream-error"
+        )
+        asked_once_more(call, 1)
+        assert count_of(call, UpdateReceived) == 0
+        assert told.parameters["CallSid"] == call.sid
+        call.hang_up()
+        call.wait(PATIENCE_S)
+
+
+# What only bad luck in timing brings about
+
+
+def test_the_news_of_a_lost_stream_does_not_end_the_one_that_followed_it() -> None:
+    """It comes while that one is about to hand the call over, to have the last words said."""
+    with streaming(FLOWERS, "roses") as rig:
+        _, call = call_until_asked_for_kinds(rig)
+        rig.lex.faults.append(LexFault(status=403, operation="PutSession", times=None))
+        rig.twilio.rest_faults.append(RestFault(kind="slow", slow_s=0.3))  # far later than the news
+        call.streams[0].cut()
+        call.wait_for(VerbStarted, PATIENCE_S, where=lambda verb: verb.verb == "Say" and KINDS in verb.text)
+        call.wait_for(StreamOpened, PATIENCE_S, count=3)
+        codes = [event.code for event in call.events if isinstance(event, StreamClosed)]
+        assert codes == [31903, 0]
+        call.hang_up()
+        call.wait(PATIENCE_S)
+
+
+def test_a_stream_that_was_taken_over_waits_for_its_stop_and_asks_nobody() -> None:
+    """It has been stopped, or was lost: Twilio has one bidirectional stream a call."""
+    control = RehearsedControl()
+    call = Rehearsal(RehearsedLex(rehearsal.says("Which flowers?")), control, REPLY_MODE="stream")
+    wait_until(lambda: call.calls.live_calls == 1)
+    call.calls.began(live_stream(CALL_SID))
+    gevent.sleep(0.05)
+    assert call.socket.code is None
+    call.socket.sends([stop_text()])
+    assert call.ended() == 1000
+    assert (control.documents, control.stopped) == ([], [])
+    assert call.calls.live_calls == 1
+    wait_until(lambda: not call.left())
+
+
+def test_a_stream_that_was_taken_over_and_is_never_stopped_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge, "STOP_DEADLINE_S", 0.1)
+    control = RehearsedControl()
+    call = Rehearsal(RehearsedLex(), control, REPLY_MODE="stream")
+    wait_until(lambda: call.calls.live_calls == 1)
+    call.calls.began(live_stream(CALL_SID))
+    assert call.ended() == 1000
+    assert control.stopped == []
+    wait_until(lambda: not call.left())
+
+
+def test_a_one_way_stream_that_was_taken_over_is_stopped() -> None:
+    control = RehearsedControl()
+    call = Rehearsal(RehearsedLex(), control)
+    wait_until(lambda: call.calls.live_calls == 1)
+    call.calls.began(live_stream(CALL_SID))
+    wait_until(lambda: control.stopped)
+    call.socket.sends([stop_text()])
+    assert call.ended() == 1000
