@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,42 +17,21 @@ import pytest
 import requests
 
 import server
-from bench.harness.raw_client import RudeClient, client_close, client_message
+from bench.harness.raw_client import RudeClient
 from lexbridge import __version__
 from lexbridge.config.settings import read_settings
-from lexbridge.net.rfc6455 import PING
 from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess, free_port
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import SilentVoice
-from lexbridge.offline.twilio.call import PhoneCall
-from lexbridge.offline.twilio.events import (
-    EndReason,
-    MarkReturned,
-    StreamClosed,
-    StreamOpened,
-    UpdateReceived,
-    VerbStarted,
-    WebhookAnswered,
-)
+from lexbridge.offline.twilio.events import EndReason, StreamClosed, UpdateReceived
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 from lexbridge.server import listener
 from lexbridge.server.listener import Listener
-from lexbridge.twilio.signatures import make_stream_token
-from tests.support.processes import as_process_1, children, handles, is_running, serves
+from tests.support.processes import children
 from tests.support.rehearsal import wait_until
 from tests.support.rig import ENVIRONMENT, PATIENCE_S, SIGNED, TOKEN, flowers, says, v2_bot
-from tests.support.server_process import (
-    COMPLETE,
-    STARTING_S,
-    LiveCall,
-    Visitors,
-    live_call,
-    said,
-    start,
-    starting,
-    two_workers,
-)
+from tests.support.server_process import COMPLETE, live_call, said, start
 
 
 def test_with_nothing_set_one_message_lists_every_problem(tmp_path: Path) -> None:
@@ -273,60 +251,6 @@ def test_it_serves_logs_json_and_ends_at_a_signal(tmp_path: Path, signum: signal
             process.stdout.close()
 
 
-@pytest.mark.parametrize("is_process_1", [False, True])
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_while_it_starts_ends_it_well(tmp_path: Path, signum: signal.Signals, is_process_1: bool) -> None:
-    before = as_process_1() if is_process_1 else []
-    for after_s in STARTING_S:
-        with starting(tmp_path, *before) as (process, server):
-            gevent.sleep(after_s)
-            os.kill(server, signum)
-            out, err = process.communicate(timeout=PATIENCE_S)
-            assert (after_s, process.returncode, err) == (after_s, 0, "")
-            events = [json.loads(line)["event"] for line in out.splitlines()]
-            assert {*events} <= {"serving", "draining", "stopped"}
-
-
-def test_sighup_while_it_starts_changes_nothing(tmp_path: Path) -> None:
-    with starting(tmp_path) as (process, server):
-        os.kill(server, signal.SIGHUP)
-        assert process.stdout is not None
-        assert json.loads(process.stdout.readline())["event"] == "serving"
-        os.kill(server, signal.SIGTERM)
-        assert process.communicate(timeout=PATIENCE_S)[1] == ""
-        assert process.returncode == 0
-
-
-@pytest.mark.parametrize("argument", ["--check", "--help"])
-def test_a_check_that_is_cut_short_does_not_say_that_all_is_well(tmp_path: Path, argument: str) -> None:
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "server.py"), argument],
-            cwd=tmp_path,
-            env={"PATH": os.environ["PATH"], **COMPLETE},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            # As in a terminal: a shell has its background jobs ignore it, and so Python too.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        wait_until(lambda pid=process.pid: handles(pid, signal.SIGINT))  # Python's own: it has begun
-        process.send_signal(signum)
-        assert process.communicate(timeout=PATIENCE_S)[0] == b""
-        assert process.returncode != 0
-
-
-def test_a_worker_that_is_told_and_has_no_call_is_no_error(tmp_path: Path) -> None:
-    with BridgeProcess(COMPLETE, tmp_path / "bridge.log") as bridge:
-        wait_until(lambda: said(bridge, "serving"))
-        (worker,) = children(bridge.pid)
-        os.kill(worker, signal.SIGTERM)
-        wait_until(lambda: said(bridge, "worker-started"))
-        assert [line["pid"] for line in said(bridge, "stopped")] == [worker]
-        wait_until(lambda: worker not in children(bridge.pid))
-        gevent.sleep(0.5)  # two looks of the parent's
-        assert said(bridge, "worker-died") == []
-
-
 def test_a_log_that_nobody_reads_does_not_stop_a_call(tmp_path: Path) -> None:
     order = ["I would like to order flowers", "roses", "tomorrow", "five pm", "yes", "goodbye"]
     with (
@@ -412,119 +336,6 @@ def test_what_is_wrong_only_when_it_starts_is_said_once(tmp_path: Path) -> None:
         assert "Traceback" not in ended.stderr
 
 
-def test_when_a_worker_is_killed_another_answers_and_it_is_replaced(tmp_path: Path) -> None:
-    with two_workers(tmp_path) as bridge, Visitors(bridge.url) as heard:
-        parent = bridge.pid
-        one, other = children(parent)
-        assert len(list(Path(f"/proc/{parent}/task").iterdir())) == 1  # no thread would survive a fork
-        wait_until(lambda: len(heard) > 10)
-        os.kill(one, signal.SIGKILL)
-        wait_until(lambda: len(said(bridge, "worker-started")) == 2)
-        before = len(heard)
-        wait_until(lambda: len(heard) > before + 10)
-        assert other in children(parent)
-        assert one not in children(parent)
-        assert {status for status in heard if isinstance(status, int)} == {200}
-        assert len([status for status in heard if not isinstance(status, int)]) <= 3  # what it was just answering
-
-
-def test_while_all_workers_are_replaced_nobody_is_turned_away(tmp_path: Path) -> None:
-    with two_workers(tmp_path) as bridge, Visitors(bridge.url) as heard:
-        old = children(bridge.pid)
-        bridge.send_signal(signal.SIGHUP)
-        wait_until(lambda: len(said(bridge, "stopped")) == 2)
-        wait_until(lambda: not {*old} & {*children(bridge.pid)})
-        before = len(heard)
-        wait_until(lambda: len(heard) > before + 20)
-        assert {*heard} == {200}
-
-
-def test_a_token_opens_one_socket_whichever_worker_gets_it(tmp_path: Path) -> None:
-    with two_workers(tmp_path) as bridge, contextlib.ExitStack() as strangers:
-        sids = {"streamSid": "MZ" + "1" * 32, "callSid": "CA" + "1" * 32, "accountSid": "AC" + "1" * 32}
-        token = make_stream_token(TOKEN, sids["callSid"], sids["accountSid"], time.time())
-        start = {**sids, "tracks": ["inbound"], "customParameters": {"lexbridge:token": token}}
-        sockets = []
-        for stopped in children(bridge.pid):  # the other one takes what comes meanwhile
-            os.kill(stopped, signal.SIGSTOP)
-            for _ in range(15):
-                one = strangers.enter_context(RudeClient(("127.0.0.1", bridge.port), PATIENCE_S))
-                assert one.upgrade(headers=SIGNED) == 101
-                sockets.append(one)
-            os.kill(stopped, signal.SIGCONT)
-        ends = [one._socket.getsockname()[1] for one in sockets]
-        assert all(any(serves(worker, bridge.port, end) for end in ends) for worker in children(bridge.pid))
-        for one in sockets:
-            one.send(client_message(json.dumps({"event": "start", "start": start})))
-        for one in sockets:
-            one.send(client_message(b"", PING) + client_close(4000))
-        codes = [one.end().code for one in sockets]
-    assert sorted(codes, key=str) == [1008] * 29 + [4000]
-
-
-def test_when_the_parent_is_killed_the_port_is_free_again(tmp_path: Path) -> None:
-    with two_workers(tmp_path) as bridge:
-        there = children(bridge.pid)
-        bridge.send_signal(signal.SIGKILL)
-        wait_until(lambda: not any(map(is_running, there)))
-        with socket.socket() as again:
-            again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            again.bind(("0.0.0.0", bridge.port))
-            again.listen()
-
-
-def test_a_full_worker_leaves_new_connections_to_one_that_is_not(tmp_path: Path) -> None:
-    # A full worker cannot be asked how many calls it has: the other one answers.
-    with live_call(tmp_path, is_asked=False, WEB_CONCURRENCY="2", MAX_CALLS="1") as live:
-        wait_until(lambda: len(said(live.bridge, "worker-started")) == 1)
-        gevent.sleep(0.5)  # a few beats
-        with Visitors(live.bridge.url) as heard:
-            wait_until(lambda: len(heard) > 50)
-        assert {*heard} == {200}
-        second = live.twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", says(), connect_to=live.bridge.url)
-        second.wait_for(StreamOpened, PATIENCE_S)
-        wait_until(lambda: live.ready() == 503)  # now both are full, and both say so
-        second.hang_up()
-        wait_until(lambda: live.ready() == 200)
-        live.call.hang_up()
-
-
-def test_after_a_signal_live_calls_go_on_to_their_end_and_nobody_else_is_let_in(tmp_path: Path) -> None:
-    with live_call(tmp_path) as live:
-        live.is_told(signal.SIGTERM)
-        late = live.twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", says(), connect_to=live.bridge.url)
-        assert late.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
-        answer = late.wait_for(WebhookAnswered, PATIENCE_S)
-        assert "all lines are busy" in answer.body
-        address = ("127.0.0.1", live.bridge.port)
-        for headers, status in ((SIGNED, 101), ({}, 403)):  # it may be the next stream of a live call
-            with RudeClient(address, PATIENCE_S) as stranger:
-                assert stranger.upgrade(headers=headers) == status
-        live.caller.say("some flowers please")
-        live.call.wait_for(UpdateReceived, PATIENCE_S, where=lambda told: "What type of flowers" in told.twiml)
-        live.call.hang_up()
-        assert live.call.wait_for(StreamClosed, PATIENCE_S).code == 0
-        assert live.bridge.wait(PATIENCE_S) == 0  # far less than DRAIN_S
-        assert read_settings(COMPLETE).drain_s > PATIENCE_S
-        assert [line["live_calls"] for line in live.events() if line["event"] in ("draining", "stopped")] == [1, 0]
-
-
-def test_a_call_that_does_not_end_is_given_up_after_drain_s(tmp_path: Path) -> None:
-    with live_call(tmp_path, DRAIN_S="1") as live:
-        live.bridge.send_signal(signal.SIGTERM)
-        assert live.bridge.wait(PATIENCE_S) == 0
-        assert [line["live_calls"] for line in live.events() if line["event"] in ("draining", "stopped")] == [1, 1]
-
-
-@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_ends_it_at_once(tmp_path: Path, second: signal.Signals) -> None:
-    with live_call(tmp_path) as live:
-        live.is_told(signal.SIGTERM)
-        live.bridge.send_signal(second)
-        assert live.bridge.wait(PATIENCE_S) == 1  # far less than DRAIN_S
-        assert "stopped" not in [line.get("event") for line in live.events()]
-
-
 def raw_lines(bridge: BridgeProcess) -> list[str]:
     """What it wrote to standard output and error and is no JSON."""
     return [line for line in bridge.log.read_text(encoding="utf-8").splitlines() if not line.startswith("{")]
@@ -555,60 +366,3 @@ def test_without_descriptors_calls_live_on_and_the_rest_waits(tmp_path: Path) ->
         assert said(live.bridge, "greenlet-broken") == []
         refusals = [line for line in said(live.bridge, "peer-refused") if line["reason"] == "no descriptors"]
         assert 1 <= len(refusals) <= 10
-
-
-KINDS = "What type of flowers would you like to order?"
-
-
-STREAM_MODE = {"REPLY_MODE": "stream", "WEB_CONCURRENCY": "2", "NO_INPUT_S": "120"}
-
-
-def is_asked_for_kinds(live: LiveCall) -> int:
-    """The caller says something, and hears the bot's question over the stream. Returns the worker that has the call."""
-    wait_until(lambda: len(said(live.bridge, "worker-started")) == 1)
-    live.caller.say("some flowers please")
-    live.call.wait_for(MarkReturned, PATIENCE_S, where=lambda mark: mark.name == "turn-1.1:end")
-    ends = live.bridge.port, live.call.streams[0].port
-    workers = children(live.bridge.pid)
-    wait_until(lambda: any(serves(worker, *ends) for worker in workers))
-    return next(worker for worker in workers if serves(worker, *ends))
-
-
-def said_by_twilio(call: PhoneCall) -> list[str]:
-    """What was said by Twilio's own voice."""
-    return [event.text for event in call.events if isinstance(event, VerbStarted) and event.verb == "Say"]
-
-
-def test_a_call_in_stream_mode_goes_on_when_its_worker_is_killed(tmp_path: Path) -> None:
-    with live_call(tmp_path, **STREAM_MODE) as live:
-        os.kill(is_asked_for_kinds(live), signal.SIGKILL)
-        live.call.wait_for(StreamOpened, PATIENCE_S, count=2)
-        heard = live.call.wait_for(MarkReturned, PATIENCE_S, where=lambda mark: mark.name == "turn--1.1:end")
-        assert not heard.cleared
-        assert said_by_twilio(live.call)[1:] == []  # Lex said it once more
-        assert [event.code for event in live.call.events if isinstance(event, StreamClosed)] in ([31903], [31921])
-        live.call.hang_up()
-        live.call.wait(PATIENCE_S)
-
-
-def test_a_call_in_stream_mode_is_handed_over_when_workers_are_replaced(tmp_path: Path) -> None:
-    with live_call(tmp_path, **{**STREAM_MODE, "NO_INPUT_S": "10"}) as live:
-        old = is_asked_for_kinds(live)
-        live.bridge.send_signal(signal.SIGHUP)
-        wait_until(lambda: not is_running(old))  # with the call, as soon as the caller was asked again
-        live.call.wait_for(StreamOpened, PATIENCE_S, count=2)
-        assert [event.code for event in live.call.events if isinstance(event, StreamClosed)] == [0]
-        assert said_by_twilio(live.call)[1:] in ([], ["Sorry, I did not hear anything.", KINDS])
-        live.call.hang_up()
-        live.call.wait(PATIENCE_S)
-        assert live.call.complaints == []
-
-
-def test_a_call_in_stream_mode_outlives_the_signal_and_its_process_goes_after_it(tmp_path: Path) -> None:
-    with live_call(tmp_path, **{**STREAM_MODE, "WEB_CONCURRENCY": "1"}) as live:
-        live.is_told(signal.SIGTERM)
-        live.caller.say("some flowers please")
-        live.call.wait_for(MarkReturned, PATIENCE_S, where=lambda mark: mark.name == "turn-1.1:end")
-        live.call.hang_up()
-        assert live.call.wait_for(StreamClosed, PATIENCE_S).code == 0
-        assert live.bridge.wait(PATIENCE_S) == 0

@@ -1,0 +1,110 @@
+"""Signals to `server.py` while it starts, serves and drains, and how it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import gevent
+import pytest
+
+from bench.harness.raw_client import RudeClient
+from lexbridge.config.settings import read_settings
+from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess
+from lexbridge.offline.twilio.events import EndReason, StreamClosed, UpdateReceived, WebhookAnswered
+from tests.support.processes import as_process_1, children, handles
+from tests.support.rehearsal import wait_until
+from tests.support.rig import ENVIRONMENT, PATIENCE_S, SIGNED, says
+from tests.support.server_process import COMPLETE, STARTING_S, live_call, said, starting
+
+
+@pytest.mark.parametrize("is_process_1", [False, True])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_it_starts_ends_it_well(tmp_path: Path, signum: signal.Signals, is_process_1: bool) -> None:
+    before = as_process_1() if is_process_1 else []
+    for after_s in STARTING_S:
+        with starting(tmp_path, *before) as (process, server):
+            gevent.sleep(after_s)
+            os.kill(server, signum)
+            out, err = process.communicate(timeout=PATIENCE_S)
+            assert (after_s, process.returncode, err) == (after_s, 0, "")
+            events = [json.loads(line)["event"] for line in out.splitlines()]
+            assert {*events} <= {"serving", "draining", "stopped"}
+
+
+def test_sighup_while_it_starts_changes_nothing(tmp_path: Path) -> None:
+    with starting(tmp_path) as (process, server):
+        os.kill(server, signal.SIGHUP)
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["event"] == "serving"
+        os.kill(server, signal.SIGTERM)
+        assert process.communicate(timeout=PATIENCE_S)[1] == ""
+        assert process.returncode == 0
+
+
+@pytest.mark.parametrize("argument", ["--check", "--help"])
+def test_a_check_that_is_cut_short_does_not_say_that_all_is_well(tmp_path: Path, argument: str) -> None:
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "server.py"), argument],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], **COMPLETE},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # As in a terminal: a shell has its background jobs ignore it, and so Python too.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        wait_until(lambda pid=process.pid: handles(pid, signal.SIGINT))  # Python's own: it has begun
+        process.send_signal(signum)
+        assert process.communicate(timeout=PATIENCE_S)[0] == b""
+        assert process.returncode != 0
+
+
+def test_a_worker_that_is_told_and_has_no_call_is_no_error(tmp_path: Path) -> None:
+    with BridgeProcess(COMPLETE, tmp_path / "bridge.log") as bridge:
+        wait_until(lambda: said(bridge, "serving"))
+        (worker,) = children(bridge.pid)
+        os.kill(worker, signal.SIGTERM)
+        wait_until(lambda: said(bridge, "worker-started"))
+        assert [line["pid"] for line in said(bridge, "stopped")] == [worker]
+        wait_until(lambda: worker not in children(bridge.pid))
+        gevent.sleep(0.5)  # two looks of the parent's
+        assert said(bridge, "worker-died") == []
+
+
+def test_after_a_signal_live_calls_go_on_to_their_end_and_nobody_else_is_let_in(tmp_path: Path) -> None:
+    with live_call(tmp_path) as live:
+        live.is_told(signal.SIGTERM)
+        late = live.twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", says(), connect_to=live.bridge.url)
+        assert late.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
+        answer = late.wait_for(WebhookAnswered, PATIENCE_S)
+        assert "all lines are busy" in answer.body
+        address = ("127.0.0.1", live.bridge.port)
+        for headers, status in ((SIGNED, 101), ({}, 403)):  # it may be the next stream of a live call
+            with RudeClient(address, PATIENCE_S) as stranger:
+                assert stranger.upgrade(headers=headers) == status
+        live.caller.say("some flowers please")
+        live.call.wait_for(UpdateReceived, PATIENCE_S, where=lambda told: "What type of flowers" in told.twiml)
+        live.call.hang_up()
+        assert live.call.wait_for(StreamClosed, PATIENCE_S).code == 0
+        assert live.bridge.wait(PATIENCE_S) == 0  # far less than DRAIN_S
+        assert read_settings(COMPLETE).drain_s > PATIENCE_S
+        assert [line["live_calls"] for line in live.events() if line["event"] in ("draining", "stopped")] == [1, 0]
+
+
+def test_a_call_that_does_not_end_is_given_up_after_drain_s(tmp_path: Path) -> None:
+    with live_call(tmp_path, DRAIN_S="1") as live:
+        live.bridge.send_signal(signal.SIGTERM)
+        assert live.bridge.wait(PATIENCE_S) == 0
+        assert [line["live_calls"] for line in live.events() if line["event"] in ("draining", "stopped")] == [1, 1]
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(tmp_path: Path, second: signal.Signals) -> None:
+    with live_call(tmp_path) as live:
+        live.is_told(signal.SIGTERM)
+        live.bridge.send_signal(second)
+        assert live.bridge.wait(PATIENCE_S) == 1  # far less than DRAIN_S
+        assert "stopped" not in [line.get("event") for line in live.events()]

@@ -1,0 +1,153 @@
+"""Several workers behind one port: killed, replaced, full, stopped, while calls go on."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import gevent
+
+from bench.harness.raw_client import RudeClient, client_close, client_message
+from lexbridge.net.rfc6455 import PING
+from lexbridge.offline.twilio.call import PhoneCall
+from lexbridge.offline.twilio.events import MarkReturned, StreamClosed, StreamOpened, VerbStarted
+from lexbridge.twilio.signatures import make_stream_token
+from tests.support.processes import children, is_running, serves
+from tests.support.rehearsal import wait_until
+from tests.support.rig import ENVIRONMENT, PATIENCE_S, SIGNED, TOKEN, says
+from tests.support.server_process import LiveCall, Visitors, live_call, said, two_workers
+
+
+def test_when_a_worker_is_killed_another_answers_and_it_is_replaced(tmp_path: Path) -> None:
+    with two_workers(tmp_path) as bridge, Visitors(bridge.url) as heard:
+        parent = bridge.pid
+        one, other = children(parent)
+        assert len(list(Path(f"/proc/{parent}/task").iterdir())) == 1  # no thread would survive a fork
+        wait_until(lambda: len(heard) > 10)
+        os.kill(one, signal.SIGKILL)
+        wait_until(lambda: len(said(bridge, "worker-started")) == 2)
+        before = len(heard)
+        wait_until(lambda: len(heard) > before + 10)
+        assert other in children(parent)
+        assert one not in children(parent)
+        assert {status for status in heard if isinstance(status, int)} == {200}
+        assert len([status for status in heard if not isinstance(status, int)]) <= 3  # what it was just answering
+
+
+def test_while_all_workers_are_replaced_nobody_is_turned_away(tmp_path: Path) -> None:
+    with two_workers(tmp_path) as bridge, Visitors(bridge.url) as heard:
+        old = children(bridge.pid)
+        bridge.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(said(bridge, "stopped")) == 2)
+        wait_until(lambda: not {*old} & {*children(bridge.pid)})
+        before = len(heard)
+        wait_until(lambda: len(heard) > before + 20)
+        assert {*heard} == {200}
+
+
+def test_a_token_opens_one_socket_whichever_worker_gets_it(tmp_path: Path) -> None:
+    with two_workers(tmp_path) as bridge, contextlib.ExitStack() as strangers:
+        sids = {"streamSid": "MZ" + "1" * 32, "callSid": "CA" + "1" * 32, "accountSid": "AC" + "1" * 32}
+        token = make_stream_token(TOKEN, sids["callSid"], sids["accountSid"], time.time())
+        start = {**sids, "tracks": ["inbound"], "customParameters": {"lexbridge:token": token}}
+        sockets = []
+        for stopped in children(bridge.pid):  # the other one takes what comes meanwhile
+            os.kill(stopped, signal.SIGSTOP)
+            for _ in range(15):
+                one = strangers.enter_context(RudeClient(("127.0.0.1", bridge.port), PATIENCE_S))
+                assert one.upgrade(headers=SIGNED) == 101
+                sockets.append(one)
+            os.kill(stopped, signal.SIGCONT)
+        ends = [one._socket.getsockname()[1] for one in sockets]
+        assert all(any(serves(worker, bridge.port, end) for end in ends) for worker in children(bridge.pid))
+        for one in sockets:
+            one.send(client_message(json.dumps({"event": "start", "start": start})))
+        for one in sockets:
+            one.send(client_message(b"", PING) + client_close(4000))
+        codes = [one.end().code for one in sockets]
+    assert sorted(codes, key=str) == [1008] * 29 + [4000]
+
+
+def test_when_the_parent_is_killed_the_port_is_free_again(tmp_path: Path) -> None:
+    with two_workers(tmp_path) as bridge:
+        there = children(bridge.pid)
+        bridge.send_signal(signal.SIGKILL)
+        wait_until(lambda: not any(map(is_running, there)))
+        with socket.socket() as again:
+            again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            again.bind(("0.0.0.0", bridge.port))
+            again.listen()
+
+
+def test_a_full_worker_leaves_new_connections_to_one_that_is_not(tmp_path: Path) -> None:
+    # A full worker cannot be asked how many calls it has: the other one answers.
+    with live_call(tmp_path, is_asked=False, WEB_CONCURRENCY="2", MAX_CALLS="1") as live:
+        wait_until(lambda: len(said(live.bridge, "worker-started")) == 1)
+        gevent.sleep(0.5)  # a few beats
+        with Visitors(live.bridge.url) as heard:
+            wait_until(lambda: len(heard) > 50)
+        assert {*heard} == {200}
+        second = live.twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", says(), connect_to=live.bridge.url)
+        second.wait_for(StreamOpened, PATIENCE_S)
+        wait_until(lambda: live.ready() == 503)  # now both are full, and both say so
+        second.hang_up()
+        wait_until(lambda: live.ready() == 200)
+        live.call.hang_up()
+
+
+KINDS = "What type of flowers would you like to order?"
+STREAM_MODE = {"REPLY_MODE": "stream", "WEB_CONCURRENCY": "2", "NO_INPUT_S": "120"}
+
+
+def is_asked_for_kinds(live: LiveCall) -> int:
+    """The caller says something, and hears the bot's question over the stream. Returns the worker that has the call."""
+    wait_until(lambda: len(said(live.bridge, "worker-started")) == 1)
+    live.caller.say("some flowers please")
+    live.call.wait_for(MarkReturned, PATIENCE_S, where=lambda mark: mark.name == "turn-1.1:end")
+    ends = live.bridge.port, live.call.streams[0].port
+    workers = children(live.bridge.pid)
+    wait_until(lambda: any(serves(worker, *ends) for worker in workers))
+    return next(worker for worker in workers if serves(worker, *ends))
+
+
+def said_by_twilio(call: PhoneCall) -> list[str]:
+    """What was said by Twilio's own voice."""
+    return [event.text for event in call.events if isinstance(event, VerbStarted) and event.verb == "Say"]
+
+
+def test_a_call_in_stream_mode_goes_on_when_its_worker_is_killed(tmp_path: Path) -> None:
+    with live_call(tmp_path, **STREAM_MODE) as live:
+        os.kill(is_asked_for_kinds(live), signal.SIGKILL)
+        live.call.wait_for(StreamOpened, PATIENCE_S, count=2)
+        heard = live.call.wait_for(MarkReturned, PATIENCE_S, where=lambda mark: mark.name == "turn--1.1:end")
+        assert not heard.cleared
+        assert said_by_twilio(live.call)[1:] == []  # Lex said it once more
+        assert [event.code for event in live.call.events if isinstance(event, StreamClosed)] in ([31903], [31921])
+        live.call.hang_up()
+        live.call.wait(PATIENCE_S)
+
+
+def test_a_call_in_stream_mode_is_handed_over_when_workers_are_replaced(tmp_path: Path) -> None:
+    with live_call(tmp_path, **{**STREAM_MODE, "NO_INPUT_S": "10"}) as live:
+        old = is_asked_for_kinds(live)
+        live.bridge.send_signal(signal.SIGHUP)
+        wait_until(lambda: not is_running(old))  # with the call, as soon as the caller was asked again
+        live.call.wait_for(StreamOpened, PATIENCE_S, count=2)
+        assert [event.code for event in live.call.events if isinstance(event, StreamClosed)] == [0]
+        assert said_by_twilio(live.call)[1:] in ([], ["Sorry, I did not hear anything.", KINDS])
+        live.call.hang_up()
+        live.call.wait(PATIENCE_S)
+        assert live.call.complaints == []
+
+
+def test_a_call_in_stream_mode_outlives_the_signal_and_its_process_goes_after_it(tmp_path: Path) -> None:
+    with live_call(tmp_path, **{**STREAM_MODE, "WEB_CONCURRENCY": "1"}) as live:
+        live.is_told(signal.SIGTERM)
+        live.caller.say("some flowers please")
+        live.call.wait_for(MarkReturned, PATIENCE_S, where=lambda mark: mark.name == "turn-1.1:end")
+        live.call.hang_up()
+        assert live.call.wait_for(StreamClosed, PATIENCE_S).code == 0
+        assert live.bridge.wait(PATIENCE_S) == 0

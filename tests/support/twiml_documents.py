@@ -1,0 +1,27 @@
+"""Documents of one bridge, and what their verbs say."""
+
+from lexbridge.lex.model import Message, MessageFormat
+from lexbridge.twilio.twiml import Documents
+from tests.support.story import STREAM_SID, text_of, verbs_of
+
+DOCUMENTS = Documents("https://voice.example.com", "wss://voice.example.com/", hold_s=40)
+SAYS_ELEMENTS = {"break", "emphasis", "lang", "p", "phoneme", "prosody", "s", "say-as", "sub", "w"}
+
+
+def ssml(text):
+    return Message(text, MessageFormat.SSML)
+
+
+def reply(messages, opening=None):
+    return DOCUMENTS.reply(messages, STREAM_SID, opening)
+
+
+def spoken(document):
+    return [text_of(verb) for verb in verbs_of(document.twiml) if verb.tagName == "Say"]
+
+
+def elements_below(element):
+    for child in element.childNodes:
+        if child.nodeType == child.ELEMENT_NODE:
+            yield child
+            yield from elements_below(child)
