@@ -44,8 +44,6 @@ def test_a_package_imports_what_its_row_allows(package: str) -> None:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_each_import_of_a_row_is_used(package: str) -> None:
     used = {one for path in files_of(package) for one in imported_packages(path)}
-    if not (ROOT / "lexbridge/server/build.py").exists():
-        used |= {"web"}  # until build_service() is there
     assert IMPORTS[package] <= used
 
 

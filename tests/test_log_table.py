@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-import server
+from lexbridge import __main__ as command_line
 from tests.support.story import make_settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -262,7 +262,7 @@ def test_an_event_that_is_no_literal_is_not_taken() -> None:
 
 def test_the_row_of_serving_has_all_that_is_told_of_the_service() -> None:
     (fields,) = [row[2] for row in rows_of(TABLE.read_text(encoding="utf-8")) if row[0] == "serving"]
-    assert set(re.findall(r"`(\w+)`", fields)) == {*server.described(make_settings()), "workers"}
+    assert set(re.findall(r"`(\w+)`", fields)) == {*command_line.described(make_settings()), "workers"}
 
 
 def test_the_table_has_each_event_with_its_levels_and_fields() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import server
+from lexbridge import __main__ as command_line
 from lexbridge.net.http_server import MediaServer
 from lexbridge.server.accepting import Accepting
 
@@ -28,4 +28,4 @@ class Unshared(Accepting):
 if __name__ == "__main__":
     share = MediaServer.share
     MediaServer.share = lambda self, accepting: share(self, Unshared(accepting.place))  # type: ignore[method-assign]
-    sys.exit(server.main(sys.argv[1:]))
+    sys.exit(command_line.main(sys.argv[1:]))

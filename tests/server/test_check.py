@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import server
+from lexbridge import __main__ as command_line
 from tests.support.boto import without_credentials
 
 RIGHT = {
@@ -129,7 +129,7 @@ class Checking:
                 patch.setenv(name, value)
             patch.chdir(self.env_file.parent)
             before = set(os.environ)
-            status = server.main(["--check"])
+            status = command_line.main(["--check"])
             for name in set(os.environ) - before:  # from the file
                 del os.environ[name]
         out, err = self._capsys.readouterr()
@@ -202,7 +202,7 @@ def test_a_file_beside_the_program_is_named_where_it_is_not_read(
     beside = tmp_path / "program" / ".env"
     beside.parent.mkdir()
     beside.write_text("URL=https://voice.example.com\n")
-    monkeypatch.setattr(server, "__file__", str(beside.parent / "server.py"))
+    monkeypatch.setattr(command_line, "__file__", str(beside.parent / "lexbridge" / "__main__.py"))
     status, _, err = check()
     assert status == 2
     assert err.splitlines()[-1] == (

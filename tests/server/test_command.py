@@ -16,8 +16,8 @@ import gevent
 import pytest
 import requests
 
-import server
 from bench.harness.raw_client import RudeClient
+from lexbridge import __main__ as command_line
 from lexbridge import __version__
 from lexbridge.config.settings import read_settings
 from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess, free_port
@@ -127,13 +127,15 @@ def test_settings_are_read_from_dot_env_and_the_environment_wins(tmp_path: Path)
     assert start(tmp_path, "--check", VAD="amplitude").returncode == 0
 
 
-def test_it_tells_its_version(tmp_path: Path) -> None:
-    ended = start(tmp_path, "--version")
+@pytest.mark.parametrize("program", [["server.py"], ["-m", "lexbridge"]])
+def test_the_program_and_the_package_tell_the_version(program: list[str]) -> None:
+    command = [sys.executable, *program, "--version"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert (ended.returncode, ended.stdout) == (0, f"lexbridge {__version__}\n")
 
 
 def test_the_log_names_the_bot_that_is_served() -> None:
-    told = server.described(read_settings({**ENVIRONMENT, **v2_bot(flowers()), "LEX_LOCALE_ID": "en_GB"}))
+    told = command_line.described(read_settings({**ENVIRONMENT, **v2_bot(flowers()), "LEX_LOCALE_ID": "en_GB"}))
     assert (told["bot"], told["alias"], told["locale"]) == (flowers().v2_id, "TSTALIASID", "en_GB")
 
 

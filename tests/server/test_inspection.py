@@ -56,7 +56,7 @@ def test_sigusr1_has_every_process_say_what_it_does(tmp_path: Path) -> None:
         assert sorted(line["pid"] for line in reports) == workers
         assert {(line["state"], line["live_calls"]) for line in reports} == {("ready", 0)}
         stacks = lines(bridge, "stack", sum(line["stacks"] for line in reports))
-        assert any("serving.py" in place for line in stacks for place in line["where"])
+        assert any("worker.py" in place for line in stacks for place in line["where"])
         assert {"hub", "thread"} <= {line["of"] for line in stacks}
         assert sum(line["count"] for line in stacks) == sum(line["standing"] for line in reports)
         assert children(bridge.pid) == workers

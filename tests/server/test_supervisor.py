@@ -102,8 +102,8 @@ def test_a_parent_with_a_hub_does_not_fork(tmp_path: Path) -> None:
 
 def test_the_parent_of_the_real_server_has_no_hub_and_no_thread() -> None:
     words = (
-        "import server, threading; from gevent._hub_local import get_hub_if_exists; "
-        "server.drop_hub(); print(get_hub_if_exists(), threading.active_count())"
+        "import threading; from gevent._hub_local import get_hub_if_exists; from lexbridge import __main__ as program; "
+        "program.drop_hub(); print(get_hub_if_exists(), threading.active_count())"
     )
     ended = subprocess.run([sys.executable, "-c", words], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout == "None 1\n"

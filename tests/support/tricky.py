@@ -15,7 +15,7 @@ from typing import Any, Never
 import gevent
 from gevent import get_hub
 
-import server
+from lexbridge import __main__ as command_line
 
 HOLD_S = 2.6
 HOLD, WORK_ON, BREAK = signal.SIGRTMIN + 1, signal.SIGRTMIN + 2, signal.SIGRTMIN
@@ -67,7 +67,7 @@ def escape() -> None:
     monkey.get_original("threading", "Thread")(target=fail, args=(SECRET,), name=SECRET).start()
 
 
-build_service = server.build_service
+build_service = command_line.build_service
 
 
 def build_with_tricks(*arguments: Any, **options: Any) -> Any:
@@ -78,7 +78,7 @@ def build_with_tricks(*arguments: Any, **options: Any) -> Any:
     return build_service(*arguments, **options)
 
 
-server.build_service = build_with_tricks
+command_line.build_service = build_with_tricks
 
 if __name__ == "__main__":
-    sys.exit(server.main([]))
+    sys.exit(command_line.main([]))

@@ -1,0 +1,175 @@
+"""The command line of lexbridge: check the settings, or serve. `python server.py` and `python -m lexbridge` run it."""
+
+import os
+import signal
+import sys
+
+if __name__ == "__main__" and not sys.argv[1:]:
+    # Only where it serves, not for --check or --help. These handlers come before the imports below, which take a second
+    # and more: in a container this is process 1, and the kernel drops the signals for which process 1 has no handler.
+    # Exit at once: nothing is served yet, and an exception might be caught by a module that is being imported.
+    # Later the supervisor replaces these handlers. No signal is lost in between: either it ends the process here, or
+    # the supervisor reads it.
+    for _signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(_signum, lambda *_: os._exit(0))
+    for _signum in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(_signum, lambda *_: None)  # there are no workers yet that could be replaced or asked
+    signal.pthread_sigmask(
+        signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
+    )
+
+from gevent import monkey
+
+monkey.patch_all()  # before the imports that make sockets: while an unpatched socket waits, every call stops
+
+import argparse
+import gc
+import logging
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from lexbridge import __version__, logs
+from lexbridge.config.doubts import find_doubts
+from lexbridge.config.env_file import read_env_file
+from lexbridge.config.settings import LexV2Bot, Settings, read_settings
+from lexbridge.config.variables import SETTINGS
+from lexbridge.errors import ConfigError, Problem
+from lexbridge.lex.boto import warm_up
+from lexbridge.server.build import build_service
+from lexbridge.server.checks.live import check_live
+from lexbridge.server.listener import Listener
+from lexbridge.server.scoreboard import Place
+from lexbridge.server.supervisor import Supervisor, drop_hub
+from lexbridge.server.worker import serve
+from lexbridge.twilio.used_tokens import UsedTokens
+
+CHECKS = ("settings", "live")
+"""The values of `--check`. Without a value it means the first."""
+
+ENV_FILE = Path(".env")
+"""The file of settings, in the working directory."""
+
+VALID = "The settings are complete and valid."
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line. Return the exit status: 0; 1 if a live check fails; 2 if the settings forbid a start."""
+    described = "\n".join(f"  {setting.name:28} {setting.help}" for setting in SETTINGS)
+    parser = argparse.ArgumentParser(
+        prog="server.py",
+        description="Puts an Amazon Lex bot on a Twilio phone number.",
+        epilog=f"settings, from the environment or a file .env in the working directory:\n{described}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"lexbridge {__version__}")
+    parser.add_argument(
+        "--check",
+        nargs="?",
+        const=CHECKS[0],
+        choices=CHECKS,
+        help="check and exit. settings, or nothing: what the settings are; live: AWS, Twilio, and the service at URL, "
+        "which has to run, are asked too whether calls would work (exit status 0 if all is well, 1 if not)",
+    )
+    check = parser.parse_args(arguments).check
+    if closed := logs.find_closed_output():
+        _complain(closed)
+        return 2
+    try:
+        file_names = read_env_file(ENV_FILE)
+        settings = read_settings(os.environ, file_names)
+        doubts = find_doubts(settings, os.environ, file_names)
+        if check is not None:
+            build_service(settings)
+            if check == "live":
+                return 0 if check_live(settings, doubts) else 1
+            return _tell("\n".join([*(f"Warning: {doubt}" for doubt in doubts), VALID]))
+        return supervise(settings, doubts)
+    except ConfigError as error:
+        _complain(f"{error}{_hint_at_unread_env_file()}")
+        return 2
+
+
+def _complain(problem: str) -> None:
+    """Write an error to standard error, because the log is not open yet."""
+    print(problem, file=sys.stderr)  # noqa: T201
+
+
+def _tell(result: str) -> int:
+    """Print the result of `--check`. Return the exit status."""
+    try:
+        print(result, flush=True)  # noqa: T201
+    except OSError as error:  # the disk is full, or the reader of the pipe is gone
+        sys.stdout = None  # else Python tries to flush it once more at exit
+        _complain(f"Standard output cannot be written to ({error.strerror}).")
+        return 2
+    return 0
+
+
+def _hint_at_unread_env_file() -> str:
+    """Return a line about a file .env beside server.py that was not read, or "" if there is none."""
+    beside = Path(__file__).resolve().parents[1] / ENV_FILE
+    if ENV_FILE.exists() or not beside.is_file():
+        return ""
+    return f"\n{beside} was not read: {ENV_FILE} is read from the working directory, and there is none there."
+
+
+def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
+    """Listen, and run workers until a signal ends the service. Return the exit status. Raises ConfigError."""
+    try:
+        listener = Listener(settings.container_port)
+    except OSError as error:
+        _complain(f"CONTAINER_PORT: {settings.container_port} cannot be listened on ({error.strerror or error})")
+        return 2
+
+    used_tokens = UsedTokens()
+
+    def work(place: Place) -> int:
+        _log_to(settings, logs.LineWriter(sys.stdout.fileno()), os.getpid())
+        try:
+            return serve(
+                settings,
+                place,
+                lambda: build_service(settings, listener=listener.for_gevent(), used_tokens=used_tokens),
+            )
+        except ConfigError as error:  # found only in the worker, such as missing AWS credentials
+            _complain(str(error))  # the supervisor ends as well if this is its first worker
+            return 2
+
+    _log_to(settings, logs.InstantWriter(sys.stdout.fileno()))
+    for doubt in doubts:
+        logs.Log().warning("setting-in-doubt", variable=doubt.variable, wrong=doubt.wrong, rule=doubt.rule)
+    warm_up(settings)
+    drop_hub()
+    gc.collect()
+    gc.freeze()  # so that a collection in a worker does not copy the pages that all workers share
+    with closing(listener):
+        return Supervisor(settings.web_concurrency, work, described(settings)).run()
+
+
+def described(settings: Settings) -> dict[str, str | int | None]:
+    """Return the fields of the log line `serving` that describe the bot, the mode and the addresses."""
+    bot = settings.bot
+    if isinstance(bot, LexV2Bot):
+        named = {"bot": bot.bot_id, "alias": bot.alias_id, "locale": bot.locale_id}
+    else:
+        named = {"bot": bot.name, "alias": bot.alias}
+    return {
+        "version": __version__,
+        **named,
+        "region": settings.aws_region,
+        "reply_mode": settings.reply_mode,
+        "detector": settings.vad,
+        "port": settings.container_port,
+        "url": settings.url,
+        "stream_url": settings.stream_url,
+    }
+
+
+def _log_to(settings: Settings, out: logging.Handler, worker: int | None = None) -> None:
+    """Send the log to `out`. `worker`: the process id that each line of a worker carries."""
+    logs.configure(settings.log_level, settings.log_format, out, colors=sys.stdout.isatty(), pid=worker)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
