@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 import gevent
 
 from bench.harness.arguments import make_parser
+from bench.harness.lateness import Lateness
 from bench.harness.report import percentile, table
 from bench.load.stream_mode.audio import audio
 from bench.load.stream_mode.figures import (
@@ -53,7 +54,6 @@ from bench.load.stream_mode.setup import (
     until,
     world,
 )
-from bench.stress.faults.command import Lateness
 from lexbridge.audio.pcm import FRAME_MS, PCM_BYTES_PER_MS, decode_mulaw, rms
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS
 from lexbridge.offline.twilio.events import Coughed, MessageSent, SpeechStarted

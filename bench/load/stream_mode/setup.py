@@ -18,8 +18,8 @@ from typing import TypeVar
 import gevent
 import numpy as np
 
+from bench.harness.lateness import Lateness
 from bench.load.stream_mode.figures import voiced_part
-from bench.stress.faults.command import Lateness
 from lexbridge.audio.pcm import (
     FULL_SCALE,
     RATE_HZ,

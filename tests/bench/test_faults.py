@@ -1,4 +1,4 @@
-"""A few cases of `python -m bench faults`, at a fast pace: what is heard, and in which order."""
+"""Cases of `python -m bench faults`, at a fast pace: what is heard, and in which order."""
 
 import socket
 import time
@@ -7,11 +7,18 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from bench.stress.faults import command as faults
-from bench.stress.faults.command import Case, Result, run_cases
-from bench.stress.faults.heard import PlainVoice
+from bench.stress.faults.cases import ANSWER, SETUPS, Case, cases
+from bench.stress.faults.command import held_resources
+from bench.stress.faults.conversation import Conversation, Options, run_cases
+from bench.stress.faults.service import Timing, running
+from bench.stress.faults.verdict import Result, Turn, judge, judge_end
+from bench.stress.faults.voices import NoiseVoice, ToneVoice
+from lexbridge.lex.runtime import Deadlines
+from lexbridge.offline.lex.runtime import LexFault
 from lexbridge.offline.lex.voice import SilentVoice
-from tests.support.rig import PATIENCE_S, running
+
+LIMIT_S = 30
+"""Deadline of all quick cases together, seconds."""
 
 QUICK_CASES = [
     "Lex 400 at the start, twice",
@@ -53,22 +60,22 @@ QUICK_CASES_OF_STREAM_MODE = [
     "Lex answer without a voice, once",
     "REST 200 with null, twice",
 ]
-PACE = 0.1
-CASES: dict[str, Case] = {case.name: case for case in faults.cases()}
-STREAM_WORLDS = [world for world in faults.WORLDS if world.reply_mode == "stream"]
+QUICK = Timing(0.1, Deadlines(connect_s=2, answer_s=1.2, recall_s=1), (0.5, 0.5, 0.5))
+CASES: dict[str, Case] = {case.name: case for case in cases()}
+STREAM_SETUPS = [setup for setup in SETUPS if setup.reply_mode == "stream"]
 
 
 def only_what_is_heard(result: Result) -> list[str]:
-    """The problems but for those of time, which is the line's here while deadlines are the clock's."""
+    """Return the problems but for those of time: the line's time is fast here, and the deadlines are the clock's."""
     return [each for each in result.problems if not each.endswith(" of silence") and "settled after" not in each]
 
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, Result]:
-    """All of the cases, at once."""
+    """Results of all quick cases, run at once."""
     began_s = time.monotonic()
-    found = run_cases([CASES[name] for name in QUICK_CASES], patience_s=4, pace=PACE)
-    assert time.monotonic() - began_s < PATIENCE_S
+    found = run_cases([CASES[name] for name in QUICK_CASES], Options(timing=QUICK, patience_s=4))
+    assert time.monotonic() - began_s < LIMIT_S
     return {result.case.name: result for result in found}
 
 
@@ -80,82 +87,79 @@ def test_what_the_caller_hears_of_a_fault(results: dict[str, Result], name: str)
     assert result.first is not None
 
 
-@pytest.fixture(scope="module", params=STREAM_WORLDS, ids=str)
+@pytest.fixture(scope="module", params=STREAM_SETUPS, ids=str)
 def results_of_stream_mode(request: pytest.FixtureRequest) -> dict[str, Result]:
-    """The cases of one of its worlds, at once."""
-    chosen = [case for case in faults.cases(request.param) if case.name in QUICK_CASES_OF_STREAM_MODE]
-    found = run_cases(chosen, patience_s=6, pace=PACE, world=request.param)
+    """Results of the quick cases of one setup of stream mode, run at once."""
+    chosen = [case for case in cases(request.param) if case.name in QUICK_CASES_OF_STREAM_MODE]
+    found = run_cases(chosen, Options(request.param, QUICK, patience_s=6))
     return {result.case.name: result for result in found}
 
 
 @pytest.mark.parametrize("name", QUICK_CASES_OF_STREAM_MODE)
 def test_what_the_caller_hears_of_a_fault_in_stream_mode(results_of_stream_mode: dict[str, Result], name: str) -> None:
-    """Whether or not lexbridge has a voice of its own there."""
+    """The caller hears something, whether or not lexbridge has a voice of its own there."""
     result = results_of_stream_mode[name]
     assert only_what_is_heard(result) == []
     assert result.first is not None
     assert result.first.voice_s is not None
 
 
-def test_the_worlds_are_all_there() -> None:
-    assert [str(world) for world in faults.WORLDS] == [
+def test_every_setup_has_the_same_cases() -> None:
+    assert [str(setup) for setup in SETUPS] == [
         "call-update",
         "stream, PutSession spoken",
         "stream, PutSession refused",
         "stream, PutSession empty",
     ]
-    for world in faults.WORLDS:
-        assert [case.name for case in faults.cases(world)] == [*CASES]
+    for setup in SETUPS:
+        assert [case.name for case in cases(setup)] == [*CASES]
 
 
-def test_silence_is_not_heard() -> None:
-    """Nor are the words that belong to a silent prompt."""
-    with running(
-        lex_voice=SilentVoice(), REPLY_MODE="stream", recogniser=faults.Tones(), pace=PACE, NO_INPUT_S="120"
-    ) as rig:
-        conversation = faults.Conversation(Case("silent", faults.ANSWER), rig, PlainVoice(), 2, faults.WORLDS[1])
-        result = conversation.run()
+def test_silence_does_not_count_as_heard() -> None:
+    """Neither do the words that belong to a silent prompt."""
+    with running(SilentVoice(), ToneVoice(), QUICK, REPLY_MODE="stream", NO_INPUT_S="120") as service:
+        result = Conversation(Case("silent", ANSWER), service, NoiseVoice(), 2, STREAM_SETUPS[0]).run()
     assert result.first is not None
     assert (result.first.outcome, result.first.voice_s) == ("nothing", None)
     assert "nothing instead of answer" in result.problems
 
 
 def test_the_sweep_has_every_fault_once_and_twice() -> None:
-    assert len(CASES) == len(faults.cases())
-    for case in faults.cases():
+    assert len(CASES) == len(cases())
+    for case in cases():
         if case.name.endswith(", once"):
             assert case.name.replace(", once", ", twice") in CASES
-    statuses = {case.lex.status for case in faults.cases() if case.lex is not None and case.lex.kind == "status"}
+    statuses = {case.lex.status for case in cases() if case.lex is not None and case.lex.kind == "status"}
     assert statuses == {307, 400, 403, 404, 409, 424, 429, 500, 502, 503, 504}
 
 
 def test_a_limit_that_is_missed_is_told() -> None:
-    slow = faults.Turn("answer", voice_s=6.5, settled_s=6.5, silence_s=6.5)
+    slow = Turn("answer", voice_s=6.5, settled_s=6.5, silence_s=6.5)
     result = Result(CASES["Lex 500 at the end, once"], first=slow)
-    faults.judge(result, slow, faults.ANSWER)
+    judge(result, slow, ANSWER)
     assert result.problems == ["settled after 6.5 s", "6.5 s of silence"]
-    silent = faults.Turn("nothing", voice_s=None, settled_s=None, silence_s=16.0)
+    silent = Turn("nothing", voice_s=None, settled_s=None, silence_s=16.0)
     result = Result(CASES["REST hang, 3 times"], first=silent)
-    faults.judge(result, silent, result.case.expected)
+    judge(result, silent, result.case.expected)
     assert result.problems == []  # nobody could speak
     result.second = silent
-    faults.judge(result, silent, faults.ANSWER)
+    judge(result, silent, ANSWER)
     assert result.problems == ["next turn: nothing instead of answer", "next turn: 16.0 s of silence"]
 
 
 def test_a_fault_that_did_not_come_about_passes_nothing() -> None:
-    case = Case("never", faults.ANSWER, lex=faults.LexFault(session="another call"))
-    result = Result(case, first=faults.Turn("answer", 0.7, 0.7, 0.7))
-    faults.judge_end(result)
+    case = Case("never", ANSWER, lex=LexFault(session="another call"))
+    result = Result(case, first=Turn("answer", 0.7, 0.7, 0.7))
+    judge_end(result)
     assert result.problems == ["the fault did not come about"]
 
 
 def test_what_a_call_leaves_behind_is_found() -> None:
-    before = faults.held()
+    before = held_resources()
     never = gevent.spawn(Event().wait)
     with socket.socket():
-        after = faults.held()
+        after = held_resources()
     never.kill()
-    left = [more - less for more, less in zip(after, before, strict=True)]
-    assert [list(each.values()) for each in left] == [[1], [1]]
-    assert list(left[1]) == ["descriptors of socket"]
+    left = after - before
+    assert left.total() == 2
+    assert left["descriptors of socket"] == 1

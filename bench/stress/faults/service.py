@@ -1,0 +1,107 @@
+"""Service under test in this process, between a local Lex and a simulated Twilio: one for each case."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+from lexbridge.bridge.live_calls import CallLog
+from lexbridge.config.settings import Settings, read_settings
+from lexbridge.lex.runtime import Deadlines
+from lexbridge.net.http_server import MediaSocketHandler
+from lexbridge.net.rfc6455 import Bounds
+from lexbridge.offline.caller.caller import SimulatedCaller
+from lexbridge.offline.lex.bots import ORDER_FLOWERS, load_bot
+from lexbridge.offline.lex.recognition import Recogniser
+from lexbridge.offline.lex.runtime import LocalLex
+from lexbridge.offline.lex.voice import Voice
+from lexbridge.offline.twilio.call import PhoneCall
+from lexbridge.offline.twilio.simulator import SimulatedTwilio
+from lexbridge.server.build import build_service
+from lexbridge.twilio.rest import ATTEMPT_DEADLINES_S, TwilioCallControl
+
+ENVIRONMENT = {
+    "AWS_REGION": "us-east-1",
+    "ACCESS_KEY_ID": "offline",
+    "SECRET_ACCESS_KEY": "offline",
+    "URL": "https://voice.example.com",
+    "LEX_BOT_ALIAS": "prod",
+    "GREETING": "Hello.",
+    # The voices of this measurement take longer or shorter than the service expects of Twilio's.
+    "BARGE_IN": "off",
+}
+HURRIED_BELOW = 0.15
+"""Pace below which media comes faster than the service admits of a real call."""
+NEVER_S = "60"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Pace of the calls (1: real time; less: faster) and the service's deadlines for requests to Lex and to Twilio."""
+
+    pace: float = 1.0
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    attempt_deadlines_s: Sequence[float] = ATTEMPT_DEADLINES_S
+
+
+REAL_TIME = Timing()
+
+
+class HurriedHandler(MediaSocketHandler):
+    """Handler of media sockets that takes messages 20 times as fast as Twilio sends them."""
+
+    bounds = Bounds(rate_hz=20 * Bounds().rate_hz, burst=20 * Bounds().burst)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceUnderTest:
+    """Running service, and the Lex and the Twilio that it talks to."""
+
+    settings: Settings
+    lex: LocalLex
+    twilio: SimulatedTwilio
+    calls: CallLog
+    port: int
+
+    def place_call(self, caller: SimulatedCaller) -> PhoneCall:
+        """Have `caller` dial the service's number."""
+        return self.twilio.place_call(f"{self.settings.url}/twiml", caller, connect_to=f"http://127.0.0.1:{self.port}")
+
+
+@contextmanager
+def running(
+    lex_voice: Voice, recogniser: Recogniser, timing: Timing = REAL_TIME, **settings: str
+) -> Iterator[ServiceUnderTest]:
+    """Run a service whose Lex speaks with `lex_voice` and understands with `recogniser`, as long as the block lasts."""
+    bot = load_bot(ORDER_FLOWERS)
+    with (
+        LocalLex(bots=[bot], recogniser=recogniser, voice=lex_voice) as lex,
+        SimulatedTwilio(pace=timing.pace) as twilio,
+    ):
+        # At a fast pace Lex takes long by the time of the call: "One moment" would be said in every turn.
+        filler: dict[str, Any] = {"FILLER_S": NEVER_S} if timing.pace < 1 else {}
+        environment = {
+            **ENVIRONMENT,
+            "LEX_BOT_NAME": bot.name,
+            "TWILIO_AUTH_TOKEN": twilio.auth_token,
+            "TWILIO_API_URL": twilio.url,
+            **filler,
+            **settings,
+        }
+        read = read_settings(environment)
+        with mock.patch.dict(os.environ, AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE=lex.url):
+            service = build_service(
+                read,
+                call_control=TwilioCallControl(read, timing.attempt_deadlines_s),
+                deadlines=timing.deadlines,
+            )
+        if timing.pace < HURRIED_BELOW:
+            service.server.handler_class = HurriedHandler
+        service.server.start()
+        assert service.server.server_port
+        try:
+            yield ServiceUnderTest(read, lex, twilio, service.calls, service.server.server_port)
+        finally:
+            service.server.stop(timeout=1)
