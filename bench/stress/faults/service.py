@@ -11,7 +11,7 @@ from lexbridge.bridge.live_calls import CallLog
 from lexbridge.config.settings import Settings, read_settings
 from lexbridge.lex.runtime import Deadlines
 from lexbridge.net.http_server import MediaSocketHandler
-from lexbridge.net.rfc6455 import Bounds
+from lexbridge.net.rfc6455 import Limits
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.lex.bots import ORDER_FLOWERS, load_bot
 from lexbridge.offline.lex.recognition import Recogniser
@@ -52,7 +52,7 @@ REAL_TIME = Timing()
 class HurriedHandler(MediaSocketHandler):
     """Handler of media sockets that takes messages 20 times as fast as Twilio sends them."""
 
-    bounds = Bounds(rate_hz=20 * Bounds().rate_hz, burst=20 * Bounds().burst)
+    limits = Limits(rate_hz=20 * Limits().rate_hz, burst=20 * Limits().burst)
 
 
 @dataclass(frozen=True, slots=True)
