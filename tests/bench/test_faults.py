@@ -60,7 +60,7 @@ QUICK_CASES_OF_STREAM_MODE = [
     "Lex answer without a voice, once",
     "REST 200 with null, twice",
 ]
-QUICK = Timing(0.1, Deadlines(connect_s=2, answer_s=1.2, recall_s=1), (0.5, 0.5, 0.5))
+QUICK = Timing(0.1, Deadlines(connect_s=2, answer_s=1.2, session_s=1), (0.5, 0.5, 0.5))
 CASES: dict[str, Case] = {case.name: case for case in cases()}
 STREAM_SETUPS = [setup for setup in SETUPS if setup.reply_mode == "stream"]
 
