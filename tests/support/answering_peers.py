@@ -8,15 +8,21 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import gevent
+import pytest
 from gevent import monkey
 
 _start_new_thread = monkey.get_original("_thread", "start_new_thread")
 
+
 Send = Callable[[bytes], None]
+
+
 Answer = Callable[[Send], object]
 """Answers one request by `send`, which raises OSError once the client has closed the connection."""
+
 
 MOST_BYTES = 200_000_000
 """An answer without end has so many."""
@@ -120,3 +126,15 @@ def whole(head: str, body: bytes = b"") -> Answer:
 def chunk(data: bytes) -> bytes:
     """A chunk of a body."""
     return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+TEXT_HEAD = "HTTP/1.1 200 OK\nContent-Type: text/plain\nx-amz-lex-dialog-state: ElicitSlot\n"
+
+
+@contextmanager
+def answered_by(answer: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A peer in Lex's place."""
+    with answering(answer) as peer:
+        for name in ("LEX_RUNTIME_SERVICE", "LEX_RUNTIME_V2"):
+            monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", f"http://127.0.0.1:{peer.port}")
+        yield peer

@@ -1,0 +1,123 @@
+"""Sessions of Lex that are put back, and phrases that Lex voices: deadlines and refusals."""
+
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import gevent
+import pytest
+
+from lexbridge.errors import LexRejected, LexUnavailable, NotPutBack
+from lexbridge.lex import client as lex_client
+from lexbridge.lex.client import FORBIDDEN_FOR_S
+from lexbridge.lex.model import NO_DIALOG, Message, MessageFormat
+from lexbridge.lex.runtime import LexRequest
+from lexbridge.logs import Log
+from lexbridge.offline.lex.faults import LexFault
+from tests.support.fixtures import Logged
+from tests.support.lexes import FLOWERS, GENERATIONS, lex_of, local_lex, spoken
+from tests.support.rig import PATIENCE_S
+
+
+@GENERATIONS
+def test_who_may_not_put_a_session_back_is_told_so_and_does_not_try_again(
+    generation: str, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(operation="PutSession", status=403, times=None))
+        lex = lex_of(generation)
+        for _ in range(2):
+            with pytest.raises(NotPutBack):
+                lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+        assert [request.operation for request in local.requests] == ["PutSession"]
+        assert lex.ask(LexRequest("CA-1", None, spoken()), Log()).reply.intent == "OrderFlowers"
+    (line,) = [line for line in logged() if line["event"] == "session-not-put-back"]
+    assert line["level"] == "error"
+    assert "ACCESS_KEY_ID" in line["error"]
+
+
+@pytest.mark.parametrize(
+    "fault", [LexFault(status=500), LexFault(status=400), LexFault(kind="hang"), LexFault(kind="reset")]
+)
+def test_a_session_that_is_not_put_back_once_may_be_the_next_time(
+    fault: LexFault, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(replace(fault, operation="PutSession", times=1))
+        lex = lex_of("v2", session_s=0.3)
+        with pytest.raises(NotPutBack):
+            lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+        assert not [request for request in local.requests if request.operation == "RecognizeUtterance"]
+        lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+    assert [line["event"] for line in logged()].count("session-not-put-back") == 1
+
+
+def test_putting_a_session_back_takes_none_of_the_time_that_the_answer_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(operation="PutSession", kind="hang"))
+        lex = lex_of("v2", session_s=PATIENCE_S, answer_s=0.3)
+        began_s = time.monotonic()
+        with pytest.raises(NotPutBack, match="time"):
+            lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+        assert time.monotonic() - began_s < 2
+
+
+def test_who_has_waited_already_waits_no_longer_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.think_s = PATIENCE_S
+        lex = lex_of("v2", answer_s=2)
+        began_s = time.monotonic()
+        with pytest.raises(LexUnavailable, match=r"no answer within 0\.3 s"):
+            lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=None, waited_s=1.7), Log())
+        assert time.monotonic() - began_s < 1.5
+
+
+def test_a_timeout_of_somebody_else_is_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch) as local:
+        local.faults.append(LexFault(operation="PutSession", kind="hang"))
+        lex = lex_of("v2")
+        with pytest.raises(gevent.Timeout), gevent.Timeout(0.2):
+            lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+
+
+def test_while_lex_is_down_no_session_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch) as local:
+        lex = lex_of("v2")
+        while not lex._breaker.is_open:
+            lex._breaker.record_failure()
+        with pytest.raises(NotPutBack):
+            lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
+        assert local.requests == []
+
+
+@GENERATIONS
+def test_words_are_voiced_in_sessions_of_their_own(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        lex = lex_of(generation)
+        for message in (Message("Which day?"), Message("<speak>Now</speak>", MessageFormat.SSML)):
+            speech = lex.speak(message)
+            list(iter(speech.read, b""))
+            speech.close()
+        assert [request.said for request in local.requests] == ["Which day?", "<speak>Now</speak>"]
+        assert len({request.session_id for request in local.requests}) == 2
+        assert {request.session_id[:10] for request in local.requests} == {"lexbridge-"}
+
+
+def test_words_that_are_not_voiced_soon_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(operation="PutSession", kind="hang"))
+        with pytest.raises(LexUnavailable, match=r"no answer within 0\.2 s"):
+            lex_of("v2", session_s=0.2, answer_s=PATIENCE_S).speak(Message("Which day?"))
+
+
+def test_who_may_not_voice_words_asks_again_a_minute_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, FLOWERS) as local:
+        local.faults.append(LexFault(operation="PutSession", status=403))
+        lex = lex_of("v2")
+        with pytest.raises(LexRejected):
+            lex.speak(Message("Which day?"))
+        with pytest.raises(LexUnavailable, match="forbidden just now"):
+            lex.speak(Message("Which day?"))
+        assert len(local.requests) == 1
+        monkeypatch.setattr(lex_client, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + FORBIDDEN_FOR_S))
+        lex.speak(Message("Which day?")).close()

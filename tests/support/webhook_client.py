@@ -1,0 +1,125 @@
+"""A client of the Flask app whose requests Twilio has signed, and what its answers say."""
+
+import time
+from collections.abc import Mapping
+from urllib.parse import urlencode
+from xml.etree import ElementTree
+
+from flask.testing import FlaskClient
+from twilio.request_validator import RequestValidator
+from werkzeug.test import TestResponse
+
+from lexbridge.net.http_request import Head, Request
+from lexbridge.net.policies import Admitted, DirectAnswer, Refusal
+from lexbridge.server.build import build_service
+from lexbridge.twilio.rest import CallControl
+from lexbridge.twilio.signatures import stream_token_passes
+from lexbridge.twilio.webhook_form import CONTENT_TYPE
+from tests.support.rehearsal import RehearsedLex
+from tests.support.rig import TOKEN, settings
+
+FORM = {
+    "CallSid": "CA" + "2" * 32,
+    "AccountSid": "AC" + "1" * 32,
+    "From": "+12065550100",
+    "To": "+12065550199",
+    "Direction": "inbound",
+    "CallStatus": "ringing",
+}
+
+
+STREAM_SID = "MZ" + "4" * 32
+
+
+LOST_STREAM = {
+    "CallSid": FORM["CallSid"],
+    "AccountSid": FORM["AccountSid"],
+    "StreamSid": STREAM_SID,
+    "StreamName": "lexbridge-2-00000000",
+    "StreamEvent": "stream-error",
+    "StreamError": "31921",
+}
+
+
+FACTS = {"lexbridge:called-number": "+12065550199", "lexbridge:direction": "inbound"}
+QUERY = urlencode(FORM)
+
+
+class WebhookClient:
+    """The app's test client, and a Twilio that signs."""
+
+    def __init__(self, control: CallControl | None = None, **changes: str) -> None:
+        self.settings = settings(**changes)
+        # No media socket is opened here, and no bot is asked.
+        service = build_service(self.settings, lex=RehearsedLex(), call_control=control or Control())
+        self.calls = service.calls
+        self.admission = service.admission
+        self.client: FlaskClient = service.app.test_client()
+
+    def admit(
+        self, method: str, target: str, signed: str | None = None, form: Mapping[str, str] = FORM, **headers: str
+    ) -> Refusal | DirectAnswer | Admitted:
+        """What the server decides of a request with the signature of `form` for the address `signed`, in two steps."""
+        told = {"host": "voice.example.com", "content-type": CONTENT_TYPE, **headers}
+        if signed is not None:
+            told["x-twilio-signature"] = RequestValidator(TOKEN).compute_signature(signed, form)
+        head = Head(method, target, "HTTP/1.1", told)
+        body = b"" if method == "GET" else urlencode(form).encode()
+        return self.admission.check_head(head) or self.admission.check_request(Request(head, body), 0)
+
+    def post(
+        self, path: str, form: Mapping[str, str] = FORM, token: str = TOKEN, address: str | None = None
+    ) -> TestResponse:
+        signed = address or self.settings.url + path
+        signature = RequestValidator(token).compute_signature(signed, form)
+        return self.client.post(path, data=dict(form), headers={"X-Twilio-Signature": signature})
+
+
+def stream(response: TestResponse, verb: str = "Start") -> ElementTree.Element:
+    found = ElementTree.fromstring(response.text).find(f"./{verb}/Stream")
+    assert found is not None
+    return found
+
+
+def parameters(response: TestResponse, verb: str = "Start") -> dict[str, str]:
+    return {node.attrib["name"]: node.attrib["value"] for node in stream(response, verb).iter("Parameter")}
+
+
+def has_a_token(told: dict[str, str]) -> bool:
+    token = told.pop("lexbridge:token")
+    return stream_token_passes([TOKEN], token, FORM["CallSid"], FORM["AccountSid"], time.time())
+
+
+class Control:
+    """A CallControl that keeps what it is told, and answers with `error` if there is one."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.told: list[tuple[str, ...]] = []
+        self._error = error
+
+    def update(self, account_sid: str, call_sid: str, twiml: str, log: object, is_wanted: object = None) -> None:
+        """See CallControl."""
+        self._take(account_sid, call_sid, twiml)
+
+    def stop_stream(self, account_sid: str, call_sid: str, stream: str) -> None:
+        """See CallControl."""
+        self._take(account_sid, call_sid, stream)
+
+    def _take(self, *told: str) -> None:
+        self.told.append(told)
+        if self._error is not None:
+            raise self._error
+
+
+def get(door: WebhookClient, target: str, token: str = TOKEN) -> TestResponse:
+    """The answer to a webhook by GET."""
+    signature = RequestValidator(token).compute_signature(door.settings.url + target, {})
+    return door.client.get(target, headers={"X-Twilio-Signature": signature})
+
+
+def reason(decided: Refusal | DirectAnswer | Admitted) -> str:
+    """The reason that is logged of a request."""
+    if isinstance(decided, Refusal):
+        return decided.reason
+    assert isinstance(decided, Admitted)
+    return decided.oddity.reason if decided.oddity else "none"

@@ -1,0 +1,337 @@
+"""The answers to Twilio's webhooks: a call's first document, its next streams, its keys."""
+
+import dataclasses
+import re
+import time
+from urllib.parse import quote
+from xml.etree import ElementTree
+
+import pytest
+from werkzeug.test import TestResponse
+
+from lexbridge.bridge.live_calls import LiveStream
+from lexbridge.errors import CallControlError, CallControlUnavailable, CallGone
+from lexbridge.lex.runtime import Deadlines
+from lexbridge.web.app import LASTED_MS, MAX_STREAMS_LOST, OPENED_MS, WAITS_AFTER_LOST
+from tests.support.fixtures import Logged
+from tests.support.live_calls import live_stream
+from tests.support.rehearsal import wait_until
+from tests.support.webhook_client import (
+    FACTS,
+    FORM,
+    LOST_STREAM,
+    STREAM_SID,
+    Control,
+    WebhookClient,
+    has_a_token,
+    parameters,
+    stream,
+)
+
+
+def test_a_document_outlasts_the_longest_turn_also_one_that_is_joined() -> None:
+    def held_s(**changes: str) -> int:
+        pause = ElementTree.fromstring(WebhookClient(NO_INPUT_S="20", **changes).post("/twiml/resume").text).find(
+            ".//Pause"
+        )
+        assert pause is not None
+        return int(pause.attrib["length"])
+
+    assert held_s() >= 20 + 14.8 + Deadlines().answer_s
+    assert held_s(JOIN="on") == held_s() + Deadlines().answer_s
+
+
+def test_a_call_is_greeted_with_a_stream_and_kept() -> None:
+    response = WebhookClient().post("/twiml")
+    assert response.status_code == 200
+    assert response.mimetype == "text/xml"
+    start, gather, redirect = ElementTree.fromstring(response.text)
+    assert [start.tag, gather.tag, redirect.tag] == ["Start", "Gather", "Redirect"]
+    assert stream(response).attrib["url"] == "wss://voice.example.com/"
+    assert [verb.tag for verb in gather] == ["Say", "Pause"]
+    assert gather[0].text == "You will be interacting with Lex bot in 3, 2, 1. Go."
+    assert gather.attrib["action"] == "https://voice.example.com/twiml/keys?of=lexbridge-0#rc=2&rp=all"
+    assert redirect.text == "https://voice.example.com/twiml/resume?lost=1&after=lexbridge-0#rc=2&rp=all"
+    assert stream(response).attrib["name"] == "lexbridge-0"
+
+
+def test_a_call_whose_stream_was_lost_gets_another_and_no_greeting() -> None:
+    response = WebhookClient().post(f"/twiml/resume?lost=1&of={STREAM_SID}")
+    start, gather, redirect = ElementTree.fromstring(response.text)
+    assert [start.tag, redirect.tag, *(verb.tag for verb in gather)] == ["Start", "Redirect", "Pause"]
+    assert stream(response).attrib["name"] == "lexbridge-1-44444444"
+    told = parameters(response)
+    assert has_a_token(told)
+    assert told == {"lexbridge:resumed": "lost", "lexbridge:streams-lost": "1", **FACTS}
+    assert redirect.text is not None
+    assert "lost=21&" in redirect.text  # a whole document in which nothing happened counts for many
+
+
+def test_who_loses_several_streams_is_told_to_wait_and_at_last_that_it_is_no_use() -> None:
+    door = WebhookClient()
+    waits = ElementTree.fromstring(door.post(f"/twiml/resume?lost={WAITS_AFTER_LOST}&of={STREAM_SID}").text)
+    assert [verb.text for verb in waits.iter("Say")] == ["One moment please."]
+    last = door.post(f"/twiml/resume?lost={MAX_STREAMS_LOST}&of={STREAM_SID}")
+    assert stream(last).attrib["name"] == f"lexbridge-{MAX_STREAMS_LOST}-44444444"
+    over = ElementTree.fromstring(door.post(f"/twiml/resume?lost={MAX_STREAMS_LOST + 1}&of={STREAM_SID}").text)
+    assert [verb.tag for verb in over] == ["Say", "Hangup"]
+
+
+def opened_ms_ago(ms: int) -> str:
+    """The query by which a document tells that its stream opened then."""
+    return f"&opens={round(time.time() * 1000) - ms}"
+
+
+@pytest.mark.parametrize("lasted_ms", [None, -60_000, 0, OPENED_MS, LASTED_MS])
+def test_bidirectional_streams_are_lost_in_a_row_only_if_they_did_not_last(lasted_ms: int | None) -> None:
+    opens = "" if lasted_ms is None else opened_ms_ago(lasted_ms)
+    response = WebhookClient(REPLY_MODE="stream").post(f"/twiml/resume?lost=40&of={STREAM_SID}{opens}")
+    lost = 1 if lasted_ms == LASTED_MS else 40
+    assert stream(response, "Connect").attrib["name"] == f"lexbridge-{lost}-44444444"
+    assert parameters(response, "Connect")["lexbridge:streams-lost"] == str(lost)
+    told = [say.text for say in ElementTree.fromstring(response.text).iter("Say")]
+    assert told == ([] if lasted_ms in (OPENED_MS, LASTED_MS) else ["One moment please."])
+
+
+def test_a_bidirectional_stream_has_lasted_since_its_document_was_through_with_speaking() -> None:
+    door = WebhookClient(REPLY_MODE="stream")
+    opens = {}
+    for lost in (1, 40):
+        redirect = ElementTree.fromstring(door.post(f"/twiml/resume?lost={lost}&of={STREAM_SID}").text).find("Redirect")
+        assert redirect is not None
+        (opens_ms,) = re.findall(r"&opens=([0-9]{13})#", redirect.text or "")
+        opens[lost] = int(opens_ms) - time.time() * 1000
+    assert opens[1] <= 0
+    assert opens[40] > 0  # it says "One moment please." first
+
+
+@pytest.mark.parametrize("opens", ["", "x", "-1", "9" * 14, "\u0661" * 13, "0"])
+def test_a_time_that_is_none_is_not_known(opens: str) -> None:
+    response = WebhookClient(REPLY_MODE="stream").post(f"/twiml/resume?lost=2&of={STREAM_SID}&opens={quote(opens)}")
+    assert stream(response, "Connect").attrib["name"] == "lexbridge-2-44444444"
+
+
+@pytest.mark.parametrize("query", ["", "?lost=", "?lost=x", "?lost=-1", "?lost=99999"])
+def test_a_count_that_is_none_is_one(query: str) -> None:
+    assert stream(WebhookClient().post(f"/twiml/resume{query}")).attrib["name"] == "lexbridge-1"
+
+
+def test_a_stream_whose_document_ran_out_is_stopped_wherever_it_is_alive() -> None:
+    for error in (None, CallGone("404")):
+        control = Control(error)
+        door = WebhookClient(control=control)
+        assert door.post(f"/twiml/resume?lost=1&after={STREAM_SID}").status_code == 200
+        wait_until(lambda control=control: control.told)
+        assert control.told == [(FORM["AccountSid"], FORM["CallSid"], STREAM_SID)]
+
+
+def test_nothing_escapes_where_a_stream_is_stopped(logged: Logged) -> None:
+    control = Control(ZeroDivisionError("a bug"))
+    assert WebhookClient(control=control).post(f"/twiml/resume?lost=1&after={STREAM_SID}").status_code == 200
+    wait_until(lambda: [line for line in logged() if line["event"] == "stream-stop-broken"])
+    # gevent writes what escapes from a greenlet to standard error, as a traceback of many lines.
+    assert control.told == [(FORM["AccountSid"], FORM["CallSid"], STREAM_SID)]
+
+
+@pytest.mark.parametrize("error", [None, CallGone("21220"), CallControlUnavailable("503")], ids=str)
+def test_a_call_whose_stream_is_lost_is_sent_to_be_resumed_at_once(error: CallControlError | None) -> None:
+    control = Control(error)
+    assert WebhookClient(control=control).post("/stream-status", LOST_STREAM).status_code == 204
+    ((account_sid, call_sid, twiml),) = control.told
+    assert (account_sid, call_sid) == (FORM["AccountSid"], FORM["CallSid"])
+    (redirect,) = ElementTree.fromstring(twiml)
+    assert redirect.text == f"https://voice.example.com/twiml/resume?lost=3&of={STREAM_SID}#rc=2&rp=all"
+
+
+def test_a_call_that_this_process_serves_over_a_newer_stream_is_left_alone() -> None:
+    control = Control()
+    door = WebhookClient(control=control)
+    door.calls.began(live_stream(FORM["CallSid"]))
+    door.post("/stream-status", LOST_STREAM)
+    assert control.told == []
+    door.post(
+        "/stream-status", {**LOST_STREAM, "StreamSid": f"MZ{FORM['CallSid'][2:]}"}
+    )  # the one it takes to be alive
+    assert len(control.told) == 1
+
+
+@pytest.mark.parametrize("what", ["stream-started", "stream-stopped"])
+def test_a_stream_that_was_not_lost_is_not_resumed(what: str) -> None:
+    control = Control()
+    WebhookClient(control=control).post("/stream-status", {**LOST_STREAM, "StreamEvent": what})
+    assert control.told == []
+
+
+def test_in_stream_mode_a_call_is_greeted_and_then_connected() -> None:
+    response = WebhookClient(REPLY_MODE="stream").post("/twiml")
+    assert [verb.tag for verb in ElementTree.fromstring(response.text)] == ["Say", "Connect", "Redirect"]
+    told = parameters(response, "Connect")
+    assert has_a_token(told)
+    assert told == FACTS
+    redirect = ElementTree.fromstring(response.text)[-1]
+    assert redirect.text == "https://voice.example.com/twiml/resume?lost=1&of=lexbridge-0#rc=2&rp=all"
+    welcome = WebhookClient(REPLY_MODE="stream", WELCOME="bot", WELCOME_INTENT="Hello").post("/twiml")
+    assert [verb.tag for verb in ElementTree.fromstring(welcome.text)] == ["Connect", "Redirect"]
+
+
+def test_in_stream_mode_a_lost_stream_counts_once_however_long_it_was_there() -> None:
+    response = WebhookClient(REPLY_MODE="stream").post(f"/twiml/resume?lost=1&of={STREAM_SID}")
+    *_, connect, redirect = ElementTree.fromstring(response.text)
+    assert connect.tag == "Connect"
+    assert stream(response, "Connect").attrib["name"] == "lexbridge-1-44444444"
+    told = parameters(response, "Connect")
+    assert has_a_token(told)
+    assert told == {"lexbridge:resumed": "lost", "lexbridge:streams-lost": "1", **FACTS}
+    assert redirect.text is not None
+    assert "lost=2&" in redirect.text
+
+
+def test_in_stream_mode_a_lost_stream_is_followed_by_its_own_document_and_by_no_update() -> None:
+    control = Control()
+    door = WebhookClient(control=control, REPLY_MODE="stream")
+    assert door.post("/stream-status", LOST_STREAM).status_code == 204
+    closed: list[str] = []
+    mine = live_stream(FORM["CallSid"])
+    door.calls.began(dataclasses.replace(mine, close=lambda: closed.append(mine.stream_sid)))
+    door.post("/stream-status", LOST_STREAM)  # the one before: the call goes on over this one
+    assert closed == []
+    door.post("/stream-status", {**LOST_STREAM, "StreamSid": mine.stream_sid})  # this process had not noticed
+    assert closed == [mine.stream_sid]
+    assert control.told == []
+
+
+def test_gathered_keys_go_to_a_new_stream_in_the_place_of_the_one_they_were_pressed_over(logged: Logged) -> None:
+    response = WebhookClient().post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": "428153"})
+    stop, start, gather, _ = ElementTree.fromstring(response.text)
+    assert [stop.tag, start.tag, gather.tag] == ["Stop", "Start", "Gather"]
+    assert stop[0].attrib["name"] == STREAM_SID
+    assert [verb.tag for verb in gather] == ["Pause"]
+    told = parameters(response)
+    assert has_a_token(told)
+    assert told.pop("lexbridge:spoken-ms") == "0"
+    assert told == {"lexbridge:resumed": "keyed", "lexbridge:keys": "428153", **FACTS}
+    assert re.fullmatch(r"lexbridge-0-[-0-9]{1,8}", stream(response).attrib["name"])
+    (line,) = [line for line in logged() if line["event"] == "keys-gathered"]
+    assert line["keys"] == 6
+    assert "428153" not in str(logged())
+
+
+def test_a_live_stream_is_told_why_another_one_takes_its_place() -> None:
+    door, told = WebhookClient(), list[str]()
+    sids = FORM["CallSid"], STREAM_SID
+    door.calls.began(LiveStream(*sids, lambda: None, lambda: None, lambda: None, leaves=told.append))
+    door.post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": ""})  # it goes on
+    assert told == []
+    door.post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": "12"})
+    door.post(f"/twiml/resume?lost=1&after={STREAM_SID}")
+    assert told == ["keys", "document ran out"]
+
+
+def test_a_lone_end_character_where_keys_were_asked_for_has_them_asked_for_again() -> None:
+    response = WebhookClient().post(f"/twiml/keys?of={STREAM_SID}&asks=1", {**FORM, "Digits": ""})
+    told = parameters(response)
+    assert (told["lexbridge:resumed"], told["lexbridge:keys"]) == ("keyed", "")
+    held = ElementTree.fromstring(WebhookClient().post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": ""}).text)
+    assert [verb.tag for verb in held] == ["Gather", "Redirect"]
+
+
+@pytest.mark.parametrize(("voice", "attributes"), [("", {}), ("&voice=Polly.Vicki", {"voice": "Polly.Vicki"})])
+def test_who_was_silent_for_too_long_where_keys_were_asked_for_hears_a_goodbye(
+    voice: str, attributes: dict[str, str], logged: Logged
+) -> None:
+    say, hangup = ElementTree.fromstring(WebhookClient().post(f"/twiml/resume?silent=1{voice}").text)
+    assert (say.text, say.attrib, hangup.tag) == (
+        "Sorry, I did not hear anything. Goodbye.",
+        attributes,
+        "Hangup",
+    )
+    assert [line["event"] for line in logged()] == ["silent-caller-left"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "event"),
+    [
+        (None, "silent-caller-left"),  # another process has the stream
+        (CallGone("Twilio answered 404"), "call-resumed"),
+        (CallControlUnavailable("Twilio answered 503"), "call-resumed"),
+    ],
+)
+def test_who_was_silent_is_left_only_if_somebody_would_have_heard_them(
+    trouble: CallControlError | None, event: str, logged: Logged
+) -> None:
+    control = Control(trouble)
+    door = WebhookClient(control)
+    twiml = door.post(f"/twiml/resume?silent=1&after={STREAM_SID}").text
+    assert ("<Hangup" in twiml, "<Stream" in twiml) == (event == "silent-caller-left", event == "call-resumed")
+    assert event in [line["event"] for line in logged()]
+
+
+def test_who_was_silent_is_left_without_asking_twilio_where_their_stream_is_here() -> None:
+    control = Control()
+    door = WebhookClient(control)
+    door.calls.began(live_stream(FORM["CallSid"]))
+    assert "<Hangup" in door.post(f"/twiml/resume?silent=1&after={STREAM_SID}").text
+    assert control.told == []
+
+
+def test_the_callers_number_goes_to_the_bot_only_if_it_may() -> None:
+    told = parameters(WebhookClient().post("/twiml"))
+    assert has_a_token(told)
+    assert told == FACTS
+    shared = parameters(WebhookClient(SHARE_CALLER_NUMBER="on").post("/twiml"))
+    assert has_a_token(shared)
+    assert shared == {**FACTS, "lexbridge:caller-number": "+12065550100"}
+
+
+def test_in_a_call_that_we_placed_the_person_is_the_one_who_was_called() -> None:
+    form = {**FORM, "Direction": "outbound-api", "From": "+12065550199", "To": "+12065550100"}
+    told = parameters(WebhookClient().post("/twiml", form))
+    assert told["lexbridge:called-number"] == "+12065550199"
+    assert "+12065550100" not in told.values()
+    assert (
+        parameters(WebhookClient(SHARE_CALLER_NUMBER="on").post("/twiml", form))["lexbridge:caller-number"]
+        == "+12065550100"
+    )
+
+
+def counted(response: TestResponse, verb: str = "Start") -> list[int]:
+    told = parameters(response, verb)
+    return [int(told[f"lexbridge:{name}"]) for name in ("began", "age-s", "turns")]
+
+
+@pytest.mark.parametrize("limit", [{"MAX_CALL_S": "600"}, {"MAX_TURNS": "20"}])
+def test_a_call_is_counted_from_its_first_webhook(limit: dict[str, str]) -> None:
+    response = WebhookClient(**limit).post("/twiml?began=1000000000&turns=7")
+    began, age_s, turns = counted(response)
+    assert (time.time() - began < 60, age_s < 60, turns) == (True, True, 0)
+    assert response.text.count(f"began={began}&amp;turns=0#") == 3
+
+
+def test_what_is_said_before_a_two_way_stream_counts_too() -> None:
+    response = WebhookClient(MAX_TURNS="20", REPLY_MODE="stream", GREETING="word " * 60).post("/twiml")
+    assert 21 <= counted(response, "Connect")[1] < 80
+
+
+@pytest.mark.parametrize("path", ["/twiml/resume?lost=1&", "/twiml/keys?"])
+def test_a_stream_that_goes_on_with_a_call_is_told_how_far_it_has_come(path: str) -> None:
+    began_s = round(time.time()) - 300
+    told = f"of={STREAM_SID}&began={began_s}&turns=7"
+    response = WebhookClient(MAX_CALL_S="600").post(f"{path}{told}", {**FORM, "Digits": "12"})
+    began, age_s, turns = counted(response)
+    assert (began, turns) == (began_s, 7)
+    assert 300 <= age_s < 360
+    assert response.text.count(f"began={began_s}&amp;turns=7#") == 3
+
+
+def test_a_document_without_keys_and_one_for_a_lost_stream_pass_it_on() -> None:
+    control = Control()
+    door = WebhookClient(control=control, MAX_TURNS="9")
+    assert "began=1795846066&amp;turns=7#" in door.post(f"/twiml/keys?of={STREAM_SID}&began=1795846066&turns=7").text
+    door.post("/stream-status?began=1795846066&turns=7", LOST_STREAM)
+    assert "began=1795846066&amp;turns=7#" in str(control.told)
+
+
+def test_without_limits_nobody_is_told() -> None:
+    response = WebhookClient().post(f"/twiml/resume?lost=1&of={STREAM_SID}&began=1795846066&turns=7")
+    assert "began" not in response.text
+    assert "lexbridge:age-s" not in response.text
