@@ -8,7 +8,7 @@
     |   |-- LexUnavailable        a fault that may pass: another try makes sense
     |   |-- LexRejected           Lex refused the request as such: a setting is wrong
     |   |-- LexUnreadable         Lex has taken the turn, and nothing of its answer can be used
-    |   `-- NotPutBack            Lex was not asked: its session could not be put back to what it was before
+    |   `-- SessionNotRestored            Lex was not asked: its session could not be put back to what it was before
     `-- CallControlError          an update of the live call that Twilio did not carry out
         |-- CallGone              the call is over; there is nobody left to speak to
         |-- CallControlUnavailable  a fault that may pass
@@ -91,7 +91,7 @@ class LexUnreadable(LexError):
         super().__init__(f"{why}: {', '.join(self.parts[:10])}" if self.parts else why)
 
 
-class NotPutBack(LexError):
+class SessionNotRestored(LexError):
     """The session could not be put back to where it stood, and so the turn was not sent."""
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from lexbridge.call.attributes import ATTRIBUTES
-from lexbridge.call.context import CALL_MOVES
-from lexbridge.call.turns import TURN_MOVES
+from lexbridge.call.states import CALL_MOVES, TURN_MOVES
 from lexbridge.config.variables import BOTO3_VARIABLES, SETTINGS
 from lexbridge.twilio.refusals import WRONG_SIGNATURE
 from tests.support.packages import block

@@ -13,8 +13,8 @@ from lexbridge.errors import (
     LexRejected,
     LexUnavailable,
     LexUnreadable,
-    NotPutBack,
     Problem,
+    SessionNotRestored,
 )
 
 
@@ -35,7 +35,7 @@ def test_the_tree_in_the_docstring_is_the_tree_in_the_code():
         (LexError, "say_it_again", False),
         (LexUnavailable, "say_it_again", False),
         (LexRejected, "not_available", True),
-        (NotPutBack, "say_it_again", False),
+        (SessionNotRestored, "say_it_again", False),
     ],
 )
 def test_each_lex_error_names_the_sentence_that_the_caller_hears_and_tells_whether_the_call_ends(

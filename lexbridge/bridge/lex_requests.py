@@ -50,18 +50,18 @@ class LexFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class Recalled:
+class SessionFetched:
     """What the bot said last; None: there is no session."""
 
     reply: Reply | None
 
 
 @dataclass(frozen=True, slots=True)
-class NotRecalled:
+class SessionFetchFailed:
     """Nobody knows."""
 
 
-FromLex = LexReplied | LexSpoke | LexSpeechFailed | LexFailed | Recalled | NotRecalled
+FromLex = LexReplied | LexSpoke | LexSpeechFailed | LexFailed | SessionFetched | SessionFetchFailed
 
 
 class Asking:
@@ -191,12 +191,12 @@ class Asking:
 
     def _recall(self, session_id: str) -> None:
         """A greenlet: where the dialog stands is told."""
-        result: FromLex = NotRecalled()
+        result: FromLex = SessionFetchFailed()
         try:
             reply = self._lex.fetch_session(session_id)
             if reply is not None:
                 _note_what_is_left_out(reply, self.log)
-            result = Recalled(reply)
+            result = SessionFetched(reply)
         except LexError as error:
             self.log.warning("session-not-recalled", error=str(error))
         except Exception:

@@ -32,8 +32,8 @@ from lexbridge.bridge.lex_requests import (
     LexReplied,
     LexSpeechFailed,
     LexSpoke,
-    NotRecalled,
-    Recalled,
+    SessionFetched,
+    SessionFetchFailed,
 )
 from lexbridge.bridge.live_calls import CallLog, LiveStream
 from lexbridge.bridge.phrase_audio import OwnVoice
@@ -43,21 +43,21 @@ from lexbridge.call.actions import (
     CancelUtterance,
     ClearAudio,
     CloseUtterance,
+    FetchSession,
     Note,
     OpenUtterance,
-    Recall,
     SendAudio,
     SendKeys,
     SendMark,
+    SynthesizeSpeech,
     UpdateCall,
-    VoiceWords,
 )
-from lexbridge.call.context import CallState
 from lexbridge.call.documents import SPEAKING_MS_PER_SYLLABLE, Opening
 from lexbridge.call.events import Started, Stopped
 from lexbridge.call.media_clock import PULSE_S, MediaClock
 from lexbridge.call.session import SLICE_MS, CallSession
-from lexbridge.call.stream_parameters import RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER, whole
+from lexbridge.call.states import CallState
+from lexbridge.call.stream_parameters import RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER, parse_count
 from lexbridge.config.settings import Settings
 from lexbridge.errors import CallControlError, CallGone, MediaStreamError
 from lexbridge.lex.runtime import LexRuntime
@@ -380,12 +380,12 @@ class _Call:
                 if self._stream is None and self._session.started is not None:
                     self._begin(self._session.started)
             case Pong():
-                self._no_media(self._media_clock.ponged(item.payload) if self._media_clock else 0)
+                self._silence_passed(self._media_clock.ponged(item.payload) if self._media_clock else 0)
             case _Silence():
-                self._no_media(item.ms)
+                self._silence_passed(item.ms)
             case _Leave():
                 self._session.is_leaving = True
-            case LexReplied() | LexFailed() | Recalled() | NotRecalled():
+            case LexReplied() | LexFailed() | SessionFetched() | SessionFetchFailed():
                 self._take_from_lex(item)
             case LexSpoke() | LexSpeechFailed():
                 self._take_speech(item)
@@ -402,11 +402,11 @@ class _Call:
             refused.count("too much media")
             self._refuse("too much media", POLICY_VIOLATION)
 
-    def _no_media(self, ms: int) -> None:
+    def _silence_passed(self, ms: int) -> None:
         if ms:
-            self._session.no_media(ms)
+            self._session.silence_passed(ms)
 
-    def _take_from_lex(self, item: LexReplied | LexFailed | Recalled | NotRecalled) -> None:
+    def _take_from_lex(self, item: LexReplied | LexFailed | SessionFetched | SessionFetchFailed) -> None:
         session = self._session
         match item:
             case LexReplied():
@@ -419,10 +419,10 @@ class _Call:
             case LexFailed():
                 self._asking.forget(item.turn)
                 session.lex_failed(item.turn, item.error)
-            case Recalled():
-                session.recalled(item.reply)
-            case NotRecalled():
-                session.not_recalled()
+            case SessionFetched():
+                session.session_fetched(item.reply)
+            case SessionFetchFailed():
+                session.session_fetch_failed()
 
     def _take_speech(self, item: LexSpoke | LexSpeechFailed) -> None:
         """More of the audio of a reply, or its end."""
@@ -431,7 +431,7 @@ class _Call:
             return
         self._asking.forget(item.turn)
         if isinstance(item, LexSpoke):
-            self._session.lex_spoke_all(item.turn)
+            self._session.lex_speech_ended(item.turn)
         else:
             self._session.lex_speech_failed(item.turn)
 
@@ -439,7 +439,7 @@ class _Call:
         """What became of an update."""
         match item:
             case UpdateFailed(error=CallGone()):
-                self._session.call_is_gone()
+                self._session.call_gone()
             case UpdateFailed():
                 self._story.update_failed(item.number)
                 self._session.update_failed(item.number)
@@ -462,7 +462,7 @@ class _Call:
         if RESUMED_PARAMETER not in started.parameters and (refusal := self._calls.refusal):
             self._refuse(refusal, TRY_AGAIN_LATER)  # it comes back as a call that goes on, and is served then
         self._asking.log = self._updates.log = self._story.log = self._log
-        self._streams_lost = whole(started.parameters.get(STREAMS_LOST_PARAMETER))
+        self._streams_lost = parse_count(started.parameters.get(STREAMS_LOST_PARAMETER))
         self._began_s = time.monotonic()
         self._stream_sid = started.stream_sid
         self._stream = LiveStream(
@@ -551,16 +551,16 @@ class _Call:
                 case Note():
                     self._log.write(action.level, action.event, action.fields)
                     self._story.noted(action, time.monotonic())
-                case Recall():
+                case FetchSession():
                     self._asking.recall(action.session_id)
                 case _:
                     self._carry_out_at_lex(action)
 
     def _carry_out_at_lex(
-        self, action: OpenUtterance | SendKeys | BeginDialog | CloseUtterance | CancelUtterance | VoiceWords
+        self, action: OpenUtterance | SendKeys | BeginDialog | CloseUtterance | CancelUtterance | SynthesizeSpeech
     ) -> None:
         match action:
-            case VoiceWords():
+            case SynthesizeSpeech():
                 self._asking.voice(action.turn, action.messages)
             case CloseUtterance():
                 self._asking.close(action.turn)

@@ -38,7 +38,7 @@ class CloseUtterance:
 @dataclass(frozen=True, slots=True)
 class CancelUtterance:
     """Break the request off; its answer, or what is still to come of it, is of no use any more. `turn`: also that of a
-    VoiceWords."""
+    SynthesizeSpeech."""
 
     turn: int
 
@@ -64,14 +64,14 @@ class BeginDialog:
 
 
 @dataclass(frozen=True, slots=True)
-class Recall:
+class FetchSession:
     """Ask Lex where the dialog of this session stands."""
 
     session_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class VoiceWords:
+class SynthesizeSpeech:
     """Have Lex say `messages` aloud. Its voice comes as that of a reply to `turn`, which is below 0: a prompt's, and no
     turn's of the caller."""
 
@@ -132,8 +132,8 @@ Action = (
     | CancelUtterance
     | SendKeys
     | BeginDialog
-    | Recall
-    | VoiceWords
+    | FetchSession
+    | SynthesizeSpeech
     | UpdateCall
     | StreamOutput
     | Note

@@ -1,12 +1,11 @@
-"""Where a call stands, what moves it, and what the rules of a call share: `Call`.
+"""Where a call stands, what moves it, and what the rules of a call share: `CallContext`.
 
 The moves stand in CALL_MOVES, from which docs/call.md draws its diagram; everything that changes the state goes through
-`Call.move`.
+`CallContext.move`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Any
 
 from lexbridge.audio.endpointing import Endpointer
@@ -15,10 +14,11 @@ from lexbridge.audio.pcm import PCM_BYTES_PER_MS
 from lexbridge.call.actions import Action, Note, UpdateCall
 from lexbridge.call.directives import Directives
 from lexbridge.call.documents import CallDocuments, Document, Opening
-from lexbridge.call.dtmf import KeyCollector
+from lexbridge.call.dtmf import DtmfCollector
 from lexbridge.call.events import Started
-from lexbridge.call.stream_parameters import NO_INPUT_MS_PARAMETER, SoFar, handed_over, takeover_of
-from lexbridge.call.turns import Turns, moved
+from lexbridge.call.states import CALL_MOVES, CallMove, CallState, transition
+from lexbridge.call.stream_parameters import NO_INPUT_MS_PARAMETER, CallProgress, StreamParameters, hand_over_parameters
+from lexbridge.call.turns import Turns
 from lexbridge.config.call_rules import CallRules
 from lexbridge.config.parsers import is_phone_number
 from lexbridge.errors import CallStateError
@@ -28,47 +28,8 @@ OVERDUE_S = 60
 """A caller who is speaking at the end of MAX_CALL_S is heard for at most so much longer."""
 
 
-class CallState(Enum):
-    """Where the call stands."""
-
-    CONNECTING = "connecting"  # the socket is open, `start` has not come
-    RESUMING = "resuming"  # the stream before was lost: what the bot asked last is being looked up
-    LIVE = "live"
-    LEAVING = "leaving"  # the call is being handed over to another stream
-    CLOSING = "closing"  # the last document is on its way: the caller hears it out, the bot hears no more
-    ENDED = "ended"
-
-
-class CallMove(Enum):
-    """What moves the call."""
-
-    STARTED = "the stream starts"
-    RESUMED = "it starts where another was lost"
-    RECALLED = "Lex has told where the dialog stands, or cannot"
-    HANDED_OVER = "the call is handed over"
-    LAST_WORDS = "the last document is sent"
-    NOT_CARRIED_OUT = "Twilio does not carry it out"
-    OVER = "the stream stops or is lost"
-
-
-CALL_MOVES: Mapping[tuple[CallState, CallMove], CallState] = {
-    (CallState.CONNECTING, CallMove.STARTED): CallState.LIVE,
-    (CallState.CONNECTING, CallMove.RESUMED): CallState.RESUMING,
-    (CallState.RESUMING, CallMove.RECALLED): CallState.LIVE,
-    (CallState.LIVE, CallMove.LAST_WORDS): CallState.CLOSING,
-    (CallState.CLOSING, CallMove.NOT_CARRIED_OUT): CallState.LIVE,
-    (CallState.LIVE, CallMove.HANDED_OVER): CallState.LEAVING,
-    (CallState.LEAVING, CallMove.NOT_CARRIED_OUT): CallState.LIVE,
-    (CallState.CONNECTING, CallMove.OVER): CallState.ENDED,
-    (CallState.RESUMING, CallMove.OVER): CallState.ENDED,
-    (CallState.LIVE, CallMove.OVER): CallState.ENDED,
-    (CallState.LEAVING, CallMove.OVER): CallState.ENDED,
-    (CallState.CLOSING, CallMove.OVER): CallState.ENDED,
-}
-
-
 @dataclass(frozen=True, slots=True)
-class Standing:
+class DialogSnapshot:
     """What the last answer made of the call; so it can be taken back. See the fields of Call, and Turns."""
 
     directives: Directives
@@ -79,7 +40,7 @@ class Standing:
     turns_answered: int
 
 
-class Call:
+class CallContext:
     """One call: where it stands, what the bot said last, and the means to act. Shared by CallSession, which has the
     rules, and the ReplyMode, by which the bot is heard."""
 
@@ -88,7 +49,7 @@ class Call:
         self.documents = documents
         self.endpointer = endpointer
         self.turns = Turns(self.act, rules.max_utterance_ms * PCM_BYTES_PER_MS if rules.join else 0)
-        self.keys = KeyCollector()
+        self.keys = DtmfCollector()
         self.state = CallState.CONNECTING
         self.started: Started | None = None
         self.next_stream: Opening | None = None
@@ -139,7 +100,7 @@ class Call:
 
     def move(self, move: CallMove) -> None:
         """Raises CallStateError if it cannot happen now."""
-        self.state = moved(CALL_MOVES, self.state, move)
+        self.state = transition(CALL_MOVES, self.state, move)
 
     @property
     def now_ms(self) -> int:
@@ -166,9 +127,9 @@ class Call:
         return most_s is not None and self.age_s >= most_s + OVERDUE_S
 
     @property
-    def so_far(self) -> SoFar:
+    def progress(self) -> CallProgress:
         """For whoever goes on with the call."""
-        return SoFar(self.began_s, self.turns_answered)
+        return CallProgress(self.began_s, self.turns_answered)
 
     @property
     def age_s(self) -> float:
@@ -209,18 +170,17 @@ class Call:
         self.expected = expected
         self.endpointer.expect(expected, self.directives.hangover_ms, self.directives.max_utterance_ms)
 
-    @property
-    def standing(self) -> Standing:
+    def snapshot_dialog(self) -> DialogSnapshot:
         """For `go_back`."""
         answered = self.directives, self.expected, self.last_prompt, self.checkpoint
-        return Standing(*answered, self.turns.first_attributes, self.turns_answered)
+        return DialogSnapshot(*answered, self.turns.first_attributes, self.turns_answered)
 
-    def go_back(self, standing: Standing) -> None:
+    def restore_dialog(self, snapshot: DialogSnapshot) -> None:
         """As if nothing had been answered since."""
-        self.directives, self.last_prompt = standing.directives, standing.last_prompt
-        self.expect(standing.expected)
-        self.checkpoint, self.turns.first_attributes = standing.checkpoint, standing.first_attributes
-        self.turns_answered = standing.turns_answered
+        self.directives, self.last_prompt = snapshot.directives, snapshot.last_prompt
+        self.expect(snapshot.expected)
+        self.checkpoint, self.turns.first_attributes = snapshot.checkpoint, snapshot.first_attributes
+        self.turns_answered = snapshot.turns_answered
 
     def await_input(self, after_ms: int = 0) -> None:
         """From `after_ms` from now on it is the caller's turn: what is spoken to them is over then."""
@@ -250,10 +210,12 @@ class Call:
         if self.next_stream is None:
             return None
         # Facts that Lex does not have yet.
-        takeover = takeover_of(self.stream.parameters)
-        facts = takeover.facts if self.turns.first_attributes is not None else {}
-        known = handed_over(facts, self.no_inputs, self.failed_turns, self.last_prompt, takeover.called_number)
-        known += self.so_far.parameters(self.age_s)
+        told = StreamParameters.parse(self.stream.parameters)
+        call_facts = told.call_facts if self.turns.first_attributes is not None else {}
+        known = hand_over_parameters(
+            call_facts, self.no_inputs, self.failed_turns, self.last_prompt, told.called_number
+        )
+        known += self.progress.parameters(self.age_s)
         if self.directives.no_input_s is not None:
             known.append((NO_INPUT_MS_PARAMETER, str(self.no_input_ms)))
         return replace(self.next_stream, parameters=[*self.next_stream.parameters, *known])
@@ -261,7 +223,7 @@ class Call:
     @property
     def caller_id(self) -> str | None:
         """The number that a transfer shows as its caller's; None: Twilio shows the caller's own, if it can."""
-        called = takeover_of(self.stream.parameters).called_number or ""
+        called = StreamParameters.parse(self.stream.parameters).called_number or ""
         return self.rules.transfer_caller_id or (called if is_phone_number(called) else None)
 
     def leave(self) -> None:

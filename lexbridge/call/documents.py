@@ -62,7 +62,7 @@ class Opening:
 class CallDocuments(Protocol):
     """Maker of the documents that a live call is updated with.
 
-    `voice` speaks the messages; None: the service's own. `so_far` goes into every address of the document, so that
+    `voice` speaks the messages; None: the service's own. `query` goes into every address of the document, so that
     whoever answers there knows how far the call has come.
     """
 
@@ -75,7 +75,7 @@ class CallDocuments(Protocol):
         keys: KeyRules | None = None,
         reprompts: Reprompts | None = None,
         longer_s: int = 0,
-        so_far: Mapping[str, int] = NO_QUERY,
+        query: Mapping[str, int] = NO_QUERY,
     ) -> Document:
         """Make a document that says `messages`, if there are any, and holds a call whose stream is one-way.
 
@@ -92,7 +92,7 @@ class CallDocuments(Protocol):
         opening: Opening,
         *,
         voice: str | None = None,
-        so_far: Mapping[str, int] = NO_QUERY,
+        query: Mapping[str, int] = NO_QUERY,
     ) -> Document:
         """Make a document that says `messages`, and then connects the caller to a bidirectional stream."""
         ...

@@ -23,7 +23,7 @@ class KeyRules:
     longest: int | None = None
 
 
-class KeyCollector:
+class DtmfCollector:
     """Keys in, whole inputs out. One serves one call."""
 
     def __init__(self) -> None:
@@ -68,13 +68,13 @@ class KeyCollector:
         return keys or None
 
 
-def keys_of(collected: str, rules: KeyRules) -> str | None:
+def first_input(collected: str, rules: KeyRules) -> str | None:
     """The first whole input in keys that Twilio collected, which knows no deletion; None: there is none.
 
     Twilio counts deleted keys too. So it may have stopped in the middle of what the caller pressed after them: then the
     rest of that never came, and what came is no input.
     """
-    collector, whole_input = KeyCollector(), None
+    collector, whole_input = DtmfCollector(), None
     for key in collected:
         whole_input = whole_input or collector.press(key, 0, rules)
     whole_input = whole_input or collector.tick(rules.end_timeout_ms)

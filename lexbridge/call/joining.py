@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lexbridge.audio.endpointing import SpeechStarted
-from lexbridge.call.context import Call, Standing
+from lexbridge.call.context import CallContext, DialogSnapshot
 from lexbridge.call.output.base import ReplyMode
 from lexbridge.call.turns import Turn
 from lexbridge.errors import LexError
@@ -33,7 +33,7 @@ class _Answered:
 
     turn: Turn
     reply: Reply
-    before: Standing
+    before: DialogSnapshot
     outcome: Outcome
 
 
@@ -48,7 +48,7 @@ class _Joined:
 class Joining:
     """Decides on it, and has the ReplyMode withhold what is not to be heard yet."""
 
-    def __init__(self, call: Call, mode: ReplyMode) -> None:
+    def __init__(self, call: CallContext, mode: ReplyMode) -> None:
         self._call = call
         self._mode = mode
         self._answered: _Answered | None = None
@@ -60,7 +60,7 @@ class Joining:
         if self._joins(turn, reply, outcome):
             self._mode.withhold(turn.number, reply.messages)
             return True
-        self._answered = _Answered(turn, reply, self._call.standing, outcome)
+        self._answered = _Answered(turn, reply, self._call.snapshot_dialog(), outcome)
         return False
 
     def failed(self, turn: Turn, error: LexError, outcome: Outcome) -> bool:
@@ -81,7 +81,7 @@ class Joining:
         if checkpoint is None:
             return False
         self._mode.withhold(answered.turn.number, answered.reply.messages)
-        self._call.go_back(answered.before)
+        self._call.restore_dialog(answered.before)
         self._call.turns.go_on_with(answered.turn, started.at_ms, started.pre_roll, checkpoint)
         self._joined = _Joined(self._call.turns.count, answered.outcome)
         return True

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from lexbridge.audio.hangover import Expected
-from lexbridge.call.context import Call, CallMove, CallState
+from lexbridge.call.context import CallContext
 from lexbridge.call.directives import CallAction, Directives
 from lexbridge.call.documents import Document
 from lexbridge.call.output.base import LastWords, ReplyMode
+from lexbridge.call.states import CallMove, CallState
 from lexbridge.call.turns import Turn
 from lexbridge.errors import LexError
 from lexbridge.lex.model import Message, Reply
@@ -18,10 +19,10 @@ MAX_FAILED_TURNS = 3
 """In a row: then the call ends in words."""
 
 
-class Answering:
+class Replies:
     """Says what the bot answers, and does what it asks of the call."""
 
-    def __init__(self, call: Call, mode: ReplyMode) -> None:
+    def __init__(self, call: CallContext, mode: ReplyMode) -> None:
         self._call = call
         self._mode = mode
         self._said_limit = False

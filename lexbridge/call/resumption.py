@@ -3,28 +3,29 @@ heard."""
 
 from dataclasses import replace
 
-from lexbridge.call.actions import Recall
+from lexbridge.call.actions import FetchSession
 from lexbridge.call.attributes import CALL_SID_ATTRIBUTE
-from lexbridge.call.context import Call, CallMove, CallState
-from lexbridge.call.dtmf import keys_of
+from lexbridge.call.context import CallContext
+from lexbridge.call.dtmf import first_input
 from lexbridge.call.events import Started
 from lexbridge.call.output.base import ReplyMode
-from lexbridge.call.replies import Answering
-from lexbridge.call.stream_parameters import HANDED_OVER, Takeover, fingerprint, takeover_of
+from lexbridge.call.replies import Replies
+from lexbridge.call.states import CallMove, CallState
+from lexbridge.call.stream_parameters import HANDED_OVER, StreamParameters, fingerprint
 from lexbridge.lex.model import NO_DIALOG, Message, Reply
 
 RECALL_AGAIN_MS = 1000
 """After the dialog was looked up: Lex may still have been busy with the last words that the lost stream brought it."""
 
 
-class Resuming:
+class Resumption:
     """How a call's stream begins, and what it catches up with."""
 
-    def __init__(self, call: Call, mode: ReplyMode, answering: Answering) -> None:
+    def __init__(self, call: CallContext, mode: ReplyMode, answering: Replies) -> None:
         self._call = call
         self._mode = mode
         self._answering = answering
-        self._takeover = Takeover()
+        self._told = StreamParameters()
         self._recalled: Reply | None = None  # where the dialog stood when this stream began
         self._recall_again_at_ms: int | None = None
         self._asks_again = False  # when the dialog's last prompt is known
@@ -33,44 +34,44 @@ class Resuming:
     def start(self, started: Started) -> None:
         """The stream starts: with a greeting, or where another one was."""
         call = self._call
-        takeover = self._takeover = takeover_of(started.parameters)
-        looks_up = takeover.how is not None and takeover.how != HANDED_OVER
+        told = self._told = StreamParameters.parse(started.parameters)
+        looks_up = told.resumed is not None and told.resumed != HANDED_OVER
         call.move(CallMove.RESUMED if looks_up else CallMove.STARTED)
         call.started = started
         call.turns.session_id = started.call_sid
-        call.began_s, call.turns_answered = takeover.so_far.began_s, takeover.so_far.turns
-        call.age_before_s = takeover.age_s
-        call.note("info", "stream-started", resumed=takeover.how)
-        if takeover.facts or takeover.how is None:  # a stream that is handed over has them only if Lex does not
+        call.began_s, call.turns_answered = told.progress.began_s, told.progress.turns
+        call.age_before_s = told.age_s
+        call.note("info", "stream-started", resumed=told.resumed)
+        if told.call_facts or told.resumed is None:  # a stream that is handed over has them only if Lex does not
             # On the first turn only: attributes that are sent replace those of the session.
-            call.turns.first_attributes = {**takeover.facts, CALL_SID_ATTRIBUTE: started.call_sid}
-        if takeover.how is None:
+            call.turns.first_attributes = {**told.call_facts, CALL_SID_ATTRIBUTE: started.call_sid}
+        if told.resumed is None:
             call.checkpoint = NO_DIALOG
         if looks_up:
-            call.act(Recall(started.call_sid))
-        elif takeover.how == HANDED_OVER:
-            call.no_inputs, call.failed_turns = takeover.no_inputs, takeover.failed_turns
+            call.act(FetchSession(started.call_sid))
+        elif told.resumed == HANDED_OVER:
+            call.no_inputs, call.failed_turns = told.no_inputs, told.failed_turns
             call.last_prompt = None
-            if takeover.no_input_ms:  # the document that handed the call over goes by it
-                call.directives = replace(call.directives, no_input_s=takeover.no_input_ms / 1000)
+            if told.no_input_ms:  # the document that handed the call over goes by it
+                call.directives = replace(call.directives, no_input_s=told.no_input_ms / 1000)
             if self._mode.recalls_at_once:
-                call.act(Recall(started.call_sid))
-            self._mode.await_input(takeover.spoken_ms, takeover.reprompts_ms)
+                call.act(FetchSession(started.call_sid))
+            self._mode.await_input(told.spoken_ms, told.reprompts_ms)
         elif call.rules.welcome == "bot":
             self._welcome()
         else:
             self._mode.greeted()
 
-    def recalled(self, reply: Reply | None) -> None:
+    def session_fetched(self, reply: Reply | None) -> None:
         """Lex told what it answered last in this session; None: it knows no such session, nothing was said yet."""
         self._lex_tells = True
         self._go_on(reply)
 
-    def not_recalled(self) -> None:
+    def session_fetch_failed(self) -> None:
         """Lex did not tell. The call facts are not sent on, for they would replace what it knows; unless the stream
         before handed them over, which had not told Lex."""
         self._lex_tells = False
-        if self._takeover.how != HANDED_OVER:
+        if self._told.resumed != HANDED_OVER:
             self._call.turns.first_attributes = None
         self._go_on(None)
 
@@ -95,13 +96,13 @@ class Resuming:
             return
         self._recall_again_at_ms = None
         if self._call.state is CallState.LIVE and not self._call.turns.count:
-            self._call.act(Recall(self._call.stream.call_sid))
+            self._call.act(FetchSession(self._call.stream.call_sid))
 
     def ask_again(self) -> None:
         """The caller was not heard: they are asked again as soon as it is known what."""
         if self._call.last_prompt is None:
             self._asks_again = True
-            self._call.act(Recall(self._call.stream.call_sid))
+            self._call.act(FetchSession(self._call.stream.call_sid))
         else:
             self._answering.ask_again()
 
@@ -112,13 +113,13 @@ class Resuming:
     def _resume(self, reply: Reply | None) -> None:
         """The bot's last answer is given once more, for it may not have been heard: unless the caller keyed theirs."""
         call = self._call
-        call.move(CallMove.RECALLED)
+        call.move(CallMove.LOOKED_UP)
         self._recalled = reply
         if reply is not None:
             call.answered(reply)
-        if self._takeover.keys is not None:
+        if self._told.keys is not None:
             call.last_prompt = reply.messages if reply else ()
-            self._send_gathered(self._takeover.keys)
+            self._send_gathered(self._told.keys)
             return
         if reply is None and call.rules.welcome == "bot":  # it had not come to that
             self._welcome()
@@ -134,7 +135,7 @@ class Resuming:
         """What the bot said last is known now: to the caller it was said over another stream."""
         call = self._call
         last_prompt = call.last_prompt = reply.messages if reply else ()
-        if reply is not None and last_prompt and self._takeover.prompt not in (None, fingerprint(last_prompt)):
+        if reply is not None and last_prompt and self._told.prompt_fingerprint not in (None, fingerprint(last_prompt)):
             self._answer_late(reply)
             return
         if reply is not None:
@@ -150,7 +151,7 @@ class Resuming:
 
     def _send_gathered(self, keys: str) -> None:
         """Keys that Twilio collected, and this stream was opened for."""
-        if whole_input := keys_of(keys, self._call.directives.keys):
+        if whole_input := first_input(keys, self._call.directives.keys):
             self._call.send_keys(whole_input)
         else:
             self._answering.ask_anew()

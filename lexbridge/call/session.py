@@ -1,9 +1,8 @@
 """The heart: one call, from the start of its media stream to its end.
 
-`CallSession` has few ways in (`receive`, `no_media`; `lex_replied` or `lex_failed`; `lex_spoke` and how that ended;
-`recalled` or `not_recalled`; `update_failed`; `call_is_gone`; `stream_lost`) and one way out (`actions`). It does no
-I/O and has no clock: time is media time. Nothing in it switches greenlets. Of a message that brings much media, or
-skips much time, it hears a slice; `catch_up` hears the next one, so that nobody else has to wait for all of them.
+`CallSession` takes events in, by its methods, and gives actions out, by `actions`. It does no I/O and has no clock:
+time is media time. Nothing in it switches greenlets. A message may bring much media, or skip much time: the session
+hears a slice of it, and `catch_up` hears the next one, so that the other calls need not wait for all slices.
 
 Two machines run side by side, for a caller may speak while Lex thinks: the call's, in `call_state`, and a turn's, in
 `turns`. Both diagrams in docs/call.md are drawn from their tables. How the bot is heard is up to the `ReplyMode`.
@@ -27,7 +26,7 @@ from lexbridge.audio.endpointing import (
 from lexbridge.audio.pcm import FRAME_MS, PCM_BYTES_PER_MS, decode_mulaw, frame_levels_dbfs
 from lexbridge.audio.vad import Detector
 from lexbridge.call.actions import Action, CancelUtterance
-from lexbridge.call.context import Call, CallMove, CallState
+from lexbridge.call.context import CallContext
 from lexbridge.call.documents import CallDocuments, Opening
 from lexbridge.call.events import (
     Dtmf,
@@ -44,11 +43,12 @@ from lexbridge.call.joining import Joining
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, ReplyMode
 from lexbridge.call.output.call_update import CallUpdateMode
 from lexbridge.call.output.stream import StreamMode
-from lexbridge.call.replies import Answering
-from lexbridge.call.resumption import Resuming
-from lexbridge.call.turns import Turn, TurnMove
+from lexbridge.call.replies import Replies
+from lexbridge.call.resumption import Resumption
+from lexbridge.call.states import CallMove, CallState, TurnMove
+from lexbridge.call.turns import Turn
 from lexbridge.config.call_rules import CallRules
-from lexbridge.errors import LexError, MediaStreamError, NotPutBack
+from lexbridge.errors import LexError, MediaStreamError, SessionNotRestored
 from lexbridge.lex.model import Reply
 
 SLICE_MS = 500
@@ -87,16 +87,16 @@ class CallSession:
         self._unheard: deque[bytes] = deque()  # frames, mu-law
         self._odd_messages: Counter[str] = Counter()
         self._endpointer = Endpointer(detector, endpointing)
-        self._call = Call(rules, documents, self._endpointer)
+        self._call = CallContext(rules, documents, self._endpointer)
         self._turns, self._keys = self._call.turns, self._call.keys
         self._mode: ReplyMode = (
             StreamMode(self._call, {} if voiced is None else voiced)
             if rules.reply_mode == "stream"
             else CallUpdateMode(self._call)
         )
-        self._answering = Answering(self._call, self._mode)
+        self._answering = Replies(self._call, self._mode)
         self._joining = Joining(self._call, self._mode)
-        self._resuming = Resuming(self._call, self._mode, self._answering)
+        self._resuming = Resumption(self._call, self._mode, self._answering)
         self._filler_ms = round(rules.filler_s * 1000)
 
     @property
@@ -177,7 +177,7 @@ class CallSession:
             case _:
                 pass  # Connected
 
-    def no_media(self, ms: int) -> None:
+    def silence_passed(self, ms: int) -> None:
         """For `ms` no media came, and none is on its way: the caller's phone sends nothing while they are silent. It is
         heard as silence, the first SLICE_MS at once. Nothing happens before the stream starts, or after its end."""
         if self.state in (CallState.CONNECTING, CallState.ENDED):
@@ -193,7 +193,7 @@ class CallSession:
     def lex_replied(self, number: int, reply: Reply, speaks: bool = False) -> None:
         """Lex answered the turn `number`. A reply to a turn that is over is dropped.
 
-        `speaks`: the reply's audio follows, by `lex_spoke` until `lex_spoke_all` or `lex_speech_failed`.
+        `speaks`: the reply's audio follows, by `lex_spoke` until `lex_speech_ended` or `lex_speech_failed`.
         """
         self._catch_up_whole()
         turn = self._turns.over_at_lex(number, TurnMove.REPLIED)
@@ -218,7 +218,7 @@ class CallSession:
     def lex_failed(self, number: int, error: LexError) -> None:
         """Lex did not answer the turn `number`, for good. The caller hears the error's apology; unless they go on."""
         self._catch_up_whole()
-        if isinstance(error, NotPutBack):
+        if isinstance(error, SessionNotRestored):
             self._joining.not_put_back(number)
             self._next_turn()
             return
@@ -234,7 +234,7 @@ class CallSession:
         self._catch_up_whole()
         self._mode.spoke(number, mulaw)
 
-    def lex_spoke_all(self, number: int) -> None:
+    def lex_speech_ended(self, number: int) -> None:
         """There is no more of it."""
         self._catch_up_whole()
         self._mode.spoke_all(number)
@@ -244,15 +244,15 @@ class CallSession:
         self._catch_up_whole()
         self._mode.speech_failed(number)
 
-    def recalled(self, reply: Reply | None) -> None:
+    def session_fetched(self, reply: Reply | None) -> None:
         """Lex told what it answered last in this session; None: it knows no such session, nothing was said yet."""
         self._catch_up_whole()
-        self._resuming.recalled(reply)
+        self._resuming.session_fetched(reply)
 
-    def not_recalled(self) -> None:
+    def session_fetch_failed(self) -> None:
         """Lex did not tell."""
         self._catch_up_whole()
-        self._resuming.not_recalled()
+        self._resuming.session_fetch_failed()
 
     def update_failed(self, number: int) -> None:
         """Twilio did not carry out the UpdateCall `number`. The next turn goes on, even after last words."""
@@ -265,7 +265,7 @@ class CallSession:
         elif self._mode.reprompts:  # nor does it ask by itself
             self._mode.await_input()
 
-    def call_is_gone(self) -> None:
+    def call_gone(self) -> None:
         """Twilio says that the call is over, before its stream was. What is behind is heard no more."""
         if self.state is not CallState.ENDED:
             self._end("gone")

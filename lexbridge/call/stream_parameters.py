@@ -1,6 +1,6 @@
-"""What a stream of a call is told by the one before it, or by the webhook that opened it: `<Parameter>`s.
+"""Parameters of a media stream: what the stream before, or the webhook that opened it, tells a stream of a call.
 
-All of them but Twilio's own facts of the call have names of ours, and never reach the bot.
+The parameters that are lexbridge's own never reach the bot. The others are facts of the call, which do.
 """
 
 import re
@@ -23,13 +23,14 @@ AGE_PARAMETER = "lexbridge:age-s"
 TURNS_PARAMETER = "lexbridge:turns"
 CALLED_PARAMETER = "lexbridge:called"
 TOKEN_PARAMETER = "lexbridge:token"  # noqa: S105 - its name, not its value
+
 SPOKEN_PARAMETER = "lexbridge:spoken-ms"
 """Parameter of a stream that takes a call over: how long the prompt of the same document takes, an estimate."""
 
 REPROMPTS_PARAMETER = "lexbridge:reprompts-ms"
 """Parameter of such a stream: how long each reprompt takes that its document has for a silent caller, estimates."""
 
-_OURS = (
+_OWN_PARAMETERS = (
     RESUMED_PARAMETER,
     STREAMS_LOST_PARAMETER,
     NO_INPUTS_PARAMETER,
@@ -47,106 +48,115 @@ _OURS = (
 )
 
 MAX_REPROMPTS = 21
-"""In one document: as often as a bot may have the caller asked again, and the goodbye."""
+"""Reprompts read of one document, at most: a bot may have the caller asked again 20 times, and one is the goodbye."""
 
 LOST = "lost"
 HANDED_OVER = "handed-over"
 KEYED = "keyed"
-"""Why a stream goes on with a call that was greeted before: its last one was lost, or handed over, or made way for
-keys."""
+"""Reasons why a stream goes on with a call that another stream began: that one was lost, handed over, or stopped
+because the caller pressed keys."""
 
 
 @dataclass(frozen=True, slots=True)
-class SoFar:
-    """How far a call has come, for `MAX_CALL_S` and `MAX_TURNS`. `began_s`: its first webhook, Unix time; None: nobody
-    asked for it. `turns`: of the caller's that were answered."""
+class CallProgress:
+    """How far a call has come, for `MAX_CALL_S` and `MAX_TURNS`.
+
+    `began_s`: Unix time of the call's first webhook, or None if neither setting needs it. `turns`: how many turns of
+    the caller were answered.
+    """
 
     began_s: int | None = None
     turns: int = 0
 
+    @classmethod
+    def parse(cls, began: str | None, turns: str | None) -> "CallProgress":
+        """Read what lexbridge itself wrote. A text that it cannot have written counts as absent."""
+        return cls(int(began) if began and re.fullmatch("[0-9]{10}", began) else None, parse_count(turns))
+
     @property
     def query(self) -> Mapping[str, int]:
-        """For the addresses in a document: whoever Twilio asks next is told."""
+        """Query of the addresses in a document, by which the next webhook learns of the progress."""
         return {} if self.began_s is None else {"began": self.began_s, "turns": self.turns}
 
     def parameters(self, age_s: float) -> list[tuple[str, str]]:
-        """For a stream that begins when the call is `age_s` old."""
+        """Return the parameters of a stream that begins when the call is `age_s` old."""
         if self.began_s is None:
             return []
         counts = ((BEGAN_PARAMETER, self.began_s), (AGE_PARAMETER, round(age_s)), (TURNS_PARAMETER, self.turns))
         return [(name, str(count)) for name, count in counts]
 
 
-def so_far_of(began: str | None, turns: str | None) -> SoFar:
-    """What we wrote ourselves; if somebody else did, nothing."""
-    return SoFar(int(began) if began and re.fullmatch("[0-9]{10}", began) else None, whole(turns))
-
-
 @dataclass(frozen=True, slots=True)
-class Takeover:
-    """What a stream takes over. `how`: LOST, HANDED_OVER or KEYED; None: it is the call's first. `facts`: what is for
-    the bot. `prompt`: the fingerprint of what was asked last. `keys`: those it was opened for. `spoken_ms`: how long
-    its document speaks, an estimate; `reprompts_ms`: how long each of its reprompts takes, and a 0.
-    `no_input_ms`: how long the bot has the caller waited for, if not as the settings say; 0: as they say.
-    `so_far`, `age_s`: how far the call has come, and how old it was when the stream began.
-    `called_number`: what was dialled, which may be no phone number."""
+class StreamParameters:
+    """What a stream is told when it opens.
 
-    how: str | None = None
-    facts: Mapping[str, str] = field(default_factory=dict, repr=False)
+    `resumed`: LOST, HANDED_OVER or KEYED, or None for the first stream of a call. `call_facts`: what is for the bot.
+    `prompt_fingerprint`: the fingerprint of what the bot asked last. `keys`: the keys for which the stream was opened.
+    `spoken_ms`: estimate of how long its document speaks. `reprompts_ms`: estimate of how long each reprompt of the
+    document takes, and a 0. `no_input_ms`: how long the bot wants the caller waited for; 0: as the settings say.
+    `progress`, `age_s`: how far the call has come, and how old it was when the stream began. `called_number`: the
+    address that was dialled, which need not be a phone number.
+    """
+
+    resumed: str | None = None
+    call_facts: Mapping[str, str] = field(default_factory=dict, repr=False)
     no_inputs: int = 0
     failed_turns: int = 0
-    prompt: str | None = None
+    prompt_fingerprint: str | None = None
     keys: str | None = field(default=None, repr=False)
     spoken_ms: int = 0
     reprompts_ms: tuple[int, ...] = ()
     no_input_ms: int = 0
-    so_far: SoFar = SoFar()
+    progress: CallProgress = CallProgress()
     age_s: int = 0
     called_number: str | None = field(default=None, repr=False)
 
+    @classmethod
+    def parse(cls, parameters: Mapping[str, str]) -> "StreamParameters":
+        """Read `parameters`. A text in the place of a number counts as 0."""
+        resumed = parameters.get(RESUMED_PARAMETER)
+        return cls(
+            resumed=resumed,
+            call_facts={name: value for name, value in parameters.items() if name not in _OWN_PARAMETERS},
+            no_inputs=parse_count(parameters.get(NO_INPUTS_PARAMETER)),
+            failed_turns=parse_count(parameters.get(FAILED_TURNS_PARAMETER)),
+            prompt_fingerprint=parameters.get(PROMPT_PARAMETER),
+            keys=parameters.get(KEYS_PARAMETER) if resumed == KEYED else None,
+            spoken_ms=parse_count(parameters.get(SPOKEN_PARAMETER)),
+            reprompts_ms=tuple(map(parse_count, parameters.get(REPROMPTS_PARAMETER, "").split()[:MAX_REPROMPTS])),
+            no_input_ms=parse_count(parameters.get(NO_INPUT_MS_PARAMETER)),
+            progress=CallProgress.parse(parameters.get(BEGAN_PARAMETER), parameters.get(TURNS_PARAMETER)),
+            age_s=parse_count(parameters.get(AGE_PARAMETER)),
+            # A stream that is handed over has the attribute only if Lex does not have it yet.
+            called_number=parameters.get(CALLED_NUMBER_ATTRIBUTE) or parameters.get(CALLED_PARAMETER),
+        )
 
-def takeover_of(parameters: Mapping[str, str]) -> Takeover:
-    """What `parameters` say; what somebody else wrote in the place of a number counts as 0."""
-    how = parameters.get(RESUMED_PARAMETER)
-    return Takeover(
-        how=how,
-        facts={name: value for name, value in parameters.items() if name not in _OURS},
-        no_inputs=whole(parameters.get(NO_INPUTS_PARAMETER)),
-        failed_turns=whole(parameters.get(FAILED_TURNS_PARAMETER)),
-        prompt=parameters.get(PROMPT_PARAMETER),
-        keys=parameters.get(KEYS_PARAMETER) if how == KEYED else None,
-        spoken_ms=whole(parameters.get(SPOKEN_PARAMETER)),
-        reprompts_ms=tuple(map(whole, parameters.get(REPROMPTS_PARAMETER, "").split()[:MAX_REPROMPTS])),
-        no_input_ms=whole(parameters.get(NO_INPUT_MS_PARAMETER)),
-        so_far=so_far_of(parameters.get(BEGAN_PARAMETER), parameters.get(TURNS_PARAMETER)),
-        age_s=whole(parameters.get(AGE_PARAMETER)),
-        # A stream that is handed over has the fact only if Lex does not know it yet.
-        called_number=parameters.get(CALLED_NUMBER_ATTRIBUTE) or parameters.get(CALLED_PARAMETER),
-    )
 
-
-def handed_over(
-    facts: Mapping[str, str],
+def hand_over_parameters(
+    call_facts: Mapping[str, str],
     no_inputs: int,
     failed_turns: int,
     last_prompt: Sequence[Message] | None,
     called_number: str | None = None,
 ) -> list[tuple[str, str]]:
-    """The parameters of the stream that a call is handed over to. `last_prompt`, `called_number` None: not known."""
+    """Return the parameters of the stream to which a call is handed over.
+
+    `last_prompt`, `called_number`: None if not known.
+    """
     counts = [(NO_INPUTS_PARAMETER, no_inputs), (FAILED_TURNS_PARAMETER, failed_turns)]
     known = [(RESUMED_PARAMETER, HANDED_OVER), *((name, str(count)) for name, count in counts if count)]
     if last_prompt is not None:
         known.append((PROMPT_PARAMETER, fingerprint(last_prompt)))
-    if called_number and CALLED_NUMBER_ATTRIBUTE not in facts:
+    if called_number and CALLED_NUMBER_ATTRIBUTE not in call_facts:
         known.append((CALLED_PARAMETER, called_number))
-    return [*known, *facts.items()]
+    return [*known, *call_facts.items()]
 
 
 def fingerprint(messages: Sequence[Message]) -> str:
-    """Tells one prompt from another, and nobody what it says."""
+    """Return a checksum that tells one prompt from another without revealing the words."""
     return f"{zlib.crc32(repr([message.text for message in messages]).encode('utf-8', 'surrogatepass')):08x}"
 
 
-def whole(text: str | None) -> int:
-    """A number that we wrote ourselves; 0 if somebody else did."""
+def parse_count(text: str | None) -> int:
+    """Return a count that lexbridge itself wrote, or 0 for a text that it cannot have written."""
     return int(text) if text and re.fullmatch("[0-9]{1,6}", text) else 0

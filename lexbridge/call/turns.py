@@ -6,7 +6,6 @@ The moves of a turn stand in TURN_MOVES; everything that changes its state goes 
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 from lexbridge.call.actions import (
@@ -19,63 +18,11 @@ from lexbridge.call.actions import (
     OpenUtterance,
     SendKeys,
 )
-from lexbridge.errors import CallStateError
+from lexbridge.call.states import TURN_MOVES, TurnMove, TurnState, transition
 from lexbridge.lex.model import Checkpoint
 
 MAX_HELD_TURNS = 3
 """Turns kept while Lex is still busy with an earlier one. A further one pushes the oldest out."""
-
-
-class TurnState(Enum):
-    """Where one turn of the caller stands: an utterance, and Lex's answer to it."""
-
-    HEARING = "hearing"  # it goes to Lex as it is spoken
-    RECOGNIZING = "recognizing"  # all of it is at Lex
-    HELD = "held"  # Lex is busy with the turn before: it is kept, and still being spoken
-    WAITING = "waiting"  # the same, spoken to its end
-    ANSWERED = "answered"
-    FAILED = "failed"
-    DROPPED = "dropped"
-
-
-class TurnMove(Enum):
-    """What moves a turn."""
-
-    SPEECH_ENDED = "the utterance ends"
-    LEX_FREE = "Lex is free for it"
-    GOES_ON = "the caller goes on with it"
-    NOT_JOINED = "it cannot be joined with the one before"
-    REPLIED = "Lex replies"
-    LEX_FAILED = "Lex fails"
-    DROPPED = "the call goes on without it"
-
-
-TURN_MOVES: Mapping[tuple[TurnState, TurnMove], TurnState] = {
-    (TurnState.HEARING, TurnMove.SPEECH_ENDED): TurnState.RECOGNIZING,
-    (TurnState.HELD, TurnMove.SPEECH_ENDED): TurnState.WAITING,
-    (TurnState.HELD, TurnMove.LEX_FREE): TurnState.HEARING,
-    (TurnState.WAITING, TurnMove.LEX_FREE): TurnState.RECOGNIZING,
-    (TurnState.WAITING, TurnMove.GOES_ON): TurnState.HELD,
-    (TurnState.HEARING, TurnMove.NOT_JOINED): TurnState.HELD,
-    (TurnState.RECOGNIZING, TurnMove.NOT_JOINED): TurnState.WAITING,
-    (TurnState.RECOGNIZING, TurnMove.REPLIED): TurnState.ANSWERED,
-    # Lex need not wait for the end of what it is sent.
-    (TurnState.HEARING, TurnMove.REPLIED): TurnState.ANSWERED,
-    (TurnState.HEARING, TurnMove.LEX_FAILED): TurnState.FAILED,
-    (TurnState.RECOGNIZING, TurnMove.LEX_FAILED): TurnState.FAILED,
-    (TurnState.HEARING, TurnMove.DROPPED): TurnState.DROPPED,
-    (TurnState.HELD, TurnMove.DROPPED): TurnState.DROPPED,
-    (TurnState.WAITING, TurnMove.DROPPED): TurnState.DROPPED,
-    (TurnState.RECOGNIZING, TurnMove.DROPPED): TurnState.DROPPED,
-}
-
-
-def moved(table: Mapping[tuple[Any, Any], Any], state: Any, move: Any) -> Any:
-    """The state after `move`. Raises CallStateError if the table has no such move."""
-    try:
-        return table[state, move]
-    except KeyError:
-        raise CallStateError(f"{move.value!r} cannot happen while {state.value}") from None
 
 
 @dataclass(slots=True)
@@ -160,7 +107,7 @@ class Turns:
         if last is None or last is self.at_lex or not goes_on:
             self._begin(Turn(self._number(), at_ms, TurnState.HEARING, bytearray(pre_roll), goes_on=goes_on))
             return
-        last.state = moved(TURN_MOVES, last.state, TurnMove.GOES_ON)
+        last.state = transition(TURN_MOVES, last.state, TurnMove.CONTINUED)
         last.audio += pre_roll
         last.ended_ms, last.is_joined = None, True
         self.spoken = last
@@ -189,7 +136,7 @@ class Turns:
         if turn is None:
             return None
         turn.ended_ms, turn.may_go_on = at_ms, may_go_on
-        turn.state = moved(TURN_MOVES, turn.state, TurnMove.SPEECH_ENDED)
+        turn.state = transition(TURN_MOVES, turn.state, TurnMove.SPEECH_ENDED)
         if turn is self.at_lex:
             self._act(CloseUtterance(turn.number))
         return turn
@@ -207,7 +154,7 @@ class Turns:
         turn = self.at_lex
         if turn is None or turn.number != number:
             return None
-        turn.state = moved(TURN_MOVES, turn.state, move)
+        turn.state = transition(TURN_MOVES, turn.state, move)
         self.at_lex = None
         if turn is self.spoken:
             self.spoken = None  # the rest of it goes to nobody
@@ -221,7 +168,7 @@ class Turns:
         turn.checkpoint, turn.waited_ms, turn.before_bytes = checkpoint, waited_ms, len(before.audio)
         turn.audio[:0] = before.audio
         self._note("info", "joined", turn=turn.number, with_turn=before.number)
-        turn.state = moved(TURN_MOVES, turn.state, TurnMove.LEX_FREE)
+        turn.state = transition(TURN_MOVES, turn.state, TurnMove.LEX_FREE)
         self._send(turn)
 
     def go_on_with(self, before: Turn, at_ms: int, pre_roll: bytes, checkpoint: Checkpoint) -> None:
@@ -241,7 +188,7 @@ class Turns:
         turn = self.at_lex
         if turn is None or turn.number != number:
             return False
-        turn.state = moved(TURN_MOVES, turn.state, TurnMove.NOT_JOINED)
+        turn.state = transition(TURN_MOVES, turn.state, TurnMove.NOT_JOINED)
         del turn.audio[: turn.before_bytes]
         turn.checkpoint, turn.waited_ms, turn.before_bytes = None, 0, 0
         self.at_lex = None
@@ -253,7 +200,7 @@ class Turns:
         """Lex is free: the turn that waited longest goes there."""
         if self.at_lex is None and self._held:
             turn = self._held.popleft()
-            turn.state = moved(TURN_MOVES, turn.state, TurnMove.LEX_FREE)
+            turn.state = transition(TURN_MOVES, turn.state, TurnMove.LEX_FREE)
             self._send(turn)
 
     def drop_spoken(self, why: str) -> None:
@@ -315,7 +262,7 @@ class Turns:
                 self._act(CloseUtterance(turn.number))
 
     def _drop(self, turn: Turn, why: str) -> None:
-        turn.state = moved(TURN_MOVES, turn.state, TurnMove.DROPPED)
+        turn.state = transition(TURN_MOVES, turn.state, TurnMove.DROPPED)
         self._note("warning", "utterance-dropped", turn=turn.number, started_ms=turn.started_ms, why=why)
 
     def _note(self, level: str, event: str, **fields: Any) -> None:

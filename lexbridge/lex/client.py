@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import gevent
 
-from lexbridge.errors import LexError, LexRejected, LexUnavailable, LexUnreadable, NotPutBack
+from lexbridge.errors import LexError, LexRejected, LexUnavailable, LexUnreadable, SessionNotRestored
 from lexbridge.lex.api import LexApi
 from lexbridge.lex.circuit_breaker import Breakers
 from lexbridge.lex.content_types import PCM, TEXT
@@ -226,9 +226,9 @@ class LexClient(LexRuntime):
             return self._api.get_session(session_id)
 
     def _restore_session(self, session_id: str, checkpoint: Checkpoint, turn_deadline: TurnDeadline, log: Log) -> None:
-        """Put the session back to `checkpoint`. Raises NotPutBack."""
+        """Put the session back to `checkpoint`. Raises SessionNotRestored."""
         if self._breaker.is_open or not self._may_restore:
-            raise NotPutBack("not tried")
+            raise SessionNotRestored("not tried")
         deadline = gevent.Timeout(self._deadlines.session_s)
         deadline.start()
         try:
@@ -236,14 +236,14 @@ class LexClient(LexRuntime):
         except LexRejected as error:
             self._may_restore = not is_forbidden(error)
             log.error("session-not-put-back", error=str(error))
-            raise NotPutBack(str(error)) from error
+            raise SessionNotRestored(str(error)) from error
         except (LexUnavailable, LexUnreadable) as error:
             log.warning("session-not-put-back", error=str(error))
-            raise NotPutBack(str(error)) from error
+            raise SessionNotRestored(str(error)) from error
         except gevent.Timeout as timeout:
             if timeout is not turn_deadline.timeout:
                 raise
-            raise NotPutBack("the turn's own time is over") from None
+            raise SessionNotRestored("the turn's own time is over") from None
         finally:
             deadline.close()
 

@@ -56,7 +56,7 @@ class LexRuntime(Protocol):
     def ask(self, request: LexRequest, log: Log) -> LexResponse:
         """Send a turn, its audio while the caller speaks, and return the bot's answer.
 
-        Also raises NotPutBack, without sending the turn, if `request.checkpoint` cannot be restored.
+        Also raises SessionNotRestored, without sending the turn, if `request.checkpoint` cannot be restored.
         """
         ...
 

@@ -98,22 +98,22 @@ class Documents(CallDocuments):
         opening: Opening,
         lost: int = 1,
         opens_ms: int | None = None,
-        so_far: Mapping[str, int] = NO_QUERY,
+        query: Mapping[str, int] = NO_QUERY,
     ) -> Document:
         """Opens the stream, greets, holds the call. `lost`: streams lost in a row, should this one come to nothing.
-        `opens_ms`: when the stream opens, if it is bidirectional: Unix time, for who learns that it is lost. `so_far`:
+        `opens_ms`: when the stream opens, if it is bidirectional: Unix time, for who learns that it is lost. `query`:
         what else all addresses of the document tell whoever Twilio asks."""
         messages = [Message(greeting)]
         if self._is_two_way:
-            return self.connect(messages, opening, lost, opens_ms=opens_ms, so_far=so_far)
+            return self.connect(messages, opening, lost, opens_ms=opens_ms, query=query)
         opening = _cleaned(opening)
         return self._fitted(
             "streams.xml",
             messages,
             opening=opening,
-            status_url=self._asked("/stream-status", **so_far),
-            resume_url=self._resume_url(lost=lost, after=opening.name, **so_far),
-            gather=self._gather(opening.name, query=so_far),
+            status_url=self._asked("/stream-status", **query),
+            resume_url=self._resume_url(lost=lost, after=opening.name, **query),
+            gather=self._gather(opening.name, query=query),
         )
 
     def connect(
@@ -123,10 +123,10 @@ class Documents(CallDocuments):
         lost: int = 1,
         voice: str | None = None,
         opens_ms: int | None = None,
-        so_far: Mapping[str, int] = NO_QUERY,
+        query: Mapping[str, int] = NO_QUERY,
     ) -> Document:
         """Says `messages`, then connects the caller to a bidirectional stream until that ends. `lost`, `opens_ms`,
-        `so_far`: as above."""
+        `query`: as above."""
         opening = _cleaned(opening)
         opens = {} if opens_ms is None else {"opens": opens_ms}
         return self._fitted(
@@ -134,8 +134,8 @@ class Documents(CallDocuments):
             messages,
             voice,
             opening=opening,
-            status_url=self._asked("/stream-status", **so_far),
-            resume_url=self._resume_url(lost=lost, of=opening.name, **opens, **so_far),
+            status_url=self._asked("/stream-status", **query),
+            resume_url=self._resume_url(lost=lost, of=opening.name, **opens, **query),
         )
 
     def reply(
@@ -147,27 +147,27 @@ class Documents(CallDocuments):
         keys: KeyRules | None = None,
         reprompts: Reprompts | None = None,
         longer_s: int = 0,
-        so_far: Mapping[str, int] = NO_QUERY,
+        query: Mapping[str, int] = NO_QUERY,
     ) -> Document:
         """Says `messages`, if there are any, and holds the call. `stream_sid`: the call's stream. With an `opening` it
         is stopped, and a new one takes the call over while they are said. `voice`: of these messages. `keys`: those
         that the caller may press. `reprompts`: for a caller who is silent after that; where the document has no room
         for them, without their prompt, or none. `longer_s`: so much longer than others the document holds the call.
-        `so_far`: as above."""
+        `query`: as above."""
         opening = _cleaned(opening) if opening else None
         after = opening.name if opening else stream_sid
         values: dict[str, Any] = {
             "opening": opening,
             "stream_sid": stream_sid,
-            "status_url": self._asked("/stream-status", **so_far),
-            "resume_url": self._resume_url(lost=1, after=after, **so_far),
-            "gather": self._gather(after, keys, so_far),
+            "status_url": self._asked("/stream-status", **query),
+            "resume_url": self._resume_url(lost=1, after=after, **query),
+            "gather": self._gather(after, keys, query),
             "longer_s": longer_s,
         }
         shorter = replace(reprompts, prompt=()) if reprompts else None
         silent = values | {
-            "resume_url": self._resume_url(silent=1, after=after, **({"voice": voice} if voice else {}), **so_far),
-            "gather": self._gather(after, keys, {"asks": 1, **so_far}),
+            "resume_url": self._resume_url(silent=1, after=after, **({"voice": voice} if voice else {}), **query),
+            "gather": self._gather(after, keys, {"asks": 1, **query}),
         }
         for each in (reprompts, shorter) if reprompts else ():
             document = self._fitted("reply.xml", messages, voice, reprompts=each, **silent)
@@ -175,9 +175,9 @@ class Documents(CallDocuments):
                 return document
         return self._fitted("reply.xml", messages, voice, **values)
 
-    def recover(self, lost: int, of: str, so_far: Mapping[str, int] = NO_QUERY) -> Document:
-        """Sends the call to /twiml/resume: its stream `of` is lost, the last of `lost` in a row. `so_far`: as above."""
-        return self._fitted("recover.xml", [], resume_url=self._resume_url(lost=lost, of=of, **so_far))
+    def recover(self, lost: int, of: str, query: Mapping[str, int] = NO_QUERY) -> Document:
+        """Sends the call to /twiml/resume: its stream `of` is lost, the last of `lost` in a row. `query`: as above."""
+        return self._fitted("recover.xml", [], resume_url=self._resume_url(lost=lost, of=of, **query))
 
     def goodbye(self, messages: Sequence[Message], voice: str | None = None, last_words: str = "") -> Document:
         """Says `messages` and `last_words`, and hangs up. However long the messages are, the last words are said."""

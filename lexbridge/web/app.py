@@ -22,8 +22,7 @@ from lexbridge.call.stream_parameters import (
     RESUMED_PARAMETER,
     STREAMS_LOST_PARAMETER,
     TOKEN_PARAMETER,
-    SoFar,
-    so_far_of,
+    CallProgress,
 )
 from lexbridge.config.settings import Settings
 from lexbridge.errors import CallControlError, CallGone
@@ -133,9 +132,13 @@ class _Webhooks:
             return _xml(self._documents.goodbye([Message(self._settings.phrases.busy)]))
         log.info("call-answered")
         greeting = "" if self._settings.welcome == "bot" else self._settings.greeting
-        so_far = SoFar(round(time.time())) if self._counts else SoFar()
-        told = [*_call_facts(self._settings), _stream_token(self._settings, greeting), *self._counted(so_far, greeting)]
-        return _xml(self._documents.answer(greeting, Opening(stream_name(0), told), so_far=so_far.query))
+        progress = CallProgress(round(time.time())) if self._counts else CallProgress()
+        told = [
+            *_call_facts(self._settings),
+            _stream_token(self._settings, greeting),
+            *self._counted(progress, greeting),
+        ]
+        return _xml(self._documents.answer(greeting, Opening(stream_name(0), told), query=progress.query))
 
     def resume(self) -> Response:
         """The call's stream is gone, or a document ran out because no update came: another stream goes on with it."""
@@ -159,13 +162,13 @@ class _Webhooks:
         is_told = lost >= WAITS_AFTER_LOST and lasted_ms < OPENED_MS
         waits = self._settings.phrases.one_moment if is_told else ""
         resumed = [(RESUMED_PARAMETER, LOST), (STREAMS_LOST_PARAMETER, str(lost)), _stream_token(self._settings)]
-        so_far = self._so_far()
-        resumed += [*_call_facts(self._settings), *self._counted(so_far, waits)]
+        progress = self._progress()
+        resumed += [*_call_facts(self._settings), *self._counted(progress, waits)]
         opening = Opening(stream_name(lost, ran_out_after or _named("of")), resumed)
         # Where the stream is connected its document goes on as soon as it is lost, and does not run out.
         more = 1 if self._is_two_way else RUN_OUT_COUNTS
         opens_ms = round(time.time() * 1000) + speaking_ms(waits)
-        return _xml(self._documents.answer(waits, opening, lost + more, opens_ms, so_far.query))
+        return _xml(self._documents.answer(waits, opening, lost + more, opens_ms, progress.query))
 
     def _is_heard(self, stream: str | None) -> bool:
         """Whether somebody would have heard the caller speak: their `stream` is alive, here or in another process. That
@@ -191,14 +194,14 @@ class _Webhooks:
         log = Log(call_sid=_form().get("CallSid"))
         keys, of = _form().get("Digits", "")[:MAX_GATHERED_KEYS], _named("of")
         log.info("keys-gathered", keys=len(keys))
-        so_far = self._so_far()
+        progress = self._progress()
         if not keys and not request.args.get("asks"):
-            return _xml(self._documents.reply([], of, so_far=so_far.query))
+            return _xml(self._documents.reply([], of, query=progress.query))
         self._calls.leaves(_form().get("CallSid", ""), KEYS)  # before the document stops it
         keyed = [(RESUMED_PARAMETER, KEYED), (KEYS_PARAMETER, keys), _stream_token(self._settings)]
-        keyed += [*_call_facts(self._settings), *self._counted(so_far)]
+        keyed += [*_call_facts(self._settings), *self._counted(progress)]
         opening = Opening(stream_name(0, f"{of}-{time.time_ns() // 1_000_000 % 10**8}"), keyed)
-        return _xml(self._documents.reply([], of, opening, so_far=so_far.query))
+        return _xml(self._documents.reply([], of, opening, query=progress.query))
 
     def stream_status(self) -> Response:
         """Twilio reports on a stream. A call whose stream is lost goes on with another one at once."""
@@ -212,7 +215,7 @@ class _Webhooks:
         if is_lost and self._calls.lost(call_sid, stream_sid) and not self._is_two_way:
             # Before the answer: if this process dies meanwhile, Twilio asks another.
             lost = streams_lost(form.get("StreamName", "")) + 1
-            document = self._documents.recover(lost, stream_sid, self._so_far().query)
+            document = self._documents.recover(lost, stream_sid, self._progress().query)
             try:
                 self._call_control.update(form.get("AccountSid", ""), call_sid, document.twiml, log)
             except CallGone:
@@ -222,14 +225,16 @@ class _Webhooks:
                 log.error("call-update-failed", error=str(error), host=error.host, check=error.check)
         return Response(status=204)
 
-    def _so_far(self) -> SoFar:
+    def _progress(self) -> CallProgress:
         """How far the call has come, as the document knew that Twilio asks from."""
-        return so_far_of(request.args.get("began"), request.args.get("turns")) if self._counts else SoFar()
+        return (
+            CallProgress.parse(request.args.get("began"), request.args.get("turns")) if self._counts else CallProgress()
+        )
 
-    def _counted(self, so_far: SoFar, spoken: str = "") -> list[tuple[str, str]]:
+    def _counted(self, progress: CallProgress, spoken: str = "") -> list[tuple[str, str]]:
         """The same for a stream. `spoken`: what a document says before it connects it."""
         spoken_s = speaking_ms(spoken) / 1000 if self._is_two_way else 0
-        return so_far.parameters(max(0, time.time() - (so_far.began_s or 0)) + spoken_s)
+        return progress.parameters(max(0, time.time() - (progress.began_s or 0)) + spoken_s)
 
     def _stop_stream(self, account_sid: str, call_sid: str, stream: str, log: Log) -> None:
         """A greenlet. Raises nothing: nobody would hear of it."""

@@ -7,7 +7,7 @@ import pytest
 from lexbridge.bridge.call_story import KEYS, CallStory
 from lexbridge.call.actions import Action, BeginDialog, Note, OpenUtterance, SendKeys, UpdateCall
 from lexbridge.call.dtmf import KeyRules
-from lexbridge.errors import LexUnavailable, NotPutBack
+from lexbridge.errors import LexUnavailable, SessionNotRestored
 from lexbridge.lex.model import DialogState
 from lexbridge.logs import Log
 from tests.support.fixtures import Logged
@@ -199,7 +199,7 @@ def test_what_could_not_be_joined_is_answered_after_all(logged: Logged) -> None:
     caller.speaks(500)
     caller.lex_says("Which day?", turn=1, speaks=True)
     caller.is_silent(700)
-    caller.lex_fails(NotPutBack("no"), turn=2)
+    caller.lex_fails(SessionNotRestored("no"), turn=2)
     caller.lex_speaks(tone(500), turn=1)
     (line,) = latencies(logged)
     assert (line["turn"], line["outcome"]) == (1, "answered")

@@ -5,7 +5,15 @@ from typing import Any
 import gevent
 import pytest
 
-from lexbridge.bridge.lex_requests import MAX_NAMED, Asking, FromLex, LexFailed, LexReplied, NotRecalled, Recalled
+from lexbridge.bridge.lex_requests import (
+    MAX_NAMED,
+    Asking,
+    FromLex,
+    LexFailed,
+    LexReplied,
+    SessionFetched,
+    SessionFetchFailed,
+)
 from lexbridge.call.actions import SendKeys
 from lexbridge.errors import LexUnreadable
 from lexbridge.lex.v2 import pack
@@ -81,7 +89,7 @@ def test_an_answer_of_which_nothing_can_be_used_is_told_as_such(
 def test_what_is_left_out_of_a_session_is_named_too(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     body = b'{"sessionId": "CA-session", "sessionState": {"dialogAction": {"type": "ElicitEmotion"}}, "messages": []}'
     told = told_of(whole("HTTP/1.1 200 OK\nContent-Type: application/json\n", body), monkeypatch, recalls=True)
-    assert isinstance(told, Recalled)
+    assert isinstance(told, SessionFetched)
     assert warnings(logged) == [{"event": "lex-answer-odd", "parts": ["sessionState.dialogAction.type"]}]
 
 
@@ -89,5 +97,5 @@ def test_a_session_of_which_nothing_can_be_used_is_not_recalled(
     monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     told = told_of(whole("HTTP/1.1 200 OK\nContent-Type: application/json\n", b"{}"), monkeypatch, recalls=True)
-    assert told == NotRecalled()
+    assert told == SessionFetchFailed()
     assert [line["event"] for line in warnings(logged)] == ["session-not-recalled"]

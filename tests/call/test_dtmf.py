@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexbridge.call.dtmf import MAX_KEYS, KeyCollector, KeyRules, keys_of
+from lexbridge.call.dtmf import MAX_KEYS, DtmfCollector, KeyRules, first_input
 from tests.support.property_tests import examples
 
 KEYS = "0123456789ABCD*#"
@@ -13,7 +13,7 @@ USUAL = KeyRules()
 
 def collect(line, rules=USUAL, collector=None, between_ms=100):
     """What comes out of a line of keys, one each `between_ms`, a dot where none was pressed: (at_ms, keys)."""
-    collector = collector or KeyCollector()
+    collector = collector or DtmfCollector()
     inputs = []
     for at, key in enumerate(line):
         now_ms = at * between_ms
@@ -45,7 +45,7 @@ def test_keys_are_complete_when_there_are_as_many_as_the_bot_asked_for():
 
 
 def test_a_bot_that_lowers_the_number_has_what_was_pressed_before_too():
-    collector = KeyCollector()
+    collector = DtmfCollector()
     for key in "123":
         assert collector.press(key, 0, KeyRules()) is None
     assert collector.press("4", 20, KeyRules(longest=2)) == "1234"
@@ -57,7 +57,7 @@ def test_the_deletion_character_forgets_all_keys_before_it(line, keys):
 
 
 def test_a_deletion_ends_the_input_at_once():
-    collector = KeyCollector()
+    collector = DtmfCollector()
     assert collect("12*", collector=collector) == []
     assert not collector.is_collecting
     assert collect("12*3" + "." * 30) == [(2300, "3")]
@@ -65,7 +65,7 @@ def test_a_deletion_ends_the_input_at_once():
 
 @pytest.mark.parametrize("line", ["#", "##", "1*#", "*", "1*" + "." * 30, "." * 30, ""])
 def test_no_keys_are_no_input(line):
-    collector = KeyCollector()
+    collector = DtmfCollector()
     assert collect(line, collector=collector) == []
     assert not collector.is_collecting
 
@@ -84,7 +84,7 @@ def test_the_bot_can_wait_longer():
 
 
 def test_it_tells_whether_it_is_collecting_and_forgets_when_told():
-    collector = KeyCollector()
+    collector = DtmfCollector()
     assert not collector.is_collecting
     collector.press("1", 0, KeyRules())
     assert collector.is_collecting
@@ -105,7 +105,7 @@ def test_there_are_never_more_keys_than_lex_takes(longest):
 def test_whatever_is_pressed_no_key_is_lost_or_made_up(line, longest):
     """Without deletions, all inputs and what is left are the keys that were pressed, in order."""
     line = line.replace("*", "")
-    collector = KeyCollector()
+    collector = DtmfCollector()
     inputs = [keys for _, keys in collect(line, KeyRules(longest=longest), collector, between_ms=400)]
     left = collector.tick(1_000_000) or ""
     assert "".join(inputs) + left == line.replace(".", "").replace("#", "")
@@ -117,7 +117,7 @@ def test_whatever_is_pressed_no_key_is_lost_or_made_up(line, longest):
     [("12", "12"), ("12#", "12"), ("1#2#", "1"), ("12*", None), ("12*34", "34"), ("#", None), ("", None)],
 )
 def test_of_keys_that_somebody_else_collected_the_first_input_counts(collected, keys):
-    assert keys_of(collected, USUAL) == keys
+    assert first_input(collected, USUAL) == keys
 
 
 @pytest.mark.parametrize(
@@ -125,4 +125,4 @@ def test_of_keys_that_somebody_else_collected_the_first_input_counts(collected, 
     [("12*4", None), ("1**4", None), ("12*", None), ("12*#", None), ("1*34", None), ("1234", "1234")],
 )
 def test_keys_that_were_cut_off_because_deleted_ones_count_too_are_no_input(collected, keys):
-    assert keys_of(collected, KeyRules(longest=4)) == keys
+    assert first_input(collected, KeyRules(longest=4)) == keys

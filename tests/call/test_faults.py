@@ -1,6 +1,6 @@
 """Faults of Lex and of Twilio in call-update mode, and what the caller hears of them."""
 
-from lexbridge.call.context import CallState
+from lexbridge.call.states import CallState
 from lexbridge.errors import LexRejected, LexUnavailable
 from tests.support.call_update_stories import FULFILLED, HOLDS, a_caller, a_caller_lex_thinks_about
 

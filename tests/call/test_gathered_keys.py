@@ -35,7 +35,7 @@ def a_caller_who_pressed(keys):
 
 def test_keys_that_were_gathered_go_to_lex_as_soon_as_it_is_known_what_was_asked():
     caller = a_caller_who_pressed("12")
-    assert caller.steps() == ["Recall"]
+    assert caller.steps() == ["FetchSession"]
     caller.lex_recalls("How many?", session_attributes={VOICE_ATTRIBUTE: "Polly.Vicki"})
     assert caller.steps() == ["SendKeys 1"]
     assert (caller.asked[0].keys, caller.asked[0].session_attributes) == ("12", None)
@@ -202,7 +202,7 @@ def test_a_document_holds_the_call_for_as_long_as_the_bot_bears_silence():
 def test_keys_that_twilio_gathered_go_to_the_bot_as_its_first_turn(gathered, sent):
     caller = Caller()
     caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: gathered, "tier": "gold"})
-    assert caller.steps() == ["Recall"]
+    assert caller.steps() == ["FetchSession"]
     caller.lex_recalls("Which number?")
     assert caller.steps() == ["SendKeys 1"]
     (asked,) = caller.asked
@@ -233,7 +233,7 @@ def test_where_nobody_knows_what_was_asked_who_took_back_their_keys_is_waited_fo
     caller = Caller(NO_INPUT_S="5")
     caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "1*"})
     caller.lex_recalls_nothing()
-    assert caller.steps() == ["Recall"]
+    assert caller.steps() == ["FetchSession"]
     caller.is_silent(5000)
     assert caller.hears() == ["Sorry, I did not hear anything.", *HOLDS]
 

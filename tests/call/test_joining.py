@@ -4,7 +4,7 @@ import pytest
 
 from lexbridge.call.actions import OpenUtterance
 from lexbridge.call.attributes import ALLOW_INTERRUPT_ATTRIBUTE, CALL_SID_ATTRIBUTE
-from lexbridge.call.context import CallState
+from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import HANDED_OVER, LOST, RESUMED_PARAMETER
 from lexbridge.errors import LexRejected, LexUnavailable
 from lexbridge.lex.model import NO_DIALOG, DialogState

@@ -1,8 +1,8 @@
 """How long a call may last, and how many turns it may have."""
 
 from lexbridge.call.attributes import ACTION_ATTRIBUTE, CALL_SID_ATTRIBUTE, TRANSFER_TO_ATTRIBUTE
-from lexbridge.call.context import CallState
 from lexbridge.call.documents import SPEAKING_MS_PER_CHARACTER
+from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import (
     AGE_PARAMETER,
     BEGAN_PARAMETER,

@@ -4,7 +4,7 @@ import pytest
 
 from lexbridge.call.actions import UpdateCall
 from lexbridge.call.attributes import ACTION_ATTRIBUTE, CALLED_NUMBER_ATTRIBUTE, TRANSFER_TO_ATTRIBUTE
-from lexbridge.call.context import CallState
+from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import KEYED, KEYS_PARAMETER, RESUMED_PARAMETER
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import DialogState, Message, MessageFormat, Reply

@@ -2,10 +2,10 @@
 
 import pytest
 
-from lexbridge.call.actions import Recall, UpdateCall
+from lexbridge.call.actions import FetchSession, UpdateCall
 from lexbridge.call.attributes import ACTION_ATTRIBUTE, CALL_SID_ATTRIBUTE, NO_INPUT_S_ATTRIBUTE
-from lexbridge.call.context import CallState
 from lexbridge.call.documents import SPEAKING_MS_PER_CHARACTER
+from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import (
     HANDED_OVER,
     LOST,
@@ -29,8 +29,8 @@ def a_caller_whose_stream_was_lost(parameters=None, **variables):
 
 def test_where_a_stream_was_lost_the_bots_last_words_are_spoken_once_more():
     caller = a_caller_whose_stream_was_lost()
-    assert caller.steps() == ["Recall"]
-    assert [action.session_id for action in caller.actions if isinstance(action, Recall)] == [CALL_SID]
+    assert caller.steps() == ["FetchSession"]
+    assert [action.session_id for action in caller.actions if isinstance(action, FetchSession)] == [CALL_SID]
     caller.lex_recalls("Which day?")
     assert caller.steps() == ["UpdateCall"]
     assert caller.hears() == ["Which day?", *HOLDS]
@@ -46,7 +46,7 @@ def test_what_was_cut_off_is_not_sent_and_the_caller_is_asked_for_all_of_it():
     caller.lex_recalls("Which day?")
     caller.speaks(400)
     caller.is_silent(700)
-    assert caller.steps() == ["UpdateCall", "Recall"]
+    assert caller.steps() == ["UpdateCall", "FetchSession"]
     assert caller.note("speech-ignored") == {"at_ms": 0, "call": "resuming"}
     caller.says_something()
     assert caller.steps() == ["OpenUtterance 1", "CloseUtterance 1"]
@@ -112,7 +112,7 @@ def test_an_answer_that_lex_was_still_busy_with_is_spoken_when_it_is_there():
     caller.is_silent(980)
     caller.steps()
     caller.is_silent(20)
-    assert caller.steps() == ["Recall"]
+    assert caller.steps() == ["FetchSession"]
     caller.lex_recalls("Which day?")
     assert caller.hears() == ["Which day?", *HOLDS]
     caller.is_silent(5000)
@@ -275,7 +275,7 @@ def test_who_speaks_up_before_they_are_asked_again_is_not():
 def test_numbers_that_are_none_of_ours_count_as_none():
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER, SPOKEN_PARAMETER: "x", NO_INPUTS_PARAMETER: "9" * 7})
     caller.is_silent(10_000)
-    assert caller.steps() == ["Recall"]
+    assert caller.steps() == ["FetchSession"]
 
 
 def test_an_answer_that_came_after_the_stream_was_left_is_heard_on_the_next_one():

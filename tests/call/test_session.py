@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lexbridge.call.actions import AppendAudio, CancelUtterance, CloseUtterance, Note, OpenUtterance
 from lexbridge.call.attributes import ACTION_ATTRIBUTE, TRANSFER_TO_ATTRIBUTE
-from lexbridge.call.context import CallState
+from lexbridge.call.states import CallState
 from lexbridge.errors import LexRejected, LexUnavailable, MediaStreamError
 from tests.support.call_update_stories import BYE, FULFILLED, NUMBER, a_caller, a_caller_lex_thinks_about
 from tests.support.property_tests import examples

@@ -77,7 +77,7 @@ def test_a_call_that_is_handed_over_is_waited_for_from_the_end_of_the_prompt_on(
     caller.is_silent(11_980)
     assert caller.steps() == []
     caller.is_silent(20)
-    assert caller.steps() == ["Recall"]
+    assert caller.steps() == ["FetchSession"]
 
 
 # -- what the bot says about silence (contract 9)

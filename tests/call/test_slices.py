@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from lexbridge.audio.pcm import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_SILENCE
 from lexbridge.audio.vad import AmplitudeDetector
 from lexbridge.call.actions import Action, CloseUtterance, Note
-from lexbridge.call.context import CallState
 from lexbridge.call.events import Dtmf, Mark, Media, Started, Stopped
 from lexbridge.call.session import JUMP_MS, SLICE_MS, CallSession
-from lexbridge.errors import LexUnavailable, MediaStreamError, NotPutBack
+from lexbridge.call.states import CallState
+from lexbridge.errors import LexUnavailable, MediaStreamError, SessionNotRestored
 from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.twilio.twiml import Documents
 from tests.support.property_tests import examples
@@ -48,7 +48,7 @@ def test_no_way_in_hears_more_than_a_slice(silent_ms, timestamp_ms, mulaw):
     session = a_session()
     session.receive(inbound(0, silence(20)))
     heard_ms = [20]
-    session.no_media(silent_ms)
+    session.silence_passed(silent_ms)
     heard_ms.append(session.heard_ms)
     while session.is_behind:
         session.catch_up()
@@ -88,10 +88,10 @@ def test_each_slice_has_its_own_actions():
 
 
 def test_the_end_of_the_call_drops_what_is_behind():
-    for ends in (CallSession.stream_lost, CallSession.call_is_gone):
+    for ends in (CallSession.stream_lost, CallSession.call_gone):
         session = a_session()
         session.receive(inbound(0, silence(20)))
-        session.no_media(MINUTE_MS)
+        session.silence_passed(MINUTE_MS)
         ends(session)
         assert not session.is_behind
         assert session.state is CallState.ENDED
@@ -158,12 +158,14 @@ MEDIA = st.builds(Comes, GAPS_MS, AUDIO.filter(len))
 OTHERS = st.one_of(
     st.builds(lambda *values: Happens("lex_replied", values), TURNS, st.sampled_from(REPLIES), st.booleans()),
     st.builds(lambda turn: Happens("lex_spoke", (turn, tone(400))), TURNS),
-    st.builds(lambda turn: Happens("lex_spoke_all", (turn,)), TURNS),
+    st.builds(lambda turn: Happens("lex_speech_ended", (turn,)), TURNS),
     st.builds(lambda turn: Happens("lex_speech_failed", (turn,)), TURNS),
     st.builds(
-        lambda *values: Happens("lex_failed", values), TURNS, st.sampled_from([LexUnavailable("no"), NotPutBack("no")])
+        lambda *values: Happens("lex_failed", values),
+        TURNS,
+        st.sampled_from([LexUnavailable("no"), SessionNotRestored("no")]),
     ),
-    st.sampled_from([Happens("recalled", (None,)), Happens("not_recalled", ()), Is("is_leaving", True)]),
+    st.sampled_from([Happens("session_fetched", (None,)), Happens("session_fetch_failed", ()), Is("is_leaving", True)]),
     st.builds(lambda number: Happens("update_failed", (number,)), TURNS),
     st.sampled_from("1#").map(lambda key: Happens("receive", (Dtmf(key),))),
     st.sampled_from(["turn-1.1:7", "turn-1.1:end"]).map(lambda name: Happens("receive", (Mark(name),))),
@@ -175,7 +177,7 @@ SAYS_ROSES = [
     Comes(1000, silence(20)),
     Happens("lex_replied", (1, REPLIES[0], True)),
     Happens("lex_spoke", (1, tone(400))),
-    Happens("lex_spoke_all", (1,)),
+    Happens("lex_speech_ended", (1,)),
 ]
 STORIES = st.builds(
     lambda beginning, rest: [BEGINS, *beginning, *rest],
@@ -214,7 +216,7 @@ def told(variables, story, tell, catches_up=True) -> list[Action]:
 
 def in_one_message(at_ms, media):
     """A short hole is told by the timestamp alone. Of a long one it is known while it lasts that nothing comes."""
-    nothing = [Happens("no_media", (media.skipped_ms,))] if media.skipped_ms >= JUMP_MS else []
+    nothing = [Happens("silence_passed", (media.skipped_ms,))] if media.skipped_ms >= JUMP_MS else []
     return [*nothing, Happens("receive", (inbound(at_ms + media.skipped_ms, media.mulaw),))]
 
 

@@ -4,10 +4,10 @@ import pytest
 
 from lexbridge.audio.endpointing import Endpointer, EndpointingRules
 from lexbridge.audio.vad import AmplitudeDetector
-from lexbridge.call.context import CALL_MOVES, Call, CallMove, CallState
+from lexbridge.call.context import CallContext
+from lexbridge.call.states import CALL_MOVES, TURN_MOVES, CallMove, CallState, TurnMove, TurnState, transition
 from lexbridge.call.stream_parameters import LOST, RESUMED_PARAMETER
-from lexbridge.call.turns import TURN_MOVES, TurnMove, TurnState, moved
-from lexbridge.errors import CallStateError, LexUnavailable, NotPutBack
+from lexbridge.errors import CallStateError, LexUnavailable, SessionNotRestored
 from lexbridge.twilio.twiml import Documents
 from tests.support.call_update_stories import BYE, NEXT
 from tests.support.story import Caller, make_settings
@@ -31,7 +31,7 @@ TOLD = {
     (CallState.CONNECTING, CallMove.OVER): Caller.hangs_up,
     (CallState.LIVE, CallMove.LAST_WORDS): lambda caller: (caller.says_something(), caller.lex_says(**BYE)),
     (CallState.CONNECTING, CallMove.RESUMED): lambda caller: caller.dials({RESUMED_PARAMETER: LOST}),
-    (CallState.RESUMING, CallMove.RECALLED): Caller.lex_recalls,
+    (CallState.RESUMING, CallMove.LOOKED_UP): Caller.lex_recalls,
     (CallState.RESUMING, CallMove.OVER): Caller.hangs_up,
     (CallState.LIVE, CallMove.HANDED_OVER): lambda caller: is_handed_over(caller),
     (CallState.LEAVING, CallMove.NOT_CARRIED_OUT): lambda caller: (
@@ -78,7 +78,7 @@ TOLD = {
         caller.says_something(),
         caller.lex_says(),
     ),
-    (TurnState.WAITING, TurnMove.GOES_ON): lambda caller: (
+    (TurnState.WAITING, TurnMove.CONTINUED): lambda caller: (
         [caller.says_something() for _ in range(2)],
         caller.speaks(500),
     ),
@@ -86,12 +86,12 @@ TOLD = {
         caller.says_something(),
         caller.speaks(500),
         caller.lex_says(),
-        caller.lex_fails(NotPutBack("not tried")),
+        caller.lex_fails(SessionNotRestored("not tried")),
     ),
     (TurnState.RECOGNIZING, TurnMove.NOT_JOINED): lambda caller: (
         [caller.says_something() for _ in range(2)],
         caller.lex_says(turn=1),
-        caller.lex_fails(NotPutBack("not tried")),
+        caller.lex_fails(SessionNotRestored("not tried")),
     ),
     (TurnState.WAITING, TurnMove.DROPPED): lambda caller: (
         caller.says_something(),
@@ -108,9 +108,9 @@ def test_each_row_of_the_tables_has_a_story():
 def test_each_move_of_the_tables_happens_on_the_phone(monkeypatch, state, move):
     made = []
     for machine in ("context", "turns"):
-        watched = lambda table, *row: made.append(row) or moved(table, *row)  # noqa: E731
-        monkeypatch.setattr(f"lexbridge.call.{machine}.moved", watched)
-    caller = Caller(JOIN="on" if move in (TurnMove.GOES_ON, TurnMove.NOT_JOINED) else "off")
+        watched = lambda table, *row: made.append(row) or transition(table, *row)  # noqa: E731
+        monkeypatch.setattr(f"lexbridge.call.{machine}.transition", watched)
+    caller = Caller(JOIN="on" if move in (TurnMove.CONTINUED, TurnMove.NOT_JOINED) else "off")
     if state is not CallState.CONNECTING:
         caller.dials({RESUMED_PARAMETER: LOST} if state is CallState.RESUMING else None)
     TOLD[state, move](caller)
@@ -123,10 +123,10 @@ def test_a_move_that_is_not_in_the_table_is_a_bug_and_says_so(table):
     for state in states:
         for move in moves:
             if (state, move) in table:
-                assert moved(table, state, move) is table[state, move]
+                assert transition(table, state, move) is table[state, move]
                 continue
             with pytest.raises(CallStateError) as raised:
-                moved(table, state, move)
+                transition(table, state, move)
             assert str(raised.value) == f"'{move.value}' cannot happen while {state.value}"
 
 
@@ -139,6 +139,6 @@ def test_nothing_leads_out_of_the_last_states():
 def test_a_call_that_is_not_live_has_no_stream_to_speak_over_and_says_so():
     settings = make_settings()
     documents = Documents(settings.url, settings.stream_url, hold_s=60)
-    call = Call(settings.call_rules, documents, Endpointer(AmplitudeDetector(500), EndpointingRules()))
+    call = CallContext(settings.call_rules, documents, Endpointer(AmplitudeDetector(500), EndpointingRules()))
     with pytest.raises(CallStateError, match=r"^the call is connecting: there is nobody to answer$"):
         call.update(documents.goodbye([]))

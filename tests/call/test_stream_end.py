@@ -2,8 +2,8 @@
 
 import pytest
 
-from lexbridge.call.context import CallState
 from lexbridge.call.output.playback import HEARD_WITHIN_MS
+from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import FAILED_TURNS_PARAMETER
 from lexbridge.errors import LexRejected, LexUnavailable
 from tests.support.story import Caller, mark_text, tone

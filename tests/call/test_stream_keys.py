@@ -4,7 +4,7 @@ import pytest
 
 from lexbridge.call.actions import SendKeys
 from lexbridge.call.attributes import ALLOW_INTERRUPT_ATTRIBUTE, END_TIMEOUT_ATTRIBUTE, MAX_LENGTH_ATTRIBUTE
-from lexbridge.call.context import CallState
+from lexbridge.call.states import CallState
 from tests.support.story import dtmf_text, tone
 from tests.support.stream_stories import BYE, VOICED, a_caller, a_caller_lex_thinks_about, a_caller_who_hears_a_prompt
 

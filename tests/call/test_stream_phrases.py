@@ -156,7 +156,7 @@ def test_who_speaks_before_the_welcome_is_answered_after_it():
 def test_a_call_whose_welcome_was_lost_is_welcomed():
     caller = a_caller({RESUMED_PARAMETER: LOST}, WELCOME="bot", WELCOME_INTENT="Welcome")
     caller.lex_recalls()
-    assert caller.steps() == ["Recall", "BeginDialog 1"]
+    assert caller.steps() == ["FetchSession", "BeginDialog 1"]
 
 
 # -- what else the bot says about the call

@@ -9,9 +9,9 @@ from lexbridge.call.attributes import (
     NO_INPUT_S_ATTRIBUTE,
     VOICE_ATTRIBUTE,
 )
-from lexbridge.call.context import CallState
 from lexbridge.call.output.stream import QUIET_BEFORE_HAND_OVER_MS
 from lexbridge.call.resumption import RECALL_AGAIN_MS
+from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import HANDED_OVER, LOST, NO_INPUTS_PARAMETER, RESUMED_PARAMETER
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import Message, MessageFormat
@@ -115,7 +115,7 @@ def test_a_call_is_not_handed_over_while_the_caller_is_at_something(does):
 
 def test_the_next_stream_looks_up_what_the_bot_wants():
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER, NO_INPUTS_PARAMETER: "1"}, NO_INPUT_LIMIT="1")
-    assert caller.steps() == ["Recall"]
+    assert caller.steps() == ["FetchSession"]
     caller.lex_recalls("Which day?", session_attributes={NO_INPUT_S_ATTRIBUTE: "3", MAX_LENGTH_ATTRIBUTE: "1"})
     caller.presses("5")
     assert caller.asked[-1].keys == "5"
@@ -128,7 +128,7 @@ def test_the_next_stream_looks_up_what_the_bot_wants():
 def test_the_next_stream_asks_again_when_it_knows_what():
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER}, NO_INPUT_S="5")
     caller.is_silent(5000)
-    assert caller.steps() == ["Recall"] * 2
+    assert caller.steps() == ["FetchSession"] * 2
     caller.lex_recalls("Which day?")
     assert caller.hears() == [NOT_HEARD, "Which day?", *CONNECTS]
     caller.lex_recalls("Which day?")
@@ -191,7 +191,7 @@ def a_caller_whose_stream_was_lost(*texts, attributes=None, **variables):
 
 def test_where_a_stream_was_lost_lex_says_the_bots_last_words_once_more_over_the_next_one():
     caller = a_caller_whose_stream_was_lost("Okay.", "Which day?")
-    assert caller.steps() == ["Recall", "VoiceWords -1"]
+    assert caller.steps() == ["FetchSession", "SynthesizeSpeech -1"]
     assert caller.asked_aloud() == ["Okay.", "Which day?"]
     caller.lex_speaks(tone(400), -1)
     caller.lex_speaks(tone(200), -1)
@@ -235,7 +235,7 @@ def test_a_bot_that_has_said_nothing_is_stood_in_for_by_a_sentence_in_its_voice(
     assert caller.asked_aloud() == [SAY_AGAIN]
     known = a_caller({RESUMED_PARAMETER: LOST}, voiced=VOICED)
     known.lex_recalls()
-    assert known.steps() == ["Recall"]
+    assert known.steps() == ["FetchSession"]
     assert known.gets() == [500, "turn--1.1:500", 100, "turn--1.1:end"]
 
 
@@ -312,11 +312,11 @@ def test_an_answer_that_lex_was_still_busy_with_takes_the_place_of_the_words_bef
     caller = a_caller_whose_stream_was_lost()
     caller.lex_speaks(tone(3000), -1)
     caller.is_silent(RECALL_AGAIN_MS + 20)
-    assert caller.steps() == ["Recall", "VoiceWords -1", "Recall"]
+    assert caller.steps() == ["FetchSession", "SynthesizeSpeech -1", "FetchSession"]
     caller.gets()
     caller.lex_recalls("What time?")
     assert caller.gets() == ["clear"]
-    assert caller.steps() == ["CancelUtterance -1", "VoiceWords -2"]
+    assert caller.steps() == ["CancelUtterance -1", "SynthesizeSpeech -2"]
     assert caller.note("answered-late") == {}
     caller.lex_speaks(tone(100), -2)
     assert caller.gets() == [100]

@@ -11,7 +11,8 @@ from lexbridge.call.actions import (
     OpenUtterance,
     SendKeys,
 )
-from lexbridge.call.turns import MAX_HELD_TURNS, TurnMove, Turns, TurnState
+from lexbridge.call.states import TurnMove, TurnState
+from lexbridge.call.turns import MAX_HELD_TURNS, Turns
 from lexbridge.errors import CallStateError
 
 FACTS = {"shop": "7"}

@@ -21,8 +21,8 @@ from lexbridge.call.attributes import (
     TRANSFER_TO_ATTRIBUTE,
     VOICE_ATTRIBUTE,
 )
-from lexbridge.call.context import CallState
 from lexbridge.call.replies import MAX_FAILED_TURNS
+from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import (
     FAILED_TURNS_PARAMETER,
     HANDED_OVER,

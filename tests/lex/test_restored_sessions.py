@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import gevent
 import pytest
 
-from lexbridge.errors import LexRejected, LexUnavailable, NotPutBack
+from lexbridge.errors import LexRejected, LexUnavailable, SessionNotRestored
 from lexbridge.lex import client as lex_client
 from lexbridge.lex.client import FORBIDDEN_FOR_S
 from lexbridge.lex.model import NO_DIALOG, Message, MessageFormat
@@ -27,7 +27,7 @@ def test_who_may_not_put_a_session_back_is_told_so_and_does_not_try_again(
         local.faults.append(LexFault(operation="PutSession", status=403, times=None))
         lex = lex_of(generation)
         for _ in range(2):
-            with pytest.raises(NotPutBack):
+            with pytest.raises(SessionNotRestored):
                 lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
         assert [request.operation for request in local.requests] == ["PutSession"]
         assert lex.ask(LexRequest("CA-1", None, spoken()), Log()).reply.intent == "OrderFlowers"
@@ -45,7 +45,7 @@ def test_a_session_that_is_not_put_back_once_may_be_the_next_time(
     with local_lex(monkeypatch, FLOWERS) as local:
         local.faults.append(replace(fault, operation="PutSession", times=1))
         lex = lex_of("v2", session_s=0.3)
-        with pytest.raises(NotPutBack):
+        with pytest.raises(SessionNotRestored):
             lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
         assert not [request for request in local.requests if request.operation == "RecognizeUtterance"]
         lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
@@ -57,7 +57,7 @@ def test_putting_a_session_back_takes_none_of_the_time_that_the_answer_has(monke
         local.faults.append(LexFault(operation="PutSession", kind="hang"))
         lex = lex_of("v2", session_s=PATIENCE_S, answer_s=0.3)
         began_s = time.monotonic()
-        with pytest.raises(NotPutBack, match="time"):
+        with pytest.raises(SessionNotRestored, match="time"):
             lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
         assert time.monotonic() - began_s < 2
 
@@ -85,7 +85,7 @@ def test_while_lex_is_down_no_session_is_put_back(monkeypatch: pytest.MonkeyPatc
         lex = lex_of("v2")
         while not lex._breaker.is_open:
             lex._breaker.record_failure()
-        with pytest.raises(NotPutBack):
+        with pytest.raises(SessionNotRestored):
             lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
         assert local.requests == []
 

@@ -4,13 +4,13 @@ import pytest
 
 from lexbridge.audio.pcm import decode_mulaw
 from lexbridge.call.actions import OpenUtterance
-from lexbridge.errors import NotPutBack
+from lexbridge.errors import SessionNotRestored
 from tests.support.story import Caller
 
 HOLDS = ["Pause", "Redirect"]
 SAY_AGAIN = "Sorry, I did not get that. Please say it again."
 FIRST, SECOND = {"after": "the first answer"}, {"after": "the second answer"}
-NOT_PUT_BACK = NotPutBack("Lex answered 403 AccessDeniedException")
+NOT_PUT_BACK = SessionNotRestored("Lex answered 403 AccessDeniedException")
 MODES = pytest.mark.parametrize("mode", ["call-update", "stream"])
 
 

@@ -32,8 +32,8 @@ from lexbridge.call.actions import (
     SendKeys,
     SendMark,
     StreamOutput,
+    SynthesizeSpeech,
     UpdateCall,
-    VoiceWords,
 )
 from lexbridge.call.documents import Opening
 from lexbridge.call.events import Connected, Dtmf, Mark, Media, Started, Stopped, StreamEvent
@@ -223,7 +223,7 @@ class Caller:
 
     def passes_without_media(self, ms: int) -> None:
         """For `ms` the caller's phone sends nothing, and nothing is on its way."""
-        self.session.no_media(ms)
+        self.session.silence_passed(ms)
         self._take_actions()
 
     def speaks(self, ms: int) -> None:
@@ -254,7 +254,7 @@ class Caller:
 
     def is_gone(self) -> None:
         """Twilio's REST API says that there is no such call any more."""
-        self.session.call_is_gone()
+        self.session.call_gone()
         self._take_actions()
 
     def does_not_get_the_update(self, ago: int = 0) -> None:
@@ -284,7 +284,7 @@ class Caller:
 
     def lex_has_spoken(self, turn: int | None = None) -> None:
         """That was all of it."""
-        self.session.lex_spoke_all(turn or self.asked[-1].turn)
+        self.session.lex_speech_ended(turn or self.asked[-1].turn)
         self._take_actions()
 
     def lex_loses_its_voice(self, turn: int | None = None) -> None:
@@ -296,12 +296,12 @@ class Caller:
         """Lex tells what it said last in this session; without texts and fields: that it knows no such session."""
         reply = {"dialog_state": DialogState.ELICIT_SLOT} | reply
         messages = tuple(text if isinstance(text, Message) else Message(text) for text in texts)
-        self.session.recalled(Reply(messages=messages, **reply) if texts or len(reply) > 1 else None)
+        self.session.session_fetched(Reply(messages=messages, **reply) if texts or len(reply) > 1 else None)
         self._take_actions()
 
     def lex_recalls_nothing(self) -> None:
         """Lex does not tell where the dialog stands."""
-        self.session.not_recalled()
+        self.session.session_fetch_failed()
         self._take_actions()
 
     def lex_fails(self, error: LexError, turn: int | None = None) -> None:
@@ -321,7 +321,7 @@ class Caller:
 
     def asked_aloud(self) -> list[str]:
         """Every text that Lex was asked to say aloud, in order."""
-        return [message.text for ask in self.actions if isinstance(ask, VoiceWords) for message in ask.messages]
+        return [message.text for ask in self.actions if isinstance(ask, SynthesizeSpeech) for message in ask.messages]
 
     @property
     def notes(self) -> list[Note]:

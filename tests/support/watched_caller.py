@@ -6,19 +6,19 @@ from lexbridge.call.actions import (
     CancelUtterance,
     ClearAudio,
     CloseUtterance,
+    FetchSession,
     Note,
     OpenUtterance,
-    Recall,
     SendAudio,
     SendKeys,
     SendMark,
     StreamOutput,
+    SynthesizeSpeech,
     UpdateCall,
-    VoiceWords,
 )
-from lexbridge.call.context import CallState
 from lexbridge.call.output.playback import HEARD_WITHIN_MS
-from lexbridge.errors import LexUnavailable, NotPutBack
+from lexbridge.call.states import CallState
+from lexbridge.errors import LexUnavailable, SessionNotRestored
 from lexbridge.lex.model import DialogState, Message, Reply
 from tests.support.story import Caller, in_short, mark_text, outline, tone
 
@@ -67,9 +67,9 @@ class WatchedCaller(Caller):
                 self.open = None
             case CancelUtterance():
                 self._cancelled(action.turn)
-            case Recall():
+            case FetchSession():
                 self.recalls += 1
-            case VoiceWords():
+            case SynthesizeSpeech():
                 assert self._is_two_way
                 assert action.messages
                 assert action.turn < min(self.voiced, default=0)
@@ -143,7 +143,7 @@ class WatchedCaller(Caller):
         if self.ends.get(self.failed_before_it_was_joined) == "joined":
             del self.ends[self.failed_before_it_was_joined]  # now it fails
             self.at_lex = self.failed_before_it_was_joined
-        self.lex_fails(NotPutBack("no such permission"), turn)
+        self.lex_fails(SessionNotRestored("no such permission"), turn)
 
     def hears_more_of_lex(self, ms):
         if self.speaking:
@@ -170,7 +170,7 @@ class WatchedCaller(Caller):
     def is_recalled(self, reply):
         if self.recalls:
             self.recalls -= 1
-            self.session.not_recalled() if reply == "" else self.session.recalled(reply)
+            self.session.session_fetch_failed() if reply == "" else self.session.session_fetched(reply)
             self._take_actions()
 
     def gets_an_update(self):

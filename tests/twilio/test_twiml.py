@@ -205,13 +205,13 @@ def test_a_document_holds_the_call_for_longer_where_the_bot_bears_more_silence()
 
 def test_every_address_of_a_document_tells_how_far_the_call_has_come():
     two_way = Documents("https://voice.example.com", "wss://voice.example.com/", 60, is_two_way=True)
-    opening, so_far = Opening("next", []), {"began": 1795846066, "turns": 3}
+    opening, query = Opening("next", []), {"began": 1795846066, "turns": 3}
     documents = [
-        DOCUMENTS.answer("Hello.", opening, so_far=so_far),
-        DOCUMENTS.reply([], STREAM_SID, opening, so_far=so_far),
-        DOCUMENTS.reply([], STREAM_SID, reprompts=replace(REPROMPTS, times=0), so_far=so_far),
-        DOCUMENTS.recover(1, STREAM_SID, so_far),
-        two_way.answer("Hello.", opening, so_far=so_far),
+        DOCUMENTS.answer("Hello.", opening, query=query),
+        DOCUMENTS.reply([], STREAM_SID, opening, query=query),
+        DOCUMENTS.reply([], STREAM_SID, reprompts=replace(REPROMPTS, times=0), query=query),
+        DOCUMENTS.recover(1, STREAM_SID, query),
+        two_way.answer("Hello.", opening, query=query),
     ]
     told = [document.twiml.count("began=1795846066&amp;turns=3#") for document in documents]
     assert told == [3, 3, 2, 1, 2]

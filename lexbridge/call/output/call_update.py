@@ -13,9 +13,10 @@ from collections.abc import Sequence
 
 from lexbridge.audio.endpointing import Listening
 from lexbridge.audio.hangover import Expected
-from lexbridge.call.context import Call, CallState
+from lexbridge.call.context import CallContext
 from lexbridge.call.documents import Document, Opening, Reprompts, speaking_ms
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, LastWords
+from lexbridge.call.states import CallState
 from lexbridge.lex.model import Message
 
 SURELY_SPEAKING = 0.6
@@ -39,7 +40,7 @@ class CallUpdateMode:
     is_finishing = False
     may_ask_again = True
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: CallContext) -> None:
         self._call = call
         self._said = (0, 0)  # from when to when the last document surely speaks
         self._reprompts_ms: tuple[int, ...] = ()  # that the last document still has, and its goodbye
@@ -181,7 +182,7 @@ class CallUpdateMode:
             directives.keys,
             reprompts,
             longer_s,
-            call.so_far.query,
+            call.progress.query,
         )
 
     def _update(self, document: Document, hands_over: bool = False) -> None:

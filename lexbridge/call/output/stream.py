@@ -7,11 +7,12 @@ one that ends the call is sent only when the last words have been heard.
 from collections.abc import Iterable, Mapping, Sequence
 
 from lexbridge.audio.endpointing import Listening
-from lexbridge.call.actions import CancelUtterance, StreamOutput, VoiceWords
-from lexbridge.call.context import Call, CallState
+from lexbridge.call.actions import CancelUtterance, StreamOutput, SynthesizeSpeech
+from lexbridge.call.context import CallContext
 from lexbridge.call.documents import Opening
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, LastWords
 from lexbridge.call.output.playback import Playback, Prompt
+from lexbridge.call.states import CallState
 from lexbridge.lex.model import Message
 
 QUIET_BEFORE_HAND_OVER_MS = 1000
@@ -28,7 +29,7 @@ class StreamMode:
     stops_stream = False
     reprompts = False
 
-    def __init__(self, call: Call, voiced: Mapping[str, bytes]) -> None:
+    def __init__(self, call: CallContext, voiced: Mapping[str, bytes]) -> None:
         """`voiced`: phrases of lexbridge's own as audio (mu-law, whole frames). One that is not there, or not yet, or
         has no audio, is spoken by Twilio."""
         self._call = call
@@ -248,7 +249,7 @@ class StreamMode:
         if rest and set(rest) <= set(to_voice):
             self._heads[prompt.turn] = audio
             self._last_answer = prompt
-            self._call.act(VoiceWords(prompt.turn, rest))
+            self._call.act(SynthesizeSpeech(prompt.turn, rest))
         elif rest:
             prompt.mute()
         else:
@@ -319,7 +320,7 @@ class StreamMode:
 
     def _hand_over(self, messages: Sequence[Message], opening: Opening) -> None:
         document = self._call.documents.connect(
-            messages, opening, voice=self._call.directives.voice, so_far=self._call.so_far.query
+            messages, opening, voice=self._call.directives.voice, query=self._call.progress.query
         )
         self._call.update(document, hands_over=True)
         self._call.leave()
