@@ -6,7 +6,7 @@ from lexbridge.config.settings import read_settings
 from lexbridge.config.variables import BOTO3_VARIABLES, SETTINGS
 from lexbridge.offline.__main__ import COMMANDS
 from lexbridge.offline.commands.bridge_process import ROOT
-from lexbridge.offline.lex.bots import shipped_bots
+from lexbridge.offline.lex.bot_files import shipped_bots
 from tests.support.compose_file import services
 
 

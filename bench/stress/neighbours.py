@@ -15,7 +15,7 @@ from bench.harness.arguments import make_parser
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.caller.script import Script, Turn
 from lexbridge.offline.commands.bridge_process import BridgeProcess
-from lexbridge.offline.lex.bots import ORDER_FLOWERS, load_bot
+from lexbridge.offline.lex.bot_files import ORDER_FLOWERS, load_bot
 from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LocalLex

@@ -10,18 +10,9 @@ from typing import Any
 
 import pytest
 
-from lexbridge.offline.lex.bots import (
-    CARD,
-    CHECK_BOOKING,
-    ORDER_COFFEE,
-    ORDER_FLOWERS,
-    Bot,
-    BotFileError,
-    Card,
-    load_bot,
-    shipped_bots,
-)
-from lexbridge.offline.lex.understanding import words_of
+from lexbridge.offline.lex.bot_files import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, load_bot, shipped_bots
+from lexbridge.offline.lex.bots import CARD, Bot, BotFileError, Card
+from lexbridge.offline.lex.words import words_of
 
 
 def test_the_flower_bot_is_a_v1_export() -> None:

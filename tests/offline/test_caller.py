@@ -13,12 +13,12 @@ from lexbridge.audio.pcm import MULAW_FRAME_BYTES, decode_mulaw, frame_levels_db
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.caller.happy_path import happy_path, main_intent
 from lexbridge.offline.caller.script import Script, ScriptError, Turn, load_script, read_script
-from lexbridge.offline.lex.bots import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, load_bot
+from lexbridge.offline.lex.bot_files import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, load_bot
 from lexbridge.offline.lex.dialogue import Conversation, DialogState, take_turn
 from lexbridge.offline.lex.voice import SilentVoice
 from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.events import Event
-from lexbridge.offline.twilio.line import for_telephone, key_tone, line_noise
+from lexbridge.offline.twilio.telephone_audio import for_telephone, key_tone, line_noise
 
 SCRIPTS = Path(__file__).parents[2] / "lexbridge" / "offline" / "scripts"
 

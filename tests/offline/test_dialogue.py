@@ -7,17 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexbridge.offline.lex.bots import (
-    FALLBACK,
-    ORDER_COFFEE,
-    ORDER_FLOWERS,
-    Bot,
-    Intent,
-    Message,
-    Prompt,
-    Slot,
-    load_bot,
-)
+from lexbridge.offline.lex.bot_files import ORDER_COFFEE, ORDER_FLOWERS, load_bot
+from lexbridge.offline.lex.bots import FALLBACK, Bot, Intent, Message, Prompt, Slot
 from lexbridge.offline.lex.dialogue import Confirmation, Conversation, DialogState, Turn, advance, take_turn
 
 SUNDAY = date(2026, 11, 22)

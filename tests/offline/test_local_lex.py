@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError, ResponseStreamingError
 from gevent.event import Event
 
-from lexbridge.offline.lex.bots import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, load_bot
+from lexbridge.offline.lex.bot_files import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, load_bot
 from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.requests import LexRequest

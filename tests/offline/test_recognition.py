@@ -8,17 +8,8 @@ import gevent
 import pytest
 
 from lexbridge.audio.pcm import RATE_HZ, decode_mulaw, encode_mulaw, resample
-from lexbridge.offline.lex.bots import (
-    ORDER_COFFEE,
-    ORDER_FLOWERS,
-    Bot,
-    Intent,
-    Prompt,
-    Slot,
-    SlotType,
-    SlotValue,
-    load_bot,
-)
+from lexbridge.offline.lex.bot_files import ORDER_COFFEE, ORDER_FLOWERS, load_bot
+from lexbridge.offline.lex.bots import Bot, Intent, Prompt, Slot, SlotType, SlotValue
 from lexbridge.offline.lex.dialogue import Conversation, DialogState
 from lexbridge.offline.lex.grammar import grammar_for
 from lexbridge.offline.lex.recognition import GrammarRecogniser, ScriptedRecogniser, pronunciation, trim

@@ -14,7 +14,7 @@ from lexbridge.audio.pcm import encode_mulaw
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.caller.script import load_script
 from lexbridge.offline.commands.demo import ROUNDS, unheeded_interruptions
-from lexbridge.offline.lex.bots import load_bot
+from lexbridge.offline.lex.bot_files import load_bot
 from lexbridge.offline.lex.voice import SilentVoice
 from lexbridge.offline.report import report as call_report
 from lexbridge.offline.report.picture import CallPicture, draw, envelope
@@ -24,8 +24,8 @@ from lexbridge.offline.report.timeline import LATENCIES, latency_table, moments,
 from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import EndReason, Event
-from lexbridge.offline.twilio.line import TelephoneVoice, key_tone
 from lexbridge.offline.twilio.number import Number
+from lexbridge.offline.twilio.telephone_audio import TelephoneVoice, key_tone
 from lexbridge.offline.twilio.webhooks import Webhooks
 
 PNG = b"\x89PNG\r\n\x1a\n"

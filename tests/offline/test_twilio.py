@@ -32,12 +32,12 @@ from lexbridge.offline.report.silences import longest_silence_s, silences, waits
 from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import EndReason
-from lexbridge.offline.twilio.line import key_tone
 from lexbridge.offline.twilio.media_socket import read_message
 from lexbridge.offline.twilio.number import Number
 from lexbridge.offline.twilio.rest_api import RestFault
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
-from lexbridge.offline.twilio.twiml_document import Stream
+from lexbridge.offline.twilio.telephone_audio import key_tone
+from lexbridge.offline.twilio.verbs import Stream
 from lexbridge.offline.twilio.webhooks import OverrideError, Overrides, Webhooks, read_overrides
 from tests.support.rig import HurriedHandler
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from lexbridge.offline.twilio.twiml_document import (
+from lexbridge.offline.twilio.twiml_document import parse_twiml, stream_url_problem
+from lexbridge.offline.twilio.verbs import (
     ConnectStream,
     Dial,
     Document,
@@ -17,8 +18,6 @@ from lexbridge.offline.twilio.twiml_document import (
     StopStream,
     Stream,
     TwimlError,
-    parse_twiml,
-    stream_url_problem,
 )
 
 BASE = "https://voice.example.com/twiml"

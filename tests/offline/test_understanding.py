@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexbridge.offline.lex.bots import ORDER_COFFEE, ORDER_FLOWERS, load_bot
-from lexbridge.offline.lex.understanding import answer_of, date_of, number_of, time_of, understand, words_of, yes_or_no
+from lexbridge.offline.lex.bot_files import ORDER_COFFEE, ORDER_FLOWERS, load_bot
+from lexbridge.offline.lex.understanding import answer_of, understand
+from lexbridge.offline.lex.words import date_of, number_of, time_of, words_of, yes_or_no
 
 SUNDAY = date(2026, 11, 22)
 FLOWERS, COFFEE = load_bot(ORDER_FLOWERS), load_bot(ORDER_COFFEE)

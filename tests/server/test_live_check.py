@@ -16,7 +16,8 @@ from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import SilentVoice
-from lexbridge.offline.twilio.rest_api import OwnedNumber, RestFault
+from lexbridge.offline.twilio.rest_api import RestFault
+from lexbridge.offline.twilio.rest_resources import OwnedNumber
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 from lexbridge.server.checks.address import check_address
 from lexbridge.server.checks.aws import check_bot, check_identity

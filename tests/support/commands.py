@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import requests
 
 from lexbridge.offline.commands.bridge_process import ROOT, free_port
-from lexbridge.offline.lex.bots import ORDER_COFFEE, load_bot
+from lexbridge.offline.lex.bot_files import ORDER_COFFEE, load_bot
 from tests.support.rig import ENVIRONMENT, TOKEN, v2_bot
 
 DEADLINE_S = 300

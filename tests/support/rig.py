@@ -20,7 +20,8 @@ from lexbridge.net.rfc6455 import Limits
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.caller.script import Script, Turn
-from lexbridge.offline.lex.bots import Bot, shipped_bots
+from lexbridge.offline.lex.bot_files import shipped_bots
+from lexbridge.offline.lex.bots import Bot
 from lexbridge.offline.lex.recognition import Recogniser, ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import SilentVoice, Voice

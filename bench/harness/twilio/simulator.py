@@ -27,7 +27,8 @@ from bench.harness.marked_audio import LONGEST_SAY_S
 from bench.harness.twilio.media_stream import Clock, MediaStream, Speech
 from bench.harness.twilio.playback import Playback
 from bench.harness.twilio.webhooks import Webhooks
-from lexbridge.offline.twilio.twiml_document import (
+from lexbridge.offline.twilio.twiml_document import parse_twiml, stream_url_problem
+from lexbridge.offline.twilio.verbs import (
     ConnectStream,
     Document,
     Gather,
@@ -40,8 +41,6 @@ from lexbridge.offline.twilio.twiml_document import (
     Stream,
     TwimlError,
     Verb,
-    parse_twiml,
-    stream_url_problem,
 )
 
 TRACKS_PER_CALL = 4

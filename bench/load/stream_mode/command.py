@@ -57,7 +57,7 @@ from bench.load.stream_mode.setup import (
 from lexbridge.audio.pcm import FRAME_MS, PCM_BYTES_PER_MS, decode_mulaw, rms
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS
 from lexbridge.offline.twilio.events import Coughed, MessageSent, SpeechStarted
-from lexbridge.offline.twilio.line import frames_of
+from lexbridge.offline.twilio.telephone_audio import frames_of
 
 LATENCY_LIMIT_MS = 40.0
 BARGE_IN_LIMIT_MS = BARGE_IN_MS + 40.0

@@ -36,8 +36,8 @@ from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import HibariVoice, SilentVoice
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import BotBegan, Event, MarkReturned, SpeechEnded, StreamOpened
-from lexbridge.offline.twilio.line import SPEECH_LEVEL_DBFS, VOICED_BELOW_SPEECH_DB, for_telephone
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
+from lexbridge.offline.twilio.telephone_audio import SPEECH_LEVEL_DBFS, VOICED_BELOW_SPEECH_DB, for_telephone
 
 Kind = TypeVar("Kind", bound=Event)
 

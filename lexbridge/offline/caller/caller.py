@@ -20,11 +20,10 @@ from lexbridge.audio.pcm import (
 from lexbridge.offline.caller.script import Script, Turn, read_wav
 from lexbridge.offline.lex.voice import Voice
 from lexbridge.offline.twilio.events import Coughed, SpeechEnded, SpeechStarted
-from lexbridge.offline.twilio.line import (
+from lexbridge.offline.twilio.line import Party, Phone
+from lexbridge.offline.twilio.telephone_audio import (
     SILENT_FRAME,
     VOICED_BELOW_SPEECH_DB,
-    Party,
-    Phone,
     TelephoneVoice,
     cough_noise,
     frames_of,

@@ -33,7 +33,7 @@ from typing import Any
 
 import yaml
 
-from lexbridge.offline.twilio.line import SPEECH_LEVEL_DBFS
+from lexbridge.offline.twilio.telephone_audio import SPEECH_LEVEL_DBFS
 
 ACTIONS = ("say", "wav", "cough", "press", "silent_s", "hang_up")
 

@@ -11,7 +11,7 @@ from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.caller.happy_path import happy_path
 from lexbridge.offline.caller.script import Script, Turn, load_script
 from lexbridge.offline.commands.arguments import http_address, new_file, port, seconds
-from lexbridge.offline.lex.bots import load_bot
+from lexbridge.offline.lex.bot_files import load_bot
 from lexbridge.offline.lex.voice import HibariVoice
 from lexbridge.offline.report.causes import Placed
 from lexbridge.offline.report.report import Timeline, latencies, write_call

@@ -18,7 +18,8 @@ from lexbridge.offline.caller.happy_path import happy_path, main_intent
 from lexbridge.offline.caller.script import Script, load_script
 from lexbridge.offline.commands.arguments import new_folder, setting
 from lexbridge.offline.commands.bridge_process import ROOT, BridgeFailed, BridgeProcess
-from lexbridge.offline.lex.bots import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, Bot, load_bot
+from lexbridge.offline.lex.bot_files import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, load_bot
+from lexbridge.offline.lex.bots import Bot
 from lexbridge.offline.lex.recognition import GrammarRecogniser
 from lexbridge.offline.lex.requests import LexRequest
 from lexbridge.offline.lex.runtime import LocalLex

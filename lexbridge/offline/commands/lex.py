@@ -10,7 +10,8 @@ from gevent.event import Event
 from gevent.hub import signal as on_signal
 
 from lexbridge.offline.commands.arguments import port, seconds
-from lexbridge.offline.lex.bots import Bot, BotFileError, load_bot, shipped_bots
+from lexbridge.offline.lex.bot_files import load_bot, shipped_bots
+from lexbridge.offline.lex.bots import Bot, BotFileError
 from lexbridge.offline.lex.recognition import GrammarRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import HibariVoice

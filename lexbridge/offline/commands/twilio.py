@@ -8,7 +8,7 @@ import sys
 from gevent.event import Event
 from gevent.hub import signal as on_signal
 
-from lexbridge.offline.twilio.rest_api import OwnedNumber
+from lexbridge.offline.twilio.rest_resources import OwnedNumber
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 
 NUMBER = "+12065550111"

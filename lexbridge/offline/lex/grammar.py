@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 from lexbridge.offline.lex.bots import Bot, Intent, Slot
 from lexbridge.offline.lex.dialogue import Conversation, DialogState
-from lexbridge.offline.lex.understanding import MONTHS, NO, WEEKDAYS, YES, Words, pattern_of, words_of
+from lexbridge.offline.lex.understanding import pattern_of
+from lexbridge.offline.lex.words import MONTHS, NO, WEEKDAYS, YES, Words, words_of
 
 _UNITS = "one two three four five six seven eight nine"
 _TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"

@@ -25,7 +25,7 @@ from gevent import GreenletExit
 from gevent.pywsgi import Input, WSGIHandler
 
 from lexbridge.audio.pcm import RATE_HZ, resample
-from lexbridge.offline.lex import wire
+from lexbridge.offline.lex import wire, wire_v1, wire_v2
 from lexbridge.offline.lex.answers import (
     NO_PCM,
     READ_BYTES,
@@ -280,7 +280,7 @@ class LocalLex(LoopbackServer):
         conversation = session.last.conversation
         if call.record.api == "v2":
             state = wire.read_gzip_json(call.header("x-amz-lex-session-state"), "sessionState")
-            return or_bad_request(lambda: wire.v2_apply_state(call.bot, conversation, state).conversation)
+            return or_bad_request(lambda: wire_v2.v2_apply_state(call.bot, conversation, state).conversation)
         attributes = wire.read_base64_json(call.header("x-amz-lex-session-attributes"), "sessionAttributes")
         return conversation if attributes is None else replace(conversation, attributes=attributes)
 
@@ -331,9 +331,9 @@ class LocalLex(LoopbackServer):
     ) -> Response:
         if call.record.api == "v1":
             version = _LATEST_V1 if call.alias == _LATEST_V1 else call.bot.version
-            headers = wire.v1_headers(call.bot, turn, session.session_id, version, heard[1] if heard else None)
+            headers = wire_v1.v1_headers(call.bot, turn, session.session_id, version, heard[1] if heard else None)
         else:
-            headers = wire.v2_headers(call.bot, turn, call.record.session_id, request_attributes or {}, heard)
+            headers = wire_v2.v2_headers(call.bot, turn, call.record.session_id, request_attributes or {}, heard)
         if rate_hz is None:
             return Response(200, {**headers, "Content-Type": wire.TEXT_TYPE})
         content_type = "audio/pcm"
@@ -361,10 +361,10 @@ class LocalLex(LoopbackServer):
                 if body.get("sessionAttributes") is not None:
                     conversation = replace(conversation, attributes=body["sessionAttributes"])
                 turn = self._turn(call, session, conversation, checked_text(body.get("inputText")))
-                return wire.json_response(wire.v1_text_reply(call.bot, turn, session.session_id, call.bot.version))
-            applied = or_bad_request(lambda: wire.v2_apply_state(call.bot, conversation, body.get("sessionState")))
+                return wire.json_response(wire_v1.v1_text_reply(call.bot, turn, session.session_id, call.bot.version))
+            applied = or_bad_request(lambda: wire_v2.v2_apply_state(call.bot, conversation, body.get("sessionState")))
             turn = self._turn(call, session, applied.conversation, checked_text(body.get("text")))
-            document = wire.v2_session(call.bot, turn, call.record.session_id)
+            document = wire_v2.v2_session(call.bot, turn, call.record.session_id)
             return wire.json_response({**document, "requestAttributes": body.get("requestAttributes") or {}})
 
     # --- sessions ---
@@ -392,7 +392,7 @@ class LocalLex(LoopbackServer):
         call.record.dialog_state = turn.conversation.state.value
         call.record.said = " ".join(message.text for message in turn.messages if message.text)
         if turn.conversation.intent:
-            summary = wire.v1_intent_summary(call.bot, turn.conversation)
+            summary = wire_v1.v1_intent_summary(call.bot, turn.conversation)
             others = [one for one in session.recent if one["intentName"] != summary["intentName"]]
             session.recent = [summary, *others][:3]
 
@@ -403,9 +403,9 @@ class LocalLex(LoopbackServer):
         if session is None or not session.kept:
             raise LexError(LexErrorKind.NOT_FOUND, f"no session {call.record.session_id}")
         if call.record.api == "v1":
-            document = wire.v1_session(call.bot, session.last, session.session_id, session.recent)
+            document = wire_v1.v1_session(call.bot, session.last, session.session_id, session.recent)
         else:
-            document = wire.v2_session(call.bot, session.last, call.record.session_id)
+            document = wire_v2.v2_session(call.bot, session.last, call.record.session_id)
         return wire.json_response(document)
 
     def _put_session(self, call: ReceivedRequest) -> Response:
@@ -419,14 +419,14 @@ class LocalLex(LoopbackServer):
             self._think(call)
             conversation = session.last.conversation
             if call.record.api == "v1":
-                turn = or_bad_request(lambda: wire.v1_put_session(call.bot, conversation, body))
+                turn = or_bad_request(lambda: wire_v1.v1_put_session(call.bot, conversation, body))
                 if body.get("recentIntentSummaryView") is not None:
                     session.recent = list(body["recentIntentSummaryView"])
             elif not body.get("sessionState"):
                 raise LexError(LexErrorKind.BAD_REQUEST, "sessionState is missing")
             else:
                 turn = or_bad_request(
-                    lambda: wire.v2_apply_state(
+                    lambda: wire_v2.v2_apply_state(
                         call.bot, conversation, body.get("sessionState"), body.get("messages") or ()
                     )
                 )

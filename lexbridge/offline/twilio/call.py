@@ -15,18 +15,14 @@ from lexbridge.audio.pcm import first_audible_ms
 from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.events import CallEnded, EndReason, Event
 from lexbridge.offline.twilio.keypad import Keypad
-from lexbridge.offline.twilio.line import Line, Listener, Party, SilenceSuppression, TelephoneVoice
+from lexbridge.offline.twilio.line import Line, Listener, Party
 from lexbridge.offline.twilio.media_socket import MediaSocket, StreamFailed, StreamOwner
 from lexbridge.offline.twilio.number import Number
 from lexbridge.offline.twilio.playback import Playback, SentAudio
-from lexbridge.offline.twilio.twiml_document import (
-    Document,
-    Stream,
-    TwimlError,
-    parse_twiml,
-    stream_url_problem,
-)
+from lexbridge.offline.twilio.telephone_audio import SilenceSuppression, TelephoneVoice
+from lexbridge.offline.twilio.twiml_document import parse_twiml, stream_url_problem
 from lexbridge.offline.twilio.twiml_execution import ExecutedCall, Execution
+from lexbridge.offline.twilio.verbs import Document, Stream, TwimlError
 from lexbridge.offline.twilio.webhooks import Answer, OverrideError, Webhooks
 
 TRACKS_PER_CALL = 4  # https://www.twilio.com/docs/voice/media-streams: one-way streams of a call

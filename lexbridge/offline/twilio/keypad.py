@@ -6,7 +6,7 @@ import gevent
 from gevent.event import Event as Signal
 
 from lexbridge.offline.twilio.line import Line
-from lexbridge.offline.twilio.twiml_document import Gather, Verb
+from lexbridge.offline.twilio.verbs import Gather, Verb
 
 
 class Keypad:

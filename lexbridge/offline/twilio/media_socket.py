@@ -20,7 +20,7 @@ import websocket
 from gevent.event import Event
 from gevent.queue import Full, Queue
 
-from lexbridge.offline.twilio.twiml_document import Stream
+from lexbridge.offline.twilio.verbs import Stream
 
 CONNECT_LIMIT_S = 10.0
 CLOSE_LIMIT_S = 2.0

@@ -14,11 +14,9 @@ import json
 import re
 import socket
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from hashlib import sha256
 from types import TracebackType
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
@@ -32,34 +30,21 @@ from lexbridge.offline.odd_answers import PIECE_BYTES, bomb, send_endless
 from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import EndReason
+from lexbridge.offline.twilio.rest_resources import (
+    OwnedNumber,
+    RestRefusal,
+    call_resource,
+    error_document,
+    now_text,
+    page_of_numbers,
+    problem_document,
+)
 from lexbridge.offline.twilio.twiml_document import is_http, parse_twiml
 
 LONGEST_TWIML = 4000  # characters in a REST request; above it 32018
 LONGEST_FORM = 1 << 20  # bytes
-LONGEST_PAGE = 1000  # of a list
 _CALL_PATH = re.compile(r"/2010-04-01/Accounts/(AC[0-9a-fA-F]{32})/Calls/([^/]+?)(?:/Streams/([^/]+))?\.json")
 _ACCOUNT_PATH = re.compile(r"/2010-04-01/Accounts/(AC[0-9a-fA-F]{32})(/IncomingPhoneNumbers)?\.json")
-
-
-class RestRefusal(Exception):
-    """A request that Twilio refuses: the HTTP status, its code and its words."""
-
-    def __init__(self, status: int, code: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-
-
-@dataclass(frozen=True, slots=True)
-class OwnedNumber:
-    """A phone number of the account, and where its calls go: to its webhook, unless an app or a trunk has them."""
-
-    number: str
-    voice_url: str = ""
-    voice_method: str = "POST"
-    application_sid: str = ""
-    trunk_sid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +146,7 @@ class RestApi:
         if fault.kind == "slow":
             self.stopped.wait(fault.slow_s)
             return self._answer(environ)
-        told = _problem if fault.as_problem else _error
+        told = problem_document if fault.as_problem else error_document
         status, answer = fault.status, told(fault.status, fault.code, fault.message)
         if fault.carried_out:
             carried_out = self._answer(environ)
@@ -223,8 +208,8 @@ class RestApi:
                 # A call, or a stream, that has just ended is nobody's fault.
                 if refusal.code not in (20404, 21220):
                     call.complain(refusal.code, f"REST: {refusal.message}")
-            return refusal.status, _error(refusal.status, refusal.code, refusal.message)
-        return 200, _resource(call)
+            return refusal.status, error_document(refusal.status, refusal.code, refusal.message)
+        return 200, call_resource(call)
 
     def _note_sign_in(self, path: str, refusal: RestRefusal) -> None:
         """Note in the requested call that a sign-in was refused."""
@@ -251,7 +236,7 @@ class RestApi:
         if environ["REQUEST_METHOD"] != "GET":
             raise RestRefusal(405, 20004, "Method not allowed")
         if lists_numbers:
-            return _page(sid, self.numbers, dict(parse_qsl(environ.get("QUERY_STRING", ""))))
+            return page_of_numbers(sid, self.numbers, dict(parse_qsl(environ.get("QUERY_STRING", ""))))
         return {
             "sid": sid,
             "auth_token": self._auth_token,  # Twilio's own answer has it too
@@ -259,8 +244,8 @@ class RestApi:
             "owner_account_sid": sid,
             "status": self.account_status,
             "type": self.account_type,
-            "date_created": _now(),
-            "date_updated": _now(),
+            "date_created": now_text(),
+            "date_updated": now_text(),
             "uri": f"/2010-04-01/Accounts/{sid}.json",
         }
 
@@ -290,7 +275,7 @@ class RestApi:
             "call_sid": call.sid,
             "name": stream.stream.name or None,
             "status": "stopped",
-            "date_updated": _now(),
+            "date_updated": now_text(),
             "uri": f"/2010-04-01/Accounts/{call.account_sid}/Calls/{call.sid}/Streams/{stream.sid}.json",
         }
 
@@ -330,82 +315,7 @@ def _form(environ: Mapping[str, Any]) -> dict[str, str]:
         raise RestRefusal(400, 20001, "The request is not a form in UTF-8") from error
 
 
-def _page(account_sid: str, numbers: Sequence[OwnedNumber], query: Mapping[str, str]) -> dict[str, Any]:
-    """A page of the numbers, as the REST API lists them. Raises RestRefusal."""
-    try:
-        size, page = int(query.get("PageSize", "50")), int(query.get("Page", "0"))
-    except ValueError as error:
-        raise RestRefusal(400, 20001, "PageSize and Page are numbers") from error
-    size = max(1, min(size, LONGEST_PAGE))
-    path = f"/2010-04-01/Accounts/{account_sid}/IncomingPhoneNumbers.json"
-    first = page * size
-    is_last = first + size >= len(numbers)
-    return {
-        "incoming_phone_numbers": [_number(account_sid, each) for each in numbers[first : first + size]],
-        "page": page,
-        "page_size": size,
-        "first_page_uri": f"{path}?PageSize={size}&Page=0",
-        "next_page_uri": None if is_last else f"{path}?PageSize={size}&Page={page + 1}",
-        "uri": f"{path}?PageSize={size}&Page={page}",
-    }
-
-
-def _number(account_sid: str, owned: OwnedNumber) -> dict[str, Any]:
-    sid = f"PN{sha256(owned.number.encode()).hexdigest()[:32]}"
-    return {
-        "sid": sid,
-        "account_sid": account_sid,
-        "friendly_name": owned.number,
-        "phone_number": owned.number,
-        "voice_url": owned.voice_url,
-        "voice_method": owned.voice_method,
-        "voice_application_sid": owned.application_sid or None,
-        "trunk_sid": owned.trunk_sid or None,
-        "capabilities": {"voice": True, "sms": True, "mms": False, "fax": False},
-        "status": "in-use",
-        "api_version": "2010-04-01",
-        "date_created": _now(),
-        "date_updated": _now(),
-        "uri": f"/2010-04-01/Accounts/{account_sid}/IncomingPhoneNumbers/{sid}.json",
-    }
-
-
 def _drip(body: bytes, interval_s: float) -> Iterator[bytes]:
     for place in range(len(body)):
         yield body[place : place + 1]
         gevent.sleep(interval_s)
-
-
-def _error(status: int, code: int, message: str) -> dict[str, Any]:
-    more = f"https://www.twilio.com/docs/errors/{code}"
-    return {"code": code, "message": message, "more_info": more, "status": status}
-
-
-def _problem(status: int, code: int, message: str) -> dict[str, Any]:
-    return {"type": f"https://www.twilio.com/docs/errors/{code}", "title": message, "status": status, "code": code}
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
-
-
-def _resource(call: PhoneCall) -> dict[str, Any]:
-    """The call as the REST API shows it."""
-    now = _now()
-    return {
-        "sid": call.sid,
-        "account_sid": call.account_sid,
-        "api_version": "2010-04-01",
-        "status": call.status,
-        "direction": "inbound",
-        "from": call.number.caller,
-        "from_formatted": call.number.caller,
-        "to": call.number.called,
-        "to_formatted": call.number.called,
-        "date_created": now,
-        "date_updated": now,
-        "start_time": now,
-        "end_time": now if call.over is not None else None,
-        "duration": str(call.line.now_ms // 1000) if call.over is not None else None,
-        "uri": f"/2010-04-01/Accounts/{call.account_sid}/Calls/{call.sid}.json",
-    }

@@ -22,9 +22,10 @@ from lexbridge.offline.lex.voice import SilentVoice, Voice
 from lexbridge.offline.loopback_server import LoopbackServer
 from lexbridge.offline.twilio.call import CALLBACK_LATENCY_S, PhoneCall
 from lexbridge.offline.twilio.events import EndReason
-from lexbridge.offline.twilio.line import Party, TelephoneVoice
+from lexbridge.offline.twilio.line import Party
 from lexbridge.offline.twilio.number import Number
 from lexbridge.offline.twilio.rest_api import RestApi, RestFault, RestHandler
+from lexbridge.offline.twilio.telephone_audio import TelephoneVoice
 from lexbridge.offline.twilio.webhooks import Webhooks
 
 

@@ -14,10 +14,11 @@ from typing import Any, Protocol
 from lexbridge.audio.pcm import MULAW_SILENCE, RATE_HZ
 from lexbridge.offline.twilio.events import EndReason, Event, Transferred
 from lexbridge.offline.twilio.keypad import Keypad
-from lexbridge.offline.twilio.line import Line, TelephoneVoice, for_telephone, key_tone
+from lexbridge.offline.twilio.line import Line
 from lexbridge.offline.twilio.media_socket import MediaSocket
 from lexbridge.offline.twilio.number import Number
-from lexbridge.offline.twilio.twiml_document import (
+from lexbridge.offline.twilio.telephone_audio import TelephoneVoice, for_telephone, key_tone
+from lexbridge.offline.twilio.verbs import (
     ConnectStream,
     Dial,
     Document,
