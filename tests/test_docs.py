@@ -90,7 +90,8 @@ def test_every_test_that_security_names_exists() -> None:
 
 
 def test_each_reason_of_a_refusal_is_explained_and_no_other() -> None:
-    source = (ROOT / "lexbridge/twilio/refusals.py").read_text(encoding="utf-8")
+    modules = ("refusals", "signature_diagnosis")
+    source = "".join((ROOT / f"lexbridge/twilio/{name}.py").read_text(encoding="utf-8") for name in modules)
     named = [name.replace("{what}", "webhook") for name in re.findall(r'Cause\(\s*f?"([^"]+)"', source)]
     reasons = {name.replace("{WRONG_SIGNATURE}", WRONG_SIGNATURE) for name in named if "{' and" not in name}
     another = "webhook: signed for another "

@@ -12,7 +12,7 @@ import time
 
 from bench.harness.raw_client import RudeClient, client_close, client_message
 from bench.harness.socket_server import ENVIRONMENT, ROOT
-from lexbridge.twilio.signatures import make_stream_token
+from lexbridge.twilio.stream_token import make_stream_token
 
 FRAME_S = 0.020
 

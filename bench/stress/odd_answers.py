@@ -36,7 +36,7 @@ from bench.harness.service import Service
 from bench.stress import odd_server
 from lexbridge.audio.pcm import MULAW_FRAME_BYTES, MULAW_SILENCE
 from lexbridge.net.rfc6455 import PING, TEXT
-from lexbridge.twilio.signatures import make_stream_token
+from lexbridge.twilio.stream_token import make_stream_token
 
 HEARD_WITHIN_S = 6.0
 GROWS_AT_MOST_MB = 20.0

@@ -29,7 +29,7 @@ from bench.harness.socket_server import ENVIRONMENT, NOWHERE, ROOT
 from bench.stress.request_flooder import KINDS
 from lexbridge.net.rfc6455 import PING, PONG
 from lexbridge.offline.commands.bridge_process import BridgeProcess
-from lexbridge.twilio.signatures import make_stream_token
+from lexbridge.twilio.stream_token import make_stream_token
 
 LIMIT_MS = 50.0
 GROWTH_LIMIT_MB = 10.0

@@ -67,7 +67,7 @@ from lexbridge.net.rfc6455 import Limits, Pong
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.twilio.media_messages import encode, parse
 from lexbridge.twilio.rest import CallControl
-from lexbridge.twilio.signatures import expiry_of, find_token_fault, make_stream_token
+from lexbridge.twilio.stream_token import find_token_fault, make_stream_token, token_expiry_s
 from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, Documents, stream_name
 from lexbridge.twilio.used_tokens import UsedTokens
 
@@ -457,7 +457,7 @@ class _Call:
         if fault := find_token_fault(self._secrets, token, started.call_sid, started.account_sid, time.time()):
             why, remedy = fault
             self._refuse(why, POLICY_VIOLATION, remedy)
-        if not self._used_tokens.take(token, expiry_of(token), time.time()):
+        if not self._used_tokens.take(token, token_expiry_s(token), time.time()):
             self._refuse("token used before", POLICY_VIOLATION)
         if RESUMED_PARAMETER not in started.parameters and (refusal := self._calls.refusal):
             self._refuse(refusal, TRY_AGAIN_LATER)  # it comes back as a call that goes on, and is served then

@@ -19,12 +19,12 @@ from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.runtime import Deadlines, LexRuntime
 from lexbridge.net.http_server import MediaServer
 from lexbridge.net.token_bucket import TokenBucket
-from lexbridge.twilio.refusals import SignatureDiagnosis
 from lexbridge.twilio.rest import LONGEST_UPDATE_S, CallControl, TwilioCallControl
+from lexbridge.twilio.signature_diagnosis import SignatureDiagnosis
 from lexbridge.twilio.signatures import Signatures
 from lexbridge.twilio.twiml import Documents
 from lexbridge.twilio.used_tokens import UsedTokens
-from lexbridge.web.admission import Admission
+from lexbridge.web.admission import TwilioRequestPolicy
 from lexbridge.web.app import create_app
 
 LOOPBACK = ("127.0.0.1", 0)
@@ -37,7 +37,7 @@ class Service:
 
     server: MediaServer
     app: Flask
-    admission: Admission
+    admission: TwilioRequestPolicy
     signatures: Signatures
     bridge: Bridge
     calls: CallLog
@@ -79,7 +79,7 @@ def build_service(
     bridge = Bridge(settings, documents, lex, call_control, calls, used_tokens, start_deadline_s)
     app = create_app(settings, documents, signatures, bridge, call_control, calls)
     diagnosis = SignatureDiagnosis(signatures, settings.url, settings.stream_url, settings.container_port)
-    admission = Admission(signatures, calls, diagnosis)
+    admission = TwilioRequestPolicy(signatures, calls, diagnosis)
     errors = LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR)
     server = MediaServer(listener, app, admission, strangers, error_log=errors)
     return Service(server, app, admission, signatures, bridge, calls, lex, call_control, peer_urls)

@@ -1,8 +1,8 @@
-"""Who is really Twilio: the signatures of its webhooks and of its sockets' handshakes, and our own token of a stream.
+"""Twilio's signatures: of webhooks, and of the handshakes of media sockets.
 
 Sources: https://www.twilio.com/docs/usage/webhooks/webhooks-security and, for HMAC-SHA256,
-https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys . What is checked is the address in the settings, never
-one rebuilt from a request's headers: a proxy passes on what a stranger wrote there.
+https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys . A signature covers the address of the request. It is
+checked for the address in the settings, never for one taken from headers, because a stranger can write those.
 """
 
 import hmac
@@ -19,32 +19,33 @@ SIGNATURE_HEADER = "X-Twilio-Signature"
 SIGNATURE_SETTINGS_HEADER = "X-Twilio-Webhooks-Signature-Settings"
 
 CONNECTION_OVERRIDES = "#rc=2&rp=all"
-"""At the end of each address that Twilio is to ask: two more attempts, whatever goes wrong. A process that dies with a
-webhook in its hands is followed by another. https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides"""
-
-TOKEN_LIFE_S = 60
-"""From the document that opens a stream to the stream's start; Twilio takes well under a second."""
+"""End of each address that Twilio is given: it makes two more attempts, whatever goes wrong. So if a process dies while
+it answers a webhook, another process gets it.
+Source: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides ."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "wss": 443}
 
 _HASHES: Mapping[str, Any] = {HMAC_SHA1: sha1, HMAC_SHA256: sha256}
 
 _SIGNATURE = re.compile(r"[A-Za-z0-9+/]{27}=|[A-Za-z0-9+/]{43}=")
-"""Base64 of an HMAC-SHA1's 20 bytes, or of an HMAC-SHA256's 32."""
+"""Form of a signature: base64 of the 20 bytes of an HMAC-SHA1, or the 32 of an HMAC-SHA256."""
 
 
 class Signatures:
-    """Checks what comes in against the settings. Anything that cannot be checked has not passed.
+    """Checks of signatures against the secrets and addresses of the settings.
 
-    A check costs one HMAC for each address and secret; the form is sorted and joined once. Header names are in lower
-    case.
+    A request that cannot be checked does not pass. A check costs one HMAC for each address and secret; the form is
+    sorted and joined once. Names of headers are in lower case.
     """
 
     def __init__(self, secrets: Iterable[str], url: str, stream_url: str) -> None:
-        """`secrets`: auth tokens, or the secrets of shared keys; any of them will do. `url`: the public base address;
-        `stream_url`: the socket's."""
+        """Make the checks of one service.
+
+        `secrets`: auth tokens, or secrets of shared keys, of which any one may have signed. `url`: public base address.
+        `stream_url`: address of the media socket.
+        """
         keys = [secret.encode() for secret in secrets]
-        # An HMAC that has taken its key is copied for each check.
+        # Each check copies an HMAC object that has its key already: that is faster than a new one.
         self._macs = {name: [hmac.new(key, digestmod=of) for key in keys] for name, of in _HASHES.items()}
         self._bases = _with_and_without_port(url)
         self._socket_addresses = [
@@ -53,19 +54,20 @@ class Signatures:
 
     @staticmethod
     def may_be_signed(headers: Mapping[str, str]) -> bool:
-        """Whether the signature's header has the shape of one: only then is it worth checking."""
+        """Return whether the signature header has the form of a signature. If not, a check is not worth its cost."""
         return _SIGNATURE.fullmatch(headers.get(_SIGNATURE_NAME, "")) is not None
 
     def webhook_passes(self, target: str, fields: Iterable[tuple[str, str]], headers: Mapping[str, str]) -> bool:
-        """Whether Twilio signed a POST of the form `fields` to `target`, the path with its query from "/" on.
+        """Return whether Twilio signed a request for `target` with `fields` in its body.
 
-        The connection overrides at the end of an address are not sent; whether they are signed is not documented.
+        `target`: path and query, from "/" on. CONNECTION_OVERRIDES are never part of it. It is not documented whether
+        they are signed, so both is taken.
         """
         addresses = [base + target for base in self._bases]
         return self._passes([*addresses, *(address + CONNECTION_OVERRIDES for address in addresses)], fields, headers)
 
     def socket_passes(self, headers: Mapping[str, str], query: str = "") -> bool:
-        """Whether Twilio signed a handshake with the socket: its wss address, with or without the `query` that came."""
+        """Return whether Twilio signed a handshake for the media socket's address, with or without `query`."""
         with_query = [f"{address}?{query}" for address in self._socket_addresses] if query else []
         return self._passes([*self._socket_addresses, *with_query], (), headers)
 
@@ -79,8 +81,10 @@ class Signatures:
     def find_signed(
         self, addresses: Iterable[str], fields: Iterable[tuple[str, str]], headers: Mapping[str, str]
     ) -> str | None:
-        """The first of `addresses` for which Twilio signed `fields`, by the algorithm that the signature's length tells
-        and whatever the settings header says; None if there is none. It costs an HMAC for each address and secret.
+        """Return the first of `addresses` for which Twilio signed `fields`, or None.
+
+        The signature's length tells the algorithm, whatever the settings header says. This costs one HMAC for each
+        address and secret.
         """
         given = headers.get(_SIGNATURE_NAME, "")
         if not self.may_be_signed(headers):
@@ -92,13 +96,13 @@ class Signatures:
     def _first_signed(
         self, addresses: Iterable[str], fields: Iterable[tuple[str, str]], algorithm: str, given: str
     ) -> str | None:
-        # Compared as text: base64 has several texts for the same bytes, and Twilio sends one of them.
+        # Compared as text, because base64 has several texts for the same bytes, and Twilio sends one of them.
         signature = given.encode("ascii")
         macs = self._macs.get(algorithm, [])
         try:
             form = joined(fields).encode()
             texts = [(address, address.encode()) for address in addresses]
-        except UnicodeEncodeError:  # surrogates: something that was not UTF-8
+        except UnicodeEncodeError:  # surrogates, which stand for bytes that are not UTF-8
             return None
         for address, text in texts:
             if any(hmac.compare_digest(_signature(mac, text, form), signature) for mac in macs):
@@ -107,14 +111,14 @@ class Signatures:
 
 
 _MAX_SETTINGS = 1000
-"""Characters: Twilio sends about 70, and whatever a stranger sends is taken apart at its commas."""
+"""Longest settings header that is parsed, in characters. Twilio sends about 70."""
 _SHA1_CHARACTERS = 28
-"""Of an HMAC-SHA1 in base64."""
+"""Length of an HMAC-SHA1 in base64."""
 _SIGNATURE_NAME, _SETTINGS_NAME = SIGNATURE_HEADER.lower(), SIGNATURE_SETTINGS_HEADER.lower()
 
 
 def joined(fields: Iterable[tuple[str, str]]) -> str:
-    """A form as Twilio signs it: names and values, sorted, each pair once."""
+    """Return a form as Twilio signs it: names and values, sorted, each pair once, with nothing between them."""
     return "".join(name + value for name, value in sorted(set(fields)))
 
 
@@ -126,7 +130,10 @@ def _signature(keyed: hmac.HMAC, address: bytes, form: bytes) -> bytes:
 
 
 def _with_and_without_port(address: str) -> list[str]:
-    """The address as it is, without its port, and with its scheme's own: Twilio signs now one and now another."""
+    """Return the address as it is, without its port, and with its scheme's default port.
+
+    Twilio signs any of the three.
+    """
     parts = urlsplit(address)
     host = parts.netloc.rpartition("@")[2]
     bare = re.sub(r":[0-9]+$", "", host)
@@ -136,62 +143,9 @@ def _with_and_without_port(address: str) -> list[str]:
 
 
 def _with_and_without_slash(address: str) -> list[str]:
-    """It is not documented whether Twilio puts a "/" after a bare host, or leaves the one it was given."""
+    """Return the address without and with a "/" at its end.
+
+    It is not documented whether Twilio adds one after a bare host, or keeps one that it was given.
+    """
     bare = address.rstrip("/")
     return [bare, f"{bare}/"]
-
-
-def make_stream_token(
-    secret: str, call_sid: str, account_sid: str, now_s: float, spoken_s: float = 0, nonce: str = ""
-) -> str:
-    """A token that lets this call, and no other, start a stream within TOKEN_LIFE_S, and the `spoken_s` that a document
-    may speak before it opens the stream. `now_s`: of the clock, epoch.
-
-    Any process that knows `secret` can check it. As a token opens one stream, two that are made for a call within a
-    second need a `nonce` each: 1 to 32 hexadecimal digits.
-    """
-    expires_s = int(now_s + spoken_s) + TOKEN_LIFE_S
-    mac = _mac(secret, call_sid, account_sid, expires_s, nonce)
-    return f"{expires_s}.{mac}.{nonce}" if nonce else f"{expires_s}.{mac}"
-
-
-def stream_token_passes(secrets: Iterable[str], token: str, call_sid: str, account_sid: str, now_s: float) -> bool:
-    """Whether `token` was made with one of `secrets` for this call and has not expired."""
-    return find_token_fault(secrets, token, call_sid, account_sid, now_s) is None
-
-
-def find_token_fault(
-    secrets: Iterable[str], token: str, call_sid: str, account_sid: str, now_s: float
-) -> tuple[str, str] | None:
-    """Why `token` does not open a stream of this call, one of a small set, and what to do about it; None: it does.
-
-    A token counts as expired only if it was made with one of `secrets` for this call.
-    """
-    if not token:
-        return "no token", "open the stream by the webhook /twiml: a <Stream> of another document has no token of ours"
-    form = _TOKEN.fullmatch(token)
-    if form is None:
-        return "malformed token", "open the stream by the webhook /twiml: its document has the token"
-    macs = (_mac(secret, call_sid, account_sid, int(form[1]), form[3] or "") for secret in secrets)
-    if not any(hmac.compare_digest(mac, form[2]) for mac in macs):
-        return "token of another call", "let each call ask /twiml itself; TWILIO_AUTH_TOKEN has to be one for all tasks"
-    if int(form[1]) < now_s:
-        return (
-            "token expired",
-            f"let Twilio open the stream within {TOKEN_LIFE_S} s of /twiml; set this machine's clock",
-        )
-    return None
-
-
-def expiry_of(token: str) -> int:
-    """The time at which a token that has passed expires: epoch, seconds."""
-    return int(token.partition(".")[0])
-
-
-# A number has one text here: "0" before it would be another token that says the same.
-_TOKEN = re.compile(r"([1-9][0-9]{0,11})\.([0-9a-f]{64})(?:\.([0-9a-f]{1,32}))?")
-
-
-def _mac(secret: str, call_sid: str, account_sid: str, expires_s: int, nonce: str) -> str:
-    text = f"lexbridge stream token\n{call_sid}\n{account_sid}\n{expires_s}" + (f"\n{nonce}" if nonce else "")
-    return hmac.new(secret.encode(), text.encode("utf-8", "surrogatepass"), sha256).hexdigest()

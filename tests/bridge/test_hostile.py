@@ -17,7 +17,7 @@ from bench.harness.raw_client import RudeClient, client_close, client_message, u
 from lexbridge.net.rfc6455 import BINARY, CLOSE, PING, PONG, TEXT
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import CallEnded, StreamClosed, StreamOpened
-from lexbridge.twilio.signatures import make_stream_token
+from lexbridge.twilio.stream_token import make_stream_token
 from tests.support.fixtures import Logged
 from tests.support.fragments import part, rest
 from tests.support.rig import PATIENCE_S, SIGNED, TOKEN, Rig, running, says

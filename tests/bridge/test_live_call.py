@@ -11,7 +11,7 @@ from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.twilio.events import EndReason, StreamOpened, UpdateReceived
 from lexbridge.offline.twilio.rest_api import RestFault
-from lexbridge.twilio.signatures import make_stream_token
+from lexbridge.twilio.stream_token import make_stream_token
 from tests.support.boto import boto3_client
 from tests.support.fixtures import Logged
 from tests.support.flower_order import KINDS, ORDER

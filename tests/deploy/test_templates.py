@@ -19,7 +19,7 @@ from cloudformation_validate import (
 
 from lexbridge.config.variables import SETTINGS
 from lexbridge.offline.commands.bridge_process import ROOT
-from lexbridge.twilio.refusals import PROBE_PATHS, SOCKET_PATH, WEBHOOK_PATHS
+from lexbridge.twilio.routes import PROBE_PATHS, SOCKET_PATH, WEBHOOK_PATHS
 from tests.support.deploy.stacks import TEMPLATES, load
 from tests.support.deploy.tools import BIN, CHECKOV, INSTALL_LIMIT_S, installed
 

@@ -14,7 +14,7 @@ from bench.harness.raw_client import RudeClient, client_close, client_message
 from lexbridge.net.rfc6455 import PING
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import MarkReturned, StreamClosed, StreamOpened, VerbStarted
-from lexbridge.twilio.signatures import make_stream_token
+from lexbridge.twilio.stream_token import make_stream_token
 from tests.support.processes import children, is_running, serves
 from tests.support.rehearsal import wait_until
 from tests.support.rig import ENVIRONMENT, PATIENCE_S, SIGNED, TOKEN, says

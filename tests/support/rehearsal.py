@@ -21,7 +21,7 @@ from lexbridge.lex.speech import Speech
 from lexbridge.logs import Log
 from lexbridge.net.rfc6455 import Limits, Pong
 from lexbridge.server.build import build_service
-from lexbridge.twilio.signatures import make_stream_token
+from lexbridge.twilio.stream_token import make_stream_token
 from tests.support.rig import PATIENCE_S, QUICK, TOKEN, settings
 from tests.support.story import ACCOUNT_SID, CALL_SID, VOICE_LEVEL, media_text, start_text
 

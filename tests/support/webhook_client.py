@@ -13,7 +13,7 @@ from lexbridge.net.http_request import Head, Request
 from lexbridge.net.policies import Admitted, DirectAnswer, Refusal
 from lexbridge.server.build import build_service
 from lexbridge.twilio.rest import CallControl
-from lexbridge.twilio.signatures import stream_token_passes
+from lexbridge.twilio.stream_token import find_token_fault
 from lexbridge.twilio.webhook_form import CONTENT_TYPE
 from tests.support.rehearsal import RehearsedLex
 from tests.support.rig import TOKEN, settings
@@ -87,7 +87,7 @@ def parameters(response: TestResponse, verb: str = "Start") -> dict[str, str]:
 
 def has_a_token(told: dict[str, str]) -> bool:
     token = told.pop("lexbridge:token")
-    return stream_token_passes([TOKEN], token, FORM["CallSid"], FORM["AccountSid"], time.time())
+    return find_token_fault([TOKEN], token, FORM["CallSid"], FORM["AccountSid"], time.time()) is None
 
 
 class Control:

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from lexbridge.bridge.live_calls import LiveStream
 from lexbridge.errors import CallControlError, CallControlUnavailable, CallGone
 from lexbridge.lex.runtime import Deadlines
-from lexbridge.web.app import LASTED_MS, MAX_STREAMS_LOST, OPENED_MS, WAITS_AFTER_LOST
+from lexbridge.web.twilio_webhooks import LASTED_MS, MAX_STREAMS_LOST, OPENED_MS, WAITS_AFTER_LOST
 from tests.support.fixtures import Logged
 from tests.support.live_calls import live_stream
 from tests.support.rehearsal import wait_until

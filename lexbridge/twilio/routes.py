@@ -1,0 +1,25 @@
+"""HTTP paths of the service: those that Twilio asks for, and those of health checks.
+
+`lexbridge/web` serves them. The load balancer of cloudformation/service.yml passes these paths and no others.
+"""
+
+ANSWER_PATH = "/twiml"
+"""Webhook of the phone number: Twilio asks it for the first document of a call."""
+
+RESUME_PATH = "/twiml/resume"
+"""Webhook that opens another stream, after one was lost or a document has run out."""
+
+KEYS_PATH = "/twiml/keys"
+"""Webhook that takes the keys which a `<Gather>` has collected."""
+
+STREAM_STATUS_PATH = "/stream-status"
+"""Webhook by which Twilio reports that a stream has started, stopped or failed."""
+
+WEBHOOK_PATHS = (ANSWER_PATH, f"{ANSWER_PATH}/", RESUME_PATH, KEYS_PATH, STREAM_STATUS_PATH)
+"""Paths of all webhooks. A "/" after /twiml is easily typed in the Twilio console, and the signature covers it."""
+
+SOCKET_PATH = "/"
+"""Path of the media socket."""
+
+PING_PATH, READY_PATH = PROBE_PATHS = ("/ping", "/ready")
+"""Paths of health checks: whether the process is alive, and whether a new call would be taken."""
