@@ -3,13 +3,14 @@
 #   make test     lint, types, all tests, side by side; docs/howto/run-the-tests.md has more
 #   make check    the same without the tests of whole programs
 #   make coverage    the tests that need no gevent reach every branch of the pure packages
+#   make docs     writes what is made from the code: tables and drawings of the documents, .env.example
 #   make test-deploy   what it is deployed with: the image is built and called (as root on Linux: skipped otherwise)
 #   make lock     renews the locks of the images after a change of requirements; with UPGRADE=1 to the newest of everything
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint types pure live e2e coverage test-deploy lock clean
+.PHONY: demo test check lint types pure live e2e coverage docs test-deploy lock clean
 
 demo: $(VENV)/ready-demo
 	@$(BIN)/python -m lexbridge.offline demo
@@ -23,6 +24,9 @@ check: $(VENV)/ready-test
 # One part alone. All but coverage are parts of `make test`.
 lint types pure live e2e coverage: $(VENV)/ready-test
 	@$(BIN)/python -m tests $@
+
+docs: $(VENV)/ready-test
+	@$(BIN)/python -m tests.support.documents
 
 test-deploy: $(VENV)/ready-test $(VENV)/ready-deploy
 	$(BIN)/hadolint --failure-threshold style Dockerfile Dockerfile.offline

@@ -30,10 +30,12 @@ from contextlib import closing
 from pathlib import Path
 
 from lexbridge import __version__, logs
+from lexbridge.config.bots import LexV2Bot
+from lexbridge.config.describe import describe_settings
 from lexbridge.config.doubts import find_doubts
 from lexbridge.config.env_file import read_env_file
-from lexbridge.config.settings import LexV2Bot, Settings, read_settings
-from lexbridge.config.variables import SETTINGS
+from lexbridge.config.reading import read_settings
+from lexbridge.config.settings import Settings
 from lexbridge.errors import ConfigError, Problem
 from lexbridge.lex.boto import warm_up
 from lexbridge.server.build import build_service
@@ -55,11 +57,10 @@ VALID = "The settings are complete and valid."
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line. Return the exit status: 0; 1 if a live check fails; 2 if the settings forbid a start."""
-    described = "\n".join(f"  {setting.name:28} {setting.help}" for setting in SETTINGS)
     parser = argparse.ArgumentParser(
         prog="server.py",
         description="Puts an Amazon Lex bot on a Twilio phone number.",
-        epilog=f"settings, from the environment or a file .env in the working directory:\n{described}",
+        epilog=describe_settings(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"lexbridge {__version__}")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lexbridge.config.settings import read_settings
-from lexbridge.config.variables import BOTO3_VARIABLES, SETTINGS
+from lexbridge.config.reading import read_settings
+from lexbridge.config.settings import SETTINGS
 from lexbridge.offline.__main__ import COMMANDS
 from lexbridge.offline.commands.bridge_process import ROOT
 from lexbridge.offline.lex.bot_files import shipped_bots
@@ -12,7 +12,7 @@ from tests.support.compose_file import services
 
 def test_with_a_token_alone_the_bridge_has_all_it_needs_to_talk_to_a_bot_that_the_local_lex_has() -> None:
     environment = services({"TWILIO_AUTH_TOKEN": "anything"})["bridge"]["environment"]
-    assert set(environment) <= {setting.name for setting in SETTINGS} | {name for name, _ in BOTO3_VARIABLES}
+    assert set(environment) <= {setting.name for setting in SETTINGS}
     settings = read_settings(environment)
     assert environment["LEX_BOT_ID"] in {bot.v2_id for bot in shipped_bots()}
     assert (settings.url, settings.vad) == ("http://127.0.0.1:8080", "amplitude")

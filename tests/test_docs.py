@@ -1,54 +1,26 @@
 """The documents say what the code does: settings, commands, state diagrams, the map."""
 
 import re
-from collections.abc import Mapping
-from enum import Enum
 from pathlib import Path
 
 import pytest
 
-from lexbridge.call.attributes import ATTRIBUTES
-from lexbridge.call.states import CALL_MOVES, TURN_MOVES
-from lexbridge.config.variables import BOTO3_VARIABLES, SETTINGS
 from lexbridge.twilio.refusals import WRONG_SIGNATURE
+from tests.support.documents import BLOCKS, FILES
 from tests.support.packages import block
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-CALL = (ROOT / "docs" / "call.md").read_text(encoding="utf-8")
 
 
-def settings_table() -> str:
-    def default(value: str | None, required: bool) -> str:
-        return "required" if required else "unset" if value is None else f"`{value}`"
-
-    rows = [f"| `{one.name}` | {default(one.default, one.required)} | {one.help} |" for one in SETTINGS]
-    rows += [f"| `{name}` | unset | {what} |" for name, what in BOTO3_VARIABLES]
-    return "\n".join(["| Name | Default | Meaning |", "|---|---|---|", *rows, ""])
+@pytest.mark.parametrize(("document", "name"), BLOCKS)
+def test_what_is_made_from_the_code_is_up_to_date(document: str, name: str) -> None:
+    assert block((ROOT / document).read_text(encoding="utf-8"), name) == BLOCKS[document, name](), "run: make docs"
 
 
-def attributes_table() -> str:
-    rows = [f"| `{one.name}` | {one.set_by} | {one.help} |" for one in ATTRIBUTES]
-    return "\n".join(["| Session attribute | Set by | Meaning |", "|---|---|---|", *rows, ""])
-
-
-def diagram(moves: Mapping[tuple[Enum, Enum], Enum]) -> str:
-    """A table of moves as a Mermaid state diagram."""
-    lines = [f"    {state.value} --> {after.value}: {move.value}" for (state, move), after in moves.items()]
-    return "\n".join(["```mermaid", "stateDiagram-v2", *lines, "```", ""])
-
-
-def test_the_readmes_settings_are_the_codes() -> None:
-    assert block(README, "settings") == settings_table()
-
-
-def test_the_readmes_session_attributes_are_the_codes() -> None:
-    assert block(README, "attributes") == attributes_table()
-
-
-@pytest.mark.parametrize(("name", "moves"), [("call moves", CALL_MOVES), ("turn moves", TURN_MOVES)])
-def test_the_diagrams_are_drawn_from_the_tables(name: str, moves: Mapping[tuple[Enum, Enum], Enum]) -> None:
-    assert block(CALL, name) == diagram(moves)
+@pytest.mark.parametrize("name", FILES)
+def test_files_made_from_the_code_are_up_to_date(name: str) -> None:
+    assert (ROOT / name).read_text(encoding="utf-8") == FILES[name](), "run: make docs"
 
 
 def test_every_make_target_named_exists() -> None:

@@ -35,7 +35,7 @@ from geventwebsocket.websocket import WebSocket as StockSocket
 from lexbridge import logs
 from lexbridge.bridge import live_call as bridge
 from lexbridge.call.session import CallSession
-from lexbridge.config.settings import read_settings
+from lexbridge.config.reading import read_settings
 from lexbridge.net.flask_sockets_compat import Sockets
 from lexbridge.net.http_server import MediaServer
 from lexbridge.net.refused import refused

@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import urlsplit
 
+from lexbridge.config.bots import Bot, LexV1Bot, LexV2Bot
 from lexbridge.config.places import find_locale_doubt, find_region_doubt
-from lexbridge.config.settings import LexV1Bot, LexV2Bot, Settings
+from lexbridge.config.settings import Settings
 from lexbridge.config.spelling import find_strange
 from lexbridge.errors import Problem
 
@@ -24,7 +25,7 @@ def find_doubts(settings: Settings, environment: Mapping[str, str], file_names: 
     ]
 
 
-def _is_lex_elsewhere(bot: LexV1Bot | LexV2Bot, environment: Mapping[str, str]) -> bool:
+def _is_lex_elsewhere(bot: Bot, environment: Mapping[str, str]) -> bool:
     """Whether Lex is not AWS's: it stands in for it in a rehearsal."""
     own = "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE" if isinstance(bot, LexV1Bot) else "AWS_ENDPOINT_URL_LEX_RUNTIME_V2"
     url = environment.get(own, "").strip() or environment.get("AWS_ENDPOINT_URL", "").strip()

@@ -9,7 +9,10 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
+
+_Word = TypeVar("_Word", bound=str)
 
 MAX_SPOKEN_CHARACTERS = 2000
 """Of one text, written as XML. A document of Twilio's has 4,000 characters, and addresses and parameters of the stream
@@ -47,13 +50,14 @@ def matching(pattern: str, rule: str) -> Callable[[str], str]:
     return parse
 
 
-def one_of(*allowed: str) -> Callable[[str], str]:
-    """One of these words."""
+def one_of(*allowed: _Word) -> Callable[[str], _Word]:
+    """Return a parser that takes one of these words. With literal words, mypy knows them as the type of the value."""
 
-    def parse(value: str) -> str:
-        if value not in allowed:
-            raise ValueError("must be one of " + ", ".join(allowed) if len(allowed) > 1 else f"must be {allowed[0]}")
-        return value
+    def parse(value: str) -> _Word:
+        for word in allowed:
+            if word == value:
+                return word
+        raise ValueError("must be one of " + ", ".join(allowed) if len(allowed) > 1 else f"must be {allowed[0]}")
 
     return parse
 

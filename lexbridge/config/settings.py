@@ -1,77 +1,235 @@
-"""The settings: read from the environment, checked all at once.
+"""Settings of the service: one entry each, with its variable, type, default, rule, group and help.
 
-Each variable's own rule stands in the table in `variables`. Here stand the rules that look at several together (`_bot`,
-`_aws_keys`, `_api_key`, `_reachable`, `_welcome`, `_hangovers`), what has to be installed (`_detector`), and what
-follows from the others where a variable is unset (`_fill_in`).
+Those that a call needs are in `config.call_rules`. Rules that look at several settings together are in
+`config.reading`.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields, replace
-from importlib.util import find_spec
-from typing import Any
-from urllib.parse import urlsplit
+from dataclasses import dataclass, fields
+from typing import Literal
 
 from lexbridge.audio.vad import DETECTORS, DetectorOptions
+from lexbridge.config.bots import BOT_SETTINGS, Bot
 from lexbridge.config.call_rules import CallRules
-from lexbridge.config.parsers import address, is_private
-from lexbridge.config.spelling import find_misspelt
-from lexbridge.config.variables import BOTO3_VARIABLES, PHRASE_VARIABLES, SETTINGS
-from lexbridge.errors import ConfigError, Problem
-from lexbridge.phrases import Phrases, greeting_for, language_tag, phrases_for
+from lexbridge.config.parsers import (
+    address,
+    auth_token,
+    base_address,
+    file,
+    line,
+    matching,
+    one_of,
+    public_address,
+    seconds,
+    switch,
+    whole_number,
+)
+from lexbridge.config.places import region
+from lexbridge.config.setting import Group, Setting, composed_of, entries_of, setting
 
 
-@dataclass(frozen=True, slots=True)
-class LexV1Bot:
-    """A Lex V1 bot, asked by PostContent. AWS shut Lex V1 down on 2025-09-15."""
-
-    name: str
-    alias: str
-
-
-@dataclass(frozen=True, slots=True)
-class LexV2Bot:
-    """A Lex V2 bot, asked by RecognizeUtterance."""
-
-    bot_id: str
-    alias_id: str
-    locale_id: str
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(CallRules):
-    """Settings of the service. Units are in the names; the README's table says what each one does."""
+    """Settings of the service, those of a call included. Units are in the names."""
 
-    aws_region: str
-    bot: LexV1Bot | LexV2Bot
-    twilio_account_sid: str | None
-    twilio_auth_token: str = field(repr=False)
-    url: str
-    stream_url: str
-    url_ca_file: str | None
-    access_key_id: str | None = field(repr=False)
-    secret_access_key: str | None = field(repr=False)
-    aws_session_token: str | None = field(repr=False)
-    twilio_auth_token_secondary: str | None = field(repr=False)
-    twilio_api_key_sid: str | None
-    twilio_api_key_secret: str | None = field(repr=False)
-    container_port: int
-    vad: str
-    voice_threshold: int
-    voice_margin_db: int
-    webrtc_mode: int
-    say_voice: str | None
-    say_language: str | None
-    twilio_api_url: str
-    share_caller_number: bool
-    drain_s: float
-    max_calls: int
-    web_concurrency: int
-    max_loop_lag_ms: int
-    max_memory_mb: int | None
-    log_level: str
-    log_format: str
-    ecs_agent_uri: str | None
-    service_name: str
+    aws_region: str = setting(
+        "AWS_REGION", region, Group.BOT, "AWS region of the bot, such as `us-west-2`", required=True
+    )
+    bot: Bot = composed_of(*BOT_SETTINGS)
+    access_key_id: str | None = setting(
+        "ACCESS_KEY_ID",
+        matching(r"[!-~]+", "must be an AWS access key id"),
+        Group.BOT,
+        "AWS access key, with its secret. Unset: boto3's own credential chain (task role, profile, `AWS_*`)",
+        secret=True,
+    )
+    secret_access_key: str | None = setting(
+        "SECRET_ACCESS_KEY",
+        matching(r"[!-~]+", "must be an AWS secret access key"),
+        Group.BOT,
+        "Secret of `ACCESS_KEY_ID`",
+        secret=True,
+    )
+    aws_session_token: str | None = setting(
+        "AWS_SESSION_TOKEN",
+        matching(r"[!-~]+", "must be an AWS session token"),
+        Group.BOT,
+        "Token of temporary credentials: needed if `ACCESS_KEY_ID` begins with `ASIA`. With `AWS_ACCESS_KEY_ID`, "
+        "boto3 reads it by itself",
+        secret=True,
+    )
+    twilio_auth_token: str = setting(
+        "TWILIO_AUTH_TOKEN",
+        auth_token("must be the auth token of the Twilio console"),
+        Group.TWILIO,
+        "Twilio's primary auth token. It checks signatures, and signs in to the REST API unless an API key does",
+        required=True,
+        secret=True,
+    )
+    twilio_auth_token_secondary: str | None = setting(
+        "TWILIO_AUTH_TOKEN_SECONDARY",
+        auth_token("must be the secondary auth token of the Twilio console"),
+        Group.TWILIO,
+        "Twilio's secondary auth token, while you rotate the two. Signatures made with it are valid too, and the REST "
+        "API is tried with it if Twilio refuses the primary one",
+        secret=True,
+    )
+    twilio_api_key_sid: str | None = setting(
+        "TWILIO_API_KEY_SID",
+        matching(r"SK[0-9a-fA-F]{32}", "must be the SID of a Twilio API key: SK and 32 hexadecimal digits"),
+        Group.TWILIO,
+        "SID of an API key of the same account, `SK...`, with its secret. It signs in to the REST API instead of the "
+        "auth token, and can be revoked by itself",
+    )
+    twilio_api_key_secret: str | None = setting(
+        "TWILIO_API_KEY_SECRET",
+        matching(r"[!-~]+", "must be the secret of a Twilio API key"),
+        Group.TWILIO,
+        "Secret of `TWILIO_API_KEY_SID`",
+        secret=True,
+    )
+    twilio_account_sid: str | None = setting(
+        "TWILIO_ACCOUNT_SID",
+        matching(r"AC[0-9a-fA-F]{32}", "must be the account's SID: AC and 32 hexadecimal digits"),
+        Group.TWILIO,
+        "Account that `server.py --check=live` asks Twilio about. The service itself does not need it",
+    )
+    url: str = setting(
+        "URL",
+        public_address,
+        Group.TWILIO,
+        "Public base URL as Twilio reaches it, such as `https://voice.example.com`. Signatures are checked against it",
+        required=True,
+    )
+    stream_url: str = setting(
+        "STREAM_URL",
+        address("wss"),
+        Group.TWILIO,
+        "Address in `<Stream url>`. Unset: `wss://` and the host of `URL`",
+        is_filled_in=True,
+    )
+    url_ca_file: str | None = setting(
+        "URL_CA_FILE",
+        file,
+        Group.TWILIO,
+        "PEM file of CA certificates for the certificate of `URL`. A draining worker needs it when it asks there "
+        "whether others take calls. Unset: the public ones",
+    )
+    twilio_api_url: str = setting(
+        "TWILIO_API_URL",
+        base_address,
+        Group.TWILIO,
+        "Base URL of Twilio's REST API",
+        default="https://api.twilio.com",
+    )
+    share_caller_number: bool = setting(
+        "SHARE_CALLER_NUMBER",
+        switch,
+        Group.CALL,
+        "`on`: Lex gets the caller's number as a session attribute",
+        default="off",
+    )
+    vad: str = setting(
+        "VAD",
+        one_of(*DETECTORS),
+        Group.DETECTOR,
+        "Detector of voice, best last: "
+        + ", ".join(f"`{name}` ({kind.summary})" for name, kind in DETECTORS.items())
+        + "; see docs/endpointing.md",
+        default="amplitude",
+    )
+    voice_threshold: int = setting(
+        "VOICE_THRESHOLD",
+        whole_number(1, 32767),
+        Group.DETECTOR,
+        "`amplitude`: RMS of a 16-bit frame above which it counts as voice",
+        default="500",
+    )
+    voice_margin_db: int = setting(
+        "VOICE_MARGIN_DB",
+        whole_number(-6, 12),
+        Group.DETECTOR,
+        "`adaptive` and `hybrid`: extra dB above the line noise that a sound needs to count as voice",
+        default="0",
+    )
+    webrtc_mode: int = setting(
+        "WEBRTC_MODE",
+        whole_number(0, 3),
+        Group.DETECTOR,
+        "`webrtc`: aggressiveness. 0 accepts almost any sound as voice, 3 is strictest",
+        default="3",
+    )
+    say_voice: str | None = setting(
+        "SAY_VOICE",
+        line,
+        Group.WORDS,
+        "Voice of `<Say>`, such as `Polly.Joanna`. Unset: the Twilio account's own for the language",
+    )
+    say_language: str | None = setting(
+        "SAY_LANGUAGE",
+        line,
+        Group.WORDS,
+        "Language of `<Say>`, such as `en-GB`. Unset: the language of `SAY_VOICE`, if that is a voice such as "
+        "`Polly.Vicki`, which has one; else that of `LEX_LOCALE_ID`, or the Twilio account's own if that is English",
+    )
+    container_port: int = setting(
+        "CONTAINER_PORT", whole_number(1, 65535), Group.CAPACITY, "Port to listen on, by IPv4 and IPv6", default="8080"
+    )
+    web_concurrency: int = setting(
+        "WEB_CONCURRENCY", whole_number(1, 64), Group.CAPACITY, "Worker processes that share the port", default="1"
+    )
+    max_calls: int = setting(
+        "MAX_CALLS",
+        whole_number(1, 100000),
+        Group.CAPACITY,
+        "Live calls that each worker takes. Further callers hear a polite busy message",
+        default="500",
+    )
+    drain_s: float = setting(
+        "DRAIN_S",
+        seconds(0, 7200),
+        Group.CAPACITY,
+        "Seconds that live calls may still take after SIGTERM",
+        default="110",
+    )
+    max_loop_lag_ms: int = setting(
+        "MAX_LOOP_LAG_MS",
+        whole_number(10, 10000),
+        Group.CAPACITY,
+        "If a worker's event loop lags more than this for about a second, the worker stops taking new calls until it "
+        "recovers",
+        default="100",
+    )
+    max_memory_mb: int | None = setting(
+        "MAX_MEMORY_MB",
+        whole_number(64, 10000000),
+        Group.CAPACITY,
+        "Memory limit for all workers together; a worker above its share takes no new calls. Unset: 80 % of the "
+        "memory of the container or the machine",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = setting(
+        "LOG_LEVEL",
+        one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+        Group.LOG,
+        "Least level of the lines that are logged",
+        default="INFO",
+    )
+    log_format: Literal["json", "text"] = setting(
+        "LOG_FORMAT", one_of("json", "text"), Group.LOG, "`json`: one object a line; `text`: for people", default="json"
+    )
+    ecs_agent_uri: str | None = setting(
+        "ECS_AGENT_URI",
+        base_address,
+        Group.LOG,
+        "Set by Amazon ECS in its containers. The task is then protected from scale-in while calls are live, and each "
+        "minute the log has the metric `ActiveCallsPerTask` (with `LOG_FORMAT=json` and `LOG_LEVEL=INFO`)",
+    )
+    service_name: str = setting(
+        "SERVICE_NAME",
+        matching(r"[ -~]{1,255}", "must be ASCII text"),
+        Group.LOG,
+        "`ServiceName` of that metric",
+        default="lexbridge",
+    )
 
     @property
     def call_rules(self) -> CallRules:
@@ -85,186 +243,33 @@ class Settings(CallRules):
 
     @property
     def twilio_auth_tokens(self) -> tuple[str, ...]:
-        """Every token that a signature may be made with, the primary first."""
+        """Every token that may have made a signature, the primary first."""
         secondary = self.twilio_auth_token_secondary
         return (self.twilio_auth_token, secondary) if secondary else (self.twilio_auth_token,)
 
 
-TEMPORARY_KEY = "ASIA"
-"""How the id of an access key begins that AWS STS made. Source:
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids ."""
+BOTO3_SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "AWS_ENDPOINT_URL_LEX_RUNTIME_V2", address("https", "http"), Group.BOT, "Where boto3 finds Lex V2. Unset: AWS"
+    ),
+    Setting(
+        "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE",
+        address("https", "http"),
+        Group.BOT,
+        "Where boto3 finds Lex V1. Unset: AWS",
+    ),
+    Setting(
+        "AWS_ENDPOINT_URL_STS",
+        address("https", "http"),
+        Group.BOT,
+        "Where boto3 finds STS, which `server.py --check=live` asks. Unset: AWS",
+    ),
+)
+"""Settings that boto3 reads itself from the environment. They are checked, but are no fields of Settings."""
 
-_V1_BOT, _V2_BOT = ("LEX_BOT_NAME", "LEX_BOT_ALIAS"), ("LEX_BOT_ID", "LEX_BOT_ALIAS_ID")
-_BOT_VARIABLES = (*_V1_BOT, *_V2_BOT, "LEX_LOCALE_ID")
-_NOT_FIELDS = (*_BOT_VARIABLES, *PHRASE_VARIABLES)
+_GROUPS = list(Group)
 
-
-def read_settings(environment: Mapping[str, str], file_names: Collection[str] = ()) -> Settings:
-    """The settings in `environment`; a variable that is empty or only white space counts as unset. `file_names`: the
-    names that come from `.env`.
-
-    Raises ConfigError with every problem found: those of single variables first, in the order of the table.
-    """
-    problems: list[Problem] = []
-    values: dict[str, Any] = {}
-    for setting in SETTINGS:
-        text = environment.get(setting.name, "").strip() or setting.default
-        values[setting.name] = None
-        if text is None:
-            if setting.required:
-                problems.append(Problem(setting.name, "is not set", setting.rule))
-            continue
-        try:
-            values[setting.name] = setting.parse(text)
-        except ValueError as error:
-            shown = "is not valid" if setting.secret else f"is {text[:100]!r}"
-            problems.append(Problem(setting.name, shown, str(error)))
-    for name, _ in BOTO3_VARIABLES:
-        try:
-            address("https", "http")(environment.get(name, "").strip() or "https://unset")
-        except ValueError as error:
-            problems.append(Problem(name, f"is {environment[name][:100]!r}", str(error)))
-    bot = _bot(environment, values, problems)
-    _aws_keys(environment, values, problems)
-    _api_key(environment, problems)
-    _reachable(values, problems)
-    _welcome(environment, values, problems)
-    _hangovers(values, problems)
-    _detector(values, problems)
-    for name, meant in find_misspelt(environment, file_names):
-        problems.append(Problem(name, "is no setting", f"did you mean {meant}?"))
-    if problems or bot is None:
-        raise ConfigError(problems)
-    _fill_in(values, bot)
-    own = {name.lower(): value for name, value in values.items() if name not in _NOT_FIELDS}
-    return Settings(bot=bot, phrases=_phrases(values, bot), **own)
-
-
-def _fill_in(values: dict[str, Any], bot: LexV1Bot | LexV2Bot) -> None:
-    """What is unset and follows from other settings."""
-    locale_id = _locale(bot)
-    values["STREAM_URL"] = values["STREAM_URL"] or f"wss://{urlsplit(values['URL']).netloc}/"
-    values["HANGUP_INTENTS"] = values["HANGUP_INTENTS"] or frozenset()
-    values["SLOT_KINDS"] = values["SLOT_KINDS"] or {}
-    values["TRANSFER_NUMBERS"] = values["TRANSFER_NUMBERS"] or frozenset()
-    values["HANGOVER_MIN_MS"] = values["HANGOVER_MIN_MS"] or values["HANGOVER_MS"]
-    values["HANGOVER_MAX_MS"] = values["HANGOVER_MAX_MS"] or values["HANGOVER_MS"]
-    values["GREETING"] = values["GREETING"] or greeting_for(locale_id)
-    # A voice with a "." in its name (Polly.Vicki, Google.de-DE-Standard-A) has a language, and Say may fail if it is
-    # told another. Callers of an English bot hear the account's own language: so they do in the blog post.
-    voice_has_language = "." in (values["SAY_VOICE"] or "")
-    if not values["SAY_LANGUAGE"] and not voice_has_language and not locale_id.startswith("en_"):
-        values["SAY_LANGUAGE"] = language_tag(locale_id)
-
-
-def _phrases(values: Mapping[str, Any], bot: LexV1Bot | LexV2Bot) -> Phrases:
-    """The catalogue's in the bot's language, but for those that have a setting."""
-    replaced = {name: values[variable] for variable, (name, _) in PHRASE_VARIABLES.items() if values[variable]}
-    return replace(phrases_for(_locale(bot)), **replaced)
-
-
-def _locale(bot: LexV1Bot | LexV2Bot) -> str:
-    """The bot's locale. A V1 bot's is not known here: English."""
-    return bot.locale_id if isinstance(bot, LexV2Bot) else "en_US"
-
-
-def _given(environment: Mapping[str, str], *names: str) -> list[str]:
-    return [name for name in names if environment.get(name, "").strip()]
-
-
-def _bot(
-    environment: Mapping[str, str], values: Mapping[str, Any], problems: list[Problem]
-) -> LexV1Bot | LexV2Bot | None:
-    """The one bot that is named. None where there is a problem, which is then in `problems`."""
-    given_v1, given_v2 = _given(environment, *_V1_BOT), _given(environment, *_V2_BOT)
-    rule = "give LEX_BOT_ID and LEX_BOT_ALIAS_ID for a Lex V2 bot, or LEX_BOT_NAME and LEX_BOT_ALIAS for a Lex V1 bot"
-    if given_v1 and given_v2:
-        problems.append(Problem(f"{given_v2[0]} and {given_v1[0]}", "are both set", f"one bot only: {rule}"))
-        return None
-    if not given_v1 and not given_v2:
-        problems.append(Problem("LEX_BOT_ID", "no bot is set", rule))
-        return None
-    wanted = _V1_BOT if given_v1 else _V2_BOT
-    given = given_v1 or given_v2
-    problems.extend(Problem(name, "is not set", f"it goes with {given[0]}") for name in wanted if name not in given)
-    if any(values[name] is None for name in wanted) or values["LEX_LOCALE_ID"] is None:
-        return None
-    if given_v1:
-        return LexV1Bot(values["LEX_BOT_NAME"], values["LEX_BOT_ALIAS"])
-    return LexV2Bot(values["LEX_BOT_ID"], values["LEX_BOT_ALIAS_ID"], values["LEX_LOCALE_ID"])
-
-
-def _pair(environment: Mapping[str, str], pair: tuple[str, str], problems: list[Problem]) -> None:
-    """Two variables that come together."""
-    given = _given(environment, *pair)
-    if len(given) == 1:
-        (missing,) = set(pair) - set(given)
-        problems.append(Problem(missing, "is not set", f"it goes with {given[0]}: set both or neither"))
-
-
-def _aws_keys(environment: Mapping[str, str], values: Mapping[str, Any], problems: list[Problem]) -> None:
-    """ACCESS_KEY_ID and SECRET_ACCESS_KEY come together, and temporary ones with AWS_SESSION_TOKEN."""
-    _pair(environment, ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"), problems)
-    is_temporary = (values["ACCESS_KEY_ID"] or "").startswith(TEMPORARY_KEY)
-    if is_temporary and not _given(environment, "AWS_SESSION_TOKEN"):
-        problems.append(session_token_missing("ACCESS_KEY_ID"))
-
-
-def session_token_missing(where: str) -> Problem:
-    """Temporary credentials have no token. `where`: what the access key's id stands in."""
-    rule = (
-        f"{where} begins with {TEMPORARY_KEY}: such temporary credentials have a session token, and AWS refuses them "
-        "without it. Set it, or use keys that are not temporary"
-    )
-    return Problem("AWS_SESSION_TOKEN", "is not set", rule)
-
-
-def _api_key(environment: Mapping[str, str], problems: list[Problem]) -> None:
-    """TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET come together."""
-    _pair(environment, ("TWILIO_API_KEY_SID", "TWILIO_API_KEY_SECRET"), problems)
-
-
-def _reachable(values: Mapping[str, Any], problems: list[Problem]) -> None:
-    """The real Twilio reaches no address of this machine's or of its network. A simulated one may."""
-    api_host = urlsplit(values["TWILIO_API_URL"] or "").hostname or ""
-    if not f".{api_host}".endswith(".twilio.com"):
-        return
-    for name in ("URL", "STREAM_URL"):
-        host = urlsplit(values[name] or "").hostname
-        if host and is_private(host):
-            rule = "must be an address that Twilio reaches from outside, such as that of a tunnel"
-            problems.append(Problem(name, f"is {values[name][:100]!r}", rule))
-
-
-def _welcome(environment: Mapping[str, str], values: Mapping[str, Any], problems: list[Problem]) -> None:
-    """WELCOME=bot and WELCOME_INTENT come together."""
-    is_given = bool(_given(environment, "WELCOME_INTENT"))
-    if values["WELCOME"] == "bot" and not is_given:
-        problems.append(Problem("WELCOME_INTENT", "is not set", "it goes with WELCOME=bot: the intent to begin with"))
-    if values["WELCOME"] == "greeting" and is_given:
-        problems.append(Problem("WELCOME_INTENT", "is set", "it goes with WELCOME=bot, and WELCOME is greeting"))
-
-
-def _hangovers(values: Mapping[str, Any], problems: list[Problem]) -> None:
-    """HANGOVER_MIN_MS <= HANGOVER_MS <= HANGOVER_MAX_MS < MAX_UTTERANCE_MS."""
-    usual_ms, min_ms, max_ms = (values[name] for name in ("HANGOVER_MS", "HANGOVER_MIN_MS", "HANGOVER_MAX_MS"))
-    if usual_ms and min_ms and min_ms > usual_ms:
-        problems.append(Problem("HANGOVER_MIN_MS", f"is {min_ms}", f"must be at most HANGOVER_MS, {usual_ms}"))
-    if usual_ms and max_ms and max_ms < usual_ms:
-        problems.append(Problem("HANGOVER_MAX_MS", f"is {max_ms}", f"must be at least HANGOVER_MS, {usual_ms}"))
-    utterance_ms = values["MAX_UTTERANCE_MS"]
-    for name in ("HANGOVER_MS", "HANGOVER_MAX_MS"):
-        if values[name] and utterance_ms and values[name] >= utterance_ms:
-            rule = f"must be less than MAX_UTTERANCE_MS, {utterance_ms}: else no utterance ends by itself"
-            problems.append(Problem(name, f"is {values[name]}", rule))
-
-
-def _detector(values: Mapping[str, Any], problems: list[Problem]) -> None:
-    """Find packages that the detector needs and that are not installed."""
-    kind = DETECTORS.get(values["VAD"])
-    if kind is None:
-        return
-    missing = [group[0] for group in kind.packages if not any(find_spec(package) for package in group)]
-    if missing:
-        how = f"{' and '.join(missing)} must be installed: pip install -r {kind.requirements}"
-        problems.append(Problem("VAD", f"is {values['VAD']!r}", how))
+SETTINGS: tuple[Setting, ...] = tuple(
+    sorted((*entries_of(Settings), *BOTO3_SETTINGS), key=lambda one: (_GROUPS.index(one.group), not one.required))
+)
+"""Every setting by group, within a group the required ones first."""

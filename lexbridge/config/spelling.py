@@ -8,9 +8,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import SequenceMatcher, get_close_matches
 
-from lexbridge.config.variables import BOTO3_VARIABLES, SETTINGS
+from lexbridge.config.settings import SETTINGS
 
-_KNOWN = (*(setting.name for setting in SETTINGS), *(name for name, _ in BOTO3_VARIABLES))
+_KNOWN = tuple(setting.name for setting in SETTINGS)
 
 _COMMON = frozenset({"URL", "LOG_LEVEL", "LOG_FORMAT", "SERVICE_NAME", "WEB_CONCURRENCY", "CONTAINER_PORT", "VAD"})
 """Settings whose names are so ordinary that other programs have variables much like them."""

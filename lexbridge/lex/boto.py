@@ -11,7 +11,9 @@ from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import BotoCoreError
 from botocore.loaders import create_loader
 
-from lexbridge.config.settings import TEMPORARY_KEY, LexV1Bot, Settings, session_token_missing
+from lexbridge.config.bots import LexV1Bot
+from lexbridge.config.reading import TEMPORARY_KEY, session_token_missing
+from lexbridge.config.settings import Settings
 from lexbridge.errors import ConfigError, Problem
 from lexbridge.lex.aws_clock import follow_aws_clock
 from lexbridge.lex.client import LexClient

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from lexbridge.config.settings import LexV1Bot
+from lexbridge.config.bots import LexV1Bot
 from lexbridge.errors import LexUnreadable
 from lexbridge.lex.answer_parts import AnswerParts
 from lexbridge.lex.api import LexApi

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexbridge.config.settings import LexV1Bot, LexV2Bot, Settings, read_settings
-from lexbridge.config.variables import PHRASE_VARIABLES, SETTINGS
+from lexbridge.config.bots import LexV1Bot, LexV2Bot
+from lexbridge.config.call_rules import PHRASE_SETTINGS
+from lexbridge.config.reading import read_settings
+from lexbridge.config.settings import SETTINGS, Settings
 from lexbridge.errors import ConfigError
 from lexbridge.phrases import phrases_for
 from tests.support.property_tests import examples
@@ -112,7 +114,10 @@ PROBLEMS = [
         ["WELCOME_INTENT: is 'good day'; must be the name of an intent such as WelcomeIntent"],
     ),
     ({"GREETING": "one\ntwo"}, ["GREETING: is 'one\\ntwo'; must be one line of text"]),
-    *[({name: "one\x07two"}, [f"{name}: is 'one\\x07two'; must be one line of text"]) for name in PHRASE_VARIABLES],
+    *[
+        ({one.name: "one\x07two"}, [f"{one.name}: is 'one\\x07two'; must be one line of text"])
+        for one in PHRASE_SETTINGS.values()
+    ],
     ({"VAD": "ears"}, ["VAD: is 'ears'; must be one of amplitude, webrtc, adaptive, silero, hybrid"]),
     ({"VOICE_MARGIN_DB": "-7"}, ["VOICE_MARGIN_DB: is '-7'; must be a whole number from -6 to 12"]),
     ({"HANGOVER_MIN_MS": "720"}, ["HANGOVER_MIN_MS: is 720; must be at most HANGOVER_MS, 700"]),
@@ -324,7 +329,7 @@ def test_a_lex_v1_bot_speaks_english_whatever_the_locale_of_v2_bots():
     assert (found.phrases, found.say_language) == (phrases_for("en_US"), None)
 
 
-@pytest.mark.parametrize(("variable", "name"), [(variable, name) for variable, (name, _) in PHRASE_VARIABLES.items()])
+@pytest.mark.parametrize(("variable", "name"), [(one.name, name) for name, one in PHRASE_SETTINGS.items()])
 def test_each_phrase_can_be_replaced_and_the_others_stay(variable, name):
     found = make_settings(**{variable: "Servus & baba.", "LEX_LOCALE_ID": "de_AT"}).phrases
     assert found == replace(phrases_for("de_AT"), **{name: "Servus & baba."})

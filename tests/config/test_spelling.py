@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from lexbridge.config.settings import SETTINGS
 from lexbridge.config.spelling import find_misspelt, find_strange
-from lexbridge.config.variables import BOTO3_VARIABLES, SETTINGS
 
 SLIPS = [
     ("HANGOVR_MS", "HANGOVER_MS"),
@@ -55,7 +55,7 @@ def test_what_is_others_in_the_environment_is_let_be(name):
 
 
 def test_no_setting_is_taken_for_another():
-    names = [*(setting.name for setting in SETTINGS), *(name for name, _ in BOTO3_VARIABLES)]
+    names = [setting.name for setting in SETTINGS]
     for name in names:
         assert misspelt([name], [name]) == []
     assert list(find_strange({}, names)) == []

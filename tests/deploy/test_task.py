@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from lexbridge.config.settings import LexV1Bot, LexV2Bot, read_settings
+from lexbridge.config.bots import LexV1Bot, LexV2Bot
+from lexbridge.config.reading import read_settings
 from tests.support.deploy.stacks import (
     ACCOUNT,
     OTHER_PARAMETERS,

@@ -17,7 +17,7 @@ from cloudformation_validate import (
     file_to_external_rule_source,
 )
 
-from lexbridge.config.variables import SETTINGS
+from lexbridge.config.settings import SETTINGS
 from lexbridge.offline.commands.bridge_process import ROOT
 from lexbridge.twilio.routes import PROBE_PATHS, SOCKET_PATH, WEBHOOK_PATHS
 from tests.support.deploy.stacks import TEMPLATES, load

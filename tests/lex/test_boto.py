@@ -11,7 +11,7 @@ import gevent
 import pytest
 from gevent.server import StreamServer
 
-from lexbridge.config.settings import LexV1Bot
+from lexbridge.config.bots import LexV1Bot
 from lexbridge.errors import ConfigError, LexRejected, LexUnavailable
 from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.client import LexClient

@@ -191,7 +191,7 @@ def test_a_detector_whose_packages_are_missing_is_left_out_and_told(
 ) -> None:
     recording = tmp_path / "call.wav"
     recording.write_bytes(wav(1, 16, 8000, CALL))
-    monkeypatch.setattr("lexbridge.config.settings.find_spec", lambda _: None)
+    monkeypatch.setattr("lexbridge.config.reading.find_spec", lambda _: None)
     assert main(["hear", str(recording)]) == 0
     told = capsys.readouterr()
     assert [line.split(":")[0] for line in told.out.splitlines() if "utterances" in line] == ["amplitude", "adaptive"]

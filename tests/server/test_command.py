@@ -19,7 +19,7 @@ import requests
 from bench.harness.raw_client import RudeClient
 from lexbridge import __main__ as command_line
 from lexbridge import __version__
-from lexbridge.config.settings import read_settings
+from lexbridge.config.reading import read_settings
 from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess, free_port
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LocalLex

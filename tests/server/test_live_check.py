@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lexbridge.config.settings import Settings, read_settings
+from lexbridge.config.reading import read_settings
+from lexbridge.config.settings import Settings
 from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess, free_port
 from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.recognition import ScriptedRecogniser

@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 from bench.harness.raw_client import RudeClient
-from lexbridge.config.settings import read_settings
+from lexbridge.config.reading import read_settings
 from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess
 from lexbridge.offline.twilio.events import EndReason, StreamClosed, UpdateReceived, WebhookAnswered
 from tests.support.processes import as_process_1, children, handles

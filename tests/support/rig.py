@@ -11,7 +11,8 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from lexbridge.bridge.live_calls import CallLog
-from lexbridge.config.settings import Settings, read_settings
+from lexbridge.config.reading import read_settings
+from lexbridge.config.settings import Settings
 from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.client import LexClient
 from lexbridge.lex.runtime import Deadlines

@@ -38,7 +38,8 @@ from lexbridge.call.actions import (
 from lexbridge.call.documents import Opening
 from lexbridge.call.events import Connected, Dtmf, Mark, Media, Started, Stopped, StreamEvent
 from lexbridge.call.session import CallSession
-from lexbridge.config.settings import Settings, read_settings
+from lexbridge.config.reading import read_settings
+from lexbridge.config.settings import Settings
 from lexbridge.errors import LexError
 from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.twilio.media_messages import parse

@@ -8,7 +8,8 @@ from typing import Any
 from unittest import mock
 
 from lexbridge.bridge.live_calls import CallLog
-from lexbridge.config.settings import Settings, read_settings
+from lexbridge.config.reading import read_settings
+from lexbridge.config.settings import Settings
 from lexbridge.lex.runtime import Deadlines
 from lexbridge.net.http_server import MediaSocketHandler
 from lexbridge.net.rfc6455 import Limits

@@ -16,7 +16,8 @@ from lexbridge.audio.endpointing import EndpointingRules
 from lexbridge.audio.pcm import FRAME_MS
 from lexbridge.audio.vad import DETECTORS, load_detector
 from lexbridge.config.env_file import read_env_file
-from lexbridge.config.settings import Settings, read_settings
+from lexbridge.config.reading import read_settings
+from lexbridge.config.settings import Settings
 from lexbridge.errors import ConfigError
 from lexbridge.offline.commands.arguments import new_file
 from lexbridge.offline.hearing.analysis import Heard, hints, listen, threshold_hint

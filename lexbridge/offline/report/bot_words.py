@@ -8,12 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from xml.etree import ElementTree
 
-from lexbridge.config.variables import PHRASE_VARIABLES
+from lexbridge.config.call_rules import PHRASE_SETTINGS
 from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.events import Event
 from lexbridge.phrases import CATALOGUE
-
-_FIELDS = tuple(name for name, _ in PHRASE_VARIABLES.values())
 
 
 def own_phrases(environment: Mapping[str, str], languages: Iterable[str] = CATALOGUE) -> dict[str, str]:
@@ -22,9 +20,9 @@ def own_phrases(environment: Mapping[str, str], languages: Iterable[str] = CATAL
     environment: the variables of the bridge, which may set other words.
     """
     catalogues = [CATALOGUE[language][1] for language in languages]
-    found: dict[str, str] = {getattr(phrases, name): name for phrases in catalogues for name in _FIELDS}
-    for variable, (name, _) in PHRASE_VARIABLES.items():
-        if words := environment.get(variable, "").strip():
+    found: dict[str, str] = {getattr(phrases, name): name for phrases in catalogues for name in PHRASE_SETTINGS}
+    for name, setting in PHRASE_SETTINGS.items():
+        if words := environment.get(setting.name, "").strip():
             found[words] = name
     return found
 

@@ -15,7 +15,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
 from botocore.exceptions import ConnectionError as NotConnected
 
-from lexbridge.config.settings import LexV1Bot, Settings
+from lexbridge.config.bots import LexV1Bot
+from lexbridge.config.settings import Settings
 from lexbridge.lex.aws_clock import AwsClock, follow_aws_clock
 from lexbridge.lex.boto import make_session, service_of
 from lexbridge.lex.faults import BOTO_ERRORS

@@ -1,0 +1,192 @@
+"""The settings read from the environment, and checked all at once.
+
+The rule of each setting is in its entry. Here are the rules that look at several settings together, what has to be
+installed, and what follows from other settings where one is unset.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
+from urllib.parse import urlsplit
+
+from lexbridge.audio.vad import DETECTORS
+from lexbridge.config.bots import Bot, LexV1Bot, LexV2Bot
+from lexbridge.config.call_rules import PHRASE_SETTINGS
+from lexbridge.config.parsers import is_private
+from lexbridge.config.setting import Setting, simple_fields_of
+from lexbridge.config.settings import SETTINGS, Settings
+from lexbridge.config.spelling import find_misspelt
+from lexbridge.errors import ConfigError, Problem
+from lexbridge.phrases import Phrases, greeting_for, language_tag, phrases_for
+
+TEMPORARY_KEY = "ASIA"
+"""First letters of the id of each access key that AWS STS made. Source:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids ."""
+
+_V1_BOT, _V2_BOT = ("LEX_BOT_NAME", "LEX_BOT_ALIAS"), ("LEX_BOT_ID", "LEX_BOT_ALIAS_ID")
+
+_Values = dict[str, Any]
+"""Values by variable; None where a variable is unset, or where its value is wrong."""
+
+
+def read_settings(environment: Mapping[str, str], file_names: Collection[str] = ()) -> Settings:
+    """Return the settings in `environment`. `file_names`: names that `.env` has put there.
+
+    A variable that is empty or only white space counts as unset. Raises ConfigError with every problem found: first
+    those of single variables, in the order of SETTINGS.
+    """
+    problems: list[Problem] = []
+    values = {setting.name: _read(setting, environment, problems) for setting in SETTINGS}
+    bot = _find_bot(environment, values, problems)
+    _check_aws_keys(environment, values, problems)
+    _check_pair(environment, ("TWILIO_API_KEY_SID", "TWILIO_API_KEY_SECRET"), problems)
+    _check_reachable(values, problems)
+    _check_welcome(environment, values, problems)
+    _check_hangovers(values, problems)
+    _check_detector(values, problems)
+    for name, meant in find_misspelt(environment, file_names):
+        problems.append(Problem(name, "is no setting", f"did you mean {meant}?"))
+    if problems or bot is None:
+        raise ConfigError(problems)
+    _fill_in(values, bot)
+    simple = {field: values[setting.name] for field, setting in simple_fields_of(Settings)}
+    return Settings(bot=bot, phrases=_phrases(values, bot), **simple)
+
+
+def _read(setting: Setting, environment: Mapping[str, str], problems: list[Problem]) -> Any:
+    """Return the value of one setting, or None if it is unset or wrong. What is wrong is added to `problems`."""
+    text = environment.get(setting.name, "").strip() or setting.default
+    if text is None:
+        if setting.required:
+            problems.append(Problem(setting.name, "is not set", setting.rule))
+        return None
+    try:
+        return setting.parse(text)
+    except ValueError as error:
+        shown = "is not valid" if setting.secret else f"is {text[:100]!r}"
+        problems.append(Problem(setting.name, shown, str(error)))
+        return None
+
+
+def _fill_in(values: _Values, bot: Bot) -> None:
+    """Give a value to each setting that is unset and follows from other settings."""
+    locale_id = _locale(bot)
+    values["STREAM_URL"] = values["STREAM_URL"] or f"wss://{urlsplit(values['URL']).netloc}/"
+    values["SLOT_KINDS"] = values["SLOT_KINDS"] or {}
+    values["TRANSFER_NUMBERS"] = values["TRANSFER_NUMBERS"] or frozenset()
+    values["HANGOVER_MIN_MS"] = values["HANGOVER_MIN_MS"] or values["HANGOVER_MS"]
+    values["HANGOVER_MAX_MS"] = values["HANGOVER_MAX_MS"] or values["HANGOVER_MS"]
+    values["GREETING"] = values["GREETING"] or greeting_for(locale_id)
+    # A voice with a "." in its name (Polly.Vicki, Google.de-DE-Standard-A) has a language, and <Say> may fail with
+    # another one. For an English bot Twilio uses the account's own language, as in the blog post.
+    voice_has_language = "." in (values["SAY_VOICE"] or "")
+    if not values["SAY_LANGUAGE"] and not voice_has_language and not locale_id.startswith("en_"):
+        values["SAY_LANGUAGE"] = language_tag(locale_id)
+
+
+def _phrases(values: _Values, bot: Bot) -> Phrases:
+    """Return the phrases in the bot's language, with those that a setting replaces."""
+    replaced = {name: values[one.name] for name, one in PHRASE_SETTINGS.items() if values[one.name]}
+    return replace(phrases_for(_locale(bot)), **replaced)
+
+
+def _locale(bot: Bot) -> str:
+    """Return the bot's locale; for a V1 bot an English one, because its settings do not name a locale."""
+    return bot.locale_id if isinstance(bot, LexV2Bot) else "en_US"
+
+
+def _given(environment: Mapping[str, str], *names: str) -> list[str]:
+    """Return those of the variables that are set."""
+    return [name for name in names if environment.get(name, "").strip()]
+
+
+def _find_bot(environment: Mapping[str, str], values: _Values, problems: list[Problem]) -> Bot | None:
+    """Return the bot that the settings name, or None if they do not name one. What is wrong is added to `problems`."""
+    given_v1, given_v2 = _given(environment, *_V1_BOT), _given(environment, *_V2_BOT)
+    rule = "give LEX_BOT_ID and LEX_BOT_ALIAS_ID for a Lex V2 bot, or LEX_BOT_NAME and LEX_BOT_ALIAS for a Lex V1 bot"
+    if given_v1 and given_v2:
+        problems.append(Problem(f"{given_v2[0]} and {given_v1[0]}", "are both set", f"one bot only: {rule}"))
+        return None
+    if not given_v1 and not given_v2:
+        problems.append(Problem("LEX_BOT_ID", "no bot is set", rule))
+        return None
+    wanted = _V1_BOT if given_v1 else _V2_BOT
+    given = given_v1 or given_v2
+    problems.extend(Problem(name, "is not set", f"it goes with {given[0]}") for name in wanted if name not in given)
+    if any(values[name] is None for name in wanted) or values["LEX_LOCALE_ID"] is None:
+        return None
+    if given_v1:
+        return LexV1Bot(values["LEX_BOT_NAME"], values["LEX_BOT_ALIAS"])
+    return LexV2Bot(values["LEX_BOT_ID"], values["LEX_BOT_ALIAS_ID"], values["LEX_LOCALE_ID"])
+
+
+def _check_pair(environment: Mapping[str, str], pair: tuple[str, str], problems: list[Problem]) -> None:
+    """Check that both variables are set, or neither."""
+    given = _given(environment, *pair)
+    if len(given) == 1:
+        (missing,) = set(pair) - set(given)
+        problems.append(Problem(missing, "is not set", f"it goes with {given[0]}: set both or neither"))
+
+
+def _check_aws_keys(environment: Mapping[str, str], values: _Values, problems: list[Problem]) -> None:
+    """Check that the AWS keys are complete: both, and for temporary ones AWS_SESSION_TOKEN too."""
+    _check_pair(environment, ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"), problems)
+    is_temporary = (values["ACCESS_KEY_ID"] or "").startswith(TEMPORARY_KEY)
+    if is_temporary and not _given(environment, "AWS_SESSION_TOKEN"):
+        problems.append(session_token_missing("ACCESS_KEY_ID"))
+
+
+def session_token_missing(where: str) -> Problem:
+    """Return the problem of temporary credentials without a token. `where`: the variable that holds the key's id."""
+    rule = (
+        f"{where} begins with {TEMPORARY_KEY}: such temporary credentials have a session token, and AWS refuses them "
+        "without it. Set it, or use keys that are not temporary"
+    )
+    return Problem("AWS_SESSION_TOKEN", "is not set", rule)
+
+
+def _check_reachable(values: _Values, problems: list[Problem]) -> None:
+    """Check that Twilio can reach the addresses. A simulated Twilio on this machine reaches private ones too."""
+    api_host = urlsplit(values["TWILIO_API_URL"] or "").hostname or ""
+    if not f".{api_host}".endswith(".twilio.com"):
+        return
+    for name in ("URL", "STREAM_URL"):
+        host = urlsplit(values[name] or "").hostname
+        if host and is_private(host):
+            rule = "must be an address that Twilio reaches from outside, such as that of a tunnel"
+            problems.append(Problem(name, f"is {values[name][:100]!r}", rule))
+
+
+def _check_welcome(environment: Mapping[str, str], values: _Values, problems: list[Problem]) -> None:
+    """Check that WELCOME_INTENT is set with WELCOME=bot, and only then."""
+    is_given = bool(_given(environment, "WELCOME_INTENT"))
+    if values["WELCOME"] == "bot" and not is_given:
+        problems.append(Problem("WELCOME_INTENT", "is not set", "it goes with WELCOME=bot: the intent to begin with"))
+    if values["WELCOME"] == "greeting" and is_given:
+        problems.append(Problem("WELCOME_INTENT", "is set", "it goes with WELCOME=bot, and WELCOME is greeting"))
+
+
+def _check_hangovers(values: _Values, problems: list[Problem]) -> None:
+    """Check that HANGOVER_MIN_MS <= HANGOVER_MS <= HANGOVER_MAX_MS < MAX_UTTERANCE_MS."""
+    usual_ms, min_ms, max_ms = (values[name] for name in ("HANGOVER_MS", "HANGOVER_MIN_MS", "HANGOVER_MAX_MS"))
+    if usual_ms and min_ms and min_ms > usual_ms:
+        problems.append(Problem("HANGOVER_MIN_MS", f"is {min_ms}", f"must be at most HANGOVER_MS, {usual_ms}"))
+    if usual_ms and max_ms and max_ms < usual_ms:
+        problems.append(Problem("HANGOVER_MAX_MS", f"is {max_ms}", f"must be at least HANGOVER_MS, {usual_ms}"))
+    utterance_ms = values["MAX_UTTERANCE_MS"]
+    for name in ("HANGOVER_MS", "HANGOVER_MAX_MS"):
+        if values[name] and utterance_ms and values[name] >= utterance_ms:
+            rule = f"must be less than MAX_UTTERANCE_MS, {utterance_ms}: else no utterance ends by itself"
+            problems.append(Problem(name, f"is {values[name]}", rule))
+
+
+def _check_detector(values: _Values, problems: list[Problem]) -> None:
+    """Check that the packages which the detector needs are installed."""
+    kind = DETECTORS.get(values["VAD"])
+    if kind is None:
+        return
+    missing = [group[0] for group in kind.packages if not any(find_spec(package) for package in group)]
+    if missing:
+        how = f"{' and '.join(missing)} must be installed: pip install -r {kind.requirements}"
+        problems.append(Problem("VAD", f"is {values['VAD']!r}", how))

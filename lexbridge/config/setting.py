@@ -1,0 +1,138 @@
+"""How a setting is written down: once, as a field of a dataclass.
+
+    filler_s: float = setting("FILLER_S", seconds(1, 60), Group.CALL, "Silence before ...", default="2.5")
+
+The field has the value. Its entry has the variable, the parser with the rule, and the help. mypy compares the parser's
+type with the field's. `--help`, the README's table and `.env.example` are made from the entries (`config.describe`).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Any, Literal, TypeVar, overload
+
+_Value = TypeVar("_Value")
+
+
+class Group(Enum):
+    """Headings under which people find the settings, in order."""
+
+    BOT = "The bot and AWS"
+    TWILIO = "Twilio and the addresses"
+    CALL = "The conversation"
+    DETECTOR = "What counts as voice"
+    TURNS = "Where an utterance starts and ends"
+    WORDS = "What lexbridge itself says"
+    CAPACITY = "Processes and capacity"
+    LOG = "Log and metrics"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One environment variable."""
+
+    name: str
+    parse: Callable[[str], Any]
+    """Turn the text into the value. Raises ValueError with the rule."""
+    group: Group
+    help: str
+    default: str | None = None
+    """Text that counts if the variable is unset. None: nothing does."""
+    required: bool = False
+    secret: bool = False
+    """Whether the value never appears in a message."""
+
+    @property
+    def rule(self) -> str:
+        """What values are allowed."""
+        try:
+            self.parse("\n")  # no parser but the most lenient takes a line feed, so the refusal says the rule
+        except ValueError as error:
+            return str(error)
+        raise AssertionError(f"{self.name} would take a line feed")
+
+
+@overload
+def setting(
+    name: str,
+    parse: Callable[[str], _Value],
+    group: Group,
+    help: str,
+    *,
+    default: str,
+    secret: bool = False,
+    is_personal: bool = False,
+) -> _Value: ...
+@overload
+def setting(
+    name: str,
+    parse: Callable[[str], _Value],
+    group: Group,
+    help: str,
+    *,
+    required: Literal[True],
+    secret: bool = False,
+    is_personal: bool = False,
+) -> _Value: ...
+@overload
+def setting(
+    name: str,
+    parse: Callable[[str], _Value],
+    group: Group,
+    help: str,
+    *,
+    is_filled_in: Literal[True],
+    secret: bool = False,
+    is_personal: bool = False,
+) -> _Value: ...
+@overload
+def setting(
+    name: str,
+    parse: Callable[[str], _Value],
+    group: Group,
+    help: str,
+    *,
+    secret: bool = False,
+    is_personal: bool = False,
+) -> _Value | None: ...
+def setting(
+    name: str,
+    parse: Callable[[str], Any],
+    group: Group,
+    help: str,
+    *,
+    default: str | None = None,
+    required: bool = False,
+    is_filled_in: bool = False,  # noqa: ARG001
+    secret: bool = False,
+    is_personal: bool = False,
+) -> Any:
+    """Return the dataclass field of a setting.
+
+    `is_filled_in`: `config.reading` gives it a value if it is unset. `is_personal`: `repr` of the dataclass leaves it
+    out, as it does with secrets. Without a default, and neither required nor filled in, it is None if it is unset.
+    """
+    entry = Setting(name, parse, group, help, default, required, secret)
+    return field(metadata={_ENTRIES: (entry,), _IS_SIMPLE: True}, repr=not (secret or is_personal))
+
+
+def composed_of(*entries: Setting) -> Any:
+    """Return the dataclass field of a value that `config.reading` makes from several settings."""
+    return field(metadata={_ENTRIES: entries})
+
+
+def entries_of(owner: type) -> Iterator[Setting]:
+    """Yield the settings of a dataclass, in the order of its fields."""
+    for one in fields(owner):
+        yield from one.metadata.get(_ENTRIES, ())
+
+
+def simple_fields_of(owner: type) -> Iterator[tuple[str, Setting]]:
+    """Yield the name of each field that holds the value of one setting, and that setting."""
+    for one in fields(owner):
+        if one.metadata.get(_IS_SIMPLE):
+            yield one.name, one.metadata[_ENTRIES][0]
+
+
+_ENTRIES = "settings"
+_IS_SIMPLE = "is simple"

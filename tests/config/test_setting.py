@@ -1,0 +1,80 @@
+"""The entries of the settings hold what the documents and `config.reading` rely on. Their rules: test_settings.py."""
+
+from dataclasses import fields
+from typing import Literal, get_args, get_origin, get_type_hints
+
+import pytest
+from mypy import api
+
+from lexbridge.config.call_rules import PHRASE_SETTINGS
+from lexbridge.config.setting import Setting, simple_fields_of
+from lexbridge.config.settings import SETTINGS, Settings
+from lexbridge.phrases import Phrases
+from tests.support.packages import ROOT
+
+NAMES = [setting.name for setting in SETTINGS]
+
+TYPOS = """
+from lexbridge.config.parsers import one_of
+from lexbridge.config.setting import Group, setting
+from lexbridge.config.settings import Settings
+
+def is_streaming(settings: Settings) -> bool:
+    return settings.reply_mode == "steam"
+
+def is_debugging(settings: Settings) -> bool:
+    return settings.log_level == "DEBUG"
+
+limit: int = setting("LIMIT", one_of("low", "high"), Group.CALL, "Any", default="low")
+"""
+
+
+def test_mypy_sees_a_typo_in_a_value_and_a_rule_of_another_type(tmp_path, monkeypatch):
+    (tmp_path / "typos.py").write_text(TYPOS)
+    monkeypatch.chdir(ROOT)
+    report, errors, _ = api.run([str(tmp_path / "typos.py"), "--no-error-summary", "--no-pretty"])
+    found = [line.partition(":")[2].partition(":")[0] for line in report.splitlines() if ": error:" in line]
+    assert (found, errors) == (["7", "12"], ""), report
+
+
+def test_no_setting_stands_there_twice():
+    assert sorted(set(NAMES)) == sorted(NAMES)
+
+
+def test_each_field_is_called_like_its_variable():
+    assert [name for name, setting in simple_fields_of(Settings) if name != setting.name.lower()] == []
+
+
+def test_a_field_with_a_choice_of_words_has_the_words_of_its_rule():
+    words = {name: get_args(hint) for name, hint in get_type_hints(Settings).items() if get_origin(hint) is Literal}
+    assert len(words) == 4
+    for name, setting in simple_fields_of(Settings):
+        if name in words:
+            assert setting.rule == f"must be one of {', '.join(words[name])}"
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=NAMES)
+def test_each_help_can_be_a_cell_of_a_table(setting: Setting):
+    assert setting.help
+    assert not set("|\n") & set(setting.help)
+    assert setting.help[0] == "`" or setting.help[0].isupper()
+    assert not setting.help.endswith(".")
+
+
+@pytest.mark.parametrize("setting", [one for one in SETTINGS if one.default is not None], ids=lambda one: one.name)
+def test_each_default_passes_its_own_rule(setting: Setting):
+    setting.parse(setting.default)
+
+
+@pytest.mark.parametrize("setting", [one for one in SETTINGS if one.required], ids=lambda one: one.name)
+def test_each_required_setting_can_tell_its_rule(setting: Setting):
+    assert setting.rule.startswith("must be ")
+
+
+def test_each_phrase_has_one_setting():
+    assert list(PHRASE_SETTINGS) == [field.name for field in fields(Phrases)]
+    assert {one.name for one in PHRASE_SETTINGS.values()} <= set(NAMES)
+
+
+def test_each_phrases_help_quotes_the_english_one():
+    assert PHRASE_SETTINGS["goodbye"].help.endswith("Unset: in the bot's language; in English `Goodbye.`")
