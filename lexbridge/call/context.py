@@ -95,7 +95,7 @@ class CallContext:
 
     def note_filler(self) -> None:
         """Tells that the caller is asked to wait for the answer to the turn that Lex is busy with."""
-        at_lex = self.turns.at_lex
+        at_lex = self.turns.in_flight
         self.note("info", "filler-said", turn=None if at_lex is None else at_lex.number)
 
     def move(self, move: CallMove) -> None:
@@ -194,7 +194,7 @@ class CallContext:
             silent_ms = None if pressed_ms is None else self.now_ms - pressed_ms
             self.note("info", "keys-complete", turn=self.turns.count + 1, keys=len(keys), silent_ms=silent_ms)
             self.quiet_from_ms = max(self.quiet_from_ms, self.now_ms)
-            self.turns.keyed(self.now_ms, keys)
+            self.turns.keys_pressed(self.now_ms, keys)
 
     def update(self, document: Document, hands_over: bool = False) -> None:
         """Gives the call a new document."""

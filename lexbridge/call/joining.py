@@ -82,7 +82,7 @@ class Joining:
             return False
         self._mode.withhold(answered.turn.number, answered.reply.messages)
         self._call.restore_dialog(answered.before)
-        self._call.turns.go_on_with(answered.turn, started.at_ms, started.pre_roll, checkpoint)
+        self._call.turns.continue_answered(answered.turn, started.at_ms, started.pre_roll, checkpoint)
         self._joined = _Joined(self._call.turns.count, answered.outcome)
         return True
 
@@ -90,26 +90,26 @@ class Joining:
         """Lex's session could not be put back for the turn `number`: what became of the one before holds. Nothing is
         done if the call went on without it."""
         joined = self._joined
-        if joined is not None and self._call.turns.not_joined(number):
+        if joined is not None and self._call.turns.undo_join(number):
             self._joined = None
             joined.outcome()
 
     def dropped(self) -> None:
         """Turns were dropped, perhaps the joined one. Nobody knows then where the dialog stands."""
-        at_lex = self._call.turns.at_lex
+        at_lex = self._call.turns.in_flight
         if self._joined is not None and (at_lex is None or at_lex.number != self._joined.number):
             self._settle()
             self._call.checkpoint = None
 
     def _joins(self, turn: Turn, reply: Reply | None, outcome: Outcome) -> bool:
-        next_turn = self._call.turns.going_on
+        next_turn = self._call.turns.continuation
         if next_turn is None:
             return False
         now_ms = self._call.now_ms
         waited_ms = now_ms - (now_ms if next_turn.ended_ms is None else next_turn.ended_ms)
         checkpoint = self._to_put_back(reply, self._call.checkpoint, next_turn.number, waited_ms)
         if checkpoint is None:
-            next_turn.goes_on = False
+            next_turn.is_continuation = False
             return False
         self._call.turns.join(turn, checkpoint, waited_ms)
         self._joined = _Joined(next_turn.number, outcome)

@@ -137,7 +137,7 @@ class Replies:
         """Whether the call has lasted long enough: then `messages` are the last, and the caller is told. A caller who
         is speaking already is heard first."""
         call, words = self._call, self._limit_words
-        goes_on = call.turns.has_more and call.limit != "MAX_TURNS" and not call.is_overdue
+        goes_on = call.turns.has_pending and call.limit != "MAX_TURNS" and not call.is_overdue
         if call.limit is None or goes_on:
             return False
         self._note_limit()

@@ -81,7 +81,7 @@ class Resumption:
             call.turns.first_attributes = None
         if call.state is CallState.RESUMING:
             self._resume(reply)
-        elif call.state is not CallState.LIVE or call.turns.spoken or call.turns.at_lex:
+        elif call.state is not CallState.LIVE or call.turns.open or call.turns.in_flight:
             self._asks_again = False  # the call went on in the meantime
         elif call.last_prompt is None:
             self._recalled = reply
@@ -157,4 +157,4 @@ class Resumption:
             self._answering.ask_anew()
 
     def _welcome(self) -> None:
-        self._call.turns.begin(self._call.rules.welcome_intent or "")
+        self._call.turns.begin_dialog(self._call.rules.welcome_intent or "")

@@ -196,7 +196,7 @@ class CallSession:
         `speaks`: the reply's audio follows, by `lex_spoke` until `lex_speech_ended` or `lex_speech_failed`.
         """
         self._catch_up_whole()
-        turn = self._turns.over_at_lex(number, TurnMove.REPLIED)
+        turn = self._turns.finish(number, TurnMove.REPLIED)
         if turn is None:
             return
         self._call.failed_turns = 0
@@ -222,7 +222,7 @@ class CallSession:
             self._joining.not_put_back(number)
             self._next_turn()
             return
-        turn = self._turns.over_at_lex(number, TurnMove.LEX_FAILED)
+        turn = self._turns.finish(number, TurnMove.LEX_FAILED)
         if turn is None:
             return
         if not self._joining.failed(turn, error, lambda: self._failed(turn, error)):
@@ -314,7 +314,7 @@ class CallSession:
         if self._keys.is_collecting and (keys := self._keys.tick(now_ms)):
             self._call.send_keys(keys)
         is_filler_due = now_ms >= self._call.quiet_from_ms + self._filler_ms
-        if self._turns.at_lex and self._turns.spoken is None and is_filler_due:
+        if self._turns.in_flight and self._turns.open is None and is_filler_due:
             self._mode.fill()
         else:
             self._resuming.tick()
@@ -380,7 +380,7 @@ class CallSession:
                 self._no_input()
 
     def _speech_continued(self, event: SpeechContinued) -> None:
-        now_ms, turn = self._endpointer.now_ms, self._turns.spoken
+        now_ms, turn = self._endpointer.now_ms, self._turns.open
         if turn is not None and self._turns.is_full:
             self._note_utterance(turn, SpeechEnded(now_ms, EndReason.MAX_LENGTH, silent_ms=0))
             self._turns.split(now_ms, event.pcm)
@@ -388,21 +388,21 @@ class CallSession:
             self._turns.speech_continued(event.pcm)
 
     def _speech_ended(self, event: SpeechEnded) -> None:
-        turn = self._turns.spoken
+        turn = self._turns.open
         if turn is None:
             return
         self._call.quiet_from_ms = max(self._call.quiet_from_ms, event.at_ms - event.silent_ms)
         self._note_utterance(turn, event)
-        if turn.is_rest and len(turn.audio) <= event.silent_ms * PCM_BYTES_PER_MS:
+        if turn.is_overflow and len(turn.audio) <= event.silent_ms * PCM_BYTES_PER_MS:
             self._drop_silence()
         else:
-            self._turns.speech_ended(event.at_ms, may_go_on=event.reason is EndReason.HANGOVER)
+            self._turns.speech_ended(event.at_ms, may_continue=event.reason is EndReason.HANGOVER)
 
     def _drop_silence(self) -> None:
         """What did not fit into the turn before is only silence. If that turn has been answered meanwhile, the answer
         took the caller for busy: it is their turn now, or the false alarm that it was is over."""
         call = self._call
-        self._turns.drop_spoken("nothing is said in it")
+        self._turns.drop_open("nothing is said in it")
         if call.is_idle and not self._mode.resumes() and self._mode.may_ask_again:
             call.await_input(max(0, call.quiet_from_ms - call.now_ms))
 
@@ -433,7 +433,7 @@ class CallSession:
             return
         self._endpointer.drop()
         self._endpointer.expect_nothing()
-        self._turns.drop_spoken("a key was pressed")
+        self._turns.drop_open("a key was pressed")
         self._joining.dropped()
         self._interrupt()
         self._mode.forget_interrupted()
@@ -462,4 +462,4 @@ class CallSession:
 
     def _next_turn(self) -> None:
         if self.state is CallState.LIVE:
-            self._turns.next()
+            self._turns.send_next()

@@ -1,6 +1,7 @@
-"""The caller's turns: what they say or key in, on its way to Lex. One at a time is with Lex; the others wait in order.
+"""Turns of the caller, what they say or key in, on their way to Lex.
 
-The moves of a turn stand in TURN_MOVES; everything that changes its state goes through `moved`.
+One turn at a time is with Lex; the others wait in order. The states of a turn and the moves between them stand in
+`states`.
 """
 
 from collections import deque
@@ -21,14 +22,18 @@ from lexbridge.call.actions import (
 from lexbridge.call.states import TURN_MOVES, TurnMove, TurnState, transition
 from lexbridge.lex.model import Checkpoint
 
-MAX_HELD_TURNS = 3
-"""Turns kept while Lex is still busy with an earlier one. A further one pushes the oldest out."""
+MAX_QUEUED_TURNS = 3
+"""Most turns that wait while Lex is busy with an earlier one. Another one pushes the oldest out."""
 
 
 @dataclass(slots=True)
 class Turn:
-    """One turn and what became of it. `audio` is all of it so far, PCM; media time is in milliseconds. Keys, and the
-    intent by which the bot is to welcome the caller, are turns without audio: all of them is there at once."""
+    """One turn of the caller, and what became of it.
+
+    `audio` is all of it so far, as PCM. Media time is in milliseconds. `ended_ms` is None while the caller speaks. Two
+    kinds of turn have no audio and are complete at once: keys, and the intent by which the bot is to welcome the
+    caller.
+    """
 
     number: int
     started_ms: int
@@ -37,228 +42,233 @@ class Turn:
     ended_ms: int | None = None
     keys: str | None = field(default=None, repr=False)
     intent: str | None = None
-    may_go_on: bool = False
-    """The caller paused: what they say next may be its other half."""
-    goes_on: bool = False
-    """It is the other half of the turn that Lex is busy with, if Lex can be made to forget that one."""
+    may_continue: bool = False
+    """The caller paused: what they say next may be the other half of this turn."""
+    is_continuation: bool = False
+    """This turn is the other half of the turn that Lex is busy with, if Lex can be made to forget that one."""
     is_joined: bool = False
-    """Of several utterances. The endpointer does not know how long it is."""
-    is_rest: bool = False
-    """What did not fit into the one before: perhaps silence only."""
-    before_bytes: int = 0
-    """So much of the audio belongs to the turn before, which Lex has answered."""
+    """The turn has several utterances, so the endpointer does not know how long it is."""
+    is_overflow: bool = False
+    """The turn begins with what did not fit into the one before, which may be nothing but silence."""
+    joined_bytes: int = 0
+    """How much of the audio belongs to the turn before, which Lex has answered."""
     checkpoint: Checkpoint | None = field(default=None, repr=False)
-    """Lex's session is put back to it before the turn is sent."""
+    """Point to which Lex's session is restored before the turn is sent."""
     waited_ms: int = 0
-    """The caller was done so long before it was sent, and had heard nothing of the turn that is part of it."""
+    """How long the caller had been done with the turn when it was sent, and had heard no answer."""
 
     @property
-    def is_spoken(self) -> bool:
-        """Whether the caller is done with it."""
+    def is_complete(self) -> bool:
+        """Whether the caller is done with the turn."""
         return self.ended_ms is not None
 
 
 class Turns:
-    """The turns of one stream. What is to be done with Lex goes to `act`."""
+    """The turns of one stream. What they want done at Lex goes to `act`."""
 
     def __init__(self, act: Callable[[Action], object], longest_bytes: int = 0) -> None:
-        """`longest_bytes`: utterances are joined to at most so much audio; 0: none are."""
+        """`longest_bytes`: most audio of a joined turn; 0: no utterances are joined."""
         self._act = act
         self._longest_bytes = longest_bytes
         self.count = 0
-        """Turns so far; also the number of the newest."""
+        """How many turns there have been, which is also the number of the newest."""
         self.session_id = ""
         self.first_attributes: Mapping[str, str] | None = None
-        """Session attributes to be sent with a turn: until Lex has replied for the first time."""
-        self.spoken: Turn | None = None
+        """Session attributes that go with each turn until Lex has replied for the first time."""
+        self.open: Turn | None = None
         """The turn that the caller is speaking."""
-        self.at_lex: Turn | None = None
-        """The turn that Lex is busy with; it may be the same."""
-        self._held: deque[Turn] = deque()  # the turns after it, in order
+        self.in_flight: Turn | None = None
+        """The turn that Lex is busy with, which may be the open one."""
+        self._queue: deque[Turn] = deque()  # the turns after that, in order
 
     @property
     def is_idle(self) -> bool:
-        """Nothing is under way."""
-        return self.spoken is None and self.at_lex is None and not self._held
+        """Whether no turn is under way."""
+        return self.open is None and self.in_flight is None and not self._queue
 
     @property
-    def has_more(self) -> bool:
-        """The caller is speaking, or has said more than Lex has heard."""
-        return self.spoken is not None or bool(self._held)
+    def has_pending(self) -> bool:
+        """Whether the caller is speaking, or has said more than Lex has heard."""
+        return self.open is not None or bool(self._queue)
 
     @property
-    def going_on(self) -> Turn | None:
+    def continuation(self) -> Turn | None:
         """The turn by which the caller goes on with the one that Lex is, or was, busy with."""
-        return self._held[0] if self._held and self._held[0].goes_on else None
+        return self._queue[0] if self._queue and self._queue[0].is_continuation else None
 
     @property
     def is_full(self) -> bool:
-        """Lex takes no more of what the caller is speaking; it was joined, so the endpointer does not know."""
-        return self.spoken is not None and self.spoken.is_joined and len(self.spoken.audio) >= self._longest_bytes
+        """Whether the open turn was joined and is now as long as Lex takes. The endpointer cannot know that."""
+        return self.open is not None and self.open.is_joined and len(self.open.audio) >= self._longest_bytes
 
     def fits(self, before: Turn, audio: bytes | bytearray) -> bool:
-        """Whether `audio` can be the next piece of `before`."""
-        return before.may_go_on and len(before.audio) + len(audio) <= self._longest_bytes
+        """Return whether `audio` may be the next piece of `before`."""
+        return before.may_continue and len(before.audio) + len(audio) <= self._longest_bytes
 
     def speech_started(self, at_ms: int, pre_roll: bytes) -> None:
-        """The caller begins to speak. What waits for Lex all the same, they go on with."""
-        last = self._held[-1] if self._held else self.at_lex
-        goes_on = last is not None and self.fits(last, pre_roll)
-        if last is None or last is self.at_lex or not goes_on:
-            self._begin(Turn(self._number(), at_ms, TurnState.HEARING, bytearray(pre_roll), goes_on=goes_on))
+        """Open a turn, for the caller begins to speak. A turn that waits for Lex anyway is continued, if it may be."""
+        last = self._queue[-1] if self._queue else self.in_flight
+        continues = last is not None and self.fits(last, pre_roll)
+        if last is None or last is self.in_flight or not continues:
+            turn = Turn(self._next_number(), at_ms, TurnState.HEARING, bytearray(pre_roll), is_continuation=continues)
+            self._open(turn)
             return
         last.state = transition(TURN_MOVES, last.state, TurnMove.CONTINUED)
         last.audio += pre_roll
         last.ended_ms, last.is_joined = None, True
-        self.spoken = last
+        self.open = last
         self._note("info", "goes-on", turn=last.number)
-        self._refuse_too_long(last)
+        self._refuse_join_if_too_long(last)
 
     def speech_continued(self, pcm: bytes) -> None:
-        """They go on. Of a turn that is over already, for Lex answered or failed before its end, nothing is kept."""
-        turn = self.spoken
+        """Add `pcm` to the open turn. It is dropped if Lex answered the turn, or failed, before the caller was done."""
+        turn = self.open
         if turn is None:
             return
         turn.audio += pcm
-        if turn is self.at_lex:
+        if turn is self.in_flight:
             self._act(AppendAudio(turn.number, pcm))
         else:
-            self._refuse_too_long(turn)
+            self._refuse_join_if_too_long(turn)
 
     def split(self, at_ms: int, pcm: bytes) -> None:
-        """What they are speaking is full: `pcm` and what follows is a turn of its own."""
+        """End the open turn, which is full, and open another one that begins with `pcm`."""
         self.speech_ended(at_ms)
-        self._begin(Turn(self._number(), at_ms, TurnState.HEARING, bytearray(pcm), is_rest=True))
+        self._open(Turn(self._next_number(), at_ms, TurnState.HEARING, bytearray(pcm), is_overflow=True))
 
-    def speech_ended(self, at_ms: int, may_go_on: bool = False) -> Turn | None:
-        """They are done, or pause. Returns the turn; None if it was over already."""
-        turn, self.spoken = self.spoken, None
+    def speech_ended(self, at_ms: int, may_continue: bool = False) -> Turn | None:
+        """End the open turn: the caller is done, or pauses. Return the turn, or None if none was open."""
+        turn, self.open = self.open, None
         if turn is None:
             return None
-        turn.ended_ms, turn.may_go_on = at_ms, may_go_on
+        turn.ended_ms, turn.may_continue = at_ms, may_continue
         turn.state = transition(TURN_MOVES, turn.state, TurnMove.SPEECH_ENDED)
-        if turn is self.at_lex:
+        if turn is self.in_flight:
             self._act(CloseUtterance(turn.number))
         return turn
 
-    def keyed(self, at_ms: int, keys: str) -> None:
-        """The caller has pressed `keys`."""
-        self._put(Turn(self._number(), at_ms, TurnState.RECOGNIZING, ended_ms=at_ms, keys=keys), TurnState.WAITING)
+    def keys_pressed(self, at_ms: int, keys: str) -> None:
+        """Take `keys`, complete, as a turn."""
+        turn = Turn(self._next_number(), at_ms, TurnState.RECOGNIZING, ended_ms=at_ms, keys=keys)
+        self._send_or_queue(turn, TurnState.WAITING)
 
-    def begin(self, intent: str) -> None:
-        """The bot is to welcome the caller: the first turn of a call."""
-        self._put(Turn(self._number(), 0, TurnState.RECOGNIZING, ended_ms=0, intent=intent), TurnState.WAITING)
+    def begin_dialog(self, intent: str) -> None:
+        """Make the first turn of a call, by which the bot is to welcome the caller with `intent`."""
+        turn = Turn(self._next_number(), 0, TurnState.RECOGNIZING, ended_ms=0, intent=intent)
+        self._send_or_queue(turn, TurnState.WAITING)
 
-    def over_at_lex(self, number: int, move: TurnMove) -> Turn | None:
-        """The turn that Lex is done with; None if the call went on without it in the meantime."""
-        turn = self.at_lex
+    def finish(self, number: int, move: TurnMove) -> Turn | None:
+        """End the turn `number`, which Lex is done with. Return it, or None if the call has gone on without it."""
+        turn = self.in_flight
         if turn is None or turn.number != number:
             return None
         turn.state = transition(TURN_MOVES, turn.state, move)
-        self.at_lex = None
-        if turn is self.spoken:
-            self.spoken = None  # the rest of it goes to nobody
+        self.in_flight = None
+        if turn is self.open:
+            self.open = None  # nothing takes the rest of it
             self._note("warning", "utterance-cut-off", turn=number)
         return turn
 
     def join(self, before: Turn, checkpoint: Checkpoint, waited_ms: int) -> None:
-        """The turn that goes on with `before`, which Lex is done with, is both of them, and goes to Lex."""
-        turn = self._held.popleft()
-        turn.goes_on, turn.is_joined = False, True
-        turn.checkpoint, turn.waited_ms, turn.before_bytes = checkpoint, waited_ms, len(before.audio)
+        """Put `before`, which Lex is done with, in front of its continuation, and send both to Lex as one turn."""
+        turn = self._queue.popleft()
+        turn.is_continuation, turn.is_joined = False, True
+        turn.checkpoint, turn.waited_ms, turn.joined_bytes = checkpoint, waited_ms, len(before.audio)
         turn.audio[:0] = before.audio
         self._note("info", "joined", turn=turn.number, with_turn=before.number)
         turn.state = transition(TURN_MOVES, turn.state, TurnMove.LEX_FREE)
         self._send(turn)
 
-    def go_on_with(self, before: Turn, at_ms: int, pre_roll: bytes, checkpoint: Checkpoint) -> None:
-        """The caller goes on with `before`, which Lex has answered: nothing else is under way."""
-        self.spoken = Turn(self._number(), at_ms, TurnState.HELD, bytearray(pre_roll))
-        self._held.append(self.spoken)
+    def continue_answered(self, before: Turn, at_ms: int, pre_roll: bytes, checkpoint: Checkpoint) -> None:
+        """Open a turn that continues `before`, which Lex has answered, and join the two. No other turn is under way."""
+        self.open = Turn(self._next_number(), at_ms, TurnState.HELD, bytearray(pre_roll))
+        self._queue.append(self.open)
         self.join(before, checkpoint, waited_ms=0)
 
-    def refuse(self, turn: Turn, why: str) -> None:
-        """`turn` is no other half, but one of its own."""
-        turn.goes_on = False
+    def refuse_join(self, turn: Turn, why: str) -> None:
+        """Make `turn` a turn of its own, and not the other half of another."""
+        turn.is_continuation = False
         self._note("info", "join-refused", turn=turn.number, why=why)
 
-    def not_joined(self, number: int) -> bool:
-        """The session was not put back for the turn `number`: it is only what was said last, and is to be sent again.
-        False if the call went on without it in the meantime."""
-        turn = self.at_lex
+    def undo_join(self, number: int) -> bool:
+        """Take the turn before out of the joined turn `number`, and put what is left back into the queue.
+
+        Lex's session could not be restored for it. Return False if the call has gone on without the turn.
+        """
+        turn = self.in_flight
         if turn is None or turn.number != number:
             return False
         turn.state = transition(TURN_MOVES, turn.state, TurnMove.NOT_JOINED)
-        del turn.audio[: turn.before_bytes]
-        turn.checkpoint, turn.waited_ms, turn.before_bytes = None, 0, 0
-        self.at_lex = None
-        self._held.appendleft(turn)
-        self.refuse(turn, "Lex's session cannot be put back")
+        del turn.audio[: turn.joined_bytes]
+        turn.checkpoint, turn.waited_ms, turn.joined_bytes = None, 0, 0
+        self.in_flight = None
+        self._queue.appendleft(turn)
+        self.refuse_join(turn, "Lex's session cannot be put back")
         return True
 
-    def next(self) -> None:
-        """Lex is free: the turn that waited longest goes there."""
-        if self.at_lex is None and self._held:
-            turn = self._held.popleft()
+    def send_next(self) -> None:
+        """Send Lex the turn that has waited longest, if Lex is free."""
+        if self.in_flight is None and self._queue:
+            turn = self._queue.popleft()
             turn.state = transition(TURN_MOVES, turn.state, TurnMove.LEX_FREE)
             self._send(turn)
 
-    def drop_spoken(self, why: str) -> None:
-        """What the caller is speaking is no turn."""
-        turn, self.spoken = self.spoken, None
+    def drop_open(self, why: str) -> None:
+        """Drop the open turn, if there is one."""
+        turn, self.open = self.open, None
         if turn is None:
             return
-        if turn is self.at_lex:
-            self.at_lex = None
+        if turn is self.in_flight:
+            self.in_flight = None
             self._act(CancelUtterance(turn.number))
         else:
-            self._held.remove(turn)
+            self._queue.remove(turn)
         self._drop(turn, why)
-        self.next()
+        self.send_next()
 
     def drop_all(self, why: str) -> None:
-        """What is still on its way to Lex, or waits for it, is of no use."""
-        if self.at_lex is not None:
-            self._act(CancelUtterance(self.at_lex.number))
-            self._drop(self.at_lex, why)
-        for turn in self._held:
+        """Drop every turn that is at Lex or waits for it."""
+        if self.in_flight is not None:
+            self._act(CancelUtterance(self.in_flight.number))
+            self._drop(self.in_flight, why)
+        for turn in self._queue:
             self._drop(turn, why)
-        self.at_lex = self.spoken = None
-        self._held.clear()
+        self.in_flight = self.open = None
+        self._queue.clear()
 
-    def _refuse_too_long(self, turn: Turn) -> None:
-        if turn.goes_on and self.at_lex is not None and not self.fits(self.at_lex, turn.audio):
-            self.refuse(turn, "the whole is too long")
+    def _refuse_join_if_too_long(self, turn: Turn) -> None:
+        if turn.is_continuation and self.in_flight is not None and not self.fits(self.in_flight, turn.audio):
+            self.refuse_join(turn, "the whole is too long")
 
-    def _number(self) -> int:
+    def _next_number(self) -> int:
         self.count += 1
         return self.count
 
-    def _begin(self, turn: Turn) -> None:
-        self.spoken = turn
-        self._put(turn, TurnState.HELD)
+    def _open(self, turn: Turn) -> None:
+        self.open = turn
+        self._send_or_queue(turn, TurnState.HELD)
 
-    def _put(self, turn: Turn, while_busy: TurnState) -> None:
-        if self.at_lex is None:
+    def _send_or_queue(self, turn: Turn, queued_state: TurnState) -> None:
+        if self.in_flight is None:
             self._send(turn)
             return
-        turn.state = while_busy
-        if len(self._held) == MAX_HELD_TURNS:
-            self._drop(self._held.popleft(), "too many turns wait for Lex")
-        self._held.append(turn)
+        turn.state = queued_state
+        if len(self._queue) == MAX_QUEUED_TURNS:
+            self._drop(self._queue.popleft(), "too many turns wait for Lex")
+        self._queue.append(turn)
 
     def _send(self, turn: Turn) -> None:
-        self.at_lex = turn
-        # The CallSid alone names the Lex session: any process that has the call finds it.
-        about = turn.number, self.session_id, self.first_attributes
+        self.in_flight = turn
+        # The CallSid alone names the Lex session, so that every process that serves the call finds it.
+        head = turn.number, self.session_id, self.first_attributes
         if turn.intent is not None:
-            self._act(BeginDialog(*about, turn.intent))
+            self._act(BeginDialog(*head, turn.intent))
         elif turn.keys is not None:
-            self._act(SendKeys(*about, turn.keys))
+            self._act(SendKeys(*head, turn.keys))
         else:
-            self._act(OpenUtterance(*about, turn.checkpoint, turn.waited_ms))
+            self._act(OpenUtterance(*head, turn.checkpoint, turn.waited_ms))
             self._act(AppendAudio(turn.number, bytes(turn.audio)))
-            if turn.is_spoken:
+            if turn.is_complete:
                 self._act(CloseUtterance(turn.number))
 
     def _drop(self, turn: Turn, why: str) -> None:

@@ -8,7 +8,7 @@ from lexbridge.audio.endpointing import Endpointer
 from lexbridge.audio.pcm import decode_mulaw
 from lexbridge.call.attributes import CALL_SID_ATTRIBUTE
 from lexbridge.call.stream_parameters import HANDED_OVER, KEYED, KEYS_PARAMETER, RESUMED_PARAMETER
-from lexbridge.call.turns import MAX_HELD_TURNS
+from lexbridge.call.turns import MAX_QUEUED_TURNS
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import DialogState
 from tests.support.call_update_stories import HOLDS, a_caller, a_caller_lex_thinks_about
@@ -165,9 +165,9 @@ def test_what_is_still_being_said_when_lex_gets_free_goes_on_live():
 
 def test_several_utterances_are_sent_one_at_a_time_and_in_order():
     caller = a_caller_lex_thinks_about()
-    for _ in range(MAX_HELD_TURNS):
+    for _ in range(MAX_QUEUED_TURNS):
         caller.says_something()
-    for turn in range(1, MAX_HELD_TURNS + 1):
+    for turn in range(1, MAX_QUEUED_TURNS + 1):
         caller.lex_says("Yes.")
         assert caller.steps() == ["UpdateCall", f"OpenUtterance {turn + 1}", f"CloseUtterance {turn + 1}"]
     assert b"".join(caller.sent_to_lex(turn) for turn in range(1, 5)) == decode_mulaw(caller.said)
@@ -175,7 +175,7 @@ def test_several_utterances_are_sent_one_at_a_time_and_in_order():
 
 def test_when_too_many_wait_the_oldest_gives_way():
     caller = a_caller_lex_thinks_about()
-    for _ in range(MAX_HELD_TURNS + 1):
+    for _ in range(MAX_QUEUED_TURNS + 1):
         caller.says_something()
     dropped = caller.note("utterance-dropped")
     assert (dropped["turn"], dropped["why"]) == (2, "too many turns wait for Lex")

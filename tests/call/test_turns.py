@@ -12,7 +12,7 @@ from lexbridge.call.actions import (
     SendKeys,
 )
 from lexbridge.call.states import TurnMove, TurnState
-from lexbridge.call.turns import MAX_HELD_TURNS, Turns
+from lexbridge.call.turns import MAX_QUEUED_TURNS, Turns
 from lexbridge.errors import CallStateError
 
 FACTS = {"shop": "7"}
@@ -41,7 +41,7 @@ def dropped(turn, why, started_ms=0):
 
 def test_at_first_nothing_is_under_way():
     turns = Told().turns
-    assert (turns.is_idle, turns.has_more, turns.count) == (True, False, 0)
+    assert (turns.is_idle, turns.has_pending, turns.count) == (True, False, 0)
 
 
 # -- what is spoken
@@ -53,11 +53,11 @@ def test_what_is_spoken_goes_to_lex_as_it_is_spoken():
     assert told.acts() == [OpenUtterance(1, "CA1", None), AppendAudio(1, b"ab")]
     told.turns.speech_continued(b"cd")
     assert told.acts() == [AppendAudio(1, b"cd")]
-    assert not told.turns.spoken.is_spoken
+    assert not told.turns.open.is_complete
     turn = told.turns.speech_ended(500)
     assert told.acts() == [CloseUtterance(1)]
-    assert (turn.state, turn.ended_ms, turn.audio, turn.is_spoken) == (TurnState.RECOGNIZING, 500, b"abcd", True)
-    assert (told.turns.spoken, told.turns.at_lex, told.turns.is_idle) == (None, turn, False)
+    assert (turn.state, turn.ended_ms, turn.audio, turn.is_complete) == (TurnState.RECOGNIZING, 500, b"abcd", True)
+    assert (told.turns.open, told.turns.in_flight, told.turns.is_idle) == (None, turn, False)
 
 
 def test_what_is_spoken_while_lex_is_busy_is_held_and_sent_whole():
@@ -66,15 +66,15 @@ def test_what_is_spoken_while_lex_is_busy_is_held_and_sent_whole():
     told.acts()
     told.turns.speech_started(0, b"cd")
     told.turns.speech_continued(b"ef")
-    assert told.turns.has_more
+    assert told.turns.has_pending
     assert told.turns.speech_ended(300).state is TurnState.WAITING
-    assert told.turns.has_more
-    told.turns.next()
+    assert told.turns.has_pending
+    told.turns.send_next()
     assert told.acts() == []
-    told.turns.over_at_lex(1, TurnMove.REPLIED)
-    told.turns.next()
+    told.turns.finish(1, TurnMove.REPLIED)
+    told.turns.send_next()
     assert told.acts() == [OpenUtterance(2, "CA1", None), AppendAudio(2, b"cdef"), CloseUtterance(2)]
-    assert not told.turns.has_more
+    assert not told.turns.has_pending
 
 
 def test_what_is_still_spoken_when_lex_gets_free_goes_on_live():
@@ -82,24 +82,24 @@ def test_what_is_still_spoken_when_lex_gets_free_goes_on_live():
     told.says(b"ab")
     told.turns.speech_started(0, b"cd")
     told.acts()
-    told.turns.over_at_lex(1, TurnMove.REPLIED)
-    told.turns.next()
+    told.turns.finish(1, TurnMove.REPLIED)
+    told.turns.send_next()
     told.turns.speech_continued(b"ef")
     assert told.acts() == [OpenUtterance(2, "CA1", None), AppendAudio(2, b"cd"), AppendAudio(2, b"ef")]
-    assert told.turns.at_lex.state is TurnState.HEARING
+    assert told.turns.in_flight.state is TurnState.HEARING
 
 
 def test_speech_without_a_beginning_changes_nothing():
     told = Told()
     told.turns.speech_continued(b"ab")
     assert told.turns.speech_ended(100) is None
-    told.turns.next()
+    told.turns.send_next()
     assert told.acts() == []
 
 
 def test_when_too_many_wait_the_oldest_gives_way():
     told = Told()
-    for number in range(MAX_HELD_TURNS + 2):
+    for number in range(MAX_QUEUED_TURNS + 2):
         told.says(b"ab", at_ms=1000 * number)
     assert told.acts()[3:] == [dropped(2, "too many turns wait for Lex", 1000)]
 
@@ -109,38 +109,38 @@ def test_when_too_many_wait_the_oldest_gives_way():
 
 def test_keys_go_to_lex_at_once():
     told = Told()
-    told.turns.keyed(200, "12")
+    told.turns.keys_pressed(200, "12")
     assert told.acts() == [SendKeys(1, "CA1", None, "12")]
-    assert told.turns.at_lex.state is TurnState.RECOGNIZING
-    assert told.turns.spoken is None
+    assert told.turns.in_flight.state is TurnState.RECOGNIZING
+    assert told.turns.open is None
 
 
 def test_keys_wait_while_lex_is_busy():
     told = Told()
     told.says(b"ab")
     told.acts()
-    told.turns.keyed(200, "12")
+    told.turns.keys_pressed(200, "12")
     assert told.acts() == []
-    told.turns.over_at_lex(1, TurnMove.LEX_FAILED)
-    told.turns.next()
+    told.turns.finish(1, TurnMove.LEX_FAILED)
+    told.turns.send_next()
     assert told.acts() == [SendKeys(2, "CA1", None, "12")]
 
 
 def test_the_dialog_begins_with_an_intent():
     told = Told()
-    told.turns.begin("Welcome")
+    told.turns.begin_dialog("Welcome")
     assert told.acts() == [BeginDialog(1, "CA1", None, "Welcome")]
-    assert told.turns.over_at_lex(1, TurnMove.REPLIED).state is TurnState.ANSWERED
+    assert told.turns.finish(1, TurnMove.REPLIED).state is TurnState.ANSWERED
     assert told.turns.is_idle
 
 
 def test_every_kind_of_turn_brings_the_first_attributes():
     told = Told()
     told.turns.first_attributes = FACTS
-    told.turns.begin("Welcome")
-    told.turns.over_at_lex(1, TurnMove.LEX_FAILED)
-    told.turns.keyed(0, "1")
-    told.turns.over_at_lex(2, TurnMove.LEX_FAILED)
+    told.turns.begin_dialog("Welcome")
+    told.turns.finish(1, TurnMove.LEX_FAILED)
+    told.turns.keys_pressed(0, "1")
+    told.turns.finish(2, TurnMove.LEX_FAILED)
     told.turns.speech_started(0, b"ab")
     asked = [act for act in told.acts() if isinstance(act, BeginDialog | SendKeys | OpenUtterance)]
     assert [act.session_attributes for act in asked] == [FACTS] * 3
@@ -156,7 +156,7 @@ def test_lex_may_be_done_with_a_turn_before_the_caller_is(move, state):
     told = Told()
     told.turns.speech_started(0, b"ab")
     told.acts()
-    assert told.turns.over_at_lex(1, move).state is state
+    assert told.turns.finish(1, move).state is state
     told.turns.speech_continued(b"cd")
     assert told.turns.speech_ended(100) is None
     assert told.acts() == [Note("warning", "utterance-cut-off", {"turn": 1})]
@@ -164,20 +164,20 @@ def test_lex_may_be_done_with_a_turn_before_the_caller_is(move, state):
 
 def test_of_another_turn_than_its_own_lex_is_not_done():
     told = Told()
-    assert told.turns.over_at_lex(1, TurnMove.REPLIED) is None
+    assert told.turns.finish(1, TurnMove.REPLIED) is None
     told.says(b"ab")
-    assert told.turns.over_at_lex(2, TurnMove.REPLIED) is None
-    assert told.turns.at_lex.number == 1
+    assert told.turns.finish(2, TurnMove.REPLIED) is None
+    assert told.turns.in_flight.number == 1
 
 
 def test_what_is_spoken_can_be_no_turn():
     told = Told()
     told.turns.speech_started(40, b"ab")
     told.acts()
-    told.turns.drop_spoken("a key was pressed")
+    told.turns.drop_open("a key was pressed")
     assert told.acts() == [CancelUtterance(1), dropped(1, "a key was pressed", 40)]
     assert told.turns.is_idle
-    told.turns.drop_spoken("a key was pressed")
+    told.turns.drop_open("a key was pressed")
     assert told.acts() == []
 
 
@@ -186,9 +186,9 @@ def test_what_is_held_while_it_is_spoken_can_be_no_turn():
     told.says(b"ab")
     told.turns.speech_started(40, b"cd")
     told.acts()
-    told.turns.drop_spoken("a key was pressed")
+    told.turns.drop_open("a key was pressed")
     assert told.acts() == [dropped(2, "a key was pressed", 40)]
-    assert (told.turns.at_lex.number, told.turns.has_more) == (1, False)
+    assert (told.turns.in_flight.number, told.turns.has_pending) == (1, False)
 
 
 def test_all_turns_can_be_dropped():
@@ -209,24 +209,24 @@ def test_a_turn_that_is_over_does_not_move():
     turn = told.says(b"ab")
     turn.state = TurnState.ANSWERED
     with pytest.raises(CallStateError, match=r"^'Lex replies' cannot happen while answered$"):
-        told.turns.over_at_lex(1, TurnMove.REPLIED)
+        told.turns.finish(1, TurnMove.REPLIED)
 
 
 def test_a_refusal_to_join_that_is_late_changes_nothing():
     told = Told()
     told.says(b"ab")
     told.acts()
-    assert not told.turns.not_joined(7)
-    told.turns.over_at_lex(1, TurnMove.REPLIED)
-    assert not told.turns.not_joined(1)
+    assert not told.turns.undo_join(7)
+    told.turns.finish(1, TurnMove.REPLIED)
+    assert not told.turns.undo_join(1)
     assert told.acts() == []
 
 
 def test_words_and_keys_do_not_show_when_a_turn_is_printed():
     told = Told()
     told.says(b"hush")
-    told.turns.keyed(0, "4711")
-    assert "hush" not in repr(told.turns.at_lex)
-    told.turns.over_at_lex(1, TurnMove.REPLIED)
-    told.turns.next()
-    assert "4711" not in repr(told.turns.at_lex)
+    told.turns.keys_pressed(0, "4711")
+    assert "hush" not in repr(told.turns.in_flight)
+    told.turns.finish(1, TurnMove.REPLIED)
+    told.turns.send_next()
+    assert "4711" not in repr(told.turns.in_flight)

@@ -108,7 +108,7 @@ class CallUpdateMode:
     ) -> None:
         """See ReplyMode."""
         call = self._call
-        is_waiting = call.turns.has_more
+        is_waiting = call.turns.has_pending
         opening = call.opening() if call.is_leaving and call.turns.is_idle else None
         document = self._document(messages, opening, None if is_waiting else self._reprompts())
         self._update(document, hands_over=opening is not None)

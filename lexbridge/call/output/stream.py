@@ -263,7 +263,7 @@ class StreamMode:
         if call.state not in (CallState.LIVE, CallState.CLOSING):
             return
         was_empty = playback.is_empty
-        is_busy = call.turns.spoken is not None or call.keys.is_collecting
+        is_busy = call.turns.open is not None or call.keys.is_collecting
         waits = is_busy and call.rules.barge_in and call.state is CallState.LIVE
         output = playback.send(call.now_ms, waits)
         self._send(output)
