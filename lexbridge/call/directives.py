@@ -27,6 +27,7 @@ from lexbridge.call.attributes import (
 )
 from lexbridge.call.dtmf import MAX_KEYS, KeyRules
 from lexbridge.config.call_rules import HANGOVER_BOUNDS_MS, MAX_UTTERANCE_BOUNDS_MS, NO_INPUT_BOUNDS_S
+from lexbridge.config.parsers import parse_seconds, parse_whole
 from lexbridge.lex.model import DialogState, Reply
 
 _Value = TypeVar("_Value")
@@ -73,7 +74,7 @@ class Directives:
         attributes = _Attributes(reply)
         default = cls()
         action = attributes.value(ACTION_ATTRIBUTE, _action, None) if reply.dialog_state.is_closed else None
-        no_input_s = attributes.value(NO_INPUT_S_ATTRIBUTE, _seconds(*NO_INPUT_BOUNDS_S), None)
+        no_input_s = attributes.value(NO_INPUT_S_ATTRIBUTE, lambda text: parse_seconds(text, *NO_INPUT_BOUNDS_S), None)
         least_s, most_s = NO_INPUT_BOUNDS_S
         start_timeout_ms = attributes.frames_ms(START_TIMEOUT_ATTRIBUTE, least_s * 1000, most_s * 1000)
         if no_input_s is None and start_timeout_ms is not None:
@@ -84,7 +85,7 @@ class Directives:
             transfer_to=attributes.value(TRANSFER_TO_ATTRIBUTE, str, None),
             voice=attributes.value(VOICE_ATTRIBUTE, _voice, None),
             no_input_s=no_input_s,
-            no_input_limit=attributes.value(NO_INPUT_LIMIT_ATTRIBUTE, _whole(0, 20), None),
+            no_input_limit=attributes.value(NO_INPUT_LIMIT_ATTRIBUTE, lambda text: parse_whole(text, 0, 20), None),
             expects=attributes.value(EXPECTS_ATTRIBUTE, _expected, None),
             allow_interrupt=attributes.value(ALLOW_INTERRUPT_ATTRIBUTE, _boolean, default.allow_interrupt),
             keys=keys,
@@ -128,7 +129,7 @@ class _Attributes:
 
         The number is rounded up to whole frames and kept between `least_ms` and `most_ms`.
         """
-        found = self._find(name, _whole(0, 999_999_999))
+        found = self._find(name, lambda text: parse_whole(text, 0, 999_999_999))
         if found is None:
             return None
         full_name, asked_ms = found
@@ -168,8 +169,8 @@ def _key_rules(attributes: _Attributes, default: KeyRules) -> tuple[KeyRules, bo
     ends = end_character or default.end_character
     others = (
         attributes.value(DELETION_CHARACTER_ATTRIBUTE, _key_other_than(ends), None),
-        attributes.value(END_TIMEOUT_ATTRIBUTE, _whole(1, 60_000), None),
-        attributes.value(MAX_LENGTH_ATTRIBUTE, _whole(1, MAX_KEYS), None),
+        attributes.value(END_TIMEOUT_ATTRIBUTE, lambda text: parse_whole(text, 1, 60_000), None),
+        attributes.value(MAX_LENGTH_ATTRIBUTE, lambda text: parse_whole(text, 1, MAX_KEYS), None),
     )
     deletion_character, end_timeout_ms, longest = others
     rules = KeyRules(
@@ -200,23 +201,3 @@ def _key(text: str) -> str | None:
 
 def _key_other_than(taken: str) -> Callable[[str], str | None]:
     return lambda text: None if text == taken else _key(text)
-
-
-def _whole(least: int, most: int) -> Callable[[str], int | None]:
-    """Make a parser of whole numbers from `least` to `most`."""
-
-    def parse(text: str) -> int | None:
-        # ASCII digits only, and no more than the range can need: int() would take "1_0", "٣" and a megabyte of nines.
-        return int(text) if re.fullmatch("[0-9]{1,9}", text) and least <= int(text) <= most else None
-
-    return parse
-
-
-def _seconds(least: float, most: float) -> Callable[[str], float | None]:
-    """Make a parser of seconds from `least` to `most`, exact to the millisecond."""
-
-    def parse(text: str) -> float | None:
-        is_number = re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", text)
-        return float(text) if is_number and least <= float(text) <= most else None
-
-    return parse

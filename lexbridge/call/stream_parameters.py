@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lexbridge.call.attributes import CALLED_NUMBER_ATTRIBUTE
+from lexbridge.config.parsers import parse_whole
 from lexbridge.lex.model import Message
 
 RESUMED_PARAMETER = "lexbridge:resumed"
@@ -159,4 +160,4 @@ def fingerprint(messages: Sequence[Message]) -> str:
 
 def parse_count(text: str | None) -> int:
     """Return a count that lexbridge itself wrote, or 0 for a text that it cannot have written."""
-    return int(text) if text and re.fullmatch("[0-9]{1,6}", text) else 0
+    return parse_whole(text, 0, 999_999) or 0

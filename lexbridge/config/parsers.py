@@ -23,6 +23,22 @@ _PRIVATE_NAMES = ("localhost", "local", "internal", "lan", "home.arpa")
 _SLOT_KIND = r"([A-Za-z0-9_.-]{1,100})\s*=\s*(open|phrase|closed|digits)"
 
 
+def parse_whole(text: str | None, least: int, most: int) -> int | None:
+    """Return the whole number in `text`, or None if it holds no number from `least` to `most`."""
+    # ASCII digits only, and not many: int() would take "1_0", digits of other scripts and a megabyte of nines.
+    form = "-?[0-9]{1,15}" if least < 0 else "[0-9]{1,15}"
+    if text is None or not re.fullmatch(form, text):
+        return None
+    return int(text) if least <= int(text) <= most else None
+
+
+def parse_seconds(text: str, least: float, most: float) -> float | None:
+    """Return the seconds in `text`, to the millisecond, or None if it holds no number from `least` to `most`."""
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", text):
+        return None
+    return float(text) if least <= float(text) <= most else None
+
+
 def line(value: str) -> str:
     """One line of text."""
     if any(ord(character) < 32 for character in value):
@@ -69,10 +85,10 @@ def whole_number(least: int, most: int, multiple: int = 1) -> Callable[[str], in
         rule += f", a multiple of {multiple}"
 
     def parse(value: str) -> int:
-        # ASCII digits only and no more than the range can need: int() would take "1_0", "٣" and a megabyte of nines.
-        if not re.fullmatch(r"-?[0-9]{1,9}", value) or not least <= int(value) <= most or int(value) % multiple:
+        number = parse_whole(value, least, most)
+        if number is None or number % multiple:
             raise ValueError(rule)
-        return int(value)
+        return number
 
     return parse
 
@@ -81,9 +97,10 @@ def seconds(least: float, most: float) -> Callable[[str], float]:
     """A number of seconds, to the millisecond."""
 
     def parse(value: str) -> float:
-        if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", value) or not least <= float(value) <= most:
+        number = parse_seconds(value, least, most)
+        if number is None:
             raise ValueError(f"must be a number of seconds from {least:g} to {most:g}")
-        return float(value)
+        return number
 
     return parse
 

@@ -24,6 +24,7 @@ from lexbridge.call.stream_parameters import (
     TOKEN_PARAMETER,
     CallProgress,
 )
+from lexbridge.config.parsers import parse_whole
 from lexbridge.config.settings import Settings
 from lexbridge.errors import CallControlError, CallGone
 from lexbridge.lex.model import Message
@@ -91,9 +92,9 @@ class TwilioWebhooks:
         ran_out_after = _stream_argument("after") or None
         if request.args.get("silent") and self._was_heard(ran_out_after):
             return self._end_silent_call(log)
-        lost = _whole(request.args.get("lost"), 1)
+        lost = parse_whole(request.args.get("lost"), 0, 9999)
         age_ms = _age_ms(request.args.get("opens"))
-        if age_ms >= LASTED_MS:
+        if lost is None or age_ms >= LASTED_MS:
             lost = 1
         log.warning("call-resumed", streams_lost=lost, ran_out=ran_out_after is not None)
         if lost > MAX_STREAMS_LOST:
@@ -206,10 +207,6 @@ def _stream_argument(name: str) -> str:
     """Return the stream's name or SID that stands in this webhook's address under `name`, or "" if none does."""
     stream = request.args.get(name, "")
     return stream if re.fullmatch("[A-Za-z0-9_.-]{1,256}", stream) else ""
-
-
-def _whole(text: str | None, default: int) -> int:
-    return int(text) if text and re.fullmatch("[0-9]{1,4}", text) else default
 
 
 def _age_ms(opened_ms: str | None) -> int:

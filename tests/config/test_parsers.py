@@ -11,6 +11,8 @@ from lexbridge.config.parsers import (
     line,
     matching,
     one_of,
+    parse_seconds,
+    parse_whole,
     phone_number,
     phone_numbers,
     public_address,
@@ -86,3 +88,36 @@ def test_a_rule_names_the_range_and_what_is_allowed():
     ):
         with pytest.raises(ValueError, match=f"^{rule}$"):
             parser("")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("0", 0),
+        ("007", 7),
+        ("20", 20),
+        ("21", None),
+        ("-1", None),
+        ("+1", None),
+        ("1_0", None),
+        ("٣", None),
+        ("²", None),
+    ]
+    + [("", None), (None, None), ("1.0", None), (" 1", None), ("9" * 5000, None), ("0" * 16, None)],
+)
+def test_a_whole_number_is_ascii_digits_within_its_bounds(text, number):
+    assert parse_whole(text, 0, 20) == number
+
+
+def test_a_whole_number_may_be_below_zero_where_its_bounds_are():
+    assert parse_whole("-6", -6, 12) == -6
+    assert parse_whole("-7", -6, 12) is None
+    assert parse_whole("-0", 0, 12) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1", 1), ("2.5", 2.5), ("9.999", 9.999), ("0.5", None), ("inf", None), ("1e0", None), ("", None)],
+)
+def test_seconds_are_digits_to_the_millisecond_within_their_bounds(text, number):
+    assert parse_seconds(text, 1, 10) == number

@@ -7,6 +7,8 @@ from datetime import date
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lexbridge.config.parsers import parse_whole
+
 
 def new_file(ending: str) -> Callable[[str], Path]:
     """A file to be written, whose name ends in `ending`. It may be there, and its folder has to be."""
@@ -37,9 +39,10 @@ def new_folder(text: str) -> Path:
 
 def port(text: str) -> int:
     """A port to listen on; 0 is any."""
-    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+    number = parse_whole(text, 0, 65535)
+    if number is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
-    return int(text)
+    return number
 
 
 def http_address(text: str) -> str:

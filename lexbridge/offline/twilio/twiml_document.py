@@ -14,6 +14,7 @@ from urllib.parse import quote_plus, urljoin, urlsplit
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from lexbridge.config.parsers import parse_whole
 from lexbridge.offline.twilio.verbs import (
     SSML,
     ConnectStream,
@@ -301,8 +302,9 @@ class _Reader:
         text = element.get(name)
         if text is None:
             return default
-        if re.fullmatch(r"[0-9]{1,6}", text) and int(text) >= least:
-            return int(text)
+        number = parse_whole(text, least, 999_999)
+        if number is not None:
+            return number
         self._complain(code, f"{element.tag}: Invalid {name} value {text!r}; {default} is taken")
         return default
 

@@ -18,6 +18,8 @@ import requests
 from twilio.request_validator import RequestValidator
 from urllib3.exceptions import NewConnectionError, SSLError
 
+from lexbridge.config.parsers import parse_whole
+
 LIMIT_S = 15.0
 
 Failure = Literal["4xx", "5xx", "ct", "rt"]
@@ -57,9 +59,10 @@ def read_overrides(url: str) -> Overrides:
     values = {}
     for name, (least, most, default) in _RANGES.items():
         text = given.get(name, str(default))
-        if not text.isdecimal() or not least <= int(text) <= most:
+        number = parse_whole(text, least, most)
+        if number is None:
             raise OverrideError(11242, f"{name}={text} is not between {least} and {most}")  # [?] the code
-        values[name] = int(text)
+        values[name] = number
     policy = given.get("rp", "ct").split(",")
     if not set(policy) <= {*_FAILURES, "all"}:
         raise OverrideError(11243, f"HTTP retry policy is invalid: rp={given['rp']}")
