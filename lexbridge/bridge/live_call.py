@@ -380,7 +380,7 @@ class _Call:
                 if self._stream is None and self._session.started is not None:
                     self._begin(self._session.started)
             case Pong():
-                self._silence_passed(self._media_clock.ponged(item.payload) if self._media_clock else 0)
+                self._silence_passed(self._media_clock.pong_arrived(item.payload) if self._media_clock else 0)
             case _Silence():
                 self._silence_passed(item.ms)
             case _Leave():
@@ -397,7 +397,7 @@ class _Call:
         self._session.receive(parse(text))
         media_ms = self._session.media_ms - come_ms
         if media_ms and self._media_clock is not None:
-            self._media_clock.media_came(now_s)
+            self._media_clock.media_arrived(now_s)
         if not self._media_s.take(now_s, media_ms / 1000):
             refused.count("too much media")
             self._refuse("too much media", POLICY_VIOLATION)

@@ -1,4 +1,4 @@
-"""What a CallSession wants done: all of the world that it may touch. The bridge carries it out, in order."""
+"""Actions: all that a CallSession may want done. The bridge carries them out in order."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,9 +9,11 @@ from lexbridge.lex.model import Checkpoint, Message
 
 @dataclass(frozen=True, slots=True)
 class OpenUtterance:
-    """Start a request to Lex for `turn`. `session_attributes` None: leave those of the session alone. `checkpoint`: put
-    the session back to it first; if that fails the turn is not sent. `waited_ms`: so long the caller has been waiting
-    for the answer already."""
+    """Start a request to Lex for the turn `turn`, whose audio follows.
+
+    `session_attributes`: None leaves those of Lex's session alone. `checkpoint`: restore the session to it first; if
+    that fails, do not send the turn. `waited_ms`: how long the caller has already waited for the answer.
+    """
 
     turn: int
     session_id: str
@@ -22,7 +24,7 @@ class OpenUtterance:
 
 @dataclass(frozen=True, slots=True)
 class AppendAudio:
-    """Send more of the utterance: PCM, 8 kHz, 16-bit little-endian, whole frames."""
+    """Send more audio of the utterance: PCM, 8 kHz, 16-bit little-endian, whole frames."""
 
     turn: int
     pcm: bytes = field(repr=False)
@@ -30,22 +32,24 @@ class AppendAudio:
 
 @dataclass(frozen=True, slots=True)
 class CloseUtterance:
-    """The utterance is complete: end the request's body and await the answer."""
+    """End the body of the request, because the utterance is complete, and wait for Lex's answer."""
 
     turn: int
 
 
 @dataclass(frozen=True, slots=True)
 class CancelUtterance:
-    """Break the request off; its answer, or what is still to come of it, is of no use any more. `turn`: also that of a
-    SynthesizeSpeech."""
+    """Break the request for `turn` off, whose answer or audio is not wanted any more.
+
+    `turn` may also be that of a SynthesizeSpeech.
+    """
 
     turn: int
 
 
 @dataclass(frozen=True, slots=True)
 class SendKeys:
-    """Send the keys that the caller pressed in `turn` to Lex, as text. `session_attributes`: as in OpenUtterance."""
+    """Send Lex, as text, the keys that the caller pressed. `session_attributes`: None leaves those of Lex alone."""
 
     turn: int
     session_id: str
@@ -55,7 +59,7 @@ class SendKeys:
 
 @dataclass(frozen=True, slots=True)
 class BeginDialog:
-    """Have Lex begin the dialog with `intent`, as `turn`: it welcomes the caller."""
+    """Have Lex begin the dialog with `intent`, so that the bot welcomes the caller."""
 
     turn: int
     session_id: str
@@ -65,15 +69,17 @@ class BeginDialog:
 
 @dataclass(frozen=True, slots=True)
 class FetchSession:
-    """Ask Lex where the dialog of this session stands."""
+    """Ask Lex where the dialog of a session stands."""
 
     session_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class SynthesizeSpeech:
-    """Have Lex say `messages` aloud. Its voice comes as that of a reply to `turn`, which is below 0: a prompt's, and no
-    turn's of the caller."""
+    """Have Lex say `messages` aloud. Its audio comes back like that of a reply to the turn `turn`.
+
+    `turn` is below 0, for it is the number of a prompt and of no turn of the caller.
+    """
 
     turn: int
     messages: tuple[Message, ...] = field(repr=False)
@@ -81,10 +87,10 @@ class SynthesizeSpeech:
 
 @dataclass(frozen=True, slots=True)
 class UpdateCall:
-    """Give the live call a new document. One that was not carried out yet gives way to a newer one.
+    """Give the live call a new document. It replaces an earlier one that was not carried out yet.
 
-    `hands_over`: it stops this stream, and opens another that goes on with the call. `asks_for_keys`: Twilio may be
-    collecting keys by it, and stops this stream when it has them.
+    `hands_over`: the document stops this stream and opens another that goes on with the call. `asks_for_keys`: the
+    carrier may be collecting keys by the document, and stops this stream when it has them.
     """
 
     number: int
@@ -116,7 +122,7 @@ class ClearAudio:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something worth a log line. `fields` holds no word that was spoken, no key, no number, no secret."""
+    """Write a log line. `fields` holds no word that was spoken, no key, no number and no secret."""
 
     level: str
     event: str

@@ -1,21 +1,25 @@
-"""The keys that a caller presses, collected into one input for the bot. Time is media time.
+"""DTMF keys that a caller presses, collected into one input for the bot. Time is media time.
 
 1  2  3  4  #                 "1234", with the end character
-1  2  3  . . . end timeout    "123", when no further key came
-1  2  3  *  4  5  #           "45": the deletion character ends an input, and nothing is left of it
+1  2  3  . . . end timeout    "123", when no further key came in time
+1  2  3  *  4  5  #           "45": the deletion character drops the keys before it
 """
 
 from dataclasses import dataclass
 
 MAX_KEYS = 1024
-"""Lex's limit, of DTMF input and of text alike: https://docs.aws.amazon.com/lexv2/latest/dg/session-attribs-speech.html"""
+"""Most keys of one input, because that is Lex's limit for DTMF and text alike:
+https://docs.aws.amazon.com/lexv2/latest/dg/session-attribs-speech.html"""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRules:
-    """What the keys do. `end_character` completes the input. `deletion_character` forgets all keys and ends the input:
+    """Meaning of the keys.
+
+    `end_character` completes the input. `deletion_character` drops all keys, and ends the input:
     https://docs.aws.amazon.com/lexv2/latest/APIReference/API_DTMFSpecification.html . If both are the same, it
-    completes. `longest`: the number of keys that are complete at once; None: Lex's limit."""
+    completes. `longest`: the number of keys that complete the input by themselves; None: Lex's limit.
+    """
 
     end_character: str = "#"
     deletion_character: str = "*"
@@ -24,24 +28,24 @@ class KeyRules:
 
 
 class DtmfCollector:
-    """Keys in, whole inputs out. One serves one call."""
+    """Collector of one call's keys: keys in, whole inputs out."""
 
     def __init__(self) -> None:
         self._keys = ""
         self._ends_at_ms = 0
         self.pressed_ms: int | None = None
-        """When the last key was pressed; None: none was."""
+        """When the last key was pressed, or None if no key was."""
 
     @property
     def is_collecting(self) -> bool:
-        """Keys were pressed and are not complete yet."""
+        """Whether keys were pressed that are not complete yet."""
         return bool(self._keys)
 
     def press(self, key: str, now_ms: int, rules: KeyRules) -> str | None:
-        """The caller pressed `key` (one of 0-9, A-D, `*`, `#`) at `now_ms`. All keys, if that completes them.
+        """Take a key (one of 0-9, A-D, `*`, `#`). Return all keys if this one completes them, else None.
 
-        The rules may change from key to key, since the bot may: the newest ones hold. An end character or a deletion
-        with nothing collected does nothing.
+        The bot may change the rules from key to key: the newest ones hold. An end character or a deletion character
+        does nothing if no keys were collected.
         """
         self.pressed_ms = now_ms
         if key == rules.end_character:
@@ -55,12 +59,14 @@ class DtmfCollector:
         return self._complete() if len(self._keys) >= longest else None
 
     def tick(self, now_ms: int) -> str | None:
-        """It is `now_ms`. All keys, if the timeout since the last one has passed; call it before a `press` of the same
-        time."""
+        """Return all keys if the timeout since the last one has passed, else None.
+
+        Call it before a `press` of the same time.
+        """
         return self._complete() if now_ms >= self._ends_at_ms else None
 
     def clear(self) -> None:
-        """Forgets what was collected."""
+        """Drop the keys collected so far."""
         self._keys = ""
 
     def _complete(self) -> str | None:
@@ -69,10 +75,10 @@ class DtmfCollector:
 
 
 def first_input(collected: str, rules: KeyRules) -> str | None:
-    """The first whole input in keys that Twilio collected, which knows no deletion; None: there is none.
+    """Return the first whole input in the keys that Twilio collected, or None if there is none.
 
-    Twilio counts deleted keys too. So it may have stopped in the middle of what the caller pressed after them: then the
-    rest of that never came, and what came is no input.
+    Twilio has no deletion character, so it counts deleted keys too. It may have stopped in the middle of what the
+    caller pressed after them: then the rest never came, and what came is no whole input.
     """
     collector, whole_input = DtmfCollector(), None
     for key in collected:

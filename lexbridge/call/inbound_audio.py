@@ -6,53 +6,57 @@ from lexbridge.audio.pcm import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_FRAME_BYTES,
 from lexbridge.call.events import Media
 
 MAX_FILL_MS = 6_000
-"""Silence put where audio is missing, at most: longer than the longest hangover, so that it ends an utterance. A
-timestamp that jumps further tells of no audio: media time goes on behind it."""
+"""Most silence put where audio is missing, milliseconds: longer than the longest hangover, so that it ends any
+utterance. Where a timestamp jumps further, media time goes on behind the jump, because no audio was lost there."""
 
 SET_BACK_MS = 2_000
-"""Audio that is late by more than this is not late: Twilio's time line has begun anew."""
+"""Most that audio may be late and be dropped for it, milliseconds. Beyond that, the time line has begun anew."""
 
 LATE_RUN_MS = 500
-"""So much late audio in a row, without a hole and with nothing new between, is a time line that has begun anew, too."""
+"""Most late audio in a row, milliseconds, without a hole and with nothing new between. Beyond that, too, the time line
+has begun anew."""
 
 _SILENT_FRAME = MULAW_SILENCE * MULAW_FRAME_BYTES
 
 
 class InboundAudio:
-    """The inbound track put in order: whole frames without holes, whatever came.
+    """The caller's track as whole frames without holes, whatever came.
 
-    Time missing between two messages becomes silence: Twilio may skip it. Of a message whose time was partly heard the
-    rest is taken; one whose time has all been heard is a repeated or late one and is dropped. A difference under a
-    frame is Twilio's rounding, and is let be. A time line that jumps back is taken as it comes from then on.
+    Time that is missing between two messages becomes silence, because the carrier may skip silence. If a part of a
+    message was heard before, the rest of it is taken; if all of it was, the message is late or repeated, and is
+    dropped. A difference of less than a frame is the carrier's rounding, and is ignored. Where the time line jumps
+    back, audio is taken as it comes from then on.
 
-    Where no message came, `silence` stands for what the caller did not say. Timestamps that tell of the same time later
-    do not bring it once more; and audio that follows without a gap is all heard, as it may be the time line alone that
-    stood still.
+    `silence` stands in for time in which no message came and the caller said nothing. Timestamps that tell of the same
+    time later do not add it once more. Audio that follows without a gap is all heard, because perhaps only the time
+    line stood still.
     """
 
     def __init__(self) -> None:
         self._framer = Framer()
-        self._heard_to_ms: float | None = None  # end of the audio taken so far, on Twilio's time line
+        self._heard_to_ms: float | None = None  # end of the audio taken so far, on the carrier's time line
         self._made_up_ms = 0  # silence since the last message
         self._late_to_ms = 0.0  # end of the last late message
         self._late_run_ms = 0.0  # late audio in a row
         self.late_messages = 0
-        """Messages dropped because their time had been heard already."""
+        """How many messages were dropped because their time had been heard already."""
         self.filled_ms = 0
         """Silence put where audio was missing, milliseconds."""
         self.silent_ms = 0
         """Silence put where no message came, milliseconds."""
 
     def silence(self, ms: int) -> Iterator[bytes]:
-        """Yields `ms` of silence, in which no message came, as whole frames. What is less than a frame is not."""
+        """Yield `ms` of silence, in which no message came, as whole frames. A rest of less than a frame is dropped."""
         for _ in range(ms // FRAME_MS):
             self._made_up_ms += FRAME_MS
             self.silent_ms += FRAME_MS
             yield from self._framer.push(_SILENT_FRAME)
 
     def push(self, media: Media) -> Iterator[bytes]:
-        """Yields the frames that `media` completes, MULAW_FRAME_BYTES bytes of mu-law each. Other tracks than the
-        caller's yield nothing."""
+        """Yield the frames that `media` completes: mu-law, MULAW_FRAME_BYTES bytes each.
+
+        Tracks other than the caller's yield nothing.
+        """
         if not media.is_inbound:
             return
         if self._heard_to_ms is None:
@@ -73,13 +77,13 @@ class InboundAudio:
             for _ in range(int(min(missing_ms - made_up_ms, MAX_FILL_MS) // FRAME_MS)):
                 self.filled_ms += FRAME_MS
                 yield from self._framer.push(_SILENT_FRAME)
-        elif missing_ms <= -FRAME_MS:  # its beginning has been heard
+        elif missing_ms <= -FRAME_MS:  # its beginning was heard before
             mulaw = mulaw[int(-missing_ms // FRAME_MS) * MULAW_FRAME_BYTES :]
         self._heard_to_ms += len(mulaw) / MULAW_BYTES_PER_MS
         yield from self._framer.push(mulaw)
 
     def _is_set_back(self, at_ms: float, late_ms: float, duration_ms: float) -> bool:
-        """Whether audio of `at_ms`, which is late by `late_ms`, is the beginning of a new time line."""
+        """Return whether audio of `at_ms`, which is late by `late_ms`, begins a new time line."""
         if abs(at_ms - self._late_to_ms) >= FRAME_MS:
             self._late_run_ms = 0.0
         self._late_to_ms = at_ms + duration_ms

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexbridge.call.media_clock import BARE_AFTER_S, CALM_AFTER_S, PULSE_S, QUIET_S, MediaClock
+from lexbridge.call.media_clock import NO_PONG_SILENT_S, CALM_AFTER_S, PULSE_S, QUIET_S, MediaClock
 from tests.support.property_tests import examples
 
 
@@ -33,9 +33,9 @@ class Peer:
             while self._coming and self._coming[0][0] <= self.now_s:
                 _, what = self._coming.pop(0)
                 if what is None:
-                    self.clock.media_came(self.now_s)
+                    self.clock.media_arrived(self.now_s)
                 else:
-                    self.silent_ms += self.clock.ponged(what)
+                    self.silent_ms += self.clock.pong_arrived(what)
             if self.now_s >= pulse_s:
                 pulse_s += PULSE_S
                 ping, silence_ms = self.clock.pulse(self.now_s)
@@ -92,7 +92,7 @@ def test_a_network_that_stalls_while_media_is_on_its_way_tells_of_no_silence(sta
     peer.stalls_until_s = peer.now_s + stall_s
     peer.passes(stall_s, media=True)
     peer.passes(1, media=True)
-    if answers or stall_s < BARE_AFTER_S:
+    if answers or stall_s < NO_PONG_SILENT_S:
         assert peer.silent_ms == 0
     else:  # nobody knows better
         assert 0 < peer.silent_ms <= stall_s * 1000
@@ -125,7 +125,7 @@ def test_a_process_that_was_held_up_does_not_take_that_for_silence():
     """The messages that came meanwhile wait behind the pulse."""
     clock = MediaClock(0.0)
     for second in range(1, 10):
-        clock.media_came(second * 5.0)
+        clock.media_arrived(second * 5.0)
         assert clock.pulse(second * 5.0 + 4.9)[1] == 0
 
 
@@ -142,15 +142,15 @@ def test_from_its_first_pong_on_a_peer_is_believed_by_its_pongs_alone():
 def test_a_pong_that_answers_none_of_our_pings_tells_nothing(payload):
     clock = MediaClock(100.0)
     assert clock.pulse(100.4) == (b"100400", 0)
-    assert clock.ponged(payload) == 0
+    assert clock.pong_arrived(payload) == 0
     assert not clock.answers_pings
-    assert clock.ponged(b"100400") == 400
+    assert clock.pong_arrived(b"100400") == 400
 
 
 def test_a_pong_that_comes_again_or_late_tells_nothing_more():
     clock = MediaClock(100.0)
     pings = [clock.pulse(100.4 + n / 10)[0] for n in range(3)]
-    assert [clock.ponged(ping) for ping in (pings[1], pings[0], pings[1], pings[2], b"0")] == [500, 0, 0, 100, 0]
+    assert [clock.pong_arrived(ping) for ping in (pings[1], pings[0], pings[1], pings[2], b"0")] == [500, 0, 0, 100, 0]
 
 
 @examples(60)
