@@ -28,8 +28,8 @@ CALM_S = 0.24
 """Time between two pings once no utterance can be open, seconds."""
 
 NO_PONG_SILENT_S = 2.5
-"""Time without media after which a peer that answers no pings counts as silent, seconds. Messages are hoped not to be on
-their way for longer."""
+"""Time without media after which a peer that answers no pings counts as silent, seconds. It is hoped that no message
+is on its way for longer."""
 
 LONGEST_PULSE_S = 0.2
 """Most of one pulse that counts as time without media, seconds. A pulse that is later was held up, and messages may be

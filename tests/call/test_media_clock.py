@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexbridge.call.media_clock import NO_PONG_SILENT_S, CALM_AFTER_S, PULSE_S, QUIET_S, MediaClock
+from lexbridge.call.media_clock import CALM_AFTER_S, NO_PONG_SILENT_S, PULSE_S, QUIET_S, MediaClock
 from tests.support.property_tests import examples
 
 
