@@ -93,17 +93,9 @@ def test_a_rule_names_the_range_and_what_is_allowed():
 @pytest.mark.parametrize(
     ("text", "number"),
     [
-        ("0", 0),
-        ("007", 7),
-        ("20", 20),
-        ("21", None),
-        ("-1", None),
-        ("+1", None),
-        ("1_0", None),
-        ("٣", None),
-        ("²", None),
-    ]
-    + [("", None), (None, None), ("1.0", None), (" 1", None), ("9" * 5000, None), ("0" * 16, None)],
+        *[("0", 0), ("007", 7), ("20", 20), ("21", None), ("-1", None), ("+1", None), ("1_0", None), ("٣", None)],
+        *[("²", None), ("", None), (None, None), ("1.0", None), (" 1", None), ("9" * 5000, None), ("0" * 16, None)],
+    ],
 )
 def test_a_whole_number_is_ascii_digits_within_its_bounds(text, number):
     assert parse_whole(text, 0, 20) == number
