@@ -17,10 +17,10 @@ import gevent
 from gevent.pool import Pool
 
 from bench.harness.arguments import make_parser
-from bench.harness.paced_calls import media_message, start_message
+from bench.harness.call_messages import media_message, start_message, stream_token
 from bench.harness.raw_client import MASK, RudeClient, client_close, client_message, upgrade_request
 from bench.harness.report import table
-from bench.harness.socket_server import Door
+from bench.harness.socket_server import SocketServer
 from lexbridge.net.close_codes import is_legal_code
 
 Part = TypeVar("Part")
@@ -34,7 +34,7 @@ def right_bytes(rng: random.Random) -> list[bytes]:
     """A short call as a client would send it, in pieces."""
     number = rng.randrange(1000)
     pieces = [
-        client_message(start_message(number, f"{rng.getrandbits(64):016x}")),
+        client_message(start_message(number, stream_token(number, f"{rng.getrandbits(64):016x}"))),
         *(client_message(media_message(number, at)) for at in range(4)),
     ]
     more = [
@@ -147,27 +147,27 @@ def run(connections: int, seed: int, parallel: int = 20) -> tuple[Counter[str], 
 
     def one(number: int) -> None:
         try:
-            endings[connect(door.address, seed * 1_000_003 + number)] += 1
+            endings[connect(server.address, seed * 1_000_003 + number)] += 1
         except TimeoutError:
             endings["HANG"] += 1
         except OSError as error:
             endings[f"cut ({type(error).__name__})"] += 1
 
     pool = Pool(parallel)
-    with Door("ours", "calls") as door:
+    with SocketServer("ours", "calls") as server:
         states = []
         for first, last in ((0, connections // 10), (connections // 10, connections)):
             for number in range(first, last):
                 pool.spawn(one, number)
             pool.join()
             time.sleep(3)  # what lingers has gone
-            states.append(door.ask())
+            states.append(server.ask())
         wrong = [
             f"{count} {kind}" for kind, count in endings.items() if kind.split()[0] in ("HANG", "ILLEGAL", "UNEXPECTED")
         ]
-        if not door.is_running:
+        if not server.is_running:
             wrong.append("the server is gone")
-        if tracebacks := door.tracebacks():
+        if tracebacks := server.tracebacks():
             wrong.append(f"{tracebacks} tracebacks")
     before, after = states
     for what, spare in (

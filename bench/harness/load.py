@@ -10,10 +10,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.harness import service
+from bench.harness import proc, service
 from bench.harness.counting_caller import ANSWERS_AFTER_S, PATIENCE_S, CountingCaller, Notes
 from bench.harness.counting_lex import THINKING_S, turns_of
-from bench.harness.service import Service
+from bench.harness.service import Process
 from bench.harness.twilio.simulator import Exchange, Pace
 
 TURN_LIMIT_S = 8.0  # for each turn of a call, on average; a call that takes longer is given up
@@ -50,7 +50,7 @@ class BridgeEnded(RuntimeError):
 class Load:
     """A running bridge between a counting Lex and an exchange."""
 
-    def __init__(self, plan: Plan, exchange: Exchange, bridge: Service, lex: Service, ports: tuple[int, int]) -> None:
+    def __init__(self, plan: Plan, exchange: Exchange, bridge: Process, lex: Process, ports: tuple[int, int]) -> None:
         self.plan = plan
         self.exchange = exchange
         self.bridge = bridge
@@ -124,8 +124,8 @@ class Load:
 
     def _cpu(self) -> dict[str, float]:
         return {
-            "bridge": service.cpu_s(self.bridge.pid),
-            "Lex": service.cpu_s(self.lex.pid),
+            "bridge": proc.cpu_s(self.bridge.pid),
+            "Lex": proc.cpu_s(self.lex.pid),
             "exchange": time.process_time(),
         }
 
@@ -140,7 +140,7 @@ class Load:
 @asynccontextmanager
 async def running(plan: Plan, logs: Path | None = None) -> AsyncIterator[Load]:
     """The three of them. `logs`: a directory for the processes' output, kept; else one that is deleted."""
-    service.raise_descriptor_limit()
+    proc.raise_descriptor_limit()
     directory = logs or Path(tempfile.mkdtemp(prefix="lexbridge-bench-"))
     directory.mkdir(parents=True, exist_ok=True)
     directory = directory.resolve()
@@ -168,7 +168,7 @@ async def running(plan: Plan, logs: Path | None = None) -> AsyncIterator[Load]:
                 sign_fragment=plan.sign_fragment,
             )
             exchange = await stack.enter_async_context(made)
-            bridge = service.bridge(
+            bridge = service.server(
                 directory / "bridge.log",
                 port=port,
                 lex_port=lex_port,

@@ -4,37 +4,16 @@ Not a measurement itself. Every message carries the time it was sent at, on the 
 """
 
 import argparse
-import secrets
 import socket
 import subprocess
 import sys
 import time
 
+from bench.harness.call_messages import media_message, start_message, stream_token
 from bench.harness.raw_client import RudeClient, client_close, client_message
-from bench.harness.socket_server import ENVIRONMENT, ROOT
-from lexbridge.twilio.stream_token import make_stream_token
+from bench.harness.settings import ROOT
 
 FRAME_S = 0.020
-
-
-def start_message(number: int, nonce: str | None = None) -> str:
-    """The `start` of the call `number`, with a token that no other has."""
-    sid = f"{number:032x}"
-    secret = ENVIRONMENT["TWILIO_AUTH_TOKEN"]
-    token = make_stream_token(secret, f"CA{sid}", f"AC{sid}", time.time(), nonce=nonce or secrets.token_hex(8))
-    return (
-        f'{{"event":"start","sequenceNumber":"1","start":{{"streamSid":"MZ{sid}","callSid":"CA{sid}",'
-        f'"accountSid":"AC{sid}","tracks":["inbound"],"customParameters":{{"lexbridge:token":"{token}"}}}},"streamSid":"MZ{sid}"}}'
-    )
-
-
-def media_message(number: int, at: int, sent_ns: int | None = None) -> str:
-    """Frame `at` of the call `number`: silence."""
-    stamp = "" if sent_ns is None else f'"sent_ns":{sent_ns},'
-    return (
-        f'{{"event":"media",{stamp}"sequenceNumber":"{at + 2}","media":{{"track":"inbound","chunk":"{at + 1}",'
-        f'"timestamp":"{at * 20}","payload":"{"/" * 213}w=="}},"streamSid":"MZ{number:032x}"}}'
-    )
 
 
 def run(address: tuple[str, int], calls: int, seconds: float, stamped: bool) -> int:
@@ -45,7 +24,7 @@ def run(address: tuple[str, int], calls: int, seconds: float, stamped: bool) -> 
         if client.upgrade() != 101:
             raise ConnectionError("the call was not accepted")
         client._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        client.send(client_message(start_message(number)))
+        client.send(client_message(start_message(number, stream_token(number))))
         clients.append(client)
     began_s = time.monotonic()
     sent = 0

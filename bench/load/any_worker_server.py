@@ -1,5 +1,7 @@
-"""`server.py` whose workers take whatever waits at the listener, without regard to each other: the baseline of
-`python -m bench spread`. Not a measurement itself."""
+"""`server.py` whose workers accept whatever they can, without regard to each other: baseline of the spread measurement.
+
+python bench/load/any_worker_server.py
+"""
 
 from gevent import monkey
 
@@ -11,21 +13,17 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from lexbridge import __main__ as command_line
-from lexbridge.net.http_server import MediaServer
 from lexbridge.server.accepting import Accepting
 
 
-class Unshared(Accepting):
-    """Leaves nothing to others, and does not end connections for their sake."""
-
-    has_others = False
-
-    def defers(self, waiting: int, now_s: float) -> bool:  # noqa: ARG002
-        """Leaves no connection to another worker."""
-        return False
+def take_any() -> None:
+    """Have each worker accept every connection, and keep connections whichever worker has fewer calls."""
+    assert hasattr(Accepting, "defers")
+    assert hasattr(Accepting, "has_others")
+    Accepting.defers = lambda *_: False  # type: ignore[method-assign, assignment]
+    Accepting.has_others = False  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":
-    share = MediaServer.share
-    MediaServer.share = lambda self, accepting: share(self, Unshared(accepting.place))  # type: ignore[method-assign]
+    take_any()
     sys.exit(command_line.main(sys.argv[1:]))

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.harness import service
+from bench.harness import proc
 from bench.harness.arguments import make_parser
 from bench.harness.load import Load, Plan, running
 from bench.harness.report import percentile, table
@@ -122,12 +122,12 @@ async def _step(load: Load, seconds: float) -> Step:
         return Step(
             calls=len(load.exchange.calls),
             seconds=time.monotonic(),
-            cpu_s=service.cpu_s(load.bridge.pid),
-            memory_mb=sum(map(service.resident_mb, pids)),
+            cpu_s=proc.cpu_s(load.bridge.pid),
+            memory_mb=sum(map(proc.proportional_mb, pids)),
             turns=0,
             log_bytes=load.bridge.log.stat().st_size,
             late_ms=0.0,
-            machine=_busy_s(),
+            machine=proc.machine_busy_s(),
             wait_ms=0.0,
             overloads=load.bridge.log.read_text(encoding="utf-8").count('"event": "overloaded"'),
         )
@@ -151,13 +151,6 @@ async def _step(load: Load, seconds: float) -> Step:
         wait_ms=percentile(Talker.waits_s, 95) * 1000,
         overloads=after.overloads - before.overloads,
     )
-
-
-def _busy_s() -> float:
-    """CPU that all of the machine's processors have spent on anything, s."""
-    fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
-    user, nice, system, _, _, irq, soft_irq, steal, *_ = map(int, fields)
-    return (user + nice + system + irq + soft_irq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 HEADING = (

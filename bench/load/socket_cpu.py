@@ -11,21 +11,21 @@ from collections.abc import Sequence
 from bench.harness.arguments import make_parser
 from bench.harness.paced_calls import Callers
 from bench.harness.report import table
-from bench.harness.socket_server import Door
+from bench.harness.socket_server import SocketServer
 
 LIMIT = 0.1
 
 
 def measure(kind: str, calls: int, seconds: float, app: str = "drain") -> tuple[float, float]:
     """CPU a message, microseconds, user and system, while all the calls are up."""
-    with Door(kind, app) as door:
-        callers = Callers(door.address, calls, seconds + 1, stamped=False)
-        while door.ask("light")["messages"] < 20 * calls:
+    with SocketServer(kind, app) as server:
+        callers = Callers(server.address, calls, seconds + 1, stamped=False)
+        while server.ask("light")["messages"] < 20 * calls:
             time.sleep(0.05)
-        before = door.ask("light")
+        before = server.ask("light")
         time.sleep(seconds - 1)
-        after = door.ask("light")
-        sent, came = callers.sent(), door.ask("light")["messages"] - calls
+        after = server.ask("light")
+        sent, came = callers.sent(), server.ask("light")["messages"] - calls
         if came != sent:
             raise SystemExit(f"{kind}: {sent} messages were sent, {came} came")
         messages = after["messages"] - before["messages"]

@@ -21,13 +21,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.harness import service
+from bench.harness import proc, service
 from bench.harness.arguments import make_parser
+from bench.harness.call_messages import start_message, webhook_form
 from bench.harness.raw_client import client_message, upgrade_request
 from bench.harness.report import table
-from bench.harness.socket_server import ENVIRONMENT, NOWHERE
+from bench.harness.settings import AUTH_TOKEN, NOWHERE
 from bench.harness.twilio.webhooks import Webhooks
-from bench.stress.request_floods import form_of, start_text
 from lexbridge.net.rfc6455 import PING
 
 LIMIT = 1.15
@@ -36,7 +36,6 @@ PING_EVERY_S = 5.0
 """The server closes a socket that says nothing for 15 s."""
 ANSWER_LIMIT_S = 10.0
 START_LIMIT_S = 30.0
-TOKEN = ENVIRONMENT["TWILIO_AUTH_TOKEN"]
 
 
 class CallFailed(RuntimeError):
@@ -73,14 +72,14 @@ class Caller:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._webhooks = Webhooks(TOKEN)
+        self._webhooks = Webhooks(AUTH_TOKEN)
         self._signature = self._webhooks.signature(f"wss://127.0.0.1:{port}/", {})
         self._writers: list[asyncio.StreamWriter] = []
         self.answered_ms: list[float] = []
 
     async def place(self, number: int) -> None:
         """Places one call. Raises CallFailed."""
-        told = await self._webhooks.post(f"http://127.0.0.1:{self._port}/twiml", form_of(number))
+        told = await self._webhooks.post(f"http://127.0.0.1:{self._port}/twiml", webhook_form(number))
         found = re.search(r'name="lexbridge:token" value="([^"]+)"', told.text)
         if found is None:
             raise CallFailed(f"the webhook answered {told.status} {told.text[:60]!r}")
@@ -95,7 +94,7 @@ class Caller:
         if b" 101 " not in head:
             raise CallFailed(f"the handshake was answered with {head[:40]!r}")
         self.answered_ms.append((time.monotonic() - began_s) * 1000)
-        writer.write(client_message(start_text(number, found[1])))
+        writer.write(client_message(start_message(number, found[1])))
 
     async def keep_alive(self) -> None:
         """Pings all that were placed, until it is cancelled."""
@@ -119,8 +118,8 @@ async def measure(program: str, workers: int, rate_hz: float, calls: int) -> Spr
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "bridge.log"
         settings = {"WEB_CONCURRENCY": str(workers), "LOG_LEVEL": "INFO", "DRAIN_S": "1"}
-        async with service.bridge(
-            log, port=port, lex_port=9, twilio_url=NOWHERE, auth_token=TOKEN, settings=settings, program=program
+        async with service.server(
+            log, port=port, lex_port=9, twilio_url=NOWHERE, auth_token=AUTH_TOKEN, settings=settings, program=program
         ) as bridge:
             await bridge.until_served(port, "/ready")
             async with asyncio.timeout(START_LIMIT_S):
@@ -128,25 +127,16 @@ async def measure(program: str, workers: int, rate_hz: float, calls: int) -> Spr
                     await asyncio.sleep(0.05)
             caller = Caller(port)
             pinging = asyncio.create_task(caller.keep_alive())
-            before = [sockets(pid) for pid in bridge.workers]
+            before = [proc.sockets(pid) for pid in bridge.workers]
             async with asyncio.TaskGroup() as placing:
                 for number in range(calls):
                     placing.create_task(caller.place(number))
                     await asyncio.sleep(chance.expovariate(rate_hz))
             await asyncio.sleep(0.5)  # the webhooks' connections end
-            spread = [sockets(pid) - had for pid, had in zip(bridge.workers, before, strict=True)]
+            spread = [proc.sockets(pid) - had for pid, had in zip(bridge.workers, before, strict=True)]
             pinging.cancel()
             await caller.hang_up()
     return Spread(spread, caller.answered_ms)
-
-
-def sockets(pid: int) -> int:
-    """Counts the sockets that a process holds."""
-    found = 0
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(OSError):  # closed meanwhile
-            found += descriptor.readlink().name.startswith("socket:")
-    return found
 
 
 async def run(workers: list[int], rates_hz: list[float], calls: int, programs: list[str]) -> int:

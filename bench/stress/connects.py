@@ -5,16 +5,17 @@ descriptors the machine allowed. Exit status 1 when one is still there 15 s afte
 than 250 ms.
 """
 
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 
 from bench.harness.arguments import make_parser
+from bench.harness.proc import raise_descriptor_limit
 from bench.harness.raw_client import RudeClient, client_close
 from bench.harness.report import table
-from bench.harness.socket_server import ROOT, Door
+from bench.harness.settings import ROOT
+from bench.harness.socket_server import SocketServer
 
 GONE_S = 15.0
 ANSWERED_MS = 250.0
@@ -37,17 +38,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--silent", type=int, default=10_000, help="connections that say nothing (10,000)")
     parser.add_argument("--slow", type=int, default=500, help="connections with slow headers (500)")
     options = parser.parse_args(arguments)
-    _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
+    allowed = raise_descriptor_limit()
     silent = min(options.silent, allowed - options.slow - 500)
     print(f"descriptors allowed: {allowed}; silent: {silent}; slow: {options.slow}")
-    with Door("ours", "calls") as door:
-        before = [answered_ms(door.address) for _ in range(20)]
-        descriptors = door.ask("light")["descriptors"]
+    with SocketServer("ours", "calls") as server:
+        before = [answered_ms(server.address) for _ in range(20)]
+        descriptors = server.ask("light")["descriptors"]
         process = subprocess.Popen(  # noqa: S603
             [
                 *[sys.executable, "-m", "bench.stress.silent_connections"],
-                *[str(door.address[1]), str(silent), str(options.slow)],
+                *[str(server.address[1]), str(silent), str(options.slow)],
             ],
             cwd=ROOT,
             stdout=subprocess.PIPE,
@@ -55,13 +55,13 @@ def main(arguments: Sequence[str]) -> int:
         )
         during, most = [], 0
         while process.poll() is None:
-            during.append(answered_ms(door.address))
-            most = max(most, door.ask("light")["descriptors"])
+            during.append(answered_ms(server.address))
+            most = max(most, server.ask("light")["descriptors"])
             time.sleep(0.2)
         came, left = [*process.communicate()[0].splitlines(), "0 0", "-1 0"][:2]
         time.sleep(3)  # what the new calls themselves left to linger
-        rest = door.ask("light")["descriptors"] - descriptors
-        resident_mb = door.ask()["resident_mb"]
+        rest = server.ask("light")["descriptors"] - descriptors
+        resident_mb = server.ask()["resident_mb"]
     rows = [["new calls answered", "count", "median ms", "worst ms"]]
     for name, waits in (("before", before), ("during", during)):
         rows.append([name, str(len(waits)), f"{sorted(waits)[len(waits) // 2]:.1f}", f"{max(waits):.1f}"])

@@ -19,7 +19,8 @@ from collections.abc import Sequence
 from bench.harness.arguments import make_parser
 from bench.harness.paced_calls import Callers
 from bench.harness.report import table
-from bench.harness.socket_server import ROOT, Door
+from bench.harness.settings import ROOT
+from bench.harness.socket_server import SocketServer
 from bench.stress import request_floods
 
 LIMIT_MS = 50.0
@@ -27,8 +28,8 @@ LIMIT_MS = 50.0
 
 def measure(kind: str, calls: int, floods: int, seconds: float) -> list[str]:
     """One row: who, frames sent and lost, delays, MB of flood."""
-    with Door(kind, "calls") as door:
-        callers = Callers(door.address, calls, seconds + 3)
+    with SocketServer(kind, "calls") as server:
+        callers = Callers(server.address, calls, seconds + 3)
         time.sleep(2)
         strangers = [
             subprocess.Popen(  # noqa: S603
@@ -36,7 +37,7 @@ def measure(kind: str, calls: int, floods: int, seconds: float) -> list[str]:
                     sys.executable,
                     "-m",
                     "bench.stress.message_flooder",
-                    str(door.address[1]),
+                    str(server.address[1]),
                     str(1000 + number),
                     str(seconds),
                 ],
@@ -49,7 +50,7 @@ def measure(kind: str, calls: int, floods: int, seconds: float) -> list[str]:
         flooded = sum(int(stranger.communicate(timeout=240)[0] or 0) for stranger in strangers)
         sent = callers.sent()
         time.sleep(1)
-        state = door.ask()
+        state = server.ask()
         delays = state["delays_ms"]
         lost = sent - state["frames"]
         p99 = delays[-max(1, state["frames"] // 100)]

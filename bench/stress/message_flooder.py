@@ -9,7 +9,7 @@ it has sent.
 import argparse
 import time
 
-from bench.harness.paced_calls import media_message, start_message
+from bench.harness.call_messages import media_message, start_message, stream_token
 from bench.harness.raw_client import RudeClient, client_message
 from bench.stress.request_flooder import give_way
 from lexbridge.net.rfc6455 import CONTINUATION, PING, TEXT
@@ -31,9 +31,9 @@ def burst(what: str, number: int) -> bytes:
 def flood(port: int, number: int, seconds: float) -> int:
     """Floods until the time is over; comes back whenever it is cut. Returns the bytes it got rid of."""
     what = FLOODS[number % len(FLOODS)]
-    first = (
-        client_message("", TEXT, final=False) if what == "empty fragments" else client_message(start_message(number))
-    )
+    first = client_message(start_message(number, stream_token(number)))
+    if what == "empty fragments":
+        first = client_message("", TEXT, final=False)
     output = burst(what, number)
     end_s = time.monotonic() + seconds
     sent = 0

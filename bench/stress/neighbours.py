@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.harness.arguments import make_parser
+from bench.harness.settings import service_settings
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.caller.script import Script, Turn
 from lexbridge.offline.commands.bridge_process import BridgeProcess
@@ -49,16 +50,7 @@ def measure(voice: HibariVoice, turns: int, beside_a_slow_call: bool, log: Path)
         LocalLex(bots=[bot], recogniser=recogniser, voice=SilentVoice()) as lex,
         SimulatedTwilio(voice=SilentVoice()) as twilio,
     ):
-        settings = {
-            "AWS_REGION": "us-east-1",
-            "ACCESS_KEY_ID": "offline",
-            "SECRET_ACCESS_KEY": "offline",
-            "LEX_BOT_NAME": bot.name,
-            "LEX_BOT_ALIAS": "prod",
-            "TWILIO_AUTH_TOKEN": twilio.auth_token,
-            "TWILIO_API_URL": twilio.url,
-            "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": lex.url,
-        }
+        settings = service_settings(lex_url=lex.url, twilio_url=twilio.url, auth_token=twilio.auth_token)
         with BridgeProcess(settings, log) as bridge:
             webhook = f"{bridge.url}/twiml"
             if beside_a_slow_call:

@@ -17,7 +17,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import os
 import random
 import struct
 import tempfile
@@ -28,11 +27,12 @@ from pathlib import Path
 
 from twilio.request_validator import RequestValidator
 
-from bench.harness import service
+from bench.harness import proc, service
 from bench.harness.arguments import make_parser
 from bench.harness.raw_client import client_message
 from bench.harness.report import table
-from bench.harness.service import Service
+from bench.harness.service import Process
+from bench.harness.settings import AUTH_TOKEN, PUBLIC_URL
 from bench.stress import odd_server
 from lexbridge.audio.pcm import MULAW_FRAME_BYTES, MULAW_SILENCE
 from lexbridge.net.rfc6455 import PING, TEXT
@@ -45,9 +45,8 @@ WATCHED_S = 4.0
 """So long at least a case is watched, from the end of what the caller said: a flood goes on."""
 
 SPEECH_MS = 1200
-TOKEN = "0123456789abcdef" * 2
 ACCOUNT_SID = "AC" + "0" * 32
-STREAM_URL = "wss://voice.example.com/"
+STREAM_URL = PUBLIC_URL.replace("https", "wss") + "/"
 UPGRADE = (
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: b2RkIGFuc3dlciBiZW5jaA==\r\n"
@@ -136,13 +135,13 @@ class Call:
     async def open(self, port: int) -> None:
         """Its stream starts, and it is silent."""
         reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
-        signature = RequestValidator(TOKEN).compute_signature(STREAM_URL, {})
+        signature = RequestValidator(AUTH_TOKEN).compute_signature(STREAM_URL, {})
         head = f"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n{UPGRADE}X-Twilio-Signature: {signature}\r\n\r\n"
         self._writer.write(head.encode())
         answer = await reader.readuntil(b"\r\n\r\n")
         if not answer.startswith(b"HTTP/1.1 101 "):
             raise RuntimeError(f"the handshake was answered with {answer[:40]!r}")
-        parameters = {"lexbridge:token": make_stream_token(TOKEN, self._sid, ACCOUNT_SID, time.time())}
+        parameters = {"lexbridge:token": make_stream_token(AUTH_TOKEN, self._sid, ACCOUNT_SID, time.time())}
         start = {
             "streamSid": self._stream_sid,
             "callSid": self._sid,
@@ -224,24 +223,24 @@ async def measure(case: Case, folder: Path) -> Result:
     """A case, through a `server.py` of its own."""
     odd = ["-m", "bench.stress.odd_server", case.who, case.name, *(["--times", "2"] if case.who == "twilio" else [])]
     right = ["-m", "bench.stress.odd_server", "twilio" if case.who == "lex" else "lex", "right", "--times", "0"]
-    async with Service(odd, {}, folder / "odd.log") as one, Service(right, {}, folder / "right.log") as other:
+    async with Process(odd, {}, folder / "odd.log") as one, Process(right, {}, folder / "right.log") as other:
         lex, twilio = (one, other) if case.who == "lex" else (other, one)
         ports = [int(await peer.first_line()) for peer in (lex, twilio)]
         port = service.free_port()
-        bridge = service.bridge(
+        bridge = service.server(
             folder / "bridge.log",
             port=port,
             lex_port=ports[0],
             twilio_url=f"http://127.0.0.1:{ports[1]}",
-            auth_token=TOKEN,
-            settings={"REPLY_MODE": case.mode, "URL": "https://voice.example.com"},
+            auth_token=AUTH_TOKEN,
+            settings={"REPLY_MODE": case.mode, "URL": PUBLIC_URL},
         )
         async with bridge:
             await bridge.until_served(port, "/ready")
             return await _call(case, port, bridge.workers[0], twilio)
 
 
-async def _call(case: Case, port: int, worker: int, twilio: Service) -> Result:
+async def _call(case: Case, port: int, worker: int, twilio: Process) -> Result:
     result = Result(case)
     sounds: list[float] = []
     neighbour, caller = Call(1, lambda _: None), Call(2, sounds.append)
@@ -249,12 +248,12 @@ async def _call(case: Case, port: int, worker: int, twilio: Service) -> Result:
     await caller.open(port)
     await asyncio.sleep(1.0)  # in stream mode lexbridge learns to speak meanwhile
     neighbour.forget_pings()
-    result.before_mb = result.peak_mb = resident_mb(worker)
+    result.before_mb = result.peak_mb = proc.resident_mb(worker)
     ended_s = caller.say()
     until_s = ended_s + 2 * HEARD_WITHIN_S
     while time.monotonic() < until_s:
         await asyncio.sleep(0.05)
-        result.peak_mb = max(result.peak_mb, resident_mb(worker))
+        result.peak_mb = max(result.peak_mb, proc.resident_mb(worker))
         said = [*sounds, *(float(line) for line in twilio.log.read_text(encoding="ascii").split("\n")[1:] if line)]
         if said:
             result.heard_s = max(0.0, min(said) - ended_s)
@@ -264,12 +263,6 @@ async def _call(case: Case, port: int, worker: int, twilio: Service) -> Result:
     neighbour.close()
     caller.close()
     return result
-
-
-def resident_mb(pid: int) -> float:
-    """Memory of a process."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 async def measure_all(chosen: Sequence[Case], neighbour_ms: float) -> int:

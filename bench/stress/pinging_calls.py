@@ -13,7 +13,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from bench.harness.paced_calls import media_message
+from bench.harness.call_messages import media_message
 from bench.harness.raw_client import client_message, upgrade_request
 from lexbridge.net.rfc6455 import PING, PONG
 

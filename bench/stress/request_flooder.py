@@ -7,7 +7,6 @@ code with the server, and needs little of the CPU that it measures against.
 import argparse
 import os
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -173,4 +172,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -22,14 +22,14 @@ import gevent
 from gevent import subprocess as gevent_subprocess
 from twilio.request_validator import RequestValidator
 
+from bench.harness.call_messages import start_message, stream_token, webhook_form
+from bench.harness.proc import children, resident_mb
 from bench.harness.raw_client import RudeClient, client_close, client_message
 from bench.harness.report import table
-from bench.harness.service import children
-from bench.harness.socket_server import ENVIRONMENT, NOWHERE, ROOT
+from bench.harness.settings import AUTH_TOKEN, ROOT, service_settings
 from bench.stress.request_flooder import KINDS
 from lexbridge.net.rfc6455 import PING, PONG
 from lexbridge.offline.commands.bridge_process import BridgeProcess
-from lexbridge.twilio.stream_token import make_stream_token
 
 LIMIT_MS = 50.0
 GROWTH_LIMIT_MB = 10.0
@@ -37,7 +37,6 @@ GROWTH_LIMIT_MB = 10.0
 NEW_CALLS = 20
 ANSWER_LIMIT_S = 5.0
 """For a new call's webhook and its stream; Twilio waits for 15 s."""
-TOKEN = ENVIRONMENT["TWILIO_AUTH_TOKEN"]
 
 
 @dataclass(slots=True)
@@ -74,36 +73,19 @@ HEADING = [
 ]
 
 
-def form_of(number: int) -> dict[str, str]:
-    """Twilio's form for the call `number`."""
-    sids = {"CallSid": f"CA{number:032x}", "AccountSid": f"AC{number:032x}"}
-    return {**sids, "From": "+12065550100", "To": "+12065550199", "Direction": "inbound", "CallStatus": "ringing"}
-
-
-def start_text(number: int, token: str) -> str:
-    """The start message of the call `number`."""
-    sid = f"{number:032x}"
-    start = {
-        "streamSid": f"MZ{sid}",
-        "callSid": f"CA{sid}",
-        "accountSid": f"AC{sid}",
-        "tracks": ["inbound"],
-        "customParameters": {"lexbridge:token": token},
-    }
-    return json.dumps({"event": "start", "sequenceNumber": "1", "start": start, "streamSid": f"MZ{sid}"})
-
-
 class NewCaller:
     """Twilio, when a call comes in."""
 
     def __init__(self, bridge: BridgeProcess) -> None:
         self._address = ("127.0.0.1", bridge.port)
         self._url = bridge.url
-        self.socket_signature: str = RequestValidator(TOKEN).compute_signature(f"wss://127.0.0.1:{bridge.port}/", {})
+        self.socket_signature: str = RequestValidator(AUTH_TOKEN).compute_signature(
+            f"wss://127.0.0.1:{bridge.port}/", {}
+        )
 
     def call(self, number: int) -> str:
         """A new call, to its first answered ping. Returns what went wrong; "" if nothing did."""
-        twiml = self._webhook(form_of(number))
+        twiml = self._webhook(webhook_form(number))
         found = re.search(r'name="lexbridge:token" value="([^"]+)"', twiml)
         if found is None:
             return f"the webhook answered {twiml[:60]!r}"
@@ -113,13 +95,15 @@ class NewCaller:
             status = client.upgrade(headers={"X-Twilio-Signature": self.socket_signature})
             if status != 101:
                 return f"the handshake was answered with {status}"
-            client.send(client_message(start_text(number, found[1])) + client_message(b"here", PING) + client_close())
+            client.send(
+                client_message(start_message(number, found[1])) + client_message(b"here", PING) + client_close()
+            )
             ended = client.end()
         return "" if (PONG, b"here") in ended.messages and ended.code == 1000 else f"the stream ended with {ended.code}"
 
     def _webhook(self, form: dict[str, str]) -> str:
         body = urlencode(form).encode()
-        signature = RequestValidator(TOKEN).compute_signature(f"{self._url}/twiml", form)
+        signature = self._validator.compute_signature(f"{self._url}/twiml", form)
         head = (
             f"POST /twiml HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Twilio-Signature: {signature}\r\nConnection: close\r\n"
             f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -134,8 +118,7 @@ def pinging(bridge: BridgeProcess, calls: int, signature: str) -> Iterator[dict[
     """Live calls while the block runs; yields the dict that has their figures after it."""
     figures: dict[str, float] = {}
     with tempfile.NamedTemporaryFile("w", suffix=".json") as starts:
-        numbers = [(n, make_stream_token(TOKEN, f"CA{n:032x}", f"AC{n:032x}", time.time())) for n in range(calls)]
-        json.dump([start_text(number, token) for number, token in numbers], starts)
+        json.dump([start_message(number, stream_token(number)) for number in range(calls)], starts)
         starts.flush()
         process = gevent_subprocess.Popen(
             [sys.executable, "-m", "bench.stress.pinging_calls", str(bridge.port), signature, starts.name],
@@ -157,23 +140,11 @@ def pinging(bridge: BridgeProcess, calls: int, signature: str) -> Iterator[dict[
             process.wait()
 
 
-def resident_mb(pids: list[int]) -> float:
-    """Resident memory of the processes together; of those that are there."""
-    pages = 0
-    for pid in pids:
-        try:
-            pages += int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-        except OSError:
-            continue
-    return pages * 4096 / 1e6
-
-
 def measure(workers: int, kind: str | None, calls: int, seconds: float, strangers: int) -> Figures:
     """One flood; None: none, for comparison."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "bridge.log"
-        settings = {**ENVIRONMENT, "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": NOWHERE, "WEB_CONCURRENCY": str(workers)}
-        del settings["URL"]
+        settings = service_settings(WEB_CONCURRENCY=str(workers))
         with BridgeProcess(settings, log) as bridge:
             while len(children(bridge.pid)) < workers:
                 gevent.sleep(0.1)
@@ -191,12 +162,12 @@ def _flooded(
     caller = NewCaller(bridge)
     pids = children(bridge.pid)
     with pinging(bridge, calls, caller.socket_signature) as waits:
-        before_mb = resident_mb(pids)
+        before_mb = sum(map(resident_mb, pids))
         peak_mb = [before_mb]
 
         def watch() -> None:
             while True:
-                peak_mb.append(resident_mb(pids))
+                peak_mb.append(sum(map(resident_mb, pids)))
                 gevent.sleep(0.1)
 
         watching = gevent.spawn(watch)

@@ -7,11 +7,12 @@ closed at the end, and the seconds that the longest one lasted.
 """
 
 import argparse
-import resource
 import select
 import socket
 import time
 from contextlib import suppress
+
+from bench.harness.proc import raise_descriptor_limit
 
 POLLRDHUP = 0x2000
 GIVE_UP_S = 60.0
@@ -20,7 +21,8 @@ GIVE_UP_S = 60.0
 
 def connect_all(port: int, silent: int, slow: int) -> tuple[list[socket.socket], list[socket.socket]]:
     """Return all connections, and those of them that have sent the beginning of a request's head."""
-    connections, slow_ones = [], []
+    connections: list[socket.socket] = []
+    slow_ones: list[socket.socket] = []
     spacing = max(1, (silent + slow) // max(1, slow))
     for number in range(silent + slow):
         connection = socket.create_connection(("127.0.0.1", port))
@@ -61,8 +63,7 @@ def main() -> None:
     parser.add_argument("silent", type=int, help="connections that say nothing")
     parser.add_argument("slow", type=int, help="connections that send a byte of a head twice a second")
     options = parser.parse_args()
-    _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
+    raise_descriptor_limit()
     run(options.port, options.silent, options.slow)
 
 

@@ -19,9 +19,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.harness import service
+from bench.harness import proc
 from bench.harness.arguments import make_parser
 from bench.harness.load import BridgeEnded, Load, Plan, running
+from bench.harness.settings import ROOT
 from bench.stress.survival import ANSWERS_AFTER_S
 
 LOOKS = 4  # a minute
@@ -50,9 +51,9 @@ async def look(load: Load, state: Path | None) -> dict[str, float]:
     """What all workers hold now."""
     workers = load.bridge.workers
     held = {
-        "memory, MB": sum(map(service.resident_mb, workers)),
-        "descriptors": float(sum(map(service.descriptors, workers))),
-        "threads": float(sum(map(service.threads, workers))),
+        "memory, MB": sum(map(proc.proportional_mb, workers)),
+        "descriptors": float(sum(map(proc.descriptors, workers))),
+        "threads": float(sum(map(proc.threads, workers))),
     }
     if state is None:
         return held
@@ -119,7 +120,7 @@ async def run(options: argparse.Namespace) -> int:
         settings = dict(setting.split("=", 1) for setting in options.setting)
         program = options.program
         if state is not None:
-            told = {"BENCH_STATE": str(state), "BENCH_PROGRAM": str((service.ROOT / program).resolve())}
+            told = {"BENCH_STATE": str(state), "BENCH_PROGRAM": str((ROOT / program).resolve())}
             settings |= told
             program = "bench/stress/state_server.py"
         plan = Plan(

@@ -31,7 +31,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.harness import service
+from bench.harness import proc
 from bench.harness.arguments import make_parser
 from bench.harness.counting_caller import PATIENCE_S, Notes, Stretch
 from bench.harness.counting_lex import THINKING_S
@@ -84,7 +84,7 @@ async def kill(load: Load, options: argparse.Namespace) -> Outcome:
     while load.live or not ramping.done():
         await load.sleep(max(0.0, next_s - time.monotonic()))
         next_s += options.every
-        workers = service.children(load.bridge.pid)
+        workers = proc.children(load.bridge.pid)
         if workers and load.live:
             os.kill(chance.choice(workers), signal.SIGKILL)
             outcome.kills += 1
@@ -112,14 +112,14 @@ async def restart(load: Load, options: argparse.Namespace) -> Outcome:
 
 
 async def _restart_once(load: Load) -> None:
-    old = set(service.children(load.bridge.pid))
+    old = set(proc.children(load.bridge.pid))
     if not old:
         raise RestartFailed("the bridge has no workers")
     load.bridge.send_signal(signal.SIGHUP)
     deadline_s = time.monotonic() + RESTART_LIMIT_S
     while time.monotonic() < deadline_s:
         await load.sleep(0.1)
-        new = set(service.children(load.bridge.pid))
+        new = set(proc.children(load.bridge.pid))
         if not new & old and len(new) >= len(old):
             return
     raise RestartFailed(f"old workers are still there {RESTART_LIMIT_S:.0f} s after a SIGHUP")

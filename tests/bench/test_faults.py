@@ -14,7 +14,7 @@ from bench.stress.faults.service import Timing, running
 from bench.stress.faults.verdict import Result, Turn, judge, judge_end
 from bench.stress.faults.voices import NoiseVoice, ToneVoice
 from lexbridge.lex.runtime import Deadlines
-from lexbridge.offline.lex.runtime import LexFault
+from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.voice import SilentVoice
 
 LIMIT_S = 30

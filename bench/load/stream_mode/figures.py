@@ -147,7 +147,7 @@ def voiced_runs(levels: Sequence[int], threshold: int, run_ms: int, gap_ms: int)
 
 def echo_guards(mulaw: bytes) -> list[int]:
     """How loud the bridge takes an echo of this prompt to be, RMS, in each of its whole frames."""
-    prompt = Prompt(1, "MZ" + "0" * 32)
+    prompt = Prompt(1)
     prompt.push(mulaw[: len(mulaw) // MULAW_FRAME_BYTES * MULAW_FRAME_BYTES])
     prompt.complete()
     guards = []

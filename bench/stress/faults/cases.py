@@ -4,7 +4,7 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from lexbridge.offline.lex.runtime import LexFault
+from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.twilio.rest_api import RestFault
 
 Outcome = Literal["answer", "apology", "goodbye", "nothing"]

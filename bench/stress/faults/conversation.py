@@ -15,7 +15,7 @@ from bench.stress.faults.verdict import Result, Turn, judge, judge_end
 from bench.stress.faults.voices import PHRASES, NoiseVoice, ToneVoice, position_of
 from lexbridge.errors import LexRejected, LexUnavailable
 from lexbridge.offline.caller.caller import SimulatedCaller
-from lexbridge.offline.lex.runtime import LexFault
+from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.report.silences import longest_silence_s, waits
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import (

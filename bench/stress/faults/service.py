@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 from unittest import mock
 
+from bench.harness.settings import PUBLIC_URL, lex_endpoints, service_settings
 from lexbridge.bridge.live_calls import CallLog
 from lexbridge.config.reading import read_settings
 from lexbridge.config.settings import Settings
@@ -14,7 +14,7 @@ from lexbridge.lex.runtime import Deadlines
 from lexbridge.net.http_server import MediaSocketHandler
 from lexbridge.net.rfc6455 import Limits
 from lexbridge.offline.caller.caller import SimulatedCaller
-from lexbridge.offline.lex.bots import ORDER_FLOWERS, load_bot
+from lexbridge.offline.lex.bot_files import ORDER_FLOWERS, load_bot
 from lexbridge.offline.lex.recognition import Recogniser
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import Voice
@@ -23,18 +23,9 @@ from lexbridge.offline.twilio.simulator import SimulatedTwilio
 from lexbridge.server.build import build_service
 from lexbridge.twilio.rest import ATTEMPT_DEADLINES_S, TwilioCallControl
 
-ENVIRONMENT = {
-    "AWS_REGION": "us-east-1",
-    "ACCESS_KEY_ID": "offline",
-    "SECRET_ACCESS_KEY": "offline",
-    "URL": "https://voice.example.com",
-    "LEX_BOT_ALIAS": "prod",
-    "GREETING": "Hello.",
-    # The voices of this measurement take longer or shorter than the service expects of Twilio's.
-    "BARGE_IN": "off",
-}
 HURRIED_BELOW = 0.15
 """Pace below which media comes faster than the service admits of a real call."""
+FILLER_S = "2.5"
 NEVER_S = "60"
 
 
@@ -82,17 +73,18 @@ def running(
         SimulatedTwilio(pace=timing.pace) as twilio,
     ):
         # At a fast pace Lex takes long by the time of the call: "One moment" would be said in every turn.
-        filler: dict[str, Any] = {"FILLER_S": NEVER_S} if timing.pace < 1 else {}
-        environment = {
-            **ENVIRONMENT,
-            "LEX_BOT_NAME": bot.name,
-            "TWILIO_AUTH_TOKEN": twilio.auth_token,
-            "TWILIO_API_URL": twilio.url,
-            **filler,
-            **settings,
-        }
-        read = read_settings(environment)
-        with mock.patch.dict(os.environ, AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE=lex.url):
+        filler_s = NEVER_S if timing.pace < 1 else FILLER_S
+        environment = service_settings(
+            lex_url=lex.url,
+            twilio_url=twilio.url,
+            auth_token=twilio.auth_token,
+            URL=PUBLIC_URL,
+            GREETING="Hello.",
+            BARGE_IN="off",  # the voices take longer or shorter than the service expects of Twilio's
+            FILLER_S=filler_s,
+        )
+        read = read_settings({**environment, **settings})
+        with mock.patch.dict(os.environ, lex_endpoints(lex.url)):
             service = build_service(
                 read,
                 call_control=TwilioCallControl(read, timing.attempt_deadlines_s),

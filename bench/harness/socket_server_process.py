@@ -1,0 +1,187 @@
+"""Process of a SocketServer: lexbridge's socket layer, or stock gevent-websocket, under one of two applications.
+
+    python -m bench.harness.socket_server_process --kind ours --app calls
+
+It prints its port, answers each line on its standard input with a line of JSON about itself, and ends with its input.
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import argparse
+import gc
+import json
+import logging
+import os
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import geventwebsocket.handler
+import greenlet
+from flask import Flask
+from gevent.fileobject import FileObject
+from gevent.pywsgi import WSGIServer
+from geventwebsocket.websocket import WebSocket as StockSocket
+
+from bench.harness import proc
+from bench.harness.settings import NOWHERE, PUBLIC_URL, lex_endpoints, service_settings
+from lexbridge import logs
+from lexbridge.bridge import live_call
+from lexbridge.call.session import CallSession
+from lexbridge.config.reading import read_settings
+from lexbridge.net.flask_sockets_compat import Sockets
+from lexbridge.net.http_server import MediaServer
+from lexbridge.net.refused import refused
+from lexbridge.net.rfc6455 import Limits
+from lexbridge.net.token_bucket import TokenBucket
+from lexbridge.server.build import build_service
+from lexbridge.twilio import media_messages
+
+STAMP = '"sent_ns":'
+"""Field of a media message with the time at which it was sent, ns of the clock that all processes share."""
+DELAYS_KEPT = 2000
+
+
+class Figures:
+    """What the process has counted."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.frames: Counter[str] = Counter()
+        """Stamped media messages that a call has taken, by stream."""
+        self.delays_ms: list[float] = []
+        """Times from the stamp of a message to the end of the call's work on it."""
+
+
+figures = Figures()
+
+
+class TimedSession(CallSession):
+    """Call that notes how long after its stamp each message was done with."""
+
+    text = ""
+    """Message that was parsed last: the one whose event is received next."""
+
+    @classmethod
+    def parse(cls, text: str) -> Any:
+        """Parse a message, and keep its text for `receive`, which comes next."""
+        cls.text = text
+        return media_messages.parse(text)
+
+    def receive(self, event: Any) -> None:
+        text = TimedSession.text
+        super().receive(event)
+        figures.messages += 1
+        if STAMP in text:
+            message = json.loads(text)
+            figures.frames[message["streamSid"]] += 1
+            figures.delays_ms.append((time.monotonic_ns() - message["sent_ns"]) / 1e6)
+
+
+class ForgivingStockSocket(StockSocket):  # type: ignore[misc]
+    """Stock gevent-websocket, except that a peer that breaks off ends the messages instead of raising."""
+
+    limits = Limits()
+
+    def ping(self, payload: bytes) -> None:
+        """Do nothing: the peers of a measurement always send media."""
+
+    def receive(self) -> str | None:
+        try:
+            message: str | None = super().receive()
+        except Exception:
+            return None
+        return message
+
+
+def calls_app() -> Flask:
+    """Return the application of the whole service, with timed calls."""
+    for name, timed in (("CallSession", TimedSession), ("parse", TimedSession.parse)):
+        assert hasattr(live_call, name)
+        setattr(live_call, name, timed)
+    os.environ.update(lex_endpoints(NOWHERE))
+    # What is measured is the socket layer, not the admission of calls.
+    return build_service(read_settings(service_settings(URL=PUBLIC_URL, MAX_CALLS="100000"))).app
+
+
+def drain_app() -> Flask:
+    """Return an application that takes messages and drops them: what the socket layer alone costs."""
+    app = Flask("drain")
+
+    @Sockets(app).route("/")  # type: ignore[untyped-decorator]
+    def drain(websocket: Any) -> None:
+        while websocket.receive() is not None:
+            figures.messages += 1
+
+    return app
+
+
+APPS: dict[str, Callable[[], Flask]] = {"calls": calls_app, "drain": drain_app}
+
+
+def state() -> dict[str, Any]:
+    """Return what the process has used and holds."""
+    gc.collect()
+    return {
+        **light_state(),
+        "resident_mb": proc.resident_mb(os.getpid()),
+        "greenlets": sum(isinstance(found, greenlet.greenlet) and not found.dead for found in gc.get_objects()),
+        "frames": sum(figures.frames.values()),
+        "delays_ms": sorted(figures.delays_ms)[-DELAYS_KEPT:],
+        "refused": refused.totals,
+    }
+
+
+def light_state() -> dict[str, Any]:
+    """Return the part of the state that can be told without stopping the loop for long."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "user_s": used.ru_utime,
+        "system_s": used.ru_stime,
+        "descriptors": proc.descriptors(os.getpid()),
+        "messages": figures.messages,
+    }
+
+
+def make_server(kind: str, app: Flask) -> WSGIServer:
+    """Return a server of lexbridge's socket layer ("ours") or of stock gevent-websocket ("stock")."""
+    if kind == "ours":
+        return MediaServer(("127.0.0.1", 0), app, strangers=TokenBucket(1e9, 1e9))  # every refusal is to be seen
+    geventwebsocket.handler.WebSocket = ForgivingStockSocket
+    quiet = logging.getLogger("quiet")
+    quiet.setLevel(logging.CRITICAL)
+    handler = geventwebsocket.handler.WebSocketHandler
+    server = WSGIServer(("127.0.0.1", 0), app, handler_class=handler, log=None, error_log=quiet)
+    server.logger = quiet
+    return server
+
+
+def serve(server: WSGIServer) -> None:
+    """Serve until standard input ends."""
+    logs.configure("WARNING", "json", logging.StreamHandler(sys.stderr))
+    gc.collect()
+    gc.freeze()  # as server.py does
+    server.start()
+    print(server.server_port, flush=True)
+    for line in FileObject(sys.stdin.fileno(), "rb", closefd=False):
+        print(json.dumps(light_state() if line == b"light\n" else state()), flush=True)
+    server.stop(timeout=0)
+
+
+def main() -> None:
+    """Run the process."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kind", choices=("ours", "stock"), default="ours", help="lexbridge's socket layer, or stock")
+    parser.add_argument("--app", choices=sorted(APPS), default="calls", help="application that takes the messages")
+    options = parser.parse_args()
+    proc.raise_descriptor_limit()
+    serve(make_server(options.kind, APPS[options.app]()))
+
+
+if __name__ == "__main__":
+    main()
