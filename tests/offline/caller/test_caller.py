@@ -20,7 +20,7 @@ from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.events import Event
 from lexbridge.offline.twilio.telephone_audio import for_telephone, key_tone, line_noise
 
-SCRIPTS = Path(__file__).parents[2] / "lexbridge" / "offline" / "scripts"
+SCRIPTS = Path(__file__).parents[3] / "lexbridge" / "offline" / "scripts"
 
 
 class HummingVoice:

@@ -360,7 +360,7 @@ def test_the_latencies_come_with_their_meaning() -> None:
 
 def offline(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "lexbridge.offline", *arguments]
-    folder = Path(__file__).parents[2]
+    folder = Path(__file__).parents[3]
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=60, check=False, env={"PATH": "", **environment}
     )

@@ -18,7 +18,7 @@ from lexbridge.offline.commands import lex as lex_command
 from lexbridge.offline.commands import talk
 from lexbridge.offline.lex.bot_files import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, load_bot, shipped_bots
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SUNDAY = date(2026, 11, 22)
 
 

@@ -1,0 +1,228 @@
+"""Sessions at the local Lex: how long they live, how they are read, put and deleted."""
+
+from typing import Any
+
+import gevent
+import pytest
+
+from tests.support.local_lex import FRAME, V1_ADDRESS, V2_ADDRESS, Upload, World, pack, unpack, until
+
+
+def test_sessions_are_apart_by_generation_alias_and_id(world: World) -> None:
+    world.post_content("order flowers")
+    assert world.post_content("roses")["slotToElicit"] == "PickupDate"
+    assert world.post_content("tomorrow", botAlias="other")["dialogState"] == "ElicitIntent"
+    assert world.post_content("tomorrow", userId="other-2")["dialogState"] == "ElicitIntent"
+    assert world.post_content("tomorrow")["slotToElicit"] == "PickupTime"
+
+
+def test_a_session_ends_with_its_time_to_live(world: World) -> None:
+    world.post_content("order flowers")
+    world.now_s = 599
+    assert world.post_content("roses")["slotToElicit"] == "PickupDate"
+    world.now_s = 1198
+    assert world.post_content("tomorrow")["slotToElicit"] == "PickupTime"
+    world.now_s = 1799
+    assert world.post_content("noon")["dialogState"] == "ElicitIntent"
+    world.now_s = 9999
+    with pytest.raises(world.v1.exceptions.NotFoundException):
+        world.v1.get_session(**V1_ADDRESS)
+
+
+def test_attributes_are_kept_replaced_and_erased(world: World) -> None:
+    assert world.post_content("help", sessionAttributes={"a": "1"})["sessionAttributes"] == {"a": "1"}
+    assert world.post_content("help")["sessionAttributes"] == {"a": "1"}
+    assert world.post_content("help", sessionAttributes={"b": "2"})["sessionAttributes"] == {"b": "2"}
+    assert world.post_content("help", sessionAttributes={})["sessionAttributes"] == {}
+    v2 = world.recognize(
+        "help", sessionState=pack({"sessionAttributes": {"c": "3"}}), requestAttributes=pack({"d": "4"})
+    )
+    assert v2["sessionState"]["sessionAttributes"] == {"c": "3"}
+    assert v2["requestAttributes"] == {"d": "4"}
+    assert world.recognize("help")["sessionState"]["sessionAttributes"] == {"c": "3"}
+
+
+def test_get_session_of_v1(world: World) -> None:
+    with pytest.raises(world.v1.exceptions.NotFoundException):
+        world.v1.get_session(**V1_ADDRESS)
+    world.post_content("help")
+    world.post_content("order flowers", sessionAttributes={"a": "1"})
+    session = world.v1.get_session(**V1_ADDRESS)
+    assert session["dialogAction"] == {
+        "type": "ElicitSlot",
+        "intentName": "OrderFlowers",
+        "slots": {"FlowerType": None, "PickupDate": None, "PickupTime": None},
+        "slotToElicit": "FlowerType",
+        "message": "What type of flowers would you like to order?",
+        "messageFormat": "PlainText",
+    }
+    assert [one["intentName"] for one in session["recentIntentSummaryView"]] == ["OrderFlowers", "HelpIntent"]
+    assert session["recentIntentSummaryView"][1]["fulfillmentState"] == "Fulfilled"
+    assert session["sessionAttributes"] == {"a": "1"}
+
+
+def test_get_session_of_v2(world: World) -> None:
+    with pytest.raises(world.v2.exceptions.ResourceNotFoundException):
+        world.v2.get_session(**V2_ADDRESS)
+    world.recognize("order coffee")
+    session = world.v2.get_session(**V2_ADDRESS)
+    assert session["sessionId"] == "caller"
+    assert session["sessionState"]["dialogAction"] == {"type": "ElicitSlot", "slotToElicit": "CoffeeKind"}
+    assert session["messages"][0]["content"].startswith("What would you like")
+    assert session["interpretations"][0]["intent"]["name"] == "OrderCoffee"
+
+
+def test_put_session_of_v1(world: World) -> None:
+    action = {"type": "ElicitSlot", "intentName": "OrderFlowers", "slots": {"FlowerType": "lilies"}}
+    answer = world.v1.put_session(
+        **V1_ADDRESS,
+        dialogAction={**action, "slotToElicit": "PickupDate", "message": "Which day?", "messageFormat": "PlainText"},
+        sessionAttributes={"a": "1"},
+        accept="audio/pcm",
+    )
+    assert (answer["dialogState"], answer["slotToElicit"], answer["message"]) == (
+        "ElicitSlot",
+        "PickupDate",
+        "Which day?",
+    )
+    assert len(answer["audioStream"].read()) > 0
+    after = world.post_content("tomorrow")
+    assert after["slots"] == {"FlowerType": "lilies", "PickupDate": "2026-11-23", "PickupTime": None}
+    assert after["sessionAttributes"] == {"a": "1"}
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "message"),
+    [
+        ({"type": "ElicitIntent"}, "ElicitIntent", "Sorry, I did not understand that. What would you like to do?"),
+        ({"type": "Delegate", "intentName": "OrderFlowers"}, "ElicitSlot", "What type of flowers"),
+        (
+            {"type": "ConfirmIntent", "intentName": "OrderFlowers", "slots": {"FlowerType": "roses"}},
+            "ConfirmIntent",
+            "Okay, your roses will be",
+        ),
+        (
+            {"type": "Close", "intentName": "OrderFlowers", "fulfillmentState": "Failed", "message": "Too late."},
+            "Failed",
+            "Too late.",
+        ),
+    ],
+)
+def test_put_session_of_v1_puts_any_state(world: World, action: dict[str, Any], state: str, message: str) -> None:
+    answer = world.v1.put_session(**V1_ADDRESS, dialogAction=action)
+    assert answer["dialogState"] == state
+    assert answer["message"].startswith(message)
+    assert answer["contentType"] == "text/plain;charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"type": "ElicitSlot", "intentName": "OrderFlowers", "slotToElicit": "Vase"},
+        {"type": "ElicitSlot", "intentName": "OrderVases", "slotToElicit": "Vase"},
+        {"type": "Dance", "intentName": "OrderFlowers"},
+        {"type": "Close", "fulfillmentState": "ElicitSlot"},
+    ],
+)
+def test_put_session_of_what_the_bot_has_not(world: World, action: dict[str, Any]) -> None:
+    with pytest.raises(world.v1.exceptions.BadRequestException):
+        world.v1.put_session(**V1_ADDRESS, dialogAction=action)
+
+
+def test_put_session_of_v2(world: World) -> None:
+    slots = {"CoffeeKind": {"value": {"interpretedValue": "espresso"}}}
+    answer = world.v2.put_session(
+        **V2_ADDRESS,
+        sessionState={
+            "dialogAction": {"type": "ElicitSlot", "slotToElicit": "CupSize"},
+            "intent": {"name": "OrderCoffee", "slots": slots},
+            "sessionAttributes": {"a": "1"},
+        },
+        messages=[{"content": "What size?", "contentType": "PlainText"}],
+        responseContentType="audio/pcm",
+    )
+    assert unpack(answer["messages"]) == [{"content": "What size?", "contentType": "PlainText"}]
+    assert unpack(answer["sessionState"])["dialogAction"]["slotToElicit"] == "CupSize"
+    assert len(answer["audioStream"].read()) > 0
+    after = world.recognize("small")["sessionState"]
+    assert after["dialogAction"]["slotToElicit"] == "Count"
+    assert after["intent"]["slots"]["CoffeeKind"]["value"]["interpretedValue"] == "espresso"
+
+
+def test_a_session_may_begin_with_an_intent(world: World) -> None:
+    """As a bridge has the bot welcome the caller: Delegate with an intent is that intent's first question."""
+    v1 = world.v1.put_session(
+        **V1_ADDRESS,
+        dialogAction={"type": "Delegate", "intentName": "OrderFlowers"},
+        sessionAttributes={"a": "1"},
+        accept="audio/pcm",
+    )
+    asked = "What type of flowers would you like to order?"
+    assert (v1["dialogState"], v1["slotToElicit"], v1["message"]) == ("ElicitSlot", "FlowerType", asked)
+    assert (v1["contentType"], v1["sessionAttributes"]) == ("audio/pcm", {"a": "1"})
+    assert len(v1["audioStream"].read()) == 2 * 16 * 60 * len(asked)
+    assert (world.request.operation, world.request.said) == ("PutSession", asked)
+    assert (world.request.intent, world.request.dialog_state) == ("OrderFlowers", "ElicitSlot")
+    assert world.post_content("roses")["slotToElicit"] == "PickupDate"
+
+    v2 = world.v2.put_session(
+        **V2_ADDRESS,
+        sessionState={"dialogAction": {"type": "Delegate"}, "intent": {"name": "OrderCoffee"}},
+        requestAttributes={"b": "2"},
+        responseContentType="audio/pcm",
+    )
+    (message,) = unpack(v2["messages"])
+    assert message["content"].startswith("What would you like")
+    assert unpack(v2["sessionState"])["dialogAction"] == {"type": "ElicitSlot", "slotToElicit": "CoffeeKind"}
+    assert unpack(v2["requestAttributes"]) == {"b": "2"}
+    assert v2["contentType"] == "audio/pcm"
+    assert len(v2["audioStream"].read()) == 2 * 16 * 60 * len(message["content"])
+    assert world.recognize("espresso")["sessionState"]["dialogAction"]["slotToElicit"] == "CupSize"
+
+
+@pytest.mark.parametrize("messages", [[], [{"content": "Welcome.", "contentType": "PlainText"}]])
+def test_elicit_intent_of_v2_says_what_the_client_gives_and_nothing_else(
+    world: World, messages: list[dict[str, str]]
+) -> None:
+    state = {"dialogAction": {"type": "ElicitIntent"}}
+    answer = world.v2.put_session(**V2_ADDRESS, sessionState=state, messages=messages, responseContentType="audio/pcm")
+    assert unpack(answer["messages"]) == messages
+    assert bool(answer["audioStream"].read()) is bool(messages)
+    assert world.recognize("order coffee")["sessionState"]["intent"]["name"] == "OrderCoffee"
+
+
+def test_put_session_refuses_what_lex_refuses(world: World) -> None:
+    upload = Upload()
+    busy = gevent.spawn(world.recognize, upload)
+    upload.send(FRAME)
+    until(lambda: world.lex.requests and world.request.first_audio is not None)
+    begin = {"dialogAction": {"type": "Delegate"}, "intent": {"name": "OrderCoffee"}}
+    with pytest.raises(world.v2.exceptions.ConflictException):
+        world.v2.put_session(**V2_ADDRESS, sessionState=begin)
+    upload.end()
+    busy.get(timeout=5)
+    for state in ({"dialogAction": {"type": "Delegate"}, "intent": {"name": "OrderTea"}}, {}):
+        with pytest.raises(world.v2.exceptions.ValidationException):
+            world.v2.put_session(**V2_ADDRESS, sessionState=state)
+    with pytest.raises(world.v1.exceptions.NotAcceptableException):
+        world.v1.put_session(**V1_ADDRESS, accept="audio/mpeg")
+    with pytest.raises(world.v1.exceptions.NotFoundException):
+        world.v1.put_session(botName="OrderCars", botAlias="prod", userId="caller")
+
+
+def test_an_utterance_of_v2_may_bring_its_own_state(world: World) -> None:
+    state = {"dialogAction": {"type": "ElicitSlot", "slotToElicit": "CupSize"}, "intent": {"name": "OrderCoffee"}}
+    answer = world.recognize("large", sessionState=pack(state))
+    assert answer["sessionState"]["intent"]["slots"]["CupSize"]["value"]["interpretedValue"] == "large"
+
+
+def test_delete_session(world: World) -> None:
+    world.post_content("order flowers")
+    assert world.v1.delete_session(**V1_ADDRESS)["userId"] == "caller"
+    assert world.post_content("roses", userId="caller")["dialogState"] != "Fulfilled"
+    world.recognize("order coffee")
+    assert world.v2.delete_session(**V2_ADDRESS)["sessionId"] == "caller"
+    with pytest.raises(world.v2.exceptions.ResourceNotFoundException):
+        world.v2.get_session(**V2_ADDRESS)
+    with pytest.raises(world.v2.exceptions.ResourceNotFoundException):
+        world.v2.delete_session(**V2_ADDRESS)
