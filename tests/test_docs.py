@@ -50,6 +50,20 @@ def test_every_link_leads_somewhere() -> None:
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
+def test_every_file_that_a_document_names_exists() -> None:
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        if document.name == "CHANGELOG.md":  # tells of files as they were
+            continue
+        text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+        text = re.sub(r"<!-- step: create .*? -->", "", text)
+        for path in re.findall(r"`((?:lexbridge|tests|bench|docs|cloudformation|templates)/[\w./-]+)`", text):
+            if "..." not in path:
+                assert (ROOT / path).exists(), f"{document.name}: {path}"
+    architecture = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:audio|config|lex|call|twilio|bridge|net|web|server|offline)/[\w./]*)`", architecture):
+        assert (ROOT / "lexbridge" / path).exists(), path
+
+
 def test_the_two_commands_come_first() -> None:
     assert README.index("make demo") < README.index("make test") < README.index("## ")
 

@@ -3,7 +3,8 @@
 A step is an HTML comment in the page, followed by a fenced block:
 
     <!-- step: create PATH -->                the block is a new file
-    <!-- step: in PATH after `LINE` -->       the block is put after the only line that reads LINE, or `before` it
+    <!-- step: in PATH after `LINE` -->       the block is put after the only line that reads LINE; `before` it, or to
+                                              `replace` it
     <!-- step: run -->                        the block is Python that must run without an error in the copy's folder
 """
 
@@ -19,7 +20,7 @@ from pathlib import Path
 from tests.support.packages import ROOT
 
 _STEP = re.compile(
-    r"<!-- step: (create|in|run)(?: (\S+))?(?: (after|before) `(.*?)`)? -->\n+```\w*\n(.*?)```\n", re.DOTALL
+    r"<!-- step: (create|in|run)(?: (\S+))?(?: (after|before|replace) `(.*?)`)? -->\n+```\w*\n(.*?)```\n", re.DOTALL
 )
 _COPIED = ["lexbridge", "templates", "tests", "docs", "cloudformation", "server.py", "README.md", "pyproject.toml"]
 
@@ -69,5 +70,6 @@ def take(step: Step, folder: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     places = [at for at, line in enumerate(lines) if line.strip() == step.line.strip()]
     assert len(places) == 1, f"{step.path} has {len(places)} lines that read {step.line}"
-    lines.insert(places[0] + (step.side == "after"), step.block)
+    at = places[0]
+    lines[at + (step.side == "after") : at + (step.side != "before")] = [step.block]
     path.write_text("".join(lines), encoding="utf-8")
