@@ -5,6 +5,8 @@ from tests.support.packages import ROOT, imported_names
 TESTS = ROOT / "tests"
 BESIDE = {"bench", "deploy", "e2e", "support", "data"}
 """Folders of `tests/` that belong to no package of lexbridge."""
+MAX_LINES = 500
+"""Lines of a Python file of `tests/`, because a longer one is about more than one thing."""
 
 
 def test_folders_of_tests_mirror_the_packages() -> None:
@@ -18,3 +20,8 @@ def test_test_modules_do_not_import_each_other() -> None:
     for path in TESTS.glob("**/*.py"):
         of_tests = {name for name in imported_names(path) if name.startswith("tests.")}
         assert {name for name in of_tests if not name.startswith("tests.support.")} == set(), path
+
+
+def test_no_file_of_tests_is_too_long() -> None:
+    for path in TESTS.glob("**/*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES, path
