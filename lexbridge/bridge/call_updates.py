@@ -29,7 +29,7 @@ def _nobody(number: int) -> None:
     """Ignores it."""
 
 
-class Updates:
+class CallUpdates:
     """Carries out a call's updates one at a time, in order, on a greenlet that lives while there are any.
 
     Of several that wait the newest counts: each document replaces the one before it anyway.

@@ -64,7 +64,7 @@ class SessionFetchFailed:
 FromLex = LexReplied | LexSpoke | LexSpeechFailed | LexFailed | SessionFetched | SessionFetchFailed
 
 
-class Asking:
+class LexRequests:
     """What a call asks of Lex. Only the greenlet that owns it calls it, and none of it blocks."""
 
     def __init__(self, lex: LexRuntime, tell: Callable[[FromLex], object]) -> None:

@@ -24,19 +24,19 @@ from geventwebsocket.exceptions import WebSocketError
 from lexbridge.audio.pcm import FRAME_MS
 from lexbridge.audio.vad import load_detector
 from lexbridge.bridge.call_story import CallStory
-from lexbridge.bridge.call_updates import HandedOver, UpdateFailed, Updates
+from lexbridge.bridge.call_updates import CallUpdates, HandedOver, UpdateFailed
 from lexbridge.bridge.lex_requests import (
-    Asking,
     FromLex,
     LexFailed,
     LexReplied,
+    LexRequests,
     LexSpeechFailed,
     LexSpoke,
     SessionFetched,
     SessionFetchFailed,
 )
-from lexbridge.bridge.live_calls import CallLog, LiveStream
-from lexbridge.bridge.phrase_audio import OwnVoice
+from lexbridge.bridge.live_calls import CallRegistry, LiveStream
+from lexbridge.bridge.phrase_audio import PhraseCache
 from lexbridge.call.actions import (
     AppendAudio,
     BeginDialog,
@@ -183,7 +183,7 @@ class Bridge:
         documents: Documents,
         lex: LexRuntime,
         call_control: CallControl,
-        calls: CallLog,
+        calls: CallRegistry,
         used_tokens: UsedTokens | None = None,
         start_deadline_s: float = START_DEADLINE_S,
     ) -> None:
@@ -197,7 +197,7 @@ class Bridge:
         self._calls = calls
         self._new_detector = load_detector(settings.vad, settings.detector_options)
         self._rules = settings.call_rules
-        self._own_voice = OwnVoice(lex, settings.phrases, has_limit=settings.max_call_s is not None)
+        self._own_voice = PhraseCache(lex, settings.phrases, has_limit=settings.max_call_s is not None)
         self._running: set[_Call] = set()
         self._pulse: gevent.Greenlet[..., None] | None = None
 
@@ -245,7 +245,7 @@ class _Call:
         start_by_s: float,
         lex: LexRuntime,
         call_control: CallControl,
-        calls: CallLog,
+        calls: CallRegistry,
         used_tokens: UsedTokens,
     ) -> None:
         self._session = session
@@ -268,9 +268,9 @@ class _Call:
         self._log = Log()
         self._inbox: Queue[_Item] = Queue(maxsize=INBOX_SIZE)
         self._call_control = call_control
-        self._asking = Asking(lex, self._inbox.put)
+        self._asking = LexRequests(lex, self._inbox.put)
         self._story = CallStory(self._is_two_way)
-        self._updates = Updates(call_control, self._inbox.put, self._taken)
+        self._updates = CallUpdates(call_control, self._inbox.put, self._taken)
 
     def run(self) -> None:
         """The call, from the open socket to the closed one. Raises nothing."""
@@ -287,7 +287,7 @@ class _Call:
             # Whoever goes on with the call says what the bot said last. A document of ours could come between.
             self._updates.drop()
             if self._stream:
-                self._calls.ended(self._stream)
+                self._calls.remove(self._stream)
             reader.kill()  # waited for: it would fill again what is emptied next
             while not self._inbox.empty():  # whoever waits to put something there must not wait for ever
                 self._inbox.get_nowait()
@@ -459,7 +459,7 @@ class _Call:
             self._refuse(why, POLICY_VIOLATION, remedy)
         if not self._used_tokens.take(token, token_expiry_s(token), time.time()):
             self._refuse("token used before", POLICY_VIOLATION)
-        if RESUMED_PARAMETER not in started.parameters and (refusal := self._calls.refusal):
+        if RESUMED_PARAMETER not in started.parameters and (refusal := self._calls.admission.refusal):
             self._refuse(refusal, TRY_AGAIN_LATER)  # it comes back as a call that goes on, and is served then
         self._asking.log = self._updates.log = self._story.log = self._log
         self._streams_lost = parse_count(started.parameters.get(STREAMS_LOST_PARAMETER))
@@ -471,10 +471,10 @@ class _Call:
             take_over=lambda: self._tell(_TakenOver()),
             leave=lambda: self._tell(_Leave()),
             close=lambda: self._tell(_Close()),
-            look=self._look,
-            leaves=self._story.leaves,
+            describe=self._look,
+            note_reason=self._story.leaves,
         )
-        self._calls.began(self._stream)
+        self._calls.add(self._stream)
         self._media_clock = MediaClock(time.monotonic())
 
     def _look(self) -> Mapping[str, object]:
@@ -547,7 +547,7 @@ class _Call:
                         self._token_made_s = -math.inf  # its document has used that token
                     # A bidirectional stream has ended before the next one begins: if that is lost, it is on its own.
                     if self._stream is not None and not self._is_two_way:
-                        self._calls.hands_over(self._stream, action.hands_over)
+                        self._calls.set_handed_over(self._stream, action.hands_over)
                 case Note():
                     self._log.write(action.level, action.event, action.fields)
                     self._story.noted(action, time.monotonic())

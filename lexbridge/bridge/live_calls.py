@@ -1,128 +1,108 @@
-"""The calls that are live in this process: for readiness, admission, and for streams that have to give way."""
+"""The calls that are live in this process, and the streams that have to give way to newer ones."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from lexbridge.bridge.call_admission import CallAdmission
 
-def _nobody(why: str) -> None:
-    """Ignores it."""
+
+def _ignore(reason: str) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveStream:
-    """One stream of a call. `take_over` tells it to give way to a newer one, `leave` that the process is about to end
-    and others are there to go on with the call, `close` to close its socket now. None of them blocks."""
+    """One stream of a call, as functions by which other parts of the process reach it. None of them blocks."""
 
     call_sid: str
     stream_sid: str
     take_over: Callable[[], object] = field(repr=False)
+    """Tells the stream to give way to a newer one of the same call."""
     leave: Callable[[], object] = field(repr=False)
+    """Tells the stream that the process is about to end, and that others are there to go on with the call."""
     close: Callable[[], object] = field(repr=False)
-    look: Callable[[], Mapping[str, object]] = field(default=dict, repr=False)
-    """Tells how the call stands, as fields of a log line. It takes no lock and switches no greenlet."""
-    leaves: Callable[[str], object] = field(default=_nobody, repr=False)
-    """Tells it why it is about to end although the call goes on: it would not know from the end itself."""
+    """Closes the stream's socket."""
+    describe: Callable[[], Mapping[str, object]] = field(default=dict, repr=False)
+    """Returns the position of the call, as fields of a log line. It takes no lock and switches no greenlet."""
+    note_reason: Callable[[str], object] = field(default=_ignore, repr=False)
+    """Tells the stream why it is about to end although the call goes on, which its end does not show."""
 
 
-class CallLog:
-    """The live calls, and whether there may be more."""
+class CallRegistry:
+    """The live calls of this process, one stream each."""
 
     def __init__(self, max_calls: int) -> None:
-        """`max_calls`: live calls that this process takes."""
-        self._max_calls = max_calls
-        self.is_draining = False
-        """No new call is taken: the process is about to end."""
+        """`max_calls`: the most live calls of this process."""
+        self.admission = CallAdmission(max_calls, lambda: self.live_calls)
+        """Whether there may be more calls."""
         self.is_leaving = False
-        """Draining, and others are there: live calls go on with them."""
-        self.others_are_ready = False
-        """Another worker of this service takes new calls: a webhook that ends up here is answered for it."""
+        """Whether live calls move to other processes, because this one is about to end."""
         self.calls_of_others = 0
-        """Live calls of the other workers of this server, as they said last."""
-        self.is_overloaded = False
-        """No new call is taken: the live ones need all that this process has."""
+        """The number of live calls of the server's other workers, as they last reported it."""
         self._live: dict[str, LiveStream] = {}
-        self._told: set[str] = set()  # StreamSids of live streams that were told to leave
-        self._handed_over: set[str] = set()  # StreamSids of live streams, each followed by another one somewhere
+        self._asked_to_leave: set[str] = set()  # StreamSids of live streams
+        self._handed_over: set[str] = set()  # StreamSids of live streams that another stream follows, somewhere
 
     @property
     def live_calls(self) -> int:
-        """How many calls are live."""
+        """The number of live calls."""
         return len(self._live)
 
-    @property
-    def refusal(self) -> str | None:
-        """Why the service takes no new call; None: it does."""
-        return None if self.others_are_ready else self.own_refusal
-
-    @property
-    def own_refusal(self) -> str | None:
-        """Why this process takes no new call: "draining", "full" or "overloaded". None: it does."""
-        if self.is_draining:
-            return "draining"
-        if len(self._live) >= self._max_calls:
-            return "full"
-        return "overloaded" if self.is_overloaded else None
-
-    def stream_refusal(self, open_sockets: int) -> str | None:
-        """Why no stream is taken, although it may be that of a live call; None: it is, also while calls leave: one that
-        comes here nevertheless would be lost elsewhere. `open_sockets`: also those on which no stream has started."""
-        return "full" if max(open_sockets, len(self._live)) >= 2 * self._max_calls else None
-
     def is_live(self, call_sid: str) -> bool:
-        """Whether a stream of the call is live in this process."""
+        """Return whether a stream of the call is live in this process."""
         return call_sid in self._live
 
-    def began(self, stream: LiveStream) -> None:
-        """A stream began. An older one of the same call is told to give way: two would answer twice."""
+    def add(self, stream: LiveStream) -> None:
+        """Add a stream that has begun. An older stream of the same call gives way: two would answer twice."""
         older = self._live.get(stream.call_sid)
         self._live[stream.call_sid] = stream
         if older is not None:
-            older.leaves("taken over")
+            older.note_reason("taken over")
             older.take_over()
 
-    def ended(self, stream: LiveStream) -> None:
-        """The stream is over."""
+    def remove(self, stream: LiveStream) -> None:
+        """Remove a stream that has ended."""
         self._handed_over.discard(stream.stream_sid)
-        self._told.discard(stream.stream_sid)
+        self._asked_to_leave.discard(stream.stream_sid)
         if self._live.get(stream.call_sid) is stream:
             del self._live[stream.call_sid]
 
-    def hands_over(self, stream: LiveStream, is_handed_over: bool) -> None:
-        """The stream's newest document opens another stream for the call, or does not."""
+    def set_handed_over(self, stream: LiveStream, is_handed_over: bool) -> None:
+        """Record whether the stream's newest document opens another stream for the call."""
         if is_handed_over:
             self._handed_over.add(stream.stream_sid)
         else:
             self._handed_over.discard(stream.stream_sid)
 
-    def lost(self, call_sid: str, stream_sid: str) -> bool:
-        """Twilio has lost a stream. Returns whether the call needs another: False if it has a newer one here."""
+    def stream_lost(self, call_sid: str, stream_sid: str) -> bool:
+        """Close a stream that Twilio has lost. Return whether the call needs another: not if a newer one is here."""
         stream = self._live.get(call_sid)
         if stream is None:
             return True
         if stream.stream_sid != stream_sid and stream.stream_sid not in self._handed_over:
             return False
-        stream.leaves("stream lost")
+        stream.note_reason("stream lost")
         stream.close()  # it may not have noticed, and would go on telling Twilio what to do with the call
         return True
 
-    def leaves(self, call_sid: str, why: str) -> None:
-        """The call gets another stream. The one that it has here, if any, is told why."""
+    def note_reason(self, call_sid: str, reason: str) -> None:
+        """Tell the stream of a call, if it is here, why another stream is about to follow it."""
         if (stream := self._live.get(call_sid)) is not None:
-            stream.leaves(why)
+            stream.note_reason(reason)
 
-    def leave(self, most: int) -> None:
-        """Tells live streams to go on elsewhere when their calls next allow it: `most` more of them, each once."""
+    def ask_to_leave(self, count: int) -> None:
+        """Tell `count` more live streams, each once, to go on in another process when their calls next allow it."""
         self.is_leaving = True
-        untold = [stream for stream in self._live.values() if stream.stream_sid not in self._told]
-        for stream in untold[:most]:
-            self._told.add(stream.stream_sid)
+        unasked = [stream for stream in self._live.values() if stream.stream_sid not in self._asked_to_leave]
+        for stream in unasked[:count]:
+            self._asked_to_leave.add(stream.stream_sid)
             stream.leave()
 
     def streams(self) -> list[LiveStream]:
-        """The live streams, the oldest first."""
+        """Return the live streams, the oldest first."""
         return list(self._live.values())
 
     def close(self) -> None:
-        """Closes every live stream."""
+        """Close every live stream."""
         for stream in list(self._live.values()):
             stream.close()

@@ -19,7 +19,7 @@ _SILENCE = b"\xff\x7f"
 """Both zeros of mu-law."""
 
 
-class OwnVoice:
+class PhraseCache:
     """The phrases that a process knows how to speak."""
 
     def __init__(

@@ -13,7 +13,7 @@ from flask import Flask
 from gevent.pywsgi import LoggingLogAdapter
 
 from lexbridge.bridge.live_call import START_DEADLINE_S, Bridge
-from lexbridge.bridge.live_calls import CallLog
+from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.config.settings import Settings
 from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.runtime import Deadlines, LexRuntime
@@ -40,7 +40,7 @@ class Service:
     admission: TwilioRequestPolicy
     signatures: Signatures
     bridge: Bridge
-    calls: CallLog
+    calls: CallRegistry
     lex: LexRuntime
     call_control: CallControl
     peer_urls: Sequence[str]
@@ -73,7 +73,7 @@ def build_service(
         lex = client = make_lex_runtime(settings, deadlines)
         peer_urls.append(client.endpoint_url)
     call_control = call_control or TwilioCallControl(settings)
-    calls = CallLog(settings.max_calls)
+    calls = CallRegistry(settings.max_calls)
     documents = _make_documents(settings, deadlines)
     signatures = Signatures(settings.twilio_auth_tokens, settings.url, settings.stream_url)
     bridge = Bridge(settings, documents, lex, call_control, calls, used_tokens, start_deadline_s)

@@ -18,7 +18,7 @@ from gevent import get_hub, monkey
 from greenlet import getcurrent, greenlet
 
 from lexbridge import logs
-from lexbridge.bridge.live_calls import CallLog
+from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.logs import UnlockedLog
 from lexbridge.server.scoreboard import Place
 from lexbridge.server.watchdog import places
@@ -42,7 +42,7 @@ class Inspection:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._calls: CallLog | None = None
+        self._calls: CallRegistry | None = None
         self._log = UnlockedLog()
         self._is_reporting = False
         self._was_switched = False
@@ -50,7 +50,7 @@ class Inspection:
         _set_handler(signal.SIGUSR1, self._report)
         self._switching = gevent.signal_handler(signal.SIGUSR2, self._switch)
 
-    def has_calls(self, calls: CallLog) -> None:
+    def has_calls(self, calls: CallRegistry) -> None:
         """From now on the report tells of these calls."""
         self._calls = calls
 
@@ -74,7 +74,7 @@ class Inspection:
             stacks = _stacks(frame)
             self._tell_report(stacks)
             for stream in self._calls.streams()[:MOST_CALLS] if self._calls else ():
-                facts = stream.look()
+                facts = stream.describe()
                 self._log.answer("live-call", call_sid=stream.call_sid, stream_sid=stream.stream_sid, **facts)
             for (of, where), count in stacks.most_common(MOST_STACKS):
                 self._log.answer("stack", pid=os.getpid(), of=of, count=count, where=list(where))
@@ -86,7 +86,7 @@ class Inspection:
         self._log.answer(
             "worker-report",
             pid=os.getpid(),
-            state="starting" if calls is None else "draining" if calls.is_draining else calls.own_refusal or "ready",
+            state="starting" if calls is None else calls.admission.own_refusal or "ready",
             live_calls=0 if calls is None else calls.live_calls,
             stacks=len(stacks),
             standing=sum(stacks.values()),

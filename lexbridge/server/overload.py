@@ -8,7 +8,7 @@ from statistics import fmean, median
 
 from gevent.hub import get_hub
 
-from lexbridge.bridge.live_calls import CallLog
+from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.logs import Log
 
 MEASURE_EVERY_S = 0.1
@@ -38,12 +38,12 @@ _NO_LIMIT = 1 << 60
 
 
 class Load:
-    """Tells the CallLog when the process has all it can bear, and when no longer. It is told the figures.
+    """Tells the CallRegistry when the process has all it can bear, and when no longer. It is told the figures.
 
     `max_lag_s`: how late the loop may be. `max_memory`: resident, bytes; None: no limit.
     """
 
-    def __init__(self, calls: CallLog, max_lag_s: float, max_memory: int | None) -> None:
+    def __init__(self, calls: CallRegistry, max_lag_s: float, max_memory: int | None) -> None:
         self._calls = calls
         self._max_lag_s = max_lag_s
         self._max_memory = max_memory
@@ -69,7 +69,7 @@ class Load:
         reason = self._find_reason(memory)
         if reason != self._reason:
             self._reason = reason
-            self._calls.is_overloaded = reason is not None
+            self._calls.admission.is_overloaded = reason is not None
             self._tell(memory)
 
     def _find_reason(self, memory: int) -> str | None:

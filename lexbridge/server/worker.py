@@ -12,7 +12,7 @@ import gevent
 import requests
 from gevent.event import Event
 
-from lexbridge.bridge.live_calls import CallLog
+from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.config.settings import Settings
 from lexbridge.logs import Log
 from lexbridge.net import resolver as names
@@ -98,7 +98,7 @@ def _beat_while_starting(place: Place) -> None:
 def _beat(
     place: Place,
     server: MediaServer,
-    calls: CallLog,
+    calls: CallRegistry,
     load: Load,
     busyness: Busyness,
     told: Event,
@@ -110,10 +110,10 @@ def _beat(
         inspection.follow_level()
         state = _state(calls)
         place.write(state, calls.live_calls)
-        calls.others_are_ready = place.others_are_ready()
+        calls.admission.others_are_ready = place.others_are_ready()
         calls.calls_of_others = place.live_calls() - calls.live_calls
         # A new connection goes to a worker that takes calls, while there is one. Those that we have go on.
-        if state is State.READY or not calls.others_are_ready:
+        if state is State.READY or not calls.admission.others_are_ready:
             server.start_accepting()
         else:
             server.stop_accepting()
@@ -126,19 +126,19 @@ def _beat(
         load.measured(time.monotonic() - due_s, resident_memory(), busyness.measure(strangers_s))
 
 
-def _state(calls: CallLog) -> State:
-    if calls.is_draining:
+def _state(calls: CallRegistry) -> State:
+    if calls.admission.is_draining:
         return State.DRAINING
-    return State.BUSY if calls.own_refusal else State.READY
+    return State.BUSY if calls.admission.own_refusal else State.READY
 
 
-def drain(calls: CallLog, others_are_there: Callable[[], bool], drain_s: float) -> None:
+def drain(calls: CallRegistry, others_are_there: Callable[[], bool], drain_s: float) -> None:
     """Takes no new call, and returns when no live one is left; those that are left after `drain_s` are closed.
 
     While others are there, live calls are told to go on with them.
     """
     log = Log(pid=os.getpid())
-    calls.is_draining = True
+    calls.admission.is_draining = True
     had_calls = calls.live_calls > 0
     log.info("draining", live_calls=calls.live_calls, drain_s=drain_s)
     now_s = time.monotonic()
@@ -151,7 +151,7 @@ def drain(calls: CallLog, others_are_there: Callable[[], bool], drain_s: float) 
             calls.is_leaving = False
             leave_at_s = now_s
         elif now_s >= leave_at_s:
-            calls.leave(math.ceil(leaves_hz * _LOOK_EVERY_S))
+            calls.ask_to_leave(math.ceil(leaves_hz * _LOOK_EVERY_S))
             leave_at_s = now_s + math.ceil(leaves_hz * _LOOK_EVERY_S) / leaves_hz
         gevent.sleep(_LOOK_EVERY_S)
         now_s = time.monotonic()

@@ -8,7 +8,7 @@ once. A request at an address that is not served, or with a wrong signature, is 
 import json
 import time
 
-from lexbridge.bridge.live_calls import CallLog
+from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.net.http_request import Head, Request
 from lexbridge.net.policies import Admitted, DirectAnswer, Oddity, Refusal, RequestPolicy
 from lexbridge.net.token_bucket import TokenBucket
@@ -35,7 +35,7 @@ EXPLAINED_HZ, EXPLAINED_BURST = 1.0, 5.0
 class TwilioRequestPolicy(RequestPolicy):
     """Rules that admit what Twilio has signed, answer health checks, and refuse or leave to Flask everything else."""
 
-    def __init__(self, signatures: Signatures, calls: CallLog, diagnosis: SignatureDiagnosis) -> None:
+    def __init__(self, signatures: Signatures, calls: CallRegistry, diagnosis: SignatureDiagnosis) -> None:
         self._signatures = signatures
         self._calls = calls
         self._diagnosis = diagnosis
@@ -73,7 +73,7 @@ class TwilioRequestPolicy(RequestPolicy):
     def _check_handshake(self, head: Head, open_sockets: int) -> Refusal | Admitted:
         if not self._signatures.socket_passes(head.headers, head.query):
             return forbidden(self._cause_of_socket_refusal(head))
-        if refusal := self._calls.stream_refusal(open_sockets):
+        if refusal := self._calls.admission.stream_refusal(open_sockets):
             return Refusal("503 Service Unavailable", refusal)
         return Admitted(is_trusted=True)
 

@@ -3,7 +3,7 @@
 from flask import Flask, Response, jsonify, request
 
 from lexbridge.bridge.live_call import Bridge, WebSocket
-from lexbridge.bridge.live_calls import CallLog
+from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.config.settings import Settings
 from lexbridge.net.flask_sockets_compat import Sockets
 from lexbridge.net.http_request import MAX_BODY_BYTES
@@ -30,7 +30,7 @@ def create_app(
     signatures: Signatures,
     bridge: Bridge,
     call_control: CallControl,
-    calls: CallLog,
+    calls: CallRegistry,
 ) -> Flask:
     """Return the Flask app with all routes: Twilio's webhooks, the health checks and the media socket."""
     app = Flask("lexbridge", template_folder=None, static_folder=None)

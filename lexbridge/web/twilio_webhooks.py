@@ -12,7 +12,7 @@ import gevent
 from flask import Response, request
 
 from lexbridge.bridge.call_story import KEYS
-from lexbridge.bridge.live_calls import CallLog
+from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.call.attributes import CALLED_NUMBER_ATTRIBUTE, CALLER_NUMBER_ATTRIBUTE, DIRECTION_ATTRIBUTE
 from lexbridge.call.documents import Document, Opening, speaking_ms
 from lexbridge.call.stream_parameters import (
@@ -62,7 +62,9 @@ RUN_OUT_COUNTS = 20
 class TwilioWebhooks:
     """The Flask views of Twilio's webhooks."""
 
-    def __init__(self, settings: Settings, documents: Documents, call_control: CallControl, calls: CallLog) -> None:
+    def __init__(
+        self, settings: Settings, documents: Documents, call_control: CallControl, calls: CallRegistry
+    ) -> None:
         self._settings = settings
         self._documents = documents
         self._call_control = call_control
@@ -73,7 +75,7 @@ class TwilioWebhooks:
     def answer(self) -> Response:
         """Answer an incoming call: greet the caller and open a stream, or say that all lines are busy."""
         log = Log(call_sid=_form().get("CallSid"))
-        if refusal := self._calls.refusal:
+        if refusal := self._calls.admission.refusal:
             log.warning("call-refused", why=refusal, live_calls=self._calls.live_calls)
             return _xml(self._documents.goodbye([Message(self._settings.phrases.busy)]))
         log.info("call-answered")
@@ -103,7 +105,7 @@ class TwilioWebhooks:
         if ran_out_after is not None:
             # The stream may still be alive in another process, which would then answer the caller, too.
             sids = _form().get("AccountSid", ""), _form().get("CallSid", "")
-            self._calls.leaves(sids[1], "document ran out")
+            self._calls.note_reason(sids[1], "document ran out")
             gevent.spawn(self._stop_stream, *sids, ran_out_after, log)
         is_asked_to_wait = lost >= WAITS_AFTER_LOST and age_ms < OPENED_MS
         spoken = self._settings.phrases.one_moment if is_asked_to_wait else ""
@@ -148,7 +150,7 @@ class TwilioWebhooks:
         progress = self._progress()
         if not keys and not request.args.get("asks"):
             return _xml(self._documents.reply([], stream, query=progress.query))
-        self._calls.leaves(_form().get("CallSid", ""), KEYS)  # before the document stops the stream
+        self._calls.note_reason(_form().get("CallSid", ""), KEYS)  # before the document stops the stream
         parameters = [(RESUMED_PARAMETER, KEYED), (KEYS_PARAMETER, keys), _stream_token(self._settings)]
         parameters += [*_call_facts(self._settings), *self._progress_parameters(progress)]
         opening = Opening(stream_name(0, f"{stream}-{time.time_ns() // 1_000_000 % 10**8}"), parameters)
@@ -163,7 +165,7 @@ class TwilioWebhooks:
         log_fields = (("StreamEvent", "what"), ("StreamError", "error"))
         fields = {name: form[field][:200] for field, name in log_fields if field in form}
         log.write("error" if is_lost else "debug", "stream-status", fields)
-        if is_lost and self._calls.lost(call_sid, stream_sid) and not self._is_two_way:
+        if is_lost and self._calls.stream_lost(call_sid, stream_sid) and not self._is_two_way:
             # Before the answer: if this process dies meanwhile, Twilio asks another one.
             lost = streams_lost(form.get("StreamName", "")) + 1
             document = self._documents.recover(lost, stream_sid, self._progress().query)

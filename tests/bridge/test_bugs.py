@@ -166,7 +166,7 @@ def test_a_stream_that_was_taken_over_leaves_no_update_under_way() -> None:
     call = Rehearsal(RehearsedLex(rehearsal.says("Which flowers?")), control)
     call.speaks()
     wait_until(lambda: control.busy == 1)
-    call.calls.began(live_stream(CALL_SID))
+    call.calls.add(live_stream(CALL_SID))
     assert call.ended() == 1000
     wait_until(lambda: control.busy == 0)  # a second attempt would replace what the newer stream has the caller hear
     assert call.calls.live_calls == 1
@@ -211,7 +211,7 @@ def test_a_bug_while_a_stream_is_stopped_is_a_line_of_the_log_and_ends_it(
     monkeypatch.setattr(control, "stop_stream", lambda *_: 1 / 0)
     call = Rehearsal(RehearsedLex(), control)
     wait_until(lambda: call.calls.live_calls == 1)
-    call.calls.began(live_stream(CALL_SID))
+    call.calls.add(live_stream(CALL_SID))
     assert call.ended() == 1000
     assert [line["event"] for line in logged()].count("stream-stop-broken") == 1
     wait_until(lambda: not call.left())
@@ -222,6 +222,6 @@ def test_whoever_has_something_for_a_call_with_a_full_inbox_does_not_wait_past_i
     call = Rehearsal(RehearsedLex(), RehearsedControl())
     wait_until(lambda: call.calls.live_calls == 1)
     call.socket.sends([stop_text(), *(media_text(20 * number, rehearsal.SILENCE) for number in range(3 * INBOX_SIZE))])
-    call.calls.began(live_stream(CALL_SID))
+    call.calls.add(live_stream(CALL_SID))
     assert call.ended() == 1000
     wait_until(lambda: not call.left())

@@ -7,10 +7,10 @@ import pytest
 
 from lexbridge.bridge.lex_requests import (
     MAX_NAMED,
-    Asking,
     FromLex,
     LexFailed,
     LexReplied,
+    LexRequests,
     SessionFetched,
     SessionFetchFailed,
 )
@@ -32,7 +32,7 @@ def told_of(answer: Any, monkeypatch: pytest.MonkeyPatch, recalls: bool = False)
     told: list[FromLex] = []
     with answering(answer) as peer:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", f"http://127.0.0.1:{peer.port}")
-        asking = Asking(lex_of("v2"), told.append)
+        asking = LexRequests(lex_of("v2"), told.append)
         if recalls:
             asking.recall("CA-session")
         else:

@@ -184,7 +184,7 @@ def test_a_call_is_handed_over_when_it_is_quiet_after_a_prompt_and_nothing_is_as
         caller, call = call_until_asked_for_kinds(rig)
         caller.say("roses please")
         wait_until(lambda: len(turns_of(rig)) == 2)
-        rig.calls.leave(10)
+        rig.calls.ask_to_leave(10)
         call.wait_for(StreamOpened, PATIENCE_S, count=2)
         assert heard_by(call, DAY) == 1
         assert call.wait_for(StreamClosed, PATIENCE_S).code == 0  # Twilio stopped it
@@ -215,7 +215,7 @@ def test_a_silent_caller_is_handed_over_and_asked_again() -> None:
     with streaming(NO_INPUT_S="2", NO_INPUT_LIMIT="1", GREETING="Hello.") as rig:
         call = rig.place_call(SimulatedCaller(HummingVoice(), None))
         wait_until(lambda: rig.calls.live_calls == 1)
-        rig.calls.leave(10)
+        rig.calls.ask_to_leave(10)
         call.wait_for(StreamOpened, PATIENCE_S, count=2)
         assert rig.ended(call).reason is EndReason.HANGUP_VERB  # the count goes on
         goodbye = "Sorry, I did not hear anything. Goodbye."
@@ -259,7 +259,7 @@ def test_a_stream_that_was_taken_over_waits_for_its_stop_and_asks_nobody() -> No
     control = RehearsedControl()
     call = Rehearsal(RehearsedLex(rehearsal.says("Which flowers?")), control, REPLY_MODE="stream")
     wait_until(lambda: call.calls.live_calls == 1)
-    call.calls.began(live_stream(CALL_SID))
+    call.calls.add(live_stream(CALL_SID))
     gevent.sleep(0.05)
     assert call.socket.code is None
     call.socket.sends([stop_text()])
@@ -274,7 +274,7 @@ def test_a_stream_that_was_taken_over_and_is_never_stopped_is_closed(monkeypatch
     control = RehearsedControl()
     call = Rehearsal(RehearsedLex(), control, REPLY_MODE="stream")
     wait_until(lambda: call.calls.live_calls == 1)
-    call.calls.began(live_stream(CALL_SID))
+    call.calls.add(live_stream(CALL_SID))
     assert call.ended() == 1000
     assert control.stopped == []
     wait_until(lambda: not call.left())
@@ -284,7 +284,7 @@ def test_a_one_way_stream_that_was_taken_over_is_stopped() -> None:
     control = RehearsedControl()
     call = Rehearsal(RehearsedLex(), control)
     wait_until(lambda: call.calls.live_calls == 1)
-    call.calls.began(live_stream(CALL_SID))
+    call.calls.add(live_stream(CALL_SID))
     wait_until(lambda: control.stopped)
     call.socket.sends([stop_text()])
     assert call.ended() == 1000

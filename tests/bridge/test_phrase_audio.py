@@ -6,7 +6,7 @@ import gevent
 import pytest
 
 from lexbridge.audio.pcm import MULAW_FRAME_BYTES
-from lexbridge.bridge.phrase_audio import OwnVoice
+from lexbridge.bridge.phrase_audio import PhraseCache
 from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.runtime import Deadlines
 from lexbridge.offline.lex.faults import LexFault
@@ -26,11 +26,13 @@ def local() -> Iterator[LocalLex]:
         yield lex
 
 
-def own_voice(local: LocalLex, monkeypatch: pytest.MonkeyPatch, generation: str, again_after_s: float = 60) -> OwnVoice:
+def own_voice(
+    local: LocalLex, monkeypatch: pytest.MonkeyPatch, generation: str, again_after_s: float = 60
+) -> PhraseCache:
     monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", local.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", local.url)
     lex = make_lex_runtime(settings(REPLY_MODE="stream", **BOTS[generation]), Deadlines())
-    return OwnVoice(lex, PHRASES, again_after_s)
+    return PhraseCache(lex, PHRASES, again_after_s)
 
 
 def lines(logged, event):
@@ -56,7 +58,7 @@ def test_lex_speaks_each_sentence_once_in_sessions_of_its_own(local, monkeypatch
 
 def test_where_calls_have_a_limit_lex_speaks_what_is_said_then(local, monkeypatch):
     own_voice(local, monkeypatch, "v2")
-    voice = OwnVoice(
+    voice = PhraseCache(
         make_lex_runtime(settings(REPLY_MODE="stream", **BOTS["v2"]), Deadlines()), PHRASES, has_limit=True
     )
     voice.learn()
@@ -104,7 +106,7 @@ def test_a_bug_in_it_is_logged_and_touches_no_call(logged):
         def speak(self, text):
             raise ZeroDivisionError
 
-    voice = OwnVoice(Broken(), PHRASES, 0)
+    voice = PhraseCache(Broken(), PHRASES, 0)
     voice.learn()
     wait_until(lambda: lines(logged, "own-voice-broken"))
     voice.learn()

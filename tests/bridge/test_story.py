@@ -89,7 +89,7 @@ def test_in_call_update_mode_a_stream_leaves_for_keys_and_the_next_ends_with_the
 def test_a_stream_that_twilio_reports_lost_leaves_the_call(logged: Logged) -> None:
     call = Rehearsal(RehearsedLex(), RehearsedControl())
     wait_until(lambda: call.calls.live_calls)
-    assert call.calls.lost(CALL_SID, STREAM_SID)
+    assert call.calls.stream_lost(CALL_SID, STREAM_SID)
     assert call.ended() == 1001
     (left,) = lines_of(logged, "call-left")
     assert left["why"] == "stream lost"

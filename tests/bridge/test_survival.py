@@ -4,7 +4,7 @@ import gevent
 import pytest
 
 from lexbridge.bridge import live_call as bridge
-from lexbridge.bridge.live_calls import CallLog
+from lexbridge.bridge.call_admission import CallAdmission
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.twilio.call import PhoneCall
@@ -103,8 +103,8 @@ def test_before_anything_was_said_the_caller_is_asked_to_say_it() -> None:
 def test_a_lex_that_does_not_tell_is_no_obstacle(logged: Logged) -> None:
     with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
         caller, call = call_until_asked_for_kinds(rig)
-        recall = rig.lex_runtime.recall
-        rig.lex_runtime.recall = lambda _: recall("not a session")  # type: ignore[method-assign]
+        recall = rig.lex_runtime.fetch_session
+        rig.lex_runtime.fetch_session = lambda _: recall("not a session")  # type: ignore[method-assign]
         call.streams[0].cut()
         rig.hears(call, "Please say it again.")
         wait_until(lambda: not caller.is_speaking)
@@ -120,7 +120,7 @@ def hands_over(call: PhoneCall) -> UpdateReceived:
 
 def leave(rig: Rig) -> None:
     """The process is told to end while others are there; here the others are itself."""
-    rig.calls.leave(10)
+    rig.calls.ask_to_leave(10)
 
 
 def test_a_call_is_handed_over_with_an_answer_and_nobody_notices() -> None:
@@ -174,7 +174,9 @@ def test_a_stream_that_twilio_does_not_stop_is_closed(monkeypatch: pytest.Monkey
     with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
         caller, call = call_until_asked_for_kinds(rig)
         monkeypatch.setattr(PhoneCall, "stop_stream", lambda *_: None)
-        monkeypatch.setattr(CallLog, "stream_refusal", "full")  # or the other stream would take the call over
+        monkeypatch.setattr(
+            CallAdmission, "stream_refusal", lambda *_: "full"
+        )  # or the other stream would take the call over
         leave(rig)
         wait_until(lambda: not caller.is_speaking)
         caller.say("roses please")

@@ -9,7 +9,7 @@ import pytest
 import requests
 from gevent.pywsgi import WSGIServer
 
-from lexbridge.bridge.live_calls import CallLog, LiveStream
+from lexbridge.bridge.live_calls import CallRegistry, LiveStream
 from lexbridge.net.capped_http import capped_session
 from lexbridge.server import worker as serving
 from lexbridge.server.scoreboard import Board, Place, State
@@ -20,7 +20,7 @@ from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
 
 
-class Calls(CallLog):
+class Calls(CallRegistry):
     """One live call, which notes what it is told. `ends_at`: what makes it end."""
 
     def __init__(self, ends_at: str = "") -> None:
@@ -28,12 +28,12 @@ class Calls(CallLog):
         self.told: list[str] = []
         self._ends_at = ends_at
         self.stream = LiveStream("CA1", "MZ1", lambda: None, lambda: self._note("leave"), lambda: self._note("close"))
-        self.began(self.stream)
+        self.add(self.stream)
 
     def _note(self, what: str) -> None:
         self.told.append(what)
         if what == self._ends_at:
-            self.ended(self.stream)
+            self.remove(self.stream)
 
 
 def yes() -> bool:
@@ -53,9 +53,9 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def test_without_a_call_draining_is_over_at_once(logged: Logged) -> None:
-    calls = CallLog(max_calls=1)
+    calls = CallRegistry(max_calls=1)
     assert seconds(lambda: drain(calls, no, 100)) < serving.LAST_REQUESTS_S
-    assert calls.refusal == "draining"
+    assert calls.admission.refusal == "draining"
     assert [(line["event"], line["live_calls"]) for line in logged()] == [("draining", 0), ("stopped", 0)]
 
 
@@ -65,7 +65,7 @@ def test_alone_it_waits_for_the_last_call_to_end(logged: Logged) -> None:
     gevent.sleep(0.2)
     assert not draining.dead
     assert not calls.is_leaving
-    calls.ended(calls.stream)
+    calls.remove(calls.stream)
     assert seconds(draining.get) >= serving.LAST_REQUESTS_S - 0.01  # Twilio may have something to say yet
     assert calls.told == []
     assert [line["live_calls"] for line in logged() if "live_calls" in line] == [1, 0]  # others may log meanwhile
@@ -75,10 +75,10 @@ def test_with_others_there_each_call_is_told_once_and_not_all_in_the_same_moment
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(serving, "LEAVES_HZ", 10.0)
-    calls = CallLog(max_calls=10)
+    calls = CallRegistry(max_calls=10)
     told: list[float] = []
     for number in range(4):
-        calls.began(
+        calls.add(
             LiveStream(f"CA{number}", f"MZ{number}", lambda: None, lambda: told.append(time.monotonic()), lambda: None)
         )
     draining = gevent.spawn(drain, calls, yes, 100)
@@ -90,10 +90,10 @@ def test_with_others_there_each_call_is_told_once_and_not_all_in_the_same_moment
 
 
 def test_with_little_time_they_are_told_sooner() -> None:
-    calls = CallLog(max_calls=1000)
+    calls = CallRegistry(max_calls=1000)
     told: list[float] = []
     for number in range(200):
-        calls.began(
+        calls.add(
             LiveStream(f"CA{number}", f"MZ{number}", lambda: None, lambda: told.append(time.monotonic()), lambda: None)
         )
     draining = gevent.spawn(drain, calls, yes, 3)

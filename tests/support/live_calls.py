@@ -13,5 +13,5 @@ def live_stream(call_sid: str, told: Callable[[str], object] = lambda _: None) -
         lambda: told("take over"),
         lambda: told("leave"),
         lambda: told("close"),
-        leaves=told,
+        note_reason=told,
     )

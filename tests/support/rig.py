@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from twilio.request_validator import RequestValidator
 
-from lexbridge.bridge.live_calls import CallLog
+from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.config.reading import read_settings
 from lexbridge.config.settings import Settings
 from lexbridge.lex.boto import make_lex_runtime
@@ -106,7 +106,7 @@ class Rig:
     lex: LocalLex
     twilio: SimulatedTwilio
     base: str
-    calls: CallLog
+    calls: CallRegistry
     lex_runtime: LexClient
 
     def place_call(self, caller: SimulatedCaller, **options: Any) -> PhoneCall:

@@ -258,14 +258,14 @@ def test_a_handshake_is_let_in_if_it_is_signed_and_there_is_room() -> None:
     signed = RequestValidator(TOKEN).compute_signature("wss://voice.example.com/", {})
     assert handshake(door, signed) is True
     assert handshake(door, "AAAA") == ("403 Forbidden", "socket: malformed signature")
-    door.calls.is_draining = True
+    door.calls.admission.is_draining = True
     assert handshake(door, signed) is True  # it may be a live call's, which has nowhere else to go
-    door.calls.leave(1)
+    door.calls.ask_to_leave(1)
     assert handshake(door, signed) is True  # or may have found this process before it stopped listening
     assert handshake(door, "AAAA") == ("403 Forbidden", "socket: malformed signature")  # a stranger learns nothing
-    door.calls.began(live_stream("CA" + "3" * 32))
+    door.calls.add(live_stream("CA" + "3" * 32))
     assert handshake(door, signed) is True  # so may this one
-    door.calls.began(live_stream("CA" + "4" * 32))
+    door.calls.add(live_stream("CA" + "4" * 32))
     assert handshake(door, signed) == ("503 Service Unavailable", "full")
 
 

@@ -16,11 +16,11 @@ from tests.support.webhook_client import FORM, STREAM_SID, WebhookClient
 def test_a_full_process_is_busy_and_says_so() -> None:
     door = WebhookClient(MAX_CALLS="1")
     record = live_stream("CA" + "3" * 32)
-    door.calls.began(record)
+    door.calls.add(record)
     busy = door.post("/twiml")
     assert "Sorry, all lines are busy." in busy.text
     assert [verb.tag for verb in ElementTree.fromstring(busy.text)] == ["Say", "Hangup"]
-    door.calls.ended(record)
+    door.calls.remove(record)
     assert "Go." in door.post("/twiml").text
 
 
@@ -49,8 +49,8 @@ def test_a_probe_is_answered_by_the_server_whether_by_get_or_head() -> None:
 def test_a_process_that_leaves_answers_for_the_others_and_lets_go_of_its_connections() -> None:
     door = WebhookClient()
     assert "Connection" not in door.post("/twiml").headers
-    door.calls.is_draining = door.calls.others_are_ready = True
-    door.calls.leave(1)
+    door.calls.admission.is_draining = door.calls.admission.others_are_ready = True
+    door.calls.ask_to_leave(1)
     answered = door.post("/twiml")
     assert "Go." in answered.text
     assert answered.headers["Connection"] == "close"
@@ -60,10 +60,10 @@ def test_a_process_that_leaves_answers_for_the_others_and_lets_go_of_its_connect
 def test_ready_says_whether_a_new_call_would_be_taken() -> None:
     door = WebhookClient(MAX_CALLS="1")
     assert door.client.get("/ready").status_code == 200
-    door.calls.began(live_stream("CA" + "3" * 32))
+    door.calls.add(live_stream("CA" + "3" * 32))
     full = door.client.get("/ready")
     assert (full.status_code, full.json) == (503, {"status": "full", "live_calls": 1})
-    door.calls.is_draining = True
+    door.calls.admission.is_draining = True
     draining = door.client.get("/ready")
     assert (draining.status_code, draining.json) == (503, {"status": "draining", "live_calls": 1})
     assert "all lines are busy" in door.post("/twiml").text
@@ -76,7 +76,7 @@ def test_ping_says_that_the_process_lives() -> None:
 
 def test_probes_tell_the_live_calls_of_all_workers() -> None:
     door = WebhookClient()
-    door.calls.began(live_stream("CA" + "3" * 32))
+    door.calls.add(live_stream("CA" + "3" * 32))
     door.calls.calls_of_others = 4
     assert door.client.get("/ping").json == {"status": "ok", "live_calls": 5}
     assert door.client.get("/ready").json == {"status": "ready", "live_calls": 5}

@@ -146,7 +146,7 @@ def test_a_call_whose_stream_is_lost_is_sent_to_be_resumed_at_once(error: CallCo
 def test_a_call_that_this_process_serves_over_a_newer_stream_is_left_alone() -> None:
     control = Control()
     door = WebhookClient(control=control)
-    door.calls.began(live_stream(FORM["CallSid"]))
+    door.calls.add(live_stream(FORM["CallSid"]))
     door.post("/stream-status", LOST_STREAM)
     assert control.told == []
     door.post(
@@ -192,7 +192,7 @@ def test_in_stream_mode_a_lost_stream_is_followed_by_its_own_document_and_by_no_
     assert door.post("/stream-status", LOST_STREAM).status_code == 204
     closed: list[str] = []
     mine = live_stream(FORM["CallSid"])
-    door.calls.began(dataclasses.replace(mine, close=lambda: closed.append(mine.stream_sid)))
+    door.calls.add(dataclasses.replace(mine, close=lambda: closed.append(mine.stream_sid)))
     door.post("/stream-status", LOST_STREAM)  # the one before: the call goes on over this one
     assert closed == []
     door.post("/stream-status", {**LOST_STREAM, "StreamSid": mine.stream_sid})  # this process had not noticed
@@ -219,7 +219,7 @@ def test_gathered_keys_go_to_a_new_stream_in_the_place_of_the_one_they_were_pres
 def test_a_live_stream_is_told_why_another_one_takes_its_place() -> None:
     door, told = WebhookClient(), list[str]()
     sids = FORM["CallSid"], STREAM_SID
-    door.calls.began(LiveStream(*sids, lambda: None, lambda: None, lambda: None, leaves=told.append))
+    door.calls.add(LiveStream(*sids, lambda: None, lambda: None, lambda: None, note_reason=told.append))
     door.post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": ""})  # it goes on
     assert told == []
     door.post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": "12"})
@@ -269,7 +269,7 @@ def test_who_was_silent_is_left_only_if_somebody_would_have_heard_them(
 def test_who_was_silent_is_left_without_asking_twilio_where_their_stream_is_here() -> None:
     control = Control()
     door = WebhookClient(control)
-    door.calls.began(live_stream(FORM["CallSid"]))
+    door.calls.add(live_stream(FORM["CallSid"]))
     assert "<Hangup" in door.post(f"/twiml/resume?silent=1&after={STREAM_SID}").text
     assert control.told == []
 

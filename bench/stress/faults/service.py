@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from unittest import mock
 
 from bench.harness.settings import PUBLIC_URL, lex_endpoints, service_settings
-from lexbridge.bridge.live_calls import CallLog
+from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.config.reading import read_settings
 from lexbridge.config.settings import Settings
 from lexbridge.lex.runtime import Deadlines
@@ -54,7 +54,7 @@ class ServiceUnderTest:
     settings: Settings
     lex: LocalLex
     twilio: SimulatedTwilio
-    calls: CallLog
+    calls: CallRegistry
     port: int
 
     def place_call(self, caller: SimulatedCaller) -> PhoneCall:
