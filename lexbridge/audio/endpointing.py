@@ -1,12 +1,13 @@
-"""Where an utterance starts and ends, and when nobody said anything. Time is media time: it is counted in frames.
+"""Endpointing: where an utterance starts and ends, and when a caller said nothing.
 
     . . . . . . . . v v v v v v v v . . v v v v . . . . . . . . . .      v: voiced frame
           |pre-roll |onset|                    |   hangover   |
           [................... the utterance ..................]
                           ^ SpeechStarted                     ^ SpeechEnded
 
-The same frames give the same utterances, however the network bunched them. While a prompt plays the caller has to speak
-for longer and louder than its echo (`Interruption`); the utterance is whole all the same.
+Time is media time, counted in frames. So the same frames give the same utterances, however the network bunched them.
+While a prompt plays, a caller has to speak for longer, and louder than the prompt's echo, to open an utterance
+(`Listening`). The utterance is whole all the same.
 """
 
 from collections import deque
@@ -20,7 +21,7 @@ from lexbridge.audio.vad.base import Detector
 
 
 class EndReason(Enum):
-    """Why an utterance ended."""
+    """Reasons for the end of an utterance."""
 
     HANGOVER = "hangover"
     MAX_LENGTH = "max-length"
@@ -28,8 +29,10 @@ class EndReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """An utterance opens. `at_ms`: media time of its first voiced frame. `pre_roll`: PCM of what came before that
-    frame and of the onset itself, up to now."""
+    """The start of an utterance.
+
+    `at_ms`: media time of its first voiced frame. `pre_roll`: PCM from before that frame, and of the onset up to now.
+    """
 
     at_ms: int
     pre_roll: bytes = field(repr=False)
@@ -37,14 +40,14 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True)
 class SpeechContinued:
-    """One more frame of the open utterance, PCM."""
+    """One more frame of the open utterance, as PCM."""
 
     pcm: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechEnded:
-    """The open utterance is over. `at_ms`: media time of the end of its audio, of which `silent_ms` are unvoiced."""
+    """The end of the open utterance. `at_ms`: media time of the end of its audio. `silent_ms`: unvoiced time in it."""
 
     at_ms: int
     reason: EndReason
@@ -53,7 +56,7 @@ class SpeechEnded:
 
 @dataclass(frozen=True, slots=True)
 class NoInput:
-    """The caller was waited for and said nothing."""
+    """The end of a time in which the caller was expected to speak, and did not."""
 
     at_ms: int
 
@@ -63,22 +66,23 @@ SpeechEvent = SpeechStarted | SpeechContinued | SpeechEnded | NoInput
 
 @dataclass(frozen=True, slots=True)
 class EndpointingRules:
-    """How long things last; whole frames, milliseconds. `config` has what each one means."""
+    """Lengths in milliseconds, whole frames. The settings of the same names say what each one means."""
 
     onset_ms: int = 60
     pre_roll_ms: int = 500
     hangover_ms: int = 700
     hangover_min_ms: int | None = None
-    """None: as `hangover_ms`, which is then fixed; so is `hangover_max_ms`."""
+    """None: as `hangover_ms`."""
     hangover_max_ms: int | None = None
+    """None: as `hangover_ms`."""
     max_utterance_ms: int = 14800
     no_input_ms: int = 10000
     longest_onset_ms: int = 300
-    """The longest `Listening.onset_ms`, and its gap: so much more is kept for the pre-roll."""
+    """Longest `Listening.onset_ms` with its gap. So much audio is kept besides the pre-roll."""
 
     @property
     def hangover(self) -> Hangover:
-        """Fixed, but for what has a minimum or a maximum of its own."""
+        """Lengths of the hangover. A minimum or maximum that is None is the usual length."""
         least_ms, most_ms = self.hangover_min_ms, self.hangover_max_ms
         return Hangover(
             self.hangover_ms,
@@ -89,9 +93,11 @@ class EndpointingRules:
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """How the next frame is listened to. `onset_ms`: voiced time that opens an utterance; None: nothing does. `gap_ms`:
-    so long it may pause within, if two thirds of it are voiced all the same. `echo_rms`: a frame is voiced only above
-    it, whatever the detector says."""
+    """Conditions under which the next frame may open an utterance.
+
+    `onset_ms`: voiced time that opens one, or None if nothing may. `gap_ms`: longest pause within the onset, of which
+    two thirds have to be voiced all the same. `echo_rms`: a frame is voiced only above it, whatever the detector says.
+    """
 
     onset_ms: int | None
     gap_ms: int = 0
@@ -100,7 +106,7 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What an utterance answers, and how long it and its pauses may be."""
+    """What the caller was asked for, and how long the answer and its pauses may be."""
 
     expected: Expected
     hangover: Hangover
@@ -108,33 +114,33 @@ class _Asked:
 
 
 class Endpointer:
-    """Frames in, speech events out. One serves one call."""
+    """The endpointer of one call: frames go in, speech events come out."""
 
     def __init__(self, detector: Detector, rules: EndpointingRules) -> None:
         self._detector = detector
         self._rules = rules
-        # What may yet become an utterance's beginning: emptied when one starts, so that none reaches into another.
+        # Audio that may become the beginning of an utterance. Emptied when one starts, so that no two share audio.
         self._before: deque[bytes] = deque(maxlen=(rules.pre_roll_ms + rules.longest_onset_ms) // FRAME_MS)
         self._ordinary = Listening(rules.onset_ms)
         self._is_open = False
-        self._run_ms = 0  # length of the run of voiced frames, before an utterance opens; with the pauses in it
-        self._voiced_ms = 0  # without them
-        self._unvoiced_ms = 0  # length of the run of unvoiced frames, in an open one or in the run
+        self._run_ms = 0  # length of an onset that may open an utterance, with the pauses in it
+        self._voiced_ms = 0  # the same without the pauses
+        self._unvoiced_ms = 0  # length of the newest pause, in the open utterance or in the onset
         self._is_deaf = False
-        self._utterance_ms = 0  # audio given out of the open one
-        self._spoken_ms = 0  # from its first voiced frame to its last
-        self._longest_pause_ms = 0  # between those
+        self._utterance_ms = 0  # audio of the open utterance that was given out
+        self._spoken_ms = 0  # from the open utterance's first voiced frame to its last
+        self._longest_pause_ms = 0  # between those two
         self._no_input_at_ms: int | None = None
-        self._patience_ms = rules.no_input_ms  # of the last `await_input`
+        self._no_input_after_ms = rules.no_input_ms  # as the last `await_input` set it
         self._asked = _Asked(Expected.OPEN, rules.hangover, rules.max_utterance_ms)
-        self._asked_in_open: _Asked | None = None  # when it opened; None before its first frame
+        self._asked_in_open: _Asked | None = None  # what the open utterance answers; None before its first frame
         self.now_ms = 0
-        """Media time: the length of all frames pushed."""
+        """Media time: the length of all frames pushed so far."""
 
     def push(self, frame: bytes, listening: Listening | None = None) -> list[SpeechEvent]:
-        """What the next frame (320 bytes of 16-bit PCM) makes happen, in order; mostly nothing.
+        """Take in the next frame (320 bytes of 16-bit PCM) and return the events that it causes, mostly none.
 
-        `listening`: how it is listened to if not by the rules, for as long as a prompt plays.
+        `listening`: the conditions while a prompt plays. None: those of the rules.
         """
         self.now_ms += FRAME_MS
         listening = listening or self._ordinary
@@ -144,46 +150,46 @@ class Endpointer:
         if voiced and (tone := tone_of(frame)):
             voiced = False
             if tone is Tone.KEY:
-                self._stay()
+                self._restart_wait()
         return self._inside(frame, voiced) if self._is_open else self._outside(frame, voiced, listening)
 
     def await_input(self, after_ms: int, no_input_ms: int | None = None) -> None:
-        """From `after_ms` from now on the caller is expected to speak; NoInput comes if they do not within
-        `no_input_ms`, or what the rules have.
+        """Expect the caller to speak, beginning in `after_ms`.
 
-        It comes once; speech that starts before it calls it off.
+        If no utterance starts within `no_input_ms` (None: as the rules say) from then on, NoInput comes, once.
         """
-        self._patience_ms = self._rules.no_input_ms if no_input_ms is None else no_input_ms
-        self._no_input_at_ms = self.now_ms + after_ms + self._patience_ms
+        self._no_input_after_ms = self._rules.no_input_ms if no_input_ms is None else no_input_ms
+        self._no_input_at_ms = self.now_ms + after_ms + self._no_input_after_ms
 
     def wait_longer(self, ms: int) -> None:
-        """Puts NoInput off by `ms`, if it is to come: that much of the time that follows says nothing of the caller."""
+        """Put NoInput off by `ms`, because for that long the audio will not show whether the caller speaks."""
         if self._no_input_at_ms is not None:
             self._no_input_at_ms += ms
 
     def expect(self, expected: Expected, hangover_ms: int | None = None, max_utterance_ms: int | None = None) -> None:
-        """What the caller is asked for from now on; OPEN until then. An open utterance answers what was asked before
-        it, but for one that has just started: what it interrupts may have been taken back.
+        """Set what the caller is asked for from now on; before the first time it is OPEN.
 
-        `hangover_ms`: the one that ends an utterance then, whatever is expected; None: by the rules. So is
-        `max_utterance_ms`.
+        `hangover_ms`: fixed hangover, whatever is expected. `max_utterance_ms`: longest utterance. None: as the rules
+        say. Both hold for the open utterance only if it has just started: any other still answers the question before.
         """
         fixed = None if hangover_ms is None else Hangover(hangover_ms, hangover_ms, hangover_ms)
         longest_ms = self._rules.max_utterance_ms if max_utterance_ms is None else max_utterance_ms
         self._asked = _Asked(expected, fixed or self._rules.hangover, longest_ms)
 
-    def _stay(self) -> None:
-        """The caller is busy with the keys: they are waited for anew."""
+    def _restart_wait(self) -> None:
+        """Start the wait for the caller anew, because the caller is pressing keys."""
         if self._no_input_at_ms is not None:
-            self._no_input_at_ms = max(self._no_input_at_ms, self.now_ms + self._patience_ms)
+            self._no_input_at_ms = max(self._no_input_at_ms, self.now_ms + self._no_input_after_ms)
 
     def expect_nothing(self) -> None:
-        """No NoInput comes until `await_input`."""
+        """Cancel NoInput until the next `await_input`."""
         self._no_input_at_ms = None
 
     def drop(self) -> None:
-        """What is heard now is no speech, such as the tone of a key: an open utterance is forgotten without an event,
-        and none opens before the line has been unvoiced."""
+        """Forget the open utterance, without an event, because what is heard now is no speech but, say, a key's tone.
+
+        No utterance opens before the line has been unvoiced.
+        """
         self._is_open = False
         self._run_ms = self._voiced_ms = self._unvoiced_ms = 0
         self._is_deaf = True
@@ -191,7 +197,7 @@ class Endpointer:
 
     @property
     def is_voiced(self) -> bool:
-        """Whether something voiced is on the line that may become an utterance."""
+        """Whether voice is on the line that may become an utterance."""
         return self._run_ms > 0
 
     def _outside(self, frame: bytes, voiced: bool, listening: Listening) -> list[SpeechEvent]:

@@ -1,33 +1,33 @@
-"""How long the caller may pause before their utterance is over: what was asked and how they speak decide.
+"""The hangover: the silence that ends an utterance. It depends on what was asked, and on how the caller speaks.
 
-One length for all is too long after "yes" and too short in a number that is read out. Between the shortest and the
-longest that are allowed:
+One length for every answer would be too long after "yes" and too short within a number that is read out:
 
-    a word was asked for       the shortest, for as long as it may be just a word; then the usual
-    a number was asked for     the longest: it is read out in groups
-    a phrase was asked for     the usual
-    a sentence was asked for   the longest while it is hardly more than a beginning; then the usual
-    whoever has paused before may do so again, as long and a little longer
+    the bot asked for a word       the shortest length, while the answer may be just a word; then the usual one
+    the bot asked for a number     the longest length, because numbers are read out in groups
+    the bot asked for a phrase     the usual length
+    the bot asked for a sentence   the longest length, while the caller has only just begun; then the usual one
+
+A caller who has paused once may pause again, as long as before and a little longer.
 """
 
 from dataclasses import dataclass
 from enum import Enum
 
 LONGEST_WORD_MS = 1000
-"""A closed question's answer that is longer is more than a word."""
+"""Longest answer to a closed question that may still be just a word."""
 
 BEGINNING_MS = 1500
-"""The beginning of a sentence: people hesitate more there than later."""
+"""Length of a sentence's beginning, where people hesitate more than later."""
 
 PAUSE_MS = 200
-"""Unvoiced for so long is a pause of the speaker's; less is part of a word, such as a "t"."""
+"""Shortest silence that counts as a pause of the caller. Shorter ones are part of a word, such as a "t"."""
 
 AGAIN_SHARE, AGAIN_MS = 1.3, 200
-"""A pause may come again as so much of its length, and so much more."""
+"""How long a second pause may be: this multiple of the first, and these milliseconds more."""
 
 
 class Expected(Enum):
-    """What the caller was asked for, which tells how they pause."""
+    """Kinds of answers that a caller may be asked for. How the caller pauses depends on it."""
 
     OPEN = "open"  # a sentence
     PHRASE = "phrase"  # a few words: a date, a kind of flower
@@ -37,15 +37,17 @@ class Expected(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hangover:
-    """The lengths, whole frames, `min_ms` <= `usual_ms` <= `max_ms`. All the same: it is fixed."""
+    """Lengths of the hangover, in whole frames: `min_ms` <= `usual_ms` <= `max_ms`. If all are equal, it is fixed."""
 
     usual_ms: int
     min_ms: int
     max_ms: int
 
     def length_ms(self, expected: Expected, spoken_ms: int, longest_pause_ms: int) -> int:
-        """How long the line must be unvoiced now. `spoken_ms`: from the first voiced frame to the last.
-        `longest_pause_ms`: within that."""
+        """Return how long the line has to be unvoiced now for the utterance to end.
+
+        `spoken_ms`: from the first voiced frame to the last. `longest_pause_ms`: longest pause within that.
+        """
         if expected is Expected.CLOSED:
             length_ms = self.min_ms if spoken_ms <= LONGEST_WORD_MS else self.usual_ms
         elif expected is Expected.DIGITS or (expected is Expected.OPEN and spoken_ms < BEGINNING_MS):

@@ -5,7 +5,8 @@ What is no such PCM is refused: played as if it were, it would be loud noise in 
 
 import re
 
-from lexbridge.audio.pcm import MULAW_FRAME_BYTES, MULAW_SILENCE, RATE_HZ, Resampler, encode_mulaw
+from lexbridge.audio.pcm import MULAW_FRAME_BYTES, MULAW_SILENCE, RATE_HZ, encode_mulaw
+from lexbridge.audio.resampler import Resampler
 from lexbridge.errors import LexUnavailable
 
 DEFAULT_RATE_HZ = 16000

@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from lexbridge.audio.pcm import PCM_FRAME_BYTES, decode_mulaw, encode_mulaw, resample
+from lexbridge.audio.pcm import PCM_FRAME_BYTES, decode_mulaw, encode_mulaw
+from lexbridge.audio.resampler import resample
 from lexbridge.audio.vad import (
     AdaptiveDetector,
     AmplitudeDetector,

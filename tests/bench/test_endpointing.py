@@ -28,7 +28,8 @@ from bench.endpointing.run import Measured, decisions, heard_by, rows_for, score
 from bench.endpointing.tables import FLUENT, usual, without_babble_and_music
 from bench.endpointing.troubles import LINES, SOUNDS
 from lexbridge.audio.hangover import Expected
-from lexbridge.audio.pcm import RATE_HZ, Resampler
+from lexbridge.audio.pcm import RATE_HZ
+from lexbridge.audio.resampler import Resampler
 
 SHORT = ("yes", "no", "six", "stop", "two roses", "Monday")
 FLUENT_TEXTS = (

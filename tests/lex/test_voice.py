@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexbridge.audio.pcm import decode_mulaw, encode_mulaw, resample
+from lexbridge.audio.pcm import decode_mulaw, encode_mulaw
+from lexbridge.audio.resampler import resample
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.voice import ReplyAudio
 from tests.support.property_tests import examples

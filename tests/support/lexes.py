@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lexbridge.audio.pcm import resample
+from lexbridge.audio.resampler import resample
 from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.client import LexClient
 from lexbridge.lex.runtime import Deadlines, LexRequest

@@ -8,7 +8,8 @@ import numpy as np
 
 from bench.load.stream_mode.figures import Figure, Samples, ideal, largest_steps, low_passed, samples_of, snr_db
 from bench.load.stream_mode.setup import LEX_HZ, Speech
-from lexbridge.audio.pcm import FRAME_MS, RATE_HZ, Resampler, decode_mulaw, encode_mulaw
+from lexbridge.audio.pcm import FRAME_MS, RATE_HZ, decode_mulaw, encode_mulaw
+from lexbridge.audio.resampler import Resampler
 from lexbridge.call.output.playback import Prompt
 from lexbridge.lex.voice import ReplyAudio
 

@@ -20,14 +20,8 @@ import numpy as np
 
 from bench.harness.lateness import Lateness
 from bench.load.stream_mode.figures import voiced_part
-from lexbridge.audio.pcm import (
-    FULL_SCALE,
-    RATE_HZ,
-    decode_mulaw,
-    encode_mulaw,
-    frame_levels_dbfs,
-    resample,
-)
+from lexbridge.audio.pcm import FULL_SCALE, RATE_HZ, decode_mulaw, encode_mulaw, frame_levels_dbfs
+from lexbridge.audio.resampler import resample
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.commands.bridge_process import BridgeProcess
 from lexbridge.offline.lex.bots import Bot, Intent, Message

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lexbridge.audio.pcm import FRAME_MS, MULAW_FRAME_BYTES, MULAW_SILENCE, RATE_HZ, resample
+from lexbridge.audio.pcm import FRAME_MS, MULAW_FRAME_BYTES, MULAW_SILENCE, RATE_HZ
+from lexbridge.audio.resampler import resample
 from lexbridge.lex.voice import ReplyAudio
 from lexbridge.offline.lex.recognition import Recogniser
 from lexbridge.offline.lex.voice import Voice

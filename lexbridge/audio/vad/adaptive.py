@@ -1,4 +1,4 @@
-"""Voiced is what stands out from the line's own noise, however loud that is."""
+"""The adaptive detector: a frame is voiced if it stands out from the line's own noise, however loud that is."""
 
 from collections.abc import Callable
 
@@ -7,19 +7,21 @@ from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions
 from lexbridge.audio.vad.noise_floor import NoiseFloor
 
 HOLD_DB = 3.0
-"""So far under the margin a voice that has begun goes on."""
+"""How far below the margin a voice that has begun may fall and still go on, in dB."""
 
 _RELEASE_FRAMES = 5
 
 
 class AdaptiveDetector(Detector):
-    """Voiced so far above the tracked noise floor; with hysteresis. Cheap, and good against steady noise; music and
-    other people's voices rise above any floor."""
+    """A detector by the level over the noise floor, with hysteresis.
+
+    It is cheap, and good against steady noise. Music and other people's voices count as voice.
+    """
 
     MARGIN_DB = 9.0
 
     def __init__(self, margin_db: float = MARGIN_DB) -> None:
-        """`margin_db`: how far a frame stands out that begins a voice."""
+        """`margin_db`: how far above the noise floor a voice begins, in dB."""
         self._start = 10 ** (margin_db / 10)
         self._hold = 10 ** ((margin_db - HOLD_DB) / 10)
         self._floor = NoiseFloor()

@@ -6,17 +6,19 @@ from lexbridge.audio.pcm import rms
 from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions
 
 HOLD_SHARE = 0.9
-"""Of the threshold: enough for a voice that goes on."""
+"""Share of the threshold at which a voice that has begun goes on."""
 
 _RELEASE_FRAMES = 5
 
 
 class AmplitudeDetector(Detector):
-    """Voiced above a fixed RMS, and for as long as it stays just under it. Good on a quiet line only: noise above the
-    threshold is voice to it."""
+    """A detector by a fixed RMS. A voice that has begun goes on while the frames stay just under it.
+
+    It is good on a quiet line only, because any noise above the threshold counts as voice.
+    """
 
     def __init__(self, threshold: int) -> None:
-        """`threshold`: RMS of 16-bit samples, 1 to 32767; a frame above it is voiced."""
+        """`threshold`: RMS of 16-bit samples above which a frame is voiced, 1 to 32767."""
         self._threshold = threshold
         self._hold_threshold = round(threshold * HOLD_SHARE)
         self._quiet_frames = _RELEASE_FRAMES

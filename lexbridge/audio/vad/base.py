@@ -1,4 +1,4 @@
-"""What every detector of voice is to the service: the Protocol, what can be set, and how a detector is made."""
+"""Types that all detectors of voice share: the Protocol, the options, and the entry of the registry."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class DetectorKind:
     """A detector that the setting VAD can choose."""
 
     summary: str
-    """What decides that a frame is voiced, in a few words for the help of VAD."""
+    """A few words on how it decides, for the help of VAD."""
     load: Callable[[DetectorOptions], Callable[[], Detector]]
     """Load what all calls of the process share, such as a model, and return a function that makes a call's detector.
 

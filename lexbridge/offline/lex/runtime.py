@@ -24,7 +24,8 @@ import gevent
 from gevent import GreenletExit
 from gevent.pywsgi import Input, WSGIHandler
 
-from lexbridge.audio.pcm import RATE_HZ, resample
+from lexbridge.audio.pcm import RATE_HZ
+from lexbridge.audio.resampler import resample
 from lexbridge.offline.lex import wire, wire_v1, wire_v2
 from lexbridge.offline.lex.answers import (
     NO_PCM,

@@ -13,11 +13,11 @@ from lexbridge.audio.pcm import (
     MULAW_SILENCE,
     PCM_FRAME_BYTES,
     RATE_HZ,
-    Resampler,
     decode_mulaw,
     encode_mulaw,
     frame_levels_dbfs,
 )
+from lexbridge.audio.resampler import Resampler
 from lexbridge.offline.lex.voice import Voice
 
 SUPPRESSED_BELOW_DBFS = -55.0

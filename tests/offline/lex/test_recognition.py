@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import gevent
 import pytest
 
-from lexbridge.audio.pcm import RATE_HZ, decode_mulaw, encode_mulaw, resample
+from lexbridge.audio.pcm import RATE_HZ, decode_mulaw, encode_mulaw
+from lexbridge.audio.resampler import resample
 from lexbridge.offline.lex.bot_files import ORDER_COFFEE, ORDER_FLOWERS, load_bot
 from lexbridge.offline.lex.bots import Bot, Intent, Prompt, Slot, SlotType, SlotValue
 from lexbridge.offline.lex.dialogue import Conversation, DialogState

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lexbridge.audio.pcm import resample
+from lexbridge.audio.resampler import resample
 from lexbridge.offline.commands.bridge_process import ROOT, free_port
 from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.recognition import GrammarRecogniser
