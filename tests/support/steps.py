@@ -22,7 +22,17 @@ from tests.support.packages import ROOT
 _STEP = re.compile(
     r"<!-- step: (create|in|run)(?: (\S+))?(?: (after|before|replace) `(.*?)`)? -->\n+```\w*\n(.*?)```\n", re.DOTALL
 )
-_COPIED = ["bench", "lexbridge", "templates", "tests", "docs", "cloudformation", "server.py", "README.md", "pyproject.toml"]
+_COPIED = [
+    "bench",
+    "lexbridge",
+    "templates",
+    "tests",
+    "docs",
+    "cloudformation",
+    "server.py",
+    "README.md",
+    "pyproject.toml",
+]
 
 
 @dataclass(frozen=True, slots=True)
