@@ -23,7 +23,8 @@ from geventwebsocket.exceptions import WebSocketError
 
 from bench.harness.arguments import make_parser
 from lexbridge.net.flask_sockets_compat import Sockets
-from lexbridge.net.http_server import MediaServer, MediaSocketHandler
+from lexbridge.net.http_handler import MediaSocketHandler
+from lexbridge.net.http_server import MediaServer
 from lexbridge.net.rfc6455 import Limits
 from lexbridge.net.websocket import MediaSocket
 

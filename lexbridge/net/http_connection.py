@@ -1,5 +1,4 @@
-"""One HTTP connection before, between and after its requests: a descriptor, what has come of a request, and how long
-it is waited for. Nothing here waits."""
+"""One HTTP connection, while the hub reads it: before, between and after its requests. Nothing here waits."""
 
 import os
 from enum import Enum
@@ -10,19 +9,20 @@ from gevent.monkey import get_original
 
 from lexbridge.net.http_request import RequestParser
 
-_plain_socket = get_original("_socket", "socket")  # without a hub, whose watchers cost more than the call itself
+# A socket object without a hub: gevent's makes watchers, which cost more than the system call.
+_plain_socket = get_original("_socket", "socket")
 
 
 class State(Enum):
-    """The reason for which a connection is waited for."""
+    """What a connection waits for."""
 
-    READING = "the rest of a request, or a first one"
-    IDLE = "another request"
-    LINGERING = "the end, after our last answer"
+    READING = "the rest of a request, or the first request"
+    KEPT_ALIVE = "another request"
+    LINGERING = "the peer's end, after the last answer"
 
 
 class Connection:
-    """One connection. `socket`: gevent's, made when a request is admitted; before, there is a descriptor only."""
+    """One connection. It has a descriptor alone until a request is admitted, and then gevent's `socket`, too."""
 
     __slots__ = (
         "address",
@@ -42,34 +42,36 @@ class Connection:
         self.descriptor = descriptor
         self.address = address
         self.parser = RequestParser()
-        self.state: State | None = None  # None: it is being served, or gone
-        self.since_s = 0.0  # of the state, by time.monotonic()
-        self.due_s = 0.0  # when it is cut off
-        self.is_checked = False  # the head of the request that is being read
-        self.events = 0  # of epoll, that are waited for
+        self.state: State | None = None  # None while a request is answered, and after the end
+        self.since_s = 0.0  # when the state began, by time.monotonic()
+        self.due_s = 0.0  # when the connection is cut off
+        self.is_checked = False  # whether the head of the current request has been checked
+        self.events = 0  # epoll events that are waited for
         self.served = 0
-        """Requests that were answered."""
-        self.lingered_bytes = 0  # read after our last answer
+        """Number of requests that were answered."""
+        self.lingered_bytes = 0  # input that was dropped after the last answer
         self.socket: Any = None
 
     def close(self) -> None:
-        """Closes it, whoever has it."""
+        """Close the connection."""
         if self.socket is not None:
             self.socket.close()
         else:
             os.close(self.descriptor)
 
     def write(self, output: bytes) -> bool:
-        """Sends a few bytes. False if the peer has not taken what it was sent before: what it is told next would be
-        lost, and it would take the answer to another request for this one's. Raises OSError."""
+        """Send a few bytes, and return whether the system took all of them. Raise OSError.
+
+        If not, the connection has to end: the peer does not read, and what follows would be taken for a part of this.
+        """
         try:
             return os.write(self.descriptor, output) == len(output)
         except BlockingIOError:
             return False
 
     def end_sending(self) -> None:
-        """Ends our direction of the connection. Raises OSError."""
-        plain = _plain_socket(AF_INET, SOCK_STREAM, 0, self.descriptor)  # whatever its family: this call does not ask
+        """End the sending direction of the connection. Raise OSError."""
+        plain = _plain_socket(AF_INET, SOCK_STREAM, 0, self.descriptor)  # shutdown() ignores the family
         try:
             plain.shutdown(SHUT_WR)
         finally:

@@ -142,7 +142,7 @@ class RequestParser:
         self._searched = 0
         return Request(head, body)
 
-    def look_again(self) -> None:
+    def parse_buffered(self) -> None:
         """Begins with the next request, in what came together with the one before. Raises RequestRefused."""
         if self.head is None and self._buffer:
             self._find_head()

@@ -67,7 +67,7 @@ def serve(settings: Settings, place: Place, build: Callable[[], Service]) -> int
     load = Load(calls, settings.max_loop_lag_ms / 1000, memory_limit(settings.max_memory_mb, settings.web_concurrency))
     # Not before: on a small machine the start takes seconds, and holds nobody.
     watchdog = Watchdog(busyness := Busyness())
-    server.share(Accepting(place))
+    server.share_listener(Accepting(place))
     server.start()
     beating = gevent.spawn(_beat, place, server, calls, load, busyness, told, inspection)
     if settings.ecs_agent_uri:
@@ -81,7 +81,7 @@ def serve(settings: Settings, place: Place, build: Callable[[], Service]) -> int
     beating.kill()
     server.stop_accepting()
     hear_until_s = time.monotonic() + LAST_CONNECTIONS_S
-    while server.silent and time.monotonic() < hear_until_s:
+    while server.idle_connections and time.monotonic() < hear_until_s:
         gevent.sleep(_LOOK_EVERY_S)
     gevent.sleep(LAST_ANSWERS_S)
     server.stop(timeout=0)
@@ -105,7 +105,7 @@ def _beat(
     inspection: Inspection,
 ) -> None:
     """The worker's heart. If it stops, for whatever reason, the parent ends the worker."""
-    spent_s = server.spent_s
+    spent_s = server.busy_s
     while not server.closed:
         inspection.follow_level()
         state = _state(calls)
@@ -122,7 +122,7 @@ def _beat(
         due_s = time.monotonic() + MEASURE_EVERY_S
         gevent.sleep(MEASURE_EVERY_S)
         # A flood of strangers takes the time that calls leave, and no other: it is no overload.
-        strangers_s, spent_s = server.spent_s - spent_s, server.spent_s
+        strangers_s, spent_s = server.busy_s - spent_s, server.busy_s
         load.measured(time.monotonic() - due_s, resident_memory(), busyness.measure(strangers_s))
 
 

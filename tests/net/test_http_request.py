@@ -75,7 +75,7 @@ def test_requests_are_the_same_however_their_bytes_were_cut(cuts: list[int], sai
         at = end
         while (request := parser.take_request()) is not None:
             found.append((f"{request.head.method} {request.head.target}", request.body))
-            parser.look_again()
+            parser.parse_buffered()
     assert found == said
     assert not parser.has_part
     assert parser.take_rest() == b""
@@ -88,7 +88,7 @@ def test_what_follows_a_request_waits() -> None:
     assert parser.has_part
     assert parser.take_rest() == b"\x81\x80more"
     assert not parser.has_part
-    parser.look_again()
+    parser.parse_buffered()
     assert parser.head is None
 
 

@@ -16,7 +16,8 @@ import gevent
 import pytest
 
 from bench.harness.raw_client import RudeClient, client_close, client_message, upgrade_request
-from lexbridge.net.http_connections import SLICE_S, State
+from lexbridge.net.http_connection import State
+from lexbridge.net.http_connections import SLICE_S
 from lexbridge.net.http_request import Head, Request
 from lexbridge.net.http_server import MediaServer
 from lexbridge.net.policies import AdmitAll, Admitted, DirectAnswer, Oddity, Refusal
@@ -79,7 +80,7 @@ def test_what_breaks_on_one_connection_ends_no_other(error: Exception, logged: L
             another.send(request_of("/probe"))
             assert b"200 OK" in another.read_to_end()
         with gevent.Timeout(DEADLINE_S):
-            while server._connections and server._connections.waiting:
+            while server._connections and len(server._connections.table):
                 gevent.sleep(0.01)
     broken = [line["event"] for line in logged() if line["level"] == "error"]
     assert broken == ["connection-broken"] * (3 * isinstance(error, RuntimeError))
@@ -113,7 +114,7 @@ def test_strangers_are_metered_and_nobody_else_is() -> None:
         assert statuses(address, "/refused", "/head", "/page", "/refused") == [403, 403, 200, 403]
         assert statuses(address, "/refused", "/head", "/page") == [None] * 3  # cut off without a word
         assert statuses(address, "/signed", "/probe", "/signed") == [200] * 3
-        assert server.spent_s > 0
+        assert server.busy_s > 0
     met = refused.totals - before
     assert met == {"refused by the test": 3, "refused by its head": 2, "too many strangers": 1}
 
@@ -149,7 +150,7 @@ def test_a_strangers_upgrade_counts_as_no_socket() -> None:
     with limited(Counting(), TokenBucket(0, 9)) as (address, server):
         clients = [RudeClient(address, DEADLINE_S) for _ in range(2)]
         with gevent.Timeout(DEADLINE_S):
-            while server.silent < 2:
+            while server.idle_connections < 2:
                 gevent.sleep(0.01)
         for client in clients:
             client.send(upgrade_request("/page", {"Connection": "Upgrade, close"}))
@@ -259,7 +260,7 @@ def test_answers_that_are_not_taken_do_not_pile_up() -> None:
                 client.sendall(probes)
                 gevent.sleep(0.01)
                 assert server._connections
-                for connections in server._connections._connections.values():
+                for connections in server._connections.table._by_state.values():
                     most = max([most, *(unsent(connection.descriptor) for connection in connections.values())])
     assert 0 < most < 512 * 1024
 
@@ -271,7 +272,7 @@ def kept_and_full(server: MediaServer, address: Address) -> Iterator[RudeClient]
         client.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.read_header_block() == 200
         assert server._connections
-        (kept,) = server._connections._connections[State.IDLE].values()
+        (kept,) = server._connections.table._by_state[State.KEPT_ALIVE].values()
         client._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sending = socket.socket(fileno=os.dup(kept.descriptor))
         sending.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
@@ -297,7 +298,7 @@ def test_whoever_does_not_take_its_answers_gets_no_others(lines: str) -> None:
     ):
         client.send(f"GET /probe HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode())
         with gevent.Timeout(DEADLINE_S):
-            while server._connections and server._connections.waiting:
+            while server._connections and len(server._connections.table):
                 gevent.sleep(0.01)
 
 
@@ -322,7 +323,7 @@ def test_without_room_the_oldest_silent_connection_gives_way() -> None:
         server._most_waiting = 3
         silent = [RudeClient(address, DEADLINE_S) for _ in range(5)]
         with gevent.Timeout(DEADLINE_S):
-            while server.silent < 3:
+            while server.idle_connections < 3:
                 gevent.sleep(0.01)
         assert statuses(address, "/signed") == [200]
         assert [client.end(upgraded=False).status for client in silent[:2]] == [None, None]

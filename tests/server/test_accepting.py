@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 
 from lexbridge.net.accept_queue import count_waiting
-from lexbridge.net.http_server import LOOK_EVERY_S, MediaServer
+from lexbridge.net.http_server import RETRY_ACCEPT_S, MediaServer
 from lexbridge.server.accepting import CROWD, LEFT_S, LONGEST_LEFT_S, MOST_NEW, Accepting
 from lexbridge.server.scoreboard import PROMPT_S, Board, Place, State
 from tests.support.rig import PATIENCE_S
@@ -132,7 +132,7 @@ def shared_server(other_has: int) -> Iterator[tuple[tuple[str, int], Board]]:
     app.add_url_rule("/page", "page", lambda: "here")
     board = Board(2)
     server = MediaServer(("127.0.0.1", 0), app)
-    server.share(Accepting(Place(board, 0, 1)))
+    server.share_listener(Accepting(Place(board, 0, 1)))
     board.write_sockets(1, other_has)
 
     def beat() -> None:
@@ -179,7 +179,7 @@ def test_a_connection_that_the_other_worker_does_not_take_is_answered(monkeypatc
         # It has one connection more than the other now, of which it is not known what it wants
         second = callers.enter_context(socket.create_connection(address, PATIENCE_S))
         assert ask(second).startswith(b"HTTP/1.1 200")
-        assert 1 <= left.count(True) <= LONGEST_LEFT_S / LOOK_EVERY_S + 1  # it looks, and does not spin
+        assert 1 <= left.count(True) <= LONGEST_LEFT_S / RETRY_ACCEPT_S + 1  # it looks, and does not spin
         assert left[-1] is False
         assert ask(silent).startswith(b"HTTP/1.1 200")
 

@@ -16,7 +16,7 @@ from lexbridge.config.settings import Settings
 from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.client import LexClient
 from lexbridge.lex.runtime import Deadlines
-from lexbridge.net.http_server import MediaSocketHandler
+from lexbridge.net.http_handler import MediaSocketHandler
 from lexbridge.net.rfc6455 import Limits
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.offline.caller.caller import SimulatedCaller

@@ -8,8 +8,9 @@ from flask import Flask
 
 from bench.harness.raw_client import Ended, RudeClient
 from lexbridge.net.flask_sockets_compat import Sockets
+from lexbridge.net.http_handler import MediaSocketHandler
 from lexbridge.net.http_request import Head, Request
-from lexbridge.net.http_server import MediaServer, MediaSocketHandler
+from lexbridge.net.http_server import MediaServer
 from lexbridge.net.policies import AdmitAll, Admitted, DirectAnswer, Refusal, RequestPolicy
 from lexbridge.net.rfc6455 import Limits
 from lexbridge.net.timeouts import Timeouts

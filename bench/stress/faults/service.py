@@ -11,7 +11,7 @@ from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.config.reading import read_settings
 from lexbridge.config.settings import Settings
 from lexbridge.lex.runtime import Deadlines
-from lexbridge.net.http_server import MediaSocketHandler
+from lexbridge.net.http_handler import MediaSocketHandler
 from lexbridge.net.rfc6455 import Limits
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.lex.bot_files import ORDER_FLOWERS, load_bot
