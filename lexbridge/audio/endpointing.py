@@ -66,15 +66,13 @@ SpeechEvent = SpeechStarted | SpeechContinued | SpeechEnded | NoInput
 
 @dataclass(frozen=True, slots=True)
 class EndpointingRules:
-    """Lengths in milliseconds, whole frames. The settings of the same names say what each one means."""
+    """Limits in milliseconds, whole frames. The settings of the same names say what each one means."""
 
     onset_ms: int = 60
     pre_roll_ms: int = 500
     hangover_ms: int = 700
-    hangover_min_ms: int | None = None
-    """None: as `hangover_ms`."""
-    hangover_max_ms: int | None = None
-    """None: as `hangover_ms`."""
+    hangover_min_ms: int | None = None  # None: as hangover_ms
+    hangover_max_ms: int | None = None  # None: as hangover_ms
     max_utterance_ms: int = 14800
     no_input_ms: int = 10000
     longest_onset_ms: int = 300
@@ -82,7 +80,7 @@ class EndpointingRules:
 
     @property
     def hangover(self) -> Hangover:
-        """Lengths of the hangover. A minimum or maximum that is None is the usual length."""
+        """The hangover's three lengths. A minimum or maximum that is None is the usual length."""
         least_ms, most_ms = self.hangover_min_ms, self.hangover_max_ms
         return Hangover(
             self.hangover_ms,

@@ -23,11 +23,11 @@ PAUSE_MS = 200
 """Shortest silence that counts as a pause of the caller. Shorter ones are part of a word, such as a "t"."""
 
 AGAIN_SHARE, AGAIN_MS = 1.3, 200
-"""How long a second pause may be: this multiple of the first, and these milliseconds more."""
+"""Longest second pause: this multiple of the first one, and these milliseconds more."""
 
 
 class Expected(Enum):
-    """Kinds of answers that a caller may be asked for. How the caller pauses depends on it."""
+    """Kind of answer that the caller is asked for. It decides how long the caller may pause."""
 
     OPEN = "open"  # a sentence
     PHRASE = "phrase"  # a few words: a date, a kind of flower
@@ -37,7 +37,7 @@ class Expected(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hangover:
-    """Lengths of the hangover, in whole frames: `min_ms` <= `usual_ms` <= `max_ms`. If all are equal, it is fixed."""
+    """The hangover's lengths in whole frames: `min_ms` <= `usual_ms` <= `max_ms`. If all are equal, it is fixed."""
 
     usual_ms: int
     min_ms: int

@@ -41,7 +41,7 @@ PROGRESS_SHARE = 0.97
 
 
 class Tone(Enum):
-    """Kinds of tones: of the caller's keypad, or of a call's progress (ringing, busy, fax)."""
+    """Kind of tone: of the caller's keypad, or of a call's progress (ringing, busy, fax)."""
 
     KEY = "key"
     PROGRESS = "progress"

@@ -1,1 +1,1 @@
-"""The settings: their table, their rules, and what is odd about them."""
+"""The settings: an entry for each, reading and checking them, doubts about valid ones, and their description."""

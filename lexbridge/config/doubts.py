@@ -1,4 +1,4 @@
-"""What is odd about settings that are valid: the service starts, and says so."""
+"""Doubts: oddities of valid settings. The service starts nevertheless, and reports them."""
 
 from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import urlsplit
@@ -13,11 +13,13 @@ TEST_ALIAS = "TSTALIASID"
 
 
 def find_doubts(settings: Settings, environment: Mapping[str, str], file_names: Collection[str] = ()) -> list[Problem]:
-    """List what is odd about the settings, each with what to do. `environment`, `file_names`: as `read_settings` had
-    them."""
+    """Return what is odd about the settings, each with what to do.
+
+    `environment` and `file_names` are those that `read_settings` read.
+    """
     return [
-        *_of_the_streams_address(settings),
-        *([] if _is_lex_elsewhere(settings.bot, environment) else _of_lex(settings)),
+        *_stream_url_doubts(settings),
+        *([] if _is_lex_elsewhere(settings.bot, environment) else _lex_doubts(settings)),
         *(
             Problem(name, "is set", f"it is no setting: did you mean {meant}?" if meant else "it is no setting")
             for name, meant in find_strange(environment, file_names)
@@ -26,20 +28,22 @@ def find_doubts(settings: Settings, environment: Mapping[str, str], file_names: 
 
 
 def _is_lex_elsewhere(bot: Bot, environment: Mapping[str, str]) -> bool:
-    """Whether Lex is not AWS's: it stands in for it in a rehearsal."""
-    own = "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE" if isinstance(bot, LexV1Bot) else "AWS_ENDPOINT_URL_LEX_RUNTIME_V2"
-    url = environment.get(own, "").strip() or environment.get("AWS_ENDPOINT_URL", "").strip()
+    """Whether requests go to a simulated Lex, not to AWS."""
+    variable = (
+        "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE" if isinstance(bot, LexV1Bot) else "AWS_ENDPOINT_URL_LEX_RUNTIME_V2"
+    )
+    url = environment.get(variable, "").strip() or environment.get("AWS_ENDPOINT_URL", "").strip()
     return bool(url) and ".amazonaws." not in (urlsplit(url).hostname or "")
 
 
-def _of_the_streams_address(settings: Settings) -> Iterator[Problem]:
+def _stream_url_doubts(settings: Settings) -> Iterator[Problem]:
     path = urlsplit(settings.stream_url).path
     if path not in ("", "/"):  # a proxy may take it away, but without one every stream is a 404
         rule = f"the socket is served at / alone: whatever stands before it has to take {path[:100]} away"
         yield Problem("STREAM_URL", f"is {settings.stream_url[:100]!r}", rule)
 
 
-def _of_lex(settings: Settings) -> Iterator[Problem]:
+def _lex_doubts(settings: Settings) -> Iterator[Problem]:
     bot, region = settings.bot, settings.aws_region
     if isinstance(bot, LexV1Bot):
         rule = "AWS shut Lex V1 down on 2025-09-15: make it a V2 bot, and set LEX_BOT_ID and LEX_BOT_ALIAS_ID"

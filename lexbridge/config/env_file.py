@@ -1,6 +1,6 @@
-"""The file `.env`: read once, by python-dotenv, into the environment, which wins.
+"""The file `.env`, which python-dotenv reads once into the environment. A variable that is set already stays.
 
-What python-dotenv would pass over, or raise from deep inside, is a problem with the settings here.
+What python-dotenv skips, or fails on with an error of its own, is reported here as a problem with the settings.
 """
 
 import io
@@ -17,9 +17,9 @@ _FORM = "must have one NAME=value a line, or a # before a comment"
 
 
 def read_env_file(path: Path) -> frozenset[str]:
-    """Puts what `path` has into the environment of the process. Returns the names that stand in it.
+    """Put the variables of the file into the environment of the process, and return their names.
 
-    A file that is not there has none. Raises ConfigError.
+    Without such a file there are none. Raises ConfigError if the file cannot be read.
     """
     text = _read(path)
     bindings = list(parse_stream(io.StringIO(text)))
@@ -30,7 +30,7 @@ def read_env_file(path: Path) -> frozenset[str]:
 
 
 def _read(path: Path) -> str:
-    """The text of the file; "" if there is none. Raises ConfigError."""
+    """Return the text of the file, or "" if there is no file. Raises ConfigError if it cannot be read."""
     if path.is_dir():
         raise ConfigError([Problem(os.fspath(path), "is a folder", "must be a text file, or not be there")])
     try:
@@ -53,10 +53,10 @@ def _read(path: Path) -> str:
 
 
 def _problems(path: Path, bindings: list[Binding]) -> Iterator[Problem]:
-    """Lines that python-dotenv cannot read. What they hold is not shown: it may be a secret."""
+    """Yield the lines that python-dotenv cannot read, without their text, because that may be a secret."""
     for binding in bindings:
         if binding.error:
-            # What was passed over before the line counts as the line's own beginning.
+            # python-dotenv counts the empty lines and comments before a line as the line's beginning.
             text = binding.original.string
             line = binding.original.line + len(text[: len(text) - len(text.lstrip())].splitlines())
             yield Problem(os.fspath(path), f"cannot be read in line {line}", _FORM)

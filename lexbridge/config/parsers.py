@@ -1,7 +1,7 @@
-"""What the text of an environment variable has to look like, and what it becomes.
+"""Reading of the settings' values from text.
 
-A parser takes the text, without white space around it, and returns the value, or raises ValueError with the rule. Most
-functions here return one.
+A parser takes the text of a variable, without white space around it, and returns the value. If the text breaks the
+parser's rule, it raises ValueError with that rule. Many functions here make a parser from the limits of a value.
 """
 
 import ipaddress
@@ -15,8 +15,10 @@ from urllib.parse import urlsplit
 _Word = TypeVar("_Word", bound=str)
 
 MAX_SPOKEN_CHARACTERS = 2000
-"""Of one text, written as XML. A document of Twilio's has 4,000 characters, and addresses and parameters of the stream
-stand in it too."""
+"""Longest text that lexbridge says, in characters of XML.
+
+A document for Twilio holds 4,000 characters in all, and the stream's addresses and parameters need the others.
+"""
 
 _E164 = r"\+[1-9][0-9]{6,14}"
 _PRIVATE_NAMES = ("localhost", "local", "internal", "lan", "home.arpa")
@@ -40,14 +42,14 @@ def parse_seconds(text: str, least: float, most: float) -> float | None:
 
 
 def line(value: str) -> str:
-    """One line of text."""
+    """Return `value` if it is one line of text."""
     if any(ord(character) < 32 for character in value):
         raise ValueError("must be one line of text")
     return value
 
 
 def spoken(value: str) -> str:
-    """One line of text that a document for Twilio has room for."""
+    """Return `value` if it is one line of text, and short enough for a document for Twilio."""
     length = len(line(value)) + 4 * value.count("&") + 3 * (value.count("<") + value.count(">"))
     if length > MAX_SPOKEN_CHARACTERS:
         rule = f"must be at most {MAX_SPOKEN_CHARACTERS} characters, as no document for Twilio has room for more"
@@ -56,7 +58,7 @@ def spoken(value: str) -> str:
 
 
 def matching(pattern: str, rule: str) -> Callable[[str], str]:
-    """What all of `pattern` matches; `rule` says it to people."""
+    """Make a parser of texts that the regular expression matches as a whole. `rule` says the same in words."""
 
     def parse(value: str) -> str:
         if not re.fullmatch(pattern, value):
@@ -67,7 +69,7 @@ def matching(pattern: str, rule: str) -> Callable[[str], str]:
 
 
 def one_of(*allowed: _Word) -> Callable[[str], _Word]:
-    """Return a parser that takes one of these words. With literal words, mypy knows them as the type of the value."""
+    """Make a parser that takes one of these words. If they are literals, they are the type of the value for mypy."""
 
     def parse(value: str) -> _Word:
         for word in allowed:
@@ -79,7 +81,7 @@ def one_of(*allowed: _Word) -> Callable[[str], _Word]:
 
 
 def whole_number(least: int, most: int, multiple: int = 1) -> Callable[[str], int]:
-    """An integer."""
+    """Make a parser of whole numbers within bounds, which are multiples of `multiple`."""
     rule = f"must be a whole number from {least} to {most}"
     if multiple > 1:
         rule += f", a multiple of {multiple}"
@@ -94,7 +96,7 @@ def whole_number(least: int, most: int, multiple: int = 1) -> Callable[[str], in
 
 
 def seconds(least: float, most: float) -> Callable[[str], float]:
-    """A number of seconds, to the millisecond."""
+    """Make a parser of seconds within bounds, exact to the millisecond."""
 
     def parse(value: str) -> float:
         number = parse_seconds(value, least, most)
@@ -106,12 +108,12 @@ def seconds(least: float, most: float) -> Callable[[str], float]:
 
 
 def switch(value: str) -> bool:
-    """Whether it is on."""
+    """Return True for `on` and False for `off`."""
     return one_of("on", "off")(value) == "on"
 
 
 def address(*schemes: str) -> Callable[[str], str]:
-    """An absolute address of one of `schemes`: no user, query, fragment or white space."""
+    """Make a parser of absolute URLs with one of `schemes`, without user, query, fragment and white space."""
     rule = "must be an address such as " + " or ".join(f"{scheme}://voice.example.com" for scheme in schemes)
 
     def parse(value: str) -> str:
@@ -129,12 +131,12 @@ def address(*schemes: str) -> Callable[[str], str]:
 
 
 def base_address(value: str) -> str:
-    """An address that paths are put after: a "/" at its end is cut off."""
+    """Return an HTTP URL that paths are added to, without a "/" at its end."""
     return address("https", "http")(value).rstrip("/")
 
 
 def public_address(value: str) -> str:
-    """A base address without a path."""
+    """Return an HTTP URL that has no path."""
     base = base_address(value)
     parts = urlsplit(base)
     if parts.path:
@@ -144,7 +146,7 @@ def public_address(value: str) -> str:
 
 
 def is_private(host: str) -> bool:
-    """Whether nobody outside reaches the host, by its name alone: nothing is looked up."""
+    """Whether the host is unreachable from outside, as far as its name tells: it is not looked up."""
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
@@ -152,14 +154,14 @@ def is_private(host: str) -> bool:
 
 
 def file(value: str) -> str:
-    """The path of a file that is there and can be read."""
+    """Return the path of a file that exists and can be read."""
     if not (Path(value).is_file() and os.access(value, os.R_OK)):
         raise ValueError("must be a file that can be read")
     return value
 
 
 def intent_names(value: str) -> frozenset[str]:
-    """Names of intents, comma-separated."""
+    """Return the names of intents that stand between commas."""
     names = [name.strip() for name in value.split(",") if name.strip()]
     if not all(re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name) for name in names):
         raise ValueError("must be intent names with commas between them")
@@ -167,7 +169,7 @@ def intent_names(value: str) -> frozenset[str]:
 
 
 def slot_kinds(value: str) -> Mapping[str, str]:
-    """Slots with what is said for each, comma-separated."""
+    """Return the kind of answer for each slot, from pairs such as `Size=closed` between commas."""
     pairs = [pair.strip() for pair in value.split(",") if pair.strip()]
     kinds = {found[1]: found[2] for pair in pairs if (found := re.fullmatch(_SLOT_KIND, pair))}
     if len(kinds) < len(pairs):
@@ -177,7 +179,7 @@ def slot_kinds(value: str) -> Mapping[str, str]:
 
 
 def phone_numbers(value: str) -> frozenset[str]:
-    """Phone numbers, comma-separated."""
+    """Return the phone numbers that stand between commas."""
     numbers = [number.strip() for number in value.split(",") if number.strip()]
     if not all(is_phone_number(number) for number in numbers):
         raise ValueError("must be phone numbers in E.164 form (+12065550100) with commas between them")
@@ -185,19 +187,19 @@ def phone_numbers(value: str) -> frozenset[str]:
 
 
 def phone_number(value: str) -> str:
-    """A phone number."""
+    """Return `value` if it is a phone number in E.164 form."""
     if not is_phone_number(value):
         raise ValueError("must be a phone number in E.164 form, such as +12065550100")
     return value
 
 
 def is_phone_number(text: str) -> bool:
-    """Whether it is one in E.164 form."""
+    """Whether the text is a phone number in E.164 form, such as +12065550100."""
     return re.fullmatch(_E164, text) is not None
 
 
 def auth_token(rule: str) -> Callable[[str], str]:
-    """A token that signs: no SID, which is what is often copied in its place. `rule` says it to people."""
+    """Make a parser of Twilio's auth tokens, which names a SID as such, because people often copy one by mistake."""
 
     def parse(value: str) -> str:
         if re.fullmatch("SK[0-9a-fA-F]{32}", value):

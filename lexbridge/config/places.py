@@ -1,7 +1,7 @@
-"""AWS regions and Lex locales: what cannot be one, what was probably meant, and what boto3 knows of it.
+"""AWS regions and Lex locales: which names are impossible, and which ones are doubtful.
 
-Regions are looked up in the data files of the installed botocore, so they are as new as that is. A region or a locale
-that is newer than those, and could exist, is never refused.
+The known regions come from the data files of the installed botocore. A region or locale that may be newer than these is
+doubtful at most, and never refused.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any
 from botocore.loaders import create_loader
 
 _COMPASS = ("central", "north", "northeast", "northwest", "south", "southeast", "southwest", "east", "west")
-"""What the last word of every region's name is."""
+"""Words with which the names of regions end, before their number."""
 
 _LOCALES = re.findall(
     r"\w+",
@@ -21,7 +21,7 @@ _LOCALES = re.findall(
     "en_ZA es_419 es_ES es_MX es_US fi_FI fr_BE fr_CA fr_FR hi_IN it_IT ja_JP ko_KR nl_BE nl_NL no_NO pl_PL pt_BR "
     "pt_PT sv_SE zh_CN zh_HK",
 )
-"""Locales of Lex V2 in the languages that have one here; it has other languages too.
+"""Locales of Lex V2, each language that is here with all of its locales. Lex has other languages too.
 
 Source: https://docs.aws.amazon.com/lexv2/latest/dg/how-languages.html .
 """
@@ -37,23 +37,23 @@ _LANGUAGES = frozenset(
         "yi yo za zh zu",
     )
 )
-"""Every two-letter code of ISO 639. Those of three letters are thousands: none is refused."""
+"""Every two-letter code of ISO 639. The codes of three letters are thousands, so any of those is accepted."""
 
 
 def region(value: str) -> str:
-    """The name of an AWS region. One that the installed boto3 does not know is taken if AWS could have it some day."""
+    """Return `value` if it is the name of an AWS region, or could be the name of a newer one than boto3 knows."""
     rule = "must be the name of an AWS region such as us-west-2"
     form = re.fullmatch(r"([a-z]{2,4}(?:-[a-z]+)*)-([a-z]+)-[0-9]{1,2}", value)
     if value in _regions() or (form and form[2] in _COMPASS and _is_in_a_partition(value)):
         return value
     close = get_close_matches(value.lower(), sorted(_regions()), n=5, cutoff=0.7)
-    # Of those that are alike, the one with the same letters: two of them may have changed places.
+    # Prefer a name with the same letters, because two of them may have changed places.
     meant = min(close, key=lambda name: sorted(name) != sorted(value.lower()), default=None)
     raise ValueError(f"{rule}: did you mean {meant}?" if meant else rule)
 
 
 def locale_id(value: str) -> str:
-    """The name of a Lex locale: a language that there is, and a country."""
+    """Return `value` if it has the form of a Lex locale, with an existing language."""
     rule = "must be a locale such as en_US or es_419"
     form = re.fullmatch(r"([a-z]{2,3})_[A-Z0-9]{2,3}", value)
     if form and (len(form[1]) == 3 or form[1] in _LANGUAGES):
@@ -66,7 +66,7 @@ def locale_id(value: str) -> str:
 
 
 def find_region_doubt(name: str, generation: str) -> str | None:
-    """A sentence about a region in which the installed boto3 knows no Lex. `generation`: "v1" or "v2"."""
+    """Return what is doubtful about a region, or None if boto3 knows Lex there. `generation`: "v1" or "v2"."""
     if name not in _regions():
         return "is no region that the installed boto3 knows; it may be newer than that: upgrade boto3"
     there = _lex_regions("runtime.lex" if generation == "v1" else "runtime-v2-lex")
@@ -76,7 +76,7 @@ def find_region_doubt(name: str, generation: str) -> str | None:
 
 
 def find_locale_doubt(name: str) -> str | None:
-    """A sentence about a locale that Lex has not, in a language that it has."""
+    """Return what is doubtful about a locale: Lex knows its language, but not the locale. None: nothing is."""
     language = name.partition("_")[0]
     there = [locale for locale in _LOCALES if locale.startswith(f"{language}_")]
     if name in there or not there:
@@ -92,13 +92,13 @@ def _data(name: str) -> Mapping[str, Any]:
 
 @cache
 def _regions() -> frozenset[str]:
-    """The regions that the installed botocore knows, without those that stand for all of a partition."""
+    """Return the regions that the installed botocore knows, without those that stand for a whole partition."""
     every = (name for partition in _data("partitions")["partitions"] for name in partition["regions"])
     return frozenset(name for name in every if not name.endswith("-global"))
 
 
 def _is_in_a_partition(name: str) -> bool:
-    """Whether the name begins as those of some partition do."""
+    """Whether the name has the form that some partition of AWS gives its regions."""
     return any(re.match(partition["regionRegex"], name) for partition in _data("partitions")["partitions"])
 
 

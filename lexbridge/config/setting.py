@@ -1,4 +1,4 @@
-"""How a setting is written down: once, as a field of a dataclass.
+"""The entry of a setting, which is written down once, as a field of a dataclass.
 
     filler_s: float = setting("FILLER_S", seconds(1, 60), Group.CALL, "Silence before ...", default="2.5")
 
@@ -15,7 +15,7 @@ _Value = TypeVar("_Value")
 
 
 class Group(Enum):
-    """Headings under which people find the settings, in order."""
+    """Heading under which people find a setting. The members are in the order of the tables."""
 
     BOT = "The bot and AWS"
     TWILIO = "Twilio and the addresses"
@@ -37,16 +37,16 @@ class Setting:
     group: Group
     help: str
     default: str | None = None
-    """Text that counts if the variable is unset. None: nothing does."""
+    """Text that counts if the variable is unset, or None if the setting has no default."""
     required: bool = False
     secret: bool = False
-    """Whether the value never appears in a message."""
+    """Whether messages hide the value."""
 
     @property
     def rule(self) -> str:
-        """What values are allowed."""
+        """Rule that the value has to follow, such as "must be a whole number from 1 to 64"."""
         try:
-            self.parse("\n")  # no parser but the most lenient takes a line feed, so the refusal says the rule
+            self.parse("\n")  # a required setting takes no line feed, and the error says what it takes
         except ValueError as error:
             return str(error)
         raise AssertionError(f"{self.name} would take a line feed")

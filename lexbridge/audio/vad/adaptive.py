@@ -7,7 +7,7 @@ from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions
 from lexbridge.audio.vad.noise_floor import NoiseFloor
 
 HOLD_DB = 3.0
-"""How far below the margin a voice that has begun may fall and still go on, in dB."""
+"""Decibels below the margin at which a voice that has begun still goes on."""
 
 _RELEASE_FRAMES = 5
 

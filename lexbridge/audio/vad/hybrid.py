@@ -23,11 +23,11 @@ from lexbridge.audio.vad.noise_floor import CALIBRATION_MS, NoiseFloor
 from lexbridge.audio.vad.silero import PACKAGES, REQUIREMENTS, SileroModel, SpeechProbability
 
 SURE, POSSIBLE, GOES_ON, IN_BACKGROUND = 0.4, 0.03, 0.15, 0.3
-"""Least probabilities of speech for: a voice that begins with a little level; a voice that begins with much level; a
-voice that goes on; and talk in the background."""
+"""Least probability of speech for: a voice that begins with a little level; one that begins with much level; one that
+goes on; and talk in the background."""
 
 TALK_FROM, TALK_TO = 0.03, 0.10
-"""Shares of the background that are speech: below the first, the levels in QUIET hold; above the second, TALKING."""
+"""Share of the background that is speech: below the first, the levels in QUIET hold; above the second, TALKING."""
 
 _SMOOTHED_FRAMES = 4
 _RELEASE_FRAMES = 6  # frames without voice after which a voice has to begin anew
@@ -52,8 +52,8 @@ class _Levels:
 
 QUIET = _Levels(2.0, 10.0, 1.5)
 TALKING = _Levels(10.5, 14.0, 3.5)
-"""Levels on a line with background talk. A crowd's loudest words, smoothed over 80 ms, are less than 10 dB over its
-median."""
+"""Thresholds on a line with background talk, where a crowd's loudest words, smoothed over 80 ms, are less than 10 dB
+over its median."""
 
 STIRS = _ratio(1.5)
 """Ratio over the noise floor that wakes the model."""
