@@ -10,7 +10,8 @@ from lexbridge.offline.lex.bot_files import shipped_bots
 from tests.support.compose_file import services
 
 
-def test_with_a_token_alone_the_bridge_has_all_it_needs_to_talk_to_a_bot_that_the_local_lex_has() -> None:
+def test_a_token_alone_is_enough_for_the_bridge() -> None:
+    """The compose file's bridge needs no other setting to serve a bot that its local Lex has."""
     environment = services({"TWILIO_AUTH_TOKEN": "anything"})["bridge"]["environment"]
     assert set(environment) <= {setting.name for setting in SETTINGS}
     settings = read_settings(environment)
@@ -32,7 +33,8 @@ def test_the_bridge_has_time_to_drain_and_no_way_to_write() -> None:
         assert service["cap_drop"] == ["ALL"]
 
 
-def test_the_others_run_commands_that_there_are_and_speak_to_each_other() -> None:
+def test_the_other_services_run_commands_that_exist() -> None:
+    """The services beside the bridge run offline commands, and find each other by their names."""
     made = services({"TWILIO_AUTH_TOKEN": "anything"})
     for name in ("lex", "caller"):
         assert made[name]["command"][0] in COMMANDS

@@ -38,14 +38,14 @@ def test_the_tree_in_the_docstring_is_the_tree_in_the_code():
         (SessionNotRestored, "say_it_again", False),
     ],
 )
-def test_each_lex_error_names_the_sentence_that_the_caller_hears_and_tells_whether_the_call_ends(
-    kind, apology, ends_call
-):
+def test_each_lex_error_has_a_phrase_and_may_end_the_call(kind, apology, ends_call):
+    """Each error of Lex names the phrase that the caller hears, and tells whether the call ends with it."""
     error = kind("Lex answered 400")
     assert (error.apology, error.ends_call, str(error)) == (apology, ends_call, "Lex answered 400")
 
 
-def test_an_answer_that_cannot_be_read_is_apologised_for_and_names_ten_of_its_parts():
+def test_an_unreadable_answer_names_ten_of_its_parts():
+    """An answer of Lex that cannot be read is apologised for; its error names ten parts at most."""
     error = LexUnreadable([f"messages[{number}]" for number in range(99)])
     assert (error.apology, error.ends_call, len(error.parts)) == ("say_it_again", False, 99)
     assert str(error) == "nothing of Lex's answer can be used: " + ", ".join(f"messages[{n}]" for n in range(10))

@@ -107,6 +107,6 @@ def test_a_lock_that_lacks_something_is_found(asked: str, python: str, complaint
 
 
 @pytest.mark.parametrize("line", ["flask==3.1.3\n", "flask>=3.1 \\\n    --hash=sha256:" + "0" * 64 + "\n"])
-def test_a_pin_without_its_hashes_and_one_of_many_versions_are_refused(line: str) -> None:
+def test_a_pin_without_hashes_or_of_many_versions_is_refused(line: str) -> None:
     with pytest.raises(AssertionError, match="one version, with its hashes"):
         unmet(iter([]), line, linux("3.11"))

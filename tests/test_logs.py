@@ -57,7 +57,8 @@ def test_what_strangers_cause_is_one_line_a_reason_and_window(logged: Logged) ->
     assert counted.totals == {"rude": 1000, "late": 1}
 
 
-def test_each_line_of_what_strangers_cause_has_the_hints_of_the_last_of_them(logged: Logged) -> None:
+def test_a_counted_line_has_the_hints_of_its_last_event(logged: Logged) -> None:
+    """A line that counts refused strangers has the hints of the last of them."""
     counted = RateLimitedLog("peer-refused", window_s=0.05)
     for at in range(3):
         counted.count("rude", {"remedy": f"be kind, {at}"})
@@ -78,7 +79,8 @@ def test_text_is_for_people(logged: Logged) -> None:
     assert "\x1b" not in line  # no colours into a file
 
 
-def test_text_has_the_time_of_day_and_the_call_first_and_the_whole_sids_where_they_are_needed() -> None:
+def test_text_begins_with_the_time_and_the_call() -> None:
+    """A line of text begins with the time of day and the call; whole SIDs stand where they are needed."""
     stream = io.StringIO()
     logs.configure("INFO", "text", logging.StreamHandler(stream), pid=77)
     sid = "CA" + "b15e" * 8
@@ -97,7 +99,7 @@ def test_text_has_the_time_of_day_and_the_call_first_and_the_whole_sids_where_th
     assert fourth.split()[3:] == ["CAb15eb1", "stream-started", *whole]
 
 
-def test_each_line_of_a_worker_has_its_process_id_unless_it_names_another() -> None:
+def test_a_workers_line_has_its_process_id_or_names_another() -> None:
     stream = io.StringIO()
     logs.configure("INFO", "json", logging.StreamHandler(stream), pid=77)
     Log(call_sid="CA1").info("turn-answered")
@@ -107,7 +109,8 @@ def test_each_line_of_a_worker_has_its_process_id_unless_it_names_another() -> N
 
 
 @pytest.mark.parametrize("generation", ["v1", "v2"])
-def test_a_whole_call_leaves_nothing_private_in_the_log_even_at_debug(generation: str, logged: Logged) -> None:
+def test_a_whole_call_leaves_nothing_private_in_the_log(generation: str, logged: Logged) -> None:
+    """A whole call, logged at DEBUG, leaves no words, keys, numbers or tokens in the log."""
     heard = ("I would like to order flowers", "roses", "tomorrow", "five pm", "yes", "goodbye")
     bot = v2_bot(flowers()) if generation == "v2" else {}
     with running(heard, SHARE_CALLER_NUMBER="on", **bot) as rig:

@@ -27,7 +27,8 @@ def spoken_in(documents: list[str]) -> list[str]:
     return [" ".join(say.text or "" for say in ElementTree.fromstring(twiml).iter("Say")) for twiml in documents]
 
 
-def test_a_bug_in_a_lex_request_is_heard_as_an_apology_and_the_call_goes_on(logged: Logged) -> None:
+def test_a_bug_in_a_lex_request_is_heard_as_an_apology(logged: Logged) -> None:
+    """A bug in a request to Lex is heard as an apology, and the call goes on."""
     lex, control = RehearsedLex(RuntimeError("a bug"), rehearsal.says("Which flowers?")), RehearsedControl()
     call = Rehearsal(lex, control)
     call.speaks()
@@ -59,7 +60,8 @@ class EagerSpeech:
         """See Speech."""
 
 
-def test_a_reply_whose_audio_is_all_there_is_heard_at_once_and_holds_up_nobody() -> None:
+def test_audio_that_is_all_there_is_heard_at_once() -> None:
+    """A reply whose audio is all there is heard at once, and holds up no other greenlet."""
     speech = EagerSpeech()
 
     class EagerLex(RehearsedLex):
@@ -81,7 +83,8 @@ def test_a_reply_whose_audio_is_all_there_is_heard_at_once_and_holds_up_nobody()
     assert call.ended() == 1000
 
 
-def test_a_bug_in_an_update_leaves_the_call_alive_even_after_last_words(logged: Logged) -> None:
+def test_a_bug_in_an_update_leaves_the_call_alive(logged: Logged) -> None:
+    """A bug in a call update leaves the call alive, even where the update had the last words."""
     goodbye = rehearsal.says("Goodbye.", state=DialogState.FULFILLED, intent="GoodbyeIntent")
     lex, control = RehearsedLex(goodbye, rehearsal.says("Which flowers?")), RehearsedControl(RuntimeError("a bug"))
     call = Rehearsal(lex, control)
@@ -110,9 +113,8 @@ class BrokenDetector:
         return True
 
 
-def test_a_call_that_breaks_by_a_bug_is_closed_with_1011_and_leaves_nothing(
-    monkeypatch: pytest.MonkeyPatch, logged: Logged
-) -> None:
+def test_a_call_broken_by_a_bug_is_closed_with_1011(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    """A call that a bug breaks is closed with 1011, and leaves no request and no greenlet behind."""
     monkeypatch.setattr("lexbridge.bridge.live_call.load_detector", lambda *_: BrokenDetector)
     lex = RehearsedLex()
     call = Rehearsal(lex, RehearsedControl())
@@ -126,7 +128,8 @@ def test_a_call_that_breaks_by_a_bug_is_closed_with_1011_and_leaves_nothing(
     assert [line["event"] for line in logged() if line["level"] == "error"] == ["call-broken"]
 
 
-def test_a_socket_that_breaks_by_a_bug_in_the_middle_of_an_utterance_ends_its_request(logged: Logged) -> None:
+def test_a_socket_broken_by_a_bug_ends_its_lex_request(logged: Logged) -> None:
+    """A socket that a bug breaks in the middle of an utterance ends the utterance's request to Lex."""
     lex = RehearsedLex()
     call = Rehearsal(lex, RehearsedControl())
     call.speaks(voice_ms=900, silence_ms=0)
@@ -203,9 +206,8 @@ def test_of_several_updates_that_wait_the_newest_is_carried_out() -> None:
     assert call.ended() == 1000
 
 
-def test_a_bug_while_a_stream_is_stopped_is_a_line_of_the_log_and_ends_it(
-    logged: Logged, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bug_while_a_stream_is_stopped_is_logged_once(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug while a stream is stopped is one line of the log, and ends the stream."""
     monkeypatch.setattr(bridge, "STOP_DEADLINE_S", 10 * PATIENCE_S)
     control = RehearsedControl()
     monkeypatch.setattr(control, "stop_stream", lambda *_: 1 / 0)
@@ -217,7 +219,7 @@ def test_a_bug_while_a_stream_is_stopped_is_a_line_of_the_log_and_ends_it(
     wait_until(lambda: not call.left())
 
 
-def test_whoever_has_something_for_a_call_with_a_full_inbox_does_not_wait_past_its_end() -> None:
+def test_nothing_waits_for_a_full_inbox_past_the_calls_end() -> None:
     """The reader, and the newer stream that takes over: one waits behind the other."""
     call = Rehearsal(RehearsedLex(), RehearsedControl())
     wait_until(lambda: call.calls.live_calls == 1)

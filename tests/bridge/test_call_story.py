@@ -89,7 +89,7 @@ def asks(caller: Told, lex_ms: int = 500) -> Told:
 # -- turns
 
 
-def test_a_reply_by_call_update_is_heard_when_twilio_has_taken_it(logged: Logged) -> None:
+def test_a_call_update_is_heard_once_twilio_has_taken_it(logged: Logged) -> None:
     caller = asks(Told())
     caller.lex_says("Which day?")
     caller.is_silent(80)
@@ -218,7 +218,7 @@ def test_a_false_alarm_is_no_reply(logged: Logged) -> None:
     assert second == a_turn(2, outcome="false-alarm", lex_ms=0)
 
 
-def test_a_turn_that_was_dropped_has_no_line_and_one_that_nobody_heard_has(logged: Logged) -> None:
+def test_a_dropped_turn_has_no_line_but_an_unheard_one_has(logged: Logged) -> None:
     caller = asks(streaming())
     caller.lex_says("Which day?", speaks=True)  # its voice does not come
     caller.says_something()
@@ -266,13 +266,13 @@ def test_the_end_has_the_calls_figures(logged: Logged) -> None:
     assert told(logged, "call-left") == []
 
 
-def test_a_two_way_stream_that_nothing_here_ended_was_ended_by_the_caller(logged: Logged) -> None:
+def test_the_caller_ended_a_two_way_stream_we_did_not_end(logged: Logged) -> None:
     caller = asks(streaming())
     caller.hangs_up()
     assert end_of(logged, caller) == CALLER
 
 
-def test_a_one_way_stream_that_nothing_here_ended_was_ended_by_the_caller_too(logged: Logged) -> None:
+def test_the_caller_ended_a_one_way_stream_we_did_not_end(logged: Logged) -> None:
     caller = asks(Told())
     caller.lex_says("Which day?")
     caller.gets_the_update()
@@ -280,7 +280,8 @@ def test_a_one_way_stream_that_nothing_here_ended_was_ended_by_the_caller_too(lo
     assert end_of(logged, caller) == CALLER
 
 
-def test_why_a_one_way_stream_was_stopped_is_not_known_where_keys_were_asked_for(logged: Logged) -> None:
+def test_the_end_of_a_one_way_stream_is_unknown_with_keys(logged: Logged) -> None:
+    """Where keys were asked for, a one-way stream may have been stopped for them: why it ended is not known."""
     caller = asks(Told())
     caller.story.update_made(1, 1.0, asks_for_keys=True)
     caller.hangs_up()  # or another process answers the webhook of keys
@@ -354,7 +355,7 @@ def test_who_hangs_up_during_the_last_words_ended_the_call(logged: Logged) -> No
     assert end_of(logged, caller) == CALLER
 
 
-def test_a_stream_that_is_lost_during_the_last_words_leaves_the_call(logged: Logged) -> None:
+def test_a_stream_lost_during_the_last_words_leaves_the_call(logged: Logged) -> None:
     caller = asks(streaming())
     caller.lex_says_aloud("Goodbye.", ms=2000, **GOODBYE)
     caller.is_cut_off()
@@ -437,14 +438,14 @@ def test_a_stream_that_twilio_reports_lost_does_not_end_the_call(logged: Logged)
     assert end_of(logged, caller, "service stopped") == ("call-left", None, "stream lost")
 
 
-def test_a_call_that_twilio_no_longer_knows_was_ended_by_the_caller(logged: Logged) -> None:
+def test_the_caller_ended_a_call_that_twilio_does_not_know(logged: Logged) -> None:
     caller = asks(Told())
     caller.lex_says("Goodbye.", **GOODBYE)
     caller.is_gone()
     assert end_of(logged, caller) == CALLER
 
 
-def test_a_call_that_was_not_handed_over_after_all_goes_on_with_its_stream(logged: Logged) -> None:
+def test_a_failed_hand_over_leaves_the_call_with_its_stream(logged: Logged) -> None:
     caller = Told()
     caller.session.next_stream = NEXT_STREAM
     caller.session.is_leaving = True
@@ -483,7 +484,7 @@ def test_a_stream_that_never_began_has_no_end(logged: Logged) -> None:
     assert logged() == []
 
 
-def test_faults_are_the_warnings_and_errors_of_all_logs_of_the_call(logged: Logged) -> None:
+def test_faults_are_all_warnings_and_errors_of_the_call(logged: Logged) -> None:
     log = Log().bind(call_sid="CA1")
     log.bind(turn=1).warning("lex-request-failed")
     log.error("call-update-failed")

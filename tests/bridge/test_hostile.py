@@ -302,7 +302,7 @@ def test_a_body_far_too_big_is_not_read(rig: Rig) -> None:
         assert stranger.end(upgraded=False).status in (403, 413)
 
 
-def test_a_wrong_address_is_named_in_the_log_and_not_in_the_answer(logged: Logged) -> None:
+def test_a_wrong_address_is_in_the_log_not_in_the_answer(logged: Logged) -> None:
     signature = RequestValidator(TOKEN).compute_signature("https://outside.example:5/twiml", {"a": "b"})
     told = [f"X-Twilio-Signature: {signature}", "Content-Type: application/x-www-form-urlencoded", "Content-Length: 3"]
     with running() as rig, RudeClient(address(rig)) as client:  # one that has looked into no signature yet

@@ -101,9 +101,8 @@ def test_an_order_with_a_pause_in_it_is_one_order(generation: str, mode: str, lo
 
 @GENERATIONS
 @MODES
-def test_where_the_session_may_not_be_put_back_both_pieces_are_answered(
-    generation: str, mode: str, logged: Logged
-) -> None:
+def test_without_put_session_both_pieces_are_answered(generation: str, mode: str, logged: Logged) -> None:
+    """Where Lex's session may not be put back, each piece of what the caller said is answered."""
     with pausing(generation, mode, FIRST, WHOLE) as rig:
         rig.lex.faults.append(LexFault(operation="PutSession", status=403, times=None))
         call = says_it_with_a_pause(rig)

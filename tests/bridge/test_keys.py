@@ -67,7 +67,8 @@ def turns_of(rig: Rig) -> list[Any]:
 
 
 @GENERATIONS
-def test_keys_go_to_lex_as_text_by_a_new_stream_and_the_old_one_ends_quietly(generation: str, logged: Logged) -> None:
+def test_keys_go_to_lex_as_text_by_a_new_stream(generation: str, logged: Logged) -> None:
+    """Keys go to Lex as text by a new stream, and the old stream ends quietly."""
     with updating(FLOWERS, generation=generation) as rig:
         caller = says()
         call = rig.place_call(caller)
@@ -93,7 +94,8 @@ def test_keys_go_to_lex_as_text_by_a_new_stream_and_the_old_one_ends_quietly(gen
 
 
 @GENERATIONS
-def test_keys_pressed_during_the_greeting_are_the_first_turn_and_bring_the_facts_of_the_call(generation: str) -> None:
+def test_keys_pressed_during_the_greeting_are_the_first_turn(generation: str) -> None:
+    """Keys pressed during the greeting are the first turn, and bring the facts of the call to Lex."""
     with updating(generation=generation) as rig:
         call = rig.place_call(says())
         call.wait_for(StreamOpened, PATIENCE_S)
@@ -126,7 +128,8 @@ def test_a_lone_end_character_is_no_turn_and_the_call_goes_on() -> None:
 
 
 @GENERATIONS
-def test_whoever_interrupts_a_prompt_stops_it_by_an_update_and_is_understood(generation: str) -> None:
+def test_a_caller_who_interrupts_stops_the_prompt_by_an_update(generation: str) -> None:
+    """A caller who interrupts a prompt stops it by a call update, and is understood."""
     with updating(FLOWERS, "roses", generation=generation) as rig:
         caller = says()
         call = rig.place_call(caller)
@@ -149,7 +152,7 @@ def test_whoever_interrupts_a_prompt_stops_it_by_an_update_and_is_understood(gen
         rig.ended(call)
 
 
-def test_a_caller_who_must_not_interrupt_hears_the_prompt_to_its_end() -> None:
+def test_a_prompt_without_interruption_is_heard_to_its_end() -> None:
     with updating(FLOWERS, "roses", BARGE_IN="off") as rig:
         caller = says()
         call = rig.place_call(caller)
@@ -210,7 +213,8 @@ def test_slow_keys_are_not_interrupted_where_they_were_asked_for() -> None:
         rig.ended(call)
 
 
-def test_who_presses_nothing_where_keys_were_asked_for_is_asked_again_and_left_with_a_goodbye(logged: Logged) -> None:
+def test_a_caller_who_presses_nothing_is_asked_again(logged: Logged) -> None:
+    """A caller who presses nothing where keys were asked for is asked again, and then left with a goodbye."""
     with updating(FLOWERS, **SLOW) as rig:
         caller = says()
         call = rig.place_call(caller)
@@ -224,7 +228,8 @@ def test_who_presses_nothing_where_keys_were_asked_for_is_asked_again_and_left_w
     assert [line["call_sid"] for line in logged() if line["event"] == "silent-caller-left"] == [call.sid]
 
 
-def test_a_lone_end_character_where_keys_were_asked_for_is_as_much_as_silence() -> None:
+def test_a_lone_end_character_counts_as_silence() -> None:
+    """Where keys were asked for, the end character alone counts as silence."""
     with updating(FLOWERS, "roses", **{**SLOW, "NO_INPUT_S": "60"}) as rig:
         caller = says()
         call = rig.place_call(caller)

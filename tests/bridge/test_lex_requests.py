@@ -57,9 +57,7 @@ def odd_head(messages: Any) -> str:
     )
 
 
-def test_what_is_left_out_of_an_answer_is_named_without_its_values(
-    monkeypatch: pytest.MonkeyPatch, logged: Logged
-) -> None:
+def test_what_an_answer_lost_is_named_without_its_values(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     told = told_of(whole(odd_head(MESSAGES)), monkeypatch)
     assert isinstance(told, LexReplied)
     assert [message.text for message in told.reply.messages] == ["Hello."]

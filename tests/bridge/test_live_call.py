@@ -47,7 +47,7 @@ class RecordedCaller(SimulatedCaller):
         return frame
 
 
-def test_lex_gets_each_utterance_sample_for_sample_with_its_pre_roll() -> None:
+def test_lex_gets_each_sample_of_an_utterance_and_its_pre_roll() -> None:
     with running(["I would like to order flowers"]) as rig:
         caller = RecordedCaller()
         call = rig.place_call(caller)
@@ -119,7 +119,7 @@ def test_a_slow_lex_of_one_call_does_not_delay_another() -> None:
             rig.ended(call)
 
 
-def test_a_hang_up_in_the_middle_of_an_utterance_breaks_its_request_off() -> None:
+def test_a_hang_up_breaks_off_the_request_of_an_utterance() -> None:
     with running() as rig:
         call = rig.place_call(says("a very long order indeed " * 4))
         wait_until(lambda: len(rig.lex.requests) == 1)
@@ -155,7 +155,7 @@ def connected(rig: Rig) -> websocket.WebSocket:
     ],
     ids=["none", "empty", "nonsense", "expired", "another call's", "another account's", "forged"],
 )
-def test_a_stream_without_the_token_of_our_document_is_not_served(token: str | None, why: str, logged: Logged) -> None:
+def test_a_stream_without_its_documents_token_is_refused(token: str | None, why: str, logged: Logged) -> None:
     with running() as rig:
         client = connected(rig)
         client.send(start_text({} if token is None else {"lexbridge:token": token}))
@@ -202,7 +202,8 @@ def test_garbage_on_a_socket_closes_that_stream_only() -> None:
         rig.ended(call)
 
 
-def test_every_line_of_a_call_names_it_and_those_about_lex_name_the_turn(logged: Logged) -> None:
+def test_every_line_of_a_call_names_it_and_its_turn(logged: Logged) -> None:
+    """Every log line of a call names the call and its stream; a line about Lex names the turn too."""
     with running(["I would like to order flowers"] * 2) as rig:
         rig.lex.faults.append(LexFault(status=500))
         rig.twilio.rest_faults.append(RestFault(status=503))

@@ -16,7 +16,7 @@ def test_a_call_is_live_from_its_start_to_its_end() -> None:
     assert (calls.live_calls, calls.admission.refusal) == (1, None)
 
 
-def test_a_newer_stream_of_a_call_takes_over_and_the_older_one_may_end_late() -> None:
+def test_a_newer_stream_takes_over_before_the_older_one_ends() -> None:
     told: list[str] = []
     calls = CallRegistry(max_calls=2)
     older = live_stream("CA1", lambda what: told.append(f"older: {what}"))
@@ -57,7 +57,7 @@ def test_what_keeps_a_new_call_out() -> None:
     assert calls.admission.refusal == "draining"
 
 
-def test_a_call_whose_stream_is_lost_needs_another_unless_it_has_it() -> None:
+def test_a_call_without_its_lost_stream_needs_another() -> None:
     told: list[str] = []
     calls = CallRegistry(max_calls=1)
     assert calls.stream_lost("CA1", "MZ1")

@@ -63,9 +63,8 @@ def goes_on(rig: Rig, caller: SimulatedCaller, call: PhoneCall, streams: int) ->
     [("v1", 0.0), ("v2", 0.1), ("v1", 0.25)],
     ids=["as it begins", "in its middle", "after it"],
 )
-def test_a_stream_lost_around_a_prompt_is_followed_by_another_that_says_it_again(
-    generation: str, after_s: float
-) -> None:
+def test_a_prompt_is_said_again_after_a_lost_stream(generation: str, after_s: float) -> None:
+    """A stream that is lost around a prompt is followed by another one, on which Lex says the prompt again."""
     with streaming(FLOWERS, "roses", generation=generation) as rig:
         caller = says()
         call = rig.place_call(caller)
@@ -82,7 +81,8 @@ def test_a_stream_lost_around_a_prompt_is_followed_by_another_that_says_it_again
         assert count_of(call, UpdateReceived) == 0  # its own document went on, and the words came over the stream
 
 
-def test_whoever_answers_the_prompt_after_a_lost_stream_while_it_is_heard_is_heard() -> None:
+def test_an_answer_interrupts_the_prompt_after_a_lost_stream() -> None:
+    """The caller may interrupt the prompt that is said again after a lost stream, and is heard."""
     with streaming(FLOWERS, "roses", BARGE_IN="on", BARGE_IN_MS="200") as rig:
         caller, call = call_until_asked_for_kinds(rig)
         call.streams[0].cut()
@@ -137,7 +137,8 @@ def test_a_lex_that_has_forbidden_it_is_not_asked_again_at_once(logged: Logged) 
         call.wait(PATIENCE_S)
 
 
-def test_a_stream_lost_while_lex_thinks_is_followed_by_another_that_has_its_answer() -> None:
+def test_an_answer_is_heard_on_the_stream_after_a_lost_one() -> None:
+    """A stream that is lost while Lex thinks is followed by another one, on which the answer is heard."""
     with streaming(FLOWERS, "roses") as rig:
         rig.lex.think_s = 0.1  # of the clock: longer than the other stream takes to open, but for the second look
         caller = says()
@@ -153,7 +154,8 @@ def test_a_stream_lost_while_lex_thinks_is_followed_by_another_that_has_its_answ
         wait_until(lambda: rig.calls.live_calls == 0)
 
 
-def test_streams_that_are_left_at_the_end_are_closed_and_the_call_goes_on() -> None:
+def test_calls_go_on_when_a_process_closes_its_last_streams() -> None:
+    """The streams that are left at the end of a process are closed with 1001, and the calls go on."""
     with streaming(FLOWERS, "roses") as rig:
         caller, call = call_until_asked_for_kinds(rig)
         rig.calls.close()
@@ -179,7 +181,8 @@ def test_a_call_that_loses_stream_after_stream_is_ended_in_words() -> None:
         assert said_by_twilio(call)[-1] == NOT_AVAILABLE
 
 
-def test_a_call_is_handed_over_when_it_is_quiet_after_a_prompt_and_nothing_is_asked_twice() -> None:
+def test_a_quiet_call_is_handed_over_and_not_asked_twice() -> None:
+    """A call is handed over when it is quiet after a prompt; the caller hears no prompt twice."""
     with streaming(FLOWERS, "roses", "tomorrow") as rig:
         caller, call = call_until_asked_for_kinds(rig)
         caller.say("roses please")
@@ -201,7 +204,8 @@ def test_a_call_is_handed_over_when_it_is_quiet_after_a_prompt_and_nothing_is_as
         wait_until(lambda: rig.calls.live_calls == 0)
 
 
-def test_a_silent_caller_is_asked_again_in_the_bots_voice_and_then_let_go() -> None:
+def test_a_silent_caller_is_asked_again_in_the_bots_voice() -> None:
+    """A silent caller is asked again in the bot's voice, and then hears a goodbye."""
     with streaming(NO_INPUT_S="2", NO_INPUT_LIMIT="1", GREETING="Hello.") as rig:
         call = rig.place_call(SimulatedCaller(HummingVoice(), None))
         assert rig.ended(call).reason is EndReason.HANGUP_VERB
@@ -222,7 +226,7 @@ def test_a_silent_caller_is_handed_over_and_asked_again() -> None:
         assert heard_by(call, goodbye) + said_by_twilio(call).count(goodbye) == 1
 
 
-def test_the_status_of_a_lost_stream_is_answered_without_an_update() -> None:
+def test_the_status_of_a_lost_stream_causes_no_update() -> None:
     with streaming(FLOWERS, "roses") as rig:
         _, call = call_until_asked_for_kinds(rig)
         call.streams[0].cut()
@@ -239,7 +243,7 @@ def test_the_status_of_a_lost_stream_is_answered_without_an_update() -> None:
 # What only bad luck in timing brings about
 
 
-def test_the_news_of_a_lost_stream_does_not_end_the_one_that_followed_it() -> None:
+def test_late_news_of_a_lost_stream_does_not_end_the_next() -> None:
     """It comes while that one is about to hand the call over, to have the last words said."""
     with streaming(FLOWERS, "roses") as rig:
         _, call = call_until_asked_for_kinds(rig)
@@ -254,7 +258,7 @@ def test_the_news_of_a_lost_stream_does_not_end_the_one_that_followed_it() -> No
         call.wait(PATIENCE_S)
 
 
-def test_a_stream_that_was_taken_over_waits_for_its_stop_and_asks_nobody() -> None:
+def test_a_stream_that_was_taken_over_waits_for_its_stop() -> None:
     """It has been stopped, or was lost: Twilio has one bidirectional stream a call."""
     control = RehearsedControl()
     call = Rehearsal(RehearsedLex(rehearsal.says("Which flowers?")), control, REPLY_MODE="stream")
@@ -269,7 +273,7 @@ def test_a_stream_that_was_taken_over_waits_for_its_stop_and_asks_nobody() -> No
     wait_until(lambda: not call.left())
 
 
-def test_a_stream_that_was_taken_over_and_is_never_stopped_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_taken_over_and_never_stopped_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bridge, "STOP_DEADLINE_S", 0.1)
     control = RehearsedControl()
     call = Rehearsal(RehearsedLex(), control, REPLY_MODE="stream")

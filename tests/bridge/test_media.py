@@ -79,7 +79,7 @@ def test_no_turn_of_the_loop_hears_more_than_a_second(messages: list[str], heard
     assert max(each_ms) <= 1000
 
 
-def test_the_stop_that_comes_while_a_call_is_behind_is_taken_after_it(logged: Logged) -> None:
+def test_a_stop_waits_until_a_call_has_caught_up(logged: Logged) -> None:
     call = Rehearsal(RehearsedLex(), RehearsedControl())
     call.socket.sends([media_text(0, tone(6000)), stop_text()])
     assert call.ended() == 1000
@@ -87,7 +87,7 @@ def test_the_stop_that_comes_while_a_call_is_behind_is_taken_after_it(logged: Lo
     assert (ended["how"], ended["media_ms"]) == ("stopped", 6000)
 
 
-def test_an_answer_that_comes_while_a_call_is_behind_is_taken_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_waits_until_a_call_has_caught_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise the bot's question would be asked in the middle of what is past already."""
     sessions: list[Any] = []
 
@@ -164,7 +164,8 @@ def test_a_minute_that_is_skipped_each_minute_is_never_too_much() -> None:
             assert media_s.take(now_s, FRAME_MS / 1000)
 
 
-def test_time_that_jumps_again_and_again_is_served_and_not_heard_at_length(logged: Logged) -> None:
+def test_media_time_that_keeps_jumping_is_served_quickly(logged: Logged) -> None:
+    """Media time that jumps again and again is served: the skipped silence is not heard frame by frame."""
     call = Rehearsal(RehearsedLex(), RehearsedControl())
     call.socket.sends([*[a_frame(at_ms) for at_ms in (0, MINUTE_MS, 10 * MINUTE_MS, 0, 10**9)], stop_text()])
     assert call.ended() == 1000

@@ -67,7 +67,8 @@ def test_where_calls_have_a_limit_lex_speaks_what_is_said_then(local, monkeypatc
 
 
 @pytest.mark.parametrize("generation", BOTS)
-def test_a_bot_that_may_not_be_asked_is_asked_again_later_and_only_for_the_rest(local, monkeypatch, generation, logged):
+def test_a_forbidden_bot_is_asked_later_for_the_rest(local, monkeypatch, generation, logged):
+    """A bot that may not be asked to voice phrases is asked again later, and only for those that are missing."""
     voice = own_voice(local, monkeypatch, generation, again_after_s=0.2)
     local.faults.append(LexFault(status=403, operation="PutSession"))
     voice.learn()
@@ -82,7 +83,7 @@ def test_a_bot_that_may_not_be_asked_is_asked_again_later_and_only_for_the_rest(
 
 @pytest.mark.parametrize("generation", BOTS)
 @pytest.mark.parametrize(("audio", "why"), [(b"", "without audio"), (bytes(3200), "silence")], ids=["none", "silence"])
-def test_a_sentence_without_sound_is_not_voiced_and_the_others_are(local, monkeypatch, generation, audio, why, logged):
+def test_a_phrase_without_sound_is_not_voiced(local, monkeypatch, generation, audio, why, logged):
     voice = own_voice(local, monkeypatch, generation, again_after_s=0.3)
     speak, mute = local._voice.speak, [PHRASES.say_it_again, PHRASES.goodbye]
     monkeypatch.setattr(local._voice, "speak", lambda text: audio if text in mute else speak(text))

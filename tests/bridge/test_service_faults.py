@@ -101,7 +101,7 @@ def test_a_refusal_by_lex_ends_the_call_in_words(status: int, when: str, generat
         pytest.param(RestFault(kind="reset"), id="reset"),
     ],
 )
-def test_two_faults_of_twilio_are_not_heard_and_three_cost_one_reply(fault: RestFault) -> None:
+def test_two_faults_of_twilio_are_unheard_three_cost_a_reply(fault: RestFault) -> None:
     with running(["I would like to order flowers", "roses", "tomorrow"], NO_INPUT_S="120") as rig:
         rig.twilio.rest_faults.extend([fault, fault])
         caller = says()
@@ -156,7 +156,7 @@ def test_a_transfer_that_twilio_answers_late_is_asked_for_once(kind: Literal["ha
         assert not [event for event in call.events if isinstance(event, UpdateRefused)]
 
 
-def test_last_words_that_twilio_does_not_carry_out_leave_the_call_alive() -> None:
+def test_last_words_that_twilio_refuses_leave_the_call_alive() -> None:
     with running(["goodbye", "goodbye"]) as rig:
         rig.twilio.rest_faults.extend([RestFault()] * 3)
         caller = says()

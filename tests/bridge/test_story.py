@@ -28,7 +28,7 @@ def check_turns(lines: list[dict[str, Any]], settings: Settings) -> None:
         assert 0 <= line["lex_ms"] <= line["reply_ms"] - line["end_ms"]
 
 
-def test_the_log_tells_how_long_each_reply_took_and_who_ended_the_call(logged: Logged) -> None:
+def test_the_log_tells_latencies_and_who_ended_the_call(logged: Logged) -> None:
     with running(ORDER) as rig:
         rig.twilio.rest_faults.append(RestFault(status=503))
         call = rig.place_call(says(*ORDER))
@@ -70,7 +70,8 @@ def test_the_log_tells_that_the_caller_hung_up(logged: Logged) -> None:
     assert (ended["ended_by"], ended["turns"], ended["worst_reply_ms"]) == ("caller", 0, None)
 
 
-def test_in_call_update_mode_a_stream_leaves_for_keys_and_the_next_ends_with_the_call(logged: Logged) -> None:
+def test_a_stream_leaves_for_keys_and_the_next_ends_the_call(logged: Logged) -> None:
+    """In call-update mode a stream leaves for keys, and the next one ends with the call."""
     with running() as rig:
         call = rig.place_call(says())
         wait_until(lambda: bool(lines_of(logged, "stream-started")))
@@ -104,7 +105,7 @@ def test_a_stream_whose_service_stops_says_so(logged: Logged) -> None:
     assert left["why"] == "service stopped"
 
 
-def test_a_message_that_breaks_the_protocol_ends_the_stream_and_not_the_call(logged: Logged) -> None:
+def test_a_message_against_the_protocol_ends_only_its_stream(logged: Logged) -> None:
     call = Rehearsal(RehearsedLex(), RehearsedControl())
     call.socket.sends([start_text()])
     assert call.ended() == 1007

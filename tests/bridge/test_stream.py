@@ -25,7 +25,7 @@ from tests.support.streaming import count_of, heard_by, is_end, prompt_heard, sa
 
 
 @GENERATIONS
-def test_an_order_is_fulfilled_over_one_stream_and_every_word_is_heard(generation: str) -> None:
+def test_an_order_is_fulfilled_and_heard_over_one_stream(generation: str) -> None:
     with streaming(*ORDER, generation=generation) as rig:
         call = rig.place_call(says(*ORDER))
         assert rig.ended(call).reason is EndReason.HANGUP_VERB
@@ -159,9 +159,8 @@ def test_the_bot_welcomes_the_caller(generation: str) -> None:
         pytest.param(LexFault(status=403, times=None), NOT_AVAILABLE, id="forbidden"),
     ],
 )
-def test_a_caller_whom_the_bot_does_not_welcome_is_greeted_unless_it_never_will(
-    generation: str, fault: LexFault, words: str
-) -> None:
+def test_a_caller_whom_the_bot_does_not_welcome_is_greeted(generation: str, fault: LexFault, words: str) -> None:
+    """A caller whom the bot does not welcome hears GREETING; where Lex forbids it, an apology ends the call."""
     with streaming(FLOWERS, generation=generation, **WELCOMES) as rig:
         caller = says()
         call = rig.place_call(caller)

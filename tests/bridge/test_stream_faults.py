@@ -137,7 +137,7 @@ def test_a_caller_is_put_through_after_the_last_words_were_heard() -> None:
         wait_until(lambda: rig.calls.live_calls == 0)
 
 
-def test_a_hang_up_that_twilio_does_not_carry_out_leaves_the_call_listening() -> None:
+def test_after_a_refused_hang_up_the_call_listens() -> None:
     with streaming("goodbye", FLOWERS) as rig:
         rig.twilio.rest_faults.extend([RestFault()] * 3)
         caller = says()

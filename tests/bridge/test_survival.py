@@ -43,7 +43,8 @@ def times_told(call: PhoneCall, text: str) -> int:
 
 
 @pytest.mark.parametrize("generation", ["v1", "v2"])
-def test_a_call_whose_stream_is_lost_goes_on_with_what_the_bot_asked_last(generation: str) -> None:
+def test_a_call_goes_on_with_the_last_prompt_after_a_loss(generation: str) -> None:
+    """A call whose stream is lost goes on with what the bot asked last."""
     bot = v2_bot(flowers()) if generation == "v2" else {}
     with running(ORDER, pace=SLOWLY, NO_INPUT_S="120", **bot) as rig:
         caller, call = call_until_asked_for_kinds(rig)
@@ -61,7 +62,7 @@ def test_a_call_whose_stream_is_lost_goes_on_with_what_the_bot_asked_last(genera
         assert complaint.startswith("31903")
 
 
-def test_an_answer_that_died_with_its_process_is_not_asked_for_again() -> None:
+def test_an_answer_lost_with_its_process_is_not_asked_again() -> None:
     """Lex has the caller's words, and answers a bridge that is not there any more."""
     with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
         caller, call = call_until_asked_for_kinds(rig)
@@ -142,7 +143,7 @@ def test_a_call_is_handed_over_with_an_answer_and_nobody_notices() -> None:
         wait_until(lambda: rig.calls.live_calls == 0)
 
 
-def test_a_caller_who_says_nothing_is_handed_over_when_they_are_asked_again() -> None:
+def test_a_silent_caller_is_handed_over_when_asked_again() -> None:
     with running(ORDER, NO_INPUT_S="2", NO_INPUT_LIMIT="1", GREETING="Hello.") as rig:
         call = rig.place_call(SimulatedCaller(says()._voice, None))
         wait_until(lambda: rig.calls.live_calls == 1)
@@ -152,9 +153,10 @@ def test_a_caller_who_says_nothing_is_handed_over_when_they_are_asked_again() ->
         assert "Goodbye" in [event.twiml for event in call.events if isinstance(event, UpdateReceived)][-1]
 
 
-def test_after_many_losses_the_next_answer_opens_a_stream_that_starts_the_count_anew(
+def test_an_answer_starts_the_count_of_lost_streams_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """After many losses in a row, the next answer opens a stream with which the count begins again."""
     monkeypatch.setattr(bridge, "MANY_STREAMS_LOST", 1)
     with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
         caller, call = call_until_asked_for_kinds(rig)
@@ -185,7 +187,7 @@ def test_a_stream_that_twilio_does_not_stop_is_closed(monkeypatch: pytest.Monkey
         assert "1001" in closed.reason or closed.code == 31903
 
 
-def test_streams_that_are_left_at_the_end_are_closed_with_a_close_frame() -> None:
+def test_streams_left_at_the_end_get_a_close_frame() -> None:
     with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
         _, call = call_until_asked_for_kinds(rig)
         rig.calls.close()
@@ -210,7 +212,7 @@ def test_a_call_that_loses_stream_after_stream_is_ended_in_words() -> None:
         assert "this service is not available" in said[-1]
 
 
-def test_a_new_call_that_finds_the_process_full_at_last_is_served_all_the_same() -> None:
+def test_a_greeted_call_is_served_by_a_full_process() -> None:
     """It was greeted: between its webhook and its stream others came first."""
     with running(ORDER, pace=SLOWLY, MAX_CALLS="1", NO_INPUT_S="120") as rig:
         first = rig.place_call(says())

@@ -35,7 +35,7 @@ def lines(logged: Logged, event: str) -> list[dict[str, object]]:
 
 
 @MODES
-def test_a_caller_without_frames_is_answered_like_one_with_frames(mode: str, logged: Logged) -> None:
+def test_a_caller_without_frames_is_answered_like_any_other(mode: str, logged: Logged) -> None:
     lengths = []
     for sends_silence in (True, False):
         with running([PHRASE], pace=1, lex_voice=HummingVoice(), REPLY_MODE=mode, GREETING="Hi.") as rig:
@@ -58,7 +58,7 @@ def test_a_caller_without_frames_is_answered_like_one_with_frames(mode: str, log
 
 
 @MODES
-def test_a_caller_without_frames_is_asked_again_and_said_goodbye_to(mode: str, logged: Logged) -> None:
+def test_a_caller_without_frames_is_asked_again_and_left(mode: str, logged: Logged) -> None:
     variables = {"REPLY_MODE": mode, "NO_INPUT_S": "1", "NO_INPUT_LIMIT": "1", "GREETING": "Hi."}
     with running(pace=1, lex_voice=HummingVoice(), **variables) as rig:
         call = rig.place_call(a_caller_who_says(), sends_silence=False)
@@ -180,7 +180,8 @@ def test_media_that_comes_before_the_pong_is_heard_before_it(logged: Logged) -> 
     assert (ended["media_ms"], ended["silent_ms"]) == (40, 0)
 
 
-def test_before_the_stream_starts_and_after_the_last_message_nobody_is_pinged() -> None:
+def test_no_ping_before_the_stream_or_after_its_end() -> None:
+    """The socket is not pinged before the stream starts, and not after the last message."""
     call = a_call(RehearsedLex(), lambda payload: payload)
     call.socket.sends([media_text(0, SILENCE), stop_text()])
     assert call.ended() == 1000

@@ -75,7 +75,8 @@ def document_of(port: int) -> bytes:
 
 @pytest.mark.parametrize("ask", [session_of_lex, document_of], ids=["boto3", "requests"])
 @pytest.mark.parametrize("what", WITHOUT_END)
-def test_an_answer_without_end_is_given_up_early_and_takes_no_memory(what: str, ask: Callable[[int], Any]) -> None:
+def test_an_answer_without_end_is_given_up_early(what: str, ask: Callable[[int], Any]) -> None:
+    """An answer without end is given up early, and takes no memory."""
     with answering(WITHOUT_END[what]) as peer:
         tracemalloc.start()
         try:
@@ -103,7 +104,7 @@ def test_what_was_wrong_with_it_is_known(ask: Callable[[int], Any]) -> None:
     "body", [b"z" * 150_000, chunk(b"z") * 25_000 + b"0\r\n\r\n"], ids=["length", "chunks of 1 byte"]
 )
 @pytest.mark.parametrize("response_class", [capped_http._LexResponse, capped_http._DocumentResponse])
-def test_others_go_on_while_an_answer_that_is_all_at_hand_is_read(body: bytes, response_class: Any) -> None:
+def test_others_go_on_while_a_ready_answer_is_read(body: bytes, response_class: Any) -> None:
     theirs, ours = socket.socketpair()
     with theirs, ours:
         for end in (theirs, ours):
@@ -145,7 +146,7 @@ def test_the_limits_are_as_the_documents_have_them() -> None:
     assert five_minutes_bytes <= capped_http.VOICE_BYTES
 
 
-def test_heads_as_large_as_lexs_are_read_and_interim_answers_are_skipped() -> None:
+def test_large_heads_are_read_and_interim_answers_skipped() -> None:
     head = OK + "".join(f"X-{number}: {'y' * 16_000}\n" for number in range(4))
     answer = whole(f"HTTP/1.1 100 Continue\n\nHTTP/1.1 100 Continue\nX: y\n\n{head}", b"here")
     with answering(answer) as peer:

@@ -119,7 +119,9 @@ def test_strangers_are_metered_and_nobody_else_is() -> None:
     assert met == {"refused by the test": 3, "refused by its head": 2, "too many strangers": 1}
 
 
-def test_what_is_not_served_is_counted_with_its_cause_while_strangers_are_answered() -> None:
+def test_what_is_not_served_is_counted_with_its_cause() -> None:
+    """A request that is not served is counted with its cause, also while strangers get answers."""
+
     class Knowing(ByPath):
         def check_request(self, request: Request, open_sockets: int) -> Refusal | DirectAnswer | Admitted:
             return Admitted(is_trusted=False, oddity=Oddity("known of the test", {"remedy": "go elsewhere"}))
@@ -163,7 +165,7 @@ def test_what_is_no_request_counts_as_a_strangers() -> None:
         assert statuses(address, "//", "//") == [400, None]
 
 
-def test_a_stranger_that_sends_a_body_without_end_is_answered_and_cut_off() -> None:
+def test_a_strangers_body_without_end_is_answered_and_cut_off() -> None:
     with (
         limited(ByPath(), TokenBucket(0, 1), timeouts=SHORT) as (address, _),
         RudeClient(address, DEADLINE_S) as client,
@@ -185,7 +187,8 @@ def test_a_body_is_awaited_with_a_100_if_the_client_asks_for_it() -> None:
         assert client.read_to_end().endswith(b"\r\n\r\nhello")
 
 
-def test_requests_in_one_packet_are_answered_in_order_whoever_answers_them() -> None:
+def test_pipelined_requests_are_answered_in_order() -> None:
+    """Requests in one packet are answered in order, whether the server or the app answers."""
     paths = ["/signed", "/probe", "/probe", "/page", "/signed"]
     output = b"".join(
         f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n{number}".encode()
@@ -230,7 +233,8 @@ def test_connections_that_always_have_something_starve_no_other() -> None:
             assert policy.slow < 50  # of 500; it had its turn in between
 
 
-def test_an_idle_connection_is_closed_and_one_in_the_middle_of_a_request_sooner() -> None:
+def test_an_idle_connection_is_closed() -> None:
+    """An idle connection is closed, and one in the middle of a request sooner."""
     timeouts = replace(SHORT, keep_alive_s=60)
     with (
         limited(ByPath(), TokenBucket(0, 9), timeouts=timeouts) as (address, _),
@@ -333,7 +337,8 @@ def test_without_room_the_oldest_silent_connection_gives_way() -> None:
             client.drop()
 
 
-def test_without_room_connections_that_are_kept_for_another_request_give_way_too() -> None:
+def test_without_room_kept_connections_give_way_too() -> None:
+    """Without room for more, connections that are kept for another request give way too."""
     with limited(ByPath(), TokenBucket(0, 9)) as (address, server):
         server._most_waiting = 3
         kept: list[RudeClient] = []
@@ -348,7 +353,7 @@ def test_without_room_connections_that_are_kept_for_another_request_give_way_too
             client.drop()
 
 
-def test_a_connection_is_kept_for_the_next_request_but_not_for_ever() -> None:
+def test_a_connection_is_kept_for_a_while() -> None:
     with served(echo, timeouts=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
         client.send(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
         assert client.read_to_end().count(b"200 OK") == 2

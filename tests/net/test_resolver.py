@@ -99,7 +99,7 @@ def test_an_answer_is_the_callers_own(server: NameServer) -> None:
     assert len(resolver.getaddrinfo(LEX, 443)) == 1
 
 
-def test_an_old_answer_is_used_at_once_and_renewed_in_the_background(server: NameServer) -> None:
+def test_an_old_answer_is_used_and_renewed_in_the_background(server: NameServer) -> None:
     resolver = KeptNames(server, fresh_s=0)
     address(resolver)
     server.address = "192.0.2.2"
@@ -108,9 +108,7 @@ def test_an_old_answer_is_used_at_once_and_renewed_in_the_background(server: Nam
 
 
 @pytest.mark.parametrize("fault", [NameServer.dies, NameServer.hangs])
-def test_a_name_server_that_is_dead_or_hangs_is_not_noticed_once_a_name_is_known(
-    server: NameServer, fault: Any
-) -> None:
+def test_a_dead_name_server_is_unnoticed_for_known_names(server: NameServer, fault: Any) -> None:
     resolver = KeptNames(server, fresh_s=0)
     address(resolver)
     fault(server)
@@ -125,7 +123,8 @@ def test_a_name_server_that_is_dead_or_hangs_is_not_noticed_once_a_name_is_known
     wait_until(lambda: address(resolver) == "192.0.2.2")
 
 
-def test_all_who_wait_for_a_name_share_one_question_and_leave_at_their_deadlines(server: NameServer) -> None:
+def test_all_who_wait_for_a_name_share_one_question(server: NameServer) -> None:
+    """All who wait for a name share one question to the name server, and each leaves at its own deadline."""
     resolver = KeptNames(server, deadline_s=0.1)
     server.hangs()
     started = time.monotonic()
@@ -142,7 +141,7 @@ def test_all_who_wait_for_a_name_share_one_question_and_leave_at_their_deadlines
     assert address(resolver) == "192.0.2.1"
 
 
-def test_a_failure_is_of_all_who_wait_and_the_next_one_asks_again(server: NameServer) -> None:
+def test_all_who_wait_share_a_failure_and_the_next_asks_again(server: NameServer) -> None:
     resolver = KeptNames(server)
     server.dies()
     waiting = [gevent.spawn(address, resolver) for _ in range(3)]
@@ -235,9 +234,7 @@ def test_all_else_is_left_to_the_other_resolver(server: NameServer) -> None:
     assert str(server.failure) == "closed"
 
 
-def test_a_warm_name_is_asked_for_again_and_again_and_an_outage_is_logged_once(
-    server: NameServer, logged: Logged
-) -> None:
+def test_a_warm_name_is_renewed_and_an_outage_logged_once(server: NameServer, logged: Logged) -> None:
     resolver = KeptNames(server, fresh_s=0.01)
     warm = resolver.keep_warm([Host(LEX, 443), Host("api.twilio.com", 443)])
     try:

@@ -58,7 +58,7 @@ def test_it_is_the_bucket_of_exact_arithmetic(rate_hz, burst, steps):
 
 
 @given(RATES, BURSTS, STEPS, st.data())
-def test_in_any_span_of_time_it_gives_its_burst_and_its_rate_at_most(rate_hz, burst, steps, data):
+def test_any_span_has_the_burst_and_the_rate_at_most(rate_hz, burst, steps, data):
     bucket, now_s = TokenBucket(rate_hz, burst), 0.0
     taken: list[tuple[float, float]] = []
     for step_s, amount in steps:

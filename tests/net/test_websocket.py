@@ -45,7 +45,7 @@ def test_a_view_that_returns_closes_normally() -> None:
         assert end_of(address).code == 1000
 
 
-def test_a_view_that_breaks_closes_with_1011_and_is_a_bug_in_the_log(logged: Logged) -> None:
+def test_a_view_that_breaks_closes_with_1011_and_is_logged(logged: Logged) -> None:
     def broken(websocket: MediaSocket) -> None:
         raise RuntimeError("a bug")
 

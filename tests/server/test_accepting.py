@@ -56,13 +56,14 @@ def test_any_number_of_calls_comes_out_even() -> None:
             assert max(held) - min(held) <= 1
 
 
-def test_a_connection_is_left_longer_the_more_have_fewer_but_never_for_long() -> None:
+def test_a_connection_is_left_longer_to_more_idle_workers() -> None:
+    """A worker leaves a connection the longer, the more others have fewer calls, but never for long."""
     assert left_s(crew(1, 0)[0]) == pytest.approx(LEFT_S, abs=0.0011)
     assert left_s(crew(2, 1, 0)[0]) == pytest.approx(2 * LEFT_S, abs=0.0011)
     assert left_s(crew(9, *[0] * 7)[0]) == pytest.approx(LONGEST_LEFT_S, abs=0.0011)
 
 
-def test_the_next_connection_is_left_for_as_long_as_the_one_before() -> None:
+def test_the_next_connection_is_left_for_as_long() -> None:
     worker, _ = crew(1, 0)
     for _ in range(2):
         assert left_s(worker) > 0  # it has taken it
@@ -161,7 +162,7 @@ def ask(caller: socket.socket, connection: str = "keep-alive") -> bytes:
     return answer.partition(b"\r\n\r\n")[0]
 
 
-def test_a_connection_that_the_other_worker_does_not_take_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_no_other_worker_takes_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[bool] = []
     leaves = Accepting.defers
 

@@ -141,7 +141,7 @@ def check(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     return Checking(tmp_path, capsys, monkeypatch)
 
 
-def test_the_right_settings_are_right_from_the_environment_and_from_the_file(check: Checking) -> None:
+def test_right_settings_pass_from_environment_and_file(check: Checking) -> None:
     assert check(**RIGHT) == (0, "The settings are complete and valid.\n", "")
     check.env_file.write_text("".join(f"{name}={value}\n" for name, value in RIGHT.items()))
     assert check() == (0, "The settings are complete and valid.\n", "")

@@ -34,7 +34,8 @@ def test_the_task_is_protected_from_the_first_call_to_the_last(agent):
         assert agent.told == [OFF, ON, OFF]
 
 
-def test_it_is_renewed_each_minute_while_there_are_calls_and_long_before_it_expires(agent):
+def test_protection_is_renewed_each_minute_while_there_are_calls(agent):
+    """Task protection is renewed each minute while there are calls, long before it expires."""
     with agent.running() as uri:
         looks(TaskProtection(uri), *[3] * 181)
     assert agent.told == [ON] * 4
@@ -70,7 +71,8 @@ def test_a_fault_is_said_once_tried_again_and_over_when_it_works(agent, status, 
     assert logs[0]["error"] == error
 
 
-def test_a_task_that_always_has_calls_rests_so_that_a_deployment_gets_on(agent):
+def test_a_busy_tasks_protection_rests_for_a_deployment(agent):
+    """The protection of a task that always has calls rests, so that a deployment gets on."""
     with agent.running() as uri, capture_logs() as logs:
         protection = TaskProtection(uri)
         for second in range(0, 2 * int(ecs.LONGEST_S + ecs.REST_S), 10):
@@ -84,7 +86,7 @@ def test_a_task_that_always_has_calls_rests_so_that_a_deployment_gets_on(agent):
 
 
 @pytest.mark.parametrize(("before", "then"), [(0, []), (1, [OFF])], ids=["not yet protected", "protected"])
-def test_protection_that_holds_up_a_deployment_is_given_up_at_once(agent, before, then):
+def test_protection_that_blocks_a_deployment_is_given_up(agent, before, then):
     with agent.running() as uri, capture_logs() as logs:
         protection = TaskProtection(uri)
         protection.look(before, 0)
@@ -129,7 +131,7 @@ def test_who_speaks_again_does_not_trust_what_it_said_before(agent, monkeypatch)
         gevent.killall(reports)
 
 
-def test_what_nobody_thought_of_ends_neither_metric_nor_protection(agent, monkeypatch):
+def test_an_unexpected_error_ends_neither_metric_nor_protection(agent, monkeypatch):
     monkeypatch.setattr(ecs, "LOOK_EVERY_S", 0.01)
     monkeypatch.setattr(ecs, "METRIC_EVERY_S", 0.05)
     board = Board(1)
@@ -144,7 +146,7 @@ def test_what_nobody_thought_of_ends_neither_metric_nor_protection(agent, monkey
         reporting.kill()
 
 
-def test_an_agent_that_does_not_answer_or_is_not_there_stops_nobody(agent, monkeypatch):
+def test_an_ecs_agent_that_does_not_answer_stops_no_call(agent, monkeypatch):
     monkeypatch.setattr(ecs, "DEADLINE_S", 0.2)
     agent.hangs_s = 30
     with agent.running() as uri, gevent.Timeout(20), capture_logs() as logs:

@@ -71,7 +71,8 @@ def test_each_worker_gets_its_share_of_the_calls(tmp_path: Path, workers: int, c
         assert spread[-1] - spread[0] <= 4
 
 
-def test_a_worker_that_hangs_with_the_fewest_calls_keeps_nobody_waiting(tmp_path: Path) -> None:
+def test_a_hanging_worker_with_few_calls_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """A worker that hangs with the fewest calls keeps no new connection waiting: another one takes it."""
     with office(tmp_path, 2) as opened:
         opened.call(6)
         hung, other = opened.spread()
@@ -87,7 +88,7 @@ def test_a_worker_that_hangs_with_the_fewest_calls_keeps_nobody_waiting(tmp_path
         assert opened.spread()[hung] >= spread[hung] + 6  # it has the fewest, and takes calls again
 
 
-def test_a_new_worker_in_place_of_one_that_was_killed_gets_the_next_calls(tmp_path: Path) -> None:
+def test_a_killed_workers_successor_gets_the_next_calls(tmp_path: Path) -> None:
     with office(tmp_path, 2) as opened:
         opened.call(20)
         killed, other = opened.spread()
@@ -104,7 +105,7 @@ def test_a_new_worker_in_place_of_one_that_was_killed_gets_the_next_calls(tmp_pa
         assert spread[other] <= before + 4
 
 
-def test_webhooks_leave_no_connection_on_which_a_handshake_could_come(tmp_path: Path) -> None:
+def test_webhooks_leave_no_connection_for_a_handshake(tmp_path: Path) -> None:
     with office(tmp_path, 2) as opened, requests.Session() as session:
         answer = session.get(f"{opened.bridge.url}/nothing", timeout=PATIENCE_S)
         assert (answer.status_code, answer.headers["Connection"]) == (404, "close")

@@ -101,7 +101,8 @@ def levels(bridge: BridgeProcess) -> dict[int, list[str]]:
     return found
 
 
-def test_sigusr2_switches_debug_on_and_off_in_all_processes_and_those_to_come(tmp_path: Path) -> None:
+def test_sigusr2_switches_debug_in_all_processes(tmp_path: Path) -> None:
+    """SIGUSR2 switches DEBUG on and off in all processes, and in those that start later."""
     with two_workers(tmp_path, "WARNING") as bridge:
         one, other = workers = children(bridge.pid)
         os.kill(bridge.pid, signal.SIGUSR2)

@@ -113,7 +113,8 @@ def test_when_all_is_well_it_says_so_and_ends_with_0(tmp_path: Path) -> None:
     assert '"level": "error"' not in log
 
 
-def test_every_check_runs_whatever_becomes_of_the_others_and_it_ends_with_1(tmp_path: Path) -> None:
+def test_every_check_runs_and_a_failed_one_exits_with_1(tmp_path: Path) -> None:
+    """Every check runs, whatever the others find; the command ends with 1 if one fails."""
     with lex() as served, twilio() as simulated:
         wrong = {"LEX_LOCALE_ID": "de_DE", "TWILIO_AUTH_TOKEN": "another", "URL": f"http://127.0.0.1:{free_port()}"}
         ended = check(tmp_path, environment_of(served, simulated, **wrong))
@@ -135,7 +136,7 @@ def test_every_check_runs_whatever_becomes_of_the_others_and_it_ends_with_1(tmp_
     assert "9 checks: 2 ok, 4 not ok, 3 not asked." in ended.stdout
 
 
-def test_a_service_with_other_settings_refuses_what_the_check_signs(tmp_path: Path) -> None:
+def test_a_service_with_other_settings_refuses_the_check(tmp_path: Path) -> None:
     with lex() as served, twilio() as simulated:
         environment = environment_of(served, simulated)
         del environment["URL"]
@@ -247,7 +248,8 @@ def test_aws_errors_are_told_apart(
     assert bool(bot.remedy) is (verdict is not Verdict.OK)
 
 
-def test_words_nobody_knows_are_read_by_those_for_a_locale_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_error_is_compared_with_a_wrong_locales(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error text of Lex that is not known is compared with the answer for a locale that does not exist."""
     answers = iter(["It is not here.", "The language xx_XX is not spoken."])
     error = "ResourceNotFoundException"
     with answering(lambda send: send(aws_error(404, error, next(answers, "Again")).encode())) as peer:
@@ -287,7 +289,7 @@ def test_sts_that_is_not_reached_is_a_warning(monkeypatch: pytest.MonkeyPatch) -
     assert "not reached" in identity.why
 
 
-def test_the_credentials_of_a_lex_of_ones_own_are_not_shown_to_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_of_a_local_lex_are_not_shown_to_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL_STS", raising=False)
     monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", NOBODY)
     (identity,) = check_identity(settings_at())

@@ -61,9 +61,8 @@ def test_figures_that_hover_around_a_limit_are_one_line(calls: CallRegistry, log
     assert [line.get("reason") for line in logged()] == ["lag", "memory", None]
 
 
-def test_a_loop_that_never_waits_is_an_overload_though_its_timers_are_on_time(
-    calls: CallRegistry, logged: Logged
-) -> None:
+def test_a_loop_that_never_waits_is_overloaded(calls: CallRegistry, logged: Logged) -> None:
+    """A loop that never waits is overloaded, though its timers are on time."""
     assert not any(fill(Load(calls, 0.1, None), calls, *[5] * 40, busy=1.0))  # for four seconds many calls begin
     load = Load(calls, 0.1, None)
     assert not any(fill(load, calls, *[5] * BUSY_SAMPLES, busy=0.94))

@@ -74,7 +74,8 @@ def test_a_worker_that_is_told_and_has_no_call_is_no_error(tmp_path: Path) -> No
         assert said(bridge, "worker-died") == []
 
 
-def test_after_a_signal_live_calls_go_on_to_their_end_and_nobody_else_is_let_in(tmp_path: Path) -> None:
+def test_after_a_signal_live_calls_go_on_to_their_end(tmp_path: Path) -> None:
+    """After a signal live calls go on to their end, and no new call is let in."""
     with live_call(tmp_path) as live:
         live.is_told(signal.SIGTERM)
         late = live.twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", says(), connect_to=live.bridge.url)

@@ -203,7 +203,8 @@ def test_sighup_replaces_all_and_the_old_go_last(tmp_path: Path) -> None:
         assert started.end(signal.SIGTERM) == 0
 
 
-def test_a_worker_that_the_operator_ends_is_replaced_while_it_drains(tmp_path: Path) -> None:
+def test_a_worker_ended_by_the_operator_is_replaced_at_once(tmp_path: Path) -> None:
+    """A worker that the operator ends is replaced while it still drains."""
     with crew(tmp_path, drain_s=0.5) as started:
         (one,) = started.are_ready(1)
         os.kill(one, signal.SIGTERM)
@@ -240,7 +241,7 @@ def test_a_worker_that_dies_young_is_replaced_ever_later(tmp_path: Path, broken:
         assert started.end(signal.SIGTERM) == 0
 
 
-def test_a_worker_that_the_operator_ends_while_it_starts_is_no_error(tmp_path: Path) -> None:
+def test_a_starting_worker_ended_by_the_operator_is_no_error(tmp_path: Path) -> None:
     with crew(tmp_path, start_s=10 * PATIENCE_S) as started:
         told: list[int] = []
         for count in range(1, 7):
@@ -260,7 +261,7 @@ def test_a_worker_that_the_operator_ends_while_it_starts_is_no_error(tmp_path: P
         assert started.end(signal.SIGTERM) == 0
 
 
-def test_a_worker_that_has_ended_well_before_it_was_ready_is_no_error(tmp_path: Path) -> None:
+def test_a_worker_that_ends_well_before_ready_is_no_error(tmp_path: Path) -> None:
     with crew(tmp_path, status=0) as started:
         wait_until(lambda: len(started.lines("worker-told-to-end")) == 3)
         assert not started.lines("worker-died")

@@ -71,9 +71,10 @@ def test_alone_it_waits_for_the_last_call_to_end(logged: Logged) -> None:
     assert [line["live_calls"] for line in logged() if "live_calls" in line] == [1, 0]  # others may log meanwhile
 
 
-def test_with_others_there_each_call_is_told_once_and_not_all_in_the_same_moment(
+def test_calls_are_told_to_leave_once_and_not_all_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """While other workers take calls, each call is told to leave once, and not all in the same moment."""
     monkeypatch.setattr(serving, "LEAVES_HZ", 10.0)
     calls = CallRegistry(max_calls=10)
     told: list[float] = []
@@ -102,7 +103,7 @@ def test_with_little_time_they_are_told_sooner() -> None:
     draining.kill()
 
 
-def test_if_the_others_vanish_calls_stay_until_there_are_some_again() -> None:
+def test_calls_stay_while_no_other_worker_is_there() -> None:
     calls = Calls()
     there = [True]
     draining = gevent.spawn(drain, calls, lambda: there[0], 100)

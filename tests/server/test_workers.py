@@ -21,7 +21,7 @@ from tests.support.rig import ENVIRONMENT, PATIENCE_S, SIGNED, TOKEN, says
 from tests.support.server_process import LiveCall, Visitors, live_call, said, two_workers
 
 
-def test_when_a_worker_is_killed_another_answers_and_it_is_replaced(tmp_path: Path) -> None:
+def test_a_killed_worker_is_replaced_and_others_answer(tmp_path: Path) -> None:
     with two_workers(tmp_path) as bridge, Visitors(bridge.url) as heard:
         parent = bridge.pid
         one, other = children(parent)
@@ -130,7 +130,7 @@ def test_a_call_in_stream_mode_goes_on_when_its_worker_is_killed(tmp_path: Path)
         live.call.wait(PATIENCE_S)
 
 
-def test_a_call_in_stream_mode_is_handed_over_when_workers_are_replaced(tmp_path: Path) -> None:
+def test_a_stream_mode_call_is_handed_over_between_workers(tmp_path: Path) -> None:
     with live_call(tmp_path, **{**STREAM_MODE, "NO_INPUT_S": "10"}) as live:
         old = is_asked_for_kinds(live)
         live.bridge.send_signal(signal.SIGHUP)
@@ -143,7 +143,8 @@ def test_a_call_in_stream_mode_is_handed_over_when_workers_are_replaced(tmp_path
         assert live.call.complaints == []
 
 
-def test_a_call_in_stream_mode_outlives_the_signal_and_its_process_goes_after_it(tmp_path: Path) -> None:
+def test_a_lone_process_stays_for_its_stream_mode_call(tmp_path: Path) -> None:
+    """A call in stream mode outlives SIGTERM to its process, which ends after it."""
     with live_call(tmp_path, **{**STREAM_MODE, "WEB_CONCURRENCY": "1"}) as live:
         live.is_told(signal.SIGTERM)
         live.caller.say("some flowers please")

@@ -111,10 +111,10 @@ class Control:
             raise self._error
 
 
-def get(door: WebhookClient, target: str, token: str = TOKEN) -> TestResponse:
+def get(twilio: WebhookClient, target: str, token: str = TOKEN) -> TestResponse:
     """The answer to a webhook by GET."""
-    signature = RequestValidator(token).compute_signature(door.settings.url + target, {})
-    return door.client.get(target, headers={"X-Twilio-Signature": signature})
+    signature = RequestValidator(token).compute_signature(twilio.settings.url + target, {})
+    return twilio.client.get(target, headers={"X-Twilio-Signature": signature})
 
 
 def reason(decided: Refusal | DirectAnswer | Admitted) -> str:

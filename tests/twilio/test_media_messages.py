@@ -105,7 +105,7 @@ def test_what_twilio_would_not_send_is_refused_with_a_sentence(name):
     assert str(raised.value) == INVALID[name]
 
 
-def test_audio_parameters_and_keys_do_not_show_when_an_event_is_printed():
+def test_a_printed_event_shows_no_audio_parameters_or_keys():
     events = [Started(STREAM_SID, CALL_SID, ACCOUNT_SID, {"pin": "4711"}), Media(0, True, b"4711"), Dtmf("7")]
     assert "7" not in repr(events).replace(STREAM_SID, "").replace(CALL_SID, "").replace(ACCOUNT_SID, "")
 
@@ -145,7 +145,7 @@ def test_only_a_media_stream_error_comes_out_of_any_text(text):
 
 
 @pytest.mark.parametrize("depth", [10, 300, 900, 950, 970, 980, 990, 1000, 5000, 9990, 100_000])
-def test_however_deep_a_message_is_nested_only_a_media_stream_error_comes_out(depth):
+def test_a_deeply_nested_message_raises_a_media_stream_error(depth):
     with pytest.raises(MediaStreamError):
         parse('{"event": "media", "media": {"track": "inbound", "payload": ' + "[" * depth + "]" * depth + "}}")
 

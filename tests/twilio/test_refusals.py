@@ -12,7 +12,7 @@ URL = "https://voice.example.com"
 UPGRADE = {"upgrade": "websocket", "connection": "Upgrade"}
 
 
-def test_an_unsigned_request_is_told_from_one_with_something_else_in_its_place() -> None:
+def test_a_missing_signature_is_told_from_a_malformed_one() -> None:
     assert unsigned({}, "webhook").reason == "webhook: no signature"
     assert unsigned({"x-twilio-signature": ""}, "socket").reason == "socket: no signature"
     assert unsigned({"x-twilio-signature": "my secret"}, "socket").reason == "socket: malformed signature"

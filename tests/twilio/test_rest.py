@@ -88,7 +88,7 @@ def test_a_call_that_is_over_is_gone(rig: Rig, call: PhoneCall) -> None:
         control(rig).update(call.account_sid, call.sid, HOLD, Log())
 
 
-def test_a_call_that_is_over_is_gone_in_the_words_of_rfc_9457_too(rig: Rig, call: PhoneCall) -> None:
+def test_a_call_that_is_over_is_gone_by_rfc_9457_too(rig: Rig, call: PhoneCall) -> None:
     rig.twilio.rest_faults.append(RestFault(status=400, code=21220, as_problem=True))
     with pytest.raises(CallGone, match="Twilio answered 400, code 21220"):
         control(rig).update(call.account_sid, call.sid, HOLD, Log())
@@ -126,9 +126,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("what", UNREADABLE)
-def test_an_answer_that_is_not_in_twilios_form_is_asked_for_again(
-    rig: Rig, call: PhoneCall, logged: Logged, what: str
-) -> None:
+def test_an_answer_not_in_twilios_form_is_asked_for_again(rig: Rig, call: PhoneCall, logged: Logged, what: str) -> None:
     fault, error = UNREADABLE[what]
     rig.twilio.rest_faults.extend([fault, fault])
     with gevent.Timeout(PATIENCE_S):
@@ -162,7 +160,7 @@ def test_each_request_comes_after_a_pause(rig: Rig, call: PhoneCall, pauses: Pau
     assert 0.4 <= second_s <= 0.6
 
 
-def test_a_document_that_nobody_wants_any_more_is_not_tried_again(rig: Rig, call: PhoneCall) -> None:
+def test_an_unwanted_document_is_not_tried_again(rig: Rig, call: PhoneCall) -> None:
     rig.twilio.rest_faults.append(RestFault(status=503))
     with pytest.raises(CallControlUnavailable):
         control(rig).update(call.account_sid, call.sid, HOLD, Log(), lambda: False)
@@ -197,7 +195,7 @@ def test_a_wrong_token_is_refused_at_once_and_names_the_setting(rig: Rig, call: 
 @pytest.mark.parametrize(
     ("is_promoted", "statuses"), [(False, [200, 200]), (True, [401, 200, 200])], ids=["not yet promoted", "promoted"]
 )
-def test_while_tokens_are_rotated_the_one_that_twilio_takes_is_found_and_kept(
+def test_during_rotation_the_token_that_twilio_takes_is_kept(
     rig: Rig, call: PhoneCall, logged: Logged, monkeypatch: pytest.MonkeyPatch, is_promoted: bool, statuses: list[int]
 ) -> None:
     answers: list[int] = []
@@ -231,7 +229,8 @@ def test_a_document_twilio_does_not_take_is_refused(rig: Rig, call: PhoneCall) -
 API_KEY = {"TWILIO_API_KEY_SID": "SK" + "1" * 32, "TWILIO_API_KEY_SECRET": "hush"}
 
 
-def test_an_api_key_signs_in_in_the_place_of_the_auth_token_until_it_is_revoked(logged: Logged) -> None:
+def test_an_api_key_signs_in_until_it_is_revoked(logged: Logged) -> None:
+    """An API key signs in, in the place of the auth token, until it is revoked."""
     with running(NO_INPUT_S="120", TWILIO_AUTH_TOKEN_SECONDARY="another", **API_KEY) as rig:
         rig.twilio.api_keys[API_KEY["TWILIO_API_KEY_SID"]] = "hush"
         call = rig.place_call(says())

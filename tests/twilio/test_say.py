@@ -61,7 +61,7 @@ def test_white_space_is_one_space():
         ("", 0, ""),
     ],
 )
-def test_text_is_cut_at_a_sentence_else_at_a_word_else_where_it_fits(text, most, kept):
+def test_text_is_cut_at_a_sentence_a_word_or_where_it_fits(text, most, kept):
     assert cut_at_sentence(text, most) == kept
 
 
@@ -112,7 +112,7 @@ def test_one_say_is_no_longer_than_a_voice_takes():
     assert document.characters_cut == 0
 
 
-def test_ssml_whose_elements_are_too_long_is_read_as_text_rather_than_left_out():
+def test_ssml_with_elements_too_long_is_read_as_text():
     words = "Your code is A B C D E F G. Thanks."
     marked = "".join(f'<say-as interpret-as="characters">{character}</say-as>' for character in words * 3)
     document = reply([ssml(f"<speak>{marked}</speak>")])
@@ -136,7 +136,7 @@ def test_a_huge_text_takes_no_longer_than_a_long_one():
     assert looked_at < 50 * MAX_SAY_CHARACTERS
 
 
-def test_a_document_of_which_even_the_frame_is_too_long_says_nothing():
+def test_a_document_whose_frame_is_too_long_says_nothing():
     document = DOCUMENTS.answer("Hello.", Opening("lexbridge-0", [("name", "x" * 450)] * 10))
     assert outline(document.twiml) == ["Start", "Pause", "Redirect"]
     assert document.characters_cut == 6
@@ -229,14 +229,14 @@ def test_a_voice_without_ssml_reads_its_text_word_by_word(voice):
     assert spoken(document) == ["Hello. Fish & chips now."]
 
 
-def test_a_streams_name_is_clean_in_its_element_and_in_the_address_that_names_it():
+def test_a_streams_name_is_clean_in_element_and_address():
     opening = Opening("x\ud800y", [])
     for document in (DOCUMENTS.answer("", opening), DOCUMENTS.reply([], STREAM_SID, opening)):
         assert 'name="xy"' in document.twiml
         assert "after=xy" in document.twiml
 
 
-def test_scripts_that_write_syllables_take_longer_for_each_character():
+def test_syllabic_scripts_take_longer_for_each_character():
     assert speaking_ms("Hello.") == 6 * SPEAKING_MS_PER_CHARACTER
     assert speaking_ms("こんにちは。") == 6 * SPEAKING_MS_PER_SYLLABLE
 

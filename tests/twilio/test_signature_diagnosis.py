@@ -79,7 +79,7 @@ def test_the_part_that_differs_is_named_with_its_remedy(
     assert cause.remedy.startswith(remedy)
 
 
-def test_without_another_address_the_path_is_no_reason_to_change_twilios() -> None:
+def test_a_path_alone_is_no_reason_to_change_the_address() -> None:
     assert of_webhook(f"{URL}/twiml", url=f"{URL}/twiml").remedy == f"set URL to {URL}"
 
 
@@ -147,7 +147,7 @@ def test_a_slash_at_the_end_is_named(came: str, signed: str) -> None:
     assert cause.signed_for == URL + signed
 
 
-def test_a_query_that_was_dropped_or_added_is_named_and_not_shown() -> None:
+def test_a_dropped_or_added_query_is_named_and_not_shown() -> None:
     cause = of_webhook(f"{URL}/twiml", target="/twiml?caller=%2B12065550100")
     assert cause.reason == "webhook: signed for another query"
     assert cause.signed_for == f"{URL}/twiml"

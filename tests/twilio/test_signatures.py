@@ -39,7 +39,7 @@ def test_every_true_variant_of_a_webhook_passes(secret: str, algorithm: str | No
 
 
 @pytest.mark.parametrize("overrides", ["", CONNECTION_OVERRIDES])
-def test_it_does_not_matter_whether_the_connection_overrides_are_signed(overrides: str) -> None:
+def test_connection_overrides_may_be_signed_or_not(overrides: str) -> None:
     signed = sign(f"https://voice.example.com/twiml/resume?lost=1{overrides}", FORM)
     assert CHECK.webhook_passes("/twiml/resume?lost=1", FORM.items(), headers(signed))
     assert not CHECK.webhook_passes("/twiml/resume?lost=2", FORM.items(), headers(signed))
@@ -141,7 +141,8 @@ def test_a_form_that_cannot_be_signed_does_not() -> None:
     assert not CHECK.webhook_passes("/twiml\udcff", FORM.items(), shaped)
 
 
-def test_none_of_twenty_thousand_mutated_requests_and_handshakes_passes() -> None:
+def test_no_mutated_request_or_handshake_passes() -> None:
+    """None of 20,000 mutated requests and handshakes passes."""
     mutate = mutations(2026)
     rolls = random.Random(7)
     true_webhook = sign("https://voice.example.com/twiml", FORM)

@@ -45,7 +45,8 @@ def test_an_answer_without_a_greeting_says_nothing():
     assert outline(DOCUMENTS.answer("", Opening("lexbridge-0", [])).twiml) == ["Start", "Pause", "Redirect"]
 
 
-def test_a_reply_that_hands_the_call_over_stops_the_stream_and_opens_the_next_before_it_speaks():
+def test_a_hand_over_opens_the_next_stream_before_it_speaks():
+    """A reply that hands the call over stops the stream, and opens the next one before it speaks."""
     document = reply([Message("Which day?")], Opening("lexbridge-0-9abcdef", [("lexbridge:token", "<&>")]))
     stop, start, say, pause, redirect = verbs_of(document.twiml)
     (stopped,), (started,) = stop.getElementsByTagName("Stream"), start.getElementsByTagName("Stream")
@@ -60,7 +61,8 @@ def test_a_reply_that_hands_the_call_over_stops_the_stream_and_opens_the_next_be
     assert "after=lexbridge-0-9abcdef" in text_of(redirect)
 
 
-def test_on_a_two_way_stream_the_caller_is_connected_after_the_greeting_until_the_stream_ends():
+def test_a_two_way_stream_is_connected_after_the_greeting():
+    """With a two-way stream the caller is connected after the greeting, until the stream ends."""
     documents = Documents("https://voice.example.com", "wss://voice.example.com/", hold_s=40, is_two_way=True)
     document = documents.answer("Hello.", Opening("lexbridge-0", [("shop", "<&>")]), lost=3)
     say, connect, redirect = verbs_of(document.twiml)
@@ -78,14 +80,14 @@ def test_on_a_two_way_stream_the_caller_is_connected_after_the_greeting_until_th
     assert text_of(redirect) == "https://voice.example.com/twiml/resume?lost=3&of=lexbridge-0#rc=2&rp=all"
 
 
-def test_words_can_come_before_the_next_two_way_stream_in_a_voice_of_their_own():
+def test_words_may_precede_a_two_way_stream_in_another_voice():
     document = DOCUMENTS.connect([Message("a"), Message("b")], Opening("lexbridge-0-x", []), voice="Polly.Vicki")
     assert outline(document.twiml) == ["a", "b", "Connect", "Redirect"]
     assert [verb.getAttribute("voice") for verb in verbs_of(document.twiml)][:2] == ["Polly.Vicki"] * 2
     assert document.spoken_ms == 2 * SPEAKING_MS_PER_CHARACTER
 
 
-def test_who_learns_that_a_two_way_stream_is_lost_is_told_when_it_opened():
+def test_a_lost_two_way_streams_address_tells_when_it_opened():
     documents = Documents("https://voice.example.com", "wss://voice.example.com/", 60, is_two_way=True)
     *_, redirect = verbs_of(documents.answer("Hello.", Opening("lexbridge-0", []), 3, opens_ms=1795846066211).twiml)
     assert text_of(redirect) == (
@@ -102,7 +104,7 @@ def gather_of(document):
     return gather
 
 
-def test_keys_are_gathered_while_a_document_speaks_and_holds_the_call():
+def test_keys_are_gathered_while_a_document_speaks_and_waits():
     document = reply([Message("Which day?")])
     gather = gather_of(document)
     assert [node.tagName for node in gather.childNodes if node.nodeType == node.ELEMENT_NODE] == ["Say", "Pause"]
@@ -120,7 +122,7 @@ def test_keys_are_gathered_by_the_rules_of_the_bot():
     assert [gather.getAttribute(name) for name in ("finishOnKey", "timeout", "numDigits")] == ["*", "5", "6"]
 
 
-def test_a_key_that_gather_does_not_take_as_the_last_is_the_usual_one():
+def test_an_end_key_that_gather_refuses_is_the_usual_one():
     gather = gather_of(DOCUMENTS.reply([], STREAM_SID, keys=KeyRules(end_character="A")))
     assert gather.getAttribute("finishOnKey") == "#"
 
@@ -146,7 +148,8 @@ def reprompting(messages=(), reprompts=REPROMPTS, opening=None, voice=None):
     return DOCUMENTS.reply(messages, STREAM_SID, opening, voice, KeyRules(end_timeout_ms=3000), reprompts)
 
 
-def test_a_document_that_asks_for_keys_asks_a_silent_caller_again_by_itself():
+def test_a_document_with_keys_asks_a_silent_caller_again():
+    """A document that asks for keys asks a silent caller again by itself."""
     document = reprompting([Message("Which number?")])
     again = ["Sorry?", "Which <number>?"]
     # Each Gather waits for another 3 s. What ends one without a key, such as a lone "#", is followed by the next.
@@ -159,14 +162,15 @@ def test_a_document_that_asks_for_keys_asks_a_silent_caller_again_by_itself():
     assert text_of(redirect) == f"https://voice.example.com/twiml/resume?silent=1&after={STREAM_SID}#rc=2&rp=all"
 
 
-def test_who_may_not_be_asked_again_is_left_after_the_first_silence():
+def test_without_reprompts_the_first_silence_is_the_last():
     document = reprompting(reprompts=replace(REPROMPTS, times=0, after_s=3), voice="Polly.Vicki")
     assert verbs_in(document) == [[]]  # the Gather itself waits
     assert document.reprompts_ms == (0,)
     assert f"silent=1&after={STREAM_SID}&voice=Polly.Vicki#" in text_of(list(verbs_of(document.twiml))[-1])
 
 
-def test_reprompts_that_no_document_has_room_for_are_left_out_even_without_a_message():
+def test_reprompts_too_long_for_any_document_are_left_out():
+    """Reprompts that no document has room for are left out, even where it has no message."""
     prompt = (Message("Please key in the number of your account. " * 20),)
     document = reprompting(reprompts=replace(REPROMPTS, prompt=prompt, times=5))
     assert len(document.twiml) <= MAX_DOCUMENT_CHARACTERS
@@ -187,7 +191,7 @@ def test_the_stream_that_takes_over_is_told_of_the_reprompts():
     assert parameters == {name: str(value) for name, value in told.items()}
 
 
-def test_reprompts_that_find_no_room_are_without_the_prompt_or_left_out():
+def test_reprompts_without_room_lack_the_prompt_or_are_left_out():
     long = [Message("word " * 300)]
     short = reprompting(long, replace(REPROMPTS, prompt=long))
     assert [[verb[:4] for verb in verbs] for verbs in verbs_in(short)] == [["word", "7"], ["Sorr", "7"], ["Sorr", "7"]]
@@ -198,12 +202,13 @@ def test_reprompts_that_find_no_room_are_without_the_prompt_or_left_out():
     assert none.reprompts_ms == ()
 
 
-def test_a_document_holds_the_call_for_longer_where_the_bot_bears_more_silence():
+def test_a_document_holds_the_call_as_long_as_the_bot_waits():
+    """A document holds the call for longer where the bot waits longer for the caller."""
     hold = DOCUMENTS.reply([], STREAM_SID, longer_s=80)
     assert verbs_in(hold) == [["120"]]
 
 
-def test_every_address_of_a_document_tells_how_far_the_call_has_come():
+def test_every_address_tells_how_far_the_call_has_come():
     two_way = Documents("https://voice.example.com", "wss://voice.example.com/", 60, is_two_way=True)
     opening, query = Opening("next", []), {"began": 1795846066, "turns": 3}
     documents = [
@@ -290,7 +295,8 @@ def test_a_transfer_shows_the_caller_id_it_is_given_or_else_none():
 
 @pytest.mark.parametrize("is_two_way", [False, True])
 @pytest.mark.parametrize("text", ["word " * 399 + "word", "&" * 400, "漢" * 2000], ids=["words", "escaped", "wide"])
-def test_every_text_of_the_settings_has_room_in_every_document_however_long_the_addresses(text, is_two_way):
+def test_every_text_of_the_settings_has_room_in_every_document(text, is_two_way):
+    """Every text of the settings has room in every document, however long the addresses are."""
     assert spoken_setting(text) == text
     host = ("long-label." * 25)[:250]
     documents = Documents(f"https://{host}", f"wss://{host}/", 100, is_two_way=is_two_way)
@@ -313,7 +319,8 @@ def test_a_transfer_from_a_two_way_stream_has_nothing_to_stop():
     assert [say.getAttribute("voice") for say in says] == ["Polly.Vicki"] * 2
 
 
-def test_a_long_prompt_is_held_for_longer_as_its_end_is_an_estimate():
+def test_a_long_prompt_is_held_for_longer():
+    """A long prompt is held for longer, as its end is an estimate."""
     document = reply([Message("word " * 400)])
     (pause,) = [verb for verb in verbs_of(document.twiml) if verb.tagName == "Pause"]
     assert int(pause.getAttribute("length")) == 40 + document.spoken_ms // 2000
@@ -352,7 +359,8 @@ MESSAGES = st.lists(st.builds(Message, TEXTS, st.sampled_from(MessageFormat)), m
 
 @examples(120)
 @given(MESSAGES, st.sampled_from(["answer", "connect", "reply", "goodbye", "transfer"]))
-def test_whatever_a_bot_says_the_document_is_well_formed_short_and_ours(messages, kind):
+def test_whatever_a_bot_says_the_document_is_ours(messages, kind):
+    """Whatever a bot says, the document is well-formed, short enough, and made of our own verbs."""
     words = messages[0].text if messages else ""
     document, verbs = {
         "answer": lambda: (

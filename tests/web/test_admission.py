@@ -41,33 +41,34 @@ def test_an_unsigned_webhook_is_refused(path: str, signature: str | None) -> Non
     assert "Twilio" not in response.text
 
 
-def test_a_webhook_signed_for_another_address_or_by_another_token_is_refused() -> None:
-    door = WebhookClient()
-    assert door.post("/twiml", token="f" * 32).status_code == 403
-    assert door.post("/twiml", address="https://evil.example/twiml").status_code == 403
-    assert door.post("/twiml", address="http://voice.example.com/twiml").status_code == 403
+def test_a_webhook_signed_for_another_address_is_refused() -> None:
+    """A webhook that is signed for another address, or by another token, is refused."""
+    twilio = WebhookClient()
+    assert twilio.post("/twiml", token="f" * 32).status_code == 403
+    assert twilio.post("/twiml", address="https://evil.example/twiml").status_code == 403
+    assert twilio.post("/twiml", address="http://voice.example.com/twiml").status_code == 403
     signature = RequestValidator(TOKEN).compute_signature("https://evil.example/twiml", FORM)
     told = {"X-Twilio-Signature": signature, "Host": "evil.example", "X-Forwarded-Host": "evil.example"}
-    assert door.client.post("/twiml", data=FORM, headers=told).status_code == 403
+    assert twilio.client.post("/twiml", data=FORM, headers=told).status_code == 403
 
 
 def test_a_changed_form_is_refused() -> None:
-    door = WebhookClient()
-    signature = RequestValidator(TOKEN).compute_signature(door.settings.url + "/twiml", FORM)
+    twilio = WebhookClient()
+    signature = RequestValidator(TOKEN).compute_signature(twilio.settings.url + "/twiml", FORM)
     changed = {**FORM, "CallSid": "CA" + "9" * 32}
-    assert door.client.post("/twiml", data=changed, headers={"X-Twilio-Signature": signature}).status_code == 403
+    assert twilio.client.post("/twiml", data=changed, headers={"X-Twilio-Signature": signature}).status_code == 403
 
 
-def test_the_secondary_token_is_accepted_while_tokens_are_rotated() -> None:
-    door = WebhookClient(TWILIO_AUTH_TOKEN_SECONDARY="e" * 32)
-    assert door.post("/twiml", token="e" * 32).status_code == 200
-    assert door.post("/twiml").status_code == 200
+def test_the_secondary_token_is_accepted_during_rotation() -> None:
+    twilio = WebhookClient(TWILIO_AUTH_TOKEN_SECONDARY="e" * 32)
+    assert twilio.post("/twiml", token="e" * 32).status_code == 200
+    assert twilio.post("/twiml").status_code == 200
 
 
 def test_a_query_string_is_part_of_what_is_signed() -> None:
-    door = WebhookClient()
-    assert door.post("/twiml?menu=1&x=%20").status_code == 200
-    assert door.post("/twiml?menu=1", address=door.settings.url + "/twiml").status_code == 403
+    twilio = WebhookClient()
+    assert twilio.post("/twiml?menu=1&x=%20").status_code == 200
+    assert twilio.post("/twiml?menu=1", address=twilio.settings.url + "/twiml").status_code == 403
 
 
 def test_a_body_beyond_any_webhook_is_refused_unread() -> None:
@@ -88,7 +89,8 @@ class Unread(BytesIO):
 
 
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
-def test_a_body_said_to_be_beyond_any_webhook_is_refused_before_it_is_read(content_type: str) -> None:
+def test_a_body_announced_as_too_long_is_refused_unread(content_type: str) -> None:
+    """A body whose announced length is beyond any webhook's is refused before it is read."""
     said = {"CONTENT_LENGTH": str(MAX_BODY_BYTES + 1), "wsgi.input": Unread(), "HTTP_X_TWILIO_SIGNATURE": SHAPED}
     assert WebhookClient().client.post("/twiml", content_type=content_type, environ_overrides=said).status_code == 413
 
@@ -102,13 +104,13 @@ def test_a_file_beyond_any_webhook_is_refused() -> None:
 
 
 def test_a_field_that_comes_twice_is_signed_with_all_its_values() -> None:
-    door = WebhookClient()
+    twilio = WebhookClient()
     form = MultiDict([*FORM.items(), ("Extra", "2"), ("Extra", "1")])
-    signature = RequestValidator(TOKEN).compute_signature(door.settings.url + "/twiml", form)
+    signature = RequestValidator(TOKEN).compute_signature(twilio.settings.url + "/twiml", form)
     told = {"X-Twilio-Signature": signature}
-    assert door.client.post("/twiml", data=form, headers=told).status_code == 200
+    assert twilio.client.post("/twiml", data=form, headers=told).status_code == 200
     once = MultiDict([*FORM.items(), ("Extra", "2")])
-    assert door.client.post("/twiml", data=once, headers=told).status_code == 403
+    assert twilio.client.post("/twiml", data=once, headers=told).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -123,8 +125,11 @@ def test_a_field_that_comes_twice_is_signed_with_all_its_values() -> None:
     ],
     ids=str,
 )
-def test_a_signed_form_whose_fields_are_not_of_their_forms_is_refused(changes: dict[str, str]) -> None:
-    """As the signature covers names and values without marks between them, a captured form could be cut anew."""
+def test_a_signed_form_with_malformed_fields_is_refused(changes: dict[str, str]) -> None:
+    """A signed form is refused if a field is not of its form.
+
+    As the signature covers names and values without marks between them, a captured form could be cut anew.
+    """
     assert WebhookClient().post("/twiml/keys", {**FORM, **changes}).status_code == 400
 
 
@@ -147,15 +152,15 @@ def test_a_call_is_answered_by_get_too(path: str) -> None:
 
 
 def test_other_webhooks_are_answered_by_get_too() -> None:
-    door = WebhookClient()
-    resumed = get(door, f"/twiml/resume?lost=1&of={STREAM_SID}&{urlencode(FORM)}")
+    twilio = WebhookClient()
+    resumed = get(twilio, f"/twiml/resume?lost=1&of={STREAM_SID}&{urlencode(FORM)}")
     assert stream(resumed).attrib["name"] == "lexbridge-1-44444444"
-    keyed = get(door, f"/twiml/keys?of=lexbridge-0&{urlencode({**FORM, 'Digits': '12#'})}")
+    keyed = get(twilio, f"/twiml/keys?of=lexbridge-0&{urlencode({**FORM, 'Digits': '12#'})}")
     assert parameters(keyed)["lexbridge:keys"] == "12#"
-    assert get(door, f"/stream-status?{urlencode({**FORM, 'StreamEvent': 'stream-stopped'})}").status_code == 204
+    assert get(twilio, f"/stream-status?{urlencode({**FORM, 'StreamEvent': 'stream-stopped'})}").status_code == 204
 
 
-def test_the_slash_at_the_end_of_the_webhook_is_served_if_it_is_signed() -> None:
+def test_a_signed_webhook_with_a_slash_at_its_end_is_served() -> None:
     assert WebhookClient().post("/twiml/").status_code == 200
     assert WebhookClient().post("/twiml/", address="https://voice.example.com/twiml").status_code == 403
 
@@ -180,21 +185,21 @@ def test_the_fields_of_a_get_are_held_to_the_same_rules(query: str, status: int)
 
 
 def test_a_get_has_to_be_signed_for_the_query_as_it_came() -> None:
-    door = WebhookClient()
-    signature = RequestValidator(TOKEN).compute_signature(f"{door.settings.url}/twiml?{QUERY}", {})
+    twilio = WebhookClient()
+    signature = RequestValidator(TOKEN).compute_signature(f"{twilio.settings.url}/twiml?{QUERY}", {})
     told = {"X-Twilio-Signature": signature}
-    assert door.client.get(f"/twiml?{QUERY}", headers=told).status_code == 200
+    assert twilio.client.get(f"/twiml?{QUERY}", headers=told).status_code == 200
     for query in (f"{QUERY}&", QUERY.replace("%2B", "%2b"), QUERY.replace("inbound", "outbound"), ""):
-        assert door.client.get(f"/twiml?{query}", headers=told).status_code == 403
-    assert door.client.get(f"/twiml?{QUERY}").status_code == 403
-    assert get(door, f"/twiml?{QUERY}", token="f" * 32).status_code == 403
+        assert twilio.client.get(f"/twiml?{query}", headers=told).status_code == 403
+    assert twilio.client.get(f"/twiml?{QUERY}").status_code == 403
+    assert get(twilio, f"/twiml?{QUERY}", token="f" * 32).status_code == 403
 
 
 @pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE"])
 def test_a_webhook_takes_no_other_methods(method: str) -> None:
-    door = WebhookClient()
-    signature = RequestValidator(TOKEN).compute_signature(f"{door.settings.url}/twiml?{QUERY}", {})
-    response = door.client.open(f"/twiml?{QUERY}", method=method, headers={"X-Twilio-Signature": signature})
+    twilio = WebhookClient()
+    signature = RequestValidator(TOKEN).compute_signature(f"{twilio.settings.url}/twiml?{QUERY}", {})
+    response = twilio.client.open(f"/twiml?{QUERY}", method=method, headers={"X-Twilio-Signature": signature})
     assert response.status_code == 405
 
 
@@ -230,22 +235,22 @@ def test_a_stray_form_that_cannot_be_read_is_told_as_well() -> None:
 
 
 def test_only_so_many_wrong_signatures_are_looked_into() -> None:
-    door = WebhookClient()
-    wrong = [reason(door.admit("POST", "/twiml", "http://voice.example.com/twiml")) for _ in range(100)]
+    twilio = WebhookClient()
+    wrong = [reason(twilio.admit("POST", "/twiml", "http://voice.example.com/twiml")) for _ in range(100)]
     assert wrong[: int(EXPLAINED_BURST)] == ["webhook: signed for another scheme"] * int(EXPLAINED_BURST)
     assert wrong.count("webhook: wrong signature") > 80
     signed = RequestValidator("f" * 32).compute_signature("wss://voice.example.com/", {})
-    assert "socket: wrong signature" in [handshake(door, signed)[1] for _ in range(5)]  # type: ignore[index]
-    assert reason(door.admit("POST", "/twiml", "https://voice.example.com/twiml")) == "none"
+    assert "socket: wrong signature" in [handshake(twilio, signed)[1] for _ in range(5)]  # type: ignore[index]
+    assert reason(twilio.admit("POST", "/twiml", "https://voice.example.com/twiml")) == "none"
 
 
 HANDSHAKE = {"upgrade": "websocket", "connection": "Upgrade"}
 
 
-def handshake(door: WebhookClient, signature: str, open_sockets: int = 0) -> object:
+def handshake(twilio: WebhookClient, signature: str, open_sockets: int = 0) -> object:
     """What becomes of a handshake with the media socket: True if it is let in, else the status line and the reason."""
     head = Head("GET", "/", "HTTP/1.1", {**HANDSHAKE, "x-twilio-signature": signature})
-    match door.admission.check_request(Request(head), open_sockets):
+    match twilio.admission.check_request(Request(head), open_sockets):
         case Refusal(status, reason):
             return status, reason
         case Admitted(is_signed):
@@ -254,24 +259,24 @@ def handshake(door: WebhookClient, signature: str, open_sockets: int = 0) -> obj
 
 
 def test_a_handshake_is_let_in_if_it_is_signed_and_there_is_room() -> None:
-    door = WebhookClient(MAX_CALLS="1")
+    twilio = WebhookClient(MAX_CALLS="1")
     signed = RequestValidator(TOKEN).compute_signature("wss://voice.example.com/", {})
-    assert handshake(door, signed) is True
-    assert handshake(door, "AAAA") == ("403 Forbidden", "socket: malformed signature")
-    door.calls.admission.is_draining = True
-    assert handshake(door, signed) is True  # it may be a live call's, which has nowhere else to go
-    door.calls.ask_to_leave(1)
-    assert handshake(door, signed) is True  # or may have found this process before it stopped listening
-    assert handshake(door, "AAAA") == ("403 Forbidden", "socket: malformed signature")  # a stranger learns nothing
-    door.calls.add(live_stream("CA" + "3" * 32))
-    assert handshake(door, signed) is True  # so may this one
-    door.calls.add(live_stream("CA" + "4" * 32))
-    assert handshake(door, signed) == ("503 Service Unavailable", "full")
+    assert handshake(twilio, signed) is True
+    assert handshake(twilio, "AAAA") == ("403 Forbidden", "socket: malformed signature")
+    twilio.calls.admission.is_draining = True
+    assert handshake(twilio, signed) is True  # it may be a live call's, which has nowhere else to go
+    twilio.calls.ask_to_leave(1)
+    assert handshake(twilio, signed) is True  # or may have found this process before it stopped listening
+    assert handshake(twilio, "AAAA") == ("403 Forbidden", "socket: malformed signature")  # a stranger learns nothing
+    twilio.calls.add(live_stream("CA" + "3" * 32))
+    assert handshake(twilio, signed) is True  # so may this one
+    twilio.calls.add(live_stream("CA" + "4" * 32))
+    assert handshake(twilio, signed) == ("503 Service Unavailable", "full")
 
 
 def test_sockets_on_which_no_stream_has_started_count_too() -> None:
-    door = WebhookClient(MAX_CALLS="3")
+    twilio = WebhookClient(MAX_CALLS="3")
     signed = RequestValidator(TOKEN).compute_signature("wss://voice.example.com/", {})
-    assert handshake(door, signed, open_sockets=5) is True
-    assert handshake(door, signed, open_sockets=6) == ("503 Service Unavailable", "full")
-    assert handshake(door, "AAAA", open_sockets=6) == ("403 Forbidden", "socket: malformed signature")
+    assert handshake(twilio, signed, open_sockets=5) is True
+    assert handshake(twilio, signed, open_sockets=6) == ("503 Service Unavailable", "full")
+    assert handshake(twilio, "AAAA", open_sockets=6) == ("403 Forbidden", "socket: malformed signature")

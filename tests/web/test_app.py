@@ -14,14 +14,14 @@ from tests.support.webhook_client import FORM, STREAM_SID, WebhookClient
 
 
 def test_a_full_process_is_busy_and_says_so() -> None:
-    door = WebhookClient(MAX_CALLS="1")
+    twilio = WebhookClient(MAX_CALLS="1")
     record = live_stream("CA" + "3" * 32)
-    door.calls.add(record)
-    busy = door.post("/twiml")
+    twilio.calls.add(record)
+    busy = twilio.post("/twiml")
     assert "Sorry, all lines are busy." in busy.text
     assert [verb.tag for verb in ElementTree.fromstring(busy.text)] == ["Say", "Hangup"]
-    door.calls.remove(record)
-    assert "Go." in door.post("/twiml").text
+    twilio.calls.remove(record)
+    assert "Go." in twilio.post("/twiml").text
 
 
 def test_a_stream_error_is_logged_and_nothing_private_with_it(logged: Logged) -> None:
@@ -37,36 +37,37 @@ def test_a_stopped_stream_is_no_error(logged: Logged) -> None:
     assert [line["level"] for line in logged() if line["event"] == "stream-status"] == ["debug"]
 
 
-def test_a_probe_is_answered_by_the_server_whether_by_get_or_head() -> None:
-    door = WebhookClient()
+def test_a_probe_is_answered_by_the_server_by_get_and_head() -> None:
+    twilio = WebhookClient()
     for method in ("GET", "HEAD"):
         for path in ("/ping", "/ready"):
-            answer = door.admission.check_request(Request(Head(method, path, "HTTP/1.1", {})), 0)
+            answer = twilio.admission.check_request(Request(Head(method, path, "HTTP/1.1", {})), 0)
             assert isinstance(answer, DirectAnswer)
             assert answer.status == "200 OK"
 
 
-def test_a_process_that_leaves_answers_for_the_others_and_lets_go_of_its_connections() -> None:
-    door = WebhookClient()
-    assert "Connection" not in door.post("/twiml").headers
-    door.calls.admission.is_draining = door.calls.admission.others_are_ready = True
-    door.calls.ask_to_leave(1)
-    answered = door.post("/twiml")
+def test_a_leaving_process_answers_and_closes_connections() -> None:
+    """A process that leaves answers for the others, and keeps no connection alive."""
+    twilio = WebhookClient()
+    assert "Connection" not in twilio.post("/twiml").headers
+    twilio.calls.admission.is_draining = twilio.calls.admission.others_are_ready = True
+    twilio.calls.ask_to_leave(1)
+    answered = twilio.post("/twiml")
     assert "Go." in answered.text
     assert answered.headers["Connection"] == "close"
-    assert door.client.get("/ready").status_code == 200
+    assert twilio.client.get("/ready").status_code == 200
 
 
 def test_ready_says_whether_a_new_call_would_be_taken() -> None:
-    door = WebhookClient(MAX_CALLS="1")
-    assert door.client.get("/ready").status_code == 200
-    door.calls.add(live_stream("CA" + "3" * 32))
-    full = door.client.get("/ready")
+    twilio = WebhookClient(MAX_CALLS="1")
+    assert twilio.client.get("/ready").status_code == 200
+    twilio.calls.add(live_stream("CA" + "3" * 32))
+    full = twilio.client.get("/ready")
     assert (full.status_code, full.json) == (503, {"status": "full", "live_calls": 1})
-    door.calls.admission.is_draining = True
-    draining = door.client.get("/ready")
+    twilio.calls.admission.is_draining = True
+    draining = twilio.client.get("/ready")
     assert (draining.status_code, draining.json) == (503, {"status": "draining", "live_calls": 1})
-    assert "all lines are busy" in door.post("/twiml").text
+    assert "all lines are busy" in twilio.post("/twiml").text
 
 
 def test_ping_says_that_the_process_lives() -> None:
@@ -75,11 +76,11 @@ def test_ping_says_that_the_process_lives() -> None:
 
 
 def test_probes_tell_the_live_calls_of_all_workers() -> None:
-    door = WebhookClient()
-    door.calls.add(live_stream("CA" + "3" * 32))
-    door.calls.calls_of_others = 4
-    assert door.client.get("/ping").json == {"status": "ok", "live_calls": 5}
-    assert door.client.get("/ready").json == {"status": "ready", "live_calls": 5}
+    twilio = WebhookClient()
+    twilio.calls.add(live_stream("CA" + "3" * 32))
+    twilio.calls.calls_of_others = 4
+    assert twilio.client.get("/ping").json == {"status": "ok", "live_calls": 5}
+    assert twilio.client.get("/ready").json == {"status": "ready", "live_calls": 5}
 
 
 def test_a_plain_request_to_the_socket_is_told_what_it_is() -> None:
@@ -98,6 +99,6 @@ def test_an_address_that_is_nearly_ours_is_not_found(path: str) -> None:
 
 
 def test_no_answer_names_the_token() -> None:
-    door = WebhookClient()
+    twilio = WebhookClient()
     for path in ("/twiml", "/twiml/resume", "/twiml/keys", "/ping"):
-        assert not re.search(TOKEN, door.post(path).text)
+        assert not re.search(TOKEN, twilio.post(path).text)

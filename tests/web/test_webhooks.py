@@ -29,7 +29,7 @@ from tests.support.webhook_client import (
 )
 
 
-def test_a_document_outlasts_the_longest_turn_also_one_that_is_joined() -> None:
+def test_a_document_outlasts_the_longest_joined_turn() -> None:
     def held_s(**changes: str) -> int:
         pause = ElementTree.fromstring(WebhookClient(NO_INPUT_S="20", **changes).post("/twiml/resume").text).find(
             ".//Pause"
@@ -55,7 +55,7 @@ def test_a_call_is_greeted_with_a_stream_and_kept() -> None:
     assert stream(response).attrib["name"] == "lexbridge-0"
 
 
-def test_a_call_whose_stream_was_lost_gets_another_and_no_greeting() -> None:
+def test_a_call_with_a_lost_stream_gets_another_ungreeted() -> None:
     response = WebhookClient().post(f"/twiml/resume?lost=1&of={STREAM_SID}")
     start, gather, redirect = ElementTree.fromstring(response.text)
     assert [start.tag, redirect.tag, *(verb.tag for verb in gather)] == ["Start", "Redirect", "Pause"]
@@ -67,13 +67,14 @@ def test_a_call_whose_stream_was_lost_gets_another_and_no_greeting() -> None:
     assert "lost=21&" in redirect.text  # a whole document in which nothing happened counts for many
 
 
-def test_who_loses_several_streams_is_told_to_wait_and_at_last_that_it_is_no_use() -> None:
-    door = WebhookClient()
-    waits = ElementTree.fromstring(door.post(f"/twiml/resume?lost={WAITS_AFTER_LOST}&of={STREAM_SID}").text)
+def test_several_lost_streams_end_in_an_apology() -> None:
+    """A caller whose streams are lost in a row is told to wait, and at last hears an apology."""
+    twilio = WebhookClient()
+    waits = ElementTree.fromstring(twilio.post(f"/twiml/resume?lost={WAITS_AFTER_LOST}&of={STREAM_SID}").text)
     assert [verb.text for verb in waits.iter("Say")] == ["One moment please."]
-    last = door.post(f"/twiml/resume?lost={MAX_STREAMS_LOST}&of={STREAM_SID}")
+    last = twilio.post(f"/twiml/resume?lost={MAX_STREAMS_LOST}&of={STREAM_SID}")
     assert stream(last).attrib["name"] == f"lexbridge-{MAX_STREAMS_LOST}-44444444"
-    over = ElementTree.fromstring(door.post(f"/twiml/resume?lost={MAX_STREAMS_LOST + 1}&of={STREAM_SID}").text)
+    over = ElementTree.fromstring(twilio.post(f"/twiml/resume?lost={MAX_STREAMS_LOST + 1}&of={STREAM_SID}").text)
     assert [verb.tag for verb in over] == ["Say", "Hangup"]
 
 
@@ -83,7 +84,7 @@ def opened_ms_ago(ms: int) -> str:
 
 
 @pytest.mark.parametrize("lasted_ms", [None, -60_000, 0, OPENED_MS, LASTED_MS])
-def test_bidirectional_streams_are_lost_in_a_row_only_if_they_did_not_last(lasted_ms: int | None) -> None:
+def test_only_short_two_way_streams_are_lost_in_a_row(lasted_ms: int | None) -> None:
     opens = "" if lasted_ms is None else opened_ms_ago(lasted_ms)
     response = WebhookClient(REPLY_MODE="stream").post(f"/twiml/resume?lost=40&of={STREAM_SID}{opens}")
     lost = 1 if lasted_ms == LASTED_MS else 40
@@ -93,11 +94,14 @@ def test_bidirectional_streams_are_lost_in_a_row_only_if_they_did_not_last(laste
     assert told == ([] if lasted_ms in (OPENED_MS, LASTED_MS) else ["One moment please."])
 
 
-def test_a_bidirectional_stream_has_lasted_since_its_document_was_through_with_speaking() -> None:
-    door = WebhookClient(REPLY_MODE="stream")
+def test_a_two_way_stream_lasts_from_the_end_of_its_words() -> None:
+    """A two-way stream has lasted since its document was through with speaking."""
+    twilio = WebhookClient(REPLY_MODE="stream")
     opens = {}
     for lost in (1, 40):
-        redirect = ElementTree.fromstring(door.post(f"/twiml/resume?lost={lost}&of={STREAM_SID}").text).find("Redirect")
+        redirect = ElementTree.fromstring(twilio.post(f"/twiml/resume?lost={lost}&of={STREAM_SID}").text).find(
+            "Redirect"
+        )
         assert redirect is not None
         (opens_ms,) = re.findall(r"&opens=([0-9]{13})#", redirect.text or "")
         opens[lost] = int(opens_ms) - time.time() * 1000
@@ -116,11 +120,12 @@ def test_a_count_that_is_none_is_one(query: str) -> None:
     assert stream(WebhookClient().post(f"/twiml/resume{query}")).attrib["name"] == "lexbridge-1"
 
 
-def test_a_stream_whose_document_ran_out_is_stopped_wherever_it_is_alive() -> None:
+def test_a_stream_whose_document_ran_out_is_stopped() -> None:
+    """A stream whose document ran out is stopped, in whichever process it is alive."""
     for error in (None, CallGone("404")):
         control = Control(error)
-        door = WebhookClient(control=control)
-        assert door.post(f"/twiml/resume?lost=1&after={STREAM_SID}").status_code == 200
+        twilio = WebhookClient(control=control)
+        assert twilio.post(f"/twiml/resume?lost=1&after={STREAM_SID}").status_code == 200
         wait_until(lambda control=control: control.told)
         assert control.told == [(FORM["AccountSid"], FORM["CallSid"], STREAM_SID)]
 
@@ -134,7 +139,7 @@ def test_nothing_escapes_where_a_stream_is_stopped(logged: Logged) -> None:
 
 
 @pytest.mark.parametrize("error", [None, CallGone("21220"), CallControlUnavailable("503")], ids=str)
-def test_a_call_whose_stream_is_lost_is_sent_to_be_resumed_at_once(error: CallControlError | None) -> None:
+def test_a_call_with_a_lost_stream_is_resumed_at_once(error: CallControlError | None) -> None:
     control = Control(error)
     assert WebhookClient(control=control).post("/stream-status", LOST_STREAM).status_code == 204
     ((account_sid, call_sid, twiml),) = control.told
@@ -143,13 +148,13 @@ def test_a_call_whose_stream_is_lost_is_sent_to_be_resumed_at_once(error: CallCo
     assert redirect.text == f"https://voice.example.com/twiml/resume?lost=3&of={STREAM_SID}#rc=2&rp=all"
 
 
-def test_a_call_that_this_process_serves_over_a_newer_stream_is_left_alone() -> None:
+def test_a_call_with_a_newer_stream_here_is_left_alone() -> None:
     control = Control()
-    door = WebhookClient(control=control)
-    door.calls.add(live_stream(FORM["CallSid"]))
-    door.post("/stream-status", LOST_STREAM)
+    twilio = WebhookClient(control=control)
+    twilio.calls.add(live_stream(FORM["CallSid"]))
+    twilio.post("/stream-status", LOST_STREAM)
     assert control.told == []
-    door.post(
+    twilio.post(
         "/stream-status", {**LOST_STREAM, "StreamSid": f"MZ{FORM['CallSid'][2:]}"}
     )  # the one it takes to be alive
     assert len(control.told) == 1
@@ -174,7 +179,8 @@ def test_in_stream_mode_a_call_is_greeted_and_then_connected() -> None:
     assert [verb.tag for verb in ElementTree.fromstring(welcome.text)] == ["Connect", "Redirect"]
 
 
-def test_in_stream_mode_a_lost_stream_counts_once_however_long_it_was_there() -> None:
+def test_in_stream_mode_a_lost_stream_counts_once() -> None:
+    """In stream mode a lost stream counts once, however long it was there."""
     response = WebhookClient(REPLY_MODE="stream").post(f"/twiml/resume?lost=1&of={STREAM_SID}")
     *_, connect, redirect = ElementTree.fromstring(response.text)
     assert connect.tag == "Connect"
@@ -186,21 +192,23 @@ def test_in_stream_mode_a_lost_stream_counts_once_however_long_it_was_there() ->
     assert "lost=2&" in redirect.text
 
 
-def test_in_stream_mode_a_lost_stream_is_followed_by_its_own_document_and_by_no_update() -> None:
+def test_in_stream_mode_a_lost_stream_causes_no_update() -> None:
+    """In stream mode a lost stream is followed by its own document, and by no call update."""
     control = Control()
-    door = WebhookClient(control=control, REPLY_MODE="stream")
-    assert door.post("/stream-status", LOST_STREAM).status_code == 204
+    twilio = WebhookClient(control=control, REPLY_MODE="stream")
+    assert twilio.post("/stream-status", LOST_STREAM).status_code == 204
     closed: list[str] = []
     mine = live_stream(FORM["CallSid"])
-    door.calls.add(dataclasses.replace(mine, close=lambda: closed.append(mine.stream_sid)))
-    door.post("/stream-status", LOST_STREAM)  # the one before: the call goes on over this one
+    twilio.calls.add(dataclasses.replace(mine, close=lambda: closed.append(mine.stream_sid)))
+    twilio.post("/stream-status", LOST_STREAM)  # the one before: the call goes on over this one
     assert closed == []
-    door.post("/stream-status", {**LOST_STREAM, "StreamSid": mine.stream_sid})  # this process had not noticed
+    twilio.post("/stream-status", {**LOST_STREAM, "StreamSid": mine.stream_sid})  # this process had not noticed
     assert closed == [mine.stream_sid]
     assert control.told == []
 
 
-def test_gathered_keys_go_to_a_new_stream_in_the_place_of_the_one_they_were_pressed_over(logged: Logged) -> None:
+def test_gathered_keys_go_to_a_new_stream(logged: Logged) -> None:
+    """Gathered keys go to a new stream, in the place of the stream they were pressed over."""
     response = WebhookClient().post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": "428153"})
     stop, start, gather, _ = ElementTree.fromstring(response.text)
     assert [stop.tag, start.tag, gather.tag] == ["Stop", "Start", "Gather"]
@@ -217,17 +225,17 @@ def test_gathered_keys_go_to_a_new_stream_in_the_place_of_the_one_they_were_pres
 
 
 def test_a_live_stream_is_told_why_another_one_takes_its_place() -> None:
-    door, told = WebhookClient(), list[str]()
+    twilio, told = WebhookClient(), list[str]()
     sids = FORM["CallSid"], STREAM_SID
-    door.calls.add(LiveStream(*sids, lambda: None, lambda: None, lambda: None, note_reason=told.append))
-    door.post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": ""})  # it goes on
+    twilio.calls.add(LiveStream(*sids, lambda: None, lambda: None, lambda: None, note_reason=told.append))
+    twilio.post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": ""})  # it goes on
     assert told == []
-    door.post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": "12"})
-    door.post(f"/twiml/resume?lost=1&after={STREAM_SID}")
+    twilio.post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": "12"})
+    twilio.post(f"/twiml/resume?lost=1&after={STREAM_SID}")
     assert told == ["keys", "document ran out"]
 
 
-def test_a_lone_end_character_where_keys_were_asked_for_has_them_asked_for_again() -> None:
+def test_a_lone_end_character_has_keys_asked_for_again() -> None:
     response = WebhookClient().post(f"/twiml/keys?of={STREAM_SID}&asks=1", {**FORM, "Digits": ""})
     told = parameters(response)
     assert (told["lexbridge:resumed"], told["lexbridge:keys"]) == ("keyed", "")
@@ -236,9 +244,10 @@ def test_a_lone_end_character_where_keys_were_asked_for_has_them_asked_for_again
 
 
 @pytest.mark.parametrize(("voice", "attributes"), [("", {}), ("&voice=Polly.Vicki", {"voice": "Polly.Vicki"})])
-def test_who_was_silent_for_too_long_where_keys_were_asked_for_hears_a_goodbye(
+def test_a_caller_who_keys_nothing_for_too_long_is_let_go(
     voice: str, attributes: dict[str, str], logged: Logged
 ) -> None:
+    """A caller who is silent for too long where keys were asked for hears a goodbye."""
     say, hangup = ElementTree.fromstring(WebhookClient().post(f"/twiml/resume?silent=1{voice}").text)
     assert (say.text, say.attrib, hangup.tag) == (
         "Sorry, I did not hear anything. Goodbye.",
@@ -256,21 +265,23 @@ def test_who_was_silent_for_too_long_where_keys_were_asked_for_hears_a_goodbye(
         (CallControlUnavailable("Twilio answered 503"), "call-resumed"),
     ],
 )
-def test_who_was_silent_is_left_only_if_somebody_would_have_heard_them(
+def test_a_silent_caller_is_left_only_if_a_stream_was_heard(
     trouble: CallControlError | None, event: str, logged: Logged
 ) -> None:
+    """A silent caller is left only if a stream was there that would have heard speech."""
     control = Control(trouble)
-    door = WebhookClient(control)
-    twiml = door.post(f"/twiml/resume?silent=1&after={STREAM_SID}").text
+    twilio = WebhookClient(control)
+    twiml = twilio.post(f"/twiml/resume?silent=1&after={STREAM_SID}").text
     assert ("<Hangup" in twiml, "<Stream" in twiml) == (event == "silent-caller-left", event == "call-resumed")
     assert event in [line["event"] for line in logged()]
 
 
-def test_who_was_silent_is_left_without_asking_twilio_where_their_stream_is_here() -> None:
+def test_a_silent_caller_with_a_stream_here_costs_no_request() -> None:
+    """A silent caller whose stream is in this process is left without a request to Twilio."""
     control = Control()
-    door = WebhookClient(control)
-    door.calls.add(live_stream(FORM["CallSid"]))
-    assert "<Hangup" in door.post(f"/twiml/resume?silent=1&after={STREAM_SID}").text
+    twilio = WebhookClient(control)
+    twilio.calls.add(live_stream(FORM["CallSid"]))
+    assert "<Hangup" in twilio.post(f"/twiml/resume?silent=1&after={STREAM_SID}").text
     assert control.told == []
 
 
@@ -283,7 +294,7 @@ def test_the_callers_number_goes_to_the_bot_only_if_it_may() -> None:
     assert shared == {**FACTS, "lexbridge:caller-number": "+12065550100"}
 
 
-def test_in_a_call_that_we_placed_the_person_is_the_one_who_was_called() -> None:
+def test_in_an_outbound_call_the_caller_is_the_number_called() -> None:
     form = {**FORM, "Direction": "outbound-api", "From": "+12065550199", "To": "+12065550100"}
     told = parameters(WebhookClient().post("/twiml", form))
     assert told["lexbridge:called-number"] == "+12065550199"
@@ -313,7 +324,7 @@ def test_what_is_said_before_a_two_way_stream_counts_too() -> None:
 
 
 @pytest.mark.parametrize("path", ["/twiml/resume?lost=1&", "/twiml/keys?"])
-def test_a_stream_that_goes_on_with_a_call_is_told_how_far_it_has_come(path: str) -> None:
+def test_the_next_stream_is_told_how_far_a_call_has_come(path: str) -> None:
     began_s = round(time.time()) - 300
     told = f"of={STREAM_SID}&began={began_s}&turns=7"
     response = WebhookClient(MAX_CALL_S="600").post(f"{path}{told}", {**FORM, "Digits": "12"})
@@ -323,11 +334,12 @@ def test_a_stream_that_goes_on_with_a_call_is_told_how_far_it_has_come(path: str
     assert response.text.count(f"began={began_s}&amp;turns=7#") == 3
 
 
-def test_a_document_without_keys_and_one_for_a_lost_stream_pass_it_on() -> None:
+def test_every_next_document_passes_the_counts_on() -> None:
+    """A document without keys, and one for a lost stream, pass on how far the call has come."""
     control = Control()
-    door = WebhookClient(control=control, MAX_TURNS="9")
-    assert "began=1795846066&amp;turns=7#" in door.post(f"/twiml/keys?of={STREAM_SID}&began=1795846066&turns=7").text
-    door.post("/stream-status?began=1795846066&turns=7", LOST_STREAM)
+    twilio = WebhookClient(control=control, MAX_TURNS="9")
+    assert "began=1795846066&amp;turns=7#" in twilio.post(f"/twiml/keys?of={STREAM_SID}&began=1795846066&turns=7").text
+    twilio.post("/stream-status?began=1795846066&turns=7", LOST_STREAM)
     assert "began=1795846066&amp;turns=7#" in str(control.told)
 
 
