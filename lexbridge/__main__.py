@@ -41,8 +41,8 @@ from lexbridge.lex.boto import warm_up
 from lexbridge.server.build import build_service
 from lexbridge.server.checks.live import check_live
 from lexbridge.server.listener import Listener
-from lexbridge.server.scoreboard import Place
-from lexbridge.server.supervisor import Supervisor, drop_hub
+from lexbridge.server.scoreboard import WorkerSlot
+from lexbridge.server.supervisor import Supervisor, destroy_gevent_hub
 from lexbridge.server.worker import serve
 from lexbridge.twilio.used_tokens import UsedTokens
 
@@ -125,12 +125,12 @@ def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
 
     used_tokens = UsedTokens()
 
-    def work(place: Place) -> int:
+    def work(slot: WorkerSlot) -> int:
         _log_to(settings, logs.LineWriter(sys.stdout.fileno()), os.getpid())
         try:
             return serve(
                 settings,
-                place,
+                slot,
                 lambda: build_service(settings, listener=listener.for_gevent(), used_tokens=used_tokens),
             )
         except ConfigError as error:  # found only in the worker, such as missing AWS credentials
@@ -141,7 +141,7 @@ def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
     for doubt in doubts:
         logs.Log().warning("setting-in-doubt", variable=doubt.variable, wrong=doubt.wrong, rule=doubt.rule)
     warm_up(settings)
-    drop_hub()
+    destroy_gevent_hub()
     gc.collect()
     gc.freeze()  # so that a collection in a worker does not copy the pages that all workers share
     with closing(listener):

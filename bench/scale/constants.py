@@ -60,8 +60,8 @@ IN_COOLDOWN_S = Given("cooldown after scaling in", 600, "s", Origin.OURS, "cloud
 DRAIN_S = Given("from SIGTERM to the end of a task", 110, "s", Origin.OURS, "DRAIN_S, cloudformation/service.yml")
 MOVED_PER_S = Given("calls that a draining task moves, at least", 10, "a second", Origin.OURS, "docs/processes.md")
 MOVED_WITHIN_S = Given("and all of them within", 10, "s", Origin.OURS, "docs/processes.md")
-PROTECTED_S = Given("protection without a rest", ecs.LONGEST_S, "s", Origin.OURS, "lexbridge/server/ecs.py")
-REST_S = Given("rest of the protection", ecs.REST_S, "s", Origin.OURS, "lexbridge/server/ecs.py")
+PROTECTED_S = Given("protection without a rest", ecs.MAX_PROTECTED_S, "s", Origin.OURS, "lexbridge/server/ecs.py")
+REST_S = Given("rest of the protection", ecs.PAUSE_S, "s", Origin.OURS, "lexbridge/server/ecs.py")
 RENEWED_EVERY_S = Given(
     "protection is renewed, and refused while a deployment is blocked",
     ecs.RENEW_EVERY_S,

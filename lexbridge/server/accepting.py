@@ -1,53 +1,56 @@
-"""Which worker accepts a connection that waits: the one with the fewest media sockets.
+"""The rule for which worker accepts a waiting connection: the one with the fewest media sockets.
 
-All workers listen on one socket, and whoever wakes first would take what comes: at ten calls a second one of two
-workers had nearly all of them. So a worker that has more media sockets than another one leaves a connection to it for
-a moment. It takes the connection all the same when that moment is over, so that no caller waits for a worker that
-hangs, and when many connections wait, since then accepting is what is scarce.
+All workers listen on one socket, and without a rule the worker that wakes first takes what comes. Measured at ten calls
+a second with two workers: one of them got nearly all calls. So a worker that has more media sockets than another leaves
+a connection to that other worker for a moment. After that moment it accepts the connection itself, so that no caller
+waits for a worker that hangs. When many connections wait, every worker accepts, because accepting is then the
+bottleneck.
 """
 
 from lexbridge.net.policies import AcceptPolicy
-from lexbridge.server.scoreboard import Place
+from lexbridge.server.scoreboard import WorkerSlot
 
-LEFT_S = 0.02
-"""A connection is left for so long to each worker that has fewer media sockets: an idle one takes it within 1 ms, one
-with hundreds of calls when its loop comes round."""
+DEFER_S = 0.02
+"""How long a connection is left to each worker that has fewer media sockets, in seconds: an idle worker takes it within
+1 ms, but one with hundreds of calls only when its event loop comes round."""
 
-LONGEST_LEFT_S = 0.05
-"""However many workers have fewer."""
+MAX_DEFER_S = 0.05
+"""Limits how long a connection is left to others, in seconds, because a caller waits meanwhile."""
 
-CROWD = 8
-"""When more connections wait, every worker takes what it can: a storm of calls, or a flood of strangers."""
+CROWDED_QUEUE = 8
+"""Connections in the queue above which every worker accepts, because then a storm of calls, or a flood of strangers,
+has to be accepted as fast as possible."""
 
-MOST_NEW = 4
-"""Connections that count although it is not known yet what they want. Strangers who say nothing can make no greater
-difference between two workers."""
+MAX_NEW_COUNTED = 4
+"""Limits how many new connections count like media sockets before they have sent a request, because strangers that send
+nothing must not make a worker look busy."""
 
 
-class Accepting(AcceptPolicy):
-    """Decides whether the worker of `place` accepts, and tells the others how many media sockets it has."""
+class FewestSocketsFirst(AcceptPolicy):
+    """A policy by which the worker with the fewest media sockets accepts."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, slot: WorkerSlot) -> None:
+        self.slot = slot
         self._sockets = 0
-        self._left_since_s: float | None = None
+        self._deferring_since_s: float | None = None
 
     @property
     def has_others(self) -> bool:
-        return bool(self.place.sockets_of_others())
+        return bool(self.slot.sockets_of_others())
 
     def report(self, open_sockets: int, new_connections: int) -> None:
-        held = open_sockets + min(new_connections, MOST_NEW)
-        if held != self._sockets:
-            self._sockets = held
-            self.place.write_sockets(held)
+        sockets = open_sockets + min(new_connections, MAX_NEW_COUNTED)
+        if sockets != self._sockets:
+            self._sockets = sockets
+            self.slot.write_sockets(sockets)
 
     def defers(self, waiting: int, now_s: float) -> bool:
-        if 0 < waiting <= CROWD:
-            fewer = sum(sockets < self._sockets for sockets in self.place.sockets_of_others())
-            if fewer and self._left_since_s is None:
-                self._left_since_s = now_s
-            if self._left_since_s is not None and now_s - self._left_since_s < min(fewer * LEFT_S, LONGEST_LEFT_S):
+        if 0 < waiting <= CROWDED_QUEUE:
+            with_fewer = sum(sockets < self._sockets for sockets in self.slot.sockets_of_others())
+            if with_fewer and self._deferring_since_s is None:
+                self._deferring_since_s = now_s
+            longest_s = min(with_fewer * DEFER_S, MAX_DEFER_S)
+            if self._deferring_since_s is not None and now_s - self._deferring_since_s < longest_s:
                 return True
-        self._left_since_s = None
+        self._deferring_since_s = None
         return False

@@ -1,4 +1,4 @@
-"""The socket that the server listens on, opened by the parent and shared by its workers."""
+"""The socket that the server listens on: opened by the supervisor, and shared by its workers."""
 
 import errno
 import socket
@@ -7,17 +7,20 @@ from typing import Any
 
 from gevent import monkey
 
-_Socket = monkey.get_original("socket", "socket")  # one of gevent's would make a hub, which no fork survives
+_Socket = monkey.get_original("socket", "socket")  # gevent's socket would make a hub, and a hub does not survive fork()
 
 BACKLOG = 4096
-"""Connections that may wait to be accepted; the system's own limit counts too."""
+"""Limits the connections that wait to be accepted; the system's own limit applies too."""
 
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-"""What a system says that has none. A port that is taken, in either family, is something else."""
+"""Errors by which a system without IPv6 answers. A port that is in use has another error, in either family."""
 
 
 class Listener:
-    """Listens on `port`, on every address: of IPv6 and IPv4, or of IPv4 where there is no IPv6. Raises OSError."""
+    """A socket that listens on `port` of every address: IPv6 and IPv4, or IPv4 alone on a system without IPv6.
+
+    Raises OSError.
+    """
 
     def __init__(self, port: int) -> None:
         try:
@@ -25,14 +28,14 @@ class Listener:
         except OSError as error:
             if error.errno not in _NO_IPV6:
                 raise
-            self._socket = _listen(AF_INET, "0.0.0.0", port)  # noqa: S104 - a container's port is published by whoever runs it
+            self._socket = _listen(AF_INET, "0.0.0.0", port)  # noqa: S104 - a container's port is published by its operator
 
     def close(self) -> None:
-        """For this process; the others have theirs."""
+        """Close the socket in this process only; each worker has its own descriptor."""
         self._socket.close()
 
     def for_gevent(self) -> socket.socket:
-        """In a worker: the same as a socket of gevent's, which makes a hub."""
+        """Return the same socket as one of gevent's, in a worker, because it makes a hub."""
         return socket.socket(fileno=self._socket.detach())
 
 
@@ -41,7 +44,7 @@ def _listen(family: int, host: str, port: int) -> Any:
     try:
         listening.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         if family == AF_INET6:
-            listening.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 0)  # some systems have it on by default
+            listening.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 0)  # on some systems a socket is IPv6-only by default
         listening.bind((host, port))
         listening.listen(BACKLOG)
         listening.setblocking(False)

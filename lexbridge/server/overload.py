@@ -1,4 +1,4 @@
-"""Is this process overloaded? How late its loop is, how busy, and how much memory it has."""
+"""Overload of a worker: how late and how busy its event loop is, and how much memory it uses."""
 
 import os
 import time
@@ -11,66 +11,72 @@ from gevent.hub import get_hub
 from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.logs import Log
 
-MEASURE_EVERY_S = 0.1
-SAMPLES = 9
-"""The lag is the median of so many. At 100 ms of lag they span nearly two seconds, so that one has to last for one; a
-hiccup, however long, is one of them."""
+MEASURE_INTERVAL_S = 0.1
+"""Interval between two measurements, and between two heartbeats, in seconds."""
+LAG_SAMPLES = 9
+"""Number of measurements of which the lag is the median, because a single hiccup, however long, is only one of them. At
+100 ms of lag they span nearly two seconds, so that a lag has to last for one second to count."""
 
 MAX_BUSY = 0.95
-"""Share of its time that the loop may be busy. One that never waits is not late for its timers, as each round is short;
-but what it has not come round to waits in the sockets, and calls are answered later and later."""
+"""Limits the share of time that the event loop is busy. A loop that never waits may still fire its timers in time,
+because each round is short. But data waits in the sockets meanwhile, and replies come later and later."""
 BUSY_SAMPLES = 50
-"""Five seconds: many calls that begin at once are not an overload."""
+"""Number of measurements whose mean is the utilization: five seconds, because many calls that begin at once are no
+overload."""
 
 MEMORY_SHARE = 0.8
-"""Of all there is, unless MAX_MEMORY_MB says otherwise."""
+"""Limits the memory of all workers to this share of the container or machine, if MAX_MEMORY_MB is not set."""
 
-# Below these shares of the limits it is over: figures that hover around a limit are not worth a line each time.
+# An overload is over once the figure falls below this share of its limit. The gap keeps a figure that hovers around
+# its limit from logging a line each time.
 LAG_OVER = 0.8
 BUSY_OVER = 0.95
 MEMORY_OVER = 0.95
 
 _LAST, _FIRST = -2, 2
-"""libev's lowest and highest priority."""
+"""The lowest and the highest priority of libev."""
 
 _NO_LIMIT = 1 << 60
-"""What cgroup v1 says where there is none is a little under 2^63."""
+"""A memory limit, in bytes, from which on there is none: cgroup v1 then says a little less than 2^63."""
 
 
-class Load:
-    """Tells the CallRegistry when the process has all it can bear, and when no longer. It is told the figures.
+class OverloadDetector:
+    """Sets `calls.admission.is_overloaded` while the measurements exceed a limit, and logs each change.
 
-    `max_lag_s`: how late the loop may be. `max_memory`: resident, bytes; None: no limit.
+    `max_lag_s`: how late the event loop may be. `max_memory`: limit of resident memory in bytes, or None.
     """
 
     def __init__(self, calls: CallRegistry, max_lag_s: float, max_memory: int | None) -> None:
         self._calls = calls
         self._max_lag_s = max_lag_s
         self._max_memory = max_memory
-        self._late_s = deque([0.0] * SAMPLES, SAMPLES)
+        self._late_s = deque([0.0] * LAG_SAMPLES, LAG_SAMPLES)
         self._busy = deque([0.0] * BUSY_SAMPLES, BUSY_SAMPLES)
         self._reason: str | None = None
 
     @property
     def lag_s(self) -> float:
-        """How late the loop is, apart from single hiccups."""
+        """How late the event loop is, in seconds, apart from single hiccups."""
         return median(self._late_s)
 
     @property
-    def busy(self) -> float:
-        """Share of its time that the loop was not waiting."""
+    def utilization(self) -> float:
+        """Share of the last five seconds in which the event loop was busy."""
         return fmean(self._busy)
 
-    def measured(self, late_s: float, memory: int, busy: float) -> None:
-        """A timer of MEASURE_EVERY_S came `late_s` late, this many bytes are resident, and this share of the time since
-        the last measurement the loop was not waiting."""
+    def record(self, late_s: float, memory: int, busy: float) -> None:
+        """Record a measurement.
+
+        `late_s`: how late a timer of MEASURE_INTERVAL_S fired. `memory`: resident bytes. `busy`: share of the time
+        since the last measurement in which the event loop was busy.
+        """
         self._late_s.append(max(0.0, late_s))
         self._busy.append(busy)
         reason = self._find_reason(memory)
         if reason != self._reason:
             self._reason = reason
             self._calls.admission.is_overloaded = reason is not None
-            self._tell(memory)
+            self._log(memory)
 
     def _find_reason(self, memory: int) -> str | None:
         if self._max_memory is not None:
@@ -81,12 +87,12 @@ class Load:
         if self.lag_s > over * self._max_lag_s:
             return "lag"
         over = BUSY_OVER if self._reason == "busy" else 1.0
-        return "busy" if self.busy > over * MAX_BUSY else None
+        return "busy" if self.utilization > over * MAX_BUSY else None
 
-    def _tell(self, memory: int) -> None:
+    def _log(self, memory: int) -> None:
         figures = {
             "lag_ms": round(1000 * self.lag_s),
-            "busy_percent": round(100 * self.busy),
+            "busy_percent": round(100 * self.utilization),
             "memory_mb": memory >> 20,
             "live_calls": self._calls.live_calls,
             "pid": os.getpid(),
@@ -97,9 +103,10 @@ class Load:
             Log().info("no-longer-overloaded", **figures)
 
 
-class Busyness:
-    """How busy this thread's loop is: it waits between libev's prepare and check, and works the rest of the time.
+class LoopUtilization:
+    """The share of time in which this thread's event loop is busy.
 
+    The loop waits for events between libev's "prepare" and "check" hooks, and is busy the rest of the time. Source:
     http://pod.tst.eu/http://cvs.schmorp.de/libev/ev.pod (ev_prepare and ev_check)
     """
 
@@ -107,32 +114,33 @@ class Busyness:
         loop = get_hub().loop
         self._waits_from_s = self._measured_s = time.monotonic()
         self._waited_s = 0.0
-        self.working_since_s: float | None = self._measured_s
-        """Since when it has worked without coming round, by time.monotonic(); None: it waits. For any thread."""
-        # The last to be called before the wait, as gevent does its own work there, and the first after it.
+        self.busy_since_s: float | None = self._measured_s
+        """When the current round of the loop began, by time.monotonic(), or None while it waits. Any thread may read
+        it."""
+        # The hooks run last before the wait, because gevent does its own work in a hook there, and first after it.
         self._prepare = loop.prepare(ref=False, priority=_LAST)
         self._check = loop.check(ref=False, priority=_FIRST)
-        self._prepare.start(self._waits)
-        self._check.start(self._woke)
+        self._prepare.start(self._begin_wait)
+        self._check.start(self._end_wait)
 
     def measure(self, spare_s: float = 0.0) -> float:
-        """The share since it was measured last, 0 to 1. `spare_s`: time of it that calls could have had."""
+        """Return the busy share since the last call, 0 to 1. `spare_s`: busy time that calls could have had instead."""
         now_s = time.monotonic()
         elapsed_s, self._measured_s = now_s - self._measured_s, now_s
         waited_s, self._waited_s = self._waited_s, 0.0
         return 1.0 - min(1.0, (waited_s + spare_s) / elapsed_s) if elapsed_s > 0 else 0.0
 
-    def _waits(self) -> None:
+    def _begin_wait(self) -> None:
         self._waits_from_s = time.monotonic()
-        self.working_since_s = None
+        self.busy_since_s = None
 
-    def _woke(self) -> None:
-        self.working_since_s = now_s = time.monotonic()
+    def _end_wait(self) -> None:
+        self.busy_since_s = now_s = time.monotonic()
         self._waited_s += now_s - self._waits_from_s
 
 
 def resident_memory() -> int:
-    """Of this process, bytes. 0 where the system does not tell."""
+    """Return the resident memory of this process in bytes, or 0 on a system without /proc."""
     try:
         pages = Path("/proc/self/statm").read_bytes().split()[1]
     except OSError:
@@ -141,9 +149,10 @@ def resident_memory() -> int:
 
 
 def memory_limit(max_memory_mb: int | None, workers: int, root: Path = Path("/")) -> int | None:
-    """For each of `workers`, bytes. `max_memory_mb`: for all; None: a share of what this container or machine has.
+    """Return the memory limit of each of `workers` in bytes, or None if the system does not tell its memory.
 
-    `root`: where the system's files are. Returns None if they do not tell.
+    `max_memory_mb`: the limit of all workers together; None means MEMORY_SHARE of this container or machine. `root`:
+    the directory in which `proc` and `sys` are, for tests.
     """
     if max_memory_mb is not None:
         return (max_memory_mb << 20) // workers
@@ -159,7 +168,10 @@ def _machine_memory(root: Path) -> list[int]:
 
 
 def _cgroup_limits(root: Path) -> list[int]:
-    """Of our cgroup and of each one above it: the smallest counts. In a container the topmost is often all one sees."""
+    """Return the limits of this process's cgroup and of those above it; the smallest one applies.
+
+    A container often sees only the topmost of them.
+    """
     found = []
     for line in _read(root / "proc/self/cgroup").splitlines():
         hierarchy, controllers, path = line.split(":", 2)
@@ -172,7 +184,7 @@ def _cgroup_limits(root: Path) -> list[int]:
         group = Path(path.lstrip("/"))
         for folder in (group, *group.parents):
             limit = _read(mount / folder / name).strip()
-            if limit.isdecimal() and int(limit) < _NO_LIMIT:  # v2 says "max" where there is none
+            if limit.isdecimal() and int(limit) < _NO_LIMIT:  # cgroup v2 says "max" if there is no limit
                 found.append(int(limit))
     return found
 

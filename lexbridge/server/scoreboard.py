@@ -1,4 +1,4 @@
-"""What the processes of one server know of each other: a board in memory that they share, and a place on it."""
+"""The scoreboard: a few numbers in shared memory by which the supervisor and its workers know each other's state."""
 
 import mmap
 import os
@@ -7,29 +7,36 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-FRESH_S = 2.0
-"""A worker whose heartbeat is older is not counted on. A parent that was away for longer was stopped itself."""
-PROMPT_S = 0.5
-"""No new connection is left to a worker whose heartbeat, one in 0.1 s, is older: it hangs, or its loop is held."""
+MAX_HEARTBEAT_AGE_S = 2.0
+"""Limits the age of a worker's last heartbeat, in seconds: a worker with an older one counts as absent, because
+workers write ten a second. A supervisor that did not run for longer was itself stopped, and gives its workers time."""
+
+MAX_PROMPT_HEARTBEAT_AGE_S = 0.5
+"""Limits the age of a heartbeat, in seconds, for a worker to which new connections are left: one that is later hangs,
+or something holds its event loop, and callers would wait for it."""
 
 
 class State(IntEnum):
-    """What a worker is doing."""
+    """The state of a worker, as the others see it."""
 
     NONE = 0
-    """There is no worker."""
+    """No worker runs in this slot."""
     STARTING = 1
+    """The worker builds its service."""
     READY = 2
-    """It would take a new call."""
+    """The worker takes new calls."""
     BUSY = 3
-    """It takes no new call now: full, or overloaded."""
+    """The worker is full or overloaded: it takes no new calls for now."""
     DRAINING = 4
-    """It takes no new call, and is about to end."""
+    """The worker takes no new calls and is about to end."""
 
 
-class Board:
-    """What the processes of one server know of each other, in memory that they share. Each slot has one writer: its
-    worker while there is one, else the parent. A number is one aligned word, so nobody reads half of it."""
+class Scoreboard:
+    """The shared numbers of all workers of one server: state, live calls, heartbeat, media sockets.
+
+    Each slot has one writer: its worker while there is one, else the supervisor. A number is one aligned machine word,
+    so a reader never sees half of it and no lock is needed.
+    """
 
     def __init__(self, slots: int) -> None:
         self._numbers = memoryview(mmap.mmap(-1, 8 * (1 + 4 * slots))).cast("d")
@@ -38,7 +45,7 @@ class Board:
 
     @property
     def is_ending(self) -> bool:
-        """The whole server is about to end: no worker can go on with another's calls."""
+        """Whether the whole server is about to end, so that no worker can take over the calls of another."""
         return bool(self._numbers[0])
 
     @is_ending.setter
@@ -47,100 +54,102 @@ class Board:
 
     @property
     def is_level_switched(self) -> bool:
-        """The log's level is switched to DEBUG, or away from it where LOG_LEVEL is DEBUG."""
+        """Whether SIGUSR2 switched the log level: to DEBUG, or away from it if LOG_LEVEL is DEBUG."""
         return bool(self._switch[0])
 
     @is_level_switched.setter
     def is_level_switched(self, is_level_switched: bool) -> None:
         self._switch[0] = is_level_switched
 
-    def write(self, slot: int, state: State, live_calls: int = 0) -> None:
-        """The state of the worker in `slot`, how many calls it has, and its heartbeat."""
+    def write(self, index: int, state: State, live_calls: int = 0) -> None:
+        """Write the state, the number of live calls and a heartbeat into slot `index`."""
         if state in (State.NONE, State.STARTING):
-            self.write_sockets(slot, 0)  # those of the worker before it, which may have been killed
-        self._numbers[3 + 4 * slot] = live_calls
-        self._numbers[2 + 4 * slot] = state
-        self._numbers[1 + 4 * slot] = time.monotonic()
+            self.write_sockets(index, 0)  # the previous worker may have been killed with sockets open
+        self._numbers[3 + 4 * index] = live_calls
+        self._numbers[2 + 4 * index] = state
+        self._numbers[1 + 4 * index] = time.monotonic()
 
-    def write_sockets(self, slot: int, sockets: int) -> None:
-        """How many media sockets the worker in `slot` has, with the connections that may become one at any moment."""
-        self._numbers[4 + 4 * slot] = sockets
+    def write_sockets(self, index: int, sockets: int) -> None:
+        """Write the number of media sockets in slot `index`, including new connections that may become one."""
+        self._numbers[4 + 4 * index] = sockets
 
-    def sockets(self, slot: int) -> int:
-        """As last written."""
-        return int(self._numbers[4 + 4 * slot])
+    def sockets(self, index: int) -> int:
+        """Return the number of media sockets in slot `index`, as last written."""
+        return int(self._numbers[4 + 4 * index])
 
-    def state(self, slot: int) -> State:
-        """As last written."""
-        return State(int(self._numbers[2 + 4 * slot]))
+    def state(self, index: int) -> State:
+        """Return the state in slot `index`, as last written."""
+        return State(int(self._numbers[2 + 4 * index]))
 
-    def heartbeat_s(self, slot: int) -> float:
-        """When it was last written, by time.monotonic()."""
-        return float(self._numbers[1 + 4 * slot])
+    def heartbeat_s(self, index: int) -> float:
+        """Return the time of the last heartbeat in slot `index`, by time.monotonic()."""
+        return float(self._numbers[1 + 4 * index])
 
     def live_calls(self) -> int:
-        """Of all workers."""
-        return sum(int(self._numbers[3 + 4 * slot]) for slot in self.slots)
+        """Return the number of live calls of all workers."""
+        return sum(int(self._numbers[3 + 4 * index]) for index in self.slots)
 
     def first_alive(self) -> int | None:
-        """The first slot whose worker serves, or drains; None: there is none."""
-        fresh_s = time.monotonic() - FRESH_S
+        """Return the first slot whose worker serves or drains, or None if no worker does."""
+        oldest_s = time.monotonic() - MAX_HEARTBEAT_AGE_S
         serving = (State.READY, State.BUSY, State.DRAINING)
-        alive = (slot for slot in self.slots if self.state(slot) in serving and self.heartbeat_s(slot) >= fresh_s)
+        alive = (index for index in self.slots if self.state(index) in serving and self.heartbeat_s(index) >= oldest_s)
         return next(alive, None)
 
-    def others_are_ready(self, slot: int) -> bool:
-        """Whether another worker than the one in `slot` would take a call."""
-        return next(self.ready_others(slot, FRESH_S), None) is not None
+    def others_are_ready(self, index: int) -> bool:
+        """Whether a worker outside slot `index` takes new calls."""
+        return next(self.ready_others(index, MAX_HEARTBEAT_AGE_S), None) is not None
 
-    def ready_others(self, slot: int, fresh_s: float) -> Iterator[int]:
-        """The slots of the other workers than the one in `slot` that would take a call, and whose heartbeat is no older
-        than `fresh_s`; none while the whole server is about to end."""
+    def ready_others(self, index: int, max_age_s: float) -> Iterator[int]:
+        """Yield the slots outside slot `index` whose workers take new calls and whose heartbeat is not too old.
+
+        Yields nothing while the whole server is about to end.
+        """
         if self.is_ending:
             return
-        numbers, since_s = self._numbers, time.monotonic() - fresh_s
+        numbers, oldest_s = self._numbers, time.monotonic() - max_age_s
         for other in self.slots:
-            if numbers[2 + 4 * other] == State.READY and numbers[1 + 4 * other] >= since_s and other != slot:
+            if numbers[2 + 4 * other] == State.READY and numbers[1 + 4 * other] >= oldest_s and other != index:
                 yield other
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A worker's place among the others."""
+class WorkerSlot:
+    """One worker's slot on the scoreboard, through which the worker writes its own numbers and reads the others'."""
 
-    board: Board
-    slot: int
-    parent: int
-    """The parent's process id."""
+    scoreboard: Scoreboard
+    index: int
+    supervisor_pid: int
 
     def write(self, state: State, live_calls: int = 0) -> None:
-        """See Board."""
-        self.board.write(self.slot, state, live_calls)
-
-    def live_calls(self) -> int:
-        """See Board."""
-        return self.board.live_calls()
-
-    def speaks_for_all(self) -> bool:
-        """Whether this worker is the one of all that says what is said once for the whole server."""
-        return self.board.first_alive() == self.slot
-
-    def others_are_ready(self) -> bool:
-        """See Board."""
-        return self.board.others_are_ready(self.slot)
+        """Write the worker's state, its number of live calls and a heartbeat."""
+        self.scoreboard.write(self.index, state, live_calls)
 
     def write_sockets(self, sockets: int) -> None:
-        """Writes how many media sockets this worker has, with the connections that may become one at any moment."""
-        self.board.write_sockets(self.slot, sockets)
+        """Write the worker's number of media sockets, including new connections that may become one."""
+        self.scoreboard.write_sockets(self.index, sockets)
+
+    def live_calls_of_all(self) -> int:
+        """Return the number of live calls of all workers."""
+        return self.scoreboard.live_calls()
+
+    def is_first_alive(self) -> bool:
+        """Whether this worker is the one that reports for the whole server: the first that is alive."""
+        return self.scoreboard.first_alive() == self.index
+
+    def others_are_ready(self) -> bool:
+        """Whether another worker takes new calls."""
+        return self.scoreboard.others_are_ready(self.index)
 
     def sockets_of_others(self) -> list[int]:
-        """Returns the media sockets of each other worker that would take a new connection at once."""
-        return [self.board.sockets(other) for other in self.board.ready_others(self.slot, PROMPT_S)]
+        """Return the number of media sockets of each other worker that would accept a connection at once."""
+        others = self.scoreboard.ready_others(self.index, MAX_PROMPT_HEARTBEAT_AGE_S)
+        return [self.scoreboard.sockets(other) for other in others]
 
     def is_level_switched(self) -> bool:
-        """See Board."""
-        return self.board.is_level_switched
+        """Whether SIGUSR2 switched the log level in the supervisor."""
+        return self.scoreboard.is_level_switched
 
     def is_orphaned(self) -> bool:
-        """The parent is gone: nobody would replace us, and we keep the port from whoever starts anew."""
-        return os.getppid() != self.parent
+        """Whether the supervisor is gone: nothing would replace this worker, which still occupies the port."""
+        return os.getppid() != self.supervisor_pid

@@ -1,7 +1,7 @@
-"""The watchdog: a thread that notices when the loop is held, and says by what.
+"""The watchdog: a thread that notices when code holds the event loop, and logs which code it is.
 
-Everything in a worker shares one loop. Code that works, or waits for the system, without coming round holds every call;
-the loop cannot tell of it meanwhile, but a thread of the system can.
+All calls of a worker share one event loop. Code that computes or waits for long without returning to the loop stops all
+of them. The loop cannot report that meanwhile, but a thread of the operating system can.
 """
 
 import os
@@ -15,100 +15,108 @@ from types import FrameType
 from gevent import monkey
 
 from lexbridge.logs import UnlockedLog
-from lexbridge.server.overload import Busyness
+from lexbridge.server.overload import LoopUtilization
 
 _start_new_thread = monkey.get_original("_thread", "start_new_thread")
 _get_ident = monkey.get_original("_thread", "get_ident")
 _sleep = monkey.get_original("time", "sleep")
 
-LOOK_EVERY_S = 0.25
+CHECK_INTERVAL_S = 0.25
+"""How often the watchdog checks the event loop, in seconds."""
 HELD_S = 1.0
-"""The loop is held when it has worked for so long; it is said again each time that this has doubled."""
+"""How long one round of the event loop may take, in seconds, before `loop-held` is logged, because callers notice a
+second. It is logged again each time that the duration has doubled."""
 FRAMES = 8
-"""The innermost so many are told."""
+"""Limits how many stack frames a log line names: the innermost ones, because they show what runs."""
 
-_LATE_S = 2 * LOOK_EVERY_S
+_LATE_S = 2 * CHECK_INTERVAL_S
 _WORKED_SHARE = 0.5
-_PLACES = sysconfig.get_paths()
+_PATHS = sysconfig.get_paths()
 _ROOTS = sorted(
-    (f"{root}{os.sep}" for root in (Path(__file__).resolve().parents[2], *map(_PLACES.get, ("purelib", "stdlib")))),
+    (f"{root}{os.sep}" for root in (Path(__file__).resolve().parents[2], *map(_PATHS.get, ("purelib", "stdlib")))),
     key=len,
-    reverse=True,  # packages may lie within the project
+    reverse=True,  # the longest first, because the directory of packages may lie within the project
 )
 
 
-class Holds:
-    """The events to log about the loop, from one look at it to the next. `now_s`: of the start, by time.monotonic().
-    `cpu_s`: what the process has had of the processor."""
+class HoldDetector:
+    """Decides at each check of the event loop which event to log, if any.
+
+    `now_s`: time of the start, by time.monotonic(). `cpu_s`: processor time that the process has used so far.
+    """
 
     def __init__(self, now_s: float, cpu_s: float) -> None:
-        self._looked_s = now_s
+        self._checked_s = now_s
         self._cpu_s = cpu_s
-        self._since_s: float | None = None
-        self._away_s = 0.0
-        self._tell_at_s = HELD_S
+        self._busy_since_s: float | None = None
+        self._stopped_s = 0.0
+        self._log_at_s = HELD_S
         self.held_s = 0.0
-        """For how long the loop is held, or was when it was looked at last."""
+        """How long the event loop has been held, in seconds, as of the last check that found it busy."""
 
-    def look(self, now_s: float, cpu_s: float, since_s: float | None) -> str | None:
-        """The event that is to be logged. `since_s`: see Busyness.working_since_s."""
-        elapsed_s, self._looked_s = now_s - self._looked_s, now_s
+    def check(self, now_s: float, cpu_s: float, busy_since_s: float | None) -> str | None:
+        """Return the event to log, or None. `busy_since_s`: as in LoopUtilization."""
+        elapsed_s, self._checked_s = now_s - self._checked_s, now_s
         worked_s, self._cpu_s = cpu_s - self._cpu_s, cpu_s
-        if since_s != self._since_s:
-            was_told = self._tell_at_s > HELD_S
-            self._since_s, self._away_s, self._tell_at_s = since_s, 0.0, HELD_S
-            if was_told:
+        if busy_since_s != self._busy_since_s:
+            was_logged = self._log_at_s > HELD_S
+            self._busy_since_s, self._stopped_s, self._log_at_s = busy_since_s, 0.0, HELD_S
+            if was_logged:
                 return "loop-free"
-        if since_s is None:
+        if busy_since_s is None:
             return None
-        # We come late too, and nobody here has worked: the machine or the process was stopped, and no code is to blame.
-        # (Code that keeps the interpreter's lock for long makes us late as well, but it works.)
+        # This check is late too, and the process used no processor time: the machine or the process was stopped, and no
+        # code is to blame. (Code that keeps the interpreter's lock delays this thread as well, but uses the processor.)
         if elapsed_s > _LATE_S and worked_s < _WORKED_SHARE * elapsed_s:
-            self._away_s += max(0.0, min(elapsed_s, now_s - since_s) - worked_s)
-        self.held_s = now_s - since_s - self._away_s
-        if self.held_s < self._tell_at_s:
+            self._stopped_s += max(0.0, min(elapsed_s, now_s - busy_since_s) - worked_s)
+        self.held_s = now_s - busy_since_s - self._stopped_s
+        if self.held_s < self._log_at_s:
             return None
-        while self._tell_at_s <= self.held_s:
-            self._tell_at_s *= 2
+        while self._log_at_s <= self.held_s:
+            self._log_at_s *= 2
         return "loop-held"
 
 
 class Watchdog:
-    """Watches the loop of the thread that makes it, until `stop`. `busyness`: the loop's.
+    """A thread that watches the event loop of the thread that made it, until `stop`.
 
-    Log lines: `loop-held` (error) after HELD_S, and again when that has doubled, with `where` it stands; `loop-free`
-    when it comes round.
+    It logs `loop-held` (error) after HELD_S, and again each time that the duration has doubled, with the code locations
+    in `where`; and `loop-free` once the loop goes on.
     """
 
-    def __init__(self, busyness: Busyness) -> None:
-        self._busyness = busyness
+    def __init__(self, utilization: LoopUtilization) -> None:
+        self._utilization = utilization
         self._loop_thread = _get_ident()
         self._log = UnlockedLog()
         self._is_stopped = False
-        _start_new_thread(self._watch, ())  # the system ends it with the process
+        _start_new_thread(self._watch, ())  # the system ends this thread together with the process
 
     def stop(self) -> None:
-        """Watches no more."""
+        """Stop watching."""
         self._is_stopped = True
 
     def _watch(self) -> None:
-        """The thread. It takes no lock of gevent's: the one that holds the loop may have it."""
-        holds = Holds(time.monotonic(), time.process_time())
+        """Check the event loop again and again, as a thread.
+
+        The thread takes none of gevent's locks, because the code that holds the loop may own it.
+        """
+        detector = HoldDetector(time.monotonic(), time.process_time())
         while not self._is_stopped:
-            _sleep(LOOK_EVERY_S)
-            since_s = self._busyness.working_since_s
-            event = holds.look(time.monotonic(), time.process_time(), since_s)
+            _sleep(CHECK_INTERVAL_S)
+            busy_since_s = self._utilization.busy_since_s
+            event = detector.check(time.monotonic(), time.process_time(), busy_since_s)
             if event == "loop-free":
-                self._log.write("info", "loop-free", pid=os.getpid(), held_ms=round(1000 * holds.held_s))
+                self._log.write("info", "loop-free", pid=os.getpid(), held_ms=round(1000 * detector.held_s))
             elif event:
-                where = places(sys._current_frames().get(self._loop_thread))
-                if self._busyness.working_since_s == since_s:  # else these are others
-                    held_ms = round(1000 * holds.held_s)
+                where = code_locations(sys._current_frames().get(self._loop_thread))
+                # If the loop has gone on since, these locations are not those of the code that held it.
+                if self._utilization.busy_since_s == busy_since_s:
+                    held_ms = round(1000 * detector.held_s)
                     self._log.write("error", "loop-held", pid=os.getpid(), held_ms=held_ms, where=where)
 
 
-def places(frame: FrameType | None) -> list[str]:
-    """The places where a thread stands, the innermost first: no values and no source text."""
+def code_locations(frame: FrameType | None) -> list[str]:
+    """Return the file, line and function of each stack frame, the innermost first: no values and no source text."""
     return [f"{_short(at.f_code.co_filename)}:{at.f_lineno} {at.f_code.co_qualname}" for at in _innermost(frame)]
 
 
@@ -121,5 +129,5 @@ def _innermost(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 def _short(path: str) -> str:
-    """Relative to the project, or to where the package lies."""
+    """Return a path relative to the project, or to the directory of installed packages or of Python's own modules."""
     return path.removeprefix(next(filter(path.startswith, _ROOTS), ""))

@@ -12,7 +12,7 @@ from twilio.request_validator import RequestValidator
 
 from bench.scale import constants, scenarios
 from lexbridge.server import ecs
-from lexbridge.server.worker import PROBE_EVERY_S
+from lexbridge.server.drain import PROBE_INTERVAL_S
 from tests.support.deploy.stacks import OTHER_PARAMETERS, SERVICE_PARAMETERS, TEMPLATES, Resolver, load
 
 CORE, SERVICE = TEMPLATES / "core.yml", TEMPLATES / "service.yml"
@@ -201,7 +201,7 @@ def test_tasks_that_drain_may_ask_whether_others_are_there() -> None:
     """Each of them once a second, and 100 of them from one address."""
     assert counted_by("/ready", None) == counted_by("/ready", "x" * 28) == ["ready"]
     ready = web_acl()["Rules"][1]["Statement"]["RateBasedStatement"]
-    assert ready["Limit"] >= 100 * ready["EvaluationWindowSec"] / PROBE_EVERY_S
+    assert ready["Limit"] >= 100 * ready["EvaluationWindowSec"] / PROBE_INTERVAL_S
 
 
 @pytest.mark.parametrize(("limit", "is_there"), [("0", False), ("10", True), ("100", True)])

@@ -12,42 +12,42 @@ from flask import Flask
 
 from lexbridge.net.accept_queue import count_waiting
 from lexbridge.net.http_server import RETRY_ACCEPT_S, MediaServer
-from lexbridge.server.accepting import CROWD, LEFT_S, LONGEST_LEFT_S, MOST_NEW, Accepting
-from lexbridge.server.scoreboard import PROMPT_S, Board, Place, State
+from lexbridge.server.accepting import CROWDED_QUEUE, DEFER_S, MAX_DEFER_S, MAX_NEW_COUNTED, FewestSocketsFirst
+from lexbridge.server.scoreboard import MAX_PROMPT_HEARTBEAT_AGE_S, Scoreboard, State, WorkerSlot
 from tests.support.rig import PATIENCE_S
 
 
-def crew(*sockets: int) -> list[Accepting]:
+def ready_workers(*sockets: int) -> list[FewestSocketsFirst]:
     """Workers that are ready, with so many media sockets each."""
-    board = Board(len(sockets))
-    found = [Accepting(Place(board, slot, 1)) for slot in board.slots]
+    scoreboard = Scoreboard(len(sockets))
+    found = [FewestSocketsFirst(WorkerSlot(scoreboard, slot, 1)) for slot in scoreboard.slots]
     for worker, held in zip(found, sockets, strict=True):
-        worker.place.write(State.READY)
+        worker.slot.write(State.READY)
         worker.report(held, 0)
     return found
 
 
-def who_takes(workers: list[Accepting]) -> list[bool]:
+def who_takes(workers: list[FewestSocketsFirst]) -> list[bool]:
     """Whether each takes a connection that has just come."""
     return [not worker.defers(1, 0.0) for worker in workers]
 
 
-def left_s(worker: Accepting) -> float:
+def left_s(worker: FewestSocketsFirst) -> float:
     """For how long it leaves a connection that nobody else takes, to a millisecond."""
     return next(at_ms for at_ms in itertools.count() if not worker.defers(1, 100.0 + at_ms / 1000)) / 1000
 
 
 def test_those_with_the_fewest_media_sockets_take_a_connection() -> None:
-    assert who_takes(crew(3, 2, 4, 2)) == [False, True, False, True]
-    assert who_takes(crew(1)) == [True]
-    one, other = crew(5, 5)
+    assert who_takes(ready_workers(3, 2, 4, 2)) == [False, True, False, True]
+    assert who_takes(ready_workers(1)) == [True]
+    one, other = ready_workers(5, 5)
     assert who_takes([one, other]) == [True, True]
     one.report(6, 0)
     assert who_takes([one, other]) == [False, True]
 
 
 def test_any_number_of_calls_comes_out_even() -> None:
-    workers, held = crew(0, 0, 0, 7), [0, 0, 0, 7]
+    workers, held = ready_workers(0, 0, 0, 7), [0, 0, 0, 7]
     for number in range(1, 50):
         taker = who_takes(workers).index(True)
         held[taker] += 1
@@ -58,62 +58,62 @@ def test_any_number_of_calls_comes_out_even() -> None:
 
 def test_a_connection_is_left_longer_to_more_idle_workers() -> None:
     """A worker leaves a connection the longer, the more others have fewer calls, but never for long."""
-    assert left_s(crew(1, 0)[0]) == pytest.approx(LEFT_S, abs=0.0011)
-    assert left_s(crew(2, 1, 0)[0]) == pytest.approx(2 * LEFT_S, abs=0.0011)
-    assert left_s(crew(9, *[0] * 7)[0]) == pytest.approx(LONGEST_LEFT_S, abs=0.0011)
+    assert left_s(ready_workers(1, 0)[0]) == pytest.approx(DEFER_S, abs=0.0011)
+    assert left_s(ready_workers(2, 1, 0)[0]) == pytest.approx(2 * DEFER_S, abs=0.0011)
+    assert left_s(ready_workers(9, *[0] * 7)[0]) == pytest.approx(MAX_DEFER_S, abs=0.0011)
 
 
 def test_the_next_connection_is_left_for_as_long() -> None:
-    worker, _ = crew(1, 0)
+    worker, _ = ready_workers(1, 0)
     for _ in range(2):
         assert left_s(worker) > 0  # it has taken it
     assert worker.defers(1, 500.0)
-    assert not worker.defers(0, 500.0 + LEFT_S)  # somebody else has
-    assert worker.defers(1, 500.0 + LEFT_S)
+    assert not worker.defers(0, 500.0 + DEFER_S)  # somebody else has
+    assert worker.defers(1, 500.0 + DEFER_S)
 
 
 def test_of_a_crowd_everybody_takes() -> None:
-    worker, _ = crew(100, 0)
-    assert worker.defers(CROWD, 0.0)
-    assert not worker.defers(CROWD + 1, 0.0)
+    worker, _ = ready_workers(100, 0)
+    assert worker.defers(CROWDED_QUEUE, 0.0)
+    assert not worker.defers(CROWDED_QUEUE + 1, 0.0)
 
 
 @pytest.mark.parametrize("state", [State.NONE, State.STARTING, State.BUSY, State.DRAINING])
 def test_nothing_is_left_to_who_does_not_take_calls(state: State) -> None:
-    one, other = crew(5, 0)
-    other.place.write(state)
+    one, other = ready_workers(5, 0)
+    other.slot.write(state)
     assert not one.defers(1, 0.0)
     assert not one.has_others
 
 
 def test_nothing_is_left_to_who_hangs_nor_while_the_server_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    one, other = crew(5, 0)
+    one, other = ready_workers(5, 0)
     assert one.has_others
-    one.place.board.is_ending = True
+    one.slot.scoreboard.is_ending = True
     assert not one.defers(1, 0.0)
-    one.place.board.is_ending = False
+    one.slot.scoreboard.is_ending = False
     assert one.defers(1, 0.0)
     now_s = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now_s + PROMPT_S + 0.1)
+    monkeypatch.setattr(time, "monotonic", lambda: now_s + MAX_PROMPT_HEARTBEAT_AGE_S + 0.1)
     assert not one.defers(1, 0.0)
-    other.place.write(State.READY)
+    other.slot.write(State.READY)
     assert one.defers(1, 0.0)
 
 
 def test_strangers_who_say_nothing_hardly_count() -> None:
-    one, other = crew(0, 0)
+    one, other = ready_workers(0, 0)
     one.report(0, 10_000)
-    other.report(MOST_NEW, 0)
+    other.report(MAX_NEW_COUNTED, 0)
     assert who_takes([one, other]) == [True, True]
 
 
 @pytest.mark.parametrize("state", [State.NONE, State.STARTING])
 def test_a_worker_that_is_replaced_leaves_no_count_behind(state: State) -> None:
-    one, other = crew(0, 90)
-    assert one.place.sockets_of_others() == [90]
-    other.place.board.write(1, state)  # by the parent, when it was killed
-    other.place.write(State.READY)
-    assert one.place.sockets_of_others() == [0]
+    one, other = ready_workers(0, 90)
+    assert one.slot.sockets_of_others() == [90]
+    other.slot.scoreboard.write(1, state)  # by the parent, when it was killed
+    other.slot.write(State.READY)
+    assert one.slot.sockets_of_others() == [0]
 
 
 def test_a_listener_tells_how_many_connections_wait() -> None:
@@ -126,26 +126,26 @@ def test_a_listener_tells_how_many_connections_wait() -> None:
 
 
 @contextmanager
-def shared_server(other_has: int) -> Iterator[tuple[tuple[str, int], Board]]:
+def shared_server(other_has: int) -> Iterator[tuple[tuple[str, int], Scoreboard]]:
     """A server, and beside it a worker that is ready, has so many media sockets, and never accepts anything. Yields the
     server's address and the board."""
     app = Flask("test")
     app.add_url_rule("/page", "page", lambda: "here")
-    board = Board(2)
+    scoreboard = Scoreboard(2)
     server = MediaServer(("127.0.0.1", 0), app)
-    server.share_listener(Accepting(Place(board, 0, 1)))
-    board.write_sockets(1, other_has)
+    server.share_listener(FewestSocketsFirst(WorkerSlot(scoreboard, 0, 1)))
+    scoreboard.write_sockets(1, other_has)
 
     def beat() -> None:
         while True:
-            for slot in board.slots:
-                board.write(slot, State.READY)
+            for slot in scoreboard.slots:
+                scoreboard.write(slot, State.READY)
             gevent.sleep(0.05)
 
     beating = gevent.spawn(beat)
     server.start()
     try:
-        yield ("127.0.0.1", server.server_port), board
+        yield ("127.0.0.1", server.server_port), scoreboard
     finally:
         beating.kill()
         server.stop(timeout=0)
@@ -164,15 +164,15 @@ def ask(caller: socket.socket, connection: str = "keep-alive") -> bytes:
 
 def test_a_connection_that_no_other_worker_takes_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[bool] = []
-    leaves = Accepting.defers
+    leaves = FewestSocketsFirst.defers
 
-    def note(self: Accepting, waiting: int, now_s: float) -> bool:
+    def note(self: FewestSocketsFirst, waiting: int, now_s: float) -> bool:
         is_left = leaves(self, waiting, now_s)
         if waiting:
             left.append(is_left)
         return is_left
 
-    monkeypatch.setattr(Accepting, "defers", note)
+    monkeypatch.setattr(FewestSocketsFirst, "defers", note)
     with shared_server(other_has=0) as (address, _), ExitStack() as callers:
         silent = callers.enter_context(socket.create_connection(address, PATIENCE_S))
         while left != [False]:
@@ -180,32 +180,32 @@ def test_a_connection_that_no_other_worker_takes_is_answered(monkeypatch: pytest
         # It has one connection more than the other now, of which it is not known what it wants
         second = callers.enter_context(socket.create_connection(address, PATIENCE_S))
         assert ask(second).startswith(b"HTTP/1.1 200")
-        assert 1 <= left.count(True) <= LONGEST_LEFT_S / RETRY_ACCEPT_S + 1  # it looks, and does not spin
+        assert 1 <= left.count(True) <= MAX_DEFER_S / RETRY_ACCEPT_S + 1  # it looks, and does not spin
         assert left[-1] is False
         assert ask(silent).startswith(b"HTTP/1.1 200")
 
 
 def test_a_connection_counts_until_it_is_known_what_it_wants() -> None:
-    with shared_server(other_has=9) as (address, board), ExitStack() as callers:
+    with shared_server(other_has=9) as (address, scoreboard), ExitStack() as callers:
         asking, silent = (callers.enter_context(socket.create_connection(address, PATIENCE_S)) for _ in range(2))
         with gevent.Timeout(PATIENCE_S):
-            while board.sockets(0) != 2:
+            while scoreboard.sockets(0) != 2:
                 gevent.sleep(0.001)
             ask(asking)
-            while board.sockets(0) == 2:
+            while scoreboard.sockets(0) == 2:
                 gevent.sleep(0.001)
-            while board.sockets(0):  # the silent one after half a second
+            while scoreboard.sockets(0):  # the silent one after half a second
                 gevent.sleep(0.01)
         assert ask(silent).startswith(b"HTTP/1.1 200")
-        assert board.sockets(0) == 0
+        assert scoreboard.sockets(0) == 0
 
 
 def test_beside_others_a_connection_is_not_kept_for_a_handshake() -> None:
-    with shared_server(other_has=9) as (address, board):
+    with shared_server(other_has=9) as (address, scoreboard):
         with socket.create_connection(address, PATIENCE_S) as caller:
             assert b"Connection: close" in ask(caller)
             assert caller.recv(4096) in (b"", b"here")
-        board.is_ending = True  # nobody is beside it
+        scoreboard.is_ending = True  # nobody is beside it
         with socket.create_connection(address, PATIENCE_S) as caller:
             for _ in range(2):
                 assert b"connection" not in ask(caller).lower()

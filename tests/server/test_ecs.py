@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from lexbridge.server import ecs
 from lexbridge.server.ecs import TaskProtection, metric
-from lexbridge.server.scoreboard import Board, Place, State
+from lexbridge.server.scoreboard import Scoreboard, State, WorkerSlot
 from tests.support.ecs_agent import OFF, OK, ON, Agent
 from tests.support.rehearsal import wait_until
 
@@ -20,7 +20,7 @@ def agent():
 
 def looks(protection: TaskProtection, *calls_each_s: int, from_s: int = 0) -> None:
     for second, live_calls in enumerate(calls_each_s):
-        protection.look(live_calls, from_s + second)
+        protection.update(live_calls, from_s + second)
 
 
 def test_the_task_is_protected_from_the_first_call_to_the_last(agent):
@@ -75,9 +75,9 @@ def test_a_busy_tasks_protection_rests_for_a_deployment(agent):
     """The protection of a task that always has calls rests, so that a deployment gets on."""
     with agent.running() as uri, capture_logs() as logs:
         protection = TaskProtection(uri)
-        for second in range(0, 2 * int(ecs.LONGEST_S + ecs.REST_S), 10):
+        for second in range(0, 2 * int(ecs.MAX_PROTECTED_S + ecs.PAUSE_S), 10):
             agent.told.append(second)
-            protection.look(7, second)
+            protection.update(7, second)
     asked = [(at, told) for at, told in pairwise(agent.told) if isinstance(at, int) and isinstance(told, dict)]
     cleared = [at for at, told in asked if told == OFF]
     assert cleared == [1800, 3900]
@@ -89,10 +89,10 @@ def test_a_busy_tasks_protection_rests_for_a_deployment(agent):
 def test_protection_that_blocks_a_deployment_is_given_up(agent, before, then):
     with agent.running() as uri, capture_logs() as logs:
         protection = TaskProtection(uri)
-        protection.look(before, 0)
+        protection.update(before, 0)
         agent.told.clear()
         agent.answer = ("200 OK", '{"failure": {"Reason": "DEPLOYMENT_BLOCKED", "Detail": "", "Arn": "a"}}')
-        protection.look(1, 60)
+        protection.update(1, 60)
         assert agent.told == [ON]
         agent.answer = OK
         looks(protection, *[1] * 300, from_s=61)
@@ -114,13 +114,13 @@ def some_looks() -> None:
 
 
 def test_who_speaks_again_does_not_trust_what_it_said_before(agent, monkeypatch):
-    monkeypatch.setattr(ecs, "LOOK_EVERY_S", 0.01)
-    board = Board(2)
-    first, second = (Place(board, slot, 1) for slot in range(2))
+    monkeypatch.setattr(ecs, "CHECK_INTERVAL_S", 0.01)
+    scoreboard = Scoreboard(2)
+    first, second = (WorkerSlot(scoreboard, slot, 1) for slot in range(2))
     first.write(State.READY, 1)
     second.write(State.READY)
     with agent.running() as uri:
-        reports = [gevent.spawn(ecs.report, place, uri, "flowers") for place in (first, second)]
+        reports = [gevent.spawn(ecs.report, slot, uri, "flowers") for slot in (first, second)]
         wait_until(lambda: agent.told == [ON])
         some_looks()
         first.write(State.STARTING, 0)  # as good as stalled
@@ -132,14 +132,14 @@ def test_who_speaks_again_does_not_trust_what_it_said_before(agent, monkeypatch)
 
 
 def test_an_unexpected_error_ends_neither_metric_nor_protection(agent, monkeypatch):
-    monkeypatch.setattr(ecs, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(ecs, "CHECK_INTERVAL_S", 0.01)
     monkeypatch.setattr(ecs, "METRIC_EVERY_S", 0.05)
-    board = Board(1)
-    place = Place(board, 0, 1)
-    place.write(State.READY, 1)
+    scoreboard = Scoreboard(1)
+    slot = WorkerSlot(scoreboard, 0, 1)
+    slot.write(State.READY, 1)
     with agent.running() as uri, capture_logs() as logs, monkeypatch.context() as patched:
         patched.setattr(TaskProtection, "_put", lambda *_: 1 / 0)
-        reporting = gevent.spawn(ecs.report, place, uri, "flowers")
+        reporting = gevent.spawn(ecs.report, slot, uri, "flowers")
         wait_until(lambda: {"task-protection-broken", "active-calls"} <= {line["event"] for line in logs})
         patched.undo()
         wait_until(lambda: agent.told == [ON])
@@ -147,11 +147,11 @@ def test_an_unexpected_error_ends_neither_metric_nor_protection(agent, monkeypat
 
 
 def test_an_ecs_agent_that_does_not_answer_stops_no_call(agent, monkeypatch):
-    monkeypatch.setattr(ecs, "DEADLINE_S", 0.2)
+    monkeypatch.setattr(ecs, "TIMEOUT_S", 0.2)
     agent.hangs_s = 30
     with agent.running() as uri, gevent.Timeout(20), capture_logs() as logs:
-        TaskProtection(uri).look(1, 0)
-        TaskProtection("http://127.0.0.1:1").look(1, 0)
+        TaskProtection(uri).update(1, 0)
+        TaskProtection("http://127.0.0.1:1").update(1, 0)
     assert [line["event"] for line in logs] == ["task-protection-failed"] * 2
 
 
@@ -165,20 +165,20 @@ def test_the_metric_is_what_cloudwatch_takes_for_one():
 
 
 def test_one_worker_speaks_for_all_and_counts_all_their_calls(agent, monkeypatch):
-    monkeypatch.setattr(ecs, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(ecs, "CHECK_INTERVAL_S", 0.01)
     monkeypatch.setattr(ecs, "METRIC_EVERY_S", 0.2)
-    board = Board(4)
-    places = [Place(board, slot, 1) for slot in range(3)]
+    scoreboard = Scoreboard(4)
+    places = [WorkerSlot(scoreboard, slot, 1) for slot in range(3)]
     places[0].write(State.STARTING)
     places[1].write(State.READY, 2)
     places[2].write(State.DRAINING, 3)
-    assert [place.speaks_for_all() for place in places] == [False, True, False]
+    assert [slot.is_first_alive() for slot in places] == [False, True, False]
     with agent.running() as uri, capture_logs() as logs:
 
         def figures() -> list[int]:
             return [line["ActiveCallsPerTask"] for line in logs if line["event"] == "active-calls"]
 
-        reports = [gevent.spawn(ecs.report, place, uri, "flowers") for place in places]
+        reports = [gevent.spawn(ecs.report, slot, uri, "flowers") for slot in places]
         wait_until(lambda: len(figures()) == 2)
         assert (agent.told, figures()) == ([ON], [5, 5])
         places[1].write(State.NONE)
@@ -191,8 +191,8 @@ def test_one_worker_speaks_for_all_and_counts_all_their_calls(agent, monkeypatch
 
 
 def test_a_worker_that_hangs_speaks_for_nobody(monkeypatch):
-    board = Board(2)
-    board.write(0, State.READY, 1)
-    assert board.first_alive() == 0
-    monkeypatch.setattr("lexbridge.server.scoreboard.FRESH_S", -1.0)
-    assert board.first_alive() is None
+    scoreboard = Scoreboard(2)
+    scoreboard.write(0, State.READY, 1)
+    assert scoreboard.first_alive() == 0
+    monkeypatch.setattr("lexbridge.server.scoreboard.MAX_HEARTBEAT_AGE_S", -1.0)
+    assert scoreboard.first_alive() is None

@@ -8,7 +8,14 @@ import gevent
 import pytest
 
 from lexbridge.bridge.live_calls import CallRegistry
-from lexbridge.server.overload import BUSY_SAMPLES, SAMPLES, Busyness, Load, memory_limit, resident_memory
+from lexbridge.server.overload import (
+    BUSY_SAMPLES,
+    LAG_SAMPLES,
+    LoopUtilization,
+    OverloadDetector,
+    memory_limit,
+    resident_memory,
+)
 from tests.support.fixtures import Logged
 
 MB = 1 << 20
@@ -19,29 +26,31 @@ def calls() -> CallRegistry:
     return CallRegistry(max_calls=10)
 
 
-def fill(load: Load, calls: CallRegistry, *late_ms: float, memory: int = 0, busy: float = 0.5) -> list[bool]:
+def fill(
+    load: OverloadDetector, calls: CallRegistry, *late_ms: float, memory: int = 0, busy: float = 0.5
+) -> list[bool]:
     """After each measurement: is it overloaded?"""
     after = []
     for late in late_ms:
-        load.measured(late / 1000, memory, busy)
+        load.record(late / 1000, memory, busy)
         after.append(calls.admission.is_overloaded)
     return after
 
 
 @pytest.mark.parametrize("hiccup_ms", [50, 500, 30_000])
 def test_a_single_hiccup_refuses_nobody(calls: CallRegistry, hiccup_ms: float) -> None:
-    load = Load(calls, 0.1, None)
-    assert not any(fill(load, calls, 1, 2, hiccup_ms, 0, *[1] * SAMPLES, hiccup_ms, 1))
+    load = OverloadDetector(calls, 0.1, None)
+    assert not any(fill(load, calls, 1, 2, hiccup_ms, 0, *[1] * LAG_SAMPLES, hiccup_ms, 1))
 
 
 def test_a_second_of_lag_does_and_it_recovers_by_itself(calls: CallRegistry, logged: Logged) -> None:
-    load = Load(calls, 0.1, None)
+    load = OverloadDetector(calls, 0.1, None)
     late = fill(load, calls, *[110] * 10)
     # Each measurement is 210 ms after the one before: it takes one second.
-    assert late.index(True) == SAMPLES // 2
+    assert late.index(True) == LAG_SAMPLES // 2
     assert calls.admission.refusal == "overloaded"
     after = fill(load, calls, *[1] * 10)
-    assert after.index(False) == SAMPLES // 2
+    assert after.index(False) == LAG_SAMPLES // 2
     assert calls.admission.refusal is None
     begun, over = logged()
     assert (begun["event"], begun["reason"], begun["lag_ms"]) == ("overloaded", "lag", 110)
@@ -49,10 +58,10 @@ def test_a_second_of_lag_does_and_it_recovers_by_itself(calls: CallRegistry, log
 
 
 def test_figures_that_hover_around_a_limit_are_one_line(calls: CallRegistry, logged: Logged) -> None:
-    load = Load(calls, 0.1, 100 * MB)
-    fill(load, calls, *[110] * SAMPLES, *[90, 110] * 50)
+    load = OverloadDetector(calls, 0.1, 100 * MB)
+    fill(load, calls, *[110] * LAG_SAMPLES, *[90, 110] * 50)
     assert calls.admission.is_overloaded
-    fill(load, calls, *[0] * SAMPLES, memory=101 * MB)
+    fill(load, calls, *[0] * LAG_SAMPLES, memory=101 * MB)
     for memory in (99, 101, 97, 101):
         fill(load, calls, 0, memory=memory * MB)
     assert calls.admission.is_overloaded
@@ -63,8 +72,10 @@ def test_figures_that_hover_around_a_limit_are_one_line(calls: CallRegistry, log
 
 def test_a_loop_that_never_waits_is_overloaded(calls: CallRegistry, logged: Logged) -> None:
     """A loop that never waits is overloaded, though its timers are on time."""
-    assert not any(fill(Load(calls, 0.1, None), calls, *[5] * 40, busy=1.0))  # for four seconds many calls begin
-    load = Load(calls, 0.1, None)
+    assert not any(
+        fill(OverloadDetector(calls, 0.1, None), calls, *[5] * 40, busy=1.0)
+    )  # for four seconds many calls begin
+    load = OverloadDetector(calls, 0.1, None)
     assert not any(fill(load, calls, *[5] * BUSY_SAMPLES, busy=0.94))
     assert fill(load, calls, *[5] * BUSY_SAMPLES, busy=1.0)[-1]
     assert calls.admission.refusal == "overloaded"
@@ -76,13 +87,13 @@ def test_a_loop_that_never_waits_is_overloaded(calls: CallRegistry, logged: Logg
 
 
 def test_how_busy_the_loop_is_is_what_it_does_not_wait() -> None:
-    busyness = Busyness()
+    utilization = LoopUtilization()
     gevent.sleep(0.3)
-    assert busyness.measure() < 0.5
+    assert utilization.measure() < 0.5
     ends_s = time.monotonic() + 0.3
     while time.monotonic() < ends_s:
         gevent.sleep(0)
-    assert busyness.measure() > 0.5
+    assert utilization.measure() > 0.5
     # Rounds that are short, and follow each other at once: each timer is on time.
     ends_s = time.monotonic() + 0.3
     while time.monotonic() < ends_s:
@@ -90,21 +101,21 @@ def test_how_busy_the_loop_is_is_what_it_does_not_wait() -> None:
         busy_until_s = time.monotonic() + 0.01
         while time.monotonic() < busy_until_s:
             pass
-    assert busyness.measure() > 0.5
+    assert utilization.measure() > 0.5
 
 
 def test_a_timer_that_is_early_is_not_late(calls: CallRegistry) -> None:
-    load = Load(calls, 0.1, None)
-    fill(load, calls, *[-5] * SAMPLES)
+    load = OverloadDetector(calls, 0.1, None)
+    fill(load, calls, *[-5] * LAG_SAMPLES)
     assert load.lag_s == 0
 
 
 def test_memory_counts_at_once_and_without_a_limit_never(calls: CallRegistry, logged: Logged) -> None:
-    fill(Load(calls, 0.1, None), calls, 0, memory=1 << 50)
+    fill(OverloadDetector(calls, 0.1, None), calls, 0, memory=1 << 50)
     assert not calls.admission.is_overloaded
-    fill(Load(calls, 0.1, 100 * MB), calls, 0, memory=100 * MB)
+    fill(OverloadDetector(calls, 0.1, 100 * MB), calls, 0, memory=100 * MB)
     assert not calls.admission.is_overloaded
-    fill(Load(calls, 0.1, 100 * MB), calls, 0, memory=100 * MB + 1)
+    fill(OverloadDetector(calls, 0.1, 100 * MB), calls, 0, memory=100 * MB + 1)
     assert calls.admission.is_overloaded
     (line,) = logged()
     assert (line["reason"], line["memory_mb"], line["live_calls"], line["pid"]) == ("memory", 100, 0, os.getpid())

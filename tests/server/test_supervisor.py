@@ -1,4 +1,4 @@
-"""The parent of the processes, over workers that do next to nothing (crew.py)."""
+"""The parent of the processes, over workers that do next to nothing (tests/support/supervised_workers.py)."""
 
 import json
 import os
@@ -16,14 +16,14 @@ import pytest
 
 from lexbridge.offline.commands.bridge_process import ROOT
 from lexbridge.server import supervisor as workers
-from lexbridge.server.scoreboard import FRESH_S
+from lexbridge.server.scoreboard import MAX_HEARTBEAT_AGE_S
 from tests.support.processes import as_process_1, children, is_running, state_of
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
 
 
-class Crew:
-    """`crew.py` while it runs."""
+class Supervised:
+    """A supervisor of workers that do next to nothing, while it runs."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self.process = process
@@ -56,18 +56,18 @@ class Crew:
 
 
 @contextmanager
-def crew(folder: Path, *before: str, **options: Any) -> Iterator[Crew]:
+def supervised(folder: Path, *before: str, **options: Any) -> Iterator[Supervised]:
     """Starts it. `before`: a command that it is started through."""
-    log = folder / "crew.log"
+    log = folder / "supervisor.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*before, sys.executable, str(ROOT / "tests/support/crew.py"), json.dumps(options)],
+            [*before, sys.executable, str(ROOT / "tests/support/supervised_workers.py"), json.dumps(options)],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=out,
             stderr=subprocess.STDOUT,
         )
-    started = Crew(process, log)
+    started = Supervised(process, log)
     there: list[int] = []
     try:
         yield started
@@ -79,7 +79,7 @@ def crew(folder: Path, *before: str, **options: Any) -> Iterator[Crew]:
 
 
 def test_a_worker_starts_with_nothing_of_its_parents(tmp_path: Path) -> None:
-    with crew(tmp_path, count=3) as started:
+    with supervised(tmp_path, count=3) as started:
         there = started.are_ready(3)
         assert len(there) == 3
         begun = started.lines("begins")
@@ -94,7 +94,7 @@ def test_a_worker_starts_with_nothing_of_its_parents(tmp_path: Path) -> None:
 
 
 def test_a_parent_with_a_hub_does_not_fork(tmp_path: Path) -> None:
-    with crew(tmp_path, has_hub=True) as started:
+    with supervised(tmp_path, has_hub=True) as started:
         assert started.process.wait(timeout=PATIENCE_S) == 1
         assert "a gevent hub does not survive a fork" in started.text()
         assert not started.lines("begins")
@@ -103,14 +103,14 @@ def test_a_parent_with_a_hub_does_not_fork(tmp_path: Path) -> None:
 def test_the_parent_of_the_real_server_has_no_hub_and_no_thread() -> None:
     words = (
         "import threading; from gevent._hub_local import get_hub_if_exists; from lexbridge import __main__ as program; "
-        "program.drop_hub(); print(get_hub_if_exists(), threading.active_count())"
+        "program.destroy_gevent_hub(); print(get_hub_if_exists(), threading.active_count())"
     )
     ended = subprocess.run([sys.executable, "-c", words], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout == "None 1\n"
 
 
 def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
-    with crew(tmp_path, count=2) as started:
+    with supervised(tmp_path, count=2) as started:
         one, other = started.are_ready(2)
         os.kill(one, signal.SIGKILL)
         now = started.are_ready(3)
@@ -123,7 +123,7 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_was_stopped_is_ended_and_replaced(tmp_path: Path) -> None:
-    with crew(tmp_path, hang_limit_s=0.5) as started:
+    with supervised(tmp_path, hang_limit_s=0.5) as started:
         (one,) = started.are_ready(1)
         os.kill(one, signal.SIGSTOP)
         assert started.are_ready(2) != [one]
@@ -133,22 +133,22 @@ def test_a_worker_that_was_stopped_is_ended_and_replaced(tmp_path: Path) -> None
 
 
 def test_a_worker_that_hangs_leaves_its_stack_without_values(tmp_path: Path) -> None:
-    with crew(tmp_path, hang_limit_s=0.5) as started:
+    with supervised(tmp_path, hang_limit_s=0.5) as started:
         (one,) = started.are_ready(1)
         os.kill(one, signal.SIGUSR1)
         assert started.are_ready(2) != [one]
         assert [line["signal"] for line in started.lines("worker-died")] == ["SIGABRT"]
-        assert "crew.py" in started.text()
+        assert "supervised_workers.py" in started.text()
         assert "in hang" in started.text()
         assert "what a caller said" not in started.text()
 
 
 def test_nobody_has_hung_if_all_were_stopped_together(tmp_path: Path) -> None:
-    with crew(tmp_path, hang_limit_s=1.0) as started:
+    with supervised(tmp_path, hang_limit_s=1.0) as started:
         (one,) = started.are_ready(1)
         for pid in (started.pid, one):
             os.kill(pid, signal.SIGSTOP)
-        time.sleep(FRESH_S + 0.5)
+        time.sleep(MAX_HEARTBEAT_AGE_S + 0.5)
         os.kill(started.pid, signal.SIGCONT)
         time.sleep(0.5)  # longer than a look of the parent's
         os.kill(one, signal.SIGCONT)
@@ -159,7 +159,7 @@ def test_nobody_has_hung_if_all_were_stopped_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_at_a_signal_all_drain(tmp_path: Path, signum: signal.Signals) -> None:
-    with crew(tmp_path, count=2, drain_s=0.3) as started:
+    with supervised(tmp_path, count=2, drain_s=0.3) as started:
         there = started.are_ready(2)
         assert started.end(signum) == 0
         assert sorted(line["worker"] for line in started.lines("told")) == there
@@ -168,7 +168,7 @@ def test_at_a_signal_all_drain(tmp_path: Path, signum: signal.Signals) -> None:
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_at_a_second_signal_all_end_at_once(tmp_path: Path, second: signal.Signals) -> None:
-    with crew(tmp_path, count=2, drain_s=10 * PATIENCE_S) as started:
+    with supervised(tmp_path, count=2, drain_s=10 * PATIENCE_S) as started:
         started.are_ready(2)
         os.kill(started.pid, signal.SIGTERM)
         wait_until(lambda: len(started.lines("told")) == 2)
@@ -177,14 +177,14 @@ def test_at_a_second_signal_all_end_at_once(tmp_path: Path, second: signal.Signa
 
 def test_a_signal_that_comes_while_it_starts_is_not_lost(tmp_path: Path) -> None:
     for late_ms in (0, 5, 10, 20, 40):
-        with crew(tmp_path, count=3) as started:
+        with supervised(tmp_path, count=3) as started:
             wait_until(lambda parent=started.pid: children(parent))  # its handlers are there, and it forks on
             time.sleep(late_ms / 1000)
             assert started.end(signal.SIGTERM) == 0
 
 
 def test_sighup_replaces_all_and_the_old_go_last(tmp_path: Path) -> None:
-    with crew(tmp_path, count=2, drain_s=0.5) as started:
+    with supervised(tmp_path, count=2, drain_s=0.5) as started:
         old = started.are_ready(2)
         os.kill(started.pid, signal.SIGHUP)
         wait_until(lambda: len(started.lines("told")) == 2)
@@ -205,7 +205,7 @@ def test_sighup_replaces_all_and_the_old_go_last(tmp_path: Path) -> None:
 
 def test_a_worker_ended_by_the_operator_is_replaced_at_once(tmp_path: Path) -> None:
     """A worker that the operator ends is replaced while it still drains."""
-    with crew(tmp_path, drain_s=0.5) as started:
+    with supervised(tmp_path, drain_s=0.5) as started:
         (one,) = started.are_ready(1)
         os.kill(one, signal.SIGTERM)
         assert one in started.are_ready(2)
@@ -215,7 +215,7 @@ def test_a_worker_ended_by_the_operator_is_replaced_at_once(tmp_path: Path) -> N
 
 
 def test_workers_end_when_their_parent_is_gone(tmp_path: Path) -> None:
-    with crew(tmp_path, count=2) as started:
+    with supervised(tmp_path, count=2) as started:
         there = started.are_ready(2)
         started.process.kill()
         wait_until(lambda: not any(map(is_running, there)))
@@ -223,26 +223,26 @@ def test_workers_end_when_their_parent_is_gone(tmp_path: Path) -> None:
 
 
 def test_the_first_worker_that_cannot_start_ends_the_server(tmp_path: Path) -> None:
-    with crew(tmp_path, count=3, status=2) as started:
+    with supervised(tmp_path, count=3, status=2) as started:
         assert started.process.wait(timeout=PATIENCE_S) == 2
         assert len(started.lines("begins")) == 1
 
 
 @pytest.mark.parametrize("broken", [{"raises": True}, {"status": 3}])
 def test_a_worker_that_dies_young_is_replaced_ever_later(tmp_path: Path, broken: dict[str, Any]) -> None:
-    with crew(tmp_path, count=3, **broken) as started:
+    with supervised(tmp_path, count=3, **broken) as started:
         wait_until(lambda: len(started.lines("worker-died")) == 3)
         times = [line["timestamp"] for line in started.lines("begins")]
         seconds = [float(text[17:-1]) for text in times]
         waits = [(after - before) % 60 for before, after in pairwise(seconds)]
-        assert waits[0] >= workers.FIRST_PAUSE_S
-        assert waits[1] >= 2 * workers.FIRST_PAUSE_S
+        assert waits[0] >= workers.FIRST_DELAY_S
+        assert waits[1] >= 2 * workers.FIRST_DELAY_S
         assert ("it broke" in started.text()) == ("raises" in broken)
         assert started.end(signal.SIGTERM) == 0
 
 
 def test_a_starting_worker_ended_by_the_operator_is_no_error(tmp_path: Path) -> None:
-    with crew(tmp_path, start_s=10 * PATIENCE_S) as started:
+    with supervised(tmp_path, start_s=10 * PATIENCE_S) as started:
         told: list[int] = []
         for count in range(1, 7):
             wait_until(lambda count=count: len(started.lines("begins")) == count)
@@ -256,20 +256,20 @@ def test_a_starting_worker_ended_by_the_operator_is_no_error(tmp_path: Path) -> 
         assert not started.lines("worker-died")
         # However fast they are told, no more than one is started in FIRST_PAUSE_S; and it is no longer than that
         seconds = [float(line["timestamp"][17:-1]) for line in started.lines("begins")]
-        assert (seconds[-1] - seconds[0]) % 60 >= 6 * workers.FIRST_PAUSE_S - 0.1
-        assert (seconds[-1] - seconds[-2]) % 60 < workers.LONGEST_PAUSE_S
+        assert (seconds[-1] - seconds[0]) % 60 >= 6 * workers.FIRST_DELAY_S - 0.1
+        assert (seconds[-1] - seconds[-2]) % 60 < workers.MAX_DELAY_S
         assert started.end(signal.SIGTERM) == 0
 
 
 def test_a_worker_that_ends_well_before_ready_is_no_error(tmp_path: Path) -> None:
-    with crew(tmp_path, status=0) as started:
+    with supervised(tmp_path, status=0) as started:
         wait_until(lambda: len(started.lines("worker-told-to-end")) == 3)
         assert not started.lines("worker-died")
         assert started.end(signal.SIGTERM) == 0
 
 
 def test_as_process_1_it_takes_signals_and_reaps_orphans(tmp_path: Path) -> None:
-    with crew(tmp_path, *as_process_1(), leaves_orphan=True) as started:
+    with supervised(tmp_path, *as_process_1(), leaves_orphan=True) as started:
         started.are_ready(1)
         assert started.lines("parent")[0]["pid"] == 1
         (parent,) = children(started.pid)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lexbridge.server.watchdog import HELD_S, Holds
+from lexbridge.server.watchdog import HELD_S, HoldDetector
 from tests.support import tricky
 from tests.support.rehearsal import wait_until
 from tests.support.tricky_server import tricky_server
@@ -111,12 +111,12 @@ def test_what_escapes_is_one_json_line_without_values(tmp_path: Path) -> None:
     ],
 )
 def test_the_loop_is_held(looks: list[tuple[float, float, float | None]], said: list[float | str]) -> None:
-    holds = Holds(0.0, 0.0)
+    holds = HoldDetector(0.0, 0.0)
     now_s = cpu_s = 0.0
     events: list[float | str] = []
     for elapsed_s, worked_s, since_s in looks:
         now_s, cpu_s = now_s + elapsed_s, cpu_s + worked_s
-        event = holds.look(now_s, cpu_s, since_s)
+        event = holds.check(now_s, cpu_s, since_s)
         if event == "loop-held":
             assert holds.held_s >= HELD_S
             events.append(round(holds.held_s, 1))

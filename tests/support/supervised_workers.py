@@ -1,6 +1,6 @@
 """A Supervisor over workers that do next to nothing, as a process of its own.
 
-    python tests/support/crew.py '{"count": 2}'
+    python tests/support/supervised_workers.py '{"count": 2}'
 
 Its log is JSON lines on standard output, the workers' among them. The options are the fields of Options.
 """
@@ -24,7 +24,7 @@ from gevent._hub_local import get_hub_if_exists
 
 from lexbridge import logs
 from lexbridge.logs import Log
-from lexbridge.server.scoreboard import Place, State
+from lexbridge.server.scoreboard import State, WorkerSlot
 from lexbridge.server.supervisor import Supervisor
 
 
@@ -46,8 +46,8 @@ class Options:
     """The parent has one."""
 
 
-def work(place: Place, options: Options) -> int:
-    """A worker: ready until it is told. SIGUSR1 makes it hang."""
+def work(slot: WorkerSlot, options: Options) -> int:
+    """A worker: ready until SIGTERM. SIGUSR1 makes it hang."""
     log = Log(worker=os.getpid())
     log.info(
         "begins",
@@ -63,15 +63,15 @@ def work(place: Place, options: Options) -> int:
     if options.leaves_orphan:
         subprocess.run(["sh", "-c", "sleep 0.1 &"], check=True)
     time.sleep(options.start_s)
-    told = gevent.event.Event()
-    gevent.signal_handler(signal.SIGTERM, told.set)
+    stop_requested = gevent.event.Event()
+    gevent.signal_handler(signal.SIGTERM, stop_requested.set)
     gevent.signal_handler(signal.SIGUSR1, hang, "what a caller said")
-    while not told.wait(0.05) and not place.is_orphaned():
-        place.write(State.READY)
-    log.info("told", orphaned=place.is_orphaned())
+    while not stop_requested.wait(0.05) and not slot.is_orphaned():
+        slot.write(State.READY)
+    log.info("told", orphaned=slot.is_orphaned())
     until_s = time.monotonic() + options.drain_s
     while time.monotonic() < until_s:
-        place.write(State.DRAINING)
+        slot.write(State.DRAINING)
         gevent.sleep(0.05)
     return 0
 
@@ -91,7 +91,7 @@ def main(options: Options) -> int:
     if options.has_hub:
         gevent.get_hub()
     Log().info("parent", pid=os.getpid())
-    supervisor = Supervisor(options.count, lambda place: work(place, options), {"port": 1}, options.hang_limit_s)
+    supervisor = Supervisor(options.count, lambda slot: work(slot, options), {"port": 1}, options.hang_limit_s)
     return supervisor.run()
 
 

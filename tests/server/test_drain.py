@@ -1,4 +1,4 @@
-"""A worker's life: draining, and whether others are there. (How it serves: test_server.py.)"""
+"""The drain of a worker, and the probes that find whether other workers or instances are ready."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,9 +11,8 @@ from gevent.pywsgi import WSGIServer
 
 from lexbridge.bridge.live_calls import CallRegistry, LiveStream
 from lexbridge.net.capped_http import capped_session
-from lexbridge.server import worker as serving
-from lexbridge.server.scoreboard import Board, Place, State
-from lexbridge.server.worker import drain, says_ok
+from lexbridge.server.drain import CLOSE_S, LAST_REQUESTS_S, drain, is_ready, probing_others
+from lexbridge.server.scoreboard import Scoreboard, State, WorkerSlot
 from tests.support import answering_peers
 from tests.support.fixtures import Logged
 from tests.support.rehearsal import wait_until
@@ -54,7 +53,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 def test_without_a_call_draining_is_over_at_once(logged: Logged) -> None:
     calls = CallRegistry(max_calls=1)
-    assert seconds(lambda: drain(calls, no, 100)) < serving.LAST_REQUESTS_S
+    assert seconds(lambda: drain(calls, no, 100)) < LAST_REQUESTS_S
     assert calls.admission.refusal == "draining"
     assert [(line["event"], line["live_calls"]) for line in logged()] == [("draining", 0), ("stopped", 0)]
 
@@ -66,7 +65,7 @@ def test_alone_it_waits_for_the_last_call_to_end(logged: Logged) -> None:
     assert not draining.dead
     assert not calls.is_leaving
     calls.remove(calls.stream)
-    assert seconds(draining.get) >= serving.LAST_REQUESTS_S - 0.01  # Twilio may have something to say yet
+    assert seconds(draining.get) >= LAST_REQUESTS_S - 0.01  # Twilio may have something to say yet
     assert calls.told == []
     assert [line["live_calls"] for line in logged() if "live_calls" in line] == [1, 0]  # others may log meanwhile
 
@@ -75,7 +74,7 @@ def test_calls_are_told_to_leave_once_and_not_all_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """While other workers take calls, each call is told to leave once, and not all in the same moment."""
-    monkeypatch.setattr(serving, "LEAVES_HZ", 10.0)
+    monkeypatch.setattr("lexbridge.server.drain.MIN_LEAVES_PER_S", 10.0)
     calls = CallRegistry(max_calls=10)
     told: list[float] = []
     for number in range(4):
@@ -118,13 +117,13 @@ def test_calls_stay_while_no_other_worker_is_there() -> None:
 
 def test_what_is_left_at_the_end_is_closed(logged: Logged) -> None:
     calls = Calls(ends_at="close")
-    assert seconds(lambda: drain(calls, no, 0.2)) < 0.2 + serving.CLOSE_S
+    assert seconds(lambda: drain(calls, no, 0.2)) < 0.2 + CLOSE_S
     assert calls.told == ["close"]
     assert [line["live_calls"] for line in logged()] == [1, 1]
 
 
 def test_a_call_that_does_not_even_close_is_not_waited_for() -> None:
-    assert seconds(lambda: drain(Calls(), no, 0)) >= serving.CLOSE_S
+    assert seconds(lambda: drain(Calls(), no, 0)) >= CLOSE_S
 
 
 @contextmanager
@@ -148,11 +147,11 @@ def answering(status: str, pieces: int = 1) -> Iterator[str]:
 @pytest.mark.parametrize(("status", "ok"), [("200 OK", True), ("503 No", False), ("302 Found", False)])
 def test_others_answer_200_or_they_are_not_there(status: str, ok: bool) -> None:
     with answering(status, pieces=1000) as address, requests.Session() as session:
-        assert says_ok(session, address) is ok  # whatever its body does
+        assert is_ready(session, address) is ok  # whatever its body does
 
 
 def test_nobody_listens_or_it_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "PROBE_DEADLINE_S", 0.2)
+    monkeypatch.setattr("lexbridge.server.drain.PROBE_TIMEOUT_S", 0.2)
 
     def silent(*_: object) -> list[bytes]:
         gevent.sleep(PATIENCE_S)
@@ -162,11 +161,11 @@ def test_nobody_listens_or_it_takes_too_long(monkeypatch: pytest.MonkeyPatch) ->
     server.start()
     address = f"http://127.0.0.1:{server.server_port}/ready"
     with requests.Session() as session:
-        assert seconds(lambda: says_ok(session, address)) < 2
-        assert not says_ok(session, address)
+        assert seconds(lambda: is_ready(session, address)) < 2
+        assert not is_ready(session, address)
         server.stop(timeout=0)
-        assert not says_ok(session, address)
-        assert not says_ok(session, "http://voice.invalid/ready")
+        assert not is_ready(session, address)
+        assert not is_ready(session, "http://voice.invalid/ready")
 
 
 @pytest.mark.parametrize(
@@ -175,24 +174,24 @@ def test_nobody_listens_or_it_takes_too_long(monkeypatch: pytest.MonkeyPatch) ->
 def test_heads_without_end_do_not_hold_who_drains(begin: str, piece: bytes) -> None:
     with answering_peers.answering(answering_peers.endless(begin, piece)) as peer:
         with capped_session() as session:
-            assert not says_ok(session, f"http://127.0.0.1:{peer.port}/ready")
+            assert not is_ready(session, f"http://127.0.0.1:{peer.port}/ready")
         assert peer.sent_bytes < answering_peers.MOST_BYTES
 
 
 def test_others_are_workers_of_ours_or_whoever_answers_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "PROBE_EVERY_S", 0.05)
-    monkeypatch.setattr(serving, "PROBE_DEADLINE_S", 0.5)
-    place = Place(Board(2), 0, 1)
-    with answering("503 No") as address, serving._others(place, address) as others_are_there:
+    monkeypatch.setattr("lexbridge.server.drain.PROBE_INTERVAL_S", 0.05)
+    monkeypatch.setattr("lexbridge.server.drain.PROBE_TIMEOUT_S", 0.5)
+    slot = WorkerSlot(Scoreboard(2), 0, 1)
+    with answering("503 No") as address, probing_others(slot, address) as others_are_ready:
         gevent.sleep(0.2)
-        assert not others_are_there()
-        place.board.write(1, State.READY)
-        assert others_are_there()
-        place.board.write(1, State.DRAINING)
-        assert not others_are_there()
-    with answering("200 OK") as address, serving._others(place, address) as others_are_there:
-        assert not others_are_there()
-        wait_until(others_are_there)
+        assert not others_are_ready()
+        slot.scoreboard.write(1, State.READY)
+        assert others_are_ready()
+        slot.scoreboard.write(1, State.DRAINING)
+        assert not others_are_ready()
+    with answering("200 OK") as address, probing_others(slot, address) as others_are_ready:
+        assert not others_are_ready()
+        wait_until(others_are_ready)
 
 
 @pytest.mark.parametrize(("ca_file", "checked_by"), [(None, True), ("/etc/ca.pem", "/etc/ca.pem")])
@@ -200,8 +199,8 @@ def test_the_certificate_of_others_is_always_checked(
     monkeypatch: pytest.MonkeyPatch, ca_file: str | None, checked_by: object
 ) -> None:
     checks: list[object] = []
-    monkeypatch.setattr(serving, "PROBE_EVERY_S", 0.01)
-    monkeypatch.setattr(serving, "says_ok", lambda session, _: checks.append(session.verify))
-    with serving._others(Place(Board(1), 0, 1), "https://voice.example.com/ready", ca_file):
+    monkeypatch.setattr("lexbridge.server.drain.PROBE_INTERVAL_S", 0.01)
+    monkeypatch.setattr("lexbridge.server.drain.is_ready", lambda session, _: checks.append(session.verify))
+    with probing_others(WorkerSlot(Scoreboard(1), 0, 1), "https://voice.example.com/ready", ca_file):
         wait_until(lambda: checks)
     assert {*checks} == {checked_by}
