@@ -14,7 +14,7 @@ from bench.harness.arguments import make_parser
 from lexbridge.call.documents import Document, Opening
 from lexbridge.call.dtmf import KeyRules
 from lexbridge.lex.model import Message, MessageFormat
-from lexbridge.twilio.twiml import Documents
+from lexbridge.twilio.twiml import TwimlDocuments
 
 VERBS = {
     *("Response", "Start", "Stop", "Connect", "Stream", "Parameter"),
@@ -141,7 +141,9 @@ def main(arguments: Sequence[str]) -> int:
     rolls = random.Random(args.seed)
     voices = (None, "Polly.Joanna", "woman")
     addresses = "https://voice.example.com", "wss://voice.example.com/"
-    makers = [Documents(*addresses, 60, voice, "en-US", is_two_way) for voice in voices for is_two_way in (False, True)]
+    makers = [
+        TwimlDocuments(*addresses, 60, voice, "en-US", is_two_way) for voice in voices for is_two_way in (False, True)
+    ]
     sid, made, longest, slowest_s, cut = "MZ" + "1" * 32, 0, 0, 0.0, 0
     began_s = time.monotonic()
     sent = 0

@@ -68,7 +68,7 @@ from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.twilio.media_messages import encode, parse
 from lexbridge.twilio.rest import CallControl
 from lexbridge.twilio.stream_token import find_token_fault, make_stream_token, token_expiry_s
-from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, Documents, stream_name
+from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, TwimlDocuments, stream_name
 from lexbridge.twilio.used_tokens import UsedTokens
 
 INBOX_SIZE = 1000
@@ -180,7 +180,7 @@ class Bridge:
     def __init__(
         self,
         settings: Settings,
-        documents: Documents,
+        documents: TwimlDocuments,
         lex: LexRuntime,
         call_control: CallControl,
         calls: CallRegistry,

@@ -22,7 +22,7 @@ from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.twilio.rest import LONGEST_UPDATE_S, CallControl, TwilioCallControl
 from lexbridge.twilio.signature_diagnosis import SignatureDiagnosis
 from lexbridge.twilio.signatures import Signatures
-from lexbridge.twilio.twiml import Documents
+from lexbridge.twilio.twiml import TwimlDocuments
 from lexbridge.twilio.used_tokens import UsedTokens
 from lexbridge.web.admission import TwilioRequestPolicy
 from lexbridge.web.app import create_app
@@ -85,13 +85,13 @@ def build_service(
     return Service(server, app, admission, signatures, bridge, calls, lex, call_control, peer_urls)
 
 
-def _make_documents(settings: Settings, deadlines: Deadlines) -> Documents:
+def _make_documents(settings: Settings, deadlines: Deadlines) -> TwimlDocuments:
     """Make the TwiML documents, which hold a call for as long as the next update may take."""
     # From a prompt's end to the next update: the caller is silent, speaks, is recognized, and Twilio is told.
     # An utterance that is joined with the one before is recognized twice.
     answers_s = deadlines.answer_s * (2 if settings.join else 1)
     longest_s = settings.no_input_s + settings.max_utterance_ms / 1000 + answers_s + LONGEST_UPDATE_S + 1
     is_two_way = settings.reply_mode == "stream"
-    return Documents(
+    return TwimlDocuments(
         settings.url, settings.stream_url, math.ceil(longest_s), settings.say_voice, settings.say_language, is_two_way
     )

@@ -18,7 +18,7 @@ from lexbridge.twilio.routes import (
     STREAM_STATUS_PATH,
 )
 from lexbridge.twilio.signatures import Signatures
-from lexbridge.twilio.twiml import Documents
+from lexbridge.twilio.twiml import TwimlDocuments
 from lexbridge.web.auth import WEBHOOK_METHODS, signed_by_twilio
 from lexbridge.web.health import answer_probe
 from lexbridge.web.twilio_webhooks import TwilioWebhooks
@@ -26,7 +26,7 @@ from lexbridge.web.twilio_webhooks import TwilioWebhooks
 
 def create_app(
     settings: Settings,
-    documents: Documents,
+    documents: TwimlDocuments,
     signatures: Signatures,
     bridge: Bridge,
     call_control: CallControl,

@@ -31,7 +31,7 @@ from lexbridge.lex.model import Message
 from lexbridge.logs import Log
 from lexbridge.twilio.rest import CallControl
 from lexbridge.twilio.stream_token import make_stream_token
-from lexbridge.twilio.twiml import Documents, stream_name, streams_lost
+from lexbridge.twilio.twiml import TwimlDocuments, stream_name, streams_lost
 from lexbridge.web.auth import VERIFIED_FORM
 
 STREAM_ERROR = "stream-error"
@@ -63,7 +63,7 @@ class TwilioWebhooks:
     """The Flask views of Twilio's webhooks."""
 
     def __init__(
-        self, settings: Settings, documents: Documents, call_control: CallControl, calls: CallRegistry
+        self, settings: Settings, documents: TwimlDocuments, call_control: CallControl, calls: CallRegistry
     ) -> None:
         self._settings = settings
         self._documents = documents

@@ -15,7 +15,7 @@ from lexbridge.call.session import JUMP_MS, SLICE_MS, CallSession
 from lexbridge.call.states import CallState
 from lexbridge.errors import LexUnavailable, MediaStreamError, SessionNotRestored
 from lexbridge.lex.model import DialogState, Message, Reply
-from lexbridge.twilio.twiml import Documents
+from lexbridge.twilio.twiml import TwimlDocuments
 from tests.support.property_tests import examples
 from tests.support.story import ACCOUNT_SID, CALL_SID, STREAM_SID, make_settings, tone
 
@@ -26,7 +26,7 @@ STARTED = Started(STREAM_SID, CALL_SID, ACCOUNT_SID, {})
 def a_session(**variables: str) -> CallSession:
     """A session whose stream has begun."""
     set_up = make_settings(**{"VOICE_THRESHOLD": "300", **variables})
-    documents = Documents(set_up.url, set_up.stream_url, hold_s=60, is_two_way=set_up.reply_mode == "stream")
+    documents = TwimlDocuments(set_up.url, set_up.stream_url, hold_s=60, is_two_way=set_up.reply_mode == "stream")
     session = CallSession(set_up.call_rules, documents, AmplitudeDetector(set_up.voice_threshold), {})
     session.receive(STARTED)
     return session

@@ -8,7 +8,7 @@ from lexbridge.call.context import CallContext
 from lexbridge.call.states import CALL_MOVES, TURN_MOVES, CallMove, CallState, TurnMove, TurnState, transition
 from lexbridge.call.stream_parameters import LOST, RESUMED_PARAMETER
 from lexbridge.errors import CallStateError, LexUnavailable, SessionNotRestored
-from lexbridge.twilio.twiml import Documents
+from lexbridge.twilio.twiml import TwimlDocuments
 from tests.support.call_update_stories import BYE, NEXT
 from tests.support.story import Caller, make_settings
 
@@ -138,7 +138,7 @@ def test_nothing_leads_out_of_the_last_states():
 
 def test_a_call_that_is_not_live_has_no_stream_to_speak_over_and_says_so():
     settings = make_settings()
-    documents = Documents(settings.url, settings.stream_url, hold_s=60)
+    documents = TwimlDocuments(settings.url, settings.stream_url, hold_s=60)
     call = CallContext(settings.call_rules, documents, Endpointer(AmplitudeDetector(500), EndpointingRules()))
     with pytest.raises(CallStateError, match=r"^the call is connecting: there is nobody to answer$"):
         call.update(documents.goodbye([]))

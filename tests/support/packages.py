@@ -55,6 +55,7 @@ PURE = [
     "lex/spoken_payload.py",
     "lex/voice.py",
     "twilio/media_messages.py",
+    "twilio/say.py",
     "twilio/twiml.py",
     "net/close_codes.py",
     "net/rfc6455.py",

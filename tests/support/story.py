@@ -43,7 +43,7 @@ from lexbridge.config.settings import Settings
 from lexbridge.errors import LexError
 from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.twilio.media_messages import parse
-from lexbridge.twilio.twiml import Documents
+from lexbridge.twilio.twiml import TwimlDocuments
 
 STREAM_SID = "MZ" + "0123456789abcdef" * 2
 CALL_SID = "CA" + "0123456789abcdef" * 2
@@ -197,7 +197,7 @@ class Caller:
     def __init__(self, voiced: Mapping[str, bytes] | None = None, **variables: str) -> None:
         settings = make_settings(**{"BARGE_IN": "off", **variables})
         self._is_two_way = settings.reply_mode == "stream"
-        documents = Documents(settings.url, settings.stream_url, hold_s=60, is_two_way=self._is_two_way)
+        documents = TwimlDocuments(settings.url, settings.stream_url, hold_s=60, is_two_way=self._is_two_way)
         self.session = CallSession(settings.call_rules, documents, AmplitudeDetector(settings.voice_threshold), voiced)
         self.actions: list[Action] = []
         self.said = b""

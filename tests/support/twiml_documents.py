@@ -1,10 +1,10 @@
 """Documents of one bridge, and what their verbs say."""
 
 from lexbridge.lex.model import Message, MessageFormat
-from lexbridge.twilio.twiml import Documents
+from lexbridge.twilio.twiml import TwimlDocuments
 from tests.support.story import STREAM_SID, text_of, verbs_of
 
-DOCUMENTS = Documents("https://voice.example.com", "wss://voice.example.com/", hold_s=40)
+DOCUMENTS = TwimlDocuments("https://voice.example.com", "wss://voice.example.com/", hold_s=40)
 SAYS_ELEMENTS = {"break", "emphasis", "lang", "p", "phoneme", "prosody", "s", "say-as", "sub", "w"}
 
 

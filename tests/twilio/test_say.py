@@ -9,15 +9,8 @@ from markupsafe import escape
 
 from lexbridge.call.documents import SPEAKING_MS_PER_CHARACTER, SPEAKING_MS_PER_SYLLABLE, Opening, speaking_ms
 from lexbridge.lex.model import Message
-from lexbridge.twilio.twiml import (
-    MAX_DOCUMENT_CHARACTERS,
-    MAX_SAY_CHARACTERS,
-    MAX_SSML_CHARACTERS,
-    Documents,
-    clean,
-    cut_at_sentence,
-    ssml_for_say,
-)
+from lexbridge.twilio.say import MAX_SAY_CHARACTERS, MAX_SSML_CHARACTERS, clean, cut_at_sentence, ssml_for_say
+from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, TwimlDocuments
 from tests.support.property_tests import examples
 from tests.support.story import STREAM_SID, outline, text_of, verbs_of
 from tests.support.twiml_documents import DOCUMENTS, elements_below, reply, spoken, ssml
@@ -222,7 +215,7 @@ def test_a_break_alone_is_said():
 
 @pytest.mark.parametrize("voice", ["man", "woman", "alice"])
 def test_a_voice_without_ssml_reads_its_text_word_by_word(voice):
-    documents = Documents("https://x", "wss://x/", 40, voice)
+    documents = TwimlDocuments("https://x", "wss://x/", 40, voice)
     document = documents.reply(
         [ssml('<speak><p>Hello.</p><p>Fish &amp; chips<break time="1s"/>now.</p></speak>')], STREAM_SID
     )

@@ -11,7 +11,8 @@ from lexbridge.call.documents import SPEAKING_MS_PER_CHARACTER, Opening, Repromp
 from lexbridge.call.dtmf import KeyRules
 from lexbridge.config.parsers import spoken as spoken_setting
 from lexbridge.lex.model import Message, MessageFormat
-from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, MAX_SAY_CHARACTERS, Documents, stream_name, streams_lost
+from lexbridge.twilio.say import MAX_SAY_CHARACTERS
+from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, TwimlDocuments, stream_name, streams_lost
 from tests.support.property_tests import examples
 from tests.support.story import STREAM_SID, outline, text_of, verbs_of
 from tests.support.twiml_documents import DOCUMENTS, SAYS_ELEMENTS, elements_below, reply, ssml
@@ -63,7 +64,7 @@ def test_a_hand_over_opens_the_next_stream_before_it_speaks():
 
 def test_a_two_way_stream_is_connected_after_the_greeting():
     """With a two-way stream the caller is connected after the greeting, until the stream ends."""
-    documents = Documents("https://voice.example.com", "wss://voice.example.com/", hold_s=40, is_two_way=True)
+    documents = TwimlDocuments("https://voice.example.com", "wss://voice.example.com/", hold_s=40, is_two_way=True)
     document = documents.answer("Hello.", Opening("lexbridge-0", [("shop", "<&>")]), lost=3)
     say, connect, redirect = verbs_of(document.twiml)
     (stream,) = connect.getElementsByTagName("Stream")
@@ -88,7 +89,7 @@ def test_words_may_precede_a_two_way_stream_in_another_voice():
 
 
 def test_a_lost_two_way_streams_address_tells_when_it_opened():
-    documents = Documents("https://voice.example.com", "wss://voice.example.com/", 60, is_two_way=True)
+    documents = TwimlDocuments("https://voice.example.com", "wss://voice.example.com/", 60, is_two_way=True)
     *_, redirect = verbs_of(documents.answer("Hello.", Opening("lexbridge-0", []), 3, opens_ms=1795846066211).twiml)
     assert text_of(redirect) == (
         "https://voice.example.com/twiml/resume?lost=3&of=lexbridge-0&opens=1795846066211#rc=2&rp=all"
@@ -209,7 +210,7 @@ def test_a_document_holds_the_call_as_long_as_the_bot_waits():
 
 
 def test_every_address_tells_how_far_the_call_has_come():
-    two_way = Documents("https://voice.example.com", "wss://voice.example.com/", 60, is_two_way=True)
+    two_way = TwimlDocuments("https://voice.example.com", "wss://voice.example.com/", 60, is_two_way=True)
     opening, query = Opening("next", []), {"began": 1795846066, "turns": 3}
     documents = [
         DOCUMENTS.answer("Hello.", opening, query=query),
@@ -299,7 +300,7 @@ def test_every_text_of_the_settings_has_room_in_every_document(text, is_two_way)
     """Every text of the settings has room in every document, however long the addresses are."""
     assert spoken_setting(text) == text
     host = ("long-label." * 25)[:250]
-    documents = Documents(f"https://{host}", f"wss://{host}/", 100, is_two_way=is_two_way)
+    documents = TwimlDocuments(f"https://{host}", f"wss://{host}/", 100, is_two_way=is_two_way)
     facts = [("lexbridge:called-number", "+123456789012345"), ("lexbridge:caller-number", "+123456789012345")]
     opening = Opening("lexbridge-0-12345678-12345678", [*facts, ("lexbridge:token", "t" * 120)])
     for document in (
@@ -327,7 +328,7 @@ def test_a_long_prompt_is_held_for_longer():
 
 
 def test_every_say_has_the_voice_and_the_language():
-    documents = Documents("https://x", "wss://x/", 40, voice='Polly."Joanna', language="en-US")
+    documents = TwimlDocuments("https://x", "wss://x/", 40, voice='Polly."Joanna', language="en-US")
     for document in (
         documents.reply([Message("a"), Message("b")], STREAM_SID),
         documents.transfer([Message("a")], "+1", "MZ", "b"),
