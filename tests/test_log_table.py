@@ -29,10 +29,10 @@ FORWARDERS = {
     ("lexbridge/call/context.py", "note"),
     ("lexbridge/call/turns.py", "_note"),
     ("lexbridge/bridge/live_call.py", "_carry_out"),
-    ("lexbridge/logs.py", "info"),
-    ("lexbridge/logs.py", "warning"),
-    ("lexbridge/logs.py", "error"),
-    ("lexbridge/logs.py", "_open_window"),
+    ("lexbridge/logs/log.py", "info"),
+    ("lexbridge/logs/log.py", "warning"),
+    ("lexbridge/logs/log.py", "error"),
+    ("lexbridge/logs/log.py", "_open_window"),
 }
 """Functions that log an event which somebody else names."""
 

@@ -60,7 +60,7 @@ class Inspection:
         is_switched = self._slot.is_level_switched()
         if is_switched != self._was_switched:
             self._was_switched = is_switched
-            logs.switch_debug(logs.debugs_when(is_switched))
+            logs.switch_debug(logs.debugs_if_switched(is_switched))
 
     def _switch(self) -> None:
         """Switch the level of this worker alone, at a SIGUSR2 that was sent to it."""

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from gevent import monkey
 from gevent._hub_local import get_hub_if_exists
 
-from lexbridge.logs import Log, all_heard, debugs_when, switch_debug
+from lexbridge.logs import Log, debugs_if_switched, logging_all_levels, switch_debug
 from lexbridge.server.scoreboard import MAX_HEARTBEAT_AGE_S, Scoreboard, State, WorkerSlot
 from lexbridge.server.signals import SignalQueue
 
@@ -102,7 +102,7 @@ class Supervisor:
             self._report()
         elif signum == signal.SIGUSR2:
             self._scoreboard.is_level_switched = not self._scoreboard.is_level_switched
-            switch_debug(debugs_when(self._scoreboard.is_level_switched))
+            switch_debug(debugs_if_switched(self._scoreboard.is_level_switched))
         elif signum in (signal.SIGTERM, signal.SIGINT) and self._exit_status is None:
             self._exit_status = 0
             self._scoreboard.is_ending = True
@@ -119,7 +119,7 @@ class Supervisor:
             silent_s = round(max(0.0, now_s - self._scoreboard.heartbeat_s(worker.index)), 1)
             state = self._scoreboard.state(worker.index).name.lower()
             age_s = round(now_s - worker.started_s, 1)
-            with all_heard():
+            with logging_all_levels():
                 self._log.info("worker-state", pid=worker.pid, state=state, age_s=age_s, silent_s=silent_s)
             os.kill(worker.pid, signal.SIGUSR1)
 

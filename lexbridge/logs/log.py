@@ -1,0 +1,88 @@
+"""Log objects that the code writes to: one for each subject, and one that limits the number of lines."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import gevent
+import structlog
+
+
+class Log:
+    """A log of one subject. Each line carries the subject's `fields`, such as a call's SIDs."""
+
+    def __init__(self, **fields: Any) -> None:
+        self._logger = structlog.stdlib.get_logger("lexbridge").bind(**fields)
+        self._faults: Counter[str] = Counter()  # lines by level, of this log and of all that `bind` made of it
+
+    @property
+    def faults(self) -> int:
+        """Number of warnings and errors so far, those of bound logs included."""
+        return self._faults["warning"] + self._faults["error"]
+
+    def bind(self, **fields: Any) -> "Log":
+        """Return a log of the same subject with more fields."""
+        bound = Log()
+        bound._logger, bound._faults = self._logger.bind(**fields), self._faults
+        return bound
+
+    def write(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+        """Write one line. `level`: "debug", "info", "warning" or "error"."""
+        self._faults[level] += 1
+        getattr(self._logger, level)(event, **fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Write one line about something that is as it should be."""
+        self.write("info", event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Write one line about a fault that a caller may have noticed."""
+        self.write("warning", event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        """Write one line about a fault that somebody has to mend."""
+        self.write("error", event, fields)
+
+    def exception(self, event: str, **fields: Any) -> None:
+        """Write one line with the traceback of the exception that is being handled, which is a bug."""
+        self._faults["error"] += 1
+        self._logger.error(event, exc_info=True, **fields)
+
+
+class RateLimitedLog:
+    """A log of events that strangers can cause at any rate: at most one line for each reason in `window_s`.
+
+    The first event is written at once. Those that follow are counted, and written as one line when the window ends.
+    """
+
+    def __init__(self, event: str, window_s: float = 10.0) -> None:
+        self._event = event
+        self._window_s = window_s
+        # Reasons whose window is open, with the number of further events, and the hints of the newest one.
+        self._unwritten: dict[str, tuple[int, Mapping[str, str]]] = {}
+        self.totals: Counter[str] = Counter()
+        """Number of events so far, by reason."""
+
+    def count(self, reason: str, hints: Mapping[str, str] | None = None) -> None:
+        """Count one event, and write it if no line about `reason` was written within the window.
+
+        `reason`: one of a small set. `hints`: more fields of the line, such as the remedy. Neither may hold text that a
+        stranger has sent.
+        """
+        self.totals[reason] += 1
+        hints = hints or {}
+        if reason in self._unwritten:
+            self._unwritten[reason] = self._unwritten[reason][0] + 1, hints
+            return
+        self._open_window(reason, 1, hints)
+
+    def _open_window(self, reason: str, count: int, hints: Mapping[str, str]) -> None:
+        self._unwritten[reason] = 0, {}
+        # A new Log, because one that is older than `configure` would not follow it.
+        Log().warning(self._event, reason=reason, count=count, **hints)
+        gevent.spawn_later(self._window_s, self._close_window, reason)
+
+    def _close_window(self, reason: str) -> None:
+        count, hints = self._unwritten.pop(reason)
+        if count:
+            self._open_window(reason, count, hints)

@@ -1,0 +1,106 @@
+"""Output of log lines: a slow reader makes nobody wait, and dropped lines are counted."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from lexbridge import logs
+from lexbridge.logs import Log
+from tests.support.fixtures import Logged
+from tests.support.rig import PATIENCE_S
+
+
+def test_a_slow_reader_of_the_log_makes_nobody_wait(logged: Logged) -> None:
+    reading, writing = os.pipe()
+    out = logs.LineWriter(writing, capacity=100)
+    logs.configure("INFO", "json", out)
+    with gevent.Timeout(PATIENCE_S):
+        for number in range(5000):  # far more than a pipe and the queue hold
+            Log().info("said", number=number, words="x" * 200)
+    lines: list[dict[str, Any]] = []
+
+    def read_on() -> None:
+        """Read what is there, and so make room."""
+        data = os.read(reading, 1 << 20)
+        while not data.endswith(b"\n"):
+            data += os.read(reading, 1 << 20)
+        lines.extend(json.loads(line) for line in data.splitlines())
+
+    said: list[int] = []
+    dropped = 0
+    with gevent.Timeout(PATIENCE_S):
+        while len(said) + dropped < 5000:  # every line is written or counted; there may be several counts
+            read_on()
+            Log().info("said", number=-1)
+            gevent.sleep(0.001)
+            said = [line["number"] for line in lines if line["event"] == "said" and line["number"] >= 0]
+            dropped = sum(line["count"] for line in lines if line["event"] == "log-lines-dropped")
+    assert said == sorted(set(said))  # whole lines, in order
+    assert said[:100] == list(range(100))
+    assert len(said) < 1000  # the rest really was dropped: nobody read
+    out.close()
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_line_that_waits_is_written_at_the_end(logged: Logged) -> None:
+    reading, writing = os.pipe()
+    out = logs.LineWriter(writing)
+    logs.configure("INFO", "json", out)
+    Log().info("last words")
+    out.close()
+    assert json.loads(os.read(reading, 1 << 16))["event"] == "last words"
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.mark.parametrize("is_pipe_of_another_user", [False, True])
+def test_an_instant_writer_writes_now_or_drops_and_counts(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch, is_pipe_of_another_user: bool
+) -> None:
+    if is_pipe_of_another_user:
+        monkeypatch.setattr("lexbridge.logs.writers._open_again", lambda descriptor: descriptor)
+    reading, writing = os.pipe()
+    logs.configure("INFO", "json", logs.InstantWriter(writing))
+    with gevent.Timeout(PATIENCE_S):
+        for number in range(1000):  # more than a pipe holds
+            Log().info("said", number=number, words="x" * 200)
+    assert os.get_blocking(writing)  # whoever shares it is not told not to wait
+    lines = os.read(reading, 1 << 20).splitlines()
+    Log().info("said", number=1000, words="y" * 5000)  # never whole: never
+    Log().info("said", number=1001)
+    lines += os.read(reading, 1 << 20).splitlines()
+    said = [json.loads(line) for line in lines]
+    dropped = sum(line["count"] for line in said if line["event"] == "log-lines-dropped")
+    numbers = [line["number"] for line in said if line["event"] == "said"]
+    assert numbers == [*range(len(numbers) - 1), 1001]
+    assert 10 < len(numbers) < 1000
+    assert len(numbers) + dropped == 1002
+    os.close(reading)
+    Log().info("nobody hears this")
+    os.close(writing)
+
+
+def test_an_instant_writer_appends_to_a_file(logged: Logged, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("ab") as out:
+        out.write(b"before\n")
+        out.flush()
+        logs.configure("INFO", "json", logs.InstantWriter(out.fileno()))
+        Log().info("after")
+    first, second = path.read_text(encoding="utf-8").splitlines()
+    assert (first, json.loads(second)["event"]) == ("before", "after")
+
+
+def test_a_reader_that_went_away_is_no_fault(logged: Logged) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    out = logs.LineWriter(writing)
+    logs.configure("INFO", "json", out)
+    Log().info("nobody hears this")
+    out.close()
+    os.close(writing)
