@@ -10,7 +10,7 @@ from bench.endpointing.recordings import Samples
 from bench.endpointing.signals import CADENCES, cadence, keys
 from lexbridge.audio.endpointing import Listening
 from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, FULL_SCALE, RATE_HZ, encode_mulaw
-from lexbridge.call.output.playback import ECHO_DELAY_MS, Prompt
+from lexbridge.call.output.prompt import ECHO_DELAY_MS, Prompt
 
 DC_OFFSET = 800.0
 LOSS_SHARE, LOSS_BURST_FRAMES = 0.05, 2.0
@@ -114,7 +114,7 @@ def _echoing(lines: Lines, seconds: float, rng: np.random.Generator) -> Line:
 
 def _guarded(prompt: Samples, first: int) -> dict[int, Listening]:
     """How the frames from `first` on are listened to while `prompt` plays (whole frames), and its echo may come."""
-    played = Prompt(0, "")
+    played = Prompt(0)
     played.push(encode_mulaw(np.clip(np.rint(prompt), -FULL_SCALE, FULL_SCALE - 1).astype("<i2").tobytes()))
     played.complete()
     deque(played.send(0), maxlen=0)  # it begins

@@ -54,8 +54,9 @@ from lexbridge.call.actions import (
 )
 from lexbridge.call.documents import SPEAKING_MS_PER_SYLLABLE, Opening
 from lexbridge.call.events import Started, Stopped
+from lexbridge.call.hearing import SLICE_MS
 from lexbridge.call.media_clock import PULSE_S, MediaClock
-from lexbridge.call.session import SLICE_MS, CallSession
+from lexbridge.call.session import CallSession
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import RESUMED_PARAMETER, STREAMS_LOST_PARAMETER, TOKEN_PARAMETER, parse_count
 from lexbridge.config.settings import Settings
@@ -480,7 +481,7 @@ class _Call:
     def _look(self) -> Mapping[str, object]:
         """How the call stands. See LiveStream."""
         age_s = round(time.monotonic() - self._began_s, 1)
-        return {"age_s": age_s, "state": self._session.state.value, "turns": self._session.turns}
+        return {"age_s": age_s, "state": self._session.state.value, "turns": self._session.turn_count}
 
     def _give_way(self) -> None:
         """Has Twilio stop this stream. One that we close it takes for lost, and the call would get yet another.

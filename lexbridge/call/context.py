@@ -1,8 +1,4 @@
-"""Where a call stands, what moves it, and what the rules of a call share: `CallContext`.
-
-The moves stand in CALL_MOVES, from which docs/call.md draws its diagram; everything that changes the state goes through
-`CallContext.move`.
-"""
+"""Context of one call: where it stands, what the bot said last, and the means to act. The rules of a call share it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +13,12 @@ from lexbridge.call.documents import CallDocuments, Document, Opening
 from lexbridge.call.dtmf import DtmfCollector
 from lexbridge.call.events import Started
 from lexbridge.call.states import CALL_MOVES, CallMove, CallState, transition
-from lexbridge.call.stream_parameters import NO_INPUT_MS_PARAMETER, CallProgress, StreamParameters, hand_over_parameters
+from lexbridge.call.stream_parameters import (
+    NO_INPUT_MS_PARAMETER,
+    CallProgress,
+    StreamParameters,
+    hand_over_parameters,
+)
 from lexbridge.call.turns import Turns
 from lexbridge.config.call_rules import CallRules
 from lexbridge.config.parsers import is_phone_number
@@ -25,12 +26,12 @@ from lexbridge.errors import CallStateError
 from lexbridge.lex.model import Checkpoint, Message, Reply
 
 OVERDUE_S = 60
-"""A caller who is speaking at the end of MAX_CALL_S is heard for at most so much longer."""
+"""Time past MAX_CALL_S after which a caller who is still speaking is interrupted, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class DialogSnapshot:
-    """What the last answer made of the call; so it can be taken back. See the fields of Call, and Turns."""
+    """State of the dialog before an answer, so that the answer can be taken back."""
 
     directives: Directives
     expected: Expected
@@ -41,8 +42,7 @@ class DialogSnapshot:
 
 
 class CallContext:
-    """One call: where it stands, what the bot said last, and the means to act. Shared by CallSession, which has the
-    rules, and the ReplyMode, by which the bot is heard."""
+    """Where one call stands, and the means to act. `CallSession` has the rules, a `ReplyMode` the output."""
 
     def __init__(self, rules: CallRules, documents: CallDocuments, endpointer: Endpointer) -> None:
         self.rules = rules
@@ -53,53 +53,53 @@ class CallContext:
         self.state = CallState.CONNECTING
         self.started: Started | None = None
         self.next_stream: Opening | None = None
-        """Where the call may go on: given by the shell, and renewed, for a document that opens another stream."""
+        """The stream over which the call may go on, for a document that opens it. The bridge gives and renews it."""
         self.is_leaving = False
-        """The call is to go on over another stream as soon as it can: this process wants to be rid of it."""
+        """Whether the call is to go on over another stream as soon as it can, because this process is to end."""
         self.directives = Directives()
-        """Of the bot's last answer."""
+        """Directives of the bot's last answer."""
         self.expected = Expected.OPEN
         """What the caller was asked for, which tells how they pause."""
         self.last_prompt: tuple[Message, ...] | None = ()
-        """What the bot said last; None: a stream before this one knows."""
+        """What the bot said last, or None if it said that over a stream before this one."""
         self.checkpoint: Checkpoint | None = None
-        """Where Lex's session stands, but for the turn that Lex is busy with; None: that is not known."""
+        """Where Lex's session stands without the turn that Lex is busy with, or None if that is not known."""
         self.no_inputs = 0
-        """How often the caller was asked again, in a row."""
+        """How often the caller has been asked again, in a row."""
         self.failed_turns = 0
-        """In a row."""
+        """How many turns Lex has not answered, in a row."""
         self.began_s: int | None = None
-        """Unix time; None: it does not matter."""
+        """Unix time at which the call began, or None if no setting needs it."""
         self.age_before_s = 0
-        """How long the call had lasted when this stream began."""
+        """How long the call had lasted when this stream began, seconds."""
         self.turns_answered = 0
-        """Of the caller's, over all streams of the call."""
+        """How many turns of the caller Lex has answered, over all streams of the call."""
         self.quiet_from_ms = 0
-        """Since then, or from then on, neither the caller nor the bot speaks."""
+        """Media time from which neither the caller nor the bot speaks; it may lie ahead."""
         self.updates = 0
-        """Documents made so far; also the number of the newest."""
+        """How many documents were made, which is also the number of the newest."""
         self._actions: list[Action] = []
 
     def take_actions(self) -> list[Action]:
-        """What is to be done now, in order. Each action is returned once."""
+        """Return what is to be done now, in order. Each action is returned once."""
         actions, self._actions = self._actions, []
         return actions
 
     def act(self, action: Action) -> None:
-        """Has `action` done."""
+        """Have `action` done."""
         self._actions.append(action)
 
     def note(self, level: str, event: str, **fields: Any) -> None:
-        """A log line."""
+        """Have a log line written."""
         self.act(Note(level, event, fields))
 
     def note_filler(self) -> None:
-        """Tells that the caller is asked to wait for the answer to the turn that Lex is busy with."""
-        at_lex = self.turns.in_flight
-        self.note("info", "filler-said", turn=None if at_lex is None else at_lex.number)
+        """Log that the caller is asked to wait for the answer to the turn that Lex is busy with."""
+        turn = self.turns.in_flight
+        self.note("info", "filler-said", turn=None if turn is None else turn.number)
 
     def move(self, move: CallMove) -> None:
-        """Raises CallStateError if it cannot happen now."""
+        """Move the call to another state. Raise CallStateError if `move` cannot happen now."""
         self.state = transition(CALL_MOVES, self.state, move)
 
     @property
@@ -109,12 +109,12 @@ class CallContext:
 
     @property
     def is_idle(self) -> bool:
-        """The caller is at nothing, and waits for nothing."""
+        """Whether the caller neither speaks nor keys, and waits for no answer."""
         return self.turns.is_idle and not self.keys.is_collecting
 
     @property
-    def limit(self) -> str | None:
-        """The setting by which the call has to end now."""
+    def reached_limit(self) -> str | None:
+        """Name of the setting by which the call has to end now."""
         rules = self.rules
         if rules.max_turns is not None and self.turns_answered >= rules.max_turns:
             return "MAX_TURNS"
@@ -122,73 +122,79 @@ class CallContext:
 
     @property
     def is_overdue(self) -> bool:
-        """The call has lasted longer than it may, so much that the caller is interrupted."""
+        """Whether the call has lasted so much longer than it may that a speaking caller is interrupted."""
         most_s = self.rules.max_call_s
         return most_s is not None and self.age_s >= most_s + OVERDUE_S
 
     @property
     def progress(self) -> CallProgress:
-        """For whoever goes on with the call."""
+        """How far the call has come, for the next stream or webhook."""
         return CallProgress(self.began_s, self.turns_answered)
 
     @property
     def age_s(self) -> float:
-        """How long the call has lasted, over all its streams."""
+        """How long the call has lasted, over all its streams, seconds."""
         return self.age_before_s + self.now_ms / 1000
 
     @property
     def stream(self) -> Started:
-        """The stream by which the caller is reached. Raises CallStateError if there is nobody to answer."""
+        """The stream by which the caller is reached. Raises CallStateError if there is none."""
         if self.started is None or self.state not in (CallState.LIVE, CallState.CLOSING):
             raise CallStateError(f"the call is {self.state.value}: there is nobody to answer")
         return self.started
 
     @property
     def may_interrupt(self) -> bool:
-        """Whether what the bot says now may be interrupted."""
+        """Whether the caller may interrupt what the bot says now."""
         return self.rules.barge_in and self.directives.allow_interrupt
 
     @property
     def no_input_ms(self) -> int:
-        """How long the caller may be silent after a prompt."""
+        """How long the caller may be silent after a prompt, milliseconds."""
         asked_s = self.directives.no_input_s
         return round((self.rules.no_input_s if asked_s is None else asked_s) * 1000)
 
     @property
     def no_input_limit(self) -> int:
-        """How often they are asked again, in a row."""
+        """How often the caller is asked again, in a row."""
         asked = self.directives.no_input_limit
         return self.rules.no_input_limit if asked is None else asked
 
-    def answered(self, reply: Reply) -> None:
-        """`reply` is the bot's last answer: what it asks of the call and of the caller, and where the dialog stands."""
+    def apply_reply(self, reply: Reply) -> None:
+        """Take over what `reply`, the bot's last answer, asks of call and caller, and where the dialog now stands."""
         self.directives, self.checkpoint = Directives.from_reply(reply), reply.checkpoint
         self.expect(self.directives.expected_after(reply, self.rules.slot_kinds))
 
     def expect(self, expected: Expected) -> None:
-        """What the caller is asked for. How long they may pause and speak is up to the bot's last answer."""
+        """Set what the caller is asked for. The directives may say how long they may pause and speak."""
         self.expected = expected
         self.endpointer.expect(expected, self.directives.hangover_ms, self.directives.max_utterance_ms)
 
     def snapshot_dialog(self) -> DialogSnapshot:
-        """For `go_back`."""
-        answered = self.directives, self.expected, self.last_prompt, self.checkpoint
-        return DialogSnapshot(*answered, self.turns.first_attributes, self.turns_answered)
+        """Return the state of the dialog, for `restore_dialog`."""
+        return DialogSnapshot(
+            self.directives,
+            self.expected,
+            self.last_prompt,
+            self.checkpoint,
+            self.turns.first_attributes,
+            self.turns_answered,
+        )
 
     def restore_dialog(self, snapshot: DialogSnapshot) -> None:
-        """As if nothing had been answered since."""
+        """Make the dialog what it was at `snapshot`."""
         self.directives, self.last_prompt = snapshot.directives, snapshot.last_prompt
         self.expect(snapshot.expected)
         self.checkpoint, self.turns.first_attributes = snapshot.checkpoint, snapshot.first_attributes
         self.turns_answered = snapshot.turns_answered
 
     def await_input(self, after_ms: int = 0) -> None:
-        """From `after_ms` from now on it is the caller's turn: what is spoken to them is over then."""
+        """Expect the caller to speak from `after_ms` from now on, when what is said to them is over."""
         self.quiet_from_ms = max(self.quiet_from_ms, self.now_ms + after_ms)
         self.endpointer.await_input(after_ms, self.no_input_ms)
 
     def send_keys(self, keys: str) -> None:
-        """The caller has pressed `keys`, and that is all: a turn, if the call is live."""
+        """Send Lex `keys`, which are complete, as a turn; if the call is live."""
         if self.state is CallState.LIVE:
             pressed_ms = self.keys.pressed_ms  # None: Twilio collected them
             silent_ms = None if pressed_ms is None else self.now_ms - pressed_ms
@@ -197,7 +203,7 @@ class CallContext:
             self.turns.keys_pressed(self.now_ms, keys)
 
     def update(self, document: Document, hands_over: bool = False) -> None:
-        """Gives the call a new document."""
+        """Give the call a new document."""
         stream = self.stream
         if document.characters_cut:
             self.note("warning", "reply-cut", characters=document.characters_cut)
@@ -205,16 +211,14 @@ class CallContext:
         sids = stream.account_sid, stream.call_sid
         self.act(UpdateCall(self.updates, *sids, document.twiml, hands_over, bool(document.reprompts_ms)))
 
-    def opening(self) -> Opening | None:
-        """The stream that takes over, with what it has to know."""
+    def next_opening(self) -> Opening | None:
+        """Return the stream that may take the call over, with all that it has to know; or None if there is none."""
         if self.next_stream is None:
             return None
-        # Facts that Lex does not have yet.
         told = StreamParameters.parse(self.stream.parameters)
-        call_facts = told.call_facts if self.turns.first_attributes is not None else {}
-        known = hand_over_parameters(
-            call_facts, self.no_inputs, self.failed_turns, self.last_prompt, told.called_number
-        )
+        # The next stream sends Lex the facts of the call if this one has not.
+        facts = told.call_facts if self.turns.first_attributes is not None else {}
+        known = hand_over_parameters(facts, self.no_inputs, self.failed_turns, self.last_prompt, told.called_number)
         known += self.progress.parameters(self.age_s)
         if self.directives.no_input_s is not None:
             known.append((NO_INPUT_MS_PARAMETER, str(self.no_input_ms)))
@@ -222,11 +226,11 @@ class CallContext:
 
     @property
     def caller_id(self) -> str | None:
-        """The number that a transfer shows as its caller's; None: Twilio shows the caller's own, if it can."""
+        """Number that a transfer shows as its caller's, or None where Twilio shows the caller's own, if it can."""
         called = StreamParameters.parse(self.stream.parameters).called_number or ""
         return self.rules.transfer_caller_id or (called if is_phone_number(called) else None)
 
-    def leave(self) -> None:
-        """The document that hands the call over is on its way."""
+    def begin_hand_over(self) -> None:
+        """Note that the document which hands the call over is on its way."""
         self.note("info", "handed-over")
         self.move(CallMove.HANDED_OVER)

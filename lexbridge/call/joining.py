@@ -1,12 +1,13 @@
-"""Joining: what a caller says in two pieces, with a pause between them in which no reply was heard, is one utterance.
+"""Joining of utterances: two pieces become one if the caller heard no reply in the pause between them.
 
     caller   "I would like to order"          "some roses"
     turns    [1                      ]        [2 = 1 + 2       ]
     Lex                               1 ...... reply, not heard    the session as before 1, then 2
                                                ^ dropped
 
-That takes a session that can be put back: it is known where it stood, and nothing was done for good. Until Lex has
-carried that out, what became of the first piece is kept: it holds if it cannot be.
+Joining needs a session that can be restored: it must be known where the session stood, and the reply must have done
+nothing for good. Lex may still fail to restore it. So what became of the first piece is kept until then, and holds if
+the session cannot be restored.
 """
 
 from collections.abc import Callable
@@ -19,17 +20,17 @@ from lexbridge.call.turns import Turn
 from lexbridge.errors import LexError
 from lexbridge.lex.model import Checkpoint, Reply
 
-MOST_WAITED = 0.5
-"""Of LEX_TIMEOUT_S. Who has been silent for longer since their second piece hears what became of the first; else the
-time that is left to ask for the whole would be too short."""
+MAX_WAIT_SHARE = 0.5
+"""Most of LEX_TIMEOUT_S that a caller may have waited since their second piece for the two to be joined, because the
+rest has to suffice to ask Lex again. A caller who has waited longer hears what became of the first piece."""
 
 Outcome = Callable[[], None]
-"""Has the call go on with what became of a turn."""
+"""Function that has the call go on with what became of a turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """The last answer that Lex gave, and how the call stood before it."""
+    """The last answer that Lex gave, and the dialog before it."""
 
     turn: Turn
     reply: Reply
@@ -39,14 +40,14 @@ class _Answered:
 
 @dataclass(frozen=True, slots=True)
 class _Joined:
-    """A turn with the one before in front of it, and what becomes of that one if the session cannot be put back."""
+    """A joined turn, and what became of its first piece, for the case that the session cannot be restored."""
 
     number: int
-    outcome: Outcome
+    first_outcome: Outcome
 
 
 class Joining:
-    """Decides on it, and has the ReplyMode withhold what is not to be heard yet."""
+    """Decides whether turns are joined, and has the output withhold what the caller is not to hear yet."""
 
     def __init__(self, call: CallContext, mode: ReplyMode) -> None:
         self._call = call
@@ -54,30 +55,35 @@ class Joining:
         self._answered: _Answered | None = None
         self._joined: _Joined | None = None
 
-    def answered(self, turn: Turn, reply: Reply, outcome: Outcome) -> bool:
-        """Lex answered `turn`. Whether the caller goes on with it: then `outcome` waits."""
+    def turn_answered(self, turn: Turn, reply: Reply, outcome: Outcome) -> bool:
+        """Take Lex's answer to `turn`. Return whether the turn is joined with the next, so that `outcome` waits."""
         self._settle()
-        if self._joins(turn, reply, outcome):
+        if self._join_with_next(turn, reply, outcome):
             self._mode.withhold(turn.number, reply.messages)
             return True
         self._answered = _Answered(turn, reply, self._call.snapshot_dialog(), outcome)
         return False
 
-    def failed(self, turn: Turn, error: LexError, outcome: Outcome) -> bool:
-        """Lex did not answer `turn`, and may have taken it all the same. Whether the caller goes on with it: then
-        `outcome` waits."""
-        self._settle()
-        self._answered = None  # something was said since
-        return not error.ends_call and self._joins(turn, None, outcome)
+    def turn_failed(self, turn: Turn, error: LexError, outcome: Outcome) -> bool:
+        """Note that Lex did not answer `turn`, which it may have taken all the same.
 
-    def goes_on(self, started: SpeechStarted) -> bool:
-        """The caller begins to speak. Whether they go on with a turn whose answer waits unheard: it is dropped."""
+        Return whether the turn is joined with the next, so that `outcome` waits.
+        """
+        self._settle()
+        self._answered = None  # the caller has said something since
+        return not error.ends_call and self._join_with_next(turn, None, outcome)
+
+    def speech_started(self, started: SpeechStarted) -> bool:
+        """Join what the caller begins to say with the turn before, if the answer to that waits unheard.
+
+        Return whether that was done. The answer is dropped then.
+        """
         answered = self._answered
         if answered is None or not self._call.turns.is_idle or not self._mode.is_unheard(answered.turn.number):
             return False
         if not self._call.turns.fits(answered.turn, started.pre_roll):
             return False
-        checkpoint = self._to_put_back(answered.reply, answered.before.checkpoint, self._call.turns.count + 1)
+        checkpoint = self._find_checkpoint(answered.reply, answered.before.checkpoint, self._call.turns.count + 1)
         if checkpoint is None:
             return False
         self._mode.withhold(answered.turn.number, answered.reply.messages)
@@ -86,28 +92,30 @@ class Joining:
         self._joined = _Joined(self._call.turns.count, answered.outcome)
         return True
 
-    def not_put_back(self, number: int) -> None:
-        """Lex's session could not be put back for the turn `number`: what became of the one before holds. Nothing is
-        done if the call went on without it."""
+    def session_not_restored(self, number: int) -> None:
+        """Go on with what became of the first piece, for Lex's session could not be restored for the turn `number`.
+
+        Nothing is done if the call has gone on without that turn.
+        """
         joined = self._joined
         if joined is not None and self._call.turns.undo_join(number):
             self._joined = None
-            joined.outcome()
+            joined.first_outcome()
 
-    def dropped(self) -> None:
-        """Turns were dropped, perhaps the joined one. Nobody knows then where the dialog stands."""
-        at_lex = self._call.turns.in_flight
-        if self._joined is not None and (at_lex is None or at_lex.number != self._joined.number):
+    def turns_dropped(self) -> None:
+        """Note that turns were dropped. If the joined one is among them, where the dialog stands is not known."""
+        in_flight = self._call.turns.in_flight
+        if self._joined is not None and (in_flight is None or in_flight.number != self._joined.number):
             self._settle()
             self._call.checkpoint = None
 
-    def _joins(self, turn: Turn, reply: Reply | None, outcome: Outcome) -> bool:
+    def _join_with_next(self, turn: Turn, reply: Reply | None, outcome: Outcome) -> bool:
         next_turn = self._call.turns.continuation
         if next_turn is None:
             return False
         now_ms = self._call.now_ms
         waited_ms = now_ms - (now_ms if next_turn.ended_ms is None else next_turn.ended_ms)
-        checkpoint = self._to_put_back(reply, self._call.checkpoint, next_turn.number, waited_ms)
+        checkpoint = self._find_checkpoint(reply, self._call.checkpoint, next_turn.number, waited_ms)
         if checkpoint is None:
             next_turn.is_continuation = False
             return False
@@ -115,17 +123,17 @@ class Joining:
         self._joined = _Joined(next_turn.number, outcome)
         return True
 
-    def _to_put_back(
+    def _find_checkpoint(
         self, reply: Reply | None, checkpoint: Checkpoint | None, number: int, waited_ms: int = 0
     ) -> Checkpoint | None:
-        """`checkpoint`, where the dialog stood before `reply`, if it is to be put back there for the turn `number`."""
+        """Return `checkpoint`, where the dialog stood before `reply`, if it may be restored for the turn `number`."""
         why = None
-        # A closed dialog may have been fulfilled, by a Lambda. What asks something of the call is closed, too.
+        # A closed dialog may have been fulfilled by a Lambda. A reply that asks something of the call closes it, too.
         if reply is not None and reply.dialog_state.is_closed:
             why = "the dialog is closed"
         elif checkpoint is None:
             why = "where the dialog stood is not known"
-        elif waited_ms > self._call.rules.lex_timeout_s * 1000 * MOST_WAITED:
+        elif waited_ms > self._call.rules.lex_timeout_s * 1000 * MAX_WAIT_SHARE:
             why = "the caller has waited for long"
         if why is None:
             return checkpoint
@@ -133,6 +141,6 @@ class Joining:
         return None
 
     def _settle(self) -> None:
-        """The session was put back: what became of the first piece is of no account."""
+        """Discard what became of the first piece, for Lex's session was restored."""
         self._joined = None
-        self._mode.forget_withheld()
+        self._mode.discard_withheld()

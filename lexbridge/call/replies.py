@@ -1,31 +1,31 @@
-"""What an answer of the bot calls for: go on, hang up or transfer. And what lexbridge says where there is none."""
+"""Replies of the bot, and what they call for: go on, hang up or transfer. And lexbridge's words where there is none."""
 
 from collections.abc import Sequence
 
 from lexbridge.audio.hangover import Expected
 from lexbridge.call.context import CallContext
-from lexbridge.call.directives import CallAction, Directives
+from lexbridge.call.directives import CallAction
 from lexbridge.call.documents import Document
-from lexbridge.call.output.base import LastWords, ReplyMode
+from lexbridge.call.output.base import MakeLastDocument, ReplyMode
 from lexbridge.call.states import CallMove, CallState
 from lexbridge.call.turns import Turn
 from lexbridge.errors import LexError
 from lexbridge.lex.model import Message, Reply
 
 FALLBACK_INTENT = "FallbackIntent"
-"""What Lex V2 calls the intent of what no other intent understands: where it is fulfilled, nothing is done."""
+"""Name that Lex V2 gives the intent of what no other intent understands. Fulfilling it does nothing for the caller."""
 
 MAX_FAILED_TURNS = 3
-"""In a row: then the call ends in words."""
+"""Turns in a row that Lex may fail to answer before the call ends with an apology."""
 
 
 class Replies:
-    """Says what the bot answers, and does what it asks of the call."""
+    """Speaks what the bot replies, and does what it asks of the call."""
 
     def __init__(self, call: CallContext, mode: ReplyMode) -> None:
         self._call = call
         self._mode = mode
-        self._said_limit = False
+        self._is_limit_announced = False
 
     def answer(
         self, reply: Reply, speaking_turn: int | None = None, *, turn: Turn | None = None, asks_lex: bool = False
@@ -37,7 +37,7 @@ class Replies:
         """
         call = self._call
         before = call.directives
-        call.answered(reply)
+        call.apply_reply(reply)
         directives = call.directives
         if directives.ignored and directives.ignored != before.ignored:
             call.note("warning", "directives-ignored", attributes=list(directives.ignored))
@@ -49,22 +49,24 @@ class Replies:
         self, reply: Reply, speaking_turn: int | None = None, *, turn: Turn | None = None, asks_lex: bool = False
     ) -> None:
         """Speak `reply`, the bot's last answer, and do what it asks. The arguments are those of `answer`."""
-        call, directives = self._call, self._call.directives
+        call = self._call
         if self.hangs_up(reply):
             goodbye = [Message(call.rules.phrases.goodbye, is_unvoiced=True)]
             call.note("info", "bot-hangs-up")
-            # Words that could not be read may still be heard.
-            is_voiced = bool(reply.messages or reply.odd_parts)
-            self._close(reply.messages or goodbye, self._goodbye, speaking_turn if is_voiced else None)
-        elif directives.action is not CallAction.TRANSFER or not self._transfer(reply, directives, speaking_turn):
+            # Lex may have spoken words that could not be read.
+            has_audio = bool(reply.messages or reply.odd_parts)
+            self._close(reply.messages or goodbye, self._goodbye, speaking_turn if has_audio else None)
+        elif call.directives.action is not CallAction.TRANSFER or not self._transfer(reply, speaking_turn):
             call.last_prompt = reply.messages
             words = reply.messages or self._words_instead(reply, turn)
-            if not self._ends_by_limit(words, speaking_turn):
-                self._mode.speak(words, speaking_turn, to_voice=reply.messages if asks_lex else ())
+            if not self._close_at_limit(words, speaking_turn):
+                self._mode.speak(words, speaking_turn, to_synthesize=reply.messages if asks_lex else ())
 
     def _words_instead(self, reply: Reply, turn: Turn | None) -> tuple[Message, ...]:
-        """Choose the words for a `reply` in which the bot says nothing. There are none if the caller said nothing
-        either, and the bot goes on listening."""
+        """Return words for a `reply` in which the bot says nothing.
+
+        There are none if the caller said nothing either: then the bot goes on listening.
+        """
         phrases = self._call.rules.phrases
         has_spoken = turn is not None and (turn.keys is not None or not reply.heard_nothing)
         if turn is not None and turn.intent is not None:  # the bot begins without a word of welcome
@@ -82,8 +84,8 @@ class Replies:
         is_goodbye = reply.is_fulfilled and reply.intent in self._call.rules.hangup_intents
         return is_goodbye or self._call.directives.action is CallAction.HANG_UP
 
-    def failed(self, turn: Turn, error: LexError) -> None:
-        """Lex did not answer `turn`, for good. The caller hears the error's apology."""
+    def turn_failed(self, turn: Turn, error: LexError) -> None:
+        """Apologise for `turn`, which Lex did not answer, and end the call if it cannot go on."""
         call, phrases = self._call, self._call.rules.phrases
         call.failed_turns += turn.intent is None
         ends_call = error.ends_call or call.failed_turns >= MAX_FAILED_TURNS
@@ -92,40 +94,39 @@ class Replies:
         if ends_call:
             self.say_goodbye(phrases.named(error.apology) if error.ends_call else phrases.not_available)
             return
-        # A bot that does not welcome the caller is stood in for.
+        # Where the bot does not welcome the caller, GREETING does.
         words = [Message(phrases.named(error.apology) if turn.intent is None else call.rules.greeting)]
-        if not self._ends_by_limit(words):
+        if not self._close_at_limit(words):
             self._mode.speak(words)
 
     def tick(self) -> None:
-        """Media time has moved on: the call may have lasted long enough. Nobody is cut off who speaks, keys, is spoken
-        to, or waits for Lex."""
+        """End the call if it has lasted long enough, and the caller neither speaks, keys, hears words nor waits."""
         call, mode = self._call, self._mode
         is_quiet = call.is_idle and not call.endpointer.is_voiced and call.now_ms >= call.quiet_from_ms
-        is_due = call.state is CallState.LIVE and is_quiet and mode.may_ask_again and not mode.reprompts
-        if is_due and not self._said_limit and call.limit:
-            # Once: if Twilio does not carry it out, the next silence or turn ends the call.
-            self._said_limit = True
+        is_due = call.state is CallState.LIVE and is_quiet and mode.may_ask_again and not mode.has_reprompts
+        if is_due and not self._is_limit_announced and call.reached_limit:
+            # Only once: if Twilio does not carry it out, the next silence or turn ends the call.
+            self._is_limit_announced = True
             self._note_limit()
             self.say_goodbye(self._limit_words)
 
     def ask_again(self) -> None:
-        """Tell the caller that they were not heard, and ask again."""
+        """Tell the caller that they were not heard, and repeat the bot's last prompt."""
         not_heard, last_prompt = Message(self._call.rules.phrases.not_heard), self._call.last_prompt or ()
-        if not self._ends_by_limit([not_heard]):
-            self._mode.speak([not_heard, *last_prompt], to_voice=last_prompt)
+        if not self._close_at_limit([not_heard]):
+            self._mode.speak([not_heard, *last_prompt], to_synthesize=last_prompt)
 
-    def ask_anew(self) -> None:
-        """Ask a caller once more who has deleted all the keys that they had pressed."""
-        if self._ends_by_limit([Message(self._call.rules.phrases.not_heard)]):
+    def repeat_prompt(self) -> None:
+        """Repeat the bot's last prompt to a caller who has deleted all the keys that they had pressed."""
+        if self._close_at_limit([Message(self._call.rules.phrases.not_heard)]):
             return
         if last_prompt := self._call.last_prompt:
-            self._mode.speak(last_prompt, to_voice=last_prompt)
+            self._mode.speak(last_prompt, to_synthesize=last_prompt)
         else:
             self._mode.await_input()
 
     def say_goodbye(self, words: str) -> None:
-        """Ends the call with `words`."""
+        """End the call with `words`."""
         self._close([Message(words)], self._goodbye)
 
     @property
@@ -133,12 +134,14 @@ class Replies:
         phrases = self._call.rules.phrases
         return f"{phrases.call_limit} {phrases.goodbye}"
 
-    def _ends_by_limit(self, messages: Sequence[Message], speaking_turn: int | None = None) -> bool:
-        """Whether the call has lasted long enough: then `messages` are the last, and the caller is told. A caller who
-        is speaking already is heard first."""
+    def _close_at_limit(self, messages: Sequence[Message], speaking_turn: int | None = None) -> bool:
+        """End the call with `messages`, and tell the caller why, if the call has lasted long enough.
+
+        Return whether that was done. A caller who is already speaking is heard first.
+        """
         call, words = self._call, self._limit_words
-        goes_on = call.turns.has_pending and call.limit != "MAX_TURNS" and not call.is_overdue
-        if call.limit is None or goes_on:
+        hears_caller = call.turns.has_pending and call.reached_limit != "MAX_TURNS" and not call.is_overdue
+        if call.reached_limit is None or hears_caller:
             return False
         self._note_limit()
         voice = call.directives.voice
@@ -146,15 +149,16 @@ class Replies:
         return True
 
     def _note_limit(self) -> None:
-        self._call.note("info", "call-limit", setting=self._call.limit, turns=self._call.turns_answered)
+        self._call.note("info", "call-limit", setting=self._call.reached_limit, turns=self._call.turns_answered)
 
-    def _transfer(self, reply: Reply, directives: Directives, speaking_turn: int | None) -> bool:
-        """Dials for the bot; False, and a log line, if it named no number that is allowed."""
-        call, number = self._call, directives.transfer_to
+    def _transfer(self, reply: Reply, speaking_turn: int | None) -> bool:
+        """Dial the number that the bot named. Return False, and log it, if that is not allowed."""
+        call, directives = self._call, self._call.directives
+        number = directives.transfer_to
         if number is None or number not in call.rules.transfer_numbers:
             call.note("error", "transfer-refused", check="TRANSFER_NUMBERS")
             return False
-        stream_sid = call.stream.stream_sid if self._mode.stops_stream else None
+        stream_sid = call.stream.stream_sid if self._mode.stream_outlives_documents else None
         goodbye = call.rules.phrases.goodbye
         caller_id = call.caller_id
         call.note("info", "transferred", has_caller_id=caller_id is not None)
@@ -167,11 +171,13 @@ class Replies:
         )
         return True
 
-    def _close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> None:
-        """Speaks the last words: whatever the caller says from here on is not for the bot."""
+    def _close(
+        self, messages: Sequence[Message], make_last_document: MakeLastDocument, speaking_turn: int | None = None
+    ) -> None:
+        """Speak the last words. What the caller says from here on does not reach the bot."""
         self._call.move(CallMove.LAST_WORDS)
         self._call.turns.drop_all("the call is over")
-        self._mode.close(messages, last_words, speaking_turn)
+        self._mode.close(messages, make_last_document, speaking_turn)
 
     def _goodbye(self, messages: Sequence[Message]) -> Document:
         return self._call.documents.goodbye(messages, self._call.directives.voice)

@@ -9,8 +9,9 @@ import pytest
 
 from lexbridge.audio.pcm import FRAME_MS
 from lexbridge.bridge.live_call import MEDIA_BURST_S
+from lexbridge.call.hearing import SLICE_MS
 from lexbridge.call.inbound_audio import MAX_FILL_MS
-from lexbridge.call.session import SLICE_MS, CallSession
+from lexbridge.call.session import CallSession
 from lexbridge.lex.model import Reply
 from lexbridge.lex.runtime import LexRequest, LexResponse
 from lexbridge.logs import Log

@@ -218,12 +218,13 @@ def test_in_stream_mode_a_first_answer_without_a_voice_is_left_out_or_said_by_tw
 
 def test_in_stream_mode_a_first_answer_without_a_word_is_followed_by_a_word_of_ours():
     say_again = "Sorry, I did not get that. Please say it again."
-    caller = a_caller_in_a_pause("stream")
+    voiced = {}
+    caller = a_caller_in_a_pause("stream", voiced=voiced)
     caller.is_silent(700)
     caller.lex_says(speaks=True, session_attributes={ALLOW_INTERRUPT_ATTRIBUTE: "false"})
     caller.lex_has_spoken(1)
     assert caller.gets() == []
-    caller.session._mode._voiced[say_again] = tone(300)
+    voiced[say_again] = tone(300)
     caller.lex_fails(NOT_PUT_BACK, 2)
     assert caller.gets() == [300, "turn-1.1:end"]
 

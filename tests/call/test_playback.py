@@ -4,15 +4,8 @@ import pytest
 
 from lexbridge.audio.pcm import FRAME_SAMPLES, MULAW_SILENCE
 from lexbridge.call.actions import SendAudio
-from lexbridge.call.output.playback import (
-    ECHO_DELAY_MS,
-    ECHO_LOSS_DB,
-    HEARD_WITHIN_MS,
-    LEAD_MS,
-    MARK_EVERY_MS,
-    Playback,
-    Prompt,
-)
+from lexbridge.call.output.playback import Playback
+from lexbridge.call.output.prompt import ECHO_DELAY_MS, ECHO_LOSS_DB, HEARD_WITHIN_MS, LEAD_MS, MARK_EVERY_MS, Prompt
 from lexbridge.lex.model import LONGEST_SPEECH_MS, Message
 from tests.support.story import in_short, tone
 
@@ -101,7 +94,7 @@ def test_no_more_is_sent_ahead_than_the_lead():
     assert [short for short in in_short(prompt.send(0)) if not isinstance(short, int)] == marks
     assert in_short(prompt.send(20)) == [20]
     assert in_short(prompt.send(40)) == [20]
-    prompt.marked("turn-1.1:500", 40)
+    prompt.mark_reached("turn-1.1:500", 40)
     assert in_short(prompt.send(40)) == [460, "turn-1.1:5500"]
 
 
@@ -110,7 +103,7 @@ def test_what_the_caller_has_heard_is_the_last_mark_and_the_time_since():
     assert (prompt.position_ms(100), prompt.playing_ms(100)) == (0, 0)
     list(prompt.send(100))
     assert (prompt.position_ms(400), prompt.playing_ms(400)) == (300, 300)
-    prompt.marked("turn-1.1:500", 800)  # Twilio began 200 ms later
+    prompt.mark_reached("turn-1.1:500", 800)  # Twilio began 200 ms later
     assert prompt.position_ms(900) == 600
     assert prompt.position_ms(9000) == 3000
 
@@ -127,10 +120,10 @@ def test_a_prompt_that_ran_out_of_audio_goes_on_where_it_stood():
 def test_only_the_last_mark_tells_that_all_of_it_was_heard():
     prompt = prompt_of(1000)
     list(prompt.send(0))
-    prompt.marked("turn-1.1:500", 500)
-    prompt.marked("turn-1.1:1000", 1000)
+    prompt.mark_reached("turn-1.1:500", 500)
+    prompt.mark_reached("turn-1.1:1000", 1000)
     assert not prompt.is_heard
-    prompt.marked("turn-1.1:end", 1000)
+    prompt.mark_reached("turn-1.1:end", 1000)
     assert prompt.is_heard
 
 
@@ -140,13 +133,13 @@ def test_only_the_last_mark_tells_that_all_of_it_was_heard():
 def test_a_mark_of_another_prompt_changes_nothing(mark):
     prompt = prompt_of(1000)
     list(prompt.send(0))
-    prompt.marked(mark, 400)
+    prompt.mark_reached(mark, 400)
     assert (prompt.is_heard, prompt.position_ms(400)) == (False, 400)
 
 
 def test_a_mark_before_its_prompt_changes_nothing():
     prompt = prompt_of(1000)
-    prompt.marked("turn-1.0:end", 0)
+    prompt.mark_reached("turn-1.0:end", 0)
     assert not prompt.is_heard
 
 
@@ -208,7 +201,7 @@ def test_marks_of_the_first_play_do_not_count_for_the_second():
     second = [name for name in in_short(prompt.send(2000)) if not isinstance(name, int)]
     assert not set(first) & set(second)
     for mark in first:
-        prompt.marked(mark, 2000)
+        prompt.mark_reached(mark, 2000)
     assert (prompt.is_heard, prompt.position_ms(2000)) == (False, 500)
 
 
@@ -251,7 +244,7 @@ def test_an_echo_is_weaker_than_what_plays_and_comes_a_little_later():
 def test_the_echo_of_a_prompt_that_ended_is_still_coming():
     prompt = prompt_of(400)
     list(prompt.send(0))
-    prompt.marked("turn-1.1:end", 400)
+    prompt.mark_reached("turn-1.1:end", 400)
     assert prompt.echo_rms(400 + ECHO_DELAY_MS - 20) > 0
     assert prompt.echo_rms(420 + ECHO_DELAY_MS) == 0
 
@@ -261,10 +254,10 @@ def test_the_echo_of_a_prompt_that_ended_is_still_coming():
 
 def test_where_nothing_is_to_be_heard_nothing_happens():
     playback = playback_of()
-    playback.marked("turn-1.1:end", 0)
+    playback.mark_reached("turn-1.1:end", 0)
     assert playback.is_empty
     assert playback.playing is None
-    assert playback.prompt_of(1) is None
+    assert playback.find(1) is None
     assert (playback.send(0, False), playback.interrupt(0), playback.expire(0), playback.echo_rms(0)) == (
         [],
         [],
@@ -276,12 +269,12 @@ def test_where_nothing_is_to_be_heard_nothing_happens():
 def test_the_second_prompt_begins_when_the_first_has_been_heard():
     playback = playback_of(prompt_of(300, 1), prompt_of(200, 2))
     assert in_short(playback.send(0, False)) == [300, "turn-1.1:end"]
-    assert playback.playing is playback.prompt_of(1)
+    assert playback.playing is playback.find(1)
     assert playback.send(20, False) == []
-    playback.marked("turn-1.1:end", 320)
+    playback.mark_reached("turn-1.1:end", 320)
     assert in_short(playback.send(320, False)) == [200, "turn-2.1:end"]
-    assert playback.prompt_of(1) is None
-    playback.marked("turn-2.1:end", 540)
+    assert playback.find(1) is None
+    playback.mark_reached("turn-2.1:end", 540)
     assert not playback.is_empty
     assert playback.send(540, False) == []
     assert playback.is_empty
@@ -303,7 +296,7 @@ def test_a_prompt_waits_for_the_caller_unless_it_must_not_be_interrupted():
 def test_a_prompt_that_has_begun_goes_on_while_the_caller_speaks():
     playback = playback_of(prompt_of(100, is_complete=False))
     playback.send(0, False)
-    playback.prompt_of(1).push(tone(200))
+    playback.find(1).push(tone(200))
     assert in_short(playback.send(20, True)) == [200]
 
 
@@ -320,21 +313,21 @@ def test_who_interrupts_hears_none_of_the_prompts_any_more():
     playback = playback_of(prompt_of(3000, 1), prompt_of(200, 2))
     playback.send(0, False)
     assert in_short(playback.interrupt(1200)) == ["clear"]
-    assert (playback.is_empty, playback.was_interrupted, playback.playing) == (True, True, None)
+    assert (playback.is_empty, playback.has_interrupted, playback.playing) == (True, True, None)
     assert playback.send(1220, False) == []
-    playback.marked("turn-1.1:end", 1300)
-    assert playback.forget_interrupted() == []
-    assert (playback.was_interrupted, playback.prompt_of(1), playback.prompt_of(2)) == (False, None, None)
+    playback.mark_reached("turn-1.1:end", 1300)
+    assert playback.discard_interrupted() == []
+    assert (playback.has_interrupted, playback.find(1), playback.find(2)) == (False, None, None)
 
 
 def test_after_a_false_alarm_all_of_them_go_on():
     playback = playback_of(prompt_of(3000, 1), prompt_of(200, 2))
     playback.send(0, False)
     playback.interrupt(1200)
-    playback.resume()
-    assert not playback.was_interrupted
+    playback.resume_interrupted()
+    assert not playback.has_interrupted
     assert in_short(playback.send(3000, False))[-1] == "turn-1.2:end"
-    playback.marked("turn-1.2:end", 5000)
+    playback.mark_reached("turn-1.2:end", 5000)
     assert in_short(playback.send(5000, False)) == [200, "turn-2.1:end"]
 
 
@@ -342,9 +335,9 @@ def test_what_arrives_of_an_interrupted_prompt_is_kept_and_not_sent():
     playback = playback_of(prompt_of(600, is_complete=False))
     playback.send(0, False)
     playback.interrupt(600)
-    playback.prompt_of(1).push(tone(400))
+    playback.find(1).push(tone(400))
     assert playback.send(700, False) == []
-    playback.resume()
+    playback.resume_interrupted()
     assert in_short(playback.send(800, False)) == [500, "turn-1.2:1000"]
 
 
@@ -352,13 +345,13 @@ def test_of_interrupted_prompts_those_that_still_arrive_are_told():
     playback = playback_of(prompt_of(600, 1), prompt_of(200, 2, is_complete=False))
     playback.send(0, False)
     playback.interrupt(600)
-    assert playback.forget_interrupted() == [2]
+    assert playback.discard_interrupted() == [2]
 
 
 def test_nothing_is_cleared_that_was_not_begun():
     playback = playback_of(prompt_of(0, is_complete=False))
     assert playback.interrupt(0) == []
-    assert playback.was_interrupted
+    assert playback.has_interrupted
 
 
 def test_the_echo_is_that_of_what_plays_or_of_what_was_heard_last():
@@ -366,7 +359,7 @@ def test_the_echo_is_that_of_what_plays_or_of_what_was_heard_last():
     assert playback.echo_rms(0) == 0
     playback.send(0, False)
     assert playback.echo_rms(100) > 0
-    playback.marked("turn-1.1:end", 300)
+    playback.mark_reached("turn-1.1:end", 300)
     playback.send(300, False)
     assert playback.playing is None
     assert playback.echo_rms(400) > 0
@@ -388,7 +381,7 @@ def test_the_echo_of_the_prompt_before_may_be_the_louder_one():
     playback.add(quiet)
     playback.send(0, False)
     loud = playback.echo_rms(0)
-    playback.marked("turn-1.1:end", 300)
+    playback.mark_reached("turn-1.1:end", 300)
     playback.send(300, False)
     assert playback.playing is quiet
     assert playback.echo_rms(400) == loud
@@ -400,13 +393,13 @@ def test_the_echo_of_the_prompt_before_may_be_the_louder_one():
 
 def test_a_prompt_without_a_voice_holds_up_what_comes_after_it():
     mute, after = Prompt(1, WORDS), prompt_of(300, 2)
-    mute.mute()
+    mute.leave_to_say()
     playback = playback_of(prompt_of(300, 3), mute, after)
     assert in_short(playback.send(0, False)) == [300, "turn-3.1:end"]
-    assert not playback.is_mute
-    playback.marked("turn-3.1:end", 300)
+    assert not playback.needs_say
+    playback.mark_reached("turn-3.1:end", 300)
     assert playback.send(300, False) == []
-    assert playback.is_mute
+    assert playback.needs_say
     assert playback.take_next() is mute
     assert in_short(playback.send(300, False)) == [300, "turn-2.1:end"]
 
@@ -415,11 +408,11 @@ def test_a_prompt_that_loses_its_voice_is_stopped_if_it_plays():
     playing, waiting = prompt_of(300, 1), prompt_of(0, 2, is_complete=False)
     playback = playback_of(playing, waiting)
     playback.send(0, False)
-    assert playback.mute(waiting, 20) == []
-    assert in_short(playback.mute(playing, 20)) == ["clear"]
-    assert playback.is_mute
+    assert playback.leave_to_say(waiting, 20) == []
+    assert in_short(playback.leave_to_say(playing, 20)) == ["clear"]
+    assert playback.needs_say
     assert playback.take_all() == [playing, waiting]
-    assert (playback.is_empty, playback.is_mute) == (True, False)
+    assert (playback.is_empty, playback.needs_say) == (True, False)
 
 
 def test_an_interrupted_prompt_can_lose_its_voice_and_is_arriving_no_more():
@@ -427,15 +420,15 @@ def test_an_interrupted_prompt_can_lose_its_voice_and_is_arriving_no_more():
     playback = playback_of(prompt)
     playback.send(0, False)
     playback.interrupt(100)
-    assert playback.mute(prompt, 120) == []
-    assert playback.forget_interrupted() == []
+    assert playback.leave_to_say(prompt, 120) == []
+    assert playback.discard_interrupted() == []
 
 
 def test_a_filler_is_not_kept_when_it_is_interrupted():
     playback = playback_of(prompt_of(600, 1, is_filler=True))
     playback.send(0, False)
     assert in_short(playback.interrupt(100)) == ["clear"]
-    assert not playback.was_interrupted
+    assert not playback.has_interrupted
 
 
 def test_who_interrupts_twice_brings_back_all_of_it_with_a_false_alarm():
@@ -446,7 +439,7 @@ def test_who_interrupts_twice_brings_back_all_of_it_with_a_false_alarm():
     playback.add(filler)
     playback.send(1000, False)
     playback.interrupt(1100)
-    playback.resume()
+    playback.resume_interrupted()
     assert playback.take_all() == [first]
 
 
@@ -457,6 +450,6 @@ def test_what_is_resumed_comes_after_what_plays():
     playback.interrupt(100)
     playback.add(filler)
     playback.send(1000, False)
-    playback.resume()
+    playback.resume_interrupted()
     assert playback.playing is filler
     assert playback.take_all() == [filler, first]

@@ -11,7 +11,8 @@ from lexbridge.audio.pcm import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_SILENCE
 from lexbridge.audio.vad import AmplitudeDetector
 from lexbridge.call.actions import Action, CloseUtterance, Note
 from lexbridge.call.events import Dtmf, Mark, Media, Started, Stopped
-from lexbridge.call.session import JUMP_MS, SLICE_MS, CallSession
+from lexbridge.call.hearing import JUMP_MS, SLICE_MS
+from lexbridge.call.session import CallSession
 from lexbridge.call.states import CallState
 from lexbridge.errors import LexUnavailable, MediaStreamError, SessionNotRestored
 from lexbridge.lex.model import DialogState, Message, Reply

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lexbridge.call.output.playback import HEARD_WITHIN_MS
+from lexbridge.call.output.prompt import HEARD_WITHIN_MS
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import FAILED_TURNS_PARAMETER
 from lexbridge.errors import LexRejected, LexUnavailable

@@ -10,7 +10,7 @@ from lexbridge.call.attributes import (
     VOICE_ATTRIBUTE,
 )
 from lexbridge.call.output.stream import QUIET_BEFORE_HAND_OVER_MS
-from lexbridge.call.resumption import RECALL_AGAIN_MS
+from lexbridge.call.resumption import FETCH_AGAIN_MS
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import HANDED_OVER, LOST, NO_INPUTS_PARAMETER, RESUMED_PARAMETER
 from lexbridge.errors import LexUnavailable
@@ -311,7 +311,7 @@ def test_who_interrupts_those_words_is_answered():
 def test_an_answer_that_lex_was_still_busy_with_takes_the_place_of_the_words_before_it():
     caller = a_caller_whose_stream_was_lost()
     caller.lex_speaks(tone(3000), -1)
-    caller.is_silent(RECALL_AGAIN_MS + 20)
+    caller.is_silent(FETCH_AGAIN_MS + 20)
     assert caller.steps() == ["FetchSession", "SynthesizeSpeech -1", "FetchSession"]
     caller.gets()
     caller.lex_recalls("What time?")

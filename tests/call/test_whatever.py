@@ -272,9 +272,9 @@ def ends(caller, end):
     assert caller.has_ended
     assert caller.at_lex is None
     assert not caller.speaking
-    assert set(caller.ends) == set(range(1, caller.session.turns + 1))
+    assert set(caller.ends) == set(range(1, caller.session.turn_count + 1))
     seen = len(caller.actions)
-    for turn in range(1, caller.session.turns + 1):
+    for turn in range(1, caller.session.turn_count + 1):
         caller.lex_says("Late.", turn=turn, speaks=True)
         caller.lex_speaks(tone(40), turn)
         caller.lex_has_spoken(turn)

@@ -16,7 +16,7 @@ from lexbridge.call.actions import (
     SynthesizeSpeech,
     UpdateCall,
 )
-from lexbridge.call.output.playback import HEARD_WITHIN_MS
+from lexbridge.call.output.prompt import HEARD_WITHIN_MS
 from lexbridge.call.states import CallState
 from lexbridge.errors import LexUnavailable, SessionNotRestored
 from lexbridge.lex.model import DialogState, Message, Reply
@@ -100,7 +100,7 @@ class WatchedCaller(Caller):
         assert self.last_document is None, "nothing comes after it"
         assert action.number == 1 + sum(isinstance(earlier, UpdateCall) for earlier in self.actions[:-1])
         self.updates.append(action.number)
-        assert len(self.ends) == self.session.turns or not action.hands_over, "something is under way"
+        assert len(self.ends) == self.session.turn_count or not action.hands_over, "something is under way"
         if action.hands_over or outline(action.twiml)[-1] == "Hangup":
             self.last_document = action.number
 

@@ -10,7 +10,7 @@ from bench.load.stream_mode.figures import Figure, Samples, ideal, largest_steps
 from bench.load.stream_mode.setup import LEX_HZ, Speech
 from lexbridge.audio.pcm import FRAME_MS, RATE_HZ, decode_mulaw, encode_mulaw
 from lexbridge.audio.resampler import Resampler
-from lexbridge.call.output.playback import Prompt
+from lexbridge.call.output.prompt import Prompt
 from lexbridge.lex.voice import ReplyAudio
 
 SNR_LIMIT_DB = 35.0

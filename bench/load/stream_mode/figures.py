@@ -14,7 +14,7 @@ from lexbridge.audio.endpointing import Endpointer, EndpointingRules, Listening
 from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, MULAW_FRAME_BYTES, PCM_BYTES_PER_MS, PCM_FRAME_BYTES, rms
 from lexbridge.audio.vad import AmplitudeDetector
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS
-from lexbridge.call.output.playback import Prompt
+from lexbridge.call.output.prompt import Prompt
 from lexbridge.offline.lex.requests import LexRequest
 from lexbridge.offline.twilio.events import BotAudible, Event, MediaBegan, MessageSent, SpeechEnded, SpeechStarted
 

@@ -1,7 +1,7 @@
-"""How the bot is heard: what REPLY_MODE decides on, and the rest of a call need not know.
+"""Output of a call: how the caller hears the bot, which REPLY_MODE decides and the rest of the call need not know.
 
 `CallUpdateMode`: each answer is a document by which Twilio speaks. `StreamMode`: Lex's own audio goes out over the
-socket, and marks tell what has been heard.
+socket, and marks tell what the caller has heard.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,128 +12,134 @@ from lexbridge.call.documents import Document
 from lexbridge.lex.model import Message
 
 UNINTERRUPTED_MS = 500
-"""A prompt's beginning, which nothing interrupts: what is heard then was begun before it, or is its echo."""
+"""Beginning of a prompt that nothing interrupts, milliseconds, because speech in it began before the prompt did, or is
+the prompt's echo."""
 
 PAUSE_WITHIN_ONSET_MS = 120
-"""Words have pauses this long, as around a "t": they do not start the count of BARGE_IN_MS anew. An "s" counts as one
-where it is no louder than the echo might be."""
+"""Longest pause within words, milliseconds, as around a "t": it does not start the count of BARGE_IN_MS anew. An "s"
+counts as a pause where it is no louder than the echo might be."""
 
-LastWords = Callable[[Sequence[Message]], Document]
-"""The document that ends the call, with what is still to be said in it."""
+MakeLastDocument = Callable[[Sequence[Message]], Document]
+"""Maker of the document that ends the call. It says the messages that are still to be said, and then ends the call."""
 
 
 class ReplyMode(Protocol):
-    """How the bot is heard in one call."""
+    """Output of one call."""
 
     hears_keys: bool
-    """Keys come over the stream; else a document gathers them."""
-    recalls_at_once: bool
-    """A stream that takes the call over needs to know at once what the bot has set, and not first when the caller is
-    silent."""
+    """Whether keys come over the stream. Otherwise a document gathers them."""
+    fetches_session_at_once: bool
+    """Whether a stream that takes a call over needs Lex's session at once, and not only when the caller is silent."""
 
     @property
-    def stops_stream(self) -> bool:
-        """A document that ends the call has to stop the stream; else it ends by itself."""
+    def stream_outlives_documents(self) -> bool:
+        """Whether a document that ends the call has to stop the stream, because the stream does not end by itself."""
         ...
 
     @property
     def is_finishing(self) -> bool:
-        """The last words are being heard, and the document that ends the call is still to come."""
+        """Whether the caller is hearing the last words, and the document that ends the call is still to come."""
         ...
 
     @property
     def may_ask_again(self) -> bool:
-        """A caller who is silent is asked again: nothing is being said to them."""
-        ...
-
-    def greeted(self) -> None:
-        """The call has been answered with GREETING: the caller's turn is when that is over."""
-        ...
-
-    def await_input(self, after_ms: int = 0, reprompts_ms: Sequence[int] = ()) -> None:
-        """It is the caller's turn when the bot has spoken for another `after_ms`. `reprompts_ms`: the document asks a
-        silent caller again by itself, and says goodbye; how long each takes."""
+        """Whether a caller who is silent is asked again, because nothing is being said to them."""
         ...
 
     @property
-    def reprompts(self) -> bool:
-        """The document asks a silent caller again by itself. They may be pressing keys, of which nobody knows."""
+    def has_reprompts(self) -> bool:
+        """Whether the document itself asks a silent caller again. The caller may be pressing keys unknown to us."""
         ...
 
-    def reprompted(self) -> bool:
-        """The caller is silent: whether the document asks them again by itself, or says goodbye to them, now."""
+    def greeting_given(self) -> None:
+        """Expect the caller to speak when the greeting is over, with which the call was answered."""
+        ...
+
+    def await_input(self, after_ms: int = 0, reprompts_ms: Sequence[int] = ()) -> None:
+        """Expect the caller to speak when the bot has spoken for another `after_ms`.
+
+        `reprompts_ms`: how long each reprompt takes by which the document itself asks a silent caller again, and its
+        goodbye.
+        """
+        ...
+
+    def take_reprompt(self) -> bool:
+        """Return whether the document itself asks the silent caller again now, or says goodbye to them."""
         ...
 
     def listening(self) -> Listening | None:
-        """How the next frame is listened to; None: as usual."""
+        """Return how the next frame is to be listened to, or None for the usual way."""
         ...
 
     def interrupt(self) -> None:
-        """The caller begins, and whatever is said to them stops; unless they must hear it out."""
+        """Stop what is being said, for the caller begins to speak; unless they must hear it out."""
         ...
 
-    def resumes(self) -> bool:
-        """Lex heard no words in what interrupted the bot: whether that was a false alarm, after which it goes on."""
+    def resume_interrupted(self) -> bool:
+        """Go on with what the caller interrupted, for Lex heard no words in it. Return False if that is gone."""
         ...
 
-    def forget_interrupted(self) -> None:
-        """What was interrupted is not gone on with."""
+    def discard_interrupted(self) -> None:
+        """Discard what the caller interrupted."""
         ...
 
     def speak(
-        self, messages: Sequence[Message], speaking_turn: int | None = None, *, to_voice: Sequence[Message] = ()
+        self, messages: Sequence[Message], speaking_turn: int | None = None, *, to_synthesize: Sequence[Message] = ()
     ) -> None:
-        """Speaks, and then expects the caller to: on the next stream, if there is one and nothing is under way.
+        """Speak `messages`, and then expect the caller to speak: on the next stream if the process leaves.
 
-        `speaking_turn`: whose audio is Lex's voice for it. `to_voice`: those of the messages that Lex may be asked to
-        say where there is no audio of them. What was still to be heard is older than these, and is dropped.
+        `speaking_turn`: the turn whose audio is Lex's voice for the messages. `to_synthesize`: those of the messages
+        that Lex may be asked to say where there is no audio of them; then what was still to be heard is dropped,
+        because it is older.
         """
         ...
 
     def is_unheard(self, turn: int) -> bool:
-        """Nothing of the answer to `turn` has been sent to the caller, and it is still to be."""
+        """Return whether the answer to `turn` is still to be heard, and nothing of it has been sent to the caller."""
         ...
 
     def withhold(self, turn: int, messages: Sequence[Message]) -> None:
-        """The answer to `turn`, `messages`, is not to be heard yet: until it is spoken after all, or forgotten."""
+        """Keep `messages`, the answer to `turn`, from the caller until they are spoken after all, or discarded."""
         ...
 
-    def forget_withheld(self) -> None:
-        """What is withheld is never heard."""
+    def discard_withheld(self) -> None:
+        """Discard what is withheld."""
         ...
 
-    def fill(self) -> None:
-        """Says that the call is still there. It changes nothing else."""
+    def play_filler(self) -> None:
+        """Say that the call is still there, while Lex takes long. The call's state stays as it is."""
         ...
 
-    def close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> None:
-        """Speaks `messages`, the last of the call, and ends it."""
+    def close(
+        self, messages: Sequence[Message], make_last_document: MakeLastDocument, speaking_turn: int | None = None
+    ) -> None:
+        """Speak `messages`, the last of the call, and end it."""
         ...
 
-    def wants_voice(self, turn: int) -> bool:
-        """Lex's voice for the reply to `turn` is to be heard, or may be."""
+    def wants_speech(self, turn: int) -> bool:
+        """Return whether Lex's audio for the reply to `turn` is to be heard, or may be."""
         ...
 
-    def spoke(self, turn: int, mulaw: bytes) -> None:
-        """More of Lex's voice for the reply to `turn`: whole frames."""
+    def speech_arrived(self, turn: int, mulaw: bytes) -> None:
+        """Take more of Lex's audio for the reply to `turn`: whole frames."""
         ...
 
-    def spoke_all(self, turn: int) -> None:
-        """There is no more of it."""
+    def speech_ended(self, turn: int) -> None:
+        """Note that all of Lex's audio for the reply to `turn` has come."""
         ...
 
     def speech_failed(self, turn: int) -> None:
-        """There is no more of it, but there ought to be."""
+        """Note that Lex's audio for the reply to `turn` broke off."""
         ...
 
-    def marked(self, mark: str) -> None:
-        """Twilio has played what was sent before `mark`, or dropped it."""
+    def mark_reached(self, name: str) -> None:
+        """Note that Twilio has played what was sent before the mark `name`, or dropped it."""
         ...
 
     def tick(self) -> None:
-        """Media time has moved on."""
+        """Do what is due, for media time has moved on."""
         ...
 
     def end(self) -> None:
-        """The stream is over: nothing more is heard."""
+        """Drop all that was still to be heard, for the stream is over."""
         ...

@@ -1,11 +1,11 @@
-"""The bot is heard by documents: each answer is an update of the call, by which Twilio speaks.
+"""Output by documents: each answer is an update of the call, by which Twilio speaks.
 
-How long Twilio speaks is an estimate, and nobody tells when it is done. The stream is one-way, and outlives its
-documents.
+The stream is one-way, and outlives its documents. Twilio does not tell when it has spoken, so how long it speaks is an
+estimate.
 
 Twilio collects keys, and tells of them when they are complete. So a document that asks for keys also has what a silent
-caller is to hear: the first key stops it, however slowly the others come. Here runs an estimate of where the document
-is, so that it can be replaced before it speaks to a caller who is not silent.
+caller is to hear: the first key stops it, however slowly the others come. An estimate of where the document stands runs
+here, so that it can be replaced before it asks a caller again who is not silent.
 """
 
 import math
@@ -15,71 +15,66 @@ from lexbridge.audio.endpointing import Listening
 from lexbridge.audio.hangover import Expected
 from lexbridge.call.context import CallContext
 from lexbridge.call.documents import Document, Opening, Reprompts, speaking_ms
-from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, LastWords
+from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, MakeLastDocument, ReplyMode
 from lexbridge.call.states import CallState
 from lexbridge.lex.model import Message
 
 SURELY_SPEAKING = 0.6
-"""Share of the estimated length of a `<Say>` in which it is surely still heard. After it a short "yes" may be the
-answer to it, and is taken for one."""
-
+"""Share of the estimated length of a `<Say>` in which Twilio is surely still speaking. A short "yes" after it may be
+the answer, and is taken for one."""
 
 UPDATE_MS = 1500
-"""An update takes so long at most, mostly."""
+"""Longest time that nearly all updates take to be carried out, milliseconds."""
 
 LONGEST_KEYS_MS = 120_000
-"""Who keys for longer than that is taken for silent."""
+"""Longest time for keying, milliseconds. Then the caller counts as silent."""
 
 
-class CallUpdateMode:
-    """See ReplyMode."""
+class CallUpdateMode(ReplyMode):
+    """Output of a call whose bot is heard by documents."""
 
     hears_keys = False
-    recalls_at_once = False
-    stops_stream = True
+    fetches_session_at_once = False
+    stream_outlives_documents = True
     is_finishing = False
     may_ask_again = True
 
     def __init__(self, call: CallContext) -> None:
         self._call = call
-        self._said = (0, 0)  # from when to when the last document surely speaks
+        self._speaks = (0, 0)  # from when to when the last document surely speaks
         self._reprompts_ms: tuple[int, ...] = ()  # that the last document still has, and its goodbye
-        self._replaced_by_ms = 0  # then, before the next of them, if the caller is not silent
+        self._replace_by_ms = 0  # when the next of them is replaced if the caller is not silent
 
-    def greeted(self) -> None:
-        """See ReplyMode. GREETING is no answer of the bot's: who speaks during it is heard at once, and it goes on."""
+    @property
+    def has_reprompts(self) -> bool:
+        return bool(self._reprompts_ms)
+
+    def greeting_given(self) -> None:
+        # The greeting is no answer of the bot: a caller who speaks during it is heard at once, and it goes on.
         self._call.await_input(speaking_ms(self._call.rules.greeting))
 
     def await_input(self, after_ms: int = 0, reprompts_ms: Sequence[int] = ()) -> None:
-        """See ReplyMode."""
         call = self._call
-        self._says_for(after_ms)
+        self._note_speaking(after_ms)
         call.await_input(after_ms)
         self._reprompts_ms = tuple(reprompts_ms)
-        # Who may interrupt may also have the end of a prompt cut off by this.
+        # A caller who may interrupt may also have the end of a prompt cut off by the replacement.
         heard_ms = round(after_ms * SURELY_SPEAKING) if call.may_interrupt else after_ms
-        self._replaced_by_ms = call.now_ms + max(heard_ms, heard_ms + call.no_input_ms - UPDATE_MS)
+        self._replace_by_ms = call.now_ms + max(heard_ms, heard_ms + call.no_input_ms - UPDATE_MS)
 
-    @property
-    def reprompts(self) -> bool:
-        """See ReplyMode."""
-        return bool(self._reprompts_ms)
-
-    def reprompted(self) -> bool:
-        """See ReplyMode."""
+    def take_reprompt(self) -> bool:
         if not self._reprompts_ms:
             return False
         spoken_ms, *rest = self._reprompts_ms
         self.await_input(spoken_ms, rest)
-        if not rest:  # it hangs up after that, unless keys are being pressed
+        if not rest:  # the document hangs up after this one, unless the caller is pressing keys
             keys = self._call.directives.keys
             longest_ms = LONGEST_KEYS_MS if keys.longest is None else keys.longest * keys.end_timeout_ms
             self._call.endpointer.await_input(spoken_ms, min(longest_ms, LONGEST_KEYS_MS))
         return True
 
     def listening(self) -> Listening | None:
-        """See ReplyMode."""
-        from_ms, until_ms = self._said
+        from_ms, until_ms = self._speaks
         now_ms = self._call.now_ms
         if now_ms >= until_ms or not self._call.may_interrupt:
             return None
@@ -87,87 +82,82 @@ class CallUpdateMode:
         return Listening(onset_ms, PAUSE_WITHIN_ONSET_MS)
 
     def interrupt(self) -> None:
-        """See ReplyMode. An update without words stops `<Say>`."""
         call, now_ms = self._call, self._call.now_ms
-        if not (self._said[0] + UNINTERRUPTED_MS <= now_ms < self._said[1] and call.may_interrupt):
+        if not (self._speaks[0] + UNINTERRUPTED_MS <= now_ms < self._speaks[1] and call.may_interrupt):
             return
-        call.note("info", "barged-in", heard_ms=now_ms - self._said[0])
-        self._update(self._document([]))
-        self._said = (0, 0)
+        call.note("info", "barged-in", heard_ms=now_ms - self._speaks[0])
+        self._update(self._document([]))  # an update without words stops <Say>
+        self._speaks = (0, 0)
         call.quiet_from_ms = now_ms
 
-    def resumes(self) -> bool:
-        """See ReplyMode. What Twilio has stopped is gone."""
+    def resume_interrupted(self) -> bool:
         return False
 
-    def forget_interrupted(self) -> None:
-        """See ReplyMode."""
+    def discard_interrupted(self) -> None:
+        """Do nothing: what Twilio has stopped is gone."""
 
     def speak(
-        self, messages: Sequence[Message], speaking_turn: int | None = None, *, to_voice: Sequence[Message] = ()
+        self, messages: Sequence[Message], speaking_turn: int | None = None, *, to_synthesize: Sequence[Message] = ()
     ) -> None:
-        """See ReplyMode."""
         call = self._call
-        is_waiting = call.turns.has_pending
-        opening = call.opening() if call.is_leaving and call.turns.is_idle else None
-        document = self._document(messages, opening, None if is_waiting else self._reprompts())
+        has_pending = call.turns.has_pending
+        opening = call.next_opening() if call.is_leaving and call.turns.is_idle else None
+        document = self._document(messages, opening, None if has_pending else self._reprompts())
         self._update(document, hands_over=opening is not None)
-        if is_waiting:
+        if has_pending:
             call.quiet_from_ms = call.now_ms + document.spoken_ms
-            self._says_for(document.spoken_ms)
+            self._note_speaking(document.spoken_ms)
         elif opening:
-            call.leave()
+            call.begin_hand_over()
         else:
             call.quiet_from_ms = 0
             self.await_input(document.spoken_ms, document.reprompts_ms)
 
     def is_unheard(self, turn: int) -> bool:
-        """See ReplyMode. The document goes out with the answer."""
-        return False
+        return False  # the document goes out as soon as the answer is there
 
     def withhold(self, turn: int, messages: Sequence[Message]) -> None:
-        """See ReplyMode. No document is made."""
+        """Do nothing: no document has been made of the messages."""
 
-    def forget_withheld(self) -> None:
-        """See ReplyMode."""
+    def discard_withheld(self) -> None:
+        """Do nothing: nothing is kept."""
 
-    def fill(self) -> None:
-        """See ReplyMode."""
+    def play_filler(self) -> None:
         call = self._call
         call.note_filler()
         document = self._document([Message(call.rules.phrases.one_moment)])
         self._update(document)
         call.quiet_from_ms = call.now_ms + document.spoken_ms
 
-    def close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> None:
-        """See ReplyMode."""
-        self._call.update(last_words(messages))
+    def close(
+        self, messages: Sequence[Message], make_last_document: MakeLastDocument, speaking_turn: int | None = None
+    ) -> None:
+        self._call.update(make_last_document(messages))
 
-    def wants_voice(self, turn: int) -> bool:
-        """See ReplyMode."""
+    def wants_speech(self, turn: int) -> bool:
         return False
 
-    def spoke(self, turn: int, mulaw: bytes) -> None:
-        """See ReplyMode."""
+    def speech_arrived(self, turn: int, mulaw: bytes) -> None:
+        """Do nothing: Lex is asked for no audio."""
 
-    def spoke_all(self, turn: int) -> None:
-        """See ReplyMode."""
+    def speech_ended(self, turn: int) -> None:
+        """Do nothing: Lex is asked for no audio."""
 
     def speech_failed(self, turn: int) -> None:
-        """See ReplyMode."""
+        """Do nothing: Lex is asked for no audio."""
 
-    def marked(self, mark: str) -> None:
-        """See ReplyMode. One-way streams have no marks."""
+    def mark_reached(self, name: str) -> None:
+        """Do nothing: a one-way stream has no marks."""
 
     def tick(self) -> None:
-        """See ReplyMode. The document would soon speak to a caller who is speaking, or waits for Lex."""
+        # The document would soon ask a caller again who is speaking, or waits for Lex.
         call = self._call
-        is_due = self._reprompts_ms and call.now_ms >= self._replaced_by_ms
+        is_due = self._reprompts_ms and call.now_ms >= self._replace_by_ms
         if is_due and call.state is CallState.LIVE and not call.turns.is_idle:
             self._update(self._document([]))
 
     def end(self) -> None:
-        """See ReplyMode."""
+        """Do nothing: Twilio goes on with the document."""
 
     def _document(
         self, messages: Sequence[Message], opening: Opening | None = None, reprompts: Reprompts | None = None
@@ -186,21 +176,21 @@ class CallUpdateMode:
         )
 
     def _update(self, document: Document, hands_over: bool = False) -> None:
-        self._reprompts_ms = ()  # of the document before
+        self._reprompts_ms = ()  # those of the document before
         self._call.update(document, hands_over)
 
     def _reprompts(self) -> Reprompts | None:
         """Build what a silent caller hears, if they were asked for keys."""
-        call, phrases = self._call, self._call.rules.phrases
+        call = self._call
         if not call.directives.asks_for_keys and call.expected is not Expected.DIGITS:
             return None
         return Reprompts(
-            Message(phrases.not_heard),
+            Message(call.rules.phrases.not_heard),
             call.last_prompt or (),
             math.ceil(call.no_input_ms / 1000),
             max(0, call.no_input_limit - call.no_inputs),
         )
 
-    def _says_for(self, ms: int) -> None:
+    def _note_speaking(self, ms: int) -> None:
         now_ms = self._call.now_ms
-        self._said = (now_ms, now_ms + round(ms * SURELY_SPEAKING))
+        self._speaks = (now_ms, now_ms + round(ms * SURELY_SPEAKING))

@@ -1,0 +1,152 @@
+"""Input from the caller: speech, keys and silence, and what they do to the call."""
+
+import numpy as np
+
+from lexbridge.audio.endpointing import (
+    EndReason,
+    Listening,
+    SpeechContinued,
+    SpeechEnded,
+    SpeechEvent,
+    SpeechStarted,
+)
+from lexbridge.audio.pcm import PCM_BYTES_PER_MS, frame_levels_dbfs
+from lexbridge.call.context import CallContext
+from lexbridge.call.joining import Joining
+from lexbridge.call.output.base import ReplyMode
+from lexbridge.call.replies import Replies
+from lexbridge.call.resumption import Resumption
+from lexbridge.call.states import CallState
+from lexbridge.call.turns import Turn
+
+
+class CallerInput:
+    """Turns what the caller does into turns, and asks a silent caller again."""
+
+    def __init__(
+        self, call: CallContext, mode: ReplyMode, joining: Joining, replies: Replies, resumption: Resumption
+    ) -> None:
+        self._call = call
+        self._turns, self._keys = call.turns, call.keys
+        self._mode = mode
+        self._joining = joining
+        self._replies = replies
+        self._resumption = resumption
+
+    def listening(self) -> Listening | None:
+        """Return how the next frame is to be listened to, or None for the usual way."""
+        return Listening(onset_ms=None) if self._keys.is_collecting else self._mode.listening()
+
+    def speech(self, event: SpeechEvent) -> None:
+        """Take what the endpointer found in the caller's audio."""
+        if self._call.state is not CallState.LIVE:
+            # What is said over the last words is for no bot. While the call is handed over, the other stream hears the
+            # caller. Where a stream was lost, this is the rest of something that was cut off: the caller is asked for
+            # all of it.
+            if isinstance(event, SpeechStarted):
+                self._call.note("info", "speech-ignored", at_ms=event.at_ms, call=self._call.state.value)
+            return
+        match event:
+            case SpeechStarted():
+                is_joined = self._joining.speech_started(
+                    event
+                )  # before the interruption takes the unheard answer along
+                self._interrupt()
+                if not is_joined:
+                    self._turns.speech_started(event.at_ms, event.pre_roll)
+            case SpeechContinued():
+                self._speech_continued(event)
+            case SpeechEnded():
+                self._speech_ended(event)
+            case _:  # NoInput
+                self._no_input()
+
+    def key(self, key: str) -> None:
+        """Take a key. Its tone is on the line too, and may have been taken for speech."""
+        if self._call.state is not CallState.LIVE or not self._mode.hears_keys:
+            return
+        self._call.endpointer.drop()
+        self._call.endpointer.expect_nothing()
+        self._turns.drop_open("a key was pressed")
+        self._joining.turns_dropped()
+        self._interrupt()
+        self._mode.discard_interrupted()
+        was_collecting = self._keys.is_collecting
+        if keys := self._keys.press(key, self._call.now_ms, self._call.directives.keys):
+            self._call.send_keys(keys)
+        elif was_collecting and self._call.is_idle:
+            self._replies.repeat_prompt()
+        elif not self._keys.is_collecting:
+            self._mode.await_input()
+
+    def tick(self) -> None:
+        """Send the keys that are complete because no further key has come in time."""
+        if self._keys.is_collecting and (keys := self._keys.tick(self._call.now_ms)):
+            self._call.send_keys(keys)
+
+    def _speech_continued(self, event: SpeechContinued) -> None:
+        now_ms, turn = self._call.now_ms, self._turns.open
+        if turn is not None and self._turns.is_full:
+            self._note_utterance(turn, SpeechEnded(now_ms, EndReason.MAX_LENGTH, silent_ms=0))
+            self._turns.split(now_ms, event.pcm)
+        else:
+            self._turns.speech_continued(event.pcm)
+
+    def _speech_ended(self, event: SpeechEnded) -> None:
+        turn = self._turns.open
+        if turn is None:
+            return
+        self._call.quiet_from_ms = max(self._call.quiet_from_ms, event.at_ms - event.silent_ms)
+        self._note_utterance(turn, event)
+        if turn.is_overflow and len(turn.audio) <= event.silent_ms * PCM_BYTES_PER_MS:
+            self._drop_silent_turn()
+        else:
+            self._turns.speech_ended(event.at_ms, may_continue=event.reason is EndReason.HANGOVER)
+
+    def _drop_silent_turn(self) -> None:
+        """Drop the open turn: what did not fit into the turn before is only silence.
+
+        Where that turn has been answered meanwhile, the answer took the caller for speaking. It is their turn now; or
+        what they had interrupted by a false alarm goes on.
+        """
+        call = self._call
+        self._turns.drop_open("nothing is said in it")
+        if call.is_idle and not self._mode.resume_interrupted() and self._mode.may_ask_again:
+            call.await_input(max(0, call.quiet_from_ms - call.now_ms))
+
+    def _note_utterance(self, turn: Turn, ended: SpeechEnded) -> None:
+        levels = frame_levels_dbfs(bytes(turn.audio))
+        self._call.note(
+            "info",
+            "utterance-ended",
+            turn=turn.number,
+            started_ms=turn.started_ms,
+            ended_ms=ended.at_ms,
+            silent_ms=ended.silent_ms,
+            reason=ended.reason.value,
+            # How loud voice and line are: VOICE_THRESHOLD has to lie between the two.
+            voice_dbfs=round(float(np.percentile(levels, 90)), 1),
+            line_dbfs=round(float(np.percentile(levels, 10)), 1),
+        )
+
+    def _interrupt(self) -> None:
+        """Stop what is said to the caller, who begins to speak or key."""
+        self._call.no_inputs = 0
+        self._resumption.caller_started()
+        self._mode.interrupt()
+
+    def _no_input(self) -> None:
+        """Ask a silent caller again, or say goodbye to them."""
+        if not self._mode.may_ask_again:
+            return
+        self._call.no_inputs += 1
+        ends_call = self._call.no_inputs > self._call.no_input_limit
+        by_document = self._mode.take_reprompt()
+        self._call.note("info", "no-input", times=self._call.no_inputs, ends_call=ends_call, by_document=by_document)
+        if by_document:
+            return
+        if ends_call:
+            phrases = self._call.rules.phrases
+            self._replies.say_goodbye(f"{phrases.not_heard} {phrases.goodbye}")
+        else:
+            self._resumption.ask_again()
