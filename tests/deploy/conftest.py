@@ -1,4 +1,8 @@
-"""Both stacks, in an emulator of AWS: one for each test file that asks for it."""
+"""The two stacks in an emulator of AWS, one emulator for each test module that asks for it."""
+
+from gevent import monkey
+
+monkey.patch_all()  # earlier than tests/conftest.py does it, because the imports below use ssl
 
 from collections.abc import Iterator
 

@@ -80,10 +80,13 @@ def test_the_engine_is_told_the_user_the_port_the_health_check_and_what_becomes_
 def test_the_image_has_the_service_and_nothing_of_the_offline_side(root: Path) -> None:
     app = root / "app"
     assert {path.name for path in app.iterdir()} == {"server.py", "lexbridge", "templates"}
-    assert not (app / "lexbridge/offline").exists()
     assert not list(app.rglob(".*"))
-    compiled = {path.name.partition(".")[0] for path in app.glob("lexbridge/__pycache__/*.pyc")}
-    assert compiled == {path.stem for path in (ROOT / "lexbridge").glob("*.py")}
+    modules = {path.relative_to(app) for path in app.glob("lexbridge/**/*.py")}
+    in_tree = {path.relative_to(ROOT) for path in (ROOT / "lexbridge").rglob("*.py")}
+    assert modules == {path for path in in_tree if path.parts[1] != "offline"}
+    compiled = {path.parents[1] / path.name.partition(".")[0] for path in app.glob("lexbridge/**/__pycache__/*.pyc")}
+    assert compiled == {(app / path).with_suffix("") for path in modules}
+    assert {path.suffix for path in app.glob("lexbridge/**/*.*")} == {".py", ".pyc"}
     found = root.glob("opt/venv/lib/python3*/site-packages/*.dist-info")
     packages = {path.name.partition("-")[0].lower() for path in found}
     assert {"gevent", "boto3", "twilio", "flask_sockets", "webrtcvad_wheels"} <= packages
