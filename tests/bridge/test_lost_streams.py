@@ -24,7 +24,7 @@ from tests.support.fixtures import Logged
 from tests.support.flower_order import DAY, FLOWERS, KINDS, KINDS_ASKED, NOT_AVAILABLE
 from tests.support.live_calls import live_stream
 from tests.support.rehearsal import Rehearsal, RehearsedControl, RehearsedLex, wait_until
-from tests.support.rig import PATIENCE_S, HummingVoice, Rig, says
+from tests.support.rig import PATIENCE_S, HummingVoice, Rig, deadlines_for, says
 from tests.support.story import CALL_SID, stop_text
 from tests.support.streaming import (
     call_until_asked_for_kinds,
@@ -110,7 +110,7 @@ def test_an_answer_interrupts_the_prompt_after_a_lost_stream() -> None:
     ids=["forbidden", "down", "never", "empty", "mistyped", "broken off"],
 )
 def test_where_lex_does_not_say_it_once_more_twilio_does(fault: LexFault, generation: str, logged: Logged) -> None:
-    with streaming(FLOWERS, "roses", generation=generation) as rig:
+    with streaming(FLOWERS, "roses", generation=generation, deadlines=deadlines_for(fault)) as rig:
         caller, call = call_until_asked_for_kinds(rig)
         rig.lex.faults.append(replace(fault))
         call.streams[0].cut()

@@ -18,7 +18,17 @@ from tests.support.boto import boto3_client
 from tests.support.fixtures import Logged
 from tests.support.flower_order import KINDS, NOT_AVAILABLE, SAY_IT_AGAIN
 from tests.support.rehearsal import wait_until
-from tests.support.rig import PATIENCE_S, Rig, flowers, running, says, spoken, v2_bot
+from tests.support.rig import (
+    PATIENCE_S,
+    Rig,
+    deadlines_for,
+    flowers,
+    running,
+    says,
+    spoken,
+    update_deadlines_for,
+    v2_bot,
+)
 
 
 def hears_after_lex_fault(rig: Rig, *texts: str) -> None:
@@ -65,7 +75,7 @@ def test_one_lex_fault_is_not_heard(fault: LexFault) -> None:
 
 @pytest.mark.parametrize("fault", [*PASSING, *TOO_LONG])
 def test_a_lex_fault_that_stays_is_heard_as_one_apology(fault: LexFault) -> None:
-    with running(["I would like to order flowers"] * 4, pace=0.1) as rig:
+    with running(["I would like to order flowers"] * 4, pace=0.1, deadlines=deadlines_for(fault)) as rig:
         times = 1 if fault.kind in ("hang", "drip") else 2  # there is no time for a second request
         rig.lex.faults.append(LexFault(status=fault.status, when=fault.when, times=times, kind=fault.kind))
         caller = says("some roses please", "some roses please")
@@ -102,7 +112,8 @@ def test_a_refusal_by_lex_ends_the_call_in_words(status: int, when: str, generat
     ],
 )
 def test_two_faults_of_twilio_are_unheard_three_cost_a_reply(fault: RestFault) -> None:
-    with running(["I would like to order flowers", "roses", "tomorrow"], NO_INPUT_S="120") as rig:
+    heard = ["I would like to order flowers", "roses", "tomorrow"]
+    with running(heard, attempt_deadlines_s=update_deadlines_for(fault), NO_INPUT_S="120") as rig:
         rig.twilio.rest_faults.extend([fault, fault])
         caller = says()
         call = rig.place_call(caller)

@@ -20,7 +20,7 @@ from tests.support.fixtures import Logged
 from tests.support.flower_order import DAY, FLOWERS, KINDS, NOT_AVAILABLE, ORDER
 from tests.support.lexes import GENERATIONS, hum_of
 from tests.support.rehearsal import wait_until
-from tests.support.rig import PATIENCE_S, says
+from tests.support.rig import PATIENCE_S, deadlines_for, says
 from tests.support.streaming import count_of, heard_by, is_end, prompt_heard, said_by_twilio, streaming, turns_of
 
 
@@ -161,7 +161,7 @@ def test_the_bot_welcomes_the_caller(generation: str) -> None:
 )
 def test_a_caller_whom_the_bot_does_not_welcome_is_greeted(generation: str, fault: LexFault, words: str) -> None:
     """A caller whom the bot does not welcome hears GREETING; where Lex forbids it, an apology ends the call."""
-    with streaming(FLOWERS, generation=generation, **WELCOMES) as rig:
+    with streaming(FLOWERS, generation=generation, deadlines=deadlines_for(fault), **WELCOMES) as rig:
         caller = says()
         call = rig.place_call(caller)
         rig.lex.faults.append(replace(fault, operation="PutSession", session=call.sid))

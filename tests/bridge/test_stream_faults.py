@@ -21,7 +21,7 @@ from tests.support.boto import boto3_client
 from tests.support.fixtures import Logged
 from tests.support.flower_order import DAY, FLOWERS, KINDS
 from tests.support.rehearsal import living_greenlets, wait_until
-from tests.support.rig import PATIENCE_S, Rig, says
+from tests.support.rig import PATIENCE_S, Rig, deadlines_for, says
 from tests.support.streaming import (
     call_until_asked_for_kinds,
     count_of,
@@ -72,7 +72,7 @@ AUDIO_FAULTS = {
 def test_words_that_lexs_voice_does_not_bring_are_said_by_twilio(
     generation: str, fault: LexFault, logged: Logged
 ) -> None:
-    with streaming(FLOWERS, "roses", generation=generation) as rig:
+    with streaming(FLOWERS, "roses", generation=generation, deadlines=deadlines_for(fault)) as rig:
         caller = says()
         before = living_greenlets()
         call = rig.place_call(caller)

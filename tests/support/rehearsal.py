@@ -22,7 +22,7 @@ from lexbridge.logs import Log
 from lexbridge.net.rfc6455 import Limits, Pong
 from lexbridge.server.build import build_service
 from lexbridge.twilio.stream_token import make_stream_token
-from tests.support.rig import PATIENCE_S, QUICK, TOKEN, settings
+from tests.support.rig import PATIENCE_S, PATIENT, TOKEN, settings
 from tests.support.story import ACCOUNT_SID, CALL_SID, VOICE_LEVEL, media_text, start_text
 
 VOICE = encode_mulaw(struct.pack("<h", VOICE_LEVEL)) * FRAME_SAMPLES
@@ -164,7 +164,7 @@ class Rehearsal:
         self, lex: RehearsedLex, control: RehearsedControl, limits: Limits | None = None, **changes: str
     ) -> None:
         set_up = settings(**{"NO_INPUT_S": "120", "BARGE_IN": "off", **changes})
-        service = build_service(set_up, lex=lex, call_control=control, deadlines=QUICK)
+        service = build_service(set_up, lex=lex, call_control=control, deadlines=PATIENT)
         self.calls = service.calls
         self.socket = RehearsedSocket(limits)
         self._said_ms = 0

@@ -23,20 +23,33 @@ from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.caller.script import Script, Turn
 from lexbridge.offline.lex.bot_files import shipped_bots
 from lexbridge.offline.lex.bots import Bot
+from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.recognition import Recogniser, ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import SilentVoice, Voice
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import CallEnded, UpdateReceived
+from lexbridge.offline.twilio.rest_api import RestFault
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 from lexbridge.server.build import build_service
 from lexbridge.twilio.rest import TwilioCallControl
 
-PATIENCE_S = 30
-"""The absolute deadline of whatever a test waits for."""
+PATIENCE_S = 120
+"""The deadline of whatever a test waits for: only what hangs takes so long, however busy the machine is."""
+
+PATIENT = Deadlines(connect_s=30, answer_s=30, session_s=30)
+"""Deadlines of requests to Lex that no request misses, however busy the machine is."""
+
+QUICK = Deadlines(connect_s=2, answer_s=1.2, session_s=1)
+"""Deadlines of requests to Lex for tests in which one is missed."""
+
+PATIENT_UPDATES = (30.0, 30.0, 30.0)
+"""Deadlines of the attempts to update a call that no attempt misses."""
+
+QUICK_UPDATES = (0.5, 0.5, 0.5)
+"""Deadlines of the attempts to update a call for tests in which one is missed."""
 
 TOKEN = "0123456789abcdef0123456789abcdef"
-QUICK = Deadlines(connect_s=2, answer_s=1.2, session_s=1)
 
 ENVIRONMENT = {
     "AWS_REGION": "us-west-2",
@@ -50,6 +63,16 @@ SIGNED = {
 }
 """The header by which the socket of ENVIRONMENT is let in."""
 V1_BOT = {"LEX_BOT_NAME": "OrderFlowers", "LEX_BOT_ALIAS": "prod"}
+
+
+def deadlines_for(fault: LexFault) -> Deadlines:
+    """Return deadlines that `fault` misses soon, or that nothing misses if the fault is not one of time."""
+    return QUICK if fault.kind in ("hang", "drip", "stalled", "dripping") else PATIENT
+
+
+def update_deadlines_for(fault: RestFault) -> Sequence[float]:
+    """Return deadlines of attempts that `fault` misses soon, or that nothing misses if it is not one of time."""
+    return QUICK_UPDATES if fault.kind in ("hang", "drip") else PATIENT_UPDATES
 
 
 def spoken(twiml: str) -> str:
@@ -129,9 +152,9 @@ class Rig:
 def running(
     heard: Sequence[str] = (),
     pace: float = 0.05,
-    deadlines: Deadlines = QUICK,
-    attempt_deadlines_s: Sequence[float] = (0.5, 0.5, 0.5),
-    start_deadline_s: float = 10.0,
+    deadlines: Deadlines = PATIENT,
+    attempt_deadlines_s: Sequence[float] = PATIENT_UPDATES,
+    start_deadline_s: float = PATIENCE_S,
     bot: Callable[[], Bot] = flowers,
     dial_ms: int = 1000,
     recogniser: Recogniser | None = None,
