@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import gevent
 
+from lexbridge.bridge.call_control import CallControl
 from lexbridge.call.actions import UpdateCall
 from lexbridge.errors import CallControlError, CallGone
 from lexbridge.logs import Log
-from lexbridge.twilio.rest import CallControl
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from geventwebsocket.exceptions import WebSocketError
 
 from lexbridge.audio.pcm import FRAME_MS
 from lexbridge.audio.vad import load_detector
+from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.call_story import CallStory
 from lexbridge.bridge.call_updates import CallUpdates, HandedOver, UpdateFailed
 from lexbridge.bridge.lex_requests import (
@@ -67,7 +68,6 @@ from lexbridge.net.refused import refused
 from lexbridge.net.rfc6455 import Limits, Pong
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.twilio.media_messages import encode, parse
-from lexbridge.twilio.rest import CallControl
 from lexbridge.twilio.stream_token import find_token_fault, make_stream_token, token_expiry_s
 from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, TwimlDocuments, stream_name
 from lexbridge.twilio.used_tokens import UsedTokens

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from flask import Flask
 from gevent.pywsgi import LoggingLogAdapter
 
+from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.live_call import START_DEADLINE_S, Bridge
 from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.config.settings import Settings
@@ -19,7 +20,7 @@ from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.runtime import Deadlines, LexRuntime
 from lexbridge.net.http_server import MediaServer
 from lexbridge.net.token_bucket import TokenBucket
-from lexbridge.twilio.rest import LONGEST_UPDATE_S, CallControl, TwilioCallControl
+from lexbridge.twilio.rest import LONGEST_UPDATE_S, TwilioCallControl
 from lexbridge.twilio.signature_diagnosis import SignatureDiagnosis
 from lexbridge.twilio.signatures import Signatures
 from lexbridge.twilio.twiml import TwimlDocuments

@@ -2,12 +2,12 @@
 
 from flask import Flask, Response, jsonify, request
 
+from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.live_call import Bridge, WebSocket
 from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.config.settings import Settings
 from lexbridge.net.flask_sockets_compat import Sockets
 from lexbridge.net.http_request import MAX_BODY_BYTES
-from lexbridge.twilio.rest import CallControl
 from lexbridge.twilio.routes import (
     ANSWER_PATH,
     KEYS_PATH,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import gevent
 from flask import Response, request
 
+from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.call_story import KEYS
 from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.call.attributes import CALLED_NUMBER_ATTRIBUTE, CALLER_NUMBER_ATTRIBUTE, DIRECTION_ATTRIBUTE
@@ -29,7 +30,6 @@ from lexbridge.config.settings import Settings
 from lexbridge.errors import CallControlError, CallGone
 from lexbridge.lex.model import Message
 from lexbridge.logs import Log
-from lexbridge.twilio.rest import CallControl
 from lexbridge.twilio.stream_token import make_stream_token
 from lexbridge.twilio.twiml import TwimlDocuments, stream_name, streams_lost
 from lexbridge.web.auth import VERIFIED_FORM

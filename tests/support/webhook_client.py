@@ -9,10 +9,10 @@ from flask.testing import FlaskClient
 from twilio.request_validator import RequestValidator
 from werkzeug.test import TestResponse
 
+from lexbridge.bridge.call_control import CallControl
 from lexbridge.net.http_request import Head, Request
 from lexbridge.net.policies import Admitted, DirectAnswer, Refusal
 from lexbridge.server.build import build_service
-from lexbridge.twilio.rest import CallControl
 from lexbridge.twilio.stream_token import find_token_fault
 from lexbridge.twilio.webhook_form import CONTENT_TYPE
 from tests.support.rehearsal import RehearsedLex
