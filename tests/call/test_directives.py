@@ -99,7 +99,7 @@ def test_each_attribute_asks_one_thing(name, value, directives):
         ("x-amz-lex:audio:max-length-ms", "13000.5"),
     ],
 )
-def test_a_value_that_breaks_its_rule_is_ignored_and_its_attribute_named(name, value):
+def test_an_invalid_value_is_ignored_and_its_attribute_named(name, value):
     assert asked({name: value}) == Directives(ignored=(name,))
 
 
@@ -114,31 +114,32 @@ def test_a_value_that_breaks_its_rule_is_ignored_and_its_attribute_named(name, v
         ("x-amz-lex:audio:max-length-ms:*:*", "15000", Directives(max_utterance_ms=14_800)),
     ],
 )
-def test_a_time_that_is_too_short_or_too_long_is_the_nearest_that_is_not_and_its_attribute_named(
-    name, value, directives
-):
+def test_a_time_out_of_range_is_the_nearest_in_range(name, value, directives):
+    """A time that is too short or too long is the nearest that is not, and its attribute is named."""
     assert asked({name: value}) == dataclasses.replace(directives, limited=(name,))
 
 
-def test_our_own_name_for_the_silence_wins_and_a_newer_name_over_an_older_one():
+def test_lexbridges_and_newer_attribute_names_win():
+    """lexbridge's own attribute for the silence wins, and a newer name of Lex over an older one."""
     start = {"x-amz-lex:audio:start-timeout-ms:OrderFlowers:PickupDate": "4000"}
     assert asked(start | {"lexbridge:no-input-s": "7"}).no_input_s == 7
     assert asked(start | {"x-amz-lex:start-silence-threshold-ms": "5000"}).no_input_s == 4
 
 
 @pytest.mark.parametrize("state", DialogState)
-def test_who_says_how_keys_are_collected_asks_for_them_unless_the_dialog_is_closed(state):
+def test_rules_for_keys_ask_for_keys_in_an_open_dialog(state):
+    """A bot that says how keys are collected asks for keys, unless the dialog is closed."""
     assert asked({"x-amz-lex:dtmf:max-length": "4"}, state).asks_for_keys is not state.is_closed
     assert not asked({"x-amz-lex:dtmf:max-length:*:Other": "4", "x-amz-lex:dtmf:end-timeout-ms": "x"}).asks_for_keys
 
 
 @pytest.mark.parametrize("state", DialogState)
 @pytest.mark.parametrize(("value", "action"), [("hangup", CallAction.HANG_UP), ("transfer", CallAction.TRANSFER)])
-def test_only_a_bot_that_closes_the_dialog_does_something_with_the_call(state, value, action):
+def test_only_a_closed_dialog_acts_on_the_call(state, value, action):
     assert asked({"lexbridge:action": value}, state).action is (action if state.is_closed else None)
 
 
-def test_an_action_that_there_is_not_is_named_when_it_would_be_done():
+def test_an_unknown_action_is_named_when_it_would_be_done():
     assert asked({"lexbridge:action": "Hangup"}, DialogState.FULFILLED) == Directives(ignored=("lexbridge:action",))
     assert asked({"lexbridge:action": "Hangup"}) == Directives()
 
@@ -153,7 +154,8 @@ BY_SPECIFICITY = [
 
 
 @pytest.mark.parametrize("at", range(len(BY_SPECIFICITY)))
-def test_of_several_for_this_intent_and_slot_the_most_specific_wins(at):
+def test_the_most_specific_attribute_wins(at):
+    """Of several attributes for this intent and slot the most specific one wins."""
     names = BY_SPECIFICITY[at:]
     assert not asked(dict.fromkeys(reversed(names), "true") | {names[0]: "false"}).allow_interrupt
 
@@ -170,7 +172,7 @@ def test_of_several_for_this_intent_and_slot_the_most_specific_wins(at):
         "lexbridge:voice:*:*",
     ],
 )
-def test_what_is_for_another_intent_or_slot_is_not_for_this_reply(name):
+def test_an_attribute_of_another_intent_or_slot_is_ignored(name):
     assert asked({name: "false"}) == Directives()
 
 
@@ -218,7 +220,7 @@ def test_whatever_a_bot_asks_it_is_done_or_named_but_never_told(attributes, stat
     assert asked(again, state) == dataclasses.replace(directives, ignored=())
 
 
-def test_the_number_to_dial_does_not_show_when_directives_are_printed():
+def test_printed_directives_do_not_show_the_number_to_dial():
     assert NUMBER not in repr(asked({"lexbridge:transfer-to": NUMBER}))
 
 
@@ -249,7 +251,8 @@ KINDS = {"AccountNumber": "digits", "Size": "closed", "Story": "open"}
         (DialogState.CONFIRM_INTENT, None, "a number", Expected.CLOSED),
     ],
 )
-def test_what_the_caller_is_asked_for_is_told_by_the_bot_then_the_dialog_then_the_setting(state, slot, says, expected):
+def test_the_bot_tells_before_the_dialog_what_is_asked_for(state, slot, says, expected):
+    """The bot tells what the caller is asked for, or else the dialog does, or else the setting."""
     attributes = {} if says is None else {"lexbridge:expects": says}
     reply = Reply(state, slot_to_elicit=slot, session_attributes=attributes)
     assert Directives.from_reply(reply).expected_after(reply, KINDS) is expected

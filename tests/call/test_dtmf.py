@@ -39,12 +39,12 @@ def test_a_key_after_the_timeout_is_the_next_input():
     assert collect("1" + "." * 19 + "2#") == [(2000, "1"), (2100, "2")]
 
 
-def test_keys_are_complete_when_there_are_as_many_as_the_bot_asked_for():
+def test_as_many_keys_as_the_bot_asked_for_are_complete():
     assert collect("123456", KeyRules(longest=4)) == [(300, "1234")]
     assert collect("7", KeyRules(longest=1)) == [(0, "7")]
 
 
-def test_a_bot_that_lowers_the_number_has_what_was_pressed_before_too():
+def test_a_bot_that_lowers_the_number_gets_earlier_keys_too():
     collector = DtmfCollector()
     for key in "123":
         assert collector.press(key, 0, KeyRules()) is None
@@ -116,7 +116,7 @@ def test_whatever_is_pressed_no_key_is_lost_or_made_up(line, longest):
     ("collected", "keys"),
     [("12", "12"), ("12#", "12"), ("1#2#", "1"), ("12*", None), ("12*34", "34"), ("#", None), ("", None)],
 )
-def test_of_keys_that_somebody_else_collected_the_first_input_counts(collected, keys):
+def test_of_keys_that_twilio_collected_the_first_input_counts(collected, keys):
     assert first_input(collected, USUAL) == keys
 
 
@@ -124,5 +124,6 @@ def test_of_keys_that_somebody_else_collected_the_first_input_counts(collected, 
     ("collected", "keys"),
     [("12*4", None), ("1**4", None), ("12*", None), ("12*#", None), ("1*34", None), ("1234", "1234")],
 )
-def test_keys_that_were_cut_off_because_deleted_ones_count_too_are_no_input(collected, keys):
+def test_keys_cut_off_by_deleted_ones_are_no_input(collected, keys):
+    """Twilio counts deleted keys too: keys that were cut off for that are no input."""
     assert first_input(collected, KeyRules(longest=4)) == keys

@@ -5,7 +5,7 @@ from lexbridge.errors import LexRejected, LexUnavailable
 from tests.support.call_update_stories import FULFILLED, HOLDS, a_caller, a_caller_lex_thinks_about
 
 
-def test_if_lex_is_unavailable_the_caller_is_asked_to_say_it_again():
+def test_an_unavailable_lex_has_the_caller_asked_again():
     caller = a_caller_lex_thinks_about()
     caller.lex_fails(LexUnavailable("no answer"))
     assert caller.hears() == ["Sorry, I did not get that. Please say it again.", *HOLDS]
@@ -34,7 +34,7 @@ def test_an_answer_in_between_starts_the_count_again():
     assert caller.session.state is CallState.LIVE
 
 
-def test_if_lex_rejects_the_request_the_call_ends_with_an_apology():
+def test_a_rejected_request_ends_the_call_with_an_apology():
     caller = a_caller_lex_thinks_about()
     caller.lex_fails(LexRejected("no such bot"))
     assert caller.hears() == ["Sorry, this service is not available.", "Hangup"]
@@ -66,7 +66,7 @@ def test_if_last_words_are_not_carried_out_the_next_turn_goes_on():
     assert caller.steps() == ["UpdateCall", "OpenUtterance 2", "CloseUtterance 2"]
 
 
-def test_a_prompt_that_failed_does_not_take_back_the_last_words_after_it():
+def test_a_failed_prompt_does_not_undo_later_last_words():
     caller = a_caller_lex_thinks_about()
     caller.lex_says("Which day?")
     caller.says_something()
@@ -75,7 +75,7 @@ def test_a_prompt_that_failed_does_not_take_back_the_last_words_after_it():
     assert caller.session.state is CallState.CLOSING
 
 
-def test_if_the_goodbye_to_a_silent_caller_is_not_carried_out_it_is_said_again():
+def test_a_failed_goodbye_to_a_silent_caller_is_said_again():
     caller = a_caller(NO_INPUT_LIMIT="0", NO_INPUT_S="5")
     caller.is_silent(15_000)
     caller.does_not_get_the_update()

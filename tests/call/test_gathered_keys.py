@@ -33,7 +33,8 @@ def a_caller_who_pressed(keys):
     return a_caller({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: keys})
 
 
-def test_keys_that_were_gathered_go_to_lex_as_soon_as_it_is_known_what_was_asked():
+def test_gathered_keys_go_to_lex_once_the_prompt_is_known():
+    """Gathered keys go to Lex as soon as it is known what the bot had asked."""
     caller = a_caller_who_pressed("12")
     assert caller.steps() == ["FetchSession"]
     caller.lex_recalls("How many?", session_attributes={VOICE_ATTRIBUTE: "Polly.Vicki"})
@@ -59,7 +60,7 @@ def test_where_the_keys_are_missing_the_bot_asks_again():
     assert caller.hears() == ["How many?", *HOLDS]
 
 
-def test_each_document_gathers_keys_by_the_rules_of_the_bots_last_answer():
+def test_each_document_gathers_keys_by_the_last_answer():
     caller = a_caller_lex_thinks_about(BARGE_IN="on")
     caller.lex_says("word " * 20, session_attributes={MAX_LENGTH_ATTRIBUTE: "4"})
     assert 'numDigits="4"' in caller.document()
@@ -80,7 +81,8 @@ def silences_of(caller):
     return [(fields["times"], fields["ends_call"], fields["by_document"]) for fields in noted]
 
 
-def test_who_may_be_keying_is_asked_again_by_the_document_that_asked_for_keys():
+def test_a_caller_who_may_be_keying_is_asked_by_the_document():
+    """A caller who may be keying is asked again by the document that asked for keys."""
     caller = a_caller_asked_for_keys()
     assert caller.hears() == ["Key it in.", *AGAIN, *AGAIN, "Redirect"]  # each Gather waits for five seconds
     caller.is_silent(SPOKEN_MS + 2 * (AGAIN_MS + 10) + 3 * 5000)  # in whole frames
@@ -91,7 +93,7 @@ def test_who_may_be_keying_is_asked_again_by_the_document_that_asked_for_keys():
     assert caller.hears() == ["Sorry, I did not hear anything. Goodbye.", "Hangup"]
 
 
-def test_keys_without_a_number_are_waited_for_two_minutes_at_most():
+def test_keys_of_any_number_are_waited_for_two_minutes():
     caller = a_caller_asked_for_keys({"x-amz-lex:dtmf:end-timeout-ms": "5000"}, NO_INPUT_LIMIT="0")
     caller.is_silent(SPOKEN_MS + 5000 + 120_000 - 20)
     assert caller.steps() == []
@@ -107,7 +109,7 @@ def test_a_number_may_be_keyed_in_too():
     assert "silent=1" in text_of(silent)
 
 
-def test_who_was_asked_again_before_is_asked_again_the_less_often():
+def test_earlier_reprompts_count_in_the_next_document():
     caller = a_caller_asked_for_keys(attributes={})
     caller.is_silent(SPOKEN_MS + 5000)
     assert caller.hears() == [*AGAIN, *HOLDS]
@@ -159,7 +161,7 @@ def test_a_reprompt_can_be_interrupted():
     assert [by_document for *_, by_document in silences_of(caller)][:1] == [True]
 
 
-def test_a_prompt_that_may_not_be_interrupted_is_not_cut_off_for_it():
+def test_a_document_with_keys_cuts_no_protected_prompt_off():
     caller = a_caller_lex_thinks_about(BARGE_IN="off", NO_INPUT_S="1")
     caller.lex_says("word " * 40, session_attributes=ASKS_FOR_KEYS)
     caller.steps()
@@ -170,7 +172,7 @@ def test_a_prompt_that_may_not_be_interrupted_is_not_cut_off_for_it():
     assert caller.steps() == ["UpdateCall"]
 
 
-def test_where_the_document_did_not_come_the_caller_is_asked_again_all_the_same():
+def test_without_its_document_the_caller_is_asked_again_too():
     caller = a_caller_asked_for_keys()
     caller.does_not_get_the_update()
     caller.is_silent(5000)
@@ -191,7 +193,7 @@ def test_the_stream_that_takes_over_waits_for_keys_too():
     assert f'name="{REPROMPTS_PARAMETER}" value="{AGAIN_MS} {AGAIN_MS} {AGAIN_MS} 0"' in asked.document()
 
 
-def test_a_document_holds_the_call_for_as_long_as_the_bot_bears_silence():
+def test_a_document_lasts_as_long_as_the_bot_bears_silence():
     caller = a_caller_lex_thinks_about()
     caller.lex_says("Take your time.", session_attributes={NO_INPUT_S_ATTRIBUTE: "100.5"})
     (pause,) = [verb for verb in verbs_of(caller.document()) if verb.tagName == "Pause"]
@@ -199,7 +201,7 @@ def test_a_document_holds_the_call_for_as_long_as_the_bot_bears_silence():
 
 
 @pytest.mark.parametrize(("gathered", "sent"), [("12*3", "3"), ("123", "123"), ("12#4", "12")])
-def test_keys_that_twilio_gathered_go_to_the_bot_as_its_first_turn(gathered, sent):
+def test_gathered_keys_are_the_first_turn_of_a_new_stream(gathered, sent):
     caller = Caller()
     caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: gathered, "tier": "gold"})
     assert caller.steps() == ["FetchSession"]
@@ -229,7 +231,8 @@ def test_keys_that_were_all_deleted_do_not_outlast_the_call():
     assert caller.note("call-limit") == {"setting": "MAX_CALL_S", "turns": 0}
 
 
-def test_where_nobody_knows_what_was_asked_who_took_back_their_keys_is_waited_for():
+def test_deleted_keys_to_an_unknown_prompt_are_waited_for():
+    """A caller who took back all keys is waited for where Lex does not tell what it had asked."""
     caller = Caller(NO_INPUT_S="5")
     caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "1*"})
     caller.lex_recalls_nothing()

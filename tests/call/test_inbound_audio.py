@@ -55,7 +55,7 @@ def test_skipped_time_is_silence():
     assert audio.filled_ms == 40
 
 
-def test_skipped_time_that_is_no_whole_frame_leaves_its_rest_for_later():
+def test_skipped_time_leaves_less_than_a_frame_for_later():
     audio = InboundAudio()
     frames = frames_of(audio, inbound(0, speech(20)), inbound(50, speech(20)), inbound(70, speech(20)))
     assert frames == [speech(20), b"\xff" * 160, speech(20), speech(20)]
@@ -80,13 +80,13 @@ def test_a_late_or_repeated_message_is_dropped_and_counted(at_ms):
     assert frames_of(audio, inbound(100, speech(20))) == [speech(20)]
 
 
-def test_of_a_message_whose_time_was_partly_heard_only_the_rest_is_taken():
+def test_of_a_message_partly_heard_only_the_rest_is_taken():
     audio = InboundAudio()
     frames = frames_of(audio, inbound(0, speech(100)), inbound(60, speech(160)[480:]), inbound(160, speech(20)))
     assert b"".join(frames) == speech(160) + speech(20)
 
 
-def test_audio_that_does_not_tell_its_time_follows_what_came_before_it():
+def test_audio_without_a_time_follows_what_came_before():
     audio = InboundAudio()
     messages = inbound(None, speech(20)), inbound(20, speech(20)), inbound(None, speech(20)), inbound(60, speech(20))
     assert frames_of(audio, *messages) == [speech(20)] * 4
@@ -94,7 +94,8 @@ def test_audio_that_does_not_tell_its_time_follows_what_came_before_it():
 
 
 @pytest.mark.parametrize("jump_ms", [6000, 6019, 59_000, 61_000, 10**10])
-def test_a_jump_is_filled_for_as_long_as_ends_any_utterance_and_media_time_goes_on_behind_it(jump_ms):
+def test_a_jump_is_filled_long_enough_to_end_an_utterance(jump_ms):
+    """A jump is filled with silence that ends any utterance, and media time goes on behind it."""
     audio = InboundAudio()
     frames = frames_of(
         audio, inbound(0, speech(20)), inbound(20 + jump_ms, speech(20)), inbound(jump_ms + 60, speech(20))
@@ -111,7 +112,7 @@ def test_a_time_line_that_jumps_far_back_is_taken_as_it_comes(again_ms):
     assert (audio.filled_ms, audio.late_messages) == (0, 0)
 
 
-def test_a_time_line_that_jumps_a_little_back_is_taken_once_there_is_no_doubt():
+def test_a_time_line_that_jumps_back_is_taken_once_certain():
     audio = InboundAudio()
     frames_of(audio, inbound(0, speech(2000)))
     frames = frames_of(audio, *(inbound(20 * number, speech(20)) for number in range(50)))
@@ -119,7 +120,8 @@ def test_a_time_line_that_jumps_a_little_back_is_taken_once_there_is_no_doubt():
     assert (audio.filled_ms, audio.late_messages) == (0, 25)
 
 
-def test_late_audio_with_holes_or_with_new_audio_between_is_no_new_time_line():
+def test_late_audio_with_holes_is_no_new_time_line():
+    """Late audio with holes, or with new audio between, does not start a new time line."""
     audio = InboundAudio()
     frames_of(audio, inbound(0, speech(2000)))
     with_holes = [inbound(40 * number, speech(20)) for number in range(45)]
@@ -139,7 +141,7 @@ def test_where_no_message_came_silence_stands_in_whole_frames():
     ("silent_ms", "skipped_ms", "filled_ms"),
     [(300, 400, 100), (400, 400, 0), (440, 400, 0), (400, 0, 0), (400, 10_000, 6000), (9000, 10_000, 1000), (20, 0, 0)],
 )
-def test_the_same_silence_is_not_heard_twice_and_no_word_is_lost_to_it(silent_ms, skipped_ms, filled_ms):
+def test_silence_is_not_heard_twice_and_costs_no_word(silent_ms, skipped_ms, filled_ms):
     audio = InboundAudio()
     frames_of(audio, inbound(0, speech(20)))
     list(audio.silence(silent_ms))
@@ -159,7 +161,7 @@ def test_a_late_message_is_no_end_of_the_silence():
 
 @examples(80)
 @given(st.lists(st.integers(0, 24), min_size=1, max_size=24))
-def test_whatever_is_lost_late_or_repeated_each_frame_is_where_its_time_says(order):
+def test_each_frame_is_where_its_time_says(order):
     """Messages of one frame, any of them, in any order: the newest time wins, holes are silence."""
     frames = [bytes([number]) * 160 for number in range(25)]
     audio = InboundAudio()

@@ -16,7 +16,8 @@ def a_caller_who_hears_a_prompt(so_far_ms=1000, attributes=None, **variables):
     return caller
 
 
-def test_who_interrupts_is_listened_to_and_a_document_without_words_stops_the_prompt():
+def test_an_interruption_stops_the_prompt_by_an_empty_document():
+    """A caller who interrupts is listened to, and a document without words stops the prompt."""
     caller = a_caller_who_hears_a_prompt()
     caller.speaks(280)
     assert caller.steps() == []
@@ -54,14 +55,14 @@ def test_coughs_interrupt_no_prompt():
     assert caller.steps() == []
 
 
-def test_towards_the_estimated_end_of_a_prompt_a_short_answer_counts():
+def test_a_short_answer_counts_near_the_end_of_a_prompt():
     caller = a_caller_who_hears_a_prompt(so_far_ms=6000)
     caller.speaks(100)
     caller.is_silent(700)
     assert caller.steps() == ["OpenUtterance 2", "CloseUtterance 2"]  # and costs no update: it may be over
 
 
-def test_who_speaks_during_the_greeting_is_heard_at_once_and_it_goes_on():
+def test_speech_during_the_greeting_is_heard_and_it_goes_on():
     caller = a_caller(BARGE_IN="on", GREETING="word " * 50)
     caller.is_silent(1000)
     caller.speaks(60)
@@ -71,13 +72,15 @@ def test_who_speaks_during_the_greeting_is_heard_at_once_and_it_goes_on():
 @pytest.mark.parametrize(
     ("attributes", "variables"), [({ALLOW_INTERRUPT_ATTRIBUTE: "false"}, {}), ({}, {"BARGE_IN": "off"})]
 )
-def test_a_prompt_that_must_be_heard_out_is_not_stopped_and_what_is_said_over_it_counts(attributes, variables):
+def test_speech_over_a_protected_prompt_counts(attributes, variables):
+    """A prompt that must be heard out is not stopped, and what the caller says over it counts."""
     caller = a_caller_who_hears_a_prompt(attributes=attributes, **variables)
     caller.says_something()
     assert caller.steps() == ["OpenUtterance 2", "CloseUtterance 2"]
 
 
-def test_a_prompt_that_is_followed_by_the_answer_to_the_next_turn_is_not_interrupted_at_once_either():
+def test_a_second_prompt_is_not_interrupted_at_once_either():
+    """A prompt that follows at once, as the answer to the next turn, has a first half second too."""
     caller = a_caller_lex_thinks_about(BARGE_IN="on")
     caller.says_something()
     caller.lex_says("word " * 20, turn=1)

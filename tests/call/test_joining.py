@@ -27,7 +27,8 @@ from tests.support.story import CALL_SID, tone
 
 
 @MODES
-def test_two_pieces_are_one_request_after_the_session_was_put_back(mode):
+def test_two_pieces_are_one_request_after_the_restore(mode):
+    """Two pieces of an utterance are one request, once Lex's session was restored."""
     caller = a_caller_in_a_pause(mode)
     caller.lex_says("What would you like?", checkpoint=FIRST)
     assert caller.steps() == ["OpenUtterance 2"]
@@ -45,7 +46,7 @@ def test_two_pieces_are_one_request_after_the_session_was_put_back(mode):
 
 
 @MODES
-def test_pieces_that_are_both_spoken_when_lex_answers_are_joined_too(mode):
+def test_pieces_both_spoken_before_the_answer_are_joined_too(mode):
     caller = a_caller_in_a_pause(mode)
     caller.is_silent(700)
     caller.lex_says("What would you like?")
@@ -96,7 +97,8 @@ def test_three_pieces_are_joined_where_two_of_them_wait(mode):
     assert caller.sent_to_lex(2) == said(caller, 500)
 
 
-def test_what_waits_for_an_answer_that_cannot_be_taken_back_is_joined_all_the_same():
+def test_pieces_that_wait_are_joined_without_a_checkpoint():
+    """Pieces that wait for an answer that cannot be taken back are joined with each other all the same."""
     caller = a_caller_in_a_pause()
     caller.is_silent(900)
     caller.speaks(500)
@@ -167,7 +169,8 @@ def test_where_it_stood_is_known_from_a_look_up(mode, how):
 # -- the session is not put back
 
 
-def test_if_the_session_is_not_put_back_the_first_answer_holds_and_the_rest_is_a_turn():
+def test_without_a_restore_the_first_answer_holds():
+    """If the session is not restored the first answer holds, and the rest of the utterance is a turn."""
     caller = a_caller_in_a_pause()
     caller.lex_says("What would you like?", checkpoint=FIRST)
     caller.speaks(300)
@@ -207,7 +210,8 @@ def test_in_stream_mode_the_first_answer_is_heard_in_lexs_voice():
     assert caller.gets() == [100, "turn-1.1:end"]
 
 
-def test_in_stream_mode_a_first_answer_without_a_voice_is_left_out_or_said_by_twilio():
+def test_a_first_answer_without_a_voice_is_said_or_left_out():
+    """In stream mode a first answer without a voice is left out, or said by Twilio."""
     caller = a_caller_in_a_pause("stream")
     caller.is_silent(700)
     caller.lex_says("What would you like?", speaks=True)
@@ -216,7 +220,8 @@ def test_in_stream_mode_a_first_answer_without_a_voice_is_left_out_or_said_by_tw
     assert caller.noted("words-left-out") == 1  # the second piece is under way
 
 
-def test_in_stream_mode_a_first_answer_without_a_word_is_followed_by_a_word_of_ours():
+def test_a_first_answer_without_words_gets_an_apology():
+    """In stream mode a first answer without a word is followed by a phrase of lexbridge's."""
     say_again = "Sorry, I did not get that. Please say it again."
     voiced = {}
     caller = a_caller_in_a_pause("stream", voiced=voiced)
@@ -229,7 +234,7 @@ def test_in_stream_mode_a_first_answer_without_a_word_is_followed_by_a_word_of_o
     assert caller.gets() == [300, "turn-1.1:end"]
 
 
-def test_a_refusal_that_comes_when_the_turn_is_over_changes_nothing():
+def test_a_refused_restore_after_the_turn_changes_nothing():
     caller = a_caller_in_a_pause("stream")
     caller.lex_says("What would you like?")
     caller.presses("1")
@@ -239,7 +244,7 @@ def test_a_refusal_that_comes_when_the_turn_is_over_changes_nothing():
     assert caller.actions[seen:] == []
 
 
-def test_a_piece_that_follows_is_joined_with_the_one_that_was_not():
+def test_a_third_piece_is_joined_with_the_unjoined_second():
     caller = a_caller_in_a_pause()
     caller.is_silent(700)
     caller.lex_says("What would you like?", checkpoint=FIRST)
@@ -255,7 +260,7 @@ def test_a_piece_that_follows_is_joined_with_the_one_that_was_not():
 # -- Lex fails
 
 
-def test_a_first_piece_that_lex_fails_is_sent_again_with_the_second():
+def test_a_failed_first_piece_is_sent_again_with_the_second():
     caller = a_caller_in_a_pause()
     caller.lex_fails(LexUnavailable("no answer"))
     assert caller.steps() == ["OpenUtterance 2"]
@@ -266,7 +271,8 @@ def test_a_first_piece_that_lex_fails_is_sent_again_with_the_second():
     assert caller.hears() == ["Which day?", *HOLDS]
 
 
-def test_if_the_session_cannot_be_put_back_then_the_caller_hears_an_apology_for_the_first():
+def test_a_failed_first_piece_without_restore_is_apologised_for():
+    """If the session cannot be restored then, the caller hears an apology for the first piece."""
     caller = a_caller_in_a_pause()
     caller.lex_fails(LexUnavailable("no answer"))
     caller.lex_fails(NOT_PUT_BACK)
@@ -283,7 +289,8 @@ def test_a_bot_that_refuses_ends_the_call_whoever_goes_on():
 
 
 @MODES
-def test_who_has_waited_for_half_of_the_time_hears_what_became_of_the_first_piece(mode):
+def test_after_half_of_the_time_the_first_piece_is_answered(mode):
+    """A caller who has waited for half of the time hears what became of the first piece."""
     caller = a_caller_in_a_pause(mode, LEX_TIMEOUT_S="4", FILLER_S="60")
     caller.is_silent(700 + 2020)
     caller.lex_fails(LexUnavailable("no answer"))

@@ -20,7 +20,7 @@ from tests.support.joining_stories import (
 from tests.support.story import CALL_SID, Caller, tone
 
 
-def test_an_answer_of_which_nothing_was_sent_is_dropped_when_the_caller_goes_on():
+def test_an_unsent_answer_is_dropped_when_the_caller_goes_on():
     caller = a_caller_whose_answer_is_on_its_way()
     caller.speaks(500)
     assert caller.steps() == ["OpenUtterance 2"]
@@ -33,7 +33,8 @@ def test_an_answer_of_which_nothing_was_sent_is_dropped_when_the_caller_goes_on(
     assert caller.gets() == [400, "turn-2.1:end"]
 
 
-def test_what_it_asked_of_the_call_is_taken_back_until_it_holds_after_all():
+def test_directives_of_a_dropped_answer_are_taken_back():
+    """What a dropped answer asked of the call is taken back, until the answer holds after all."""
     caller = a_caller("stream", NO_INPUT_S="60")
     says_the_first_half(caller)
     attributes = {NO_INPUT_S_ATTRIBUTE: "3"}
@@ -57,7 +58,7 @@ def test_it_holds_if_the_session_is_not_put_back():
     assert opened(caller, 2) == OpenUtterance(2, CALL_SID, None)
 
 
-def test_an_answer_that_is_heard_is_interrupted_and_not_taken_back():
+def test_an_answer_that_is_heard_is_not_taken_back():
     caller = a_caller_whose_answer_is_on_its_way()
     caller.lex_speaks(tone(2000))
     caller.is_silent(1000)
@@ -67,7 +68,8 @@ def test_an_answer_that_is_heard_is_interrupted_and_not_taken_back():
 
 
 @pytest.mark.parametrize("state", [DialogState.ELICIT_SLOT, DialogState.FULFILLED])
-def test_an_answer_that_cannot_be_taken_back_is_heard_when_the_caller_is_done(state):
+def test_an_answer_without_a_checkpoint_is_heard_afterwards(state):
+    """An answer that cannot be taken back is heard when the caller is done."""
     known = state is DialogState.FULFILLED
     caller = a_caller("stream", None if known else {RESUMED_PARAMETER: HANDED_OVER})
     says_the_first_half(caller)
@@ -80,7 +82,7 @@ def test_an_answer_that_cannot_be_taken_back_is_heard_when_the_caller_is_done(st
     assert caller.gets() == [400]
 
 
-def test_an_answer_is_not_taken_back_for_a_whole_that_is_too_long():
+def test_an_answer_is_not_taken_back_for_too_long_a_whole():
     caller = a_caller("stream", MAX_UTTERANCE_MS="4000")
     says_the_first_half(caller, 2600)
     caller.lex_says("What would you like?", speaks=True)
@@ -119,7 +121,7 @@ def test_a_filler_that_plays_before_it_does_not_count():
     assert caller.gets() == [500, "turn-2.1:500", "turn-2.1:end"]
 
 
-def test_a_cough_over_a_prompt_and_the_words_after_it_are_one_utterance():
+def test_a_cough_and_the_words_after_it_are_one_utterance():
     caller = a_caller("stream", NO_INPUT_S="60")
     says_the_first_half(caller)
     caller.lex_says_aloud("Which flowers would you like?", ms=3000, checkpoint=FIRST)
@@ -144,7 +146,8 @@ def test_a_cough_over_a_prompt_and_the_words_after_it_are_one_utterance():
     )  # the cough's answer told nothing
 
 
-def test_a_false_alarm_that_is_too_long_for_one_turn_ends_with_the_silence_after_it():
+def test_a_long_false_alarm_ends_with_its_silence():
+    """A false alarm that is too long for one turn ends with the silence after it."""
     caller = a_caller("stream", MAX_UTTERANCE_MS="4000")
     says_the_first_half(caller)
     caller.lex_says_aloud("Which flowers would you like?", ms=3000, checkpoint=FIRST)

@@ -22,7 +22,7 @@ def test_a_whole_that_is_too_long_is_two_turns():
     assert opened(caller, 2).checkpoint is None
 
 
-def test_a_third_piece_makes_a_whole_too_long_from_its_first_frame_on():
+def test_a_third_piece_may_be_too_long_from_its_first_frame():
     caller = a_caller_in_a_pause(MAX_UTTERANCE_MS="4000", FILLER_S="60")
     caller.is_silent(700 + 600)
     caller.speaks(60)
@@ -49,7 +49,8 @@ def test_a_first_piece_that_was_cut_by_its_length_is_over():
     assert opened(caller, 2).checkpoint is None
 
 
-def test_a_whole_that_gets_too_long_at_lex_ends_and_what_follows_is_the_next_turn():
+def test_a_whole_that_gets_too_long_ends_at_lex():
+    """A whole that gets too long at Lex ends, and what follows is the next turn."""
     caller = a_caller_in_a_pause(MAX_UTTERANCE_MS="4000")
     caller.lex_says("What would you like?")
     caller.speaks(1500)
@@ -66,7 +67,7 @@ def test_a_whole_that_gets_too_long_at_lex_ends_and_what_follows_is_the_next_tur
     assert len(caller.sent_to_lex(2)) == 16 * 4000
 
 
-def test_a_whole_whose_last_silence_is_too_long_is_followed_by_nothing():
+def test_a_whole_too_long_by_its_silence_has_no_next_turn():
     caller = a_caller_in_a_pause(MAX_UTTERANCE_MS="4000")
     caller.lex_says("What would you like?")
     caller.speaks(900)
@@ -77,7 +78,8 @@ def test_a_whole_whose_last_silence_is_too_long_is_followed_by_nothing():
     assert caller.steps() == ["UpdateCall"]
 
 
-def test_who_is_answered_within_that_silence_is_asked_again_when_they_say_nothing():
+def test_a_caller_answered_in_that_silence_is_asked_again():
+    """A caller who is answered within the last silence, and says nothing more, is asked again."""
     caller = a_caller_in_a_pause(MAX_UTTERANCE_MS="4000", NO_INPUT_S="10")
     caller.lex_says("What would you like?")
     caller.speaks(900)
@@ -111,7 +113,7 @@ def test_a_welcome_is_no_piece_of_anything():
     assert opened(caller, 2).checkpoint is None
 
 
-def test_a_key_drops_what_is_being_said_and_the_first_piece_with_it():
+def test_a_key_drops_both_pieces_of_an_utterance():
     caller = a_caller_in_a_pause("stream")
     caller.lex_says("What would you like?", speaks=True, checkpoint=FIRST)
     caller.lex_speaks(tone(100), 1)
@@ -125,7 +127,7 @@ def test_a_key_drops_what_is_being_said_and_the_first_piece_with_it():
     assert caller.gets() == []
 
 
-def test_a_key_drops_a_piece_that_waits_and_the_first_is_answered():
+def test_a_key_drops_a_waiting_piece_and_the_first_is_answered():
     caller = a_caller_in_a_pause("stream")
     caller.presses("1#")
     assert caller.steps() == []

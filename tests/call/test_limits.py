@@ -24,7 +24,8 @@ from tests.support.call_update_stories import (
 from tests.support.story import NEXT_STREAM, verbs_of
 
 
-def test_after_the_last_turn_that_a_call_may_have_the_answer_is_heard_and_then_a_goodbye():
+def test_the_last_turns_answer_is_heard_before_the_goodbye():
+    """After the last turn that a call may have, the answer is heard, and then a goodbye."""
     caller = a_caller(MAX_TURNS="2")
     caller.says_something()
     caller.lex_says("Which day?")
@@ -37,7 +38,8 @@ def test_after_the_last_turn_that_a_call_may_have_the_answer_is_heard_and_then_a
     assert caller.note("call-limit") == {"setting": "MAX_TURNS", "turns": 2}
 
 
-def test_turns_that_were_not_answered_do_not_count_but_one_that_failed_may_be_the_last():
+def test_unanswered_turns_do_not_count():
+    """Turns that Lex did not answer do not count, but a failed one may be the last."""
     caller = a_caller(MAX_TURNS="1", MAX_CALL_S="10")
     caller.says_something()
     caller.lex_fails(LexUnavailable("no answer"))
@@ -73,7 +75,8 @@ def test_a_call_may_last_so_long_and_no_longer():
     assert caller.note("call-limit") == {"setting": "MAX_CALL_S", "turns": 0}
 
 
-def test_nobody_is_cut_off_who_speaks_or_waits_for_lex_or_is_spoken_to():
+def test_the_limit_cuts_no_speech_wait_or_prompt_off():
+    """The limit of a call cuts off no caller who speaks, waits for Lex, or hears a prompt."""
     caller = a_caller(MAX_CALL_S="10", NO_INPUT_S="60", GREETING="Hello.")
     caller.is_silent(9000)
     caller.speaks(2000)
@@ -105,7 +108,7 @@ def test_who_has_gone_on_speaking_is_heard_but_not_for_ever():
     assert caller.noted("utterance-dropped") == 2
 
 
-def test_a_goodbye_that_twilio_does_not_carry_out_is_said_after_the_next_silence():
+def test_a_failed_goodbye_is_said_after_the_next_silence():
     caller = a_caller(MAX_CALL_S="10", NO_INPUT_S="5", NO_INPUT_LIMIT="20")
     caller.is_silent(11_000)
     caller.does_not_get_the_update()

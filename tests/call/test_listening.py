@@ -16,7 +16,7 @@ from tests.support.property_tests import examples
 from tests.support.story import CALL_SID, NEXT_STREAM, Caller, media_text
 
 
-def test_the_shell_sees_whose_call_it_is_and_tells_where_it_may_go_on():
+def test_a_session_tells_its_call_and_takes_its_next_stream():
     caller = Caller()
     session = caller.session
     assert (session.started, session.is_leaving, session.next_stream) == (None, False, None)
@@ -51,7 +51,7 @@ def test_a_noise_shorter_than_the_onset_costs_no_request():
     assert caller.steps() == []
 
 
-def test_the_request_starts_with_the_onset_and_ends_with_the_hangover():
+def test_a_request_lasts_from_onset_to_hangover():
     caller = a_caller()
     caller.is_silent(2000)
     caller.speaks(60)
@@ -63,7 +63,7 @@ def test_the_request_starts_with_the_onset_and_ends_with_the_hangover():
     assert caller.steps() == ["CloseUtterance 1"]
 
 
-def test_lex_gets_the_callers_exact_samples_with_the_pre_roll_and_the_hangover():
+def test_lex_gets_exact_samples_pre_roll_and_hangover():
     caller = a_caller()
     caller.is_silent(2000)
     caller.says_something()
@@ -84,7 +84,7 @@ def test_the_session_of_lex_is_named_by_the_call_alone():
     assert [opened.session_id for opened in caller.asked] == [CALL_SID]
 
 
-def test_an_utterance_ends_at_its_longest_and_the_rest_is_another():
+def test_a_too_long_utterance_ends_and_the_rest_is_another():
     caller = a_caller(MAX_UTTERANCE_MS="4000")
     caller.speaks(4060)
     assert caller.steps() == ["OpenUtterance 1", "CloseUtterance 1"]
@@ -94,7 +94,7 @@ def test_an_utterance_ends_at_its_longest_and_the_rest_is_another():
     assert caller.sent_to_lex(1) + caller.sent_to_lex(2) == decode_mulaw(caller.said)
 
 
-def test_audio_that_twilio_skipped_is_silence_and_ends_an_utterance():
+def test_audio_that_twilio_skipped_ends_an_utterance():
     caller = a_caller()
     caller.speaks(500)
     caller.sends(media_text(1500, b"\xff" * 160))
@@ -106,7 +106,7 @@ def test_audio_that_twilio_skipped_is_silence_and_ends_an_utterance():
 
 @examples(8)
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=30))
-def test_the_same_audio_gives_the_same_utterances_however_it_was_bunched(lengths_ms):
+def test_utterances_do_not_depend_on_how_audio_was_bunched(lengths_ms):
     told = a_caller()
     for ms in (400, 1000, 900, 200, 1200):
         told.is_silent(ms) if ms in (400, 900, 1200) else told.speaks(ms)
@@ -122,7 +122,8 @@ def test_the_same_audio_gives_the_same_utterances_however_it_was_bunched(lengths
 # -- what Lex is told besides the words (contract 8)
 
 
-def test_parameters_reach_lex_as_attributes_until_it_has_replied_and_never_again():
+def test_parameters_reach_lex_until_its_first_reply():
+    """Parameters reach Lex as attributes until it has replied, and never again."""
     caller = a_caller({"lexbridge:direction": "inbound", "shop": "7"})
     facts = {"lexbridge:direction": "inbound", "shop": "7", CALL_SID_ATTRIBUTE: CALL_SID}
     caller.says_something()
@@ -133,7 +134,7 @@ def test_parameters_reach_lex_as_attributes_until_it_has_replied_and_never_again
     assert [opened.session_attributes for opened in caller.asked] == [facts, facts, None]
 
 
-def test_a_stream_that_is_handed_over_leaves_the_attributes_of_the_session_alone():
+def test_a_handed_over_stream_sends_no_attributes():
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER})
     caller.says_something()
     assert [opened.session_attributes for opened in caller.asked] == [None]
@@ -143,7 +144,7 @@ def test_a_stream_that_is_handed_over_leaves_the_attributes_of_the_session_alone
 # -- while Lex thinks (contract 5)
 
 
-def test_what_is_said_while_lex_thinks_is_kept_and_sent_when_lex_is_free():
+def test_speech_while_lex_thinks_is_sent_when_lex_is_free():
     caller = a_caller_lex_thinks_about()
     caller.says_something()
     assert caller.steps() == []
@@ -152,7 +153,7 @@ def test_what_is_said_while_lex_thinks_is_kept_and_sent_when_lex_is_free():
     assert caller.sent_to_lex(1) + caller.sent_to_lex(2) == decode_mulaw(caller.said)
 
 
-def test_what_is_still_being_said_when_lex_gets_free_goes_on_live():
+def test_speech_under_way_when_lex_gets_free_goes_on_live():
     caller = a_caller_lex_thinks_about()
     caller.speaks(500)
     caller.lex_says("Which day?")
@@ -223,7 +224,7 @@ def test_after_an_apology_a_sentence_is_expected(expected):
     assert expected == ["closed", "open"]
 
 
-def test_what_an_earlier_stream_asked_for_is_known_from_the_look_up(expected):
+def test_what_an_earlier_stream_asked_for_is_looked_up(expected):
     caller = a_caller({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "1"})
     caller.lex_recalls("Right?", dialog_state=CONFIRM)
     assert expected == ["closed"]

@@ -63,7 +63,7 @@ def test_a_short_hole_is_no_silence():
 
 
 @pytest.mark.parametrize("one_way_s", [0, 0.02, 0.1, 0.4])
-def test_who_answers_pings_and_sends_nothing_is_silent_up_to_the_last_ping(one_way_s):
+def test_a_peer_that_only_pongs_is_silent_up_to_its_last_ping(one_way_s):
     peer = Peer(one_way_s)
     peer.passes(1, media=True)
     came_s = peer.now_s
@@ -86,7 +86,8 @@ def test_who_is_silent_for_long_is_pinged_less_often():
 
 @pytest.mark.parametrize("stall_s", [0.8, 1.5, 3, 14])
 @pytest.mark.parametrize("answers", [True, False])
-def test_a_network_that_stalls_while_media_is_on_its_way_tells_of_no_silence(stall_s, answers):
+def test_a_stalled_network_is_no_silence(stall_s, answers):
+    """A network that stalls while media is on its way tells of no silence."""
     peer = Peer(answers=answers)
     peer.passes(1.2, media=True)
     peer.stalls_until_s = peer.now_s + stall_s
@@ -106,7 +107,7 @@ def test_who_is_silent_during_a_stall_was_silent_all_the_time():
     assert 6200 <= peer.silent_ms <= 6500
 
 
-def test_a_peer_that_answers_no_ping_is_taken_at_its_silence_after_a_while():
+def test_a_peer_without_pongs_is_silent_after_a_while():
     peer = Peer(answers=False)
     peer.passes(1, media=True)
     peer.passes(2.4)
@@ -121,7 +122,7 @@ def test_a_peer_that_answers_no_ping_is_taken_at_its_silence_after_a_while():
     assert peer.silent_ms == silent_ms
 
 
-def test_a_process_that_was_held_up_does_not_take_that_for_silence():
+def test_time_while_the_process_hung_is_no_silence():
     """The messages that came meanwhile wait behind the pulse."""
     clock = MediaClock(0.0)
     for second in range(1, 10):
@@ -129,7 +130,7 @@ def test_a_process_that_was_held_up_does_not_take_that_for_silence():
         assert clock.pulse(second * 5.0 + 4.9)[1] == 0
 
 
-def test_from_its_first_pong_on_a_peer_is_believed_by_its_pongs_alone():
+def test_after_its_first_pong_only_pongs_tell_of_silence():
     peer = Peer()
     peer.passes(1)
     peer.answers = False

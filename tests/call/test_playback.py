@@ -40,7 +40,7 @@ def sent(output):
 # -- one prompt
 
 
-def test_a_prompt_is_sent_in_messages_with_a_mark_every_half_second_and_one_at_its_end():
+def test_a_prompt_has_a_mark_every_half_second_and_at_its_end():
     prompt = prompt_of(1200)
     assert in_short(prompt.send(0)) == [500, "turn-1.1:500", 500, "turn-1.1:1000", 200, "turn-1.1:end"]
     assert list(prompt.send(20)) == []
@@ -76,7 +76,8 @@ def test_what_is_sent_is_what_came():
     assert sent(prompt.send(0)) == prompt.audio
 
 
-def test_audio_goes_out_as_it_arrives_and_the_last_mark_when_all_of_it_is_there():
+def test_audio_goes_out_as_it_arrives():
+    """Audio goes out as it arrives, and the last mark when all of it is there."""
     prompt = prompt_of(100, is_complete=False)
     assert not prompt.is_begun
     assert in_short(prompt.send(0)) == [100]
@@ -98,7 +99,7 @@ def test_no_more_is_sent_ahead_than_the_lead():
     assert in_short(prompt.send(40)) == [460, "turn-1.1:5500"]
 
 
-def test_what_the_caller_has_heard_is_the_last_mark_and_the_time_since():
+def test_the_caller_has_heard_the_last_mark_and_the_time_since():
     prompt = prompt_of(3000)
     assert (prompt.position_ms(100), prompt.playing_ms(100)) == (0, 0)
     list(prompt.send(100))
@@ -143,7 +144,7 @@ def test_a_mark_before_its_prompt_changes_nothing():
     assert not prompt.is_heard
 
 
-def test_a_prompt_without_audio_is_heard_when_there_is_no_more_of_it():
+def test_a_prompt_without_audio_is_heard_when_it_ends():
     prompt = prompt_of(0, is_complete=False)
     assert list(prompt.send(0)) == []
     assert not prompt.is_heard
@@ -152,7 +153,8 @@ def test_a_prompt_without_audio_is_heard_when_there_is_no_more_of_it():
     assert prompt.is_heard
 
 
-def test_a_prompt_whose_last_mark_never_comes_counts_as_heard_a_little_after_its_own_length():
+def test_a_prompt_without_its_last_mark_counts_as_heard():
+    """A prompt whose last mark never comes counts as heard a little after its own length."""
     prompt = prompt_of(1000)
     assert not prompt.expire(10_000)  # it has not begun
     list(prompt.send(0))
@@ -181,7 +183,8 @@ def test_of_an_endless_prompt_the_first_minutes_are_kept():
 
 
 @pytest.mark.parametrize(("heard_ms", "from_ms"), [(0, 0), (480, 0), (500, 500), (1340, 1000)])
-def test_what_was_stopped_goes_on_at_the_half_second_where_the_caller_stopped_hearing(heard_ms, from_ms):
+def test_a_stopped_prompt_goes_on_at_its_half_second(heard_ms, from_ms):
+    """A stopped prompt goes on at the half second where the caller stopped hearing it."""
     prompt = Prompt(1)
     prompt.push(counted(1600))
     prompt.complete()
@@ -216,7 +219,7 @@ def test_a_prompt_that_is_stopped_twice_never_goes_back():
     assert prompt.position_ms(2200) == 1000
 
 
-def test_what_was_heard_to_its_end_before_it_was_stopped_is_heard():
+def test_a_prompt_heard_to_its_end_before_the_stop_is_heard():
     prompt = prompt_of(1000)
     list(prompt.send(0))
     prompt.stop(1000)
@@ -227,7 +230,7 @@ def test_what_was_heard_to_its_end_before_it_was_stopped_is_heard():
 # -- the echo
 
 
-def test_an_echo_is_weaker_than_what_plays_and_comes_a_little_later():
+def test_an_echo_is_weaker_and_later_than_what_plays():
     prompt = Prompt(1)
     prompt.push(tone(1000, level=8000))
     prompt.push(MULAW_SILENCE * 8 * 3000)
@@ -285,7 +288,7 @@ def test_prompts_without_audio_are_heard_at_once():
     assert in_short(playback.send(0, False)) == [200, "turn-3.1:end"]
 
 
-def test_a_prompt_waits_for_the_caller_unless_it_must_not_be_interrupted():
+def test_a_prompt_waits_for_the_caller_unless_protected():
     waiting, urgent = playback_of(prompt_of(200)), playback_of(prompt_of(200, may_interrupt=False))
     assert waiting.send(0, True) == []
     assert waiting.playing is None
@@ -331,7 +334,7 @@ def test_after_a_false_alarm_all_of_them_go_on():
     assert in_short(playback.send(5000, False)) == [200, "turn-2.1:end"]
 
 
-def test_what_arrives_of_an_interrupted_prompt_is_kept_and_not_sent():
+def test_the_rest_of_an_interrupted_prompt_is_kept_unsent():
     playback = playback_of(prompt_of(600, is_complete=False))
     playback.send(0, False)
     playback.interrupt(600)
@@ -354,7 +357,7 @@ def test_nothing_is_cleared_that_was_not_begun():
     assert playback.has_interrupted
 
 
-def test_the_echo_is_that_of_what_plays_or_of_what_was_heard_last():
+def test_the_echo_is_of_what_plays_or_was_heard_last():
     playback = playback_of(prompt_of(300, 1), prompt_of(0, 2, is_complete=False))
     assert playback.echo_rms(0) == 0
     playback.send(0, False)
@@ -415,7 +418,7 @@ def test_a_prompt_that_loses_its_voice_is_stopped_if_it_plays():
     assert (playback.is_empty, playback.needs_say) == (True, False)
 
 
-def test_an_interrupted_prompt_can_lose_its_voice_and_is_arriving_no_more():
+def test_an_interrupted_prompt_may_lose_its_voice():
     prompt = prompt_of(300, is_complete=False)
     playback = playback_of(prompt)
     playback.send(0, False)
@@ -431,7 +434,7 @@ def test_a_filler_is_not_kept_when_it_is_interrupted():
     assert not playback.has_interrupted
 
 
-def test_who_interrupts_twice_brings_back_all_of_it_with_a_false_alarm():
+def test_a_false_alarm_brings_back_all_interrupted_prompts():
     first, filler = prompt_of(600, 1), prompt_of(600, -1, is_filler=True)
     playback = playback_of(first)
     playback.send(0, False)

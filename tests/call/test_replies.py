@@ -31,7 +31,7 @@ def test_the_reply_is_spoken_by_one_update_of_this_call():
     assert caller.hears() == ["Okay.", "Which day?", *HOLDS]
 
 
-def test_an_empty_reply_to_no_words_says_nothing_and_holds_the_call():
+def test_an_empty_reply_to_no_words_says_nothing():
     caller = a_caller_lex_thinks_about()
     caller.lex_says(transcript="")
     assert caller.hears() == HOLDS
@@ -49,7 +49,8 @@ WORDLESS = [
 
 
 @pytest.mark.parametrize(("reply", "words"), WORDLESS)
-def test_an_answer_without_a_word_is_followed_by_a_word_of_ours_and_the_call_goes_on(reply, words):
+def test_an_answer_without_words_gets_a_phrase_of_lexbridge(reply, words):
+    """An answer without a word is followed by a phrase of lexbridge's, and the call goes on."""
     caller = a_caller_lex_thinks_about(NO_INPUT_S="5")
     caller.lex_says(**reply)
     assert caller.hears() == [words, *HOLDS]
@@ -57,7 +58,7 @@ def test_an_answer_without_a_word_is_followed_by_a_word_of_ours_and_the_call_goe
     assert caller.hears() == ["Sorry, I did not hear anything.", *HOLDS]  # our word is not what the bot has said
 
 
-def test_keys_that_are_answered_without_a_word_are_followed_by_a_word_of_ours():
+def test_keys_answered_without_words_get_a_phrase_of_lexbridge():
     caller = Caller()
     caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "12"})
     caller.lex_recalls("Which number?")
@@ -65,7 +66,7 @@ def test_keys_that_are_answered_without_a_word_are_followed_by_a_word_of_ours():
     assert caller.hears() == [SAY_AGAIN, *HOLDS]
 
 
-def test_a_bot_that_begins_without_a_word_is_stood_in_for_by_the_greeting():
+def test_the_greeting_stands_in_for_a_welcome_without_words():
     caller = Caller(WELCOME="bot", WELCOME_INTENT="Hello", GREETING="Welcome.")
     caller.dials()
     caller.steps()
@@ -80,7 +81,7 @@ def test_a_reply_that_is_too_long_is_cut_and_noted():
     assert caller.hears()[-2:] == HOLDS
 
 
-def test_a_dialog_that_closes_goes_on_listening_for_the_next_intent():
+def test_after_a_closed_dialog_the_call_listens_on():
     caller = a_caller_lex_thinks_about()
     caller.lex_says("Thanks, your order is placed.", dialog_state=FULFILLED, intent="OrderFlowers")
     assert caller.hears() == ["Thanks, your order is placed.", *HOLDS]
@@ -121,14 +122,14 @@ def test_a_fulfilled_hang_up_intent_ends_the_call_in_its_words(state):
     assert caller.note("bot-hangs-up") == {}
 
 
-def test_a_hang_up_intent_without_a_message_ends_the_call_politely():
+def test_a_wordless_hang_up_intent_ends_the_call_politely():
     caller = a_caller_lex_thinks_about(HANGUP_INTENTS="Bye,Ciao")
     caller.lex_says(dialog_state=FULFILLED, intent="Ciao")
     assert caller.hears() == ["Goodbye.", "Hangup"]
 
 
 @pytest.mark.parametrize("state", [DialogState.FAILED, DialogState.CONFIRM_INTENT])
-def test_a_hang_up_intent_that_is_not_fulfilled_does_not_end_the_call(state):
+def test_an_unfulfilled_hang_up_intent_does_not_end_the_call(state):
     caller = a_caller_lex_thinks_about()
     caller.lex_says("Do you want to go?", dialog_state=state, intent="GoodbyeIntent")
     assert caller.hears() == ["Do you want to go?", *HOLDS]
@@ -155,7 +156,7 @@ def test_an_action_that_is_unknown_changes_nothing():
     assert caller.hears() == ["Done.", *HOLDS]
 
 
-def test_a_closed_dialog_can_transfer_to_a_number_that_is_allowed():
+def test_a_closed_dialog_can_transfer_to_an_allowed_number():
     caller = a_caller_lex_thinks_about(TRANSFER_NUMBERS=f"+442079460000,{NUMBER}")
     asked = {ACTION_ATTRIBUTE: "transfer", TRANSFER_TO_ATTRIBUTE: NUMBER}
     caller.lex_says("One moment.", dialog_state=FULFILLED, session_attributes=asked)
@@ -188,7 +189,8 @@ def caller_id_shown(caller):
         ("", "", ""),
     ],
 )
-def test_a_transfer_shows_the_number_of_the_setting_or_the_one_that_was_called(called, setting, shown):
+def test_a_transfer_shows_the_set_or_the_called_number(called, setting, shown):
+    """A transfer shows the number of the setting, or else the one that was called."""
     caller = a_caller({CALLED_NUMBER_ATTRIBUTE: called}, TRANSFER_NUMBERS=NUMBER, TRANSFER_CALLER_ID=setting)
     caller.says_something()
     caller.lex_says(dialog_state=FULFILLED, session_attributes=TRANSFERRED)
@@ -196,7 +198,7 @@ def test_a_transfer_shows_the_number_of_the_setting_or_the_one_that_was_called(c
     assert caller.note("transferred")["has_caller_id"] is bool(shown)
 
 
-def test_a_call_that_was_handed_over_still_shows_the_number_that_was_called():
+def test_a_transfer_after_a_hand_over_shows_the_called_number():
     caller = a_caller({CALLED_NUMBER_ATTRIBUTE: CALLED})
     caller.says_something()
     caller.session.next_stream, caller.session.is_leaving = NEXT, True

@@ -27,7 +27,7 @@ def a_caller_whose_stream_was_lost(parameters=None, **variables):
     return a_caller({RESUMED_PARAMETER: LOST, **(parameters or {})}, **variables)
 
 
-def test_where_a_stream_was_lost_the_bots_last_words_are_spoken_once_more():
+def test_after_a_lost_stream_the_bots_last_words_are_repeated():
     caller = a_caller_whose_stream_was_lost()
     assert caller.steps() == ["FetchSession"]
     assert [action.session_id for action in caller.actions if isinstance(action, FetchSession)] == [CALL_SID]
@@ -39,7 +39,8 @@ def test_where_a_stream_was_lost_the_bots_last_words_are_spoken_once_more():
     assert caller.asked[0].session_attributes is None
 
 
-def test_what_was_cut_off_is_not_sent_and_the_caller_is_asked_for_all_of_it():
+def test_speech_cut_off_by_a_loss_is_asked_for_again():
+    """Speech that a lost stream cut off is not sent, and the caller is asked for all of it."""
     caller = a_caller_whose_stream_was_lost()
     caller.steps()
     caller.speaks(400)
@@ -52,7 +53,8 @@ def test_what_was_cut_off_is_not_sent_and_the_caller_is_asked_for_all_of_it():
     assert caller.steps() == ["OpenUtterance 1", "CloseUtterance 1"]
 
 
-def test_what_is_said_while_a_document_ends_the_call_is_ignored_and_logged_whatever_becomes_of_it():
+def test_speech_over_the_last_document_is_ignored_and_logged():
+    """Speech while a document ends the call is ignored and logged, whatever becomes of the document."""
     caller = a_caller_lex_thinks_about(BARGE_IN="off")
     caller.lex_says("Goodbye.", dialog_state=DialogState.FULFILLED, intent="GoodbyeIntent")
     caller.is_silent(100)
@@ -68,7 +70,8 @@ def test_what_is_said_while_a_document_ends_the_call_is_ignored_and_logged_whate
 
 
 @pytest.mark.parametrize("told", [Caller.lex_recalls, Caller.lex_recalls_nothing], ids=["no session", "no answer"])
-def test_if_lex_cannot_tell_what_it_said_the_caller_is_asked_to_say_it_again(told):
+def test_a_failed_look_up_has_the_caller_asked_again(told):
+    """If Lex cannot tell what it said last, the caller is asked to say it again."""
     caller = a_caller_whose_stream_was_lost()
     told(caller)
     assert caller.hears() == PLEASE_AGAIN
@@ -80,7 +83,7 @@ def test_a_session_without_a_message_is_asked_for_again_too():
     assert caller.hears() == PLEASE_AGAIN
 
 
-def test_if_lex_knows_no_session_the_first_turn_brings_the_call_facts():
+def test_without_a_session_the_first_turn_brings_the_facts():
     caller = a_caller_whose_stream_was_lost({"shop": "7"})
     caller.lex_recalls()
     caller.says_something()
@@ -106,7 +109,7 @@ def test_a_goodbye_without_words_that_was_lost_ends_the_call_too():
     assert caller.hears() == ["Goodbye.", "Hangup"]
 
 
-def test_an_answer_that_lex_was_still_busy_with_is_spoken_when_it_is_there():
+def test_an_answer_lex_was_busy_with_is_spoken_once_there():
     caller = a_caller_whose_stream_was_lost()
     caller.lex_recalls("Which flowers?")
     caller.is_silent(980)
@@ -183,7 +186,8 @@ def test_the_stream_that_was_handed_over_hears_nobody_any_more():
     assert caller.note("stream-ended")["how"] == "stopped"
 
 
-def test_a_call_is_handed_over_with_the_next_question_too_and_knows_how_often_it_was_asked():
+def test_a_call_is_handed_over_with_a_reprompt_too():
+    """A call is handed over with the next reprompt too, and the next stream knows how often it was asked."""
     caller = a_caller({"shop": "7"}, GREETING="Hello.")
     caller.session.next_stream, caller.session.is_leaving = NEXT, True
     caller.is_silent(10_420)
@@ -195,7 +199,7 @@ def test_a_call_is_handed_over_with_the_next_question_too_and_knows_how_often_it
     assert following.hears() == ["Sorry, I did not hear anything. Goodbye.", "Hangup"]
 
 
-def test_after_the_first_answer_the_call_facts_are_not_handed_over():
+def test_after_the_first_answer_no_facts_are_handed_over():
     caller = a_caller({"shop": "7"})
     caller.says_something()
     caller.session.next_stream, caller.session.is_leaving = NEXT, True
@@ -203,13 +207,14 @@ def test_after_the_first_answer_the_call_facts_are_not_handed_over():
     assert "shop" not in opening_of(caller)[1]
 
 
-def test_facts_that_are_handed_over_go_to_lex_with_the_first_turn():
+def test_handed_over_facts_go_to_lex_with_the_first_turn():
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER, "shop": "7"})
     caller.says_something()
     assert caller.asked[0].session_attributes == {"shop": "7", CALL_SID_ATTRIBUTE: CALL_SID}
 
 
-def test_a_call_is_not_handed_over_while_the_caller_speaks_or_waits_for_lex():
+def test_a_busy_call_is_not_handed_over():
+    """A call is not handed over while the caller speaks or waits for Lex."""
     for pause_ms in (0, 700):
         caller = a_caller_lex_thinks_about()
         caller.speaks(500)
@@ -219,7 +224,7 @@ def test_a_call_is_not_handed_over_while_the_caller_speaks_or_waits_for_lex():
         assert caller.hears() == ["Which day?", *HOLDS]
 
 
-def test_a_hand_over_that_twilio_does_not_carry_out_is_tried_again_with_the_next_document():
+def test_a_failed_hand_over_is_tried_with_the_next_document():
     caller = a_caller_lex_thinks_about()
     caller.session.next_stream, caller.session.is_leaving = NEXT, True
     caller.lex_says("Which day?")
@@ -236,7 +241,7 @@ def test_last_words_are_not_handed_over():
     assert caller.hears() == ["Thank you.", "Hangup"]
 
 
-def test_who_says_nothing_after_a_hand_over_hears_the_question_again():
+def test_a_caller_silent_after_a_hand_over_is_asked_again():
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER})
     caller.is_silent(10_000)
     caller.lex_recalls("Which day?")
@@ -253,7 +258,7 @@ def test_who_says_nothing_after_a_hand_over_hears_at_least_that():
     assert caller.hears() == ["Sorry, I did not hear anything.", *HOLDS]
 
 
-def test_what_is_looked_up_after_the_caller_has_gone_on_is_not_said():
+def test_a_look_up_after_the_caller_went_on_is_not_said():
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER})
     caller.is_silent(10_000)
     caller.says_something()
@@ -278,7 +283,8 @@ def test_numbers_that_are_none_of_ours_count_as_none():
     assert caller.steps() == ["FetchSession"]
 
 
-def test_an_answer_that_came_after_the_stream_was_left_is_heard_on_the_next_one():
+def test_an_answer_after_the_stream_was_left_is_heard_next():
+    """An answer that came after the stream was left is heard on the next stream."""
     first = a_caller_lex_thinks_about()
     first.session.next_stream, first.session.is_leaving = NEXT, True
     first.lex_says("Which day?")
@@ -291,7 +297,7 @@ def test_an_answer_that_came_after_the_stream_was_left_is_heard_on_the_next_one(
     assert newer.hears() == ["What time?", *HOLDS]
 
 
-def test_a_stream_that_takes_over_waits_as_long_as_the_bot_has_the_caller_waited_for():
+def test_the_next_stream_waits_as_long_as_the_bot_says():
     caller = a_caller_lex_thinks_about()
     caller.session.next_stream = NEXT_STREAM
     caller.session.is_leaving = True

@@ -36,7 +36,7 @@ def test_the_end_of_the_stream_cancels_what_is_in_flight(end, how):
     assert caller.session.state is CallState.ENDED
 
 
-def test_an_utterance_that_the_hang_up_cuts_off_is_not_sent_to_its_end():
+def test_an_utterance_cut_off_by_a_hang_up_is_not_completed():
     """Lex would take half a sentence for an answer, and a call that resumes would go on from there."""
     caller = a_caller()
     caller.speaks(500)
@@ -130,7 +130,7 @@ def test_a_note_tells_how_a_turn_was_answered():
     }
 
 
-def test_no_note_holds_a_word_that_was_spoken_a_number_or_a_parameter():
+def test_no_note_holds_words_numbers_or_parameters():
     caller = a_caller(
         {"lexbridge:caller-number": "+15005550006", "pin": "hush"}, TRANSFER_NUMBERS=NUMBER, NO_INPUT_LIMIT="1"
     )
@@ -164,7 +164,7 @@ def test_no_note_holds_a_word_that_was_spoken_a_number_or_a_parameter():
     assert not [secret for secret in ("hush", "5550006", "5550100", CALL_SID) if secret in told]
 
 
-def test_no_action_shows_words_audio_or_documents_when_it_is_printed():
+def test_a_printed_action_shows_no_words_audio_or_documents():
     caller = a_caller({"pin": "hush"})
     caller.says_something()
     caller.lex_says("hush")
@@ -200,7 +200,8 @@ ENDS = st.sampled_from([Caller.hangs_up, Caller.is_cut_off, Caller.is_gone])
 
 @examples(30)
 @given(st.lists(STEPS, max_size=25), ENDS)
-def test_whatever_happens_requests_to_lex_are_whole_one_at_a_time_and_in_order(steps, end):
+def test_whatever_happens_requests_to_lex_are_in_order(steps, end):
+    """Whatever happens, requests to Lex are whole, one at a time, and in order."""
     caller = a_caller(NO_INPUT_S="2", MAX_UTTERANCE_MS="4000")
     for step in steps:
         step(caller)

@@ -13,7 +13,8 @@ from tests.support.story import Caller, media_text, tone
 # -- silence (contract 9)
 
 
-def test_who_is_silent_is_asked_again_and_at_last_the_call_ends_politely():
+def test_a_silent_caller_is_asked_again_and_then_let_go():
+    """A silent caller is asked again, and at last the call ends politely."""
     caller = a_caller(NO_INPUT_S="5", NO_INPUT_LIMIT="2", GREETING="Hello.")
     greeting_ms = len("Hello.") * SPEAKING_MS_PER_CHARACTER
     caller.is_silent(greeting_ms + 4980)
@@ -72,7 +73,7 @@ def test_with_a_limit_of_none_the_first_silence_ends_the_call():
     assert caller.hears() == ["Sorry, I did not hear anything. Goodbye.", "Hangup"]
 
 
-def test_a_call_that_is_handed_over_is_waited_for_from_the_end_of_the_prompt_on():
+def test_after_a_hand_over_silence_counts_from_the_prompts_end():
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER, SPOKEN_PARAMETER: "2000"})
     caller.is_silent(11_980)
     assert caller.steps() == []
@@ -92,7 +93,7 @@ def test_the_bot_says_how_long_and_how_often_silence_is_borne():
     assert 'voice="Polly.Vicki"' in caller.document()
 
 
-def test_while_lex_thinks_the_caller_is_told_so_before_the_silence_is_long():
+def test_a_filler_comes_before_the_silence_is_long():
     caller = a_caller(GREETING="Hello.")
     caller.speaks(1000)
     caller.is_silent(2480)
@@ -133,7 +134,7 @@ def test_nobody_is_told_to_wait_while_they_speak():
     assert caller.steps() == []
 
 
-def test_an_utterance_that_was_too_long_is_not_followed_by_a_hangover():
+def test_a_too_long_utterance_has_no_hangover():
     caller = a_caller(MAX_UTTERANCE_MS="4000")
     caller.speaks(4000)
     caller.steps()
@@ -146,7 +147,7 @@ def test_an_utterance_that_was_too_long_is_not_followed_by_a_hangover():
 # -- how long the bot lets the caller pause and speak (contract 9)
 
 
-def test_the_bot_says_how_long_silence_pauses_and_utterances_may_be():
+def test_the_bot_sets_the_lengths_of_silence_pause_and_speech():
     caller = a_caller_lex_thinks_about(NO_INPUT_S="9", HANGOVER_MAX_MS="2000")
     attributes = {
         "x-amz-lex:audio:start-timeout-ms:*:*": "2000",
@@ -181,7 +182,7 @@ def test_a_time_that_the_bot_may_not_have_is_noted_once():
 # -- no media, and odd messages
 
 
-def test_before_the_stream_starts_and_after_its_end_there_is_no_silence():
+def test_no_silence_before_the_stream_and_after_its_end():
     caller = Caller()
     caller.passes_without_media(1000)
     assert caller.session.media_ms == 0
@@ -201,7 +202,7 @@ def test_an_utterance_ends_although_no_media_follows_it():
     assert caller.sent_to_lex(1) == decode_mulaw(caller.said) + bytes(16 * 700)
 
 
-def test_the_same_silence_is_heard_once_whatever_the_timestamps_say_later():
+def test_silence_is_heard_once_whatever_timestamps_say_later():
     caller = a_caller()
     caller.speaks(1000)
     caller.passes_without_media(400)
@@ -211,7 +212,7 @@ def test_the_same_silence_is_heard_once_whatever_the_timestamps_say_later():
     assert len(caller.sent_to_lex(1)) == 16 * (1000 + 440 + 20 + 700)
 
 
-def test_who_sends_no_media_is_asked_again_and_at_last_the_call_ends_politely():
+def test_a_caller_without_media_is_asked_again_and_let_go():
     caller = a_caller(GREETING="Hi.", NO_INPUT_S="10", NO_INPUT_LIMIT="1")
     caller.passes_without_media(10_500)
     assert caller.steps() == ["UpdateCall"]
@@ -224,7 +225,7 @@ def test_who_sends_no_media_is_asked_again_and_at_last_the_call_ends_politely():
 
 @pytest.mark.parametrize("mode", ["call-update", "stream"])
 @pytest.mark.parametrize("jump_ms", [5000, 59_000, 61_000, 600_000, -3000, -10_000])
-def test_a_timestamp_that_jumps_is_no_silence_of_the_callers_and_no_end(jump_ms, mode):
+def test_a_jumping_timestamp_is_no_silence_and_no_end(jump_ms, mode):
     caller = a_caller(REPLY_MODE=mode, GREETING="Hi.", NO_INPUT_S="3", NO_INPUT_LIMIT="0")
     caller.is_silent(2500)
     for at_ms in range(0, 400, 20):

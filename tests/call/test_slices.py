@@ -66,7 +66,7 @@ def test_no_way_in_hears_more_than_a_slice(silent_ms, timestamp_ms, mulaw):
     assert max(after - before for before, after in pairwise(heard_ms)) == SLICE_MS
 
 
-def test_a_message_of_a_slice_leaves_nothing_behind_and_catching_up_is_then_nothing():
+def test_a_message_of_one_slice_leaves_nothing_behind():
     session = a_session()
     session.receive(inbound(0, tone(SLICE_MS)))
     assert not session.is_behind
@@ -99,7 +99,7 @@ def test_the_end_of_the_call_drops_what_is_behind():
         assert session.heard_ms == 20 + SLICE_MS
 
 
-def test_a_message_that_is_refused_leaves_what_is_behind_to_be_heard():
+def test_a_refused_message_leaves_the_backlog_to_be_heard():
     session = a_session()
     session.receive(inbound(0, tone(6000)))
     with pytest.raises(MediaStreamError):
@@ -230,14 +230,15 @@ def in_many_messages(at_ms, media):
 
 @examples(150)
 @given(VARIABLES, STORIES)
-def test_whoever_catches_up_late_gets_the_same_actions_in_the_same_order(variables, story):
+def test_catching_up_late_gives_the_same_actions(variables, story):
     sliced, late = (told(variables, story, in_one_message, catches_up) for catches_up in (True, False))
     assert late == sliced
 
 
 @examples(150)
 @given(VARIABLES, STORIES)
-def test_much_media_and_time_without_any_are_heard_as_if_they_had_come_bit_by_bit(variables, story):
+def test_much_media_is_heard_as_if_it_had_come_bit_by_bit(variables, story):
+    """Much media, and time without any, are heard as if they had come bit by bit."""
     *at_once, ended = told(variables, story, in_one_message)
     *bit_by_bit, ended_too = told(variables, story, in_many_messages)
     assert at_once == bit_by_bit

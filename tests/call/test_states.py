@@ -136,7 +136,7 @@ def test_nothing_leads_out_of_the_last_states():
     assert {*CALL_MOVES.values(), *TURN_MOVES.values()} >= last
 
 
-def test_a_call_that_is_not_live_has_no_stream_to_speak_over_and_says_so():
+def test_a_call_that_is_not_live_has_no_stream_to_speak_over():
     settings = make_settings()
     documents = TwimlDocuments(settings.url, settings.stream_url, hold_s=60)
     call = CallContext(settings.call_rules, documents, Endpointer(AmplitudeDetector(500), EndpointingRules()))

@@ -49,7 +49,7 @@ def test_a_call_ends_even_if_the_mark_never_comes():
 
 
 @pytest.mark.parametrize("arrived_ms", [0, 300])
-def test_last_words_without_a_voice_are_said_by_the_document_that_ends_the_call(arrived_ms):
+def test_voiceless_last_words_are_said_by_the_last_document(arrived_ms):
     caller = a_caller_lex_thinks_about()
     caller.lex_says("Thank you.", speaks=True, **BYE)
     caller.lex_speaks(tone(arrived_ms))
@@ -59,7 +59,7 @@ def test_last_words_without_a_voice_are_said_by_the_document_that_ends_the_call(
     assert caller.steps() == ["UpdateCall"]
 
 
-def test_a_goodbye_without_words_is_ours_and_lex_need_not_go_on_speaking():
+def test_a_wordless_goodbye_is_lexbridges():
     caller = a_caller_lex_thinks_about(voiced={"Goodbye.": tone(400)})
     caller.lex_says(speaks=True, **BYE)
     assert caller.steps() == ["CancelUtterance 1"]
@@ -74,7 +74,8 @@ def test_a_transfer_without_words_is_made_at_once():
     assert caller.hears() == ["Dial", "Goodbye.", "Hangup"]
 
 
-def test_last_words_wait_for_the_prompt_that_plays_and_the_call_ends_once():
+def test_last_words_wait_for_the_prompt_that_plays():
+    """Last words wait for the prompt that plays, and the call ends once."""
     caller = a_caller_lex_thinks_about()
     caller.says_something()
     caller.lex_says_aloud("One.", ms=1000, turn=1)
@@ -88,7 +89,7 @@ def test_last_words_wait_for_the_prompt_that_plays_and_the_call_ends_once():
     assert caller.hears() == ["Thank you.", "Hangup"]
 
 
-def test_a_prompt_that_breaks_off_before_the_last_words_is_said_with_them():
+def test_a_prompt_broken_off_is_said_with_the_last_words():
     caller = a_caller_lex_thinks_about()
     caller.says_something()
     caller.lex_says("One.", turn=1, speaks=True)
@@ -99,7 +100,7 @@ def test_a_prompt_that_breaks_off_before_the_last_words_is_said_with_them():
     assert caller.hears() == ["One.", "Thank you.", "Hangup"]
 
 
-def test_what_is_said_or_pressed_over_the_last_words_is_for_nobody():
+def test_speech_and_keys_over_the_last_words_are_dropped():
     caller = a_caller_lex_thinks_about()
     caller.lex_says_aloud("Thank you.", ms=6000, **BYE)
     caller.steps()
@@ -121,7 +122,7 @@ def test_if_last_words_are_not_carried_out_the_call_goes_on():
     assert caller.steps()[:3] == ["UpdateCall", "OpenUtterance 2", "CloseUtterance 2"]
 
 
-def test_a_document_that_failed_before_does_not_take_back_last_words_that_are_being_heard():
+def test_an_earlier_failed_document_does_not_undo_last_words():
     caller = a_caller_lex_thinks_about()
     caller.lex_says("Which day?")
     caller.does_not_get_the_update()
@@ -182,7 +183,7 @@ def test_the_end_of_the_stream_ends_what_lex_still_says(end):
     assert caller.actions[seen:] == []
 
 
-def test_the_last_answer_that_a_call_may_have_is_heard_out_before_the_goodbye():
+def test_the_last_answer_is_heard_out_before_the_goodbye():
     caller = a_caller_lex_thinks_about(MAX_TURNS="1")
     caller.lex_says_aloud("Which day?", ms=1000)
     assert caller.steps() == []
@@ -202,7 +203,7 @@ def test_a_false_alarm_is_no_turn():
     assert caller.noted("call-limit") == 0
 
 
-def test_a_call_that_has_lasted_long_enough_ends_in_the_bots_voice():
+def test_a_call_at_its_limit_ends_in_the_bots_voice():
     caller = a_caller(MAX_CALL_S="10", NO_INPUT_S="60", voiced={LIMIT: tone(400)})
     caller.is_silent(10_000)
     assert caller.gets() == [400, "turn--1.1:end"]

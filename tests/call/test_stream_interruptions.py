@@ -40,7 +40,8 @@ def test_the_patience_for_an_interruption_can_be_set():
     assert caller.sent_to_lex(2) == decode_mulaw(caller.said)[16 * 2200 :]
 
 
-def test_what_lex_still_says_of_an_interrupted_prompt_is_not_sent_and_ends_with_the_answer():
+def test_the_rest_of_an_interrupted_prompt_is_not_sent():
+    """What Lex still says of an interrupted prompt is not sent, and is cancelled with the next answer."""
     caller = a_caller_lex_thinks_about()
     caller.lex_says("One.", speaks=True)
     caller.lex_speaks(tone(2000))
@@ -68,7 +69,7 @@ def test_nothing_interrupts_the_first_half_second():
     assert (caller.steps(), "clear" in caller.gets()) == ([], False)
 
 
-def test_who_goes_on_speaking_after_the_first_half_second_interrupts():
+def test_speech_past_the_first_half_second_interrupts():
     caller = a_caller_who_hears_a_prompt(so_far_ms=100)
     caller.speaks(400)
     assert "clear" not in caller.gets()
@@ -86,7 +87,7 @@ def test_coughs_interrupt_nothing():
 
 
 @pytest.mark.parametrize("delay_ms", [100, 160, 240, 400])
-def test_its_own_echo_interrupts_nothing_and_is_not_taken_for_an_answer(delay_ms):
+def test_a_prompts_echo_is_no_interruption_and_no_answer(delay_ms):
     caller = a_caller_lex_thinks_about(VOICE_THRESHOLD="100", NO_INPUT_S="60")
     caller.echo = (delay_ms, -20)
     words = b"".join(tone(ms, level) for level in (9000, 200, 14_000, 0) for ms in (340, 160))
@@ -110,7 +111,7 @@ def test_who_speaks_over_the_echo_interrupts():
     assert caller.gets()[-1] == "clear"
 
 
-def test_the_echo_of_a_prompt_that_was_stopped_is_not_taken_for_an_answer():
+def test_the_echo_of_a_stopped_prompt_is_no_answer():
     caller = a_caller_lex_thinks_about(VOICE_THRESHOLD="100")
     caller.echo = (400, -20)
     caller.lex_says("Press 1.", speaks=True, session_attributes={MAX_LENGTH_ATTRIBUTE: "1"})
@@ -155,7 +156,7 @@ def test_what_must_be_heard_out_must_be_when_it_is_said_again():
     assert "clear" not in caller.gets()
 
 
-def test_who_speaks_into_the_end_of_a_prompt_that_must_be_heard_out_is_heard_after_it():
+def test_speech_into_the_end_of_a_protected_prompt_is_heard():
     caller = a_caller_who_hears_a_prompt(attributes={ALLOW_INTERRUPT_ATTRIBUTE: "false"})
     caller.is_silent(1800)
     caller.speaks(180)
@@ -165,7 +166,8 @@ def test_who_speaks_into_the_end_of_a_prompt_that_must_be_heard_out_is_heard_aft
     assert caller.sent_to_lex(2) == decode_mulaw(caller.said)[16 * (4500 - 500) :]
 
 
-def test_a_prompt_goes_on_after_a_false_alarm_at_the_half_second_where_the_caller_stopped_hearing():
+def test_a_prompt_goes_on_where_it_stopped_after_a_false_alarm():
+    """After a false alarm a prompt goes on at the half second where the caller stopped hearing it."""
     caller = a_caller_lex_thinks_about()
     caller.lex_says("Which day?", speaks=True)
     halves = [tone(500, level) for level in (1000, 2000, 3000, 4000, 5000, 6000)]
@@ -185,7 +187,7 @@ def test_a_prompt_goes_on_after_a_false_alarm_at_the_half_second_where_the_calle
     assert caller.noted("no-input") == 1
 
 
-def test_a_dialog_that_closed_without_a_transcript_is_no_false_alarm():
+def test_a_closed_dialog_without_transcript_is_no_false_alarm():
     caller = a_caller_who_hears_a_prompt()
     caller.speaks(400)
     caller.is_silent(700)
@@ -217,7 +219,7 @@ def test_whether_it_was_a_false_alarm_the_last_turn_tells():
     assert caller.gets() == [400, "turn-3.1:end"]
 
 
-def test_an_earlier_turn_without_words_does_not_bring_a_prompt_back():
+def test_an_earlier_wordless_turn_brings_no_prompt_back():
     caller = a_caller_lex_thinks_about()
     caller.says_something()
     caller.lex_says_aloud("One.", ms=6000, turn=1)
@@ -230,7 +232,7 @@ def test_an_earlier_turn_without_words_does_not_bring_a_prompt_back():
     assert caller.gets() == []
 
 
-def test_several_prompts_that_were_interrupted_go_on_after_a_false_alarm():
+def test_several_interrupted_prompts_go_on_after_a_false_alarm():
     caller = a_caller_lex_thinks_about()
     caller.says_something()
     caller.lex_says_aloud("One.", ms=2000, turn=1)
@@ -244,7 +246,7 @@ def test_several_prompts_that_were_interrupted_go_on_after_a_false_alarm():
     assert voice_in(heard_since(caller, at_ms)) == 1000 + 300
 
 
-def test_an_interrupted_prompt_that_breaks_off_is_said_after_a_false_alarm():
+def test_a_broken_off_prompt_is_said_after_a_false_alarm():
     caller = a_caller_lex_thinks_about()
     caller.lex_says("Which day?", speaks=True)
     caller.lex_speaks(tone(3000))

@@ -88,7 +88,8 @@ def test_who_keys_nothing_in_is_waited_for(keys):
     assert caller.noted("no-input") == 1
 
 
-def test_who_takes_back_their_keys_hears_the_prompt_again_and_may_key_at_once():
+def test_after_deleted_keys_the_prompt_is_heard_again():
+    """A caller who takes back all keys hears the prompt again, and may key at once."""
     caller = a_caller_who_hears_a_prompt(ms=3000)
     caller.presses("12")
     assert caller.gets() == ["clear"]
@@ -99,7 +100,7 @@ def test_who_takes_back_their_keys_hears_the_prompt_again_and_may_key_at_once():
     assert [asked.keys for asked in caller.asked if isinstance(asked, SendKeys)] == ["34"]
 
 
-def test_who_takes_back_their_keys_while_lex_thinks_hears_nothing_twice():
+def test_keys_deleted_while_lex_thinks_repeat_no_prompt():
     caller = a_caller_lex_thinks_about()
     caller.presses("12*")
     assert caller.gets() == []
@@ -124,7 +125,7 @@ def test_keys_pressed_while_lex_thinks_go_to_lex_after_it():
     assert caller.steps()[-1] == f"SendKeys {caller.asked[-1].turn}"
 
 
-def test_keys_that_are_being_pressed_over_last_words_are_for_nobody():
+def test_keys_pressed_over_last_words_are_dropped():
     caller = a_caller_lex_thinks_about()
     caller.presses("12")
     caller.lex_says_aloud("Thank you.", ms=4000, **BYE)
@@ -145,7 +146,7 @@ def test_a_reply_waits_for_keys_that_are_being_pressed():
     assert caller.asked[-1].keys == "12"
 
 
-def test_words_without_a_voice_do_not_take_the_stream_from_keys_that_are_being_pressed():
+def test_voiceless_words_wait_for_keys_that_are_being_pressed():
     caller = a_caller_lex_thinks_about()
     caller.presses("1")
     caller.lex_says("Which day?", turn=1)

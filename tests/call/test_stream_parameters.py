@@ -26,7 +26,7 @@ from lexbridge.lex.model import Message
 PROMPT = [Message("Which flowers?")]
 
 
-def test_the_first_stream_of_a_call_takes_nothing_over_but_the_facts():
+def test_the_first_stream_takes_over_only_the_facts():
     assert StreamParameters.parse({"shop": "7", TOKEN_PARAMETER: "t"}) == StreamParameters(call_facts={"shop": "7"})
 
 
@@ -50,7 +50,7 @@ def test_what_is_not_known_or_nothing_is_not_handed_over():
     assert hand_over_parameters({}, 0, 0, None) == [(RESUMED_PARAMETER, HANDED_OVER)]
 
 
-def test_the_called_number_is_handed_over_where_the_facts_do_not_have_it():
+def test_the_called_number_is_handed_over_beside_the_facts():
     known = dict(hand_over_parameters({}, 0, 0, None, "+12065550199"))
     assert known == {RESUMED_PARAMETER: HANDED_OVER, CALLED_PARAMETER: "+12065550199"}
     assert StreamParameters.parse(known) == StreamParameters(
@@ -62,7 +62,7 @@ def test_the_called_number_is_handed_over_where_the_facts_do_not_have_it():
     assert StreamParameters.parse(known) == StreamParameters(HANDED_OVER, facts, called_number="+12065550199")
 
 
-def test_keys_are_taken_over_by_the_stream_that_was_opened_for_them_only():
+def test_keys_are_taken_over_only_by_the_stream_opened_for_them():
     parameters = {KEYS_PARAMETER: "12", STREAMS_LOST_PARAMETER: "1"}
     assert StreamParameters.parse({**parameters, RESUMED_PARAMETER: KEYED}).keys == "12"
     assert StreamParameters.parse({**parameters, RESUMED_PARAMETER: LOST}) == StreamParameters(LOST)
@@ -79,7 +79,7 @@ def test_a_whole_number_is_one_that_we_wrote(text, number):
     assert parse_count(text) == number
 
 
-def test_a_fingerprint_tells_prompts_apart_and_nobody_what_they_say():
+def test_a_fingerprint_tells_prompts_apart_but_not_their_words():
     assert fingerprint(PROMPT) == fingerprint(tuple(PROMPT)) != fingerprint([Message("Which day?")])
     assert "flowers" not in fingerprint(PROMPT)
     assert len(fingerprint([Message("\ud800")])) == 8
@@ -92,7 +92,7 @@ def test_what_is_the_callers_does_not_show_when_it_is_printed():
     )
 
 
-def test_how_far_a_call_has_come_is_taken_over_and_no_fact_for_the_bot():
+def test_the_counts_of_a_call_are_taken_over_but_no_facts():
     parameters = dict(CallProgress(1795846066, 3).parameters(71.6))
     taken = StreamParameters.parse({"shop": "7", **parameters})
     assert (taken.progress, taken.age_s, taken.call_facts) == (CallProgress(1795846066, 3), 72, {"shop": "7"})

@@ -107,7 +107,7 @@ def test_a_filler_is_not_played_again_after_a_false_alarm():
     ]
 
 
-def test_a_filler_that_was_interrupted_is_not_played_again_either():
+def test_an_interrupted_filler_is_not_played_again():
     caller = a_caller_lex_thinks_about(voiced={ONE_MOMENT: tone(2000)})
     caller.is_silent(1800 + 1000)
     caller.speaks(400)

@@ -24,7 +24,8 @@ from tests.support.stream_stories import (
 # -- the voice of Lex
 
 
-def test_the_reply_goes_out_as_it_arrives_and_the_mark_when_all_of_it_is_there():
+def test_a_reply_goes_out_as_it_arrives():
+    """A reply goes out as it arrives, and its last mark when all of it is there."""
     caller = a_caller_lex_thinks_about()
     caller.lex_says("Which day?", speaks=True)
     assert caller.gets() == []
@@ -56,7 +57,7 @@ def test_only_so_much_is_sent_ahead():
     assert heard_since(caller, 1700)[: 8 * 20_000] == tone(20_000)  # without a gap
 
 
-def test_only_when_the_prompt_has_been_heard_the_caller_is_waited_for():
+def test_silence_counts_once_the_prompt_has_been_heard():
     caller = a_caller_lex_thinks_about(NO_INPUT_S="5")
     caller.lex_says_aloud("Which day?", ms=7000)
     caller.is_silent(7000 + 4980)
@@ -118,7 +119,7 @@ def test_a_voice_without_a_word_is_heard_out():
         ({"dialog_state": DialogState.ELICIT_SLOT}, SAY_AGAIN),
     ],
 )
-def test_an_answer_without_words_and_voice_is_followed_by_a_word_of_ours(speaks, reply, words):
+def test_an_answer_without_words_and_voice_gets_a_phrase(speaks, reply, words):
     for voiced in ({}, {words: tone(600)}):
         caller = a_caller_lex_thinks_about(voiced=voiced)
         caller.lex_says(speaks=speaks, **reply)
@@ -132,7 +133,8 @@ def test_an_answer_without_words_and_voice_is_followed_by_a_word_of_ours(speaks,
         assert not caller.noted("reply-audio-failed")
 
 
-def test_the_voice_of_an_answer_without_words_is_not_taken_for_the_apology_that_would_have_stood_in_for_it():
+def test_a_wordless_answers_voice_is_not_its_apology():
+    """The voice of an answer without words is not taken for the apology that would have stood in for it."""
     caller = a_caller_lex_thinks_about(voiced={SAY_AGAIN: tone(600)})
     caller.lex_says(speaks=True, dialog_state=DialogState.ELICIT_SLOT)
     caller.lex_speaks(tone(900))
@@ -145,14 +147,16 @@ def test_the_voice_of_an_answer_without_words_is_not_taken_for_the_apology_that_
     assert voice_in(heard_since(caller, at_ms)) == 600
 
 
-def test_a_voice_without_a_word_that_is_only_silence_is_followed_by_a_word_of_ours():
+def test_a_wordless_voice_of_silence_gets_a_phrase():
+    """A voice without a word that is only silence is followed by a phrase of lexbridge's."""
     caller = a_caller_lex_thinks_about(voiced={"Okay.": tone(600)})
     caller.lex_says(speaks=True, dialog_state=DialogState.FULFILLED)
     caller.lex_speaks(MULAW_SILENCE * 8 * 10_100)
     assert caller.hears() == ["Okay.", *CONNECTS]
 
 
-def test_words_of_a_payload_that_lex_does_not_voice_are_said_by_twilio_and_nothing_is_amiss():
+def test_twilio_says_a_payload_that_lex_does_not_voice():
+    """Words of a payload that Lex does not voice are said by Twilio, and that is no fault."""
     caller = a_caller_lex_thinks_about()
     caller.session.lex_replied(
         1, Reply(DialogState.ELICIT_SLOT, (Message("Billing, Sales.", is_unvoiced=True),)), speaks=True
@@ -162,7 +166,7 @@ def test_words_of_a_payload_that_lex_does_not_voice_are_said_by_twilio_and_nothi
     assert not caller.noted("reply-audio-failed")
 
 
-def test_of_a_voice_without_a_word_that_breaks_off_the_rest_is_not_missed():
+def test_a_wordless_voice_that_breaks_off_is_not_missed():
     caller = a_caller_lex_thinks_about()
     caller.lex_says(speaks=True)
     caller.lex_speaks(tone(500))
@@ -173,7 +177,8 @@ def test_of_a_voice_without_a_word_that_breaks_off_the_rest_is_not_missed():
 
 
 @pytest.mark.parametrize("arrived_ms", [0, 600])
-def test_words_without_a_voice_are_said_by_a_document_that_connects_the_next_stream(arrived_ms):
+def test_voiceless_words_are_said_by_a_document(arrived_ms):
+    """Words without a voice are said by a document that connects the next stream."""
     caller = a_caller_lex_thinks_about()
     caller.lex_says("Okay.", "Which day?", speaks=True, session_attributes={VOICE_ATTRIBUTE: "Polly.Vicki"})
     if arrived_ms:
@@ -190,14 +195,14 @@ def test_words_without_a_voice_are_said_by_a_document_that_connects_the_next_str
     assert caller.note("reply-audio-failed") == {"turn": 1, "arrived_ms": arrived_ms}
 
 
-def test_a_reply_for_which_lex_has_no_voice_is_said_by_a_document():
+def test_a_reply_that_lex_has_no_voice_for_is_said_by_a_document():
     caller = a_caller_lex_thinks_about()
     caller.lex_says("Which day?", speaks=True)
     caller.lex_has_spoken()
     assert caller.hears() == ["Which day?", *CONNECTS]
 
 
-def test_if_that_document_is_not_carried_out_the_caller_is_waited_for():
+def test_after_a_failed_document_the_caller_is_waited_for():
     caller = a_caller_lex_thinks_about(NO_INPUT_S="5")
     caller.lex_says("Which day?")
     caller.does_not_get_the_update()
@@ -206,7 +211,7 @@ def test_if_that_document_is_not_carried_out_the_caller_is_waited_for():
     assert caller.steps() == ["UpdateCall"] * 2
 
 
-def test_words_are_left_out_while_the_callers_next_turn_is_under_way():
+def test_words_are_left_out_while_the_next_turn_is_under_way():
     caller = a_caller_lex_thinks_about()
     caller.speaks(500)
     caller.lex_says("Which day?")
@@ -242,7 +247,7 @@ def test_a_second_reply_is_played_after_the_first():
     assert caller.steps() == ["OpenUtterance 2", "CloseUtterance 2"]
 
 
-def test_who_is_speaking_when_the_reply_arrives_is_not_talked_over():
+def test_a_reply_does_not_talk_over_the_caller():
     caller = a_caller_lex_thinks_about()
     caller.speaks(500)
     caller.lex_says_aloud("One.", ms=1000, turn=1)
@@ -273,7 +278,7 @@ def test_words_without_a_voice_wait_for_the_prompt_that_plays():
     assert voice_in(heard_since(caller, 3400)) == 1000
 
 
-def test_what_comes_after_words_without_a_voice_is_said_with_them():
+def test_what_follows_voiceless_words_is_said_with_them():
     caller = a_caller_lex_thinks_about()
     for _ in range(2):
         caller.says_something()

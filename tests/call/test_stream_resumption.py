@@ -48,14 +48,15 @@ def test_a_call_is_handed_over_when_it_is_quiet_after_a_prompt():
     assert caller.steps() == ["UpdateCall"]
 
 
-def test_a_caller_who_is_silent_already_when_the_process_leaves_is_not_waited_for():
+def test_a_caller_already_silent_is_handed_over_at_once():
     caller = a_caller_who_hears_a_prompt(ms=1000, so_far_ms=4000)
     caller.session.is_leaving = True
     caller.is_silent(20)
     assert caller.hears() == CONNECTS
 
 
-def test_who_answers_within_that_second_is_served_here_and_let_go_after_the_answer():
+def test_an_answer_before_a_hand_over_is_served_first():
+    """A caller who answers within the second before a hand-over is served here, and handed over after the answer."""
     caller = a_caller_who_hears_a_prompt(ms=1000, so_far_ms=1020)
     caller.session.is_leaving = True
     caller.is_silent(QUIET_BEFORE_HAND_OVER_MS - 40)
@@ -91,7 +92,7 @@ def test_a_call_that_cannot_go_on_elsewhere_stays():
     assert caller.session.state is CallState.LIVE
 
 
-def test_a_hand_over_that_is_not_carried_out_is_tried_again_after_the_next_prompt():
+def test_a_failed_hand_over_is_tried_after_the_next_prompt():
     caller = a_caller_who_hears_a_prompt(ms=1000, so_far_ms=4000, voiced=VOICED, NO_INPUT_S="5")
     caller.session.is_leaving = True
     caller.is_silent(20)
@@ -105,7 +106,7 @@ def test_a_hand_over_that_is_not_carried_out_is_tried_again_after_the_next_promp
 
 
 @pytest.mark.parametrize("does", [Caller.says_something, lambda caller: caller.presses("1")])
-def test_a_call_is_not_handed_over_while_the_caller_is_at_something(does):
+def test_a_call_is_not_handed_over_while_the_caller_is_active(does):
     caller = a_caller_who_hears_a_prompt(attributes={ALLOW_INTERRUPT_ATTRIBUTE: "false"}, so_far_ms=2900)
     caller.session.is_leaving = True
     does(caller)
@@ -167,7 +168,8 @@ def test_who_speaks_up_before_they_are_asked_again_is_not():
     assert caller.session.state is CallState.LIVE
 
 
-def test_while_the_caller_presses_keys_what_the_bot_wants_of_them_can_still_be_looked_up():
+def test_rules_for_keys_are_looked_up_while_keys_are_pressed():
+    """While the caller presses keys, the bot's rules for them can still be looked up."""
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER})
     caller.presses("1")
     caller.lex_recalls("Four digits, please.", session_attributes={MAX_LENGTH_ATTRIBUTE: "4"})
@@ -175,7 +177,7 @@ def test_while_the_caller_presses_keys_what_the_bot_wants_of_them_can_still_be_l
     assert caller.asked[-1].keys == "1234"
 
 
-def test_facts_that_were_handed_over_are_kept_where_lex_does_not_tell():
+def test_handed_over_facts_are_kept_where_the_look_up_fails():
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER, "shop": "7"})
     caller.lex_recalls_nothing()
     caller.says_something()
@@ -189,7 +191,8 @@ def a_caller_whose_stream_was_lost(*texts, attributes=None, **variables):
     return caller
 
 
-def test_where_a_stream_was_lost_lex_says_the_bots_last_words_once_more_over_the_next_one():
+def test_lex_says_the_bots_last_words_again_after_a_loss():
+    """After a lost stream Lex says the bot's last words once more over the next one."""
     caller = a_caller_whose_stream_was_lost("Okay.", "Which day?")
     assert caller.steps() == ["FetchSession", "SynthesizeSpeech -1"]
     assert caller.asked_aloud() == ["Okay.", "Which day?"]
@@ -208,7 +211,8 @@ def test_where_a_stream_was_lost_lex_says_the_bots_last_words_once_more_over_the
     ("ends", "arrived_ms"),
     [(Caller.lex_loses_its_voice, 0), (Caller.lex_loses_its_voice, 600), (Caller.lex_has_spoken, 0)],
 )
-def test_where_lex_does_not_say_them_twilio_does_and_the_next_stream_goes_on(ends, arrived_ms):
+def test_twilio_says_last_words_that_lex_does_not(ends, arrived_ms):
+    """Where Lex does not say the last words again Twilio does, and the next stream goes on."""
     caller = a_caller_whose_stream_was_lost(attributes={VOICE_ATTRIBUTE: "Polly.Vicki"})
     if arrived_ms:
         caller.lex_speaks(tone(arrived_ms), -1)
@@ -229,7 +233,7 @@ def test_lex_is_asked_to_say_what_its_answer_has_no_voice_for():
     assert caller.asked_aloud() == ["Which day?", "Tuesday", "<speak>Now</speak>"]
 
 
-def test_a_bot_that_has_said_nothing_is_stood_in_for_by_a_sentence_in_its_voice():
+def test_a_phrase_stands_in_for_a_bot_that_said_nothing():
     caller = a_caller({RESUMED_PARAMETER: LOST})
     caller.lex_recalls()
     assert caller.asked_aloud() == [SAY_AGAIN]
@@ -245,14 +249,14 @@ def test_a_lex_that_did_not_tell_is_not_asked_to_speak():
     assert caller.hears() == [SAY_AGAIN, *CONNECTS]
 
 
-def test_the_last_words_of_a_call_need_no_stream_and_are_said_by_twilio():
+def test_twilio_says_the_last_words_of_a_call_after_a_loss():
     caller = a_caller({RESUMED_PARAMETER: LOST})
     caller.lex_recalls("Thank you.", **BYE)
     assert caller.hears() == ["Thank you.", "Hangup"]
     assert caller.asked_aloud() == []
 
 
-def test_who_answers_before_the_words_are_there_need_not_hear_them():
+def test_an_answer_before_the_repeated_words_cancels_them():
     caller = a_caller_whose_stream_was_lost()
     caller.speaks(500)
     caller.lex_speaks(tone(400), -1)
@@ -279,14 +283,14 @@ def test_where_that_was_no_answer_the_words_are_said_after_all():
 
 
 @pytest.mark.parametrize("may_not", [{"BARGE_IN": "off"}, {"attributes": {ALLOW_INTERRUPT_ATTRIBUTE: "false"}}])
-def test_words_that_may_not_be_interrupted_are_said_when_they_are_there(may_not):
+def test_protected_words_are_said_when_they_are_there(may_not):
     caller = a_caller_whose_stream_was_lost(**may_not)
     caller.speaks(500)
     caller.lex_speaks(tone(100), -1)
     assert caller.gets() == [100]
 
 
-def test_the_answer_to_somebody_else_is_still_to_be_heard_by_who_speaks_before_it():
+def test_an_answer_is_still_heard_if_the_caller_spoke_before():
     caller = a_caller_lex_thinks_about()
     caller.lex_says("Which day?", speaks=True)
     caller.speaks(500)
@@ -308,7 +312,8 @@ def test_who_interrupts_those_words_is_answered():
     assert caller.steps() == ["CancelUtterance -1"]
 
 
-def test_an_answer_that_lex_was_still_busy_with_takes_the_place_of_the_words_before_it():
+def test_an_answer_lex_was_busy_with_replaces_repeated_words():
+    """An answer that Lex was still busy with takes the place of the words before it."""
     caller = a_caller_whose_stream_was_lost()
     caller.lex_speaks(tone(3000), -1)
     caller.is_silent(FETCH_AGAIN_MS + 20)
@@ -337,7 +342,7 @@ def test_those_words_are_heard_again_by_who_is_silent():
 
 
 @pytest.mark.parametrize("is_voiced", [True, False])
-def test_who_is_asked_again_over_the_next_stream_is_asked_in_the_bots_voice(is_voiced):
+def test_a_reprompt_on_the_next_stream_is_in_the_bots_voice(is_voiced):
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER}, voiced=VOICED, NO_INPUT_S="5")
     caller.lex_recalls("Which day?")
     caller.is_silent(5020)

@@ -163,7 +163,8 @@ def test_a_clock_that_was_wrong_from_the_start_costs_one_refusal(
     assert aws.answers == [403, 200, 200, 200]
 
 
-def test_a_live_body_is_not_sent_twice_but_the_next_request_is_right(aws: Aws, jump: Callable[[float], None]) -> None:
+def test_a_live_body_is_not_sent_twice(aws: Aws, jump: Callable[[float], None]) -> None:
+    """A live body is not sent twice: it is the next request that is signed with the right time."""
     jump(HOUR_S)
     client = make_client(aws)
     follow_aws_clock(client)
@@ -248,9 +249,7 @@ def test_a_date_that_is_none_is_ignored() -> None:
     assert 0 <= (clock.now() - before).total_seconds() < HOUR_S / 2
 
 
-def test_a_wall_clock_that_is_off_is_logged_until_it_is_right_again(
-    jump: Callable[[float], None], logged: Logged
-) -> None:
+def test_a_wrong_wall_clock_is_logged_until_it_is_right(jump: Callable[[float], None], logged: Logged) -> None:
     clock = AwsClock()
     for by_s in (0, HOUR_S, HOUR_S, 0, -HOUR_S):
         jump(by_s)

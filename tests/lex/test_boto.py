@@ -95,9 +95,8 @@ def test_temporary_credentials_sign_with_their_token(
     assert signing_with(monkeypatch, environment, **names) == signed
 
 
-def test_temporary_credentials_of_boto3s_names_without_a_token_are_a_problem_with_the_settings(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_temporary_credentials_without_a_token_are_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Temporary credentials under boto3's names but without a token are a problem with the settings."""
     without_credentials(monkeypatch)
     for name, value in TEMPORARY.items():
         monkeypatch.setenv(name, value)
@@ -111,10 +110,13 @@ def test_temporary_credentials_of_boto3s_names_without_a_token_are_a_problem_wit
         make_lex_runtime(settings(ACCESS_KEY_ID="", SECRET_ACCESS_KEY=""), Deadlines())
 
 
-def test_no_credentials_at_the_time_of_a_request_are_a_rejection_that_names_the_settings(
+def test_a_request_without_credentials_is_rejected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Such as of a task role that was taken away."""
+    """A request without credentials is a rejection whose error names the settings.
+
+    Such as of a task role that was taken away.
+    """
     without_credentials(monkeypatch)
     client = boto3.client("lex-runtime", region_name="us-west-2", endpoint_url="http://127.0.0.1:9")
     lex = LexClient(LexV1(client, LexV1Bot("OrderFlowers", "prod")), Deadlines())

@@ -78,7 +78,8 @@ V2_OPEN = {"FlowerType": {"shape": "Scalar", "value": {"interpretedValue": "rose
 CONTEXTS = [{"name": "ordering", "timeToLive": {"turnsToLive": 1, "timeToLiveInSeconds": 90}, "parameters": {}}]
 
 
-def test_the_checkpoint_of_a_v1_answer_is_what_puts_the_dialog_there_again():
+def test_a_v1_checkpoint_restores_the_dialog():
+    """The checkpoint of a V1 answer is a PutSession that takes the dialog back to that answer."""
     reply = v1.reply_from_post_content(
         {
             "dialogState": "ElicitSlot",
@@ -117,7 +118,8 @@ def test_the_checkpoint_of_a_v1_session_knows_the_recent_intents():
     assert reply.checkpoint["recentIntentSummaryView"] == [{**recent[0], "slots": {"FlowerType": "roses"}}]
 
 
-def test_the_checkpoint_of_a_v2_answer_is_what_puts_the_dialog_there_again():
+def test_a_v2_checkpoint_restores_the_dialog():
+    """The checkpoint of a V2 answer is a PutSession that takes the dialog back to that answer."""
     state = {
         "dialogAction": {"type": "ElicitSlot", "slotToElicit": "PickupDate"},
         "intent": {
@@ -151,7 +153,7 @@ def test_what_a_v2_answer_leaves_out_is_emptied_and_not_kept():
     assert v2.reply_from_session({"sessionState": state}).checkpoint == {"sessionState": kept}
 
 
-def test_where_an_answer_that_is_nested_too_deep_stands_is_not_known():
+def test_an_answer_nested_too_deep_has_no_checkpoint():
     slots = {}
     for _ in range(5000):
         slots = {"subSlots": slots}
@@ -166,7 +168,8 @@ def test_answers_are_the_same_though_their_checkpoints_are_not():
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_a_checkpoint_is_json_without_a_null_and_does_not_show_when_a_reply_is_printed(name):
+def test_a_checkpoint_is_json_that_a_printed_reply_hides(name):
+    """A checkpoint is JSON without a null, and does not show when its reply is printed."""
     reply = DECODERS[name[:2]](response_of(name))
     written = json.dumps(reply.checkpoint or {})
     assert json.loads(written) == (reply.checkpoint or {})

@@ -39,7 +39,7 @@ def address_that_never_answers() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def test_the_deadline_holds_where_the_request_never_reads_its_body(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_deadline_holds_where_no_body_is_ever_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that does not resolve: nothing of the utterance is ever sent."""
     lex = lex_of("v1", answer_s=0.2)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: gevent.sleep(10 * PATIENCE_S))
@@ -50,7 +50,7 @@ def test_the_deadline_holds_where_the_request_never_reads_its_body(monkeypatch: 
 @pytest.mark.parametrize(
     ("status", "shortest_s", "longest_s"), [(500, 0.05, 0.15), (424, 0.05, 0.15), (429, 0.3, 0.9), (409, 0.3, 0.9)]
 )
-def test_the_second_request_comes_after_a_pause_longer_if_lex_is_crowded(
+def test_a_second_request_pauses_longer_if_lex_is_throttled(
     status: int, shortest_s: float, longest_s: float, monkeypatch: pytest.MonkeyPatch, pauses: Pauses
 ) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:
@@ -63,9 +63,7 @@ def test_the_second_request_comes_after_a_pause_longer_if_lex_is_crowded(
     assert shortest_s <= pause_s <= longest_s
 
 
-def test_an_address_that_never_answers_is_noticed_while_the_caller_speaks(
-    monkeypatch: pytest.MonkeyPatch, logged: Logged
-) -> None:
+def test_a_dead_address_is_noticed_while_the_caller_speaks(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     with address_that_never_answers() as address:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", address)
         lex = lex_of("v1", connect_s=0.2, answer_s=PATIENCE_S)
@@ -160,9 +158,8 @@ def test_whatever_shows_that_lex_is_up_starts_the_count_anew(
         assert breaker.is_open
 
 
-def test_a_lambda_that_fails_closes_the_breaker_and_the_turn_is_asked_once_more(
-    monkeypatch: pytest.MonkeyPatch, logged: Logged
-) -> None:
+def test_a_failing_lambda_closes_the_breaker(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    """A Lambda that fails shows that Lex is up: the breaker closes, and the turn is asked once more."""
     now_s = [1000.0]
     with local_lex(monkeypatch, FLOWERS) as local:
         lex = lex_of("v2")
@@ -189,7 +186,7 @@ ERROR_HEAD = "Content-Type: application/json\nx-amzn-ErrorType"
 
 
 @GENERATIONS
-def test_what_aws_says_of_its_error_is_in_the_log_in_one_line_and_cut(
+def test_what_aws_says_of_an_error_is_one_short_log_line(
     generation: str, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     words = "Lambda \x1b[31mtimed\nout\u2028 for +15551234567" + " word" * 99

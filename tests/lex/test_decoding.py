@@ -35,7 +35,8 @@ def test_what_lex_answers_becomes_a_reply(name):
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_of_an_odd_answer_the_rest_is_used_and_what_is_odd_is_named(name):
+def test_the_sound_parts_of_an_odd_answer_are_used(name):
+    """The sound parts of an odd answer are used, and its odd parts are named."""
     reply, odd_part = ODD[name]
     found = DECODERS[name[:2]](response_of(name))
     assert found == reply
@@ -82,14 +83,16 @@ def test_each_message_is_read_by_itself(messages, texts, odd_parts):
     assert reply.odd_parts == odd_parts
 
 
-def test_a_transcript_that_cannot_be_read_does_not_say_that_nothing_was_heard():
+def test_an_unreadable_transcript_is_not_an_empty_one():
+    """A transcript that cannot be read does not mean that Lex heard nothing."""
     packed = {"sessionState": pack(V2_STATE), "messages": pack(V2_MESSAGES)}
     for transcript, heard_nothing in ((pack("roses"), False), (pack(""), True), (None, True), ("%", False)):
         reply = v2.reply_from_recognize_utterance({**packed, "inputTranscript": transcript})
         assert reply.heard_nothing is heard_nothing, transcript
 
 
-def test_an_answer_that_is_cut_off_does_not_say_that_nothing_was_heard():
+def test_an_answer_cut_off_has_no_empty_transcript():
+    """An answer that is cut off does not mean that Lex heard nothing."""
     cut_off = base64.b64encode(b'{"FlowerType": "ro').decode()
     reply = v1.reply_from_post_content({"dialogState": "ElicitSlot", "slots": cut_off})
     assert (reply.odd_parts, reply.messages, reply.heard_nothing) == (("slots",), (), False)
@@ -102,7 +105,8 @@ def test_an_intent_state_that_is_new_is_named(state):
     assert (reply.dialog_state, reply.odd_parts) == (DialogState.FAILED, ("sessionState.intent.state",))
 
 
-def test_attributes_that_are_no_texts_are_read_as_json_and_null_is_none():
+def test_attributes_that_are_no_texts_are_read_as_json():
+    """Attributes that are no texts are read as JSON, and null is no attribute."""
     state = {**V2_STATE, "sessionAttributes": {"a": None, "n": 3, "b": True, "o": {"x": 1}, "t": "text"}}
     reply = v2.reply_from_session({"sessionState": state})
     assert reply.session_attributes == {"n": "3", "b": "true", "o": '{"x": 1}', "t": "text"}
@@ -162,7 +166,7 @@ def test_a_card_with_nothing_to_say_is_left_out(card):
         ("Failed", True, False),
     ],
 )
-def test_a_dialog_is_closed_when_the_intent_is_done_with_well_or_badly(state, is_closed, is_fulfilled):
+def test_a_dialog_is_closed_when_the_intent_succeeds_or_fails(state, is_closed, is_fulfilled):
     assert DialogState(state).is_closed is is_closed
     assert Reply(DialogState(state)).is_fulfilled is is_fulfilled
 
@@ -187,7 +191,8 @@ BOMBS = {
 
 @pytest.mark.parametrize("what", BOMBS)
 @pytest.mark.parametrize("field", ["sessionState", "messages", "inputTranscript"])
-def test_what_unpacks_to_more_than_lex_tells_is_left_out_before_it_is_read(field, what, monkeypatch):
+def test_what_unpacks_too_large_is_left_out_unread(field, what, monkeypatch):
+    """A field that would unpack to more than Lex tells is left out before it is read."""
     read = []
     monkeypatch.setattr(
         answer_parts.json, "loads", lambda text, loads=json.loads: read.append(len(text)) or loads(text)

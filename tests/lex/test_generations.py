@@ -83,9 +83,7 @@ def test_an_intent_that_the_bot_does_not_have_is_a_rejection(generation: str, mo
             lex_of(generation, "stream").ask(LexRequest("CA-session", None, utterance, "NoSuchIntent"), Log())
 
 
-def test_a_bot_that_does_not_exist_is_a_rejection_that_names_the_setting(
-    monkeypatch: pytest.MonkeyPatch, logged: Logged
-) -> None:
+def test_a_missing_bot_is_a_rejection_naming_the_setting(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     with local_lex(monkeypatch) as local:
         lex = make_lex_runtime(settings(LEX_BOT_NAME="NoSuchBot"), Deadlines())
         with pytest.raises(
@@ -107,9 +105,8 @@ def test_keys_are_a_turn_of_text(generation: str, monkeypatch: pytest.MonkeyPatc
 
 
 @GENERATIONS
-def test_an_utterance_that_is_complete_is_sent_with_its_length_and_a_live_one_in_chunks(
-    generation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_complete_utterance_is_sent_with_its_length(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A complete utterance is sent with its length, and a live one in HTTP chunks."""
     sent: list[dict[str, str]] = []
     with local_lex(monkeypatch, FLOWERS, "roses"):
         lex = lex_of(generation, "stream")
@@ -133,9 +130,7 @@ def test_an_utterance_that_is_complete_is_sent_with_its_length_and_a_live_one_in
 
 
 @GENERATIONS
-def test_a_session_that_is_put_back_is_as_if_the_answer_had_never_been(
-    generation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_restored_session_is_as_before_the_answer(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with local_lex(monkeypatch, FLOWERS, "roses", "tulips", FLOWERS, "tulips") as local:
         lex = lex_of(generation)
         first = lex.ask(LexRequest("CA-1", {"shop": "7"}, spoken()), Log()).reply

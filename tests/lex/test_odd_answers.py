@@ -72,9 +72,10 @@ def test_an_answer_that_is_not_in_lexs_form_is_asked_for_again(
 @GENERATIONS
 @MODES
 @pytest.mark.parametrize("kind", ["state odd", "state bomb"])
-def test_an_answer_with_a_part_that_cannot_be_read_is_used_and_not_asked_for_again(
+def test_an_answer_with_an_unreadable_part_is_used(
     generation: str, mode: str, kind: Any, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
+    """An answer with a part that cannot be read is used, and Lex is not asked again."""
     with local_lex(monkeypatch, FLOWERS, "roses") as local:
         local.faults.append(LexFault(kind=kind))
         answer = lex_of(generation, mode, answer_s=PATIENCE_S).ask(asked(), Log())
@@ -91,7 +92,7 @@ def test_an_answer_with_a_part_that_cannot_be_read_is_used_and_not_asked_for_aga
 @GENERATIONS
 @MODES
 @pytest.mark.parametrize("kind", ["empty", "foreign"])
-def test_an_answer_of_which_nothing_can_be_used_is_not_asked_for_again(
+def test_a_useless_answer_is_not_asked_for_again(
     generation: str, mode: str, kind: Any, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:
@@ -107,7 +108,7 @@ def test_an_answer_of_which_nothing_can_be_used_is_not_asked_for_again(
 
 @GENERATIONS
 @MODES
-def test_an_answer_that_ends_in_its_head_is_used_as_far_as_it_goes(
+def test_an_answer_that_ends_in_its_head_is_used_so_far(
     generation: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:
@@ -164,9 +165,7 @@ def test_a_body_that_nobody_wants_costs_no_answer(generation: str, body: str, mo
 
 
 @GENERATIONS
-def test_a_body_that_nobody_wants_is_not_waited_for_beyond_the_deadline(
-    generation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unwanted_body_is_not_waited_for_past_the_deadline(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(send: Any) -> None:
         gevent.sleep(0.15)
         send(f"{V2_HEAD}Content-Length: 100\n\n".replace("\n", "\r\n").encode())
@@ -179,9 +178,7 @@ def test_a_body_that_nobody_wants_is_not_waited_for_beyond_the_deadline(
 
 
 @GENERATIONS
-def test_a_voice_is_heard_though_nothing_else_of_the_answer_can_be_read(
-    generation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_voice_is_heard_where_nothing_else_can_be_read(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pcm = HummingVoice().speak(KINDS)
     with answered_by(whole("HTTP/1.1 200 OK\nContent-Type: audio/pcm; sample-rate=8000\n", pcm), monkeypatch) as peer:
         answer = lex_of(generation, "stream", answer_s=PATIENCE_S).ask(asked(), Log())
@@ -194,7 +191,7 @@ def test_a_voice_is_heard_though_nothing_else_of_the_answer_can_be_read(
 
 @GENERATIONS
 @pytest.mark.parametrize("kind", ["audio/pcm; sample-rate=8000", "text/html"])
-def test_an_answer_without_a_voice_and_without_anything_else_is_apologised_for(
+def test_an_answer_without_voice_or_words_is_apologised_for(
     generation: str, kind: str, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     with answered_by(whole(f"HTTP/1.1 200 OK\nContent-Type: {kind}\n"), monkeypatch) as peer:
@@ -233,9 +230,8 @@ def test_a_body_without_end_is_not_read_where_no_voice_is_wanted(
 
 
 @GENERATIONS
-def test_a_session_is_put_back_though_the_answer_to_that_does_not_end(
-    generation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_session_is_restored_by_an_answer_without_end(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session is restored, though the answer to PutSession does not end."""
     with local_lex(monkeypatch, FLOWERS) as local:
         local.faults.append(LexFault(kind="endless", operation="PutSession"))
         lex = lex_of(generation, session_s=PATIENCE_S, answer_s=PATIENCE_S)

@@ -20,9 +20,10 @@ from tests.support.rig import PATIENCE_S
 
 
 @GENERATIONS
-def test_who_may_not_put_a_session_back_is_told_so_and_does_not_try_again(
+def test_a_forbidden_put_session_is_not_tried_again(
     generation: str, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
+    """Where PutSession is forbidden the log says so, and it is not tried again."""
     with local_lex(monkeypatch, FLOWERS) as local:
         local.faults.append(LexFault(operation="PutSession", status=403, times=None))
         lex = lex_of(generation)
@@ -39,7 +40,7 @@ def test_who_may_not_put_a_session_back_is_told_so_and_does_not_try_again(
 @pytest.mark.parametrize(
     "fault", [LexFault(status=500), LexFault(status=400), LexFault(kind="hang"), LexFault(kind="reset")]
 )
-def test_a_session_that_is_not_put_back_once_may_be_the_next_time(
+def test_a_session_not_restored_once_may_be_the_next_time(
     fault: LexFault, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:
@@ -52,7 +53,7 @@ def test_a_session_that_is_not_put_back_once_may_be_the_next_time(
     assert [line["event"] for line in logged()].count("session-not-put-back") == 1
 
 
-def test_putting_a_session_back_takes_none_of_the_time_that_the_answer_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restoring_a_session_takes_no_time_of_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:
         local.faults.append(LexFault(operation="PutSession", kind="hang"))
         lex = lex_of("v2", session_s=PATIENCE_S, answer_s=0.3)

@@ -95,9 +95,7 @@ def test_a_voice_is_asked_for_in_stream_mode_only(generation: str, mode: str, mo
 
 
 @GENERATIONS
-def test_a_voice_that_was_heard_to_its_end_leaves_its_connection_to_the_next(
-    generation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_voice_heard_to_its_end_leaves_its_connection(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with local_lex(monkeypatch, FLOWERS, "roses", "tomorrow") as local:
         local.audio_pace = 100  # in chunks, without a length
         lex = speaking(generation)
@@ -124,9 +122,10 @@ def test_a_voice_that_nobody_wants_to_hear_on_is_broken_off(generation: str, mon
         assert len({request.client_port for request in local.requests}) == 2
 
 
-def test_a_voice_that_drips_is_cut_off_when_it_would_have_been_silent_for_too_long(
+def test_a_dripping_voice_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """A voice that drips is cut off when the caller would have heard silence for too long."""
     with local_lex(monkeypatch, FLOWERS) as local:
         local.faults.append(LexFault(kind="dripping", piece_bytes=333, every_s=0.05))  # a fifth of what is played
         speech = voice_of(speaking(answer_s=0.5), asked())
@@ -140,7 +139,8 @@ def test_a_voice_that_drips_is_cut_off_when_it_would_have_been_silent_for_too_lo
         wait_until(lambda: len(local._connections) == 0)
 
 
-def test_a_voice_that_comes_as_fast_as_it_plays_may_take_longer_than_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_voice_as_fast_as_it_plays_may_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A voice that comes as fast as it plays may take longer than an answer may."""
     with local_lex(monkeypatch, FLOWERS) as local:
         local.audio_pace = 1.5
         began_s = time.monotonic()
@@ -189,7 +189,7 @@ def test_a_voice_without_end_is_heard_for_five_minutes(generation: str, monkeypa
 
 
 @GENERATIONS
-def test_a_voice_that_cannot_be_played_leaves_the_words_and_asks_once(
+def test_an_unplayable_voice_leaves_the_words_and_asks_once(
     generation: str, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:

@@ -352,9 +352,7 @@ TEXTS = [
 
 
 @pytest.mark.parametrize(("payload", "words"), [*CONNECT, *SLACK, *FACEBOOK, *OTHERS, *TEXTS])
-def test_a_payload_says_its_title_its_subtitle_and_its_choices_and_nothing_else(
-    payload: Any, words: str | None
-) -> None:
+def test_a_payload_says_title_subtitle_and_choices_only(payload: Any, words: str | None) -> None:
     assert said(payload) == words
 
 

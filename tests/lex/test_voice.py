@@ -85,7 +85,8 @@ def test_pcm_comes_at_the_rate_that_it_names(content_type, rate_hz):
 
 
 @pytest.mark.parametrize("content_type", ["audio/pcm", "audio/pcm;", "audio/pcm; channels=1; charset=utf-8"])
-def test_bare_pcm_comes_at_16_khz_and_it_is_known_that_nobody_said_so(content_type):
+def test_pcm_without_a_rate_is_taken_at_16_khz(content_type):
+    """PCM without a rate is taken at 16 kHz, and it is known that the answer did not say so."""
     reply = ReplyAudio(content_type)
     assert (reply.rate_hz, reply.is_rate_assumed) == (16000, True)
 
@@ -122,7 +123,7 @@ def test_bare_pcm_comes_at_16_khz_and_it_is_known_that_nobody_said_so(content_ty
         "audio/pcm; rate=" + "9" * 5000,
     ],
 )
-def test_whatever_else_it_is_is_refused_with_a_sentence_that_names_it(content_type):
+def test_another_content_type_is_refused_by_name(content_type):
     with pytest.raises(LexUnavailable) as raised:
         ReplyAudio(content_type)
     assert str(raised.value) == f"Lex's answer is not speech that can be played: {str(content_type)[:60]!r}"
@@ -180,7 +181,7 @@ def test_speech_keeps_all_of_the_telephones_band(rate_hz):
     assert snr_db(samples_of(resample(pcm_of(audio), rate_hz, 8000)), wanted) > 60
 
 
-def test_speech_that_reaches_beyond_what_8_khz_can_hold_loses_just_that():
+def test_wideband_speech_loses_only_what_8_khz_cannot_hold():
     """Half of its band is above 4 kHz. An ideal resampler cuts there without a slope; ours needs the last 8 %."""
     noise = np.random.default_rng(5).normal(0, 3000, 32000)
     spectrum = np.fft.rfft(noise)
