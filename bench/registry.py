@@ -71,7 +71,9 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         "bench.stress.odd_answers", "cost of endless, compressed and malformed answers of Lex or Twilio"
     ),
     "soak": Benchmark("bench.stress.soak", "whether memory, descriptors, threads or greenlets grow under 200 calls"),
-    "survival": Benchmark("bench.stress.survival", "what 200 callers notice while workers are killed or restarted"),
+    "survival": Benchmark(
+        "bench.stress.survival.command", "what 200 callers notice while workers are killed or restarted"
+    ),
     "conformance": Benchmark(
         "bench.fuzz.conformance", "RFC 6455, by the 301 cases of the Autobahn testsuite", on_gevent=True
     ),

@@ -1,4 +1,4 @@
-"""Many counting calls through one bridge: the survival bench and the soak share this. Not a measurement itself."""
+"""Many real-time calls through one service, between a counting Lex and a lightweight Twilio."""
 
 import asyncio
 import secrets
@@ -14,17 +14,25 @@ from bench.harness import proc, service
 from bench.harness.counting_caller import ANSWERS_AFTER_S, PATIENCE_S, CountingCaller, Notes
 from bench.harness.counting_lex import THINKING_S, turns_of
 from bench.harness.service import Process
-from bench.harness.twilio.simulator import Exchange, Pace
+from bench.harness.twilio.call import Pace
+from bench.harness.twilio.simulator import LightTwilio
 
-TURN_LIMIT_S = 8.0  # for each turn of a call, on average; a call that takes longer is given up
-CALL_LIMIT_S = 60.0  # and for the call as a whole, beyond that
+TURN_LIMIT_S = 8.0
+CALL_LIMIT_S = 60.0
+"""The caller gives a call up that takes longer than this, and TURN_LIMIT_S for each turn, seconds."""
 WEBHOOK = "/twiml#rc=2&rp=all"
-"""The number's voice webhook as an operator should have it: else a call that comes in during a kill may be lost."""
+"""Voice webhook of the number, with the connection overrides that operators should give it.
+
+Without retries Twilio loses a call that comes in while the worker is killed that should have answered it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is run. `workers` None: WEB_CONCURRENCY is left unset. `settings`: the bridge's, over the bench's own."""
+    """Calls, service and pace of a load. `workers` None: WEB_CONCURRENCY is not set.
+
+    `settings`: of the service; they take precedence over those of the load.
+    """
 
     calls: int = 200
     least_turns: int = 15
@@ -43,37 +51,37 @@ class Plan:
     program: str = "server.py"
 
 
-class BridgeEnded(RuntimeError):
-    """The bridge's first process ended by itself; the message has the end of its log."""
+class ServiceEnded(RuntimeError):
+    """The service ended by itself; the message has the end of its log."""
 
 
 class Load:
-    """A running bridge between a counting Lex and an exchange."""
+    """Running service with its Lex and its Twilio, and its calls. `ports`: of the service, and of Lex."""
 
-    def __init__(self, plan: Plan, exchange: Exchange, bridge: Process, lex: Process, ports: tuple[int, int]) -> None:
+    def __init__(self, plan: Plan, twilio: LightTwilio, server: Process, lex: Process, ports: tuple[int, int]) -> None:
         self.plan = plan
-        self.exchange = exchange
-        self.bridge = bridge
+        self.twilio = twilio
+        self.service = server
         self.lex = lex
         self._url = f"http://127.0.0.1:{ports[0]}"
         self._lex_port = ports[1]
         self.live: set[CountingCaller] = set()
         self.notes: list[Notes] = []
-        """Every call placed, in order."""
+        """Notes of every call, in the order in which the calls were placed."""
         self.streams_missed: list[float] = []
-        """Stretches of calls without a stream, s."""
+        """Lengths of the times in which a call had no stream, seconds."""
         self.replaces_calls = False
-        """Whether a new call is placed for each that ends."""
+        """Whether a new call is placed for each one that ends."""
         self.began_s = time.monotonic()
         self._cpu_before = self._cpu()
 
     @property
     def webhook_url(self) -> str:
-        """What a call to the bridge's number asks."""
+        """Voice webhook of the service's number."""
         return f"{self._url}{self.plan.webhook}"
 
     def place_call(self) -> CountingCaller:
-        """One more call."""
+        """Place one more call."""
         plan = self.plan
         sid = "CA" + secrets.token_hex(16)
         turns = turns_of(sid, plan.least_turns, plan.most_turns)
@@ -85,48 +93,48 @@ class Load:
             patience_s=plan.patience_s,
             limit_s=CALL_LIMIT_S + TURN_LIMIT_S * turns,
         )
-        call = self.exchange.place_call(self.webhook_url, caller, sid)
+        call = self.twilio.place_call(self.webhook_url, caller, sid)
         self.notes.append(caller.notes)
         self.live.add(caller)
-        self.exchange.do(self._until_over(caller, call.without_stream))
+        self.twilio.do(self._until_over(caller, call.without_stream))
         return caller
 
     async def ramp_up(self, over_s: float) -> None:
-        """Places all calls, evenly spread."""
+        """Place all calls, evenly spread over `over_s` seconds."""
         for _ in range(self.plan.calls):
             self.place_call()
             await self.sleep(over_s / self.plan.calls)
 
     async def until_done(self) -> None:
-        """Waits until no call is live. Raises BridgeEnded."""
+        """Wait until no call is live. Raises ServiceEnded."""
         while self.live:
             await self.sleep(0.05)
 
     async def sleep(self, seconds: float) -> None:
-        """Lets the calls go on. Raises BridgeEnded."""
+        """Wait while the calls go on. Raises ServiceEnded."""
         await asyncio.sleep(seconds)
-        if not self.bridge.is_running:
-            raise BridgeEnded(self.bridge.log_end())
+        if not self.service.is_running:
+            raise ServiceEnded(self.service.log_end())
 
     async def counts(self) -> dict[str, int]:
-        """What Lex has counted."""
+        """Return what the counting Lex has counted."""
         return await service.lex_counts(self._lex_port)
 
     def cores(self) -> dict[str, float]:
-        """CPU since the load began, in cores: of the bridge with all its processes, of Lex, of the exchange."""
+        """Return the cores used since the last restart of the count, by name of the process."""
         passed_s = time.monotonic() - self.began_s
         return {name: (used - self._cpu_before[name]) / passed_s for name, used in self._cpu().items()}
 
-    def restart_the_clock(self) -> None:
-        """CPU is counted from now on."""
+    def restart_cpu_count(self) -> None:
+        """Count CPU from now on."""
         self.began_s = time.monotonic()
         self._cpu_before = self._cpu()
 
     def _cpu(self) -> dict[str, float]:
         return {
-            "bridge": proc.cpu_s(self.bridge.pid),
+            "service": proc.cpu_s(self.service.pid),
             "Lex": proc.cpu_s(self.lex.pid),
-            "exchange": time.process_time(),
+            "Twilio and callers": time.process_time(),
         }
 
     async def _until_over(self, caller: CountingCaller, without_stream: list[tuple[float, float]]) -> None:
@@ -139,7 +147,7 @@ class Load:
 
 @asynccontextmanager
 async def running(plan: Plan, logs: Path | None = None) -> AsyncIterator[Load]:
-    """The three of them. `logs`: a directory for the processes' output, kept; else one that is deleted."""
+    """Run the service, Lex and Twilio. `logs`: folder that keeps the processes' output; else it is deleted."""
     proc.raise_descriptor_limit()
     directory = logs or Path(tempfile.mkdtemp(prefix="lexbridge-bench-"))
     directory.mkdir(parents=True, exist_ok=True)
@@ -161,25 +169,25 @@ async def running(plan: Plan, logs: Path | None = None) -> AsyncIterator[Load]:
                 )
             )
             lex_port = int(await lex.first_line())
-            made = Exchange(
+            made = LightTwilio(
                 token,
                 pace=plan.pace,
                 frames_per_message=plan.frames_per_message,
                 sign_fragment=plan.sign_fragment,
             )
-            exchange = await stack.enter_async_context(made)
-            bridge = service.server(
-                directory / "bridge.log",
+            twilio = await stack.enter_async_context(made)
+            server = service.server(
+                directory / "service.log",
                 port=port,
                 lex_port=lex_port,
-                twilio_url=exchange.url,
+                twilio_url=twilio.url,
                 auth_token=token,
                 settings=settings,
                 program=plan.program,
             )
-            await stack.enter_async_context(bridge)
-            await bridge.until_served(port, "/ready")
-            yield Load(plan, exchange, bridge, lex, (port, lex_port))
+            await stack.enter_async_context(server)
+            await server.until_served(port, "/ready")
+            yield Load(plan, twilio, server, lex, (port, lex_port))
     finally:
         if logs is None:
             shutil.rmtree(directory, ignore_errors=True)

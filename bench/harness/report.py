@@ -22,12 +22,15 @@ def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str
     return "\n".join(lines) + "\n"
 
 
-def percentile(values: Iterable[float], percent: float) -> float:
+def percentile(values: Iterable[float], percent: float, default: float | None = None) -> float:
     """Return the smallest value that `percent` percent of the values (0 to 100) do not exceed.
 
-    The result is one of the values: nothing is interpolated. Raises ValueError if there are none.
+    The result is one of the values: nothing is interpolated. If there are none it is `default`; without a default,
+    ValueError is raised.
     """
     ordered = sorted(values)
+    if not ordered and default is not None:
+        return default
     if not ordered:
         raise ValueError("no values")
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]

@@ -79,9 +79,8 @@ class NewCaller:
     def __init__(self, bridge: BridgeProcess) -> None:
         self._address = ("127.0.0.1", bridge.port)
         self._url = bridge.url
-        self.socket_signature: str = RequestValidator(AUTH_TOKEN).compute_signature(
-            f"wss://127.0.0.1:{bridge.port}/", {}
-        )
+        self._validator = RequestValidator(AUTH_TOKEN)
+        self.socket_signature: str = self._validator.compute_signature(f"wss://127.0.0.1:{bridge.port}/", {})
 
     def call(self, number: int) -> str:
         """A new call, to its first answered ping. Returns what went wrong; "" if nothing did."""

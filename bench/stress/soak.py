@@ -1,9 +1,8 @@
-"""Whether the bridge holds on to anything: 200 real-time calls for minutes, each of 5 to 15 turns, a new one for each
-that ends.
+"""Whether the service leaks: 200 real-time calls for minutes, each of 5 to 15 turns, a new one for each that ends.
 
-Once a minute it prints calls, memory (its own and its part of what is shared), descriptors, threads and greenlets, all
-workers together; between the prints it looks three times more. Exit status 1 when a call fails, or when the median of
-the last third is above that of the second by more than the tolerance. The first third is for warming up. Linux only.
+Each minute it prints calls, memory (proportional set size), descriptors, threads and greenlets of all workers together;
+it looks at them four times a minute. Exit status 1 when a call fails, or when the median of the last third is above
+that of the second by more than a tolerance. The first third is for warming up. Linux only.
 """
 
 import argparse
@@ -20,18 +19,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.harness import proc
-from bench.harness.arguments import make_parser
-from bench.harness.load import BridgeEnded, Load, Plan, running
+from bench.harness.arguments import add_calls, add_service, make_parser, settings_from
+from bench.harness.load import Load, Plan, ServiceEnded, running
 from bench.harness.settings import ROOT
-from bench.stress.survival import ANSWERS_AFTER_S
+from bench.stress.survival.command import ANSWERS_AFTER_S
 
-LOOKS = 4  # a minute
+LOOKS = 4
+"""Looks at the workers in a minute."""
 STATE_LIMIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """What may come on top: a share, and a number."""
+    """Growth that is allowed as noise: a share, and a number beyond it."""
 
     share: float
     number: float
@@ -44,12 +44,12 @@ TOLERANCES = {
     "greenlets": Tolerance(0.05, 25.0),
     "objects": Tolerance(0.05, 5000.0),
 }
-"""What is looked at, and how far noise may go: calls begin and end all the time, so no two looks see the same."""
+"""Tolerances by figure: calls begin and end all the time, so no two looks see the same."""
 
 
 async def look(load: Load, state: Path | None) -> dict[str, float]:
-    """What all workers hold now."""
-    workers = load.bridge.workers
+    """Return what all workers hold now."""
+    workers = load.service.workers
     held = {
         "memory, MB": sum(map(proc.proportional_mb, workers)),
         "descriptors": float(sum(map(proc.descriptors, workers))),
@@ -57,8 +57,8 @@ async def look(load: Load, state: Path | None) -> dict[str, float]:
     }
     if state is None:
         return held
-    told = [await _ask(state, worker) for worker in workers]
-    return {**held, **{name: float(sum(one[name] for one in told)) for name in ("greenlets", "objects")}}
+    states = [await _ask(state, worker) for worker in workers]
+    return {**held, **{name: float(sum(one[name] for one in states)) for name in ("greenlets", "objects")}}
 
 
 async def _ask(state: Path, worker: int) -> dict[str, int]:
@@ -68,14 +68,14 @@ async def _ask(state: Path, worker: int) -> dict[str, int]:
     deadline_s = time.monotonic() + STATE_LIMIT_S
     while time.monotonic() < deadline_s:
         with contextlib.suppress(FileNotFoundError):
-            told: dict[str, int] = json.loads(path.read_text(encoding="ascii"))
-            return told
+            counts: dict[str, int] = json.loads(path.read_text(encoding="ascii"))
+            return counts
         await asyncio.sleep(0.02)
-    raise BridgeEnded(f"worker {worker} did not tell its state within {STATE_LIMIT_S:g} s")
+    raise ServiceEnded(f"worker {worker} did not write its state within {STATE_LIMIT_S:g} s")
 
 
 def growth(looks: Sequence[dict[str, float]]) -> list[str]:
-    """What grew from the second third to the last."""
+    """Return what grew from the second third of the looks to the last."""
     third = len(looks) // 3
     grown = []
     for name, tolerance in TOLERANCES.items():
@@ -89,7 +89,7 @@ def growth(looks: Sequence[dict[str, float]]) -> list[str]:
 
 
 async def soak(load: Load, minutes: float, ramp_s: float, state: Path | None) -> list[dict[str, float]]:
-    """The calls, and every look at the bridge."""
+    """Place the calls, and return every look at the workers. `state`: where workers write what they count."""
     load.replaces_calls = True
     await load.ramp_up(ramp_s)
     began_s = time.monotonic()
@@ -107,21 +107,20 @@ async def soak(load: Load, minutes: float, ramp_s: float, state: Path | None) ->
                 f"cores: {cores}",
                 flush=True,
             )
-            load.restart_the_clock()
+            load.restart_cpu_count()
     load.replaces_calls = False
     await load.until_done()
     return looks
 
 
 async def run(options: argparse.Namespace) -> int:
-    """The run; returns the exit status."""
+    """Run the calls and print what grew. Return the exit status."""
     with tempfile.TemporaryDirectory(prefix="lexbridge-soak-") as directory:
         state = None if options.without_greenlets else Path(directory) / "state"
-        settings = dict(setting.split("=", 1) for setting in options.setting)
+        settings = settings_from(options.setting)
         program = options.program
         if state is not None:
-            told = {"BENCH_STATE": str(state), "BENCH_PROGRAM": str((ROOT / program).resolve())}
-            settings |= told
+            settings |= {"BENCH_STATE": str(state), "BENCH_PROGRAM": str((ROOT / program).resolve())}
             program = "bench/stress/state_server.py"
         plan = Plan(
             calls=options.calls,
@@ -135,7 +134,7 @@ async def run(options: argparse.Namespace) -> int:
         async with running(plan, options.logs) as load:
             try:
                 looks = await soak(load, options.minutes, options.ramp, state)
-            except BridgeEnded as error:
+            except ServiceEnded as error:
                 print(f"{type(error).__name__}: {error}")
                 return 1
             missed = growth(looks)
@@ -143,10 +142,10 @@ async def run(options: argparse.Namespace) -> int:
             missed += [f"{call.sid} {call.ended} {call.detail}" for call in failed[:10]]
             if len(looks) < 3:
                 missed.append("too short to tell")
-            await load.exchange.settle(5)
+            await load.twilio.settle(5)
             lex = await load.counts()
             print(f"{len(load.notes)} calls, {len(failed)} failed; Lex: {lex}")
-            print(f"Twilio complains: {dict(load.exchange.complaints)}")
+            print(f"Twilio complains: {dict(load.twilio.complaints)}")
             print("\n".join(f"MISSED: {words}" for words in missed) or "nothing grew, no call failed")
             return 1 if missed else 0
 
@@ -154,12 +153,10 @@ async def run(options: argparse.Namespace) -> int:
 def main(arguments: Sequence[str]) -> int:
     """Run the measurement. Return its exit status."""
     parser = make_parser("soak", __doc__)
-    parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--calls", type=int, default=200)
-    parser.add_argument("--workers", type=int, default=2, help="WEB_CONCURRENCY")
-    parser.add_argument("--ramp", type=float, default=10.0, help="s in which the first calls come in")
-    parser.add_argument("--without-greenlets", action="store_true", help="run server.py as it is, without SIGRTMIN")
-    parser.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE", help="for the bridge")
-    parser.add_argument("--program", default="server.py", help="the bridge's program")
-    parser.add_argument("--logs", type=Path, help="a directory that keeps the processes' output")
+    parser.add_argument("--minutes", type=float, default=10.0, help="length of the run (default: %(default)g)")
+    add_calls(parser, 200)
+    ramp = "seconds in which the first calls come in (default: %(default)g)"
+    parser.add_argument("--ramp", type=float, default=10.0, help=ramp)
+    parser.add_argument("--without-greenlets", action="store_true", help="run the program as it is, without SIGRTMIN")
+    add_service(parser)
     return asyncio.run(run(parser.parse_args(arguments)))

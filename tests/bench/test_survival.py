@@ -20,10 +20,11 @@ from bench.harness.marked_audio import (
     turn_in,
     words_in,
 )
+from bench.harness.twilio.call import End
 from bench.harness.twilio.playback import Playback
-from bench.harness.twilio.simulator import End
 from bench.harness.twilio.webhooks import Overrides, read_overrides
-from bench.stress.survival import Figures, Outcome
+from bench.stress.survival.figures import Figures
+from bench.stress.survival.scenarios import Outcome
 from lexbridge.audio.pcm import decode_mulaw, rms
 from lexbridge.lex.voice import ReplyAudio
 from lexbridge.phrases import phrases_for

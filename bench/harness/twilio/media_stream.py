@@ -1,7 +1,6 @@
-"""Twilio's end of many media streams in one process, at little CPU: not a measurement itself.
+"""Twilio's end of one media stream, at little CPU: many of them run in one process.
 
-One clock for all of them, in ticks of 5 ms: each stream has its place in the round, and every message goes out at its
-absolute time. The mask key of its frames is zero, which a server has to unmask all the same.
+The mask key of the WebSocket frames is zero, which the server has to unmask all the same.
 """
 
 import asyncio
@@ -9,102 +8,44 @@ import contextlib
 import json
 import socket
 import struct
-import time
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from bench.harness.light_http import ConnectionFailed, connect
-from bench.harness.marked_audio import FRAME_MS, PAYLOADS, SILENCE, SPEECH_MS, frame_of
+from bench.harness.marked_audio import PAYLOADS
+from bench.harness.twilio.clock import FRAME_TICKS, TICK_MS, Clock, Sender, Speech
 
-TICK_MS = 5
-FRAME_TICKS = FRAME_MS // TICK_MS
-SPEECH_TICKS = SPEECH_MS // TICK_MS
 CONNECT_LIMIT_S = 5.0
 CLOSE_LIMIT_S = 2.0
-MAX_WAITING_BYTES = 64 * 1024  # that the server did not read; then audio is dropped
+MAX_WAITING_BYTES = 64 * 1024
+"""Most bytes of output that the server has not read: beyond that, audio is dropped."""
 
 _CLOSE, _PONG, _TEXT = 8, 10, 1
 _KEY = "c3Vydml2YWwgYmVuY2ghIQ=="
 
 
-@dataclass(slots=True)
-class Speech:
-    """What the caller is saying, or said last: turn and time, ticks."""
-
-    turn: int = 0
-    from_tick: int = 0
-
-    @property
-    def to_tick(self) -> int:
-        """Its end."""
-        return self.from_tick + SPEECH_TICKS if self.turn else 0
-
-    def frame_at(self, tick: int) -> bytes:
-        """What the line carries in the frame that begins at `tick`."""
-        return frame_of(self.turn) if self.from_tick <= tick < self.to_tick else SILENCE
-
-
 class StreamOwner(Protocol):
-    """The call a stream belongs to."""
+    """Call that a media stream belongs to."""
 
     speech: Speech
 
     def stream_opened(self, stream: "MediaStream") -> None:
-        """Its `start` is on its way."""
+        """Take note that the stream is open: its `start` message is about to be sent."""
         ...
 
     def stream_said(self, stream: "MediaStream", text: str) -> None:
-        """A message of the server, on a bidirectional stream."""
+        """Take a message of the server on a bidirectional stream."""
         ...
 
     def stream_over(self, stream: "MediaStream", code: int, reason: str) -> None:
-        """It has ended. `code` 0: we stopped it; else Twilio's error code."""
+        """Take note that the stream has ended. `code`: Twilio's error code, or 0 if Twilio stopped the stream."""
         ...
 
 
-class Clock:
-    """The ticks, and the streams that send on them."""
-
-    def __init__(self, frames_per_message: int) -> None:
-        """`frames_per_message`: 1 or 2 frames of 20 ms."""
-        self.frames_per_message = frames_per_message
-        self.period = frames_per_message * FRAME_TICKS
-        self.tick = 0
-        self.lateness_ms: list[float] = []
-        """Of every tick: the bench's own, to know whether it could keep up."""
-        self.messages = 0
-        self.overflows = 0
-        self._began_s = 0.0
-        self._places: list[set[MediaStream]] = [set() for _ in range(self.period)]
-
-    async def run(self) -> None:
-        """Ticks until it is cancelled."""
-        self._began_s = time.monotonic()
-        while True:
-            ahead_s = self._began_s + (self.tick + 1) * TICK_MS / 1000 - time.monotonic()
-            if ahead_s > 0:
-                await asyncio.sleep(ahead_s)
-                continue
-            self.lateness_ms.append(-ahead_s * 1000)
-            self.tick += 1
-            for stream in list(self._places[self.tick % self.period]):
-                stream.send_media(self.tick)
-
-    def join(self, stream: "MediaStream") -> int:
-        """From now on the stream sends. Returns the tick at which its media begins."""
-        self._places[self.tick % self.period].add(stream)
-        return self.tick
-
-    def leave(self, stream: "MediaStream", began: int) -> None:
-        """It sends no more."""
-        self._places[began % self.period].discard(stream)
-
-
-class MediaStream:
-    """One `<Start><Stream>`, or `<Connect><Stream>`, which `is_two_way`. `name`: its own, else its SID."""
+class MediaStream(Sender):
+    """Stream of a `<Start>`, or of a `<Connect>`, which is two-way. `name`: as in the TwiML, else the SID."""
 
     def __init__(self, owner: StreamOwner, clock: Clock, sid: str, name: str, *, is_two_way: bool = False) -> None:
         self.sid = sid
@@ -125,7 +66,7 @@ class MediaStream:
         self._tail = f'"}},"streamSid":"{sid}"}}'
 
     async def open(self, url: str, signature: str, start: Mapping[str, object]) -> None:
-        """Connects to `url` and says `connected` and `start`."""
+        """Connect to `url`, and send `connected` and `start`."""
         parts = urlsplit(url)
         loop = asyncio.get_running_loop()
         try:
@@ -171,7 +112,6 @@ class MediaStream:
             self._frames()
 
     def send_media(self, tick: int) -> None:
-        """The frames of the period that ends with `tick`."""
         if tick == self._began:
             return
         clock, speech = self._clock, self._owner.speech
@@ -196,14 +136,14 @@ class MediaStream:
         )
 
     def send_back(self, mark: str) -> None:
-        """Tells that what was sent before `mark` has been played, or dropped."""
+        """Send a mark back: what came before it has been played, or dropped."""
         if not self.is_over:
             self._number += 1
             told = {"event": "mark", "sequenceNumber": str(self._number), "mark": {"name": mark}, "streamSid": self.sid}
             self._send(_text(json.dumps(told)))
 
     def stop(self, account_sid: str, call_sid: str) -> None:
-        """`stop`, and the closing handshake; if it is not open yet, as soon as it is."""
+        """Send `stop` and begin the closing handshake, as soon as the stream is open."""
         if self._is_stopping or self.is_over:
             return
         self._is_stopping = True
@@ -218,12 +158,12 @@ class MediaStream:
         self._send(_text(stop) + _frame(_CLOSE, struct.pack("!H", 1000)))
         if self.is_over:
             return
-        # To the call it is over now; the connection is read until the server has closed it.
+        # For the call the stream is over now; the connection is read until the server has closed it.
         self.is_over = True
         self._owner.stream_over(self, 0, "")
         asyncio.get_running_loop().call_later(CLOSE_LIMIT_S, self._close)
 
-    # The socket
+    # The connection
 
     def _send(self, output: bytes) -> None:
         made = self._socket
@@ -267,7 +207,7 @@ class MediaStream:
             self._frames()
 
     def _frames(self) -> None:
-        """The server's frames; on a one-way stream they are pings and closes."""
+        """Take the server's frames. On a one-way stream only pings and closes are allowed."""
         while not self.is_over and (length := _whole_length(self._input)) is not None:
             opcode, self._input, frame = self._input[0] & 0x0F, self._input[length[1] :], self._input[: length[1]]
             payload = frame[length[0] :]
@@ -305,7 +245,7 @@ class MediaStream:
 
 
 def _whole_length(received: bytes) -> tuple[int, int] | None:
-    """(of its head, of all of it) of the frame that is whole at the beginning of `received`; None: none is."""
+    """Return the lengths of the head and of the whole first frame in `received`, or None if it is incomplete."""
     if len(received) < 2:
         return None
     short = received[1] & 0x7F
@@ -329,7 +269,7 @@ def _text(text: str) -> bytes:
 
 
 def _frame(opcode: int, payload: bytes) -> bytes:
-    """A whole frame of a client whose mask key is zero: masked, and the payload as it is."""
+    """Return a client's frame with a mask key of zero: it counts as masked, and the payload stays as it is."""
     if len(payload) < 126:
         return struct.pack("!BBI", 0x80 | opcode, 0x80 | len(payload), 0) + payload
     return struct.pack("!BBHI", 0x80 | opcode, 0xFE, len(payload), 0) + payload

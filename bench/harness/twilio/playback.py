@@ -1,7 +1,7 @@
-"""What Twilio plays of a bidirectional stream: words in marked audio, each at its time. Not a measurement itself.
+"""Playback of a bidirectional stream by the lightweight Twilio: tells when the words in marked audio are heard.
 
-What it is sent it plays in order and without a gap. A mark comes back when all before it has been played; a `clear`
-drops what has not been, and its marks come back at once.
+Twilio plays what it is sent in order and without a gap. It sends a mark back when all audio before the mark has been
+played. A `clear` drops the audio that has not been played, and the marks in it are sent back at once.
 """
 
 import base64
@@ -12,57 +12,56 @@ from typing import Any, Protocol
 from bench.harness.marked_audio import FRAME_BYTES, FRAME_MS, words_in
 
 
-class Ear(Protocol):
-    """Whoever hears it."""
+class Listener(Protocol):
+    """Who hears what is played."""
 
     def bot_begins(self, text: str) -> None:
-        """These words begin."""
+        """Take note that the bot begins to say these words."""
         ...
 
     def bot_ends(self, *, whole: bool) -> None:
-        """They are over. Not `whole`: they were cut. Nothing happens where none are heard."""
+        """Take note that the bot has stopped. Not `whole`: it was cut off. Nothing happens if the bot was silent."""
         ...
 
 
 class Timer(Protocol):
-    """What is to happen."""
+    """Callback that an event loop is going to make."""
 
     def cancel(self) -> object:
-        """It does not."""
+        """Prevent the callback."""
         ...
 
 
 class Loop(Protocol):
-    """What is used of an asyncio loop."""
+    """Part of an asyncio event loop that a playback uses."""
 
     def time(self) -> float:
-        """Now, seconds."""
+        """Return the loop's time, seconds."""
         ...
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
-        """Calls it then."""
+        """Make the callback at that time of the loop."""
         ...
 
 
 class Playback:
-    """The audio of one stream. Times are those of the loop, seconds."""
+    """Audio of one stream that is played. `send_back` sends a mark; `complain` counts what Twilio would not accept."""
 
     def __init__(
-        self, loop: Loop, ear: Ear, send_back: Callable[[str], None], complain: Callable[[int, str], None]
+        self, loop: Loop, listener: Listener, send_back: Callable[[str], None], complain: Callable[[int, str], None]
     ) -> None:
-        """`send_back`: tells the server that a mark was reached. `complain`: of what Twilio, or an ear, would mind."""
         self._loop = loop
-        self._ear = ear
+        self._listener = listener
         self._send_back = send_back
         self._complain = complain
-        self._until_s = 0.0  # all that is here has been played then
-        self._text: str | None = None  # the words of the last frame, if they go on after it
+        self._until_s = 0.0  # time of the loop at which all audio so far has been played
+        self._text: str | None = None  # words of the last frame, unless they end with it
         self._due: deque[tuple[float, Callable[[], None]]] = deque()
-        self._marks: deque[str] = deque()  # that are among those
+        self._marks: deque[str] = deque()  # marks that are not sent back yet
         self._timer: Timer | None = None
 
     def take(self, message: Mapping[str, Any]) -> None:
-        """A message of the server."""
+        """Take a message of the server."""
         match message.get("event"):
             case "media":
                 self._play(base64.b64decode(message["media"]["payload"], validate=True))
@@ -75,7 +74,7 @@ class Playback:
                 self._complain(31951, f"Stream: no message of Twilio's: {event!r}")
 
     def stop(self) -> None:
-        """The stream is over, and what was still to be heard with it."""
+        """Stop playing: the stream is over. No marks are sent back."""
         self._drop()
         self._marks.clear()
 
@@ -88,11 +87,11 @@ class Playback:
             if words is None:
                 self._complain(0, "the caller heard something that nobody said")
             elif words.is_first or words.text != self._text:
-                self._when(at_s, lambda text=words.text: self._ear.bot_begins(text))  # type: ignore[misc]
+                self._when(at_s, lambda text=words.text: self._listener.bot_begins(text))  # type: ignore[misc]
             at_s += FRAME_MS / 1000
             self._text = words.text if words is not None and not words.is_last else None
             if words is not None and words.is_last:
-                self._when(at_s, lambda: self._ear.bot_ends(whole=True))
+                self._when(at_s, lambda: self._listener.bot_ends(whole=True))
         self._until_s = at_s
 
     def _mark(self) -> None:
@@ -109,11 +108,11 @@ class Playback:
             self._timer = None
         self._due.clear()
         self._until_s, self._text = 0.0, None
-        self._ear.bot_ends(whole=False)
+        self._listener.bot_ends(whole=False)
 
-    def _when(self, at_s: float, does: Callable[[], None]) -> None:
-        """Does it then, and after what is to be done before: they come in the order of their times."""
-        self._due.append((at_s, does))
+    def _when(self, at_s: float, callback: Callable[[], None]) -> None:
+        """Schedule a callback. Callbacks are scheduled in the order of their times."""
+        self._due.append((at_s, callback))
         if self._timer is None:
             self._timer = self._loop.call_at(at_s, self._go_on)
 

@@ -1,8 +1,8 @@
-"""Twilio's signed requests to the bridge, with its connection overrides: not a measurement itself.
+"""Signed requests of the lightweight Twilio to the service's webhooks, with Twilio's connection overrides.
 
-Overrides stand in the fragment of any URL and are not sent: rc (retries), rp (which failures are retried: ct, rt, 4xx,
-5xx, all), ct, rt and tt (limits on connecting, on each wait for the answer, and on everything; milliseconds).
-Source: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides .
+Overrides stand in the fragment of a URL, and the fragment is not sent: rc (retries), rp (which failures are retried:
+ct, rt, 4xx, 5xx, all), ct, rt and tt (limits on connecting, on each wait for the answer, and on the whole request;
+milliseconds). Source: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides .
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from bench.harness.light_http import ConnectionFailed, NoAnswer, ask, connect
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """How one request is made."""
+    """How often a request is tried, and how long each part of it may take."""
 
     retries: int = 1
     policy: frozenset[str] = frozenset({"ct"})
@@ -28,12 +28,15 @@ class Overrides:
     total_s: float = 15.0
 
     def retries_after(self, failure: str) -> bool:
-        """`failure`: ct (connecting took too long), refused, rt (no whole answer), 4xx or 5xx."""
+        """Whether a failed attempt is repeated.
+
+        `failure`: ct (connecting took too long), refused, rt (no complete answer), 4xx or 5xx.
+        """
         return failure in self.policy or ("all" in self.policy and failure != "")
 
 
 def read_overrides(fragment: str) -> Overrides:
-    """The overrides in a URL's fragment. Raises ValueError for what Twilio does not know."""
+    """Return the overrides in the fragment of a URL. Raises ValueError for what Twilio does not know."""
     said = dict(parse_qsl(fragment, keep_blank_values=True))
     unknown = set(said) - {"rc", "rp", "ct", "rt", "tt", "e", "sni"}
     policy = frozenset(said.get("rp", "ct").split(","))
@@ -48,7 +51,7 @@ def read_overrides(fragment: str) -> Overrides:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `status` 0: nothing did, and `text` says why."""
+    """Answer to a request. `status` 0: there was none, and `text` tells why."""
 
     status: int
     text: str
@@ -56,27 +59,32 @@ class Answer:
 
     @property
     def is_good(self) -> bool:
-        """2xx."""
+        """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
 
 class Webhooks:
-    """Signs and sends. Every attempt is a connection of its own, so any worker may get it."""
+    """Sender of signed requests. Every attempt has a connection of its own, so any worker may get it.
+
+    `sign_fragment`: whether the signature covers the fragment of the URL, which Twilio does not document.
+    """
 
     def __init__(self, auth_token: str, *, sign_fragment: bool = False) -> None:
-        """`sign_fragment`: whether the fragment is part of the signed URL, which Twilio does not tell."""
         self._validator = RequestValidator(auth_token)
         self._sign_fragment = sign_fragment
         self.attempts = 0
         self.failures: Counter[str] = Counter()
-        """Attempts that failed, by kind."""
+        """Failed attempts by kind."""
 
     def signature(self, url: str, parameters: Mapping[str, str]) -> str:
-        """X-Twilio-Signature."""
+        """Return the value of X-Twilio-Signature."""
         return str(self._validator.compute_signature(url, dict(parameters)))
 
     async def post(self, url: str, parameters: Mapping[str, str]) -> Answer:
-        """The answer to a signed form, after the retries its URL asks for. Raises ValueError for wrong overrides."""
+        """Post a signed form, with the retries that the URL asks for. Return the last answer.
+
+        Raises ValueError for wrong overrides.
+        """
         sent_url, _, fragment = url.partition("#")
         overrides = read_overrides(fragment)
         parts = urlsplit(sent_url)

@@ -1,0 +1,1 @@
+"""Calls while workers are killed or restarted."""
