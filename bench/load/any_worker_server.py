@@ -13,15 +13,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from lexbridge import __main__ as command_line
-from lexbridge.server.accepting import Accepting
+from lexbridge.server.accepting import FewestSocketsFirst
 
 
 def take_any() -> None:
     """Have each worker accept every connection, and keep connections whichever worker has fewer calls."""
-    assert hasattr(Accepting, "defers")
-    assert hasattr(Accepting, "has_others")
-    Accepting.defers = lambda *_: False  # type: ignore[method-assign]
-    Accepting.has_others = False  # type: ignore[method-assign]
+    assert hasattr(FewestSocketsFirst, "defers")
+    assert hasattr(FewestSocketsFirst, "has_others")
+    FewestSocketsFirst.defers = lambda *_: False  # type: ignore[method-assign]
+    FewestSocketsFirst.has_others = False  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
