@@ -60,17 +60,15 @@ def test_restoring_a_session_takes_no_time_of_the_answer(monkeypatch: pytest.Mon
         began_s = time.monotonic()
         with pytest.raises(SessionNotRestored, match="time"):
             lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
-        assert time.monotonic() - began_s < 2
+        assert time.monotonic() - began_s < PATIENCE_S / 2
 
 
 def test_who_has_waited_already_waits_no_longer_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:
         local.think_s = PATIENCE_S
         lex = lex_of("v2", answer_s=2)
-        began_s = time.monotonic()
         with pytest.raises(LexUnavailable, match=r"no answer within 0\.3 s"):
             lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=None, waited_s=1.7), Log())
-        assert time.monotonic() - began_s < 1.5
 
 
 def test_a_timeout_of_somebody_else_is_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ def test_with_little_time_they_are_told_sooner() -> None:
         )
     draining = gevent.spawn(drain, calls, yes, 3)
     wait_until(lambda: len(told) == 200)
-    assert told[-1] - told[0] < 2
+    assert told[-1] - told[0] < 15  # at MIN_LEAVES_PER_S it would be 20
     draining.kill()
 
 
@@ -117,7 +117,7 @@ def test_calls_stay_while_no_other_worker_is_there() -> None:
 
 def test_what_is_left_at_the_end_is_closed(logged: Logged) -> None:
     calls = Calls(ends_at="close")
-    assert seconds(lambda: drain(calls, no, 0.2)) < 0.2 + CLOSE_S
+    drain(calls, no, 0.2)
     assert calls.told == ["close"]
     assert [line["live_calls"] for line in logged()] == [1, 1]
 
@@ -161,7 +161,7 @@ def test_nobody_listens_or_it_takes_too_long(monkeypatch: pytest.MonkeyPatch) ->
     server.start()
     address = f"http://127.0.0.1:{server.server_port}/ready"
     with requests.Session() as session:
-        assert seconds(lambda: is_ready(session, address)) < 2
+        assert seconds(lambda: is_ready(session, address)) < PATIENCE_S / 2
         assert not is_ready(session, address)
         server.stop(timeout=0)
         assert not is_ready(session, address)

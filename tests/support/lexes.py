@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from lexbridge.audio.resampler import resample
 from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.client import LexClient
-from lexbridge.lex.runtime import Deadlines, LexRequest
+from lexbridge.lex.runtime import LexRequest
 from lexbridge.lex.speech import Speech
 from lexbridge.lex.utterance import Utterance
 from lexbridge.lex.v1 import LexV1
@@ -18,7 +19,7 @@ from lexbridge.logs import Log
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
 from tests.support.fixtures import Logged
-from tests.support.rig import HummingVoice, flowers, settings, v2_bot
+from tests.support.rig import PATIENT, HummingVoice, flowers, settings, v2_bot
 
 FRAME = bytes(range(160)) * 2
 KINDS = "What type of flowers would you like to order?"
@@ -39,7 +40,7 @@ def local_lex(monkeypatch: pytest.MonkeyPatch, *heard: str) -> Iterator[LocalLex
 def lex_of(generation: str, mode: str = "call-update", **deadlines: float) -> LexClient:
     """A client for the flower shop's bot."""
     bot = v2_bot(flowers()) if generation == "v2" else {}
-    return make_lex_runtime(settings(REPLY_MODE=mode, **bot), Deadlines(**deadlines))
+    return make_lex_runtime(settings(REPLY_MODE=mode, **bot), replace(PATIENT, **deadlines))
 
 
 def spoken(frames: int = 20) -> Utterance:
