@@ -59,7 +59,7 @@ class SendKeys:
 
 @dataclass(frozen=True, slots=True)
 class BeginDialog:
-    """Have Lex begin the dialog with `intent`, so that the bot welcomes the caller."""
+    """Begin the dialog with `intent`, so that the bot welcomes the caller."""
 
     turn: int
     session_id: str
@@ -76,7 +76,7 @@ class FetchSession:
 
 @dataclass(frozen=True, slots=True)
 class SynthesizeSpeech:
-    """Have Lex say `messages` aloud. Its audio comes back like that of a reply to the turn `turn`.
+    """Ask Lex to say `messages` aloud. Its audio comes back like that of a reply to the turn `turn`.
 
     `turn` is below 0, for it is the number of a prompt and of no turn of the caller.
     """
@@ -110,14 +110,14 @@ class SendAudio:
 
 @dataclass(frozen=True, slots=True)
 class SendMark:
-    """Have the carrier send the mark `name` back once the audio sent before it has been played, or cleared."""
+    """Ask the carrier to send the mark `name` back once the audio sent before it has been played, or cleared."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class ClearAudio:
-    """Have the carrier drop the audio that it has not played yet, and send its marks back."""
+    """Ask the carrier to drop the audio that it has not played yet, and to send its marks back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class DialogSnapshot:
 
 
 class CallContext:
-    """Where one call stands, and the means to act. `CallSession` has the rules, a `ReplyMode` the output."""
+    """State of one call, and the means to act. `CallSession` has the rules, a `ReplyMode` the output."""
 
     def __init__(self, rules: CallRules, documents: CallDocuments, endpointer: Endpointer) -> None:
         self.rules = rules
@@ -59,25 +59,25 @@ class CallContext:
         self.directives = Directives()
         """Directives of the bot's last answer."""
         self.expected = Expected.OPEN
-        """What the caller was asked for, which tells how they pause."""
+        """Kind of answer that the caller was asked for, which tells how they pause."""
         self.last_prompt: tuple[Message, ...] | None = ()
-        """What the bot said last, or None if it said that over a stream before this one."""
+        """Last words of the bot, or None if it said them over a stream before this one."""
         self.checkpoint: Checkpoint | None = None
-        """Where Lex's session stands without the turn that Lex is busy with, or None if that is not known."""
+        """Position of Lex's session without the turn that Lex is busy with, or None if it is not known."""
         self.no_inputs = 0
-        """How often the caller has been asked again, in a row."""
+        """Times in a row that the caller has been asked again."""
         self.failed_turns = 0
-        """How many turns Lex has not answered, in a row."""
+        """Turns in a row that Lex has not answered."""
         self.began_s: int | None = None
         """Unix time at which the call began, or None if no setting needs it."""
         self.age_before_s = 0
-        """How long the call had lasted when this stream began, seconds."""
+        """Age of the call when this stream began, seconds."""
         self.turns_answered = 0
-        """How many turns of the caller Lex has answered, over all streams of the call."""
+        """Turns of the caller that Lex has answered, over all streams of the call."""
         self.quiet_from_ms = 0
         """Media time from which neither the caller nor the bot speaks; it may lie ahead."""
         self.updates = 0
-        """How many documents were made, which is also the number of the newest."""
+        """Number of documents made so far, which is also that of the newest."""
         self._actions: list[Action] = []
 
     def take_actions(self) -> list[Action]:
@@ -86,11 +86,11 @@ class CallContext:
         return actions
 
     def act(self, action: Action) -> None:
-        """Have `action` done."""
+        """Add `action` to those that are to be done."""
         self._actions.append(action)
 
     def note(self, level: str, event: str, **fields: Any) -> None:
-        """Have a log line written."""
+        """Write a log line, by an action."""
         self.act(Note(level, event, fields))
 
     def note_filler(self) -> None:
@@ -128,12 +128,12 @@ class CallContext:
 
     @property
     def progress(self) -> CallProgress:
-        """How far the call has come, for the next stream or webhook."""
+        """Progress of the call, for the next stream or webhook."""
         return CallProgress(self.began_s, self.turns_answered)
 
     @property
     def age_s(self) -> float:
-        """How long the call has lasted, over all its streams, seconds."""
+        """Age of the call over all its streams, seconds."""
         return self.age_before_s + self.now_ms / 1000
 
     @property
@@ -150,13 +150,13 @@ class CallContext:
 
     @property
     def no_input_ms(self) -> int:
-        """How long the caller may be silent after a prompt, milliseconds."""
+        """Longest silence of the caller after a prompt, milliseconds. Then they are asked again."""
         asked_s = self.directives.no_input_s
         return round((self.rules.no_input_s if asked_s is None else asked_s) * 1000)
 
     @property
     def no_input_limit(self) -> int:
-        """How often the caller is asked again, in a row."""
+        """Most times in a row that the caller is asked again."""
         asked = self.directives.no_input_limit
         return self.rules.no_input_limit if asked is None else asked
 

@@ -35,7 +35,7 @@ _Default = TypeVar("_Default")
 
 
 class CallAction(Enum):
-    """What becomes of a call after a reply that closes the dialog."""
+    """Action on a call after a reply that closes the dialog."""
 
     HANG_UP = "hangup"
     TRANSFER = "transfer"
@@ -43,7 +43,7 @@ class CallAction(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Directives:
-    """What one reply asks of the call. None means that the reply asks for nothing, so the settings hold.
+    """Requests of one reply to the call. None means that the reply asks for nothing, so the settings hold.
 
     `transfer_to` is as the bot wrote it: `TRANSFER_NUMBERS` decides whether it may be dialled. `hangover_ms` and
     `max_utterance_ms` are whole frames. `asks_for_keys`: the reply says how keys are to be collected. `ignored` names

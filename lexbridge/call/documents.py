@@ -39,10 +39,11 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Reprompts:
-    """Reprompts inside a document: `not_heard` and `prompt`, after each `after_s` of silence, `times` times.
+    """Words by which a document itself asks a silent caller again: `not_heard` and `prompt`.
 
-    After the last one the document ends, and the carrier asks for another, which says goodbye. A key stops all of this:
-    until the keys are complete, only the carrier knows that the caller is pressing any.
+    They are said `times` times, each after `after_s` of silence. Then the document ends, and the carrier asks for
+    another, which says goodbye. A key stops all of this: until the keys are complete, only the carrier knows that the
+    caller is pressing any.
     """
 
     not_heard: Message

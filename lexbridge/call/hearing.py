@@ -13,12 +13,14 @@ from lexbridge.call.events import Media
 from lexbridge.call.inbound_audio import InboundAudio
 
 SLICE_MS = 500
-"""Media that is heard in one go, milliseconds, because with VAD=silero it costs 2 to 5 ms of CPU, and a minute of media
-0.2 to 0.6 s."""
+"""Media that is heard in one go, milliseconds.
+
+With VAD=silero a slice costs 2 to 5 ms of CPU, and a minute of media 0.2 to 0.6 s."""
 
 JUMP_MS = 1000
-"""Least missing audio that is no sign of a silent caller, milliseconds, because the caller may have spoken meanwhile,
-or the timestamps are wrong."""
+"""Least missing audio that is no sign of a silent caller, milliseconds.
+
+The caller may have spoken in so long a gap, or the timestamps are wrong."""
 
 
 class Hearing:

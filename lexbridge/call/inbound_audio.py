@@ -6,15 +6,18 @@ from lexbridge.audio.pcm import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_FRAME_BYTES,
 from lexbridge.call.events import Media
 
 MAX_FILL_MS = 6_000
-"""Most silence put where audio is missing, milliseconds: longer than the longest hangover, so that it ends any
-utterance. Where a timestamp jumps further, media time goes on behind the jump, because no audio was lost there."""
+"""Most silence put where audio is missing, milliseconds.
+
+It is longer than the longest hangover, so that it ends any utterance. Where a timestamp jumps further, no audio was
+lost: media time goes on behind the jump."""
 
 SET_BACK_MS = 2_000
 """Most that audio may be late and be dropped for it, milliseconds. Beyond that, the time line has begun anew."""
 
 LATE_RUN_MS = 500
-"""Most late audio in a row, milliseconds, without a hole and with nothing new between. Beyond that, too, the time line
-has begun anew."""
+"""Most late audio in a row that is dropped, milliseconds, without a hole and with nothing new between.
+
+Beyond that, too, the time line has begun anew."""
 
 _SILENT_FRAME = MULAW_SILENCE * MULAW_FRAME_BYTES
 

@@ -21,8 +21,9 @@ from lexbridge.errors import LexError
 from lexbridge.lex.model import Checkpoint, Reply
 
 MAX_WAIT_SHARE = 0.5
-"""Most of LEX_TIMEOUT_S that a caller may have waited since their second piece for the two to be joined, because the
-rest has to suffice to ask Lex again. A caller who has waited longer hears what became of the first piece."""
+"""Share of LEX_TIMEOUT_S that a caller may have waited since their second piece for the two to be joined.
+
+The rest has to suffice to ask Lex again. A caller who has waited longer hears what became of the first piece."""
 
 Outcome = Callable[[], None]
 """Function that has the call go on with what became of a turn."""
@@ -47,7 +48,7 @@ class _Joined:
 
 
 class Joining:
-    """Decides whether turns are joined, and has the output withhold what the caller is not to hear yet."""
+    """Judge of whether turns are joined. It has the output withhold what the caller is not to hear yet."""
 
     def __init__(self, call: CallContext, mode: ReplyMode) -> None:
         self._call = call

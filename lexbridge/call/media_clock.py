@@ -18,8 +18,9 @@ QUIET_S = 0.3
 """Time without media after which the peer is pinged, seconds. Twilio sends a message every 20 ms."""
 
 PULSE_S = 0.06
-"""Time between two looks at the clock, and so between two pings at first, seconds. The end of an utterance may be found
-this much later."""
+"""Time between two looks at the clock, and so between two pings at first, seconds.
+
+The end of an utterance may be found this much later."""
 
 CALM_AFTER_S = 6.0
 """Time without media after which no utterance can be open, seconds, because the longest hangover is 5 s."""
@@ -28,16 +29,18 @@ CALM_S = 0.24
 """Time between two pings once no utterance can be open, seconds."""
 
 NO_PONG_SILENT_S = 2.5
-"""Time without media after which a peer that answers no pings counts as silent, seconds. It is hoped that no message
-is on its way for longer."""
+"""Time without media after which a peer that answers no pings counts as silent, seconds.
+
+It is hoped that no message is on its way for longer."""
 
 LONGEST_PULSE_S = 0.2
-"""Most of one pulse that counts as time without media, seconds. A pulse that is later was held up, and messages may be
-waiting behind it."""
+"""Most of one pulse that counts as time without media, seconds.
+
+A pulse that is later was held up, and messages may be waiting behind it."""
 
 
 class MediaClock:
-    """How long a call has brought no media, and how much of that was certainly silence."""
+    """Measure of the time in which a call brought no media, and of how much of it was certainly silence."""
 
     __slots__ = ("_known_s", "_media_s", "_next_ping_s", "_pinged_ms", "_pulsed_s", "_waited_s", "answers_pings")
 

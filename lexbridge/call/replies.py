@@ -20,7 +20,7 @@ MAX_FAILED_TURNS = 3
 
 
 class Replies:
-    """Speaks what the bot replies, and does what it asks of the call."""
+    """Follower of the bot's replies: it has them spoken, and does what they ask of the call."""
 
     def __init__(self, call: CallContext, mode: ReplyMode) -> None:
         self._call = call

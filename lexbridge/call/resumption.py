@@ -14,12 +14,13 @@ from lexbridge.call.stream_parameters import HANDED_OVER, StreamParameters, fing
 from lexbridge.lex.model import NO_DIALOG, Message, Reply
 
 FETCH_AGAIN_MS = 1000
-"""Time after the session was fetched when it is fetched again, milliseconds, because Lex may still have been busy with
-the last words that the lost stream brought it."""
+"""Time after which Lex's session is fetched once more, milliseconds.
+
+Lex may still have been busy with the last words that the lost stream brought it."""
 
 
 class Resumption:
-    """How a stream begins, and what it catches up with if another stream began the call."""
+    """Beginning of a stream, and its catching up with a call that another stream began."""
 
     def __init__(self, call: CallContext, mode: ReplyMode, replies: Replies) -> None:
         self._call = call

@@ -81,7 +81,7 @@ class CallSession:
 
     @property
     def turn_count(self) -> int:
-        """How many turns there have been, which is also the number of the newest."""
+        """Number of turns so far, which is also that of the newest."""
         return self._turns.count
 
     @property

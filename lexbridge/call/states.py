@@ -1,4 +1,4 @@
-"""States of a call and of a turn, and the moves between them. The diagrams in docs/call.md are drawn from these tables.
+"""Tables of the states of a call and of a turn, and of the moves between them. docs/call.md draws them.
 
 Two machines run side by side, because a caller may speak while Lex works on what they said before. `CallContext.move`
 moves the call's machine, `Turns` that of a turn. A move that its table does not have is a bug of lexbridge.

@@ -49,18 +49,19 @@ _OWN_PARAMETERS = (
 )
 
 MAX_REPROMPTS = 21
-"""Reprompts read of one document, at most: a bot may have the caller asked again 20 times, and one is the goodbye."""
+"""Most reprompts read of one document: a bot may have the caller asked again 20 times, and one is the goodbye."""
 
 LOST = "lost"
 HANDED_OVER = "handed-over"
 KEYED = "keyed"
-"""Reasons why a stream goes on with a call that another stream began: that one was lost, handed over, or stopped
-because the caller pressed keys."""
+"""Reasons why a stream goes on with a call that another stream began.
+
+That one was lost, handed over, or stopped because the caller pressed keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallProgress:
-    """How far a call has come, for `MAX_CALL_S` and `MAX_TURNS`.
+    """Progress of a call, counted for `MAX_CALL_S` and `MAX_TURNS`.
 
     `began_s`: Unix time of the call's first webhook, or None if neither setting needs it. `turns`: how many turns of
     the caller were answered.
@@ -89,7 +90,7 @@ class CallProgress:
 
 @dataclass(frozen=True, slots=True)
 class StreamParameters:
-    """What a stream is told when it opens.
+    """Parameters of one stream, as it is told when it opens.
 
     `resumed`: LOST, HANDED_OVER or KEYED, or None for the first stream of a call. `call_facts`: what is for the bot.
     `prompt_fingerprint`: the fingerprint of what the bot asked last. `keys`: the keys for which the stream was opened.

@@ -43,19 +43,19 @@ class Turn:
     keys: str | None = field(default=None, repr=False)
     intent: str | None = None
     may_continue: bool = False
-    """The caller paused: what they say next may be the other half of this turn."""
+    """Whether the caller paused, so that what they say next may be the other half of this turn."""
     is_continuation: bool = False
-    """This turn is the other half of the turn that Lex is busy with, if Lex can be made to forget that one."""
+    """Whether this turn is the other half of the one that Lex is busy with, if Lex can be made to forget that one."""
     is_joined: bool = False
-    """The turn has several utterances, so the endpointer does not know how long it is."""
+    """Whether the turn has several utterances, so that the endpointer does not know how long it is."""
     is_overflow: bool = False
-    """The turn begins with what did not fit into the one before, which may be nothing but silence."""
+    """Whether the turn begins with what did not fit into the one before, which may be nothing but silence."""
     joined_bytes: int = 0
-    """How much of the audio belongs to the turn before, which Lex has answered."""
+    """Length of the audio that belongs to the turn before, which Lex has answered, bytes."""
     checkpoint: Checkpoint | None = field(default=None, repr=False)
     """Point to which Lex's session is restored before the turn is sent."""
     waited_ms: int = 0
-    """How long the caller had been done with the turn when it was sent, and had heard no answer."""
+    """Time for which the caller had been done with the turn when it was sent, and had heard no answer."""
 
     @property
     def is_complete(self) -> bool:
@@ -71,7 +71,7 @@ class Turns:
         self._act = act
         self._longest_bytes = longest_bytes
         self.count = 0
-        """How many turns there have been, which is also the number of the newest."""
+        """Number of turns so far, which is also that of the newest."""
         self.session_id = ""
         self.first_attributes: Mapping[str, str] | None = None
         """Session attributes that go with each turn until Lex has replied for the first time."""

@@ -1,1 +1,1 @@
-"""How the caller hears the bot: by documents, or over the media stream."""
+"""Output of a call: the caller hears the bot by documents, or over the media stream."""

@@ -12,12 +12,14 @@ from lexbridge.call.documents import Document
 from lexbridge.lex.model import Message
 
 UNINTERRUPTED_MS = 500
-"""Beginning of a prompt that nothing interrupts, milliseconds, because speech in it began before the prompt did, or is
-the prompt's echo."""
+"""Beginning of a prompt that nothing interrupts, milliseconds.
+
+Speech in it began before the prompt did, or is the prompt's echo."""
 
 PAUSE_WITHIN_ONSET_MS = 120
-"""Longest pause within words, milliseconds, as around a "t": it does not start the count of BARGE_IN_MS anew. An "s"
-counts as a pause where it is no louder than the echo might be."""
+"""Longest pause within words, as around a "t", milliseconds. It does not start the count of BARGE_IN_MS anew.
+
+An "s" counts as a pause where it is no louder than the echo might be."""
 
 MakeLastDocument = Callable[[Sequence[Message]], Document]
 """Maker of the document that ends the call. It says the messages that are still to be said, and then ends the call."""

@@ -20,8 +20,9 @@ from lexbridge.call.states import CallState
 from lexbridge.lex.model import Message
 
 SURELY_SPEAKING = 0.6
-"""Share of the estimated length of a `<Say>` in which Twilio is surely still speaking. A short "yes" after it may be
-the answer, and is taken for one."""
+"""Share of the estimated length of a `<Say>` in which Twilio is surely still speaking.
+
+A short "yes" after it may be the answer, and is taken for one."""
 
 UPDATE_MS = 1500
 """Longest time that nearly all updates take to be carried out, milliseconds."""

@@ -18,8 +18,10 @@ from lexbridge.call.states import CallState
 from lexbridge.lex.model import Message
 
 QUIET_BEFORE_HAND_OVER_MS = 1000
-"""Silence of caller and bot before a call is handed over, milliseconds, because most callers answer within a second of
-a prompt's end, and nothing hears what they say while one stream ends and the next opens, 0.3 to 0.6 s."""
+"""Silence of caller and bot before a call is handed over, milliseconds.
+
+Most callers answer within a second of a prompt's end. What they say while one stream ends and the next opens, 0.3 to
+0.6 s, is lost."""
 
 
 class StreamMode(ReplyMode):
