@@ -1,12 +1,13 @@
-"""Answers of HTTP peers, read within limits and with pauses: under boto3 for Lex, under requests for Twilio and others.
+"""HTTP clients that read answers within limits and with pauses: boto3 for Lex, requests for Twilio and others.
 
-A `recv` of which the data is at hand returns at once, so a greenlet that reads an answer without end never lets the
-loop go on: no deadline fires, no call is heard, and memory grows. Here each answer has a limit of bytes on the wire,
-and its reader pauses every so often, whatever the bytes are: a body, heads of chunks, headers, `100 Continue`.
+`recv` returns at once while data is waiting. So a greenlet that reads an endless answer never yields to the loop: no
+deadline fires, no call is heard, and memory grows. Here each answer has a limit of bytes on the wire, and its reader
+pauses every so often, whatever the bytes are: a body, chunk headers, header fields, `100 Continue`.
 
-How it gets there (urllib3 2, botocore 1.44): a connection makes its answers with its `response_class`, which is
-http.client's and reads from `fp` alone. Connections are of the class that their pool names, and pools of the classes
-that a manager has in `pool_classes_by_scheme`. Ours are given to a client's own manager, and so to no other client.
+How the limits get into the clients (urllib3 2, botocore 1.44): a connection makes its answers with its
+`response_class`, which is http.client's and reads from `fp` alone. A pool names the class of its connections, and a
+pool manager has the classes of its pools in `pool_classes_by_scheme`. The classes here are given to one client's
+manager, so other clients keep theirs.
 """
 
 import io
@@ -24,57 +25,61 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 HEAD_BYTES = 128 * 1024
-"""Status lines and headers of one answer, those of 1xx among them. http.client bounds a line to 64 KiB and an answer's
-head to 100 of them; Lex's heads, which hold its session's state, have 16 KB."""
+"""Limit of an answer's status line and headers, including those of 1xx answers. http.client allows lines of 64 KiB and
+100 lines. Lex's heads, which hold the state of its session, have 16 KB."""
 
 ERROR_BYTES = 64 * 1024
-"""The body of an answer that is no success."""
+"""Limit of a body whose status is not a success."""
 
 JSON_BYTES = 256 * 1024
-"""The body of a success that is a document, of which Twilio's have 2 KB. A whole one is parsed in one go, and of the
-worst that JSON has 1 MB takes 0.16 s."""
+"""Limit of a document, because it is parsed at once: 1 MB of the worst JSON takes 0.16 s. Twilio's documents have 2
+KB."""
 
 VOICE_BYTES = 32_000_000
-"""The body of a success that is speech: five minutes of 16 bits at 48 kHz, the most that is played, have 28.8 MB."""
+"""Limit of speech. The longest that is played, five minutes of 16 bits at 48 kHz, has 28.8 MB."""
 
 PAUSE_EVERY_BYTES = 16 * 1024
-"""On the wire: chunks of one byte each are slow to read."""
+"""Bytes on the wire between two pauses. They count on the wire because chunks of one byte each are slow to read."""
 
 VOICE_PAUSE_EVERY_BYTES = 64 * 1024
-"""The same for speech, two seconds at 16 kHz: it is played meanwhile, and a busy machine makes a pause longer."""
+"""Bytes of speech between two pauses: two seconds at 16 kHz. Pauses are rarer there, because a busy machine makes them
+longer while the speech is already being played."""
 
-# Not sleep(0): gevent runs what is ready for up to 5 ms before it looks at sockets and timers again, and whoever is
-# ready again at once takes all of that.
+# Not sleep(0): gevent runs ready greenlets for up to 5 ms before it looks at sockets and timers, and a greenlet that is
+# ready again at once would take all of that.
 _PAUSE_S = 0.001
 
 
 class AnswerTooLong(OSError):
-    """A peer's answer is longer than any that makes sense. urllib3 closes its connection."""
+    """A peer's answer is longer than its limit. urllib3 closes the connection."""
 
 
 class SuccessLost(OSError):
-    """A peer has answered 200, and the rest of the answer's head cannot be read: it has done what it was asked."""
+    """A peer has answered 200, but the rest of the answer's head cannot be read.
+
+    The peer has done what it was asked.
+    """
 
 
 def is_too_long(error: BaseException) -> bool:
-    """Whether AnswerTooLong is behind an error of botocore's or requests': neither of them says so."""
-    return _is_behind(error, AnswerTooLong)
+    """Return whether an error of botocore or requests was caused by AnswerTooLong. Its text does not tell."""
+    return _is_caused_by(error, AnswerTooLong)
 
 
 def is_success_lost(error: BaseException) -> bool:
-    """Whether SuccessLost is behind an error of botocore's."""
-    return _is_behind(error, SuccessLost)
+    """Return whether an error of botocore was caused by SuccessLost."""
+    return _is_caused_by(error, SuccessLost)
 
 
-def _is_behind(error: BaseException, kind: type[BaseException]) -> bool:
-    behind: BaseException | None = error
-    while behind is not None and not isinstance(behind, kind):
-        behind = behind.__cause__ or behind.__context__
-    return behind is not None
+def _is_caused_by(error: BaseException, kind: type[BaseException]) -> bool:
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, kind):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
 
 
 class _CappedReader(io.RawIOBase):
-    """An answer's bytes as they come from the socket: counted, with pauses."""
+    """Reader of an answer's bytes from the socket: it counts them, and pauses."""
 
     def __init__(self, raw: io.RawIOBase, limit_bytes: int) -> None:
         self._raw = raw
@@ -82,23 +87,22 @@ class _CappedReader(io.RawIOBase):
         self._pause_every_bytes = self._until_pause_bytes = PAUSE_EVERY_BYTES
 
     def allow(self, more_bytes: int, pause_every_bytes: int) -> None:
-        """So many from here on, and no more."""
+        """Allow `more_bytes` from here on, with a pause after each `pause_every_bytes`."""
         self._left_bytes = more_bytes
         self._until_pause_bytes += pause_every_bytes - self._pause_every_bytes
         self._pause_every_bytes = pause_every_bytes
 
     def readable(self) -> bool:
-        """See RawIOBase."""
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        """See RawIOBase. Raises AnswerTooLong."""
+        """Read into `buffer` as RawIOBase does. Raise AnswerTooLong."""
         if self._left_bytes < 0:
             raise AnswerTooLong("the answer is too long")
         if self._until_pause_bytes <= 0:
             self._until_pause_bytes = self._pause_every_bytes
             gevent.sleep(_PAUSE_S)
-        # A buffer may be as large as the whole of a body: no more than what is due before the next pause.
+        # The buffer may be as large as the whole body. Take no more than is due before the next pause.
         count = self._raw.readinto(memoryview(buffer)[:PAUSE_EVERY_BYTES])
         if count:
             self._left_bytes -= count
@@ -106,7 +110,6 @@ class _CappedReader(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        """See RawIOBase."""
         try:
             self._raw.close()
         finally:
@@ -114,32 +117,32 @@ class _CappedReader(io.RawIOBase):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """The longest body of a success, bytes: of a GET, and of what else is asked."""
+class BodyLimits:
+    """Limits of a successful answer's body, in bytes: to a GET, and to another method."""
 
-    got_bytes: int
-    asked_bytes: int
+    get_bytes: int
+    other_bytes: int
 
 
 class _CappedResponse(HTTPResponse):
-    """An answer within limits."""
+    """An answer that is read within limits."""
 
-    limits: ClassVar[Limits]
+    limits: ClassVar[BodyLimits]
 
     def __init__(self, sock: Any, debuglevel: int = 0, method: str | None = None, url: str | None = None) -> None:
         super().__init__(sock, debuglevel, method, url)
-        self._is_got = method == "GET"
+        self._is_get = method == "GET"
         self._reader = _CappedReader(self.fp.detach(), HEAD_BYTES)
         self.fp = io.BufferedReader(self._reader)
 
     def begin(self) -> None:
-        """See HTTPResponse. Raises AnswerTooLong, also of a body that says itself that it is."""
+        """Read the head as HTTPResponse does. Raise AnswerTooLong, also for a Content-Length beyond the limit."""
         super().begin()
         if self.status >= 300:
             limit_bytes = ERROR_BYTES
         else:
-            limit_bytes = self.limits.got_bytes if self._is_got else self.limits.asked_bytes
-        # Before anybody reads: of a length that is told urllib3 makes a buffer.
+            limit_bytes = self.limits.get_bytes if self._is_get else self.limits.other_bytes
+        # Checked before the body is read, because urllib3 makes a buffer as large as the Content-Length.
         if self.length is not None and self.length > limit_bytes:
             raise AnswerTooLong(f"the answer has {self.length} bytes")
         is_voice = limit_bytes == VOICE_BYTES
@@ -147,10 +150,10 @@ class _CappedResponse(HTTPResponse):
 
 
 class _LexResponse(_CappedResponse):
-    limits = Limits(JSON_BYTES, VOICE_BYTES)
+    limits = BodyLimits(JSON_BYTES, VOICE_BYTES)
 
     def begin(self) -> None:
-        """See HTTPResponse. Raises SuccessLost if it fails after the status line of a 200."""
+        """Read the head as HTTPResponse does. Raise SuccessLost for a fault after the status line of a 200."""
         try:
             super().begin()
         except (HTTPException, OSError) as error:
@@ -160,7 +163,7 @@ class _LexResponse(_CappedResponse):
 
 
 class _DocumentResponse(_CappedResponse):
-    limits = Limits(JSON_BYTES, JSON_BYTES)
+    limits = BodyLimits(JSON_BYTES, JSON_BYTES)
 
 
 class _LexConnection(AWSHTTPConnection):  # type: ignore[misc]  # no types there
@@ -199,66 +202,70 @@ _DOCUMENT_POOLS = {"http": _DocumentPool, "https": _DocumentTlsPool}
 
 
 def cap_lex(client: Any) -> None:
-    """Has a boto3 client of a Lex runtime read its answers within limits from now on.
+    """Make a boto3 client of a Lex runtime read its answers within limits from now on.
 
-    Raises AttributeError or TypeError if this botocore is built otherwise than the one that this was written for.
+    Raise AttributeError or TypeError if this version of botocore is built in another way.
     """
     http_session = client._endpoint.http_session
     pools = http_session._pool_classes_by_scheme
-    # The same dict, so that those that lead through a proxy, which are made when they are needed, have it too.
+    # The dict is changed in place: botocore makes the managers for proxies later, and gives them the same dict.
     if http_session._manager.pool_classes_by_scheme is not pools or set(pools) != {"http", "https"}:
         raise TypeError("botocore's connection pools are not where they were")
     pools.update(http=_LexPool, https=_LexTlsPool)
 
 
 class CappedAdapter(HTTPAdapter):
-    """An adapter of requests for documents: answers within limits, in UTF-8, not compressed."""
+    """Adapter of the requests library for documents: answers within limits, in UTF-8, and not compressed."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """See HTTPAdapter."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _DOCUMENT_POOLS
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        """See HTTPAdapter."""
         manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = _DOCUMENT_POOLS
         return manager
 
     def add_headers(self, request: requests.PreparedRequest, **kwargs: Any) -> None:
-        """See HTTPAdapter. What small answers would save is not worth what a compressed one can unpack to."""
         super().add_headers(request, **kwargs)
+        # Small answers gain little by compression, and a compressed one can unpack to any size.
         request.headers["Accept-Encoding"] = "identity"
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """See HTTPAdapter. Raises ContentDecodingError if the answer is compressed all the same."""
+        """Make the response as HTTPAdapter does. Raise ContentDecodingError if it is compressed all the same."""
         response = super().build_response(req, resp)
         if is_encoded(response.headers):
             response.close()
             raise ContentDecodingError("the answer is compressed")
-        # Else requests guesses, of an answer that does not say: that takes seconds for one of 1 MB.
+        # Otherwise requests guesses the encoding of an answer that names none, which takes seconds for 1 MB.
         response.encoding = "utf-8"
         return response
 
 
 class _Session(requests.Session):
-    """A session that follows no redirect. One that only is not told to looks where it leads all the same, and reads the
-    answer for it, in a way of its own."""
+    """A session that ignores redirects.
+
+    With allow_redirects=False requests would still read the answer, without limits, to see where it leads.
+    """
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
-        """See Session."""
         return None
 
 
 def is_encoded(headers: Mapping[str, str]) -> bool:
-    """The body of an answer with these headers is not what its Content-Type says, but compressed or the like.
-    `headers`: any case, or with names in lower case."""
+    """Return whether the body of an answer with these headers is compressed, or encoded in another way.
+
+    `headers`: a mapping that ignores case, or one with names in lower case.
+    """
     return headers.get("content-encoding", "").strip().lower() not in ("", "identity")
 
 
 def capped_session(pool_maxsize: int = 1) -> requests.Session:
-    """A session of requests with CappedAdapter. It follows no redirects and takes nothing from the environment, such as
-    proxies or ~/.netrc, which would be read on each request. `pool_maxsize`: connections that are kept."""
+    """Return a session of the requests library with CappedAdapter. It follows no redirects.
+
+    It takes nothing from the environment, such as proxies or ~/.netrc, which requests would read for each request.
+    `pool_maxsize`: number of connections that are kept open.
+    """
     session = _Session()
     session.trust_env = False
     adapter = CappedAdapter(pool_maxsize=pool_maxsize)

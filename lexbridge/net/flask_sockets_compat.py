@@ -1,7 +1,7 @@
-"""flask-sockets 0.2.1 on today's Werkzeug.
+"""flask-sockets 0.2.1, from 2017, made to work with today's Werkzeug.
 
-It is from 2017. Since Werkzeug 2 a rule has to be marked as a WebSocket's, or each upgrade on it raises
-WebsocketMismatch; marked, a plain request to it raises the same, which becomes a 500 unless it is answered.
+Since Werkzeug 2 a rule for a WebSocket has to be marked, or each upgrade raises WebsocketMismatch. If it is marked, a
+plain request to it raises the same error, which has to be answered, or it becomes a 500.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 EXTENSION = "lexbridge.net.flask_sockets_compat"
-"""Where `app.extensions` has the app's Sockets."""
+"""Key of `app.extensions` under which the app's Sockets stand."""
 
 
 class _Middleware(flask_sockets.SocketMiddleware):  # type: ignore[misc]  # no types there
@@ -31,11 +31,11 @@ class _Middleware(flask_sockets.SocketMiddleware):  # type: ignore[misc]  # no t
             return served
         except WebsocketMismatch:
             return _upgrade_required(environ, start_response)
-        except RequestRedirect:  # routing would send a stranger to the host that they named
+        except RequestRedirect:  # routing would redirect a stranger to the host that they have named
             return NotFound().get_response(environ)(environ, start_response)
-        except HTTPException as error:  # such as a method
+        except HTTPException as error:  # such as a wrong method
             return error.get_response(environ)(environ, start_response)
-        if not environ.get("wsgi.websocket"):  # half an upgrade: such as one by POST
+        if not environ.get("wsgi.websocket"):  # an incomplete upgrade, such as one by POST
             return _upgrade_required(environ, start_response)
         with self.app.app_context(), self.app.request_context(environ):
             view(environ["wsgi.websocket"], **values)
@@ -43,26 +43,26 @@ class _Middleware(flask_sockets.SocketMiddleware):  # type: ignore[misc]  # no t
 
 
 def _upgrade_required(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """RFC 9110, section 15.5.22: 426 names the protocol that would do."""
+    """Answer 426, which names the protocol to use (RFC 9110, section 15.5.22)."""
     response = Response("This address is a WebSocket.\n", 426, {"Upgrade": "websocket", "Connection": "Upgrade"})
     return response(environ, start_response)
 
 
 class Sockets(flask_sockets.Sockets):  # type: ignore[misc]  # no types there
-    """WebSocket routes beside a Flask app's own: `@sockets.route("/")` on a function of one WebSocket."""
+    """WebSocket routes of a Flask app: `@sockets.route("/")` on a function that takes a WebSocket."""
 
     def init_app(self, app: Flask) -> None:
-        """Puts the socket routes before the routes of `app`."""
-        self.url_map.merge_slashes = False  # "//" is no route, and no redirect to one
+        """Add the WebSocket routes to `app`. They are tried before its own."""
+        self.url_map.merge_slashes = False  # else "//" would be redirected to "/"
         app.wsgi_app = _Middleware(app.wsgi_app, app, self)  # type: ignore[method-assign]
         app.extensions[EXTENSION] = self
 
     def add_url_rule(self, rule: str, _: str | None, f: Callable[..., Any], **options: Any) -> None:
-        """`options` are those of werkzeug's Rule."""
+        """Add a WebSocket route. `options`: those of werkzeug's Rule."""
         self.url_map.add(Rule(rule, endpoint=f, websocket=True, **options))
 
     def serves(self, environ: "WSGIEnvironment") -> bool:
-        """Whether an upgrade of this request has a socket's route: otherwise it must not be accepted."""
+        """Return whether the request's address is a WebSocket's. If not, its upgrade must not be accepted."""
         try:
             self.url_map.bind_to_environ(environ).match()
         except HTTPException:

@@ -1,9 +1,10 @@
-"""One HTTP/1.x request, read strictly: bytes in, a request out, bounded; no I/O, no clock.
+"""A strict parser of HTTP/1.x requests: bytes in, a request out, within limits. No I/O and no clock.
 
-What two readers could take for two different requests is refused (RFC 9112, section 11.2), and so is everything that
-neither Twilio nor a load balancer sends: a Transfer-Encoding, a target that is no path, a line that ends in a bare LF.
-Sources: https://www.rfc-editor.org/rfc/rfc9112 (messages) and https://www.rfc-editor.org/rfc/rfc9110 (semantics);
-sections are named where they are carried out.
+Bytes that two readers could take for two different requests are refused (RFC 9112, section 11.2). So is everything that
+neither a carrier nor a load balancer sends: a Transfer-Encoding, a target that is not a path, a line that ends in LF
+alone.
+Sources: https://www.rfc-editor.org/rfc/rfc9112 (messages) and https://www.rfc-editor.org/rfc/rfc9110 (semantics).
+Comments name the section that a line implements.
 """
 
 import re
@@ -12,36 +13,41 @@ from dataclasses import dataclass, field
 
 MAX_REQUEST_LINE_BYTES = 8 * 1024
 MAX_HEAD_BYTES = 32 * 1024
-"""The request line and the header fields. Twilio's have about 1 KB, and a load balancer adds some lines."""
+"""Longest request line with its header fields. Those of Twilio have about 1 KB, and a load balancer adds some lines."""
 MAX_HEADER_LINES = 100
 MAX_BODY_BYTES = 8 * 1024
-"""A webhook's form has about 1 KB."""
+"""Longest body. A webhook's form has about 1 KB."""
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) (\S+) (HTTP/[0-9]\.[0-9])")
-"""RFC 9112, section 3: a single space between the parts."""
+"""Request line, with a single space between its parts (RFC 9112, section 3)."""
 _TARGET = re.compile(rb"/(?!/)[!\"$-~]*")
-"""RFC 9112, section 3.2.1: visible ASCII that begins with "/"; a fragment is never sent. One that begins with "//" is
-an authority to some readers (RFC 3986, section 4.2), and the same as "/" to Werkzeug's routing."""
-_NO_HEAD = re.compile(rb"\A[^!#$%&'*+.^_`|~0-9A-Za-z-]|[^\r]\n")
-"""The first byte of a method is one of a token; a line ends in CRLF."""
+"""Request target: visible ASCII that begins with "/", without a fragment (RFC 9112, section 3.2.1). "//" at its
+beginning is refused: some readers take it for a host (RFC 3986, section 4.2), and Werkzeug's routing takes it for
+"/"."""
+_NOT_A_HEAD = re.compile(rb"\A[^!#$%&'*+.^_`|~0-9A-Za-z-]|[^\r]\n")
+"""Signs that the bytes are no head: the first is not one of a method, or a line does not end in CRLF."""
 _HEADER_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)")
-"""RFC 9112, section 5: no space before the colon, no folded line; RFC 9110, section 5.5: no control character. Spaces
-around the value are stripped elsewhere: a second repetition that takes them too would try each way to share them, 10 s
-for 32 KB."""
+"""Header line without a space before the colon, a folded line (RFC 9112, section 5) or control characters (RFC 9110,
+section 5.5). Spaces around the value are stripped elsewhere: if the pattern matched them, a line of 32 KB spaces would
+take it 10 s of backtracking."""
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{1,50}\]|[A-Za-z0-9._~%!$&'()*+,;=-]{0,255})(:[0-9]{0,5})?")
-"""RFC 9110, section 7.2: a name or an address, and perhaps a port."""
+"""Value of Host: a name or an address, and perhaps a port (RFC 9110, section 7.2)."""
 _LENGTH = re.compile(r"[0-9]+")
-"""RFC 9110, section 8.6. Python's own int() takes "+5", "1_0" and digits of other scripts."""
+"""Value of Content-Length (RFC 9110, section 8.6). Python's int() would take "+5", "1_0" and digits of other
+scripts."""
 
-_MOST_DIGITS = 10
-"""Of a length: int() refuses thousands of them."""
-_MOST_OPTIONS = 20
-"""Of a connection: 32 KB of commas would be split again and again."""
+_MAX_LENGTH_DIGITS = 10
+"""Digits of a Content-Length, because int() raises for thousands of them."""
+_MAX_CONNECTION_OPTIONS = 20
+"""Options of a Connection header, because 32 KB of commas would be split again and again."""
 
 
 class RequestRefused(Exception):
-    """The request is not taken. `status`: the answer's status line; `reason`: one of a small set, for the log;
-    `remedy`: what whoever runs the service can do, if they can."""
+    """A request that breaks a rule.
+
+    `status`: status line of the answer. `reason`: one of a small set, for the log. `remedy`: what the operator can do,
+    or "" if the fault is a stranger's.
+    """
 
     def __init__(self, status: str, reason: str, remedy: str = "") -> None:
         super().__init__(reason)
@@ -54,8 +60,8 @@ class RequestRefused(Exception):
 class Head:
     """A request line and its header fields.
 
-    `target`: the path with its query, from "/" on, as it was sent. `headers`: by name in lower case; the values of a
-    name that came several times are joined by ", " (RFC 9110, section 5.3). `content_length`: bytes of the body.
+    `target`: path and query as they were sent, from "/" on. `headers`: by name in lower case; if a name occurs several
+    times, its values are joined by ", " (RFC 9110, section 5.3). `content_length`: length of the body in bytes.
     """
 
     method: str
@@ -66,17 +72,17 @@ class Head:
 
     @property
     def path(self) -> str:
-        """The target without its query, as it was sent."""
+        """Path of the target, without the query, as it was sent."""
         return self.target.partition("?")[0]
 
     @property
     def query(self) -> str:
-        """What follows the path's "?", as it was sent; "" if nothing does."""
+        """Query of the target, without the "?", as it was sent, or "" if there is none."""
         return self.target.partition("?")[2]
 
     @property
     def keeps_alive(self) -> bool:
-        """Whether the client would send another request on this connection (RFC 9112, section 9.3)."""
+        """Whether the client may send another request on this connection (RFC 9112, section 9.3)."""
         options = self._options("connection")
         if self.version == "HTTP/1.0":
             return "keep-alive" in options
@@ -84,13 +90,13 @@ class Head:
 
     @property
     def asks_for_websocket(self) -> bool:
-        """Whether it is an opening handshake (RFC 6455, section 4.2.1, items 1, 3 and 4)."""
+        """Whether the request is the opening handshake of a WebSocket (RFC 6455, section 4.2.1, items 1, 3 and 4)."""
         upgrade = self.headers.get("upgrade", "").lower()
         return self.method == "GET" and upgrade == "websocket" and "upgrade" in self._options("connection")
 
     @property
     def expects_continue(self) -> bool:
-        """Whether the client waits for a 100 before it sends the body (RFC 9110, section 10.1.1)."""
+        """Whether the client waits for `100 Continue` before it sends the body (RFC 9110, section 10.1.1)."""
         is_1_1 = self.version == "HTTP/1.1"
         return is_1_1 and self.content_length > 0 and self.headers.get("expect", "").lower() == "100-continue"
 
@@ -100,39 +106,39 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A whole request."""
+    """A request with its whole body."""
 
     head: Head
     body: bytes = field(default=b"", repr=False)
 
 
 class RequestParser:
-    """The bytes of one connection as requests, one at a time, however they were cut.
+    """Parser of the requests of one connection, one at a time, however their bytes were cut.
 
-    It holds at most one head, one body and what came together with their end.
+    It holds at most one head, one body, and the bytes that arrived together with their end.
     """
 
     __slots__ = ("_buffer", "_searched", "head")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._searched = 0  # the end of the head is not before this
+        self._searched = 0  # position before which the head does not end
         self.head: Head | None = None
-        """The head of the request that is being read, once it is complete."""
+        """Head of the current request, or None until it is complete."""
 
     @property
     def has_part(self) -> bool:
-        """Whether some of a request has come."""
+        """Whether a part of a request has arrived."""
         return bool(self._buffer) or self.head is not None
 
     def push(self, received: bytes) -> None:
-        """Takes more bytes. `head` tells whether they completed a head. Raises RequestRefused."""
+        """Take more bytes, and set `head` if they complete one. Raise RequestRefused."""
         self._buffer += received
         if self.head is None:
             self._find_head()
 
     def take_request(self) -> Request | None:
-        """The request, if it is complete; else None. What came after it waits for `look_again`."""
+        """Return the request, or None if it is not complete. Bytes after it wait for `parse_buffered`."""
         head = self.head
         if head is None or len(self._buffer) < head.content_length:
             return None
@@ -143,12 +149,12 @@ class RequestParser:
         return Request(head, body)
 
     def parse_buffered(self) -> None:
-        """Begins with the next request, in what came together with the one before. Raises RequestRefused."""
+        """Start the next request with the bytes that arrived together with the one before. Raise RequestRefused."""
         if self.head is None and self._buffer:
             self._find_head()
 
     def take_rest(self) -> bytes:
-        """Return the bytes that came after the last request, for the code that goes on with the connection."""
+        """Return the bytes that arrived after the last request, and forget them."""
         rest = bytes(self._buffer)
         self._buffer.clear()
         return rest
@@ -157,8 +163,8 @@ class RequestParser:
         buffer = self._buffer
         end = buffer.find(b"\r\n\r\n", self._searched)
         size = len(buffer) if end < 0 else end
-        if _NO_HEAD.search(buffer, max(0, self._searched - 1), size):
-            raise _bad_request()  # such as TLS, or lines that end in LF alone: their end would be waited for in vain
+        if _NOT_A_HEAD.search(buffer, max(0, self._searched - 1), size):
+            raise _bad_request()  # such as TLS, or lines that end in LF alone: the end of such a head never comes
         if size > MAX_REQUEST_LINE_BYTES and buffer.find(b"\r\n", 0, MAX_REQUEST_LINE_BYTES) < 0:
             raise RequestRefused("414 URI Too Long", "request line too long")
         if size > MAX_HEAD_BYTES:
@@ -171,7 +177,7 @@ class RequestParser:
 
 
 def _read_head(block: bytes) -> Head:
-    """The head whose lines are `block`, without the empty line at its end. Raises RequestRefused."""
+    """Return the head in `block`, which has no empty line at its end. Raise RequestRefused."""
     first, *lines = block.split(b"\r\n")
     line = _REQUEST_LINE.fullmatch(first)
     if line is None or line[3] not in (b"HTTP/1.0", b"HTTP/1.1"):
@@ -183,7 +189,7 @@ def _read_head(block: bytes) -> Head:
     headers = _read_headers(lines)
     method, target, version = (part.decode("ascii") for part in line.groups())
     if "host" not in headers and version == "HTTP/1.1":
-        raise _bad_request()  # RFC 9112, section 3.2; HTTP/1.0 has none, as some load balancers' checks
+        raise _bad_request()  # RFC 9112, section 3.2. HTTP/1.0 needs no Host, and some load balancers' checks have none
     return Head(method, target, version, headers, _read_length(headers))
 
 
@@ -199,16 +205,19 @@ def _read_headers(lines: list[bytes]) -> dict[str, str]:
         if name not in headers:
             headers[name] = value
         elif name in ("host", "content-length", "transfer-encoding"):
-            raise _bad_request()  # RFC 9112, sections 3.2 and 6.3: two readers may choose differently
+            raise _bad_request()  # RFC 9112, sections 3.2 and 6.3: two readers may take different ones
         else:
             headers[name] += f", {value}"
-    if not _HOST.fullmatch(headers.get("host", "")) or headers.get("connection", "").count(",") >= _MOST_OPTIONS:
+    if (
+        not _HOST.fullmatch(headers.get("host", ""))
+        or headers.get("connection", "").count(",") >= _MAX_CONNECTION_OPTIONS
+    ):
         raise _bad_request()
     return headers
 
 
 def _read_length(headers: Mapping[str, str]) -> int:
-    """Bytes of the body. Raises RequestRefused if that is not told, or told in a way that can be taken differently."""
+    """Return the length of the body. Raise RequestRefused if two readers could find different lengths."""
     length = headers.get("content-length")
     if "transfer-encoding" in headers:
         if length is not None:
@@ -219,7 +228,7 @@ def _read_length(headers: Mapping[str, str]) -> int:
         return 0
     if not _LENGTH.fullmatch(length):
         raise _bad_request()
-    if len(length) > _MOST_DIGITS or int(length) > MAX_BODY_BYTES:
+    if len(length) > _MAX_LENGTH_DIGITS or int(length) > MAX_BODY_BYTES:
         raise RequestRefused("413 Content Too Large", "body too big")
     return int(length)
 

@@ -1,8 +1,8 @@
-"""A token bucket: so much a second in the long run, so much at once; no clock."""
+"""A token bucket: a rate limit with a long-run rate and a burst. No clock."""
 
 
 class TokenBucket:
-    """Holds up to `burst` tokens, is full at first, and gets `rate_hz` tokens a second."""
+    """A bucket that is full at first, holds at most `burst` tokens, and gains `rate_hz` tokens per second."""
 
     __slots__ = ("_burst", "_rate_hz", "_refilled_s", "_tokens")
 
@@ -13,9 +13,9 @@ class TokenBucket:
         self._refilled_s = 0.0
 
     def take(self, now_s: float, amount: float = 1.0) -> bool:
-        """Takes `amount` tokens; False if there are not so many, and then none is taken.
+        """Take `amount` tokens and return True, or take none and return False if there are too few.
 
-        `now_s`: seconds on a clock. Should it go back, the bucket gets nothing until it is where it was.
+        `now_s`: seconds of a clock. If the clock goes back, the bucket gains nothing until it is where it was.
         """
         if now_s > self._refilled_s:
             self._tokens = min(self._burst, self._tokens + (now_s - self._refilled_s) * self._rate_hz)
