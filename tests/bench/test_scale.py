@@ -58,7 +58,7 @@ def test_the_busiest_hour_has_the_peak_and_a_burst_multiplies_it() -> None:
     assert loud[36_060] == quiet[36_060]
 
 
-def test_calls_go_to_whoever_has_the_fewest_and_none_beyond_the_most() -> None:
+def test_calls_go_to_the_task_with_the_fewest_up_to_its_most() -> None:
     fleet = Fleet(4, 5, 100, np.random.default_rng(1))
     fleet.start(3, 0, 0, 0)
     fleet.pass_on(0)
@@ -85,7 +85,7 @@ def draining_fleet(calls: int, *, others: int, room: int) -> Fleet:
     return fleet
 
 
-def test_a_draining_task_moves_its_calls_and_they_end_when_they_would_have() -> None:
+def test_a_draining_task_moves_its_calls_unchanged() -> None:
     fleet = draining_fleet(35, others=1, room=100)
     assert (fleet.moved, fleet.cut, fleet.state[0]) == (35, 0, State.GONE)
     assert fleet.calls[1] == 35
@@ -98,7 +98,7 @@ def test_what_nobody_has_room_for_is_cut_when_the_task_ends() -> None:
     assert (fleet.moved, fleet.cut) == (20, 15)
 
 
-def test_a_deployment_replaces_every_task_and_refuses_and_cuts_nobody() -> None:
+def test_a_deployment_replaces_every_task_without_a_lost_call() -> None:
     outcome = steady(300, Policy("fixed", 60, 6, 6), seconds=6500, deployments_s=(1000,))
     (took_s,) = outcome.deployments_took_s
     assert 100 < took_s < 5500
@@ -122,7 +122,7 @@ def test_scaling_holds_the_target_and_follows_a_schedule() -> None:
     assert outcome.serving[-1] >= 30
 
 
-def test_tasks_that_are_leaving_thin_out_the_average_but_not_the_sum() -> None:
+def test_leaving_tasks_lower_the_average_but_not_the_sum() -> None:
     fleet = Fleet(4, 100, 100, np.random.default_rng(1))
     fleet.calls[:] = (90, 90, 0, 0)
     fleet.state[:] = (State.SERVING, State.SERVING, State.DEREGISTERED, State.DEREGISTERED)

@@ -39,7 +39,7 @@ def asked(ended: float, answered: float, speech_ended: float | None = None) -> L
     )
 
 
-def test_the_bridges_part_is_what_neither_the_hangover_nor_lex_took() -> None:
+def test_the_bridges_part_is_without_hangover_and_lex() -> None:
     events = [
         SpeechStarted(1.0, "a"),
         SpeechEnded(2.0, "a"),
@@ -67,7 +67,7 @@ def test_what_is_not_answered_once_has_no_figure(media_s: list[float], requests:
         answers([SpeechEnded(2.0, "a"), *(MediaBegan(at_s, "MZ1") for at_s in media_s)], requests)
 
 
-def test_an_interruption_counts_from_the_beginning_of_its_first_frame() -> None:
+def test_an_interruption_counts_from_its_first_frame() -> None:
     started = SpeechStarted(10.0, "stop")  # told at the end of that frame
     events = [
         MessageSent(9.0, "clear"),

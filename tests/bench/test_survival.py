@@ -36,7 +36,7 @@ def heard(*frames: bytes) -> int | None:
     return turn_in(decode_mulaw(b"".join(frames)))
 
 
-def test_every_turn_is_heard_as_itself_and_is_far_above_the_threshold_of_voice() -> None:
+def test_every_turn_is_recognised_and_far_above_the_threshold() -> None:
     for turn in range(1, MOST_TURNS + 1):
         assert heard(SILENCE, *[frame_of(turn)] * WHOLE, SILENCE) == turn
         assert rms(decode_mulaw(frame_of(turn))) > 1000
@@ -81,7 +81,7 @@ def test_connection_overrides_are_read_from_the_fragment() -> None:
 
 
 @pytest.mark.parametrize("fragment", ["rc=6", "rp=sometimes", "ct=50", "retries=2", "rc=two"])
-def test_connection_overrides_that_twilio_does_not_know_are_an_error(fragment: str) -> None:
+def test_unknown_connection_overrides_are_an_error(fragment: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         read_overrides(fragment)
 
@@ -96,7 +96,8 @@ def through_the_bridge(mulaw: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("text", PHRASES)
-def test_each_frame_of_the_bots_words_tells_them_and_none_could_be_taken_for_a_caller(text: str) -> None:
+def test_each_frame_of_the_bots_words_tells_them(text: str) -> None:
+    """Each frame of the bot's words tells them, and none could be taken for a caller's."""
     mulaw = through_the_bridge(murmur(text, 0.020 * len(text)))
     assert len(mulaw) == 160 * len(text)
     frames = [mulaw[at : at + FRAME_BYTES] for at in range(0, len(mulaw), FRAME_BYTES)]
@@ -172,7 +173,7 @@ class HearersTimer:
         self.timers.remove(self)
 
 
-def test_words_are_heard_one_after_the_other_and_marks_come_back_when_all_before_them_was() -> None:
+def test_words_are_heard_in_order_and_marks_return_after_them() -> None:
     hearer = Hearer()
     hearer.is_sent_mark("at once")
     words = murmur("turn 1", 0.1)
@@ -197,7 +198,7 @@ def test_words_are_heard_one_after_the_other_and_marks_come_back_when_all_before
     assert hearer.takes() == [(510, "begins: done"), (530, "ends")]
 
 
-def test_a_clear_drops_what_was_not_heard_and_sends_its_marks_back() -> None:
+def test_a_clear_drops_unheard_audio_and_returns_its_marks() -> None:
     hearer = Hearer()
     words = murmur("turn 1", 0.1)
     hearer.is_sent(words)
@@ -211,7 +212,7 @@ def test_a_clear_drops_what_was_not_heard_and_sends_its_marks_back() -> None:
     assert hearer.takes() == [(550, "begins: turn 1"), (610, "ends")]
 
 
-def test_what_is_lost_with_its_stream_is_not_heard_and_no_mark_comes_back() -> None:
+def test_audio_lost_with_its_stream_returns_no_mark() -> None:
     hearer = Hearer()
     hearer.is_sent(murmur("turn 1", 0.1))
     hearer.is_sent_mark("end")
@@ -221,7 +222,7 @@ def test_what_is_lost_with_its_stream_is_not_heard_and_no_mark_comes_back() -> N
     assert hearer.takes() == [(0, "begins: turn 1"), (50, "is cut")]
 
 
-def test_audio_that_nobody_said_and_messages_of_nobody_are_complained_of() -> None:
+def test_foreign_audio_and_messages_are_complained_of() -> None:
     hearer = Hearer()
     hearer.is_sent(SILENCE)
     hearer.is_sent(murmur("done", 0.02)[:80])
@@ -238,9 +239,7 @@ def test_audio_that_nobody_said_and_messages_of_nobody_are_complained_of() -> No
 @pytest.mark.parametrize(
     ("handed_over", "repeats", "is_missed"), [(0, 0, False), (0, 1, True), (100, 3, False), (100, 4, True)]
 )
-def test_only_who_is_handed_over_in_stream_mode_may_have_to_say_it_again(
-    handed_over: int, repeats: int, is_missed: bool
-) -> None:
+def test_only_a_stream_mode_hand_over_may_cost_a_repetition(handed_over: int, repeats: int, is_missed: bool) -> None:
     notes = Notes("CA1", 1, 0.0, ended=End.HANGUP, has_finished=True, repeats=repeats)
     lex = {"lost": 0, "turns": 1, "duplicates": 0}
     figures = Figures("restart", [notes], lex, Outcome(), [], handed_over)

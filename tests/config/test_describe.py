@@ -13,7 +13,8 @@ from lexbridge.config.settings import SETTINGS
 
 
 @pytest.mark.parametrize("columns", [60, 78, 118, 200])
-def test_help_has_each_setting_under_its_group_and_no_line_is_too_long(columns):
+def test_help_has_each_setting_under_its_group(columns):
+    """The help has each setting under its group, and no line is too long."""
     lines = describe_settings(columns).splitlines()
     assert max(map(len, lines)) <= columns
     assert [line[:-1] for line in lines if re.fullmatch("[A-Z].*:", line)] == [group.value for group in Group]
@@ -33,7 +34,7 @@ def test_help_is_as_wide_as_the_terminal(monkeypatch):
         assert max(map(len, describe_settings().splitlines())) in range(most - 15, most + 1)
 
 
-def test_the_example_has_every_setting_commented_out_with_its_default():
+def test_the_example_has_every_setting_with_its_default():
     text = example_env_file()
     assert dotenv_values(stream=io.StringIO(text)) == {}
     taken_in = re.sub(r"(?m)^#(?=[A-Z])", "", text)

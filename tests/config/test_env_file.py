@@ -70,7 +70,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path):
     assert refusals(loop) == [f"{loop}: cannot be read (Too many levels of symbolic links); must be readable"]
 
 
-def test_each_line_that_cannot_be_read_is_told_by_its_number_and_does_not_show(tmp_path):
+def test_an_unreadable_line_is_told_by_its_number_alone(tmp_path):
     path = written(tmp_path, b"A=1\n\n\nmy secret here\n# fine\nB='never closed\nC=3\n")
     rule = "must have one NAME=value a line, or a # before a comment"
     assert refusals(path) == [f"{path}: cannot be read in line {line}; {rule}" for line in (4, 6)]

@@ -111,5 +111,5 @@ def test_a_whole_number_may_be_below_zero_where_its_bounds_are():
     ("text", "number"),
     [("1", 1), ("2.5", 2.5), ("9.999", 9.999), ("0.5", None), ("inf", None), ("1e0", None), ("", None)],
 )
-def test_seconds_are_digits_to_the_millisecond_within_their_bounds(text, number):
+def test_seconds_are_digits_to_the_millisecond_within_limits(text, number):
     assert parse_seconds(text, 1, 10) == number

@@ -22,7 +22,7 @@ def test_a_region_that_boto3_knows_is_taken(name):
 
 
 @pytest.mark.parametrize("name", ["us-west-9", "eu-northeast-1", "us-gov-central-1", "us-isof-west-12"])
-def test_a_region_that_there_may_be_some_day_is_taken_and_doubted(name):
+def test_a_region_of_the_future_is_taken_and_doubted(name):
     assert region(name) == name
     assert find_region_doubt(name, "v2").startswith("is no region that the installed boto3 knows")
 
@@ -55,7 +55,7 @@ def test_a_region_with_lex_is_in_no_doubt(generation):
     assert find_region_doubt("us-gov-west-1", generation) is None
 
 
-def test_a_region_without_lex_is_in_doubt_and_those_with_it_are_named():
+def test_a_region_without_lex_is_doubted_and_others_named():
     doubt = find_region_doubt("sa-east-1", "v2")
     assert doubt.startswith("has no Lex that the installed boto3 knows of; there is one in af-south-1, ")
     assert "fips" not in doubt
@@ -84,11 +84,12 @@ def test_what_is_no_locale_is_refused(text, why):
 
 
 @pytest.mark.parametrize("name", ["en_US", "es_419", "sk_SK", "yue_HK"])
-def test_a_locale_that_lex_has_or_of_which_nothing_is_known_is_in_no_doubt(name):
+def test_a_known_or_wholly_unknown_locale_is_not_doubted(name):
+    """A locale that Lex has, or one in a language of which nothing is known, is not doubted."""
     assert find_locale_doubt(name) is None
 
 
-def test_a_locale_that_lex_has_not_in_a_language_that_it_has_is_in_doubt():
+def test_an_unknown_locale_of_a_known_language_is_doubted():
     assert find_locale_doubt("de_LI") == (
         "is no locale that Lex V2 is known to have; in that language there is de_AT, de_CH, de_DE"
     )

@@ -45,7 +45,7 @@ def test_each_field_is_called_like_its_variable():
     assert [name for name, setting in simple_fields_of(Settings) if name != setting.name.lower()] == []
 
 
-def test_a_field_with_a_choice_of_words_has_the_words_of_its_rule():
+def test_a_field_with_choices_has_the_words_of_its_rule():
     words = {name: get_args(hint) for name, hint in get_type_hints(Settings).items() if get_origin(hint) is Literal}
     assert len(words) == 4
     for name, setting in simple_fields_of(Settings):

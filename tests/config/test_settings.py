@@ -232,13 +232,14 @@ PROBLEMS = [
 
 
 @pytest.mark.parametrize(("variables", "lines"), PROBLEMS)
-def test_every_problem_is_listed_with_the_variable_what_is_wrong_and_what_is_allowed(variables, lines):
+def test_every_problem_is_listed_with_its_variable_and_rule(variables, lines):
+    """Every problem is listed with its variable, what is wrong, and what is allowed."""
     with pytest.raises(ConfigError) as raised:
         make_settings(**variables)
     assert [str(problem) for problem in raised.value.problems] == lines
 
 
-def test_the_smallest_environment_gives_the_defaults_of_the_contract():
+def test_the_smallest_environment_gives_the_defaults():
     found = make_settings()
     assert found.bot == LexV2Bot("FLOWERS123", "TSTALIASID", "en_US")
     assert (found.aws_region, found.access_key_id, found.secret_access_key) == ("us-west-2", None, None)
@@ -287,7 +288,7 @@ def test_each_variable_can_be_set():
     assert found.greeting == "Grüß Gott & hello"
 
 
-def test_replies_may_come_over_the_stream_and_may_not_be_interrupted():
+def test_stream_mode_without_barge_in_can_be_set():
     found = make_settings(REPLY_MODE="stream", BARGE_IN="off", BARGE_IN_MS="2000")
     assert (found.reply_mode, found.barge_in, found.barge_in_ms) == ("stream", False, 2000)
 
@@ -298,7 +299,7 @@ def test_the_bot_may_speak_first_with_an_intent_of_its_own(intent):
     assert (found.welcome, found.welcome_intent) == ("bot", intent)
 
 
-def test_an_english_bots_callers_hear_english_in_the_accounts_own_voice():
+def test_an_english_bot_speaks_in_the_accounts_own_voice():
     for locale_id in ("en_GB", "en_ZA"):
         found = make_settings(LEX_LOCALE_ID=locale_id)
         assert found.greeting == "You will be interacting with Lex bot in 3, 2, 1. Go."
@@ -324,7 +325,7 @@ def test_a_voice_that_has_a_language_is_not_told_another(voice, language):
     assert make_settings(LEX_LOCALE_ID="de_AT", SAY_VOICE=voice).say_language == language
 
 
-def test_a_lex_v1_bot_speaks_english_whatever_the_locale_of_v2_bots():
+def test_a_lex_v1_bot_speaks_english_whatever_the_v2_locale():
     found = make_settings(**NO_BOT, LEX_BOT_NAME="OrderFlowers", LEX_BOT_ALIAS="Prod", LEX_LOCALE_ID="de_DE")
     assert (found.phrases, found.say_language) == (phrases_for("en_US"), None)
 
@@ -407,7 +408,7 @@ def test_a_secret_that_is_wrong_does_not_show_in_its_problem(setting):
 
 @examples(60)
 @given(st.dictionaries(st.sampled_from([setting.name for setting in SETTINGS]), st.text(max_size=30)))
-def test_whatever_the_environment_holds_the_answer_is_settings_or_a_config_error(environment):
+def test_any_environment_gives_settings_or_a_config_error(environment):
     try:
         found = read_settings({**MINIMAL_ENVIRONMENT, **environment})
     except ConfigError as error:

@@ -61,7 +61,7 @@ def test_no_setting_is_taken_for_another():
     assert list(find_strange({}, names)) == []
 
 
-def test_a_name_in_the_environment_is_let_be_where_the_setting_is_there_too():
+def test_a_near_name_is_ignored_where_the_setting_is_set_too():
     assert misspelt(["HANGOVR_MS", "HANGOVER_MS"]) == []
     assert misspelt(["HANGOVR_MS", "HANGOVER_MS"], ["HANGOVR_MS"]) == [("HANGOVR_MS", "HANGOVER_MS")]
     assert list(find_misspelt({"HANGOVR_MS": "1", "HANGOVER_MS": " "}, ())) == [("HANGOVR_MS", "HANGOVER_MS")]
@@ -79,7 +79,8 @@ LEX_REGION LEX_ENDPOINT_URL DATABASE_URL MY_OWN_THING
 
 
 @pytest.mark.parametrize("name", SHARED)
-def test_what_other_programs_have_is_never_refused_and_told_if_it_stands_in_the_file(name):
+def test_variables_of_other_programs_are_told_in_the_file_only(name):
+    """Variables of other programs are never refused, and reported only if they stand in the file."""
     for environment in ([name], [name, *(setting.name for setting in SETTINGS)]):
         assert misspelt(environment, [name]) == misspelt(environment) == []
         assert [strange for strange, _ in find_strange(dict.fromkeys(environment, "x"), [name])] == [name]
@@ -98,7 +99,7 @@ def test_what_is_like_a_setting_is_told_with_it(name, meant):
     assert list(find_strange({}, [name])) == [(name, meant)]
 
 
-def test_names_of_lexs_are_told_in_the_environment_too_but_not_those_of_tools():
+def test_near_names_of_lex_are_told_in_the_environment_too():
     names = ["LEX_BOT_VERSION", "LEX_SERVICE_HOST", "MY_OWN_THING", "LEX_BOT", "LEX_BOT_ID"]
     assert [name for name, _ in find_strange(dict.fromkeys(names, "x"))] == ["LEX_BOT_VERSION"]
     in_file = ["AWS_PROFILE", "NGROK_AUTHTOKEN", "https_proxy", "GREETNG"]

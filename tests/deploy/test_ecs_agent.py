@@ -59,7 +59,8 @@ def has_a_turn(twilio: SimulatedTwilio, bridge: BridgeProcess) -> PhoneCall:
     return call
 
 
-def test_the_task_is_protected_while_calls_are_live_and_its_agents_faults_disturb_none(tmp_path: Path) -> None:
+def test_the_task_is_protected_while_calls_are_live(tmp_path: Path) -> None:
+    """The task is protected while calls are live, and faults of its agent disturb no call."""
     agent = Agent()
     watch = Watch(agent)
     recogniser = ScriptedRecogniser(["I would like to order flowers"] * 4)

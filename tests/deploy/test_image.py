@@ -66,7 +66,7 @@ def status_of(pid: int) -> dict[str, list[str]]:
     return {name: values.split() for name, _, values in (line.partition(":") for line in lines)}
 
 
-def test_the_engine_is_told_the_user_the_port_the_health_check_and_what_becomes_process_1(
+def test_the_image_names_user_port_health_check_and_process_1(
     config: Mapping[str, Any],
 ) -> None:
     assert config["User"] == "10001:10001"
@@ -77,7 +77,7 @@ def test_the_engine_is_told_the_user_the_port_the_health_check_and_what_becomes_
     assert not [line for line in config["Env"] if "TOKEN" in line or "SECRET" in line]
 
 
-def test_the_image_has_the_service_and_nothing_of_the_offline_side(root: Path) -> None:
+def test_the_image_has_the_service_without_the_offline_side(root: Path) -> None:
     app = root / "app"
     assert {path.name for path in app.iterdir()} == {"server.py", "lexbridge", "templates"}
     assert not list(app.rglob(".*"))
@@ -110,7 +110,7 @@ def test_the_detectors_work_in_it(root: Path, config: Mapping[str, Any], vad: st
     assert (checked.returncode, checked.stdout) == (0, "The settings are complete and valid.\n"), checked.stderr
 
 
-def test_without_the_model_it_is_smaller_and_says_what_is_missing(base: None) -> None:
+def test_without_the_model_the_image_says_what_is_missing(base: None) -> None:
     build("Dockerfile", PLAIN_IMAGE, SILERO="no")
     with root_of(PLAIN_IMAGE) as root:
         assert not [*root.glob("opt/venv/lib/python3*/site-packages/onnxruntime*")]
@@ -134,9 +134,10 @@ def test_the_health_check_knows_whether_it_serves(tmp_path: Path, root: Path, co
         assert container.run(check).returncode == 0
 
 
-def test_told_to_end_as_process_1_it_lets_the_call_finish_and_takes_no_other(
+def test_as_process_1_it_lets_its_call_finish_after_sigterm(
     tmp_path: Path, root: Path, config: Mapping[str, Any]
 ) -> None:
+    """As process 1 the service lets its call finish after SIGTERM, and takes no other."""
     api_port, port, log = free_port(), free_port(), tmp_path / "bridge.log"
     address = f"http://127.0.0.1:{port}"
     with local_lex() as lex:

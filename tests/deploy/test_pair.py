@@ -47,7 +47,8 @@ def both(haproxy: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
 # --- who is let in
 
 
-def test_http_is_sent_to_https_and_only_the_services_own_addresses_get_through(both: Pair) -> None:
+def test_only_https_and_the_services_addresses_get_through(both: Pair) -> None:
+    """HTTP is redirected to HTTPS, and only the service's own addresses get through."""
     balancer = both.balancer
     found = requests.get(f"{balancer.http_url}/twiml?a=b", timeout=PATIENCE_S, allow_redirects=False)
     assert (found.status_code, found.headers["Location"]) == (301, f"{balancer.url}/twiml?a=b")
@@ -91,7 +92,7 @@ def test_who_is_not_twilio_gets_nowhere(both: Pair) -> None:
     assert impostor.wait(PATIENCE_S).reason is EndReason.APPLICATION_ERROR
 
 
-def test_what_a_request_says_of_the_way_that_it_came_changes_nothing(both: Pair) -> None:
+def test_forwarding_headers_of_a_request_change_nothing(both: Pair) -> None:
     lies = {"X-Forwarded-Proto": "http", "X-Forwarded-Host": "elsewhere.example.com", "X-Forwarded-Port": "80"}
     assert signed(both, "/twiml", {"CallSid": "CA1", "AccountSid": "AC1"}, **lies).status_code == 200
     with trusting(both.balancer) as session:
@@ -124,7 +125,7 @@ def test_calls_are_shared_out_and_each_is_complete(both: Pair) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_calls_webhook_and_its_socket_may_get_to_different_tasks(tmp_path: Path, mode: str) -> None:
+def test_a_webhook_and_its_socket_may_get_to_different_tasks(tmp_path: Path, mode: str) -> None:
     with pair(tmp_path, mode, balance="roundrobin") as both:
         order = both.order()
         order.turns()
@@ -172,7 +173,8 @@ def test_a_task_that_leaves_loses_no_call(tmp_path: Path, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_what_a_task_that_left_still_has_when_it_is_killed_goes_on_with_the_other(tmp_path: Path, mode: str) -> None:
+def test_calls_of_a_killed_task_go_on_at_the_other(tmp_path: Path, mode: str) -> None:
+    """Calls that a leaving task still has when it is killed go on at the other task."""
     with pair(tmp_path, mode) as both:
         lost, others = early_orders(both)
         both.balancer.deregister("one")
@@ -208,7 +210,7 @@ def twiml_bin() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_task_that_dies_before_the_load_balancer_knows_loses_no_call(tmp_path: Path, mode: str) -> None:
+def test_a_task_that_dies_unnoticed_loses_no_call(tmp_path: Path, mode: str) -> None:
     with twiml_bin() as fallback_url, pair(tmp_path, mode, no_input_s=10) as both:
         lost, others = early_orders(both, fallback_url)
         killed_s = time.monotonic()

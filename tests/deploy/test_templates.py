@@ -139,7 +139,7 @@ def test_cfn_lint_finds_nothing(path: Path) -> None:
 
 
 @OURS
-def test_cloudformation_validate_finds_what_the_template_names_and_nothing_else(path: Path) -> None:
+def test_cloudformation_validate_finds_just_what_is_named(path: Path) -> None:
     report = CompositeEngine().validate_template(path, ValidateConfig(severity_level=Severity.WARN))
     assert report.status is ReportStatus.OK  # not ANALYSIS_INCOMPLETE
     found = {(one.rule_id, one.entity.logical_id if one.entity else "") for one in report.diagnostics}
@@ -239,7 +239,7 @@ def test_an_image_is_named_by_what_does_not_change(image: str, is_taken: bool) -
     assert bool(re.fullmatch(pattern, image)) is is_taken
 
 
-def test_the_listener_lets_through_what_twilio_calls_and_nothing_for_inside() -> None:
+def test_the_listener_lets_through_only_what_twilio_calls() -> None:
     routes = {*WEBHOOK_PATHS, *PROBE_PATHS, SOCKET_PATH}
     host, paths = load(SERVICE)["Resources"]["ListenerRule"]["Properties"]["Conditions"]
     patterns = paths["PathPatternConfig"]["Values"]

@@ -11,7 +11,7 @@ from tests.support.commands import DEADLINE_S, coffee_order, coffee_settings, lo
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2 * DEADLINE_S)]
 
 
-def test_the_commands_of_the_readme_make_a_call_in_three_processes(tmp_path: Path) -> None:
+def test_the_readmes_commands_make_a_call_in_three_processes(tmp_path: Path) -> None:
     api_port = free_port()
     with local_lex() as lex, BridgeProcess(coffee_settings(lex, api_port), tmp_path / "bridge.log") as bridge:
         caller = start_call(*coffee_order(bridge.url, api_port))

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.e2e
 @pytest.mark.parametrize(
     "case", [Case("stream", "lex", "403, endless"), Case("call-update", "twilio", "200, endless")], ids=str
 )
-def test_the_caller_hears_words_and_memory_stays_while_an_answer_has_no_end(case: Case, tmp_path: Path) -> None:
+def test_an_answer_without_end_costs_no_memory_and_is_heard(case: Case, tmp_path: Path) -> None:
+    """The caller hears words, and memory stays, while an answer of Lex has no end."""
     result = asyncio.run(measure(case, tmp_path))
     # Time is left to the bench: the machine may do other things here.
     assert {*result.problems(neighbour_ms=float("inf"))} <= {"heard late"}

@@ -76,7 +76,7 @@ def phone_of(*turns: Turn, **script: float) -> Phone:
     return Phone(SimulatedCaller(HummingVoice(), Script(turns=turns, **script)))  # type: ignore[arg-type]
 
 
-def test_the_caller_waits_for_the_end_of_the_prompt_and_a_moment_more() -> None:
+def test_the_caller_waits_a_moment_past_the_prompts_end() -> None:
     phone = phone_of(Turn(say="roses", pause_s=0.6))
     phone.says("What kind of flowers?", 3000)
     phone.passes(580)
@@ -100,7 +100,7 @@ def test_speech_starts_and_ends_at_its_voiced_frames() -> None:
     assert levels_dbfs[loud[0] + 5] == pytest.approx(-20, abs=1)
 
 
-def test_between_the_phrases_there_is_quiet_noise_the_same_each_time() -> None:
+def test_the_same_quiet_noise_is_between_phrases() -> None:
     phone, again = phone_of(Turn(say="roses")), phone_of(Turn(say="roses"))
     phone.passes(1000)
     again.passes(1000)
@@ -127,7 +127,7 @@ def test_the_script_is_followed_to_its_end() -> None:
     assert phone.caller.troubles == []
 
 
-def test_an_unexpected_prompt_makes_the_caller_repeat_and_then_give_up() -> None:
+def test_an_unexpected_prompt_is_answered_again_and_given_up() -> None:
     phone = phone_of(Turn(say="roses"), Turn(say="tomorrow", expect="what day"), repeats=2)
     phone.says("What kind of flowers?")
     for _ in range(3):
@@ -185,7 +185,7 @@ def test_what_was_interrupted_is_not_taken_for_the_answer() -> None:
     assert phone.said() == ["roses"]
 
 
-def test_a_cough_is_noise_at_voice_level_and_not_the_callers_turn() -> None:
+def test_a_cough_is_loud_noise_and_not_the_callers_turn() -> None:
     phone = phone_of(Turn(cough=True, interrupt_after_s=0.5), Turn(say="roses", expect="what kind"))
     phone.caller.bot_began("What kind of flowers?")
     phone.passes(1500)
@@ -368,7 +368,7 @@ def test_bots_that_say_too_little_about_themselves() -> None:
 # The telephone
 
 
-def test_a_voice_through_the_telephone_has_one_level_and_no_silent_ends() -> None:
+def test_a_telephone_voice_has_one_level_and_no_silent_ends() -> None:
     for loudness in (0.05, 1.0):
         spoken = HummingVoice().speak("hello")
         samples = (sample * loudness for (sample,) in struct.iter_unpack("<h", spoken))

@@ -137,7 +137,7 @@ def test_a_recording_without_speech_has_no_levels_of_it() -> None:
     assert threshold_hint(heard) == "VOICE_THRESHOLD: nothing to tell it by"
 
 
-def test_who_goes_on_soon_after_an_end_may_need_a_longer_hangover() -> None:
+def test_speech_soon_after_an_end_may_need_a_longer_hangover() -> None:
     found = list(hints(listen(CALL, "amplitude", AmplitudeDetector(500), RULES), RULES))
     assert found[0].startswith("2 went on within 1000 ms of an end, after pauses of up to 1500 ms: if that was")
     assert found[1] == "no pause within an utterance was longer than 0 ms: a shorter hangover would answer sooner"
@@ -149,7 +149,7 @@ def test_a_background_that_is_taken_for_voice_is_told() -> None:
     assert found[0].startswith("1 ran into MAX_UTTERANCE_MS")
 
 
-def test_a_threshold_lies_between_noise_and_speech_or_there_is_none() -> None:
+def test_a_threshold_lies_between_noise_and_speech_if_it_can() -> None:
     heard = listen(CALL, "amplitude", AmplitudeDetector(500), RULES)
     threshold = int(threshold_hint(heard).split()[1])
     assert 60 < threshold < 3000
@@ -186,7 +186,7 @@ def test_what_cannot_be_heard_is_told(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "cannot be read" in capsys.readouterr().err
 
 
-def test_a_detector_whose_packages_are_missing_is_left_out_and_told(
+def test_a_detector_without_its_packages_is_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recording = tmp_path / "call.wav"

@@ -142,7 +142,7 @@ def test_a_v1_export_may_stay_zipped(tmp_path: Path) -> None:
     assert load_bot(archive) == load_bot(ORDER_FLOWERS)
 
 
-def test_a_bot_without_an_identifier_has_the_same_v2_id_every_time() -> None:
+def test_a_bot_without_an_identifier_keeps_its_v2_id() -> None:
     first, second = load_bot(ORDER_FLOWERS), load_bot(ORDER_FLOWERS)
     assert first.v2_id == second.v2_id
     assert Bot("Other", ()).v2_id != first.v2_id

@@ -197,14 +197,14 @@ def test_variations_take_turns_and_groups_come_together() -> None:
     assert talk.says("hm").heard == "First? Always."
 
 
-def test_session_attributes_in_messages_and_custom_payloads_left_alone() -> None:
+def test_attributes_fill_messages_but_not_custom_payloads() -> None:
     payload = Message('{"a": [shop]}', "CustomPayload", 2)
     bot = bot_of(Intent("Where", ("where",), closing=(Message("In [shop] or [other]."), payload)))
     talk = Talk(bot, shop="north").says("where")
     assert [message.text for message in talk.turn.messages] == ["In north or [other].", '{"a": [shop]}']
 
 
-def test_a_bot_with_nothing_but_intents_asks_the_consoles_own_question() -> None:
+def test_a_bot_with_only_intents_asks_the_consoles_question() -> None:
     talk = Talk(bot_of(Intent("Pay", ("pay",)))).says("what")
     assert talk.heard == "Sorry, can you please repeat that?"
 
@@ -216,7 +216,7 @@ def test_clarification_goes_before_the_fallback_intent() -> None:
     assert talk.says("hm").heard == "No idea."
 
 
-def test_a_conversation_about_an_intent_the_bot_has_not_starts_again() -> None:
+def test_a_dialog_about_an_unknown_intent_starts_again() -> None:
     for state in (DialogState.ELICIT_SLOT, DialogState.CONFIRM_INTENT, DialogState.ELICIT_INTENT):
         lost = Conversation(state=state, intent="Gone", slot_to_elicit="X", following_up="Gone")
         assert take_turn(FLOWERS, lost, "order flowers", SUNDAY).conversation.slot_to_elicit == "FlowerType"

@@ -181,9 +181,7 @@ def test_a_session_may_begin_with_an_intent(world: World) -> None:
 
 
 @pytest.mark.parametrize("messages", [[], [{"content": "Welcome.", "contentType": "PlainText"}]])
-def test_elicit_intent_of_v2_says_what_the_client_gives_and_nothing_else(
-    world: World, messages: list[dict[str, str]]
-) -> None:
+def test_elicit_intent_of_v2_says_only_what_the_client_gives(world: World, messages: list[dict[str, str]]) -> None:
     state = {"dialogAction": {"type": "ElicitIntent"}}
     answer = world.v2.put_session(**V2_ADDRESS, sessionState=state, messages=messages, responseContentType="audio/pcm")
     assert unpack(answer["messages"]) == messages

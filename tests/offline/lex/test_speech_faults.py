@@ -118,7 +118,7 @@ def test_a_fault_for_one_operation(world: World, operation: str) -> None:
     assert world.v1.get_session(**V1_ADDRESS)["dialogAction"]["type"] == "Close"
 
 
-def test_a_session_that_is_put_thinks_and_fails_like_an_utterance(world: World) -> None:
+def test_put_session_thinks_and_fails_like_an_utterance(world: World) -> None:
     world.lex.faults.append(LexFault(kind="broken", after_bytes=640, operation="PutSession"))
     action = {"type": "Delegate", "intentName": "OrderFlowers"}
     answer = world.v1.put_session(**V1_ADDRESS, dialogAction=action, accept="audio/pcm")

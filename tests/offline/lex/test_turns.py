@@ -154,7 +154,7 @@ def test_a_booking_is_checked_with_digits_sent_as_text() -> None:
         assert last["sessionAttributes"]["lexbridge:action"] == "hangup"
 
 
-def test_a_booking_number_may_be_said_and_the_welcome_be_the_bots() -> None:
+def test_a_booking_number_may_be_said_after_the_bots_welcome() -> None:
     with a_world(bots=[BOOKING]) as world:
         address = {**V2_ADDRESS, "botId": BOOKING.v2_id}
         begin = {"dialogAction": {"type": "Delegate"}, "intent": {"name": "WelcomeIntent"}}
@@ -227,7 +227,7 @@ def test_the_recogniser_is_told_what_the_dialog_expects() -> None:
         assert "order flowers" not in world.recogniser.heard[1][1]
 
 
-def test_speech_in_which_nothing_is_recognised_is_asked_for_again(world: World) -> None:
+def test_unrecognised_speech_is_asked_for_again(world: World) -> None:
     answer = world.post_content(SECOND)
     assert answer["dialogState"] == "ElicitIntent"
     assert "inputTranscript" not in answer

@@ -62,7 +62,7 @@ def test_numbers(text: str, number: int | None) -> None:
 
 
 @given(st.integers(min_value=0, max_value=99))
-def test_every_number_below_a_hundred_is_understood_as_it_is_said(number: int) -> None:
+def test_every_spoken_number_below_a_hundred_is_understood(number: int) -> None:
     ones = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
     names = [*ones.split(), "seventeen", "eighteen", "nineteen"]
     tens = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
@@ -191,7 +191,7 @@ def test_neither_yes_nor_no(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["red roses", "Some red roses, please.", "I'd like roses", "make it a rose", "um roses"]
 )
-def test_a_slot_is_filled_by_a_value_with_the_usual_words_around_it(text: str) -> None:
+def test_a_value_among_the_usual_words_fills_its_slot(text: str) -> None:
     slot = FLOWERS.intents[0].slots[0]
     filling = answer_of(slot, text, FLOWERS, SUNDAY)
     assert filling is not None
@@ -251,7 +251,7 @@ def test_an_utterance_of_no_intent(text: str) -> None:
         assert understood is None
 
 
-def test_a_phrase_of_the_bot_is_understood_for_certain_and_others_less() -> None:
+def test_a_phrase_of_the_bot_is_understood_with_certainty() -> None:
     exact = understand("I want to buy flowers", FLOWERS.intents, FLOWERS, SUNDAY)
     near = understand("flowers is what I want to buy today maybe", FLOWERS.intents, FLOWERS, SUNDAY)
     assert exact is not None

@@ -131,7 +131,8 @@ STREAM_REQUESTS = [
 ]
 
 
-def test_in_stream_mode_the_media_takes_the_place_of_the_update_and_keys_are_a_turn() -> None:
+def test_in_stream_mode_media_replaces_the_update() -> None:
+    """In stream mode the media takes the place of the update, and keys are a turn."""
     spoken, keyed = spoken_turns(STREAM_EVENTS, STREAM_REQUESTS)
     assert (spoken.said, spoken.is_keyed, spoken.heard) == ("check my booking", False, "check my booking")
     assert (spoken.updated_s, spoken.media_s, spoken.replied_s) == (None, 106.24, 106.56)
@@ -147,7 +148,7 @@ def test_in_stream_mode_the_media_takes_the_place_of_the_update_and_keys_are_a_t
     assert second.split() == ["428153", "-", "50", "50", "40", "320", "460"]
 
 
-def test_words_that_twilio_says_in_stream_mode_come_by_the_update() -> None:
+def test_twilios_words_in_stream_mode_come_by_the_update() -> None:
     events = [event for event in EVENTS if not isinstance(event, happened.CallEnded)]
     (turn, _) = spoken_turns([*events[:11], happened.MediaBegan(103.9, "MZ2"), *events[11:]], REQUESTS)
     assert (turn.updated_s, turn.media_s, turn.replied_s) == (103.35, None, 103.4)
@@ -158,13 +159,13 @@ def test_a_voice_that_is_silent_is_no_reply() -> None:
     assert [turn.replied_s for turn in spoken_turns(events, REQUESTS)] == [None, None]
 
 
-def test_a_voice_on_a_stream_has_the_words_of_the_answer_before_it_once() -> None:
+def test_a_streams_voice_has_the_words_of_its_answer_once() -> None:
     words = [event.text for event in worded(STREAM_EVENTS, STREAM_REQUESTS) if isinstance(event, happened.BotBegan)]
     assert words == ["Welcome to the Hotel.", "Please key in your number.", "Thank you. Goodbye.", ""]
     assert worded(EVENTS, REQUESTS) == EVENTS
 
 
-def test_keys_with_a_long_pause_or_words_between_them_are_several_answers() -> None:
+def test_keys_apart_by_a_pause_or_words_are_several_answers() -> None:
     events: list[Event] = [
         happened.KeyPressed(1.0, "1"),
         happened.KeyPressed(2.0, "2"),
@@ -216,7 +217,7 @@ def test_a_turn_that_came_to_nothing() -> None:
     assert (turn.lex_opened_s, turn.updated_s, turn.replied_s) == (None, None, None)
 
 
-def test_a_phrase_split_in_two_requests_counts_from_the_first_to_the_last() -> None:
+def test_a_phrase_in_two_requests_counts_from_first_to_last() -> None:
     split = [Asked(101.56, 102.2, 102.3, ""), Asked(102.4, 103.2, 103.3)]
     turn = spoken_turns(EVENTS, split)[0]
     assert (turn.lex_opened_s, turn.lex_closed_s) == (101.56, 103.2)
@@ -273,7 +274,7 @@ def replace_asked(**changes: object) -> Asked:
 # Files
 
 
-def test_the_recording_has_the_caller_on_the_left_and_the_bot_on_the_right(tmp_path: Path) -> None:
+def test_a_recording_has_the_caller_left_and_the_bot_right(tmp_path: Path) -> None:
     caller, bot = encode_mulaw(struct.pack("<4h", 1000, -1000, 500, 0)), encode_mulaw(struct.pack("<2h", 300, 0))
     write_recording(tmp_path / "call.wav", caller, bot)
     with wave.open(str(tmp_path / "call.wav")) as sound:
@@ -394,7 +395,7 @@ def test_a_call_needs_the_auth_token_and_a_right_script(tmp_path: Path) -> None:
     assert "at least one turn" in bad.stderr
 
 
-def test_a_script_the_demo_cannot_follow_is_told_before_anything_starts(tmp_path: Path) -> None:
+def test_a_script_that_cannot_be_followed_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("turns: []")
     bad = offline("demo", "--script", str(tmp_path / "bad.yaml"), "--out", str(tmp_path / "out"))
     assert bad.returncode == 2
@@ -405,7 +406,8 @@ def test_a_script_the_demo_cannot_follow_is_told_before_anything_starts(tmp_path
 STREAM = next(each for each in ROUNDS if each.name == "stream")
 
 
-def test_the_call_in_stream_mode_has_an_interruption_a_number_keyed_in_and_a_welcome_by_the_bot() -> None:
+def test_the_stream_mode_demo_has_barge_in_keys_and_a_welcome() -> None:
+    """The demo's call in stream mode has an interruption, a number keyed in, and a welcome by the bot."""
     assert STREAM.settings["REPLY_MODE"] == "stream"
     script = load_script(STREAM.script)
     assert [bool(turn.press) for turn in script.turns] == [False, True, False]

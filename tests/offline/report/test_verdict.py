@@ -161,7 +161,7 @@ def test_each_fault_has_its_cause(events: list[Event], says: str) -> None:
         [webhook(200, "<Response><Connect/></Response>"), SAID],
     ],
 )
-def test_a_bridge_that_updates_the_call_or_need_not_is_not_blamed_for_it(events: list[Event]) -> None:
+def test_a_bridge_that_need_not_update_is_not_blamed(events: list[Event]) -> None:
     assert likely_causes(events, PLACED, frozenset()) == []
 
 

@@ -111,5 +111,5 @@ def test_where_a_connection_really_goes(url: str, connect_to: str | None, addres
     assert Webhooks(TOKEN, connect_to).address(url) == address
 
 
-def test_with_somebody_to_trust_a_stream_to_this_machine_stays_encrypted() -> None:
+def test_with_a_trusted_authority_a_local_stream_is_encrypted() -> None:
     assert Webhooks(TOKEN, ca_file=Path("ca.pem")).address("wss://localhost:8443/") == "wss://localhost:8443/"

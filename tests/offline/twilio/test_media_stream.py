@@ -75,9 +75,7 @@ def test_the_handshake_is_signed_for_the_address_in_the_document(twilio: Simulat
     assert RequestValidator(TOKEN).validate(STREAM, {}, handshake.signature)
 
 
-def test_the_stream_carries_the_callers_audio_and_both_tracks_if_asked(
-    twilio: SimulatedTwilio, bridge: StandIn
-) -> None:
+def test_the_stream_carries_one_track_or_both(twilio: SimulatedTwilio, bridge: StandIn) -> None:
     inside = f'<Start><Stream url="{STREAM}" track="both_tracks"/></Start><Say>Hello</Say><Pause length="1"/>'
     call = call_at(twilio, bridge, inside)
     call.wait(DEADLINE_S)
@@ -151,7 +149,7 @@ def test_a_named_stream_can_be_stopped(twilio: SimulatedTwilio, bridge: StandIn)
     assert codes(call) == [12200]  # the second: there is no such stream any more
 
 
-def test_the_bridge_closing_its_socket_is_31921_and_the_call_goes_on(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+def test_a_socket_closed_by_the_bridge_is_31921(twilio: SimulatedTwilio, bridge: StandIn) -> None:
     bridge.on_message = lambda connection, _: connection.close()
     call = call_at(twilio, bridge, START + '<Pause length="1"/><Hangup/>')
     assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
@@ -213,7 +211,8 @@ def test_stopping_a_stream_does_not_hold_the_document_up(twilio: SimulatedTwilio
     assert call.complaints == []
 
 
-def test_stream_started_is_told_when_start_has_been_sent_and_after_the_latency_asked_for(bridge: StandIn) -> None:
+def test_stream_started_is_told_after_start_and_its_latency(bridge: StandIn) -> None:
+    """`stream-started` is told when `start` has been sent, and after the latency asked for."""
     bridge.documents["/stream-status"] = document("")
     stream = f'<Start><Stream url="{STREAM}" statusCallback="{PUBLIC}/stream-status"/></Start>'
     with SimulatedTwilio(auth_token=TOKEN, pace=0.05, callback_latency_s=0.4) as twilio:

@@ -91,7 +91,7 @@ def test_of_two_updates_at_once_one_document_is_carried_out(twilio: SimulatedTwi
     assert verbs(call).count("Pause") == 1
 
 
-def test_status_completed_ends_the_call_and_later_updates_are_21220(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+def test_status_completed_makes_later_updates_21220(twilio: SimulatedTwilio, bridge: StandIn) -> None:
     call = call_at(twilio, bridge, HOLD)
     call.wait_for(happened.Answered, DEADLINE_S)
     client_of(twilio).calls(call.sid).update(status="completed")

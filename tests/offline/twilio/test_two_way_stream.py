@@ -145,7 +145,7 @@ def test_a_mark_returns_at_once_when_nothing_is_buffered(twilio: SimulatedTwilio
     assert call.sent_audio[0].first_media_s is None
 
 
-def test_each_mark_returns_when_what_was_before_it_has_been_played(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+def test_each_mark_returns_once_the_audio_before_it_is_played(twilio: SimulatedTwilio, bridge: StandIn) -> None:
     def speak(mouth: Mouth, _: dict[str, Any]) -> None:
         for name in ("one", "two", "three"):
             mouth.media(AUDIO[:4000])
@@ -169,7 +169,7 @@ def test_each_mark_returns_when_what_was_before_it_has_been_played(twilio: Simul
     assert kinds.index("mark") > 20
 
 
-def test_clear_in_the_middle_cuts_the_voice_and_returns_all_marks(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+def test_clear_cuts_the_voice_and_returns_all_marks(twilio: SimulatedTwilio, bridge: StandIn) -> None:
     def speak(mouth: Mouth, _: dict[str, Any]) -> None:
         for name in ("one", "two"):
             mouth.media(b"\x10" * 80_000)
@@ -199,9 +199,7 @@ def test_clear_in_the_middle_cuts_the_voice_and_returns_all_marks(twilio: Simula
     assert finished.at_s == pytest.approx(cleared.at_s, abs=0.01)
 
 
-def test_a_short_gap_in_the_audio_is_no_end_of_the_prompt_and_a_long_one_is(
-    twilio: SimulatedTwilio, bridge: StandIn
-) -> None:
+def test_only_a_long_gap_in_the_audio_ends_the_prompt(twilio: SimulatedTwilio, bridge: StandIn) -> None:
     places = {10: 800, 20: 800, 60: 800}  # 100 ms of it at each: the first gap is of 100 ms, the second of 700
 
     def speak(mouth: Mouth, message: dict[str, Any]) -> None:
@@ -235,9 +233,9 @@ def test_what_is_buffered_when_the_bridge_closes_is_not_played(twilio: Simulated
     assert call.complaints == []
 
 
-def test_an_update_during_connect_sends_stop_and_no_mark_and_drops_the_audio(
-    twilio: SimulatedTwilio, bridge: StandIn
-) -> None:
+def test_an_update_during_connect_drops_audio_and_marks(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    """An update during `<Connect>` sends `stop` and no mark, and drops the audio."""
+
     def speak(mouth: Mouth, _: dict[str, Any]) -> None:
         mouth.media(b"\x10" * 80_000)
         mouth.mark("said")
