@@ -13,7 +13,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from lexbridge.net import resolver as names
+from lexbridge.net import resolver
 from lexbridge.offline.twilio.events import BotFinished, StreamOpened, UpdateReceived
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, running, says
@@ -82,11 +82,11 @@ def test_a_call_does_not_notice_the_wall_clock(by_s: int, monkeypatch: pytest.Mo
 
 
 @pytest.fixture
-def kept_names() -> Iterator[names.KeptNames]:
+def kept_names() -> Iterator[resolver.CachingResolver]:
     """The resolver of a process that serves."""
     hub = gevent.get_hub()
     before = hub.resolver
-    yield names.install()
+    yield resolver.install()
     hub.resolver = before
 
 
@@ -100,7 +100,7 @@ def no_answer(*_: object) -> None:
 
 @pytest.mark.parametrize("becomes", [no_such_name, no_answer], ids=["fail", "hang"])
 def test_a_call_does_not_notice_that_names_do_not_resolve(
-    becomes: Callable[..., None], kept_names: names.KeptNames, monkeypatch: pytest.MonkeyPatch
+    becomes: Callable[..., None], kept_names: resolver.CachingResolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running(ORDER, host="localhost") as rig:
         caller = says()

@@ -13,8 +13,7 @@ from gevent import monkey
 from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
-from lexbridge.net import resolver as names
-from lexbridge.net.resolver import Addresses, Host, KeptNames
+from lexbridge.net.resolver import Addresses, CachingResolver, Host, hosts_of, install
 from tests.support.fixtures import Logged
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
@@ -78,14 +77,14 @@ def server() -> Iterator[NameServer]:
     server.recovers()
 
 
-def address(resolver: KeptNames, host: str = LEX) -> str:
+def address(resolver: CachingResolver, host: str = LEX) -> str:
     """What `host` resolves to."""
     ((_, _, _, _, where),) = resolver.getaddrinfo(host, 443, 0, socket.SOCK_STREAM)
     return str(where[0])
 
 
 def test_a_fresh_answer_is_used_and_no_question_asked(server: NameServer) -> None:
-    resolver = KeptNames(server)
+    resolver = CachingResolver(server)
     assert [address(resolver) for _ in range(3)] == ["192.0.2.1"] * 3
     assert server.questions == {LEX: 1}
     resolver.getaddrinfo(LEX, 80)
@@ -93,13 +92,13 @@ def test_a_fresh_answer_is_used_and_no_question_asked(server: NameServer) -> Non
 
 
 def test_an_answer_is_the_callers_own(server: NameServer) -> None:
-    resolver = KeptNames(server)
+    resolver = CachingResolver(server)
     resolver.getaddrinfo(LEX, 443).clear()
     assert len(resolver.getaddrinfo(LEX, 443)) == 1
 
 
 def test_an_old_answer_is_used_and_renewed_in_the_background(server: NameServer) -> None:
-    resolver = KeptNames(server, fresh_s=0)
+    resolver = CachingResolver(server, fresh_s=0)
     address(resolver)
     server.address = "192.0.2.2"
     assert address(resolver) == "192.0.2.1"
@@ -108,7 +107,7 @@ def test_an_old_answer_is_used_and_renewed_in_the_background(server: NameServer)
 
 @pytest.mark.parametrize("fault", [NameServer.dies, NameServer.hangs])
 def test_a_dead_name_server_is_unnoticed_for_known_names(server: NameServer, fault: Any) -> None:
-    resolver = KeptNames(server, fresh_s=0)
+    resolver = CachingResolver(server, fresh_s=0)
     address(resolver)
     fault(server)
     for _ in range(20):
@@ -122,7 +121,7 @@ def test_a_dead_name_server_is_unnoticed_for_known_names(server: NameServer, fau
 
 def test_all_who_wait_for_a_name_share_one_question(server: NameServer) -> None:
     """All who wait for a name share one question to the name server, and each leaves at its own deadline."""
-    resolver = KeptNames(server, deadline_s=0.1)
+    resolver = CachingResolver(server, deadline_s=0.1)
     server.hangs()
     started = time.monotonic()
     waiting = [gevent.spawn(address, resolver) for _ in range(50)]
@@ -139,7 +138,7 @@ def test_all_who_wait_for_a_name_share_one_question(server: NameServer) -> None:
 
 
 def test_all_who_wait_share_a_failure_and_the_next_asks_again(server: NameServer) -> None:
-    resolver = KeptNames(server)
+    resolver = CachingResolver(server)
     server.dies()
     waiting = [gevent.spawn(address, resolver) for _ in range(3)]
     gevent.joinall(waiting, timeout=PATIENCE_S)
@@ -150,7 +149,7 @@ def test_all_who_wait_share_a_failure_and_the_next_asks_again(server: NameServer
 
 
 def test_who_gives_up_does_not_take_the_answer_from_the_others(server: NameServer) -> None:
-    resolver = KeptNames(server)
+    resolver = CachingResolver(server)
     server.hangs()
     impatient = gevent.spawn(address, resolver)
     patient = gevent.spawn(address, resolver)
@@ -161,7 +160,7 @@ def test_who_gives_up_does_not_take_the_answer_from_the_others(server: NameServe
 
 
 def test_a_name_that_hangs_does_not_keep_another_waiting(server: NameServer) -> None:
-    resolver = KeptNames(server)
+    resolver = CachingResolver(server)
     server.hangs()
     stuck = gevent.spawn(address, resolver)
     wait_until(lambda: server.questions[LEX] == 1)
@@ -172,7 +171,7 @@ def test_a_name_that_hangs_does_not_keep_another_waiting(server: NameServer) -> 
 
 
 def test_a_name_that_is_none_is_its_callers_error(server: NameServer) -> None:
-    resolver = KeptNames(server)
+    resolver = CachingResolver(server)
     server.failure = UnicodeError("label too long")
     with pytest.raises(UnicodeError):
         address(resolver, "a" * 64)
@@ -181,7 +180,7 @@ def test_a_name_that_is_none_is_its_callers_error(server: NameServer) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", b"127.0.0.1", bytearray(b"127.0.0.1"), "::1", "fe80::1", None])
 def test_an_address_asks_nobody(server: NameServer, host: Any) -> None:
     server.hangs()
-    resolver = KeptNames(server, deadline_s=PATIENCE_S)
+    resolver = CachingResolver(server, deadline_s=PATIENCE_S)
     assert resolver.getaddrinfo(host, 443, type_of(host), socket.SOCK_STREAM)
     with pytest.raises(socket.gaierror):
         resolver.getaddrinfo(LEX, 443, 0, 0, 0, socket.AI_NUMERICHOST)
@@ -195,12 +194,12 @@ def type_of(host: Any) -> int:
 
 @pytest.mark.parametrize("host", [b"abcd", bytearray(b"localhost")])
 def test_a_name_in_bytes_is_a_name(server: NameServer, host: Any) -> None:
-    assert KeptNames(server).getaddrinfo(host, 443)
+    assert CachingResolver(server).getaddrinfo(host, 443)
     assert server.questions == {bytes(host): 1}
 
 
 def test_only_so_many_names_are_kept_those_lately_used(server: NameServer) -> None:
-    resolver = KeptNames(server, capacity=3)
+    resolver = CachingResolver(server, capacity=3)
     for host in ("a", "b", "c", "a", "d"):
         address(resolver, host)
     server.dies()
@@ -211,7 +210,7 @@ def test_only_so_many_names_are_kept_those_lately_used(server: NameServer) -> No
 
 
 def test_only_so_many_names_are_asked_for_at_a_time(server: NameServer) -> None:
-    resolver = KeptNames(server, capacity=2)
+    resolver = CachingResolver(server, capacity=2)
     server.hangs()
     waiting = [gevent.spawn(address, resolver, host) for host in ("a", "b", "a")]
     wait_until(lambda: len(server.questions) == 2)
@@ -222,7 +221,7 @@ def test_only_so_many_names_are_asked_for_at_a_time(server: NameServer) -> None:
 
 
 def test_all_else_is_left_to_the_other_resolver(server: NameServer) -> None:
-    resolver = KeptNames(server)
+    resolver = CachingResolver(server)
     assert resolver.gethostbyname("a") == "one of a"
     assert resolver.gethostbyname_ex("a") == "all of a"
     assert resolver.gethostbyaddr("192.0.2.1") == "the name of 192.0.2.1"
@@ -232,7 +231,7 @@ def test_all_else_is_left_to_the_other_resolver(server: NameServer) -> None:
 
 
 def test_a_warm_name_is_renewed_and_an_outage_logged_once(server: NameServer, logged: Logged) -> None:
-    resolver = KeptNames(server, fresh_s=0.01)
+    resolver = CachingResolver(server, fresh_s=0.01)
     warm = resolver.keep_warm([Host(LEX, 443), Host("api.twilio.com", 443)])
     try:
         wait_until(lambda: min(server.questions[LEX], server.questions["api.twilio.com"]) > 3)
@@ -263,15 +262,15 @@ def test_the_hosts_of_addresses() -> None:
         "no address",
     ]
     twilio = "api.twilio.com"
-    assert names.hosts_of(addresses) == [Host(LEX, 443), Host(twilio, 443), Host(twilio, 8443), Host("localhost", 80)]
+    assert hosts_of(addresses) == [Host(LEX, 443), Host(twilio, 443), Host(twilio, 8443), Host("localhost", 80)]
 
 
 @pytest.fixture
-def installed() -> Iterator[KeptNames]:
+def installed() -> Iterator[CachingResolver]:
     """The resolver of this hub, until the end of the test."""
     hub = gevent.get_hub()
     before = hub.resolver
-    yield names.install()
+    yield install()
     hub.resolver = before
 
 
@@ -291,7 +290,7 @@ def web() -> Iterator[WSGIServer]:
 
 @pytest.mark.parametrize("is_warm", [False, True])
 def test_requests_go_on_when_the_name_server_dies(
-    installed: KeptNames, web: WSGIServer, is_warm: bool, monkeypatch: pytest.MonkeyPatch
+    installed: CachingResolver, web: WSGIServer, is_warm: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dead(*_: Any) -> Any:
         asked.append(1)
@@ -299,7 +298,7 @@ def test_requests_go_on_when_the_name_server_dies(
 
     asked: list[int] = []
     url = f"http://localhost:{web.server_port}"
-    warm = installed.keep_warm(names.hosts_of([url])) if is_warm else []
+    warm = installed.keep_warm(hosts_of([url])) if is_warm else []
     try:
         if is_warm:
             wait_until(lambda: bool(installed._answers))
@@ -315,7 +314,7 @@ def test_requests_go_on_when_the_name_server_dies(
 
 
 def test_look_ups_that_hang_leave_the_threads_of_others_alone(
-    installed: KeptNames, monkeypatch: pytest.MonkeyPatch
+    installed: CachingResolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """gevent has ten threads for all; a real thread is stuck here for each of more names than that."""
     monkeypatch.setattr(installed, "_deadline_s", 0.05)
@@ -335,4 +334,4 @@ def test_look_ups_that_hang_leave_the_threads_of_others_alone(
         assert other.get(timeout=PATIENCE_S / 3) == "done"
     finally:
         hung.release()
-        wait_until(lambda: not installed._asked)
+        wait_until(lambda: not installed._pending)
