@@ -28,11 +28,11 @@ BOUND = {"call_sid", "stream_sid", "pid", "turn"}
 FORWARDERS = {
     ("lexbridge/call/context.py", "note"),
     ("lexbridge/call/turns.py", "_note"),
-    ("lexbridge/bridge/live_call.py", "_carry_out"),
     ("lexbridge/logs/log.py", "info"),
     ("lexbridge/logs/log.py", "warning"),
     ("lexbridge/logs/log.py", "error"),
     ("lexbridge/logs/log.py", "_open_window"),
+    ("lexbridge/bridge/action_runner.py", "run"),
 }
 """Functions that log an event which somebody else names."""
 

@@ -31,7 +31,7 @@ from geventwebsocket.websocket import WebSocket as StockSocket
 from bench.harness import proc
 from bench.harness.settings import NOWHERE, PUBLIC_URL, lex_endpoints, service_settings
 from lexbridge import logs
-from lexbridge.bridge import live_call
+from lexbridge.bridge import bridge, live_call
 from lexbridge.call.session import CallSession
 from lexbridge.config.reading import read_settings
 from lexbridge.net.flask_sockets_compat import Sockets
@@ -101,9 +101,9 @@ class ForgivingStockSocket(StockSocket):  # type: ignore[misc]
 
 def calls_app() -> Flask:
     """Return the application of the whole service, with timed calls."""
-    for name, timed in (("CallSession", TimedSession), ("parse", TimedSession.parse)):
-        assert hasattr(live_call, name)
-        setattr(live_call, name, timed)
+    for module, name, timed in ((bridge, "CallSession", TimedSession), (live_call, "parse", TimedSession.parse)):
+        assert hasattr(module, name)
+        setattr(module, name, timed)
     os.environ.update(lex_endpoints(NOWHERE))
     # What is measured is the socket layer, not the admission of calls.
     return build_service(read_settings(service_settings(URL=PUBLIC_URL, MAX_CALLS="100000"))).app

@@ -79,7 +79,7 @@ class CallStory:
         self._left_because: str | None = None
         self._how = "lost"
 
-    def noted(self, note: Note, now_s: float) -> None:
+    def line_logged(self, note: Note, now_s: float) -> None:
         """Take in a line that the call writes to the log."""
         fields = note.fields
         if fields.get("by_document"):
@@ -104,7 +104,7 @@ class CallStory:
         """Note that Lex is asked to welcome the caller, as the turn `number`. The caller waits from now on."""
         self._turn(number).said_s = now_s
 
-    def caller_begins(self) -> None:
+    def caller_began(self) -> None:
         """Note that the caller speaks or keys."""
         self._may_be_left = False
 
@@ -139,12 +139,12 @@ class CallStory:
         for turn in [turn for turn in self._turns.values() if turn.update == number]:
             self._finish(turn)
 
-    def leaves(self, why: str) -> None:
+    def note_reason(self, why: str) -> None:
         """Note why the stream is about to end although the call goes on. The first reason stands."""
         self._left_because = self._left_because or why
         self._ended_by = None
 
-    def over(self, now_s: float, why: str | None = None) -> None:
+    def stream_ended(self, now_s: float, why: str | None = None) -> None:
         """Write the line that tells how the stream ended. `why`: the reason, if it lies in this process. Does nothing
         for a stream that never began."""
         if self._began_s is None:

@@ -1,4 +1,4 @@
-"""A call's updates: its documents to Twilio, one at a time."""
+"""A call's updates: the documents that go to Twilio, one at a time."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from lexbridge.logs import Log
 
 @dataclass(frozen=True, slots=True)
 class UpdateFailed:
-    """Twilio did not carry out the UpdateCall `number`."""
+    """The failure of the UpdateCall `number`: Twilio did not carry it out."""
 
     number: int
     error: CallControlError
@@ -22,42 +22,42 @@ class UpdateFailed:
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """Twilio has the document by which another stream goes on with the call."""
+    """The notice that Twilio has the document by which another stream goes on with the call."""
 
 
-def _nobody(number: int) -> None:
-    """Ignores it."""
+def _ignore(number: int) -> None:
+    pass
 
 
 class CallUpdates:
-    """Carries out a call's updates one at a time, in order, on a greenlet that lives while there are any.
+    """The updates of one call, sent in order, on a greenlet that lives while there are any.
 
-    Of several that wait the newest counts: each document replaces the one before it anyway.
+    If several wait, only the newest is sent, because each document replaces the one before.
     """
 
     def __init__(
         self,
         call_control: CallControl,
-        tell: Callable[[UpdateFailed | HandedOver], object],
-        taken: Callable[[int], object] = _nobody,
+        post: Callable[[UpdateFailed | HandedOver], object],
+        on_taken: Callable[[int], object] = _ignore,
     ) -> None:
-        """`tell`: whom to tell what became of an update; it may block. `taken`: told of each one that Twilio has taken,
-        by its number, at once; it does not block."""
-        self._taken = taken
+        """`post`: takes what came of an update; it may block. `on_taken`: called with the number of each update as soon
+        as Twilio has taken it; it does not block."""
+        self._on_taken = on_taken
         self._call_control = call_control
-        self._tell = tell
+        self._post = post
         self._next: UpdateCall | None = None
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self.log = Log()
 
     def put(self, update: UpdateCall) -> None:
-        """The call's document from now on."""
+        """Send a document, after the one that is being sent."""
         self._next = update
         if self._greenlet is None:
             self._greenlet = gevent.spawn(self._run)
 
-    def drop(self) -> None:
-        """The call is over, or somebody else's: nothing of ours may reach it, a second attempt least of all."""
+    def cancel(self) -> None:
+        """Cancel the pending update and its retries, because the call is over or another stream has it."""
         self._next = None
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
@@ -65,10 +65,10 @@ class CallUpdates:
     def _run(self) -> None:
         while (update := self._next) is not None:
             self._next = None
-            self._carry_out(update)
+            self._send(update)
         self._greenlet = None
 
-    def _carry_out(self, update: UpdateCall) -> None:
+    def _send(self, update: UpdateCall) -> None:
         try:
             since_s = time.monotonic()
             # A document that is about to be replaced is not worth a second attempt.
@@ -77,16 +77,16 @@ class CallUpdates:
             )
             update_ms = round((time.monotonic() - since_s) * 1000)
             self.log.write("debug", "call-updated", {"number": update.number, "update_ms": update_ms})
-            self._taken(update.number)
+            self._on_taken(update.number)
             if update.hands_over:
-                self._tell(HandedOver())
+                self._post(HandedOver())
         except CallGone as error:
             self._next = None
             self.log.info("call-gone")
-            self._tell(UpdateFailed(update.number, error))
+            self._post(UpdateFailed(update.number, error))
         except CallControlError as error:
             self.log.error("call-update-failed", error=str(error), host=error.host, check=error.check)
-            self._tell(UpdateFailed(update.number, error))
+            self._post(UpdateFailed(update.number, error))
         except Exception as error:
             self.log.exception("call-update-broken")
-            self._tell(UpdateFailed(update.number, CallControlError(type(error).__name__)))
+            self._post(UpdateFailed(update.number, CallControlError(type(error).__name__)))

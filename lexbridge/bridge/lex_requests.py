@@ -1,4 +1,4 @@
-"""A call's turns at Lex: each asked, and its answer heard, on a greenlet of its own."""
+"""A call's requests to Lex, each on a greenlet of its own that also reads the answer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +14,12 @@ from lexbridge.lex.utterance import Utterance
 from lexbridge.logs import Log
 
 MAX_NAMED = 10
-"""Of the parts of one answer that are odd, and of its payloads that say nothing, so many are in the log."""
+"""The most parts of an answer, and the most payloads, whose names are logged, because one log line has limited room."""
 
 
 @dataclass(frozen=True, slots=True)
 class LexReplied:
-    """The answer to a turn. `speaks`: its audio follows."""
+    """Lex's answer to a turn. `speaks`: whether its audio follows."""
 
     turn: int
     reply: Reply
@@ -28,7 +28,7 @@ class LexReplied:
 
 @dataclass(frozen=True, slots=True)
 class LexSpoke:
-    """More of the reply's audio, mu-law; b"" when that was all."""
+    """More mu-law audio of a reply, or b"" at the end of the audio."""
 
     turn: int
     mulaw: bytes
@@ -36,14 +36,14 @@ class LexSpoke:
 
 @dataclass(frozen=True, slots=True)
 class LexSpeechFailed:
-    """The end of a reply's audio before all of it came."""
+    """The end of a reply's audio that broke off."""
 
     turn: int
 
 
 @dataclass(frozen=True, slots=True)
 class LexFailed:
-    """A turn that Lex did not answer, for good."""
+    """The failure of a turn, after all attempts."""
 
     turn: int
     error: LexError
@@ -51,33 +51,33 @@ class LexFailed:
 
 @dataclass(frozen=True, slots=True)
 class SessionFetched:
-    """What the bot said last; None: there is no session."""
+    """What the bot said last in the session, or None if Lex has no such session."""
 
     reply: Reply | None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionFetchFailed:
-    """Nobody knows."""
+    """The failure of GetSession: the position of the dialog is unknown."""
 
 
-FromLex = LexReplied | LexSpoke | LexSpeechFailed | LexFailed | SessionFetched | SessionFetchFailed
+LexEvent = LexReplied | LexSpoke | LexSpeechFailed | LexFailed | SessionFetched | SessionFetchFailed
 
 
 class LexRequests:
-    """What a call asks of Lex. Only the greenlet that owns it calls it, and none of it blocks."""
+    """The requests of one call to Lex. Only the call's own greenlet uses it, and none of its methods blocks."""
 
-    def __init__(self, lex: LexRuntime, tell: Callable[[FromLex], object]) -> None:
-        """`tell`: whom to tell what came of it; it may block."""
+    def __init__(self, lex: LexRuntime, post: Callable[[LexEvent], object]) -> None:
+        """`post`: takes what comes of a request. It may block."""
         self._lex = lex
-        self._tell = tell
+        self._post = post
         self._utterances: dict[int, Utterance] = {}
-        self._asking: dict[int, gevent.Greenlet[..., None]] = {}
-        self._recalling: gevent.Greenlet[[str], None] | None = None
+        self._greenlets: dict[int, gevent.Greenlet[..., None]] = {}
+        self._fetching: gevent.Greenlet[[str], None] | None = None
         self.log = Log()
 
     def open(self, action: OpenUtterance | SendKeys | BeginDialog) -> None:
-        """A turn goes to Lex."""
+        """Start the request of a turn."""
         utterance = Utterance(action.keys if isinstance(action, SendKeys) else None)
         intent = action.intent if isinstance(action, BeginDialog) else None
         if intent is not None:
@@ -86,71 +86,73 @@ class LexRequests:
         if isinstance(action, OpenUtterance):
             request = replace(request, checkpoint=action.checkpoint, waited_s=action.waited_ms / 1000)
         self._utterances[action.turn] = utterance
-        self._asking[action.turn] = gevent.spawn(self._ask, action.turn, request)
+        self._greenlets[action.turn] = gevent.spawn(self._ask, action.turn, request)
 
     def append(self, turn: int, pcm: bytes) -> None:
-        """More of what the caller says."""
+        """Send more of what the caller says."""
         self._utterances[turn].append(pcm)
 
     def close(self, turn: int) -> None:
-        """The caller has said it all."""
+        """End the utterance: the caller has said everything."""
         self._utterances[turn].close()
 
-    def voice(self, turn: int, messages: Sequence[Message]) -> None:
-        """Lex is to say `messages` aloud. Its voice is told like that of a reply to `turn`, which nobody else has."""
-        self._asking[turn] = gevent.spawn(self._voice, turn, messages)
+    def speak(self, turn: int, messages: Sequence[Message]) -> None:
+        """Have Lex say `messages`. Its voice is posted as that of a reply to `turn`, which no other request has."""
+        self._greenlets[turn] = gevent.spawn(self._speak, turn, messages)
 
     def cancel(self, turn: int) -> None:
-        """Its answer, or the voice that was asked for, is not wanted any more."""
+        """Break off a request whose answer or audio is not needed any more."""
         self._utterances.pop(turn, None)
-        if turn in self._asking:  # the last of its audio may be on its way to us
-            self._asking.pop(turn).kill(block=False)
+        if turn in self._greenlets:  # the last of its audio may wait in the inbox
+            self._greenlets.pop(turn).kill(block=False)
 
     def forget(self, turn: int) -> None:
-        """All of its answer has been taken."""
+        """Drop a request whose answer has been taken completely."""
         self._utterances.pop(turn, None)
-        self._asking.pop(turn, None)
+        self._greenlets.pop(turn, None)
 
-    def recall(self, session_id: str) -> None:
-        """Lex is asked where the dialog stands."""
-        self._recalling = gevent.spawn(self._recall, session_id)
+    def fetch_session(self, session_id: str) -> None:
+        """Ask Lex for the position of the dialog."""
+        self._fetching = gevent.spawn(self._fetch_session, session_id)
 
-    def drop(self) -> None:
-        """The call is over, or somebody else's."""
-        for asking in self._asking.values():  # alive only after a bug: nobody else would end them
-            asking.kill(block=False)
-        if self._recalling is not None:
-            self._recalling.kill(block=False)
+    def cancel_all(self) -> None:
+        """Break off all requests, because the call is over or another stream has it."""
+        for greenlet in self._greenlets.values():  # any that are left after a bug would never end
+            greenlet.kill(block=False)
+        if self._fetching is not None:
+            self._fetching.kill(block=False)
+
+    # -- on greenlets of their own
 
     def _ask(self, turn: int, request: LexRequest) -> None:
-        """A greenlet each request: the turn to Lex, and what comes of it told."""
+        """Send a turn, and post its answer."""
         log = self.log.bind(turn=turn)
         try:
-            answer = self._lex.ask(request, log)
+            response = self._lex.ask(request, log)
         except LexError as error:
             if isinstance(error, LexRejected):
                 log.error("lex-rejected", error=str(error))
             if isinstance(error, LexUnreadable):
                 log.warning("lex-answer-unreadable", error=str(error))
-            self._tell(LexFailed(turn, error))
+            self._post(LexFailed(turn, error))
         except Exception as error:
             log.exception("lex-request-broken")
-            self._tell(LexFailed(turn, LexUnavailable(type(error).__name__)))
+            self._post(LexFailed(turn, LexUnavailable(type(error).__name__)))
         else:
-            _note_what_is_left_out(answer.reply, log)
-            if answer.speech is None:
-                self._tell(LexReplied(turn, answer.reply, speaks=False))
+            _log_what_is_left_out(response.reply, log)
+            if response.speech is None:
+                self._post(LexReplied(turn, response.reply, speaks=False))
             else:
-                self._hear(turn, answer.reply, answer.speech, log)
+                self._post_spoken_reply(turn, response.reply, response.speech, log)
 
-    def _hear(self, turn: int, reply: Reply, speech: Speech, log: Log) -> None:
-        """Lex's reply is told, and its voice as it comes."""
-        result: FromLex = LexSpeechFailed(turn)
+    def _post_spoken_reply(self, turn: int, reply: Reply, speech: Speech, log: Log) -> None:
+        """Post Lex's reply, and its voice while it arrives."""
+        result: LexEvent = LexSpeechFailed(turn)
         try:
-            self._tell(LexReplied(turn, reply, speaks=True))
+            self._post(LexReplied(turn, reply, speaks=True))
             if speech.audio.is_rate_assumed:
                 log.write("debug", "audio-rate-assumed", {"rate_hz": speech.audio.rate_hz})
-            self._read(turn, speech)
+            self._post_speech(turn, speech)
             if speech.is_cut:
                 log.warning("lex-audio-failed", error="its audio does not end: cut off")
             result = LexSpoke(turn, b"")
@@ -160,25 +162,25 @@ class LexRequests:
             log.exception("lex-audio-broken")
         finally:
             speech.close()
-        self._tell(result)
+        self._post(result)
 
-    def _read(self, turn: int, speech: Speech) -> int:
-        """Tells the voice as it comes. Returns how much there was, bytes. Raises LexUnavailable."""
-        told = 0
+    def _post_speech(self, turn: int, speech: Speech) -> int:
+        """Post a voice while it arrives. Return how many bytes there were. Raises LexUnavailable."""
+        posted = 0
         while mulaw := speech.read():
-            told += len(mulaw)
-            self._tell(LexSpoke(turn, mulaw))
-            gevent.sleep(0)  # audio that has arrived is read without waiting: this call and others go on between
-        return told
+            posted += len(mulaw)
+            self._post(LexSpoke(turn, mulaw))
+            gevent.sleep(0)  # audio that has arrived is read without waiting: other calls have their turn here
+        return posted
 
-    def _voice(self, turn: int, messages: Sequence[Message]) -> None:
-        """A greenlet: the words in Lex's voice, one message after the other, told as they come."""
-        result: FromLex = LexSpeechFailed(turn)
+    def _speak(self, turn: int, messages: Sequence[Message]) -> None:
+        """Post the messages in Lex's voice, one after the other."""
+        result: LexEvent = LexSpeechFailed(turn)
         try:
             for message in messages:
                 speech = self._lex.speak(message)
                 try:
-                    if not self._read(turn, speech):
+                    if not self._post_speech(turn, speech):
                         raise LexUnavailable("its answer has no audio")
                 finally:
                     speech.close()
@@ -187,26 +189,26 @@ class LexRequests:
             self.log.warning("words-not-voiced", error=str(error), check="lex:PutSession")
         except Exception:
             self.log.exception("voice-broken")
-        self._tell(result)
+        self._post(result)
 
-    def _recall(self, session_id: str) -> None:
-        """A greenlet: where the dialog stands is told."""
-        result: FromLex = SessionFetchFailed()
+    def _fetch_session(self, session_id: str) -> None:
+        """Post the position of the dialog."""
+        result: LexEvent = SessionFetchFailed()
         try:
             reply = self._lex.fetch_session(session_id)
             if reply is not None:
-                _note_what_is_left_out(reply, self.log)
+                _log_what_is_left_out(reply, self.log)
             result = SessionFetched(reply)
         except LexError as error:
             self.log.warning("session-not-recalled", error=str(error))
         except Exception:
             self.log.exception("recall-broken")
-        self._tell(result)
+        self._post(result)
 
 
-def _note_what_is_left_out(reply: Reply, log: Log) -> None:
-    """Logs which parts of an answer were of no use: their names, and nothing of what is in them."""
+def _log_what_is_left_out(reply: Reply, log: Log) -> None:
+    """Log the names of the parts of an answer that are not used, without their content."""
     if reply.odd_parts:
         log.warning("lex-answer-odd", parts=list(reply.odd_parts[:MAX_NAMED]))
-    for keys in reply.unspoken_payloads[:MAX_NAMED]:
-        log.warning("payload-not-spoken", keys=list(keys))
+    for names in reply.unspoken_payloads[:MAX_NAMED]:
+        log.warning("payload-not-spoken", keys=list(names))

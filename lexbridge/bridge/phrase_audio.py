@@ -1,6 +1,6 @@
 """lexbridge's own phrases in the bot's voice: Lex speaks each of them once, and the audio is kept.
 
-Only bidirectional streams need it. A sentence that Lex has not spoken yet is spoken by Twilio.
+Only bidirectional streams need them. Twilio speaks a phrase that Lex has not spoken yet.
 """
 
 import math
@@ -15,18 +15,21 @@ from lexbridge.logs import Log
 from lexbridge.phrases import Phrases
 
 AGAIN_AFTER_S = 60.0
+"""The time after which Lex is asked again for a phrase that it did not speak, in seconds, because the cause may be a
+setting that an operator is about to correct."""
+
 _SILENCE = b"\xff\x7f"
 """Both zeros of mu-law."""
 
 
 class PhraseCache:
-    """The phrases that a process knows how to speak."""
+    """The audio of lexbridge's phrases, shared by all calls of a process."""
 
     def __init__(
         self, lex: LexRuntime, phrases: Phrases, again_after_s: float = AGAIN_AFTER_S, *, has_limit: bool = False
     ) -> None:
-        """`again_after_s`: how long after Lex did not speak it is asked again. `has_limit`: a call may have
-        lasted long enough, and the caller is told so."""
+        """`again_after_s`: the time before Lex is asked again after a failure. `has_limit`: whether the length of calls
+        is limited, which has a phrase of its own."""
         self._lex = lex
         self._again_after_s = again_after_s
         self._audio: dict[str, bytes] = {}
@@ -41,22 +44,21 @@ class PhraseCache:
             f"{phrases.not_heard} {phrases.goodbye}",
             *limit,
         ]
-        self._learns = False
+        self._is_learning = False
         self._again_at_s = -math.inf
 
     @property
     def audio(self) -> Mapping[str, bytes]:
-        """Sentence to audio: mu-law, whole frames. It grows as Lex speaks."""
+        """The audio of each phrase that Lex has spoken so far: mu-law, whole frames."""
         return self._audio
 
     def learn(self) -> None:
-        """Has Lex speak what is not known yet; to be called when a call begins. Never waits."""
-        if not self._learns and len(self._audio) < len(self._wanted) and time.monotonic() >= self._again_at_s:
-            self._learns = True
+        """Have Lex speak the phrases that are missing, in the background. Call this when a call begins."""
+        if not self._is_learning and len(self._audio) < len(self._wanted) and time.monotonic() >= self._again_at_s:
+            self._is_learning = True
             gevent.spawn(self._learn)
 
     def _learn(self) -> None:
-        """A greenlet."""
         log = Log()
         why, check = "", "the voice of the bot's locale"
         try:
@@ -67,7 +69,7 @@ class PhraseCache:
                 if audio.strip(_SILENCE):
                     self._audio[text] = audio
                 else:
-                    # Kept, it would be played, and nobody would say the sentence.
+                    # Silence is not kept: it would be played instead of the phrase.
                     why = why or ("Lex answered with silence" if audio else "Lex answered without audio")
         except LexError as error:
             why, check = str(error), "lex:PutSession"
@@ -75,7 +77,7 @@ class PhraseCache:
             log.exception("own-voice-broken")
             why, self._again_at_s = "", math.inf
         finally:
-            self._learns = False
+            self._is_learning = False
         if why:
             log.warning("sentences-not-voiced", error=why, check=check)
             self._again_at_s = time.monotonic() + self._again_after_s

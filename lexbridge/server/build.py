@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from flask import Flask
 from gevent.pywsgi import LoggingLogAdapter
 
+from lexbridge.bridge.bridge import START_DEADLINE_S, Bridge
 from lexbridge.bridge.call_control import CallControl
-from lexbridge.bridge.live_call import START_DEADLINE_S, Bridge
 from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.config.settings import Settings
 from lexbridge.lex.boto import make_lex_runtime

@@ -2,9 +2,10 @@
 
 from flask import Flask, Response, jsonify, request
 
+from lexbridge.bridge.bridge import Bridge
 from lexbridge.bridge.call_control import CallControl
-from lexbridge.bridge.live_call import Bridge, WebSocket
 from lexbridge.bridge.live_calls import CallRegistry
+from lexbridge.bridge.web_socket import WebSocket
 from lexbridge.config.settings import Settings
 from lexbridge.net.flask_sockets_compat import Sockets
 from lexbridge.net.http_request import MAX_BODY_BYTES

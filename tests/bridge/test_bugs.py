@@ -7,8 +7,8 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from lexbridge.bridge import live_call as bridge
-from lexbridge.bridge.live_call import INBOX_SIZE
+from lexbridge.bridge import stream_stop
+from lexbridge.bridge.inbox import INBOX_SIZE
 from lexbridge.errors import CallGone
 from lexbridge.lex.model import DialogState
 from lexbridge.lex.runtime import LexRequest, LexResponse
@@ -115,7 +115,7 @@ class BrokenDetector:
 
 def test_a_call_broken_by_a_bug_is_closed_with_1011(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     """A call that a bug breaks is closed with 1011, and leaves no request and no greenlet behind."""
-    monkeypatch.setattr("lexbridge.bridge.live_call.load_detector", lambda *_: BrokenDetector)
+    monkeypatch.setattr("lexbridge.bridge.bridge.load_detector", lambda *_: BrokenDetector)
     lex = RehearsedLex()
     call = Rehearsal(lex, RehearsedControl())
     call.speaks(voice_ms=900, silence_ms=0)
@@ -208,7 +208,7 @@ def test_of_several_updates_that_wait_the_newest_is_carried_out() -> None:
 
 def test_a_bug_while_a_stream_is_stopped_is_logged_once(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug while a stream is stopped is one line of the log, and ends the stream."""
-    monkeypatch.setattr(bridge, "STOP_DEADLINE_S", 10 * PATIENCE_S)
+    monkeypatch.setattr(stream_stop, "STOP_DEADLINE_S", 10 * PATIENCE_S)
     control = RehearsedControl()
     monkeypatch.setattr(control, "stop_stream", lambda *_: 1 / 0)
     call = Rehearsal(RehearsedLex(), control)

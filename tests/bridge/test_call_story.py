@@ -31,13 +31,13 @@ class Told(Caller):
         super()._carry_out(action)
         if isinstance(action, Note):
             self.story.log.write(action.level, action.event, action.fields)
-            self.story.noted(action, self.now_s)
+            self.story.line_logged(action, self.now_s)
         elif isinstance(action, UpdateCall):
             self.story.update_made(action.number, self.now_s, asks_for_keys=action.asks_for_keys)
         elif isinstance(action, BeginDialog):
             self.story.welcome_asked(action.turn, self.now_s)
         elif isinstance(action, OpenUtterance | SendKeys):
-            self.story.caller_begins()
+            self.story.caller_began()
 
     @property
     def now_s(self) -> float:
@@ -52,7 +52,7 @@ class Told(Caller):
         super().does_not_get_the_update(ago)
 
     def ends(self, why: str | None = None) -> None:
-        self.story.over(self.now_s, why)
+        self.story.stream_ended(self.now_s, why)
 
 
 def streaming(voiced: Mapping[str, bytes] | None = None, **variables: str) -> Told:
@@ -290,14 +290,14 @@ def test_the_end_of_a_one_way_stream_is_unknown_with_keys(logged: Logged) -> Non
 
 def test_keys_that_this_process_was_told_of_leave_the_call(logged: Logged) -> None:
     caller = asks(Told())
-    caller.story.leaves(KEYS)
+    caller.story.note_reason(KEYS)
     caller.hangs_up()
     assert end_of(logged, caller) == ("call-left", None, "keys")
 
 
 def test_a_document_that_follows_the_keys_may_have_come_first(logged: Logged) -> None:
     caller = asks(Told())
-    caller.story.leaves(KEYS)
+    caller.story.note_reason(KEYS)
     caller.lex_says("Which day?")
     caller.hangs_up()
     assert end_of(logged, caller) == CALLER
@@ -306,7 +306,7 @@ def test_a_document_that_follows_the_keys_may_have_come_first(logged: Logged) ->
 def test_an_update_that_failed_does_not_take_the_keys_back(logged: Logged) -> None:
     caller = asks(Told())
     caller.lex_says("Which day?")
-    caller.story.leaves(KEYS)
+    caller.story.note_reason(KEYS)
     caller.does_not_get_the_update()
     caller.hangs_up()
     assert end_of(logged, caller) == ("call-left", None, "keys")
@@ -403,7 +403,7 @@ def test_a_caller_who_speaks_was_not_left_by_the_document(logged: Logged) -> Non
 
 def test_a_caller_who_keys_was_not_left_by_the_document(logged: Logged) -> None:
     caller = is_asked_for_keys()
-    caller.story.leaves(KEYS)
+    caller.story.note_reason(KEYS)
     caller.hangs_up()
     assert end_of(logged, caller) == ("call-left", None, "keys")
 
@@ -433,7 +433,7 @@ def test_last_words_that_were_not_carried_out_end_nothing(logged: Logged) -> Non
 def test_a_stream_that_twilio_reports_lost_does_not_end_the_call(logged: Logged) -> None:
     caller = asks(Told())
     caller.lex_says("Goodbye.", **GOODBYE)
-    caller.story.leaves("stream lost")
+    caller.story.note_reason("stream lost")
     caller.is_cut_off()
     assert end_of(logged, caller, "service stopped") == ("call-left", None, "stream lost")
 
@@ -480,7 +480,7 @@ def test_a_stream_that_hands_the_call_over_leaves_it(logged: Logged) -> None:
 
 
 def test_a_stream_that_never_began_has_no_end(logged: Logged) -> None:
-    CallStory(is_two_way=True).over(1.0, "bug")
+    CallStory(is_two_way=True).stream_ended(1.0, "bug")
     assert logged() == []
 
 

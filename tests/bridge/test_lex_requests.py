@@ -7,7 +7,7 @@ import pytest
 
 from lexbridge.bridge.lex_requests import (
     MAX_NAMED,
-    FromLex,
+    LexEvent,
     LexFailed,
     LexReplied,
     LexRequests,
@@ -27,16 +27,16 @@ PICTURE = {"contentType": "CustomPayload", "content": '{"image": "https://exampl
 MESSAGES = [{"contentType": "PlainText", "content": "Hello."}, {"contentType": "VideoCard", "content": "x"}, PICTURE]
 
 
-def told_of(answer: Any, monkeypatch: pytest.MonkeyPatch, recalls: bool = False) -> FromLex:
+def told_of(answer: Any, monkeypatch: pytest.MonkeyPatch, recalls: bool = False) -> LexEvent:
     """What a call is told of the one request that it makes."""
-    told: list[FromLex] = []
+    told: list[LexEvent] = []
     with answering(answer) as peer:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", f"http://127.0.0.1:{peer.port}")
-        asking = LexRequests(lex_of("v2"), told.append)
+        requests = LexRequests(lex_of("v2"), told.append)
         if recalls:
-            asking.recall("CA-session")
+            requests.fetch_session("CA-session")
         else:
-            asking.open(SendKeys(1, "CA-session", None, "1"))
+            requests.open(SendKeys(1, "CA-session", None, "1"))
         with gevent.Timeout(PATIENCE_S):
             while not told:
                 gevent.sleep(0.005)

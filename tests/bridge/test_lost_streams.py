@@ -5,7 +5,7 @@ from dataclasses import replace
 import gevent
 import pytest
 
-from lexbridge.bridge import live_call as bridge
+from lexbridge.bridge import stream_stop
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.twilio.call import PhoneCall
@@ -274,7 +274,7 @@ def test_a_stream_that_was_taken_over_waits_for_its_stop() -> None:
 
 
 def test_a_stream_taken_over_and_never_stopped_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge, "STOP_DEADLINE_S", 0.1)
+    monkeypatch.setattr(stream_stop, "STOP_DEADLINE_S", 0.1)
     control = RehearsedControl()
     call = Rehearsal(RehearsedLex(), control, REPLY_MODE="stream")
     wait_until(lambda: call.calls.live_calls == 1)

@@ -40,7 +40,7 @@ class CountingDetector:
 @pytest.fixture
 def heard_ms(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How much media all calls have heard so far."""
-    monkeypatch.setattr("lexbridge.bridge.live_call.load_detector", lambda *_: CountingDetector)
+    monkeypatch.setattr("lexbridge.bridge.bridge.load_detector", lambda *_: CountingDetector)
     CountingDetector.frames = 0
     return lambda: CountingDetector.frames * FRAME_MS
 
@@ -110,7 +110,7 @@ def test_an_answer_waits_until_a_call_has_caught_up(monkeypatch: pytest.MonkeyPa
                 gevent.sleep(0)
             return answer
 
-    monkeypatch.setattr("lexbridge.bridge.live_call.CallSession", WatchedSession)
+    monkeypatch.setattr("lexbridge.bridge.bridge.CallSession", WatchedSession)
     call = Rehearsal(LateLex(says("Which flowers?")), RehearsedControl())
     call.speaks(voice_ms=1000, silence_ms=700)
     call.socket.sends([a_frame(1700 + 6000 - FRAME_MS)])

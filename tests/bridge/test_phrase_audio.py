@@ -26,7 +26,7 @@ def local() -> Iterator[LocalLex]:
         yield lex
 
 
-def own_voice(
+def phrase_cache(
     local: LocalLex, monkeypatch: pytest.MonkeyPatch, generation: str, again_after_s: float = 60
 ) -> PhraseCache:
     monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", local.url)
@@ -41,7 +41,7 @@ def lines(logged, event):
 
 @pytest.mark.parametrize("generation", BOTS)
 def test_lex_speaks_each_sentence_once_in_sessions_of_its_own(local, monkeypatch, generation):
-    voice = own_voice(local, monkeypatch, generation)
+    voice = phrase_cache(local, monkeypatch, generation)
     assert voice.audio == {}
     for _ in range(3):
         voice.learn()
@@ -57,7 +57,7 @@ def test_lex_speaks_each_sentence_once_in_sessions_of_its_own(local, monkeypatch
 
 
 def test_where_calls_have_a_limit_lex_speaks_what_is_said_then(local, monkeypatch):
-    own_voice(local, monkeypatch, "v2")
+    phrase_cache(local, monkeypatch, "v2")
     voice = PhraseCache(
         make_lex_runtime(settings(REPLY_MODE="stream", **BOTS["v2"]), Deadlines()), PHRASES, has_limit=True
     )
@@ -69,7 +69,7 @@ def test_where_calls_have_a_limit_lex_speaks_what_is_said_then(local, monkeypatc
 @pytest.mark.parametrize("generation", BOTS)
 def test_a_forbidden_bot_is_asked_later_for_the_rest(local, monkeypatch, generation, logged):
     """A bot that may not be asked to voice phrases is asked again later, and only for those that are missing."""
-    voice = own_voice(local, monkeypatch, generation, again_after_s=0.2)
+    voice = phrase_cache(local, monkeypatch, generation, again_after_s=0.2)
     local.faults.append(LexFault(status=403, operation="PutSession"))
     voice.learn()
     wait_until(lambda: lines(logged, "sentences-not-voiced"))
@@ -84,7 +84,7 @@ def test_a_forbidden_bot_is_asked_later_for_the_rest(local, monkeypatch, generat
 @pytest.mark.parametrize("generation", BOTS)
 @pytest.mark.parametrize(("audio", "why"), [(b"", "without audio"), (bytes(3200), "silence")], ids=["none", "silence"])
 def test_a_phrase_without_sound_is_not_voiced(local, monkeypatch, generation, audio, why, logged):
-    voice = own_voice(local, monkeypatch, generation, again_after_s=0.3)
+    voice = phrase_cache(local, monkeypatch, generation, again_after_s=0.3)
     speak, mute = local._voice.speak, [PHRASES.say_it_again, PHRASES.goodbye]
     monkeypatch.setattr(local._voice, "speak", lambda text: audio if text in mute else speak(text))
     voice.learn()

@@ -3,7 +3,7 @@
 import gevent
 import pytest
 
-from lexbridge.bridge import live_call as bridge
+from lexbridge.bridge import live_call, stream_stop
 from lexbridge.bridge.call_admission import CallAdmission
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.lex.faults import LexFault
@@ -157,7 +157,7 @@ def test_an_answer_starts_the_count_of_lost_streams_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """After many losses in a row, the next answer opens a stream with which the count begins again."""
-    monkeypatch.setattr(bridge, "MANY_STREAMS_LOST", 1)
+    monkeypatch.setattr(live_call, "MANY_STREAMS_LOST", 1)
     with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
         caller, call = call_until_asked_for_kinds(rig)
         call.streams[0].cut()
@@ -172,7 +172,7 @@ def test_an_answer_starts_the_count_of_lost_streams_anew(
 
 
 def test_a_stream_that_twilio_does_not_stop_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge, "STOP_DEADLINE_S", 0.1)
+    monkeypatch.setattr(stream_stop, "STOP_DEADLINE_S", 0.1)
     with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
         caller, call = call_until_asked_for_kinds(rig)
         monkeypatch.setattr(PhoneCall, "stop_stream", lambda *_: None)

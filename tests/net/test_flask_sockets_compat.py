@@ -7,7 +7,7 @@ import requests
 import websocket
 from flask import Flask
 
-from lexbridge.bridge.live_call import WebSocket
+from lexbridge.bridge.web_socket import WebSocket
 from lexbridge.net.flask_sockets_compat import Sockets
 from lexbridge.net.http_server import MediaServer
 

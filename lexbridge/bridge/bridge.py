@@ -1,0 +1,74 @@
+"""The calls of one process: each on the greenlet of its media socket, with one pulse for all of them."""
+
+import time
+
+import gevent
+
+from lexbridge.audio.vad import load_detector
+from lexbridge.bridge.call_control import CallControl
+from lexbridge.bridge.live_call import LiveCall
+from lexbridge.bridge.live_calls import CallRegistry
+from lexbridge.bridge.phrase_audio import PhraseCache
+from lexbridge.bridge.web_socket import WebSocket
+from lexbridge.call.media_clock import PULSE_S
+from lexbridge.call.session import CallSession
+from lexbridge.config.settings import Settings
+from lexbridge.lex.runtime import LexRuntime
+from lexbridge.twilio.twiml import TwimlDocuments
+from lexbridge.twilio.used_tokens import UsedTokens
+
+START_DEADLINE_S = 10.0
+"""The longest wait for a stream's `start` on an open socket, in seconds, because Twilio sends it at once."""
+
+
+class Bridge:
+    """The runner of all calls of one process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        documents: TwimlDocuments,
+        lex: LexRuntime,
+        call_control: CallControl,
+        calls: CallRegistry,
+        used_tokens: UsedTokens | None = None,
+        start_deadline_s: float = START_DEADLINE_S,
+    ) -> None:
+        """`used_tokens`: those of all processes of the server; without them, this process keeps its own."""
+        self._used_tokens = used_tokens or UsedTokens()
+        self._start_deadline_s = start_deadline_s
+        self._settings = settings
+        self._documents = documents
+        self._lex = lex
+        self._call_control = call_control
+        self._calls = calls
+        self._new_detector = load_detector(settings.vad, settings.detector_options)
+        self._rules = settings.call_rules
+        self._phrases = PhraseCache(lex, settings.phrases, has_limit=settings.max_call_s is not None)
+        self._running: set[LiveCall] = set()
+        self._pulse: gevent.Greenlet[..., None] | None = None
+
+    def run(self, websocket: WebSocket) -> None:
+        """Serve one media socket to its end, and close it. Errors are logged and never raised."""
+        session = CallSession(self._rules, self._documents, self._new_detector(), self._phrases.audio)
+        if self._settings.reply_mode == "stream":
+            self._phrases.learn()
+        start_by_s = time.monotonic() + self._start_deadline_s
+        services = self._lex, self._call_control, self._calls, self._used_tokens
+        call = LiveCall(session, websocket, self._settings, start_by_s, *services)
+        self._running.add(call)
+        if self._pulse is None:
+            self._pulse = gevent.spawn(self._pulse_while_running)
+        try:
+            call.run()
+        finally:
+            self._running.discard(call)
+
+    def _pulse_while_running(self) -> None:
+        """Have each call look at the clock now and then, because that would cost too much with each message."""
+        while self._running:
+            gevent.sleep(PULSE_S)
+            now_s = time.monotonic()
+            for call in list(self._running):
+                call.pulse(now_s)
+        self._pulse = None

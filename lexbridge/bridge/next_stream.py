@@ -1,0 +1,39 @@
+"""The next stream of a call: its name and its token, ready before a document needs them."""
+
+import math
+import secrets
+import time
+
+from lexbridge.call.documents import SPEAKING_MS_PER_SYLLABLE, Opening
+from lexbridge.call.events import Started
+from lexbridge.call.stream_parameters import TOKEN_PARAMETER
+from lexbridge.twilio.stream_token import make_stream_token
+from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, stream_name
+
+TOKEN_KEPT_S = 20.0
+"""The time after which the token is made anew, in seconds, because a token is valid for TOKEN_LIFE_S only."""
+
+LONGEST_SPOKEN_S = MAX_DOCUMENT_CHARACTERS * SPEAKING_MS_PER_SYLLABLE / 1000
+"""The longest time that a document speaks before it connects the caller to the next stream, in seconds."""
+
+
+class NextStream:
+    """The maker of the opening of a call's next stream."""
+
+    def __init__(self, auth_token: str) -> None:
+        """`auth_token`: Twilio's, with which the token is signed."""
+        self._auth_token = auth_token
+        self._made_s = -math.inf
+
+    def renew(self, started: Started | None) -> Opening | None:
+        """Return a new opening, or None if the last one can still be used or no stream has started."""
+        if started is None or time.monotonic() < self._made_s + TOKEN_KEPT_S:
+            return None
+        self._made_s = time.monotonic()
+        sids = started.call_sid, started.account_sid
+        token = make_stream_token(self._auth_token, *sids, time.time(), LONGEST_SPOKEN_S, secrets.token_hex(8))
+        return Opening(stream_name(0, started.stream_sid), [(TOKEN_PARAMETER, token)])
+
+    def mark_used(self) -> None:
+        """Have the next opening made anew, because a document has used the token of the last one."""
+        self._made_s = -math.inf
