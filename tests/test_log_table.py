@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lexbridge import __main__ as command_line
-from tests.support.story import make_settings
+from tests.support.settings import make_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "docs" / "log.md"

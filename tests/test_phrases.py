@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from lexbridge.phrases import CATALOGUE, PhraseName, Phrases, greeting_for, language_tag, phrases_for
-from tests.support.story import make_settings
+from tests.support.settings import make_settings
 
 # https://docs.aws.amazon.com/lexv2/latest/dg/how-languages.html, and the tag that <Say> gets for each.
 LEX_LOCALES = {

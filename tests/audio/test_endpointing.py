@@ -18,7 +18,7 @@ from lexbridge.audio.hangover import Expected
 from lexbridge.audio.pcm import decode_mulaw
 from lexbridge.audio.vad import AmplitudeDetector
 from tests.support.property_tests import examples
-from tests.support.story import KEY_TONE, Timeline, sines
+from tests.support.sounds import KEY_TONE, Timeline, sines
 
 # Short enough to be drawn: 2 frames of onset, 3 of pre-roll, 4 of hangover, 20 at most, 30 without input.
 RULES = EndpointingRules(onset_ms=40, pre_roll_ms=60, hangover_ms=80, max_utterance_ms=400, no_input_ms=600)

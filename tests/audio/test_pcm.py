@@ -20,7 +20,7 @@ from lexbridge.audio.pcm import (
     rms,
 )
 from tests.support.property_tests import examples
-from tests.support.story import cut
+from tests.support.sounds import cut
 
 
 def tone(hz, ms, level):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lexbridge.audio.resampler import Resampler, resample
 from tests.support.property_tests import examples
-from tests.support.story import cut
+from tests.support.sounds import cut
 
 RATES = [8000, 11025, 16000, 22050, 24000, 44100, 48000]
 

@@ -22,7 +22,7 @@ from lexbridge.audio.vad import (
 )
 from lexbridge.audio.vad.noise_floor import NoiseFloor
 from lexbridge.errors import ConfigError
-from tests.support.story import make_settings
+from tests.support.settings import make_settings
 
 RNG = np.random.default_rng(3)
 

@@ -20,7 +20,7 @@ from tests.support.flower_order import SAY_IT_AGAIN
 from tests.support.live_calls import live_stream
 from tests.support.rehearsal import Rehearsal, RehearsedControl, RehearsedLex, wait_until
 from tests.support.rig import PATIENCE_S
-from tests.support.story import CALL_SID, STREAM_SID, media_text, stop_text
+from tests.support.twilio_messages import CALL_SID, STREAM_SID, media_text, stop_text
 
 
 def spoken_in(documents: list[str]) -> list[str]:

@@ -10,8 +10,10 @@ from lexbridge.call.dtmf import KeyRules
 from lexbridge.errors import LexUnavailable, SessionNotRestored
 from lexbridge.lex.model import DialogState
 from lexbridge.logs import Log
+from tests.support.caller import NEXT_STREAM, Caller
 from tests.support.fixtures import Logged
-from tests.support.story import NEXT_STREAM, Caller, make_settings, tone
+from tests.support.settings import make_settings
+from tests.support.sounds import tone
 
 PHRASES = make_settings().phrases
 FULFILLED = DialogState.FULFILLED

@@ -16,7 +16,7 @@ from tests.support.fixtures import Logged
 from tests.support.flower_order import KINDS, ORDER
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, SIGNED, TOKEN, HummingVoice, Rig, flowers, running, says, spoken, v2_bot
-from tests.support.story import ACCOUNT_SID, CALL_SID, start_text
+from tests.support.twilio_messages import ACCOUNT_SID, CALL_SID, start_text
 
 
 @pytest.mark.parametrize("generation", ["v1", "v2"])

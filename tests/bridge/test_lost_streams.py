@@ -25,7 +25,6 @@ from tests.support.flower_order import DAY, FLOWERS, KINDS, KINDS_ASKED, NOT_AVA
 from tests.support.live_calls import live_stream
 from tests.support.rehearsal import Rehearsal, RehearsedControl, RehearsedLex, wait_until
 from tests.support.rig import PATIENCE_S, HummingVoice, Rig, deadlines_for, says
-from tests.support.story import CALL_SID, stop_text
 from tests.support.streaming import (
     call_until_asked_for_kinds,
     count_of,
@@ -35,6 +34,7 @@ from tests.support.streaming import (
     streaming,
     turns_of,
 )
+from tests.support.twilio_messages import CALL_SID, stop_text
 
 # A stream is lost, a process leaves or ends
 

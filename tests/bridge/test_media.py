@@ -21,7 +21,8 @@ from lexbridge.net.token_bucket import TokenBucket
 from tests.support.fixtures import Logged
 from tests.support.rehearsal import SILENCE, Rehearsal, RehearsedControl, RehearsedLex, says, wait_until
 from tests.support.rig import PATIENCE_S
-from tests.support.story import CALL_SID, media_text, stop_text, tone
+from tests.support.sounds import tone
+from tests.support.twilio_messages import CALL_SID, media_text, stop_text
 
 MINUTE_MS = 60_000
 

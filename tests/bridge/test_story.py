@@ -11,8 +11,8 @@ from tests.support.fixtures import Logged
 from tests.support.flower_order import ORDER
 from tests.support.rehearsal import Rehearsal, RehearsedControl, RehearsedLex, wait_until
 from tests.support.rig import PATIENCE_S, running, says
-from tests.support.story import CALL_SID, STREAM_SID, start_text, stop_text
 from tests.support.streaming import streaming
+from tests.support.twilio_messages import CALL_SID, STREAM_SID, start_text, stop_text
 
 
 def lines_of(logged: Logged, event: str) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from tests.support.fixtures import Logged
 from tests.support.rehearsal import SILENCE, VOICE, Rehearsal, RehearsedControl, RehearsedLex, says, wait_until
 from tests.support.rig import PATIENCE_S, HummingVoice, Rig, running
 from tests.support.rig import says as a_caller_who_says
-from tests.support.story import media_text, stop_text
+from tests.support.twilio_messages import media_text, stop_text
 
 MODES = pytest.mark.parametrize("mode", ["call-update", "stream"])
 PHRASE = "I would like to order flowers"

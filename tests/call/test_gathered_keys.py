@@ -26,7 +26,8 @@ from tests.support.call_update_stories import (
     a_caller_asked_for_keys,
     a_caller_lex_thinks_about,
 )
-from tests.support.story import NEXT_STREAM, Caller, text_of, verbs_of
+from tests.support.caller import NEXT_STREAM, Caller
+from tests.support.twiml import text_of, verbs_of
 
 
 def a_caller_who_pressed(keys):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from lexbridge.call.events import Media
 from lexbridge.call.inbound_audio import MAX_FILL_MS, InboundAudio
 from tests.support.property_tests import examples
-from tests.support.story import cut
+from tests.support.sounds import cut
 
 
 def frames_of(audio, *messages):

@@ -21,7 +21,8 @@ from tests.support.joining_stories import (
     said,
     says_the_first_half,
 )
-from tests.support.story import CALL_SID, tone
+from tests.support.sounds import tone
+from tests.support.twilio_messages import CALL_SID
 
 # -- both modes
 

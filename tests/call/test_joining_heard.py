@@ -7,6 +7,7 @@ from lexbridge.call.attributes import CALL_SID_ATTRIBUTE, NO_INPUT_S_ATTRIBUTE
 from lexbridge.call.stream_parameters import HANDED_OVER, RESUMED_PARAMETER
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import NO_DIALOG, DialogState
+from tests.support.caller import Caller
 from tests.support.joining_stories import (
     FIRST,
     NOT_PUT_BACK,
@@ -17,7 +18,8 @@ from tests.support.joining_stories import (
     said,
     says_the_first_half,
 )
-from tests.support.story import CALL_SID, Caller, tone
+from tests.support.sounds import tone
+from tests.support.twilio_messages import CALL_SID
 
 
 def test_an_unsent_answer_is_dropped_when_the_caller_goes_on():

@@ -9,7 +9,7 @@ from tests.support.joining_stories import (
     said,
     says_the_first_half,
 )
-from tests.support.story import tone
+from tests.support.sounds import tone
 
 # -- how long the whole may be
 

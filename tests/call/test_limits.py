@@ -21,7 +21,8 @@ from tests.support.call_update_stories import (
     a_caller,
     a_caller_lex_thinks_about,
 )
-from tests.support.story import NEXT_STREAM, verbs_of
+from tests.support.caller import NEXT_STREAM
+from tests.support.twiml import verbs_of
 
 
 def test_the_last_turns_answer_is_heard_before_the_goodbye():

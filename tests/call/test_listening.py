@@ -12,8 +12,9 @@ from lexbridge.call.turns import MAX_QUEUED_TURNS
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import DialogState
 from tests.support.call_update_stories import HOLDS, a_caller, a_caller_lex_thinks_about
+from tests.support.caller import NEXT_STREAM, Caller
 from tests.support.property_tests import examples
-from tests.support.story import CALL_SID, NEXT_STREAM, Caller, media_text
+from tests.support.twilio_messages import CALL_SID, media_text
 
 
 def test_a_session_tells_its_call_and_takes_its_next_stream():

@@ -7,7 +7,8 @@ from lexbridge.call.actions import SendAudio
 from lexbridge.call.output.playback import Playback
 from lexbridge.call.output.prompt import ECHO_DELAY_MS, ECHO_LOSS_DB, HEARD_WITHIN_MS, LEAD_MS, MARK_EVERY_MS, Prompt
 from lexbridge.lex.model import LONGEST_SPEECH_MS, Message
-from tests.support.story import in_short, tone
+from tests.support.caller import in_short
+from tests.support.sounds import tone
 
 WORDS = (Message("Which day?"),)
 

@@ -18,7 +18,9 @@ from tests.support.call_update_stories import (
     a_caller_lex_thinks_about,
     opening_of,
 )
-from tests.support.story import ACCOUNT_SID, CALL_SID, STREAM_SID, Caller, verbs_of
+from tests.support.caller import Caller
+from tests.support.twilio_messages import ACCOUNT_SID, CALL_SID, STREAM_SID
+from tests.support.twiml import verbs_of
 
 # -- the reply (contract 6)
 

@@ -17,7 +17,8 @@ from lexbridge.call.stream_parameters import (
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import DialogState
 from tests.support.call_update_stories import FULFILLED, HOLDS, NEXT, a_caller, a_caller_lex_thinks_about, opening_of
-from tests.support.story import CALL_SID, NEXT_STREAM, Caller
+from tests.support.caller import NEXT_STREAM, Caller
+from tests.support.twilio_messages import CALL_SID
 
 PLEASE_AGAIN = ["Sorry, I did not get that. Please say it again.", *HOLDS]
 

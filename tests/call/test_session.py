@@ -11,8 +11,9 @@ from lexbridge.call.attributes import ACTION_ATTRIBUTE, TRANSFER_TO_ATTRIBUTE
 from lexbridge.call.states import CallState
 from lexbridge.errors import LexRejected, LexUnavailable, MediaStreamError
 from tests.support.call_update_stories import BYE, FULFILLED, NUMBER, a_caller, a_caller_lex_thinks_about
+from tests.support.caller import Caller
 from tests.support.property_tests import examples
-from tests.support.story import CALL_SID, STREAM_SID, Caller, media_text, start_text
+from tests.support.twilio_messages import CALL_SID, STREAM_SID, media_text, start_text
 
 # -- the end (contract 11)
 

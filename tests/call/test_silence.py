@@ -8,7 +8,9 @@ from lexbridge.call.documents import SPEAKING_MS_PER_CHARACTER
 from lexbridge.call.stream_parameters import HANDED_OVER, RESUMED_PARAMETER, SPOKEN_PARAMETER
 from lexbridge.lex.model import DialogState
 from tests.support.call_update_stories import HOLDS, ONE_MOMENT, a_caller, a_caller_lex_thinks_about
-from tests.support.story import Caller, media_text, tone
+from tests.support.caller import Caller
+from tests.support.sounds import tone
+from tests.support.twilio_messages import media_text
 
 # -- silence (contract 9)
 

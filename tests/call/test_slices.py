@@ -18,7 +18,9 @@ from lexbridge.errors import LexUnavailable, MediaStreamError, SessionNotRestore
 from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.twilio.twiml import TwimlDocuments
 from tests.support.property_tests import examples
-from tests.support.story import ACCOUNT_SID, CALL_SID, STREAM_SID, make_settings, tone
+from tests.support.settings import make_settings
+from tests.support.sounds import tone
+from tests.support.twilio_messages import ACCOUNT_SID, CALL_SID, STREAM_SID
 
 MINUTE_MS = 60_000
 STARTED = Started(STREAM_SID, CALL_SID, ACCOUNT_SID, {})

@@ -10,7 +10,8 @@ from lexbridge.call.stream_parameters import LOST, RESUMED_PARAMETER
 from lexbridge.errors import CallStateError, LexUnavailable, SessionNotRestored
 from lexbridge.twilio.twiml import TwimlDocuments
 from tests.support.call_update_stories import BYE, NEXT
-from tests.support.story import Caller, make_settings
+from tests.support.caller import Caller
+from tests.support.settings import make_settings
 
 
 def says_bye_over_the_next_words(caller, pause_ms):

@@ -6,7 +6,8 @@ from lexbridge.call.output.prompt import HEARD_WITHIN_MS
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import FAILED_TURNS_PARAMETER
 from lexbridge.errors import LexRejected, LexUnavailable
-from tests.support.story import Caller, mark_text, tone
+from tests.support.caller import Caller
+from tests.support.sounds import tone
 from tests.support.stream_stories import (
     BYE,
     CONNECTS,
@@ -22,6 +23,7 @@ from tests.support.stream_stories import (
     parameters_of,
     voice_in,
 )
+from tests.support.twilio_messages import mark_text
 
 
 @pytest.mark.parametrize(

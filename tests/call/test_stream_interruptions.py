@@ -6,7 +6,7 @@ from lexbridge.audio.pcm import decode_mulaw
 from lexbridge.call.attributes import ALLOW_INTERRUPT_ATTRIBUTE, MAX_LENGTH_ATTRIBUTE
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import DialogState
-from tests.support.story import dtmf_text, tone
+from tests.support.sounds import tone
 from tests.support.stream_stories import (
     CONNECTS,
     VOICED,
@@ -15,6 +15,7 @@ from tests.support.stream_stories import (
     heard_since,
     voice_in,
 )
+from tests.support.twilio_messages import dtmf_text
 
 
 def test_who_interrupts_is_listened_to_and_the_prompt_stops():

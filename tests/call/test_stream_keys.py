@@ -5,8 +5,9 @@ import pytest
 from lexbridge.call.actions import SendKeys
 from lexbridge.call.attributes import ALLOW_INTERRUPT_ATTRIBUTE, END_TIMEOUT_ATTRIBUTE, MAX_LENGTH_ATTRIBUTE
 from lexbridge.call.states import CallState
-from tests.support.story import dtmf_text, tone
+from tests.support.sounds import tone
 from tests.support.stream_stories import BYE, VOICED, a_caller, a_caller_lex_thinks_about, a_caller_who_hears_a_prompt
+from tests.support.twilio_messages import dtmf_text
 
 
 def test_keys_are_sent_when_the_end_character_is_pressed():

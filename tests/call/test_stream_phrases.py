@@ -9,7 +9,7 @@ from lexbridge.call.attributes import (
 )
 from lexbridge.call.stream_parameters import FAILED_TURNS_PARAMETER, LOST, RESUMED_PARAMETER
 from lexbridge.errors import LexUnavailable
-from tests.support.story import tone, verbs_of
+from tests.support.sounds import tone
 from tests.support.stream_stories import (
     CONNECTS,
     NOT_HEARD,
@@ -23,6 +23,7 @@ from tests.support.stream_stories import (
     parameters_of,
     voice_in,
 )
+from tests.support.twiml import verbs_of
 
 # -- our own phrases
 

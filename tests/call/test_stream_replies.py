@@ -10,7 +10,7 @@ from lexbridge.call.output.stream import QUIET_BEFORE_HAND_OVER_MS
 from lexbridge.call.states import CallState
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import DialogState, Message, Reply
-from tests.support.story import mark_text, tone, verbs_of
+from tests.support.sounds import tone
 from tests.support.stream_stories import (
     CONNECTS,
     NOT_HEARD,
@@ -20,6 +20,8 @@ from tests.support.stream_stories import (
     heard_since,
     voice_in,
 )
+from tests.support.twilio_messages import mark_text
+from tests.support.twiml import verbs_of
 
 # -- the voice of Lex
 

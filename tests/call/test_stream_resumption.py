@@ -15,7 +15,8 @@ from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import HANDED_OVER, LOST, NO_INPUTS_PARAMETER, RESUMED_PARAMETER
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import Message, MessageFormat
-from tests.support.story import Caller, mark_text, tone
+from tests.support.caller import Caller
+from tests.support.sounds import tone
 from tests.support.stream_stories import (
     BYE,
     CONNECTS,
@@ -29,6 +30,7 @@ from tests.support.stream_stories import (
     parameters_of,
     voice_in,
 )
+from tests.support.twilio_messages import mark_text
 
 
 def test_a_call_is_handed_over_when_it_is_quiet_after_a_prompt():

@@ -37,8 +37,11 @@ from lexbridge.call.stream_parameters import (
 )
 from lexbridge.errors import LexRejected, LexUnavailable
 from lexbridge.lex.model import DialogState, Message, Reply
+from tests.support.caller import NEXT_STREAM, Caller
 from tests.support.property_tests import examples
-from tests.support.story import NEXT_STREAM, Caller, dtmf_text, outline, tone
+from tests.support.sounds import tone
+from tests.support.twilio_messages import dtmf_text
+from tests.support.twiml import outline
 from tests.support.watched_caller import FILLER_S, NO_INPUT_S, WatchedCaller
 
 NUMBER = "+12065550100"

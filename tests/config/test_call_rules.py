@@ -4,7 +4,7 @@ from dataclasses import fields
 
 from lexbridge.config.call_rules import CallRules
 from tests.support.packages import imported_names, python_files
-from tests.support.story import make_settings
+from tests.support.settings import make_settings
 
 
 def test_a_call_gets_its_own_settings_and_no_others() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from lexbridge.config.doubts import find_doubts
-from tests.support.story import MINIMAL_ENVIRONMENT, make_settings
+from tests.support.settings import MINIMAL_ENVIRONMENT, make_settings
 
 OWN_ALIAS = {"LEX_BOT_ALIAS_ID": "ABCDEFGHIJ"}
 V1 = {"LEX_BOT_ID": "", "LEX_BOT_ALIAS_ID": "", "LEX_BOT_NAME": "OrderFlowers", "LEX_BOT_ALIAS": "Prod"}

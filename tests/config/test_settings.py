@@ -13,7 +13,7 @@ from lexbridge.config.settings import SETTINGS, Settings
 from lexbridge.errors import ConfigError
 from lexbridge.phrases import phrases_for
 from tests.support.property_tests import examples
-from tests.support.story import MINIMAL_ENVIRONMENT, make_settings
+from tests.support.settings import MINIMAL_ENVIRONMENT, make_settings
 
 NO_BOT = {"LEX_BOT_ID": "", "LEX_BOT_ALIAS_ID": ""}
 ONE_BOT = "give LEX_BOT_ID and LEX_BOT_ALIAS_ID for a Lex V2 bot, or LEX_BOT_NAME and LEX_BOT_ALIAS for a Lex V1 bot"

@@ -22,7 +22,7 @@ from tests.support.lex_answers import (
     WHAT_DAY,
     response_of,
 )
-from tests.support.story import CALL_SID
+from tests.support.twilio_messages import CALL_SID
 
 
 def test_each_file_is_in_a_table():

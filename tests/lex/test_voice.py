@@ -12,7 +12,7 @@ from lexbridge.audio.resampler import resample
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.voice import ReplyAudio
 from tests.support.property_tests import examples
-from tests.support.story import cut
+from tests.support.sounds import cut
 
 RATES = [8000, 11025, 16000, 22050, 24000, 44100, 48000]
 

@@ -5,7 +5,8 @@ from lexbridge.call.attributes import MAX_LENGTH_ATTRIBUTE
 from lexbridge.call.documents import SPEAKING_MS_PER_CHARACTER, Opening
 from lexbridge.call.stream_parameters import BEGAN_PARAMETER
 from lexbridge.lex.model import DialogState
-from tests.support.story import Caller, verbs_of
+from tests.support.caller import Caller
+from tests.support.twiml import verbs_of
 
 HOLDS = ["Pause", "Redirect"]
 FULFILLED = DialogState.FULFILLED

@@ -5,7 +5,7 @@ import pytest
 from lexbridge.audio.pcm import decode_mulaw
 from lexbridge.call.actions import OpenUtterance
 from lexbridge.errors import SessionNotRestored
-from tests.support.story import Caller
+from tests.support.caller import Caller
 
 HOLDS = ["Pause", "Redirect"]
 SAY_AGAIN = "Sorry, I did not get that. Please say it again."

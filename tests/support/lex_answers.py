@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lexbridge.lex import v1, v2
 from lexbridge.lex.model import DialogState, Message, MessageFormat, Reply
-from tests.support.story import CALL_SID
+from tests.support.twilio_messages import CALL_SID
 
 DATA = Path(__file__).parents[1] / "data" / "lex"
 DECODERS = {"v1": v1.reply_from_post_content, "v2": v2.reply_from_recognize_utterance}

@@ -23,7 +23,8 @@ from lexbridge.net.rfc6455 import Limits, Pong
 from lexbridge.server.build import build_service
 from lexbridge.twilio.stream_token import make_stream_token
 from tests.support.rig import PATIENCE_S, PATIENT, TOKEN, settings
-from tests.support.story import ACCOUNT_SID, CALL_SID, VOICE_LEVEL, media_text, start_text
+from tests.support.sounds import VOICE_LEVEL
+from tests.support.twilio_messages import ACCOUNT_SID, CALL_SID, media_text, start_text
 
 VOICE = encode_mulaw(struct.pack("<h", VOICE_LEVEL)) * FRAME_SAMPLES
 SILENCE = MULAW_SILENCE * FRAME_SAMPLES

@@ -2,7 +2,9 @@
 
 from lexbridge.call.attributes import ACTION_ATTRIBUTE, TRANSFER_TO_ATTRIBUTE
 from lexbridge.lex.model import DialogState
-from tests.support.story import Caller, tone, verbs_of
+from tests.support.caller import Caller
+from tests.support.sounds import tone
+from tests.support.twiml import verbs_of
 
 FULFILLED = DialogState.FULFILLED
 BYE = {"dialog_state": FULFILLED, "intent": "GoodbyeIntent"}

@@ -2,7 +2,8 @@
 
 from lexbridge.lex.model import Message, MessageFormat
 from lexbridge.twilio.twiml import TwimlDocuments
-from tests.support.story import STREAM_SID, text_of, verbs_of
+from tests.support.twilio_messages import STREAM_SID
+from tests.support.twiml import text_of, verbs_of
 
 DOCUMENTS = TwimlDocuments("https://voice.example.com", "wss://voice.example.com/", hold_s=40)
 SAYS_ELEMENTS = {"break", "emphasis", "lang", "p", "phoneme", "prosody", "s", "say-as", "sub", "w"}

@@ -20,7 +20,10 @@ from lexbridge.call.output.prompt import HEARD_WITHIN_MS
 from lexbridge.call.states import CallState
 from lexbridge.errors import LexUnavailable, SessionNotRestored
 from lexbridge.lex.model import DialogState, Message, Reply
-from tests.support.story import Caller, in_short, mark_text, outline, tone
+from tests.support.caller import Caller, in_short
+from tests.support.sounds import tone
+from tests.support.twilio_messages import mark_text
+from tests.support.twiml import outline
 
 NO_INPUT_S, FILLER_S, LONGEST_SPEECH_MS = 2, 1, 2000
 

@@ -13,7 +13,7 @@ from lexbridge.call.events import Connected, Dtmf, Mark, Media, OddMessage, Star
 from lexbridge.errors import MediaStreamError
 from lexbridge.twilio.media_messages import encode, parse
 from tests.support.property_tests import examples
-from tests.support.story import ACCOUNT_SID, CALL_SID, STREAM_SID
+from tests.support.twilio_messages import ACCOUNT_SID, CALL_SID, STREAM_SID
 
 DATA = Path(__file__).parents[1] / "data" / "media_stream"
 

@@ -12,7 +12,8 @@ from lexbridge.lex.model import Message
 from lexbridge.twilio.say import MAX_SAY_CHARACTERS, MAX_SSML_CHARACTERS, clean, cut_at_sentence, ssml_for_say
 from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, TwimlDocuments
 from tests.support.property_tests import examples
-from tests.support.story import STREAM_SID, outline, text_of, verbs_of
+from tests.support.twilio_messages import STREAM_SID
+from tests.support.twiml import outline, text_of, verbs_of
 from tests.support.twiml_documents import DOCUMENTS, elements_below, reply, spoken, ssml
 
 # -- text

@@ -14,7 +14,8 @@ from lexbridge.lex.model import Message, MessageFormat
 from lexbridge.twilio.say import MAX_SAY_CHARACTERS
 from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, TwimlDocuments, stream_name, streams_lost
 from tests.support.property_tests import examples
-from tests.support.story import STREAM_SID, outline, text_of, verbs_of
+from tests.support.twilio_messages import STREAM_SID
+from tests.support.twiml import outline, text_of, verbs_of
 from tests.support.twiml_documents import DOCUMENTS, SAYS_ELEMENTS, elements_below, reply, ssml
 
 # -- the documents

@@ -1,25 +1,12 @@
-"""What the tests of the pure floors are told in: drawn time lines, and a caller's story."""
+"""A caller who tells a call as a story, with Twilio's half of a two-way stream."""
 
-import base64
-import json
-import struct
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
-from xml.dom import minidom
 
 import numpy as np
 
-from lexbridge.audio.pcm import (
-    FRAME_MS,
-    FRAME_SAMPLES,
-    MULAW_FRAME_BYTES,
-    MULAW_SILENCE,
-    PCM_BYTES_PER_MS,
-    RATE_HZ,
-    decode_mulaw,
-    encode_mulaw,
-)
+from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, MULAW_FRAME_BYTES, MULAW_SILENCE, decode_mulaw, encode_mulaw
 from lexbridge.audio.vad import AmplitudeDetector
 from lexbridge.call.actions import (
     Action,
@@ -38,101 +25,16 @@ from lexbridge.call.actions import (
 from lexbridge.call.documents import Opening
 from lexbridge.call.events import Connected, Dtmf, Mark, Media, Started, Stopped, StreamEvent
 from lexbridge.call.session import CallSession
-from lexbridge.config.reading import read_settings
-from lexbridge.config.settings import Settings
 from lexbridge.errors import LexError
 from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.twilio.media_messages import parse
 from lexbridge.twilio.twiml import TwimlDocuments
+from tests.support.settings import make_settings
+from tests.support.sounds import KEY_TONE, tone
+from tests.support.twilio_messages import ACCOUNT_SID, CALL_SID, STREAM_SID
+from tests.support.twiml import outline
 
-STREAM_SID = "MZ" + "0123456789abcdef" * 2
-CALL_SID = "CA" + "0123456789abcdef" * 2
-ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
-
-VOICE_LEVEL = 8000
 NEXT_STREAM = Opening("lexbridge-0-next", [("lexbridge:token", "the token of the next stream")])
-MINIMAL_ENVIRONMENT = {
-    "AWS_REGION": "us-west-2",
-    "LEX_BOT_ID": "FLOWERS123",
-    "LEX_BOT_ALIAS_ID": "TSTALIASID",
-    "TWILIO_AUTH_TOKEN": "a-token-of-ours",
-    "URL": "https://voice.example.com",
-}
-
-
-def make_settings(**variables: str) -> Settings:
-    """The smallest valid settings, and `variables` on top."""
-    return read_settings({**MINIMAL_ENVIRONMENT, **variables})
-
-
-class Timeline:
-    """Time drawn as text, a character a frame: "v" is voiced, "." is not. No two frames of one are the same."""
-
-    def __init__(self, drawing: str) -> None:
-        self.frames = [self._frame(number, mark == "v") for number, mark in enumerate(drawing)]
-
-    def pcm(self, from_ms: int = 0, to_ms: int | None = None) -> bytes:
-        """The audio from `from_ms` to `to_ms`."""
-        end = None if to_ms is None else to_ms * PCM_BYTES_PER_MS
-        return b"".join(self.frames)[from_ms * PCM_BYTES_PER_MS : end]
-
-    @staticmethod
-    def _frame(number: int, is_voiced: bool) -> bytes:
-        level = VOICE_LEVEL if is_voiced else 0
-        return struct.pack("<h", number) + struct.pack("<h", level) * (FRAME_SAMPLES - 1)
-
-
-def media_text(timestamp_ms: int, mulaw: bytes, track: str = "inbound") -> str:
-    """A media message as Twilio writes it."""
-    payload = base64.b64encode(mulaw).decode()
-    media = {"track": track, "chunk": "1", "timestamp": str(timestamp_ms), "payload": payload}
-    return json.dumps({"event": "media", "sequenceNumber": "2", "media": media, "streamSid": STREAM_SID})
-
-
-def start_text(parameters: Mapping[str, str] | None = None) -> str:
-    """The start message as Twilio writes it."""
-    start = {
-        "accountSid": ACCOUNT_SID,
-        "streamSid": STREAM_SID,
-        "callSid": CALL_SID,
-        "tracks": ["inbound"],
-        "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
-        "customParameters": dict(parameters or {}),
-    }
-    return json.dumps({"event": "start", "sequenceNumber": "1", "start": start, "streamSid": STREAM_SID})
-
-
-def stop_text() -> str:
-    """The stop message as Twilio writes it."""
-    stop = {"accountSid": ACCOUNT_SID, "callSid": CALL_SID}
-    return json.dumps({"event": "stop", "sequenceNumber": "9", "streamSid": STREAM_SID, "stop": stop})
-
-
-def mark_text(name: str) -> str:
-    """A mark as Twilio sends it back."""
-    return json.dumps({"event": "mark", "sequenceNumber": "4", "streamSid": STREAM_SID, "mark": {"name": name}})
-
-
-def dtmf_text(key: str) -> str:
-    """A key as Twilio tells of it."""
-    dtmf = {"track": "inbound_track", "digit": key}
-    return json.dumps({"event": "dtmf", "sequenceNumber": "5", "streamSid": STREAM_SID, "dtmf": dtmf})
-
-
-def tone(ms: int, level: int = VOICE_LEVEL) -> bytes:
-    """mu-law of one loudness: voice, to a detector that knows no more."""
-    return encode_mulaw(struct.pack("<h", level)) * (ms * FRAME_SAMPLES // FRAME_MS)
-
-
-def sines(*frequencies_hz: int) -> bytes:
-    """PCM, a frame of sines."""
-    times = np.arange(FRAME_SAMPLES) / RATE_HZ
-    waves = sum(np.sin(2 * np.pi * hz * times) for hz in frequencies_hz)
-    return bytes(np.rint(4000 * waves).astype("<i2").tobytes())
-
-
-KEY_TONE = encode_mulaw(sines(770, 1336))
-"""mu-law, a frame of a key's tone."""
 
 
 def in_short(output: Iterable[StreamOutput]) -> list[int | str]:
@@ -403,46 +305,3 @@ class Caller:
     def _carry_out(self, action: Action) -> None:
         if isinstance(action, StreamOutput):
             self._marks += self._loudspeaker.take(action)
-
-
-def verbs_of(twiml: str) -> Iterator[Any]:
-    """The verbs of a document, as elements. Fails unless it is well-formed XML and all of it is in verbs.
-
-    Those inside a Gather are told in its place: it only listens for keys meanwhile.
-    """
-    root = minidom.parseString(twiml.encode()).documentElement  # noqa: S318 - it is ours
-    assert root.tagName == "Response"
-    for node in _children(root):
-        yield from _children(node) if node.tagName == "Gather" else [node]
-
-
-def _children(element: Any) -> Iterator[Any]:
-    for node in element.childNodes:
-        if node.nodeType == node.ELEMENT_NODE:
-            yield node
-        else:
-            assert not node.data.strip(), f"{node.data!r} stands between verbs"
-
-
-def text_of(element: Any) -> str:
-    """The text inside an element, however deep it stands in others."""
-    text, left = "", [element]
-    while left:
-        node = left.pop()
-        text += node.data if node.nodeType == node.TEXT_NODE else ""
-        left += reversed(node.childNodes)
-    return text
-
-
-def outline(twiml: str) -> list[str]:
-    """A document as its Says' texts and its other verbs' names."""
-    return [text_of(verb) if verb.tagName == "Say" else verb.tagName for verb in verbs_of(twiml)]
-
-
-def cut(audio: bytes, lengths: Sequence[int]) -> list[bytes]:
-    """`audio` in pieces of these lengths, and a last one with the rest."""
-    pieces = []
-    for length in lengths:
-        pieces.append(audio[:length])
-        audio = audio[length:]
-    return [*pieces, audio]

@@ -1,0 +1,52 @@
+"""Sounds for tests: time lines drawn as text, tones, and audio in pieces."""
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+
+from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, PCM_BYTES_PER_MS, RATE_HZ, encode_mulaw
+
+VOICE_LEVEL = 8000
+
+
+class Timeline:
+    """Time drawn as text, a character a frame: "v" is voiced, "." is not. No two frames of one are the same."""
+
+    def __init__(self, drawing: str) -> None:
+        self.frames = [self._frame(number, mark == "v") for number, mark in enumerate(drawing)]
+
+    def pcm(self, from_ms: int = 0, to_ms: int | None = None) -> bytes:
+        """The audio from `from_ms` to `to_ms`."""
+        end = None if to_ms is None else to_ms * PCM_BYTES_PER_MS
+        return b"".join(self.frames)[from_ms * PCM_BYTES_PER_MS : end]
+
+    @staticmethod
+    def _frame(number: int, is_voiced: bool) -> bytes:
+        level = VOICE_LEVEL if is_voiced else 0
+        return struct.pack("<h", number) + struct.pack("<h", level) * (FRAME_SAMPLES - 1)
+
+
+def tone(ms: int, level: int = VOICE_LEVEL) -> bytes:
+    """mu-law of one loudness: voice, to a detector that knows no more."""
+    return encode_mulaw(struct.pack("<h", level)) * (ms * FRAME_SAMPLES // FRAME_MS)
+
+
+def sines(*frequencies_hz: int) -> bytes:
+    """PCM, a frame of sines."""
+    times = np.arange(FRAME_SAMPLES) / RATE_HZ
+    waves = sum(np.sin(2 * np.pi * hz * times) for hz in frequencies_hz)
+    return bytes(np.rint(4000 * waves).astype("<i2").tobytes())
+
+
+KEY_TONE = encode_mulaw(sines(770, 1336))
+"""mu-law, a frame of a key's tone."""
+
+
+def cut(audio: bytes, lengths: Sequence[int]) -> list[bytes]:
+    """`audio` in pieces of these lengths, and a last one with the rest."""
+    pieces = []
+    for length in lengths:
+        pieces.append(audio[:length])
+        audio = audio[length:]
+    return [*pieces, audio]
