@@ -11,19 +11,22 @@ from lexbridge.net.policies import AcceptPolicy
 from lexbridge.server.scoreboard import WorkerSlot
 
 DEFER_S = 0.02
-"""How long a connection is left to each worker that has fewer media sockets, in seconds: an idle worker takes it within
-1 ms, but one with hundreds of calls only when its event loop comes round."""
+"""Seconds for which a connection is left to each worker that has fewer media sockets.
+
+An idle worker takes it within 1 ms, but one with hundreds of calls only when its event loop comes round."""
 
 MAX_DEFER_S = 0.05
 """Limits how long a connection is left to others, in seconds, because a caller waits meanwhile."""
 
 CROWDED_QUEUE = 8
-"""Connections in the queue above which every worker accepts, because then a storm of calls, or a flood of strangers,
-has to be accepted as fast as possible."""
+"""Connections in the queue above which every worker accepts.
+
+With that many, a storm of calls or a flood of strangers has to be accepted as fast as possible."""
 
 MAX_NEW_COUNTED = 4
-"""Limits how many new connections count like media sockets before they have sent a request, because strangers that send
-nothing must not make a worker look busy."""
+"""Limits how many new connections count like media sockets before they have sent a request.
+
+Strangers that send nothing must not make a worker look busy."""
 
 
 class FewestSocketsFirst(AcceptPolicy):

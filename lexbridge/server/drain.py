@@ -17,16 +17,19 @@ from lexbridge.server.scoreboard import WorkerSlot
 MAX_LEAVE_S = 10.0
 """Limits the time in which all calls are asked to move to another worker, in seconds."""
 LEAVE_DELAY_S = 0.2
-"""Delay before the first call is asked to move, in seconds, because workers that end together all have to stop
-accepting first: else a call could move to a worker that ends too."""
+"""Delay in seconds before the first call is asked to move.
+
+Workers that end together all have to stop accepting first: else a call could move to a worker that ends too."""
 MIN_LEAVES_PER_S = 10.0
-"""Calls that are asked to move each second, at least; more if MAX_LEAVE_S would be exceeded. They are spread out
-because each costs its new worker some milliseconds."""
+"""Calls that are asked to move each second, at least; more if MAX_LEAVE_S would be exceeded.
+
+They are spread out because each call that moves costs its new worker some milliseconds."""
 CLOSE_S = 2.0
 """Limits the wait for close frames, in seconds, once the remaining sockets are being closed."""
 LAST_REQUESTS_S = 0.5
-"""How long the worker still serves requests after its last call, in seconds, because Twilio reports the end of a call
-by a webhook."""
+"""Seconds for which the worker still serves requests after its last call.
+
+Twilio reports the end of a call by a webhook."""
 PROBE_INTERVAL_S = 1.0
 """Interval between two probes of other instances, in seconds."""
 PROBE_TIMEOUT_S = 2.0

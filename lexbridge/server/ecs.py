@@ -16,26 +16,28 @@ from lexbridge.net.capped_http import capped_session
 from lexbridge.server.scoreboard import WorkerSlot
 
 CHECK_INTERVAL_S = 1.0
-"""How often the protection is compared with the number of live calls, in seconds."""
+"""Interval in seconds at which the protection is compared with the number of live calls."""
 RENEW_EVERY_S = 60.0
-"""How often the protection is renewed, in seconds: well before it expires."""
+"""Interval in seconds at which the protection is renewed: well before it expires."""
 EXPIRES_MIN = 5
 """Lifetime of a protection, in minutes, because a task that cannot clear it any more must not stay protected."""
 MAX_PROTECTED_S = 1800.0
 """Limits one unbroken protection, in seconds: otherwise a task that always has calls would block a deployment for ever.
 ECS lets protected tasks of the old version run, and the load balancer keeps sending them new calls."""
 PAUSE_S = 300.0
-"""Pause after such a protection, in seconds, in which ECS may stop the task. Its live calls then have the load
-balancer's deregistration delay to end, and move to other tasks after that."""
+"""Pause in seconds after such a protection, in which ECS may stop the task.
+
+Its live calls then have the load balancer's deregistration delay to end, and move to other tasks after that."""
 RETRY_S, MAX_RETRY_S = 5.0, 60.0
-"""Delay after a fault of the agent, in seconds. It doubles with each further fault, because a missing permission does
-not appear within seconds."""
+"""Delay in seconds after a fault of the agent; it doubles with each further fault.
+
+A missing permission does not appear within seconds."""
 TIMEOUT_S = 3.0
 """Limits a request to the agent, in seconds."""
 DEPLOYMENT_BLOCKED = "DEPLOYMENT_BLOCKED"
 """The reason by which ECS refuses protection because protected tasks hold up a deployment."""
 METRIC_EVERY_S = 60.0
-"""How often the metric is logged, in seconds: CloudWatch keeps one value a minute."""
+"""Interval in seconds at which the metric is logged: CloudWatch keeps one value a minute."""
 NAMESPACE, METRIC, DIMENSION = "lexbridge", "ActiveCallsPerTask", "ServiceName"
 
 

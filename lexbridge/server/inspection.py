@@ -1,4 +1,6 @@
-"""Reports of a running worker, on demand: SIGUSR1 logs what it does, SIGUSR2 switches its log to DEBUG and back.
+"""Reports of a running worker, on demand, and the switch of its log level.
+
+SIGUSR1 logs what the worker does; SIGUSR2 switches its log to DEBUG and back.
 
 SIGUSR1 is for a worker that does not respond. So its handler interrupts the code that holds the event loop, at the
 interpreter's next instruction, and takes none of gevent's locks. SIGUSR2 changes the level of `logging`, which has such
@@ -27,8 +29,9 @@ MAX_CALLS = 1000
 """Limits the live calls that a report lists; it also gives their total number."""
 
 MAX_STACKS = 100
-"""Limits the different stacks that a report lists, the most frequent first. Greenlets at the same place count as
-one."""
+"""Limits the different stacks that a report lists, the most frequent first.
+
+Greenlets at the same place in the code count as one stack."""
 
 _set_handler = monkey.get_original("signal", "signal")
 _get_ident = monkey.get_original("_thread", "get_ident")

@@ -14,15 +14,20 @@ from lexbridge.logs import Log
 MEASURE_INTERVAL_S = 0.1
 """Interval between two measurements, and between two heartbeats, in seconds."""
 LAG_SAMPLES = 9
-"""Number of measurements of which the lag is the median, because a single hiccup, however long, is only one of them. At
-100 ms of lag they span nearly two seconds, so that a lag has to last for one second to count."""
+"""Number of measurements of which the lag is the median.
+
+A single hiccup, however long, is only one of them. At 100 ms of lag they span nearly two seconds, so that a lag has to
+last for one second to count."""
 
 MAX_BUSY = 0.95
-"""Limits the share of time that the event loop is busy. A loop that never waits may still fire its timers in time,
-because each round is short. But data waits in the sockets meanwhile, and replies come later and later."""
+"""Limits the share of time in which the event loop is busy.
+
+A loop that never waits may still fire its timers in time, because each round is short. But data waits in the sockets
+meanwhile, and replies come later and later."""
 BUSY_SAMPLES = 50
-"""Number of measurements whose mean is the utilization: five seconds, because many calls that begin at once are no
-overload."""
+"""Number of measurements whose mean is the utilization.
+
+They span five seconds, because many calls that begin at once are no overload."""
 
 MEMORY_SHARE = 0.8
 """Limits the memory of all workers to this share of the container or machine, if MAX_MEMORY_MB is not set."""
@@ -41,7 +46,7 @@ _NO_LIMIT = 1 << 60
 
 
 class OverloadDetector:
-    """Sets `calls.admission.is_overloaded` while the measurements exceed a limit, and logs each change.
+    """A detector of overload that stops new calls while a measurement exceeds its limit, and logs each change.
 
     `max_lag_s`: how late the event loop may be. `max_memory`: limit of resident memory in bytes, or None.
     """
@@ -56,7 +61,7 @@ class OverloadDetector:
 
     @property
     def lag_s(self) -> float:
-        """How late the event loop is, in seconds, apart from single hiccups."""
+        """Lateness of the event loop in seconds, apart from single hiccups."""
         return median(self._late_s)
 
     @property

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 MAX_HEARTBEAT_AGE_S = 2.0
-"""Limits the age of a worker's last heartbeat, in seconds: a worker with an older one counts as absent, because
-workers write ten a second. A supervisor that did not run for longer was itself stopped, and gives its workers time."""
+"""Limits the age of a worker's last heartbeat, in seconds.
+
+A worker with an older one counts as absent, because workers write ten a second. A supervisor that did not run for
+longer was itself stopped, and gives its workers time."""
 
 MAX_PROMPT_HEARTBEAT_AGE_S = 0.5
-"""Limits the age of a heartbeat, in seconds, for a worker to which new connections are left: one that is later hangs,
-or something holds its event loop, and callers would wait for it."""
+"""Limits the age of a heartbeat, in seconds, for a worker to which new connections are left.
+
+A worker with an older one hangs, or something holds its event loop, and callers would wait for it."""
 
 
 class State(IntEnum):

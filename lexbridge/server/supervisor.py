@@ -29,14 +29,17 @@ HANG_LIMIT_S = 10.0
 ABORT_S = 1.0
 """Time between SIGABRT, which makes a hanging worker print its stack, and SIGKILL, in seconds."""
 FIRST_DELAY_S, MAX_DELAY_S = 0.25, 4.0
-"""Delay before the next worker is started after one failed to start, in seconds: it doubles each time, because a
-persistent fault must not fork workers without end."""
+"""Delay in seconds before the next worker is started after one failed to start.
+
+It doubles each time, because a persistent fault must not fork workers without end."""
 TICK_S, STARTING_TICK_S = 0.25, 0.05
-"""How often the supervisor looks at its workers, in seconds; more often while a worker starts."""
+"""Interval in seconds at which the supervisor looks at its workers; shorter while a worker starts."""
 
 WorkerMain = Callable[[WorkerSlot], int]
-"""The main function of a worker process; it returns the exit status. It has to write its state at least once a second.
-SIGTERM ends the process at once until the function sets a handler; the supervisor alone acts on SIGINT and SIGHUP."""
+"""The main function of a worker process; it returns the exit status.
+
+It has to write its state at least once a second. SIGTERM ends the process at once until the function sets a handler;
+the supervisor alone acts on SIGINT and SIGHUP."""
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +52,7 @@ class _Worker:
     is_terminating: bool = False
     """Whether the supervisor sent it SIGTERM."""
     aborted_s: float | None = None
-    """When the supervisor sent it SIGABRT."""
+    """Time at which the supervisor sent it SIGABRT, or None."""
 
 
 class Supervisor:

@@ -22,10 +22,11 @@ _get_ident = monkey.get_original("_thread", "get_ident")
 _sleep = monkey.get_original("time", "sleep")
 
 CHECK_INTERVAL_S = 0.25
-"""How often the watchdog checks the event loop, in seconds."""
+"""Interval in seconds at which the watchdog checks the event loop."""
 HELD_S = 1.0
-"""How long one round of the event loop may take, in seconds, before `loop-held` is logged, because callers notice a
-second. It is logged again each time that the duration has doubled."""
+"""Limits one round of the event loop, in seconds, before `loop-held` is logged.
+
+Callers notice a second. The event is logged again each time that the duration has doubled."""
 FRAMES = 8
 """Limits how many stack frames a log line names: the innermost ones, because they show what runs."""
 
@@ -40,7 +41,7 @@ _ROOTS = sorted(
 
 
 class HoldDetector:
-    """Decides at each check of the event loop which event to log, if any.
+    """A detector that decides at each check of the event loop which event to log, if any.
 
     `now_s`: time of the start, by time.monotonic(). `cpu_s`: processor time that the process has used so far.
     """

@@ -28,7 +28,7 @@ from lexbridge.server.scoreboard import State, WorkerSlot
 from lexbridge.server.watchdog import Watchdog
 
 LAST_ANSWERS_S = 0.1
-"""How long the server still answers requests that it has read, in seconds, before it stops."""
+"""Seconds for which the server still answers requests that it has read, before it stops."""
 LAST_CONNECTIONS_S = 1.0
 """Limits the wait for connections that were accepted but have sent no request yet, in seconds."""
 _POLL_INTERVAL_S = 0.05

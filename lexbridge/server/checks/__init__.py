@@ -1,1 +1,1 @@
-"""What `server.py --check=live` asks AWS, Twilio and the service itself."""
+"""The checks of `server.py --check=live`: AWS, Twilio, and the service itself."""

@@ -1,7 +1,7 @@
-"""What `server.py --check=live` asks the service itself, by its public address, as Twilio would.
+"""The check of the service's public address: it asks the running service what Twilio would ask.
 
-The service has to run meanwhile, with the same settings. Whoever runs the check knows the auth token, so what it asks
-is signed as Twilio signs; it begins no call.
+The service has to run with the same settings. The check knows the auth token, so it signs its requests as Twilio does.
+It begins no call.
 """
 
 import ipaddress
@@ -34,7 +34,7 @@ _SAME = "it has to run with these settings: TWILIO_AUTH_TOKEN and"
 
 
 def check_address(settings: Settings) -> Iterator[Finding]:
-    """Whether the service is ready at URL, and takes signed requests there."""
+    """Yield whether the service is ready at URL, accepts a signed webhook there, and a signed WebSocket handshake."""
     ready = _ready(settings)
     yield ready
     if ready.verdict == "NOT OK":
@@ -65,7 +65,7 @@ def _ready(settings: Settings) -> Finding:
 
 
 def _state(answer: requests.Response) -> str:
-    """What /ready says of the service; "" where the answer is not lexbridge's."""
+    """Return the status that /ready reports, or "" if the answer does not come from lexbridge."""
     with suppress(ValueError):
         told = answer.json()
         if isinstance(told, dict) and "live_calls" in told:
@@ -74,7 +74,7 @@ def _state(answer: requests.Response) -> str:
 
 
 def _stranger(answer: requests.Response) -> str:
-    """An answer that is none of lexbridge's, in words."""
+    """Describe an answer that does not come from lexbridge."""
     if where := answer.headers.get("Location"):
         return f"answered {answer.status_code}, a redirect to {quoted(where, 100)}"
     if code := answer.headers.get("ngrok-error-code"):
@@ -84,7 +84,7 @@ def _stranger(answer: requests.Response) -> str:
 
 
 def _webhook(settings: Settings) -> Finding:
-    """A stream's status, of a call that is not there: the one webhook that changes nothing."""
+    """Send the status of a stream of a call that does not exist: the one webhook that changes nothing."""
     address = f"{settings.url}/stream-status"
     sids = {"CallSid": f"CA{'0' * 32}", "AccountSid": f"AC{'0' * 32}", "StreamSid": f"MZ{'0' * 32}"}
     form = {**sids, "StreamEvent": "stream-started", "StreamName": "check"}
@@ -150,8 +150,11 @@ def _refused(status: int) -> str:
 
 
 def _connection(settings: Settings) -> HTTPConnection:
-    """To the host of STREAM_URL; with TLS, unless both addresses are private and URL is without. Twilio knows wss only,
-    and so does STREAM_URL, but a simulated Twilio reaches a bridge on its own machine by plain ws."""
+    """Return a connection to the host of STREAM_URL, with TLS unless both addresses are private and URL has none.
+
+    Twilio accepts wss only, and so does STREAM_URL, but a simulated Twilio reaches a bridge on its own machine by plain
+    ws.
+    """
     parts = urlsplit(settings.stream_url)
     host, port = parts.hostname or "", parts.port
     if settings.url.startswith("http:") and _is_private(settings.url) and _is_private(settings.stream_url):
@@ -161,7 +164,7 @@ def _connection(settings: Settings) -> HTTPConnection:
 
 
 def _say_goodbye(connection: HTTPConnection) -> None:
-    """Sends a close frame, as a client masks it, and waits a moment for the peer's."""
+    """Send a close frame, masked as a client has to, and wait a moment for the answer."""
     mask = secrets.token_bytes(4)
     code = (1000).to_bytes(2, "big")
     with suppress(OSError):
@@ -177,7 +180,7 @@ def _session(settings: Settings) -> requests.Session:
 
 
 def _is_private(url: str) -> bool:
-    """Whether the host is an address that only this machine or its network can reach."""
+    """Whether only this machine or its network can reach the host."""
     host = urlsplit(url).hostname or ""
     try:
         return not ipaddress.ip_address(host).is_global
@@ -213,7 +216,7 @@ def _remedy(error: BaseException, variable: str = "URL") -> str:
 
 
 def _root(error: BaseException) -> BaseException:
-    """What requests and urllib3 have wrapped, by the chain of exceptions: the first that says why."""
+    """Return the first error in the chain of exceptions that names a cause; requests and urllib3 wrap it."""
     told = (ssl.SSLError, socket.gaierror, ConnectionError, TimeoutError)
     behind: BaseException | None = error
     for _ in range(10):

@@ -1,7 +1,8 @@
-"""What `server.py --check=live` asks AWS: whose credentials these are, and whether they reach the bot.
+"""The check of AWS: whose the credentials are, and whether they reach the bot.
 
-No question begins a session, costs a request to the bot, or runs its Lambda function. Real AWS never answered them
-while this was written: where its answer is not documented, each that it may give is read, and shown.
+No request begins a session, sends a request to the bot, or runs its Lambda function. Real AWS never answered these
+requests while this was written: where an answer is not documented, the check reads each one that AWS may give, and
+shows it.
 """
 
 import os
@@ -48,9 +49,9 @@ _NO_LOCALE = "xx_XX"  # of the form of one, so that nothing but its absence is w
 
 
 def check_identity(settings: Settings) -> Iterator[Finding]:
-    """Whose credentials they are, by STS, which takes them without any permission.
+    """Yield the identity of the credentials, from STS, which answers without any permission.
 
-    That STS cannot be reached, or is forbidden, is a warning: calls do not need it.
+    An STS that cannot be reached, or that is forbidden, is a warning: calls do not need it.
     """
     lex_elsewhere = next((name for name in _LEX_ENDPOINTS if os.environ.get(name)), None)
     if lex_elsewhere and not os.environ.get("AWS_ENDPOINT_URL_STS"):
@@ -78,7 +79,10 @@ _LEX_ENDPOINTS = ("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", "AWS_ENDPOINT_URL_LEX_RUNTI
 
 
 def check_bot(settings: Settings) -> Iterator[Finding]:
-    """The bot, its alias and its locale, by the session of an id that nobody has used; then the other permissions."""
+    """Yield whether Lex finds the bot, its alias and its locale, and which permissions the credentials have.
+
+    It asks for the session of an id that was never used.
+    """
     client = _client(settings, service_of(settings))
     cap_lex(client)
     clock = follow_aws_clock(client)
@@ -99,7 +103,7 @@ def check_bot(settings: Settings) -> Iterator[Finding]:
 
 
 class _Asked:
-    """A bot of either generation, and the questions to it. `names`: of the bot, as boto3's parameters."""
+    """A bot of either generation, and the requests to it. `names`: parameters of boto3 that name the bot."""
 
     variables: str
     where: str
@@ -112,19 +116,19 @@ class _Asked:
         self.session_id = f"check-{secrets.token_hex(8)}"  # without the word that Lex's errors are searched for
 
     def get_session(self) -> object:
-        """Ask for a session that is not there."""
+        """Ask for a session that does not exist."""
         raise NotImplementedError
 
     def speak(self) -> object:
-        """Send speech of a type that Lex does not take: it is refused for that if it is allowed."""
+        """Send speech of a type that Lex does not accept: it is refused for that reason if the permission is there."""
         raise NotImplementedError
 
     def put_session(self) -> object:
-        """Put a session that Lex does not take: it is refused for that if it is allowed."""
+        """Put a session that Lex does not accept: it is refused for that reason if the permission is there."""
         raise NotImplementedError
 
     def elsewhere(self) -> object:
-        """Ask for the same session in a locale that cannot be there. It raises LookupError where there are none."""
+        """Ask for the same session in a locale that cannot exist. Raises LookupError for a bot without locales."""
         raise LookupError
 
 
@@ -173,7 +177,7 @@ class _V1(_Asked):
 
 
 def _judge(bot: _Asked, error: ClientError | None) -> Finding | None:
-    """What the answer to GetSession says against the bot; None: it is there, and has no such session."""
+    """Return what the answer to GetSession says against the bot, or None if the bot exists without such a session."""
     if error is None:
         return None
     code, status, words = _code(error), _status(error), _words(error).replace(bot.session_id, "(id)")
@@ -193,11 +197,11 @@ def _missing(bot: _Asked, said: str) -> Finding:
 
 
 def _is_about_session(bot: _Asked, error: ClientError, words: str) -> bool:
-    """Whether it is the session that Lex does not find, as it has to be, and not the bot, its alias or its locale.
+    """Whether Lex does not find the session, as expected, rather than the bot, its alias or its locale.
 
-    How Lex words either is not documented. Of a bot it is known to say "is not a valid BotId/BotAliasId combination",
-    "Invalid bot name or alias", "There is no alias". Where the session is not named, the same question is asked of a
-    locale that is not there: another answer then means that ours is.
+    The text of either error is not documented. For a bot Lex is known to say "is not a valid BotId/BotAliasId
+    combination", "Invalid bot name or alias", "There is no alias". If the text does not name the session, the same
+    request is sent for a locale that does not exist: a different answer then means that our locale exists.
     """
     if re.search(r"not a valid bot|invalid bot|no alias|no bot\b|no locale", words, re.IGNORECASE):
         return False
@@ -217,14 +221,14 @@ def _is_about_session(bot: _Asked, error: ClientError, words: str) -> bool:
 
 
 def _found(bot: _Asked, settings: Settings) -> Finding:
-    """It is there. What is odd about it, such as a test alias, is said of the settings."""
+    """Return the finding that the bot exists. An oddity of it, such as a test alias, is a warning of the settings."""
     return ok(BOT, f"{bot.where}, in {settings.aws_region}")
 
 
 def _permissions(bot: _Asked, settings: Settings, is_denied: bool) -> Finding:
-    """What the credentials may do with the bot. `is_denied`: not GetSession.
+    """Return which actions the credentials allow. `is_denied`: whether GetSession was denied.
 
-    A request that cannot be carried out tells: AWS looks at the permission first. [That is not documented.]
+    A request that cannot be carried out shows it, because AWS checks the permission first. [That is not documented.]
     """
     actions: dict[str, Callable[[], object]] = {bot.speak_action: bot.speak}
     if settings.reply_mode == "stream" or settings.join or settings.welcome == "bot":
@@ -269,7 +273,7 @@ def _client(settings: Settings, service: str) -> Any:
 
 
 def _error_of(ask: Callable[[], object]) -> ClientError | None:
-    """The error that AWS answered; None: it answered without one. Raises the others of BOTO_ERRORS."""
+    """Return the error that AWS answered, or None if it answered without one. Raises the others of BOTO_ERRORS."""
     try:
         ask()
     except ClientError as error:
@@ -290,5 +294,5 @@ def _words(error: ClientError) -> str:
 
 
 def _kind(error: BaseException) -> str:
-    """The class only: the text of some holds the whole address again."""
+    """Return the class of an error without its text, because some texts repeat the whole address."""
     return type(error).__name__ if isinstance(error, BotoCoreError | OSError) else "broken answer"

@@ -1,4 +1,4 @@
-"""What `server.py --check=live` has found: a row for each thing that it asked, as a table for people."""
+"""The findings of `server.py --check=live`: one for each subject, printed as a table."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What became of one check. The words are those of the table."""
+    """The outcome of one check, in the words of the table."""
 
     OK = "ok"
     WARNING = "warning"
@@ -17,7 +17,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One row: what was checked, what came of it, and why; `remedy`: what to do about it, empty where nothing is."""
+    """One row of the table: the subject, the verdict and the reason.
+
+    `remedy`: what the operator can do about it, or "".
+    """
 
     subject: str
     verdict: Verdict
@@ -26,39 +29,41 @@ class Finding:
 
 
 def ok(subject: str, why: str) -> Finding:
-    """All is well with `subject`."""
+    """Return a finding that all is well with `subject`."""
     return Finding(subject, Verdict.OK, why)
 
 
 def warning(subject: str, why: str, remedy: str = "") -> Finding:
-    """Calls work, and somebody should know this about `subject`."""
+    """Return a finding that calls work, with something that the operator should know about `subject`."""
     return Finding(subject, Verdict.WARNING, why, remedy)
 
 
 def failed(subject: str, why: str, remedy: str = "") -> Finding:
-    """Calls do not work because of `subject`."""
+    """Return a finding that calls do not work because of `subject`."""
     return Finding(subject, Verdict.FAILED, why, remedy)
 
 
 def not_asked(subject: str, why: str, remedy: str = "") -> Finding:
-    """`subject` could not be checked."""
+    """Return a finding that `subject` could not be checked."""
     return Finding(subject, Verdict.NOT_ASKED, why, remedy)
 
 
 def quoted(words: object, longest: int = 200) -> str:
-    """A peer's own words, in one line of at most `longest` characters, between quotation marks."""
+    """Return the words of a peer in one line between quotation marks, cut to `longest` characters."""
     line = " ".join("".join(each if each.isprintable() else " " for each in str(words)).split())
     return f'"{line if len(line) <= longest else line[: longest - 3] + "..."}"'
 
 
 def all_is_well(findings: Iterable[Finding]) -> bool:
-    """Whether everything was asked and nothing has failed. A warning is no failure."""
+    """Whether everything was checked and nothing failed. A warning is no failure."""
     return all(finding.verdict in (Verdict.OK, Verdict.WARNING) for finding in findings)
 
 
 def table(findings: Sequence[Finding], width: int = 100) -> str:
-    """The findings in aligned columns, remedies beneath, and a last line that sums up. `width`: characters of a line,
-    which a word without spaces, such as an address, may exceed."""
+    """Return the findings in aligned columns, remedies below them, and a last line that sums up.
+
+    `width`: characters in a line, which a word without spaces, such as an address, may exceed.
+    """
     subjects = max(len(finding.subject) for finding in findings) + 2
     verdicts = max(len(verdict) for verdict in Verdict) + 2
     lines = []

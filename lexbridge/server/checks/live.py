@@ -1,6 +1,7 @@
-"""`server.py --check=live`: asks AWS, Twilio and the service's public address whether calls would work.
+"""The command `server.py --check=live`, which asks AWS, Twilio and the service whether calls would work.
 
-It begins no call, no session and no stream. Every check runs, whatever becomes of the others, and each has a deadline.
+It begins no call, no session and no stream. All checks run side by side, each with a deadline; a fault in one does not
+stop the others.
 """
 
 import logging
@@ -21,7 +22,7 @@ from lexbridge.server.checks.twilio import ACCOUNT, NUMBER, check_twilio
 SETTINGS = "settings"
 
 DEADLINE_S = 25.0
-"""Of each check; they run side by side."""
+"""Limits each check, in seconds."""
 
 Check = Callable[[Settings], Iterator[Finding]]
 
@@ -31,11 +32,14 @@ CHECKS: Mapping[Check, tuple[str, ...]] = {
     check_twilio: (ACCOUNT, NUMBER),
     check_address: (READY, WEBHOOK, SOCKET),
 }
-"""Each check, and the rows of the table that it is to give."""
+"""Each check, and the subjects of the table rows that it has to give."""
 
 
 def check_live(settings: Settings, doubts: Sequence[Problem]) -> bool:
-    """Prints the table. `doubts`: what is odd about the settings. Returns whether all is well."""
+    """Print the table of findings. Return whether all is well.
+
+    `doubts`: warnings about the settings.
+    """
     logs.configure("ERROR", "text", logging.StreamHandler(sys.stderr))  # what is worth a line is in the table
     print(f"Asking AWS, Twilio and {settings.url} ...\n", flush=True)  # noqa: T201
     running = [gevent.spawn(_run, check, settings) for check in CHECKS]
@@ -46,7 +50,7 @@ def check_live(settings: Settings, doubts: Sequence[Problem]) -> bool:
 
 
 def _run(check: Check, settings: Settings) -> list[Finding]:
-    """What a check finds; rows that it could not give have failed. Raises nothing."""
+    """Return the findings of a check. Raises nothing: a row that the check could not give has failed."""
     found: list[Finding] = []
     why = ""
     deadline = gevent.Timeout(DEADLINE_S)

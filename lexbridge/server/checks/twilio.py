@@ -1,6 +1,6 @@
-"""What `server.py --check=live` asks Twilio: whether it takes the auth token, and where its numbers send their calls.
+"""The check of Twilio: whether it accepts the auth token, and where its numbers send their calls.
 
-Only reads. Source: https://www.twilio.com/docs/iam/api/account and
+It only reads. Source: https://www.twilio.com/docs/iam/api/account and
 https://www.twilio.com/docs/phone-numbers/api/incomingphonenumber-resource .
 """
 
@@ -29,7 +29,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def check_twilio(settings: Settings) -> Iterator[Finding]:
-    """The account by its auth token, then the numbers' webhooks against URL."""
+    """Yield whether Twilio accepts the auth token and the API key, and whether a number's webhook is that of URL."""
     if not settings.twilio_account_sid:
         remedy = "set TWILIO_ACCOUNT_SID (Twilio console, first page: it begins with AC) for this check"
         yield not_asked(ACCOUNT, "the auth token alone does not say whose account it is", remedy)
@@ -55,7 +55,10 @@ def _client(settings: Settings, user: str, password: str) -> Client:
 
 
 def _api_key(client: Client, settings: Settings) -> Finding:
-    """Whether Twilio takes the key by which calls are updated. It may not read an account, so a number is read."""
+    """Return whether Twilio accepts the API key that updates calls.
+
+    Such a key may not read an account, so the check reads a number.
+    """
     sid, account_sid = settings.twilio_api_key_sid, settings.twilio_account_sid
     try:
         client.incoming_phone_numbers.list(page_size=1, limit=1)
@@ -93,7 +96,7 @@ def _account(client: Client, settings: Settings) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Number:
-    """A number of the account. `differs`: in what its webhook is not the one of URL; empty: it is."""
+    """A phone number of the account. `differs`: how its webhook differs from that of URL, or "" if it does not."""
 
     number: str
     method: str
@@ -142,8 +145,10 @@ def _look_at(number: Any, wanted: str) -> _Number:
 
 
 def _differs(url: str, wanted: str) -> tuple[str, bool]:
-    """In what a webhook differs from the one that is wanted, "" where it does not; and whether it is meant to be that
-    one: it has its host, or its path. What comes after "?" and "#" makes no difference."""
+    """Return how a webhook differs from the wanted one, or "", and whether it is probably meant to be the wanted one.
+
+    It is probably meant if it has the same host or the same path. The part after "?" or "#" is ignored.
+    """
     try:
         given, right = urlsplit(url), urlsplit(wanted)
         ports = [each.port or _PORTS.get(each.scheme, 0) for each in (given, right)]
@@ -179,7 +184,7 @@ def _unreached(subject: str, settings: Settings, error: BaseException) -> Findin
 
 
 def _status_of_list(error: BaseException) -> int | None:
-    """The status that a list was answered with: Twilio's client has the answer as the second argument there."""
+    """Return the status by which Twilio answered a list: its client keeps the answer as the error's second argument."""
     answer = error.args[1] if isinstance(error, TwilioException) and len(error.args) > 1 else None
     status = getattr(answer, "status_code", None)
     return status if isinstance(status, int) and status >= 400 else None
