@@ -69,12 +69,12 @@ def main(arguments: Sequence[str]) -> int:
         nargs="?",
         const=CHECKS[0],
         choices=CHECKS,
-        help="check and exit. settings, or nothing: what the settings are; live: AWS, Twilio, and the service at URL, "
-        "which has to run, are asked too whether calls would work (exit status 0 if all is well, 1 if not)",
+        help="check and exit. settings (the default): only the settings; live: ask AWS, Twilio and the service itself "
+        "whether calls would work (exit status 0 if all is well, 1 if not)",
     )
     check = parser.parse_args(arguments).check
     if closed := logs.find_closed_output():
-        _complain(closed)
+        _print_error(closed)
         return 2
     try:
         file_names = read_env_file(ENV_FILE)
@@ -84,25 +84,25 @@ def main(arguments: Sequence[str]) -> int:
             build_service(settings)
             if check == "live":
                 return 0 if check_live(settings, doubts) else 1
-            return _tell("\n".join([*(f"Warning: {doubt}" for doubt in doubts), VALID]))
+            return _print_result("\n".join([*(f"Warning: {doubt}" for doubt in doubts), VALID]))
         return supervise(settings, doubts)
     except ConfigError as error:
-        _complain(f"{error}{_hint_at_unread_env_file()}")
+        _print_error(f"{error}{_hint_at_unread_env_file()}")
         return 2
 
 
-def _complain(problem: str) -> None:
+def _print_error(problem: str) -> None:
     """Write an error to standard error, because the log is not open yet."""
     print(problem, file=sys.stderr)  # noqa: T201
 
 
-def _tell(result: str) -> int:
+def _print_result(result: str) -> int:
     """Print the result of `--check`. Return the exit status."""
     try:
         print(result, flush=True)  # noqa: T201
     except OSError as error:  # the disk is full, or the reader of the pipe is gone
         sys.stdout = None  # else Python tries to flush it once more at exit
-        _complain(f"Standard output cannot be written to ({error.strerror}).")
+        _print_error(f"Cannot write to standard output ({error.strerror}).")
         return 2
     return 0
 
@@ -120,7 +120,7 @@ def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
     try:
         listener = Listener(settings.container_port)
     except OSError as error:
-        _complain(f"CONTAINER_PORT: {settings.container_port} cannot be listened on ({error.strerror or error})")
+        _print_error(f"CONTAINER_PORT: {settings.container_port} cannot be listened on ({error.strerror or error})")
         return 2
 
     used_tokens = UsedTokens()
@@ -134,7 +134,7 @@ def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
                 lambda: build_service(settings, listener=listener.for_gevent(), used_tokens=used_tokens),
             )
         except ConfigError as error:  # found only in the worker, such as missing AWS credentials
-            _complain(str(error))  # the supervisor ends as well if this is its first worker
+            _print_error(str(error))  # the supervisor ends as well if this is its first worker
             return 2
 
     _log_to(settings, logs.InstantWriter(sys.stdout.fileno()))

@@ -1,4 +1,4 @@
-"""Reports of a running worker, on demand, and the switch of its log level.
+"""Inspection of a running worker on demand, and the switch of its log level.
 
 SIGUSR1 logs what the worker does; SIGUSR2 switches its log to DEBUG and back.
 

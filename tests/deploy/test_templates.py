@@ -251,7 +251,7 @@ def test_the_log_lines_that_are_counted_are_written() -> None:
     resources = load(SERVICE)["Resources"].values()
     patterns = [one["Properties"]["FilterPattern"] for one in resources if one["Type"] == "AWS::Logs::MetricFilter"]
     events = [re.fullmatch(r'\{ \$\.event = "([a-z-]+)" \}', pattern) for pattern in patterns]
-    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "lexbridge").glob("*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "lexbridge").rglob("*.py"))
     assert len(events) == 5
     for event in events:
         assert event is not None

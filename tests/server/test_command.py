@@ -101,7 +101,7 @@ def test_a_result_that_cannot_be_written_is_said_plainly(tmp_path: Path) -> None
             check=False,
         )
     assert ended.returncode == 2
-    assert ended.stderr == "Standard output cannot be written to (No space left on device).\n"
+    assert ended.stderr == "Cannot write to standard output (No space left on device).\n"
 
 
 def test_what_boto3_cannot_use_stops_the_start_with_one_line(tmp_path: Path) -> None:

@@ -286,7 +286,7 @@ def test_sts_that_is_not_reached_is_a_warning(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", NOBODY)
     (identity,) = check_identity(settings_at())
     assert identity.verdict is Verdict.WARNING
-    assert "not reached" in identity.why
+    assert "cannot be reached" in identity.why
 
 
 def test_credentials_of_a_local_lex_are_not_shown_to_aws(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,7 +403,7 @@ def test_a_twilio_that_answers_oddly_is_a_row(fault: RestFault) -> None:
         ("HTTP/1.1 200 OK\nServer: other\n", b"<html>", 'answered 200 by "other", and not as lexbridge does'),
         ("HTTP/1.1 301 Moved\nLocation: https://voice.example.com/ready\n", b"", "a redirect to"),
         ("HTTP/1.1 404 Not Found\nngrok-error-code: ERR_NGROK_3200\n", b"", "ngrok answered 404, ERR_NGROK_3200"),
-        ("HTTP/1.1 503 No\n", b'{"status": "draining", "live_calls": 1}', "takes no call, it is draining"),
+        ("HTTP/1.1 503 No\n", b'{"status": "draining", "live_calls": 1}', "takes no calls, it is draining"),
         ("HTTP/1.1 200 OK\n", b"[1]", "not as lexbridge does"),
     ],
 )

@@ -30,7 +30,7 @@ ANSWER_S = 5.0
 CLOSE_S = 2.0
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 _PORTS = {"wss": 443, "https": 443, "http": 80}
-_SAME = "it has to run with these settings: TWILIO_AUTH_TOKEN and"
+_SAME = "the service has to run with the same settings: TWILIO_AUTH_TOKEN and"
 
 
 def check_address(settings: Settings) -> Iterator[Finding]:
@@ -58,7 +58,7 @@ def _ready(settings: Settings) -> Finding:
         return ok(READY, f"{address}: ready")
     if state:
         remedy = "wait until it has started, or has fewer calls: MAX_CALLS, WEB_CONCURRENCY"
-        return failed(READY, f"{address}: the service takes no call, it is {quoted(state, 40)[1:-1]}", remedy)
+        return failed(READY, f"{address}: the service takes no calls, it is {quoted(state, 40)[1:-1]}", remedy)
     return failed(
         READY, f"{address}: {_stranger(answer)}", "URL has to lead to lexbridge: the tunnel, the proxy's rules"
     )

@@ -70,7 +70,7 @@ def check_identity(settings: Settings) -> Iterator[Finding]:
         else:
             yield warning(IDENTITY, f"unknown: STS answered {code}; AWS: {words}")
     except BOTO_ERRORS as error:
-        yield warning(IDENTITY, f"unknown: STS is not reached at {client.meta.endpoint_url} ({_kind(error)})")
+        yield warning(IDENTITY, f"unknown: STS cannot be reached at {client.meta.endpoint_url} ({_kind(error)})")
     else:
         yield ok(IDENTITY, f"{quoted(said.get('Arn', ''))[1:-1]}, account {quoted(said.get('Account', ''))[1:-1]}")
 
@@ -91,7 +91,7 @@ def check_bot(settings: Settings) -> Iterator[Finding]:
         client_error = _error_of(bot.get_session)
     except BOTO_ERRORS as error:
         yield _unreached(settings, client, error)
-        yield not_asked(PERMISSIONS, "Lex is not reached")
+        yield not_asked(PERMISSIONS, "Lex cannot be reached")
         return
     yield from _clock(clock)
     finding = _judge(bot, client_error)
@@ -251,7 +251,9 @@ def _clock(clock: AwsClock) -> Iterator[Finding]:
     ahead_s = round(time.time() - clock.now().timestamp())
     if abs(ahead_s) > _WORTH_A_ROW_S:
         how = f"{abs(ahead_s)} s {'ahead of' if ahead_s > 0 else 'behind'} AWS's"
-        yield warning(CLOCK, f"this machine's clock is {how}", "have it set by a time server; calls work all the same")
+        yield warning(
+            CLOCK, f"this machine's clock is {how}", "synchronise it with a time server (NTP); calls work nevertheless"
+        )
 
 
 def _unreached(settings: Settings, client: Any, error: Exception) -> Finding:
@@ -263,7 +265,7 @@ def _unreached(settings: Settings, client: Any, error: Exception) -> Finding:
     if isinstance(error, SSLError):
         return failed(BOT, why, "a proxy may be in between: boto3 reads AWS_CA_BUNDLE")
     if isinstance(error, (NotConnected, HTTPClientError)):
-        return failed(BOT, why, f"check the way out to this host, AWS_REGION and {_LEX_ENDPOINTS[0]}")
+        return failed(BOT, why, f"check this machine's network, AWS_REGION and {_LEX_ENDPOINTS[0]}")
     return failed(BOT, f"{why}: {quoted(error)}", f"check {_CREDENTIALS}")
 
 

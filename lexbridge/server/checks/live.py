@@ -63,6 +63,6 @@ def _run(check: Check, settings: Settings) -> list[Finding]:
             raise
         why = f"no answer within {DEADLINE_S:g} s"
     except Exception as error:  # a peer's answer that nobody thought of must not hide the other rows
-        why = f"the check broke ({type(error).__name__})"
+        why = f"the check itself failed ({type(error).__name__})"
     told = {finding.subject for finding in found}
     return found + [failed(subject, why) for subject in CHECKS[check] if subject not in told]

@@ -43,7 +43,7 @@ def check_twilio(settings: Settings) -> Iterator[Finding]:
     if account.verdict in ("ok", "warning"):
         yield _numbers(client, settings)
     else:
-        yield not_asked(NUMBER, "Twilio does not let us in")
+        yield not_asked(NUMBER, "Twilio does not accept the credentials")
 
 
 def _client(settings: Settings, user: str, password: str) -> Client:
@@ -180,7 +180,9 @@ _UNREACHED = (requests.RequestException, TwilioException, ValueError, TypeError,
 
 def _unreached(subject: str, settings: Settings, error: BaseException) -> Finding:
     how = "its answer is too long" if is_too_long(error) else type(error).__name__
-    return failed(subject, f"Twilio is not reached at {settings.twilio_api_url} ({how})", "check the way out to it")
+    return failed(
+        subject, f"Twilio cannot be reached at {settings.twilio_api_url} ({how})", "check this machine's network"
+    )
 
 
 def _status_of_list(error: BaseException) -> int | None:
