@@ -1,18 +1,18 @@
-"""Every error that lexbridge raises on purpose.
+"""The tree of errors that lexbridge raises on purpose.
 
     LexbridgeError
-    |-- ConfigError               the settings are wrong; the service does not start
-    |-- MediaStreamError          Twilio, or whoever holds the socket, broke the media stream protocol
-    |-- CallStateError            we broke our own rules: a bug
-    |-- LexError                  a turn that Lex did not answer; names what the caller hears
-    |   |-- LexUnavailable        a fault that may pass: another try makes sense
-    |   |-- LexRejected           Lex refused the request as such: a setting is wrong
-    |   |-- LexUnreadable         Lex has taken the turn, and nothing of its answer can be used
-    |   `-- SessionNotRestored            Lex was not asked: its session could not be put back to what it was before
-    `-- CallControlError          an update of the live call that Twilio did not carry out
-        |-- CallGone              the call is over; there is nobody left to speak to
+    |-- ConfigError                 the settings are wrong, and the service does not start
+    |-- MediaStreamError            the peer of the media socket, Twilio or a stranger, broke the protocol
+    |-- CallStateError              lexbridge broke its own rules: a bug
+    |-- LexError                    Lex did not answer a turn; the error names what the caller hears
+    |   |-- LexUnavailable          a fault that may pass, so another try makes sense
+    |   |-- LexRejected             Lex refused the request itself, so a setting is wrong
+    |   |-- LexUnreadable           Lex took the turn, and nothing of its answer can be used
+    |   `-- SessionNotRestored      Lex's session could not be put back to what it was, so the turn was not sent
+    `-- CallControlError            Twilio did not carry out an update of the live call
+        |-- CallGone                the call is over, and nobody is left to speak to
         |-- CallControlUnavailable  a fault that may pass
-        `-- CallControlRejected   Twilio refused the request as such: a setting or a document is wrong
+        `-- CallControlRejected     Twilio refused the request itself, so a setting or a document is wrong
 
 Any other exception that comes out of lexbridge is a bug.
 """
@@ -25,12 +25,12 @@ from lexbridge.phrases import PhraseName
 
 
 class LexbridgeError(Exception):
-    """The root of the tree above."""
+    """The root of all errors that lexbridge raises on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One setting that is wrong: the variable, what is wrong with it, and what is allowed."""
+    """A wrong setting: its variable, what is wrong with it, and what is allowed."""
 
     variable: str
     wrong: str
@@ -41,7 +41,7 @@ class Problem:
 
 
 class ConfigError(LexbridgeError):
-    """The settings do not allow a start. `problems` holds all of them, not just the first."""
+    """Wrong settings, with which the service does not start. `problems` holds every problem, not just the first."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
@@ -51,17 +51,17 @@ class ConfigError(LexbridgeError):
 
 
 class MediaStreamError(LexbridgeError):
-    """A message on the media socket that no Twilio would send. The stream it came on is closed."""
+    """A message on the media socket that Twilio would never send. The stream is then closed."""
 
 
 class CallStateError(LexbridgeError):
-    """A move that the call's state does not allow, made by our own code."""
+    """A move that the call's state does not allow. It is a bug of lexbridge."""
 
 
 class LexError(LexbridgeError):
     """A turn that Lex did not answer.
 
-    `apology` names the sentence that the caller hears, `ends_call` tells whether the call ends with it.
+    `apology`: the phrase that the caller hears. `ends_call`: whether the call ends after it.
     """
 
     apology: ClassVar[PhraseName] = "say_it_again"
@@ -69,36 +69,37 @@ class LexError(LexbridgeError):
 
 
 class LexUnavailable(LexError):
-    """Lex failed, throttled, timed out, or broke the connection."""
+    """A fault of Lex that may pass: it failed, throttled, timed out, or broke the connection."""
 
 
 class LexRejected(LexError):
-    """Lex refused the request: no such bot or alias, bad credentials, no permission."""
+    """A refusal by Lex: no such bot or alias, bad credentials, or no permission."""
 
     apology = "not_available"
     ends_call = True
 
 
 class LexUnreadable(LexError):
-    """Lex has taken the turn, and nothing of its answer can be used. Asked again it would take the turn twice.
+    """An answer of which nothing can be used. The turn is not sent again, because Lex would take it twice.
 
-    `parts` names what could not be read, if anything was there.
+    `parts`: names of the parts of the answer that could not be read.
     """
 
     def __init__(self, parts: Sequence[str] = (), why: str = "nothing of Lex's answer can be used") -> None:
         self.parts = tuple(parts)
-        # Not all of a thousand messages.
+        # The first ten only, because an answer may have a thousand messages.
         super().__init__(f"{why}: {', '.join(self.parts[:10])}" if self.parts else why)
 
 
 class SessionNotRestored(LexError):
-    """The session could not be put back to where it stood, and so the turn was not sent."""
+    """A session that could not be put back to its earlier state, so that the turn was not sent."""
 
 
 class CallControlError(LexbridgeError):
-    """Twilio did not carry out an update of the live call.
+    """An update of the live call that Twilio did not carry out.
 
-    `host`: of the REST API that was asked, None if none was. `check`: the setting that the operator is to look at.
+    `host`: host of the REST API that was asked, or None if no request was sent. `check`: setting that the operator has
+    to look at.
     """
 
     host: str | None = None
@@ -106,12 +107,12 @@ class CallControlError(LexbridgeError):
 
 
 class CallGone(CallControlError):
-    """The call is over (Twilio 20404 or 21220): end quietly."""
+    """A call that is over (Twilio's codes 20404 and 21220). It ends without an error in the log."""
 
 
 class CallControlUnavailable(CallControlError):
-    """Twilio failed, throttled (20429) or did not answer in time."""
+    """A fault of Twilio that may pass: it failed, throttled (code 20429), or did not answer in time."""
 
 
 class CallControlRejected(CallControlError):
-    """Twilio refused the update itself, for instance its credentials (20003) or its TwiML (12100)."""
+    """A refusal by Twilio, for instance of the credentials (code 20003) or of the TwiML (code 12100)."""
