@@ -1,4 +1,4 @@
-"""How long the caller may pause."""
+"""The length of the hangover."""
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,7 @@ LISTENING = Hangover(usual_ms=800, min_ms=400, max_ms=1400)
         (Expected.OPEN, 1480, 0, 1400),
         (Expected.OPEN, 1500, 0, 800),
         (Expected.OPEN, 3000, 180, 800),  # a "t", not a pause
-        (Expected.OPEN, 3000, 400, 800),  # less than may be paused anyway
+        (Expected.OPEN, 3000, 400, 800),  # a second pause of 720 ms is allowed anyway
         (Expected.OPEN, 3000, 600, 980),
         (Expected.OPEN, 3000, 1300, 1400),
         (Expected.CLOSED, 600, 200, 460),

@@ -60,7 +60,7 @@ def test_a_tone_stays_that_tone_in_time_and_level(from_hz, to_hz):
 
 
 def test_what_the_lower_rate_cannot_hold_is_gone():
-    """5 kHz cannot be told at 8 kHz: without a filter it would come back as 3 kHz."""
+    """A tone of 5 kHz does not fit into 8 kHz. Without the filter it would come back as 3 kHz."""
     assert level_of(resample(tone(5000, 16000, 200), 16000, 8000)[800:-800]) < 10
 
 

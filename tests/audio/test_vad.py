@@ -1,4 +1,4 @@
-"""The detectors: is this frame voiced?"""
+"""The amplitude detector, and the tones of telephones."""
 
 import math
 import struct
@@ -38,7 +38,7 @@ def test_a_voice_goes_on_just_under_the_threshold():
 
 
 def tone(*frequencies_hz, ms=20, level=4000):
-    """A sum of sines, PCM."""
+    """Return a sum of sines as PCM."""
     times = [n / 8000 for n in range(8 * ms)]
     return b"".join(
         struct.pack("<h", round(sum(level * math.sin(2 * math.pi * hz * at) for hz in frequencies_hz))) for at in times

@@ -1,4 +1,4 @@
-"""What is odd about valid settings is said, with what to do."""
+"""Doubts about valid settings, each with what to do."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The file .env: what it sets, and one line about each thing that it cannot be."""
+"""The file `.env`: the variables that it sets, and the problem that each unreadable file causes."""
 
 import os
 from pathlib import Path
@@ -17,8 +17,8 @@ def environment(monkeypatch):
     return changed
 
 
-def ours(environment: dict[str, str]) -> dict[str, str]:
-    """Without pytest's own."""
+def without_pytests(environment: dict[str, str]) -> dict[str, str]:
+    """Return the variables without pytest's own."""
     return {name: value for name, value in environment.items() if name != "PYTEST_CURRENT_TEST"}
 
 
@@ -36,13 +36,13 @@ def refusals(path: Path) -> list[str]:
 
 def test_a_file_that_is_not_there_has_no_names(tmp_path, environment):
     assert read_env_file(tmp_path / ".env") == frozenset()
-    assert ours(environment) == {"FROM_OUTSIDE": "outside"}
+    assert without_pytests(environment) == {"FROM_OUTSIDE": "outside"}
 
 
 def test_what_it_has_goes_into_the_environment_which_wins(tmp_path, environment):
     lines = "\ufeffA=1\r\n# a comment\nexport B='2 # 3'\nC=4 # a comment\nFROM_OUTSIDE=file\nD=\nE\n"
     assert read_env_file(written(tmp_path, lines.encode())) == {"A", "B", "C", "D", "E", "FROM_OUTSIDE"}
-    assert ours(environment) == {"A": "1", "B": "2 # 3", "C": "4", "D": "", "FROM_OUTSIDE": "outside"}
+    assert without_pytests(environment) == {"A": "1", "B": "2 # 3", "C": "4", "D": "", "FROM_OUTSIDE": "outside"}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_what_it_has_goes_into_the_environment_which_wins(tmp_path, environment)
 def test_another_encoding_is_told_with_the_line(tmp_path, content, environment):
     path = written(tmp_path, content)
     assert refusals(path) == [f"{path}: is no UTF-8 text: see line 2; must be saved as UTF-8"]
-    assert ours(environment) == {"FROM_OUTSIDE": "outside"}
+    assert without_pytests(environment) == {"FROM_OUTSIDE": "outside"}
 
 
 def test_utf_16_is_told(tmp_path):

@@ -1,4 +1,4 @@
-"""The parsers of the environment variables by themselves. What each variable takes and refuses: test_config.py."""
+"""The parsers by themselves. test_settings.py has what each setting takes and refuses."""
 
 import pytest
 

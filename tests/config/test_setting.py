@@ -1,4 +1,4 @@
-"""The entries of the settings hold what the documents and `config.reading` rely on. Their rules: test_settings.py."""
+"""The entries of the settings have what the documents and `config.reading` rely on. Rules: test_settings.py."""
 
 from dataclasses import fields
 from typing import Literal, get_args, get_origin, get_type_hints

@@ -1,4 +1,4 @@
-"""The settings: one table of environments and the exact problems that they have."""
+"""The settings read from environments, right and wrong ones with the exact problems."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ SLOT_KINDS = (
     "must be slots with what is said for each: open, phrase, closed or digits, such as AccountNumber=digits,Size=closed"
 )
 
-# What is set besides the smallest valid environment, and every line of the error that comes of it.
+# Variables besides the smallest valid environment, and every line of the error that they cause.
 PROBLEMS = [
     ({"AWS_REGION": ""}, ["AWS_REGION: is not set; must be the name of an AWS region such as us-west-2"]),
     ({"AWS_REGION": "Oregon"}, ["AWS_REGION: is 'Oregon'; must be the name of an AWS region such as us-west-2"]),

@@ -1,4 +1,4 @@
-"""Log lines: their form, and what is never in them."""
+"""Log lines: their form, and what they never hold."""
 
 import io
 import json
