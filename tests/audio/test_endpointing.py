@@ -1,4 +1,4 @@
-"""Where an utterance starts and ends, on drawn time lines: a character a frame, "v" voiced."""
+"""Endpointing on drawn time lines: each character is a frame, and "v" is a voiced one."""
 
 import pytest
 from hypothesis import given
@@ -29,7 +29,7 @@ def endpointer(rules=RULES):
 
 
 def events_of(drawing, rules=RULES, after_ms=None):
-    """The events of a drawing; the caller is awaited from `after_ms` on, if that is given."""
+    """Return the events of a drawing. `after_ms`: when the wait for the caller begins, or None for no wait."""
     told = endpointer(rules)
     if after_ms is not None:
         told.await_input(after_ms)
@@ -37,9 +37,9 @@ def events_of(drawing, rules=RULES, after_ms=None):
 
 
 def utterances_of(drawing, rules=RULES):
-    """Each utterance as its audio, the time of its first voiced frame, of its end, and why it ended.
+    """Return each utterance: its audio, the times of its first voiced frame and of its end, and the reason of the end.
 
-    One that is still open is told up to the end of the drawing, its reason None.
+    An open utterance reaches to the end of the drawing, and its reason is None.
     """
     found = []
     for event in events_of(drawing, rules):
@@ -130,7 +130,7 @@ OVER_A_PROMPT = Listening(onset_ms=300, gap_ms=120)
 
 
 def interrupted_ms(drawing):
-    """When the caller of the drawing is heard over a prompt, and when they had begun; None: they are not."""
+    """Return when the caller of a drawing interrupts a prompt, and when they began to speak; None if they do not."""
     told = endpointer(EndpointingRules(longest_onset_ms=420))
     for frame in Timeline(drawing).frames:
         for event in told.push(frame, OVER_A_PROMPT):
@@ -145,11 +145,14 @@ def interrupted_ms(drawing):
         ("...." + "v" * 20, (380, 80)),
         ("...." + "v" * 10 + "." * 40, (380, 80)),
         ("...." + "v" * 9 + "." * 40, None),
-        ("....vvvvv......vvvvvvvvvvv", (400, 80)),  # "what time": from its first frame on, once 200 ms are voiced
-        ("....vvvvvvvvvv......vvvvv", (380, 80)),  # 300 ms are over, the speaker is in the middle of a "t"
+        (
+            "....vvvvv......vvvvvvvvvvv",
+            (400, 80),
+        ),  # "what time" opens once 200 ms are voiced, and reaches back to its first frame
+        ("....vvvvvvvvvv......vvvvv", (380, 80)),  # 300 ms are over in the middle of a "t"
         ("....vvvvvvvvvv.......vvvvv", (380, 80)),
-        ("....vvvvvvvv" + "." * 40, None),  # a cough
-        ("....vvvvvvvv.......vvvvvvvv" + "." * 40, None),  # two
+        ("....vvvvvvvv" + "." * 40, None),  # one cough
+        ("....vvvvvvvv.......vvvvvvvv" + "." * 40, None),  # two coughs
         ("...." + "v......" * 3 + "." * 40, None),  # clicks
     ],
 )
@@ -227,12 +230,11 @@ def test_who_is_awaited_no_more_may_be_silent_for_ever():
     assert [event for frame in Timeline("." * 100).frames for event in told.push(frame)] == []
 
 
-# -- as a prompt plays, in other ways
+# -- while a prompt plays, under other conditions
 
 
 def started_of(drawing, listening):
-    """Where the utterances of a drawing started that is listened to in one way: the times they opened, and of their
-    first voiced frames."""
+    """Return, for each utterance of a drawing, when it opened and when its first voiced frame was."""
     told = endpointer()
     return [
         (told.now_ms, event.at_ms)
@@ -307,7 +309,7 @@ def test_after_a_tone_nothing_opens_before_the_line_was_unvoiced():
     assert [(type(event), event.at_ms) for event in events] == [(SpeechStarted, 180)]
 
 
-# -- whatever happens
+# -- properties of any audio
 
 DRAWINGS = st.lists(
     st.tuples(st.sampled_from("v."), st.integers(1, 30)).map(lambda run: run[0] * run[1]), max_size=25
@@ -358,7 +360,7 @@ def test_no_utterance_is_longer_than_the_longest(rules):
     assert max(lengths) == rules.max_utterance_ms
 
 
-# -- the hangover that listens
+# -- the hangover by what was asked and how the caller speaks
 
 LISTENING_RULES = EndpointingRules(
     onset_ms=40, pre_roll_ms=0, hangover_ms=200, hangover_min_ms=100, hangover_max_ms=400, max_utterance_ms=8000
@@ -373,7 +375,7 @@ LISTENING_RULES = EndpointingRules(
         (Expected.DIGITS, "v" * 80, 400),
         (Expected.OPEN, "vv", 400),
         (Expected.OPEN, "v" * 75, 200),
-        (Expected.OPEN, "v" * 80 + "." * 8 + "vv", 200),  # pauses of 160 ms are none
+        (Expected.OPEN, "v" * 80 + "." * 8 + "vv", 200),  # 160 ms are too short for a pause
         (Expected.CLOSED, "v" * 3 + "...." + "v" * 3, 100),
         (Expected.DIGITS, "v" * 70 + "." * 12 + "vv", 400),
     ],
@@ -422,7 +424,7 @@ def test_one_question_may_have_its_own_lengths():
     (end,) = [
         event for frame in Timeline("." * 20).frames for event in told.push(frame) if isinstance(event, SpeechEnded)
     ]
-    assert end.silent_ms == 160  # it answers what was asked before
+    assert end.silent_ms == 160  # it answers the question before
 
 
 def test_keys_put_the_reprompt_off_for_the_whole_silence():

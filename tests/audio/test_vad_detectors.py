@@ -1,4 +1,4 @@
-"""The detectors that know more than a level. Real speech is that of the offline side's voice."""
+"""The detectors that know more than a fixed level, on synthetic speech."""
 
 import os
 import subprocess
@@ -42,7 +42,7 @@ def clicks(seconds, rms):
 
 
 def as_heard(samples):
-    """Through mu-law, in frames."""
+    """Return samples as frames that went through mu-law."""
     pcm = decode_mulaw(encode_mulaw(np.clip(np.rint(samples), -32768, 32767).astype("<i2").tobytes()))
     return [pcm[at : at + PCM_FRAME_BYTES] for at in range(0, len(pcm) - PCM_FRAME_BYTES + 1, PCM_FRAME_BYTES)]
 
@@ -59,7 +59,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def speech():
-    """2 s or so at RMS 2000."""
+    """Return about 2 s of speech at RMS 2000."""
     from lexbridge.offline.lex.voice import HibariVoice  # it imports gevent, which no other test here needs
 
     with HibariVoice() as voice:
@@ -105,7 +105,7 @@ def test_a_voice_hardly_lifts_the_noise_floor():
     assert settled(NoiseFloor(), 0, 100) == 64
 
 
-# -- the adaptive one
+# -- the adaptive detector
 
 
 def test_adaptive_hears_speech_over_any_steady_noise(speech):
@@ -123,7 +123,7 @@ def test_the_margin_is_what_a_frame_stands_out_by():
     assert share_voiced(AdaptiveDetector(6), line) == 5 / 65
 
 
-# -- WebRTC's
+# -- WebRTC's detector
 
 
 def test_webrtc_hears_speech_and_not_silence(speech):
@@ -131,7 +131,7 @@ def test_webrtc_hears_speech_and_not_silence(speech):
     assert share_voiced(WebrtcDetector(3), noise(2, 5)) < 0.2
 
 
-# -- Silero's
+# -- Silero's detector
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,10 @@ def test_webrtc_hears_speech_and_not_silence(speech):
     ],
 )
 def test_what_runs_the_models_reports_to_nobody(tmp_path, program):
-    home = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}  # without CI, where it would keep still by itself
+    home = {
+        "HOME": str(tmp_path),
+        "PATH": os.environ["PATH"],
+    }  # without CI, because with it onnxruntime reports nothing anyway
     subprocess.run([sys.executable, "-c", program], env=home, check=True)
     assert not list(tmp_path.rglob("*[dD]evice*"))
     assert not list(tmp_path.rglob("*.db"))
@@ -174,7 +177,7 @@ def test_the_models_package_is_named_if_there_is_none(monkeypatch):
         SileroModel()
 
 
-# -- the hybrid
+# -- the hybrid detector
 
 
 @pytest.mark.parametrize("level", [5, 60, 500])
@@ -200,7 +203,7 @@ def test_hybrid_hears_a_short_word_also_as_a_stream_starts(model, speech):
 
 
 def crowd(speech, seconds):
-    """Three who speak over each other, at RMS 500."""
+    """Return three people who speak over each other, at RMS 500."""
     line = sum(np.resize(np.roll(speech, at * len(speech) // 3), round(8000 * seconds)) for at in range(3))
     return line * 500 / np.sqrt(np.mean(line**2))
 
@@ -239,7 +242,7 @@ def test_the_model_sleeps_while_the_line_is_still(model, speech):
     assert share_voiced(detector, speech) > 0.7
 
 
-# -- which
+# -- the choice of a detector
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Regions and locales: what cannot be one is refused, what could be one some day is not."""
+"""Names of regions and locales: impossible ones are refused, and those that AWS may use some day are not."""
 
 import pytest
 

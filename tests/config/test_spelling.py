@@ -1,4 +1,4 @@
-"""Names of variables that were meant for a setting; and the many in an environment that were not."""
+"""Misspelt settings, and the many other names in an environment that are not."""
 
 import re
 
