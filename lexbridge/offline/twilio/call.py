@@ -17,7 +17,7 @@ from lexbridge.offline.twilio.events import CallEnded, EndReason, Event
 from lexbridge.offline.twilio.keypad import Keypad
 from lexbridge.offline.twilio.line import Line, Listener, Party
 from lexbridge.offline.twilio.media_socket import MediaSocket, StreamFailed, StreamOwner
-from lexbridge.offline.twilio.number import Number
+from lexbridge.offline.twilio.number import USUAL_LINE, LineConditions, Number
 from lexbridge.offline.twilio.playback import Playback, SentAudio
 from lexbridge.offline.twilio.telephone_audio import SilenceSuppression, TelephoneVoice
 from lexbridge.offline.twilio.twiml_document import parse_twiml, stream_url_problem
@@ -27,7 +27,6 @@ from lexbridge.offline.twilio.webhooks import Answer, OverrideError, Webhooks
 
 TRACKS_PER_CALL = 4  # https://www.twilio.com/docs/voice/media-streams: one-way streams of a call
 CALLBACK_LIMIT_S = 15.0
-CALLBACK_LATENCY_S = 0.02
 # What Twilio reads as TwiML: /docs/voice/twiml#twilios-request-to-your-application and error 12300.
 _TWIML_TYPES = frozenset({"text/xml", "application/xml", "text/html"})
 
@@ -35,13 +34,7 @@ Kind = TypeVar("Kind", bound=Event)
 
 
 class PhoneCall(Listener, StreamOwner, ExecutedCall):
-    """A call from `party` to `number`.
-
-    `dial_outcome`: what a `<Dial>` comes to: its DialCallStatus, and how long the two talk, milliseconds.
-    `callback_latency_s`: of the clock, from what happened to the status callback that tells of it.
-    `key_tones`: whether a key is heard on the line too. `echo_db`, `echo_delay_ms`: see `Line`.
-    `sends_silence`: whether the caller's phone sends frames while they are silent.
-    """
+    """A call from `party` to `number`, under `conditions`."""
 
     def __init__(
         self,
@@ -50,22 +43,15 @@ class PhoneCall(Listener, StreamOwner, ExecutedCall):
         webhooks: Webhooks,
         voice: TelephoneVoice,
         account_sid: str,
-        *,
-        pace: float = 1.0,
-        dial_outcome: tuple[str, int] = ("completed", 1000),
-        callback_latency_s: float = CALLBACK_LATENCY_S,
-        key_tones: bool = True,
-        echo_db: float | None = None,
-        echo_delay_ms: int = 150,
-        sends_silence: bool = True,
+        conditions: LineConditions = USUAL_LINE,
     ) -> None:
         self.sid = "CA" + secrets.token_hex(16)
         self.account_sid = account_sid
         self.number = number
         self.webhooks = webhooks
         self.voice = voice
-        self.pace = pace
-        self.dial_outcome = dial_outcome
+        self.pace = conditions.pace
+        self.dial_outcome = conditions.dial_outcome
         self.status = "ringing"
         """Twilio's CallStatus: ringing, in-progress, completed, busy or failed."""
         self.events: list[Event] = []
@@ -76,14 +62,14 @@ class PhoneCall(Listener, StreamOwner, ExecutedCall):
         """The streams that are open now."""
         self.sent_audio: list[SentAudio] = []
         """Audio that the bridge sent on two-way streams, mark by mark, and how much of it the caller heard."""
-        self.line = Line(party, pace, echo_db=echo_db, echo_delay_ms=echo_delay_ms)
+        self.line = Line(party, self.pace, echo_db=conditions.echo_db, echo_delay_ms=conditions.echo_delay_ms)
         self.line.listeners.insert(0, self)  # first: what the caller does at once comes after it
-        self.keypad = Keypad(self.line, key_tones)
-        self._suppression = None if sends_silence else SilenceSuppression()
+        self.keypad = Keypad(self.line, conditions.key_tones)
+        self._suppression = None if conditions.sends_silence else SilenceSuppression()
         self.document_url = self.asked_url = number.webhook_url  # asked: the last one, whatever came of it
         self.answered_at_s = 0.0
         self.status_callback = number.status_callback
-        self._callback_latency_s = callback_latency_s
+        self._callback_latency_s = conditions.callback_latency_s
         self._playbacks: dict[str, Playback] = {}
         self._execution = Execution(self)
         self._runner: gevent.Greenlet[..., Any] | None = None

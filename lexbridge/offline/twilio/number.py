@@ -1,4 +1,4 @@
-"""The phone number that a simulated call dials."""
+"""The phone number that a simulated call dials, and the conditions of its line."""
 
 from dataclasses import dataclass
 
@@ -13,3 +13,27 @@ class Number:
     status_callback: str = ""
     caller: str = "+12065550100"
     called: str = "+12065550199"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineConditions:
+    """Conditions of a simulated call, which its document and its bridge cannot choose."""
+
+    pace: float = 1.0
+    """Seconds of the clock for a second of the line; 0.1 makes calls ten times as fast."""
+    dial_outcome: tuple[str, int] = ("completed", 1000)
+    """DialCallStatus of every `<Dial>`, and how long the two people talk, in ms."""
+    callback_latency_s: float = 0.02
+    """Seconds of the clock from an event to its status callback."""
+    key_tones: bool = True
+    """Whether the tone of a pressed key is on the line too, as with carriers that do not remove it."""
+    echo_db: float | None = None
+    """Level of the echo of what the caller hears (-20: a poor line), or None for no echo."""
+    echo_delay_ms: int = 150
+    """Delay of the echo."""
+    sends_silence: bool = True
+    """Whether the caller's phone sends frames while the caller is silent."""
+
+
+USUAL_LINE = LineConditions()
+"""A line without echo, in real time."""

@@ -14,16 +14,17 @@ created by REST, rates and concurrency limits (use `rest_faults`).
 """
 
 import secrets
+from dataclasses import replace
 from pathlib import Path
 
 import gevent
 
 from lexbridge.offline.lex.voice import SilentVoice, Voice
 from lexbridge.offline.loopback_server import LoopbackServer
-from lexbridge.offline.twilio.call import CALLBACK_LATENCY_S, PhoneCall
+from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import EndReason
 from lexbridge.offline.twilio.line import Party
-from lexbridge.offline.twilio.number import Number
+from lexbridge.offline.twilio.number import LineConditions, Number
 from lexbridge.offline.twilio.rest_api import RestApi, RestFault, RestHandler
 from lexbridge.offline.twilio.telephone_audio import TelephoneVoice
 from lexbridge.offline.twilio.webhooks import Webhooks
@@ -51,7 +52,7 @@ class SimulatedTwilio(LoopbackServer):
         voice: Voice | TelephoneVoice | None = None,
         pace: float = 1.0,
         dial_outcome: tuple[str, int] = ("completed", 1000),
-        callback_latency_s: float = CALLBACK_LATENCY_S,
+        callback_latency_s: float = 0.02,
         sign_fragment: bool = False,
         key_tones: bool = True,
         ca_file: Path | None = None,
@@ -62,11 +63,10 @@ class SimulatedTwilio(LoopbackServer):
         """Every call placed, by SID."""
         spoken = voice or SilentVoice()
         self._voice = spoken if isinstance(spoken, TelephoneVoice) else TelephoneVoice(spoken)
-        self._pace = pace
-        self._dial_outcome = dial_outcome
-        self._callback_latency_s = callback_latency_s
         self._sign_fragment = sign_fragment
-        self._key_tones = key_tones
+        self._conditions = LineConditions(
+            pace=pace, dial_outcome=dial_outcome, callback_latency_s=callback_latency_s, key_tones=key_tones
+        )
         self._ca_file = ca_file
         self._api = RestApi(self.account_sid, self.auth_token, self.calls)
         super().__init__((host, port), self._api, RestHandler)
@@ -124,13 +124,7 @@ class SimulatedTwilio(LoopbackServer):
             ),
             self._voice,
             self.account_sid,
-            pace=self._pace,
-            dial_outcome=self._dial_outcome,
-            callback_latency_s=self._callback_latency_s,
-            key_tones=self._key_tones,
-            echo_db=echo_db,
-            echo_delay_ms=echo_delay_ms,
-            sends_silence=sends_silence,
+            replace(self._conditions, echo_db=echo_db, echo_delay_ms=echo_delay_ms, sends_silence=sends_silence),
         )
         self.calls[call.sid] = call
         caller.dials(call)
