@@ -1,1 +1,1 @@
-"""Sockets, HTTP and name resolution on gevent. It knows no call."""
+"""Sockets, HTTP and name resolution on gevent. This package knows nothing of calls."""

@@ -25,15 +25,19 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 HEAD_BYTES = 128 * 1024
-"""Limit of an answer's status line and headers, including those of 1xx answers. http.client allows lines of 64 KiB and
-100 lines. Lex's heads, which hold the state of its session, have 16 KB."""
+"""Limit of an answer's status line and headers, including those of 1xx answers.
+
+http.client allows 100 lines of 64 KiB. Lex's heads, which hold the state of its session, have 16 KB.
+"""
 
 ERROR_BYTES = 64 * 1024
 """Limit of a body whose status is not a success."""
 
 JSON_BYTES = 256 * 1024
-"""Limit of a document, because it is parsed at once: 1 MB of the worst JSON takes 0.16 s. Twilio's documents have 2
-KB."""
+"""Limit of a document, because it is parsed at once: 1 MB of the worst JSON takes 0.16 s.
+
+Twilio's documents have 2 KB.
+"""
 
 VOICE_BYTES = 32_000_000
 """Limit of speech. The longest that is played, five minutes of 16 bits at 48 kHz, has 28.8 MB."""
@@ -42,8 +46,10 @@ PAUSE_EVERY_BYTES = 16 * 1024
 """Bytes on the wire between two pauses. They count on the wire because chunks of one byte each are slow to read."""
 
 VOICE_PAUSE_EVERY_BYTES = 64 * 1024
-"""Bytes of speech between two pauses: two seconds at 16 kHz. Pauses are rarer there, because a busy machine makes them
-longer while the speech is already being played."""
+"""Bytes of speech between two pauses: two seconds at 16 kHz.
+
+Pauses are rarer there, because a busy machine makes them longer while the speech is already being played.
+"""
 
 # Not sleep(0): gevent runs ready greenlets for up to 5 ms before it looks at sockets and timers, and a greenlet that is
 # ready again at once would take all of that.

@@ -11,8 +11,10 @@ from lexbridge.net.read_tick import READABLE
 from lexbridge.net.timeouts import Timeouts
 
 NEW_S = 0.5
-"""Time for which a connection without a request counts as new, in seconds, because it may still become a call's. An
-honest client sends its request at once."""
+"""Time for which a connection without a request counts as new, in seconds, because it may still become a call's.
+
+An honest client sends its request at once.
+"""
 
 SWEPT_AT_ONCE = 500
 """Connections of one state that are cut off in one turn of the loop. They take some 5 ms."""

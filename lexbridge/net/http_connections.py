@@ -29,8 +29,10 @@ from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.net.websocket import DISCARDED_BYTES, MAX_LINGER_BYTES
 
 SLICE_S = 0.002
-"""Longest time spent here in one turn of the loop, in seconds, because a call's frame waits meanwhile. Accepting may
-take as much again."""
+"""Longest time spent here in one turn of the loop, in seconds, because a call's frame waits meanwhile.
+
+Accepting may take as much again.
+"""
 
 READ_BYTES = 4 * 1024
 """Bytes read of one connection in one turn. A webhook arrives in one piece."""
@@ -45,8 +47,10 @@ SWEEP_EVERY_S = 0.1
 """Interval between two searches for overdue connections, and so the longest delay of a deadline."""
 
 STRANGERS_HZ, STRANGERS_BURST = 20.0, 100.0
-"""Unsigned requests that are answered all the same: per second in the long run, and at once. That is enough for people
-who try things out. Beyond it a stranger's connection is closed without an answer."""
+"""Unsigned requests that are answered all the same: per second in the long run, and at once.
+
+That is enough for people who try things out. Beyond it a stranger's connection is closed without an answer.
+"""
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 

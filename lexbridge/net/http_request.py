@@ -21,9 +21,11 @@ MAX_BODY_BYTES = 8 * 1024
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) (\S+) (HTTP/[0-9]\.[0-9])")
 """Request line, with a single space between its parts (RFC 9112, section 3)."""
 _TARGET = re.compile(rb"/(?!/)[!\"$-~]*")
-"""Request target: visible ASCII that begins with "/", without a fragment (RFC 9112, section 3.2.1). "//" at its
-beginning is refused: some readers take it for a host (RFC 3986, section 4.2), and Werkzeug's routing takes it for
-"/"."""
+"""Request target: visible ASCII that begins with "/", without a fragment (RFC 9112, section 3.2.1).
+
+"//" at its beginning is refused: some readers take it for a host (RFC 3986, section 4.2), and Werkzeug's routing takes
+it for "/".
+"""
 _NOT_A_HEAD = re.compile(rb"\A[^!#$%&'*+.^_`|~0-9A-Za-z-]|[^\r]\n")
 """Signs that the bytes are no head: the first is not one of a method, or a line does not end in CRLF."""
 _HEADER_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)")
@@ -33,8 +35,10 @@ take it 10 s of backtracking."""
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{1,50}\]|[A-Za-z0-9._~%!$&'()*+,;=-]{0,255})(:[0-9]{0,5})?")
 """Value of Host: a name or an address, and perhaps a port (RFC 9110, section 7.2)."""
 _LENGTH = re.compile(r"[0-9]+")
-"""Value of Content-Length (RFC 9110, section 8.6). Python's int() would take "+5", "1_0" and digits of other
-scripts."""
+"""Value of Content-Length (RFC 9110, section 8.6).
+
+Python's int() would take "+5", "1_0" and digits of other scripts.
+"""
 
 _MAX_LENGTH_DIGITS = 10
 """Digits of a Content-Length, because int() raises for thousands of them."""

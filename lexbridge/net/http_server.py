@@ -31,8 +31,10 @@ UNSENT_BYTES = 16 * 1024
 """Output that the system keeps for a peer which does not read its answers. By default a stranger gets 4 MB."""
 
 RETRY_ACCEPT_S = 0.005
-"""Interval between two looks at the listener while a connection there is left to another process. The listener is not
-watched meanwhile, because its watcher would wake this process in every turn of the loop."""
+"""Interval between two looks at the listener while a connection there is left to another process.
+
+The listener is not watched meanwhile, because its watcher would wake this process in every turn of the loop.
+"""
 
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _ACCEPT_PAUSE_S = 0.2
@@ -44,8 +46,11 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
 
     handler_class: type[MediaSocketHandler] = MediaSocketHandler
     max_accept = 4
-    """Connections accepted in one turn of the loop. In a storm of new calls each costs some milliseconds to answer, and
-    another process may accept what this one has not accepted yet."""
+    """Connections accepted in one turn of the loop.
+
+    In a storm of new calls each costs some milliseconds to answer, and another process may accept what this one has not
+    accepted yet.
+    """
     backlog = 4096
     """Connections that may wait to be accepted. The system has a limit of its own, too."""
 

@@ -35,7 +35,7 @@ class DirectAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Oddity:
-    """Something odd about an admitted request: Flask will not find its address. `reason`, `hints`: as in a Refusal."""
+    """Note for the log about an admitted request that Flask will not serve. `reason`, `hints`: as in a Refusal."""
 
     reason: str
     hints: Mapping[str, str] = field(default_factory=dict)

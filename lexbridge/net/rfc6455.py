@@ -37,10 +37,12 @@ class Limits:
     message_bytes: int = 64 * 1024
     """Size of a message, and so of a WebSocket frame, beyond which the close is 1009. A media message has 250 bytes."""
     fragments: int = 64
-    """Fragments of one message, beyond which the close is 1008. Twilio does not fragment."""
+    """Number of fragments of one message, beyond which the close is 1008. Twilio does not fragment."""
     rate_hz: float = 400
-    """WebSocket frames per second in the long run, beyond which the close is 1008. Pings and empty fragments count. A
-    call has 50."""
+    """WebSocket frames per second in the long run, beyond which the close is 1008.
+
+    Pings and empty fragments count. A call has 50.
+    """
     burst: int = 800
     """WebSocket frames at once. A network that stalls for 10 s delivers 500 of them when it recovers."""
     binary: bool = False

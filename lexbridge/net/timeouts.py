@@ -13,8 +13,11 @@ class Timeouts:
     Up to a third is added at random, so that ten thousand connections that came together do not all end together.
     """
     keep_alive_s: float = 75
-    """Time between two requests of one connection: longer than the load balancer's 60 s, because the load balancer
-    would otherwise send a request on a connection that was just closed."""
+    """Time between two requests of one connection.
+
+    It is longer than the load balancer's 60 s, because the load balancer would otherwise send requests on connections
+    that were just closed.
+    """
     idle_s: float = 15
     """Time without one whole WebSocket frame, pongs included, after which a WebSocket is closed with 1001.
 

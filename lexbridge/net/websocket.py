@@ -30,12 +30,17 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 READ_BYTES = 4 * 1024
-"""Bytes read of one socket in one tick. That is 13 media messages, so 500 messages that a network held back are read in
-0.4 s. It is also 600 pings, the most work that so many bytes can make: 3 ms."""
+"""Bytes read of one socket in one tick.
+
+That is 13 media messages, so 500 messages that a network held back are read in 0.4 s. It is also 600 pings, the most
+work that so many bytes can make: 3 ms.
+"""
 
 FAIR_SHARE = 5
-"""Messages that one receiver takes before every other socket has its turn. The call behind the socket spends about
-30 us on each message."""
+"""Messages that one receiver takes before every other socket has its turn.
+
+The call behind the socket spends about 30 us on each message.
+"""
 
 WAITING_MESSAGES = 100
 """Messages that are read ahead of the receiver. While there are more, the socket is not read, and the peer waits."""

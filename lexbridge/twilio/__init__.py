@@ -1,1 +1,1 @@
-"""Everything that is Twilio's: media messages, TwiML, signatures, the REST API."""
+"""The carrier Twilio: media messages, TwiML, signatures and the REST API."""

@@ -1,7 +1,7 @@
-"""Twilio Media Streams: the JSON texts of the socket as events of a call, and what the call sends as JSON texts.
+"""The messages of Twilio Media Streams: JSON texts to events of a call, and a call's actions to JSON texts.
 
-Source: https://www.twilio.com/docs/voice/media-streams/websocket-messages . Numbers inside messages are JSON strings
-there; JSON numbers are taken too.
+Source: https://www.twilio.com/docs/voice/media-streams/websocket-messages . Numbers in messages
+are JSON strings there; JSON numbers are accepted, too.
 """
 
 import base64
@@ -26,14 +26,14 @@ from lexbridge.call.events import (
 from lexbridge.errors import MediaStreamError
 
 _LONGEST_MS = 1e12
-"""A timestamp beyond it, 30 years, is none."""
+"""Largest timestamp that is believed, in milliseconds: 30 years."""
 
 
 def parse(text: str) -> StreamEvent:
-    """One message of the socket as an event.
+    """Return a message of the media socket as an event.
 
-    A field that nothing goes by may be anything. Raises MediaStreamError, and nothing else, where the call cannot go on
-    without what is missing: the text is no JSON object, `start` does not say whose stream it is, or audio is broken.
+    Fields that lexbridge does not use may hold anything. Raise MediaStreamError, and nothing else, if the call cannot
+    go on: the text is not a JSON object, `start` does not name the stream and its call, or audio cannot be decoded.
     """
     try:
         message = json.loads(text)
@@ -67,7 +67,7 @@ def _media(message: Mapping[str, Any]) -> Media:
         mulaw = base64.b64decode(_text(media, "payload"), validate=True)
     except (binascii.Error, ValueError) as error:  # ValueError: characters beyond ASCII
         raise MediaStreamError("media.payload is not base64") from error
-    # The document asks for the caller's track alone.
+    # The document asks for the caller's track alone, but Twilio names the track all the same.
     track = media.get("track")
     return Media(_timestamp_ms(media.get("timestamp")), not (isinstance(track, str) and "outbound" in track), mulaw)
 
@@ -79,7 +79,7 @@ def _timestamp_ms(value: Any) -> float | None:
         timestamp_ms = float(value)
     except (ValueError, OverflowError):
         return None
-    return timestamp_ms if abs(timestamp_ms) <= _LONGEST_MS else None  # NaN is not, either
+    return timestamp_ms if abs(timestamp_ms) <= _LONGEST_MS else None  # false for NaN, too
 
 
 def _dtmf(message: Mapping[str, Any]) -> Dtmf | OddMessage:
@@ -121,7 +121,7 @@ def _text(message: Mapping[str, Any], name: str) -> str:
 
 
 def _sid(message: Mapping[str, Any], name: str, prefix: str) -> str:
-    """A Twilio identifier: two letters and 32 hexadecimal digits."""
+    """Return a Twilio identifier: two letters and 32 hexadecimal digits."""
     value = _text(message, name)
     if not re.fullmatch(prefix + r"[0-9a-fA-F]{32}", value):
         raise MediaStreamError(f"{name} is not a SID ({prefix}...)")
@@ -129,7 +129,7 @@ def _sid(message: Mapping[str, Any], name: str, prefix: str) -> str:
 
 
 def encode(action: StreamOutput, stream_sid: str) -> str:
-    """Return the JSON text that has Twilio do `action` in the stream `stream_sid`."""
+    """Return the JSON text that makes Twilio carry out `action` in the stream `stream_sid`."""
     match action:
         case SendAudio():  # fifty times a second for each call: no json.dumps
             payload = base64.b64encode(action.mulaw).decode("ascii")

@@ -17,7 +17,7 @@ WRONG_SIGNATURE = "wrong signature"
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a request is refused, and what the operator can do.
+    """Reason for a refusal, and what the operator can do.
 
     `reason`: one of a small set. `signed_for`: the address for which Twilio signed the request, without user and query,
     or "" if it is not known.

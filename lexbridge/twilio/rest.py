@@ -22,8 +22,10 @@ ATTEMPT_DEADLINES_S = (1.5, 1.5, 1.0)
 """Deadline of each attempt of an update, in seconds. It is for the whole request, even if bytes drip in one by one."""
 
 _PAUSES_S = ((0.1, 0.2), (0.4, 0.6))
-"""Shortest and longest pause before the second and the third attempt, in seconds. The pause is random, so that calls
-that failed together do not try again together."""
+"""Shortest and longest pause before the second and the third attempt, in seconds.
+
+The pause is random, so that calls that failed together do not try again together.
+"""
 
 LONGEST_UPDATE_S = sum(ATTEMPT_DEADLINES_S) + sum(longest for _, longest in _PAUSES_S)
 """Longest time that an update may take with all its attempts, in seconds."""

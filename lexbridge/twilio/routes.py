@@ -16,10 +16,10 @@ STREAM_STATUS_PATH = "/stream-status"
 """Webhook by which Twilio reports that a stream has started, stopped or failed."""
 
 WEBHOOK_PATHS = (ANSWER_PATH, f"{ANSWER_PATH}/", RESUME_PATH, KEYS_PATH, STREAM_STATUS_PATH)
-"""Paths of all webhooks. A "/" after /twiml is easily typed in the Twilio console, and the signature covers it."""
+"""All paths of webhooks. A "/" after /twiml is easily typed in the Twilio console, and the signature covers it."""
 
 SOCKET_PATH = "/"
 """Path of the media socket."""
 
 PING_PATH, READY_PATH = PROBE_PATHS = ("/ping", "/ready")
-"""Paths of health checks: whether the process is alive, and whether a new call would be taken."""
+"""Both paths of health checks: whether the process is alive, and whether a new call would be taken."""

@@ -19,9 +19,11 @@ SIGNATURE_HEADER = "X-Twilio-Signature"
 SIGNATURE_SETTINGS_HEADER = "X-Twilio-Webhooks-Signature-Settings"
 
 CONNECTION_OVERRIDES = "#rc=2&rp=all"
-"""End of each address that Twilio is given: it makes two more attempts, whatever goes wrong. So if a process dies while
-it answers a webhook, another process gets it.
-Source: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides ."""
+"""End of each address that Twilio is given: it makes two more attempts, whatever goes wrong.
+
+So if a process dies while it answers a webhook, another process gets it. Source:
+https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides .
+"""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "wss": 443}
 

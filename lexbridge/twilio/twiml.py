@@ -266,7 +266,7 @@ class _RenderedReprompts:
 
     @property
     def spoken_ms(self) -> tuple[int, ...]:
-        """Estimates of how long each reprompt takes, and 0 for the goodbye."""
+        """Estimated time that each reprompt takes, and 0 for the goodbye."""
         return (*map(pieces_ms, self.pieces), 0)
 
 

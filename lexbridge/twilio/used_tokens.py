@@ -1,7 +1,7 @@
-"""Stream tokens that have opened a stream, remembered until they expire, by all processes of a server together.
+"""A table of the stream tokens that have opened a stream, shared by all processes of a server.
 
-A token that got out could otherwise open any number of streams of its call until it expires. The memory is a table that
-the processes share: it is made before they are forked. Another task has a memory of its own.
+Without it, a stolen token could open any number of streams of its call until it expires. The table is made before the
+worker processes are forked. Another task, on another machine, has a table of its own.
 """
 
 import fcntl
@@ -16,31 +16,34 @@ import gevent
 
 BUCKETS = 16384
 IN_BUCKET = 16
-"""Tokens in a bucket. A bucket is full before its time when some 80,000 tokens are remembered: 1,000 a second. Only
-what is used of the 6 MB is ever in memory."""
+"""Number of tokens in a bucket.
 
-_ENTRY = struct.Struct("16sd")  # a digest, and when the token expires; epoch, seconds
+The first bucket is full when the table has some 80,000 tokens: 1,000 new streams a second. Of the table's 6 MB only the
+used part is ever in memory.
+"""
+
+_ENTRY = struct.Struct("16sd")  # a digest, and the Unix time at which the token expires
 _BUCKET_BYTES = IN_BUCKET * _ENTRY.size
 _TRIES = 200
 _PAUSE_S = 0.0001
 
 
 class UsedTokens:
-    """Which tokens have been used. Each process that forks off shares it."""
+    """The table of used tokens. Forked processes share it."""
 
     def __init__(self, buckets: int = BUCKETS) -> None:
-        """`buckets`: of IN_BUCKET tokens each."""
+        """Make a table of `buckets`, of IN_BUCKET tokens each."""
         self._buckets = buckets
-        self._table = mmap.mmap(-1, buckets * _BUCKET_BYTES)  # zeros: entries that have expired long ago
-        # Nothing is written to it: its bytes stand for the buckets, to be locked. The system lets go of the lock of
-        # a process that dies.
-        self._locks = _open_nameless()
+        self._table = mmap.mmap(-1, buckets * _BUCKET_BYTES)  # zeros, which are entries that expired long ago
+        # Each byte of this file is the lock of a bucket; nothing is written to it. The system releases the locks of a
+        # process that dies.
+        self._locks = _open_unnamed_file()
         weakref.finalize(self, os.close, self._locks)
 
     def take(self, token: str, expires_s: float, now_s: float) -> bool:
-        """Uses `token`; False if it has been used before, by whichever process. Times are epoch, seconds.
+        """Note that `token` is used, and return False if any process has used it before. Times are Unix times.
 
-        Waits for another process, at most some 20 ms, only while that uses a token of the same bucket.
+        While another process uses the same bucket, wait for it, some 20 ms at most.
         """
         digest = sha256(token.encode("utf-8", "surrogatepass")).digest()[:16]
         bucket = int.from_bytes(digest[:4], "big") % self._buckets
@@ -55,13 +58,13 @@ class UsedTokens:
         entries = [_ENTRY.unpack_from(self._table, start + number * _ENTRY.size) for number in range(IN_BUCKET)]
         if any(used == digest and until_s >= now_s for used, until_s in entries):
             return False
-        # A full bucket forgets the token that expires next: better than to turn a caller away.
+        # A full bucket forgets the token that expires next, because the alternative is to refuse a caller.
         number = min(range(IN_BUCKET), key=lambda number: entries[number][1])
         _ENTRY.pack_into(self._table, start + number * _ENTRY.size, digest, expires_s)
         return True
 
     def _lock(self, bucket: int) -> bool:
-        """Whether the bucket is ours. One whose holder was stopped by somebody is used without."""
+        """Lock the bucket, and return whether that worked. If its holder hangs, the bucket is used without a lock."""
         for _ in range(_TRIES):
             try:
                 fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, bucket)
@@ -72,8 +75,8 @@ class UsedTokens:
         return False
 
 
-def _open_nameless() -> int:
-    """A descriptor of a file that only processes forked from this one know."""
+def _open_unnamed_file() -> int:
+    """Return the descriptor of a file without a name, which only forked processes can use."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("lexbridge-used-tokens")
     with tempfile.TemporaryFile() as file:

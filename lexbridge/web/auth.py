@@ -12,7 +12,7 @@ from lexbridge.twilio.signatures import Signatures
 from lexbridge.twilio.webhook_form import Fields, FormRefused, check_form, check_method, read_form, read_query
 
 WEBHOOK_METHODS = ("POST", "GET")
-"""Methods of a webhook. A phone number may be set to GET, and a redirected POST arrives as a GET."""
+"""HTTP methods of a webhook. A phone number may be set to GET, and a redirected POST arrives as a GET."""
 
 VERIFIED_FORM = "lexbridge.form"
 """Key of the WSGI environ under which the form of a signed webhook stands: a dict of its fields."""

@@ -38,8 +38,10 @@ STREAM_ERROR = "stream-error"
 """Value of Twilio's field StreamEvent for a stream that has failed."""
 
 MAX_STREAMS_LOST = 60
-"""Streams that a call may lose in a row, without an answered turn in between, before it is ended in words. If no stream
-opens at all, that takes some thirty seconds."""
+"""Streams that a call may lose in a row, without an answered turn in between, before it is ended in words.
+
+If no stream opens at all, that takes some thirty seconds.
+"""
 
 MAX_GATHERED_KEYS = 400
 """Keys that are passed on to the next stream, because a `<Parameter>` has 500 characters, its name among them."""
@@ -48,12 +50,16 @@ WAITS_AFTER_LOST = 3
 """Streams lost in a row from which on the caller is asked to wait."""
 
 LASTED_MS = 2000
-"""Age from which on a bidirectional stream starts the count of lost streams anew, in milliseconds, because a turn may
-have been answered over it. The document cannot tell: it is not updated for a turn."""
+"""Age at which a lost bidirectional stream starts the count of lost streams anew, in milliseconds.
+
+A turn may have been answered over it. The document cannot tell, because a turn does not update it.
+"""
 
 OPENED_MS = 500
-"""Age from which on a lost stream is taken to have opened, in milliseconds. Its caller was heard, and is heard again
-sooner if nothing is said before the next stream opens."""
+"""Age from which on a lost stream is taken to have opened, in milliseconds.
+
+Its caller was heard, and is heard again sooner if nothing is said before the next stream opens.
+"""
 
 RUN_OUT_COUNTS = 20
 """Lost streams for which a document that has run out counts, because that took most of a minute."""
