@@ -6,7 +6,7 @@ import re
 import pytest
 from dotenv import dotenv_values
 
-from lexbridge.config.describe import describe_settings, example_env_file
+from lexbridge.config.describe import describe_settings, example_env_file, settings_tables
 from lexbridge.config.env_file import read_env_file
 from lexbridge.config.setting import Group
 from lexbridge.config.settings import SETTINGS
@@ -49,3 +49,11 @@ def test_the_example_begins_with_what_is_required():
 def test_the_example_can_be_an_env_file(tmp_path):
     (tmp_path / ".env").write_text(example_env_file(), encoding="utf-8")
     assert read_env_file(tmp_path / ".env") == frozenset()
+
+
+def test_the_tables_have_a_row_for_each_setting():
+    rows = [line for line in settings_tables().splitlines() if line.startswith("| `")]
+    assert [row.split("`")[1] for row in rows] == [one.name for one in SETTINGS]
+    assert "| `LEX_LOCALE_ID` | `en_US` | Locale of a Lex V2 bot" in settings_tables()
+    assert "| `URL` | required | Public base URL" in settings_tables()
+    assert "| `MAX_CALL_S` | unset | Seconds that a call may last" in settings_tables()

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lexbridge.audio.vad import DetectorOptions
 from lexbridge.config.bots import LexV1Bot, LexV2Bot
 from lexbridge.config.call_rules import PHRASE_SETTINGS
 from lexbridge.config.reading import read_settings
@@ -414,3 +415,8 @@ def test_any_environment_gives_settings_or_a_config_error(environment):
     except ConfigError as error:
         found = error
     assert isinstance(found, Settings) or found.problems
+
+
+def test_the_detectors_options_are_those_that_are_set():
+    found = make_settings(VOICE_THRESHOLD="900", VOICE_MARGIN_DB="-3", WEBRTC_MODE="1")
+    assert found.detector_options == DetectorOptions(900, -3, 1)
