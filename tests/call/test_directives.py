@@ -1,4 +1,4 @@
-"""What a bot asks of the call by session attributes, and that what it asks wrongly is named and not done."""
+"""Directives of a bot in session attributes: each one is followed, or named and ignored."""
 
 import dataclasses
 
@@ -155,7 +155,7 @@ BY_SPECIFICITY = [
 
 @pytest.mark.parametrize("at", range(len(BY_SPECIFICITY)))
 def test_the_most_specific_attribute_wins(at):
-    """Of several attributes for this intent and slot the most specific one wins."""
+    """The most specific one of several attributes for this intent and slot wins."""
     names = BY_SPECIFICITY[at:]
     assert not asked(dict.fromkeys(reversed(names), "true") | {names[0]: "false"}).allow_interrupt
 

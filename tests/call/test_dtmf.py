@@ -12,7 +12,7 @@ USUAL = KeyRules()
 
 
 def collect(line, rules=USUAL, collector=None, between_ms=100):
-    """What comes out of a line of keys, one each `between_ms`, a dot where none was pressed: (at_ms, keys)."""
+    """Press a line of keys, one each `between_ms`, a dot for none. Return the inputs, as (at_ms, keys)."""
     collector = collector or DtmfCollector()
     inputs = []
     for at, key in enumerate(line):
@@ -103,7 +103,7 @@ def test_there_are_never_more_keys_than_lex_takes(longest):
 @examples(60)
 @given(st.text(KEYS + "....", max_size=60), st.none() | st.integers(1, 6))
 def test_whatever_is_pressed_no_key_is_lost_or_made_up(line, longest):
-    """Without deletions, all inputs and what is left are the keys that were pressed, in order."""
+    """All inputs and what is left are the keys that were pressed, in order, if none were deleted."""
     line = line.replace("*", "")
     collector = DtmfCollector()
     inputs = [keys for _, keys in collect(line, KeyRules(longest=longest), collector, between_ms=400)]

@@ -38,7 +38,7 @@ def test_gathered_keys_go_to_lex_once_the_prompt_is_known():
     """Gathered keys go to Lex as soon as it is known what the bot had asked."""
     caller = a_caller_who_pressed("12")
     assert caller.steps() == ["FetchSession"]
-    caller.lex_recalls("How many?", session_attributes={VOICE_ATTRIBUTE: "Polly.Vicki"})
+    caller.lex_tells_session("How many?", session_attributes={VOICE_ATTRIBUTE: "Polly.Vicki"})
     assert caller.steps() == ["SendKeys 1"]
     assert (caller.asked[0].keys, caller.asked[0].session_attributes) == ("12", None)
     caller.lex_fails(LexUnavailable("no answer"))
@@ -48,7 +48,9 @@ def test_gathered_keys_go_to_lex_once_the_prompt_is_known():
     assert caller.steps() == ["UpdateCall", "OpenUtterance 2", "CloseUtterance 2"]
 
 
-@pytest.mark.parametrize("told", [Caller.lex_recalls, Caller.lex_recalls_nothing], ids=["no session", "no answer"])
+@pytest.mark.parametrize(
+    "told", [Caller.lex_tells_session, Caller.lex_tells_no_session], ids=["no session", "no answer"]
+)
 def test_keys_go_to_lex_even_if_it_cannot_tell_what_it_asked(told):
     caller = a_caller_who_pressed("12")
     told(caller)
@@ -57,7 +59,7 @@ def test_keys_go_to_lex_even_if_it_cannot_tell_what_it_asked(told):
 
 def test_where_the_keys_are_missing_the_bot_asks_again():
     caller = a_caller({RESUMED_PARAMETER: KEYED})
-    caller.lex_recalls("How many?")
+    caller.lex_tells_session("How many?")
     assert caller.hears() == ["How many?", *HOLDS]
 
 
@@ -119,7 +121,7 @@ def test_earlier_reprompts_count_in_the_next_document():
     assert caller.hears()[1:] == HOLDS
     asked = a_caller({RESUMED_PARAMETER: HANDED_OVER, NO_INPUTS_PARAMETER: "2"}, NO_INPUT_LIMIT="3", NO_INPUT_S="5")
     asked.is_silent(5000)
-    asked.lex_recalls("Key it in.", session_attributes=ASKS_FOR_KEYS)
+    asked.lex_tells_session("Key it in.", session_attributes=ASKS_FOR_KEYS)
     assert asked.hears() == [*AGAIN, "Redirect"]
     assert "silent=1" in asked.document()
 
@@ -206,7 +208,7 @@ def test_gathered_keys_are_the_first_turn_of_a_new_stream(gathered, sent):
     caller = Caller()
     caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: gathered, "tier": "gold"})
     assert caller.steps() == ["FetchSession"]
-    caller.lex_recalls("Which number?")
+    caller.lex_tells_session("Which number?")
     assert caller.steps() == ["SendKeys 1"]
     (asked,) = caller.asked
     assert (asked.keys, asked.session_attributes) == (sent, None)
@@ -218,7 +220,7 @@ def test_gathered_keys_are_the_first_turn_of_a_new_stream(gathered, sent):
 def test_keys_that_were_all_deleted_are_asked_for_again(keys):
     caller = Caller()
     caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: keys})
-    caller.lex_recalls("Which number?")
+    caller.lex_tells_session("Which number?")
     assert caller.hears() == ["Which number?", *HOLDS]
     assert caller.asked == []
 
@@ -227,7 +229,7 @@ def test_keys_that_were_all_deleted_do_not_outlast_the_call():
     caller = Caller(MAX_CALL_S="10")
     began = {**BEGAN, AGE_PARAMETER: "20", TURNS_PARAMETER: "0"}
     caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "#", **began})
-    caller.lex_recalls("Which number?")
+    caller.lex_tells_session("Which number?")
     assert caller.hears()[-1] == "Hangup"
     assert caller.note("call-limit") == {"setting": "MAX_CALL_S", "turns": 0}
 
@@ -236,7 +238,7 @@ def test_deleted_keys_to_an_unknown_prompt_are_waited_for():
     """A caller who took back all keys is waited for where Lex does not tell what it had asked."""
     caller = Caller(NO_INPUT_S="5")
     caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "1*"})
-    caller.lex_recalls_nothing()
+    caller.lex_tells_no_session()
     assert caller.steps() == ["FetchSession"]
     caller.is_silent(5000)
     assert caller.hears() == ["Sorry, I did not hear anything.", *HOLDS]

@@ -1,4 +1,4 @@
-"""Interruptions in call-update mode: a document without words stops the prompt."""
+"""Stories of interruptions in call-update mode: a document without words stops the prompt."""
 
 import pytest
 

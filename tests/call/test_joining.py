@@ -12,7 +12,7 @@ from tests.support.joining_stories import (
     FIRST,
     HOLDS,
     MODES,
-    NOT_PUT_BACK,
+    NOT_RESTORED,
     SAY_AGAIN,
     SECOND,
     a_caller,
@@ -148,7 +148,7 @@ def test_a_goodbye_ends_the_call_whatever_is_said_over_it(mode):
 @pytest.mark.parametrize("how", [LOST, HANDED_OVER])
 def test_where_the_dialog_stood_before_this_stream_is_not_known(how):
     caller = a_caller(parameters={RESUMED_PARAMETER: how}, NO_INPUT_S="60")
-    caller.lex_recalls_nothing()
+    caller.lex_tells_no_session()
     caller.is_silent(5000)
     says_the_first_half(caller)
     caller.speaks(500)
@@ -159,7 +159,7 @@ def test_where_the_dialog_stood_before_this_stream_is_not_known(how):
 @pytest.mark.parametrize(("mode", "how"), [("call-update", LOST), ("stream", HANDED_OVER)])
 def test_where_it_stood_is_known_from_a_look_up(mode, how):
     caller = a_caller(mode, {RESUMED_PARAMETER: how}, NO_INPUT_S="60")
-    caller.lex_recalls("Which flowers?", checkpoint=FIRST)
+    caller.lex_tells_session("Which flowers?", checkpoint=FIRST)
     caller.is_silent(10_000)
     says_the_first_half(caller)
     caller.speaks(500)
@@ -167,15 +167,15 @@ def test_where_it_stood_is_known_from_a_look_up(mode, how):
     assert opened(caller, 2).checkpoint == FIRST
 
 
-# -- the session is not put back
+# -- the session is not restored
 
 
 def test_without_a_restore_the_first_answer_holds():
-    """If the session is not restored the first answer holds, and the rest of the utterance is a turn."""
+    """The first answer holds if the session is not restored, and the rest of the utterance is a turn."""
     caller = a_caller_in_a_pause()
     caller.lex_says("What would you like?", checkpoint=FIRST)
     caller.speaks(300)
-    caller.lex_fails(NOT_PUT_BACK)
+    caller.lex_fails(NOT_RESTORED)
     assert caller.hears() == ["What would you like?", *HOLDS]
     assert caller.steps() == ["OpenUtterance 2", "UpdateCall", "OpenUtterance 2"]
     assert opened(caller, 2) == OpenUtterance(2, CALL_SID, None)
@@ -190,7 +190,7 @@ def test_so_it_is_if_the_rest_is_spoken_to_its_end():
     caller = a_caller_in_a_pause()
     caller.is_silent(700)
     caller.lex_says("What would you like?")
-    caller.lex_fails(NOT_PUT_BACK)
+    caller.lex_fails(NOT_RESTORED)
     assert caller.steps() == [
         *["OpenUtterance 2", "CloseUtterance 2"],
         "UpdateCall",
@@ -204,7 +204,7 @@ def test_in_stream_mode_the_first_answer_is_heard_in_lexs_voice():
     caller.lex_speaks(tone(300), 1)
     caller.speaks(300)
     assert caller.gets() == []
-    caller.lex_fails(NOT_PUT_BACK, 2)
+    caller.lex_fails(NOT_RESTORED, 2)
     assert caller.gets() == [300]  # it may not be interrupted, so it does not wait
     caller.lex_speaks(tone(100), 1)
     caller.lex_has_spoken(1)
@@ -212,17 +212,17 @@ def test_in_stream_mode_the_first_answer_is_heard_in_lexs_voice():
 
 
 def test_a_first_answer_without_a_voice_is_said_or_left_out():
-    """In stream mode a first answer without a voice is left out, or said by Twilio."""
+    """A first answer without audio is left out in stream mode, or Twilio says it."""
     caller = a_caller_in_a_pause("stream")
     caller.is_silent(700)
     caller.lex_says("What would you like?", speaks=True)
     caller.lex_loses_its_voice(1)
-    caller.lex_fails(NOT_PUT_BACK, 2)
+    caller.lex_fails(NOT_RESTORED, 2)
     assert caller.noted("words-left-out") == 1  # the second piece is under way
 
 
 def test_a_first_answer_without_words_gets_an_apology():
-    """In stream mode a first answer without a word is followed by a phrase of lexbridge's."""
+    """A first answer without words gets a phrase of lexbridge in stream mode."""
     say_again = "Sorry, I did not get that. Please say it again."
     voiced = {}
     caller = a_caller_in_a_pause("stream", voiced=voiced)
@@ -231,7 +231,7 @@ def test_a_first_answer_without_words_gets_an_apology():
     caller.lex_has_spoken(1)
     assert caller.gets() == []
     voiced[say_again] = tone(300)
-    caller.lex_fails(NOT_PUT_BACK, 2)
+    caller.lex_fails(NOT_RESTORED, 2)
     assert caller.gets() == [300, "turn-1.1:end"]
 
 
@@ -240,8 +240,8 @@ def test_a_refused_restore_after_the_turn_changes_nothing():
     caller.lex_says("What would you like?")
     caller.presses("1")
     seen = len(caller.actions)
-    caller.lex_fails(NOT_PUT_BACK, 2)
-    caller.lex_fails(NOT_PUT_BACK, 1)
+    caller.lex_fails(NOT_RESTORED, 2)
+    caller.lex_fails(NOT_RESTORED, 1)
     assert caller.actions[seen:] == []
 
 
@@ -251,7 +251,7 @@ def test_a_third_piece_is_joined_with_the_unjoined_second():
     caller.lex_says("What would you like?", checkpoint=FIRST)
     caller.is_silent(100)
     caller.speaks(500)
-    caller.lex_fails(NOT_PUT_BACK, 2)
+    caller.lex_fails(NOT_RESTORED, 2)
     assert opened(caller, 2).checkpoint is None
     caller.lex_says("Which day?", turn=2, checkpoint=SECOND)
     assert opened(caller, 3).checkpoint == FIRST
@@ -273,10 +273,10 @@ def test_a_failed_first_piece_is_sent_again_with_the_second():
 
 
 def test_a_failed_first_piece_without_restore_is_apologised_for():
-    """If the session cannot be restored then, the caller hears an apology for the first piece."""
+    """The caller hears an apology for the first piece if the session cannot be restored after its failure."""
     caller = a_caller_in_a_pause()
     caller.lex_fails(LexUnavailable("no answer"))
-    caller.lex_fails(NOT_PUT_BACK)
+    caller.lex_fails(NOT_RESTORED)
     assert caller.hears() == [SAY_AGAIN, *HOLDS]
     assert caller.note("turn-failed")["turn"] == 1
     assert caller.steps() == ["OpenUtterance 2", "UpdateCall", "OpenUtterance 2"]
@@ -305,7 +305,7 @@ def test_what_they_have_waited_is_less_time_for_the_whole():
     caller.is_silent(700 + 2000)
     caller.lex_says("What would you like?")
     assert opened(caller, 2).waited_ms == 2000
-    caller.lex_fails(NOT_PUT_BACK)
+    caller.lex_fails(NOT_RESTORED)
     assert opened(caller, 2).waited_ms == 0
 
 

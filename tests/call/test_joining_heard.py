@@ -10,7 +10,7 @@ from lexbridge.lex.model import NO_DIALOG, DialogState
 from tests.support.caller import Caller
 from tests.support.joining_stories import (
     FIRST,
-    NOT_PUT_BACK,
+    NOT_RESTORED,
     SECOND,
     a_caller,
     a_caller_whose_answer_is_on_its_way,
@@ -36,7 +36,7 @@ def test_an_unsent_answer_is_dropped_when_the_caller_goes_on():
 
 
 def test_directives_of_a_dropped_answer_are_taken_back():
-    """What a dropped answer asked of the call is taken back, until the answer holds after all."""
+    """The directives of a dropped answer are taken back, until the answer holds after all."""
     caller = a_caller("stream", NO_INPUT_S="60")
     says_the_first_half(caller)
     attributes = {NO_INPUT_S_ATTRIBUTE: "3"}
@@ -55,7 +55,7 @@ def test_it_holds_if_the_session_is_not_put_back():
     caller.is_silent(700)
     caller.lex_speaks(tone(400), 1)
     caller.lex_has_spoken(1)
-    caller.lex_fails(NOT_PUT_BACK, 2)
+    caller.lex_fails(NOT_RESTORED, 2)
     assert caller.gets() == [400, "turn-1.1:end"]
     assert opened(caller, 2) == OpenUtterance(2, CALL_SID, None)
 

@@ -1,8 +1,8 @@
-"""How long an utterance of several pieces may be, and what is never a piece of one."""
+"""Limits of joining: the longest utterance of several pieces, and what is never a piece of one."""
 
 from tests.support.joining_stories import (
     FIRST,
-    NOT_PUT_BACK,
+    NOT_RESTORED,
     a_caller,
     a_caller_in_a_pause,
     opened,
@@ -141,5 +141,5 @@ def test_a_key_after_a_joined_utterance_drops_nothing():
     caller.lex_says("What would you like?", checkpoint=FIRST)
     caller.presses("1#")
     assert caller.noted("utterance-dropped") == 0
-    caller.lex_fails(NOT_PUT_BACK, 2)
+    caller.lex_fails(NOT_RESTORED, 2)
     assert caller.noted("join-refused") == 1

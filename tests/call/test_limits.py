@@ -1,4 +1,4 @@
-"""How long a call may last, and how many turns it may have."""
+"""Limits of a call: its length, and the number of its turns."""
 
 from lexbridge.call.attributes import ACTION_ATTRIBUTE, CALL_SID_ATTRIBUTE, TRANSFER_TO_ATTRIBUTE
 from lexbridge.call.documents import SPEAKING_MS_PER_CHARACTER
@@ -26,7 +26,7 @@ from tests.support.twiml import verbs_of
 
 
 def test_the_last_turns_answer_is_heard_before_the_goodbye():
-    """After the last turn that a call may have, the answer is heard, and then a goodbye."""
+    """The caller hears the answer to the last turn that a call may have, and then a goodbye."""
     caller = a_caller(MAX_TURNS="2")
     caller.says_something()
     caller.lex_says("Which day?")
@@ -139,7 +139,7 @@ def test_a_stream_that_goes_on_with_a_call_counts_on():
     following.is_silent(20)
     assert following.hears() == [LIMIT, "Hangup"]
     keyed = a_caller({**told, RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "12"}, MAX_TURNS="2")
-    keyed.lex_recalls("Which day?")
+    keyed.lex_tells_session("Which day?")
     keyed.lex_says("Thank you.")
     assert keyed.hears() == ["Thank you.", LIMIT, "Hangup"]
     assert set(keyed.asked[0].session_attributes or {}) <= {CALL_SID_ATTRIBUTE}

@@ -1,4 +1,4 @@
-"""What Lex gets of a caller: utterances with their samples, the facts of the call, what waits while Lex thinks."""
+"""Utterances on their way to Lex: their samples, the facts of the call, and what waits while Lex is busy."""
 
 import pytest
 from hypothesis import given
@@ -200,7 +200,7 @@ CONFIRM, DIGITS = DialogState.CONFIRM_INTENT, {"slot_to_elicit": "AccountNumber"
 
 @pytest.fixture
 def expected(monkeypatch):
-    """What the endpointer was told, in order."""
+    """List what the endpointer is told to expect, in order."""
     told = []
     monkeypatch.setattr(Endpointer, "expect", lambda _, expected, *_times_ms: told.append(expected.value))
     return told
@@ -227,11 +227,11 @@ def test_after_an_apology_a_sentence_is_expected(expected):
 
 def test_what_an_earlier_stream_asked_for_is_looked_up(expected):
     caller = a_caller({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "1"})
-    caller.lex_recalls("Right?", dialog_state=CONFIRM)
+    caller.lex_tells_session("Right?", dialog_state=CONFIRM)
     assert expected == ["closed"]
     handed_over = a_caller({RESUMED_PARAMETER: HANDED_OVER}, NO_INPUT_S="5")
     handed_over.is_silent(5000)
-    handed_over.lex_recalls("Right?", dialog_state=CONFIRM)
+    handed_over.lex_tells_session("Right?", dialog_state=CONFIRM)
     assert expected == ["closed"] * 2
 
 

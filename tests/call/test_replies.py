@@ -1,4 +1,4 @@
-"""What becomes of Lex's answers in call-update mode: words, a hang-up, a transfer."""
+"""Answers of Lex in call-update mode, and what becomes of them: words, a hang-up, a transfer."""
 
 import pytest
 
@@ -63,7 +63,7 @@ def test_an_answer_without_words_gets_a_phrase_of_lexbridge(reply, words):
 def test_keys_answered_without_words_get_a_phrase_of_lexbridge():
     caller = Caller()
     caller.dials({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "12"})
-    caller.lex_recalls("Which number?")
+    caller.lex_tells_session("Which number?")
     caller.lex_says(transcript="")
     assert caller.hears() == [SAY_AGAIN, *HOLDS]
 

@@ -32,7 +32,7 @@ def test_after_a_lost_stream_the_bots_last_words_are_repeated():
     caller = a_caller_whose_stream_was_lost()
     assert caller.steps() == ["FetchSession"]
     assert [action.session_id for action in caller.actions if isinstance(action, FetchSession)] == [CALL_SID]
-    caller.lex_recalls("Which day?")
+    caller.lex_tells_session("Which day?")
     assert caller.steps() == ["UpdateCall"]
     assert caller.hears() == ["Which day?", *HOLDS]
     caller.says_something()
@@ -45,7 +45,7 @@ def test_speech_cut_off_by_a_loss_is_asked_for_again():
     caller = a_caller_whose_stream_was_lost()
     caller.steps()
     caller.speaks(400)
-    caller.lex_recalls("Which day?")
+    caller.lex_tells_session("Which day?")
     caller.speaks(400)
     caller.is_silent(700)
     assert caller.steps() == ["UpdateCall", "FetchSession"]
@@ -70,9 +70,11 @@ def test_speech_over_the_last_document_is_ignored_and_logged():
     assert len(caller.asked) == 2
 
 
-@pytest.mark.parametrize("told", [Caller.lex_recalls, Caller.lex_recalls_nothing], ids=["no session", "no answer"])
+@pytest.mark.parametrize(
+    "told", [Caller.lex_tells_session, Caller.lex_tells_no_session], ids=["no session", "no answer"]
+)
 def test_a_failed_look_up_has_the_caller_asked_again(told):
-    """If Lex cannot tell what it said last, the caller is asked to say it again."""
+    """The caller is asked to say it again if Lex cannot tell what it said last."""
     caller = a_caller_whose_stream_was_lost()
     told(caller)
     assert caller.hears() == PLEASE_AGAIN
@@ -80,53 +82,55 @@ def test_a_failed_look_up_has_the_caller_asked_again(told):
 
 def test_a_session_without_a_message_is_asked_for_again_too():
     caller = a_caller_whose_stream_was_lost()
-    caller.lex_recalls(dialog_state=DialogState.ELICIT_INTENT, intent="OrderFlowers")
+    caller.lex_tells_session(dialog_state=DialogState.ELICIT_INTENT, intent="OrderFlowers")
     assert caller.hears() == PLEASE_AGAIN
 
 
 def test_without_a_session_the_first_turn_brings_the_facts():
     caller = a_caller_whose_stream_was_lost({"shop": "7"})
-    caller.lex_recalls()
+    caller.lex_tells_session()
     caller.says_something()
     assert caller.asked[0].session_attributes == {"shop": "7", CALL_SID_ATTRIBUTE: CALL_SID}
 
 
 def test_if_lex_does_not_tell_the_attributes_are_left_alone():
     caller = a_caller_whose_stream_was_lost({"shop": "7"})
-    caller.lex_recalls_nothing()
+    caller.lex_tells_no_session()
     caller.says_something()
     assert caller.asked[0].session_attributes is None
 
 
 def test_a_goodbye_that_was_lost_is_said_and_the_call_ends():
     caller = a_caller_whose_stream_was_lost()
-    caller.lex_recalls("Thank you.", dialog_state=FULFILLED, intent="GoodbyeIntent")
+    caller.lex_tells_session("Thank you.", dialog_state=FULFILLED, intent="GoodbyeIntent")
     assert caller.hears() == ["Thank you.", "Hangup"]
 
 
 def test_a_goodbye_without_words_that_was_lost_ends_the_call_too():
     caller = a_caller_whose_stream_was_lost()
-    caller.lex_recalls(dialog_state=FULFILLED, session_attributes={ACTION_ATTRIBUTE: "hangup"})
+    caller.lex_tells_session(dialog_state=FULFILLED, session_attributes={ACTION_ATTRIBUTE: "hangup"})
     assert caller.hears() == ["Goodbye.", "Hangup"]
 
 
 def test_an_answer_lex_was_busy_with_is_spoken_once_there():
     caller = a_caller_whose_stream_was_lost()
-    caller.lex_recalls("Which flowers?")
+    caller.lex_tells_session("Which flowers?")
     caller.is_silent(980)
     caller.steps()
     caller.is_silent(20)
     assert caller.steps() == ["FetchSession"]
-    caller.lex_recalls("Which day?")
+    caller.lex_tells_session("Which day?")
     assert caller.hears() == ["Which day?", *HOLDS]
     caller.is_silent(5000)
     assert caller.steps() == ["UpdateCall"]
 
 
-@pytest.mark.parametrize("told", [lambda caller: caller.lex_recalls("Which flowers?"), Caller.lex_recalls_nothing])
+@pytest.mark.parametrize(
+    "told", [lambda caller: caller.lex_tells_session("Which flowers?"), Caller.lex_tells_no_session]
+)
 def test_at_the_second_look_nothing_is_said_twice(told):
     caller = a_caller_whose_stream_was_lost()
-    caller.lex_recalls("Which flowers?")
+    caller.lex_tells_session("Which flowers?")
     caller.is_silent(1000)
     caller.steps()
     told(caller)
@@ -135,7 +139,7 @@ def test_at_the_second_look_nothing_is_said_twice(told):
 
 def test_there_is_no_second_look_once_the_caller_goes_on():
     caller = a_caller_whose_stream_was_lost()
-    caller.lex_recalls("Which flowers?")
+    caller.lex_tells_session("Which flowers?")
     caller.steps()
     caller.speaks(500)
     caller.is_silent(1000)
@@ -144,11 +148,11 @@ def test_there_is_no_second_look_once_the_caller_goes_on():
 
 def test_a_second_look_that_comes_late_is_dropped():
     caller = a_caller_whose_stream_was_lost()
-    caller.lex_recalls("Which flowers?")
+    caller.lex_tells_session("Which flowers?")
     caller.is_silent(1000)
     caller.speaks(500)
     caller.steps()
-    caller.lex_recalls("Which day?")
+    caller.lex_tells_session("Which day?")
     assert caller.steps() == []
 
 
@@ -156,7 +160,7 @@ def test_what_lex_tells_after_the_end_is_dropped():
     caller = a_caller_whose_stream_was_lost()
     caller.hangs_up()
     caller.steps()
-    caller.lex_recalls("Which flowers?")
+    caller.lex_tells_session("Which flowers?")
     assert caller.steps() == []
 
 
@@ -245,7 +249,7 @@ def test_last_words_are_not_handed_over():
 def test_a_caller_silent_after_a_hand_over_is_asked_again():
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER})
     caller.is_silent(10_000)
-    caller.lex_recalls("Which day?")
+    caller.lex_tells_session("Which day?")
     assert caller.hears() == ["Sorry, I did not hear anything.", "Which day?", *HOLDS]
     caller.steps()
     caller.is_silent(15_000)
@@ -255,7 +259,7 @@ def test_a_caller_silent_after_a_hand_over_is_asked_again():
 def test_who_says_nothing_after_a_hand_over_hears_at_least_that():
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER})
     caller.is_silent(10_000)
-    caller.lex_recalls_nothing()
+    caller.lex_tells_no_session()
     assert caller.hears() == ["Sorry, I did not hear anything.", *HOLDS]
 
 
@@ -265,7 +269,7 @@ def test_a_look_up_after_the_caller_went_on_is_not_said():
     caller.says_something()
     caller.lex_says("Which day?")
     caller.steps()
-    caller.lex_recalls("Which flowers?")
+    caller.lex_tells_session("Which flowers?")
     assert caller.steps() == []
 
 
@@ -274,7 +278,7 @@ def test_who_speaks_up_before_they_are_asked_again_is_not():
     caller.is_silent(10_000)
     caller.says_something()
     caller.lex_fails(LexUnavailable("no answer"))
-    caller.lex_recalls("Which day?")
+    caller.lex_tells_session("Which day?")
     assert caller.hears() == ["Sorry, I did not get that. Please say it again.", *HOLDS]
 
 
@@ -293,7 +297,7 @@ def test_an_answer_after_the_stream_was_left_is_heard_next():
     same, newer = a_caller(parameters), a_caller(parameters)
     for caller, answer in ((same, "Which day?"), (newer, "What time?")):
         caller.is_silent(12_000)
-        caller.lex_recalls(answer)
+        caller.lex_tells_session(answer)
     assert same.hears() == ["Sorry, I did not hear anything.", "Which day?", *HOLDS]
     assert newer.hears() == ["What time?", *HOLDS]
 

@@ -1,4 +1,4 @@
-"""What a session does with whatever comes on the socket, what it notes, and how it ends."""
+"""A session and its socket: messages of every kind, the log lines, and the end."""
 
 import json
 
@@ -202,7 +202,7 @@ ENDS = st.sampled_from([Caller.hangs_up, Caller.is_cut_off, Caller.is_gone])
 @examples(30)
 @given(st.lists(STEPS, max_size=25), ENDS)
 def test_whatever_happens_requests_to_lex_are_in_order(steps, end):
-    """Whatever happens, requests to Lex are whole, one at a time, and in order."""
+    """Requests to Lex are whole, one at a time and in order, whatever happens."""
     caller = a_caller(NO_INPUT_S="2", MAX_UTTERANCE_MS="4000")
     for step in steps:
         step(caller)

@@ -114,7 +114,7 @@ def test_a_refused_message_leaves_the_backlog_to_be_heard():
 
 @dataclass(frozen=True)
 class Comes:
-    """Media: time in which none comes, then audio."""
+    """Time in which no media comes, and then audio."""
 
     skipped_ms: int
     mulaw: bytes
@@ -125,7 +125,7 @@ class Comes:
 
 @dataclass(frozen=True)
 class Happens:
-    """Another way in."""
+    """A method of the session that is called."""
 
     name: str
     values: tuple[object, ...]
@@ -139,7 +139,7 @@ class Happens:
 
 @dataclass(frozen=True)
 class Is:
-    """Something that the session is told by a property."""
+    """A property of the session that is set."""
 
     name: str
     value: object
@@ -201,7 +201,7 @@ VARIABLES = st.fixed_dictionaries(
 
 
 def told(variables, story, tell, catches_up=True) -> list[Action]:
-    """What is done in a call in which `story` happens. `tell(heard_ms, media)`: the messages that bring media."""
+    """Return the actions of a call in which `story` happens. `tell(heard_ms, media)` brings its media."""
     session, actions, at_ms = a_session(**variables), [], 0
     for event in [*story, Happens("receive", (Stopped(),))]:
         ways_in = [event] if not isinstance(event, Comes) else tell(at_ms, event)

@@ -32,7 +32,7 @@ TOLD = {
     (CallState.CONNECTING, CallMove.OVER): Caller.hangs_up,
     (CallState.LIVE, CallMove.LAST_WORDS): lambda caller: (caller.says_something(), caller.lex_says(**BYE)),
     (CallState.CONNECTING, CallMove.RESUMED): lambda caller: caller.dials({RESUMED_PARAMETER: LOST}),
-    (CallState.RESUMING, CallMove.LOOKED_UP): Caller.lex_recalls,
+    (CallState.RESUMING, CallMove.LOOKED_UP): Caller.lex_tells_session,
     (CallState.RESUMING, CallMove.OVER): Caller.hangs_up,
     (CallState.LIVE, CallMove.HANDED_OVER): lambda caller: is_handed_over(caller),
     (CallState.LEAVING, CallMove.NOT_CARRIED_OUT): lambda caller: (

@@ -1,4 +1,4 @@
-"""Interruptions in stream mode: the prompt stops, and goes on after a false alarm."""
+"""Stories of interruptions in stream mode: the prompt stops, and goes on after a false alarm."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_the_patience_for_an_interruption_can_be_set():
 
 
 def test_the_rest_of_an_interrupted_prompt_is_not_sent():
-    """What Lex still says of an interrupted prompt is not sent, and is cancelled with the next answer."""
+    """The audio that still comes of an interrupted prompt is not sent, and is cancelled with the next answer."""
     caller = a_caller_lex_thinks_about()
     caller.lex_says("One.", speaks=True)
     caller.lex_speaks(tone(2000))
@@ -168,7 +168,7 @@ def test_speech_into_the_end_of_a_protected_prompt_is_heard():
 
 
 def test_a_prompt_goes_on_where_it_stopped_after_a_false_alarm():
-    """After a false alarm a prompt goes on at the half second where the caller stopped hearing it."""
+    """A prompt goes on after a false alarm, at the half second where the caller stopped hearing it."""
     caller = a_caller_lex_thinks_about()
     caller.lex_says("Which day?", speaks=True)
     halves = [tone(500, level) for level in (1000, 2000, 3000, 4000, 5000, 6000)]

@@ -1,4 +1,4 @@
-"""What one stream of a call tells the next, and back."""
+"""Parameters by which one stream of a call tells the next how the call stands."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What lexbridge itself says in stream mode, in the bot's voice, and how a call begins."""
+"""Phrases of lexbridge in stream mode, in the bot's voice, and the beginning of a call."""
 
 from lexbridge.call.actions import BeginDialog
 from lexbridge.call.attributes import (
@@ -156,7 +156,7 @@ def test_who_speaks_before_the_welcome_is_answered_after_it():
 
 def test_a_call_whose_welcome_was_lost_is_welcomed():
     caller = a_caller({RESUMED_PARAMETER: LOST}, WELCOME="bot", WELCOME_INTENT="Welcome")
-    caller.lex_recalls()
+    caller.lex_tells_session()
     assert caller.steps() == ["FetchSession", "BeginDialog 1"]
 
 

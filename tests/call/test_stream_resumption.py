@@ -119,11 +119,11 @@ def test_a_call_is_not_handed_over_while_the_caller_is_active(does):
 def test_the_next_stream_looks_up_what_the_bot_wants():
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER, NO_INPUTS_PARAMETER: "1"}, NO_INPUT_LIMIT="1")
     assert caller.steps() == ["FetchSession"]
-    caller.lex_recalls("Which day?", session_attributes={NO_INPUT_S_ATTRIBUTE: "3", MAX_LENGTH_ATTRIBUTE: "1"})
+    caller.lex_tells_session("Which day?", session_attributes={NO_INPUT_S_ATTRIBUTE: "3", MAX_LENGTH_ATTRIBUTE: "1"})
     caller.presses("5")
     assert caller.asked[-1].keys == "5"
     silent = a_caller({RESUMED_PARAMETER: HANDED_OVER, NO_INPUTS_PARAMETER: "1"}, NO_INPUT_LIMIT="1")
-    silent.lex_recalls("Which day?", session_attributes={NO_INPUT_S_ATTRIBUTE: "3"})
+    silent.lex_tells_session("Which day?", session_attributes={NO_INPUT_S_ATTRIBUTE: "3"})
     silent.is_silent(3000)
     assert silent.hears() == [f"{NOT_HEARD} Goodbye.", "Hangup"]
 
@@ -132,17 +132,17 @@ def test_the_next_stream_asks_again_when_it_knows_what():
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER}, NO_INPUT_S="5")
     caller.is_silent(5000)
     assert caller.steps() == ["FetchSession"] * 2
-    caller.lex_recalls("Which day?")
+    caller.lex_tells_session("Which day?")
     assert caller.hears() == [NOT_HEARD, "Which day?", *CONNECTS]
-    caller.lex_recalls("Which day?")
+    caller.lex_tells_session("Which day?")
     assert caller.steps() == ["UpdateCall"]
 
 
 def test_what_is_looked_up_twice_is_said_once():
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER}, voiced=VOICED, NO_INPUT_S="5")
-    caller.lex_recalls("Which day?")
+    caller.lex_tells_session("Which day?")
     caller.steps()
-    caller.lex_recalls("Which day?")
+    caller.lex_tells_session("Which day?")
     assert caller.steps() == []
 
 
@@ -152,7 +152,7 @@ def test_a_look_up_that_comes_after_an_answer_is_too_late():
     caller.lex_says_aloud("Which day?", ms=400)
     caller.is_silent(1000)
     caller.steps()
-    caller.lex_recalls("Which flowers?")
+    caller.lex_tells_session("Which flowers?")
     caller.is_silent(1000)
     assert caller.steps() == []
 
@@ -164,24 +164,24 @@ def test_who_speaks_up_before_they_are_asked_again_is_not():
     caller.lex_fails(LexUnavailable("no answer"))
     caller.is_silent(200)
     caller.gets()
-    caller.lex_recalls("Which day?")
+    caller.lex_tells_session("Which day?")
     caller.is_silent(2000)
     assert caller.gets() == []
     assert caller.session.state is CallState.LIVE
 
 
 def test_rules_for_keys_are_looked_up_while_keys_are_pressed():
-    """While the caller presses keys, the bot's rules for them can still be looked up."""
+    """The bot's rules for keys can still be looked up while the caller presses keys."""
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER})
     caller.presses("1")
-    caller.lex_recalls("Four digits, please.", session_attributes={MAX_LENGTH_ATTRIBUTE: "4"})
+    caller.lex_tells_session("Four digits, please.", session_attributes={MAX_LENGTH_ATTRIBUTE: "4"})
     caller.presses("234")
     assert caller.asked[-1].keys == "1234"
 
 
 def test_handed_over_facts_are_kept_where_the_look_up_fails():
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER, "shop": "7"})
-    caller.lex_recalls_nothing()
+    caller.lex_tells_no_session()
     caller.says_something()
     assert caller.asked[0].session_attributes["shop"] == "7"
 
@@ -189,12 +189,12 @@ def test_handed_over_facts_are_kept_where_the_look_up_fails():
 def a_caller_whose_stream_was_lost(*texts, attributes=None, **variables):
     """Lex has told what the bot said last, and is being asked to say it aloud."""
     caller = a_caller({RESUMED_PARAMETER: LOST}, **variables)
-    caller.lex_recalls(*(texts or ["Which day?"]), session_attributes=attributes or {})
+    caller.lex_tells_session(*(texts or ["Which day?"]), session_attributes=attributes or {})
     return caller
 
 
 def test_lex_says_the_bots_last_words_again_after_a_loss():
-    """After a lost stream Lex says the bot's last words once more over the next one."""
+    """Lex says the bot's last words again, over the stream after a lost one."""
     caller = a_caller_whose_stream_was_lost("Okay.", "Which day?")
     assert caller.steps() == ["FetchSession", "SynthesizeSpeech -1"]
     assert caller.asked_aloud() == ["Okay.", "Which day?"]
@@ -214,7 +214,7 @@ def test_lex_says_the_bots_last_words_again_after_a_loss():
     [(Caller.lex_loses_its_voice, 0), (Caller.lex_loses_its_voice, 600), (Caller.lex_has_spoken, 0)],
 )
 def test_twilio_says_last_words_that_lex_does_not(ends, arrived_ms):
-    """Where Lex does not say the last words again Twilio does, and the next stream goes on."""
+    """Twilio says the last words if Lex does not say them again, and the next stream goes on."""
     caller = a_caller_whose_stream_was_lost(attributes={VOICE_ATTRIBUTE: "Polly.Vicki"})
     if arrived_ms:
         caller.lex_speaks(tone(arrived_ms), -1)
@@ -237,23 +237,23 @@ def test_lex_is_asked_to_say_what_its_answer_has_no_voice_for():
 
 def test_a_phrase_stands_in_for_a_bot_that_said_nothing():
     caller = a_caller({RESUMED_PARAMETER: LOST})
-    caller.lex_recalls()
+    caller.lex_tells_session()
     assert caller.asked_aloud() == [SAY_AGAIN]
     known = a_caller({RESUMED_PARAMETER: LOST}, voiced=VOICED)
-    known.lex_recalls()
+    known.lex_tells_session()
     assert known.steps() == ["FetchSession"]
     assert known.gets() == [500, "turn--1.1:500", 100, "turn--1.1:end"]
 
 
 def test_a_lex_that_did_not_tell_is_not_asked_to_speak():
     caller = a_caller({RESUMED_PARAMETER: LOST})
-    caller.lex_recalls_nothing()
+    caller.lex_tells_no_session()
     assert caller.hears() == [SAY_AGAIN, *CONNECTS]
 
 
 def test_twilio_says_the_last_words_of_a_call_after_a_loss():
     caller = a_caller({RESUMED_PARAMETER: LOST})
-    caller.lex_recalls("Thank you.", **BYE)
+    caller.lex_tells_session("Thank you.", **BYE)
     assert caller.hears() == ["Thank you.", "Hangup"]
     assert caller.asked_aloud() == []
 
@@ -321,7 +321,7 @@ def test_an_answer_lex_was_busy_with_replaces_repeated_words():
     caller.is_silent(FETCH_AGAIN_MS + 20)
     assert caller.steps() == ["FetchSession", "SynthesizeSpeech -1", "FetchSession"]
     caller.gets()
-    caller.lex_recalls("What time?")
+    caller.lex_tells_session("What time?")
     assert caller.gets() == ["clear"]
     assert caller.steps() == ["CancelUtterance -1", "SynthesizeSpeech -2"]
     assert caller.note("answered-late") == {}
@@ -335,7 +335,7 @@ def test_those_words_are_heard_again_by_who_is_silent():
     caller.lex_has_spoken(-1)
     caller.is_silent(600 + 4960)
     assert caller.noted("no-input") == 0
-    caller.lex_recalls("Which day?")  # the second look
+    caller.lex_tells_session("Which day?")  # the second look
     heard_ms = len(caller.heard) // 8
     caller.is_silent(400 + 600 + 60)
     assert caller.noted("no-input") == 1
@@ -346,7 +346,7 @@ def test_those_words_are_heard_again_by_who_is_silent():
 @pytest.mark.parametrize("is_voiced", [True, False])
 def test_a_reprompt_on_the_next_stream_is_in_the_bots_voice(is_voiced):
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER}, voiced=VOICED, NO_INPUT_S="5")
-    caller.lex_recalls("Which day?")
+    caller.lex_tells_session("Which day?")
     caller.is_silent(5020)
     assert caller.asked_aloud() == ["Which day?"]
     assert caller.gets() == []  # not half of it: Twilio may have to say it all

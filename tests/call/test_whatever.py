@@ -1,4 +1,4 @@
-"""Whatever happens in a call, in whatever order: what a CallSession never does, and what it always does in the end."""
+"""Events of a call in any order: what a CallSession never does, and what it always does in the end."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ VOICED = {words: tone(200) for words in PHRASES} | {"Goodbye.": b""}
 
 @dataclass(frozen=True)
 class Step:
-    """Something that happens."""
+    """A step of a story."""
 
     does: Callable[..., object]
     values: tuple[Any, ...]
@@ -64,7 +64,7 @@ class Step:
 
 
 def step(does, *options):
-    """Something that happens in one of several ways."""
+    """Make a strategy of steps by which `does` happens in one of several ways."""
     return st.sampled_from([Step(does, values) for values in product(*options)])
 
 
@@ -108,7 +108,7 @@ def presses_a_key_over_the_answer(caller, key, reply):
 
 
 def says_too_much_in_two_pieces(caller, ms, reply):
-    """The whole is full just before, or after, they are done."""
+    """Say two pieces that together fill a turn just before, or after, the caller is done."""
     caller.speaks(1000)
     caller.is_silent(720)
     caller.speaks(500)
@@ -120,8 +120,8 @@ def says_too_much_in_two_pieces(caller, ms, reply):
 
 
 def lex_gives_up(caller, error):
-    if caller.at_lex is not None:
-        caller.lex_fails(error, caller.at_lex)
+    if caller.in_flight is not None:
+        caller.lex_fails(error, caller.in_flight)
 
 
 def gets_marks_again(caller, some):
@@ -207,9 +207,9 @@ LEXS_STEPS = [
     step(WatchedCaller.hears_more_of_lex, LENGTHS),
     step(WatchedCaller.hears_the_last_of_lex, [False, False, True]),
     step(lex_gives_up, [*[LexUnavailable("no answer")] * 4, LexRejected("no such bot")]),
-    step(WatchedCaller.is_not_put_back),
+    step(WatchedCaller.is_not_restored),
     step(WatchedCaller.gets_what_is_late, range(1, 7)),
-    step(WatchedCaller.is_recalled, [None, "", *REPLIES[:8]]),
+    step(WatchedCaller.gets_session, [None, "", *REPLIES[:8]]),
 ]
 
 
@@ -273,7 +273,7 @@ def ends(caller, end):
     end(caller)
     assert caller.session.state is CallState.ENDED
     assert caller.has_ended
-    assert caller.at_lex is None
+    assert caller.in_flight is None
     assert not caller.speaking
     assert set(caller.ends) == set(range(1, caller.session.turn_count + 1))
     seen = len(caller.actions)
@@ -288,7 +288,7 @@ def ends(caller, end):
         caller.lex_has_spoken(turn)
         caller.lex_loses_its_voice(turn)
     caller.gets_marks(caller.marks_sent)
-    caller.lex_recalls("Which day?")
+    caller.lex_tells_session("Which day?")
     caller.does_not_get_the_update()
     caller.presses("1#")
     caller.is_gone()
@@ -309,8 +309,10 @@ def test_whatever_happens_no_rule_is_broken(mode, variables, voiced, start, step
 @examples(50)
 @given(VARIABLES, st.sampled_from([{}, VOICED]), STARTS, st.lists(STEPS, min_size=8, max_size=25), st.booleans(), ENDS)
 def test_whatever_happened_nobody_is_left_waiting(mode, variables, voiced, start, steps, fails, end):
-    """When all are done with what they were at, the call ends, or goes on elsewhere, or the caller is asked again; also
-    if Twilio sends no marks back, and does not carry out what was to end the call or to take it elsewhere."""
+    """A call ends, moves or asks the caller again, once caller, Lex and Twilio are done with all they began.
+
+    That holds also if Twilio sends no marks back, and does not carry out what was to end the call or to move it.
+    """
     caller = a_call(mode, variables, voiced, start)
     for does in steps:
         does(caller)
@@ -323,7 +325,7 @@ def test_whatever_happened_nobody_is_left_waiting(mode, variables, voiced, start
         asked = caller.noted("no-input")
         for _ in range(20):
             caller.is_silent(500)
-            caller.is_recalled(None)
+            caller.gets_session(None)
         assert caller.noted("no-input") > asked or caller.last_document is not None
     ends(caller, end)
 
@@ -365,13 +367,13 @@ class NumberedCaller(WatchedCaller):
 
 
 def is_told(caller, state):
-    if caller.at_lex is not None and caller.open is None:
-        words = (Message(f"Answer {caller.at_lex}"),)
+    if caller.in_flight is not None and caller.open is None:
+        words = (Message(f"Answer {caller.in_flight}"),)
         caller.is_answered(Reply(state, words, "OrderFlowers", transcript="roses", checkpoint={"n": 1}), speaks=True)
 
 
 def listens(caller):
-    """In a prompt's first half second nothing is heard: nobody speaks over one here."""
+    """Let the first half second of a prompt pass, in which the caller is not heard."""
     caller.is_silent(700 + 600)
 
 
@@ -382,7 +384,7 @@ def is_told_nothing(caller):
 
 
 def is_told_twice(caller):
-    caller.is_not_put_back()
+    caller.is_not_restored()
     listens(caller)
 
 
@@ -414,7 +416,7 @@ def test_nothing_that_is_said_in_pieces_is_lost_without_a_word(mode, barge_in, s
     for does in steps:
         does(caller)
     caller.is_silent(800)
-    while caller.at_lex is not None or caller.speaking:
+    while caller.in_flight is not None or caller.speaking:
         is_told(caller, DialogState.ELICIT_SLOT)
         hears_it_out(caller)
     accounted_for = caller.spoken_to() | caller.noted_turns()

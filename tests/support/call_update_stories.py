@@ -22,14 +22,14 @@ BEGAN = {BEGAN_PARAMETER: "1795846066"}
 
 
 def a_caller(parameters=None, **variables):
-    """A caller whose call has just been answered."""
+    """Return a caller whose call has just been answered."""
     caller = Caller(**variables)
     caller.dials(parameters)
     return caller
 
 
 def a_caller_lex_thinks_about(**variables):
-    """A caller who has said something, all of which is at Lex."""
+    """Return a caller who has said something, all of which is at Lex."""
     caller = a_caller(**variables)
     caller.says_something()
     caller.steps()
@@ -44,7 +44,7 @@ def a_caller_asked_for_keys(attributes=ASKS_FOR_KEYS, **variables):
 
 
 def opening_of(caller):
-    """Name, and parameters but for the token, of the stream that the newest document opens."""
+    """Return the name of the stream that the newest document opens, and its parameters without the token."""
     _, start, *_ = verbs_of([action for action in caller.actions if isinstance(action, UpdateCall)][-1].twiml)
     (stream,) = start.getElementsByTagName("Stream")
     told = {node.getAttribute("name"): node.getAttribute("value") for node in stream.getElementsByTagName("Parameter")}

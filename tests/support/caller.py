@@ -56,7 +56,7 @@ def in_short(output: Iterable[StreamOutput]) -> list[int | str]:
 
 
 class Loudspeaker:
-    """Twilio's half of a two-way stream: plays what it is sent, a frame at a time, and then sends the marks back."""
+    """Twilio's half of a two-way stream: it plays what it is sent, a frame at a time, and then sends the marks back."""
 
     def __init__(self) -> None:
         self._queue: deque[bytes | str] = deque()  # audio, mu-law, and the names of marks
@@ -75,7 +75,7 @@ class Loudspeaker:
         return []
 
     def play(self) -> tuple[bytes, list[str]]:
-        """The next frame that the caller hears, and the marks that were reached with it."""
+        """Return the next frame that the caller hears, and the marks that were reached with it."""
         frame, marks = b"", []
         while self._queue and (isinstance(self._queue[0], str) or len(frame) < MULAW_FRAME_BYTES):
             item = self._queue.popleft()
@@ -90,10 +90,10 @@ class Loudspeaker:
 
 
 class Caller:
-    """Tells a call as a story, from the caller's side, and keeps what the session wanted done, in order.
+    """Caller who tells a call as a story, and keeps the actions of the session in order.
 
-    BARGE_IN is off unless a story says otherwise: then whatever is said counts, at any time. With REPLY_MODE=stream
-    Twilio plays what it is sent at the pace at which the caller's own audio comes.
+    BARGE_IN is off unless a story sets it: then what the caller says counts at any time. With REPLY_MODE=stream Twilio
+    plays what it is sent at the pace at which the caller's own audio comes.
     """
 
     def __init__(self, voiced: Mapping[str, bytes] | None = None, **variables: str) -> None:
@@ -103,43 +103,43 @@ class Caller:
         self.session = CallSession(settings.call_rules, documents, AmplitudeDetector(settings.voice_threshold), voiced)
         self.actions: list[Action] = []
         self.said = b""
-        """Everything sent into the stream so far, mu-law."""
+        """All audio that the caller has sent, mu-law."""
         self.heard = b""
-        """Everything that came out of the stream so far, mu-law: as long as what was said."""
+        """All audio that the caller has heard, mu-law: as long as what was said."""
         self.echo: tuple[int, float] | None = None
-        """(delay in ms, dB): what was heard comes back with what is said."""
+        """Echo of what was heard in what is said: (delay in ms, level in dB)."""
         self.marks_come_back = True
         self._loudspeaker = Loudspeaker()
         self._marks: list[str] = []  # that are on their way back
         self._seen = self._seen_messages = 0
 
     def dials(self, parameters: Mapping[str, str] | None = None) -> None:
-        """The call is answered and its stream starts."""
+        """Let the call answered and its stream started."""
         self.sends(Connected())
         self.sends(Started(STREAM_SID, CALL_SID, ACCOUNT_SID, parameters or {}))
         if self._is_two_way:
             self.session.next_stream = NEXT_STREAM
 
     def is_silent(self, ms: int) -> None:
-        """Nothing but silence for `ms`."""
+        """Send silence for `ms`."""
         self._talks(MULAW_SILENCE * FRAME_SAMPLES, ms)
 
     def passes_without_media(self, ms: int) -> None:
-        """For `ms` the caller's phone sends nothing, and nothing is on its way."""
+        """Let `ms` pass in which the caller's phone sends nothing, and nothing is on its way."""
         self.session.silence_passed(ms)
         self._take_actions()
 
     def speaks(self, ms: int) -> None:
-        """Voice for `ms`."""
+        """Send voice for `ms`."""
         self._talks(tone(FRAME_MS), ms)
 
     def says_something(self) -> None:
-        """An utterance of a second, and the silence that ends it."""
+        """Send an utterance of a second, and the silence that ends it."""
         self.speaks(1000)
         self.is_silent(700)
 
     def presses(self, keys: str) -> None:
-        """Presses keys one after the other. Twilio tells of one while its tone is still on the line."""
+        """Press keys one after the other. Twilio reports a key while its tone is still on the line."""
         for key in keys:
             self._talks(KEY_TONE, 80)
             self.sends(Dtmf(key))
@@ -147,68 +147,68 @@ class Caller:
             self.is_silent(80)
 
     def hangs_up(self) -> None:
-        """The call is over for Twilio."""
+        """Let Twilio stop the stream, for the call is over."""
         self.sends(Stopped())
 
     def is_cut_off(self) -> None:
-        """The socket is closed without a `stop`."""
+        """Close the socket without a `stop`."""
         self.session.stream_lost()
         self._take_actions()
 
     def is_gone(self) -> None:
-        """Twilio's REST API says that there is no such call any more."""
+        """Let Twilio's REST API say that there is no such call any more."""
         self.session.call_gone()
         self._take_actions()
 
     def does_not_get_the_update(self, ago: int = 0) -> None:
-        """Twilio does not carry out the last document, or one that was made `ago` documents before it."""
+        """Let Twilio fail to carry out the last document, or the one made `ago` documents before it."""
         made = [action.number for action in self.actions if isinstance(action, UpdateCall)] or [0]
         self.session.update_failed(made[-1 - ago])
         self._take_actions()
 
     def lex_says(self, *texts: str, turn: int | None = None, speaks: bool = False, **reply: Any) -> None:
-        """Lex answers `turn`, or the turn that was sent to it last. `speaks`: and is about to say so aloud."""
+        """Let Lex answer `turn`, or the turn that was sent last. `speaks`: its audio is about to come."""
         reply = {"dialog_state": DialogState.ELICIT_SLOT, "transcript": "what the caller said"} | reply
         messages = tuple(Message(text) for text in texts)
         self.session.lex_replied(turn or self.asked[-1].turn, Reply(messages=messages, **reply), speaks)
         self._take_actions()
 
     def lex_says_aloud(self, *texts: str, ms: int = 1000, turn: int | None = None, **reply: Any) -> None:
-        """Lex answers `turn`, or the turn that was sent to it last; all of its voice is there at once, `ms` of it."""
+        """Let Lex answer `turn`, or the turn that was sent last, with all `ms` of its audio at once."""
         turn = turn or self.asked[-1].turn
         self.lex_says(*texts, turn=turn, speaks=True, **reply)
         self.lex_speaks(tone(ms), turn)
         self.lex_has_spoken(turn)
 
     def lex_speaks(self, mulaw: bytes, turn: int | None = None) -> None:
-        """More of Lex's voice for `turn`, or the turn that was sent to it last."""
+        """Bring more of Lex's audio for `turn`, or for the turn that was sent last."""
         self.session.lex_spoke(turn or self.asked[-1].turn, mulaw)
         self._take_actions()
 
     def lex_has_spoken(self, turn: int | None = None) -> None:
-        """That was all of it."""
+        """End Lex's audio for `turn`, or for the turn that was sent last."""
         self.session.lex_speech_ended(turn or self.asked[-1].turn)
         self._take_actions()
 
     def lex_loses_its_voice(self, turn: int | None = None) -> None:
-        """The rest of it does not come."""
+        """Break Lex's audio for `turn`, or for the turn that was sent last, off."""
         self.session.lex_speech_failed(turn or self.asked[-1].turn)
         self._take_actions()
 
-    def lex_recalls(self, *texts: str | Message, **reply: Any) -> None:
-        """Lex tells what it said last in this session; without texts and fields: that it knows no such session."""
+    def lex_tells_session(self, *texts: str | Message, **reply: Any) -> None:
+        """Let Lex tell what it said last in this session; without texts and fields, that it knows no session."""
         reply = {"dialog_state": DialogState.ELICIT_SLOT} | reply
         messages = tuple(text if isinstance(text, Message) else Message(text) for text in texts)
         self.session.session_fetched(Reply(messages=messages, **reply) if texts or len(reply) > 1 else None)
         self._take_actions()
 
-    def lex_recalls_nothing(self) -> None:
-        """Lex does not tell where the dialog stands."""
+    def lex_tells_no_session(self) -> None:
+        """Let Lex fail to tell where the dialog stands."""
         self.session.session_fetch_failed()
         self._take_actions()
 
     def lex_fails(self, error: LexError, turn: int | None = None) -> None:
-        """Lex does not answer `turn`, or the turn that was sent to it last."""
+        """Let Lex fail to answer `turn`, or the turn that was sent last."""
         self.session.lex_failed(turn or self.asked[-1].turn, error)
         self._take_actions()
 
@@ -223,7 +223,7 @@ class Caller:
         return [action for action in self.actions if isinstance(action, OpenUtterance | SendKeys | BeginDialog)]
 
     def asked_aloud(self) -> list[str]:
-        """Every text that Lex was asked to say aloud, in order."""
+        """Return every text that Lex was asked to say aloud, in order."""
         return [message.text for ask in self.actions if isinstance(ask, SynthesizeSpeech) for message in ask.messages]
 
     @property
@@ -232,37 +232,37 @@ class Caller:
         return [action for action in self.actions if isinstance(action, Note)]
 
     def sent_to_lex(self, turn: int) -> bytes:
-        """The audio that Lex got of `turn`, PCM."""
+        """Return the audio that Lex got of `turn`, PCM."""
         return b"".join(
             action.pcm for action in self.actions if isinstance(action, AppendAudio) and action.turn == turn
         )
 
     def note(self, event: str) -> dict[str, Any]:
-        """The fields of the only note of `event`."""
+        """Return the fields of the only note of `event`."""
         (note,) = [note for note in self.notes if note.event == event]
         return dict(note.fields)
 
     def noted(self, event: str) -> int:
-        """How many notes of `event` there are."""
+        """Count the notes of `event`."""
         return sum(note.event == event for note in self.notes)
 
     def steps(self) -> list[str]:
-        """What happened since the last look, without notes and frames: "OpenUtterance 1", "UpdateCall"."""
+        """Return the actions since the last look, without notes and audio: "OpenUtterance 1", "UpdateCall"."""
         new, self._seen = self.actions[self._seen :], len(self.actions)
         shown = [action for action in new if not isinstance(action, AppendAudio | StreamOutput | Note)]
         return [f"{type(action).__name__} {getattr(action, 'turn', '')}".strip() for action in shown]
 
     def gets(self) -> list[int | str]:
-        """What went out on the stream since the last look, in short: [500, "turn-1.1:500", "clear"]."""
+        """Return in short what went out on the stream since the last look: [500, "turn-1.1:500", "clear"]."""
         new, self._seen_messages = self.actions[self._seen_messages :], len(self.actions)
         return in_short(action for action in new if isinstance(action, StreamOutput))
 
     def hears(self) -> list[str]:
-        """What the newest document says, and does once it has spoken: ["Which flowers?", "Pause", "Redirect"]."""
+        """Return what the newest document says and does: ["Which flowers?", "Pause", "Redirect"]."""
         return outline(self.document())
 
     def document(self) -> str:
-        """The newest document."""
+        """Return the newest document."""
         return [action for action in self.actions if isinstance(action, UpdateCall)][-1].twiml
 
     def _talks(self, mulaw_frame: bytes, ms: int) -> None:
@@ -274,7 +274,7 @@ class Caller:
             self._listens()
 
     def _listens(self) -> None:
-        """The caller hears a frame. What is sent now is played after what was sent before."""
+        """Let the caller hear a frame, after what was sent before."""
         frame, reached = self._loudspeaker.play()
         self.heard += frame
         marks, self._marks = [*self._marks, *reached], []

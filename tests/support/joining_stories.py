@@ -10,7 +10,7 @@ from tests.support.caller import Caller
 HOLDS = ["Pause", "Redirect"]
 SAY_AGAIN = "Sorry, I did not get that. Please say it again."
 FIRST, SECOND = {"after": "the first answer"}, {"after": "the second answer"}
-NOT_PUT_BACK = SessionNotRestored("Lex answered 403 AccessDeniedException")
+NOT_RESTORED = SessionNotRestored("Lex answered 403 AccessDeniedException")
 MODES = pytest.mark.parametrize("mode", ["call-update", "stream"])
 
 
@@ -27,7 +27,7 @@ def says_the_first_half(caller, ms=1000):
 
 
 def a_caller_in_a_pause(mode="call-update", pause_ms=200, parameters=None, **variables):
-    """A caller whose first half is at Lex, and who begins the second."""
+    """Return a caller whose first half is at Lex, and who begins the second."""
     caller = a_caller(mode, parameters, **variables)
     says_the_first_half(caller)
     caller.is_silent(pause_ms)
@@ -37,12 +37,12 @@ def a_caller_in_a_pause(mode="call-update", pause_ms=200, parameters=None, **var
 
 
 def opened(caller, turn):
-    """The newest request of `turn`."""
+    """Return the newest request of `turn`."""
     return [action for action in caller.actions if isinstance(action, OpenUtterance) and action.turn == turn][-1]
 
 
 def said(caller, from_ms):
-    """All that was said since then, as Lex gets it."""
+    """Return all that was said since `from_ms`, as Lex gets it."""
     return decode_mulaw(caller.said[8 * from_ms :])
 
 

@@ -25,7 +25,7 @@ LIMIT = "We have to end this call now. Goodbye."
 
 
 def a_caller(parameters=None, voiced=None, **variables):
-    """A caller on a two-way stream whose call has just been answered, and who may interrupt."""
+    """Return a caller on a two-way stream whose call has just been answered, and who may interrupt."""
     caller = Caller(voiced, **{"REPLY_MODE": "stream", "BARGE_IN": "on", **variables})
     caller.dials(parameters)
     return caller
@@ -39,7 +39,7 @@ def a_caller_lex_thinks_about(**variables):
 
 
 def a_caller_who_hears_a_prompt(ms=3000, so_far_ms=1000, attributes=None, voiced=None, **variables):
-    """A caller who has heard `so_far_ms` of the answer to the first turn, "Which day?"."""
+    """Return a caller who has heard `so_far_ms` of the answer to the first turn, "Which day?"."""
     caller = a_caller_lex_thinks_about(voiced=voiced, **variables)
     caller.lex_says_aloud("Which day?", ms=ms, session_attributes=attributes or {})
     caller.is_silent(so_far_ms)
@@ -52,12 +52,12 @@ def heard_since(caller, at_ms):
 
 
 def voice_in(mulaw):
-    """The milliseconds of it that are not silent."""
+    """Return how many milliseconds of `mulaw` are not silent."""
     return 20 * sum(set(mulaw[at : at + 160]) != {0xFF} for at in range(0, len(mulaw), 160))
 
 
 def parameters_of(caller):
-    """The `<Parameter>`s of the stream that the newest document connects."""
+    """Return the `<Parameter>`s of the stream that the newest document connects."""
     (connect,) = [verb for verb in verbs_of(caller.document()) if verb.tagName == "Connect"]
     nodes = connect.getElementsByTagName("Parameter")
     return {node.getAttribute("name"): node.getAttribute("value") for node in nodes}

@@ -29,20 +29,22 @@ NO_INPUT_S, FILLER_S, LONGEST_SPEECH_MS = 2, 1, 2000
 
 
 class WatchedCaller(Caller):
-    """A caller, with Lex and Twilio's REST API as far as a session knows of them. Fails as soon as an action breaks a
-    rule, and gives them only what they would give."""
+    """A caller, with Lex and Twilio's REST API as far as a session knows them.
+
+    It fails as soon as an action breaks a rule. Its Lex and its Twilio do only what the real ones would do.
+    """
 
     def __init__(self, voiced, **variables):
         self.open = None  # the turn whose audio Lex is being sent
-        self.at_lex = None  # the turn that Lex is busy with
+        self.in_flight = None  # the turn that Lex is busy with
         self.ends = {}  # turn: how it ended
         self.opened = set()
         self.failed_before_it_was_joined = None
-        self.puts_back = False  # the session, before the turn that Lex is busy with
+        self.restores_session = False  # the session, before the turn that Lex is busy with
         self.cancelled = set()
         self.speaking = {}  # turn: how much more Lex may say of its answer, ms
         self.voiced = []  # the numbers of prompts that Lex was asked to say
-        self.recalls = 0  # that are not answered
+        self.fetches = 0  # that are not answered
         self.updates = []  # that neither failed nor were carried out
         self.last_document = None  # after which nothing more comes, unless it fails
         self.marks_sent = []
@@ -54,12 +56,12 @@ class WatchedCaller(Caller):
         assert not self.has_ended, f"{action} after the end"
         match action:
             case OpenUtterance() | SendKeys() | BeginDialog():
-                assert self.at_lex is None
+                assert self.in_flight is None
                 assert self.session.state is CallState.LIVE
                 assert action.turn > max(self.opened, default=0)
                 self.opened.add(action.turn)
-                self.puts_back = isinstance(action, OpenUtterance) and action.checkpoint is not None
-                self.at_lex = action.turn
+                self.restores_session = isinstance(action, OpenUtterance) and action.checkpoint is not None
+                self.in_flight = action.turn
                 self.open = action.turn if isinstance(action, OpenUtterance) else None
             case AppendAudio():
                 assert action.turn == self.open
@@ -71,7 +73,7 @@ class WatchedCaller(Caller):
             case CancelUtterance():
                 self._cancelled(action.turn)
             case FetchSession():
-                self.recalls += 1
+                self.fetches += 1
             case SynthesizeSpeech():
                 assert self._is_two_way
                 assert action.messages
@@ -88,7 +90,7 @@ class WatchedCaller(Caller):
     def _cancelled(self, turn):
         assert turn in self.opened or turn in self.voiced
         assert turn not in self.cancelled
-        assert turn == self.at_lex or turn in self.speaking, "there is nothing to be cancelled"
+        assert turn == self.in_flight or turn in self.speaking, "there is nothing to be cancelled"
         self.cancelled.add(turn)
         self.speaking.pop(turn, None)
 
@@ -113,22 +115,22 @@ class WatchedCaller(Caller):
             turn = note.fields["turn"]
             assert turn not in self.ends, f"it was {self.ends[turn]} before"
             self.ends[turn] = ends[note.event]
-            assert (turn in self.opened) == (turn == self.at_lex)
+            assert (turn in self.opened) == (turn == self.in_flight)
             assert (note.event == "utterance-dropped" and turn in self.opened) == (turn in self.cancelled)
-            if turn == self.at_lex:
-                self.at_lex = self.open = None
+            if turn == self.in_flight:
+                self.in_flight = self.open = None
         if note.event == "joined" and note.fields["with_turn"] not in self.ends:
-            assert note.fields["with_turn"] == self.at_lex
-            self.failed_before_it_was_joined = self.at_lex
-            self.ends[self.at_lex] = "joined"
-            self.at_lex = self.open = None
+            assert note.fields["with_turn"] == self.in_flight
+            self.failed_before_it_was_joined = self.in_flight
+            self.ends[self.in_flight] = "joined"
+            self.in_flight = self.open = None
         self.has_ended = note.event == "stream-ended"
 
     # -- what Lex and Twilio do
 
     def is_answered(self, reply, speaks):
-        """Lex answers what it was asked, if it was."""
-        turn = self.at_lex
+        """Let Lex answer what it was asked, if it was."""
+        turn = self.in_flight
         if turn is None:
             return
         if speaks and self._is_two_way:
@@ -136,16 +138,16 @@ class WatchedCaller(Caller):
         self.session.lex_replied(turn, reply, speaks and self._is_two_way)
         self._take_actions()
 
-    def is_not_put_back(self):
-        """Lex's session is not what it was before the first piece: the whole is not asked."""
-        turn = self.at_lex
-        if turn is None or not self.puts_back:
+    def is_not_restored(self):
+        """Let Lex fail to restore the session, so that the joined turn is not sent."""
+        turn = self.in_flight
+        if turn is None or not self.restores_session:
             return
         self.opened.remove(turn)
-        self.at_lex = self.open = None
+        self.in_flight = self.open = None
         if self.ends.get(self.failed_before_it_was_joined) == "joined":
             del self.ends[self.failed_before_it_was_joined]  # now it fails
-            self.at_lex = self.failed_before_it_was_joined
+            self.in_flight = self.failed_before_it_was_joined
         self.lex_fails(SessionNotRestored("no such permission"), turn)
 
     def hears_more_of_lex(self, ms):
@@ -162,26 +164,26 @@ class WatchedCaller(Caller):
             self.lex_loses_its_voice(turn) if fails else self.lex_has_spoken(turn)
 
     def gets_what_is_late(self, turn):
-        """Lex's answer to a turn that was given up was on its way already."""
-        if turn in self.cancelled and turn != self.at_lex:
+        """Bring Lex's answer to a turn that was given up, which was on its way already."""
+        if turn in self.cancelled and turn != self.in_flight:
             self.lex_says("Late.", turn=turn, speaks=True)
             self.lex_speaks(tone(40), turn)
             self.lex_has_spoken(turn)
             self.lex_loses_its_voice(turn)
             self.lex_fails(LexUnavailable("late"), turn)
 
-    def is_recalled(self, reply):
-        if self.recalls:
-            self.recalls -= 1
+    def gets_session(self, reply):
+        if self.fetches:
+            self.fetches -= 1
             self.session.session_fetch_failed() if reply == "" else self.session.session_fetched(reply)
             self._take_actions()
 
     def gets_an_update(self):
-        """Twilio carries out the oldest document that waits."""
+        """Let Twilio carry out the oldest document that waits."""
         del self.updates[:1]
 
     def misses_an_update(self):
-        """Twilio does not."""
+        """Let Twilio fail to carry out the oldest document that waits."""
         if self.updates:
             number = self.updates.pop(0)
             if number == self.last_document:
@@ -194,12 +196,12 @@ class WatchedCaller(Caller):
             self.sends(mark_text(name))
 
     def settles(self):
-        """Everybody finishes what they are at; nobody begins anything."""
+        """Let caller, Lex and Twilio finish what they have begun, and begin nothing more."""
         self.echo = None  # one that is louder than echoes are is an answer, and another one
-        while self.recalls:
-            self.is_recalled(None)
+        while self.fetches:
+            self.gets_session(None)
         self.is_silent(4000)  # an utterance ends, and keys that were pressed
-        while self.at_lex is not None or self.speaking:
+        while self.in_flight is not None or self.speaking:
             self.is_answered(Reply(DialogState.ELICIT_SLOT, (Message("Well?"),), transcript="well"), speaks=True)
             self.hears_more_of_lex(300)
             self.hears_the_last_of_lex()
