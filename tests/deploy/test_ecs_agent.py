@@ -21,19 +21,19 @@ from tests.support.rig import ENVIRONMENT, PATIENCE_S, TOKEN, V1_BOT, flowers, s
 pytestmark = pytest.mark.timeout(300)
 
 SOON_S = 4.0
-"""A look each second, the workers' beats, and a busy machine."""
+"""Tolerance of a request's time, in seconds: the check each second, the heartbeats, and a busy machine."""
 
 DENIED = "400 Bad Request", '{"error": {"Code": "AccessDeniedException", "Message": "no", "Arn": "a"}}'
 
 
 class Watch:
-    """What the agent is told, piece by piece."""
+    """The requests that reach the agent, read one after the other."""
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
 
     def sees(self, *states: dict[str, Any], within_s: float = SOON_S) -> float:
-        """Waits for just these PUTs; what is in time is seen. Returns when the first came, by time.monotonic()."""
+        """Wait for exactly these PUTs. Return when the first came, by time.monotonic()."""
         with gevent.Timeout(within_s, AssertionError(f"told {self._agent.told}, and no more")):
             while len(self._agent.told) < len(states):
                 gevent.sleep(0.05)
@@ -44,13 +44,13 @@ class Watch:
         return first_s
 
     def sees_nothing(self, for_s: float) -> None:
-        """Nothing is told meanwhile."""
+        """Check that no PUT comes for a while."""
         gevent.sleep(for_s)
         assert self._agent.told == []
 
 
 def has_a_turn(twilio: SimulatedTwilio, bridge: BridgeProcess) -> PhoneCall:
-    """Places a call, has one sentence answered, and leaves the call live."""
+    """Place a call, get one sentence answered, and leave the call live."""
     caller = says()
     call = twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", caller, connect_to=bridge.url)
     call.wait_for(StreamOpened, PATIENCE_S)

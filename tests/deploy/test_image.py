@@ -1,4 +1,4 @@
-"""The image is built, looked into, and takes calls: as its user, on a root that it cannot write to, as process 1."""
+"""The image: built, examined, and called as process 1, as its user, on a file system that it cannot write to."""
 
 import json
 import os
@@ -33,7 +33,7 @@ VAD = "hybrid" if platform.machine() == "x86_64" else "adaptive"
 
 @pytest.fixture(scope="module")
 def base() -> None:
-    """The stand-in for the base image, on a machine that can build and run images."""
+    """Make the stand-in for the base image, on a machine that can build and run images."""
     need_root()
     need_programs(PROGRAMS)
     need_to_work("unshare", "--mount", "--pid", "--fork", "mount", "--make-rprivate", "/")
@@ -42,26 +42,26 @@ def base() -> None:
 
 @pytest.fixture(scope="module")
 def config(base: None) -> Mapping[str, Any]:
-    """What the image says of itself."""
+    """Build the image. Return its configuration."""
     build("Dockerfile", IMAGE)
     return config_of(IMAGE)
 
 
 @pytest.fixture(scope="module")
 def root(config: Mapping[str, Any]) -> Iterator[Path]:
-    """The image's files."""
+    """Yield the directory of the image's files."""
     with root_of(IMAGE) as folder:
         yield folder
 
 
 def events(log: Path) -> list[dict[str, Any]]:
-    """The whole lines of a log that may be in the making."""
+    """Return the complete lines of a log that may still grow."""
     whole, _, _ = log.read_text(encoding="utf-8").rpartition("\n")
     return [json.loads(line) for line in whole.splitlines()]
 
 
 def status_of(pid: int) -> dict[str, list[str]]:
-    """What /proc says of a process, seen from outside."""
+    """Return the fields of /proc/PID/status, seen from outside the container."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     return {name: values.split() for name, _, values in (line.partition(":") for line in lines)}
 
@@ -137,7 +137,7 @@ def test_the_health_check_knows_whether_it_serves(tmp_path: Path, root: Path, co
 def test_as_process_1_it_lets_its_call_finish_after_sigterm(
     tmp_path: Path, root: Path, config: Mapping[str, Any]
 ) -> None:
-    """As process 1 the service lets its call finish after SIGTERM, and takes no other."""
+    """The service as process 1 lets its call finish after SIGTERM, and takes no other."""
     api_port, port, log = free_port(), free_port(), tmp_path / "bridge.log"
     address = f"http://127.0.0.1:{port}"
     with local_lex() as lex:
@@ -181,7 +181,7 @@ def test_the_offline_image_has_a_lex_and_a_caller_for_it(tmp_path: Path, root: P
 
 
 def wait_for_event(log: Path, event: str) -> None:
-    """Returns when `log` has it."""
+    """Wait until `log` has a line of `event`."""
     deadline_s = time.monotonic() + DEADLINE_S
     while not any(line["event"] == event for line in events(log)):
         assert time.monotonic() < deadline_s, f"no {event} in\n{log.read_text(encoding='utf-8')}"

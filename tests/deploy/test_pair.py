@@ -1,4 +1,4 @@
-"""Two tasks behind a load balancer: calls over https and wss, while tasks come and go."""
+"""Two tasks behind a load balancer: calls over https and wss, while tasks start and end."""
 
 import os
 import re
@@ -33,13 +33,13 @@ pytestmark = pytest.mark.timeout(300)  # HAProxy may have to be installed
 
 @pytest.fixture(autouse=True, scope="module")
 def haproxy() -> None:
-    """The load balancer's program."""
+    """Return the program of the load balancer."""
     need_programs([("haproxy", "haproxy")])
 
 
 @pytest.fixture(scope="module")
 def both(haproxy: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """A pair whose tasks no test ends."""
+    """Yield a pair of tasks that no test ends."""
     with pair(tmp_path_factory.mktemp("pair"), "call-update") as found:
         yield found
 
@@ -64,7 +64,7 @@ def test_only_https_and_the_services_addresses_get_through(both: Pair) -> None:
 
 @contextmanager
 def trusting(balancer: LoadBalancer) -> Iterator[requests.Session]:
-    """Somebody who trusts who made the certificate."""
+    """Return a session that trusts the certificate's issuer."""
     with requests.Session() as session:
         session.trust_env = False
         session.verify = str(balancer.ca_file)
@@ -72,7 +72,7 @@ def trusting(balancer: LoadBalancer) -> Iterator[requests.Session]:
 
 
 def signed(pair: Pair, path: str, form: Mapping[str, str], cookie: str = "", **headers: str) -> requests.Response:
-    """A signed POST, as Twilio makes it. `cookie`: the task that it is to get to."""
+    """Send a POST signed as Twilio signs. `cookie`: the task that has to get it."""
     url = pair.balancer.url + path
     headers |= {"X-Twilio-Signature": RequestValidator(TOKEN).compute_signature(url, form)}
     with trusting(pair.balancer) as session:
@@ -138,7 +138,7 @@ def test_a_webhook_and_its_socket_may_get_to_different_tasks(tmp_path: Path, mod
 
 
 def early_orders(both: Pair, fallback_url: str = "") -> tuple[list[Order], list[Order]]:
-    """Four calls that have got through a turn: those that the first task has, and those that the second has."""
+    """Return four calls after their first turn: those of the first task, and those of the second."""
     orders = [both.order(fallback_url) for _ in range(4)]
     together(orders, 1)
     firsts, seconds = ([order for order in orders if both.where("stream-started", order) == [name]] for name in NAMES)
@@ -192,7 +192,7 @@ def test_calls_of_a_killed_task_go_on_at_the_other(tmp_path: Path, mode: str) ->
 
 @contextmanager
 def twiml_bin() -> Iterator[str]:
-    """The fallback address that docs/deploy.md recommends: a document that Twilio keeps, and fills in."""
+    """Return the document that docs/deploy.md recommends as the fallback, filled in as Twilio does."""
     documented = re.search("```xml\n(.*?)```", (ROOT / "docs/deploy.md").read_text(encoding="utf-8"), re.DOTALL)
     assert documented is not None
 

@@ -1,4 +1,4 @@
-"""The documents' AWS commands: there are such commands, with such options, and such parameters and outputs."""
+"""The AWS commands in the documents: their names, options, parameters and outputs exist."""
 
 import re
 from typing import Any
@@ -27,7 +27,7 @@ OWN_COMMANDS = {
 
 
 def options_of(service: str, operation: str, session: Any) -> set[str]:
-    """What an operation of AWS's service model takes, as the CLI writes it."""
+    """Return the options that the AWS CLI has for an operation of AWS's service model."""
     model = session.get_service_model(service)
     names = {xform_name(name, "-"): name for name in model.operation_names}
     assert operation in names, f"aws {service} {operation}"

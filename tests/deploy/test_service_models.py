@@ -1,4 +1,4 @@
-"""What the emulator of test_stacks.py does not know: resolved here, and held against AWS's own service models."""
+"""Resources that the emulator of test_stacks.py does not know, resolved here and compared with AWS's service models."""
 
 import base64
 import hmac
@@ -19,7 +19,7 @@ CORE, SERVICE = TEMPLATES / "core.yml", TEMPLATES / "service.yml"
 
 
 def resolved(name: str, **given: str) -> Any:
-    """The properties of a resource of service.yml."""
+    """Return the properties of a resource of service.yml."""
     known = {
         "Service.Name": "lexbridge-voice",
         "ScalableTarget": "target",
@@ -102,7 +102,10 @@ def test_tasks_are_scaled_by_cpu_too() -> None:
 
 
 def test_only_the_secrets_that_are_there_may_be_read() -> None:
-    """The emulator's Ref gives a secret's name, where AWS gives its ARN: so it is asked here what is referred to."""
+    """The permission names ARNs of secrets that exist.
+
+    The emulator's Ref gives a secret's name where AWS gives its ARN, so this test checks the reference itself.
+    """
     names = ("TwilioAuthTokenSecret", "TwilioAuthTokenSecondarySecret", "KeysSecret")
     template = load(SERVICE)
     known = {name: f"arn of {name}" for name in names} | {"LogGroup.Arn": "arn of the log"}
@@ -132,7 +135,7 @@ def test_the_alarm_with_arithmetic_adds_up() -> None:
 
 
 def web_acl(limit: str = "100") -> Any:
-    """The properties of the web ACL of core.yml."""
+    """Return the properties of the web ACL of core.yml."""
     template = load(CORE)
     resource = template["Resources"]["WebAcl"]
     assert resource["Condition"] == template["Resources"]["WebAclAssociation"]["Condition"] == "StrangersAreLimited"
@@ -141,8 +144,10 @@ def web_acl(limit: str = "100") -> Any:
 
 
 def matches(statement: Any, path: str, headers: dict[str, str]) -> bool:
-    """Whether a statement of AWS WAF matches a request, as far as they are used here, by AWS's documentation: what
-    a request does not have has no size."""
+    """Return whether a statement of AWS WAF matches a request, as AWS documents the kinds that are used here.
+
+    A part that the request does not have has no size.
+    """
     ((kind, what),) = statement.items()
     match kind:
         case "NotStatement":
@@ -160,7 +165,7 @@ def matches(statement: Any, path: str, headers: dict[str, str]) -> bool:
 
 
 def counted_by(path: str, signature: str | None) -> list[str]:
-    """The rules of the web ACL that count a request."""
+    """Return the rules of the web ACL that count a request."""
     headers = {} if signature is None else {"x-twilio-signature": signature}
     rated = [(rule["Name"], rule["Statement"]["RateBasedStatement"]) for rule in web_acl()["Rules"]]
     return [name for name, statement in rated if matches(statement["ScopeDownStatement"], path, headers)]
@@ -198,7 +203,7 @@ def test_the_waf_counts_what_cannot_be_twilios(path: str, signature: str | None)
 
 
 def test_tasks_that_drain_may_ask_whether_others_are_there() -> None:
-    """Each of them once a second, and 100 of them from one address."""
+    """The web ACL lets 100 draining tasks behind one address probe /ready once a second each."""
     assert counted_by("/ready", None) == counted_by("/ready", "x" * 28) == ["ready"]
     ready = web_acl()["Rules"][1]["Statement"]["RateBasedStatement"]
     assert ready["Limit"] >= 100 * ready["EvaluationWindowSec"] / PROBE_INTERVAL_S

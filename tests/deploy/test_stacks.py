@@ -1,7 +1,7 @@
-"""Both stacks are created in an emulator of AWS, read back through its APIs, and deleted.
+"""Both stacks in an emulator of AWS: created, read back through its APIs, and deleted.
 
-The emulator does not know Application Auto Scaling, alarms with arithmetic, NAT gateways and the WAF: they are left out
-here, and held against AWS's service models in test_service_models.py.
+The emulator does not know Application Auto Scaling, alarms with arithmetic, NAT gateways and the WAF. They are left out
+here; test_service_models.py compares them with AWS's service models.
 """
 
 import json
@@ -87,7 +87,7 @@ def test_only_the_load_balancer_reaches_tasks(aws: Aws, core: dict[str, str]) ->
 
 
 def ports(permissions: list[dict[str, Any]]) -> set[tuple[int, int, str]]:
-    """From port, to port, and who: an address or a group."""
+    """Return the first port, the last port, and the address or security group of each rule."""
     assert {one["IpProtocol"] for one in permissions} == {"tcp"}
     found = set()
     for one in permissions:

@@ -1,7 +1,7 @@
-"""The task as ECS gets it, and what it may do.
+"""The task as ECS gets it, and its permissions.
 
-The emulator keeps only the first floor of a stack's task definition, so the template's is resolved here and registered
-with ECS directly; the roles are those of the stacks.
+The emulator keeps only the top level of a stack's task definition, so the template's is resolved here and registered
+with ECS directly. The roles are those of the stacks.
 """
 
 import json
@@ -31,7 +31,7 @@ TASK = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task"
 
 
 def task_definition(aws: Aws, stack: str, parameters: Mapping[str, str], outputs: Mapping[str, str]) -> dict[str, Any]:
-    """What ECS says of the stack's task definition. boto3 has checked each field against ECS's own model."""
+    """Return the task definition as ECS describes it. boto3 has checked each field against ECS's own model."""
     secrets = aws.client("secretsmanager")
     made = aws.resources(stack)
     arns = {
@@ -52,7 +52,10 @@ def task_definition(aws: Aws, stack: str, parameters: Mapping[str, str], outputs
 
 
 def as_ecs_has_it(node: Any) -> Any:
-    """CloudFormation's names are those of ECS but for the first letter; a log driver's options are nobody's."""
+    """Return a value of CloudFormation with ECS's names.
+
+    Their first letter is small, except in a log driver's options.
+    """
     if isinstance(node, list):
         return [as_ecs_has_it(one) for one in node]
     if not isinstance(node, dict):
@@ -63,7 +66,7 @@ def as_ecs_has_it(node: Any) -> Any:
 
 
 def environment(aws: Aws, container: Mapping[str, Any]) -> dict[str, str]:
-    """What the service finds in its environment: ECS has put the secrets there."""
+    """Return the environment of the service, with the secrets that ECS puts there."""
     found = {entry["name"]: entry["value"] for entry in container["environment"]}
     for entry in container["secrets"]:
         # arn:aws:secretsmanager:region:account:secret:name, and then :key:version stage:version id if it is JSON
@@ -143,7 +146,7 @@ def environment_as_shown(aws: Aws, stack: str, parameters: Mapping[str, str], ou
 
 
 def allowed(aws: Aws, role_arn: str, action: str, resource: str) -> bool:
-    """What IAM's own simulation says."""
+    """Return the result of IAM's own policy simulation."""
     request = {"PolicySourceArn": role_arn, "ActionNames": [action], "ResourceArns": [resource]}
     (found,) = aws.client("iam").simulate_principal_policy(**request)["EvaluationResults"]
     return bool(found["EvalDecision"] == "allowed")
@@ -179,7 +182,7 @@ def test_the_service_may_talk_with_its_bot(
 
 
 def granted(aws: Aws, role_arn: str) -> set[str]:
-    """Every action that a role's policies name."""
+    """Return every action that a role's policies name."""
     iam, role = aws.client("iam"), role_arn.rpartition("/")[2]
     assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
     actions: set[str] = set()

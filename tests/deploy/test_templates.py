@@ -1,4 +1,4 @@
-"""The templates by themselves: what linters and our own policy say of them, and that they fit the service."""
+"""The templates by themselves: linters, a policy of our own, and whether they fit the service."""
 
 import json
 import re
@@ -115,13 +115,13 @@ BREACHES = [
 
 @pytest.fixture(scope="module")
 def policy() -> CompositeEngine:
-    """Our own rules."""
+    """Return our own policy rules."""
     return CompositeEngine(CompositeEngineConfig(guard_rules=[file_to_external_rule_source(str(POLICY))]))
 
 
 @pytest.fixture(scope="module")
 def checkov() -> Path:
-    """The program."""
+    """Return the path of the program checkov."""
     return installed(CHECKOV)
 
 

@@ -1,4 +1,4 @@
-"""Which worker accepts: the decision, over a board; and a server that shares its listener."""
+"""The rule for which worker accepts a connection, on a scoreboard and in a server that shares its listener."""
 
 import itertools
 import socket
@@ -18,7 +18,7 @@ from tests.support.rig import PATIENCE_S
 
 
 def ready_workers(*sockets: int) -> list[FewestSocketsFirst]:
-    """Workers that are ready, with so many media sockets each."""
+    """Return a policy for each worker; all are ready, and `sockets` are their media sockets."""
     scoreboard = Scoreboard(len(sockets))
     found = [FewestSocketsFirst(WorkerSlot(scoreboard, slot, 1)) for slot in scoreboard.slots]
     for worker, held in zip(found, sockets, strict=True):
@@ -28,12 +28,12 @@ def ready_workers(*sockets: int) -> list[FewestSocketsFirst]:
 
 
 def who_takes(workers: list[FewestSocketsFirst]) -> list[bool]:
-    """Whether each takes a connection that has just come."""
+    """Return for each worker whether it accepts a connection that has just come."""
     return [not worker.defers(1, 0.0) for worker in workers]
 
 
 def left_s(worker: FewestSocketsFirst) -> float:
-    """For how long it leaves a connection that nobody else takes, to a millisecond."""
+    """Return the seconds for which a worker leaves a connection that no other accepts, to a millisecond."""
     return next(at_ms for at_ms in itertools.count() if not worker.defers(1, 100.0 + at_ms / 1000)) / 1000
 
 
@@ -57,7 +57,7 @@ def test_any_number_of_calls_comes_out_even() -> None:
 
 
 def test_a_connection_is_left_longer_to_more_idle_workers() -> None:
-    """A worker leaves a connection the longer, the more others have fewer calls, but never for long."""
+    """A worker leaves a connection the longer, the more others have fewer calls, but only up to a limit."""
     assert left_s(ready_workers(1, 0)[0]) == pytest.approx(DEFER_S, abs=0.0011)
     assert left_s(ready_workers(2, 1, 0)[0]) == pytest.approx(2 * DEFER_S, abs=0.0011)
     assert left_s(ready_workers(9, *[0] * 7)[0]) == pytest.approx(MAX_DEFER_S, abs=0.0011)
@@ -127,8 +127,10 @@ def test_a_listener_tells_how_many_connections_wait() -> None:
 
 @contextmanager
 def shared_server(other_has: int) -> Iterator[tuple[tuple[str, int], Scoreboard]]:
-    """A server, and beside it a worker that is ready, has so many media sockets, and never accepts anything. Yields the
-    server's address and the board."""
+    """Run a server beside a ready worker that never accepts. Yield the server's address and the scoreboard.
+
+    `other_has`: media sockets of that other worker.
+    """
     app = Flask("test")
     app.add_url_rule("/page", "page", lambda: "here")
     scoreboard = Scoreboard(2)
@@ -152,7 +154,7 @@ def shared_server(other_has: int) -> Iterator[tuple[tuple[str, int], Scoreboard]
 
 
 def ask(caller: socket.socket, connection: str = "keep-alive") -> bytes:
-    """Asks for a page on a connection. Returns the answer's head."""
+    """Request a page on a connection. Return the head of the answer."""
     caller.sendall(f"GET /page HTTP/1.1\r\nHost: here\r\nConnection: {connection}\r\n\r\n".encode())
     answer = b""
     while b"\r\n\r\n" not in answer:

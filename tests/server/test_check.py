@@ -1,4 +1,4 @@
-"""`server.py --check` on wrong settings: each is told in one line, with its remedy, and the exit status is 2."""
+"""The command `server.py --check` on wrong settings: one line each, with its remedy, and exit status 2."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ RIGHT = {
     "TWILIO_AUTH_TOKEN": "0123456789abcdef0123456789abcdef",
     "URL": "https://voice.example.com",
 }
-"""With an alias of its own: nothing to refuse, and nothing to warn of."""
+"""Settings with nothing wrong and nothing to warn of: the bot has an alias of its own."""
 
 API_KEY = "SK" + "0" * 32
 REGION = "must be the name of an AWS region such as us-west-2"
@@ -112,7 +112,7 @@ ODD = {
 
 
 class Checking:
-    """`server.py --check` in a folder of its own, with just the environment it is given."""
+    """The command `server.py --check` in a directory of its own, with exactly the environment it is given."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         self.env_file = folder / ".env"
@@ -120,7 +120,7 @@ class Checking:
         self._monkeypatch = monkeypatch
 
     def __call__(self, **environment: str) -> tuple[int, str, str]:
-        """Exit status, standard output and standard error."""
+        """Run the check. Return the exit status, standard output and standard error."""
         with self._monkeypatch.context() as patch:
             for name in os.environ.keys() - {"PATH", "HOME"}:
                 patch.delenv(name)

@@ -1,4 +1,4 @@
-"""`server.py` as a process of its own: how it starts, what it says when it does not, how it ends."""
+"""The program `server.py` as a process of its own: its start, its messages when it cannot start, and its end."""
 
 import contextlib
 import errno
@@ -155,7 +155,7 @@ def test_a_port_that_is_taken_is_said_plainly(tmp_path: Path) -> None:
 
 
 def has_ipv6() -> bool:
-    """Whether this machine has a loopback of IPv6."""
+    """Return whether this machine has a loopback address of IPv6."""
     try:
         with socket.socket(socket.AF_INET6) as probe:
             probe.bind(("::1", 0))
@@ -202,7 +202,7 @@ def test_it_serves_ipv4_and_ipv6(tmp_path: Path) -> None:
 
 def test_without_ipv6_it_serves_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
     class NoIpv6(socket.socket):
-        """The system's sockets as they are where IPv6 was turned off."""
+        """A socket class as on a system where IPv6 is turned off."""
 
         def __init__(self, family: int = -1, *rest: Any, **named: Any) -> None:
             if family == socket.AF_INET6:
@@ -339,7 +339,7 @@ def test_what_is_wrong_only_when_it_starts_is_said_once(tmp_path: Path) -> None:
 
 
 def raw_lines(bridge: BridgeProcess) -> list[str]:
-    """What it wrote to standard output and error and is no JSON."""
+    """Return the lines of standard output and standard error that are not JSON."""
     return [line for line in bridge.log.read_text(encoding="utf-8").splitlines() if not line.startswith("{")]
 
 

@@ -20,7 +20,7 @@ from tests.support.rig import PATIENCE_S
 
 
 class Calls(CallRegistry):
-    """One live call, which notes what it is told. `ends_at`: what makes it end."""
+    """A registry with one live call, which notes what it is asked. `ends_at`: the request at which it ends."""
 
     def __init__(self, ends_at: str = "") -> None:
         super().__init__(max_calls=10)
@@ -44,7 +44,7 @@ def no() -> bool:
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """How long it takes."""
+    """Return how long `run` takes, in seconds."""
     before_s = time.monotonic()
     with gevent.Timeout(PATIENCE_S):
         run()
@@ -73,7 +73,7 @@ def test_alone_it_waits_for_the_last_call_to_end(logged: Logged) -> None:
 def test_calls_are_told_to_leave_once_and_not_all_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """While other workers take calls, each call is told to leave once, and not all in the same moment."""
+    """Draining asks each call to leave once, spread over time, while other workers take calls."""
     monkeypatch.setattr("lexbridge.server.drain.MIN_LEAVES_PER_S", 10.0)
     calls = CallRegistry(max_calls=10)
     told: list[float] = []
@@ -128,7 +128,7 @@ def test_a_call_that_does_not_even_close_is_not_waited_for() -> None:
 
 @contextmanager
 def answering(status: str, pieces: int = 1) -> Iterator[str]:
-    """A server that answers with `status`, and a body that drips for `pieces` tenths of a second."""
+    """Run a server that answers `status`, with a body that drips for `pieces` tenths of a second."""
 
     def app(environ: object, start_response: Callable[..., object]) -> Iterator[bytes]:
         start_response(status, [("Location", "/elsewhere")])

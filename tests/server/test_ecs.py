@@ -1,4 +1,4 @@
-"""What Amazon ECS is told: by real requests to an agent that notes them, answers, or does not."""
+"""Task protection and the metric on Amazon ECS: real requests to an agent that answers, fails or hangs."""
 
 from itertools import pairwise
 
@@ -72,7 +72,7 @@ def test_a_fault_is_said_once_tried_again_and_over_when_it_works(agent, status, 
 
 
 def test_a_busy_tasks_protection_rests_for_a_deployment(agent):
-    """The protection of a task that always has calls rests, so that a deployment gets on."""
+    """The protection of a task that always has calls pauses, so that a deployment can go on."""
     with agent.running() as uri, capture_logs() as logs:
         protection = TaskProtection(uri)
         for second in range(0, 2 * int(ecs.MAX_PROTECTED_S + ecs.PAUSE_S), 10):
@@ -108,7 +108,7 @@ def test_a_fault_that_lasts_is_tried_again_each_minute(agent):
 
 
 def some_looks() -> None:
-    """The agent's answer arrives, and each worker looks again, however slow the machine is."""
+    """Wait until the agent's answer has arrived and each worker has checked again, however slow the machine is."""
     for _ in range(30):
         gevent.sleep(0.01)
 

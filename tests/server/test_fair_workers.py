@@ -1,4 +1,4 @@
-"""How calls spread over the workers of `server.py`: as processes, with real sockets."""
+"""The spread of calls over the workers of `server.py`, as processes with real sockets."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ NOWHERE = {
 
 
 class Office:
-    """`server.py` while it runs, and the media sockets that are open."""
+    """A running `server.py`, and the media sockets that are open to it."""
 
     def __init__(self, bridge: BridgeProcess, calls: ExitStack) -> None:
         self.bridge = bridge
@@ -32,11 +32,11 @@ class Office:
         self._ports: list[int] = []
 
     def log_has(self, event: str, count: int) -> bool:
-        """Whether the log has so many lines of `event`, or more."""
+        """Return whether the log has at least `count` lines of `event`."""
         return self.bridge.log.read_text(encoding="utf-8").count(f'"{event}"') >= count
 
     def call(self, count: int) -> None:
-        """Opens so many media sockets, one after the other."""
+        """Open media sockets, one after the other."""
         for _ in range(count):
             one = self._calls.enter_context(RudeClient(("127.0.0.1", self.bridge.port), PATIENCE_S))
             assert one.upgrade(headers=SIGNED) == 101
@@ -44,7 +44,7 @@ class Office:
             gevent.sleep(0.02)
 
     def spread(self) -> dict[int, int]:
-        """How many of the media sockets each worker has."""
+        """Return how many of the media sockets each worker has."""
         workers = children(self.bridge.pid)
         has = Counter(next((pid for pid in workers if serves(pid, self.bridge.port, port)), 0) for port in self._ports)
         return {pid: has[pid] for pid in workers}
@@ -52,7 +52,7 @@ class Office:
 
 @contextmanager
 def office(folder: Path, workers: int) -> Iterator[Office]:
-    """Starts the server, and waits until all its workers are ready."""
+    """Start the server, and wait until all its workers are ready."""
     settings = {**ENVIRONMENT, **V1_BOT, **NOWHERE, "WEB_CONCURRENCY": str(workers), "DRAIN_S": "1"}
     with BridgeProcess(settings, folder / "bridge.log") as bridge, ExitStack() as calls:
         opened = Office(bridge, calls)
@@ -72,7 +72,7 @@ def test_each_worker_gets_its_share_of_the_calls(tmp_path: Path, workers: int, c
 
 
 def test_a_hanging_worker_with_few_calls_keeps_nobody_waiting(tmp_path: Path) -> None:
-    """A worker that hangs with the fewest calls keeps no new connection waiting: another one takes it."""
+    """Another worker accepts a new connection if the worker with the fewest calls hangs."""
     with office(tmp_path, 2) as opened:
         opened.call(6)
         hung, other = opened.spread()

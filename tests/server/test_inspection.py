@@ -1,4 +1,4 @@
-"""SIGUSR1 and SIGUSR2: what goes on in `server.py`, on demand, in all its processes; neither ends it."""
+"""The signals SIGUSR1 and SIGUSR2, which make all processes of `server.py` report; neither ends a process."""
 
 import json
 import os
@@ -22,20 +22,20 @@ from tests.support.tricky_server import tricky_server
 
 
 def has_begun(worker: int, signum: signal.Signals) -> bool:
-    """It has its own handler: one that was just forked has the parent's, SIGHUP's too."""
+    """Return whether a worker has its own signal handlers: a fork begins with the supervisor's."""
     return handles(worker, signum) and not handles(worker, signal.SIGHUP)
 
 
 @contextmanager
 def two_workers(folder: Path, level: str) -> Iterator[BridgeProcess]:
-    """`server.py` with two workers, both built, at a LOG_LEVEL at which it may say nothing of it."""
+    """Run `server.py` with two workers, both built, at a LOG_LEVEL at which it logs nothing of its start."""
     with BridgeProcess({**COMPLETE, "WEB_CONCURRENCY": "2", "LOG_LEVEL": level}, folder / "bridge.log") as bridge:
         wait_until(lambda: [has_begun(pid, signal.SIGTERM) for pid in children(bridge.pid)] == [True, True])
         yield bridge
 
 
 def lines(bridge: BridgeProcess, event: str, count: int) -> list[dict[str, Any]]:
-    """Waits until the log has so many lines of `event`, and returns them."""
+    """Wait until the log has `count` lines of `event`, and return them."""
     wait_until(lambda: len(said(bridge, event)) >= count)
     return said(bridge, event)
 
@@ -94,7 +94,7 @@ def test_a_worker_whose_loop_is_held_says_by_what(tmp_path: Path) -> None:
 
 
 def levels(bridge: BridgeProcess) -> dict[int, list[str]]:
-    """By process, the levels that it switched to."""
+    """Return the log levels that each process switched to."""
     found: dict[int, list[str]] = {}
     for line in said(bridge, "log-level"):
         found.setdefault(line["pid"], []).append(line["log_level"])

@@ -1,4 +1,4 @@
-"""`server.py --check=live`: what it says of AWS, Twilio and the service, with real clients over real sockets."""
+"""The command `server.py --check=live`: its findings about AWS, Twilio and the service, over real sockets."""
 
 import json
 import os
@@ -55,13 +55,13 @@ def settings_at(twilio_url: str = NOBODY, **changes: str) -> Settings:
 
 
 def rows(printed: str) -> dict[str, str]:
-    """The verdict of each row of the table."""
+    """Return the verdict of each row of the table."""
     found = re.findall(r"^(\S.*?)  +(ok|warning|NOT OK|not asked)  ", printed, re.MULTILINE)
     return dict(found)
 
 
 def environment_of(served: LocalLex, simulated: SimulatedTwilio, **changes: str) -> dict[str, str]:
-    """What a bridge and a check of it are told."""
+    """Return the settings of a bridge and of a check of it."""
     return {
         **ENVIRONMENT,
         **v2_bot(flowers()),
@@ -249,7 +249,7 @@ def test_aws_errors_are_told_apart(
 
 
 def test_an_unknown_error_is_compared_with_a_wrong_locales(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error text of Lex that is not known is compared with the answer for a locale that does not exist."""
+    """An unknown error text of Lex is compared with the answer for a locale that does not exist."""
     answers = iter(["It is not here.", "The language xx_XX is not spoken."])
     error = "ResourceNotFoundException"
     with answering(lambda send: send(aws_error(404, error, next(answers, "Again")).encode())) as peer:

@@ -1,4 +1,4 @@
-"""Overload: the arithmetic, without a clock; what the system says of memory, from files as it writes them."""
+"""Overload: the arithmetic without a clock, and memory limits from files as the system writes them."""
 
 import os
 import time
@@ -29,7 +29,7 @@ def calls() -> CallRegistry:
 def fill(
     load: OverloadDetector, calls: CallRegistry, *late_ms: float, memory: int = 0, busy: float = 0.5
 ) -> list[bool]:
-    """After each measurement: is it overloaded?"""
+    """Record measurements. Return after each whether the worker is overloaded."""
     after = []
     for late in late_ms:
         load.record(late / 1000, memory, busy)

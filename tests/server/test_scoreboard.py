@@ -1,4 +1,4 @@
-"""What the processes know of each other, in one of them."""
+"""The scoreboard, in a single process."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Signals to `server.py` while it starts, serves and drains, and how it ends."""
+"""Behaviour of `server.py` at signals while it starts, serves and drains."""
 
 import json
 import os
@@ -75,9 +75,9 @@ def test_a_worker_that_is_told_and_has_no_call_is_no_error(tmp_path: Path) -> No
 
 
 def test_after_a_signal_live_calls_go_on_to_their_end(tmp_path: Path) -> None:
-    """After a signal live calls go on to their end, and no new call is let in."""
+    """Live calls go on to their end after a signal, and no new call is accepted."""
     with live_call(tmp_path) as live:
-        live.is_told(signal.SIGTERM)
+        live.send_signal(signal.SIGTERM)
         late = live.twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", says(), connect_to=live.bridge.url)
         assert late.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
         answer = late.wait_for(WebhookAnswered, PATIENCE_S)
@@ -105,7 +105,7 @@ def test_a_call_that_does_not_end_is_given_up_after_drain_s(tmp_path: Path) -> N
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_it_at_once(tmp_path: Path, second: signal.Signals) -> None:
     with live_call(tmp_path) as live:
-        live.is_told(signal.SIGTERM)
+        live.send_signal(signal.SIGTERM)
         live.bridge.send_signal(second)
         assert live.bridge.wait(PATIENCE_S) == 1  # far less than DRAIN_S
         assert "stopped" not in [line.get("event") for line in live.events()]

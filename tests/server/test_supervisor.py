@@ -1,4 +1,4 @@
-"""The parent of the processes, over workers that do next to nothing (tests/support/supervised_workers.py)."""
+"""The supervisor, over workers that do next to nothing (tests/support/supervised_workers.py)."""
 
 import json
 import os
@@ -23,30 +23,30 @@ from tests.support.rig import PATIENCE_S
 
 
 class Supervised:
-    """A supervisor of workers that do next to nothing, while it runs."""
+    """A running supervisor of workers that do next to nothing."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self.process = process
         self.pid = process.pid
-        """The parent's."""
+        """The process id of the supervisor."""
         self._log = log
 
     def lines(self, event: str) -> list[dict[str, Any]]:
-        """The log lines of one event."""
+        """Return the log lines of `event`."""
         lines = [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
         return [line for line in lines if line["event"] == event]
 
     def text(self) -> str:
-        """Standard output and error."""
+        """Return the standard output and standard error so far."""
         return self._log.read_text(encoding="utf-8")
 
     def are_ready(self, count: int) -> list[int]:
-        """Waits until so many workers became ready since the start. Returns who is there."""
+        """Wait until `count` workers have become ready since the start. Return the pids of the workers that run."""
         wait_until(lambda: len(self.lines("serving") + self.lines("worker-started")) >= count)
         return children(self.pid)
 
     def end(self, *signums: signal.Signals) -> int:
-        """Its exit status, after these signals. It leaves nobody behind."""
+        """Send the signals. Return the exit status, and check that no worker is left."""
         there = children(self.pid)
         for signum in signums:
             os.kill(self.pid, signum)
@@ -57,7 +57,7 @@ class Supervised:
 
 @contextmanager
 def supervised(folder: Path, *before: str, **options: Any) -> Iterator[Supervised]:
-    """Starts it. `before`: a command that it is started through."""
+    """Run a supervisor. `before`: a command through which it is started."""
     log = folder / "supervisor.log"
     with log.open("wb") as out:
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What holds a worker's loop, and what escapes in it, in the log of a real server (tricky.py)."""
+"""Code that holds the event loop, and uncaught exceptions, in the log of a real server (tests/support/tricky.py)."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from tests.support.tricky_server import tricky_server
 
 
 def line_of(words: str) -> int:
-    """Where these words stand first in tricky.py."""
+    """Return the number of the first line of tricky.py that contains `words`."""
     lines = Path(tricky.__file__).read_text(encoding="utf-8").splitlines()
     return next(number for number, line in enumerate(lines, 1) if words in line)
 

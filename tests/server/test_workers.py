@@ -1,4 +1,4 @@
-"""Several workers behind one port: killed, replaced, full, stopped, while calls go on."""
+"""Several workers behind one port: killed, replaced, full or stopped, while calls go on."""
 
 import contextlib
 import json
@@ -103,7 +103,7 @@ STREAM_MODE = {"REPLY_MODE": "stream", "WEB_CONCURRENCY": "2", "NO_INPUT_S": "12
 
 
 def is_asked_for_kinds(live: LiveCall) -> int:
-    """The caller says something, and hears the bot's question over the stream. Returns the worker that has the call."""
+    """Let the caller speak until the bot's question is heard over the stream. Return the worker that has the call."""
     wait_until(lambda: len(said(live.bridge, "worker-started")) == 1)
     live.caller.say("some flowers please")
     live.call.wait_for(MarkReturned, PATIENCE_S, where=lambda mark: mark.name == "turn-1.1:end")
@@ -114,7 +114,7 @@ def is_asked_for_kinds(live: LiveCall) -> int:
 
 
 def said_by_twilio(call: PhoneCall) -> list[str]:
-    """What was said by Twilio's own voice."""
+    """Return the words that Twilio's own voice said."""
     return [event.text for event in call.events if isinstance(event, VerbStarted) and event.verb == "Say"]
 
 
@@ -146,7 +146,7 @@ def test_a_stream_mode_call_is_handed_over_between_workers(tmp_path: Path) -> No
 def test_a_lone_process_stays_for_its_stream_mode_call(tmp_path: Path) -> None:
     """A call in stream mode outlives SIGTERM to its process, which ends after it."""
     with live_call(tmp_path, **{**STREAM_MODE, "WEB_CONCURRENCY": "1"}) as live:
-        live.is_told(signal.SIGTERM)
+        live.send_signal(signal.SIGTERM)
         live.caller.say("some flowers please")
         live.call.wait_for(MarkReturned, PATIENCE_S, where=lambda mark: mark.name == "turn-1.1:end")
         live.call.hang_up()

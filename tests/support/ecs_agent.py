@@ -1,4 +1,4 @@
-"""The agent that Amazon ECS has beside a container, as far as a task asks for its protection."""
+"""The agent that Amazon ECS runs beside a container: its endpoint for task protection."""
 
 import json
 import time
@@ -18,18 +18,18 @@ OK = (
 
 
 class Agent:
-    """Notes what it is told, and answers what the test wants."""
+    """An ECS agent that notes each request, and answers as the test wants."""
 
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
         """The body of each PUT."""
         self.told_at_s: list[float] = []
-        """When each came, by time.monotonic()."""
+        """Time of each PUT, by time.monotonic()."""
         self.answer: tuple[str, str] = OK
         self.hangs_s = 0.0
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """A request."""
+        """Answer a request."""
         assert (environ["REQUEST_METHOD"], environ["PATH_INFO"]) == ("PUT", "/api/x/task-protection/v1/state")
         assert environ["CONTENT_TYPE"] == "application/json"
         self.told_at_s.append(time.monotonic())
@@ -41,7 +41,7 @@ class Agent:
 
     @contextmanager
     def running(self) -> Iterator[str]:
-        """Yields what ECS_AGENT_URI is in a container."""
+        """Run the agent. Yield the value that ECS_AGENT_URI has in a container."""
         server = WSGIServer(("127.0.0.1", 0), self, log=None, error_log=None)
         server.start()
         try:

@@ -1,4 +1,4 @@
-"""`server.py` as a process of its own: run to its end, while it starts, with workers, with a live call."""
+"""The program `server.py` as a process of its own: run to its end, while starting, with workers, with a live call."""
 
 import contextlib
 import json
@@ -37,7 +37,7 @@ COMPLETE = {
 
 
 def start(folder: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Runs `server.py` in `folder` with just this environment, to its end."""
+    """Run `server.py` in `folder` with exactly this environment, to its end."""
     return subprocess.run(
         [sys.executable, str(ROOT / "server.py"), *arguments],
         cwd=folder,
@@ -51,9 +51,9 @@ def start(folder: Path, *arguments: str, **environment: str) -> "subprocess.Comp
 
 @contextmanager
 def starting(folder: Path, *before: str, **changes: str) -> "Iterator[tuple[subprocess.Popen[str], int]]":
-    """`server.py` from when it imports gevent, the first of all, and its process id.
+    """Yield a `server.py` that has just begun to import gevent, its first import, and its process id.
 
-    `before`: a command that it is started through.
+    `before`: a command through which it is started.
     """
     process = subprocess.Popen(
         [*before, sys.executable, str(ROOT / "server.py")],
@@ -81,7 +81,7 @@ STARTING_S = (0.0, 0.05, 0.2, 0.6, 1.0, 1.5)
 
 
 class Visitors:
-    """Ask /ready again and again, each time on a new connection, while they are a context manager."""
+    """Clients that request /ready again and again, each time on a new connection, as a context manager."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -108,21 +108,21 @@ class Visitors:
 
 @contextmanager
 def two_workers(folder: Path, **changes: str) -> Iterator[BridgeProcess]:
-    """`server.py` with two workers, both ready."""
+    """Run `server.py` with two workers, both ready."""
     with BridgeProcess({**COMPLETE, "WEB_CONCURRENCY": "2", **changes}, folder / "bridge.log") as bridge:
         wait_until(lambda: len(said(bridge, "worker-started")) == 1)
         yield bridge
 
 
 def said(bridge: BridgeProcess, event: str) -> list[dict[str, Any]]:
-    """The lines of its log with this event."""
+    """Return the log lines of `event`."""
     lines = [json.loads(line) for line in bridge.log.read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if line["event"] == event]
 
 
 @dataclass
 class LiveCall:
-    """A call that is live at `server.py`, and what is around it."""
+    """A live call at `server.py`, with everything around it."""
 
     call: PhoneCall
     caller: SimulatedCaller
@@ -130,23 +130,25 @@ class LiveCall:
     twilio: SimulatedTwilio
 
     def ready(self) -> int:
-        """The status of /ready."""
+        """Return the status of /ready."""
         return requests.get(f"{self.bridge.url}/ready", timeout=PATIENCE_S).status_code
 
-    def is_told(self, signum: signal.Signals) -> None:
-        """Sends the signal, and waits until it has been taken note of."""
+    def send_signal(self, signum: signal.Signals) -> None:
+        """Send the signal, and wait until the server has noticed it."""
         self.bridge.send_signal(signum)
         wait_until(lambda: self.ready() == 503)
 
     def events(self) -> list[dict[str, Any]]:
-        """The lines of its log."""
+        """Return the lines of the server's log."""
         return [json.loads(line) for line in self.bridge.log.read_text(encoding="utf-8").splitlines()]
 
 
 @contextmanager
 def live_call(folder: Path, *, is_asked: bool = True, **changes: str) -> Iterator[LiveCall]:
-    """`server.py` with `changes` in its settings, and a call of which Lex will understand one sentence. `is_asked`: not
-    before the bridge counts it."""
+    """Run `server.py` with `changes` in its settings, and a call of which Lex will understand one sentence.
+
+    `is_asked`: wait until the bridge counts the call.
+    """
     recogniser = ScriptedRecogniser(["I would like to order flowers"])
     with (
         LocalLex(bots=[flowers()], recogniser=recogniser, voice=SilentVoice()) as lex,

@@ -1,8 +1,8 @@
-"""A Supervisor over workers that do next to nothing, as a process of its own.
+"""A supervisor over workers that do next to nothing, as a process of its own.
 
     python tests/support/supervised_workers.py '{"count": 2}'
 
-Its log is JSON lines on standard output, the workers' among them. The options are the fields of Options.
+The supervisor and the workers log JSON lines to standard output. The options are the fields of Options.
 """
 
 from gevent import monkey
@@ -30,24 +30,24 @@ from lexbridge.server.supervisor import Supervisor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the workers do, and how the parent looks at them."""
+    """Behaviour of the workers, and limits of the supervisor."""
 
     count: int = 1
     hang_limit_s: float = 10.0
     status: int | None = None
-    """They end at once with this exit status."""
+    """Exit status with which the workers end at once, or None."""
     start_s: float = 0.0
-    """They start for so long, and have no handlers meanwhile."""
+    """Duration of a worker's start, in seconds, in which it has no signal handlers."""
     raises: bool = False
     drain_s: float = 0.0
-    """They drain for so long at SIGTERM."""
+    """Duration of a worker's drain after SIGTERM, in seconds."""
     leaves_orphan: bool = False
     has_hub: bool = False
-    """The parent has one."""
+    """Whether the supervisor has a gevent hub."""
 
 
 def work(slot: WorkerSlot, options: Options) -> int:
-    """A worker: ready until SIGTERM. SIGUSR1 makes it hang."""
+    """Run a worker that is ready until SIGTERM. SIGUSR1 makes it hang."""
     log = Log(worker=os.getpid())
     log.info(
         "begins",
@@ -77,7 +77,7 @@ def work(slot: WorkerSlot, options: Options) -> int:
 
 
 def hang(_private: str) -> Never:
-    """Holds the loop for ever."""
+    """Hold the event loop for ever."""
     while True:
         pass
 
@@ -86,7 +86,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 def main(options: Options) -> int:
-    """The parent."""
+    """Run the supervisor. Return its exit status."""
     logs.configure("DEBUG", "json", logs.InstantWriter(1))
     if options.has_hub:
         gevent.get_hub()

@@ -1,6 +1,6 @@
-"""`server.py` whose worker has faults at command: `python tests/support/tricky.py`.
+"""A `server.py` whose worker has faults on command: `python tests/support/tricky.py`.
 
-The settings are in the environment. Each of the signals in TRICKS brings one about.
+The settings are in the environment. The signals HOLD, WORK_ON and BREAK cause one fault each.
 """
 
 from gevent import monkey
@@ -23,14 +23,14 @@ SECRET = "+15550001111"
 
 
 def hold(_private: str) -> None:
-    """Holds the loop."""
+    """Hold the event loop for HOLD_S."""
     until_s = time.monotonic() + HOLD_S
     while time.monotonic() < until_s:
         pass
 
 
 def work_on() -> Never:
-    """Has the loop always work, and come round."""
+    """Keep the event loop busy for ever, but let it come round."""
     while True:
         until_s = time.monotonic() + 0.05
         while time.monotonic() < until_s:
@@ -39,24 +39,24 @@ def work_on() -> Never:
 
 
 def fail(_private: str = SECRET) -> Never:
-    """Raises."""
+    """Raise an exception."""
     raise ValueError("it broke")
 
 
 class Broken:
-    """Raises when nobody has it any more."""
+    """An object whose finalizer raises an exception."""
 
     def __del__(self) -> None:
         fail()
 
 
 def leave() -> Never:
-    """Ends its greenlet, which is no error."""
+    """End the greenlet, which is no error."""
     raise gevent.GreenletExit
 
 
 def escape() -> None:
-    """Has an exception escape everywhere that one can."""
+    """Raise an exception in every place from which one can escape uncaught."""
     gevent.spawn(leave)
     gevent.spawn(fail, SECRET).join()
     gevent.spawn(fail).kill()  # before it has begun

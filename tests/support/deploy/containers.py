@@ -1,7 +1,7 @@
-"""Builds and runs the image without a container engine: buildah for the one, Linux's own namespaces for the other.
+"""Images without a container engine: buildah builds them, and Linux namespaces run them.
 
 The base image is a stand-in: a Debian of the same release, with its own Python, made by debootstrap. Images are kept
-beside the packages of the tests (`make clean` takes both), in a storage of their own.
+beside the packages of the tests, in a storage of their own; `make clean` deletes both.
 """
 
 import json
@@ -47,7 +47,7 @@ exec chroot --userspec="$user" "$root" /usr/bin/env --chdir="$folder" "$@"
 
 
 def buildah(*arguments: str) -> str:
-    """Runs it and returns what it printed. Fails with the end of what it had to say."""
+    """Run buildah and return its output. Fails with the end of its error messages."""
     storage = ["--root", str(STORAGE / "storage"), "--runroot", str(STORAGE / "run"), "--storage-driver", "vfs"]
     done = subprocess.run(
         ["nice", "buildah", *storage, *arguments],
@@ -62,7 +62,7 @@ def buildah(*arguments: str) -> str:
 
 
 def make_base() -> None:
-    """The stand-in for python:3.13-slim-trixie, unless there is one already. Skips the test if there can be none."""
+    """Make the stand-in for python:3.13-slim-trixie if it does not exist. Skip the test if it cannot be made."""
     buildah("rm", "--all")  # what a run that was broken off has left
     if buildah("images", "--quiet", "--filter", f"reference={BASE}"):
         return
@@ -83,7 +83,7 @@ def make_base() -> None:
 
 
 def build(dockerfile: str, name: str, **arguments: str) -> None:
-    """The image that `dockerfile` describes, as an engine would build it, but on the stand-in."""
+    """Build the image that `dockerfile` describes, as an engine would, but on the stand-in."""
     given = {"PYTHON_IMAGE": BASE, **arguments}
     options = [word for key, value in given.items() for word in ("--build-arg", f"{key}={value}")]
     how = ["--isolation", "chroot", "--pull-never", "--format", "docker"]  # OCI's format has no HEALTHCHECK
@@ -92,14 +92,14 @@ def build(dockerfile: str, name: str, **arguments: str) -> None:
 
 
 def config_of(image: str) -> Mapping[str, Any]:
-    """What an engine would be told: User, Env, Entrypoint and so on."""
+    """Return the configuration that the image gives an engine: User, Env, Entrypoint and so on."""
     config: Mapping[str, Any] = json.loads(buildah("inspect", "--type", "image", image))["Docker"]["config"]
     return config
 
 
 @contextmanager
 def root_of(image: str) -> Iterator[Path]:
-    """The image's files, in a folder."""
+    """Yield the directory of the image's files."""
     container = buildah("from", "--pull-never", image)
     try:
         yield Path(buildah("mount", container))
@@ -108,9 +108,9 @@ def root_of(image: str) -> Iterator[Path]:
 
 
 class Container:
-    """A process in the image's files, which it cannot write to, as the image's user, in a process id space of its own.
+    """A process in the image's files, as the image's user, in a process id space of its own.
 
-    It shares the network with the machine. `scratch`: a folder that it can write to after all.
+    It cannot write to the files, and shares the network with the machine. `scratch`: a directory that it can write to.
     """
 
     def __init__(
@@ -123,12 +123,12 @@ class Container:
         self._scratch = scratch
 
     def run(self, command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-        """`command`, in a container of its own, to its end."""
+        """Run `command` to its end, in a container of its own."""
         return subprocess.run(self._command(command), capture_output=True, text=True, timeout=RUN_LIMIT_S, check=False)
 
     @contextmanager
     def serving(self, port: int, log: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
-        """The image's entry point, once it answers on `port`. What it prints goes to `log`."""
+        """Run the image's entry point; yield once it answers on `port`. Its output goes to `log`."""
         with log.open("wb") as out:
             command = self._command([*self._config["Entrypoint"], *arguments])
             process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)

@@ -1,17 +1,18 @@
-"""A load balancer in front of two tasks: HAProxy, set up to do what AWS's Application Load Balancer does with
-cloudformation/core.yml and service.yml.
+"""A load balancer in front of two tasks: HAProxy, configured to behave like AWS's Application Load Balancer (ALB).
 
-What it does as the ALB: it ends TLS, and answers http with a redirect; of one host it lets in the paths of the
-listener's rule, all else gets 404; each request goes to the task with the fewest of them, a socket counted for as
-long as it lasts (or to each task in turn); its first answer sets a cookie by which what comes later goes to the same
-task; it adds X-Forwarded-For, -Proto and -Port; it closes what is idle for 120 s; it asks each task for /ping; where
-a task cannot be connected to it tries no other, and answers with an error; a task that is deregistered gets nothing
-new and keeps what it has.
+The ALB is the one of cloudformation/core.yml and service.yml. HAProxy does the same in these points:
 
-What is different: health checks come every second, not every ten. A deregistered task still gets the requests that
-have its cookie, which the ALB would send to another. The cookie's value is readable, and does not expire. Where a
-task cannot be connected to, the answer is 503 at once; the ALB's is 502, or 504 after 10 s. The ALB speaks HTTP/2
-too, adds X-Amzn-Trace-Id, and is several machines, each of which counts for itself.
+- It ends TLS, and redirects http. - It admits the paths of the listener's rule for one host, and answers everything
+else with 404. - It sends each request to the task with the fewest requests, or to each task in turn. A WebSocket counts
+as long as it is open. - Its first answer sets a cookie that leads later requests to the same task. - It adds
+X-Forwarded-For, -Proto and -Port, and closes connections that are idle for 120 s. - It probes /ping of each task. If it
+cannot connect to a task it tries no other, and answers with an error. - A deregistered task gets nothing new and keeps
+its connections.
+
+It differs in these points: Health checks come every second, not every ten. A deregistered task still gets the requests
+that have its cookie, which the ALB would send to another task. The cookie's value is readable and does not expire. If a
+task cannot be reached the answer is 503 at once; the ALB's is 502, or 504 after 10 s. The ALB also speaks HTTP/2, adds
+X-Amzn-Trace-Id, and consists of several machines, each of which counts for itself.
 """
 
 import socket
@@ -63,7 +64,10 @@ backend tasks
 
 
 class LoadBalancer:
-    """Use `running`. `url`: the public address, by https; `http_url`: the same by http. `ca_file`: who is trusted."""
+    """A load balancer; make it with `running`.
+
+    `url`: its public address by https. `http_url`: the same by http. `ca_file`: the certificate to trust.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.url = f"https://{HOST}:{free_port()}"
@@ -76,8 +80,11 @@ class LoadBalancer:
 
     @contextmanager
     def running(self, tasks: Mapping[str, int], balance: str) -> Iterator[None]:
-        """In front of `tasks`: the port of each by its name, which is also the cookie's value that leads to it.
-        `balance`: leastconn or roundrobin."""
+        """Run HAProxy in front of `tasks`, and yield the load balancer.
+
+        `tasks`: each task's name, which is also the value of its cookie, and its port. `balance`: leastconn or
+        roundrobin.
+        """
         port, http_port = (url.rpartition(":")[2] for url in (self.url, self.http_url))
         setup = _SETUP.format(
             folder=self._folder, host=HOST, port=port, http_port=http_port, balance=balance, cookie=COOKIE
@@ -96,15 +103,15 @@ class LoadBalancer:
                 process.wait(timeout=STOP_LIMIT_S)
 
     def deregister(self, task: str) -> None:
-        """It gets nothing new, and keeps the connections that it has."""
+        """Deregister a task: it gets nothing new, and keeps its connections."""
         self._tell(f"set server tasks/{task} state drain")
 
     def register(self, task: str) -> None:
-        """It gets its share again."""
+        """Register a task again: it gets its share of new requests."""
         self._tell(f"set server tasks/{task} state ready")
 
     def _tell(self, command: str) -> None:
-        """A command for HAProxy's runtime socket, which answers it with an empty line, or with what is wrong."""
+        """Send a command to HAProxy's runtime socket, which answers with an empty line, or with an error."""
         with socket.socket(socket.AF_UNIX) as control:
             control.connect(str(self._folder / "control"))
             control.sendall(f"{command}\n".encode())

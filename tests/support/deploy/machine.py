@@ -1,4 +1,4 @@
-"""What the machine at hand can do. What it cannot is fetched if that is easy, or the test is skipped and says why."""
+"""The abilities of this machine: missing programs are installed if possible; otherwise the test is skipped."""
 
 import os
 import shutil
@@ -9,13 +9,13 @@ import pytest
 
 
 def need_root() -> None:
-    """Skips the test unless we are root."""
+    """Skip the test unless this process is root."""
     if os.geteuid() != 0:
         pytest.skip("needs root: for other users' ids, mounts and process ids of its own")
 
 
 def need_programs(packages: Sequence[tuple[str, str]]) -> None:
-    """Skips the test unless all programs are there. `packages`: (program, Debian package that has it), to be tried."""
+    """Skip the test unless all programs exist. `packages`: each program, and the Debian package to try to install."""
     missing = {package for program, package in packages if shutil.which(program) is None}
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         for command in (["update"], ["install", "--yes", "--no-install-recommends", *sorted(missing)]):
@@ -26,7 +26,7 @@ def need_programs(packages: Sequence[tuple[str, str]]) -> None:
 
 
 def need_to_work(*command: str) -> None:
-    """Skips the test unless the machine lets us do `command`."""
+    """Skip the test unless `command` succeeds on this machine."""
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900, check=False
     )

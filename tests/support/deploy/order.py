@@ -1,4 +1,4 @@
-"""A caller who orders flowers turn by turn, and a Lex that tells their sentences apart by their length."""
+"""A caller who orders flowers turn by turn, and a recogniser that tells the sentences apart by their length."""
 
 import time
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import gevent
 
 from lexbridge.audio.pcm import RATE_HZ
-from lexbridge.offline.lex.recognition import trim
+from lexbridge.offline.lex.recognition import Recogniser, trim
 from lexbridge.offline.lex.requests import LexRequest
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.twilio.events import BotBegan, BotFinished, EndReason, StreamOpened
@@ -17,18 +17,17 @@ from tests.support.rig import PATIENCE_S, says
 
 SENTENCES = ("I would like to order flowers", "roses", "tomorrow", "five pm", "yes", "goodbye")
 _UNIT = 8
-"""Characters by which each is longer than the one after it: each has 40 ms of the caller's voice, words or not."""
+"""Number of characters by which each sentence is longer than the one after it; each takes 40 ms to say."""
 _MARGIN_MS = 200
-"""The line before and after what `trim` finds."""
+"""Milliseconds before and after the speech that `trim` finds."""
 _PAUSE_S = 0.6
-"""Of the line: a bot that is silent for so long has said what it had to say."""
+"""Silence of the bot, in seconds on the line, after which it has said everything."""
 
 
-class LengthRecogniser:
-    """Hears which of SENTENCES it was, so that a piece of one, or two at once, are none of them."""
+class LengthRecogniser(Recogniser):
+    """A recogniser that finds a sentence of SENTENCES by its length, and nothing in a part of one or in two at once."""
 
     def recognise(self, pcm: bytes, grammar: str) -> str:
-        """See Recogniser."""
         length_ms = len(trim(pcm)) // 2 * 1000 / RATE_HZ - _MARGIN_MS
         place = len(SENTENCES) - length_ms / (40 * _UNIT)
         nearest = round(place)
@@ -36,7 +35,7 @@ class LengthRecogniser:
 
 
 class Order:
-    """One call."""
+    """One call that orders flowers."""
 
     def __init__(self, twilio: SimulatedTwilio, lex: LocalLex, number: Number) -> None:
         self._lex = lex
@@ -45,7 +44,7 @@ class Order:
         self.call = twilio.place_call(number, self._caller)
 
     def turns(self, count: int = len(SENTENCES)) -> None:
-        """The caller waits for the bot to finish, says the next sentence, hears the answer; `count` times at most."""
+        """Take turns: wait for the bot, say the next sentence, hear the answer; at most `count` times."""
         for sentence in self._left[:count]:
             self.hears_the_bot(0)
             said_s = time.monotonic()
@@ -56,12 +55,14 @@ class Order:
             self.hears_the_bot(said_s)
 
     def hears_the_bot(self, since_s: float) -> None:
-        """Returns when the bot has spoken since then, and said what it had to say; or the call is over."""
+        """Wait until the bot has spoken and finished, or until the call is over."""
         wait_until(lambda: self.call.over or self._bot_has_spoken(since_s))
 
     def assert_complete(self, complaints: Sequence[str] = ()) -> None:
-        """Every sentence got to Lex once, in order; the flowers are ordered; the bot hung up; and Twilio had no other
-        `complaints`."""
+        """Check that Lex got each sentence once and in order, the order is complete, and the bot hung up.
+
+        `complaints`: the error codes that Twilio may have logged; it must not have logged others.
+        """
         assert self.call.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
         assert self.complaints == list(complaints)
         answered = self._requests()
@@ -70,7 +71,7 @@ class Order:
 
     @property
     def complaints(self) -> list[str]:
-        """The codes of what Twilio had to complain about."""
+        """Return the codes of the errors that Twilio logged."""
         return [complaint.partition(" ")[0] for complaint in self.call.complaints]
 
     def _requests(self) -> list[LexRequest]:
@@ -90,5 +91,5 @@ class Order:
 
 
 def together(orders: Sequence[Order], count: int = len(SENTENCES)) -> None:
-    """Each takes its next `count` turns, all at the same time."""
+    """Let each call take its next `count` turns, all at the same time."""
     gevent.joinall([gevent.spawn(order.turns, count) for order in orders], raise_error=True)

@@ -1,4 +1,4 @@
-"""Two real tasks of the service behind a load balancer, and callers who reach them through it only."""
+"""Two real tasks of the service behind a load balancer; callers reach them only through it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -17,14 +17,14 @@ from tests.support.deploy.order import LengthRecogniser, Order
 from tests.support.rig import ENVIRONMENT, TOKEN, V1_BOT, flowers
 
 PACE = 0.25
-"""A little slower than a task that is not told otherwise lets media come."""
+"""Pace of the calls: a little slower than the fastest media that a task accepts by default."""
 MODES = ("call-update", "stream")
 NAMES = ("one", "two")
 
 
 @dataclass
 class Pair:
-    """Both tasks, and what is around them."""
+    """Both tasks, and everything around them."""
 
     balancer: LoadBalancer
     tasks: Mapping[str, BridgeProcess]
@@ -32,16 +32,16 @@ class Pair:
     twilio: SimulatedTwilio
 
     def order(self, fallback_url: str = "") -> Order:
-        """Somebody calls. `fallback_url`: of the number."""
+        """Place a call. `fallback_url`: the fallback address of the number."""
         return Order(self.twilio, self.lex, Number(f"{self.balancer.url}/twiml", fallback_url=fallback_url))
 
     def said(self, task: str, event: str) -> list[dict[str, Any]]:
-        """The lines of a task's log with this event."""
+        """Return the lines of a task's log with this event."""
         whole, _, _ = self.tasks[task].log.read_text(encoding="utf-8").rpartition("\n")
         return [line for line in map(json.loads, whole.splitlines()) if line["event"] == event]
 
     def where(self, event: str, order: Order) -> list[str]:
-        """The tasks that have logged this of the call."""
+        """Return the tasks that logged this event of the call."""
         return [
             name for name in self.tasks for line in self.said(name, event) if line.get("call_sid") == order.call.sid
         ]
@@ -49,7 +49,10 @@ class Pair:
 
 @contextmanager
 def pair(folder: Path, mode: str, balance: str = "leastconn", no_input_s: int = 120) -> Iterator[Pair]:
-    """Two tasks behind a load balancer that are ready. `mode`, `no_input_s`: REPLY_MODE and NO_INPUT_S."""
+    """Run two tasks behind a load balancer; yield once both are ready.
+
+    `mode`, `no_input_s`: REPLY_MODE and NO_INPUT_S.
+    """
     balancer = LoadBalancer(folder)
     with ExitStack() as stack:
         lex = stack.enter_context(LocalLex(bots=[flowers()], recogniser=LengthRecogniser(), voice=SilentVoice()))

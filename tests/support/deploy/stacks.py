@@ -1,4 +1,4 @@
-"""The templates as data, and stacks made of them in an emulator of AWS that runs on this machine."""
+"""The templates as data, and stacks made from them in an emulator of AWS that runs on this machine."""
 
 import json
 import os
@@ -56,7 +56,7 @@ OTHER_PARAMETERS = {
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms, each read as the long one."""
+    """A YAML loader that reads each short form of CloudFormation as the long one."""
 
 
 def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -75,12 +75,12 @@ _Loader.add_multi_constructor("!", _short_form)
 
 
 def load(path: Path) -> dict[str, Any]:
-    """A template with its functions in the long form."""
+    """Return a template with its functions in the long form."""
     return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader with more tags
 
 
 def service_template() -> dict[str, Any]:
-    """service.yml without what the emulator does not know."""
+    """Return service.yml without the parts that the emulator does not know."""
     template = load(TEMPLATES / "service.yml")
     template["Resources"] = {name: one for name, one in template["Resources"].items() if not _is_unknown(one)}
     return template
@@ -95,9 +95,9 @@ _NO_VALUE = object()
 
 @dataclass
 class Resolver:
-    """What CloudFormation makes of a template's functions.
+    """The result of a template's functions, as CloudFormation computes it.
 
-    `known`: what `Ref` and `Fn::GetAtt` of resources give, by "Name" and "Name.Attribute"; `exports`: by name.
+    `known`: results of `Ref` and `Fn::GetAtt` of resources, by "Name" and "Name.Attribute". `exports`: values by name.
     """
 
     template: Mapping[str, Any]
@@ -106,7 +106,7 @@ class Resolver:
     exports: Mapping[str, str] = field(default_factory=dict)
 
     def resolve(self, node: Any) -> Any:
-        """A part of the template, without functions."""
+        """Return a part of the template with its functions replaced by their results."""
         if isinstance(node, list):
             return [value for value in map(self.resolve, node) if value is not _NO_VALUE]
         if not isinstance(node, dict):
@@ -170,39 +170,39 @@ class Resolver:
 
 @dataclass(frozen=True)
 class Aws:
-    """An AWS account, somewhere."""
+    """An AWS account in the emulator."""
 
     address: str
 
     def client(self, service: str) -> Any:
-        """boto3's client of `service`."""
+        """Return boto3's client of `service`."""
         keys = {"aws_access_key_id": ACCOUNT, "aws_secret_access_key": "none"}
         return boto3.client(service, region_name=REGION, endpoint_url=self.address, **keys)
 
     def create(self, stack: str, template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, str]:
-        """Creates a stack. Returns its outputs."""
+        """Create a stack. Return its outputs."""
         self.client("cloudformation").create_stack(StackName=stack, **_body(template, parameters))
         return self._settled(stack, "CREATE_COMPLETE")
 
     def update(self, stack: str, template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, str]:
-        """Updates a stack. Returns its outputs."""
+        """Update a stack. Return its outputs."""
         self.client("cloudformation").update_stack(StackName=stack, **_body(template, parameters))
         return self._settled(stack, "UPDATE_COMPLETE")
 
     def delete(self, stack: str) -> None:
-        """Deletes a stack, and waits until it is gone."""
+        """Delete a stack, and wait until it is gone."""
         cloudformation = self.client("cloudformation")
         stack_id = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackId"]
         cloudformation.delete_stack(StackName=stack)
         self._settled(stack_id, "DELETE_COMPLETE")
 
     def resources(self, stack: str) -> dict[str, str]:
-        """What a stack has made, by its name in the template."""
+        """Return the resources of a stack, by their names in the template."""
         found = self.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
         return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in found}
 
     def exports(self) -> dict[str, str]:
-        """What all stacks export."""
+        """Return the exports of all stacks."""
         return {one["Name"]: one["Value"] for one in self.client("cloudformation").list_exports()["Exports"]}
 
     def _settled(self, stack: str, wanted: str) -> dict[str, str]:
@@ -231,7 +231,10 @@ def _body(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[st
 
 @contextmanager
 def emulator(folder: Path) -> Iterator[Aws]:
-    """An empty AWS account in a process of its own, which listens on this machine alone; its files are in `folder`."""
+    """Run an empty AWS account in a process of its own, which only this machine can reach.
+
+    Its files are in `folder`.
+    """
     program, port = installed(MINISTACK), free_port()
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     own = {

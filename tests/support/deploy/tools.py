@@ -1,4 +1,7 @@
-"""Programs that want other versions of what the service needs (urllib3, botocore), so each is installed by itself."""
+"""Programs that need other versions of the service's packages (urllib3, botocore).
+
+Each is installed in an environment of its own.
+"""
 
 import subprocess
 import sys
@@ -12,7 +15,7 @@ INSTALL_LIMIT_S = 600
 
 
 def installed(requirement: str) -> Path:
-    """The program of a package such as "checkov==3.3.30", from the package index unless it is there already."""
+    """Return the program of a package such as "checkov==3.3.30"; install it from the package index if it is missing."""
     place = Path(sys.prefix) / requirement
     program = place / "bin" / requirement.partition("==")[0]
     complete = place / "complete"  # an installation that was interrupted is begun again
