@@ -1,0 +1,82 @@
+"""A call as the session's actions tell it, and the story lines that the log gets of it."""
+
+from collections.abc import Mapping
+
+from lexbridge.bridge.call_story import CallStory
+from lexbridge.call.actions import Action, BeginDialog, Note, OpenUtterance, SendKeys, UpdateCall
+from lexbridge.lex.model import DialogState
+from tests.support.caller import Caller
+from tests.support.fixtures import Logged
+from tests.support.settings import make_settings
+
+PHRASES = make_settings().phrases
+FULFILLED = DialogState.FULFILLED
+GOODBYE = {"intent": "GoodbyeIntent", "dialog_state": FULFILLED}
+QUIET = b"\xff" * 160
+
+
+class Told(Caller):
+    """A caller whose call is told to a CallStory, as the bridge tells it."""
+
+    def __init__(self, voiced: Mapping[str, bytes] | None = None, **variables: str) -> None:
+        self.story = CallStory(is_two_way=variables.get("REPLY_MODE") == "stream")
+        super().__init__(voiced, **variables)
+        self.dials()
+
+    def _carry_out(self, action: Action) -> None:
+        super()._carry_out(action)
+        if isinstance(action, Note):
+            self.story.log.write(action.level, action.event, action.fields)
+            self.story.line_logged(action, self.now_s)
+        elif isinstance(action, UpdateCall):
+            self.story.update_made(action.number, self.now_s, asks_for_keys=action.asks_for_keys)
+        elif isinstance(action, BeginDialog):
+            self.story.welcome_asked(action.turn, self.now_s)
+        elif isinstance(action, OpenUtterance | SendKeys):
+            self.story.caller_began()
+
+    @property
+    def now_s(self) -> float:
+        return self.session.heard_ms / 1000
+
+    def gets_the_update(self, number: int | None = None) -> None:
+        """Twilio takes the update `number`, or the newest."""
+        self.story.update_taken(number or self.session._call.updates, self.now_s)
+
+    def does_not_get_the_update(self, ago: int = 0) -> None:
+        self.story.update_failed(self.session._call.updates - ago)
+        super().does_not_get_the_update(ago)
+
+    def ends(self, why: str | None = None) -> None:
+        self.story.stream_ended(self.now_s, why)
+
+
+def streaming(voiced: Mapping[str, bytes] | None = None, **variables: str) -> Told:
+    return Told(voiced, REPLY_MODE="stream", **variables)
+
+
+def told(logged: Logged, event: str) -> list[dict[str, object]]:
+    """The fields of each line of `event`."""
+    about = ("event", "level", "timestamp")
+    return [
+        {name: value for name, value in line.items() if name not in about}
+        for line in logged()
+        if line["event"] == event
+    ]
+
+
+def latencies(logged: Logged) -> list[dict[str, object]]:
+    return told(logged, "turn-latency")
+
+
+def a_turn(number: int = 1, **changes: object) -> dict[str, object]:
+    """The line of a turn that Lex answered 500 ms after its end, and was not heard."""
+    usual = {"outcome": "answered", "end_ms": 700, "lex_ms": 500, "update_ms": None, "reply_ms": None, "filler": False}
+    return {"turn": number, **usual, **changes}
+
+
+def asks(caller: Told, lex_ms: int = 500) -> Told:
+    """They say something, and Lex thinks."""
+    caller.says_something()
+    caller.is_silent(lex_ms)
+    return caller
