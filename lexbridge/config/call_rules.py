@@ -109,7 +109,7 @@ class CallRules:
         whole_number(*HANGOVER_BOUNDS_MS, 20),
         Group.TURNS,
         "Silence that ends an answer to a yes/no or other one-word question. Unset: `HANGOVER_MS`",
-        is_filled_in=True,
+        is_derived=True,
     )
     hangover_max_ms: int = setting(
         "HANGOVER_MAX_MS",
@@ -117,7 +117,7 @@ class CallRules:
         Group.TURNS,
         "Silence allowed while a caller reads out a number, has only just begun a sentence, or has already paused "
         "once. Unset: `HANGOVER_MS`",
-        is_filled_in=True,
+        is_derived=True,
     )
     slot_kinds: Mapping[str, str] = setting(
         "SLOT_KINDS",
@@ -126,7 +126,7 @@ class CallRules:
         "What callers say for each slot, so that lexbridge knows how long a pause to allow: `Slot=kind`, "
         "comma-separated, such as `AccountNumber=digits,Size=closed`. Kinds: `open` (a sentence), `phrase` (a few "
         "words, and the kind of every slot that is not named), `closed` (one word), `digits` (a number in groups)",
-        is_filled_in=True,
+        is_derived=True,
     )
     join: bool = setting(
         "JOIN",
@@ -184,7 +184,7 @@ class CallRules:
         Group.WORDS,
         "Said when the call is answered. Unset: a greeting in the bot's language; "
         f"in English `{greeting_for('en_US')}`",
-        is_filled_in=True,
+        is_derived=True,
     )
     phrases: Phrases = composed_of(*PHRASE_SETTINGS.values())
     transfer_numbers: frozenset[str] = setting(
@@ -192,7 +192,7 @@ class CallRules:
         phone_numbers,
         Group.CALL,
         "Numbers that a bot may transfer to, comma-separated. A transfer to any other number is refused and logged",
-        is_filled_in=True,
+        is_derived=True,
         is_personal=True,
     )
     transfer_caller_id: str | None = setting(

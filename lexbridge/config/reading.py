@@ -49,7 +49,7 @@ def read_settings(environment: Mapping[str, str], file_names: Collection[str] = 
         problems.append(Problem(name, "is no setting", f"did you mean {meant}?"))
     if problems or bot is None:
         raise ConfigError(problems)
-    _fill_in(values, bot)
+    _derive(values, bot)
     simple = {field: values[setting.name] for field, setting in simple_fields_of(Settings)}
     return Settings(bot=bot, phrases=_phrases(values, bot), **simple)
 
@@ -69,8 +69,8 @@ def _read(setting: Setting, environment: Mapping[str, str], problems: list[Probl
         return None
 
 
-def _fill_in(values: _Values, bot: Bot) -> None:
-    """Give a value to each setting that is unset and follows from other settings."""
+def _derive(values: _Values, bot: Bot) -> None:
+    """Derive the value of each setting that is unset and follows from others."""
     locale_id = _locale(bot)
     values["STREAM_URL"] = values["STREAM_URL"] or f"wss://{urlsplit(values['URL']).netloc}/"
     values["SLOT_KINDS"] = values["SLOT_KINDS"] or {}

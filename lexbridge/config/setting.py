@@ -9,9 +9,10 @@ type with the field's. `--help`, the README's table and `.env.example` are made 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 _Value = TypeVar("_Value")
+_Parser = Callable[[str], _Value]
 
 
 class Group(Enum):
@@ -52,65 +53,50 @@ class Setting:
         raise AssertionError(f"{self.name} would take a line feed")
 
 
+class _Privacy(TypedDict, total=False):
+    secret: bool
+    is_personal: bool
+
+
 @overload
 def setting(
-    name: str,
-    parse: Callable[[str], _Value],
-    group: Group,
-    help: str,
-    *,
-    default: str,
-    secret: bool = False,
-    is_personal: bool = False,
+    name: str, parse: _Parser[_Value], group: Group, help: str, *, default: str, **privacy: Unpack[_Privacy]
+) -> _Value: ...
+@overload
+def setting(
+    name: str, parse: _Parser[_Value], group: Group, help: str, *, required: Literal[True], **privacy: Unpack[_Privacy]
 ) -> _Value: ...
 @overload
 def setting(
     name: str,
-    parse: Callable[[str], _Value],
+    parse: _Parser[_Value],
     group: Group,
     help: str,
     *,
-    required: Literal[True],
-    secret: bool = False,
-    is_personal: bool = False,
+    is_derived: Literal[True],
+    **privacy: Unpack[_Privacy],
 ) -> _Value: ...
 @overload
 def setting(
-    name: str,
-    parse: Callable[[str], _Value],
-    group: Group,
-    help: str,
-    *,
-    is_filled_in: Literal[True],
-    secret: bool = False,
-    is_personal: bool = False,
-) -> _Value: ...
-@overload
-def setting(
-    name: str,
-    parse: Callable[[str], _Value],
-    group: Group,
-    help: str,
-    *,
-    secret: bool = False,
-    is_personal: bool = False,
+    name: str, parse: _Parser[_Value], group: Group, help: str, **privacy: Unpack[_Privacy]
 ) -> _Value | None: ...
 def setting(
     name: str,
-    parse: Callable[[str], Any],
+    parse: _Parser[Any],
     group: Group,
     help: str,
     *,
     default: str | None = None,
     required: bool = False,
-    is_filled_in: bool = False,  # noqa: ARG001
+    is_derived: bool = False,  # noqa: ARG001 - only the type of the value depends on it
     secret: bool = False,
     is_personal: bool = False,
 ) -> Any:
     """Return the dataclass field of a setting.
 
-    `is_filled_in`: `config.reading` gives it a value if it is unset. `is_personal`: `repr` of the dataclass leaves it
-    out, as it does with secrets. Without a default, and neither required nor filled in, it is None if it is unset.
+    An unset setting has its `default`. Without one it is None; unless it is `required`, or `is_derived`: then
+    `config.reading` derives the value from other settings. Messages and `repr` hide a `secret`; `repr` alone hides what
+    `is_personal`.
     """
     entry = Setting(name, parse, group, help, default, required, secret)
     return field(metadata={_ENTRIES: (entry,), _IS_SIMPLE: True}, repr=not (secret or is_personal))

@@ -105,7 +105,7 @@ class Settings(CallRules):
         address("wss"),
         Group.TWILIO,
         "Address in `<Stream url>`. Unset: `wss://` and the host of `URL`",
-        is_filled_in=True,
+        is_derived=True,
     )
     url_ca_file: str | None = setting(
         "URL_CA_FILE",
