@@ -110,7 +110,7 @@ class CallerInput:
         what they had interrupted by a false alarm goes on.
         """
         call = self._call
-        self._turns.drop_open("nothing is said in it")
+        self._turns.drop_open("it holds only silence")
         if call.is_idle and not self._mode.resume_interrupted() and self._mode.may_ask_again:
             call.await_input(max(0, call.quiet_from_ms - call.now_ms))
 

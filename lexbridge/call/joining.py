@@ -135,7 +135,7 @@ class Joining:
         elif checkpoint is None:
             why = "where the dialog stood is not known"
         elif waited_ms > self._call.rules.lex_timeout_s * 1000 * MAX_WAIT_SHARE:
-            why = "the caller has waited for long"
+            why = "the caller has waited too long"
         if why is None:
             return checkpoint
         self._call.note("info", "join-refused", turn=number, why=why)

@@ -4,8 +4,8 @@
 time is media time. Nothing in it switches greenlets.
 
 The states of the call and of a turn are in `states`; what all rules share is in `context`. What the caller does goes
-through `hearing` and `caller_input`, what Lex answers through `joining` and `replies`. How the caller hears the bot is
-up to the `ReplyMode`, in `output`. `resumption` goes on with a call that another stream began.
+through `hearing` and `caller_input`, what Lex answers through `lex_answers`, `joining` and `replies`. How the caller
+hears the bot is up to the `ReplyMode`, in `output`. `resumption` goes on with a call that another stream began.
 """
 
 from collections import Counter
@@ -13,22 +13,22 @@ from collections.abc import Mapping
 
 from lexbridge.audio.endpointing import Endpointer, EndpointingRules
 from lexbridge.audio.vad import Detector
-from lexbridge.call.actions import Action, CancelUtterance
+from lexbridge.call.actions import Action
 from lexbridge.call.caller_input import CallerInput
 from lexbridge.call.context import CallContext
 from lexbridge.call.documents import CallDocuments, Opening
 from lexbridge.call.events import Dtmf, Mark, Media, OddMessage, Started, Stopped, StreamEvent, UnknownMessage
 from lexbridge.call.hearing import Hearing
 from lexbridge.call.joining import Joining
+from lexbridge.call.lex_answers import LexAnswers
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, ReplyMode
 from lexbridge.call.output.call_update import CallUpdateMode
 from lexbridge.call.output.stream import StreamMode
 from lexbridge.call.replies import Replies
 from lexbridge.call.resumption import Resumption
-from lexbridge.call.states import CallMove, CallState, TurnMove
-from lexbridge.call.turns import Turn
+from lexbridge.call.states import CallMove, CallState
 from lexbridge.config.call_rules import CallRules
-from lexbridge.errors import LexError, MediaStreamError, SessionNotRestored
+from lexbridge.errors import LexError, MediaStreamError
 from lexbridge.lex.model import Reply
 
 
@@ -65,6 +65,7 @@ class CallSession:
         )
         self._replies = Replies(self._call, self._mode)
         self._joining = Joining(self._call, self._mode)
+        self._answers = LexAnswers(self._call, self._mode, self._joining, self._replies)
         self._resumption = Resumption(self._call, self._mode, self._replies)
         self._input = CallerInput(self._call, self._mode, self._joining, self._replies, self._resumption)
         self._filler_ms = round(rules.filler_s * 1000)
@@ -196,38 +197,12 @@ class CallSession:
         `speaks`: the reply's audio follows, by `lex_spoke` until `lex_speech_ended` or `lex_speech_failed`.
         """
         self._catch_up_whole()
-        turn = self._turns.finish(number, TurnMove.REPLIED)
-        if turn is None:
-            return
-        self._call.failed_turns = 0
-        self._call.note(
-            "info",
-            "turn-answered",
-            turn=number,
-            dialog_state=reply.dialog_state.value,
-            intent=reply.intent,
-            slot_to_elicit=reply.slot_to_elicit,
-            messages=len(reply.messages),
-        )
-        if not self._joining.turn_answered(turn, reply, lambda: self._answer(turn, reply, speaks)):
-            self._answer(turn, reply, speaks)
-        if speaks and not self._mode.wants_speech(number):
-            self._call.act(CancelUtterance(number))
-        self._send_next_turn()
+        self._answers.replied(number, reply, speaks)
 
     def lex_failed(self, number: int, error: LexError) -> None:
         """Apologise for the turn `number`, which Lex did not answer, for good; unless the caller goes on with it."""
         self._catch_up_whole()
-        if isinstance(error, SessionNotRestored):
-            self._joining.session_not_restored(number)
-            self._send_next_turn()
-            return
-        turn = self._turns.finish(number, TurnMove.LEX_FAILED)
-        if turn is None:
-            return
-        if not self._joining.turn_failed(turn, error, lambda: self._fail(turn, error)):
-            self._fail(turn, error)
-        self._send_next_turn()
+        self._answers.failed(number, error)
 
     def lex_spoke(self, number: int, mulaw: bytes) -> None:
         """Take more of Lex's audio for the turn `number`: whole frames. It is dropped if the prompt is of no use."""
@@ -287,26 +262,6 @@ class CallSession:
         else:
             self._resumption.tick()
             self._replies.tick()
-
-    def _answer(self, turn: Turn, reply: Reply, speaks: bool) -> None:
-        """Let the caller hear the reply; or the rest of what they interrupted, if Lex heard no words."""
-        self._turns.first_attributes = None
-        has_no_words = turn.keys is None and reply.heard_nothing and not reply.dialog_state.is_closed
-        if has_no_words and self._mode.resume_interrupted():
-            self._call.checkpoint = reply.checkpoint
-            self._call.note("info", "false-alarm", turn=turn.number)
-        else:
-            self._mode.discard_interrupted()
-            self._call.turns_answered += turn.intent is None
-            self._replies.answer(reply, turn.number if speaks else None, turn=turn)
-
-    def _fail(self, turn: Turn, error: LexError) -> None:
-        self._mode.discard_interrupted()
-        self._replies.turn_failed(turn, error)
-
-    def _send_next_turn(self) -> None:
-        if self.state is CallState.LIVE:
-            self._turns.send_next()
 
     def _end(self, how: str) -> None:
         self._hearing.drop()

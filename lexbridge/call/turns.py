@@ -203,7 +203,7 @@ class Turns:
         turn.checkpoint, turn.waited_ms, turn.joined_bytes = None, 0, 0
         self.in_flight = None
         self._queue.appendleft(turn)
-        self.refuse_join(turn, "Lex's session cannot be put back")
+        self.refuse_join(turn, "Lex's session cannot be restored")
         return True
 
     def send_next(self) -> None:
@@ -238,7 +238,7 @@ class Turns:
 
     def _refuse_join_if_too_long(self, turn: Turn) -> None:
         if turn.is_continuation and self.in_flight is not None and not self.fits(self.in_flight, turn.audio):
-            self.refuse_join(turn, "the whole is too long")
+            self.refuse_join(turn, "the two together are too long")
 
     def _next_number(self) -> int:
         self.count += 1

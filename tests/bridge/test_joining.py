@@ -113,7 +113,7 @@ def test_without_put_session_both_pieces_are_answered(generation: str, mode: str
         assert answers_heard(rig, call, SORRY) == 1
         call.hang_up()
         rig.ended(call)
-    assert [line["why"] for line in logged() if line["event"] == "join-refused"] == ["Lex's session cannot be put back"]
+    assert [line["why"] for line in logged() if line["event"] == "join-refused"] == ["Lex's session cannot be restored"]
 
 
 def test_who_speaks_without_a_pause_pays_nothing_for_it() -> None:

@@ -181,7 +181,7 @@ def test_without_a_restore_the_first_answer_holds():
     assert opened(caller, 2) == OpenUtterance(2, CALL_SID, None)
     caller.is_silent(700)
     assert caller.sent_to_lex(2).endswith(said(caller, 2700))
-    assert caller.note("join-refused") == {"turn": 2, "why": "Lex's session cannot be put back"}
+    assert caller.note("join-refused") == {"turn": 2, "why": "Lex's session cannot be restored"}
     caller.lex_says("Which day?", turn=2)
     assert caller.hears() == ["Which day?", *HOLDS]
 
@@ -295,7 +295,7 @@ def test_after_half_of_the_time_the_first_piece_is_answered(mode):
     caller = a_caller_in_a_pause(mode, LEX_TIMEOUT_S="4", FILLER_S="60")
     caller.is_silent(700 + 2020)
     caller.lex_fails(LexUnavailable("no answer"))
-    assert caller.note("join-refused") == {"turn": 2, "why": "the caller has waited for long"}
+    assert caller.note("join-refused") == {"turn": 2, "why": "the caller has waited too long"}
     assert caller.noted("turn-failed") == 1
     assert opened(caller, 2).checkpoint is None
 

@@ -17,7 +17,7 @@ from tests.support.sounds import tone
 def test_a_whole_that_is_too_long_is_two_turns():
     caller = a_caller_in_a_pause(MAX_UTTERANCE_MS="4000")
     caller.speaks(1400)
-    assert caller.note("join-refused") == {"turn": 2, "why": "the whole is too long"}
+    assert caller.note("join-refused") == {"turn": 2, "why": "the two together are too long"}
     caller.lex_says("What would you like?")
     assert opened(caller, 2).checkpoint is None
 
@@ -28,7 +28,7 @@ def test_a_third_piece_may_be_too_long_from_its_first_frame():
     caller.speaks(60)
     assert caller.noted("goes-on") == 1
     caller.lex_says("What would you like?", turn=1)
-    assert caller.note("join-refused") == {"turn": 2, "why": "the whole is too long"}
+    assert caller.note("join-refused") == {"turn": 2, "why": "the two together are too long"}
     assert opened(caller, 2).checkpoint is None
 
 
@@ -73,7 +73,7 @@ def test_a_whole_too_long_by_its_silence_has_no_next_turn():
     caller.speaks(900)
     caller.is_silent(700)
     assert caller.steps() == ["OpenUtterance 2", "CloseUtterance 2"]
-    assert caller.note("utterance-dropped")["why"] == "nothing is said in it"
+    assert caller.note("utterance-dropped")["why"] == "it holds only silence"
     caller.lex_says("Which day?", turn=2)
     assert caller.steps() == ["UpdateCall"]
 
@@ -86,7 +86,7 @@ def test_a_caller_answered_in_that_silence_is_asked_again():
     caller.is_silent(500)
     caller.lex_says("Which day?", turn=2)
     caller.is_silent(200)
-    assert caller.note("utterance-dropped")["why"] == "nothing is said in it"
+    assert caller.note("utterance-dropped")["why"] == "it holds only silence"
     caller.is_silent(10_000)
     assert caller.noted("no-input") == 0  # the prompt was spoken for some of that time
     caller.is_silent(700)

@@ -5,8 +5,8 @@ import pytest
 from lexbridge.audio.pcm import MULAW_BYTES_PER_MS, MULAW_SILENCE
 from lexbridge.call.actions import UpdateCall
 from lexbridge.call.attributes import VOICE_ATTRIBUTE
+from lexbridge.call.output.hand_over import QUIET_BEFORE_HAND_OVER_MS
 from lexbridge.call.output.prompt import HEARD_WITHIN_MS
-from lexbridge.call.output.stream import QUIET_BEFORE_HAND_OVER_MS
 from lexbridge.call.states import CallState
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import DialogState, Message, Reply

@@ -9,7 +9,7 @@ from lexbridge.call.attributes import (
     NO_INPUT_S_ATTRIBUTE,
     VOICE_ATTRIBUTE,
 )
-from lexbridge.call.output.stream import QUIET_BEFORE_HAND_OVER_MS
+from lexbridge.call.output.hand_over import QUIET_BEFORE_HAND_OVER_MS
 from lexbridge.call.resumption import FETCH_AGAIN_MS
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import HANDED_OVER, LOST, NO_INPUTS_PARAMETER, RESUMED_PARAMETER

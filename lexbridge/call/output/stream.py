@@ -9,19 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from lexbridge.audio.endpointing import Listening
 from lexbridge.call.actions import CancelUtterance, StreamOutput, SynthesizeSpeech
 from lexbridge.call.context import CallContext
-from lexbridge.call.documents import Opening
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, MakeLastDocument, ReplyMode
+from lexbridge.call.output.hand_over import HandOver
 from lexbridge.call.output.known_speech import KnownSpeech
 from lexbridge.call.output.playback import Playback
 from lexbridge.call.output.prompt import Prompt
 from lexbridge.call.states import CallState
 from lexbridge.lex.model import Message
-
-QUIET_BEFORE_HAND_OVER_MS = 1000
-"""Silence of caller and bot before a call is handed over, milliseconds.
-
-Most callers answer within a second of a prompt's end. What they say while one stream ends and the next opens, 0.3 to
-0.6 s, is lost."""
 
 
 class StreamMode(ReplyMode):
@@ -37,11 +31,10 @@ class StreamMode(ReplyMode):
         self._call = call
         self._known = KnownSpeech(phrase_audio)
         self._playback = Playback()
+        self._hand_over = HandOver(call)
         self._heads: dict[int, bytes] = {}  # of prompts: the audio before what Lex was asked to say
         self._phrases_played = 0  # prompts that answered no turn
         self._make_last_document: MakeLastDocument | None = None  # what ends the call, once all is heard
-        self._quiet_since_ms = 0  # since when neither caller nor bot speaks, or is about to
-        self._may_hand_over = True  # once for each prompt: while Twilio refuses, the caller is heard
 
     @property
     def is_finishing(self) -> bool:
@@ -184,7 +177,7 @@ class StreamMode(ReplyMode):
             if self._playback.expire(self._call.now_ms):
                 self._call.note("warning", "mark-missing")
             self._play()
-        self._hand_over_when_quiet()
+        self._hand_over.tick(self.may_ask_again)
 
     def end(self) -> None:
         self.discard_interrupted()
@@ -255,7 +248,7 @@ class StreamMode(ReplyMode):
         if self._make_last_document is not None:
             self._finish(self._make_last_document, self._take_words())
         elif self._call.is_idle and opening is not None:
-            self._hand_over(self._take_words(), opening)
+            self._hand_over.begin(self._take_words(), opening)
         else:
             self._playback.take_next()
             self._call.note("warning", "words-left-out", is_idle=self._call.is_idle)
@@ -271,27 +264,8 @@ class StreamMode(ReplyMode):
         if self._make_last_document is not None:
             self._finish(self._make_last_document, [])
         elif call.is_idle:  # else the caller has gone on already
-            self._may_hand_over = True
+            self._hand_over.allow()
             self.await_input()
-
-    def _hand_over_when_quiet(self) -> None:
-        """Hand the call over between a prompt and what the caller says to it, if the process leaves."""
-        call = self._call
-        if not self.may_ask_again or call.endpointer.is_voiced:
-            self._quiet_since_ms = call.now_ms
-        is_quiet = call.now_ms >= self._quiet_since_ms + QUIET_BEFORE_HAND_OVER_MS
-        if not (is_quiet and call.is_leaving and self._may_hand_over and call.state is CallState.LIVE):
-            return
-        if (opening := call.next_opening()) is not None:
-            self._hand_over([], opening)
-
-    def _hand_over(self, messages: Sequence[Message], opening: Opening) -> None:
-        document = self._call.documents.connect(
-            messages, opening, voice=self._call.directives.voice, query=self._call.progress.query
-        )
-        self._call.update(document, hands_over=True)
-        self._call.begin_hand_over()
-        self._may_hand_over = False
 
     def _finish(self, make_last_document: MakeLastDocument, messages: Sequence[Message]) -> None:
         """End or transfer the call. The caller has heard the last words, but for `messages`."""
