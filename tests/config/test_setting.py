@@ -15,24 +15,24 @@ from tests.support.packages import ROOT
 NAMES = [setting.name for setting in SETTINGS]
 
 TYPOS = """
+from lexbridge.config.call_rules import CallRules
 from lexbridge.config.parsers import one_of
 from lexbridge.config.setting import Group, setting
-from lexbridge.config.settings import Settings
 
-def is_streaming(settings: Settings) -> bool:
-    return settings.reply_mode == "steam"
+def is_streaming(rules: CallRules) -> bool:
+    return rules.reply_mode == "steam"
 
-def is_debugging(settings: Settings) -> bool:
-    return settings.log_level == "DEBUG"
+def bot_begins(rules: CallRules) -> bool:
+    return rules.welcome == "bot"
 
 limit: int = setting("LIMIT", one_of("low", "high"), Group.CALL, "Any", default="low")
 """
 
 
-def test_mypy_sees_a_typo_in_a_value_and_a_rule_of_another_type(tmp_path, monkeypatch):
+def test_mypy_sees_typos_in_values_and_rules_of_other_types(tmp_path, monkeypatch):
     (tmp_path / "typos.py").write_text(TYPOS)
     monkeypatch.chdir(ROOT)
-    report, errors, _ = api.run([str(tmp_path / "typos.py"), "--no-error-summary", "--no-pretty"])
+    report, errors, _ = api.run([str(tmp_path / "typos.py"), "--no-error-summary", "--cache-dir", str(tmp_path)])
     found = [line.partition(":")[2].partition(":")[0] for line in report.splitlines() if ": error:" in line]
     assert (found, errors) == (["7", "12"], ""), report
 
