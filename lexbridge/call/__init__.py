@@ -1,1 +1,1 @@
-"""The rules of one call: pure, in media time, without I/O."""
+"""Rules of one call: pure, in media time, without I/O and without a carrier."""

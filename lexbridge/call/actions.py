@@ -78,7 +78,7 @@ class FetchSession:
 class SynthesizeSpeech:
     """Ask Lex to say `messages` aloud. Its audio comes back like that of a reply to the turn `turn`.
 
-    `turn` is below 0, for it is the number of a prompt and of no turn of the caller.
+    `turn` is below 0, because it is the number of a prompt and not of a turn of the caller.
     """
 
     turn: int

@@ -140,7 +140,7 @@ class CallContext:
     def stream(self) -> Started:
         """The stream by which the caller is reached. Raises CallStateError if there is none."""
         if self.started is None or self.state not in (CallState.LIVE, CallState.CLOSING):
-            raise CallStateError(f"the call is {self.state.value}: there is nobody to answer")
+            raise CallStateError(f"the call is {self.state.value}: no stream reaches the caller")
         return self.started
 
     @property
@@ -215,10 +215,12 @@ class CallContext:
         """Return the stream that may take the call over, with all that it has to know; or None if there is none."""
         if self.next_stream is None:
             return None
-        told = StreamParameters.parse(self.stream.parameters)
+        parameters = StreamParameters.parse(self.stream.parameters)
         # The next stream sends Lex the facts of the call if this one has not.
-        facts = told.call_facts if self.turns.first_attributes is not None else {}
-        known = hand_over_parameters(facts, self.no_inputs, self.failed_turns, self.last_prompt, told.called_number)
+        facts = parameters.call_facts if self.turns.first_attributes is not None else {}
+        known = hand_over_parameters(
+            facts, self.no_inputs, self.failed_turns, self.last_prompt, parameters.called_number
+        )
         known += self.progress.parameters(self.age_s)
         if self.directives.no_input_s is not None:
             known.append((NO_INPUT_MS_PARAMETER, str(self.no_input_ms)))

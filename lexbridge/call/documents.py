@@ -63,8 +63,8 @@ class Opening:
 class CallDocuments(Protocol):
     """Maker of the documents that a live call is updated with.
 
-    `voice` speaks the messages; None: the service's own. `query` goes into every address of the document, so that
-    whoever answers there knows how far the call has come.
+    `voice` speaks the messages; None means the service's own. `query` goes into every address of the document, so that
+    the process that answers there knows how far the call has come.
     """
 
     def reply(
@@ -117,7 +117,7 @@ class CallDocuments(Protocol):
         """Make a document that stops the stream, says `messages` and dials `number`.
 
         It says `last_words` when that call is over or was not answered. `stream_sid`: None if the stream ends by
-        itself. `caller_id`: the number that is shown to the person who is dialled; None: the caller's own.
+        itself. `caller_id`: the number that is shown to the person dialled; None means the caller's own.
         """
         ...
 

@@ -18,7 +18,7 @@ class KeyRules:
 
     `end_character` completes the input. `deletion_character` drops all keys, and ends the input:
     https://docs.aws.amazon.com/lexv2/latest/APIReference/API_DTMFSpecification.html . If both are the same, it
-    completes. `longest`: the number of keys that complete the input by themselves; None: Lex's limit.
+    completes. `longest`: the number of keys that complete the input by themselves; None means Lex's limit.
     """
 
     end_character: str = "#"

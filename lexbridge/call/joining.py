@@ -41,7 +41,7 @@ class _Answered:
 
 @dataclass(frozen=True, slots=True)
 class _Joined:
-    """A joined turn, and what became of its first piece, for the case that the session cannot be restored."""
+    """A joined turn, and what became of its first piece, in case the session cannot be restored."""
 
     number: int
     first_outcome: Outcome
@@ -94,7 +94,7 @@ class Joining:
         return True
 
     def session_not_restored(self, number: int) -> None:
-        """Go on with what became of the first piece, for Lex's session could not be restored for the turn `number`.
+        """Go on with what became of the first piece, because the session was not restored for the turn `number`.
 
         Nothing is done if the call has gone on without that turn.
         """
@@ -142,6 +142,6 @@ class Joining:
         return None
 
     def _settle(self) -> None:
-        """Discard what became of the first piece, for Lex's session was restored."""
+        """Discard what became of the first piece, because Lex's session was restored."""
         self._joined = None
         self._mode.discard_withheld()

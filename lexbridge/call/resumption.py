@@ -26,7 +26,7 @@ class Resumption:
         self._call = call
         self._mode = mode
         self._replies = replies
-        self._told = StreamParameters()
+        self._parameters = StreamParameters()
         self._fetched: Reply | None = None  # where the dialog stood when this stream began
         self._fetch_again_at_ms: int | None = None
         self._asks_again = False  # as soon as the dialog's last prompt is known
@@ -35,51 +35,56 @@ class Resumption:
     def start(self, started: Started) -> None:
         """Begin the stream: with a greeting, or where another stream stopped."""
         call = self._call
-        told = self._told = StreamParameters.parse(started.parameters)
-        fetches_first = told.resumed is not None and told.resumed != HANDED_OVER
+        parameters = self._parameters = StreamParameters.parse(started.parameters)
+        fetches_first = parameters.resumed is not None and parameters.resumed != HANDED_OVER
         call.move(CallMove.RESUMED if fetches_first else CallMove.STARTED)
         call.started = started
         call.turns.session_id = started.call_sid
-        call.began_s, call.turns_answered = told.progress.began_s, told.progress.turns
-        call.age_before_s = told.age_s
-        call.note("info", "stream-started", resumed=told.resumed)
-        if told.call_facts or told.resumed is None:  # a stream that is handed over has facts only if Lex has not
+        call.began_s, call.turns_answered = parameters.progress.began_s, parameters.progress.turns
+        call.age_before_s = parameters.age_s
+        call.note("info", "stream-started", resumed=parameters.resumed)
+        if (
+            parameters.call_facts or parameters.resumed is None
+        ):  # a stream that is handed over has facts only if Lex has not
             # On the first turn only: attributes that are sent replace those of the session.
-            call.turns.first_attributes = {**told.call_facts, CALL_SID_ATTRIBUTE: started.call_sid}
-        if told.resumed is None:
+            call.turns.first_attributes = {**parameters.call_facts, CALL_SID_ATTRIBUTE: started.call_sid}
+        if parameters.resumed is None:
             call.checkpoint = NO_DIALOG
         if fetches_first:
             call.act(FetchSession(started.call_sid))
-        elif told.resumed == HANDED_OVER:
-            self._take_over(told)
+        elif parameters.resumed == HANDED_OVER:
+            self._take_over(parameters)
         elif call.rules.welcome == "bot":
             self._welcome()
         else:
             self._mode.greeting_given()
 
-    def _take_over(self, told: StreamParameters) -> None:
+    def _take_over(self, parameters: StreamParameters) -> None:
         call = self._call
-        call.no_inputs, call.failed_turns = told.no_inputs, told.failed_turns
+        call.no_inputs, call.failed_turns = parameters.no_inputs, parameters.failed_turns
         call.last_prompt = None
-        if told.no_input_ms:  # the document that handed the call over counts on it
-            call.directives = replace(call.directives, no_input_s=told.no_input_ms / 1000)
+        if parameters.no_input_ms:  # the document that handed the call over counts on it
+            call.directives = replace(call.directives, no_input_s=parameters.no_input_ms / 1000)
         if self._mode.fetches_session_at_once:
             call.act(FetchSession(call.stream.call_sid))
-        self._mode.await_input(told.spoken_ms, told.reprompts_ms)
+        self._mode.await_input(parameters.spoken_ms, parameters.reprompts_ms)
 
     def session_fetched(self, reply: Reply | None) -> None:
-        """Go on from the last answer in Lex's session; None: Lex knows no session, for nothing was said yet."""
+        """Go on from `reply`, the last answer in Lex's session.
+
+        None means that Lex knows no session, because nothing was said yet.
+        """
         self._lex_answers = True
         self._go_on(reply)
 
     def session_fetch_failed(self) -> None:
         """Go on without knowing where the dialog stands.
 
-        The facts of the call are not sent, for they would replace what Lex has; unless the stream before handed them
-        over, which had not sent them.
+        The facts of the call are not sent, because they would replace what Lex has; unless the stream before handed
+        them over because it had not sent them.
         """
         self._lex_answers = False
-        if self._told.resumed != HANDED_OVER:
+        if self._parameters.resumed != HANDED_OVER:
             self._call.turns.first_attributes = None
         self._go_on(None)
 
@@ -119,15 +124,15 @@ class Resumption:
         self._asks_again = False
 
     def _resume(self, reply: Reply | None) -> None:
-        """Repeat the bot's last answer, for the caller may not have heard it; unless they have answered by keys."""
+        """Repeat the bot's last answer, which the caller may not have heard; unless they have answered by keys."""
         call = self._call
         call.move(CallMove.LOOKED_UP)
         self._fetched = reply
         if reply is not None:
             call.apply_reply(reply)
-        if self._told.keys is not None:
+        if self._parameters.keys is not None:
             call.last_prompt = reply.messages if reply else ()
-            self._send_gathered(self._told.keys)
+            self._send_gathered(self._parameters.keys)
             return
         if reply is None and call.rules.welcome == "bot":  # the stream was lost before the welcome
             self._welcome()
@@ -143,7 +148,11 @@ class Resumption:
         """Take over what the bot said last, over the stream before."""
         call = self._call
         last_prompt = call.last_prompt = reply.messages if reply else ()
-        if reply is not None and last_prompt and self._told.prompt_fingerprint not in (None, fingerprint(last_prompt)):
+        if (
+            reply is not None
+            and last_prompt
+            and self._parameters.prompt_fingerprint not in (None, fingerprint(last_prompt))
+        ):
             self._answer_late(reply)
             return
         if reply is not None:

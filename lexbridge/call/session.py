@@ -33,7 +33,7 @@ from lexbridge.lex.model import Reply
 
 
 class CallSession:
-    """One call's rules.
+    """Rules of one call.
 
     After each event, take `actions()` and carry them out in order. Then call `catch_up()` while `is_behind`, and carry
     out the actions of each slice. Where that is left out, the next event catches up first.
@@ -153,9 +153,9 @@ class CallSession:
                 pass  # Connected
 
     def silence_passed(self, ms: int) -> None:
-        """Hear `ms` of silence, for no media came in that time and none is on its way.
+        """Hear `ms` of silence, in which no media came and none is on its way.
 
-        The caller's phone sends nothing while they are silent. Before the stream starts, and after its end, nothing is
+        Some phones send nothing while the caller is silent. Before the stream starts, and after its end, nothing is
         done.
         """
         if self.state in (CallState.CONNECTING, CallState.ENDED):
@@ -169,12 +169,12 @@ class CallSession:
             self._hear()
 
     def stream_lost(self) -> None:
-        """End the call's stream, whose socket was closed; unless it had stopped before. What is unheard is dropped."""
+        """End the stream, whose socket was closed, unless it had stopped before. What is unheard is dropped."""
         if self.state is not CallState.ENDED:
             self._end("lost")
 
     def call_gone(self) -> None:
-        """End the call, which is over, as Twilio says, although its stream is not. What is unheard is dropped."""
+        """End the call: Twilio says that it is over, although its stream is not. What is unheard is dropped."""
         if self.state is not CallState.ENDED:
             self._end("gone")
 
@@ -220,12 +220,12 @@ class CallSession:
         self._mode.speech_failed(number)
 
     def session_fetched(self, reply: Reply | None) -> None:
-        """Take the last answer in Lex's session; None: Lex knows no session, for nothing was said yet."""
+        """Take the last answer in Lex's session, or None if Lex knows no session because nothing was said yet."""
         self._catch_up_whole()
         self._resumption.session_fetched(reply)
 
     def session_fetch_failed(self) -> None:
-        """Note that where the dialog stands is not known, for Lex did not tell."""
+        """Note that Lex did not tell where the dialog stands."""
         self._catch_up_whole()
         self._resumption.session_fetch_failed()
 

@@ -106,7 +106,7 @@ class Turns:
         return before.may_continue and len(before.audio) + len(audio) <= self._longest_bytes
 
     def speech_started(self, at_ms: int, pre_roll: bytes) -> None:
-        """Open a turn, for the caller begins to speak. A turn that waits for Lex anyway is continued, if it may be."""
+        """Open a turn, because the caller begins to speak; or continue one that still waits for Lex, if it may be."""
         last = self._queue[-1] if self._queue else self.in_flight
         continues = last is not None and self.fits(last, pre_roll)
         if last is None or last is self.in_flight or not continues:

@@ -95,7 +95,7 @@ def test_a_stalled_network_is_no_silence(stall_s, answers):
     peer.passes(1, media=True)
     if answers or stall_s < NO_PONG_SILENT_S:
         assert peer.silent_ms == 0
-    else:  # nobody knows better
+    else:  # nothing else is known
         assert 0 < peer.silent_ms <= stall_s * 1000
 
 

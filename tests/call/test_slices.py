@@ -1,4 +1,4 @@
-"""A message of much media, or one that skips much time, is heard in slices, and nobody can tell."""
+"""Messages of much media, or that skip much time, heard in slices: the actions are the same as without slices."""
 
 from dataclasses import dataclass
 from itertools import pairwise

@@ -141,5 +141,5 @@ def test_a_call_that_is_not_live_has_no_stream_to_speak_over():
     settings = make_settings()
     documents = TwimlDocuments(settings.url, settings.stream_url, hold_s=60)
     call = CallContext(settings.call_rules, documents, Endpointer(AmplitudeDetector(500), EndpointingRules()))
-    with pytest.raises(CallStateError, match=r"^the call is connecting: there is nobody to answer$"):
+    with pytest.raises(CallStateError, match=r"^the call is connecting: no stream reaches the caller$"):
         call.update(documents.goodbye([]))

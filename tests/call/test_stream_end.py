@@ -189,7 +189,7 @@ def test_the_last_answer_is_heard_out_before_the_goodbye():
     caller = a_caller_lex_thinks_about(MAX_TURNS="1")
     caller.lex_says_aloud("Which day?", ms=1000)
     assert caller.steps() == []
-    caller.speaks(900)  # for nobody
+    caller.speaks(900)  # over the last words
     assert caller.steps() == []
     caller.is_silent(200)
     assert caller.hears() == [LIMIT, "Hangup"]

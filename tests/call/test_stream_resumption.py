@@ -223,7 +223,7 @@ def test_twilio_says_last_words_that_lex_does_not(ends, arrived_ms):
     assert caller.gets()[-1:] == (["clear"] if arrived_ms else [])
     assert caller.hears() == ["Which day?", *CONNECTS]
     assert caller.session.state is CallState.LEAVING
-    assert not caller.noted("reply-audio-failed")  # it is no reply's: the shell tells why
+    assert not caller.noted("reply-audio-failed")  # it was no reply's: the bridge logs why
     caller.steps()
     caller.is_silent(5000)
     assert caller.steps() == []

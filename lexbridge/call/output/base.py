@@ -50,7 +50,7 @@ class ReplyMode(Protocol):
 
     @property
     def has_reprompts(self) -> bool:
-        """Whether the document itself asks a silent caller again. The caller may be pressing keys unknown to us."""
+        """Whether the document itself asks a silent caller again. The caller may be pressing keys meanwhile."""
         ...
 
     def greeting_given(self) -> None:
@@ -74,11 +74,11 @@ class ReplyMode(Protocol):
         ...
 
     def interrupt(self) -> None:
-        """Stop what is being said, for the caller begins to speak; unless they must hear it out."""
+        """Stop what is being said, because the caller begins to speak; unless they must hear it out."""
         ...
 
     def resume_interrupted(self) -> bool:
-        """Go on with what the caller interrupted, for Lex heard no words in it. Return False if that is gone."""
+        """Go on with what the caller interrupted by a false alarm. Return False if that is gone."""
         ...
 
     def discard_interrupted(self) -> None:
@@ -143,5 +143,5 @@ class ReplyMode(Protocol):
         ...
 
     def end(self) -> None:
-        """Drop all that was still to be heard, for the stream is over."""
+        """Drop all that was still to be heard, because the stream is over."""
         ...

@@ -151,7 +151,7 @@ class CallUpdateMode(ReplyMode):
         """Do nothing: a one-way stream has no marks."""
 
     def tick(self) -> None:
-        # The document would soon ask a caller again who is speaking, or waits for Lex.
+        # The document would soon ask the caller again, but they are speaking, or wait for Lex.
         call = self._call
         is_due = self._reprompts_ms and call.now_ms >= self._replace_by_ms
         if is_due and call.state is CallState.LIVE and not call.turns.is_idle:

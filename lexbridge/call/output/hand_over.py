@@ -23,7 +23,7 @@ class HandOver:
         self._is_allowed = True  # once for each prompt: while Twilio refuses, the caller is heard
 
     def allow(self) -> None:
-        """Allow another attempt, for the caller has heard a prompt."""
+        """Allow another attempt, because the caller has heard a prompt."""
         self._is_allowed = True
 
     def tick(self, is_waiting: bool) -> None:

@@ -8,7 +8,7 @@ alarm, and how loud its echo may be at this moment.
     sent     [........|........|........|.....]            |: a mark
     heard    [........|....^                                ^ position: the last mark heard, and the time since
 
-Time is media time of the caller's audio, which runs like the clock by which Twilio plays ours.
+Time is media time of the caller's audio, which runs like the clock by which Twilio plays the prompt.
 """
 
 from collections.abc import Iterator, Sequence
