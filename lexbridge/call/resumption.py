@@ -43,9 +43,8 @@ class Resumption:
         call.began_s, call.turns_answered = parameters.progress.began_s, parameters.progress.turns
         call.age_before_s = parameters.age_s
         call.note("info", "stream-started", resumed=parameters.resumed)
-        if (
-            parameters.call_facts or parameters.resumed is None
-        ):  # a stream that is handed over has facts only if Lex has not
+        # A stream that is handed over has the facts of the call only if Lex does not have them yet.
+        if parameters.call_facts or parameters.resumed is None:
             # On the first turn only: attributes that are sent replace those of the session.
             call.turns.first_attributes = {**parameters.call_facts, CALL_SID_ATTRIBUTE: started.call_sid}
         if parameters.resumed is None:
