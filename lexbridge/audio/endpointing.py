@@ -16,7 +16,7 @@ from enum import Enum
 
 from lexbridge.audio.hangover import Expected, Hangover
 from lexbridge.audio.pcm import FRAME_MS, rms
-from lexbridge.audio.tones import Tone, tone_of
+from lexbridge.audio.tones import Tone, find_tone
 from lexbridge.audio.vad.base import Detector
 
 
@@ -103,7 +103,7 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Question:
     """What the caller was asked for, and how long the answer and its pauses may be."""
 
     expected: Expected
@@ -118,20 +118,20 @@ class Endpointer:
         self._detector = detector
         self._rules = rules
         # Audio that may become the beginning of an utterance. Emptied when one starts, so that no two share audio.
-        self._before: deque[bytes] = deque(maxlen=(rules.pre_roll_ms + rules.longest_onset_ms) // FRAME_MS)
-        self._ordinary = Listening(rules.onset_ms)
+        self._newest_frames: deque[bytes] = deque(maxlen=(rules.pre_roll_ms + rules.longest_onset_ms) // FRAME_MS)
+        self._default_listening = Listening(rules.onset_ms)
         self._is_open = False
         self._run_ms = 0  # length of an onset that may open an utterance, with the pauses in it
         self._voiced_ms = 0  # the same without the pauses
         self._unvoiced_ms = 0  # length of the newest pause, in the open utterance or in the onset
-        self._is_deaf = False
+        self._ignores_voice = False
         self._utterance_ms = 0  # audio of the open utterance that was given out
         self._spoken_ms = 0  # from the open utterance's first voiced frame to its last
         self._longest_pause_ms = 0  # between those two
         self._no_input_at_ms: int | None = None
         self._no_input_after_ms = rules.no_input_ms  # as the last `await_input` set it
-        self._asked = _Asked(Expected.OPEN, rules.hangover, rules.max_utterance_ms)
-        self._asked_in_open: _Asked | None = None  # what the open utterance answers; None before its first frame
+        self._question = _Question(Expected.OPEN, rules.hangover, rules.max_utterance_ms)
+        self._open_question: _Question | None = None  # what the open utterance answers; None before its first frame
         self.now_ms = 0
         """Media time: the length of all frames pushed so far."""
 
@@ -141,15 +141,15 @@ class Endpointer:
         `listening`: the conditions while a prompt plays. None: those of the rules.
         """
         self.now_ms += FRAME_MS
-        listening = listening or self._ordinary
+        listening = listening or self._default_listening
         voiced = self._detector.is_voiced(frame)
         if voiced and listening.echo_rms:
             voiced = rms(frame) > listening.echo_rms
-        if voiced and (tone := tone_of(frame)):
+        if voiced and (tone := find_tone(frame)):
             voiced = False
             if tone is Tone.KEY:
                 self._restart_wait()
-        return self._inside(frame, voiced) if self._is_open else self._outside(frame, voiced, listening)
+        return self._push_in_utterance(frame, voiced) if self._is_open else self._push_between(frame, voiced, listening)
 
     def await_input(self, after_ms: int, no_input_ms: int | None = None) -> None:
         """Expect the caller to speak, beginning in `after_ms`.
@@ -159,7 +159,7 @@ class Endpointer:
         self._no_input_after_ms = self._rules.no_input_ms if no_input_ms is None else no_input_ms
         self._no_input_at_ms = self.now_ms + after_ms + self._no_input_after_ms
 
-    def wait_longer(self, ms: int) -> None:
+    def extend_wait(self, ms: int) -> None:
         """Put NoInput off by `ms`, because for that long the audio will not show whether the caller speaks."""
         if self._no_input_at_ms is not None:
             self._no_input_at_ms += ms
@@ -172,14 +172,14 @@ class Endpointer:
         """
         fixed = None if hangover_ms is None else Hangover(hangover_ms, hangover_ms, hangover_ms)
         longest_ms = self._rules.max_utterance_ms if max_utterance_ms is None else max_utterance_ms
-        self._asked = _Asked(expected, fixed or self._rules.hangover, longest_ms)
+        self._question = _Question(expected, fixed or self._rules.hangover, longest_ms)
 
     def _restart_wait(self) -> None:
         """Start the wait for the caller anew, because the caller is pressing keys."""
         if self._no_input_at_ms is not None:
             self._no_input_at_ms = max(self._no_input_at_ms, self.now_ms + self._no_input_after_ms)
 
-    def expect_nothing(self) -> None:
+    def stop_waiting(self) -> None:
         """Cancel NoInput until the next `await_input`."""
         self._no_input_at_ms = None
 
@@ -190,18 +190,18 @@ class Endpointer:
         """
         self._is_open = False
         self._run_ms = self._voiced_ms = self._unvoiced_ms = 0
-        self._is_deaf = True
-        self._before.clear()
+        self._ignores_voice = True
+        self._newest_frames.clear()
 
     @property
     def is_voiced(self) -> bool:
         """Whether voice is on the line that may become an utterance."""
         return self._run_ms > 0
 
-    def _outside(self, frame: bytes, voiced: bool, listening: Listening) -> list[SpeechEvent]:
-        self._before.append(frame)
-        if self._is_deaf:
-            self._is_deaf = voiced
+    def _push_between(self, frame: bytes, voiced: bool, listening: Listening) -> list[SpeechEvent]:
+        self._newest_frames.append(frame)
+        if self._ignores_voice:
+            self._ignores_voice = voiced
             voiced = False
         self._unvoiced_ms = 0 if voiced else self._unvoiced_ms + FRAME_MS
         if voiced or (self._run_ms and self._unvoiced_ms <= listening.gap_ms):
@@ -216,29 +216,29 @@ class Endpointer:
             return [NoInput(self.now_ms)]
         return []
 
-    def _inside(self, frame: bytes, voiced: bool) -> list[SpeechEvent]:
+    def _push_in_utterance(self, frame: bytes, voiced: bool) -> list[SpeechEvent]:
         self._utterance_ms += FRAME_MS
         if voiced:
             self._longest_pause_ms = max(self._longest_pause_ms, self._unvoiced_ms)
             self._spoken_ms += self._unvoiced_ms + FRAME_MS
         self._unvoiced_ms = 0 if voiced else self._unvoiced_ms + FRAME_MS
-        asked = self._asked_in_open = self._asked_in_open or self._asked
+        question = self._open_question = self._open_question or self._question
         events: list[SpeechEvent] = [SpeechContinued(frame)]
-        if self._unvoiced_ms >= asked.hangover.length_ms(asked.expected, self._spoken_ms, self._longest_pause_ms):
+        if self._unvoiced_ms >= question.hangover.length_ms(question.expected, self._spoken_ms, self._longest_pause_ms):
             events.append(self._end(EndReason.HANGOVER))
-        elif self._utterance_ms >= asked.max_utterance_ms:
+        elif self._utterance_ms >= question.max_utterance_ms:
             events.append(self._end(EndReason.MAX_LENGTH))
         return events
 
     def _start(self) -> SpeechStarted:
         frames = (self._rules.pre_roll_ms + self._run_ms) // FRAME_MS
-        audio = list(self._before)[-frames:]
+        audio = list(self._newest_frames)[-frames:]
         started = SpeechStarted(self.now_ms - self._run_ms, b"".join(audio))
         self._utterance_ms = len(audio) * FRAME_MS
         self._spoken_ms, self._longest_pause_ms = self._run_ms - self._unvoiced_ms, 0
         self._is_open, self._run_ms, self._voiced_ms = True, 0, 0
-        self._asked_in_open = None
-        self._before.clear()
+        self._open_question = None
+        self._newest_frames.clear()
         self._no_input_at_ms = None
         return started
 

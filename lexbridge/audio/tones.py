@@ -59,7 +59,7 @@ _ROWS = np.concatenate([_basis(hz) for hz in (*_LOW_HZ, *_HIGH_HZ)] + [_basis(*p
 _STARTS = np.cumsum([0, *[2] * _KEYS, *(2 * len(pair) for pair in _PROGRESS_HZ)])[:-1]
 
 
-def tone_of(frame: bytes) -> Tone | None:
+def find_tone(frame: bytes) -> Tone | None:
     """Return the tone in `frame`, or None if the frame holds anything else.
 
     A frame is 20 ms: 320 bytes of 16-bit little-endian PCM at 8 kHz.

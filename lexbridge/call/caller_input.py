@@ -66,7 +66,7 @@ class CallerInput:
         if self._call.state is not CallState.LIVE or not self._mode.hears_keys:
             return
         self._call.endpointer.drop()
-        self._call.endpointer.expect_nothing()
+        self._call.endpointer.stop_waiting()
         self._turns.drop_open("a key was pressed")
         self._joining.turns_dropped()
         self._interrupt()

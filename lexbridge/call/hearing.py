@@ -52,7 +52,7 @@ class Hearing:
         self._unheard.extend(self.audio.push(media))
         missing_ms = self.audio.filled_ms - filled_ms
         if missing_ms >= JUMP_MS:
-            self._endpointer.wait_longer(missing_ms)
+            self._endpointer.extend_wait(missing_ms)
 
     def push_silence(self, ms: int) -> None:
         """Take `ms` in which no media came, as silence."""

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from lexbridge.config.bots import Bot, LexV1Bot, LexV2Bot
 from lexbridge.config.places import find_locale_doubt, find_region_doubt
 from lexbridge.config.settings import Settings
-from lexbridge.config.spelling import find_strange
+from lexbridge.config.spelling import find_unknown
 from lexbridge.errors import Problem
 
 TEST_ALIAS = "TSTALIASID"
@@ -22,7 +22,7 @@ def find_doubts(settings: Settings, environment: Mapping[str, str], file_names: 
         *([] if _is_lex_elsewhere(settings.bot, environment) else _lex_doubts(settings)),
         *(
             Problem(name, "is set", f"it is no setting: did you mean {meant}?" if meant else "it is no setting")
-            for name, meant in find_strange(environment, file_names)
+            for name, meant in find_unknown(environment, file_names)
         ),
     ]
 

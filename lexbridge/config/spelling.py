@@ -15,7 +15,7 @@ _KNOWN = tuple(setting.name for setting in SETTINGS)
 _COMMON = frozenset({"URL", "LOG_LEVEL", "LOG_FORMAT", "SERVICE_NAME", "WEB_CONCURRENCY", "CONTAINER_PORT", "VAD"})
 """Settings with ordinary names. Other programs have variables that are similar, so those are not refused."""
 
-_OTHERS = re.compile(
+_FOREIGN = re.compile(
     r"AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SECURITY_TOKEN|(DEFAULT_)?PROFILE|DEFAULT_REGION|CONFIG_FILE|CA_BUNDLE"
     r"|SHARED_CREDENTIALS_FILE|CREDENTIAL_EXPIRATION|ENDPOINT_URL|ENDPOINT_URL_(?!LEX).*|IGNORE_CONFIGURED_ENDPOINT_URLS"
     r"|ENDPOINT_URL_LEX_MODEL(S_V2|_BUILDING_SERVICE)|ROLE_.*|WEB_IDENTITY_TOKEN_FILE|CONTAINER_.*|EC2_.*|METADATA_.*"
@@ -25,7 +25,7 @@ _OTHERS = re.compile(
 )
 """Names of variables that belong to libraries, to Python, or to tools that read `.env` too."""
 
-_LINKS = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_[0-9]+_(TCP|UDP|SCTP).*|NAME|ENV_.*)")
+_SERVICE_LINKS = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_[0-9]+_(TCP|UDP|SCTP).*|NAME|ENV_.*)")
 """Names of variables that Kubernetes and Docker set for each service. They begin with the service's name."""
 
 _ABOUT_LEX = re.compile(r"LEX_.*|AWS_ENDPOINT_URL_LEX.*")
@@ -36,50 +36,50 @@ _LEX_WORDS = frozenset(word for name in _KNOWN if name.startswith("LEX_") for wo
 
 def find_misspelt(environment: Mapping[str, str], file_names: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield each misspelt name, with the setting that was meant. `file_names`: the names in `.env`."""
-    for name in _unknown({*environment, *file_names}):
-        meant = _must_mean(name, environment, is_in_file=name in file_names)
+    for name in _unknown_names({*environment, *file_names}):
+        meant = _find_meant(name, environment, is_in_file=name in file_names)
         if meant is not None:
             yield name, meant
 
 
-def find_strange(environment: Mapping[str, str], file_names: Collection[str] = ()) -> Iterator[tuple[str, str | None]]:
+def find_unknown(environment: Mapping[str, str], file_names: Collection[str] = ()) -> Iterator[tuple[str, str | None]]:
     """Yield each other unknown name that is in `.env` or begins with LEX_, with the most similar setting.
 
     The setting is None if no name is similar. Names of known libraries and tools are left out.
     """
-    for name in _unknown({*environment, *file_names}):
-        is_ours = name in file_names or (_ABOUT_LEX.fullmatch(name) and not _LINKS.fullmatch(name))
-        if is_ours and _must_mean(name, environment, is_in_file=name in file_names) is None:
-            yield name, _like(name)
+    for name in _unknown_names({*environment, *file_names}):
+        is_ours = name in file_names or (_ABOUT_LEX.fullmatch(name) and not _SERVICE_LINKS.fullmatch(name))
+        if is_ours and _find_meant(name, environment, is_in_file=name in file_names) is None:
+            yield name, _find_similar(name)
 
 
-def _unknown(names: Collection[str]) -> list[str]:
-    return sorted(name for name in names if name not in _KNOWN and not _OTHERS.fullmatch(name))
+def _unknown_names(names: Collection[str]) -> list[str]:
+    return sorted(name for name in names if name not in _KNOWN and not _FOREIGN.fullmatch(name))
 
 
-def _like(name: str) -> str | None:
+def _find_similar(name: str) -> str | None:
     """Return the setting with the most similar name, or None if none is similar."""
     close = get_close_matches(name.upper(), _KNOWN, n=1, cutoff=0.7)
     return close[0] if close else None
 
 
-def _must_mean(name: str, environment: Mapping[str, str], *, is_in_file: bool) -> str | None:
+def _find_meant(name: str, environment: Mapping[str, str], *, is_in_file: bool) -> str | None:
     """Return the setting that `name` misspells, or None if it misspells none.
 
     A name in the environment can misspell only a setting that is unset there.
     """
-    if _ABOUT_LEX.fullmatch(name) and not _LINKS.fullmatch(name):
+    if _ABOUT_LEX.fullmatch(name) and not _SERVICE_LINKS.fullmatch(name):
         # LEX_BOT_VERSION, LEX_BOT_ARN and similar names belong to other programs.
-        is_foreign = name.startswith("LEX_") and not all(map(_is_like_a_word_about_lex, name.split("_")))
-        return None if is_foreign else _like(name)
+        is_foreign = name.startswith("LEX_") and not all(map(_is_word_about_lex, name.split("_")))
+        return None if is_foreign else _find_similar(name)
     for known in _KNOWN:
         may_be_meant = known not in _COMMON and (is_in_file or not environment.get(known, "").strip())
-        if may_be_meant and (_letters(name) == _letters(known) or _one_word_is_odd(name, known)):
+        if may_be_meant and (_letters(name) == _letters(known) or _differs_in_one_word(name, known)):
             return known
     return None
 
 
-def _is_like_a_word_about_lex(word: str) -> bool:
+def _is_word_about_lex(word: str) -> bool:
     return bool(get_close_matches(word, _LEX_WORDS, n=1, cutoff=0.75))
 
 
@@ -87,7 +87,7 @@ def _letters(name: str) -> str:
     return name.upper().replace("_", "")
 
 
-def _one_word_is_odd(name: str, known: str) -> bool:
+def _differs_in_one_word(name: str, known: str) -> bool:
     """Whether the two names differ in a single word, and there by a letter or two."""
     words, known_words = name.upper().split("_"), known.split("_")
     if len(words) != len(known_words) or len(words) < 2:

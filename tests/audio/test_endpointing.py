@@ -225,16 +225,16 @@ def test_patience_may_be_another_for_one_prompt():
 
 def test_no_input_can_be_put_off_while_it_is_awaited():
     told = endpointer()
-    told.wait_longer(1000)  # nothing is awaited yet
+    told.extend_wait(1000)  # nothing is awaited yet
     told.await_input(0)
-    told.wait_longer(40)
+    told.extend_wait(40)
     assert [event for frame in Timeline("." * 40).frames for event in told.push(frame)] == [NoInput(640)]
 
 
 def test_who_is_awaited_no_more_may_be_silent_for_ever():
     told = endpointer()
     told.await_input(0)
-    told.expect_nothing()
+    told.stop_waiting()
     assert [event for frame in Timeline("." * 100).frames for event in told.push(frame)] == []
 
 

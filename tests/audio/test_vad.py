@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from lexbridge.audio.pcm import decode_mulaw, encode_mulaw
-from lexbridge.audio.tones import Tone, tone_of
+from lexbridge.audio.tones import Tone, find_tone
 from lexbridge.audio.vad import AmplitudeDetector, Detector
 
 
@@ -54,7 +54,7 @@ def test_each_key_is_known_by_its_tones_at_any_level(key, twist_db):
     for level in (300, 3000, 12000):
         low, high = tone(key[0], level=level), tone(key[1], level=level * 10 ** (twist_db / 20))
         both = struct.pack("<160h", *(a + b for a, b in zip(*map(samples_of, (low, high)), strict=True)))
-        assert tone_of(decode_mulaw(encode_mulaw(both))) is Tone.KEY
+        assert find_tone(decode_mulaw(encode_mulaw(both))) is Tone.KEY
 
 
 def samples_of(pcm):
@@ -67,7 +67,7 @@ def samples_of(pcm):
     ids=["silence", "low alone", "high alone", "not a pair", "a chord", "a steady level"],
 )
 def test_other_sounds_are_no_tones(frame):
-    assert tone_of(frame) is None
+    assert find_tone(frame) is None
 
 
 PROGRESS = {
@@ -91,4 +91,4 @@ PROGRESS = {
 @pytest.mark.parametrize("frequencies_hz", PROGRESS.values(), ids=list(PROGRESS))
 def test_the_tones_of_a_calls_progress_are_known(frequencies_hz):
     line = decode_mulaw(encode_mulaw(tone(*frequencies_hz, ms=200)))
-    assert {tone_of(line[start : start + 320]) for start in range(0, len(line), 320)} == {Tone.PROGRESS}
+    assert {find_tone(line[start : start + 320]) for start in range(0, len(line), 320)} == {Tone.PROGRESS}

@@ -15,7 +15,7 @@ from bench.endpointing.troubles import ECHO, LINES, SOUNDS, lost_frames, no_hiss
 from lexbridge.audio.endpointing import Endpointer, EndpointingRules, EndReason
 from lexbridge.audio.hangover import Expected
 from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, PCM_FRAME_BYTES, RATE_HZ, frame_levels_dbfs
-from lexbridge.audio.tones import Tone, tone_of
+from lexbridge.audio.tones import Tone, find_tone
 from lexbridge.audio.vad import AmplitudeDetector
 
 QUIET = Condition("quiet", hiss=no_hiss)
@@ -99,7 +99,7 @@ def test_keys_are_tones_of_keys() -> None:
     line = line_of(keys(20.0, rng()), QUIET)
     frames = [frame for frame in frames_of(line) if frame_levels_dbfs(frame)[0] > -30]
     assert len(frames) > 50
-    assert np.mean([tone_of(frame) is Tone.KEY for frame in frames]) > 0.8  # a key begins and ends within one
+    assert np.mean([find_tone(frame) is Tone.KEY for frame in frames]) > 0.8  # a key begins and ends within one
 
 
 @pytest.mark.parametrize("name", CADENCES)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lexbridge.config.settings import SETTINGS
-from lexbridge.config.spelling import find_misspelt, find_strange
+from lexbridge.config.spelling import find_misspelt, find_unknown
 
 SLIPS = [
     ("HANGOVR_MS", "HANGOVER_MS"),
@@ -58,7 +58,7 @@ def test_no_setting_is_taken_for_another():
     names = [setting.name for setting in SETTINGS]
     for name in names:
         assert misspelt([name], [name]) == []
-    assert list(find_strange({}, names)) == []
+    assert list(find_unknown({}, names)) == []
 
 
 def test_a_near_name_is_ignored_where_the_setting_is_set_too():
@@ -83,7 +83,7 @@ def test_variables_of_other_programs_are_told_in_the_file_only(name):
     """Variables of other programs are never refused, and reported only if they stand in the file."""
     for environment in ([name], [name, *(setting.name for setting in SETTINGS)]):
         assert misspelt(environment, [name]) == misspelt(environment) == []
-        assert [strange for strange, _ in find_strange(dict.fromkeys(environment, "x"), [name])] == [name]
+        assert [strange for strange, _ in find_unknown(dict.fromkeys(environment, "x"), [name])] == [name]
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_variables_of_other_programs_are_told_in_the_file_only(name):
     ],
 )
 def test_what_is_like_a_setting_is_told_with_it(name, meant):
-    assert list(find_strange({}, [name])) == [(name, meant)]
+    assert list(find_unknown({}, [name])) == [(name, meant)]
 
 
 def test_near_names_of_lex_are_told_in_the_environment_too():
     names = ["LEX_BOT_VERSION", "LEX_SERVICE_HOST", "MY_OWN_THING", "LEX_BOT", "LEX_BOT_ID"]
-    assert [name for name, _ in find_strange(dict.fromkeys(names, "x"))] == ["LEX_BOT_VERSION"]
+    assert [name for name, _ in find_unknown(dict.fromkeys(names, "x"))] == ["LEX_BOT_VERSION"]
     in_file = ["AWS_PROFILE", "NGROK_AUTHTOKEN", "https_proxy", "GREETNG"]
-    assert [name for name, _ in find_strange({}, in_file)] == ["GREETNG"]
+    assert [name for name, _ in find_unknown({}, in_file)] == ["GREETNG"]
