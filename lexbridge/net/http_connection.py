@@ -14,7 +14,7 @@ _plain_socket = get_original("_socket", "socket")
 
 
 class State(Enum):
-    """States of a connection: what it waits for."""
+    """State of a connection: what it waits for."""
 
     READING = "the rest of a request, or the first request"
     KEPT_ALIVE = "another request"

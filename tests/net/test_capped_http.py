@@ -1,4 +1,4 @@
-"""What Lex and Twilio answer is read within limits, and the loop turns meanwhile, whatever comes."""
+"""Answers of Lex and Twilio: they are read within limits, and the loop goes on meanwhile."""
 
 import gzip
 import socket
@@ -30,7 +30,7 @@ from tests.support.lexes import FLOWERS, asked, lex_of, local_lex
 from tests.support.rig import PATIENCE_S, settings
 
 TAKEN_AT_MOST = 20_000_000
-"""Of an answer without end: some MB of it wait in the kernel's buffers."""
+"""Most bytes that a peer can send of an endless answer, because some MB wait in the kernel's buffers."""
 
 OK = "HTTP/1.1 200 OK\n"
 CHUNKED = "Transfer-Encoding: chunked\n\n"
@@ -55,7 +55,7 @@ WITHOUT_END = {
 
 
 def session_of_lex(port: int) -> Any:
-    """What Lex V1's GetSession answers at `port`, by a client with our limits."""
+    """Return the answer of Lex V1's GetSession at `port`, read by a client with limits."""
     client = boto3.client(
         "lex-runtime",
         region_name="us-west-2",
@@ -69,7 +69,7 @@ def session_of_lex(port: int) -> Any:
 
 
 def document_of(port: int) -> bytes:
-    """What a GET of requests answers at `port`, within our limits."""
+    """Return the answer of a GET at `port`, read by the requests library within limits."""
     return capped_session().get(f"http://127.0.0.1:{port}/", allow_redirects=False).content
 
 
@@ -195,7 +195,7 @@ def test_a_bomb_takes_no_memory() -> None:
 
 
 def test_a_document_that_names_no_charset_is_utf_8() -> None:
-    """requests guesses otherwise: of 1 MB that takes seconds."""
+    """Check that requests does not guess the encoding, which would take seconds for 1 MB."""
     with answering(whole(OK, '{"a": "ü"}'.encode())) as peer:
         assert capped_session().get(f"http://127.0.0.1:{peer.port}/").text == '{"a": "ü"}'
 
@@ -205,14 +205,14 @@ def test_a_document_that_names_no_charset_is_utf_8() -> None:
 
 @pytest.fixture(scope="module")
 def anonymous() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's and a client's context without a certificate."""
+    """TLS contexts of a server and a client without a certificate."""
     contexts = []
     for protocol in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT):
         context = ssl.SSLContext(protocol)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         context.set_ciphers("AECDH-AES256-SHA:@SECLEVEL=0")
-        context.maximum_version = ssl.TLSVersion.TLSv1_2  # the last that has such ciphers
+        context.maximum_version = ssl.TLSVersion.TLSv1_2  # the last version with such ciphers
         contexts.append(context)
     return contexts[0], contexts[1]
 
@@ -242,7 +242,7 @@ def _read(connection: Any) -> bytes:
     return bytes(connection.getresponse().read())
 
 
-# Whose they are
+# Which clients are capped
 
 
 def test_no_other_client_is_touched() -> None:
@@ -257,7 +257,7 @@ def test_no_other_client_is_touched() -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_every_connection_of_our_clients_is_capped(scheme: str) -> None:
-    """Those that lead through a proxy too."""
+    """Connections through a proxy are capped, too."""
     lex = make_lex_runtime(settings(), Deadlines())._api.client._endpoint.http_session
     for manager in (lex._manager, lex._get_proxy_manager("http://127.0.0.1:9")):
         pool = manager.connection_from_url(f"{scheme}://127.0.0.1:9/")

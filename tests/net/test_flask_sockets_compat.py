@@ -1,4 +1,4 @@
-"""flask-sockets, mended: routes beside Flask's own, on the real server."""
+"""flask-sockets on today's Werkzeug: WebSocket routes beside Flask's own, on the real server."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ DEADLINE_S = 10
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    """host:port of a server with a socket at / and at /echo/<name>, and a page at /page."""
+    """Address of a server with WebSockets at / and /echo/<name>, and a page at /page."""
     app = Flask("test")
     sockets = Sockets(app)
 

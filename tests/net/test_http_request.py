@@ -1,4 +1,4 @@
-"""One strict reader of requests: what is taken, what is refused, however the bytes were cut."""
+"""The strict parser of requests: it accepts and refuses the same, however the bytes were cut."""
 
 import time
 
@@ -37,7 +37,7 @@ def push_all(pieces: list[bytes]) -> None:
 
 
 def refusal(output: bytes) -> tuple[str, str]:
-    """The status and the reason of the refusal, whether all comes at once or byte by byte."""
+    """Return status and reason of the refusal. They are the same if the bytes arrive one by one."""
     seen = []
     for pieces in ([output], [output[at : at + 1] for at in range(len(output))]):
         with pytest.raises(RequestRefused) as caught:
@@ -292,4 +292,4 @@ def test_a_head_costs_no_more_than_its_bytes(line: str) -> None:
     began_s = time.process_time()
     with pytest.raises(RequestRefused):
         read(text("GET / HTTP/1.1", *([] if line.startswith("Host") else [HOST]), line))
-    assert time.process_time() - began_s < 1  # of this process alone; where each way to read it is tried it is 10
+    assert time.process_time() - began_s < 1  # CPU time of this process; with backtracking it is 10

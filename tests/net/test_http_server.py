@@ -1,4 +1,4 @@
-"""Connections before and beside a WebSocket: refusals, pages, slow, silent and greedy clients."""
+"""HTTP connections on the real server: refusals, pages, slow, silent and greedy clients."""
 
 import errno
 import fcntl
@@ -43,7 +43,7 @@ from tests.support.socket_server import (
 def test_a_refused_upgrade_never_gets_a_101(status: str, logged: Logged) -> None:
     policy = Refusing(Refusal(status, f"refused by the test {status}"))
     with served(echo, policy) as address, RudeClient(address, DEADLINE_S) as client:
-        # Refused even if it is a bad handshake: strangers learn nothing.
+        # The refusal is the same for a bad handshake, so that strangers learn nothing.
         client.send(upgrade_request(headers={"X-Twilio-Signature": "no", "Sec-WebSocket-Key": "bad"}))
         client.send(client_message("early"))
         ended = client.end(upgraded=False)
@@ -112,7 +112,7 @@ def test_strangers_are_metered_and_nobody_else_is() -> None:
     before = refused.totals.copy()
     with limited(ByPath(), TokenBucket(0, 4)) as (address, server):
         assert statuses(address, "/refused", "/head", "/page", "/refused") == [403, 403, 200, 403]
-        assert statuses(address, "/refused", "/head", "/page") == [None] * 3  # cut off without a word
+        assert statuses(address, "/refused", "/head", "/page") == [None] * 3  # closed without an answer
         assert statuses(address, "/signed", "/probe", "/signed") == [200] * 3
         assert server.busy_s > 0
     met = refused.totals - before
@@ -120,7 +120,7 @@ def test_strangers_are_metered_and_nobody_else_is() -> None:
 
 
 def test_what_is_not_served_is_counted_with_its_cause() -> None:
-    """A request that is not served is counted with its cause, also while strangers get answers."""
+    """A request that is not served is counted with its cause while strangers get answers."""
 
     class Knowing(ByPath):
         def check_request(self, request: Request, open_sockets: int) -> Refusal | DirectAnswer | Admitted:
@@ -202,7 +202,7 @@ def test_pipelined_requests_are_answered_in_order() -> None:
 
 
 class SlowProbes(ByPath):
-    """Takes longer for /slow than a slice, and counts how often it did."""
+    """Policy that takes longer than a slice for /slow, and counts how often it did."""
 
     slow = 0
 
@@ -230,7 +230,7 @@ def test_connections_that_always_have_something_starve_no_other() -> None:
             kept.send(probe)
             kept.half_close()
             assert kept.read_to_end().count(b"200 OK") == 1
-            assert policy.slow < 50  # of 500; it had its turn in between
+            assert policy.slow < 50  # of 500: the other connection had its turn in between
 
 
 def test_an_idle_connection_is_closed() -> None:
@@ -241,7 +241,7 @@ def test_an_idle_connection_is_closed() -> None:
         RudeClient(address, DEADLINE_S) as client,
     ):
         client.send(b"GET /signed HTTP/1.1\r\nHost: x\r\n\r\n")
-        gevent.sleep(1)  # three times what a request may take
+        gevent.sleep(1)  # three times as long as a request may take
         client.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\nGET /half")
         assert client.read_to_end().count(b"200 OK") == 2
 
@@ -257,7 +257,7 @@ def test_answers_that_are_not_taken_do_not_pile_up() -> None:
         socket.create_connection(address, DEADLINE_S) as client,
     ):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.settimeout(1)  # it is full, or takes longer than that for 500
+        client.settimeout(1)  # its buffer is full, or 500 requests take longer
         most = 0
         with suppress(OSError):
             for _ in range(100):
@@ -271,7 +271,7 @@ def test_answers_that_are_not_taken_do_not_pile_up() -> None:
 
 @contextmanager
 def kept_and_full(server: MediaServer, address: Address) -> Iterator[RudeClient]:
-    """A connection that is kept for another request, and whose peer has not taken what it was sent."""
+    """Open a connection that is kept for another request, and whose peer does not read."""
     with RudeClient(address, DEADLINE_S) as client:
         client.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.read_header_block() == 200
@@ -282,7 +282,7 @@ def kept_and_full(server: MediaServer, address: Address) -> Iterator[RudeClient]
         sending.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         sending.close()
         quiet = 0
-        while quiet < 10:  # what was sent last has yet to reach the peer's own buffer, and makes room here
+        while quiet < 10:  # the last bytes move to the peer's buffer a little later, which makes room here
             quiet += 1
             with suppress(BlockingIOError):
                 while os.write(kept.descriptor, b"." * 1000):
@@ -338,7 +338,7 @@ def test_without_room_the_oldest_silent_connection_gives_way() -> None:
 
 
 def test_without_room_kept_connections_give_way_too() -> None:
-    """Without room for more, connections that are kept for another request give way too."""
+    """Kept connections are closed, too, if there is no room for another connection."""
     with limited(ByPath(), TokenBucket(0, 9)) as (address, server):
         server._most_waiting = 3
         kept: list[RudeClient] = []

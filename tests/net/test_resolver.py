@@ -1,4 +1,4 @@
-"""Host names: what a dead, slow or changing name server does to those who connect. Time is gevent's own."""
+"""The caching resolver with a dead, slow or changing name server. Time is gevent's own."""
 
 import socket
 import time
@@ -23,7 +23,7 @@ LEX = "runtime-v2-lex.us-west-2.amazonaws.com"
 
 
 class NameServer:
-    """A resolver that answers what it is told to."""
+    """Name server whose answers the test sets."""
 
     def __init__(self) -> None:
         self.address = "192.0.2.1"
@@ -78,7 +78,7 @@ def server() -> Iterator[NameServer]:
 
 
 def address(resolver: CachingResolver, host: str = LEX) -> str:
-    """What `host` resolves to."""
+    """Return the address of `host`."""
     ((_, _, _, _, where),) = resolver.getaddrinfo(host, 443, 0, socket.SOCK_STREAM)
     return str(where[0])
 
@@ -120,7 +120,7 @@ def test_a_dead_name_server_is_unnoticed_for_known_names(server: NameServer, fau
 
 
 def test_all_who_wait_for_a_name_share_one_question(server: NameServer) -> None:
-    """All who wait for a name share one question to the name server, and each leaves at its own deadline."""
+    """Greenlets that wait for one name share a look-up, and each stops waiting at its own deadline."""
     resolver = CachingResolver(server, deadline_s=0.1)
     server.hangs()
     started = time.monotonic()
@@ -131,7 +131,7 @@ def test_all_who_wait_for_a_name_share_one_question(server: NameServer) -> None:
     with pytest.raises(socket.gaierror, match="no answer"):
         address(resolver)
     assert server.questions == {LEX: 1}, "a question that hangs is not asked again"
-    server.recovers()  # and its answer is as good as any
+    server.recovers()  # the answer is used although its greenlet has left
     wait_until(lambda: not server.under_way[LEX])
     server.dies()
     assert address(resolver) == "192.0.2.1"
@@ -188,7 +188,7 @@ def test_an_address_asks_nobody(server: NameServer, host: Any) -> None:
 
 
 def type_of(host: Any) -> int:
-    """The family of an address."""
+    """Return the family of an address."""
     return socket.AF_INET6 if isinstance(host, str) and ":" in host else socket.AF_INET
 
 
@@ -235,7 +235,7 @@ def test_a_warm_name_is_renewed_and_an_outage_logged_once(server: NameServer, lo
     warm = resolver.keep_warm([Host(LEX, 443), Host("api.twilio.com", 443)])
     try:
         wait_until(lambda: min(server.questions[LEX], server.questions["api.twilio.com"]) > 3)
-        assert [line for line in logged() if line["event"] != "peer-refused"] == []  # of another test, told of late
+        assert [line for line in logged() if line["event"] != "peer-refused"] == []  # from another test, logged late
         server.dies()
         already = Counter(server.questions)
         wait_until(lambda: server.questions[LEX] > already[LEX] + 3)
@@ -267,7 +267,7 @@ def test_the_hosts_of_addresses() -> None:
 
 @pytest.fixture
 def installed() -> Iterator[CachingResolver]:
-    """The resolver of this hub, until the end of the test."""
+    """Resolver of this hub until the end of the test."""
     hub = gevent.get_hub()
     before = hub.resolver
     yield install()
@@ -276,7 +276,7 @@ def installed() -> Iterator[CachingResolver]:
 
 @pytest.fixture
 def web() -> Iterator[WSGIServer]:
-    """A server that answers and closes: each request makes a connection of its own."""
+    """Server that closes each connection after its answer, so that each request makes a new one."""
 
     def page(_: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [("Connection", "close")])
@@ -316,7 +316,7 @@ def test_requests_go_on_when_the_name_server_dies(
 def test_look_ups_that_hang_leave_the_threads_of_others_alone(
     installed: CachingResolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """gevent has ten threads for all; a real thread is stuck here for each of more names than that."""
+    """Look-ups block more real threads than the ten that gevent shares among all users."""
     monkeypatch.setattr(installed, "_deadline_s", 0.05)
     hung = monkey.get_original("_thread", "allocate_lock")()
 

@@ -1,4 +1,4 @@
-"""The WebSocket protocol's receiving side, pure: what comes out never depends on how the bytes were cut."""
+"""The parser of the WebSocket protocol: its messages never depend on how the bytes were cut."""
 
 import struct
 

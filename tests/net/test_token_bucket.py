@@ -1,4 +1,4 @@
-"""A token bucket lets so much through at once and so much a second, and no more."""
+"""The token bucket: it allows its burst at once, its rate in the long run, and no more."""
 
 from fractions import Fraction
 

@@ -1,4 +1,4 @@
-"""The media socket and its handler on real connections: what it refuses, how it waits, how it ends."""
+"""The WebSocket and its handler on real connections: what they refuse, how they wait and end."""
 
 import socket
 import subprocess
@@ -73,7 +73,7 @@ def test_whoever_pings_is_not_silent() -> None:
         assert client.upgrade() == 101
         for _ in range(20):
             client.send(client_message(b"", PING))
-            gevent.sleep(0.1)  # longer than the silence in all; it is the time itself that is tested
+            gevent.sleep(0.1)  # longer than `idle_s` in all: the test is about real time
         client.send(client_close(4321))
         assert client.end().code == 4321
 
@@ -88,7 +88,7 @@ def test_a_socket_that_nobody_takes_from_is_not_silent_but_waits() -> None:
     with served(late, timeouts=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
         assert client.upgrade() == 101
         client.send(client_message("x") * 400)
-        gevent.sleep(1)  # three silences
+        gevent.sleep(1)  # three times `idle_s`
         taken.set()
         client.send(client_close(4321))
         ended = client.end()
@@ -186,11 +186,11 @@ def test_a_flood_does_not_hold_the_others() -> None:
         with gevent.Timeout(DEADLINE_S):
             while turns.count("o") < 50:
                 gevent.sleep(0.01)
-    assert turns.index("o") < 2000  # it came long before the flood was through
+    assert turns.index("o") < 2000  # the message arrived long before the flood was over
 
 
 def test_a_short_fuzz_finds_nothing() -> None:
-    """The long one: `python -m bench fuzz`."""
+    """Fuzz the server for a moment. `python -m bench fuzz` does so for long."""
     command = [sys.executable, "-m", "bench", "fuzz", "--connections", "1000"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr

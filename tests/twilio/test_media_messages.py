@@ -1,4 +1,4 @@
-"""Twilio Media Streams: every message of tests/data/media_stream, and whatever else a peer may send."""
+"""Messages of Twilio Media Streams: those in tests/data/media_stream, and anything a peer may send."""
 
 import base64
 import json
@@ -173,7 +173,7 @@ def test_a_timestamp_that_tells_nothing_is_none(timestamp):
     assert parse(message) == Media(None, True, b"")
 
 
-# -- what we send
+# -- what lexbridge sends
 
 
 def test_audio_for_the_caller_is_a_media_message():
@@ -187,5 +187,5 @@ def test_audio_for_the_caller_is_a_media_message():
 def test_a_mark_and_a_clear_name_their_stream():
     mark = {"event": "mark", "streamSid": STREAM_SID, "mark": {"name": 'a "name"'}}
     assert json.loads(encode(SendMark('a "name"'), STREAM_SID)) == mark
-    assert parse(encode(SendMark('a "name"'), STREAM_SID)) == Mark('a "name"')  # it comes back as it went
+    assert parse(encode(SendMark('a "name"'), STREAM_SID)) == Mark('a "name"')  # Twilio sends a mark back unchanged
     assert json.loads(encode(ClearAudio(), STREAM_SID)) == {"event": "clear", "streamSid": STREAM_SID}

@@ -1,4 +1,4 @@
-"""Updates of a live call by the real twilio client. Faults a caller hears, or does not: see test_bridge.py."""
+"""The REST client: updates of a live call by Twilio's own library. tests/bridge has what callers hear of faults."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,14 +22,16 @@ HOLD = '<Response><Pause length="60"/></Response>'
 
 @pytest.fixture
 def rig() -> Iterator[Rig]:
-    """A bridge, which is there to answer the call; the tests update it past the bridge."""
-    with running(NO_INPUT_S="120") as rig:  # the bridge's own question would take a fault meant for the test
+    """Bridge that answers the call. The tests update the call without it."""
+    with running(
+        NO_INPUT_S="120"
+    ) as rig:  # else the bridge's own reprompt would meet a fault that is meant for the test
         yield rig
 
 
 @pytest.fixture
 def call(rig: Rig) -> PhoneCall:
-    """A live call."""
+    """Live call of the rig."""
     call = rig.place_call(says())
     call.wait_for(StreamOpened, PATIENCE_S)
     return call
@@ -99,7 +101,7 @@ def test_a_404_that_is_not_about_the_call_is_a_refusal(rig: Rig, call: PhoneCall
     rig.twilio.rest_faults.append(RestFault(status=404, code=21211, as_problem=as_problem))
     with pytest.raises(CallControlRejected, match="Twilio answered 404, code 21211"):
         control(rig).update(call.account_sid, call.sid, HOLD, Log())
-    assert rig.twilio.rest_faults == []  # and no other request was made
+    assert rig.twilio.rest_faults == []  # no further request was made
 
 
 UNREADABLE = {
@@ -155,7 +157,7 @@ def test_each_request_comes_after_a_pause(rig: Rig, call: PhoneCall, pauses: Pau
     rig.twilio.rest_faults.extend([RestFault(status=503), RestFault(status=503)])
     asked = gevent.spawn(control(rig).update, call.account_sid, call.sid, HOLD, Log())
     asked.get(timeout=PATIENCE_S)
-    first_s, second_s = pauses(asked)  # as asked for, whatever they took
+    first_s, second_s = pauses(asked)  # as they were requested, however long they took
     assert 0.1 <= first_s <= 0.2
     assert 0.4 <= second_s <= 0.6
 
@@ -172,12 +174,12 @@ def test_as_many_connections_are_kept_as_there_may_be_calls(rig: Rig, call: Phon
     updates = [gevent.spawn(many.update, call.account_sid, call.sid, HOLD, Log()) for _ in range(12)]
     for update in updates:
         update.get(timeout=PATIENCE_S)
-    # urllib3 warns of each connection that it does not keep: its own ten are not enough.
+    # urllib3 logs a warning for each connection beyond those that it keeps, ten by default.
     assert [line for line in logged() if line["level"] == "warning"] == []
 
 
 def test_the_environments_proxy_is_not_used(rig: Rig, call: PhoneCall, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor anything else that requests would look up there, and in files, for each update."""
+    """Check that requests reads neither the environment nor files for an update."""
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
@@ -230,11 +232,11 @@ API_KEY = {"TWILIO_API_KEY_SID": "SK" + "1" * 32, "TWILIO_API_KEY_SECRET": "hush
 
 
 def test_an_api_key_signs_in_until_it_is_revoked(logged: Logged) -> None:
-    """An API key signs in, in the place of the auth token, until it is revoked."""
+    """Requests sign in by the API key instead of the auth token, until the key is revoked."""
     with running(NO_INPUT_S="120", TWILIO_AUTH_TOKEN_SECONDARY="another", **API_KEY) as rig:
         rig.twilio.api_keys[API_KEY["TWILIO_API_KEY_SID"]] = "hush"
         call = rig.place_call(says())
-        call.wait_for(StreamOpened, PATIENCE_S)  # signatures are the auth token's all the same
+        call.wait_for(StreamOpened, PATIENCE_S)  # signatures are made by the auth token all the same
         control(rig).update(call.account_sid, call.sid, HOLD, Log())
         assert call.wait_for(UpdateReceived, PATIENCE_S).twiml == HOLD
         rig.twilio.api_keys.clear()

@@ -1,4 +1,4 @@
-"""The text of `<Say>`: escaped, cut to what has room, and SSML rebuilt from what `<Say>` takes."""
+"""The inside of `<Say>`: escaped text that fits, and SSML rebuilt from what `<Say>` takes."""
 
 import re
 
@@ -115,7 +115,7 @@ def test_ssml_with_elements_too_long_is_read_as_text():
 
 
 def test_a_huge_text_takes_no_longer_than_a_long_one():
-    """Told in characters looked at, as there is no clock here."""
+    """Count the characters that are looked at, instead of reading a clock."""
     looked_at = 0
 
     class Text(str):

@@ -1,4 +1,4 @@
-"""Why a signature is wrong, told by those that Twilio's own RequestValidator makes for other addresses."""
+"""Diagnosis of signatures that Twilio's own RequestValidator has made for other addresses."""
 
 import base64
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ UPGRADE = {"upgrade": "websocket", "connection": "Upgrade"}
 
 
 class Counted(Signatures):
-    """Counts the addresses that are tried."""
+    """Signatures that count the addresses which are tried."""
 
     tried = 0
 

@@ -1,4 +1,4 @@
-"""Every document that Twilio gets: well-formed, short enough, and with no verb but ours."""
+"""TwiML documents: well-formed, short enough, and with no verb but those of the templates."""
 
 from dataclasses import replace
 from xml.dom.minidom import parseString
@@ -48,7 +48,7 @@ def test_an_answer_without_a_greeting_says_nothing():
 
 
 def test_a_hand_over_opens_the_next_stream_before_it_speaks():
-    """A reply that hands the call over stops the stream, and opens the next one before it speaks."""
+    """A document that hands a call over stops the stream, and opens the next one before it speaks."""
     document = reply([Message("Which day?")], Opening("lexbridge-0-9abcdef", [("lexbridge:token", "<&>")]))
     stop, start, say, pause, redirect = verbs_of(document.twiml)
     (stopped,), (started,) = stop.getElementsByTagName("Stream"), start.getElementsByTagName("Stream")
@@ -64,7 +64,7 @@ def test_a_hand_over_opens_the_next_stream_before_it_speaks():
 
 
 def test_a_two_way_stream_is_connected_after_the_greeting():
-    """With a two-way stream the caller is connected after the greeting, until the stream ends."""
+    """A two-way stream is connected after the greeting, until it ends."""
     documents = TwimlDocuments("https://voice.example.com", "wss://voice.example.com/", hold_s=40, is_two_way=True)
     document = documents.answer("Hello.", Opening("lexbridge-0", [("shop", "<&>")]), lost=3)
     say, connect, redirect = verbs_of(document.twiml)
@@ -139,7 +139,7 @@ REPROMPTS = Reprompts(NOT_HEARD, [Message("Which <number>?")], 10, 2)
 
 
 def verbs_in(document):
-    """Of each Gather."""
+    """Return the verbs in each Gather."""
     verbs = [
         [node for node in gather.childNodes if node.nodeType == node.ELEMENT_NODE] for gather in gathers_of(document)
     ]
@@ -154,7 +154,7 @@ def test_a_document_with_keys_asks_a_silent_caller_again():
     """A document that asks for keys asks a silent caller again by itself."""
     document = reprompting([Message("Which number?")])
     again = ["Sorry?", "Which <number>?"]
-    # Each Gather waits for another 3 s. What ends one without a key, such as a lone "#", is followed by the next.
+    # Each Gather waits for another 3 s. If one ends without a key, as by "#" alone, the next one follows.
     assert verbs_in(document) == [["Which number?", "7"], [*again, "7"], [*again, "7"]]
     assert {gather.getAttribute("timeout") for gather in gathers_of(document)} == {"3"}
     assert f"of={STREAM_SID}&asks=1#" in gathers_of(document)[-1].getAttribute("action")
@@ -172,7 +172,7 @@ def test_without_reprompts_the_first_silence_is_the_last():
 
 
 def test_reprompts_too_long_for_any_document_are_left_out():
-    """Reprompts that no document has room for are left out, even where it has no message."""
+    """A document without a message leaves reprompts out, too, if they are too long for any document."""
     prompt = (Message("Please key in the number of your account. " * 20),)
     document = reprompting(reprompts=replace(REPROMPTS, prompt=prompt, times=5))
     assert len(document.twiml) <= MAX_DOCUMENT_CHARACTERS
@@ -205,7 +205,7 @@ def test_reprompts_without_room_lack_the_prompt_or_are_left_out():
 
 
 def test_a_document_holds_the_call_as_long_as_the_bot_waits():
-    """A document holds the call for longer where the bot waits longer for the caller."""
+    """A document holds the call for longer if the bot waits longer for the caller."""
     hold = DOCUMENTS.reply([], STREAM_SID, longer_s=80)
     assert verbs_in(hold) == [["120"]]
 
@@ -244,7 +244,7 @@ def test_a_lost_stream_sends_the_call_to_be_resumed():
 
 
 def test_a_stream_whose_name_is_no_text_breaks_no_address():
-    """JSON can hold half of a surrogate pair, and a URL cannot."""
+    """Take a name with half of a surrogate pair, which JSON can hold and a URL cannot."""
     (redirect,) = verbs_of(DOCUMENTS.recover(3, "MZ\udbc6").twiml)
     assert text_of(redirect) == "https://voice.example.com/twiml/resume?lost=3&of=MZ%3F#rc=2&rp=all"
     assert "/twiml/keys?of=MZ%3F#" in DOCUMENTS.reply([], "MZ\udbc6").twiml
@@ -298,7 +298,7 @@ def test_a_transfer_shows_the_caller_id_it_is_given_or_else_none():
 @pytest.mark.parametrize("is_two_way", [False, True])
 @pytest.mark.parametrize("text", ["word " * 399 + "word", "&" * 400, "漢" * 2000], ids=["words", "escaped", "wide"])
 def test_every_text_of_the_settings_has_room_in_every_document(text, is_two_way):
-    """Every text of the settings has room in every document, however long the addresses are."""
+    """Every text of the settings fits into every document, however long the addresses are."""
     assert spoken_setting(text) == text
     host = ("long-label." * 25)[:250]
     documents = TwimlDocuments(f"https://{host}", f"wss://{host}/", 100, is_two_way=is_two_way)
@@ -322,7 +322,7 @@ def test_a_transfer_from_a_two_way_stream_has_nothing_to_stop():
 
 
 def test_a_long_prompt_is_held_for_longer():
-    """A long prompt is held for longer, as its end is an estimate."""
+    """A document holds the call for longer after a long prompt, because its end is an estimate."""
     document = reply([Message("word " * 400)])
     (pause,) = [verb for verb in verbs_of(document.twiml) if verb.tagName == "Pause"]
     assert int(pause.getAttribute("length")) == 40 + document.spoken_ms // 2000
@@ -362,7 +362,7 @@ MESSAGES = st.lists(st.builds(Message, TEXTS, st.sampled_from(MessageFormat)), m
 @examples(120)
 @given(MESSAGES, st.sampled_from(["answer", "connect", "reply", "goodbye", "transfer"]))
 def test_whatever_a_bot_says_the_document_is_ours(messages, kind):
-    """Whatever a bot says, the document is well-formed, short enough, and made of our own verbs."""
+    """Any text of a bot gives a document that is well-formed, short enough, and has our verbs alone."""
     words = messages[0].text if messages else ""
     document, verbs = {
         "answer": lambda: (

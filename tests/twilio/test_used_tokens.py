@@ -1,4 +1,4 @@
-"""A stream token opens one stream, whichever process of the server gets it."""
+"""The table of used tokens: a token opens one stream, whichever process gets it."""
 
 import subprocess
 import sys
@@ -33,11 +33,11 @@ def take(token):
     return tokens.take(token, NOW_S + 60, NOW_S)
 
 """
-"""What processes that fork before they have a hub, as a server's do, begin with."""
+"""Beginning of a program that forks before it has a hub, as the server does."""
 
 
 def run(program: str) -> str:
-    """What `program` prints, in a process of its own."""
+    """Return the output of `program`, run in a process of its own."""
     command = [sys.executable, "-c", PROCESSES + program]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
 
@@ -48,7 +48,7 @@ def test_a_token_is_used_once_until_it_expires() -> None:
     assert not tokens.take("a", NOW_S + 60, NOW_S)
     assert not tokens.take("a", NOW_S + 60, NOW_S + 60)
     assert tokens.take("b", NOW_S + 60, NOW_S)
-    assert tokens.take("a", NOW_S + 120, NOW_S + 61)  # nobody would take it any more, but for its expiry
+    assert tokens.take("a", NOW_S + 120, NOW_S + 61)  # the token has expired, so the stream would be refused for that
 
 
 def test_none_of_ten_thousand_replayed_tokens_is_used_again() -> None:
@@ -69,11 +69,11 @@ print(first, take("a"), take("b"), status_of(fork(lambda: int(take("b")))))
 
 def test_of_processes_that_use_a_token_at_once_one_does() -> None:
     program = """
-tokens = UsedTokens(buckets=2)  # so few that they meet
+tokens = UsedTokens(buckets=2)  # so few that the processes use the same ones
 reading, writing = os.pipe()
 
 def work():
-    os.read(reading, 1)  # all begin together
+    os.read(reading, 1)  # all processes begin together
     return sum(take(str(number)) for number in range(12))
 
 pids = [fork(work) for _ in range(4)]
@@ -93,7 +93,7 @@ def test_a_full_bucket_forgets_what_expires_next() -> None:
 
 
 def test_a_bucket_that_somebody_holds_for_ever_is_used_without() -> None:
-    """As when a process is stopped in the middle of it."""
+    """Hold a bucket's lock for ever, as a process that was stopped would."""
     program = """
 tokens = UsedTokens(buckets=1)
 (held, holding), (reading, writing) = os.pipe(), os.pipe()

@@ -1,4 +1,4 @@
-"""A webhook's form: bounds, and fields that have to be of their forms."""
+"""The form of a webhook: its limits, and the exact forms of its fields."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -130,7 +130,7 @@ def signature(target: str, form: Sequence[tuple[str, str]]) -> str:
 
 
 def test_a_signed_get_cannot_be_cut_anew_into_a_post() -> None:
-    """By a caller who chose the name of their client, and captured the signature."""
+    """Try it as a caller who chose the name of their client and captured the signature."""
     name = f"AccountSid{FORM['AccountSid']}CallSidCA{'9' * 32}z"
     query = f"/twiml?CallSid={FORM['CallSid']}&AccountSid={FORM['AccountSid']}&From=client%3A{name}&To=x"
     target, forged = query.partition("AccountSidAC")[0], [*VICTIM, ("z", "&To=x")]
@@ -162,8 +162,9 @@ GOES_BY = ("CallSid", "AccountSid", "StreamSid", "StreamEvent", "Digits")
 
 @pytest.mark.parametrize("query", ["", "?of=lexbridge-0"])
 def test_a_captured_form_cannot_be_cut_anew(query: str) -> None:
-    """Twilio signs the address, and the names and values, joined: every other way to cut that text is tried, of two
-    neighbouring fields or of the query and the first one. None changes what counts."""
+    """Try every other way to cut the signed text of two fields, or of the query and a field.
+
+    Twilio signs the address, the names and the values with nothing between them. No cut changes a field that counts."""
     url = f"https://voice.example.com/twiml/keys{query}"
     check = Signatures(["secret"], "https://voice.example.com", "wss://voice.example.com/")
     form = {**FORM, "Digits": "1234", "CallerZip": "98101", "StreamSid": "MZ" + "4" * 32, "StreamEvent": "stream-error"}
@@ -173,7 +174,7 @@ def test_a_captured_form_cannot_be_cut_anew(query: str) -> None:
     tried = passed = 0
     for before, cut, after in _cut_anew(query, fields):
         if not check.webhook_passes("/twiml/keys" + ("" if before is None else query), [*cut, *after], told):
-            continue  # they sort otherwise, and so do not join to the same text
+            continue  # the fields sort in another order, so their text is another one
         tried += 1
         try:
             found = check_form([*cut, *after])
@@ -182,11 +183,11 @@ def test_a_captured_form_cannot_be_cut_anew(query: str) -> None:
         passed += 1
         assert {name: found[name] for name in GOES_BY if name in found}.items() <= form.items()
     assert tried > 1000
-    assert 0 < passed < tried  # what passes moves text between fields that nothing goes by
+    assert 0 < passed < tried  # those that pass only move text between fields that are not used
 
 
 def _cut_anew(query: str, fields: list[tuple[str, str]]) -> Iterator[tuple[str | None, list[tuple[str, str]], Any]]:
-    """The query, None if it is among the fields; one or two fields in the place of two; and the others."""
+    """Yield the query (None if it is among the fields), the one or two fields in place of two, and the others."""
     for at in range(len(fields) - 1):
         text = "".join(fields[at] + fields[at + 1])
         others = fields[:at] + fields[at + 2 :]

@@ -1,4 +1,4 @@
-"""Requests and handshakes that are refused or let in: signatures, forms, sizes, room."""
+"""Requests and handshakes that are admitted or refused: signatures, forms, sizes, room."""
 
 from io import BytesIO
 from urllib.parse import urlencode
@@ -42,7 +42,7 @@ def test_an_unsigned_webhook_is_refused(path: str, signature: str | None) -> Non
 
 
 def test_a_webhook_signed_for_another_address_is_refused() -> None:
-    """A webhook that is signed for another address, or by another token, is refused."""
+    """A webhook is refused if it is signed for another address or by another token."""
     twilio = WebhookClient()
     assert twilio.post("/twiml", token="f" * 32).status_code == 403
     assert twilio.post("/twiml", address="https://evil.example/twiml").status_code == 403
@@ -76,11 +76,11 @@ def test_a_body_beyond_any_webhook_is_refused_unread() -> None:
 
 
 SHAPED = "A" * 27 + "="
-"""What looks like a signature, and is worth checking."""
+"""Text with the form of a signature, so that it is checked."""
 
 
 class Unread(BytesIO):
-    """A body that must not be touched."""
+    """Request body that must not be read."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         raise AssertionError(f"{size} bytes of it were asked for")
@@ -90,13 +90,13 @@ class Unread(BytesIO):
 
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
 def test_a_body_announced_as_too_long_is_refused_unread(content_type: str) -> None:
-    """A body whose announced length is beyond any webhook's is refused before it is read."""
+    """A body is refused before it is read if its announced length is beyond any webhook's."""
     said = {"CONTENT_LENGTH": str(MAX_BODY_BYTES + 1), "wsgi.input": Unread(), "HTTP_X_TWILIO_SIGNATURE": SHAPED}
     assert WebhookClient().client.post("/twiml", content_type=content_type, environ_overrides=said).status_code == 413
 
 
 def test_a_file_beyond_any_webhook_is_refused() -> None:
-    """Werkzeug's bound of a form's memory does not count files."""
+    """Send a file, because Werkzeug's limit of a form's memory does not count files."""
     attached = {**FORM, "file": (BytesIO(bytes(MAX_BODY_BYTES + 1)), "big.bin")}
     assert (
         WebhookClient().client.post("/twiml", data=attached, headers={"X-Twilio-Signature": SHAPED}).status_code == 413
@@ -126,9 +126,9 @@ def test_a_field_that_comes_twice_is_signed_with_all_its_values() -> None:
     ids=str,
 )
 def test_a_signed_form_with_malformed_fields_is_refused(changes: dict[str, str]) -> None:
-    """A signed form is refused if a field is not of its form.
+    """A signed form is refused if a field does not have its exact form.
 
-    As the signature covers names and values without marks between them, a captured form could be cut anew.
+    The signature covers names and values with nothing between them, so a captured form could be cut in other places.
     """
     assert WebhookClient().post("/twiml/keys", {**FORM, **changes}).status_code == 400
 
@@ -248,7 +248,7 @@ HANDSHAKE = {"upgrade": "websocket", "connection": "Upgrade"}
 
 
 def handshake(twilio: WebhookClient, signature: str, open_sockets: int = 0) -> object:
-    """What becomes of a handshake with the media socket: True if it is let in, else the status line and the reason."""
+    """Return True if a handshake with the media socket is admitted, else the status line and the reason."""
     head = Head("GET", "/", "HTTP/1.1", {**HANDSHAKE, "x-twilio-signature": signature})
     match twilio.admission.check_request(Request(head), open_sockets):
         case Refusal(status, reason):
@@ -264,12 +264,12 @@ def test_a_handshake_is_let_in_if_it_is_signed_and_there_is_room() -> None:
     assert handshake(twilio, signed) is True
     assert handshake(twilio, "AAAA") == ("403 Forbidden", "socket: malformed signature")
     twilio.calls.admission.is_draining = True
-    assert handshake(twilio, signed) is True  # it may be a live call's, which has nowhere else to go
+    assert handshake(twilio, signed) is True  # it may be a live call's, which no other process serves
     twilio.calls.ask_to_leave(1)
-    assert handshake(twilio, signed) is True  # or may have found this process before it stopped listening
+    assert handshake(twilio, signed) is True  # its connection may be older than the drain
     assert handshake(twilio, "AAAA") == ("403 Forbidden", "socket: malformed signature")  # a stranger learns nothing
     twilio.calls.add(live_stream("CA" + "3" * 32))
-    assert handshake(twilio, signed) is True  # so may this one
+    assert handshake(twilio, signed) is True  # the same holds for this one
     twilio.calls.add(live_stream("CA" + "4" * 32))
     assert handshake(twilio, signed) == ("503 Service Unavailable", "full")
 

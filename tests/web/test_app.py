@@ -1,4 +1,4 @@
-"""The routes of a process: probes, stream statuses, a full process, and addresses that are not served."""
+"""The routes of a process: health checks, stream statuses, a full process, unknown addresses."""
 
 import re
 from xml.etree import ElementTree
@@ -47,7 +47,7 @@ def test_a_probe_is_answered_by_the_server_by_get_and_head() -> None:
 
 
 def test_a_leaving_process_answers_and_closes_connections() -> None:
-    """A process that leaves answers for the others, and keeps no connection alive."""
+    """A draining process answers for the others, and keeps no connection alive."""
     twilio = WebhookClient()
     assert "Connection" not in twilio.post("/twiml").headers
     twilio.calls.admission.is_draining = twilio.calls.admission.others_are_ready = True

@@ -1,4 +1,4 @@
-"""The answers to Twilio's webhooks: a call's first document, its next streams, its keys."""
+"""Answers to Twilio's webhooks: a call's first document, its next streams, its keys."""
 
 import dataclasses
 import re
@@ -64,11 +64,11 @@ def test_a_call_with_a_lost_stream_gets_another_ungreeted() -> None:
     assert has_a_token(told)
     assert told == {"lexbridge:resumed": "lost", "lexbridge:streams-lost": "1", **FACTS}
     assert redirect.text is not None
-    assert "lost=21&" in redirect.text  # a whole document in which nothing happened counts for many
+    assert "lost=21&" in redirect.text  # a document that has run out counts as many lost streams
 
 
 def test_several_lost_streams_end_in_an_apology() -> None:
-    """A caller whose streams are lost in a row is told to wait, and at last hears an apology."""
+    """A caller whose streams are lost in a row is asked to wait, and at last hears an apology."""
     twilio = WebhookClient()
     waits = ElementTree.fromstring(twilio.post(f"/twiml/resume?lost={WAITS_AFTER_LOST}&of={STREAM_SID}").text)
     assert [verb.text for verb in waits.iter("Say")] == ["One moment please."]
@@ -79,7 +79,7 @@ def test_several_lost_streams_end_in_an_apology() -> None:
 
 
 def opened_ms_ago(ms: int) -> str:
-    """The query by which a document tells that its stream opened then."""
+    """Return the query in which a document notes when its stream opened."""
     return f"&opens={round(time.time() * 1000) - ms}"
 
 
@@ -95,7 +95,7 @@ def test_only_short_two_way_streams_are_lost_in_a_row(lasted_ms: int | None) -> 
 
 
 def test_a_two_way_stream_lasts_from_the_end_of_its_words() -> None:
-    """A two-way stream has lasted since its document was through with speaking."""
+    """A two-way stream lasts from the moment at which its document has finished speaking."""
     twilio = WebhookClient(REPLY_MODE="stream")
     opens = {}
     for lost in (1, 40):
@@ -106,7 +106,7 @@ def test_a_two_way_stream_lasts_from_the_end_of_its_words() -> None:
         (opens_ms,) = re.findall(r"&opens=([0-9]{13})#", redirect.text or "")
         opens[lost] = int(opens_ms) - time.time() * 1000
     assert opens[1] <= 0
-    assert opens[40] > 0  # it says "One moment please." first
+    assert opens[40] > 0  # the document says "One moment please." first
 
 
 @pytest.mark.parametrize("opens", ["", "x", "-1", "9" * 14, "\u0661" * 13, "0"])
@@ -121,7 +121,7 @@ def test_a_count_that_is_none_is_one(query: str) -> None:
 
 
 def test_a_stream_whose_document_ran_out_is_stopped() -> None:
-    """A stream whose document ran out is stopped, in whichever process it is alive."""
+    """A stream whose document ran out is stopped, whichever process serves it."""
     for error in (None, CallGone("404")):
         control = Control(error)
         twilio = WebhookClient(control=control)
@@ -134,7 +134,7 @@ def test_nothing_escapes_where_a_stream_is_stopped(logged: Logged) -> None:
     control = Control(ZeroDivisionError("a bug"))
     assert WebhookClient(control=control).post(f"/twiml/resume?lost=1&after={STREAM_SID}").status_code == 200
     wait_until(lambda: [line for line in logged() if line["event"] == "stream-stop-broken"])
-    # gevent writes what escapes from a greenlet to standard error, as a traceback of many lines.
+    # gevent writes the traceback of an uncaught exception to standard error, in many lines.
     assert control.told == [(FORM["AccountSid"], FORM["CallSid"], STREAM_SID)]
 
 
@@ -156,7 +156,7 @@ def test_a_call_with_a_newer_stream_here_is_left_alone() -> None:
     assert control.told == []
     twilio.post(
         "/stream-status", {**LOST_STREAM, "StreamSid": f"MZ{FORM['CallSid'][2:]}"}
-    )  # the one it takes to be alive
+    )  # the stream that this process believes to be alive
     assert len(control.told) == 1
 
 
@@ -180,7 +180,7 @@ def test_in_stream_mode_a_call_is_greeted_and_then_connected() -> None:
 
 
 def test_in_stream_mode_a_lost_stream_counts_once() -> None:
-    """In stream mode a lost stream counts once, however long it was there."""
+    """Each lost stream counts once in stream mode, however long it lasted."""
     response = WebhookClient(REPLY_MODE="stream").post(f"/twiml/resume?lost=1&of={STREAM_SID}")
     *_, connect, redirect = ElementTree.fromstring(response.text)
     assert connect.tag == "Connect"
@@ -193,22 +193,24 @@ def test_in_stream_mode_a_lost_stream_counts_once() -> None:
 
 
 def test_in_stream_mode_a_lost_stream_causes_no_update() -> None:
-    """In stream mode a lost stream is followed by its own document, and by no call update."""
+    """A lost stream causes no call update in stream mode, because its document goes on by itself."""
     control = Control()
     twilio = WebhookClient(control=control, REPLY_MODE="stream")
     assert twilio.post("/stream-status", LOST_STREAM).status_code == 204
     closed: list[str] = []
     mine = live_stream(FORM["CallSid"])
     twilio.calls.add(dataclasses.replace(mine, close=lambda: closed.append(mine.stream_sid)))
-    twilio.post("/stream-status", LOST_STREAM)  # the one before: the call goes on over this one
+    twilio.post("/stream-status", LOST_STREAM)  # an older stream: the call goes on over the newer one
     assert closed == []
-    twilio.post("/stream-status", {**LOST_STREAM, "StreamSid": mine.stream_sid})  # this process had not noticed
+    twilio.post(
+        "/stream-status", {**LOST_STREAM, "StreamSid": mine.stream_sid}
+    )  # this process had not noticed the loss
     assert closed == [mine.stream_sid]
     assert control.told == []
 
 
 def test_gathered_keys_go_to_a_new_stream(logged: Logged) -> None:
-    """Gathered keys go to a new stream, in the place of the stream they were pressed over."""
+    """Gathered keys go to a new stream, which replaces the one during which they were pressed."""
     response = WebhookClient().post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": "428153"})
     stop, start, gather, _ = ElementTree.fromstring(response.text)
     assert [stop.tag, start.tag, gather.tag] == ["Stop", "Start", "Gather"]
@@ -228,7 +230,7 @@ def test_a_live_stream_is_told_why_another_one_takes_its_place() -> None:
     twilio, told = WebhookClient(), list[str]()
     sids = FORM["CallSid"], STREAM_SID
     twilio.calls.add(LiveStream(*sids, lambda: None, lambda: None, lambda: None, note_reason=told.append))
-    twilio.post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": ""})  # it goes on
+    twilio.post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": ""})  # the call goes on
     assert told == []
     twilio.post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": "12"})
     twilio.post(f"/twiml/resume?lost=1&after={STREAM_SID}")
@@ -247,7 +249,7 @@ def test_a_lone_end_character_has_keys_asked_for_again() -> None:
 def test_a_caller_who_keys_nothing_for_too_long_is_let_go(
     voice: str, attributes: dict[str, str], logged: Logged
 ) -> None:
-    """A caller who is silent for too long where keys were asked for hears a goodbye."""
+    """A caller who should press keys, and is silent for too long, hears a goodbye."""
     say, hangup = ElementTree.fromstring(WebhookClient().post(f"/twiml/resume?silent=1{voice}").text)
     assert (say.text, say.attrib, hangup.tag) == (
         "Sorry, I did not hear anything. Goodbye.",
@@ -268,7 +270,7 @@ def test_a_caller_who_keys_nothing_for_too_long_is_let_go(
 def test_a_silent_caller_is_left_only_if_a_stream_was_heard(
     trouble: CallControlError | None, event: str, logged: Logged
 ) -> None:
-    """A silent caller is left only if a stream was there that would have heard speech."""
+    """A silent caller hears a goodbye only if a stream would have heard speech."""
     control = Control(trouble)
     twilio = WebhookClient(control)
     twiml = twilio.post(f"/twiml/resume?silent=1&after={STREAM_SID}").text
@@ -277,7 +279,7 @@ def test_a_silent_caller_is_left_only_if_a_stream_was_heard(
 
 
 def test_a_silent_caller_with_a_stream_here_costs_no_request() -> None:
-    """A silent caller whose stream is in this process is left without a request to Twilio."""
+    """A silent caller whose stream is in this process hears a goodbye without a request to Twilio."""
     control = Control()
     twilio = WebhookClient(control)
     twilio.calls.add(live_stream(FORM["CallSid"]))
@@ -335,7 +337,7 @@ def test_the_next_stream_is_told_how_far_a_call_has_come(path: str) -> None:
 
 
 def test_every_next_document_passes_the_counts_on() -> None:
-    """A document without keys, and one for a lost stream, pass on how far the call has come."""
+    """A document without keys, and one for a lost stream, pass the call's progress on."""
     control = Control()
     twilio = WebhookClient(control=control, MAX_TURNS="9")
     assert "began=1795846066&amp;turns=7#" in twilio.post(f"/twiml/keys?of={STREAM_SID}&began=1795846066&turns=7").text
