@@ -224,13 +224,13 @@ def test_a_first_answer_without_a_voice_is_said_or_left_out():
 def test_a_first_answer_without_words_gets_an_apology():
     """A first answer without words gets a phrase of lexbridge in stream mode."""
     say_again = "Sorry, I did not get that. Please say it again."
-    voiced = {}
-    caller = a_caller_in_a_pause("stream", voiced=voiced)
+    phrase_audio = {}
+    caller = a_caller_in_a_pause("stream", phrase_audio=phrase_audio)
     caller.is_silent(700)
     caller.lex_says(speaks=True, session_attributes={ALLOW_INTERRUPT_ATTRIBUTE: "false"})
     caller.lex_has_spoken(1)
     assert caller.gets() == []
-    voiced[say_again] = tone(300)
+    phrase_audio[say_again] = tone(300)
     caller.lex_fails(NOT_RESTORED, 2)
     assert caller.gets() == [300, "turn-1.1:end"]
 

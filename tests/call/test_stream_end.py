@@ -14,9 +14,9 @@ from tests.support.stream_stories import (
     LIMIT,
     NOT_AVAILABLE,
     NUMBER,
+    PHRASE_AUDIO,
     SAY_AGAIN,
     TRANSFER,
-    VOICED,
     a_caller,
     a_caller_lex_thinks_about,
     heard_since,
@@ -62,7 +62,7 @@ def test_voiceless_last_words_are_said_by_the_last_document(arrived_ms):
 
 
 def test_a_wordless_goodbye_is_lexbridges():
-    caller = a_caller_lex_thinks_about(voiced={"Goodbye.": tone(400)})
+    caller = a_caller_lex_thinks_about(phrase_audio={"Goodbye.": tone(400)})
     caller.lex_says(speaks=True, **BYE)
     assert caller.steps() == ["CancelUtterance 1"]
     caller.is_silent(440)
@@ -136,17 +136,17 @@ def test_an_earlier_failed_document_does_not_undo_last_words():
     assert caller.hears() == ["Hangup"]
 
 
-@pytest.mark.parametrize("voiced", [{}, VOICED], ids=["by Twilio", "by the bot"])
-def test_a_call_whose_bot_is_refused_ends_with_an_apology(voiced):
-    caller = a_caller_lex_thinks_about(voiced=voiced)
+@pytest.mark.parametrize("phrase_audio", [{}, PHRASE_AUDIO], ids=["by Twilio", "by the bot"])
+def test_a_call_whose_bot_is_refused_ends_with_an_apology(phrase_audio):
+    caller = a_caller_lex_thinks_about(phrase_audio=phrase_audio)
     caller.lex_fails(LexRejected("no such bot"))
     caller.is_silent(540)
-    assert caller.hears() == ["Hangup"] if voiced else [NOT_AVAILABLE, "Hangup"]
+    assert caller.hears() == ["Hangup"] if phrase_audio else [NOT_AVAILABLE, "Hangup"]
     assert caller.steps() == ["UpdateCall"]
 
 
 def test_an_apology_without_a_sound_is_said_by_twilio():
-    caller = a_caller_lex_thinks_about(voiced={NOT_AVAILABLE: b""})
+    caller = a_caller_lex_thinks_about(phrase_audio={NOT_AVAILABLE: b""})
     caller.session.is_leaving = True
     caller.lex_fails(LexRejected("no such bot"))
     assert caller.hears() == [NOT_AVAILABLE, "Hangup"]
@@ -206,7 +206,7 @@ def test_a_false_alarm_is_no_turn():
 
 
 def test_a_call_at_its_limit_ends_in_the_bots_voice():
-    caller = a_caller(MAX_CALL_S="10", NO_INPUT_S="60", voiced={LIMIT: tone(400)})
+    caller = a_caller(MAX_CALL_S="10", NO_INPUT_S="60", phrase_audio={LIMIT: tone(400)})
     caller.is_silent(10_000)
     assert caller.gets() == [400, "turn--1.1:end"]
     caller.is_silent(400)

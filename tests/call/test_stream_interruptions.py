@@ -9,7 +9,7 @@ from lexbridge.lex.model import DialogState
 from tests.support.sounds import tone
 from tests.support.stream_stories import (
     CONNECTS,
-    VOICED,
+    PHRASE_AUDIO,
     a_caller_lex_thinks_about,
     a_caller_who_hears_a_prompt,
     heard_since,
@@ -149,7 +149,11 @@ def test_where_it_is_forbidden_nobody_interrupts(attributes, variables):
 
 def test_what_must_be_heard_out_must_be_when_it_is_said_again():
     caller = a_caller_who_hears_a_prompt(
-        ms=1000, so_far_ms=1040, voiced=VOICED, attributes={ALLOW_INTERRUPT_ATTRIBUTE: "false"}, NO_INPUT_S="5"
+        ms=1000,
+        so_far_ms=1040,
+        phrase_audio=PHRASE_AUDIO,
+        attributes={ALLOW_INTERRUPT_ATTRIBUTE: "false"},
+        NO_INPUT_S="5",
     )
     caller.is_silent(5800)
     assert caller.noted("no-input") == 1
@@ -198,7 +202,7 @@ def test_a_closed_dialog_without_transcript_is_no_false_alarm():
 
 
 def test_a_turn_that_fails_is_no_false_alarm():
-    caller = a_caller_who_hears_a_prompt(voiced=VOICED)
+    caller = a_caller_who_hears_a_prompt(phrase_audio=PHRASE_AUDIO)
     caller.speaks(400)
     caller.is_silent(700)
     caller.lex_fails(LexUnavailable("no answer"))

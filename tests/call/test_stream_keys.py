@@ -6,7 +6,13 @@ from lexbridge.call.actions import SendKeys
 from lexbridge.call.attributes import ALLOW_INTERRUPT_ATTRIBUTE, END_TIMEOUT_ATTRIBUTE, MAX_LENGTH_ATTRIBUTE
 from lexbridge.call.states import CallState
 from tests.support.sounds import tone
-from tests.support.stream_stories import BYE, VOICED, a_caller, a_caller_lex_thinks_about, a_caller_who_hears_a_prompt
+from tests.support.stream_stories import (
+    BYE,
+    PHRASE_AUDIO,
+    a_caller,
+    a_caller_lex_thinks_about,
+    a_caller_who_hears_a_prompt,
+)
 from tests.support.twilio_messages import dtmf_text
 
 
@@ -176,7 +182,7 @@ def test_nobody_is_asked_again_while_a_prompt_plays():
 
 
 def test_a_key_is_input():
-    caller = a_caller(NO_INPUT_S="5", NO_INPUT_LIMIT="1", voiced=VOICED)
+    caller = a_caller(NO_INPUT_S="5", NO_INPUT_LIMIT="1", phrase_audio=PHRASE_AUDIO)
     caller.is_silent(6000)
     caller.presses("1*")
     caller.is_silent(6000)

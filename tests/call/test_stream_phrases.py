@@ -14,8 +14,8 @@ from tests.support.stream_stories import (
     CONNECTS,
     NOT_HEARD,
     ONE_MOMENT,
+    PHRASE_AUDIO,
     SAY_AGAIN,
-    VOICED,
     a_caller,
     a_caller_lex_thinks_about,
     a_caller_who_hears_a_prompt,
@@ -29,24 +29,24 @@ from tests.support.twiml import verbs_of
 
 
 def test_our_own_sentences_are_heard_in_the_voice_of_the_bot():
-    caller = a_caller_lex_thinks_about(voiced=VOICED, NO_INPUT_S="5")
+    caller = a_caller_lex_thinks_about(phrase_audio=PHRASE_AUDIO, NO_INPUT_S="5")
     caller.lex_fails(LexUnavailable("no answer"))
     caller.is_silent(1000)
-    assert heard_since(caller, 1700)[: 8 * 600] == VOICED[SAY_AGAIN]
+    assert heard_since(caller, 1700)[: 8 * 600] == PHRASE_AUDIO[SAY_AGAIN]
     caller.is_silent(5000)
-    assert VOICED[NOT_HEARD] in heard_since(caller, 2700)
+    assert PHRASE_AUDIO[NOT_HEARD] in heard_since(caller, 2700)
     assert caller.steps() == []
 
 
 def test_who_is_asked_again_hears_the_last_answer_as_it_was():
-    caller = a_caller_who_hears_a_prompt(ms=1000, so_far_ms=1020, voiced=VOICED, NO_INPUT_S="5")
+    caller = a_caller_who_hears_a_prompt(ms=1000, so_far_ms=1020, phrase_audio=PHRASE_AUDIO, NO_INPUT_S="5")
     caller.is_silent(7000)
-    assert VOICED[NOT_HEARD] + tone(1000) in heard_since(caller, 2720)
+    assert PHRASE_AUDIO[NOT_HEARD] + tone(1000) in heard_since(caller, 2720)
     assert caller.steps() == []
 
 
 def test_a_last_answer_that_broke_off_is_not_heard_again():
-    caller = a_caller_lex_thinks_about(voiced=VOICED, NO_INPUT_S="5")
+    caller = a_caller_lex_thinks_about(phrase_audio=PHRASE_AUDIO, NO_INPUT_S="5")
     caller.lex_says("Which day?", speaks=True)
     caller.lex_speaks(tone(500))
     caller.lex_loses_its_voice()
@@ -58,7 +58,7 @@ def test_a_last_answer_that_broke_off_is_not_heard_again():
 
 
 def test_while_lex_thinks_the_caller_is_told_so():
-    caller = a_caller_lex_thinks_about(voiced=VOICED)
+    caller = a_caller_lex_thinks_about(phrase_audio=PHRASE_AUDIO)
     caller.is_silent(1780)
     assert caller.gets() == []
     caller.is_silent(20)
@@ -77,19 +77,19 @@ def test_a_caller_who_cannot_be_told_so_waits():
 
 
 def test_an_answer_comes_after_the_filler():
-    caller = a_caller_lex_thinks_about(voiced=VOICED)
+    caller = a_caller_lex_thinks_about(phrase_audio=PHRASE_AUDIO)
     caller.is_silent(1900)
     caller.lex_says_aloud("Which day?", ms=400)
     caller.is_silent(1000)
     heard = heard_since(caller, 3400)
-    assert VOICED[ONE_MOMENT] in heard
-    assert heard.index(VOICED[ONE_MOMENT]) < heard.index(tone(400))
+    assert PHRASE_AUDIO[ONE_MOMENT] in heard
+    assert heard.index(PHRASE_AUDIO[ONE_MOMENT]) < heard.index(tone(400))
     assert caller.note("filler-said") == {"turn": 1}
     assert [note.fields["is_filler"] for note in caller.notes if note.event == "prompt-audible"] == [True, False]
 
 
 def test_a_filler_is_not_played_again_after_a_false_alarm():
-    caller = a_caller_who_hears_a_prompt(voiced=VOICED)
+    caller = a_caller_who_hears_a_prompt(phrase_audio=PHRASE_AUDIO)
     caller.speaks(400)
     caller.is_silent(700 + 2000)  # Lex thinks, and the filler begins
     assert caller.gets() == ["clear", 300, "turn--1.1:end"]
@@ -109,7 +109,7 @@ def test_a_filler_is_not_played_again_after_a_false_alarm():
 
 
 def test_an_interrupted_filler_is_not_played_again():
-    caller = a_caller_lex_thinks_about(voiced={ONE_MOMENT: tone(2000)})
+    caller = a_caller_lex_thinks_about(phrase_audio={ONE_MOMENT: tone(2000)})
     caller.is_silent(1800 + 1000)
     caller.speaks(400)
     caller.is_silent(700)

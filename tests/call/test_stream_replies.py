@@ -122,12 +122,12 @@ def test_a_voice_without_a_word_is_heard_out():
     ],
 )
 def test_an_answer_without_words_and_voice_gets_a_phrase(speaks, reply, words):
-    for voiced in ({}, {words: tone(600)}):
-        caller = a_caller_lex_thinks_about(voiced=voiced)
+    for phrase_audio in ({}, {words: tone(600)}):
+        caller = a_caller_lex_thinks_about(phrase_audio=phrase_audio)
         caller.lex_says(speaks=speaks, **reply)
         if speaks:
             caller.lex_has_spoken()
-        if voiced:
+        if phrase_audio:
             caller.is_silent(1000)
             assert voice_in(heard_since(caller, 1700)) == 600
         else:
@@ -137,7 +137,7 @@ def test_an_answer_without_words_and_voice_gets_a_phrase(speaks, reply, words):
 
 def test_a_wordless_answers_voice_is_not_its_apology():
     """The voice of an answer without words is not taken for the apology that would have stood in for it."""
-    caller = a_caller_lex_thinks_about(voiced={SAY_AGAIN: tone(600)})
+    caller = a_caller_lex_thinks_about(phrase_audio={SAY_AGAIN: tone(600)})
     caller.lex_says(speaks=True, dialog_state=DialogState.ELICIT_SLOT)
     caller.lex_speaks(tone(900))
     caller.lex_has_spoken()
@@ -151,7 +151,7 @@ def test_a_wordless_answers_voice_is_not_its_apology():
 
 def test_a_wordless_voice_of_silence_gets_a_phrase():
     """A voice without a word that is only silence is followed by a phrase of lexbridge's."""
-    caller = a_caller_lex_thinks_about(voiced={"Okay.": tone(600)})
+    caller = a_caller_lex_thinks_about(phrase_audio={"Okay.": tone(600)})
     caller.lex_says(speaks=True, dialog_state=DialogState.FULFILLED)
     caller.lex_speaks(MULAW_SILENCE * 8 * 10_100)
     assert caller.hears() == ["Okay.", *CONNECTS]

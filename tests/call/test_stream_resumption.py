@@ -21,8 +21,8 @@ from tests.support.stream_stories import (
     BYE,
     CONNECTS,
     NOT_HEARD,
+    PHRASE_AUDIO,
     SAY_AGAIN,
-    VOICED,
     a_caller,
     a_caller_lex_thinks_about,
     a_caller_who_hears_a_prompt,
@@ -95,7 +95,7 @@ def test_a_call_that_cannot_go_on_elsewhere_stays():
 
 
 def test_a_failed_hand_over_is_tried_after_the_next_prompt():
-    caller = a_caller_who_hears_a_prompt(ms=1000, so_far_ms=4000, voiced=VOICED, NO_INPUT_S="5")
+    caller = a_caller_who_hears_a_prompt(ms=1000, so_far_ms=4000, phrase_audio=PHRASE_AUDIO, NO_INPUT_S="5")
     caller.session.is_leaving = True
     caller.is_silent(20)
     caller.does_not_get_the_update()
@@ -139,7 +139,7 @@ def test_the_next_stream_asks_again_when_it_knows_what():
 
 
 def test_what_is_looked_up_twice_is_said_once():
-    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER}, voiced=VOICED, NO_INPUT_S="5")
+    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER}, phrase_audio=PHRASE_AUDIO, NO_INPUT_S="5")
     caller.lex_tells_session("Which day?")
     caller.steps()
     caller.lex_tells_session("Which day?")
@@ -158,7 +158,7 @@ def test_a_look_up_that_comes_after_an_answer_is_too_late():
 
 
 def test_who_speaks_up_before_they_are_asked_again_is_not():
-    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER}, voiced=VOICED, NO_INPUT_S="5")
+    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER}, phrase_audio=PHRASE_AUDIO, NO_INPUT_S="5")
     caller.is_silent(5000)
     caller.says_something()
     caller.lex_fails(LexUnavailable("no answer"))
@@ -239,7 +239,7 @@ def test_a_phrase_stands_in_for_a_bot_that_said_nothing():
     caller = a_caller({RESUMED_PARAMETER: LOST})
     caller.lex_tells_session()
     assert caller.asked_aloud() == [SAY_AGAIN]
-    known = a_caller({RESUMED_PARAMETER: LOST}, voiced=VOICED)
+    known = a_caller({RESUMED_PARAMETER: LOST}, phrase_audio=PHRASE_AUDIO)
     known.lex_tells_session()
     assert known.steps() == ["FetchSession"]
     assert known.gets() == [500, "turn--1.1:500", 100, "turn--1.1:end"]
@@ -330,7 +330,7 @@ def test_an_answer_lex_was_busy_with_replaces_repeated_words():
 
 
 def test_those_words_are_heard_again_by_who_is_silent():
-    caller = a_caller_whose_stream_was_lost(voiced=VOICED, NO_INPUT_S="5")
+    caller = a_caller_whose_stream_was_lost(phrase_audio=PHRASE_AUDIO, NO_INPUT_S="5")
     caller.lex_speaks(tone(600), -1)
     caller.lex_has_spoken(-1)
     caller.is_silent(600 + 4960)
@@ -345,7 +345,7 @@ def test_those_words_are_heard_again_by_who_is_silent():
 
 @pytest.mark.parametrize("is_voiced", [True, False])
 def test_a_reprompt_on_the_next_stream_is_in_the_bots_voice(is_voiced):
-    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER}, voiced=VOICED, NO_INPUT_S="5")
+    caller = a_caller({RESUMED_PARAMETER: HANDED_OVER}, phrase_audio=PHRASE_AUDIO, NO_INPUT_S="5")
     caller.lex_tells_session("Which day?")
     caller.is_silent(5020)
     assert caller.asked_aloud() == ["Which day?"]

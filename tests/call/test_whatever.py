@@ -46,7 +46,7 @@ from tests.support.watched_caller import FILLER_S, NO_INPUT_S, WatchedCaller
 
 NUMBER = "+12065550100"
 PHRASES = ("One moment please.", "Sorry, I did not hear anything.", "Sorry, this service is not available.")
-VOICED = {words: tone(200) for words in PHRASES} | {"Goodbye.": b""}
+PHRASE_AUDIO = {words: tone(200) for words in PHRASES} | {"Goodbye.": b""}
 
 
 @dataclass(frozen=True)
@@ -263,8 +263,8 @@ VARIABLES = st.fixed_dictionaries(
 ).map(lambda variables: variables | ({"WELCOME_INTENT": "Welcome"} if "WELCOME" in variables else {}))
 
 
-def a_call(mode, variables, voiced, start):
-    caller = WatchedCaller(voiced, **{"REPLY_MODE": mode, **variables})
+def a_call(mode, variables, phrase_audio, start):
+    caller = WatchedCaller(phrase_audio, **{"REPLY_MODE": mode, **variables})
     caller.dials(start)
     return caller
 
@@ -283,7 +283,7 @@ def ends(caller, end):
         caller.lex_has_spoken(turn)
         caller.lex_loses_its_voice(turn)
         caller.lex_fails(LexUnavailable("late"), turn)
-    for turn in caller.voiced:
+    for turn in caller.synthesized:
         caller.lex_speaks(tone(40), turn)
         caller.lex_has_spoken(turn)
         caller.lex_loses_its_voice(turn)
@@ -297,9 +297,9 @@ def ends(caller, end):
 
 @pytest.mark.parametrize("mode", ["stream", "call-update"])
 @examples(120)
-@given(VARIABLES, st.sampled_from([{}, VOICED]), STARTS, st.lists(STEPS, min_size=15, max_size=40), ENDS)
-def test_whatever_happens_no_rule_is_broken(mode, variables, voiced, start, steps, end):
-    caller = a_call(mode, variables, voiced, start)
+@given(VARIABLES, st.sampled_from([{}, PHRASE_AUDIO]), STARTS, st.lists(STEPS, min_size=15, max_size=40), ENDS)
+def test_whatever_happens_no_rule_is_broken(mode, variables, phrase_audio, start, steps, end):
+    caller = a_call(mode, variables, phrase_audio, start)
     for does in steps:
         does(caller)
     ends(caller, end)
@@ -307,13 +307,20 @@ def test_whatever_happens_no_rule_is_broken(mode, variables, voiced, start, step
 
 @pytest.mark.parametrize("mode", ["stream", "call-update"])
 @examples(50)
-@given(VARIABLES, st.sampled_from([{}, VOICED]), STARTS, st.lists(STEPS, min_size=8, max_size=25), st.booleans(), ENDS)
-def test_whatever_happened_nobody_is_left_waiting(mode, variables, voiced, start, steps, fails, end):
+@given(
+    VARIABLES,
+    st.sampled_from([{}, PHRASE_AUDIO]),
+    STARTS,
+    st.lists(STEPS, min_size=8, max_size=25),
+    st.booleans(),
+    ENDS,
+)
+def test_whatever_happened_nobody_is_left_waiting(mode, variables, phrase_audio, start, steps, fails, end):
     """A call ends, moves or asks the caller again, once caller, Lex and Twilio are done with all they began.
 
     That holds also if Twilio sends no marks back, and does not carry out what was to end the call or to move it.
     """
-    caller = a_call(mode, variables, voiced, start)
+    caller = a_call(mode, variables, phrase_audio, start)
     for does in steps:
         does(caller)
     caller.marks_come_back = not fails
@@ -333,10 +340,10 @@ def test_whatever_happened_nobody_is_left_waiting(mode, variables, voiced, start
 class NumberedCaller(WatchedCaller):
     """A caller of whom no two frames sound the same. Keeps the requests to Lex apart."""
 
-    def __init__(self, voiced, **variables):
+    def __init__(self, phrase_audio, **variables):
         self.frames = []  # voiced, PCM
         self.requests = []  # (turn, audio), in order
-        super().__init__(voiced, **variables)
+        super().__init__(phrase_audio, **variables)
 
     def speaks(self, ms):
         for _ in range(ms // 20):
@@ -409,9 +416,9 @@ PIECES = [
 @given(st.lists(st.one_of(*PIECES, *PIECES[:3] * 2), min_size=6, max_size=30))
 def test_nothing_that_is_said_in_pieces_is_lost_without_a_word(mode, barge_in, steps):
     """Each frame reaches Lex in a request whose answer was spoken, or a log line tells of its turn."""
-    voiced = {"Sorry, I did not get that. Please say it again.": tone(200)}
+    phrase_audio = {"Sorry, I did not get that. Please say it again.": tone(200)}
     variables = {"REPLY_MODE": mode, "BARGE_IN": barge_in, "MAX_UTTERANCE_MS": "4000", "NO_INPUT_S": "60"}
-    caller = NumberedCaller(voiced, JOIN="on", FILLER_S="60", **variables)
+    caller = NumberedCaller(phrase_audio, JOIN="on", FILLER_S="60", **variables)
     caller.dials()
     for does in steps:
         does(caller)

@@ -96,11 +96,13 @@ class Caller:
     plays what it is sent at the pace at which the caller's own audio comes.
     """
 
-    def __init__(self, voiced: Mapping[str, bytes] | None = None, **variables: str) -> None:
+    def __init__(self, phrase_audio: Mapping[str, bytes] | None = None, **variables: str) -> None:
         settings = make_settings(**{"BARGE_IN": "off", **variables})
         self._is_two_way = settings.reply_mode == "stream"
         documents = TwimlDocuments(settings.url, settings.stream_url, hold_s=60, is_two_way=self._is_two_way)
-        self.session = CallSession(settings.call_rules, documents, AmplitudeDetector(settings.voice_threshold), voiced)
+        self.session = CallSession(
+            settings.call_rules, documents, AmplitudeDetector(settings.voice_threshold), phrase_audio
+        )
         self.actions: list[Action] = []
         self.said = b""
         """All audio that the caller has sent, mu-law."""

@@ -18,9 +18,9 @@ QUIET = b"\xff" * 160
 class Told(Caller):
     """A caller whose call is told to a CallStory, as the bridge tells it."""
 
-    def __init__(self, voiced: Mapping[str, bytes] | None = None, **variables: str) -> None:
+    def __init__(self, phrase_audio: Mapping[str, bytes] | None = None, **variables: str) -> None:
         self.story = CallStory(is_two_way=variables.get("REPLY_MODE") == "stream")
-        super().__init__(voiced, **variables)
+        super().__init__(phrase_audio, **variables)
         self.dials()
 
     def _carry_out(self, action: Action) -> None:
@@ -51,8 +51,8 @@ class Told(Caller):
         self.story.stream_ended(self.now_s, why)
 
 
-def streaming(voiced: Mapping[str, bytes] | None = None, **variables: str) -> Told:
-    return Told(voiced, REPLY_MODE="stream", **variables)
+def streaming(phrase_audio: Mapping[str, bytes] | None = None, **variables: str) -> Told:
+    return Told(phrase_audio, REPLY_MODE="stream", **variables)
 
 
 def told(logged: Logged, event: str) -> list[dict[str, object]]:

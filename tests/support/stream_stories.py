@@ -19,14 +19,19 @@ TRANSFER = {
 
 NOT_HEARD, SAY_AGAIN = "Sorry, I did not hear anything.", "Sorry, I did not get that. Please say it again."
 ONE_MOMENT, NOT_AVAILABLE = "One moment please.", "Sorry, this service is not available."
-VOICED = {NOT_HEARD: tone(400, 7000), SAY_AGAIN: tone(600, 7100), ONE_MOMENT: tone(300, 7200), NOT_AVAILABLE: tone(500)}
+PHRASE_AUDIO = {
+    NOT_HEARD: tone(400, 7000),
+    SAY_AGAIN: tone(600, 7100),
+    ONE_MOMENT: tone(300, 7200),
+    NOT_AVAILABLE: tone(500),
+}
 CONNECTS = ["Connect", "Redirect"]
 LIMIT = "We have to end this call now. Goodbye."
 
 
-def a_caller(parameters=None, voiced=None, **variables):
+def a_caller(parameters=None, phrase_audio=None, **variables):
     """Return a caller on a two-way stream whose call has just been answered, and who may interrupt."""
-    caller = Caller(voiced, **{"REPLY_MODE": "stream", "BARGE_IN": "on", **variables})
+    caller = Caller(phrase_audio, **{"REPLY_MODE": "stream", "BARGE_IN": "on", **variables})
     caller.dials(parameters)
     return caller
 
@@ -38,9 +43,9 @@ def a_caller_lex_thinks_about(**variables):
     return caller
 
 
-def a_caller_who_hears_a_prompt(ms=3000, so_far_ms=1000, attributes=None, voiced=None, **variables):
+def a_caller_who_hears_a_prompt(ms=3000, so_far_ms=1000, attributes=None, phrase_audio=None, **variables):
     """Return a caller who has heard `so_far_ms` of the answer to the first turn, "Which day?"."""
-    caller = a_caller_lex_thinks_about(voiced=voiced, **variables)
+    caller = a_caller_lex_thinks_about(phrase_audio=phrase_audio, **variables)
     caller.lex_says_aloud("Which day?", ms=ms, session_attributes=attributes or {})
     caller.is_silent(so_far_ms)
     caller.steps(), caller.gets()

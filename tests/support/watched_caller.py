@@ -34,7 +34,7 @@ class WatchedCaller(Caller):
     It fails as soon as an action breaks a rule. Its Lex and its Twilio do only what the real ones would do.
     """
 
-    def __init__(self, voiced, **variables):
+    def __init__(self, phrase_audio, **variables):
         self.open = None  # the turn whose audio Lex is being sent
         self.in_flight = None  # the turn that Lex is busy with
         self.ends = {}  # turn: how it ended
@@ -43,13 +43,13 @@ class WatchedCaller(Caller):
         self.restores_session = False  # the session, before the turn that Lex is busy with
         self.cancelled = set()
         self.speaking = {}  # turn: how much more Lex may say of its answer, ms
-        self.voiced = []  # the numbers of prompts that Lex was asked to say
+        self.synthesized = []  # the numbers of prompts that Lex was asked to say
         self.fetches = 0  # that are not answered
         self.updates = []  # that neither failed nor were carried out
         self.last_document = None  # after which nothing more comes, unless it fails
         self.marks_sent = []
         self.has_ended = False
-        super().__init__(voiced, **variables)
+        super().__init__(phrase_audio, **variables)
 
     def _carry_out(self, action):
         super()._carry_out(action)
@@ -77,8 +77,8 @@ class WatchedCaller(Caller):
             case SynthesizeSpeech():
                 assert self._is_two_way
                 assert action.messages
-                assert action.turn < min(self.voiced, default=0)
-                self.voiced.append(action.turn)
+                assert action.turn < min(self.synthesized, default=0)
+                self.synthesized.append(action.turn)
                 self.speaking[action.turn] = LONGEST_SPEECH_MS
             case SendAudio() | SendMark() | ClearAudio():
                 self._sent(action)
@@ -88,7 +88,7 @@ class WatchedCaller(Caller):
                 self._noted(action)
 
     def _cancelled(self, turn):
-        assert turn in self.opened or turn in self.voiced
+        assert turn in self.opened or turn in self.synthesized
         assert turn not in self.cancelled
         assert turn == self.in_flight or turn in self.speaking, "there is nothing to be cancelled"
         self.cancelled.add(turn)
