@@ -18,10 +18,10 @@ from lexbridge.server.accepting import FewestSocketsFirst
 
 def take_any() -> None:
     """Have each worker accept every connection, and keep connections whichever worker has fewer calls."""
-    assert hasattr(FewestSocketsFirst, "defers")
-    assert hasattr(FewestSocketsFirst, "has_others")
+    for name in ("defers", "has_others"):
+        assert hasattr(FewestSocketsFirst, name)
     FewestSocketsFirst.defers = lambda *_: False  # type: ignore[method-assign]
-    FewestSocketsFirst.has_others = False  # type: ignore[method-assign]
+    FewestSocketsFirst.has_others = property(lambda _: False)  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from bench.load.stream_mode.calls import bot_of
 from bench.load.stream_mode.figures import (
     Answer,
     Figure,
@@ -22,7 +23,7 @@ from bench.load.stream_mode.figures import (
     voiced_part,
     voiced_runs,
 )
-from bench.load.stream_mode.setup import at_level, bot_of
+from bench.load.stream_mode.speech import at_level
 from lexbridge.audio.pcm import encode_mulaw, frame_levels_dbfs
 from lexbridge.offline.lex.requests import LexRequest
 from lexbridge.offline.twilio.events import BotAudible, MediaBegan, MessageSent, SpeechEnded, SpeechStarted

@@ -1,4 +1,4 @@
-"""The bot's voice at 8 kHz, as `python -m bench stream_mode` prints it: against an ideal resampler and `audioop`."""
+"""Audio of the stream mode measurement: the bot's voice at 8 kHz, compared with an ideal resampler and `audioop`."""
 
 import audioop
 import time
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from bench.load.stream_mode.figures import Figure, Samples, ideal, largest_steps, low_passed, samples_of, snr_db
-from bench.load.stream_mode.setup import LEX_HZ, Speech
+from bench.load.stream_mode.speech import LEX_HZ, Speech
 from lexbridge.audio.pcm import FRAME_MS, RATE_HZ, decode_mulaw, encode_mulaw
 from lexbridge.audio.resampler import Resampler
 from lexbridge.call.output.prompt import Prompt
@@ -15,17 +15,18 @@ from lexbridge.lex.voice import ReplyAudio
 
 SNR_LIMIT_DB = 35.0
 BAND_HZ = 3600
-"""The telephone's band ends at 3.4 kHz (ITU-T G.712); from 3.7 kHz on the resampler begins to let less through."""
+"""Upper end of the band that is compared, Hz, because the telephone's band ends at 3.4 kHz (ITU-T G.712) and the
+resampler lets less through from 3.7 kHz on."""
 
 
-def audio(speech: Speech, lateness: object) -> Iterator[Figure]:  # noqa: ARG001 - there are no calls
-    """The bot's voice."""
+def audio(speech: Speech, lateness: object) -> Iterator[Figure]:  # noqa: ARG001 - this part makes no calls
+    """Compare the bot's voice, and measure what it costs."""
     pcm = speech.prompt(*range(10))
     pieces = _pieces(pcm)
     resampler = Resampler(LEX_HZ, RATE_HZ)
     ours = b"".join([*(resampler.push(piece) for piece in pieces), resampler.flush()])
     mulaw = _voice(pieces)
-    assert mulaw.startswith(encode_mulaw(ours))  # the bridge's own way gives these samples
+    assert mulaw.startswith(encode_mulaw(ours))  # the service's own way gives these samples
     seconds = len(pcm) / 2 / LEX_HZ
     yield Figure("speech, in pieces as they are read", f"{seconds:.0f} s")
     whole = ideal(samples_of(pcm), LEX_HZ, RATE_HZ)
@@ -68,7 +69,7 @@ def _cost(pcm: bytes, pieces: Sequence[bytes]) -> Iterator[Figure]:
 
 
 def _pieces(pcm: bytes) -> list[bytes]:
-    """As the bridge reads them: one frame, then 50 ms at a time."""
+    """Return the pieces as the service reads them: one frame, then 50 ms at a time."""
     starts = [0, *range(640, len(pcm), 1600)]
     return [pcm[start:end] for start, end in zip(starts, [*starts[1:], len(pcm)], strict=True)]
 
@@ -79,19 +80,19 @@ def _voice(pieces: Sequence[bytes]) -> bytes:
 
 
 def _sent(pieces: Sequence[bytes]) -> int:
-    """All that the bridge does with a prompt: the number of messages."""
+    """Do all that the service does with a prompt. Return the number of messages."""
     voice, prompt = ReplyAudio("audio/pcm"), Prompt(1)
     count = now_ms = 0
     for piece in pieces:
         if mulaw := voice.push(piece):
             prompt.push(mulaw)
-        now_ms += 2 * FRAME_MS  # it comes faster than it plays
+        now_ms += 2 * FRAME_MS  # audio comes faster than it plays
         count += len(list(prompt.send(now_ms)))
     return count
 
 
 def _frame_by_frame(pcm: bytes) -> bytes:
-    """What a resampler without a memory makes of it."""
+    """Resample each frame by itself, without the state of the frame before."""
     frames = []
     for start in range(0, len(pcm), 640):
         resampler = Resampler(LEX_HZ, RATE_HZ)
@@ -100,13 +101,13 @@ def _frame_by_frame(pcm: bytes) -> bytes:
 
 
 def _delayed_snr_db(samples: Samples, reference: Samples) -> Iterator[float]:
-    """SNR with each delay of a few samples: a baseline may have one of its own."""
+    """Yield the SNR for each delay of up to three samples: a baseline may have a delay of its own."""
     for delay in range(4):
         yield snr_db(samples[delay:], reference[: len(samples) - delay])
 
 
 def _cpu_s(work: Callable[[], object]) -> float:
-    """The least of three."""
+    """Return the CPU time of `work`: the least of three runs."""
     taken = []
     for _ in range(3):
         began_s = time.process_time()

@@ -1,7 +1,4 @@
-"""The arithmetic of `python -m bench stream_mode`: from what happened in a call, and from samples, to figures. Pure.
-
-Not a measurement itself.
-"""
+"""Arithmetic of the stream mode measurement: from the events of a call, and from samples, to figures. Pure."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -23,7 +20,7 @@ Samples = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A line of the table. `is_missed`: it is beyond its limit; without a `limit` it is for information."""
+    """Line of the table. Without a `limit` the figure is for information only."""
 
     name: str
     value: str
@@ -32,38 +29,54 @@ class Figure:
 
     @property
     def row(self) -> list[str]:
-        """Its cells."""
+        """Cells of the line."""
         return [self.name, self.value, self.limit, ("MISSED" if self.is_missed else "ok") if self.limit else ""]
+
+
+def all_of(name: str, count: int, of: int) -> Figure:
+    """Return a figure that is missed unless `count` reaches `of`."""
+    return Figure(name, f"{count} of {of}", "all", count < of)
+
+
+def none_of(name: str, count: int) -> Figure:
+    """Return a figure that is missed unless `count` is 0."""
+    return Figure(name, str(count), "none", count > 0)
+
+
+def is_clear(event: object) -> bool:
+    """Whether the service has told Twilio to drop the audio that it has not played."""
+    return isinstance(event, MessageSent) and event.kind == "clear"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One turn: the caller's last voiced frame was over at `ended_s`, the first of the reply's audio came at `media_s`;
-    monotonic. `lex_s`: from the end of the upload to Lex's first byte. `lead_s`: from the first audio to the last that
-    Lex sent; None where it sends all at once. `heard_s`: when the caller could hear it, None if never:
-    that is the reply.
-    """
+    """One turn: when the caller fell silent, and when the reply came. Times are monotonic."""
 
     ended_s: float
+    """End of the caller's last voiced frame."""
     media_s: float
+    """Time at which the first audio of the reply came."""
     lex_s: float
+    """From the end of the upload to Lex's first byte."""
     lead_s: float | None = None
+    """From the first audio of the reply to the last byte that Lex sent; None if Lex sends all at once."""
     heard_s: float | None = None
+    """Time at which the caller could hear the reply; None if never."""
 
     @property
     def reply_ms(self) -> float:
-        """From the caller's last sound to the first of the reply's; infinite if it was not heard."""
+        """Time from the caller's last sound to the reply's first sound, ms; infinite if the reply was not heard."""
         return math.inf if self.heard_s is None else (self.heard_s - self.ended_s) * 1000
 
     def bridge_ms(self, hangover_ms: int) -> float:
-        """What the bridge took of it, with the network and the neighbours' own sockets."""
+        """Return the part of the latency that is the service's, with the network and the sockets of both peers, ms."""
         return (self.media_s - self.ended_s - self.lex_s) * 1000 - hangover_ms
 
 
 def answers(events: Sequence[Event], requests: Iterable[LexRequest]) -> list[Answer]:
-    """Each thing that the caller of one call said in silence, and Lex's spoken answer to it; `requests`: that call's.
+    """Return Lex's answer to each thing that the caller of one call said. `requests`: those of the call.
 
-    Raises ValueError for one that was not answered, or not by just one request.
+    Raises ValueError if something was not answered, or has more requests than one.
     """
     spoken = [event.at_s for event in events if isinstance(event, SpeechEnded)]
     media = [event.at_s for event in events if isinstance(event, MediaBegan)]
@@ -85,7 +98,7 @@ def answers(events: Sequence[Event], requests: Iterable[LexRequest]) -> list[Ans
 
 
 def clear_ms(events: Sequence[Event], started: SpeechStarted) -> float | None:
-    """From the beginning of the caller's first voiced frame to `clear`; None if the prompt was not stopped."""
+    """Return the time from the beginning of the caller's first voiced frame to `clear`, or None if there was none."""
     # The event comes when the frame's 20 ms are over.
     began_s = started.at_s - FRAME_MS / 1000
     cleared = (event.at_s for event in events if isinstance(event, MessageSent) and event.kind == "clear")
@@ -95,22 +108,23 @@ def clear_ms(events: Sequence[Event], started: SpeechStarted) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What Lex got of something that the caller said. `lead_ms`: audio of the line before it; less than 0: so much of
-    the beginning is lost. `tail_ms`: the same after it."""
+    """What Lex got of something that the caller said."""
 
     lead_ms: float
+    """Audio of the line before the speech; if it is negative, that much of the beginning is lost."""
     tail_ms: float
+    """Audio of the line after the speech; if it is negative, that much of the end is lost."""
 
     @property
     def is_whole(self) -> bool:
-        """Nothing is lost."""
+        """Whether nothing is lost."""
         return self.lead_ms >= 0 and self.tail_ms >= 0
 
 
 def heard_of(line: bytes, said_at: int, said: bytes, upload: bytes) -> Heard | None:
-    """How `upload` lies on the caller's `line`, on which `said` is at byte `said_at`, all of it 16-bit PCM.
+    """Return what `upload` holds of the caller's speech, or None if it holds none of it, sample by sample.
 
-    None if it is not on the line, sample by sample, where it holds any of what was said.
+    On the caller's `line` the speech `said` is at byte `said_at`; all of them are 16-bit PCM.
     """
     at = -1
     while (at := line.find(upload, at + 1)) >= 0:
@@ -121,8 +135,10 @@ def heard_of(line: bytes, said_at: int, said: bytes, upload: bytes) -> Heard | N
 
 
 def voiced_part(pcm: bytes, threshold: int) -> bytes:
-    """From the first to the last frame of 8 kHz `pcm` whose RMS is above `threshold`: so does the bridge's detector
-    count. Raises ValueError if none is."""
+    """Return 8 kHz `pcm` from the first to the last frame whose RMS is above `threshold`.
+
+    The service's detector counts in the same way. Raises ValueError if no frame is that loud.
+    """
     frames = [pcm[start : start + PCM_FRAME_BYTES] for start in range(0, len(pcm), PCM_FRAME_BYTES)]
     voiced = [number for number, frame in enumerate(frames) if rms(frame) > threshold]
     if not voiced:
@@ -131,8 +147,10 @@ def voiced_part(pcm: bytes, threshold: int) -> bytes:
 
 
 def voiced_runs(levels: Sequence[int], threshold: int, run_ms: int, gap_ms: int) -> int:
-    """How often frames of these RMS levels are voiced for `run_ms`, with pauses of up to `gap_ms`: how often a fixed
-    threshold would take them for somebody who interrupts. A run is counted once."""
+    """Return how often frames of these RMS levels are voiced for `run_ms`, with pauses of up to `gap_ms`.
+
+    So often would a fixed threshold take them for a caller who interrupts. A run counts once.
+    """
     count = run = unvoiced = 0
     for level in levels:
         voiced = level > threshold
@@ -146,7 +164,7 @@ def voiced_runs(levels: Sequence[int], threshold: int, run_ms: int, gap_ms: int)
 
 
 def echo_guards(mulaw: bytes) -> list[int]:
-    """How loud the bridge takes an echo of this prompt to be, RMS, in each of its whole frames."""
+    """Return the RMS of the echo of this prompt that the service expects, for each whole frame."""
     prompt = Prompt(1)
     prompt.push(mulaw[: len(mulaw) // MULAW_FRAME_BYTES * MULAW_FRAME_BYTES])
     prompt.complete()
@@ -158,8 +176,10 @@ def echo_guards(mulaw: bytes) -> list[int]:
 
 
 def interruption_ms(said: bytes, guards: Sequence[int], barge_in_ms: int, threshold: int) -> int | None:
-    """From the beginning of `said`, 8 kHz PCM, to the end of the frame by which it interrupts a prompt, in media time;
-    `guards`: of the prompt's frames from there on. None: it does not interrupt it."""
+    """Return the media time from the beginning of `said` until it interrupts a prompt, or None if it does not.
+
+    `said`: 8 kHz PCM. `guards`: expected echo of each frame of the prompt from there on.
+    """
     endpointer = Endpointer(
         AmplitudeDetector(threshold), EndpointingRules(longest_onset_ms=barge_in_ms + PAUSE_WITHIN_ONSET_MS)
     )
@@ -176,14 +196,14 @@ def interruption_ms(said: bytes, guards: Sequence[int], barge_in_ms: int, thresh
 
 
 def samples_of(pcm: bytes) -> Samples:
-    """16-bit PCM as numbers."""
+    """Return 16-bit PCM as numbers."""
     return np.frombuffer(pcm, dtype="<i2").astype(np.float64)
 
 
 def ideal(samples: Samples, from_hz: int, to_hz: int) -> Samples:
-    """Resampled by the whole spectrum at once: all below the lower Nyquist frequency stays, all above it goes.
+    """Return the samples resampled by their whole spectrum: only what is above the lower Nyquist frequency goes.
 
-    Silence is put on both sides first, for the spectrum takes the samples for one period.
+    Silence is put on both sides first, because the spectrum takes the samples for one period.
     """
     pad = from_hz // 4
     padded = np.concatenate([np.zeros(pad), samples, np.zeros(pad + (-len(samples) - 2 * pad) % from_hz)])
@@ -195,7 +215,10 @@ def ideal(samples: Samples, from_hz: int, to_hz: int) -> Samples:
 
 
 def snr_db(signal: Samples, reference: Samples) -> float:
-    """Power of `reference` over that of what `signal` has besides, dB. Raises ValueError if their lengths differ."""
+    """Return the power of `reference` over the power of what `signal` has besides, dB.
+
+    Raises ValueError if their lengths differ.
+    """
     if len(signal) != len(reference):
         raise ValueError(f"{len(signal)} samples and {len(reference)}")
     noise = float(np.sum((signal - reference) ** 2))
@@ -203,7 +226,7 @@ def snr_db(signal: Samples, reference: Samples) -> float:
 
 
 def low_passed(samples: Samples, rate_hz: int, band_hz: float) -> Samples:
-    """What of `samples` is below `band_hz`, as `ideal` has it."""
+    """Return the part of `samples` below `band_hz`, cut off as in `ideal`."""
     pad = rate_hz // 4
     spectrum = np.fft.rfft(np.pad(samples, pad))
     spectrum[np.fft.rfftfreq(len(samples) + 2 * pad, 1 / rate_hz) > band_hz] = 0
@@ -211,7 +234,7 @@ def low_passed(samples: Samples, rate_hz: int, band_hz: float) -> Samples:
 
 
 def largest_steps(samples: Samples) -> tuple[float, float]:
-    """(at the borders of frames, inside frames): the largest difference of two samples next to each other."""
+    """Return the largest differences of neighbouring samples: at the borders of frames, and inside frames."""
     steps = np.abs(np.diff(samples))
     at_border = np.arange(1, len(samples)) % FRAME_SAMPLES == 0
     return float(steps[at_border].max(initial=0.0)), float(steps[~at_border].max(initial=0.0))
