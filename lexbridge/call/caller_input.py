@@ -37,7 +37,7 @@ class CallerInput:
         """Return how the next frame is to be listened to, or None for the usual way."""
         return Listening(onset_ms=None) if self._keys.is_collecting else self._mode.listening()
 
-    def speech(self, event: SpeechEvent) -> None:
+    def speech_heard(self, event: SpeechEvent) -> None:
         """Take what the endpointer found in the caller's audio."""
         if self._call.state is not CallState.LIVE:
             # What is said over the last words is for no bot. While the call is handed over, the other stream hears the
@@ -61,7 +61,7 @@ class CallerInput:
             case _:  # NoInput
                 self._no_input()
 
-    def key(self, key: str) -> None:
+    def key_pressed(self, key: str) -> None:
         """Take a key. Its tone is on the line too, and may have been taken for speech."""
         if self._call.state is not CallState.LIVE or not self._mode.hears_keys:
             return

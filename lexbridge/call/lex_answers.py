@@ -20,7 +20,7 @@ class LexAnswers:
         self._joining = joining
         self._replies = replies
 
-    def replied(self, number: int, reply: Reply, speaks: bool) -> None:
+    def reply_arrived(self, number: int, reply: Reply, speaks: bool) -> None:
         """Take Lex's reply to the turn `number`. It is dropped if the turn is over. `speaks`: its audio follows."""
         turn = self._call.turns.finish(number, TurnMove.REPLIED)
         if turn is None:
@@ -41,7 +41,7 @@ class LexAnswers:
             self._call.act(CancelUtterance(number))
         self._send_next_turn()
 
-    def failed(self, number: int, error: LexError) -> None:
+    def turn_failed(self, number: int, error: LexError) -> None:
         """Apologise for the turn `number`, which Lex did not answer, for good; unless the caller goes on with it."""
         if isinstance(error, SessionNotRestored):
             self._joining.session_not_restored(number)

@@ -144,7 +144,7 @@ class CallSession:
             case Mark():
                 self._mode.mark_reached(event.name)
             case Dtmf():
-                self._input.key(event.digit)
+                self._input.key_pressed(event.digit)
             case UnknownMessage():
                 self._call.note("debug", "unknown-event")
             case OddMessage():
@@ -197,12 +197,12 @@ class CallSession:
         `speaks`: the reply's audio follows, by `lex_spoke` until `lex_speech_ended` or `lex_speech_failed`.
         """
         self._catch_up_whole()
-        self._answers.replied(number, reply, speaks)
+        self._answers.reply_arrived(number, reply, speaks)
 
     def lex_failed(self, number: int, error: LexError) -> None:
         """Apologise for the turn `number`, which Lex did not answer, for good; unless the caller goes on with it."""
         self._catch_up_whole()
-        self._answers.failed(number, error)
+        self._answers.turn_failed(number, error)
 
     def lex_spoke(self, number: int, mulaw: bytes) -> None:
         """Take more of Lex's audio for the turn `number`: whole frames. It is dropped if the prompt is of no use."""
@@ -253,7 +253,7 @@ class CallSession:
     def _hear(self) -> None:
         """Hear a slice, and do what is due after it."""
         for event in self._hearing.next_slice(self._input.listening):
-            self._input.speech(event)
+            self._input.speech_heard(event)
         self._mode.tick()
         self._input.tick()
         is_filler_due = self._call.now_ms >= self._call.quiet_from_ms + self._filler_ms
