@@ -1,4 +1,4 @@
-"""The carrying out of a session's actions: at Lex, at Twilio, on the media socket and in the log."""
+"""Execution of a session's actions: at Lex, at Twilio, on the media socket and in the log."""
 
 import time
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ from lexbridge.twilio.media_messages import encode
 
 
 class ActionRunner:
-    """What carries out the actions of one call. Nothing of it blocks."""
+    """The executor of one call's actions. It never blocks."""
 
     def __init__(
         self,

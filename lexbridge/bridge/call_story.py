@@ -1,13 +1,13 @@
 """The story of a call's stream, as log lines: how long each reply took and why, and how the stream ended.
 
-The bridge tells it of the stream's log lines, updates and the welcome, each with its time. Nothing here happens for
-each media message, and nothing here reads a clock.
+A live call reports the stream's log lines, its updates and the welcome, each with its time. Nothing here runs for every
+media message, and nothing here reads a clock.
 
     last sound   utterance-ended      turn-answered      update taken, or the first sound of Lex's voice
         |-- end_ms --|------ lex_ms ------|-----------------|
         |------------------- reply_ms ----------------------|
 
-`end_ms` is media time: the silence that was waited for. The rest is the monotonic clock of this process.
+`end_ms` is media time: the silence that endpointing waited for. The rest is the monotonic clock of this process.
 """
 
 from collections.abc import Mapping
@@ -22,27 +22,26 @@ _LAST_WORDS: Mapping[str, tuple[str, str | None]] = {
     "transferred": ("transfer", None),
     "call-limit": ("lexbridge", "call-limit"),
 }
-"""Log lines after which the last words of the call are said: who ends it, and why. Others have `ends_call`."""
+"""Log events that the call's last words follow, with who ends the call and why. Others have the field `ends_call`."""
 
 KEYS = "keys"
-"""Why a stream ends that gives way to the one that takes keys to the bot."""
-
+"""The reason for the end of a stream that another stream replaces to bring keys to the bot."""
 
 _HANDED_OVER = "handed over"
 
 
 @dataclass(slots=True)
 class _Turn:
-    """A turn whose reply was not heard yet. Times are monotonic seconds; `said_s`: when the utterance was over."""
+    """A turn whose reply the caller has not heard yet. `said_s`: when the utterance was over, monotonic seconds."""
 
     number: int
     said_s: float | None = None
     end_ms: int | None = None
     lex_ms: int | None = None
     outcome: str | None = None
-    """How Lex was done with it; None: Lex is not."""
+    """The outcome at Lex, or None while Lex has not answered."""
     is_withheld: bool = False
-    """The caller went on: the next turn has this one in it, if Lex's session can be put back."""
+    """Whether the caller went on speaking: the next turn contains this one, if Lex's session can be restored."""
     update: int | None = None
     """The number of the call update that says the reply."""
     update_made_s: float = 0.0
@@ -51,20 +50,20 @@ class _Turn:
 
     @property
     def awaits_reply(self) -> bool:
-        """Whether Lex is done with the turn, and the caller has yet to hear of it."""
+        """Whether Lex has answered or failed, and the caller has not heard of it yet."""
         return self.outcome is not None and not self.is_withheld and self.update is None
 
 
 class CallStory:
-    """The story of one stream. `now_s` is a monotonic clock, the same one in all that it is told.
+    """The story of one stream. `now_s` is always the time on the same monotonic clock.
 
-    Where the caller was asked for keys, the end of a one-way stream stays open: it may be that another process was told
-    of the keys, and the call goes on.
+    If the caller was asked for keys, the reason for the end of a one-way stream stays unknown: another process may have
+    received the keys, and the call goes on.
     """
 
     def __init__(self, is_two_way: bool) -> None:
-        """`is_two_way`: the stream lasts as long as the call, unless a document of this process ends it. A one-way
-        stream may also be stopped for keys that another process was told of."""
+        """`is_two_way`: whether the stream is bidirectional. Such a stream lasts as long as the call, unless a document
+        of this process ends it. A one-way stream may also be stopped for keys that another process has received."""
         self._is_two_way = is_two_way
         self.log = Log()
         self._turns: dict[int, _Turn] = {}
@@ -73,9 +72,9 @@ class CallStory:
         self._worst_reply_ms: int | None = None
         self._last_update = 0
         self._asks_for_keys = False
-        self._last_words: tuple[str, str | None] | None = None  # who ends the call by them, and why; no document yet
-        self._ended_by: tuple[str, str | None] | None = None  # the same, once the document with them is made
-        self._may_be_left = False  # an estimate: the document is about to leave a silent caller by itself
+        self._last_words: tuple[str, str | None] | None = None  # who ends the call, and why; no document says so yet
+        self._ended_by: tuple[str, str | None] | None = None  # the same, once a document says so
+        self._may_be_left = False  # an estimate: the document itself is about to hang up on a silent caller
         self._left_because: str | None = None
         self._how = "lost"
 
@@ -101,16 +100,18 @@ class CallStory:
                 self._turn_noted(note.event, fields, now_s)
 
     def welcome_asked(self, number: int, now_s: float) -> None:
-        """Note that Lex is asked to welcome the caller, as the turn `number`. The caller waits from now on."""
+        """Note that Lex is asked for the welcome, as the turn `number`. The caller waits from now on."""
         self._turn(number).said_s = now_s
 
     def caller_began(self) -> None:
-        """Note that the caller speaks or keys."""
+        """Note that the caller speaks or presses keys."""
         self._may_be_left = False
 
     def update_made(self, number: int, now_s: float, *, asks_for_keys: bool = False) -> None:
-        """Note that the call update `number` goes to Twilio. It answers the turns so far.
-        `asks_for_keys`: Twilio may be collecting keys by it."""
+        """Note that the call update `number`, which answers the turns so far, goes to Twilio.
+
+        `asks_for_keys`: whether Twilio may be collecting keys by it.
+        """
         self._last_update = number
         self._asks_for_keys = asks_for_keys
         self._ended_by, self._last_words = self._last_words, None
@@ -122,7 +123,7 @@ class CallStory:
                 turn.update, turn.update_made_s = number, now_s
 
     def update_taken(self, number: int, now_s: float) -> None:
-        """Note that Twilio has taken the call update `number`. Earlier ones that it did not take are never heard."""
+        """Note that Twilio has taken the call update `number`. Earlier updates that it did not take are never heard."""
         for turn in [turn for turn in self._turns.values() if turn.update is not None and turn.update <= number]:
             if turn.update == number:
                 turn.update_ms = _ms(now_s - turn.update_made_s)
@@ -131,7 +132,7 @@ class CallStory:
                 self._finish(turn)
 
     def update_failed(self, number: int) -> None:
-        """Note that Twilio has not taken the call update `number`. The call goes on, unless there is a newer one."""
+        """Note that Twilio has not taken the call update `number`: if it is the newest, the call does not end by it."""
         if number == self._last_update:
             self._ended_by = None
             if self._left_because == _HANDED_OVER:
@@ -145,8 +146,10 @@ class CallStory:
         self._ended_by = None
 
     def stream_ended(self, now_s: float, why: str | None = None) -> None:
-        """Write the line that tells how the stream ended. `why`: the reason, if it lies in this process. Does nothing
-        for a stream that never began."""
+        """Write the line that tells how the stream ended, if it ever began.
+
+        `why`: the reason, if it lies in this process.
+        """
         if self._began_s is None:
             return
         for turn in list(self._turns.values()):
@@ -167,7 +170,7 @@ class CallStory:
 
     def _end(self) -> tuple[str, str | None] | None:
         """Return who ended the call with the stream, and why; None if the call goes on, or this process cannot know."""
-        if self._how == "gone":  # the update came too late, whatever it was
+        if self._how == "gone":  # an update came too late: the caller had hung up
             return "caller", None
         if self._left_because or self._ended_by:
             return self._ended_by
@@ -200,21 +203,23 @@ class CallStory:
                     turn.is_withheld = False
 
     def _lex_is_done(self, turn: _Turn, outcome: str, now_s: float) -> None:
-        """Note that Lex answered or failed. The turns that were withheld are part of this one for good."""
+        """Note that Lex answered or failed. The turns that were withheld are now part of this one."""
         turn.outcome = outcome
         turn.lex_ms = None if turn.said_s is None else _ms(now_s - turn.said_s)
         for other in [other for other in self._turns.values() if other.is_withheld and other is not turn]:
             self._finish(other, outcome="joined")
 
     def _audible(self, number: int, heard_s: float) -> None:
-        """Note that the caller hears a prompt from `heard_s` on: Lex's answer to the turn `number`; below 0 the apology
-        for those that failed, or nobody's answer."""
+        """Note that the caller hears a prompt from `heard_s` on: the answer to the turn `number`.
+
+        A number below 0 is that of a prompt that answers no turn, such as the apology for turns that failed.
+        """
         for turn in [turn for turn in self._turns.values() if turn.awaits_reply]:
             if turn.number == number or (number < 0 and turn.outcome == "failed"):
                 self._finish(turn, heard_s)
 
     def _unheard_so_far(self) -> None:
-        """Close the turns that the caller has not heard of: they are asked again, and never will hear of them."""
+        """Close the turns whose reply the caller has not heard: the caller is asked again, and will never hear it."""
         for turn in [turn for turn in self._turns.values() if turn.awaits_reply]:
             self._finish(turn)
 
@@ -225,7 +230,7 @@ class CallStory:
         return self._turns.setdefault(number, _Turn(number))
 
     def _finish(self, turn: _Turn, heard_s: float | None = None, outcome: str | None = None) -> None:
-        """Writes the turn's line, after those of the turns before it that nobody heard."""
+        """Write the turn's log line, after those of earlier turns whose reply was never heard."""
         before = [other for other in self._turns.values() if other.number < turn.number and other.awaits_reply]
         for other in before if heard_s is not None else []:
             self._write(other, None, other.outcome)

@@ -51,7 +51,7 @@ class LexFailed:
 
 @dataclass(frozen=True, slots=True)
 class SessionFetched:
-    """What the bot said last in the session, or None if Lex has no such session."""
+    """The answer of GetSession: what the bot said last, or None if Lex has no such session."""
 
     reply: Reply | None
 
@@ -97,7 +97,7 @@ class LexRequests:
         self._utterances[turn].close()
 
     def speak(self, turn: int, messages: Sequence[Message]) -> None:
-        """Have Lex say `messages`. Its voice is posted as that of a reply to `turn`, which no other request has."""
+        """Request `messages` in Lex's voice. It is posted as that of a reply to `turn`, which no other request has."""
         self._greenlets[turn] = gevent.spawn(self._speak, turn, messages)
 
     def cancel(self, turn: int) -> None:

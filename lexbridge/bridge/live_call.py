@@ -71,8 +71,10 @@ many frames a second as messages, which is 8 times what a call has.
 """
 
 MANY_STREAMS_LOST = 5
-"""The number of streams lost in a row after which a call that works again is moved to a new stream, because the name of
-its present stream counts the lost ones and the call would end at the next."""
+"""The number of streams lost in a row after which a call that works again moves to a new stream.
+
+The name of its present stream counts the lost ones, and the call would end with the next loss.
+"""
 
 _REASONS = {
     close_codes.GOING_AWAY: "service stopped",

@@ -17,15 +17,15 @@ class LiveStream:
     call_sid: str
     stream_sid: str
     take_over: Callable[[], object] = field(repr=False)
-    """Tells the stream to give way to a newer one of the same call."""
+    """Function that makes the stream give way to a newer one of the same call."""
     leave: Callable[[], object] = field(repr=False)
-    """Tells the stream that the process is about to end, and that others are there to go on with the call."""
+    """Function that makes the call go on in another process, because this one is about to end."""
     close: Callable[[], object] = field(repr=False)
-    """Closes the stream's socket."""
+    """Function that closes the stream's socket."""
     describe: Callable[[], Mapping[str, object]] = field(default=dict, repr=False)
-    """Returns the position of the call, as fields of a log line. It takes no lock and switches no greenlet."""
+    """Function that returns the call's position as fields of a log line. It takes no lock and switches no greenlet."""
     note_reason: Callable[[str], object] = field(default=_ignore, repr=False)
-    """Tells the stream why it is about to end although the call goes on, which its end does not show."""
+    """Function that tells the stream why it is about to end although the call goes on, which its end does not show."""
 
 
 class CallRegistry:

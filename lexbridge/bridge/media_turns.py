@@ -13,8 +13,10 @@ media: some 9 ms of CPU with VAD=silero.
 """
 
 PAUSE_S = 0.001
-"""The pause between two turns, in seconds, because after a sleep of 0 gevent looks at its sockets and timers only every
-fiftieth time."""
+"""The pause between two turns, in seconds.
+
+It is not 0, because gevent looks at its sockets and timers only after every fiftieth sleep of 0.
+"""
 
 
 class MediaTurns:

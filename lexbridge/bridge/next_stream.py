@@ -35,5 +35,5 @@ class NextStream:
         return Opening(stream_name(0, started.stream_sid), [(TOKEN_PARAMETER, token)])
 
     def mark_used(self) -> None:
-        """Have the next opening made anew, because a document has used the token of the last one."""
+        """Make the next opening a new one, because a document has used the token of the last one."""
         self._made_s = -math.inf

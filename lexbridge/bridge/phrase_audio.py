@@ -15,8 +15,10 @@ from lexbridge.logs import Log
 from lexbridge.phrases import Phrases
 
 AGAIN_AFTER_S = 60.0
-"""The time after which Lex is asked again for a phrase that it did not speak, in seconds, because the cause may be a
-setting that an operator is about to correct."""
+"""The time before Lex is asked again for a phrase that it did not speak, in seconds.
+
+The cause may be a setting that an operator is about to correct.
+"""
 
 _SILENCE = b"\xff\x7f"
 """Both zeros of mu-law."""
@@ -53,7 +55,7 @@ class PhraseCache:
         return self._audio
 
     def learn(self) -> None:
-        """Have Lex speak the phrases that are missing, in the background. Call this when a call begins."""
+        """Request the phrases that are missing, in the background. Call this when a call begins."""
         if not self._is_learning and len(self._audio) < len(self._wanted) and time.monotonic() >= self._again_at_s:
             self._is_learning = True
             gevent.spawn(self._learn)

@@ -13,8 +13,10 @@ from lexbridge.errors import CallControlError
 from lexbridge.logs import Log
 
 STOP_DEADLINE_S = 3.0
-"""The longest wait for Twilio's `stop` after another stream has taken the call over, in seconds. Then the socket is
-closed from here."""
+"""The longest wait for Twilio's `stop` after another stream has taken the call over, in seconds.
+
+Then the socket is closed from here.
+"""
 
 
 class StreamStop:
@@ -39,7 +41,7 @@ class StreamStop:
             stopping.kill(block=False)
 
     def _stop(self, started: Started, log: Log) -> None:
-        """Have Twilio stop the stream, on a greenlet of its own. Raises nothing."""
+        """Request the stop from Twilio, on a greenlet of its own. Raises nothing."""
         try:
             self._call_control.stop_stream(started.account_sid, started.call_sid, started.stream_sid)
         except CallControlError as error:

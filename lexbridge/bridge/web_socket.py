@@ -1,4 +1,4 @@
-"""What a live call needs of its media socket."""
+"""The interface of a media socket, as a live call uses it."""
 
 from typing import Protocol
 

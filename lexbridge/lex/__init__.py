@@ -1,1 +1,1 @@
-"""A Lex bot, V1 or V2: what it is asked, what it answers, and its voice."""
+"""A Lex bot, V1 or V2: requests, answers, and the bot's voice."""

@@ -1,4 +1,4 @@
-"""What `client` needs of one generation of Lex."""
+"""The API of one generation of Lex, as `client` uses it."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -34,7 +34,7 @@ class LexApi(Protocol):
     def begin_intent(
         self, session_id: str, attributes: Mapping[str, str] | None, intent: str, accept: str
     ) -> Mapping[str, Any]:
-        """Have the bot begin the dialog with `intent`, and return boto3's response."""
+        """Make the bot begin the dialog with `intent`, and return boto3's response."""
         ...
 
     def read_reply(self, response: Mapping[str, Any]) -> Reply:
@@ -50,5 +50,5 @@ class LexApi(Protocol):
         ...
 
     def speak(self, session_id: str, message: Message) -> Mapping[str, Any]:
-        """Have the bot say `message`, and return boto3's response with its audio."""
+        """Make the bot say `message`, and return boto3's response with its audio."""
         ...

@@ -23,11 +23,11 @@ from lexbridge.lex.v2 import LexV2
 from lexbridge.net.capped_http import cap_lex
 
 _LOADER = create_loader()
-"""Of boto3's own descriptions of AWS's services: once read they are kept, in processes that are forked later too."""
+"""The loader of boto3's descriptions of AWS's services: it keeps what it has read, for forked processes, too."""
 
 
 def warm_up(settings: Settings) -> None:
-    """Reads what `make_lex_runtime` needs of the disk, and asks nobody: for a process that will fork.
+    """Read what `make_lex_runtime` needs from the disk, so that the processes forked later need not. Send no request.
 
     Raises ConfigError if boto3 cannot use what it reads.
     """
@@ -38,10 +38,11 @@ def warm_up(settings: Settings) -> None:
 
 @contextmanager
 def _boto3_settled() -> Iterator[None]:
-    """What boto3 finds wrong with its own variables and files as a ConfigError."""
+    """Turn what boto3 finds wrong with its own variables and files into a ConfigError."""
     try:
         yield
-    # No such profile, half a pair of AWS_* keys, a broken ~/.aws/config, no address, no such file of certificates.
+    # For example: an unknown profile, half a pair of AWS_* keys, a broken ~/.aws/config, no address, a missing file of
+    # certificates.
     except (BotoCoreError, ValueError, OSError) as error:
         rule = "mend what boto3 reads: its variables AWS_*, or ~/.aws"
         raise ConfigError([Problem("AWS_*", f"boto3 says: {error}", rule)]) from error
@@ -62,29 +63,31 @@ def _session(
 
 
 def _keys_of(settings: Settings) -> tuple[str | None, str | None, str | None]:
-    """The keys that the settings name. Others than temporary ones have no token: AWS_SESSION_TOKEN is then for boto3's
-    own AWS_ACCESS_KEY_ID."""
+    """Return the key id, the secret key and the session token of the settings.
+
+    Only temporary keys have a token. With others, AWS_SESSION_TOKEN belongs to boto3's own AWS_ACCESS_KEY_ID.
+    """
     key_id = settings.access_key_id
     token = settings.aws_session_token if key_id and key_id.startswith(TEMPORARY_KEY) else None
     return key_id, settings.secret_access_key, token
 
 
 def _check(credentials: Credentials) -> None:
-    """Raises ConfigError if they are temporary and their token is missing. What boto3 fetches itself has one."""
+    """Raise ConfigError if `credentials` are temporary and have no session token."""
     if isinstance(credentials, RefreshableCredentials):
-        return
+        return  # boto3 has fetched them itself, with their token
     if (credentials.access_key or "").startswith(TEMPORARY_KEY) and not credentials.token:
         where = {"env": "AWS_ACCESS_KEY_ID", "explicit": "ACCESS_KEY_ID"}.get(credentials.method, "aws_access_key_id")
         raise ConfigError([session_token_missing(where)])
 
 
 def service_of(settings: Settings) -> Literal["lex-runtime", "lexv2-runtime"]:
-    """The AWS service of the bot, as boto3 names it."""
+    """Return boto3's name of the AWS service that runs the bot."""
     return "lex-runtime" if isinstance(settings.bot, LexV1Bot) else "lexv2-runtime"
 
 
 def make_session(settings: Settings) -> boto3.Session:
-    """A session of boto3's with the credentials and the region of the settings.
+    """Make a boto3 session with the credentials and the region of the settings.
 
     Raises ConfigError if boto3 finds no AWS credentials, or cannot use what it finds.
     """
@@ -101,7 +104,7 @@ def make_session(settings: Settings) -> boto3.Session:
 
 
 def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> LexClient:
-    """The one client that all calls share: made before serving, for it takes 0.4 s.
+    """Make the one client that all calls share. This takes 0.4 s, so call it before any call is served.
 
     Raises ConfigError if boto3 finds no AWS credentials.
     """

@@ -42,8 +42,7 @@ _PAUSE_S = (0.05, 0.15)
 _THROTTLED_PAUSE_S = (0.3, 0.9)
 
 FORBIDDEN_FOR_S = 60.0
-"""The time for which PutSession is not tried again after AWS has forbidden it, in seconds, because callers would wait
-for the same refusal."""
+"""The time without PutSession after AWS has forbidden it, in seconds, because callers would wait for a refusal."""
 
 _LEX_IS_DOWN = "not asked: Lex has failed many times in a row"
 
@@ -265,7 +264,7 @@ class LexClient(LexRuntime):
         return audio
 
     def _start_speech(self, message: Message, within_s: float) -> Speech:
-        """Have the bot say `message`. `within_s`: the time for the audio to begin, and for all of its pauses."""
+        """Make the bot say `message`. `within_s`: the time for the audio to begin, and for all of its pauses."""
         asked_s = time.monotonic()
         with parser_errors_only():
             response = self._api.speak(f"lexbridge-{uuid.uuid4()}", message)

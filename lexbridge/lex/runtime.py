@@ -1,4 +1,4 @@
-"""What the rest of lexbridge knows of a Lex bot: the requests of a call, and the responses."""
+"""The interface of a Lex bot to the rest of lexbridge: requests of a call, and the responses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

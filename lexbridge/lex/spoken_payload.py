@@ -1,10 +1,9 @@
-"""What a custom payload says aloud: text, SSML, or the words in JSON or XML that a function made for a screen.
+"""The words that a custom payload says aloud: text, SSML, or JSON or XML that a function made for a screen.
 
 Contact centres and chat platforms have forms of their own: Amazon Connect's interactive messages, Slack's blocks,
-Facebook's templates, WhatsApp's lists, QnABot's context, Genesys' content, Microsoft's cards. None of them is told
-from another here. The members of an object are known by their names: some hold words, some hold choices, some hold more
-objects. A member of any other name is not for the ear: an address, an id, an action, what is sent when a choice is
-taken.
+Facebook's templates, WhatsApp's lists, QnABot's context, Genesys' content, Microsoft's cards. This module does not
+distinguish them. It knows the members of an object by their names: some hold words, some hold choices, some hold more
+objects. Members of any other name are not spoken: they are addresses, ids, actions, or what a choice sends to the bot.
 """
 
 import json
@@ -16,17 +15,20 @@ from typing import Any
 from xml.etree import ElementTree
 
 MAX_PAYLOAD_CHARACTERS = 16_384
-"""A longer payload is not read. Lex's messages have 1,024 characters."""
+"""The longest payload that is read, in characters, because Lex's messages have 1,024 at most."""
 
 MAX_DEPTH = 16
-"""Objects, lists and JSON texts one inside the other; what is deeper is left out."""
+"""The deepest nesting of objects, lists and JSON texts that is read, because each level is a call of a function."""
 
 MAX_WORDS_CHARACTERS = 4000
-"""Of all that is said of a payload: after that its sentences are left out."""
+"""The most words spoken of one payload, in characters, because callers do not listen to more.
+
+Further sentences are left out.
+"""
 
 # Names of members, in lower case without "_" and "-", in the order in which they are spoken.
 _INSTEAD = ("ssml", "speech", "speak", "texttospeech", "blocks")
-"""Where one of these has words, the object says them and its choices: its other members say the same for a screen."""
+"""Members for the ear. If one of them has words, only they and the choices are spoken: the rest is for a screen."""
 
 _WORDS = (
     "pretext",
@@ -42,7 +44,7 @@ _WORDS = (
     "say",
 )
 _MORE_WORDS = ("displaytext", "fulfillmenttext", "caption", "markdown", "fallback", "alttext")
-"""These say what the others say, in other words: one of them is spoken where the others have none."""
+"""Members that repeat the others in other words: one of them is spoken if the others have no words."""
 
 _INSIDE = (
     "altmessages", "data", "content", "messages", "attachment", "attachments", "payload", "template", "interactive",
@@ -55,7 +57,7 @@ _CHOICES = (
     "actions", "action", "suggestedactions", "reply", "replymarkup", "inlinekeyboard", "keyboard",
 )  # fmt: skip
 _LABELS = ("title", "text", "label", "content", "message", "reply")
-"""The words of a choice: the first of these that has any."""
+"""Members with the words of a choice: the first that has any is spoken."""
 
 _LINK_WITH_WORDS = re.compile(r"<(?:https?|mailto|tel):[^<>|]{1,2000}\|([^<>]*)>|!?\[([^\[\]]*)\]\([^()]{0,2000}\)")
 _ADDRESS = re.compile(r"<?\b(?:[a-z][a-z0-9+.-]{1,20}://|www\.|data:[a-z]+/|mailto:)[^\s<>]*>?", re.IGNORECASE)
@@ -64,50 +66,54 @@ _TAG = re.compile(r"<!\[CDATA\[|\]\]>|<[/!?A-Za-z][^<>]*>")
 _MAY_BE_JSON = re.compile(r"\s*[{\[]")
 _IS_JSON = re.compile(r'\s*(?:\{\s*["}]|\[\s*[\[{"\]])')
 _NO_WORDS = ("null", "true", "false")
-"""JSON that is no object, no list and no text, and that nobody means to be heard."""
+"""JSON values without words."""
 
 _IS_XML = re.compile(r"\s*<[A-Za-z?!]")
 _IS_SSML = re.compile(r"\s*<speak\b")
 
-# Where a voice pauses without our full stop. After the ASCII marks: an ellipsis; those of Chinese, Arabic and Hindi.
+# The marks after which a voice pauses without a full stop: those of ASCII, an ellipsis, those of Chinese, Arabic and
+# Hindi.
 _MARKS = tuple(".!?:;,\u2026\u3002\uff01\uff1f\uff1a\u061f\u06d4\u0964")
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """Words for the ear."""
+class SpokenWords:
+    """Words that a voice says."""
 
     text: str
     is_ssml: bool = False
 
 
 def join_sentences(texts: Iterable[str]) -> str:
-    """Texts one after the other, each with a full stop unless a mark stands at its end."""
+    """Join texts, each with a full stop unless it ends with a punctuation mark."""
     lines = (one_line(text) for text in texts)
     return " ".join(line if line.endswith(_MARKS) else f"{line}." for line in lines if line)
 
 
 def one_line(text: str) -> str:
-    """Return `text` with each white space as one blank."""
+    """Return `text` with single blanks instead of all white space."""
     return " ".join(text.split())
 
 
-def speakable_words(payload: str) -> Spoken | None:
-    """Return what `payload` says aloud; None if it has no words."""
+def speakable_words(payload: str) -> SpokenWords | None:
+    """Return the words of `payload`, or None if it has none."""
     if len(payload) > MAX_PAYLOAD_CHARACTERS:
         return None
     quoted = _json(payload) if payload.lstrip().startswith('"') else None
     text = quoted if isinstance(quoted, str) else "" if payload.strip() in _NO_WORDS else payload
     said = list(_within_limits(_Walk().text(text, 0)))
     if len(said) == 1:
-        return said[0]  # as it is: a text alone needs no full stop
+        return said[0]  # unchanged, because a text alone needs no full stop
     text = join_sentences(_without_tags(each.text) if each.is_ssml else each.text for each in said)
-    return Spoken(text) if text else None
+    return SpokenWords(text) if text else None
 
 
 def top_level_names(payload: str, most: int = 10, longest: int = 40) -> tuple[str, ...]:
-    """The names that a payload has at its top, for a log line: no value. At most `most` of them, each cut to `longest`
-    characters. Of a list: those of its first object. Of XML: the outermost element."""
+    """Return the names of a payload's top-level members, for a log line: they tell nothing of the values.
+
+    A list has those of its first object, and XML that of its outermost element. At most `most` names are returned,
+    each cut to `longest` characters.
+    """
     if len(payload) > MAX_PAYLOAD_CHARACTERS:
         return ()
     value = _json(payload)
@@ -118,15 +124,15 @@ def top_level_names(payload: str, most: int = 10, longest: int = 40) -> tuple[st
 
 
 def _json(text: str) -> Any:
-    """The value of a JSON text; None: it is none."""
+    """Return the value of a JSON text, or None if the text is no JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
 
 
-def _within_limits(said: Iterable[Spoken]) -> Iterator[Spoken]:
-    """Yield `said` without what was said just before, up to MAX_WORDS_CHARACTERS."""
+def _within_limits(said: Iterable[SpokenWords]) -> Iterator[SpokenWords]:
+    """Yield `said` without repetitions, up to MAX_WORDS_CHARACTERS."""
     seen: set[str] = set()
     characters = 0
     for each in said:
@@ -151,7 +157,7 @@ def _words(text: str) -> str:
 
 
 def _members(value: Mapping[str, Any]) -> dict[str, Any]:
-    """The members of an object, by their names in one spelling; the first of each."""
+    """Return the members of an object by their names in one spelling, the first if several have the same."""
     members: dict[str, Any] = {}
     for name, member in value.items():
         members.setdefault(name.lower().replace("_", "").replace("-", ""), member)
@@ -159,10 +165,10 @@ def _members(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Walk:
-    """Goes through a payload, and yields what is to be said in the order in which it is."""
+    """A walk through a payload that yields the words in the order in which they are spoken."""
 
-    def value(self, value: Any, depth: int) -> Iterator[Spoken]:
-        """Yields what any JSON value says."""
+    def value(self, value: Any, depth: int) -> Iterator[SpokenWords]:
+        """Yield the words of any JSON value."""
         if depth > MAX_DEPTH:
             return
         if isinstance(value, str):
@@ -176,20 +182,20 @@ class _Walk:
             for part in value:
                 yield from self.value(part, depth + 1)
 
-    def text(self, text: str, depth: int) -> Iterator[Spoken]:
-        """Yields what a text says, which may be JSON, SSML or XML."""
+    def text(self, text: str, depth: int) -> Iterator[SpokenWords]:
+        """Yield the words of a text, which may itself be JSON, SSML or XML."""
         if _IS_SSML.match(text):
             if _words(_without_tags(text)):
-                yield Spoken(text.strip(), is_ssml=True)
+                yield SpokenWords(text.strip(), is_ssml=True)
         elif _IS_XML.match(text):
-            yield from (Spoken(words) for words in _words_of_xml(text))
+            yield from (SpokenWords(words) for words in _words_of_xml(text))
         elif _MAY_BE_JSON.match(text) and isinstance(value := _json(text), dict | list):
             yield from self.value(value, depth + 1)
-        elif not _IS_JSON.match(text) and (words := _words(text)):  # else it is JSON that is broken
-            yield Spoken(words)
+        elif not _IS_JSON.match(text) and (words := _words(text)):  # a text that only looks like JSON is broken JSON
+            yield SpokenWords(words)
 
-    def object(self, members: Mapping[str, Any], depth: int) -> Iterator[Spoken]:
-        """Yields what an object says: its words, what is inside it, and its choices."""
+    def object(self, members: Mapping[str, Any], depth: int) -> Iterator[SpokenWords]:
+        """Yield the words of an object: its own, those of the objects inside it, and its choices."""
         said = self._first_of(_INSTEAD, members, depth)
         if not said:
             said = [each for name in _WORDS for each in self.value(members.get(name), depth + 1)]
@@ -199,26 +205,29 @@ class _Walk:
         yield from said or ([] if choices else self._first_of(_MORE_WORDS, members, depth))
         yield from choices
 
-    def _inside(self, name: str, value: Any, depth: int) -> Iterator[Spoken]:
-        """Yields what the member `name` of an object says. A text there is for a program, such as the payload of a
-        button or the name of a template, unless it is content or JSON."""
+    def _inside(self, name: str, value: Any, depth: int) -> Iterator[SpokenWords]:
+        """Yield the words of the member `name` of an object.
+
+        A text there is for a program, such as the payload of a button or the name of a template, unless it is content
+        or JSON.
+        """
         if name == "content" or not isinstance(value, str) or _IS_JSON.match(value):
             yield from self.value(value, depth)
 
-    def _first_of(self, names: Iterable[str], members: Mapping[str, Any], depth: int) -> list[Spoken]:
-        """Return what the first of these members says that has any words."""
+    def _first_of(self, names: Iterable[str], members: Mapping[str, Any], depth: int) -> list[SpokenWords]:
+        """Return the words of the first of these members that has any."""
         for name in names:
             if said := list(self.value(members.get(name), depth + 1)):
                 return said
         return []
 
-    def _choices(self, members: Mapping[str, Any], depth: int) -> Iterator[Spoken]:
-        """Yields the choices of an object, those of each member as one list: "Roses, lilies, tulips"."""
+    def _choices(self, members: Mapping[str, Any], depth: int) -> Iterator[SpokenWords]:
+        """Yield the choices of an object, those of each member as one list: "Roses, lilies, tulips"."""
         for name in _CHOICES:
             labels: list[str] = []
             for choice in self._flat(members.get(name), depth + 1):
                 if isinstance(choice, str) and (name.startswith("action") or choice is members[name]):
-                    continue  # the name of an action, or what is no list of choices
+                    continue  # the name of an action, or a text instead of a list of choices
                 if self._has_more_to_say(choice, depth + 1):
                     yield from self._as_list(labels)
                     yield from self.value(choice, depth + 1)
@@ -228,7 +237,7 @@ class _Walk:
             yield from self._as_list(labels)
 
     def _flat(self, value: Any, depth: int) -> Iterator[Any]:
-        """Yields the choices of a list, or of the lists in it, such as the rows of a keyboard."""
+        """Yield the choices of a list, or of the lists in it, such as the rows of a keyboard."""
         if isinstance(value, list) and depth <= MAX_DEPTH:
             for part in value:
                 yield from self._flat(part, depth + 1)
@@ -236,8 +245,10 @@ class _Walk:
             yield value
 
     def _has_more_to_say(self, choice: Any, depth: int) -> bool:
-        """Whether a choice is more than its label: it has choices of its own, or no label and objects inside it. What
-        is inside a choice that has a label is what a program is sent when it is taken."""
+        """Return whether a choice is more than its label: it has choices of its own, or no label and objects inside.
+
+        The objects inside a choice with a label are for the program that receives the choice.
+        """
         members = _members(choice) if isinstance(choice, dict) else {}
         inside = [name for name in (*_INSIDE, *_CHOICES) if isinstance(members.get(name), dict | list)]
         if any(name in _CHOICES and name not in _LABELS for name in inside):
@@ -245,19 +256,21 @@ class _Walk:
         return bool(inside) and not self._label_of(choice, depth)
 
     def _label_of(self, choice: Any, depth: int) -> list[str]:
-        """The words of a choice without its second line; at most one."""
+        """Return the label of a choice, without its second line, as a list of one text or none."""
         members = _members(choice) if isinstance(choice, dict) else {"text": choice}
         said = self._first_of(_LABELS, members, depth)
         return [one_line(_without_tags(each.text) if each.is_ssml else each.text) for each in said[:1]]
 
-    def _as_list(self, labels: list[str]) -> Iterator[Spoken]:
+    def _as_list(self, labels: list[str]) -> Iterator[SpokenWords]:
         if labels:
-            yield Spoken(", ".join(labels))
+            yield SpokenWords(", ".join(labels))
 
 
 def _words_of_xml(text: str) -> Iterator[str]:
-    """Yields what stands between the tags, as one piece for each element that has text; nothing of elements whose names
-    say that they are not for the ear, where the XML can be read."""
+    """Yield the text between the tags, one piece for each element that has text.
+
+    If the XML can be read, elements whose names say that they are not for the ear are left out.
+    """
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         return
     try:

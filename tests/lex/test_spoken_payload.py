@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lexbridge.lex.spoken_payload import (
     MAX_PAYLOAD_CHARACTERS,
     MAX_WORDS_CHARACTERS,
-    Spoken,
+    SpokenWords,
     join_sentences,
     speakable_words,
     top_level_names,
@@ -358,7 +358,7 @@ def test_a_payload_says_title_subtitle_and_choices_only(payload: Any, words: str
 
 @pytest.mark.parametrize("payload", ["<speak>Hello <break/></speak>", '{"ssml": " <speak>Hello <break/></speak>"}'])
 def test_ssml_stays_ssml(payload: str) -> None:
-    assert speakable_words(payload) == Spoken("<speak>Hello <break/></speak>", is_ssml=True)
+    assert speakable_words(payload) == SpokenWords("<speak>Hello <break/></speak>", is_ssml=True)
 
 
 def test_what_is_nested_too_deep_is_left_out() -> None:
