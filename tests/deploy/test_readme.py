@@ -74,6 +74,7 @@ def test_every_parameter_and_output_that_is_named_exists() -> None:
         named = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z]\w*)+)(?:=[^`]*)?`", deploying))
         others = {"CallsAnswered", "CallsRefused", "CallsResumed", "TurnsFailed", "ActiveCallsPerTask", "StopTimeout"}
         others |= {"CannotPullContainerError", "ResourceInitializationError"}
+        others |= {"GetCallerIdentity", "GetSession", "PutSession", "RecognizeUtterance"}  # requests to AWS
         others |= {
             "GetCallerIdentity",
             "GetSession",
