@@ -7,6 +7,7 @@ import pytest
 from tests.support.packages import (
     IMPORTS,
     IMPURE_MODULES,
+    NARROW,
     PACKAGES,
     PURE,
     READS_FILES,
@@ -45,6 +46,13 @@ def test_a_package_imports_what_its_row_allows(package: str) -> None:
 def test_each_import_of_a_row_is_used(package: str) -> None:
     used = {one for path in files_of(package) for one in imported_packages(path)}
     assert IMPORTS[package] <= used
+
+
+@pytest.mark.parametrize(("package", "other"), NARROW)
+def test_a_narrow_import_stays_narrow(package: str, other: str) -> None:
+    names = {name for path in files_of(package) for name in imported_names(path)}
+    modules = {name.rpartition(".")[0] for name in names if name.startswith(f"lexbridge.{other}.")}
+    assert modules == NARROW[package, other]
 
 
 def test_what_is_pure_does_no_io_and_reads_no_clock() -> None:

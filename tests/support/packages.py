@@ -44,6 +44,12 @@ IMPORTS: dict[str, set[str]] = {
 }
 """The packages that each package may import."""
 
+NARROW = {
+    ("call", "lex"): {"lexbridge.lex.model"},
+    ("call", "config"): {"lexbridge.config.call_rules", "lexbridge.config.parsers"},
+}
+"""Modules of the second package that the first may import, where it may not import the whole."""
+
 PURE = [
     "phrases.py",
     "errors.py",
