@@ -1,1 +1,1 @@
-"""Broken and adversarial input to the whole bridge."""
+"""Measurements with malformed and hostile input."""

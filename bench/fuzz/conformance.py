@@ -1,12 +1,12 @@
-"""The Autobahn testsuite against the socket layer: RFC 6455, case by case.
+"""Conformance of the socket layer to RFC 6455, by the cases of the Autobahn testsuite.
 
-An echo over the real handler, with binary messages taken and the limits of size, rate and output raised, as the cases
-of group 9 send up to 16 MiB. The testsuite is a Python 2 program, set up with
+The server is an echo over the real handler. It takes binary messages, and its limits of size, rate and output are
+raised, because the cases of group 9 send up to 16 MiB. The testsuite is a Python 2 program, set up with
 
     python2.7 -m pip install --target autobahn autobahntestsuite==25.10.1 && touch autobahn/zope/__init__.py
 
-`--python2` names that interpreter and `--path` the folder. Prints how many cases ended how; writes Autobahn's own
-report. Exit status 1 at a case that failed or was not closed cleanly, or if not all 301 ran.
+`--python2` names that interpreter and `--path` the folder. Prints how many cases ended how, and writes Autobahn's own
+report. Exit status 1 if a case failed or was not closed cleanly, or if not all 301 ran.
 """
 
 import json
@@ -34,7 +34,7 @@ PASSED = ("OK", "NON-STRICT", "INFORMATIONAL")
 
 
 class RoomyHandler(MediaSocketHandler):
-    """The handler of media sockets, for messages of any size."""
+    """Handler of media sockets that takes messages of any size."""
 
     limits = Limits(
         message_bytes=1 << 25, fragments=1 << 20, rate_hz=1e9, burst=10**9, binary=True, output_bytes=1 << 26
@@ -43,7 +43,7 @@ class RoomyHandler(MediaSocketHandler):
 
 
 def echo_server() -> MediaServer:
-    """Sends back whatever comes."""
+    """Return a server that sends each message back."""
     app = Flask("echo")
 
     @Sockets(app).route("/")  # type: ignore[untyped-decorator]

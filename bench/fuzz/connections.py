@@ -1,10 +1,9 @@
-"""Seeded fuzz: connections whose bytes are right ones, broken at random, to the whole bridge.
+"""Fuzz of the whole service: connections whose correct bytes are broken at random.
 
-Three of four are calls on a media socket; the others are HTTP requests with odd targets, lengths, chunks and hosts.
-
-What ends in a close must end in a legal one, what ends in HTTP in a 4xx, nothing may hang. Afterwards the server must
-be as it was: no traceback, no descriptor, no greenlet, no memory more than after the first tenth. Exit status 1
-otherwise. The same seed makes the same bytes.
+Three of four connections are calls on a media socket; the others are HTTP requests with odd targets, lengths, chunks
+and hosts. A connection that ends with a close frame must have a legal code, one that ends with an HTTP answer an
+expected status, and none may hang. Afterwards the server must be as before: no traceback, and no more descriptors,
+greenlets or memory than after the first tenth. Exit status 1 otherwise. The same seed makes the same bytes.
 """
 
 import random
@@ -16,9 +15,9 @@ from typing import TypeVar
 import gevent
 from gevent.pool import Pool
 
-from bench.harness.arguments import make_parser
+from bench.harness.arguments import add_seed, make_parser
 from bench.harness.call_messages import media_message, start_message, stream_token
-from bench.harness.raw_client import MASK, RudeClient, client_close, client_message, upgrade_request
+from bench.harness.raw_client import MASK, RawClient, client_close, client_message, upgrade_request
 from bench.harness.report import table
 from bench.harness.socket_server import SocketServer
 from lexbridge.net.close_codes import is_legal_code
@@ -31,7 +30,7 @@ SPARE_DESCRIPTORS, SPARE_GREENLETS, SPARE_MB = 5, 20, 10
 
 
 def right_bytes(rng: random.Random) -> list[bytes]:
-    """A short call as a client would send it, in pieces."""
+    """Return a short call as a client would send it, in pieces."""
     number = rng.randrange(1000)
     pieces = [
         client_message(start_message(number, stream_token(number, f"{rng.getrandbits(64):016x}"))),
@@ -51,14 +50,14 @@ def right_bytes(rng: random.Random) -> list[bytes]:
     return [upgrade_request(), *pieces, client_close(rng.choice((1000, 1001, 4000, rng.randrange(65536))))]
 
 
-# Of each part of a request: right ones, and others.
+# Parts of a request: correct ones, and others.
 METHODS = ("GET", "POST"), ("HEAD", "OPTIONS", "get", "CONNECT", "G\t", "")
 TARGETS = (
     ("/", "/ping", "/ready", "/twiml", "/twiml/keys?of=x", "/nothing", "/%2f", "/../ping", "/;x"),
     ("", "?", "?x=1", "*", "ping", "//", "//x/ping", "http://evil.example/", "x:80", "/#x", "/\\x", "/\x80", "#", "."),
 )
 VERSIONS = ("HTTP/1.1",), ("HTTP/1.0", "HTTP/0.9", "HTTP/1.10", "HTTP/2.0", "http/1.1", "")
-HOSTS: tuple[tuple[tuple[str, ...], ...], ...] = (
+HOSTS: tuple[Sequence[tuple[str, ...]], Sequence[tuple[str, ...]]] = (
     (("Host: x",),),
     ((), ("Host: a", "Host: b"), ("Host: [::1",), ("Host: x/y",), ("host:",)),
 )
@@ -75,7 +74,7 @@ EXTRAS = (
 
 
 def odd_request(rng: random.Random) -> bytes:
-    """An HTTP request, right or wrong in any of its parts."""
+    """Return an HTTP request of which any part may be wrong."""
 
     def part(choices: tuple[Sequence[Part], Sequence[Part]]) -> Part:
         right, others = choices
@@ -93,10 +92,10 @@ def odd_request(rng: random.Random) -> bytes:
 
 
 def broken_bytes(rng: random.Random) -> bytes:
-    """A call, or requests, as one text, with up to five mistakes."""
+    """Return the bytes of a call, or of requests, with up to five mistakes."""
     is_call = rng.random() < 0.75
     pieces = right_bytes(rng) if is_call else [odd_request(rng) for _ in range(rng.randrange(1, 4))]
-    if rng.random() < 0.2:  # mostly the mistakes are in what follows the handshake
+    if rng.random() < 0.2:  # otherwise the mistakes are after the handshake
         output = bytearray(b"".join(pieces))
         first = 0
     else:
@@ -117,10 +116,10 @@ def broken_bytes(rng: random.Random) -> bytes:
 
 
 def connect(address: tuple[str, int], seed: int) -> str:
-    """One connection. Returns how it ended."""
+    """Make one connection. Return how it ended."""
     rng = random.Random(seed)
     output = broken_bytes(rng)
-    with RudeClient(address, HANG_S) as client:
+    with RawClient(address, HANG_S) as client:
         cuts = sorted(rng.randrange(len(output) + 1) for _ in range(rng.randrange(4)))
         for start, end in zip([0, *cuts], [*cuts, len(output)], strict=True):
             client.send(output[start:end])
@@ -142,7 +141,7 @@ def connect(address: tuple[str, int], seed: int) -> str:
 
 
 def run(connections: int, seed: int, parallel: int = 20) -> tuple[Counter[str], list[str]]:
-    """The endings by kind, and what is wrong."""
+    """Make the connections. Return the number of each ending, and what is wrong."""
     endings: Counter[str] = Counter()
 
     def one(number: int) -> None:
@@ -160,7 +159,7 @@ def run(connections: int, seed: int, parallel: int = 20) -> tuple[Counter[str], 
             for number in range(first, last):
                 pool.spawn(one, number)
             pool.join()
-            time.sleep(3)  # what lingers has gone
+            time.sleep(3)  # sockets that linger have closed by then
             states.append(server.ask())
         wrong = [
             f"{count} {kind}" for kind, count in endings.items() if kind.split()[0] in ("HANG", "ILLEGAL", "UNEXPECTED")
@@ -184,8 +183,8 @@ def run(connections: int, seed: int, parallel: int = 20) -> tuple[Counter[str], 
 def main(arguments: Sequence[str]) -> int:
     """Run the measurement. Return its exit status."""
     parser = make_parser("fuzz", __doc__)
-    parser.add_argument("--connections", type=int, default=100_000, help="how many (100,000)")
-    parser.add_argument("--seed", type=int, default=1, help="of the bytes (1)")
+    parser.add_argument("--connections", type=int, default=100_000, help="number of connections (default: %(default)s)")
+    add_seed(parser, 1, "the bytes")
     options = parser.parse_args(arguments)
     began_s = time.monotonic()
     endings, wrong = run(options.connections, options.seed)

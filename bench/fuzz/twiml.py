@@ -1,8 +1,9 @@
-"""Random and adversarial Lex messages into TwiML: is every document one that Twilio takes, of our own verbs only?
+"""Fuzz of TwiML: documents rendered from random and hostile messages of a bot.
 
-Each message goes through every kind of document that can hold it. A document has to be well-formed by a parser that
-shares no code with the renderer, at most 4,000 characters long, and made of the verbs, attributes and SSML elements
-of the lists below; a transfer may dial nothing but the number it was given. Seeded. Exit status 1 at the first fault.
+Each message goes into every kind of document that can hold it. A document has to be well-formed for a parser that
+shares no code with the renderer, at most 4,000 characters long, and made only of the verbs, attributes and SSML
+elements of the lists below; a transfer may dial only the number that it was given. Seeded. Exit status 1 at the first
+fault.
 """
 
 import random
@@ -67,7 +68,7 @@ ADVERSARIAL = (
 
 
 def message(rolls: random.Random) -> Message:
-    """A message of one of Lex's formats: noise, pieces of markup, or an attack, whole or in pieces."""
+    """Return a message in one of Lex's formats: noise, pieces of markup, or an attack, whole or in pieces."""
     kind = rolls.randrange(5)
     if kind == 0:
         text = rolls.choice(ADVERSARIAL)
@@ -104,7 +105,7 @@ def message(rolls: random.Random) -> Message:
 
 
 def fault(document: Document) -> str | None:
-    """What Twilio, or we, would mind in the document; None if nothing."""
+    """Return what Twilio or lexbridge does not allow in the document, or None."""
     if len(document.twiml) > 4000:
         return f"{len(document.twiml)} characters"
     found: list[str] = []

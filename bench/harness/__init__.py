@@ -1,1 +1,1 @@
-"""What the benchmarks share: servers under test, simulated peers, figures."""
+"""Parts that several measurements share: service under test, simulated peers, tables."""

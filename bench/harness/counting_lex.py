@@ -1,15 +1,15 @@
-"""A Lex V2 that counts: what the survival bench's bot is, in a process of its own. Not a measurement itself.
+"""Lex V2 that counts with its callers, in a process of its own.
 
     python -m bench.harness.counting_lex --port 0 --turns 15
 
 Each session is a counter. The bot says "turn 1"; the caller says turn 1, in audio that tells its number; the bot says
-"turn 2" ... and after the last turn "done", with GoodbyeIntent fulfilled. A turn that was counted before is a
-duplicate, one that is ahead was lost on the way, and audio that is not one whole turn was not understood: all are
-counted, and answered by the prompt that stands. An upload that breaks off counts for nothing. Who asks for audio gets
-the bot's words as marked audio.
+"turn 2", and so on. After the last turn the bot says "done", with GoodbyeIntent fulfilled. It counts as a duplicate a
+turn that was counted before, as lost a turn that comes too early, and as not understood audio that is not one whole
+turn; it answers all of these by the present prompt. An upload that breaks off does not count. If a request asks for
+audio, the bot's words come as marked audio.
 
-Served: RecognizeUtterance (live uploads too), GetSession, the 404 and 409 of both, PutSession with messages, which are
-said and change no session, and GET /counts, which is ours.
+It serves RecognizeUtterance (with live uploads), GetSession, the errors 404 and 409 of both, PutSession with messages,
+which are spoken and change no session, and GET /counts, which Lex does not have.
 """
 
 import argparse
@@ -40,7 +40,8 @@ from lexbridge.offline.lex.wire import (
 THINKING_S = 0.1
 SAY_S_PER_CHARACTER = 0.020
 PCM = "audio/pcm"
-FORGET_AFTER_S = 300.0  # a session's life in Lex, unless told otherwise
+FORGET_AFTER_S = 300.0
+"""Lifetime of a session, seconds: Lex's default."""
 GOODBYE_INTENT = "GoodbyeIntent"
 COUNTING_INTENT = "CountingIntent"
 DONE = "done"
@@ -49,13 +50,13 @@ _PATH = re.compile(r"/bots/[^/]{10}/botAliases/[^/]+/botLocales/[^/]+/sessions/(
 
 
 def turns_of(session_id: str, least: int, most: int) -> int:
-    """How many turns a call takes: between the two, and the same for whoever knows the CallSid."""
+    """Return the number of turns of a call: between `least` and `most`, and always the same for the same CallSid."""
     return least + int(session_id[-6:], 16) % (most - least + 1)
 
 
 @dataclass(slots=True)
 class Session:
-    """One conversation. `expected`: the turn that is to come."""
+    """One conversation. `expected`: turn that comes next."""
 
     turns: int
     expected: int = 1
@@ -64,16 +65,16 @@ class Session:
 
     @property
     def is_done(self) -> bool:
-        """Whether its last turn has been counted."""
+        """Whether the last turn has been counted."""
         return self.expected > self.turns
 
     @property
     def prompt(self) -> str:
-        """What the bot says now."""
+        """Words that the bot says now."""
         return DONE if self.is_done else f"turn {self.expected}"
 
     def state(self) -> dict[str, Any]:
-        """Lex's sessionState."""
+        """Return Lex's sessionState."""
         if self.is_done:
             action = {"type": "Close"}
             intent = {"name": GOODBYE_INTENT, "slots": {}, "state": "Fulfilled", "confirmationState": "None"}
@@ -94,13 +95,16 @@ class Session:
         }
 
     def messages(self) -> list[dict[str, str]]:
-        """What the bot said last."""
+        """Return the last messages of the bot."""
         return [{"content": self.prompt, "contentType": "PlainText"}]
 
 
 class CountingLex:
-    """The site. `least`, `most`: turns of a call; `thinking_s`: from the end of the audio to the answer, and to what it
-    says by PutSession; `say_s`: how long it speaks for each character."""
+    """Handler of the bot's requests.
+
+    `least`, `most`: turns of a call. `thinking_s`: time from the end of the audio, or of a PutSession, to the answer.
+    `say_s`: time that the bot speaks for each character.
+    """
 
     def __init__(
         self, least: int, most: int, thinking_s: float = THINKING_S, say_s: float = SAY_S_PER_CHARACTER
@@ -110,22 +114,22 @@ class CountingLex:
         self._thinking_s = thinking_s
         self._say_s = say_s
         self._sessions: dict[str, Session] = {}
-        self._holders: dict[str, Request] = {}  # sessions that an utterance is being heard in
+        self._holders: dict[str, Request] = {}  # by session, the utterance that is being heard
         self.counts: Counter[str] = Counter()
 
     def began(self, request: Request) -> None:
-        """An utterance has its session for itself from its head on."""
+        """Reserve the session for an utterance as soon as its head has arrived."""
         found = _PATH.fullmatch(request.path)
         if request.method == "POST" and found and found[2]:
             self._holders.setdefault(found[1], request)
 
     def broke_off(self, request: Request) -> None:
-        """Whoever spoke has gone: nothing was heard."""
+        """Count an utterance that broke off: nothing of it was heard."""
         self.counts["broken off"] += 1
         self._release(request)
 
     def finished(self, request: Request) -> None:
-        """Answers, now or after some thought."""
+        """Answer a request, after the thinking time if it is an utterance."""
         if request.path.partition("?")[0] == "/counts":
             _send(request, json_response(self._counted()))
             return
@@ -136,7 +140,7 @@ class CountingLex:
             _send(request, error_response("v2", error))
 
     def _counted(self) -> dict[str, int]:
-        """The counts so far; sessions of long ago are forgotten."""
+        """Return the counts so far, and forget sessions that have not been used for long."""
         old_s = time.monotonic() - FORGET_AFTER_S
         for session_id in [known for known, session in self._sessions.items() if session.used_s < old_s]:
             del self._sessions[session_id]
@@ -175,7 +179,7 @@ class CountingLex:
         _send(request, json_response(body))
 
     def _put_session(self, request: Request, session_id: str) -> None:
-        """The bot is to say something, in a session that is nobody's."""
+        """Have the bot say something that belongs to no session."""
         messages = json.loads(request.body or b"{}").get("messages")
         if not messages:
             raise LexError(LexErrorKind.BAD_REQUEST, "a PutSession without messages is not served here")
@@ -185,7 +189,7 @@ class CountingLex:
         asyncio.get_running_loop().call_later(self._thinking_s, _send, request, response)
 
     def _spoken(self, request: Request, headers: dict[str, str], text: str) -> Response:
-        """The answer, with the words as audio if that is asked for."""
+        """Return an answer, with the words as audio if the request asks for audio."""
         asked = request.headers.get("response-content-type") or request.headers.get("responsecontenttype", "")
         if not asked.startswith(PCM):
             return Response(200, headers)
@@ -193,7 +197,7 @@ class CountingLex:
         return Response(200, {**headers, "Content-Type": f"{PCM}; rate=8000"}, audio)
 
     def _answer(self, request: Request, session_id: str, turn: int | None, state: dict[str, Any]) -> None:
-        """The end of the thought: counts the turn, whether or not anybody still waits for the answer."""
+        """Count the turn at the end of the thinking time, and answer, even if the service does not wait any more."""
         session = self._sessions.get(session_id)
         if session is None:
             session = self._sessions[session_id] = Session(turns_of(session_id, self._least, self._most))
@@ -226,7 +230,7 @@ def _samples(request: Request) -> bytes:
     kind = request.headers.get("content-type", "")
     if kind.startswith("audio/lpcm") and "sample-rate=8000" in kind.replace(" ", ""):
         return bytes(request.body)
-    raise LexError(LexErrorKind.UNSUPPORTED_MEDIA_TYPE, f"a caller on the telephone does not send {kind}")
+    raise LexError(LexErrorKind.UNSUPPORTED_MEDIA_TYPE, f"only audio of the telephone is served here, not {kind}")
 
 
 _packed = lru_cache(maxsize=1024)(lambda text: gzip_json(json.loads(text)))
@@ -252,24 +256,26 @@ def _send(request: Request, response: Response) -> None:
 
 
 async def serve(lex: CountingLex, port: int) -> None:
-    """Serves until SIGTERM. Prints the port."""
+    """Print the port, and serve until SIGTERM."""
     server = await light_http.serve(lex, port)
     print(light_http.port_of(server), flush=True)
-    told = asyncio.Event()
+    stop_requested = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, told.set)
-    await told.wait()
+        asyncio.get_running_loop().add_signal_handler(signum, stop_requested.set)
+    await stop_requested.wait()
     server.close()
 
 
 def main() -> None:
-    """The program."""
+    """Run the process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--turns", type=int, default=15, help="turns of a call")
-    parser.add_argument("--least-turns", type=int, default=None, help="between this and --turns, by the call's SID")
-    parser.add_argument("--thinking-s", type=float, default=THINKING_S)
-    parser.add_argument("--say-s", type=float, default=SAY_S_PER_CHARACTER, help="s of speech for each character")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
+    parser.add_argument("--turns", type=int, default=15, help="most turns of a call (default: %(default)s)")
+    parser.add_argument("--least-turns", type=int, default=None, help="fewest turns of a call (default: as --turns)")
+    parser.add_argument(
+        "--thinking-s", type=float, default=THINKING_S, help="seconds to an answer (default: %(default)g)"
+    )
+    parser.add_argument("--say-s", type=float, default=SAY_S_PER_CHARACTER, help="seconds of speech for each character")
     options = parser.parse_args()
     least = options.turns if options.least_turns is None else options.least_turns
     asyncio.run(serve(CountingLex(least, options.turns, options.thinking_s, options.say_s), options.port))

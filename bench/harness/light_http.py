@@ -1,7 +1,7 @@
-"""HTTP/1.1 as little as the survival bench needs of it, at as little CPU as it can: not a measurement itself.
+"""Minimal HTTP/1.1 on asyncio, at little CPU: for hundreds of calls in one process.
 
-Both sides run on asyncio. The server keeps connections alive, takes chunked bodies as they come and tells when one
-breaks off; the client makes one connection a request, so that any worker may get it.
+The server keeps connections alive, takes chunked bodies as they arrive, and reports a body that breaks off. The client
+makes one connection for each request, so that any worker of the service may get it.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ MAX_HEAD_BYTES = 64 * 1024
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One request. `headers`: names in lower case. `body` grows while it comes."""
+    """HTTP request. Names of `headers` are in lower case; `body` grows while it arrives."""
 
     method: str
     path: str
@@ -27,18 +27,18 @@ class Request:
 
 
 class Site(Protocol):
-    """What a server does with its requests. It answers each one it was given whole, by `request.connection.answer`."""
+    """Handler of a server's requests. It answers each finished request by `request.connection.answer`."""
 
     def began(self, request: Request) -> None:
-        """Its head is there; its body may still be to come."""
+        """Take note of a request whose head is complete; its body may still have to arrive."""
         ...
 
     def finished(self, request: Request) -> None:
-        """All of it is there."""
+        """Answer a request that is complete, now or later."""
         ...
 
     def broke_off(self, request: Request) -> None:
-        """The connection ended before all of it was there."""
+        """Take note that the connection ended before the request was complete."""
         ...
 
 
@@ -47,7 +47,7 @@ class BadRequest(Exception):
 
 
 class Connection(asyncio.Protocol):
-    """The server's side of one connection; one request at a time."""
+    """Server's side of one connection, with one request at a time."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -59,29 +59,26 @@ class Connection(asyncio.Protocol):
         self._left = 0  # bytes of the body, or of the chunk, that are still to come
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See asyncio.Protocol."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def connection_lost(self, _: Exception | None) -> None:
-        """See asyncio.Protocol."""
         self._transport = None
         if self._request is not None and not self._is_answering:
             self._site.broke_off(self._request)
         self._request = None
 
     def data_received(self, data: bytes) -> None:
-        """See asyncio.Protocol."""
         self._input += data
         self._go_on()
 
     @property
     def is_open(self) -> bool:
-        """Whether an answer would reach anybody."""
+        """Whether an answer would reach the client."""
         return self._transport is not None
 
     def answer(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
-        """Answers the request. Nothing happens if the connection is gone."""
+        """Answer the request. Nothing happens if the connection has ended."""
         if self._transport is None:
             return
         lines = [f"HTTP/1.1 {status} Bench", *(f"{name}: {value}" for name, value in headers.items())]
@@ -103,7 +100,7 @@ class Connection(asyncio.Protocol):
             assert self._transport
             self._transport.abort()
 
-    # Each step takes what it can of the input; False: it needs more.
+    # Each step takes what it can of the input, and returns False if it needs more.
 
     def _head(self) -> bool:
         end = self._input.find(b"\r\n\r\n")
@@ -175,18 +172,18 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(site: Site, port: int = 0) -> asyncio.Server:
-    """Serves `site` on this machine's loopback. `port` 0: a free one."""
+    """Serve `site` on the loopback interface. `port` 0: a free one."""
     return await asyncio.get_running_loop().create_server(lambda: Connection(site), "127.0.0.1", port, backlog=1024)
 
 
 def port_of(server: asyncio.Server) -> int:
-    """The port it listens on."""
+    """Return the port that the server listens on."""
     port: int = server.sockets[0].getsockname()[1]
     return port
 
 
 class ConnectionFailed(Exception):
-    """No connection was made. `timed_out`: nobody refused it either."""
+    """No connection was made. `timed_out`: it was not refused either."""
 
     def __init__(self, reason: str, *, timed_out: bool) -> None:
         super().__init__(reason)
@@ -194,11 +191,11 @@ class ConnectionFailed(Exception):
 
 
 class NoAnswer(Exception):
-    """A connection was made, but no whole answer came."""
+    """A connection was made, but no complete answer arrived."""
 
 
 async def connect(address: tuple[str, int], limit_s: float) -> socket.socket:
-    """A connection, not blocking, without delay. Raises ConnectionFailed."""
+    """Return a new connection that does not block and does not delay packets. Raises ConnectionFailed."""
     made = socket.socket()
     made.setblocking(False)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -218,9 +215,9 @@ async def connect(address: tuple[str, int], limit_s: float) -> socket.socket:
 
 
 async def ask(connection: socket.socket, output: bytes, limit_s: float) -> tuple[int, Mapping[str, str], bytes]:
-    """Sends a request that says `Connection: close`; returns status, headers and body. Closes the connection.
+    """Send a request that says `Connection: close`. Return status, headers and body, and close the connection.
 
-    `limit_s`: the longest wait for each piece of the answer. Raises NoAnswer.
+    `limit_s`: longest wait for each piece of the answer. Raises NoAnswer.
     """
     loop = asyncio.get_running_loop()
     received = bytearray()

@@ -1,11 +1,11 @@
-"""What a turn sounds like, and what the bot's words do. Not a measurement itself.
+"""Audio that tells its content: turns of the caller, and words of the bot.
 
-A turn is a square wave whose level tells its number. The bridge has to give Lex the caller's exact samples, so the
-counting Lex reads the number back from them: what is heard is exactly one whole utterance of one turn, or it is no
-turn.
+A turn is a square wave whose level is the number of the turn. The service has to give Lex the caller's exact samples,
+so the counting Lex reads the number from them: Lex hears either exactly one whole utterance of one turn, or no turn.
 
-The bot's words are a murmur: each frame of 20 ms has all of them, one sample each half byte. It is so soft that its
-echo would be none. The bridge has to play each frame as it came, so the exchange reads the words back.
+The bot's words are a murmur: each frame of 20 ms holds all of the words, one sample for each half byte. The murmur is
+so soft that its echo cannot be taken for speech. The service has to play each frame unchanged, so the lightweight
+Twilio reads the words back.
 """
 
 from base64 import b64encode
@@ -20,16 +20,16 @@ SPEECH_MS = 400
 SILENCE = b"\xff" * FRAME_BYTES
 MOST_TURNS = 60
 LONGEST_SAY_S = 1.0
-"""Nothing that is said takes longer, unless told otherwise: it is said the faster."""
+"""Longest time that the bot speaks, seconds, unless a measurement says otherwise: longer words are spoken faster."""
 
 _HALF_BYTE = 0x60  # mu-law: 16 levels below 1 % of full scale
 _NO_MORE = 0x70
 _FIRST, _LAST = 1, 2
-_LONGEST_WORDS = (FRAME_BYTES - 1) // 2  # bytes; the rest of longer ones is not told
+_LONGEST_WORDS = (FRAME_BYTES - 1) // 2  # bytes; a murmur leaves out the rest of longer words
 
 
 def frame_of(turn: int) -> bytes:
-    """20 ms of the turn, mu-law: full positive and negative samples of its level, 4 kHz."""
+    """Return 20 ms of the turn, mu-law: positive and negative samples of its level in turn, 4 kHz."""
     if not 1 <= turn <= MOST_TURNS:
         raise ValueError(f"turn {turn} has no sound of its own")
     return bytes((0x80 + turn, turn)) * (FRAME_BYTES // 2)  # mu-law 0x80 and 0x00 are the loudest, and levels fall
@@ -42,11 +42,11 @@ def _level_of(turn: int) -> int:
 _FRAME_PCM = {turn: decode_mulaw(frame_of(turn)) for turn in range(1, MOST_TURNS + 1)}
 _TURN_OF = {_level_of(turn): turn for turn in range(1, MOST_TURNS + 1)}
 PAYLOADS = {frames: b64encode(SILENCE * frames).decode() for frames in (1, 2)}
-"""Silence as a message's payload, by frames in it."""
+"""Silence as the payload of a media message, by the number of frames in it."""
 
 
 def turn_in(pcm: bytes) -> int | None:
-    """The turn whose whole utterance `pcm` is, silence around it; None: it is cut, doubled, changed or not there."""
+    """Return the turn of which `pcm` is a whole utterance, with silence around it, or None if it is not one."""
     loud = pcm.lstrip(b"\0")
     at = (len(pcm) - len(loud)) // 2 * 2  # the low byte of the first sample may be 0
     turn = _TURN_OF.get(int.from_bytes(pcm[at : at + 2], "little", signed=True))
@@ -59,7 +59,7 @@ def turn_in(pcm: bytes) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a frame tells: the words that it is of, and whether it is their first frame, and their last."""
+    """Words that a frame tells, and whether it is their first or last frame."""
 
     text: str
     is_first: bool
@@ -67,7 +67,7 @@ class Words:
 
 
 def murmur(text: str, length_s: float) -> bytes:
-    """`text` as audio, mu-law in whole frames: one at least."""
+    """Return `text` as mu-law audio of `length_s`, in whole frames, at least one."""
     halves = [half for byte in text.encode()[:_LONGEST_WORDS] for half in divmod(byte, 16)]
     body = bytes(_HALF_BYTE | half for half in halves).ljust(FRAME_BYTES - 1, bytes([_NO_MORE]))
     frames = max(1, round(length_s * 1000 / FRAME_MS))
@@ -77,10 +77,10 @@ def murmur(text: str, length_s: float) -> bytes:
 
 @lru_cache(maxsize=4096)
 def words_in(frame: bytes) -> Words | None:
-    """What the frame tells; None: it is none of these."""
-    told = frame.rstrip(bytes([_NO_MORE]))
-    if len(frame) != FRAME_BYTES or len(told) % 2 == 0 or any(level >> 4 != _HALF_BYTE >> 4 for level in told):
+    """Return the words that the frame tells, or None if it is no frame of a murmur."""
+    levels = frame.rstrip(bytes([_NO_MORE]))
+    if len(frame) != FRAME_BYTES or len(levels) % 2 == 0 or any(level >> 4 != _HALF_BYTE >> 4 for level in levels):
         return None
-    halves = [level & 0x0F for level in told]
+    halves = [level & 0x0F for level in levels]
     text = bytes(high << 4 | low for high, low in zip(halves[1::2], halves[2::2], strict=True))
     return Words(text.decode(errors="replace"), bool(halves[0] & _FIRST), bool(halves[0] & _LAST))

@@ -1,6 +1,8 @@
-"""Paced calls for the benches: media messages every 20 ms on many sockets, from a process of their own.
+"""Calls that send a media message every 20 ms, on many sockets, in a process of their own.
 
-Not a measurement itself. Every message carries the time it was sent at, on the clock that all processes share.
+    python -m bench.harness.paced_calls PORT CALLS SECONDS --stamped
+
+Stamped messages carry the time at which they were sent, on the clock that all processes share.
 """
 
 import argparse
@@ -10,17 +12,17 @@ import sys
 import time
 
 from bench.harness.call_messages import media_message, start_message, stream_token
-from bench.harness.raw_client import RudeClient, client_close, client_message
+from bench.harness.raw_client import RawClient, client_close, client_message
 from bench.harness.settings import ROOT
 
 FRAME_S = 0.020
 
 
 def run(address: tuple[str, int], calls: int, seconds: float, stamped: bool) -> int:
-    """Sends the calls' messages at their pace, evenly spread. Returns how many media messages were sent."""
+    """Send the messages of the calls at their pace, evenly spread. Return the number of media messages sent."""
     clients = []
     for number in range(calls):
-        client = RudeClient(address)
+        client = RawClient(address)
         if client.upgrade() != 101:
             raise ConnectionError("the call was not accepted")
         client._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -41,8 +43,8 @@ def run(address: tuple[str, int], calls: int, seconds: float, stamped: bool) -> 
     return sent
 
 
-class Callers:
-    """`calls` paced calls for `seconds`, in a process of their own."""
+class PacedCalls:
+    """Process of `calls` paced calls that last `seconds`."""
 
     def __init__(self, address: tuple[str, int], calls: int, seconds: float, stamped: bool = True) -> None:
         arguments = [str(address[1]), str(calls), str(seconds), *(["--stamped"] if stamped else [])]
@@ -52,13 +54,13 @@ class Callers:
         self._seconds = seconds
 
     def sent(self) -> int:
-        """Waits for their end. Returns how many media messages they have sent; -1 if they were cut off."""
+        """Wait for the end of the calls. Return how many media messages they have sent, or -1 if they broke off."""
         output, _ = self._process.communicate(timeout=self._seconds + 120)
         return int(output or -1)
 
 
 def main() -> None:
-    """The program."""
+    """Run the process."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name, kind in (("port", int), ("calls", int), ("seconds", float)):
         parser.add_argument(name, type=kind)

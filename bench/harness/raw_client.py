@@ -1,6 +1,6 @@
-"""A client that says whatever it is told to, well-formed or not, and tells how it ended: for hostile tests and benches.
+"""Client that sends exactly the bytes it is given, well-formed or not, and tells how the connection ended.
 
-It talks to the door over a plain socket, byte by byte as given. Everything it waits for has a deadline.
+It talks to the server over a plain socket, for tests and measurements of hostile peers. All its waits have a deadline.
 """
 
 import re
@@ -25,9 +25,9 @@ def client_message(
     mask: bytes | None = MASK,
     length: int | None = None,
 ) -> bytes:
-    """One WebSocket frame of a client, right unless told otherwise. `reserved`: bits 0x40, 0x20, 0x10.
+    """Return one WebSocket frame of a client, correct by default. `reserved`: bits 0x40, 0x20, 0x10.
 
-    `length`: said in the header in place of the payload's own, in eight bytes if it does not fit in two.
+    `length`: put into the header instead of the length of the payload, in eight bytes if it does not fit in two.
     """
     body = payload.encode() if isinstance(payload, str) else payload
     said = len(body) if length is None else length
@@ -45,12 +45,12 @@ def client_message(
 
 
 def client_close(code: int = 1000, reason: bytes = b"") -> bytes:
-    """A close of a client; any code."""
+    """Return a client's close frame with any code."""
     return client_message(struct.pack("!H", code) + reason, CLOSE)
 
 
 def upgrade_request(path: str = "/", headers: Mapping[str, str | None] | None = None) -> bytes:
-    """A handshake. `headers` replace those of a right one, or leave them out if None."""
+    """Return a WebSocket handshake. `headers` replace those of a correct one; None leaves a header out."""
     said: dict[str, str | None] = {
         "Host": "127.0.0.1",
         "Upgrade": "websocket",
@@ -65,30 +65,32 @@ def upgrade_request(path: str = "/", headers: Mapping[str, str | None] | None = 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a connection ended. `status`: of the HTTP answer, None if there was none. `code`: of the server's close, None
-    if it sent none, NO_CODE if it had none. `messages`: the server's other messages, each opcode and payload."""
+    """End of a connection, and what the server sent before it."""
 
     status: int | None
+    """Status of the HTTP answer; None if there was none."""
     code: int | None
+    """Code of the server's close frame; None if there was no close frame, NO_CODE if it had no code."""
     reason: bytes
     messages: tuple[tuple[int, bytes], ...]
+    """Other messages of the server: opcode and payload."""
 
 
-class RudeClient:
-    """One TCP connection. Whatever takes longer than `deadline_s` raises TimeoutError."""
+class RawClient:
+    """One TCP connection. A wait that takes longer than `deadline_s` raises TimeoutError."""
 
     def __init__(self, address: tuple[str, int], deadline_s: float = 30) -> None:
         self._socket = socket.create_connection(address, timeout=deadline_s)
         self._received = b""
 
-    def __enter__(self) -> "RudeClient":
+    def __enter__(self) -> "RawClient":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.drop()
 
     def send(self, output: bytes) -> bool:
-        """Sends bytes. False if the server has closed already: that is no error, and `end` tells more."""
+        """Send bytes. Return False if the server has closed the connection, which is no error: `end` tells how."""
         try:
             self._socket.sendall(output)
         except (ConnectionResetError, BrokenPipeError):
@@ -96,20 +98,20 @@ class RudeClient:
         return True
 
     def half_close(self) -> None:
-        """Nothing more will be sent."""
+        """Close the sending direction of the connection."""
         self._socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """Breaks the connection off with a TCP reset."""
+        """Break the connection off with a TCP reset."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
     def drop(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         self._socket.close()
 
     def read_header_block(self) -> int | None:
-        """Waits for an HTTP answer's header block. Returns its status; None if the connection ended first."""
+        """Wait for the header block of an HTTP answer. Return its status, or None if the connection ended first."""
         while b"\r\n\r\n" not in self._received:
             if not self._receive():
                 return None
@@ -117,18 +119,18 @@ class RudeClient:
         return _status(block)
 
     def upgrade(self, path: str = "/", headers: Mapping[str, str | None] | None = None) -> int | None:
-        """Asks for a WebSocket. Returns the status of the answer: 101 if it was given."""
+        """Ask for a WebSocket. Return the status of the answer: 101 if the server agrees."""
         self.send(upgrade_request(path, headers))
         return self.read_header_block()
 
     def read_to_end(self) -> bytes:
-        """Waits until the server has ended the connection. Returns what it sent and was not read yet."""
+        """Wait until the server has closed the connection. Return the bytes that were not read before."""
         while self._receive():
             pass
         return self._received
 
     def end(self, upgraded: bool = True) -> Ended:
-        """Waits until the server has ended the connection. `upgraded`: whether a 101 has been read."""
+        """Wait until the server has closed the connection. `upgraded`: whether a 101 has been read before."""
         status = None if not upgraded else 101
         received = self.read_to_end()
         if not upgraded and received:
@@ -159,7 +161,7 @@ def _status(block: bytes) -> int:
 
 
 def _server_messages(received: bytes) -> list[tuple[int, bytes]]:
-    """The server's WebSocket frames: whole, final and not masked, as far as they have come."""
+    """Return the server's complete WebSocket frames: final and not masked."""
     messages = []
     at = 0
     while len(received) - at >= 2:

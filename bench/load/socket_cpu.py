@@ -1,15 +1,16 @@
-"""What a media message costs the socket layer alone: CPU of the server, ours and stock gevent-websocket's in turn.
+"""CPU of a media message in the socket layer alone: lexbridge's, and stock gevent-websocket's in turn.
 
-Paced calls send a media message every 20 ms; a view takes the messages and drops them. CPU is user and system time of
-the server's process, without what it used before. Exit status 1 when ours is above a tenth of stock's (median).
+Paced calls send a media message every 20 ms; the application takes the messages and drops them. CPU is user and system
+time of the server's process, without what it used before. Exit status 1 when lexbridge's is above a tenth of stock's
+(medians).
 """
 
 import statistics
 import time
 from collections.abc import Sequence
 
-from bench.harness.arguments import make_parser
-from bench.harness.paced_calls import Callers
+from bench.harness.arguments import add_calls, add_seconds, make_parser
+from bench.harness.paced_calls import PacedCalls
 from bench.harness.report import table
 from bench.harness.socket_server import SocketServer
 
@@ -17,9 +18,9 @@ LIMIT = 0.1
 
 
 def measure(kind: str, calls: int, seconds: float, app: str = "drain") -> tuple[float, float]:
-    """CPU a message, microseconds, user and system, while all the calls are up."""
+    """Return the CPU of a message while all calls are live, microseconds: user and system."""
     with SocketServer(kind, app) as server:
-        callers = Callers(server.address, calls, seconds + 1, stamped=False)
+        callers = PacedCalls(server.address, calls, seconds + 1, stamped=False)
         while server.ask("light")["messages"] < 20 * calls:
             time.sleep(0.05)
         before = server.ask("light")
@@ -27,7 +28,7 @@ def measure(kind: str, calls: int, seconds: float, app: str = "drain") -> tuple[
         after = server.ask("light")
         sent, came = callers.sent(), server.ask("light")["messages"] - calls
         if came != sent:
-            raise SystemExit(f"{kind}: {sent} messages were sent, {came} came")
+            raise SystemExit(f"{kind}: {sent} messages were sent, {came} arrived")
         messages = after["messages"] - before["messages"]
         user_us, system_us = (1e6 * (after[part] - before[part]) / messages for part in ("user_s", "system_s"))
         return user_us, system_us
@@ -36,9 +37,9 @@ def measure(kind: str, calls: int, seconds: float, app: str = "drain") -> tuple[
 def main(arguments: Sequence[str]) -> int:
     """Run the measurement. Return its exit status."""
     parser = make_parser("socket_cpu", __doc__)
-    parser.add_argument("--calls", type=int, default=40, help="paced calls (40)")
-    parser.add_argument("--seconds", type=float, default=6, help="length of a round (6)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of each (3)")
+    add_calls(parser, 40, "paced calls")
+    add_seconds(parser, 6, "each round")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each server (default: %(default)s)")
     options = parser.parse_args(arguments)
     costs: dict[str, list[tuple[float, float]]] = {"ours": [], "stock": []}
     for _ in range(options.rounds):

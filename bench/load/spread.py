@@ -1,13 +1,14 @@
-"""How evenly new calls spread over the workers, and how soon they are answered.
+"""Spread of new calls over the workers, and how soon they are answered.
 
     python -m bench spread --workers 4 --rate 10
 
-Calls come at random at so many a second (the same seed each time): a webhook, then a media socket, which stays open.
-For each number of workers the real server.py, and as the baseline the same where each worker takes whatever it can.
-"Answered": from connecting to the 101. Nobody speaks, so that neither Lex nor Twilio's REST API is asked. Linux only.
+Calls come at random at a number a second (with the same seed each time): a webhook, then a media socket that stays
+open. For each number of workers the server is the real server.py, and as the baseline the same with workers that accept
+whatever they can. The time to an answer is from connecting to the 101. No caller speaks, so neither Lex nor Twilio's
+REST API is asked. Linux only.
 
-Exit status 1 when with ours the busiest worker has over 1.15 times the mean, but for a difference of one call between
-two workers; or when a call is not answered.
+Exit status 1 when with server.py the busiest worker has over 1.15 times the mean, unless two workers differ by one call
+at most; or when a call is not answered.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.harness import proc, service
-from bench.harness.arguments import make_parser
+from bench.harness.arguments import add_calls, make_parser
 from bench.harness.call_messages import start_message, webhook_form
 from bench.harness.raw_client import client_message, upgrade_request
 from bench.harness.report import table
@@ -33,7 +34,7 @@ from lexbridge.net.rfc6455 import PING
 LIMIT = 1.15
 PROGRAMS = {"any worker": "bench/load/any_worker_server.py", "ours": "server.py"}
 PING_EVERY_S = 5.0
-"""The server closes a socket that says nothing for 15 s."""
+"""Time between pings, seconds, because the server closes a socket that is silent for 15 s."""
 ANSWER_LIMIT_S = 10.0
 START_LIMIT_S = 30.0
 
@@ -44,14 +45,14 @@ class CallFailed(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The calls of each worker, and how long each waited for its 101, ms."""
+    """Calls of each worker, and the wait of each call for its 101, ms."""
 
     calls: list[int]
     answered_ms: list[float]
 
     @property
     def ratio(self) -> float:
-        """The busiest worker's calls, in means."""
+        """Calls of the busiest worker over the mean."""
         return max(self.calls) * len(self.calls) / sum(self.calls)
 
     @property
@@ -60,7 +61,7 @@ class Spread:
         return self.ratio <= LIMIT or max(self.calls) - min(self.calls) <= 1
 
     def row(self) -> list[str]:
-        """The cells of the table."""
+        """Return the cells of the table."""
         waits = sorted(self.answered_ms)
         calls = " ".join(map(str, sorted(self.calls)))
         shown = (waits[len(waits) // 2], waits[len(waits) * 99 // 100], waits[-1])
@@ -68,7 +69,7 @@ class Spread:
 
 
 class Caller:
-    """Places calls that stay."""
+    """Placer of calls that stay live."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -78,11 +79,11 @@ class Caller:
         self.answered_ms: list[float] = []
 
     async def place(self, number: int) -> None:
-        """Places one call. Raises CallFailed."""
-        told = await self._webhooks.post(f"http://127.0.0.1:{self._port}/twiml", webhook_form(number))
-        found = re.search(r'name="lexbridge:token" value="([^"]+)"', told.text)
+        """Place one call. Raises CallFailed."""
+        answer = await self._webhooks.post(f"http://127.0.0.1:{self._port}/twiml", webhook_form(number))
+        found = re.search(r'name="lexbridge:token" value="([^"]+)"', answer.text)
         if found is None:
-            raise CallFailed(f"the webhook answered {told.status} {told.text[:60]!r}")
+            raise CallFailed(f"the webhook answered {answer.status} {answer.text[:60]!r}")
         began_s = time.monotonic()
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         self._writers.append(writer)
@@ -97,14 +98,14 @@ class Caller:
         writer.write(client_message(start_message(number, found[1])))
 
     async def keep_alive(self) -> None:
-        """Pings all that were placed, until it is cancelled."""
+        """Send pings on all calls until cancelled."""
         while True:
             await asyncio.sleep(PING_EVERY_S)
             for writer in self._writers:
                 writer.write(client_message(b"", PING))
 
     async def hang_up(self) -> None:
-        """Ends all."""
+        """End all calls."""
         for writer in self._writers:
             writer.close()
         for writer in self._writers:
@@ -113,7 +114,7 @@ class Caller:
 
 
 async def measure(program: str, workers: int, rate_hz: float, calls: int) -> Spread:
-    """One run. Raises CallFailed or StartFailed."""
+    """Return the spread of one run. Raises CallFailed or StartFailed."""
     port, chance = service.free_port(), random.Random(7)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "bridge.log"
@@ -140,7 +141,7 @@ async def measure(program: str, workers: int, rate_hz: float, calls: int) -> Spr
 
 
 async def run(workers: list[int], rates_hz: list[float], calls: int, programs: list[str]) -> int:
-    """Prints the table; returns the exit status."""
+    """Run all combinations and print the table. Return the exit status."""
     rows, is_good = (
         [["accepts", "workers", "calls/s", "calls of each", "busiest/mean", "answered p50/p99/max ms"]],
         True,
@@ -160,10 +161,18 @@ async def run(workers: list[int], rates_hz: list[float], calls: int, programs: l
 def main(arguments: Sequence[str]) -> int:
     """Run the measurement. Return its exit status."""
     parser = make_parser("spread", __doc__)
-    parser.add_argument("--workers", type=int, nargs="+", default=[2, 4, 8], help="WEB_CONCURRENCY (2 4 8)")
-    parser.add_argument("--rate", type=float, nargs="+", default=[5.0, 10.0, 20.0], help="calls a second (5 10 20)")
-    parser.add_argument("--calls", type=int, default=120, help="calls of each run (120)")
-    parser.add_argument("--no-baseline", action="store_true", help="leave the comparison out")
+    parser.add_argument(
+        "--workers", type=int, nargs="+", default=[2, 4, 8], help="WEB_CONCURRENCY, one or more (default: 2 4 8)"
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        nargs="+",
+        default=[5.0, 10.0, 20.0],
+        help="calls a second, one or more (default: 5 10 20)",
+    )
+    add_calls(parser, 120, "calls of each run")
+    parser.add_argument("--no-baseline", action="store_true", help="leave the baseline out")
     options = parser.parse_args(arguments)
     programs = ["ours"] if options.no_baseline else list(PROGRAMS)
     return asyncio.run(run(options.workers, options.rate, options.calls, programs))

@@ -1,8 +1,8 @@
-"""What silent connections and slow headers do: 10,000 that say nothing, 500 that say a byte now and then.
+"""New calls beside connections of strangers: 10,000 that say nothing, 500 that send a byte of a head now and then.
 
-Meanwhile a new call is answered (connected, upgraded) every 0.2 s; the same before them is the baseline. Says how many
-descriptors the machine allowed. Exit status 1 when one is still there 15 s after it came, or a new call waited more
-than 250 ms.
+A new call (connected, upgraded) is made every 0.2 s; the same before the strangers come is the baseline. The table
+tells how many descriptors the machine allowed. Exit status 1 if a stranger's connection is still open 15 s after it
+was made, or if a new call waited more than 250 ms.
 """
 
 import subprocess
@@ -12,19 +12,21 @@ from collections.abc import Sequence
 
 from bench.harness.arguments import make_parser
 from bench.harness.proc import raise_descriptor_limit
-from bench.harness.raw_client import RudeClient, client_close
+from bench.harness.raw_client import RawClient, client_close
 from bench.harness.report import table
 from bench.harness.settings import ROOT
 from bench.harness.socket_server import SocketServer
 
 GONE_S = 15.0
+"""Longest life of a stranger's connection, seconds."""
 ANSWERED_MS = 250.0
+"""Longest wait of a new call, ms."""
 
 
 def answered_ms(address: tuple[str, int]) -> float:
-    """How long a new call waits: connected and upgraded."""
+    """Make a new call. Return the time to its upgrade, ms."""
     began_s = time.monotonic()
-    with RudeClient(address, deadline_s=60) as client:
+    with RawClient(address, deadline_s=60) as client:
         if client.upgrade() != 101:
             raise SystemExit("a new call was refused")
         waited_ms = 1000 * (time.monotonic() - began_s)
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
             most = max(most, server.ask("light")["descriptors"])
             time.sleep(0.2)
         came, left = [*process.communicate()[0].splitlines(), "0 0", "-1 0"][:2]
-        time.sleep(3)  # what the new calls themselves left to linger
+        time.sleep(3)  # sockets of the new calls that linger close
         rest = server.ask("light")["descriptors"] - descriptors
         resident_mb = server.ask()["resident_mb"]
     rows = [["new calls answered", "count", "median ms", "worst ms"]]

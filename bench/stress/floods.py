@@ -1,13 +1,14 @@
-"""What floods do to live calls: ten floods of messages, then floods of strangers' requests, all at full speed.
+"""Live calls beside floods at full speed: ten floods of messages, then floods of strangers' requests.
 
-First half: messages on sockets that were let in, reconnecting when they are cut, beside paced calls. Ours and stock
-gevent-websocket in turn, under the same bridge. The delay of a neighbour's frame is from before it is sent to the end
-of its call's work on it. The floods run at a lower priority than the server, as if on other machines.
+First half: messages on sockets that were let in; the flooders connect again when they are cut. Beside them are paced
+calls. The servers are lexbridge's socket layer and stock gevent-websocket in turn, under the same application. The
+delay of a frame counts from before it is sent to the end of the call's work on it. The flooders have a lower priority
+than the server, as if they were on other machines.
 
 Second half: requests, against `server.py` with one worker and with four (bench/stress/request_floods.py).
 
-Exit status 1 when, with ours, a neighbour's frame waits more than 50 ms or is lost, a worker ends, memory grows, or a
-signed new call is not answered.
+Exit status 1 when, with lexbridge's layer, a frame of a live call waits more than 50 ms or is lost, a worker ends,
+memory grows, or a signed new call is not answered.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import time
 from collections.abc import Sequence
 
 from bench.harness.arguments import make_parser
-from bench.harness.paced_calls import Callers
+from bench.harness.paced_calls import PacedCalls
 from bench.harness.report import table
 from bench.harness.settings import ROOT
 from bench.harness.socket_server import SocketServer
@@ -27,9 +28,9 @@ LIMIT_MS = 50.0
 
 
 def measure(kind: str, calls: int, floods: int, seconds: float) -> list[str]:
-    """One row: who, frames sent and lost, delays, MB of flood."""
+    """Return a row of the table: kind of server, frames sent and lost, delays, MB of flood."""
     with SocketServer(kind, "calls") as server:
-        callers = Callers(server.address, calls, seconds + 3)
+        callers = PacedCalls(server.address, calls, seconds + 3)
         time.sleep(2)
         strangers = [
             subprocess.Popen(  # noqa: S603
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def flood_with_messages(options: argparse.Namespace) -> bool:
-    """The first half; returns whether the limits were kept."""
+    """Run the first half. Return whether the limits were kept."""
     rows = [["socket layer", "frames", "lost", "p99 ms", "worst ms", "flood MB"]]
     quiet = measure("ours", options.calls, 0, options.seconds)
     rows.append([f"{quiet[0]}, no flood", *quiet[1:]])

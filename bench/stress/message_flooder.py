@@ -10,7 +10,7 @@ import argparse
 import time
 
 from bench.harness.call_messages import media_message, start_message, stream_token
-from bench.harness.raw_client import RudeClient, client_message
+from bench.harness.raw_client import RawClient, client_message
 from bench.stress.request_flooder import give_way
 from lexbridge.net.rfc6455 import CONTINUATION, PING, TEXT
 
@@ -18,7 +18,7 @@ FLOODS = ("media", "pings", "empty fragments", "bad JSON")
 
 
 def burst(what: str, number: int) -> bytes:
-    """About 100 KB of a flood; the first message of a socket comes before it."""
+    """Return about 100 KB of a flood. The first message of the socket comes before it."""
     if what == "media":
         return b"".join(client_message(media_message(number, at)) for at in range(300))
     if what == "pings":
@@ -29,7 +29,7 @@ def burst(what: str, number: int) -> bytes:
 
 
 def flood(port: int, number: int, seconds: float) -> int:
-    """Floods until the time is over; comes back whenever it is cut. Returns the bytes it got rid of."""
+    """Send messages for `seconds`, and connect again whenever the server closes the socket. Return the bytes sent."""
     what = FLOODS[number % len(FLOODS)]
     first = client_message(start_message(number, stream_token(number)))
     if what == "empty fragments":
@@ -38,7 +38,7 @@ def flood(port: int, number: int, seconds: float) -> int:
     end_s = time.monotonic() + seconds
     sent = 0
     while time.monotonic() < end_s:
-        with RudeClient(("127.0.0.1", port), deadline_s=60) as client:
+        with RawClient(("127.0.0.1", port), deadline_s=60) as client:
             if client.upgrade() != 101:
                 continue
             client.send(first)

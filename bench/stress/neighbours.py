@@ -1,9 +1,9 @@
-"""What one call's slow Lex does to another call: nothing, if all is well.
+"""A call whose Lex is slow, and what another call notices of it.
 
 A caller has a conversation through `server.py`, alone; then the same again beside a caller whose every answer from Lex
-takes about 5 s. Both speak recognisable English to the local Lex, at the telephone's own pace. Prints the medians of
-each stage of a turn, alone and beside the slow one, and the difference. Exit status 1 when the median time from Lex's
-answer to Twilio's REST API, or from the end of speech to the end of the request, differs by more than 20 ms.
+takes about 5 s. Both speak recognisable English to the local Lex, in real time. Prints the medians of each stage of a
+turn, alone and beside the slow call, and the difference. Exit status 1 when the median time from Lex's answer to
+Twilio's REST API, or from the end of speech to the end of the request, differs by more than 20 ms.
 """
 
 import statistics
@@ -26,7 +26,8 @@ from lexbridge.offline.twilio.events import UpdateReceived
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 
 SLOW_S = 5.0
-ANSWER_BYTES = 800  # about what the local Lex answers with, headers and all: it drips them over SLOW_S
+ANSWER_BYTES = 800
+"""About the length of the local Lex's answer with its headers, which comes byte by byte over SLOW_S."""
 LIMIT_MS = 20.0
 STAGES = (
     ("voice to Lex", "began_s", "lex_opened_s"),
@@ -38,12 +39,12 @@ LIMITED = ("end of speech to end of request", "Lex's answer to Twilio")
 
 
 def conversation(voice: HibariVoice, turns: int) -> SimulatedCaller:
-    """A caller who asks for help again and again: the dialog goes nowhere, so it can be as long as one likes."""
+    """Return a caller who asks for help again and again: such a dialog can be as long as wanted."""
     return SimulatedCaller(voice, Script(turns=(Turn(say="help me please"),) * turns, patience_s=60))
 
 
 def measure(voice: HibariVoice, turns: int, beside_a_slow_call: bool, log: Path) -> list[SpokenTurn]:
-    """The turns of one conversation, through a `server.py` of its own."""
+    """Return the turns of one conversation, through a `server.py` of its own."""
     bot = load_bot(ORDER_FLOWERS)
     recogniser = ScriptedRecogniser(["help me please"] * 1000)
     with (
@@ -63,9 +64,10 @@ def measure(voice: HibariVoice, turns: int, beside_a_slow_call: bool, log: Path)
 
 
 def median_ms(turns: Sequence[SpokenTurn], start: str, end: str) -> float:
-    """The median of one stage over the turns that have it, milliseconds."""
+    """Return the median of one stage over the turns that have it, ms."""
     pairs = [(getattr(turn, start), getattr(turn, end)) for turn in turns]
-    return statistics.median((to - begin) * 1000 for begin, to in pairs if begin is not None and to is not None)
+    found = [(to - begin) * 1000 for begin, to in pairs if begin is not None and to is not None]
+    return float(statistics.median(found))
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,7 +1,9 @@
-"""Live calls that measure how long the bridge lets them wait: media and a ping every 20 ms, until the pong is here.
+"""Live calls that measure how long their messages wait: media and a ping every 20 ms, and the time to the pong.
 
-Not a measurement itself: a process of its own, one line of JSON when its input ends. A pong comes from where the
-messages are read, so its delay is what each message waits.
+    python -m bench.stress.pinging_calls PORT SIGNATURE STARTS
+
+It prints one line of JSON when its input ends. The server answers a ping where it reads the messages, so the delay of
+the pong is the time that each message waits.
 """
 
 import argparse
@@ -22,7 +24,7 @@ FRAME_S = 0.020
 
 @dataclass(slots=True)
 class Call:
-    """One call: its socket, what has come, and when each ping left."""
+    """One call: its socket, the bytes received, and the times at which pings were sent."""
 
     number: int
     connection: socket.socket
@@ -32,13 +34,13 @@ class Call:
 
 
 def open_call(port: int, number: int, signature: str, start: str) -> Call:
-    """A media socket on which a stream has started. Raises ConnectionError."""
+    """Return a call whose stream has started. Raises ConnectionError."""
     connection = socket.create_connection(("127.0.0.1", port), timeout=20)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.sendall(upgrade_request(headers={"X-Twilio-Signature": signature}))
     answer = b""
     while b"\r\n\r\n" not in answer:
-        piece = connection.recv(1)  # nothing of what follows
+        piece = connection.recv(1)  # not a byte more than the answer
         if not piece:
             raise ConnectionError("the call's socket was not accepted")
         answer += piece
@@ -50,7 +52,7 @@ def open_call(port: int, number: int, signature: str, start: str) -> Call:
 
 
 def hear(call: Call, delays_ms: list[float]) -> None:
-    """Takes what has come of one call."""
+    """Take what one call has received."""
     try:
         received = call.connection.recv(65536)
     except BlockingIOError:
@@ -60,18 +62,18 @@ def hear(call: Call, delays_ms: list[float]) -> None:
     call.is_over |= not received
     call.received += received
     while len(call.received) >= 2 and len(call.received) >= 2 + (length := call.received[1] & 0x7F):
-        payload = bytes(call.received[2 : 2 + length])  # what a bridge sends to a silent caller is short
+        payload = bytes(call.received[2 : 2 + length])  # the service sends only short messages to a silent caller
         if call.received[0] & 0x0F == PONG and (sent_s := call.sent_at_s.pop(payload, None)) is not None:
             delays_ms.append((time.monotonic() - sent_s) * 1000)
         del call.received[: 2 + length]
 
 
 def run(calls: list[Call], poll: select.poll) -> dict[str, object]:
-    """Talks until the input ends. Returns the figures."""
+    """Send until the input ends. Return the figures."""
     delays_ms: list[float] = []
     by_descriptor = {call.connection.fileno(): call for call in calls}
-    began_s, step, is_told = time.monotonic(), 0, False
-    while not is_told:
+    began_s, step, has_ended = time.monotonic(), 0, False
+    while not has_ended:
         call, at = calls[step % len(calls)], step // len(calls)
         stamp = struct.pack("!Q", step)
         if not call.is_over:
@@ -86,10 +88,10 @@ def run(calls: list[Call], poll: select.poll) -> dict[str, object]:
             left_ms = max(0.0, (next_s - time.monotonic()) * 1000)
             for descriptor, _ in poll.poll(left_ms):
                 if descriptor == sys.stdin.fileno():
-                    is_told = not sys.stdin.readline()
+                    has_ended = not sys.stdin.readline()
                 else:
                     hear(by_descriptor[descriptor], delays_ms)
-            if time.monotonic() >= next_s or is_told:
+            if time.monotonic() >= next_s or has_ended:
                 break
     now_s = time.monotonic()
     waiting_ms = [(now_s - sent_s) * 1000 for call in calls for sent_s in call.sent_at_s.values()]
@@ -104,7 +106,7 @@ def run(calls: list[Call], poll: select.poll) -> dict[str, object]:
 
 
 def main() -> None:
-    """The program."""
+    """Run the process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("port", type=int)
     parser.add_argument("signature", help="of the handshake")

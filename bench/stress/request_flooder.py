@@ -1,7 +1,9 @@
-"""A stranger who floods the bridge's port with HTTP requests at full speed: not a measurement itself.
+"""Stranger who floods the service's port with HTTP requests at full speed, in a process of its own.
 
-A process of its own, at the lowest priority, as if it were on another machine. Plain sockets, no library: it shares no
-code with the server, and needs little of the CPU that it measures against.
+    python -m bench.stress.request_flooder PORT KIND SECONDS
+
+It has the lowest priority, as if it were on another machine, and prints how many requests it has made. It uses plain
+sockets and no library, so it shares no code with the server and takes little of the CPU that is measured.
 """
 
 import argparse
@@ -13,11 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 
 AT_ONCE = 16
-"""Connections that one stranger has open together."""
+"""Connections that one stranger has open at the same time."""
 
 SLOW_CONNECTIONS = 1000
 SHAPED = b"X-Twilio-Signature: " + b"A" * 27 + b"=\r\n"
-"""A signature that has the shape of one, and so has to be checked."""
+"""Signature that has the form of one, and so has to be checked."""
 
 _FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 _UPGRADE = (
@@ -27,18 +29,18 @@ _UPGRADE = (
 
 
 def post(body: bytes, *headers: bytes) -> bytes:
-    """A webhook with its length told."""
+    """Return a webhook request with its Content-Length."""
     length = b"Content-Length: %d\r\n" % len(body)
     return b"POST /twiml HTTP/1.1\r\nHost: x\r\n" + _FORM + length + b"".join(headers) + b"\r\n" + body
 
 
 def fields(count: int, value: bytes) -> bytes:
-    """A form of short fields."""
+    """Return a form of `count` short fields."""
     return b"&".join(b"%x=%b" % (number, value) for number in range(count))
 
 
 def chunks(count: int, extension: bytes) -> bytes:
-    """A request whose body comes a byte at a time."""
+    """Return a request whose body comes in chunks of one byte."""
     head = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     return head + (b"1" + extension + b"\r\na\r\n") * count + b"0\r\n\r\n"
 
@@ -63,7 +65,7 @@ KINDS = (*ONE_AT_A_TIME, *PIPELINED, SLOW_BODIES)
 
 
 def connect(port: int) -> socket.socket | None:
-    """A connection; None if there is none to be had now."""
+    """Return a connection, or None if there is none to be had now."""
     connection = socket.socket()
     # On the loopback a reset has the server's process free what is in our buffer: 4 MB, left to itself.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32 * 1024)
@@ -77,7 +79,7 @@ def connect(port: int) -> socket.socket | None:
 
 
 def requests_one_at_a_time(port: int, output: bytes) -> Iterator[int]:
-    """Each request on a connection of its own; yields how many were made."""
+    """Make each request on a connection of its own. Yield how many were made."""
     while True:
         connections = [connection for _ in range(AT_ONCE) if (connection := connect(port)) is not None]
         for connection in connections:
@@ -92,7 +94,7 @@ def requests_one_at_a_time(port: int, output: bytes) -> Iterator[int]:
 
 
 def top_up(connections: list[socket.socket], port: int, most: int, first: bytes = b"") -> None:
-    """One more connection, if there are not `most`; `first` is sent on it."""
+    """Open one more connection, if there are fewer than `most`, and send `first` on it."""
     if len(connections) < most and (new := connect(port)) is not None:
         new.setblocking(False)
         connections.append(new)
@@ -101,7 +103,7 @@ def top_up(connections: list[socket.socket], port: int, most: int, first: bytes 
 
 
 def send(connections: list[socket.socket], connection: socket.socket, output: bytes) -> int:
-    """Sends what there is room for, reads what was answered, and forgets a connection that has ended."""
+    """Send what there is room for, and read the answers. Remove a connection that has ended. Return the bytes sent."""
     sent = 0
     try:
         sent = connection.send(output)
@@ -117,7 +119,7 @@ def send(connections: list[socket.socket], connection: socket.socket, output: by
 
 
 def requests_pipelined(port: int, output: bytes) -> Iterator[int]:
-    """A hundred requests at a time, without waiting for answers; yields how many were made."""
+    """Send a hundred requests at a time, without waiting for answers. Yield how many were made."""
     connections: list[socket.socket] = []
     while True:
         for _ in range(AT_ONCE):
@@ -126,7 +128,7 @@ def requests_pipelined(port: int, output: bytes) -> Iterator[int]:
 
 
 def slow_bodies(port: int) -> Iterator[int]:
-    """Many connections that owe 8 KB and send a byte now and then; yields how many bytes were sent."""
+    """Keep many connections whose 8 KB bodies come byte by byte. Yield how many bytes were sent."""
     head = post(b"x" * 8000, SHAPED)[:-8000]
     connections: list[socket.socket] = []
     while True:
@@ -136,7 +138,7 @@ def slow_bodies(port: int) -> Iterator[int]:
 
 
 def flood(port: int, kind: str, seconds: float) -> int:
-    """Floods until the time is over. Returns how many requests were made."""
+    """Make requests of one kind until the time is over. Return how many were made."""
     if kind == SLOW_BODIES:
         making: Iterator[int] = slow_bodies(port)
     else:
@@ -152,8 +154,11 @@ def flood(port: int, kind: str, seconds: float) -> int:
 
 
 def give_way() -> None:
-    """Has the machine run everything else first. A niceness counts within a session alone where Linux groups processes
-    by sessions (sched(7), autogroup), so this one gets a session, and that a niceness, of its own."""
+    """Give this process the lowest priority.
+
+    Where Linux groups processes by sessions (sched(7), autogroup), a niceness counts only within a session. So the process
+    gets a session of its own, and the session the lowest niceness too.
+    """
     os.setpriority(os.PRIO_PROCESS, 0, 19)
     with suppress(OSError):
         os.setsid()
@@ -161,7 +166,7 @@ def give_way() -> None:
 
 
 def main() -> None:
-    """The program; prints how many requests were made."""
+    """Run the process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("port", type=int)
     parser.add_argument("kind", choices=KINDS)

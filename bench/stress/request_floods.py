@@ -1,8 +1,8 @@
-"""What floods of HTTP requests do to live calls and to new ones: the second half of `python -m bench floods`.
+"""Floods of HTTP requests beside live calls and new calls: second half of `python -m bench floods`.
 
-For one worker and for several, and for each kind of flood: strangers at full speed (bench/harness/stranger.py) beside
-live calls that measure how long they wait (bench/harness/pinging_calls.py), and signed new calls meanwhile, each a
-webhook, a handshake and a stream of its own. Nobody speaks, so neither Lex nor Twilio's REST API is asked.
+For one worker and for several, and for each kind of flood: strangers at full speed (bench/stress/request_flooder.py)
+beside live calls that measure how long they wait (bench/stress/pinging_calls.py), and signed new calls meanwhile, each
+with a webhook, a handshake and a stream. No caller speaks, so neither Lex nor Twilio's REST API is asked.
 """
 
 import json
@@ -24,7 +24,7 @@ from twilio.request_validator import RequestValidator
 
 from bench.harness.call_messages import start_message, stream_token, webhook_form
 from bench.harness.proc import children, resident_mb
-from bench.harness.raw_client import RudeClient, client_close, client_message
+from bench.harness.raw_client import RawClient, client_close, client_message
 from bench.harness.report import table
 from bench.harness.settings import AUTH_TOKEN, ROOT, service_settings
 from bench.stress.request_flooder import KINDS
@@ -33,15 +33,15 @@ from lexbridge.offline.commands.bridge_process import BridgeProcess
 
 LIMIT_MS = 50.0
 GROWTH_LIMIT_MB = 10.0
-"""Of all workers together: their buffers, and what the allocator keeps."""
+"""Most growth of all workers together, MB, because of their buffers and what the allocator keeps."""
 NEW_CALLS = 20
 ANSWER_LIMIT_S = 5.0
-"""For a new call's webhook and its stream; Twilio waits for 15 s."""
+"""Longest time to the answer to a new call's webhook, and to its stream, seconds. Twilio waits for 15 s."""
 
 
 @dataclass(slots=True)
 class Figures:
-    """One flood against one number of workers."""
+    """Figures of one flood against one number of workers."""
 
     workers: int
     kind: str
@@ -54,7 +54,7 @@ class Figures:
     problems: list[str]
 
     def row(self) -> list[str]:
-        """A line of the table."""
+        """Return the line of the table."""
         waits = self.waits
         return [
             str(self.workers),
@@ -74,7 +74,7 @@ HEADING = [
 
 
 class NewCaller:
-    """Twilio, when a call comes in."""
+    """Twilio when a new call comes in."""
 
     def __init__(self, bridge: BridgeProcess) -> None:
         self._address = ("127.0.0.1", bridge.port)
@@ -83,14 +83,14 @@ class NewCaller:
         self.socket_signature: str = self._validator.compute_signature(f"wss://127.0.0.1:{bridge.port}/", {})
 
     def call(self, number: int) -> str:
-        """A new call, to its first answered ping. Returns what went wrong; "" if nothing did."""
+        """Make a new call, up to its first answered ping. Return what went wrong, or an empty text."""
         twiml = self._webhook(webhook_form(number))
         found = re.search(r'name="lexbridge:token" value="([^"]+)"', twiml)
         if found is None:
             return f"the webhook answered {twiml[:60]!r}"
         if "<Start>" not in twiml:
             return "the document opens no stream"
-        with RudeClient(self._address, ANSWER_LIMIT_S) as client:
+        with RawClient(self._address, ANSWER_LIMIT_S) as client:
             status = client.upgrade(headers={"X-Twilio-Signature": self.socket_signature})
             if status != 101:
                 return f"the handshake was answered with {status}"
@@ -107,14 +107,14 @@ class NewCaller:
             f"POST /twiml HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Twilio-Signature: {signature}\r\nConnection: close\r\n"
             f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        with RudeClient(self._address, ANSWER_LIMIT_S) as client:
+        with RawClient(self._address, ANSWER_LIMIT_S) as client:
             client.send(head.encode() + body)
             return client.read_to_end().partition(b"\r\n\r\n")[2].decode()
 
 
 @contextmanager
 def pinging(bridge: BridgeProcess, calls: int, signature: str) -> Iterator[dict[str, float]]:
-    """Live calls while the block runs; yields the dict that has their figures after it."""
+    """Keep live calls while the block runs. Yield the dict that has their figures after the block."""
     figures: dict[str, float] = {}
     with tempfile.NamedTemporaryFile("w", suffix=".json") as starts:
         json.dump([start_message(number, stream_token(number)) for number in range(calls)], starts)
@@ -140,7 +140,7 @@ def pinging(bridge: BridgeProcess, calls: int, signature: str) -> Iterator[dict[
 
 
 def measure(workers: int, kind: str | None, calls: int, seconds: float, strangers: int) -> Figures:
-    """One flood; None: none, for comparison."""
+    """Run one flood, or none for comparison, if `kind` is None. Return its figures."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "bridge.log"
         settings = service_settings(WEB_CONCURRENCY=str(workers))
@@ -205,7 +205,7 @@ def _flooded(
 
 
 def _new_calls(caller: NewCaller, every_s: float) -> tuple[list[str], float]:
-    """What became of each, and how long the slowest took."""
+    """Make the new calls. Return what went wrong with each, and the time of the slowest, seconds."""
     outcomes, slowest_s = [], 0.0
     next_s = time.monotonic()
     for _ in range(NEW_CALLS):
@@ -221,7 +221,7 @@ def _new_calls(caller: NewCaller, every_s: float) -> tuple[list[str], float]:
 
 
 def run(workers: list[int], kinds: list[str], calls: int, seconds: float, strangers: int) -> bool:
-    """Prints the table; returns whether every limit was kept."""
+    """Run all floods and print the table. Return whether every limit was kept."""
     rows = []
     for count in workers:
         for kind in (None, *kinds):

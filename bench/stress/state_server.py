@@ -1,8 +1,10 @@
-"""`server.py`, and each of its processes tells on SIGRTMIN what it holds: for the soak. Not a measurement itself.
+"""`server.py` whose processes tell on SIGRTMIN what they hold: program of the soak measurement.
 
-The handler is set before anything else and so is there in every worker that is forked. It writes to the file named by
-BENCH_STATE with the process id after it. Objects that were frozen at the start are not seen: what is counted is what
-came since, and only that could grow.
+    BENCH_STATE=FILE python bench/stress/state_server.py
+
+The signal handler is set before anything else, so every forked worker has it. It writes to the file named by
+BENCH_STATE, with the process id appended. It does not count objects that were frozen at the start, because only what
+was made since could grow.
 """
 
 import gc
@@ -19,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def write_state(*_: object) -> None:
-    """Counts, and puts the file in its place at once."""
+    """Count greenlets and objects, and replace the file at once."""
     gc.collect()
     objects = gc.get_objects()
     alive = sum(isinstance(found, greenlet.greenlet) and not found.dead for found in objects)

@@ -13,7 +13,7 @@ import gevent
 import pytest
 from twilio.request_validator import RequestValidator
 
-from bench.harness.raw_client import RudeClient, client_close, client_message, upgrade_request
+from bench.harness.raw_client import RawClient, client_close, client_message, upgrade_request
 from lexbridge.net.rfc6455 import BINARY, CLOSE, PING, PONG, TEXT
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import CallEnded, StreamClosed, StreamOpened
@@ -176,21 +176,21 @@ MESSAGES = {
 
 @pytest.mark.parametrize(("output", "code"), [*PROTOCOL.values(), *MESSAGES.values()], ids=[*PROTOCOL, *MESSAGES])
 def test_on_a_socket(rig: Rig, output: bytes | Callable[[], bytes], code: int | None) -> None:
-    with RudeClient(address(rig)) as stranger:
+    with RawClient(address(rig)) as stranger:
         assert stranger.upgrade(headers=SIGNED) == 101
         stranger.send(output() if callable(output) else output)
         assert stranger.end().code == code
 
 
 def test_together_with_the_handshake(rig: Rig) -> None:
-    with RudeClient(address(rig)) as stranger:
+    with RawClient(address(rig)) as stranger:
         stranger.send(upgrade_request(headers=SIGNED) + started() + STOP)
         assert stranger.read_header_block() == 101
         assert stranger.end().code == 1000
 
 
 def test_byte_by_byte(rig: Rig) -> None:
-    with RudeClient(address(rig)) as stranger:
+    with RawClient(address(rig)) as stranger:
         assert stranger.upgrade(headers=SIGNED) == 101
         for byte in started() + STOP:
             stranger.send(bytes((byte,)))
@@ -290,14 +290,14 @@ HTTP = {
 
 @pytest.mark.parametrize(("output", "status"), HTTP.values(), ids=HTTP)
 def test_on_a_connection(rig: Rig, output: bytes, status: int | None) -> None:
-    with RudeClient(address(rig)) as stranger:
+    with RawClient(address(rig)) as stranger:
         stranger.send(output)
         stranger.half_close()
         assert stranger.read_header_block() == status
 
 
 def test_a_body_far_too_big_is_not_read(rig: Rig) -> None:
-    with RudeClient(address(rig)) as stranger:
+    with RawClient(address(rig)) as stranger:
         stranger.send(get("Content-Length: 10000000000", path="/twiml", method="POST") + b"x" * 100_000)
         assert stranger.end(upgraded=False).status in (403, 413)
 
@@ -305,7 +305,7 @@ def test_a_body_far_too_big_is_not_read(rig: Rig) -> None:
 def test_a_wrong_address_is_in_the_log_not_in_the_answer(logged: Logged) -> None:
     signature = RequestValidator(TOKEN).compute_signature("https://outside.example:5/twiml", {"a": "b"})
     told = [f"X-Twilio-Signature: {signature}", "Content-Type: application/x-www-form-urlencoded", "Content-Length: 3"]
-    with running() as rig, RudeClient(address(rig)) as client:  # one that has looked into no signature yet
+    with running() as rig, RawClient(address(rig)) as client:  # one that has looked into no signature yet
         request = get(*told, "X-Forwarded-Host: outside.example:5", path="/twiml", method="POST")
         client.send(request + b"a=b")
         answer = client.read_to_end()
@@ -319,7 +319,7 @@ def test_a_wrong_address_is_in_the_log_not_in_the_answer(logged: Logged) -> None
 
 
 def test_many_requests_in_one_packet_are_all_answered(rig: Rig) -> None:
-    with RudeClient(address(rig)) as stranger:
+    with RawClient(address(rig)) as stranger:
         stranger.send(get() * 300 + get("Connection: close"))
         assert stranger.read_to_end().count(b"HTTP/1.1 200 OK") == 301
 
@@ -328,7 +328,7 @@ def test_many_requests_in_one_packet_are_all_answered(rig: Rig) -> None:
 def test_a_reset_in_the_middle_of_a_message(rig: Rig, sent: int) -> None:
     live = rig.calls.live_calls
     for _ in range(20):
-        stranger = RudeClient(address(rig))
+        stranger = RawClient(address(rig))
         assert stranger.upgrade(headers=SIGNED) == 101
         stranger.send(started() + media()[:sent])
         stranger.reset()
@@ -339,7 +339,7 @@ def test_a_reset_in_the_middle_of_a_message(rig: Rig, sent: int) -> None:
 
 def test_a_token_opens_one_socket(rig: Rig) -> None:
     once = started()
-    with RudeClient(address(rig)) as first, RudeClient(address(rig)) as second:
+    with RawClient(address(rig)) as first, RawClient(address(rig)) as second:
         assert first.upgrade(headers=SIGNED) == 101
         first.send(once)
         with gevent.Timeout(PATIENCE_S):
@@ -354,7 +354,7 @@ def test_a_token_opens_one_socket(rig: Rig) -> None:
 
 
 def test_a_newer_stream_of_a_call_takes_it_over(rig: Rig) -> None:
-    with RudeClient(address(rig)) as older, RudeClient(address(rig)) as newer:
+    with RawClient(address(rig)) as older, RawClient(address(rig)) as newer:
         for stranger in (older, newer):
             assert stranger.upgrade(headers=SIGNED) == 101
             stranger.send(started())

@@ -15,7 +15,7 @@ from typing import Any
 import gevent
 import pytest
 
-from bench.harness.raw_client import RudeClient, client_close, client_message, upgrade_request
+from bench.harness.raw_client import RawClient, client_close, client_message, upgrade_request
 from lexbridge.net.http_connection import State
 from lexbridge.net.http_connections import SLICE_S
 from lexbridge.net.http_request import Head, Request
@@ -42,7 +42,7 @@ from tests.support.socket_server import (
 @pytest.mark.parametrize("status", ["403 Forbidden", "503 Service Unavailable"])
 def test_a_refused_upgrade_never_gets_a_101(status: str, logged: Logged) -> None:
     policy = Refusing(Refusal(status, f"refused by the test {status}"))
-    with served(echo, policy) as address, RudeClient(address, DEADLINE_S) as client:
+    with served(echo, policy) as address, RawClient(address, DEADLINE_S) as client:
         # The refusal is the same for a bad handshake, so that strangers learn nothing.
         client.send(upgrade_request(headers={"X-Twilio-Signature": "no", "Sec-WebSocket-Key": "bad"}))
         client.send(client_message("early"))
@@ -55,7 +55,7 @@ def test_a_refused_upgrade_never_gets_a_101(status: str, logged: Logged) -> None
 def test_an_upgrade_is_admitted_and_pages_are_not_asked_about() -> None:
     with served(echo) as address:
         assert end_of(address, client_close(4000)).code == 4000
-    with served(echo, Refusing(Refusal("403 Forbidden", "all"))) as address, RudeClient(address) as client:
+    with served(echo, Refusing(Refusal("403 Forbidden", "all"))) as address, RawClient(address) as client:
         client.send(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.read_header_block() == 200
 
@@ -68,13 +68,13 @@ def test_what_breaks_on_one_connection_ends_no_other(error: Exception, logged: L
                 raise error
             return None
 
-    with limited(Broken(), TokenBucket(0, 9)) as (address, server), RudeClient(address, DEADLINE_S) as kept:
+    with limited(Broken(), TokenBucket(0, 9)) as (address, server), RawClient(address, DEADLINE_S) as kept:
         assert statuses(address, "/broken", "/probe", "/broken", "/probe") == [None, 200, None, 200]
         kept.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")
         assert kept.read_header_block() == 200
         kept.send(request_of("/broken"))
         kept.read_to_end()
-        with RudeClient(address, DEADLINE_S) as another:
+        with RawClient(address, DEADLINE_S) as another:
             another.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")
             assert another.read_header_block() == 200
             another.send(request_of("/probe"))
@@ -91,7 +91,7 @@ def test_a_gate_that_breaks_is_a_refusal(logged: Logged) -> None:
         def check_request(self, request: Request, open_sockets: int) -> Refusal | DirectAnswer | Admitted:
             raise ValueError("the caller's number")
 
-    with served(echo, Broken()) as address, RudeClient(address, DEADLINE_S) as client:
+    with served(echo, Broken()) as address, RawClient(address, DEADLINE_S) as client:
         assert client.upgrade() == 403
     (line,) = [line for line in logged() if line["event"] == "admit-broken"]
     assert "number" not in str(line)
@@ -103,7 +103,7 @@ def test_a_gate_that_breaks_is_a_refusal(logged: Logged) -> None:
     ids=["silent", "half a line", "half a header block", "half a body"],
 )
 def test_a_slow_request_is_cut_off(output: bytes) -> None:
-    with served(echo, timeouts=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
+    with served(echo, timeouts=SHORT) as address, RawClient(address, DEADLINE_S) as client:
         client.send(output)
         assert client.end(upgraded=False).status is None
 
@@ -133,7 +133,7 @@ def test_what_is_not_served_is_counted_with_its_cause() -> None:
 
 
 def test_a_probe_by_head_is_answered_without_a_body() -> None:
-    with limited(ByPath(), TokenBucket(0, 0)) as (address, _), RudeClient(address, DEADLINE_S) as client:
+    with limited(ByPath(), TokenBucket(0, 0)) as (address, _), RawClient(address, DEADLINE_S) as client:
         client.send(b"HEAD /probe HTTP/1.1\r\nHost: x\r\n\r\n" + request_of("/probe"))
         answers = client.read_to_end().split(b"HTTP/1.1 200 OK\r\n")[1:]
     assert [b"Content-Length: 3" in answer for answer in answers] == [True] * 2
@@ -150,7 +150,7 @@ def test_a_strangers_upgrade_counts_as_no_socket() -> None:
 
     # The second one is read before the greenlet of the first has its turn.
     with limited(Counting(), TokenBucket(0, 9)) as (address, server):
-        clients = [RudeClient(address, DEADLINE_S) for _ in range(2)]
+        clients = [RawClient(address, DEADLINE_S) for _ in range(2)]
         with gevent.Timeout(DEADLINE_S):
             while server.idle_connections < 2:
                 gevent.sleep(0.01)
@@ -168,7 +168,7 @@ def test_what_is_no_request_counts_as_a_strangers() -> None:
 def test_a_strangers_body_without_end_is_answered_and_cut_off() -> None:
     with (
         limited(ByPath(), TokenBucket(0, 1), timeouts=SHORT) as (address, _),
-        RudeClient(address, DEADLINE_S) as client,
+        RawClient(address, DEADLINE_S) as client,
     ):
         client.send(request_of("/head", "Content-Length: 8000"))
         assert client.read_header_block() == 403
@@ -178,7 +178,7 @@ def test_a_strangers_body_without_end_is_answered_and_cut_off() -> None:
 
 
 def test_a_body_is_awaited_with_a_100_if_the_client_asks_for_it() -> None:
-    with limited(ByPath(), TokenBucket(0, 9)) as (address, _), RudeClient(address, DEADLINE_S) as client:
+    with limited(ByPath(), TokenBucket(0, 9)) as (address, _), RawClient(address, DEADLINE_S) as client:
         client.send(request_of("/signed", "Expect: 100-continue", "Content-Length: 5"))
         assert client.read_header_block() == 100
         client.send(b"he")
@@ -194,7 +194,7 @@ def test_pipelined_requests_are_answered_in_order() -> None:
         f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n{number}".encode()
         for number, path in enumerate(paths)
     )
-    with limited(ByPath(), TokenBucket(0, 9)) as (address, _), RudeClient(address, DEADLINE_S) as client:
+    with limited(ByPath(), TokenBucket(0, 9)) as (address, _), RawClient(address, DEADLINE_S) as client:
         client.send(output)
         client.half_close()
         answers = client.read_to_end().split(b"HTTP/1.1 200 OK\r\n")[1:]
@@ -219,10 +219,10 @@ class SlowProbes(ByPath):
 def test_connections_that_always_have_something_starve_no_other() -> None:
     probe = b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n"
     policy = SlowProbes()
-    with limited(policy, TokenBucket(0, 9)) as (address, _), RudeClient(address, DEADLINE_S) as kept:
+    with limited(policy, TokenBucket(0, 9)) as (address, _), RawClient(address, DEADLINE_S) as kept:
         kept.send(probe)
         assert kept.read_header_block() == 200
-        with RudeClient(address, DEADLINE_S) as greedy:
+        with RawClient(address, DEADLINE_S) as greedy:
             greedy.send(probe.replace(b"/probe", b"/slow") * 500)
             with gevent.Timeout(DEADLINE_S):
                 while policy.slow < 3:
@@ -238,7 +238,7 @@ def test_an_idle_connection_is_closed() -> None:
     timeouts = replace(SHORT, keep_alive_s=60)
     with (
         limited(ByPath(), TokenBucket(0, 9), timeouts=timeouts) as (address, _),
-        RudeClient(address, DEADLINE_S) as client,
+        RawClient(address, DEADLINE_S) as client,
     ):
         client.send(b"GET /signed HTTP/1.1\r\nHost: x\r\n\r\n")
         gevent.sleep(1)  # three times as long as a request may take
@@ -270,9 +270,9 @@ def test_answers_that_are_not_taken_do_not_pile_up() -> None:
 
 
 @contextmanager
-def kept_and_full(server: MediaServer, address: Address) -> Iterator[RudeClient]:
+def kept_and_full(server: MediaServer, address: Address) -> Iterator[RawClient]:
     """Open a connection that is kept for another request, and whose peer does not read."""
-    with RudeClient(address, DEADLINE_S) as client:
+    with RawClient(address, DEADLINE_S) as client:
         client.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.read_header_block() == 200
         assert server._connections
@@ -325,7 +325,7 @@ def test_a_peer_that_does_not_take_its_101_is_cut_off() -> None:
 def test_without_room_the_oldest_silent_connection_gives_way() -> None:
     with limited(ByPath(), TokenBucket(0, 9)) as (address, server):
         server._most_waiting = 3
-        silent = [RudeClient(address, DEADLINE_S) for _ in range(5)]
+        silent = [RawClient(address, DEADLINE_S) for _ in range(5)]
         with gevent.Timeout(DEADLINE_S):
             while server.idle_connections < 3:
                 gevent.sleep(0.01)
@@ -341,9 +341,9 @@ def test_without_room_kept_connections_give_way_too() -> None:
     """Kept connections are closed, too, if there is no room for another connection."""
     with limited(ByPath(), TokenBucket(0, 9)) as (address, server):
         server._most_waiting = 3
-        kept: list[RudeClient] = []
+        kept: list[RawClient] = []
         for _ in range(6):
-            kept.append(client := RudeClient(address, DEADLINE_S))
+            kept.append(client := RawClient(address, DEADLINE_S))
             client.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")
             assert client.read_header_block() == 200
         assert [client.read_to_end() for client in kept[:3]] == [b"{}\n"] * 3
@@ -354,7 +354,7 @@ def test_without_room_kept_connections_give_way_too() -> None:
 
 
 def test_a_connection_is_kept_for_a_while() -> None:
-    with served(echo, timeouts=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
+    with served(echo, timeouts=SHORT) as address, RawClient(address, DEADLINE_S) as client:
         client.send(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
         assert client.read_to_end().count(b"200 OK") == 2
 
@@ -365,7 +365,7 @@ def test_a_page_that_breaks_is_a_500_and_a_bug_in_the_log(logged: Logged) -> Non
 
     server = MediaServer(("127.0.0.1", 0), broken)
     server.start()
-    with RudeClient(("127.0.0.1", server.server_port), DEADLINE_S) as client:
+    with RawClient(("127.0.0.1", server.server_port), DEADLINE_S) as client:
         client.send(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.end(upgraded=False).status == 500
     server.stop(timeout=1)

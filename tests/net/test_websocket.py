@@ -11,7 +11,7 @@ import pytest
 from gevent.event import Event
 from geventwebsocket.exceptions import WebSocketError
 
-from bench.harness.raw_client import RudeClient, client_close, client_message, upgrade_request
+from bench.harness.raw_client import RawClient, client_close, client_message, upgrade_request
 from lexbridge.net.refused import refused
 from lexbridge.net.rfc6455 import PING, PONG, TEXT, Limits
 from lexbridge.net.websocket import MediaSocket
@@ -69,7 +69,7 @@ def test_half_a_message_is_silence(output: bytes) -> None:
 
 
 def test_whoever_pings_is_not_silent() -> None:
-    with served(echo, timeouts=replace(SHORT, idle_s=1)) as address, RudeClient(address, DEADLINE_S) as client:
+    with served(echo, timeouts=replace(SHORT, idle_s=1)) as address, RawClient(address, DEADLINE_S) as client:
         assert client.upgrade() == 101
         for _ in range(20):
             client.send(client_message(b"", PING))
@@ -85,7 +85,7 @@ def test_a_socket_that_nobody_takes_from_is_not_silent_but_waits() -> None:
         taken.wait(DEADLINE_S)
         echo(websocket)
 
-    with served(late, timeouts=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
+    with served(late, timeouts=SHORT) as address, RawClient(address, DEADLINE_S) as client:
         assert client.upgrade() == 101
         client.send(client_message("x") * 400)
         gevent.sleep(1)  # three times `idle_s`
@@ -106,7 +106,7 @@ def test_a_peer_that_does_not_read_is_cut_off() -> None:
         assert websocket.receive() is None
         ended.set()
 
-    with served(flood, timeouts=SHORT) as address, RudeClient(address, DEADLINE_S) as client:
+    with served(flood, timeouts=SHORT) as address, RawClient(address, DEADLINE_S) as client:
         assert client.upgrade() == 101
         assert ended.wait(DEADLINE_S)
     assert refused.totals["output queue full"] == before + 1
@@ -159,7 +159,7 @@ def test_sending_on_a_closed_socket_raises() -> None:
 
 
 def test_binary_goes_both_ways_where_it_is_wanted() -> None:
-    with served(echo, limits=Limits(binary=True)) as address, RudeClient(address, DEADLINE_S) as client:
+    with served(echo, limits=Limits(binary=True)) as address, RawClient(address, DEADLINE_S) as client:
         assert client.upgrade() == 101
         client.send(client_message(b"\xff", 2) + client_message(b"", 9))
         gevent.sleep(0)
@@ -175,7 +175,7 @@ def test_a_flood_does_not_hold_the_others() -> None:
             turns.append(str(message)[:1])
 
     limits = Limits(rate_hz=1e9, burst=10**9)
-    with served(noting, limits=limits) as address, RudeClient(address) as flood, RudeClient(address) as other:
+    with served(noting, limits=limits) as address, RawClient(address) as flood, RawClient(address) as other:
         for client in (flood, other):
             assert client.upgrade() == 101
         both = (

@@ -16,7 +16,7 @@ import gevent
 import pytest
 import requests
 
-from bench.harness.raw_client import RudeClient
+from bench.harness.raw_client import RawClient
 from lexbridge import __main__ as command_line
 from lexbridge import __version__
 from lexbridge.config.reading import read_settings
@@ -196,7 +196,7 @@ def test_it_serves_ipv4_and_ipv6(tmp_path: Path) -> None:
             answer = requests.get(f"http://{host}:{bridge.port}/ping", timeout=PATIENCE_S)
             assert answer.json() == {"status": "ok", "live_calls": 0}
         if has_ipv6():
-            with RudeClient(("::1", bridge.port), PATIENCE_S) as stranger:
+            with RawClient(("::1", bridge.port), PATIENCE_S) as stranger:
                 assert stranger.upgrade(headers=SIGNED) == 101
 
 

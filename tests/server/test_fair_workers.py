@@ -11,7 +11,7 @@ import gevent
 import pytest
 import requests
 
-from bench.harness.raw_client import RudeClient
+from bench.harness.raw_client import RawClient
 from lexbridge.offline.commands.bridge_process import BridgeProcess
 from tests.support.processes import children, serves, state_of
 from tests.support.rehearsal import wait_until
@@ -38,7 +38,7 @@ class Office:
     def call(self, count: int) -> None:
         """Open media sockets, one after the other."""
         for _ in range(count):
-            one = self._calls.enter_context(RudeClient(("127.0.0.1", self.bridge.port), PATIENCE_S))
+            one = self._calls.enter_context(RawClient(("127.0.0.1", self.bridge.port), PATIENCE_S))
             assert one.upgrade(headers=SIGNED) == 101
             self._ports.append(one._socket.getsockname()[1])
             gevent.sleep(0.02)

@@ -10,7 +10,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from bench.harness.raw_client import RudeClient
+from bench.harness.raw_client import RawClient
 from lexbridge.config.reading import read_settings
 from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess
 from lexbridge.offline.twilio.events import EndReason, StreamClosed, UpdateReceived, WebhookAnswered
@@ -84,7 +84,7 @@ def test_after_a_signal_live_calls_go_on_to_their_end(tmp_path: Path) -> None:
         assert "all lines are busy" in answer.body
         address = ("127.0.0.1", live.bridge.port)
         for headers, status in ((SIGNED, 101), ({}, 403)):  # it may be the next stream of a live call
-            with RudeClient(address, PATIENCE_S) as stranger:
+            with RawClient(address, PATIENCE_S) as stranger:
                 assert stranger.upgrade(headers=headers) == status
         live.caller.say("some flowers please")
         live.call.wait_for(UpdateReceived, PATIENCE_S, where=lambda told: "What type of flowers" in told.twiml)

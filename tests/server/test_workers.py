@@ -10,7 +10,7 @@ from pathlib import Path
 
 import gevent
 
-from bench.harness.raw_client import RudeClient, client_close, client_message
+from bench.harness.raw_client import RawClient, client_close, client_message
 from lexbridge.net.rfc6455 import PING
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import MarkReturned, StreamClosed, StreamOpened, VerbStarted
@@ -57,7 +57,7 @@ def test_a_token_opens_one_socket_whichever_worker_gets_it(tmp_path: Path) -> No
         for stopped in children(bridge.pid):  # the other one takes what comes meanwhile
             os.kill(stopped, signal.SIGSTOP)
             for _ in range(15):
-                one = strangers.enter_context(RudeClient(("127.0.0.1", bridge.port), PATIENCE_S))
+                one = strangers.enter_context(RawClient(("127.0.0.1", bridge.port), PATIENCE_S))
                 assert one.upgrade(headers=SIGNED) == 101
                 sockets.append(one)
             os.kill(stopped, signal.SIGCONT)

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask
 
-from bench.harness.raw_client import Ended, RudeClient
+from bench.harness.raw_client import ConnectionEnd, RawClient
 from lexbridge.net.flask_sockets_compat import Sockets
 from lexbridge.net.http_handler import MediaSocketHandler
 from lexbridge.net.http_request import Head, Request
@@ -62,9 +62,9 @@ def echo(websocket: MediaSocket) -> None:
         websocket.send(message)
 
 
-def end_of(address: Address, output: bytes = b"") -> Ended:
+def end_of(address: Address, output: bytes = b"") -> ConnectionEnd:
     """How a socket that sends `output` ends."""
-    with RudeClient(address, DEADLINE_S) as client:
+    with RawClient(address, DEADLINE_S) as client:
         assert client.upgrade() == 101
         client.send(output)
         return client.end()
@@ -110,7 +110,7 @@ def statuses(address: Address, *paths: str) -> list[int | None]:
     """What each request is answered with, each on a connection of its own."""
     found = []
     for path in paths:
-        with RudeClient(address, DEADLINE_S) as client:
+        with RawClient(address, DEADLINE_S) as client:
             client.send(request_of(path))
             found.append(client.end(upgraded=False).status)
     return found
