@@ -64,7 +64,7 @@ def upgrade_request(path: str = "/", headers: Mapping[str, str | None] | None = 
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ConnectionEnd:
     """End of a connection, and what the server sent before it."""
 
     status: int | None
@@ -129,7 +129,7 @@ class RawClient:
             pass
         return self._received
 
-    def end(self, upgraded: bool = True) -> Ended:
+    def end(self, upgraded: bool = True) -> ConnectionEnd:
         """Wait until the server has closed the connection. `upgraded`: whether a 101 has been read before."""
         status = None if not upgraded else 101
         received = self.read_to_end()
@@ -137,14 +137,14 @@ class RawClient:
             block, _, received = received.partition(b"\r\n\r\n")
             status = _status(block)
             if status != 101:
-                return Ended(status, None, b"", ())
+                return ConnectionEnd(status, None, b"", ())
         messages = tuple(_server_messages(received))
         closes = [payload for opcode, payload in messages if opcode == CLOSE]
         others = tuple(message for message in messages if message[0] != CLOSE)
         if not closes:
-            return Ended(status, None, b"", others)
+            return ConnectionEnd(status, None, b"", others)
         code = int.from_bytes(closes[0][:2], "big") if closes[0] else NO_CODE
-        return Ended(status, code, closes[0][2:], others)
+        return ConnectionEnd(status, code, closes[0][2:], others)
 
     def _receive(self) -> bool:
         try:

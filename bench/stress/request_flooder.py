@@ -156,8 +156,8 @@ def flood(port: int, kind: str, seconds: float) -> int:
 def give_way() -> None:
     """Give this process the lowest priority.
 
-    Where Linux groups processes by sessions (sched(7), autogroup), a niceness counts only within a session. So the process
-    gets a session of its own, and the session the lowest niceness too.
+    Where Linux groups processes by sessions (sched(7), autogroup), a niceness counts only within a session. So the
+    process gets a session of its own, and the session the lowest niceness too.
     """
     os.setpriority(os.PRIO_PROCESS, 0, 19)
     with suppress(OSError):
