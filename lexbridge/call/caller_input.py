@@ -40,17 +40,16 @@ class CallerInput:
     def speech_heard(self, event: SpeechEvent) -> None:
         """Take what the endpointer found in the caller's audio."""
         if self._call.state is not CallState.LIVE:
-            # What is said over the last words is for no bot. While the call is handed over, the other stream hears the
-            # caller. Where a stream was lost, this is the rest of something that was cut off: the caller is asked for
-            # all of it.
+            # The bot does not hear what is said over its last words. While the call is handed over, the other stream
+            # hears the caller. After a lost stream this is the rest of a sentence that was cut off: the caller is asked
+            # to say all of it again.
             if isinstance(event, SpeechStarted):
                 self._call.note("info", "speech-ignored", at_ms=event.at_ms, call=self._call.state.value)
             return
         match event:
             case SpeechStarted():
-                is_joined = self._joining.speech_started(
-                    event
-                )  # before the interruption takes the unheard answer along
+                # Before the interruption, which would take the unheard answer along.
+                is_joined = self._joining.speech_started(event)
                 self._interrupt()
                 if not is_joined:
                     self._turns.speech_started(event.at_ms, event.pre_roll)

@@ -38,7 +38,7 @@ class InboundAudio:
     def __init__(self) -> None:
         self._framer = Framer()
         self._heard_to_ms: float | None = None  # end of the audio taken so far, on the carrier's time line
-        self._made_up_ms = 0  # silence since the last message
+        self._made_up_ms = 0  # silence made up since the last message
         self._late_to_ms = 0.0  # end of the last late message
         self._late_run_ms = 0.0  # late audio in a row
         self.late_messages = 0

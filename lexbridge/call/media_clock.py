@@ -70,7 +70,9 @@ class MediaClock:
         quiet_s = now_s - self._media_s
         if quiet_s < QUIET_S:
             self._waited_s = 0.0
-            return (None if self._pinged_ms else self._ping(now_s)), 0  # one at once: does this peer answer any?
+            return (
+                None if self._pinged_ms else self._ping(now_s)
+            ), 0  # the first ping is due at once: does this peer answer any?
         self._waited_s += step_s
         silence_ms = 0
         if not self.answers_pings and self._waited_s >= NO_PONG_SILENT_S:

@@ -27,10 +27,10 @@ class Resumption:
         self._mode = mode
         self._replies = replies
         self._parameters = StreamParameters()
-        self._fetched: Reply | None = None  # where the dialog stood when this stream began
+        self._fetched: Reply | None = None  # the last answer in Lex's session when this stream began
         self._fetch_again_at_ms: int | None = None
-        self._asks_again = False  # as soon as the dialog's last prompt is known
-        self._lex_answers = True  # whether Lex did when it was asked last
+        self._asks_again = False  # whether to ask the caller again as soon as the last prompt is known
+        self._lex_answers = True  # whether Lex told where the dialog stands when it was asked last
 
     def start(self, started: Started) -> None:
         """Begin the stream: with a greeting, or where another stream stopped."""

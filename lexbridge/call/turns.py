@@ -79,7 +79,7 @@ class Turns:
         """The turn that the caller is speaking."""
         self.in_flight: Turn | None = None
         """The turn that Lex is busy with, which may be the open one."""
-        self._queue: deque[Turn] = deque()  # the turns after that, in order
+        self._queue: deque[Turn] = deque()  # the turns after the one in flight, in order
 
     @property
     def is_idle(self) -> bool:
@@ -165,7 +165,7 @@ class Turns:
         turn.state = transition(TURN_MOVES, turn.state, move)
         self.in_flight = None
         if turn is self.open:
-            self.open = None  # nothing takes the rest of it
+            self.open = None  # the rest of the utterance is dropped
             self._note("warning", "utterance-cut-off", turn=number)
         return turn
 

@@ -42,9 +42,11 @@ class CallUpdateMode(ReplyMode):
 
     def __init__(self, call: CallContext) -> None:
         self._call = call
-        self._speaks = (0, 0)  # from when to when the last document surely speaks
-        self._reprompts_ms: tuple[int, ...] = ()  # that the last document still has, and its goodbye
-        self._replace_by_ms = 0  # when the next of them is replaced if the caller is not silent
+        self._speaks = (0, 0)  # media times between which the last document surely speaks
+        self._reprompts_ms: tuple[
+            int, ...
+        ] = ()  # of the reprompts that the last document still has, and of its goodbye
+        self._replace_by_ms = 0  # when the document is replaced before the next one, if the caller is not silent
 
     @property
     def has_reprompts(self) -> bool:

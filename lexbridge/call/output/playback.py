@@ -13,8 +13,8 @@ class Playback:
         self._prompts: deque[Prompt] = deque()  # the first one plays, or is about to
         self._interrupted: list[Prompt] = []
         self._withheld: Prompt | None = None
-        self._last: Prompt | None = None  # that was heard: its echo may still be coming
-        self._stopped_echo = (0, 0)  # (RMS, until when) of what was stopped
+        self._last: Prompt | None = None  # the prompt heard last, whose echo may still be coming
+        self._stopped_echo = (0, 0)  # (RMS, until when) of the prompt that was stopped
 
     @property
     def is_empty(self) -> bool:

@@ -69,15 +69,15 @@ class Prompt:
         self._audio = bytearray()  # mu-law, whole frames
         self._levels: list[int] = []  # RMS of each frame
         self._is_audible = False
-        self._first_sound_ms: int | None = None  # where the caller begins to hear it; None: nowhere so far
+        self._first_sound_ms: int | None = None  # where its first sound is, if one has arrived
         self._is_sound_reported = False
         self._from_ms = 0  # the first audio that is sent; more than 0 where it goes on after a false alarm
         self._sent_ms = 0
-        self._marked_ms = 0  # the audio before the last mark
-        self._at: tuple[int, int] | None = None  # (position, media time when it was there); None: nothing is sent yet
+        self._marked_ms = 0  # audio before the last mark that was sent
+        self._at: tuple[int, int] | None = None  # (position, media time when it was there), once it has begun
         self._is_last_marked = False
-        self._marks: dict[str, int | None] = {}  # that have not come back: the audio before each; None: all of it
-        self._plays = 0  # how often it was begun
+        self._marks: dict[str, int | None] = {}  # not yet back, with the audio before each (None: all of it)
+        self._plays = 0  # how often it has begun
 
     def push(self, mulaw: bytes) -> None:
         """Add audio: mu-law, whole frames. What exceeds LONGEST_SPEECH_MS is dropped."""
@@ -151,7 +151,7 @@ class Prompt:
     def send(self, now_ms: int) -> Iterator[StreamOutput]:
         """Yield what is due to be sent now: audio, and marks between its pieces."""
         if self.arrived_ms > self._sent_ms and (self._at is None or self.position_ms(now_ms) >= self._sent_ms):
-            # It begins; or there was nothing left to play, and now there is.
+            # The prompt begins; or all that was sent has been played, and now there is more.
             self._plays += self._at is None
             self._at = (self._sent_ms, now_ms)
         if self._at is None:

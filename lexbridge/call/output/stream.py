@@ -32,9 +32,9 @@ class StreamMode(ReplyMode):
         self._known = KnownSpeech(phrase_audio)
         self._playback = Playback()
         self._hand_over = HandOver(call)
-        self._heads: dict[int, bytes] = {}  # of prompts: the audio before what Lex was asked to say
-        self._phrases_played = 0  # prompts that answered no turn
-        self._make_last_document: MakeLastDocument | None = None  # what ends the call, once all is heard
+        self._heads: dict[int, bytes] = {}  # by prompt: its audio before what Lex was asked to say
+        self._phrases_played = 0  # number of prompts that answered no turn
+        self._make_last_document: MakeLastDocument | None = None  # what ends the call once the caller has heard all
 
     @property
     def is_finishing(self) -> bool:
