@@ -76,7 +76,7 @@ class EndpointingRules:
     max_utterance_ms: int = 14800
     no_input_ms: int = 10000
     longest_onset_ms: int = 300
-    """Longest `Listening.onset_ms` with its gap. So much audio is kept besides the pre-roll."""
+    """Longest `Listening.onset_ms` with its gap, which is how much audio the endpointer keeps besides the pre-roll."""
 
     @property
     def hangover(self) -> Hangover:

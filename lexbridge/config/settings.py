@@ -239,7 +239,7 @@ class Settings(CallRules):
     @property
     def detector_options(self) -> DetectorOptions:
         """The values that tune the detector of voice."""
-        return DetectorOptions(self.voice_threshold, self.voice_margin_db, self.webrtc_mode)
+        return DetectorOptions(**{one.name: getattr(self, one.name) for one in fields(DetectorOptions)})
 
     @property
     def twilio_auth_tokens(self) -> tuple[str, ...]:

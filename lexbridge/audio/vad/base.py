@@ -15,7 +15,7 @@ class Detector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DetectorOptions:
-    """Values that tune detectors. Each detector reads those that concern it."""
+    """Values that tune detectors. Each detector reads those that concern it. They are named after their settings."""
 
     voice_threshold: int = 500
     """RMS of 16-bit samples above which a frame is voiced, 1 to 32767 (`amplitude`)."""
