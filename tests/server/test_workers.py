@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import time
@@ -65,6 +66,8 @@ def test_a_token_opens_one_socket_whichever_worker_gets_it(tmp_path: Path) -> No
         assert all(any(serves(worker, bridge.port, end) for end in ends) for worker in children(bridge.pid))
         for one in sockets:
             one.send(client_message(json.dumps({"event": "start", "start": start})))
+        # All but one are closed: only then ours comes, which would otherwise be answered by its own code.
+        wait_until(lambda: len(select.select([one._socket for one in sockets], [], [], 0)[0]) == len(sockets) - 1)
         for one in sockets:
             one.send(client_message(b"", PING) + client_close(4000))
         codes = [one.end().code for one in sockets]
