@@ -1,6 +1,8 @@
-"""How well each detector hears: recorded speech on simulated telephone lines, one table, and the plots of its page.
+"""Accuracy of each voice detector, measured with recorded speech on simulated telephone lines.
 
-recordings   what Debian's packages bring, as PCM: the voices and the music
-line         an hour of telephone line from them: utterances, pauses, backgrounds, levels, and where the speech truly is
-scoring      what an endpointer made of it, against the truth
+The results are tables, and the plots of docs/endpointing.md.
+
+recordings   voices and music of Debian's packages, as PCM
+line         telephone lines made of them: utterances, pauses, backgrounds, levels, and where the speech really is
+scoring      comparison of what an endpointer found with the truth
 """

@@ -1,4 +1,4 @@
-"""What is heard on a line besides the caller: noise, other people, music, engines, mains, clicks."""
+"""Backgrounds of a line besides the caller: noise, other people, music, engines, mains hum, clicks."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -11,16 +11,15 @@ BACKGROUNDS = ("white", "babble", "music", "car", "hum", "clicks")
 BABBLE_VOICES = 6
 CLICKS_A_SECOND = 1.0
 CLICK_CREST_DB = 10.0
-"""A click's first milliseconds are so much louder than the level of a steady background."""
+"""Level of the first milliseconds of a click above the level of a steady background, dB."""
 
 
 class Backgrounds:
-    """Makes them. Each is about as loud as full scale: the line scales it."""
+    """Maker of backgrounds about as loud as full scale; the line scales them. `talk`: voices for the babble."""
 
     def __init__(
         self, talk: Sequence[Callable[[float, np.random.Generator], Samples]], music: Sequence[Samples]
     ) -> None:
-        """`talk`: voices that talk for so many seconds, for the babble."""
         self._talk = talk
         self._music = music
         self._makers: Mapping[str, Callable[[float, np.random.Generator], Samples]] = {
@@ -33,7 +32,7 @@ class Backgrounds:
         }
 
     def make(self, name: str, seconds: float, rng: np.random.Generator) -> Samples:
-        """`seconds` of the background `name`; its mean power is 1, but for clicks."""
+        """Return `seconds` of the background `name`. Its mean power is 1, except for clicks."""
         samples = self._makers[name](seconds, rng)
         return samples if name == "clicks" else samples / np.sqrt(np.mean(samples**2))
 
@@ -50,7 +49,7 @@ class Backgrounds:
         return np.resize(piece[start:], wanted)
 
     def _car(self, seconds: float, rng: np.random.Generator) -> Samples:
-        """Rolling noise: it falls by 12 dB an octave above 100 Hz, and swells by a few dB."""
+        """Return rolling noise that falls by 12 dB an octave above 100 Hz, and swells by a few dB."""
         noise = np.fft.rfft(rng.standard_normal(round(seconds * RATE_HZ)))
         hz = np.fft.rfftfreq(round(seconds * RATE_HZ), 1 / RATE_HZ)
         rolling = np.fft.irfft(noise / (1 + (hz / 100) ** 2), round(seconds * RATE_HZ))
@@ -59,7 +58,7 @@ class Backgrounds:
         return np.asarray(rolling * 10 ** (swell_db / 20))
 
     def _hum(self, seconds: float, rng: np.random.Generator) -> Samples:
-        """Mains at 50 or 60 Hz, with its harmonics."""
+        """Return mains hum at 50 or 60 Hz, with its harmonics."""
         time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
         mains_hz = rng.choice([50.0, 60.0])
         return np.sum(

@@ -1,6 +1,8 @@
-"""python -m bench.endpointing.bridge_cost: CPU that the whole service spends on a frame of silence, microseconds.
+"""CPU that the whole service spends on a frame of silence: prints microseconds.
 
-Not a measurement itself: `cost` starts it, for it patches gevent.
+    python -m bench.endpointing.bridge_cost
+
+The endpointing measurement starts it as a process of its own, because it patches gevent.
 """
 
 from statistics import median

@@ -1,14 +1,14 @@
-"""How well each detector hears, measured on recorded speech on simulated telephone lines.
+"""Accuracy, delay and CPU of each voice detector, measured with recorded speech on simulated telephone lines.
 
-Builds the set from recordings that Debian's packages bring (fetched once into ~/.cache/lexbridge/recordings), has
-every detector hear it, prints the tables, and each limit beside its figure; exit status 1 when one is missed. Seeded:
-the same command gives the same tables, but for the CPU. Some ten minutes on two cores. Needs:
+Builds the set from recordings of Debian's packages (fetched once into ~/.cache/lexbridge/recordings), has every
+detector hear it, prints the tables, and prints each limit beside its figure; exit status 1 when one is missed. Seeded: the same
+command gives the same tables, except for the CPU. It takes some ten minutes on two cores, and needs
 
     pip install -r requirements-bench.txt
 
-    python -m bench endpointing                                   # the tables
-    python -m bench endpointing --write docs                      # and into docs/endpointing-figures.md, with pictures
-    python -m bench endpointing --voices development --seed 7     # to tune on: never on the voices held out
+    python -m bench endpointing                                # the tables
+    python -m bench endpointing --write docs                   # into docs/endpointing-figures.md too, with pictures
+    python -m bench endpointing --voices development --seed 7  # for tuning, which never hears the held-out voices
 """
 
 import argparse
@@ -16,19 +16,26 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.harness.arguments import make_parser
+from bench.harness.arguments import add_seed, make_parser
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
-    """What was asked for."""
+    """Return the options that the command line gives."""
     parser = make_parser("endpointing", __doc__)
-    parser.add_argument("--voices", choices=("held-out", "development"), default="held-out", help="whose (held-out)")
-    parser.add_argument("--seed", type=int, default=20261123, help="of the lines (%(default)s)")
-    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="at once (one for each core)")
+    parser.add_argument(
+        "--voices",
+        choices=("held-out", "development"),
+        default="held-out",
+        help="voices of the callers (default: %(default)s)",
+    )
+    add_seed(parser, 20261123, "the lines")
+    parser.add_argument(
+        "--processes", type=int, default=os.cpu_count(), help="number of processes (default: one for each core)"
+    )
     parser.add_argument(
         "--write", type=Path, metavar="FOLDER", help="write endpointing-figures.md and pictures into it"
     )
-    parser.add_argument("--no-limits", action="store_true", help="exit status 0 even when a limit is missed")
+    parser.add_argument("--no-limits", action="store_true", help="exit with status 0 even if a limit is missed")
     return parser.parse_args(arguments)
 
 

@@ -27,16 +27,17 @@ LIMITS_US = {"amplitude": 1.0, "adaptive": 2.0, "hybrid": 60.0}
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Microseconds a frame of a detector on each of three lines, and of the endpointer behind it on the first."""
+    """CPU of a detector, microseconds a frame, on each of three lines."""
 
     call_us: float
     noise_us: float
     speech_us: float
     endpointer_us: float
+    """CPU of the endpointer behind the detector, on the line of a call."""
 
 
 def costs(lines: Lines, seed: int) -> Mapping[str, Cost]:
-    """Of each detector: the median of some rounds, in which they take turns. On one core, without other work."""
+    """Return the cost of each detector: the median of some rounds, in which the detectors take turns, on one core."""
     heard, model = _heard(lines, np.random.default_rng(seed)), SileroModel()
     rounds: dict[str, list[Cost]] = {name: [] for name in DETECTORS}
     for _ in range(ROUNDS):
@@ -48,7 +49,7 @@ def costs(lines: Lines, seed: int) -> Mapping[str, Cost]:
 
 
 def _heard(lines: Lines, rng: np.random.Generator) -> tuple[Line, Line, Line]:
-    """A call's, on which somebody speaks and is silent; nothing but a car's noise; nothing but speech."""
+    """Return three lines: a call in which somebody speaks and is silent, a car's noise alone, and speech alone."""
     talk = lines.voice(rng).talk(SECONDS, rng) * 10 ** (SPEECH_DBOV / 20)
     noise = lines.without_speech(Condition("car", "car", 10), SECONDS, rng)
     return lines.spoken_on(QUIET, KINDS, rng), noise, line_of(talk, QUIET)
@@ -72,7 +73,8 @@ def _median(found: Sequence[Cost]) -> Cost:
 
 
 def bridge_us() -> float:
-    """What the whole service spends on a frame of silence, detector (the amplitude) and endpointer included."""
+    """Return the CPU of the whole service for a frame of silence, with amplitude detector and endpointer,
+    microseconds."""
     answer = subprocess.run(
         [sys.executable, "-m", "bench.endpointing.bridge_cost"], check=True, capture_output=True, text=True, timeout=120
     )
@@ -80,20 +82,20 @@ def bridge_us() -> float:
 
 
 def silent_us() -> float:
-    """What of `bridge_us` is the detector's and the endpointer's."""
+    """Return the part of `bridge_us` that the detector and the endpointer take, microseconds."""
     silence = line_of(np.zeros(round(SECONDS * RATE_HZ)), QUIET)
     endpointer = Endpointer(DETECTORS["amplitude"](SileroModel()), SERVICE)
     return median(_us_a_frame(silence, endpointer.push) for _ in range(ROUNDS))
 
 
 def cost_limits(found: Mapping[str, Cost]) -> Iterator[Limit]:
-    """Of what they may cost in a call."""
+    """Yield the limits of what detectors may cost in a call."""
     for name, most_us in LIMITS_US.items():
         yield Limit(f"{name}: CPU a frame, us", found[name].call_us, most_us)
 
 
 def cost_table(found: Mapping[str, Cost], rest_us: float) -> str:
-    """`rest_us`: what the service spends on a frame besides."""
+    """Return the table. `rest_us`: CPU of a frame in the service without detector and endpointer."""
     blogs_us = found["blog"].call_us
     rows = []
     for name, cost in found.items():

@@ -1,4 +1,4 @@
-"""Who is measured: the detectors, what each is swept over, and the rows of the tables (a detector and its rules)."""
+"""Detectors that are measured, the values that each is swept over, and the rows of the tables."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,26 +20,24 @@ BLOGS_THRESHOLD = 500
 
 
 class BlogsDetector:
-    """The blog's: a frame is voiced if its RMS is above 500."""
+    """Detector of the blog: a frame is voiced if its RMS is above 500."""
 
     def is_voiced(self, frame: bytes) -> bool:
-        """Whether it is loud."""
         return rms(frame) > BLOGS_THRESHOLD
 
 
 class RememberedModel(SileroModel):
-    """Silero's model for many detectors that hear the same line: what it was asked before it knows by heart."""
+    """Silero's model for many detectors that hear the same line: it computes each answer once."""
 
     def __init__(self) -> None:
         super().__init__()
         self._known: dict[bytes, tuple[Floats, Floats]] = {}
 
     def forget(self) -> None:
-        """The next line comes."""
+        """Forget all answers, before the next line."""
         self._known.clear()
 
     def probabilities(self, audio: Floats, state: Floats) -> tuple[Floats, Floats]:
-        """See SileroModel."""
         asked = audio.tobytes() + state.tobytes()
         if asked not in self._known:
             self._known[asked] = super().probabilities(audio, state)
@@ -60,7 +58,7 @@ DETECTORS: Mapping[str, Make] = {
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """A detector at each of the `values` of what it is tuned by (`of`)."""
+    """Detector at each of the `values` of the parameter that it is tuned by (`of`)."""
 
     of: str
     values: Sequence[float]
@@ -78,7 +76,7 @@ SWEEPS: Mapping[str, Sweep] = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A detector (of DETECTORS, or of a sweep: `value` is its value there) with its rules."""
+    """Detector with its rules. `detector`: name in DETECTORS, or in SWEEPS if there is a `value`."""
 
     name: str
     detector: str
@@ -87,21 +85,21 @@ class Row:
 
     @property
     def ear(self) -> tuple[str, float | None]:
-        """What tells its detector from the others'."""
+        """Detector and value: rows that have both in common hear the same."""
         return self.detector, self.value
 
     def detect(self, model: SileroModel) -> Detector:
-        """A new detector of the row's kind."""
+        """Return a new detector of the row."""
         if self.value is None:
             return DETECTORS[self.detector](model)
         return SWEEPS[self.detector].make(model, self.value)
 
 
 BARE = EndpointingRules(onset_ms=20, pre_roll_ms=0, hangover_ms=700)
-"""As the blog has it, but for its 2 s: the baseline's rules."""
+"""Rules of the blog, except for its hangover of 2 s: those of the baseline."""
 
 SERVICE = EndpointingRules()
-"""As the service has it: onset, pre-roll, and the hangover that is the same for every question."""
+"""Rules of the service: onset, pre-roll, and one hangover for every question."""
 
 BARE_ROWS = (
     Row("blog", "blog", BARE),
@@ -117,16 +115,16 @@ SWEPT_ROWS = tuple(
 
 
 def _listening(share: float) -> EndpointingRules:
-    """The hangover that listens, each length of it `share` of the one that is recommended."""
+    """Return rules whose hangover depends on the question, with lengths of `share` of the recommended ones."""
     usual_ms, min_ms, max_ms = (round(ms * share / FRAME_MS) * FRAME_MS for ms in RECOMMENDED_MS)
     return replace(SERVICE, hangover_ms=usual_ms, hangover_min_ms=min_ms, hangover_max_ms=max_ms)
 
 
 RECOMMENDED_MS = (860, 400, 1500)
-"""HANGOVER_MS, HANGOVER_MIN_MS and HANGOVER_MAX_MS as the README recommends them with VAD=hybrid."""
+"""HANGOVER_MS, HANGOVER_MIN_MS and HANGOVER_MAX_MS that the README recommends with VAD=hybrid."""
 
 LISTENING_ROWS = (
     Row("hybrid, listening", "hybrid", _listening(1.0)),
     *(Row(f"hybrid, listening x {share:g}", "hybrid", _listening(share)) for share in (0.6, 0.8, 1.2, 1.4)),
 )
-"""The first is what is recommended; the others show what it trades."""
+"""Rows with a hangover that depends on the question: the recommended one first, then others for comparison."""

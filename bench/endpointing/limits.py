@@ -1,4 +1,4 @@
-"""What the figures have to be, and whether they are."""
+"""Limits of the figures, and whether they are kept."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from bench.harness.report import markdown_table
 from lexbridge.audio.hangover import Expected
 
 SPLIT_LIMIT, DELAY_LIMIT_MS = 10.0, 900.0
-"""Hesitant utterances split, per cent, and the end delay p50 of sentences at which they may be."""
+"""Most hesitant utterances split, per cent, with an end delay of sentences (p50) of at most that, ms."""
 
 Column = Callable[[Score], float]
 COLUMNS: Mapping[str, Column] = {
@@ -28,12 +28,12 @@ COLUMNS: Mapping[str, Column] = {
     "end delay p95, ms": lambda of: of.delay_ms(0.95),
     "false triggers an hour": lambda of: of.false_triggers_an_hour,
 }
-"""The baseline's."""
+"""Columns of the baseline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`figure` (of what `what` says) is at most `most`."""
+    """Upper limit (`most`) of a figure. `what`: name of the figure."""
 
     what: str
     figure: float
@@ -41,12 +41,12 @@ class Limit:
 
     @property
     def is_held(self) -> bool:
-        """A figure that there is none of holds nothing."""
+        """Whether the limit is kept. A figure that could not be measured keeps none."""
         return self.figure <= self.most
 
 
 def limits(measured: Sequence[Measured]) -> Iterator[Limit]:
-    """Of what was heard."""
+    """Yield the limits of what was heard."""
     yield from _of_hybrid(measured)
     yield from _of_amplitude(measured)
     yield from _in_loud_noise(measured)
@@ -80,14 +80,14 @@ def _sounds(name: str) -> Keep:
 
 
 def _of_amplitude(measured: Sequence[Measured]) -> Iterator[Limit]:
-    """With its onset and pre-roll it beats the blog's row."""
+    """Yield the limits of the amplitude detector: with onset and pre-roll it has to beat the blog's row."""
     blog, ours = score(measured, "blog", usual), score(measured, SERVICE_ROWS[0].name, usual)
     for what, column in COLUMNS.items():
         yield Limit(f"{SERVICE_ROWS[0].name}, against the blog's: {what}", column(ours), column(blog))
 
 
 def _in_loud_noise(measured: Sequence[Measured]) -> Iterator[Limit]:
-    """No row with the same rules is better."""
+    """Yield the limits in loud noise: no row with the same rules may be better."""
     *others, hybrid = (row.name for row in SERVICE_ROWS)
     for snr_db in (5, 0):
         scores = [score(measured, name, at(snr_db)) for name in others]
@@ -97,7 +97,7 @@ def _in_loud_noise(measured: Sequence[Measured]) -> Iterator[Limit]:
 
 
 def limits_table(found: Sequence[Limit]) -> str:
-    """Each limit beside its figure."""
+    """Return the table of each limit beside its figure."""
     return markdown_table(
         ("limit", "figure", "at most", ""),
         [

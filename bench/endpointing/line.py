@@ -1,7 +1,8 @@
-"""Simulated telephone lines: what a caller says on them, where it truly is, and what else is heard.
+"""Simulated telephone lines: what a caller says on them, where the speech really is, and what else is heard.
 
-Everything comes out of a seeded generator. Levels are dBov of the active speech (as ITU-T P.56 means it: pauses do not
-count); a background's is the speech's less the signal-to-noise ratio. All of it goes through mu-law once, like a call.
+A seeded generator makes everything. Levels are dBov of the active speech (in the sense of ITU-T P.56: pauses do not
+count); the level of a background is that of the speech less the signal-to-noise ratio. All of it goes through mu-law
+once, as in a call.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,26 +19,28 @@ from lexbridge.audio.hangover import Expected
 from lexbridge.audio.pcm import FRAME_SAMPLES, FULL_SCALE, RATE_HZ, decode_mulaw, encode_mulaw
 
 STEP_SAMPLES = RATE_HZ // 100
-"""10 ms: how finely the truth is known."""
+"""Resolution of the truth, samples: 10 ms."""
 
 ACTIVE_DB = 30.0
-"""So far under the loudest of a recording (its 95th percentile) it still speaks."""
+"""Level below the 95th percentile of a recording, dB, down to which it counts as speech."""
 
 FLUENT_PAUSE_MS = 300
-"""The longest pause within a recording that counts as fluent."""
+"""Longest pause within a recording that counts as fluent, ms."""
 
 PAUSE_MEDIAN_S, PAUSE_SIGMA, LONGEST_PAUSE_S = 0.5, 0.6, 2.0
-"""The pause of one who hesitates: log-normal. An assumption, like that there is one in an utterance."""
+"""Pause of a caller who hesitates, seconds: log-normal. That, and one pause an utterance, are assumptions."""
 
 OPEN_SHARE = 0.5
-"""Of the sentences that answer an open question; the others are the value of a slot. Whoever hesitates does so in both:
-an assumption too."""
+"""Share of the sentences that answer an open question; the others are the value of a slot.
+
+Callers hesitate in both: an assumption too.
+"""
 
 LONG_NUMBER_S = 7.0
-"""So much of a number is said at once: with another group it might not fit into the longest utterance."""
+"""Longest part of a number that is said at once, seconds, because more might exceed the longest utterance."""
 
 LEAD_S, GAP_S = (1.5, 3.0), (2.6, 4.0)
-"""From the start of a line to the first utterance, and from one to the next: the bot speaks then."""
+"""Time from the start of a line to the first utterance, and from one to the next, seconds: the bot speaks then."""
 
 COMFORT_NOISE_DBOV = -66.0
 SPEECH_DBOV = -26.0
@@ -48,7 +51,7 @@ Change = Callable[[Samples, np.random.Generator], Samples]
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """One utterance on a line: what it is, from when to when (media time), and what the bot had asked."""
+    """Utterance on a line: its kind, its beginning and end (media time), and what the bot has asked."""
 
     kind: Kind
     start_ms: int
@@ -58,7 +61,7 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is really on a line: `condition` is the name of its Condition."""
+    """Content of a line. `condition`: name of its Condition."""
 
     condition: str
     snr_db: int | None
@@ -68,8 +71,10 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A stretch of a call. `pcm`: as the bridge decodes it, whole frames. `listening`: how the frames of these numbers
-    are listened to if not as usual, while a prompt plays."""
+    """Stretch of a call. `pcm`: whole frames as the service decodes them.
+
+    `listening`: by number of the frame, how the service listens while a prompt plays.
+    """
 
     pcm: bytes = field(repr=False)
     truth: Truth
@@ -77,24 +82,27 @@ class Line:
 
 
 def level(dbov: float) -> float:
-    """RMS of 16-bit samples at so many dB relative to full scale."""
+    """Return the RMS of 16-bit samples at a level relative to full scale."""
     return FULL_SCALE * 10 ** (dbov / 20)
 
 
 def comfort_noise(length: int, rng: np.random.Generator) -> Samples:
-    """The hiss of a line on which nobody speaks."""
+    """Return the hiss of a line on which nobody speaks."""
     return rng.standard_normal(length) * level(COMFORT_NOISE_DBOV)
 
 
 def unchanged(samples: Samples, _: np.random.Generator) -> Samples:
-    """The samples as they are: a Change."""
+    """Return the samples unchanged."""
     return samples
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What a line is like: `background` (of Backgrounds) at `snr_db` under the speech, or none; `hiss`: so many samples
-    of what is always there; `change`: what becomes of everything on it before it is coded."""
+    """Condition of a line.
+
+    `background`: one of Backgrounds at `snr_db` under the speech, or None. `hiss`: makes the noise that is always there.
+    `change`: alters everything on the line before it is coded.
+    """
 
     name: str
     background: str | None = None
@@ -106,7 +114,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class _Clip:
-    """One recording, cut to what is said in it, at 0 dBov."""
+    """Speech of one recording, without the silence around it, at 0 dBov."""
 
     kind: Kind
     samples: Samples
@@ -114,7 +122,7 @@ class _Clip:
 
 
 class Voice:
-    """One caller: utterances of each kind out of their recordings."""
+    """One caller: makes utterances of each kind of the recordings."""
 
     def __init__(self, recordings: Sequence[Recording]) -> None:
         clips = [clip for recording in recordings if (clip := _clip(recording)) is not None]
@@ -123,7 +131,7 @@ class Voice:
         self._digits = [clip for clip in clips if _is_digit(clip.name)]
 
     def say(self, kind: Kind, rng: np.random.Generator) -> tuple[Samples, Expected]:
-        """Samples at 0 dBov, beginning and ending with speech, and what they answer."""
+        """Return samples at 0 dBov that begin and end with speech, and what they answer."""
         if kind == "short":
             return _pick(self._short, rng).samples, Expected.CLOSED
         if kind == "digits":
@@ -134,7 +142,7 @@ class Voice:
         return samples, Expected.OPEN if rng.random() < OPEN_SHARE else Expected.PHRASE
 
     def _number(self, rng: np.random.Generator) -> Samples:
-        """Digits read out in groups of three or four."""
+        """Return digits read out in groups of three or four."""
         pieces: list[Samples] = []
         for group in range(int(rng.integers(2, 4))):
             if group:
@@ -148,7 +156,7 @@ class Voice:
         return np.concatenate(pieces)
 
     def talk(self, seconds: float, rng: np.random.Generator) -> Samples:
-        """One who talks on and on, at about 0 dBov: a voice of a babble."""
+        """Return speech without end, at about 0 dBov: a voice of a babble."""
         pieces: list[Samples] = []
         while sum(map(len, pieces)) < seconds * RATE_HZ:
             pieces += [_pick(self._fluent, rng).samples, _silence(rng.uniform(0.05, 0.4))]
@@ -178,7 +186,7 @@ def _levels_db(samples: Samples) -> npt.NDArray[np.float64]:
 
 
 def _clip(recording: Recording) -> _Clip | None:
-    """The recording without the silence around it; None if it is neither a short word nor fluent."""
+    """Return the recording without the silence around it, or None if it is neither a short word nor fluent."""
     levels = _levels_db(recording.samples)
     active = levels > np.percentile(levels, 95) - ACTIVE_DB
     where = np.flatnonzero(active)
@@ -195,7 +203,7 @@ def _clip(recording: Recording) -> _Clip | None:
 
 
 def _with_pause(samples: Samples, rng: np.random.Generator) -> Samples:
-    """`samples` with a pause where it is quietest, more or less: between words."""
+    """Return `samples` with a pause near their quietest place: between words."""
     levels = np.convolve(_levels_db(samples), np.ones(4) / 4, "same")
     inside = levels[30:-30]
     at = (30 + int(np.argmin(inside + rng.normal(0, 6, len(inside))))) * STEP_SAMPLES
@@ -214,7 +222,7 @@ def line_of(
     spoken: tuple[Spoken, ...] = (),
     listening: Mapping[int, Listening] | None = None,
 ) -> Line:
-    """`samples`, in units of 16-bit PCM, over a mu-law line; what is no whole frame is left out."""
+    """Return a mu-law line of `samples`, in units of 16-bit PCM. An incomplete frame at the end is left out."""
     samples = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES]
     pcm = np.clip(np.rint(samples), -FULL_SCALE, FULL_SCALE - 1).astype("<i2").tobytes()
     truth = Truth(condition.name, condition.snr_db, len(samples) / RATE_HZ, spoken)
@@ -222,18 +230,18 @@ def line_of(
 
 
 class Lines:
-    """Makes lines with the voices of one side of the split."""
+    """Maker of lines with the voices of one side of the split."""
 
     def __init__(self, voices: Sequence[Voice], music: Sequence[Samples]) -> None:
         self._voices = voices
         self.backgrounds = Backgrounds([voice.talk for voice in voices], music)
 
     def voice(self, rng: np.random.Generator) -> Voice:
-        """One of the voices."""
+        """Return one of the voices."""
         return self._voices[int(rng.integers(len(self._voices)))]
 
     def spoken_on(self, condition: Condition, kinds: Sequence[Kind], rng: np.random.Generator) -> Line:
-        """A line on which one caller says an utterance of each of `kinds`."""
+        """Return a line on which one caller says an utterance of each of `kinds`."""
         voice = self.voice(rng)
         pieces, spoken = [_silence(rng.uniform(*LEAD_S))], []
         for kind in kinds:
@@ -245,7 +253,7 @@ class Lines:
         return self._line(speech, condition, rng, tuple(spoken))
 
     def without_speech(self, condition: Condition, seconds: float, rng: np.random.Generator) -> Line:
-        """A line on which nobody speaks; its background is as loud as it would be beside speech."""
+        """Return a line on which nobody speaks, with a background as loud as beside speech."""
         return self._line(_silence(seconds), condition, rng, ())
 
     def _line(

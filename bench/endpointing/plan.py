@@ -1,4 +1,4 @@
-"""Which lines are measured: how much of each condition, and the seed of each line."""
+"""Lines that are measured: how many of each condition, and the seed of each line."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from bench.endpointing.line import Condition, Kind, Line, Lines
 from bench.endpointing.troubles import ECHO, LEVELS, LINES, SOUNDS, sounding
 
 KINDS: Sequence[Kind] = ("short", "short", "fluent", "fluent", "fluent", "hesitant", "hesitant", "digits")
-"""What is said on one line, in an order of its own."""
+"""Kinds of utterances on one line, which come in random order."""
 
 QUIET = Condition("quiet")
 USUAL = (QUIET, *(Condition(name, name, snr_db) for name in BACKGROUNDS for snr_db in (20, 10)))
@@ -19,7 +19,7 @@ LOUD = tuple(Condition(name, name, snr_db) for name in BACKGROUNDS for snr_db in
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One line to be made. `part`: of the set; `seconds`: of a line on which nobody speaks, 0 where somebody does."""
+    """Line to be made. `part`: of the set. `seconds`: length of a line without speech, 0 for a line with speech."""
 
     part: str
     condition: Condition
@@ -27,7 +27,7 @@ class Planned:
     seed: tuple[int, ...]
 
     def make(self, lines: Lines) -> Line:
-        """The line."""
+        """Return the line."""
         rng = np.random.default_rng(self.seed)
         if not self.seconds:
             kinds = [KINDS[int(n)] for n in rng.permutation(len(KINDS))]
@@ -39,8 +39,10 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """How much of a condition: lines of 8 utterances, and lines without speech of `seconds` each. Quiet has 3 times as
-    many of the first, and twice of the second."""
+    """Amount of a condition: lines of 8 utterances, and lines without speech of `seconds` each.
+
+    The quiet condition has 3 times as many lines with speech, and twice as many without.
+    """
 
     spoken: int
     silent: int
@@ -49,7 +51,7 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """Of each part of the set."""
+    """Amounts of each part of the set."""
 
     usual: Amount
     loud: Amount
@@ -57,11 +59,11 @@ class Amounts:
 
 
 WHOLE = Amounts(usual=Amount(10, 9, 180.0), loud=Amount(5, 2, 180.0), troubles=Amount(13, 3, 200.0))
-"""1,200 utterances and 6.3 h without speech as they usually are, 480 and 1.2 h in loud noise; the troubles."""
+"""Whole set: 1,200 utterances and 6.3 h without speech of usual conditions, 480 and 1.2 h in loud noise; the troubles."""
 
 
 def planned(amounts: Amounts, seed: int) -> list[Planned]:
-    """The whole set."""
+    """Return the lines of the whole set."""
     return [
         *_lines("usual", USUAL, amounts.usual, seed),
         *_lines("loud", LOUD, amounts.loud, seed),

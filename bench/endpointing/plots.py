@@ -26,11 +26,11 @@ COLOURS = {
     "hybrid": "#d1232a",
 }
 NEVER_AN_HOUR = 0.1
-"""Where a logarithmic axis shows none."""
+"""Value at which a logarithmic axis shows zero."""
 
 
 def draw(folder: Path, measured: Sequence[Measured]) -> None:
-    """Writes all of them. Raises OSError."""
+    """Write all pictures. Raises OSError."""
     for name, width, panels in (
         ("operating", 12.0, (operating_curves, roc)),
         ("delays", 12.0, (onsets_lost, end_delays)),
@@ -53,7 +53,7 @@ def _dress(axes: Any) -> None:
 
 
 def operating_curves(axes: Any, measured: Sequence[Measured]) -> None:
-    """What is missed, cut, split or runs on, against what is taken for speech; each detector over its own threshold."""
+    """Plot missed, cut, split and run-on utterances over false triggers, for each detector over its own threshold."""
     for name, sweep in SWEEPS.items():
         rows = [row.name for row in SWEPT_ROWS if row.detector == name]
         scores = [score(measured, row, usual) for row in rows]
@@ -73,7 +73,7 @@ def operating_curves(axes: Any, measured: Sequence[Measured]) -> None:
 
 
 def roc(axes: Any, measured: Sequence[Measured]) -> None:
-    """Frames, not utterances."""
+    """Plot frames, not utterances."""
     for name in SWEEPS:
         rows = [row.name for row in SWEPT_ROWS if row.detector == name]
         sums = [_sum([one.frames[row] for one in measured if row in one.frames]) for row in rows]
@@ -94,7 +94,7 @@ def _sum(found: Sequence[FramesVoiced]) -> FramesVoiced:
 
 
 def onsets_lost(axes: Any, measured: Sequence[Measured]) -> None:
-    """Without pre-roll: how late each detector is."""
+    """Plot how late each detector is, without pre-roll."""
     for row in (row for row in BARE_ROWS if row.rules.hangover_ms == BARE_ROWS[0].rules.hangover_ms):
         of = score(measured, row.name, usual)
         axes.plot(*_cumulative(of.onsets_lost_ms, of.utterances), color=COLOURS[row.detector], label=row.name)
@@ -105,7 +105,7 @@ def onsets_lost(axes: Any, measured: Sequence[Measured]) -> None:
 
 
 def end_delays(axes: Any, measured: Sequence[Measured]) -> None:
-    """From the end of the speech to the end that was found."""
+    """Plot the time from the end of the speech to the end that was found."""
     for row in SERVICE_ROWS:
         of = score(measured, row.name, usual)
         delays_ms = [ms for after in of.delays_ms.values() for ms in after]
@@ -122,12 +122,12 @@ def end_delays(axes: Any, measured: Sequence[Measured]) -> None:
 
 
 def _cumulative(found_ms: Sequence[int], count: int) -> tuple[Any, Any]:
-    """Points of a curve that ends below 100 % where not all of the `count` have a figure."""
+    """Return the points of a curve, which ends below 100 % if not all of the `count` have a figure."""
     return np.sort(found_ms), np.arange(1, len(found_ms) + 1) / count * 100
 
 
 def trade_off(axes: Any, measured: Sequence[Measured]) -> None:
-    """Cutting in against waiting."""
+    """Plot cutting in against waiting."""
     for rows, style, what in ((FIXED_ROWS, "o-", "one hangover"), (LISTENING_ROWS, "s--", "hangover that listens")):
         rows = sorted(rows, key=lambda row: row.rules.hangover_ms)
         scores = [score(measured, row.name, without_babble) for row in rows]

@@ -20,18 +20,18 @@ import numpy.typing as npt
 from lexbridge.audio.pcm import RATE_HZ
 
 Samples = npt.NDArray[np.float64]
-"""Mono, 8 kHz, in the units of 16-bit PCM."""
+"""Mono, 8 kHz, in units of 16-bit PCM."""
 
 MIRRORS = ("https://deb.debian.org/debian/", "https://snapshot.debian.org/archive/debian/20260101T000000Z/")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lexbridge" / "recordings"
 SHORTEST_S = 0.1
 NOT_SPEECH = re.compile(r"silence/|beep|tt-|.*tone$|confbridge-(join|leave)$")
-"""Names of sounds that nobody says."""
+"""Names of recordings that are not speech."""
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One of Debian's packages: `path` on a mirror, its `sha256`, and the `folder` in it that is used."""
+    """Package of Debian: `path` on a mirror, its `sha256`, and the `folder` in it that is used."""
 
     path: str
     sha256: str
@@ -39,7 +39,7 @@ class Package:
 
     @property
     def name(self) -> str:
-        """The package's name."""
+        """Name of the package."""
         return PurePosixPath(self.path).name.partition("_")[0]
 
 
@@ -86,7 +86,7 @@ VOICES = {
         "usr/share/asterisk/sounds/es",
     ),
 }
-"""Voice to where it is. Armelle and es_CO are GSM, as a mobile caller sounds."""
+"""Package of each voice. Armelle and es_CO are coded as GSM, as mobile callers sound."""
 
 DEVELOPMENT = ("Allison", "es_MX", "June", "Menardi")
 HELD_OUT = ("Carlo", "IvrvoiceRU", "Armelle", "es_CO")
@@ -99,7 +99,7 @@ MUSIC = Package(
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One prompt. `name`: its path in its folder without the ending, such as "digits/7"."""
+    """One prompt. `name`: path in its folder without the ending, such as "digits/7"."""
 
     voice: str
     name: str
@@ -107,12 +107,12 @@ class Recording:
 
 
 def voice(name: str, cache: Path = CACHE) -> list[Recording]:
-    """All that the voice `name` (of VOICES) says, in the order of its names."""
+    """Return all recordings of the voice `name` (of VOICES), in the order of their names."""
     return [Recording(name, path, samples) for path, samples in _sounds(VOICES[name], cache)]
 
 
 def music(cache: Path = CACHE) -> list[Samples]:
-    """The hold music."""
+    """Return the hold music."""
     return [samples for _, samples in _sounds(MUSIC, cache)]
 
 
@@ -171,7 +171,7 @@ def _downloaded(package: Package) -> bytes:
 
 
 def _files(deb: bytes, folder: str) -> Iterator[tuple[str, bytes]]:
-    """Path within `folder`, and content, of each file of a Debian package: an ar archive that holds a tar archive."""
+    """Yield path within `folder` and content of each file of a Debian package: an ar archive with a tar archive."""
     with tarfile.open(fileobj=io.BytesIO(_member(deb, b"data.tar"))) as files:
         for file in files:
             path = PurePosixPath(file.name)
@@ -180,7 +180,7 @@ def _files(deb: bytes, folder: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _member(archive: bytes, name: bytes) -> bytes:
-    """What the member of an ar archive holds whose name starts with `name`. Its headers have 60 bytes: deb(5)."""
+    """Return the member of an ar archive whose name starts with `name`. Its headers have 60 bytes: deb(5)."""
     at = len(b"!<arch>\n")
     while at < len(archive):
         header, size = archive[at : at + 60], int(archive[at + 48 : at + 58])

@@ -1,4 +1,4 @@
-"""Measures, and writes what came of it."""
+"""Report of the measurement: tables, limits and pictures."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ SILENT = "Triggers an hour."
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Of the report."""
+    """Section of the report."""
 
     title: str
     what: str
@@ -46,7 +46,7 @@ class Section:
 
 
 def report(args: argparse.Namespace) -> int:
-    """Prints the tables, and writes them and the pictures where that is wanted. Returns the exit status."""
+    """Print the tables, and write them and the pictures if asked to. Return the exit status."""
     spent = costs(recorded_lines(args.voices), args.seed)
     rest_us = bridge_us() - silent_us()
     measured = measure(args.voices, WHOLE, args.seed, args.processes)

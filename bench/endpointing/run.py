@@ -1,4 +1,4 @@
-"""Makes the lines, has every row hear each of them, and collects what they heard; on all cores."""
+"""Run of the measurement: makes the lines and has every row hear each of them, on all cores."""
 
 import multiprocessing
 import sys
@@ -26,14 +26,14 @@ from lexbridge.audio.pcm import FRAME_MS, PCM_FRAME_BYTES
 from lexbridge.audio.vad import Detector
 
 SWEPT_SHARE = 5
-"""Of so many lines one is heard by the swept detectors."""
+"""Number of lines of which the swept detectors hear one."""
 
 SIDES: Mapping[str, Sequence[str]] = {"held-out": HELD_OUT, "development": DEVELOPMENT}
 
 
 @dataclass(frozen=True, slots=True)
 class FramesVoiced:
-    """Of the frames in which is spoken, and of the others: how many, and how many of them were voiced."""
+    """Frames with speech and without, and how many of each were voiced."""
 
     speech: int
     speech_voiced: int
@@ -43,7 +43,7 @@ class FramesVoiced:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What each row (by its name) made of one line of the set's `part`. `frames`: of the swept rows."""
+    """What each row, by name, made of one line of the set's `part`. `frames`: of the swept rows."""
 
     part: str
     truth: Truth
@@ -52,25 +52,24 @@ class Measured:
 
 
 class Replayed:
-    """A Detector whose decisions are known."""
+    """Detector whose decisions are known."""
 
     def __init__(self, voiced: Sequence[bool]) -> None:
         self._voiced = iter(voiced)
 
     def is_voiced(self, frame: bytes) -> bool:
-        """The next of them."""
         del frame
         return next(self._voiced)
 
 
 def decisions(line: Line, detector: Detector) -> list[bool]:
-    """Of each frame of the line."""
+    """Return the detector's decision on each frame of the line."""
     frames = range(0, len(line.pcm), PCM_FRAME_BYTES)
     return [detector.is_voiced(line.pcm[at : at + PCM_FRAME_BYTES]) for at in frames]
 
 
 def rows_for(number: int, plan: Planned) -> list[Row]:
-    """Who hears line `number` of the set."""
+    """Return the rows that hear line `number` of the set."""
     rows = [*BARE_ROWS, *SERVICE_ROWS, LISTENING_ROWS[0]]
     if plan.part != "usual":
         return rows
@@ -82,7 +81,7 @@ def rows_for(number: int, plan: Planned) -> list[Row]:
 
 
 def heard_by(line: Line, rows: Iterable[Row], part: str, model: RememberedModel) -> Measured:
-    """What they make of it. Each detector hears it once, however many rows it has."""
+    """Return what the rows heard. Each detector hears the line once, however many rows it has."""
     model.forget()
     known: dict[tuple[str, float | None], list[bool]] = {}
     heard: dict[str, list[Heard]] = {}
@@ -97,7 +96,7 @@ def heard_by(line: Line, rows: Iterable[Row], part: str, model: RememberedModel)
 
 
 def _frames(truth: Truth, voiced: Sequence[bool]) -> FramesVoiced:
-    """Only what has no pause in it counts as speech; what has one counts as neither."""
+    """Count frames. Speech without a pause counts as speech; speech with a pause counts as neither."""
     flags, what = np.array(voiced), np.zeros(len(voiced))
     for spoken in truth.spoken:
         what[spoken.start_ms // FRAME_MS : spoken.end_ms // FRAME_MS] = 1 if spoken.kind in ("short", "fluent") else -1
@@ -106,12 +105,12 @@ def _frames(truth: Truth, voiced: Sequence[bool]) -> FramesVoiced:
 
 
 def recorded_lines(side: str) -> Lines:
-    """Lines of one of the SIDES, with the recordings."""
+    """Return the maker of lines for one of the SIDES, with the recordings."""
     return Lines([Voice(voice(name)) for name in SIDES[side]], music())
 
 
 class _Worker:
-    """What a worker process has."""
+    """State of a worker process."""
 
     def __init__(self, side: str, amounts: Amounts, seed: int) -> None:
         self._lines = recorded_lines(side)
@@ -119,7 +118,7 @@ class _Worker:
         self._model = RememberedModel()
 
     def measure(self, number: int) -> Measured:
-        """Line `number` of the set."""
+        """Measure line `number` of the set."""
         plan = self._plans[number]
         return heard_by(plan.make(self._lines), rows_for(number, plan), plan.part, self._model)
 
@@ -137,10 +136,10 @@ def _measure(number: int) -> Measured:
 
 
 def measure(side: str, amounts: Amounts, seed: int, processes: int) -> list[Measured]:
-    """The whole set, in its order, with progress on standard error."""
+    """Measure the whole set, in its order, with progress on standard error."""
     count, began_s = len(planned(amounts, seed)), time.monotonic()
     measured: list[Measured] = []
-    context = multiprocessing.get_context("spawn")  # onnxruntime survives no fork
+    context = multiprocessing.get_context("spawn")  # onnxruntime does not survive a fork
     with context.Pool(processes, _start, (side, amounts, seed)) as pool:
         for one in pool.imap(_measure, range(count)):
             measured.append(one)
@@ -154,7 +153,7 @@ Keep = Callable[[Measured], bool]
 
 
 def score(measured: Iterable[Measured], row: str, keep: Keep) -> Score:
-    """Of one row, over the lines to be kept that it heard."""
+    """Return the score of one row over the lines that it heard and that `keep` chooses."""
     result = Score()
     for one in _of(measured, row, keep):
         result.add(one.truth, one.heard[row])

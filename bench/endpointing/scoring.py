@@ -1,11 +1,11 @@
-"""What an endpointer made of a line, against the truth.
+"""Comparison of what an endpointer found on a line with the truth.
 
-missed       nothing that it heard touches the utterance
-onset lost   so much of the utterance lies before the audio that Lex gets of it
-split        it ended within the utterance
-run on       its end was not found before the caller's next utterance, or by the longest utterance's limit
-not whole    one of these befell an utterance without a pause
-end delay    from the true end to the end it found: hangover and slowness
+missed       no utterance that it found touches the caller's
+onset lost   part of the utterance that lies before the audio that Lex gets
+split        it found an end within the utterance
+run on       it found the end only in the caller's next utterance, or by the limit of the longest utterance
+not whole    one of these happened to an utterance without a pause
+end delay    time from the true end to the end that it found: hangover and slowness
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,18 +21,18 @@ from lexbridge.audio.pcm import FRAME_MS, PCM_BYTES_PER_MS, PCM_FRAME_BYTES
 WITHOUT_PAUSE: Sequence[Kind] = ("short", "fluent")
 
 GRACE_MS = 20
-"""A frame: how exactly a beginning or an end can be found."""
+"""Accuracy with which a beginning or an end can be found, ms: one frame."""
 
 REPLY_MS = 500
-"""From the end of an utterance to its answer: an assumption, and a quick Lex."""
+"""Time from the end of an utterance to its answer, ms: an assumption, of a quick Lex."""
 
 ASKED_BEFORE_MS = 800
-"""Before an utterance the bot has asked for it."""
+"""Time before an utterance at which the bot has asked for it, ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One utterance as the endpointer had it. `audio_ms`: from where Lex gets audio, with the pre-roll."""
+    """Utterance as the endpointer found it. `audio_ms`: beginning of the audio for Lex, with the pre-roll."""
 
     audio_ms: int
     started_ms: int
@@ -41,7 +41,7 @@ class Heard:
 
 
 def hear(line: Line, endpointer: Endpointer) -> list[Heard]:
-    """Runs the line through it. The caller is asked, before each utterance, for what they say then."""
+    """Push the line through the endpointer. It is told, before each utterance, what the bot asks for."""
     asked = {max(0, spoken.start_ms - ASKED_BEFORE_MS) // FRAME_MS: spoken.asked for spoken in line.truth.spoken}
     heard: list[Heard] = []
     begun: tuple[int, int] | None = None
@@ -62,7 +62,7 @@ def hear(line: Line, endpointer: Endpointer) -> list[Heard]:
 
 @dataclass(slots=True)
 class Score:
-    """Counts over many lines. Add lines, then read."""
+    """Counts over many lines. Add lines, then read the shares."""
 
     utterances: int = 0
     without_pause: int = 0
@@ -79,7 +79,7 @@ class Score:
     false_triggers: int = 0
 
     def add(self, truth: Truth, heard: Sequence[Heard]) -> None:
-        """Counts what was heard on a line."""
+        """Count what was heard on a line."""
         if not truth.spoken:
             self.silent_s += truth.length_s
             self.false_triggers += len(heard)
@@ -114,50 +114,52 @@ class Score:
 
     @property
     def share_missed(self) -> float:
-        """Of all utterances, per cent."""
+        """Missed utterances, per cent of all."""
         return 100 * self.missed / self.utterances if self.utterances else float("nan")
 
     @property
     def share_not_whole(self) -> float:
-        """Of the utterances without a pause, per cent."""
+        """Utterances that are not whole, per cent of those without a pause."""
         return 100 * self.not_whole / self.without_pause if self.without_pause else float("nan")
 
     @property
     def share_missed_shorts(self) -> float:
-        """Of the short words, per cent."""
+        """Missed short words, per cent."""
         return 100 * self.missed_shorts / self.shorts if self.shorts else float("nan")
 
     @property
     def share_onset_lost(self) -> float:
-        """Of the utterances that were heard, those whose onset lacks more than a frame, per cent."""
+        """Utterances whose onset lacks more than a frame, per cent of those that were heard."""
         return percent([lost_ms > GRACE_MS for lost_ms in self.onsets_lost_ms])
 
     @property
     def share_run_on(self) -> float:
-        """Of all utterances, per cent."""
+        """Utterances that run on, per cent of all."""
         return 100 * self.run_on / self.utterances if self.utterances else float("nan")
 
     def onset_lost_ms(self, quantile: float) -> float:
-        """Quantile (0 to 1) of what the onsets lost; one whose audio begins before it lost nothing."""
+        """Return a quantile (0 to 1) of the onset that is lost, ms; 0 if the audio begins before the speech."""
         return float(max(0.0, np.quantile(self.onsets_lost_ms, quantile))) if self.onsets_lost_ms else float("nan")
 
     def share_split(self, kinds: Iterable[Kind], joined: bool = False) -> float:
-        """Of the utterances of these kinds that were heard, per cent. `joined`: what was put together again does not
-        count."""
+        """Return the utterances of these kinds that are split, per cent of those that were heard.
+
+        `joined`: do not count those that were put together again.
+        """
         split = self.split_when_joined if joined else self.split
         return percent([was for kind in kinds for was in split.get(kind, ())])
 
     def delay_ms(self, quantile: float, asked: Iterable[Expected] = tuple(Expected)) -> float:
-        """Quantile (0 to 1) of the end delays after these questions, or all."""
+        """Return a quantile (0 to 1) of the end delays after these questions, or after all, ms."""
         delays = [delay for one in asked for delay in self.delays_ms.get(one, ())]
         return float(np.quantile(delays, quantile)) if delays else float("nan")
 
     @property
     def false_triggers_an_hour(self) -> float:
-        """On the lines without speech."""
+        """Triggers an hour on the lines without speech."""
         return self.false_triggers / self.silent_s * 3600 if self.silent_s else float("nan")
 
 
 def percent(flags: Sequence[bool]) -> float:
-    """Share of the true ones."""
+    """Return the share of the true flags, per cent."""
     return 100 * sum(flags) / len(flags) if flags else float("nan")

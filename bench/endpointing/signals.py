@@ -9,15 +9,15 @@ from bench.endpointing.recordings import Samples
 from lexbridge.audio.pcm import RATE_HZ
 
 LOW_HZ, HIGH_HZ = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
-"""ITU-T Q.23: a key is one of each, together."""
+"""Frequencies of ITU-T Q.23: a key is one of each, together."""
 
 LOUDEST_DBOV, SOFTEST_DBOV = -12.0, -26.0
-"""Of each tone."""
+"""Levels between which each tone is, dBov."""
 
 ONE_COUNTRY_S = 30
 
 Cadence = Sequence[tuple[Sequence[float], float]]
-"""(frequencies in Hz, or none; seconds), again and again."""
+"""Frequencies in Hz, or none, for so many seconds; repeated."""
 
 _SILENT: Sequence[float] = ()
 _SIT: Cadence = [((985.2,), 0.33), ((1370.6,), 0.33), ((1776.7,), 0.33), (_SILENT, 2.0)]
@@ -40,7 +40,7 @@ CADENCES: Mapping[str, Sequence[Cadence]] = {
 
 
 def tone(frequencies_hz: Sequence[float], seconds: float, dbov: float, rng: np.random.Generator) -> Samples:
-    """Sines of these frequencies, each at `dbov`; silence if there are none."""
+    """Return sines of these frequencies, each at `dbov`; silence if there are none."""
     time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
     samples = np.zeros(len(time_s))
     for hz in frequencies_hz:
@@ -49,7 +49,7 @@ def tone(frequencies_hz: Sequence[float], seconds: float, dbov: float, rng: np.r
 
 
 def keys(seconds: float, rng: np.random.Generator) -> Samples:
-    """Keys pressed, now quickly, now slowly; the two tones of a key differ by up to 4 dB."""
+    """Return the tones of keys pressed quickly and slowly. The two tones of a key differ by up to 4 dB."""
     samples, at = np.zeros(round(seconds * RATE_HZ)), RATE_HZ
     while at < len(samples) - RATE_HZ:
         dbov, length_s = rng.uniform(SOFTEST_DBOV, LOUDEST_DBOV), rng.uniform(0.06, 0.4)
@@ -61,7 +61,7 @@ def keys(seconds: float, rng: np.random.Generator) -> Samples:
 
 
 def cadence(name: str, seconds: float, rng: np.random.Generator) -> Samples:
-    """One of CADENCES: of one country after the other, each for half a minute at a level of its own."""
+    """Return one of CADENCES: of one country after the other, each for half a minute at a level of its own."""
     pieces: list[Samples] = []
     while sum(map(len, pieces)) < seconds * RATE_HZ:
         pattern = CADENCES[name][int(rng.integers(len(CADENCES[name])))]

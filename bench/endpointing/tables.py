@@ -1,4 +1,4 @@
-"""The tables, in Markdown, and the limits that the figures have to hold."""
+"""Tables of the report, in Markdown."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -17,37 +17,37 @@ LISTENING = LISTENING_ROWS[0].name
 
 
 def usual(one: Measured) -> bool:
-    """Quiet, and every background at 20 and 10 dB."""
+    """Whether the line is usual: quiet, or with a background at 20 or 10 dB."""
     return one.part == "usual"
 
 
 def without_babble(one: Measured) -> bool:
-    """What is usual, but for babble."""
+    """Whether the line is usual, and its background is not babble."""
     return usual(one) and one.truth.condition != "babble"
 
 
 def without_babble_and_music(one: Measured) -> bool:
-    """What is usual, but for what others say or sing."""
+    """Whether the line is usual, and its background is neither babble nor music."""
     return without_babble(one) and one.truth.condition != "music"
 
 
 def music(one: Measured) -> bool:
-    """Music in the background, 20 and 10 dB."""
+    """Whether the line is usual, with music in the background."""
     return usual(one) and one.truth.condition == "music"
 
 
 def loud_babble(one: Measured) -> bool:
-    """The loudest of the usual babble."""
+    """Whether the line has the loudest babble of the usual lines."""
     return usual(one) and one.truth.condition == "babble" and one.truth.snr_db == 10
 
 
 def at(snr_db: int) -> Keep:
-    """In loud noise."""
+    """Return the choice of lines in loud noise at that signal-to-noise ratio."""
     return lambda one: one.part == "loud" and one.truth.snr_db == snr_db
 
 
 def number(value: float, digits: int = 1) -> str:
-    """As it stands in a table; nothing to be counted is a dash."""
+    """Return a number as it stands in a table: a dash if there was nothing to count."""
     return "-" if math.isnan(value) else f"{value:,.{digits}f}"
 
 
@@ -61,7 +61,7 @@ def _delay(of: Score, asked: Iterable[Expected] = tuple(Expected)) -> str:
 
 
 def bare_table(measured: Sequence[Measured], rows: Sequence[str], keep: Keep) -> str:
-    """The baseline's columns."""
+    """Return a table with the columns of the baseline."""
     heading = (
         *("detector", "missed % (short words)", "onset lost > 20 ms, %", "95 % of onsets lose at most, ms"),
         *("split %: fluent / hesitant", "run on %", "end delay p50 / p95, ms", "false triggers an hour"),
@@ -80,7 +80,7 @@ AS_RUN = (*(row.name for row in SERVICE_ROWS), LISTENING)
 
 
 def said_table(measured: Sequence[Measured]) -> str:
-    """As the service runs them: what becomes of what is said."""
+    """Return the table of what happens to speech, under the rules of the service."""
     heading = (
         *("detector", "missed % (short words)", "onset lost > 20 ms, %", "split %: fluent / hesitant / digits"),
         *("when joined: hesitant / digits", "run on %"),
@@ -98,7 +98,7 @@ def said_table(measured: Sequence[Measured]) -> str:
 
 
 def background_table(measured: Sequence[Measured]) -> str:
-    """As the service runs them: what is taken for speech and is not the caller's."""
+    """Return the table of what is taken for speech and is not the caller's, under the rules of the service."""
     heading = ("detector", "neither music nor babble", "music", "babble, 10 dB", "run on % in babble, 10 dB")
     lines = []
     for row in AS_RUN:
@@ -112,7 +112,7 @@ TROUBLED_ROWS = ("blog", *AS_RUN)
 
 
 def troubles_tables(measured: Sequence[Measured]) -> tuple[str, str]:
-    """What is made of speech, and what is heard where nobody speaks."""
+    """Return the tables of the troubled lines: with speech, and without."""
 
     def cells(condition: str, of: Score) -> str:
         del condition

@@ -1,4 +1,4 @@
-"""What goes wrong on lines: levels, clipping, offsets, comfort noise, lost frames, tones, hold music, our own echo."""
+"""Troubles of lines: levels, clipping, offsets, comfort noise, lost frames, tones, hold music, echo of prompts."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -17,16 +17,16 @@ LOSS_SHARE, LOSS_BURST_FRAMES = 0.05, 2.0
 HOLD_MUSIC_DBOV = -26.0
 ECHO_DB, ECHO_DELAYS_MS = -20.0, (150, 300)
 BARGE_IN_MS, BARGE_IN_GAP_MS = 300, 120
-"""What the service asks of a caller who interrupts a prompt."""
+"""Voice that the service requires of a caller who interrupts a prompt, ms, and the longest gap within it."""
 
 
 def offset(samples: Samples, _: np.random.Generator) -> Samples:
-    """A constant on the line: a converter that is not balanced."""
+    """Add a constant: a converter that is not balanced."""
     return samples + DC_OFFSET
 
 
 def lost_frames(repeat: bool) -> Callable[[Samples, np.random.Generator], Samples]:
-    """A Change: frames are lost, in bursts. `repeat`: the last one that came is heard again, not silence."""
+    """Return a change that loses frames in bursts. `repeat`: the last frame is heard again, instead of silence."""
 
     def change(samples: Samples, rng: np.random.Generator) -> Samples:
         frames = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES).copy()
@@ -42,12 +42,12 @@ def lost_frames(repeat: bool) -> Callable[[Samples, np.random.Generator], Sample
 
 
 def no_hiss(length: int, _: np.random.Generator) -> Samples:
-    """Digital silence."""
+    """Return digital silence."""
     return np.zeros(length)
 
 
 def steps_of_hiss(length: int, rng: np.random.Generator) -> Samples:
-    """Comfort noise whose level jumps every few seconds, now and then to digital silence."""
+    """Return comfort noise whose level jumps every few seconds, now and then to digital silence."""
     pieces: list[Samples] = []
     while sum(map(len, pieces)) < length:
         dbov = rng.choice([-np.inf, -66.0, -56.0, -50.0])
@@ -60,7 +60,7 @@ LEVELS = (
     Condition("speech at -15 dBov", speech_dbov=-15.0),
     Condition("clipped", speech_dbov=-6.0),
 )
-"""What only speech shows."""
+"""Troubles that only speech shows."""
 
 LINES = (
     Condition("DC offset", change=offset),
@@ -70,11 +70,11 @@ LINES = (
     Condition("lost frames are silent", "car", 20, change=lost_frames(repeat=False)),
     Condition("lost frames are repeated", "car", 20, change=lost_frames(repeat=True)),
 )
-"""With speech, and without."""
+"""Troubles with speech, and without."""
 
 
 def music(lines: Lines, seconds: float, rng: np.random.Generator) -> Samples:
-    """The other side has put us on hold."""
+    """Return the music of a caller's switchboard that has put the bot on hold."""
     return lines.backgrounds.make("music", seconds, rng) * level(HOLD_MUSIC_DBOV)
 
 
@@ -84,13 +84,13 @@ SOUNDS: Mapping[str, Sound] = {
     **{name: lambda _, seconds, rng, name=name: cadence(name, seconds, rng) for name in CADENCES},
     "hold music": music,
 }
-"""Nobody speaks, and this is heard."""
+"""Sounds of lines on which nobody speaks."""
 
 ECHO = "echo of our prompts"
 
 
 def sounding(name: str, lines: Lines, seconds: float, rng: np.random.Generator) -> Line:
-    """A line on which one of SOUNDS is heard, or ECHO."""
+    """Return a line on which one of SOUNDS is heard, or ECHO."""
     if name == ECHO:
         return _echoing(lines, seconds, rng)
     samples = SOUNDS[name](lines, seconds, rng)
@@ -98,7 +98,7 @@ def sounding(name: str, lines: Lines, seconds: float, rng: np.random.Generator) 
 
 
 def _echoing(lines: Lines, seconds: float, rng: np.random.Generator) -> Line:
-    """Stream mode: prompts in the bot's voice come back, weaker and later; each is listened to as the service does."""
+    """Return a line of stream mode: prompts come back weaker and later, and the service listens while they play."""
     samples = comfort_noise(round(seconds * RATE_HZ), rng)
     listening: dict[int, Listening] = {}
     voice, at = lines.voice(rng), RATE_HZ
@@ -113,11 +113,11 @@ def _echoing(lines: Lines, seconds: float, rng: np.random.Generator) -> Line:
 
 
 def _guarded(prompt: Samples, first: int) -> dict[int, Listening]:
-    """How the frames from `first` on are listened to while `prompt` plays (whole frames), and its echo may come."""
+    """Return how the service listens to the frames from `first` on, while `prompt` plays and its echo may come."""
     played = Prompt(0)
     played.push(encode_mulaw(np.clip(np.rint(prompt), -FULL_SCALE, FULL_SCALE - 1).astype("<i2").tobytes()))
     played.complete()
-    deque(played.send(0), maxlen=0)  # it begins
+    deque(played.send(0), maxlen=0)  # the prompt begins
     frames = range(len(prompt) // FRAME_SAMPLES + ECHO_DELAY_MS // FRAME_MS)
     levels = [played.echo_rms(n * FRAME_MS) for n in frames]
     return {first + n: Listening(BARGE_IN_MS, BARGE_IN_GAP_MS, rms) for n, rms in enumerate(levels)}

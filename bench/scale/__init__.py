@@ -1,1 +1,1 @@
-"""A simulation of the service on ECS, second by second: calls, tasks, scaling, deployments: `python -m bench scale`."""
+"""Simulation of calls, tasks, scaling and deployments on ECS: `python -m bench scale`."""

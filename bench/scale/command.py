@@ -1,11 +1,12 @@
-"""How many calls are refused and moved, and how many tasks it takes, at three sizes: a simulation, seeded.
+"""Simulation of calls on ECS at three sizes: how many are refused and moved, and how many tasks it takes.
 
-Calls come by a working day's curve and are of log-normal length; tasks take their time to start; the metric is late;
-scaling, protection, deregistration, draining and deployments go as AWS documents them and as our templates and code
-have them. What is documented, ours, or assumed stands in the last table. Nothing of it was compared with real AWS.
+Calls come by the curve of a working day and have log-normal lengths; tasks take time to start; the metric is late;
+scaling, protection, deregistration, draining and deployments work as AWS documents them and as the templates and the
+code have them. The last table lists what is documented, what is our own, and what is assumed. Nothing was compared with
+real AWS. Seeded.
 
     python -m bench scale                    # the tables, some minutes
-    python -m bench scale --write docs       # and into docs/scale-figures.md, with a picture (needs matplotlib)
+    python -m bench scale --write docs       # into docs/scale-figures.md too, with a picture (needs matplotlib)
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the measurement. Return its exit status."""
     parser = make_parser("scale", __doc__)
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="write scale-figures.md and a picture into it")
-    parser.add_argument("--processes", type=int, default=1, help="at once (1)")
+    parser.add_argument("--processes", type=int, default=1, help="number of processes (default: %(default)s)")
     options = parser.parse_args(arguments)
     sized, deployed = days(), deployments()
     with ProcessPoolExecutor(options.processes) as pool:

@@ -1,4 +1,4 @@
-"""What the model takes as given, and where each figure is from."""
+"""Figures that the model takes as given, each with its origin."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,7 @@ from lexbridge.server import ecs
 
 
 class Origin(Enum):
-    """Where a figure is from."""
+    """Origin of a figure."""
 
     DOCUMENTED = "documented"
     OURS = "our templates and code"
@@ -17,18 +17,24 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A figure of the model, or a rule without one. `source`: an address, a file of ours, or why it is assumed."""
+    """Figure of the model, or a rule without one. `source`: an address, a file of this project, or a reason."""
 
     name: str
-    value: float | None
+    amount: float | None
     unit: str
     origin: Origin
     source: str
 
     @property
+    def value(self) -> float:
+        """Amount of a figure. A rule has none."""
+        assert self.amount is not None, self.name
+        return self.amount
+
+    @property
     def figure(self) -> str:
-        """With its unit."""
-        return "" if self.value is None else f"{self.value:g} {self.unit}".strip()
+        """Figure with its unit; empty for a rule."""
+        return "" if self.amount is None else f"{self.value:g} {self.unit}".strip()
 
 
 _ECS = "docs.aws.amazon.com/AmazonECS/latest/developerguide"
@@ -87,4 +93,4 @@ CALL_SIGMA = Given(
 LONGEST_CALL_S = Given("longest call", 7200, "s", Origin.ASSUMED, "")
 
 GIVENS = [given for given in list(globals().values()) if isinstance(given, Given)]
-"""All of them, in order."""
+"""All figures and rules, in order."""

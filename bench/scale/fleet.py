@@ -8,7 +8,7 @@ from bench.scale.constants import DRAIN_S, MOVED_PER_S, MOVED_WITHIN_S
 
 
 class State(IntEnum):
-    """Of a task. Gone: its place is free."""
+    """State of a task. GONE: its place is free."""
 
     GONE = 0
     STARTING = 1
@@ -18,10 +18,12 @@ class State(IntEnum):
 
 
 class Fleet:
-    """All tasks, by place. The clock of `calls_ending` runs in a ring."""
+    """All tasks, by place. `places`: most tasks at a time.
+
+    `max_calls`: of a task. `longest_s`: every call is shorter. The seconds of `calls_ending` are a ring.
+    """
 
     def __init__(self, places: int, max_calls: int, longest_s: int, rng: np.random.Generator) -> None:
-        """`places`: most tasks at a time. `max_calls`: of a task. `longest_s`: a call is shorter than that."""
         self.max_calls = max_calls
         self.state = np.zeros(places, dtype=np.int8)
         self.calls = np.zeros(places, dtype=np.int64)
@@ -38,18 +40,18 @@ class Fleet:
         self._rng = rng
 
     def of(self, *states: State) -> np.ndarray:
-        """Places of the tasks in these states."""
+        """Return the places of the tasks in these states."""
         found = self.state == states[0]
         for state in states[1:]:
             found |= self.state == state
         return np.flatnonzero(found)
 
     def count(self, *states: State) -> int:
-        """Tasks in these states."""
+        """Return the number of tasks in these states."""
         return len(self.of(*states))
 
     def start(self, number: int, now_s: int, start_s: float, spread_s: float) -> None:
-        """New tasks, in the first free places."""
+        """Start new tasks, in the first free places."""
         places = np.flatnonzero(self.state == State.GONE)[:number]
         self.state[places] = State.STARTING
         self.is_old[places] = False
@@ -60,15 +62,15 @@ class Fleet:
         )
 
     def end_calls(self, now_s: int) -> None:
-        """The calls whose second has come."""
+        """End the calls whose second has come."""
         ended = self._ending[now_s % self._longest_s]
         self.calls -= ended
         ended[:] = 0
 
     def take(self, lengths_s: np.ndarray, now_s: int) -> np.ndarray:
-        """New calls, each to the serving task with the fewest. Returns how many each serving task got.
+        """Give each new call to the serving task with the fewest calls. Return how many each serving task got.
 
-        The load balancer knows nothing of full: a call that comes to a full task is refused by it.
+        The load balancer does not know which tasks are full: a full task refuses the call that it gets.
         """
         serving = np.flatnonzero(self.state == State.SERVING)
         gets = self._spread(serving, len(lengths_s))
@@ -78,7 +80,7 @@ class Fleet:
         return gets
 
     def _spread(self, serving: np.ndarray, number: int) -> np.ndarray:
-        """One after the other to whoever has the fewest: filled like water."""
+        """Spread calls one after the other to the task with the fewest: like water that fills a vessel."""
         gets = np.zeros(len(serving), dtype=np.int64)
         levels = self.calls[serving].copy()
         while number > 0 and len(levels):
@@ -98,7 +100,8 @@ class Fleet:
         np.add.at(self.calls, places, 1)
 
     def pass_on(self, now_s: int) -> None:
-        """What time does to tasks: they begin to serve, have no calls any more, are told to end, end."""
+        """Change the states of tasks whose time has come: they begin to serve, have no calls left, are told to end,
+        end."""
         if not ((self.state != State.SERVING) & (self.state != State.GONE)).any():
             return
         due = self.due_s <= now_s
@@ -119,7 +122,7 @@ class Fleet:
                 self._move_some(int(place), now_s)
 
     def _move_some(self, place: int, now_s: int) -> None:
-        """A draining task's calls go on with others, some a second."""
+        """Move some calls a second from draining tasks to others."""
         most = int(max(MOVED_PER_S.value, -(-self.calls[place] // int(MOVED_WITHIN_S.value))))
         seconds = np.flatnonzero(self._ending[:, place])
         ends = np.repeat(seconds, self._ending[seconds, place])

@@ -1,4 +1,4 @@
-"""The picture of a day."""
+"""Picture of a simulated day."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ INK, LIVE, ROOM, REFUSED = "#22313f", "#2f6fb2", "#8795a1", "#d1232a"
 
 
 def draw(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """Live calls, the room there is for them, and refusals, one panel a policy. Raises OSError."""
+    """Draw live calls, the room for them, and refusals, one panel for each policy. Raises OSError."""
     figure = Figure(figsize=(12.0, 2.6 * len(outcomes)), dpi=110, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(outcomes), 1, sharex=True, squeeze=False)[:, 0]

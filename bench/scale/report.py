@@ -1,4 +1,4 @@
-"""The page of tables."""
+"""Page of tables: docs/scale-figures.md."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ AFTER_DEPLOYMENT_S = 2 * 3600
 
 
 def refused_in(outcome: Outcome, from_s: int, to_s: int) -> str:
-    """Calls refused in that stretch of the day, and their share of those that came."""
+    """Return the calls refused in that part of the day, and their share of the calls that came."""
     minutes = slice(from_s // 60, to_s // 60)
     came, refused = sum(outcome.came_by_minute[minutes]), sum(outcome.refused_by_minute[minutes])
     return f"{refused:,} ({refused / max(1, came):.1%})"
@@ -48,7 +48,7 @@ DEPLOYMENT_HEADING = (
 
 
 def page(days: Sequence[tuple[str, Outcome]], deployments: Sequence[Outcome]) -> str:
-    """All of it, in Markdown."""
+    """Return the whole page, in Markdown."""
     mean_s, burst = days[0][1].plan.lengths.mean_s, BURST
     return "\n".join(
         [

@@ -12,14 +12,14 @@ from bench.scale.fleet import Fleet, State
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
-    """From a moment on there are at least so many tasks."""
+    """Scheduled minimum of tasks from a moment on."""
 
     at_s: int
     least: int
 
 
 class Metric(Enum):
-    """What stands for the calls of a task."""
+    """Metric that stands for the calls of a task."""
 
     AVERAGE = "the average of all that report, tasks that are leaving too"
     SUM_BY_DESIRED = "the sum of all that report, divided by the tasks desired"
@@ -27,7 +27,7 @@ class Metric(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How a service is scaled. `target`: CallsPerTask. `most`: tasks."""
+    """How a service is scaled. `target`: CallsPerTask. `least`, `most`: numbers of tasks."""
 
     name: str
     target: float
@@ -38,7 +38,7 @@ class Policy:
 
 
 class Tracking:
-    """Told of the fleet once a minute, it gives the number of tasks to have."""
+    """Target tracking: called once a minute, it decides the number of tasks."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -48,12 +48,12 @@ class Tracking:
         self._out_s = self._in_s = -math.inf
 
     def desired(self, fleet: Fleet, desired: int, now_s: int, *, is_deploying: bool) -> int:
-        """A minute is over. While a deployment goes on, nothing is scaled in."""
+        """Return the number of tasks after another minute. During a deployment nothing is scaled in."""
         least = self._least(now_s)
         self._late.append(self._value(fleet, desired))
         if len(self._late) == self._late.maxlen and not math.isnan(self._late[0]):
             self._seen.append(self._late[0])
-            # AWS too begins with the tasks that run, not with those desired (Given OUT_BASE).
+            # AWS also starts from the tasks that run, not from those desired (OUT_BASE).
             wanted = math.ceil(fleet.count(State.SERVING) * self._seen[-1] / self._policy.target)
             desired = self._tracked(desired, wanted, now_s, is_deploying=is_deploying)
         return min(max(desired, least), self._policy.most)
@@ -72,7 +72,7 @@ class Tracking:
         return desired
 
     def _value(self, fleet: Fleet, desired: int) -> float:
-        """The metric now; NaN without a task that reports."""
+        """Return the metric now, or NaN if no task reports."""
         reporting = fleet.of(State.SERVING, State.DEREGISTERED, State.DRAINING)
         if not len(reporting):
             return math.nan
@@ -80,6 +80,6 @@ class Tracking:
         return float(fleet.calls[reporting].sum()) / by
 
     def _least(self, now_s: int) -> int:
-        """The last scheduled minimum whose time has come."""
+        """Return the last scheduled minimum whose time has come."""
         past = [one.least for one in self._policy.scheduled if one.at_s <= now_s]
         return past[-1] if past else self._policy.least

@@ -1,4 +1,4 @@
-"""What `python -m bench scale` runs: three sizes, the ways to scale them, the ways to deploy."""
+"""Scenarios of `python -m bench scale`: three sizes, policies of scaling, and ways to deploy."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from bench.scale.simulation import Plan
 from bench.scale.traffic import Burst
 
 CELL_CALLS = 12_500
-"""The largest of the three is 80 of these, each with a load balancer and a service of its own: 1,000,000 calls."""
+"""Calls of a cell, which has a load balancer and a service of its own. 80 cells are the largest size: 1,000,000 calls."""
 SIZES = {"100": 100, "10,000": 10_000, "a cell of 12,500 (80 of them: 1,000,000)": CELL_CALLS}
 MAX_CALLS, CALLS_PER_TASK, LEAST_TASKS = 80, 50, 2
 DEPLOYED_S = 10 * 3600 + 1800
@@ -20,7 +20,8 @@ DEPLOYMENT_HOURS = 4
 
 
 def policies(peak_calls: float) -> Sequence[Policy]:
-    """No headroom, our default, more headroom; tasks ahead of a burst that was announced; the plain average."""
+    """Return the policies: no headroom, the default, more headroom, tasks ahead of an announced burst, the plain
+    average."""
     most = max(20, math.ceil(peak_calls / CALLS_PER_TASK * 3))
     default = Policy(f"default: {CALLS_PER_TASK} of {MAX_CALLS}", CALLS_PER_TASK, LEAST_TASKS, most)
     bursting = math.ceil(peak_calls * BURST.times / CALLS_PER_TASK)
@@ -36,7 +37,7 @@ def policies(peak_calls: float) -> Sequence[Policy]:
 
 
 def days() -> Sequence[tuple[str, Plan]]:
-    """A working day of each size with each policy: a deployment in the morning, a burst after noon."""
+    """Return a working day of each size with each policy: a deployment in the morning, a burst after noon."""
     return [
         (size, Plan(peak, policy, MAX_CALLS, burst=BURST, deployments_s=(DEPLOYED_S,)))
         for size, peak in SIZES.items()
@@ -45,7 +46,7 @@ def days() -> Sequence[tuple[str, Plan]]:
 
 
 def deployments() -> Sequence[Plan]:
-    """A deployment at the peak, with each deregistration delay."""
+    """Return a deployment at the peak with each deregistration delay."""
     peak = SIZES["10,000"]
     default = policies(peak)[1]
     return [

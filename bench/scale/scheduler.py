@@ -1,4 +1,4 @@
-"""ECS as the model sees it: as many tasks as desired, task protection, rolling deployments."""
+"""ECS in the model: as many tasks as desired, task protection, rolling deployments."""
 
 import numpy as np
 
@@ -14,11 +14,11 @@ from bench.scale.constants import (
 from bench.scale.fleet import Fleet, State
 
 EVERY_S = 5
-"""How often it looks."""
+"""Time between two looks of the scheduler, seconds."""
 
 
 class Scheduler:
-    """Looks after a fleet each `EVERY_S`."""
+    """Scheduler that looks after a fleet every `EVERY_S`."""
 
     def __init__(self, fleet: Fleet, desired: int, deregistration_s: int) -> None:
         self.fleet = fleet
@@ -28,12 +28,12 @@ class Scheduler:
         self._deregistration_s = deregistration_s
 
     def deploy(self, now_s: int) -> None:
-        """A new revision: every task there is is old now."""
+        """Begin a deployment: all present tasks are of the old revision."""
         self.fleet.is_old[:] = self.fleet.state != State.GONE
         self.deployment_began_s = now_s
 
     def look(self, now_s: int) -> None:
-        """Starts and stops what has to be."""
+        """Start and stop tasks as needed."""
         self._protect(now_s)
         if self.deployment_began_s is None:
             self._keep_desired(now_s)
@@ -41,14 +41,14 @@ class Scheduler:
             self._roll(now_s)
 
     def _protect(self, now_s: int) -> None:
-        """Who has calls is protected, and rests now and then: else a busy service could not be deployed."""
+        """Protect tasks with calls, with a rest now and then: otherwise a busy service could not be deployed."""
         fleet = self.fleet
         has_calls = fleet.calls > 0
         fleet.protected_s[~has_calls] = -1
         fleet.protected_s[has_calls & (fleet.protected_s < 0)] = now_s
         rests = has_calls & (now_s - fleet.protected_s >= PROTECTED_S.value)
         if self.deployment_began_s is not None and self._is_protected(now_s).sum() > self.desired:
-            # Each task hears of it when it renews: at a second of its own in the minute.
+            # Each task learns of the deployment when it renews its protection, at a second of its own in the minute.
             renewed = (np.arange(len(has_calls)) * 7 + now_s) % int(RENEWED_EVERY_S.value) < EVERY_S
             rests |= has_calls & renewed & (fleet.rests_until_s <= now_s)
         fleet.rests_until_s[rests] = now_s + int(REST_S.value)
@@ -67,7 +67,7 @@ class Scheduler:
             self._stop(fleet.of(State.STARTING, State.SERVING), -lacking, now_s)
 
     def _roll(self, now_s: int) -> None:
-        """New tasks up to the surplus; for each one that serves an old one may end."""
+        """Start new tasks up to the surplus. For each new task that serves, an old one may end."""
         fleet = self.fleet
         is_live = (fleet.state == State.STARTING) | (fleet.state == State.SERVING)
         fresh, old = int((is_live & ~fleet.is_old).sum()), np.flatnonzero(is_live & fleet.is_old)
@@ -85,7 +85,8 @@ class Scheduler:
         self.fleet.start(max(0, min(number, most)), now_s, START_S.value, START_SPREAD_S.value)
 
     def _stop(self, places: np.ndarray, number: int, now_s: int) -> None:
-        """Of those, so many that are not protected: those that start first, then those with the fewest calls."""
+        """Stop up to `number` unprotected tasks of those places: first those that start, then those with the fewest
+        calls."""
         fleet = self.fleet
         free = places[~self._is_protected(now_s)[places]]
         chosen = free[np.lexsort((fleet.calls[free], fleet.state[free]))][: max(0, number)]

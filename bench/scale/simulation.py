@@ -1,4 +1,4 @@
-"""One service over some hours, in steps of a second."""
+"""Simulation of one service over some hours, in steps of a second."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from bench.scale.traffic import DAY_S, Burst, Lengths, rates
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is run. `peak_calls`: live on average at the peak. Deployments are at seconds of the day."""
+    """Plan of a run. `peak_calls`: average number of live calls at the peak. Deployments are at seconds of the day."""
 
     peak_calls: float
     policy: Policy
@@ -31,7 +31,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of it. By minute: live calls, tasks that serve, tasks in all, calls that came, calls refused."""
+    """Outcome of a run. Lists are by minute: live calls, tasks that serve, all tasks, calls that came, calls refused."""
 
     plan: Plan
     came: int = 0
@@ -40,10 +40,10 @@ class Outcome:
     cut: int = 0
     task_hours: float = 0.0
     most_new_per_task: int = 0
-    """Calls that a task got in one second: a new task gets all there are until it has as many as the others."""
+    """Most calls that a task got in one second: a new task gets all, until it has as many as the others."""
     mean_live: float = 0.0
     deployments_took_s: list[int] = field(default_factory=list)
-    """Of those that ended."""
+    """Lengths of the deployments that have ended, seconds."""
     live: list[int] = field(default_factory=list)
     serving: list[int] = field(default_factory=list)
     tasks: list[int] = field(default_factory=list)
@@ -52,17 +52,17 @@ class Outcome:
 
     @property
     def refused_share(self) -> float:
-        """Of the calls that came."""
+        """Share of the calls that were refused."""
         return self.refused / max(1, self.came)
 
     @property
     def worst_minute_share(self) -> float:
-        """Refused in the minute in which most were."""
+        """Share of the calls that were refused in the minute with the most refusals."""
         return max((no / max(1, came) for no, came in zip(self.refused_by_minute, self.came_by_minute, strict=True)))
 
 
 def simulate(plan: Plan) -> Outcome:
-    """Runs it."""
+    """Run a plan. Return its outcome."""
     rng = np.random.default_rng(plan.seed)
     expected = rates(plan.peak_calls, plan.lengths.mean_s, plan.seconds, daily=plan.is_daily, burst=plan.burst)
     first = max(plan.policy.least, math.ceil(expected[0] * plan.lengths.mean_s / plan.policy.target))
@@ -97,7 +97,7 @@ def simulate(plan: Plan) -> Outcome:
 
 
 def _note(outcome: Outcome, fleet: Fleet, before: tuple[int, int]) -> tuple[int, int]:
-    """What was in the minute that is over. `before`, and what is returned: calls that came and were refused so far."""
+    """Note the figures of the minute that is over. `before` and the result: calls that came and were refused so far."""
     outcome.live.append(int(fleet.calls.sum()))
     outcome.serving.append(fleet.count(State.SERVING))
     outcome.tasks.append(fleet.count(*(state for state in State if state != State.GONE)))

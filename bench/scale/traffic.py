@@ -1,4 +1,4 @@
-"""Who calls when, and for how long."""
+"""Traffic: when calls come, and how long they last."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ HOURLY = [
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Something is on television: so many times the calls that there would be, from a moment on for so long."""
+    """Burst of calls, as after a television programme: `times` as many from a moment on, for a while."""
 
     at_s: int
     lasts_s: int
@@ -32,7 +32,7 @@ class Lengths:
     longest_s: int = int(LONGEST_CALL_S.value)
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Whole seconds, at least one. Rounded to the next, so that the mean stays."""
+        """Return whole seconds, at least one, rounded at random so that the mean stays."""
         median_s = self.mean_s / np.exp(self.sigma**2 / 2)
         drawn = median_s * np.exp(self.sigma * rng.standard_normal(count))
         return np.clip(np.floor(drawn + rng.random(count)), 1, self.longest_s - 1).astype(np.int64)
@@ -41,7 +41,10 @@ class Lengths:
 def rates(
     peak_calls: float, mean_s: float, seconds: int, *, daily: bool = True, burst: Burst | None = None
 ) -> np.ndarray:
-    """Expected calls that come in, for each second from midnight on. At the peak `peak_calls` are live on average."""
+    """Return the expected number of new calls for each second from midnight on.
+
+    At the peak `peak_calls` are live on average.
+    """
     at_s = np.arange(seconds)
     hours = np.arange(len(HOURLY) + 1)
     share = np.interp(at_s % DAY_S / 3600, hours, [*HOURLY, HOURLY[0]]) if daily else np.ones(seconds)
