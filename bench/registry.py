@@ -68,7 +68,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         packages=SYNTHETIC_SPEECH,
     ),
     "odd_answers": Benchmark(
-        "bench.stress.odd_answers", "cost of endless, compressed and malformed answers of Lex or Twilio"
+        "bench.stress.odd_answers.command", "cost of endless, compressed and malformed answers of Lex or Twilio"
     ),
     "soak": Benchmark("bench.stress.soak", "whether memory, descriptors, threads or greenlets grow under 200 calls"),
     "survival": Benchmark(

@@ -1,8 +1,8 @@
 """Accuracy, delay and CPU of each voice detector, measured with recorded speech on simulated telephone lines.
 
 Builds the set from recordings of Debian's packages (fetched once into ~/.cache/lexbridge/recordings), has every
-detector hear it, prints the tables, and prints each limit beside its figure; exit status 1 when one is missed. Seeded: the same
-command gives the same tables, except for the CPU. It takes some ten minutes on two cores, and needs
+detector hear it, and prints the tables, with each limit beside its figure; exit status 1 when one is missed. Seeded:
+the same command gives the same tables, except for the CPU. It takes some ten minutes on two cores, and needs
 
     pip install -r requirements-bench.txt
 

@@ -73,8 +73,7 @@ def _median(found: Sequence[Cost]) -> Cost:
 
 
 def bridge_us() -> float:
-    """Return the CPU of the whole service for a frame of silence, with amplitude detector and endpointer,
-    microseconds."""
+    """Return the CPU of the whole service for a frame of silence, with the amplitude detector, microseconds."""
     answer = subprocess.run(
         [sys.executable, "-m", "bench.endpointing.bridge_cost"], check=True, capture_output=True, text=True, timeout=120
     )

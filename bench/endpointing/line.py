@@ -101,7 +101,7 @@ class Condition:
     """Condition of a line.
 
     `background`: one of Backgrounds at `snr_db` under the speech, or None. `hiss`: makes the noise that is always there.
-    `change`: alters everything on the line before it is coded.
+    `change`: alters all that is on the line, before it is coded.
     """
 
     name: str

@@ -59,7 +59,7 @@ class Amounts:
 
 
 WHOLE = Amounts(usual=Amount(10, 9, 180.0), loud=Amount(5, 2, 180.0), troubles=Amount(13, 3, 200.0))
-"""Whole set: 1,200 utterances and 6.3 h without speech of usual conditions, 480 and 1.2 h in loud noise; the troubles."""
+"""Whole set: 1,200 utterances and 6.3 h without speech as usual, 480 and 1.2 h in loud noise; the troubles."""
 
 
 def planned(amounts: Amounts, seed: int) -> list[Planned]:

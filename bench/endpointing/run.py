@@ -43,7 +43,7 @@ class FramesVoiced:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What each row, by name, made of one line of the set's `part`. `frames`: of the swept rows."""
+    """Findings of each row, by name, on one line of the set's `part`. `frames`: of the swept rows."""
 
     part: str
     truth: Truth

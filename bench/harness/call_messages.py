@@ -1,4 +1,4 @@
-"""What Twilio sends of a numbered call: the form of the webhook, and the messages of the media stream."""
+"""Messages of a numbered call, as Twilio sends them: the webhook's form, and those of the media stream."""
 
 import json
 import secrets

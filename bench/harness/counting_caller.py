@@ -31,13 +31,13 @@ class Stretch:
 
 @dataclass(slots=True)
 class Notes:
-    """What the caller of one call has noticed."""
+    """Notes of the caller of one call."""
 
     sid: str
     turns: int
     began_s: float
     ended: End | None = None
-    """How the call ended; None while it is live."""
+    """Reason of the end of the call; None while it is live."""
     detail: str = ""
     has_finished: bool = False
     turn: int = 0
@@ -48,13 +48,13 @@ class Notes:
     out_of_order: int = 0
     ended_s: float = 0.0
     gaps: list[Stretch] = field(default_factory=list)
-    """From the end of what the caller said to the bot's next words that are no filler, less the hangover."""
+    """Times from the end of what the caller said to the bot's next words that are no filler, less the hangover."""
     silences: list[Stretch] = field(default_factory=list)
     """Neither party made a sound."""
     waits: list[Stretch] = field(default_factory=list)
-    """From the end of what the caller said to the bot's next words, fillers too, even if the caller repeats itself."""
+    """Times from the end of what the caller said to the bot's next words, even fillers, even if the caller repeats."""
     turns_took: list[Stretch] = field(default_factory=list)
-    """From the end of the first time that a turn was said to the prompt for the next turn."""
+    """Times from the end of the first time that a turn was said to the prompt for the next turn."""
 
 
 class CountingCaller(ScheduledCaller):

@@ -1,4 +1,4 @@
-"""What /proc tells of a process: CPU, memory, threads, descriptors. Linux only."""
+"""Figures of a process from /proc: CPU, memory, threads, descriptors. Linux only."""
 
 import contextlib
 import os

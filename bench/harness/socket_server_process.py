@@ -48,7 +48,7 @@ DELAYS_KEPT = 2000
 
 
 class Figures:
-    """What the process has counted."""
+    """Counts of the process."""
 
     def __init__(self) -> None:
         self.messages = 0

@@ -17,7 +17,7 @@ from lexbridge.server.accepting import FewestSocketsFirst
 
 
 def take_any() -> None:
-    """Have each worker accept every connection, and keep connections whichever worker has fewer calls."""
+    """Make each worker accept every connection, and keep connections whichever worker has fewer calls."""
     for name in ("defers", "has_others"):
         assert hasattr(FewestSocketsFirst, name)
     FewestSocketsFirst.defers = lambda *_: False  # type: ignore[method-assign]

@@ -64,7 +64,7 @@ class Step:
 
     @property
     def cores(self) -> float:
-        """Cores that the service used."""
+        """Number of cores that the service used."""
         return self.cpu_s / self.seconds
 
     @property

@@ -35,7 +35,7 @@ def noise_frames(seconds: float = 3.0) -> list[bytes]:
 
 @dataclass(slots=True)
 class NoisyLine(Speech):
-    """What the caller's line carries: noise, or what the caller says. Both are mu-law frames."""
+    """Line of a caller: it carries noise, or what the caller says. Both are mu-law frames."""
 
     clock: Clock = field(kw_only=True)
     noise: Sequence[bytes] = field(kw_only=True)
@@ -57,7 +57,7 @@ class NoisyLine(Speech):
 
 @dataclass(slots=True)
 class TalkFigures:
-    """What all callers of a run have noticed."""
+    """Counts and times of all callers of a run."""
 
     ended_early: int = 0
     """Calls that were refused, or that the service ended."""

@@ -100,8 +100,7 @@ class Fleet:
         np.add.at(self.calls, places, 1)
 
     def pass_on(self, now_s: int) -> None:
-        """Change the states of tasks whose time has come: they begin to serve, have no calls left, are told to end,
-        end."""
+        """Change the state of tasks whose time has come: they serve, have no calls left, are told to end, or end."""
         if not ((self.state != State.SERVING) & (self.state != State.GONE)).any():
             return
         due = self.due_s <= now_s

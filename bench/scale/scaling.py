@@ -27,7 +27,7 @@ class Metric(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How a service is scaled. `target`: CallsPerTask. `least`, `most`: numbers of tasks."""
+    """Policy of scaling. `target`: CallsPerTask. `least`, `most`: numbers of tasks."""
 
     name: str
     target: float

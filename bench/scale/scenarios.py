@@ -1,4 +1,4 @@
-"""Scenarios of `python -m bench scale`: three sizes, policies of scaling, and ways to deploy."""
+"""Settings of `python -m bench scale`: three sizes, policies of scaling, and ways to deploy."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from bench.scale.simulation import Plan
 from bench.scale.traffic import Burst
 
 CELL_CALLS = 12_500
-"""Calls of a cell, which has a load balancer and a service of its own. 80 cells are the largest size: 1,000,000 calls."""
+"""Calls of a cell, with a load balancer and a service of its own. The largest size is 80 cells: 1,000,000 calls."""
 SIZES = {"100": 100, "10,000": 10_000, "a cell of 12,500 (80 of them: 1,000,000)": CELL_CALLS}
 MAX_CALLS, CALLS_PER_TASK, LEAST_TASKS = 80, 50, 2
 DEPLOYED_S = 10 * 3600 + 1800
@@ -20,8 +20,7 @@ DEPLOYMENT_HOURS = 4
 
 
 def policies(peak_calls: float) -> Sequence[Policy]:
-    """Return the policies: no headroom, the default, more headroom, tasks ahead of an announced burst, the plain
-    average."""
+    """Return the policies: no headroom, default, more headroom, ahead of an announced burst, the plain average."""
     most = max(20, math.ceil(peak_calls / CALLS_PER_TASK * 3))
     default = Policy(f"default: {CALLS_PER_TASK} of {MAX_CALLS}", CALLS_PER_TASK, LEAST_TASKS, most)
     bursting = math.ceil(peak_calls * BURST.times / CALLS_PER_TASK)

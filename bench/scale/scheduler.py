@@ -85,8 +85,7 @@ class Scheduler:
         self.fleet.start(max(0, min(number, most)), now_s, START_S.value, START_SPREAD_S.value)
 
     def _stop(self, places: np.ndarray, number: int, now_s: int) -> None:
-        """Stop up to `number` unprotected tasks of those places: first those that start, then those with the fewest
-        calls."""
+        """Stop up to `number` unprotected tasks: first those that start, then those with the fewest calls."""
         fleet = self.fleet
         free = places[~self._is_protected(now_s)[places]]
         chosen = free[np.lexsort((fleet.calls[free], fleet.state[free]))][: max(0, number)]

@@ -31,7 +31,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Outcome:
-    """Outcome of a run. Lists are by minute: live calls, tasks that serve, all tasks, calls that came, calls refused."""
+    """Outcome of a run; the lists are by minute."""
 
     plan: Plan
     came: int = 0
@@ -43,7 +43,7 @@ class Outcome:
     """Most calls that a task got in one second: a new task gets all, until it has as many as the others."""
     mean_live: float = 0.0
     deployments_took_s: list[int] = field(default_factory=list)
-    """Lengths of the deployments that have ended, seconds."""
+    """Time that each finished deployment took, seconds."""
     live: list[int] = field(default_factory=list)
     serving: list[int] = field(default_factory=list)
     tasks: list[int] = field(default_factory=list)

@@ -25,7 +25,7 @@ from bench.harness.settings import ROOT
 from bench.stress.survival.command import ANSWERS_AFTER_S
 
 LOOKS = 4
-"""Looks at the workers in a minute."""
+"""Number of looks at the workers in a minute."""
 STATE_LIMIT_S = 5.0
 
 
@@ -44,7 +44,7 @@ TOLERANCES = {
     "greenlets": Tolerance(0.05, 25.0),
     "objects": Tolerance(0.05, 5000.0),
 }
-"""Tolerances by figure: calls begin and end all the time, so no two looks see the same."""
+"""Tolerance of each figure, because calls begin and end all the time and no two looks see the same."""
 
 
 async def look(load: Load, state: Path | None) -> dict[str, float]:

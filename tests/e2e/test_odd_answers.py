@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.stress.odd_answers import Case, measure
+from bench.stress.odd_answers.command import Case, measure
 
 pytestmark = pytest.mark.e2e
 

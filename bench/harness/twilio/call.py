@@ -40,14 +40,14 @@ TRACKS_PER_CALL = 4
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long things take, seconds. The bot speaks for `say_s_per_character`, at most `longest_say_s` a `<Say>`."""
+    """Time that things take, seconds. The bot speaks for `say_s_per_character`, at most `longest_say_s` a `<Say>`."""
 
     say_s_per_character: float = 0.030
     longest_say_s: float = LONGEST_SAY_S
     callback_s: float = 0.050
-    """From an event of a stream to the request that reports it, and to the verb after a `<Connect>` that has ended."""
+    """Delay from an event of a stream to its callback, and from the end of a `<Connect>` to the next verb."""
     rest_s: float = 0.0
-    """From a REST request to its answer and its effect."""
+    """Delay from a REST request to its answer and its effect."""
 
     def say_s(self, say: Say) -> float:
         """Return how long the bot speaks for that `<Say>`."""
@@ -55,7 +55,7 @@ class Pace:
 
 
 class End(Enum):
-    """How a call ended."""
+    """Reason of the end of a call."""
 
     HANGUP = "hung up by the bridge"
     RAN_OUT = "its document ran out"
@@ -104,7 +104,7 @@ class Call(Listener, StreamOwner):
         self._running = self._start(lambda: self._fetch(webhook))
 
     def say(self, turn: int) -> None:
-        """Have the caller say `turn` from now on."""
+        """Make the caller say `turn` from now on."""
         self.speech = Speech(turn, self._twilio.clock.tick)
 
     def replace_document(self, twiml: str) -> None:

@@ -18,7 +18,7 @@ SPEECH_TICKS = SPEECH_MS // TICK_MS
 
 @dataclass(slots=True)
 class Speech:
-    """What the caller says, or said last: a turn, from a tick on."""
+    """Utterance of the caller: a turn, from a tick on. It stays after its end."""
 
     turn: int = 0
     from_tick: int = 0
@@ -42,7 +42,7 @@ class Sender(Protocol):
 
 
 class Clock:
-    """Ticks, and the streams that send on them. `frames_per_message`: 1 or 2 frames of 20 ms."""
+    """Clock whose ticks make the streams send. `frames_per_message`: 1 or 2 frames of 20 ms."""
 
     def __init__(self, frames_per_message: int) -> None:
         self.frames_per_message = frames_per_message
@@ -69,10 +69,10 @@ class Clock:
                 stream.send_media(self.tick)
 
     def join(self, stream: Sender) -> int:
-        """Have the stream send from now on. Return the tick at which its media begins."""
+        """Make the stream send from now on. Return the tick at which its media begins."""
         self._places[self.tick % self.period].add(stream)
         return self.tick
 
     def leave(self, stream: Sender, began: int) -> None:
-        """Have the stream send no more. `began`: the tick that `join` returned."""
+        """Make the stream stop sending. `began`: the tick that `join` returned."""
         self._places[began % self.period].discard(stream)

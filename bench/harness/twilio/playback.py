@@ -13,7 +13,7 @@ from bench.harness.marked_audio import FRAME_BYTES, FRAME_MS, words_in
 
 
 class Listener(Protocol):
-    """Who hears what is played."""
+    """Party that hears what is played."""
 
     def bot_begins(self, text: str) -> None:
         """Take note that the bot begins to say these words."""

@@ -31,7 +31,7 @@ class RestRefusal(Exception):
 
 
 class RestApi(Site):
-    """What the HTTP server of a `LightTwilio` answers."""
+    """REST API of a `LightTwilio`, as its HTTP server calls it."""
 
     def __init__(self, twilio: "LightTwilio") -> None:
         self._twilio = twilio

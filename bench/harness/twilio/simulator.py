@@ -76,7 +76,7 @@ class LightTwilio:
         return f"http://127.0.0.1:{light_http.port_of(self._server)}"
 
     def place_call(self, webhook: str, party: Party, sid: str | None = None) -> Call:
-        """Have `party` dial the number whose voice webhook is `webhook`. `sid`: random if it is not given."""
+        """Place the call of `party` to the number whose voice webhook is `webhook`. `sid`: random if not given."""
         call = Call(self, sid or "CA" + secrets.token_hex(16), party, webhook)
         self.calls[call.sid] = call
         return call

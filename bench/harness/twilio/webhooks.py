@@ -19,7 +19,7 @@ from bench.harness.light_http import ConnectionFailed, NoAnswer, ask, connect
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """How often a request is tried, and how long each part of it may take."""
+    """Number of retries of a request, and how long each part of it may take."""
 
     retries: int = 1
     policy: frozenset[str] = frozenset({"ct"})

@@ -15,8 +15,10 @@ from lexbridge.lex.voice import ReplyAudio
 
 SNR_LIMIT_DB = 35.0
 BAND_HZ = 3600
-"""Upper end of the band that is compared, Hz, because the telephone's band ends at 3.4 kHz (ITU-T G.712) and the
-resampler lets less through from 3.7 kHz on."""
+"""End of the band that is compared, Hz.
+
+The telephone's band ends at 3.4 kHz (ITU-T G.712), and the resampler lets less through from 3.7 kHz on.
+"""
 
 
 def audio(speech: Speech, lateness: object) -> Iterator[Figure]:  # noqa: ARG001 - this part makes no calls

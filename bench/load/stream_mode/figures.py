@@ -57,9 +57,9 @@ class Answer:
     media_s: float
     """Time at which the first audio of the reply came."""
     lex_s: float
-    """From the end of the upload to Lex's first byte."""
+    """Time from the end of the upload to Lex's first byte."""
     lead_s: float | None = None
-    """From the first audio of the reply to the last byte that Lex sent; None if Lex sends all at once."""
+    """Time from the first audio of the reply to Lex's last byte; None if Lex sends all at once."""
     heard_s: float | None = None
     """Time at which the caller could hear the reply; None if never."""
 
@@ -108,7 +108,7 @@ def clear_ms(events: Sequence[Event], started: SpeechStarted) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What Lex got of something that the caller said."""
+    """Part of the caller's speech that Lex got."""
 
     lead_ms: float
     """Audio of the line before the speech; if it is negative, that much of the beginning is lost."""

@@ -1,4 +1,4 @@
-"""What the callers and the bot of the stream mode measurement say, and how loud.
+"""Speech of the callers and of the bot in the stream mode measurement.
 
 All of it is synthesised before the calls, so that no time is spent on it while they are measured. What a caller says
 begins and ends with a frame that the service's detector counts as voiced, and is on the line sample by sample as it was
@@ -49,7 +49,7 @@ OTHERS = (
     "Excuse me, I have a question.",
     "I want to speak to a person.",
 )
-"""What callers say in media time only."""
+"""More phrases of callers, used in media time only."""
 
 SENTENCES = (
     "Our rooms look out over the garden or the sea, and all of them have a desk, a kettle and a wide, quiet bed.",
@@ -60,7 +60,7 @@ SENTENCES = (
     "The nearest station is twelve minutes away on foot, and a bus goes there every quarter of an hour.",
     "If you would like to change the day of your stay, please tell me the number of your booking now.",
 )
-"""What the bot says: some six seconds each."""
+"""Sentences of the bot: some six seconds each."""
 
 
 @dataclass(slots=True)
@@ -68,11 +68,11 @@ class Speech:
     """Recordings of what callers and the bot say, by their texts, at a usual level."""
 
     phrases: Mapping[str, bytes]
-    """What callers say: 8 kHz PCM that mu-law does not change, from the first voiced frame to the last."""
+    """Phrases of callers: 8 kHz PCM that mu-law does not change, from the first voiced frame to the last."""
     others: Mapping[str, bytes]
     """More of what callers say, in the same form, used in media time only."""
     sentences: Mapping[str, bytes]
-    """What the bot says: 16 kHz PCM."""
+    """Sentences of the bot: 16 kHz PCM."""
 
     def prompt(self, *numbers: int) -> bytes:
         """Return the sentences of these numbers, one after the other, as Lex sends them."""

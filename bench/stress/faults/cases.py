@@ -8,7 +8,7 @@ from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.twilio.rest_api import RestFault
 
 Outcome = Literal["answer", "apology", "goodbye", "nothing"]
-"""What a turn came to: Lex's answer, an apology, an apology that ends the call, or silence."""
+"""Outcome of a turn: Lex's answer, an apology, an apology that ends the call, or silence."""
 ANSWER: frozenset[Outcome] = frozenset({"answer"})
 WORDS: frozenset[Outcome] = frozenset({"answer", "apology"})
 GOODBYE: frozenset[Outcome] = frozenset({"goodbye"})
@@ -43,7 +43,7 @@ class Case:
     lex: LexFault | None = None
     rest: RestFault | None = None
     silence_limited: bool = True
-    """False if the service has no means to speak during the fault."""
+    """Whether the silence has a limit: not if the service has no means to speak during the fault."""
     call_is_over: bool = False
     """Whether the fault tells that the call has ended: then no second attempt is allowed, and no next turn is made."""
     talks_on: bool = False

@@ -29,8 +29,10 @@ from lexbridge.offline.twilio.events import (
 from lexbridge.phrases import phrases_for
 
 PATIENCE_S = 16.0
-"""Longest wait of the caller for an answer, seconds. The limits are far stricter: so the table can tell by how much
-they are missed."""
+"""Longest wait of the caller for an answer, seconds.
+
+The limits are far stricter; the table is to tell by how much they are missed.
+"""
 
 QUIET_S = 0.5
 """Silence of the bot, seconds, after which it has said all that it has to say, and hung up if it is going to."""
@@ -201,7 +203,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the calls of a sweep are made."""
+    """Settings of the calls of a sweep."""
 
     setup: Setup = CALL_UPDATE
     timing: Timing = REAL_TIME

@@ -58,7 +58,7 @@ class ServiceUnderTest:
     port: int
 
     def place_call(self, caller: SimulatedCaller) -> PhoneCall:
-        """Have `caller` dial the service's number."""
+        """Place a call of `caller` to the service's number."""
         return self.twilio.place_call(f"{self.settings.url}/twiml", caller, connect_to=f"http://127.0.0.1:{self.port}")
 
 

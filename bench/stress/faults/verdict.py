@@ -13,10 +13,10 @@ SILENCE_AT_MOST_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What came after one thing that the caller said. Times count from the end of it, seconds of the line.
+    """Outcome of one thing that the caller said. Times count from the end of it, seconds of the line.
 
-    `voice_s`: until anything was heard; `settled_s`: until the answer, the apology or the goodbye began; None if it
-    never did.
+    `voice_s`: until anything was heard; `settled_s`: until the answer, the apology or the goodbye began; None if that
+    never happened.
     """
 
     outcome: Outcome

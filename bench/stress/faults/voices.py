@@ -21,7 +21,7 @@ from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import BotBegan
 
 PHRASES = ("I would like to order flowers", "roses")
-"""Everything that the caller says."""
+"""Phrases of the caller."""
 PHRASE_S = 1.2
 _MS_PER_CHARACTER = 60
 _LEX_HZ = 16_000

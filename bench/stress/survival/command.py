@@ -1,4 +1,4 @@
-"""What callers notice when the service's workers are killed or restarted under 200 real-time calls.
+"""Survival of 200 real-time calls while the service's workers are killed or restarted: what callers notice.
 
 Each caller counts with the bot, turn by turn, in audio; a counting Lex tells which turns reached it. All processes are
 of this machine: `server.py`, Lex, and a Twilio that carries out TwiML, streams audio and reports events of streams.

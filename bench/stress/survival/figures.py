@@ -11,32 +11,36 @@ from bench.harness.report import percentile
 from bench.stress.survival.scenarios import Outcome
 
 SILENCE_P99_LIMIT_S, SILENCE_LIMIT_S = 2.5, 4.0
-"""kill: silence of both parties, seconds: 99th percentile, and the longest."""
+"""Limits of a kill: silence of both parties, seconds: 99th percentile, and the longest."""
 
 WAIT_P99_LIMIT_S, WAIT_LIMIT_S = 4.0, 10.0
-"""kill: silence of the bot after the caller has spoken, however often the caller repeats itself, seconds. A call that
-is never recovered waits most of a minute."""
+"""Limits of a kill: silence of the bot after the caller has spoken, however often the caller repeats, seconds.
+
+A call that is never recovered waits most of a minute.
+"""
 
 GAP_LIMIT_S = 0.250
-"""restart: longest answer gap beyond the undisturbed median, seconds."""
+"""Limit of a restart: longest answer gap beyond the undisturbed median, seconds."""
 
 UNHEARD_SHARE = 0.03
-"""restart, stream mode: share of hand-overs in whose gap a caller may have said something that the service did not
-hear. The gap is some 0.02 to 0.1 s, and a caller begins to speak every 3 s."""
+"""Limit of a restart in stream mode: share of hand-overs in whose gap the service did not hear the caller.
+
+The gap is some 0.02 to 0.1 s, and a caller begins to speak every 3 s.
+"""
 
 
 @dataclass(slots=True)
 class Figures:
-    """What the callers and Lex have noticed in a run."""
+    """Figures of a run, as the callers and Lex have noticed them."""
 
     scenario: str
     notes: list[Notes]
     lex: dict[str, int]
     outcome: Outcome
     streams_missed: list[float]
-    """Lengths of the times in which a call had no stream, seconds."""
+    """Time that each call had no stream, seconds."""
     handed_over: int = 0
-    """In stream mode: streams that took a call over from another stream."""
+    """Number of streams that took a call over from another stream, in stream mode."""
 
     @property
     def gaps(self) -> list[Stretch]:
@@ -45,7 +49,7 @@ class Figures:
 
     @property
     def silences(self) -> list[float]:
-        """Lengths of the silences of all calls, seconds."""
+        """Length of each silence of all calls, seconds."""
         return [silence.length_s for call in self.notes for silence in call.silences]
 
     def total(self, name: str) -> int:

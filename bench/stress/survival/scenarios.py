@@ -1,4 +1,4 @@
-"""Scenarios of the survival measurement: what happens to the workers while calls are live."""
+"""Disturbances of the survival measurement: what each scenario does to the workers while calls are live."""
 
 import argparse
 import asyncio
@@ -22,13 +22,13 @@ class RestartFailed(RuntimeError):
 
 @dataclass(slots=True)
 class Outcome:
-    """What a scenario did, beside placing calls."""
+    """Disturbances that a scenario has made."""
 
     kills: int = 0
     restarts: list[float] = field(default_factory=list)
-    """Lengths of the rolling restarts, seconds."""
+    """Length of each rolling restart, seconds."""
     restarted_at_s: list[float] = field(default_factory=list)
-    """Beginnings of the rolling restarts (monotonic)."""
+    """Beginning of each rolling restart (monotonic)."""
     undisturbed: tuple[float, float] = (0.0, math.inf)
     """Time before the first disturbance: beginning and end (monotonic)."""
 

@@ -1,36 +1,25 @@
-"""A process that stands in Lex's or Twilio's place and answers oddly: not a measurement itself.
+"""Answers by which a peer in Lex's or Twilio's place is odd: without end, compressed, malformed, slow."""
 
-    python -m bench.stress.odd_server lex endless          # every turn of a call is answered so
-    python -m bench.stress.odd_server twilio huge --times 2   # the first two requests are
-
-Its first line is its port. Each document that it takes in Twilio's place, and that says something, is a line with the
-time at which it was taken, on the system's monotonic clock. It has a low priority, as if it were on another machine.
-"""
-
-import argparse
 import base64
 import gzip
 import json
 import os
-import socket
-import struct
-import threading
 import time
-import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from lexbridge.offline.odd_answers import bomb
 
 FLOODS_S = 20.0
-"""So long what has no end goes on, at full speed, if nobody closes the connection."""
+"""Length of an answer without end, seconds, at full speed, unless the client closes the connection."""
 
-PCM = b"\x00\x20" * 8000  # half a second at 16 kHz, loud
+PCM = b"\x00\x20" * 8000
+"""Half a second of loud audio at 16 kHz."""
 _BOMB = bomb() * 3
 
 Pieces = Iterator[bytes]
 Answer = Callable[[], Pieces]
-"""The pieces of an answer; the connection is closed after one whose length nobody told."""
+"""Maker of the pieces of an answer. The connection is closed after an answer of unknown length."""
 
 
 def _packed(value: Any) -> str:
@@ -76,6 +65,9 @@ def _error(status: str, more: str = "", body: bytes = b'{"message":"x"}') -> byt
     return head.encode() + body
 
 
+NO_SESSION = _error("404 Not Found", "x-amzn-ErrorType: ResourceNotFoundException\r\n")
+"""Lex's answer to GetSession for an unknown session."""
+
 _ENDLESS = b"Content-Type: application/json\r\nContent-Length: 4000000000\r\n\r\n"
 _CHUNKED = b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -86,7 +78,6 @@ def _one(answer: bytes) -> Answer:
 
 def _flood(head: bytes, piece: bytes) -> Answer:
     def answer() -> Pieces:
-        """`head`, and `piece` without end."""
         yield head
         yield from _until_late(piece)
 
@@ -95,7 +86,6 @@ def _flood(head: bytes, piece: bytes) -> Answer:
 
 def _slow(head: bytes, pause_s: float) -> Answer:
     def answer() -> Pieces:
-        """A byte at a time."""
         for place in range(len(head)):
             yield head[place : place + 1]
             time.sleep(pause_s)
@@ -188,92 +178,3 @@ TWILIO: Mapping[str, Answer] = {
     "100 Continue, at full speed": _flood(b"", _MANY * 1000),
     "gzip bomb": _one(_error(_OK, _GZIP, bomb(b" ") * 3)),
 }
-
-
-class Peer:
-    """Listens on the loopback; a thread each connection."""
-
-    def __init__(self, kind: str, name: str, times: int) -> None:
-        self._is_lex = kind == "lex"
-        self._odd = (LEX if self._is_lex else TWILIO)[name]
-        self._resets = name == "reset"
-        self._odd_left = times
-        self._lock = threading.Lock()
-
-    def run(self) -> None:
-        """Serves until the process is ended."""
-        with socket.create_server(("127.0.0.1", 0), backlog=200) as listener:
-            print(listener.getsockname()[1], flush=True)
-            while True:
-                connection, _ = listener.accept()
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection:
-            try:
-                connection.settimeout(2 * FLOODS_S)
-                while True:
-                    line, body = _request(connection)
-                    is_odd = self._takes_odd(line)
-                    if is_odd and self._resets:
-                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    for piece in self._odd() if is_odd else self._right(line, body):
-                        connection.sendall(piece)
-                    if is_odd:
-                        return
-            except (OSError, EOFError):
-                return
-
-    def _right(self, line: str, body: bytes) -> Pieces:
-        if self._is_lex and line.startswith("GET"):
-            return iter([_error("404 Not Found", "x-amzn-ErrorType: ResourceNotFoundException\r\n")])
-        if self._is_lex:
-            return LEX["right"]()
-        if "<Say" in urllib.parse.parse_qs(body.decode()).get("Twiml", [""])[0]:
-            print(time.monotonic(), flush=True)
-        return TWILIO["right"]()
-
-    def _takes_odd(self, line: str) -> bool:
-        if self._is_lex and "/utterance" not in line:
-            return False
-        with self._lock:
-            self._odd_left -= 1
-            return self._odd_left >= 0
-
-
-def _request(connection: socket.socket) -> tuple[str, bytes]:
-    """The request line and the body. Raises EOFError at the end of the connection."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        data += _more(connection)
-    head, _, body = data.partition(b"\r\n\r\n")
-    line, *fields = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value for name, _, value in (field.partition(": ") for field in fields)}
-    if "transfer-encoding" in headers:
-        while not body.endswith(b"0\r\n\r\n"):
-            body += _more(connection)
-    while len(body) < int(headers.get("content-length", "0")):
-        body += _more(connection)
-    return line, body
-
-
-def _more(connection: socket.socket) -> bytes:
-    received = connection.recv(65536)
-    if not received:
-        raise EOFError
-    return received
-
-
-def main() -> None:
-    """The program."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=("lex", "twilio"))
-    parser.add_argument("name", help="one of its answers")
-    parser.add_argument("--times", type=int, default=1 << 30, help="how many requests it answers so (default: all)")
-    options = parser.parse_args()
-    os.nice(19)
-    Peer(options.kind, options.name, options.times).run()
-
-
-if __name__ == "__main__":
-    main()

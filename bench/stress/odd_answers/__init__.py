@@ -1,0 +1,1 @@
+"""Odd answers of Lex and Twilio: endless, compressed, malformed."""
