@@ -100,7 +100,7 @@ def unchanged(samples: Samples, _: np.random.Generator) -> Samples:
 class Condition:
     """Condition of a line.
 
-    `background`: one of Backgrounds at `snr_db` under the speech, or None. `hiss`: makes the noise that is always there.
+    `background`: one of Backgrounds at `snr_db` under the speech, or None. `hiss`: the noise that is always there.
     `change`: alters all that is on the line, before it is coded.
     """
 
