@@ -19,7 +19,7 @@ from tests.support.compose_file import services
 from tests.support.deploy.containers import BUILD_LIMIT_S, PROGRAMS, Container, build, config_of, make_base, root_of
 from tests.support.deploy.machine import need_programs, need_root, need_to_work
 from tests.support.processes import children
-from tests.support.rig import ENVIRONMENT, TOKEN, V1_BOT
+from tests.support.rig import ENVIRONMENT, TOKEN
 
 pytestmark = pytest.mark.timeout(4 * BUILD_LIMIT_S)
 
@@ -27,7 +27,9 @@ IMAGE = "localhost/lexbridge"
 PLAIN_IMAGE = "localhost/lexbridge-plain"
 OFFLINE_IMAGE = "localhost/lexbridge-offline"
 
-# auto is yes where the model's package has a wheel.
+BOT = {"LEX_BOT_ID": "ABCDEFGHIJ", "LEX_BOT_ALIAS_ID": "KLMNOPQRST"}
+
+# SILERO=auto includes the model where its package has a wheel.
 VAD = "hybrid" if platform.machine() == "x86_64" else "adaptive"
 
 
@@ -106,7 +108,7 @@ def test_the_root_is_one_that_it_cannot_write_to(root: Path, config: Mapping[str
 
 @pytest.mark.parametrize("vad", ["amplitude", "webrtc", "adaptive", VAD])
 def test_the_detectors_work_in_it(root: Path, config: Mapping[str, Any], vad: str) -> None:
-    checked = Container(root, config, {**ENVIRONMENT, **V1_BOT, "VAD": vad}).run(["python", "server.py", "--check"])
+    checked = Container(root, config, {**ENVIRONMENT, **BOT, "VAD": vad}).run(["python", "server.py", "--check"])
     assert (checked.returncode, checked.stdout) == (0, "The settings are complete and valid.\n"), checked.stderr
 
 
@@ -114,7 +116,7 @@ def test_without_the_model_the_image_says_what_is_missing(base: None) -> None:
     build("Dockerfile", PLAIN_IMAGE, SILERO="no")
     with root_of(PLAIN_IMAGE) as root:
         assert not [*root.glob("opt/venv/lib/python3*/site-packages/onnxruntime*")]
-        container = Container(root, config_of(PLAIN_IMAGE), {**ENVIRONMENT, **V1_BOT, "VAD": "hybrid"})
+        container = Container(root, config_of(PLAIN_IMAGE), {**ENVIRONMENT, **BOT, "VAD": "hybrid"})
         checked = container.run(["python", "server.py", "--check"])
     assert checked.returncode == 2
     assert "requirements-silero.txt" in checked.stderr
@@ -127,7 +129,7 @@ def test_a_build_argument_that_is_none_is_refused(base: None) -> None:
 
 def test_the_health_check_knows_whether_it_serves(tmp_path: Path, root: Path, config: Mapping[str, Any]) -> None:
     port = free_port()
-    container = Container(root, config, {**ENVIRONMENT, **V1_BOT, "CONTAINER_PORT": str(port)})
+    container = Container(root, config, {**ENVIRONMENT, **BOT, "CONTAINER_PORT": str(port)})
     check = config["Healthcheck"]["Test"][1:]
     assert container.run(check).returncode != 0
     with container.serving(port, tmp_path / "bridge.log"):
