@@ -9,7 +9,14 @@ from pathlib import Path
 from tests.support import jobs
 from tests.support.side_by_side import Result, run
 
-PARTS = {"lint": jobs.lint, "types": jobs.types, "pure": jobs.pure, "live": jobs.live, "e2e": jobs.e2e}
+PARTS = {
+    "lint": jobs.lint,
+    "types": jobs.types,
+    "pure": jobs.pure,
+    "live": jobs.live,
+    "programs": jobs.programs,
+    "e2e": jobs.e2e,
+}
 """The parts by name, in the order of the table."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.packages import COVERED, ROOT
-from tests.support.purity import needs_gevent
+from tests.support.purity import needs_gevent, starts_programs
 
 BIN = Path(sys.executable).parent
 SECONDS = ROOT / "tests" / "seconds.json"
@@ -80,8 +80,14 @@ def coverage_report() -> list[Job]:
 
 
 def live() -> list[Job]:
-    """Return the tests that need gevent: sockets, real-time calls, `server.py` as a process. Without tests/e2e."""
-    return _pytest_jobs("live", _modules(needs_gevent), 3 * WAITING_JOBS, [], waits=True)
+    """Return the tests that need gevent, but start no program: sockets and simulated calls."""
+    modules = _modules(lambda path: needs_gevent(path) and not starts_programs(path))
+    return _pytest_jobs("live", modules, WAITING_JOBS, [], waits=True)
+
+
+def programs() -> list[Job]:
+    """Return the tests that start `server.py` and other programs, but those of tests/e2e."""
+    return _pytest_jobs("programs", _modules(starts_programs), CORES + 1, [], waits=True)
 
 
 def e2e() -> list[Job]:

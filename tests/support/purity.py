@@ -1,7 +1,7 @@
-"""Which tests need gevent: those that import it, themselves or by way of what they import."""
+"""What a test needs, read off its imports: gevent, or whole programs that it starts."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -10,11 +10,25 @@ OURS = ("lexbridge", "bench", "tests", "server")
 """The importable names at the top of this repository."""
 
 
+STARTERS = ("server_process", "supervised_workers", "processes", "commands")
+"""The modules of tests/support whose users start `server.py` and other programs."""
+
+
 def needs_gevent(path: Path) -> bool:
-    """Return whether importing the Python file `path` imports gevent.
+    """Return whether importing the Python file `path` imports gevent, by way of other modules too.
 
     An import within a function does not count: it is there so that importing the module stays cheap.
     """
+    return _reaches(path, lambda name: name.split(".")[0] == "gevent")
+
+
+def starts_programs(path: Path) -> bool:
+    """Return whether the test module at `path` starts `server.py` or another program."""
+    starters = tuple(f"tests.support.{name}." for name in STARTERS)
+    return _reaches(path, lambda name: f"{name}.".startswith(starters))
+
+
+def _reaches(path: Path, is_sought: Callable[[str], bool]) -> bool:
     found: set[Path] = set()
     unread = [path]
     while unread:
@@ -23,7 +37,7 @@ def needs_gevent(path: Path) -> bool:
             continue
         found.add(module)
         for name in _imported(module):
-            if name.split(".")[0] == "gevent":
+            if is_sought(name):
                 return True
             unread += _files_of(name)
     return False
