@@ -10,19 +10,19 @@ import time
 from collections import deque
 from contextlib import suppress
 from random import uniform
-from socket import IPPROTO_TCP, SHUT_RDWR, SHUT_WR, TCP_NODELAY, TCP_NOTSENT_LOWAT
+from socket import IPPROTO_TCP, SHUT_WR, TCP_NODELAY, TCP_NOTSENT_LOWAT
 from typing import TYPE_CHECKING, Any
 
 import gevent
 import geventwebsocket.handler
 from gevent import get_hub
-from gevent.hub import Waiter
 from geventwebsocket.exceptions import WebSocketError
 from geventwebsocket.websocket import WebSocket
 from greenlet import getcurrent, greenlet
 
 from lexbridge.net import close_codes, rfc6455
-from lexbridge.net.read_tick import WRITABLE, read_tick_of
+from lexbridge.net.output_queue import OutputQueue
+from lexbridge.net.read_tick import read_tick_of
 from lexbridge.net.refused import refused
 from lexbridge.net.rfc6455 import Close, Limits, MessageParser, Ping, Pong, Violation
 
@@ -51,9 +51,6 @@ DISCARDED_BYTES = 64 * 1024
 MAX_LINGER_BYTES = 256 * 1024
 """Bytes that are read and dropped after the close, while the server waits for the peer to end the connection."""
 
-_WRITE_BYTES = 32 * 1024
-"""Bytes of waiting output that are offered to the system at once."""
-
 _MESSAGES = (str, bytes)
 
 
@@ -77,18 +74,15 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         self._ended = False  # no message will follow those in _messages
         self._taken = 0
         self._receiver: greenlet | None = None  # the greenlet that waits for a message
-        self._output = bytearray()
-        self._drained: Waiter[None] | None = None
+        self._output = OutputQueue(self._socket, self.limits.output_bytes, self._timeouts.stall_s, self._fail)
         self._hub = get_hub()
         self._read_tick = read_tick_of(self._hub)
         self._descriptor = self._socket.fileno()
         loop = self._hub.loop
-        self._writable = loop.io(self._descriptor, WRITABLE)
         self._paused = False  # the socket is not read until the receiver has taken the waiting messages
         self._heard_s = time.monotonic()
         check_s = self._timeouts.idle_s * uniform(0.05, 0.1)
         self._idle_check = loop.timer(check_s, check_s)
-        self._stall = loop.timer(self._timeouts.stall_s, self._timeouts.stall_s)
 
     def __del__(self) -> None:
         """Do nothing. The base class would send a close here, but the handler has ended the socket long before."""
@@ -140,7 +134,7 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         """Send a WebSocket frame of `opcode`. Raise as `send` does."""
         if self.closed:
             raise WebSocketError("the socket is closed")
-        self._put(rfc6455.encode(opcode, message.encode() if isinstance(message, str) else bytes(message)))
+        self._output.put(rfc6455.encode(opcode, message.encode() if isinstance(message, str) else bytes(message)))
         if self.closed:
             raise WebSocketError("the peer does not take what it is sent")
 
@@ -151,7 +145,7 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         """
         close_frame = rfc6455.encode_close(code, message or b"")
         if not self.closed:
-            self._put(close_frame)
+            self._output.put(close_frame)
             self.closed = True
         self._end()
 
@@ -176,17 +170,15 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         self._idle_check.stop()
         try:
             with suppress(OSError), gevent.Timeout(self._timeouts.linger_s, TimeoutError):  # the peer is gone, or late
-                if self._output:
-                    self._drained = Waiter()
-                    self._drained.get()
+                self._output.wait_until_sent()
                 self._socket.settimeout(None)
                 linger(self._socket)
         finally:
             self._messages.clear()
             self._read_tick.remove(self._descriptor)
-            for watcher in (self._writable, self._idle_check, self._stall):
-                watcher.stop()
-                watcher.close()
+            self._idle_check.stop()
+            self._idle_check.close()
+            self._output.close()
 
     # What the hub calls
 
@@ -231,7 +223,7 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
     def _send_pongs(self, pongs: bytes) -> None:
         """Send several pongs at once: a system call for each would be most of the cost of a flood of pings."""
         if pongs and not self.closed:
-            self._put(pongs)
+            self._output.put(pongs)
 
     def _answer_close(self, item: Close | Violation) -> None:
         if isinstance(item, Violation):
@@ -248,54 +240,12 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
             refused.count("silent")
             self.close(close_codes.GOING_AWAY, "silent")
 
-    def _put(self, output: bytes) -> None:
-        """Send `output` now, or keep what the peer does not take yet."""
-        if not self._output:
-            sent = self._send(output)
-            if sent == len(output) or self.closed:
-                return
-            output = output[sent:]
-            self._writable.start(self._write)
-            self._stall.start(self._cut_off, "output stalled")
-        self._output += output
-        if len(self._output) > self.limits.output_bytes:
-            self._cut_off("output queue full")
-
-    def _write(self) -> None:
-        sent = self._send(bytes(self._output[:_WRITE_BYTES]))
-        del self._output[:sent]
-        if sent:
-            self._stall.again(self._cut_off, "output stalled")
-        if not self._output:
-            self._stop_output()
-
-    def _send(self, output: bytes) -> int:
-        try:
-            return int(self._socket.send(output))
-        except BlockingIOError:
-            return 0
-        except OSError:
-            self.closed = True
-            self._end()
-            self._stop_output()
-            return 0
-
-    def _stop_output(self) -> None:
-        self._output.clear()
-        self._writable.stop()
-        self._stall.stop()
-        if self._drained:
-            self._drained.switch(None)
-            self._drained = None
-
-    def _cut_off(self, reason: str) -> None:
-        """End the connection without a close, which could not reach this peer any more."""
-        refused.count(reason)
+    def _fail(self, reason: str | None) -> None:
+        """End the socket after a failure of its output. `reason`: why the peer was cut off, if it was."""
+        if reason:
+            refused.count(reason)
         self.closed = True
         self._end()
-        self._stop_output()
-        with suppress(OSError):  # the connection is gone already
-            self._socket.shutdown(SHUT_RDWR)
 
     def _end(self) -> None:
         self._ended = True

@@ -17,8 +17,10 @@ from lexbridge.twilio.signatures import CONNECTION_OVERRIDES, Signatures
 from lexbridge.twilio.webhook_form import Fields
 
 MAX_SPELLINGS = 96
-"""Number of addresses that are tried for one signature. Each costs an HMAC over the form, at most 8 KiB, for each
-secret."""
+"""Number of addresses that are tried for one signature.
+
+Each costs an HMAC over the form, at most 8 KiB, for each secret.
+"""
 
 _MAX_NAMES, _MAX_PORTS, _MAX_PATHS = 3, 6, 5
 """Host names, ports and paths that are combined, however many a stranger puts into headers."""

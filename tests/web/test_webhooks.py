@@ -202,9 +202,8 @@ def test_in_stream_mode_a_lost_stream_causes_no_update() -> None:
     twilio.calls.add(dataclasses.replace(mine, close=lambda: closed.append(mine.stream_sid)))
     twilio.post("/stream-status", LOST_STREAM)  # an older stream: the call goes on over the newer one
     assert closed == []
-    twilio.post(
-        "/stream-status", {**LOST_STREAM, "StreamSid": mine.stream_sid}
-    )  # this process had not noticed the loss
+    # The current stream, whose loss this process had not noticed.
+    twilio.post("/stream-status", {**LOST_STREAM, "StreamSid": mine.stream_sid})
     assert closed == [mine.stream_sid]
     assert control.told == []
 

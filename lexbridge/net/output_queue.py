@@ -1,0 +1,107 @@
+"""Output of a socket that its peer has not taken yet. Nothing here waits, except `wait_until_sent`."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from socket import SHUT_RDWR
+from typing import Any
+
+from gevent import get_hub
+from gevent.hub import Waiter
+
+from lexbridge.net.read_tick import WRITABLE
+
+_WRITE_BYTES = 32 * 1024
+"""Bytes of waiting output that are offered to the system at once."""
+
+
+class OutputQueue:
+    """Writer of one socket: it sends at once what the system takes, and the rest when the peer has read more.
+
+    A peer that does not read is cut off.
+    """
+
+    __slots__ = ("_drained", "_has_failed", "_most_bytes", "_on_failure", "_output", "_socket", "_stall", "_writable")
+
+    def __init__(
+        self, connection: Any, most_bytes: int, stall_s: float, on_failure: Callable[[str | None], None]
+    ) -> None:
+        """Prepare to write to `connection`, a socket that does not block when `put` is called.
+
+        `most_bytes`: how much may wait. `stall_s`: how long the peer may take nothing of it. `on_failure`: called with
+        the reason for which the peer is cut off, or with None if the connection is lost.
+        """
+        loop = get_hub().loop
+        self._socket = connection
+        self._most_bytes = most_bytes
+        self._on_failure = on_failure
+        self._output = bytearray()
+        self._has_failed = False
+        self._drained: Waiter[None] | None = None
+        self._writable = loop.io(connection.fileno(), WRITABLE)
+        self._stall = loop.timer(stall_s, stall_s)
+
+    def put(self, output: bytes) -> None:
+        """Send `output` now, or keep what the peer does not take yet."""
+        if not self._output:
+            sent = self._send(output)
+            if sent == len(output) or self._has_failed:
+                return
+            output = output[sent:]
+            self._writable.start(self._write)
+            self._stall.start(self._cut_off, "output stalled")
+        self._output += output
+        if len(self._output) > self._most_bytes:
+            self._cut_off("output queue full")
+
+    def wait_until_sent(self) -> None:
+        """Wait until nothing is left to send. The caller sets the deadline."""
+        if self._output:
+            self._drained = Waiter()
+            self._drained.get()
+
+    def close(self) -> None:
+        """Release the watchers, and forget the callback, which refers back to the owner of this queue."""
+        self._on_failure = _ignore
+        for watcher in (self._writable, self._stall):
+            watcher.stop()
+            watcher.close()
+
+    def _write(self) -> None:
+        sent = self._send(bytes(self._output[:_WRITE_BYTES]))
+        del self._output[:sent]
+        if sent:
+            self._stall.again(self._cut_off, "output stalled")
+        if not self._output:
+            self._stop()
+
+    def _send(self, output: bytes) -> int:
+        try:
+            return int(self._socket.send(output))
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self._fail(None)
+            return 0
+
+    def _cut_off(self, reason: str) -> None:
+        """End the connection without a close, which could not reach this peer any more."""
+        self._fail(reason)
+        with suppress(OSError):  # the connection is gone already
+            self._socket.shutdown(SHUT_RDWR)
+
+    def _fail(self, reason: str | None) -> None:
+        self._has_failed = True
+        self._on_failure(reason)
+        self._stop()
+
+    def _stop(self) -> None:
+        self._output.clear()
+        self._writable.stop()
+        self._stall.stop()
+        if self._drained:
+            self._drained.switch(None)
+            self._drained = None
+
+
+def _ignore(_: str | None) -> None:
+    """Do nothing: the queue is closed."""
