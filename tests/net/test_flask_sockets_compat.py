@@ -11,7 +11,7 @@ from lexbridge.bridge.web_socket import WebSocket
 from lexbridge.net.flask_sockets_compat import Sockets
 from lexbridge.net.http_server import MediaServer
 
-DEADLINE_S = 10
+DEADLINE_S = 120
 
 
 @pytest.fixture

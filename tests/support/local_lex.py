@@ -54,7 +54,7 @@ class World:
             "region_name": "us-east-1",
             "aws_access_key_id": "offline",
             "aws_secret_access_key": "offline",
-            "config": Config(retries={"total_max_attempts": 1}, read_timeout=5),
+            "config": Config(retries={"total_max_attempts": 1}, read_timeout=120),
         }
         self.v1 = boto3.client("lex-runtime", endpoint_url=lex.url, **access)
         self.v2 = boto3.client("lexv2-runtime", endpoint_url=lex.url, **access)

@@ -17,7 +17,7 @@ from lexbridge.net.timeouts import Timeouts
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.net.websocket import MediaSocket
 
-DEADLINE_S = 30
+DEADLINE_S = 120
 SHORT = Timeouts(header_s=0.3, keep_alive_s=0.3, idle_s=0.3, stall_s=0.3, linger_s=0.3)
 ROOMY = Limits(output_bytes=4_000_000)
 View = Callable[[MediaSocket], None]

@@ -16,7 +16,7 @@ from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 
-DEADLINE_S = 20
+DEADLINE_S = 120
 TOKEN = "0123456789abcdef0123456789abcdef"
 PUBLIC = "https://voice.example.com"
 STREAM = "wss://voice.example.com/media"

@@ -91,14 +91,14 @@ def test_two_requests_at_once_for_one_session() -> None:
             world.v1.delete_session(**V1_ADDRESS)
         assert world.post_content("help", userId="someone-else")["intentName"] == "HelpIntent"
         upload.end()
-        assert first.get(timeout=5)["intentName"] == "HelpIntent"
+        assert first.get(timeout=120)["intentName"] == "HelpIntent"
         assert world.post_content("help")["intentName"] == "HelpIntent"
 
 
 def raw(world: World, request: bytes) -> bytes:
     """What comes back for bytes sent as they are, until the server closes."""
     host, port = world.lex.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
+    with socket.create_connection((host, int(port)), timeout=120) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
         answer = b""

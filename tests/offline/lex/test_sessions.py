@@ -198,7 +198,7 @@ def test_put_session_refuses_what_lex_refuses(world: World) -> None:
     with pytest.raises(world.v2.exceptions.ConflictException):
         world.v2.put_session(**V2_ADDRESS, sessionState=begin)
     upload.end()
-    busy.get(timeout=5)
+    busy.get(timeout=120)
     for state in ({"dialogAction": {"type": "Delegate"}, "intent": {"name": "OrderTea"}}, {}):
         with pytest.raises(world.v2.exceptions.ValidationException):
             world.v2.put_session(**V2_ADDRESS, sessionState=state)

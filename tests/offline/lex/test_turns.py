@@ -204,7 +204,7 @@ def test_audio_is_read_while_it_is_spoken(generation: str) -> None:
         for number in range(1, 50):
             upload.send(bytes([number, 0]) * 160)
         upload.end()
-        got = answer.get(timeout=5)
+        got = answer.get(timeout=120)
         sent = FRAME + b"".join(bytes([number, 0]) * 160 for number in range(1, 50))
         assert world.request.audio == sent
         assert world.recogniser.heard[0][0] == sent

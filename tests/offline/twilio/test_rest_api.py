@@ -154,8 +154,8 @@ def test_a_stream_can_do_nothing_by_rest_but_stop(twilio: SimulatedTwilio, bridg
     sid = call.wait_for(happened.StreamOpened, DEADLINE_S).stream_sid
     path = f"{twilio.url}/2010-04-01/Accounts/{twilio.account_sid}/Calls/{call.sid}/Streams/{sid}.json"
     account = (twilio.account_sid, TOKEN)
-    assert requests.post(path, {"Status": "in-progress"}, auth=account, timeout=5).status_code == 400
-    assert requests.get(path, auth=account, timeout=5).status_code == 405
+    assert requests.post(path, {"Status": "in-progress"}, auth=account, timeout=120).status_code == 400
+    assert requests.get(path, auth=account, timeout=120).status_code == 405
     assert call.streams[0].sid == sid
 
 
@@ -184,8 +184,8 @@ def test_unknown_calls_and_wrong_tokens(twilio: SimulatedTwilio, bridge: StandIn
     with pytest.raises(TwilioRestException) as raised:
         client_of(twilio, token="wrong").calls(call.sid).update(twiml=document("<Hangup/>"))
     assert (raised.value.status, raised.value.code) == (401, 20003)
-    assert requests.put(f"{twilio.url}/2010-04-01/Accounts/x", timeout=5).status_code == 401
-    assert requests.get(twilio.url, auth=(twilio.account_sid, TOKEN), timeout=5).json()["code"] == 20404
+    assert requests.put(f"{twilio.url}/2010-04-01/Accounts/x", timeout=120).status_code == 401
+    assert requests.get(twilio.url, auth=(twilio.account_sid, TOKEN), timeout=120).json()["code"] == 20404
 
 
 # Faults
