@@ -41,7 +41,8 @@ class Backgrounds:
 
     def _babble(self, seconds: float, rng: np.random.Generator) -> Samples:
         voices = rng.permutation(len(self._talk) * 2)[:BABBLE_VOICES] % len(self._talk)
-        return np.sum([self._talk[voice](seconds, rng) * 10 ** (rng.uniform(-3, 3) / 20) for voice in voices], axis=0)
+        talks = [self._talk[voice](seconds, rng) * 10 ** (rng.uniform(-3, 3) / 20) for voice in voices]
+        return np.asarray(np.sum(talks, axis=0))
 
     def _hold_music(self, seconds: float, rng: np.random.Generator) -> Samples:
         wanted, piece = round(seconds * RATE_HZ), self._music[int(rng.integers(len(self._music)))]
@@ -61,13 +62,11 @@ class Backgrounds:
         """Return mains hum at 50 or 60 Hz, with its harmonics."""
         time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
         mains_hz = rng.choice([50.0, 60.0])
-        return np.sum(
-            [
-                rng.uniform(0.5, 1) / n * np.sin(2 * np.pi * (n * mains_hz * time_s + rng.uniform()))
-                for n in (1, 2, 3, 4, 5, 7, 9)
-            ],
-            axis=0,
-        )
+        harmonics = [
+            rng.uniform(0.5, 1) / n * np.sin(2 * np.pi * (n * mains_hz * time_s + rng.uniform()))
+            for n in (1, 2, 3, 4, 5, 7, 9)
+        ]
+        return np.asarray(np.sum(harmonics, axis=0))
 
     def _clicks(self, seconds: float, rng: np.random.Generator) -> Samples:
         samples = np.zeros(round(seconds * RATE_HZ))

@@ -42,9 +42,10 @@ def costs(lines: Lines, seed: int) -> Mapping[str, Cost]:
     rounds: dict[str, list[Cost]] = {name: [] for name in DETECTORS}
     for _ in range(ROUNDS):
         for name, found in rounds.items():
-            spent = [_us_a_frame(line, DETECTORS[name](model).is_voiced) for line in heard]
+            call_us, noise_us, speech_us = (_us_a_frame(line, DETECTORS[name](model).is_voiced) for line in heard)
             flags = decisions(heard[0], DETECTORS[name](model))
-            found.append(Cost(*spent, _us_a_frame(heard[0], Endpointer(Replayed(flags), SERVICE).push)))
+            endpointer_us = _us_a_frame(heard[0], Endpointer(Replayed(flags), SERVICE).push)
+            found.append(Cost(call_us, noise_us, speech_us, endpointer_us))
     return {name: _median(found) for name, found in rounds.items()}
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from bench.endpointing.detectors import LISTENING_ROWS, SERVICE_ROWS
 from bench.endpointing.run import Keep, Measured, score
 from bench.endpointing.scoring import Score
+from bench.endpointing.signals import CADENCES
 from bench.endpointing.tables import FLUENT, SENTENCES, at, loud_babble, number, usual, without_babble
 from bench.endpointing.tables import without_babble_and_music as alone
-from bench.endpointing.troubles import CADENCES
 from bench.harness.report import markdown_table
 from lexbridge.audio.hangover import Expected
 

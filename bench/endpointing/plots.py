@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from bench.endpointing.detectors import BARE_ROWS, FIXED_ROWS, LISTENING_ROWS, SERVICE_ROWS, SWEEPS, SWEPT_ROWS
 from bench.endpointing.limits import DELAY_LIMIT_MS, SPLIT_LIMIT
+from bench.endpointing.line import Kind
 from bench.endpointing.run import FramesVoiced, Measured, score
 from bench.endpointing.tables import SENTENCES, usual, without_babble
 from lexbridge.audio.hangover import Expected
@@ -112,7 +113,8 @@ def end_delays(axes: Any, measured: Sequence[Measured]) -> None:
         axes.plot(*_cumulative(delays_ms, of.utterances), color=COLOURS[row.detector], label=row.name)
     name = LISTENING_ROWS[0].name
     listening = score(measured, name, usual)
-    for asked, kind, style in ((Expected.CLOSED, "short", ":"), (Expected.DIGITS, "digits", "--")):
+    shown: tuple[tuple[Expected, Kind, str], ...] = ((Expected.CLOSED, "short", ":"), (Expected.DIGITS, "digits", "--"))
+    for asked, kind, style in shown:
         points = _cumulative(listening.delays_ms[asked], len(listening.split[kind]))
         axes.plot(*points, style, color=COLOURS["hybrid"], label=f"{name}: {asked.value}")
     axes.set_xlim(0, 2500)
@@ -129,14 +131,14 @@ def _cumulative(found_ms: Sequence[int], count: int) -> tuple[Any, Any]:
 def trade_off(axes: Any, measured: Sequence[Measured]) -> None:
     """Plot cutting in against waiting."""
     for rows, style, what in ((FIXED_ROWS, "o-", "one hangover"), (LISTENING_ROWS, "s--", "hangover that listens")):
-        rows = sorted(rows, key=lambda row: row.rules.hangover_ms)
-        scores = [score(measured, row.name, without_babble) for row in rows]
+        by_hangover = sorted(rows, key=lambda row: row.rules.hangover_ms)
+        scores = [score(measured, row.name, without_babble) for row in by_hangover]
         delays_ms = [of.delay_ms(0.5, SENTENCES) for of in scores]
         for joined, colour in ((False, COLOURS["hybrid"]), (True, COLOURS["amplitude"])):
             split = [of.share_split(["hesitant"], joined) for of in scores]
             label = what + (", pieces joined" if joined else "")
             axes.plot(delays_ms, split, style, color=colour, label=label, markersize=5)
-            for x, y, row in zip(delays_ms, split, rows, strict=True):
+            for x, y, row in zip(delays_ms, split, by_hangover, strict=True):
                 axes.annotate(
                     f"{row.rules.hangover_ms}",
                     (x, y),

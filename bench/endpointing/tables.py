@@ -12,6 +12,8 @@ from bench.harness.report import markdown_table
 from lexbridge.audio.hangover import Expected
 
 FLUENT: Sequence[Kind] = ("short", "fluent")
+SPLIT_KINDS: Sequence[Sequence[Kind]] = (FLUENT, ("hesitant",), ("digits",))
+"""Kinds of utterances that the tables show splits of."""
 SENTENCES = (Expected.OPEN, Expected.PHRASE)
 LISTENING = LISTENING_ROWS[0].name
 
@@ -89,8 +91,8 @@ def said_table(measured: Sequence[Measured]) -> str:
     lines = []
     for row in AS_RUN:
         of = score(measured, row, without_babble)
-        split = " / ".join(number(of.share_split(kinds)) for kinds in (FLUENT, ["hesitant"], ["digits"]))
-        joined = " / ".join(number(of.share_split([kind], joined=True)) for kind in ("hesitant", "digits"))
+        split = " / ".join(number(of.share_split(kinds)) for kinds in SPLIT_KINDS)
+        joined = " / ".join(number(of.share_split(kinds, joined=True)) for kinds in SPLIT_KINDS[1:])
         delays = [_delay(of, [asked]) for asked in Expected]
         onset = number(of.share_onset_lost, 2)
         lines.append((row, _missed(of), onset, split, joined, number(of.share_run_on, 2), *delays))

@@ -79,9 +79,15 @@ def music(lines: Lines, seconds: float, rng: np.random.Generator) -> Samples:
 
 
 Sound = Callable[[Lines, float, np.random.Generator], Samples]
+
+
+def _cadence(name: str) -> Sound:
+    return lambda _, seconds, rng: cadence(name, seconds, rng)
+
+
 SOUNDS: Mapping[str, Sound] = {
     "keys (DTMF)": lambda _, seconds, rng: keys(seconds, rng),
-    **{name: lambda _, seconds, rng, name=name: cadence(name, seconds, rng) for name in CADENCES},
+    **{name: _cadence(name) for name in CADENCES},
     "hold music": music,
 }
 """Sounds of lines on which nobody speaks."""

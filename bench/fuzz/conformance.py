@@ -25,7 +25,7 @@ from bench.harness.arguments import make_parser
 from lexbridge.net.flask_sockets_compat import Sockets
 from lexbridge.net.http_handler import MediaSocketHandler
 from lexbridge.net.http_server import MediaServer
-from lexbridge.net.rfc6455 import Limits
+from lexbridge.net.rfc6455 import Limits, Pong
 from lexbridge.net.websocket import MediaSocket
 
 CASES = 301
@@ -50,6 +50,7 @@ def echo_server() -> MediaServer:
     def echo(websocket: MediaSocket) -> None:
         with suppress(WebSocketError):  # some cases close before they have read what they are owed
             while (message := websocket.receive()) is not None:
+                assert not isinstance(message, Pong)  # the server sends no pings here
                 websocket.send(message)
 
     server = MediaServer(("127.0.0.1", 0), app)

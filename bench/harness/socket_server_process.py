@@ -157,7 +157,7 @@ def make_server(kind: str, app: Flask) -> WSGIServer:
     quiet.setLevel(logging.CRITICAL)
     handler = geventwebsocket.handler.WebSocketHandler
     server = WSGIServer(("127.0.0.1", 0), app, handler_class=handler, log=None, error_log=quiet)
-    server.logger = quiet
+    server.logger = quiet  # type: ignore[attr-defined]
     return server
 
 

@@ -56,7 +56,7 @@ class Scheduler:
 
     def _is_protected(self, now_s: int) -> np.ndarray:
         fleet = self.fleet
-        return (fleet.state == State.SERVING) & (fleet.calls > 0) & (fleet.rests_until_s <= now_s)
+        return np.asarray((fleet.state == State.SERVING) & (fleet.calls > 0) & (fleet.rests_until_s <= now_s))
 
     def _keep_desired(self, now_s: int) -> None:
         fleet = self.fleet

@@ -35,7 +35,7 @@ class Lengths:
         """Return whole seconds, at least one, rounded at random so that the mean stays."""
         median_s = self.mean_s / np.exp(self.sigma**2 / 2)
         drawn = median_s * np.exp(self.sigma * rng.standard_normal(count))
-        return np.clip(np.floor(drawn + rng.random(count)), 1, self.longest_s - 1).astype(np.int64)
+        return np.asarray(np.clip(np.floor(drawn + rng.random(count)), 1, self.longest_s - 1), dtype=np.int64)
 
 
 def rates(
