@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lexbridge.bridge.call_updates import HandedOver, UpdateFailed
-from lexbridge.bridge.lex_requests import LexEvent
+from lexbridge.bridge.lex_events import LexEvent
 from lexbridge.call.events import Stopped
 from lexbridge.errors import MediaStreamError
 from lexbridge.net.rfc6455 import Pong

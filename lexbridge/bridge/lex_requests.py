@@ -1,10 +1,19 @@
 """A call's requests to Lex, each on a greenlet of its own that also reads the answer."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import gevent
 
+from lexbridge.bridge.lex_events import (
+    LexEvent,
+    LexFailed,
+    LexReplied,
+    LexSpeechFailed,
+    LexSpoke,
+    SessionFetched,
+    SessionFetchFailed,
+)
 from lexbridge.call.actions import BeginDialog, OpenUtterance, SendKeys
 from lexbridge.errors import LexError, LexRejected, LexUnavailable, LexUnreadable
 from lexbridge.lex.model import Message, Reply
@@ -15,53 +24,6 @@ from lexbridge.logs import Log
 
 MAX_NAMED = 10
 """The most parts of an answer, and the most payloads, whose names are logged, because one log line has limited room."""
-
-
-@dataclass(frozen=True, slots=True)
-class LexReplied:
-    """Lex's answer to a turn. `speaks`: whether its audio follows."""
-
-    turn: int
-    reply: Reply
-    speaks: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LexSpoke:
-    """More mu-law audio of a reply, or b"" at the end of the audio."""
-
-    turn: int
-    mulaw: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class LexSpeechFailed:
-    """The end of a reply's audio that broke off."""
-
-    turn: int
-
-
-@dataclass(frozen=True, slots=True)
-class LexFailed:
-    """The failure of a turn, after all attempts."""
-
-    turn: int
-    error: LexError
-
-
-@dataclass(frozen=True, slots=True)
-class SessionFetched:
-    """The answer of GetSession: what the bot said last, or None if Lex has no such session."""
-
-    reply: Reply | None
-
-
-@dataclass(frozen=True, slots=True)
-class SessionFetchFailed:
-    """The failure of GetSession: the position of the dialog is unknown."""
-
-
-LexEvent = LexReplied | LexSpoke | LexSpeechFailed | LexFailed | SessionFetched | SessionFetchFailed
 
 
 class LexRequests:

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 
 import gevent
 from gevent.queue import Empty, Queue
-from geventwebsocket.exceptions import WebSocketError
 
 from lexbridge.audio.pcm import FRAME_MS
 from lexbridge.bridge import stream_stop
@@ -32,23 +31,16 @@ from lexbridge.bridge.inbox import (
     SocketClosed,
     TakenOver,
 )
-from lexbridge.bridge.lex_requests import (
-    LexFailed,
-    LexReplied,
-    LexRequests,
-    LexSpeechFailed,
-    LexSpoke,
-    SessionFetched,
-    SessionFetchFailed,
-)
+from lexbridge.bridge.lex_events import LexEvent, LexReplied, deliver
+from lexbridge.bridge.lex_requests import LexRequests
 from lexbridge.bridge.live_calls import CallRegistry, LiveStream
 from lexbridge.bridge.media_turns import MediaTurns
+from lexbridge.bridge.media_watch import MediaWatch
 from lexbridge.bridge.next_stream import NextStream
 from lexbridge.bridge.stream_check import StreamCheck, StreamRefused
 from lexbridge.bridge.stream_stop import StreamStop
 from lexbridge.bridge.web_socket import WebSocket
 from lexbridge.call.events import Started
-from lexbridge.call.media_clock import MediaClock
 from lexbridge.call.session import CallSession
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import STREAMS_LOST_PARAMETER, parse_count
@@ -113,10 +105,10 @@ class LiveCall:
         self._stream_check = StreamCheck(settings.twilio_auth_tokens, used_tokens, calls.admission)
         self._next_stream = NextStream(settings.twilio_auth_tokens[0])
         self._media_s = TokenBucket(websocket.limits.rate_hz * FRAME_MS / 1000, MEDIA_BURST_S)
-        self._media_clock: MediaClock | None = None  # once the stream has started
         self._turns = MediaTurns()
         self._log = Log()
         self._inbox: Queue[InboxItem] = Queue(maxsize=INBOX_SIZE)
+        self._media_watch = MediaWatch(websocket, self._inbox)
         self._lex_requests = LexRequests(lex, self._inbox.put)
         self._story = CallStory(self._is_two_way)
         self._updates = CallUpdates(call_control, self._inbox.put, self._update_taken)
@@ -155,19 +147,8 @@ class LiveCall:
                 self._story.stream_ended(time.monotonic(), _REASONS.get(code))
 
     def pulse(self, now_s: float) -> None:
-        """Look at the clock: ping the peer, or post the silence that has passed. Neither waits nor raises."""
-        if self._media_clock is None or not self._inbox.empty():  # what waits there may be media
-            return
-        try:
-            ping, silence_ms = self._media_clock.pulse(now_s)
-            if silence_ms:
-                self._inbox.put_nowait(SilencePassed(silence_ms))
-            if ping is not None:
-                self._websocket.ping(ping)
-        except WebSocketError:
-            pass  # the reader will post that the socket is closed
-        except Exception:
-            self._log.exception("pulse-broken")
+        """Look at the clock. Neither waits nor raises."""
+        self._media_watch.pulse(now_s, self._log)
 
     def _read(self) -> None:
         """Post the socket's messages to the inbox, in order, on a greenlet of its own."""
@@ -239,24 +220,24 @@ class LiveCall:
                 if self._stream is None and self._session.started is not None:
                     self._start(self._session.started)
             case Pong():
-                self._pass_silence(self._media_clock.pong_arrived(item.payload) if self._media_clock else 0)
+                self._pass_silence(self._media_watch.pong_arrived(item.payload))
             case SilencePassed():
                 self._pass_silence(item.ms)
             case LeaveRequested():
                 self._session.is_leaving = True
-            case LexReplied() | LexFailed() | SessionFetched() | SessionFetchFailed():
-                self._take_from_lex(item)
-            case LexSpoke() | LexSpeechFailed():
-                self._take_speech(item)
-            case _:
+            case UpdateFailed() | HandedOver():
                 self._take_update_result(item)
+            case SocketClosed() | CloseRequested() | TakenOver():
+                pass  # the loop ends with them
+            case _:
+                self._take_from_lex(item)
 
     def _take_message(self, text: str) -> None:
         before_ms, now_s = self._session.media_ms, time.monotonic()
         self._session.receive(parse(text))
         media_ms = self._session.media_ms - before_ms
-        if media_ms and self._media_clock is not None:
-            self._media_clock.media_arrived(now_s)
+        if media_ms:
+            self._media_watch.media_arrived(now_s)
         if not self._media_s.take(now_s, media_ms / 1000):
             refused.count("too much media")
             raise StreamRefused("too much media", close_codes.POLICY_VIOLATION)
@@ -265,36 +246,15 @@ class LiveCall:
         if ms:
             self._session.silence_passed(ms)
 
-    def _take_from_lex(self, item: LexReplied | LexFailed | SessionFetched | SessionFetchFailed) -> None:
-        session = self._session
-        match item:
-            case LexReplied():
-                if not item.speaks:
-                    self._lex_requests.forget(item.turn)
-                if self._streams_lost >= MANY_STREAMS_LOST:
-                    # The call works again, so it moves to a stream whose name says that none was lost.
-                    session.is_leaving = True
-                session.lex_replied(item.turn, item.reply, item.speaks)
-            case LexFailed():
-                self._lex_requests.forget(item.turn)
-                session.lex_failed(item.turn, item.error)
-            case SessionFetched():
-                session.session_fetched(item.reply)
-            case SessionFetchFailed():
-                session.session_fetch_failed()
+    def _take_from_lex(self, event: LexEvent) -> None:
+        if isinstance(event, LexReplied) and self._streams_lost >= MANY_STREAMS_LOST:
+            # The call works again, so it moves to a stream whose name says that none was lost.
+            self._session.is_leaving = True
+        finished_turn = deliver(event, self._session)
+        if finished_turn is not None:
+            self._lex_requests.forget(finished_turn)
 
-    def _take_speech(self, item: LexSpoke | LexSpeechFailed) -> None:
-        """Take more of the audio of a reply, or its end."""
-        if isinstance(item, LexSpoke) and item.mulaw:
-            self._session.lex_spoke(item.turn, item.mulaw)
-            return
-        self._lex_requests.forget(item.turn)
-        if isinstance(item, LexSpoke):
-            self._session.lex_speech_ended(item.turn)
-        else:
-            self._session.lex_speech_failed(item.turn)
-
-    def _take_update_result(self, item: InboxItem) -> None:
+    def _take_update_result(self, item: UpdateFailed | HandedOver) -> None:
         """Take the result of a call update."""
         match item:
             case UpdateFailed(error=CallGone()):
@@ -328,7 +288,7 @@ class LiveCall:
             note_reason=self._story.note_reason,
         )
         self._calls.add(self._stream)
-        self._media_clock = MediaClock(time.monotonic())
+        self._media_watch.start(time.monotonic())
 
     def _describe(self) -> Mapping[str, object]:
         """Return the position of the call, as fields of a log line."""

@@ -5,15 +5,8 @@ from typing import Any
 import gevent
 import pytest
 
-from lexbridge.bridge.lex_requests import (
-    MAX_NAMED,
-    LexEvent,
-    LexFailed,
-    LexReplied,
-    LexRequests,
-    SessionFetched,
-    SessionFetchFailed,
-)
+from lexbridge.bridge.lex_events import LexEvent, LexFailed, LexReplied, SessionFetched, SessionFetchFailed
+from lexbridge.bridge.lex_requests import MAX_NAMED, LexRequests
 from lexbridge.call.actions import SendKeys
 from lexbridge.errors import LexUnreadable
 from lexbridge.lex.v2 import pack

@@ -1,4 +1,4 @@
-"""The parts of an answer, each read by itself: what cannot be read is named, and nothing raises."""
+"""The reader of an answer's parts: a part that cannot be read is named, and no error is raised."""
 
 import base64
 from typing import Any
@@ -10,7 +10,7 @@ from lexbridge.lex.v2 import pack
 
 
 def deep(levels: int = 100_000) -> Any:
-    """Lists in lists."""
+    """Return lists nested `levels` deep."""
     value: list[Any] = []
     for _ in range(levels):
         value = [value]

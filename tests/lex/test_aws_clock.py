@@ -1,4 +1,4 @@
-"""A wall clock that is wrong, or jumps, and what the real boto3 signs: checked by a server with a clock of its own."""
+"""The signatures of the real boto3 while the wall clock is wrong or jumps: a server with its own clock checks them."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +30,7 @@ true_time = time.time  # before any test moves it
 
 
 class Aws:
-    """What every AWS service does before it does anything: checks the signature and its time."""
+    """A server that checks a request's signature and its time, as every AWS service does first."""
 
     def __init__(self) -> None:
         self.answers: list[int] = []
@@ -55,7 +55,7 @@ class Aws:
             headers.append(("Date", formatdate(true_time(), usegmt=True)))
         if abs((now - signed).total_seconds()) > TOLERANCE_S:
             status, said = 403, "Signature expired" if signed < now else "Signature not yet current"
-            # A request that is refused is not read to its end before.
+            # AWS refuses such a request before it has read all of the body.
         else:
             body = environ["wsgi.input"].read()
             said = "The request signature we calculated does not match the signature you provided."
@@ -69,7 +69,7 @@ class Aws:
 
 
 def signature(environ: Mapping[str, Any], body: bytes) -> str:
-    """The signature that a request should have."""
+    """Return the signature that a request should have."""
     names = environ["HTTP_AUTHORIZATION"].split("SignedHeaders=")[1].split(",")[0].split(";")
     environment = {"content-type": "CONTENT_TYPE"}
     headers = {name: environ[environment.get(name, f"HTTP_{name.upper().replace('-', '_')}")] for name in names}
@@ -89,14 +89,14 @@ def aws() -> Iterator[Aws]:
 
 
 def make_client(aws: Aws, service: str = "lexv2-runtime") -> Any:
-    """boto3's own."""
+    """Return a client of the real boto3."""
     session = boto3.Session(KEYS.access_key, KEYS.secret_key, region_name="us-west-2")
     return session.client(service, endpoint_url=aws.url, config=Config(retries={"total_max_attempts": 1}))
 
 
 @pytest.fixture
 def jump(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Moves this process's wall clock to so many seconds from the true time."""
+    """Return a function that moves this process's wall clock by so many seconds from the true time."""
 
     def jump(by_s: float) -> None:
         moved = datetime.fromtimestamp(true_time() + by_s, UTC).replace(tzinfo=None)
@@ -111,7 +111,7 @@ def recognize(client: Any, body: Any = b"pcm") -> None:
 
 
 def spoken() -> UtteranceStream:
-    """A body that can be read once."""
+    """Return a body that can be read once."""
     utterance = Utterance()
     utterance.append(b"pcm")
     utterance.close()
@@ -122,7 +122,7 @@ def spoken() -> UtteranceStream:
 def test_a_client_that_does_not_follow_is_refused_for_good(
     aws: Aws, jump: Callable[[float], None], by_s: float
 ) -> None:
-    """Why all this is."""
+    """Without the clock of AWS, boto3 never recovers from a wrong wall clock."""
     client = make_client(aws)
     recognize(client)
     jump(by_s)
@@ -158,13 +158,13 @@ def test_a_clock_that_was_wrong_from_the_start_costs_one_refusal(
     follow_aws_clock(client)
     for _ in range(2):
         recognize(client, b"pcm")
-    jump(0)  # and somebody sets it right
+    jump(0)  # and the operator corrects it
     recognize(client, b"pcm")
     assert aws.answers == [403, 200, 200, 200]
 
 
 def test_a_live_body_is_not_sent_twice(aws: Aws, jump: Callable[[float], None]) -> None:
-    """A live body is not sent twice: it is the next request that is signed with the right time."""
+    """A live body cannot be sent twice, so only the next request is signed with the right time."""
     jump(HOUR_S)
     client = make_client(aws)
     follow_aws_clock(client)
@@ -200,7 +200,7 @@ def test_a_wrong_key_is_refused_once(aws: Aws) -> None:
 
 
 def test_a_time_that_stays_refused_is_refused_at_last(aws: Aws, jump: Callable[[float], None]) -> None:
-    """Such as by something between that takes the Date away (the server puts its own, this machine's, in)."""
+    """A proxy may replace AWS's Date with the time of this machine: then no try helps."""
     aws.sends_date = False
     jump(HOUR_S)
     client = make_client(aws)
@@ -241,7 +241,7 @@ def test_a_request_that_nobody_answers_is_not_sent_again() -> None:
         recognize(client)
 
 
-def test_a_date_that_is_none_is_ignored() -> None:
+def test_an_invalid_date_is_ignored() -> None:
     clock = AwsClock()
     before = clock.now()
     for date in ("", "yesterday", "Thu, 01 Jan 99999 00:00:00 GMT"):

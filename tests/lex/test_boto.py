@@ -49,7 +49,7 @@ TEMPORARY = {"AWS_ACCESS_KEY_ID": "ASIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secre
 
 
 def signing_with(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], **names: str) -> tuple[str, str | None]:
-    """What a request to Lex is signed with: the access key's id, and the session token that goes with it."""
+    """Return the id of the access key and the session token with which a request to Lex is signed."""
     without_credentials(monkeypatch)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -80,7 +80,7 @@ def signing_with(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], *
             ("ASIA1", "a-token"),
         ),
         ({**TEMPORARY, "AWS_SESSION_TOKEN": "a-token"}, {}, ("ASIAEXAMPLE", "a-token")),
-        # A token beside keys that are not temporary belongs to others.
+        # A session token does not belong to keys that are not temporary.
         (
             {**TEMPORARY, "AWS_SESSION_TOKEN": "a-token"},
             {"ACCESS_KEY_ID": "AKIA1", "SECRET_ACCESS_KEY": "x", "AWS_SESSION_TOKEN": "a-token"},
@@ -115,7 +115,7 @@ def test_a_request_without_credentials_is_rejected(
 ) -> None:
     """A request without credentials is a rejection whose error names the settings.
 
-    Such as of a task role that was taken away.
+    A task role that was taken away has this effect.
     """
     without_credentials(monkeypatch)
     client = boto3.client("lex-runtime", region_name="us-west-2", endpoint_url="http://127.0.0.1:9")
@@ -134,7 +134,7 @@ def test_the_turns_of_a_call_go_over_one_connection(generation: str, monkeypatch
 
 
 def test_as_many_connections_are_kept_as_there_may_be_calls(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
-    calls = 12  # botocore keeps ten unless told
+    calls = 12  # botocore's own default is ten
     with local_lex(monkeypatch, *[FLOWERS] * 2 * calls) as local:
         lex = make_lex_runtime(settings(MAX_CALLS=str(calls)), Deadlines())
         for _ in range(2):
@@ -152,5 +152,5 @@ def test_as_many_connections_are_kept_as_there_may_be_calls(monkeypatch: pytest.
             for each in asking:
                 each.get(timeout=PATIENCE_S)
         assert len({request.client_port for request in local.requests}) == calls
-    # urllib3 warns of each connection that it does not keep. Another test's refusals may be told of late.
+    # urllib3 logs a warning for each connection that it does not keep. A test before this one may still log others.
     assert [line for line in logged() if line["event"] != "peer-refused"] == []

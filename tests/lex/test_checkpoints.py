@@ -1,4 +1,4 @@
-"""What GetSession tells of a dialog, and the checkpoints that put a dialog there again."""
+"""The position of a dialog: what GetSession returns, and checkpoints that restore it."""
 
 import json
 
@@ -155,7 +155,7 @@ def test_what_a_v2_answer_leaves_out_is_emptied_and_not_kept():
 
 def test_an_answer_nested_too_deep_has_no_checkpoint():
     slots = {}
-    for _ in range(50_000):  # deeper than any recursion limit that a tool of the tests sets
+    for _ in range(50_000):  # deeper than any recursion limit that a test tool sets
         slots = {"subSlots": slots}
     reply = v2.reply_from_session({"sessionState": {"intent": {"name": "OrderFlowers", "slots": slots}}})
     assert (reply.intent, reply.checkpoint, reply.odd_parts) == ("OrderFlowers", None, ("slots",))
@@ -169,7 +169,7 @@ def test_answers_are_the_same_though_their_checkpoints_are_not():
 
 @pytest.mark.parametrize("name", GOOD)
 def test_a_checkpoint_is_json_that_a_printed_reply_hides(name):
-    """A checkpoint is JSON without a null, and does not show when its reply is printed."""
+    """A checkpoint is JSON without nulls, and the repr of its reply does not contain it."""
     reply = DECODERS[name[:2]](response_of(name))
     written = json.dumps(reply.checkpoint or {})
     assert json.loads(written) == (reply.checkpoint or {})

@@ -4,7 +4,7 @@ from lexbridge.lex.circuit_breaker import MAX_FAILURES, OPEN_S, Breaker, Breaker
 
 
 class Clock:
-    """Stands still until it is told."""
+    """A clock that the test moves by hand."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -14,7 +14,7 @@ class Clock:
 
 
 def an_open_breaker() -> tuple[Breaker, Clock]:
-    """One that has just opened."""
+    """Return a breaker that has just opened."""
     clock = Clock()
     breaker = Breaker(clock)
     assert [breaker.record_failure() for _ in range(MAX_FAILURES)] == [False] * (MAX_FAILURES - 1) + [True]
@@ -31,7 +31,7 @@ def test_it_is_closed_until_many_turns_fail_in_a_row() -> None:
     assert not breaker.is_open
 
 
-def test_open_it_lets_nobody_ask_for_a_while() -> None:
+def test_an_open_breaker_allows_no_request_for_a_while() -> None:
     breaker, clock = an_open_breaker()
     assert breaker.is_open
     assert not breaker.allow_request()
@@ -39,7 +39,7 @@ def test_open_it_lets_nobody_ask_for_a_while() -> None:
     assert not breaker.allow_request()
 
 
-def test_then_one_asks_for_all() -> None:
+def test_after_that_it_allows_one_probe() -> None:
     breaker, clock = an_open_breaker()
     clock.now_s += OPEN_S
     assert [breaker.allow_request() for _ in range(3)] == [True, False, False]
@@ -52,7 +52,7 @@ def test_then_one_asks_for_all() -> None:
     assert [breaker.allow_request() for _ in range(3)] == [True, True, True]
 
 
-def test_one_who_asks_and_never_comes_back_does_not_keep_it_shut() -> None:
+def test_a_probe_without_a_result_is_followed_by_another() -> None:
     breaker, clock = an_open_breaker()
     clock.now_s += OPEN_S
     assert breaker.allow_request()
@@ -60,7 +60,7 @@ def test_one_who_asks_and_never_comes_back_does_not_keep_it_shut() -> None:
     assert breaker.allow_request()
 
 
-def test_once_closed_it_takes_as_many_failures_to_open_it_again() -> None:
+def test_a_success_resets_the_count_of_failures() -> None:
     breaker, clock = an_open_breaker()
     clock.now_s += OPEN_S
     assert breaker.allow_request()
@@ -68,7 +68,7 @@ def test_once_closed_it_takes_as_many_failures_to_open_it_again() -> None:
     assert [breaker.record_failure() for _ in range(MAX_FAILURES)] == [False] * (MAX_FAILURES - 1) + [True]
 
 
-def test_each_alias_has_one_of_its_own() -> None:
+def test_each_bot_alias_has_a_breaker_of_its_own() -> None:
     breakers = Breakers(Clock())
     sales = breakers.for_bot(("SALES/prod/en_US", "https://lex"))
     for _ in range(MAX_FAILURES):

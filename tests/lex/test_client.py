@@ -1,4 +1,4 @@
-"""A bot of either generation: deadlines, the second request, the breaker, sessions that cannot be put back."""
+"""The client of a Lex bot of either generation: deadlines, the second request, and the circuit breaker."""
 
 import json
 import socket
@@ -28,7 +28,7 @@ from tests.support.rig import PATIENCE_S, flowers
 
 @contextmanager
 def address_that_never_answers() -> Iterator[str]:
-    """A listener whose queue is full: whoever connects waits, as behind a firewall that drops."""
+    """A listener with a full queue: a client waits for the connection, as behind a firewall that drops packets."""
     with socket.socket() as listener, ExitStack() as queue:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -40,7 +40,7 @@ def address_that_never_answers() -> Iterator[str]:
 
 
 def test_the_deadline_holds_where_no_body_is_ever_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that does not resolve: nothing of the utterance is ever sent."""
+    """A name that does not resolve: no request reads the utterance, and the deadline holds all the same."""
     lex = lex_of("v1", answer_s=0.2)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: gevent.sleep(10 * PATIENCE_S))
     with gevent.Timeout(PATIENCE_S), pytest.raises(LexUnavailable, match=r"no answer within 0\.2 s"):
@@ -80,7 +80,7 @@ def test_a_dead_address_is_noticed_while_the_caller_speaks(monkeypatch: pytest.M
 
 
 def test_turns_that_are_not_asked_do_not_keep_the_breaker_open(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
-    """Or a Lex that is back would never be asked again by a busy process."""
+    """Otherwise a busy process would never ask a Lex that is back."""
     now_s = [1000.0]
     with local_lex(monkeypatch, *[FLOWERS] * 3) as local:
         lex = lex_of("v1")
@@ -104,7 +104,7 @@ def test_turns_that_are_not_asked_do_not_keep_the_breaker_open(monkeypatch: pyte
 
 
 def breaks(lex: LexClient, monkeypatch: pytest.MonkeyPatch, clock: Any = time.monotonic, failures: int = 1) -> Breaker:
-    """The breaker of `lex`, which opens after so many turns."""
+    """Give `lex` a breaker that opens after `failures` failed turns, and return it."""
     breaker = Breaker(clock, failures)
     monkeypatch.setattr(lex, "_breaker", breaker)
     return breaker
@@ -159,7 +159,7 @@ def test_whatever_shows_that_lex_is_up_starts_the_count_anew(
 
 
 def test_a_failing_lambda_closes_the_breaker(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
-    """A Lambda that fails shows that Lex is up: the breaker closes, and the turn is asked once more."""
+    """A Lambda that fails shows that Lex is up: the breaker closes, and the turn is sent once more."""
     now_s = [1000.0]
     with local_lex(monkeypatch, FLOWERS) as local:
         lex = lex_of("v2")

@@ -1,4 +1,4 @@
-"""Lex's words: each boto3 response of tests/data/lex as a Reply, as far as it can be read."""
+"""The decoding of Lex's answers: each boto3 response of tests/data/lex as a Reply."""
 
 import base64
 import gzip
@@ -41,7 +41,7 @@ def test_the_sound_parts_of_an_odd_answer_are_used(name):
     found = DECODERS[name[:2]](response_of(name))
     assert found == reply
     assert found.odd_parts == (odd_part,)
-    assert (found.checkpoint is None) == (odd_part != "inputTranscript")  # where the dialog stands is not known
+    assert (found.checkpoint is None) == (odd_part != "inputTranscript")  # then the position of the dialog is unknown
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
@@ -192,7 +192,7 @@ BOMBS = {
 @pytest.mark.parametrize("what", BOMBS)
 @pytest.mark.parametrize("field", ["sessionState", "messages", "inputTranscript"])
 def test_what_unpacks_too_large_is_left_out_unread(field, what, monkeypatch):
-    """A field that would unpack to more than Lex tells is left out before it is read."""
+    """A compressed field that is larger than any of Lex's is left out before it is read."""
     read = []
     monkeypatch.setattr(
         answer_parts.json, "loads", lambda text, loads=json.loads: read.append(len(text)) or loads(text)

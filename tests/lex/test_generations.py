@@ -1,4 +1,4 @@
-"""The requests of lex_v1 and lex_v2, by the real boto3: what they have Lex do is the same."""
+"""The requests of both generations, sent by the real boto3: Lex does the same for both."""
 
 import json
 from dataclasses import replace
@@ -37,7 +37,7 @@ def test_both_generations_send_live_audio_and_first_attributes(
 ) -> None:
     with local_lex(monkeypatch, FLOWERS, "roses") as local:
         lex = lex_of(generation)
-        for attributes in ({"lexbridge:call-sid": "CA1"}, None):  # None leaves what was sent before
+        for attributes in ({"lexbridge:call-sid": "CA1"}, None):  # None keeps what was sent before
             utterance = Utterance()
             answer = gevent.spawn(lex.ask, LexRequest("CA-session", attributes, utterance), Log())
             for _ in range(20):
@@ -126,7 +126,7 @@ def test_a_complete_utterance_is_sent_with_its_length(generation: str, monkeypat
     assert "Content-Length" not in chunked
 
 
-# A session that is put back
+# -- restored sessions
 
 
 @GENERATIONS
@@ -170,5 +170,5 @@ def test_every_state_of_a_dialog_can_be_put_back(
             recalled = lex.fetch_session("CA-1")
             assert recalled == replace(reply, transcript=None)
             assert recalled.checkpoint is not None
-            stands = {name: recalled.checkpoint[name] for name in reply.checkpoint}  # V1 tells more when it is asked
+            stands = {name: recalled.checkpoint[name] for name in reply.checkpoint}  # V1's GetSession returns more
             assert stands == reply.checkpoint

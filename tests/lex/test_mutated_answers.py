@@ -1,4 +1,4 @@
-"""Whatever Lex answers, recorded answers with broken parts among it: a reply, or an error of ours."""
+"""Arbitrary answers of Lex, and recorded ones with broken parts: each becomes a reply or a LexUnreadable."""
 
 import base64
 import gzip
@@ -50,7 +50,7 @@ SOME_MESSAGES = JSON_VALUES | st.lists(
 
 
 def check(reply):
-    """All of a reply is of the right type."""
+    """Assert that all members of a reply have the right type."""
     assert all(isinstance(text, str | None) for text in (reply.intent, reply.slot_to_elicit, reply.transcript))
     assert all(isinstance(message.text, str) and message.text.strip() for message in reply.messages)
     assert all(isinstance(text, str) for attribute in reply.session_attributes.items() for text in attribute)
@@ -79,7 +79,7 @@ def test_whatever_message_v1_answers_it_is_a_reply(message, message_format):
         )
 
 
-# What a mutation puts in the place of a part. DROP: nothing.
+# What a mutation puts in the place of a part. DROP removes the part.
 DROP = object()
 
 
@@ -92,7 +92,7 @@ PACKED = ("sessionState", "messages", "inputTranscript", "interpretations")  # f
 
 
 def places_in(value, path=()):
-    """Where there is something in a JSON value."""
+    """Yield the path of each member in a JSON value."""
     members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, member in members:
         yield (*path, key)
@@ -100,7 +100,7 @@ def places_in(value, path=()):
 
 
 def mutated(value, path, junk):
-    """`value` with `junk` at `path`; itself, if that is not there any more."""
+    """Return `value` with `junk` at `path`, or `value` itself if that path does not exist any more."""
     if not path:
         return junk
     key, *rest = path
@@ -118,7 +118,7 @@ def mutated(value, path, junk):
 
 
 def unpacked(response):
-    """A response, with what is packed in it as JSON."""
+    """Return a response with its packed fields as JSON."""
     return {
         name: json.loads(gzip.decompress(base64.b64decode(value))) if name in PACKED and value else value
         for name, value in response.items()
@@ -126,7 +126,7 @@ def unpacked(response):
 
 
 def packed_again(answer, broken):
-    """What `unpacked` took apart. `broken`: the header of that name is no base64 any more."""
+    """Return the response that `unpacked` unpacked. `broken`: the name of a field that becomes invalid base64."""
     response = {name: pack(value) if name in PACKED and value else value for name, value in answer.items()}
     return {name: f"%{value}" if name == broken else value for name, value in response.items()}
 
@@ -134,7 +134,7 @@ def packed_again(answer, broken):
 @examples(600)
 @given(st.sampled_from([*GOOD, *ODD]), st.data())
 def test_a_mutated_recorded_answer_is_used_as_far_as_possible(name, data):
-    """Fields dropped, types changed, values unknown, headers broken: only where nothing is left it is unreadable."""
+    """Fields are dropped, types changed, values unknown, headers broken: only an empty rest is unreadable."""
     is_v2 = name.startswith("v2")
     response = response_of(name)
     answer = unpacked(response) if is_v2 and name in GOOD else response
@@ -159,7 +159,7 @@ def test_a_mutated_recorded_answer_is_used_as_far_as_possible(name, data):
 
 
 def words_of(answer, broken):
-    """The plain texts of V2 that are there to be read, in the simplest way."""
+    """Return the plain texts of a V2 answer, read in the simplest way."""
     messages = answer.get("messages")
     if broken == "messages" or not isinstance(messages, list):
         return []

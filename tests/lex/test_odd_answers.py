@@ -1,4 +1,4 @@
-"""Answers of Lex that are not in its form, or that break off: what is used of them."""
+"""Answers of Lex that are malformed or break off: the parts that are used, and whether the turn is sent again."""
 
 import time
 from contextlib import suppress
@@ -66,7 +66,7 @@ def test_an_answer_that_is_not_in_lexs_form_is_asked_for_again(
     assert len(line["error"]) < 500
 
 
-# Lex has answered 200: it has taken the turn
+# Lex has answered 200, so it has taken the turn
 
 
 @GENERATIONS
@@ -113,7 +113,7 @@ def test_an_answer_that_ends_in_its_head_is_used_so_far(
 ) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:
         local.faults.append(LexFault(kind="truncated"))
-        with suppress(LexUnreadable):  # it depends on the order of Lex's headers
+        with suppress(LexUnreadable):  # which it is depends on the order of Lex's headers
             lex_of(generation, mode, answer_s=PATIENCE_S).ask(asked(), Log())
         assert len(local.requests) == 1
 
@@ -213,7 +213,7 @@ def test_a_voice_that_breaks_off_before_it_begins_is_none(generation: str, monke
         assert len(peer.requests) == 1
 
 
-# A body that nobody wants, and audio that cannot be played
+# -- bodies that are not needed, and audio that cannot be played
 
 
 @GENERATIONS
@@ -231,7 +231,7 @@ def test_a_body_without_end_is_not_read_where_no_voice_is_wanted(
 
 @GENERATIONS
 def test_a_session_is_restored_by_an_answer_without_end(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session is restored, though the answer to PutSession does not end."""
+    """A session is restored although the answer to PutSession does not end."""
     with local_lex(monkeypatch, FLOWERS) as local:
         local.faults.append(LexFault(kind="endless", operation="PutSession"))
         lex = lex_of(generation, session_s=PATIENCE_S, answer_s=PATIENCE_S)

@@ -1,4 +1,4 @@
-"""Sessions of Lex that are put back, and phrases that Lex voices: deadlines and refusals."""
+"""Sessions that are restored, and messages that Lex speaks: deadlines and refusals."""
 
 import time
 from dataclasses import replace
@@ -23,7 +23,7 @@ from tests.support.rig import PATIENCE_S
 def test_a_forbidden_put_session_is_not_tried_again(
     generation: str, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
-    """Where PutSession is forbidden the log says so, and it is not tried again."""
+    """A forbidden PutSession is logged, and it is not tried again."""
     with local_lex(monkeypatch, FLOWERS) as local:
         local.faults.append(LexFault(operation="PutSession", status=403, times=None))
         lex = lex_of(generation)

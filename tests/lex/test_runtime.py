@@ -1,4 +1,4 @@
-"""What Lex is asked, live, and the voice in which it answers. Faults of whole calls: see test_bridge.py."""
+"""An utterance that is sent while the caller speaks, and a voice that is read while it arrives."""
 
 import time
 from types import SimpleNamespace
@@ -74,11 +74,11 @@ def test_the_whole_of_an_utterance_waits_for_its_end() -> None:
     assert whole.get(timeout=PATIENCE_S) == FRAME * 2
 
 
-# In stream mode Lex speaks
+# -- Lex's voice, in stream mode
 
 
 def speaking(generation: str = "v1", **deadlines: float) -> LexClient:
-    """A Lex whose replies are asked for as audio."""
+    """Return a client that asks for replies as audio."""
     return lex_of(generation, "stream", **deadlines)
 
 
@@ -127,9 +127,11 @@ def test_a_voice_that_nobody_wants_to_hear_on_is_broken_off(generation: str, mon
 def test_a_dripping_voice_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A voice that drips is cut off when the caller would have heard silence for too long."""
+    """A voice that arrives slowly is cut off once the caller would have heard too much silence."""
     with local_lex(monkeypatch, FLOWERS) as local:
-        local.faults.append(LexFault(kind="dripping", piece_bytes=333, every_s=0.05))  # a fifth of what is played
+        local.faults.append(
+            LexFault(kind="dripping", piece_bytes=333, every_s=0.05)
+        )  # a fifth of the speed at which it plays
         speech = voice_of(speaking(answer_s=1.5), asked())
         began_s = time.monotonic()
         heard: list[bytes] = []
@@ -142,7 +144,7 @@ def test_a_dripping_voice_is_cut_off(
 
 
 def test_a_voice_as_fast_as_it_plays_may_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A voice that comes as fast as it plays may take longer than an answer may."""
+    """A voice that arrives as fast as it plays may take longer than an answer."""
     with local_lex(monkeypatch, FLOWERS) as local:
         local.audio_pace = 1.1
         began_s = time.monotonic()
@@ -152,7 +154,7 @@ def test_a_voice_as_fast_as_it_plays_may_take_long(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("think_s", [0.0, 0.4])
 def test_a_voice_has_to_begin_while_the_answer_is_awaited(think_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the end of the utterance on: an answer without a voice does not take twice as long."""
+    """The time for the voice to begin counts from the end of the utterance, not from the answer."""
     with local_lex(monkeypatch, FLOWERS) as local:
         local.think_s = think_s
         local.faults.append(LexFault(kind="stalled", after_bytes=0))

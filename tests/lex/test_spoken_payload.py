@@ -1,4 +1,4 @@
-"""What custom payloads say aloud: the forms of contact centres and chat platforms, and what is none of them."""
+"""The words of custom payloads: in the forms of contact centres and chat platforms, and in any other form."""
 
 import json
 from typing import Any
@@ -21,13 +21,13 @@ PICTURE = "https://example.com/picture.png"
 
 
 def said(payload: Any) -> str | None:
-    """The words of a payload; JSON, unless it is a text."""
+    """Return the words of a payload. A value that is no text is sent as JSON."""
     spoken = speakable_words(payload if isinstance(payload, str) else json.dumps(payload))
     return spoken.text if spoken else None
 
 
 def connect(template: str, **content: Any) -> dict[str, Any]:
-    """An interactive message of Amazon Connect's."""
+    """Return an interactive message of Amazon Connect."""
     message = {"title": "Thanks for choosing!", "imageType": "URL", "imageData": PICTURE}
     return {"templateType": template, "version": "1.0", "data": {"replyMessage": message, "content": content}}
 

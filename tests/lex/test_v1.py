@@ -16,7 +16,7 @@ SESSION = {**BOT, "userId": "CA-session"}
 
 
 def lex_v1(response: dict[str, Any] | None = None) -> tuple[LexV1, RecordingBoto]:
-    """A V1 bot over a client that sends nothing."""
+    """Return a V1 bot over a client that sends nothing, and that client."""
     boto = RecordingBoto("lex-runtime", response or {})
     return LexV1(boto.client, LexV1Bot("OrderFlowers", "prod")), boto
 

@@ -17,7 +17,7 @@ SESSION = {"botId": "ABCDEFGHIJ", "botAliasId": "TSTALIASID", "localeId": "en_US
 
 
 def lex_v2(response: dict[str, Any] | None = None) -> tuple[LexV2, RecordingBoto]:
-    """A V2 bot over a client that sends nothing."""
+    """Return a V2 bot over a client that sends nothing, and that client."""
     boto = RecordingBoto("lexv2-runtime", response or {})
     return LexV2(boto.client, LexV2Bot("ABCDEFGHIJ", "TSTALIASID", "en_US")), boto
 

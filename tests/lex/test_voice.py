@@ -1,4 +1,4 @@
-"""Lex's speech as Twilio plays it: which types, however it is cut, how true, and without clicks."""
+"""Lex's speech as Twilio plays it: the accepted types, audio in pieces, fidelity, and no clicks."""
 
 import math
 
@@ -30,7 +30,7 @@ def sine(hz, rate_hz, ms, level=10000):
 
 
 def speech_like(rate_hz, ms=2000, highest_hz=3400):
-    """Voiced syllables (harmonics of a gliding pitch up to `highest_hz`) with pauses, and sines over the whole band."""
+    """Return voiced syllables (harmonics of a gliding pitch up to `highest_hz`) with pauses, and sines on the band."""
     time = np.arange(rate_hz * ms // 1000) / rate_hz
     phase = 2 * np.pi * np.cumsum(120 + 15 * np.sin(2 * np.pi * 0.7 * time)) / rate_hz
     voiced = sum(np.sin(number * phase + number) / number**0.7 for number in range(1, highest_hz // 140))
@@ -40,7 +40,7 @@ def speech_like(rate_hz, ms=2000, highest_hz=3400):
 
 
 def played(content_type, audio, lengths=()):
-    """The mu-law of a whole reply, which is whole frames at every step."""
+    """Return the mu-law of a whole reply. Assert that each step returns whole frames."""
     reply = ReplyAudio(content_type)
     pieces = [*(reply.push(piece) for piece in cut(audio, lengths)), reply.flush()]
     assert not [piece for piece in pieces if len(piece) % 160]
@@ -48,14 +48,14 @@ def played(content_type, audio, lengths=()):
 
 
 def ideal(samples, from_hz, to_hz):
-    """Resampled without a filter's faults: the spectrum, cut or filled up. `samples` are taken as one period."""
+    """Resample ideally, by cutting or filling up the spectrum. `samples` are taken as one period."""
     length = len(samples) * to_hz // from_hz
     spectrum = np.fft.rfft(samples)[: length // 2 + 1]
     return np.fft.irfft(spectrum, length) * length / len(samples)
 
 
 def snr_db(signal, wanted, rate_hz=8000):
-    """Signal to noise, but for the first and last 50 ms: there an ideal filter hears round the corner."""
+    """Return the signal-to-noise ratio without the first and last 50 ms, where an ideal filter rings."""
     length, edge = min(len(signal), len(wanted)), rate_hz // 20
     signal, wanted = signal[:length][edge:-edge], wanted[:length][edge:-edge]
     return 10 * math.log10(np.sum(wanted**2) / np.sum((signal - wanted) ** 2))
@@ -86,7 +86,7 @@ def test_pcm_comes_at_the_rate_that_it_names(content_type, rate_hz):
 
 @pytest.mark.parametrize("content_type", ["audio/pcm", "audio/pcm;", "audio/pcm; channels=1; charset=utf-8"])
 def test_pcm_without_a_rate_is_taken_at_16_khz(content_type):
-    """PCM without a rate is taken at 16 kHz, and it is known that the answer did not say so."""
+    """PCM without a rate is taken at 16 kHz, and `is_rate_assumed` tells that the answer named none."""
     reply = ReplyAudio(content_type)
     assert (reply.rate_hz, reply.is_rate_assumed) == (16000, True)
 
@@ -170,19 +170,19 @@ def test_what_is_played_is_the_mulaw_of_the_resampled_speech(rate_hz):
     assert len(mulaw) - len(wanted) < 160
 
 
-# -- how true it is
+# -- fidelity
 
 
 @pytest.mark.parametrize("rate_hz", RATES[1:])
 def test_speech_keeps_all_of_the_telephones_band(rate_hz):
-    """300 to 3400 Hz, against an ideal resampler: what mu-law itself costs (some 38 dB) is left out."""
+    """Compared with an ideal resampler from 300 to 3400 Hz. The loss by mu-law itself (some 38 dB) is left out."""
     audio = speech_like(rate_hz)
     wanted = ideal(audio, rate_hz, 8000)
     assert snr_db(samples_of(resample(pcm_of(audio), rate_hz, 8000)), wanted) > 60
 
 
 def test_wideband_speech_loses_only_what_8_khz_cannot_hold():
-    """Half of its band is above 4 kHz. An ideal resampler cuts there without a slope; ours needs the last 8 %."""
+    """Half of the band is above 4 kHz. An ideal resampler cuts there without a slope; ours needs the last 8 %."""
     noise = np.random.default_rng(5).normal(0, 3000, 32000)
     spectrum = np.fft.rfft(noise)
     slope = np.fft.rfftfreq(32000, 1 / 16000)
@@ -201,7 +201,7 @@ def test_what_mulaw_costs_is_all_that_is_lost():
 
 @pytest.mark.parametrize("hz", [200, 440, 1234])
 def test_no_click_is_heard_where_frames_or_pieces_meet(hz):
-    """A sine's steps are no larger there than elsewhere. Pieces of 15 ms: their borders are not the frames'."""
+    """The steps of a sine are no larger there than elsewhere. Pieces of 15 ms have other borders than the frames."""
     audio = pcm_of(sine(hz, 16000, 1000))
     heard = samples_of(decode_mulaw(played("audio/pcm", audio, [480] * 60)))[400:-400]
     steps = np.abs(np.diff(heard))
@@ -215,6 +215,6 @@ def test_no_click_is_heard_where_frames_or_pieces_meet(hz):
 
 @pytest.mark.parametrize("hz", [200, 440, 1234])
 def test_a_sine_is_the_same_sine_all_the_way(hz):
-    """Before mu-law: no sample is further from it than rounding and the filter's ripple, borders included."""
+    """Before mu-law, no sample differs by more than rounding and the filter's ripple, borders included."""
     out = samples_of(resample(pcm_of(sine(hz, 16000, 1000)), 16000, 8000))
     assert np.abs(out - sine(hz, 8000, 1000))[200:-200].max() < 3
