@@ -88,8 +88,8 @@ def build_service(
 
 def _make_documents(settings: Settings, deadlines: Deadlines) -> TwimlDocuments:
     """Make the TwiML documents, which hold a call for as long as the next update may take."""
-    # From a prompt's end to the next update: the caller is silent, speaks, is recognized, and Twilio is told.
-    # An utterance that is joined with the one before is recognized twice.
+    # The longest time from the end of a prompt to the next update: the caller is silent, then speaks, then Lex answers,
+    # then Twilio is updated. An utterance that is joined with the one before is sent to Lex twice.
     answers_s = deadlines.answer_s * (2 if settings.join else 1)
     longest_s = settings.no_input_s + settings.max_utterance_ms / 1000 + answers_s + LONGEST_UPDATE_S + 1
     is_two_way = settings.reply_mode == "stream"

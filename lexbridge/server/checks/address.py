@@ -67,9 +67,9 @@ def _ready(settings: Settings) -> Finding:
 def _state(answer: requests.Response) -> str:
     """Return the status that /ready reports, or "" if the answer does not come from lexbridge."""
     with suppress(ValueError):
-        told = answer.json()
-        if isinstance(told, dict) and "live_calls" in told:
-            return str(told.get("status", ""))
+        body = answer.json()
+        if isinstance(body, dict) and "live_calls" in body:
+            return str(body.get("status", ""))
     return ""
 
 
@@ -217,12 +217,12 @@ def _remedy(error: BaseException, variable: str = "URL") -> str:
 
 def _root(error: BaseException) -> BaseException:
     """Return the first error in the chain of exceptions that names a cause; requests and urllib3 wrap it."""
-    told = (ssl.SSLError, socket.gaierror, ConnectionError, TimeoutError)
+    causes = (ssl.SSLError, socket.gaierror, ConnectionError, TimeoutError)
     behind: BaseException | None = error
     for _ in range(10):
         if behind is None:
             break
-        if isinstance(behind, told) and not isinstance(behind, requests.RequestException):
+        if isinstance(behind, causes) and not isinstance(behind, requests.RequestException):
             return behind
         within = [getattr(behind, "reason", None), behind.__cause__, behind.__context__, *behind.args]
         behind = next((each for each in within if isinstance(each, BaseException)), None)

@@ -45,7 +45,7 @@ _BAD_CREDENTIALS: Mapping[str, str] = {
 _DENIED = ("AccessDenied", "AccessDeniedException")
 _NOT_FOUND = ("NotFoundException", "ResourceNotFoundException", "BadRequestException", "ValidationException")
 _WORTH_A_ROW_S = 60.0
-_NO_LOCALE = "xx_XX"  # of the form of one, so that nothing but its absence is wrong with it
+_NO_LOCALE = "xx_XX"  # it has the form of a locale, so that Lex can only answer that it does not exist
 
 
 def check_identity(settings: Settings) -> Iterator[Finding]:
@@ -55,7 +55,7 @@ def check_identity(settings: Settings) -> Iterator[Finding]:
     """
     lex_elsewhere = next((name for name in _LEX_ENDPOINTS if os.environ.get(name)), None)
     if lex_elsewhere and not os.environ.get("AWS_ENDPOINT_URL_STS"):
-        # The credentials may be that endpoint's alone, such as made-up ones for the local Lex.
+        # The credentials may be for that endpoint only, such as invented ones for the local Lex.
         remedy = "set AWS_ENDPOINT_URL_STS to have it asked"
         yield warning(IDENTITY, f"unknown: {lex_elsewhere} is set, and STS may not be the same AWS", remedy)
         return
@@ -113,7 +113,9 @@ class _Asked:
     def __init__(self, client: Any, names: Mapping[str, str]) -> None:
         self.client = client
         self.names = names
-        self.session_id = f"check-{secrets.token_hex(8)}"  # without the word that Lex's errors are searched for
+        self.session_id = (
+            f"check-{secrets.token_hex(8)}"  # without the word "session", which _is_about_session looks for
+        )
 
     def get_session(self) -> object:
         """Ask for a session that does not exist."""
@@ -189,7 +191,7 @@ def _judge(bot: _Asked, error: ClientError | None) -> Finding | None:
         return failed(BOT, f"{bot.where}: access denied; {said}", remedy)
     if status == 404 or code in _NOT_FOUND:
         return None if _is_about_session(bot, error, words) else _missing(bot, said)
-    return failed(BOT, f"Lex answered {status} {code}; {said}", "try again; AWS's health dashboard tells of outages")
+    return failed(BOT, f"Lex answered {status} {code}; {said}", "try again; AWS's health dashboard reports outages")
 
 
 def _missing(bot: _Asked, said: str) -> Finding:

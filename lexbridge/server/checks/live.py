@@ -40,7 +40,7 @@ def check_live(settings: Settings, doubts: Sequence[Problem]) -> bool:
 
     `doubts`: warnings about the settings.
     """
-    logs.configure("ERROR", "text", logging.StreamHandler(sys.stderr))  # what is worth a line is in the table
+    logs.configure("ERROR", "text", logging.StreamHandler(sys.stderr))  # the table has the rest
     print(f"Asking AWS, Twilio and {settings.url} ...\n", flush=True)  # noqa: T201
     running = [gevent.spawn(_run, check, settings) for check in CHECKS]
     findings = [warning(SETTINGS, str(doubt)) for doubt in doubts] or [ok(SETTINGS, "complete and valid")]
@@ -62,7 +62,7 @@ def _run(check: Check, settings: Settings) -> list[Finding]:
         if timeout is not deadline:
             raise
         why = f"no answer within {DEADLINE_S:g} s"
-    except Exception as error:  # a peer's answer that nobody thought of must not hide the other rows
+    except Exception as error:  # an unexpected answer must not hide the other rows
         why = f"the check itself failed ({type(error).__name__})"
-    told = {finding.subject for finding in found}
-    return found + [failed(subject, why) for subject in CHECKS[check] if subject not in told]
+    subjects = {finding.subject for finding in found}
+    return found + [failed(subject, why) for subject in CHECKS[check] if subject not in subjects]

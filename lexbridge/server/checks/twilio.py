@@ -21,7 +21,7 @@ from lexbridge.server.checks.findings import Finding, failed, not_asked, ok, quo
 ACCOUNT, API_KEY, NUMBER = "Twilio account", "Twilio API key", "Twilio number"
 
 ANSWER_S = 5.0
-PAGE = 50  # numbers: a page of so many has about 75 KB
+PAGE = 50  # numbers in one answer, which then has about 75 KB
 MOST_NUMBERS = 1000
 _SHOWN = 3
 _WHERE = "Twilio console, the number's Voice configuration, 'A call comes in'"
@@ -104,8 +104,8 @@ class _Number:
     is_near: bool
 
     def __str__(self) -> str:
-        told = self.differs or ("by GET" if self.method == "GET" else "")
-        return f"{self.number} ({told})" if told else self.number
+        remark = self.differs or ("by GET" if self.method == "GET" else "")
+        return f"{self.number} ({remark})" if remark else self.number
 
 
 def _numbers(client: Client, settings: Settings) -> Finding:
@@ -115,7 +115,7 @@ def _numbers(client: Client, settings: Settings) -> Finding:
         numbers = [_look_at(each, wanted) for each in listed]
     except _UNREACHED as error:
         if status := _status_of_list(error):
-            return failed(NUMBER, f"Twilio answered {status}", "try again; status.twilio.com tells of outages")
+            return failed(NUMBER, f"Twilio answered {status}", "try again; status.twilio.com reports outages")
         return _unreached(NUMBER, settings, error)
     if not numbers:
         return failed(NUMBER, "the account has no number", "buy one with voice, and set its webhook to " + wanted)
@@ -164,7 +164,7 @@ def _differs(url: str, wanted: str) -> tuple[str, bool]:
     elif ports[0] != ports[1]:
         differences.append(f"port {ports[0]}, not {ports[1]}")
     has_host = given.hostname == right.hostname
-    has_path = given.path.rstrip("/") == right.path  # lexbridge takes both
+    has_path = given.path.rstrip("/") == right.path  # lexbridge serves the path with and without a slash at the end
     if not has_path:
         differences.append(f"path {quoted(given.path, 60)[1:-1] or '/'}, not {right.path}")
     return ", ".join(differences), bool(differences) and (has_host or has_path)
