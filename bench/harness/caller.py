@@ -2,7 +2,8 @@
 
 import asyncio
 
-from bench.harness.twilio.call import Call, End, Party
+from bench.harness.twilio.call import Call
+from bench.harness.twilio.party import End, Party
 
 
 class ScheduledCaller(Party):

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from bench.harness.caller import ScheduledCaller
 from bench.harness.counting_lex import DONE
 from bench.harness.marked_audio import SPEECH_MS
-from bench.harness.twilio.call import Call, End
+from bench.harness.twilio.call import Call
+from bench.harness.twilio.party import End
 
 ANSWERS_AFTER_S = 0.2
 PATIENCE_S = 1.5

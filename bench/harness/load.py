@@ -14,7 +14,7 @@ from bench.harness import proc, service
 from bench.harness.counting_caller import ANSWERS_AFTER_S, PATIENCE_S, CountingCaller, Notes
 from bench.harness.counting_lex import THINKING_S, turns_of
 from bench.harness.service import Process
-from bench.harness.twilio.call import Pace
+from bench.harness.twilio.pace import Pace
 from bench.harness.twilio.simulator import LightTwilio
 
 TURN_LIMIT_S = 8.0

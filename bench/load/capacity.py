@@ -25,7 +25,7 @@ from bench.harness import proc
 from bench.harness.arguments import add_seconds, make_parser
 from bench.harness.load import Load, Plan, running
 from bench.harness.report import percentile, table
-from bench.harness.twilio.call import Pace
+from bench.harness.twilio.pace import Pace
 from bench.load.stream_mode.speech import make_speech
 from bench.load.talker import HANGOVER_S, LEX_THINKS_S, Talker, TalkFigures, frames_of, noise_frames
 from lexbridge.audio.pcm import FRAME_MS

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.harness.caller import ScheduledCaller
-from bench.harness.twilio.call import Call, End
+from bench.harness.twilio.call import Call
 from bench.harness.twilio.clock import FRAME_TICKS, Clock, Speech
+from bench.harness.twilio.party import End
 from lexbridge.audio.pcm import FRAME_MS, RATE_HZ, encode_mulaw
 
 NOISE_RMS = 12.0

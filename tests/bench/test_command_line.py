@@ -44,7 +44,7 @@ for name in sys.argv[1:]:
 
 @pytest.mark.parametrize("on_gevent", [False, True], ids=["plain", "on gevent"])
 def test_help_of_each_measurement_names_its_command(on_gevent: bool) -> None:
-    """In two processes: the measurements that gevent patches are not imported beside the others."""
+    """Measurements that gevent patches are imported in a process of their own."""
     names = [name for name, benchmark in BENCHMARKS.items() if benchmark.on_gevent is on_gevent]
     ran = subprocess.run(
         [sys.executable, "-c", SHOW_HELP, *names], cwd=ROOT, capture_output=True, text=True, timeout=110, check=False

@@ -45,7 +45,7 @@ SILENT_CONDITIONS = (QUIET, *(Condition(name, name, 20) for name in ("white", "c
 
 
 def recordings() -> list[Recording]:
-    """What the synthetic voice says."""
+    """Return recordings of the synthetic voice."""
     texts = {
         **{text: text for text in (*SHORT, *FLUENT_TEXTS)},
         **{f"digits/{n}": text for n, text in enumerate(DIGITS)},
@@ -62,7 +62,7 @@ def recordings() -> list[Recording]:
 
 
 def music(seconds: float) -> np.ndarray:
-    """Chords with an attack, two a second."""
+    """Return chords with an attack, two a second."""
     rng, pieces = np.random.default_rng(7), []
     time_s = np.arange(RATE_HZ // 2) / RATE_HZ
     for _ in range(round(seconds * 2)):
@@ -115,7 +115,7 @@ def test_the_hybrid_hears_everything_and_nothing_else(measured: Sequence[Measure
 
 
 def test_the_adaptive_hangover_answers_a_word_sooner(measured: Sequence[Measured]) -> None:
-    """The hangover that listens answers a word sooner, and waits for a sentence."""
+    """A hangover that depends on the question answers a word sooner, and waits for a sentence."""
     fixed, listening = (score(measured, row, usual) for row in ("hybrid, as run", LISTENING_ROWS[0].name))
     assert listening.delay_ms(0.5, [Expected.CLOSED]) < fixed.delay_ms(0.5, [Expected.CLOSED]) - 100
     assert listening.share_split(["hesitant", "digits"]) < fixed.share_split(["hesitant", "digits"])

@@ -1,4 +1,4 @@
-"""What `python -m bench endpointing` measures with: the truth of its lines, its signals and troubles, its scores."""
+"""Parts of `python -m bench endpointing`: the truth of its lines, its signals and troubles, its scores."""
 
 import io
 import tarfile
@@ -27,7 +27,7 @@ def rng() -> np.random.Generator:
 
 
 def buzz(seconds: float) -> np.ndarray:
-    """A steady sound with silence around it, as a recording has it."""
+    """Return a steady sound with silence around it, as a recording has it."""
     samples = np.sign(np.sin(2 * np.pi * 200 * np.arange(round(seconds * RATE_HZ)) / RATE_HZ)) * 3000
     return np.concatenate([np.zeros(RATE_HZ // 10), samples, np.zeros(RATE_HZ // 10)])
 
@@ -220,7 +220,7 @@ def test_what_is_still_open_when_the_line_ends_has_no_reason(lines: Lines) -> No
 
 
 def debian_package(members: dict[bytes, bytes]) -> bytes:
-    """An ar archive: deb(5)."""
+    """Return an ar archive, as in deb(5)."""
     deb = b"!<arch>\n"
     for name, content in members.items():
         deb += b"%-16s%-12d%-6d%-6d%-8s%-10d`\n" % (name, 0, 0, 0, b"100644", len(content)) + content

@@ -74,7 +74,7 @@ def _timing_of(name: str) -> Timing:
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, Result]:
-    """Results of all quick cases, run at once."""
+    """Run all quick cases at once, and return their results."""
     found: list[Result] = []
     for timing in (QUICK, PATIENT):
         chosen = [CASES[name] for name in QUICK_CASES if _timing_of(name) is timing]
@@ -92,7 +92,7 @@ def test_what_the_caller_hears_of_a_fault(results: dict[str, Result], name: str)
 
 @pytest.fixture(scope="module", params=STREAM_SETUPS, ids=str)
 def results_of_stream_mode(request: pytest.FixtureRequest) -> dict[str, Result]:
-    """Results of the quick cases of one setup of stream mode, run at once."""
+    """Run the quick cases of one setup of stream mode at once, and return their results."""
     chosen = [case for case in cases(request.param) if case.name in QUICK_CASES_OF_STREAM_MODE]
     found = run_cases(chosen, Options(request.param, PATIENT, patience_s=20))
     return {result.case.name: result for result in found}
@@ -119,7 +119,7 @@ def test_every_setup_has_the_same_cases() -> None:
 
 
 def test_silence_does_not_count_as_heard() -> None:
-    """Neither do the words that belong to a silent prompt."""
+    """The words of a silent prompt do not count as heard either."""
     with running(SilentVoice(), ToneVoice(), QUICK, REPLY_MODE="stream", NO_INPUT_S="120") as service:
         result = Conversation(Case("silent", ANSWER), service, NoiseVoice(), 2, STREAM_SETUPS[0]).run()
     assert result.first is not None

@@ -15,7 +15,7 @@ SHORT = Lengths(mean_s=30, sigma=0.9, longest_s=900)
 
 
 def erlang_b(servers: int, erlangs: float) -> float:
-    """Share of calls that find all servers busy, whatever the lengths' distribution."""
+    """Return the share of calls that find all servers busy, whatever the distribution of their lengths."""
     blocked = 1.0
     for server in range(1, servers + 1):
         blocked = erlangs * blocked / (server + erlangs * blocked)
@@ -32,7 +32,7 @@ def steady(peak_calls: float, policy: Policy, **others: object) -> Outcome:
 
 @pytest.mark.parametrize("erlangs", [40.0, 60.0])
 def test_a_fixed_number_of_tasks_blocks_as_erlang_b_says(erlangs: float) -> None:
-    """Long calls: in a step of a second whoever ends does so before anybody comes, which helps short ones."""
+    """The calls are long, because in a step of a second calls end before others begin, which helps short ones."""
     plan = Plan(erlangs, fixed(2), max_calls=20, seconds=20_000, is_daily=False, lengths=Lengths(120, 0.9, 3600))
     assert simulate(plan).refused_share == pytest.approx(erlang_b(40, erlangs), rel=0.15)
 
@@ -72,7 +72,7 @@ def test_calls_go_to_the_task_with_the_fewest_up_to_its_most() -> None:
 
 
 def draining_fleet(calls: int, *, others: int, room: int) -> Fleet:
-    """A task with calls that is told to end now, beside others."""
+    """Return a fleet in which a task with calls is told to end now, beside others."""
     fleet = Fleet(1 + others, max(calls, room), 1000, np.random.default_rng(1))
     fleet.start(1, 0, 0, 0)
     fleet.pass_on(0)

@@ -30,7 +30,7 @@ from lexbridge.offline.twilio.events import BotAudible, MediaBegan, MessageSent,
 
 
 def frames_of_level(*levels: int) -> bytes:
-    """A frame of PCM of each RMS level."""
+    """Return a frame of PCM of each RMS level."""
     return b"".join(np.tile([level, -level], 80).astype("<i2").tobytes() for level in levels)
 
 

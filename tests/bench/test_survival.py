@@ -20,7 +20,7 @@ from bench.harness.marked_audio import (
     turn_in,
     words_in,
 )
-from bench.harness.twilio.call import End
+from bench.harness.twilio.party import End
 from bench.harness.twilio.playback import Playback
 from bench.harness.twilio.webhooks import Overrides, read_overrides
 from bench.stress.survival.figures import Figures
@@ -90,7 +90,7 @@ PHRASES = ["turn 1", "done", *dataclasses.asdict(phrases_for("en_US")).values(),
 
 
 def through_the_bridge(mulaw: bytes) -> bytes:
-    """What Twilio is sent of it, where it comes from Lex as PCM."""
+    """Return what Twilio gets of audio that comes from Lex as PCM."""
     audio = ReplyAudio("audio/pcm; rate=8000")
     return audio.push(decode_mulaw(mulaw)) + audio.flush()
 

@@ -6,14 +6,12 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from bench.harness.marked_audio import LONGEST_SAY_S
 from bench.harness.twilio.clock import Speech
 from bench.harness.twilio.media_stream import MediaStream, StreamOwner
+from bench.harness.twilio.party import End, Party
 from bench.harness.twilio.playback import Listener, Playback
 from lexbridge.offline.twilio.twiml_document import parse_twiml, stream_url_problem
 from lexbridge.offline.twilio.verbs import (
@@ -36,52 +34,6 @@ if TYPE_CHECKING:
 
 TRACKS_PER_CALL = 4
 """Most streams of one call: Twilio's limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Time that things take, seconds. The bot speaks for `say_s_per_character`, at most `longest_say_s` a `<Say>`."""
-
-    say_s_per_character: float = 0.030
-    longest_say_s: float = LONGEST_SAY_S
-    callback_s: float = 0.050
-    """Delay from an event of a stream to its callback, and from the end of a `<Connect>` to the next verb."""
-    rest_s: float = 0.0
-    """Delay from a REST request to its answer and its effect."""
-
-    def say_s(self, say: Say) -> float:
-        """Return how long the bot speaks for that `<Say>`."""
-        return min(self.longest_say_s, len(say.text) * self.say_s_per_character) * say.loop
-
-
-class End(Enum):
-    """Reason of the end of a call."""
-
-    HANGUP = "hung up by the bridge"
-    RAN_OUT = "its document ran out"
-    REST = "completed by REST"
-    APPLICATION_ERROR = "application error"
-    CALLER = "the caller hung up"
-
-
-class Party(Protocol):
-    """Caller of a call. A caller speaks by `call.say` or `call.speech`, and hangs up by `call.end(End.CALLER)`."""
-
-    def answered(self, call: "Call") -> None:
-        """Take note that the call was answered."""
-        ...
-
-    def bot_began(self, text: str) -> None:
-        """Take note that the bot begins to speak: a `<Say>`, or words in the audio of a stream."""
-        ...
-
-    def bot_finished(self, text: str, *, whole: bool) -> None:
-        """Take note that the bot has stopped. Not `whole`: an update, a `clear` or the end of a stream cut it off."""
-        ...
-
-    def ended(self, how: End, detail: str) -> None:
-        """Take note that the call has ended."""
-        ...
 
 
 class Call(Listener, StreamOwner):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
 from bench.harness.light_http import Request, Site
-from bench.harness.twilio.call import Call, End
+from bench.harness.twilio.call import Call
+from bench.harness.twilio.party import End
 
 if TYPE_CHECKING:
     from bench.harness.twilio.simulator import LightTwilio

@@ -15,8 +15,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 from bench.harness import light_http
-from bench.harness.twilio.call import Call, End, Pace, Party
+from bench.harness.twilio.call import Call
 from bench.harness.twilio.clock import Clock
+from bench.harness.twilio.pace import Pace
+from bench.harness.twilio.party import End, Party
 from bench.harness.twilio.rest_api import RestApi
 from bench.harness.twilio.webhooks import Webhooks
 

@@ -30,7 +30,7 @@ from bench.harness.counting_lex import THINKING_S
 from bench.harness.load import WEBHOOK, Plan, ServiceEnded, running
 from bench.harness.marked_audio import MOST_TURNS
 from bench.harness.service import StartFailed
-from bench.harness.twilio.call import Pace
+from bench.harness.twilio.pace import Pace
 from bench.stress.survival.figures import Figures, rows
 from bench.stress.survival.scenarios import SCENARIOS, RestartFailed
 
@@ -98,18 +98,24 @@ def main(arguments: Sequence[str]) -> int:
         default="call-update",
         help="REPLY_MODE (default: %(default)s)",
     )
-    add_calls(parser, 200)
-    parser.add_argument(
-        "--turns",
-        type=int,
-        default=15,
-        choices=range(1, MOST_TURNS),
-        metavar="TURNS",
-        help="turns of each call (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--ramp", type=float, default=4.0, help="seconds in which the first calls come in (default: %(default)g)"
-    )
+    add_service(parser)
+    _add_scenarios(parser)
+    _add_callers(parser)
+    _add_twilio(parser)
+    options = parser.parse_args(arguments)
+    is_brisk = options.scenario == "kill"
+    if options.hangover_ms is None:
+        options.hangover_ms = BRISK_HANGOVER_MS if is_brisk else HANGOVER_MS
+    if options.answers_after is None:
+        options.answers_after = BRISK_S if is_brisk else ANSWERS_AFTER_S
+    try:
+        return asyncio.run(run(options))
+    except StartFailed as error:
+        print(error)
+        return 1
+
+
+def _add_scenarios(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--every", type=float, default=0.7, help="kill: seconds from one kill to the next (default: %(default)g)"
     )
@@ -122,6 +128,22 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument(
         "--undisturbed", type=float, default=10.0, help="restart: seconds before the first (default: %(default)g)"
+    )
+    add_seed(parser, None, "the workers to be killed")
+
+
+def _add_callers(parser: argparse.ArgumentParser) -> None:
+    add_calls(parser, 200)
+    parser.add_argument(
+        "--turns",
+        type=int,
+        default=15,
+        choices=range(1, MOST_TURNS),
+        metavar="TURNS",
+        help="turns of each call (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--ramp", type=float, default=4.0, help="seconds in which the first calls come in (default: %(default)g)"
     )
     parser.add_argument(
         "--hangover-ms", type=int, help=f"HANGOVER_MS (default: {HANGOVER_MS}; kill: {BRISK_HANGOVER_MS})"
@@ -140,6 +162,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--thinking", type=float, default=THINKING_S, help="seconds that Lex takes for an answer (default: %(default)g)"
     )
+
+
+def _add_twilio(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--payload-ms",
         type=int,
@@ -167,16 +192,3 @@ def main(arguments: Sequence[str]) -> int:
         default=WEBHOOK,
         help="path of the number's voice webhook, with connection overrides (default: %(default)s)",
     )
-    add_seed(parser, None, "the workers to be killed")
-    add_service(parser)
-    options = parser.parse_args(arguments)
-    is_brisk = options.scenario == "kill"
-    if options.hangover_ms is None:
-        options.hangover_ms = BRISK_HANGOVER_MS if is_brisk else HANGOVER_MS
-    if options.answers_after is None:
-        options.answers_after = BRISK_S if is_brisk else ANSWERS_AFTER_S
-    try:
-        return asyncio.run(run(options))
-    except StartFailed as error:
-        print(error)
-        return 1
