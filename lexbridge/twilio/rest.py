@@ -57,7 +57,7 @@ class TwilioCallControl:
         self._secrets = (key_secret,) if self._api_key_sid and key_secret else settings.twilio_auth_tokens
         self._api_url = settings.twilio_api_url
         self._host = urlsplit(settings.twilio_api_url).netloc
-        # By default the library sets no deadline, and keeps as many connections as there are CPUs, and 4.
+        # By default the library sets no deadline, retries no POST, and keeps 4 connections more than there are CPUs.
         self._http = TwilioHttpClient(timeout=max(attempt_deadlines_s))
         self._http.session = capped_session(settings.max_calls)
         self._client = lru_cache(maxsize=_CLIENTS_KEPT)(self._new_client)

@@ -92,12 +92,12 @@ def test_an_answer_without_end_is_given_up_early(what: str, ask: Callable[[int],
 @pytest.mark.parametrize("ask", [session_of_lex, document_of], ids=["boto3", "requests"])
 def test_what_was_wrong_with_it_is_known(ask: Callable[[int], Any]) -> None:
     for answer in (WITHOUT_END["a success with a length"], WITHOUT_END["100 Continue"]):
-        with answering(answer) as peer, pytest.raises((BotoCoreError, requests.RequestException)) as told:
+        with answering(answer) as peer, pytest.raises((BotoCoreError, requests.RequestException)) as raised:
             ask(peer.port)
-        assert is_too_long(told.value)
-    with answering(whole("nonsense\n")) as peer, pytest.raises((BotoCoreError, requests.RequestException)) as told:
+        assert is_too_long(raised.value)
+    with answering(whole("nonsense\n")) as peer, pytest.raises((BotoCoreError, requests.RequestException)) as raised:
         ask(peer.port)
-    assert not is_too_long(told.value)
+    assert not is_too_long(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -105,17 +105,17 @@ def test_what_was_wrong_with_it_is_known(ask: Callable[[int], Any]) -> None:
 )
 @pytest.mark.parametrize("response_class", [capped_http._LexResponse, capped_http._DocumentResponse])
 def test_others_go_on_while_a_ready_answer_is_read(body: bytes, response_class: Any) -> None:
-    theirs, ours = socket.socketpair()
-    with theirs, ours:
-        for end in (theirs, ours):
+    server_end, client_end = socket.socketpair()
+    with server_end, client_end:
+        for end in (server_end, client_end):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         kind = b"Content-Length: 150000" if body[:1] == b"z" else b"Transfer-Encoding: chunked"
-        theirs.sendall(b"HTTP/1.1 200 OK\r\n" + kind + b"\r\n\r\n" + body)
+        server_end.sendall(b"HTTP/1.1 200 OK\r\n" + kind + b"\r\n\r\n" + body)
         turns: list[None] = []
         other = gevent.spawn(lambda: [turns.append(gevent.sleep(0)) for _ in iter(int, 1)])
         gevent.sleep(0)
         before = len(turns)
-        response = response_class(ours, method="GET")
+        response = response_class(client_end, method="GET")
         response.begin()
         assert response.read() in (b"z" * 150_000, b"z" * 25_000)
         other.kill()
@@ -221,17 +221,17 @@ def anonymous() -> tuple[ssl.SSLContext, ssl.SSLContext]:
 def test_answers_over_tls_are_held_to_the_same(
     connection_class: Any, anonymous: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
-    theirs, ours = anonymous
+    server_context, client_context = anonymous
     for what in ("an error, in chunks", "100 Continue"):
-        with answering(WITHOUT_END[what], theirs) as peer:
-            connection = connection_class("127.0.0.1", peer.port, ssl_context=ours, cert_reqs="CERT_NONE")
-            with gevent.Timeout(PATIENCE_S), pytest.raises((AnswerTooLong, urllib3.exceptions.HTTPError)) as told:
+        with answering(WITHOUT_END[what], server_context) as peer:
+            connection = connection_class("127.0.0.1", peer.port, ssl_context=client_context, cert_reqs="CERT_NONE")
+            with gevent.Timeout(PATIENCE_S), pytest.raises((AnswerTooLong, urllib3.exceptions.HTTPError)) as raised:
                 _read(connection)
-            assert is_too_long(told.value)
+            assert is_too_long(raised.value)
             assert peer.sent_bytes < TAKEN_AT_MOST
             connection.close()
-    with answering(whole(OK, b"here"), theirs) as peer:
-        connection = connection_class("127.0.0.1", peer.port, ssl_context=ours, cert_reqs="CERT_NONE")
+    with answering(whole(OK, b"here"), server_context) as peer:
+        connection = connection_class("127.0.0.1", peer.port, ssl_context=client_context, cert_reqs="CERT_NONE")
         assert [_read(connection), _read(connection)] == [b"here", b"here"]
         assert peer.connections == 1
         connection.close()

@@ -25,7 +25,7 @@ Address = tuple[str, int]
 
 
 class Refusing(AdmitAll):
-    """Refuses every handshake with `refusal`, and keeps the signatures that it was shown."""
+    """Policy that refuses every handshake with `refusal`, and notes its signature."""
 
     def __init__(self, refusal: Refusal) -> None:
         self.seen: list[str] = []
@@ -40,7 +40,7 @@ class Refusing(AdmitAll):
 
 @contextmanager
 def served(view: View, policy: RequestPolicy | None = None, **options: Any) -> Iterator[Address]:
-    """The address of a server whose socket at / is served by `view`. `options`: of the handler."""
+    """Run a server whose WebSocket at / is served by `view`, and yield its address. `options`: of the handler."""
     app = Flask("test")
 
     @app.get("/page")
@@ -63,7 +63,7 @@ def echo(websocket: MediaSocket) -> None:
 
 
 def end_of(address: Address, output: bytes = b"") -> ConnectionEnd:
-    """How a socket that sends `output` ends."""
+    """Open a WebSocket, send `output`, and return how it ends."""
     with RawClient(address, DEADLINE_S) as client:
         assert client.upgrade() == 101
         client.send(output)
@@ -72,7 +72,7 @@ def end_of(address: Address, output: bytes = b"") -> ConnectionEnd:
 
 @contextmanager
 def limited(policy: RequestPolicy, strangers: TokenBucket, **options: Any) -> Iterator[tuple[Address, MediaServer]]:
-    """A server whose strangers are metered, and its address. `options`: of the handler."""
+    """Run a server with a rate limit for strangers, and yield its address. `options`: of the handler."""
 
     def page(environ: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [])
@@ -88,7 +88,7 @@ def limited(policy: RequestPolicy, strangers: TokenBucket, **options: Any) -> It
 
 
 class ByPath(AdmitAll):
-    """Takes /signed for Twilio's, answers /probe at once, refuses /refused, and lets the rest go on unsigned."""
+    """Policy by path: /signed is trusted, /probe answered at once, /refused refused, and others are not trusted."""
 
     def check_head(self, head: Head) -> Refusal | None:
         return Refusal("403 Forbidden", "refused by its head") if head.path == "/head" else None
@@ -107,7 +107,7 @@ def request_of(path: str, *lines: str) -> bytes:
 
 
 def statuses(address: Address, *paths: str) -> list[int | None]:
-    """What each request is answered with, each on a connection of its own."""
+    """Return the status of each request's answer. Each request has a connection of its own."""
     found = []
     for path in paths:
         with RawClient(address, DEADLINE_S) as client:

@@ -1,4 +1,4 @@
-"""Documents of one bridge, and what their verbs say."""
+"""TwiML documents for tests, and readers of their verbs."""
 
 from lexbridge.lex.model import Message, MessageFormat
 from lexbridge.twilio.twiml import TwimlDocuments

@@ -1,4 +1,4 @@
-"""A client of the Flask app whose requests Twilio has signed, and what its answers say."""
+"""A client of the Flask app that signs requests as Twilio does, and readers of its answers."""
 
 import time
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ QUERY = urlencode(FORM)
 
 
 class WebhookClient:
-    """The app's test client, and a Twilio that signs."""
+    """Test client of the app, whose requests are signed by Twilio's own RequestValidator."""
 
     def __init__(self, control: CallControl | None = None, **changes: str) -> None:
         self.settings = settings(**changes)
@@ -59,11 +59,11 @@ class WebhookClient:
     def admit(
         self, method: str, target: str, signed: str | None = None, form: Mapping[str, str] = FORM, **headers: str
     ) -> Refusal | DirectAnswer | Admitted:
-        """What the server decides of a request with the signature of `form` for the address `signed`, in two steps."""
-        told = {"host": "voice.example.com", "content-type": CONTENT_TYPE, **headers}
+        """Return the request policy's verdict on a request. `signed`: the address that the signature covers."""
+        sent = {"host": "voice.example.com", "content-type": CONTENT_TYPE, **headers}
         if signed is not None:
-            told["x-twilio-signature"] = RequestValidator(TOKEN).compute_signature(signed, form)
-        head = Head(method, target, "HTTP/1.1", told)
+            sent["x-twilio-signature"] = RequestValidator(TOKEN).compute_signature(signed, form)
+        head = Head(method, target, "HTTP/1.1", sent)
         body = b"" if method == "GET" else urlencode(form).encode()
         return self.admission.check_head(head) or self.admission.check_request(Request(head, body), 0)
 
@@ -85,40 +85,40 @@ def parameters(response: TestResponse, verb: str = "Start") -> dict[str, str]:
     return {node.attrib["name"]: node.attrib["value"] for node in stream(response, verb).iter("Parameter")}
 
 
-def has_a_token(told: dict[str, str]) -> bool:
-    token = told.pop("lexbridge:token")
+def has_a_token(sent: dict[str, str]) -> bool:
+    token = sent.pop("lexbridge:token")
     return find_token_fault([TOKEN], token, FORM["CallSid"], FORM["AccountSid"], time.time()) is None
 
 
 class Control:
-    """A CallControl that keeps what it is told, and answers with `error` if there is one."""
+    """A CallControl that keeps its requests, and raises `error` if there is one."""
 
     def __init__(self, error: Exception | None = None) -> None:
-        self.told: list[tuple[str, ...]] = []
+        self.requests: list[tuple[str, ...]] = []
         self._error = error
 
     def update(self, account_sid: str, call_sid: str, twiml: str, log: object, is_wanted: object = None) -> None:
-        """See CallControl."""
+        """Note the document."""
         self._take(account_sid, call_sid, twiml)
 
     def stop_stream(self, account_sid: str, call_sid: str, stream: str) -> None:
-        """See CallControl."""
+        """Note the stream that is to be stopped."""
         self._take(account_sid, call_sid, stream)
 
-    def _take(self, *told: str) -> None:
-        self.told.append(told)
+    def _take(self, *sent: str) -> None:
+        self.requests.append(sent)
         if self._error is not None:
             raise self._error
 
 
 def get(twilio: WebhookClient, target: str, token: str = TOKEN) -> TestResponse:
-    """The answer to a webhook by GET."""
+    """Return the answer to a webhook by GET."""
     signature = RequestValidator(token).compute_signature(twilio.settings.url + target, {})
     return twilio.client.get(target, headers={"X-Twilio-Signature": signature})
 
 
 def reason(decided: Refusal | DirectAnswer | Admitted) -> str:
-    """The reason that is logged of a request."""
+    """Return the reason that is logged for a request, or "none"."""
     if isinstance(decided, Refusal):
         return decided.reason
     assert isinstance(decided, Admitted)

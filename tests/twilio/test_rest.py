@@ -63,8 +63,8 @@ def test_what_cannot_be_reached_is_named_with_the_setting(rig: Rig, call: PhoneC
     with pytest.raises(CallControlUnavailable, match=r"^ConnectionError: NewConnectionError$") as raised:
         TwilioCallControl(nowhere, (PATIENCE_S,) * 3).update(call.account_sid, call.sid, HOLD, Log())
     assert (raised.value.host, raised.value.check) == ("127.0.0.1:9", "TWILIO_API_URL")
-    told = [(line["host"], line["check"]) for line in logged() if line["event"] == "call-update-failed"]
-    assert told == [("127.0.0.1:9", "TWILIO_API_URL")] * 2
+    addresses = [(line["host"], line["check"]) for line in logged() if line["event"] == "call-update-failed"]
+    assert addresses == [("127.0.0.1:9", "TWILIO_API_URL")] * 2
 
 
 def test_what_twilio_itself_answers_names_no_address_to_check(rig: Rig, call: PhoneCall) -> None:
@@ -134,9 +134,9 @@ def test_an_answer_not_in_twilios_form_is_asked_for_again(rig: Rig, call: PhoneC
     with gevent.Timeout(PATIENCE_S):
         TwilioCallControl(rig.settings, (PATIENCE_S,) * 3).update(call.account_sid, call.sid, HOLD, Log())
     assert call.wait_for(UpdateReceived, PATIENCE_S).twiml == HOLD
-    told = [line["error"] for line in logged() if line["event"] == "call-update-failed"]
-    assert len(told) == 2
-    assert all(error in line for line in told)
+    errors = [line["error"] for line in logged() if line["event"] == "call-update-failed"]
+    assert len(errors) == 2
+    assert all(error in line for line in errors)
 
 
 @pytest.mark.parametrize("code", ["20404", "21220"])
@@ -148,9 +148,9 @@ def test_a_code_may_be_a_text(rig: Rig, call: PhoneCall, code: str) -> None:
 
 def test_what_twilio_says_is_no_long_line_of_the_log(rig: Rig, call: PhoneCall) -> None:
     rig.twilio.rest_faults.append(RestFault(kind="odd", status=400, body=b'{"code": "%s"}' % (b"9" * 50_000)))
-    with pytest.raises(CallControlRejected) as told:
+    with pytest.raises(CallControlRejected) as raised:
         control(rig).update(call.account_sid, call.sid, HOLD, Log())
-    assert len(str(told.value)) < 100
+    assert len(str(raised.value)) < 100
 
 
 def test_each_request_comes_after_a_pause(rig: Rig, call: PhoneCall, pauses: Pauses) -> None:

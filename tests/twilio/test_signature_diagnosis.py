@@ -214,8 +214,8 @@ def test_a_settings_header_that_was_dropped_is_named() -> None:
     ],
 )
 def test_a_handshake_is_explained_too(signed: str, differs: str, remedy: str) -> None:
-    told = {"host": "voice.example.com:8443", "x-forwarded-host": "outside.example", "x-original-uri": "/media"}
-    head = Head("GET", "/", "HTTP/1.1", {**UPGRADE, **told, "x-twilio-signature": sign(signed, {})})
+    others = {"host": "voice.example.com:8443", "x-forwarded-host": "outside.example", "x-original-uri": "/media"}
+    head = Head("GET", "/", "HTTP/1.1", {**UPGRADE, **others, "x-twilio-signature": sign(signed, {})})
     cause = diagnosis().of_socket(head)
     assert (cause.reason, cause.signed_for) == (f"socket: signed for another {differs}", signed)
     assert cause.remedy.startswith(remedy)

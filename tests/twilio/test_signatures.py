@@ -20,8 +20,8 @@ CHECK = Signatures([SECRET, OTHER], "https://voice.example.com", "wss://voice.ex
 
 
 def headers(signature: str, settings: str | None = None) -> dict[str, str]:
-    told = {} if settings is None else {"x-twilio-webhooks-signature-settings": settings}
-    return {"x-twilio-signature": signature, **told}
+    others = {} if settings is None else {"x-twilio-webhooks-signature-settings": settings}
+    return {"x-twilio-signature": signature, **others}
 
 
 def sign(address: str, form: dict[str, str], secret: str = SECRET, algorithm: str | None = None) -> str:
@@ -96,7 +96,7 @@ def test_a_handshake_signed_for_another_address_does_not(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "sent_headers",
     [
         {},
         headers(""),
@@ -113,8 +113,8 @@ def test_a_handshake_signed_for_another_address_does_not(address: str) -> None:
     ],
     ids=str,
 )
-def test_a_handshake_without_a_right_signature_does_not(told: dict[str, str]) -> None:
-    assert not CHECK.socket_passes(told)
+def test_a_handshake_without_a_right_signature_does_not(sent_headers: dict[str, str]) -> None:
+    assert not CHECK.socket_passes(sent_headers)
 
 
 def test_a_handshakes_query_may_be_signed_or_not() -> None:
@@ -128,9 +128,9 @@ def test_an_address_is_found_by_either_secret_and_algorithm() -> None:
     addresses = ["https://a.example/", "https://b.example/"]
     for secret in (SECRET, OTHER):
         for algorithm in ("HMAC_SHA1", "HMAC_SHA256"):
-            told = headers(sign("https://b.example/", FORM, secret, algorithm))
-            assert CHECK.find_signed(addresses, FORM.items(), told) == "https://b.example/"
-            assert CHECK.find_signed(addresses, {}, told) is None
+            sent_headers = headers(sign("https://b.example/", FORM, secret, algorithm))
+            assert CHECK.find_signed(addresses, FORM.items(), sent_headers) == "https://b.example/"
+            assert CHECK.find_signed(addresses, {}, sent_headers) is None
     assert CHECK.find_signed(addresses, FORM.items(), headers("AAAA")) is None
     assert CHECK.find_signed(addresses, [("a", "\udcff")], headers("A" * 27 + "=")) is None
 
@@ -169,6 +169,8 @@ def test_no_mutated_request_or_handshake_passes() -> None:
         if is_true:
             continue  # nothing that is signed has changed, so the request is genuine
         tried += 1
-        told = headers(signature)
-        passed = CHECK.socket_passes(told) if is_socket else CHECK.webhook_passes(path, form.items(), told)
+        sent_headers = headers(signature)
+        passed = (
+            CHECK.socket_passes(sent_headers) if is_socket else CHECK.webhook_passes(path, form.items(), sent_headers)
+        )
         assert not passed, (path, form, signature)

@@ -98,7 +98,7 @@ def test_a_lost_two_way_streams_address_tells_when_it_opened():
 
 
 def gathers_of(document):
-    return parseString(document.twiml).getElementsByTagName("Gather")  # noqa: S318 - it is ours
+    return parseString(document.twiml).getElementsByTagName("Gather")  # noqa: S318 - a document of the code under test
 
 
 def gather_of(document):
@@ -189,8 +189,8 @@ def test_the_stream_that_takes_over_is_told_of_the_reprompts():
     parameters = {
         node.getAttribute("name"): node.getAttribute("value") for node in start.getElementsByTagName("Parameter")
     }
-    told = {"lexbridge:spoken-ms": document.spoken_ms, "lexbridge:reprompts-ms": "1470 1470 0"}
-    assert parameters == {name: str(value) for name, value in told.items()}
+    expected = {"lexbridge:spoken-ms": document.spoken_ms, "lexbridge:reprompts-ms": "1470 1470 0"}
+    assert parameters == {name: str(value) for name, value in expected.items()}
 
 
 def test_reprompts_without_room_lack_the_prompt_or_are_left_out():
@@ -220,8 +220,8 @@ def test_every_address_tells_how_far_the_call_has_come():
         DOCUMENTS.recover(1, STREAM_SID, query),
         two_way.answer("Hello.", opening, query=query),
     ]
-    told = [document.twiml.count("began=1795846066&amp;turns=3#") for document in documents]
-    assert told == [3, 3, 2, 1, 2]
+    counts = [document.twiml.count("began=1795846066&amp;turns=3#") for document in documents]
+    assert counts == [3, 3, 2, 1, 2]
     assert [document.twiml.count("https://voice.example.com/") for document in documents] == [3, 3, 2, 1, 2]
 
 
@@ -343,7 +343,7 @@ def test_without_a_voice_a_say_has_no_attributes():
     assert not say.attributes
 
 
-# -- whatever a bot says
+# -- any text of a bot
 
 HOSTILE = st.sampled_from(
     [

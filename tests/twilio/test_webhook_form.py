@@ -168,12 +168,12 @@ def test_a_captured_form_cannot_be_cut_anew(query: str) -> None:
     url = f"https://voice.example.com/twiml/keys{query}"
     check = Signatures(["secret"], "https://voice.example.com", "wss://voice.example.com/")
     form = {**FORM, "Digits": "1234", "CallerZip": "98101", "StreamSid": "MZ" + "4" * 32, "StreamEvent": "stream-error"}
-    told = {"x-twilio-signature": RequestValidator("secret").compute_signature(url, form)}
-    assert check.webhook_passes(f"/twiml/keys{query}", form.items(), told)
+    headers = {"x-twilio-signature": RequestValidator("secret").compute_signature(url, form)}
+    assert check.webhook_passes(f"/twiml/keys{query}", form.items(), headers)
     fields = sorted(form.items())
     tried = passed = 0
     for before, cut, after in _cut_anew(query, fields):
-        if not check.webhook_passes("/twiml/keys" + ("" if before is None else query), [*cut, *after], told):
+        if not check.webhook_passes("/twiml/keys" + ("" if before is None else query), [*cut, *after], headers):
             continue  # the fields sort in another order, so their text is another one
         tried += 1
         try:

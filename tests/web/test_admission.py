@@ -48,8 +48,8 @@ def test_a_webhook_signed_for_another_address_is_refused() -> None:
     assert twilio.post("/twiml", address="https://evil.example/twiml").status_code == 403
     assert twilio.post("/twiml", address="http://voice.example.com/twiml").status_code == 403
     signature = RequestValidator(TOKEN).compute_signature("https://evil.example/twiml", FORM)
-    told = {"X-Twilio-Signature": signature, "Host": "evil.example", "X-Forwarded-Host": "evil.example"}
-    assert twilio.client.post("/twiml", data=FORM, headers=told).status_code == 403
+    headers = {"X-Twilio-Signature": signature, "Host": "evil.example", "X-Forwarded-Host": "evil.example"}
+    assert twilio.client.post("/twiml", data=FORM, headers=headers).status_code == 403
 
 
 def test_a_changed_form_is_refused() -> None:
@@ -107,10 +107,10 @@ def test_a_field_that_comes_twice_is_signed_with_all_its_values() -> None:
     twilio = WebhookClient()
     form = MultiDict([*FORM.items(), ("Extra", "2"), ("Extra", "1")])
     signature = RequestValidator(TOKEN).compute_signature(twilio.settings.url + "/twiml", form)
-    told = {"X-Twilio-Signature": signature}
-    assert twilio.client.post("/twiml", data=form, headers=told).status_code == 200
+    headers = {"X-Twilio-Signature": signature}
+    assert twilio.client.post("/twiml", data=form, headers=headers).status_code == 200
     once = MultiDict([*FORM.items(), ("Extra", "2")])
-    assert twilio.client.post("/twiml", data=once, headers=told).status_code == 403
+    assert twilio.client.post("/twiml", data=once, headers=headers).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -146,9 +146,9 @@ def test_a_call_is_answered_by_get_too(path: str) -> None:
     form = {**FORM, "From": "sip:zo\u00eb@example.com", "FromCity": "", "Extra": "a b&c=d"}
     response = get(WebhookClient(SHARE_CALLER_NUMBER="on"), f"{path}?bot=sales&{urlencode(form)}")
     assert response.status_code == 200
-    told = parameters(response)
-    assert has_a_token(told)
-    assert told == {**FACTS, "lexbridge:caller-number": "sip:zo\u00eb@example.com"}
+    sent = parameters(response)
+    assert has_a_token(sent)
+    assert sent == {**FACTS, "lexbridge:caller-number": "sip:zo\u00eb@example.com"}
 
 
 def test_other_webhooks_are_answered_by_get_too() -> None:
@@ -187,10 +187,10 @@ def test_the_fields_of_a_get_are_held_to_the_same_rules(query: str, status: int)
 def test_a_get_has_to_be_signed_for_the_query_as_it_came() -> None:
     twilio = WebhookClient()
     signature = RequestValidator(TOKEN).compute_signature(f"{twilio.settings.url}/twiml?{QUERY}", {})
-    told = {"X-Twilio-Signature": signature}
-    assert twilio.client.get(f"/twiml?{QUERY}", headers=told).status_code == 200
+    headers = {"X-Twilio-Signature": signature}
+    assert twilio.client.get(f"/twiml?{QUERY}", headers=headers).status_code == 200
     for query in (f"{QUERY}&", QUERY.replace("%2B", "%2b"), QUERY.replace("inbound", "outbound"), ""):
-        assert twilio.client.get(f"/twiml?{query}", headers=told).status_code == 403
+        assert twilio.client.get(f"/twiml?{query}", headers=headers).status_code == 403
     assert twilio.client.get(f"/twiml?{QUERY}").status_code == 403
     assert get(twilio, f"/twiml?{QUERY}", token="f" * 32).status_code == 403
 

@@ -60,9 +60,9 @@ def test_a_call_with_a_lost_stream_gets_another_ungreeted() -> None:
     start, gather, redirect = ElementTree.fromstring(response.text)
     assert [start.tag, redirect.tag, *(verb.tag for verb in gather)] == ["Start", "Redirect", "Pause"]
     assert stream(response).attrib["name"] == "lexbridge-1-44444444"
-    told = parameters(response)
-    assert has_a_token(told)
-    assert told == {"lexbridge:resumed": "lost", "lexbridge:streams-lost": "1", **FACTS}
+    sent = parameters(response)
+    assert has_a_token(sent)
+    assert sent == {"lexbridge:resumed": "lost", "lexbridge:streams-lost": "1", **FACTS}
     assert redirect.text is not None
     assert "lost=21&" in redirect.text  # a document that has run out counts as many lost streams
 
@@ -90,8 +90,8 @@ def test_only_short_two_way_streams_are_lost_in_a_row(lasted_ms: int | None) -> 
     lost = 1 if lasted_ms == LASTED_MS else 40
     assert stream(response, "Connect").attrib["name"] == f"lexbridge-{lost}-44444444"
     assert parameters(response, "Connect")["lexbridge:streams-lost"] == str(lost)
-    told = [say.text for say in ElementTree.fromstring(response.text).iter("Say")]
-    assert told == ([] if lasted_ms in (OPENED_MS, LASTED_MS) else ["One moment please."])
+    spoken = [say.text for say in ElementTree.fromstring(response.text).iter("Say")]
+    assert spoken == ([] if lasted_ms in (OPENED_MS, LASTED_MS) else ["One moment please."])
 
 
 def test_a_two_way_stream_lasts_from_the_end_of_its_words() -> None:
@@ -126,8 +126,8 @@ def test_a_stream_whose_document_ran_out_is_stopped() -> None:
         control = Control(error)
         twilio = WebhookClient(control=control)
         assert twilio.post(f"/twiml/resume?lost=1&after={STREAM_SID}").status_code == 200
-        wait_until(lambda control=control: control.told)
-        assert control.told == [(FORM["AccountSid"], FORM["CallSid"], STREAM_SID)]
+        wait_until(lambda control=control: control.requests)
+        assert control.requests == [(FORM["AccountSid"], FORM["CallSid"], STREAM_SID)]
 
 
 def test_nothing_escapes_where_a_stream_is_stopped(logged: Logged) -> None:
@@ -135,14 +135,14 @@ def test_nothing_escapes_where_a_stream_is_stopped(logged: Logged) -> None:
     assert WebhookClient(control=control).post(f"/twiml/resume?lost=1&after={STREAM_SID}").status_code == 200
     wait_until(lambda: [line for line in logged() if line["event"] == "stream-stop-broken"])
     # gevent writes the traceback of an uncaught exception to standard error, in many lines.
-    assert control.told == [(FORM["AccountSid"], FORM["CallSid"], STREAM_SID)]
+    assert control.requests == [(FORM["AccountSid"], FORM["CallSid"], STREAM_SID)]
 
 
 @pytest.mark.parametrize("error", [None, CallGone("21220"), CallControlUnavailable("503")], ids=str)
 def test_a_call_with_a_lost_stream_is_resumed_at_once(error: CallControlError | None) -> None:
     control = Control(error)
     assert WebhookClient(control=control).post("/stream-status", LOST_STREAM).status_code == 204
-    ((account_sid, call_sid, twiml),) = control.told
+    ((account_sid, call_sid, twiml),) = control.requests
     assert (account_sid, call_sid) == (FORM["AccountSid"], FORM["CallSid"])
     (redirect,) = ElementTree.fromstring(twiml)
     assert redirect.text == f"https://voice.example.com/twiml/resume?lost=3&of={STREAM_SID}#rc=2&rp=all"
@@ -153,26 +153,26 @@ def test_a_call_with_a_newer_stream_here_is_left_alone() -> None:
     twilio = WebhookClient(control=control)
     twilio.calls.add(live_stream(FORM["CallSid"]))
     twilio.post("/stream-status", LOST_STREAM)
-    assert control.told == []
+    assert control.requests == []
     twilio.post(
         "/stream-status", {**LOST_STREAM, "StreamSid": f"MZ{FORM['CallSid'][2:]}"}
     )  # the stream that this process believes to be alive
-    assert len(control.told) == 1
+    assert len(control.requests) == 1
 
 
 @pytest.mark.parametrize("what", ["stream-started", "stream-stopped"])
 def test_a_stream_that_was_not_lost_is_not_resumed(what: str) -> None:
     control = Control()
     WebhookClient(control=control).post("/stream-status", {**LOST_STREAM, "StreamEvent": what})
-    assert control.told == []
+    assert control.requests == []
 
 
 def test_in_stream_mode_a_call_is_greeted_and_then_connected() -> None:
     response = WebhookClient(REPLY_MODE="stream").post("/twiml")
     assert [verb.tag for verb in ElementTree.fromstring(response.text)] == ["Say", "Connect", "Redirect"]
-    told = parameters(response, "Connect")
-    assert has_a_token(told)
-    assert told == FACTS
+    sent = parameters(response, "Connect")
+    assert has_a_token(sent)
+    assert sent == FACTS
     redirect = ElementTree.fromstring(response.text)[-1]
     assert redirect.text == "https://voice.example.com/twiml/resume?lost=1&of=lexbridge-0#rc=2&rp=all"
     welcome = WebhookClient(REPLY_MODE="stream", WELCOME="bot", WELCOME_INTENT="Hello").post("/twiml")
@@ -185,9 +185,9 @@ def test_in_stream_mode_a_lost_stream_counts_once() -> None:
     *_, connect, redirect = ElementTree.fromstring(response.text)
     assert connect.tag == "Connect"
     assert stream(response, "Connect").attrib["name"] == "lexbridge-1-44444444"
-    told = parameters(response, "Connect")
-    assert has_a_token(told)
-    assert told == {"lexbridge:resumed": "lost", "lexbridge:streams-lost": "1", **FACTS}
+    sent = parameters(response, "Connect")
+    assert has_a_token(sent)
+    assert sent == {"lexbridge:resumed": "lost", "lexbridge:streams-lost": "1", **FACTS}
     assert redirect.text is not None
     assert "lost=2&" in redirect.text
 
@@ -205,7 +205,7 @@ def test_in_stream_mode_a_lost_stream_causes_no_update() -> None:
     # The current stream, whose loss this process had not noticed.
     twilio.post("/stream-status", {**LOST_STREAM, "StreamSid": mine.stream_sid})
     assert closed == [mine.stream_sid]
-    assert control.told == []
+    assert control.requests == []
 
 
 def test_gathered_keys_go_to_a_new_stream(logged: Logged) -> None:
@@ -215,10 +215,10 @@ def test_gathered_keys_go_to_a_new_stream(logged: Logged) -> None:
     assert [stop.tag, start.tag, gather.tag] == ["Stop", "Start", "Gather"]
     assert stop[0].attrib["name"] == STREAM_SID
     assert [verb.tag for verb in gather] == ["Pause"]
-    told = parameters(response)
-    assert has_a_token(told)
-    assert told.pop("lexbridge:spoken-ms") == "0"
-    assert told == {"lexbridge:resumed": "keyed", "lexbridge:keys": "428153", **FACTS}
+    sent = parameters(response)
+    assert has_a_token(sent)
+    assert sent.pop("lexbridge:spoken-ms") == "0"
+    assert sent == {"lexbridge:resumed": "keyed", "lexbridge:keys": "428153", **FACTS}
     assert re.fullmatch(r"lexbridge-0-[-0-9]{1,8}", stream(response).attrib["name"])
     (line,) = [line for line in logged() if line["event"] == "keys-gathered"]
     assert line["keys"] == 6
@@ -226,20 +226,20 @@ def test_gathered_keys_go_to_a_new_stream(logged: Logged) -> None:
 
 
 def test_a_live_stream_is_told_why_another_one_takes_its_place() -> None:
-    twilio, told = WebhookClient(), list[str]()
+    twilio, reasons = WebhookClient(), list[str]()
     sids = FORM["CallSid"], STREAM_SID
-    twilio.calls.add(LiveStream(*sids, lambda: None, lambda: None, lambda: None, note_reason=told.append))
+    twilio.calls.add(LiveStream(*sids, lambda: None, lambda: None, lambda: None, note_reason=reasons.append))
     twilio.post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": ""})  # the call goes on
-    assert told == []
+    assert reasons == []
     twilio.post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": "12"})
     twilio.post(f"/twiml/resume?lost=1&after={STREAM_SID}")
-    assert told == ["keys", "document ran out"]
+    assert reasons == ["keys", "document ran out"]
 
 
 def test_a_lone_end_character_has_keys_asked_for_again() -> None:
     response = WebhookClient().post(f"/twiml/keys?of={STREAM_SID}&asks=1", {**FORM, "Digits": ""})
-    told = parameters(response)
-    assert (told["lexbridge:resumed"], told["lexbridge:keys"]) == ("keyed", "")
+    sent = parameters(response)
+    assert (sent["lexbridge:resumed"], sent["lexbridge:keys"]) == ("keyed", "")
     held = ElementTree.fromstring(WebhookClient().post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": ""}).text)
     assert [verb.tag for verb in held] == ["Gather", "Redirect"]
 
@@ -283,13 +283,13 @@ def test_a_silent_caller_with_a_stream_here_costs_no_request() -> None:
     twilio = WebhookClient(control)
     twilio.calls.add(live_stream(FORM["CallSid"]))
     assert "<Hangup" in twilio.post(f"/twiml/resume?silent=1&after={STREAM_SID}").text
-    assert control.told == []
+    assert control.requests == []
 
 
 def test_the_callers_number_goes_to_the_bot_only_if_it_may() -> None:
-    told = parameters(WebhookClient().post("/twiml"))
-    assert has_a_token(told)
-    assert told == FACTS
+    sent = parameters(WebhookClient().post("/twiml"))
+    assert has_a_token(sent)
+    assert sent == FACTS
     shared = parameters(WebhookClient(SHARE_CALLER_NUMBER="on").post("/twiml"))
     assert has_a_token(shared)
     assert shared == {**FACTS, "lexbridge:caller-number": "+12065550100"}
@@ -297,9 +297,9 @@ def test_the_callers_number_goes_to_the_bot_only_if_it_may() -> None:
 
 def test_in_an_outbound_call_the_caller_is_the_number_called() -> None:
     form = {**FORM, "Direction": "outbound-api", "From": "+12065550199", "To": "+12065550100"}
-    told = parameters(WebhookClient().post("/twiml", form))
-    assert told["lexbridge:called-number"] == "+12065550199"
-    assert "+12065550100" not in told.values()
+    sent = parameters(WebhookClient().post("/twiml", form))
+    assert sent["lexbridge:called-number"] == "+12065550199"
+    assert "+12065550100" not in sent.values()
     assert (
         parameters(WebhookClient(SHARE_CALLER_NUMBER="on").post("/twiml", form))["lexbridge:caller-number"]
         == "+12065550100"
@@ -307,8 +307,8 @@ def test_in_an_outbound_call_the_caller_is_the_number_called() -> None:
 
 
 def counted(response: TestResponse, verb: str = "Start") -> list[int]:
-    told = parameters(response, verb)
-    return [int(told[f"lexbridge:{name}"]) for name in ("began", "age-s", "turns")]
+    sent = parameters(response, verb)
+    return [int(sent[f"lexbridge:{name}"]) for name in ("began", "age-s", "turns")]
 
 
 @pytest.mark.parametrize("limit", [{"MAX_CALL_S": "600"}, {"MAX_TURNS": "20"}])
@@ -327,8 +327,8 @@ def test_what_is_said_before_a_two_way_stream_counts_too() -> None:
 @pytest.mark.parametrize("path", ["/twiml/resume?lost=1&", "/twiml/keys?"])
 def test_the_next_stream_is_told_how_far_a_call_has_come(path: str) -> None:
     began_s = round(time.time()) - 300
-    told = f"of={STREAM_SID}&began={began_s}&turns=7"
-    response = WebhookClient(MAX_CALL_S="600").post(f"{path}{told}", {**FORM, "Digits": "12"})
+    query = f"of={STREAM_SID}&began={began_s}&turns=7"
+    response = WebhookClient(MAX_CALL_S="600").post(f"{path}{query}", {**FORM, "Digits": "12"})
     began, age_s, turns = counted(response)
     assert (began, turns) == (began_s, 7)
     assert 300 <= age_s < 360
@@ -341,7 +341,7 @@ def test_every_next_document_passes_the_counts_on() -> None:
     twilio = WebhookClient(control=control, MAX_TURNS="9")
     assert "began=1795846066&amp;turns=7#" in twilio.post(f"/twiml/keys?of={STREAM_SID}&began=1795846066&turns=7").text
     twilio.post("/stream-status?began=1795846066&turns=7", LOST_STREAM)
-    assert "began=1795846066&amp;turns=7#" in str(control.told)
+    assert "began=1795846066&amp;turns=7#" in str(control.requests)
 
 
 def test_without_limits_nobody_is_told() -> None:
