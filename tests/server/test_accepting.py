@@ -66,9 +66,9 @@ def test_a_connection_is_left_longer_to_more_idle_workers() -> None:
 def test_the_next_connection_is_left_for_as_long() -> None:
     worker, _ = ready_workers(1, 0)
     for _ in range(2):
-        assert left_s(worker) > 0  # it has taken it
+        assert left_s(worker) > 0  # after that time the worker accepts the connection
     assert worker.defers(1, 500.0)
-    assert not worker.defers(0, 500.0 + DEFER_S)  # somebody else has
+    assert not worker.defers(0, 500.0 + DEFER_S)  # another worker has accepted the connection
     assert worker.defers(1, 500.0 + DEFER_S)
 
 
@@ -111,7 +111,7 @@ def test_strangers_who_say_nothing_hardly_count() -> None:
 def test_a_worker_that_is_replaced_leaves_no_count_behind(state: State) -> None:
     one, other = ready_workers(0, 90)
     assert one.slot.sockets_of_others() == [90]
-    other.slot.scoreboard.write(1, state)  # by the parent, when it was killed
+    other.slot.scoreboard.write(1, state)  # as the supervisor does after the worker was killed
     other.slot.write(State.READY)
     assert one.slot.sockets_of_others() == [0]
 
@@ -179,10 +179,10 @@ def test_a_connection_that_no_other_worker_takes_is_answered(monkeypatch: pytest
         silent = callers.enter_context(socket.create_connection(address, PATIENCE_S))
         while left != [False]:
             gevent.sleep(0.001)
-        # It has one connection more than the other now, of which it is not known what it wants
+        # The worker now has one connection more than the other, one that has sent no request yet
         second = callers.enter_context(socket.create_connection(address, PATIENCE_S))
         assert ask(second).startswith(b"HTTP/1.1 200")
-        assert 1 <= left.count(True) <= MAX_DEFER_S / RETRY_ACCEPT_S + 1  # it looks, and does not spin
+        assert 1 <= left.count(True) <= MAX_DEFER_S / RETRY_ACCEPT_S + 1  # it retries at intervals, without spinning
         assert left[-1] is False
         assert ask(silent).startswith(b"HTTP/1.1 200")
 
@@ -196,7 +196,7 @@ def test_a_connection_counts_until_it_is_known_what_it_wants() -> None:
             ask(asking)
             while scoreboard.sockets(0) == 2:
                 gevent.sleep(0.001)
-            while scoreboard.sockets(0):  # the silent one after half a second
+            while scoreboard.sockets(0):  # the connection that sends nothing stops counting after half a second
                 gevent.sleep(0.01)
         assert ask(silent).startswith(b"HTTP/1.1 200")
         assert scoreboard.sockets(0) == 0
@@ -207,7 +207,7 @@ def test_beside_others_a_connection_is_not_kept_for_a_handshake() -> None:
         with socket.create_connection(address, PATIENCE_S) as caller:
             assert b"Connection: close" in ask(caller)
             assert caller.recv(4096) in (b"", b"here")
-        scoreboard.is_ending = True  # nobody is beside it
+        scoreboard.is_ending = True  # from now on no other worker counts
         with socket.create_connection(address, PATIENCE_S) as caller:
             for _ in range(2):
                 assert b"connection" not in ask(caller).lower()

@@ -29,7 +29,7 @@ TEMPORARY = "begins with ASIA: such temporary credentials have a session token, 
 NOT_TEMPORARY = "Set it, or use keys that are not temporary"
 
 WRONG = {
-    # what is set besides RIGHT, and the line that comes of it
+    # settings besides RIGHT, and the line of output that they cause
     "a slip in a name": ({"HANGOVR_MS": "300"}, "HANGOVR_MS: is no setting; did you mean HANGOVER_MS?"),
     "a letter left out": ({"VOICE_TRESHOLD": "900"}, "VOICE_TRESHOLD: is no setting; did you mean VOICE_THRESHOLD?"),
     "half a name": ({"LEX_BOT": "foo"}, "LEX_BOT: is no setting; did you mean LEX_BOT_ID?"),
@@ -130,7 +130,7 @@ class Checking:
             patch.chdir(self.env_file.parent)
             before = set(os.environ)
             status = command_line.main(["--check"])
-            for name in set(os.environ) - before:  # from the file
+            for name in set(os.environ) - before:  # variables that the file .env has set
                 del os.environ[name]
         out, err = self._capsys.readouterr()
         return status, out, err

@@ -275,13 +275,13 @@ def test_a_log_that_nobody_reads_does_not_stop_a_call(tmp_path: Path) -> None:
         )
         try:
             assert process.stdout is not None
-            worker = json.loads(process.stdout.readline())["pid"]  # it serves; from here on nobody reads
+            worker = json.loads(process.stdout.readline())["pid"]  # it serves; from here on nothing reads its output
             call = twilio.place_call(
                 "https://voice.example.com/twiml", says(*order), connect_to=f"http://127.0.0.1:{port}"
             )
             assert call.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
             process.send_signal(signal.SIGTERM)
-            rest = process.stdout.read()  # and now somebody does: nothing was lost
+            rest = process.stdout.read()  # now the test reads it all: no line was lost
             assert len(rest) > 4096
             events = [json.loads(line)["event"] for line in rest.splitlines()]
             assert events.count("turn-answered") == events.count("turn-latency") == len(order)
@@ -308,7 +308,7 @@ def test_a_log_that_nobody_reads_does_not_stop_the_parent(tmp_path: Path) -> Non
     )
     try:
         assert process.stdout is not None
-        process.stdout.readline()  # it serves; from here on nobody reads
+        process.stdout.readline()  # it serves; from here on nothing reads its output
         filler = os.open(f"/proc/self/fd/{process.stdout.fileno()}", os.O_WRONLY | os.O_NONBLOCK)
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -349,13 +349,13 @@ def test_without_descriptors_calls_live_on_and_the_rest_waits(tmp_path: Path) ->
         has = len(list(Path(f"/proc/{worker}/fd").iterdir()))
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (has + 16, has + 16))
         with contextlib.ExitStack() as crowd:
-            for _ in range(200):  # the system takes those that we do not accept, up to the backlog
+            for _ in range(200):  # the system accepts connections up to the backlog, although the server does not
                 one = crowd.enter_context(socket.create_connection(("127.0.0.1", live.bridge.port), PATIENCE_S))
-                one.sendall(b"GET /ping HTTP/1.1\r\n")  # and no more
+                one.sendall(b"GET /ping HTTP/1.1\r\n")  # an unfinished request
             wait_until(lambda: len(list(Path(f"/proc/{worker}/fd").iterdir())) >= has + 16)
             gevent.sleep(2)
         wait_until(lambda: live.ready() == 200)
-        # The neighbour has lost nothing, and is understood and answered
+        # The live call lost no stream, and the caller gets an answer
         assert [event for event in live.call.events if isinstance(event, StreamClosed)] == []
         live.caller.say("some flowers please")
         live.call.wait_for(UpdateReceived, PATIENCE_S, where=lambda told: "What type of flowers" in told.twiml)
@@ -363,7 +363,7 @@ def test_without_descriptors_calls_live_on_and_the_rest_waits(tmp_path: Path) ->
         assert children(live.bridge.pid) == [worker]
         live.call.hang_up()
         live.call.wait_for(StreamClosed, PATIENCE_S)
-        # One counted line, and nothing else
+        # One line with a count, and no other
         assert raw_lines(live.bridge) == []
         assert said(live.bridge, "greenlet-broken") == []
         refusals = [line for line in said(live.bridge, "peer-refused") if line["reason"] == "no descriptors"]

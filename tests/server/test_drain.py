@@ -65,7 +65,7 @@ def test_alone_it_waits_for_the_last_call_to_end(logged: Logged) -> None:
     assert not draining.dead
     assert not calls.is_leaving
     calls.remove(calls.stream)
-    assert seconds(draining.get) >= LAST_REQUESTS_S - 0.01  # Twilio may have something to say yet
+    assert seconds(draining.get) >= LAST_REQUESTS_S - 0.01  # Twilio may still send webhooks
     assert calls.told == []
     assert [line["live_calls"] for line in logged() if "live_calls" in line] == [1, 0]  # others may log meanwhile
 
@@ -147,7 +147,7 @@ def answering(status: str, pieces: int = 1) -> Iterator[str]:
 @pytest.mark.parametrize(("status", "ok"), [("200 OK", True), ("503 No", False), ("302 Found", False)])
 def test_others_answer_200_or_they_are_not_there(status: str, ok: bool) -> None:
     with answering(status, pieces=1000) as address, requests.Session() as session:
-        assert is_ready(session, address) is ok  # whatever its body does
+        assert is_ready(session, address) is ok  # however slowly its body comes
 
 
 def test_nobody_listens_or_it_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:

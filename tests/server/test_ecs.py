@@ -27,7 +27,7 @@ def test_the_task_is_protected_from_the_first_call_to_the_last(agent):
     with agent.running() as uri:
         protection = TaskProtection(uri)
         looks(protection, 0, 0, 0)
-        assert agent.told == [OFF]  # whatever was before us
+        assert agent.told == [OFF]  # whatever state an earlier worker left
         looks(protection, 1, 2, 1, from_s=10)
         assert agent.told == [OFF, ON]
         looks(protection, 0, 0, from_s=20)
@@ -81,7 +81,11 @@ def test_a_busy_tasks_protection_rests_for_a_deployment(agent):
     asked = [(at, told) for at, told in pairwise(agent.told) if isinstance(at, int) and isinstance(told, dict)]
     cleared = [at for at, told in asked if told == OFF]
     assert cleared == [1800, 3900]
-    assert [at for at, told in asked if told == ON and 1740 <= at <= 2160] == [1740, 2100, 2160]  # none in the rest
+    assert [at for at, told in asked if told == ON and 1740 <= at <= 2160] == [
+        1740,
+        2100,
+        2160,
+    ]  # no request during the pause
     assert [line["event"] for line in logs] == ["task-protection-rests"] * 2
 
 
@@ -96,7 +100,7 @@ def test_protection_that_blocks_a_deployment_is_given_up(agent, before, then):
         assert agent.told == [ON]
         agent.answer = OK
         looks(protection, *[1] * 300, from_s=61)
-        assert agent.told == [ON, *then, ON]  # the last when the rest is over
+        assert agent.told == [ON, *then, ON]  # the last one after the pause
     assert [line["event"] for line in logs] == ["task-protection-rests"]
 
 
@@ -123,7 +127,7 @@ def test_who_speaks_again_does_not_trust_what_it_said_before(agent, monkeypatch)
         reports = [gevent.spawn(ecs.report, slot, uri, "flowers") for slot in (first, second)]
         wait_until(lambda: agent.told == [ON])
         some_looks()
-        first.write(State.STARTING, 0)  # as good as stalled
+        first.write(State.STARTING, 0)  # as if the worker hung
         wait_until(lambda: agent.told == [ON, OFF])
         some_looks()
         first.write(State.READY, 1)
@@ -184,10 +188,10 @@ def test_one_worker_speaks_for_all_and_counts_all_their_calls(agent, monkeypatch
         places[1].write(State.NONE)
         places[2].write(State.DRAINING, 0)
         wait_until(lambda: len(figures()) == 4)
-        assert (agent.told, figures()) == ([ON, OFF], [5, 5, 0, 0])  # the next one says it
+        assert (agent.told, figures()) == ([ON, OFF], [5, 5, 0, 0])  # the next worker reports
         gevent.killall(reports)
     moments = [line["_aws"]["Timestamp"] // 200 for line in logs if line["event"] == "active-calls"]
-    assert moments[0] < moments[1] <= moments[2] < moments[3]  # each says one in a stretch
+    assert moments[0] < moments[1] <= moments[2] < moments[3]  # each worker reports one value, in turn
 
 
 def test_a_worker_that_hangs_speaks_for_nobody(monkeypatch):

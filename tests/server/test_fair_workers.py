@@ -57,7 +57,7 @@ def office(folder: Path, workers: int) -> Iterator[Office]:
     with BridgeProcess(settings, folder / "bridge.log") as bridge, ExitStack() as calls:
         opened = Office(bridge, calls)
         wait_until(lambda: opened.log_has("worker-started", workers - 1))
-        gevent.sleep(0.5)  # the last one's first beats
+        gevent.sleep(0.5)  # the first heartbeats of the last worker
         yield opened
 
 
@@ -67,7 +67,7 @@ def test_each_worker_gets_its_share_of_the_calls(tmp_path: Path, workers: int, c
         opened.call(calls)
         spread = sorted(opened.spread().values())
         assert sum(spread) == calls
-        # It is 1 at most where each worker comes round in 20 ms.
+        # At most 1 if the event loop of each worker comes round within 20 ms.
         assert spread[-1] - spread[0] <= 4
 
 
@@ -78,14 +78,14 @@ def test_a_hanging_worker_with_few_calls_keeps_nobody_waiting(tmp_path: Path) ->
         hung, other = opened.spread()
         os.kill(hung, signal.SIGSTOP)
         opened.call(10)
-        # All are answered before the parent has noticed that it hangs
+        # All calls are answered before the supervisor notices that the worker hangs
         assert state_of(hung) == "T"
         assert not opened.log_has("worker-hung", 1)
         os.kill(hung, signal.SIGCONT)
         spread = opened.spread()
         assert spread[other] >= 10 + 1
         opened.call(8)
-        assert opened.spread()[hung] >= spread[hung] + 6  # it has the fewest, and takes calls again
+        assert opened.spread()[hung] >= spread[hung] + 6  # the worker has the fewest calls, and takes calls again
 
 
 def test_a_killed_workers_successor_gets_the_next_calls(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_killed_workers_successor_gets_the_next_calls(tmp_path: Path) -> None:
         killed, other = opened.spread()
         before = opened.spread()[other]
         os.kill(killed, signal.SIGKILL)
-        opened.call(2)  # while it is replaced
+        opened.call(2)  # while the supervisor replaces the worker
         wait_until(lambda: opened.log_has("worker-started", 2))
         gevent.sleep(0.5)
         opened.call(10)
@@ -109,5 +109,5 @@ def test_webhooks_leave_no_connection_for_a_handshake(tmp_path: Path) -> None:
     with office(tmp_path, 2) as opened, requests.Session() as session:
         answer = session.get(f"{opened.bridge.url}/nothing", timeout=PATIENCE_S)
         assert (answer.status_code, answer.headers["Connection"]) == (404, "close")
-        for _ in range(3):  # probes of a load balancer may come on one connection
+        for _ in range(3):  # a load balancer may send its probes on one connection
             assert session.get(f"{opened.bridge.url}/ready", timeout=PATIENCE_S).headers["Connection"] == "keep-alive"

@@ -88,7 +88,7 @@ def test_a_worker_whose_loop_is_held_says_by_what(tmp_path: Path) -> None:
         wait_until(lambda: started.lines("worker-report") and started.lines("loop-free"))
         assert any(line["where"][0].endswith(" hold") for line in started.lines("stack"))
         events = [json.loads(line)["event"] for line in started.text().splitlines()]
-        assert events.index("stack") < events.index("loop-free")  # it did not wait for the loop
+        assert events.index("stack") < events.index("loop-free")  # the report did not wait for the event loop
         assert tricky.SECRET not in started.text()
         assert started.end() == 0
 

@@ -86,14 +86,14 @@ def check(folder: Path, environment: Mapping[str, str]) -> "subprocess.Completed
 def test_when_all_is_well_it_says_so_and_ends_with_0(tmp_path: Path) -> None:
     with lex() as served, twilio() as simulated:
         environment = environment_of(served, simulated)
-        del environment["URL"]  # the process has its own
+        del environment["URL"]  # the process has a URL of its own
         with BridgeProcess(environment, tmp_path / "bridge.log") as bridge:
             simulated.account.numbers.append(OwnedNumber("+12065550111", f"{bridge.url}/twiml#rc=2&rp=all"))
             ended = check(tmp_path, {**environment, "URL": bridge.url})
             log = bridge.log.read_text(encoding="utf-8")
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
     told = rows(ended.stdout)
-    # On this machine no address is public.
+    # No address of this machine is public.
     assert told.pop("/ready at URL") == "warning"
     assert told == dict.fromkeys(
         [
@@ -227,7 +227,7 @@ def aws_error(status: int, code: str, message: str) -> str:
     [
         (404, "ResourceNotFoundException", "Session not found", Verdict.OK, "alias PRODALIAS1"),
         (404, "ResourceNotFoundException", "XY is not a valid BotId/BotAliasId combination.", Verdict.FAILED, "XY is"),
-        # The same words whatever the locale: it is not the session that is missing.
+        # Lex says the same for another locale, so it is not the session that is missing.
         (404, "ResourceNotFoundException", "The resource was not found.", Verdict.FAILED, "not found"),
         (403, "UnrecognizedClientException", "The token is invalid.", Verdict.FAILED, "does not know the access key"),
         (403, "InvalidSignatureException", "The signature", Verdict.FAILED, "secret does not belong"),

@@ -74,12 +74,12 @@ def test_a_loop_that_never_waits_is_overloaded(calls: CallRegistry, logged: Logg
     """A loop that never waits is overloaded, though its timers are on time."""
     assert not any(
         fill(OverloadDetector(calls, 0.1, None), calls, *[5] * 40, busy=1.0)
-    )  # for four seconds many calls begin
+    )  # many calls begin for four seconds, which is no overload
     load = OverloadDetector(calls, 0.1, None)
     assert not any(fill(load, calls, *[5] * BUSY_SAMPLES, busy=0.94))
     assert fill(load, calls, *[5] * BUSY_SAMPLES, busy=1.0)[-1]
     assert calls.admission.refusal == "overloaded"
-    assert all(fill(load, calls, *[5] * BUSY_SAMPLES, busy=0.93))  # hovers around the limit
+    assert all(fill(load, calls, *[5] * BUSY_SAMPLES, busy=0.93))  # the figure hovers around the limit
     assert not fill(load, calls, *[5] * BUSY_SAMPLES, busy=0.5)[-1]
     begun, over = logged()
     assert (begun["reason"], begun["lag_ms"], begun["busy_percent"]) == ("busy", 5, 95)
@@ -94,7 +94,7 @@ def test_how_busy_the_loop_is_is_what_it_does_not_wait() -> None:
     while time.monotonic() < ends_s:
         gevent.sleep(0)
     assert utilization.measure() > 0.5
-    # Rounds that are short, and follow each other at once: each timer is on time.
+    # Short rounds of the loop without a pause between them: each timer fires in time.
     ends_s = time.monotonic() + 0.3
     while time.monotonic() < ends_s:
         gevent.sleep(0.001)
@@ -128,7 +128,7 @@ def test_this_process_has_some_memory() -> None:
 MEMINFO = "MemTotal:        1000 kB\nMemFree:          500 kB\n"
 V1 = "9:name=systemd:/\n4:cpu,memory:/docker/abc\n0::/\n"
 
-# The files of a system, and the bytes that there are for us.
+# The files of a system, and the memory limit that follows from them.
 SYSTEMS = {
     "a machine": ({"proc/meminfo": MEMINFO, "proc/self/cgroup": "0::/\n"}, 1000 << 10),
     "a container, v2": (

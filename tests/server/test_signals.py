@@ -52,10 +52,12 @@ def test_a_check_that_is_cut_short_does_not_say_that_all_is_well(tmp_path: Path,
             env={"PATH": os.environ["PATH"], **COMPLETE},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # As in a terminal: a shell has its background jobs ignore it, and so Python too.
+            # As in a terminal. A shell lets its background jobs ignore SIGINT, and then Python ignores it too.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
-        wait_until(lambda pid=process.pid: handles(pid, signal.SIGINT))  # Python's own: it has begun
+        wait_until(
+            lambda pid=process.pid: handles(pid, signal.SIGINT)
+        )  # Python has set its own handler, so the program has begun
         process.send_signal(signum)
         assert process.communicate(timeout=PATIENCE_S)[0] == b""
         assert process.returncode != 0
@@ -69,7 +71,7 @@ def test_a_worker_that_is_told_and_has_no_call_is_no_error(tmp_path: Path) -> No
         wait_until(lambda: said(bridge, "worker-started"))
         assert [line["pid"] for line in said(bridge, "stopped")] == [worker]
         wait_until(lambda: worker not in children(bridge.pid))
-        gevent.sleep(0.5)  # two looks of the parent's
+        gevent.sleep(0.5)  # the supervisor checks its workers twice in this time
         assert said(bridge, "worker-died") == []
 
 
@@ -82,7 +84,7 @@ def test_after_a_signal_live_calls_go_on_to_their_end(tmp_path: Path) -> None:
         answer = late.wait_for(WebhookAnswered, PATIENCE_S)
         assert "all lines are busy" in answer.body
         address = ("127.0.0.1", live.bridge.port)
-        for headers, status in ((SIGNED, 101), ({}, 403)):  # it may be the next stream of a live call
+        for headers, status in ((SIGNED, 101), ({}, 403)):  # a signed socket may be the next stream of a live call
             with RawClient(address, PATIENCE_S) as stranger:
                 assert stranger.upgrade(headers=headers) == status
         live.caller.say("some flowers please")

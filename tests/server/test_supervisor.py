@@ -88,7 +88,7 @@ def test_a_worker_starts_with_nothing_of_its_parents(tmp_path: Path) -> None:
             assert (line["blocked"], line["has_hub"], line["threads"]) == ([], False, 1)
             assert line["handlers"]["SIGTERM"] == line["handlers"]["SIGCHLD"] == str(signal.SIG_DFL)
             assert line["handlers"]["SIGINT"] == line["handlers"]["SIGHUP"] == str(signal.SIG_IGN)
-        # One alone, until it is known that it can start
+        # A single worker, until it has shown that it can start
         assert begun[0]["worker"] == started.lines("serving")[0]["pid"]
         assert started.end(signal.SIGTERM) == 0
 
@@ -150,7 +150,7 @@ def test_nobody_has_hung_if_all_were_stopped_together(tmp_path: Path) -> None:
             os.kill(pid, signal.SIGSTOP)
         time.sleep(MAX_HEARTBEAT_AGE_S + 0.5)
         os.kill(started.pid, signal.SIGCONT)
-        time.sleep(0.5)  # longer than a look of the parent's
+        time.sleep(0.5)  # longer than the supervisor's interval
         os.kill(one, signal.SIGCONT)
         time.sleep(1.0)
         assert children(started.pid) == [one]
@@ -178,7 +178,9 @@ def test_at_a_second_signal_all_end_at_once(tmp_path: Path, second: signal.Signa
 def test_a_signal_that_comes_while_it_starts_is_not_lost(tmp_path: Path) -> None:
     for late_ms in (0, 5, 10, 20, 40):
         with supervised(tmp_path, count=3) as started:
-            wait_until(lambda parent=started.pid: children(parent))  # its handlers are there, and it forks on
+            wait_until(
+                lambda parent=started.pid: children(parent)
+            )  # its signal handlers are set, and it goes on forking
             time.sleep(late_ms / 1000)
             assert started.end(signal.SIGTERM) == 0
 
@@ -188,9 +190,9 @@ def test_sighup_replaces_all_and_the_old_go_last(tmp_path: Path) -> None:
         old = started.are_ready(2)
         os.kill(started.pid, signal.SIGHUP)
         wait_until(lambda: len(started.lines("told")) == 2)
-        assert len(started.lines("worker-started")) == 1 + 2  # before any of the old was told
+        assert len(started.lines("worker-started")) == 1 + 2  # before any old worker got SIGTERM
         assert sorted(line["worker"] for line in started.lines("told")) == old
-        for _ in range(3):  # during one: remembered once
+        for _ in range(3):  # during a renewal: one more is remembered
             os.kill(started.pid, signal.SIGHUP)
         new = started.are_ready(6)
         wait_until(lambda: len(children(started.pid)) == 2)
@@ -254,7 +256,7 @@ def test_a_starting_worker_ended_by_the_operator_is_no_error(tmp_path: Path) -> 
         lines = started.lines("worker-told-to-end")
         assert [(line["pid"], line["level"]) for line in lines] == [(worker, "info") for worker in told]
         assert not started.lines("worker-died")
-        # However fast they are told, no more than one is started in FIRST_PAUSE_S; and it is no longer than that
+        # However fast workers are ended, one is started in each FIRST_DELAY_S, no more and no less
         seconds = [float(line["timestamp"][17:-1]) for line in started.lines("begins")]
         assert (seconds[-1] - seconds[0]) % 60 >= 6 * workers.FIRST_DELAY_S - 0.1
         assert (seconds[-1] - seconds[-2]) % 60 < workers.MAX_DELAY_S
@@ -273,7 +275,7 @@ def test_as_process_1_it_takes_signals_and_reaps_orphans(tmp_path: Path) -> None
         started.are_ready(1)
         assert started.lines("parent")[0]["pid"] == 1
         (parent,) = children(started.pid)
-        wait_until(lambda: len(children(parent)) == 1)  # the orphan has come, and gone, and is no zombie
+        wait_until(lambda: len(children(parent)) == 1)  # the orphan came to process 1, ended, and was reaped
         assert "Z" not in [state_of(pid) for pid in children(parent)]
         os.kill(parent, signal.SIGTERM)
         assert started.process.wait(timeout=PATIENCE_S) == 0

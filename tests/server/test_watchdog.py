@@ -60,7 +60,7 @@ def test_a_process_that_was_stopped_was_not_held(tmp_path: Path) -> None:
     with tricky_server(tmp_path) as started:
         worker = started.worker
         os.kill(worker, tricky.WORK_ON)
-        time.sleep(0.5)  # it is in the middle of work now
+        time.sleep(0.5)  # the worker is in the middle of its work now
         os.kill(worker, signal.SIGSTOP)
         time.sleep(3)
         os.kill(worker, signal.SIGCONT)
@@ -73,7 +73,7 @@ def test_what_escapes_is_one_json_line_without_values(tmp_path: Path) -> None:
     with tricky_server(tmp_path) as started:
         os.kill(started.worker, tricky.BREAK)
         wait_until(lambda: len(started.lines("greenlet-broken")) >= 5)
-        assert started.end() == 0  # it lives, and ends as usual
+        assert started.end() == 0  # the server still runs, and ends as usual
         lines = started.lines("greenlet-broken")
         assert [line["of"] for line in lines[:3]] == ["Greenlet", "callback", "Broken.__del__"]
         of_threads = sorted(line["of"] for line in lines[3:])
@@ -85,7 +85,7 @@ def test_what_escapes_is_one_json_line_without_values(tmp_path: Path) -> None:
         assert tricky.SECRET not in started.text()
 
 
-# What each look finds: seconds since the last one, seconds of the processor in them, since when the loop works
+# Each check: seconds since the last one, processor seconds used in them, when the current round of the loop began
 @pytest.mark.parametrize(
     ("looks", "said"),
     [

@@ -26,7 +26,9 @@ def test_a_killed_worker_is_replaced_and_others_answer(tmp_path: Path) -> None:
     with two_workers(tmp_path) as bridge, Visitors(bridge.url) as heard:
         parent = bridge.pid
         one, other = children(parent)
-        assert len(list(Path(f"/proc/{parent}/task").iterdir())) == 1  # no thread would survive a fork
+        assert (
+            len(list(Path(f"/proc/{parent}/task").iterdir())) == 1
+        )  # the supervisor has no other thread, because none survives a fork
         wait_until(lambda: len(heard) > 10)
         os.kill(one, signal.SIGKILL)
         wait_until(lambda: len(said(bridge, "worker-started")) == 2)
@@ -35,7 +37,9 @@ def test_a_killed_worker_is_replaced_and_others_answer(tmp_path: Path) -> None:
         assert other in children(parent)
         assert one not in children(parent)
         assert {status for status in heard if isinstance(status, int)} == {200}
-        assert len([status for status in heard if not isinstance(status, int)]) <= 3  # what it was just answering
+        assert (
+            len([status for status in heard if not isinstance(status, int)]) <= 3
+        )  # requests that the killed worker was answering
 
 
 def test_while_all_workers_are_replaced_nobody_is_turned_away(tmp_path: Path) -> None:
@@ -55,7 +59,7 @@ def test_a_token_opens_one_socket_whichever_worker_gets_it(tmp_path: Path) -> No
         token = make_stream_token(TOKEN, sids["callSid"], sids["accountSid"], time.time())
         start = {**sids, "tracks": ["inbound"], "customParameters": {"lexbridge:token": token}}
         sockets = []
-        for stopped in children(bridge.pid):  # the other one takes what comes meanwhile
+        for stopped in children(bridge.pid):  # the other worker accepts connections meanwhile
             os.kill(stopped, signal.SIGSTOP)
             for _ in range(15):
                 one = strangers.enter_context(RawClient(("127.0.0.1", bridge.port), PATIENCE_S))
@@ -66,7 +70,8 @@ def test_a_token_opens_one_socket_whichever_worker_gets_it(tmp_path: Path) -> No
         assert all(any(serves(worker, bridge.port, end) for end in ends) for worker in children(bridge.pid))
         for one in sockets:
             one.send(client_message(json.dumps({"event": "start", "start": start})))
-        # All but one are closed: only then ours comes, which would otherwise be answered by its own code.
+        # The server closes all but one by itself. Only then the test sends its own close, whose code the server would
+        # echo.
         wait_until(lambda: len(select.select([one._socket for one in sockets], [], [], 0)[0]) == len(sockets) - 1)
         for one in sockets:
             one.send(client_message(b"", PING) + client_close(4000))
@@ -86,16 +91,16 @@ def test_when_the_parent_is_killed_the_port_is_free_again(tmp_path: Path) -> Non
 
 
 def test_a_full_worker_leaves_new_connections_to_one_that_is_not(tmp_path: Path) -> None:
-    # A full worker cannot be asked how many calls it has: the other one answers.
+    # A full worker accepts no connection that could ask it for its number of calls; the other one answers.
     with live_call(tmp_path, is_asked=False, WEB_CONCURRENCY="2", MAX_CALLS="1") as live:
         wait_until(lambda: len(said(live.bridge, "worker-started")) == 1)
-        gevent.sleep(0.5)  # a few beats
+        gevent.sleep(0.5)  # a few heartbeats
         with Visitors(live.bridge.url) as heard:
             wait_until(lambda: len(heard) > 50)
         assert {*heard} == {200}
         second = live.twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", says(), connect_to=live.bridge.url)
         second.wait_for(StreamOpened, PATIENCE_S)
-        wait_until(lambda: live.ready() == 503)  # now both are full, and both say so
+        wait_until(lambda: live.ready() == 503)  # now both workers are full, and both answer 503
         second.hang_up()
         wait_until(lambda: live.ready() == 200)
         live.call.hang_up()
@@ -127,7 +132,7 @@ def test_a_call_in_stream_mode_goes_on_when_its_worker_is_killed(tmp_path: Path)
         live.call.wait_for(StreamOpened, PATIENCE_S, count=2)
         heard = live.call.wait_for(MarkReturned, PATIENCE_S, where=lambda mark: mark.name == "turn--1.1:end")
         assert not heard.cleared
-        assert said_by_twilio(live.call)[1:] == []  # Lex said it once more
+        assert said_by_twilio(live.call)[1:] == []  # Lex spoke the words once more, not Twilio
         assert [event.code for event in live.call.events if isinstance(event, StreamClosed)] in ([31903], [31921])
         live.call.hang_up()
         live.call.wait(PATIENCE_S)
@@ -137,7 +142,7 @@ def test_a_stream_mode_call_is_handed_over_between_workers(tmp_path: Path) -> No
     with live_call(tmp_path, **{**STREAM_MODE, "NO_INPUT_S": "10"}) as live:
         old = is_asked_for_kinds(live)
         live.bridge.send_signal(signal.SIGHUP)
-        wait_until(lambda: not is_running(old))  # with the call, as soon as the caller was asked again
+        wait_until(lambda: not is_running(old))  # the worker ends with the call, as soon as the bot has asked again
         live.call.wait_for(StreamOpened, PATIENCE_S, count=2)
         assert [event.code for event in live.call.events if isinstance(event, StreamClosed)] == [0]
         assert said_by_twilio(live.call)[1:] in ([], ["Sorry, I did not hear anything.", KINDS])

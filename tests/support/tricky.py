@@ -35,7 +35,7 @@ def work_on() -> Never:
         until_s = time.monotonic() + 0.05
         while time.monotonic() < until_s:
             pass
-        gevent.sleep(0.001)  # after sleep(0) gevent may go on with us fifty times before it comes round
+        gevent.sleep(0.001)  # after sleep(0) gevent may continue this greenlet fifty times before the loop comes round
 
 
 def fail(_private: str = SECRET) -> Never:
@@ -59,7 +59,7 @@ def escape() -> None:
     """Raise an exception in every place from which one can escape uncaught."""
     gevent.spawn(leave)
     gevent.spawn(fail, SECRET).join()
-    gevent.spawn(fail).kill()  # before it has begun
+    gevent.spawn(fail).kill()  # before the greenlet has begun
     get_hub().loop.run_callback(fail, SECRET)
     gevent.sleep(0.01)
     Broken()
