@@ -72,14 +72,14 @@ def test_the_task_is_protected_while_calls_are_live(tmp_path: Path) -> None:
         neighbours = {"TWILIO_API_URL": twilio.url, "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": lex.url}
         ours = {"WEB_CONCURRENCY": "2", "NO_INPUT_S": "120", "ECS_AGENT_URI": uri, "SERVICE_NAME": "lexbridge-voice"}
         with BridgeProcess({**ENVIRONMENT, **V1_BOT, **neighbours, **ours}, tmp_path / "bridge.log") as bridge:
-            watch.sees(OFF)  # whatever was before
+            watch.sees(OFF)  # whatever state an earlier worker left
             first = has_a_turn(twilio, bridge)
             set_at_s = watch.sees(ON)
             second = has_a_turn(twilio, bridge)
             first.hang_up()
-            watch.sees_nothing(SOON_S)  # two calls or one: it is protected
+            watch.sees_nothing(SOON_S)  # the task is protected, with two calls as with one
 
-            # It is to be renewed while the agent refuses, then does not answer, then answers nonsense.
+            # The renewal comes while the agent refuses, then does not answer, then answers nonsense.
             agent.answer = DENIED
             refused_at_s = watch.sees(ON, ON, within_s=ecs.RENEW_EVERY_S + ecs.RETRY_S + SOON_S)
             assert refused_at_s - set_at_s == pytest.approx(ecs.RENEW_EVERY_S, abs=SOON_S)
@@ -105,6 +105,6 @@ def test_the_task_is_protected_while_calls_are_live(tmp_path: Path) -> None:
     assert said == ["task-protection-failed", "task-protection-works-again"]
     assert [line["event"] for line in log if line["level"] in ("warning", "error")] == ["task-protection-failed"]
     metrics = [line for line in log if line["event"] == "active-calls"]
-    assert 1 <= len(metrics) <= 3  # one in each minute of the clock
+    assert 1 <= len(metrics) <= 3  # one value in each minute of the clock
     assert {line[ecs.METRIC] for line in metrics} <= {0, 1, 2, 3}
     assert {line[ecs.DIMENSION] for line in metrics} == {"lexbridge-voice"}

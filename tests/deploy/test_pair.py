@@ -44,7 +44,7 @@ def both(haproxy: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
         yield found
 
 
-# --- who is let in
+# --- admission
 
 
 def test_only_https_and_the_services_addresses_get_through(both: Pair) -> None:
@@ -134,7 +134,7 @@ def test_a_webhook_and_its_socket_may_get_to_different_tasks(tmp_path: Path, mod
         assert webhook != stream
 
 
-# --- tasks that leave, and tasks that are lost
+# --- draining tasks and killed tasks
 
 
 def early_orders(both: Pair, fallback_url: str = "") -> tuple[list[Order], list[Order]]:
@@ -160,7 +160,7 @@ def test_a_task_that_leaves_loses_no_call(tmp_path: Path, mode: str) -> None:
         for order in leaving:
             assert both.where("stream-started", order) == ["one"]
         both.tasks["one"].send_signal(signal.SIGTERM)
-        if mode == "stream":  # a call is handed over while nobody speaks
+        if mode == "stream":  # a call moves while neither side speaks
             for order in leaving:
                 order.call.wait_for(StreamOpened, PATIENCE_S, count=2)
         together(everybody)
@@ -217,7 +217,7 @@ def test_a_task_that_dies_unnoticed_loses_no_call(tmp_path: Path, mode: str) -> 
         os.killpg(both.tasks["one"].pid, signal.SIGKILL)
         for order in lost:
             order.call.wait_for(StreamClosed, PATIENCE_S)
-        # Each gets to the dead task now, which has the fewest requests.
+        # The load balancer sends each request to the dead task, which has the fewest requests.
         late = [both.order(fallback_url) for _ in range(2)]
 
         def goes_on(order: Order) -> None:
@@ -233,7 +233,7 @@ def test_a_task_that_dies_unnoticed_loses_no_call(tmp_path: Path, mode: str) -> 
         assert all("11200" in order.complaints for order in late)
 
 
-# --- what Twilio has to say of a call, to a task that does not have it
+# --- webhooks of a call at a task that does not have it
 
 
 def test_a_lost_stream_may_be_told_to_either_task(both: Pair) -> None:
@@ -249,7 +249,7 @@ def test_a_lost_stream_may_be_told_to_either_task(both: Pair) -> None:
     order.turns()
     order.assert_complete(["31903", "31903"])
     assert both.where("call-resumed", order) == ["one", "two"]
-    # The second was lost where the first one's loss was heard of.
+    # The second stream was lost at the task that learned of the loss of the first one.
     assert both.where("stream-started", order)[-1] == "two"
 
 

@@ -11,14 +11,14 @@ from lexbridge.offline.commands.bridge_process import ROOT
 from tests.support.deploy.stacks import TEMPLATES, load
 
 TEXT = {path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", ROOT / "docs" / "deploy.md")}
-# One command ends at the end of its line, unless that is continued, and where it is quoted or substituted.
+# A command ends at the end of its line, unless the line is continued, or at the end of a quotation or substitution.
 COMMANDS = [
     re.sub(r"\\\n\s*", "", found)
     for text in TEXT.values()
     for found in re.findall(r"\baws (?:acm|cloudformation|ecr|ecs|logs) (?:[^\n`|)\\]|\\\n|\[\?[^\]]*\])+", text)
 ]
 OF_EVERY_COMMAND = {"query", "output", "region"}
-# Commands that the CLI has made up itself, with the options that are used here.
+# Commands that only the CLI has, not AWS's API, with the options that are used here.
 OWN_COMMANDS = {
     ("cloudformation", "deploy"): {"stack-name", "template-file", "capabilities", "parameter-overrides"},
     ("ecr", "get-login-password"): set(),
@@ -75,11 +75,5 @@ def test_every_parameter_and_output_that_is_named_exists() -> None:
         others = {"CallsAnswered", "CallsRefused", "CallsResumed", "TurnsFailed", "ActiveCallsPerTask", "StopTimeout"}
         others |= {"CannotPullContainerError", "ResourceInitializationError"}
         others |= {"GetCallerIdentity", "GetSession", "PutSession", "RecognizeUtterance"}  # requests to AWS
-        others |= {
-            "GetCallerIdentity",
-            "GetSession",
-            "RecognizeUtterance",
-            "PutSession",
-        }  # AWS requests of --check=live
         assert len(named) > 5
         assert named - others <= known

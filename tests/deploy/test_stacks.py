@@ -170,7 +170,7 @@ def test_alarms_and_a_dashboard_are_there(aws: Aws, service: dict[str, str], oth
     widgets = json.loads(body)["widgets"]
     assert "${" not in body
     held, calls, *_ = widgets[0]["properties"]["metrics"]
-    assert held[0]["expression"] == "calls / tasks"  # what the scaling policy holds
+    assert held[0]["expression"] == "calls / tasks"  # the value that the scaling policy controls
     assert calls[:4] == ["lexbridge", "ActiveCallsPerTask", "ServiceName", "lexbridge-voice"]
 
 
@@ -184,7 +184,7 @@ def test_the_domain_leads_to_the_load_balancer(
     assert record["AliasTarget"]["HostedZoneId"] == core["LoadBalancerHostedZoneId"]
 
 
-# --- what CloudFormation refuses, and the end
+# --- refused parameters, and deletion
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_both_stacks_go_and_leave_the_access_logs_alone(
     assert aws.client("elbv2").describe_target_groups()["TargetGroups"] == []
     left = aws.client("iam").list_role_policies(RoleName=core["ExecutionRoleName"])["PolicyNames"]
     assert left == ["pull-image"]
-    # As the README has it: first the load balancer's protection, then the stack.
+    # In the README's order: first switch off the load balancer's protection, then delete the stack.
     aws.update("lexbridge-core", load(TEMPLATES / "core.yml"), CORE_PARAMETERS | {"DeletionProtection": "false"})
     elb = aws.client("elbv2")
     (balancer,) = elb.describe_load_balancers()["LoadBalancers"]

@@ -44,7 +44,7 @@ def task_definition(aws: Aws, stack: str, parameters: Mapping[str, str], outputs
     resolver = Resolver(template, parameters, known, aws.exports())
     request = as_ecs_has_it(resolver.resolve(template["Resources"]["TaskDefinition"]["Properties"]))
     for port in request["containerDefinitions"][0]["portMappings"]:
-        port["containerPort"] = int(port["containerPort"])  # an export is text; CloudFormation does the same
+        port["containerPort"] = int(port["containerPort"])  # an export is text, and CloudFormation converts it too
     request["family"] += "-direct"
     ecs = aws.client("ecs")
     arn = ecs.register_task_definition(**request)["taskDefinition"]["taskDefinitionArn"]
@@ -69,7 +69,7 @@ def environment(aws: Aws, container: Mapping[str, Any]) -> dict[str, str]:
     """Return the environment of the service, with the secrets that ECS puts there."""
     found = {entry["name"]: entry["value"] for entry in container["environment"]}
     for entry in container["secrets"]:
-        # arn:aws:secretsmanager:region:account:secret:name, and then :key:version stage:version id if it is JSON
+        # arn:aws:secretsmanager:region:account:secret:name; for JSON, :key:version stage:version id follows
         parts = entry["valueFrom"].split(":")
         secret = aws.client("secretsmanager").get_secret_value(SecretId=":".join(parts[:7]))["SecretString"]
         found[entry["name"]] = json.loads(secret)[parts[7]] if len(parts) > 7 else secret
@@ -106,7 +106,7 @@ def test_the_task_is_what_the_service_needs(aws: Aws, service: dict[str, str]) -
     assert (settings.aws_region, settings.container_port, settings.vad) == (REGION, 8080, "hybrid")
     assert settings.access_key_id is None
     assert settings.drain_s < container["stopTimeout"]
-    assert settings.service_name == service["ServiceName"]  # the dimension of the metric that it is scaled by
+    assert settings.service_name == service["ServiceName"]  # the dimension of the metric of the scaling policy
 
 
 def test_the_other_task_is_what_was_chosen(aws: Aws, other: dict[str, str]) -> None:
@@ -142,7 +142,7 @@ def environment_as_shown(aws: Aws, stack: str, parameters: Mapping[str, str], ou
     return task_definition(aws, stack, parameters, outputs)["containerDefinitions"][0]["environment"]
 
 
-# --- rights
+# --- permissions
 
 
 def allowed(aws: Aws, role_arn: str, action: str, resource: str) -> bool:

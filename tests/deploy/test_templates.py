@@ -30,7 +30,7 @@ POLICY = TEMPLATES / "policy.guard"
 pytestmark = pytest.mark.timeout(INSTALL_LIMIT_S + 120)
 SETTING = {setting.name: setting for setting in SETTINGS}
 
-# A rule of ours, what of our own templates is changed into what, and so the rule is broken.
+# For each rule of ours: a text of our templates and its replacement, which breaks the rule.
 BREACHES = [
     (SERVICE, "no_secret_in_environment", "{Name: JOIN, Value: !Ref Join}", "{Name: API_TOKEN, Value: !Ref Join}"),
     (
@@ -151,7 +151,7 @@ def test_cloudformation_validate_finds_just_what_is_named(path: Path) -> None:
 @OURS
 def test_checkov_finds_nothing_and_each_exception_is_needed(checkov: Path, path: Path) -> None:
     command = [str(checkov), "--file", str(path), "--framework", "cloudformation"]
-    command += ["--skip-download", "--compact", "--output", "json"]  # without asking its makers' server for anything
+    command += ["--skip-download", "--compact", "--output", "json"]  # without a request to its maker's server
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
     assert found["summary"]["parsing_errors"] == 0
     assert found["summary"]["passed"] > 5
@@ -173,7 +173,7 @@ def test_our_policy_is_held(policy: CompositeEngine, path: Path) -> None:
 
 def test_a_careless_template_breaks_every_rule(policy: CompositeEngine) -> None:
     rules = set(re.findall(r"^rule (\w+)", POLICY.read_text(encoding="utf-8"), re.MULTILINE))
-    # It has no parameter for the TLS policy; BREACHES has that rule.
+    # careless.yml has no parameter for the TLS policy; BREACHES has that rule.
     assert broken_rules(policy, CARELESS) == rules - {"https_only_by_parameter"}
 
 
@@ -189,7 +189,8 @@ def test_every_variable_is_one_of_the_services() -> None:
     plain = [entry["Name"] for entry in container["Environment"]]
     secret = [entry["Fn::If"][1] if "Fn::If" in entry else entry for entry in container["Secrets"]]
     assert set(plain) | {entry["Name"] for entry in secret} <= set(SETTING)
-    # The stack has a role, so no temporary keys. One condition more is more than cloudformation-validate looks at.
+    # Temporary keys are not accepted, because the task has a role. cloudformation-validate does not check one more
+    # condition.
     elsewhere = {"AWS_SESSION_TOKEN", "TWILIO_API_KEY_SECRET"}
     assert {entry["Name"] for entry in secret} | elsewhere == {name for name, one in SETTING.items() if one.secret}
     assert not any(SETTING[name].secret for name in plain)

@@ -31,7 +31,8 @@ RUN_LIMIT_S = 300
 
 PROGRAMS = [("buildah", "buildah"), ("debootstrap", "debootstrap"), ("unshare", "util-linux"), ("chroot", "coreutils")]
 
-# Becomes process 1 of the container. A root that is bound onto itself can be made read-only; /dev is the machine's.
+# The script becomes process 1 of the container. It binds the root onto itself, to make it read-only. /dev is the
+# machine's.
 _AS_A_CONTAINER_DOES = """\
 set -eu
 root=$1; user=$2; folder=$3; scratch=$4; shift 4
@@ -63,7 +64,7 @@ def buildah(*arguments: str) -> str:
 
 def make_base() -> None:
     """Make the stand-in for python:3.13-slim-trixie if it does not exist. Skip the test if it cannot be made."""
-    buildah("rm", "--all")  # what a run that was broken off has left
+    buildah("rm", "--all")  # containers that an interrupted run has left
     if buildah("images", "--quiet", "--filter", f"reference={BASE}"):
         return
     with tempfile.TemporaryDirectory(prefix="lexbridge-base-") as folder:
@@ -71,7 +72,7 @@ def make_base() -> None:
         packages = "--include=python3,python3-pip,ca-certificates"
         need_to_work("nice", "debootstrap", "--variant=minbase", packages, "trixie", str(root))
         (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
-        # A machine may know its package index by a certificate of its own.
+        # The machine's package index may have a certificate of its own.
         certificates = Path("etc/ssl/certs/ca-certificates.crt")
         if (Path("/") / certificates).is_file():
             (root / certificates).write_bytes((Path("/") / certificates).read_bytes())
@@ -88,7 +89,7 @@ def build(dockerfile: str, name: str, **arguments: str) -> None:
     options = [word for key, value in given.items() for word in ("--build-arg", f"{key}={value}")]
     how = ["--isolation", "chroot", "--pull-never", "--format", "docker"]  # OCI's format has no HEALTHCHECK
     buildah("bud", "--quiet", *how, *options, "--file", dockerfile, "--tag", name, ".")
-    buildah("rmi", "--prune")  # what had the name before
+    buildah("rmi", "--prune")  # the image that had the name before
 
 
 def config_of(image: str) -> Mapping[str, Any]:
@@ -137,7 +138,7 @@ class Container:
             yield process
         finally:
             for pid in children(process.pid):
-                os.kill(pid, signal.SIGKILL)  # process 1: the others go with it
+                os.kill(pid, signal.SIGKILL)  # process 1, with which the others end
             process.wait(timeout=START_LIMIT_S)
 
     def _command(self, command: Sequence[str]) -> list[str]:

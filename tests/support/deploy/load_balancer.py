@@ -99,7 +99,7 @@ class LoadBalancer:
                 assert process.poll() is None, (self._folder / "haproxy.log").read_text(encoding="utf-8")
                 yield
             finally:
-                process.kill()  # with whatever goes through it
+                process.kill()  # with all its connections
                 process.wait(timeout=STOP_LIMIT_S)
 
     def deregister(self, task: str) -> None:

@@ -19,7 +19,7 @@ def need_programs(packages: Sequence[tuple[str, str]]) -> None:
     missing = {package for program, package in packages if shutil.which(program) is None}
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         for command in (["update"], ["install", "--yes", "--no-install-recommends", *sorted(missing)]):
-            # Its exit status does not matter: what counts is whether the programs are there then.
+            # The exit status does not matter: the programs either exist afterwards or not.
             subprocess.run(["apt-get", "--quiet", *command], capture_output=True, timeout=600, check=False)
     if absent := [f"{program} (Debian: {package})" for program, package in packages if shutil.which(program) is None]:
         pytest.skip(f"needs {', '.join(absent)}")

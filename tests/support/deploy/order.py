@@ -85,7 +85,7 @@ class Order:
         spoken = [event for event in self.call.events if isinstance(event, BotBegan | BotFinished)]
         if not spoken or isinstance(spoken[-1], BotBegan) or spoken[-1].at_s < since_s or not self.call.streams:
             return False
-        # Who answers before a stream is open is not heard.
+        # A caller who answers before a stream is open is not heard.
         opened = [event for event in self.call.events if isinstance(event, StreamOpened)]
         return time.monotonic() - max(spoken[-1].at_s, opened[-1].at_s) > _PAUSE_S * self.call.pace
 

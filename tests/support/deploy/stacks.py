@@ -31,7 +31,7 @@ SERVICE_PARAMETERS = {
     "LexBotAliasId": "KLMNOPQRST",
 }
 
-# Everything that may be chosen, chosen otherwise.
+# Every optional parameter, with another value than its default.
 OTHER_PARAMETERS = {
     "ServiceName": "second",
     "ListenerPriority": "11",
@@ -123,7 +123,9 @@ class Resolver:
         if name in own:
             return own[name]
         if name in self.template["Parameters"]:
-            return str(self.given.get(name, self.template["Parameters"][name].get("Default")))  # all text, as there
+            return str(
+                self.given.get(name, self.template["Parameters"][name].get("Default"))
+            )  # all parameters are text, as in CloudFormation
         return self.known[name]
 
     def _getatt(self, argument: list[str]) -> str:

@@ -18,7 +18,7 @@ def installed(requirement: str) -> Path:
     """Return the program of a package such as "checkov==3.3.30"; install it from the package index if it is missing."""
     place = Path(sys.prefix) / requirement
     program = place / "bin" / requirement.partition("==")[0]
-    complete = place / "complete"  # an installation that was interrupted is begun again
+    complete = place / "complete"  # missing after an interrupted installation, which then starts again
     if not complete.exists():
         venv.create(place, with_pip=True, clear=True)
         install = [
