@@ -1,4 +1,4 @@
-"""Bugs, and bad luck in timing, in one call: what the caller hears, and that nothing is left behind."""
+"""Bugs, and bad luck in timing, in one call: the caller hears an apology, and nothing is left behind."""
 
 from dataclasses import replace
 from xml.etree import ElementTree
@@ -7,6 +7,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from lexbridge.audio.vad.base import Detector
 from lexbridge.bridge import stream_stop
 from lexbridge.bridge.inbox import INBOX_SIZE
 from lexbridge.errors import CallGone
@@ -44,7 +45,7 @@ def test_a_bug_in_a_lex_request_is_heard_as_an_apology(logged: Logged) -> None:
 
 
 class EagerSpeech:
-    """Speech of a minute that is all there: no `read` ever waits."""
+    """A minute of speech that has arrived completely: no `read` ever waits."""
 
     audio = ReplyAudio("audio/pcm; rate=8000")
 
@@ -52,16 +53,15 @@ class EagerSpeech:
         self.reads = 0
 
     def read(self) -> bytes:
-        """See Speech."""
         self.reads += 1
         return rehearsal.VOICE if self.reads <= 3000 else b""
 
     def close(self) -> None:
-        """See Speech."""
+        pass
 
 
 def test_audio_that_is_all_there_is_heard_at_once() -> None:
-    """A reply whose audio is all there is heard at once, and holds up no other greenlet."""
+    """A reply whose audio has arrived completely is heard at once, and holds up no other greenlet."""
     speech = EagerSpeech()
 
     class EagerLex(RehearsedLex):
@@ -84,7 +84,7 @@ def test_audio_that_is_all_there_is_heard_at_once() -> None:
 
 
 def test_a_bug_in_an_update_leaves_the_call_alive(logged: Logged) -> None:
-    """A bug in a call update leaves the call alive, even where the update had the last words."""
+    """A bug in a call update leaves the call alive, even if the update was to say the last words."""
     goodbye = rehearsal.says("Goodbye.", state=DialogState.FULFILLED, intent="GoodbyeIntent")
     lex, control = RehearsedLex(goodbye, rehearsal.says("Which flowers?")), RehearsedControl(RuntimeError("a bug"))
     call = Rehearsal(lex, control)
@@ -99,14 +99,13 @@ def test_a_bug_in_an_update_leaves_the_call_alive(logged: Logged) -> None:
     assert (line["call_sid"], line["stream_sid"]) == (CALL_SID, STREAM_SID)
 
 
-class BrokenDetector:
-    """Breaks in the middle of what the caller says: after a second of the stream."""
+class BrokenDetector(Detector):
+    """A detector that raises an error after a second of the stream, in the middle of an utterance."""
 
     def __init__(self) -> None:
         self._frames = 0
 
     def is_voiced(self, frame: bytes) -> bool:
-        """See Detector."""
         self._frames += 1
         if self._frames > 50:
             raise RuntimeError("a bug")
@@ -153,7 +152,7 @@ def test_a_stream_that_stops_leaves_no_update_under_way() -> None:
 
 
 def test_a_stream_that_is_lost_leaves_no_update_under_way() -> None:
-    """It could come after the document by which the call goes on, and undo it."""
+    """A late update could replace the document by which the call goes on."""
     control = RehearsedControl(Event())
     call = Rehearsal(RehearsedLex(rehearsal.says("Which flowers?")), control)
     call.speaks()
@@ -171,7 +170,7 @@ def test_a_stream_that_was_taken_over_leaves_no_update_under_way() -> None:
     wait_until(lambda: control.busy == 1)
     call.calls.add(live_stream(CALL_SID))
     assert call.ended() == 1000
-    wait_until(lambda: control.busy == 0)  # a second attempt would replace what the newer stream has the caller hear
+    wait_until(lambda: control.busy == 0)  # a second attempt would replace the document of the newer stream
     assert call.calls.live_calls == 1
     wait_until(lambda: not call.left())
 
@@ -183,7 +182,7 @@ def test_after_an_update_finds_the_call_gone_no_other_is_tried() -> None:
     call = Rehearsal(lex, control)
     call.speaks()
     wait_until(lambda: control.busy == 1)
-    call.speaks()  # its document waits for the one before it
+    call.speaks()  # its document waits until the one before it was sent
     wait_until(lambda: lex.asked == 2 and not lex.busy)
     answer.set()
     assert call.ended() == 1000
@@ -220,7 +219,7 @@ def test_a_bug_while_a_stream_is_stopped_is_logged_once(logged: Logged, monkeypa
 
 
 def test_nothing_waits_for_a_full_inbox_past_the_calls_end() -> None:
-    """The reader, and the newer stream that takes over: one waits behind the other."""
+    """The reader and the newer stream that takes over wait for room in the inbox, one behind the other."""
     call = Rehearsal(RehearsedLex(), RehearsedControl())
     wait_until(lambda: call.calls.live_calls == 1)
     call.socket.sends([stop_text(), *(media_text(20 * number, rehearsal.SILENCE) for number in range(3 * INBOX_SIZE))])

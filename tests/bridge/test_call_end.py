@@ -1,4 +1,4 @@
-"""The line of the log that tells how a call ended, and who or what ended it."""
+"""The log line that tells how a call ended, and who or what ended it."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.support.sounds import tone
 
 
 def end_of(logged: Logged, caller: Told, why: str | None = None) -> tuple[str, object, object]:
-    """Ends the story. Returns which line tells of the end, who ended the call, and why."""
+    """End the story. Return the event of the line that tells so, who ended the call, and why."""
     caller.ends(why)
     (line,) = [line for line in logged() if line["event"] in ("call-ended", "call-left")]
     return line["event"], line.get("ended_by"), line["why"]
@@ -52,10 +52,10 @@ def test_the_caller_ended_a_one_way_stream_we_did_not_end(logged: Logged) -> Non
 
 
 def test_the_end_of_a_one_way_stream_is_unknown_with_keys(logged: Logged) -> None:
-    """Where keys were asked for, a one-way stream may have been stopped for them: why it ended is not known."""
+    """A one-way stream may have been stopped for the keys that were asked for, so the reason for its end is unknown."""
     caller = asks(Told())
     caller.story.update_made(1, 1.0, asks_for_keys=True)
-    caller.hangs_up()  # or another process answers the webhook of keys
+    caller.hangs_up()  # or another process answers the webhook with the keys
     assert end_of(logged, caller) == NOBODY_KNOWS
 
 
@@ -92,7 +92,7 @@ def test_it_says_who_ended_the_call(logged: Logged) -> None:
 
 
 def is_transferred(caller: Told) -> Told:
-    """The bot has the call transferred, in words."""
+    """Let the bot transfer the call, after some words."""
     asked = {"lexbridge:action": "transfer", "lexbridge:transfer-to": "+12065550199"}
     caller.lex_says("One moment.", speaks=True, dialog_state=FULFILLED, session_attributes=asked)
     return caller
@@ -141,7 +141,7 @@ def test_it_says_why_lexbridge_ended_the_call(logged: Logged) -> None:
 
 
 def is_asked_for_keys() -> Told:
-    """A caller whose document asks again by itself, once, and leaves them then. They are silent for so long."""
+    """Return a caller whose document asks once more by itself and then ends. The caller is silent for so long."""
     caller = asks(Told(NO_INPUT_LIMIT="1", SLOT_KINDS="Account=digits"))
     caller.lex_says("Your number?", slot_to_elicit="Account")
     caller.gets_the_update()

@@ -1,4 +1,4 @@
-"""The lines of the log that tell how long the caller waited for each reply."""
+"""The log lines that tell how long the caller waited for each reply."""
 
 import pytest
 
@@ -140,7 +140,7 @@ def test_a_false_alarm_is_no_reply(logged: Logged) -> None:
 
 def test_a_dropped_turn_has_no_line_but_an_unheard_one_has(logged: Logged) -> None:
     caller = asks(streaming())
-    caller.lex_says("Which day?", speaks=True)  # its voice does not come
+    caller.lex_says("Which day?", speaks=True)  # its audio does not arrive
     caller.says_something()
     caller.hangs_up()
     caller.ends()

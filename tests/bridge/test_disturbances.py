@@ -1,6 +1,6 @@
-"""What happens around a call and must not be heard in it: the clock on the wall, and names that do not resolve.
+"""Disturbances around a call that the caller must not hear: a wall clock that moves, and names that do not resolve.
 
-A log that nobody reads is in test_server.py.
+A log whose reader is stuck is tested with the server.
 """
 
 import socket
@@ -23,7 +23,7 @@ HOUR_S = 3600
 
 
 class WallClock:
-    """The wall clock as this process sees it, botocore's included; `moved_s` is how far it is wrong."""
+    """The wall clock of this process, botocore's included. `moved_s`: how far it is from the true time."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.moved_s = 0
@@ -63,17 +63,17 @@ def test_a_call_does_not_notice_the_wall_clock(by_s: int, monkeypatch: pytest.Mo
         assert len([event for event in call.events if isinstance(event, UpdateReceived)]) == 3
         assert [request.session_id for request in rig.lex.requests] == [call.sid] * 3
         apart_s = (max(clock.signed_at) - min(clock.signed_at)).total_seconds()
-        assert abs(apart_s - HOUR_S) < PATIENCE_S  # botocore did see the clock move
+        assert abs(apart_s - HOUR_S) < PATIENCE_S  # botocore has seen the clock move
 
         call.wait_for(BotFinished, PATIENCE_S, where=lambda event: "time" in event.text)
         lost_s = call.now_s()
-        call.streams[0].cut()  # and a stream that is lost is opened again: its token is of the new time
+        call.streams[0].cut()  # and a stream that is lost is opened again, with a token of the new time
         call.wait_for(StreamOpened, PATIENCE_S, count=2)
         call.wait_for(BotFinished, PATIENCE_S, where=lambda event: event.at_s > lost_s and "time" in event.text)
         caller.say("five pm")
         rig.hears(call, "okay")
 
-        late = rig.place_call(says("some flowers"))  # and others are taken
+        late = rig.place_call(says("some flowers"))  # and other calls are taken
         late.wait_for(StreamOpened, PATIENCE_S)
         for each in (call, late):
             each.hang_up()
@@ -83,7 +83,7 @@ def test_a_call_does_not_notice_the_wall_clock(by_s: int, monkeypatch: pytest.Mo
 
 @pytest.fixture
 def kept_names() -> Iterator[resolver.CachingResolver]:
-    """The resolver of a process that serves."""
+    """Install the resolver of a serving process."""
     hub = gevent.get_hub()
     before = hub.resolver
     yield resolver.install()
@@ -110,12 +110,12 @@ def test_a_call_does_not_notice_that_names_do_not_resolve(
         rig.hears(call, "What type of flowers")
 
         monkeypatch.setattr(kept_names._inner, "getaddrinfo", becomes)
-        monkeypatch.setattr(kept_names, "_fresh_s", 0)  # every connection asks again
+        monkeypatch.setattr(kept_names, "_fresh_s", 0)  # every connection resolves again
         monkeypatch.setattr(kept_names, "_deadline_s", 0.1)
         with pytest.raises(socket.gaierror):
             socket.getaddrinfo("never-seen.example.com", 443)
         for phrase, asked in (("roses please", "day"), ("tomorrow", "time")):
-            rig.lex.drop_connections()  # new ones are needed, to names that were known before
+            rig.lex.drop_connections()  # new connections are needed, to names that were resolved before
             rig.twilio.drop_connections()
             caller.say(phrase)
             rig.hears(call, asked)

@@ -1,6 +1,6 @@
-"""What strangers may send, each with its outcome, to the whole bridge; and a call beside them that never notices.
+"""Hostile input to the whole bridge, each with its outcome, while a call beside it is not disturbed.
 
-The outcomes: a close code, an HTTP status, or CUT: the connection ends without a word.
+An outcome is a close code, an HTTP status, or CUT: the connection ends without an answer.
 """
 
 import json
@@ -28,7 +28,7 @@ KINDS = "What type of flowers"
 
 @pytest.fixture(scope="module")
 def neighbour() -> Iterator[tuple[Rig, PhoneCall]]:
-    """A bridge with a live call, whose caller is understood when all the strangers have gone."""
+    """Yield a bridge with a live call, whose caller is still understood after all strangers have gone."""
     with running(["I would like to order flowers"], pace=0.15, NO_INPUT_S="120", NO_INPUT_LIMIT="20") as rig:
         caller = says()
         call = rig.place_call(caller)
@@ -44,7 +44,7 @@ def neighbour() -> Iterator[tuple[Rig, PhoneCall]]:
 def rig(
     neighbour: tuple[Rig, PhoneCall], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> Iterator[Rig]:
-    """The bridge, before and after a stranger: its call goes on, and there is no traceback anywhere."""
+    """Yield the bridge. Assert afterwards that its call goes on, and that no traceback was logged."""
     rig, call = neighbour
     caplog.set_level(logging.DEBUG)
     yield rig
@@ -76,17 +76,17 @@ def media(timestamp: object = "20", payload: object = "/" * 216, **more: object)
 
 
 def start(**changes: object) -> bytes:
-    """A start message, with a token that was not used before."""
+    """Return a start message with a token that was not used before."""
     token = make_stream_token(TOKEN, "CA" + "1" * 32, "AC" + "1" * 32, time.time(), nonce=secrets.token_hex(8))
     return says_json(event="start", start={**START, "customParameters": {"lexbridge:token": token}, **changes})
 
 
 def started() -> bytes:
-    """How a stream begins."""
+    """Return the first messages of a stream."""
     return says_json(event="connected", protocol="Call", version="1.0.0") + start()
 
 
-# RFC 6455: what the socket itself answers
+# RFC 6455: answered by the socket itself
 PROTOCOL = {
     "reserved bit 1": (client_message("{}", reserved=0x40), 1002),
     "reserved bit 2": (client_message("{}", reserved=0x20), 1002),
@@ -129,7 +129,7 @@ PROTOCOL = {
     "an HTTP request in place of a message": (upgrade_request(), 1002),
 }
 
-# Media Streams: what the call's rules answer
+# Media Streams: answered by the rules of the call
 MESSAGES = {
     "not JSON": (client_message("garbage"), 1007),
     "nothing": (client_message(""), 1007),
@@ -305,7 +305,7 @@ def test_a_body_far_too_big_is_not_read(rig: Rig) -> None:
 def test_a_wrong_address_is_in_the_log_not_in_the_answer(logged: Logged) -> None:
     signature = RequestValidator(TOKEN).compute_signature("https://outside.example:5/twiml", {"a": "b"})
     told = [f"X-Twilio-Signature: {signature}", "Content-Type: application/x-www-form-urlencoded", "Content-Length: 3"]
-    with running() as rig, RawClient(address(rig)) as client:  # one that has looked into no signature yet
+    with running() as rig, RawClient(address(rig)) as client:  # a fresh one, which has explained no signature yet
         request = get(*told, "X-Forwarded-Host: outside.example:5", path="/twiml", method="POST")
         client.send(request + b"a=b")
         answer = client.read_to_end()

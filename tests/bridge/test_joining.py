@@ -1,4 +1,4 @@
-"""Whole calls with JOIN=on: a caller who pauses in the middle of a sentence, the real boto3, real sockets."""
+"""Whole calls with JOIN=on, over the real boto3 and real sockets: the caller pauses in the middle of a sentence."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ MODES = pytest.mark.parametrize("mode", ["call-update", "stream"])
 
 @contextmanager
 def pausing(generation: str, mode: str, *heard: str) -> Iterator[Rig]:
-    """A bridge that joins, ten times as fast as on the telephone, with a Lex that thinks for one and a half seconds."""
+    """Yield a bridge with JOIN=on, ten times as fast as real time, whose Lex answers after one and a half seconds."""
     bot = v2_bot(flowers()) if generation == "v2" else {}
     variables = {"REPLY_MODE": mode, "JOIN": "on", "NO_INPUT_S": "120", "GREETING": "Hello.", **bot}
     with running(heard, pace=0.1, lex_voice=HummingVoice(), **variables) as rig:
@@ -38,18 +38,18 @@ def pausing(generation: str, mode: str, *heard: str) -> Iterator[Rig]:
 
 
 def of_call(rig: Rig, call: PhoneCall) -> list[LexRequestSeen]:
-    """The requests of its session, in order."""
+    """Return the requests of the call's session, in order."""
     return [request for request in rig.lex.requests if request.session_id == call.sid]
 
 
 def in_two_pieces(first: str, second: str) -> bytes:
-    """What the caller says, mu-law, with the pause in it."""
+    """Return the two pieces with a pause between them, mu-law."""
     voice, pause = HummingVoice(), MULAW_SILENCE * MULAW_BYTES_PER_MS * PAUSE_MS
     return encode_mulaw(voice.speak(first)) + pause + encode_mulaw(voice.speak(second))
 
 
 def says_it_with_a_pause(rig: Rig) -> PhoneCall:
-    """A caller who has said WHOLE, and heard an answer to it."""
+    """Place a call whose caller says WHOLE in two pieces and hears an answer to it."""
     caller = says()
     call = rig.place_call(caller)
     call.wait_for(StreamOpened, PATIENCE_S)
@@ -59,7 +59,7 @@ def says_it_with_a_pause(rig: Rig) -> PhoneCall:
 
 
 def answers_heard(rig: Rig, call: PhoneCall, text: str) -> int:
-    """How often the caller heard an answer with `text`."""
+    """Return how often the caller heard an answer with `text`."""
     if rig.settings.reply_mode == "stream":
         answers = {request.said for request in of_call(rig, call) if text in request.said}
         return sum(heard_by(call, answer) for answer in answers)
@@ -67,7 +67,7 @@ def answers_heard(rig: Rig, call: PhoneCall, text: str) -> int:
 
 
 def says_it_in_one_piece(rig: Rig, attributes: Mapping[str, str]) -> str:
-    """The session of somebody else, who has said the whole at once."""
+    """Return the session of another caller, who has said everything at once."""
     rig.lex_runtime.ask(LexRequest("in-one-piece", attributes, utterance_of(20)), Log())
     return "in-one-piece"
 
@@ -87,7 +87,7 @@ def test_an_order_with_a_pause_in_it_is_one_order(generation: str, mode: str, lo
         assert answers_heard(rig, call, DAY) == 1
         reply = rig.lex_runtime.fetch_session(call.sid)
         assert reply is not None
-        assert reply.session_attributes[CALL_SID_ATTRIBUTE] == call.sid  # the facts of the call came along
+        assert reply.session_attributes[CALL_SID_ATTRIBUTE] == call.sid  # the call's attributes were sent, too
         other = says_it_in_one_piece(rig, reply.session_attributes)
         assert state_of(rig.lex_runtime, call.sid) == state_of(rig.lex_runtime, other)
         call.hang_up()
@@ -102,7 +102,7 @@ def test_an_order_with_a_pause_in_it_is_one_order(generation: str, mode: str, lo
 @GENERATIONS
 @MODES
 def test_without_put_session_both_pieces_are_answered(generation: str, mode: str, logged: Logged) -> None:
-    """Where Lex's session may not be put back, each piece of what the caller said is answered."""
+    """A forbidden PutSession means that each piece of what the caller said is answered."""
     with pausing(generation, mode, FIRST, WHOLE) as rig:
         rig.lex.faults.append(LexFault(operation="PutSession", status=403, times=None))
         call = says_it_with_a_pause(rig)

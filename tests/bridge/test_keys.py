@@ -1,4 +1,4 @@
-"""Call-update mode: a caller who presses keys, or interrupts, while Twilio speaks."""
+"""Whole calls in call-update mode: a caller presses keys, or interrupts, while Twilio speaks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,33 +33,33 @@ GENERATIONS = pytest.mark.parametrize("generation", ["v1", "v2"])
 
 @contextmanager
 def updating(*heard: str, generation: str = "v1", **changes: Any) -> Iterator[Rig]:
-    """A bridge in call-update mode; a caller may interrupt."""
+    """Yield a bridge in call-update mode, whose caller may interrupt."""
     bot = v2_bot(flowers()) if generation == "v2" else {}
     with running(heard, **{"pace": 0.1, "BARGE_IN": "on", "NO_INPUT_S": "120", **bot, **changes}) as rig:
         yield rig
 
 
 def begins_to_say(call: PhoneCall, text: str) -> None:
-    """Waits until Twilio's voice begins to say something with `text`."""
+    """Wait until Twilio's voice begins to say something with `text`."""
     call.wait_for(BotBegan, PATIENCE_S, where=lambda event: text in event.text)
 
 
 def passes(call: PhoneCall, ms: int) -> None:
-    """Waits for so long, by the line's time."""
+    """Wait until `ms` have passed on the line."""
     until_ms = call.line.now_ms + ms
     wait_until(lambda: call.line.now_ms >= until_ms)
 
 
 def is_asked_for_kinds(call: PhoneCall, caller: SimulatedCaller) -> None:
-    """The caller has heard the greeting, has said something, and the bot begins to ask."""
+    """Place a call up to the moment when the bot begins to ask for the kind of flowers."""
     call.wait_for(BotFinished, PATIENCE_S)
-    passes(call, 1500)  # the bridge only has an estimate of how long that takes
+    passes(call, 1500)  # the bridge only estimates how long that takes
     caller.say("some flowers")
     begins_to_say(call, KINDS)
 
 
 def updates(call: PhoneCall) -> list[str]:
-    """The words of every update, in order."""
+    """Return the words of every call update, in order."""
     return [spoken(event.twiml) for event in call.events if isinstance(event, UpdateReceived)]
 
 
@@ -96,7 +96,7 @@ def test_keys_go_to_lex_as_text_by_a_new_stream(generation: str, logged: Logged)
 
 @GENERATIONS
 def test_keys_pressed_during_the_greeting_are_the_first_turn(generation: str) -> None:
-    """Keys pressed during the greeting are the first turn, and bring the facts of the call to Lex."""
+    """Keys pressed during the greeting are the first turn, which brings the call's session attributes to Lex."""
     with updating(generation=generation) as rig:
         call = rig.place_call(says())
         call.wait_for(StreamOpened, PATIENCE_S)
@@ -118,7 +118,7 @@ def test_a_lone_end_character_is_no_turn_and_the_call_goes_on() -> None:
         call = rig.place_call(caller)
         is_asked_for_kinds(call, caller)
         call.press("#")
-        # [?] whether Twilio tells of that, or goes on: here it goes on, to where the document runs out.
+        # [?] Unknown: does Twilio report that, or go on? Here it goes on, to the end of the document.
         call.wait_for(BotFinished, PATIENCE_S, 2, lambda event: KINDS in event.text and not caller.is_speaking)
         passes(call, 1500)
         caller.say("roses please")
@@ -215,7 +215,7 @@ def test_slow_keys_are_not_interrupted_where_they_were_asked_for() -> None:
 
 
 def test_a_caller_who_presses_nothing_is_asked_again(logged: Logged) -> None:
-    """A caller who presses nothing where keys were asked for is asked again, and then left with a goodbye."""
+    """A caller who was asked for keys and presses none is asked again, and then hears a goodbye."""
     with updating(FLOWERS, **SLOW) as rig:
         caller = says()
         call = rig.place_call(caller)
@@ -230,7 +230,7 @@ def test_a_caller_who_presses_nothing_is_asked_again(logged: Logged) -> None:
 
 
 def test_a_lone_end_character_counts_as_silence() -> None:
-    """Where keys were asked for, the end character alone counts as silence."""
+    """The end character alone counts as silence when keys were asked for."""
     with updating(FLOWERS, "roses", **{**SLOW, "NO_INPUT_S": "60"}) as rig:
         caller = says()
         call = rig.place_call(caller)

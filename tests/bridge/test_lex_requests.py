@@ -1,4 +1,4 @@
-"""A call's turns at Lex: what is left out of an answer, and what is no answer, is told in the log."""
+"""A call's requests to Lex: the log names what is left out of an answer, and what is no answer."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ MESSAGES = [{"contentType": "PlainText", "content": "Hello."}, {"contentType": "
 
 
 def told_of(answer: Any, monkeypatch: pytest.MonkeyPatch, recalls: bool = False) -> LexEvent:
-    """What a call is told of the one request that it makes."""
+    """Return the event that comes of the one request that the call makes."""
     told: list[LexEvent] = []
     with answering(answer) as peer:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", f"http://127.0.0.1:{peer.port}")
@@ -38,7 +38,7 @@ def told_of(answer: Any, monkeypatch: pytest.MonkeyPatch, recalls: bool = False)
 
 
 def warnings(logged: Logged) -> list[dict[str, Any]]:
-    """The lines of a level above "info", without time and place."""
+    """Return the log lines of the level "warning", without time and place."""
     keys = ("event", "parts", "keys", "error", "turn")
     return [{key: line[key] for key in keys if key in line} for line in logged() if line["level"] == "warning"]
 

@@ -32,7 +32,7 @@ def test_an_order_is_fulfilled_and_the_bot_hangs_up(generation: str) -> None:
 
 
 class RecordedCaller(SimulatedCaller):
-    """A caller whose line is recorded: `line` holds every frame Twilio was given, mu-law."""
+    """A caller whose line is recorded: `line` holds every mu-law frame that Twilio received."""
 
     def __init__(self) -> None:
         super().__init__(HummingVoice())
@@ -49,7 +49,7 @@ def test_lex_gets_each_sample_of_an_utterance_and_its_pre_roll() -> None:
         caller = RecordedCaller()
         call = rig.place_call(caller)
         call.wait_for(StreamOpened, PATIENCE_S)
-        wait_until(lambda: len(caller.line) > 8 * 1000)  # a second of line, for the pre-roll
+        wait_until(lambda: len(caller.line) > 8 * 1000)  # a second of the line, for the pre-roll
         caller.say("flowers please")
         rig.hears(call, KINDS)
         (request,) = rig.lex.requests
@@ -127,7 +127,7 @@ def test_a_hang_up_breaks_off_the_request_of_an_utterance() -> None:
 
 
 def closed_with(client: websocket.WebSocket) -> int:
-    """The code of the close that the bridge sends."""
+    """Return the close code that the bridge sends."""
     opcode, payload = client.recv_data()
     assert opcode == websocket.ABNF.OPCODE_CLOSE
     client.shutdown()
@@ -135,7 +135,7 @@ def closed_with(client: websocket.WebSocket) -> int:
 
 
 def connected(rig: Rig) -> websocket.WebSocket:
-    """A socket to the bridge, past Twilio."""
+    """Return a socket that is connected to the bridge directly, without Twilio."""
     return websocket.create_connection(rig.base.replace("http", "ws") + "/", timeout=PATIENCE_S, header=SIGNED)
 
 

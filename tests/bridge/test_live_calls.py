@@ -1,4 +1,4 @@
-"""The record of live calls."""
+"""The registry of live calls, and the admission of more."""
 
 from lexbridge.bridge.live_calls import CallRegistry
 from tests.support.live_calls import live_stream
@@ -83,8 +83,8 @@ def test_a_stream_that_was_handed_over_is_none_the_call_has() -> None:
     stream = live_stream("CA1")
     calls.add(stream)
     calls.set_handed_over(stream, True)
-    assert calls.stream_lost("CA1", "MZ2")  # the one that should have followed
-    calls.set_handed_over(stream, False)  # Twilio did not carry it out, and another document came after it
+    assert calls.stream_lost("CA1", "MZ2")  # the stream that should have followed
+    calls.set_handed_over(stream, False)  # Twilio did not take that document, and another one came after it
     assert not calls.stream_lost("CA1", "MZ2")
 
 

@@ -1,4 +1,4 @@
-"""Whole calls in stream mode that lose a stream, or go on in another process."""
+"""Whole calls in stream mode: a stream is lost, or the call goes on in another process."""
 
 from dataclasses import replace
 
@@ -36,18 +36,18 @@ from tests.support.streaming import (
 )
 from tests.support.twilio_messages import CALL_SID, stop_text
 
-# A stream is lost, a process leaves or ends
+# -- a stream is lost; a process leaves or ends
 
 
 def asked_once_more(call: PhoneCall, heard_before: int) -> None:
-    """The call's next stream has Lex say once more what it asked last."""
+    """Wait until Lex asks its last question once more on the call's next stream."""
     call.wait_for(StreamOpened, PATIENCE_S, count=2)
     wait_until(lambda: heard_by(call, KINDS_ASKED) == heard_before + 1)
     assert [KINDS in text for text in said_by_twilio(call)] == [False]
 
 
 def goes_on(rig: Rig, caller: SimulatedCaller, call: PhoneCall, streams: int) -> None:
-    """The call has lost a stream, and goes on: by now it has had so many."""
+    """Wait until a call that has lost a stream goes on. `streams`: how many it has had by then."""
     wait_until(lambda: not caller.is_speaking)
     gevent.sleep(0.1)
     caller.say("roses please")
@@ -78,11 +78,11 @@ def test_a_prompt_is_said_again_after_a_lost_stream(generation: str, after_s: fl
         goes_on(rig, caller, call, streams=2)
         (complaint,) = call.complaints
         assert complaint.startswith("31903")
-        assert count_of(call, UpdateReceived) == 0  # its own document went on, and the words came over the stream
+        assert count_of(call, UpdateReceived) == 0  # its own document went on, and Lex's words came over the stream
 
 
 def test_an_answer_interrupts_the_prompt_after_a_lost_stream() -> None:
-    """The caller may interrupt the prompt that is said again after a lost stream, and is heard."""
+    """The caller may interrupt the prompt that is repeated after a lost stream, and is understood."""
     with streaming(FLOWERS, "roses", BARGE_IN="on", BARGE_IN_MS="200") as rig:
         caller, call = call_until_asked_for_kinds(rig)
         call.streams[0].cut()
@@ -140,7 +140,7 @@ def test_a_lex_that_has_forbidden_it_is_not_asked_again_at_once(logged: Logged) 
 def test_an_answer_is_heard_on_the_stream_after_a_lost_one() -> None:
     """A stream that is lost while Lex thinks is followed by another one, on which the answer is heard."""
     with streaming(FLOWERS, "roses") as rig:
-        rig.lex.think_s = 0.1  # of the clock: longer than the other stream takes to open, but for the second look
+        rig.lex.think_s = 0.1  # real time: longer than the other stream takes to open, apart from the second GetSession
         caller = says()
         call = rig.place_call(caller)
         call.wait_for(StreamOpened, PATIENCE_S)
@@ -163,7 +163,7 @@ def test_calls_go_on_when_a_process_closes_its_last_streams() -> None:
         assert "1001" in closed.reason
         asked_once_more(call, 1)
         goes_on(rig, caller, call, streams=2)
-        assert call.complaints == []  # closing its socket is how a bidirectional stream is ended
+        assert call.complaints == []  # a bidirectional stream is ended by closing its socket
 
 
 def test_a_call_that_loses_stream_after_stream_is_ended_in_words() -> None:
@@ -182,7 +182,7 @@ def test_a_call_that_loses_stream_after_stream_is_ended_in_words() -> None:
 
 
 def test_a_quiet_call_is_handed_over_and_not_asked_twice() -> None:
-    """A call is handed over when it is quiet after a prompt; the caller hears no prompt twice."""
+    """A call is handed over when the line is quiet after a prompt. The caller hears no prompt twice."""
     with streaming(FLOWERS, "roses", "tomorrow") as rig:
         caller, call = call_until_asked_for_kinds(rig)
         caller.say("roses please")
@@ -240,11 +240,11 @@ def test_the_status_of_a_lost_stream_causes_no_update() -> None:
         call.wait(PATIENCE_S)
 
 
-# What only bad luck in timing brings about
+# -- bad luck in timing
 
 
 def test_late_news_of_a_lost_stream_does_not_end_the_next() -> None:
-    """It comes while that one is about to hand the call over, to have the last words said."""
+    """The news arrives while the next stream is about to hand the call over for the last words."""
     with streaming(FLOWERS, "roses") as rig:
         _, call = call_until_asked_for_kinds(rig)
         rig.lex.faults.append(LexFault(status=403, operation="PutSession", times=None))
@@ -259,7 +259,7 @@ def test_late_news_of_a_lost_stream_does_not_end_the_next() -> None:
 
 
 def test_a_stream_that_was_taken_over_waits_for_its_stop() -> None:
-    """It has been stopped, or was lost: Twilio has one bidirectional stream a call."""
+    """The older stream was stopped or lost, because Twilio has one bidirectional stream for each call."""
     control = RehearsedControl()
     call = Rehearsal(RehearsedLex(rehearsal.says("Which flowers?")), control, REPLY_MODE="stream")
     wait_until(lambda: call.calls.live_calls == 1)

@@ -1,4 +1,4 @@
-"""Much media in little time, through the Bridge: nobody waits long for their turn, and there is an end to it."""
+"""Much media in little time, through the Bridge: no call waits long for its turn, and too much media is refused."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -8,6 +8,7 @@ import gevent
 import pytest
 
 from lexbridge.audio.pcm import FRAME_MS
+from lexbridge.audio.vad.base import Detector
 from lexbridge.bridge.live_call import MEDIA_BURST_S
 from lexbridge.call.hearing import SLICE_MS
 from lexbridge.call.inbound_audio import MAX_FILL_MS
@@ -27,20 +28,19 @@ from tests.support.twilio_messages import CALL_SID, media_text, stop_text
 MINUTE_MS = 60_000
 
 
-class CountingDetector:
-    """Hears no voice, and counts the frames."""
+class CountingDetector(Detector):
+    """A detector that finds no voice, and counts the frames."""
 
     frames = 0
 
     def is_voiced(self, frame: bytes) -> bool:
-        """See Detector."""
         CountingDetector.frames += 1
         return False
 
 
 @pytest.fixture
 def heard_ms(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """How much media all calls have heard so far."""
+    """Return a function that tells how much media all calls have heard so far."""
     monkeypatch.setattr("lexbridge.bridge.bridge.load_detector", lambda *_: CountingDetector)
     CountingDetector.frames = 0
     return lambda: CountingDetector.frames * FRAME_MS
@@ -90,7 +90,7 @@ def test_a_stop_waits_until_a_call_has_caught_up(logged: Logged) -> None:
 
 
 def test_an_answer_waits_until_a_call_has_caught_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise the bot's question would be asked in the middle of what is past already."""
+    """Otherwise the bot's question would be asked in the middle of media that is past already."""
     sessions: list[Any] = []
 
     class WatchedSession(CallSession):
@@ -125,7 +125,7 @@ def test_an_answer_waits_until_a_call_has_caught_up(monkeypatch: pytest.MonkeyPa
 
 
 def skips(times: int) -> list[str]:
-    """A frame, and after each hole of MAX_FILL_MS another."""
+    """Return a frame, and another one after each hole of MAX_FILL_MS."""
     return [a_frame(n * (MAX_FILL_MS + FRAME_MS)) for n in range(times + 1)]
 
 
@@ -146,7 +146,7 @@ def test_what_is_too_much_is_not_heard_out(heard_ms: Callable[[], int]) -> None:
     call = Rehearsal(RehearsedLex(), RehearsedControl(), Limits(rate_hz=0))
     call.socket.sends(skips(100))
     assert call.ended() == 1008
-    # The first frame, nineteen holes and the frame after each, and a slice of what was too much.
+    # The first frame, nineteen holes and the frame after each, and a slice of the media that was too much.
     assert heard_ms() == FRAME_MS + 19 * (MAX_FILL_MS + FRAME_MS) + SLICE_MS
 
 
@@ -157,7 +157,7 @@ def test_a_socket_with_higher_bounds_brings_more_media() -> None:
 
 
 def test_a_minute_that_is_skipped_each_minute_is_never_too_much() -> None:
-    """At the very start, and again and again while media comes at its pace."""
+    """Holes of a minute are accepted at the start, and repeatedly while media arrives at its usual pace."""
     media_s, now_s = TokenBucket(Limits().rate_hz * FRAME_MS / 1000, MEDIA_BURST_S), 1000.0
     for _ in range(10):
         assert media_s.take(now_s, 60)
@@ -167,7 +167,7 @@ def test_a_minute_that_is_skipped_each_minute_is_never_too_much() -> None:
 
 
 def test_media_time_that_keeps_jumping_is_served_quickly(logged: Logged) -> None:
-    """Media time that jumps again and again is served: the skipped silence is not heard frame by frame."""
+    """Media time that jumps repeatedly is served: the skipped silence is not heard frame by frame."""
     call = Rehearsal(RehearsedLex(), RehearsedControl())
     call.socket.sends([*[a_frame(at_ms) for at_ms in (0, MINUTE_MS, 10 * MINUTE_MS, 0, 10**9)], stop_text()])
     assert call.ended() == 1000

@@ -1,4 +1,4 @@
-"""lexbridge's own phrases, spoken by the real clients of both generations."""
+"""lexbridge's own phrases in the bot's voice, requested by the real clients of both generations."""
 
 from collections.abc import Iterator
 
@@ -53,7 +53,7 @@ def test_lex_speaks_each_sentence_once_in_sessions_of_its_own(local, monkeypatch
     spoken = voice.audio[PHRASES.one_moment]
     assert len(spoken) % MULAW_FRAME_BYTES == 0
     assert len(spoken) / 8 == pytest.approx(40 * len(PHRASES.one_moment), abs=20)
-    assert PHRASES.busy not in voice.audio  # said before there is a stream
+    assert PHRASES.busy not in voice.audio  # it is said before there is a stream
 
 
 def test_where_calls_have_a_limit_lex_speaks_what_is_said_then(local, monkeypatch):
@@ -68,7 +68,7 @@ def test_where_calls_have_a_limit_lex_speaks_what_is_said_then(local, monkeypatc
 
 @pytest.mark.parametrize("generation", BOTS)
 def test_a_forbidden_bot_is_asked_later_for_the_rest(local, monkeypatch, generation, logged):
-    """A bot that may not be asked to voice phrases is asked again later, and only for those that are missing."""
+    """A bot whose PutSession is forbidden is asked again later, and only for the phrases that are missing."""
     voice = phrase_cache(local, monkeypatch, generation, again_after_s=0.2)
     local.faults.append(LexFault(status=403, operation="PutSession"))
     voice.learn()

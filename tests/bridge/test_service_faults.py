@@ -1,4 +1,4 @@
-"""Faults of Lex and of Twilio during whole calls, and what the caller hears of them."""
+"""Faults of Lex and of Twilio during whole calls, and what the caller hears then."""
 
 from typing import Literal
 
@@ -32,7 +32,7 @@ from tests.support.rig import (
 
 
 def hears_after_lex_fault(rig: Rig, *texts: str) -> None:
-    """One utterance, and the documents that have to come of it, in order."""
+    """Place a call with one utterance. Assert which documents Twilio receives, in order."""
     caller = says("some roses please")
     call = rig.place_call(caller)
     for count, text in enumerate(texts, start=1):
@@ -123,7 +123,7 @@ def test_two_faults_of_twilio_are_unheard_three_cost_a_reply(fault: RestFault) -
         rig.twilio.rest_faults.extend([fault, fault, fault])
         caller.say("roses please")
         call.wait_for(UpdateRefused, PATIENCE_S, count=5)
-        caller.say("tomorrow please")  # the reply before was lost; the next turn goes on
+        caller.say("tomorrow please")  # the reply before was lost; the dialog goes on with the next turn
         rig.hears(call, "what time")
         assert len([event for event in call.events if isinstance(event, UpdateReceived)]) == 2
         call.hang_up()
@@ -144,9 +144,9 @@ def test_a_call_that_is_over_for_twilio_ends_quietly(status: int, code: int, log
 
 @pytest.mark.parametrize("kind", ["hang", "drip"])
 def test_a_transfer_that_twilio_answers_late_is_asked_for_once(kind: Literal["hang", "drip"]) -> None:
-    """The stream's `stop` comes while the answer does not: a second request would tear the two apart."""
+    """The stream is stopped before Twilio's answer arrives: a second request would interrupt the transferred call."""
     flags = {"HANGUP_INTENTS": "NoSuchIntent", "TRANSFER_NUMBERS": "+12065550155"}
-    # The two talk far longer than both deadlines and the pause between them take.
+    # The transferred call lasts far longer than both deadlines and the pause between them.
     with running(
         ["I would like to order flowers", "goodbye"], attempt_deadlines_s=(0.2, 0.2, 0.2), dial_ms=30_000, **flags
     ) as rig:

@@ -1,4 +1,4 @@
-"""What the log tells of whole calls: each reply's latencies, and how the call and its streams ended."""
+"""The log of whole calls: the latencies of each reply, and how the call and its streams ended."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def lines_of(logged: Logged, event: str) -> list[dict[str, Any]]:
 
 
 def check_turns(lines: list[dict[str, Any]], settings: Settings) -> None:
-    """Every turn of ORDER has a line, and its latencies are in order."""
+    """Assert that every turn of ORDER has a line with plausible latencies."""
     assert [(line["turn"], line["outcome"], line["end_ms"]) for line in lines] == [
         (turn, "answered", settings.hangover_ms) for turn in range(1, len(ORDER) + 1)
     ]
@@ -36,7 +36,7 @@ def test_the_log_tells_latencies_and_who_ended_the_call(logged: Logged) -> None:
         wait_until(lambda: bool(lines_of(logged, "call-ended")))
     told = lines_of(logged, "turn-latency")
     check_turns(told, rig.settings)
-    # The last update hangs up: at this pace the call may be over before Twilio's answer to it is here.
+    # The last update hangs up. At this pace the call may be over before Twilio's answer to the update arrives.
     assert all(0 <= line["update_ms"] <= line["reply_ms"] - line["end_ms"] for line in told[:-1])
     assert told[0]["update_ms"] >= 100  # the pause before the second attempt
     (ended,) = lines_of(logged, "call-ended")
@@ -71,7 +71,7 @@ def test_the_log_tells_that_the_caller_hung_up(logged: Logged) -> None:
 
 
 def test_a_stream_leaves_for_keys_and_the_next_ends_the_call(logged: Logged) -> None:
-    """In call-update mode a stream leaves for keys, and the next one ends with the call."""
+    """A one-way stream makes way for keys, and the stream after it ends with the call."""
     with running() as rig:
         call = rig.place_call(says())
         wait_until(lambda: bool(lines_of(logged, "stream-started")))
@@ -79,7 +79,7 @@ def test_a_stream_leaves_for_keys_and_the_next_ends_the_call(logged: Logged) -> 
             call.press(key)
         call.wait_for(StreamOpened, PATIENCE_S, count=2)
         wait_until(lambda: bool(lines_of(logged, "call-left")))
-        wait_until(lambda: bool(lines_of(logged, "call-updated")))  # nothing more is to be told to Twilio
+        wait_until(lambda: bool(lines_of(logged, "call-updated")))  # Twilio is to receive nothing more
         call.hang_up()
         rig.ended(call)
         wait_until(lambda: bool(lines_of(logged, "call-ended")))

@@ -1,4 +1,4 @@
-"""Whole calls in stream mode: Lex's own voice over the socket, keys, interruptions, and who speaks first."""
+"""Whole calls in stream mode: Lex's voice over the socket, keys, interruptions, and who speaks first."""
 
 from dataclasses import replace
 
@@ -44,7 +44,7 @@ def test_an_order_is_fulfilled_and_heard_over_one_stream(generation: str) -> Non
 
 def test_lexs_voice_is_heard_before_all_of_it_is_there() -> None:
     with streaming(FLOWERS) as rig:
-        rig.lex.audio_pace, rig.lex.audio_piece_ms = 30, 300  # three times as fast as it is played here
+        rig.lex.audio_pace, rig.lex.audio_piece_ms = 30, 300  # three times as fast as it plays here
         call = rig.place_call(says("some flowers"))
         prompt_heard(call, 1)
         (request,) = turns_of(rig)
@@ -57,7 +57,7 @@ def test_lexs_voice_is_heard_before_all_of_it_is_there() -> None:
         rig.ended(call)
 
 
-# Keys
+# -- keys
 
 
 @GENERATIONS
@@ -79,7 +79,7 @@ def test_keys_go_to_lex_as_text_and_stop_the_prompt(generation: str, logged: Log
     assert not [line for line in logged() if "90417" in str(line) and line["level"] != "debug"]
 
 
-# Interruptions
+# -- interruptions
 
 
 def test_whoever_interrupts_stops_the_prompt_and_is_understood() -> None:
@@ -121,12 +121,12 @@ def test_a_noise_that_is_no_word_is_no_interruption_in_the_end(logged: Logged) -
         assert len(turns_of(rig)) == 2
         heard_ms = sum(audio.heard_ms for audio in call.sent_audio)
         whole_ms = len(hum_of(turns_of(rig)[0].said)) / 8
-        assert whole_ms <= heard_ms <= whole_ms + 1000  # it goes on a little before where it stopped
+        assert whole_ms <= heard_ms <= whole_ms + 1000  # the prompt goes on from a little before the interruption
         call.hang_up()
         rig.ended(call)
 
 
-# Who speaks first
+# -- who speaks first
 
 WELCOMES = {"WELCOME": "bot", "WELCOME_INTENT": "OrderFlowers"}
 
@@ -161,7 +161,7 @@ def test_the_bot_welcomes_the_caller(generation: str) -> None:
     ],
 )
 def test_a_caller_whom_the_bot_does_not_welcome_is_greeted(generation: str, fault: LexFault, words: str) -> None:
-    """A caller whom the bot does not welcome hears GREETING; where Lex forbids it, an apology ends the call."""
+    """A caller whom the bot does not welcome hears GREETING. If Lex forbids the welcome, an apology ends the call."""
     with streaming(FLOWERS, generation=generation, deadlines=deadlines_for(fault), **WELCOMES) as rig:
         caller = says()
         call = rig.place_call(caller)
@@ -178,6 +178,8 @@ def test_a_caller_whom_the_bot_does_not_welcome_is_greeted(generation: str, faul
         client = boto3_client(rig)
         if generation == "v1":
             session = client.get_session(botName="OrderFlowers", botAlias="prod", userId=call.sid)
-            assert session["sessionAttributes"]["lexbridge:call-sid"] == call.sid  # the facts of the call came along
+            assert (
+                session["sessionAttributes"]["lexbridge:call-sid"] == call.sid
+            )  # the call's attributes were sent, too
         call.hang_up()
         rig.ended(call)

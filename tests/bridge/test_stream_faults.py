@@ -1,4 +1,4 @@
-"""Whole calls in stream mode whose voice, hang-up or transfer fails."""
+"""Whole calls in stream mode in which Lex's voice, the hang-up or a transfer fails."""
 
 from dataclasses import replace
 
@@ -32,16 +32,16 @@ from tests.support.streaming import (
     turns_of,
 )
 
-# Lex's voice fails
+# -- Lex's voice fails
 
 
 def connections(rig: Rig) -> int:
-    """Connections that the local Lex has open."""
+    """Return the number of connections that the local Lex has open."""
     return len(rig.lex._connections)
 
 
 def idle_connections(rig: Rig) -> int:
-    """Connections that the bridge keeps for its next requests."""
+    """Return the number of connections that the bridge keeps for its next requests."""
     manager = rig.lex_runtime._api.client._endpoint.http_session._manager
     pools = [manager.pools[key] for key in manager.pools.keys()]  # noqa: SIM118 - no mapping
     return sum(
@@ -80,11 +80,11 @@ def test_words_that_lexs_voice_does_not_bring_are_said_by_twilio(
         rig.lex.faults.append(replace(fault))
         caller.say("some flowers")
         call.wait_for(StreamOpened, PATIENCE_S, count=2)
-        assert len(turns_of(rig)) == 1  # the dialog is not taken on twice
+        assert len(turns_of(rig)) == 1  # the turn is not sent twice
         assert [KINDS in text for text in said_by_twilio(call)] == [False, True]
         rig.lex.faults.clear()
         caller.say("roses please")
-        prompt_heard(call, 1)  # the first of the new stream
+        prompt_heard(call, 1)  # the first turn of the new stream
         assert turns_of(rig)[1].said == DAY
         assert heard_by(call, DAY) == 1
         call.hang_up()
@@ -110,11 +110,11 @@ def test_lexs_voice_is_played_at_the_rate_that_it_says(rate_hz: int) -> None:
         rig.ended(call)
 
 
-# Hang-up and transfer
+# -- hang-up and transfer
 
 
 def last_words_heard(call: PhoneCall, of: str) -> None:
-    """Finds that the update came only after all of `of` was heard."""
+    """Assert that the update came only after the caller had heard all of `of`."""
     (update,) = [event for event in call.events if isinstance(event, UpdateReceived)]
     ends = [mark for mark in call.events if isinstance(mark, MarkReturned) and mark.name.endswith(":end")]
     assert ends[-1].at_s < update.at_s
@@ -133,7 +133,7 @@ def test_a_caller_is_put_through_after_the_last_words_were_heard() -> None:
         assert call.wait_for(Transferred, PATIENCE_S).number == "+12065550155"
         last_words_heard(call, turns_of(rig)[-1].said)
         assert rig.ended(call).reason is EndReason.HANGUP_VERB
-        assert said_by_twilio(call) == [rig.settings.greeting, "Goodbye."]  # when that call was over
+        assert said_by_twilio(call) == [rig.settings.greeting, "Goodbye."]  # after the transferred call was over
         wait_until(lambda: rig.calls.live_calls == 0)
 
 

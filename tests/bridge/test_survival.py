@@ -1,4 +1,4 @@
-"""A call goes on: its stream is lost, its process leaves or ends. All over real sockets."""
+"""Whole calls over real sockets that survive the loss of a stream, or the end of their process."""
 
 import gevent
 import pytest
@@ -24,11 +24,11 @@ KINDS = "What type of flowers"
 DAY = "What day do you want the roses to be picked up?"
 ORDER = ["I would like to order flowers", "roses", "tomorrow"]
 SLOWLY = 0.1
-"""A pace at which what happens between two processes takes little of the call."""
+"""The pace of the calls: slow enough that work between two processes takes little of a call's time."""
 
 
 def call_until_asked_for_kinds(rig: Rig) -> tuple[SimulatedCaller, PhoneCall]:
-    """A caller who was asked what type of flowers they want."""
+    """Place a call up to the bot's question what type of flowers the caller wants."""
     caller = says()
     call = rig.place_call(caller)
     call.wait_for(StreamOpened, PATIENCE_S)
@@ -38,7 +38,7 @@ def call_until_asked_for_kinds(rig: Rig) -> tuple[SimulatedCaller, PhoneCall]:
 
 
 def times_told(call: PhoneCall, text: str) -> int:
-    """In how many updates the caller was told `text`."""
+    """Return in how many call updates the caller was told `text`."""
     return len([event for event in call.events if isinstance(event, UpdateReceived) and text in event.twiml])
 
 
@@ -63,10 +63,10 @@ def test_a_call_goes_on_with_the_last_prompt_after_a_loss(generation: str) -> No
 
 
 def test_an_answer_lost_with_its_process_is_not_asked_again() -> None:
-    """Lex has the caller's words, and answers a bridge that is not there any more."""
+    """Lex has the caller's words, and answers a bridge that has ended meanwhile."""
     with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
         caller, call = call_until_asked_for_kinds(rig)
-        rig.lex.think_s = 0.1  # of the clock: longer than the other stream takes to open, but for the second look
+        rig.lex.think_s = 0.1  # real time: longer than the other stream takes to open, apart from the second GetSession
         caller.say("roses please")
         wait_until(lambda: len(rig.lex.requests) > 1 and rig.lex.requests[1].ended is not None)
         rig.twilio.rest_faults.clear()
@@ -115,12 +115,12 @@ def test_a_lex_that_does_not_tell_is_no_obstacle(logged: Logged) -> None:
 
 
 def hands_over(call: PhoneCall) -> UpdateReceived:
-    """The update that opens a stream."""
+    """Wait for the call update that opens another stream."""
     return call.wait_for(UpdateReceived, PATIENCE_S, where=lambda update: "<Start>" in update.twiml)
 
 
 def leave(rig: Rig) -> None:
-    """The process is told to end while others are there; here the others are itself."""
+    """Tell the process to move its calls to others. Here it takes them itself."""
     rig.calls.ask_to_leave(10)
 
 
@@ -133,10 +133,10 @@ def test_a_call_is_handed_over_with_an_answer_and_nobody_notices() -> None:
         update = hands_over(call)
         assert DAY in update.twiml
         call.wait_for(StreamOpened, PATIENCE_S, count=2)
-        assert call.wait_for(StreamClosed, PATIENCE_S).code == 0  # Twilio stopped it, as it was asked to
+        assert call.wait_for(StreamClosed, PATIENCE_S).code == 0  # Twilio stopped it, as requested
         caller.say("tomorrow please")
         rig.hears(call, "what time")
-        assert len(rig.lex.requests) == 3  # no look-up, nothing twice
+        assert len(rig.lex.requests) == 3  # no GetSession, and nothing twice
         assert times_told(call, DAY) == 1
         call.hang_up()
         rig.ended(call)
@@ -156,7 +156,7 @@ def test_a_silent_caller_is_handed_over_when_asked_again() -> None:
 def test_an_answer_starts_the_count_of_lost_streams_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """After many losses in a row, the next answer opens a stream with which the count begins again."""
+    """The next answer after many losses in a row opens a stream with which the count begins again."""
     monkeypatch.setattr(live_call, "MANY_STREAMS_LOST", 1)
     with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
         caller, call = call_until_asked_for_kinds(rig)
@@ -213,7 +213,7 @@ def test_a_call_that_loses_stream_after_stream_is_ended_in_words() -> None:
 
 
 def test_a_greeted_call_is_served_by_a_full_process() -> None:
-    """It was greeted: between its webhook and its stream others came first."""
+    """A call that was greeted is served even if other calls have filled the process before its stream started."""
     with running(ORDER, pace=SLOWLY, MAX_CALLS="1", NO_INPUT_S="120") as rig:
         first = rig.place_call(says())
         second_caller = says()

@@ -1,5 +1,6 @@
-"""Callers whose phone sends nothing while they are silent, and networks that only seem so: over real sockets, in real
-time."""
+"""Phones that send nothing while the caller is silent, and networks that only stall.
+
+All over real sockets, in real time."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,12 +26,12 @@ PHRASE = "I would like to order flowers"
 
 
 def turns_of(rig: Rig) -> list[LexRequest]:
-    """The caller's turns at Lex."""
+    """Return the caller's turns at Lex."""
     return [request for request in rig.lex.requests if request.operation == "PostContent"]
 
 
 def lines(logged: Logged, event: str) -> list[dict[str, object]]:
-    """The log's lines of `event`."""
+    """Return the log lines of `event`."""
     return [line for line in logged() if line["event"] == event]
 
 
@@ -53,7 +54,7 @@ def test_a_caller_without_frames_is_answered_like_any_other(mode: str, logged: L
     with_frames, without = lines(logged, "stream-ended")
     assert with_frames["silent_ms"] == 0
     assert int(str(without["silent_ms"])) > 700
-    # Lex gets the same: what is silent is made up to the frame.
+    # Lex receives the same audio: the missing silence is filled in to the frame.
     assert abs(lengths[0] - lengths[1]) <= 100 * PCM_BYTES_PER_MS
 
 
@@ -76,7 +77,7 @@ def test_one_whose_side_answers_no_pings_is_asked_again_too(logged: Logged, monk
 
 
 class Network:
-    """A TCP proxy in front of `target` that can hold what it carries, both ways."""
+    """A TCP proxy in front of `target` that can hold back the data of both directions."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
@@ -87,13 +88,13 @@ class Network:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def stall(self, seconds: float) -> None:
-        """Holds everything for `seconds`."""
+        """Hold all data back for `seconds`."""
         self._flows.clear()
         gevent.sleep(seconds)
         self._flows.set()
 
     def close(self) -> None:
-        """Ends every connection."""
+        """End every connection."""
         self._server.stop(timeout=0)
 
     def _carry_both_ways(self, near: socket.socket, _: object) -> None:
@@ -114,7 +115,7 @@ class Network:
 
 @contextmanager
 def network_to(rig: Rig) -> Iterator[Network]:
-    """A network between Twilio and the bridge."""
+    """Yield a network between Twilio and the bridge."""
     host, port = rig.base.removeprefix("http://").split(":")
     network = Network((host, int(port)))
     try:
@@ -146,11 +147,11 @@ def test_a_network_that_stalls_in_mid_sentence_costs_no_word(stall_s: float, mod
     assert turn.audio in decode_mulaw(bytes(call.line.caller_mulaw))
 
 
-# -- by doubles: what a pong tells, in order
+# -- with doubles: the order of media and pongs
 
 
 def a_call(lex: RehearsedLex, pong: Callable[[bytes], bytes | None]) -> Rehearsal:
-    """A call whose peer answers pings by `pong`."""
+    """Return a call whose peer answers each ping with what `pong` returns for it, if anything."""
     call = Rehearsal(lex, RehearsedControl())
     call.socket.pong = pong
     return call

@@ -122,7 +122,7 @@ def spoken() -> UtteranceStream:
 def test_a_client_that_does_not_follow_is_refused_for_good(
     aws: Aws, jump: Callable[[float], None], by_s: float
 ) -> None:
-    """Without the clock of AWS, boto3 never recovers from a wrong wall clock."""
+    """boto3 alone never recovers from a wrong wall clock."""
     client = make_client(aws)
     recognize(client)
     jump(by_s)

@@ -215,6 +215,6 @@ def test_no_click_is_heard_where_frames_or_pieces_meet(hz):
 
 @pytest.mark.parametrize("hz", [200, 440, 1234])
 def test_a_sine_is_the_same_sine_all_the_way(hz):
-    """Before mu-law, no sample differs by more than rounding and the filter's ripple, borders included."""
+    """No sample before mu-law differs by more than rounding and the filter's ripple, borders included."""
     out = samples_of(resample(pcm_of(sine(hz, 16000, 1000)), 16000, 8000))
     assert np.abs(out - sine(hz, 8000, 1000))[200:-200].max() < 3
