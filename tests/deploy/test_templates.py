@@ -189,8 +189,8 @@ def test_every_variable_is_one_of_the_services() -> None:
     plain = [entry["Name"] for entry in container["Environment"]]
     secret = [entry["Fn::If"][1] if "Fn::If" in entry else entry for entry in container["Secrets"]]
     assert set(plain) | {entry["Name"] for entry in secret} <= set(SETTING)
-    # Temporary keys are not accepted, because the task has a role. cloudformation-validate does not check one more
-    # condition.
+    # The template has no parameter for AWS_SESSION_TOKEN, because the task has a role, and none for the API key's
+    # secret, because one more condition would be too much for cloudformation-validate.
     elsewhere = {"AWS_SESSION_TOKEN", "TWILIO_API_KEY_SECRET"}
     assert {entry["Name"] for entry in secret} | elsewhere == {name for name, one in SETTING.items() if one.secret}
     assert not any(SETTING[name].secret for name in plain)

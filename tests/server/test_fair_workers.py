@@ -23,7 +23,7 @@ NOWHERE = {
 }
 
 
-class Office:
+class RunningServer:
     """A running `server.py`, and the media sockets that are open to it."""
 
     def __init__(self, bridge: BridgeProcess, calls: ExitStack) -> None:
@@ -51,11 +51,11 @@ class Office:
 
 
 @contextmanager
-def office(folder: Path, workers: int) -> Iterator[Office]:
+def running_server(folder: Path, workers: int) -> Iterator[RunningServer]:
     """Start the server, and wait until all its workers are ready."""
     settings = {**ENVIRONMENT, **V1_BOT, **NOWHERE, "WEB_CONCURRENCY": str(workers), "DRAIN_S": "1"}
     with BridgeProcess(settings, folder / "bridge.log") as bridge, ExitStack() as calls:
-        opened = Office(bridge, calls)
+        opened = RunningServer(bridge, calls)
         wait_until(lambda: opened.log_has("worker-started", workers - 1))
         gevent.sleep(0.5)  # the first heartbeats of the last worker
         yield opened
@@ -63,7 +63,7 @@ def office(folder: Path, workers: int) -> Iterator[Office]:
 
 @pytest.mark.parametrize(("workers", "calls"), [(1, 5), (2, 30), (4, 60)])
 def test_each_worker_gets_its_share_of_the_calls(tmp_path: Path, workers: int, calls: int) -> None:
-    with office(tmp_path, workers) as opened:
+    with running_server(tmp_path, workers) as opened:
         opened.call(calls)
         spread = sorted(opened.spread().values())
         assert sum(spread) == calls
@@ -73,7 +73,7 @@ def test_each_worker_gets_its_share_of_the_calls(tmp_path: Path, workers: int, c
 
 def test_a_hanging_worker_with_few_calls_keeps_nobody_waiting(tmp_path: Path) -> None:
     """Another worker accepts a new connection if the worker with the fewest calls hangs."""
-    with office(tmp_path, 2) as opened:
+    with running_server(tmp_path, 2) as opened:
         opened.call(6)
         hung, other = opened.spread()
         os.kill(hung, signal.SIGSTOP)
@@ -89,7 +89,7 @@ def test_a_hanging_worker_with_few_calls_keeps_nobody_waiting(tmp_path: Path) ->
 
 
 def test_a_killed_workers_successor_gets_the_next_calls(tmp_path: Path) -> None:
-    with office(tmp_path, 2) as opened:
+    with running_server(tmp_path, 2) as opened:
         opened.call(20)
         killed, other = opened.spread()
         before = opened.spread()[other]
@@ -106,7 +106,7 @@ def test_a_killed_workers_successor_gets_the_next_calls(tmp_path: Path) -> None:
 
 
 def test_webhooks_leave_no_connection_for_a_handshake(tmp_path: Path) -> None:
-    with office(tmp_path, 2) as opened, requests.Session() as session:
+    with running_server(tmp_path, 2) as opened, requests.Session() as session:
         answer = session.get(f"{opened.bridge.url}/nothing", timeout=PATIENCE_S)
         assert (answer.status_code, answer.headers["Connection"]) == (404, "close")
         for _ in range(3):  # a load balancer may send its probes on one connection

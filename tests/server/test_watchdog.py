@@ -1,4 +1,5 @@
-"""Code that holds the event loop, and uncaught exceptions, in the log of a real server (tests/support/tricky.py)."""
+"""Code that holds the event loop, and uncaught exceptions, in the log of a real server
+(tests/support/faulty_server.py)."""
 
 import os
 import re
@@ -16,7 +17,7 @@ from tests.support.tricky_server import tricky_server
 
 
 def line_of(words: str) -> int:
-    """Return the number of the first line of tricky.py that contains `words`."""
+    """Return the number of the first line of faulty_server.py that contains `words`."""
     lines = Path(tricky.__file__).read_text(encoding="utf-8").splitlines()
     return next(number for number, line in enumerate(lines, 1) if words in line)
 
@@ -31,7 +32,7 @@ def test_what_holds_the_loop_is_named_by_file_and_line(tmp_path: Path) -> None:
             assert (line["level"], line["pid"]) == ("error", started.worker)
             assert line["held_ms"] >= least_ms
             innermost = line["where"][0]
-            at = int(re.fullmatch(r"tests/support/tricky.py:(\d+) hold", innermost)[1])  # type: ignore[index]
+            at = int(re.fullmatch(r"tests/support/faulty_server.py:(\d+) hold", innermost)[1])  # type: ignore[index]
             assert line_of("def hold") < at < line_of("def work_on")
         (free,) = started.lines("loop-free")
         assert (free["level"], free["pid"]) == ("info", started.worker)
@@ -46,7 +47,7 @@ def test_what_holds_the_loop_is_named_as_text_too(tmp_path: Path) -> None:
         wait_until(lambda: "loop-free" in started.text())
         told = next(line for line in started.text().splitlines() if "loop-held" in line)
         assert "error" in told
-        assert re.search(r"tests/support/tricky.py:\d+ hold", told)
+        assert re.search(r"tests/support/faulty_server.py:\d+ hold", told)
 
 
 def test_a_loop_that_waits_is_not_held(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The server of `tricky.py` as a process of its own, with its log."""
+"""The server of `faulty_server.py` as a process of its own, with its log."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.support.rig import ENVIRONMENT, PATIENCE_S, V1_BOT
 
 
 class Server:
-    """`tricky.py` while it runs."""
+    """`faulty_server.py` while it runs."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self._process = process
@@ -52,7 +52,7 @@ def tricky_server(folder: Path, **changes: str) -> Iterator[Server]:
     nowhere = {"TWILIO_API_URL": "http://127.0.0.1:9", "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": "http://127.0.0.1:9"}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests/support/tricky.py")],
+            [sys.executable, str(ROOT / "tests/support/faulty_server.py")],
             cwd=folder,
             env={"PATH": os.environ["PATH"], **environment, **nowhere, **changes},
             stdout=out,

@@ -1,4 +1,4 @@
-"""A `server.py` whose worker has faults on command: `python tests/support/tricky.py`.
+"""A `server.py` whose worker has faults on command: `python tests/support/faulty_server.py`.
 
 The settings are in the environment. The signals HOLD, WORK_ON and BREAK cause one fault each.
 """
