@@ -13,12 +13,12 @@ import pytest
 import requests
 
 from lexbridge.offline.commands.bridge_process import BridgeProcess
-from tests.support import tricky
+from tests.support import faulty_server
+from tests.support.faulty_server_process import running_faulty_server
 from tests.support.processes import children, handles
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, TOKEN
 from tests.support.server_process import COMPLETE, STARTING_S, live_call, said, starting
-from tests.support.tricky_server import tricky_server
 
 
 def has_begun(worker: int, signum: signal.Signals) -> bool:
@@ -81,15 +81,15 @@ def test_a_live_call_is_one_line_and_a_draining_worker_says_so(tmp_path: Path) -
 
 
 def test_a_worker_whose_loop_is_held_says_by_what(tmp_path: Path) -> None:
-    with tricky_server(tmp_path) as started:
-        os.kill(started.worker, tricky.HOLD)
+    with running_faulty_server(tmp_path) as started:
+        os.kill(started.worker, faulty_server.HOLD)
         wait_until(lambda: started.lines("loop-held"))
         os.kill(started.worker, signal.SIGUSR1)
         wait_until(lambda: started.lines("worker-report") and started.lines("loop-free"))
         assert any(line["where"][0].endswith(" hold") for line in started.lines("stack"))
         events = [json.loads(line)["event"] for line in started.text().splitlines()]
         assert events.index("stack") < events.index("loop-free")  # the report did not wait for the event loop
-        assert tricky.SECRET not in started.text()
+        assert faulty_server.SECRET not in started.text()
         assert started.end() == 0
 
 

@@ -11,20 +11,20 @@ from pathlib import Path
 import pytest
 
 from lexbridge.server.watchdog import HELD_S, HoldDetector
-from tests.support import tricky
+from tests.support import faulty_server
+from tests.support.faulty_server_process import running_faulty_server
 from tests.support.rehearsal import wait_until
-from tests.support.tricky_server import tricky_server
 
 
 def line_of(words: str) -> int:
     """Return the number of the first line of faulty_server.py that contains `words`."""
-    lines = Path(tricky.__file__).read_text(encoding="utf-8").splitlines()
+    lines = Path(faulty_server.__file__).read_text(encoding="utf-8").splitlines()
     return next(number for number, line in enumerate(lines, 1) if words in line)
 
 
 def test_what_holds_the_loop_is_named_by_file_and_line(tmp_path: Path) -> None:
-    with tricky_server(tmp_path) as started:
-        os.kill(started.worker, tricky.HOLD)
+    with running_faulty_server(tmp_path) as started:
+        os.kill(started.worker, faulty_server.HOLD)
         wait_until(lambda: started.lines("loop-free"))
         held = started.lines("loop-held")
         assert len(held) >= 2  # after one second and after two
@@ -37,13 +37,13 @@ def test_what_holds_the_loop_is_named_by_file_and_line(tmp_path: Path) -> None:
         (free,) = started.lines("loop-free")
         assert (free["level"], free["pid"]) == ("info", started.worker)
         assert free["held_ms"] >= 2000
-        assert tricky.SECRET not in started.text()
+        assert faulty_server.SECRET not in started.text()
         assert started.end() == 0
 
 
 def test_what_holds_the_loop_is_named_as_text_too(tmp_path: Path) -> None:
-    with tricky_server(tmp_path, LOG_FORMAT="text") as started:
-        os.kill(started.worker, tricky.HOLD)
+    with running_faulty_server(tmp_path, LOG_FORMAT="text") as started:
+        os.kill(started.worker, faulty_server.HOLD)
         wait_until(lambda: "loop-free" in started.text())
         told = next(line for line in started.text().splitlines() if "loop-held" in line)
         assert "error" in told
@@ -51,16 +51,16 @@ def test_what_holds_the_loop_is_named_as_text_too(tmp_path: Path) -> None:
 
 
 def test_a_loop_that_waits_is_not_held(tmp_path: Path) -> None:
-    with tricky_server(tmp_path) as started:
+    with running_faulty_server(tmp_path) as started:
         time.sleep(3)
         assert started.lines("loop-held") == []
         assert started.end() == 0
 
 
 def test_a_process_that_was_stopped_was_not_held(tmp_path: Path) -> None:
-    with tricky_server(tmp_path) as started:
+    with running_faulty_server(tmp_path) as started:
         worker = started.worker
-        os.kill(worker, tricky.WORK_ON)
+        os.kill(worker, faulty_server.WORK_ON)
         time.sleep(0.5)  # the worker is in the middle of its work now
         os.kill(worker, signal.SIGSTOP)
         time.sleep(3)
@@ -71,8 +71,8 @@ def test_a_process_that_was_stopped_was_not_held(tmp_path: Path) -> None:
 
 
 def test_what_escapes_is_one_json_line_without_values(tmp_path: Path) -> None:
-    with tricky_server(tmp_path) as started:
-        os.kill(started.worker, tricky.BREAK)
+    with running_faulty_server(tmp_path) as started:
+        os.kill(started.worker, faulty_server.BREAK)
         wait_until(lambda: len(started.lines("greenlet-broken")) >= 5)
         assert started.end() == 0  # the server still runs, and ends as usual
         lines = started.lines("greenlet-broken")
@@ -83,7 +83,7 @@ def test_what_escapes_is_one_json_line_without_values(tmp_path: Path) -> None:
             assert line["level"] == "error"
             assert (line["exception"][0]["exc_type"], line["exception"][0]["exc_value"]) == ("ValueError", "it broke")
             assert line["exception"][0]["frames"][-1]["name"] == "fail"
-        assert tricky.SECRET not in started.text()
+        assert faulty_server.SECRET not in started.text()
 
 
 # Each check: seconds since the last one, processor seconds used in them, when the current round of the loop began

@@ -70,7 +70,7 @@ def escape() -> None:
 build_service = command_line.build_service
 
 
-def build_with_tricks(*arguments: Any, **options: Any) -> Any:
+def build_with_faults(*arguments: Any, **options: Any) -> Any:
     """Build the service in the worker, with a fault for each of the signals."""
     gevent.signal_handler(HOLD, hold, SECRET)
     gevent.signal_handler(WORK_ON, work_on)
@@ -78,7 +78,7 @@ def build_with_tricks(*arguments: Any, **options: Any) -> Any:
     return build_service(*arguments, **options)
 
 
-command_line.build_service = build_with_tricks
+command_line.build_service = build_with_faults
 
 if __name__ == "__main__":
     sys.exit(command_line.main([]))

@@ -45,7 +45,7 @@ class Server:
 
 
 @contextmanager
-def tricky_server(folder: Path, **changes: str) -> Iterator[Server]:
+def running_faulty_server(folder: Path, **changes: str) -> Iterator[Server]:
     """Starts it, and waits until it serves."""
     log = folder / "server.log"
     environment = {**ENVIRONMENT, **V1_BOT, "CONTAINER_PORT": str(free_port()), "PYTHONPATH": str(ROOT)}
