@@ -47,7 +47,7 @@ def run(benchmark: Benchmark, arguments: Sequence[str]) -> int:
     if benchmark.on_gevent:
         from gevent import monkey
 
-        # Before the module is imported: whatever opens a socket has to find gevent's.
+        # Before the module is imported, so that no socket is made by the unpatched library.
         monkey.patch_all()
     status: int = importlib.import_module(benchmark.module).main(arguments)
     return status

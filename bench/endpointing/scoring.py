@@ -41,7 +41,7 @@ class Heard:
 
 
 def hear(line: Line, endpointer: Endpointer) -> list[Heard]:
-    """Push the line through the endpointer. It is told, before each utterance, what the bot asks for."""
+    """Push the line through the endpointer, which learns before each utterance what the bot asks for."""
     asked = {max(0, spoken.start_ms - ASKED_BEFORE_MS) // FRAME_MS: spoken.asked for spoken in line.truth.spoken}
     heard: list[Heard] = []
     begun: tuple[int, int] | None = None

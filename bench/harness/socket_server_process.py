@@ -151,7 +151,9 @@ def light_state() -> dict[str, Any]:
 def make_server(kind: str, app: Flask) -> WSGIServer:
     """Return a server of lexbridge's socket layer ("ours") or of stock gevent-websocket ("stock")."""
     if kind == "ours":
-        return MediaServer(("127.0.0.1", 0), app, strangers=TokenBucket(1e9, 1e9))  # every refusal is to be seen
+        return MediaServer(
+            ("127.0.0.1", 0), app, strangers=TokenBucket(1e9, 1e9)
+        )  # refuse nothing for its rate, so that each refusal is seen
     geventwebsocket.handler.WebSocket = ForgivingStockSocket
     quiet = logging.getLogger("quiet")
     quiet.setLevel(logging.CRITICAL)

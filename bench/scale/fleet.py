@@ -28,11 +28,11 @@ class Fleet:
         self.state = np.zeros(places, dtype=np.int8)
         self.calls = np.zeros(places, dtype=np.int64)
         self.is_old = np.zeros(places, dtype=bool)
-        """Of the revision before the deployment that goes on."""
+        """Whether the task is of the revision before the present deployment."""
         self.due_s = np.zeros(places, dtype=np.int64)
-        """When a task that starts serves, one that is deregistered is told to end, one that drains ends."""
+        """Second at which a starting task serves, a deregistered one is told to end, and a draining one ends."""
         self.protected_s = np.full(places, -1, dtype=np.int64)
-        """Since when it is protected without a rest; -1: it has no calls."""
+        """Second since which the task is protected without a rest; -1 without calls."""
         self.rests_until_s = np.zeros(places, dtype=np.int64)
         self.refused = self.moved = self.cut = 0
         self._ending = np.zeros((longest_s, places), dtype=np.int32)
@@ -108,11 +108,11 @@ class Fleet:
         # The load balancer ends a deregistration as soon as nothing is live, and ECS then the task.
         leaving = (self.state == State.DEREGISTERED) | (self.state == State.DRAINING)
         self.state[leaving & (self.calls == 0)] = State.GONE
-        told = (self.state == State.DEREGISTERED) & due
-        self.state[told] = State.DRAINING
-        self.due_s[told] = now_s + int(DRAIN_S.value)
+        drains = (self.state == State.DEREGISTERED) & due
+        self.state[drains] = State.DRAINING
+        self.due_s[drains] = now_s + int(DRAIN_S.value)
         for place in self.of(State.DRAINING):
-            if self.due_s[place] <= now_s and not told[place]:
+            if self.due_s[place] <= now_s and not drains[place]:
                 self.cut += int(self.calls[place])
                 self._ending[:, place] = 0
                 self.calls[place] = 0

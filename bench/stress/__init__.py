@@ -1,1 +1,1 @@
-"""Benchmarks of calls while peers fail, workers end and strangers flood."""
+"""Measurements of calls while peers fail, workers end and clients flood."""

@@ -1,7 +1,7 @@
-"""New calls beside connections of strangers: 10,000 that say nothing, 500 that send a byte of a head now and then.
+"""New calls beside idle connections: 10,000 that say nothing, 500 that send a byte of a head now and then.
 
-A new call (connected, upgraded) is made every 0.2 s; the same before the strangers come is the baseline. The table
-tells how many descriptors the machine allowed. Exit status 1 if a stranger's connection is still open 15 s after it
+A new call (connected, upgraded) is made every 0.2 s; the same before the idle connections come is the baseline. The
+table tells how many descriptors the machine allowed. Exit status 1 if an idle connection is still open 15 s after it
 was made, or if a new call waited more than 250 ms.
 """
 
@@ -18,7 +18,7 @@ from bench.harness.settings import ROOT
 from bench.harness.socket_server import SocketServer
 
 GONE_S = 15.0
-"""Longest life of a stranger's connection, seconds."""
+"""Longest life of an idle connection, seconds."""
 ANSWERED_MS = 250.0
 """Longest wait of a new call, ms."""
 
@@ -37,8 +37,10 @@ def answered_ms(address: tuple[str, int]) -> float:
 def main(arguments: Sequence[str]) -> int:
     """Run the measurement. Return its exit status."""
     parser = make_parser("connects", __doc__)
-    parser.add_argument("--silent", type=int, default=10_000, help="connections that say nothing (10,000)")
-    parser.add_argument("--slow", type=int, default=500, help="connections with slow headers (500)")
+    parser.add_argument(
+        "--silent", type=int, default=10_000, help="connections that say nothing (default: %(default)s)"
+    )
+    parser.add_argument("--slow", type=int, default=500, help="connections with slow heads (default: %(default)s)")
     options = parser.parse_args(arguments)
     allowed = raise_descriptor_limit()
     silent = min(options.silent, allowed - options.slow - 500)
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         rows.append([name, str(len(waits)), f"{sorted(waits)[len(waits) // 2]:.1f}", f"{max(waits):.1f}"])
     print(table(rows))
     longest_s, still = float(left.split()[1]), int(left.split()[0])
-    print(f"strangers: {came.split()[0]} within {came.split()[1]} s; most descriptors of the server: {most};")
+    print(f"idle connections: {came.split()[0]} within {came.split()[1]} s; most descriptors of the server: {most};")
     print(f"still there: {still}; longest life {longest_s:.1f} s (limit {GONE_S}); descriptors left over: {rest};")
     print(f"resident: {resident_mb:.0f} MB; worst answer {max(during):.1f} ms (limit {ANSWERED_MS})")
     return 1 if still or longest_s > GONE_S or max(during) > ANSWERED_MS or rest > 5 else 0

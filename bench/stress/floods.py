@@ -1,4 +1,4 @@
-"""Live calls beside floods at full speed: ten floods of messages, then floods of strangers' requests.
+"""Live calls beside floods at full speed: ten floods of messages, then floods of unsigned requests.
 
 First half: messages on sockets that were let in; the flooders connect again when they are cut. Beside them are paced
 calls. The servers are lexbridge's socket layer and stock gevent-websocket in turn, under the same application. The
@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench.harness.arguments import make_parser
+from bench.harness.arguments import add_calls, add_seconds, make_parser
 from bench.harness.paced_calls import PacedCalls
 from bench.harness.report import table
 from bench.harness.settings import ROOT
@@ -32,7 +32,7 @@ def measure(kind: str, calls: int, floods: int, seconds: float) -> list[str]:
     with SocketServer(kind, "calls") as server:
         callers = PacedCalls(server.address, calls, seconds + 3)
         time.sleep(2)
-        strangers = [
+        flooders = [
             subprocess.Popen(  # noqa: S603
                 [
                     sys.executable,
@@ -48,7 +48,7 @@ def measure(kind: str, calls: int, floods: int, seconds: float) -> list[str]:
             )
             for number in range(floods)
         ]
-        flooded = sum(int(stranger.communicate(timeout=240)[0] or 0) for stranger in strangers)
+        flooded = sum(int(flooder.communicate(timeout=240)[0] or 0) for flooder in flooders)
         sent = callers.sent()
         time.sleep(1)
         state = server.ask()
@@ -61,21 +61,29 @@ def measure(kind: str, calls: int, floods: int, seconds: float) -> list[str]:
 def main(arguments: Sequence[str]) -> int:
     """Run the measurement. Return its exit status."""
     parser = make_parser("floods", __doc__)
-    parser.add_argument("--calls", type=int, default=20, help="live calls (20)")
-    parser.add_argument("--floods", type=int, default=10, help="floods (10)")
-    parser.add_argument("--seconds", type=float, default=5, help="how long they flood (5)")
-    parser.add_argument("--half", choices=("messages", "requests", "both"), default="both", help="which (both)")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 4], help="requests: WEB_CONCURRENCY (1 4)")
-    parser.add_argument("--kind", action="append", choices=request_floods.KINDS, help="requests: this one (all)")
-    parser.add_argument("--request-seconds", type=float, default=10, help="requests: how long each flood lasts (10)")
-    parser.add_argument("--strangers", type=int, default=2, help="requests: processes that flood (2)")
-    parser.add_argument("--no-stock", action="store_true", help="leave the comparison out")
+    add_calls(parser, 20)
+    add_seconds(parser, 5, "the floods of messages")
+    parser.add_argument("--half", choices=("messages", "requests", "both"), default="both", help="what to run (both)")
+    parser.add_argument("--floods", type=int, default=10, help="messages: processes that flood (default: %(default)s)")
+    parser.add_argument("--no-stock", action="store_true", help="messages: leave stock gevent-websocket out")
+    _add_requests(parser)
     options = parser.parse_args(arguments)
     is_good = options.half == "requests" or flood_with_messages(options)
     if options.half != "messages":
         kinds = options.kind or list(request_floods.KINDS)
-        is_good &= request_floods.run(options.workers, kinds, options.calls, options.request_seconds, options.strangers)
+        is_good &= request_floods.run(options.workers, kinds, options.calls, options.request_seconds, options.flooders)
     return 0 if is_good else 1
+
+
+def _add_requests(parser: argparse.ArgumentParser) -> None:
+    workers = "requests: WEB_CONCURRENCY, one or more (default: 1 4)"
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 4], help=workers)
+    kind = "requests: kind of flood; may be repeated (default: all)"
+    parser.add_argument("--kind", action="append", choices=request_floods.KINDS, help=kind)
+    seconds = "requests: seconds of each flood (default: %(default)g)"
+    parser.add_argument("--request-seconds", type=float, default=10, help=seconds)
+    flooders = "requests: processes that flood (default: %(default)s)"
+    parser.add_argument("--flooders", "--strangers", type=int, default=2, help=flooders)
 
 
 def flood_with_messages(options: argparse.Namespace) -> bool:

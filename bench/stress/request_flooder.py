@@ -1,4 +1,4 @@
-"""Stranger who floods the service's port with HTTP requests at full speed, in a process of its own.
+"""Flood of unsigned HTTP requests at the service's port, at full speed, by a process of its own.
 
     python -m bench.stress.request_flooder PORT KIND SECONDS
 
@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 AT_ONCE = 16
-"""Connections that one stranger has open at the same time."""
+"""Connections that the process has open at the same time."""
 
 SLOW_CONNECTIONS = 1000
 SHAPED = b"X-Twilio-Signature: " + b"A" * 27 + b"=\r\n"

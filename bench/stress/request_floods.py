@@ -1,6 +1,6 @@
 """Floods of HTTP requests beside live calls and new calls: second half of `python -m bench floods`.
 
-For one worker and for several, and for each kind of flood: strangers at full speed (bench/stress/request_flooder.py)
+For one worker and for several, and for each kind of flood: processes that flood (bench/stress/request_flooder.py)
 beside live calls that measure how long they wait (bench/stress/pinging_calls.py), and signed new calls meanwhile, each
 with a webhook, a handshake and a stream. No caller speaks, so neither Lex nor Twilio's REST API is asked.
 """
@@ -124,7 +124,7 @@ def pinging(bridge: BridgeProcess, calls: int, signature: str) -> Iterator[dict[
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            start_new_session=True,  # not in one group with the strangers
+            start_new_session=True,  # a scheduling group of its own, not that of the flooders
         )
         try:
             assert process.stdout
@@ -139,7 +139,7 @@ def pinging(bridge: BridgeProcess, calls: int, signature: str) -> Iterator[dict[
             process.wait()
 
 
-def measure(workers: int, kind: str | None, calls: int, seconds: float, strangers: int) -> Figures:
+def measure(workers: int, kind: str | None, calls: int, seconds: float, flooders: int) -> Figures:
     """Run one flood, or none for comparison, if `kind` is None. Return its figures."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "bridge.log"
@@ -148,7 +148,7 @@ def measure(workers: int, kind: str | None, calls: int, seconds: float, stranger
             while len(children(bridge.pid)) < workers:
                 gevent.sleep(0.1)
             gevent.sleep(1)
-            figures = _flooded(bridge, workers, kind, calls, seconds, strangers)
+            figures = _flooded(bridge, workers, kind, calls, seconds, flooders)
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     events = [json.loads(line)["event"] if line.startswith("{") else "no JSON" for line in lines]
     figures.problems += [what for what in ("overloaded", "worker-died", "worker-hung", "no JSON") if what in events]
@@ -156,7 +156,7 @@ def measure(workers: int, kind: str | None, calls: int, seconds: float, stranger
 
 
 def _flooded(
-    bridge: BridgeProcess, workers: int, kind: str | None, calls: int, seconds: float, strangers: int
+    bridge: BridgeProcess, workers: int, kind: str | None, calls: int, seconds: float, flooders: int
 ) -> Figures:
     caller = NewCaller(bridge)
     pids = children(bridge.pid)
@@ -172,10 +172,9 @@ def _flooded(
         watching = gevent.spawn(watch)
         arguments = [sys.executable, "-m", "bench.stress.request_flooder", str(bridge.port), kind or "", str(seconds)]
         flooding = [
-            gevent_subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE)
-            for _ in range(strangers if kind else 0)
+            gevent_subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(flooders if kind else 0)
         ]
-        gevent.sleep(1)  # the strangers have begun
+        gevent.sleep(1)  # the flooders have begun
         outcomes, slowest_s = _new_calls(caller, (seconds - 1.5) / NEW_CALLS)
         made = sum(int(process.communicate(timeout=seconds + 60)[0] or 0) for process in flooding)
         if not kind:
@@ -220,12 +219,12 @@ def _new_calls(caller: NewCaller, every_s: float) -> tuple[list[str], float]:
     return outcomes, slowest_s
 
 
-def run(workers: list[int], kinds: list[str], calls: int, seconds: float, strangers: int) -> bool:
+def run(workers: list[int], kinds: list[str], calls: int, seconds: float, flooders: int) -> bool:
     """Run all floods and print the table. Return whether every limit was kept."""
     rows = []
     for count in workers:
         for kind in (None, *kinds):
-            figures = measure(count, kind, calls, seconds, strangers)
+            figures = measure(count, kind, calls, seconds, flooders)
             rows.append(figures)
             print("  ".join(figures.row()), file=sys.stderr, flush=True)
     print(table([HEADING, *(figures.row() for figures in rows)]))

@@ -139,8 +139,13 @@ class MediaStream(Sender):
         """Send a mark back: what came before it has been played, or dropped."""
         if not self.is_over:
             self._number += 1
-            told = {"event": "mark", "sequenceNumber": str(self._number), "mark": {"name": mark}, "streamSid": self.sid}
-            self._send(_text(json.dumps(told)))
+            message = {
+                "event": "mark",
+                "sequenceNumber": str(self._number),
+                "mark": {"name": mark},
+                "streamSid": self.sid,
+            }
+            self._send(_text(json.dumps(message)))
 
     def stop(self, account_sid: str, call_sid: str) -> None:
         """Send `stop` and begin the closing handshake, as soon as the stream is open."""

@@ -1,4 +1,4 @@
-"""Sweep of faults: what the caller hears, and when, of whatever Lex or Twilio's REST API does.
+"""Sweep of faults: what the caller hears, and when, while Lex or Twilio's REST API fails.
 
 Each case is a call of its own through a service of its own, over real sockets, with the real boto3 and twilio clients,
 in real time, because the service's deadlines are in real seconds. The caller says something, and the fault strikes;

@@ -1,4 +1,4 @@
-"""Voices of the sweep of faults: what is said is known again by its sound, whoever says it and by whatever means.
+"""Voices of the sweep of faults: each text is recognised by its sound, by whatever means it is said.
 
 A simulated call tells the words of Twilio's own voice only. `NoiseVoice`, which the local Lex speaks with, gives each
 text a sound of its own: so it is found in the audio that the caller got, even if a frame is missing or late. Silence
