@@ -1,4 +1,4 @@
-"""The server of `faulty_server.py` as a process of its own, with its log."""
+"""The server of tests/support/faulty_server.py as a process of its own, with its log."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.support.rig import ENVIRONMENT, PATIENCE_S, V1_BOT
 
 
 class Server:
-    """`faulty_server.py` while it runs."""
+    """A running `faulty_server.py`."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self._process = process
@@ -25,28 +25,28 @@ class Server:
 
     @property
     def worker(self) -> int:
-        """Its only one."""
+        """Process id of the server's only worker."""
         (worker,) = children(self._process.pid)
         return worker
 
     def text(self) -> str:
-        """Standard output and error."""
+        """Return the standard output and standard error so far."""
         return self._log.read_text(encoding="utf-8")
 
     def lines(self, event: str) -> list[dict[str, Any]]:
-        """The log lines of one event. All lines are JSON."""
+        """Return the log lines of `event`. All lines are JSON."""
         lines = [json.loads(line) for line in self.text().splitlines()]
         return [line for line in lines if line["event"] == event]
 
     def end(self) -> int:
-        """Its exit status, after a signal."""
+        """Send SIGTERM. Return the exit status."""
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(timeout=PATIENCE_S)
 
 
 @contextmanager
 def running_faulty_server(folder: Path, **changes: str) -> Iterator[Server]:
-    """Starts it, and waits until it serves."""
+    """Start the server, and wait until it serves."""
     log = folder / "server.log"
     environment = {**ENVIRONMENT, **V1_BOT, "CONTAINER_PORT": str(free_port()), "PYTHONPATH": str(ROOT)}
     nowhere = {"TWILIO_API_URL": "http://127.0.0.1:9", "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": "http://127.0.0.1:9"}

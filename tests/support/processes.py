@@ -1,4 +1,4 @@
-"""Processes, as /proc tells of them, and process 1 of a PID namespace."""
+"""Processes as /proc describes them, and process 1 of a PID namespace."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import pytest
 
 
 def children(pid: int) -> list[int]:
-    """The processes whose parent `pid` is, zombies too."""
+    """Return the pids of the processes whose parent is `pid`, including zombies."""
     try:
         return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()))
     except OSError:  # it is gone
@@ -17,7 +17,8 @@ def children(pid: int) -> list[int]:
 
 
 def state_of(pid: int) -> str:
-    """One letter, such as "S" for one that waits and "Z" for a zombie. Empty: there is none."""
+    """Return the state of a process as one letter, such as "S" for sleeping or "Z" for a zombie, or "" if it is
+    gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(") ")[2][0]
     except OSError:
@@ -25,12 +26,12 @@ def state_of(pid: int) -> str:
 
 
 def is_running(pid: int) -> bool:
-    """It has not ended; a zombie has."""
+    """Return whether the process has not ended. A zombie has ended."""
     return state_of(pid) not in ("", "Z")
 
 
 def serves(pid: int, port: int, peers_port: int) -> bool:
-    """It holds the connection that somebody made from `peers_port` to `port`."""
+    """Return whether the process holds the connection that was made from `peers_port` to `port`."""
     tables = [path for path in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")) if path.exists()]
     lines = [line.split() for table in tables for line in table.read_text(encoding="ascii").splitlines()[1:]]
     ends = (f":{port:04X}", f":{peers_port:04X}")
@@ -42,7 +43,7 @@ def serves(pid: int, port: int, peers_port: int) -> bool:
 
 
 def handles(pid: int, signum: signal.Signals) -> bool:
-    """It has a handler for the signal."""
+    """Return whether the process has a handler for the signal."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     except OSError:
@@ -52,7 +53,7 @@ def handles(pid: int, signum: signal.Signals) -> bool:
 
 
 def has_mapped(pid: int, name: str) -> bool:
-    """A file with `name` in its path is part of its memory: a library that it has loaded."""
+    """Return whether the process has loaded a file with `name` in its path, such as a library."""
     try:
         return name in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -60,8 +61,10 @@ def has_mapped(pid: int, name: str) -> bool:
 
 
 def as_process_1() -> list[str]:
-    """What makes a command process 1 of a PID namespace of its own, which ends with its status. Skips the test where
-    that is not permitted."""
+    """Return words that make a command process 1 of a PID namespace of its own; they end with its status.
+
+    Skips the test if the machine does not permit it.
+    """
     namespace = ["unshare", "--pid", "--fork", "--mount-proc"]
     try:
         permitted = subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode == 0
