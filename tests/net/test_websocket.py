@@ -191,6 +191,6 @@ def test_a_flood_does_not_hold_the_others() -> None:
 
 def test_a_short_fuzz_finds_nothing() -> None:
     """Fuzz the server for a moment. `python -m bench fuzz` does so for long."""
-    command = [sys.executable, "-m", "bench", "fuzz", "--connections", "1000"]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    command = [sys.executable, "-m", "bench", "fuzz", "--connections", "200"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
