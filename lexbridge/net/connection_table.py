@@ -81,7 +81,7 @@ class ConnectionTable:
         self.enter(connection, State.READING)
         self._new[connection.descriptor] = connection.since_s
 
-    def has_asked(self, connection: Connection) -> None:
+    def mark_asked(self, connection: Connection) -> None:
         """Note that a connection has sent its request, so that it no longer counts as new."""
         self._new.pop(connection.descriptor, None)
 
@@ -143,7 +143,7 @@ class ConnectionTable:
                     found.append(connection)
         return found
 
-    def age(self, now_s: float) -> None:
+    def expire_new(self, now_s: float) -> None:
         """Stop counting connections as new that have had NEW_S for a request."""
         while self._new and now_s - next(iter(self._new.values())) >= NEW_S:
             del self._new[next(iter(self._new))]

@@ -160,7 +160,7 @@ class Connections:
     def _sweep(self) -> None:
         """Cut off overdue connections."""
         now_s = time.monotonic()
-        self.table.age(now_s)
+        self.table.expire_new(now_s)
         for connection in self.table.overdue(now_s):
             if connection.state is not State.LINGERING:
                 refused.count("request too slow")
@@ -234,7 +234,7 @@ class Connections:
         self.table.wait(connection, EPOLLIN)
 
     def _take(self, connection: Connection, request: Request) -> None:
-        self.table.has_asked(connection)
+        self.table.mark_asked(connection)
         verdict = self._check(request)
         match verdict:
             case Refusal():

@@ -57,7 +57,7 @@ class ReadTick:
 _ticks: WeakKeyDictionary[Any, ReadTick] = WeakKeyDictionary()
 
 
-def read_tick_of(hub: Any) -> ReadTick:
+def get_read_tick(hub: Any) -> ReadTick:
     """Return the read tick of a gevent hub. It is made at the first call."""
     if hub not in _ticks:
         _ticks[hub] = ReadTick()

@@ -7,7 +7,7 @@ look-up of a name at a time, in threads that do nothing else.
 Each process that serves calls installs it, after its fork:
 
     caching = resolver.install()
-    caching.keep_warm(resolver.hosts_of([<the Lex client's meta.endpoint_url>, settings.twilio_api_url]))
+    caching.keep_warm(resolver.parse_hosts([<the Lex client's meta.endpoint_url>, settings.twilio_api_url]))
 
 Connections of requests and boto3 are made by urllib3's create_connection. It ends, as do gevent's socket.getaddrinfo
 and socket.create_connection, at `get_hub().resolver.getaddrinfo(host, port, family, type, proto, flags)`.
@@ -191,7 +191,7 @@ def install() -> CachingResolver:
     return resolver
 
 
-def hosts_of(addresses: Iterable[str]) -> list[Host]:
+def parse_hosts(addresses: Iterable[str]) -> list[Host]:
     """Return the hosts of URLs, each once, without those that are addresses already."""
     parts = [urlsplit(address) for address in addresses]
     hosts = [Host(part.hostname, part.port or _PORTS[part.scheme]) for part in parts if part.hostname]

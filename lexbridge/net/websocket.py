@@ -22,7 +22,7 @@ from greenlet import getcurrent, greenlet
 
 from lexbridge.net import close_codes, rfc6455
 from lexbridge.net.output_queue import OutputQueue
-from lexbridge.net.read_tick import read_tick_of
+from lexbridge.net.read_tick import get_read_tick
 from lexbridge.net.refused import refused
 from lexbridge.net.rfc6455 import Close, Limits, MessageParser, Ping, Pong, Violation
 
@@ -76,7 +76,7 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         self._receiver: greenlet | None = None  # the greenlet that waits for a message
         self._output = OutputQueue(self._socket, self.limits.output_bytes, self._timeouts.stall_s, self._fail)
         self._hub = get_hub()
-        self._read_tick = read_tick_of(self._hub)
+        self._read_tick = get_read_tick(self._hub)
         self._descriptor = self._socket.fileno()
         loop = self._hub.loop
         self._paused = False  # the socket is not read until the receiver has taken the waiting messages

@@ -45,7 +45,7 @@ def serve(settings: Settings, slot: WorkerSlot, build: Callable[[], Service]) ->
     service = build()
     server, calls = service.server, service.calls
     inspection.report_calls_of(calls)
-    resolver.install().keep_warm(resolver.hosts_of(service.peer_urls))
+    resolver.install().keep_warm(resolver.parse_hosts(service.peer_urls))
     # The objects made so far live as long as the process. A full collection that visits them stops every call for 50
     # ms.
     gc.collect()

@@ -34,7 +34,7 @@ class Cause:
         return {name: value for name, value in fields.items() if value}
 
 
-def unsigned(headers: Mapping[str, str], what: str) -> Cause:
+def unsigned_cause(headers: Mapping[str, str], what: str) -> Cause:
     """Return the cause for a request without a signature that could be checked. `what`: "webhook" or "socket"."""
     if headers.get(SIGNATURE_HEADER.lower()):
         return Cause(f"{what}: malformed signature", "nothing if it is a stranger's; Twilio sends 28 or 44 characters")
@@ -42,14 +42,14 @@ def unsigned(headers: Mapping[str, str], what: str) -> Cause:
     return Cause(f"{what}: no signature", remedy)
 
 
-def unexplained(what: str) -> Cause:
+def unexplained_cause(what: str) -> Cause:
     """Return the cause for a wrong signature that nothing was tried on. `what`: "webhook" or "socket"."""
     return Cause(
         f"{what}: {WRONG_SIGNATURE}", "go by the lines with another reason: one signature a second is looked into"
     )
 
 
-def unserved(head: Head, url: str) -> Cause:
+def unserved_cause(head: Head, url: str) -> Cause:
     """Return the cause for a request at an address, or by a method, that is not served. `url`: public base address."""
     probes = f"the path of a health check is {' or '.join(PROBE_PATHS)}"
     if head.path in WEBHOOK_PATHS:

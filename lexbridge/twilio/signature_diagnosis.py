@@ -40,7 +40,7 @@ class SignatureDiagnosis:
         self._stream_url = stream_url
         self._port = port
 
-    def of_webhook(self, head: Head, fields: Fields, query_fields: Fields = ()) -> Cause:
+    def explain_webhook(self, head: Head, fields: Fields, query_fields: Fields = ()) -> Cause:
         """Return why a webhook's signature is wrong. `fields`: of its body. `query_fields`: of its address."""
         expected = self.url + head.target
         spellings = list(self._spellings(expected, head, ("https", "http")))
@@ -53,7 +53,7 @@ class SignatureDiagnosis:
             return Cause("webhook: GET without fields", _REMEDIES["method"])
         return _unknown("webhook", "URL", self.url)
 
-    def of_socket(self, head: Head) -> Cause:
+    def explain_handshake(self, head: Head) -> Cause:
         """Return why the signature of a handshake with the media socket is wrong."""
         query = f"?{head.query}" if head.query else ""
         expected = self._stream_url + query
@@ -62,7 +62,7 @@ class SignatureDiagnosis:
             return self._of_spelling("socket", expected, signed, "")
         return _unknown("socket", "STREAM_URL", self._stream_url)
 
-    def of_unknown_path(self, head: Head, fields: Fields) -> Cause | None:
+    def explain_unknown_path(self, head: Head, fields: Fields) -> Cause | None:
         """Return the cause if Twilio signed a request for a path that is not served, or None if it did not."""
         if not self._signatures.webhook_passes(head.target, fields, head.headers):
             return None

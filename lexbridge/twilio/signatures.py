@@ -102,7 +102,7 @@ class Signatures:
         signature = given.encode("ascii")
         macs = self._macs.get(algorithm, [])
         try:
-            form = joined(fields).encode()
+            form = join_fields(fields).encode()
             texts = [(address, address.encode()) for address in addresses]
         except UnicodeEncodeError:  # surrogates, which stand for bytes that are not UTF-8
             return None
@@ -119,7 +119,7 @@ _SHA1_CHARACTERS = 28
 _SIGNATURE_NAME, _SETTINGS_NAME = SIGNATURE_HEADER.lower(), SIGNATURE_SETTINGS_HEADER.lower()
 
 
-def joined(fields: Iterable[tuple[str, str]]) -> str:
+def join_fields(fields: Iterable[tuple[str, str]]) -> str:
     """Return a form as Twilio signs it: names and values, sorted, each pair once, with nothing between them."""
     return "".join(name + value for name, value in sorted(set(fields)))
 

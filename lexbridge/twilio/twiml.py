@@ -37,13 +37,13 @@ _END_CHARACTERS = "0123456789*#"
 """Keys that a `<Gather>` takes as its finishOnKey."""
 
 
-def stream_name(lost: int, of: str = "") -> str:
-    """Return the name of the stream that follows the stream `of`, the last of `lost` that the call lost in a row.
+def stream_name(lost: int, previous: str = "") -> str:
+    """Return the name of the stream that follows `previous`, the last of `lost` streams lost in a row.
 
-    `of`: the name or SID of the lost stream, or "" for a call's first stream. Every process makes the same name, so
-    that Twilio takes only one of two streams that would replace the same lost one.
+    `previous`: the name or SID of the lost stream, or "" for a call's first stream. Every process makes the same name,
+    so that Twilio takes only one of two streams that would replace the same lost one.
     """
-    return f"lexbridge-{lost}-{of[-8:]}" if of else f"lexbridge-{lost}"
+    return f"lexbridge-{lost}-{previous[-8:]}" if previous else f"lexbridge-{lost}"
 
 
 def streams_lost(name: str) -> int:
@@ -163,12 +163,12 @@ class TwimlDocuments(CallDocuments):
                 return document
         return self._make("reply.xml", messages, voice, **values)
 
-    def recover(self, lost: int, of: str, query: Mapping[str, int] = NO_QUERY) -> Document:
-        """Return a document that sends the call to /twiml/resume, after its stream `of` was lost.
+    def recover(self, lost: int, stream: str, query: Mapping[str, int] = NO_QUERY) -> Document:
+        """Return a document that sends the call to /twiml/resume, after its `stream` was lost.
 
         `lost`: how many streams the call has lost in a row.
         """
-        return self._make("recover.xml", [], resume_url=self._resume_url(lost=lost, of=of, **query))
+        return self._make("recover.xml", [], resume_url=self._resume_url(lost=lost, of=stream, **query))
 
     def goodbye(self, messages: Sequence[Message], voice: str | None = None, last_words: str = "") -> Document:
         return self._make("goodbye.xml", messages, voice, last_pieces=text_pieces(clean(last_words)))

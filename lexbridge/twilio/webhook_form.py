@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
-from lexbridge.twilio.signatures import joined
+from lexbridge.twilio.signatures import join_fields
 
 MAX_FIELDS = 200
 """Most fields of a form. Twilio sends about 25, and some more for a SIP call with headers of its own."""
@@ -68,7 +68,7 @@ def read_query(query: str) -> Fields:
     """Return the fields of a GET webhook, which stand in its address. Raise FormRefused."""
     fields = read_form(query.encode(), CONTENT_TYPE)
     # The signature of a GET covers the percent-encoded text, so bytes that are not UTF-8 could be signed.
-    if any("\udc80" <= character <= "\udcff" for character in joined(fields)):
+    if any("\udc80" <= character <= "\udcff" for character in join_fields(fields)):
         raise FormRefused("webhook with an odd field")
     return fields
 
@@ -80,7 +80,7 @@ def check_method(method: str, target: str, fields: Fields) -> None:
     the name of a client, so that it can be cut in another place.
     """
     patterns_of_other = _OF_A_POST if method == "GET" else _OF_A_GET
-    signed = target + joined(fields)
+    signed = target + join_fields(fields)
     if all(pattern.search(signed) for pattern in patterns_of_other):
         raise FormRefused("webhook of another method")
 

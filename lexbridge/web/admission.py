@@ -12,7 +12,7 @@ from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.net.http_request import Head, Request
 from lexbridge.net.policies import Admitted, DirectAnswer, Oddity, Refusal, RequestPolicy
 from lexbridge.net.token_bucket import TokenBucket
-from lexbridge.twilio.refusals import Cause, unexplained, unserved, unsigned
+from lexbridge.twilio.refusals import Cause, unexplained_cause, unserved_cause, unsigned_cause
 from lexbridge.twilio.routes import SOCKET_PATH, WEBHOOK_PATHS
 from lexbridge.twilio.signature_diagnosis import SignatureDiagnosis
 from lexbridge.twilio.signatures import Signatures
@@ -44,7 +44,7 @@ class TwilioRequestPolicy(RequestPolicy):
     def check_head(self, head: Head) -> Refusal | None:
         # A webhook without a signature is refused before its body is waited for.
         if _is_webhook(head) and not self._signatures.may_be_signed(head.headers):
-            return forbidden(unsigned(head.headers, "webhook"))
+            return forbidden(unsigned_cause(head.headers, "webhook"))
         return None
 
     def check_request(self, request: Request, open_sockets: int) -> Refusal | DirectAnswer | Admitted:
@@ -66,7 +66,7 @@ class TwilioRequestPolicy(RequestPolicy):
             if error.refusal == WRONG_SIGNATURE_REFUSAL and self._may_explain():
                 fields = body_fields(head.method, head.headers, body)
                 query_fields = read_query(head.query) if head.method == "GET" else ()
-                return forbidden(self._diagnosis.of_webhook(head, fields, query_fields))
+                return forbidden(self._diagnosis.explain_webhook(head, fields, query_fields))
             return error.refusal
         return Admitted(is_trusted=True, environ={VERIFIED_FORM: form})
 
@@ -79,8 +79,8 @@ class TwilioRequestPolicy(RequestPolicy):
 
     def _cause_of_socket_refusal(self, head: Head) -> Cause:
         if not self._signatures.may_be_signed(head.headers):
-            return unsigned(head.headers, "socket")
-        return self._diagnosis.of_socket(head) if self._may_explain() else unexplained("socket")
+            return unsigned_cause(head.headers, "socket")
+        return self._diagnosis.explain_handshake(head) if self._may_explain() else unexplained_cause("socket")
 
     def _cause_of_unserved(self, head: Head, body: bytes) -> Cause:
         """Return why Flask will not serve a request. Twilio itself may have been told a wrong address."""
@@ -90,9 +90,9 @@ class TwilioRequestPolicy(RequestPolicy):
                 fields = body_fields(head.method, head.headers, body)
             except FormRefused:
                 fields = ()
-            if cause := self._diagnosis.of_unknown_path(head, fields):
+            if cause := self._diagnosis.explain_unknown_path(head, fields):
                 return cause
-        return unserved(head, self._diagnosis.url)
+        return unserved_cause(head, self._diagnosis.url)
 
     def _may_explain(self) -> bool:
         return self._explained.take(time.monotonic())

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response, abort, request
 
 from lexbridge.net.policies import Refusal
-from lexbridge.twilio.refusals import Cause, unexplained, unsigned
+from lexbridge.twilio.refusals import Cause, unexplained_cause, unsigned_cause
 from lexbridge.twilio.signatures import Signatures
 from lexbridge.twilio.webhook_form import Fields, FormRefused, check_form, check_method, read_form, read_query
 
@@ -31,7 +31,7 @@ def forbidden(cause: Cause) -> Refusal:
     return Refusal("403 Forbidden", cause.reason, cause.hints)
 
 
-WRONG_SIGNATURE_REFUSAL = forbidden(unexplained("webhook"))
+WRONG_SIGNATURE_REFUSAL = forbidden(unexplained_cause("webhook"))
 """Refusal of a webhook whose signature is wrong, before its cause is looked for."""
 
 
@@ -46,7 +46,7 @@ def verified_form(
     it.
     """
     if not signatures.may_be_signed(headers):
-        raise WebhookRefused(forbidden(unsigned(headers, "webhook")))
+        raise WebhookRefused(forbidden(unsigned_cause(headers, "webhook")))
     try:
         signed = body_fields(method, headers, body)
         fields = read_query(target.partition("?")[2]) if method == "GET" else signed

@@ -13,7 +13,7 @@ from gevent import monkey
 from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
-from lexbridge.net.resolver import Addresses, CachingResolver, Host, hosts_of, install
+from lexbridge.net.resolver import Addresses, CachingResolver, Host, install, parse_hosts
 from tests.support.fixtures import Logged
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
@@ -262,7 +262,7 @@ def test_the_hosts_of_addresses() -> None:
         "no address",
     ]
     twilio = "api.twilio.com"
-    assert hosts_of(addresses) == [Host(LEX, 443), Host(twilio, 443), Host(twilio, 8443), Host("localhost", 80)]
+    assert parse_hosts(addresses) == [Host(LEX, 443), Host(twilio, 443), Host(twilio, 8443), Host("localhost", 80)]
 
 
 @pytest.fixture
@@ -298,7 +298,7 @@ def test_requests_go_on_when_the_name_server_dies(
 
     asked: list[int] = []
     url = f"http://localhost:{web.server_port}"
-    warm = installed.keep_warm(hosts_of([url])) if is_warm else []
+    warm = installed.keep_warm(parse_hosts([url])) if is_warm else []
     try:
         if is_warm:
             wait_until(lambda: bool(installed._answers))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from lexbridge.net.http_request import Head
-from lexbridge.twilio.refusals import Cause, unexplained, unserved, unsigned
+from lexbridge.twilio.refusals import Cause, unexplained_cause, unserved_cause, unsigned_cause
 from lexbridge.twilio.routes import WEBHOOK_PATHS
 
 URL = "https://voice.example.com"
@@ -13,11 +13,11 @@ UPGRADE = {"upgrade": "websocket", "connection": "Upgrade"}
 
 
 def test_a_missing_signature_is_told_from_a_malformed_one() -> None:
-    assert unsigned({}, "webhook").reason == "webhook: no signature"
-    assert unsigned({"x-twilio-signature": ""}, "socket").reason == "socket: no signature"
-    assert unsigned({"x-twilio-signature": "my secret"}, "socket").reason == "socket: malformed signature"
-    assert "secret" not in str(unsigned({"x-twilio-signature": "my secret"}, "socket"))
-    assert unexplained("socket").reason == "socket: wrong signature"
+    assert unsigned_cause({}, "webhook").reason == "webhook: no signature"
+    assert unsigned_cause({"x-twilio-signature": ""}, "socket").reason == "socket: no signature"
+    assert unsigned_cause({"x-twilio-signature": "my secret"}, "socket").reason == "socket: malformed signature"
+    assert "secret" not in str(unsigned_cause({"x-twilio-signature": "my secret"}, "socket"))
+    assert unexplained_cause("socket").reason == "socket: wrong signature"
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_missing_signature_is_told_from_a_malformed_one() -> None:
 def test_what_is_not_served_is_told_with_its_remedy(
     method: str, path: str, headers: Mapping[str, str], reason: str, remedy: str
 ) -> None:
-    cause = unserved(Head(method, path, "HTTP/1.1", headers), URL)
+    cause = unserved_cause(Head(method, path, "HTTP/1.1", headers), URL)
     assert cause.reason == reason
     assert remedy in cause.remedy
     assert path in WEBHOOK_PATHS or path == "/" or path in ("/ready", "/ping/") or path not in str(cause)

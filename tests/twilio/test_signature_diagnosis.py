@@ -49,7 +49,7 @@ def of_webhook(
     headers: Mapping[str, str] = HOST,
 ) -> Cause:
     head = Head("POST", target, "HTTP/1.1", {**headers, "x-twilio-signature": sign(signed, form, token)})
-    return diagnosis(url).of_webhook(head, list(FORM.items()))
+    return diagnosis(url).explain_webhook(head, list(FORM.items()))
 
 
 @pytest.mark.parametrize("token", [TOKEN, SECONDARY], ids=["primary", "secondary"])
@@ -186,20 +186,20 @@ def test_a_post_that_is_signed_as_a_get_is_named() -> None:
 def test_a_get_that_is_signed_as_a_post_is_named() -> None:
     fields = list(FORM.items())
     head = Head("GET", "/twiml?CallSid=x", "HTTP/1.1", {**HOST, "x-twilio-signature": sign(f"{URL}/twiml")})
-    cause = diagnosis().of_webhook(head, (), fields)
+    cause = diagnosis().explain_webhook(head, (), fields)
     assert cause.reason == "webhook: signed for another method and query"
     assert cause.remedy.startswith("have nothing on the way turn a POST into a GET")
 
 
 def test_a_get_whose_fields_were_lost_is_named() -> None:
     head = Head("GET", "/twiml", "HTTP/1.1", {**HOST, "x-twilio-signature": sign(f"{URL}/twiml")})
-    assert diagnosis().of_webhook(head, ()).reason == "webhook: GET without fields"
+    assert diagnosis().explain_webhook(head, ()).reason == "webhook: GET without fields"
 
 
 def test_a_settings_header_that_was_dropped_is_named() -> None:
     signature = sign(f"{URL}/twiml", algorithm="HMAC_SHA256")
     head = Head("POST", "/twiml", "HTTP/1.1", {**HOST, "x-twilio-signature": signature})
-    cause = diagnosis().of_webhook(head, list(FORM.items()))
+    cause = diagnosis().explain_webhook(head, list(FORM.items()))
     assert cause.reason == "webhook: no signature settings"
     assert "X-Twilio-Webhooks-Signature-Settings" in cause.remedy
 
@@ -216,34 +216,36 @@ def test_a_settings_header_that_was_dropped_is_named() -> None:
 def test_a_handshake_is_explained_too(signed: str, differs: str, remedy: str) -> None:
     others = {"host": "voice.example.com:8443", "x-forwarded-host": "outside.example", "x-original-uri": "/media"}
     head = Head("GET", "/", "HTTP/1.1", {**UPGRADE, **others, "x-twilio-signature": sign(signed, {})})
-    cause = diagnosis().of_socket(head)
+    cause = diagnosis().explain_handshake(head)
     assert (cause.reason, cause.signed_for) == (f"socket: signed for another {differs}", signed)
     assert cause.remedy.startswith(remedy)
 
 
 def test_a_handshake_by_another_token_is_told() -> None:
     signature = sign("wss://voice.example.com/", {}, OTHER)
-    cause = diagnosis().of_socket(Head("GET", "/?a=b", "HTTP/1.1", {**UPGRADE, "x-twilio-signature": signature}))
+    cause = diagnosis().explain_handshake(
+        Head("GET", "/?a=b", "HTTP/1.1", {**UPGRADE, "x-twilio-signature": signature})
+    )
     assert cause.reason == "socket: token differs"
     assert "STREAM_URL" in cause.remedy
 
 
 def test_twilio_at_an_address_that_is_not_served_is_told() -> None:
     headers = {**HOST, "x-twilio-signature": sign(f"{URL}/voice?a=b")}
-    cause = diagnosis().of_unknown_path(Head("POST", "/voice?a=b", "HTTP/1.1", headers), list(FORM.items()))
+    cause = diagnosis().explain_unknown_path(Head("POST", "/voice?a=b", "HTTP/1.1", headers), list(FORM.items()))
     assert cause is not None
     assert (cause.reason, cause.signed_for) == ("webhook at an unknown path", f"{URL}/voice")
     assert f"{URL}/twiml" in cause.remedy
-    assert diagnosis().of_unknown_path(Head("POST", "/voices", "HTTP/1.1", headers), list(FORM.items())) is None
+    assert diagnosis().explain_unknown_path(Head("POST", "/voices", "HTTP/1.1", headers), list(FORM.items())) is None
 
 
 def test_a_captured_form_in_the_place_of_a_path_is_not_shown() -> None:
     joined = "/twiml" + "".join(name + value for name, value in sorted(FORM.items()))
     signed = {**HOST, "x-twilio-signature": sign(f"{URL}/twiml")}
-    cause = diagnosis().of_unknown_path(Head("POST", joined, "HTTP/1.1", signed), ())
+    cause = diagnosis().explain_unknown_path(Head("POST", joined, "HTTP/1.1", signed), ())
     assert cause is not None
     assert cause.signed_for == f"{URL}/..."
-    cause = diagnosis().of_webhook(Head("POST", "/twiml", "HTTP/1.1", {**signed, "x-original-uri": joined}), ())
+    cause = diagnosis().explain_webhook(Head("POST", "/twiml", "HTTP/1.1", {**signed, "x-original-uri": joined}), ())
     assert cause.signed_for == f"{URL}/..."
 
 
@@ -262,8 +264,8 @@ def test_however_many_spellings_the_headers_tell_few_are_tried() -> None:
     }
     signatures = Counted([TOKEN], URL, "wss://voice.example.com/")
     diagnosed = SignatureDiagnosis(signatures, f"{URL}:444/x", "wss://voice.example.com:444/x", 8080)
-    diagnosed.of_webhook(Head("POST", "/twiml?a=b", "HTTP/1.1", headers), list(FORM.items()))
-    diagnosed.of_socket(Head("GET", "/?a=b", "HTTP/1.1", headers))
+    diagnosed.explain_webhook(Head("POST", "/twiml?a=b", "HTTP/1.1", headers), list(FORM.items()))
+    diagnosed.explain_handshake(Head("GET", "/?a=b", "HTTP/1.1", headers))
     assert signatures.tried == MAX_SPELLINGS
 
 

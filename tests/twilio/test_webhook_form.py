@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pytest
 from twilio.request_validator import RequestValidator
 
-from lexbridge.twilio.signatures import Signatures, joined
+from lexbridge.twilio.signatures import Signatures, join_fields
 from lexbridge.twilio.webhook_form import (
     CONTENT_TYPE,
     MAX_FIELDS,
@@ -143,7 +143,7 @@ def test_a_signed_get_cannot_be_cut_anew_into_a_post() -> None:
 def test_a_signed_post_cannot_be_cut_anew_into_a_get() -> None:
     caller = f"sip:x&CallSid=CA{'9' * 32}&AccountSid={FORM['AccountSid']}&z="
     form = [*{**FORM, "From": caller}.items()]
-    forged = "/twiml/keys?of=lexbridge-0" + joined(form)
+    forged = "/twiml/keys?of=lexbridge-0" + join_fields(form)
     assert signature("/twiml/keys?of=lexbridge-0", form) == signature(forged, [])
     assert check_form(read_query(forged.partition("?")[2]))["CallSid"] == "CA" + "9" * 32
     with pytest.raises(FormRefused, match="another method"):
