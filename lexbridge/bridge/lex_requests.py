@@ -127,7 +127,7 @@ class LexRequests:
         self._post(result)
 
     def _post_speech(self, turn: int, speech: Speech) -> int:
-        """Post a voice while it arrives. Return how many bytes there were. Raises LexUnavailable."""
+        """Post a voice while it arrives. Return how many bytes there were. Raise LexUnavailable."""
         posted = 0
         while mulaw := speech.read():
             posted += len(mulaw)

@@ -123,7 +123,7 @@ class LiveCall:
         )
 
     def run(self) -> None:
-        """Serve the call to its end, and close the socket. Raises nothing."""
+        """Serve the call to its end, and close the socket. Raise nothing."""
         reader = gevent.spawn(self._read)
         code = close_codes.INTERNAL_ERROR
         try:
@@ -194,7 +194,7 @@ class LiveCall:
         self._turns.share(self._session.heard_ms)
 
     def _next_item(self) -> InboxItem:
-        """Return the next item. Raises Empty if the stream has not started in time."""
+        """Return the next item. Raise Empty if the stream has not started in time."""
         if self._inbox.empty():
             self._turns.restart()
         if self._stop_by_s < math.inf:
@@ -272,7 +272,7 @@ class LiveCall:
     # -- the stream
 
     def _start(self, started: Started) -> None:
-        """Register the stream that has started. Raises StreamRefused if it is not served."""
+        """Register the stream that has started. Raise StreamRefused if it is not served."""
         self._log = self._actions.log = self._log.bind(call_sid=started.call_sid, stream_sid=started.stream_sid)
         self._stream_check.check(started)
         self._lex_requests.log = self._updates.log = self._story.log = self._log

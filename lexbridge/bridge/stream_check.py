@@ -30,7 +30,7 @@ class StreamCheck:
         self._admission = admission
 
     def check(self, started: Started) -> None:
-        """Take the stream's token, which no other stream can use from now on. Raises StreamRefused."""
+        """Take the stream's token, which no other stream can use from now on. Raise StreamRefused."""
         token = started.parameters.get(TOKEN_PARAMETER, "")
         if fault := find_token_fault(self._auth_tokens, token, started.call_sid, started.account_sid, time.time()):
             why, remedy = fault

@@ -41,7 +41,7 @@ class StreamStop:
             stopping.kill(block=False)
 
     def _stop(self, started: Started, log: Log) -> None:
-        """Request the stop from Twilio, on a greenlet of its own. Raises nothing."""
+        """Request the stop from Twilio, on a greenlet of its own. Raise nothing."""
         try:
             self._call_control.stop_stream(started.account_sid, started.call_sid, started.stream_sid)
         except CallControlError as error:

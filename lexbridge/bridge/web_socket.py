@@ -14,18 +14,18 @@ class WebSocket(Protocol):
         ...
 
     def receive(self) -> str | Pong | None:
-        """Return the next message, or None once the socket is closed. Raises nothing."""
+        """Return the next message, or None once the socket is closed. Raise nothing."""
         ...
 
     def send(self, message: str) -> None:
         """Send a message, later if the peer does not take it yet. Never wait.
 
-        Raises WebSocketError if the socket is closed, or is closed now because too much waits to be sent.
+        Raise WebSocketError if the socket is closed, or is closed now because too much waits to be sent.
         """
         ...
 
     def ping(self, payload: bytes) -> None:
-        """Ping the peer. Raises WebSocketError if the socket is closed."""
+        """Ping the peer. Raise WebSocketError if the socket is closed."""
         ...
 
     def close(self, code: int = ..., message: bytes = ...) -> None:

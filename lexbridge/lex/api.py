@@ -38,11 +38,11 @@ class LexApi(Protocol):
         ...
 
     def read_reply(self, response: Mapping[str, Any]) -> Reply:
-        """Decode a response to `send_input` or `begin_intent`, without its audio. Raises LexUnreadable."""
+        """Decode a response to `send_input` or `begin_intent`, without its audio. Raise LexUnreadable."""
         ...
 
     def get_session(self, session_id: str) -> Reply:
-        """Return what the bot said last, with the position of the dialog. Raises LexUnreadable."""
+        """Return what the bot said last, with the position of the dialog. Raise LexUnreadable."""
         ...
 
     def restore_session(self, session_id: str, checkpoint: Checkpoint) -> Mapping[str, Any]:

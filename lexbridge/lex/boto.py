@@ -29,7 +29,7 @@ _LOADER = create_loader()
 def warm_up(settings: Settings) -> None:
     """Read what `make_lex_runtime` needs from the disk, so that the processes forked later need not. Send no request.
 
-    Raises ConfigError if boto3 cannot use what it reads.
+    Raise ConfigError if boto3 cannot use what it reads.
     """
     with _boto3_settled():
         session = _session("none", "none", None, settings.aws_region)
@@ -89,7 +89,7 @@ def service_of(settings: Settings) -> Literal["lex-runtime", "lexv2-runtime"]:
 def make_session(settings: Settings) -> boto3.Session:
     """Make a boto3 session with the credentials and the region of the settings.
 
-    Raises ConfigError if boto3 finds no AWS credentials, or cannot use what it finds.
+    Raise ConfigError if boto3 finds no AWS credentials, or cannot use what it finds.
     """
     with _boto3_settled():
         session = _session(*_keys_of(settings), settings.aws_region)
@@ -106,7 +106,7 @@ def make_session(settings: Settings) -> boto3.Session:
 def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> LexClient:
     """Make the one client that all calls share. This takes 0.4 s, so call it before any call is served.
 
-    Raises ConfigError if boto3 finds no AWS credentials.
+    Raise ConfigError if boto3 finds no AWS credentials.
     """
     session = make_session(settings)
     config = Config(

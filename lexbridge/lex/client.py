@@ -225,7 +225,7 @@ class LexClient(LexRuntime):
             return self._api.get_session(session_id)
 
     def _restore_session(self, session_id: str, checkpoint: Checkpoint, turn_deadline: TurnDeadline, log: Log) -> None:
-        """Put the session back to `checkpoint`. Raises SessionNotRestored."""
+        """Put the session back to `checkpoint`. Raise SessionNotRestored."""
         if self._breaker.is_open or not self._may_restore:
             raise SessionNotRestored("not tried")
         deadline = gevent.Timeout(self._deadlines.session_s)

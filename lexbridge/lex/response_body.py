@@ -44,7 +44,7 @@ def drain(body: Any, deadline: gevent.Timeout | None = None) -> None:
 def audio_type(response: Mapping[str, Any]) -> str:
     """Return the content type of a response's audio.
 
-    Raises LexUnavailable if the audio is compressed, because lexbridge asks for no compression: played as it is, it
+    Raise LexUnavailable if the audio is compressed, because lexbridge asks for no compression: played as it is, it
     would be noise.
     """
     if is_encoded(response.get("ResponseMetadata", {}).get("HTTPHeaders", {})):

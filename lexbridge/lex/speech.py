@@ -28,7 +28,7 @@ class Speech:
     def __init__(self, body: Any, content_type: str, answer_s: float, asked_s: float = math.inf) -> None:
         """Take over `body`, boto3's StreamingBody.
 
-        `asked_s`: when the speech was asked for, in monotonic seconds, if that was before now. Raises LexUnavailable if
+        `asked_s`: when the speech was asked for, in monotonic seconds, if that was before now. Raise LexUnavailable if
         `content_type` is no PCM.
         """
         self.audio = ReplyAudio(content_type)
@@ -41,7 +41,7 @@ class Speech:
         self._peeked = b""  # read by `has_audio`, not yet returned by `read`
 
     def has_audio(self) -> bool:
-        """Whether there is any audio. Waits for the first of it as `read` does, and leaves it to `read`."""
+        """Return whether there is any audio. Wait for its beginning as `read` does, and leave it to `read`."""
         try:
             self._peeked = self.read()
         except LexUnavailable:
@@ -51,7 +51,7 @@ class Speech:
     def read(self) -> bytes:
         """Return the next whole mu-law frames, or b"" at the end. Block the calling greenlet only.
 
-        Raises LexUnavailable if the audio breaks off, does not begin within `answer_s`, or comes so slowly that the
+        Raise LexUnavailable if the audio breaks off, does not begin within `answer_s`, or comes so slowly that the
         caller would have heard silence for `answer_s` in all.
         """
         if self._peeked:

@@ -85,7 +85,7 @@ def _as_member(attributes: Mapping[str, str] | None) -> dict[str, Any]:
 def reply_from_post_content(response: Mapping[str, Any]) -> Reply:
     """Decode boto3's PostContent response, without its audio stream.
 
-    Raises LexUnreadable if nothing of it can be used.
+    Raise LexUnreadable if nothing of it can be used.
     """
     parts = AnswerParts()
     for name in response.get(UNREADABLE_HEADERS, ()):
@@ -133,7 +133,7 @@ def reply_from_post_content(response: Mapping[str, Any]) -> Reply:
 def reply_from_session(response: Mapping[str, Any]) -> Reply:
     """Decode boto3's GetSession response as the Reply that Lex gave last.
 
-    Raises LexUnreadable if nothing of it can be used.
+    Raise LexUnreadable if nothing of it can be used.
     """
     parts = AnswerParts()
     action = parts.object(response.get("dialogAction"), "dialogAction")

@@ -99,7 +99,7 @@ def pack(value: Any) -> str:
 def reply_from_recognize_utterance(response: Mapping[str, Any]) -> Reply:
     """Decode boto3's RecognizeUtterance response, without its audio stream.
 
-    Raises LexUnreadable if nothing of it can be used.
+    Raise LexUnreadable if nothing of it can be used.
     """
     parts = AnswerParts()
     state = parts.packed(response.get("sessionState"), "sessionState")
@@ -111,7 +111,7 @@ def reply_from_recognize_utterance(response: Mapping[str, Any]) -> Reply:
 def reply_from_session(response: Mapping[str, Any]) -> Reply:
     """Decode boto3's GetSession response as the Reply that Lex gave last.
 
-    Raises LexUnreadable if nothing of it can be used.
+    Raise LexUnreadable if nothing of it can be used.
     """
     return _reply(response.get("sessionState"), response.get("messages"), None, AnswerParts())
 

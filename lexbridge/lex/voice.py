@@ -33,7 +33,7 @@ class ReplyAudio:
     """
 
     def __init__(self, content_type: str | None) -> None:
-        """Raises LexUnavailable if `content_type`, that of Lex's answer, is not 16-bit mono PCM of 8 to 48 kHz."""
+        """Raise LexUnavailable if `content_type`, that of Lex's answer, is not 16-bit mono PCM of 8 to 48 kHz."""
         rate_hz = _rate_of(content_type)
         self.is_rate_assumed = rate_hz is None
         self.rate_hz = rate_hz or DEFAULT_RATE_HZ
@@ -59,7 +59,7 @@ class ReplyAudio:
 
 
 def _rate_of(content_type: str | None) -> int | None:
-    """Return the sample rate in Hz, or None for PCM that names none and has a default. Raises LexUnavailable."""
+    """Return the sample rate in Hz, or None for PCM that names none and has a default. Raise LexUnavailable."""
     kind, *parts = [part.strip() for part in (content_type or "").lower().split(";")]
     parameters: dict[str, str] = {}
     is_clear = kind in _PCM

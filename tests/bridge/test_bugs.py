@@ -190,7 +190,7 @@ def test_after_an_update_finds_the_call_gone_no_other_is_tried() -> None:
     assert spoken_in(control.documents) == ["Which flowers?"]
 
 
-def test_of_several_updates_that_wait_the_newest_is_carried_out() -> None:
+def test_the_newest_of_several_waiting_updates_is_sent() -> None:
     answer = Event()
     control = RehearsedControl(answer)
     lex = RehearsedLex(*(rehearsal.says(text) for text in ("Which flowers?", "Which day?", "What time?")))

@@ -118,7 +118,7 @@ def test_a_transfer_stands_once_the_words_before_it_were_heard(
     assert end_of(logged, caller) == end
 
 
-def test_who_hangs_up_during_the_last_words_ended_the_call(logged: Logged) -> None:
+def test_a_hang_up_during_the_last_words_ended_the_call(logged: Logged) -> None:
     caller = asks(streaming())
     caller.lex_says_aloud("Goodbye.", ms=2000, **GOODBYE)
     caller.is_silent(1000)

@@ -147,7 +147,7 @@ def test_a_dropped_turn_has_no_line_but_an_unheard_one_has(logged: Logged) -> No
     assert latencies(logged) == [a_turn()]
 
 
-def test_who_is_asked_again_has_not_heard_what_was_said_before(logged: Logged) -> None:
+def test_a_caller_who_is_asked_again_has_not_heard_the_reply(logged: Logged) -> None:
     caller = asks(streaming())
     caller.lex_says("Which day?", speaks=True)
     caller.lex_speaks(QUIET * 10)

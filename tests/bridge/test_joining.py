@@ -116,7 +116,7 @@ def test_without_put_session_both_pieces_are_answered(generation: str, mode: str
     assert [line["why"] for line in logged() if line["event"] == "join-refused"] == ["Lex's session cannot be restored"]
 
 
-def test_who_speaks_without_a_pause_pays_nothing_for_it() -> None:
+def test_speech_without_a_pause_costs_one_request() -> None:
     with pausing("v1", "call-update", WHOLE) as rig:
         caller = says()
         call = rig.place_call(caller)

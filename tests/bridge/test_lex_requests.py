@@ -60,15 +60,13 @@ def test_what_an_answer_lost_is_named_without_its_values(monkeypatch: pytest.Mon
     ]
 
 
-def test_no_answer_fills_the_log(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+def test_the_log_names_only_some_parts_of_an_answer(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     told_of(whole(odd_head([PICTURE, 7] * 50)), monkeypatch)
     odd, *payloads = warnings(logged)
     assert (len(odd["parts"]), len(payloads)) == (MAX_NAMED, MAX_NAMED)
 
 
-def test_an_answer_of_which_nothing_can_be_used_is_told_as_such(
-    monkeypatch: pytest.MonkeyPatch, logged: Logged
-) -> None:
+def test_an_unusable_answer_is_logged(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     head = "HTTP/1.1 200 OK\nContent-Type: text/plain\nx-amz-lex-session-state: %\n"
     told = told_of(whole(head), monkeypatch)
     assert isinstance(told, LexFailed)
@@ -84,9 +82,7 @@ def test_what_is_left_out_of_a_session_is_named_too(monkeypatch: pytest.MonkeyPa
     assert warnings(logged) == [{"event": "lex-answer-odd", "parts": ["sessionState.dialogAction.type"]}]
 
 
-def test_a_session_of_which_nothing_can_be_used_is_not_recalled(
-    monkeypatch: pytest.MonkeyPatch, logged: Logged
-) -> None:
+def test_an_unusable_session_is_a_failed_fetch(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     told = told_of(whole("HTTP/1.1 200 OK\nContent-Type: application/json\n", b"{}"), monkeypatch, recalls=True)
     assert told == SessionFetchFailed()
     assert [line["event"] for line in warnings(logged)] == ["session-not-recalled"]

@@ -46,7 +46,7 @@ def test_every_live_stream_is_told_to_leave_and_at_last_to_close() -> None:
     assert told[2:] == ["close", "close"]
 
 
-def test_what_keeps_a_new_call_out() -> None:
+def test_a_new_call_is_refused_for_three_reasons() -> None:
     calls = CallRegistry(max_calls=1)
     assert calls.admission.refusal is None
     calls.admission.is_overloaded = True
@@ -78,7 +78,7 @@ def test_a_stream_is_told_why_its_call_gets_another() -> None:
     assert told == ["keys"]
 
 
-def test_a_stream_that_was_handed_over_is_none_the_call_has() -> None:
+def test_a_stream_that_was_handed_over_does_not_count() -> None:
     calls = CallRegistry(max_calls=1)
     stream = live_stream("CA1")
     calls.add(stream)

@@ -109,7 +109,7 @@ def test_an_answer_interrupts_the_prompt_after_a_lost_stream() -> None:
     ],
     ids=["forbidden", "down", "never", "empty", "mistyped", "broken off"],
 )
-def test_where_lex_does_not_say_it_once_more_twilio_does(fault: LexFault, generation: str, logged: Logged) -> None:
+def test_twilio_repeats_the_prompt_if_lex_does_not(fault: LexFault, generation: str, logged: Logged) -> None:
     with streaming(FLOWERS, "roses", generation=generation, deadlines=deadlines_for(fault)) as rig:
         caller, call = call_until_asked_for_kinds(rig)
         rig.lex.faults.append(replace(fault))

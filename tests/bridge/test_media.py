@@ -142,7 +142,7 @@ def test_more_media_than_two_minutes_at_once_is_too_much(heard_ms: Callable[[], 
     ]
 
 
-def test_what_is_too_much_is_not_heard_out(heard_ms: Callable[[], int]) -> None:
+def test_media_that_is_too_much_is_not_heard(heard_ms: Callable[[], int]) -> None:
     call = Rehearsal(RehearsedLex(), RehearsedControl(), Limits(rate_hz=0))
     call.socket.sends(skips(100))
     assert call.ended() == 1008

@@ -40,7 +40,7 @@ def lines(logged, event):
 
 
 @pytest.mark.parametrize("generation", BOTS)
-def test_lex_speaks_each_sentence_once_in_sessions_of_its_own(local, monkeypatch, generation):
+def test_lex_speaks_each_phrase_once_in_sessions_of_its_own(local, monkeypatch, generation):
     voice = phrase_cache(local, monkeypatch, generation)
     assert voice.audio == {}
     for _ in range(3):
@@ -56,7 +56,7 @@ def test_lex_speaks_each_sentence_once_in_sessions_of_its_own(local, monkeypatch
     assert PHRASES.busy not in voice.audio  # it is said before there is a stream
 
 
-def test_where_calls_have_a_limit_lex_speaks_what_is_said_then(local, monkeypatch):
+def test_lex_speaks_the_phrase_of_the_call_limit_too(local, monkeypatch):
     phrase_cache(local, monkeypatch, "v2")
     voice = PhraseCache(
         make_lex_runtime(settings(REPLY_MODE="stream", **BOTS["v2"]), Deadlines()), PHRASES, has_limit=True
@@ -102,9 +102,9 @@ def test_a_phrase_without_sound_is_not_voiced(local, monkeypatch, generation, au
     assert len(lines(logged, "sentences-not-voiced")) == 1
 
 
-def test_a_bug_in_it_is_logged_and_touches_no_call(logged):
+def test_a_bug_in_learning_phrases_is_logged_once(logged):
     class Broken:
-        def speak(self, text):
+        def synthesize(self, text):
             raise ZeroDivisionError
 
     voice = PhraseCache(Broken(), PHRASES, 0)

@@ -82,7 +82,7 @@ def test_keys_go_to_lex_as_text_and_stop_the_prompt(generation: str, logged: Log
 # -- interruptions
 
 
-def test_whoever_interrupts_stops_the_prompt_and_is_understood() -> None:
+def test_an_interruption_stops_the_prompt_and_is_understood() -> None:
     with streaming(FLOWERS, "roses", BARGE_IN="on") as rig:
         rig.lex.audio_pace = 30
         caller = says()

@@ -101,7 +101,7 @@ def test_before_anything_was_said_the_caller_is_asked_to_say_it() -> None:
         assert attributes.operation == "PostContent"
 
 
-def test_a_lex_that_does_not_tell_is_no_obstacle(logged: Logged) -> None:
+def test_a_call_goes_on_though_get_session_fails(logged: Logged) -> None:
     with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
         caller, call = call_until_asked_for_kinds(rig)
         recall = rig.lex_runtime.fetch_session
@@ -124,7 +124,7 @@ def leave(rig: Rig) -> None:
     rig.calls.ask_to_leave(10)
 
 
-def test_a_call_is_handed_over_with_an_answer_and_nobody_notices() -> None:
+def test_a_call_is_handed_over_with_an_answer_unnoticed() -> None:
     with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
         caller, call = call_until_asked_for_kinds(rig)
         leave(rig)

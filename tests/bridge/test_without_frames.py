@@ -69,7 +69,7 @@ def test_a_caller_without_frames_is_asked_again_and_left(mode: str, logged: Logg
     assert not [line for line in logged() if line["level"] in ("warning", "error")]
 
 
-def test_one_whose_side_answers_no_pings_is_asked_again_too(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_caller_without_pongs_is_asked_again_too(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(media_socket._Connection, "pong", lambda *_: None)
     with running(pace=1, NO_INPUT_S="1", NO_INPUT_LIMIT="0", GREETING="Hi.") as rig:
         rig.ended(rig.place_call(a_caller_who_says(), sends_silence=False))

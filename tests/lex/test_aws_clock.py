@@ -227,7 +227,7 @@ def test_a_client_that_does_not_sign_goes_on_not_signing(aws: Aws) -> None:
     assert aws.answers == [401]
 
 
-def test_a_request_that_nobody_answers_is_not_sent_again() -> None:
+def test_a_request_without_an_answer_is_not_sent_again() -> None:
     client = boto3.client(
         "lexv2-runtime",
         aws_access_key_id="AKIAEXAMPLE",

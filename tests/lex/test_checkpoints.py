@@ -54,7 +54,7 @@ def test_a_v2_session_that_is_closed_is_as_its_intent():
         ),
     ],
 )
-def test_of_a_session_that_is_odd_the_rest_is_used(decode, response, odd_part):
+def test_the_sound_parts_of_an_odd_session_are_used(decode, response, odd_part):
     reply = decode(response)
     assert reply.odd_parts == (odd_part,)
     assert reply.checkpoint is None
@@ -68,7 +68,7 @@ def test_of_a_session_that_is_odd_the_rest_is_used(decode, response, odd_part):
         (v2.reply_from_session, {"sessionState": [], "messages": {}}),
     ],
 )
-def test_a_session_of_which_nothing_can_be_used_is_unreadable(decode, response):
+def test_an_unusable_session_is_unreadable(decode, response):
     with pytest.raises(LexUnreadable):
         decode(response)
 

@@ -21,7 +21,7 @@ def an_open_breaker() -> tuple[Breaker, Clock]:
     return breaker, clock
 
 
-def test_it_is_closed_until_many_turns_fail_in_a_row() -> None:
+def test_a_breaker_is_closed_until_many_turns_fail_in_a_row() -> None:
     breaker = Breaker(Clock())
     for _ in range(3):
         for _ in range(MAX_FAILURES - 1):

@@ -219,7 +219,7 @@ def test_a_redirect_twice_is_no_wrong_setting(generation: str, monkeypatch: pyte
 
 @GENERATIONS
 @pytest.mark.parametrize("fault", [LexFault(kind="error odd"), LexFault(kind="error endless"), LexFault(kind="infos")])
-def test_a_session_that_is_not_told_in_lexs_form_is_not_recalled(
+def test_a_malformed_answer_of_get_session_is_a_failure(
     generation: str, fault: LexFault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with local_lex(monkeypatch) as local:
@@ -230,9 +230,7 @@ def test_a_session_that_is_not_told_in_lexs_form_is_not_recalled(
 
 @GENERATIONS
 @pytest.mark.parametrize("body", [b"[]", b'{"sessionState": [], "dialogAction": [], "sessionAttributes": 7}', b'"x"'])
-def test_a_session_of_another_shape_is_not_recalled(
-    generation: str, body: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_session_of_another_shape_is_a_failure(generation: str, body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     with answering(whole("HTTP/1.1 200 OK\nContent-Type: application/json\n", body)) as peer:
         for name in ("LEX_RUNTIME_SERVICE", "LEX_RUNTIME_V2"):
             monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", f"http://127.0.0.1:{peer.port}")

@@ -45,7 +45,7 @@ def test_the_sound_parts_of_an_odd_answer_are_used(name):
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
-def test_an_answer_of_which_nothing_can_be_used_is_unreadable(name):
+def test_an_unusable_answer_is_unreadable(name):
     with pytest.raises(LexUnreadable, match=r"^nothing of Lex's answer can be used$"):
         DECODERS[name[:2]](response_of(name))
 
@@ -122,7 +122,7 @@ def test_attributes_that_are_no_texts_are_read_as_json():
         (" ", None, ()),
     ],
 )
-def test_of_a_payload_there_is_what_it_says_or_its_keys(payload, message, unspoken):
+def test_a_payload_becomes_its_words_or_its_names(payload, message, unspoken):
     messages = [{"content": payload, "contentType": "CustomPayload"}]
     v1_answer = {"dialogState": "ElicitIntent", "message": payload, "messageFormat": "CustomPayload"}
     for reply in (

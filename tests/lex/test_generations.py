@@ -146,7 +146,7 @@ def test_a_restored_session_is_as_before_the_answer(generation: str, monkeypatch
 
 
 @GENERATIONS
-def test_a_session_is_put_back_to_where_nothing_had_been_said(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_is_restored_to_its_beginning(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = "I would like to order some roses"
     with local_lex(monkeypatch, FLOWERS, whole, whole):
         lex = lex_of(generation)
@@ -158,7 +158,7 @@ def test_a_session_is_put_back_to_where_nothing_had_been_said(generation: str, m
 
 @GENERATIONS
 @pytest.mark.parametrize("heard", [["cars", "cars"], [FLOWERS, "roses", "today", "at 5 pm", "no"]])
-def test_every_state_of_a_dialog_can_be_put_back(
+def test_every_state_of_a_dialog_can_be_restored(
     heard: list[str], generation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with local_lex(monkeypatch, *heard):

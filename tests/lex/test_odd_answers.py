@@ -147,7 +147,7 @@ V2_HEAD = f"{TEXT_HEAD}x-amz-lex-session-state: {pack({'dialogAction': {'type': 
 
 @GENERATIONS
 @pytest.mark.parametrize("body", ["breaks off", "hangs", "is no chunk"])
-def test_a_body_that_nobody_wants_costs_no_answer(generation: str, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_is_not_needed_costs_no_answer(generation: str, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
     head = f"{V2_HEAD}{'Transfer-Encoding: chunked' if body == 'is no chunk' else 'Content-Length: 100'}\n\n"
 
     def answer(send: Any) -> None:
@@ -202,7 +202,7 @@ def test_an_answer_without_voice_or_words_is_apologised_for(
 
 
 @GENERATIONS
-def test_a_voice_that_breaks_off_before_it_begins_is_none(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_voice_that_breaks_off_at_once_counts_as_none(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(send: Any) -> None:
         send(b"HTTP/1.1 200 OK\r\nContent-Type: audio/pcm\r\nContent-Length: 9000\r\n\r\nxx")
         raise ConnectionError
@@ -217,9 +217,7 @@ def test_a_voice_that_breaks_off_before_it_begins_is_none(generation: str, monke
 
 
 @GENERATIONS
-def test_a_body_without_end_is_not_read_where_no_voice_is_wanted(
-    generation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_endless_body_is_not_read_unless_audio_is_wanted(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:
         local.faults.append(LexFault(kind="endless"))
         lex = lex_of(generation, answer_s=PATIENCE_S)
@@ -257,7 +255,7 @@ def test_compressed_audio_is_never_played_and_its_words_are_kept(
 
 @GENERATIONS
 @pytest.mark.parametrize("kind", ["compressed", "bomb"])
-def test_without_a_voice_a_compressed_body_is_of_no_account(
+def test_a_compressed_body_without_audio_does_not_matter(
     generation: str, kind: Any, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:
@@ -269,9 +267,7 @@ def test_without_a_voice_a_compressed_body_is_of_no_account(
 
 @GENERATIONS
 @pytest.mark.parametrize("kind", ["endless", "compressed", "bomb", "redirect", "error endless"])
-def test_a_sentence_of_ours_is_not_spoken_by_an_odd_answer(
-    generation: str, kind: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_phrase_without_an_end_is_not_used(generation: str, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with local_lex(monkeypatch) as local:
         local.faults.append(LexFault(kind=kind, operation="PutSession"))
         lex = lex_of(generation, "stream", answer_s=PATIENCE_S)

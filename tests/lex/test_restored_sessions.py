@@ -63,7 +63,7 @@ def test_restoring_a_session_takes_no_time_of_the_answer(monkeypatch: pytest.Mon
         assert time.monotonic() - began_s < PATIENCE_S / 2
 
 
-def test_who_has_waited_already_waits_no_longer_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_already_waited_is_taken_off_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:
         local.think_s = PATIENCE_S
         lex = lex_of("v2", answer_s=2)
@@ -71,7 +71,7 @@ def test_who_has_waited_already_waits_no_longer_in_the_end(monkeypatch: pytest.M
             lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=None, waited_s=1.7), Log())
 
 
-def test_a_timeout_of_somebody_else_is_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_timeout_of_the_caller_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     with local_lex(monkeypatch) as local:
         local.faults.append(LexFault(operation="PutSession", kind="hang"))
         lex = lex_of("v2")
@@ -79,7 +79,7 @@ def test_a_timeout_of_somebody_else_is_none_of_ours(monkeypatch: pytest.MonkeyPa
             lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
 
 
-def test_while_lex_is_down_no_session_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_lex_is_down_no_session_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     with local_lex(monkeypatch) as local:
         lex = lex_of("v2")
         while not lex._breaker.is_open:
@@ -109,7 +109,7 @@ def test_words_that_are_not_voiced_soon_are_not_waited_for(monkeypatch: pytest.M
             lex_of("v2", session_s=0.2, answer_s=PATIENCE_S).speak(Message("Which day?"))
 
 
-def test_who_may_not_voice_words_asks_again_a_minute_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forbidden_speech_is_tried_again_a_minute_later(monkeypatch: pytest.MonkeyPatch) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:
         local.faults.append(LexFault(operation="PutSession", status=403))
         lex = lex_of("v2")

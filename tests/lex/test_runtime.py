@@ -111,7 +111,7 @@ def test_a_voice_heard_to_its_end_leaves_its_connection(generation: str, monkeyp
 
 
 @GENERATIONS
-def test_a_voice_that_nobody_wants_to_hear_on_is_broken_off(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_voice_that_is_closed_early_is_broken_off(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with local_lex(monkeypatch, FLOWERS, "roses") as local:
         local.audio_pace = 1
         lex = speaking(generation)
@@ -173,7 +173,7 @@ def test_a_voice_has_to_begin_while_the_answer_is_awaited(think_s: float, monkey
 
 
 @pytest.mark.parametrize("kind", ["broken", "truncated"])
-def test_a_voice_that_breaks_off_is_told(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_voice_that_breaks_off_is_an_error(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:
         local.faults.append(LexFault(kind=kind, after_bytes=9_999))
         speech = voice_of(speaking(), asked())
