@@ -35,6 +35,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--write", type=Path, metavar="FOLDER", help="write endpointing-figures.md and pictures into it"
     )
+    parser.add_argument("--quick", action="store_true", help="use a small set, to try the command: the figures vary")
     parser.add_argument("--no-limits", action="store_true", help="exit with status 0 even if a limit is missed")
     return parser.parse_args(arguments)
 

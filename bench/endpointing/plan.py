@@ -61,6 +61,9 @@ class Amounts:
 WHOLE = Amounts(usual=Amount(10, 9, 180.0), loud=Amount(5, 2, 180.0), troubles=Amount(13, 3, 200.0))
 """Whole set: 1,200 utterances and 6.3 h without speech as usual, 480 and 1.2 h in loud noise; the troubles."""
 
+QUICK = Amounts(usual=Amount(1, 1, 20.0), loud=Amount(1, 1, 20.0), troubles=Amount(1, 1, 40.0))
+"""Smallest set that fills every table."""
+
 
 def planned(amounts: Amounts, seed: int) -> list[Planned]:
     """Return the lines of the whole set."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bench.endpointing.cost import bridge_us, cost_limits, cost_table, costs, silent_us
 from bench.endpointing.detectors import BARE_ROWS, SERVICE_ROWS
 from bench.endpointing.limits import limits, limits_table
-from bench.endpointing.plan import WHOLE
+from bench.endpointing.plan import QUICK, WHOLE
 from bench.endpointing.plots import draw
 from bench.endpointing.run import SIDES, Measured, measure, recorded_lines
 from bench.endpointing.scoring import REPLY_MS
@@ -49,7 +49,7 @@ def report(args: argparse.Namespace) -> int:
     """Print the tables, and write them and the pictures if asked to. Return the exit status."""
     spent = costs(recorded_lines(args.voices), args.seed)
     rest_us = bridge_us() - silent_us()
-    measured = measure(args.voices, WHOLE, args.seed, args.processes)
+    measured = measure(args.voices, QUICK if args.quick else WHOLE, args.seed, args.processes)
     found = [*limits(measured), *cost_limits(spent)]
     cpu = f"Microseconds of one core a frame of 20 ms, median; the service spends {rest_us:.0f} us on a frame besides."
     sections = [
