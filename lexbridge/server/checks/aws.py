@@ -7,7 +7,6 @@ shows it.
 
 import os
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -22,6 +21,7 @@ from lexbridge.lex.aws_clock import AwsClock, follow_aws_clock
 from lexbridge.lex.boto import make_session, service_of
 from lexbridge.lex.faults import BOTO_ERRORS
 from lexbridge.net.capped_http import cap_lex
+from lexbridge.server.checks.bot_requests import NO_LOCALE, CheckedBot, CheckedV1Bot, CheckedV2Bot
 from lexbridge.server.checks.findings import Finding, failed, not_asked, ok, quoted, warning
 
 CONNECT_S, ANSWER_S = 3.0, 5.0
@@ -45,7 +45,6 @@ _BAD_CREDENTIALS: Mapping[str, str] = {
 _DENIED = ("AccessDenied", "AccessDeniedException")
 _NOT_FOUND = ("NotFoundException", "ResourceNotFoundException", "BadRequestException", "ValidationException")
 _WORTH_A_ROW_S = 60.0
-_NO_LOCALE = "xx_XX"  # it has the form of a locale, so that Lex can only answer that it does not exist
 
 
 def check_identity(settings: Settings) -> Iterator[Finding]:
@@ -86,7 +85,9 @@ def check_bot(settings: Settings) -> Iterator[Finding]:
     client = _client(settings, service_of(settings))
     cap_lex(client)
     clock = follow_aws_clock(client)
-    bot = _V1(client, settings.bot) if isinstance(settings.bot, LexV1Bot) else _V2(client, settings.bot)
+    bot = (
+        CheckedV1Bot(client, settings.bot) if isinstance(settings.bot, LexV1Bot) else CheckedV2Bot(client, settings.bot)
+    )
     try:
         client_error = _error_of(bot.get_session)
     except BOTO_ERRORS as error:
@@ -102,83 +103,7 @@ def check_bot(settings: Settings) -> Iterator[Finding]:
         yield not_asked(PERMISSIONS, "the bot is not found")
 
 
-class _Asked:
-    """A bot of either generation, and the requests to it. `names`: parameters of boto3 that name the bot."""
-
-    variables: str
-    where: str
-    resource: str
-    speak_action: str
-
-    def __init__(self, client: Any, names: Mapping[str, str]) -> None:
-        self.client = client
-        self.names = names
-        self.session_id = (
-            f"check-{secrets.token_hex(8)}"  # without the word "session", which _is_about_session looks for
-        )
-
-    def get_session(self) -> object:
-        """Ask for a session that does not exist."""
-        raise NotImplementedError
-
-    def speak(self) -> object:
-        """Send speech of a type that Lex does not accept: it is refused for that reason if the permission is there."""
-        raise NotImplementedError
-
-    def put_session(self) -> object:
-        """Put a session that Lex does not accept: it is refused for that reason if the permission is there."""
-        raise NotImplementedError
-
-    def elsewhere(self) -> object:
-        """Ask for the same session in a locale that cannot exist. Raises LookupError for a bot without locales."""
-        raise LookupError
-
-
-class _V2(_Asked):
-    variables = "LEX_BOT_ID, LEX_BOT_ALIAS_ID, LEX_LOCALE_ID and AWS_REGION"
-    speak_action = "lex:RecognizeUtterance"
-
-    def __init__(self, client: Any, bot: Any) -> None:
-        super().__init__(client, {"botId": bot.bot_id, "botAliasId": bot.alias_id, "localeId": bot.locale_id})
-        self.where = f"bot {bot.bot_id}, alias {bot.alias_id}, locale {bot.locale_id}"
-        self.resource = f"bot-alias/{bot.bot_id}/{bot.alias_id}"
-
-    def get_session(self) -> object:
-        return self.client.get_session(**self.names, sessionId=self.session_id)
-
-    def speak(self) -> object:
-        of_no_type = {"requestContentType": "application/x-none", "inputStream": b""}
-        return self.client.recognize_utterance(**self.names, sessionId=self.session_id, **of_no_type)
-
-    def put_session(self) -> object:
-        slotless = {"dialogAction": {"type": "ElicitSlot"}}
-        return self.client.put_session(**self.names, sessionId=self.session_id, sessionState=slotless)
-
-    def elsewhere(self) -> object:
-        return self.client.get_session(**{**self.names, "localeId": _NO_LOCALE}, sessionId=self.session_id)
-
-
-class _V1(_Asked):
-    variables = "LEX_BOT_NAME, LEX_BOT_ALIAS and AWS_REGION"
-    speak_action = "lex:PostContent"
-
-    def __init__(self, client: Any, bot: Any) -> None:
-        super().__init__(client, {"botName": bot.name, "botAlias": bot.alias})
-        self.where = f"bot {bot.name}, alias {bot.alias}"
-        self.resource = f"bot:{bot.name}:{bot.alias}"
-
-    def get_session(self) -> object:
-        return self.client.get_session(**self.names, userId=self.session_id)
-
-    def speak(self) -> object:
-        of_no_type = {"contentType": "application/x-none", "inputStream": b""}
-        return self.client.post_content(**self.names, userId=self.session_id, **of_no_type)
-
-    def put_session(self) -> object:
-        return self.client.put_session(**self.names, userId=self.session_id, dialogAction={"type": "ElicitSlot"})
-
-
-def _judge(bot: _Asked, error: ClientError | None) -> Finding | None:
+def _judge(bot: CheckedBot, error: ClientError | None) -> Finding | None:
     """Return what the answer to GetSession says against the bot, or None if the bot exists without such a session."""
     if error is None:
         return None
@@ -194,11 +119,11 @@ def _judge(bot: _Asked, error: ClientError | None) -> Finding | None:
     return failed(BOT, f"Lex answered {status} {code}; {said}", "try again; AWS's health dashboard reports outages")
 
 
-def _missing(bot: _Asked, said: str) -> Finding:
+def _missing(bot: CheckedBot, said: str) -> Finding:
     return failed(BOT, f"{bot.where}: not found; {said}", f"check {bot.variables}; has the bot's locale been built?")
 
 
-def _is_about_session(bot: _Asked, error: ClientError, words: str) -> bool:
+def _is_about_session(bot: CheckedBot, error: ClientError, words: str) -> bool:
     """Whether Lex does not find the session, as expected, rather than the bot, its alias or its locale.
 
     The text of either error is not documented. For a bot Lex is known to say "is not a valid BotId/BotAliasId
@@ -210,7 +135,7 @@ def _is_about_session(bot: _Asked, error: ClientError, words: str) -> bool:
     if re.search(r"\bsession|\buser\b", words, re.IGNORECASE):
         return True
     try:
-        other = _error_of(bot.elsewhere)
+        other = _error_of(bot.get_session_elsewhere)
     except (LookupError, *BOTO_ERRORS):
         return False
     if other is None:
@@ -218,21 +143,21 @@ def _is_about_session(bot: _Asked, error: ClientError, words: str) -> bool:
     named = bot.names.get("localeId", "")
     return (_code(error), words.replace(named, "")) != (
         _code(other),
-        _words(other).replace(bot.session_id, "(id)").replace(_NO_LOCALE, ""),
+        _words(other).replace(bot.session_id, "(id)").replace(NO_LOCALE, ""),
     )
 
 
-def _found(bot: _Asked, settings: Settings) -> Finding:
+def _found(bot: CheckedBot, settings: Settings) -> Finding:
     """Return the finding that the bot exists. An oddity of it, such as a test alias, is a warning of the settings."""
     return ok(BOT, f"{bot.where}, in {settings.aws_region}")
 
 
-def _permissions(bot: _Asked, settings: Settings, is_denied: bool) -> Finding:
+def _permissions(bot: CheckedBot, settings: Settings, is_denied: bool) -> Finding:
     """Return which actions the credentials allow. `is_denied`: whether GetSession was denied.
 
     A request that cannot be carried out shows it, because AWS checks the permission first. [That is not documented.]
     """
-    actions: dict[str, Callable[[], object]] = {bot.speak_action: bot.speak}
+    actions: dict[str, Callable[[], object]] = {bot.recognize_action: bot.recognize}
     if settings.reply_mode == "stream" or settings.join or settings.welcome == "bot":
         actions["lex:PutSession"] = bot.put_session
     denied = ["lex:GetSession"] if is_denied else []
