@@ -84,7 +84,7 @@ class Row:
     value: float | None = None
 
     @property
-    def ear(self) -> tuple[str, float | None]:
+    def detector_key(self) -> tuple[str, float | None]:
         """Detector and value: rows that have both in common hear the same."""
         return self.detector, self.value
 

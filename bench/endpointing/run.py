@@ -20,7 +20,7 @@ from bench.endpointing.detectors import (
 from bench.endpointing.line import Line, Lines, Truth, Voice
 from bench.endpointing.plan import Amounts, Planned, planned
 from bench.endpointing.recordings import DEVELOPMENT, HELD_OUT, music, voice
-from bench.endpointing.scoring import Heard, Score, hear
+from bench.endpointing.scoring import FoundUtterance, Score, find_utterances
 from lexbridge.audio.endpointing import Endpointer
 from lexbridge.audio.pcm import FRAME_MS, PCM_FRAME_BYTES
 from lexbridge.audio.vad import Detector
@@ -47,7 +47,7 @@ class Measured:
 
     part: str
     truth: Truth
-    heard: Mapping[str, list[Heard]]
+    heard: Mapping[str, list[FoundUtterance]]
     frames: Mapping[str, FramesVoiced]
 
 
@@ -80,18 +80,18 @@ def rows_for(number: int, plan: Planned) -> list[Row]:
     return rows
 
 
-def heard_by(line: Line, rows: Iterable[Row], part: str, model: RememberedModel) -> Measured:
+def measure_line(line: Line, rows: Iterable[Row], part: str, model: RememberedModel) -> Measured:
     """Return what the rows heard. Each detector hears the line once, however many rows it has."""
     model.forget()
     known: dict[tuple[str, float | None], list[bool]] = {}
-    heard: dict[str, list[Heard]] = {}
+    heard: dict[str, list[FoundUtterance]] = {}
     frames: dict[str, FramesVoiced] = {}
     for row in rows:
-        if row.ear not in known:
-            known[row.ear] = decisions(line, row.detect(model))
-        heard[row.name] = hear(line, Endpointer(Replayed(known[row.ear]), row.rules))
+        if row.detector_key not in known:
+            known[row.detector_key] = decisions(line, row.detect(model))
+        heard[row.name] = find_utterances(line, Endpointer(Replayed(known[row.detector_key]), row.rules))
         if row.value is not None:
-            frames[row.name] = _frames(line.truth, known[row.ear])
+            frames[row.name] = _frames(line.truth, known[row.detector_key])
     return Measured(part, line.truth, heard, frames)
 
 
@@ -120,7 +120,7 @@ class _Worker:
     def measure(self, number: int) -> Measured:
         """Measure line `number` of the set."""
         plan = self._plans[number]
-        return heard_by(plan.make(self._lines), rows_for(number, plan), plan.part, self._model)
+        return measure_line(plan.make(self._lines), rows_for(number, plan), plan.part, self._model)
 
 
 _worker: _Worker

@@ -31,7 +31,7 @@ ASKED_BEFORE_MS = 800
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class FoundUtterance:
     """Utterance as the endpointer found it. `audio_ms`: beginning of the audio for Lex, with the pre-roll."""
 
     audio_ms: int
@@ -40,10 +40,10 @@ class Heard:
     reason: EndReason | None
 
 
-def hear(line: Line, endpointer: Endpointer) -> list[Heard]:
+def find_utterances(line: Line, endpointer: Endpointer) -> list[FoundUtterance]:
     """Push the line through the endpointer, which learns before each utterance what the bot asks for."""
     asked = {max(0, spoken.start_ms - ASKED_BEFORE_MS) // FRAME_MS: spoken.asked for spoken in line.truth.spoken}
-    heard: list[Heard] = []
+    heard: list[FoundUtterance] = []
     begun: tuple[int, int] | None = None
     for n in range(len(line.pcm) // PCM_FRAME_BYTES):
         if n in asked:
@@ -53,10 +53,10 @@ def hear(line: Line, endpointer: Endpointer) -> list[Heard]:
             if isinstance(event, SpeechStarted):
                 begun = (endpointer.now_ms - len(event.pre_roll) // PCM_BYTES_PER_MS, event.at_ms)
             elif isinstance(event, SpeechEnded) and begun is not None:
-                heard.append(Heard(*begun, event.at_ms, event.reason))
+                heard.append(FoundUtterance(*begun, event.at_ms, event.reason))
                 begun = None
     if begun is not None:
-        heard.append(Heard(*begun, endpointer.now_ms, None))
+        heard.append(FoundUtterance(*begun, endpointer.now_ms, None))
     return heard
 
 
@@ -78,7 +78,7 @@ class Score:
     silent_s: float = 0.0
     false_triggers: int = 0
 
-    def add(self, truth: Truth, heard: Sequence[Heard]) -> None:
+    def add(self, truth: Truth, heard: Sequence[FoundUtterance]) -> None:
         """Count what was heard on a line."""
         if not truth.spoken:
             self.silent_s += truth.length_s
@@ -88,7 +88,7 @@ class Score:
         for spoken, before_ms in zip(truth.spoken, ends, strict=True):
             self._utterance(spoken, before_ms, heard)
 
-    def _utterance(self, spoken: Spoken, before_ms: int, heard: Sequence[Heard]) -> None:
+    def _utterance(self, spoken: Spoken, before_ms: int, heard: Sequence[FoundUtterance]) -> None:
         self.utterances += 1
         self.shorts += spoken.kind == "short"
         self.without_pause += spoken.kind in WITHOUT_PAUSE

@@ -51,7 +51,7 @@ def open_call(port: int, number: int, signature: str, start: str) -> Call:
     return Call(number, connection)
 
 
-def hear(call: Call, delays_ms: list[float]) -> None:
+def take_received(call: Call, delays_ms: list[float]) -> None:
     """Take what one call has received."""
     try:
         received = call.connection.recv(65536)
@@ -90,7 +90,7 @@ def run(calls: list[Call], poll: select.poll) -> dict[str, object]:
                 if descriptor == sys.stdin.fileno():
                     has_ended = not sys.stdin.readline()
                 else:
-                    hear(by_descriptor[descriptor], delays_ms)
+                    take_received(by_descriptor[descriptor], delays_ms)
             if time.monotonic() >= next_s or has_ended:
                 break
     now_s = time.monotonic()

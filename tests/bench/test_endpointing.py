@@ -24,7 +24,7 @@ from bench.endpointing.limits import Limit, limits_table
 from bench.endpointing.line import Condition, Lines, Voice
 from bench.endpointing.plan import LOUD, QUIET, WHOLE, Amount, Amounts, Planned, planned
 from bench.endpointing.recordings import Recording
-from bench.endpointing.run import Measured, decisions, heard_by, rows_for, score
+from bench.endpointing.run import Measured, decisions, measure_line, rows_for, score
 from bench.endpointing.tables import FLUENT, usual, without_babble_and_music
 from bench.endpointing.troubles import LINES, SOUNDS
 from lexbridge.audio.hangover import Expected
@@ -90,7 +90,8 @@ def plans() -> Iterator[Planned]:
 def measured(lines: Lines) -> Sequence[Measured]:
     model = RememberedModel()
     return [
-        heard_by(plan.make(lines), [BARE_ROWS[0], *SERVICE_ROWS, *LISTENING_ROWS], plan.part, model) for plan in plans()
+        measure_line(plan.make(lines), [BARE_ROWS[0], *SERVICE_ROWS, *LISTENING_ROWS], plan.part, model)
+        for plan in plans()
     ]
 
 
@@ -132,7 +133,7 @@ def test_amplitude_and_adaptive_hear_a_quiet_line(measured: Sequence[Measured]) 
 
 def test_adaptive_finds_ends_in_noise_where_amplitude_cannot(lines: Lines) -> None:
     line = lines.spoken_on(Condition("white", "white", 10), ["fluent", "short", "fluent"], np.random.default_rng(1))
-    one = heard_by(line, SERVICE_ROWS, "usual", RememberedModel())
+    one = measure_line(line, SERVICE_ROWS, "usual", RememberedModel())
     assert score([one], "adaptive, as run", usual).run_on == 0
     assert score([one], "amplitude, as run", usual).run_on > 0
 
@@ -171,7 +172,7 @@ def test_the_report_has_every_table_limit_and_picture(
     small = [one for one in planned(Amounts(Amount(1, 1, 2.0), Amount(1, 1, 2.0), Amount(1, 1, 4.0)), 1) if one.seconds]
     small += [Planned("usual", QUIET, 0.0, (1, 1)), *(Planned("loud", LOUD[n], 0.0, (1, n)) for n in range(2))]
     model = RememberedModel()
-    found = [heard_by(one.make(lines), rows_for(0, one), one.part, model) for one in small]
+    found = [measure_line(one.make(lines), rows_for(0, one), one.part, model) for one in small]
     spent = dict.fromkeys(DETECTORS, Cost(0.5, 0.5, 0.5, 5.0))
     monkeypatch.setattr(reporting, "recorded_lines", lambda _: lines)
     monkeypatch.setattr(reporting, "costs", lambda *_: spent)

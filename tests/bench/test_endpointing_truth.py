@@ -9,7 +9,7 @@ import pytest
 
 from bench.endpointing.line import Condition, Line, Lines, Spoken, Truth, Voice, comfort_noise, level, line_of
 from bench.endpointing.recordings import Recording, _files
-from bench.endpointing.scoring import Heard, Score, hear
+from bench.endpointing.scoring import FoundUtterance, Score, find_utterances
 from bench.endpointing.signals import CADENCES, cadence, keys
 from bench.endpointing.troubles import ECHO, LINES, SOUNDS, lost_frames, no_hiss, sounding, steps_of_hiss
 from lexbridge.audio.endpointing import Endpointer, EndpointingRules, EndReason
@@ -145,7 +145,7 @@ TRUTH = Truth("quiet", None, 15.0, SPOKEN)
 
 def scored(*heard: tuple[int, int, int, EndReason | None]) -> Score:
     score = Score()
-    score.add(TRUTH, [Heard(*one) for one in heard])
+    score.add(TRUTH, [FoundUtterance(*one) for one in heard])
     return score
 
 
@@ -192,7 +192,7 @@ def test_an_end_that_is_not_found_in_time_runs_on(end: tuple[int, EndReason | No
 
 def test_false_triggers_are_those_of_lines_without_speech() -> None:
     of = Score()
-    of.add(Truth("white", 10, 1800.0), [Heard(0, 0, 1000, HANGOVER)] * 3)
+    of.add(Truth("white", 10, 1800.0), [FoundUtterance(0, 0, 1000, HANGOVER)] * 3)
     assert of.false_triggers_an_hour == 6
     assert np.isnan(of.share_missed)
     assert np.isnan(of.share_run_on)
@@ -203,7 +203,7 @@ def test_false_triggers_are_those_of_lines_without_speech() -> None:
 
 def test_an_endpointer_hears_a_line(lines: Lines) -> None:
     line = lines.spoken_on(QUIET, ["fluent", "short"], rng())
-    heard = hear(line, Endpointer(AmplitudeDetector(500), EndpointingRules()))
+    heard = find_utterances(line, Endpointer(AmplitudeDetector(500), EndpointingRules()))
     for one, spoken in zip(heard, line.truth.spoken, strict=True):
         assert abs(one.started_ms - spoken.start_ms) <= FRAME_MS
         assert one.audio_ms == one.started_ms - 500
@@ -213,7 +213,9 @@ def test_an_endpointer_hears_a_line(lines: Lines) -> None:
 
 def test_what_is_still_open_when_the_line_ends_has_no_reason(lines: Lines) -> None:
     line = line_of(np.full(RATE_HZ, 5000.0), QUIET)
-    assert [one.reason for one in hear(line, Endpointer(AmplitudeDetector(500), EndpointingRules()))] == [None]
+    assert [one.reason for one in find_utterances(line, Endpointer(AmplitudeDetector(500), EndpointingRules()))] == [
+        None
+    ]
 
 
 # Recordings

@@ -9,11 +9,11 @@ from bench.load.stream_mode.calls import bot_of
 from bench.load.stream_mode.figures import (
     Answer,
     Figure,
-    Heard,
+    UploadedSpeech,
     answers,
     clear_ms,
     echo_guards,
-    heard_of,
+    find_speech,
     ideal,
     interruption_ms,
     largest_steps,
@@ -83,18 +83,18 @@ def test_an_interruption_counts_from_its_first_frame() -> None:
 def test_what_lex_got_is_found_on_the_line_sample_by_sample() -> None:
     noise = np.random.default_rng(1).integers(-8000, 8000, 8000).astype("<i2").tobytes()
     said_at, said = 16 * 400, noise[16 * 400 : 16 * 600]
-    assert heard_of(noise, said_at, said, noise[16 * 300 : 16 * 900]) == Heard(100, 300)
-    assert heard_of(noise, said_at, said, said) == Heard(0, 0)
-    late = heard_of(noise, said_at, said, noise[16 * 420 : 16 * 900])
-    assert late == Heard(-20, 300)
+    assert find_speech(noise, said_at, said, noise[16 * 300 : 16 * 900]) == UploadedSpeech(100, 300)
+    assert find_speech(noise, said_at, said, said) == UploadedSpeech(0, 0)
+    late = find_speech(noise, said_at, said, noise[16 * 420 : 16 * 900])
+    assert late == UploadedSpeech(-20, 300)
     assert not late.is_whole
-    cut = heard_of(noise, said_at, said, noise[16 * 300 : 16 * 580])
+    cut = find_speech(noise, said_at, said, noise[16 * 300 : 16 * 580])
     assert cut is not None
     assert not cut.is_whole
-    assert heard_of(noise, said_at, said, noise[: 16 * 300]) is None  # somewhere else on the line
+    assert find_speech(noise, said_at, said, noise[: 16 * 300]) is None  # somewhere else on the line
     changed = bytearray(noise[16 * 300 : 16 * 900])
     changed[100] ^= 1
-    assert heard_of(noise, said_at, said, bytes(changed)) is None
+    assert find_speech(noise, said_at, said, bytes(changed)) is None
 
 
 def test_of_what_is_said_the_voiced_part_is_kept() -> None:

@@ -115,20 +115,20 @@ def test_other_audio_is_no_words(frame: bytes) -> None:
     assert words_in(frame) is None
 
 
-class Hearer:
-    """An ear, a server and a clock: what was heard, what came back and what was complained of, each with its time."""
+class RecordingListener:
+    """Listener, server and clock of a playback, which records what was heard, sent back and complained of, with times."""
 
     def __init__(self) -> None:
         self.events: list[tuple[int, str]] = []
         self._now_s = 100.0
-        self._timers: list[HearersTimer] = []
+        self._timers: list[RecordingTimer] = []
         self.playback = Playback(self, self, lambda mark: self._note(mark), lambda _, complaint: self._note(complaint))
 
     def time(self) -> float:
         return self._now_s
 
-    def call_at(self, when: float, callback: Callable[[], object]) -> "HearersTimer":
-        timer = HearersTimer(self._timers, when, callback)
+    def call_at(self, when: float, callback: Callable[[], object]) -> "RecordingTimer":
+        timer = RecordingTimer(self._timers, when, callback)
         self._timers.append(timer)
         return timer
 
@@ -138,7 +138,7 @@ class Hearer:
     def bot_ends(self, *, whole: bool) -> None:
         self._note("ends" if whole else "is cut")
 
-    def waits(self, ms: int) -> None:
+    def wait(self, ms: int) -> None:
         until_s = self._now_s + ms / 1000
         while due := [timer for timer in self._timers if timer.when <= until_s + 1e-6]:
             timer = min(due, key=lambda timer: timer.when)
@@ -147,13 +147,13 @@ class Hearer:
             timer.callback()
         self._now_s = until_s
 
-    def is_sent(self, mulaw: bytes) -> None:
+    def send(self, mulaw: bytes) -> None:
         self.playback.take({"event": "media", "media": {"payload": b64encode(mulaw).decode()}})
 
-    def is_sent_mark(self, name: str) -> None:
+    def send_mark(self, name: str) -> None:
         self.playback.take({"event": "mark", "mark": {"name": name}})
 
-    def takes(self) -> list[tuple[int, str]]:
+    def take(self) -> list[tuple[int, str]]:
         events, self.events = self.events, []
         return events
 
@@ -162,10 +162,10 @@ class Hearer:
 
 
 @dataclass(eq=False)
-class HearersTimer:
-    """One of a Hearer's."""
+class RecordingTimer:
+    """Timer of a RecordingListener."""
 
-    timers: list["HearersTimer"]
+    timers: list["RecordingTimer"]
     when: float
     callback: Callable[[], object]
 
@@ -174,17 +174,17 @@ class HearersTimer:
 
 
 def test_words_are_heard_in_order_and_marks_return_after_them() -> None:
-    hearer = Hearer()
-    hearer.is_sent_mark("at once")
+    listener = RecordingListener()
+    listener.send_mark("at once")
     words = murmur("turn 1", 0.1)
-    hearer.waits(10)
-    hearer.is_sent(words[:160])
-    hearer.is_sent(words[160:])
-    hearer.is_sent_mark("first")
-    hearer.is_sent(murmur("turn 1", 0.04))
-    hearer.is_sent_mark("second")
-    hearer.waits(500)
-    assert hearer.takes() == [
+    listener.wait(10)
+    listener.send(words[:160])
+    listener.send(words[160:])
+    listener.send_mark("first")
+    listener.send(murmur("turn 1", 0.04))
+    listener.send_mark("second")
+    listener.wait(500)
+    assert listener.take() == [
         (0, "at once"),
         (10, "begins: turn 1"),
         (110, "ends"),
@@ -193,42 +193,42 @@ def test_words_are_heard_in_order_and_marks_return_after_them() -> None:
         (150, "ends"),
         (150, "second"),
     ]
-    hearer.is_sent(murmur("done", 0.02))
-    hearer.waits(500)
-    assert hearer.takes() == [(510, "begins: done"), (530, "ends")]
+    listener.send(murmur("done", 0.02))
+    listener.wait(500)
+    assert listener.take() == [(510, "begins: done"), (530, "ends")]
 
 
 def test_a_clear_drops_unheard_audio_and_returns_its_marks() -> None:
-    hearer = Hearer()
+    listener = RecordingListener()
     words = murmur("turn 1", 0.1)
-    hearer.is_sent(words)
-    hearer.is_sent_mark("end")
-    hearer.waits(50)
-    hearer.playback.take({"event": "clear"})
-    hearer.waits(500)
-    assert hearer.takes() == [(0, "begins: turn 1"), (50, "is cut"), (50, "end")]
-    hearer.is_sent(words[320:])  # it goes on after a false alarm
-    hearer.waits(500)
-    assert hearer.takes() == [(550, "begins: turn 1"), (610, "ends")]
+    listener.send(words)
+    listener.send_mark("end")
+    listener.wait(50)
+    listener.playback.take({"event": "clear"})
+    listener.wait(500)
+    assert listener.take() == [(0, "begins: turn 1"), (50, "is cut"), (50, "end")]
+    listener.send(words[320:])  # it goes on after a false alarm
+    listener.wait(500)
+    assert listener.take() == [(550, "begins: turn 1"), (610, "ends")]
 
 
 def test_audio_lost_with_its_stream_returns_no_mark() -> None:
-    hearer = Hearer()
-    hearer.is_sent(murmur("turn 1", 0.1))
-    hearer.is_sent_mark("end")
-    hearer.waits(50)
-    hearer.playback.stop()
-    hearer.waits(500)
-    assert hearer.takes() == [(0, "begins: turn 1"), (50, "is cut")]
+    listener = RecordingListener()
+    listener.send(murmur("turn 1", 0.1))
+    listener.send_mark("end")
+    listener.wait(50)
+    listener.playback.stop()
+    listener.wait(500)
+    assert listener.take() == [(0, "begins: turn 1"), (50, "is cut")]
 
 
 def test_foreign_audio_and_messages_are_complained_of() -> None:
-    hearer = Hearer()
-    hearer.is_sent(SILENCE)
-    hearer.is_sent(murmur("done", 0.02)[:80])
-    hearer.playback.take({"event": "new"})
-    hearer.waits(100)
-    assert [what for _, what in hearer.takes()] == [
+    listener = RecordingListener()
+    listener.send(SILENCE)
+    listener.send(murmur("done", 0.02)[:80])
+    listener.playback.take({"event": "new"})
+    listener.wait(100)
+    assert [what for _, what in listener.take()] == [
         "the caller heard something that nobody said",
         "a piece of audio is no whole number of frames",
         "the caller heard something that nobody said",

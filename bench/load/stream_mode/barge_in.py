@@ -9,11 +9,11 @@ from bench.harness.report import percentile
 from bench.load.stream_mode.calls import ScriptedCall, running, until
 from bench.load.stream_mode.figures import (
     Figure,
-    Heard,
+    UploadedSpeech,
     all_of,
     clear_ms,
     echo_guards,
-    heard_of,
+    find_speech,
     interruption_ms,
     is_clear,
     none_of,
@@ -62,7 +62,7 @@ def barge_in(speech: Speech, lateness: Lateness) -> Iterator[Figure]:
 
     with running(speech, [prompt], lateness) as setup:
         setup.together(CALLS, story)
-        heard = [got for call in setup.calls for got in _heard(call)[2:]]
+        heard = [got for call in setup.calls for got in _uploaded(call)[2:]]
         unasked = sum(request.transcript == "" for call in setup.calls for request in call.requests)
         coughs = sum(isinstance(event, Coughed) for call in setup.calls for event in call.phone_call.events)
     known_ms = [each for each in stopped_ms if each is not None]
@@ -103,10 +103,10 @@ def _sweep(speech: Speech, prompt: bytes) -> Iterator[Figure]:
         yield Figure(f"{len(phrases)} phrases {name} at {len(moments)} moments, in media time", value)
 
 
-def _heard(call: ScriptedCall) -> list[Heard | None]:
+def _uploaded(call: ScriptedCall) -> list[UploadedSpeech | None]:
     """Return what Lex got of each thing that the caller said."""
     line, phrases = call.line, call.setup.speech.phrases
     return [
-        next((got for request in call.requests if (got := heard_of(line, at, phrases[text], request.audio))), None)
+        next((got for request in call.requests if (got := find_speech(line, at, phrases[text], request.audio))), None)
         for text, at in call.said
     ]

@@ -107,7 +107,7 @@ def clear_ms(events: Sequence[Event], started: SpeechStarted) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class UploadedSpeech:
     """Part of the caller's speech that Lex got."""
 
     lead_ms: float
@@ -121,7 +121,7 @@ class Heard:
         return self.lead_ms >= 0 and self.tail_ms >= 0
 
 
-def heard_of(line: bytes, said_at: int, said: bytes, upload: bytes) -> Heard | None:
+def find_speech(line: bytes, said_at: int, said: bytes, upload: bytes) -> UploadedSpeech | None:
     """Return what `upload` holds of the caller's speech, or None if it holds none of it, sample by sample.
 
     On the caller's `line` the speech `said` is at byte `said_at`; all of them are 16-bit PCM.
@@ -130,7 +130,7 @@ def heard_of(line: bytes, said_at: int, said: bytes, upload: bytes) -> Heard | N
     while (at := line.find(upload, at + 1)) >= 0:
         end, said_end = at + len(upload), said_at + len(said)
         if at < said_end and said_at < end:
-            return Heard((said_at - at) / PCM_BYTES_PER_MS, (end - said_end) / PCM_BYTES_PER_MS)
+            return UploadedSpeech((said_at - at) / PCM_BYTES_PER_MS, (end - said_end) / PCM_BYTES_PER_MS)
     return None
 
 
