@@ -116,7 +116,7 @@ def test_other_audio_is_no_words(frame: bytes) -> None:
 
 
 class RecordingListener:
-    """Listener, server and clock of a playback, which records what was heard, sent back and complained of, with times."""
+    """Listener, server and clock of a playback. It records what was heard, sent back and complained of, with times."""
 
     def __init__(self) -> None:
         self.events: list[tuple[int, str]] = []
