@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lexbridge.call.actions import ClearAudio, SendAudio, SendMark, StreamOutput
+from lexbridge.call.actions import SendAudio, SendMark, StreamOutput
 from lexbridge.call.events import (
     Connected,
     Dtmf,
@@ -136,5 +136,5 @@ def encode(action: StreamOutput, stream_sid: str) -> str:
             return f'{{"event":"media","streamSid":"{stream_sid}","media":{{"payload":"{payload}"}}}}'
         case SendMark():
             return json.dumps({"event": "mark", "streamSid": stream_sid, "mark": {"name": action.name}})
-        case ClearAudio():
+        case _:  # ClearAudio
             return json.dumps({"event": "clear", "streamSid": stream_sid})
