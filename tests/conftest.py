@@ -1,4 +1,4 @@
-"""What all tests share: gevent's patch, the choice of pure tests, Hypothesis's profiles, and two fixtures.
+"""Configuration of all tests: gevent's patch, the choice of pure tests, Hypothesis's profiles, and two fixtures.
 
 Plain `pytest` runs every test in one process that gevent has patched, as it patches the service. `pytest -m pure` runs
 the tests that need no gevent, and does not patch: coverage is fast there, and the process may be one of many.
@@ -18,7 +18,7 @@ from tests.support.fixtures import Logged, Pauses
 from tests.support.purity import needs_gevent
 
 PURE = "pure"
-"""The marker of the tests that need no gevent."""
+"""Marker of the tests that need no gevent."""
 
 property_tests.load_profile()
 
@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def logged() -> Iterator[Logged]:
-    """Everything this process logs, at DEBUG and as JSON: a function that returns the lines so far."""
+    """Log at DEBUG and as JSON. Give a function that returns the lines so far."""
     from lexbridge import logs
 
     root = logging.getLogger()
@@ -62,7 +62,7 @@ def logged() -> Iterator[Logged]:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
-    """Every `gevent.sleep`: a function that returns the seconds that one greenlet slept, each time it did."""
+    """Watch `gevent.sleep`. Give a function that returns the seconds of each sleep of a greenlet."""
     import gevent
 
     slept: list[tuple[Any, float]] = []

@@ -1,4 +1,4 @@
-"""compose.yaml starts what there is, with settings that are accepted."""
+"""The services of compose.yaml run commands that exist, with settings that are accepted."""
 
 import pytest
 

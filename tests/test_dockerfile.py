@@ -1,5 +1,4 @@
-"""The Dockerfile copies every package of the service. (tests/deploy/test_image.py builds the image and looks into
-it.)"""
+"""The Dockerfile copies every package of the service; tests/deploy/test_image.py builds the image."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The documents say what the code does: settings, commands, state diagrams, the map."""
+"""The documents agree with the code: settings, commands, state diagrams, the map."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The layout of the tests: folders as the packages, helpers in `tests/support/`."""
+"""The layout of the tests: folders as the packages have them, and helpers in `tests/support/`."""
 
 import ast
 
@@ -8,9 +8,9 @@ TESTS = ROOT / "tests"
 BESIDE = {"bench", "deploy", "e2e", "support", "data"}
 """Folders of `tests/` that belong to no package of lexbridge."""
 MAX_LINES = 500
-"""Lines of a Python file of `tests/`, because a longer one is about more than one thing."""
+"""Lines of a Python file of `tests/` at most, because a longer file is about more than one thing."""
 MAX_NAME_CHARACTERS = 60
-"""Characters of a test's name, because a longer one is not read: the story is in the docstring."""
+"""Characters of a test's name at most, because a longer name is not read; the docstring tells the story."""
 
 
 def test_folders_of_tests_mirror_the_packages() -> None:
@@ -20,7 +20,7 @@ def test_folders_of_tests_mirror_the_packages() -> None:
 
 
 def test_test_modules_do_not_import_each_other() -> None:
-    """What two of them need is in `tests/support/`."""
+    """Test modules share their helpers through `tests/support/`."""
     for path in TESTS.glob("**/*.py"):
         of_tests = {name for name in imported_names(path) if name.startswith("tests.")}
         assert {name for name in of_tests if not name.startswith("tests.support.")} == set(), path

@@ -1,4 +1,4 @@
-"""What the images install, to the byte, is what the requirements ask for, on each Python that we support."""
+"""The locks pin what the requirements ask for, with hashes, on each Python that lexbridge supports."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 
 
 def wanted(file: Path) -> Iterator[Requirement]:
-    """The requirements in a file, and in those that it refers to."""
+    """Return the requirements of a file, and of the files that it refers to."""
     for line in file.read_text(encoding="utf-8").splitlines():
         text = line.partition("#")[0].strip()
         if text.startswith("-r "):
@@ -29,14 +29,14 @@ def wanted(file: Path) -> Iterator[Requirement]:
 
 
 def pinned(lock: str) -> Iterator[tuple[Requirement, int]]:
-    """Each pin of a lock, and how many hashes it has."""
+    """Return each pin of a lock, with the number of its hashes."""
     for entry in re.sub(r"(?m)^\s*#.*\n", "", lock).replace("\\\n", " ").splitlines():
         requirement, *hashes = re.split(r"\s--hash=sha256:(?=[0-9a-f]{64}\b)", entry)
         yield Requirement(requirement), len(hashes)
 
 
 def unmet(asked: Iterator[Requirement], lock: str, environment: Mapping[str, str]) -> list[str]:
-    """The requirements that no version, more than one or a wrong one is pinned for."""
+    """Return the requirements for which no version, several versions, or a wrong version is pinned."""
 
     def counts(requirement: Requirement) -> bool:
         return requirement.marker is None or requirement.marker.evaluate({**environment})
@@ -55,12 +55,12 @@ def unmet(asked: Iterator[Requirement], lock: str, environment: Mapping[str, str
 
 
 def plain(name: str) -> str:
-    """A package's name, as the index compares them."""
+    """Return a package's name in the form that the index compares."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def linux(python: str) -> dict[str, str]:
-    """The markers' variables, as in the image."""
+    """Return the variables of the markers, as they are in the image."""
     there = {"python_version": python, "python_full_version": f"{python}.5", "sys_platform": "linux"}
     return {**default_environment(), **there, "platform_machine": "x86_64"}
 

@@ -1,6 +1,7 @@
-"""docs/log.md has a row for each event that the code logs, and none besides. Rows have the levels and the fields.
+"""The table in docs/log.md has a row for each event that the code logs, and no other; with its levels and fields.
 
-The events are read from the source: an event is a literal wherever it is logged, and its fields where they can be.
+The events are read from the source. An event is a literal wherever it is logged; its fields are read where they are
+literals too.
 """
 
 import ast
@@ -23,7 +24,7 @@ OTHER_METHODS = {"bind", "write"}
 EVENT = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 BOUND = {"call_sid", "stream_sid", "pid", "turn"}
-"""Fields that a log has for all of its lines: a row may name them, and need not."""
+"""Fields that a log has for all of its lines: a row may name them, but does not have to."""
 
 FORWARDERS = {
     ("lexbridge/call/context.py", "note"),
@@ -34,12 +35,12 @@ FORWARDERS = {
     ("lexbridge/logs/log.py", "_open_window"),
     ("lexbridge/bridge/action_runner.py", "run"),
 }
-"""Functions that log an event which somebody else names."""
+"""Functions that log an event which their caller names."""
 
 
 @dataclass
 class Event:
-    """What the code, or a row, says of an event. `is_open`: it has fields whose names are not in the source."""
+    """An event as the code or a row of the table has it. `is_open`: it has fields whose names are not in the source."""
 
     name: str
     places: list[str] = field(default_factory=list)
@@ -49,7 +50,7 @@ class Event:
 
     @property
     def row(self) -> str:
-        """The row to add."""
+        """Return the row to add to the table."""
         levels = ", ".join(level for level in LEVELS if level in self.levels)
         fields = ", ".join(f"`{name}`" for name in sorted(self.fields))
         return f"| `{self.name}` | {levels} | {fields} | WHEN IT COMES | WHAT TO DO, or - |"
@@ -57,7 +58,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Logged:
-    """One place that logs. `event` None: it is no literal."""
+    """One call that logs. `event`: None if it is no literal."""
 
     function: str
     line: int
@@ -68,7 +69,7 @@ class Logged:
 
 
 def literals(node: ast.expr) -> list[object] | None:
-    """The values that an expression may have, where it is made of literals; else None."""
+    """Return the values that an expression of literals may have, or None for another expression."""
     if isinstance(node, ast.Constant):
         return [node.value]
     if isinstance(node, ast.IfExp):
@@ -78,7 +79,7 @@ def literals(node: ast.expr) -> list[object] | None:
 
 
 def logged_by(call: ast.Call) -> tuple[list[ast.expr], list[object] | None] | None:
-    """Where a call logs: (the arguments from the event on, its levels). None if it does not log."""
+    """Return a logging call's arguments from the event on and its levels, or None if it does not log."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     if name == "RateLimitedLog":
         return call.args[:1], ["warning"]
@@ -93,7 +94,7 @@ def logged_by(call: ast.Call) -> tuple[list[ast.expr], list[object] | None] | No
 
 
 def is_log(node: ast.expr) -> bool:
-    """Whether it is a Log, by its name."""
+    """Return whether an expression is a Log, by its name."""
     if isinstance(node, ast.Call):
         node = node.func
     name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
@@ -101,7 +102,7 @@ def is_log(node: ast.expr) -> bool:
 
 
 def fields_of(call: ast.Call, rest: list[ast.expr]) -> tuple[frozenset[str], bool]:
-    """The fields of a call that logs, and whether there are more than can be read."""
+    """Return the fields of a logging call, and whether there are fields that cannot be read."""
     fields = {keyword.arg for keyword in call.keywords if keyword.arg} - {"exc_info"}
     is_open = any(keyword.arg is None for keyword in call.keywords)
     for node in rest:
@@ -116,7 +117,7 @@ def fields_of(call: ast.Call, rest: list[ast.expr]) -> tuple[frozenset[str], boo
 
 
 def calls_in(node: ast.AST, function: str = "") -> Iterator[tuple[str, ast.Call]]:
-    """Each call, and the function that it stands in."""
+    """Yield each call, with the function that it is in."""
     for child in ast.iter_child_nodes(node):
         inside = child.name if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) else function
         if isinstance(child, ast.Call):
@@ -125,7 +126,7 @@ def calls_in(node: ast.AST, function: str = "") -> Iterator[tuple[str, ast.Call]
 
 
 def logged_in(source: str) -> Iterator[Logged]:
-    """Each place of a source that logs."""
+    """Yield each logging call of a source."""
     for function, call in calls_in(ast.parse(source)):
         found = logged_by(call)
         if found is None or not found[0]:
@@ -146,7 +147,7 @@ def sources() -> Iterator[tuple[str, str]]:
 
 
 def events_of(code: Iterable[tuple[str, str]]) -> dict[str, Event]:
-    """Every event that the code logs. Fails where an event is no literal."""
+    """Return every event that the code logs. Fail where an event is no literal."""
     events: dict[str, Event] = {}
     for name, source in code:
         for each in logged_in(source):
@@ -164,7 +165,7 @@ def events_of(code: Iterable[tuple[str, str]]) -> dict[str, Event]:
 
 
 def rows_of(text: str) -> list[tuple[str, str, str, str, str]]:
-    """The cells of each row of the table."""
+    """Return the cells of each row of the table."""
     found = re.search(r"<!-- events -->\n(.*?)<!-- end -->", text, re.DOTALL)
     assert found is not None, "docs/log.md has no table between <!-- events --> and <!-- end -->"
     rows = []
@@ -176,7 +177,7 @@ def rows_of(text: str) -> list[tuple[str, str, str, str, str]]:
 
 
 def differences(events: dict[str, Event], text: str) -> list[str]:
-    """What to do to the table, a sentence each."""
+    """Return what has to be done to the table, a sentence each."""
     rows = rows_of(text)
     names = [row[0] for row in rows]
     found = [f"Sort the rows by event: `{b}` stands after `{a}`." for a, b in pairwise(names) if a >= b]
@@ -194,7 +195,7 @@ def differences(events: dict[str, Event], text: str) -> list[str]:
 
 
 def row_differences(event: Event, levels: str, fields: str) -> Iterator[str]:
-    """What is wrong with the row of `event`."""
+    """Return the errors in the row of `event`."""
     told_levels = {level.strip() for level in levels.split(",")}
     told_fields = set(re.findall(r"`(\w+)`", fields))
     at = event.places[0]

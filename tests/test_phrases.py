@@ -1,4 +1,4 @@
-"""The catalogue of phrases: every locale of Lex V2 has all of them."""
+"""The catalogue of phrases is complete: every locale of Lex V2 has all of them."""
 
 from dataclasses import asdict, fields
 from typing import get_args

@@ -1,7 +1,7 @@
 """Peers that answer HTTP requests with bytes of the test's choice, at full speed.
 
-Each is a thread of the system, with a loop of its own: on the reader's loop a peer would let the others go on whenever
-it waits.
+Each peer is a thread of the system with an event loop of its own. A peer on the reader's loop would let the reader's
+other greenlets run whenever it waits.
 """
 
 import socket
@@ -18,19 +18,23 @@ _start_new_thread = monkey.get_original("_thread", "start_new_thread")
 
 
 Send = Callable[[bytes], None]
+"""Send bytes to the client. It raises OSError once the client has closed the connection."""
 
 
 Answer = Callable[[Send], object]
-"""Answers one request by `send`, which raises OSError once the client has closed the connection."""
+"""Answer one request by the `send` that it is given."""
 
 
 MOST_BYTES = 200_000_000
-"""An answer without end has so many."""
+"""Bytes of an answer without end, because a test must end even if nothing stops the answer."""
 
 
 class Peer:
-    """A listener on the loopback. `requests` are the heads of what it was asked, `sent_bytes` counts what was taken of
-    its answers, `connections` those that were made to it."""
+    """A listener on the loopback.
+
+    `requests`: the heads of the requests that it got. `sent_bytes`: bytes of its answers that clients have taken.
+    `connections`: number of connections that clients have opened.
+    """
 
     def __init__(self, answer: Answer, context: ssl.SSLContext | None = None) -> None:
         self.requests: list[bytes] = []
@@ -44,12 +48,12 @@ class Peer:
         _start_new_thread(self._run, (listener.detach(),))
 
     def close(self) -> None:
-        """Takes no more connections."""
+        """Accept no more connections."""
         self._is_closed = True
         socket.create_connection(("127.0.0.1", self.port)).close()
 
     def _run(self, listening: int) -> None:
-        """The thread, with a loop of its own."""
+        """Accept connections, in a thread with an event loop of its own."""
         with socket.socket(fileno=listening) as listener:
             while True:
                 connection, _ = listener.accept()
@@ -78,7 +82,7 @@ class Peer:
 
 
 def _request(connection: socket.socket) -> bytes:
-    """The head of the next request, its body read as well; b"" at the end of the connection."""
+    """Read the next request and its body. Return its head, or b"" at the end of the connection."""
     data = b""
     while b"\r\n\r\n" not in data:
         received = connection.recv(65536)
@@ -97,7 +101,7 @@ def _request(connection: socket.socket) -> bytes:
 
 @contextmanager
 def answering(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[Peer]:
-    """A peer."""
+    """Run a peer that gives `answer` to each request."""
     peer = Peer(answer, context)
     try:
         yield peer
@@ -106,7 +110,7 @@ def answering(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator
 
 
 def endless(head: str, piece: bytes) -> Answer:
-    """An answer of `head` and pieces without end."""
+    """Return an answer of `head` and of `piece` again and again, without end."""
 
     def answer(send: Send) -> None:
         send(head.replace("\n", "\r\n").encode())
@@ -118,22 +122,23 @@ def endless(head: str, piece: bytes) -> Answer:
 
 
 def whole(head: str, body: bytes = b"") -> Answer:
-    """An answer with the length of its body."""
+    """Return an answer with the length of its body."""
     told = f"{head}Content-Length: {len(body)}\n\n".replace("\n", "\r\n").encode()
     return lambda send: send(told + body)
 
 
 def chunk(data: bytes) -> bytes:
-    """A chunk of a body."""
+    """Return a chunk of a chunked HTTP body."""
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 TEXT_HEAD = "HTTP/1.1 200 OK\nContent-Type: text/plain\nx-amz-lex-dialog-state: ElicitSlot\n"
+"""Head of an answer of Lex V1 without speech."""
 
 
 @contextmanager
 def answered_by(answer: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A peer in Lex's place."""
+    """Run a peer that boto3 takes for Lex."""
     with answering(answer) as peer:
         for name in ("LEX_RUNTIME_SERVICE", "LEX_RUNTIME_V2"):
             monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", f"http://127.0.0.1:{peer.port}")

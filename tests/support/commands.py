@@ -14,17 +14,17 @@ from lexbridge.offline.lex.bot_files import ORDER_COFFEE, load_bot
 from tests.support.rig import ENVIRONMENT, TOKEN, v2_bot
 
 DEADLINE_S = 300
-"""Of a command, models and all, on a machine that does much else."""
+"""Seconds that a command may take, because it loads models on a machine that may be busy."""
 
 
 def offline(*arguments: str) -> list[str]:
-    """The command line of `python -m lexbridge.offline`."""
+    """Return the command line of `python -m lexbridge.offline`."""
     return [sys.executable, "-m", "lexbridge.offline", *arguments]
 
 
 @contextmanager
 def local_lex() -> Iterator[str]:
-    """`python -m lexbridge.offline lex`, as the README has it; yields its address."""
+    """Run `python -m lexbridge.offline lex` as in the README. Yield its address."""
     port = free_port()
     process = subprocess.Popen(
         offline("lex", "--port", str(port)), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -46,7 +46,7 @@ def local_lex() -> Iterator[str]:
 
 
 def coffee_settings(lex: str, api_port: int) -> dict[str, str]:
-    """The settings of a bridge whose callers order coffee."""
+    """Return the settings of a bridge whose callers order coffee."""
     return {
         **ENVIRONMENT,
         **v2_bot(load_bot(ORDER_COFFEE)),
@@ -56,7 +56,7 @@ def coffee_settings(lex: str, api_port: int) -> dict[str, str]:
 
 
 def coffee_order(bridge: str, api_port: int) -> Sequence[str]:
-    """The arguments of `offline` for somebody who orders coffee from the bridge at that address."""
+    """Return the arguments of `offline` for a caller who orders coffee from the bridge at the address `bridge`."""
     said = ["I would like two large cappuccinos", "yes", "that is all"]
     phrases = [word for phrase in said for word in ("--say", phrase)]
     where = ["--connect-to", bridge, "--api-port", str(api_port)]
@@ -64,7 +64,7 @@ def coffee_order(bridge: str, api_port: int) -> Sequence[str]:
 
 
 def start_call(*arguments: str) -> "subprocess.Popen[str]":
-    """A caller's command, running."""
+    """Start the command of a caller."""
     environment = {**os.environ, "TWILIO_AUTH_TOKEN": TOKEN}
     return subprocess.Popen(
         offline(*arguments), cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

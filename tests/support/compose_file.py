@@ -1,4 +1,4 @@
-"""compose.yaml, as it is read."""
+"""Reader of compose.yaml."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from lexbridge.offline.commands.bridge_process import ROOT
 
 
 def services(environment: Mapping[str, str]) -> Mapping[str, Any]:
-    """The services, as `docker compose` reads them with that environment: `${A:-default}` and `${A:?complaint}`."""
+    """Return the services as `docker compose` reads them in that environment: `${A:-default}` and `${A:?complaint}`."""
 
     def value(found: re.Match[str]) -> str:
         name, how, text = found.groups()

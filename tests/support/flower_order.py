@@ -1,9 +1,15 @@
 """The order of flowers: what the caller says, and what the caller hears."""
 
 ORDER = ("I would like to order flowers", "roses", "tomorrow", "five pm", "yes", "goodbye")
+"""The caller's sentences, in order. The last one hangs up."""
 SAY_IT_AGAIN = "Sorry, I did not get that. Please say it again."
+"""Phrase after a request that Lex did not answer."""
 NOT_AVAILABLE = "Sorry, this service is not available."
+"""Phrase that ends a call whose bot cannot be reached."""
 KINDS = "What type of flowers"
+"""Beginning of the bot's first question."""
 DAY = "What day do you want the roses to be picked up?"
+"""The bot's second question, after "roses"."""
 FLOWERS = "I would like to order flowers"
+"""The caller's first sentence."""
 KINDS_ASKED = f"{KINDS} would you like to order?"

@@ -1,4 +1,4 @@
-"""A local Lex that boto3 finds by itself, and clients of it; to be asked without a call."""
+"""A local Lex that boto3 finds by its environment, and clients that ask it without a call."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ GENERATIONS = pytest.mark.parametrize("generation", ["v1", "v2"])
 
 @contextmanager
 def local_lex(monkeypatch: pytest.MonkeyPatch, *heard: str) -> Iterator[LocalLex]:
-    """A local Lex that boto3 finds by itself, and that hears the lines of `heard`, whatever is said."""
+    """Run a local Lex that boto3 finds by its environment. It hears the lines of `heard`, whatever is said."""
     with LocalLex(bots=[flowers()], recogniser=ScriptedRecogniser(list(heard)), voice=HummingVoice()) as local:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", local.url)
         monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", local.url)
@@ -38,13 +38,13 @@ def local_lex(monkeypatch: pytest.MonkeyPatch, *heard: str) -> Iterator[LocalLex
 
 
 def lex_of(generation: str, mode: str = "call-update", **deadlines: float) -> LexClient:
-    """A client for the flower shop's bot."""
+    """Return a client for the flower shop's bot."""
     bot = v2_bot(flowers()) if generation == "v2" else {}
     return make_lex_runtime(settings(REPLY_MODE=mode, **bot), replace(PATIENT, **deadlines))
 
 
 def spoken(frames: int = 20) -> Utterance:
-    """A whole utterance."""
+    """Return a complete utterance."""
     utterance = Utterance()
     utterance.append(FRAME * frames)
     utterance.close()
@@ -52,35 +52,35 @@ def spoken(frames: int = 20) -> Utterance:
 
 
 def asked() -> LexRequest:
-    """A turn."""
+    """Return the request of a turn."""
     return LexRequest("CA-session", None, spoken())
 
 
 def voice_of(lex: LexClient, request: LexRequest) -> Speech:
-    """The voice of its answer."""
+    """Send a request. Return the speech of its answer."""
     speech = lex.ask(request, Log()).speech
     assert speech is not None
     return speech
 
 
 def lines_of_lex(logged: Logged) -> list[dict[str, Any]]:
-    """What was logged of requests to Lex: a test before may have left a line that is due now."""
+    """Return the log lines of requests to Lex, because an earlier test may have left a line of another kind."""
     return [line for line in logged() if line["event"].startswith("lex-")]
 
 
 def heard_of(speech: Speech) -> bytes:
-    """All of it, mu-law."""
+    """Return all audio of a speech, mu-law."""
     return b"".join(iter(speech.read, b""))
 
 
 def hum_of(text: str) -> bytes:
-    """What is to be heard of `text`, mu-law."""
+    """Return the hum that the caller hears for `text`, mu-law."""
     audio = ReplyAudio("audio/pcm")
     return audio.push(resample(HummingVoice().speak(text), 8000, 16000)) + audio.flush()
 
 
 def state_of(lex: LexClient, session_id: str) -> dict[str, Any]:
-    """All that GetSession tells, but for names that no two sessions share."""
+    """Return all that GetSession tells, without the names that no two sessions share."""
     if isinstance(lex._api, LexV1):
         told = lex._api.client.get_session(botName="OrderFlowers", botAlias="prod", userId=session_id)
     else:

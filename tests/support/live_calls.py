@@ -1,4 +1,4 @@
-"""Live streams of calls, as the record of live calls holds them."""
+"""A live stream for tests of the calls that a process serves."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from lexbridge.bridge.live_calls import LiveStream
 
 
 def live_stream(call_sid: str, told: Callable[[str], object] = lambda _: None) -> LiveStream:
-    """A stream that tells what it is told."""
+    """Return a stream that passes on each command that it gets."""
     return LiveStream(
         call_sid,
         f"MZ{call_sid[2:]}",

@@ -1,4 +1,4 @@
-"""A local Lex with doubles for recognition and voice, asked by boto3."""
+"""A local Lex with doubles for recognition and voice, which boto3 asks."""
 
 import base64
 import gzip
@@ -29,18 +29,21 @@ V2_ADDRESS = {"botId": "C0FFEEBOT1", "botAliasId": "TSTALIASID", "localeId": "en
 
 
 class Upload:
-    """Audio that is sent as fast as the test lets it: `send` gives more, `end` ends it."""
+    """Audio that is sent as fast as the test provides it."""
 
     def __init__(self) -> None:
         self._pieces: gevent.queue.Queue[bytes] = gevent.queue.Queue()
 
     def send(self, pcm: bytes) -> None:
+        """Provide more audio."""
         self._pieces.put(pcm)
 
     def end(self) -> None:
+        """End the audio."""
         self._pieces.put(b"")
 
     def read(self, _: int = -1) -> bytes:
+        """Return the next piece of audio, once there is one. b"" is the end."""
         return self._pieces.get()
 
 
@@ -60,10 +63,12 @@ class World:
         self.v2 = boto3.client("lexv2-runtime", endpoint_url=lex.url, **access)
 
     def close(self) -> None:
+        """Close both clients."""
         self.v1.close()
         self.v2.close()
 
     def post_content(self, body: Any, **more: Any) -> dict[str, Any]:
+        """Send a turn to Lex V1: text, or audio. Return the answer."""
         text = isinstance(body, str)
         address = {"botName": "OrderFlowers", "botAlias": "prod", "userId": "caller", "accept": TEXT}
         content = {"contentType": TEXT if text else LPCM_8KHZ, "inputStream": body.encode() if text else body}
@@ -71,6 +76,7 @@ class World:
         return {**answer, "audioStream": answer["audioStream"].read()}
 
     def recognize(self, body: Any, **more: Any) -> dict[str, Any]:
+        """Send a turn to Lex V2: text, or audio. Return the answer with its fields unpacked."""
         text = isinstance(body, str)
         content = {"requestContentType": TEXT if text else LPCM_8KHZ, "inputStream": body.encode() if text else body}
         answer: dict[str, Any] = self.v2.recognize_utterance(
@@ -82,19 +88,23 @@ class World:
 
     @property
     def request(self) -> LexRequest:
+        """The newest request that Lex has noted."""
         return self.lex.requests[-1]
 
 
 def unpack(header: str) -> Any:
+    """Return the value of a field that Lex V2 packs."""
     return json.loads(gzip.decompress(base64.b64decode(header)))
 
 
 def pack(value: Any) -> str:
+    """Return a value as Lex V2 packs it into a field."""
     return base64.b64encode(gzip.compress(json.dumps(value).encode())).decode()
 
 
 @contextmanager
 def a_world(*lines: str, **more: Any) -> Iterator[World]:
+    """Run a local Lex that hears `lines`, and make its clients."""
     recogniser = ScriptedRecogniser(list(lines))
     clock: list[World] = []
     lex = LocalLex(
@@ -115,6 +125,7 @@ def a_world(*lines: str, **more: Any) -> Iterator[World]:
 
 
 def until(condition: Any) -> None:
+    """Wait until `condition()` is true, 5 s at most."""
     with gevent.Timeout(5):
         while not condition():
             gevent.sleep(0.001)

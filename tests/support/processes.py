@@ -1,4 +1,4 @@
-"""Processes as /proc describes them, and process 1 of a PID namespace."""
+"""Facts about processes from /proc, and process 1 of a PID namespace."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import pytest
 
 
 def children(pid: int) -> list[int]:
-    """Return the pids of the processes whose parent is `pid`, including zombies."""
+    """Return the processes whose parent is `pid`, zombies among them."""
     try:
         return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()))
     except OSError:  # it is gone
@@ -17,8 +17,7 @@ def children(pid: int) -> list[int]:
 
 
 def state_of(pid: int) -> str:
-    """Return the state of a process as one letter, such as "S" for sleeping or "Z" for a zombie, or "" if it is
-    gone."""
+    """Return one letter, such as "S" for a process that waits and "Z" for a zombie, or "" without such a process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(") ")[2][0]
     except OSError:
@@ -26,12 +25,12 @@ def state_of(pid: int) -> str:
 
 
 def is_running(pid: int) -> bool:
-    """Return whether the process has not ended. A zombie has ended."""
+    """Return whether a process has not ended. A zombie has ended."""
     return state_of(pid) not in ("", "Z")
 
 
 def serves(pid: int, port: int, peers_port: int) -> bool:
-    """Return whether the process holds the connection that was made from `peers_port` to `port`."""
+    """Return whether the process holds the connection from `peers_port` to `port`."""
     tables = [path for path in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")) if path.exists()]
     lines = [line.split() for table in tables for line in table.read_text(encoding="ascii").splitlines()[1:]]
     ends = (f":{port:04X}", f":{peers_port:04X}")
@@ -53,7 +52,7 @@ def handles(pid: int, signum: signal.Signals) -> bool:
 
 
 def has_mapped(pid: int, name: str) -> bool:
-    """Return whether the process has loaded a file with `name` in its path, such as a library."""
+    """Return whether the process has loaded a library with `name` in its path."""
     try:
         return name in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -61,9 +60,9 @@ def has_mapped(pid: int, name: str) -> bool:
 
 
 def as_process_1() -> list[str]:
-    """Return words that make a command process 1 of a PID namespace of its own; they end with its status.
+    """Return the command that runs another one as process 1 of a new PID namespace, and ends with its status.
 
-    Skips the test if the machine does not permit it.
+    The test is skipped where a new namespace is not permitted.
     """
     namespace = ["unshare", "--pid", "--fork", "--mount-proc"]
     try:

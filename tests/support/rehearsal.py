@@ -1,7 +1,7 @@
-"""A call through the Bridge with doubles for its three neighbours: bugs, and bad luck in timing.
+"""A call through the bridge with doubles for the media socket, Lex and Twilio: bugs, and bad luck in timing.
 
-The doubles keep to the Protocols. What they do is told to them beforehand; all of it happens in one process, without
-sockets, and in an order that is always the same.
+The doubles implement the Protocols. The test says beforehand what they do. All of it happens in one process, without
+sockets, and always in the same order.
 """
 
 import gc
@@ -14,9 +14,11 @@ from gevent.event import Event
 from gevent.queue import Queue
 
 from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, MULAW_SILENCE, encode_mulaw
+from lexbridge.bridge.call_control import CallControl
+from lexbridge.bridge.web_socket import WebSocket
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import DialogState, Message, Reply
-from lexbridge.lex.runtime import LexRequest, LexResponse
+from lexbridge.lex.runtime import LexRequest, LexResponse, LexRuntime
 from lexbridge.lex.speech import Speech
 from lexbridge.logs import Log
 from lexbridge.net.rfc6455 import Limits, Pong
@@ -31,77 +33,79 @@ SILENCE = MULAW_SILENCE * FRAME_SAMPLES
 
 
 def wait_until(holds: Callable[[], object]) -> None:
-    """Waits until `holds()` is true; the test fails if that takes too long."""
+    """Wait until `holds()` is true. The test fails after PATIENCE_S."""
     with gevent.Timeout(PATIENCE_S):
         while not holds():
             gevent.sleep(0.01)
 
 
 def living_greenlets() -> "set[gevent.Greenlet[..., object]]":
-    """Every greenlet of this process that has not ended."""
+    """Return every greenlet of this process that has not ended."""
     return {found for found in gc.get_objects() if isinstance(found, gevent.Greenlet) and not found.dead}
 
 
 def says(*texts: str, state: DialogState = DialogState.ELICIT_SLOT, intent: str = "OrderFlowers") -> Reply:
-    """A reply of Lex's."""
+    """Return a reply of Lex with these messages."""
     return Reply(state, messages=tuple(Message(text) for text in texts), intent=intent)
 
 
-class RehearsedSocket:
-    """The media socket: the test says what comes on it. `code`: of its close, once it is closed. `sent`: the messages
-    of the bridge, in order. `limits` hold for media time; how many messages come is up to the test."""
+class RehearsedSocket(WebSocket):
+    """A media socket on which the test sends Twilio's messages.
+
+    `code`: the close code, or None while the socket is open. `sent`: the bridge's messages, in order. `limits` hold for
+    media time; the number of messages is up to the test.
+    """
 
     def __init__(self, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits()
+        self._limits = limits or Limits()
         self.code: int | None = None
         self.sent: list[str] = []
         self.pings: list[bytes] = []
         self.pong: Callable[[bytes], bytes | None] = lambda _: b"0"
-        """What answers a ping; None: nothing does. At first it is the answer to none of ours, which tells nothing:
-        a test that takes its time is no silent caller."""
+        """Return the answer to a ping, or None for no answer. The default answers no ping that the bridge has sent, and
+        so tells nothing: a test that takes its time is no silent caller."""
         self._messages: Queue[str | Pong | Exception | None] = Queue()
 
+    @property
+    def limits(self) -> Limits:
+        return self._limits
+
     def sends(self, messages: Iterable[str | Pong | Exception | None]) -> None:
-        """Twilio's messages, all at once. None: Twilio closes it; an exception is raised by `receive`."""
+        """Send messages of Twilio, all at once. None closes the socket; `receive` raises an exception."""
         for message in messages:
             self._messages.put(message)
 
     def ping(self, payload: bytes) -> None:
-        """See WebSocket."""
         self.pings.append(payload)
         if (answer := self.pong(payload)) is not None:
             self._messages.put(Pong(answer))
 
     def receive(self) -> str | Pong | None:
-        """See WebSocket."""
         message = self._messages.get()
         if isinstance(message, Exception):
             raise message
         return message
 
     def send(self, message: str) -> None:
-        """See WebSocket."""
         self.sent.append(message)
 
     def close(self, code: int = 1000, message: bytes = b"") -> None:
-        """See WebSocket."""
         if self.code is None:
             self.code = code
             self._messages.put(None)
 
 
-class RehearsedLex:
-    """Answers each utterance, once it is complete, with the next of `answers`; an exception is raised."""
+class RehearsedLex(LexRuntime):
+    """A Lex that answers each complete utterance with the next of `answers`; it raises an exception."""
 
     def __init__(self, *answers: Reply | Exception) -> None:
         self._answers = list(answers)
         self.asked = 0
-        """Utterances so far."""
+        """Number of utterances so far."""
         self.busy = 0
-        """Utterances that are being answered."""
+        """Number of utterances that are being answered."""
 
     def ask(self, request: LexRequest, log: Log) -> LexResponse:
-        """See LexRuntime."""
         self.asked += 1
         self.busy += 1
         try:
@@ -113,35 +117,31 @@ class RehearsedLex:
         finally:
             self.busy -= 1
 
-    def recall(self, session_id: str) -> Reply | None:
-        """See LexRuntime."""
+    def fetch_session(self, session_id: str) -> Reply | None:
         return None
 
-    def voice(self, message: Message) -> Speech:
-        """See LexRuntime."""
+    def speak(self, message: Message) -> Speech:
         raise LexUnavailable("it has no voice")
 
-    def speak(self, text: str) -> bytes:
-        """See LexRuntime."""
+    def synthesize(self, text: str) -> bytes:
         raise LexUnavailable("it has no voice")
 
 
-class RehearsedControl:
-    """Takes updates. Each meets the next of `outcomes`: an exception is raised, an Event is waited for first."""
+class RehearsedControl(CallControl):
+    """A CallControl whose updates meet `outcomes` in order: it raises an exception, or waits for an Event."""
 
     def __init__(self, *outcomes: Exception | Event) -> None:
         self._outcomes = list(outcomes)
         self.documents: list[str] = []
         """The TwiML of every update, in order."""
         self.stopped: list[str] = []
-        """The streams that are to be stopped, by their names or SIDs."""
+        """The streams that the bridge has stopped, by their names or SIDs."""
         self.busy = 0
-        """Updates that have not come back."""
+        """Number of updates that have not returned."""
 
     def update(
         self, account_sid: str, call_sid: str, twiml: str, log: Log, is_wanted: Callable[[], bool] = bool
     ) -> None:
-        """See CallControl."""
         self.documents.append(twiml)
         self.busy += 1
         try:
@@ -154,12 +154,11 @@ class RehearsedControl:
             self.busy -= 1
 
     def stop_stream(self, account_sid: str, call_sid: str, stream: str) -> None:
-        """See CallControl."""
         self.stopped.append(stream)
 
 
 class Rehearsal:
-    """One call, its stream begun, at a Bridge between these doubles. `changes`: settings."""
+    """One call with a started stream at a bridge between these doubles. `changes`: settings."""
 
     def __init__(
         self, lex: RehearsedLex, control: RehearsedControl, limits: Limits | None = None, **changes: str
@@ -175,17 +174,17 @@ class Rehearsal:
         self.socket.sends([start_text({"lexbridge:token": token})])
 
     def speaks(self, voice_ms: int = 1000, silence_ms: int = 700) -> None:
-        """The caller says something; without silence after it, it is not over."""
+        """Let the caller say something. An utterance without silence after it is not complete."""
         self.socket.sends(self._media(VOICE, voice_ms))
         self.socket.sends(self._media(SILENCE, silence_ms))
 
     def ended(self) -> int | None:
-        """Waits for the end of the call. Returns the code of the close."""
+        """Wait for the end of the call. Return the close code of its socket."""
         self._run.get(timeout=PATIENCE_S)
         return self.socket.code
 
     def left(self) -> "set[gevent.Greenlet[..., object]]":
-        """Greenlets that the call has left behind."""
+        """Return the greenlets that the call has left behind."""
         return living_greenlets() - self.before
 
     def _media(self, frame: bytes, length_ms: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""The whole bridge in the test's own process, between a local Lex and a simulated Twilio, all over real sockets."""
+"""The whole bridge in the test's process, between a local Lex and a simulated Twilio, over real sockets."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,7 +35,7 @@ from lexbridge.server.build import build_service
 from lexbridge.twilio.rest import TwilioCallControl
 
 PATIENCE_S = 120
-"""The deadline of whatever a test waits for: only what hangs takes so long, however busy the machine is."""
+"""Seconds that a test waits for anything, because only what hangs takes so long, however busy the machine is."""
 
 PATIENT = Deadlines(connect_s=30, answer_s=30, session_s=30)
 """Deadlines of requests to Lex that no request misses, however busy the machine is."""
@@ -61,7 +61,7 @@ ENVIRONMENT = {
 SIGNED = {
     "X-Twilio-Signature": RequestValidator(TOKEN).compute_signature("wss://voice.example.com/", {}),
 }
-"""The header by which the socket of ENVIRONMENT is let in."""
+"""Header with which a handshake for the bridge of ENVIRONMENT is admitted."""
 V1_BOT = {"LEX_BOT_NAME": "OrderFlowers", "LEX_BOT_ALIAS": "prod"}
 
 
@@ -76,54 +76,56 @@ def update_deadlines_for(fault: RestFault) -> Sequence[float]:
 
 
 def spoken(twiml: str) -> str:
-    """The words of a document."""
+    """Return the words of a document."""
     return " ".join(say.text or "" for say in ElementTree.fromstring(twiml).iter("Say")) if twiml else ""
 
 
 def flowers() -> Bot:
-    """The flower shop's bot."""
+    """Return the flower shop's bot."""
     return next(bot for bot in shipped_bots() if bot.name == "OrderFlowers")
 
 
 def v2_bot(bot: Bot) -> dict[str, str]:
-    """The settings of `bot` as a Lex V2 bot."""
+    """Return the settings that name `bot` as a Lex V2 bot."""
     return {"LEX_BOT_ID": bot.v2_id, "LEX_BOT_ALIAS_ID": "TSTALIASID"}
 
 
 def settings(**changes: str) -> Settings:
-    """The settings of a V1 bot with `changes`; a bot in the changes replaces it."""
+    """Return the settings of a V1 bot with `changes`. A bot in the changes replaces the V1 bot."""
     bot = {} if "LEX_BOT_ID" in changes else V1_BOT
     return read_settings({**ENVIRONMENT, **bot, **changes})
 
 
 class HurriedHandler(MediaSocketHandler):
-    """Media comes up to 20 times as fast as on the telephone here, and messages with it."""
+    """A socket handler that takes media, and so messages, up to 20 times as fast as on the telephone."""
 
     limits = Limits(rate_hz=20 * Limits().rate_hz, burst=20 * Limits().burst)
 
 
 class HummingVoice:
-    """A voice without words: a hum of 40 ms a character, loud enough to be voiced. Of three partials: of one it could
-    be a tone of a call's progress, which is no speech."""
+    """A voice without words: a hum of 40 ms a character, loud enough to count as speech.
+
+    The hum has three partials, because one alone could be a call progress tone, which is no speech.
+    """
 
     rate_hz = 8000
 
     def speak(self, text: str) -> bytes:
-        """16-bit PCM at 8 kHz."""
+        """Return a hum as 16-bit PCM at 8 kHz."""
         angles = 0.05 * np.pi * np.arange(len(text) * 40 * 8)
         hum = sum(np.sin(partial * angles) for partial in (1, 2, 3))
         return np.rint(5000 * hum).astype("<i2").tobytes()
 
 
 def says(*phrases: str) -> SimulatedCaller:
-    """A caller who says one phrase after each prompt. What Lex hears is up to its ScriptedRecogniser."""
+    """Return a caller who says one phrase after each prompt. The ScriptedRecogniser decides what Lex hears of it."""
     turns = tuple(Turn(say=phrase) for phrase in phrases)
     return SimulatedCaller(HummingVoice(), Script(turns=turns, patience_s=10 * PATIENCE_S))
 
 
 @dataclass
 class Rig:
-    """A bridge, and both its neighbours."""
+    """A bridge between a local Lex and a simulated Twilio."""
 
     settings: Settings
     lex: LocalLex
@@ -133,16 +135,16 @@ class Rig:
     lex_runtime: LexClient
 
     def place_call(self, caller: SimulatedCaller, **options: Any) -> PhoneCall:
-        """`caller` dials the bridge's number."""
+        """Let `caller` dial the bridge's number."""
         where = {"connect_to": self.base, **options}
         return self.twilio.place_call(f"{self.settings.url}/twiml", caller, **where)
 
     def hears(self, call: PhoneCall, text: str) -> UpdateReceived:
-        """Waits until the call is updated with a document that says `text`."""
+        """Wait until the call is updated with a document that says `text`."""
         return call.wait_for(UpdateReceived, PATIENCE_S, where=lambda update: text in spoken(update.twiml))
 
     def ended(self, call: PhoneCall) -> CallEnded:
-        """Waits for the end of the call, and finds that Twilio had nothing to complain about."""
+        """Wait for the end of the call. Fail if Twilio had a complaint."""
         over = call.wait(PATIENCE_S)
         assert call.complaints == []
         return over
@@ -162,10 +164,12 @@ def running(
     lex_voice: Voice | None = None,
     **changes: str,
 ) -> Iterator[Rig]:
-    """A bridge whose Lex hears the lines of `heard`, whatever is said; with a `recogniser`, what that hears. `changes`:
-    settings. `host`: by which the bridge knows its neighbours. `lex_voice`: in which Lex speaks. Calls run 20 times as
-    fast as on the telephone unless `pace` says otherwise. BARGE_IN is off unless `changes` say otherwise: the voice
-    here says nothing and takes its own time, so that callers answer before a prompt can have been heard."""
+    """Run a bridge whose Lex hears the lines of `heard`, whatever is said, or what `recogniser` hears.
+
+    `changes`: settings. `host`: the host name by which the bridge finds Lex and Twilio. `lex_voice`: the voice of Lex.
+    Calls run 20 times as fast as on the telephone unless `pace` says otherwise. BARGE_IN is off unless `changes` set
+    it: the voice here says nothing and takes its own time, so that callers answer before a prompt can have been heard.
+    """
     with (
         LocalLex(
             bots=[bot()],

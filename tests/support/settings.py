@@ -1,4 +1,4 @@
-"""The smallest valid settings."""
+"""The smallest valid settings, for tests."""
 
 from lexbridge.config.reading import read_settings
 from lexbridge.config.settings import Settings
@@ -13,5 +13,5 @@ MINIMAL_ENVIRONMENT = {
 
 
 def make_settings(**variables: str) -> Settings:
-    """The smallest valid settings, and `variables` on top."""
+    """Return the smallest valid settings with `variables` added."""
     return read_settings({**MINIMAL_ENVIRONMENT, **variables})

@@ -1,4 +1,4 @@
-"""A server of WebSockets and pages for one test, and a client's view of it."""
+"""A server of WebSockets and pages for one test, and helpers of its clients."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ Address = tuple[str, int]
 
 
 class Refusing(AdmitAll):
-    """Policy that refuses every handshake with `refusal`, and notes its signature."""
+    """A policy that refuses every handshake with `refusal`, and keeps the signatures of the handshakes."""
 
     def __init__(self, refusal: Refusal) -> None:
         self.seen: list[str] = []
@@ -40,7 +40,7 @@ class Refusing(AdmitAll):
 
 @contextmanager
 def served(view: View, policy: RequestPolicy | None = None, **options: Any) -> Iterator[Address]:
-    """Run a server whose WebSocket at / is served by `view`, and yield its address. `options`: of the handler."""
+    """Run a server whose socket at / is served by `view`. Yield its address. `options`: of the handler."""
     app = Flask("test")
 
     @app.get("/page")
@@ -58,12 +58,13 @@ def served(view: View, policy: RequestPolicy | None = None, **options: Any) -> I
 
 
 def echo(websocket: MediaSocket) -> None:
+    """Send every message back."""
     while (message := websocket.receive()) is not None:
         websocket.send(message)
 
 
 def end_of(address: Address, output: bytes = b"") -> ConnectionEnd:
-    """Open a WebSocket, send `output`, and return how it ends."""
+    """Return the end of a socket on which the client sends `output`."""
     with RawClient(address, DEADLINE_S) as client:
         assert client.upgrade() == 101
         client.send(output)
@@ -72,7 +73,7 @@ def end_of(address: Address, output: bytes = b"") -> ConnectionEnd:
 
 @contextmanager
 def limited(policy: RequestPolicy, strangers: TokenBucket, **options: Any) -> Iterator[tuple[Address, MediaServer]]:
-    """Run a server with a rate limit for strangers, and yield its address. `options`: of the handler."""
+    """Run a server that limits the rate of strangers. Yield its address. `options`: of the handler."""
 
     def page(environ: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [])
@@ -88,7 +89,7 @@ def limited(policy: RequestPolicy, strangers: TokenBucket, **options: Any) -> It
 
 
 class ByPath(AdmitAll):
-    """Policy by path: /signed is trusted, /probe answered at once, /refused refused, and others are not trusted."""
+    """A policy by path: /signed is Twilio's, /probe is answered at once, /refused is refused, others are unsigned."""
 
     def check_head(self, head: Head) -> Refusal | None:
         return Refusal("403 Forbidden", "refused by its head") if head.path == "/head" else None
@@ -103,11 +104,12 @@ class ByPath(AdmitAll):
 
 
 def request_of(path: str, *lines: str) -> bytes:
+    """Return a request for `path`."""
     return "\r\n".join([f"GET {path} HTTP/1.1", "Host: x", "Connection: close", *lines, "", ""]).encode()
 
 
 def statuses(address: Address, *paths: str) -> list[int | None]:
-    """Return the status of each request's answer. Each request has a connection of its own."""
+    """Send each request on a connection of its own. Return the statuses of the answers."""
     found = []
     for path in paths:
         with RawClient(address, DEADLINE_S) as client:

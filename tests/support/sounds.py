@@ -11,13 +11,13 @@ VOICE_LEVEL = 8000
 
 
 class Timeline:
-    """Time drawn as text, a character a frame: "v" is voiced, "." is not. No two frames of one are the same."""
+    """Audio drawn as text, a character a frame: "v" is voiced, "." is not. No two frames of it are the same."""
 
     def __init__(self, drawing: str) -> None:
         self.frames = [self._frame(number, mark == "v") for number, mark in enumerate(drawing)]
 
     def pcm(self, from_ms: int = 0, to_ms: int | None = None) -> bytes:
-        """The audio from `from_ms` to `to_ms`."""
+        """Return the audio from `from_ms` to `to_ms`."""
         end = None if to_ms is None else to_ms * PCM_BYTES_PER_MS
         return b"".join(self.frames)[from_ms * PCM_BYTES_PER_MS : end]
 
@@ -28,23 +28,23 @@ class Timeline:
 
 
 def tone(ms: int, level: int = VOICE_LEVEL) -> bytes:
-    """mu-law of one loudness: voice, to a detector that knows no more."""
+    """Return mu-law audio of one loudness, which a detector by amplitude takes for a voice."""
     return encode_mulaw(struct.pack("<h", level)) * (ms * FRAME_SAMPLES // FRAME_MS)
 
 
 def sines(*frequencies_hz: int) -> bytes:
-    """PCM, a frame of sines."""
+    """Return a PCM frame of sines."""
     times = np.arange(FRAME_SAMPLES) / RATE_HZ
     waves = sum(np.sin(2 * np.pi * hz * times) for hz in frequencies_hz)
     return bytes(np.rint(4000 * waves).astype("<i2").tobytes())
 
 
 KEY_TONE = encode_mulaw(sines(770, 1336))
-"""mu-law, a frame of a key's tone."""
+"""A mu-law frame of the tone of a key."""
 
 
 def cut(audio: bytes, lengths: Sequence[int]) -> list[bytes]:
-    """`audio` in pieces of these lengths, and a last one with the rest."""
+    """Return `audio` in pieces of these lengths, and the rest as the last piece."""
     pieces = []
     for length in lengths:
         pieces.append(audio[:length])

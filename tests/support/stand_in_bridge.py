@@ -26,7 +26,7 @@ HOLD = '<Pause length="600"/>'
 
 @dataclass
 class Request:
-    """What came to the bridge."""
+    """A request or a handshake that came to the bridge."""
 
     path: str
     method: str
@@ -38,12 +38,12 @@ class Request:
 
 @dataclass
 class StandIn:
-    """A bridge that answers with fixed documents and keeps what its sockets said."""
+    """A bridge that answers with fixed documents, and keeps the messages of its sockets."""
 
     documents: dict[str, str] = field(default_factory=dict)
-    """What each path answers: a document, or "status text" for another answer."""
+    """The answer to each path: a document, or a status such as "503 busy"."""
     first: dict[str, list[str]] = field(default_factory=dict)
-    """What it answers before that, once each; "hang" is no answer at all."""
+    """Answers that come before that of `documents`, once each. "hang" is no answer at all."""
     files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     content_type: str = "text/xml"
     requests: list[Request] = field(default_factory=list)
@@ -54,6 +54,7 @@ class StandIn:
 
     @property
     def base(self) -> str:
+        """The address of the bridge."""
         return f"http://127.0.0.1:{self.port}"
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
@@ -89,35 +90,42 @@ class StandIn:
             self.on_message(connection, message)
 
     def kinds(self) -> list[str]:
+        """Return the kinds of the messages so far."""
         return [message["event"] for message in self.messages]
 
     def of(self, kind: str) -> list[dict[str, Any]]:
+        """Return the messages of one kind."""
         return [message for message in self.messages if message["event"] == kind]
 
 
 def document(inside: str) -> str:
+    """Return a document that holds `inside`."""
     return f"<Response>{inside}</Response>"
 
 
 def call_at(twilio: SimulatedTwilio, bridge: StandIn, inside: str, **options: Any) -> PhoneCall:
-    """Places a call whose webhook answers with a document holding `inside`."""
+    """Place a call whose webhook answers with a document that holds `inside`."""
     bridge.documents["/twiml"] = document(inside)
     return twilio.place_call(options.pop("number", f"{PUBLIC}/twiml"), a_caller(), connect_to=bridge.base, **options)
 
 
 def a_caller(script: Script | None = None) -> SimulatedCaller:
+    """Return a caller who follows `script`, or who says nothing."""
     return SimulatedCaller(SilentVoice(), script)
 
 
 def client_of(twilio: SimulatedTwilio, token: str = TOKEN) -> Any:
+    """Return Twilio's client for the simulated Twilio."""
     client = Client(twilio.account_sid, token)
     client.api.base_url = twilio.url
     return client
 
 
 def codes(call: PhoneCall) -> list[int]:
+    """Return the error codes of the call's complaints."""
     return [int(complaint.split()[0]) for complaint in call.complaints]
 
 
 def verbs(call: PhoneCall) -> list[str]:
+    """Return the verbs that Twilio has carried out."""
     return [event.verb for event in call.events if isinstance(event, happened.VerbStarted)]

@@ -1,4 +1,4 @@
-"""Messages of the media stream as Twilio writes them, and the SIDs in them."""
+"""Messages of the media stream as Twilio writes them, and their SIDs."""
 
 import base64
 import json
@@ -10,14 +10,14 @@ ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
 
 
 def media_text(timestamp_ms: int, mulaw: bytes, track: str = "inbound") -> str:
-    """A media message as Twilio writes it."""
+    """Return a media message as Twilio writes it."""
     payload = base64.b64encode(mulaw).decode()
     media = {"track": track, "chunk": "1", "timestamp": str(timestamp_ms), "payload": payload}
     return json.dumps({"event": "media", "sequenceNumber": "2", "media": media, "streamSid": STREAM_SID})
 
 
 def start_text(parameters: Mapping[str, str] | None = None) -> str:
-    """The start message as Twilio writes it."""
+    """Return the start message as Twilio writes it."""
     start = {
         "accountSid": ACCOUNT_SID,
         "streamSid": STREAM_SID,
@@ -30,17 +30,17 @@ def start_text(parameters: Mapping[str, str] | None = None) -> str:
 
 
 def stop_text() -> str:
-    """The stop message as Twilio writes it."""
+    """Return the stop message as Twilio writes it."""
     stop = {"accountSid": ACCOUNT_SID, "callSid": CALL_SID}
     return json.dumps({"event": "stop", "sequenceNumber": "9", "streamSid": STREAM_SID, "stop": stop})
 
 
 def mark_text(name: str) -> str:
-    """A mark as Twilio sends it back."""
+    """Return a mark as Twilio sends it back."""
     return json.dumps({"event": "mark", "sequenceNumber": "4", "streamSid": STREAM_SID, "mark": {"name": name}})
 
 
 def dtmf_text(key: str) -> str:
-    """A key as Twilio tells of it."""
+    """Return a key as Twilio reports it."""
     dtmf = {"track": "inbound_track", "digit": key}
     return json.dumps({"event": "dtmf", "sequenceNumber": "5", "streamSid": STREAM_SID, "dtmf": dtmf})

@@ -1,4 +1,4 @@
-"""TwiML documents, read: their verbs, texts and outlines."""
+"""Readers of TwiML documents: verbs, texts, outlines."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,9 +6,9 @@ from xml.dom import minidom
 
 
 def verbs_of(twiml: str) -> Iterator[Any]:
-    """The verbs of a document, as elements. Fails unless it is well-formed XML and all of it is in verbs.
+    """Yield the verbs of a document, as elements. Fail unless it is well-formed XML and all text is in verbs.
 
-    Those inside a Gather are told in its place: it only listens for keys meanwhile.
+    The verbs inside a Gather stand in its place, because Gather only listens for keys meanwhile.
     """
     root = minidom.parseString(twiml.encode()).documentElement  # noqa: S318 - it is ours
     assert root.tagName == "Response"
@@ -25,7 +25,7 @@ def _children(element: Any) -> Iterator[Any]:
 
 
 def text_of(element: Any) -> str:
-    """The text inside an element, however deep it stands in others."""
+    """Return the text inside an element, however deep it is."""
     text, left = "", [element]
     while left:
         node = left.pop()
@@ -35,5 +35,5 @@ def text_of(element: Any) -> str:
 
 
 def outline(twiml: str) -> list[str]:
-    """A document as its Says' texts and its other verbs' names."""
+    """Return a document as the texts of its Says and the names of its other verbs."""
     return [text_of(verb) if verb.tagName == "Say" else verb.tagName for verb in verbs_of(twiml)]

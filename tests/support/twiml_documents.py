@@ -1,4 +1,4 @@
-"""TwiML documents for tests, and readers of their verbs."""
+"""Documents of one bridge, and the text of their verbs."""
 
 from lexbridge.lex.model import Message, MessageFormat
 from lexbridge.twilio.twiml import TwimlDocuments
@@ -10,18 +10,22 @@ SAYS_ELEMENTS = {"break", "emphasis", "lang", "p", "phoneme", "prosody", "s", "s
 
 
 def ssml(text):
+    """Return a message in SSML."""
     return Message(text, MessageFormat.SSML)
 
 
 def reply(messages, opening=None):
+    """Return the document of a reply."""
     return DOCUMENTS.reply(messages, STREAM_SID, opening)
 
 
 def spoken(document):
+    """Return the texts of a document's Says."""
     return [text_of(verb) for verb in verbs_of(document.twiml) if verb.tagName == "Say"]
 
 
 def elements_below(element):
+    """Yield all elements inside an element."""
     for child in element.childNodes:
         if child.nodeType == child.ELEMENT_NODE:
             yield child

@@ -1,4 +1,4 @@
-"""A client of the Flask app that signs requests as Twilio does, and readers of its answers."""
+"""A client of the Flask app whose requests Twilio has signed, and readers of the answers."""
 
 import time
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ QUERY = urlencode(FORM)
 
 
 class WebhookClient:
-    """Test client of the app, whose requests are signed by Twilio's own RequestValidator."""
+    """A test client of the app that signs requests as Twilio does."""
 
     def __init__(self, control: CallControl | None = None, **changes: str) -> None:
         self.settings = settings(**changes)
@@ -59,7 +59,10 @@ class WebhookClient:
     def admit(
         self, method: str, target: str, signed: str | None = None, form: Mapping[str, str] = FORM, **headers: str
     ) -> Refusal | DirectAnswer | Admitted:
-        """Return the request policy's verdict on a request. `signed`: the address that the signature covers."""
+        """Return the server's decision on a request. `signed`: the address that the signature of `form` is for.
+
+        The server decides in two steps: by the head, and then by the whole request.
+        """
         sent = {"host": "voice.example.com", "content-type": CONTENT_TYPE, **headers}
         if signed is not None:
             sent["x-twilio-signature"] = RequestValidator(TOKEN).compute_signature(signed, form)
@@ -70,28 +73,32 @@ class WebhookClient:
     def post(
         self, path: str, form: Mapping[str, str] = FORM, token: str = TOKEN, address: str | None = None
     ) -> TestResponse:
+        """Send a signed webhook by POST. Return the answer."""
         signed = address or self.settings.url + path
         signature = RequestValidator(token).compute_signature(signed, form)
         return self.client.post(path, data=dict(form), headers={"X-Twilio-Signature": signature})
 
 
 def stream(response: TestResponse, verb: str = "Start") -> ElementTree.Element:
+    """Return the stream that a document opens with `verb`."""
     found = ElementTree.fromstring(response.text).find(f"./{verb}/Stream")
     assert found is not None
     return found
 
 
 def parameters(response: TestResponse, verb: str = "Start") -> dict[str, str]:
+    """Return the parameters of the stream that a document opens with `verb`."""
     return {node.attrib["name"]: node.attrib["value"] for node in stream(response, verb).iter("Parameter")}
 
 
 def has_a_token(sent: dict[str, str]) -> bool:
+    """Take the token out of the parameters. Return whether it is valid."""
     token = sent.pop("lexbridge:token")
     return find_token_fault([TOKEN], token, FORM["CallSid"], FORM["AccountSid"], time.time()) is None
 
 
-class Control:
-    """A CallControl that keeps its requests, and raises `error` if there is one."""
+class Control(CallControl):
+    """A CallControl that keeps the updates that it gets, and raises `error` if there is one."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.requests: list[tuple[str, ...]] = []
@@ -112,13 +119,13 @@ class Control:
 
 
 def get(twilio: WebhookClient, target: str, token: str = TOKEN) -> TestResponse:
-    """Return the answer to a webhook by GET."""
+    """Send a signed webhook by GET. Return the answer."""
     signature = RequestValidator(token).compute_signature(twilio.settings.url + target, {})
     return twilio.client.get(target, headers={"X-Twilio-Signature": signature})
 
 
 def reason(decided: Refusal | DirectAnswer | Admitted) -> str:
-    """Return the reason that is logged for a request, or "none"."""
+    """Return the reason that is logged of a request."""
     if isinstance(decided, Refusal):
         return decided.reason
     assert isinstance(decided, Admitted)
