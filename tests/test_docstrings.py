@@ -67,7 +67,7 @@ def stands_alone(line: str) -> bool:
     return not is_verb
 
 
-@pytest.mark.parametrize("folder", ["lexbridge"])
+@pytest.mark.parametrize("folder", ["lexbridge", "bench", "tests"])
 def test_first_lines_of_docstrings_stand_alone(folder: str) -> None:
     lines = list(first_lines(folder))
     dependent = [f"{where}: {line}" for where, line in lines if not stands_alone(line)]
