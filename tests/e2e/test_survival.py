@@ -12,8 +12,10 @@ pytestmark = pytest.mark.e2e
 
 
 def table_of(*arguments: str) -> tuple[int, dict[str, str]]:
-    """Exit status and rows of a run. In a process of its own, as it is run by hand: it does not go with gevent's
-    patches."""
+    """Run the benchmark. Return its exit status and the rows of its table.
+
+    It runs in a process of its own, as by hand, because it does not work with gevent's patches.
+    """
     ran = subprocess.run(
         [sys.executable, "-m", "bench", "survival", *arguments],
         cwd=ROOT,

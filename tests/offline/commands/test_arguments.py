@@ -1,4 +1,4 @@
-"""What a command cannot work with is refused before it does anything: one clear sentence, exit status 2."""
+"""Commands that cannot work are refused before they do anything: one clear sentence, exit status 2."""
 
 import argparse
 import os

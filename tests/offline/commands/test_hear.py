@@ -17,7 +17,7 @@ RULES = EndpointingRules()
 
 
 def loud_and_quiet(*parts: tuple[int, int]) -> bytes:
-    """16-bit PCM at 8 kHz: (milliseconds, RMS) of white noise, one after the other."""
+    """Return white noise, 16-bit PCM at 8 kHz. `parts`: its milliseconds and RMS, one after the other."""
     rng = np.random.default_rng(1)
     noise = [rng.standard_normal(ms * 8) * rms for ms, rms in parts]
     return np.rint(np.concatenate(noise)).astype("<i2").tobytes()
@@ -46,7 +46,7 @@ def levels_of(path: Path, content: bytes, channel: int = 1) -> list[int]:
 
 
 def tone(rate_hz: int, seconds: float = 0.2) -> np.ndarray:
-    """At -9 dB, 1 kHz."""
+    """Return a tone of 1 kHz at -9 dB."""
     return np.sin(2 * np.pi * 1000 * np.arange(round(rate_hz * seconds)) / rate_hz) / 2
 
 

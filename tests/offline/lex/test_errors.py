@@ -96,7 +96,7 @@ def test_two_requests_at_once_for_one_session() -> None:
 
 
 def raw(world: World, request: bytes) -> bytes:
-    """What comes back for bytes sent as they are, until the server closes."""
+    """Send bytes as they are. Return what the server sends until it closes."""
     host, port = world.lex.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=120) as connection:
         connection.sendall(request)

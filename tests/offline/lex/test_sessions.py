@@ -150,7 +150,7 @@ def test_put_session_of_v2(world: World) -> None:
 
 
 def test_a_session_may_begin_with_an_intent(world: World) -> None:
-    """As a bridge has the bot welcome the caller: Delegate with an intent is that intent's first question."""
+    """Delegate with an intent gets that intent's first question: so a bridge has the bot welcome the caller."""
     v1 = world.v1.put_session(
         **V1_ADDRESS,
         dialogAction={"type": "Delegate", "intentName": "OrderFlowers"},

@@ -1,4 +1,4 @@
-"""What a call leaves behind: the stereo wav, the picture, the timeline and its latencies."""
+"""Files that a call leaves behind: the stereo recording, the picture, the timeline and its latencies."""
 
 import io
 import struct
@@ -132,7 +132,7 @@ STREAM_REQUESTS = [
 
 
 def test_in_stream_mode_media_replaces_the_update() -> None:
-    """In stream mode the media takes the place of the update, and keys are a turn."""
+    """Media takes the place of the update in stream mode, and keys are a turn."""
     spoken, keyed = spoken_turns(STREAM_EVENTS, STREAM_REQUESTS)
     assert (spoken.said, spoken.is_keyed, spoken.heard) == ("check my booking", False, "check my booking")
     assert (spoken.updated_s, spoken.media_s, spoken.replied_s) == (None, 106.24, 106.56)
