@@ -2,7 +2,7 @@
 
     python -m bench.endpointing.bridge_cost
 
-The endpointing measurement starts it as a process of its own, because it patches gevent.
+It is a process of its own, so that the endpointing measurement does not import gevent.
 """
 
 from statistics import median
