@@ -1,7 +1,6 @@
 """Bugs, and bad luck in timing, in one call: the caller hears an apology, and nothing is left behind."""
 
 from dataclasses import replace
-from xml.etree import ElementTree
 
 import gevent
 import pytest
@@ -17,15 +16,15 @@ from lexbridge.lex.voice import ReplyAudio
 from lexbridge.logs import Log
 from tests.support import rehearsal
 from tests.support.fixtures import Logged
-from tests.support.flower_order import SAY_IT_AGAIN
 from tests.support.live_calls import live_stream
+from tests.support.phrases import SAY_AGAIN
 from tests.support.rehearsal import Rehearsal, RehearsedControl, RehearsedLex, wait_until
-from tests.support.rig import PATIENCE_S
+from tests.support.rig import PATIENCE_S, spoken
 from tests.support.twilio_messages import CALL_SID, STREAM_SID, media_text, stop_text
 
 
 def spoken_in(documents: list[str]) -> list[str]:
-    return [" ".join(say.text or "" for say in ElementTree.fromstring(twiml).iter("Say")) for twiml in documents]
+    return [spoken(twiml) for twiml in documents]
 
 
 def test_a_bug_in_a_lex_request_is_heard_as_an_apology(logged: Logged) -> None:
@@ -36,7 +35,7 @@ def test_a_bug_in_a_lex_request_is_heard_as_an_apology(logged: Logged) -> None:
     wait_until(lambda: len(control.documents) == 1)
     call.speaks()
     wait_until(lambda: len(control.documents) == 2)
-    assert spoken_in(control.documents) == [SAY_IT_AGAIN, "Which flowers?"]
+    assert spoken_in(control.documents) == [SAY_AGAIN, "Which flowers?"]
     call.socket.sends([stop_text()])
     assert call.ended() == 1000
     (line,) = [line for line in logged() if line["level"] == "error"]

@@ -21,8 +21,9 @@ from lexbridge.offline.twilio.events import (
 from lexbridge.offline.twilio.rest_api import RestFault
 from tests.support import rehearsal
 from tests.support.fixtures import Logged
-from tests.support.flower_order import DAY, FLOWERS, KINDS, KINDS_ASKED, NOT_AVAILABLE
+from tests.support.flower_order import DAY, FLOWERS, KINDS, KINDS_ASKED
 from tests.support.live_calls import live_stream
+from tests.support.phrases import NOT_AVAILABLE
 from tests.support.rehearsal import Rehearsal, RehearsedControl, RehearsedLex, wait_until
 from tests.support.rig import PATIENCE_S, HummingVoice, Rig, deadlines_for, says
 from tests.support.streaming import (

@@ -16,7 +16,8 @@ from lexbridge.offline.twilio.events import (
 from lexbridge.offline.twilio.rest_api import RestFault
 from tests.support.boto import boto3_client
 from tests.support.fixtures import Logged
-from tests.support.flower_order import KINDS, NOT_AVAILABLE, SAY_IT_AGAIN
+from tests.support.flower_order import KINDS
+from tests.support.phrases import NOT_AVAILABLE, SAY_AGAIN
 from tests.support.rehearsal import wait_until
 from tests.support.rig import (
     PATIENCE_S,
@@ -80,7 +81,7 @@ def test_a_lex_fault_that_stays_is_heard_as_one_apology(fault: LexFault) -> None
         rig.lex.faults.append(LexFault(status=fault.status, when=fault.when, times=times, kind=fault.kind))
         caller = says("some roses please", "some roses please")
         call = rig.place_call(caller)
-        assert SAY_IT_AGAIN in spoken(call.wait_for(UpdateReceived, PATIENCE_S, count=1).twiml)
+        assert SAY_AGAIN in spoken(call.wait_for(UpdateReceived, PATIENCE_S, count=1).twiml)
         assert KINDS in spoken(call.wait_for(UpdateReceived, PATIENCE_S, count=2).twiml)  # and then another chance
         call.hang_up()
         rig.ended(call)

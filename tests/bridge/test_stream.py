@@ -18,8 +18,9 @@ from lexbridge.offline.twilio.events import (
 )
 from tests.support.boto import boto3_client
 from tests.support.fixtures import Logged
-from tests.support.flower_order import DAY, FLOWERS, KINDS, NOT_AVAILABLE, ORDER
+from tests.support.flower_order import DAY, FLOWERS, KINDS, ORDER
 from tests.support.lexes import GENERATIONS, hum_of
+from tests.support.phrases import NOT_AVAILABLE
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, deadlines_for, says
 from tests.support.streaming import count_of, heard_by, is_end, prompt_heard, said_by_twilio, streaming, turns_of

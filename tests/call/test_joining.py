@@ -8,12 +8,11 @@ from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import HANDED_OVER, LOST, RESUMED_PARAMETER
 from lexbridge.errors import LexRejected, LexUnavailable
 from lexbridge.lex.model import NO_DIALOG, DialogState
+from tests.support.call_update_stories import HOLDS
 from tests.support.joining_stories import (
     FIRST,
-    HOLDS,
     MODES,
     NOT_RESTORED,
-    SAY_AGAIN,
     SECOND,
     a_caller,
     a_caller_in_a_pause,
@@ -21,6 +20,7 @@ from tests.support.joining_stories import (
     said,
     says_the_first_half,
 )
+from tests.support.phrases import SAY_AGAIN
 from tests.support.sounds import tone
 from tests.support.twilio_messages import CALL_SID
 

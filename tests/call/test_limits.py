@@ -12,16 +12,9 @@ from lexbridge.call.stream_parameters import (
     TURNS_PARAMETER,
 )
 from lexbridge.errors import LexUnavailable
-from tests.support.call_update_stories import (
-    BEGAN,
-    FULFILLED,
-    HOLDS,
-    LIMIT,
-    NUMBER,
-    a_caller,
-    a_caller_lex_thinks_about,
-)
+from tests.support.call_update_stories import BEGAN, FULFILLED, HOLDS, NUMBER, a_caller, a_caller_lex_thinks_about
 from tests.support.caller import NEXT_STREAM
+from tests.support.phrases import LIMIT
 from tests.support.twiml import verbs_of
 
 

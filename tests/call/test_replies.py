@@ -13,12 +13,12 @@ from tests.support.call_update_stories import (
     HOLDS,
     NEXT,
     NUMBER,
-    SAY_AGAIN,
     a_caller,
     a_caller_lex_thinks_about,
     opening_of,
 )
 from tests.support.caller import Caller
+from tests.support.phrases import SAY_AGAIN
 from tests.support.twilio_messages import ACCOUNT_SID, CALL_SID, STREAM_SID
 from tests.support.twiml import verbs_of
 

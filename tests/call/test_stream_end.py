@@ -6,16 +6,13 @@ from lexbridge.call.output.prompt import HEARD_WITHIN_MS
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import FAILED_TURNS_PARAMETER
 from lexbridge.errors import LexRejected, LexUnavailable
+from tests.support.call_update_stories import BYE, NUMBER
 from tests.support.caller import Caller
+from tests.support.phrases import LIMIT, NOT_AVAILABLE, SAY_AGAIN
 from tests.support.sounds import tone
 from tests.support.stream_stories import (
-    BYE,
     CONNECTS,
-    LIMIT,
-    NOT_AVAILABLE,
-    NUMBER,
     PHRASE_AUDIO,
-    SAY_AGAIN,
     TRANSFER,
     a_caller,
     a_caller_lex_thinks_about,

@@ -5,14 +5,9 @@ import pytest
 from lexbridge.call.actions import SendKeys
 from lexbridge.call.attributes import ALLOW_INTERRUPT_ATTRIBUTE, END_TIMEOUT_ATTRIBUTE, MAX_LENGTH_ATTRIBUTE
 from lexbridge.call.states import CallState
+from tests.support.call_update_stories import BYE
 from tests.support.sounds import tone
-from tests.support.stream_stories import (
-    BYE,
-    PHRASE_AUDIO,
-    a_caller,
-    a_caller_lex_thinks_about,
-    a_caller_who_hears_a_prompt,
-)
+from tests.support.stream_stories import PHRASE_AUDIO, a_caller, a_caller_lex_thinks_about, a_caller_who_hears_a_prompt
 from tests.support.twilio_messages import dtmf_text
 
 

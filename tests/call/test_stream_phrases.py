@@ -9,13 +9,11 @@ from lexbridge.call.attributes import (
 )
 from lexbridge.call.stream_parameters import FAILED_TURNS_PARAMETER, LOST, RESUMED_PARAMETER
 from lexbridge.errors import LexUnavailable
+from tests.support.phrases import NOT_HEARD, ONE_MOMENT, SAY_AGAIN
 from tests.support.sounds import tone
 from tests.support.stream_stories import (
     CONNECTS,
-    NOT_HEARD,
-    ONE_MOMENT,
     PHRASE_AUDIO,
-    SAY_AGAIN,
     a_caller,
     a_caller_lex_thinks_about,
     a_caller_who_hears_a_prompt,

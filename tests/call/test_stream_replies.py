@@ -10,11 +10,10 @@ from lexbridge.call.output.prompt import HEARD_WITHIN_MS
 from lexbridge.call.states import CallState
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import DialogState, Message, Reply
+from tests.support.phrases import NOT_HEARD, SAY_AGAIN
 from tests.support.sounds import tone
 from tests.support.stream_stories import (
     CONNECTS,
-    NOT_HEARD,
-    SAY_AGAIN,
     a_caller_lex_thinks_about,
     a_caller_who_hears_a_prompt,
     heard_since,

@@ -15,14 +15,13 @@ from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import HANDED_OVER, LOST, NO_INPUTS_PARAMETER, RESUMED_PARAMETER
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import Message, MessageFormat
+from tests.support.call_update_stories import BYE
 from tests.support.caller import Caller
+from tests.support.phrases import NOT_HEARD, SAY_AGAIN
 from tests.support.sounds import tone
 from tests.support.stream_stories import (
-    BYE,
     CONNECTS,
-    NOT_HEARD,
     PHRASE_AUDIO,
-    SAY_AGAIN,
     a_caller,
     a_caller_lex_thinks_about,
     a_caller_who_hears_a_prompt,

@@ -21,7 +21,8 @@ from lexbridge.lex.v1 import LexV1
 from lexbridge.logs import Log
 from tests.support.boto import without_credentials
 from tests.support.fixtures import Logged
-from tests.support.lexes import FLOWERS, FRAME, GENERATIONS, asked, lex_of, local_lex
+from tests.support.flower_order import FLOWERS
+from tests.support.lexes import FRAME, GENERATIONS, asked, lex_of, local_lex
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, settings
 

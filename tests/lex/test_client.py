@@ -21,7 +21,8 @@ from lexbridge.logs import Log
 from lexbridge.offline.lex.faults import LexFault
 from tests.support.answering_peers import answered_by, answering, whole
 from tests.support.fixtures import Logged, Pauses
-from tests.support.lexes import FLOWERS, FRAME, GENERATIONS, asked, lex_of, lines_of_lex, local_lex
+from tests.support.flower_order import FLOWERS
+from tests.support.lexes import FRAME, GENERATIONS, asked, lex_of, lines_of_lex, local_lex
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, flowers
 

@@ -13,11 +13,10 @@ from lexbridge.lex.runtime import Deadlines, LexRequest
 from lexbridge.lex.utterance import Utterance
 from lexbridge.logs import Log
 from tests.support.fixtures import Logged
+from tests.support.flower_order import FLOWERS, KINDS_ASKED
 from tests.support.lexes import (
-    FLOWERS,
     FRAME,
     GENERATIONS,
-    KINDS,
     asked,
     heard_of,
     hum_of,
@@ -60,13 +59,13 @@ def test_the_bot_begins_a_dialog_with_an_intent(generation: str, mode: str, monk
         utterance = Utterance()
         utterance.close()
         answer = lex.ask(LexRequest("CA-session", {"lexbridge:call-sid": "CA1"}, utterance, "OrderFlowers"), Log())
-        assert [message.text for message in answer.reply.messages] == [KINDS]
+        assert [message.text for message in answer.reply.messages] == [KINDS_ASKED]
         assert (answer.reply.intent, answer.reply.slot_to_elicit) == ("OrderFlowers", "FlowerType")
         assert answer.reply.session_attributes["lexbridge:call-sid"] == "CA1"
         assert answer.reply.dialog_state is DialogState.ELICIT_SLOT
         assert (answer.speech is not None) == (mode == "stream")
         if answer.speech is not None:
-            assert heard_of(answer.speech) == hum_of(KINDS)
+            assert heard_of(answer.speech) == hum_of(KINDS_ASKED)
         (request,) = local.requests
         assert (request.operation, request.api, request.session_id) == ("PutSession", generation, "CA-session")
         recalled = lex.fetch_session("CA-session")

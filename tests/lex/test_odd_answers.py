@@ -19,18 +19,8 @@ from lexbridge.logs import Log
 from lexbridge.offline.lex.faults import LexFault
 from tests.support.answering_peers import TEXT_HEAD, answered_by, endless, whole
 from tests.support.fixtures import Logged
-from tests.support.lexes import (
-    FLOWERS,
-    GENERATIONS,
-    KINDS,
-    asked,
-    heard_of,
-    hum_of,
-    lex_of,
-    lines_of_lex,
-    local_lex,
-    spoken,
-)
+from tests.support.flower_order import FLOWERS, KINDS_ASKED
+from tests.support.lexes import GENERATIONS, asked, heard_of, hum_of, lex_of, lines_of_lex, local_lex, spoken
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, HummingVoice
 
@@ -79,11 +69,11 @@ def test_an_answer_with_an_unreadable_part_is_used(
     with local_lex(monkeypatch, FLOWERS, "roses") as local:
         local.faults.append(LexFault(kind=kind))
         answer = lex_of(generation, mode, answer_s=PATIENCE_S).ask(asked(), Log())
-        assert [message.text for message in answer.reply.messages] == [KINDS]
+        assert [message.text for message in answer.reply.messages] == [KINDS_ASKED]
         assert answer.reply.odd_parts == (("slots",) if generation == "v1" else ("sessionState",))
         assert (answer.reply.intent == "OrderFlowers") == (generation == "v1")  # V2 has it in the state
         if answer.speech is not None:
-            assert heard_of(answer.speech) == hum_of(KINDS)
+            assert heard_of(answer.speech) == hum_of(KINDS_ASKED)
         assert (answer.speech is not None) == (mode == "stream")
         assert len(local.requests) == 1
     assert lines_of_lex(logged) == []
@@ -179,7 +169,7 @@ def test_an_unwanted_body_is_not_waited_for_past_the_deadline(generation: str, m
 
 @GENERATIONS
 def test_a_voice_is_heard_where_nothing_else_can_be_read(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    pcm = HummingVoice().speak(KINDS)
+    pcm = HummingVoice().speak(KINDS_ASKED)
     with answered_by(whole("HTTP/1.1 200 OK\nContent-Type: audio/pcm; sample-rate=8000\n", pcm), monkeypatch) as peer:
         answer = lex_of(generation, "stream", answer_s=PATIENCE_S).ask(asked(), Log())
         assert answer.reply == Reply(DialogState.ELICIT_INTENT)
@@ -247,7 +237,7 @@ def test_compressed_audio_is_never_played_and_its_words_are_kept(
         local.faults.append(LexFault(kind=kind))
         answer = lex_of(generation, "stream").ask(asked(), Log())
         assert answer.speech is None
-        assert [message.text for message in answer.reply.messages] == [KINDS]
+        assert [message.text for message in answer.reply.messages] == [KINDS_ASKED]
         assert len(local.requests) == 1
     (line,) = [line for line in logged() if line["event"] == "lex-audio-failed"]
     assert "Content-Encoding" in line["error"]

@@ -15,7 +15,8 @@ from lexbridge.lex.runtime import LexRequest
 from lexbridge.logs import Log
 from lexbridge.offline.lex.faults import LexFault
 from tests.support.fixtures import Logged
-from tests.support.lexes import FLOWERS, GENERATIONS, lex_of, local_lex, spoken
+from tests.support.flower_order import FLOWERS
+from tests.support.lexes import GENERATIONS, lex_of, local_lex, spoken
 from tests.support.rig import PATIENCE_S
 
 

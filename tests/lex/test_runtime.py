@@ -14,7 +14,8 @@ from lexbridge.lex.utterance import Utterance, UtteranceStream
 from lexbridge.logs import Log
 from lexbridge.offline.lex.faults import LexFault
 from tests.support.fixtures import Logged
-from tests.support.lexes import FLOWERS, FRAME, GENERATIONS, KINDS, asked, heard_of, hum_of, lex_of, local_lex, voice_of
+from tests.support.flower_order import FLOWERS, KINDS_ASKED
+from tests.support.lexes import FRAME, GENERATIONS, asked, heard_of, hum_of, lex_of, local_lex, voice_of
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
 
@@ -87,10 +88,10 @@ def speaking(generation: str = "v1", **deadlines: float) -> LexClient:
 def test_a_voice_is_asked_for_in_stream_mode_only(generation: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:
         answer = lex_of(generation, mode).ask(asked(), Log())
-        assert [message.text for message in answer.reply.messages] == [KINDS]
+        assert [message.text for message in answer.reply.messages] == [KINDS_ASKED]
         if mode == "stream":
             assert answer.speech is not None
-            assert heard_of(answer.speech) == hum_of(KINDS)
+            assert heard_of(answer.speech) == hum_of(KINDS_ASKED)
         else:
             assert answer.speech is None
             assert local.requests[0].speech_bytes == 0
@@ -148,7 +149,7 @@ def test_a_voice_as_fast_as_it_plays_may_take_long(monkeypatch: pytest.MonkeyPat
     with local_lex(monkeypatch, FLOWERS) as local:
         local.audio_pace = 1.1
         began_s = time.monotonic()
-        assert heard_of(voice_of(speaking(answer_s=1.5), asked())) == hum_of(KINDS)
+        assert heard_of(voice_of(speaking(answer_s=1.5), asked())) == hum_of(KINDS_ASKED)
         assert time.monotonic() - began_s > 1.5
 
 
@@ -189,7 +190,7 @@ def test_a_voice_without_end_is_heard_for_five_minutes(generation: str, monkeypa
         speech = voice_of(speaking(generation), asked())
         with gevent.Timeout(PATIENCE_S):
             heard = heard_of(speech)
-        assert heard.startswith(hum_of(KINDS)[:-160])
+        assert heard.startswith(hum_of(KINDS_ASKED)[:-160])
         assert 300 <= len(heard) / 8000 <= 301
         assert speech.is_cut
         assert speech.read() == b""
@@ -204,7 +205,7 @@ def test_an_unplayable_voice_leaves_the_words_and_asks_once(
     with local_lex(monkeypatch, FLOWERS) as local:
         local.faults.append(LexFault(kind="mistyped"))
         answer = speaking(generation).ask(asked(), Log(turn=1))
-        assert [message.text for message in answer.reply.messages] == [KINDS]
+        assert [message.text for message in answer.reply.messages] == [KINDS_ASKED]
         assert answer.speech is None
         assert len(local.requests) == 1
         wait_until(lambda: len(local._connections) == 0)

@@ -26,7 +26,8 @@ from lexbridge.net.capped_http import AnswerTooLong, CappedAdapter, cap_lex, cap
 from lexbridge.offline.odd_answers import bomb
 from tests.support.answering_peers import MOST_BYTES, answering, chunk, endless, whole
 from tests.support.fixtures import Logged
-from tests.support.lexes import FLOWERS, asked, lex_of, local_lex
+from tests.support.flower_order import FLOWERS
+from tests.support.lexes import asked, lex_of, local_lex
 from tests.support.rig import PATIENCE_S, settings
 
 TAKEN_AT_MOST = 20_000_000

@@ -13,13 +13,14 @@ import gevent
 
 from bench.harness.raw_client import RawClient, client_close, client_message
 from lexbridge.net.rfc6455 import PING
-from lexbridge.offline.twilio.call import PhoneCall
-from lexbridge.offline.twilio.events import MarkReturned, StreamClosed, StreamOpened, VerbStarted
+from lexbridge.offline.twilio.events import MarkReturned, StreamClosed, StreamOpened
 from lexbridge.twilio.stream_token import make_stream_token
+from tests.support.flower_order import KINDS_ASKED
 from tests.support.processes import children, is_running, serves
 from tests.support.rehearsal import wait_until
 from tests.support.rig import ENVIRONMENT, PATIENCE_S, SIGNED, TOKEN, says
 from tests.support.server_process import LiveCall, Visitors, live_call, said, two_workers
+from tests.support.streaming import said_by_twilio
 
 
 def test_a_killed_worker_is_replaced_and_others_answer(tmp_path: Path) -> None:
@@ -106,7 +107,6 @@ def test_a_full_worker_leaves_new_connections_to_one_that_is_not(tmp_path: Path)
         live.call.hang_up()
 
 
-KINDS = "What type of flowers would you like to order?"
 STREAM_MODE = {"REPLY_MODE": "stream", "WEB_CONCURRENCY": "2", "NO_INPUT_S": "120"}
 
 
@@ -119,11 +119,6 @@ def is_asked_for_kinds(live: LiveCall) -> int:
     workers = children(live.bridge.pid)
     wait_until(lambda: any(serves(worker, *ends) for worker in workers))
     return next(worker for worker in workers if serves(worker, *ends))
-
-
-def said_by_twilio(call: PhoneCall) -> list[str]:
-    """Return the words that Twilio's own voice said."""
-    return [event.text for event in call.events if isinstance(event, VerbStarted) and event.verb == "Say"]
 
 
 def test_a_call_in_stream_mode_goes_on_when_its_worker_is_killed(tmp_path: Path) -> None:
@@ -145,7 +140,7 @@ def test_a_stream_mode_call_is_handed_over_between_workers(tmp_path: Path) -> No
         wait_until(lambda: not is_running(old))  # the worker ends with the call, as soon as the bot has asked again
         live.call.wait_for(StreamOpened, PATIENCE_S, count=2)
         assert [event.code for event in live.call.events if isinstance(event, StreamClosed)] == [0]
-        assert said_by_twilio(live.call)[1:] in ([], ["Sorry, I did not hear anything.", KINDS])
+        assert said_by_twilio(live.call)[1:] in ([], ["Sorry, I did not hear anything.", KINDS_ASKED])
         live.call.hang_up()
         live.call.wait(PATIENCE_S)
         assert live.call.complaints == []

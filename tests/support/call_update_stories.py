@@ -11,13 +11,11 @@ from tests.support.twiml import verbs_of
 HOLDS = ["Pause", "Redirect"]
 FULFILLED = DialogState.FULFILLED
 NUMBER = "+12065550100"
-SAY_AGAIN = "Sorry, I did not get that. Please say it again."
 ASKS_FOR_KEYS = {MAX_LENGTH_ATTRIBUTE: "4", "x-amz-lex:dtmf:end-timeout-ms": "5000"}
 SPOKEN_MS = len("Key it in.") * SPEAKING_MS_PER_CHARACTER
 NEXT = Opening("lexbridge-0-next", [("lexbridge:token", "the token of the next stream")])
 ONE_MOMENT = ["One moment please.", *HOLDS]
 BYE = {"dialog_state": FULFILLED, "intent": "GoodbyeIntent"}
-LIMIT = "We have to end this call now. Goodbye."
 BEGAN = {BEGAN_PARAMETER: "1795846066"}
 
 

@@ -2,10 +2,6 @@
 
 ORDER = ("I would like to order flowers", "roses", "tomorrow", "five pm", "yes", "goodbye")
 """The caller's sentences, in order. The last one hangs up."""
-SAY_IT_AGAIN = "Sorry, I did not get that. Please say it again."
-"""Phrase after a request that Lex did not answer."""
-NOT_AVAILABLE = "Sorry, this service is not available."
-"""Phrase that ends a call whose bot cannot be reached."""
 KINDS = "What type of flowers"
 """Beginning of the bot's first question."""
 DAY = "What day do you want the roses to be picked up?"

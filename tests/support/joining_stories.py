@@ -7,8 +7,6 @@ from lexbridge.call.actions import OpenUtterance
 from lexbridge.errors import SessionNotRestored
 from tests.support.caller import Caller
 
-HOLDS = ["Pause", "Redirect"]
-SAY_AGAIN = "Sorry, I did not get that. Please say it again."
 FIRST, SECOND = {"after": "the first answer"}, {"after": "the second answer"}
 NOT_RESTORED = SessionNotRestored("Lex answered 403 AccessDeniedException")
 MODES = pytest.mark.parametrize("mode", ["call-update", "stream"])

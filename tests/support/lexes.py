@@ -22,8 +22,6 @@ from tests.support.fixtures import Logged
 from tests.support.rig import PATIENT, HummingVoice, flowers, settings, v2_bot
 
 FRAME = bytes(range(160)) * 2
-KINDS = "What type of flowers would you like to order?"
-FLOWERS = "I would like to order flowers"
 
 GENERATIONS = pytest.mark.parametrize("generation", ["v1", "v2"])
 

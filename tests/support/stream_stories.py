@@ -1,15 +1,11 @@
 """Callers of calls in stream mode: Lex's own voice is played to them over the stream."""
 
 from lexbridge.call.attributes import ACTION_ATTRIBUTE, TRANSFER_TO_ATTRIBUTE
-from lexbridge.lex.model import DialogState
+from tests.support.call_update_stories import FULFILLED, NUMBER
 from tests.support.caller import Caller
+from tests.support.phrases import NOT_AVAILABLE, NOT_HEARD, ONE_MOMENT, SAY_AGAIN
 from tests.support.sounds import tone
 from tests.support.twiml import verbs_of
-
-FULFILLED = DialogState.FULFILLED
-BYE = {"dialog_state": FULFILLED, "intent": "GoodbyeIntent"}
-NUMBER = "+12065550100"
-
 
 TRANSFER = {
     "dialog_state": FULFILLED,
@@ -17,8 +13,6 @@ TRANSFER = {
 }
 
 
-NOT_HEARD, SAY_AGAIN = "Sorry, I did not hear anything.", "Sorry, I did not get that. Please say it again."
-ONE_MOMENT, NOT_AVAILABLE = "One moment please.", "Sorry, this service is not available."
 PHRASE_AUDIO = {
     NOT_HEARD: tone(400, 7000),
     SAY_AGAIN: tone(600, 7100),
@@ -26,7 +20,6 @@ PHRASE_AUDIO = {
     NOT_AVAILABLE: tone(500),
 }
 CONNECTS = ["Connect", "Redirect"]
-LIMIT = "We have to end this call now. Goodbye."
 
 
 def a_caller(parameters=None, phrase_audio=None, **variables):

@@ -23,7 +23,7 @@ from lexbridge.offline.twilio.telephone_audio import for_telephone, key_tone, li
 SCRIPTS = Path(__file__).parents[3] / "lexbridge" / "offline" / "scripts"
 
 
-class HummingVoice:
+class PaddedVoice:
     """A hum of 100 ms a character, with 200 ms of silence around it."""
 
     rate_hz = 16000
@@ -73,7 +73,7 @@ class Phone:
 
 
 def phone_of(*turns: Turn, **script: float) -> Phone:
-    return Phone(SimulatedCaller(HummingVoice(), Script(turns=turns, **script)))  # type: ignore[arg-type]
+    return Phone(SimulatedCaller(PaddedVoice(), Script(turns=turns, **script)))  # type: ignore[arg-type]
 
 
 def test_the_caller_waits_a_moment_past_the_prompts_end() -> None:
@@ -203,7 +203,7 @@ def test_a_cough_is_loud_noise_and_not_the_callers_turn() -> None:
 
 
 def test_a_cough_may_be_told_by_a_test() -> None:
-    caller = SimulatedCaller(HummingVoice())
+    caller = SimulatedCaller(PaddedVoice())
     phone = Phone(caller)
     caller.cough()
     assert caller.is_speaking
@@ -230,7 +230,7 @@ def test_patience_has_an_end() -> None:
 
 
 def test_a_caller_without_a_script_says_what_a_test_tells_it_to() -> None:
-    caller = SimulatedCaller(HummingVoice())
+    caller = SimulatedCaller(PaddedVoice())
     phone = Phone(caller)
     recording = key_tone("5", length_ms=400)
     caller.play(recording, "a key")
@@ -248,7 +248,7 @@ def test_a_wav_is_said_at_its_own_level(tmp_path: Path) -> None:
         sound.setnchannels(1)
         sound.setsampwidth(2)
         sound.setframerate(16000)
-        sound.writeframes(HummingVoice().speak("roses"))
+        sound.writeframes(PaddedVoice().speak("roses"))
     script = read_script({"turns": [{"wav": "hum.wav"}]}, "script", tmp_path)
     phone = Phone(SimulatedCaller(SilentVoice(), script))
     phone.says("Yes?")
@@ -370,10 +370,10 @@ def test_bots_that_say_too_little_about_themselves() -> None:
 
 def test_a_telephone_voice_has_one_level_and_no_silent_ends() -> None:
     for loudness in (0.05, 1.0):
-        spoken = HummingVoice().speak("hello")
+        spoken = PaddedVoice().speak("hello")
         samples = (sample * loudness for (sample,) in struct.iter_unpack("<h", spoken))
         quiet = b"".join(struct.pack("<h", round(sample)) for sample in samples)
-        mulaw = for_telephone(quiet, HummingVoice.rate_hz)
+        mulaw = for_telephone(quiet, PaddedVoice.rate_hz)
         assert len(mulaw) % MULAW_FRAME_BYTES == 0
         assert len(mulaw) / 8 == pytest.approx(500, abs=40)
         assert frame_levels_dbfs(decode_mulaw(mulaw))[5:15] == pytest.approx([-20] * 10, abs=0.5)

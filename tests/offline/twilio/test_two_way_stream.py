@@ -324,7 +324,7 @@ def test_a_key_is_on_the_line_too(bridge: StandIn, audible: bool) -> None:
         assert kinds[: kinds.index("dtmf")].count("media") == loud.index(True)
 
 
-class HummingVoice:
+class SteadyVoice:
     """Loud, and the same all the time."""
 
     rate_hz = 8000
@@ -334,7 +334,7 @@ class HummingVoice:
 
 
 def test_a_poor_line_has_an_echo(bridge: StandIn) -> None:
-    with SimulatedTwilio(auth_token=TOKEN, pace=0.05, voice=HummingVoice()) as twilio:
+    with SimulatedTwilio(auth_token=TOKEN, pace=0.05, voice=SteadyVoice()) as twilio:
         call = call_at(twilio, bridge, "<Pause/><Say>Hello, who is it?</Say><Pause/>", echo_db=-20, echo_delay_ms=160)
         call.wait(DEADLINE_S)
         quiet = call_at(twilio, bridge, "<Say>Hello, who is it?</Say>")
