@@ -35,7 +35,7 @@ FORWARDERS = {
     ("lexbridge/logs/log.py", "_open_window"),
     ("lexbridge/bridge/action_runner.py", "run"),
 }
-"""Functions that log an event which their caller names."""
+"""Functions that log an event of their caller's choice."""
 
 
 @dataclass

@@ -12,14 +12,14 @@ from tests.support.purity import needs_gevent, starts_programs
 
 BIN = Path(sys.executable).parent
 SECONDS = ROOT / "tests" / "seconds.json"
-"""How long each test module took when somebody last stored it: which job is started first, and what shares a job."""
+"""File with the seconds of each test module, by which jobs are ordered and modules share a job."""
 
 UNKNOWN_S = 5.0
 """The assumed seconds of a test module that SECONDS does not name."""
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 WAITING_JOBS = 2 * CORES
-"""How many processes with real-time calls run at once: each waits for four fifths of its time."""
+"""Number of processes with real-time calls at once, because each waits for four fifths of its time."""
 
 
 @dataclass(frozen=True)

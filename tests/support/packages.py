@@ -87,12 +87,12 @@ COVERED = [
 """Files and folders of lexbridge of which the tests that need no gevent reach every branch."""
 
 IMPURE_MODULES = {"boto3", "gevent", "os", "random", "select", "signal", "socket", "subprocess", "threading", "time"}
-"""Modules that pure code does not import."""
+"""Modules that no pure code imports."""
 
 READS_FILES = {
     "audio/vad/silero.py": {"os"},
 }
-"""What pure files import of IMPURE_MODULES all the same, each for a reason that stands in the file."""
+"""Imports of IMPURE_MODULES that a pure file may have, each for a reason that stands in the file."""
 
 
 def python_files(*roots: str) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""How many examples Hypothesis tries: a few on a desk, many in CI, far more at night.
+"""Profiles of Hypothesis: few examples on a desk, many in CI, far more at night.
 
 `pytest --hypothesis-profile=nightly` names a profile; otherwise the environment variable CI decides.
 """
@@ -8,7 +8,7 @@ import os
 from hypothesis import HealthCheck, settings
 
 FACTORS = {"quick": 0.2, "thorough": 1.0, "nightly": 10.0}
-"""By which each profile multiplies the examples that a test asks for."""
+"""Factor of each profile by which it multiplies the examples that a test asks for."""
 
 
 def load_profile() -> None:

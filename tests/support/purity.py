@@ -1,4 +1,4 @@
-"""What a test needs, read off its imports: gevent, or whole programs that it starts."""
+"""Needs of a test, read off its imports: gevent, or whole programs that it starts."""
 
 import ast
 from collections.abc import Callable, Iterable, Iterator

@@ -16,12 +16,12 @@ from tests.support.jobs import CORES, WAITING_JOBS, Job
 from tests.support.packages import ROOT
 
 STOP_S = 15
-"""How long the processes have to end after Ctrl-C, seconds: pytest first ends what its tests have started."""
+"""Seconds that the processes have to end after Ctrl-C, because pytest first ends what its tests have started."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """How one job went. `seconds` are of the clock, `cpu_s` of all cores; `modules`: the seconds of each."""
+    """Outcome of one job. `seconds` are of the clock, `cpu_s` of all cores; `modules`: the seconds of each module."""
 
     job: Job
     status: int
