@@ -10,11 +10,11 @@ from lexbridge.bridge.live_call import LiveCall
 from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.bridge.phrase_audio import PhraseCache
 from lexbridge.bridge.web_socket import WebSocket
+from lexbridge.call.documents import CallDocuments
 from lexbridge.call.media_clock import PULSE_S
 from lexbridge.call.session import CallSession
 from lexbridge.config.settings import Settings
 from lexbridge.lex.runtime import LexRuntime
-from lexbridge.twilio.twiml import TwimlDocuments
 from lexbridge.twilio.used_tokens import UsedTokens
 
 START_DEADLINE_S = 10.0
@@ -27,7 +27,7 @@ class Bridge:
     def __init__(
         self,
         settings: Settings,
-        documents: TwimlDocuments,
+        documents: CallDocuments,
         lex: LexRuntime,
         call_control: CallControl,
         calls: CallRegistry,
