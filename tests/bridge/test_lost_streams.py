@@ -50,7 +50,7 @@ def asked_once_more(call: PhoneCall, heard_before: int) -> None:
 def goes_on(rig: Rig, caller: SimulatedCaller, call: PhoneCall, streams: int) -> None:
     """Wait until a call that has lost a stream goes on. `streams`: how many it has had by then."""
     wait_until(lambda: not caller.is_speaking)
-    gevent.sleep(0.1)
+    call.line.wait_ms(1000)
     caller.say("roses please")
     wait_until(lambda: heard_by(call, DAY) == 1)
     assert count_of(call, StreamOpened) == streams
@@ -60,11 +60,11 @@ def goes_on(rig: Rig, caller: SimulatedCaller, call: PhoneCall, streams: int) ->
 
 
 @pytest.mark.parametrize(
-    ("generation", "after_s"),
-    [("v1", 0.0), ("v2", 0.1), ("v1", 0.25)],
+    ("generation", "after_ms"),
+    [("v1", 0), ("v2", 1000), ("v1", 2500)],
     ids=["as it begins", "in its middle", "after it"],
 )
-def test_a_prompt_is_said_again_after_a_lost_stream(generation: str, after_s: float) -> None:
+def test_a_prompt_is_said_again_after_a_lost_stream(generation: str, after_ms: int) -> None:
     """A stream that is lost around a prompt is followed by another one, on which Lex says the prompt again."""
     with streaming(FLOWERS, "roses", generation=generation) as rig:
         caller = says()
@@ -72,7 +72,7 @@ def test_a_prompt_is_said_again_after_a_lost_stream(generation: str, after_s: fl
         call.wait_for(StreamOpened, PATIENCE_S)
         caller.say("some flowers")
         call.wait_for(MediaBegan, PATIENCE_S)
-        gevent.sleep(after_s)
+        call.line.wait_ms(after_ms)
         heard_before = heard_by(call, KINDS_ASKED)
         call.streams[0].cut()
         asked_once_more(call, heard_before)
@@ -88,7 +88,7 @@ def test_an_answer_interrupts_the_prompt_after_a_lost_stream() -> None:
         caller, call = call_until_asked_for_kinds(rig)
         call.streams[0].cut()
         call.wait_for(MediaBegan, PATIENCE_S, count=2)
-        gevent.sleep(0.08)  # 0.8 s of the 2.5 s that it takes
+        call.line.wait_ms(800)  # of the 2500 that it takes
         caller.say("roses please")
         wait_until(lambda: heard_by(call, DAY) == 1)
         assert heard_by(call, KINDS_ASKED) == 1  # the first time; the second was stopped
@@ -192,7 +192,7 @@ def test_a_quiet_call_is_handed_over_and_not_asked_twice() -> None:
         call.wait_for(StreamOpened, PATIENCE_S, count=2)
         assert heard_by(call, DAY) == 1
         assert call.wait_for(StreamClosed, PATIENCE_S).code == 0  # Twilio stopped it
-        gevent.sleep(0.1)
+        call.line.wait_ms(1000)
         caller.say("tomorrow please")
         prompt_heard(call, 1, count=2)  # of the new stream
         assert [request.transcript for request in turns_of(rig)] == [FLOWERS, "roses", "tomorrow"]

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import gevent
 import pytest
 
 from lexbridge.offline.lex.faults import LexFault
@@ -71,7 +70,7 @@ def test_keys_go_to_lex_as_text_and_stop_the_prompt(generation: str, logged: Log
         call.wait_for(MediaBegan, PATIENCE_S)
         for key in "90417#":
             call.press(key)
-            gevent.sleep(0.02)
+            call.line.wait_ms(200)
         wait_until(lambda: len(turns_of(rig)) == 2 and turns_of(rig)[1].status)
         assert (turns_of(rig)[1].audio, turns_of(rig)[1].is_text) == (b"90417", True)
         prompt_heard(call, 2)

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import gevent
 import pytest
 
 from lexbridge.offline.lex.faults import LexFault
@@ -145,7 +144,7 @@ def test_after_a_refused_hang_up_the_call_listens() -> None:
         call.wait_for(StreamOpened, PATIENCE_S)
         caller.say("goodbye then")
         call.wait_for(UpdateRefused, PATIENCE_S, count=3)
-        gevent.sleep(0.1)
+        call.line.wait_ms(1000)
         caller.say("some flowers after all")
         prompt_heard(call, 2)
         assert KINDS in turns_of(rig)[1].said
@@ -176,7 +175,7 @@ def test_words_that_twilio_does_not_say_leave_the_call_listening() -> None:
         call.wait_for(StreamOpened, PATIENCE_S)
         caller.say("some flowers")
         call.wait_for(UpdateRefused, PATIENCE_S, count=3)
-        gevent.sleep(0.1)
+        call.line.wait_ms(1000)
         caller.say("roses please")
         prompt_heard(call, 2)
         assert heard_by(call, DAY) == 1

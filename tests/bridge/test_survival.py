@@ -83,7 +83,7 @@ def test_what_was_cut_off_is_asked_for_once_more() -> None:
         call.streams[0].cut()
         call.wait_for(UpdateReceived, PATIENCE_S, count=2, where=lambda update: KINDS in update.twiml)
         wait_until(lambda: not caller.is_speaking)
-        gevent.sleep(rig.settings.hangover_ms / 1000 * SLOWLY)
+        call.line.wait_ms(rig.settings.hangover_ms)
         caller.say("roses please")
         rig.hears(call, DAY)
 
