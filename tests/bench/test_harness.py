@@ -1,4 +1,4 @@
-"""The marks, the counts and the limits of the survival bench."""
+"""Parts of the benchmarks' harness: marked audio, the counting Lex, the lightweight Twilio; and survival's figures."""
 
 import dataclasses
 from base64 import b64encode
