@@ -16,7 +16,7 @@ import requests
 from gevent import subprocess
 
 ROOT = Path(__file__).resolve().parents[3]
-START_LIMIT_S = 20.0
+START_LIMIT_S = 60.0
 STOP_LIMIT_S = 10.0
 KILL_LIMIT_S = 2.0
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV")
