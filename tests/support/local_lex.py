@@ -47,8 +47,8 @@ class Upload:
         return self._pieces.get()
 
 
-class World:
-    """A local Lex with doubles for recognition and voice, and a client of each generation."""
+class LexClients:
+    """boto3's clients of both generations for a local Lex, with doubles for recognition and voice."""
 
     def __init__(self, lex: LocalLex, recogniser: ScriptedRecogniser) -> None:
         self.lex, self.recogniser = lex, recogniser
@@ -103,10 +103,10 @@ def pack(value: Any) -> str:
 
 
 @contextmanager
-def a_world(*lines: str, **more: Any) -> Iterator[World]:
+def lex_clients(*lines: str, **more: Any) -> Iterator[LexClients]:
     """Run a local Lex that hears `lines`, and make its clients."""
     recogniser = ScriptedRecogniser(list(lines))
-    clock: list[World] = []
+    clock: list[LexClients] = []
     lex = LocalLex(
         bots=more.pop("bots", [FLOWERS, COFFEE]),
         recogniser=recogniser,
@@ -116,12 +116,12 @@ def a_world(*lines: str, **more: Any) -> Iterator[World]:
         **more,
     )
     with lex:
-        world = World(lex, recogniser)
-        clock.append(world)
+        clients = LexClients(lex, recogniser)
+        clock.append(clients)
         try:
-            yield world
+            yield clients
         finally:
-            world.close()
+            clients.close()
 
 
 def until(condition: Any) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 
 @pytest.fixture
-def world() -> Iterator[Any]:
-    """A World whose local Lex has the bots of the repository."""
-    from tests.support.local_lex import a_world
+def clients() -> Iterator[Any]:
+    """A LexClients whose local Lex has the bots of the repository."""
+    from tests.support.local_lex import lex_clients
 
-    with a_world() as made:
+    with lex_clients() as made:
         yield made

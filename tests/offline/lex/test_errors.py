@@ -14,90 +14,101 @@ from gevent.event import Event
 
 from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.wire import LPCM_8KHZ
-from tests.support.local_lex import FLOWERS, FRAME, SECOND, TEXT, V1_ADDRESS, Upload, World, a_world, pack, until
+from tests.support.local_lex import (
+    FLOWERS,
+    FRAME,
+    SECOND,
+    TEXT,
+    V1_ADDRESS,
+    LexClients,
+    Upload,
+    lex_clients,
+    pack,
+    until,
+)
 
 # --- Lex's own errors ---
 
 
-def test_an_unknown_bot(world: World) -> None:
-    with pytest.raises(world.v1.exceptions.NotFoundException, match="no bot OrderCars here"):
-        world.post_content("help", botName="OrderCars")
-    with pytest.raises(world.v2.exceptions.ResourceNotFoundException, match="no bot"):
-        world.recognize("help", botId="AAAAAAAAAA")
-    assert world.request.status == 404
-    with pytest.raises(world.v1.exceptions.NotFoundException):
-        world.post_content(SECOND, botName="OrderCars")
+def test_an_unknown_bot(clients: LexClients) -> None:
+    with pytest.raises(clients.v1.exceptions.NotFoundException, match="no bot OrderCars here"):
+        clients.post_content("help", botName="OrderCars")
+    with pytest.raises(clients.v2.exceptions.ResourceNotFoundException, match="no bot"):
+        clients.recognize("help", botId="AAAAAAAAAA")
+    assert clients.request.status == 404
+    with pytest.raises(clients.v1.exceptions.NotFoundException):
+        clients.post_content(SECOND, botName="OrderCars")
 
 
 def test_an_unknown_alias_or_locale() -> None:
-    with a_world(bots=[replace(FLOWERS, aliases=frozenset({"prod"}))]) as world:
-        assert world.post_content("help")["botVersion"] == "1"
-        assert world.post_content("help", botAlias="$LATEST")["botVersion"] == "$LATEST"
-        with pytest.raises(world.v1.exceptions.NotFoundException, match="alias test"):
-            world.post_content("help", botAlias="test")
-        with pytest.raises(world.v2.exceptions.ResourceNotFoundException, match="locale de_DE"):
-            world.recognize("help", botId=FLOWERS.v2_id, botAliasId="TSTALIASID", localeId="de_DE")
+    with lex_clients(bots=[replace(FLOWERS, aliases=frozenset({"prod"}))]) as clients:
+        assert clients.post_content("help")["botVersion"] == "1"
+        assert clients.post_content("help", botAlias="$LATEST")["botVersion"] == "$LATEST"
+        with pytest.raises(clients.v1.exceptions.NotFoundException, match="alias test"):
+            clients.post_content("help", botAlias="test")
+        with pytest.raises(clients.v2.exceptions.ResourceNotFoundException, match="locale de_DE"):
+            clients.recognize("help", botId=FLOWERS.v2_id, botAliasId="TSTALIASID", localeId="de_DE")
 
 
 @pytest.mark.parametrize(
     "content_type", ["audio/wav", "audio/lpcm; sample-rate=44100", "audio/x-cbr-opus-with-preamble"]
 )
-def test_a_content_type_lex_has_not(world: World, content_type: str) -> None:
-    with pytest.raises(world.v1.exceptions.UnsupportedMediaTypeException):
-        world.post_content(SECOND, contentType=content_type)
-    with pytest.raises(world.v2.exceptions.ValidationException) as caught:
-        world.recognize(SECOND, requestContentType=content_type)
+def test_a_content_type_lex_has_not(clients: LexClients, content_type: str) -> None:
+    with pytest.raises(clients.v1.exceptions.UnsupportedMediaTypeException):
+        clients.post_content(SECOND, contentType=content_type)
+    with pytest.raises(clients.v2.exceptions.ValidationException) as caught:
+        clients.recognize(SECOND, requestContentType=content_type)
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
 
 
-def test_an_answer_it_cannot_synthesise(world: World) -> None:
-    with pytest.raises(world.v1.exceptions.NotAcceptableException, match="answers audio/pcm and text/plain"):
-        world.post_content("help", accept="audio/mpeg")
-    with pytest.raises(world.v2.exceptions.ValidationException, match="not audio/ogg"):
-        world.recognize("help", responseContentType="audio/ogg")
+def test_an_answer_it_cannot_synthesise(clients: LexClients) -> None:
+    with pytest.raises(clients.v1.exceptions.NotAcceptableException, match="answers audio/pcm and text/plain"):
+        clients.post_content("help", accept="audio/mpeg")
+    with pytest.raises(clients.v2.exceptions.ValidationException, match="not audio/ogg"):
+        clients.recognize("help", responseContentType="audio/ogg")
 
 
-def test_speech_over_fifteen_seconds(world: World) -> None:
-    assert world.post_content(15 * SECOND)["dialogState"] == "ElicitIntent"
-    with pytest.raises(world.v1.exceptions.RequestTimeoutException) as caught:
-        world.post_content(15 * SECOND + FRAME)
+def test_speech_over_fifteen_seconds(clients: LexClients) -> None:
+    assert clients.post_content(15 * SECOND)["dialogState"] == "ElicitIntent"
+    with pytest.raises(clients.v1.exceptions.RequestTimeoutException) as caught:
+        clients.post_content(15 * SECOND + FRAME)
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 408
-    with pytest.raises(world.v2.exceptions.ValidationException):
-        world.recognize(15 * SECOND + FRAME)
+    with pytest.raises(clients.v2.exceptions.ValidationException):
+        clients.recognize(15 * SECOND + FRAME)
 
 
 @pytest.mark.parametrize("text", ["", "a" * 1025])
-def test_a_text_of_a_wrong_length(world: World, text: str) -> None:
-    with pytest.raises(world.v1.exceptions.BadRequestException):
-        world.post_content(text)
+def test_a_text_of_a_wrong_length(clients: LexClients, text: str) -> None:
+    with pytest.raises(clients.v1.exceptions.BadRequestException):
+        clients.post_content(text)
 
 
-def test_headers_that_cannot_be_read(world: World) -> None:
+def test_headers_that_cannot_be_read(clients: LexClients) -> None:
     for state in ("????", pack([1]), pack({"dialogAction": 7}), base64.b64encode(b"plain").decode()):
-        with pytest.raises(world.v2.exceptions.ValidationException):
-            world.recognize("help", sessionState=state)
-    assert world.recognize("help")["sessionState"]["intent"]["name"] == "HelpIntent"
+        with pytest.raises(clients.v2.exceptions.ValidationException):
+            clients.recognize("help", sessionState=state)
+    assert clients.recognize("help")["sessionState"]["intent"]["name"] == "HelpIntent"
 
 
 def test_two_requests_at_once_for_one_session() -> None:
-    with a_world("help", "help") as world:
+    with lex_clients("help", "help") as clients:
         upload = Upload()
-        first = gevent.spawn(world.post_content, upload)
+        first = gevent.spawn(clients.post_content, upload)
         upload.send(FRAME)
-        until(lambda: world.lex.requests and world.request.first_audio is not None)
-        with pytest.raises(world.v1.exceptions.ConflictException):
-            world.post_content("help")
-        with pytest.raises(world.v1.exceptions.ConflictException):
-            world.v1.delete_session(**V1_ADDRESS)
-        assert world.post_content("help", userId="someone-else")["intentName"] == "HelpIntent"
+        until(lambda: clients.lex.requests and clients.request.first_audio is not None)
+        with pytest.raises(clients.v1.exceptions.ConflictException):
+            clients.post_content("help")
+        with pytest.raises(clients.v1.exceptions.ConflictException):
+            clients.v1.delete_session(**V1_ADDRESS)
+        assert clients.post_content("help", userId="someone-else")["intentName"] == "HelpIntent"
         upload.end()
         assert first.get(timeout=120)["intentName"] == "HelpIntent"
-        assert world.post_content("help")["intentName"] == "HelpIntent"
+        assert clients.post_content("help")["intentName"] == "HelpIntent"
 
 
-def raw(world: World, request: bytes) -> bytes:
+def raw(clients: LexClients, request: bytes) -> bytes:
     """Send bytes as they are. Return what the server sends until it closes."""
-    host, port = world.lex.url.removeprefix("http://").split(":")
+    host, port = clients.lex.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=120) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
@@ -107,25 +118,25 @@ def raw(world: World, request: bytes) -> bytes:
         return answer
 
 
-def test_requests_that_are_none_of_lexs(world: World) -> None:
-    assert b"404" in raw(world, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").split(b"\r\n")[0]
+def test_requests_that_are_none_of_lexs(clients: LexClients) -> None:
+    assert b"404" in raw(clients, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").split(b"\r\n")[0]
     path = b"/bot/OrderFlowers/alias/prod/user/caller/content"
-    assert b"400" in raw(world, b"PUT " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    answer = raw(world, b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    assert b"400" in raw(clients, b"PUT " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = raw(clients, b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
     assert b"x-amzn-ErrorType: BadRequestException" in answer
     assert b"there is no Content-Type" in answer
 
 
-def test_a_client_that_goes_away_in_the_middle_of_its_upload(world: World) -> None:
+def test_a_client_that_goes_away_in_the_middle_of_its_upload(clients: LexClients) -> None:
     head = (
         b"POST /bot/OrderFlowers/alias/prod/user/caller/content HTTP/1.1\r\nHost: x\r\nAccept: text/plain\r\n"
         b"Content-Type: " + LPCM_8KHZ.encode() + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
-    assert raw(world, head + b"140\r\n" + FRAME + b"\r\n14") == b""
-    until(lambda: world.request.aborted)
-    assert world.request.status is None
-    assert world.request.audio == FRAME
-    assert world.post_content("help")["intentName"] == "HelpIntent"  # the session is free again
+    assert raw(clients, head + b"140\r\n" + FRAME + b"\r\n14") == b""
+    until(lambda: clients.request.aborted)
+    assert clients.request.status is None
+    assert clients.request.audio == FRAME
+    assert clients.post_content("help")["intentName"] == "HelpIntent"  # the session is free again
 
 
 # --- faults on demand ---
@@ -144,23 +155,23 @@ def test_a_client_that_goes_away_in_the_middle_of_its_upload(world: World) -> No
         (502, "BadGatewayException", "BadGatewayException"),
     ],
 )
-def test_a_status_on_demand(world: World, status: int, v1: str, v2: str) -> None:
-    world.lex.faults.append(LexFault(status=status, times=2))
-    for send, name in ((world.post_content, v1), (world.recognize, v2)):
+def test_a_status_on_demand(clients: LexClients, status: int, v1: str, v2: str) -> None:
+    clients.lex.faults.append(LexFault(status=status, times=2))
+    for send, name in ((clients.post_content, v1), (clients.recognize, v2)):
         with pytest.raises(ClientError) as caught:
             send(SECOND)
         assert caught.value.response["Error"]["Code"] == name
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
-        assert world.request.status == status
-        assert world.request.fault is world.lex.faults[0]
-    assert world.post_content("help")["intentName"] == "HelpIntent"
+        assert clients.request.status == status
+        assert clients.request.fault is clients.lex.faults[0]
+    assert clients.post_content("help")["intentName"] == "HelpIntent"
 
 
 @pytest.mark.parametrize("when", ["start", "middle"])
-def test_a_status_before_the_upload_ended_breaks_the_connection(world: World, when: Any) -> None:
-    world.lex.faults.append(LexFault(status=500, when=when))
+def test_a_status_before_the_upload_ended_breaks_the_connection(clients: LexClients, when: Any) -> None:
+    clients.lex.faults.append(LexFault(status=500, when=when))
     upload = Upload()
-    answer = gevent.spawn(world.post_content, upload)
+    answer = gevent.spawn(clients.post_content, upload)
     broken = Event()
     answer.link(lambda _: broken.set())
     with gevent.Timeout(5):
@@ -168,57 +179,57 @@ def test_a_status_before_the_upload_ended_breaks_the_connection(world: World, wh
             upload.send(FRAME)
             gevent.sleep(0.001)
     assert answer.exception is not None
-    assert world.request.status == 500
-    assert world.request.ended is None
-    assert world.post_content("help")["intentName"] == "HelpIntent"
+    assert clients.request.status == 500
+    assert clients.request.ended is None
+    assert clients.post_content("help")["intentName"] == "HelpIntent"
 
 
 @pytest.mark.parametrize("when", ["start", "middle", "end"])
-def test_a_reset(world: World, when: Any) -> None:
-    world.lex.faults.append(LexFault(kind="reset", when=when))
+def test_a_reset(clients: LexClients, when: Any) -> None:
+    clients.lex.faults.append(LexFault(kind="reset", when=when))
     with pytest.raises(ConnectionClosedError):
-        world.post_content(SECOND)
-    assert world.request.status is None
-    assert world.post_content("help")["intentName"] == "HelpIntent"
+        clients.post_content(SECOND)
+    assert clients.request.status is None
+    assert clients.post_content("help")["intentName"] == "HelpIntent"
 
 
 @pytest.mark.parametrize("status", [503, 504])
 @pytest.mark.parametrize("generation", ["v1", "v2"])
-def test_a_proxy_before_lex_answers_with_a_page(world: World, status: int, generation: str) -> None:
-    world.lex.faults.append(LexFault(status=status))
+def test_a_proxy_before_lex_answers_with_a_page(clients: LexClients, status: int, generation: str) -> None:
+    clients.lex.faults.append(LexFault(status=status))
     with pytest.raises(ClientError) as raised:
-        world.post_content("help") if generation == "v1" else world.recognize("help")
+        clients.post_content("help") if generation == "v1" else clients.recognize("help")
     assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
-    assert world.request.status == status
+    assert clients.request.status == status
 
 
 @pytest.mark.parametrize("kind", ["empty", "foreign"])
 @pytest.mark.parametrize("when", ["middle", "end"])
-def test_an_answer_that_is_not_lexs(world: World, kind: Any, when: Any) -> None:
-    world.lex.faults.append(LexFault(kind=kind, when=when))
-    answer = world.v1.post_content(**V1_ADDRESS, contentType=LPCM_8KHZ, accept=TEXT, inputStream=SECOND)
+def test_an_answer_that_is_not_lexs(clients: LexClients, kind: Any, when: Any) -> None:
+    clients.lex.faults.append(LexFault(kind=kind, when=when))
+    answer = clients.v1.post_content(**V1_ADDRESS, contentType=LPCM_8KHZ, accept=TEXT, inputStream=SECOND)
     assert "dialogState" not in answer
-    assert world.request.status == 200
-    assert world.request.dialog_state is None  # the dialog did not go on
-    assert world.post_content("help")["intentName"] == "HelpIntent"
+    assert clients.request.status == 200
+    assert clients.request.dialog_state is None  # the dialog did not go on
+    assert clients.post_content("help")["intentName"] == "HelpIntent"
 
 
-def test_a_slow_answer_is_the_right_one(world: World) -> None:
-    world.lex.faults.append(LexFault(kind="slow", after_s=0.2))
-    assert world.post_content("help")["intentName"] == "HelpIntent"
-    assert world.request.ended is not None
-    assert world.request.answered is not None
-    assert world.request.answered - world.request.ended >= 0.2
+def test_a_slow_answer_is_the_right_one(clients: LexClients) -> None:
+    clients.lex.faults.append(LexFault(kind="slow", after_s=0.2))
+    assert clients.post_content("help")["intentName"] == "HelpIntent"
+    assert clients.request.ended is not None
+    assert clients.request.answered is not None
+    assert clients.request.answered - clients.request.ended >= 0.2
 
 
 @pytest.mark.parametrize(
     ("kind", "when"), [("hang", "start"), ("hang", "end"), ("unread", "start"), ("unread", "middle")]
 )
-def test_a_request_that_is_never_answered(world: World, kind: Any, when: Any) -> None:
-    world.lex.faults.append(LexFault(kind=kind, when=when))
+def test_a_request_that_is_never_answered(clients: LexClients, kind: Any, when: Any) -> None:
+    clients.lex.faults.append(LexFault(kind=kind, when=when))
     impatient = boto3.client(
         "lex-runtime",
-        endpoint_url=world.lex.url,
+        endpoint_url=clients.lex.url,
         region_name="us-east-1",
         aws_access_key_id="offline",
         aws_secret_access_key="offline",
@@ -230,26 +241,26 @@ def test_a_request_that_is_never_answered(world: World, kind: Any, when: Any) ->
 
     def is_free() -> bool:
         try:
-            return bool(world.post_content("help")["intentName"] == "HelpIntent")
-        except world.v1.exceptions.ConflictException:
+            return bool(clients.post_content("help")["intentName"] == "HelpIntent")
+        except clients.v1.exceptions.ConflictException:
             return False
 
     until(is_free)
 
 
-def test_a_truncated_answer(world: World) -> None:
-    world.lex.faults.append(LexFault(kind="truncated"))
+def test_a_truncated_answer(clients: LexClients) -> None:
+    clients.lex.faults.append(LexFault(kind="truncated"))
     with pytest.raises(ResponseStreamingError):
-        world.post_content("help", accept="audio/pcm")
-    assert world.post_content("help", accept="audio/pcm")["audioStream"]
+        clients.post_content("help", accept="audio/pcm")
+    assert clients.post_content("help", accept="audio/pcm")["audioStream"]
 
 
-def test_a_truncated_answer_without_speech_ends_in_its_head(world: World) -> None:
-    world.lex.faults.append(LexFault(kind="truncated"))
-    assert "message" not in world.post_content("help")
-    assert world.post_content("help")["message"]
+def test_a_truncated_answer_without_speech_ends_in_its_head(clients: LexClients) -> None:
+    clients.lex.faults.append(LexFault(kind="truncated"))
+    assert "message" not in clients.post_content("help")
+    assert clients.post_content("help")["message"]
 
 
-def test_an_answer_in_drips(world: World) -> None:
-    world.lex.faults.append(LexFault(kind="drip", every_s=0.0001))
-    assert world.post_content("help")["intentName"] == "HelpIntent"
+def test_an_answer_in_drips(clients: LexClients) -> None:
+    clients.lex.faults.append(LexFault(kind="drip", every_s=0.0001))
+    assert clients.post_content("help")["intentName"] == "HelpIntent"
