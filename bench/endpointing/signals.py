@@ -53,8 +53,8 @@ def keys(seconds: float, rng: np.random.Generator) -> Samples:
     samples, at = np.zeros(round(seconds * RATE_HZ)), RATE_HZ
     while at < len(samples) - RATE_HZ:
         dbov, length_s = rng.uniform(SOFTEST_DBOV, LOUDEST_DBOV), rng.uniform(0.06, 0.4)
-        key = tone([rng.choice(LOW_HZ)], length_s, dbov, rng)
-        key += tone([rng.choice(HIGH_HZ)], length_s, dbov + rng.uniform(-4, 4), rng)
+        key = tone([float(rng.choice(LOW_HZ))], length_s, dbov, rng)
+        key += tone([float(rng.choice(HIGH_HZ))], length_s, dbov + rng.uniform(-4, 4), rng)
         samples[at : at + len(key)] += key
         at += len(key) + round(rng.uniform(0.06, 1.5) * RATE_HZ)
     return samples

@@ -50,7 +50,7 @@ def steps_of_hiss(length: int, rng: np.random.Generator) -> Samples:
     """Return comfort noise whose level jumps every few seconds, now and then to digital silence."""
     pieces: list[Samples] = []
     while sum(map(len, pieces)) < length:
-        dbov = rng.choice([-np.inf, -66.0, -56.0, -50.0])
+        dbov = float(rng.choice([-np.inf, -66.0, -56.0, -50.0]))
         pieces.append(rng.standard_normal(round(rng.uniform(1, 5) * RATE_HZ)) * level(dbov))
     return np.concatenate(pieces)[:length]
 
