@@ -175,11 +175,11 @@ def test_an_utterance_opened_in_a_pause_ends_after_its_voice():
 # -- no input
 
 
-def test_who_is_not_awaited_may_be_silent_for_ever():
+def test_a_caller_not_awaited_may_be_silent_for_ever():
     assert events_of("." * 200) == []
 
 
-def test_who_is_awaited_and_says_nothing_gave_no_input():
+def test_an_awaited_caller_who_is_silent_gives_no_input():
     assert events_of("." * 29, after_ms=0) == []
     assert events_of("." * 100, after_ms=0) == [NoInput(600)]
 
@@ -192,7 +192,7 @@ def test_a_short_noise_is_no_input():
     assert events_of("." * 10 + "v" + "." * 40, after_ms=0) == [NoInput(600)]
 
 
-def test_whoever_is_just_beginning_to_speak_is_not_interrupted():
+def test_a_caller_just_beginning_to_speak_is_not_interrupted():
     events = events_of("." * 29 + "vv...", after_ms=0)
     assert [type(event) for event in events] == [SpeechStarted] + [SpeechContinued] * 3
 
@@ -231,7 +231,7 @@ def test_no_input_can_be_put_off_while_it_is_awaited():
     assert [event for frame in Timeline("." * 40).frames for event in told.push(frame)] == [NoInput(640)]
 
 
-def test_who_is_awaited_no_more_may_be_silent_for_ever():
+def test_a_caller_no_longer_awaited_may_be_silent_for_ever():
     told = endpointer()
     told.await_input(0)
     told.stop_waiting()

@@ -93,7 +93,7 @@ def test_a_draining_task_moves_its_calls_unchanged() -> None:
     assert fleet.calls[1] == 0
 
 
-def test_what_nobody_has_room_for_is_cut_when_the_task_ends() -> None:
+def test_calls_without_room_elsewhere_end_with_their_task() -> None:
     fleet = draining_fleet(35, others=1, room=20)
     assert (fleet.moved, fleet.cut) == (20, 15)
 

@@ -120,7 +120,7 @@ def test_runs_of_voiced_frames_are_counted_once(levels: list[int], count: int) -
     assert voiced_runs(levels, threshold=5, run_ms=100, gap_ms=20) == count
 
 
-def test_who_is_louder_than_the_echo_interrupts() -> None:
+def test_speech_louder_than_the_echo_interrupts() -> None:
     guards = echo_guards(encode_mulaw(frames_of_level(*[8000] * 50)))
     assert len(guards) == 50
     assert guards[0] == pytest.approx(8000 * 10 ** (-16 / 20), rel=0.02)  # what the bridge takes an echo to lose

@@ -147,7 +147,7 @@ def test_a_document_does_not_speak_to_a_caller_who_waits_for_lex():
     assert caller.hears() == HOLDS
 
 
-def test_who_is_answered_in_time_costs_no_document():
+def test_an_answer_in_time_costs_no_document():
     caller = a_caller_asked_for_keys()
     caller.says_something()
     caller.lex_says("Thank you.")
@@ -244,7 +244,7 @@ def test_deleted_keys_to_an_unknown_prompt_are_waited_for():
     assert caller.hears() == ["Sorry, I did not hear anything.", *HOLDS]
 
 
-def test_who_may_be_keying_is_waited_for():
+def test_a_caller_who_may_be_keying_is_waited_for():
     caller = a_caller_asked_for_keys(MAX_CALL_S="10")
     caller.is_silent(12_000)
     assert caller.noted("call-limit") == 0

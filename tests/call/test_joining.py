@@ -282,7 +282,7 @@ def test_a_failed_first_piece_without_restore_is_apologised_for():
     assert caller.steps() == ["OpenUtterance 2", "UpdateCall", "OpenUtterance 2"]
 
 
-def test_a_bot_that_refuses_ends_the_call_whoever_goes_on():
+def test_a_bot_that_refuses_ends_the_call_between_pieces():
     caller = a_caller_in_a_pause()
     caller.lex_fails(LexRejected("no such bot"))
     assert caller.session.state is CallState.CLOSING

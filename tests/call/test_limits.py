@@ -86,7 +86,7 @@ def test_the_limit_cuts_no_speech_wait_or_prompt_off():
     assert spoken_to.noted("call-limit") == 1
 
 
-def test_who_has_gone_on_speaking_is_heard_but_not_for_ever():
+def test_a_caller_who_goes_on_speaking_is_heard_for_a_while():
     caller = a_caller(MAX_CALL_S="10", NO_INPUT_S="60", FILLER_S="60")
     caller.is_silent(9000)
     caller.says_something()

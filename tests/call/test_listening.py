@@ -38,7 +38,7 @@ def test_lexs_own_voice_is_not_wanted_where_twilio_speaks():
 # -- listening and speech (contract 2 to 4)
 
 
-def test_who_says_nothing_costs_no_request():
+def test_a_silent_caller_costs_no_request():
     caller = a_caller()
     caller.is_silent(5000)
     assert caller.steps() == []

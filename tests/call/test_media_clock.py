@@ -46,7 +46,7 @@ class Peer:
                         self.sends(ping)
 
 
-def test_while_media_comes_nobody_is_pinged():
+def test_no_ping_is_sent_while_media_comes():
     peer = Peer()
     peer.passes(0.1, media=True)
     assert len(peer.pings) == 1  # only to know whether it answers
@@ -75,7 +75,7 @@ def test_a_peer_that_only_pongs_is_silent_up_to_its_last_ping(one_way_s):
         assert 0 <= behind_ms <= PULSE_S * 1000 + 2 * one_way_s * 1000 + 60
 
 
-def test_who_is_silent_for_long_is_pinged_less_often():
+def test_a_peer_silent_for_long_is_pinged_less_often():
     peer = Peer()
     peer.passes(CALM_AFTER_S + 0.5)
     peer.pings.clear()
@@ -99,7 +99,7 @@ def test_a_stalled_network_is_no_silence(stall_s, answers):
         assert 0 < peer.silent_ms <= stall_s * 1000
 
 
-def test_who_is_silent_during_a_stall_was_silent_all_the_time():
+def test_a_peer_silent_during_a_stall_was_silent_throughout():
     peer = Peer()
     peer.passes(1)
     peer.stalls_until_s = peer.now_s + 5

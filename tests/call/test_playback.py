@@ -313,7 +313,7 @@ def test_the_prompt_that_plays_can_expire():
     assert playback.is_empty
 
 
-def test_who_interrupts_hears_none_of_the_prompts_any_more():
+def test_an_interruption_stops_all_prompts():
     playback = playback_of(prompt_of(3000, 1), prompt_of(200, 2))
     playback.send(0, False)
     assert in_short(playback.interrupt(1200)) == ["clear"]

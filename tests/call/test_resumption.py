@@ -179,7 +179,7 @@ def test_a_call_is_handed_over_with_the_next_answer():
     assert (name, parameters) == (NEXT.name, told)
 
 
-def test_the_stream_that_was_handed_over_hears_nobody_any_more():
+def test_a_handed_over_stream_hears_no_speech_any_more():
     caller = a_caller_lex_thinks_about()
     caller.session.next_stream, caller.session.is_leaving = NEXT, True
     caller.lex_says("Which day?")
@@ -256,7 +256,7 @@ def test_a_caller_silent_after_a_hand_over_is_asked_again():
     assert caller.steps() == ["UpdateCall"]  # now it is known
 
 
-def test_who_says_nothing_after_a_hand_over_hears_at_least_that():
+def test_silence_after_a_hand_over_without_a_prompt_is_told():
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER})
     caller.is_silent(10_000)
     caller.lex_tells_no_session()
@@ -273,7 +273,7 @@ def test_a_look_up_after_the_caller_went_on_is_not_said():
     assert caller.steps() == []
 
 
-def test_who_speaks_up_before_they_are_asked_again_is_not():
+def test_speech_before_a_reprompt_cancels_it():
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER})
     caller.is_silent(10_000)
     caller.says_something()

@@ -34,7 +34,7 @@ def test_a_silent_caller_is_asked_again_and_then_let_go():
     ]
 
 
-def test_who_is_silent_after_a_prompt_hears_the_prompt_again():
+def test_a_caller_silent_after_a_prompt_hears_it_again():
     caller = a_caller_lex_thinks_about()
     caller.lex_says("Which day?")
     prompt_ms = len("Which day?") * SPEAKING_MS_PER_CHARACTER
@@ -53,13 +53,13 @@ def test_speech_is_input_whatever_lex_makes_of_it():
     assert caller.hears() == ["Sorry, I did not hear anything.", "Which day?", *HOLDS]
 
 
-def test_nobody_is_asked_again_while_lex_thinks():
+def test_the_caller_is_not_asked_again_while_lex_thinks():
     caller = a_caller_lex_thinks_about(NO_INPUT_S="1")
     caller.is_silent(30_000)
     assert "no-input" not in [note.event for note in caller.notes]
 
 
-def test_nobody_is_asked_again_while_they_speak_or_have_spoken():
+def test_the_caller_is_not_asked_again_during_or_after_speech():
     caller = a_caller_lex_thinks_about(NO_INPUT_S="1")
     caller.speaks(1000)
     caller.lex_says("Which day?")
@@ -130,7 +130,7 @@ def test_a_prompt_that_is_still_spoken_is_no_silence():
     assert caller.steps() == ["UpdateCall"]
 
 
-def test_nobody_is_told_to_wait_while_they_speak():
+def test_the_caller_is_not_told_to_wait_while_speaking():
     caller = a_caller_lex_thinks_about()
     caller.speaks(5000)
     assert caller.steps() == []

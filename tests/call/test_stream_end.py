@@ -210,7 +210,7 @@ def test_a_call_at_its_limit_ends_in_the_bots_voice():
     assert caller.hears() == ["Hangup"]
 
 
-def test_nobody_is_cut_off_who_keys_or_hears_a_prompt():
+def test_the_limit_cuts_no_keys_and_no_prompt_off():
     caller = a_caller_lex_thinks_about(MAX_CALL_S="10", NO_INPUT_S="60")
     caller.lex_says_aloud("Which day?", ms=9000)
     caller.is_silent(8900)

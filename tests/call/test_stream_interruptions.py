@@ -18,7 +18,7 @@ from tests.support.stream_stories import (
 from tests.support.twilio_messages import dtmf_text
 
 
-def test_who_interrupts_is_listened_to_and_the_prompt_stops():
+def test_an_interruption_is_heard_and_stops_the_prompt():
     caller = a_caller_who_hears_a_prompt()
     caller.speaks(280)
     assert (caller.steps(), caller.gets()) == ([], [])
@@ -102,7 +102,7 @@ def test_a_prompts_echo_is_no_interruption_and_no_answer(delay_ms):
         assert caller.steps() == [f"OpenUtterance {turn + 1}", f"CloseUtterance {turn + 1}"]
 
 
-def test_who_speaks_over_the_echo_interrupts():
+def test_speech_over_the_echo_interrupts():
     caller = a_caller_lex_thinks_about(VOICE_THRESHOLD="100")
     caller.echo = (200, -20)
     caller.lex_says_aloud("Which day?", ms=6000)
@@ -139,7 +139,7 @@ def test_the_end_of_one_prompts_echo_does_not_interrupt_the_next():
 @pytest.mark.parametrize(
     ("attributes", "variables"), [({ALLOW_INTERRUPT_ATTRIBUTE: "false"}, {}), ({}, {"BARGE_IN": "off"})]
 )
-def test_where_it_is_forbidden_nobody_interrupts(attributes, variables):
+def test_without_barge_in_the_caller_does_not_interrupt(attributes, variables):
     caller = a_caller_who_hears_a_prompt(attributes=attributes, **variables)
     caller.speaks(1000)
     caller.presses("#")

@@ -79,7 +79,7 @@ def test_a_key_stops_the_prompt_for_good():
 
 
 @pytest.mark.parametrize("keys", ["#", "*"])
-def test_who_keys_nothing_in_is_waited_for(keys):
+def test_a_caller_who_keys_nothing_in_is_waited_for(keys):
     caller = a_caller_who_hears_a_prompt(NO_INPUT_S="5")
     caller.presses(keys)
     assert caller.gets() == ["clear"]
@@ -157,7 +157,7 @@ def test_voiceless_words_wait_for_keys_that_are_being_pressed():
     assert caller.asked[-1].keys == "1"
 
 
-def test_nobody_is_asked_again_while_they_press_keys():
+def test_the_caller_is_not_asked_again_while_pressing_keys():
     attributes = {END_TIMEOUT_ATTRIBUTE: "20000", ALLOW_INTERRUPT_ATTRIBUTE: "false"}
     caller = a_caller_who_hears_a_prompt(attributes=attributes, NO_INPUT_S="5")
     caller.presses("1")
@@ -167,7 +167,7 @@ def test_nobody_is_asked_again_while_they_press_keys():
     assert caller.asked[-1].keys == "1"
 
 
-def test_nobody_is_asked_again_while_a_prompt_plays():
+def test_the_caller_is_not_asked_again_while_a_prompt_plays():
     caller = a_caller_who_hears_a_prompt(ms=9000, attributes={ALLOW_INTERRUPT_ATTRIBUTE: "false"}, NO_INPUT_S="5")
     caller.presses("#")
     caller.is_silent(7700 + 4980)

@@ -36,7 +36,7 @@ def test_our_own_sentences_are_heard_in_the_voice_of_the_bot():
     assert caller.steps() == []
 
 
-def test_who_is_asked_again_hears_the_last_answer_as_it_was():
+def test_a_reprompt_plays_the_last_answer_as_it_was():
     caller = a_caller_who_hears_a_prompt(ms=1000, so_far_ms=1020, phrase_audio=PHRASE_AUDIO, NO_INPUT_S="5")
     caller.is_silent(7000)
     assert PHRASE_AUDIO[NOT_HEARD] + tone(1000) in heard_since(caller, 2720)
@@ -144,7 +144,7 @@ def test_a_bot_that_does_not_welcome_the_caller_is_stood_in_for():
     assert following.asked[0].session_attributes["shop"] == "7"
 
 
-def test_who_speaks_before_the_welcome_is_answered_after_it():
+def test_speech_before_the_welcome_is_answered_after_it():
     caller = a_caller(WELCOME="bot", WELCOME_INTENT="Welcome")
     caller.says_something()
     assert caller.steps() == ["BeginDialog 1"]

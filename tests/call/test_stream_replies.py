@@ -259,7 +259,7 @@ def test_a_reply_does_not_talk_over_the_caller():
     assert caller.gets() == [500, "turn-1.1:500", 500, "turn-1.1:1000", "turn-1.1:end"]
 
 
-def test_where_nobody_may_interrupt_a_reply_does_not_wait():
+def test_without_barge_in_a_reply_does_not_wait():
     caller = a_caller_lex_thinks_about(BARGE_IN="off")
     caller.speaks(500)
     caller.lex_says_aloud("One.", ms=400)

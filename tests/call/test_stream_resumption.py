@@ -156,7 +156,7 @@ def test_a_look_up_that_comes_after_an_answer_is_too_late():
     assert caller.steps() == []
 
 
-def test_who_speaks_up_before_they_are_asked_again_is_not():
+def test_speech_before_a_reprompt_cancels_it():
     caller = a_caller({RESUMED_PARAMETER: HANDED_OVER}, phrase_audio=PHRASE_AUDIO, NO_INPUT_S="5")
     caller.is_silent(5000)
     caller.says_something()
@@ -300,7 +300,7 @@ def test_an_answer_is_still_heard_if_the_caller_spoke_before():
     assert caller.gets() == [100]
 
 
-def test_who_interrupts_those_words_is_answered():
+def test_a_caller_who_interrupts_repeated_words_is_answered():
     caller = a_caller_whose_stream_was_lost()
     caller.lex_speaks(tone(3000), -1)
     caller.is_silent(1000)

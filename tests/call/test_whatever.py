@@ -315,7 +315,7 @@ def test_whatever_happens_no_rule_is_broken(mode, variables, phrase_audio, start
     st.booleans(),
     ENDS,
 )
-def test_whatever_happened_nobody_is_left_waiting(mode, variables, phrase_audio, start, steps, fails, end):
+def test_whatever_happened_no_caller_is_left_waiting(mode, variables, phrase_audio, start, steps, fails, end):
     """A call ends, moves or asks the caller again, once caller, Lex and Twilio are done with all they began.
 
     That holds also if Twilio sends no marks back, and does not carry out what was to end the call or to move it.

@@ -102,7 +102,7 @@ def test_forwarding_headers_of_a_request_change_nothing(both: Pair) -> None:
         assert answer.status_code == 403
 
 
-def test_a_certificate_of_somebody_elses_is_not_taken(both: Pair) -> None:
+def test_an_untrusted_certificate_is_not_taken(both: Pair) -> None:
     with SimulatedTwilio(auth_token=TOKEN) as twilio:
         call = twilio.place_call(f"{both.balancer.url}/twiml", says())
         ended = call.wait(PATIENCE_S)

@@ -14,7 +14,7 @@ from tests.support.fixtures import Logged
 from tests.support.rig import PATIENCE_S
 
 
-def test_a_slow_reader_of_the_log_makes_nobody_wait(logged: Logged) -> None:
+def test_a_slow_reader_of_the_log_delays_no_writer(logged: Logged) -> None:
     reading, writing = os.pipe()
     out = logs.LineWriter(writing, capacity=100)
     logs.configure("INFO", "json", out)

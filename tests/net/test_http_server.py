@@ -108,7 +108,7 @@ def test_a_slow_request_is_cut_off(output: bytes) -> None:
         assert client.end(upgraded=False).status is None
 
 
-def test_strangers_are_metered_and_nobody_else_is() -> None:
+def test_only_strangers_are_metered() -> None:
     before = refused.totals.copy()
     with limited(ByPath(), TokenBucket(0, 4)) as (address, server):
         assert statuses(address, "/refused", "/head", "/page", "/refused") == [403, 403, 200, 403]
@@ -292,7 +292,7 @@ def kept_and_full(server: MediaServer, address: Address) -> Iterator[RawClient]:
 
 
 @pytest.mark.parametrize("lines", ["", "Expect: 100-continue\r\nContent-Length: 1\r\n"])
-def test_whoever_does_not_take_its_answers_gets_no_others(lines: str) -> None:
+def test_a_peer_that_takes_no_answers_gets_no_others(lines: str) -> None:
     with (
         limited(ByPath(), TokenBucket(0, 9), timeouts=replace(SHORT, header_s=1000, keep_alive_s=1000)) as (
             address,

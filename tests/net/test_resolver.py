@@ -148,7 +148,7 @@ def test_all_who_wait_share_a_failure_and_the_next_asks_again(server: NameServer
     assert address(resolver) == "192.0.2.1"
 
 
-def test_who_gives_up_does_not_take_the_answer_from_the_others(server: NameServer) -> None:
+def test_giving_up_leaves_the_answer_to_those_who_still_wait(server: NameServer) -> None:
     resolver = CachingResolver(server)
     server.hangs()
     impatient = gevent.spawn(address, resolver)

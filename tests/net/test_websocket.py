@@ -68,7 +68,7 @@ def test_half_a_message_is_silence(output: bytes) -> None:
         assert end_of(address, output).code == 1001
 
 
-def test_whoever_pings_is_not_silent() -> None:
+def test_a_peer_that_pings_is_not_silent() -> None:
     with served(echo, timeouts=replace(SHORT, idle_s=1)) as address, RawClient(address, DEADLINE_S) as client:
         assert client.upgrade() == 101
         for _ in range(20):
@@ -78,7 +78,7 @@ def test_whoever_pings_is_not_silent() -> None:
         assert client.end().code == 4321
 
 
-def test_a_socket_that_nobody_takes_from_is_not_silent_but_waits() -> None:
+def test_a_socket_that_is_not_read_waits_and_is_not_silent() -> None:
     taken = Event()
 
     def late(websocket: MediaSocket) -> None:

@@ -253,7 +253,7 @@ def test_it_serves_logs_json_and_ends_at_a_signal(tmp_path: Path, signum: signal
             process.stdout.close()
 
 
-def test_a_log_that_nobody_reads_does_not_stop_a_call(tmp_path: Path) -> None:
+def test_an_unread_log_does_not_stop_a_call(tmp_path: Path) -> None:
     order = ["I would like to order flowers", "roses", "tomorrow", "five pm", "yes", "goodbye"]
     with (
         LocalLex(bots=[flowers()], recogniser=ScriptedRecogniser(order), voice=SilentVoice()) as lex,
@@ -297,7 +297,7 @@ def test_a_log_that_nobody_reads_does_not_stop_a_call(tmp_path: Path) -> None:
                 process.stdout.close()
 
 
-def test_a_log_that_nobody_reads_does_not_stop_the_parent(tmp_path: Path) -> None:
+def test_an_unread_log_does_not_stop_the_parent(tmp_path: Path) -> None:
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "server.py")],

@@ -71,7 +71,7 @@ def test_each_worker_gets_its_share_of_the_calls(tmp_path: Path, workers: int, c
         assert spread[-1] - spread[0] <= 4
 
 
-def test_a_hanging_worker_with_few_calls_keeps_nobody_waiting(tmp_path: Path) -> None:
+def test_a_hanging_worker_keeps_no_connection_waiting(tmp_path: Path) -> None:
     """Another worker accepts a new connection if the worker with the fewest calls hangs."""
     with running_server(tmp_path, 2) as opened:
         opened.call(6)

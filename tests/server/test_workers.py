@@ -43,7 +43,7 @@ def test_a_killed_worker_is_replaced_and_others_answer(tmp_path: Path) -> None:
         )  # requests that the killed worker was answering
 
 
-def test_while_all_workers_are_replaced_nobody_is_turned_away(tmp_path: Path) -> None:
+def test_no_request_fails_while_all_workers_are_replaced(tmp_path: Path) -> None:
     with two_workers(tmp_path) as bridge, Visitors(bridge.url) as heard:
         old = children(bridge.pid)
         bridge.send_signal(signal.SIGHUP)

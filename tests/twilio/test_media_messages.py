@@ -94,7 +94,7 @@ def test_of_a_field_that_is_not_needed_nothing_is_asked(name):
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_a_message_that_nobody_needs_is_odd_and_says_why(name):
+def test_an_odd_message_says_why_it_is_odd(name):
     assert parse((DATA / f"{name}.json").read_text(encoding="utf-8")) == OddMessage(ODD[name])
 
 

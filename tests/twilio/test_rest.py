@@ -78,7 +78,7 @@ def test_what_twilio_itself_answers_names_no_address_to_check(rig: Rig, call: Ph
     assert raised.value.check == "TWILIO_AUTH_TOKEN"
 
 
-def test_a_call_nobody_knows_is_gone(rig: Rig, call: PhoneCall) -> None:
+def test_an_unknown_call_is_gone(rig: Rig, call: PhoneCall) -> None:
     with pytest.raises(CallGone, match="Twilio answered 404, code 20404"):
         control(rig).update(call.account_sid, "CA" + "0" * 32, HOLD, Log())
 

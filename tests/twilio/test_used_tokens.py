@@ -92,7 +92,7 @@ def test_a_full_bucket_forgets_what_expires_next() -> None:
     assert tokens.take("0", NOW_S + 10, NOW_S)
 
 
-def test_a_bucket_that_somebody_holds_for_ever_is_used_without() -> None:
+def test_a_bucket_held_for_ever_is_done_without() -> None:
     """Hold a bucket's lock for ever, as a process that was stopped would."""
     program = """
 tokens = UsedTokens(buckets=1)

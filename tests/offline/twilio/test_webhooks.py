@@ -39,7 +39,7 @@ def test_a_get_webhook_is_signed_with_its_query(twilio: SimulatedTwilio, bridge:
     assert request.form["CallStatus"] == "ringing"
 
 
-def test_somebody_who_is_not_twilio_signs_with_another_token(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+def test_an_impostor_of_twilio_signs_with_another_token(twilio: SimulatedTwilio, bridge: StandIn) -> None:
     call_at(twilio, bridge, "<Hangup/>", signing_token="f" * 32).wait(DEADLINE_S)
     (request,) = bridge.requests
     assert not RequestValidator(TOKEN).validate(f"{PUBLIC}/twiml", request.form, request.signature)
