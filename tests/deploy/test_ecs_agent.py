@@ -83,13 +83,13 @@ def test_the_task_is_protected_while_calls_are_live(tmp_path: Path) -> None:
             agent.answer = DENIED
             refused_at_s = watch.sees(ON, ON, within_s=ecs.RENEW_EVERY_S + ecs.RETRY_S + SOON_S)
             assert refused_at_s - set_at_s == pytest.approx(ecs.RENEW_EVERY_S, abs=SOON_S)
-            agent.hangs_s = 2 * ecs.DEADLINE_S
+            agent.hangs_s = 2 * ecs.TIMEOUT_S
             watch.sees(ON, within_s=2 * ecs.RETRY_S + SOON_S)
             third = has_a_turn(twilio, bridge)
             agent.told.clear()
             agent.told_at_s.clear()
             agent.hangs_s, agent.answer = 0.0, ("200 OK", "no json")
-            watch.sees(ON, within_s=4 * ecs.RETRY_S + ecs.DEADLINE_S + SOON_S)
+            watch.sees(ON, within_s=4 * ecs.RETRY_S + ecs.TIMEOUT_S + SOON_S)
             agent.answer = OK
             watch.sees(ON, within_s=8 * ecs.RETRY_S + SOON_S)
 
