@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Both need Python 3.11 or newer and nothing else.
 #   make demo     a simulated caller orders flowers, and more, through the real bridge; see demo-out/
 #   make test     lint, types, all tests, side by side; docs/howto/run-the-tests.md has more
-#   make check    the same without the tests that start whole programs
+#   make check    the same without the benchmarks' tests and those that start whole programs
 #   make coverage    the tests that need no gevent reach every branch of the pure packages
 #   make docs     writes what is made from the code: tables and drawings of the documents, .env.example
 #   make test-deploy   what it is deployed with: the image is built and called (as root on Linux: skipped otherwise)
@@ -10,7 +10,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint types pure live programs e2e coverage docs test-deploy lock clean
+.PHONY: demo test check lint types pure live programs bench e2e coverage docs test-deploy lock clean
 
 demo: $(VENV)/ready-demo
 	@$(BIN)/python -m lexbridge.offline demo
@@ -22,7 +22,7 @@ check: $(VENV)/ready-test
 	@$(BIN)/python -m tests lint types pure live
 
 # One part alone. All but coverage are parts of `make test`.
-lint types pure live programs e2e coverage: $(VENV)/ready-test
+lint types pure live programs bench e2e coverage: $(VENV)/ready-test
 	@$(BIN)/python -m tests $@
 
 docs: $(VENV)/ready-test

@@ -15,6 +15,7 @@ PARTS = {
     "pure": jobs.pure,
     "live": jobs.live,
     "programs": jobs.programs,
+    "bench": jobs.bench,
     "e2e": jobs.e2e,
 }
 """The parts by name, in the order of the table."""

@@ -86,21 +86,37 @@ def live() -> list[Job]:
 
 
 def programs() -> list[Job]:
-    """Return the tests that start `server.py` and other programs, but those of tests/e2e."""
+    """Return the tests that start `server.py` and other programs, but those of tests/bench and tests/e2e."""
     return _pytest_jobs("programs", _modules(starts_programs), CORES + 1, [], waits=True)
+
+
+def bench() -> list[Job]:
+    """Return the tests of the benchmarks."""
+    modules = _modules_in(ROOT / "tests" / "bench")
+    computing = [module for module in modules if not needs_gevent(ROOT / module)]
+    others = [module for module in modules if module not in computing]
+    return [
+        *_pytest_jobs("bench", computing, 1, ["-m", "pure"]),
+        *_pytest_jobs("bench", others, 1, [], waits=True),
+    ]
 
 
 def e2e() -> list[Job]:
     """Return the tests of whole programs, each module a job."""
-    modules = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "tests" / "e2e").glob("test_*.py"))]
+    modules = _modules_in(ROOT / "tests" / "e2e")
     return _pytest_jobs("e2e", modules, len(modules), [], waits=True)
 
 
 def _modules(belongs: Callable[[Path], bool]) -> list[str]:
-    """Return the test modules for which `belongs` holds, but those that have a command of their own."""
-    folders = (ROOT / "tests" / "e2e", ROOT / "tests" / "deploy")
-    found = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if not {*folders} & {*path.parents}]
-    return [path.relative_to(ROOT).as_posix() for path in found if belongs(path)]
+    """Return the test modules for which `belongs` holds, but those that are a part by their folder."""
+    others = {ROOT / "tests" / folder for folder in ("bench", "deploy", "e2e")}
+    modules = _modules_in(ROOT / "tests")
+    return [module for module in modules if not others & {*(ROOT / module).parents} and belongs(ROOT / module)]
+
+
+def _modules_in(folder: Path) -> list[str]:
+    """Return the test modules in `folder` and below it, by their paths from the repository's root."""
+    return [path.relative_to(ROOT).as_posix() for path in sorted(folder.rglob("test_*.py"))]
 
 
 def _pytest_jobs(
