@@ -56,7 +56,10 @@ VALID = "The settings are complete and valid."
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command line. Return the exit status: 0; 1 if a live check fails; 2 if the settings forbid a start."""
+    """Run the command line. Return the exit status.
+
+    It is 0; 1 if a live check fails, or a second signal ends the service at once; 2 if the settings forbid a start.
+    """
     parser = argparse.ArgumentParser(
         prog="server.py",
         description="Puts an Amazon Lex bot on a Twilio phone number.",

@@ -65,7 +65,7 @@ many frames a second as messages, which is 8 times what a call has.
 MANY_STREAMS_LOST = 5
 """The number of streams lost in a row after which a call that works again moves to a new stream.
 
-The name of its present stream counts the lost ones, and the call would end with the next loss.
+The name of its present stream counts the lost ones, and after many of them the call ends at the next loss.
 """
 
 _REASONS = {

@@ -38,7 +38,7 @@ class LexAnswers:
         if not self._joining.turn_answered(turn, reply, lambda: self._answer(turn, reply, speaks)):
             self._answer(turn, reply, speaks)
         if speaks and not self._mode.wants_speech(number):
-            self._call.act(CancelUtterance(number))
+            self._call.act(CancelUtterance(number))  # the caller will not hear this voice
         self._send_next_turn()
 
     def turn_failed(self, number: int, error: LexError) -> None:

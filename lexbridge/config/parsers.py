@@ -28,8 +28,7 @@ _SLOT_KIND = r"([A-Za-z0-9_.-]{1,100})\s*=\s*(open|phrase|closed|digits)"
 def parse_whole(text: str | None, least: int, most: int) -> int | None:
     """Return the whole number in `text`, or None if it holds no number from `least` to `most`."""
     # ASCII digits only, and not many: int() would take "1_0", digits of other scripts and a megabyte of nines.
-    form = "-?[0-9]{1,15}" if least < 0 else "[0-9]{1,15}"
-    if text is None or not re.fullmatch(form, text):
+    if text is None or not re.fullmatch("-?[0-9]{1,9}", text):
         return None
     return int(text) if least <= int(text) <= most else None
 

@@ -72,7 +72,8 @@ def _find_meant(name: str, environment: Mapping[str, str], *, is_in_file: bool) 
         # LEX_BOT_VERSION, LEX_BOT_ARN and similar names belong to other programs.
         is_foreign = name.startswith("LEX_") and not all(map(_is_word_about_lex, name.split("_")))
         return None if is_foreign else _find_similar(name)
-    for known in _KNOWN:
+    # The most similar name comes first, because MAX_CALLS and MAX_CALL_S differ by a "_" alone.
+    for known in sorted(_KNOWN, key=lambda known: -SequenceMatcher(None, name.upper(), known).ratio()):
         may_be_meant = known not in _COMMON and (is_in_file or not environment.get(known, "").strip())
         if may_be_meant and (_letters(name) == _letters(known) or _differs_in_one_word(name, known)):
             return known

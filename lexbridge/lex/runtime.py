@@ -67,7 +67,7 @@ class LexRuntime(Protocol):
     def speak(self, message: Message) -> Speech:
         """Return `message` in the bot's voice while it arrives. The bot speaks it in a session of its own.
 
-        A caller is waiting, so both the beginning and each piece have to come within `Deadlines.session_s`.
+        A caller is waiting, so the beginning has to come within `Deadlines.session_s`, and so do all pauses together.
         """
         ...
 

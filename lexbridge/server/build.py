@@ -63,12 +63,12 @@ def build_service(
 
     `lex`, `call_control`: instead of the clients of AWS and Twilio, for tests and benchmarks.
     `listener`: a socket that listens already, or the address to listen on.
-    `deadlines`: of requests to Lex.
+    `deadlines`: of requests to Lex, instead of those that LEX_TIMEOUT_S asks for.
     `used_tokens`: shared by all workers of the server; without it, this process keeps its own.
     `start_deadline_s`: from a media socket's handshake to Twilio's `start` message.
     `strangers`: limits the answers to unsigned requests; without it, at the server's usual rate.
     """
-    deadlines = deadlines or Deadlines()
+    deadlines = deadlines or Deadlines(answer_s=settings.lex_timeout_s)
     peer_urls = [settings.twilio_api_url]
     if lex is None:
         lex = client = make_lex_runtime(settings, deadlines)

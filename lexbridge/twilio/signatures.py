@@ -113,7 +113,7 @@ class Signatures:
 
 
 _MAX_SETTINGS = 1000
-"""Longest settings header that is parsed, in characters. Twilio sends about 70."""
+"""Longest settings header that is parsed, in characters, because a stranger's is split at its commas."""
 _SHA1_CHARACTERS = 28
 """Length of an HMAC-SHA1 in base64."""
 _SIGNATURE_NAME, _SETTINGS_NAME = SIGNATURE_HEADER.lower(), SIGNATURE_SETTINGS_HEADER.lower()

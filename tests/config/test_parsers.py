@@ -94,7 +94,7 @@ def test_a_rule_names_the_range_and_what_is_allowed():
     ("text", "number"),
     [
         *[("0", 0), ("007", 7), ("20", 20), ("21", None), ("-1", None), ("+1", None), ("1_0", None), ("٣", None)],
-        *[("²", None), ("", None), (None, None), ("1.0", None), (" 1", None), ("9" * 5000, None), ("0" * 16, None)],
+        *[("²", None), ("", None), (None, None), ("1.0", None), (" 1", None), ("9" * 5000, None), ("0" * 10, None)],
     ],
 )
 def test_a_whole_number_is_ascii_digits_within_its_bounds(text, number):
@@ -104,7 +104,7 @@ def test_a_whole_number_is_ascii_digits_within_its_bounds(text, number):
 def test_a_whole_number_may_be_below_zero_where_its_bounds_are():
     assert parse_whole("-6", -6, 12) == -6
     assert parse_whole("-7", -6, 12) is None
-    assert parse_whole("-0", 0, 12) is None
+    assert parse_whole("-0", 0, 12) == 0
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ SLIPS = [
     ("LEX_TIMEOUT", "LEX_TIMEOUT_S"),
     ("BARGEIN_MS", "BARGE_IN_MS"),
     ("hangover_ms", "HANGOVER_MS"),
+    *[("max_calls", "MAX_CALLS"), ("MAXCALLS", "MAX_CALLS"), ("MAX__CALLS", "MAX_CALLS"), ("max_call_s", "MAX_CALL_S")],
+    *[("MAXCALL_S", "MAX_CALL_S"), ("MAX_CALL__S", "MAX_CALL_S")],
     ("TRANSFER_NUMBER", "TRANSFER_NUMBERS"),
     ("AWS_ENDPOINT_URL_LEXV2_RUNTIME", "AWS_ENDPOINT_URL_LEX_RUNTIME_V2"),
     ("TWILIO_AUTH_TOKN", "TWILIO_AUTH_TOKEN"),

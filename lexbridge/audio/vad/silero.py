@@ -84,7 +84,7 @@ class SpeechProbability:
 
 
 class SileroDetector(Detector):
-    """A detector by the model alone. It is never wrong about noise and music, but late, and misses some short words."""
+    """A detector by the model alone. It is sure about noise and music, but late, and misses some short words."""
 
     def __init__(self, model: SileroModel, start: float = 0.4, hold: float = 0.15) -> None:
         """`start`: probability at which a voice begins, in two of three frames. `hold`: at which it goes on."""
