@@ -50,7 +50,6 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "parts",
         nargs="*",
-        default=list(PARTS),
         choices=[*PARTS, "coverage"],
         metavar="PART",
         help=f"{', '.join(PARTS)} (all of them by default), or coverage: the pure tests under coverage",
@@ -58,7 +57,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--store-seconds", action="store_true", help="store how long each test module took in tests/seconds.json"
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.parts = options.parts or list(PARTS)
+    return options
 
 
 def _tell(result: Result, done: int, total: int) -> None:
