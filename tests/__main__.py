@@ -50,7 +50,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "parts",
         nargs="*",
-        choices=[*PARTS, "coverage"],
+        type=_part,
         metavar="PART",
         help=f"{', '.join(PARTS)} (all of them by default), or coverage: the pure tests under coverage",
     )
@@ -60,6 +60,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     options.parts = options.parts or list(PARTS)
     return options
+
+
+def _part(name: str) -> str:
+    """Return the name of a part. (argparse's `choices` would not take a command line without any.)"""
+    if name not in (*PARTS, "coverage"):
+        raise argparse.ArgumentTypeError(f"{name} is no part; they are {', '.join(PARTS)} and coverage")
+    return name
 
 
 def _tell(result: Result, done: int, total: int) -> None:
