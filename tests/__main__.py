@@ -7,18 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support import jobs
+from tests.support.jobs import PARTS
 from tests.support.side_by_side import Result, run
-
-PARTS = {
-    "lint": jobs.lint,
-    "types": jobs.types,
-    "pure": jobs.pure,
-    "live": jobs.live,
-    "programs": jobs.programs,
-    "bench": jobs.bench,
-    "e2e": jobs.e2e,
-}
-"""The parts by name, in the order of the table."""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -2,8 +2,7 @@
 
 from collections import Counter
 
-from tests.__main__ import PARTS
-from tests.support.jobs import Job, covered, pure
+from tests.support.jobs import PARTS, Job, covered, pure
 from tests.support.packages import ROOT
 
 

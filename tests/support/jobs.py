@@ -135,3 +135,15 @@ def _pytest_jobs(
     return [
         Job(part, [*pytest, *pile], height, waits, pile) for pile, height in zip(piles, heights, strict=True) if pile
     ]
+
+
+PARTS = {
+    "lint": lint,
+    "types": types,
+    "pure": pure,
+    "live": live,
+    "programs": programs,
+    "bench": bench,
+    "e2e": e2e,
+}
+"""The parts by name, in the order of the table."""
