@@ -94,7 +94,7 @@ def test_who_is_not_twilio_gets_nowhere(both: Pair) -> None:
 
 def test_forwarding_headers_of_a_request_change_nothing(both: Pair) -> None:
     lies = {"X-Forwarded-Proto": "http", "X-Forwarded-Host": "elsewhere.example.com", "X-Forwarded-Port": "80"}
-    assert signed(both, "/twiml", {"CallSid": "CA1", "AccountSid": "AC1"}, **lies).status_code == 200
+    assert signed(both, "/twiml", {"CallSid": f"CA{1:032x}", "AccountSid": f"AC{1:032x}"}, **lies).status_code == 200
     with trusting(both.balancer) as session:
         elsewhere = RequestValidator(TOKEN).compute_signature("http://elsewhere.example.com/twiml", {"CallSid": "CA1"})
         headers = {**lies, "X-Twilio-Signature": elsewhere}
@@ -255,9 +255,9 @@ def test_a_lost_stream_may_be_told_to_either_task(both: Pair) -> None:
 
 @pytest.mark.parametrize("task", NAMES)
 def test_a_cookie_leads_to_a_task_and_either_answers(both: Pair, task: str) -> None:
-    sids = {"AccountSid": "AC1", "StreamSid": "MZ1"}
-    assert signed(both, "/twiml", {**sids, "CallSid": "CA-first"}).cookies[COOKIE] in NAMES
-    calls = [f"CA-{task}-{number}" for number in range(3)]
+    sids = {"AccountSid": f"AC{1:032x}", "StreamSid": f"MZ{1:032x}"}
+    assert signed(both, "/twiml", {**sids, "CallSid": f"CA{1:032x}"}).cookies[COOKIE] in NAMES
+    calls = [f"CA{NAMES.index(task) + 2:016x}{number:016x}" for number in range(3)]
     for call_sid in calls:
         form = {**sids, "CallSid": call_sid}
         resumed = signed(both, "/twiml/resume?lost=1", form, cookie=task)
