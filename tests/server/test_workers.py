@@ -73,11 +73,12 @@ def test_a_token_opens_one_socket_whichever_worker_gets_it(tmp_path: Path) -> No
             one.send(client_message(json.dumps({"event": "start", "start": start})))
         # The server closes all but one by itself. Only then the test sends its own close, whose code the server would
         # echo.
-        wait_until(lambda: len(select.select([one._socket for one in sockets], [], [], 0)[0]) == len(sockets) - 1)
+        wait_until(lambda: len(select.select([one._socket for one in sockets], [], [], 0)[0]) >= len(sockets) - 1)
         for one in sockets:
             one.send(client_message(b"", PING) + client_close(4000))
         codes = [one.end().code for one in sockets]
-    assert sorted(codes, key=str) == [1008] * 29 + [4000]
+        assert len(said(bridge, "stream-started")) == 1
+    assert {*codes} == {1008, 4000}
 
 
 def test_when_the_parent_is_killed_the_port_is_free_again(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The REST client: updates of a live call by Twilio's own library. tests/bridge has what callers hear of faults."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from lexbridge.offline.twilio.events import StreamOpened, UpdateReceived
 from lexbridge.offline.twilio.rest_api import RestFault
 from lexbridge.twilio.rest import TwilioCallControl
 from tests.support.fixtures import Logged, Pauses
-from tests.support.rig import PATIENCE_S, Rig, running, says
+from tests.support.rig import PATIENCE_S, PATIENT_UPDATES, Rig, running, says
 
 HOLD = '<Response><Pause length="60"/></Response>'
 
@@ -37,8 +37,8 @@ def call(rig: Rig) -> PhoneCall:
     return call
 
 
-def control(rig: Rig) -> TwilioCallControl:
-    return TwilioCallControl(rig.settings, attempt_deadlines_s=(0.5, 0.5, 0.5))
+def control(rig: Rig, attempt_deadlines_s: Sequence[float] = PATIENT_UPDATES) -> TwilioCallControl:
+    return TwilioCallControl(rig.settings, attempt_deadlines_s=attempt_deadlines_s)
 
 
 def test_an_update_carries_its_document_inline(rig: Rig, call: PhoneCall) -> None:
@@ -55,7 +55,7 @@ def test_two_faults_are_retried_and_three_are_an_error(rig: Rig, call: PhoneCall
     ]
     rig.twilio.rest_faults.extend([RestFault(status=429, code=20429), RestFault(kind="reset"), RestFault(kind="hang")])
     with pytest.raises(CallControlUnavailable, match=r"no answer within 0.5 s|ReadTimeout"):
-        control(rig).update(call.account_sid, call.sid, HOLD, Log())
+        control(rig, (*PATIENT_UPDATES[:2], 0.5)).update(call.account_sid, call.sid, HOLD, Log())
 
 
 def test_what_cannot_be_reached_is_named_with_the_setting(rig: Rig, call: PhoneCall, logged: Logged) -> None:
