@@ -87,7 +87,7 @@ def live() -> list[Job]:
 
 def programs() -> list[Job]:
     """Return the tests that start `server.py` and other programs, but those of tests/bench and tests/e2e."""
-    return _pytest_jobs("programs", _modules(starts_programs), CORES + 1, [], waits=True)
+    return _pytest_jobs("programs", _modules(starts_programs), WAITING_JOBS, [], waits=True)
 
 
 def bench() -> list[Job]:
