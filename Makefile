@@ -16,7 +16,7 @@ demo: $(VENV)/ready-demo
 	@$(BIN)/python -m lexbridge.offline demo
 
 test: $(VENV)/ready-test
-	@$(BIN)/python -m tests
+	@$(BIN)/python -m tests $(PARTS)
 
 check: $(VENV)/ready-test
 	@$(BIN)/python -m tests lint types pure live
