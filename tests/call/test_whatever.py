@@ -351,7 +351,8 @@ class NumberedCaller(WatchedCaller):
             # Loud in mu-law, whatever the number's digits are.
             head = bytes(0x80 + digit for digit in (number // 256, number // 16 % 16, number % 16))
             frame = head + tone(20)[len(head) :]
-            self.frames.append(decode_mulaw(frame))
+            if self.session.state is CallState.LIVE:  # later it goes to the next stream: speech-ignored tells of it
+                self.frames.append(decode_mulaw(frame))
             self._talks(frame, 20)
 
     def _carry_out(self, action):

@@ -119,11 +119,13 @@ class WatchedCaller(Caller):
             assert (note.event == "utterance-dropped" and turn in self.opened) == (turn in self.cancelled)
             if turn == self.in_flight:
                 self.in_flight = self.open = None
-        if note.event == "joined" and note.fields["with_turn"] not in self.ends:
-            assert note.fields["with_turn"] == self.in_flight
-            self.failed_before_it_was_joined = self.in_flight
-            self.ends[self.in_flight] = "joined"
-            self.in_flight = self.open = None
+        if note.event == "joined":
+            self.failed_before_it_was_joined = None
+            if note.fields["with_turn"] not in self.ends:
+                assert note.fields["with_turn"] == self.in_flight
+                self.failed_before_it_was_joined = self.in_flight
+                self.ends[self.in_flight] = "joined"
+                self.in_flight = self.open = None
         self.has_ended = note.event == "stream-ended"
 
     # -- what Lex and Twilio do
