@@ -104,7 +104,7 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What the caller was asked for, and how long the answer and its pauses may be."""
+    """The question that the caller was asked, and how long the answer and its pauses may be."""
 
     expected: Expected
     hangover: Hangover
