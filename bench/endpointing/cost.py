@@ -13,7 +13,7 @@ from bench.endpointing.detectors import DETECTORS, SERVICE
 from bench.endpointing.limits import Limit
 from bench.endpointing.line import SPEECH_DBOV, Condition, Line, Lines, line_of
 from bench.endpointing.plan import KINDS, QUIET
-from bench.endpointing.run import Replayed, decisions
+from bench.endpointing.run import decisions
 from bench.endpointing.tables import number
 from bench.harness.report import markdown_table
 from lexbridge.audio.endpointing import Endpointer
@@ -44,7 +44,7 @@ def costs(lines: Lines, seed: int) -> Mapping[str, Cost]:
         for name, found in rounds.items():
             call_us, noise_us, speech_us = (_us_a_frame(line, DETECTORS[name](model).is_voiced) for line in heard)
             flags = decisions(heard[0], DETECTORS[name](model))
-            endpointer_us = _us_a_frame(heard[0], Endpointer(Replayed(flags), SERVICE).push)
+            endpointer_us = _endpointer_us_a_frame(heard[0], flags)
             found.append(Cost(call_us, noise_us, speech_us, endpointer_us))
     return {name: _median(found) for name, found in rounds.items()}
 
@@ -61,6 +61,14 @@ def _us_a_frame(line: Line, each: Callable[[bytes], object]) -> float:
     began_s = time.process_time()
     for frame in frames:
         each(frame)
+    return (time.process_time() - began_s) / len(frames) * 1e6
+
+
+def _endpointer_us_a_frame(line: Line, flags: Sequence[bool]) -> float:
+    frames, push = list(zip(line.mulaw_frames(), flags, strict=True)), Endpointer(SERVICE).push
+    began_s = time.process_time()
+    for frame, voiced in frames:
+        push(frame, voiced)
     return (time.process_time() - began_s) / len(frames) * 1e6
 
 
@@ -84,8 +92,11 @@ def bridge_us() -> float:
 def silent_us() -> float:
     """Return the part of `bridge_us` that the detector and the endpointer take, microseconds."""
     silence = line_of(np.zeros(round(SECONDS * RATE_HZ)), QUIET)
-    endpointer = Endpointer(DETECTORS["amplitude"](SileroModel()), SERVICE)
-    return median(_us_a_frame(silence, endpointer.push) for _ in range(ROUNDS))
+    detector = DETECTORS["amplitude"](SileroModel())
+    flags = decisions(silence, detector)
+    return median(
+        _us_a_frame(silence, detector.is_voiced) + _endpointer_us_a_frame(silence, flags) for _ in range(ROUNDS)
+    )
 
 
 def cost_limits(found: Mapping[str, Cost]) -> Iterator[Limit]:

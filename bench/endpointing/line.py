@@ -5,7 +5,7 @@ count); the level of a background is that of the speech less the signal-to-noise
 once, as in a call.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,7 +16,7 @@ from bench.endpointing.background import Backgrounds
 from bench.endpointing.recordings import Recording, Samples
 from lexbridge.audio.endpointing import Listening
 from lexbridge.audio.hangover import Expected
-from lexbridge.audio.pcm import FRAME_SAMPLES, FULL_SCALE, RATE_HZ, decode_mulaw, encode_mulaw
+from lexbridge.audio.pcm import FRAME_SAMPLES, FULL_SCALE, PCM_FRAME_BYTES, RATE_HZ, decode_mulaw, encode_mulaw
 
 STEP_SAMPLES = RATE_HZ // 100
 """Resolution of the truth, samples: 10 ms."""
@@ -79,6 +79,11 @@ class Line:
     pcm: bytes = field(repr=False)
     truth: Truth
     listening: Mapping[int, Listening] = field(default_factory=dict, repr=False)
+
+    def mulaw_frames(self) -> Iterator[bytes]:
+        """Yield each frame as it came over the line: mu-law, of which the PCM was decoded."""
+        for at in range(0, len(self.pcm) - PCM_FRAME_BYTES + 1, PCM_FRAME_BYTES):
+            yield encode_mulaw(self.pcm[at : at + PCM_FRAME_BYTES])
 
 
 def level(dbov: float) -> float:

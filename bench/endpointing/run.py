@@ -21,7 +21,6 @@ from bench.endpointing.line import Line, Lines, Truth, Voice
 from bench.endpointing.plan import Amounts, Planned, planned
 from bench.endpointing.recordings import DEVELOPMENT, HELD_OUT, music, voice
 from bench.endpointing.scoring import FoundUtterance, Score, find_utterances
-from lexbridge.audio.endpointing import Endpointer
 from lexbridge.audio.pcm import FRAME_MS, PCM_FRAME_BYTES
 from lexbridge.audio.vad import Detector
 
@@ -51,17 +50,6 @@ class Measured:
     frames: Mapping[str, FramesVoiced]
 
 
-class Replayed:
-    """Detector whose decisions are known."""
-
-    def __init__(self, voiced: Sequence[bool]) -> None:
-        self._voiced = iter(voiced)
-
-    def is_voiced(self, frame: bytes) -> bool:
-        del frame
-        return next(self._voiced)
-
-
 def decisions(line: Line, detector: Detector) -> list[bool]:
     """Return the detector's decision on each frame of the line."""
     frames = range(0, len(line.pcm), PCM_FRAME_BYTES)
@@ -89,7 +77,7 @@ def measure_line(line: Line, rows: Iterable[Row], part: str, model: RememberedMo
     for row in rows:
         if row.detector_key not in known:
             known[row.detector_key] = decisions(line, row.detect(model))
-        heard[row.name] = find_utterances(line, Endpointer(Replayed(known[row.detector_key]), row.rules))
+        heard[row.name] = find_utterances(line, known[row.detector_key], row.rules)
         if row.value is not None:
             frames[row.name] = _frames(line.truth, known[row.detector_key])
     return Measured(part, line.truth, heard, frames)

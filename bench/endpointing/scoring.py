@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.endpointing.line import Kind, Line, Spoken, Truth
-from lexbridge.audio.endpointing import Endpointer, EndReason, SpeechEnded, SpeechStarted
+from lexbridge.audio.endpointing import Endpointer, EndpointingRules, EndReason, SpeechEnded, SpeechStarted
 from lexbridge.audio.hangover import Expected
-from lexbridge.audio.pcm import FRAME_MS, PCM_BYTES_PER_MS, PCM_FRAME_BYTES
+from lexbridge.audio.pcm import FRAME_MS, PCM_BYTES_PER_MS
 
 WITHOUT_PAUSE: Sequence[Kind] = ("short", "fluent")
 
@@ -40,16 +40,19 @@ class FoundUtterance:
     reason: EndReason | None
 
 
-def find_utterances(line: Line, endpointer: Endpointer) -> list[FoundUtterance]:
-    """Push the line through the endpointer, which learns before each utterance what the bot asks for."""
+def find_utterances(line: Line, voiced: Sequence[bool], rules: EndpointingRules) -> list[FoundUtterance]:
+    """Push the line through an endpointer, which learns before each utterance what the bot asks for.
+
+    `voiced`: the detector's decision on each frame.
+    """
+    endpointer = Endpointer(rules)
     asked = {max(0, spoken.start_ms - ASKED_BEFORE_MS) // FRAME_MS: spoken.asked for spoken in line.truth.spoken}
     heard: list[FoundUtterance] = []
     begun: tuple[int, int] | None = None
-    for n in range(len(line.pcm) // PCM_FRAME_BYTES):
+    for n, frame in enumerate(line.mulaw_frames()):
         if n in asked:
             endpointer.expect(asked[n])
-        frame = line.pcm[n * PCM_FRAME_BYTES : (n + 1) * PCM_FRAME_BYTES]
-        for event in endpointer.push(frame, line.listening.get(n)):
+        for event in endpointer.push(frame, voiced[n], line.listening.get(n)):
             if isinstance(event, SpeechStarted):
                 begun = (endpointer.now_ms - len(event.pre_roll) // PCM_BYTES_PER_MS, event.at_ms)
             elif isinstance(event, SpeechEnded) and begun is not None:

@@ -5,19 +5,22 @@
           [................... the utterance ..................]
                           ^ SpeechStarted                     ^ SpeechEnded
 
+A detector tells which frames are voiced. It is asked before, by the owner of the endpointer.
+
 Time is media time, counted in frames. So the same frames give the same utterances, however the network bunched them.
 While a prompt plays, a caller has to speak for longer, and louder than the prompt's echo, to open an utterance
 (`Listening`). The utterance is whole all the same.
 """
 
+import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from lexbridge.audio.hangover import Expected, Hangover
-from lexbridge.audio.pcm import FRAME_MS, rms
+from lexbridge.audio.pcm import FRAME_MS, decode_mulaw, rms
 from lexbridge.audio.tones import Tone, find_tone
-from lexbridge.audio.vad.base import Detector
 
 
 class EndReason(Enum):
@@ -62,6 +65,9 @@ class NoInput:
 
 
 SpeechEvent = SpeechStarted | SpeechContinued | SpeechEnded | NoInput
+
+NOTHING: Sequence[SpeechEvent] = ()
+"""What nearly all frames cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +120,10 @@ class _Question:
 class Endpointer:
     """The endpointer of one call: frames go in, speech events come out."""
 
-    def __init__(self, detector: Detector, rules: EndpointingRules) -> None:
-        self._detector = detector
+    def __init__(self, rules: EndpointingRules) -> None:
         self._rules = rules
-        # Audio that may become the beginning of an utterance. Emptied when one starts, so that no two share audio.
+        # Audio that may become the beginning of an utterance, as mu-law, because it takes half the memory of PCM.
+        # Emptied when an utterance starts, so that no two share audio.
         self._newest_frames: deque[bytes] = deque(maxlen=(rules.pre_roll_ms + rules.longest_onset_ms) // FRAME_MS)
         self._default_listening = Listening(rules.onset_ms)
         self._is_open = False
@@ -128,28 +134,42 @@ class Endpointer:
         self._utterance_ms = 0  # audio of the open utterance that was given out
         self._spoken_ms = 0  # from the open utterance's first voiced frame to its last
         self._longest_pause_ms = 0  # between those two
-        self._no_input_at_ms: int | None = None
+        self._no_input_at_ms = math.inf  # when NoInput comes; infinite if nobody waits for the caller
         self._no_input_after_ms = rules.no_input_ms  # as the last `await_input` set it
         self._question = _Question(Expected.OPEN, rules.hangover, rules.max_utterance_ms)
         self._open_question: _Question | None = None  # what the open utterance answers; None before its first frame
         self.now_ms = 0
         """Media time: the length of all frames pushed so far."""
 
-    def push(self, frame: bytes, listening: Listening | None = None) -> list[SpeechEvent]:
-        """Take in the next frame (320 bytes of 16-bit PCM) and return the events that it causes, mostly none.
+    def push(self, mulaw: bytes, voiced: bool, listening: Listening | None = None) -> Sequence[SpeechEvent]:
+        """Take in the next frame (160 bytes of mu-law) and return the events that it causes, mostly none.
 
-        `listening`: the conditions while a prompt plays. None: those of the rules.
+        `voiced`: whether the detector hears voice in it. `listening`: the conditions while a prompt plays. None: those
+        of the rules.
         """
         self.now_ms += FRAME_MS
-        listening = listening or self._default_listening
-        voiced = self._detector.is_voiced(frame)
-        if voiced and listening.echo_rms:
-            voiced = rms(frame) > listening.echo_rms
-        if voiced and (tone := find_tone(frame)):
-            voiced = False
-            if tone is Tone.KEY:
-                self._restart_wait()
-        return self._push_in_utterance(frame, voiced) if self._is_open else self._push_between(frame, voiced, listening)
+        if voiced:
+            voiced = self._is_voice(decode_mulaw(mulaw), listening or self._default_listening)
+        if self._is_open:
+            return self._push_in_utterance(mulaw, voiced)
+        self._newest_frames.append(mulaw)
+        if (voiced or self._run_ms) and (started := self._push_onset(voiced, listening or self._default_listening)):
+            return started
+        if not voiced:
+            self._ignores_voice = False
+        if self.now_ms >= self._no_input_at_ms and not self._run_ms:
+            self._no_input_at_ms = math.inf
+            return (NoInput(self.now_ms),)
+        return NOTHING
+
+    def _is_voice(self, pcm: bytes, listening: Listening) -> bool:
+        """Return whether a frame that the detector takes for voice is neither an echo nor a tone."""
+        if listening.echo_rms and rms(pcm) <= listening.echo_rms:
+            return False
+        tone = find_tone(pcm)
+        if tone is Tone.KEY:
+            self._restart_wait()
+        return tone is None
 
     def await_input(self, after_ms: int, no_input_ms: int | None = None) -> None:
         """Expect the caller to speak, beginning in `after_ms`.
@@ -161,8 +181,7 @@ class Endpointer:
 
     def extend_wait(self, ms: int) -> None:
         """Put NoInput off by `ms`, because for that long the audio will not show whether the caller speaks."""
-        if self._no_input_at_ms is not None:
-            self._no_input_at_ms += ms
+        self._no_input_at_ms += ms
 
     def expect(self, expected: Expected, hangover_ms: int | None = None, max_utterance_ms: int | None = None) -> None:
         """Set what the caller is asked for from now on; before the first time it is OPEN.
@@ -176,12 +195,11 @@ class Endpointer:
 
     def _restart_wait(self) -> None:
         """Start the wait for the caller anew, because the caller is pressing keys."""
-        if self._no_input_at_ms is not None:
-            self._no_input_at_ms = max(self._no_input_at_ms, self.now_ms + self._no_input_after_ms)
+        self._no_input_at_ms = max(self._no_input_at_ms, self.now_ms + self._no_input_after_ms)
 
     def stop_waiting(self) -> None:
         """Cancel NoInput until the next `await_input`."""
-        self._no_input_at_ms = None
+        self._no_input_at_ms = math.inf
 
     def drop(self) -> None:
         """Forget the open utterance, without an event, because what is heard now is no speech but, say, a key's tone.
@@ -198,11 +216,9 @@ class Endpointer:
         """Whether voice is on the line that may become an utterance."""
         return self._run_ms > 0
 
-    def _push_between(self, frame: bytes, voiced: bool, listening: Listening) -> list[SpeechEvent]:
-        self._newest_frames.append(frame)
-        if self._ignores_voice:
-            self._ignores_voice = voiced
-            voiced = False
+    def _push_onset(self, voiced: bool, listening: Listening) -> Sequence[SpeechEvent]:
+        """Count a frame in which the caller may begin to speak, or pauses just after having begun."""
+        voiced = voiced and not self._ignores_voice
         self._unvoiced_ms = 0 if voiced else self._unvoiced_ms + FRAME_MS
         if voiced or (self._run_ms and self._unvoiced_ms <= listening.gap_ms):
             self._run_ms += FRAME_MS
@@ -210,36 +226,33 @@ class Endpointer:
         else:
             self._run_ms = self._voiced_ms = 0
         if listening.onset_ms is not None and self._run_ms >= listening.onset_ms <= self._voiced_ms * 3 // 2:
-            return [self._start()]
-        if self._no_input_at_ms is not None and self.now_ms >= self._no_input_at_ms and not self._run_ms:
-            self._no_input_at_ms = None
-            return [NoInput(self.now_ms)]
-        return []
+            return (self._start(),)
+        return NOTHING
 
-    def _push_in_utterance(self, frame: bytes, voiced: bool) -> list[SpeechEvent]:
+    def _push_in_utterance(self, mulaw: bytes, voiced: bool) -> Sequence[SpeechEvent]:
         self._utterance_ms += FRAME_MS
         if voiced:
             self._longest_pause_ms = max(self._longest_pause_ms, self._unvoiced_ms)
             self._spoken_ms += self._unvoiced_ms + FRAME_MS
         self._unvoiced_ms = 0 if voiced else self._unvoiced_ms + FRAME_MS
         question = self._open_question = self._open_question or self._question
-        events: list[SpeechEvent] = [SpeechContinued(frame)]
+        continued = SpeechContinued(decode_mulaw(mulaw))
         if self._unvoiced_ms >= question.hangover.length_ms(question.expected, self._spoken_ms, self._longest_pause_ms):
-            events.append(self._end(EndReason.HANGOVER))
-        elif self._utterance_ms >= question.max_utterance_ms:
-            events.append(self._end(EndReason.MAX_LENGTH))
-        return events
+            return continued, self._end(EndReason.HANGOVER)
+        if self._utterance_ms >= question.max_utterance_ms:
+            return continued, self._end(EndReason.MAX_LENGTH)
+        return (continued,)
 
     def _start(self) -> SpeechStarted:
         frames = (self._rules.pre_roll_ms + self._run_ms) // FRAME_MS
         audio = list(self._newest_frames)[-frames:]
-        started = SpeechStarted(self.now_ms - self._run_ms, b"".join(audio))
+        started = SpeechStarted(self.now_ms - self._run_ms, decode_mulaw(b"".join(audio)))
         self._utterance_ms = len(audio) * FRAME_MS
         self._spoken_ms, self._longest_pause_ms = self._run_ms - self._unvoiced_ms, 0
         self._is_open, self._run_ms, self._voiced_ms = True, 0, 0
         self._open_question = None
         self._newest_frames.clear()
-        self._no_input_at_ms = None
+        self._no_input_at_ms = math.inf
         return started
 
     def _end(self, reason: EndReason) -> SpeechEnded:

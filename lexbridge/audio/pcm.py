@@ -5,7 +5,7 @@ little-endian linear PCM. A *frame* is always 20 ms of audio.
 """
 
 import audioop  # the standard library's until 3.12, the package audioop-lts from 3.13
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -70,13 +70,11 @@ class Framer:
         self._frame_bytes = frame_bytes
         self._rest = b""
 
-    def push(self, audio: bytes) -> Iterator[bytes]:
-        """Yield each whole frame, in order. Consume all of them before the next push."""
+    def push(self, audio: bytes) -> Sequence[bytes]:
+        """Return the whole frames, in order."""
         if not self._rest and len(audio) == self._frame_bytes:  # the usual case, without a copy
-            yield audio
-            return
+            return (audio,)
         audio = self._rest + audio
         whole = len(audio) - len(audio) % self._frame_bytes
         self._rest = audio[whole:]
-        for start in range(0, whole, self._frame_bytes):
-            yield audio[start : start + self._frame_bytes]
+        return [audio[start : start + self._frame_bytes] for start in range(0, whole, self._frame_bytes)]

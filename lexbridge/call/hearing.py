@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from lexbridge.audio.endpointing import Endpointer, Listening, SpeechEvent
 from lexbridge.audio.pcm import FRAME_MS, decode_mulaw
+from lexbridge.audio.vad.base import Detector
 from lexbridge.call.events import Media
 from lexbridge.call.inbound_audio import InboundAudio
 
@@ -24,9 +25,10 @@ The caller may have spoken in so long a gap, or the timestamps are wrong."""
 
 
 class Hearing:
-    """The caller's audio on its way to the endpointer."""
+    """The caller's audio on its way through the detector to the endpointer."""
 
-    def __init__(self, endpointer: Endpointer) -> None:
+    def __init__(self, detector: Detector, endpointer: Endpointer) -> None:
+        self._detector = detector
         self._endpointer = endpointer
         self._unheard: deque[bytes] = deque()  # frames, mu-law
         self.audio = InboundAudio()
@@ -65,7 +67,9 @@ class Hearing:
         by then, so take each event before the next.
         """
         for _ in range(min(len(self._unheard), SLICE_MS // FRAME_MS)):
-            yield from self._endpointer.push(decode_mulaw(self._unheard.popleft()), listening())
+            frame = self._unheard.popleft()
+            voiced = self._detector.is_voiced(decode_mulaw(frame))
+            yield from self._endpointer.push(frame, voiced, listening())
 
     def drop(self) -> None:
         """Drop what was not heard yet."""

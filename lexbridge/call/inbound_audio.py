@@ -1,6 +1,6 @@
 """The caller's track put in order: whole frames without holes, whatever the media stream brought."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from lexbridge.audio.pcm import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_FRAME_BYTES, MULAW_SILENCE, Framer
 from lexbridge.call.events import Media
@@ -48,42 +48,43 @@ class InboundAudio:
         self.silent_ms = 0
         """Silence put where no message came, milliseconds."""
 
-    def silence(self, ms: int) -> Iterator[bytes]:
-        """Yield `ms` of silence, in which no message came, as whole frames. A rest of less than a frame is dropped."""
-        for _ in range(ms // FRAME_MS):
-            self._made_up_ms += FRAME_MS
-            self.silent_ms += FRAME_MS
-            yield from self._framer.push(_SILENT_FRAME)
+    def silence(self, ms: int) -> Sequence[bytes]:
+        """Return `ms` of silence, in which no message came, as whole frames. A rest of less than a frame is dropped."""
+        frames = ms // FRAME_MS
+        self._made_up_ms += frames * FRAME_MS
+        self.silent_ms += frames * FRAME_MS
+        return self._framer.push(_SILENT_FRAME * frames)
 
-    def push(self, media: Media) -> Iterator[bytes]:
-        """Yield the frames that `media` completes: mu-law, MULAW_FRAME_BYTES bytes each.
+    def push(self, media: Media) -> Sequence[bytes]:
+        """Return the frames that `media` completes: mu-law, MULAW_FRAME_BYTES bytes each.
 
-        Tracks other than the caller's yield nothing.
+        Tracks other than the caller's have none.
         """
         if not media.is_inbound:
-            return
+            return ()
         if self._heard_to_ms is None:
             self._heard_to_ms = media.timestamp_ms or 0.0
-        duration_ms = len(media.mulaw) / MULAW_BYTES_PER_MS
+        mulaw = media.mulaw
+        duration_ms = len(mulaw) / MULAW_BYTES_PER_MS
         missing_ms = 0.0 if media.timestamp_ms is None else media.timestamp_ms - self._heard_to_ms
         if duration_ms + missing_ms <= 0:
             if not self._is_set_back(self._heard_to_ms + missing_ms, -missing_ms, duration_ms):
                 self.late_messages += 1
-                return
+                return ()
             self._heard_to_ms += missing_ms
             missing_ms = 0.0
         self._late_run_ms = 0.0
         made_up_ms, self._made_up_ms = self._made_up_ms, 0
-        mulaw = media.mulaw
         if missing_ms >= FRAME_MS:
             self._heard_to_ms += missing_ms // FRAME_MS * FRAME_MS
-            for _ in range(int(min(missing_ms - made_up_ms, MAX_FILL_MS) // FRAME_MS)):
-                self.filled_ms += FRAME_MS
-                yield from self._framer.push(_SILENT_FRAME)
+            fill_frames = max(0, int(min(missing_ms - made_up_ms, MAX_FILL_MS) // FRAME_MS))
+            self.filled_ms += fill_frames * FRAME_MS
+            mulaw = _SILENT_FRAME * fill_frames + mulaw
         elif missing_ms <= -FRAME_MS:  # its beginning was heard before
             mulaw = mulaw[int(-missing_ms // FRAME_MS) * MULAW_FRAME_BYTES :]
-        self._heard_to_ms += len(mulaw) / MULAW_BYTES_PER_MS
-        yield from self._framer.push(mulaw)
+            duration_ms = len(mulaw) / MULAW_BYTES_PER_MS
+        self._heard_to_ms += duration_ms
+        return self._framer.push(mulaw)
 
     def _is_set_back(self, at_ms: float, late_ms: float, duration_ms: float) -> bool:
         """Return whether audio of `at_ms`, which is late by `late_ms`, begins a new time line."""

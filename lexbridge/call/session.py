@@ -54,8 +54,8 @@ class CallSession:
         Twilio says a phrase that is missing, or not there yet.
         """
         self._odd_messages: Counter[str] = Counter()
-        endpointer = Endpointer(detector, _endpointing_rules(rules))
-        self._hearing = Hearing(endpointer)
+        endpointer = Endpointer(_endpointing_rules(rules))
+        self._hearing = Hearing(detector, endpointer)
         self._call = CallContext(rules, documents, endpointer)
         self._turns = self._call.turns
         self._mode: ReplyMode = (

@@ -9,10 +9,11 @@ import pytest
 
 from bench.endpointing.line import Condition, Line, Lines, Spoken, Truth, Voice, comfort_noise, level, line_of
 from bench.endpointing.recordings import Recording, _files
+from bench.endpointing.run import decisions
 from bench.endpointing.scoring import FoundUtterance, Score, find_utterances
 from bench.endpointing.signals import CADENCES, cadence, keys
 from bench.endpointing.troubles import ECHO, LINES, SOUNDS, lost_frames, no_hiss, sounding, steps_of_hiss
-from lexbridge.audio.endpointing import Endpointer, EndpointingRules, EndReason
+from lexbridge.audio.endpointing import EndpointingRules, EndReason
 from lexbridge.audio.hangover import Expected
 from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, PCM_FRAME_BYTES, RATE_HZ, frame_levels_dbfs
 from lexbridge.audio.tones import Tone, find_tone
@@ -203,7 +204,7 @@ def test_false_triggers_are_those_of_lines_without_speech() -> None:
 
 def test_an_endpointer_hears_a_line(lines: Lines) -> None:
     line = lines.spoken_on(QUIET, ["fluent", "short"], rng())
-    heard = find_utterances(line, Endpointer(AmplitudeDetector(500), EndpointingRules()))
+    heard = find_utterances(line, decisions(line, AmplitudeDetector(500)), EndpointingRules())
     for one, spoken in zip(heard, line.truth.spoken, strict=True):
         assert abs(one.started_ms - spoken.start_ms) <= FRAME_MS
         assert one.audio_ms == one.started_ms - 500
@@ -213,9 +214,9 @@ def test_an_endpointer_hears_a_line(lines: Lines) -> None:
 
 def test_what_is_still_open_when_the_line_ends_has_no_reason(lines: Lines) -> None:
     line = line_of(np.full(RATE_HZ, 5000.0), QUIET)
-    assert [one.reason for one in find_utterances(line, Endpointer(AmplitudeDetector(500), EndpointingRules()))] == [
-        None
-    ]
+    assert [
+        one.reason for one in find_utterances(line, decisions(line, AmplitudeDetector(500)), EndpointingRules())
+    ] == [None]
 
 
 # Recordings

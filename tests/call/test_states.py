@@ -3,7 +3,6 @@
 import pytest
 
 from lexbridge.audio.endpointing import Endpointer, EndpointingRules
-from lexbridge.audio.vad import AmplitudeDetector
 from lexbridge.call.context import CallContext
 from lexbridge.call.states import CALL_MOVES, TURN_MOVES, CallMove, CallState, TurnMove, TurnState, transition
 from lexbridge.call.stream_parameters import LOST, RESUMED_PARAMETER
@@ -140,6 +139,6 @@ def test_nothing_leads_out_of_the_last_states():
 def test_a_call_that_is_not_live_has_no_stream_to_speak_over():
     settings = make_settings()
     documents = TwimlDocuments(settings.url, settings.stream_url, hold_s=60)
-    call = CallContext(settings.call_rules, documents, Endpointer(AmplitudeDetector(500), EndpointingRules()))
+    call = CallContext(settings.call_rules, documents, Endpointer(EndpointingRules()))
     with pytest.raises(CallStateError, match=r"^the call is connecting: no stream reaches the caller$"):
         call.update(documents.goodbye([]))

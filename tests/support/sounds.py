@@ -5,26 +5,28 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, PCM_BYTES_PER_MS, RATE_HZ, encode_mulaw
+from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, MULAW_SILENCE, RATE_HZ, decode_mulaw, encode_mulaw
 
 VOICE_LEVEL = 8000
 
 
 class Timeline:
-    """Audio drawn as text, a character a frame: "v" is voiced, "." is not. No two frames of it are the same."""
+    """Mu-law audio drawn as text, a character a frame: "v" is voiced, "." is not. No two frames of it are the same."""
 
     def __init__(self, drawing: str) -> None:
         self.frames = [self._frame(number, mark == "v") for number, mark in enumerate(drawing)]
 
     def pcm(self, from_ms: int = 0, to_ms: int | None = None) -> bytes:
-        """Return the audio from `from_ms` to `to_ms`."""
-        end = None if to_ms is None else to_ms * PCM_BYTES_PER_MS
-        return b"".join(self.frames)[from_ms * PCM_BYTES_PER_MS : end]
+        """Return the audio from `from_ms` to `to_ms`, decoded."""
+        end = None if to_ms is None else to_ms // FRAME_MS
+        return decode_mulaw(b"".join(self.frames[from_ms // FRAME_MS : end]))
 
     @staticmethod
     def _frame(number: int, is_voiced: bool) -> bytes:
-        level = VOICE_LEVEL if is_voiced else 0
-        return struct.pack("<h", number) + struct.pack("<h", level) * (FRAME_SAMPLES - 1)
+        level = encode_mulaw(struct.pack("<h", VOICE_LEVEL)) if is_voiced else MULAW_SILENCE
+        # The last 32 codes of mu-law are the quietest samples: three of them are no voice.
+        digits = bytes(0xFF - number // 32**place % 32 for place in range(3))
+        return digits + level * (FRAME_SAMPLES - 3)
 
 
 def tone(ms: int, level: int = VOICE_LEVEL) -> bytes:

@@ -8,7 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from lexbridge.audio.endpointing import Endpointer, EndpointingRules, Listening
-from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, MULAW_FRAME_BYTES, PCM_BYTES_PER_MS, PCM_FRAME_BYTES, rms
+from lexbridge.audio.pcm import (
+    FRAME_MS,
+    FRAME_SAMPLES,
+    MULAW_FRAME_BYTES,
+    PCM_BYTES_PER_MS,
+    PCM_FRAME_BYTES,
+    encode_mulaw,
+    rms,
+)
 from lexbridge.audio.vad import AmplitudeDetector
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS
 from lexbridge.call.output.prompt import Prompt
@@ -180,14 +188,14 @@ def interruption_ms(said: bytes, guards: Sequence[int], barge_in_ms: int, thresh
 
     `said`: 8 kHz PCM. `guards`: expected echo of each frame of the prompt from there on.
     """
-    endpointer = Endpointer(
-        AmplitudeDetector(threshold), EndpointingRules(longest_onset_ms=barge_in_ms + PAUSE_WITHIN_ONSET_MS)
-    )
+    detector = AmplitudeDetector(threshold)
+    endpointer = Endpointer(EndpointingRules(longest_onset_ms=barge_in_ms + PAUSE_WITHIN_ONSET_MS))
     after_ms = PAUSE_WITHIN_ONSET_MS + FRAME_MS
     pcm = said + bytes(after_ms * PCM_BYTES_PER_MS)
     for start, guard in zip(range(0, len(pcm), PCM_FRAME_BYTES), guards, strict=False):
         listening = Listening(barge_in_ms, PAUSE_WITHIN_ONSET_MS, guard)
-        if endpointer.push(pcm[start : start + PCM_FRAME_BYTES], listening):
+        frame = pcm[start : start + PCM_FRAME_BYTES]
+        if endpointer.push(encode_mulaw(frame), detector.is_voiced(frame), listening):
             return endpointer.now_ms
     return None
 

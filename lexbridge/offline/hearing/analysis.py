@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lexbridge.audio.endpointing import Endpointer, EndpointingRules, EndReason, SpeechEnded, SpeechStarted
-from lexbridge.audio.pcm import FRAME_MS, FULL_SCALE, PCM_FRAME_BYTES, frame_levels_dbfs
+from lexbridge.audio.pcm import FRAME_MS, FULL_SCALE, PCM_FRAME_BYTES, encode_mulaw, frame_levels_dbfs
 from lexbridge.audio.vad import Detector
 
 Levels = npt.NDArray[np.float64]
@@ -56,27 +56,16 @@ class Heard:
         return float(np.median([one.level_dbov for one in self.utterances])) if self.utterances else float("nan")
 
 
-class _Noting:
-    """A detector whose decisions are written down."""
-
-    def __init__(self, detector: Detector) -> None:
-        self._detector = detector
-        self.voiced: list[bool] = []
-
-    def is_voiced(self, frame: bytes) -> bool:
-        """Return whether the detector takes the frame for voice, and note it."""
-        self.voiced.append(self._detector.is_voiced(frame))
-        return self.voiced[-1]
-
-
 def listen(pcm: bytes, name: str, detector: Detector, rules: EndpointingRules) -> Heard:
     """Run `detector` over `pcm` (16-bit, 8 kHz) as in a call without prompts, in which every question is open."""
-    noting = _Noting(detector)
-    endpointer = Endpointer(noting, rules)
+    endpointer = Endpointer(rules)
+    voiced: list[bool] = []
     spans: list[tuple[int, SpeechEnded | None]] = []
     started_ms: int | None = None
     for at in range(0, len(pcm) - PCM_FRAME_BYTES + 1, PCM_FRAME_BYTES):
-        for event in endpointer.push(pcm[at : at + PCM_FRAME_BYTES]):
+        frame = pcm[at : at + PCM_FRAME_BYTES]
+        voiced.append(detector.is_voiced(frame))
+        for event in endpointer.push(encode_mulaw(frame), voiced[-1]):
             if isinstance(event, SpeechStarted):
                 started_ms = event.at_ms
             elif isinstance(event, SpeechEnded) and started_ms is not None:
@@ -84,8 +73,7 @@ def listen(pcm: bytes, name: str, detector: Detector, rules: EndpointingRules) -
                 started_ms = None
     if started_ms is not None:
         spans.append((started_ms, None))
-    voiced = np.array(noting.voiced, dtype=np.bool_)
-    return _heard(name, frame_levels_dbfs(pcm), voiced, spans, rules.pre_roll_ms)
+    return _heard(name, frame_levels_dbfs(pcm), np.array(voiced, dtype=np.bool_), spans, rules.pre_roll_ms)
 
 
 def _heard(
