@@ -67,7 +67,7 @@ class NoInput:
 SpeechEvent = SpeechStarted | SpeechContinued | SpeechEnded | NoInput
 
 NOTHING: Sequence[SpeechEvent] = ()
-"""What nearly all frames cause."""
+"""The events of nearly all frames: none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Detector(Protocol):
@@ -10,6 +10,31 @@ class Detector(Protocol):
 
     def is_voiced(self, frame: bytes) -> bool:
         """Return whether the next frame (20 ms: 320 bytes of 16-bit little-endian PCM at 8 kHz) holds voice."""
+        ...
+
+
+class Window:
+    """Audio of one call that its model is to judge, with the model's state. Each kind of model has its own subclass."""
+
+    __slots__ = ()
+
+
+@runtime_checkable
+class ModelDetector(Protocol):
+    """A detector of voice for one call, in two halves, so that one run of a model serves many calls.
+
+    For each frame of the call, in order, call `window` and then `decide`.
+    """
+
+    def window(self, frame: bytes) -> Window | None:
+        """Return what the next frame (20 ms, as for a Detector) asks of the model, or None if it asks nothing."""
+        ...
+
+    def decide(self, probability: float | None) -> bool:
+        """Return whether that frame holds voice.
+
+        `probability`: the model's answer to the frame's window, or None if the frame had none.
+        """
         ...
 
 
