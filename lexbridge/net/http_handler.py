@@ -53,8 +53,6 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
         """Prepare for a request on `connection`. `server`: the MediaServer."""
         super().__init__(connection.socket, connection.address, server, rfile=BytesIO())
         self._parser = connection.parser
-        self.early_bytes = b""
-        """Bytes of the WebSocket that arrived together with its handshake."""
 
     def answer(self, request: Request, admitted: Admitted) -> bool:
         """Answer `request`, and return whether the connection may serve another one."""
@@ -128,14 +126,14 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
             self._refuse(status)
             return
         self.upgrade_connection()
-        self.early_bytes = self._parser.take_rest()
+        early_bytes = self._parser.take_rest()
         self.write(b"")
         self._deadline.stop()  # not before the write: the peer may not read its earlier answers, and would hold it up
+        self.websocket.open(early_bytes)
         self.run_websocket()
 
     def run_websocket(self) -> None:
         """Serve the accepted WebSocket to its end."""
-        self.websocket.open()
         try:
             list(self.application(self.environ, lambda *_: lambda _: None))
         except Exception:

@@ -1,57 +1,52 @@
-"""One timer that reads all WebSockets of a process together."""
+"""The reading of all WebSockets of a process by one timer, in short slices."""
 
 import time
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from gevent import get_hub
-from gevent.monkey import get_original
 
-READ_TICK_S = 0.012
-"""Interval at which all WebSockets are read. It delays a frame by at most this much, and by half of it on average.
-Reading each socket as soon as it has data costs the process about twice the CPU."""
+from lexbridge.net.read_schedule import STEP_S, Line, ReadSchedule
 
 READABLE, WRITABLE = 1, 2
 """Event bits, which libev and epoll number alike."""
 
 
-class Readable(Protocol):
-    """A socket that the tick reads."""
-
-    def read(self, now_s: float) -> None:
-        """Read what has arrived, without waiting. `now_s`: time.monotonic()."""
-        ...
-
-
 class ReadTick:
-    """Reader of the WebSockets of one gevent hub. Its timer runs only while there are any."""
+    """Reader of the WebSockets of one gevent hub. Its timer runs only while there are any.
+
+    Each line that is due is read without asking the system first whether it has data. That costs 0.8 us where two
+    messages wait, as they do at nearly every visit of a quiet line, and 0.9 us where nothing waits. An epoll object
+    would cost 1.0 us in the first case, and would have to be kept for each group of lines.
+    """
 
     def __init__(self) -> None:
-        # An epoll object of its own, polled without waiting: one system call names all sockets that have data. gevent
-        # hides the class when it patches `select`.
-        self._epoll = get_original("select", "epoll")()
-        self._sockets: dict[int, Readable] = {}
-        self._timer = get_hub().loop.timer(READ_TICK_S, READ_TICK_S)
+        self._schedule: ReadSchedule[Line] = ReadSchedule()
+        loop = get_hub().loop
+        self._timer = loop.timer(STEP_S, STEP_S)
+        # A timer without delay runs after the sockets and timers that are due have had their turn. A callback of the
+        # hub could run before them.
+        self._rest = loop.timer(0.0)
 
-    def add(self, descriptor: int, websocket: Readable) -> None:
-        """Read `websocket` from now on."""
-        if not self._sockets:
-            self._timer.start(self._read_all)
-        self._sockets[descriptor] = websocket
-        self._epoll.register(descriptor, READABLE)
+    def add(self, line: Line) -> None:
+        """Read `line` from now on."""
+        if not len(self._schedule):
+            self._timer.start(self._step)
+        self._schedule.add(line)
 
-    def remove(self, descriptor: int) -> None:
-        """Stop reading the socket of `descriptor`. Do nothing if it is not being read."""
-        if self._sockets.pop(descriptor, None):
-            self._epoll.unregister(descriptor)
-            if not self._sockets:
-                self._timer.stop()
+    def remove(self, line: Line) -> None:
+        """Stop reading `line`. Do nothing if it is not being read."""
+        self._schedule.remove(line)
+        if not len(self._schedule):
+            self._timer.stop()
 
-    def _read_all(self) -> None:
-        now_s = time.monotonic()
-        for descriptor, _ in self._epoll.poll(0):
-            if websocket := self._sockets.get(descriptor):  # a socket that was read before may have removed this one
-                websocket.read(now_s)
+    def _step(self) -> None:
+        self._schedule.step(time.monotonic())
+        self._read_due()
+
+    def _read_due(self) -> None:
+        if self._schedule.read_due(time.monotonic):
+            self._rest.start(self._read_due)
 
 
 _ticks: WeakKeyDictionary[Any, ReadTick] = WeakKeyDictionary()

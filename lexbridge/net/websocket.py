@@ -1,49 +1,41 @@
 """The WebSocket of a media stream: gevent-websocket's, with limits, fair reading and less CPU.
 
-`read_tick.py` reads all sockets that have data together, and at most READ_BYTES of each. So no peer can hold the loop,
-whatever it sends, and a thousand calls wake the loop as often as one. `rfc6455.py` takes the bytes apart and enforces
-the limits. Nothing here waits for a peer without a deadline.
+`read_tick.py` reads the sockets in turn, and at most READ_BYTES of each. So no peer can hold the loop, whatever it
+sends, and a thousand calls wake the loop as often as one. `rfc6455.py` takes the bytes apart and enforces the limits.
+One receiver gets what a read brought, in the hub's callback. Nothing here waits for a peer without a deadline.
+
+    read tick -> read() -> MessageParser -> receiver.received(messages) -> pongs -> the answer to a close
 """
 
 import os
 import time
-from collections import deque
 from contextlib import suppress
-from random import uniform
 from socket import IPPROTO_TCP, SHUT_WR, TCP_NODELAY, TCP_NOTSENT_LOWAT
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import gevent
 import geventwebsocket.handler
 from gevent import get_hub
 from geventwebsocket.exceptions import WebSocketError
 from geventwebsocket.websocket import WebSocket
-from greenlet import getcurrent, greenlet
 
+from lexbridge.logs import Log
 from lexbridge.net import close_codes, rfc6455
+from lexbridge.net.message_queue import MessageQueue
 from lexbridge.net.output_queue import OutputQueue
 from lexbridge.net.read_tick import get_read_tick
 from lexbridge.net.refused import refused
-from lexbridge.net.rfc6455 import Close, Limits, MessageParser, Ping, Pong, Violation
+from lexbridge.net.rfc6455 import Close, Item, Limits, MessageParser, Ping, Pong, Violation
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 READ_BYTES = 4 * 1024
-"""Bytes read of one socket in one tick.
+"""Bytes read of one socket in one visit.
 
-That is 13 media messages, so 500 messages that a network held back are read in 0.4 s. It is also 600 pings, the most
+That is 13 media messages, so 500 messages that a network held back are read in 0.5 s. It is also 600 pings, the most
 work that so many bytes can make: 3 ms.
 """
-
-FAIR_SHARE = 5
-"""Messages that one receiver takes before every other socket has its turn.
-
-The call behind the socket spends about 30 us on each message.
-"""
-
-WAITING_MESSAGES = 100
-"""Messages that are read ahead of the receiver. While there are more, the socket is not read, and the peer waits."""
 
 DISCARDED_BYTES = 64 * 1024
 """Bytes read at once of input that nothing looks at."""
@@ -51,11 +43,29 @@ DISCARDED_BYTES = 64 * 1024
 MAX_LINGER_BYTES = 256 * 1024
 """Bytes that are read and dropped after the close, while the server waits for the peer to end the connection."""
 
-_MESSAGES = (str, bytes)
+
+class Receiver(Protocol):
+    """The taker of a socket's messages. The hub calls it, so it must neither raise nor switch greenlets."""
+
+    def received(self, messages: list[str | bytes | Pong], now_s: float) -> bool:
+        """Take the messages of one read, in order. Return whether the line is quiet, and may be read less often.
+
+        A message is bytes only if the limits allow binary messages. A pong comes only after a `ping`, and in its place:
+        every message that arrived before it comes before. `now_s`: time.monotonic() at the read.
+        """
+        ...
+
+    def ended(self) -> None:
+        """Note that no message will follow. The socket is closed, or about to be."""
+        ...
 
 
 class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no types
-    """A WebSocket that the hub reads. One greenlet at a time may call `receive`; any may call `send` and `close`."""
+    """A WebSocket that the hub reads, from the moment on at which it has a receiver.
+
+    Any greenlet may call `send` and `close`. An application of gevent-websocket's kind calls `receive`, on one greenlet
+    at a time; then the socket makes the receiver itself.
+    """
 
     closed: bool
     limits: Limits
@@ -69,50 +79,52 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         self._parser = MessageParser(handler.limits)
         self._read_bytes = handler.read_bytes
         self._socket = handler.socket
-        self._messages: deque[str | bytes | Pong] = deque()
+        self._receiver: Receiver | None = None
+        self._queue: MessageQueue | None = None
         self._has_pinged = False
-        self._ended = False  # no message will follow those in _messages
-        self._taken = 0
-        self._receiver: greenlet | None = None  # the greenlet that waits for a message
+        self._has_ended = False  # no message will follow
+        self._is_quiet = False
+        self._early_bytes = b""
         self._output = OutputQueue(self._socket, self.limits.output_bytes, self._timeouts.stall_s, self._fail)
-        self._hub = get_hub()
-        self._read_tick = get_read_tick(self._hub)
+        self._read_tick = get_read_tick(get_hub())
         self._descriptor = self._socket.fileno()
-        loop = self._hub.loop
-        self._paused = False  # the socket is not read until the receiver has taken the waiting messages
         self._heard_s = time.monotonic()
-        check_s = self._timeouts.idle_s * uniform(0.05, 0.1)
-        self._idle_check = loop.timer(check_s, check_s)
 
     def __del__(self) -> None:
         """Do nothing. The base class would send a close here, but the handler has ended the socket long before."""
 
     # What the application calls
 
+    def deliver_to(self, receiver: Receiver) -> None:
+        """Start reading, and hand over to `receiver` what is read. A socket has one receiver in its life."""
+        self._receiver = receiver
+        if self._has_ended:
+            receiver.ended()
+            return
+        self.resume_reading()
+        # Take what arrived together with the request: those bytes do not make the socket readable.
+        received, self._early_bytes = self._early_bytes, b""
+        self._take(received, self._heard_s)
+
+    def pause_reading(self) -> None:
+        """Stop reading, so that the peer waits. The time until `resume_reading` is no silence of the peer."""
+        self._read_tick.remove(self)
+
+    def resume_reading(self) -> None:
+        """Go on reading, unless the socket has ended."""
+        if not self._has_ended:
+            self._heard_s = time.monotonic()
+            self._read_tick.add(self)
+
     def receive(self) -> str | bytes | Pong | None:
         """Return the next message as soon as it has arrived, or None at the end. Raise nothing.
 
-        A message is bytes only if the limits allow binary messages. A pong is returned only after a `ping`, and in its
-        place: every message that arrived before it has been returned before.
+        `Receiver.received` describes the messages. A socket with another receiver cannot be read in this way.
         """
-        if self._messages:
-            self._taken += 1
-            if self._taken % FAIR_SHARE == 0:
-                gevent.sleep(0)
-        while not self._messages:
-            if self._ended:
-                return None
-            # The same as gevent's Waiter, but without one for each message: only `_take` and `_wake` switch back here.
-            self._receiver = getcurrent()
-            try:
-                self._hub.switch()
-            finally:
-                self._receiver = None
-        message = self._messages.popleft()
-        if self._paused and not self._messages and not self._ended:
-            self._paused = False
-            self._read_tick.add(self._descriptor, self)
-        return message
+        if self._queue is None:
+            self._queue = MessageQueue(self.pause_reading, self.resume_reading)
+            self.deliver_to(self._queue)
+        return self._queue.take()
 
     def send(self, message: str | bytes, binary: bool | None = None) -> None:
         """Send a message as soon as the peer takes it, without waiting for that.
@@ -151,15 +163,12 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
 
     # What the handler calls
 
-    def open(self) -> None:
-        """Start reading, after the 101 has been sent."""
+    def open(self, early_bytes: bytes) -> None:
+        """Prepare for messages, after the 101 has been sent. `early_bytes`: those that came with the handshake."""
         self._socket.settimeout(0.0)  # the hub uses the socket from here on, and must never wait for it
         self._socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         self._socket.setsockopt(IPPROTO_TCP, TCP_NOTSENT_LOWAT, 0)  # the system's default: `output_bytes` is the limit
-        self._idle_check.start(self._check_idle)
-        self._read_tick.add(self._descriptor, self)
-        # Take what arrived together with the request: those bytes do not make the socket readable.
-        self._take(self.handler.early_bytes, self._heard_s)
+        self._early_bytes = early_bytes
 
     def finish(self) -> None:
         """Wait, for `linger_s` at most, until the peer has taken the close and ended the connection. Release all.
@@ -167,63 +176,73 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         Closing a socket with unread input sends a reset, which destroys the close on its way (section 7.1.1).
         """
         self.close()
-        self._idle_check.stop()
         try:
             with suppress(OSError), gevent.Timeout(self._timeouts.linger_s, TimeoutError):  # the peer is gone, or late
                 self._output.wait_until_sent()
                 self._socket.settimeout(None)
                 linger(self._socket)
         finally:
-            self._messages.clear()
-            self._read_tick.remove(self._descriptor)
-            self._idle_check.stop()
-            self._idle_check.close()
             self._output.close()
+            self._receiver = self._queue = None  # each refers to the other
 
-    # What the hub calls
+    # What the read tick calls
 
-    def read(self, now_s: float) -> None:
-        """Read what has arrived, at most READ_BYTES of it. Never wait."""
+    def read(self, now_s: float) -> bool:
+        """Read what has arrived, at most READ_BYTES of it. Never wait. Return whether the line is quiet."""
         try:
             received = os.read(self._descriptor, self._read_bytes)  # half the price of gevent's recv
         except BlockingIOError:
-            return
+            self._check_idle(now_s)
+            return self._is_quiet
         except OSError:
             received = b""
         if not received:
             self.closed = True
             self._end()
-            return
+            return False
         self._take(received, now_s)
+        return self._is_quiet
+
+    def broke(self) -> None:
+        """Log the exception that is being handled, which is a bug, and close the socket."""
+        Log().exception("reader-broken")
+        self.close(close_codes.INTERNAL_ERROR)
 
     def _take(self, received: bytes, now_s: float) -> None:
         items = self._parser.push(received, now_s)
         if items or not self._parser.has_part:
             self._heard_s = now_s
+        else:
+            self._check_idle(now_s)
+        for item in items:
+            if type(item) is not str:
+                self._take_mixed(items, now_s)
+                return
+        if items:
+            # A line of which more waits to be read is not quiet.
+            self._is_quiet = self._deliver(items, now_s) and len(received) < self._read_bytes  # type: ignore[arg-type]
+
+    def _take_mixed(self, items: list[Item], now_s: float) -> None:
+        """Take what one read brought, if it is not text alone.
+
+        The messages go first. So a pong says that what came before its ping was worked on, and not just read.
+        """
+        messages: list[str | bytes | Pong] = []
         pongs = b""
         for item in items:
-            if isinstance(item, _MESSAGES):
-                self._messages.append(item)
-            elif isinstance(item, Ping):
+            if isinstance(item, Ping):
                 pongs += rfc6455.encode(rfc6455.PONG, item.payload)
-            elif isinstance(item, Pong):
-                if self._has_pinged:  # section 5.5.3: an unsolicited pong has no meaning
-                    self._messages.append(item)
-            else:
-                self._send_pongs(pongs)
-                pongs = b""
-                self._answer_close(item)
-        self._send_pongs(pongs)
-        if len(self._messages) > WAITING_MESSAGES:
-            self._paused = True
-            self._read_tick.remove(self._descriptor)
-        if self._receiver and self._messages:
-            self._receiver.switch()
-
-    def _send_pongs(self, pongs: bytes) -> None:
-        """Send several pongs at once: a system call for each would be most of the cost of a flood of pings."""
+            elif isinstance(item, str | bytes) or (isinstance(item, Pong) and self._has_pinged):
+                messages.append(item)  # section 5.5.3: an unsolicited pong has no meaning
+        if messages:
+            self._is_quiet = self._deliver(messages, now_s)
         if pongs and not self.closed:
-            self._output.put(pongs)
+            self._output.put(pongs)  # at once: a system call for each would be most of the cost of a flood of pings
+        if isinstance(items[-1], Close | Violation):  # nothing follows either of them
+            self._answer_close(items[-1])
+
+    def _deliver(self, messages: list[str | bytes | Pong], now_s: float) -> bool:
+        return self._receiver is not None and self._receiver.received(messages, now_s)
 
     def _answer_close(self, item: Close | Violation) -> None:
         if isinstance(item, Violation):
@@ -231,12 +250,9 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         # Section 5.5.1: the answer to a close has the peer's own code.
         self.close(close_codes.NORMAL if item.code == close_codes.NO_CODE else item.code, item.reason)
 
-    def _check_idle(self) -> None:
-        """Close the socket if the peer has sent nothing for `idle_s`. A timer per message would cost too much."""
-        now_s = time.monotonic()
-        if self._paused:
-            self._heard_s = now_s  # the socket is not being read, so the peer is not to blame
-        elif now_s - self._heard_s >= self._timeouts.idle_s:
+    def _check_idle(self, now_s: float) -> None:
+        """Close the socket if the peer has sent nothing for `idle_s`. Each visit looks, so that no timer is needed."""
+        if now_s - self._heard_s >= self._timeouts.idle_s:
             refused.count("silent")
             self.close(close_codes.GOING_AWAY, "silent")
 
@@ -248,15 +264,12 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         self._end()
 
     def _end(self) -> None:
-        self._ended = True
-        self._read_tick.remove(self._descriptor)
-        self._idle_check.stop()
-        if self._receiver:
-            self._hub.loop.run_callback(self._wake)
-
-    def _wake(self) -> None:
-        if self._receiver:
-            self._receiver.switch()
+        if self._has_ended:
+            return
+        self._has_ended = True
+        self._read_tick.remove(self)
+        if self._receiver is not None:
+            self._receiver.ended()
 
 
 # The handler looks its socket class up by this name. Replacing the socket object after the handshake instead would make

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from geventwebsocket.exceptions import WebSocketError
 
 from bench.harness.raw_client import RawClient, client_close, client_message, upgrade_request
 from lexbridge.net.refused import refused
-from lexbridge.net.rfc6455 import PING, PONG, TEXT, Limits
+from lexbridge.net.rfc6455 import PING, PONG, TEXT, Limits, Pong
 from lexbridge.net.websocket import MediaSocket
 from lexbridge.offline.commands.bridge_process import ROOT
 from tests.support.fixtures import Logged
@@ -38,6 +39,105 @@ def test_what_is_received_can_be_sent_back() -> None:
         ended = end_of(address, client_message("\u20ac" * 1000))
     assert ended.messages == ((TEXT, ("\u20ac" * 1000).encode()),)
     assert (ended.code, ended.reason) == (4000, b"enough")
+
+
+class Recorder:
+    """A receiver that notes what it is told, in order, and does with each list of messages what `work` does."""
+
+    def __init__(self, work: Callable[[list[str | bytes | Pong]], object] = list) -> None:
+        self._work = work
+        self.told: list[str | bytes | Pong | None] = []
+        self.over = Event()
+
+    def received(self, messages: list[str | bytes | Pong], now_s: float) -> bool:
+        self.told += messages
+        self._work(messages)
+        return True
+
+    def ended(self) -> None:
+        self.told.append(None)
+        self.over.set()
+
+    def serve(self, websocket: MediaSocket) -> None:
+        """Serve a socket to its end."""
+        websocket.deliver_to(self)
+        assert self.over.wait(DEADLINE_S)
+
+
+def test_a_receiver_gets_each_message_in_order_and_then_the_end() -> None:
+    recorder = Recorder()
+    with served(recorder.serve) as address:
+        end_of(address, client_message("a") + client_message(b"p", PING) + client_message("b") + client_close())
+    assert recorder.told == ["a", "b", None]
+
+
+def test_a_pong_follows_the_work_on_what_came_before_its_ping() -> None:
+    """A peer that measures how late it is answered sees the work on its messages, and not the reading alone."""
+    sockets: list[MediaSocket] = []
+    recorder = Recorder(lambda messages: [sockets[0].send(f"worked on {one}") for one in messages])
+
+    def view(websocket: MediaSocket) -> None:
+        sockets.append(websocket)
+        recorder.serve(websocket)
+
+    with served(view) as address:
+        ended = end_of(address, client_message("a") + client_message(b"p", PING) + client_close())
+    assert ended.messages == ((TEXT, b"worked on a"), (PONG, b"p"))
+
+
+def test_a_bug_in_a_receiver_ends_its_socket_and_no_other(logged: Logged) -> None:
+    def break_at_b(messages: list[str | bytes | Pong]) -> None:
+        if "b" in messages:
+            raise RuntimeError("a bug")
+
+    recorder = Recorder(break_at_b)
+    with served(recorder.serve) as address, RawClient(address, DEADLINE_S) as good, RawClient(address) as bad:
+        for client in (good, bad):
+            assert client.upgrade() == 101
+        bad.send(client_message("b"))
+        assert bad.end().code == 1011
+        good.send(client_message("g") + client_close())
+        assert good.end().code == 1000
+    assert [line["event"] for line in logged() if line["level"] == "error"] == ["reader-broken"]
+
+
+def test_a_pause_of_the_reading_is_no_silence() -> None:
+    paused, sockets = Event(), list[MediaSocket]()
+
+    def pause(_: list[str | bytes | Pong]) -> None:
+        if not paused.is_set():
+            sockets[0].pause_reading()
+            paused.set()
+
+    recorder = Recorder(pause)
+
+    def view(websocket: MediaSocket) -> None:
+        sockets.append(websocket)
+        recorder.serve(websocket)
+
+    with served(view, timeouts=SHORT) as address, RawClient(address, DEADLINE_S) as client:
+        assert client.upgrade() == 101
+        client.send(client_message("a"))
+        assert paused.wait(DEADLINE_S)
+        client.send(client_message("b") + client_close())
+        gevent.sleep(1)  # three times `idle_s`
+        assert recorder.told == ["a"]
+        sockets[0].resume_reading()
+        assert client.end().code == 1000
+    assert recorder.told == ["a", "b", None]
+
+
+def test_a_late_receiver_hears_of_the_end() -> None:
+    recorder = Recorder()
+
+    def view(websocket: MediaSocket) -> None:
+        websocket.close(4000)
+        recorder.serve(websocket)
+        websocket.resume_reading()  # nothing
+
+    with served(view) as address:
+        assert end_of(address, client_message("a")).code == 4000
+    assert recorder.told == [None]
 
 
 def test_a_view_that_returns_closes_normally() -> None:
@@ -82,7 +182,10 @@ def test_a_socket_that_is_not_read_waits_and_is_not_silent() -> None:
     taken = Event()
 
     def late(websocket: MediaSocket) -> None:
+        first = websocket.receive()  # which starts the reading
+        assert first is not None
         taken.wait(DEADLINE_S)
+        websocket.send(first)
         echo(websocket)
 
     with served(late, timeouts=SHORT) as address, RawClient(address, DEADLINE_S) as client:

@@ -71,6 +71,7 @@ PURE = [
     "net/close_codes.py",
     "net/rfc6455.py",
     "net/http_request.py",
+    "net/read_schedule.py",
     "net/token_bucket.py",
 ]
 """Files and folders of lexbridge that do no I/O and read no clock. Their own tests reach every branch of them."""
