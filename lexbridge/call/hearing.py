@@ -1,7 +1,7 @@
 """Hearing of the caller's audio, slice by slice, so that no call makes the others wait for long.
 
 One message may bring much media, or skip much time. What it brings is heard in slices of SLICE_MS, and the actions of
-the call are carried out after each slice.
+the call are carried out after each slice. A detector with a model also stops the hearing, until its model has answered.
 """
 
 from collections import deque
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from lexbridge.audio.endpointing import Endpointer, Listening, SpeechEvent
 from lexbridge.audio.pcm import FRAME_MS, decode_mulaw
-from lexbridge.audio.vad.base import Detector
+from lexbridge.audio.vad.base import Detector, ModelDetector, Window
 from lexbridge.call.events import Media
 from lexbridge.call.inbound_audio import InboundAudio
 
@@ -23,14 +23,25 @@ JUMP_MS = 1000
 
 The caller may have spoken in so long a gap, or the timestamps are wrong."""
 
+Answer = bool | Window
+"""What a detector says to a frame: whether the frame is voiced, or what its model has to be asked first."""
+
 
 class Hearing:
     """The caller's audio on its way through the detector to the endpointer."""
 
-    def __init__(self, detector: Detector, endpointer: Endpointer) -> None:
-        self._detector = detector
+    def __init__(self, detector: Detector | ModelDetector, endpointer: Endpointer) -> None:
+        self.ask: Callable[[bytes], Answer]
+        self._decide: Callable[[float | None], bool] | None = None
+        if isinstance(detector, ModelDetector):
+            self.ask, self._decide = _asking(detector), detector.decide
+        else:
+            self.ask = detector.is_voiced
         self._endpointer = endpointer
         self._unheard: deque[bytes] = deque()  # frames, mu-law
+        self._answer: bool | None = None  # to the next frame, if the detector was asked before
+        self.window: Window | None = None
+        """The window that the detector's model has to judge before the next frame is heard, or None if none is."""
         self.audio = InboundAudio()
 
     @property
@@ -48,10 +59,17 @@ class Hearing:
         """Whether media has come that was not heard yet."""
         return bool(self._unheard)
 
-    def push(self, media: Media) -> None:
-        """Take media. It is heard by `next_slice`."""
+    def push(self, media: Media, answer: Answer | None = None) -> None:
+        """Take media. It is heard by `next_slice`.
+
+        `answer`: the detector's, if `media` is one frame for which it was asked already. None: it was not.
+        """
         filled_ms = self.audio.filled_ms
         self._unheard.extend(self.audio.push(media))
+        if isinstance(answer, Window):
+            self.window = answer
+        else:
+            self._answer = answer
         missing_ms = self.audio.filled_ms - filled_ms
         if missing_ms >= JUMP_MS:
             self._endpointer.extend_wait(missing_ms)
@@ -60,17 +78,48 @@ class Hearing:
         """Take `ms` in which no media came, as silence."""
         self._unheard.extend(self.audio.silence(ms))
 
+    def take_probability(self, probability: float) -> None:
+        """Take the model's judgement of `window`, with which `next_slice` goes on."""
+        if self.window is not None and self._decide is not None:
+            self.window, self._answer = None, self._decide(probability)
+
     def next_slice(self, listening: Callable[[], Listening | None]) -> Iterator[SpeechEvent]:
-        """Hear the next SLICE_MS, and yield what the caller does in them.
+        """Hear the next SLICE_MS, or up to the next `window`, and yield what the caller does in them.
 
         `listening` tells before each frame how it is to be listened to. What the caller did before has to be dealt with
         by then, so take each event before the next.
         """
         for _ in range(min(len(self._unheard), SLICE_MS // FRAME_MS)):
-            frame = self._unheard.popleft()
-            voiced = self._detector.is_voiced(decode_mulaw(frame))
-            yield from self._endpointer.push(frame, voiced, listening())
+            answer = self._next_answer()
+            if answer is None:
+                return
+            yield from self._endpointer.push(self._unheard.popleft(), answer, listening())
+
+    def _next_answer(self) -> bool | None:
+        """Return whether the next frame is voiced, or None if the model has to be asked first."""
+        if self.window is not None:
+            return None
+        known, self._answer = self._answer, None
+        if known is not None:
+            return known
+        answer = self.ask(decode_mulaw(self._unheard[0]))
+        if isinstance(answer, Window):
+            self.window = answer
+            return None
+        return answer
 
     def drop(self) -> None:
         """Drop what was not heard yet."""
         self._unheard.clear()
+        self.window = self._answer = None
+
+
+def _asking(detector: ModelDetector) -> Callable[[bytes], Answer]:
+    """Return a function that asks `detector` for a frame as far as it can answer without its model."""
+    window_of, decide = detector.window, detector.decide
+
+    def ask(frame: bytes) -> Answer:
+        window = window_of(frame)
+        return decide(None) if window is None else window
+
+    return ask
