@@ -44,6 +44,8 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
     """Handler of one request. A client's fault never leaves a traceback."""
 
     websocket: MediaSocket
+    detached: MediaSocket | None = None
+    """The WebSocket that this handler has opened and that goes on without it."""
     SUPPORTED_VERSIONS = ("13",)
     limits = Limits()
     timeouts = Timeouts()
@@ -133,16 +135,19 @@ class MediaSocketHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-webs
         self.run_websocket()
 
     def run_websocket(self) -> None:
-        """Serve the accepted WebSocket to its end."""
+        """Serve the accepted WebSocket to its end, or leave it to the receiver to which the application gave it."""
+        websocket = self.websocket
+        del self.websocket
         try:
             list(self.application(self.environ, lambda *_: lambda _: None))
         except Exception:
             Log().exception("socket-broken")
-            self.websocket.close(close_codes.INTERNAL_ERROR)
-        finally:
-            self.websocket.finish()
-            self.environ["wsgi.websocket"] = None
-            del self.websocket
+            websocket.close(close_codes.INTERNAL_ERROR)
+        self.environ["wsgi.websocket"] = None
+        if websocket.is_served:
+            self.detached = websocket
+        else:
+            websocket.finish()
 
     def _wants_upgrade(self) -> bool:
         """Return whether the request is a signed handshake at a WebSocket's route. Otherwise Flask answers it."""

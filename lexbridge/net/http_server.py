@@ -7,6 +7,7 @@ import errno
 import resource
 import time
 from collections.abc import Callable
+from functools import partial
 from socket import IPPROTO_TCP, SO_RCVBUF, SOL_SOCKET, TCP_NOTSENT_LOWAT
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from lexbridge.net.http_request import Request
 from lexbridge.net.policies import AcceptPolicy, AdmitAll, Admitted, RequestPolicy
 from lexbridge.net.refused import refused
 from lexbridge.net.token_bucket import TokenBucket
+from lexbridge.net.websocket import MediaSocket
 
 RECEIVE_BUFFER_BYTES = 64 * 1024
 """Receive buffer of each connection in the system, which Linux doubles: 10 s of media. By default a stranger gets 6 MB.
@@ -204,17 +206,30 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
         gevent.spawn(self._answer, connections, connection, request, admitted)
 
     def _answer(self, connections: Connections, connection: Connection, request: Request, admitted: Admitted) -> None:
-        """Answer a request, in a greenlet of its own. A WebSocket is served to its end."""
+        """Answer a request, in a greenlet of its own. A WebSocket is served to its end, or goes on without it."""
         keeps = False
         is_websocket = becomes_websocket(request, admitted)
+        handler = self.handler_class(connection, self)
         try:
-            keeps = self.handler_class(connection, self).answer(request, admitted)
+            keeps = handler.answer(request, admitted)
         finally:
-            connections.open_sockets -= is_websocket
-            self._report()
-            if self._connections is not connections or is_websocket:
-                connection.close()
-            elif keeps:
-                connections.read_next(connection)
+            if (websocket := handler.detached) is not None:
+                websocket.detach(partial(gevent.spawn, self._finish, connections, connection.socket, websocket))
             else:
-                connections.linger(connection)
+                connections.open_sockets -= is_websocket
+                self._report()
+                if self._connections is not connections or is_websocket:
+                    connection.close()
+                elif keeps:
+                    connections.read_next(connection)
+                else:
+                    connections.linger(connection)
+
+    def _finish(self, connections: Connections, connection: Any, websocket: MediaSocket) -> None:
+        """Finish a WebSocket that went on without its handshake, in a greenlet of its own, and close `connection`."""
+        try:
+            websocket.finish()
+        finally:
+            connections.open_sockets -= 1
+            self._report()
+            connection.close()

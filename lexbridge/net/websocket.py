@@ -9,6 +9,7 @@ One receiver gets what a read brought, in the hub's callback. Nothing here waits
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from socket import IPPROTO_TCP, SHUT_WR, TCP_NODELAY, TCP_NOTSENT_LOWAT
 from typing import TYPE_CHECKING, Any, Protocol
@@ -63,8 +64,9 @@ class Receiver(Protocol):
 class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no types
     """A WebSocket that the hub reads, from the moment on at which it has a receiver.
 
-    Any greenlet may call `send` and `close`. An application of gevent-websocket's kind calls `receive`, on one greenlet
-    at a time; then the socket makes the receiver itself.
+    A view that calls `deliver_to` may return at once: the receiver serves the socket, and nothing of the handshake is
+    kept. A view of gevent-websocket's kind calls `receive` instead, on one greenlet at a time, and its end is that of
+    the socket. Any greenlet may call `send` and `close`.
     """
 
     closed: bool
@@ -83,6 +85,7 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         self._queue: MessageQueue | None = None
         self._has_pinged = False
         self._has_ended = False  # no message will follow
+        self._on_end: Callable[[], object] | None = None
         self._is_quiet = False
         self._early_bytes = b""
         self._output = OutputQueue(self._socket, self.limits.output_bytes, self._timeouts.stall_s, self._fail)
@@ -169,6 +172,22 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         self._socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         self._socket.setsockopt(IPPROTO_TCP, TCP_NOTSENT_LOWAT, 0)  # the system's default: `output_bytes` is the limit
         self._early_bytes = early_bytes
+
+    @property
+    def is_served(self) -> bool:
+        """Whether a receiver serves the socket, so that the view may return."""
+        return self._receiver is not None and self._queue is None
+
+    def detach(self, on_end: Callable[[], object]) -> None:
+        """Let go of the handshake, because the view has returned and a receiver serves the socket.
+
+        `on_end`: called once the socket has ended, to have it finished. It must neither raise nor switch greenlets.
+        """
+        self.environ = self.handler = self.stream = self.raw_read = self.raw_write = self.utf8validator = None
+        if self._has_ended:
+            on_end()
+        else:
+            self._on_end = on_end
 
     def finish(self) -> None:
         """Wait, for `linger_s` at most, until the peer has taken the close and ended the connection. Release all.
@@ -270,6 +289,9 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         self._read_tick.remove(self)
         if self._receiver is not None:
             self._receiver.ended()
+        if self._on_end is not None:
+            on_end, self._on_end = self._on_end, None
+            on_end()
 
 
 # The handler looks its socket class up by this name. Replacing the socket object after the handshake instead would make

@@ -1,5 +1,6 @@
 """The WebSocket and its handler on real connections: what they refuse, how they wait and end."""
 
+import gc
 import socket
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from gevent.event import Event
 from geventwebsocket.exceptions import WebSocketError
 
 from bench.harness.raw_client import RawClient, client_close, client_message, upgrade_request
+from lexbridge.net.http_request import Request
+from lexbridge.net.policies import AdmitAll, Admitted
 from lexbridge.net.refused import refused
 from lexbridge.net.rfc6455 import PING, PONG, TEXT, Limits, Pong
 from lexbridge.net.websocket import MediaSocket
@@ -138,6 +141,32 @@ def test_a_late_receiver_hears_of_the_end() -> None:
     with served(view) as address:
         assert end_of(address, client_message("a")).code == 4000
     assert recorder.told == [None]
+
+
+def test_a_view_may_leave_its_socket_to_a_receiver() -> None:
+    """Nothing of the handshake is kept then: neither the handler, nor the request's environ, nor a greenlet."""
+
+    def living(kind: type) -> int:
+        return sum(type(found) is kind for found in gc.get_objects())
+
+    class Left:
+        """A value of the environ."""
+
+    class Leaving(AdmitAll):
+        def check_request(self, request: Request, open_sockets: int) -> Admitted:
+            return Admitted(is_trusted=True, environ={"left": Left()})
+
+    recorder = Recorder()
+    with served(lambda websocket: websocket.deliver_to(recorder), Leaving()) as address:
+        gc.collect()
+        before = living(gevent.Greenlet)
+        with RawClient(address, DEADLINE_S) as client:
+            assert client.upgrade() == 101
+            gc.collect()
+            assert (living(Left), living(gevent.Greenlet)) == (0, before)
+            client.send(client_message("a") + client_close(4321))
+            assert client.end().code == 4321
+    assert recorder.told == ["a", None]
 
 
 def test_a_view_that_returns_closes_normally() -> None:
