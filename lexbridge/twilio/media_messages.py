@@ -9,7 +9,9 @@ import binascii
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from lexbridge.call.actions import SendAudio, SendMark, StreamOutput
 from lexbridge.call.events import (
@@ -28,6 +30,25 @@ from lexbridge.errors import MediaStreamError
 _LONGEST_MS = 1e12
 """Largest timestamp that is believed, in milliseconds: 30 years."""
 
+_LONGEST_QUICK = 1000
+"""Longest message that is decoded in one step, in characters, because a longer one may nest too deep for one of the two
+parsers and not for the other. A message of 20 ms has 400."""
+
+
+class _CallersAudio(msgspec.Struct, frozen=True, gc=False):
+    track: Literal["inbound"]
+    timestamp: Annotated[float, msgspec.Meta(ge=-_LONGEST_MS, le=_LONGEST_MS)]  # false for NaN, too
+    payload: bytes  # base64 in the text
+
+
+class _CallersMessage(msgspec.Struct, frozen=True, gc=False):
+    event: Literal["media"]
+    media: _CallersAudio
+
+
+# `strict=False`: a number may stand in a JSON string.
+_decode_callers_message = msgspec.json.Decoder(_CallersMessage, strict=False).decode
+
 
 def parse(text: str) -> StreamEvent:
     """Return a message of the media socket as an event.
@@ -35,6 +56,19 @@ def parse(text: str) -> StreamEvent:
     Fields that lexbridge does not use may hold anything. Raise MediaStreamError, and nothing else, if the call cannot
     go on: the text is not a JSON object, `start` does not name the stream and its call, or audio cannot be decoded.
     """
+    # Nearly all messages bring the caller's audio, fifty a second for each call, so those are decoded in one step. It
+    # takes less than `parse_any` and never anything else, so what it refuses is read again.
+    if len(text) > _LONGEST_QUICK:
+        return parse_any(text)
+    try:
+        audio = _decode_callers_message(text).media
+    except (msgspec.MsgspecError, ValueError):  # ValueError: half of a surrogate pair
+        return parse_any(text)
+    return Media(audio.timestamp, True, audio.payload)
+
+
+def parse_any(text: str) -> StreamEvent:
+    """Return what `parse` returns, or raise what it raises, for any message, slowly."""
     try:
         message = json.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: not JSON, or a number of thousands of digits
@@ -132,7 +166,7 @@ def encode(action: StreamOutput, stream_sid: str) -> str:
     """Return the JSON text that makes Twilio carry out `action` in the stream `stream_sid`."""
     match action:
         case SendAudio():  # fifty times a second for each call: no json.dumps
-            payload = base64.b64encode(action.mulaw).decode("ascii")
+            payload = binascii.b2a_base64(action.mulaw, newline=False).decode()
             return f'{{"event":"media","streamSid":"{stream_sid}","media":{{"payload":"{payload}"}}}}'
         case SendMark():
             return json.dumps({"event": "mark", "streamSid": stream_sid, "mark": {"name": action.name}})
