@@ -17,6 +17,7 @@ from lexbridge.net.close_codes import (
     UNSUPPORTED_DATA,
     is_legal_code,
 )
+from lexbridge.net.masking import unmask
 from lexbridge.net.token_bucket import TokenBucket
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
@@ -28,6 +29,7 @@ _FIN = 0x80
 _RESERVED = 0x70
 _MASKED = 0x80
 _WHOLE_TEXT = _FIN | TEXT
+_MASKED_TWO_BYTES = _MASKED | 126  # second byte of a header that gives the length in two bytes more
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,31 +136,54 @@ class MessageParser:
         return items
 
     def _read(self, buffer: bytes, now_s: float, items: list[Item]) -> None:
-        """Take whole WebSocket frames from `buffer`: header, mask and payload (section 5.2)."""
+        """Take whole WebSocket frames from `buffer` (section 5.2)."""
         at, end = 0, len(buffer)
-        while end - at >= 2 and not self._over:
-            first, second = buffer[at], buffer[at + 1]
-            if first != _WHOLE_TEXT or second < _MASKED or self._fragments:
-                self._check(first, second)
-            length, mask_at = second & 0x7F, at + 2
-            if length > MAX_CONTROL_BYTES:
-                mask_at += 2 if length == 126 else 8
-                if end < mask_at:
-                    break
-                length = _extended_length(buffer, at + 2, mask_at)
-            if length + self._size > self._limits.message_bytes and not first & 0x8:
-                raise _ViolatedError(TOO_BIG, "message too big")
-            payload_at = mask_at + 4
-            if end < payload_at + length:
+        while not self._over:
+            if not self._fragments:
+                at = self._read_usual(buffer, at, now_s, items)
+            if end - at < 2 or not (taken := self._read_any(buffer, at, now_s, items)):
                 break
-            at = payload_at + length
+            at += taken
+        self._rest = buffer[at:]
+
+    def _read_usual(self, buffer: bytes, at: int, now_s: float, items: list[Item]) -> int:
+        """Take whole texts of 126 to 65,535 bytes, fifty a second of each call. Return where others, or none, begin."""
+        end, longest = len(buffer), self._limits.message_bytes
+        while end - at >= 8 and buffer[at] == _WHOLE_TEXT and buffer[at + 1] == _MASKED_TWO_BYTES:
+            length, payload_at = buffer[at + 2] << 8 | buffer[at + 3], at + 8
+            next_at = payload_at + length
+            if not MAX_CONTROL_BYTES < length <= longest or next_at > end:
+                break
             if not self._bucket.take(now_s):
                 raise _ViolatedError(POLICY_VIOLATION, "too many messages")
-            # Section 5.3. Two large integers are 30 times as fast as a loop over the bytes.
-            mask = (buffer[mask_at:payload_at] * (length // 4 + 1))[:length]
-            masked = int.from_bytes(buffer[payload_at:at], "little")
-            self._take(first, (masked ^ int.from_bytes(mask, "little")).to_bytes(length, "little"), items)
-        self._rest = buffer[at:]
+            try:
+                items.append(unmask(buffer[payload_at:next_at], buffer[at + 4 : payload_at]).decode())
+            except UnicodeDecodeError:
+                raise _ViolatedError(INVALID_PAYLOAD, "invalid UTF-8") from None
+            at = next_at
+        return at
+
+    def _read_any(self, buffer: bytes, at: int, now_s: float, items: list[Item]) -> int:
+        """Take one WebSocket frame: header, mask and payload. Return its length, or 0 if it has not arrived whole."""
+        first, second = buffer[at], buffer[at + 1]
+        if first != _WHOLE_TEXT or second < _MASKED or self._fragments:
+            self._check(first, second)
+        length, mask_at, end = second & 0x7F, at + 2, len(buffer)
+        if length > MAX_CONTROL_BYTES:
+            mask_at += 2 if length == 126 else 8
+            if end < mask_at:
+                return 0
+            length = _extended_length(buffer, at + 2, mask_at)
+        if length + self._size > self._limits.message_bytes and not first & 0x8:
+            raise _ViolatedError(TOO_BIG, "message too big")
+        payload_at = mask_at + 4
+        next_at = payload_at + length
+        if end < next_at:
+            return 0
+        if not self._bucket.take(now_s):
+            raise _ViolatedError(POLICY_VIOLATION, "too many messages")
+        self._take(first, unmask(buffer[payload_at:next_at], buffer[mask_at:payload_at]), items)
+        return next_at - at
 
     def _check(self, first: int, second: int) -> None:
         """Raise a violation if the first two bytes of a header are wrong in any case (sections 5.1 to 5.5)."""

@@ -1,12 +1,16 @@
 """The parser of the WebSocket protocol: its messages never depend on how the bytes were cut."""
 
+import importlib
 import struct
+import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.harness.raw_client import client_close, client_message
+from lexbridge.net import masking, rfc6455
 from lexbridge.net.close_codes import NO_CODE, is_legal_code
 from lexbridge.net.rfc6455 import (
     BINARY,
@@ -30,6 +34,15 @@ from tests.support.property_tests import examples
 SMALL = Limits(message_bytes=200, fragments=4, rate_hz=10, burst=20)
 
 
+@pytest.fixture(scope="module", autouse=True, params=["as installed", "by integers"])
+def unmask(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run every test with each function that takes a mask off."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "by integers":
+            patch.setattr(rfc6455, "unmask", masking.unmask_by_integers)
+        yield
+
+
 def parse(received: bytes, limits: Limits = SMALL) -> list[Item]:
     return MessageParser(limits).push(received, 0.0)
 
@@ -43,6 +56,21 @@ def test_a_text_of_any_size_comes_out_as_it_was(size: int) -> None:
 def test_every_mask_is_taken_off() -> None:
     for mask in (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x01\x80\x00\xfe"):
         assert parse(client_message("every mask", mask=mask)) == ["every mask"]
+
+
+@given(st.binary(max_size=600), st.binary(min_size=4, max_size=4))
+@examples(300)
+def test_both_functions_take_off_any_mask(payload: bytes, mask: bytes) -> None:
+    masked = client_message(payload, mask=mask)[-len(payload) :] if payload else b""
+    assert masking.unmask(masked, mask) == masking.unmask_by_integers(masked, mask) == payload
+
+
+def test_without_the_package_integers_take_the_mask_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert masking.unmask is not masking.unmask_by_integers
+    monkeypatch.setitem(sys.modules, "websockets.speedups", None)
+    assert importlib.reload(masking).unmask is masking.unmask_by_integers
+    monkeypatch.undo()
+    importlib.reload(masking)
 
 
 def test_many_messages_in_one_read() -> None:
@@ -86,11 +114,18 @@ BROKEN = {
     "a text within a text": (part("x", TEXT) + client_message("y"), 1002),
     "a text fragment within a text": (part("x", TEXT) + part("y", TEXT), 1002),
     "too big": (client_message("x" * 201), 1009),
+    "too big, after a usual one": (client_message("x" * 200) + client_message("x" * 201), 1009),
+    "UTF-8 not valid, of usual length": (client_message(b"x" * 150 + b"\xff"), 1007),
+    "not masked, of usual length": (client_message("x" * 150, mask=None), 1002),
+    "a usual message too many": (client_message("x" * 150) * 21, 1008),
+    "a text of usual length within a text": (part("x", TEXT) + client_message("y" * 150), 1002),
+    "a reserved bit on a usual message": (client_message("x" * 150, reserved=0x40), 1002),
     "too big, said only": (client_message(length=201)[:4], 1009),
     "2^62": (client_message(length=1 << 62), 1009),
     "2^63 + 5": (client_message(length=(1 << 63) + 5), 1009),
     "too big in fragments": (part("x" * 150, TEXT) + rest("x" * 51), 1009),
     "length in two bytes for one": (bytes((0x81, 0xFE, 0, 5)) + b"mask", 1002),
+    "length in two bytes for one, all there": (bytes((0x81, 0xFE, 0, 125)) + b"mask" + b"x" * 125, 1002),
     "length in eight bytes for two": (bytes((0x81, 0xFF)) + struct.pack("!Q", 126) + b"mask", 1002),
     "a fragment too many": (part("x", TEXT) + part("x") * 3 + rest("x"), 1008),
     "a message too many": (client_message("x") * 21, 1008),
@@ -164,6 +199,8 @@ def test_any_split_gives_the_same(broken: list[str], data: st.DataObject) -> Non
         [
             client_message("text"),
             client_message("\u20ac" * 40),
+            client_message("x" * 126),
+            client_message("\u20ac" * 66),
             client_message(b"ping", PING),
             client_message(b"", PONG),
             part(b"\xe2\x82", TEXT) + client_message(b"", PING) + rest(b"\xac!"),

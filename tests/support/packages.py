@@ -69,6 +69,7 @@ PURE = [
     "twilio/say.py",
     "twilio/twiml.py",
     "net/close_codes.py",
+    "net/masking.py",
     "net/rfc6455.py",
     "net/http_request.py",
     "net/read_schedule.py",
