@@ -8,16 +8,9 @@ import gevent
 
 from lexbridge.bridge.call_control import CallControl
 from lexbridge.call.actions import UpdateCall
+from lexbridge.call.events import CallNotFound, UpdateFailed
 from lexbridge.errors import CallControlError, CallGone
 from lexbridge.logs import Log
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateFailed:
-    """The failure of the UpdateCall `number`: Twilio did not carry it out."""
-
-    number: int
-    error: CallControlError
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +31,7 @@ class CallUpdates:
     def __init__(
         self,
         call_control: CallControl,
-        post: Callable[[UpdateFailed | HandedOver], object],
+        post: Callable[[UpdateFailed | CallNotFound | HandedOver], object],
         on_taken: Callable[[int], object] = _ignore,
     ) -> None:
         """`post`: takes what came of an update; it may block. `on_taken`: called with the number of each update as soon
@@ -80,13 +73,13 @@ class CallUpdates:
             self._on_taken(update.number)
             if update.hands_over:
                 self._post(HandedOver())
-        except CallGone as error:
+        except CallGone:
             self._next = None
             self.log.info("call-gone")
-            self._post(UpdateFailed(update.number, error))
+            self._post(CallNotFound())
         except CallControlError as error:
             self.log.error("call-update-failed", error=str(error), host=error.host, check=error.check)
-            self._post(UpdateFailed(update.number, error))
-        except Exception as error:
+            self._post(UpdateFailed(update.number))
+        except Exception:
             self.log.exception("call-update-broken")
-            self._post(UpdateFailed(update.number, CallControlError(type(error).__name__)))
+            self._post(UpdateFailed(update.number))

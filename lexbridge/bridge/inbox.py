@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from lexbridge.bridge.call_updates import HandedOver, UpdateFailed
-from lexbridge.bridge.lex_events import LexEvent
-from lexbridge.call.events import Stopped
+from lexbridge.bridge.call_updates import HandedOver
+from lexbridge.call.events import CallEvent, Stopped
 from lexbridge.errors import MediaStreamError
 from lexbridge.net.rfc6455 import Pong
 from lexbridge.twilio.media_messages import parse
@@ -19,20 +18,8 @@ class SocketClosed:
 
 
 @dataclass(frozen=True, slots=True)
-class SilencePassed:
-    """The passing of `ms` without media, on a stream whose peer does not answer pings."""
-
-    ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class TakenOver:
     """The notice that a newer stream has the call."""
-
-
-@dataclass(frozen=True, slots=True)
-class LeaveRequested:
-    """The request to go on in another process, because this one is about to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +27,8 @@ class CloseRequested:
     """The request to close the stream now."""
 
 
-InboxItem = (
-    str
-    | Pong
-    | SilencePassed
-    | LexEvent
-    | UpdateFailed
-    | HandedOver
-    | SocketClosed
-    | TakenOver
-    | LeaveRequested
-    | CloseRequested
-)
-"""An item of the inbox. A text is a message of the media stream."""
+InboxItem = str | Pong | CallEvent | HandedOver | SocketClosed | TakenOver | CloseRequested
+"""An item of the inbox. A text is a message of the media stream, and most of the others are events of the call."""
 
 
 def ends_stream(item: InboxItem) -> bool:

@@ -5,16 +5,18 @@ from dataclasses import replace
 
 import gevent
 
-from lexbridge.bridge.lex_events import (
+from lexbridge.call.actions import BeginDialog, OpenUtterance, SendKeys
+from lexbridge.call.events import (
+    CallEvent,
     LexEvent,
     LexFailed,
     LexReplied,
+    LexSpeechEnded,
     LexSpeechFailed,
     LexSpoke,
     SessionFetched,
     SessionFetchFailed,
 )
-from lexbridge.call.actions import BeginDialog, OpenUtterance, SendKeys
 from lexbridge.errors import LexError, LexRejected, LexUnavailable, LexUnreadable
 from lexbridge.lex.model import Message, Reply
 from lexbridge.lex.runtime import LexRequest, LexRuntime
@@ -68,10 +70,12 @@ class LexRequests:
         if turn in self._greenlets:  # the last of its audio may wait in the inbox
             self._greenlets.pop(turn).kill(block=False)
 
-    def forget(self, turn: int) -> None:
-        """Drop a request whose answer has been taken completely."""
-        self._utterances.pop(turn, None)
-        self._greenlets.pop(turn, None)
+    def forget_finished(self, event: CallEvent) -> None:
+        """Drop the request whose answer is complete with `event`, if it is one of Lex's."""
+        match event:
+            case LexReplied(speaks=False) | LexFailed() | LexSpeechEnded() | LexSpeechFailed():
+                self._utterances.pop(event.turn, None)
+                self._greenlets.pop(event.turn, None)
 
     def fetch_session(self, session_id: str) -> None:
         """Ask Lex for the position of the dialog."""
@@ -117,7 +121,7 @@ class LexRequests:
             self._post_speech(turn, speech)
             if speech.is_cut:
                 log.warning("lex-audio-failed", error="its audio does not end: cut off")
-            result = LexSpoke(turn, b"")
+            result = LexSpeechEnded(turn)
         except LexError as error:
             log.warning("lex-audio-failed", error=str(error))
         except Exception:
@@ -146,7 +150,7 @@ class LexRequests:
                         raise LexUnavailable("its answer has no audio")
                 finally:
                     speech.close()
-            result = LexSpoke(turn, b"")
+            result = LexSpeechEnded(turn)
         except LexError as error:
             self.log.warning("words-not-voiced", error=str(error), check="lex:PutSession")
         except Exception:

@@ -21,17 +21,14 @@ from lexbridge.bridge import stream_stop
 from lexbridge.bridge.action_runner import ActionRunner
 from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.call_story import CallStory
-from lexbridge.bridge.call_updates import CallUpdates, HandedOver, UpdateFailed
+from lexbridge.bridge.call_updates import CallUpdates, HandedOver
 from lexbridge.bridge.inbox import (
     INBOX_SIZE,
     CloseRequested,
     InboxItem,
-    LeaveRequested,
-    SilencePassed,
     SocketClosed,
     TakenOver,
 )
-from lexbridge.bridge.lex_events import LexEvent, LexReplied, deliver
 from lexbridge.bridge.lex_requests import LexRequests
 from lexbridge.bridge.live_calls import CallRegistry, LiveStream
 from lexbridge.bridge.media_turns import MediaTurns
@@ -40,12 +37,21 @@ from lexbridge.bridge.next_stream import NextStream
 from lexbridge.bridge.stream_check import StreamCheck, StreamRefused
 from lexbridge.bridge.stream_stop import StreamStop
 from lexbridge.bridge.web_socket import WebSocket
-from lexbridge.call.events import Started
+from lexbridge.call.events import (
+    CallEvent,
+    LeaveRequested,
+    LexReplied,
+    NextStreamOpened,
+    SilencePassed,
+    Started,
+    StreamLost,
+    UpdateFailed,
+)
 from lexbridge.call.session import CallSession
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import STREAMS_LOST_PARAMETER, parse_count
 from lexbridge.config.settings import Settings
-from lexbridge.errors import CallGone, MediaStreamError
+from lexbridge.errors import MediaStreamError
 from lexbridge.lex.runtime import LexRuntime
 from lexbridge.logs import Log
 from lexbridge.net import close_codes
@@ -128,7 +134,7 @@ class LiveCall:
         code = close_codes.INTERNAL_ERROR
         try:
             code = self._loop()
-            self._session.stream_lost()
+            self._session.receive(StreamLost())
             self._actions.run(self._session.actions())
         except Exception:
             self._log.exception("call-broken")
@@ -213,7 +219,7 @@ class LiveCall:
 
     def _take(self, item: InboxItem) -> None:
         if opening := self._next_stream.renew(self._session.started):
-            self._session.next_stream = opening
+            self._session.receive(NextStreamOpened(opening))
         match item:
             case str():
                 self._take_message(item)
@@ -221,16 +227,12 @@ class LiveCall:
                     self._start(self._session.started)
             case Pong():
                 self._pass_silence(self._media_watch.pong_arrived(item.payload))
-            case SilencePassed():
-                self._pass_silence(item.ms)
-            case LeaveRequested():
-                self._session.is_leaving = True
-            case UpdateFailed() | HandedOver():
-                self._take_update_result(item)
+            case HandedOver():
+                self._stop_by_s = time.monotonic() + stream_stop.STOP_DEADLINE_S
             case SocketClosed() | CloseRequested() | TakenOver():
                 pass  # the loop ends with them
             case _:
-                self._take_from_lex(item)
+                self._take_event(item)
 
     def _take_message(self, text: str) -> None:
         before_ms, now_s = self._session.media_ms, time.monotonic()
@@ -244,26 +246,17 @@ class LiveCall:
 
     def _pass_silence(self, ms: int) -> None:
         if ms:
-            self._session.silence_passed(ms)
+            self._session.receive(SilencePassed(ms))
 
-    def _take_from_lex(self, event: LexEvent) -> None:
+    def _take_event(self, event: CallEvent) -> None:
+        """Take what came of a request, of an update of the call, or of the process."""
         if isinstance(event, LexReplied) and self._streams_lost >= MANY_STREAMS_LOST:
             # The call works again, so it moves to a stream whose name says that none was lost.
-            self._session.is_leaving = True
-        finished_turn = deliver(event, self._session)
-        if finished_turn is not None:
-            self._lex_requests.forget(finished_turn)
-
-    def _take_update_result(self, item: UpdateFailed | HandedOver) -> None:
-        """Take the result of a call update."""
-        match item:
-            case UpdateFailed(error=CallGone()):
-                self._session.call_gone()
-            case UpdateFailed():
-                self._story.update_failed(item.number)
-                self._session.update_failed(item.number)
-            case HandedOver():
-                self._stop_by_s = time.monotonic() + stream_stop.STOP_DEADLINE_S
+            self._session.receive(LeaveRequested())
+        if isinstance(event, UpdateFailed):
+            self._story.update_failed(event.number)
+        self._session.receive(event)
+        self._lex_requests.forget_finished(event)
 
     def _update_taken(self, number: int) -> None:
         """Note that Twilio has taken the call update `number`. It does not go through the inbox: the time counts."""
@@ -305,7 +298,7 @@ class LiveCall:
         # was stopped or lost before the call got another.
         is_stopping = self._is_two_way or self._session.state is CallState.LEAVING
         self._updates.cancel()
-        self._session.stream_lost()
+        self._session.receive(StreamLost())
         self._actions.run(self._session.actions())
         stop = StreamStop(self._call_control, self._inbox)
         stop.wait(

@@ -3,8 +3,9 @@
 from gevent.queue import Queue
 from geventwebsocket.exceptions import WebSocketError
 
-from lexbridge.bridge.inbox import InboxItem, SilencePassed
+from lexbridge.bridge.inbox import InboxItem
 from lexbridge.bridge.web_socket import WebSocket
+from lexbridge.call.events import SilencePassed
 from lexbridge.call.media_clock import MediaClock
 from lexbridge.logs import Log
 

@@ -1,9 +1,17 @@
-"""Events of a call's media stream, for `CallSession.receive`. A carrier's package makes them of its messages."""
+"""Events: all that may happen to a call, for `CallSession.receive`.
+
+Those of the media stream are made by a carrier's package, of its messages. The others come of the requests to Lex, of
+the updates of the call, and of the process that serves it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
+
+from lexbridge.call.documents import Opening
+from lexbridge.errors import LexError
+from lexbridge.lex.model import Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +79,106 @@ class OddMessage:
 
 
 StreamEvent = Connected | Started | Media | Dtmf | Mark | Stopped | UnknownMessage | OddMessage
+
+
+@dataclass(frozen=True, slots=True)
+class SilencePassed:
+    """The passing of `ms` without media, of which none is on its way. Some phones send nothing while silent."""
+
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLost:
+    """The end of the stream's socket. After a `Stopped` it changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallNotFound:
+    """The carrier's answer that there is no such call any more, although its stream has not ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateFailed:
+    """The failure of the UpdateCall `number`: the carrier did not carry it out. The call goes on."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class LexReplied:
+    """Lex's reply to the turn `turn`.
+
+    `speaks`: its audio follows, by LexSpoke until LexSpeechEnded or LexSpeechFailed.
+    """
+
+    turn: int
+    reply: Reply
+    speaks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LexFailed:
+    """The failure of Lex to answer the turn `turn`, after all attempts."""
+
+    turn: int
+    error: LexError
+
+
+@dataclass(frozen=True, slots=True)
+class LexSpoke:
+    """More of Lex's audio for the turn `turn`: mu-law, whole frames."""
+
+    turn: int
+    mulaw: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LexSpeechEnded:
+    """The end of Lex's audio for the turn `turn`: all of it has come."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class LexSpeechFailed:
+    """The end of Lex's audio for the turn `turn`, which broke off."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFetched:
+    """The last answer in Lex's session, or None if Lex knows no session because nothing was said yet."""
+
+    reply: Reply | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFetchFailed:
+    """The failure of GetSession: Lex did not tell where the dialog stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextStreamOpened:
+    """The stream over which the call may go on, for a document that opens it; None: there is none any more."""
+
+    opening: Opening | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveRequested:
+    """The request to go on over another stream as soon as the call can, because this process is to end."""
+
+
+LexEvent = LexReplied | LexFailed | LexSpoke | LexSpeechEnded | LexSpeechFailed | SessionFetched | SessionFetchFailed
+CallEvent = (
+    StreamEvent
+    | SilencePassed
+    | StreamLost
+    | CallNotFound
+    | UpdateFailed
+    | LexEvent
+    | NextStreamOpened
+    | LeaveRequested
+)

@@ -1,7 +1,7 @@
 """Rules of one call, from the start of its media stream to its end.
 
-`CallSession` takes events in, by its methods, and gives actions out, by `actions`. It does no I/O and has no clock:
-time is media time. Nothing in it switches greenlets.
+`CallSession` has one way in, `receive`, and one way out, `actions`. It does no I/O and has no clock: time is media
+time. Nothing in it switches greenlets.
 
 The states of the call and of a turn are in `states`; what all rules share is in `context`. What the caller does goes
 through `hearing` and `caller_input`, what Lex answers through `lex_answers`, `joining` and `replies`. How the caller
@@ -16,8 +16,32 @@ from lexbridge.audio.vad import Detector
 from lexbridge.call.actions import Action
 from lexbridge.call.caller_input import CallerInput
 from lexbridge.call.context import CallContext
-from lexbridge.call.documents import CallDocuments, Opening
-from lexbridge.call.events import Dtmf, Mark, Media, OddMessage, Started, Stopped, StreamEvent, UnknownMessage
+from lexbridge.call.documents import CallDocuments
+from lexbridge.call.events import (
+    CallEvent,
+    CallNotFound,
+    Dtmf,
+    LeaveRequested,
+    LexEvent,
+    LexFailed,
+    LexReplied,
+    LexSpeechEnded,
+    LexSpeechFailed,
+    LexSpoke,
+    Mark,
+    Media,
+    NextStreamOpened,
+    OddMessage,
+    SessionFetched,
+    SessionFetchFailed,
+    SilencePassed,
+    Started,
+    Stopped,
+    StreamEvent,
+    StreamLost,
+    UnknownMessage,
+    UpdateFailed,
+)
 from lexbridge.call.hearing import Hearing
 from lexbridge.call.joining import Joining
 from lexbridge.call.lex_answers import LexAnswers
@@ -28,8 +52,7 @@ from lexbridge.call.replies import Replies
 from lexbridge.call.resumption import Resumption
 from lexbridge.call.states import CallMove, CallState
 from lexbridge.config.call_rules import CallRules
-from lexbridge.errors import LexError, MediaStreamError
-from lexbridge.lex.model import Reply
+from lexbridge.errors import MediaStreamError
 
 
 class CallSession:
@@ -38,8 +61,8 @@ class CallSession:
     After each event, take `actions()` and carry them out in order. Then call `catch_up()` while `is_behind`, and carry
     out the actions of each slice. Where that is left out, the next event catches up first.
 
-    A MediaStreamError out of `receive` means that the peer broke the protocol: close the socket and call
-    `stream_lost()`. A CallStateError is a bug.
+    A MediaStreamError out of `receive` means that the peer broke the protocol: close the socket, and hand over a
+    StreamLost. A CallStateError is a bug.
     """
 
     def __init__(
@@ -86,26 +109,6 @@ class CallSession:
         return self._turns.count
 
     @property
-    def is_leaving(self) -> bool:
-        """Whether the call is to go on over another stream as soon as it can, because this process is to end."""
-        return self._call.is_leaving
-
-    @is_leaving.setter
-    def is_leaving(self, is_leaving: bool) -> None:
-        self._catch_up_whole()
-        self._call.is_leaving = is_leaving
-
-    @property
-    def next_stream(self) -> Opening | None:
-        """The stream over which the call may go on, for a document that opens it."""
-        return self._call.next_stream
-
-    @next_stream.setter
-    def next_stream(self, opening: Opening | None) -> None:
-        self._catch_up_whole()
-        self._call.next_stream = opening
-
-    @property
     def heard_ms(self) -> int:
         """Media time that was heard, milliseconds; skipped time was heard as silence."""
         return self._hearing.heard_ms
@@ -124,19 +127,31 @@ class CallSession:
         """Return what is to be done now, in order. Each action is returned once."""
         return self._call.take_actions()
 
-    # -- the stream
-
-    def receive(self, event: StreamEvent) -> None:
-        """Take an event of the media stream, and hear the first slice of its media.
+    def receive(self, event: CallEvent) -> None:
+        """Take an event, and hear the first slice of its media, if it has any. After the call's end, drop it.
 
         Raise MediaStreamError if the event cannot come at this point of a stream.
         """
-        self._catch_up_whole()
-        if self.state is CallState.ENDED:
+        if self._call.state is CallState.ENDED:
             return  # Twilio may have media on its way when it sends `stop`
+        if not isinstance(event, StreamLost | CallNotFound):  # what is unheard then is dropped
+            self._catch_up_whole()
+        if type(event) is Media:  # nearly every event
+            self._media(event)
+        elif isinstance(event, LexEvent):
+            self._take_from_lex(event)
+        elif isinstance(event, StreamEvent):
+            self._take_from_stream(event)
+        else:
+            self._take_from_process(event)
+
+    def catch_up(self) -> None:
+        """Hear the next slice of what was not heard yet."""
+        if self._hearing.is_behind:
+            self._hear()
+
+    def _take_from_stream(self, event: StreamEvent) -> None:
         match event:
-            case Media():
-                self._media(event)
             case Started():
                 self._start(event)
             case Stopped():
@@ -152,35 +167,42 @@ class CallSession:
             case _:
                 pass  # Connected
 
-    def silence_passed(self, ms: int) -> None:
-        """Hear `ms` of silence, in which no media came and none is on its way.
+    def _take_from_lex(self, event: LexEvent) -> None:
+        match event:
+            case LexReplied():
+                self._answers.reply_arrived(event.turn, event.reply, event.speaks)
+            case LexFailed():
+                self._answers.turn_failed(event.turn, event.error)
+            case LexSpoke():
+                self._mode.speech_arrived(event.turn, event.mulaw)
+            case LexSpeechEnded():
+                self._mode.speech_ended(event.turn)
+            case LexSpeechFailed():
+                self._mode.speech_failed(event.turn)
+            case SessionFetched():
+                self._resumption.session_fetched(event.reply)
+            case SessionFetchFailed():
+                self._resumption.session_fetch_failed()
 
-        Some phones send nothing while the caller is silent. Before the stream starts, and after its end, nothing is
-        done.
-        """
-        if self.state in (CallState.CONNECTING, CallState.ENDED):
-            return
-        self._hearing.push_silence(ms)
-        self._hear()
+    def _take_from_process(
+        self, event: SilencePassed | StreamLost | CallNotFound | UpdateFailed | NextStreamOpened | LeaveRequested
+    ) -> None:
+        match event:
+            case SilencePassed():
+                self._pass_silence(event.ms)
+            case StreamLost():
+                self._end("lost")
+            case CallNotFound():
+                self._end("gone")
+            case UpdateFailed():
+                self._update_failed(event.number)
+            case NextStreamOpened():
+                self._call.next_stream = event.opening
+            case LeaveRequested():
+                self._call.is_leaving = True
 
-    def catch_up(self) -> None:
-        """Hear the next slice of what was not heard yet."""
-        if self._hearing.is_behind:
-            self._hear()
-
-    def stream_lost(self) -> None:
-        """End the stream, whose socket was closed, unless it had stopped before. What is unheard is dropped."""
-        if self.state is not CallState.ENDED:
-            self._end("lost")
-
-    def call_gone(self) -> None:
-        """End the call: Twilio says that it is over, although its stream is not. What is unheard is dropped."""
-        if self.state is not CallState.ENDED:
-            self._end("gone")
-
-    def update_failed(self, number: int) -> None:
+    def _update_failed(self, number: int) -> None:
         """Note that Twilio did not carry out the UpdateCall `number`. The call goes on, even after last words."""
-        self._catch_up_whole()
         if self._mode.is_finishing or number != self._call.updates:
             return  # there is a newer document, or will be
         if self.state in (CallState.CLOSING, CallState.LEAVING):
@@ -189,45 +211,11 @@ class CallSession:
         elif self._mode.has_reprompts:  # the document does not ask the caller again either
             self._mode.await_input()
 
-    # -- Lex
-
-    def lex_replied(self, number: int, reply: Reply, speaks: bool = False) -> None:
-        """Take Lex's reply to the turn `number`. It is dropped if the turn is over.
-
-        `speaks`: the reply's audio follows, by `lex_spoke` until `lex_speech_ended` or `lex_speech_failed`.
-        """
-        self._catch_up_whole()
-        self._answers.reply_arrived(number, reply, speaks)
-
-    def lex_failed(self, number: int, error: LexError) -> None:
-        """Apologise for the turn `number`, which Lex did not answer, for good; unless the caller goes on with it."""
-        self._catch_up_whole()
-        self._answers.turn_failed(number, error)
-
-    def lex_spoke(self, number: int, mulaw: bytes) -> None:
-        """Take more of Lex's audio for the turn `number`: whole frames. It is dropped if the prompt is of no use."""
-        self._catch_up_whole()
-        self._mode.speech_arrived(number, mulaw)
-
-    def lex_speech_ended(self, number: int) -> None:
-        """Note that all of Lex's audio for the turn `number` has come."""
-        self._catch_up_whole()
-        self._mode.speech_ended(number)
-
-    def lex_speech_failed(self, number: int) -> None:
-        """Note that Lex's audio for the turn `number` broke off."""
-        self._catch_up_whole()
-        self._mode.speech_failed(number)
-
-    def session_fetched(self, reply: Reply | None) -> None:
-        """Take the last answer in Lex's session, or None if Lex knows no session because nothing was said yet."""
-        self._catch_up_whole()
-        self._resumption.session_fetched(reply)
-
-    def session_fetch_failed(self) -> None:
-        """Note that Lex did not tell where the dialog stands."""
-        self._catch_up_whole()
-        self._resumption.session_fetch_failed()
+    def _pass_silence(self, ms: int) -> None:
+        """Hear `ms` of silence, unless the stream has not started."""
+        if self.state is not CallState.CONNECTING:
+            self._hearing.push_silence(ms)
+            self._hear()
 
     def _start(self, started: Started) -> None:
         if self.state is not CallState.CONNECTING:

@@ -218,8 +218,7 @@ def test_the_caller_ended_a_call_that_twilio_does_not_know(logged: Logged) -> No
 
 def test_a_failed_hand_over_leaves_the_call_with_its_stream(logged: Logged) -> None:
     caller = Told()
-    caller.session.next_stream = NEXT_STREAM
-    caller.session.is_leaving = True
+    caller.has_to_leave(NEXT_STREAM)
     asks(caller)
     caller.lex_says("Which day?")
     caller.does_not_get_the_update()
@@ -241,8 +240,7 @@ def test_a_stream_that_is_lost_leaves_the_call(logged: Logged, why: str | None, 
 
 def test_a_stream_that_hands_the_call_over_leaves_it(logged: Logged) -> None:
     caller = Told()
-    caller.session.next_stream = NEXT_STREAM
-    caller.session.is_leaving = True
+    caller.has_to_leave(NEXT_STREAM)
     asks(caller)
     caller.lex_says("Which day?")
     caller.gets_the_update()

@@ -5,9 +5,9 @@ from typing import Any
 import gevent
 import pytest
 
-from lexbridge.bridge.lex_events import LexEvent, LexFailed, LexReplied, SessionFetched, SessionFetchFailed
 from lexbridge.bridge.lex_requests import MAX_NAMED, LexRequests
 from lexbridge.call.actions import SendKeys
+from lexbridge.call.events import LexEvent, LexFailed, LexReplied, SessionFetched, SessionFetchFailed
 from lexbridge.errors import LexUnreadable
 from lexbridge.lex.v2 import pack
 from tests.support.answering_peers import answering, whole

@@ -191,7 +191,7 @@ def test_the_stream_that_takes_over_waits_for_keys_too():
     assert silences_of(caller) == [(1, False, True), (2, False, True)]
     assert caller.steps() == []
     asked = a_caller_lex_thinks_about()
-    asked.session.is_leaving, asked.session.next_stream = True, NEXT_STREAM
+    asked.has_to_leave(NEXT_STREAM)
     asked.lex_says("Key it in.", session_attributes=ASKS_FOR_KEYS)
     assert f'name="{REPROMPTS_PARAMETER}" value="{AGAIN_MS} {AGAIN_MS} {AGAIN_MS} 0"' in asked.document()
 

@@ -327,7 +327,7 @@ def test_the_whole_that_lex_fails_is_asked_for_again_once():
 @MODES
 def test_a_call_is_not_handed_over_between_two_pieces(mode):
     caller = a_caller_in_a_pause(mode, FILLER_S="60")
-    caller.session.is_leaving = True
+    caller.has_to_leave()
     caller.lex_says("What would you like?", checkpoint=FIRST)
     caller.is_silent(3000)
     assert caller.session.state is CallState.LIVE

@@ -119,7 +119,7 @@ def test_a_stream_that_goes_on_with_a_call_counts_on():
     )
     caller.is_silent(10_000)
     caller.says_something()
-    caller.session.is_leaving, caller.session.next_stream = True, NEXT_STREAM
+    caller.has_to_leave(NEXT_STREAM)
     caller.lex_says("Which day?")
     (start,) = [verb for verb in verbs_of(caller.document()) if verb.tagName == "Start"]
     told = {node.getAttribute("name"): node.getAttribute("value") for node in start.getElementsByTagName("Parameter")}

@@ -12,19 +12,16 @@ from lexbridge.call.turns import MAX_QUEUED_TURNS
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import DialogState
 from tests.support.call_update_stories import HOLDS, a_caller, a_caller_lex_thinks_about
-from tests.support.caller import NEXT_STREAM, Caller
+from tests.support.caller import Caller
 from tests.support.property_tests import examples
 from tests.support.twilio_messages import CALL_SID, media_text
 
 
-def test_a_session_tells_its_call_and_takes_its_next_stream():
+def test_a_session_tells_its_call():
     caller = Caller()
-    session = caller.session
-    assert (session.started, session.is_leaving, session.next_stream) == (None, False, None)
+    assert caller.session.started is None
     caller.dials()
-    session.is_leaving, session.next_stream = True, NEXT_STREAM
-    assert session.started.call_sid == CALL_SID
-    assert (session.is_leaving, session.next_stream) == (True, NEXT_STREAM)
+    assert caller.session.started.call_sid == CALL_SID
 
 
 def test_lexs_own_voice_is_not_wanted_where_twilio_speaks():

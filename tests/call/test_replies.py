@@ -4,6 +4,7 @@ import pytest
 
 from lexbridge.call.actions import UpdateCall
 from lexbridge.call.attributes import ACTION_ATTRIBUTE, CALLED_NUMBER_ATTRIBUTE, TRANSFER_TO_ATTRIBUTE
+from lexbridge.call.events import LexReplied
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import KEYED, KEYS_PARAMETER, RESUMED_PARAMETER
 from lexbridge.errors import LexUnavailable
@@ -203,7 +204,7 @@ def test_a_transfer_shows_the_set_or_the_called_number(called, setting, shown):
 def test_a_transfer_after_a_hand_over_shows_the_called_number():
     caller = a_caller({CALLED_NUMBER_ATTRIBUTE: CALLED})
     caller.says_something()
-    caller.session.next_stream, caller.session.is_leaving = NEXT, True
+    caller.has_to_leave(NEXT)
     caller.lex_says("Which day?")
     following = a_caller(opening_of(caller)[1], TRANSFER_NUMBERS=NUMBER)
     following.says_something()
@@ -259,6 +260,6 @@ def test_a_reply_has_the_formats_of_lex():
         Message("<speak>One<break/></speak>", MessageFormat.SSML),
         Message("two", is_unvoiced=True),
     )
-    caller.session.lex_replied(1, Reply(DialogState.ELICIT_INTENT, messages))
+    caller.sends(LexReplied(1, Reply(DialogState.ELICIT_INTENT, messages)))
     caller.is_silent(20)
     assert caller.hears() == ["One", "two", *HOLDS]

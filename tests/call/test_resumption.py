@@ -166,7 +166,7 @@ def test_what_lex_tells_after_the_end_is_dropped():
 
 def test_a_call_is_handed_over_with_the_next_answer():
     caller = a_caller_lex_thinks_about()
-    caller.session.next_stream, caller.session.is_leaving = NEXT, True
+    caller.has_to_leave(NEXT)
     caller.lex_says("Which day?")
     assert caller.hears() == ["Stop", "Start", "Which day?", *HOLDS]
     (update,) = [action for action in caller.actions if isinstance(action, UpdateCall)]
@@ -181,7 +181,7 @@ def test_a_call_is_handed_over_with_the_next_answer():
 
 def test_a_handed_over_stream_hears_no_speech_any_more():
     caller = a_caller_lex_thinks_about()
-    caller.session.next_stream, caller.session.is_leaving = NEXT, True
+    caller.has_to_leave(NEXT)
     caller.lex_says("Which day?")
     caller.steps()
     caller.says_something()
@@ -194,7 +194,7 @@ def test_a_handed_over_stream_hears_no_speech_any_more():
 def test_a_call_is_handed_over_with_a_reprompt_too():
     """A call is handed over with the next reprompt too, and the next stream knows how often it was asked."""
     caller = a_caller({"shop": "7"}, GREETING="Hello.")
-    caller.session.next_stream, caller.session.is_leaving = NEXT, True
+    caller.has_to_leave(NEXT)
     caller.is_silent(10_420)
     _, told = opening_of(caller)
     assert told[NO_INPUTS_PARAMETER] == "1"
@@ -207,7 +207,7 @@ def test_a_call_is_handed_over_with_a_reprompt_too():
 def test_after_the_first_answer_no_facts_are_handed_over():
     caller = a_caller({"shop": "7"})
     caller.says_something()
-    caller.session.next_stream, caller.session.is_leaving = NEXT, True
+    caller.has_to_leave(NEXT)
     caller.lex_says("Which day?")
     assert "shop" not in opening_of(caller)[1]
 
@@ -224,14 +224,14 @@ def test_a_busy_call_is_not_handed_over():
         caller = a_caller_lex_thinks_about()
         caller.speaks(500)
         caller.is_silent(pause_ms)
-        caller.session.next_stream, caller.session.is_leaving = NEXT, True
+        caller.has_to_leave(NEXT)
         caller.lex_says("Which day?")
         assert caller.hears() == ["Which day?", *HOLDS]
 
 
 def test_a_failed_hand_over_is_tried_with_the_next_document():
     caller = a_caller_lex_thinks_about()
-    caller.session.next_stream, caller.session.is_leaving = NEXT, True
+    caller.has_to_leave(NEXT)
     caller.lex_says("Which day?")
     caller.does_not_get_the_update()
     caller.says_something()
@@ -241,7 +241,7 @@ def test_a_failed_hand_over_is_tried_with_the_next_document():
 
 def test_last_words_are_not_handed_over():
     caller = a_caller_lex_thinks_about()
-    caller.session.next_stream, caller.session.is_leaving = NEXT, True
+    caller.has_to_leave(NEXT)
     caller.lex_says("Thank you.", dialog_state=FULFILLED, intent="GoodbyeIntent")
     assert caller.hears() == ["Thank you.", "Hangup"]
 
@@ -291,7 +291,7 @@ def test_numbers_that_are_none_of_ours_count_as_none():
 def test_an_answer_after_the_stream_was_left_is_heard_next():
     """An answer that came after the stream was left is heard on the next stream."""
     first = a_caller_lex_thinks_about()
-    first.session.next_stream, first.session.is_leaving = NEXT, True
+    first.has_to_leave(NEXT)
     first.lex_says("Which day?")
     _, parameters = opening_of(first)
     same, newer = a_caller(parameters), a_caller(parameters)
@@ -304,8 +304,7 @@ def test_an_answer_after_the_stream_was_left_is_heard_next():
 
 def test_the_next_stream_waits_as_long_as_the_bot_says():
     caller = a_caller_lex_thinks_about()
-    caller.session.next_stream = NEXT_STREAM
-    caller.session.is_leaving = True
+    caller.has_to_leave(NEXT_STREAM)
     caller.lex_says("Which day?", session_attributes={NO_INPUT_S_ATTRIBUTE: "4"})
     _, handed = opening_of(caller)
     assert handed["lexbridge:no-input-ms"] == "4000"

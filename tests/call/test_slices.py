@@ -10,7 +10,25 @@ from hypothesis import strategies as st
 from lexbridge.audio.pcm import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_SILENCE
 from lexbridge.audio.vad import AmplitudeDetector
 from lexbridge.call.actions import Action, CloseUtterance, Note
-from lexbridge.call.events import Dtmf, Mark, Media, Started, Stopped
+from lexbridge.call.events import (
+    CallNotFound,
+    Dtmf,
+    LeaveRequested,
+    LexFailed,
+    LexReplied,
+    LexSpeechEnded,
+    LexSpeechFailed,
+    LexSpoke,
+    Mark,
+    Media,
+    SessionFetched,
+    SessionFetchFailed,
+    SilencePassed,
+    Started,
+    Stopped,
+    StreamLost,
+    UpdateFailed,
+)
 from lexbridge.call.hearing import JUMP_MS, SLICE_MS
 from lexbridge.call.session import CallSession
 from lexbridge.call.states import CallState
@@ -51,7 +69,7 @@ def test_no_way_in_hears_more_than_a_slice(silent_ms, timestamp_ms, mulaw):
     session = a_session()
     session.receive(inbound(0, silence(20)))
     heard_ms = [20]
-    session.silence_passed(silent_ms)
+    session.receive(SilencePassed(silent_ms))
     heard_ms.append(session.heard_ms)
     while session.is_behind:
         session.catch_up()
@@ -91,11 +109,11 @@ def test_each_slice_has_its_own_actions():
 
 
 def test_the_end_of_the_call_drops_what_is_behind():
-    for ends in (CallSession.stream_lost, CallSession.call_gone):
+    for ends in (StreamLost(), CallNotFound()):
         session = a_session()
         session.receive(inbound(0, silence(20)))
-        session.silence_passed(MINUTE_MS)
-        ends(session)
+        session.receive(SilencePassed(MINUTE_MS))
+        session.receive(ends)
         assert not session.is_behind
         assert session.state is CallState.ENDED
         assert session.heard_ms == 20 + SLICE_MS
@@ -123,31 +141,6 @@ class Comes:
         return f"Comes({self.skipped_ms}, {len(self.mulaw) // MULAW_BYTES_PER_MS} ms of {self.mulaw[:1]!r})"
 
 
-@dataclass(frozen=True)
-class Happens:
-    """A method of the session that is called."""
-
-    name: str
-    values: tuple[object, ...]
-
-    def __repr__(self) -> str:
-        return f"{self.name}({', '.join(repr(value)[:60] for value in self.values)})"
-
-    def to(self, session):
-        getattr(session, self.name)(*self.values)
-
-
-@dataclass(frozen=True)
-class Is:
-    """A property of the session that is set."""
-
-    name: str
-    value: object
-
-    def to(self, session):
-        setattr(session, self.name, self.value)
-
-
 TURNS = st.integers(1, 4)
 REPLIES = [
     Reply(DialogState.ELICIT_SLOT, (Message("Which day?"),), "OrderFlowers", transcript="roses", checkpoint={"n": 1}),
@@ -159,28 +152,24 @@ AUDIO = st.builds(lambda frames, sound: sound(frames * FRAME_MS), FRAMES, st.sam
 GAPS_MS = st.one_of(st.just(0), st.integers(0, 60), st.integers(0, MINUTE_MS // FRAME_MS)).map(lambda n: n * FRAME_MS)
 MEDIA = st.builds(Comes, GAPS_MS, AUDIO.filter(len))
 OTHERS = st.one_of(
-    st.builds(lambda *values: Happens("lex_replied", values), TURNS, st.sampled_from(REPLIES), st.booleans()),
-    st.builds(lambda turn: Happens("lex_spoke", (turn, tone(400))), TURNS),
-    st.builds(lambda turn: Happens("lex_speech_ended", (turn,)), TURNS),
-    st.builds(lambda turn: Happens("lex_speech_failed", (turn,)), TURNS),
-    st.builds(
-        lambda *values: Happens("lex_failed", values),
-        TURNS,
-        st.sampled_from([LexUnavailable("no"), SessionNotRestored("no")]),
-    ),
-    st.sampled_from([Happens("session_fetched", (None,)), Happens("session_fetch_failed", ()), Is("is_leaving", True)]),
-    st.builds(lambda number: Happens("update_failed", (number,)), TURNS),
-    st.sampled_from("1#").map(lambda key: Happens("receive", (Dtmf(key),))),
-    st.sampled_from(["turn-1.1:7", "turn-1.1:end"]).map(lambda name: Happens("receive", (Mark(name),))),
+    st.builds(LexReplied, TURNS, st.sampled_from(REPLIES), st.booleans()),
+    st.builds(LexSpoke, TURNS, st.just(tone(400))),
+    st.builds(LexSpeechEnded, TURNS),
+    st.builds(LexSpeechFailed, TURNS),
+    st.builds(LexFailed, TURNS, st.sampled_from([LexUnavailable("no"), SessionNotRestored("no")])),
+    st.sampled_from([SessionFetched(None), SessionFetchFailed(), LeaveRequested()]),
+    st.builds(UpdateFailed, TURNS),
+    st.sampled_from("1#").map(Dtmf),
+    st.sampled_from(["turn-1.1:7", "turn-1.1:end"]).map(Mark),
 )
 # The first message of a stream skips nothing: its timestamp is where the stream's time begins.
 BEGINS = Comes(0, silence(20))
 SAYS_ROSES = [
     Comes(2000, tone(600)),
     Comes(1000, silence(20)),
-    Happens("lex_replied", (1, REPLIES[0], True)),
-    Happens("lex_spoke", (1, tone(400))),
-    Happens("lex_speech_ended", (1,)),
+    LexReplied(1, REPLIES[0], speaks=True),
+    LexSpoke(1, tone(400)),
+    LexSpeechEnded(1),
 ]
 STORIES = st.builds(
     lambda beginning, rest: [BEGINS, *beginning, *rest],
@@ -203,12 +192,12 @@ VARIABLES = st.fixed_dictionaries(
 def told(variables, story, tell, catches_up=True) -> list[Action]:
     """Return the actions of a call in which `story` happens. `tell(heard_ms, media)` brings its media."""
     session, actions, at_ms = a_session(**variables), [], 0
-    for event in [*story, Happens("receive", (Stopped(),))]:
-        ways_in = [event] if not isinstance(event, Comes) else tell(at_ms, event)
+    for event in [*story, Stopped()]:
+        events = [event] if not isinstance(event, Comes) else tell(at_ms, event)
         if isinstance(event, Comes):
             at_ms += event.skipped_ms + len(event.mulaw) // MULAW_BYTES_PER_MS
-        for way_in in ways_in:
-            way_in.to(session)
+        for each in events:
+            session.receive(each)
             actions += session.actions()
             while catches_up and session.is_behind:
                 session.catch_up()
@@ -219,15 +208,15 @@ def told(variables, story, tell, catches_up=True) -> list[Action]:
 
 def in_one_message(at_ms, media):
     """A short hole is told by the timestamp alone. Of a long one it is known while it lasts that nothing comes."""
-    nothing = [Happens("silence_passed", (media.skipped_ms,))] if media.skipped_ms >= JUMP_MS else []
-    return [*nothing, Happens("receive", (inbound(at_ms + media.skipped_ms, media.mulaw),))]
+    nothing = [SilencePassed(media.skipped_ms)] if media.skipped_ms >= JUMP_MS else []
+    return [*nothing, inbound(at_ms + media.skipped_ms, media.mulaw)]
 
 
 def in_many_messages(at_ms, media):
     """The skipped time as silence that comes, and no message longer than a slice."""
     mulaw, bytes_each = silence(media.skipped_ms) + media.mulaw, SLICE_MS * MULAW_BYTES_PER_MS
     pieces = [(start, mulaw[start : start + bytes_each]) for start in range(0, len(mulaw), bytes_each)]
-    return [Happens("receive", (inbound(at_ms + start // MULAW_BYTES_PER_MS, piece),)) for start, piece in pieces]
+    return [inbound(at_ms + start // MULAW_BYTES_PER_MS, piece) for start, piece in pieces]
 
 
 @examples(150)

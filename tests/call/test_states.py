@@ -20,7 +20,7 @@ def says_bye_over_the_next_words(caller, pause_ms):
 
 
 def is_handed_over(caller):
-    caller.session.next_stream, caller.session.is_leaving = NEXT, True
+    caller.has_to_leave(NEXT)
     caller.says_something()
     caller.lex_says("Which day?")
 

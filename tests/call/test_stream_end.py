@@ -144,7 +144,7 @@ def test_a_call_whose_bot_is_refused_ends_with_an_apology(phrase_audio):
 
 def test_an_apology_without_a_sound_is_said_by_twilio():
     caller = a_caller_lex_thinks_about(phrase_audio={NOT_AVAILABLE: b""})
-    caller.session.is_leaving = True
+    caller.has_to_leave()
     caller.lex_fails(LexRejected("no such bot"))
     assert caller.hears() == [NOT_AVAILABLE, "Hangup"]
     assert caller.session.state is CallState.CLOSING
@@ -226,7 +226,7 @@ def test_the_limit_cuts_no_keys_and_no_prompt_off():
 
 def test_the_stream_that_a_two_way_call_goes_on_over_counts_on():
     caller = a_caller({"lexbridge:began": "1795846066", "lexbridge:age-s": "7"}, MAX_TURNS="9")
-    caller.session.is_leaving = True
+    caller.has_to_leave()
     caller.is_silent(2000)
     assert '"lexbridge:age-s" value="8"' in caller.document()
     assert "stream-status?began=1795846066&amp;turns=0#" in caller.document()

@@ -5,6 +5,7 @@ import pytest
 from lexbridge.audio.pcm import MULAW_BYTES_PER_MS, MULAW_SILENCE
 from lexbridge.call.actions import UpdateCall
 from lexbridge.call.attributes import VOICE_ATTRIBUTE
+from lexbridge.call.events import LexReplied, NextStreamOpened
 from lexbridge.call.output.hand_over import QUIET_BEFORE_HAND_OVER_MS
 from lexbridge.call.output.prompt import HEARD_WITHIN_MS
 from lexbridge.call.states import CallState
@@ -159,9 +160,8 @@ def test_a_wordless_voice_of_silence_gets_a_phrase():
 def test_twilio_says_a_payload_that_lex_does_not_voice():
     """Words of a payload that Lex does not voice are said by Twilio, and that is no fault."""
     caller = a_caller_lex_thinks_about()
-    caller.session.lex_replied(
-        1, Reply(DialogState.ELICIT_SLOT, (Message("Billing, Sales.", is_unvoiced=True),)), speaks=True
-    )
+    reply = Reply(DialogState.ELICIT_SLOT, (Message("Billing, Sales.", is_unvoiced=True),))
+    caller.sends(LexReplied(1, reply, speaks=True))
     caller.lex_has_spoken(1)
     assert caller.hears() == ["Billing, Sales.", *CONNECTS]
     assert not caller.noted("reply-audio-failed")
@@ -222,7 +222,7 @@ def test_words_are_left_out_while_the_next_turn_is_under_way():
 
 def test_words_are_left_out_where_the_call_cannot_go_on():
     caller = a_caller_lex_thinks_about(NO_INPUT_S="5")
-    caller.session.next_stream = None
+    caller.sends(NextStreamOpened(None))
     caller.lex_says("Which day?")
     assert caller.note("words-left-out") == {"is_idle": True}
     caller.is_silent(5000)
@@ -310,7 +310,7 @@ def test_an_empty_reply_does_not_cut_the_prompt_off_that_plays():
     caller = a_caller_lex_thinks_about(NO_INPUT_S="2")
     caller.says_something()
     caller.lex_says_aloud("One.", ms=4000, turn=1)
-    caller.session.is_leaving = True
+    caller.has_to_leave()
     caller.steps()
     caller.lex_says(turn=2, transcript="")
     caller.is_silent(3900)

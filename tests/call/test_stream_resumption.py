@@ -9,6 +9,7 @@ from lexbridge.call.attributes import (
     NO_INPUT_S_ATTRIBUTE,
     VOICE_ATTRIBUTE,
 )
+from lexbridge.call.events import NextStreamOpened
 from lexbridge.call.output.hand_over import QUIET_BEFORE_HAND_OVER_MS
 from lexbridge.call.resumption import FETCH_AGAIN_MS
 from lexbridge.call.states import CallState
@@ -34,7 +35,7 @@ from tests.support.twilio_messages import mark_text
 
 def test_a_call_is_handed_over_when_it_is_quiet_after_a_prompt():
     caller = a_caller_lex_thinks_about()
-    caller.session.is_leaving = True
+    caller.has_to_leave()
     caller.lex_says_aloud("Which day?", ms=1000)
     caller.is_silent(1000 + QUIET_BEFORE_HAND_OVER_MS - 20)
     assert caller.steps() == []
@@ -51,7 +52,7 @@ def test_a_call_is_handed_over_when_it_is_quiet_after_a_prompt():
 
 def test_a_caller_already_silent_is_handed_over_at_once():
     caller = a_caller_who_hears_a_prompt(ms=1000, so_far_ms=4000)
-    caller.session.is_leaving = True
+    caller.has_to_leave()
     caller.is_silent(20)
     assert caller.hears() == CONNECTS
 
@@ -59,7 +60,7 @@ def test_a_caller_already_silent_is_handed_over_at_once():
 def test_an_answer_before_a_hand_over_is_served_first():
     """A caller who answers within the second before a hand-over is served here, and handed over after the answer."""
     caller = a_caller_who_hears_a_prompt(ms=1000, so_far_ms=1020)
-    caller.session.is_leaving = True
+    caller.has_to_leave()
     caller.is_silent(QUIET_BEFORE_HAND_OVER_MS - 40)
     said_from_ms = len(caller.said) // 8
     caller.speaks(1000)
@@ -76,7 +77,7 @@ def test_an_answer_before_a_hand_over_is_served_first():
 
 def test_a_noise_that_is_no_utterance_puts_the_hand_over_off():
     caller = a_caller_who_hears_a_prompt(ms=1000, so_far_ms=1020)
-    caller.session.is_leaving = True
+    caller.has_to_leave()
     caller.is_silent(600)
     caller.speaks(40)
     caller.is_silent(QUIET_BEFORE_HAND_OVER_MS - 20)
@@ -87,7 +88,8 @@ def test_a_noise_that_is_no_utterance_puts_the_hand_over_off():
 
 def test_a_call_that_cannot_go_on_elsewhere_stays():
     caller = a_caller_who_hears_a_prompt(ms=1000, so_far_ms=1020)
-    caller.session.is_leaving, caller.session.next_stream = True, None
+    caller.sends(NextStreamOpened(None))
+    caller.has_to_leave()
     caller.is_silent(3000)
     assert caller.steps() == []
     assert caller.session.state is CallState.LIVE
@@ -95,7 +97,7 @@ def test_a_call_that_cannot_go_on_elsewhere_stays():
 
 def test_a_failed_hand_over_is_tried_after_the_next_prompt():
     caller = a_caller_who_hears_a_prompt(ms=1000, so_far_ms=4000, phrase_audio=PHRASE_AUDIO, NO_INPUT_S="5")
-    caller.session.is_leaving = True
+    caller.has_to_leave()
     caller.is_silent(20)
     caller.does_not_get_the_update()
     caller.is_silent(4980)
@@ -109,7 +111,7 @@ def test_a_failed_hand_over_is_tried_after_the_next_prompt():
 @pytest.mark.parametrize("does", [Caller.says_something, lambda caller: caller.presses("1")])
 def test_a_call_is_not_handed_over_while_the_caller_is_active(does):
     caller = a_caller_who_hears_a_prompt(attributes={ALLOW_INTERRUPT_ATTRIBUTE: "false"}, so_far_ms=2900)
-    caller.session.is_leaving = True
+    caller.has_to_leave()
     does(caller)
     caller.is_silent(1800)
     assert caller.session.state is CallState.LIVE

@@ -21,6 +21,7 @@ from lexbridge.call.attributes import (
     TRANSFER_TO_ATTRIBUTE,
     VOICE_ATTRIBUTE,
 )
+from lexbridge.call.events import NextStreamOpened
 from lexbridge.call.replies import MAX_FAILED_TURNS
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import (
@@ -129,11 +130,11 @@ def gets_marks_again(caller, some):
 
 
 def has_to_go(caller):
-    caller.session.is_leaving = True
+    caller.has_to_leave()
 
 
 def may_go_to(caller, opening):
-    caller.session.next_stream = opening
+    caller.sends(NextStreamOpened(opening))
 
 
 def marks_come_back(caller, come):

@@ -23,7 +23,28 @@ from lexbridge.call.actions import (
     UpdateCall,
 )
 from lexbridge.call.documents import Opening
-from lexbridge.call.events import Connected, Dtmf, Mark, Media, Started, Stopped, StreamEvent
+from lexbridge.call.events import (
+    CallEvent,
+    CallNotFound,
+    Connected,
+    Dtmf,
+    LeaveRequested,
+    LexFailed,
+    LexReplied,
+    LexSpeechEnded,
+    LexSpeechFailed,
+    LexSpoke,
+    Mark,
+    Media,
+    NextStreamOpened,
+    SessionFetched,
+    SessionFetchFailed,
+    SilencePassed,
+    Started,
+    Stopped,
+    StreamLost,
+    UpdateFailed,
+)
 from lexbridge.call.session import CallSession
 from lexbridge.errors import LexError
 from lexbridge.lex.model import DialogState, Message, Reply
@@ -120,7 +141,7 @@ class Caller:
         self.sends(Connected())
         self.sends(Started(STREAM_SID, CALL_SID, ACCOUNT_SID, parameters or {}))
         if self._is_two_way:
-            self.session.next_stream = NEXT_STREAM
+            self.session.receive(NextStreamOpened(NEXT_STREAM))
 
     def is_silent(self, ms: int) -> None:
         """Send silence for `ms`."""
@@ -128,8 +149,7 @@ class Caller:
 
     def passes_without_media(self, ms: int) -> None:
         """Let `ms` pass in which the caller's phone sends nothing, and nothing is on its way."""
-        self.session.silence_passed(ms)
-        self._take_actions()
+        self.sends(SilencePassed(ms))
 
     def speaks(self, ms: int) -> None:
         """Send voice for `ms`."""
@@ -154,26 +174,22 @@ class Caller:
 
     def is_cut_off(self) -> None:
         """Close the socket without a `stop`."""
-        self.session.stream_lost()
-        self._take_actions()
+        self.sends(StreamLost())
 
     def is_gone(self) -> None:
         """Let Twilio's REST API say that there is no such call any more."""
-        self.session.call_gone()
-        self._take_actions()
+        self.sends(CallNotFound())
 
     def does_not_get_the_update(self, ago: int = 0) -> None:
         """Let Twilio fail to carry out the last document, or the one made `ago` documents before it."""
         made = [action.number for action in self.actions if isinstance(action, UpdateCall)] or [0]
-        self.session.update_failed(made[-1 - ago])
-        self._take_actions()
+        self.sends(UpdateFailed(made[-1 - ago]))
 
     def lex_says(self, *texts: str, turn: int | None = None, speaks: bool = False, **reply: Any) -> None:
         """Let Lex answer `turn`, or the turn that was sent last. `speaks`: its audio is about to come."""
         reply = {"dialog_state": DialogState.ELICIT_SLOT, "transcript": "what the caller said"} | reply
         messages = tuple(Message(text) for text in texts)
-        self.session.lex_replied(turn or self.asked[-1].turn, Reply(messages=messages, **reply), speaks)
-        self._take_actions()
+        self.sends(LexReplied(turn or self.asked[-1].turn, Reply(messages=messages, **reply), speaks))
 
     def lex_says_aloud(self, *texts: str, ms: int = 1000, turn: int | None = None, **reply: Any) -> None:
         """Let Lex answer `turn`, or the turn that was sent last, with all `ms` of its audio at once."""
@@ -184,38 +200,38 @@ class Caller:
 
     def lex_speaks(self, mulaw: bytes, turn: int | None = None) -> None:
         """Bring more of Lex's audio for `turn`, or for the turn that was sent last."""
-        self.session.lex_spoke(turn or self.asked[-1].turn, mulaw)
-        self._take_actions()
+        self.sends(LexSpoke(turn or self.asked[-1].turn, mulaw))
 
     def lex_has_spoken(self, turn: int | None = None) -> None:
         """End Lex's audio for `turn`, or for the turn that was sent last."""
-        self.session.lex_speech_ended(turn or self.asked[-1].turn)
-        self._take_actions()
+        self.sends(LexSpeechEnded(turn or self.asked[-1].turn))
 
     def lex_loses_its_voice(self, turn: int | None = None) -> None:
         """Break Lex's audio for `turn`, or for the turn that was sent last, off."""
-        self.session.lex_speech_failed(turn or self.asked[-1].turn)
-        self._take_actions()
+        self.sends(LexSpeechFailed(turn or self.asked[-1].turn))
 
     def lex_tells_session(self, *texts: str | Message, **reply: Any) -> None:
         """Let Lex tell what it said last in this session; without texts and fields, that it knows no session."""
         reply = {"dialog_state": DialogState.ELICIT_SLOT} | reply
         messages = tuple(text if isinstance(text, Message) else Message(text) for text in texts)
-        self.session.session_fetched(Reply(messages=messages, **reply) if texts or len(reply) > 1 else None)
-        self._take_actions()
+        self.sends(SessionFetched(Reply(messages=messages, **reply) if texts or len(reply) > 1 else None))
 
     def lex_tells_no_session(self) -> None:
         """Let Lex fail to tell where the dialog stands."""
-        self.session.session_fetch_failed()
-        self._take_actions()
+        self.sends(SessionFetchFailed())
 
     def lex_fails(self, error: LexError, turn: int | None = None) -> None:
         """Let Lex fail to answer `turn`, or the turn that was sent last."""
-        self.session.lex_failed(turn or self.asked[-1].turn, error)
-        self._take_actions()
+        self.sends(LexFailed(turn or self.asked[-1].turn, error))
 
-    def sends(self, message: StreamEvent | str) -> None:
-        """Bring a message of the media socket to the session: as an event, or as Twilio's text."""
+    def has_to_leave(self, opening: Opening | None = None) -> None:
+        """Let the process end, so that the call has to go on over another stream: that of `opening`, if given."""
+        if opening is not None:
+            self.session.receive(NextStreamOpened(opening))
+        self.session.receive(LeaveRequested())
+
+    def sends(self, message: CallEvent | str) -> None:
+        """Bring an event to the session, or a message of the media socket as Twilio's text."""
         self.session.receive(parse(message) if isinstance(message, str) else message)
         self._take_actions()
 

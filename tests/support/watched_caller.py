@@ -16,6 +16,7 @@ from lexbridge.call.actions import (
     SynthesizeSpeech,
     UpdateCall,
 )
+from lexbridge.call.events import LexReplied, SessionFetched, SessionFetchFailed, UpdateFailed
 from lexbridge.call.output.prompt import HEARD_WITHIN_MS
 from lexbridge.call.states import CallState
 from lexbridge.errors import LexUnavailable, SessionNotRestored
@@ -137,8 +138,7 @@ class WatchedCaller(Caller):
             return
         if speaks and self._is_two_way:
             self.speaking[turn] = LONGEST_SPEECH_MS
-        self.session.lex_replied(turn, reply, speaks and self._is_two_way)
-        self._take_actions()
+        self.sends(LexReplied(turn, reply, speaks and self._is_two_way))
 
     def is_not_restored(self):
         """Let Lex fail to restore the session, so that the joined turn is not sent."""
@@ -177,8 +177,7 @@ class WatchedCaller(Caller):
     def gets_session(self, reply):
         if self.fetches:
             self.fetches -= 1
-            self.session.session_fetch_failed() if reply == "" else self.session.session_fetched(reply)
-            self._take_actions()
+            self.sends(SessionFetchFailed() if reply == "" else SessionFetched(reply))
 
     def gets_an_update(self):
         """Let Twilio carry out the oldest document that waits."""
@@ -190,8 +189,7 @@ class WatchedCaller(Caller):
             number = self.updates.pop(0)
             if number == self.last_document:
                 self.last_document = None
-            self.session.update_failed(number)
-            self._take_actions()
+            self.sends(UpdateFailed(number))
 
     def gets_marks(self, names):
         for name in names:
