@@ -4,9 +4,8 @@ No line holds a word that was spoken, a phone number, a token or a key. Librarie
 lower levels are held at WARNING, whatever LOG_LEVEL is.
 """
 
-from lexbridge.logs.configuration import configure, debugs_if_switched, is_debugging, logging_all_levels, switch_debug
+from lexbridge.logs.configuration import configure, debugs_if_switched, is_debugging, switch_debug
 from lexbridge.logs.log import Log, RateLimitedLog
-from lexbridge.logs.unlocked import UnlockedLog
 from lexbridge.logs.writers import InstantWriter, LineWriter, find_closed_output
 
 __all__ = [
@@ -14,11 +13,9 @@ __all__ = [
     "LineWriter",
     "Log",
     "RateLimitedLog",
-    "UnlockedLog",
     "configure",
     "debugs_if_switched",
     "find_closed_output",
     "is_debugging",
-    "logging_all_levels",
     "switch_debug",
 ]

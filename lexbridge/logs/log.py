@@ -5,14 +5,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import gevent
-import structlog
+
+from lexbridge.logs.lines import is_written, write_line
 
 
 class Log:
-    """A log of one subject. Each line carries the subject's `fields`, such as a call's SIDs."""
+    """A log of one subject. Each line carries the subject's `fields`, such as a call's SIDs.
+
+    Its methods take no lock and never raise. So threads of the system, gevent's hub, finalizers and handlers of signals
+    may call them, none of which may wait for a greenlet.
+    """
+
+    __slots__ = ("_faults", "_fields")
 
     def __init__(self, **fields: Any) -> None:
-        self._logger = structlog.stdlib.get_logger("lexbridge").bind(**fields)
+        self._fields = fields
         self._faults: Counter[str] = Counter()  # lines by level, of this log and of all that `bind` made of it
 
     @property
@@ -22,14 +29,15 @@ class Log:
 
     def bind(self, **fields: Any) -> "Log":
         """Return a log of the same subject with more fields."""
-        bound = Log()
-        bound._logger, bound._faults = self._logger.bind(**fields), self._faults
+        bound = Log(**{**self._fields, **fields})
+        bound._faults = self._faults
         return bound
 
     def write(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """Write one line. `level`: "debug", "info", "warning" or "error"."""
         self._faults[level] += 1
-        getattr(self._logger, level)(event, **fields)
+        if is_written(level):
+            write_line(level, event, {**self._fields, **fields})
 
     def info(self, event: str, **fields: Any) -> None:
         """Write one line about something that is as it should be."""
@@ -45,8 +53,12 @@ class Log:
 
     def exception(self, event: str, **fields: Any) -> None:
         """Write one line with the traceback of the exception that is being handled, which is a bug."""
-        self._faults["error"] += 1
-        self._logger.error(event, exc_info=True, **fields)
+        self.write("error", event, {"exc_info": True, **fields})
+
+    def answer(self, event: str, **fields: Any) -> None:
+        """Write one line of level info whatever LOG_LEVEL is, because an operator has asked for it."""
+        self._faults["info"] += 1
+        write_line("info", event, {**self._fields, **fields})
 
 
 class RateLimitedLog:
@@ -78,7 +90,6 @@ class RateLimitedLog:
 
     def _open_window(self, reason: str, count: int, hints: Mapping[str, str]) -> None:
         self._unwritten[reason] = 0, {}
-        # A new Log, because one that is older than `configure` would not follow it.
         Log().warning(self._event, reason=reason, count=count, **hints)
         gevent.spawn_later(self._window_s, self._close_window, reason)
 

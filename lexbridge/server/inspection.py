@@ -21,7 +21,7 @@ from greenlet import getcurrent, greenlet
 
 from lexbridge import logs
 from lexbridge.bridge.live_calls import CallRegistry
-from lexbridge.logs import UnlockedLog
+from lexbridge.logs import Log
 from lexbridge.server.scoreboard import WorkerSlot
 from lexbridge.server.watchdog import code_locations
 
@@ -47,7 +47,7 @@ class Inspection:
     def __init__(self, slot: WorkerSlot) -> None:
         self._slot = slot
         self._calls: CallRegistry | None = None
-        self._log = UnlockedLog()
+        self._log = Log()
         self._is_reporting = False
         self._was_switched = False
         self.follow_log_level()

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from gevent import monkey
 from gevent._hub_local import get_hub_if_exists
 
-from lexbridge.logs import Log, debugs_if_switched, logging_all_levels, switch_debug
+from lexbridge.logs import Log, debugs_if_switched, switch_debug
 from lexbridge.server.scoreboard import MAX_HEARTBEAT_AGE_S, Scoreboard, State, WorkerSlot
 from lexbridge.server.signals import SignalQueue
 
@@ -122,8 +122,7 @@ class Supervisor:
             silent_s = round(max(0.0, now_s - self._scoreboard.heartbeat_s(worker.index)), 1)
             state = self._scoreboard.state(worker.index).name.lower()
             age_s = round(now_s - worker.started_s, 1)
-            with logging_all_levels():
-                self._log.info("worker-state", pid=worker.pid, state=state, age_s=age_s, silent_s=silent_s)
+            self._log.answer("worker-state", pid=worker.pid, state=state, age_s=age_s, silent_s=silent_s)
             os.kill(worker.pid, signal.SIGUSR1)
 
     # Starting workers

@@ -10,7 +10,7 @@ from typing import Any
 
 from gevent import get_hub
 
-from lexbridge.logs import UnlockedLog
+from lexbridge.logs import Log
 
 
 def install() -> None:
@@ -19,11 +19,11 @@ def install() -> None:
     The field `of` names where the exception came from.
     """
     hub = get_hub()
-    log = UnlockedLog()
+    log = Log()
 
     def log_exception(of: str, kind: type[BaseException] | None, error: Any, trace: TracebackType | None) -> None:
         if kind is not None and not issubclass(kind, hub.NOT_ERROR):
-            log.write("error", "greenlet-broken", of=of, exc_info=(kind, error, trace))
+            log.error("greenlet-broken", of=of, exc_info=(kind, error, trace))
 
     def print_exception(context: object, kind: Any, error: Any, trace: Any) -> None:
         """Replace the hub's method. Only the class of `context` is logged: its text holds arguments of calls."""

@@ -14,7 +14,7 @@ from types import FrameType
 
 from gevent import monkey
 
-from lexbridge.logs import UnlockedLog
+from lexbridge.logs import Log
 from lexbridge.server.overload import LoopUtilization
 
 _start_new_thread = monkey.get_original("_thread", "start_new_thread")
@@ -88,7 +88,7 @@ class Watchdog:
     def __init__(self, utilization: LoopUtilization) -> None:
         self._utilization = utilization
         self._loop_thread = _get_ident()
-        self._log = UnlockedLog()
+        self._log = Log()
         self._is_stopped = False
         _start_new_thread(self._watch, ())  # the system ends this thread together with the process
 
@@ -107,13 +107,13 @@ class Watchdog:
             busy_since_s = self._utilization.busy_since_s
             event = detector.check(time.monotonic(), time.process_time(), busy_since_s)
             if event == "loop-free":
-                self._log.write("info", "loop-free", pid=os.getpid(), held_ms=round(1000 * detector.held_s))
+                self._log.info("loop-free", pid=os.getpid(), held_ms=round(1000 * detector.held_s))
             elif event:
                 where = code_locations(sys._current_frames().get(self._loop_thread))
                 # If the loop has gone on since, these locations are not those of the code that held it.
                 if self._utilization.busy_since_s == busy_since_s:
                     held_ms = round(1000 * detector.held_s)
-                    self._log.write("error", "loop-held", pid=os.getpid(), held_ms=held_ms, where=where)
+                    self._log.error("loop-held", pid=os.getpid(), held_ms=held_ms, where=where)
 
 
 def code_locations(frame: FrameType | None) -> list[str]:

@@ -85,6 +85,52 @@ def test_an_instant_writer_writes_now_or_drops_and_counts(
     os.close(writing)
 
 
+def test_a_line_goes_into_a_pipe_at_once(logged: Logged) -> None:
+    reading, writing = os.pipe()
+    out = logs.LineWriter(writing)
+    logs.configure("INFO", "json", out)
+    os.set_blocking(reading, False)
+    for number in range(100):
+        Log().info("said", number=number)
+        assert json.loads(os.read(reading, 1 << 16))["number"] == number
+    assert os.get_blocking(writing)  # other processes that share it still wait
+    out.close()
+    os.close(writing)
+    gevent.sleep(0.01)  # gevent closes a descriptor in its loop
+    assert os.read(reading, 1) == b""  # the writer holds no end of the pipe any more
+    os.close(reading)
+
+
+def test_a_line_that_may_not_stay_whole_waits_for_the_thread(logged: Logged) -> None:
+    """A line longer than PIPE_BUF is written by the thread, and those behind it keep their order."""
+    reading, writing = os.pipe()
+    out = logs.LineWriter(writing)
+    logs.configure("INFO", "json", out)
+    with gevent.Timeout(PATIENCE_S):
+        for number in range(15):
+            Log().info("said", number=number, words="x" * (5000 if number % 3 == 1 else 10))
+            if number % 5 == 4:
+                gevent.sleep(0.01)
+    out.close()
+    os.close(writing)
+    gevent.sleep(0.01)  # gevent closes a descriptor in its loop
+    with os.fdopen(reading) as lines:
+        assert [json.loads(line)["number"] for line in lines] == list(range(15))
+
+
+def test_a_file_gets_every_line_in_order(logged: Logged, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("ab") as file:
+        out = logs.LineWriter(file.fileno())
+        logs.configure("INFO", "json", out)
+        for number in range(1000):
+            Log().info("said", number=number)
+            if number % 200 == 199:
+                gevent.sleep(0.05)
+        out.close()
+    assert [json.loads(line)["number"] for line in path.read_text().splitlines()] == list(range(1000))
+
+
 def test_an_instant_writer_appends_to_a_file(logged: Logged, tmp_path: Path) -> None:
     path = tmp_path / "log"
     with path.open("ab") as out:

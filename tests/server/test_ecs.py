@@ -4,7 +4,6 @@ from itertools import pairwise
 
 import gevent
 import pytest
-from structlog.testing import capture_logs
 
 from lexbridge.server import ecs
 from lexbridge.server.ecs import TaskProtection, metric
@@ -58,8 +57,8 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("status", "body", "error"), FAULTS, ids=[fault[2] for fault in FAULTS])
-def test_a_fault_is_said_once_tried_again_and_over_when_it_works(agent, status, body, error):
-    with agent.running() as uri, capture_logs() as logs:
+def test_a_fault_is_said_once_tried_again_and_over_when_it_works(agent, status, body, error, logged):
+    with agent.running() as uri:
         protection = TaskProtection(uri)
         agent.answer = (status, body)
         looks(protection, *[1] * 16)
@@ -67,13 +66,13 @@ def test_a_fault_is_said_once_tried_again_and_over_when_it_works(agent, status, 
         agent.answer = OK
         looks(protection, *[1] * 20, from_s=16)
         assert agent.told == [ON] * 4
-    assert [line["event"] for line in logs] == ["task-protection-failed", "task-protection-works-again"]
-    assert logs[0]["error"] == error
+    assert [line["event"] for line in logged()] == ["task-protection-failed", "task-protection-works-again"]
+    assert logged()[0]["error"] == error
 
 
-def test_a_busy_tasks_protection_rests_for_a_deployment(agent):
+def test_a_busy_tasks_protection_rests_for_a_deployment(agent, logged):
     """The protection of a task that always has calls pauses, so that a deployment can go on."""
-    with agent.running() as uri, capture_logs() as logs:
+    with agent.running() as uri:
         protection = TaskProtection(uri)
         for second in range(0, 2 * int(ecs.MAX_PROTECTED_S + ecs.PAUSE_S), 10):
             agent.told.append(second)
@@ -86,12 +85,12 @@ def test_a_busy_tasks_protection_rests_for_a_deployment(agent):
         2100,
         2160,
     ]  # no request during the pause
-    assert [line["event"] for line in logs] == ["task-protection-rests"] * 2
+    assert [line["event"] for line in logged()] == ["task-protection-rests"] * 2
 
 
 @pytest.mark.parametrize(("before", "then"), [(0, []), (1, [OFF])], ids=["not yet protected", "protected"])
-def test_protection_that_blocks_a_deployment_is_given_up(agent, before, then):
-    with agent.running() as uri, capture_logs() as logs:
+def test_protection_that_blocks_a_deployment_is_given_up(agent, before, then, logged):
+    with agent.running() as uri:
         protection = TaskProtection(uri)
         protection.update(before, 0)
         agent.told.clear()
@@ -101,7 +100,7 @@ def test_protection_that_blocks_a_deployment_is_given_up(agent, before, then):
         agent.answer = OK
         looks(protection, *[1] * 300, from_s=61)
         assert agent.told == [ON, *then, ON]  # the last one after the pause
-    assert [line["event"] for line in logs] == ["task-protection-rests"]
+    assert [line["event"] for line in logged()] == ["task-protection-rests"]
 
 
 def test_a_fault_that_lasts_is_tried_again_each_minute(agent):
@@ -135,28 +134,28 @@ def test_who_speaks_again_does_not_trust_what_it_said_before(agent, monkeypatch)
         gevent.killall(reports)
 
 
-def test_an_unexpected_error_ends_neither_metric_nor_protection(agent, monkeypatch):
+def test_an_unexpected_error_ends_neither_metric_nor_protection(agent, monkeypatch, logged):
     monkeypatch.setattr(ecs, "CHECK_INTERVAL_S", 0.01)
     monkeypatch.setattr(ecs, "METRIC_EVERY_S", 0.05)
     scoreboard = Scoreboard(1)
     slot = WorkerSlot(scoreboard, 0, 1)
     slot.write(State.READY, 1)
-    with agent.running() as uri, capture_logs() as logs, monkeypatch.context() as patched:
+    with agent.running() as uri, monkeypatch.context() as patched:
         patched.setattr(TaskProtection, "_put", lambda *_: 1 / 0)
         reporting = gevent.spawn(ecs.report, slot, uri, "flowers")
-        wait_until(lambda: {"task-protection-broken", "active-calls"} <= {line["event"] for line in logs})
+        wait_until(lambda: {"task-protection-broken", "active-calls"} <= {line["event"] for line in logged()})
         patched.undo()
         wait_until(lambda: agent.told == [ON])
         reporting.kill()
 
 
-def test_an_ecs_agent_that_does_not_answer_stops_no_call(agent, monkeypatch):
+def test_an_ecs_agent_that_does_not_answer_stops_no_call(agent, monkeypatch, logged):
     monkeypatch.setattr(ecs, "TIMEOUT_S", 0.2)
     agent.hangs_s = 30
-    with agent.running() as uri, gevent.Timeout(20), capture_logs() as logs:
+    with agent.running() as uri, gevent.Timeout(20):
         TaskProtection(uri).update(1, 0)
         TaskProtection("http://127.0.0.1:1").update(1, 0)
-    assert [line["event"] for line in logs] == ["task-protection-failed"] * 2
+    assert [line["event"] for line in logged()] == ["task-protection-failed"] * 2
 
 
 def test_the_metric_is_what_cloudwatch_takes_for_one():
@@ -168,7 +167,7 @@ def test_the_metric_is_what_cloudwatch_takes_for_one():
     assert [found[one["Name"]] for one in directive["Metrics"]] == [17]
 
 
-def test_one_worker_speaks_for_all_and_counts_all_their_calls(agent, monkeypatch):
+def test_one_worker_speaks_for_all_and_counts_all_their_calls(agent, monkeypatch, logged):
     monkeypatch.setattr(ecs, "CHECK_INTERVAL_S", 0.01)
     monkeypatch.setattr(ecs, "METRIC_EVERY_S", 0.2)
     scoreboard = Scoreboard(4)
@@ -177,10 +176,10 @@ def test_one_worker_speaks_for_all_and_counts_all_their_calls(agent, monkeypatch
     places[1].write(State.READY, 2)
     places[2].write(State.DRAINING, 3)
     assert [slot.is_first_alive() for slot in places] == [False, True, False]
-    with agent.running() as uri, capture_logs() as logs:
+    with agent.running() as uri:
 
         def figures() -> list[int]:
-            return [line["ActiveCallsPerTask"] for line in logs if line["event"] == "active-calls"]
+            return [line["ActiveCallsPerTask"] for line in logged() if line["event"] == "active-calls"]
 
         reports = [gevent.spawn(ecs.report, slot, uri, "flowers") for slot in places]
         wait_until(lambda: len(figures()) == 2)
@@ -190,7 +189,7 @@ def test_one_worker_speaks_for_all_and_counts_all_their_calls(agent, monkeypatch
         wait_until(lambda: len(figures()) == 4)
         assert (agent.told, figures()) == ([ON, OFF], [5, 5, 0, 0])  # the next worker reports
         gevent.killall(reports)
-    moments = [line["_aws"]["Timestamp"] // 200 for line in logs if line["event"] == "active-calls"]
+    moments = [line["_aws"]["Timestamp"] // 200 for line in logged() if line["event"] == "active-calls"]
     assert moments[0] < moments[1] <= moments[2] < moments[3]  # each worker reports one value, in turn
 
 
