@@ -18,8 +18,8 @@ import structlog
 from lexbridge import logs
 from lexbridge.logs import Log, formats
 from lexbridge.logs.lines import LineHandler
-from tests.support.log_cases import CASES, CONFIGURATIONS, TEXTS, VALUES, Case
 from tests.support.fixtures import Logged
+from tests.support.log_cases import CASES, CONFIGURATIONS, TEXTS, VALUES, Case
 
 RECORDED = Path(__file__).resolve().parents[1] / "data" / "log-lines.json"
 RECORDED_AT = "2026-11-28T03:21:05.123456Z"
