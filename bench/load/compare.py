@@ -1,0 +1,131 @@
+"""Limits of the load measurement: ratios of the service to its peers in the same run, and what each call may cost."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bench.load.case import OURS, Case, Figures
+from lexbridge.net import read_schedule
+
+MOST_OF_PICOWS = 1.2
+MOST_OF_STOCK = 1 / 8
+MOST_OF_AMPLITUDE = {"adaptive": 1.2, "hybrid": 1.3}
+MOST_OF_CALL_UPDATE = 1.2
+MOST_AGE_MS = 25.0
+"""Longest time, at the 99th percentile, that frames wait beyond the planned interval of the visits, ms."""
+MOST_CLOSED_MS = 25.0
+"""Longest time, at the median, from the end of the hangover to the end of the request to Lex, ms."""
+MOST_TURN_IN_MESSAGES = 1000.0
+"""CPU of a turn over TLS, in media messages of picows: 9 ms where one of those costs 9 us."""
+MOST_KB = {False: 35.0, True: 100.0}
+"""Memory of a call, kB, by whether it talks."""
+FROM_CALLS = 200
+"""Number of calls from which the memory of a call is told: of fewer, that of the process would be too large a part."""
+MOST_STALL_MS = 10.0
+"""Longest time of CPU without a return to the loop, outside garbage collection, ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Figure with the most that it may be. `unit`: that of both, empty for a ratio."""
+
+    name: str
+    found: float
+    most: float
+    unit: str = ""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the figure is within the limit."""
+        return self.found <= self.most
+
+    def row(self) -> list[str]:
+        """Return the row of a table."""
+        return [self.name, f"{self.found:.3g}", f"{self.most:.3g} {self.unit}".strip(), "yes" if self.is_kept else "NO"]
+
+
+def planned_visit_ms(case: Case) -> float:
+    """Return the interval at which the server plans to look at a line, ms: what its frames may wait without being late.
+
+    Peers read a socket as soon as something is there.
+    """
+    if not case.is_service:
+        return 0.0
+    steps = read_schedule.QUIET_STEPS if case.server == OURS and not case.talks else read_schedule.QUICK_STEPS
+    return 1000 * steps * read_schedule.STEP_S
+
+
+def limits(found: Sequence[Figures]) -> Iterator[Limit]:
+    """Yield the limits that can be told of these figures, the best of each case."""
+    by_case = {figures.case: figures for figures in found}
+    for figures in found:
+        if figures.case.server != OURS:
+            continue
+        yield from _of_cost(figures, by_case)
+        yield from _of_times(figures)
+        if figures.case.calls >= FROM_CALLS:
+            yield Limit(f"{_title(figures)}: memory of a call", figures.kb_a_call, MOST_KB[figures.case.talks], "kB")
+        yield Limit(f"{_title(figures)}: frames lost or late, streams broken, errors", _troubles(figures), 0)
+
+
+def _title(figures: Figures) -> str:
+    case = figures.case
+    return f"{case.calls} {'talking' if case.talks else 'silent'} calls, {case.name}"
+
+
+def _troubles(figures: Figures) -> int:
+    return max(0, figures.lost) + figures.late + figures.broken + figures.odd
+
+
+def _of_cost(figures: Figures, by_case: dict[Case, Figures]) -> Iterator[Limit]:
+    case, title = figures.case, _title(figures)
+    picows = by_case.get(Case("picows", case.calls))
+    if case.talks:
+        cost_ms = turn_ms(figures, by_case)
+        if cost_ms is not None and picows and case.tls:
+            yield Limit(
+                f"{title}: a turn / message of picows", 1000 * cost_ms / picows.us_a_message, MOST_TURN_IN_MESSAGES
+            )
+        return
+    if case.watched or case.workers > 1:
+        return
+    plain = by_case.get(Case(OURS, case.calls))
+    if plain and case.detector in MOST_OF_AMPLITUDE:
+        yield Limit(f"{title} / amplitude", _ratio(figures, plain), MOST_OF_AMPLITUDE[case.detector])
+    if plain and case.mode == "stream" and case.detector == "amplitude":
+        yield Limit(f"{title} / call-update", _ratio(figures, plain), MOST_OF_CALL_UPDATE)
+    if figures is not plain:
+        return
+    if picows:
+        yield Limit(f"{title} / picows", _ratio(figures, picows), MOST_OF_PICOWS)
+    stock = [other for other in by_case.values() if other.case.server == "stock"]
+    if stock:
+        best = min(stock, key=lambda other: other.us_a_message)
+        yield Limit(f"{title} / stock at its best", _ratio(figures, best), MOST_OF_STOCK)
+
+
+def _of_times(figures: Figures) -> Iterator[Limit]:
+    case, title = figures.case, _title(figures)
+    if case.talks:
+        yield Limit(f"{title}: request closed, p50", figures.closed.p50, MOST_CLOSED_MS, "ms")
+    else:
+        yield Limit(f"{title}: frames wait beyond plan, p99", beyond_plan_ms(figures), MOST_AGE_MS, "ms")
+    if case.watched:
+        yield Limit(f"{title}: stall of the loop", figures.stall_cpu_ms, MOST_STALL_MS, "ms CPU")
+
+
+def _ratio(one: Figures, other: Figures) -> float:
+    return one.us_a_message / other.us_a_message
+
+
+def beyond_plan_ms(figures: Figures) -> float:
+    """Return how long frames waited beyond the planned interval, at the 99th percentile, ms."""
+    return max(0.0, figures.age.p99 - planned_visit_ms(figures.case))
+
+
+def turn_ms(figures: Figures, by_case: dict[Case, Figures]) -> float | None:
+    """Return the CPU of a turn, ms: what talking calls use beyond as many silent ones. None without those, or turns."""
+    case = figures.case
+    silent = by_case.get(Case(case.server, case.calls, False, case.detector, case.mode, case.workers))
+    if silent is None or not figures.turns:
+        return None
+    return 1000 * (figures.cpu_s - silent.us_a_message * figures.messages / 1e6) / figures.turns

@@ -1,0 +1,54 @@
+"""Plan of the load measurement: its cases, and the rounds in which they take turns."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from bench.load.case import BEFORE, OURS, PEERS, Case
+
+STOCK_CALLS = 100
+"""Number of calls with which stock gevent-websocket is at its best; a core is full of 130."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen on the command line: each combination of these is a case of the service."""
+
+    calls: Sequence[int] = (400,)
+    sounds: Sequence[str] = ("silent",)
+    detectors: Sequence[str] = ("amplitude",)
+    modes: Sequence[str] = ("call-update",)
+    workers: Sequence[int] = (1,)
+    peers: Sequence[str] = PEERS
+    tls: bool = False
+    watched: bool = False
+    before: bool = False
+
+
+def cases(choice: Choice) -> list[Case]:
+    """Return the cases, the peers first. Peers get silent calls only: they do not answer."""
+    found = list(dict.fromkeys(_peers(choice)))
+    combined = product(choice.calls, choice.sounds, choice.detectors, choice.modes, choice.workers)
+    for calls, sound, detector, mode, workers in combined:
+        talks = sound == "talking"
+        # Only a turn asks Lex, so that TLS means nothing to silent calls.
+        case = Case(OURS, calls, talks, detector, mode, workers, choice.tls and talks, choice.watched)
+        found += [replace(case, server=BEFORE), case] if choice.before else [case]
+    return found
+
+
+def _peers(choice: Choice) -> Iterator[Case]:
+    for calls, peer in product(choice.calls, choice.peers):
+        yield Case(peer, min(calls, STOCK_CALLS) if peer == "stock" else calls)
+
+
+def everything(calls: Sequence[int] = (400, 1200)) -> list[Case]:
+    """Return the cases of the figures in docs/performance.md."""
+    silent = Choice(calls, detectors=("amplitude", "adaptive", "hybrid"))
+    streamed = Choice(calls, modes=("stream",), peers=())
+    talking = Choice((200,), sounds=("silent", "talking"), modes=("call-update", "stream"), peers=())
+    hybrid = Choice((100,), sounds=("silent", "talking"), detectors=("hybrid",), peers=())
+    watched = Choice((1000,), watched=True, peers=())
+    over_tls = Choice((200,), sounds=("talking",), tls=True, peers=())
+    found = [case for choice in (silent, streamed, talking, over_tls, hybrid, watched) for case in cases(choice)]
+    return list(dict.fromkeys(found))

@@ -1,0 +1,79 @@
+"""Table, JSON and pictures of the load measurement."""
+
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.harness.report import table
+from bench.load.case import Case, Figures
+from bench.load.compare import beyond_plan_ms, turn_ms
+
+HEADING = (
+    *(
+        "server",
+        "calls",
+        "",
+        "us a message",
+        "of a core",
+        "calls a core",
+        "age p50, p99 ms",
+        "beyond plan",
+        "closed p50, p99 ms",
+    ),
+    *("ms a turn", "kB a call", "lost", "core not had"),
+)
+
+
+def best_of(rounds: Sequence[Figures]) -> Figures:
+    """Return the round with the least CPU a message: other work on the machine only adds to it."""
+    return min(rounds, key=lambda figures: figures.us_a_message)
+
+
+def row_of(figures: Figures, by_case: dict[Case, Figures]) -> list[str]:
+    """Return the row of one case."""
+    case, age, closed = figures.case, figures.age, figures.closed
+    turn = turn_ms(figures, by_case) if case.talks else None
+    troubles = figures.late + figures.broken + figures.odd
+    lost = (
+        "" if figures.lost < 0 and not troubles else f"{max(0, figures.lost)}" + (f" +{troubles}" if troubles else "")
+    )
+    return [
+        *(case.name, str(case.calls), "talking" if case.talks else "silent", f"{figures.us_a_message:.1f}"),
+        *(f"{figures.busiest:.2f}", f"{figures.calls_a_core:,.0f}", f"{age.p50:.1f}, {age.p99:.1f}"),
+        f"{beyond_plan_ms(figures):.1f}",
+        f"{closed.p50:.1f}, {closed.p99:.1f}" if closed.count else "",
+        "" if turn is None else f"{turn:.1f}",
+        *(f"{figures.kb_a_call:.0f}", lost, f"{figures.waited:.0%}"),
+    ]
+
+
+def figures_table(found: Sequence[Figures]) -> str:
+    """Return the table of the best round of each case."""
+    by_case = {figures.case: figures for figures in found}
+    return table([list(HEADING), *(row_of(figures, by_case) for figures in found)])
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on: the processor, its cores, kernel and Python."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    model = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
+    return {
+        "processor": model,
+        "cores": len(os.sched_getaffinity(0)),
+        "system": platform.release(),
+        "python": platform.python_version(),
+        "load": [round(each, 2) for each in os.getloadavg()],
+    }
+
+
+def document(rounds: Iterable[Sequence[Figures]], limit_rows: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Return the JSON of a run: each case with the best round and all rounds, and the limits."""
+    cases = [
+        {"best": best_of(of_case).as_json(), "us_a_message": [figures.us_a_message for figures in of_case]}
+        for of_case in rounds
+    ]
+    return {"machine": machine(), "cases": cases, "limits": [list(row) for row in limit_rows]}

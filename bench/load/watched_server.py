@@ -1,0 +1,83 @@
+"""`server.py` whose workers note the stalls of their event loops: what the load measurement starts with --stalls.
+
+    python bench/load/watched_server.py FOLDER OUTPUT
+
+FOLDER: the project. A timer of 1 ms in each worker finds out for how long the loop did not come back to it. Each second
+a line is added to OUTPUT: the time (CLOCK_MONOTONIC), the longest stall of that second in ms, the longest one by the
+CPU time of the thread without garbage collection, and the longest garbage collection.
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import gc
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, sys.argv[1])
+
+from gevent import get_hub
+
+from lexbridge import __main__ as command_line
+from lexbridge.server import worker
+
+PERIOD_S = 0.001
+
+
+class LoopWatch:
+    """Watch on the loop of this process."""
+
+    def __init__(self, output: Path) -> None:
+        self._output = output
+        self._at_s, self._cpu_s = time.monotonic(), time.thread_time()
+        self._written_s = self._at_s
+        self._collects_since_s = 0.0
+        self._collected_s = 0.0  # since the timer fired last
+        self._longest = [0.0, 0.0, 0.0]
+        gc.callbacks.append(self._collection)
+        self._timer = get_hub().loop.timer(PERIOD_S, PERIOD_S, ref=False)
+        self._timer.start(self._tick)
+
+    def stop(self) -> None:
+        """Stop the timer."""
+        self._timer.stop()
+
+    def _collection(self, phase: str, _: object) -> None:
+        if phase == "start":
+            self._collects_since_s = time.thread_time()
+        else:
+            self._collected_s += time.thread_time() - self._collects_since_s
+
+    def _tick(self) -> None:
+        now_s, cpu_s = time.monotonic(), time.thread_time()
+        found = (now_s - self._at_s - PERIOD_S, cpu_s - self._cpu_s - self._collected_s, self._collected_s)
+        self._longest = [max(pair) for pair in zip(self._longest, found, strict=True)]
+        self._at_s, self._cpu_s, self._collected_s = now_s, cpu_s, 0.0
+        if now_s > self._written_s + 1:
+            self._written_s = now_s
+            with self._output.open("a", encoding="ascii") as file:
+                file.write(f"{now_s:.3f} {' '.join(f'{1000 * longest_s:.3f}' for longest_s in self._longest)}\n")
+            self._longest = [0.0, 0.0, 0.0]
+            self._at_s, self._cpu_s = time.monotonic(), time.thread_time()
+
+
+def watch_workers(output: Path) -> None:
+    """Have each worker watch its loop."""
+    serve = worker.serve
+
+    def watched(*arguments: Any) -> int:
+        watch = LoopWatch(output)
+        status = serve(*arguments)
+        watch.stop()
+        return status
+
+    assert hasattr(command_line, "serve")
+    command_line.serve = watched
+
+
+if __name__ == "__main__":
+    watch_workers(Path(sys.argv[2]))
+    sys.exit(command_line.main([]))
