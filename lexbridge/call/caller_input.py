@@ -71,7 +71,7 @@ class CallerInput:
         self._interrupt()
         self._mode.discard_interrupted()
         was_collecting = self._keys.is_collecting
-        if keys := self._keys.press(key, self._call.now_ms, self._call.directives.keys):
+        if keys := self._keys.press(key, self._call.now_ms, self._call.dialog.directives.keys):
             self._call.send_keys(keys)
         elif was_collecting and self._call.is_idle:
             self._replies.repeat_prompt()

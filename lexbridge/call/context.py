@@ -1,14 +1,12 @@
 """Context of one call: where it stands, what the bot said last, and the means to act. The rules of a call share it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from lexbridge.audio.endpointing import Endpointer
-from lexbridge.audio.hangover import Expected
 from lexbridge.audio.pcm import PCM_BYTES_PER_MS
 from lexbridge.call.actions import Action, Note, UpdateCall
-from lexbridge.call.directives import Directives
+from lexbridge.call.dialog import DialogContext
 from lexbridge.call.documents import CallDocuments, Document, Opening
 from lexbridge.call.dtmf import DtmfCollector
 from lexbridge.call.events import Started
@@ -23,22 +21,9 @@ from lexbridge.call.turns import Turns
 from lexbridge.config.call_rules import CallRules
 from lexbridge.config.parsers import is_phone_number
 from lexbridge.errors import CallStateError
-from lexbridge.lex.model import Checkpoint, Message, Reply
 
 OVERDUE_S = 60
 """Time past MAX_CALL_S after which a caller who is still speaking is interrupted, seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class DialogSnapshot:
-    """State of the dialog before an answer, so that the answer can be taken back."""
-
-    directives: Directives
-    expected: Expected
-    last_prompt: tuple[Message, ...] | None
-    checkpoint: Checkpoint | None
-    first_attributes: Mapping[str, str] | None
-    turns_answered: int
 
 
 class CallContext:
@@ -56,14 +41,6 @@ class CallContext:
         """The stream over which the call may go on, for a document that opens it. The bridge gives and renews it."""
         self.is_leaving = False
         """Whether the call is to go on over another stream as soon as it can, because this process is to end."""
-        self.directives = Directives()
-        """Directives of the bot's last answer."""
-        self.expected = Expected.OPEN
-        """Kind of answer that the caller was asked for, which tells how they pause."""
-        self.last_prompt: tuple[Message, ...] | None = ()
-        """Last words of the bot, or None if it said them over a stream before this one."""
-        self.checkpoint: Checkpoint | None = None
-        """Position of Lex's session without the turn that Lex is busy with, or None if it is not known."""
         self.no_inputs = 0
         """Times in a row that the caller has been asked again."""
         self.failed_turns = 0
@@ -72,13 +49,24 @@ class CallContext:
         """Unix time at which the call began, or None if no setting needs it."""
         self.age_before_s = 0
         """Age of the call when this stream began, seconds."""
-        self.turns_answered = 0
-        """Turns of the caller that Lex has answered, over all streams of the call."""
         self.quiet_from_ms = 0
         """Media time from which neither the caller nor the bot speaks; it may lie ahead."""
         self.updates = 0
         """Number of documents made so far, which is also that of the newest."""
+        self._dialog = DialogContext()
         self._actions: list[Action] = []
+
+    @property
+    def dialog(self) -> DialogContext:
+        """Position of the dialog with the bot."""
+        return self._dialog
+
+    @dialog.setter
+    def dialog(self, dialog: DialogContext) -> None:
+        self._dialog = dialog
+        self.turns.first_attributes = dialog.first_attributes
+        directives = dialog.directives  # which may say how long the caller may pause and speak
+        self.endpointer.expect(dialog.expected, directives.hangover_ms, directives.max_utterance_ms)
 
     def take_actions(self) -> list[Action]:
         """Return what is to be done now, in order. Each action is returned once."""
@@ -116,7 +104,7 @@ class CallContext:
     def reached_limit(self) -> str | None:
         """Name of the setting by which the call has to end now."""
         rules = self.rules
-        if rules.max_turns is not None and self.turns_answered >= rules.max_turns:
+        if rules.max_turns is not None and self.dialog.turns_answered >= rules.max_turns:
             return "MAX_TURNS"
         return "MAX_CALL_S" if rules.max_call_s is not None and self.age_s >= rules.max_call_s else None
 
@@ -129,7 +117,7 @@ class CallContext:
     @property
     def progress(self) -> CallProgress:
         """Progress of the call, for the next stream or webhook."""
-        return CallProgress(self.began_s, self.turns_answered)
+        return CallProgress(self.began_s, self.dialog.turns_answered)
 
     @property
     def age_s(self) -> float:
@@ -146,47 +134,19 @@ class CallContext:
     @property
     def may_interrupt(self) -> bool:
         """Whether the caller may interrupt what the bot says now."""
-        return self.rules.barge_in and self.directives.allow_interrupt
+        return self.rules.barge_in and self.dialog.directives.allow_interrupt
 
     @property
     def no_input_ms(self) -> int:
         """Longest silence of the caller after a prompt, milliseconds. Then they are asked again."""
-        asked_s = self.directives.no_input_s
+        asked_s = self.dialog.directives.no_input_s
         return round((self.rules.no_input_s if asked_s is None else asked_s) * 1000)
 
     @property
     def no_input_limit(self) -> int:
         """Most times in a row that the caller is asked again."""
-        asked = self.directives.no_input_limit
+        asked = self.dialog.directives.no_input_limit
         return self.rules.no_input_limit if asked is None else asked
-
-    def apply_reply(self, reply: Reply) -> None:
-        """Take over what `reply`, the bot's last answer, asks of call and caller, and where the dialog now stands."""
-        self.directives, self.checkpoint = Directives.from_reply(reply), reply.checkpoint
-        self.expect(self.directives.expected_after(reply, self.rules.slot_kinds))
-
-    def expect(self, expected: Expected) -> None:
-        """Set what the caller is asked for. The directives may say how long they may pause and speak."""
-        self.expected = expected
-        self.endpointer.expect(expected, self.directives.hangover_ms, self.directives.max_utterance_ms)
-
-    def snapshot_dialog(self) -> DialogSnapshot:
-        """Return the state of the dialog, for `restore_dialog`."""
-        return DialogSnapshot(
-            self.directives,
-            self.expected,
-            self.last_prompt,
-            self.checkpoint,
-            self.turns.first_attributes,
-            self.turns_answered,
-        )
-
-    def restore_dialog(self, snapshot: DialogSnapshot) -> None:
-        """Make the dialog what it was at `snapshot`."""
-        self.directives, self.last_prompt = snapshot.directives, snapshot.last_prompt
-        self.expect(snapshot.expected)
-        self.checkpoint, self.turns.first_attributes = snapshot.checkpoint, snapshot.first_attributes
-        self.turns_answered = snapshot.turns_answered
 
     def await_input(self, after_ms: int = 0) -> None:
         """Expect the caller to speak from `after_ms` from now on, when what is said to them is over."""
@@ -217,12 +177,12 @@ class CallContext:
             return None
         parameters = StreamParameters.parse(self.stream.parameters)
         # The next stream sends Lex the facts of the call if this one has not.
-        facts = parameters.call_facts if self.turns.first_attributes is not None else {}
+        facts = parameters.call_facts if self.dialog.first_attributes is not None else {}
         known = hand_over_parameters(
-            facts, self.no_inputs, self.failed_turns, self.last_prompt, parameters.called_number
+            facts, self.no_inputs, self.failed_turns, self.dialog.last_prompt, parameters.called_number
         )
         known += self.progress.parameters(self.age_s)
-        if self.directives.no_input_s is not None:
+        if self.dialog.directives.no_input_s is not None:
             known.append((NO_INPUT_MS_PARAMETER, str(self.no_input_ms)))
         return replace(self.next_stream, parameters=[*self.next_stream.parameters, *known])
 

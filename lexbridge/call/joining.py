@@ -11,10 +11,11 @@ the session cannot be restored.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lexbridge.audio.endpointing import SpeechStarted
-from lexbridge.call.context import CallContext, DialogSnapshot
+from lexbridge.call.context import CallContext
+from lexbridge.call.dialog import DialogContext
 from lexbridge.call.output.base import ReplyMode
 from lexbridge.call.turns import Turn
 from lexbridge.errors import LexError
@@ -35,7 +36,7 @@ class _Answered:
 
     turn: Turn
     reply: Reply
-    before: DialogSnapshot
+    before: DialogContext
     outcome: Outcome
 
 
@@ -62,7 +63,7 @@ class Joining:
         if self._join_with_next(turn, reply, outcome):
             self._mode.withhold(turn.number, reply.messages)
             return True
-        self._answered = _Answered(turn, reply, self._call.snapshot_dialog(), outcome)
+        self._answered = _Answered(turn, reply, self._call.dialog, outcome)
         return False
 
     def turn_failed(self, turn: Turn, error: LexError, outcome: Outcome) -> bool:
@@ -88,7 +89,7 @@ class Joining:
         if checkpoint is None:
             return False
         self._mode.withhold(answered.turn.number, answered.reply.messages)
-        self._call.restore_dialog(answered.before)
+        self._call.dialog = answered.before
         self._call.turns.continue_answered(answered.turn, started.at_ms, started.pre_roll, checkpoint)
         self._joined = _Joined(self._call.turns.count, answered.outcome)
         return True
@@ -108,7 +109,7 @@ class Joining:
         in_flight = self._call.turns.in_flight
         if self._joined is not None and (in_flight is None or in_flight.number != self._joined.number):
             self._settle()
-            self._call.checkpoint = None
+            self._call.dialog = replace(self._call.dialog, checkpoint=None)
 
     def _join_with_next(self, turn: Turn, reply: Reply | None, outcome: Outcome) -> bool:
         next_turn = self._call.turns.continuation
@@ -116,7 +117,7 @@ class Joining:
             return False
         now_ms = self._call.now_ms
         waited_ms = now_ms - (now_ms if next_turn.ended_ms is None else next_turn.ended_ms)
-        checkpoint = self._find_checkpoint(reply, self._call.checkpoint, next_turn.number, waited_ms)
+        checkpoint = self._find_checkpoint(reply, self._call.dialog.checkpoint, next_turn.number, waited_ms)
         if checkpoint is None:
             next_turn.is_continuation = False
             return False

@@ -1,5 +1,7 @@
 """Answers of Lex to the caller's turns: replies, failures, and which of them the caller hears."""
 
+from dataclasses import replace
+
 from lexbridge.call.actions import CancelUtterance
 from lexbridge.call.context import CallContext
 from lexbridge.call.joining import Joining
@@ -56,14 +58,15 @@ class LexAnswers:
 
     def _answer(self, turn: Turn, reply: Reply, speaks: bool) -> None:
         """Let the caller hear the reply; or the rest of what they interrupted, if Lex heard no words."""
-        self._call.turns.first_attributes = None
+        call = self._call
+        dialog = call.dialog = replace(call.dialog, first_attributes=None)
         has_no_words = turn.keys is None and reply.heard_nothing and not reply.dialog_state.is_closed
         if has_no_words and self._mode.resume_interrupted():
-            self._call.checkpoint = reply.checkpoint
-            self._call.note("info", "false-alarm", turn=turn.number)
+            call.dialog = replace(dialog, checkpoint=reply.checkpoint)
+            call.note("info", "false-alarm", turn=turn.number)
         else:
             self._mode.discard_interrupted()
-            self._call.turns_answered += turn.intent is None
+            call.dialog = replace(dialog, turns_answered=dialog.turns_answered + (turn.intent is None))
             self._replies.answer(reply, turn.number if speaks else None, turn=turn)
 
     def _fail(self, turn: Turn, error: LexError) -> None:

@@ -1,6 +1,7 @@
 """Replies of the bot, and what they call for: go on, hang up or transfer. And lexbridge's words where there is none."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lexbridge.audio.hangover import Expected
 from lexbridge.call.context import CallContext
@@ -36,9 +37,9 @@ class Replies:
         that was spoken over another stream. `asks_lex`: Lex may be asked for its voice.
         """
         call = self._call
-        before = call.directives
-        call.apply_reply(reply)
-        directives = call.directives
+        before = call.dialog.directives
+        call.dialog = call.dialog.after(reply, call.rules.slot_kinds)
+        directives = call.dialog.directives
         if directives.ignored and directives.ignored != before.ignored:
             call.note("warning", "directives-ignored", attributes=list(directives.ignored))
         if directives.limited and directives.limited != before.limited:
@@ -56,8 +57,8 @@ class Replies:
             # Lex may have spoken words that could not be read.
             has_audio = bool(reply.messages or reply.odd_parts)
             self._close(reply.messages or goodbye, self._goodbye, speaking_turn if has_audio else None)
-        elif call.directives.action is not CallAction.TRANSFER or not self._transfer(reply, speaking_turn):
-            call.last_prompt = reply.messages
+        elif call.dialog.directives.action is not CallAction.TRANSFER or not self._transfer(reply, speaking_turn):
+            call.dialog = replace(call.dialog, last_prompt=reply.messages)
             words = reply.messages or self._words_instead(reply, turn)
             if not self._close_at_limit(words, speaking_turn):
                 self._mode.speak(words, speaking_turn, to_synthesize=reply.messages if asks_lex else ())
@@ -82,14 +83,14 @@ class Replies:
     def hangs_up(self, reply: Reply) -> bool:
         """Return whether the call is over when the caller has heard `reply`, the bot's last answer."""
         is_goodbye = reply.is_fulfilled and reply.intent in self._call.rules.hangup_intents
-        return is_goodbye or self._call.directives.action is CallAction.HANG_UP
+        return is_goodbye or self._call.dialog.directives.action is CallAction.HANG_UP
 
     def turn_failed(self, turn: Turn, error: LexError) -> None:
         """Apologise for `turn`, which Lex did not answer, and end the call if it cannot go on."""
         call, phrases = self._call, self._call.rules.phrases
         call.failed_turns += turn.intent is None
         ends_call = error.ends_call or call.failed_turns >= MAX_FAILED_TURNS
-        call.expect(Expected.OPEN)
+        call.dialog = replace(call.dialog, expected=Expected.OPEN)
         call.note("warning", "turn-failed", turn=turn.number, error=type(error).__name__, ends_call=ends_call)
         if ends_call:
             self.say_goodbye(phrases.named(error.apology) if error.ends_call else phrases.not_available)
@@ -112,7 +113,7 @@ class Replies:
 
     def ask_again(self) -> None:
         """Tell the caller that they were not heard, and repeat the bot's last prompt."""
-        not_heard, last_prompt = Message(self._call.rules.phrases.not_heard), self._call.last_prompt or ()
+        not_heard, last_prompt = Message(self._call.rules.phrases.not_heard), self._call.dialog.last_prompt or ()
         if not self._close_at_limit([not_heard]):
             self._mode.speak([not_heard, *last_prompt], to_synthesize=last_prompt)
 
@@ -120,7 +121,7 @@ class Replies:
         """Repeat the bot's last prompt to a caller who has deleted all the keys that they had pressed."""
         if self._close_at_limit([Message(self._call.rules.phrases.not_heard)]):
             return
-        if last_prompt := self._call.last_prompt:
+        if last_prompt := self._call.dialog.last_prompt:
             self._mode.speak(last_prompt, to_synthesize=last_prompt)
         else:
             self._mode.await_input()
@@ -144,16 +145,16 @@ class Replies:
         if call.reached_limit is None or hears_caller:
             return False
         self._note_limit()
-        voice = call.directives.voice
+        voice = call.dialog.directives.voice
         self._close(messages, lambda rest: call.documents.goodbye(rest, voice, words), speaking_turn)
         return True
 
     def _note_limit(self) -> None:
-        self._call.note("info", "call-limit", setting=self._call.reached_limit, turns=self._call.turns_answered)
+        self._call.note("info", "call-limit", setting=self._call.reached_limit, turns=self._call.dialog.turns_answered)
 
     def _transfer(self, reply: Reply, speaking_turn: int | None) -> bool:
         """Dial the number that the bot named. Return False, and log it, if that is not allowed."""
-        call, directives = self._call, self._call.directives
+        call, directives = self._call, self._call.dialog.directives
         number = directives.transfer_to
         if number is None or number not in call.rules.transfer_numbers:
             call.note("error", "transfer-refused", check="TRANSFER_NUMBERS")
@@ -180,4 +181,4 @@ class Replies:
         self._mode.close(messages, make_last_document, speaking_turn)
 
     def _goodbye(self, messages: Sequence[Message]) -> Document:
-        return self._call.documents.goodbye(messages, self._call.directives.voice)
+        return self._call.documents.goodbye(messages, self._call.dialog.directives.voice)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from lexbridge.call.actions import FetchSession
 from lexbridge.call.attributes import CALL_SID_ATTRIBUTE
 from lexbridge.call.context import CallContext
+from lexbridge.call.dialog import DialogContext
 from lexbridge.call.dtmf import first_input
 from lexbridge.call.events import Started
 from lexbridge.call.output.base import ReplyMode
@@ -40,15 +41,16 @@ class Resumption:
         call.move(CallMove.RESUMED if fetches_first else CallMove.STARTED)
         call.started = started
         call.turns.session_id = started.call_sid
-        call.began_s, call.turns_answered = parameters.progress.began_s, parameters.progress.turns
-        call.age_before_s = parameters.age_s
+        call.began_s, call.age_before_s = parameters.progress.began_s, parameters.age_s
         call.note("info", "stream-started", resumed=parameters.resumed)
         # A stream that is handed over has the facts of the call only if Lex does not have them yet.
-        if parameters.call_facts or parameters.resumed is None:
-            # On the first turn only: attributes that are sent replace those of the session.
-            call.turns.first_attributes = {**parameters.call_facts, CALL_SID_ATTRIBUTE: started.call_sid}
-        if parameters.resumed is None:
-            call.checkpoint = NO_DIALOG
+        # They go with the first turn only: attributes that are sent replace those of the session.
+        has_facts = parameters.call_facts or parameters.resumed is None
+        call.dialog = DialogContext(
+            first_attributes={**parameters.call_facts, CALL_SID_ATTRIBUTE: started.call_sid} if has_facts else None,
+            checkpoint=NO_DIALOG if parameters.resumed is None else None,
+            turns_answered=parameters.progress.turns,
+        )
         if fetches_first:
             call.act(FetchSession(started.call_sid))
         elif parameters.resumed == HANDED_OVER:
@@ -61,9 +63,10 @@ class Resumption:
     def _take_over(self, parameters: StreamParameters) -> None:
         call = self._call
         call.no_inputs, call.failed_turns = parameters.no_inputs, parameters.failed_turns
-        call.last_prompt = None
+        call.dialog = replace(call.dialog, last_prompt=None)
         if parameters.no_input_ms:  # the document that handed the call over counts on it
-            call.directives = replace(call.directives, no_input_s=parameters.no_input_ms / 1000)
+            directives = replace(call.dialog.directives, no_input_s=parameters.no_input_ms / 1000)
+            call.dialog = replace(call.dialog, directives=directives)
         if self._mode.fetches_session_at_once:
             call.act(FetchSession(call.stream.call_sid))
         self._mode.await_input(parameters.spoken_ms, parameters.reprompts_ms)
@@ -84,18 +87,18 @@ class Resumption:
         """
         self._lex_answers = False
         if self._parameters.resumed != HANDED_OVER:
-            self._call.turns.first_attributes = None
+            self._call.dialog = replace(self._call.dialog, first_attributes=None)
         self._go_on(None)
 
     def _go_on(self, reply: Reply | None) -> None:
         call = self._call
         if reply is not None:
-            call.turns.first_attributes = None
+            call.dialog = replace(call.dialog, first_attributes=None)
         if call.state is CallState.RESUMING:
             self._resume(reply)
         elif call.state is not CallState.LIVE or call.turns.open or call.turns.in_flight:
             self._asks_again = False  # the call has gone on in the meantime
-        elif call.last_prompt is None:
+        elif call.dialog.last_prompt is None:
             self._fetched = reply
             self._catch_up(reply)
         elif reply is not None and reply != self._fetched and not call.turns.count and call.is_idle:
@@ -112,7 +115,7 @@ class Resumption:
 
     def ask_again(self) -> None:
         """Ask a caller again who was not heard, as soon as it is known what they were asked."""
-        if self._call.last_prompt is None:
+        if self._call.dialog.last_prompt is None:
             self._asks_again = True
             self._call.act(FetchSession(self._call.stream.call_sid))
         else:
@@ -128,9 +131,9 @@ class Resumption:
         call.move(CallMove.LOOKED_UP)
         self._fetched = reply
         if reply is not None:
-            call.apply_reply(reply)
+            call.dialog = call.dialog.after(reply, call.rules.slot_kinds)
         if self._parameters.keys is not None:
-            call.last_prompt = reply.messages if reply else ()
+            call.dialog = replace(call.dialog, last_prompt=reply.messages if reply else ())
             self._send_gathered(self._parameters.keys)
             return
         if reply is None and call.rules.welcome == "bot":  # the stream was lost before the welcome
@@ -146,7 +149,8 @@ class Resumption:
     def _catch_up(self, reply: Reply | None) -> None:
         """Take over what the bot said last, over the stream before."""
         call = self._call
-        last_prompt = call.last_prompt = reply.messages if reply else ()
+        last_prompt = reply.messages if reply else ()
+        call.dialog = replace(call.dialog, last_prompt=last_prompt)
         if (
             reply is not None
             and last_prompt
@@ -155,7 +159,7 @@ class Resumption:
             self._answer_late(reply)
             return
         if reply is not None:
-            call.apply_reply(reply)
+            call.dialog = call.dialog.after(reply, call.rules.slot_kinds)
         if self._asks_again:
             self._replies.ask_again()
         elif self._mode.fetches_session_at_once and call.is_idle:
@@ -168,7 +172,7 @@ class Resumption:
 
     def _send_gathered(self, keys: str) -> None:
         """Send Lex the keys that Twilio collected, for which this stream was opened."""
-        if whole_input := first_input(keys, self._call.directives.keys):
+        if whole_input := first_input(keys, self._call.dialog.directives.keys):
             self._call.send_keys(whole_input)
         else:
             self._replies.repeat_prompt()

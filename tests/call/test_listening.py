@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexbridge.audio.endpointing import Endpointer
 from lexbridge.audio.pcm import decode_mulaw
 from lexbridge.call.attributes import CALL_SID_ATTRIBUTE
-from lexbridge.call.stream_parameters import HANDED_OVER, KEYED, KEYS_PARAMETER, RESUMED_PARAMETER
+from lexbridge.call.stream_parameters import HANDED_OVER, RESUMED_PARAMETER
 from lexbridge.call.turns import MAX_QUEUED_TURNS
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import DialogState
@@ -195,47 +194,64 @@ def test_the_utterance_after_a_failed_one_is_sent_too():
 CONFIRM, DIGITS = DialogState.CONFIRM_INTENT, {"slot_to_elicit": "AccountNumber"}
 
 
-@pytest.fixture
-def expected(monkeypatch):
-    """List what the endpointer is told to expect, in order."""
-    told = []
-    monkeypatch.setattr(Endpointer, "expect", lambda _, expected, *_times_ms: told.append(expected.value))
-    return told
+HANGOVERS = {"HANGOVER_MS": "700", "HANGOVER_MIN_MS": "400", "HANGOVER_MAX_MS": "1500"}
+WORD_MS, SENTENCE_MS = 400, 1600
 
 
-def test_the_endpointer_knows_what_each_answer_asks_for(expected):
-    caller = a_caller(SLOT_KINDS="AccountNumber=digits")
-    assert expected == []  # after a greeting a sentence is expected, as always
-    for reply in (DIGITS, {"dialog_state": CONFIRM}, {}):
-        caller.is_silent(5000)
-        caller.says_something()
-        caller.lex_says("Well?", **reply)
-    assert expected == ["digits", "closed", "phrase"]
+def pause_that_ends(caller, spoken_ms):
+    """Return how long the caller is silent before what they say now ends. It tells what they were asked for.
 
-
-def test_after_an_apology_a_sentence_is_expected(expected):
-    caller = a_caller_lex_thinks_about()
-    caller.lex_says("Right?", dialog_state=CONFIRM)
+    After a word: 1,500 ms if a sentence or a number was asked for, 700 a phrase, 400 a word. After a sentence: 1,500 ms
+    only if it was a number.
+    """
     caller.is_silent(5000)
+    caller.speaks(spoken_ms)
+    caller.steps()
+    silent_ms = 0
+    while not any(step.startswith("CloseUtterance") for step in caller.steps()):
+        caller.is_silent(20)
+        silent_ms += 20
+    return silent_ms
+
+
+def test_the_pause_that_ends_an_answer_depends_on_the_question():
+    caller = a_caller(SLOT_KINDS="AccountNumber=digits", **HANGOVERS)
+    assert pause_that_ends(caller, WORD_MS) == 1500  # after a greeting a sentence is expected
+    caller.lex_says("Well?")
+    assert pause_that_ends(caller, WORD_MS) == 700
+    caller.lex_says("Well?", dialog_state=CONFIRM)
+    assert pause_that_ends(caller, WORD_MS) == 400
+    caller.lex_says("Well?", **DIGITS)
+    assert pause_that_ends(caller, SENTENCE_MS) == 1500
+
+
+def test_after_an_apology_a_sentence_is_expected():
+    caller = a_caller(**HANGOVERS)
     caller.says_something()
+    caller.is_silent(1000)
+    caller.lex_says("Right?", dialog_state=CONFIRM)
+    assert pause_that_ends(caller, WORD_MS) == 400
     caller.lex_fails(LexUnavailable("no answer"))
-    assert expected == ["closed", "open"]
+    assert pause_that_ends(caller, WORD_MS) == 1500
 
 
-def test_what_an_earlier_stream_asked_for_is_looked_up(expected):
-    caller = a_caller({RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "1"})
+@pytest.mark.parametrize("parameters", [{RESUMED_PARAMETER: HANDED_OVER}, {RESUMED_PARAMETER: "lost"}])
+def test_what_an_earlier_stream_asked_for_is_looked_up(parameters):
+    caller = a_caller(parameters, NO_INPUT_S="5", **HANGOVERS)
+    if parameters[RESUMED_PARAMETER] == HANDED_OVER:
+        caller.is_silent(5000)
     caller.lex_tells_session("Right?", dialog_state=CONFIRM)
-    assert expected == ["closed"]
-    handed_over = a_caller({RESUMED_PARAMETER: HANDED_OVER}, NO_INPUT_S="5")
-    handed_over.is_silent(5000)
-    handed_over.lex_tells_session("Right?", dialog_state=CONFIRM)
-    assert expected == ["closed"] * 2
+    assert pause_that_ends(caller, WORD_MS) == 400
 
 
-def test_an_answer_that_is_taken_back_has_asked_for_nothing(expected):
-    caller = a_caller(REPLY_MODE="stream", JOIN="on")
+def test_an_answer_that_is_taken_back_has_asked_for_nothing():
+    caller = a_caller(REPLY_MODE="stream", JOIN="on", HANGOVER_MIN_MS="400")
     caller.says_something()
     caller.lex_says("Right?", speaks=True, dialog_state=CONFIRM)
     caller.speaks(500)
     assert caller.noted("joined") == 1
-    assert expected == ["closed", "open"]
+    caller.steps()
+    caller.is_silent(680)
+    assert caller.steps() == []  # after a question with a closed answer it had ended
+    caller.is_silent(20)
+    assert caller.steps() == ["CloseUtterance 2"]

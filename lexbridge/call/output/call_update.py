@@ -71,7 +71,7 @@ class CallUpdateMode(ReplyMode):
         spoken_ms, *rest = self._reprompts_ms
         self.await_input(spoken_ms, rest)
         if not rest:  # the document hangs up after this one, unless the caller is pressing keys
-            keys = self._call.directives.keys
+            keys = self._call.dialog.directives.keys
             longest_ms = LONGEST_KEYS_MS if keys.longest is None else keys.longest * keys.end_timeout_ms
             self._call.endpointer.await_input(spoken_ms, min(longest_ms, LONGEST_KEYS_MS))
         return True
@@ -165,7 +165,7 @@ class CallUpdateMode(ReplyMode):
     def _document(
         self, messages: Sequence[Message], opening: Opening | None = None, reprompts: Reprompts | None = None
     ) -> Document:
-        call, directives = self._call, self._call.directives
+        call, directives = self._call, self._call.dialog.directives
         longer_s = max(0, math.ceil(call.no_input_ms / 1000 - call.rules.no_input_s))
         return call.documents.reply(
             messages,
@@ -185,11 +185,11 @@ class CallUpdateMode(ReplyMode):
     def _reprompts(self) -> Reprompts | None:
         """Build what a silent caller hears, if they were asked for keys."""
         call = self._call
-        if not call.directives.asks_for_keys and call.expected is not Expected.DIGITS:
+        if not call.dialog.directives.asks_for_keys and call.dialog.expected is not Expected.DIGITS:
             return None
         return Reprompts(
             Message(call.rules.phrases.not_heard),
-            call.last_prompt or (),
+            call.dialog.last_prompt or (),
             math.ceil(call.no_input_ms / 1000),
             max(0, call.no_input_limit - call.no_inputs),
         )

@@ -43,7 +43,9 @@ class HandOver:
     def begin(self, messages: Sequence[Message], opening: Opening) -> None:
         """Hand the call over by a document that says `messages` before it connects the next stream."""
         call = self._call
-        document = call.documents.connect(messages, opening, voice=call.directives.voice, query=call.progress.query)
+        document = call.documents.connect(
+            messages, opening, voice=call.dialog.directives.voice, query=call.progress.query
+        )
         call.update(document, hands_over=True)
         call.begin_hand_over()
         self._is_allowed = False

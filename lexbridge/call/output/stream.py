@@ -99,7 +99,7 @@ class StreamMode(ReplyMode):
         else:
             prompt = self._playback.release(speaking_turn) or Prompt(speaking_turn, messages)
             prompt.messages = messages
-            prompt.may_interrupt = self._call.directives.allow_interrupt
+            prompt.may_interrupt = self._call.dialog.directives.allow_interrupt
             if prompt.is_complete and self._has_no_audio(prompt):  # it was withheld, and no audio came
                 self._find_other_audio(prompt)
             self._known.last_answer = prompt
@@ -202,7 +202,7 @@ class StreamMode(ReplyMode):
     ) -> None:
         """Add a prompt that answers no turn."""
         self._phrases_played += 1
-        prompt = Prompt(-self._phrases_played, messages, self._call.directives.allow_interrupt, is_filler)
+        prompt = Prompt(-self._phrases_played, messages, self._call.dialog.directives.allow_interrupt, is_filler)
         audio, unknown = self._known.find(messages)
         if unknown and set(unknown) <= set(to_synthesize):
             self._heads[prompt.turn] = audio
