@@ -21,6 +21,11 @@ from lexbridge.audio.pcm import FRAME_MS
 
 SETTLES_S = 1.0
 """Wait for the server's start to be over, seconds: it goes on for a while after it answers."""
+MODELS = ("hybrid", "silero")
+MODELS_SETTLE_S = 4.0
+"""Time for which detectors with a model may be awake in calls that begin all at once, seconds."""
+ENDS_WITHIN_S = 15.0
+"""Longest wait for the ends of all streams in the log, seconds."""
 NOT_SENT_S = 5.0
 """Time to a request to Lex beyond which it belongs to another phrase, seconds."""
 
@@ -69,9 +74,10 @@ async def measure(case: Case, place: Place, times: Times, settings: Mapping[str,
         await asyncio.sleep(SETTLES_S)
         workers = served.process.workers
         idle_mb = sum(map(proc.proportional_mb, workers))
-        await callers.start(times.warm_s, times.measured_s)
+        warm_s = times.warm_s + (MODELS_SETTLE_S if case.detector in MODELS else 0.0)
+        await callers.start(warm_s, times.measured_s)
         callers.go_on()
-        (began_s,) = await callers.step("began", times.warm_s)
+        (began_s,) = await callers.step("began", warm_s)
         before = Used.now(workers)
         ended_s, messages = await callers.step("ended", times.measured_s)
         after = Used.now(workers)
@@ -80,8 +86,7 @@ async def measure(case: Case, place: Place, times: Times, settings: Mapping[str,
         turns = await _turns(served)
         callers.go_on()
         await callers.step("closed")
-        await asyncio.sleep(0.3)  # the last lines of the log
-        log = served.process.log.read_text(encoding="utf-8", errors="replace")
+        log = await _log_of(served, case)
     heard = callers.heard()
     cpu_s = [later - sooner for sooner, later in zip(before.cpu_s, after.cpu_s, strict=True)]
     seconds = ended_s - began_s
@@ -139,6 +144,16 @@ async def _until_listening(server: Process, port: int) -> None:
             return
         await asyncio.sleep(0.05)
     raise service.StartFailed(f"the peer does not listen: {server.log_end()}")
+
+
+async def _log_of(served: Served, case: Case) -> str:
+    """Return the log of the service, once all streams have ended. A service that is behind takes some seconds."""
+    deadline_s = time.monotonic() + (ENDS_WITHIN_S if case.is_service else 0.0)
+    while True:
+        log = served.process.log.read_text(encoding="utf-8", errors="replace")
+        if log.count('"stream-ended"') >= case.calls or time.monotonic() > deadline_s:
+            return log
+        await asyncio.sleep(0.1)
 
 
 async def _turns(served: Served) -> list[tuple[int, float]]:
