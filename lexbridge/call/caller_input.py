@@ -12,9 +12,9 @@ from lexbridge.audio.endpointing import (
 )
 from lexbridge.audio.pcm import PCM_BYTES_PER_MS, frame_levels_dbfs
 from lexbridge.call.context import CallContext
-from lexbridge.call.joining import Joining
+from lexbridge.call.conversation import Conversation
+from lexbridge.call.lex_answers import LexAnswers
 from lexbridge.call.output.base import ReplyMode
-from lexbridge.call.replies import Replies
 from lexbridge.call.resumption import Resumption
 from lexbridge.call.states import CallState
 from lexbridge.call.turns import Turn
@@ -24,13 +24,18 @@ class CallerInput:
     """Turns what the caller does into turns, and asks a silent caller again."""
 
     def __init__(
-        self, call: CallContext, mode: ReplyMode, joining: Joining, replies: Replies, resumption: Resumption
+        self,
+        call: CallContext,
+        mode: ReplyMode,
+        answers: LexAnswers,
+        conversation: Conversation,
+        resumption: Resumption,
     ) -> None:
         self._call = call
         self._turns, self._keys = call.turns, call.keys
         self._mode = mode
-        self._joining = joining
-        self._replies = replies
+        self._answers = answers
+        self._conversation = conversation
         self._resumption = resumption
 
     def listening(self) -> Listening | None:
@@ -49,7 +54,7 @@ class CallerInput:
         match event:
             case SpeechStarted():
                 # Before the interruption, which would take the unheard answer along.
-                is_joined = self._joining.speech_started(event)
+                is_joined = self._answers.speech_started(event)
                 self._interrupt()
                 if not is_joined:
                     self._turns.speech_started(event.at_ms, event.pre_roll)
@@ -67,14 +72,14 @@ class CallerInput:
         self._call.endpointer.drop()
         self._call.endpointer.stop_waiting()
         self._turns.drop_open("a key was pressed")
-        self._joining.turns_dropped()
+        self._answers.turns_dropped()
         self._interrupt()
         self._mode.discard_interrupted()
         was_collecting = self._keys.is_collecting
         if keys := self._keys.press(key, self._call.now_ms, self._call.dialog.directives.keys):
             self._call.send_keys(keys)
         elif was_collecting and self._call.is_idle:
-            self._replies.repeat_prompt()
+            self._conversation.repeat_prompt()
         elif not self._keys.is_collecting:
             self._mode.await_input()
 
@@ -146,6 +151,6 @@ class CallerInput:
             return
         if ends_call:
             phrases = self._call.rules.phrases
-            self._replies.say_goodbye(f"{phrases.not_heard} {phrases.goodbye}")
+            self._conversation.say_goodbye(f"{phrases.not_heard} {phrases.goodbye}")
         else:
             self._resumption.ask_again()

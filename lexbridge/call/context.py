@@ -5,6 +5,7 @@ from typing import Any
 
 from lexbridge.audio.endpointing import Endpointer
 from lexbridge.audio.pcm import PCM_BYTES_PER_MS
+from lexbridge.call import limits
 from lexbridge.call.actions import Action, Note, UpdateCall
 from lexbridge.call.dialog import DialogContext
 from lexbridge.call.documents import CallDocuments, Document, Opening
@@ -21,9 +22,6 @@ from lexbridge.call.turns import Turns
 from lexbridge.config.call_rules import CallRules
 from lexbridge.config.parsers import is_phone_number
 from lexbridge.errors import CallStateError
-
-OVERDUE_S = 60
-"""Time past MAX_CALL_S after which a caller who is still speaking is interrupted, seconds."""
 
 
 class CallContext:
@@ -103,16 +101,7 @@ class CallContext:
     @property
     def reached_limit(self) -> str | None:
         """Name of the setting by which the call has to end now."""
-        rules = self.rules
-        if rules.max_turns is not None and self.dialog.turns_answered >= rules.max_turns:
-            return "MAX_TURNS"
-        return "MAX_CALL_S" if rules.max_call_s is not None and self.age_s >= rules.max_call_s else None
-
-    @property
-    def is_overdue(self) -> bool:
-        """Whether the call has lasted so much longer than it may that a speaking caller is interrupted."""
-        most_s = self.rules.max_call_s
-        return most_s is not None and self.age_s >= most_s + OVERDUE_S
+        return limits.reached_limit(self.rules, self.dialog.turns_answered, self.age_s)
 
     @property
     def progress(self) -> CallProgress:

@@ -1,26 +1,45 @@
 """Answers of Lex to the caller's turns: replies, failures, and which of them the caller hears."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from lexbridge.audio.endpointing import SpeechStarted
+from lexbridge.call import joining
 from lexbridge.call.actions import CancelUtterance
 from lexbridge.call.context import CallContext
-from lexbridge.call.joining import Joining
+from lexbridge.call.conversation import Conversation
+from lexbridge.call.dialog import DialogContext
+from lexbridge.call.joining import Answered, Failed, Join, Outcome
 from lexbridge.call.output.base import ReplyMode
-from lexbridge.call.replies import Replies
 from lexbridge.call.states import CallState, TurnMove
-from lexbridge.call.turns import Turn
 from lexbridge.errors import LexError, SessionNotRestored
-from lexbridge.lex.model import Reply
+from lexbridge.lex.model import Checkpoint, Reply
+
+
+@dataclass(frozen=True, slots=True)
+class _LastAnswer:
+    """The last answer that Lex gave, and the dialog before it."""
+
+    outcome: Answered
+    before: DialogContext
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """A joined turn, and the outcome of its first piece, in case the session cannot be restored."""
+
+    number: int
+    first: Outcome
 
 
 class LexAnswers:
-    """Taker of Lex's answers. It ends the turn that is answered, and sends Lex the next one."""
+    """Taker of Lex's answers. It ends the turn that is answered, or joins it with the next, and sends Lex the next."""
 
-    def __init__(self, call: CallContext, mode: ReplyMode, joining: Joining, replies: Replies) -> None:
+    def __init__(self, call: CallContext, mode: ReplyMode, conversation: Conversation) -> None:
         self._call = call
         self._mode = mode
-        self._joining = joining
-        self._replies = replies
+        self._conversation = conversation
+        self._last_answer: _LastAnswer | None = None
+        self._joined: _Joined | None = None
 
     def reply_arrived(self, number: int, reply: Reply, speaks: bool) -> None:
         """Take Lex's reply to the turn `number`. It is dropped if the turn is over. `speaks`: its audio follows."""
@@ -37,8 +56,13 @@ class LexAnswers:
             slot_to_elicit=reply.slot_to_elicit,
             messages=len(reply.messages),
         )
-        if not self._joining.turn_answered(turn, reply, lambda: self._answer(turn, reply, speaks)):
-            self._answer(turn, reply, speaks)
+        self._settle()
+        outcome = Answered(turn, reply, speaks)
+        if self._join_with_next(outcome):
+            self._mode.withhold(number, reply.messages)
+        else:
+            self._last_answer = _LastAnswer(outcome, self._call.dialog)
+            self._go_on_with(outcome)
         if speaks and not self._mode.wants_speech(number):
             self._call.act(CancelUtterance(number))  # the caller will not hear this voice
         self._send_next_turn()
@@ -46,19 +70,54 @@ class LexAnswers:
     def turn_failed(self, number: int, error: LexError) -> None:
         """Apologise for the turn `number`, which Lex did not answer, for good; unless the caller goes on with it."""
         if isinstance(error, SessionNotRestored):
-            self._joining.session_not_restored(number)
-            self._send_next_turn()
+            self._undo_join(number)
+        elif turn := self._call.turns.finish(number, TurnMove.LEX_FAILED):
+            self._settle()
+            self._last_answer = None  # the caller has said something since
+            outcome = Failed(turn, error)
+            if error.ends_call or not self._join_with_next(outcome):
+                self._go_on_with(outcome)
+        else:
             return
-        turn = self._call.turns.finish(number, TurnMove.LEX_FAILED)
-        if turn is None:
-            return
-        if not self._joining.turn_failed(turn, error, lambda: self._fail(turn, error)):
-            self._fail(turn, error)
         self._send_next_turn()
 
-    def _answer(self, turn: Turn, reply: Reply, speaks: bool) -> None:
+    def speech_started(self, started: SpeechStarted) -> bool:
+        """Join what the caller begins to say with the turn before, if the answer to that waits unheard.
+
+        Return whether that was done. The answer is dropped then.
+        """
+        last, turns = self._last_answer, self._call.turns
+        if last is None or not turns.is_idle or not self._mode.is_unheard(last.outcome.turn.number):
+            return False
+        if not turns.fits(last.outcome.turn, started.pre_roll):
+            return False
+        checkpoint = self._find_checkpoint(last.outcome, last.before, turns.count + 1)
+        if checkpoint is None:
+            return False
+        self._mode.withhold(last.outcome.turn.number, last.outcome.reply.messages)
+        self._call.dialog = last.before
+        turns.continue_answered(last.outcome.turn, started.at_ms, started.pre_roll, checkpoint)
+        self._joined = _Joined(turns.count, last.outcome)
+        return True
+
+    def turns_dropped(self) -> None:
+        """Note that turns were dropped. If the joined one is among them, where the dialog stands is not known."""
+        in_flight = self._call.turns.in_flight
+        if self._joined is not None and (in_flight is None or in_flight.number != self._joined.number):
+            self._settle()
+            self._call.dialog = replace(self._call.dialog, checkpoint=None)
+
+    def _go_on_with(self, outcome: Outcome) -> None:
+        """Go on with `outcome`, which stands."""
+        if isinstance(outcome, Failed):
+            self._mode.discard_interrupted()
+            self._conversation.turn_failed(outcome.turn, outcome.error)
+        else:
+            self._answer(outcome)
+
+    def _answer(self, outcome: Answered) -> None:
         """Let the caller hear the reply; or the rest of what they interrupted, if Lex heard no words."""
-        call = self._call
+        call, turn, reply = self._call, outcome.turn, outcome.reply
         dialog = call.dialog = replace(call.dialog, first_attributes=None)
         has_no_words = turn.keys is None and reply.heard_nothing and not reply.dialog_state.is_closed
         if has_no_words and self._mode.resume_interrupted():
@@ -67,11 +126,46 @@ class LexAnswers:
         else:
             self._mode.discard_interrupted()
             call.dialog = replace(dialog, turns_answered=dialog.turns_answered + (turn.intent is None))
-            self._replies.answer(reply, turn.number if speaks else None, turn=turn)
+            self._conversation.answer(reply, turn.number if outcome.speaks else None, turn=turn)
 
-    def _fail(self, turn: Turn, error: LexError) -> None:
-        self._mode.discard_interrupted()
-        self._replies.turn_failed(turn, error)
+    def _join_with_next(self, outcome: Outcome) -> bool:
+        """Join the turn of `outcome` with the next, if that continues it. Return whether that was done."""
+        next_turn = self._call.turns.continuation
+        if next_turn is None:
+            return False
+        waited_ms = 0 if next_turn.ended_ms is None else self._call.now_ms - next_turn.ended_ms
+        checkpoint = self._find_checkpoint(outcome, self._call.dialog, next_turn.number, waited_ms)
+        if checkpoint is None:
+            next_turn.is_continuation = False
+            return False
+        self._call.turns.join(outcome.turn, checkpoint, waited_ms)
+        self._joined = _Joined(next_turn.number, outcome)
+        return True
+
+    def _find_checkpoint(
+        self, outcome: Outcome, before: DialogContext, number: int, waited_ms: int = 0
+    ) -> Checkpoint | None:
+        """Return where Lex's session is to be restored to for the turn `number`, or None if that is not joined."""
+        decision = joining.decide(outcome, before.checkpoint, waited_ms, self._call.rules.lex_timeout_s)
+        if isinstance(decision, Join):
+            return decision.checkpoint
+        self._call.note("info", "join-refused", turn=number, why=decision.why)
+        return None
+
+    def _undo_join(self, number: int) -> None:
+        """Go on with the outcome of the first piece: Lex's session was not restored for the turn `number`.
+
+        Nothing is done if the call has gone on without that turn.
+        """
+        joined = self._joined
+        if joined is not None and self._call.turns.undo_join(number):
+            self._joined = None
+            self._go_on_with(joined.first)
+
+    def _settle(self) -> None:
+        """Discard the outcome of the first piece, because Lex's session was restored."""
+        self._joined = None
+        self._mode.discard_withheld()
 
     def _send_next_turn(self) -> None:
         if self._call.state is CallState.LIVE:

@@ -5,11 +5,12 @@ from dataclasses import replace
 from lexbridge.call.actions import FetchSession
 from lexbridge.call.attributes import CALL_SID_ATTRIBUTE
 from lexbridge.call.context import CallContext
+from lexbridge.call.conversation import Conversation
 from lexbridge.call.dialog import DialogContext
 from lexbridge.call.dtmf import first_input
 from lexbridge.call.events import Started
 from lexbridge.call.output.base import ReplyMode
-from lexbridge.call.replies import Replies
+from lexbridge.call.replies import hangs_up
 from lexbridge.call.states import CallMove, CallState
 from lexbridge.call.stream_parameters import HANDED_OVER, StreamParameters, fingerprint
 from lexbridge.lex.model import NO_DIALOG, Message, Reply
@@ -23,10 +24,10 @@ Lex may still have been busy with the last words that the lost stream brought it
 class Resumption:
     """Beginning of a stream, and its catching up with a call that another stream began."""
 
-    def __init__(self, call: CallContext, mode: ReplyMode, replies: Replies) -> None:
+    def __init__(self, call: CallContext, mode: ReplyMode, conversation: Conversation) -> None:
         self._call = call
         self._mode = mode
-        self._replies = replies
+        self._conversation = conversation
         self._parameters = StreamParameters()
         self._fetched: Reply | None = None  # the last answer in Lex's session when this stream began
         self._fetch_again_at_ms: int | None = None
@@ -119,7 +120,7 @@ class Resumption:
             self._asks_again = True
             self._call.act(FetchSession(self._call.stream.call_sid))
         else:
-            self._replies.ask_again()
+            self._conversation.ask_again()
 
     def caller_started(self) -> None:
         """Note that the caller speaks or keys, and need not be asked again."""
@@ -140,11 +141,11 @@ class Resumption:
             self._welcome()
             return
         self._fetch_again_at_ms = call.now_ms + FETCH_AGAIN_MS
-        if reply is None or not (reply.messages or self._replies.hangs_up(reply)):
+        if reply is None or not (reply.messages or hangs_up(reply, call.dialog, call.rules)):
             say_it_again = [Message(call.rules.phrases.say_it_again)]
             self._mode.speak(say_it_again, to_synthesize=say_it_again if self._lex_answers else ())
         else:
-            self._replies.carry_out(reply, asks_lex=True)
+            self._conversation.carry_out(reply, asks_lex=True)
 
     def _catch_up(self, reply: Reply | None) -> None:
         """Take over what the bot said last, over the stream before."""
@@ -161,21 +162,21 @@ class Resumption:
         if reply is not None:
             call.dialog = call.dialog.after(reply, call.rules.slot_kinds)
         if self._asks_again:
-            self._replies.ask_again()
+            self._conversation.ask_again()
         elif self._mode.fetches_session_at_once and call.is_idle:
             self._mode.await_input()
 
     def _answer_late(self, reply: Reply) -> None:
         """Speak an answer that came after the stream before had handed the call over, or was lost."""
         self._call.note("info", "answered-late")
-        self._replies.answer(reply, asks_lex=True)
+        self._conversation.answer(reply, asks_lex=True)
 
     def _send_gathered(self, keys: str) -> None:
         """Send Lex the keys that Twilio collected, for which this stream was opened."""
         if whole_input := first_input(keys, self._call.dialog.directives.keys):
             self._call.send_keys(whole_input)
         else:
-            self._replies.repeat_prompt()
+            self._conversation.repeat_prompt()
 
     def _welcome(self) -> None:
         self._call.turns.begin_dialog(self._call.rules.welcome_intent or "")

@@ -16,6 +16,7 @@ from lexbridge.audio.vad import Detector
 from lexbridge.call.actions import Action
 from lexbridge.call.caller_input import CallerInput
 from lexbridge.call.context import CallContext
+from lexbridge.call.conversation import Conversation
 from lexbridge.call.documents import CallDocuments
 from lexbridge.call.events import (
     CallEvent,
@@ -43,12 +44,10 @@ from lexbridge.call.events import (
     UpdateFailed,
 )
 from lexbridge.call.hearing import Hearing
-from lexbridge.call.joining import Joining
 from lexbridge.call.lex_answers import LexAnswers
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, ReplyMode
 from lexbridge.call.output.call_update import CallUpdateMode
 from lexbridge.call.output.stream import StreamMode
-from lexbridge.call.replies import Replies
 from lexbridge.call.resumption import Resumption
 from lexbridge.call.states import CallMove, CallState
 from lexbridge.config.call_rules import CallRules
@@ -86,11 +85,10 @@ class CallSession:
             if rules.reply_mode == "stream"
             else CallUpdateMode(self._call)
         )
-        self._replies = Replies(self._call, self._mode)
-        self._joining = Joining(self._call, self._mode)
-        self._answers = LexAnswers(self._call, self._mode, self._joining, self._replies)
-        self._resumption = Resumption(self._call, self._mode, self._replies)
-        self._input = CallerInput(self._call, self._mode, self._joining, self._replies, self._resumption)
+        self._conversation = Conversation(self._call, self._mode)
+        self._answers = LexAnswers(self._call, self._mode, self._conversation)
+        self._resumption = Resumption(self._call, self._mode, self._conversation)
+        self._input = CallerInput(self._call, self._mode, self._answers, self._conversation, self._resumption)
         self._filler_ms = round(rules.filler_s * 1000)
 
     @property
@@ -249,7 +247,7 @@ class CallSession:
             self._mode.play_filler()
         else:
             self._resumption.tick()
-            self._replies.tick()
+            self._conversation.tick()
 
     def _end(self, how: str) -> None:
         self._hearing.drop()

@@ -4,11 +4,11 @@
 socket, and marks tell what the caller has heard.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from lexbridge.audio.endpointing import Listening
-from lexbridge.call.documents import Document
+from lexbridge.call.last_words import LastWords
 from lexbridge.lex.model import Message
 
 UNINTERRUPTED_MS = 500
@@ -20,9 +20,6 @@ PAUSE_WITHIN_ONSET_MS = 120
 """Longest pause within words, as around a "t", milliseconds. It does not start the count of BARGE_IN_MS anew.
 
 An "s" counts as a pause where it is no louder than the echo might be."""
-
-MakeLastDocument = Callable[[Sequence[Message]], Document]
-"""Maker of the document that ends the call. It says the messages that are still to be said, and then ends the call."""
 
 
 class ReplyMode(Protocol):
@@ -112,10 +109,8 @@ class ReplyMode(Protocol):
         """Say that the call is still there, while Lex takes long. The call's state stays as it is."""
         ...
 
-    def close(
-        self, messages: Sequence[Message], make_last_document: MakeLastDocument, speaking_turn: int | None = None
-    ) -> None:
-        """Speak `messages`, the last of the call, and end it."""
+    def close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> None:
+        """Speak `messages`, the last of the call, and end it by `last_words`."""
         ...
 
     def wants_speech(self, turn: int) -> bool:

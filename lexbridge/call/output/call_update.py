@@ -15,7 +15,8 @@ from lexbridge.audio.endpointing import Listening
 from lexbridge.audio.hangover import Expected
 from lexbridge.call.context import CallContext
 from lexbridge.call.documents import Document, Opening, Reprompts, speaking_ms
-from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, MakeLastDocument, ReplyMode
+from lexbridge.call.last_words import LastWords
+from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, ReplyMode
 from lexbridge.call.states import CallState
 from lexbridge.lex.model import Message
 
@@ -132,10 +133,8 @@ class CallUpdateMode(ReplyMode):
         self._update(document)
         call.quiet_from_ms = call.now_ms + document.spoken_ms
 
-    def close(
-        self, messages: Sequence[Message], make_last_document: MakeLastDocument, speaking_turn: int | None = None
-    ) -> None:
-        self._call.update(make_last_document(messages))
+    def close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> None:
+        self._call.update(last_words.document(self._call.documents, messages))
 
     def wants_speech(self, turn: int) -> bool:
         return False

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from lexbridge.audio.endpointing import Listening
 from lexbridge.call.actions import CancelUtterance, StreamOutput, SynthesizeSpeech
 from lexbridge.call.context import CallContext
-from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, MakeLastDocument, ReplyMode
+from lexbridge.call.last_words import LastWords
+from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, ReplyMode
 from lexbridge.call.output.hand_over import HandOver
 from lexbridge.call.output.known_speech import KnownSpeech
 from lexbridge.call.output.playback import Playback
@@ -34,11 +35,11 @@ class StreamMode(ReplyMode):
         self._hand_over = HandOver(call)
         self._heads: dict[int, bytes] = {}  # by prompt: its audio before what Lex was asked to say
         self._phrases_played = 0  # number of prompts that answered no turn
-        self._make_last_document: MakeLastDocument | None = None  # what ends the call once the caller has heard all
+        self._last_words: LastWords | None = None  # what ends the call once the caller has heard all
 
     @property
     def is_finishing(self) -> bool:
-        return self._make_last_document is not None
+        return self._last_words is not None
 
     @property
     def may_ask_again(self) -> bool:
@@ -123,10 +124,8 @@ class StreamMode(ReplyMode):
             self._play_phrase(words, is_filler=True)
             self._play()
 
-    def close(
-        self, messages: Sequence[Message], make_last_document: MakeLastDocument, speaking_turn: int | None = None
-    ) -> None:
-        self._make_last_document = make_last_document
+    def close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> None:
+        self._last_words = last_words
         self.speak(messages, speaking_turn)
 
     def wants_speech(self, turn: int) -> bool:
@@ -245,8 +244,8 @@ class StreamMode(ReplyMode):
         That ends the stream: the document says all that was still to be heard, and opens another stream.
         """
         opening = self._call.next_opening()
-        if self._make_last_document is not None:
-            self._finish(self._make_last_document, self._take_words())
+        if self._last_words is not None:
+            self._finish(self._last_words, self._take_words())
         elif self._call.is_idle and opening is not None:
             self._hand_over.begin(self._take_words(), opening)
         else:
@@ -261,16 +260,16 @@ class StreamMode(ReplyMode):
         """Begin the caller's turn, or end the call: the caller has heard all that was to be said."""
         call = self._call
         call.quiet_from_ms = call.now_ms
-        if self._make_last_document is not None:
-            self._finish(self._make_last_document, [])
+        if self._last_words is not None:
+            self._finish(self._last_words, [])
         elif call.is_idle:  # else the caller has gone on already
             self._hand_over.allow()
             self.await_input()
 
-    def _finish(self, make_last_document: MakeLastDocument, messages: Sequence[Message]) -> None:
+    def _finish(self, last_words: LastWords, messages: Sequence[Message]) -> None:
         """End or transfer the call. The caller has heard the last words, but for `messages`."""
-        self._make_last_document = None
-        self._call.update(make_last_document(messages))
+        self._last_words = None
+        self._call.update(last_words.document(self._call.documents, messages))
 
     def _take_words(self) -> list[Message]:
         """Drop all prompts, and return the words that were still to be heard."""

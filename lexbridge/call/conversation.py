@@ -1,0 +1,153 @@
+"""Conversation: what the bot and lexbridge say to the caller, and how the call ends.
+
+`replies` and `limits` decide, and the output speaks. This class does what was decided: it is the only one that has
+words spoken, and the only one that ends a call by them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lexbridge.audio.hangover import Expected
+from lexbridge.call import limits, replies
+from lexbridge.call.context import CallContext
+from lexbridge.call.last_words import Goodbye, LastWords, TransferTo
+from lexbridge.call.output.base import ReplyMode
+from lexbridge.call.replies import HangUp, Transfer
+from lexbridge.call.states import CallMove, CallState
+from lexbridge.call.turns import Turn
+from lexbridge.errors import LexError
+from lexbridge.lex.model import Message, Reply
+
+
+class Conversation:
+    """Follower of the bot's replies: it has them spoken, and does what they ask of the call."""
+
+    def __init__(self, call: CallContext, mode: ReplyMode) -> None:
+        self._call = call
+        self._mode = mode
+        self._is_limit_announced = False
+
+    def answer(
+        self, reply: Reply, speaking_turn: int | None = None, *, turn: Turn | None = None, asks_lex: bool = False
+    ) -> None:
+        """Take `reply` for the bot's last answer, speak it, and do what it asks of the call.
+
+        `speaking_turn`: the turn whose audio is Lex's voice for the reply. `turn`: the turn that it answers; None if
+        that was spoken over another stream. `asks_lex`: Lex may be asked for its voice.
+        """
+        call = self._call
+        before = call.dialog.directives
+        call.dialog = call.dialog.after(reply, call.rules.slot_kinds)
+        directives = call.dialog.directives
+        if directives.ignored and directives.ignored != before.ignored:
+            call.note("warning", "directives-ignored", attributes=list(directives.ignored))
+        if directives.limited and directives.limited != before.limited:
+            call.note("info", "directives-limited", attributes=list(directives.limited))
+        self.carry_out(reply, speaking_turn, turn=turn, asks_lex=asks_lex)
+
+    def carry_out(
+        self, reply: Reply, speaking_turn: int | None = None, *, turn: Turn | None = None, asks_lex: bool = False
+    ) -> None:
+        """Speak `reply`, the bot's last answer, and do what it asks. The arguments are those of `answer`."""
+        call = self._call
+        decision = replies.decide(reply, call.dialog, call.rules, turn)
+        match decision:
+            case HangUp():
+                call.note("info", "bot-hangs-up")
+                self._close(decision.words, self._goodbye, speaking_turn if decision.has_audio else None)
+            case Transfer():
+                self._transfer(decision, speaking_turn)
+            case _:  # Speak
+                if decision.is_transfer_refused:
+                    call.note("error", "transfer-refused", check="TRANSFER_NUMBERS")
+                call.dialog = replace(call.dialog, last_prompt=reply.messages)
+                if not self._close_at_limit(decision.words, speaking_turn):
+                    to_synthesize = reply.messages if asks_lex else ()
+                    self._mode.speak(decision.words, speaking_turn, to_synthesize=to_synthesize)
+
+    def turn_failed(self, turn: Turn, error: LexError) -> None:
+        """Apologise for `turn`, which Lex did not answer, and end the call if it cannot go on."""
+        call = self._call
+        call.failed_turns += turn.intent is None
+        call.dialog = replace(call.dialog, expected=Expected.OPEN)
+        decision = replies.decide_failure(error, turn, call.failed_turns, call.rules)
+        ends_call = isinstance(decision, HangUp)
+        call.note("warning", "turn-failed", turn=turn.number, error=type(error).__name__, ends_call=ends_call)
+        if ends_call:
+            self._close(decision.words, self._goodbye)
+        elif not self._close_at_limit(decision.words):
+            self._mode.speak(decision.words)
+
+    def ask_again(self) -> None:
+        """Tell the caller that they were not heard, and repeat the bot's last prompt."""
+        not_heard, last_prompt = Message(self._call.rules.phrases.not_heard), self._call.dialog.last_prompt or ()
+        if not self._close_at_limit([not_heard]):
+            self._mode.speak([not_heard, *last_prompt], to_synthesize=last_prompt)
+
+    def repeat_prompt(self) -> None:
+        """Repeat the bot's last prompt to a caller who has deleted all the keys that they had pressed."""
+        if self._close_at_limit([Message(self._call.rules.phrases.not_heard)]):
+            return
+        if last_prompt := self._call.dialog.last_prompt:
+            self._mode.speak(last_prompt, to_synthesize=last_prompt)
+        else:
+            self._mode.await_input()
+
+    def say_goodbye(self, words: str) -> None:
+        """End the call with `words`."""
+        self._close([Message(words)], self._goodbye)
+
+    def tick(self) -> None:
+        """End the call if it has lasted long enough, and the caller neither speaks, keys, hears words nor waits."""
+        call, mode = self._call, self._mode
+        if self._is_limit_announced or call.reached_limit is None:
+            return
+        is_quiet = call.is_idle and not call.endpointer.is_voiced and call.now_ms >= call.quiet_from_ms
+        if call.state is CallState.LIVE and is_quiet and mode.may_ask_again and not mode.has_reprompts:
+            # Only once: if Twilio does not carry it out, the next silence or turn ends the call.
+            self._is_limit_announced = True
+            self._note_limit()
+            self.say_goodbye(self._limit_words)
+
+    @property
+    def _goodbye(self) -> Goodbye:
+        return Goodbye(self._call.dialog.directives.voice)
+
+    @property
+    def _limit_words(self) -> str:
+        phrases = self._call.rules.phrases
+        return f"{phrases.call_limit} {phrases.goodbye}"
+
+    def _close_at_limit(self, messages: Sequence[Message], speaking_turn: int | None = None) -> bool:
+        """End the call with `messages`, and tell the caller why, if the call has lasted long enough.
+
+        Return whether that was done.
+        """
+        call = self._call
+        limit = limits.limit_before_listening(
+            call.rules, call.dialog.turns_answered, call.age_s, has_pending=call.turns.has_pending
+        )
+        if limit is None:
+            return False
+        self._note_limit()
+        self._close(messages, replace(self._goodbye, limit_words=self._limit_words), speaking_turn)
+        return True
+
+    def _note_limit(self) -> None:
+        call = self._call
+        call.note("info", "call-limit", setting=call.reached_limit, turns=call.dialog.turns_answered)
+
+    def _transfer(self, transfer: Transfer, speaking_turn: int | None) -> None:
+        """Dial the number that the bot named, after its words."""
+        call = self._call
+        stream_sid = call.stream.stream_sid if self._mode.stream_outlives_documents else None
+        goodbye, voice, caller_id = call.rules.phrases.goodbye, call.dialog.directives.voice, call.caller_id
+        call.note("info", "transferred", has_caller_id=caller_id is not None)
+        last_words = TransferTo(transfer.number, stream_sid, goodbye, voice, caller_id)
+        self._close(transfer.words, last_words, speaking_turn)
+
+    def _close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> None:
+        """Speak `messages`, and then the last words. What the caller says from here on does not reach the bot."""
+        self._call.move(CallMove.LAST_WORDS)
+        self._call.turns.drop_all("the call is over")
+        self._mode.close(messages, last_words, speaking_turn)

@@ -1,0 +1,163 @@
+"""Tables of what the rules of a call decide: each row is one case."""
+
+import pytest
+
+from lexbridge.audio.hangover import Expected
+from lexbridge.call import joining, limits, replies
+from lexbridge.call.dialog import DialogContext
+from lexbridge.call.joining import Answered, Failed, Join, Stand
+from lexbridge.call.last_words import Goodbye, TransferTo
+from lexbridge.call.replies import HangUp, Speak, Transfer
+from lexbridge.call.states import TurnState
+from lexbridge.call.turns import Turn
+from lexbridge.errors import LexRejected, LexUnavailable
+from lexbridge.lex.model import DialogState, Message, Reply
+from lexbridge.twilio.twiml import TwimlDocuments
+from tests.support.settings import make_settings
+from tests.support.twilio_messages import STREAM_SID
+from tests.support.twiml import outline
+
+NUMBER = "+15550100123"
+RULES = make_settings(
+    HANGUP_INTENTS="GoodbyeIntent", TRANSFER_NUMBERS=NUMBER, GREETING="Hello.", MAX_CALL_S="600", MAX_TURNS="5"
+).call_rules
+PHRASES = RULES.phrases
+SAYS = (Message("Which flowers?"),)
+SPOKEN = Turn(1, 0, TurnState.ANSWERED)
+KEYED = Turn(1, 0, TurnState.ANSWERED, keys="12")
+WELCOME = Turn(1, 0, TurnState.ANSWERED, intent="WelcomeIntent")
+
+ELICIT, FULFILLED, FAILED = DialogState.ELICIT_SLOT, DialogState.FULFILLED, DialogState.FAILED
+
+
+def reply(state=ELICIT, messages=SAYS, transcript="roses", intent="OrderFlowers", **attributes):
+    return Reply(state, messages, intent, session_attributes=attributes, transcript=transcript)
+
+
+def words(text):
+    return (Message(text),)
+
+
+ASKS_FOR_TRANSFER = {"lexbridge:action": "transfer", "lexbridge:transfer-to": NUMBER}
+ASKS_FOR_ANOTHER = {"lexbridge:action": "transfer", "lexbridge:transfer-to": "+15550100999"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "turn", "decision"),
+    [
+        (reply(), SPOKEN, Speak(SAYS)),
+        (reply(FULFILLED), SPOKEN, Speak(SAYS)),
+        # the bot says nothing
+        (reply(messages=()), SPOKEN, Speak(words(PHRASES.say_it_again))),
+        (reply(messages=(), transcript=""), SPOKEN, Speak(())),
+        (reply(messages=(), transcript=""), None, Speak(())),
+        (reply(messages=(), transcript=""), KEYED, Speak(words(PHRASES.say_it_again))),
+        (reply(messages=(), transcript=""), WELCOME, Speak(words("Hello."))),
+        (reply(FULFILLED, messages=()), SPOKEN, Speak(words(PHRASES.done))),
+        (reply(FULFILLED, messages=(), intent="FallbackIntent"), SPOKEN, Speak(words(PHRASES.say_it_again))),
+        (reply(FAILED, messages=(), transcript=""), SPOKEN, Speak(words(PHRASES.say_it_again))),
+        # the bot hangs up
+        (reply(FULFILLED, intent="GoodbyeIntent"), SPOKEN, HangUp(SAYS, has_audio=True)),
+        (reply(FULFILLED, messages=(), intent="GoodbyeIntent"), SPOKEN, HangUp(words(PHRASES.goodbye))),
+        (reply(ELICIT, intent="GoodbyeIntent"), SPOKEN, Speak(SAYS)),
+        (reply(FULFILLED, **{"lexbridge:action": "hangup"}), SPOKEN, HangUp(SAYS, has_audio=True)),
+        (reply(ELICIT, **{"lexbridge:action": "hangup"}), SPOKEN, Speak(SAYS)),
+        # the bot transfers the call
+        (reply(FULFILLED, **ASKS_FOR_TRANSFER), SPOKEN, Transfer(SAYS, NUMBER)),
+        (reply(ELICIT, **ASKS_FOR_TRANSFER), SPOKEN, Speak(SAYS)),
+        (reply(FULFILLED, **ASKS_FOR_ANOTHER), SPOKEN, Speak(SAYS, is_transfer_refused=True)),
+        (reply(FULFILLED, **{"lexbridge:action": "transfer"}), SPOKEN, Speak(SAYS, is_transfer_refused=True)),
+    ],
+)
+def test_what_a_reply_calls_for(answer, turn, decision):
+    dialog = DialogContext().after(answer, RULES.slot_kinds)
+    assert replies.decide(answer, dialog, RULES, turn) == decision
+
+
+def test_a_reply_whose_words_cannot_be_read_may_be_heard():
+    """Lex may have spoken words that could not be read, so its audio is the goodbye."""
+    answer = Reply(FULFILLED, (), "GoodbyeIntent", odd_parts=("messages",))
+    dialog = DialogContext().after(answer, {})
+    assert replies.decide(answer, dialog, RULES, SPOKEN) == HangUp(words(PHRASES.goodbye), has_audio=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "turn", "failed_turns", "decision"),
+    [
+        (LexUnavailable("no answer"), SPOKEN, 1, Speak(words(PHRASES.named(LexUnavailable.apology)))),
+        (LexUnavailable("no answer"), SPOKEN, 2, Speak(words(PHRASES.named(LexUnavailable.apology)))),
+        (LexUnavailable("no answer"), SPOKEN, 3, HangUp(words(PHRASES.not_available))),
+        (LexUnavailable("no answer"), WELCOME, 0, Speak(words("Hello."))),
+        (LexRejected("no such bot"), SPOKEN, 1, HangUp(words(PHRASES.named(LexRejected.apology)))),
+        (LexRejected("no such bot"), WELCOME, 0, HangUp(words(PHRASES.named(LexRejected.apology)))),
+    ],
+)
+def test_what_a_failed_turn_calls_for(error, turn, failed_turns, decision):
+    assert replies.decide_failure(error, turn, failed_turns, RULES) == decision
+
+
+BEFORE = {"where": "the dialog stood"}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "checkpoint", "waited_ms", "decision"),
+    [
+        (Answered(SPOKEN, reply(), speaks=False), BEFORE, 0, Join(BEFORE)),
+        (Answered(SPOKEN, reply(), speaks=True), {}, 2500, Join({})),
+        (Answered(SPOKEN, reply(), speaks=True), BEFORE, 2520, Stand("the caller has waited too long")),
+        (Answered(SPOKEN, reply(), speaks=True), None, 0, Stand("where the dialog stood is not known")),
+        (Answered(SPOKEN, reply(FULFILLED), speaks=True), BEFORE, 0, Stand("the dialog is closed")),
+        (Answered(SPOKEN, reply(FAILED), speaks=True), None, 9000, Stand("the dialog is closed")),
+        (Failed(SPOKEN, LexUnavailable("no answer")), BEFORE, 0, Join(BEFORE)),
+        (Failed(SPOKEN, LexUnavailable("no answer")), None, 0, Stand("where the dialog stood is not known")),
+    ],
+)
+def test_whether_two_pieces_are_joined(outcome, checkpoint, waited_ms, decision):
+    assert joining.decide(outcome, checkpoint, waited_ms, lex_timeout_s=5) == decision
+
+
+@pytest.mark.parametrize(
+    ("turns", "age_s", "has_pending", "reached", "before_listening"),
+    [
+        (4, 599.9, False, None, None),
+        (5, 0, False, "MAX_TURNS", "MAX_TURNS"),
+        (5, 0, True, "MAX_TURNS", "MAX_TURNS"),
+        (0, 600, False, "MAX_CALL_S", "MAX_CALL_S"),
+        (0, 600, True, "MAX_CALL_S", None),
+        (0, 659.9, True, "MAX_CALL_S", None),
+        (0, 660, True, "MAX_CALL_S", "MAX_CALL_S"),
+        (5, 660, True, "MAX_TURNS", "MAX_TURNS"),
+    ],
+)
+def test_by_which_limit_a_call_ends(turns, age_s, has_pending, reached, before_listening):
+    assert limits.reached_limit(RULES, turns, age_s) == reached
+    assert limits.limit_before_listening(RULES, turns, age_s, has_pending=has_pending) == before_listening
+
+
+def test_a_call_without_limits_never_ends_by_them():
+    rules = make_settings().call_rules
+    assert limits.reached_limit(rules, 10_000, 1e9) is None
+    assert limits.limit_before_listening(rules, 10_000, 1e9, has_pending=False) is None
+
+
+@pytest.mark.parametrize(
+    ("last_words", "document"),
+    [
+        (Goodbye(), ["Fine.", "Hangup"]),
+        (Goodbye(limit_words="Too long."), ["Fine.", "Too long.", "Hangup"]),
+        (TransferTo(NUMBER, None, "Goodbye."), ["Fine.", "Dial", "Goodbye.", "Hangup"]),
+        (TransferTo(NUMBER, STREAM_SID, "Goodbye."), ["Stop", "Fine.", "Dial", "Goodbye.", "Hangup"]),
+    ],
+)
+def test_the_document_of_the_last_words(last_words, document):
+    documents = TwimlDocuments("https://voice.example.com", "wss://voice.example.com/", hold_s=60, is_two_way=False)
+    assert outline(last_words.document(documents, words("Fine.")).twiml) == document
+
+
+def test_each_answer_makes_a_new_position_of_the_dialog():
+    before = DialogContext(first_attributes={"a": "b"}, turns_answered=2)
+    answer = Reply(DialogState.CONFIRM_INTENT, SAYS, checkpoint=BEFORE)
+    after = before.after(answer, {})
+    assert before == DialogContext(first_attributes={"a": "b"}, turns_answered=2)
+    assert (after.expected, after.checkpoint, after.turns_answered) == (Expected.CLOSED, BEFORE, 2)
+    assert after.last_prompt == ()  # its words have not been said yet
