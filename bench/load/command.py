@@ -3,6 +3,7 @@
     python -m bench load --calls 400 --detectors amplitude --peers picows,c --quick
     python -m bench load --sounds silent,talking --calls 200 --tls
     python -m bench load --before ../the-old-one --calls 400,1200 --peers none
+    python -m bench load --everything --write docs
 
 The callers (`bench/load/paced_calls.c`, compiled by cc) send a media message every 20 ms in each call, evenly
 staggered, with real handshakes, tokens and timestamps. Those that talk say a phrase nine times a minute. The server is
@@ -37,7 +38,7 @@ from bench.load.compare import limits
 from bench.load.measure import Times, measure
 from bench.load.plan import Choice, cases, everything
 from bench.load.programs import NoCompiler, Place
-from bench.load.report import best_of, document, figures_table
+from bench.load.report import best_of, document, figures_table, read_document, write_figures
 from bench.load.search import most_calls
 
 QUICK = Times(1.5, 4.0)
@@ -56,6 +57,9 @@ def numbers(text: str) -> list[int]:
 def main(arguments: Sequence[str]) -> int:
     """Run the measurement. Return its exit status."""
     options = _parser().parse_args(arguments)
+    if options.redraw:
+        write_figures(options.redraw, read_document(options.redraw))
+        return 0
     proc.raise_descriptor_limit()
     with tempfile.TemporaryDirectory(prefix="lexbridge-load-") as folder:
         try:
@@ -90,7 +94,19 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="one round of four seconds")
     parser.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE", help="setting of the service")
     parser.add_argument("--json", type=Path, help="file that gets all figures")
+    parser.add_argument(
+        "--write", type=Path, metavar="FOLDER", help="write load.json and images/load.png (with matplotlib)"
+    )
+    parser.add_argument(
+        "--redraw", type=Path, metavar="FOLDER", help="measure nothing: draw the picture from load.json"
+    )
     return parser
+
+
+def _progress(text: str) -> None:
+    """Show what is being measured, if somebody watches."""
+    if sys.stderr.isatty():
+        print(f"\r{text:79}\r", end="", file=sys.stderr, flush=True)
 
 
 async def _run(options: Namespace, place: Place) -> int:
@@ -102,11 +118,9 @@ async def _run(options: Namespace, place: Place) -> int:
     found: dict[Case, list[Figures]] = {case: [] for case in chosen}
     for number in range(rounds):
         for case, of_case in found.items():
-            print(
-                f"\rround {number + 1}: {case.calls} calls, {case.name} ...{'':30}", end="", file=sys.stderr, flush=True
-            )
+            _progress(f"round {number + 1}: {case.calls} calls, {case.name} ...")
             of_case.append(await measure(case, place, times, settings))
-    print(f"\r{'':79}\r", end="", file=sys.stderr)
+    _progress("")
     best = [best_of(of_case) for of_case in found.values()]
     print(figures_table(best))
     checked = list(limits(best))
@@ -115,6 +129,9 @@ async def _run(options: Namespace, place: Place) -> int:
         checked += [await most_calls(figures, best, place, settings) for figures in services]
     rows = [limit.row() for limit in checked]
     print("\n" + table([["limit", "found", "most", "kept"], *rows]))
+    made = document(found.values(), rows)
     if options.json:
-        options.json.write_text(json.dumps(document(found.values(), rows), indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    if options.write:
+        write_figures(options.write, made)
     return 0 if all(limit.is_kept for limit in checked) else 1

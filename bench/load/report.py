@@ -1,13 +1,15 @@
-"""Table, JSON and pictures of the load measurement."""
+"""Tables, JSON and picture of the load measurement."""
 
+import importlib.util
+import json
 import os
 import platform
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.harness.report import table
-from bench.load.case import Case, Figures
+from bench.harness.report import markdown_table, table
+from bench.load.case import Case, Figures, figures_from
 from bench.load.compare import beyond_plan_ms, turn_ms
 
 HEADING = (
@@ -77,3 +79,39 @@ def document(rounds: Iterable[Sequence[Figures]], limit_rows: Sequence[Sequence[
         for of_case in rounds
     ]
     return {"machine": machine(), "cases": cases, "limits": [list(row) for row in limit_rows]}
+
+
+def read_document(folder: Path) -> dict[str, Any]:
+    """Return the JSON of the run that was written to `folder`."""
+    found: dict[str, Any] = json.loads((folder / "load.json").read_text(encoding="utf-8"))
+    return found
+
+
+def write_figures(folder: Path, made: dict[str, Any]) -> None:
+    """Write the JSON of a run to `folder`, and its picture if matplotlib is there. `make docs` writes the tables."""
+    (folder / "load.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    if importlib.util.find_spec("matplotlib"):
+        from bench.load.picture import draw
+
+        draw(folder / "images" / "load.png", best_figures(made))
+
+
+def best_figures(made: dict[str, Any]) -> list[Figures]:
+    """Return the best round of each case of a run."""
+    return [figures_from(case["best"]) for case in made["cases"]]
+
+
+def markdown(made: dict[str, Any]) -> str:
+    """Return the tables of a run for a document."""
+    found, on = best_figures(made), made["machine"]
+    by_case = {figures.case: figures for figures in found}
+    heading = [*HEADING[:2], "callers", *HEADING[3:]]
+    lines = [
+        f"{on['processor']}, {on['cores']} cores, Linux {on['system']}, Python {on['python']}, load {on['load'][0]:g}.",
+        "",
+        markdown_table(heading, (row_of(figures, by_case) for figures in found)),
+        markdown_table(("limit", "found", "most", "kept"), made["limits"]),
+        "![CPU of a media message, and what it waits, by server](images/load.png)",
+        "",
+    ]
+    return "\n".join(lines)

@@ -14,7 +14,7 @@ from bench.load.compare import Limit, beyond_plan_ms, limits, planned_visit_ms, 
 from bench.load.measure import Times, measure
 from bench.load.plan import STOCK_CALLS, Choice, cases, everything
 from bench.load.programs import CALLERS, NoCompiler, Place, cores_for
-from bench.load.report import best_of, document, figures_table
+from bench.load.report import best_of, document, figures_table, markdown, read_document, write_figures
 
 CALLS = 5
 TIMES = Times(warm_s=0.3, measured_s=1.2)
@@ -188,3 +188,14 @@ def test_a_row_tells_lost_frames_and_other_troubles() -> None:
     figures = dataclasses.replace(figures_of(Case(OURS, 400), 10.0), lost=3, late=1)
     assert "3 +1" in figures_table([figures])
     assert figures_of(Case("c", 400), 10.0).calls_a_core == pytest.approx(2000)
+
+
+def test_the_picture_is_drawn_anew_from_the_written_run(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    rounds = [[figures_of(Case(OURS, 400), 10.0)], [figures_of(Case("picows", 400), 9.0)]]
+    write_figures(tmp_path, document(rounds, [["a limit", "1", "2", "yes"]]))
+    picture = tmp_path / "images" / "load.png"
+    picture.unlink()
+    write_figures(tmp_path, read_document(tmp_path))
+    assert picture.stat().st_size > 1000
+    assert "| ours amplitude | 400" in markdown(read_document(tmp_path))

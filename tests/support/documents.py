@@ -6,6 +6,7 @@ Such a part stands between `<!-- NAME -->` and `<!-- end -->`. tests/test_docs.p
 from collections.abc import Callable, Mapping
 from enum import Enum
 
+from bench.load.report import markdown, read_document
 from lexbridge.call.attributes import ATTRIBUTES
 from lexbridge.call.states import CALL_MOVES, TURN_MOVES
 from lexbridge.config.describe import example_env_file, settings_tables
@@ -29,6 +30,7 @@ BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("README.md", "attributes"): attributes_table,
     ("docs/call.md", "call moves"): lambda: diagram(CALL_MOVES),
     ("docs/call.md", "turn moves"): lambda: diagram(TURN_MOVES),
+    ("docs/performance.md", "load"): lambda: markdown(read_document(ROOT / "docs")),
     ("docs/architecture.md", "packages"): drawing,
     ("docs/architecture.md", "imports"): table,
 }
