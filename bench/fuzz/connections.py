@@ -153,7 +153,7 @@ def run(connections: int, seed: int, parallel: int = 20) -> tuple[Counter[str], 
             endings[f"cut ({type(error).__name__})"] += 1
 
     pool = Pool(parallel)
-    with SocketServer("ours", "calls") as server:
+    with SocketServer("ours") as server:
         states = []
         for first, last in ((0, connections // 10), (connections // 10, connections)):
             for number in range(first, last):

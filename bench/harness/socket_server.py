@@ -16,13 +16,13 @@ ANSWER_LIMIT_S = 120.0
 class SocketServer:
     """Server that runs while it is entered as a context manager.
 
-    `kind`: "ours" or "stock". `app`: "calls", the whole service; or "drain", which takes messages and drops them.
+    `kind`: "ours", the service on lexbridge's socket layer; or "stock", on gevent-websocket's.
     """
 
-    def __init__(self, kind: str, app: str) -> None:
+    def __init__(self, kind: str) -> None:
         self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
         self._process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "bench.harness.socket_server_process", "--kind", kind, "--app", app],
+            [sys.executable, "-m", "bench.harness.socket_server_process", "--kind", kind],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

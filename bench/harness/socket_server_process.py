@@ -1,6 +1,6 @@
-"""Process of a SocketServer: lexbridge's socket layer, or stock gevent-websocket, under one of two applications.
+"""Process of a SocketServer: the whole service on lexbridge's socket layer, or on stock gevent-websocket.
 
-    python -m bench.harness.socket_server_process --kind ours --app calls
+    python -m bench.harness.socket_server_process --kind ours
 
 It prints its port, answers each line on its standard input with a line of JSON about itself, and ends with its input.
 """
@@ -18,7 +18,6 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import geventwebsocket.handler
@@ -34,7 +33,6 @@ from lexbridge import logs
 from lexbridge.bridge import bridge, live_call
 from lexbridge.call.session import CallSession
 from lexbridge.config.reading import read_settings
-from lexbridge.net.flask_sockets_compat import Sockets
 from lexbridge.net.http_server import MediaServer
 from lexbridge.net.refused import refused
 from lexbridge.net.rfc6455 import Limits
@@ -109,21 +107,6 @@ def calls_app() -> Flask:
     return build_service(read_settings(service_settings(URL=PUBLIC_URL, MAX_CALLS="100000"))).app
 
 
-def drain_app() -> Flask:
-    """Return an application that takes messages and drops them: what the socket layer alone costs."""
-    app = Flask("drain")
-
-    @Sockets(app).route("/")  # type: ignore[untyped-decorator]
-    def drain(websocket: Any) -> None:
-        while websocket.receive() is not None:
-            figures.messages += 1
-
-    return app
-
-
-APPS: dict[str, Callable[[], Flask]] = {"calls": calls_app, "drain": drain_app}
-
-
 def state() -> dict[str, Any]:
     """Return what the process has used and holds."""
     gc.collect()
@@ -179,10 +162,9 @@ def main() -> None:
     """Run the process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", choices=("ours", "stock"), default="ours", help="lexbridge's socket layer, or stock")
-    parser.add_argument("--app", choices=sorted(APPS), default="calls", help="application that takes the messages")
     options = parser.parse_args()
     proc.raise_descriptor_limit()
-    serve(make_server(options.kind, APPS[options.app]()))
+    serve(make_server(options.kind, calls_app()))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     allowed = raise_descriptor_limit()
     silent = min(options.silent, allowed - options.slow - 500)
     print(f"descriptors allowed: {allowed}; silent: {silent}; slow: {options.slow}")
-    with SocketServer("ours", "calls") as server:
+    with SocketServer("ours") as server:
         before = [answered_ms(server.address) for _ in range(20)]
         descriptors = server.ask("light")["descriptors"]
         process = subprocess.Popen(  # noqa: S603

@@ -29,7 +29,7 @@ LIMIT_MS = 50.0
 
 def measure(kind: str, calls: int, floods: int, seconds: float) -> list[str]:
     """Return a row of the table: kind of server, frames sent and lost, delays, MB of flood."""
-    with SocketServer(kind, "calls") as server:
+    with SocketServer(kind) as server:
         callers = PacedCalls(server.address, calls, seconds + 3)
         time.sleep(2)
         flooders = [
