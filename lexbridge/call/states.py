@@ -1,7 +1,27 @@
 """Tables of the states of a call and of a turn, and of the moves between them. docs/call.md draws them.
 
-Two machines run side by side, because a caller may speak while Lex works on what they said before. `CallContext.move`
-moves the call's machine, `Turns` that of a turn. A move that its table does not have is a bug of lexbridge.
+A call has one state, and each of its turns has one. The two machines run side by side, because a caller may speak while
+Lex works on what they said before:
+
+    call       connecting -> live ................................................. -> closing -> ended
+    turn 1                    hearing -> recognizing -> answered
+    turn 2                               held -> waiting -> recognizing -> answered
+    the bot                                              speaks            speaks      last words
+
+- *The state of the call* says what the caller's input is for. Only while LIVE does it become turns. While RESUMING and
+  CLOSING, speech is logged and forgotten; while LEAVING, the other stream hears it. After ENDED every event is dropped.
+- *The state of a turn* says where its audio is: here, at Lex, or answered. At most one turn is open, at most one is in
+  flight, which may be the same, and the others wait in order.
+- *Conditions* are all else that changes what an event does: keys are being collected, a prompt was interrupted, the
+  process is to end. `conditions.CONDITIONS` names each one, what begins and ends it, and what it forbids. A condition
+  is no state, because any number of them may hold at once, in most states.
+
+An event goes one way. `CallSession.receive` takes it, and what it means is found by functions that change nothing:
+`replies.decide`, `joining.decide`, `limits`, `DialogContext.after`. What they decide is then done, by writing the
+conditions and adding actions. Time is an event too: a frame of media makes due what waits for its time.
+
+`CallContext.move` moves the call's machine, `Turns` that of a turn. A move that its table does not have is a bug of
+lexbridge. What a peer may send late or twice is no move: a guard drops it.
 """
 
 from collections.abc import Mapping

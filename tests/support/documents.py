@@ -8,6 +8,7 @@ from enum import Enum
 
 from bench.load.report import markdown, read_document
 from lexbridge.call.attributes import ATTRIBUTES
+from lexbridge.call.conditions import CONDITIONS
 from lexbridge.call.states import CALL_MOVES, TURN_MOVES
 from lexbridge.config.describe import example_env_file, settings_tables
 from tests.support.packages import ROOT, drawing, table
@@ -17,6 +18,15 @@ def attributes_table() -> str:
     """Return the session attributes as a Markdown table."""
     rows = [f"| `{one.name}` | {one.set_by} | {one.help} |" for one in ATTRIBUTES]
     return "\n".join(["| Session attribute | Set by | Meaning |", "|---|---|---|", *rows, ""])
+
+
+def conditions_table() -> str:
+    """Return the conditions of a call as a Markdown table."""
+    rows = [
+        f"| {one.name} (`{'`, `'.join(one.kept_in)}`) | {one.begins} | {one.ends} | {one.effect} |"
+        for one in CONDITIONS
+    ]
+    return "\n".join(["| Condition | It begins when | It ends with | While it holds |", "|---|---|---|---|", *rows, ""])
 
 
 def diagram(moves: Mapping[tuple[Enum, Enum], Enum]) -> str:
@@ -31,6 +41,7 @@ BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("docs/call.md", "call moves"): lambda: diagram(CALL_MOVES),
     ("docs/call.md", "turn moves"): lambda: diagram(TURN_MOVES),
     ("docs/performance.md", "load"): lambda: markdown(read_document(ROOT / "docs")),
+    ("docs/call.md", "conditions"): conditions_table,
     ("docs/architecture.md", "packages"): drawing,
     ("docs/architecture.md", "imports"): table,
 }
