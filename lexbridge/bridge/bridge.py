@@ -4,7 +4,7 @@ import time
 
 import gevent
 
-from lexbridge.audio.vad import load_detector
+from lexbridge.audio.vad import Detector, load_detector
 from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.live_call import LiveCall
 from lexbridge.bridge.live_calls import CallRegistry
@@ -19,6 +19,13 @@ from lexbridge.twilio.used_tokens import UsedTokens
 
 START_DEADLINE_S = 10.0
 """The longest wait for a stream's `start` on an open socket, in seconds, because Twilio sends it at once."""
+
+
+class _AtOnce:
+    """A detector whose model, if it has one, runs in the loop, because sessions do not wait for its answers yet."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.is_voiced = detector.is_voiced
 
 
 class Bridge:
@@ -50,7 +57,7 @@ class Bridge:
 
     def run(self, websocket: WebSocket) -> None:
         """Serve one media socket to its end, and close it. Errors are logged and never raised."""
-        session = CallSession(self._rules, self._documents, self._new_detector(), self._phrases.audio)
+        session = CallSession(self._rules, self._documents, _AtOnce(self._new_detector()), self._phrases.audio)
         if self._settings.reply_mode == "stream":
             self._phrases.learn()
         start_by_s = time.monotonic() + self._start_deadline_s

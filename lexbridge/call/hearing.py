@@ -78,8 +78,8 @@ class Hearing:
         """Take `ms` in which no media came, as silence."""
         self._unheard.extend(self.audio.silence(ms))
 
-    def take_probability(self, probability: float) -> None:
-        """Take the model's judgement of `window`, with which `next_slice` goes on."""
+    def take_probability(self, probability: float | None) -> None:
+        """Take the model's judgement of `window`, with which `next_slice` goes on. None: the model failed."""
         if self.window is not None and self._decide is not None:
             self.window, self._answer = None, self._decide(probability)
 

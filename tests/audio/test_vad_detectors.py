@@ -158,17 +158,67 @@ def test_silero_hears_speech_and_neither_noise_nor_hum(model, speech):
 
 
 def test_each_call_has_its_own_state_in_a_shared_run(model, speech):
-    windows = np.zeros((2, silero.CONTEXT_SAMPLES + silero.WINDOW_SAMPLES), np.float32)
-    windows[1, silero.CONTEXT_SAMPLES :] = speech[8000:8256] / 32768
-    together, _ = model.probabilities(windows, np.zeros((2, 2, 128), np.float32))
-    for n in (0, 1):
-        alone, _ = model.probabilities(windows[n : n + 1], np.zeros((2, 1, 128), np.float32))
-        assert together[n] == pytest.approx(float(alone[0]), abs=1e-5)
     other = SileroDetector(model)
     detector, undisturbed = SileroDetector(model), SileroDetector(model)
     for frame in as_heard(speech):
         other.is_voiced(as_heard(noise(0.02, 3000))[0])
         assert detector.is_voiced(frame) is undisturbed.is_voiced(frame)
+
+
+def test_a_run_judges_one_piece_of_each_window(model, speech):
+    frames = as_heard(speech[4000:])[:16]  # ten windows of 32 ms
+    pieces = silero.SileroWindows(model)
+    answers = [answer for frame in frames if (window := pieces.push(frame)) for answer in model.judge([window])]
+    long = silero.SileroWindows(model).push(b"".join(frames))
+    short = silero.SileroWindows(model).push(b"".join(frames[:2]))
+    assert model.judge([long, short]) == [None, pytest.approx(answers[0], abs=1e-5)]
+    assert [model.judge([long]) for _ in range(9)] == [[None]] * 8 + [[pytest.approx(answers[9], abs=1e-5)]]
+
+
+def flags_together(detectors, lines):
+    """Return each detector's decisions on its line, where one run of the model serves all windows of a frame."""
+    flags = [[] for _ in detectors]
+    for frames in zip(*lines, strict=True):
+        windows = [detector.window(frame) for detector, frame in zip(detectors, frames, strict=True)]
+        answers = {}
+        while asked := [window for window in windows if window and answers.get(id(window)) is None]:
+            answers.update(zip(map(id, asked), asked[0].model.judge(asked), strict=True))
+        for detector, window, found in zip(detectors, windows, flags, strict=True):
+            found.append(detector.decide(answers.get(id(window))))
+    return flags
+
+
+@pytest.mark.parametrize("kind", [SileroDetector, HybridDetector])
+def test_a_line_alone_and_among_63_others_gives_the_same(model, speech, kind):
+    lines = []
+    for n in range(64):
+        spoken = np.concatenate([np.zeros(160 * (n + 20)), np.roll(speech, 997 * n), np.zeros(160 * (84 - n))])
+        lines.append(as_heard(spoken * 10 ** (-n / 40) + noise(len(spoken) / 8000, 5 + 3 * n)))
+    together = flags_together([kind(model) for _ in lines], lines)
+    for n in (0, 1, 20, 40, 63):
+        detector = kind(model)
+        assert together[n] == [detector.is_voiced(frame) for frame in lines[n]]
+    assert 0.1 < np.mean(together) < 0.9
+
+
+@pytest.mark.parametrize("kind", [SileroDetector, HybridDetector])
+def test_without_the_models_answers_the_level_decides(model, speech, kind):
+    """Without the model's answers the level decides, and with the next answer the model does again."""
+    detector = kind(model)
+    assert share_voiced(detector, noise(2, 20)) == 0
+
+    def voiced(samples):
+        flags = []
+        for frame in as_heard(samples):
+            detector.window(frame)
+            flags.append(detector.decide(None))
+        return np.mean(flags)
+
+    assert voiced(noise(2, 20)) == 0
+    assert voiced(speech + noise(len(speech) / 8000, 20)) > 0.4
+    assert voiced(noise(1, 20)) < 0.2
+    assert voiced(noise(1, 20)) == 0
+    assert share_voiced(detector, hum(3, 1500)) < 0.1
 
 
 def test_the_models_package_is_named_if_there_is_none(monkeypatch):
@@ -225,21 +275,35 @@ def test_a_margin_asks_for_more(model, speech):
     assert shares[2] < shares[0]
 
 
+class CountedModel:
+    """A model that counts its runs."""
+
+    def __init__(self, model):
+        self._model = model
+        self.runs = 0
+
+    def judge(self, windows):
+        self.runs += 1
+        return self._model.judge(windows)
+
+
 def test_the_model_sleeps_while_the_line_is_still(model, speech):
-    class Counted:
-        runs = 0
-
-        def probabilities(self, audio, state):
-            self.runs += 1
-            return model.probabilities(audio, state)
-
-    counted = Counted()
+    counted = CountedModel(model)
     detector = HybridDetector(counted)
     share_voiced(detector, noise(2, 5))
     counted.runs = 0
     share_voiced(detector, noise(10, 5))
     assert counted.runs < 30  # of 312 windows
     assert share_voiced(detector, speech) > 0.7
+
+
+def test_a_call_that_begins_in_silence_asks_nothing_of_the_model(model, speech):
+    counted = CountedModel(model)
+    detector = HybridDetector(counted)
+    assert share_voiced(detector, noise(1.5, 5)) == 0
+    assert counted.runs == 0
+    assert share_voiced(detector, speech) > 0.5
+    assert counted.runs > 0
 
 
 # -- the choice of a detector

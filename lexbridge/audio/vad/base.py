@@ -1,8 +1,8 @@
 """Types that all detectors of voice share: the Protocol, the options, and the entry of the registry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 
 class Detector(Protocol):
@@ -13,10 +13,24 @@ class Detector(Protocol):
         ...
 
 
+class Model(Protocol):
+    """A model that judges the windows of many calls in one run. It is called by one thread at a time."""
+
+    def judge(self, windows: Sequence[Any]) -> list[float | None]:
+        """Judge the next piece of each window, of this model's own class.
+
+        Return for each the probability of speech at its end, or None while it has another piece to be judged.
+        """
+        ...
+
+
 class Window:
     """Audio of one call that its model is to judge, with the model's state. Each kind of model has its own subclass."""
 
-    __slots__ = ()
+    __slots__ = ("model",)
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
 
 
 @runtime_checkable
@@ -33,9 +47,21 @@ class ModelDetector(Protocol):
     def decide(self, probability: float | None) -> bool:
         """Return whether that frame holds voice.
 
-        `probability`: the model's answer to the frame's window, or None if the frame had none.
+        `probability`: the model's answer to the frame's window. None if the frame had none, or if the model failed:
+        then the detector goes by the level alone.
         """
         ...
+
+
+class JudgedAtOnce(Detector, ModelDetector, Protocol):
+    """A ModelDetector that can do without a batch: it runs its model for each window by itself."""
+
+    def is_voiced(self, frame: bytes) -> bool:
+        window = self.window(frame)
+        probability: float | None = None
+        while window is not None and probability is None:
+            [probability] = window.model.judge([window])
+        return self.decide(probability)
 
 
 @dataclass(frozen=True, slots=True)

