@@ -63,7 +63,10 @@ class SileroModel:
         return out[:, 0], state
 
     def judge(self, windows: "Sequence[SileroWindow]") -> list[float | None]:
-        """See Model. One run of the network judges the next piece of all windows."""
+        """Judge the next piece of each window in one run of the network.
+
+        Return for each the probability of speech at its end, or None while it has another piece to be judged.
+        """
         samples = np.frombuffer(b"".join([window.next_piece() for window in windows]), dtype="<i2")
         audio = samples.reshape(len(windows), -1).astype(np.float32) / np.float32(FULL_SCALE)
         state = np.concatenate([_NEW_STATE if one.state is None else one.state for one in windows], axis=1)
