@@ -1,0 +1,70 @@
+"""Runs of a detector's model for all calls of a process: one run for many windows, off the loop, one at a time.
+
+calls --ask--> windows that wait --at the end of the round--> one run, on a thread --> answers, in the hub
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from gevent import get_hub
+from gevent.event import AsyncResult
+from gevent.threadpool import ThreadPool
+
+from lexbridge.audio.vad.base import Window
+from lexbridge.logs import RateLimitedLog
+
+MOST_WINDOWS = 64
+"""Most windows of one run, because more are no cheaper, and all of them wait for the slowest: 2 ms for 64."""
+
+Answered = Callable[[float | None], object]
+"""What a call does with the probability of speech, or with None if the model failed. It neither switches nor raises."""
+
+
+class ModelBatches:
+    """The windows of all calls of a process on their way through the model."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[Window, Answered]] = deque()
+        self._is_running = False
+        self._thread: ThreadPool | None = None  # made in the process that uses it
+        self._failures = RateLimitedLog("model-failed")
+
+    def ask(self, window: Window, answered: Answered) -> None:
+        """Have `window` judged, and call `answered` in the hub. This does not switch, and may be called in the hub."""
+        self._waiting.append((window, answered))
+        if not self._is_running:
+            self._is_running = True
+            # Not at once, so that what other calls ask in the same round goes along.
+            get_hub().loop.run_callback(self._run)
+
+    def _run(self) -> None:
+        """Start a run for the windows that wait, if any do."""
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_WINDOWS))]
+        self._is_running = bool(batch)
+        if batch:
+            self._thread = self._thread or ThreadPool(1)
+            self._thread.spawn(_judge, [window for window, _ in batch]).rawlink(partial(self._finish, batch))
+
+    def _finish(self, batch: Sequence[tuple[Window, Answered]], run: "AsyncResult[list[float | None] | str]") -> None:
+        """Hand out the answers of a run, and start the next one."""
+        answers = run.value
+        if isinstance(answers, list):
+            for (window, answered), answer in zip(batch, answers, strict=True):
+                if answer is None:  # the window has another piece, which depends on this one
+                    self._waiting.append((window, answered))
+                else:
+                    answered(answer)
+        else:
+            self._failures.count(str(answers))
+            for _, answered in batch:
+                answered(None)
+        self._run()
+
+
+def _judge(windows: Sequence[Window]) -> list[float | None] | str:
+    """Return the answers to `windows` of one model, or the name of the error that it raised."""
+    try:
+        return windows[0].model.judge(windows)
+    except Exception as error:  # the calls go on without answers
+        return type(error).__name__
