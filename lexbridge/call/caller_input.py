@@ -15,8 +15,8 @@ from lexbridge.call.context import CallContext
 from lexbridge.call.conversation import Conversation
 from lexbridge.call.lex_answers import LexAnswers
 from lexbridge.call.output.base import ReplyMode
-from lexbridge.call.resumption import Resumption
 from lexbridge.call.states import CallState
+from lexbridge.call.stream_start import StreamStart
 from lexbridge.call.turns import Turn
 
 
@@ -29,14 +29,14 @@ class CallerInput:
         mode: ReplyMode,
         answers: LexAnswers,
         conversation: Conversation,
-        resumption: Resumption,
+        start: StreamStart,
     ) -> None:
         self._call = call
         self._turns, self._keys = call.turns, call.keys
         self._mode = mode
         self._answers = answers
         self._conversation = conversation
-        self._resumption = resumption
+        self._start = start
 
     def listening(self) -> Listening | None:
         """Return how the next frame is to be listened to, or None for the usual way."""
@@ -136,7 +136,7 @@ class CallerInput:
     def _interrupt(self) -> None:
         """Stop what is said to the caller, who begins to speak or key."""
         self._call.no_inputs = 0
-        self._resumption.caller_started()
+        self._start.caller_started()
         self._mode.interrupt()
 
     def _no_input(self) -> None:
@@ -153,4 +153,4 @@ class CallerInput:
             phrases = self._call.rules.phrases
             self._conversation.say_goodbye(f"{phrases.not_heard} {phrases.goodbye}")
         else:
-            self._resumption.ask_again()
+            self._start.ask_again()

@@ -160,24 +160,17 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "asked to ask again",
-        ("Resumption._asks_again",),
+        ("StreamStart._asks_again",),
         "the caller is silent while the prompt is not known",
         "the prompt is known, the caller speaks or keys, or the call has gone on",
         "the caller is asked again as soon as the prompt is known",
     ),
     Condition(
         "second look",
-        ("Resumption._fetch_again_at_ms",),
+        ("StreamStart._fetch_again_at_ms",),
         "a lost call is resumed by its last prompt",
         "a second has passed",
         "the session is fetched once more, if the caller has made no turn",
-    ),
-    Condition(
-        "session fetched",
-        ("Resumption._lex_answers",),
-        "the stream begins, or Lex tells where the dialog stands",
-        "Lex fails to tell it",
-        "Lex may be asked to say lexbridge's own words; else Twilio says them",
     ),
     # -- what is said
     Condition(

@@ -5,7 +5,8 @@ time. Nothing in it switches greenlets.
 
 The states of the call and of a turn are in `states`; what all rules share is in `context`. What the caller does goes
 through `hearing` and `caller_input`, what Lex answers through `lex_answers`, `joining` and `replies`. How the caller
-hears the bot is up to the `ReplyMode`, in `output`. `resumption` goes on with a call that another stream began.
+hears the bot is up to the `ReplyMode`, in `output`. `stream_start` begins, or goes on with a call that another stream
+began.
 """
 
 from collections import Counter
@@ -48,8 +49,9 @@ from lexbridge.call.lex_answers import LexAnswers
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, ReplyMode
 from lexbridge.call.output.call_update import CallUpdateMode
 from lexbridge.call.output.stream import StreamMode
-from lexbridge.call.resumption import Resumption
+from lexbridge.call.resumption import Session
 from lexbridge.call.states import CallMove, CallState
+from lexbridge.call.stream_start import StreamStart
 from lexbridge.config.call_rules import CallRules
 from lexbridge.errors import MediaStreamError
 
@@ -87,8 +89,8 @@ class CallSession:
         )
         self._conversation = Conversation(self._call, self._mode)
         self._answers = LexAnswers(self._call, self._mode, self._conversation)
-        self._resumption = Resumption(self._call, self._mode, self._conversation)
-        self._input = CallerInput(self._call, self._mode, self._answers, self._conversation, self._resumption)
+        self._start = StreamStart(self._call, self._mode, self._conversation)
+        self._input = CallerInput(self._call, self._mode, self._answers, self._conversation, self._start)
         self._filler_ms = round(rules.filler_s * 1000)
 
     @property
@@ -151,7 +153,7 @@ class CallSession:
     def _take_from_stream(self, event: StreamEvent) -> None:
         match event:
             case Started():
-                self._start(event)
+                self._begin(event)
             case Stopped():
                 self._end("stopped")
             case Mark():
@@ -178,9 +180,9 @@ class CallSession:
             case LexSpeechFailed():
                 self._mode.speech_failed(event.turn)
             case SessionFetched():
-                self._resumption.session_fetched(event.reply)
+                self._start.session_fetched(Session(event.reply))
             case SessionFetchFailed():
-                self._resumption.session_fetch_failed()
+                self._start.session_fetched(Session(None, is_told=False))
 
     def _take_from_process(
         self, event: SilencePassed | StreamLost | CallNotFound | UpdateFailed | NextStreamOpened | LeaveRequested
@@ -215,10 +217,10 @@ class CallSession:
             self._hearing.push_silence(ms)
             self._hear()
 
-    def _start(self, started: Started) -> None:
+    def _begin(self, started: Started) -> None:
         if self.state is not CallState.CONNECTING:
             raise MediaStreamError("start came twice")
-        self._resumption.start(started)
+        self._start.start(started)
 
     def _media(self, media: Media) -> None:
         if self.state is CallState.CONNECTING:
@@ -246,7 +248,7 @@ class CallSession:
         if self._turns.in_flight and self._turns.open is None and is_filler_due:
             self._mode.play_filler()
         else:
-            self._resumption.tick()
+            self._start.tick()
             self._conversation.tick()
 
     def _end(self, how: str) -> None:

@@ -3,15 +3,27 @@
 import pytest
 
 from lexbridge.audio.hangover import Expected
-from lexbridge.call import joining, limits, replies
+from lexbridge.call import joining, limits, replies, resumption
 from lexbridge.call.dialog import DialogContext
+from lexbridge.call.directives import Directives
 from lexbridge.call.joining import Answered, Failed, Join, Stand
 from lexbridge.call.last_words import Goodbye, TransferTo
 from lexbridge.call.replies import HangUp, Speak, Transfer
-from lexbridge.call.states import TurnState
+from lexbridge.call.resumption import (
+    AnswerLate,
+    AskToRepeat,
+    Beginning,
+    CarryOut,
+    SendGathered,
+    Session,
+    Standing,
+    Step,
+)
+from lexbridge.call.states import CallState, TurnState
+from lexbridge.call.stream_parameters import HANDED_OVER, KEYED, LOST, StreamParameters, fingerprint
 from lexbridge.call.turns import Turn
 from lexbridge.errors import LexRejected, LexUnavailable
-from lexbridge.lex.model import DialogState, Message, Reply
+from lexbridge.lex.model import NO_DIALOG, DialogState, Message, Reply
 from lexbridge.twilio.twiml import TwimlDocuments
 from tests.support.settings import make_settings
 from tests.support.twilio_messages import STREAM_SID
@@ -24,7 +36,7 @@ RULES = make_settings(
 PHRASES = RULES.phrases
 SAYS = (Message("Which flowers?"),)
 SPOKEN = Turn(1, 0, TurnState.ANSWERED)
-KEYED = Turn(1, 0, TurnState.ANSWERED, keys="12")
+KEYED_IN = Turn(1, 0, TurnState.ANSWERED, keys="12")
 WELCOME = Turn(1, 0, TurnState.ANSWERED, intent="WelcomeIntent")
 
 ELICIT, FULFILLED, FAILED = DialogState.ELICIT_SLOT, DialogState.FULFILLED, DialogState.FAILED
@@ -51,7 +63,7 @@ ASKS_FOR_ANOTHER = {"lexbridge:action": "transfer", "lexbridge:transfer-to": "+1
         (reply(messages=()), SPOKEN, Speak(words(PHRASES.say_it_again))),
         (reply(messages=(), transcript=""), SPOKEN, Speak(())),
         (reply(messages=(), transcript=""), None, Speak(())),
-        (reply(messages=(), transcript=""), KEYED, Speak(words(PHRASES.say_it_again))),
+        (reply(messages=(), transcript=""), KEYED_IN, Speak(words(PHRASES.say_it_again))),
         (reply(messages=(), transcript=""), WELCOME, Speak(words("Hello."))),
         (reply(FULFILLED, messages=()), SPOKEN, Speak(words(PHRASES.done))),
         (reply(FULFILLED, messages=(), intent="FallbackIntent"), SPOKEN, Speak(words(PHRASES.say_it_again))),
@@ -161,3 +173,152 @@ def test_each_answer_makes_a_new_position_of_the_dialog():
     assert before == DialogContext(first_attributes={"a": "b"}, turns_answered=2)
     assert (after.expected, after.checkpoint, after.turns_answered) == (Expected.CLOSED, BEFORE, 2)
     assert after.last_prompt == ()  # its words have not been said yet
+
+
+BOT_WELCOMES = make_settings(WELCOME="bot", WELCOME_INTENT="WelcomeIntent").call_rules
+
+
+@pytest.mark.parametrize(
+    ("resumed", "rules", "beginning"),
+    [
+        (None, RULES, Beginning.GREETED),
+        (None, BOT_WELCOMES, Beginning.WELCOME),
+        (LOST, RULES, Beginning.FETCH_FIRST),
+        (LOST, BOT_WELCOMES, Beginning.FETCH_FIRST),
+        (KEYED, RULES, Beginning.FETCH_FIRST),
+        (HANDED_OVER, BOT_WELCOMES, Beginning.TAKE_OVER),
+    ],
+)
+def test_how_a_stream_begins(resumed, rules, beginning):
+    assert resumption.begin(StreamParameters(resumed), rules) is beginning
+
+
+FACTS = {"lexbridge:called-number": NUMBER}
+SID = {"lexbridge:call-sid": "CA1"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "dialog"),
+    [
+        (StreamParameters(), DialogContext(first_attributes=SID, checkpoint=NO_DIALOG)),
+        (StreamParameters(call_facts=FACTS), DialogContext(first_attributes={**FACTS, **SID}, checkpoint=NO_DIALOG)),
+        (StreamParameters(LOST), DialogContext()),
+        (StreamParameters(LOST, call_facts=FACTS), DialogContext(first_attributes={**FACTS, **SID})),
+        (StreamParameters(LOST, no_input_ms=4000), DialogContext()),
+        (StreamParameters(HANDED_OVER), DialogContext(last_prompt=None)),
+        (
+            StreamParameters(HANDED_OVER, no_input_ms=4000),
+            DialogContext(Directives(no_input_s=4), last_prompt=None),
+        ),
+    ],
+)
+def test_where_the_dialog_stands_when_a_stream_begins(parameters, dialog):
+    assert resumption.first_dialog(parameters, "CA1") == dialog
+
+
+UNKNOWN = DialogContext(last_prompt=None, first_attributes=FACTS)  # what the bot said last is not known
+KNOWN = DialogContext(last_prompt=SAYS, first_attributes=FACTS)
+TAKES_OVER = StreamParameters(HANDED_OVER)
+ASKED = reply()
+NEWER = reply(messages=words("Which day?"))
+
+
+def lost(dialog=KNOWN, keys=None):
+    """A call whose stream before was lost, or stopped for keys."""
+    return Standing(CallState.RESUMING, dialog, StreamParameters(KEYED if keys else LOST, keys=keys))
+
+
+def taken_over(dialog=UNKNOWN, parameters=TAKES_OVER, **standing):
+    """A call that another stream handed over."""
+    return Standing(CallState.LIVE, dialog, parameters, **standing)
+
+
+@pytest.mark.parametrize(
+    ("session", "standing", "rules", "resumed"),
+    [
+        # another stream was lost
+        (Session(ASKED), lost(), RULES, CarryOut(ASKED)),
+        (Session(reply(messages=())), lost(), RULES, AskToRepeat(asks_lex=True)),
+        (Session(None), lost(), RULES, AskToRepeat(asks_lex=True)),
+        (Session(None, is_told=False), lost(), RULES, AskToRepeat(asks_lex=False)),
+        (Session(None), lost(), BOT_WELCOMES, Step.WELCOME),
+        (Session(ASKED), lost(), BOT_WELCOMES, CarryOut(ASKED)),
+        (
+            Session(reply(FULFILLED, messages=(), intent="GoodbyeIntent")),
+            lost(),
+            RULES,
+            CarryOut(reply(FULFILLED, messages=(), intent="GoodbyeIntent")),
+        ),
+        (Session(ASKED), lost(keys="12#"), RULES, SendGathered("12")),
+        (Session(None), lost(keys="12"), BOT_WELCOMES, SendGathered("12")),
+        (Session(ASKED), lost(keys="12*"), RULES, Step.REPEAT_PROMPT),
+        # another stream handed the call over
+        (Session(ASKED), taken_over(), RULES, Step.AWAIT_INPUT),
+        (Session(ASKED), taken_over(is_idle=False), RULES, Step.NOTHING),
+        (Session(ASKED), taken_over(asks_again=True), RULES, Step.ASK_AGAIN),
+        (Session(None), taken_over(asks_again=True), RULES, Step.ASK_AGAIN),
+        (Session(None, is_told=False), taken_over(), RULES, Step.AWAIT_INPUT),
+        (
+            Session(NEWER),
+            taken_over(parameters=StreamParameters(HANDED_OVER, prompt_fingerprint=fingerprint(SAYS))),
+            RULES,
+            AnswerLate(NEWER),
+        ),
+        (
+            Session(ASKED),
+            taken_over(parameters=StreamParameters(HANDED_OVER, prompt_fingerprint=fingerprint(SAYS))),
+            RULES,
+            Step.AWAIT_INPUT,
+        ),
+        (
+            Session(reply(messages=())),
+            taken_over(parameters=StreamParameters(HANDED_OVER, prompt_fingerprint=fingerprint(SAYS))),
+            RULES,
+            Step.AWAIT_INPUT,
+        ),
+        # the call has gone on
+        (Session(ASKED), taken_over(has_turn=True), RULES, Step.NOTHING),
+        (Session(ASKED), Standing(CallState.CLOSING, UNKNOWN, TAKES_OVER), RULES, Step.NOTHING),
+        # a second look
+        (Session(NEWER), taken_over(KNOWN, fetched=ASKED), RULES, AnswerLate(NEWER)),
+        (Session(NEWER), taken_over(KNOWN, fetched=None), RULES, AnswerLate(NEWER)),
+        (Session(ASKED), taken_over(KNOWN, fetched=ASKED), RULES, Step.NOTHING),
+        (Session(None), taken_over(KNOWN, fetched=ASKED), RULES, Step.NOTHING),
+        (Session(NEWER), taken_over(KNOWN, fetched=ASKED, has_had_turns=True), RULES, Step.NOTHING),
+        (Session(NEWER), taken_over(KNOWN, fetched=ASKED, is_idle=False), RULES, Step.NOTHING),
+    ],
+)
+def test_how_a_call_is_resumed(session, standing, rules, resumed):
+    assert resumption.go_on(session, standing, rules)[1] == resumed
+
+
+@pytest.mark.parametrize(
+    ("session", "standing", "facts"),
+    [
+        (Session(ASKED), lost(), None),
+        (Session(None), lost(), FACTS),
+        (Session(None, is_told=False), lost(), None),
+        (Session(ASKED), taken_over(), None),
+        (Session(ASKED), taken_over(has_turn=True), None),
+        (Session(None), taken_over(), FACTS),
+        (Session(None, is_told=False), taken_over(), FACTS),
+    ],
+)
+def test_whether_a_resumed_call_still_has_facts_to_send(session, standing, facts):
+    assert resumption.go_on(session, standing, RULES)[0].first_attributes == facts
+
+
+@pytest.mark.parametrize(
+    ("session", "standing", "last_prompt", "expected"),
+    [
+        (Session(ASKED), lost(), SAYS, Expected.PHRASE),
+        (Session(NEWER), lost(keys="1"), NEWER.messages, Expected.PHRASE),
+        (Session(None), lost(keys="1"), (), Expected.OPEN),
+        (Session(ASKED), taken_over(), SAYS, Expected.PHRASE),
+        (Session(None), taken_over(), (), Expected.OPEN),
+        (Session(ASKED), taken_over(has_turn=True), None, Expected.OPEN),
+    ],
+)
+def test_where_the_dialog_of_a_resumed_call_stands(session, standing, last_prompt, expected):
+    dialog = resumption.go_on(session, standing, RULES)[0]
+    assert (dialog.last_prompt, dialog.expected) == (last_prompt, expected)

@@ -11,9 +11,9 @@ from lexbridge.call.attributes import (
 )
 from lexbridge.call.events import NextStreamOpened
 from lexbridge.call.output.hand_over import QUIET_BEFORE_HAND_OVER_MS
-from lexbridge.call.resumption import FETCH_AGAIN_MS
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import HANDED_OVER, LOST, NO_INPUTS_PARAMETER, RESUMED_PARAMETER
+from lexbridge.call.stream_start import FETCH_AGAIN_MS
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import Message, MessageFormat
 from tests.support.call_update_stories import BYE

@@ -1,0 +1,144 @@
+"""Start of a stream, and how it catches up with a call that another stream began. `resumption` decides."""
+
+from lexbridge.call import resumption
+from lexbridge.call.actions import FetchSession
+from lexbridge.call.context import CallContext
+from lexbridge.call.conversation import Conversation
+from lexbridge.call.events import Started
+from lexbridge.call.output.base import ReplyMode
+from lexbridge.call.resumption import (
+    AnswerLate,
+    AskToRepeat,
+    Beginning,
+    CarryOut,
+    Resumed,
+    SendGathered,
+    Session,
+    Standing,
+    Step,
+)
+from lexbridge.call.states import CallMove, CallState
+from lexbridge.call.stream_parameters import StreamParameters
+from lexbridge.lex.model import Message, Reply
+
+FETCH_AGAIN_MS = 1000
+"""Time after which Lex's session is fetched once more, milliseconds.
+
+Lex may still have been busy with the last words that the lost stream brought it."""
+
+
+class StreamStart:
+    """Beginning of a stream, which takes what Lex tells of its session."""
+
+    def __init__(self, call: CallContext, mode: ReplyMode, conversation: Conversation) -> None:
+        self._call = call
+        self._mode = mode
+        self._conversation = conversation
+        self._parameters = StreamParameters()
+        self._fetched: Reply | None = None  # the last answer in Lex's session when it was told last
+        self._fetch_again_at_ms: int | None = None
+        self._asks_again = False  # whether to ask the caller again as soon as the last prompt is known
+
+    def start(self, started: Started) -> None:
+        """Begin the stream: with a greeting, or where another stream stopped."""
+        call = self._call
+        parameters = self._parameters = StreamParameters.parse(started.parameters)
+        beginning = resumption.begin(parameters, call.rules)
+        call.move(CallMove.RESUMED if beginning is Beginning.FETCH_FIRST else CallMove.STARTED)
+        call.started = started
+        call.turns.session_id = started.call_sid
+        call.began_s, call.age_before_s = parameters.progress.began_s, parameters.age_s
+        call.note("info", "stream-started", resumed=parameters.resumed)
+        call.dialog = resumption.first_dialog(parameters, started.call_sid)
+        match beginning:
+            case Beginning.FETCH_FIRST:
+                call.act(FetchSession(started.call_sid))
+            case Beginning.TAKE_OVER:
+                self._take_over(parameters)
+            case Beginning.WELCOME:
+                self._welcome()
+            case Beginning.GREETED:
+                self._mode.greeting_given()
+
+    def session_fetched(self, session: Session) -> None:
+        """Go on from what Lex tells of its session."""
+        call = self._call
+        standing = Standing(
+            call.state,
+            call.dialog,
+            self._parameters,
+            self._fetched,
+            self._asks_again,
+            has_turn=call.turns.open is not None or call.turns.in_flight is not None,
+            has_had_turns=call.turns.count > 0,
+            is_idle=call.is_idle,
+        )
+        call.dialog, resumed = resumption.go_on(session, standing, call.rules)
+        if call.state is CallState.RESUMING:
+            call.move(CallMove.LOOKED_UP)
+        if session.is_told:
+            self._fetched = session.reply
+        self._asks_again = False
+        self._go_on(resumed)
+
+    def tick(self) -> None:
+        """Fetch the session again if that is due."""
+        if self._fetch_again_at_ms is None or self._call.now_ms < self._fetch_again_at_ms:
+            return
+        self._fetch_again_at_ms = None
+        if self._call.state is CallState.LIVE and not self._call.turns.count:
+            self._call.act(FetchSession(self._call.stream.call_sid))
+
+    def ask_again(self) -> None:
+        """Ask a caller again who was not heard, as soon as it is known what they were asked."""
+        if self._call.dialog.last_prompt is None:
+            self._asks_again = True
+            self._call.act(FetchSession(self._call.stream.call_sid))
+        else:
+            self._conversation.ask_again()
+
+    def caller_started(self) -> None:
+        """Note that the caller speaks or keys, and need not be asked again."""
+        self._asks_again = False
+
+    def _go_on(self, resumed: Resumed) -> None:
+        """Do what was decided."""
+        call = self._call
+        match resumed:
+            case SendGathered():
+                call.send_keys(resumed.keys)
+            case AskToRepeat():
+                self._fetch_again_at_ms = call.now_ms + FETCH_AGAIN_MS
+                words = [Message(call.rules.phrases.say_it_again)]
+                self._mode.speak(words, to_synthesize=words if resumed.asks_lex else ())
+            case CarryOut():
+                self._fetch_again_at_ms = call.now_ms + FETCH_AGAIN_MS
+                self._conversation.carry_out(resumed.reply, asks_lex=True)
+            case AnswerLate():
+                call.note("info", "answered-late")
+                self._conversation.answer(resumed.reply, asks_lex=True)
+            case _:
+                self._take(resumed)
+
+    def _take(self, step: Step) -> None:
+        match step:
+            case Step.WELCOME:
+                self._welcome()
+            case Step.REPEAT_PROMPT:
+                self._conversation.repeat_prompt()
+            case Step.ASK_AGAIN:
+                self._conversation.ask_again()
+            case Step.AWAIT_INPUT if self._mode.fetches_session_at_once:
+                self._mode.await_input()
+            case _:
+                pass
+
+    def _take_over(self, parameters: StreamParameters) -> None:
+        call = self._call
+        call.no_inputs, call.failed_turns = parameters.no_inputs, parameters.failed_turns
+        if self._mode.fetches_session_at_once:
+            call.act(FetchSession(call.stream.call_sid))
+        self._mode.await_input(parameters.spoken_ms, parameters.reprompts_ms)
+
+    def _welcome(self) -> None:
+        self._call.turns.begin_dialog(self._call.rules.welcome_intent or "")
