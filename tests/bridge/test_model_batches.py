@@ -106,7 +106,7 @@ def test_a_run_has_a_limit_and_runs_are_one_at_a_time(batches, model, answers):
     assert model.most_at_once == 1
 
 
-def test_the_loop_goes_on_during_a_run_and_what_is_asked_then_is_the_next(batches, model, answers):
+def test_the_loop_goes_on_during_a_run(batches, model, answers):
     model.takes_s = 0.1
     batches.ask(Piece(model, 1), answers.of(1))
     gevent.sleep(0.02)
