@@ -220,6 +220,15 @@ def cap_lex(client: Any) -> None:
     pools.update(http=_LexPool, https=_LexTlsPool)
 
 
+def lex_pool(client: Any, url: str) -> HTTPConnectionPool:
+    """Return the pool of connections with which a boto3 client reaches `url`, once it has sent a request there.
+
+    Before its first request the pool has no certificates, because botocore hands them over with each request.
+    """
+    pool: HTTPConnectionPool = client._endpoint.http_session._manager.connection_from_url(url)
+    return pool
+
+
 class CappedAdapter(HTTPAdapter):
     """Adapter of the requests library for documents: answers within limits, in UTF-8, and not compressed."""
 
