@@ -7,6 +7,8 @@ OURS = "ours"
 BEFORE = "before"
 """Service of another folder, of which this one is a change."""
 PEERS = ("stock", "picows", "c")
+MOST_WAITED = 0.1
+"""Largest share of the time that workers may wait for their cores, because beyond it others decide when they run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,7 @@ class Figures:
     shares: tuple[float, ...]
     """Share of a core of each worker."""
     waited: float
-    """Share of the time in which a worker could have run, but another process had its core. Above 0.05 or so the times
-    below are the machine's rather than the server's."""
+    """Share of the time in which a worker could have run, but another process had its core."""
     messages: int
     age: Lateness
     """Age of the media messages when they have been worked on: from a ping, sent right after a message, to its pong."""
@@ -100,6 +101,11 @@ class Figures:
     def calls_a_core(self) -> float:
         """Number of calls that would use a whole core, by the CPU of this run."""
         return self.case.calls / (self.cpu_s / self.seconds)
+
+    @property
+    def had_core(self) -> bool:
+        """Whether the workers had their cores when they wanted them; if not, the times are the machine's."""
+        return self.waited <= MOST_WAITED
 
     @property
     def is_sound(self) -> bool:

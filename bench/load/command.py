@@ -15,7 +15,7 @@ adds to it.
 "age": age of a media message when the server has worked on it (ping to pong). A quiet line is visited at intervals, and
 its messages wait for the visit: "beyond plan" is what p99 exceeds the interval by. "closed": from the end of a phrase
 to the end of the request to Lex, without the hangover. "ms a turn": CPU that talking calls use beyond silent ones.
-"core not had": share of the time for which a worker waited for its core; above some 5 % the times are the machine's.
+"core not had": share of the time of a worker's wait for its core; above 10 % its times are not judged.
 
 Limits are ratios to the peers of the same run. Exit status 1 when one is not kept. Linux only.
 """
@@ -128,6 +128,9 @@ async def _run(options: Namespace, place: Place) -> int:
         services = [figures for figures in best if figures.case.is_service]
         checked += [await most_calls(figures, best, place, settings) for figures in services]
     rows = [limit.row() for limit in checked]
+    for figures in best:
+        if not figures.had_core:
+            print(f"{figures.case.name}: a worker had to wait for its core; its times are not judged")
     print("\n" + table([["limit", "found", "most", "kept"], *rows]))
     made = document(found.values(), rows)
     if options.json:

@@ -55,16 +55,20 @@ def planned_visit_ms(case: Case) -> float:
 
 
 def limits(found: Sequence[Figures]) -> Iterator[Limit]:
-    """Yield the limits that can be told of these figures, the best of each case."""
+    """Yield the limits that can be told of these figures, the best of each case.
+
+    Nothing is said about the times of a case whose workers had to wait for their cores.
+    """
     by_case = {figures.case: figures for figures in found}
     for figures in found:
         if figures.case.server != OURS:
             continue
         yield from _of_cost(figures, by_case)
-        yield from _of_times(figures)
         if figures.case.calls >= FROM_CALLS:
             yield Limit(f"{_title(figures)}: memory of a call", figures.kb_a_call, MOST_KB[figures.case.talks], "kB")
-        yield Limit(f"{_title(figures)}: frames lost or late, streams broken, errors", _troubles(figures), 0)
+        if figures.had_core:
+            yield from _of_times(figures)
+            yield Limit(f"{_title(figures)}: frames lost or late, streams broken, errors", _troubles(figures), 0)
 
 
 def _title(figures: Figures) -> str:

@@ -10,7 +10,9 @@ from bench.load.measure import Times, measure
 from bench.load.programs import Place
 
 TIMES = Times(warm_s=4.0, measured_s=8.0)
-TRIES = 5
+TRIES = 6
+REPEATS = 3
+"""Number of times that a try is made while other processes have the core."""
 LEAST_OF_PICOWS = {False: 0.75, True: 0.28}
 """Least number of calls, by whether they talk, as a share of those that picows would bear by its CPU."""
 LEAST_HYBRID = 0.14
@@ -40,10 +42,13 @@ async def most_calls(figures: Figures, found: Sequence[Figures], place: Place, s
 
 async def _trouble(case: Case, place: Place, settings: Mapping[str, str]) -> str | None:
     """Return why so many calls are too many, or None if they are not."""
-    try:
-        figures = await measure(case, place, TIMES, settings)
-    except CallersFailed as error:
-        return str(error)
+    for _ in range(REPEATS):
+        try:
+            figures = await measure(case, place, TIMES, settings)
+        except CallersFailed as error:
+            return str(error)
+        if figures.had_core:
+            break
     if not figures.is_sound:
         return f"{figures.lost} frames lost, {figures.late} late, {figures.broken} broken, {figures.odd} errors"
     if case.talks and figures.closed.p50 > MOST_CLOSED_MS:
