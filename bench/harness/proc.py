@@ -28,13 +28,17 @@ def cpu_s(pid: int) -> float:
 
 
 def schedule_s(pid: int) -> tuple[float, float]:
-    """Return the CPU time of the process's threads, and the time that they waited for a core, seconds."""
-    spent_ns = waited_ns = 0
-    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-        fields = _read(str(path)).split()
-        if fields:
-            spent_ns, waited_ns = spent_ns + int(fields[0]), waited_ns + int(fields[1])
-    return spent_ns / 1e9, waited_ns / 1e9
+    """Return the CPU time of the process's threads, and the time that the first of them waited for a core, seconds.
+
+    The other threads wait for the first one where they share a core with it.
+    """
+    spent_ns = sum(_schedule_ns(path)[0] for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return spent_ns / 1e9, _schedule_ns(Path(f"/proc/{pid}/schedstat"))[1] / 1e9
+
+
+def _schedule_ns(path: Path) -> tuple[int, int]:
+    spent_ns, waited_ns, *_ = [*map(int, _read(str(path)).split()), 0, 0]
+    return spent_ns, waited_ns
 
 
 def machine_busy_s() -> float:
