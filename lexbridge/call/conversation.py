@@ -10,9 +10,10 @@ from dataclasses import replace
 from lexbridge.audio.hangover import Expected
 from lexbridge.call import limits, replies
 from lexbridge.call.context import CallContext
+from lexbridge.call.dialog import DialogContext
 from lexbridge.call.last_words import Goodbye, LastWords, TransferTo
 from lexbridge.call.output.base import ReplyMode
-from lexbridge.call.replies import HangUp, Transfer
+from lexbridge.call.replies import HangUp, Speak, Transfer
 from lexbridge.call.states import CallMove, CallState
 from lexbridge.call.turns import Turn
 from lexbridge.errors import LexError
@@ -36,31 +37,40 @@ class Conversation:
         that was spoken over another stream. `asks_lex`: Lex may be asked for its voice.
         """
         call = self._call
-        before = call.dialog.directives
-        call.dialog = call.dialog.after(reply, call.rules.slot_kinds)
-        directives = call.dialog.directives
+        before, counts_turn = call.dialog.directives, turn is not None and turn.intent is None
+        dialog = call.dialog.after(reply, call.rules.slot_kinds, counts_turn=counts_turn)
+        directives = dialog.directives
         if directives.ignored and directives.ignored != before.ignored:
             call.note("warning", "directives-ignored", attributes=list(directives.ignored))
         if directives.limited and directives.limited != before.limited:
             call.note("info", "directives-limited", attributes=list(directives.limited))
-        self.carry_out(reply, speaking_turn, turn=turn, asks_lex=asks_lex)
+        self.carry_out(reply, dialog, speaking_turn, turn=turn, asks_lex=asks_lex)
 
     def carry_out(
-        self, reply: Reply, speaking_turn: int | None = None, *, turn: Turn | None = None, asks_lex: bool = False
+        self,
+        reply: Reply,
+        dialog: DialogContext,
+        speaking_turn: int | None = None,
+        *,
+        turn: Turn | None = None,
+        asks_lex: bool = False,
     ) -> None:
-        """Speak `reply`, the bot's last answer, and do what it asks. The arguments are those of `answer`."""
+        """Speak `reply`, after which the dialog stands at `dialog`, and do what it asks.
+
+        The other arguments are those of `answer`.
+        """
         call = self._call
-        decision = replies.decide(reply, call.dialog, call.rules, turn)
+        decision = replies.decide(reply, dialog, call.rules, turn)
+        call.dialog = replace(dialog, last_prompt=reply.messages) if isinstance(decision, Speak) else dialog
         match decision:
             case HangUp():
                 call.note("info", "bot-hangs-up")
                 self._close(decision.words, self._goodbye, speaking_turn if decision.has_audio else None)
             case Transfer():
                 self._transfer(decision, speaking_turn)
-            case _:  # Speak
+            case Speak():
                 if decision.is_transfer_refused:
                     call.note("error", "transfer-refused", check="TRANSFER_NUMBERS")
-                call.dialog = replace(call.dialog, last_prompt=reply.messages)
                 if not self._close_at_limit(decision.words, speaking_turn):
                     to_synthesize = reply.messages if asks_lex else ()
                     self._mode.speak(decision.words, speaking_turn, to_synthesize=to_synthesize)

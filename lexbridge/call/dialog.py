@@ -28,8 +28,16 @@ class DialogContext:
     turns_answered: int = 0
     """Turns of the caller that Lex has answered, over all streams of the call."""
 
-    def after(self, reply: Reply, slot_kinds: Mapping[str, str]) -> "DialogContext":
-        """Return the position after `reply`, whose words the caller has not heard yet. `slot_kinds`: the setting."""
+    def after(self, reply: Reply, slot_kinds: Mapping[str, str], *, counts_turn: bool = False) -> "DialogContext":
+        """Return the position after `reply`, whose words the caller has not heard yet.
+
+        `slot_kinds`: the setting. `counts_turn`: `reply` answers a turn of the caller.
+        """
         directives = Directives.from_reply(reply)
-        expected = directives.expected_after(reply, slot_kinds)
-        return replace(self, directives=directives, expected=expected, checkpoint=reply.checkpoint)
+        return replace(
+            self,
+            directives=directives,
+            expected=directives.expected_after(reply, slot_kinds),
+            checkpoint=reply.checkpoint,
+            turns_answered=self.turns_answered + counts_turn,
+        )

@@ -118,14 +118,12 @@ class LexAnswers:
     def _answer(self, outcome: Answered) -> None:
         """Let the caller hear the reply; or the rest of what they interrupted, if Lex heard no words."""
         call, turn, reply = self._call, outcome.turn, outcome.reply
-        dialog = call.dialog = replace(call.dialog, first_attributes=None)
+        call.dialog = replace(call.dialog, first_attributes=None, checkpoint=reply.checkpoint)
         has_no_words = turn.keys is None and reply.heard_nothing and not reply.dialog_state.is_closed
         if has_no_words and self._mode.resume_interrupted():
-            call.dialog = replace(dialog, checkpoint=reply.checkpoint)
             call.note("info", "false-alarm", turn=turn.number)
         else:
             self._mode.discard_interrupted()
-            call.dialog = replace(dialog, turns_answered=dialog.turns_answered + (turn.intent is None))
             self._conversation.answer(reply, turn.number if outcome.speaks else None, turn=turn)
 
     def _join_with_next(self, outcome: Outcome) -> bool:

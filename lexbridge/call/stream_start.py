@@ -113,7 +113,7 @@ class StreamStart:
                 self._mode.speak(words, to_synthesize=words if resumed.asks_lex else ())
             case CarryOut():
                 self._fetch_again_at_ms = call.now_ms + FETCH_AGAIN_MS
-                self._conversation.carry_out(resumed.reply, asks_lex=True)
+                self._conversation.carry_out(resumed.reply, call.dialog, asks_lex=True)
             case AnswerLate():
                 call.note("info", "answered-late")
                 self._conversation.answer(resumed.reply, asks_lex=True)

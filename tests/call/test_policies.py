@@ -173,6 +173,7 @@ def test_each_answer_makes_a_new_position_of_the_dialog():
     assert before == DialogContext(first_attributes={"a": "b"}, turns_answered=2)
     assert (after.expected, after.checkpoint, after.turns_answered) == (Expected.CLOSED, BEFORE, 2)
     assert after.last_prompt == ()  # its words have not been said yet
+    assert before.after(answer, {}, counts_turn=True).turns_answered == 3
 
 
 BOT_WELCOMES = make_settings(WELCOME="bot", WELCOME_INTENT="WelcomeIntent").call_rules
