@@ -34,6 +34,7 @@ from lexbridge.bridge import bridge, live_call
 from lexbridge.call.session import CallSession
 from lexbridge.config.reading import read_settings
 from lexbridge.net.http_server import MediaServer
+from lexbridge.net.receiver import Receiver
 from lexbridge.net.refused import refused
 from lexbridge.net.rfc6455 import Limits
 from lexbridge.net.token_bucket import TokenBucket
@@ -88,6 +89,18 @@ class ForgivingStockSocket(StockSocket):  # type: ignore[misc]
 
     def ping(self, payload: bytes) -> None:
         """Do nothing: the peers of a measurement always send media."""
+
+    def deliver_to(self, receiver: Receiver) -> None:
+        """Hand each message to `receiver` as it comes, until the peer has closed the socket."""
+        while (message := self.receive()) is not None:
+            receiver.received([message], time.monotonic())
+        receiver.ended()
+
+    def pause_reading(self) -> None:
+        """Do nothing: the receiver keeps what comes meanwhile."""
+
+    def resume_reading(self) -> None:
+        """Do nothing."""
 
     def receive(self) -> str | None:
         try:

@@ -33,7 +33,7 @@ from lexbridge.twilio.media_messages import encode
 
 
 class ActionRunner:
-    """The executor of one call's actions. It never blocks."""
+    """The executor of one call's actions. It neither blocks nor switches greenlets."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The calls of one process: each on the greenlet of its media socket, with one pulse for all of them."""
+"""The calls of one process, with one pulse for all of them, and turns for those that are behind."""
 
 import time
 
@@ -8,6 +8,7 @@ from lexbridge.audio.vad import Detector, load_detector
 from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.live_call import LiveCall
 from lexbridge.bridge.live_calls import CallRegistry
+from lexbridge.bridge.media_turns import MediaTurns
 from lexbridge.bridge.phrase_audio import PhraseCache
 from lexbridge.bridge.web_socket import WebSocket
 from lexbridge.call.documents import CallDocuments
@@ -52,24 +53,22 @@ class Bridge:
         self._new_detector = load_detector(settings.vad, settings.detector_options)
         self._rules = settings.call_rules
         self._phrases = PhraseCache(lex, settings.phrases, has_limit=settings.max_call_s is not None)
+        self._turns = MediaTurns()
         self._running: set[LiveCall] = set()
         self._pulse: gevent.Greenlet[..., None] | None = None
 
-    def run(self, websocket: WebSocket) -> None:
-        """Serve one media socket to its end, and close it. Errors are logged and never raised."""
+    def serve(self, websocket: WebSocket) -> None:
+        """Begin to serve a media socket, and return. It is closed at its end. Errors are logged and never raised."""
         session = CallSession(self._rules, self._documents, _AtOnce(self._new_detector()), self._phrases.audio)
         if self._settings.reply_mode == "stream":
             self._phrases.learn()
         start_by_s = time.monotonic() + self._start_deadline_s
-        services = self._lex, self._call_control, self._calls, self._used_tokens
-        call = LiveCall(session, websocket, self._settings, start_by_s, *services)
+        services = self._lex, self._call_control, self._calls, self._used_tokens, self._turns
+        call = LiveCall(session, websocket, self._settings, start_by_s, *services, self._running.discard)
         self._running.add(call)
         if self._pulse is None:
             self._pulse = gevent.spawn(self._pulse_while_running)
-        try:
-            call.run()
-        finally:
-            self._running.discard(call)
+        call.start()
 
     def _pulse_while_running(self) -> None:
         """Have each call look at the clock now and then, because that would cost too much with each message."""

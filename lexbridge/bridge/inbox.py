@@ -1,15 +1,11 @@
-"""The items that a live call takes from its inbox, one at a time."""
+"""The items of a live call's inbox: events for its session, and notices that concern its stream."""
 
 from dataclasses import dataclass
 
 from lexbridge.bridge.call_updates import HandedOver
 from lexbridge.call.events import CallEvent, Stopped
 from lexbridge.errors import MediaStreamError
-from lexbridge.net.rfc6455 import Pong
 from lexbridge.twilio.media_messages import parse
-
-INBOX_SIZE = 1000
-"""The most items that wait: 20 s of media messages. A full inbox makes the reader wait, and with it the peer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +23,13 @@ class CloseRequested:
     """The request to close the stream now."""
 
 
-InboxItem = str | Pong | CallEvent | HandedOver | SocketClosed | TakenOver | CloseRequested
-"""An item of the inbox. A text is a message of the media stream, and most of the others are events of the call."""
+InboxItem = CallEvent | HandedOver | SocketClosed | TakenOver | CloseRequested
+"""An item of the inbox. Most are events of the call."""
 
 
-def ends_stream(item: InboxItem) -> bool:
-    """Return whether the stream is over with `item`: it was stopped, closed, or broke the protocol."""
+def ends_stream(text: str) -> bool:
+    """Return whether the stream is over with the message `text`: it was stopped, or broke the protocol."""
     try:
-        return isinstance(item, SocketClosed | CloseRequested) or (
-            isinstance(item, str) and isinstance(parse(item), Stopped)
-        )
+        return isinstance(parse(text), Stopped)
     except MediaStreamError:
         return True

@@ -1,20 +1,25 @@
-"""One live call: a CallSession over one media socket, with one inbox, one loop and no lock.
+"""One live call: a CallSession over one media socket, without a greenlet and without a lock.
 
-    reader greenlet -text, pong->  inbox  ---> loop: CallSession.receive() ... actions() ---> ActionRunner
-    greenlets of Lex requests --->   "            |-> audio to the utterance (its greenlet sends it)
-    greenlet of call updates ---->   "            `-> document to the greenlet of call updates
-    pulse of all calls --silence->   "
+    read tick ----texts, pongs---> received() --.
+    greenlets of Lex requests --->  inbox  -----+--> CallSession.receive() ... actions() --> ActionRunner
+    greenlet of call updates ---->    "         |        |-> audio to the utterance (its greenlet sends it)
+    other streams, the drain ---->    "         |        |-> document to the greenlet of call updates
+    media turns --what is behind--> hear_more() +        `-> HearMore: back to the media turns
+    pulse of all calls ----------> pulse() -----'
 
-Only the loop touches the CallSession. Between an event and the actions that follow from it no other greenlet runs.
-After some media the loop gives other calls their turn, whatever waits in its own inbox.
+All of it runs in callbacks of the hub, and nothing in it switches greenlets: each way in is a round, which hands its
+events to the session and carries out the actions that follow, before anything else happens in the process. Whatever has
+to wait runs on a greenlet of its own, and posts what comes of it to the inbox. So a silent call has no greenlet.
+
+A bug in one round ends its call, with close code 1011, and no other call.
 """
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import gevent
-from gevent.queue import Empty, Queue
+from gevent import get_hub
 
 from lexbridge.audio.pcm import FRAME_MS
 from lexbridge.bridge import stream_stop
@@ -22,13 +27,7 @@ from lexbridge.bridge.action_runner import ActionRunner
 from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.call_story import CallStory
 from lexbridge.bridge.call_updates import CallUpdates, HandedOver
-from lexbridge.bridge.inbox import (
-    INBOX_SIZE,
-    CloseRequested,
-    InboxItem,
-    SocketClosed,
-    TakenOver,
-)
+from lexbridge.bridge.inbox import CloseRequested, InboxItem, SocketClosed, TakenOver, ends_stream
 from lexbridge.bridge.lex_requests import LexRequests
 from lexbridge.bridge.live_calls import CallRegistry, LiveStream
 from lexbridge.bridge.media_turns import MediaTurns
@@ -55,6 +54,7 @@ from lexbridge.errors import MediaStreamError
 from lexbridge.lex.runtime import LexRuntime
 from lexbridge.logs import Log
 from lexbridge.net import close_codes
+from lexbridge.net.receiver import Message
 from lexbridge.net.refused import refused
 from lexbridge.net.rfc6455 import Pong
 from lexbridge.net.token_bucket import TokenBucket
@@ -84,7 +84,7 @@ _REASONS = {
 
 
 class LiveCall:
-    """One call, from the open media socket to the closed one."""
+    """One call, from the open media socket to the closed one. No method waits, switches greenlets, or raises."""
 
     def __init__(
         self,
@@ -96,28 +96,37 @@ class LiveCall:
         call_control: CallControl,
         calls: CallRegistry,
         used_tokens: UsedTokens,
+        turns: MediaTurns,
+        on_end: Callable[["LiveCall"], object],
     ) -> None:
-        """`start_by_s`: when the stream has to have started, in monotonic seconds."""
+        """`start_by_s`: when the stream has to have started, in monotonic seconds. `turns`: those of all calls.
+
+        `on_end`: called once, when the call is over.
+        """
         self._session = session
         self._websocket = websocket
         self._is_two_way = settings.reply_mode == "stream"
         self._calls = calls
         self._call_control = call_control
-        self._start_by_s = start_by_s
+        self._turns = turns
+        self._on_end = on_end
+        self._due_s = start_by_s  # when the stream has to have started, or has to be over
         self._started_s = 0.0
-        self._stop_by_s = math.inf
         self._streams_lost = 0
         self._stream: LiveStream | None = None
+        self._kept: list[Message] | None = None  # messages behind a start that is being checked, or behind much media
+        self._is_over = False
+        self._stop: StreamStop | None = None  # once another stream has the call
         self._stream_check = StreamCheck(settings.twilio_auth_tokens, used_tokens, calls.admission)
         self._next_stream = NextStream(settings.twilio_auth_tokens[0])
         self._media_s = TokenBucket(websocket.limits.rate_hz * FRAME_MS / 1000, MEDIA_BURST_S)
-        self._turns = MediaTurns()
+        self._media_ms = 0  # the session's media at the last look
         self._log = Log()
-        self._inbox: Queue[InboxItem] = Queue(maxsize=INBOX_SIZE)
-        self._media_watch = MediaWatch(websocket, self._inbox)
-        self._lex_requests = LexRequests(lex, self._inbox.put)
+        self._inbox: list[InboxItem] = []
+        self._media_watch = MediaWatch(websocket)
+        self._lex_requests = LexRequests(lex, self.post)
         self._story = CallStory(self._is_two_way)
-        self._updates = CallUpdates(call_control, self._inbox.put, self._update_taken)
+        self._updates = CallUpdates(call_control, self.post, self._update_taken)
         self._actions = ActionRunner(
             websocket,
             self._lex_requests,
@@ -128,133 +137,229 @@ class LiveCall:
             is_two_way=self._is_two_way,
         )
 
-    def run(self) -> None:
-        """Serve the call to its end, and close the socket. Raise nothing."""
-        reader = gevent.spawn(self._read)
-        code = close_codes.INTERNAL_ERROR
+    def start(self) -> None:
+        """Begin to serve the media socket."""
+        self._websocket.deliver_to(self)
+
+    # -- ways in
+
+    def received(self, messages: list[Message], now_s: float) -> bool:
+        """Take the messages of one read. Return whether nothing happens on the line."""
+        if self._is_over:
+            return True
+        if self._kept is not None:
+            self._kept += messages
+            return False
         try:
-            code = self._loop()
+            if self._stream is not None and self._stop is None:
+                self._take_messages(messages, now_s)
+                self._carry_out()
+            else:
+                self._take_outside(messages)
+        except Exception as error:
+            self._fail(error)
+        return self._session.is_quiet
+
+    def ended(self) -> None:
+        """Note that the socket has ended. It may be the call itself that has closed it, in the middle of a round."""
+        self.post(SocketClosed())
+
+    def post(self, item: InboxItem) -> None:
+        """Take `item` in a round of its own, once what runs now is done."""
+        if self._is_over:
+            return
+        self._inbox.append(item)
+        get_hub().loop.run_callback(self._take_inbox)
+
+    def pulse(self, now_s: float) -> None:
+        """Look at the clock."""
+        if now_s >= self._due_s:
+            self._round(self._deadline_passed)
+        elif self._media_watch.is_due(now_s) and self._stop is None and self._kept is None:
+            self._round(self._pulse, now_s)
+
+    # -- rounds
+
+    def _round(self, take: Callable[..., object], *arguments: object) -> None:
+        """Hand something to the session, by `take`, and carry out what follows from it. End the call after a fault."""
+        if self._is_over:
+            return
+        try:
+            take(*arguments)
+            self._carry_out()
+        except Exception as error:
+            self._fail(error)
+
+    def _carry_out(self) -> None:
+        actions = self._session.actions()
+        if not actions:
+            return
+        self._actions.run(actions)
+        if opening := self._next_stream.renew(self._session.started):
+            self._session.receive(NextStreamOpened(opening))
+        if self._session.state is CallState.ENDED and self._stop is None:
+            self._end(close_codes.NORMAL)
+
+    def _fail(self, error: Exception) -> None:
+        """End the call after `error`, which is being handled: a fault of the peer, or a bug."""
+        match error:
+            case MediaStreamError():
+                self._log.warning("bad-message", error=str(error))
+                self._end(close_codes.INVALID_PAYLOAD)
+            case StreamRefused():
+                self._session.actions()  # none of them is carried out
+                self._log.warning("stream-refused", why=str(error), **error.hints)
+                self._end(error.code)
+            case _:
+                self._log.exception("call-broken")
+                self._end(close_codes.INTERNAL_ERROR)
+
+    def _end(self, code: int) -> None:
+        """End the call, and close its socket with `code`."""
+        if self._is_over:
+            return
+        self._is_over = True
+        if code != close_codes.INTERNAL_ERROR:
+            code = self._end_session(code)
+        self._inbox.clear()
+        self._lex_requests.cancel_all()
+        # Another stream may go on with the call and repeat what the bot said last: no document of this stream may come
+        # between.
+        self._updates.cancel()
+        if self._stop is not None:
+            self._stop.cancel()
+        if self._stream is not None:
+            self._calls.remove(self._stream)
+        self._websocket.close(code)
+        if self._stream is not None:
+            self._story.stream_ended(time.monotonic(), _REASONS.get(code))
+        self._on_end(self)
+
+    def _end_session(self, code: int) -> int:
+        """Have the session end. Return `code`, or another one after a bug."""
+        try:
+            if self._stream is None:
+                self._session.actions()  # those of a start that was not checked are not carried out
             self._session.receive(StreamLost())
             self._actions.run(self._session.actions())
         except Exception:
             self._log.exception("call-broken")
-        finally:
-            self._lex_requests.cancel_all()
-            # Another stream may go on with the call and repeat what the bot said last: no document of this stream may
-            # come between.
-            self._updates.cancel()
-            if self._stream:
-                self._calls.remove(self._stream)
-            reader.kill()  # waited for, because it would fill the inbox again
-            while not self._inbox.empty():  # else greenlets that wait for room in it would wait for ever
-                self._inbox.get_nowait()
-            self._websocket.close(code)
-            if self._stream:
-                self._story.stream_ended(time.monotonic(), _REASONS.get(code))
+            return close_codes.INTERNAL_ERROR
+        return code
 
-    def pulse(self, now_s: float) -> None:
-        """Look at the clock. Neither waits nor raises."""
-        self._media_watch.pulse(now_s, self._log)
+    # -- messages of the socket
 
-    def _read(self) -> None:
-        """Post the socket's messages to the inbox, in order, on a greenlet of its own."""
-        try:
-            while (message := self._websocket.receive()) is not None:
-                self._inbox.put(message)
-        except Exception:
-            self._log.exception("reader-broken")
-        self._inbox.put(SocketClosed())
+    def _take_messages(self, messages: list[Message], now_s: float) -> None:
+        session = self._session
+        for at, message in enumerate(messages):
+            if type(message) is str:
+                session.receive(parse(message))
+                if session.is_behind:
+                    self._keep(messages[at + 1 :])
+                    self._turns.add(self.hear_more)
+                    break
+            elif isinstance(message, Pong):
+                self._count_media(now_s)
+                self._pass_silence(self._media_watch.pong_arrived(message.payload))
+        self._count_media(now_s)
 
-    # -- the loop
+    def _take_outside(self, messages: list[Message]) -> None:
+        """Take messages before the stream is served, or after another stream has taken the call."""
+        if self._stop is not None:
+            if any(ends_stream(message) for message in messages if isinstance(message, str)):
+                self._end(close_codes.NORMAL)
+            return
+        for at, message in enumerate(messages):
+            if isinstance(message, str):
+                self._session.receive(parse(message))
+            if (started := self._session.started) is not None:
+                self._keep(messages[at + 1 :])
+                gevent.spawn(self._start, started)
+                return
 
-    def _loop(self) -> int:
-        """Take one item after the other until the stream is over. Return the code to close the socket with."""
-        while self._session.state is not CallState.ENDED:
-            try:
-                item = self._next_item()
-            except Empty:
-                self._log.warning("stream-refused", why="no start")
-                return close_codes.POLICY_VIOLATION
-            if isinstance(item, (SocketClosed, CloseRequested)):
-                return close_codes.GOING_AWAY if isinstance(item, CloseRequested) else close_codes.NORMAL
-            if isinstance(item, TakenOver):
-                self._give_way()
-                return close_codes.NORMAL
-            try:
-                self._take(item)
-            except MediaStreamError as error:
-                self._log.warning("bad-message", error=str(error))
-                return close_codes.INVALID_PAYLOAD
-            except StreamRefused as error:
-                self._session.actions()  # none of them is carried out
-                self._log.warning("stream-refused", why=str(error), **error.hints)
-                return error.code
-            self._carry_out()
-            while self._session.is_behind:
-                self._session.catch_up()
-                self._carry_out()
-        return close_codes.NORMAL
+    def _keep(self, messages: list[Message]) -> None:
+        """Keep messages for later, and read no more until `_go_on`."""
+        self._kept = messages
+        self._websocket.pause_reading()
 
-    def _carry_out(self) -> None:
-        self._actions.run(self._session.actions())
-        self._turns.share(self._session.heard_ms)
+    def _go_on(self) -> None:
+        """Take the messages that were kept, and read again, unless they bring too much media once more."""
+        kept, self._kept = self._kept or [], None
+        self.received(kept, time.monotonic())
+        if self._kept is None and not self._is_over:
+            self._websocket.resume_reading()
+            self._take_inbox()
 
-    def _next_item(self) -> InboxItem:
-        """Return the next item. Raise Empty if the stream has not started in time."""
-        if self._inbox.empty():
-            self._turns.restart()
-        if self._stop_by_s < math.inf:
-            try:
-                return self._inbox.get(timeout=max(0.0, self._stop_by_s - time.monotonic()))
-            except Empty:
-                return CloseRequested()
-        if self._stream is not None:
-            return self._inbox.get()
-        left_s = self._start_by_s - time.monotonic()
-        if left_s <= 0:  # whatever the peer sends meanwhile
-            raise Empty
-        return self._inbox.get(timeout=left_s)
+    def hear_more(self) -> None:
+        """Hear the next slice of what is behind, after other calls had their turn."""
+        self._round(self._session.catch_up)
+        if self._is_over:
+            return
+        if self._session.is_behind:
+            self._turns.add(self.hear_more)
+        else:
+            self._go_on()
 
-    # -- items of the inbox
-
-    def _take(self, item: InboxItem) -> None:
-        if opening := self._next_stream.renew(self._session.started):
-            self._session.receive(NextStreamOpened(opening))
-        match item:
-            case str():
-                self._take_message(item)
-                if self._stream is None and self._session.started is not None:
-                    self._start(self._session.started)
-            case Pong():
-                self._pass_silence(self._media_watch.pong_arrived(item.payload))
-            case HandedOver():
-                self._stop_by_s = time.monotonic() + stream_stop.STOP_DEADLINE_S
-            case SocketClosed() | CloseRequested() | TakenOver():
-                pass  # the loop ends with them
-            case _:
-                self._take_event(item)
-
-    def _take_message(self, text: str) -> None:
-        before_ms, now_s = self._session.media_ms, time.monotonic()
-        self._session.receive(parse(text))
-        media_ms = self._session.media_ms - before_ms
-        if media_ms:
-            self._media_watch.media_arrived(now_s)
-        if not self._media_s.take(now_s, media_ms / 1000):
+    def _count_media(self, now_s: float) -> None:
+        """Note the media that has come since the last look. Raise StreamRefused if it is too much."""
+        media_ms = self._session.media_ms
+        if media_ms == self._media_ms:
+            return
+        new_ms, self._media_ms = media_ms - self._media_ms, media_ms
+        self._media_watch.media_arrived(now_s)
+        if not self._media_s.take(now_s, new_ms / 1000):
             refused.count("too much media")
             raise StreamRefused("too much media", close_codes.POLICY_VIOLATION)
+
+    # -- the clock
+
+    def _deadline_passed(self) -> None:
+        if self._stream is None:
+            self._log.warning("stream-refused", why="no start")
+            self._end(close_codes.POLICY_VIOLATION)
+        else:
+            self._close()
+
+    def _pulse(self, now_s: float) -> None:
+        self._pass_silence(self._media_watch.pulse(now_s, self._log))
 
     def _pass_silence(self, ms: int) -> None:
         if ms:
             self._session.receive(SilencePassed(ms))
+            self._media_ms = self._session.media_ms  # silence that passed is no media that came
 
-    def _take_event(self, event: CallEvent) -> None:
-        """Take what came of a request, of an update of the call, or of the process."""
-        if isinstance(event, LexReplied) and self._streams_lost >= MANY_STREAMS_LOST:
-            # The call works again, so it moves to a stream whose name says that none was lost.
-            self._session.receive(LeaveRequested())
-        if isinstance(event, UpdateFailed):
-            self._story.update_failed(event.number)
+    # -- items of the inbox
+
+    def _take_inbox(self) -> None:
+        """Take what has come, unless there is media to be heard before it, or a start to be checked."""
+        while self._inbox and self._kept is None:
+            self._round(self._take, self._inbox.pop(0))
+
+    def _take(self, item: InboxItem) -> None:
+        match item:
+            case SocketClosed():
+                self._end(close_codes.NORMAL)
+            case CloseRequested():
+                self._close()
+            case _ if self._stop is not None:
+                pass  # the call is another stream's
+            case TakenOver():
+                self._give_way()
+            case HandedOver():
+                self._due_s = time.monotonic() + stream_stop.STOP_DEADLINE_S
+            case _:
+                self._hand_over(item)
+
+    def _hand_over(self, event: CallEvent) -> None:
+        """Hand an event to the session that came of a request of the call, or of the process."""
+        match event:
+            case LexReplied() if self._streams_lost >= MANY_STREAMS_LOST:
+                # The call works again, so it moves to a stream whose name says that none was lost.
+                self._session.receive(LeaveRequested())
+            case UpdateFailed():
+                self._story.update_failed(event.number)
+            case _:
+                pass
         self._session.receive(event)
         self._lex_requests.forget_finished(event)
 
@@ -262,45 +367,56 @@ class LiveCall:
         """Note that Twilio has taken the call update `number`. It does not go through the inbox: the time counts."""
         self._story.update_taken(number, time.monotonic())
 
+    def _close(self) -> None:
+        """Close the stream, because the process asks for it or its time is over."""
+        self._end(close_codes.GOING_AWAY if self._stop is None else close_codes.NORMAL)
+
     # -- the stream
 
     def _start(self, started: Started) -> None:
-        """Register the stream that has started. Raise StreamRefused if it is not served."""
+        """Check the stream that has started, on a greenlet of its own, because the check may wait. Then serve it."""
         self._log = self._actions.log = self._log.bind(call_sid=started.call_sid, stream_sid=started.stream_sid)
-        self._stream_check.check(started)
+        try:
+            self._stream_check.check(started)
+        except Exception as error:
+            self._fail(error)
+        if self._is_over:
+            return
+        self._round(self._register, started)
+        self._go_on()
+
+    def _register(self, started: Started) -> None:
+        """Register the stream, which is served from now on."""
         self._lex_requests.log = self._updates.log = self._story.log = self._log
         self._streams_lost = parse_count(started.parameters.get(STREAMS_LOST_PARAMETER))
         self._started_s = time.monotonic()
+        self._due_s = math.inf
         self._stream = self._actions.stream = LiveStream(
             started.call_sid,
             started.stream_sid,
-            take_over=lambda: self._post(TakenOver()),
-            leave=lambda: self._post(LeaveRequested()),
-            close=lambda: self._post(CloseRequested()),
+            take_over=lambda: self.post(TakenOver()),
+            leave=lambda: self.post(LeaveRequested()),
+            close=lambda: self.post(CloseRequested()),
             describe=self._describe,
             note_reason=self._story.note_reason,
         )
         self._calls.add(self._stream)
-        self._media_watch.start(time.monotonic())
+        self._media_watch.start(self._started_s)
 
     def _describe(self) -> Mapping[str, object]:
         """Return the position of the call, as fields of a log line."""
         age_s = round(time.monotonic() - self._started_s, 1)
         return {"age_s": age_s, "state": self._session.state.value, "turns": self._session.turn_count}
 
-    def _post(self, item: InboxItem) -> None:
-        """Post `item` without waiting for room in the inbox."""
-        gevent.spawn(self._inbox.put, item)
-
     def _give_way(self) -> None:
-        """Leave the call to another stream: wait until Twilio has stopped this one."""
+        """Leave the call to another stream, and wait until Twilio has stopped this one."""
         # Twilio stops it without being asked if the document that handed the call over does so. A bidirectional stream
         # was stopped or lost before the call got another.
         is_stopping = self._is_two_way or self._session.state is CallState.LEAVING
+        self._stop = StreamStop(self._call_control, self.post)
+        self._due_s = time.monotonic() + stream_stop.STOP_DEADLINE_S
         self._updates.cancel()
         self._session.receive(StreamLost())
         self._actions.run(self._session.actions())
-        stop = StreamStop(self._call_control, self._inbox)
-        stop.wait(
-            None if is_stopping else self._session.started, lambda: self._turns.share(self._session.heard_ms), self._log
-        )
+        if not is_stopping and self._session.started is not None:
+            self._stop.request(self._session.started, self._log)

@@ -1,39 +1,33 @@
-"""The sharing of the CPU between calls: after some media of one call the other calls have their turn."""
+"""The sharing of the CPU between calls that are behind: one slice of media of one call at a time."""
 
-import gevent
+from collections import deque
+from collections.abc import Callable
 
-from lexbridge.audio.pcm import FRAME_MS
-from lexbridge.call.hearing import SLICE_MS
-
-TURN_MS = SLICE_MS
-"""The media after which other greenlets have their turn, in ms, because one call must not hold up the others.
-
-An item that is no media counts as one frame. With the slice that was begun just before, one turn is less than 1 s of
-media: some 9 ms of CPU with VAD=silero.
-"""
+from gevent import get_hub
 
 PAUSE_S = 0.001
-"""The pause between two turns, in seconds.
+"""The pause between two slices, in seconds.
 
-It is not 0, because gevent looks at its sockets and timers only after every fiftieth sleep of 0.
+In it the process looks at its sockets and timers, and so at all other calls. A slice of a call takes up to 5 ms of CPU
+with VAD=silero.
 """
 
 
 class MediaTurns:
-    """The turns of one call: how much media it has taken since other greenlets had theirs."""
+    """The turns of all calls of a process that have media which they have not heard yet."""
 
     def __init__(self) -> None:
-        self._heard_ms = 0  # the call's media at the last look
-        self._turn_ms = 0
+        self._waiting: deque[Callable[[], object]] = deque()
+        self._timer = get_hub().loop.timer(PAUSE_S, PAUSE_S)
 
-    def share(self, heard_ms: int) -> None:
-        """Give other greenlets their turn if this one is over. `heard_ms`: the media that the call has heard in all."""
-        self._turn_ms += max(FRAME_MS, heard_ms - self._heard_ms)
-        self._heard_ms = heard_ms
-        if self._turn_ms >= TURN_MS:
-            self._turn_ms = 0
-            gevent.sleep(PAUSE_S)
+    def add(self, hear_more: Callable[[], object]) -> None:
+        """Call `hear_more` once, after the calls that came before. It must neither raise nor switch greenlets."""
+        if not self._waiting:
+            self._timer.start(self._hear)
+        self._waiting.append(hear_more)
 
-    def restart(self) -> None:
-        """Begin a new turn, because the call is about to wait and the others run meanwhile."""
-        self._turn_ms = 0
+    def _hear(self) -> None:
+        """Let the next call hear a slice. The hub calls it."""
+        self._waiting.popleft()()
+        if not self._waiting:
+            self._timer.stop()

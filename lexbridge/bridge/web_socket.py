@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from lexbridge.net.rfc6455 import Limits, Pong
+from lexbridge.net.receiver import Receiver
+from lexbridge.net.rfc6455 import Limits
 
 
 class WebSocket(Protocol):
@@ -13,8 +14,16 @@ class WebSocket(Protocol):
         """The limits of what the peer may send."""
         ...
 
-    def receive(self) -> str | Pong | None:
-        """Return the next message, or None once the socket is closed. Raise nothing."""
+    def deliver_to(self, receiver: Receiver) -> None:
+        """Start reading, and hand over to `receiver` what is read, in the hub's callbacks."""
+        ...
+
+    def pause_reading(self) -> None:
+        """Stop reading, so that the peer waits."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Go on reading, unless the socket has ended."""
         ...
 
     def send(self, message: str) -> None:

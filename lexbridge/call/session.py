@@ -123,6 +123,17 @@ class CallSession:
         """Whether media has come that was not heard yet."""
         return self._hearing.is_behind
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing happens on the line: no speech, no prompt, no keys, no turn."""
+        call = self._call
+        return (
+            call.state is CallState.LIVE
+            and call.is_idle
+            and not call.endpointer.is_voiced
+            and call.now_ms >= call.quiet_from_ms
+        )
+
     def actions(self) -> list[Action]:
         """Return what is to be done now, in order. Each action is returned once."""
         return self._call.take_actions()

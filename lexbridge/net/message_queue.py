@@ -6,7 +6,7 @@ from collections.abc import Callable
 import gevent
 from gevent.event import Event
 
-from lexbridge.net.rfc6455 import Pong
+from lexbridge.net.receiver import Message
 
 FAIR_SHARE = 5
 """Messages that one greenlet takes before every other socket has its turn."""
@@ -22,13 +22,13 @@ class MessageQueue:
         """`pause_reading`, `resume_reading`: those of the socket."""
         self._pause_reading = pause_reading
         self._resume_reading = resume_reading
-        self._messages: deque[str | bytes | Pong] = deque()
+        self._messages: deque[Message] = deque()
         self._changed = Event()  # a message has come, or none will come any more
         self._has_ended = False
         self._is_paused = False
         self._taken = 0
 
-    def take(self) -> str | bytes | Pong | None:
+    def take(self) -> Message | None:
         """Return the next message as soon as there is one, or None at the end."""
         if self._messages:
             self._taken += 1
@@ -47,7 +47,7 @@ class MessageQueue:
 
     # What the socket calls
 
-    def received(self, messages: list[str | bytes | Pong], now_s: float) -> bool:  # noqa: ARG002
+    def received(self, messages: list[Message], now_s: float) -> bool:  # noqa: ARG002
         """Keep `messages`. A line whose receiver is unknown is not quiet."""
         self._messages += messages
         if len(self._messages) > WAITING_MESSAGES:

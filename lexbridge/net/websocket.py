@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from socket import IPPROTO_TCP, SHUT_WR, TCP_NODELAY, TCP_NOTSENT_LOWAT
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import geventwebsocket.handler
@@ -25,6 +25,7 @@ from lexbridge.net import close_codes, rfc6455
 from lexbridge.net.message_queue import MessageQueue
 from lexbridge.net.output_queue import OutputQueue
 from lexbridge.net.read_tick import get_read_tick
+from lexbridge.net.receiver import Message, Receiver
 from lexbridge.net.refused import refused
 from lexbridge.net.rfc6455 import Close, Item, Limits, MessageParser, Ping, Pong, Violation
 
@@ -43,22 +44,6 @@ DISCARDED_BYTES = 64 * 1024
 
 MAX_LINGER_BYTES = 256 * 1024
 """Bytes that are read and dropped after the close, while the server waits for the peer to end the connection."""
-
-
-class Receiver(Protocol):
-    """The taker of a socket's messages. The hub calls it, so it must neither raise nor switch greenlets."""
-
-    def received(self, messages: list[str | bytes | Pong], now_s: float) -> bool:
-        """Take the messages of one read, in order. Return whether the line is quiet, and may be read less often.
-
-        A message is bytes only if the limits allow binary messages. A pong comes only after a `ping`, and in its place:
-        every message that arrived before it comes before. `now_s`: time.monotonic() at the read.
-        """
-        ...
-
-    def ended(self) -> None:
-        """Note that no message will follow. The socket is closed, or about to be."""
-        ...
 
 
 class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no types
@@ -119,7 +104,7 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
             self._heard_s = time.monotonic()
             self._read_tick.add(self)
 
-    def receive(self) -> str | bytes | Pong | None:
+    def receive(self) -> Message | None:
         """Return the next message as soon as it has arrived, or None at the end. Raise nothing.
 
         `Receiver.received` describes the messages. A socket with another receiver cannot be read in this way.
@@ -244,23 +229,30 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
     def _take_mixed(self, items: list[Item], now_s: float) -> None:
         """Take what one read brought, if it is not text alone.
 
-        The messages go first. So a pong says that what came before its ping was worked on, and not just read.
+        A pong says that what came before its ping was worked on, and not just read.
         """
-        messages: list[str | bytes | Pong] = []
-        pongs = b""
+        messages: list[Message] = []
+        pongs = b""  # several at once: a system call for each would be most of the cost of a flood of pings
         for item in items:
             if isinstance(item, Ping):
+                self._work_on(messages, b"", now_s)
+                messages = []
                 pongs += rfc6455.encode(rfc6455.PONG, item.payload)
             elif isinstance(item, str | bytes) or (isinstance(item, Pong) and self._has_pinged):
+                self._work_on([], pongs, now_s)
+                pongs = b""
                 messages.append(item)  # section 5.5.3: an unsolicited pong has no meaning
-        if messages:
-            self._is_quiet = self._deliver(messages, now_s)
-        if pongs and not self.closed:
-            self._output.put(pongs)  # at once: a system call for each would be most of the cost of a flood of pings
+        self._work_on(messages, pongs, now_s)
         if isinstance(items[-1], Close | Violation):  # nothing follows either of them
             self._answer_close(items[-1])
 
-    def _deliver(self, messages: list[str | bytes | Pong], now_s: float) -> bool:
+    def _work_on(self, messages: list[Message], pongs: bytes, now_s: float) -> None:
+        if messages:
+            self._is_quiet = self._deliver(messages, now_s)
+        if pongs and not self.closed:
+            self._output.put(pongs)
+
+    def _deliver(self, messages: list[Message], now_s: float) -> bool:
         return self._receiver is not None and self._receiver.received(messages, now_s)
 
     def _answer_close(self, item: Close | Violation) -> None:

@@ -63,8 +63,8 @@ def create_app(
 
     @sockets.route(SOCKET_PATH)  # type: ignore[untyped-decorator]  # flask-sockets has no types
     def media(websocket: WebSocket) -> None:
-        """Serve a media stream to its end."""
-        bridge.run(websocket)
+        """Begin to serve a media stream, which goes on without this request."""
+        bridge.serve(websocket)
 
     @app.after_request
     def close_while_draining(response: Response) -> Response:

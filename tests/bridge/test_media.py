@@ -10,10 +10,10 @@ import pytest
 from lexbridge.audio.pcm import FRAME_MS
 from lexbridge.audio.vad.base import Detector
 from lexbridge.bridge.live_call import MEDIA_BURST_S
+from lexbridge.call.events import CallEvent, LexReplied
 from lexbridge.call.hearing import SLICE_MS
 from lexbridge.call.inbound_audio import MAX_FILL_MS
 from lexbridge.call.session import CallSession
-from lexbridge.lex.model import Reply
 from lexbridge.lex.runtime import LexRequest, LexResponse
 from lexbridge.logs import Log
 from lexbridge.net.refused import refused
@@ -100,9 +100,10 @@ def test_an_answer_waits_until_a_call_has_caught_up(monkeypatch: pytest.MonkeyPa
             super().__init__(*values)
             sessions.append(self)
 
-        def lex_replied(self, number: int, reply: Reply, speaks: bool = False) -> None:
-            self.replied_at_ms = self.heard_ms
-            super().lex_replied(number, reply, speaks)
+        def receive(self, event: CallEvent) -> None:
+            if isinstance(event, LexReplied):
+                self.replied_at_ms = self.heard_ms
+            super().receive(event)
 
     class LateLex(RehearsedLex):
         def ask(self, request: LexRequest, log: Log) -> LexResponse:

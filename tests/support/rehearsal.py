@@ -7,11 +7,12 @@ sockets, and always in the same order.
 import gc
 import struct
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 
 import gevent
+from gevent import get_hub
 from gevent.event import Event
-from gevent.queue import Queue
 
 from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, MULAW_SILENCE, encode_mulaw
 from lexbridge.bridge.call_control import CallControl
@@ -21,6 +22,7 @@ from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.lex.runtime import LexRequest, LexResponse, LexRuntime
 from lexbridge.lex.speech import Speech
 from lexbridge.logs import Log
+from lexbridge.net.receiver import Receiver
 from lexbridge.net.rfc6455 import Limits, Pong
 from lexbridge.server.build import build_service
 from lexbridge.twilio.stream_token import make_stream_token
@@ -50,7 +52,7 @@ def says(*texts: str, state: DialogState = DialogState.ELICIT_SLOT, intent: str 
 
 
 class RehearsedSocket(WebSocket):
-    """A media socket on which the test sends Twilio's messages.
+    """A media socket on which the test sends Twilio's messages. Each arrives by a read of its own.
 
     `code`: the close code, or None while the socket is open. `sent`: the bridge's messages, in order. `limits` hold for
     media time; the number of messages is up to the test.
@@ -59,32 +61,41 @@ class RehearsedSocket(WebSocket):
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         self.code: int | None = None
+        self.closed = Event()
         self.sent: list[str] = []
         self.pings: list[bytes] = []
         self.pong: Callable[[bytes], bytes | None] = lambda _: b"0"
         """Return the answer to a ping, or None for no answer. The default answers no ping that the bridge has sent, and
         so tells nothing: a test that takes its time is no silent caller."""
-        self._messages: Queue[str | Pong | Exception | None] = Queue()
+        self.is_paused = True
+        self._messages: deque[str | Pong | None] = deque()
+        self._receiver: Receiver | None = None
+        self._has_ended = False
 
     @property
     def limits(self) -> Limits:
         return self._limits
 
-    def sends(self, messages: Iterable[str | Pong | Exception | None]) -> None:
-        """Send messages of Twilio, all at once. None closes the socket; `receive` raises an exception."""
-        for message in messages:
-            self._messages.put(message)
+    def deliver_to(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self.resume_reading()
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
+        get_hub().loop.run_callback(self._read)
+
+    def sends(self, messages: Iterable[str | Pong | None]) -> None:
+        """Send messages of Twilio, all at once. None closes the socket."""
+        self._messages.extend(messages)
+        get_hub().loop.run_callback(self._read)
 
     def ping(self, payload: bytes) -> None:
         self.pings.append(payload)
         if (answer := self.pong(payload)) is not None:
-            self._messages.put(Pong(answer))
-
-    def receive(self) -> str | Pong | None:
-        message = self._messages.get()
-        if isinstance(message, Exception):
-            raise message
-        return message
+            self.sends([Pong(answer)])
 
     def send(self, message: str) -> None:
         self.sent.append(message)
@@ -92,7 +103,24 @@ class RehearsedSocket(WebSocket):
     def close(self, code: int = 1000, message: bytes = b"") -> None:
         if self.code is None:
             self.code = code
-            self._messages.put(None)
+            self.closed.set()
+            self._end()
+
+    def _read(self) -> None:
+        """Deliver a message, in the hub as the real socket does, and look again for the next."""
+        if self.is_paused or self._has_ended or not self._messages or self._receiver is None:
+            return
+        message = self._messages.popleft()
+        if message is None:
+            self._end()
+        else:
+            self._receiver.received([message], time.monotonic())
+            get_hub().loop.run_callback(self._read)
+
+    def _end(self) -> None:
+        if not self._has_ended and self._receiver is not None:
+            self._has_ended = True
+            self._receiver.ended()
 
 
 class RehearsedLex(LexRuntime):
@@ -169,7 +197,7 @@ class Rehearsal:
         self.socket = RehearsedSocket(limits)
         self._said_ms = 0
         self.before = living_greenlets()
-        self._run = gevent.spawn(service.bridge.run, self.socket)
+        service.bridge.serve(self.socket)
         token = make_stream_token(TOKEN, CALL_SID, ACCOUNT_SID, now_s=time.time())
         self.socket.sends([start_text({"lexbridge:token": token})])
 
@@ -180,7 +208,7 @@ class Rehearsal:
 
     def ended(self) -> int | None:
         """Wait for the end of the call. Return the close code of its socket."""
-        self._run.get(timeout=PATIENCE_S)
+        assert self.socket.closed.wait(PATIENCE_S)
         return self.socket.code
 
     def left(self) -> "set[gevent.Greenlet[..., object]]":
