@@ -24,6 +24,8 @@ from requests.exceptions import ContentDecodingError
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from lexbridge.net.probed_connection import ProbedConnection
+
 HEAD_BYTES = 128 * 1024
 """Limit of an answer's status line and headers, including those of 1xx answers.
 
@@ -172,11 +174,11 @@ class _DocumentResponse(_CappedResponse):
     limits = BodyLimits(JSON_BYTES, JSON_BYTES)
 
 
-class _LexConnection(AWSHTTPConnection):  # type: ignore[misc]  # no types there
+class _LexConnection(ProbedConnection, AWSHTTPConnection):  # type: ignore[misc]  # no types there
     response_class = _LexResponse
 
 
-class _LexTlsConnection(AWSHTTPSConnection):  # type: ignore[misc]  # no types there
+class _LexTlsConnection(ProbedConnection, AWSHTTPSConnection):  # type: ignore[misc]  # no types there
     response_class = _LexResponse
 
 
