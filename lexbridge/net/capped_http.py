@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import gevent
 import requests
+import urllib3
 from botocore.awsrequest import AWSHTTPConnection, AWSHTTPConnectionPool, AWSHTTPSConnection, AWSHTTPSConnectionPool
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ContentDecodingError
@@ -229,6 +230,16 @@ def lex_pool(client: Any, url: str) -> HTTPConnectionPool:
     """
     pool: HTTPConnectionPool = client._endpoint.http_session._manager.connection_from_url(url)
     return pool
+
+
+def capped_pools(maxsize: int, ca_file: str) -> urllib3.PoolManager:
+    """Return pools of connections whose answers are documents, read within limits.
+
+    `maxsize`: number of connections to a host that are kept open. `ca_file`: certificates that a host may be signed by.
+    """
+    pools = urllib3.PoolManager(maxsize=maxsize, ca_certs=ca_file)
+    pools.pool_classes_by_scheme = _DOCUMENT_POOLS
+    return pools
 
 
 class CappedAdapter(HTTPAdapter):

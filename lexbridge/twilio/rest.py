@@ -10,13 +10,13 @@ import gevent
 import requests
 import twilio.rest.api.v2010.account.call  # noqa: F401 - the client imports it at first use: 130 ms without audio
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
-from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
 from lexbridge.config.settings import Settings
 from lexbridge.errors import CallControlError, CallControlRejected, CallControlUnavailable, CallGone
 from lexbridge.logs import Log
-from lexbridge.net.capped_http import capped_session, is_too_long
+from lexbridge.net.capped_http import is_too_long
+from lexbridge.twilio.pooled_http import PooledHttpClient
 
 ATTEMPT_DEADLINES_S = (1.5, 1.5, 1.0)
 """Deadline of each attempt of an update, in seconds. It is for the whole request, even if bytes drip in one by one."""
@@ -57,9 +57,7 @@ class TwilioCallControl:
         self._secrets = (key_secret,) if self._api_key_sid and key_secret else settings.twilio_auth_tokens
         self._api_url = settings.twilio_api_url
         self._host = urlsplit(settings.twilio_api_url).netloc
-        # By default the library sets no deadline, retries no POST, and keeps 4 connections more than there are CPUs.
-        self._http = TwilioHttpClient(timeout=max(attempt_deadlines_s))
-        self._http.session = capped_session(settings.max_calls)
+        self._http = PooledHttpClient(settings.max_calls, max(attempt_deadlines_s))
         self._client = lru_cache(maxsize=_CLIENTS_KEPT)(self._new_client)
 
     def update(

@@ -6,13 +6,13 @@ from typing import Any
 
 import gevent
 import pytest
-from twilio.http.http_client import TwilioHttpClient
 
 from lexbridge.errors import CallControlRejected, CallControlUnavailable, CallGone
 from lexbridge.logs import Log
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import StreamOpened, UpdateReceived
 from lexbridge.offline.twilio.rest_api import RestFault
+from lexbridge.twilio.pooled_http import PooledHttpClient
 from lexbridge.twilio.rest import TwilioCallControl
 from tests.support.fixtures import Logged, Pauses
 from tests.support.rig import PATIENCE_S, PATIENT_UPDATES, Rig, running, says
@@ -179,7 +179,7 @@ def test_as_many_connections_are_kept_as_there_may_be_calls(rig: Rig, call: Phon
 
 
 def test_the_environments_proxy_is_not_used(rig: Rig, call: PhoneCall, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Check that requests reads neither the environment nor files for an update."""
+    """Check that nothing is read from the environment for an update."""
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
@@ -201,14 +201,14 @@ def test_during_rotation_the_token_that_twilio_takes_is_kept(
     rig: Rig, call: PhoneCall, logged: Logged, monkeypatch: pytest.MonkeyPatch, is_promoted: bool, statuses: list[int]
 ) -> None:
     answers: list[int] = []
-    ask = TwilioHttpClient.request
+    ask = PooledHttpClient.request
 
-    def asks(client: TwilioHttpClient, *args: Any, **kwargs: Any) -> Any:
+    def asks(client: PooledHttpClient, *args: Any, **kwargs: Any) -> Any:
         answer = ask(client, *args, **kwargs)
         answers.append(answer.status_code)
         return answer
 
-    monkeypatch.setattr(TwilioHttpClient, "request", asks)
+    monkeypatch.setattr(PooledHttpClient, "request", asks)
     first, second = ("f" * 32, rig.settings.twilio_auth_token)[:: 1 if is_promoted else -1]
     rotating = TwilioCallControl(replace(rig.settings, twilio_auth_token=first, twilio_auth_token_secondary=second))
     for _ in range(2):
