@@ -1,5 +1,6 @@
 """Context of one call: where it stands, what the bot said last, and the means to act. The rules of a call share it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,9 @@ from lexbridge.call.turns import Turns
 from lexbridge.config.call_rules import CallRules
 from lexbridge.config.parsers import is_phone_number
 from lexbridge.errors import CallStateError
+
+NO_ACTIONS: Sequence[Action] = ()
+"""Actions after nearly every frame: none."""
 
 
 class CallContext:
@@ -66,8 +70,10 @@ class CallContext:
         directives = dialog.directives  # which may say how long the caller may pause and speak
         self.endpointer.expect(dialog.expected, directives.hangover_ms, directives.max_utterance_ms)
 
-    def take_actions(self) -> list[Action]:
+    def take_actions(self) -> Sequence[Action]:
         """Return what is to be done now, in order. Each action is returned once."""
+        if not self._actions:  # after nearly every frame
+            return NO_ACTIONS
         actions, self._actions = self._actions, []
         return actions
 

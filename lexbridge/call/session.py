@@ -10,7 +10,7 @@ began.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lexbridge.audio.endpointing import Endpointer, EndpointingRules
 from lexbridge.audio.vad import Detector
@@ -134,7 +134,7 @@ class CallSession:
             and call.now_ms >= call.quiet_from_ms
         )
 
-    def actions(self) -> list[Action]:
+    def actions(self) -> Sequence[Action]:
         """Return what is to be done now, in order. Each action is returned once."""
         return self._call.take_actions()
 
