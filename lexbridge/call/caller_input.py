@@ -11,10 +11,12 @@ from lexbridge.audio.endpointing import (
     SpeechStarted,
 )
 from lexbridge.audio.pcm import PCM_BYTES_PER_MS, frame_levels_dbfs
+from lexbridge.call import replies
 from lexbridge.call.context import CallContext
 from lexbridge.call.conversation import Conversation
 from lexbridge.call.lex_answers import LexAnswers
 from lexbridge.call.output.base import ReplyMode
+from lexbridge.call.replies import FetchPrompt, HangUp, Reprompt
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_start import StreamStart
 from lexbridge.call.turns import Turn
@@ -143,14 +145,18 @@ class CallerInput:
         """Ask a silent caller again, or say goodbye to them."""
         if not self._mode.may_ask_again:
             return
-        self._call.no_inputs += 1
-        ends_call = self._call.no_inputs > self._call.no_input_limit
+        call = self._call
+        call.no_inputs += 1
+        decision = replies.decide_silence(call.no_inputs, call.dialog, call.rules)
         by_document = self._mode.take_reprompt()
-        self._call.note("info", "no-input", times=self._call.no_inputs, ends_call=ends_call, by_document=by_document)
+        ends_call = isinstance(decision, HangUp)
+        call.note("info", "no-input", times=call.no_inputs, ends_call=ends_call, by_document=by_document)
         if by_document:
             return
-        if ends_call:
-            phrases = self._call.rules.phrases
-            self._conversation.say_goodbye(f"{phrases.not_heard} {phrases.goodbye}")
-        else:
-            self._start.ask_again()
+        match decision:
+            case HangUp():
+                self._conversation.say_goodbye(decision.words)
+            case FetchPrompt():
+                self._start.fetch_prompt()
+            case Reprompt():
+                self._conversation.ask_again(decision)

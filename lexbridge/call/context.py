@@ -137,12 +137,6 @@ class CallContext:
         asked_s = self.dialog.directives.no_input_s
         return round((self.rules.no_input_s if asked_s is None else asked_s) * 1000)
 
-    @property
-    def no_input_limit(self) -> int:
-        """Most times in a row that the caller is asked again."""
-        asked = self.dialog.directives.no_input_limit
-        return self.rules.no_input_limit if asked is None else asked
-
     def await_input(self, after_ms: int = 0) -> None:
         """Expect the caller to speak from `after_ms` from now on, when what is said to them is over."""
         self.quiet_from_ms = max(self.quiet_from_ms, self.now_ms + after_ms)

@@ -13,7 +13,7 @@ from lexbridge.call.context import CallContext
 from lexbridge.call.dialog import DialogContext
 from lexbridge.call.last_words import Goodbye, LastWords, TransferTo
 from lexbridge.call.output.base import ReplyMode
-from lexbridge.call.replies import HangUp, Speak, Transfer
+from lexbridge.call.replies import HangUp, Reprompt, Speak, Transfer
 from lexbridge.call.states import CallMove, CallState
 from lexbridge.call.turns import Turn
 from lexbridge.errors import LexError
@@ -84,13 +84,13 @@ class Conversation:
         ends_call = isinstance(decision, HangUp)
         call.note("warning", "turn-failed", turn=turn.number, error=type(error).__name__, ends_call=ends_call)
         if ends_call:
-            self._close(decision.words, self._goodbye)
+            self.say_goodbye(decision.words)
         elif not self._close_at_limit(decision.words):
             self._mode.speak(decision.words)
 
-    def ask_again(self) -> None:
+    def ask_again(self, reprompt: Reprompt) -> None:
         """Tell the caller that they were not heard, and repeat the bot's last prompt."""
-        not_heard, last_prompt = Message(self._call.rules.phrases.not_heard), self._call.dialog.last_prompt or ()
+        not_heard, last_prompt = reprompt.not_heard, reprompt.last_prompt
         if not self._close_at_limit([not_heard]):
             self._mode.speak([not_heard, *last_prompt], to_synthesize=last_prompt)
 
@@ -103,9 +103,9 @@ class Conversation:
         else:
             self._mode.await_input()
 
-    def say_goodbye(self, words: str) -> None:
+    def say_goodbye(self, words: Sequence[Message]) -> None:
         """End the call with `words`."""
-        self._close([Message(words)], self._goodbye)
+        self._close(words, self._goodbye)
 
     def tick(self) -> None:
         """End the call if it has lasted long enough, and the caller neither speaks, keys, hears words nor waits."""
@@ -117,7 +117,7 @@ class Conversation:
             # Only once: if Twilio does not carry it out, the next silence or turn ends the call.
             self._is_limit_announced = True
             self._note_limit()
-            self.say_goodbye(self._limit_words)
+            self.say_goodbye([Message(self._limit_words)])
 
     @property
     def _goodbye(self) -> Goodbye:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from lexbridge.audio.hangover import Expected
 from lexbridge.call.directives import Directives
+from lexbridge.config.call_rules import CallRules
 from lexbridge.lex.model import Checkpoint, Message, Reply
 
 
@@ -27,6 +28,11 @@ class DialogContext:
     """Session attributes that go with each turn until Lex has replied for the first time."""
     turns_answered: int = 0
     """Turns of the caller that Lex has answered, over all streams of the call."""
+
+    def no_input_limit(self, rules: CallRules) -> int:
+        """Return how often in a row a silent caller is asked again."""
+        asked = self.directives.no_input_limit
+        return rules.no_input_limit if asked is None else asked
 
     def after(self, reply: Reply, slot_kinds: Mapping[str, str], *, counts_turn: bool = False) -> "DialogContext":
         """Return the position after `reply`, whose words the caller has not heard yet.

@@ -1,4 +1,4 @@
-"""Replies of the bot, and what they call for: speak and listen, hang up, or transfer.
+"""Replies of the bot, failures and silence, and what they call for: speak and listen, hang up, or transfer.
 
 The functions here decide, and change nothing. `Conversation` does what they say.
 """
@@ -46,6 +46,19 @@ class Transfer:
     number: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Reprompt:
+    """Say that the caller was `not_heard`, and then the bot's `last_prompt`, which Lex may be asked to say."""
+
+    not_heard: Message
+    last_prompt: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPrompt:
+    """Fetch the bot's last prompt, which another stream had, and then ask the caller again."""
+
+
 def decide(reply: Reply, dialog: DialogContext, rules: CallRules, turn: Turn | None) -> Speak | HangUp | Transfer:
     """Return what `reply` calls for. `dialog` is that after the reply.
 
@@ -80,6 +93,18 @@ def decide_failure(error: LexError, turn: Turn, failed_turns: int, rules: CallRu
         return HangUp((Message(phrases.not_available),))
     # Where the bot does not welcome the caller, GREETING does.
     return Speak((Message(phrases.named(error.apology) if turn.intent is None else rules.greeting),))
+
+
+def decide_silence(no_inputs: int, dialog: DialogContext, rules: CallRules) -> Reprompt | FetchPrompt | HangUp:
+    """Return what a caller calls for who says nothing. `no_inputs`: how often in a row, this time included."""
+    if no_inputs > dialog.no_input_limit(rules):
+        return HangUp((Message(f"{rules.phrases.not_heard} {rules.phrases.goodbye}"),))
+    return FetchPrompt() if dialog.last_prompt is None else reprompt(dialog.last_prompt, rules)
+
+
+def reprompt(last_prompt: tuple[Message, ...], rules: CallRules) -> Reprompt:
+    """Return how a caller is asked again whose answer to `last_prompt` was not heard."""
+    return Reprompt(Message(rules.phrases.not_heard), last_prompt)
 
 
 def _words_instead(reply: Reply, turn: Turn | None, rules: CallRules) -> tuple[Message, ...]:

@@ -10,7 +10,7 @@ from lexbridge.call.attributes import CALL_SID_ATTRIBUTE
 from lexbridge.call.dialog import DialogContext
 from lexbridge.call.directives import Directives
 from lexbridge.call.dtmf import first_input
-from lexbridge.call.replies import hangs_up
+from lexbridge.call.replies import Reprompt, hangs_up, reprompt
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import HANDED_OVER, StreamParameters, fingerprint
 from lexbridge.config.call_rules import CallRules
@@ -86,7 +86,6 @@ class Step(Enum):
     NOTHING = auto()
     WELCOME = auto()  # have the bot welcome the caller
     REPEAT_PROMPT = auto()  # repeat the bot's last prompt, because the keys pressed were no input
-    ASK_AGAIN = auto()  # tell the caller that they were not heard, and repeat the prompt
     AWAIT_INPUT = auto()  # the caller is to speak, for as long as the bot has asked for
 
 
@@ -118,7 +117,7 @@ class AnswerLate:
     reply: Reply
 
 
-Resumed = Step | SendGathered | AskToRepeat | CarryOut | AnswerLate
+Resumed = Step | SendGathered | AskToRepeat | CarryOut | AnswerLate | Reprompt
 
 
 def go_on(session: Session, at: Standing, rules: CallRules) -> tuple[DialogContext, Resumed]:
@@ -171,5 +170,5 @@ def _take_up(
             return dialog, AnswerLate(reply)
         dialog = dialog.after(reply, rules.slot_kinds)
     if at.asks_again:
-        return dialog, Step.ASK_AGAIN
+        return dialog, reprompt(last_prompt, rules)
     return dialog, Step.AWAIT_INPUT if at.is_idle else Step.NOTHING

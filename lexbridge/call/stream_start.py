@@ -6,6 +6,7 @@ from lexbridge.call.context import CallContext
 from lexbridge.call.conversation import Conversation
 from lexbridge.call.events import Started
 from lexbridge.call.output.base import ReplyMode
+from lexbridge.call.replies import Reprompt
 from lexbridge.call.resumption import (
     AnswerLate,
     AskToRepeat,
@@ -89,13 +90,10 @@ class StreamStart:
         if self._call.state is CallState.LIVE and not self._call.turns.count:
             self._call.act(FetchSession(self._call.stream.call_sid))
 
-    def ask_again(self) -> None:
-        """Ask a caller again who was not heard, as soon as it is known what they were asked."""
-        if self._call.dialog.last_prompt is None:
-            self._asks_again = True
-            self._call.act(FetchSession(self._call.stream.call_sid))
-        else:
-            self._conversation.ask_again()
+    def fetch_prompt(self) -> None:
+        """Fetch what a silent caller was asked, and then ask them again."""
+        self._asks_again = True
+        self._call.act(FetchSession(self._call.stream.call_sid))
 
     def caller_started(self) -> None:
         """Note that the caller speaks or keys, and need not be asked again."""
@@ -114,6 +112,8 @@ class StreamStart:
             case CarryOut():
                 self._fetch_again_at_ms = call.now_ms + FETCH_AGAIN_MS
                 self._conversation.carry_out(resumed.reply, call.dialog, asks_lex=True)
+            case Reprompt():
+                self._conversation.ask_again(resumed)
             case AnswerLate():
                 call.note("info", "answered-late")
                 self._conversation.answer(resumed.reply, asks_lex=True)
@@ -126,8 +126,6 @@ class StreamStart:
                 self._welcome()
             case Step.REPEAT_PROMPT:
                 self._conversation.repeat_prompt()
-            case Step.ASK_AGAIN:
-                self._conversation.ask_again()
             case Step.AWAIT_INPUT if self._mode.fetches_session_at_once:
                 self._mode.await_input()
             case _:

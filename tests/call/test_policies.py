@@ -8,7 +8,7 @@ from lexbridge.call.dialog import DialogContext
 from lexbridge.call.directives import Directives
 from lexbridge.call.joining import Answered, Failed, Join, Stand
 from lexbridge.call.last_words import Goodbye, TransferTo
-from lexbridge.call.replies import HangUp, Speak, Transfer
+from lexbridge.call.replies import FetchPrompt, HangUp, Reprompt, Speak, Transfer
 from lexbridge.call.resumption import (
     AnswerLate,
     AskToRepeat,
@@ -106,6 +106,28 @@ def test_a_reply_whose_words_cannot_be_read_may_be_heard():
 )
 def test_what_a_failed_turn_calls_for(error, turn, failed_turns, decision):
     assert replies.decide_failure(error, turn, failed_turns, RULES) == decision
+
+
+NOT_HEARD = Message(PHRASES.not_heard)
+GIVES_UP = HangUp(words(f"{PHRASES.not_heard} {PHRASES.goodbye}"))
+
+
+@pytest.mark.parametrize(
+    ("no_inputs", "asked_limit", "last_prompt", "decision"),
+    [
+        (1, None, SAYS, Reprompt(NOT_HEARD, SAYS)),
+        (1, None, (), Reprompt(NOT_HEARD, ())),
+        (1, None, None, FetchPrompt()),
+        (RULES.no_input_limit, None, SAYS, Reprompt(NOT_HEARD, SAYS)),
+        (RULES.no_input_limit + 1, None, SAYS, GIVES_UP),
+        (RULES.no_input_limit + 1, None, None, GIVES_UP),
+        (1, 0, SAYS, GIVES_UP),
+        (20, 20, SAYS, Reprompt(NOT_HEARD, SAYS)),
+    ],
+)
+def test_what_silence_calls_for(no_inputs, asked_limit, last_prompt, decision):
+    dialog = DialogContext(Directives(no_input_limit=asked_limit), last_prompt=last_prompt)
+    assert replies.decide_silence(no_inputs, dialog, RULES) == decision
 
 
 BEFORE = {"where": "the dialog stood"}
@@ -256,8 +278,8 @@ def taken_over(dialog=UNKNOWN, parameters=TAKES_OVER, **standing):
         # another stream handed the call over
         (Session(ASKED), taken_over(), RULES, Step.AWAIT_INPUT),
         (Session(ASKED), taken_over(is_idle=False), RULES, Step.NOTHING),
-        (Session(ASKED), taken_over(asks_again=True), RULES, Step.ASK_AGAIN),
-        (Session(None), taken_over(asks_again=True), RULES, Step.ASK_AGAIN),
+        (Session(ASKED), taken_over(asks_again=True), RULES, Reprompt(NOT_HEARD, SAYS)),
+        (Session(None), taken_over(asks_again=True), RULES, Reprompt(NOT_HEARD, ())),
         (Session(None, is_told=False), taken_over(), RULES, Step.AWAIT_INPUT),
         (
             Session(NEWER),

@@ -190,7 +190,7 @@ class CallUpdateMode(ReplyMode):
             Message(call.rules.phrases.not_heard),
             call.dialog.last_prompt or (),
             math.ceil(call.no_input_ms / 1000),
-            max(0, call.no_input_limit - call.no_inputs),
+            max(0, call.dialog.no_input_limit(call.rules) - call.no_inputs),
         )
 
     def _note_speaking(self, ms: int) -> None:
