@@ -21,6 +21,7 @@ class Choice:
     workers: Sequence[int] = (1,)
     peers: Sequence[str] = PEERS
     tls: bool = False
+    transports: Sequence[str] = ("boto3",)
     watched: bool = False
     before: bool = False
 
@@ -31,9 +32,10 @@ def cases(choice: Choice) -> list[Case]:
     combined = product(choice.calls, choice.sounds, choice.detectors, choice.modes, choice.workers)
     for calls, sound, detector, mode, workers in combined:
         talks = sound == "talking"
-        # Only a turn asks Lex, so that TLS means nothing to silent calls.
-        case = Case(OURS, calls, talks, detector, mode, workers, choice.tls and talks, choice.watched)
-        found += [replace(case, server=BEFORE), case] if choice.before else [case]
+        case = Case(OURS, calls, talks, detector, mode, workers, watched=choice.watched)
+        # Only a turn asks Lex, so that neither TLS nor the transport means anything to silent calls.
+        asks = [replace(case, tls=choice.tls, transport=name) for name in choice.transports] if talks else [case]
+        found += [replace(asks[0], server=BEFORE, transport="boto3"), *asks] if choice.before else asks
     return found
 
 
@@ -49,6 +51,6 @@ def everything(calls: Sequence[int] = (400, 1200)) -> list[Case]:
     talking = Choice((200,), sounds=("silent", "talking"), modes=("call-update", "stream"), peers=())
     hybrid = Choice((100,), sounds=("silent", "talking"), detectors=("hybrid",), peers=())
     watched = Choice((1000,), watched=True, peers=())
-    over_tls = Choice((200,), sounds=("talking",), tls=True, peers=())
+    over_tls = Choice((200,), sounds=("talking",), tls=True, transports=("boto3", "direct"), peers=("picows",))
     found = [case for choice in (silent, streamed, talking, over_tls, hybrid, watched) for case in cases(choice)]
     return list(dict.fromkeys(found))
