@@ -30,7 +30,7 @@ class CallersFailed(RuntimeError):
 
 @dataclass(slots=True)
 class Heard:
-    """What the callers noted: `pongs` are waits in seconds, `phrases` the call and the time of each phrase's end."""
+    """Notes of the callers: `pongs` are waits in seconds, `phrases` the call and the time of each phrase's end."""
 
     pongs: list[float] = field(default_factory=list)
     phrases: list[tuple[int, float]] = field(default_factory=list)

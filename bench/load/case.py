@@ -24,7 +24,7 @@ class Case:
     tls: bool = False
     """Whether Lex and Twilio are asked over TLS."""
     transport: str = "boto3"
-    """What sends the turns to Lex: LEX_TRANSPORT."""
+    """Value of LEX_TRANSPORT: what sends the turns to Lex."""
     watched: bool = False
     """Whether a timer in the workers notes the stalls of their loops, which costs some CPU."""
 

@@ -32,7 +32,7 @@ NOT_SENT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Lengths of a run, seconds: before it is measured, and while it is."""
+    """Durations of a run, seconds: before it is measured, and while it is."""
 
     warm_s: float = 2.0
     measured_s: float = 6.0

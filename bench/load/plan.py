@@ -12,7 +12,7 @@ STOCK_CALLS = 100
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was chosen on the command line: each combination of these is a case of the service."""
+    """Choice on the command line: each combination of these is a case of the service."""
 
     calls: Sequence[int] = (400,)
     sounds: Sequence[str] = ("silent",)

@@ -54,7 +54,7 @@ def cores_for(workers: int, available: frozenset[int] | None = None) -> Cores:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the programs of a measurement find each other. `before`: folder of the service before a change."""
+    """Files by which the programs of a measurement find each other. `before`: folder of the service before a change."""
 
     folder: Path
     callers: Path

@@ -65,7 +65,7 @@ class LoopWatch:
 
 
 def watch_workers(output: Path) -> None:
-    """Have each worker watch its loop."""
+    """Make each worker watch its loop."""
     serve = worker.serve
 
     def watched(*arguments: Any) -> int:
