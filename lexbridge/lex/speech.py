@@ -17,6 +17,15 @@ from lexbridge.lex.voice import ReplyAudio
 # audio at 16 kHz, so that the caller hears the beginning soon.
 _FIRST_READ_BYTES, _READ_BYTES = 640, 1600
 
+_AHEAD_READ_BYTES = 8000
+"""What one read waits for while the caller has `_AHEAD_S` to hear, in bytes.
+
+It is 250 ms at 16 kHz, because each read, and each event that it makes, costs as much as 50 ms of resampling.
+"""
+
+_AHEAD_S = 1.0
+"""The audio that has to lie ahead of the caller for longer reads, in seconds, because they may have to wait."""
+
 
 class Speech:
     """Lex's voice for one reply, as mu-law frames.
@@ -61,7 +70,7 @@ class Speech:
         self.is_cut = not self._is_over and self._played_s * 1000 >= LONGEST_SPEECH_MS
         while not mulaw and not self._is_over and not self.is_cut:
             late_s = time.monotonic() - self._since_s - self._played_s
-            received = self._read(self._answer_s - late_s)
+            received = self._read(late_s)
             self._is_over = not received
             mulaw = self.audio.push(received) if received else self.audio.flush()
         if not self._played_s:
@@ -73,10 +82,17 @@ class Speech:
         """Discard what was not read."""
         self._body.close()
 
-    def _read(self, within_s: float) -> bytes:
+    def _wanted_bytes(self, late_s: float) -> int:
+        """Return what the next read waits for. `late_s`: how late the audio is; below 0, how far ahead."""
+        if not self._played_s:
+            return _FIRST_READ_BYTES
+        return _AHEAD_READ_BYTES if late_s < -_AHEAD_S else _READ_BYTES
+
+    def _read(self, late_s: float) -> bytes:
+        """Return more of the body, or b"" at its end. `late_s`: how late the audio is."""
         late = LexUnavailable("its audio does not come")
         try:
-            with gevent.Timeout(max(0.001, within_s), late):
-                return bytes(self._body.read(_READ_BYTES if self._played_s else _FIRST_READ_BYTES))
+            with gevent.Timeout(max(0.001, self._answer_s - late_s), late):
+                return bytes(self._body.read(self._wanted_bytes(late_s)))
         except (BotoCoreError, HTTPError, OSError) as error:
             raise LexUnavailable(f"its audio breaks off: {type(error).__name__}") from error
