@@ -132,6 +132,7 @@ class CallSession:
             and call.is_idle
             and not call.endpointer.is_voiced
             and call.now_ms >= call.quiet_from_ms
+            and self._mode.may_ask_again  # no prompt plays over the stream
         )
 
     def actions(self) -> Sequence[Action]:
