@@ -16,7 +16,7 @@ import numpy as np
 from bench.endpointing.line import Kind, Line, Spoken, Truth
 from lexbridge.audio.endpointing import Endpointer, EndpointingRules, EndReason, SpeechEnded, SpeechStarted
 from lexbridge.audio.hangover import Expected
-from lexbridge.audio.pcm import FRAME_MS, PCM_BYTES_PER_MS
+from lexbridge.audio.pcm import FRAME_MS, MULAW_BYTES_PER_MS
 
 WITHOUT_PAUSE: Sequence[Kind] = ("short", "fluent")
 
@@ -54,7 +54,7 @@ def find_utterances(line: Line, voiced: Sequence[bool], rules: EndpointingRules)
             endpointer.expect(asked[n])
         for event in endpointer.push(frame, voiced[n], line.listening.get(n)):
             if isinstance(event, SpeechStarted):
-                begun = (endpointer.now_ms - len(event.pre_roll) // PCM_BYTES_PER_MS, event.at_ms)
+                begun = (endpointer.now_ms - len(event.pre_roll) // MULAW_BYTES_PER_MS, event.at_ms)
             elif isinstance(event, SpeechEnded) and begun is not None:
                 heard.append(FoundUtterance(*begun, event.at_ms, event.reason))
                 begun = None

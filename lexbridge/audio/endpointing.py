@@ -34,7 +34,7 @@ class EndReason(Enum):
 class SpeechStarted:
     """The start of an utterance.
 
-    `at_ms`: media time of its first voiced frame. `pre_roll`: PCM from before that frame, and of the onset up to now.
+    `at_ms`: media time of its first voiced frame. `pre_roll`: mu-law from before that frame, and of the onset so far.
     """
 
     at_ms: int
@@ -43,9 +43,9 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True)
 class SpeechContinued:
-    """One more frame of the open utterance, as PCM."""
+    """One more frame of the open utterance, as mu-law."""
 
-    pcm: bytes = field(repr=False)
+    mulaw: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,7 @@ class Endpointer:
             self._spoken_ms += self._unvoiced_ms + FRAME_MS
         self._unvoiced_ms = 0 if voiced else self._unvoiced_ms + FRAME_MS
         question = self._open_question = self._open_question or self._question
-        continued = SpeechContinued(decode_mulaw(mulaw))
+        continued = SpeechContinued(mulaw)
         if self._unvoiced_ms >= question.hangover.length_ms(question.expected, self._spoken_ms, self._longest_pause_ms):
             return continued, self._end(EndReason.HANGOVER)
         if self._utterance_ms >= question.max_utterance_ms:
@@ -246,7 +246,7 @@ class Endpointer:
     def _start(self) -> SpeechStarted:
         frames = (self._rules.pre_roll_ms + self._run_ms) // FRAME_MS
         audio = list(self._newest_frames)[-frames:]
-        started = SpeechStarted(self.now_ms - self._run_ms, decode_mulaw(b"".join(audio)))
+        started = SpeechStarted(self.now_ms - self._run_ms, b"".join(audio))
         self._utterance_ms = len(audio) * FRAME_MS
         self._spoken_ms, self._longest_pause_ms = self._run_ms - self._unvoiced_ms, 0
         self._is_open, self._run_ms, self._voiced_ms = True, 0, 0

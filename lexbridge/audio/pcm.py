@@ -25,7 +25,7 @@ AUDIBLE_RMS = 64
 """Loudest frame that a caller does not hear on a telephone line: -54 dBFS. A reply begins with the first louder one."""
 
 
-def decode_mulaw(mulaw: bytes) -> bytes:
+def decode_mulaw(mulaw: bytes | bytearray) -> bytes:
     """Return G.711 mu-law as 16-bit little-endian PCM, two bytes for each one."""
     return audioop.ulaw2lin(mulaw, 2)
 

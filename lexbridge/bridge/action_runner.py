@@ -14,12 +14,12 @@ from lexbridge.bridge.next_stream import NextStream
 from lexbridge.bridge.web_socket import WebSocket
 from lexbridge.call.actions import (
     Action,
-    AppendAudio,
     BeginDialog,
     CancelUtterance,
     ClearAudio,
     CloseUtterance,
     FetchSession,
+    FlushUtterance,
     Note,
     OpenUtterance,
     SendAudio,
@@ -62,8 +62,8 @@ class ActionRunner:
         """Carry out `actions` in order."""
         for action in actions:
             match action:
-                case AppendAudio():
-                    self._lex_requests.append(action.turn, action.pcm)
+                case FlushUtterance():
+                    self._lex_requests.flush(action.turn)
                 case SendAudio() | SendMark() | ClearAudio():
                     with suppress(WebSocketError):  # the inbox will tell that the socket is closed
                         self._websocket.send(encode(action, self.stream.stream_sid if self.stream else ""))

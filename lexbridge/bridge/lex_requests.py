@@ -1,7 +1,6 @@
 """A call's requests to Lex, each on a greenlet of its own that also reads the answer."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import gevent
 
@@ -42,19 +41,13 @@ class LexRequests:
 
     def open(self, action: OpenUtterance | SendKeys | BeginDialog) -> None:
         """Start the request of a turn."""
-        utterance = Utterance(action.keys if isinstance(action, SendKeys) else None)
-        intent = action.intent if isinstance(action, BeginDialog) else None
-        if intent is not None:
-            utterance.close()
-        request = LexRequest(action.session_id, action.session_attributes, utterance, intent)
-        if isinstance(action, OpenUtterance):
-            request = replace(request, checkpoint=action.checkpoint, waited_s=action.waited_ms / 1000)
-        self._utterances[action.turn] = utterance
+        request = _make_request(action)
+        self._utterances[action.turn] = request.utterance
         self._greenlets[action.turn] = gevent.spawn(self._ask, action.turn, request)
 
-    def append(self, turn: int, pcm: bytes) -> None:
-        """Send more of what the caller says."""
-        self._utterances[turn].append(pcm)
+    def flush(self, turn: int) -> None:
+        """Send what the caller has said since the last time."""
+        self._utterances[turn].flush()
 
     def close(self, turn: int) -> None:
         """End the utterance: the caller has said everything."""
@@ -170,6 +163,18 @@ class LexRequests:
         except Exception:
             self.log.exception("recall-broken")
         self._post(result)
+
+
+def _make_request(action: OpenUtterance | SendKeys | BeginDialog) -> LexRequest:
+    head = action.session_id, action.session_attributes
+    match action:
+        case OpenUtterance():
+            spoken = Utterance(action.audio)
+            return LexRequest(*head, spoken, checkpoint=action.checkpoint, waited_s=action.waited_ms / 1000)
+        case SendKeys():
+            return LexRequest(*head, Utterance(action.keys))
+        case BeginDialog():
+            return LexRequest(*head, Utterance(""), action.intent)
 
 
 def _log_what_is_left_out(reply: Reply, log: Log) -> None:

@@ -4,30 +4,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lexbridge.audio.utterance_audio import UtteranceAudio
 from lexbridge.lex.model import Checkpoint, Message
 
 
 @dataclass(frozen=True, slots=True)
 class OpenUtterance:
-    """Start a request to Lex for the turn `turn`, whose audio follows.
+    """Start a request to Lex for the turn `turn`, which sends `audio` as it grows, up to CloseUtterance.
 
-    `session_attributes`: None leaves those of Lex's session alone. `checkpoint`: restore the session to it first; if
-    that fails, do not send the turn. `waited_ms`: how long the caller has already waited for the answer.
+    `audio` is the turn's own, and is only read here. `session_attributes`: None leaves those of Lex's session alone.
+    `checkpoint`: restore the session to it first; if that fails, do not send the turn. `waited_ms`: how long the caller
+    has already waited for the answer.
     """
 
     turn: int
     session_id: str
     session_attributes: Mapping[str, str] | None = field(repr=False)
+    audio: UtteranceAudio = field(repr=False, compare=False)
     checkpoint: Checkpoint | None = field(default=None, repr=False)
     waited_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class AppendAudio:
-    """Send more audio of the utterance: PCM, 8 kHz, 16-bit little-endian, whole frames."""
+class FlushUtterance:
+    """Send Lex what the utterance has gained since the last time."""
 
     turn: int
-    pcm: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ StreamOutput = SendAudio | SendMark | ClearAudio
 
 Action = (
     OpenUtterance
-    | AppendAudio
+    | FlushUtterance
     | CloseUtterance
     | CancelUtterance
     | SendKeys

@@ -10,7 +10,7 @@ from lexbridge.audio.endpointing import (
     SpeechEvent,
     SpeechStarted,
 )
-from lexbridge.audio.pcm import PCM_BYTES_PER_MS, frame_levels_dbfs
+from lexbridge.audio.pcm import MULAW_BYTES_PER_MS, frame_levels_dbfs
 from lexbridge.call import replies
 from lexbridge.call.context import CallContext
 from lexbridge.call.conversation import Conversation
@@ -94,9 +94,9 @@ class CallerInput:
         now_ms, turn = self._call.now_ms, self._turns.open
         if turn is not None and self._turns.is_full:
             self._note_utterance(turn, SpeechEnded(now_ms, EndReason.MAX_LENGTH, silent_ms=0))
-            self._turns.split(now_ms, event.pcm)
+            self._turns.split(now_ms, event.mulaw)
         else:
-            self._turns.speech_continued(event.pcm)
+            self._turns.speech_continued(event.mulaw)
 
     def _speech_ended(self, event: SpeechEnded) -> None:
         turn = self._turns.open
@@ -104,7 +104,7 @@ class CallerInput:
             return
         self._call.quiet_from_ms = max(self._call.quiet_from_ms, event.at_ms - event.silent_ms)
         self._note_utterance(turn, event)
-        if turn.is_overflow and len(turn.audio) <= event.silent_ms * PCM_BYTES_PER_MS:
+        if turn.is_overflow and len(turn.audio) <= event.silent_ms * MULAW_BYTES_PER_MS:
             self._drop_silent_turn()
         else:
             self._turns.speech_ended(event.at_ms, may_continue=event.reason is EndReason.HANGOVER)
@@ -121,7 +121,7 @@ class CallerInput:
             call.await_input(max(0, call.quiet_from_ms - call.now_ms))
 
     def _note_utterance(self, turn: Turn, ended: SpeechEnded) -> None:
-        levels = frame_levels_dbfs(bytes(turn.audio))
+        levels = frame_levels_dbfs(turn.audio.pcm())
         self._call.note(
             "info",
             "utterance-ended",

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from lexbridge.audio.endpointing import Endpointer
-from lexbridge.audio.pcm import PCM_BYTES_PER_MS
+from lexbridge.audio.pcm import MULAW_BYTES_PER_MS
 from lexbridge.call import limits
 from lexbridge.call.actions import Action, Note, UpdateCall
 from lexbridge.call.dialog import DialogContext
@@ -35,7 +35,7 @@ class CallContext:
         self.rules = rules
         self.documents = documents
         self.endpointer = endpointer
-        self.turns = Turns(self.act, rules.max_utterance_ms * PCM_BYTES_PER_MS if rules.join else 0)
+        self.turns = Turns(self.act, rules.max_utterance_ms * MULAW_BYTES_PER_MS if rules.join else 0)
         self.keys = DtmfCollector()
         self.state = CallState.CONNECTING
         self.started: Started | None = None

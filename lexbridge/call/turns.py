@@ -5,16 +5,18 @@ One turn at a time is with Lex; the others wait in order. The states of a turn a
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
+from lexbridge.audio.pcm import MULAW_BYTES_PER_MS
+from lexbridge.audio.utterance_audio import UtteranceAudio
 from lexbridge.call.actions import (
     Action,
-    AppendAudio,
     BeginDialog,
     CancelUtterance,
     CloseUtterance,
+    FlushUtterance,
     Note,
     OpenUtterance,
     SendKeys,
@@ -26,11 +28,18 @@ MAX_QUEUED_TURNS = 3
 """Most turns that wait while Lex is busy with an earlier one. Another one pushes the oldest out."""
 
 
+FLUSH_BYTES = 100 * MULAW_BYTES_PER_MS
+"""Audio that is gathered before Lex gets it, mu-law: 100 ms.
+
+Each time costs a wake-up of a greenlet and a write to a socket, and Lex answers no sooner for smaller pieces. The end
+of the utterance sends the rest at once."""
+
+
 @dataclass(slots=True)
 class Turn:
     """One turn of the caller, and what became of it.
 
-    `audio` is all of it so far, as PCM. Media time is in milliseconds. `ended_ms` is None while the caller speaks. Two
+    `audio` is all of it so far. Media time is in milliseconds. `ended_ms` is None while the caller speaks. Two
     kinds of turn have no audio and are complete at once: keys, and the intent by which the bot is to welcome the
     caller.
     """
@@ -38,7 +47,7 @@ class Turn:
     number: int
     started_ms: int
     state: TurnState
-    audio: bytearray = field(default_factory=bytearray, repr=False)
+    audio: UtteranceAudio = field(default_factory=UtteranceAudio, repr=False)
     ended_ms: int | None = None
     keys: str | None = field(default=None, repr=False)
     intent: str | None = None
@@ -51,7 +60,9 @@ class Turn:
     is_overflow: bool = False
     """Whether the turn begins with what did not fit into the one before, which may be nothing but silence."""
     joined_bytes: int = 0
-    """Length of the audio that belongs to the turn before, which Lex has answered, bytes."""
+    """Length of the audio that belongs to the turn before, which Lex has answered, mu-law."""
+    flushed_bytes: int = 0
+    """Length of the audio that Lex has been sent, mu-law."""
     checkpoint: Checkpoint | None = field(default=None, repr=False)
     """Point to which Lex's session is restored before the turn is sent."""
     waited_ms: int = 0
@@ -67,7 +78,7 @@ class Turns:
     """The turns of one stream. What they want done at Lex goes to `act`."""
 
     def __init__(self, act: Callable[[Action], object], longest_bytes: int = 0) -> None:
-        """`longest_bytes`: most audio of a joined turn; 0: no utterances are joined."""
+        """`longest_bytes`: most audio of a joined turn, mu-law; 0: no utterances are joined."""
         self._act = act
         self._longest_bytes = longest_bytes
         self.count = 0
@@ -101,8 +112,8 @@ class Turns:
         """Whether the open turn was joined and is now as long as Lex takes. The endpointer cannot know that."""
         return self.open is not None and self.open.is_joined and len(self.open.audio) >= self._longest_bytes
 
-    def fits(self, before: Turn, audio: bytes | bytearray) -> bool:
-        """Return whether `audio` may be the next piece of `before`."""
+    def fits(self, before: Turn, audio: Sized) -> bool:
+        """Return whether `audio`, mu-law, may be the next piece of `before`."""
         return before.may_continue and len(before.audio) + len(audio) <= self._longest_bytes
 
     def speech_started(self, at_ms: int, pre_roll: bytes) -> None:
@@ -110,31 +121,34 @@ class Turns:
         last = self._queue[-1] if self._queue else self.in_flight
         continues = last is not None and self.fits(last, pre_roll)
         if last is None or last is self.in_flight or not continues:
-            turn = Turn(self._next_number(), at_ms, TurnState.HEARING, bytearray(pre_roll), is_continuation=continues)
+            turn = Turn(
+                self._next_number(), at_ms, TurnState.HEARING, UtteranceAudio(pre_roll), is_continuation=continues
+            )
             self._open(turn)
             return
         last.state = transition(TURN_MOVES, last.state, TurnMove.CONTINUED)
-        last.audio += pre_roll
+        last.audio.append(pre_roll)
         last.ended_ms, last.is_joined = None, True
         self.open = last
         self._note("info", "goes-on", turn=last.number)
         self._refuse_join_if_too_long(last)
 
-    def speech_continued(self, pcm: bytes) -> None:
-        """Add `pcm` to the open turn. It is dropped if Lex answered the turn, or failed, before the caller was done."""
+    def speech_continued(self, mulaw: bytes) -> None:
+        """Add audio to the open turn. It is dropped if Lex answered the turn, or failed, before the caller was done."""
         turn = self.open
         if turn is None:
             return
-        turn.audio += pcm
-        if turn is self.in_flight:
-            self._act(AppendAudio(turn.number, pcm))
-        else:
+        turn.audio.append(mulaw)
+        if turn is not self.in_flight:
             self._refuse_join_if_too_long(turn)
+        elif len(turn.audio) >= turn.flushed_bytes + FLUSH_BYTES:
+            turn.flushed_bytes = len(turn.audio)
+            self._act(FlushUtterance(turn.number))
 
-    def split(self, at_ms: int, pcm: bytes) -> None:
-        """End the open turn, which is full, and open another one that begins with `pcm`."""
+    def split(self, at_ms: int, mulaw: bytes) -> None:
+        """End the open turn, which is full, and open another one that begins with `mulaw`."""
         self.speech_ended(at_ms)
-        self._open(Turn(self._next_number(), at_ms, TurnState.HEARING, bytearray(pcm), is_overflow=True))
+        self._open(Turn(self._next_number(), at_ms, TurnState.HEARING, UtteranceAudio(mulaw), is_overflow=True))
 
     def speech_ended(self, at_ms: int, may_continue: bool = False) -> Turn | None:
         """End the open turn: the caller is done, or pauses. Return the turn, or None if none was open."""
@@ -174,14 +188,14 @@ class Turns:
         turn = self._queue.popleft()
         turn.is_continuation, turn.is_joined = False, True
         turn.checkpoint, turn.waited_ms, turn.joined_bytes = checkpoint, waited_ms, len(before.audio)
-        turn.audio[:0] = before.audio
+        turn.audio = UtteranceAudio(before.audio.mulaw(), turn.audio.mulaw())
         self._note("info", "joined", turn=turn.number, with_turn=before.number)
         turn.state = transition(TURN_MOVES, turn.state, TurnMove.LEX_FREE)
         self._send(turn)
 
     def continue_answered(self, before: Turn, at_ms: int, pre_roll: bytes, checkpoint: Checkpoint) -> None:
         """Open a turn that continues `before`, which Lex has answered, and join the two. No other turn is under way."""
-        self.open = Turn(self._next_number(), at_ms, TurnState.HELD, bytearray(pre_roll))
+        self.open = Turn(self._next_number(), at_ms, TurnState.HELD, UtteranceAudio(pre_roll))
         self._queue.append(self.open)
         self.join(before, checkpoint, waited_ms=0)
 
@@ -199,7 +213,7 @@ class Turns:
         if turn is None or turn.number != number:
             return False
         turn.state = transition(TURN_MOVES, turn.state, TurnMove.NOT_JOINED)
-        del turn.audio[: turn.joined_bytes]
+        turn.audio = UtteranceAudio(turn.audio.mulaw(turn.joined_bytes))
         turn.checkpoint, turn.waited_ms, turn.joined_bytes = None, 0, 0
         self.in_flight = None
         self._queue.appendleft(turn)
@@ -266,8 +280,8 @@ class Turns:
         elif turn.keys is not None:
             self._act(SendKeys(*head, turn.keys))
         else:
-            self._act(OpenUtterance(*head, turn.checkpoint, turn.waited_ms))
-            self._act(AppendAudio(turn.number, bytes(turn.audio)))
+            turn.flushed_bytes = len(turn.audio)  # a request reads what is there without being told
+            self._act(OpenUtterance(*head, turn.audio, turn.checkpoint, turn.waited_ms))
             if turn.is_complete:
                 self._act(CloseUtterance(turn.number))
 

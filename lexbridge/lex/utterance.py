@@ -1,38 +1,39 @@
-"""The caller's utterance: appended to by one greenlet while another sends it to Lex.
+"""The caller's utterance on its way to Lex: it grows in the call's greenlet, while another sends it.
 
 boto3 takes any object with `read()` as the body of a request. It sends what `read()` returns as HTTP chunks with an
-unsigned payload, to both generations of Lex: `UtteranceStream` is such an object. `Utterance` keeps all bytes, so that
-a second request can send them again.
+unsigned payload, to both generations of Lex: `UtteranceStream` is such an object. The audio itself is the turn's
+(`UtteranceAudio`), which keeps all of it, so that a second request can send it again.
 """
 
 from collections.abc import Callable
 
 from gevent.event import Event
 
+from lexbridge.audio.utterance_audio import UtteranceAudio
 from lexbridge.lex.content_types import SPEECH, TEXT
 
 
 class Utterance:
-    """The PCM audio that the caller speaks in one turn, or the keys that they pressed, as text.
+    """One turn of the caller for Lex: their speech, as PCM, or the keys that they pressed, as text.
 
-    Audio is appended while the caller speaks, read live by a request, and kept. Keys are complete from the start. One
-    greenlet appends and others read. Only readers are ever blocked.
+    Audio is read live by a request, and keys are complete from the start. One greenlet flushes and closes, and others
+    read. Only readers are ever blocked.
     """
 
-    def __init__(self, keys: str | None = None) -> None:
-        self.content_type = SPEECH if keys is None else TEXT
-        self._content = bytearray((keys or "").encode())
-        self._is_complete = keys is not None
+    def __init__(self, content: UtteranceAudio | str) -> None:
+        """`content`: the audio of the turn, which grows until `close`; or keys."""
+        self._content: UtteranceAudio | bytes = content.encode() if isinstance(content, str) else content
+        self._is_complete = isinstance(content, str)
+        self.content_type = TEXT if self._is_complete else SPEECH
         self._more = Event()
         self._on_close: Callable[[], object] = _do_nothing
 
-    def append(self, pcm: bytes) -> None:
-        """Append audio."""
-        self._content += pcm
+    def flush(self) -> None:
+        """Wake the readers, because the audio has grown enough to be sent."""
         self._more.set()
 
     def close(self) -> None:
-        """Mark the utterance as complete."""
+        """Mark the utterance as complete. Readers get what is left."""
         self._is_complete = True
         self._more.set()
         self._on_close()
@@ -48,20 +49,25 @@ class Utterance:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing more will be appended."""
+        """Whether the audio grows no more."""
         return self._is_complete
 
     def read_all(self) -> bytes:
         """Return the whole utterance. Wait until it is complete."""
         while not self._is_complete:
             self._wait()
-        return bytes(self._content)
+        return self._read(0, None)
 
     def read_from(self, start: int, size: int) -> bytes:
         """Return at most `size` bytes from `start` on, or b"" at the end of the utterance. Wait until there are any."""
-        while len(self._content) <= start and not self._is_complete:
+        while not (content := self._read(start, size)) and not self._is_complete:
             self._wait()
-        return bytes(self._content[start : start + size])
+        return content
+
+    def _read(self, start: int, size: int | None) -> bytes:
+        if isinstance(self._content, UtteranceAudio):
+            return self._content.pcm(start, size)
+        return self._content[start : None if size is None else start + size]
 
     def _wait(self) -> None:
         self._more.clear()

@@ -62,7 +62,7 @@ def utterances_of(drawing, rules=RULES):
                 found.append((event.pre_roll, event.at_ms, 20 * len(drawing), None))
             case SpeechContinued():
                 audio, *rest = found[-1]
-                found[-1] = (audio + event.pcm, *rest)
+                found[-1] = (audio + event.mulaw, *rest)
             case SpeechEnded():
                 found[-1] = (*found[-1][:2], event.at_ms, event.reason)
     return found
@@ -78,25 +78,25 @@ def test_a_noise_shorter_than_the_onset_is_nothing():
 
 def test_an_utterance_opens_after_the_onset_with_its_pre_roll():
     line = Timeline(".....vv")
-    assert events_of(".....vv") == [SpeechStarted(100, line.pcm(40, 140))]
+    assert events_of(".....vv") == [SpeechStarted(100, line.mulaw(40, 140))]
 
 
 def test_at_the_start_of_a_stream_there_is_less_before():
-    assert events_of(".vv") == [SpeechStarted(20, Timeline(".vv").pcm())]
+    assert events_of(".vv") == [SpeechStarted(20, Timeline(".vv").mulaw())]
 
 
 def test_without_pre_roll_an_utterance_starts_with_its_onset():
     rules = EndpointingRules(onset_ms=40, pre_roll_ms=0, hangover_ms=80, max_utterance_ms=400)
-    assert events_of("...vv", rules) == [SpeechStarted(60, Timeline("...vv").pcm(60, 100))]
+    assert events_of("...vv", rules) == [SpeechStarted(60, Timeline("...vv").mulaw(60, 100))]
 
 
 def test_each_frame_of_an_open_utterance_is_handed_on_at_once():
     line = Timeline(".....vvv.v")
-    assert events_of(".....vvv.v")[1:] == [SpeechContinued(decode_mulaw(frame)) for frame in line.frames[7:]]
+    assert events_of(".....vvv.v")[1:] == [SpeechContinued(frame) for frame in line.frames[7:]]
 
 
 def test_an_utterance_ends_after_the_hangover():
-    assert utterances_of("....vvv......") == [(Timeline("....vvv....").pcm(20), 80, 220, EndReason.HANGOVER)]
+    assert utterances_of("....vvv......") == [(Timeline("....vvv....").mulaw(20), 80, 220, EndReason.HANGOVER)]
 
 
 def test_a_pause_shorter_than_the_hangover_ends_no_utterance():
@@ -109,7 +109,7 @@ def test_one_voiced_frame_starts_the_hangover_anew():
 
 def test_an_utterance_ends_at_its_longest():
     ((audio, started_ms, ended_ms, reason),) = utterances_of("....." + "v" * 17 + ".")
-    assert (len(audio) // 16, started_ms, ended_ms, reason) == (400, 100, 440, EndReason.MAX_LENGTH)
+    assert (len(audio) // 8, started_ms, ended_ms, reason) == (400, 100, 440, EndReason.MAX_LENGTH)
 
 
 def test_speech_past_the_longest_utterance_opens_another():
@@ -117,7 +117,7 @@ def test_speech_past_the_longest_utterance_opens_another():
     drawing = "...." + "v" * 60
     utterances = utterances_of(drawing)
     assert [reason for *_, reason in utterances] == [EndReason.MAX_LENGTH] * 3 + [None]
-    assert b"".join(audio for audio, *_ in utterances) == Timeline(drawing).pcm(20)
+    assert b"".join(audio for audio, *_ in utterances) == Timeline(drawing).mulaw(20)
 
 
 def test_hangover_and_longest_at_the_same_frame_are_a_hangover():
@@ -127,8 +127,8 @@ def test_hangover_and_longest_at_the_same_frame_are_a_hangover():
 def test_pre_roll_never_reaches_into_the_utterance_before():
     drawing = "vv.....vv"
     first, second = utterances_of(drawing)
-    assert first[0] == Timeline(drawing).pcm(0, 120)
-    assert second[0] == Timeline(drawing).pcm(120)
+    assert first[0] == Timeline(drawing).mulaw(0, 120)
+    assert second[0] == Timeline(drawing).mulaw(120)
 
 
 def test_media_time_is_the_length_of_the_frames():
@@ -148,7 +148,7 @@ def interrupted_ms(drawing):
     told = endpointer(EndpointingRules(longest_onset_ms=420))
     for frame in Timeline(drawing).frames:
         for event in told.push(frame, OVER_A_PROMPT):
-            assert event.pre_roll == Timeline(drawing).pcm(max(0, event.at_ms - 500), told.now_ms)
+            assert event.pre_roll == Timeline(drawing).mulaw(max(0, event.at_ms - 500), told.now_ms)
             return told.now_ms, event.at_ms
     return None
 
@@ -351,7 +351,7 @@ def test_utterances_are_slices_of_the_input_that_never_overlap(drawing, rules):
     line, free_from_ms = Timeline(drawing), 0
     for audio, started_ms, ended_ms, reason in utterances_of(drawing, rules):
         from_ms = max(free_from_ms, started_ms - rules.pre_roll_ms)
-        assert audio == line.pcm(from_ms, ended_ms)
+        assert audio == line.mulaw(from_ms, ended_ms)
         assert ended_ms - from_ms <= rules.max_utterance_ms
         assert drawing[started_ms // 20 :].startswith("v" * (rules.onset_ms // 20))
         if reason is EndReason.HANGOVER:
@@ -363,7 +363,7 @@ def test_utterances_are_slices_of_the_input_that_never_overlap(drawing, rules):
 @given(DRAWINGS, MANY_RULES)
 def test_no_speech_of_an_onsets_length_is_missed(drawing, rules):
     """Every run of voiced frames that is long enough lies, from its first frame, in some utterance."""
-    heard = [(ended_ms - len(audio) // 16, ended_ms) for audio, _, ended_ms, _ in utterances_of(drawing, rules)]
+    heard = [(ended_ms - len(audio) // 8, ended_ms) for audio, _, ended_ms, _ in utterances_of(drawing, rules)]
     onset = "v" * (rules.onset_ms // 20)
     for number in range(len(drawing)):
         if drawing.startswith(onset, number):
@@ -377,7 +377,7 @@ def test_no_speech_of_an_onsets_length_is_missed(drawing, rules):
 )
 def test_no_utterance_is_longer_than_the_longest(rules):
     drawing = "." * 150 + "v" * 1000
-    lengths = [len(audio) // 16 for audio, *_ in utterances_of(drawing, rules)]
+    lengths = [len(audio) // 8 for audio, *_ in utterances_of(drawing, rules)]
     assert len(lengths) > 1
     assert max(lengths) == rules.max_utterance_ms
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from lexbridge.audio.utterance_audio import UtteranceAudio
 from lexbridge.call.actions import OpenUtterance
 from lexbridge.call.attributes import ALLOW_INTERRUPT_ATTRIBUTE, CALL_SID_ATTRIBUTE
 from lexbridge.call.states import CallState
@@ -33,7 +34,7 @@ def test_two_pieces_are_one_request_after_the_restore(mode):
     caller = a_caller_in_a_pause(mode)
     caller.lex_says("What would you like?", checkpoint=FIRST)
     assert caller.steps() == ["OpenUtterance 2"]
-    assert opened(caller, 2) == OpenUtterance(2, CALL_SID, {CALL_SID_ATTRIBUTE: CALL_SID}, NO_DIALOG)
+    assert opened(caller, 2) == OpenUtterance(2, CALL_SID, {CALL_SID_ATTRIBUTE: CALL_SID}, UtteranceAudio(), NO_DIALOG)
     caller.speaks(300)  # live
     assert caller.sent_to_lex(2) == said(caller, 500)  # from the pre-roll of the first on, nothing twice or missing
     caller.is_silent(700)
@@ -178,7 +179,7 @@ def test_without_a_restore_the_first_answer_holds():
     caller.lex_fails(NOT_RESTORED)
     assert caller.hears() == ["What would you like?", *HOLDS]
     assert caller.steps() == ["OpenUtterance 2", "UpdateCall", "OpenUtterance 2"]
-    assert opened(caller, 2) == OpenUtterance(2, CALL_SID, None)
+    assert opened(caller, 2) == OpenUtterance(2, CALL_SID, None, UtteranceAudio())
     caller.is_silent(700)
     assert caller.sent_to_lex(2).endswith(said(caller, 2700))
     assert caller.note("join-refused") == {"turn": 2, "why": "Lex's session cannot be restored"}

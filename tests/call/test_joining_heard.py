@@ -2,6 +2,7 @@
 
 import pytest
 
+from lexbridge.audio.utterance_audio import UtteranceAudio
 from lexbridge.call.actions import OpenUtterance
 from lexbridge.call.attributes import CALL_SID_ATTRIBUTE, NO_INPUT_S_ATTRIBUTE
 from lexbridge.call.stream_parameters import HANDED_OVER, RESUMED_PARAMETER
@@ -26,8 +27,8 @@ def test_an_unsent_answer_is_dropped_when_the_caller_goes_on():
     caller = a_caller_whose_answer_is_on_its_way()
     caller.speaks(500)
     assert caller.steps() == ["OpenUtterance 2"]
-    assert opened(caller, 2) == OpenUtterance(2, CALL_SID, {CALL_SID_ATTRIBUTE: CALL_SID}, NO_DIALOG)
-    assert caller.sent_to_lex(2) == said(caller, 500)
+    assert opened(caller, 2) == OpenUtterance(2, CALL_SID, {CALL_SID_ATTRIBUTE: CALL_SID}, UtteranceAudio(), NO_DIALOG)
+    assert caller.has_lex_heard(2, said(caller, 500))
     caller.lex_speaks(tone(500), 1)
     caller.is_silent(700)
     caller.lex_says_aloud("Which day?", ms=400)
@@ -57,7 +58,7 @@ def test_it_holds_if_the_session_is_not_put_back():
     caller.lex_has_spoken(1)
     caller.lex_fails(NOT_RESTORED, 2)
     assert caller.gets() == [400, "turn-1.1:end"]
-    assert opened(caller, 2) == OpenUtterance(2, CALL_SID, None)
+    assert opened(caller, 2) == OpenUtterance(2, CALL_SID, None, UtteranceAudio())
 
 
 def test_an_answer_that_is_heard_is_not_taken_back():

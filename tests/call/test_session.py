@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexbridge.call.actions import AppendAudio, CancelUtterance, CloseUtterance, Note, OpenUtterance
+from lexbridge.call.actions import CancelUtterance, CloseUtterance, FlushUtterance, Note, OpenUtterance
 from lexbridge.call.attributes import ACTION_ATTRIBUTE, TRANSFER_TO_ATTRIBUTE
 from lexbridge.call.states import CallState
 from lexbridge.errors import LexRejected, LexUnavailable, MediaStreamError
@@ -213,7 +213,7 @@ def test_whatever_happens_requests_to_lex_are_in_order(steps, end):
             case OpenUtterance(turn=turn):
                 assert turn > last
                 at_lex, is_closed, last = turn, False, turn
-            case AppendAudio(turn=turn) | CloseUtterance(turn=turn):
+            case FlushUtterance(turn=turn) | CloseUtterance(turn=turn):
                 assert (turn, is_closed) == (at_lex, False)
                 is_closed = isinstance(action, CloseUtterance)
             case CancelUtterance(turn=turn):

@@ -76,7 +76,7 @@ def test_speech_past_the_first_half_second_interrupts():
     assert "clear" not in caller.gets()
     caller.speaks(40)
     assert caller.gets() == ["clear"]
-    assert caller.sent_to_lex(2) == decode_mulaw(caller.said)[16 * 1700 :]  # all since the utterance before
+    assert caller.has_lex_heard(2, decode_mulaw(caller.said)[16 * 1700 :])  # all since the utterance before
 
 
 def test_coughs_interrupt_nothing():
@@ -168,7 +168,7 @@ def test_speech_into_the_end_of_a_protected_prompt_is_heard():
     assert caller.steps() == []
     caller.speaks(500)
     assert caller.steps() == ["OpenUtterance 2"]
-    assert caller.sent_to_lex(2) == decode_mulaw(caller.said)[16 * (4500 - 500) :]
+    assert caller.has_lex_heard(2, decode_mulaw(caller.said)[16 * (4500 - 500) :])
 
 
 def test_a_prompt_goes_on_where_it_stopped_after_a_false_alarm():

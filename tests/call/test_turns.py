@@ -3,10 +3,10 @@
 import pytest
 
 from lexbridge.call.actions import (
-    AppendAudio,
     BeginDialog,
     CancelUtterance,
     CloseUtterance,
+    FlushUtterance,
     Note,
     OpenUtterance,
     SendKeys,
@@ -50,13 +50,13 @@ def test_at_first_nothing_is_under_way():
 def test_what_is_spoken_goes_to_lex_as_it_is_spoken():
     told = Told()
     told.turns.speech_started(0, b"ab")
-    assert told.acts() == [OpenUtterance(1, "CA1", None), AppendAudio(1, b"ab")]
+    assert told.acts() == [OpenUtterance(1, "CA1", None, told.turns.open.audio)]
     told.turns.speech_continued(b"cd")
-    assert told.acts() == [AppendAudio(1, b"cd")]
     assert not told.turns.open.is_complete
     turn = told.turns.speech_ended(500)
     assert told.acts() == [CloseUtterance(1)]
-    assert (turn.state, turn.ended_ms, turn.audio, turn.is_complete) == (TurnState.RECOGNIZING, 500, b"abcd", True)
+    assert (turn.state, turn.ended_ms, turn.is_complete) == (TurnState.RECOGNIZING, 500, True)
+    assert turn.audio.mulaw() == b"abcd"
     assert (told.turns.open, told.turns.in_flight, told.turns.is_idle) == (None, turn, False)
 
 
@@ -73,7 +73,8 @@ def test_what_is_spoken_while_lex_is_busy_is_held_and_sent_whole():
     assert told.acts() == []
     told.turns.finish(1, TurnMove.REPLIED)
     told.turns.send_next()
-    assert told.acts() == [OpenUtterance(2, "CA1", None), AppendAudio(2, b"cdef"), CloseUtterance(2)]
+    asked, closed = told.acts()
+    assert (asked.turn, asked.audio.mulaw(), closed) == (2, b"cdef", CloseUtterance(2))
     assert not told.turns.has_pending
 
 
@@ -85,8 +86,38 @@ def test_what_is_still_spoken_when_lex_gets_free_goes_on_live():
     told.turns.finish(1, TurnMove.REPLIED)
     told.turns.send_next()
     told.turns.speech_continued(b"ef")
-    assert told.acts() == [OpenUtterance(2, "CA1", None), AppendAudio(2, b"cd"), AppendAudio(2, b"ef")]
+    (asked,) = told.acts()
+    assert (asked.turn, asked.audio.mulaw()) == (2, b"cdef")
     assert told.turns.in_flight.state is TurnState.HEARING
+
+
+def test_lex_gets_what_is_spoken_in_pieces_of_100_ms():
+    """Each piece is counted from the one before, and the first from what the request found. The end sends the rest."""
+    told = Told()
+    told.turns.speech_started(0, bytes(3000))
+    told.acts()
+    acts = []
+    for _ in range(12):
+        told.turns.speech_continued(bytes(160))
+        acts.append(told.acts())
+    assert acts == [*[[]] * 4, [FlushUtterance(1)]] * 2 + [[]] * 2
+    told.turns.speech_ended(500)
+    assert told.acts() == [CloseUtterance(1)]
+
+
+def test_what_lex_gets_late_is_flushed_like_the_rest():
+    told = Told()
+    told.says(b"ab")
+    told.turns.speech_started(0, bytes(3000))
+    told.turns.speech_continued(bytes(160))
+    told.turns.finish(1, TurnMove.REPLIED)
+    told.turns.send_next()
+    told.acts()
+    for _ in range(4):
+        told.turns.speech_continued(bytes(160))
+    assert told.acts() == []
+    told.turns.speech_continued(bytes(160))
+    assert told.acts() == [FlushUtterance(2)]
 
 
 def test_speech_without_a_beginning_changes_nothing():
@@ -101,7 +132,7 @@ def test_when_too_many_wait_the_oldest_gives_way():
     told = Told()
     for number in range(MAX_QUEUED_TURNS + 2):
         told.says(b"ab", at_ms=1000 * number)
-    assert told.acts()[3:] == [dropped(2, "too many turns wait for Lex", 1000)]
+    assert told.acts()[2:] == [dropped(2, "too many turns wait for Lex", 1000)]
 
 
 # -- keys, and a welcome

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.audio.pcm import decode_mulaw
-from lexbridge.call.actions import AppendAudio, OpenUtterance, UpdateCall
+from lexbridge.call.actions import UpdateCall
 from lexbridge.call.attributes import (
     ACTION_ATTRIBUTE,
     ALLOW_INTERRUPT_ATTRIBUTE,
@@ -339,11 +339,10 @@ def test_whatever_happened_no_caller_is_left_waiting(mode, variables, phrase_aud
 
 
 class NumberedCaller(WatchedCaller):
-    """A caller of whom no two frames sound the same. Keeps the requests to Lex apart."""
+    """A caller of whom no two frames sound the same."""
 
     def __init__(self, phrase_audio, **variables):
         self.frames = []  # voiced, PCM
-        self.requests = []  # (turn, audio), in order
         super().__init__(phrase_audio, **variables)
 
     def speaks(self, ms):
@@ -355,13 +354,6 @@ class NumberedCaller(WatchedCaller):
             if self.session.state is CallState.LIVE:  # later it goes to the next stream: speech-ignored tells of it
                 self.frames.append(decode_mulaw(frame))
             self._talks(frame, 20)
-
-    def _carry_out(self, action):
-        super()._carry_out(action)
-        if isinstance(action, OpenUtterance):
-            self.requests.append((action.turn, bytearray()))
-        elif isinstance(action, AppendAudio):
-            self.requests[-1][1].extend(action.pcm)
 
     def spoken_to(self):
         """The turns whose answers were begun to be said to the caller."""
@@ -429,5 +421,5 @@ def test_nothing_that_is_said_in_pieces_is_lost_without_a_word(mode, barge_in, s
         is_told(caller, DialogState.ELICIT_SLOT)
         hears_it_out(caller)
     accounted_for = caller.spoken_to() | caller.noted_turns()
-    told_of = b"".join(bytes(audio) for turn, audio in caller.requests if turn in accounted_for)
+    told_of = b"".join(upload.pcm for upload in caller.uploads if upload.turn in accounted_for)
     assert all(frame in told_of for frame in caller.frames)

@@ -112,10 +112,7 @@ def recognize(client: Any, body: Any = b"pcm") -> None:
 
 def spoken() -> UtteranceStream:
     """Return a body that can be read once."""
-    utterance = Utterance()
-    utterance.append(b"pcm")
-    utterance.close()
-    return UtteranceStream(utterance)
+    return UtteranceStream(Utterance("pcm"))
 
 
 @pytest.mark.parametrize("by_s", [-HOUR_S, HOUR_S])

@@ -16,13 +16,12 @@ from lexbridge.errors import ConfigError, LexRejected, LexUnavailable
 from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.client import LexClient
 from lexbridge.lex.runtime import Deadlines, LexRequest
-from lexbridge.lex.utterance import Utterance
 from lexbridge.lex.v1 import LexV1
 from lexbridge.logs import Log
 from tests.support.boto import without_credentials
 from tests.support.fixtures import Logged
 from tests.support.flower_order import FLOWERS
-from tests.support.lexes import FRAME, GENERATIONS, asked, lex_of, local_lex
+from tests.support.lexes import GENERATIONS, SpokenUtterance, asked, lex_of, local_lex
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, settings
 
@@ -139,14 +138,14 @@ def test_as_many_connections_are_kept_as_there_may_be_calls(monkeypatch: pytest.
     with local_lex(monkeypatch, *[FLOWERS] * 2 * calls) as local:
         lex = make_lex_runtime(settings(MAX_CALLS=str(calls)), Deadlines())
         for _ in range(2):
-            utterances = [Utterance() for _ in range(calls)]
+            utterances = [SpokenUtterance() for _ in range(calls)]
             asking = [
                 gevent.spawn(lex.ask, LexRequest(f"CA-session-{number}", None, utterance), Log())
                 for number, utterance in enumerate(utterances)
             ]
             already = len(local.requests)
             for utterance in utterances:
-                utterance.append(FRAME)
+                utterance.speaks()
             wait_until(lambda already=already: len(local.requests) == already + calls)  # all at the same time
             for utterance in utterances:
                 utterance.close()

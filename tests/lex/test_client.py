@@ -16,13 +16,12 @@ from lexbridge.lex.circuit_breaker import OPEN_S, Breaker, Breakers
 from lexbridge.lex.client import LexClient
 from lexbridge.lex.model import Message
 from lexbridge.lex.runtime import Deadlines, LexRequest
-from lexbridge.lex.utterance import Utterance
 from lexbridge.logs import Log
 from lexbridge.offline.lex.faults import LexFault
 from tests.support.answering_peers import answered_by, answering, whole
 from tests.support.fixtures import Logged, Pauses
 from tests.support.flower_order import FLOWERS
-from tests.support.lexes import FRAME, GENERATIONS, asked, lex_of, lines_of_lex, local_lex
+from tests.support.lexes import GENERATIONS, SpokenUtterance, asked, lex_of, lines_of_lex, local_lex
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, flowers
 
@@ -68,8 +67,8 @@ def test_a_dead_address_is_noticed_while_the_caller_speaks(monkeypatch: pytest.M
     with address_that_never_answers() as address:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE", address)
         lex = lex_of("v1", connect_s=0.2, answer_s=PATIENCE_S)
-        utterance = Utterance()
-        utterance.append(FRAME)
+        utterance = SpokenUtterance()
+        utterance.speaks()
         asking = gevent.spawn(lex.ask, LexRequest("CA-session", None, utterance), Log(turn=1))
         wait_until(lambda: lines_of_lex(logged))
         (line,) = lines_of_lex(logged)

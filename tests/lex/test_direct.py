@@ -22,7 +22,7 @@ from lexbridge.lex.content_types import PCM, SPEECH, TEXT
 from lexbridge.lex.direct import DirectTurns
 from lexbridge.lex.faults import BOTO_ERRORS
 from lexbridge.lex.runtime import LexRequest
-from lexbridge.lex.utterance import Utterance, UtteranceStream
+from lexbridge.lex.utterance import UtteranceStream
 from lexbridge.lex.v1 import LexV1
 from lexbridge.lex.v2 import LexV2
 from lexbridge.logs import Log
@@ -75,10 +75,7 @@ def always_now(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def live() -> UtteranceStream:
     """Return a body that is read live."""
-    utterance = Utterance()
-    utterance.append(FRAME)
-    utterance.close()
-    return UtteranceStream(utterance)
+    return UtteranceStream(spoken(1))
 
 
 BODIES: dict[str, Callable[[], Any]] = {"live": live, "whole": lambda: FRAME * 9, "empty": lambda: b""}

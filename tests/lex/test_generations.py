@@ -17,6 +17,7 @@ from tests.support.flower_order import FLOWERS, KINDS_ASKED
 from tests.support.lexes import (
     FRAME,
     GENERATIONS,
+    SpokenUtterance,
     asked,
     heard_of,
     hum_of,
@@ -37,10 +38,10 @@ def test_both_generations_send_live_audio_and_first_attributes(
     with local_lex(monkeypatch, FLOWERS, "roses") as local:
         lex = lex_of(generation)
         for attributes in ({"lexbridge:call-sid": "CA1"}, None):  # None keeps what was sent before
-            utterance = Utterance()
+            utterance = SpokenUtterance()
             answer = gevent.spawn(lex.ask, LexRequest("CA-session", attributes, utterance), Log())
             for _ in range(20):
-                utterance.append(FRAME)
+                utterance.speaks()
             utterance.close()
             reply = answer.get(timeout=PATIENCE_S).reply
             assert reply.dialog_state is DialogState.ELICIT_SLOT
@@ -56,9 +57,7 @@ def test_both_generations_send_live_audio_and_first_attributes(
 def test_the_bot_begins_a_dialog_with_an_intent(generation: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with local_lex(monkeypatch) as local:
         lex = lex_of(generation, mode)
-        utterance = Utterance()
-        utterance.close()
-        answer = lex.ask(LexRequest("CA-session", {"lexbridge:call-sid": "CA1"}, utterance, "OrderFlowers"), Log())
+        answer = lex.ask(LexRequest("CA-session", {"lexbridge:call-sid": "CA1"}, Utterance(""), "OrderFlowers"), Log())
         assert [message.text for message in answer.reply.messages] == [KINDS_ASKED]
         assert (answer.reply.intent, answer.reply.slot_to_elicit) == ("OrderFlowers", "FlowerType")
         assert answer.reply.session_attributes["lexbridge:call-sid"] == "CA1"
@@ -75,11 +74,8 @@ def test_the_bot_begins_a_dialog_with_an_intent(generation: str, mode: str, monk
 
 @GENERATIONS
 def test_an_intent_that_the_bot_does_not_have_is_a_rejection(generation: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with local_lex(monkeypatch):
-        utterance = Utterance()
-        utterance.close()
-        with pytest.raises(LexRejected, match="Lex answered 400"):
-            lex_of(generation, "stream").ask(LexRequest("CA-session", None, utterance, "NoSuchIntent"), Log())
+    with local_lex(monkeypatch), pytest.raises(LexRejected, match="Lex answered 400"):
+        lex_of(generation, "stream").ask(LexRequest("CA-session", None, Utterance(""), "NoSuchIntent"), Log())
 
 
 def test_a_missing_bot_is_a_rejection_naming_the_setting(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
@@ -111,11 +107,11 @@ def test_a_complete_utterance_is_sent_with_its_length(generation: str, monkeypat
         lex = lex_of(generation, "stream")
         lex._api.client.meta.events.register("before-send", lambda request, **_: sent.append(dict(request.headers)))
         heard_of(voice_of(lex, asked()))
-        live = Utterance()
-        live.append(FRAME)
+        live = SpokenUtterance()
+        live.speaks()
         answer = gevent.spawn(lex.ask, LexRequest("CA-session", None, live), Log())
         gevent.idle()
-        live.append(FRAME)
+        live.speaks()
         live.close()
         assert answer.get(timeout=PATIENCE_S).reply.messages
     whole, chunked = sent

@@ -10,18 +10,28 @@ import pytest
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex import speech as speech_module
 from lexbridge.lex.client import LexClient
-from lexbridge.lex.utterance import Utterance, UtteranceStream
+from lexbridge.lex.utterance import UtteranceStream
 from lexbridge.logs import Log
 from lexbridge.offline.lex.faults import LexFault
 from tests.support.fixtures import Logged
 from tests.support.flower_order import FLOWERS, KINDS_ASKED
-from tests.support.lexes import FRAME, GENERATIONS, asked, heard_of, hum_of, lex_of, local_lex, voice_of
+from tests.support.lexes import (
+    FRAME,
+    GENERATIONS,
+    SpokenUtterance,
+    asked,
+    heard_of,
+    hum_of,
+    lex_of,
+    local_lex,
+    voice_of,
+)
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
 
 
 def test_a_stream_waits_for_audio_and_returns_it_as_it_comes() -> None:
-    utterance = Utterance()
+    utterance = SpokenUtterance()
     reads: list[bytes] = []
 
     def read_to_the_end() -> None:
@@ -32,11 +42,11 @@ def test_a_stream_waits_for_audio_and_returns_it_as_it_comes() -> None:
     reader = gevent.spawn(read_to_the_end)
     gevent.idle()
     assert reads == []
-    utterance.append(FRAME)
+    utterance.speaks()
     gevent.idle()
     assert reads == [FRAME]
-    utterance.append(FRAME)
-    utterance.append(FRAME)
+    utterance.speaks()
+    utterance.speaks()
     gevent.idle()
     assert reads == [FRAME, FRAME * 2]
     utterance.close()
@@ -46,8 +56,8 @@ def test_a_stream_waits_for_audio_and_returns_it_as_it_comes() -> None:
 
 
 def test_a_stream_gives_no_more_than_it_is_asked_for() -> None:
-    utterance = Utterance()
-    utterance.append(FRAME)
+    utterance = SpokenUtterance()
+    utterance.speaks()
     utterance.close()
     stream = UtteranceStream(utterance)
     assert [stream.read(200), stream.read(200), stream.read(200)] == [FRAME[:200], FRAME[200:], b""]
@@ -55,9 +65,9 @@ def test_a_stream_gives_no_more_than_it_is_asked_for() -> None:
 
 
 def test_an_utterance_tells_that_it_is_complete() -> None:
-    utterance, told = Utterance(), []
+    utterance, told = SpokenUtterance(), []
     utterance.on_close(lambda: told.append("first"))
-    utterance.append(FRAME)
+    utterance.speaks()
     assert told == []
     utterance.close()
     utterance.on_close(lambda: told.append("late"))
@@ -65,12 +75,12 @@ def test_an_utterance_tells_that_it_is_complete() -> None:
 
 
 def test_the_whole_of_an_utterance_waits_for_its_end() -> None:
-    utterance = Utterance()
-    utterance.append(FRAME)
+    utterance = SpokenUtterance()
+    utterance.speaks()
     whole = gevent.spawn(utterance.read_all)
     gevent.idle()
     assert not whole.ready()
-    utterance.append(FRAME)
+    utterance.speaks()
     utterance.close()
     assert whole.get(timeout=PATIENCE_S) == FRAME * 2
 

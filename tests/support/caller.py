@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, MULAW_FRAME_BYTES, MULAW_SILENCE, decode_mulaw, encode_mulaw
+from lexbridge.audio.utterance_audio import PCM_BYTES_PER_SAMPLE
 from lexbridge.audio.vad import AmplitudeDetector
 from lexbridge.call.actions import (
     Action,
-    AppendAudio,
     BeginDialog,
     ClearAudio,
+    CloseUtterance,
+    FlushUtterance,
     Note,
     OpenUtterance,
     SendAudio,
@@ -46,6 +48,7 @@ from lexbridge.call.events import (
     UpdateFailed,
 )
 from lexbridge.call.session import CallSession
+from lexbridge.call.turns import FLUSH_BYTES
 from lexbridge.errors import LexError
 from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.twilio.media_messages import parse
@@ -74,6 +77,25 @@ def in_short(output: Iterable[StreamOutput]) -> list[int | str]:
             case ClearAudio():
                 short.append("clear")
     return short
+
+
+class Upload:
+    """Audio of a turn as a request sends it: what there is at first, and then what each flush and the end bring."""
+
+    def __init__(self, action: OpenUtterance) -> None:
+        self.turn = action.turn
+        self._audio = action.audio
+        self.pieces: list[bytes] = []  # PCM
+        self.flush()
+
+    @property
+    def pcm(self) -> bytes:
+        """All that was sent."""
+        return b"".join(self.pieces)
+
+    def flush(self) -> None:
+        """Send what is there and was not sent yet."""
+        self.pieces.append(self._audio.pcm(len(self.pcm)))
 
 
 class Loudspeaker:
@@ -125,6 +147,8 @@ class Caller:
             settings.call_rules, documents, AmplitudeDetector(settings.voice_threshold), phrase_audio
         )
         self.actions: list[Action] = []
+        self.uploads: list[Upload] = []
+        """Every request with audio, in order."""
         self.said = b""
         """All audio that the caller has sent, mu-law."""
         self.heard = b""
@@ -251,9 +275,12 @@ class Caller:
 
     def sent_to_lex(self, turn: int) -> bytes:
         """Return the audio that Lex got of `turn`, PCM."""
-        return b"".join(
-            action.pcm for action in self.actions if isinstance(action, AppendAudio) and action.turn == turn
-        )
+        return b"".join(upload.pcm for upload in self.uploads if upload.turn == turn)
+
+    def has_lex_heard(self, turn: int, pcm: bytes) -> bool:
+        """Return whether Lex got `pcm` of `turn`, but for less than 100 ms that wait to be sent."""
+        sent = self.sent_to_lex(turn)
+        return pcm.startswith(sent) and len(pcm) - len(sent) < FLUSH_BYTES * PCM_BYTES_PER_SAMPLE
 
     def note(self, event: str) -> dict[str, Any]:
         """Return the fields of the only note of `event`."""
@@ -267,7 +294,7 @@ class Caller:
     def steps(self) -> list[str]:
         """Return the actions since the last look, without notes and audio: "OpenUtterance 1", "UpdateCall"."""
         new, self._seen = self.actions[self._seen :], len(self.actions)
-        shown = [action for action in new if not isinstance(action, AppendAudio | StreamOutput | Note)]
+        shown = [action for action in new if not isinstance(action, FlushUtterance | StreamOutput | Note)]
         return [f"{type(action).__name__} {getattr(action, 'turn', '')}".strip() for action in shown]
 
     def gets(self) -> list[int | str]:
@@ -321,5 +348,10 @@ class Caller:
             self.session.catch_up()
 
     def _carry_out(self, action: Action) -> None:
+        if isinstance(action, OpenUtterance):
+            self.uploads.append(Upload(action))
+        if isinstance(action, FlushUtterance | CloseUtterance):
+            assert self.uploads[-1].turn == action.turn
+            self.uploads[-1].flush()
         if isinstance(action, StreamOutput):
             self._marks += self._loudspeaker.take(action)

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from lexbridge.audio.pcm import decode_mulaw, encode_mulaw
 from lexbridge.audio.resampler import resample
+from lexbridge.audio.utterance_audio import UtteranceAudio
 from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.client import LexClient
 from lexbridge.lex.runtime import LexRequest
@@ -21,7 +23,7 @@ from lexbridge.offline.lex.runtime import LocalLex
 from tests.support.fixtures import Logged
 from tests.support.rig import PATIENT, HummingVoice, flowers, settings, v2_bot
 
-FRAME = bytes(range(160)) * 2
+FRAME = decode_mulaw(bytes(range(160)))
 
 GENERATIONS = pytest.mark.parametrize("generation", ["v1", "v2"])
 
@@ -41,10 +43,23 @@ def lex_of(generation: str, mode: str = "call-update", **deadlines: float) -> Le
     return make_lex_runtime(settings(REPLY_MODE=mode, **bot), replace(PATIENT, **deadlines))
 
 
+class SpokenUtterance(Utterance):
+    """An utterance that a test speaks, frame by frame. Each frame goes out at once."""
+
+    def __init__(self) -> None:
+        self._spoken = UtteranceAudio()
+        super().__init__(self._spoken)
+
+    def speaks(self, frames: int = 1) -> None:
+        """Say `frames` times the same FRAME."""
+        self._spoken.append(encode_mulaw(FRAME) * frames)
+        self.flush()
+
+
 def spoken(frames: int = 20) -> Utterance:
     """Return a complete utterance."""
-    utterance = Utterance()
-    utterance.append(FRAME * frames)
+    utterance = SpokenUtterance()
+    utterance.speaks(frames)
     utterance.close()
     return utterance
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, MULAW_SILENCE, RATE_HZ, decode_mulaw, encode_mulaw
+from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, MULAW_SILENCE, RATE_HZ, encode_mulaw
 
 VOICE_LEVEL = 8000
 
@@ -16,10 +16,10 @@ class Timeline:
     def __init__(self, drawing: str) -> None:
         self.frames = [self._frame(number, mark == "v") for number, mark in enumerate(drawing)]
 
-    def pcm(self, from_ms: int = 0, to_ms: int | None = None) -> bytes:
-        """Return the audio from `from_ms` to `to_ms`, decoded."""
+    def mulaw(self, from_ms: int = 0, to_ms: int | None = None) -> bytes:
+        """Return the audio from `from_ms` to `to_ms`."""
         end = None if to_ms is None else to_ms // FRAME_MS
-        return decode_mulaw(b"".join(self.frames[from_ms // FRAME_MS : end]))
+        return b"".join(self.frames[from_ms // FRAME_MS : end])
 
     @staticmethod
     def _frame(number: int, is_voiced: bool) -> bytes:

@@ -1,12 +1,13 @@
 """A caller, with Lex and Twilio, that fails as soon as a session's action breaks a rule."""
 
+from lexbridge.audio.pcm import PCM_FRAME_BYTES
 from lexbridge.call.actions import (
-    AppendAudio,
     BeginDialog,
     CancelUtterance,
     ClearAudio,
     CloseUtterance,
     FetchSession,
+    FlushUtterance,
     Note,
     OpenUtterance,
     SendAudio,
@@ -64,10 +65,9 @@ class WatchedCaller(Caller):
                 self.restores_session = isinstance(action, OpenUtterance) and action.checkpoint is not None
                 self.in_flight = action.turn
                 self.open = action.turn if isinstance(action, OpenUtterance) else None
-            case AppendAudio():
+            case FlushUtterance():
                 assert action.turn == self.open
-                assert action.pcm
-                assert len(action.pcm) % 320 == 0
+                assert len(self.uploads[-1].pcm) % PCM_FRAME_BYTES == 0
             case CloseUtterance():
                 assert action.turn == self.open
                 self.open = None
