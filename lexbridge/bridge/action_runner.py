@@ -20,6 +20,8 @@ from lexbridge.call.actions import (
     CloseUtterance,
     FetchSession,
     FlushUtterance,
+    HearMore,
+    JudgeVoice,
     Note,
     OpenUtterance,
     SendAudio,
@@ -72,6 +74,8 @@ class ActionRunner:
                 case Note():
                     self.log.write(action.level, action.event, action.fields)
                     self._story.line_logged(action, time.monotonic())
+                case HearMore() | JudgeVoice():
+                    pass  # the owner of the call goes on with it
                 case _:
                     self._ask_lex(action)
 

@@ -22,6 +22,7 @@ import gevent
 from gevent import get_hub
 
 from lexbridge.audio.pcm import FRAME_MS
+from lexbridge.audio.vad.base import Window
 from lexbridge.bridge import stream_stop
 from lexbridge.bridge.action_runner import ActionRunner
 from lexbridge.bridge.call_control import CallControl
@@ -36,15 +37,18 @@ from lexbridge.bridge.next_stream import NextStream
 from lexbridge.bridge.stream_check import StreamCheck, StreamRefused
 from lexbridge.bridge.stream_stop import StreamStop
 from lexbridge.bridge.web_socket import WebSocket
+from lexbridge.call.actions import HearMore, JudgeVoice
 from lexbridge.call.events import (
     CallEvent,
     LeaveRequested,
     LexReplied,
+    MoreToHear,
     NextStreamOpened,
     SilencePassed,
     Started,
     StreamLost,
     UpdateFailed,
+    VoiceJudged,
 )
 from lexbridge.call.session import CallSession
 from lexbridge.call.states import CallState
@@ -83,6 +87,14 @@ _REASONS = {
 """What `call-left` says of a stream that was closed with each of these codes."""
 
 
+def _judge(window: Window) -> float:
+    """Return the model's probability of speech in `window`."""
+    probability: float | None = None
+    while probability is None:
+        [probability] = window.model.judge([window])
+    return probability
+
+
 class LiveCall:
     """One call, from the open media socket to the closed one. No method waits, switches greenlets, or raises."""
 
@@ -115,6 +127,7 @@ class LiveCall:
         self._streams_lost = 0
         self._stream: LiveStream | None = None
         self._kept: list[Message] | None = None  # messages behind a start that is being checked, or behind much media
+        self._awaits_turn = False  # whether other calls are to have their turn before this one hears on
         self._is_over = False
         self._stop: StreamStop | None = None  # once another stream has the call
         self._stream_check = StreamCheck(settings.twilio_auth_tokens, used_tokens, calls.admission)
@@ -195,6 +208,13 @@ class LiveCall:
         if not actions:
             return
         self._actions.run(actions)
+        # Only the last action can be one of these two, because the call waits for the answer.
+        while actions and isinstance(last := actions[-1], JudgeVoice):
+            self._session.receive(VoiceJudged(_judge(last.window)))
+            actions = self._session.actions()
+            self._actions.run(actions)
+        if actions and isinstance(actions[-1], HearMore):
+            self._await_turn()
         if opening := self._next_stream.renew(self._session.started):
             self._session.receive(NextStreamOpened(opening))
         if self._session.state is CallState.ENDED and self._stop is None:
@@ -251,13 +271,9 @@ class LiveCall:
 
     def _take_messages(self, messages: list[Message], now_s: float) -> None:
         session = self._session
-        for at, message in enumerate(messages):
+        for message in messages:
             if type(message) is str:
                 session.receive(parse(message))
-                if session.is_behind:
-                    self._keep(messages[at + 1 :])
-                    self._turns.add(self.hear_more)
-                    break
             elif isinstance(message, Pong):
                 self._count_media(now_s)
                 self._pass_silence(self._media_watch.pong_arrived(message.payload))
@@ -292,13 +308,17 @@ class LiveCall:
 
     def hear_more(self) -> None:
         """Hear the next slice of what is behind, after other calls had their turn."""
-        self._round(self._session.catch_up)
-        if self._is_over:
-            return
-        if self._session.is_behind:
-            self._turns.add(self.hear_more)
-        else:
+        self._awaits_turn = False
+        self._round(self._session.receive, MoreToHear())
+        if not (self._awaits_turn or self._is_over):
             self._go_on()
+
+    def _await_turn(self) -> None:
+        """Give other calls their turn before the next slice."""
+        self._awaits_turn = True
+        if self._kept is None:
+            self._keep([])
+        self._turns.add(self.hear_more)
 
     def _count_media(self, now_s: float) -> None:
         """Note the media that has come since the last look. Raise StreamRefused if it is too much."""

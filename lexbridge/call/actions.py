@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lexbridge.audio.utterance_audio import UtteranceAudio
+from lexbridge.audio.vad.base import Window
 from lexbridge.lex.model import Checkpoint, Message
 
 
@@ -123,6 +124,18 @@ class ClearAudio:
 
 
 @dataclass(frozen=True, slots=True)
+class HearMore:
+    """Send a MoreToHear as soon as other calls had their turn, because media waits to be heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeVoice:
+    """Run the detector's model for `window`, and send a VoiceJudged. Until then the call hears nothing."""
+
+    window: Window = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Write a log line. `fields` holds no word that was spoken, no key, no number and no secret."""
 
@@ -144,5 +157,7 @@ Action = (
     | SynthesizeSpeech
     | UpdateCall
     | StreamOutput
+    | HearMore
+    | JudgeVoice
     | Note
 )

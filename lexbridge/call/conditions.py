@@ -32,10 +32,10 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "behind",
-        ("Hearing.is_behind",),
-        "a message brings more media than a slice, or skips much time",
-        "the last slice is heard, or the stream ends",
-        "a later event has to wait until all media before it is heard",
+        ("Hearing.is_behind", "CallSession._waiting"),
+        "a message brings more media than a slice, or skips much time, or a model has to be asked",
+        "the last slice is heard and all events behind it are taken, or the stream ends",
+        "a later event is kept until all media before it is heard",
     ),
     Condition(
         "asking the model",

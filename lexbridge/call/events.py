@@ -171,6 +171,18 @@ class LeaveRequested:
     """The request to go on over another stream as soon as the call can, because this process is to end."""
 
 
+@dataclass(frozen=True, slots=True)
+class MoreToHear:
+    """The answer to a HearMore: other calls had their turn, and this one may hear its next slice."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceJudged:
+    """The answer to a JudgeVoice: the probability of speech in its window, or None if the model failed."""
+
+    probability: float | None
+
+
 LexEvent = LexReplied | LexFailed | LexSpoke | LexSpeechEnded | LexSpeechFailed | SessionFetched | SessionFetchFailed
 CallEvent = (
     StreamEvent
@@ -181,4 +193,6 @@ CallEvent = (
     | LexEvent
     | NextStreamOpened
     | LeaveRequested
+    | MoreToHear
+    | VoiceJudged
 )

@@ -9,12 +9,13 @@ hears the bot is up to the `ReplyMode`, in `output`. `stream_start` begins, or g
 began.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 
 from lexbridge.audio.endpointing import Endpointer, EndpointingRules
+from lexbridge.audio.pcm import FRAME_MS
 from lexbridge.audio.vad import Detector
-from lexbridge.call.actions import Action
+from lexbridge.call.actions import Action, HearMore, JudgeVoice
 from lexbridge.call.caller_input import CallerInput
 from lexbridge.call.context import CallContext
 from lexbridge.call.conversation import Conversation
@@ -32,6 +33,7 @@ from lexbridge.call.events import (
     LexSpoke,
     Mark,
     Media,
+    MoreToHear,
     NextStreamOpened,
     OddMessage,
     SessionFetched,
@@ -43,8 +45,9 @@ from lexbridge.call.events import (
     StreamLost,
     UnknownMessage,
     UpdateFailed,
+    VoiceJudged,
 )
-from lexbridge.call.hearing import Hearing
+from lexbridge.call.hearing import SLICE_MS, Hearing
 from lexbridge.call.lex_answers import LexAnswers
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, ReplyMode
 from lexbridge.call.output.call_update import CallUpdateMode
@@ -59,8 +62,9 @@ from lexbridge.errors import MediaStreamError
 class CallSession:
     """Rules of one call.
 
-    After each event, take `actions()` and carry them out in order. Then call `catch_up()` while `is_behind`, and carry
-    out the actions of each slice. Where that is left out, the next event catches up first.
+    After each event, take `actions()` and carry them out in order. Where media waits to be heard, one of them asks for
+    a MoreToHear or a VoiceJudged: until that comes, further events are kept and taken in order afterwards. StreamLost
+    and CallNotFound do not wait. They end the call, and drop what waits.
 
     A MediaStreamError out of `receive` means that the peer broke the protocol: close the socket, and hand over a
     StreamLost. A CallStateError is a bug.
@@ -91,6 +95,7 @@ class CallSession:
         self._answers = LexAnswers(self._call, self._mode, self._conversation)
         self._start = StreamStart(self._call, self._mode, self._conversation)
         self._input = CallerInput(self._call, self._mode, self._answers, self._conversation, self._start)
+        self._waiting: deque[CallEvent] = deque()  # events that came while media had to be heard before them
         self._filler_ms = round(rules.filler_s * 1000)
 
     @property
@@ -119,11 +124,6 @@ class CallSession:
         return self._hearing.arrived_ms
 
     @property
-    def is_behind(self) -> bool:
-        """Whether media has come that was not heard yet."""
-        return self._hearing.is_behind
-
-    @property
     def is_quiet(self) -> bool:
         """Whether nothing happens on the line: no speech, no prompt, no keys, no turn."""
         call = self._call
@@ -140,14 +140,25 @@ class CallSession:
         return self._call.take_actions()
 
     def receive(self, event: CallEvent) -> None:
-        """Take an event, and hear the first slice of its media, if it has any. After the call's end, drop it.
+        """Take an event, and hear the first slice of its media, if it has any; or keep it, as the class says.
+
+        After the call's end, drop it.
 
         Raise MediaStreamError if the event cannot come at this point of a stream.
         """
         if self._call.state is CallState.ENDED:
             return  # Twilio may have media on its way when it sends `stop`
-        if not isinstance(event, StreamLost | CallNotFound):  # what is unheard then is dropped
-            self._catch_up_whole()
+        if not self._is_behind:
+            self._take(event)
+            self._ask_to_go_on()
+        elif isinstance(event, MoreToHear | VoiceJudged):
+            self._go_on(event)
+        elif isinstance(event, StreamLost | CallNotFound):
+            self._take(event)
+        else:
+            self._waiting.append(event)
+
+    def _take(self, event: CallEvent) -> None:
         if type(event) is Media:  # nearly every event
             self._media(event)
         elif isinstance(event, LexEvent):
@@ -157,10 +168,32 @@ class CallSession:
         else:
             self._take_from_process(event)
 
-    def catch_up(self) -> None:
-        """Hear the next slice of what was not heard yet."""
+    @property
+    def _is_behind(self) -> bool:
+        """Whether media has come that was not heard yet, or events have that were not taken."""
+        return self._hearing.is_behind or bool(self._waiting)
+
+    def _go_on(self, event: MoreToHear | VoiceJudged) -> None:
+        """Hear a slice of what waits, and take the events behind it, if `event` is what the call waits for."""
+        if isinstance(event, VoiceJudged) != (self._hearing.window is not None):
+            return
+        if isinstance(event, VoiceJudged):
+            self._hearing.take_probability(event.probability)
+        until_ms = self._hearing.heard_ms + SLICE_MS
         if self._hearing.is_behind:
             self._hear()
+        for _ in range(min(len(self._waiting), SLICE_MS // FRAME_MS)):
+            if self._hearing.is_behind or self._hearing.heard_ms >= until_ms or not self._waiting:
+                break
+            self._take(self._waiting.popleft())
+        self._ask_to_go_on()
+
+    def _ask_to_go_on(self) -> None:
+        """Ask for the event with which the hearing goes on, if media or events wait."""
+        if self._hearing.window is not None:
+            self._call.act(JudgeVoice(self._hearing.window))
+        elif self._is_behind:
+            self._call.act(HearMore())
 
     def _take_from_stream(self, event: StreamEvent) -> None:
         match event:
@@ -197,7 +230,15 @@ class CallSession:
                 self._start.session_fetched(Session(None, is_told=False))
 
     def _take_from_process(
-        self, event: SilencePassed | StreamLost | CallNotFound | UpdateFailed | NextStreamOpened | LeaveRequested
+        self,
+        event: SilencePassed
+        | StreamLost
+        | CallNotFound
+        | UpdateFailed
+        | NextStreamOpened
+        | LeaveRequested
+        | MoreToHear
+        | VoiceJudged,
     ) -> None:
         match event:
             case SilencePassed():
@@ -212,6 +253,8 @@ class CallSession:
                 self._call.next_stream = event.opening
             case LeaveRequested():
                 self._call.is_leaving = True
+            case _:
+                pass  # MoreToHear, VoiceJudged: nothing waits any more
 
     def _update_failed(self, number: int) -> None:
         """Note that Twilio did not carry out the UpdateCall `number`. The call goes on, even after last words."""
@@ -246,10 +289,6 @@ class CallSession:
         if self._odd_messages[why] == 1:
             self._call.note("warning", "odd-message", why=why)
 
-    def _catch_up_whole(self) -> None:
-        while self._hearing.is_behind:
-            self._hear()
-
     def _hear(self) -> None:
         """Hear a slice, and do what is due after it."""
         for event in self._hearing.next_slice(self._input.listening):
@@ -265,6 +304,7 @@ class CallSession:
 
     def _end(self, how: str) -> None:
         self._hearing.drop()
+        self._waiting.clear()
         self._call.move(CallMove.OVER)
         self._turns.drop_all("the call is over")
         self._mode.end()

@@ -1,15 +1,15 @@
 """Messages of much media, or that skip much time, heard in slices: the actions are the same as without slices."""
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.audio.pcm import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_SILENCE
-from lexbridge.audio.vad import AmplitudeDetector
-from lexbridge.call.actions import Action, CloseUtterance, Note
+from lexbridge.audio.vad import AmplitudeDetector, Detector
+from lexbridge.call.actions import Action, CloseUtterance, HearMore, JudgeVoice, Note, OpenUtterance
 from lexbridge.call.events import (
     CallNotFound,
     Dtmf,
@@ -21,6 +21,8 @@ from lexbridge.call.events import (
     LexSpoke,
     Mark,
     Media,
+    MoreToHear,
+    OddMessage,
     SessionFetched,
     SessionFetchFailed,
     SilencePassed,
@@ -28,6 +30,7 @@ from lexbridge.call.events import (
     Stopped,
     StreamLost,
     UpdateFailed,
+    VoiceJudged,
 )
 from lexbridge.call.hearing import JUMP_MS, SLICE_MS
 from lexbridge.call.session import CallSession
@@ -37,6 +40,7 @@ from lexbridge.lex.model import DialogState, Message, Reply
 from lexbridge.twilio.twiml import TwimlDocuments
 from tests.support.property_tests import examples
 from tests.support.settings import make_settings
+from tests.support.slow_model import LoudnessDetector, judge
 from tests.support.sounds import tone
 from tests.support.twilio_messages import ACCOUNT_SID, CALL_SID, STREAM_SID
 
@@ -44,13 +48,24 @@ MINUTE_MS = 60_000
 STARTED = Started(STREAM_SID, CALL_SID, ACCOUNT_SID, {})
 
 
-def a_session(**variables: str) -> CallSession:
+def a_session(detector: Detector | None = None, **variables: str) -> CallSession:
     """A session whose stream has begun."""
     set_up = make_settings(**{"VOICE_THRESHOLD": "300", **variables})
     documents = TwimlDocuments(set_up.url, set_up.stream_url, hold_s=60, is_two_way=set_up.reply_mode == "stream")
-    session = CallSession(set_up.call_rules, documents, AmplitudeDetector(set_up.voice_threshold), {})
+    session = CallSession(set_up.call_rules, documents, detector or AmplitudeDetector(set_up.voice_threshold), {})
     session.receive(STARTED)
     return session
+
+
+def hears_on(session):
+    """Yield the session's actions now, and after each further slice that it hears, until it has heard all."""
+    goes_on = True
+    while goes_on:
+        actions = session.actions()
+        goes_on = HearMore() in actions
+        yield [action for action in actions if not isinstance(action, HearMore)]
+        if goes_on:
+            session.receive(MoreToHear())
 
 
 def inbound(timestamp_ms, mulaw):
@@ -71,15 +86,12 @@ def test_no_way_in_hears_more_than_a_slice(silent_ms, timestamp_ms, mulaw):
     heard_ms = [20]
     session.receive(SilencePassed(silent_ms))
     heard_ms.append(session.heard_ms)
-    while session.is_behind:
-        session.catch_up()
-        heard_ms.append(session.heard_ms)
+    heard_ms.extend(session.heard_ms for _ in hears_on(session))
     session.receive(inbound(timestamp_ms, mulaw))
     comes_ms = silent_ms + timestamp_ms + len(mulaw) // MULAW_BYTES_PER_MS
     assert session.media_ms == comes_ms
     heard_ms.append(session.heard_ms)
-    while session.is_behind:
-        session.catch_up()
+    for _ in hears_on(session):
         heard_ms.append(session.heard_ms)
         assert session.media_ms == comes_ms
     assert heard_ms[-1] == comes_ms
@@ -89,9 +101,8 @@ def test_no_way_in_hears_more_than_a_slice(silent_ms, timestamp_ms, mulaw):
 def test_a_message_of_one_slice_leaves_nothing_behind():
     session = a_session()
     session.receive(inbound(0, tone(SLICE_MS)))
-    assert not session.is_behind
-    session.actions()
-    session.catch_up()
+    assert HearMore() not in session.actions()
+    session.receive(MoreToHear())
     assert not session.actions()
     assert session.heard_ms == SLICE_MS
 
@@ -99,13 +110,10 @@ def test_a_message_of_one_slice_leaves_nothing_behind():
 def test_each_slice_has_its_own_actions():
     session = a_session()
     session.receive(inbound(0, tone(500)))
-    session.receive(inbound(4000, silence(20)))
     session.actions()
-    slices = []
-    while session.is_behind:
-        session.catch_up()
-        slices.append([action for action in session.actions() if isinstance(action, CloseUtterance)])
-    assert slices == [[CloseUtterance(1)], [], [], [], [], [], []]
+    session.receive(inbound(4000, silence(20)))
+    slices = [[action for action in each if isinstance(action, CloseUtterance)] for each in hears_on(session)]
+    assert slices == [[], [CloseUtterance(1)], [], [], [], [], [], []]
 
 
 def test_the_end_of_the_call_drops_what_is_behind():
@@ -113,18 +121,58 @@ def test_the_end_of_the_call_drops_what_is_behind():
         session = a_session()
         session.receive(inbound(0, silence(20)))
         session.receive(SilencePassed(MINUTE_MS))
+        session.receive(Stopped())
+        session.actions()
         session.receive(ends)
-        assert not session.is_behind
+        (ended,) = session.actions()
+        assert ended.fields["how"] != "stopped"
+        session.receive(MoreToHear())
+        assert not session.actions()
         assert session.state is CallState.ENDED
         assert session.heard_ms == 20 + SLICE_MS
 
 
-def test_a_refused_message_leaves_the_backlog_to_be_heard():
+def test_events_wait_in_order_while_media_is_to_be_heard():
     session = a_session()
-    session.receive(inbound(0, tone(6000)))
+    session.receive(inbound(0, silence(20)))
+    session.receive(SilencePassed(1000))
+    session.receive(inbound(20, tone(20)))
+    session.receive(STARTED)
+    assert session.actions()[-1] == HearMore()
+    assert (session.heard_ms, session.media_ms) == (520, 1020)
+    session.receive(MoreToHear())
+    assert session.actions() == [HearMore()]
+    assert (session.heard_ms, session.media_ms) == (1020, 1020)
     with pytest.raises(MediaStreamError):
-        session.receive(STARTED)
-    assert session.heard_ms == 6000
+        session.receive(MoreToHear())
+    assert session.heard_ms == 1040
+
+
+def test_many_events_are_taken_a_few_at_a_time():
+    session = a_session()
+    session.receive(inbound(0, silence(20)))
+    session.receive(SilencePassed(1000))
+    for _ in range(60):
+        session.receive(Dtmf("1"))
+    session.receive(OddMessage("odd"))
+    slices = [[action for action in each if isinstance(action, Note)] for each in hears_on(session)]
+    assert [len(notes) for notes in slices] == [1, 0, 0, 0, 1]
+
+
+def test_the_model_is_asked_and_its_answer_heard():
+    session = a_session(detector=LoudnessDetector())
+    session.receive(inbound(0, silence(20) + tone(60) + silence(20)))
+    session.receive(Mark("x"))
+    for _ in range(3):
+        asks = [action for action in session.actions() if isinstance(action, JudgeVoice)]
+        assert len(asks) == 1
+        session.receive(MoreToHear())  # not what it waits for
+        assert not session.actions()
+        session.receive(VoiceJudged(judge(asks[0].window)))
+    assert session.heard_ms == 100
+    assert OpenUtterance in [type(action) for action in session.actions()]
+    session.receive(VoiceJudged(1.0))
+    assert not session.actions()
 
 
 # -- sliced and whole
@@ -198,10 +246,9 @@ def told(variables, story, tell, catches_up=True) -> list[Action]:
             at_ms += event.skipped_ms + len(event.mulaw) // MULAW_BYTES_PER_MS
         for each in events:
             session.receive(each)
-            actions += session.actions()
-            while catches_up and session.is_behind:
-                session.catch_up()
-                actions += session.actions()
+            if catches_up:
+                actions += chain.from_iterable(hears_on(session))
+    actions += chain.from_iterable(hears_on(session))
     assert session.state is CallState.ENDED
     return actions
 

@@ -15,6 +15,7 @@ from lexbridge.call.actions import (
     ClearAudio,
     CloseUtterance,
     FlushUtterance,
+    HearMore,
     Note,
     OpenUtterance,
     SendAudio,
@@ -38,6 +39,7 @@ from lexbridge.call.events import (
     LexSpoke,
     Mark,
     Media,
+    MoreToHear,
     NextStreamOpened,
     SessionFetched,
     SessionFetchFailed,
@@ -340,12 +342,16 @@ class Caller:
 
     def _take_actions(self) -> None:
         while True:
+            goes_on = False
             for action in self.session.actions():
-                self.actions.append(action)
-                self._carry_out(action)
-            if not self.session.is_behind:
+                if isinstance(action, HearMore):
+                    goes_on = True
+                else:
+                    self.actions.append(action)
+                    self._carry_out(action)
+            if not goes_on:
                 return
-            self.session.catch_up()
+            self.session.receive(MoreToHear())
 
     def _carry_out(self, action: Action) -> None:
         if isinstance(action, OpenUtterance):
