@@ -1,7 +1,5 @@
 """Input from the caller: speech, keys and silence, and what they do to the call."""
 
-import numpy as np
-
 from lexbridge.audio.endpointing import (
     EndReason,
     Listening,
@@ -10,7 +8,8 @@ from lexbridge.audio.endpointing import (
     SpeechEvent,
     SpeechStarted,
 )
-from lexbridge.audio.pcm import MULAW_BYTES_PER_MS, frame_levels_dbfs
+from lexbridge.audio.levels import level_percentile_dbfs
+from lexbridge.audio.pcm import MULAW_BYTES_PER_MS
 from lexbridge.call import replies
 from lexbridge.call.context import CallContext
 from lexbridge.call.conversation import Conversation
@@ -121,7 +120,7 @@ class CallerInput:
             call.await_input(max(0, call.quiet_from_ms - call.now_ms))
 
     def _note_utterance(self, turn: Turn, ended: SpeechEnded) -> None:
-        levels = frame_levels_dbfs(turn.audio.pcm())
+        voice_dbfs, line_dbfs = level_percentile_dbfs(turn.audio.mulaw(), 90, 10)
         self._call.note(
             "info",
             "utterance-ended",
@@ -131,8 +130,8 @@ class CallerInput:
             silent_ms=ended.silent_ms,
             reason=ended.reason.value,
             # How loud voice and line are: VOICE_THRESHOLD has to lie between the two.
-            voice_dbfs=round(float(np.percentile(levels, 90)), 1),
-            line_dbfs=round(float(np.percentile(levels, 10)), 1),
+            voice_dbfs=round(voice_dbfs, 1),
+            line_dbfs=round(line_dbfs, 1),
         )
 
     def _interrupt(self) -> None:

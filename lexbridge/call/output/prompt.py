@@ -13,9 +13,8 @@ Time is media time of the caller's audio, which runs like the clock by which Twi
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
-from lexbridge.audio.pcm import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_FRAME_BYTES, decode_mulaw, first_audible_ms
+from lexbridge.audio.levels import frame_levels
+from lexbridge.audio.pcm import AUDIBLE_RMS, FRAME_MS, MULAW_BYTES_PER_MS
 from lexbridge.call.actions import ClearAudio, SendAudio, SendMark, StreamOutput
 from lexbridge.lex.model import LONGEST_SPEECH_MS, Message
 
@@ -83,11 +82,11 @@ class Prompt:
         """Add audio: mu-law, whole frames. What exceeds LONGEST_SPEECH_MS is dropped."""
         room = LONGEST_SPEECH_MS * MULAW_BYTES_PER_MS - len(self._audio)
         mulaw = mulaw[: max(0, room)]
-        if self._first_sound_ms is None and (sound_ms := first_audible_ms(mulaw)) is not None:
-            self._first_sound_ms = self.arrived_ms + sound_ms
+        levels = frame_levels(mulaw)
+        if self._first_sound_ms is None:
+            audible = next((frame for frame, level in enumerate(levels) if level > AUDIBLE_RMS), None)
+            self._first_sound_ms = None if audible is None else self.arrived_ms + audible * FRAME_MS
         self._audio += mulaw
-        samples = np.frombuffer(decode_mulaw(mulaw), dtype="<i2").astype(np.float64).reshape(-1, MULAW_FRAME_BYTES)
-        levels = np.sqrt(np.mean(samples**2, axis=1)).astype(int).tolist()
         self._levels += levels
         self._is_audible = self._is_audible or max(levels, default=0) > SILENT_RMS
 
