@@ -101,7 +101,7 @@ class CallerInput:
         turn = self._turns.open
         if turn is None:
             return
-        self._call.quiet_from_ms = max(self._call.quiet_from_ms, event.at_ms - event.silent_ms)
+        self._call.caller_spoke_until(event.at_ms - event.silent_ms)
         self._note_utterance(turn, event)
         if turn.is_overflow and len(turn.audio) <= event.silent_ms * MULAW_BYTES_PER_MS:
             self._drop_silent_turn()
@@ -136,7 +136,7 @@ class CallerInput:
 
     def _interrupt(self) -> None:
         """Stop what is said to the caller, who begins to speak or key."""
-        self._call.no_inputs = 0
+        self._call.caller_started()
         self._start.caller_started()
         self._mode.interrupt()
 
@@ -145,7 +145,7 @@ class CallerInput:
         if not self._mode.may_ask_again:
             return
         call = self._call
-        call.no_inputs += 1
+        call.caller_is_silent()
         decision = replies.decide_silence(call.no_inputs, call.dialog, call.rules)
         by_document = self._mode.take_reprompt()
         ends_call = isinstance(decision, HangUp)

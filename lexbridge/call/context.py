@@ -14,12 +14,13 @@ from lexbridge.call.dtmf import DtmfCollector
 from lexbridge.call.events import Started
 from lexbridge.call.states import CALL_MOVES, CallMove, CallState, transition
 from lexbridge.call.stream_parameters import (
+    HANDED_OVER,
     NO_INPUT_MS_PARAMETER,
     CallProgress,
     StreamParameters,
     hand_over_parameters,
 )
-from lexbridge.call.turns import Turns
+from lexbridge.call.turns import Turn, Turns
 from lexbridge.config.call_rules import CallRules
 from lexbridge.config.parsers import is_phone_number
 from lexbridge.errors import CallStateError
@@ -55,20 +56,55 @@ class CallContext:
         """Media time from which neither the caller nor the bot speaks; it may lie ahead."""
         self.updates = 0
         """Number of documents made so far, which is also that of the newest."""
-        self._dialog = DialogContext()
+        self.dialog = DialogContext()
+        """Position of the dialog with the bot."""
         self._actions: list[Action] = []
 
-    @property
-    def dialog(self) -> DialogContext:
-        """Position of the dialog with the bot."""
-        return self._dialog
+    # -- what may happen to the state. Nothing but this class and the session writes it.
 
-    @dialog.setter
-    def dialog(self, dialog: DialogContext) -> None:
-        self._dialog = dialog
+    def begin(self, started: Started, parameters: StreamParameters, move: CallMove) -> None:
+        """Note that the stream has started, and how far the call had come by then."""
+        self.move(move)
+        self.started = started
+        self.turns.session_id = started.call_sid
+        self.began_s, self.age_before_s = parameters.progress.began_s, parameters.age_s
+        if parameters.resumed == HANDED_OVER:
+            self.no_inputs, self.failed_turns = parameters.no_inputs, parameters.failed_turns
+
+    def move(self, move: CallMove) -> None:
+        """Move the call to another state. Raise CallStateError if `move` cannot happen now."""
+        self.state = transition(CALL_MOVES, self.state, move)
+
+    def go_to(self, dialog: DialogContext) -> None:
+        """Note that the dialog stands at `dialog`."""
+        self.dialog = dialog
         self.turns.first_attributes = dialog.first_attributes
         directives = dialog.directives  # which may say how long the caller may pause and speak
         self.endpointer.expect(dialog.expected, directives.hangover_ms, directives.max_utterance_ms)
+
+    def lex_answered(self) -> None:
+        """Note that Lex has answered a turn."""
+        self.failed_turns = 0
+
+    def lex_failed(self, turn: Turn) -> None:
+        """Note that Lex has not answered `turn`. A welcome does not count."""
+        self.failed_turns += turn.intent is None
+
+    def caller_started(self) -> None:
+        """Note that the caller speaks or keys."""
+        self.no_inputs = 0
+
+    def caller_is_silent(self) -> None:
+        """Note that the caller has said nothing although they were expected to."""
+        self.no_inputs += 1
+
+    def caller_spoke_until(self, at_ms: int) -> None:
+        """Note that the caller has spoken until `at_ms`."""
+        self.quiet_from_ms = max(self.quiet_from_ms, at_ms)
+
+    def bot_speaks_until(self, at_ms: int) -> None:
+        """Note that the bot speaks until `at_ms`, whatever it was going to say before."""
+        self.quiet_from_ms = at_ms
 
     def take_actions(self) -> Sequence[Action]:
         """Return what is to be done now, in order. Each action is returned once."""
@@ -89,10 +125,6 @@ class CallContext:
         """Log that the caller is asked to wait for the answer to the turn that Lex is busy with."""
         turn = self.turns.in_flight
         self.note("info", "filler-said", turn=None if turn is None else turn.number)
-
-    def move(self, move: CallMove) -> None:
-        """Move the call to another state. Raise CallStateError if `move` cannot happen now."""
-        self.state = transition(CALL_MOVES, self.state, move)
 
     @property
     def now_ms(self) -> int:
@@ -148,7 +180,7 @@ class CallContext:
             pressed_ms = self.keys.pressed_ms  # None: Twilio collected them
             silent_ms = None if pressed_ms is None else self.now_ms - pressed_ms
             self.note("info", "keys-complete", turn=self.turns.count + 1, keys=len(keys), silent_ms=silent_ms)
-            self.quiet_from_ms = max(self.quiet_from_ms, self.now_ms)
+            self.caller_spoke_until(self.now_ms)
             self.turns.keys_pressed(self.now_ms, keys)
 
     def update(self, document: Document, hands_over: bool = False) -> None:

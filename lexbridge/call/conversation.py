@@ -61,7 +61,7 @@ class Conversation:
         """
         call = self._call
         decision = replies.decide(reply, dialog, call.rules, turn)
-        call.dialog = replace(dialog, last_prompt=reply.messages) if isinstance(decision, Speak) else dialog
+        call.go_to(replace(dialog, last_prompt=reply.messages) if isinstance(decision, Speak) else dialog)
         match decision:
             case HangUp():
                 call.note("info", "bot-hangs-up")
@@ -78,8 +78,8 @@ class Conversation:
     def turn_failed(self, turn: Turn, error: LexError) -> None:
         """Apologise for `turn`, which Lex did not answer, and end the call if it cannot go on."""
         call = self._call
-        call.failed_turns += turn.intent is None
-        call.dialog = replace(call.dialog, expected=Expected.OPEN)
+        call.lex_failed(turn)
+        call.go_to(replace(call.dialog, expected=Expected.OPEN))
         decision = replies.decide_failure(error, turn, call.failed_turns, call.rules)
         ends_call = isinstance(decision, HangUp)
         call.note("warning", "turn-failed", turn=turn.number, error=type(error).__name__, ends_call=ends_call)

@@ -13,7 +13,7 @@ from lexbridge.lex.model import Checkpoint, Message, Reply
 class DialogContext:
     """Position of the dialog, as the bot's last answer left it.
 
-    To take an answer back, use the DialogContext before it again. `Call.dialog` holds the present one.
+    To take an answer back, use the DialogContext before it again. `CallContext.go_to` sets the present one.
     """
 
     directives: Directives = field(default_factory=Directives)

@@ -46,7 +46,7 @@ class LexAnswers:
         turn = self._call.turns.finish(number, TurnMove.REPLIED)
         if turn is None:
             return
-        self._call.failed_turns = 0
+        self._call.lex_answered()
         self._call.note(
             "info",
             "turn-answered",
@@ -95,7 +95,7 @@ class LexAnswers:
         if checkpoint is None:
             return False
         self._mode.withhold(last.outcome.turn.number, last.outcome.reply.messages)
-        self._call.dialog = last.before
+        self._call.go_to(last.before)
         turns.continue_answered(last.outcome.turn, started.at_ms, started.pre_roll, checkpoint)
         self._joined = _Joined(turns.count, last.outcome)
         return True
@@ -105,7 +105,7 @@ class LexAnswers:
         in_flight = self._call.turns.in_flight
         if self._joined is not None and (in_flight is None or in_flight.number != self._joined.number):
             self._settle()
-            self._call.dialog = replace(self._call.dialog, checkpoint=None)
+            self._call.go_to(replace(self._call.dialog, checkpoint=None))
 
     def _go_on_with(self, outcome: Outcome) -> None:
         """Go on with `outcome`, which stands."""
@@ -118,7 +118,7 @@ class LexAnswers:
     def _answer(self, outcome: Answered) -> None:
         """Let the caller hear the reply; or the rest of what they interrupted, if Lex heard no words."""
         call, turn, reply = self._call, outcome.turn, outcome.reply
-        call.dialog = replace(call.dialog, first_attributes=None, checkpoint=reply.checkpoint)
+        call.go_to(replace(call.dialog, first_attributes=None, checkpoint=reply.checkpoint))
         has_no_words = turn.keys is None and reply.heard_nothing and not reply.dialog_state.is_closed
         if has_no_words and self._mode.resume_interrupted():
             call.note("info", "false-alarm", turn=turn.number)

@@ -45,12 +45,10 @@ class StreamStart:
         call = self._call
         parameters = self._parameters = StreamParameters.parse(started.parameters)
         beginning = resumption.begin(parameters, call.rules)
-        call.move(CallMove.RESUMED if beginning is Beginning.FETCH_FIRST else CallMove.STARTED)
-        call.started = started
-        call.turns.session_id = started.call_sid
-        call.began_s, call.age_before_s = parameters.progress.began_s, parameters.age_s
+        move = CallMove.RESUMED if beginning is Beginning.FETCH_FIRST else CallMove.STARTED
+        call.begin(started, parameters, move)
         call.note("info", "stream-started", resumed=parameters.resumed)
-        call.dialog = resumption.first_dialog(parameters, started.call_sid)
+        call.go_to(resumption.first_dialog(parameters, started.call_sid))
         match beginning:
             case Beginning.FETCH_FIRST:
                 call.act(FetchSession(started.call_sid))
@@ -74,7 +72,8 @@ class StreamStart:
             has_had_turns=call.turns.count > 0,
             is_idle=call.is_idle,
         )
-        call.dialog, resumed = resumption.go_on(session, standing, call.rules)
+        dialog, resumed = resumption.go_on(session, standing, call.rules)
+        call.go_to(dialog)
         if call.state is CallState.RESUMING:
             call.move(CallMove.LOOKED_UP)
         if session.is_told:
@@ -132,10 +131,8 @@ class StreamStart:
                 pass
 
     def _take_over(self, parameters: StreamParameters) -> None:
-        call = self._call
-        call.no_inputs, call.failed_turns = parameters.no_inputs, parameters.failed_turns
         if self._mode.fetches_session_at_once:
-            call.act(FetchSession(call.stream.call_sid))
+            self._call.act(FetchSession(self._call.stream.call_sid))
         self._mode.await_input(parameters.spoken_ms, parameters.reprompts_ms)
 
     def _welcome(self) -> None:

@@ -77,3 +77,23 @@ def test_no_name_and_no_place_comes_twice() -> None:
     names = [condition.name for condition in CONDITIONS]
     assert len(set(names)) == len(names)
     assert len(set(KEPT)) == len(KEPT)
+
+
+WRITERS = {"context.py", "session.py"}
+"""Modules that may write the state of the call. The others tell it what happened, by its methods."""
+
+
+def written_on_the_call(module: Path) -> Iterator[str]:
+    """Yield each assignment to an attribute of the call, as source text."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for target in targets:
+            for part in target.elts if isinstance(target, ast.Tuple) else [target]:
+                if isinstance(part, ast.Attribute) and ast.unparse(part.value) in ("call", "self._call"):
+                    yield ast.unparse(part)
+
+
+def test_the_state_of_the_call_is_written_in_one_place() -> None:
+    written = {module.name: list(written_on_the_call(module)) for module in MODULES}
+    assert {name: found for name, found in written.items() if found and name not in WRITERS} == {}
+    assert written["session.py"] == ["self._call.next_stream", "self._call.is_leaving"]

@@ -92,7 +92,7 @@ class CallUpdateMode(ReplyMode):
         call.note("info", "barged-in", heard_ms=now_ms - self._speaks[0])
         self._update(self._document([]))  # an update without words stops <Say>
         self._speaks = (0, 0)
-        call.quiet_from_ms = now_ms
+        call.bot_speaks_until(now_ms)
 
     def resume_interrupted(self) -> bool:
         return False
@@ -109,12 +109,12 @@ class CallUpdateMode(ReplyMode):
         document = self._document(messages, opening, None if has_pending else self._reprompts())
         self._update(document, hands_over=opening is not None)
         if has_pending:
-            call.quiet_from_ms = call.now_ms + document.spoken_ms
+            call.bot_speaks_until(call.now_ms + document.spoken_ms)
             self._note_speaking(document.spoken_ms)
         elif opening:
             call.begin_hand_over()
         else:
-            call.quiet_from_ms = 0
+            call.bot_speaks_until(call.now_ms + document.spoken_ms)
             self.await_input(document.spoken_ms, document.reprompts_ms)
 
     def is_unheard(self, turn: int) -> bool:
@@ -131,7 +131,7 @@ class CallUpdateMode(ReplyMode):
         call.note_filler()
         document = self._document([Message(call.rules.phrases.one_moment)])
         self._update(document)
-        call.quiet_from_ms = call.now_ms + document.spoken_ms
+        call.bot_speaks_until(call.now_ms + document.spoken_ms)
 
     def close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> None:
         self._call.update(last_words.document(self._call.documents, messages))

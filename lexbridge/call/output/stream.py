@@ -259,7 +259,7 @@ class StreamMode(ReplyMode):
     def _all_heard(self) -> None:
         """Begin the caller's turn, or end the call: the caller has heard all that was to be said."""
         call = self._call
-        call.quiet_from_ms = call.now_ms
+        call.bot_speaks_until(call.now_ms)
         if self._last_words is not None:
             self._finish(self._last_words, [])
         elif call.is_idle:  # else the caller has gone on already
