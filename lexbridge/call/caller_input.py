@@ -14,7 +14,8 @@ from lexbridge.call import replies
 from lexbridge.call.context import CallContext
 from lexbridge.call.conversation import Conversation
 from lexbridge.call.lex_answers import LexAnswers
-from lexbridge.call.output.base import ReplyMode
+from lexbridge.call.output.base import Speaker
+from lexbridge.call.output.stream import StreamSpeaker
 from lexbridge.call.replies import FetchPrompt, HangUp, Reprompt
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_start import StreamStart
@@ -27,21 +28,23 @@ class CallerInput:
     def __init__(
         self,
         call: CallContext,
-        mode: ReplyMode,
+        speaker: Speaker,
+        voice: StreamSpeaker | None,
         answers: LexAnswers,
         conversation: Conversation,
         start: StreamStart,
     ) -> None:
+        """`voice`: the speaker, if it plays Lex's voice over the stream, which brings keys too."""
         self._call = call
         self._turns, self._keys = call.turns, call.keys
-        self._mode = mode
+        self._speaker, self._voice = speaker, voice
         self._answers = answers
         self._conversation = conversation
         self._start = start
 
     def listening(self) -> Listening | None:
         """Return how the next frame is to be listened to, or None for the usual way."""
-        return Listening(onset_ms=None) if self._keys.is_collecting else self._mode.listening()
+        return Listening(onset_ms=None) if self._keys.is_collecting else self._speaker.listening()
 
     def speech_heard(self, event: SpeechEvent) -> None:
         """Take what the endpointer found in the caller's audio."""
@@ -68,21 +71,21 @@ class CallerInput:
 
     def key_pressed(self, key: str) -> None:
         """Take a key. Its tone is on the line too, and may have been taken for speech."""
-        if self._call.state is not CallState.LIVE or not self._mode.hears_keys:
+        if self._call.state is not CallState.LIVE or self._voice is None:
             return
         self._call.endpointer.drop()
         self._call.endpointer.stop_waiting()
         self._turns.drop_open("a key was pressed")
         self._answers.turns_dropped()
         self._interrupt()
-        self._mode.discard_interrupted()
+        self._voice.discard_interrupted()
         was_collecting = self._keys.is_collecting
         if keys := self._keys.press(key, self._call.now_ms, self._call.dialog.directives.keys):
             self._call.send_keys(keys)
         elif was_collecting and self._call.is_idle:
             self._conversation.repeat_prompt()
         elif not self._keys.is_collecting:
-            self._mode.await_input()
+            self._speaker.await_input()
 
     def tick(self) -> None:
         """Send the keys that are complete because no further key has come in time."""
@@ -116,7 +119,8 @@ class CallerInput:
         """
         call = self._call
         self._turns.drop_open("it holds only silence")
-        if call.is_idle and not self._mode.resume_interrupted() and self._mode.may_ask_again:
+        is_resumed = call.is_idle and self._voice is not None and self._voice.resume_interrupted()
+        if call.is_idle and not is_resumed and not self._speaker.is_speaking:
             call.await_input(max(0, call.quiet_from_ms - call.now_ms))
 
     def _note_utterance(self, turn: Turn, ended: SpeechEnded) -> None:
@@ -138,16 +142,17 @@ class CallerInput:
         """Stop what is said to the caller, who begins to speak or key."""
         self._call.caller_started()
         self._start.caller_started()
-        self._mode.interrupt()
+        self._speaker.interrupt()
 
     def _no_input(self) -> None:
         """Ask a silent caller again, or say goodbye to them."""
-        if not self._mode.may_ask_again:
-            return
         call = self._call
+        # A document goes on asking by itself, whatever the caller does meanwhile.
+        if self._speaker.is_speaking or (self._voice is not None and not call.is_idle):
+            return
         call.caller_is_silent()
         decision = replies.decide_silence(call.no_inputs, call.dialog, call.rules)
-        by_document = self._mode.take_reprompt()
+        by_document = self._speaker.take_reprompt()
         ends_call = isinstance(decision, HangUp)
         call.note("info", "no-input", times=call.no_inputs, ends_call=ends_call, by_document=by_document)
         if by_document:

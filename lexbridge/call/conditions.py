@@ -182,14 +182,14 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "document speaks",
-        ("CallUpdateMode._speaks",),
+        ("CallUpdateSpeaker._speaks",),
         "call-update mode: a document with words is sent",
         "60 % of its estimated length, or the caller interrupts it",
         "speech has to last BARGE_IN_MS, and stops the document",
     ),
     Condition(
         "document asks again",
-        ("CallUpdateMode._reprompts_ms",),
+        ("CallUpdateSpeaker._reprompts_ms",),
         "call-update mode: a document that asks for keys is sent",
         "its last reprompt is due, or another document replaces it",
         "the session asks nobody again, and the limits of the call end nothing",
@@ -266,7 +266,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "finishing",
-        ("StreamMode._last_words",),
+        ("StreamSpeaker._last_words",),
         "stream mode: the last words begin",
         "they are heard, and the document that ends the call is sent",
         "the failure of an older document changes nothing",

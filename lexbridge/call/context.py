@@ -30,7 +30,7 @@ NO_ACTIONS: Sequence[Action] = ()
 
 
 class CallContext:
-    """State of one call, and the means to act. `CallSession` has the rules, a `ReplyMode` the output."""
+    """State of one call, and the means to act. `CallSession` has the rules, a `Speaker` the output."""
 
     def __init__(self, rules: CallRules, documents: CallDocuments, endpointer: Endpointer) -> None:
         self.rules = rules

@@ -12,7 +12,7 @@ from lexbridge.call import limits, replies
 from lexbridge.call.context import CallContext
 from lexbridge.call.dialog import DialogContext
 from lexbridge.call.last_words import Goodbye, LastWords, TransferTo
-from lexbridge.call.output.base import ReplyMode
+from lexbridge.call.output.base import Speaker
 from lexbridge.call.replies import HangUp, Reprompt, Speak, Transfer
 from lexbridge.call.states import CallMove, CallState
 from lexbridge.call.turns import Turn
@@ -23,9 +23,9 @@ from lexbridge.lex.model import Message, Reply
 class Conversation:
     """Follower of the bot's replies: it has them spoken, and does what they ask of the call."""
 
-    def __init__(self, call: CallContext, mode: ReplyMode) -> None:
+    def __init__(self, call: CallContext, speaker: Speaker) -> None:
         self._call = call
-        self._mode = mode
+        self._speaker = speaker
         self._is_limit_announced = False
 
     def answer(
@@ -73,7 +73,7 @@ class Conversation:
                     call.note("error", "transfer-refused", check="TRANSFER_NUMBERS")
                 if not self._close_at_limit(decision.words, speaking_turn):
                     to_synthesize = reply.messages if asks_lex else ()
-                    self._mode.speak(decision.words, speaking_turn, to_synthesize=to_synthesize)
+                    self._speaker.speak(decision.words, speaking_turn, to_synthesize=to_synthesize)
 
     def turn_failed(self, turn: Turn, error: LexError) -> None:
         """Apologise for `turn`, which Lex did not answer, and end the call if it cannot go on."""
@@ -86,22 +86,22 @@ class Conversation:
         if ends_call:
             self.say_goodbye(decision.words)
         elif not self._close_at_limit(decision.words):
-            self._mode.speak(decision.words)
+            self._speaker.speak(decision.words)
 
     def ask_again(self, reprompt: Reprompt) -> None:
         """Tell the caller that they were not heard, and repeat the bot's last prompt."""
         not_heard, last_prompt = reprompt.not_heard, reprompt.last_prompt
         if not self._close_at_limit([not_heard]):
-            self._mode.speak([not_heard, *last_prompt], to_synthesize=last_prompt)
+            self._speaker.speak([not_heard, *last_prompt], to_synthesize=last_prompt)
 
     def repeat_prompt(self) -> None:
         """Repeat the bot's last prompt to a caller who has deleted all the keys that they had pressed."""
         if self._close_at_limit([Message(self._call.rules.phrases.not_heard)]):
             return
         if last_prompt := self._call.dialog.last_prompt:
-            self._mode.speak(last_prompt, to_synthesize=last_prompt)
+            self._speaker.speak(last_prompt, to_synthesize=last_prompt)
         else:
-            self._mode.await_input()
+            self._speaker.await_input()
 
     def say_goodbye(self, words: Sequence[Message]) -> None:
         """End the call with `words`."""
@@ -109,11 +109,11 @@ class Conversation:
 
     def tick(self) -> None:
         """End the call if it has lasted long enough, and the caller neither speaks, keys, hears words nor waits."""
-        call, mode = self._call, self._mode
+        call, speaker = self._call, self._speaker
         if self._is_limit_announced or call.reached_limit is None:
             return
         is_quiet = call.is_idle and not call.endpointer.is_voiced and call.now_ms >= call.quiet_from_ms
-        if call.state is CallState.LIVE and is_quiet and mode.may_ask_again and not mode.has_reprompts:
+        if call.state is CallState.LIVE and is_quiet and not speaker.is_speaking and not speaker.has_reprompts:
             # Only once: if Twilio does not carry it out, the next silence or turn ends the call.
             self._is_limit_announced = True
             self._note_limit()
@@ -150,7 +150,7 @@ class Conversation:
     def _transfer(self, transfer: Transfer, speaking_turn: int | None) -> None:
         """Dial the number that the bot named, after its words."""
         call = self._call
-        stream_sid = call.stream.stream_sid if self._mode.stream_outlives_documents else None
+        stream_sid = None if self._speaker.is_two_way else call.stream.stream_sid  # a one-way stream outlives documents
         goodbye, voice, caller_id = call.rules.phrases.goodbye, call.dialog.directives.voice, call.caller_id
         call.note("info", "transferred", has_caller_id=caller_id is not None)
         last_words = TransferTo(transfer.number, stream_sid, goodbye, voice, caller_id)
@@ -160,4 +160,4 @@ class Conversation:
         """Speak `messages`, and then the last words. What the caller says from here on does not reach the bot."""
         self._call.move(CallMove.LAST_WORDS)
         self._call.turns.drop_all("the call is over")
-        self._mode.close(messages, last_words, speaking_turn)
+        self._speaker.close(messages, last_words, speaking_turn)

@@ -9,7 +9,7 @@ from lexbridge.call.context import CallContext
 from lexbridge.call.conversation import Conversation
 from lexbridge.call.dialog import DialogContext
 from lexbridge.call.joining import Answered, Failed, Join, Outcome
-from lexbridge.call.output.base import ReplyMode
+from lexbridge.call.output.stream import StreamSpeaker
 from lexbridge.call.states import CallState, TurnMove
 from lexbridge.errors import LexError, SessionNotRestored
 from lexbridge.lex.model import Checkpoint, Reply
@@ -34,9 +34,10 @@ class _Joined:
 class LexAnswers:
     """Taker of Lex's answers. It ends the turn that is answered, or joins it with the next, and sends Lex the next."""
 
-    def __init__(self, call: CallContext, mode: ReplyMode, conversation: Conversation) -> None:
+    def __init__(self, call: CallContext, voice: StreamSpeaker | None, conversation: Conversation) -> None:
+        """`voice`: the speaker, if it plays Lex's voice over the stream. A document cannot be taken back."""
         self._call = call
-        self._mode = mode
+        self._voice = voice
         self._conversation = conversation
         self._last_answer: _LastAnswer | None = None
         self._joined: _Joined | None = None
@@ -58,12 +59,12 @@ class LexAnswers:
         )
         self._settle()
         outcome = Answered(turn, reply, speaks)
-        if self._join_with_next(outcome):
-            self._mode.withhold(number, reply.messages)
-        else:
+        if not self._join_with_next(outcome):
             self._last_answer = _LastAnswer(outcome, self._call.dialog)
             self._go_on_with(outcome)
-        if speaks and not self._mode.wants_speech(number):
+        elif self._voice is not None:
+            self._voice.withhold(number, reply.messages)
+        if speaks and (self._voice is None or not self._voice.wants_speech(number)):
             self._call.act(CancelUtterance(number))  # the caller will not hear this voice
         self._send_next_turn()
 
@@ -86,15 +87,15 @@ class LexAnswers:
 
         Return whether that was done. The answer is dropped then.
         """
-        last, turns = self._last_answer, self._call.turns
-        if last is None or not turns.is_idle or not self._mode.is_unheard(last.outcome.turn.number):
+        last, turns, voice = self._last_answer, self._call.turns, self._voice
+        if last is None or voice is None or not turns.is_idle or not voice.is_unheard(last.outcome.turn.number):
             return False
         if not turns.fits(last.outcome.turn, started.pre_roll):
             return False
         checkpoint = self._find_checkpoint(last.outcome, last.before, turns.count + 1)
         if checkpoint is None:
             return False
-        self._mode.withhold(last.outcome.turn.number, last.outcome.reply.messages)
+        voice.withhold(last.outcome.turn.number, last.outcome.reply.messages)
         self._call.go_to(last.before)
         turns.continue_answered(last.outcome.turn, started.at_ms, started.pre_roll, checkpoint)
         self._joined = _Joined(turns.count, last.outcome)
@@ -110,7 +111,7 @@ class LexAnswers:
     def _go_on_with(self, outcome: Outcome) -> None:
         """Go on with `outcome`, which stands."""
         if isinstance(outcome, Failed):
-            self._mode.discard_interrupted()
+            self._discard_interrupted()
             self._conversation.turn_failed(outcome.turn, outcome.error)
         else:
             self._answer(outcome)
@@ -120,10 +121,10 @@ class LexAnswers:
         call, turn, reply = self._call, outcome.turn, outcome.reply
         call.go_to(replace(call.dialog, first_attributes=None, checkpoint=reply.checkpoint))
         has_no_words = turn.keys is None and reply.heard_nothing and not reply.dialog_state.is_closed
-        if has_no_words and self._mode.resume_interrupted():
+        if has_no_words and self._voice is not None and self._voice.resume_interrupted():
             call.note("info", "false-alarm", turn=turn.number)
         else:
-            self._mode.discard_interrupted()
+            self._discard_interrupted()
             self._conversation.answer(reply, turn.number if outcome.speaks else None, turn=turn)
 
     def _join_with_next(self, outcome: Outcome) -> bool:
@@ -163,7 +164,12 @@ class LexAnswers:
     def _settle(self) -> None:
         """Discard the outcome of the first piece, because Lex's session was restored."""
         self._joined = None
-        self._mode.discard_withheld()
+        if self._voice is not None:
+            self._voice.discard_withheld()
+
+    def _discard_interrupted(self) -> None:
+        if self._voice is not None:
+            self._voice.discard_interrupted()
 
     def _send_next_turn(self) -> None:
         if self._call.state is CallState.LIVE:

@@ -5,7 +5,7 @@ time. Nothing in it switches greenlets.
 
 The states of the call and of a turn are in `states`; what all rules share is in `context`. What the caller does goes
 through `hearing` and `caller_input`, what Lex answers through `lex_answers`, `joining` and `replies`. How the caller
-hears the bot is up to the `ReplyMode`, in `output`. `stream_start` begins, or goes on with a call that another stream
+hears the bot is up to the `Speaker`, in `output`. `stream_start` begins, or goes on with a call that another stream
 began.
 """
 
@@ -49,9 +49,9 @@ from lexbridge.call.events import (
 )
 from lexbridge.call.hearing import SLICE_MS, Hearing
 from lexbridge.call.lex_answers import LexAnswers
-from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, ReplyMode
-from lexbridge.call.output.call_update import CallUpdateMode
-from lexbridge.call.output.stream import StreamMode
+from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, Speaker
+from lexbridge.call.output.call_update import CallUpdateSpeaker
+from lexbridge.call.output.stream import StreamSpeaker
 from lexbridge.call.resumption import Session
 from lexbridge.call.states import CallMove, CallState
 from lexbridge.call.stream_start import StreamStart
@@ -86,15 +86,17 @@ class CallSession:
         self._hearing = Hearing(detector, endpointer)
         self._call = CallContext(rules, documents, endpointer)
         self._turns = self._call.turns
-        self._mode: ReplyMode = (
-            StreamMode(self._call, {} if phrase_audio is None else phrase_audio)
-            if rules.reply_mode == "stream"
-            else CallUpdateMode(self._call)
+        # The speaker, if the bot is heard over the stream, in Lex's own voice.
+        self._voice: StreamSpeaker | None = None
+        if rules.reply_mode == "stream":
+            self._voice = StreamSpeaker(self._call, {} if phrase_audio is None else phrase_audio)
+        self._speaker: Speaker = self._voice or CallUpdateSpeaker(self._call)
+        self._conversation = Conversation(self._call, self._speaker)
+        self._answers = LexAnswers(self._call, self._voice, self._conversation)
+        self._start = StreamStart(self._call, self._speaker, self._conversation)
+        self._input = CallerInput(
+            self._call, self._speaker, self._voice, self._answers, self._conversation, self._start
         )
-        self._conversation = Conversation(self._call, self._mode)
-        self._answers = LexAnswers(self._call, self._mode, self._conversation)
-        self._start = StreamStart(self._call, self._mode, self._conversation)
-        self._input = CallerInput(self._call, self._mode, self._answers, self._conversation, self._start)
         self._waiting: deque[CallEvent] = deque()  # events that came while media had to be heard before them
         self._filler_ms = round(rules.filler_s * 1000)
 
@@ -132,7 +134,7 @@ class CallSession:
             and call.is_idle
             and not call.endpointer.is_voiced
             and call.now_ms >= call.quiet_from_ms
-            and self._mode.may_ask_again  # no prompt plays over the stream
+            and not self._speaker.is_speaking
         )
 
     def actions(self) -> Sequence[Action]:
@@ -201,8 +203,8 @@ class CallSession:
                 self._begin(event)
             case Stopped():
                 self._end("stopped")
-            case Mark():
-                self._mode.mark_reached(event.name)
+            case Mark() if self._voice is not None:
+                self._voice.mark_reached(event.name)
             case Dtmf():
                 self._input.key_pressed(event.digit)
             case UnknownMessage():
@@ -210,7 +212,7 @@ class CallSession:
             case OddMessage():
                 self._odd(event.why)
             case _:
-                pass  # Connected
+                pass  # Connected; or a mark of a stream that has none
 
     def _take_from_lex(self, event: LexEvent) -> None:
         match event:
@@ -218,16 +220,18 @@ class CallSession:
                 self._answers.reply_arrived(event.turn, event.reply, event.speaks)
             case LexFailed():
                 self._answers.turn_failed(event.turn, event.error)
-            case LexSpoke():
-                self._mode.speech_arrived(event.turn, event.mulaw)
-            case LexSpeechEnded():
-                self._mode.speech_ended(event.turn)
-            case LexSpeechFailed():
-                self._mode.speech_failed(event.turn)
+            case LexSpoke() if self._voice is not None:
+                self._voice.speech_arrived(event.turn, event.mulaw)
+            case LexSpeechEnded() if self._voice is not None:
+                self._voice.speech_ended(event.turn)
+            case LexSpeechFailed() if self._voice is not None:
+                self._voice.speech_failed(event.turn)
             case SessionFetched():
                 self._start.session_fetched(Session(event.reply))
             case SessionFetchFailed():
                 self._start.session_fetched(Session(None, is_told=False))
+            case _:
+                pass  # audio that Lex was not asked for
 
     def _take_from_process(
         self,
@@ -258,13 +262,13 @@ class CallSession:
 
     def _update_failed(self, number: int) -> None:
         """Note that Twilio did not carry out the UpdateCall `number`. The call goes on, even after last words."""
-        if self._mode.is_finishing or number != self._call.updates:
+        if (self._voice is not None and self._voice.is_finishing) or number != self._call.updates:
             return  # there is a newer document, or will be
         if self.state in (CallState.CLOSING, CallState.LEAVING):
             self._call.move(CallMove.NOT_CARRIED_OUT)
-            self._mode.await_input()
-        elif self._mode.has_reprompts:  # the document does not ask the caller again either
-            self._mode.await_input()
+            self._speaker.await_input()
+        elif self._speaker.has_reprompts:  # the document does not ask the caller again either
+            self._speaker.await_input()
 
     def _pass_silence(self, ms: int) -> None:
         """Hear `ms` of silence, unless the stream has not started."""
@@ -293,11 +297,11 @@ class CallSession:
         """Hear a slice, and do what is due after it."""
         for event in self._hearing.next_slice(self._input.listening):
             self._input.speech_heard(event)
-        self._mode.tick()
+        self._speaker.tick()
         self._input.tick()
         is_filler_due = self._call.now_ms >= self._call.quiet_from_ms + self._filler_ms
         if self._turns.in_flight and self._turns.open is None and is_filler_due:
-            self._mode.play_filler()
+            self._speaker.fill()
         else:
             self._start.tick()
             self._conversation.tick()
@@ -307,7 +311,7 @@ class CallSession:
         self._waiting.clear()
         self._call.move(CallMove.OVER)
         self._turns.drop_all("the call is over")
-        self._mode.end()
+        self._speaker.end()
         self._call.note(
             "info",
             "stream-ended",

@@ -5,7 +5,7 @@ from lexbridge.call.actions import FetchSession
 from lexbridge.call.context import CallContext
 from lexbridge.call.conversation import Conversation
 from lexbridge.call.events import Started
-from lexbridge.call.output.base import ReplyMode
+from lexbridge.call.output.base import Speaker
 from lexbridge.call.replies import Reprompt
 from lexbridge.call.resumption import (
     AnswerLate,
@@ -31,9 +31,9 @@ Lex may still have been busy with the last words that the lost stream brought it
 class StreamStart:
     """Beginning of a stream, which takes what Lex tells of its session."""
 
-    def __init__(self, call: CallContext, mode: ReplyMode, conversation: Conversation) -> None:
+    def __init__(self, call: CallContext, speaker: Speaker, conversation: Conversation) -> None:
         self._call = call
-        self._mode = mode
+        self._speaker = speaker
         self._conversation = conversation
         self._parameters = StreamParameters()
         self._fetched: Reply | None = None  # the last answer in Lex's session when it was told last
@@ -57,7 +57,7 @@ class StreamStart:
             case Beginning.WELCOME:
                 self._welcome()
             case Beginning.GREETED:
-                self._mode.greeting_given()
+                self._speaker.greet()
 
     def session_fetched(self, session: Session) -> None:
         """Go on from what Lex tells of its session."""
@@ -107,7 +107,7 @@ class StreamStart:
             case AskToRepeat():
                 self._fetch_again_at_ms = call.now_ms + FETCH_AGAIN_MS
                 words = [Message(call.rules.phrases.say_it_again)]
-                self._mode.speak(words, to_synthesize=words if resumed.asks_lex else ())
+                self._speaker.speak(words, to_synthesize=words if resumed.asks_lex else ())
             case CarryOut():
                 self._fetch_again_at_ms = call.now_ms + FETCH_AGAIN_MS
                 self._conversation.carry_out(resumed.reply, call.dialog, asks_lex=True)
@@ -125,15 +125,15 @@ class StreamStart:
                 self._welcome()
             case Step.REPEAT_PROMPT:
                 self._conversation.repeat_prompt()
-            case Step.AWAIT_INPUT if self._mode.fetches_session_at_once:
-                self._mode.await_input()
+            case Step.AWAIT_INPUT if self._speaker.is_two_way:
+                self._speaker.await_input()
             case _:
                 pass
 
     def _take_over(self, parameters: StreamParameters) -> None:
-        if self._mode.fetches_session_at_once:
+        if self._speaker.is_two_way:
             self._call.act(FetchSession(self._call.stream.call_sid))
-        self._mode.await_input(parameters.spoken_ms, parameters.reprompts_ms)
+        self._speaker.await_input(parameters.spoken_ms, parameters.reprompts_ms)
 
     def _welcome(self) -> None:
         self._call.turns.begin_dialog(self._call.rules.welcome_intent or "")

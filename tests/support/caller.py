@@ -134,6 +134,21 @@ class Loudspeaker:
         return frame + MULAW_SILENCE * (MULAW_FRAME_BYTES - len(frame)), marks
 
 
+def watch_ticks(session: CallSession) -> None:
+    """Let a tick of the speaker fail that does something before it is due."""
+    speaker, call = session._speaker, session._call
+    tick = speaker.tick
+
+    def watched() -> None:
+        due_ms = speaker.next_due_ms()
+        before = call.state, len(call._actions), call.quiet_from_ms
+        tick()
+        if due_ms is None or due_ms > call.now_ms:
+            assert (call.state, len(call._actions), call.quiet_from_ms) == before, f"it was due at {due_ms} ms"
+
+    speaker.tick = watched  # type: ignore[method-assign]
+
+
 class Caller:
     """Caller who tells a call as a story, and keeps the actions of the session in order.
 
@@ -148,6 +163,7 @@ class Caller:
         self.session = CallSession(
             settings.call_rules, documents, AmplitudeDetector(settings.voice_threshold), phrase_audio
         )
+        watch_ticks(self.session)
         self.actions: list[Action] = []
         self.uploads: list[Upload] = []
         """Every request with audio, in order."""

@@ -1,7 +1,7 @@
 """Output of a call: how the caller hears the bot, which REPLY_MODE decides and the rest of the call need not know.
 
-`CallUpdateMode`: each answer is a document by which Twilio speaks. `StreamMode`: Lex's own audio goes out over the
-socket, and marks tell what the caller has heard.
+`CallUpdateSpeaker`: each answer is a document by which Twilio speaks. `StreamSpeaker`: Lex's own audio goes out over
+the socket, and marks tell what the caller has heard.
 """
 
 from collections.abc import Sequence
@@ -22,27 +22,18 @@ PAUSE_WITHIN_ONSET_MS = 120
 An "s" counts as a pause where it is no louder than the echo might be."""
 
 
-class ReplyMode(Protocol):
-    """Output of one call."""
+class Speaker(Protocol):
+    """Output of one call: what every way to be heard has.
 
-    hears_keys: bool
-    """Whether keys come over the stream. Otherwise a document gathers them."""
-    fetches_session_at_once: bool
-    """Whether a stream that takes a call over needs Lex's session at once, and not only when the caller is silent."""
+    What only audio over the stream has, such as marks, or prompts that are kept back, is the StreamSpeaker's own.
+    """
 
-    @property
-    def stream_outlives_documents(self) -> bool:
-        """Whether a document that ends the call has to stop the stream, because the stream does not end by itself."""
-        ...
+    is_two_way: bool
+    """Whether the stream brings keys and marks, and a document ends it. Otherwise it outlives the documents."""
 
     @property
-    def is_finishing(self) -> bool:
-        """Whether the caller is hearing the last words, and the document that ends the call is still to come."""
-        ...
-
-    @property
-    def may_ask_again(self) -> bool:
-        """Whether a caller who is silent is asked again, because nothing is being said to them."""
+    def is_speaking(self) -> bool:
+        """Whether the caller is to hear something, so that nobody asks them again. Of a document that is not known."""
         ...
 
     @property
@@ -50,7 +41,7 @@ class ReplyMode(Protocol):
         """Whether the document itself asks a silent caller again. The caller may be pressing keys meanwhile."""
         ...
 
-    def greeting_given(self) -> None:
+    def greet(self) -> None:
         """Expect the caller to speak when the greeting is over, with which the call was answered."""
         ...
 
@@ -74,14 +65,6 @@ class ReplyMode(Protocol):
         """Stop what is being said, because the caller begins to speak; unless they must hear it out."""
         ...
 
-    def resume_interrupted(self) -> bool:
-        """Go on with what the caller interrupted by a false alarm. Return False if that is gone."""
-        ...
-
-    def discard_interrupted(self) -> None:
-        """Discard what the caller interrupted."""
-        ...
-
     def speak(
         self, messages: Sequence[Message], speaking_turn: int | None = None, *, to_synthesize: Sequence[Message] = ()
     ) -> None:
@@ -93,19 +76,7 @@ class ReplyMode(Protocol):
         """
         ...
 
-    def is_unheard(self, turn: int) -> bool:
-        """Return whether the answer to `turn` is still to be heard, and nothing of it has been sent to the caller."""
-        ...
-
-    def withhold(self, turn: int, messages: Sequence[Message]) -> None:
-        """Keep `messages`, the answer to `turn`, from the caller until they are spoken after all, or discarded."""
-        ...
-
-    def discard_withheld(self) -> None:
-        """Discard what is withheld."""
-        ...
-
-    def play_filler(self) -> None:
+    def fill(self) -> None:
         """Say that the call is still there, while Lex takes long. The call's state stays as it is."""
         ...
 
@@ -113,28 +84,15 @@ class ReplyMode(Protocol):
         """Speak `messages`, the last of the call, and end it by `last_words`."""
         ...
 
-    def wants_speech(self, turn: int) -> bool:
-        """Return whether Lex's audio for the reply to `turn` is to be heard, or may be."""
-        ...
-
-    def speech_arrived(self, turn: int, mulaw: bytes) -> None:
-        """Take more of Lex's audio for the reply to `turn`: whole frames."""
-        ...
-
-    def speech_ended(self, turn: int) -> None:
-        """Note that all of Lex's audio for the reply to `turn` has come."""
-        ...
-
-    def speech_failed(self, turn: int) -> None:
-        """Note that Lex's audio for the reply to `turn` broke off."""
-        ...
-
-    def mark_reached(self, name: str) -> None:
-        """Note that Twilio has played what was sent before the mark `name`, or dropped it."""
-        ...
-
     def tick(self) -> None:
         """Do what is due, for media time has moved on."""
+        ...
+
+    def next_due_ms(self) -> int | None:
+        """Return the media time up to which `tick` has nothing to do unless something else happens; None: no such time.
+
+        It may have passed already.
+        """
         ...
 
     def end(self) -> None:

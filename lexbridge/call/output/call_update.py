@@ -16,7 +16,7 @@ from lexbridge.audio.hangover import Expected
 from lexbridge.call.context import CallContext
 from lexbridge.call.documents import Document, Opening, Reprompts, speaking_ms
 from lexbridge.call.last_words import LastWords
-from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, ReplyMode
+from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, Speaker
 from lexbridge.call.states import CallState
 from lexbridge.lex.model import Message
 
@@ -32,14 +32,11 @@ LONGEST_KEYS_MS = 120_000
 """Longest time for keying, milliseconds. Then the caller counts as silent."""
 
 
-class CallUpdateMode(ReplyMode):
+class CallUpdateSpeaker(Speaker):
     """Output of a call whose bot is heard by documents."""
 
-    hears_keys = False
-    fetches_session_at_once = False
-    stream_outlives_documents = True
-    is_finishing = False
-    may_ask_again = True
+    is_two_way = False
+    is_speaking = False
 
     def __init__(self, call: CallContext) -> None:
         self._call = call
@@ -53,7 +50,7 @@ class CallUpdateMode(ReplyMode):
     def has_reprompts(self) -> bool:
         return bool(self._reprompts_ms)
 
-    def greeting_given(self) -> None:
+    def greet(self) -> None:
         # The greeting is no answer of the bot: a caller who speaks during it is heard at once, and it goes on.
         self._call.await_input(speaking_ms(self._call.rules.greeting))
 
@@ -94,12 +91,6 @@ class CallUpdateMode(ReplyMode):
         self._speaks = (0, 0)
         call.bot_speaks_until(now_ms)
 
-    def resume_interrupted(self) -> bool:
-        return False
-
-    def discard_interrupted(self) -> None:
-        """Do nothing: what Twilio has stopped is gone."""
-
     def speak(
         self, messages: Sequence[Message], speaking_turn: int | None = None, *, to_synthesize: Sequence[Message] = ()
     ) -> None:
@@ -117,16 +108,7 @@ class CallUpdateMode(ReplyMode):
             call.bot_speaks_until(call.now_ms + document.spoken_ms)
             self.await_input(document.spoken_ms, document.reprompts_ms)
 
-    def is_unheard(self, turn: int) -> bool:
-        return False  # the document goes out as soon as the answer is there
-
-    def withhold(self, turn: int, messages: Sequence[Message]) -> None:
-        """Do nothing: no document has been made of the messages."""
-
-    def discard_withheld(self) -> None:
-        """Do nothing: nothing is kept."""
-
-    def play_filler(self) -> None:
+    def fill(self) -> None:
         call = self._call
         call.note_filler()
         document = self._document([Message(call.rules.phrases.one_moment)])
@@ -136,27 +118,15 @@ class CallUpdateMode(ReplyMode):
     def close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> None:
         self._call.update(last_words.document(self._call.documents, messages))
 
-    def wants_speech(self, turn: int) -> bool:
-        return False
-
-    def speech_arrived(self, turn: int, mulaw: bytes) -> None:
-        """Do nothing: Lex is asked for no audio."""
-
-    def speech_ended(self, turn: int) -> None:
-        """Do nothing: Lex is asked for no audio."""
-
-    def speech_failed(self, turn: int) -> None:
-        """Do nothing: Lex is asked for no audio."""
-
-    def mark_reached(self, name: str) -> None:
-        """Do nothing: a one-way stream has no marks."""
-
     def tick(self) -> None:
         # The document would soon ask the caller again, but they are speaking, or wait for Lex.
         call = self._call
         is_due = self._reprompts_ms and call.now_ms >= self._replace_by_ms
         if is_due and call.state is CallState.LIVE and not call.turns.is_idle:
             self._update(self._document([]))
+
+    def next_due_ms(self) -> int | None:
+        return self._replace_by_ms if self._reprompts_ms and not self._call.turns.is_idle else None
 
     def end(self) -> None:
         """Do nothing: Twilio goes on with the document."""

@@ -40,6 +40,12 @@ class HandOver:
         if (opening := call.next_opening()) is not None:
             self.begin([], opening)
 
+    def next_due_ms(self) -> int | None:
+        """Return the media time at which the call may be handed over if all stays quiet, or None if it is not to be."""
+        if self._call.is_leaving and self._is_allowed:
+            return self._quiet_since_ms + QUIET_BEFORE_HAND_OVER_MS
+        return None
+
     def begin(self, messages: Sequence[Message], opening: Opening) -> None:
         """Hand the call over by a document that says `messages` before it connects the next stream."""
         call = self._call

@@ -10,7 +10,7 @@ from lexbridge.audio.endpointing import Listening
 from lexbridge.call.actions import CancelUtterance, StreamOutput, SynthesizeSpeech
 from lexbridge.call.context import CallContext
 from lexbridge.call.last_words import LastWords
-from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, ReplyMode
+from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, Speaker
 from lexbridge.call.output.hand_over import HandOver
 from lexbridge.call.output.known_speech import KnownSpeech
 from lexbridge.call.output.playback import Playback
@@ -19,12 +19,10 @@ from lexbridge.call.states import CallState
 from lexbridge.lex.model import Message
 
 
-class StreamMode(ReplyMode):
+class StreamSpeaker(Speaker):
     """Output of a call whose bot is heard over the stream."""
 
-    hears_keys = True
-    fetches_session_at_once = True
-    stream_outlives_documents = False
+    is_two_way = True
     has_reprompts = False
 
     def __init__(self, call: CallContext, phrase_audio: Mapping[str, bytes]) -> None:
@@ -39,13 +37,14 @@ class StreamMode(ReplyMode):
 
     @property
     def is_finishing(self) -> bool:
+        """Whether the caller is hearing the last words, and the document that ends the call is still to come."""
         return self._last_words is not None
 
     @property
-    def may_ask_again(self) -> bool:
-        return self._playback.is_empty and self._call.is_idle
+    def is_speaking(self) -> bool:
+        return not self._playback.is_empty
 
-    def greeting_given(self) -> None:
+    def greet(self) -> None:
         self.await_input()  # the greeting is over: its document had to speak before it could connect
 
     def await_input(self, after_ms: int = 0, reprompts_ms: Sequence[int] = ()) -> None:  # noqa: ARG002
@@ -77,6 +76,7 @@ class StreamMode(ReplyMode):
             self._playback.interrupt(self._call.now_ms)
 
     def resume_interrupted(self) -> bool:
+        """Go on with what the caller interrupted by a false alarm. Return False if that is gone."""
         if not self._playback.has_interrupted:
             return False
         if self._call.is_idle:  # else what the caller has said since tells whether it was a false alarm
@@ -85,6 +85,7 @@ class StreamMode(ReplyMode):
         return True
 
     def discard_interrupted(self) -> None:
+        """Discard what the caller interrupted."""
         self._cancel(self._playback.discard_interrupted())
 
     # -- the bot speaks
@@ -108,15 +109,18 @@ class StreamMode(ReplyMode):
         self._play()
 
     def is_unheard(self, turn: int) -> bool:
+        """Return whether the answer to `turn` is still to be heard, and nothing of it has been sent to the caller."""
         return self._playback.is_unheard(turn)
 
     def withhold(self, turn: int, messages: Sequence[Message]) -> None:
+        """Keep `messages`, the answer to `turn`, from the caller until they are spoken after all, or discarded."""
         self._playback.withhold(self._playback.find(turn) or Prompt(turn, messages))  # its audio goes on to arrive
 
     def discard_withheld(self) -> None:
+        """Discard what is withheld."""
         self._cancel(self._playback.discard_withheld())
 
-    def play_filler(self) -> None:
+    def fill(self) -> None:
         words = [Message(self._call.rules.phrases.one_moment)]
         _, unknown = self._known.find(words)
         if self._playback.is_empty and not unknown:  # a document would end the stream, and the turn with it
@@ -129,9 +133,11 @@ class StreamMode(ReplyMode):
         self.speak(messages, speaking_turn)
 
     def wants_speech(self, turn: int) -> bool:
+        """Return whether Lex's audio for the reply to `turn` is to be heard, or may be."""
         return self._playback.find(turn) is not None
 
     def speech_arrived(self, turn: int, mulaw: bytes) -> None:
+        """Take more of Lex's audio for the reply to `turn`: whole frames."""
         prompt = self._playback.find(turn)
         if prompt is not None:
             prompt.push(self._heads.pop(turn, b"") + mulaw)
@@ -142,6 +148,7 @@ class StreamMode(ReplyMode):
                 self._play()
 
     def speech_ended(self, turn: int) -> None:
+        """Note that all of Lex's audio for the reply to `turn` has come."""
         prompt = self._playback.find(turn)
         if prompt is None:
             return
@@ -155,6 +162,7 @@ class StreamMode(ReplyMode):
             self.speech_failed(turn)
 
     def speech_failed(self, turn: int) -> None:
+        """Note that Lex's audio for the reply to `turn` broke off."""
         prompt = self._playback.find(turn)
         if prompt is None:
             return
@@ -168,6 +176,7 @@ class StreamMode(ReplyMode):
         self._play()
 
     def mark_reached(self, name: str) -> None:
+        """Note that Twilio has played what was sent before the mark `name`, or dropped it."""
         self._playback.mark_reached(name, self._call.now_ms)
         self._play()
 
@@ -176,12 +185,20 @@ class StreamMode(ReplyMode):
             if self._playback.expire(self._call.now_ms):
                 self._call.note("warning", "mark-missing")
             self._play()
-        self._hand_over.tick(self.may_ask_again)
+        self._hand_over.tick(self._is_waiting)
+
+    def next_due_ms(self) -> int | None:
+        return self._hand_over.next_due_ms() if self._is_waiting else self._call.now_ms
 
     def end(self) -> None:
         self.discard_interrupted()
         self.discard_withheld()
         self._take_words()
+
+    @property
+    def _is_waiting(self) -> bool:
+        """Whether the caller has nothing to hear, and Lex has nothing to answer."""
+        return self._playback.is_empty and self._call.is_idle
 
     def _has_no_audio(self, prompt: Prompt) -> bool:
         """Return whether `prompt` has words, and Lex has sent no audio of them."""

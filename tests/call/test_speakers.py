@@ -1,0 +1,57 @@
+"""When a speaker has something to do by itself. Every story checks that it does nothing before."""
+
+from tests.support import call_update_stories, stream_stories
+from tests.support.caller import NEXT_STREAM
+
+
+def due_in_ms(caller):
+    """Return in how many milliseconds the speaker may have something to do, or None if nothing has to happen."""
+    due_ms = caller.session._speaker.next_due_ms()
+    return None if due_ms is None else due_ms - caller.session.heard_ms
+
+
+def test_a_document_is_replaced_for_a_caller_who_is_heard():
+    """The document asks a silent caller again, and has to be replaced for one who is heard."""
+    caller = call_update_stories.a_caller_asked_for_keys()
+    assert due_in_ms(caller) is None
+    caller.speaks(100)
+    due_ms = due_in_ms(caller)
+    assert due_ms > 0
+    caller.steps()
+    caller.speaks(due_ms - 20)
+    assert (caller.steps(), due_in_ms(caller)) == ([], 20)
+    caller.speaks(20)
+    assert caller.steps() == ["UpdateCall"]
+    assert due_in_ms(caller) is None
+
+
+def test_a_document_without_reprompts_is_not_replaced():
+    caller = call_update_stories.a_caller_lex_thinks_about()
+    assert due_in_ms(caller) is None
+    caller.lex_says("Which flowers?")
+    caller.speaks(200)
+    assert due_in_ms(caller) is None
+
+
+def test_a_prompt_has_something_due_with_each_frame():
+    caller = stream_stories.a_caller()
+    assert due_in_ms(caller) is None
+    caller.says_something()
+    assert due_in_ms(caller) == 0  # the caller is not idle, so a call that leaves waits anew
+    caller.lex_says_aloud("Which flowers?", ms=400)
+    caller.is_silent(200)
+    assert due_in_ms(caller) == 0
+    caller.is_silent(400)
+    assert due_in_ms(caller) is None
+
+
+def test_a_call_that_leaves_is_handed_over_after_a_second_of_silence():
+    caller = stream_stories.a_caller()
+    caller.speaks(20)  # voiced, but no utterance
+    caller.has_to_leave(NEXT_STREAM)
+    assert due_in_ms(caller) == 1000
+    caller.is_silent(980)
+    assert (caller.steps(), due_in_ms(caller)) == ([], 20)
+    caller.is_silent(20)
+    assert caller.steps() == ["UpdateCall"]
+    assert due_in_ms(caller) is None
