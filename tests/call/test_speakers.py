@@ -45,7 +45,7 @@ def test_a_prompt_has_something_due_with_each_frame():
     assert due_in_ms(caller) is None
 
 
-def test_a_call_that_leaves_is_handed_over_after_a_second_of_silence():
+def test_a_call_that_leaves_is_handed_over_after_a_second():
     caller = stream_stories.a_caller()
     caller.speaks(20)  # voiced, but no utterance
     caller.has_to_leave(NEXT_STREAM)
