@@ -41,7 +41,7 @@ from bench.load.programs import NoCompiler, Place
 from bench.load.report import best_of, document, figures_table, read_document, write_figures
 from bench.load.search import most_calls
 
-QUICK = Times(1.5, 4.0)
+QUICK = Times(2.5, 4.0)
 
 
 def words(text: str) -> list[str]:

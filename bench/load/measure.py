@@ -34,7 +34,7 @@ NOT_SENT_S = 5.0
 class Times:
     """Durations of a run, seconds: before it is measured, and while it is."""
 
-    warm_s: float = 2.0
+    warm_s: float = 3.0
     measured_s: float = 6.0
 
 

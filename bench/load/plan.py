@@ -44,7 +44,7 @@ def _peers(choice: Choice) -> Iterator[Case]:
         yield Case(peer, min(calls, STOCK_CALLS) if peer == "stock" else calls)
 
 
-def everything(calls: Sequence[int] = (400, 1200)) -> list[Case]:
+def everything(calls: Sequence[int] = (400,)) -> list[Case]:
     """Return the cases of the figures in docs/performance.md."""
     silent = Choice(calls, detectors=("amplitude", "adaptive", "hybrid"))
     streamed = Choice(calls, modes=("stream",), peers=())

@@ -171,7 +171,7 @@ def test_frames_of_quiet_lines_are_late_beyond_their_visit() -> None:
     assert beyond_plan_ms(late) == pytest.approx(26)
     assert not limit_of([late], "beyond plan").is_kept
     assert planned_visit_ms(Case("picows", 400)) == 0
-    assert planned_visit_ms(Case(OURS, 400, talks=True)) < planned_visit_ms(case)
+    assert planned_visit_ms(Case(BEFORE, 400)) < planned_visit_ms(case)
 
 
 def test_the_round_with_the_least_cpu_counts() -> None:
