@@ -189,8 +189,14 @@ class Rehearsal:
     """One call with a started stream at a bridge between these doubles. `changes`: settings."""
 
     def __init__(
-        self, lex: RehearsedLex, control: RehearsedControl, limits: Limits | None = None, **changes: str
+        self,
+        lex: RehearsedLex,
+        control: RehearsedControl,
+        limits: Limits | None = None,
+        is_admitted: bool = True,
+        **changes: str,
     ) -> None:
+        """`is_admitted`: whether the token of the stream is valid."""
         set_up = settings(**{"NO_INPUT_S": "120", "BARGE_IN": "off", **changes})
         service = build_service(set_up, lex=lex, call_control=control, deadlines=PATIENT)
         self.calls = service.calls
@@ -198,7 +204,7 @@ class Rehearsal:
         self._said_ms = 0
         self.before = living_greenlets()
         service.bridge.serve(self.socket)
-        token = make_stream_token(TOKEN, CALL_SID, ACCOUNT_SID, now_s=time.time())
+        token = make_stream_token(TOKEN, CALL_SID, ACCOUNT_SID, now_s=time.time()) if is_admitted else "malformed"
         self.socket.sends([start_text({"lexbridge:token": token})])
 
     def speaks(self, voice_ms: int = 1000, silence_ms: int = 700) -> None:
