@@ -4,11 +4,12 @@ import time
 
 import gevent
 
-from lexbridge.audio.vad import Detector, load_detector
+from lexbridge.audio.vad import load_detector
 from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.live_call import LiveCall
 from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.bridge.media_turns import MediaTurns
+from lexbridge.bridge.model_batches import ModelBatches
 from lexbridge.bridge.phrase_audio import PhraseCache
 from lexbridge.bridge.web_socket import WebSocket
 from lexbridge.call.documents import CallDocuments
@@ -20,13 +21,6 @@ from lexbridge.twilio.used_tokens import UsedTokens
 
 START_DEADLINE_S = 10.0
 """The longest wait for a stream's `start` on an open socket, in seconds, because Twilio sends it at once."""
-
-
-class _AtOnce:
-    """A detector whose model, if it has one, runs in the loop, because sessions do not wait for its answers yet."""
-
-    def __init__(self, detector: Detector) -> None:
-        self.is_voiced = detector.is_voiced
 
 
 class Bridge:
@@ -54,17 +48,19 @@ class Bridge:
         self._rules = settings.call_rules
         self._phrases = PhraseCache(lex, settings.phrases, has_limit=settings.max_call_s is not None)
         self._turns = MediaTurns()
+        self._batches = ModelBatches()
         self._running: set[LiveCall] = set()
         self._pulse: gevent.Greenlet[..., None] | None = None
 
     def serve(self, websocket: WebSocket) -> None:
         """Begin to serve a media socket, and return. It is closed at its end. Errors are logged and never raised."""
-        session = CallSession(self._rules, self._documents, _AtOnce(self._new_detector()), self._phrases.audio)
+        session = CallSession(self._rules, self._documents, self._new_detector(), self._phrases.audio)
         if self._settings.reply_mode == "stream":
             self._phrases.learn()
         start_by_s = time.monotonic() + self._start_deadline_s
-        services = self._lex, self._call_control, self._calls, self._used_tokens, self._turns
-        call = LiveCall(session, websocket, self._settings, start_by_s, *services, self._running.discard)
+        services = self._lex, self._call_control, self._calls, self._used_tokens
+        shared = self._turns, self._batches
+        call = LiveCall(session, websocket, self._settings, start_by_s, *services, *shared, self._running.discard)
         self._running.add(call)
         if self._pulse is None:
             self._pulse = gevent.spawn(self._pulse_while_running)

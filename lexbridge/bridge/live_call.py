@@ -22,7 +22,6 @@ import gevent
 from gevent import get_hub
 
 from lexbridge.audio.pcm import FRAME_MS
-from lexbridge.audio.vad.base import Window
 from lexbridge.bridge import stream_stop
 from lexbridge.bridge.action_runner import ActionRunner
 from lexbridge.bridge.call_control import CallControl
@@ -33,6 +32,7 @@ from lexbridge.bridge.lex_requests import LexRequests
 from lexbridge.bridge.live_calls import CallRegistry, LiveStream
 from lexbridge.bridge.media_turns import MediaTurns
 from lexbridge.bridge.media_watch import MediaWatch
+from lexbridge.bridge.model_batches import ModelBatches
 from lexbridge.bridge.next_stream import NextStream
 from lexbridge.bridge.stream_check import StreamCheck, StreamRefused
 from lexbridge.bridge.stream_stop import StreamStop
@@ -78,6 +78,9 @@ MANY_STREAMS_LOST = 5
 The name of its present stream counts the lost ones, and after many of them the call ends at the next loss.
 """
 
+WAITING_MESSAGES = 100
+"""The most messages that a session keeps while a model is asked, before its socket is not read any more."""
+
 _REASONS = {
     close_codes.GOING_AWAY: "service stopped",
     close_codes.INVALID_PAYLOAD: "bad message",
@@ -85,14 +88,6 @@ _REASONS = {
     close_codes.INTERNAL_ERROR: "bug",
 }
 """What `call-left` says of a stream that was closed with each of these codes."""
-
-
-def _judge(window: Window) -> float:
-    """Return the model's probability of speech in `window`."""
-    probability: float | None = None
-    while probability is None:
-        [probability] = window.model.judge([window])
-    return probability
 
 
 class LiveCall:
@@ -109,11 +104,12 @@ class LiveCall:
         calls: CallRegistry,
         used_tokens: UsedTokens,
         turns: MediaTurns,
+        batches: ModelBatches,
         on_end: Callable[["LiveCall"], object],
     ) -> None:
-        """`start_by_s`: when the stream has to have started, in monotonic seconds. `turns`: those of all calls.
+        """`start_by_s`: when the stream has to have started, in monotonic seconds.
 
-        `on_end`: called once, when the call is over.
+        `turns`, `batches`: those of all calls. `on_end`: called once, when the call is over.
         """
         self._session = session
         self._websocket = websocket
@@ -121,12 +117,15 @@ class LiveCall:
         self._calls = calls
         self._call_control = call_control
         self._turns = turns
+        self._batches = batches
         self._on_end = on_end
         self._due_s = start_by_s  # when the stream has to have started, or has to be over
         self._started_s = 0.0
         self._streams_lost = 0
         self._stream: LiveStream | None = None
         self._kept: list[Message] | None = None  # messages behind a start that is being checked, or behind much media
+        self._is_judged = False  # whether the detector's model is being asked about what this call hears next
+        self._waiting = 0  # messages that the session keeps meanwhile
         self._awaits_turn = False  # whether other calls are to have their turn before this one hears on
         self._is_over = False
         self._stop: StreamStop | None = None  # once another stream has the call
@@ -188,7 +187,7 @@ class LiveCall:
         """Look at the clock."""
         if now_s >= self._due_s:
             self._round(self._deadline_passed)
-        elif self._media_watch.is_due(now_s) and self._stop is None and self._kept is None:
+        elif self._media_watch.is_due(now_s) and self._stop is None and self._kept is None and not self._is_judged:
             self._round(self._pulse, now_s)
 
     # -- rounds
@@ -208,17 +207,17 @@ class LiveCall:
         if not actions:
             return
         self._actions.run(actions)
-        # Only the last action can be one of these two, because the call waits for the answer.
-        while actions and isinstance(last := actions[-1], JudgeVoice):
-            self._session.receive(VoiceJudged(_judge(last.window)))
-            actions = self._session.actions()
-            self._actions.run(actions)
-        if actions and isinstance(actions[-1], HearMore):
-            self._await_turn()
-        if opening := self._next_stream.renew(self._session.started):
-            self._session.receive(NextStreamOpened(opening))
+        match actions[-1]:  # no other can be one of these two, because the call waits for the answer
+            case HearMore():
+                self._await_turn()
+            case JudgeVoice(window=window):
+                self._is_judged = True
+                self._batches.ask(window, self.voice_judged)
         if self._session.state is CallState.ENDED and self._stop is None:
             self._end(close_codes.NORMAL)
+            return
+        if opening := self._next_stream.renew(self._session.started):
+            self._session.receive(NextStreamOpened(opening))
 
     def _fail(self, error: Exception) -> None:
         """End the call after `error`, which is being handled: a fault of the peer, or a bug."""
@@ -277,6 +276,11 @@ class LiveCall:
             elif isinstance(message, Pong):
                 self._count_media(now_s)
                 self._pass_silence(self._media_watch.pong_arrived(message.payload))
+        if self._is_judged:
+            self._media_watch.media_arrived(now_s)  # it may be in what the session keeps
+            self._waiting += len(messages)
+            if self._waiting > WAITING_MESSAGES:
+                self._keep([])
         self._count_media(now_s)
 
     def _take_outside(self, messages: list[Message]) -> None:
@@ -310,8 +314,19 @@ class LiveCall:
         """Hear the next slice of what is behind, after other calls had their turn."""
         self._awaits_turn = False
         self._round(self._session.receive, MoreToHear())
-        if not (self._awaits_turn or self._is_over):
+        if not (self._awaits_turn or self._is_judged or self._is_over):
             self._go_on()
+
+    def voice_judged(self, probability: float | None) -> None:
+        """Go on with the model's answer to what the call hears next, or with None if the model failed."""
+        self._is_judged = False
+        self._round(self._session.receive, VoiceJudged(probability))
+        if not (self._awaits_turn or self._is_judged or self._is_over):
+            self._waiting = 0
+            if self._kept is None:
+                self._take_inbox()
+            else:
+                self._go_on()
 
     def _await_turn(self) -> None:
         """Give other calls their turn before the next slice."""
@@ -352,7 +367,7 @@ class LiveCall:
 
     def _take_inbox(self) -> None:
         """Take what has come, unless there is media to be heard before it, or a start to be checked."""
-        while self._inbox and self._kept is None:
+        while self._inbox and self._kept is None and not self._is_judged:
             self._round(self._take, self._inbox.pop(0))
 
     def _take(self, item: InboxItem) -> None:

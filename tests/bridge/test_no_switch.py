@@ -12,15 +12,18 @@ import pytest
 from gevent.exceptions import BlockingSwitchOutError
 from gevent.hub import Hub
 
+from lexbridge.audio.utterance_audio import UtteranceAudio
 from lexbridge.bridge.live_call import LiveCall
 from lexbridge.call.actions import (
     Action,
-    AppendAudio,
     BeginDialog,
     CancelUtterance,
     ClearAudio,
     CloseUtterance,
     FetchSession,
+    FlushUtterance,
+    HearMore,
+    JudgeVoice,
     Note,
     OpenUtterance,
     SendAudio,
@@ -47,14 +50,15 @@ WAYS_IN = [
     (LiveCall, "post"),
     (LiveCall, "pulse"),
     (LiveCall, "hear_more"),
+    (LiveCall, "voice_judged"),
     (LiveCall, "_take_inbox"),
     (LiveCall, "_round"),
     (MediaSocket, "read"),
 ]
 
 EVERY_ACTION: list[Action] = [
-    OpenUtterance(7, "session", None),
-    AppendAudio(7, bytes(320)),
+    OpenUtterance(7, "session", None, UtteranceAudio(SILENCE)),
+    FlushUtterance(7),
     CloseUtterance(7),
     CancelUtterance(7),
     SendKeys(8, "session", None, "12"),
@@ -68,6 +72,7 @@ EVERY_ACTION: list[Action] = [
     SendMark("mark"),
     ClearAudio(),
     Note("info", "handed-over", {}),
+    HearMore(),
 ]
 
 
@@ -118,7 +123,7 @@ def test_the_trap_finds_a_switch(switches: list[str], monkeypatch: pytest.Monkey
 
 @MODES
 def test_no_action_switches(mode: str, switches: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert {type(action) for action in EVERY_ACTION} == set(get_args(Action))
+    assert {type(action) for action in EVERY_ACTION} == set(get_args(Action)) - {JudgeVoice}
     waiting: list[Action] = []
 
     class Scripted(CallSession):
@@ -137,10 +142,10 @@ def test_no_action_switches(mode: str, switches: list[str], monkeypatch: pytest.
     assert switches == []
 
 
-@MODES
-def test_no_conversation_switches(mode: str, switches: list[str]) -> None:
-    """A whole order over real sockets: requests, answers, documents or audio, the log, and the end."""
-    with running(ORDER, REPLY_MODE=mode, lex_voice=HummingVoice()) as rig:
+@pytest.mark.parametrize(("mode", "vad"), [("call-update", "adaptive"), ("stream", "adaptive"), ("stream", "hybrid")])
+def test_no_conversation_switches(mode: str, vad: str, switches: list[str]) -> None:
+    """A whole order over real sockets: requests, answers, documents or audio, models, the log, and the end."""
+    with running(ORDER, REPLY_MODE=mode, VAD=vad, lex_voice=HummingVoice()) as rig:
         rig.ended(rig.place_call(says(*ORDER)))
         assert len(rig.lex.requests) >= len(ORDER)
     assert switches == []
