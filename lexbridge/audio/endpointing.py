@@ -14,7 +14,7 @@ While a prompt plays, a caller has to speak for longer, and louder than the prom
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -170,6 +170,25 @@ class Endpointer:
         if tone is Tone.KEY:
             self._restart_wait()
         return tone is None
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether unvoiced frames change nothing until NoInput is due: the caller does not speak, nor is about to."""
+        return not (self._is_open or self._run_ms or self._ignores_voice)
+
+    @property
+    def due_ms(self) -> float:
+        """Media time at which NoInput comes, infinite if nobody waits for the caller."""
+        return self._no_input_at_ms
+
+    @property
+    def keep(self) -> Callable[[bytes], None]:
+        """Function that keeps an unvoiced frame (mu-law) for `pass_rest`, faster than `push` does."""
+        return self._newest_frames.append
+
+    def pass_rest(self, ms: int) -> None:
+        """Note that `ms` passed at rest, before `due_ms`, in unvoiced frames that `keep` was given."""
+        self.now_ms += ms
 
     def await_input(self, after_ms: int, no_input_ms: int | None = None) -> None:
         """Expect the caller to speak, beginning in `after_ms`.

@@ -70,6 +70,11 @@ class Framer:
         self._frame_bytes = frame_bytes
         self._rest = b""
 
+    @property
+    def has_rest(self) -> bool:
+        """Whether a part of a frame is kept."""
+        return bool(self._rest)
+
     def push(self, audio: bytes) -> Sequence[bytes]:
         """Return the whole frames, in order."""
         if not self._rest and len(audio) == self._frame_bytes:  # the usual case, without a copy

@@ -19,10 +19,11 @@ from lexbridge.call.output.stream import StreamSpeaker
 from lexbridge.call.replies import FetchPrompt, HangUp, Reprompt
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_start import StreamStart
+from lexbridge.call.timed_rule import TimedRule
 from lexbridge.call.turns import Turn
 
 
-class CallerInput:
+class CallerInput(TimedRule):
     """Turns what the caller does into turns, and asks a silent caller again."""
 
     def __init__(
@@ -86,6 +87,9 @@ class CallerInput:
             self._conversation.repeat_prompt()
         elif not self._keys.is_collecting:
             self._speaker.await_input()
+
+    def next_due_ms(self) -> float | None:
+        return self._keys.due_ms if self._keys.is_collecting else None
 
     def tick(self) -> None:
         """Send the keys that are complete because no further key has come in time."""

@@ -38,6 +38,13 @@ CONDITIONS: tuple[Condition, ...] = (
         "a later event is kept until all media before it is heard",
     ),
     Condition(
+        "quiet",
+        ("QuietLane.is_quiet",),
+        "an event after which nobody speaks, keys or waits, and no prompt plays",
+        "the next event that is not a whole unvoiced frame on time, before a rule is due",
+        "the socket is read less often",
+    ),
+    Condition(
         "asking the model",
         ("Hearing.window",),
         "the detector cannot judge a frame without its model",

@@ -15,12 +15,13 @@ from lexbridge.call.last_words import Goodbye, LastWords, TransferTo
 from lexbridge.call.output.base import Speaker
 from lexbridge.call.replies import HangUp, Reprompt, Speak, Transfer
 from lexbridge.call.states import CallMove, CallState
+from lexbridge.call.timed_rule import TimedRule
 from lexbridge.call.turns import Turn
 from lexbridge.errors import LexError
 from lexbridge.lex.model import Message, Reply
 
 
-class Conversation:
+class Conversation(TimedRule):
     """Follower of the bot's replies: it has them spoken, and does what they ask of the call."""
 
     def __init__(self, call: CallContext, speaker: Speaker) -> None:
@@ -106,6 +107,14 @@ class Conversation:
     def say_goodbye(self, words: Sequence[Message]) -> None:
         """End the call with `words`."""
         self._close(words, self._goodbye)
+
+    def next_due_ms(self) -> float | None:
+        call, speaker = self._call, self._speaker
+        is_open = call.state is CallState.LIVE and not speaker.is_speaking and not speaker.has_reprompts
+        reached_ms = limits.reached_at_ms(call.rules, call.dialog.turns_answered, call.age_before_s)
+        if self._is_limit_announced or not is_open or reached_ms is None:
+            return None
+        return max(call.quiet_from_ms, reached_ms)
 
     def tick(self) -> None:
         """End the call if it has lasted long enough, and the caller neither speaks, keys, hears words nor waits."""

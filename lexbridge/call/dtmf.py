@@ -41,6 +41,11 @@ class DtmfCollector:
         """Whether keys were pressed that are not complete yet."""
         return bool(self._keys)
 
+    @property
+    def due_ms(self) -> int:
+        """Time at which the keys collected so far are complete, unless another one comes."""
+        return self._ends_at_ms
+
     def press(self, key: str, now_ms: int, rules: KeyRules) -> str | None:
         """Take a key (one of 0-9, A-D, `*`, `#`). Return all keys if this one completes them, else None.
 

@@ -48,6 +48,17 @@ class InboundAudio:
         self.silent_ms = 0
         """Silence put where no message came, milliseconds."""
 
+    @property
+    def next_at_ms(self) -> float | None:
+        """Timestamp of a whole frame that would follow without a gap; None while only `push` can tell what follows."""
+        return None if self._framer.has_rest else self._heard_to_ms
+
+    def pass_frames(self, count: int) -> None:
+        """Note that `count` messages of one whole frame each came on time, and were taken without `push`."""
+        if count and self._heard_to_ms is not None:
+            self._heard_to_ms += count * FRAME_MS
+            self._late_run_ms, self._made_up_ms = 0.0, 0
+
     def silence(self, ms: int) -> Sequence[bytes]:
         """Return `ms` of silence, in which no message came, as whole frames. A rest of less than a frame is dropped."""
         frames = ms // FRAME_MS

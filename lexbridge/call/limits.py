@@ -1,5 +1,6 @@
 """Limits of a call: MAX_CALL_S and MAX_TURNS. These functions decide; `Conversation` ends the call."""
 
+from lexbridge.audio.pcm import FRAME_MS
 from lexbridge.config.call_rules import CallRules
 
 OVERDUE_S = 60
@@ -11,6 +12,16 @@ def reached_limit(rules: CallRules, turns_answered: int, age_s: float) -> str | 
     if rules.max_turns is not None and turns_answered >= rules.max_turns:
         return "MAX_TURNS"
     return "MAX_CALL_S" if rules.max_call_s is not None and age_s >= rules.max_call_s else None
+
+
+def reached_at_ms(rules: CallRules, turns_answered: int, age_before_s: float) -> float | None:
+    """Return the media time up to which no limit is reached unless Lex answers another turn; None: no such time.
+
+    It is a frame early. `age_before_s`: age of the call when the stream began.
+    """
+    if rules.max_turns is not None and turns_answered >= rules.max_turns:
+        return 0.0
+    return None if rules.max_call_s is None else (rules.max_call_s - age_before_s) * 1000 - FRAME_MS
 
 
 def limit_before_listening(rules: CallRules, turns_answered: int, age_s: float, *, has_pending: bool) -> str | None:

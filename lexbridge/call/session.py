@@ -47,14 +47,17 @@ from lexbridge.call.events import (
     UpdateFailed,
     VoiceJudged,
 )
-from lexbridge.call.hearing import SLICE_MS, Hearing
+from lexbridge.call.filler import Filler
+from lexbridge.call.hearing import SLICE_MS, Answer, Hearing
 from lexbridge.call.lex_answers import LexAnswers
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, Speaker
 from lexbridge.call.output.call_update import CallUpdateSpeaker
 from lexbridge.call.output.stream import StreamSpeaker
+from lexbridge.call.quiet_lane import NEVER_MS, QuietLane
 from lexbridge.call.resumption import Session
 from lexbridge.call.states import CallMove, CallState
 from lexbridge.call.stream_start import StreamStart
+from lexbridge.call.timed_rule import TimedRule
 from lexbridge.config.call_rules import CallRules
 from lexbridge.errors import MediaStreamError
 
@@ -98,7 +101,14 @@ class CallSession:
             self._call, self._speaker, self._voice, self._answers, self._conversation, self._start
         )
         self._waiting: deque[CallEvent] = deque()  # events that came while media had to be heard before them
-        self._filler_ms = round(rules.filler_s * 1000)
+        self._rules: tuple[TimedRule, ...] = (
+            self._speaker,
+            self._input,
+            Filler(self._call, self._speaker),
+            self._start,
+            self._conversation,
+        )
+        self._lane = QuietLane(self._hearing, endpointer)
 
     @property
     def state(self) -> CallState:
@@ -118,24 +128,17 @@ class CallSession:
     @property
     def heard_ms(self) -> int:
         """Media time that was heard, milliseconds; skipped time was heard as silence."""
-        return self._hearing.heard_ms
+        return self._hearing.heard_ms + self._lane.taken_ms
 
     @property
     def media_ms(self) -> int:
         """Media time that has come, heard or not, milliseconds."""
-        return self._hearing.arrived_ms
+        return self._hearing.arrived_ms + self._lane.taken_ms
 
     @property
     def is_quiet(self) -> bool:
         """Whether nothing happens on the line: no speech, no prompt, no keys, no turn."""
-        call = self._call
-        return (
-            call.state is CallState.LIVE
-            and call.is_idle
-            and not call.endpointer.is_voiced
-            and call.now_ms >= call.quiet_from_ms
-            and not self._speaker.is_speaking
-        )
+        return self._lane.is_quiet
 
     def actions(self) -> Sequence[Action]:
         """Return what is to be done now, in order. Each action is returned once."""
@@ -148,10 +151,13 @@ class CallSession:
 
         Raise MediaStreamError if the event cannot come at this point of a stream.
         """
+        if type(event) is Media and self._lane.takes(event):  # nearly every event
+            return
+        answer = self._lane.settle()
         if self._call.state is CallState.ENDED:
             return  # Twilio may have media on its way when it sends `stop`
         if not self._is_behind:
-            self._take(event)
+            self._take(event, answer)
             self._ask_to_go_on()
         elif isinstance(event, MoreToHear | VoiceJudged):
             self._go_on(event)
@@ -159,10 +165,23 @@ class CallSession:
             self._take(event)
         else:
             self._waiting.append(event)
+        self._open_lane()
 
-    def _take(self, event: CallEvent) -> None:
-        if type(event) is Media:  # nearly every event
-            self._media(event)
+    def _open_lane(self) -> None:
+        """Open the quiet lane until a rule is due, if nothing happens on the line."""
+        call = self._call
+        if call.state in (CallState.CONNECTING, CallState.ENDED) or self._is_behind or not call.endpointer.is_at_rest:
+            return
+        due_ms = min((due for rule in self._rules if (due := rule.next_due_ms()) is not None), default=NEVER_MS)
+        is_calm = call.state is CallState.LIVE and call.is_idle and not self._speaker.is_speaking
+        if is_calm and call.now_ms < call.quiet_from_ms:  # Twilio speaks: the line becomes quiet then
+            due_ms, is_calm = min(due_ms, call.quiet_from_ms), False
+        self._lane.open(due_ms, is_quiet=is_calm)
+
+    def _take(self, event: CallEvent, answer: Answer | None = None) -> None:
+        """Take an event. `answer`: the detector's to the frame of a Media, if it was asked already."""
+        if type(event) is Media:
+            self._media(event, answer)
         elif isinstance(event, LexEvent):
             self._take_from_lex(event)
         elif isinstance(event, StreamEvent):
@@ -281,10 +300,10 @@ class CallSession:
             raise MediaStreamError("start came twice")
         self._start.start(started)
 
-    def _media(self, media: Media) -> None:
+    def _media(self, media: Media, answer: Answer | None) -> None:
         if self.state is CallState.CONNECTING:
             raise MediaStreamError("media came before start")
-        self._hearing.push(media)
+        self._hearing.push(media, answer)
         self._hear()
 
     def _odd(self, why: str) -> None:
@@ -297,14 +316,8 @@ class CallSession:
         """Hear a slice, and do what is due after it."""
         for event in self._hearing.next_slice(self._input.listening):
             self._input.speech_heard(event)
-        self._speaker.tick()
-        self._input.tick()
-        is_filler_due = self._call.now_ms >= self._call.quiet_from_ms + self._filler_ms
-        if self._turns.in_flight and self._turns.open is None and is_filler_due:
-            self._speaker.fill()
-        else:
-            self._start.tick()
-            self._conversation.tick()
+        for rule in self._rules:
+            rule.tick()
 
     def _end(self, how: str) -> None:
         self._hearing.drop()

@@ -20,6 +20,7 @@ from lexbridge.call.resumption import (
 )
 from lexbridge.call.states import CallMove, CallState
 from lexbridge.call.stream_parameters import StreamParameters
+from lexbridge.call.timed_rule import TimedRule
 from lexbridge.lex.model import Message, Reply
 
 FETCH_AGAIN_MS = 1000
@@ -28,7 +29,7 @@ FETCH_AGAIN_MS = 1000
 Lex may still have been busy with the last words that the lost stream brought it."""
 
 
-class StreamStart:
+class StreamStart(TimedRule):
     """Beginning of a stream, which takes what Lex tells of its session."""
 
     def __init__(self, call: CallContext, speaker: Speaker, conversation: Conversation) -> None:
@@ -80,6 +81,9 @@ class StreamStart:
             self._fetched = session.reply
         self._asks_again = False
         self._go_on(resumed)
+
+    def next_due_ms(self) -> float | None:
+        return self._fetch_again_at_ms
 
     def tick(self) -> None:
         """Fetch the session again if that is due."""

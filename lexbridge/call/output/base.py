@@ -9,6 +9,7 @@ from typing import Protocol
 
 from lexbridge.audio.endpointing import Listening
 from lexbridge.call.last_words import LastWords
+from lexbridge.call.timed_rule import TimedRule
 from lexbridge.lex.model import Message
 
 UNINTERRUPTED_MS = 500
@@ -22,7 +23,7 @@ PAUSE_WITHIN_ONSET_MS = 120
 An "s" counts as a pause where it is no louder than the echo might be."""
 
 
-class Speaker(Protocol):
+class Speaker(TimedRule, Protocol):
     """Output of one call: what every way to be heard has.
 
     What only audio over the stream has, such as marks, or prompts that are kept back, is the StreamSpeaker's own.
@@ -82,17 +83,6 @@ class Speaker(Protocol):
 
     def close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> None:
         """Speak `messages`, the last of the call, and end it by `last_words`."""
-        ...
-
-    def tick(self) -> None:
-        """Do what is due, for media time has moved on."""
-        ...
-
-    def next_due_ms(self) -> int | None:
-        """Return the media time up to which `tick` has nothing to do unless something else happens; None: no such time.
-
-        It may have passed already.
-        """
         ...
 
     def end(self) -> None:

@@ -1,0 +1,25 @@
+"""The filler: words for a caller who waits long for Lex."""
+
+from lexbridge.call.context import CallContext
+from lexbridge.call.output.base import Speaker
+from lexbridge.call.timed_rule import TimedRule
+
+
+class Filler(TimedRule):
+    """Rule that asks the caller to wait, after FILLER_S of silence on both sides while Lex thinks."""
+
+    def __init__(self, call: CallContext, speaker: Speaker) -> None:
+        self._call = call
+        self._speaker = speaker
+        self._after_ms = round(call.rules.filler_s * 1000)
+
+    def next_due_ms(self) -> float | None:
+        turns = self._call.turns
+        waits = turns.in_flight is not None and turns.open is None
+        return self._call.quiet_from_ms + self._after_ms if waits else None
+
+    def tick(self) -> None:
+        call = self._call
+        is_due = call.now_ms >= call.quiet_from_ms + self._after_ms
+        if is_due and call.turns.in_flight is not None and call.turns.open is None:
+            self._speaker.fill()
