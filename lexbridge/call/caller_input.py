@@ -86,7 +86,7 @@ class CallerInput(TimedRule):
         elif was_collecting and self._call.is_idle:
             self._conversation.repeat_prompt()
         elif not self._keys.is_collecting:
-            self._speaker.await_input()
+            self._call.take_reports(self._speaker.await_input())
 
     def next_due_ms(self) -> float | None:
         return self._keys.due_ms if self._keys.is_collecting else None
@@ -123,8 +123,12 @@ class CallerInput(TimedRule):
         """
         call = self._call
         self._turns.drop_open("it holds only silence")
-        is_resumed = call.is_idle and self._voice is not None and self._voice.resume_interrupted()
-        if call.is_idle and not is_resumed and not self._speaker.is_speaking:
+        if not call.is_idle:
+            return
+        resumed = None if self._voice is None else self._voice.resume_interrupted()
+        if resumed is not None:
+            call.take_reports(resumed)
+        elif not self._speaker.is_speaking:
             call.await_input(max(0, call.quiet_from_ms - call.now_ms))
 
     def _note_utterance(self, turn: Turn, ended: SpeechEnded) -> None:
@@ -146,7 +150,7 @@ class CallerInput(TimedRule):
         """Stop what is said to the caller, who begins to speak or key."""
         self._call.caller_started()
         self._start.caller_started()
-        self._speaker.interrupt()
+        self._call.take_reports(self._speaker.interrupt())
 
     def _no_input(self) -> None:
         """Ask a silent caller again, or say goodbye to them."""
@@ -156,7 +160,9 @@ class CallerInput(TimedRule):
             return
         call.caller_is_silent()
         decision = replies.decide_silence(call.no_inputs, call.dialog, call.rules)
-        by_document = self._speaker.take_reprompt()
+        reports = self._speaker.take_reprompt()
+        by_document = bool(reports)
+        call.take_reports(reports)
         ends_call = isinstance(decision, HangUp)
         call.note("info", "no-input", times=call.no_inputs, ends_call=ends_call, by_document=by_document)
         if by_document:

@@ -12,6 +12,7 @@ from lexbridge.call.dialog import DialogContext
 from lexbridge.call.documents import CallDocuments, Document, Opening
 from lexbridge.call.dtmf import DtmfCollector
 from lexbridge.call.events import Started
+from lexbridge.call.output.reports import CallersTurn, HandedOver, Reports, SpeaksUntil
 from lexbridge.call.states import CALL_MOVES, CallMove, CallState, transition
 from lexbridge.call.stream_parameters import (
     HANDED_OVER,
@@ -169,10 +170,22 @@ class CallContext:
         asked_s = self.dialog.directives.no_input_s
         return round((self.rules.no_input_s if asked_s is None else asked_s) * 1000)
 
-    def await_input(self, after_ms: int = 0) -> None:
+    def await_input(self, after_ms: int = 0, longest_silence_ms: int | None = None) -> None:
         """Expect the caller to speak from `after_ms` from now on, when what is said to them is over."""
         self.quiet_from_ms = max(self.quiet_from_ms, self.now_ms + after_ms)
-        self.endpointer.await_input(after_ms, self.no_input_ms)
+        self.endpointer.await_input(after_ms, self.no_input_ms if longest_silence_ms is None else longest_silence_ms)
+
+    def take_reports(self, reports: Reports) -> None:
+        """Move the call by what the speaker reports."""
+        for report in reports:
+            match report:
+                case SpeaksUntil():
+                    self.bot_speaks_until(report.at_ms)
+                case CallersTurn():
+                    self.await_input(report.after_ms, report.longest_silence_ms)
+                case HandedOver():
+                    self.note("info", "handed-over")
+                    self.move(CallMove.HANDED_OVER)
 
     def send_keys(self, keys: str) -> None:
         """Send Lex `keys`, which are complete, as a turn; if the call is live."""
@@ -212,8 +225,3 @@ class CallContext:
         """Number that a transfer shows as its caller's, or None where Twilio shows the caller's own, if it can."""
         called = StreamParameters.parse(self.stream.parameters).called_number or ""
         return self.rules.transfer_caller_id or (called if is_phone_number(called) else None)
-
-    def begin_hand_over(self) -> None:
-        """Note that the document which hands the call over is on its way."""
-        self.note("info", "handed-over")
-        self.move(CallMove.HANDED_OVER)

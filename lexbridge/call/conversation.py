@@ -74,7 +74,8 @@ class Conversation(TimedRule):
                     call.note("error", "transfer-refused", check="TRANSFER_NUMBERS")
                 if not self._close_at_limit(decision.words, speaking_turn):
                     to_synthesize = reply.messages if asks_lex else ()
-                    self._speaker.speak(decision.words, speaking_turn, to_synthesize=to_synthesize)
+                    reports = self._speaker.speak(decision.words, speaking_turn, to_synthesize=to_synthesize)
+                    self._call.take_reports(reports)
 
     def turn_failed(self, turn: Turn, error: LexError) -> None:
         """Apologise for `turn`, which Lex did not answer, and end the call if it cannot go on."""
@@ -87,22 +88,22 @@ class Conversation(TimedRule):
         if ends_call:
             self.say_goodbye(decision.words)
         elif not self._close_at_limit(decision.words):
-            self._speaker.speak(decision.words)
+            self._call.take_reports(self._speaker.speak(decision.words))
 
     def ask_again(self, reprompt: Reprompt) -> None:
         """Tell the caller that they were not heard, and repeat the bot's last prompt."""
         not_heard, last_prompt = reprompt.not_heard, reprompt.last_prompt
         if not self._close_at_limit([not_heard]):
-            self._speaker.speak([not_heard, *last_prompt], to_synthesize=last_prompt)
+            self._call.take_reports(self._speaker.speak([not_heard, *last_prompt], to_synthesize=last_prompt))
 
     def repeat_prompt(self) -> None:
         """Repeat the bot's last prompt to a caller who has deleted all the keys that they had pressed."""
         if self._close_at_limit([Message(self._call.rules.phrases.not_heard)]):
             return
         if last_prompt := self._call.dialog.last_prompt:
-            self._speaker.speak(last_prompt, to_synthesize=last_prompt)
+            self._call.take_reports(self._speaker.speak(last_prompt, to_synthesize=last_prompt))
         else:
-            self._speaker.await_input()
+            self._call.take_reports(self._speaker.await_input())
 
     def say_goodbye(self, words: Sequence[Message]) -> None:
         """End the call with `words`."""
@@ -169,4 +170,4 @@ class Conversation(TimedRule):
         """Speak `messages`, and then the last words. What the caller says from here on does not reach the bot."""
         self._call.move(CallMove.LAST_WORDS)
         self._call.turns.drop_all("the call is over")
-        self._speaker.close(messages, last_words, speaking_turn)
+        self._call.take_reports(self._speaker.close(messages, last_words, speaking_turn))

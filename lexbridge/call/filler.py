@@ -22,4 +22,4 @@ class Filler(TimedRule):
         call = self._call
         is_due = call.now_ms >= call.quiet_from_ms + self._after_ms
         if is_due and call.turns.in_flight is not None and call.turns.open is None:
-            self._speaker.fill()
+            call.take_reports(self._speaker.fill())

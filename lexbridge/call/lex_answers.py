@@ -121,7 +121,9 @@ class LexAnswers:
         call, turn, reply = self._call, outcome.turn, outcome.reply
         call.go_to(replace(call.dialog, first_attributes=None, checkpoint=reply.checkpoint))
         has_no_words = turn.keys is None and reply.heard_nothing and not reply.dialog_state.is_closed
-        if has_no_words and self._voice is not None and self._voice.resume_interrupted():
+        resumed = self._voice.resume_interrupted() if has_no_words and self._voice is not None else None
+        if resumed is not None:
+            call.take_reports(resumed)
             call.note("info", "false-alarm", turn=turn.number)
         else:
             self._discard_interrupted()

@@ -55,6 +55,7 @@ from lexbridge.call.output.call_update import CallUpdateSpeaker
 from lexbridge.call.output.stream import StreamSpeaker
 from lexbridge.call.quiet_lane import NEVER_MS, QuietLane
 from lexbridge.call.resumption import Session
+from lexbridge.call.speaking import Speaking
 from lexbridge.call.states import CallMove, CallState
 from lexbridge.call.stream_start import StreamStart
 from lexbridge.call.timed_rule import TimedRule
@@ -102,7 +103,7 @@ class CallSession:
         )
         self._waiting: deque[CallEvent] = deque()  # events that came while media had to be heard before them
         self._rules: tuple[TimedRule, ...] = (
-            self._speaker,
+            Speaking(self._call, self._speaker),
             self._input,
             Filler(self._call, self._speaker),
             self._start,
@@ -223,7 +224,7 @@ class CallSession:
             case Stopped():
                 self._end("stopped")
             case Mark() if self._voice is not None:
-                self._voice.mark_reached(event.name)
+                self._call.take_reports(self._voice.mark_reached(event.name))
             case Dtmf():
                 self._input.key_pressed(event.digit)
             case UnknownMessage():
@@ -240,11 +241,11 @@ class CallSession:
             case LexFailed():
                 self._answers.turn_failed(event.turn, event.error)
             case LexSpoke() if self._voice is not None:
-                self._voice.speech_arrived(event.turn, event.mulaw)
+                self._call.take_reports(self._voice.speech_arrived(event.turn, event.mulaw))
             case LexSpeechEnded() if self._voice is not None:
-                self._voice.speech_ended(event.turn)
+                self._call.take_reports(self._voice.speech_ended(event.turn))
             case LexSpeechFailed() if self._voice is not None:
-                self._voice.speech_failed(event.turn)
+                self._call.take_reports(self._voice.speech_failed(event.turn))
             case SessionFetched():
                 self._start.session_fetched(Session(event.reply))
             case SessionFetchFailed():
@@ -285,9 +286,9 @@ class CallSession:
             return  # there is a newer document, or will be
         if self.state in (CallState.CLOSING, CallState.LEAVING):
             self._call.move(CallMove.NOT_CARRIED_OUT)
-            self._speaker.await_input()
+            self._call.take_reports(self._speaker.await_input())
         elif self._speaker.has_reprompts:  # the document does not ask the caller again either
-            self._speaker.await_input()
+            self._call.take_reports(self._speaker.await_input())
 
     def _pass_silence(self, ms: int) -> None:
         """Hear `ms` of silence, unless the stream has not started."""

@@ -58,7 +58,7 @@ class StreamStart(TimedRule):
             case Beginning.WELCOME:
                 self._welcome()
             case Beginning.GREETED:
-                self._speaker.greet()
+                self._call.take_reports(self._speaker.greet())
 
     def session_fetched(self, session: Session) -> None:
         """Go on from what Lex tells of its session."""
@@ -111,7 +111,7 @@ class StreamStart(TimedRule):
             case AskToRepeat():
                 self._fetch_again_at_ms = call.now_ms + FETCH_AGAIN_MS
                 words = [Message(call.rules.phrases.say_it_again)]
-                self._speaker.speak(words, to_synthesize=words if resumed.asks_lex else ())
+                self._call.take_reports(self._speaker.speak(words, to_synthesize=words if resumed.asks_lex else ()))
             case CarryOut():
                 self._fetch_again_at_ms = call.now_ms + FETCH_AGAIN_MS
                 self._conversation.carry_out(resumed.reply, call.dialog, asks_lex=True)
@@ -130,14 +130,14 @@ class StreamStart(TimedRule):
             case Step.REPEAT_PROMPT:
                 self._conversation.repeat_prompt()
             case Step.AWAIT_INPUT if self._speaker.is_two_way:
-                self._speaker.await_input()
+                self._call.take_reports(self._speaker.await_input())
             case _:
                 pass
 
     def _take_over(self, parameters: StreamParameters) -> None:
         if self._speaker.is_two_way:
             self._call.act(FetchSession(self._call.stream.call_sid))
-        self._speaker.await_input(parameters.spoken_ms, parameters.reprompts_ms)
+        self._call.take_reports(self._speaker.await_input(parameters.spoken_ms, parameters.reprompts_ms))
 
     def _welcome(self) -> None:
         self._call.turns.begin_dialog(self._call.rules.welcome_intent or "")

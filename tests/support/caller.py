@@ -49,6 +49,7 @@ from lexbridge.call.events import (
     StreamLost,
     UpdateFailed,
 )
+from lexbridge.call.output.reports import Reports
 from lexbridge.call.session import CallSession
 from lexbridge.call.turns import FLUSH_BYTES
 from lexbridge.errors import LexError
@@ -139,12 +140,13 @@ def watch_ticks(session: CallSession) -> None:
     speaker, call = session._speaker, session._call
     tick = speaker.tick
 
-    def watched() -> None:
+    def watched() -> Reports:
         due_ms = speaker.next_due_ms()
-        before = call.state, len(call._actions), call.quiet_from_ms
-        tick()
+        count = len(call._actions)
+        reports = tick()
         if due_ms is None or due_ms > call.now_ms:
-            assert (call.state, len(call._actions), call.quiet_from_ms) == before, f"it was due at {due_ms} ms"
+            assert (list(reports), len(call._actions)) == ([], count), f"it was due at {due_ms} ms"
+        return reports
 
     speaker.tick = watched  # type: ignore[method-assign]
 

@@ -17,6 +17,7 @@ from lexbridge.call.context import CallContext
 from lexbridge.call.documents import Document, Opening, Reprompts, speaking_ms
 from lexbridge.call.last_words import LastWords
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, Speaker
+from lexbridge.call.output.reports import NO_REPORTS, CallersTurn, HandedOver, Reports, SpeaksUntil
 from lexbridge.call.states import CallState
 from lexbridge.lex.model import Message
 
@@ -50,29 +51,30 @@ class CallUpdateSpeaker(Speaker):
     def has_reprompts(self) -> bool:
         return bool(self._reprompts_ms)
 
-    def greet(self) -> None:
+    def greet(self) -> Reports:
         # The greeting is no answer of the bot: a caller who speaks during it is heard at once, and it goes on.
-        self._call.await_input(speaking_ms(self._call.rules.greeting))
+        return (CallersTurn(speaking_ms(self._call.rules.greeting)),)
 
-    def await_input(self, after_ms: int = 0, reprompts_ms: Sequence[int] = ()) -> None:
+    def await_input(self, after_ms: int = 0, reprompts_ms: Sequence[int] = ()) -> Reports:
         call = self._call
         self._note_speaking(after_ms)
-        call.await_input(after_ms)
         self._reprompts_ms = tuple(reprompts_ms)
         # A caller who may interrupt may also have the end of a prompt cut off by the replacement.
         heard_ms = round(after_ms * SURELY_SPEAKING) if call.may_interrupt else after_ms
         self._replace_by_ms = call.now_ms + max(heard_ms, heard_ms + call.no_input_ms - UPDATE_MS)
+        return (CallersTurn(after_ms),)
 
-    def take_reprompt(self) -> bool:
+    def take_reprompt(self) -> Reports:
         if not self._reprompts_ms:
-            return False
+            return NO_REPORTS
         spoken_ms, *rest = self._reprompts_ms
-        self.await_input(spoken_ms, rest)
-        if not rest:  # the document hangs up after this one, unless the caller is pressing keys
-            keys = self._call.dialog.directives.keys
-            longest_ms = LONGEST_KEYS_MS if keys.longest is None else keys.longest * keys.end_timeout_ms
-            self._call.endpointer.await_input(spoken_ms, min(longest_ms, LONGEST_KEYS_MS))
-        return True
+        reports = self.await_input(spoken_ms, rest)
+        if rest:
+            return reports
+        # The document hangs up after this one, unless the caller is pressing keys.
+        keys = self._call.dialog.directives.keys
+        longest_ms = LONGEST_KEYS_MS if keys.longest is None else keys.longest * keys.end_timeout_ms
+        return (CallersTurn(spoken_ms, min(longest_ms, LONGEST_KEYS_MS)),)
 
     def listening(self) -> Listening | None:
         from_ms, until_ms = self._speaks
@@ -82,48 +84,49 @@ class CallUpdateSpeaker(Speaker):
         onset_ms = self._call.rules.barge_in_ms if now_ms >= from_ms + UNINTERRUPTED_MS else None
         return Listening(onset_ms, PAUSE_WITHIN_ONSET_MS)
 
-    def interrupt(self) -> None:
+    def interrupt(self) -> Reports:
         call, now_ms = self._call, self._call.now_ms
         if not (self._speaks[0] + UNINTERRUPTED_MS <= now_ms < self._speaks[1] and call.may_interrupt):
-            return
+            return NO_REPORTS
         call.note("info", "barged-in", heard_ms=now_ms - self._speaks[0])
         self._update(self._document([]))  # an update without words stops <Say>
         self._speaks = (0, 0)
-        call.bot_speaks_until(now_ms)
+        return (SpeaksUntil(now_ms),)
 
     def speak(
         self, messages: Sequence[Message], speaking_turn: int | None = None, *, to_synthesize: Sequence[Message] = ()
-    ) -> None:
+    ) -> Reports:
         call = self._call
         has_pending = call.turns.has_pending
         opening = call.next_opening() if call.is_leaving and call.turns.is_idle else None
         document = self._document(messages, opening, None if has_pending else self._reprompts())
         self._update(document, hands_over=opening is not None)
+        speaks = SpeaksUntil(call.now_ms + document.spoken_ms)
         if has_pending:
-            call.bot_speaks_until(call.now_ms + document.spoken_ms)
             self._note_speaking(document.spoken_ms)
-        elif opening:
-            call.begin_hand_over()
-        else:
-            call.bot_speaks_until(call.now_ms + document.spoken_ms)
-            self.await_input(document.spoken_ms, document.reprompts_ms)
+            return (speaks,)
+        if opening:
+            return (HandedOver(),)
+        return (speaks, *self.await_input(document.spoken_ms, document.reprompts_ms))
 
-    def fill(self) -> None:
+    def fill(self) -> Reports:
         call = self._call
         call.note_filler()
         document = self._document([Message(call.rules.phrases.one_moment)])
         self._update(document)
-        call.bot_speaks_until(call.now_ms + document.spoken_ms)
+        return (SpeaksUntil(call.now_ms + document.spoken_ms),)
 
-    def close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> None:
+    def close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> Reports:
         self._call.update(last_words.document(self._call.documents, messages))
+        return NO_REPORTS
 
-    def tick(self) -> None:
+    def tick(self) -> Reports:
         # The document would soon ask the caller again, but they are speaking, or wait for Lex.
         call = self._call
         is_due = self._reprompts_ms and call.now_ms >= self._replace_by_ms
         if is_due and call.state is CallState.LIVE and not call.turns.is_idle:
             self._update(self._document([]))
+        return NO_REPORTS
 
     def next_due_ms(self) -> int | None:
         return self._replace_by_ms if self._reprompts_ms and not self._call.turns.is_idle else None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from lexbridge.call.context import CallContext
 from lexbridge.call.documents import Opening
+from lexbridge.call.output.reports import NO_REPORTS, HandedOver, Reports
 from lexbridge.call.states import CallState
 from lexbridge.lex.model import Message
 
@@ -26,7 +27,7 @@ class HandOver:
         """Allow another attempt, because the caller has heard a prompt."""
         self._is_allowed = True
 
-    def tick(self, is_waiting: bool) -> None:
+    def tick(self, is_waiting: bool) -> Reports:
         """Hand the call over if the process leaves and it has been quiet for long enough.
 
         `is_waiting`: the caller has nothing to hear, and Lex has nothing to answer.
@@ -36,9 +37,9 @@ class HandOver:
             self._quiet_since_ms = call.now_ms
         is_quiet = call.now_ms >= self._quiet_since_ms + QUIET_BEFORE_HAND_OVER_MS
         if not (is_quiet and call.is_leaving and self._is_allowed and call.state is CallState.LIVE):
-            return
-        if (opening := call.next_opening()) is not None:
-            self.begin([], opening)
+            return NO_REPORTS
+        opening = call.next_opening()
+        return NO_REPORTS if opening is None else self.begin([], opening)
 
     def next_due_ms(self) -> int | None:
         """Return the media time at which the call may be handed over if all stays quiet, or None if it is not to be."""
@@ -46,12 +47,12 @@ class HandOver:
             return self._quiet_since_ms + QUIET_BEFORE_HAND_OVER_MS
         return None
 
-    def begin(self, messages: Sequence[Message], opening: Opening) -> None:
+    def begin(self, messages: Sequence[Message], opening: Opening) -> Reports:
         """Hand the call over by a document that says `messages` before it connects the next stream."""
         call = self._call
         document = call.documents.connect(
             messages, opening, voice=call.dialog.directives.voice, query=call.progress.query
         )
         call.update(document, hands_over=True)
-        call.begin_hand_over()
         self._is_allowed = False
+        return (HandedOver(),)

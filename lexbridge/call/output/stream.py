@@ -15,6 +15,7 @@ from lexbridge.call.output.hand_over import HandOver
 from lexbridge.call.output.known_speech import KnownSpeech
 from lexbridge.call.output.playback import Playback
 from lexbridge.call.output.prompt import Prompt
+from lexbridge.call.output.reports import NO_REPORTS, CallersTurn, Reports, SpeaksUntil
 from lexbridge.call.states import CallState
 from lexbridge.lex.model import Message
 
@@ -44,14 +45,14 @@ class StreamSpeaker(Speaker):
     def is_speaking(self) -> bool:
         return not self._playback.is_empty
 
-    def greet(self) -> None:
-        self.await_input()  # the greeting is over: its document had to speak before it could connect
+    def greet(self) -> Reports:
+        return self.await_input()  # the greeting is over: its document had to speak before it could connect
 
-    def await_input(self, after_ms: int = 0, reprompts_ms: Sequence[int] = ()) -> None:  # noqa: ARG002
-        self._call.await_input(after_ms)  # the stream brings keys one by one, so no document asks by itself
+    def await_input(self, after_ms: int = 0, reprompts_ms: Sequence[int] = ()) -> Reports:  # noqa: ARG002
+        return (CallersTurn(after_ms),)  # the stream brings keys one by one, so no document asks by itself
 
-    def take_reprompt(self) -> bool:
-        return False
+    def take_reprompt(self) -> Reports:
+        return NO_REPORTS
 
     # -- the caller speaks
 
@@ -66,7 +67,7 @@ class StreamSpeaker(Speaker):
         onset_ms = rules.barge_in_ms if prompt.playing_ms(now_ms) >= UNINTERRUPTED_MS else None
         return Listening(onset_ms, PAUSE_WITHIN_ONSET_MS, echo_rms)
 
-    def interrupt(self) -> None:
+    def interrupt(self) -> Reports:
         prompt = self._playback.playing
         if prompt is not None and self._call.rules.barge_in and prompt.may_interrupt:
             self._call.note("info", "barged-in", heard_ms=prompt.position_ms(self._call.now_ms))
@@ -74,15 +75,16 @@ class StreamSpeaker(Speaker):
         elif prompt is None and self._call.may_interrupt and self._playback.awaits_synthesis:
             # What Lex is still being asked to say is kept too: the caller speaks before they hear it.
             self._playback.interrupt(self._call.now_ms)
+        return NO_REPORTS
 
-    def resume_interrupted(self) -> bool:
-        """Go on with what the caller interrupted by a false alarm. Return False if that is gone."""
+    def resume_interrupted(self) -> Reports | None:
+        """Go on with what the caller interrupted by a false alarm. Return None if that is gone."""
         if not self._playback.has_interrupted:
-            return False
-        if self._call.is_idle:  # else what the caller has said since tells whether it was a false alarm
-            self._playback.resume_interrupted()
-            self._play()
-        return True
+            return None
+        if not self._call.is_idle:  # what the caller has said since tells whether it was a false alarm
+            return NO_REPORTS
+        self._playback.resume_interrupted()
+        return self._play()
 
     def discard_interrupted(self) -> None:
         """Discard what the caller interrupted."""
@@ -92,7 +94,7 @@ class StreamSpeaker(Speaker):
 
     def speak(
         self, messages: Sequence[Message], speaking_turn: int | None = None, *, to_synthesize: Sequence[Message] = ()
-    ) -> None:
+    ) -> Reports:
         if to_synthesize:
             self._send(self._playback.interrupt(self._call.now_ms))
             self.discard_interrupted()
@@ -106,7 +108,7 @@ class StreamSpeaker(Speaker):
                 self._find_other_audio(prompt)
             self._known.last_answer = prompt
             self._playback.add(prompt)
-        self._play()
+        return self._play()
 
     def is_unheard(self, turn: int) -> bool:
         """Return whether the answer to `turn` is still to be heard, and nothing of it has been sent to the caller."""
@@ -120,52 +122,52 @@ class StreamSpeaker(Speaker):
         """Discard what is withheld."""
         self._cancel(self._playback.discard_withheld())
 
-    def fill(self) -> None:
+    def fill(self) -> Reports:
         words = [Message(self._call.rules.phrases.one_moment)]
         _, unknown = self._known.find(words)
-        if self._playback.is_empty and not unknown:  # a document would end the stream, and the turn with it
-            self._call.note_filler()
-            self._play_phrase(words, is_filler=True)
-            self._play()
+        if unknown or not self._playback.is_empty:  # a document would end the stream, and the turn with it
+            return NO_REPORTS
+        self._call.note_filler()
+        self._play_phrase(words, is_filler=True)
+        return self._play()
 
-    def close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> None:
+    def close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> Reports:
         self._last_words = last_words
-        self.speak(messages, speaking_turn)
+        return self.speak(messages, speaking_turn)
 
     def wants_speech(self, turn: int) -> bool:
         """Return whether Lex's audio for the reply to `turn` is to be heard, or may be."""
         return self._playback.find(turn) is not None
 
-    def speech_arrived(self, turn: int, mulaw: bytes) -> None:
+    def speech_arrived(self, turn: int, mulaw: bytes) -> Reports:
         """Take more of Lex's audio for the reply to `turn`: whole frames."""
         prompt = self._playback.find(turn)
-        if prompt is not None:
-            prompt.push(self._heads.pop(turn, b"") + mulaw)
-            if prompt.is_only_silence:
-                self._cancel([turn])
-                self.speech_failed(turn)
-            else:
-                self._play()
+        if prompt is None:
+            return NO_REPORTS
+        prompt.push(self._heads.pop(turn, b"") + mulaw)
+        if prompt.is_only_silence:
+            self._cancel([turn])
+            return self.speech_failed(turn)
+        return self._play()
 
-    def speech_ended(self, turn: int) -> None:
+    def speech_ended(self, turn: int) -> Reports:
         """Note that all of Lex's audio for the reply to `turn` has come."""
         prompt = self._playback.find(turn)
         if prompt is None:
-            return
+            return NO_REPORTS
         if not self._has_no_audio(prompt):
             prompt.complete()
-            self._play()
         elif all(message.is_unvoiced for message in prompt.messages):
             self._find_other_audio(prompt)
-            self._play()
         else:
-            self.speech_failed(turn)
+            return self.speech_failed(turn)
+        return self._play()
 
-    def speech_failed(self, turn: int) -> None:
+    def speech_failed(self, turn: int) -> Reports:
         """Note that Lex's audio for the reply to `turn` broke off."""
         prompt = self._playback.find(turn)
         if prompt is None:
-            return
+            return NO_REPORTS
         if turn > 0:
             self._call.note("warning", "reply-audio-failed", turn=turn, arrived_ms=prompt.arrived_ms)
         is_unvoiced = all(message.is_unvoiced for message in prompt.messages)
@@ -173,19 +175,20 @@ class StreamSpeaker(Speaker):
             prompt.complete()  # the words of what was heard are not known
         else:
             self._find_other_audio(prompt)
-        self._play()
+        return self._play()
 
-    def mark_reached(self, name: str) -> None:
+    def mark_reached(self, name: str) -> Reports:
         """Note that Twilio has played what was sent before the mark `name`, or dropped it."""
         self._playback.mark_reached(name, self._call.now_ms)
-        self._play()
+        return self._play()
 
-    def tick(self) -> None:
+    def tick(self) -> Reports:
+        reports = NO_REPORTS
         if not self._playback.is_empty:
             if self._playback.expire(self._call.now_ms):
                 self._call.note("warning", "mark-missing")
-            self._play()
-        self._hand_over.tick(self._is_waiting)
+            reports = self._play()
+        return [*reports, *self._hand_over.tick(self._is_waiting)]
 
     def next_due_ms(self) -> int | None:
         return self._hand_over.next_due_ms() if self._is_waiting else self._call.now_ms
@@ -231,11 +234,11 @@ class StreamSpeaker(Speaker):
             prompt.complete()
         self._playback.add(prompt)
 
-    def _play(self) -> None:
+    def _play(self) -> Reports:
         """Send what is due of the prompts, and go on when the caller has heard them."""
         call, playback = self._call, self._playback
         if call.state not in (CallState.LIVE, CallState.CLOSING):
-            return
+            return NO_REPORTS
         was_empty = playback.is_empty
         is_busy = call.turns.open is not None or call.keys.is_collecting
         waits = is_busy and call.rules.barge_in and call.state is CallState.LIVE
@@ -244,9 +247,8 @@ class StreamSpeaker(Speaker):
         if output:
             self._note_first_sound()
         if playback.needs_say:
-            self._leave_next_to_say()
-        elif playback.is_empty and not was_empty:
-            self._all_heard()
+            return self._leave_next_to_say()
+        return self._all_heard() if playback.is_empty and not was_empty else NO_REPORTS
 
     def _note_first_sound(self) -> None:
         """Log when the caller begins to hear the prompt that plays."""
@@ -255,7 +257,7 @@ class StreamSpeaker(Speaker):
         if prompt is not None and in_ms is not None:
             self._call.note("debug", "prompt-audible", turn=prompt.turn, in_ms=in_ms, is_filler=prompt.is_filler)
 
-    def _leave_next_to_say(self) -> None:
+    def _leave_next_to_say(self) -> Reports:
         """Have Twilio say what is to be heard next.
 
         That ends the stream: the document says all that was still to be heard, and opens another stream.
@@ -263,25 +265,22 @@ class StreamSpeaker(Speaker):
         opening = self._call.next_opening()
         if self._last_words is not None:
             self._finish(self._last_words, self._take_words())
-        elif self._call.is_idle and opening is not None:
-            self._hand_over.begin(self._take_words(), opening)
-        else:
-            self._playback.take_next()
-            self._call.note("warning", "words-left-out", is_idle=self._call.is_idle)
-            if self._playback.is_empty:
-                self._all_heard()
-            else:
-                self._play()
+            return NO_REPORTS
+        if self._call.is_idle and opening is not None:
+            return self._hand_over.begin(self._take_words(), opening)
+        self._playback.take_next()
+        self._call.note("warning", "words-left-out", is_idle=self._call.is_idle)
+        return self._all_heard() if self._playback.is_empty else self._play()
 
-    def _all_heard(self) -> None:
+    def _all_heard(self) -> Reports:
         """Begin the caller's turn, or end the call: the caller has heard all that was to be said."""
-        call = self._call
-        call.bot_speaks_until(call.now_ms)
+        is_over = SpeaksUntil(self._call.now_ms)
         if self._last_words is not None:
             self._finish(self._last_words, [])
-        elif call.is_idle:  # else the caller has gone on already
+        elif self._call.is_idle:  # else the caller has gone on already
             self._hand_over.allow()
-            self.await_input()
+            return (is_over, *self.await_input())
+        return (is_over,)
 
     def _finish(self, last_words: LastWords, messages: Sequence[Message]) -> None:
         """End or transfer the call. The caller has heard the last words, but for `messages`."""
