@@ -43,6 +43,13 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         packages=PEERS | SYNTHETIC_SPEECH,
         requirements="requirements-bench.txt",
     ),
+    "pieces": Benchmark(
+        "bench.load.pieces",
+        "CPU of each piece of work on a message and on a turn",
+        on_gevent=True,
+        packages=SYNTHETIC_SPEECH | PEERS,
+        requirements="requirements-bench.txt",
+    ),
     "spread": Benchmark("bench.load.spread", "how evenly new calls spread over the workers, and how soon they begin"),
     "stream_mode": Benchmark(
         "bench.load.stream_mode.command",

@@ -27,6 +27,9 @@ HEADING = (
     *("ms a turn", "kB a call", "lost", "core not had"),
 )
 
+PIECES = "pieces.json"
+"""File with the CPU of each piece of work."""
+
 
 def best_of(rounds: Sequence[Figures]) -> Figures:
     """Return the round with the least CPU a message: other work on the machine only adds to it."""
@@ -94,6 +97,14 @@ def write_figures(folder: Path, made: dict[str, Any]) -> None:
         from bench.load.picture import draw
 
         draw(folder / "images" / "load.png", best_figures(made))
+
+
+def pieces_markdown(folder: Path) -> str:
+    """Return the table of the pieces of work that were measured and written to `folder`."""
+    found = json.loads((folder / PIECES).read_text(encoding="utf-8"))
+    made = found["machine"]
+    about = f"{made['processor']}, {made['cores']} cores, Python {made['python']}, load {made['load'][0]}."
+    return f"{about}\n\n{markdown_table(['piece', 'once a', 'hot, us', 'cold, us'], found['rows'])}"
 
 
 def best_figures(made: dict[str, Any]) -> list[Figures]:

@@ -6,7 +6,7 @@ Such a part stands between `<!-- NAME -->` and `<!-- end -->`. tests/test_docs.p
 from collections.abc import Callable, Mapping
 from enum import Enum
 
-from bench.load.report import markdown, read_document
+from bench.load.report import markdown, pieces_markdown, read_document
 from lexbridge.call.attributes import ATTRIBUTES
 from lexbridge.call.conditions import CONDITIONS
 from lexbridge.call.states import CALL_MOVES, TURN_MOVES
@@ -41,6 +41,7 @@ BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("docs/call.md", "call moves"): lambda: diagram(CALL_MOVES),
     ("docs/call.md", "turn moves"): lambda: diagram(TURN_MOVES),
     ("docs/performance.md", "load"): lambda: markdown(read_document(ROOT / "docs")),
+    ("docs/performance.md", "pieces"): lambda: pieces_markdown(ROOT / "docs"),
     ("docs/call.md", "conditions"): conditions_table,
     ("docs/architecture.md", "packages"): drawing,
     ("docs/architecture.md", "imports"): table,
