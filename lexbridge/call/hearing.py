@@ -24,7 +24,7 @@ JUMP_MS = 1000
 The caller may have spoken in so long a gap, or the timestamps are wrong."""
 
 Answer = bool | Window
-"""What a detector says to a frame: whether the frame is voiced, or what its model has to be asked first."""
+"""The answer of a detector to a frame: whether the frame is voiced, or the window that its model has to judge first."""
 
 
 class Hearing:

@@ -171,7 +171,7 @@ class CallSession:
     def _open_lane(self) -> None:
         """Open the quiet lane until a rule is due, if nothing happens on the line."""
         call = self._call
-        if call.state in (CallState.CONNECTING, CallState.ENDED) or self._is_behind or not call.endpointer.is_at_rest:
+        if not call.endpointer.is_at_rest or call.state in (CallState.CONNECTING, CallState.ENDED) or self._is_behind:
             return
         due_ms = min((due for rule in self._rules if (due := rule.next_due_ms()) is not None), default=NEVER_MS)
         is_calm = call.state is CallState.LIVE and call.is_idle and not self._speaker.is_speaking
