@@ -107,6 +107,11 @@ class Loudspeaker:
     def __init__(self) -> None:
         self._queue: deque[bytes | str] = deque()  # audio, mu-law, and the names of marks
 
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is audio that was not played yet."""
+        return any(isinstance(item, bytes) for item in self._queue)
+
     def take(self, action: StreamOutput) -> list[str]:
         """Take what is sent to Twilio. Return the marks that come back at once."""
         match action:
@@ -278,6 +283,11 @@ class Caller:
         """Bring an event to the session, or a message of the media socket as Twilio's text."""
         self.session.receive(parse(message) if isinstance(message, str) else message)
         self._take_actions()
+
+    @property
+    def hears_a_prompt(self) -> bool:
+        """Whether Twilio has audio that the caller has not heard yet."""
+        return self._loudspeaker.has_audio
 
     @property
     def asked(self) -> list[OpenUtterance | SendKeys | BeginDialog]:
