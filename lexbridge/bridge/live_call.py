@@ -234,37 +234,42 @@ class LiveCall:
                 self._end(close_codes.INTERNAL_ERROR)
 
     def _end(self, code: int) -> None:
-        """End the call, and close its socket with `code`."""
+        """End the call, and close its socket with `code`, or with another code after a bug."""
         if self._is_over:
             return
         self._is_over = True
-        if code != close_codes.INTERNAL_ERROR:
-            code = self._end_session(code)
+        try:
+            if code != close_codes.INTERNAL_ERROR:
+                self._end_session()
+        except Exception:
+            self._log.exception("call-broken")
+            code = close_codes.INTERNAL_ERROR
+        try:
+            self._clean_up()
+        except Exception:
+            self._log.exception("call-broken")
+        self._websocket.close(code)
+        if self._stream is not None:
+            self._story.stream_ended(time.monotonic(), _REASONS.get(code))
+        self._on_end(self)
+
+    def _end_session(self) -> None:
+        if self._stream is None:
+            self._session.actions()  # those of a start that was not checked are not carried out
+        self._session.receive(StreamLost())
+        self._actions.run(self._session.actions())
+
+    def _clean_up(self) -> None:
+        """Break off what is under way for the call, so that nothing of it is left."""
         self._inbox.clear()
+        if self._stream is not None:
+            self._calls.remove(self._stream)
         self._lex_requests.cancel_all()
         # Another stream may go on with the call and repeat what the bot said last: no document of this stream may come
         # between.
         self._updates.cancel()
         if self._stop is not None:
             self._stop.cancel()
-        if self._stream is not None:
-            self._calls.remove(self._stream)
-        self._websocket.close(code)
-        if self._stream is not None:
-            self._story.stream_ended(time.monotonic(), _REASONS.get(code))
-        self._on_end(self)
-
-    def _end_session(self, code: int) -> int:
-        """Have the session end. Return `code`, or another one after a bug."""
-        try:
-            if self._stream is None:
-                self._session.actions()  # those of a start that was not checked are not carried out
-            self._session.receive(StreamLost())
-            self._actions.run(self._session.actions())
-        except Exception:
-            self._log.exception("call-broken")
-            return close_codes.INTERNAL_ERROR
-        return code
 
     # -- messages of the socket
 

@@ -125,6 +125,16 @@ def test_a_call_broken_by_a_bug_is_closed_with_1011(monkeypatch: pytest.MonkeyPa
     assert [line["event"] for line in logged() if line["level"] == "error"] == ["call-broken"]
 
 
+def test_a_bug_at_the_end_of_a_call_closes_its_socket(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    """The socket is closed and the call forgotten even if what is under way cannot be broken off."""
+    monkeypatch.setattr("lexbridge.bridge.live_call.LexRequests.cancel_all", lambda _: 1 / 0)
+    call = Rehearsal(RehearsedLex(), RehearsedControl())
+    call.socket.sends([stop_text()])
+    assert call.ended() == 1000
+    assert call.calls.live_calls == 0
+    assert [line["event"] for line in logged() if line["level"] == "error"] == ["call-broken"]
+
+
 def test_a_stream_that_stops_leaves_no_update_under_way() -> None:
     control = RehearsedControl(Event())
     call = Rehearsal(RehearsedLex(rehearsal.says("Which flowers?")), control)
