@@ -3,10 +3,10 @@
 `CallSession` has one way in, `receive`, and one way out, `actions`. It does no I/O and has no clock: time is media
 time. Nothing in it switches greenlets.
 
-The states of the call and of a turn are in `states`; what all rules share is in `context`. What the caller does goes
-through `hearing` and `caller_input`, what Lex answers through `lex_answers`, `joining` and `replies`. How the caller
-hears the bot is up to the `Speaker`, in `output`. `stream_start` begins, or goes on with a call that another stream
-began.
+How a call works is told at the head of `states`; its state is in `context`. What the caller does goes through `hearing`
+and `caller_input`, what Lex answers through `lex_answers`. `stream_start` begins a stream, or goes on with a call that
+another one began. These do what `replies`, `joining`, `limits` and `resumption` decide. `conversation` has words
+spoken, and how the caller hears them is up to the `Speaker`, in `output`.
 """
 
 from collections import Counter, deque
