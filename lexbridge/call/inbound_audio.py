@@ -54,10 +54,9 @@ class InboundAudio:
         return None if self._framer.has_rest else self._heard_to_ms
 
     def pass_frames(self, count: int) -> None:
-        """Note that `count` messages of one whole frame each came on time, and were taken without `push`."""
-        if count and self._heard_to_ms is not None:
-            self._heard_to_ms += count * FRAME_MS
-            self._late_run_ms, self._made_up_ms = 0.0, 0
+        """Note that `count` messages, at least one, of a whole frame each came on time and were taken without `push`."""
+        self._heard_to_ms = (self._heard_to_ms or 0.0) + count * FRAME_MS
+        self._late_run_ms, self._made_up_ms = 0.0, 0
 
     def silence(self, ms: int) -> Sequence[bytes]:
         """Return `ms` of silence, in which no message came, as whole frames. A rest of less than a frame is dropped."""
