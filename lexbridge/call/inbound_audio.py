@@ -54,7 +54,7 @@ class InboundAudio:
         return None if self._framer.has_rest else self._heard_to_ms
 
     def pass_frames(self, count: int) -> None:
-        """Note that `count` messages, at least one, of a whole frame each came on time and were taken without `push`."""
+        """Note that `count` messages of a whole frame each (1 or more) came on time and were taken without `push`."""
         self._heard_to_ms = (self._heard_to_ms or 0.0) + count * FRAME_MS
         self._late_run_ms, self._made_up_ms = 0.0, 0
 
