@@ -146,8 +146,8 @@ def test_a_late_receiver_hears_of_the_end() -> None:
 def test_a_view_may_leave_its_socket_to_a_receiver() -> None:
     """Nothing of the handshake is kept then: neither the handler, nor the request's environ, nor a greenlet."""
 
-    def living(kind: type) -> int:
-        return sum(type(found) is kind for found in gc.get_objects())
+    def greenlets() -> set[gevent.Greenlet[..., object]]:
+        return {found for found in gc.get_objects() if type(found) is gevent.Greenlet and not found.dead}
 
     class Left:
         """A value of the environ."""
@@ -159,11 +159,12 @@ def test_a_view_may_leave_its_socket_to_a_receiver() -> None:
     recorder = Recorder()
     with served(lambda websocket: websocket.deliver_to(recorder), Leaving()) as address:
         gc.collect()
-        before = living(gevent.Greenlet)
+        before = greenlets()
         with RawClient(address, DEADLINE_S) as client:
             assert client.upgrade() == 101
             gc.collect()
-            assert (living(Left), living(gevent.Greenlet)) == (0, before)
+            assert not [found for found in gc.get_objects() if type(found) is Left]
+            assert not greenlets() - before
             client.send(client_message("a") + client_close(4321))
             assert client.end().code == 4321
     assert recorder.told == ["a", None]
