@@ -146,7 +146,7 @@ def test_a_late_receiver_hears_of_the_end() -> None:
 def test_a_view_may_leave_its_socket_to_a_receiver() -> None:
     """Nothing of the handshake is kept then: neither the handler, nor the request's environ, nor a greenlet."""
 
-    def greenlets() -> set[gevent.Greenlet[..., object]]:
+    def greenlets() -> "set[gevent.Greenlet[..., object]]":
         return {found for found in gc.get_objects() if type(found) is gevent.Greenlet and not found.dead}
 
     class Left:
