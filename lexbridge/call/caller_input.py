@@ -15,8 +15,9 @@ from lexbridge.call.context import CallContext
 from lexbridge.call.conversation import Conversation
 from lexbridge.call.lex_answers import LexAnswers
 from lexbridge.call.output.base import Speaker
+from lexbridge.call.output.reports import CallersTurn
 from lexbridge.call.output.stream import StreamSpeaker
-from lexbridge.call.replies import FetchPrompt, HangUp, Reprompt
+from lexbridge.call.replies import FetchPrompt, HangUp
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_start import StreamStart
 from lexbridge.call.timed_rule import TimedRule
@@ -126,10 +127,10 @@ class CallerInput(TimedRule):
         if not call.is_idle:
             return
         resumed = None if self._voice is None else self._voice.resume_interrupted()
-        if resumed is not None:
-            call.take_reports(resumed)
-        elif not self._speaker.is_speaking:
-            call.await_input(max(0, call.quiet_from_ms - call.now_ms))
+        if resumed is None:
+            is_quiet = not self._speaker.is_speaking
+            resumed = [CallersTurn(max(0, call.quiet_from_ms - call.now_ms))] if is_quiet else []
+        call.take_reports(resumed)
 
     def _note_utterance(self, turn: Turn, ended: SpeechEnded) -> None:
         voice_dbfs, line_dbfs = level_percentile_dbfs(turn.audio.mulaw(), 90, 10)
@@ -172,5 +173,5 @@ class CallerInput(TimedRule):
                 self._conversation.say_goodbye(decision.words)
             case FetchPrompt():
                 self._start.fetch_prompt()
-            case Reprompt():
+            case _:  # Reprompt
                 self._conversation.ask_again(decision)

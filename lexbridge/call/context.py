@@ -12,7 +12,7 @@ from lexbridge.call.dialog import DialogContext
 from lexbridge.call.documents import CallDocuments, Document, Opening
 from lexbridge.call.dtmf import DtmfCollector
 from lexbridge.call.events import Started
-from lexbridge.call.output.reports import CallersTurn, HandedOver, Reports, SpeaksUntil
+from lexbridge.call.output.reports import CallersTurn, Reports, SpeaksUntil
 from lexbridge.call.states import CALL_MOVES, CallMove, CallState, transition
 from lexbridge.call.stream_parameters import (
     HANDED_OVER,
@@ -183,7 +183,7 @@ class CallContext:
                     self.bot_speaks_until(report.at_ms)
                 case CallersTurn():
                     self.await_input(report.after_ms, report.longest_silence_ms)
-                case HandedOver():
+                case _:  # HandedOver
                     self.note("info", "handed-over")
                     self.move(CallMove.HANDED_OVER)
 

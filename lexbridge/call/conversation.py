@@ -69,7 +69,7 @@ class Conversation(TimedRule):
                 self._close(decision.words, self._goodbye, speaking_turn if decision.has_audio else None)
             case Transfer():
                 self._transfer(decision, speaking_turn)
-            case Speak():
+            case _:  # Speak
                 if decision.is_transfer_refused:
                     call.note("error", "transfer-refused", check="TRANSFER_NUMBERS")
                 if not self._close_at_limit(decision.words, speaking_turn):

@@ -57,7 +57,7 @@ class StreamStart(TimedRule):
                 self._take_over(parameters)
             case Beginning.WELCOME:
                 self._welcome()
-            case Beginning.GREETED:
+            case _:  # Beginning.GREETED
                 self._call.take_reports(self._speaker.greet())
 
     def session_fetched(self, session: Session) -> None:

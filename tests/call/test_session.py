@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lexbridge.call.actions import CancelUtterance, CloseUtterance, FlushUtterance, Note, OpenUtterance
 from lexbridge.call.attributes import ACTION_ATTRIBUTE, TRANSFER_TO_ATTRIBUTE
+from lexbridge.call.events import Media
 from lexbridge.call.states import CallState
 from lexbridge.errors import LexRejected, LexUnavailable, MediaStreamError
 from tests.support.call_update_stories import BYE, FULFILLED, NUMBER, a_caller, a_caller_lex_thinks_about
@@ -239,3 +240,8 @@ def test_odd_messages_are_dropped_counted_and_noted_once_each():
     assert caller.steps() == ["OpenUtterance 1", "CloseUtterance 1"]
     caller.hangs_up()
     assert caller.note("stream-ended")["odd_messages"] == 4
+
+
+def test_no_audio_of_the_caller_is_in_the_text_of_an_event():
+    """A bug's traceback may show it."""
+    assert repr(Media(20.0, True, b"\xff" * 160)) == "Media(timestamp_ms=20.0, is_inbound=True)"
