@@ -37,7 +37,7 @@ class StreamStart(TimedRule):
         self._speaker = speaker
         self._conversation = conversation
         self._parameters = StreamParameters()
-        self._fetched: Reply | None = None  # the last answer in Lex's session when it was told last
+        self._fetched: Reply | None = None  # the last answer in Lex's session that this stream went on from
         self._fetch_again_at_ms: int | None = None
         self._asks_again = False  # whether to ask the caller again as soon as the last prompt is known
 
@@ -77,7 +77,11 @@ class StreamStart(TimedRule):
         call.go_to(dialog)
         if call.state is CallState.RESUMING:
             call.move(CallMove.LOOKED_UP)
-        if session.is_told:
+        if (
+            standing.state is CallState.RESUMING
+            or standing.dialog.last_prompt is None
+            or isinstance(resumed, AnswerLate)
+        ):
             self._fetched = session.reply
         self._asks_again = False
         self._go_on(resumed)
