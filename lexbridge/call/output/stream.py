@@ -258,10 +258,7 @@ class StreamSpeaker(Speaker):
             self._call.note("debug", "prompt-audible", turn=prompt.turn, in_ms=in_ms, is_filler=prompt.is_filler)
 
     def _leave_next_to_say(self) -> Reports:
-        """Have Twilio say what is to be heard next.
-
-        That ends the stream: the document says all that was still to be heard, and opens another stream.
-        """
+        """Have Twilio say all that was still to be heard, by a document that ends the stream and opens another."""
         opening = self._call.next_opening()
         if self._last_words is not None:
             self._finish(self._last_words, self._take_words())
