@@ -126,7 +126,8 @@ class Endpointer:
         # Emptied when an utterance starts, so that no two share audio.
         self._newest_frames: deque[bytes] = deque(maxlen=(rules.pre_roll_ms + rules.longest_onset_ms) // FRAME_MS)
         self._default_listening = Listening(rules.onset_ms)
-        self._is_open = False
+        self.is_open = False
+        """Whether an utterance is open."""
         self._run_ms = 0  # length of an onset that may open an utterance, with the pauses in it
         self._voiced_ms = 0  # the same without the pauses
         self._unvoiced_ms = 0  # length of the newest pause, in the open utterance or in the onset
@@ -141,16 +142,18 @@ class Endpointer:
         self.now_ms = 0
         """Media time: the length of all frames pushed so far."""
 
-    def push(self, mulaw: bytes, voiced: bool, listening: Listening | None = None) -> Sequence[SpeechEvent]:
+    def push(
+        self, mulaw: bytes, voiced: bool, listening: Listening | None = None, pcm: bytes | None = None
+    ) -> Sequence[SpeechEvent]:
         """Take in the next frame (160 bytes of mu-law) and return the events that it causes, mostly none.
 
         `voiced`: whether the detector hears voice in it. `listening`: the conditions while a prompt plays. None: those
-        of the rules.
+        of the rules. `pcm`: the same frame decoded, if the caller has it.
         """
         self.now_ms += FRAME_MS
         if voiced:
-            voiced = self._is_voice(decode_mulaw(mulaw), listening or self._default_listening)
-        if self._is_open:
+            voiced = self._is_voice(pcm or decode_mulaw(mulaw), listening or self._default_listening)
+        if self.is_open:
             return self._push_in_utterance(mulaw, voiced)
         self._newest_frames.append(mulaw)
         if (voiced or self._run_ms) and (started := self._push_onset(voiced, listening or self._default_listening)):
@@ -174,7 +177,7 @@ class Endpointer:
     @property
     def is_at_rest(self) -> bool:
         """Whether unvoiced frames change nothing until NoInput is due: the caller does not speak, nor is about to."""
-        return not (self._is_open or self._run_ms or self._ignores_voice)
+        return not (self.is_open or self._run_ms or self._ignores_voice)
 
     @property
     def due_ms(self) -> float:
@@ -225,7 +228,7 @@ class Endpointer:
 
         No utterance opens before the line has been unvoiced.
         """
-        self._is_open = False
+        self.is_open = False
         self._run_ms = self._voiced_ms = self._unvoiced_ms = 0
         self._ignores_voice = True
         self._newest_frames.clear()
@@ -256,7 +259,9 @@ class Endpointer:
         self._unvoiced_ms = 0 if voiced else self._unvoiced_ms + FRAME_MS
         question = self._open_question = self._open_question or self._question
         continued = SpeechContinued(mulaw)
-        if self._unvoiced_ms >= question.hangover.length_ms(question.expected, self._spoken_ms, self._longest_pause_ms):
+        if not voiced and self._unvoiced_ms >= question.hangover.length_ms(
+            question.expected, self._spoken_ms, self._longest_pause_ms
+        ):
             return continued, self._end(EndReason.HANGOVER)
         if self._utterance_ms >= question.max_utterance_ms:
             return continued, self._end(EndReason.MAX_LENGTH)
@@ -268,7 +273,7 @@ class Endpointer:
         started = SpeechStarted(self.now_ms - self._run_ms, b"".join(audio))
         self._utterance_ms = len(audio) * FRAME_MS
         self._spoken_ms, self._longest_pause_ms = self._run_ms - self._unvoiced_ms, 0
-        self._is_open, self._run_ms, self._voiced_ms = True, 0, 0
+        self.is_open, self._run_ms, self._voiced_ms = True, 0, 0
         self._open_question = None
         self._newest_frames.clear()
         self._no_input_at_ms = math.inf
@@ -276,6 +281,6 @@ class Endpointer:
 
     def _end(self, reason: EndReason) -> SpeechEnded:
         ended = SpeechEnded(self.now_ms, reason, silent_ms=self._unvoiced_ms)
-        self._is_open = False
+        self.is_open = False
         self._unvoiced_ms = 0
         return ended

@@ -64,8 +64,11 @@ class CallerInput(TimedRule):
                 self._interrupt()
                 if not is_joined:
                     self._turns.speech_started(event.at_ms, event.pre_roll)
+            case SpeechContinued() if (full := self._turns.full) is not None:
+                self._note_utterance(full, SpeechEnded(self._call.now_ms, EndReason.MAX_LENGTH, silent_ms=0))
+                self._turns.split(self._call.now_ms, event.mulaw)
             case SpeechContinued():
-                self._speech_continued(event)
+                self._turns.speech_continued(event.mulaw)
             case SpeechEnded():
                 self._speech_ended(event)
             case _:  # NoInput
@@ -96,14 +99,6 @@ class CallerInput(TimedRule):
         """Send the keys that are complete because no further key has come in time."""
         if self._keys.is_collecting and (keys := self._keys.tick(self._call.now_ms)):
             self._call.send_keys(keys)
-
-    def _speech_continued(self, event: SpeechContinued) -> None:
-        now_ms, turn = self._call.now_ms, self._turns.open
-        if turn is not None and self._turns.is_full:
-            self._note_utterance(turn, SpeechEnded(now_ms, EndReason.MAX_LENGTH, silent_ms=0))
-            self._turns.split(now_ms, event.mulaw)
-        else:
-            self._turns.speech_continued(event.mulaw)
 
     def _speech_ended(self, event: SpeechEnded) -> None:
         turn = self._turns.open

@@ -32,10 +32,17 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "behind",
-        ("Hearing.is_behind", "CallSession._waiting"),
+        ("Backlog.is_behind",),
         "a message brings more media than a slice, or skips much time, or a model has to be asked",
         "the last slice is heard and all events behind it are taken, or the stream ends",
         "a later event is kept until all media before it is heard",
+    ),
+    Condition(
+        "quiet lane open",
+        ("QuietLane.is_open",),
+        "an event after which nobody speaks, no media waits, and no rule is due at once",
+        "the next event that is not a whole unvoiced frame on time, before a rule is due",
+        "such a frame is kept and counted, and nothing else is done",
     ),
     Condition(
         "quiet",
@@ -60,7 +67,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "speaking",
-        ("Endpointer._is_open",),
+        ("Endpointer.is_open",),
         "enough voiced frames: SpeechStarted",
         "the hangover, the longest utterance, or a key",
         "no other utterance opens, and the caller is not taken for silent",

@@ -26,9 +26,6 @@ from lexbridge.config.call_rules import CallRules
 from lexbridge.config.parsers import is_phone_number
 from lexbridge.errors import CallStateError
 
-NO_ACTIONS: Sequence[Action] = ()
-"""Actions after nearly every frame: none."""
-
 
 class CallContext:
     """State of one call, and the means to act. `CallSession` has the rules, a `Speaker` the output."""
@@ -59,7 +56,8 @@ class CallContext:
         """Number of documents made so far, which is also that of the newest."""
         self.dialog = DialogContext()
         """Position of the dialog with the bot."""
-        self._actions: list[Action] = []
+        self.actions: list[Action] = []
+        """What is to be done, in order, until `take_actions`."""
 
     # -- what may happen to the state. Nothing but this class and the session writes it.
 
@@ -109,14 +107,12 @@ class CallContext:
 
     def take_actions(self) -> Sequence[Action]:
         """Return what is to be done now, in order. Each action is returned once."""
-        if not self._actions:  # after nearly every frame
-            return NO_ACTIONS
-        actions, self._actions = self._actions, []
+        actions, self.actions = self.actions, []
         return actions
 
     def act(self, action: Action) -> None:
         """Add `action` to those that are to be done."""
-        self._actions.append(action)
+        self.actions.append(action)
 
     def note(self, level: str, event: str, **fields: Any) -> None:
         """Write a log line, by an action."""

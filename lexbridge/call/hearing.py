@@ -5,9 +5,9 @@ the call are carried out after each slice. A detector with a model also stops th
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from lexbridge.audio.endpointing import Endpointer, Listening, SpeechEvent
+from lexbridge.audio.endpointing import Endpointer, Listening, SpeechContinued, SpeechEvent
 from lexbridge.audio.pcm import FRAME_MS, decode_mulaw
 from lexbridge.audio.vad.base import Detector, ModelDetector, Window
 from lexbridge.call.events import Media
@@ -30,7 +30,8 @@ Answer = bool | Window
 class Hearing:
     """The caller's audio on its way through the detector to the endpointer."""
 
-    def __init__(self, detector: Detector | ModelDetector, endpointer: Endpointer) -> None:
+    def __init__(self, detector: Detector | ModelDetector, endpointer: Endpointer, *, has_echo: bool = True) -> None:
+        """`has_echo`: whether the bot's voice may come back, so that it matters within an utterance how to listen."""
         self.ask: Callable[[bytes], Answer]
         self._decide: Callable[[float | None], bool] | None = None
         if isinstance(detector, ModelDetector):
@@ -38,6 +39,7 @@ class Hearing:
         else:
             self.ask = detector.is_voiced
         self._endpointer = endpointer
+        self._has_echo = has_echo
         self._unheard: deque[bytes] = deque()  # frames, mu-law
         self._answer: bool | None = None  # to the next frame, if the detector was asked before
         self.window: Window | None = None
@@ -60,7 +62,7 @@ class Hearing:
         return bool(self._unheard)
 
     def push(self, media: Media, answer: Answer | None = None) -> None:
-        """Take media. It is heard by `next_slice`.
+        """Take media. It is heard by `hear`.
 
         `answer`: the detector's, if `media` is one frame for which it was asked already. None: it was not.
         """
@@ -79,34 +81,32 @@ class Hearing:
         self._unheard.extend(self.audio.silence(ms))
 
     def take_probability(self, probability: float | None) -> None:
-        """Take the model's judgement of `window`, with which `next_slice` goes on. None: the model failed."""
+        """Take the model's judgement of `window`, with which `hear` goes on. None: the model failed."""
         if self.window is not None and self._decide is not None:
             self.window, self._answer = None, self._decide(probability)
 
-    def next_slice(self, listening: Callable[[], Listening | None]) -> Iterator[SpeechEvent]:
-        """Hear the next SLICE_MS, or up to the next `window`, and yield what the caller does in them.
+    def hear(self, listening: Callable[[], Listening | None], take: Callable[[SpeechEvent], object]) -> bool:
+        """Hear the next SLICE_MS, or up to the next `window`, and give `take` what the caller does in them.
 
-        `listening` tells before each frame how it is to be listened to. What the caller did before has to be dealt with
-        by then, so take each event before the next.
+        `listening` tells how the next frame is to be listened to, after `take` has dealt with what the caller did
+        before. Return whether the caller did more than going on with the open utterance.
         """
-        for _ in range(min(len(self._unheard), SLICE_MS // FRAME_MS)):
-            answer = self._next_answer()
+        unheard, endpointer = self._unheard, self._endpointer
+        did_more = False
+        for _ in range(min(len(unheard), SLICE_MS // FRAME_MS)):
+            pcm = decode_mulaw(unheard[0])
+            answer, self._answer = self._answer, None
             if answer is None:
-                return
-            yield from self._endpointer.push(self._unheard.popleft(), answer, listening())
-
-    def _next_answer(self) -> bool | None:
-        """Return whether the next frame is voiced, or None if the model has to be asked first."""
-        if self.window is not None:
-            return None
-        known, self._answer = self._answer, None
-        if known is not None:
-            return known
-        answer = self.ask(decode_mulaw(self._unheard[0]))
-        if isinstance(answer, Window):
-            self.window = answer
-            return None
-        return answer
+                asked = self.window or self.ask(pcm)
+                if isinstance(asked, Window):
+                    self.window = asked
+                    break
+                answer = asked
+            conditions = listening() if self._has_echo or not endpointer.is_open else None
+            for event in endpointer.push(unheard.popleft(), answer, conditions, pcm):
+                take(event)
+                did_more = did_more or type(event) is not SpeechContinued
+        return did_more
 
     def drop(self) -> None:
         """Drop what was not heard yet."""

@@ -37,6 +37,7 @@ class QuietLane:
         "_keep",
         "_next_at_ms",
         "answer",
+        "is_open",
         "is_quiet",
     )
 
@@ -50,6 +51,8 @@ class QuietLane:
         self._next_at_ms = 0.0  # timestamp of the next frame
         self.answer: Answer | None = None
         """The detector's answer to the frame that `takes` refused, or None if the detector was not asked."""
+        self.is_open = False
+        """Whether media may be taken. It is still True after the last frame that might be."""
         self.is_quiet = False
         """Whether nothing happens on the line, as the last `open` said; False while the lane is closed."""
 
@@ -79,7 +82,7 @@ class QuietLane:
         frames = self._frames - self._frames_left
         answer, self.answer = self.answer, None
         self._frames = self._frames_left = 0
-        self.is_quiet = False
+        self.is_open = self.is_quiet = False
         if frames:
             self._audio.pass_frames(frames)
             self._endpointer.pass_rest(frames * FRAME_MS)
@@ -100,4 +103,5 @@ class QuietLane:
         if frames > 0:
             self._frames = self._frames_left = frames
             self._next_at_ms = next_at_ms
+            self.is_open = True
             self.is_quiet = is_quiet

@@ -9,13 +9,14 @@ another one began. These do what `replies`, `joining`, `limits` and `resumption`
 spoken, and how the caller hears them is up to the `Speaker`, in `output`.
 """
 
-from collections import Counter, deque
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from lexbridge.audio.endpointing import Endpointer, EndpointingRules
-from lexbridge.audio.pcm import FRAME_MS
 from lexbridge.audio.vad import Detector
-from lexbridge.call.actions import Action, HearMore, JudgeVoice
+from lexbridge.call.actions import Action
+from lexbridge.call.backlog import Backlog
 from lexbridge.call.caller_input import CallerInput
 from lexbridge.call.context import CallContext
 from lexbridge.call.conversation import Conversation
@@ -48,7 +49,7 @@ from lexbridge.call.events import (
     VoiceJudged,
 )
 from lexbridge.call.filler import Filler
-from lexbridge.call.hearing import SLICE_MS, Answer, Hearing
+from lexbridge.call.hearing import Answer, Hearing
 from lexbridge.call.lex_answers import LexAnswers
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, Speaker
 from lexbridge.call.output.call_update import CallUpdateSpeaker
@@ -61,6 +62,12 @@ from lexbridge.call.stream_start import StreamStart
 from lexbridge.call.timed_rule import TimedRule
 from lexbridge.config.call_rules import CallRules
 from lexbridge.errors import MediaStreamError
+
+NO_ACTIONS: Sequence[Action] = ()
+"""Actions after nearly every frame: none."""
+
+UNKNOWN_MS = -math.inf
+"""Due time of rules that have to be asked when they are due, milliseconds."""
 
 
 class CallSession:
@@ -86,8 +93,9 @@ class CallSession:
         Twilio says a phrase that is missing, or not there yet.
         """
         self._odd_messages: Counter[str] = Counter()
-        endpointer = Endpointer(_endpointing_rules(rules))
-        self._hearing = Hearing(detector, endpointer)
+        endpointer = self._endpointer = Endpointer(_endpointing_rules(rules))
+        # Only of what is played over the stream it is known when its echo comes, and how loud.
+        self._hearing = Hearing(detector, endpointer, has_echo=rules.reply_mode == "stream")
         self._call = CallContext(rules, documents, endpointer)
         self._turns = self._call.turns
         # The speaker, if the bot is heard over the stream, in Lex's own voice.
@@ -101,7 +109,7 @@ class CallSession:
         self._input = CallerInput(
             self._call, self._speaker, self._voice, self._answers, self._conversation, self._start
         )
-        self._waiting: deque[CallEvent] = deque()  # events that came while media had to be heard before them
+        self._backlog = Backlog(self._hearing, self._hear, self._take, self._call.act)
         self._rules: tuple[TimedRule, ...] = (
             Speaking(self._call, self._speaker),
             self._input,
@@ -109,6 +117,7 @@ class CallSession:
             self._start,
             self._conversation,
         )
+        self._due_ms = UNKNOWN_MS  # media time up to which no rule is due, unless something happens
         self._lane = QuietLane(self._hearing, endpointer)
 
     @property
@@ -143,7 +152,7 @@ class CallSession:
 
     def actions(self) -> Sequence[Action]:
         """Return what is to be done now, in order. Each action is returned once."""
-        return self._call.take_actions()
+        return self._call.take_actions() if self._call.actions else NO_ACTIONS
 
     def receive(self, event: CallEvent) -> None:
         """Take an event, and hear the first slice of its media, if it has any; or keep it, as the class says.
@@ -152,37 +161,47 @@ class CallSession:
 
         Raise MediaStreamError if the event cannot come at this point of a stream.
         """
-        if type(event) is Media and self._lane.takes(event):  # nearly every event
-            return
-        answer = self._lane.settle()
+        lane, answer = self._lane, None
+        if lane.is_open:
+            if type(event) is Media and lane.takes(event):  # nearly every event
+                return
+            answer = lane.settle()
         if self._call.state is CallState.ENDED:
             return  # Twilio may have media on its way when it sends `stop`
-        if not self._is_behind:
-            self._take(event, answer)
-            self._ask_to_go_on()
-        elif isinstance(event, MoreToHear | VoiceJudged):
-            self._go_on(event)
-        elif isinstance(event, StreamLost | CallNotFound):
-            self._take(event)
+        if type(event) is not Media:
+            self._due_ms = UNKNOWN_MS
+        if self._backlog.is_behind and not isinstance(event, StreamLost | CallNotFound):
+            self._backlog.receive(event)
         else:
-            self._waiting.append(event)
-        self._open_lane()
+            self._take(event, answer)
+            if self._hearing.is_behind:
+                self._backlog.ask()
+        if self._due_ms == UNKNOWN_MS or not self._endpointer.is_open:
+            self._look_ahead()
 
-    def _open_lane(self) -> None:
-        """Open the quiet lane until a rule is due, if nothing happens on the line."""
-        call = self._call
-        if not call.endpointer.is_at_rest or call.state in (CallState.CONNECTING, CallState.ENDED) or self._is_behind:
+    def _look_ahead(self) -> None:
+        """Find out when a rule is due next, and open the quiet lane until then if nothing happens on the line."""
+        call, endpointer = self._call, self._endpointer
+        self._due_ms = min((due for rule in self._rules if (due := rule.next_due_ms()) is not None), default=NEVER_MS)
+        if (
+            not endpointer.is_at_rest
+            or call.state in (CallState.CONNECTING, CallState.ENDED)
+            or self._backlog.is_behind
+        ):
             return
-        due_ms = min((due for rule in self._rules if (due := rule.next_due_ms()) is not None), default=NEVER_MS)
+        open_to_ms = self._due_ms
         is_calm = call.state is CallState.LIVE and call.is_idle and not self._speaker.is_speaking
         if is_calm and call.now_ms < call.quiet_from_ms:  # Twilio speaks: the line becomes quiet then
-            due_ms, is_calm = min(due_ms, call.quiet_from_ms), False
-        self._lane.open(due_ms, is_quiet=is_calm)
+            open_to_ms, is_calm = min(open_to_ms, call.quiet_from_ms), False
+        self._lane.open(open_to_ms, is_quiet=is_calm)
 
     def _take(self, event: CallEvent, answer: Answer | None = None) -> None:
         """Take an event. `answer`: the detector's to the frame of a Media, if it was asked already."""
         if type(event) is Media:
-            self._media(event, answer)
+            if self._call.state is CallState.CONNECTING:
+                raise MediaStreamError("media came before start")
+            self._hearing.push(event, answer)
+            self._hear()
         elif isinstance(event, LexEvent):
             self._take_from_lex(event)
         elif isinstance(event, StreamEvent):
@@ -190,32 +209,15 @@ class CallSession:
         else:
             self._take_from_process(event)
 
-    @property
-    def _is_behind(self) -> bool:
-        """Whether media has come that was not heard yet, or events have that were not taken."""
-        return self._hearing.is_behind or bool(self._waiting)
-
-    def _go_on(self, event: MoreToHear | VoiceJudged) -> None:
-        """Hear a slice of what waits, and take the events behind it, if `event` is what the call waits for."""
-        if isinstance(event, VoiceJudged) != (self._hearing.window is not None):
-            return
-        if isinstance(event, VoiceJudged):
-            self._hearing.take_probability(event.probability)
-        until_ms = self._hearing.heard_ms + SLICE_MS
-        if self._hearing.is_behind:
-            self._hear()
-        for _ in range(min(len(self._waiting), SLICE_MS // FRAME_MS)):
-            if self._hearing.is_behind or self._hearing.heard_ms >= until_ms or not self._waiting:
-                break
-            self._take(self._waiting.popleft())
-        self._ask_to_go_on()
-
-    def _ask_to_go_on(self) -> None:
-        """Ask for the event with which the hearing goes on, if media or events wait."""
-        if self._hearing.window is not None:
-            self._call.act(JudgeVoice(self._hearing.window))
-        elif self._is_behind:
-            self._call.act(HearMore())
+    def _hear(self) -> None:
+        """Hear a slice, and do what is due after it."""
+        endpointer = self._endpointer
+        did_more = self._hearing.hear(self._input.listening, self._input.speech_heard)
+        # A caller who goes on to speak changes no due time. One who may be about to begin does.
+        if did_more or not endpointer.is_open or endpointer.now_ms >= self._due_ms:
+            for rule in self._rules:
+                rule.tick()
+            self._due_ms = UNKNOWN_MS
 
     def _take_from_stream(self, event: StreamEvent) -> None:
         match event:
@@ -301,28 +303,14 @@ class CallSession:
             raise MediaStreamError("start came twice")
         self._start.start(started)
 
-    def _media(self, media: Media, answer: Answer | None) -> None:
-        if self.state is CallState.CONNECTING:
-            raise MediaStreamError("media came before start")
-        self._hearing.push(media, answer)
-        self._hear()
-
     def _odd(self, why: str) -> None:
         """Count a message that cannot be read, and log the first of its kind."""
         self._odd_messages[why] += 1
         if self._odd_messages[why] == 1:
             self._call.note("warning", "odd-message", why=why)
 
-    def _hear(self) -> None:
-        """Hear a slice, and do what is due after it."""
-        for event in self._hearing.next_slice(self._input.listening):
-            self._input.speech_heard(event)
-        for rule in self._rules:
-            rule.tick()
-
     def _end(self, how: str) -> None:
-        self._hearing.drop()
-        self._waiting.clear()
+        self._backlog.drop()
         self._call.move(CallMove.OVER)
         self._turns.drop_all("the call is over")
         self._speaker.end()

@@ -61,8 +61,8 @@ class Turn:
     """Whether the turn begins with what did not fit into the one before, which may be nothing but silence."""
     joined_bytes: int = 0
     """Length of the audio that belongs to the turn before, which Lex has answered, mu-law."""
-    flushed_bytes: int = 0
-    """Length of the audio that Lex has been sent, mu-law."""
+    unsent_bytes: int = 0
+    """Length of the audio that the request to Lex has not been told of, mu-law."""
     checkpoint: Checkpoint | None = field(default=None, repr=False)
     """Point to which Lex's session is restored before the turn is sent."""
     waited_ms: int = 0
@@ -108,9 +108,11 @@ class Turns:
         return self._queue[0] if self._queue and self._queue[0].is_continuation else None
 
     @property
-    def is_full(self) -> bool:
-        """Whether the open turn was joined and is now as long as Lex takes. The endpointer cannot know that."""
-        return self.open is not None and self.open.is_joined and len(self.open.audio) >= self._longest_bytes
+    def full(self) -> Turn | None:
+        """The open turn, if it was joined and is now as long as Lex takes. The endpointer cannot know that."""
+        turn = self.open
+        is_full = turn is not None and turn.is_joined and len(turn.audio) >= self._longest_bytes
+        return turn if is_full else None
 
     def fits(self, before: Turn, audio: Sized) -> bool:
         """Return whether `audio`, mu-law, may be the next piece of `before`."""
@@ -141,8 +143,10 @@ class Turns:
         turn.audio.append(mulaw)
         if turn is not self.in_flight:
             self._refuse_join_if_too_long(turn)
-        elif len(turn.audio) >= turn.flushed_bytes + FLUSH_BYTES:
-            turn.flushed_bytes = len(turn.audio)
+            return
+        turn.unsent_bytes += len(mulaw)
+        if turn.unsent_bytes >= FLUSH_BYTES:
+            turn.unsent_bytes = 0
             self._act(FlushUtterance(turn.number))
 
     def split(self, at_ms: int, mulaw: bytes) -> None:
@@ -280,7 +284,7 @@ class Turns:
         elif turn.keys is not None:
             self._act(SendKeys(*head, turn.keys))
         else:
-            turn.flushed_bytes = len(turn.audio)  # a request reads what is there without being told
+            turn.unsent_bytes = 0  # a request reads what is there without being told
             self._act(OpenUtterance(*head, turn.audio, turn.checkpoint, turn.waited_ms))
             if turn.is_complete:
                 self._act(CloseUtterance(turn.number))

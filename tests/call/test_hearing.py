@@ -20,7 +20,9 @@ def heard(hearing, mulaw=b""):
     """Return the events of the next slice, after `mulaw` has come."""
     if mulaw:
         hearing.push(Media(None, True, mulaw))
-    return [type(event) for event in hearing.next_slice(lambda: None)]
+    events = []
+    hearing.hear(lambda: None, events.append)
+    return [type(event) for event in events]
 
 
 def test_frames_that_need_no_model_are_heard_at_once():

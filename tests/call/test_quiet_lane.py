@@ -81,9 +81,9 @@ PHRASE_AUDIO = {ONE_MOMENT: tone(300), NOT_HEARD: tone(400)}
 
 
 class WithoutLane(CallSession):
-    """A session whose lane never opens."""
+    """A session whose lane never opens, and that asks each rule at each frame whether anything is due."""
 
-    def _open_lane(self) -> None:
+    def _look_ahead(self) -> None:
         pass
 
 

@@ -147,10 +147,10 @@ def watch_ticks(session: CallSession) -> None:
 
     def watched() -> Reports:
         due_ms = speaker.next_due_ms()
-        count = len(call._actions)
+        count = len(call.actions)
         reports = tick()
         if due_ms is None or due_ms > call.now_ms:
-            assert (list(reports), len(call._actions)) == ([], count), f"it was due at {due_ms} ms"
+            assert (list(reports), len(call.actions)) == ([], count), f"it was due at {due_ms} ms"
         return reports
 
     speaker.tick = watched  # type: ignore[method-assign]
