@@ -23,8 +23,6 @@ class Case:
     workers: int = 1
     tls: bool = False
     """Whether Lex and Twilio are asked over TLS."""
-    transport: str = "boto3"
-    """Value of LEX_TRANSPORT: what sends the turns to Lex."""
     watched: bool = False
     """Whether a timer in the workers notes the stalls of their loops, which costs some CPU."""
 
@@ -41,7 +39,6 @@ class Case:
         words = [self.server, self.detector]
         words += ["stream"] if self.mode == "stream" else []
         words += ["TLS"] if self.tls else []
-        words += [self.transport] if self.transport != "boto3" else []
         words += [f"{self.workers} workers"] if self.workers > 1 else []
         words += ["watched"] if self.watched else []
         return " ".join(words)

@@ -78,7 +78,6 @@ def _parser() -> ArgumentParser:
         ("--detectors", words, "amplitude", "amplitude, adaptive, hybrid, ..."),
         ("--modes", words, "call-update", "call-update, stream"),
         ("--workers", numbers, "1", "numbers of workers"),
-        ("--transports", words, "boto3", "boto3, direct: what sends turns to Lex"),
         ("--peers", words, ",".join(PEERS), "none, or some of these"),
     ]
     for name, kind, default, what in lists:
@@ -113,7 +112,7 @@ def _progress(text: str) -> None:
 async def _run(options: Namespace, place: Place) -> int:
     times, rounds = (QUICK, 1) if options.quick else (Times(measured_s=options.seconds), options.rounds)
     settings = settings_from(options.setting)
-    names = ("calls", "sounds", "detectors", "modes", "workers", "peers", "transports")
+    names = ("calls", "sounds", "detectors", "modes", "workers", "peers")
     fields = {name: getattr(options, name) for name in names}
     choice = Choice(**fields, tls=options.tls, watched=options.watched, before=options.before is not None)
     chosen = everything() if options.everything else cases(choice)

@@ -14,8 +14,8 @@ MOST_AGE_MS = 25.0
 """Longest time, at the 99th percentile, that frames wait beyond the planned interval of the visits, ms."""
 MOST_CLOSED_MS = 25.0
 """Longest time, at the median, from the end of the hangover to the end of the request to Lex, ms."""
-MOST_TURN_IN_MESSAGES = {"boto3": 1000.0, "direct": 667.0}
-"""CPU of a turn over TLS by what sends it, in media messages of picows: 9 and 6 ms where one of those costs 9 us."""
+MOST_TURN_IN_MESSAGES = 1000.0
+"""CPU of a turn over TLS, in media messages of picows: 9 ms where one of those costs 9 us."""
 MOST_KB = {False: 35.0, True: 100.0}
 """Memory of a call, kB, by whether it talks."""
 FROM_CALLS = 200
@@ -90,7 +90,7 @@ def _of_cost(figures: Figures, by_case: dict[Case, Figures]) -> Iterator[Limit]:
             yield Limit(
                 f"{title}: a turn / message of picows",
                 1000 * cost_ms / picows.us_a_message,
-                MOST_TURN_IN_MESSAGES[case.transport],
+                MOST_TURN_IN_MESSAGES,
             )
         return
     if case.watched or case.workers > 1:

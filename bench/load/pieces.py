@@ -156,14 +156,12 @@ def pieces(settings: Settings, url: str) -> Iterator[Piece]:
     yield Piece("2 s of Lex's voice to 8 kHz", "turn, stream mode", resampling(), 50)
     control = TwilioCallControl(settings)
     yield Piece("call update", "turn", lambda: control.update(SIDS[0], SIDS[1], DOCUMENT, log), 100)
-    for transport in ("boto3", "direct"):
-        yield Piece(f"turn to Lex, {transport}", "turn", asking(url, transport, utterance, log), 5, 10)
+    yield Piece("turn to Lex", "turn", asking(url, utterance, log), 5, 10)
 
 
-def asking(url: str, transport: str, mulaw: bytes, log: logs.Log) -> Callable[[], object]:
+def asking(url: str, mulaw: bytes, log: logs.Log) -> Callable[[], object]:
     """Return the work of a turn to Lex whose utterance is complete."""
-    settings = settings_of(url, LEX_TRANSPORT=transport)
-    lex = make_lex_runtime(settings, Deadlines(answer_s=10.0))
+    lex = make_lex_runtime(settings_of(url), Deadlines(answer_s=10.0))
 
     def ask() -> None:
         utterance = Utterance(UtteranceAudio(mulaw))
@@ -174,10 +172,10 @@ def asking(url: str, transport: str, mulaw: bytes, log: logs.Log) -> Callable[[]
     return ask
 
 
-def settings_of(url: str, **others: str) -> Settings:
+def settings_of(url: str) -> Settings:
     """Return the settings of a service between the stand-in for Lex and Twilio at `url`."""
     environment = service_settings(
-        v2_bot("ABCDEFGHIJ"), lex_url=url, twilio_url=url, URL="https://voice.example.com", MAX_CALLS="100", **others
+        v2_bot("ABCDEFGHIJ"), lex_url=url, twilio_url=url, URL="https://voice.example.com", MAX_CALLS="100"
     )
     os.environ.update(environment)  # boto3 reads the addresses of Lex there
     return read_settings(environment)

@@ -21,7 +21,6 @@ class Choice:
     workers: Sequence[int] = (1,)
     peers: Sequence[str] = PEERS
     tls: bool = False
-    transports: Sequence[str] = ("boto3",)
     watched: bool = False
     before: bool = False
 
@@ -33,9 +32,8 @@ def cases(choice: Choice) -> list[Case]:
     for calls, sound, detector, mode, workers in combined:
         talks = sound == "talking"
         case = Case(OURS, calls, talks, detector, mode, workers, watched=choice.watched)
-        # Only a turn asks Lex, so that neither TLS nor the transport means anything to silent calls.
-        asks = [replace(case, tls=choice.tls, transport=name) for name in choice.transports] if talks else [case]
-        found += [replace(asks[0], server=BEFORE, transport="boto3"), *asks] if choice.before else asks
+        case = replace(case, tls=choice.tls and talks)  # only a turn asks Lex
+        found += [replace(case, server=BEFORE), case] if choice.before else [case]
     return found
 
 
@@ -51,6 +49,6 @@ def everything(calls: Sequence[int] = (400,)) -> list[Case]:
     talking = Choice((200,), sounds=("silent", "talking"), modes=("call-update", "stream"), peers=())
     hybrid = Choice((100,), sounds=("silent", "talking"), detectors=("hybrid",), peers=())
     watched = Choice((1000,), watched=True, peers=())
-    over_tls = Choice((200,), sounds=("talking",), tls=True, transports=("boto3", "direct"), peers=("picows",))
+    over_tls = Choice((200,), sounds=("talking",), tls=True, peers=("picows",))
     found = [case for choice in (silent, streamed, talking, over_tls, hybrid, watched) for case in cases(choice)]
     return list(dict.fromkeys(found))

@@ -98,8 +98,6 @@ def service(
         NO_INPUT_S="120",
         LOG_LEVEL="INFO",
     )
-    if case.transport != "boto3":  # a service of before does not know the setting
-        environment["LEX_TRANSPORT"] = case.transport
     if case.tls:
         environment["AWS_CA_BUNDLE"] = str(place.file("certificate.pem"))
     root = place.before if case.server == BEFORE and place.before else ROOT

@@ -57,14 +57,6 @@ class Settings(CallRules):
         "boto3 reads it by itself",
         secret=True,
     )
-    lex_transport: Literal["boto3", "direct"] = setting(
-        "LEX_TRANSPORT",
-        one_of("boto3", "direct"),
-        Group.BOT,
-        "What sends the turns to Lex. `direct`: lexbridge itself, in the bytes that boto3 would send and over its "
-        "connections, for less CPU a turn; boto3 sends all else, and the turns too where a proxy is between",
-        default="boto3",
-    )
     twilio_auth_token: str = setting(
         "TWILIO_AUTH_TOKEN",
         auth_token("must be the auth token of the Twilio console"),

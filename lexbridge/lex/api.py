@@ -1,12 +1,9 @@
 """The API of one generation of Lex, as `client` uses it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from lexbridge.lex.model import Checkpoint, Message, Reply
-
-SendTurn = Callable[..., Mapping[str, Any]]
-"""A function like boto3's method that sends a turn: the same parameters, the same result, the same errors."""
 
 
 class LexApi(Protocol):

@@ -15,10 +15,8 @@ from lexbridge.config.bots import LexV1Bot
 from lexbridge.config.reading import TEMPORARY_KEY, session_token_missing
 from lexbridge.config.settings import Settings
 from lexbridge.errors import ConfigError, Problem
-from lexbridge.lex.api import LexApi
 from lexbridge.lex.aws_clock import follow_aws_clock
 from lexbridge.lex.client import LexClient
-from lexbridge.lex.direct import DirectTurns
 from lexbridge.lex.runtime import Deadlines
 from lexbridge.lex.v1 import LexV1
 from lexbridge.lex.v2 import LexV2
@@ -121,13 +119,6 @@ def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> LexClient:
     with _boto3_settled():
         client = session.client(service_of(settings), config=config)
     cap_lex(client)
-    clock = follow_aws_clock(client)
-    is_direct = settings.lex_transport == "direct"
-    api: LexApi
-    if isinstance(settings.bot, LexV1Bot):
-        direct = DirectTurns(client, "PostContent", session.get_credentials(), clock) if is_direct else None
-        api = LexV1(client, settings.bot, direct)
-    else:
-        direct = DirectTurns(client, "RecognizeUtterance", session.get_credentials(), clock) if is_direct else None
-        api = LexV2(client, settings.bot, direct)
+    follow_aws_clock(client)
+    api = LexV1(client, settings.bot) if isinstance(settings.bot, LexV1Bot) else LexV2(client, settings.bot)
     return LexClient(api, deadlines, speaks=settings.reply_mode == "stream")

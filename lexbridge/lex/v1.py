@@ -8,7 +8,7 @@ from typing import Any
 from lexbridge.config.bots import LexV1Bot
 from lexbridge.errors import LexUnreadable
 from lexbridge.lex.answer_parts import AnswerParts
-from lexbridge.lex.api import LexApi, SendTurn
+from lexbridge.lex.api import LexApi
 from lexbridge.lex.content_types import PCM, TEXT
 from lexbridge.lex.decoding import ELICITING, TRANSCRIPT, ReplyMessages, make_checkpoint
 from lexbridge.lex.model import Checkpoint, DialogState, Message, Reply
@@ -30,10 +30,9 @@ class LexV1(LexApi):
 
     settings = "LEX_BOT_NAME, LEX_BOT_ALIAS, AWS_REGION"
 
-    def __init__(self, client: Any, bot: LexV1Bot, send_turn: SendTurn | None = None) -> None:
-        """Take over boto3's client of "lex-runtime". `send_turn`: instead of its `post_content`."""
+    def __init__(self, client: Any, bot: LexV1Bot) -> None:
+        """Take over boto3's client of "lex-runtime"."""
         self.client = client
-        self._send_turn = send_turn or client.post_content
         client.meta.events.register("before-parse.lex-runtime-service", _drop_unreadable_headers)
         self._names = {"botName": bot.name, "botAlias": bot.alias}
 
@@ -49,7 +48,7 @@ class LexV1(LexApi):
         self, session_id: str, attributes: Mapping[str, str] | None, content_type: str, body: Any, accept: str
     ) -> Mapping[str, Any]:
         names = {**self._names, "userId": session_id}
-        return self._send_turn(
+        return self.client.post_content(  # type: ignore[no-any-return]
             **names, **_as_member(attributes), contentType=content_type, accept=accept, inputStream=body
         )
 

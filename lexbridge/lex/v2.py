@@ -9,7 +9,7 @@ from typing import Any
 from lexbridge.config.bots import LexV2Bot
 from lexbridge.errors import LexUnreadable
 from lexbridge.lex.answer_parts import AnswerParts
-from lexbridge.lex.api import LexApi, SendTurn
+from lexbridge.lex.api import LexApi
 from lexbridge.lex.content_types import PCM, TEXT
 from lexbridge.lex.decoding import ELICITING, TRANSCRIPT, ReplyMessages, make_checkpoint
 from lexbridge.lex.model import Checkpoint, DialogState, Message, Reply
@@ -34,10 +34,9 @@ class LexV2(LexApi):
 
     settings = "LEX_BOT_ID, LEX_BOT_ALIAS_ID, LEX_LOCALE_ID, AWS_REGION"
 
-    def __init__(self, client: Any, bot: LexV2Bot, send_turn: SendTurn | None = None) -> None:
-        """Take over boto3's client of "lexv2-runtime". `send_turn`: instead of its `recognize_utterance`."""
+    def __init__(self, client: Any, bot: LexV2Bot) -> None:
+        """Take over boto3's client of "lexv2-runtime"."""
         self.client = client
-        self._send_turn = send_turn or client.recognize_utterance
         self._ids = {"botId": bot.bot_id, "botAliasId": bot.alias_id, "localeId": bot.locale_id}
 
     @property
@@ -53,7 +52,7 @@ class LexV2(LexApi):
     ) -> Mapping[str, Any]:
         state = _as_member(attributes)
         more = {"sessionState": pack(state)} if state else {}
-        return self._send_turn(
+        return self.client.recognize_utterance(  # type: ignore[no-any-return]
             **self._ids,
             **more,
             sessionId=session_id,

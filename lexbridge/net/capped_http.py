@@ -223,15 +223,6 @@ def cap_lex(client: Any) -> None:
     pools.update(http=_LexPool, https=_LexTlsPool)
 
 
-def lex_pool(client: Any, url: str) -> HTTPConnectionPool:
-    """Return the pool of connections with which a boto3 client reaches `url`, once it has sent a request there.
-
-    Before its first request the pool has no certificates, because botocore hands them over with each request.
-    """
-    pool: HTTPConnectionPool = client._endpoint.http_session._manager.connection_from_url(url)
-    return pool
-
-
 def capped_pools(maxsize: int, ca_file: str) -> urllib3.PoolManager:
     """Return pools of connections whose answers are documents, read within limits.
 
