@@ -119,7 +119,7 @@ class LiveCall:
         self._turns = turns
         self._batches = batches
         self._on_end = on_end
-        self._due_s = start_by_s  # when the stream has to have started, or has to be over
+        self.due_s = start_by_s  # when the stream has to have started, or has to be over
         self._started_s = 0.0
         self._streams_lost = 0
         self._stream: LiveStream | None = None
@@ -135,7 +135,7 @@ class LiveCall:
         self._media_ms = 0  # the session's media at the last look
         self._log = Log()
         self._inbox: list[InboxItem] = []
-        self._media_watch = MediaWatch(websocket)
+        self.media_watch = MediaWatch(websocket)
         self._lex_requests = LexRequests(lex, self.post)
         self._story = CallStory(self._is_two_way)
         self._updates = CallUpdates(call_control, self.post, self._update_taken)
@@ -184,10 +184,10 @@ class LiveCall:
         get_hub().loop.run_callback(self._take_inbox)
 
     def pulse(self, now_s: float) -> None:
-        """Look at the clock."""
-        if now_s >= self._due_s:
+        """Look at the clock. This is needed from `due_s` and from `media_watch.look_from_s` on."""
+        if now_s >= self.due_s:
             self._round(self._deadline_passed)
-        elif self._media_watch.is_due(now_s) and self._stop is None and self._kept is None and not self._is_judged:
+        elif self._stop is None and self._kept is None and not self._is_judged:
             self._round(self._pulse, now_s)
 
     # -- rounds
@@ -280,9 +280,9 @@ class LiveCall:
                 session.receive(parse(message))
             elif isinstance(message, Pong):
                 self._count_media(now_s)
-                self._pass_silence(self._media_watch.pong_arrived(message.payload))
+                self._pass_silence(self.media_watch.pong_arrived(message.payload))
         if self._is_judged:
-            self._media_watch.media_arrived(now_s)  # it may be in what the session keeps
+            self.media_watch.media_arrived(now_s)  # it may be in what the session keeps
             self._waiting += len(messages)
             if self._waiting > WAITING_MESSAGES:
                 self._keep([])
@@ -346,7 +346,7 @@ class LiveCall:
         if media_ms == self._media_ms:
             return
         new_ms, self._media_ms = media_ms - self._media_ms, media_ms
-        self._media_watch.media_arrived(now_s)
+        self.media_watch.media_arrived(now_s)
         if not self._media_s.take(now_s, new_ms / 1000):
             refused.count("too much media")
             raise StreamRefused("too much media", close_codes.POLICY_VIOLATION)
@@ -361,7 +361,7 @@ class LiveCall:
             self._close()
 
     def _pulse(self, now_s: float) -> None:
-        self._pass_silence(self._media_watch.pulse(now_s, self._log))
+        self._pass_silence(self.media_watch.pulse(now_s, self._log))
 
     def _pass_silence(self, ms: int) -> None:
         if ms:
@@ -386,7 +386,7 @@ class LiveCall:
             case TakenOver():
                 self._give_way()
             case HandedOver():
-                self._due_s = time.monotonic() + stream_stop.STOP_DEADLINE_S
+                self.due_s = time.monotonic() + stream_stop.STOP_DEADLINE_S
             case _:
                 self._hand_over(item)
 
@@ -430,7 +430,7 @@ class LiveCall:
         self._lex_requests.log = self._updates.log = self._story.log = self._log
         self._streams_lost = parse_count(started.parameters.get(STREAMS_LOST_PARAMETER))
         self._started_s = time.monotonic()
-        self._due_s = math.inf
+        self.due_s = math.inf
         self._stream = self._actions.stream = LiveStream(
             started.call_sid,
             started.stream_sid,
@@ -441,7 +441,7 @@ class LiveCall:
             note_reason=self._story.note_reason,
         )
         self._calls.add(self._stream)
-        self._media_watch.start(self._started_s)
+        self.media_watch.start(self._started_s)
 
     def _describe(self) -> Mapping[str, object]:
         """Return the position of the call, as fields of a log line."""
@@ -454,7 +454,7 @@ class LiveCall:
         # was stopped or lost before the call got another.
         is_stopping = self._is_two_way or self._session.state is CallState.LEAVING
         self._stop = StreamStop(self._call_control, self.post)
-        self._due_s = time.monotonic() + stream_stop.STOP_DEADLINE_S
+        self.due_s = time.monotonic() + stream_stop.STOP_DEADLINE_S
         self._updates.cancel()
         self._session.receive(StreamLost())
         self._actions.run(self._session.actions())

@@ -148,13 +148,13 @@ class MessageParser:
 
     def _read_usual(self, buffer: bytes, at: int, now_s: float, items: list[Item]) -> int:
         """Take whole texts of 126 to 65,535 bytes, fifty a second of each call. Return where others, or none, begin."""
-        end, longest = len(buffer), self._limits.message_bytes
+        end, longest, take = len(buffer), self._limits.message_bytes, self._bucket.take
         while end - at >= 8 and buffer[at] == _WHOLE_TEXT and buffer[at + 1] == _MASKED_TWO_BYTES:
             length, payload_at = buffer[at + 2] << 8 | buffer[at + 3], at + 8
             next_at = payload_at + length
             if not MAX_CONTROL_BYTES < length <= longest or next_at > end:
                 break
-            if not self._bucket.take(now_s):
+            if not take(now_s):
                 raise _ViolatedError(POLICY_VIOLATION, "too many messages")
             try:
                 items.append(unmask(buffer[payload_at:next_at], buffer[at + 4 : payload_at]).decode())
