@@ -43,7 +43,8 @@ class ModelBatches:
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_WINDOWS))]
         self._is_running = bool(batch)
         if batch:
-            self._thread = self._thread or ThreadPool(1)
+            if self._thread is None:  # not `or`, because a pool without tasks is false
+                self._thread = ThreadPool(1)
             self._thread.spawn(_judge, [window for window, _ in batch]).rawlink(partial(self._finish, batch))
 
     def _finish(self, batch: Sequence[tuple[Window, Answered]], run: "AsyncResult[list[float | None] | str]") -> None:

@@ -106,6 +106,14 @@ def test_a_run_has_a_limit_and_runs_are_one_at_a_time(batches, model, answers):
     assert model.most_at_once == 1
 
 
+def test_a_lone_window_is_not_delayed_and_all_runs_are_on_one_thread(batches, model, answers):
+    for number in range(30):
+        batches.ask(Piece(model, number), answers.of(number))
+        answers.wait_for(number + 1)
+    assert len(model.runs) == 30
+    assert len(model.threads) == 1  # a thread that waits keeps 120 kB
+
+
 def test_the_loop_goes_on_during_a_run(batches, model, answers):
     model.takes_s = 0.1
     batches.ask(Piece(model, 1), answers.of(1))
@@ -115,13 +123,6 @@ def test_the_loop_goes_on_during_a_run(batches, model, answers):
         batches.ask(Piece(model, number), answers.of(number))
     answers.wait_for(3)
     assert model.runs == [[1], [2, 3]]
-
-
-def test_a_lone_window_is_not_delayed(batches, model, answers):
-    for number in range(30):
-        batches.ask(Piece(model, number), answers.of(number))
-        answers.wait_for(number + 1)
-    assert len(model.runs) == 30
 
 
 def test_a_window_of_several_pieces_holds_up_no_other(batches, model, answers):
