@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lexbridge.server.worker import settle_memory
+from lexbridge.server.worker import GC_THRESHOLDS, settle_memory
 
 OBJECTS_OF_CALLS = 400_000
 """Objects that some thousand calls make and keep."""
@@ -39,7 +39,7 @@ def collections_meanwhile() -> Counter[int]:
 def test_new_calls_cause_few_collections() -> None:
     settle_memory()
     found = collections_meanwhile()
-    assert found.total() <= OBJECTS_OF_CALLS // 50_000 + 1
+    assert found.total() <= OBJECTS_OF_CALLS // GC_THRESHOLDS[0] + 1
     assert found[1] == found[2] == 0  # none that looks at what older calls hold
 
 
