@@ -18,7 +18,7 @@ class HandedOver:
     """The notice that Twilio has the document by which another stream goes on with the call."""
 
 
-def _ignore(number: int) -> None:
+def _ignore(_: object) -> None:
     pass
 
 
@@ -50,7 +50,11 @@ class CallUpdates:
             self._greenlet = gevent.spawn(self._run)
 
     def cancel(self) -> None:
-        """Cancel the pending update and its retries, because the call is over or another stream has it."""
+        """Cancel the pending update and its retries, because the call is over or another stream has it.
+
+        Nothing is posted from then on.
+        """
+        self._post = self._on_taken = _ignore
         self._next = None
         if self._greenlet is not None:
             self._greenlet.kill(block=False)

@@ -75,7 +75,8 @@ class LexRequests:
         self._fetching = gevent.spawn(self._fetch_session, session_id)
 
     def cancel_all(self) -> None:
-        """Break off all requests, because the call is over or another stream has it."""
+        """Break off all requests, because the call is over, and post nothing more."""
+        self._post = _ignore
         for greenlet in self._greenlets.values():  # any that are left after a bug would never end
             greenlet.kill(block=False)
         if self._fetching is not None:
@@ -163,6 +164,10 @@ class LexRequests:
         except Exception:
             self.log.exception("recall-broken")
         self._post(result)
+
+
+def _ignore(_: LexEvent) -> None:
+    pass
 
 
 def _make_request(action: OpenUtterance | SendKeys | BeginDialog) -> LexRequest:

@@ -251,6 +251,8 @@ class LiveCall:
         self._websocket.close(code)
         if self._stream is not None:
             self._story.stream_ended(time.monotonic(), _REASONS.get(code))
+            # It refers back to this call, which only the garbage collector could free then, and that hardly ever looks.
+            self._stream = self._actions.stream = None
         self._on_end(self)
 
     def _end_session(self) -> None:

@@ -32,7 +32,8 @@ class StreamStop:
         self._greenlet = gevent.spawn(self._stop, started, log)
 
     def cancel(self) -> None:
-        """Break the request off, because the stream is over."""
+        """Break the request off, because the stream is over, and post nothing more."""
+        self._post = _ignore
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
 
@@ -46,3 +47,7 @@ class StreamStop:
         except Exception:
             log.exception("stream-stop-broken")
             self._post(CloseRequested())
+
+
+def _ignore(_: CloseRequested) -> None:
+    pass

@@ -19,19 +19,11 @@ from lexbridge.call.hearing import SLICE_MS, Hearing
 class Backlog:
     """Media and events of one call that wait their turn. While any do, give each event to `receive`."""
 
-    __slots__ = ("_act", "_events", "_hear", "_hearing", "_take", "is_behind")
+    __slots__ = ("_act", "_events", "_hearing", "is_behind")
 
-    def __init__(
-        self,
-        hearing: Hearing,
-        hear: Callable[[], object],
-        take: Callable[[CallEvent], object],
-        act: Callable[[Action], object],
-    ) -> None:
-        """`hear` hears the next slice, and `take` takes an event. What the call waits for is asked for by `act`."""
+    def __init__(self, hearing: Hearing, act: Callable[[Action], object]) -> None:
+        """What the call waits for is asked for by `act`."""
         self._hearing = hearing
-        self._hear = hear
-        self._take = take
         self._act = act
         self._events: deque[CallEvent] = deque()
         self.is_behind = False
@@ -45,14 +37,18 @@ class Backlog:
         elif self.is_behind:
             self._act(HearMore())
 
-    def receive(self, event: CallEvent) -> None:
-        """Go on, if `event` is what the call waits for; or keep it."""
+    def receive(self, event: CallEvent, hear: Callable[[], object], take: Callable[[CallEvent], object]) -> None:
+        """Go on, if `event` is what the call waits for; or keep it.
+
+        `hear` hears the next slice, and `take` takes an event. They are the owner's, and are not kept: an owner that
+        refers to itself would be freed only by the garbage collector.
+        """
         if not isinstance(event, MoreToHear | VoiceJudged):
             self._events.append(event)
         elif isinstance(event, VoiceJudged) == (self._hearing.window is not None):
             if isinstance(event, VoiceJudged):
                 self._hearing.take_probability(event.probability)
-            self._go_on()
+            self._go_on(hear, take)
 
     def drop(self) -> None:
         """Drop all, because the call is over."""
@@ -60,14 +56,14 @@ class Backlog:
         self._events.clear()
         self.is_behind = False
 
-    def _go_on(self) -> None:
+    def _go_on(self, hear: Callable[[], object], take: Callable[[CallEvent], object]) -> None:
         """Hear a slice of what waits, and take the events behind it."""
         hearing, events = self._hearing, self._events
         until_ms = hearing.heard_ms + SLICE_MS
         if hearing.is_behind:
-            self._hear()
+            hear()
         for _ in range(min(len(events), SLICE_MS // FRAME_MS)):
             if hearing.is_behind or hearing.heard_ms >= until_ms or not events:
                 break
-            self._take(events.popleft())
+            take(events.popleft())
         self.ask()

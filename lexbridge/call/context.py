@@ -34,7 +34,10 @@ class CallContext:
         self.rules = rules
         self.documents = documents
         self.endpointer = endpointer
-        self.turns = Turns(self.act, rules.max_utterance_ms * MULAW_BYTES_PER_MS if rules.join else 0)
+        self.actions: list[Action] = []
+        """What is to be done, in order, until `take_actions`."""
+        # Not `act`, because a call that refers to itself would be freed only by the garbage collector.
+        self.turns = Turns(self.actions.append, rules.max_utterance_ms * MULAW_BYTES_PER_MS if rules.join else 0)
         self.keys = DtmfCollector()
         self.state = CallState.CONNECTING
         self.started: Started | None = None
@@ -56,8 +59,6 @@ class CallContext:
         """Number of documents made so far, which is also that of the newest."""
         self.dialog = DialogContext()
         """Position of the dialog with the bot."""
-        self.actions: list[Action] = []
-        """What is to be done, in order, until `take_actions`."""
 
     # -- what may happen to the state. Nothing but this class and the session writes it.
 
@@ -107,7 +108,8 @@ class CallContext:
 
     def take_actions(self) -> Sequence[Action]:
         """Return what is to be done now, in order. Each action is returned once."""
-        actions, self.actions = self.actions, []
+        actions = self.actions.copy()
+        self.actions.clear()
         return actions
 
     def act(self, action: Action) -> None:

@@ -109,7 +109,7 @@ class CallSession:
         self._input = CallerInput(
             self._call, self._speaker, self._voice, self._answers, self._conversation, self._start
         )
-        self._backlog = Backlog(self._hearing, self._hear, self._take, self._call.act)
+        self._backlog = Backlog(self._hearing, self._call.act)
         self._rules: tuple[TimedRule, ...] = (
             Speaking(self._call, self._speaker),
             self._input,
@@ -171,7 +171,7 @@ class CallSession:
         if type(event) is not Media:
             self._due_ms = UNKNOWN_MS
         if self._backlog.is_behind and not isinstance(event, StreamLost | CallNotFound):
-            self._backlog.receive(event)
+            self._backlog.receive(event, self._hear, self._take)
         else:
             self._take(event, answer)
             if self._hearing.is_behind:
