@@ -109,7 +109,9 @@ class Hearing:
         return did_more
 
     def drop(self) -> None:
-        """Drop what was not heard yet."""
+        """Drop what was not heard yet, because the call is over."""
+        # The model may still be at `window`. Nothing takes its answer for another window's: after its end, a call takes
+        # no more events, and so asks the model nothing more.
         self._unheard.clear()
         self.window = self._answer = None
 

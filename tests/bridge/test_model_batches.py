@@ -106,7 +106,7 @@ def test_a_run_has_a_limit_and_runs_are_one_at_a_time(batches, model, answers):
     assert model.most_at_once == 1
 
 
-def test_a_lone_window_is_not_delayed_and_all_runs_are_on_one_thread(batches, model, answers):
+def test_lone_windows_are_not_delayed_and_use_one_thread(batches, model, answers):
     for number in range(30):
         batches.ask(Piece(model, number), answers.of(number))
         answers.wait_for(number + 1)

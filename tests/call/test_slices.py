@@ -175,6 +175,22 @@ def test_the_model_is_asked_and_its_answer_heard():
     assert not session.actions()
 
 
+@pytest.mark.parametrize("end", [StreamLost(), CallNotFound()])
+def test_an_answer_of_the_model_after_the_calls_end_is_ignored(end):
+    detector = LoudnessDetector()
+    session = a_session(detector=detector)
+    session.receive(inbound(0, silence(20) + tone(60)))
+    assert isinstance(session.actions()[-1], JudgeVoice)
+    answers = detector.answers
+    session.receive(end)
+    assert JudgeVoice not in map(type, session.actions())
+    for late in (inbound(80, tone(60)), VoiceJudged(1.0), inbound(140, tone(20)), VoiceJudged(1.0)):
+        session.receive(late)
+        assert not session.actions()  # the model is asked nothing more
+    assert detector.answers == answers
+    assert session.heard_ms == 20
+
+
 # -- sliced and whole
 
 

@@ -20,6 +20,8 @@ class LoudnessDetector(ModelDetector):
 
     def __init__(self) -> None:
         self._is_sure = False
+        self.answers = 0
+        """Number of answers that came from the model."""
 
     def window(self, frame: bytes) -> Window | None:
         """Return how loud `frame` is, if only the model can tell what it is."""
@@ -29,7 +31,10 @@ class LoudnessDetector(ModelDetector):
 
     def decide(self, probability: float | None) -> bool:
         """Return whether the frame is voiced."""
-        return self._is_sure if probability is None else probability > 0.5
+        if probability is None:
+            return self._is_sure
+        self.answers += 1
+        return probability > 0.5
 
 
 def judge(window: Window) -> float:
