@@ -102,7 +102,8 @@ class Hearing:
                     self.window = asked
                     break
                 answer = asked
-            conditions = listening() if self._has_echo or not endpointer.is_open else None
+            is_conditional = not endpointer.is_open or (answer and self._has_echo)
+            conditions = listening() if is_conditional else None
             for event in endpointer.push(unheard.popleft(), answer, conditions, pcm):
                 take(event)
                 did_more = did_more or type(event) is not SpeechContinued

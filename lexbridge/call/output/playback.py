@@ -78,8 +78,11 @@ class Playback:
     def echo_rms(self, now_ms: int) -> int:
         """Return how loud an echo may be now, RMS of 16-bit samples."""
         rms, until_ms = self._stopped_echo
-        prompts = [prompt for prompt in (self.playing, self._last) if prompt is not None]
-        return max(rms if now_ms < until_ms else 0, *[prompt.echo_rms(now_ms) for prompt in prompts], 0)
+        loudest = rms if now_ms < until_ms else 0
+        for prompt in (self.playing, self._last):
+            if prompt is not None:
+                loudest = max(loudest, prompt.echo_rms(now_ms))
+        return loudest
 
     def interrupt(self, now_ms: int) -> list[StreamOutput]:
         """Stop all prompts, and keep all but fillers. Return what clears the one that plays."""
