@@ -130,8 +130,9 @@ class LiveCall:
         self._is_over = False
         self._stop: StreamStop | None = None  # once another stream has the call
         self._stream_check = StreamCheck(settings.twilio_auth_tokens, used_tokens, calls.admission)
-        self._next_stream = NextStream(settings.twilio_auth_tokens[0])
+        self.next_stream = NextStream(settings.twilio_auth_tokens[0])
         self._media_s = TokenBucket(websocket.limits.rate_hz * FRAME_MS / 1000, MEDIA_BURST_S)
+        self._owed_ms = 0  # silence that waits in the session
         self._media_ms = 0  # the session's media at the last look
         self._log = Log()
         self._inbox: list[InboxItem] = []
@@ -143,7 +144,7 @@ class LiveCall:
             websocket,
             self._lex_requests,
             self._updates,
-            self._next_stream,
+            self.next_stream,
             self._story,
             calls,
             is_two_way=self._is_two_way,
@@ -184,7 +185,9 @@ class LiveCall:
         get_hub().loop.run_callback(self._take_inbox)
 
     def pulse(self, now_s: float) -> None:
-        """Look at the clock. This is needed from `due_s` and from `media_watch.look_from_s` on."""
+        """Look at the clock. This is needed from `due_s`, and from the times of `next_stream` and `media_watch` on."""
+        if self._stream is not None and (opening := self.next_stream.renew(self._session.started)):
+            self._round(self._session.receive, NextStreamOpened(opening))
         if now_s >= self.due_s:
             self._round(self._deadline_passed)
         elif self._stop is None and self._kept is None and not self._is_judged:
@@ -216,7 +219,7 @@ class LiveCall:
         if self._session.state is CallState.ENDED and self._stop is None:
             self._end(close_codes.NORMAL)
             return
-        if opening := self._next_stream.renew(self._session.started):
+        if opening := self.next_stream.renew(self._session.started):
             self._session.receive(NextStreamOpened(opening))
 
     def _fail(self, error: Exception) -> None:
@@ -284,7 +287,8 @@ class LiveCall:
                 self._count_media(now_s)
                 self._pass_silence(self.media_watch.pong_arrived(message.payload))
         if self._is_judged:
-            self.media_watch.media_arrived(now_s)  # it may be in what the session keeps
+            if any(type(message) is str for message in messages):  # a pong is no media
+                self.media_watch.media_arrived(now_s)  # it may be in what the session keeps
             self._waiting += len(messages)
             if self._waiting > WAITING_MESSAGES:
                 self._keep([])
@@ -348,6 +352,10 @@ class LiveCall:
         if media_ms == self._media_ms:
             return
         new_ms, self._media_ms = media_ms - self._media_ms, media_ms
+        paid_ms = min(self._owed_ms, new_ms)
+        self._owed_ms -= paid_ms
+        if not (new_ms := new_ms - paid_ms):
+            return
         self.media_watch.media_arrived(now_s)
         if not self._media_s.take(now_s, new_ms / 1000):
             refused.count("too much media")
@@ -367,7 +375,9 @@ class LiveCall:
 
     def _pass_silence(self, ms: int) -> None:
         if ms:
+            before_ms = self._session.media_ms
             self._session.receive(SilencePassed(ms))
+            self._owed_ms += ms - (self._session.media_ms - before_ms)
             self._media_ms = self._session.media_ms  # silence that passed is no media that came
 
     # -- items of the inbox

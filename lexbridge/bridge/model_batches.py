@@ -12,7 +12,7 @@ from gevent.event import AsyncResult
 from gevent.threadpool import ThreadPool
 
 from lexbridge.audio.vad.base import Window
-from lexbridge.logs import RateLimitedLog
+from lexbridge.logs import Log, RateLimitedLog
 
 MOST_WINDOWS = 64
 """Most windows of one run, because more are no cheaper, and all of them wait for the slowest: 2 ms for 64."""
@@ -55,12 +55,20 @@ class ModelBatches:
                 if answer is None:  # the window has another piece, which depends on this one
                     self._waiting.append((window, answered))
                 else:
-                    answered(answer)
+                    _answer(answered, answer)
         else:
             self._failures.count(str(answers))
             for _, answered in batch:
-                answered(None)
+                _answer(answered, None)
         self._run()
+
+
+def _answer(answered: Answered, probability: float | None) -> None:
+    """Call `answered`. A bug in it must not keep the others of its batch, and all later ones, without an answer."""
+    try:
+        answered(probability)
+    except Exception:
+        Log().exception("call-broken")
 
 
 def _judge(windows: Sequence[Window]) -> list[float | None] | str:

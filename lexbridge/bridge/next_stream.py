@@ -23,17 +23,19 @@ class NextStream:
     def __init__(self, auth_token: str) -> None:
         """`auth_token`: Twilio's, with which the token is signed."""
         self._auth_token = auth_token
-        self._made_s = -math.inf
+        self.renew_from_s = -math.inf
+        """When the opening has to be made anew, in monotonic seconds."""
 
     def renew(self, started: Started | None) -> Opening | None:
         """Return a new opening, or None if the last one can still be used or no stream has started."""
-        if started is None or time.monotonic() < self._made_s + TOKEN_KEPT_S:
+        now_s = time.monotonic()
+        if started is None or now_s < self.renew_from_s:
             return None
-        self._made_s = time.monotonic()
+        self.renew_from_s = now_s + TOKEN_KEPT_S
         sids = started.call_sid, started.account_sid
         token = make_stream_token(self._auth_token, *sids, time.time(), LONGEST_SPOKEN_S, secrets.token_hex(8))
         return Opening(stream_name(0, started.stream_sid), [(TOKEN_PARAMETER, token)])
 
     def mark_used(self) -> None:
         """Make the next opening a new one, because a document has used the token of the last one."""
-        self._made_s = -math.inf
+        self.renew_from_s = -math.inf

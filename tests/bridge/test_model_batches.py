@@ -142,3 +142,15 @@ def test_calls_go_on_without_a_model_that_fails(batches, model, answers, logged)
     batches.ask(Piece(model, 3), answers.of(3))
     assert answers.wait_for(3)[3] == 0.003
     assert [(line["event"], line["reason"]) for line in logged()] == [("model-failed", "MemoryError")]
+
+
+def test_a_bug_of_one_call_leaves_the_others_their_answers(batches, model, answers, logged):
+    def broken(probability):
+        raise ValueError("a bug")
+
+    batches.ask(Piece(model, 1), broken)
+    batches.ask(Piece(model, 2), answers.of(2))
+    assert answers.wait_for(1) == {2: 0.002}
+    batches.ask(Piece(model, 3), answers.of(3))
+    assert answers.wait_for(2)[3] == 0.003
+    assert [line["event"] for line in logged()] == ["call-broken"]

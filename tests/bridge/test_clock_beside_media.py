@@ -1,0 +1,71 @@
+"""What a live call does by the clock, while its media comes, does not come, or waits for a detector's model."""
+
+import gevent
+import pytest
+from gevent.event import Event
+
+import lexbridge.bridge.bridge as bridge_module
+from lexbridge.audio.vad.base import ModelDetector, Window
+from lexbridge.bridge import next_stream
+from lexbridge.bridge.live_call import LiveCall
+from lexbridge.bridge.model_batches import ModelBatches
+from lexbridge.bridge.next_stream import NextStream
+from lexbridge.net.rfc6455 import Pong
+from tests.support.rehearsal import SILENCE, Rehearsal, RehearsedControl, RehearsedLex, wait_until
+
+
+class _AsksAlways(ModelDetector):
+    """A detector that asks its model about every frame."""
+
+    def window(self, frame: bytes) -> Window | None:
+        return Window(None)  # type: ignore[arg-type]
+
+    def decide(self, probability: float | None) -> bool:
+        return False
+
+
+@pytest.fixture
+def live_calls(monkeypatch: pytest.MonkeyPatch) -> list[LiveCall]:
+    """Collect the calls that begin."""
+    calls: list[LiveCall] = []
+    start = LiveCall.start
+    monkeypatch.setattr(LiveCall, "start", lambda self: (calls.append(self), start(self)))
+    return calls
+
+
+def test_a_pong_is_no_media_while_the_model_is_asked(
+    monkeypatch: pytest.MonkeyPatch, live_calls: list[LiveCall]
+) -> None:
+    answer = Event()
+    monkeypatch.setattr(bridge_module, "load_detector", lambda *_: _AsksAlways)
+    monkeypatch.setattr(
+        ModelBatches, "ask", lambda _, __, answered: gevent.spawn(lambda: (answer.wait(), answered(0.0)))
+    )
+    call = Rehearsal(RehearsedLex(), RehearsedControl())
+    wait_until(lambda: live_calls and live_calls[0].media_watch.look_from_s)
+    call.socket.sends(call._media(SILENCE, 20))
+    gevent.sleep(0.1)
+    media_watch = live_calls[0].media_watch
+    look_from_s = media_watch.look_from_s
+    call.socket.sends([Pong(b"1")])
+    gevent.sleep(0.1)
+    assert media_watch.look_from_s == look_from_s
+    answer.set()
+    call.socket.sends([None])
+
+
+def test_the_opening_of_the_next_stream_stays_fresh_without_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    renew = NextStream.renew
+
+    def noted(self: NextStream, started: object) -> object:
+        opening = renew(self, started)  # type: ignore[arg-type]
+        made.extend([opening] if opening else [])
+        return opening
+
+    monkeypatch.setattr(next_stream, "TOKEN_KEPT_S", 0.05)
+    monkeypatch.setattr(NextStream, "renew", noted)
+    call = Rehearsal(RehearsedLex(), RehearsedControl())
+    wait_until(lambda: len(made) >= 3)
+    assert len({opening.parameters[0] for opening in made}) == len(made)  # type: ignore[attr-defined]
+    call.socket.sends([None])
