@@ -1,5 +1,7 @@
 """What a live call does by the clock, while its media comes, does not come, or waits for a detector's model."""
 
+import math
+
 import gevent
 import pytest
 from gevent.event import Event
@@ -42,7 +44,7 @@ def test_a_pong_is_no_media_while_the_model_is_asked(
         ModelBatches, "ask", lambda _, __, answered: gevent.spawn(lambda: (answer.wait(), answered(0.0)))
     )
     call = Rehearsal(RehearsedLex(), RehearsedControl())
-    wait_until(lambda: live_calls and live_calls[0].media_watch.look_from_s)
+    wait_until(lambda: call.socket.pings)  # the first is due at once
     call.socket.sends(call._media(SILENCE, 20))
     gevent.sleep(0.1)
     media_watch = live_calls[0].media_watch
@@ -54,7 +56,8 @@ def test_a_pong_is_no_media_while_the_model_is_asked(
     call.socket.sends([None])
 
 
-def test_the_opening_of_the_next_stream_stays_fresh_without_events(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_streams_opening_stays_fresh(monkeypatch: pytest.MonkeyPatch, live_calls: list[LiveCall]) -> None:
+    """It is made anew also while nothing happens in the call and the clock beside media has nothing to look at."""
     made: list[object] = []
     renew = NextStream.renew
 
@@ -66,6 +69,8 @@ def test_the_opening_of_the_next_stream_stays_fresh_without_events(monkeypatch: 
     monkeypatch.setattr(next_stream, "TOKEN_KEPT_S", 0.05)
     monkeypatch.setattr(NextStream, "renew", noted)
     call = Rehearsal(RehearsedLex(), RehearsedControl())
-    wait_until(lambda: len(made) >= 3)
+    wait_until(lambda: made)
+    live_calls[0].media_watch.look_from_s = math.inf
+    wait_until(lambda: len(made) >= 4)
     assert len({opening.parameters[0] for opening in made}) == len(made)  # type: ignore[attr-defined]
     call.socket.sends([None])
