@@ -3,9 +3,9 @@
 A line is one WebSocket. At each step one group of either kind is due, so that the lines of a kind are spread over their
 interval, and no step has to read all of them. No I/O and no clock here: the time comes from the caller.
 
-    step        0   1   2   3   4   5   6   7   8  ...
-    quick       a   b   a   b   a   b   a   b   a       each line every QUICK_STEPS steps
-    quiet       A   B   C   D   E   F   G   A   B       each line every QUIET_STEPS steps
+    step        0   1   2   3   4   5   6   7   8   9   10  ...
+    quick       a   b   a   b   a   b   a   b   a   b   a        each line every QUICK_STEPS steps
+    quiet       A   B   C   D   E   F   G   H   I   J   A        each line every QUIET_STEPS steps
 """
 
 from collections import deque
@@ -18,10 +18,10 @@ STEP_S = 0.006
 QUICK_STEPS = 2
 """The interval between two visits of a quick line, in steps: 12 ms. It delays a frame by half of it on average."""
 
-QUIET_STEPS = 7
-"""The interval between two visits of a quiet line, in steps: 42 ms, in which two media messages arrive.
+QUIET_STEPS = 10
+"""The interval between two visits of a quiet line, in steps: 60 ms, in which three media messages arrive.
 
-Two messages in one visit cost a third less CPU than two visits, and nobody waits for an answer to silence.
+Nobody waits for an answer to silence. At 400 calls a message costs 13.2 us of CPU so, and 16.1 us in visits of 42 ms.
 """
 
 SLICE_S = 0.004
