@@ -14,6 +14,7 @@ from lexbridge.bridge.model_batches import ModelBatches
 from lexbridge.bridge.next_stream import NextStream
 from lexbridge.net.rfc6455 import Pong
 from tests.support.rehearsal import SILENCE, Rehearsal, RehearsedControl, RehearsedLex, wait_until
+from tests.support.twilio_messages import stop_text
 
 
 class _AsksAlways(ModelDetector):
@@ -53,7 +54,8 @@ def test_a_pong_is_no_media_while_the_model_is_asked(
     gevent.sleep(0.1)
     assert media_watch.look_from_s == look_from_s
     answer.set()
-    call.socket.sends([None])
+    call.socket.sends([stop_text()])
+    assert call.ended() == 1000  # else its last log lines come in another test
 
 
 def test_the_next_streams_opening_stays_fresh(monkeypatch: pytest.MonkeyPatch, live_calls: list[LiveCall]) -> None:
@@ -73,4 +75,5 @@ def test_the_next_streams_opening_stays_fresh(monkeypatch: pytest.MonkeyPatch, l
     live_calls[0].media_watch.look_from_s = math.inf
     wait_until(lambda: len(made) >= 4)
     assert len({opening.parameters[0] for opening in made}) == len(made)  # type: ignore[attr-defined]
-    call.socket.sends([None])
+    call.socket.sends([stop_text()])
+    assert call.ended() == 1000  # else its last log lines come in another test
