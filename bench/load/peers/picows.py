@@ -29,7 +29,7 @@ class Message(msgspec.Struct, gc=False):
 read = msgspec.json.Decoder(Message).decode
 
 
-class Listener(WSListener):
+class Listener(WSListener):  # type: ignore[misc]  # it has no types where it is not installed
     """Listener of one call. picows calls it for each frame, without a task or a queue in between."""
 
     def on_ws_connected(self, transport: WSTransport) -> None:
