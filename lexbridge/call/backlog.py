@@ -22,7 +22,7 @@ class Backlog:
     __slots__ = ("_act", "_events", "_hearing", "is_behind")
 
     def __init__(self, hearing: Hearing, act: Callable[[Action], object]) -> None:
-        """What the call waits for is asked for by `act`."""
+        """Keep the hearing of the call. `act` takes HearMore and JudgeVoice, by which more is asked for."""
         self._hearing = hearing
         self._act = act
         self._events: deque[CallEvent] = deque()

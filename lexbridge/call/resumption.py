@@ -52,7 +52,7 @@ def first_dialog(parameters: StreamParameters, call_sid: str) -> DialogContext:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What Lex tells of its session.
+    """Answer of Lex about its session.
 
     `reply`: the last answer in it, or None if nothing was said yet. `is_told`: whether Lex told anything.
     """

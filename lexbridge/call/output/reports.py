@@ -13,7 +13,7 @@ class SpeaksUntil:
 
 @dataclass(frozen=True, slots=True)
 class CallersTurn:
-    """It is the caller's turn `after_ms` from now, when what is said to them is over.
+    """Report that the caller's turn begins `after_ms` from now, when the prompt is over.
 
     `longest_silence_ms`: how long they may be silent then; None means as long as the bot or the rules say.
     """
