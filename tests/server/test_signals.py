@@ -3,20 +3,18 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import gevent
 import pytest
 
 from bench.harness.raw_client import RawClient
-from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess
+from lexbridge.offline.commands.bridge_process import BridgeProcess
 from lexbridge.offline.twilio.events import EndReason, StreamClosed, UpdateReceived, WebhookAnswered
-from tests.support.processes import as_process_1, children, handles
+from tests.support.processes import as_process_1, children
 from tests.support.rehearsal import wait_until
 from tests.support.rig import ENVIRONMENT, PATIENCE_S, SIGNED, says
-from tests.support.server_process import COMPLETE, STARTING_S, live_call, said, starting
+from tests.support.server_process import COMPLETE, STARTING_S, halted, live_call, said, starting
 
 
 @pytest.mark.parametrize("is_process_1", [False, True])
@@ -46,21 +44,12 @@ def test_sighup_while_it_starts_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("argument", ["--check", "--help"])
 def test_a_check_that_is_cut_short_does_not_say_that_all_is_well(tmp_path: Path, argument: str) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "server.py"), argument],
-            cwd=tmp_path,
-            env={"PATH": os.environ["PATH"], **COMPLETE},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            # As in a terminal. A shell lets its background jobs ignore SIGINT, and then Python ignores it too.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        wait_until(
-            lambda pid=process.pid: handles(pid, signal.SIGINT)
-        )  # Python has set its own handler, so the program has begun
-        process.send_signal(signum)
-        assert process.communicate(timeout=PATIENCE_S)[0] == b""
-        assert process.returncode != 0
+        # its first import, and one of its own after gevent has patched the standard library
+        for module in ("gevent", "lexbridge.config.settings"):
+            with halted(tmp_path / signum.name, module, argument) as process:
+                process.send_signal(signum)
+                assert process.communicate(timeout=PATIENCE_S)[0] == b""
+                assert process.returncode != 0
 
 
 def test_a_worker_that_is_told_and_has_no_call_is_no_error(tmp_path: Path) -> None:

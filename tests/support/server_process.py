@@ -77,6 +77,49 @@ def starting(folder: Path, *before: str, **changes: str) -> "Iterator[tuple[subp
         process.communicate()
 
 
+HALT = """
+import sys
+from time import sleep  # before gevent replaces it
+
+
+class Halt:
+    def find_spec(self, name, path=None, target=None):
+        if name == MODULE:
+            open(REACHED, "x").close()
+            sleep(PATIENCE_S)
+        return None
+
+
+sys.meta_path.insert(0, Halt())
+"""
+"""Program that Python runs before any other: it tells that a module is being imported, and waits there."""
+
+
+@contextmanager
+def halted(folder: Path, module: str, *arguments: str) -> "Iterator[subprocess.Popen[bytes]]":
+    """Yield a `server.py` that is halted in the import of `module`, and goes on only if a signal wakes it."""
+    place = folder / f"halt-{module}"
+    place.mkdir(parents=True)
+    reached = place / "reached"
+    values = {"MODULE": module, "REACHED": str(reached), "PATIENCE_S": PATIENCE_S}
+    constants = "".join(f"{name} = {value!r}\n" for name, value in values.items())
+    (place / "sitecustomize.py").write_text(constants + HALT, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, str(ROOT / "server.py"), *arguments],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(place), **COMPLETE},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # As in a terminal. A shell lets its background jobs ignore SIGINT, and then Python ignores it too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        try:
+            wait_until(lambda: reached.exists() or process.poll() is not None)
+            yield process
+        finally:
+            process.kill()
+
+
 STARTING_S = (0.0, 0.05, 0.2, 0.6, 1.0, 1.5)
 
 
