@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from lexbridge.audio.pcm import MULAW_SILENCE
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.lex.requests import LexRequest
 from lexbridge.offline.twilio.call import PhoneCall
@@ -30,8 +31,16 @@ def turns_of(rig: Rig) -> list[LexRequest]:
 
 
 def heard_by(call: PhoneCall, text: str) -> int:
-    """Return how often the caller has heard Lex say `text`, whole and without a gap."""
-    return bytes(call.line.bot_mulaw).count(hum_of(text))
+    """Return how often the caller has heard Lex say `text`, whole. Silence within it does not count.
+
+    The line plays faster than a telephone, so that on a busy machine it waits for what is sent to it.
+    """
+    return _voice(call.line.bot_mulaw).count(_voice(hum_of(text)))
+
+
+def _voice(mulaw: bytes | bytearray) -> bytes:
+    """Return audio without its silent samples."""
+    return bytes(mulaw).replace(MULAW_SILENCE, b"")
 
 
 def prompt_heard(call: PhoneCall, turn: int, count: int = 1) -> MarkReturned:

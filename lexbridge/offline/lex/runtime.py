@@ -158,6 +158,10 @@ class LocalLex(LoopbackServer):
         self.think_s = think_s
         self.audio_pace = audio_pace
         self.audio_piece_ms = audio_piece_ms
+        self.before_answer: Callable[[LexRequest], object] = lambda _: None
+        """Called when an answer has been thought of. It may wait, for as long as the answer is to take."""
+        self.before_piece: Callable[[LexRequest], object] = lambda _: None
+        """Called before each piece of an answer's speech, if audio_pace is set. It may wait, too."""
         self.requests: list[LexRequest] = []
         self.faults: list[LexFault] = []
         self._bots = list(bots)
@@ -197,6 +201,7 @@ class LocalLex(LoopbackServer):
         began, sent_bytes = monotonic(), 0
         for piece in pieces(response.body, 2 * response.speech_hz * self.audio_piece_ms // 1000):
             gevent.sleep(max(0.0, began + sent_bytes / (2 * response.speech_hz * pace) - monotonic()))
+            self.before_piece(record)
             yield from noted_speech(record, piece)
             sent_bytes += len(piece)
 
@@ -310,6 +315,7 @@ class LocalLex(LoopbackServer):
 
     def _think(self, call: ReceivedRequest) -> None:
         gevent.sleep(call.fault.after_s if call.fault and call.fault.kind == "slow" else self.think_s)
+        self.before_answer(call.record)
 
     def _hear(self, audio: bytes, rate_hz: int, bot: Bot, conversation: Conversation) -> str:
         pcm = audio[: len(audio) // 2 * 2]
