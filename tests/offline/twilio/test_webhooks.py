@@ -1,11 +1,13 @@
 """The simulated Twilio's webhooks: signatures, bad answers, fallbacks, retries."""
 
 import socket
+from types import SimpleNamespace
 
 import pytest
 from twilio.request_validator import RequestValidator
 
 from lexbridge.offline.twilio import events as happened
+from lexbridge.offline.twilio import webhooks
 from lexbridge.offline.twilio.events import EndReason
 from lexbridge.offline.twilio.number import Number
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
@@ -154,9 +156,8 @@ RETRIES = [
     (["500 oops", "503 oops", "500 oops"], "#rc=2&rp=all", 3),
     (["404 oops"], "#rc=1&rp=5xx", 1),
     (["404 oops"], "#rc=1&rp=4xx,5xx", 2),
-    (["hang"], "#rc=1&rp=rt&rt=200", 2),
-    (["hang"], "#rc=1&rp=5xx&rt=200", 1),
-    (["hang", "hang"], "#rc=5&rp=all&rt=200&tt=300", 2),
+    (["hang"], "#rc=1&rp=rt&rt=1000", 2),
+    (["hang"], "#rc=1&rp=5xx&rt=1000", 1),
 ]
 
 
@@ -175,6 +176,17 @@ def test_a_webhook_is_requested_again_as_its_address_says(
         assert RequestValidator(TOKEN).validate(f"{PUBLIC}/twiml", request.form, request.signature)
     (answered,) = [event for event in call.events if isinstance(event, happened.WebhookAnswered)]
     assert answered.attempts == requests_made
+
+
+def test_a_webhook_is_not_requested_again_when_its_time_is_over(
+    twilio: SimulatedTwilio, bridge: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each request takes 6 s by this clock, of 15.
+    monkeypatch.setattr(webhooks, "time", SimpleNamespace(monotonic=lambda: 6.0 * len(bridge.requests)))
+    bridge.first["/twiml"] = ["hang"] * 6
+    call = call_at(twilio, bridge, "<Hangup/>", number=Number(f"{PUBLIC}/twiml#rc=5&rp=all&rt=1000&tt=15000"))
+    assert call.wait(DEADLINE_S).reason is EndReason.APPLICATION_ERROR
+    assert len(bridge.requests) == 3
 
 
 def test_a_connection_that_does_not_come_about_is_tried_twice(twilio: SimulatedTwilio) -> None:
