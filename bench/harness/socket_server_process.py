@@ -73,7 +73,7 @@ class TimedSession(CallSession):
         return media_messages.parse(text)
 
     def receive(self, event: Any) -> None:
-        text = TimedSession.text
+        text, TimedSession.text = TimedSession.text, ""  # other events than messages have none
         super().receive(event)
         figures.messages += 1
         if STAMP in text:

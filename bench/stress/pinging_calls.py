@@ -2,8 +2,8 @@
 
     python -m bench.stress.pinging_calls PORT SIGNATURE STARTS
 
-It prints one line of JSON when its input ends. The server answers a ping where it reads the messages, so the delay of
-the pong is the time that each message waits.
+It prints one line of JSON when its input ends. The server answers a ping once it has worked on the messages before it,
+so the delay of the pong is the time that each message waits.
 """
 
 import argparse
