@@ -33,8 +33,10 @@ from lexbridge.net.rfc6455 import PING, PONG
 from lexbridge.offline.commands.bridge_process import BridgeProcess
 
 LIMIT_MS = 1000 * read_schedule.QUIET_STEPS * read_schedule.STEP_S + 40.0
-"""Longest time that a message of a live call may wait, ms: the interval of the visits to a quiet line, and 40 more, because
-floods take the processor from the worker, too."""
+"""Longest time that a message of a live call may wait, ms: 40 more than the interval of the visits to a quiet line.
+
+A flood takes the processor from the worker, too.
+"""
 GROWTH_LIMIT_MB = 10.0
 """Most growth of all workers together, MB, because of their buffers and what the allocator keeps."""
 NEW_CALLS = 20
