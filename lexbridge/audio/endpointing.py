@@ -141,6 +141,8 @@ class Endpointer:
         self._open_question: _Question | None = None  # what the open utterance answers; None before its first frame
         self.now_ms = 0
         """Media time: the length of all frames pushed so far."""
+        self.voiced_until_ms = 0
+        """Media time of the end of the newest voice that might have become an utterance."""
 
     def push(
         self, mulaw: bytes, voiced: bool, listening: Listening | None = None, pcm: bytes | None = None
@@ -245,6 +247,7 @@ class Endpointer:
         if voiced or (self._run_ms and self._unvoiced_ms <= listening.gap_ms):
             self._run_ms += FRAME_MS
             self._voiced_ms += FRAME_MS if voiced else 0
+            self.voiced_until_ms = self.now_ms
         else:
             self._run_ms = self._voiced_ms = 0
         if listening.onset_ms is not None and self._run_ms >= listening.onset_ms <= self._voiced_ms * 3 // 2:

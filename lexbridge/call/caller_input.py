@@ -78,6 +78,8 @@ class CallerInput(TimedRule):
         """Take a key. Its tone is on the line too, and may have been taken for speech."""
         if self._call.state is not CallState.LIVE or self._voice is None:
             return
+        if not self._call.is_idle:
+            self._call.caller_spoke_until(self._call.now_ms)
         self._call.endpointer.drop()
         self._call.endpointer.stop_waiting()
         self._turns.drop_open("a key was pressed")

@@ -192,7 +192,7 @@ CONDITIONS: tuple[Condition, ...] = (
         ("CallContext.quiet_from_ms",),
         "speech, keys or a prompt end, or are estimated to",
         "media time passes it",
-        "before it there is no filler, and the limits of the call end nothing",
+        "before it there is no filler, and no limit ends the call; a hand-over waits for a second more",
     ),
     Condition(
         "document speaks",

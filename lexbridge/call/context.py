@@ -170,7 +170,8 @@ class CallContext:
 
     def await_input(self, after_ms: int = 0, longest_silence_ms: int | None = None) -> None:
         """Expect the caller to speak from `after_ms` from now on, when what is said to them is over."""
-        self.quiet_from_ms = max(self.quiet_from_ms, self.now_ms + after_ms)
+        if after_ms:  # the bot speaks until then
+            self.quiet_from_ms = max(self.quiet_from_ms, self.now_ms + after_ms)
         self.endpointer.await_input(after_ms, self.no_input_ms if longest_silence_ms is None else longest_silence_ms)
 
     def take_reports(self, reports: Reports) -> None:

@@ -30,8 +30,10 @@ Answer = bool | Window
 class Hearing:
     """The caller's audio on its way through the detector to the endpointer."""
 
-    def __init__(self, detector: Detector | ModelDetector, endpointer: Endpointer, *, has_echo: bool = True) -> None:
-        """`has_echo`: whether the bot's voice may come back, so that it matters within an utterance how to listen."""
+    def __init__(
+        self, detector: Detector | ModelDetector, endpointer: Endpointer, may_echo: Callable[[], bool] | None = None
+    ) -> None:
+        """`may_echo`: tells whether the bot's voice may come back now. None: it never does, as far as is known."""
         self.ask: Callable[[bytes], Answer]
         self._decide: Callable[[float | None], bool] | None = None
         if isinstance(detector, ModelDetector):
@@ -39,7 +41,7 @@ class Hearing:
         else:
             self.ask = detector.is_voiced
         self._endpointer = endpointer
-        self._has_echo = has_echo
+        self._may_echo = may_echo
         self._unheard: deque[bytes] = deque()  # frames, mu-law
         self._answer: bool | None = None  # to the next frame, if the detector was asked before
         self.window: Window | None = None
@@ -102,7 +104,8 @@ class Hearing:
                     self.window = asked
                     break
                 answer = asked
-            is_conditional = not endpointer.is_open or (answer and self._has_echo)
+            # Within an utterance it matters only where a voice may be an echo.
+            is_conditional = not endpointer.is_open or (answer and self._may_echo is not None and self._may_echo())
             conditions = listening() if is_conditional else None
             for event in endpointer.push(unheard.popleft(), answer, conditions, pcm):
                 take(event)

@@ -94,14 +94,15 @@ class CallSession:
         """
         self._odd_messages: Counter[str] = Counter()
         endpointer = self._endpointer = Endpointer(_endpointing_rules(rules))
-        # Only of what is played over the stream it is known when its echo comes, and how loud.
-        self._hearing = Hearing(detector, endpointer, has_echo=rules.reply_mode == "stream")
         self._call = CallContext(rules, documents, endpointer)
         self._turns = self._call.turns
         # The speaker, if the bot is heard over the stream, in Lex's own voice.
         self._voice: StreamSpeaker | None = None
         if rules.reply_mode == "stream":
             self._voice = StreamSpeaker(self._call, {} if phrase_audio is None else phrase_audio)
+        # Only of what is played over the stream it is known when its echo comes, and how loud.
+        may_echo = None if self._voice is None else self._voice.may_echo
+        self._hearing = Hearing(detector, endpointer, may_echo)
         self._speaker: Speaker = self._voice or CallUpdateSpeaker(self._call)
         self._conversation = Conversation(self._call, self._speaker)
         self._answers = LexAnswers(self._call, self._voice, self._conversation)

@@ -1,5 +1,7 @@
 """A prompt on its way to the caller's ear: what is sent when, what was heard, and how loud its echo may be."""
 
+import math
+
 import pytest
 
 from lexbridge.audio.pcm import FRAME_SAMPLES, MULAW_SILENCE
@@ -376,6 +378,25 @@ def test_the_echo_of_a_prompt_that_was_stopped_is_still_coming():
     playback.interrupt(1000)
     assert playback.echo_rms(980 + ECHO_DELAY_MS) > 0
     assert playback.echo_rms(1000 + ECHO_DELAY_MS) == 0
+
+
+def test_an_echo_may_come_while_a_prompt_plays_and_a_little_longer():
+    playback = playback_of(prompt_of(300, 1), prompt_of(3000, 2))
+    assert playback.echo_until_ms == 0
+    playback.send(0, False)
+    assert playback.echo_until_ms == math.inf
+    playback.mark_reached("turn-1.1:end", 320)
+    playback.send(320, True)  # the caller speaks
+    assert playback.echo_until_ms == 300 + ECHO_DELAY_MS
+    playback.send(1000, False)
+    playback.interrupt(2000)
+    assert playback.echo_until_ms == 2000 + ECHO_DELAY_MS
+
+
+def test_an_echo_of_nothing_never_comes():
+    playback = playback_of(prompt_of(0, 1))
+    playback.send(20, False)
+    assert (playback.is_empty, playback.echo_until_ms) == (True, 0)
 
 
 def test_the_echo_of_the_prompt_before_may_be_the_louder_one():

@@ -15,6 +15,7 @@ from lexbridge.call.documents import speaking_ms
 from lexbridge.call.events import Started
 from lexbridge.call.last_words import Goodbye
 from lexbridge.call.output.call_update import LONGEST_KEYS_MS, CallUpdateSpeaker
+from lexbridge.call.output.prompt import HEARD_WITHIN_MS
 from lexbridge.call.output.reports import CallersTurn, HandedOver, SpeaksUntil
 from lexbridge.call.output.stream import StreamSpeaker
 from lexbridge.call.states import CallMove, CallState
@@ -202,12 +203,59 @@ def test_what_was_interrupted_goes_on_after_a_false_alarm():
     call, speaker = stream_of(BARGE_IN="on")
     assert speaker.resume_interrupted() is None
     speaker.speak(KNOWN)
+    assert speaker.interrupt() == (SpeaksUntil(NOW_MS),)
     assert speaker.interrupt() == ()
     call.turns.speech_started(0, b"")
     assert speaker.resume_interrupted() == ()  # kept: the caller speaks
     call.turns.drop_all("a test")
     call.take_actions()
     assert (speaker.resume_interrupted(), acts(call)) == ((), ["SendAudio", "SendMark"])
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_no_prompt_plays_while_the_call_is_handed_over(is_sent):
+    call, speaker = stream_of()
+    if is_sent:
+        speaker.speak(KNOWN)
+        call.take_actions()
+    call.move(CallMove.HANDED_OVER)
+    speaker.speak(KNOWN)
+    assert (list(speaker.tick()), acts(call)) == ([], [])
+    assert speaker.next_due_ms() == (NOW_MS + 200 + HEARD_WITHIN_MS if is_sent else None)
+    call.move(CallMove.NOT_CARRIED_OUT)
+    if is_sent:
+        speaker.mark_reached("turn--1.1:end")
+    else:
+        assert speaker.next_due_ms() <= NOW_MS
+        speaker.tick()
+    assert acts(call) == ["SendAudio", "SendMark"]
+
+
+def test_a_prompt_that_ends_while_the_call_is_handed_over_is_marked_later():
+    call, speaker = stream_of()
+    speaker.speak(WORDS, 1)
+    speaker.speech_arrived(1, tone(200))
+    assert acts(call) == ["SendAudio"]
+    call.move(CallMove.HANDED_OVER)
+    speaker.speech_ended(1)
+    assert speaker.next_due_ms() is None
+    call.move(CallMove.NOT_CARRIED_OUT)
+    assert speaker.next_due_ms() <= NOW_MS
+    speaker.tick()
+    assert acts(call) == ["SendMark"]
+
+
+def test_a_prompt_whose_mark_is_missing_makes_room_for_the_next():
+    call, speaker = stream_of()
+    speaker.speak(KNOWN)
+    call.move(CallMove.HANDED_OVER)
+    passes(call, 200 + HEARD_WITHIN_MS)
+    speaker.tick()
+    assert speaker.next_due_ms() is None
+    call.move(CallMove.NOT_CARRIED_OUT)
+    assert speaker.next_due_ms() <= call.now_ms
+    speaker.tick()
+    assert not speaker.is_speaking
 
 
 # -- whoever has a speaker

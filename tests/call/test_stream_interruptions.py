@@ -123,6 +123,19 @@ def test_the_echo_of_a_stopped_prompt_is_no_answer():
     assert caller.noted("utterance-ended") == 1
 
 
+def test_the_echo_of_a_stopped_prompt_does_not_prolong_what_the_caller_says():
+    caller = a_caller_lex_thinks_about(VOICE_THRESHOLD="100", HANGOVER_MS="500")
+    caller.echo = (500, -20)
+    caller.lex_says_aloud("Which day?", ms=6000)
+    caller.is_silent(3000)
+    caller.speaks(320)
+    assert caller.gets()[-1] == "clear"
+    caller.is_silent(480)
+    caller.steps()
+    caller.is_silent(20)
+    assert caller.steps() == ["CloseUtterance 2"]
+
+
 def test_the_end_of_one_prompts_echo_does_not_interrupt_the_next():
     caller = a_caller_lex_thinks_about(VOICE_THRESHOLD="100")
     caller.says_something()

@@ -9,7 +9,7 @@ from lexbridge.call.attributes import (
     NO_INPUT_S_ATTRIBUTE,
     VOICE_ATTRIBUTE,
 )
-from lexbridge.call.events import NextStreamOpened
+from lexbridge.call.events import Dtmf, NextStreamOpened
 from lexbridge.call.output.hand_over import QUIET_BEFORE_HAND_OVER_MS
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import HANDED_OVER, LOST, NO_INPUTS_PARAMETER, RESUMED_PARAMETER
@@ -82,6 +82,32 @@ def test_a_noise_that_is_no_utterance_puts_the_hand_over_off():
     caller.speaks(40)
     caller.is_silent(QUIET_BEFORE_HAND_OVER_MS - 20)
     assert caller.steps() == []
+    caller.is_silent(20)
+    assert caller.hears() == CONNECTS
+
+
+def test_a_deleted_key_puts_the_hand_over_off_but_no_lone_hash():
+    caller = a_caller()  # who was asked nothing yet, so nothing is repeated
+    caller.is_silent(500)
+    caller.sends(Dtmf("1"))
+    caller.has_to_leave()
+    caller.is_silent(1500)
+    caller.sends(Dtmf("*"))
+    caller.is_silent(600)
+    caller.sends(Dtmf("#"))
+    caller.is_silent(QUIET_BEFORE_HAND_OVER_MS - 620)
+    assert caller.steps() == []
+    caller.is_silent(20)
+    assert caller.hears() == CONNECTS
+
+
+def test_a_document_that_is_not_carried_out_puts_no_hand_over_off():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says_aloud("Bye.", ms=500, **BYE)
+    caller.has_to_leave()
+    caller.is_silent(1500)
+    assert caller.hears() == ["Hangup"]
+    caller.does_not_get_the_update()
     caller.is_silent(20)
     assert caller.hears() == CONNECTS
 

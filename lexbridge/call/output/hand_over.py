@@ -20,32 +20,29 @@ class HandOver:
 
     def __init__(self, call: CallContext) -> None:
         self._call = call
-        self._quiet_since_ms = 0  # since when neither caller nor bot speaks, or is about to
         self._is_allowed = True  # once for each prompt: while Twilio refuses, the caller is heard
 
     def allow(self) -> None:
         """Allow another attempt, because the caller has heard a prompt."""
         self._is_allowed = True
 
-    def tick(self, is_waiting: bool) -> Reports:
-        """Hand the call over if the process leaves and it has been quiet for long enough.
-
-        `is_waiting`: the caller has nothing to hear, and Lex has nothing to answer.
-        """
-        call = self._call
-        if not is_waiting or call.endpointer.is_voiced:
-            self._quiet_since_ms = call.now_ms
-        is_quiet = call.now_ms >= self._quiet_since_ms + QUIET_BEFORE_HAND_OVER_MS
-        if not (is_quiet and call.is_leaving and self._is_allowed and call.state is CallState.LIVE):
-            return NO_REPORTS
-        opening = call.next_opening()
+    def tick(self) -> Reports:
+        """Hand the call over if it is to be by now. The caller has nothing to hear."""
+        due_ms = self.next_due_ms()
+        opening = None if due_ms is None or self._call.now_ms < due_ms else self._call.next_opening()
         return NO_REPORTS if opening is None else self.begin([], opening)
 
     def next_due_ms(self) -> int | None:
-        """Return the media time at which the call may be handed over if all stays quiet, or None if it is not to be."""
-        if self._call.is_leaving and self._is_allowed:
-            return self._quiet_since_ms + QUIET_BEFORE_HAND_OVER_MS
-        return None
+        """Return the media time at which the call is handed over if all stays quiet, or None if it is not to be.
+
+        The caller has nothing to hear.
+        """
+        call = self._call
+        if not (call.is_leaving and call.next_stream and self._is_allowed and call.state is CallState.LIVE):
+            return None
+        if not call.is_idle:
+            return None
+        return max(call.quiet_from_ms, call.endpointer.voiced_until_ms) + QUIET_BEFORE_HAND_OVER_MS
 
     def begin(self, messages: Sequence[Message], opening: Opening) -> Reports:
         """Hand the call over by a document that says `messages` before it connects the next stream."""

@@ -1,5 +1,6 @@
 """Playback: the prompts of one bidirectional stream, played one after the other."""
 
+import math
 from collections import deque
 
 from lexbridge.call.actions import StreamOutput
@@ -15,6 +16,8 @@ class Playback:
         self._withheld: Prompt | None = None
         self._last: Prompt | None = None  # the prompt heard last, whose echo may still be coming
         self._stopped_echo = (0, 0)  # (RMS, until when) of the prompt that was stopped
+        self.echo_until_ms: float = 0
+        """Media time up to which an echo may come back, infinite while a prompt plays."""
 
     @property
     def is_empty(self) -> bool:
@@ -64,7 +67,23 @@ class Playback:
                 break
             self._prompts.popleft()
             self._last = prompt
+        self._note_echo()
         return output
+
+    def next_due_ms(self, waits: bool) -> int | None:
+        """Return the media time at which `send` or `expire` has something to do next, or None: not by itself.
+
+        It may have passed already. `waits`: as for `send`.
+        """
+        prompt = self._prompts[0] if self._prompts else None
+        if prompt is None or (waits and prompt.may_interrupt and not prompt.is_begun and not prompt.needs_say):
+            return None
+        return 0 if prompt.needs_say else prompt.next_due_ms
+
+    @property
+    def expires_at_ms(self) -> int | None:
+        """Media time at which `expire` takes the prompt that plays for heard, or None if it need not yet."""
+        return self._prompts[0].expires_at_ms if self._prompts else None
 
     def mark_reached(self, name: str, now_ms: int) -> None:
         """Note that a mark came back. It may be late, or of a prompt that was cleared."""
@@ -146,4 +165,11 @@ class Playback:
         if prompt is None:
             return []
         self._stopped_echo = (self.echo_rms(now_ms), now_ms + ECHO_DELAY_MS)
-        return [prompt.stop(now_ms)]
+        output: list[StreamOutput] = [prompt.stop(now_ms)]
+        self._note_echo()
+        return output
+
+    def _note_echo(self) -> None:
+        """Note how long an echo may come back, because a prompt has begun, was heard or was stopped."""
+        last_ms = 0 if self._last is None else self._last.echo_until_ms
+        self.echo_until_ms = math.inf if self.playing else max(last_ms, self._stopped_echo[1])

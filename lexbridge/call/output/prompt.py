@@ -147,6 +147,14 @@ class Prompt:
         heard = self._levels[max(0, played_ms - ECHO_DELAY_MS) // FRAME_MS : played_ms // FRAME_MS + 2]
         return round(max(heard, default=0) * _ECHO_FACTOR)
 
+    @property
+    def echo_until_ms(self) -> int:
+        """Media time up to which its echo may come back, if all of it is played."""
+        if self._at is None:
+            return 0
+        position_ms, at_ms = self._at
+        return at_ms - position_ms + self.arrived_ms + ECHO_DELAY_MS
+
     def send(self, now_ms: int) -> Iterator[StreamOutput]:
         """Yield what is due to be sent now: audio, and marks between its pieces."""
         if self.arrived_ms > self._sent_ms and (self._at is None or self.position_ms(now_ms) >= self._sent_ms):
@@ -181,11 +189,33 @@ class Prompt:
 
     def expire(self, now_ms: int) -> bool:
         """Take the prompt for heard if its last mark should have come back long ago. Return whether it now is."""
-        if self._at is None or not self._is_last_marked or self.is_heard:
+        expires_at_ms = self.expires_at_ms
+        if expires_at_ms is None or now_ms < expires_at_ms:
             return False
+        self.is_heard = True
+        return True
+
+    @property
+    def expires_at_ms(self) -> int | None:
+        """Media time at which `expire` takes it for heard, or None while marks may still be sent."""
+        if self._at is None or not self._is_last_marked or self.is_heard:
+            return None
         position_ms, at_ms = self._at
-        self.is_heard = position_ms + now_ms - at_ms >= self._sent_ms + HEARD_WITHIN_MS
-        return self.is_heard
+        return at_ms - position_ms + self._sent_ms + HEARD_WITHIN_MS
+
+    @property
+    def next_due_ms(self) -> int | None:
+        """Media time at which `send` or `expire` has something to do next, or None: not before something happens.
+
+        It may have passed already.
+        """
+        if self._at is None:
+            return 0 if self.arrived_ms > self._sent_ms or self.is_complete else None
+        position_ms, at_ms = self._at
+        if self.arrived_ms > self._sent_ms:
+            return at_ms - position_ms + self._sent_ms - LEAD_MS + FRAME_MS
+        is_due = self.is_heard or (self.is_complete and not self._is_last_marked)
+        return 0 if is_due else self.expires_at_ms
 
     def stop(self, now_ms: int) -> ClearAudio:
         """Stop the prompt, and return what clears it.

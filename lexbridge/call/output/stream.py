@@ -67,12 +67,17 @@ class StreamSpeaker(Speaker):
         onset_ms = rules.barge_in_ms if prompt.playing_ms(now_ms) >= UNINTERRUPTED_MS else None
         return Listening(onset_ms, PAUSE_WITHIN_ONSET_MS, echo_rms)
 
+    def may_echo(self) -> bool:
+        """Return whether an echo of what the caller has heard may come back now."""
+        return self._call.endpointer.now_ms < self._playback.echo_until_ms
+
     def interrupt(self) -> Reports:
         prompt = self._playback.playing
         if prompt is not None and self._call.rules.barge_in and prompt.may_interrupt:
             self._call.note("info", "barged-in", heard_ms=prompt.position_ms(self._call.now_ms))
             self._send(self._playback.interrupt(self._call.now_ms))
-        elif prompt is None and self._call.may_interrupt and self._playback.awaits_synthesis:
+            return (SpeaksUntil(self._call.now_ms),)
+        if prompt is None and self._call.may_interrupt and self._playback.awaits_synthesis:
             # What Lex is still being asked to say is kept too: the caller speaks before they hear it.
             self._playback.interrupt(self._call.now_ms)
         return NO_REPORTS
@@ -183,15 +188,16 @@ class StreamSpeaker(Speaker):
         return self._play()
 
     def tick(self) -> Reports:
-        reports = NO_REPORTS
-        if not self._playback.is_empty:
-            if self._playback.expire(self._call.now_ms):
-                self._call.note("warning", "mark-missing")
-            reports = self._play()
-        return [*reports, *self._hand_over.tick(self._is_waiting)]
+        if self._playback.is_empty:
+            return self._hand_over.tick()
+        if self._playback.expire(self._call.now_ms):
+            self._call.note("warning", "mark-missing")
+        return self._play()
 
     def next_due_ms(self) -> int | None:
-        return self._hand_over.next_due_ms() if self._is_waiting else self._call.now_ms
+        if self._playback.is_empty:
+            return self._hand_over.next_due_ms()
+        return self._playback.next_due_ms(self._waits) if self._may_play else self._playback.expires_at_ms
 
     def end(self) -> None:
         self.discard_interrupted()
@@ -199,9 +205,16 @@ class StreamSpeaker(Speaker):
         self._take_words()
 
     @property
-    def _is_waiting(self) -> bool:
-        """Whether the caller has nothing to hear, and Lex has nothing to answer."""
-        return self._playback.is_empty and self._call.is_idle
+    def _may_play(self) -> bool:
+        """Whether the stream reaches the caller, so that prompts may play."""
+        return self._call.state in (CallState.LIVE, CallState.CLOSING)
+
+    @property
+    def _waits(self) -> bool:
+        """Whether the caller speaks or keys, so that no prompt begins that they may interrupt."""
+        call = self._call
+        is_busy = call.turns.open is not None or call.keys.is_collecting
+        return is_busy and call.rules.barge_in and call.state is CallState.LIVE
 
     def _has_no_audio(self, prompt: Prompt) -> bool:
         """Return whether `prompt` has words, and Lex has sent no audio of them."""
@@ -236,13 +249,11 @@ class StreamSpeaker(Speaker):
 
     def _play(self) -> Reports:
         """Send what is due of the prompts, and go on when the caller has heard them."""
-        call, playback = self._call, self._playback
-        if call.state not in (CallState.LIVE, CallState.CLOSING):
+        playback = self._playback
+        if not self._may_play:
             return NO_REPORTS
         was_empty = playback.is_empty
-        is_busy = call.turns.open is not None or call.keys.is_collecting
-        waits = is_busy and call.rules.barge_in and call.state is CallState.LIVE
-        output = playback.send(call.now_ms, waits)
+        output = playback.send(self._call.now_ms, self._waits)
         self._send(output)
         if output:
             self._note_first_sound()
