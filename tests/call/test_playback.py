@@ -380,7 +380,7 @@ def test_the_echo_of_a_prompt_that_was_stopped_is_still_coming():
     assert playback.echo_rms(1000 + ECHO_DELAY_MS) == 0
 
 
-def test_an_echo_may_come_while_a_prompt_plays_and_a_little_longer():
+def test_an_echo_may_come_while_a_prompt_plays_and_a_bit_longer():
     playback = playback_of(prompt_of(300, 1), prompt_of(3000, 2))
     assert playback.echo_until_ms == 0
     playback.send(0, False)

@@ -231,7 +231,7 @@ def test_no_prompt_plays_while_the_call_is_handed_over(is_sent):
     assert acts(call) == ["SendAudio", "SendMark"]
 
 
-def test_a_prompt_that_ends_while_the_call_is_handed_over_is_marked_later():
+def test_a_prompt_that_ends_during_a_hand_over_is_marked_later():
     call, speaker = stream_of()
     speaker.speak(WORDS, 1)
     speaker.speech_arrived(1, tone(200))

@@ -123,7 +123,7 @@ def test_the_echo_of_a_stopped_prompt_is_no_answer():
     assert caller.noted("utterance-ended") == 1
 
 
-def test_the_echo_of_a_stopped_prompt_does_not_prolong_what_the_caller_says():
+def test_the_echo_of_a_stopped_prompt_prolongs_no_utterance():
     caller = a_caller_lex_thinks_about(VOICE_THRESHOLD="100", HANGOVER_MS="500")
     caller.echo = (500, -20)
     caller.lex_says_aloud("Which day?", ms=6000)

@@ -101,7 +101,7 @@ def test_a_deleted_key_puts_the_hand_over_off_but_no_lone_hash():
     assert caller.hears() == CONNECTS
 
 
-def test_a_document_that_is_not_carried_out_puts_no_hand_over_off():
+def test_a_failed_document_puts_no_hand_over_off():
     caller = a_caller_lex_thinks_about()
     caller.lex_says_aloud("Bye.", ms=500, **BYE)
     caller.has_to_leave()
