@@ -10,6 +10,7 @@ import gevent
 import pytest
 from flask import Flask
 
+from lexbridge.net import connection_table
 from lexbridge.net.accept_queue import count_waiting
 from lexbridge.net.http_server import RETRY_ACCEPT_S, MediaServer
 from lexbridge.server.accepting import CROWDED_QUEUE, DEFER_S, MAX_DEFER_S, MAX_NEW_COUNTED, FewestSocketsFirst
@@ -187,7 +188,8 @@ def test_a_connection_that_no_other_worker_takes_is_answered(monkeypatch: pytest
         assert ask(silent).startswith(b"HTTP/1.1 200")
 
 
-def test_a_connection_counts_until_it_is_known_what_it_wants() -> None:
+def test_a_connection_counts_until_it_is_known_what_it_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_table, "NEW_S", 3.0)  # a busy machine looks within that
     with shared_server(other_has=9) as (address, scoreboard), ExitStack() as callers:
         asking, silent = (callers.enter_context(socket.create_connection(address, PATIENCE_S)) for _ in range(2))
         with gevent.Timeout(PATIENCE_S):
@@ -196,7 +198,7 @@ def test_a_connection_counts_until_it_is_known_what_it_wants() -> None:
             ask(asking)
             while scoreboard.sockets(0) == 2:
                 gevent.sleep(0.001)
-            while scoreboard.sockets(0):  # the connection that sends nothing stops counting after half a second
+            while scoreboard.sockets(0):  # the connection that sends nothing stops counting after NEW_S
                 gevent.sleep(0.01)
         assert ask(silent).startswith(b"HTTP/1.1 200")
         assert scoreboard.sockets(0) == 0

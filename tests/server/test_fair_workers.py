@@ -36,8 +36,9 @@ class RunningServer:
         return self.bridge.log.read_text(encoding="utf-8").count(f'"{event}"') >= count
 
     def call(self, count: int) -> None:
-        """Open media sockets, one after the other."""
+        """Open media sockets, one after the other, each while all workers wait for one."""
         for _ in range(count):
+            wait_until(lambda: all(state_of(worker) not in "RD" for worker in children(self.bridge.pid)))
             one = self._calls.enter_context(RawClient(("127.0.0.1", self.bridge.port), PATIENCE_S))
             assert one.upgrade(headers=SIGNED) == 101
             self._ports.append(one._socket.getsockname()[1])

@@ -21,6 +21,12 @@ from tests.support.processes import as_process_1, children, is_running, state_of
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
 
+HANG_LIMIT_S = 3.0
+"""Seconds after which a worker counts as hung, because none that lives is silent for so long on a busy machine."""
+
+DRAIN_S = 3.0
+"""Seconds for which a worker drains, because a test does something meanwhile, also on a busy machine."""
+
 
 class Supervised:
     """A running supervisor of workers that do next to nothing."""
@@ -123,7 +129,7 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_was_stopped_is_ended_and_replaced(tmp_path: Path) -> None:
-    with supervised(tmp_path, hang_limit_s=0.5) as started:
+    with supervised(tmp_path, hang_limit_s=HANG_LIMIT_S) as started:
         (one,) = started.are_ready(1)
         os.kill(one, signal.SIGSTOP)
         assert started.are_ready(2) != [one]
@@ -133,7 +139,7 @@ def test_a_worker_that_was_stopped_is_ended_and_replaced(tmp_path: Path) -> None
 
 
 def test_a_worker_that_hangs_leaves_its_stack_without_values(tmp_path: Path) -> None:
-    with supervised(tmp_path, hang_limit_s=0.5) as started:
+    with supervised(tmp_path, hang_limit_s=HANG_LIMIT_S) as started:
         (one,) = started.are_ready(1)
         os.kill(one, signal.SIGUSR1)
         assert started.are_ready(2) != [one]
@@ -144,11 +150,11 @@ def test_a_worker_that_hangs_leaves_its_stack_without_values(tmp_path: Path) -> 
 
 
 def test_nobody_has_hung_if_all_were_stopped_together(tmp_path: Path) -> None:
-    with supervised(tmp_path, hang_limit_s=1.0) as started:
+    with supervised(tmp_path, hang_limit_s=HANG_LIMIT_S) as started:
         (one,) = started.are_ready(1)
         for pid in (started.pid, one):
             os.kill(pid, signal.SIGSTOP)
-        time.sleep(MAX_HEARTBEAT_AGE_S + 0.5)
+        time.sleep(max(MAX_HEARTBEAT_AGE_S, HANG_LIMIT_S) + 0.5)
         os.kill(started.pid, signal.SIGCONT)
         time.sleep(0.5)  # longer than the supervisor's interval
         os.kill(one, signal.SIGCONT)
@@ -186,7 +192,7 @@ def test_a_signal_that_comes_while_it_starts_is_not_lost(tmp_path: Path) -> None
 
 
 def test_sighup_replaces_all_and_the_old_go_last(tmp_path: Path) -> None:
-    with supervised(tmp_path, count=2, drain_s=0.5) as started:
+    with supervised(tmp_path, count=2, drain_s=DRAIN_S) as started:
         old = started.are_ready(2)
         os.kill(started.pid, signal.SIGHUP)
         wait_until(lambda: len(started.lines("told")) == 2)
@@ -207,7 +213,7 @@ def test_sighup_replaces_all_and_the_old_go_last(tmp_path: Path) -> None:
 
 def test_a_worker_ended_by_the_operator_is_replaced_at_once(tmp_path: Path) -> None:
     """A worker that the operator ends is replaced while it still drains."""
-    with supervised(tmp_path, drain_s=0.5) as started:
+    with supervised(tmp_path, drain_s=DRAIN_S) as started:
         (one,) = started.are_ready(1)
         os.kill(one, signal.SIGTERM)
         assert one in started.are_ready(2)

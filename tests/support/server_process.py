@@ -190,7 +190,8 @@ class LiveCall:
 def live_call(folder: Path, *, is_asked: bool = True, **changes: str) -> Iterator[LiveCall]:
     """Run `server.py` with `changes` in its settings, and a call of which Lex will understand one sentence.
 
-    `is_asked`: wait until the bridge counts the call.
+    `is_asked`: wait until the bridge counts the call. A silent caller is not left while the test takes its time, unless
+    `changes` say so.
     """
     recogniser = ScriptedRecogniser(["I would like to order flowers"])
     with (
@@ -199,7 +200,7 @@ def live_call(folder: Path, *, is_asked: bool = True, **changes: str) -> Iterato
         SimulatedTwilio(auth_token=TOKEN, pace=0.2) as twilio,
     ):
         neighbours = {"TWILIO_API_URL": twilio.url, "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": lex.url}
-        with BridgeProcess({**COMPLETE, **neighbours, **changes}, folder / "bridge.log") as bridge:
+        with BridgeProcess({**COMPLETE, "NO_INPUT_S": "120", **neighbours, **changes}, folder / "bridge.log") as bridge:
             caller = says()
             call = twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", caller, connect_to=bridge.url)
             call.wait_for(StreamOpened, PATIENCE_S)
