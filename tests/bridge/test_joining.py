@@ -23,17 +23,18 @@ from tests.support.streaming import heard_by
 FIRST, WHOLE = "I would like to order", "I would like to order some roses"
 SORRY, DAY = "I did not understand that", "What day do you want the roses to be picked up?"
 PAUSE_MS = 900
+THINK_MS = 1500
+"""The time that Lex takes by the caller's line, so that the second piece begins before the first is answered."""
 GENERATIONS = pytest.mark.parametrize("generation", ["v1", "v2"])
 MODES = pytest.mark.parametrize("mode", ["call-update", "stream"])
 
 
 @contextmanager
 def pausing(generation: str, mode: str, *heard: str) -> Iterator[Rig]:
-    """Yield a bridge with JOIN=on, ten times as fast as real time, whose Lex answers after one and a half seconds."""
+    """Yield a bridge with JOIN=on, ten times as fast as real time."""
     bot = v2_bot(flowers()) if generation == "v2" else {}
     variables = {"REPLY_MODE": mode, "JOIN": "on", "NO_INPUT_S": "120", "GREETING": "Hello.", **bot}
     with running(heard, pace=0.1, lex_voice=HummingVoice(), **variables) as rig:
-        rig.lex.think_s = 0.15
         yield rig
 
 
@@ -49,9 +50,10 @@ def in_two_pieces(first: str, second: str) -> bytes:
 
 
 def says_it_with_a_pause(rig: Rig) -> PhoneCall:
-    """Place a call whose caller says WHOLE in two pieces and hears an answer to it."""
+    """Place a call whose caller says WHOLE in two pieces and hears an answer to it. Lex thinks for THINK_MS."""
     caller = says()
     call = rig.place_call(caller)
+    rig.lex.before_answer = lambda request: request.session_id == call.sid and call.line.wait_ms(THINK_MS)
     call.wait_for(StreamOpened, PATIENCE_S)
     caller.play(in_two_pieces(FIRST, "some roses"))
     wait_until(lambda: answers_heard(rig, call, DAY) == 1)

@@ -1,6 +1,7 @@
 """Whole calls through the bridge in this process: the real protocols, clients and sockets."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 import websocket
@@ -142,20 +143,24 @@ def connected(rig: Rig) -> websocket.WebSocket:
 @pytest.mark.parametrize(
     ("token", "why"),
     [
-        (None, "no token"),
-        ("", "no token"),
-        ("nonsense", "malformed token"),
-        (make_stream_token(TOKEN, CALL_SID, ACCOUNT_SID, now_s=time.time() - 61), "token expired"),
-        (make_stream_token(TOKEN, "CA" + "9" * 32, ACCOUNT_SID, now_s=time.time()), "token of another call"),
-        (make_stream_token(TOKEN, CALL_SID, "AC" + "9" * 32, now_s=time.time()), "token of another call"),
-        (make_stream_token("another token", CALL_SID, ACCOUNT_SID, now_s=time.time()), "token of another call"),
+        # what makes a token: from the time at which the test runs
+        (lambda _: None, "no token"),
+        (lambda _: "", "no token"),
+        (lambda _: "nonsense", "malformed token"),
+        (lambda now_s: make_stream_token(TOKEN, CALL_SID, ACCOUNT_SID, now_s - 61), "token expired"),
+        (lambda now_s: make_stream_token(TOKEN, "CA" + "9" * 32, ACCOUNT_SID, now_s), "token of another call"),
+        (lambda now_s: make_stream_token(TOKEN, CALL_SID, "AC" + "9" * 32, now_s), "token of another call"),
+        (lambda now_s: make_stream_token("another token", CALL_SID, ACCOUNT_SID, now_s), "token of another call"),
     ],
     ids=["none", "empty", "nonsense", "expired", "another call's", "another account's", "forged"],
 )
-def test_a_stream_without_its_documents_token_is_refused(token: str | None, why: str, logged: Logged) -> None:
+def test_a_stream_without_its_documents_token_is_refused(
+    token: Callable[[float], str | None], why: str, logged: Logged
+) -> None:
     with running() as rig:
         client = connected(rig)
-        client.send(start_text({} if token is None else {"lexbridge:token": token}))
+        made = token(time.time())
+        client.send(start_text({} if made is None else {"lexbridge:token": made}))
         assert closed_with(client) == 1008
         assert rig.calls.live_calls == 0
         assert rig.lex.requests == []

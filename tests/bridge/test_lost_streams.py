@@ -25,7 +25,7 @@ from tests.support.flower_order import DAY, FLOWERS, KINDS, KINDS_ASKED
 from tests.support.live_calls import live_stream
 from tests.support.phrases import NOT_AVAILABLE
 from tests.support.rehearsal import Rehearsal, RehearsedControl, RehearsedLex, wait_until
-from tests.support.rig import PATIENCE_S, HummingVoice, Rig, deadlines_for, says
+from tests.support.rig import PATIENCE_S, HummingVoice, Rig, answer_after_get_session, deadlines_for, says
 from tests.support.streaming import (
     call_until_asked_for_kinds,
     count_of,
@@ -142,7 +142,7 @@ def test_a_lex_that_has_forbidden_it_is_not_asked_again_at_once(logged: Logged) 
 def test_an_answer_is_heard_on_the_stream_after_a_lost_one() -> None:
     """A stream that is lost while Lex thinks is followed by another one, on which the answer is heard."""
     with streaming(FLOWERS, "roses") as rig:
-        rig.lex.think_s = 0.1  # real time: longer than the other stream takes to open, apart from the second GetSession
+        answer_after_get_session(rig)  # of the other stream, which asks again a second later
         caller = says()
         call = rig.place_call(caller)
         call.wait_for(StreamOpened, PATIENCE_S)
@@ -208,11 +208,21 @@ def test_a_quiet_call_is_handed_over_and_not_asked_twice() -> None:
 
 def test_a_silent_caller_is_asked_again_in_the_bots_voice() -> None:
     """A silent caller is asked again in the bot's voice, and then hears a goodbye."""
+    again = "Sorry, I did not hear anything."
     with streaming(NO_INPUT_S="2", NO_INPUT_LIMIT="1", GREETING="Hello.") as rig:
+        first = rig.place_call(says())  # with which Lex is asked to say the phrases
+        first.wait_for(StreamOpened, PATIENCE_S)
+        wait_until(
+            lambda: (
+                rig.lex.requests
+                and rig.lex.requests[-1].said == f"{again} Goodbye."
+                and rig.lex.requests[-1].speech_ended
+            )
+        )
+        first.hang_up()
         call = rig.place_call(SimulatedCaller(HummingVoice(), None))
         assert rig.ended(call).reason is EndReason.HANGUP_VERB
-        again = "Sorry, I did not hear anything."
-        assert heard_by(call, again) + said_by_twilio(call).count(again) == 1
+        assert heard_by(call, again) == 1
         assert heard_by(call, f"{again} Goodbye.") == 1
         assert turns_of(rig) == []
 

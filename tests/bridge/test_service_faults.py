@@ -21,6 +21,7 @@ from tests.support.phrases import NOT_AVAILABLE, SAY_AGAIN
 from tests.support.rehearsal import wait_until
 from tests.support.rig import (
     PATIENCE_S,
+    QUICK_UPDATES,
     Rig,
     deadlines_for,
     flowers,
@@ -147,9 +148,9 @@ def test_a_call_that_is_over_for_twilio_ends_quietly(status: int, code: int, log
 def test_a_transfer_that_twilio_answers_late_is_asked_for_once(kind: Literal["hang", "drip"]) -> None:
     """The stream is stopped before Twilio's answer arrives: a second request would interrupt the transferred call."""
     flags = {"HANGUP_INTENTS": "NoSuchIntent", "TRANSFER_NUMBERS": "+12065550155"}
-    # The transferred call lasts far longer than both deadlines and the pause between them.
+    # The transferred call lasts longer than all deadlines and the pauses between them.
     with running(
-        ["I would like to order flowers", "goodbye"], attempt_deadlines_s=(0.2, 0.2, 0.2), dial_ms=30_000, **flags
+        ["I would like to order flowers", "goodbye"], attempt_deadlines_s=QUICK_UPDATES, dial_ms=90_000, **flags
     ) as rig:
         caller = says()
         call = rig.place_call(caller)

@@ -18,7 +18,7 @@ from lexbridge.offline.twilio.events import (
 )
 from tests.support.fixtures import Logged
 from tests.support.rehearsal import wait_until
-from tests.support.rig import PATIENCE_S, Rig, flowers, running, says, v2_bot
+from tests.support.rig import PATIENCE_S, Rig, answer_after_get_session, flowers, running, says, v2_bot
 
 KINDS = "What type of flowers"
 DAY = "What day do you want the roses to be picked up?"
@@ -66,7 +66,7 @@ def test_an_answer_lost_with_its_process_is_not_asked_again() -> None:
     """Lex has the caller's words, and answers a bridge that has ended meanwhile."""
     with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
         caller, call = call_until_asked_for_kinds(rig)
-        rig.lex.think_s = 0.1  # real time: longer than the other stream takes to open, apart from the second GetSession
+        answer_after_get_session(rig)  # of the other stream, which asks again a second later
         caller.say("roses please")
         wait_until(lambda: len(rig.lex.requests) > 1 and rig.lex.requests[1].ended is not None)
         rig.twilio.rest_faults.clear()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
+import gevent
 import numpy as np
 import pytest
 from twilio.request_validator import RequestValidator
@@ -25,6 +26,7 @@ from lexbridge.offline.lex.bot_files import shipped_bots
 from lexbridge.offline.lex.bots import Bot
 from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.recognition import Recogniser, ScriptedRecogniser
+from lexbridge.offline.lex.requests import LexRequest
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import SilentVoice, Voice
 from lexbridge.offline.twilio.call import PhoneCall
@@ -40,14 +42,14 @@ PATIENCE_S = 120
 PATIENT = Deadlines(connect_s=30, answer_s=30, session_s=30)
 """Deadlines of requests to Lex that no request misses, however busy the machine is."""
 
-QUICK = Deadlines(connect_s=2, answer_s=1.2, session_s=1)
-"""Deadlines of requests to Lex for tests in which one is missed."""
+QUICK = Deadlines(connect_s=2, answer_s=2.5, session_s=2)
+"""Deadlines of requests to Lex for tests in which one is missed, and the others are met on a busy machine too."""
 
 PATIENT_UPDATES = (30.0, 30.0, 30.0)
 """Deadlines of the attempts to update a call that no attempt misses."""
 
-QUICK_UPDATES = (0.5, 0.5, 0.5)
-"""Deadlines of the attempts to update a call for tests in which one is missed."""
+QUICK_UPDATES = (1.0, 1.0, 1.0)
+"""Deadlines of the attempts to update a call for tests in which one is missed, and others are met."""
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
@@ -150,6 +152,18 @@ class Rig:
         return over
 
 
+def answer_after_get_session(rig: Rig) -> None:
+    """Let Lex answer an utterance only after somebody has asked for its session."""
+
+    def hold(request: LexRequest) -> None:
+        if request.operation in ("PostContent", "RecognizeUtterance"):
+            with gevent.Timeout(PATIENCE_S):
+                while not any(one.operation == "GetSession" and one.answered for one in rig.lex.requests):
+                    gevent.sleep(0.01)
+
+    rig.lex.before_answer = hold
+
+
 @contextmanager
 def running(
     heard: Sequence[str] = (),
@@ -202,3 +216,6 @@ def running(
             yield Rig(set_up, lex, twilio, f"http://127.0.0.1:{server.server_port}", service.calls, lex_runtime)
         finally:
             server.stop(timeout=1)
+            with gevent.Timeout(PATIENCE_S, False):  # else Lex ends meanwhile, and the next test's log says so
+                while service.bridge._phrases._is_learning:
+                    gevent.sleep(0.01)
