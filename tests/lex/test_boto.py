@@ -23,7 +23,7 @@ from tests.support.fixtures import Logged
 from tests.support.flower_order import FLOWERS
 from tests.support.lexes import GENERATIONS, SpokenUtterance, asked, lex_of, local_lex
 from tests.support.rehearsal import wait_until
-from tests.support.rig import PATIENCE_S, settings
+from tests.support.rig import PATIENCE_S, PATIENT, settings
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_the_turns_of_a_call_go_over_one_connection(generation: str, monkeypatch
 def test_as_many_connections_are_kept_as_there_may_be_calls(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     calls = 12  # botocore's own default is ten
     with local_lex(monkeypatch, *[FLOWERS] * 2 * calls) as local:
-        lex = make_lex_runtime(settings(MAX_CALLS=str(calls)), Deadlines())
+        lex = make_lex_runtime(settings(MAX_CALLS=str(calls)), PATIENT)
         for _ in range(2):
             utterances = [SpokenUtterance() for _ in range(calls)]
             asking = [

@@ -163,7 +163,7 @@ def test_an_unwanted_body_is_not_waited_for_past_the_deadline(generation: str, m
 
     monkeypatch.setattr(response_body, "_DRAIN_WITHIN_S", 2 * PATIENCE_S)
     with answered_by(answer, monkeypatch), gevent.Timeout(PATIENCE_S):
-        lex = lex_of(generation, answer_s=1)
+        lex = lex_of(generation, answer_s=3)
         assert lex.ask(asked(), Log()).reply.dialog_state is DialogState.ELICIT_SLOT
 
 

@@ -46,7 +46,7 @@ def test_a_session_not_restored_once_may_be_the_next_time(
 ) -> None:
     with local_lex(monkeypatch, FLOWERS) as local:
         local.faults.append(replace(fault, operation="PutSession", times=1))
-        lex = lex_of("v2", session_s=0.3)
+        lex = lex_of("v2", session_s=3 if fault.kind == "hang" else PATIENCE_S)
         with pytest.raises(SessionNotRestored):
             lex.ask(LexRequest("CA-1", None, spoken(), checkpoint=NO_DIALOG), Log())
         assert not [request for request in local.requests if request.operation == "RecognizeUtterance"]

@@ -19,7 +19,6 @@ from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
 
 LEX = "runtime-v2-lex.us-west-2.amazonaws.com"
-"""Longer than a busy machine takes to do nothing, shorter than any wait here."""
 
 
 class NameServer:

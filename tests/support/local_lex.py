@@ -18,6 +18,7 @@ from lexbridge.offline.lex.requests import LexRequest
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import SilentVoice
 from lexbridge.offline.lex.wire import LPCM_8KHZ
+from tests.support.rig import PATIENCE_S
 
 SUNDAY = date(2026, 11, 22)
 FLOWERS, COFFEE = load_bot(ORDER_FLOWERS), load_bot(ORDER_COFFEE)
@@ -125,7 +126,7 @@ def lex_clients(*lines: str, **more: Any) -> Iterator[LexClients]:
 
 
 def until(condition: Any) -> None:
-    """Wait until `condition()` is true, 5 s at most."""
-    with gevent.Timeout(5):
+    """Wait until `condition()` is true. The test fails after PATIENCE_S."""
+    with gevent.Timeout(PATIENCE_S):
         while not condition():
             gevent.sleep(0.001)

@@ -12,20 +12,22 @@ from lexbridge.net.capped_http import capped_session, is_too_long
 from lexbridge.twilio.pooled_http import PooledHttpClient
 from lexbridge.twilio.rest import _class_names
 from tests.support.answering_peers import Answer, Send, answering, chunk, whole
+from tests.support.rig import PATIENCE_S
 
 OK = "HTTP/1.1 200 OK\n"
-TIMEOUT_S = 0.3
+SHORT_S = 0.3
+"""The time for an answer where none comes."""
 FORM = {"Twiml": "<Response><Say>caffè & roses?</Say></Response>", "Status": ""}
 HEADERS = {"User-Agent": "twilio-python/9", "Content-Type": "application/x-www-form-urlencoded", "Accept": "*/*"}
 
 
-def pooled() -> Any:
-    return PooledHttpClient(3, TIMEOUT_S)
+def pooled(timeout_s: float = PATIENCE_S) -> Any:
+    return PooledHttpClient(3, timeout_s)
 
 
-def over_requests() -> Any:
+def over_requests(timeout_s: float = PATIENCE_S) -> Any:
     """Return the library's own HTTP, as lexbridge used it before."""
-    http = TwilioHttpClient(timeout=TIMEOUT_S)
+    http = TwilioHttpClient(timeout=timeout_s)
     http.session = capped_session(3)
     return http
 
@@ -52,30 +54,34 @@ FAULTS: dict[str, Answer] = {
     "cut in the body": cut(f"{OK}Content-Length: 100\n\n", b"{}"),
     "cut in a chunk": cut(f"{OK}Transfer-Encoding: chunked\n\n", b"10\r\n{}"),
     "chunks of nonsense": cut(f"{OK}Transfer-Encoding: chunked\n\n", b"nonsense\r\n"),
-    "no answer": lambda _: gevent.sleep(4 * TIMEOUT_S),
+    "no answer": lambda _: gevent.sleep(PATIENCE_S),
     "compressed": whole(f"{OK}Content-Encoding: gzip\n", b"{}"),
     "too long": cut(f"{OK}Content-Length: 4000000000\n\n"),
     "too long in chunks": cut(f"{OK}Transfer-Encoding: chunked\n\n", chunk(b" " * 65536) * 6),
 }
 
 
-def raised(make: Callable[[], Any], port: int, scheme: str = "http") -> tuple[str, bool]:
+def raised(
+    make: Callable[[float], Any], port: int, scheme: str = "http", timeout_s: float = PATIENCE_S
+) -> tuple[str, bool]:
     with pytest.raises(requests.RequestException) as error:
-        ask(make(), port, scheme)
+        ask(make(timeout_s), port, scheme)
     return _class_names(error.value), is_too_long(error.value)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_has_the_name_that_requests_gives_it(fault: str) -> None:
+    timeout_s = SHORT_S if fault == "no answer" else PATIENCE_S
     with answering(FAULTS[fault]) as peer:
-        assert raised(pooled, peer.port) == raised(over_requests, peer.port)
+        ours, theirs = (raised(make, peer.port, timeout_s=timeout_s) for make in (pooled, over_requests))
+        assert ours == theirs
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_an_unreachable_host_has_the_name_that_requests_gives_it(scheme: str) -> None:
     assert raised(pooled, 9, scheme) == raised(over_requests, 9, scheme)
     with answering(whole(OK)) as peer:  # it speaks no TLS
-        assert raised(pooled, peer.port, "https") == raised(over_requests, peer.port, "https")
+        assert raised(pooled, peer.port, "https", SHORT_S) == raised(over_requests, peer.port, "https", SHORT_S)
 
 
 @pytest.mark.parametrize("head", [OK, "HTTP/1.1 302 Found\nLocation: /elsewhere\n", "HTTP/1.1 503 Broken\n"])

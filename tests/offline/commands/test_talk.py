@@ -122,7 +122,7 @@ def test_the_local_runtime_alone(served: tuple["subprocess.Popen[str]", str]) ->
     assert len(answer["audioStream"].read()) > 16000
     client.close()
     process.send_signal(signal.SIGTERM)
-    with gevent.Timeout(20):
+    with gevent.Timeout(60):
         assert process.wait() == 0
 
 

@@ -9,6 +9,7 @@ from gevent.pywsgi import WSGIServer
 from twilio.request_validator import RequestValidator
 
 from lexbridge.offline.twilio import events as happened
+from lexbridge.offline.twilio import media_socket
 from lexbridge.offline.twilio.events import EndReason
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 from tests.support.stand_in_bridge import (
@@ -200,12 +201,15 @@ def test_the_name_of_a_stream_that_is_over_is_free(twilio: SimulatedTwilio, brid
     assert codes(call) == [31903]
 
 
-def test_stopping_a_stream_does_not_hold_the_document_up(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+def test_stopping_a_stream_does_not_hold_the_document_up(
+    twilio: SimulatedTwilio, bridge: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media_socket, "CLOSE_LIMIT_S", 2 * DEADLINE_S)
     answer = Event()
     bridge.on_message = lambda _, message: answer.wait() if message["event"] == "start" else None
     stop = '<Stop><Stream name="ear"/></Stop>'
     call = call_at(twilio, bridge, f'<Start><Stream url="{STREAM}" name="ear"/></Start><Pause/>{stop}<Say>Hi</Say>')
-    call.wait_for(happened.BotBegan, 1)  # the bridge has not so much as read the `stop`
+    call.wait_for(happened.BotBegan, DEADLINE_S)  # the bridge has not so much as read the `stop`
     answer.set()
     call.wait(DEADLINE_S)
     assert call.complaints == []
