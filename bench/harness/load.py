@@ -16,6 +16,7 @@ from bench.harness.counting_lex import THINKING_S, turns_of
 from bench.harness.service import Process
 from bench.harness.twilio.pace import Pace
 from bench.harness.twilio.simulator import LightTwilio
+from lexbridge.offline.ports import free_port
 
 TURN_LIMIT_S = 8.0
 CALL_LIMIT_S = 60.0
@@ -156,7 +157,7 @@ async def running(plan: Plan, logs: Path | None = None) -> AsyncIterator[Load]:
     settings = {"HANGOVER_MS": str(plan.hangover_ms), "REPLY_MODE": plan.reply_mode, **plan.settings}
     if plan.workers is not None:
         settings["WEB_CONCURRENCY"] = str(plan.workers)
-    port = service.free_port()
+    port = free_port()
     try:
         async with AsyncExitStack() as stack:
             lex = await stack.enter_async_context(

@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Collection, Mapping
@@ -129,14 +128,6 @@ class Process:
     def _running(self) -> asyncio.subprocess.Process:
         assert self._process, "it was not started"
         return self._process
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface on which no process listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def get(port: int, path: str) -> tuple[int, bytes]:

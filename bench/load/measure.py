@@ -18,6 +18,7 @@ from bench.load.callers import Heard, PacedCallers
 from bench.load.case import Case, Figures, Lateness
 from bench.load.programs import HANGOVER_MS, Place
 from lexbridge.audio.pcm import FRAME_MS
+from lexbridge.offline.ports import free_port
 
 SETTLES_S = 1.0
 """Wait for the server's start to be over, seconds: it goes on for a while after it answers."""
@@ -119,7 +120,7 @@ async def measure(case: Case, place: Place, times: Times, settings: Mapping[str,
 
 @asynccontextmanager
 async def _served(case: Case, place: Place, settings: Mapping[str, str]) -> AsyncIterator[Served]:
-    cores, port = programs.cores_for(case.workers), service.free_port()
+    cores, port = programs.cores_for(case.workers), free_port()
     async with AsyncExitStack() as stack:
         if not case.is_service:
             server = await stack.enter_async_context(programs.peer(case, place, cores, port))

@@ -30,6 +30,7 @@ from bench.harness.report import table
 from bench.harness.settings import AUTH_TOKEN, NOWHERE
 from bench.harness.twilio.webhooks import Webhooks
 from lexbridge.net.rfc6455 import PING
+from lexbridge.offline.ports import free_port
 
 LIMIT = 1.15
 PROGRAMS = {"any worker": "bench/load/any_worker_server.py", "ours": "server.py"}
@@ -115,7 +116,7 @@ class Caller:
 
 async def measure(program: str, workers: int, rate_hz: float, calls: int) -> Spread:
     """Return the spread of one run. Raises CallFailed or StartFailed."""
-    port, chance = service.free_port(), random.Random(7)
+    port, chance = free_port(), random.Random(7)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "bridge.log"
         settings = {"WEB_CONCURRENCY": str(workers), "LOG_LEVEL": "INFO", "DRAIN_S": "1"}

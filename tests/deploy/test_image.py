@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from lexbridge.offline.commands.bridge_process import ROOT, free_port
+from lexbridge.offline.commands.bridge_process import ROOT
+from lexbridge.offline.ports import free_port
 from tests.support.commands import DEADLINE_S, coffee_order, coffee_settings, local_lex, start_call
 from tests.support.compose_file import services
 from tests.support.deploy.containers import BUILD_LIMIT_S, PROGRAMS, Container, build, config_of, make_base, root_of

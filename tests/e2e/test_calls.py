@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lexbridge.offline.commands.bridge_process import BridgeProcess, free_port
+from lexbridge.offline.commands.bridge_process import BridgeProcess
+from lexbridge.offline.ports import free_port
 from tests.support.commands import DEADLINE_S, coffee_order, coffee_settings, local_lex, start_call
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2 * DEADLINE_S)]

@@ -20,10 +20,11 @@ from bench.harness.raw_client import RawClient
 from lexbridge import __main__ as command_line
 from lexbridge import __version__
 from lexbridge.config.reading import read_settings
-from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess, free_port
+from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import SilentVoice
+from lexbridge.offline.ports import free_port
 from lexbridge.offline.twilio.events import EndReason, StreamClosed, UpdateReceived
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 from lexbridge.server import listener

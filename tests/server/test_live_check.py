@@ -12,11 +12,12 @@ import pytest
 
 from lexbridge.config.reading import read_settings
 from lexbridge.config.settings import Settings
-from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess, free_port
+from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess
 from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import SilentVoice
+from lexbridge.offline.ports import free_port
 from lexbridge.offline.twilio.rest_api import RestFault
 from lexbridge.offline.twilio.rest_resources import OwnedNumber
 from lexbridge.offline.twilio.simulator import SimulatedTwilio

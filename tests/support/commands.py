@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 import requests
 
-from lexbridge.offline.commands.bridge_process import ROOT, free_port
+from lexbridge.offline.commands.bridge_process import ROOT
 from lexbridge.offline.lex.bot_files import ORDER_COFFEE, load_bot
+from lexbridge.offline.ports import free_port
 from tests.support.rig import ENVIRONMENT, TOKEN, v2_bot
 
 DEADLINE_S = 300

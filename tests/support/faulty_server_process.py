@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lexbridge.offline.commands.bridge_process import ROOT, free_port
+from lexbridge.offline.commands.bridge_process import ROOT
+from lexbridge.offline.ports import free_port
 from tests.support.processes import children
 from tests.support.rehearsal import wait_until
 from tests.support.rig import ENVIRONMENT, PATIENCE_S, V1_BOT

@@ -16,10 +16,11 @@ import gevent
 import requests
 
 from lexbridge.offline.caller.caller import SimulatedCaller
-from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess, free_port
+from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import SilentVoice
+from lexbridge.offline.ports import free_port
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import StreamOpened
 from lexbridge.offline.twilio.simulator import SimulatedTwilio

@@ -28,6 +28,7 @@ from bench.harness.service import Process
 from bench.harness.settings import AUTH_TOKEN, PUBLIC_URL
 from bench.stress.odd_answers.answers import LEX, TWILIO
 from bench.stress.odd_answers.call import Call
+from lexbridge.offline.ports import free_port
 
 HEARD_WITHIN_S = 6.0
 """Longest time from the end of what the caller said until something is heard, seconds."""
@@ -113,7 +114,7 @@ async def measure(case: Case, folder: Path) -> Result:
     async with Process(odd, {}, folder / "odd.log") as one, Process(right, {}, folder / "right.log") as other:
         lex, twilio = (one, other) if case.who == "lex" else (other, one)
         ports = [int(await peer.first_line()) for peer in (lex, twilio)]
-        port = service.free_port()
+        port = free_port()
         bridge = service.server(
             folder / "bridge.log",
             port=port,

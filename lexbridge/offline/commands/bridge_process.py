@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -15,6 +14,8 @@ import gevent
 import requests
 from gevent import subprocess
 
+from lexbridge.offline.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[3]
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 10.0
@@ -24,26 +25,6 @@ _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "VIRTUAL
 
 class BridgeFailed(RuntimeError):
     """The bridge did not start; the message has the end of its log."""
-
-
-_reserving: list[socket.socket] = []
-
-
-def free_port() -> int:
-    """Return a port on which nothing listens. A program that is started later can listen on it.
-
-    On Linux the system gives the port to nobody else while this process lives: a socket is bound to it that does not
-    listen, and a server that sets SO_REUSEADDR may listen beside it.
-    """
-    probe = socket.socket()
-    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    probe.bind(("127.0.0.1", 0))
-    port: int = probe.getsockname()[1]
-    if sys.platform == "linux":
-        _reserving.append(probe)
-    else:
-        probe.close()
-    return port
 
 
 class BridgeProcess:

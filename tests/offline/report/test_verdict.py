@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from lexbridge.audio.resampler import resample
-from lexbridge.offline.commands.bridge_process import ROOT, free_port
+from lexbridge.offline.commands.bridge_process import ROOT
 from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.recognition import GrammarRecogniser
 from lexbridge.offline.lex.voice import HibariVoice
+from lexbridge.offline.ports import free_port
 from lexbridge.offline.report.bot_speech import has_phrase, is_sentence
 from lexbridge.offline.report.bot_words import audio_spans, own_phrases, replies
 from lexbridge.offline.report.bot_words import says as text_says

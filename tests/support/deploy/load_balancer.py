@@ -23,7 +23,7 @@ from pathlib import Path
 
 import trustme
 
-from lexbridge.offline.commands.bridge_process import free_port
+from lexbridge.offline.ports import free_port
 from tests.support.rehearsal import wait_until
 
 HOST = "localhost"

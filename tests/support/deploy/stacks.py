@@ -14,7 +14,8 @@ import boto3
 import requests
 import yaml
 
-from lexbridge.offline.commands.bridge_process import ROOT, free_port
+from lexbridge.offline.commands.bridge_process import ROOT
+from lexbridge.offline.ports import free_port
 from tests.support.deploy.tools import MINISTACK, installed
 
 TEMPLATES = ROOT / "cloudformation"
