@@ -96,10 +96,16 @@ def test_no_more_is_sent_ahead_than_the_lead():
     prompt = prompt_of(8000)
     marks = [f"turn-1.1:{at}" for at in range(MARK_EVERY_MS, LEAD_MS + 1, MARK_EVERY_MS)]
     assert [short for short in in_short(prompt.send(0)) if not isinstance(short, int)] == marks
-    assert in_short(prompt.send(20)) == [20]
-    assert in_short(prompt.send(40)) == [20]
+    assert in_short(prompt.send(20)) == []
     prompt.mark_reached("turn-1.1:500", 40)
-    assert in_short(prompt.send(40)) == [460, "turn-1.1:5500"]
+    assert in_short(prompt.send(40)) == [500, "turn-1.1:5500"]
+
+
+def test_what_is_ahead_is_sent_in_whole_messages():
+    prompt = prompt_of(LEAD_MS + 660)
+    list(prompt.send(0))
+    sent = {at_ms: short for at_ms in range(20, 700, 20) if (short := in_short(prompt.send(at_ms)))}
+    assert sent == {200: [200], 400: [200], 500: [100, "turn-1.1:5500"], 660: [160, "turn-1.1:end"]}
 
 
 def test_the_caller_has_heard_the_last_mark_and_the_time_since():

@@ -55,8 +55,10 @@ def test_more_of_a_long_prompt_is_due_as_it_is_played():
     caller = stream_stories.a_caller()
     caller.says_something()
     caller.lex_says_aloud("Once upon a time.", ms=LEAD_MS + 400)
+    assert due_in_ms(caller) == 200
+    caller.is_silent(180)
     assert due_in_ms(caller) == 20
-    caller.is_silent(400)
+    caller.is_silent(220)
     assert due_in_ms(caller) == LEAD_MS + HEARD_WITHIN_MS
 
 

@@ -25,7 +25,7 @@ MARK_EVERY_MS = 500
 """Audio between two marks, milliseconds."""
 
 MESSAGE_MS = 200
-"""Most audio of one media message, milliseconds."""
+"""Most audio of one media message, milliseconds. Less is sent only at a mark, or where no more has arrived."""
 
 HEARD_WITHIN_MS = 2000
 """Time after its own length when a prompt counts as heard, mark or not, milliseconds."""
@@ -164,9 +164,8 @@ class Prompt:
         if self._at is None:
             self.is_heard = self.is_complete  # there is nothing to hear
             return
-        until_ms = min(self.arrived_ms, self.position_ms(now_ms) + LEAD_MS)
-        while self._sent_ms < until_ms:
-            to_ms = min(until_ms, self._sent_ms + MESSAGE_MS, self._marked_ms + MARK_EVERY_MS)
+        until_ms = self.position_ms(now_ms) + LEAD_MS
+        while self._sent_ms < (to_ms := self._next_to_ms) <= until_ms:
             audio = self._audio[self._sent_ms * MULAW_BYTES_PER_MS : to_ms * MULAW_BYTES_PER_MS]
             yield SendAudio(bytes(audio))
             self._sent_ms = to_ms
@@ -176,6 +175,11 @@ class Prompt:
         if self.is_complete and self._sent_ms == self.arrived_ms and not self._is_last_marked:
             self._is_last_marked = True
             yield self._mark(None)
+
+    @property
+    def _next_to_ms(self) -> int:
+        """End of the audio that is sent next."""
+        return min(self.arrived_ms, self._sent_ms + MESSAGE_MS, self._marked_ms + MARK_EVERY_MS)
 
     def mark_reached(self, name: str, now_ms: int) -> None:
         """Note that a mark came back. One of another prompt, or of an earlier play of this one, changes nothing."""
@@ -213,7 +217,7 @@ class Prompt:
             return 0 if self.arrived_ms > self._sent_ms or self.is_complete else None
         position_ms, at_ms = self._at
         if self.arrived_ms > self._sent_ms:
-            return at_ms - position_ms + self._sent_ms - LEAD_MS + FRAME_MS
+            return at_ms - position_ms + self._next_to_ms - LEAD_MS
         is_due = self.is_heard or (self.is_complete and not self._is_last_marked)
         return 0 if is_due else self.expires_at_ms
 
