@@ -16,7 +16,7 @@ import gevent
 import requests
 
 from lexbridge.offline.caller.caller import SimulatedCaller
-from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess
+from lexbridge.offline.commands.bridge_process import MAX_LOOP_LAG_MS, ROOT, BridgeProcess
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import SilentVoice
@@ -34,6 +34,7 @@ COMPLETE = {
     # No name is looked up: what the log says does not depend on the machine's name server.
     "TWILIO_API_URL": "http://127.0.0.1:9",
     "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": "http://127.0.0.1:9",
+    "MAX_LOOP_LAG_MS": MAX_LOOP_LAG_MS,
 }
 
 

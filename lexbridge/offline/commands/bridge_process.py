@@ -20,6 +20,9 @@ ROOT = Path(__file__).resolve().parents[3]
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 10.0
 KILL_LIMIT_S = 2.0
+MAX_LOOP_LAG_MS = "10000"
+"""Limits how late the event loop may be, in milliseconds: a machine that is busy otherwise refuses no call for that."""
+
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV")
 
 
@@ -30,15 +33,16 @@ class BridgeFailed(RuntimeError):
 class BridgeProcess:
     """`server.py` with the given settings over the ones of a test. Use it as a context manager.
 
-    `settings`: the environment; CONTAINER_PORT and URL are set here. Nothing else is inherited but what Python needs,
-    and the working directory is the log's, so that no `.env` of the project's gets in.
+    `settings`: the environment, which wins over CONTAINER_PORT, URL and MAX_LOOP_LAG_MS of this class. Nothing else is
+    inherited but what Python needs, and the working directory is the log's, so that no `.env` of the project's gets in.
     """
 
     def __init__(self, settings: Mapping[str, str], log: Path) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
-        self._settings = {"CONTAINER_PORT": str(self.port), "URL": self.url, **settings}
+        own = {"CONTAINER_PORT": str(self.port), "URL": self.url, "MAX_LOOP_LAG_MS": MAX_LOOP_LAG_MS}
+        self._settings = {**own, **settings}
         self._log: IO[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
