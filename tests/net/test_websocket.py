@@ -199,9 +199,9 @@ def test_half_a_message_is_silence(output: bytes) -> None:
 
 
 def test_a_peer_that_pings_is_not_silent() -> None:
-    with served(echo, timeouts=replace(SHORT, idle_s=1)) as address, RawClient(address, DEADLINE_S) as client:
+    with served(echo, timeouts=replace(SHORT, idle_s=2.5)) as address, RawClient(address, DEADLINE_S) as client:
         assert client.upgrade() == 101
-        for _ in range(20):
+        for _ in range(30):
             client.send(client_message(b"", PING))
             gevent.sleep(0.1)  # longer than `idle_s` in all: the test is about real time
         client.send(client_close(4321))
