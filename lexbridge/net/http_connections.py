@@ -162,7 +162,7 @@ class Connections:
         now_s = time.monotonic()
         self.table.expire_new(now_s)
         for connection in self.table.overdue(now_s):
-            if connection.state is not State.LINGERING:
+            if connection.state is State.READING:  # a peer may keep an idle connection, and leave its end to us
                 refused.count("request too slow")
             self.table.drop(connection)
         self._on_change()

@@ -20,8 +20,11 @@ from tests.support.rig import ENVIRONMENT, PATIENCE_S, TOKEN, V1_BOT, flowers, s
 
 pytestmark = pytest.mark.timeout(300)
 
-SOON_S = 4.0
-"""Tolerance of a request's time, in seconds: the check each second, the heartbeats, and a busy machine."""
+A_WHILE_S = 4.0
+"""The time for which the agent must be asked nothing, in seconds. The service checks each second."""
+
+LONGEST_WAIT_S = 2 * ecs.RENEW_EVERY_S
+"""Longest wait for a request, in seconds: twice the time to a renewal, because a busy machine may be late."""
 
 DENIED = "400 Bad Request", '{"error": {"Code": "AccessDeniedException", "Message": "no", "Arn": "a"}}'
 
@@ -32,9 +35,9 @@ class Watch:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
 
-    def sees(self, *states: dict[str, Any], within_s: float = SOON_S) -> float:
+    def sees(self, *states: dict[str, Any]) -> float:
         """Wait for exactly these PUTs. Return when the first came, by time.monotonic()."""
-        with gevent.Timeout(within_s, AssertionError(f"told {self._agent.told}, and no more")):
+        with gevent.Timeout(LONGEST_WAIT_S, AssertionError(f"told {self._agent.told}, and no more")):
             while len(self._agent.told) < len(states):
                 gevent.sleep(0.05)
         first_s, told = self._agent.told_at_s[0], [*self._agent.told]
@@ -77,21 +80,21 @@ def test_the_task_is_protected_while_calls_are_live(tmp_path: Path) -> None:
             set_at_s = watch.sees(ON)
             second = has_a_turn(twilio, bridge)
             first.hang_up()
-            watch.sees_nothing(SOON_S)  # the task is protected, with two calls as with one
+            watch.sees_nothing(A_WHILE_S)  # the task is protected, with two calls as with one
 
             # The renewal comes while the agent refuses, then does not answer, then answers nonsense.
             agent.answer = DENIED
-            refused_at_s = watch.sees(ON, ON, within_s=ecs.RENEW_EVERY_S + ecs.RETRY_S + SOON_S)
-            assert refused_at_s - set_at_s == pytest.approx(ecs.RENEW_EVERY_S, abs=SOON_S)
+            refused_at_s = watch.sees(ON, ON)
+            assert refused_at_s - set_at_s >= ecs.RENEW_EVERY_S - A_WHILE_S
             agent.hangs_s = 2 * ecs.TIMEOUT_S
-            watch.sees(ON, within_s=2 * ecs.RETRY_S + SOON_S)
+            watch.sees(ON)
             third = has_a_turn(twilio, bridge)
             agent.told.clear()
             agent.told_at_s.clear()
             agent.hangs_s, agent.answer = 0.0, ("200 OK", "no json")
-            watch.sees(ON, within_s=4 * ecs.RETRY_S + ecs.TIMEOUT_S + SOON_S)
+            watch.sees(ON)
             agent.answer = OK
-            watch.sees(ON, within_s=8 * ecs.RETRY_S + SOON_S)
+            watch.sees(ON)
 
             second.hang_up()
             third.hang_up()

@@ -246,6 +246,17 @@ def test_an_idle_connection_is_closed() -> None:
         assert client.read_to_end().count(b"200 OK") == 2
 
 
+def test_the_end_of_an_idle_connection_is_no_fault_of_the_peer() -> None:
+    before = refused.totals["request too slow"]
+    with (
+        limited(ByPath(), TokenBucket(0, 9), timeouts=SHORT) as (address, _),
+        RawClient(address, DEADLINE_S) as client,
+    ):
+        client.send(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.read_to_end().count(b"200 OK") == 1
+    assert refused.totals["request too slow"] == before
+
+
 def test_answers_that_are_not_taken_do_not_pile_up() -> None:
     def unsent(descriptor: int) -> int:
         return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
