@@ -18,6 +18,7 @@ import resource
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import geventwebsocket.handler
@@ -68,18 +69,21 @@ class TimedSession(CallSession):
 
     @classmethod
     def parse(cls, text: str) -> Any:
-        """Parse a message, and keep its text for `receive`, which comes next."""
+        """Parse a message, and keep its text for the event that is received next."""
         cls.text = text
         return media_messages.parse(text)
 
-    def receive(self, event: Any) -> None:
-        text, TimedSession.text = TimedSession.text, ""  # other events than messages have none
-        super().receive(event)
-        figures.messages += 1
-        if STAMP in text:
-            message = json.loads(text)
-            figures.frames[message["streamSid"]] += 1
-            figures.delays_ms.append((time.monotonic_ns() - message["sent_ns"]) / 1e6)
+    def receive_all(self, events: Iterable[Any]) -> bool:
+        is_quiet = True
+        for event in events:
+            text, TimedSession.text = TimedSession.text, ""  # other events than messages have none
+            is_quiet = super().receive_all((event,)) and is_quiet
+            figures.messages += 1
+            if STAMP in text:
+                message = json.loads(text)
+                figures.frames[message["streamSid"]] += 1
+                figures.delays_ms.append((time.monotonic_ns() - message["sent_ns"]) / 1e6)
+        return is_quiet
 
 
 class ForgivingStockSocket(StockSocket):  # type: ignore[misc]

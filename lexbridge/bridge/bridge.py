@@ -72,7 +72,6 @@ class Bridge:
             gevent.sleep(PULSE_S)
             now_s = time.monotonic()
             for call in list(self._running):
-                look_from_s, renew_from_s = call.media_watch.look_from_s, call.next_stream.renew_from_s
-                if now_s >= look_from_s or now_s >= renew_from_s or now_s >= call.due_s:  # false for nearly all calls
+                if now_s >= call.look_from_s:  # false for nearly all calls
                     call.pulse(now_s)
         self._pulse = None

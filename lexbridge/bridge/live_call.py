@@ -119,24 +119,29 @@ class LiveCall:
         self._turns = turns
         self._batches = batches
         self._on_end = on_end
-        self.due_s = start_by_s  # when the stream has to have started, or has to be over
+        self.look_from_s = 0.0
+        """When there may be something for `pulse` to look at. Most streams bring media all the time."""
+        self._due_s = start_by_s  # when the stream has to have started, or has to be over
         self._started_s = 0.0
         self._streams_lost = 0
         self._stream: LiveStream | None = None
-        self._kept: list[Message] | None = None  # messages behind a start that is being checked, or behind much media
+        # Reads behind a start that is being checked, or behind much media.
+        self._kept: list[list[Message]] | None = None
         self._is_judged = False  # whether the detector's model is being asked about what this call hears next
         self._waiting = 0  # messages that the session keeps meanwhile
         self._awaits_turn = False  # whether other calls are to have their turn before this one hears on
         self._is_over = False
         self._stop: StreamStop | None = None  # once another stream has the call
         self._stream_check = StreamCheck(settings.twilio_auth_tokens, used_tokens, calls.admission)
-        self.next_stream = NextStream(settings.twilio_auth_tokens[0])
+        self._next_stream = NextStream(settings.twilio_auth_tokens[0])
         self._media_s = TokenBucket(websocket.limits.rate_hz * FRAME_MS / 1000, MEDIA_BURST_S)
         self._owed_ms = 0  # silence that waits in the session
         self._media_ms = 0  # the session's media at the last look
+        self._quiet_messages = 0  # of 20 ms each, that came since the last look and in which nothing happened
+        self._quiet_s = 0.0  # when the last of them came
         self._log = Log()
         self._inbox: list[InboxItem] = []
-        self.media_watch = MediaWatch(websocket)
+        self._media_watch = MediaWatch(websocket)
         self._lex_requests = LexRequests(lex, self.post)
         self._story = CallStory(self._is_two_way)
         self._updates = CallUpdates(call_control, self.post, self._update_taken)
@@ -144,7 +149,7 @@ class LiveCall:
             websocket,
             self._lex_requests,
             self._updates,
-            self.next_stream,
+            self._next_stream,
             self._story,
             calls,
             is_two_way=self._is_two_way,
@@ -161,14 +166,21 @@ class LiveCall:
         if self._is_over:
             return True
         if self._kept is not None:
-            self._kept += messages
+            self._kept.append(messages)
             return False
         try:
-            if self._stream is not None and self._stop is None:
-                self._take_messages(messages, now_s)
-                self._carry_out()
-            else:
+            if self._stream is None or self._stop is not None:
                 self._take_outside(messages)
+            elif type(messages[0]) is Pong:
+                self._take_pong(messages[0], now_s)
+                self._carry_out()
+            elif self._session.receive_all(map(parse, messages)):  # type: ignore[arg-type]  # no bytes come in a call
+                self._quiet_messages += len(messages)
+                self._quiet_s = now_s
+                return True
+            else:
+                self._take_long(messages, now_s)
+                self._carry_out()
         except Exception as error:
             self._fail(error)
         return self._session.is_quiet
@@ -185,13 +197,14 @@ class LiveCall:
         get_hub().loop.run_callback(self._take_inbox)
 
     def pulse(self, now_s: float) -> None:
-        """Look at the clock. This is needed from `due_s`, and from the times of `next_stream` and `media_watch` on."""
-        if self._stream is not None and (opening := self.next_stream.renew(self._session.started)):
+        """Look at the clock. This is needed from `look_from_s` on."""
+        if self._stream is not None and (opening := self._next_stream.renew(self._session.started)):
             self._round(self._session.receive, NextStreamOpened(opening))
-        if now_s >= self.due_s:
+        if now_s >= self._due_s:
             self._round(self._deadline_passed)
         elif self._stop is None and self._kept is None and not self._is_judged:
             self._round(self._pulse, now_s)
+        self.look_from_s = min(self._due_s, self._media_watch.look_from_s, self._next_stream.renew_from_s)
 
     # -- rounds
 
@@ -199,6 +212,7 @@ class LiveCall:
         """Hand something to the session, by `take`, and carry out what follows from it. End the call after a fault."""
         if self._is_over:
             return
+        self.look_from_s = 0.0
         try:
             take(*arguments)
             self._carry_out()
@@ -209,6 +223,7 @@ class LiveCall:
         actions = self._session.actions()
         if not actions:
             return
+        self.look_from_s = 0.0
         self._actions.run(actions)
         match actions[-1]:  # no other can be one of these two, because the call waits for the answer
             case HearMore():
@@ -219,7 +234,7 @@ class LiveCall:
         if self._session.state is CallState.ENDED and self._stop is None:
             self._end(close_codes.NORMAL)
             return
-        if opening := self.next_stream.renew(self._session.started):
+        if opening := self._next_stream.renew(self._session.started):
             self._session.receive(NextStreamOpened(opening))
 
     def _fail(self, error: Exception) -> None:
@@ -278,21 +293,26 @@ class LiveCall:
 
     # -- messages of the socket
 
-    def _take_messages(self, messages: list[Message], now_s: float) -> None:
-        session = self._session
-        for message in messages:
-            if type(message) is str:
-                session.receive(parse(message))
-            elif isinstance(message, Pong):
-                self._count_media(now_s)
-                self._pass_silence(self.media_watch.pong_arrived(message.payload))
+    def _take_long(self, messages: list[Message], now_s: float) -> None:
+        """Do what follows from messages that the session has taken, and in which something may have happened."""
+        self._count_quiet()
         if self._is_judged:
-            if any(type(message) is str for message in messages):  # a pong is no media
-                self.media_watch.media_arrived(now_s)  # it may be in what the session keeps
-            self._waiting += len(messages)
-            if self._waiting > WAITING_MESSAGES:
-                self._keep([])
+            self._media_watch.media_arrived(now_s)  # it may be in what the session keeps
+            self._note_waiting(len(messages))
         self._count_media(now_s)
+
+    def _take_pong(self, pong: Pong, now_s: float) -> None:
+        self._count_quiet()
+        self._count_media(now_s)
+        self._pass_silence(self._media_watch.pong_arrived(pong.payload))
+        if self._is_judged:
+            self._note_waiting(1)
+
+    def _note_waiting(self, count: int) -> None:
+        """Note that the session keeps `count` more messages while a model is asked."""
+        self._waiting += count
+        if self._waiting > WAITING_MESSAGES:
+            self._keep()
 
     def _take_outside(self, messages: list[Message]) -> None:
         """Take messages before the stream is served, or after another stream has taken the call."""
@@ -308,15 +328,16 @@ class LiveCall:
                 gevent.spawn(self._start, started)
                 return
 
-    def _keep(self, messages: list[Message]) -> None:
-        """Keep messages for later, and read no more until `_go_on`."""
-        self._kept = messages
+    def _keep(self, rest: list[Message] | None = None) -> None:
+        """Keep what comes for later, `rest` of the present read first, and read no more until `_go_on`."""
+        self._kept = [rest] if rest else []
         self._websocket.pause_reading()
 
     def _go_on(self) -> None:
-        """Take the messages that were kept, and read again, unless they bring too much media once more."""
+        """Take the reads that were kept, and read again, unless they bring too much media once more."""
         kept, self._kept = self._kept or [], None
-        self.received(kept, time.monotonic())
+        for messages in kept:
+            self.received(messages, time.monotonic())
         if self._kept is None and not self._is_over:
             self._websocket.resume_reading()
             self._take_inbox()
@@ -343,21 +364,30 @@ class LiveCall:
         """Give other calls their turn before the next slice."""
         self._awaits_turn = True
         if self._kept is None:
-            self._keep([])
+            self._keep()
         self._turns.add(self.hear_more)
+
+    def _count_quiet(self) -> None:
+        """Note the media that `received` has only counted. Raise StreamRefused if it is too much."""
+        if self._quiet_messages:
+            quiet_ms, self._quiet_messages = self._quiet_messages * FRAME_MS, 0
+            self._media_ms += quiet_ms
+            self._media_came(quiet_ms, self._quiet_s)
 
     def _count_media(self, now_s: float) -> None:
         """Note the media that has come since the last look. Raise StreamRefused if it is too much."""
         media_ms = self._session.media_ms
-        if media_ms == self._media_ms:
-            return
-        new_ms, self._media_ms = media_ms - self._media_ms, media_ms
-        paid_ms = min(self._owed_ms, new_ms)
+        if media_ms != self._media_ms:
+            new_ms, self._media_ms = media_ms - self._media_ms, media_ms
+            self._media_came(new_ms, now_s)
+
+    def _media_came(self, ms: int, now_s: float) -> None:
+        paid_ms = min(self._owed_ms, ms)
         self._owed_ms -= paid_ms
-        if not (new_ms := new_ms - paid_ms):
+        if not (ms := ms - paid_ms):
             return
-        self.media_watch.media_arrived(now_s)
-        if not self._media_s.take(now_s, new_ms / 1000):
+        self._media_watch.media_arrived(now_s)
+        if not self._media_s.take(now_s, ms / 1000):
             refused.count("too much media")
             raise StreamRefused("too much media", close_codes.POLICY_VIOLATION)
 
@@ -371,7 +401,9 @@ class LiveCall:
             self._close()
 
     def _pulse(self, now_s: float) -> None:
-        self._pass_silence(self.media_watch.pulse(now_s, self._log))
+        self._count_quiet()
+        if now_s >= self._media_watch.look_from_s:
+            self._pass_silence(self._media_watch.pulse(now_s, self._log))
 
     def _pass_silence(self, ms: int) -> None:
         if ms:
@@ -398,7 +430,7 @@ class LiveCall:
             case TakenOver():
                 self._give_way()
             case HandedOver():
-                self.due_s = time.monotonic() + stream_stop.STOP_DEADLINE_S
+                self._due_s = time.monotonic() + stream_stop.STOP_DEADLINE_S
             case _:
                 self._hand_over(item)
 
@@ -442,7 +474,7 @@ class LiveCall:
         self._lex_requests.log = self._updates.log = self._story.log = self._log
         self._streams_lost = parse_count(started.parameters.get(STREAMS_LOST_PARAMETER))
         self._started_s = time.monotonic()
-        self.due_s = math.inf
+        self._due_s = math.inf
         self._stream = self._actions.stream = LiveStream(
             started.call_sid,
             started.stream_sid,
@@ -453,7 +485,7 @@ class LiveCall:
             note_reason=self._story.note_reason,
         )
         self._calls.add(self._stream)
-        self.media_watch.start(self._started_s)
+        self._media_watch.start(self._started_s)
 
     def _describe(self) -> Mapping[str, object]:
         """Return the position of the call, as fields of a log line."""
@@ -466,7 +498,7 @@ class LiveCall:
         # was stopped or lost before the call got another.
         is_stopping = self._is_two_way or self._session.state is CallState.LEAVING
         self._stop = StreamStop(self._call_control, self.post)
-        self.due_s = time.monotonic() + stream_stop.STOP_DEADLINE_S
+        self._due_s = time.monotonic() + stream_stop.STOP_DEADLINE_S
         self._updates.cancel()
         self._session.receive(StreamLost())
         self._actions.run(self._session.actions())

@@ -1,7 +1,7 @@
 """The quiet lane: a short way for the media of a caller who is silent while nothing is due.
 
-                         nothing is due yet, a whole frame on time, unvoiced
-    CallSession.receive ----------------------------------------------------> QuietLane: keeps the frame, counts it
+                             nothing is due yet, a whole frame on time, unvoiced
+    CallSession.receive_all ----------------------------------------------------> QuietLane: keeps the frame, counts it
                        \\
                         `---> settle(): media time and positions as if all had gone the long way
                               the long way: InboundAudio, Hearing, Endpointer, the rules
@@ -12,10 +12,11 @@ objects of its call out of the processor's caches: what is not touched costs not
 """
 
 import math
+from collections.abc import Iterator
 
 from lexbridge.audio.endpointing import Endpointer
 from lexbridge.audio.pcm import FRAME_MS, MULAW_FRAME_BYTES, decode_mulaw
-from lexbridge.call.events import Media
+from lexbridge.call.events import CallEvent, Media
 from lexbridge.call.hearing import Answer, Hearing
 
 NEVER_MS = math.inf
@@ -50,7 +51,7 @@ class QuietLane:
         self._frames_left = 0
         self._next_at_ms = 0.0  # timestamp of the next frame
         self.answer: Answer | None = None
-        """The detector's answer to the frame that `takes` refused, or None if the detector was not asked."""
+        """The detector's answer to the frame that `take` gave back, or None if the detector was not asked."""
         self.is_open = False
         """Whether media may be taken. It is still True after the last frame that might be."""
         self.is_quiet = False
@@ -61,21 +62,33 @@ class QuietLane:
         """Media that was taken since the lane opened, milliseconds."""
         return (self._frames - self._frames_left) * FRAME_MS
 
-    def takes(self, media: Media) -> bool:
-        """Take `media` if nothing can happen in it. Return False if it has to go the long way."""
-        mulaw, at_ms = media.mulaw, media.timestamp_ms
-        if not self._frames_left or len(mulaw) != MULAW_FRAME_BYTES or at_ms is None or not media.is_inbound:
-            return False
-        if not -FRAME_MS < at_ms - self._next_at_ms < FRAME_MS:
-            return False
-        answer = self._ask(decode_mulaw(mulaw))
-        if answer is not False:
-            self.answer = answer
-            return False
-        self._keep(mulaw)
-        self._next_at_ms += FRAME_MS
-        self._frames_left -= 1
-        return True
+    def take(self, events: Iterator[CallEvent]) -> CallEvent | None:
+        """Take media from `events` while nothing can happen in it.
+
+        Return the first event that has to go the long way, or None at the end. While the lane is closed, each has to.
+        """
+        if not self._frames_left:
+            return next(events, None)
+        ask, keep, frames_left, next_at_ms = self._ask, self._keep, self._frames_left, self._next_at_ms
+        try:
+            for event in events:
+                if type(event) is not Media or not frames_left:
+                    return event
+                mulaw, at_ms = event.mulaw, event.timestamp_ms
+                if len(mulaw) != MULAW_FRAME_BYTES or at_ms is None or not event.is_inbound:
+                    return event
+                if not -FRAME_MS < at_ms - next_at_ms < FRAME_MS:
+                    return event
+                answer = ask(decode_mulaw(mulaw))
+                if answer is not False:
+                    self.answer = answer
+                    return event
+                keep(mulaw)
+                next_at_ms += FRAME_MS
+                frames_left -= 1
+        finally:
+            self._frames_left, self._next_at_ms = frames_left, next_at_ms
+        return None
 
     def settle(self) -> Answer | None:
         """Close the lane, and bring the call up to what it took. Return `answer`, once."""

@@ -1,7 +1,7 @@
 """Rules of one call, from the start of its media stream to its end.
 
-`CallSession` has one way in, `receive`, and one way out, `actions`. It does no I/O and has no clock: time is media
-time. Nothing in it switches greenlets.
+`CallSession` has one way in, `receive` (`receive_all` for several events), and one way out, `actions`. It does no I/O
+and has no clock: time is media time. Nothing in it switches greenlets.
 
 How a call works is told at the head of `states`; its state is in `context`. What the caller does goes through `hearing`
 and `caller_input`, what Lex answers through `lex_answers`. `stream_start` begins a stream, or goes on with a call that
@@ -11,7 +11,7 @@ spoken, and how the caller hears them is up to the `Speaker`, in `output`.
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from lexbridge.audio.endpointing import Endpointer, EndpointingRules
 from lexbridge.audio.vad import Detector
@@ -162,11 +162,22 @@ class CallSession:
 
         Raise MediaStreamError if the event cannot come at this point of a stream.
         """
-        lane, answer = self._lane, None
-        if lane.is_open:
-            if type(event) is Media and lane.takes(event):  # nearly every event
-                return
-            answer = lane.settle()
+        self.receive_all((event,))
+
+    def receive_all(self, events: Iterable[CallEvent]) -> bool:
+        """Take each event as `receive` does. Return whether nothing happens in any of them, nor on the line.
+
+        Then no action follows from them.
+        """
+        lane, coming = self._lane, iter(events)
+        is_quiet = lane.is_quiet
+        while (event := lane.take(coming)) is not None:  # nearly all events are taken
+            is_quiet = False
+            self._receive(event, lane.settle() if lane.is_open else None)
+        return is_quiet
+
+    def _receive(self, event: CallEvent, answer: Answer | None) -> None:
+        """Take an event the long way. `answer`: the detector's to the frame of a Media, if it was asked already."""
         if self._call.state is CallState.ENDED:
             return  # Twilio may have media on its way when it sends `stop`
         if type(event) is not Media:

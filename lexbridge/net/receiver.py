@@ -14,7 +14,7 @@ class Receiver(Protocol):
     def received(self, messages: list[Message], now_s: float) -> bool:
         """Take the messages of one read, in order. Return whether the line is quiet, and may be read less often.
 
-        A pong comes only after a `ping`, and in its place: every message that arrived before it comes before.
+        A pong comes only after a `ping`, alone, and in its place: every message that arrived before it comes before.
         `now_s`: time.monotonic() at the read.
         """
         ...

@@ -29,7 +29,9 @@ _FIN = 0x80
 _RESERVED = 0x70
 _MASKED = 0x80
 _WHOLE_TEXT = _FIN | TEXT
-_MASKED_TWO_BYTES = _MASKED | 126  # second byte of a header that gives the length in two bytes more
+_USUAL_START = _WHOLE_TEXT << 8 | _MASKED | 126  # of a masked whole text whose length has two bytes more
+_USUAL_HEADER_BYTES = 8
+_read_usual_header = struct.Struct("!HH4s").unpack_from  # start, length, mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class MessageParser:
     its payload has arrived.
     """
 
-    __slots__ = ("_bucket", "_decoder", "_fragments", "_limits", "_over", "_payloads", "_rest", "_size")
+    __slots__ = ("_bucket", "_decoder", "_fragments", "_limits", "_over", "_payloads", "_rest", "_size", "only_texts")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -111,6 +113,8 @@ class MessageParser:
         self._size = 0
         self._payloads: list[str] | list[bytes] = []
         self._decoder: codecs.IncrementalDecoder | None = None  # None for a binary message
+        self.only_texts = True
+        """Whether the last `push` returned nothing but texts."""
 
     @property
     def has_part(self) -> bool:
@@ -122,46 +126,59 @@ class MessageParser:
 
         Nothing follows a Close (section 5.5.1: input after it is discarded) or a Violation.
         """
+        self.only_texts = True
         if self._over:
             return []
         items: list[Item] = []
+        buffer = self._rest + received if self._rest else received
         try:
-            self._read(self._rest + received if self._rest else received, now_s, items)
+            at = 0 if self._fragments else self._read_usual(buffer, 0, now_s, items)
+            if at < len(buffer):
+                at = self._read(buffer, at, now_s, items)
+            self._rest = buffer[at:]
         except _ViolatedError as error:
             items.append(error.violation)
+            self.only_texts = False
             self._over = True
         if self._over:
             self._rest = b""
             self._payloads = []
         return items
 
-    def _read(self, buffer: bytes, now_s: float, items: list[Item]) -> None:
-        """Take whole WebSocket frames from `buffer` (section 5.2)."""
-        at, end = 0, len(buffer)
-        while not self._over:
-            if not self._fragments:
-                at = self._read_usual(buffer, at, now_s, items)
-            if end - at < 2 or not (taken := self._read_any(buffer, at, now_s, items)):
-                break
+    def _read(self, buffer: bytes, at: int, now_s: float, items: list[Item]) -> int:
+        """Take whole WebSocket frames from `buffer` (section 5.2). Return where the rest begins."""
+        while len(buffer) - at >= 2 and not self._over and (taken := self._read_any(buffer, at, now_s, items)):
             at += taken
-        self._rest = buffer[at:]
+            if not (self._fragments or self._over):
+                at = self._read_usual(buffer, at, now_s, items)
+        return at
 
     def _read_usual(self, buffer: bytes, at: int, now_s: float, items: list[Item]) -> int:
         """Take whole texts of 126 to 65,535 bytes, fifty a second of each call. Return where others, or none, begin."""
-        end, longest, take = len(buffer), self._limits.message_bytes, self._bucket.take
-        while end - at >= 8 and buffer[at] == _WHOLE_TEXT and buffer[at + 1] == _MASKED_TWO_BYTES:
-            length, payload_at = buffer[at + 2] << 8 | buffer[at + 3], at + 8
+        end, longest, before = len(buffer), self._limits.message_bytes, len(items)
+        while end - at >= _USUAL_HEADER_BYTES:
+            start, length, mask = _read_usual_header(buffer, at)
+            payload_at = at + _USUAL_HEADER_BYTES
             next_at = payload_at + length
-            if not MAX_CONTROL_BYTES < length <= longest or next_at > end:
+            if start != _USUAL_START or next_at > end or not MAX_CONTROL_BYTES < length <= longest:
                 break
-            if not take(now_s):
-                raise _ViolatedError(POLICY_VIOLATION, "too many messages")
             try:
-                items.append(unmask(buffer[payload_at:next_at], buffer[at + 4 : payload_at]).decode())
+                items.append(unmask(buffer[payload_at:next_at], mask).decode())
             except UnicodeDecodeError:
+                self._pay(items, before, now_s, 1)
                 raise _ViolatedError(INVALID_PAYLOAD, "invalid UTF-8") from None
             at = next_at
+        if len(items) > before:
+            self._pay(items, before, now_s)
         return at
+
+    def _pay(self, items: list[Item], before: int, now_s: float, more: int = 0) -> None:
+        """Take tokens for the items from `before` on, and `more`. Drop items beyond the limit, which is a violation."""
+        if not self._bucket.take(now_s, len(items) - before + more):
+            while self._bucket.take(now_s):
+                before += 1
+            del items[before:]
+            raise _ViolatedError(POLICY_VIOLATION, "too many messages")
 
     def _read_any(self, buffer: bytes, at: int, now_s: float, items: list[Item]) -> int:
         """Take one WebSocket frame: header, mask and payload. Return its length, or 0 if it has not arrived whole."""
@@ -234,11 +251,13 @@ class MessageParser:
         except UnicodeDecodeError:
             raise _ViolatedError(INVALID_PAYLOAD, "invalid UTF-8") from None
         if final:
+            self.only_texts = self.only_texts and self._decoder is not None
             items.append(("" if self._decoder else b"").join(self._payloads))  # type: ignore[arg-type]
             self._fragments = self._size = 0
             self._payloads = []
 
     def _take_control(self, opcode: int, payload: bytes, items: list[Item]) -> None:
+        self.only_texts = False
         if opcode == PING:
             items.append(Ping(payload))
         elif opcode == PONG:

@@ -46,6 +46,27 @@ MAX_LINGER_BYTES = 256 * 1024
 """Bytes that are read and dropped after the close, while the server waits for the peer to end the connection."""
 
 
+# Not written in the class, because mypy would miss the slots that gevent-websocket's class has.
+_SLOTS = (
+    "_descriptor",
+    "_early_bytes",
+    "_has_ended",
+    "_has_pinged",
+    "_heard_s",
+    "_is_quiet",
+    "_on_end",
+    "_output",
+    "_parser",
+    "_queue",
+    "_read_bytes",
+    "_read_tick",
+    "_receiver",
+    "_socket",
+    "_timeouts",
+    "limits",
+)
+
+
 class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no types
     """A WebSocket that the hub reads, from the moment on at which it has a receiver.
 
@@ -53,6 +74,8 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
     kept. A view of gevent-websocket's kind calls `receive` instead, on one greenlet at a time, and its end is that of
     the socket. Any greenlet may call `send` and `close`.
     """
+
+    __slots__ = _SLOTS
 
     closed: bool
     limits: Limits
@@ -213,18 +236,20 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         self.close(close_codes.INTERNAL_ERROR)
 
     def _take(self, received: bytes, now_s: float) -> None:
-        items = self._parser.push(received, now_s)
-        if items or not self._parser.has_part:
-            self._heard_s = now_s
-        else:
-            self._check_idle(now_s)
-        for item in items:
-            if type(item) is not str:
-                self._take_mixed(items, now_s)
-                return
-        if items:
+        parser = self._parser
+        items = parser.push(received, now_s)
+        if not items:
+            if parser.has_part:
+                self._check_idle(now_s)
+            else:
+                self._heard_s = now_s
+            return
+        self._heard_s = now_s
+        if parser.only_texts:  # nearly always
             # A line of which more waits to be read is not quiet.
             self._is_quiet = self._deliver(items, now_s) and len(received) < self._read_bytes  # type: ignore[arg-type]
+        else:
+            self._take_mixed(items, now_s)
 
     def _take_mixed(self, items: list[Item], now_s: float) -> None:
         """Take what one read brought, if it is not text alone.
@@ -238,10 +263,14 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
                 self._work_on(messages, b"", now_s)
                 messages = []
                 pongs += rfc6455.encode(rfc6455.PONG, item.payload)
-            elif isinstance(item, str | bytes) or (isinstance(item, Pong) and self._has_pinged):
+            elif isinstance(item, str | bytes):
                 self._work_on([], pongs, now_s)
                 pongs = b""
-                messages.append(item)  # section 5.5.3: an unsolicited pong has no meaning
+                messages.append(item)
+            elif isinstance(item, Pong) and self._has_pinged:  # section 5.5.3: an unsolicited pong has no meaning
+                self._work_on(messages, pongs, now_s)
+                self._work_on([item], b"", now_s)
+                messages, pongs = [], b""
         self._work_on(messages, pongs, now_s)
         if isinstance(items[-1], Close | Violation):  # nothing follows either of them
             self._answer_close(items[-1])
