@@ -17,7 +17,7 @@ from gevent import subprocess
 from lexbridge.offline.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
-START_LIMIT_S = 60.0
+START_LIMIT_S = 120.0
 STOP_LIMIT_S = 10.0
 KILL_LIMIT_S = 2.0
 MAX_LOOP_LAG_MS = "10000"
