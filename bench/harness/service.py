@@ -19,7 +19,7 @@ from bench.harness import light_http, proc
 from bench.harness.light_http import ConnectionFailed, NoAnswer
 from bench.harness.settings import ROOT, service_settings, v2_bot
 
-START_LIMIT_S = 20.0
+START_LIMIT_S = 120.0
 STOP_LIMIT_S = 10.0
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
 
