@@ -148,7 +148,7 @@ class CallSession:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing happens on the line: no speech, no prompt, no keys, no turn."""
+        """Whether nothing happens on the line: no speech of the caller, no keys, no turn. A prompt may play."""
         return self._lane.is_quiet
 
     def actions(self) -> Sequence[Action]:
@@ -201,11 +201,8 @@ class CallSession:
             or self._backlog.is_behind
         ):
             return
-        open_to_ms = self._due_ms
-        is_calm = call.state is CallState.LIVE and call.is_idle and not self._speaker.is_speaking
-        if is_calm and call.now_ms < call.quiet_from_ms:  # Twilio speaks: the line becomes quiet then
-            open_to_ms, is_calm = min(open_to_ms, call.quiet_from_ms), False
-        self._lane.open(open_to_ms, is_quiet=is_calm)
+        # A prompt may play: the first voiced frame makes the line quick, long before BARGE_IN_MS (at least 100).
+        self._lane.open(self._due_ms, is_quiet=call.state is CallState.LIVE and call.is_idle)
 
     def _take(self, event: CallEvent, answer: Answer | None = None) -> None:
         """Take an event. `answer`: the detector's to the frame of a Media, if it was asked already."""

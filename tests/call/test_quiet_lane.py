@@ -384,13 +384,9 @@ def test_a_detector_is_asked_once_for_each_frame(monkeypatch):
     assert detector.frames == session.heard_ms // FRAME_MS == 108
 
 
-def test_a_line_on_which_twilio_speaks_is_not_quiet():
+def test_a_line_on_which_twilio_speaks_is_quiet():
     (session,) = sessions({"GREETING": "Hello there."}, "amplitude", CallSession)
     told(session, Started(STREAM_SID, CALL_SID, ACCOUNT_SID, {}))
-    seen = []
-    for at_ms in range(0, 4000, FRAME_MS):
+    for at_ms in range(0, 400, FRAME_MS):
         told(session, Media(at_ms, True, SILENCE))
-        seen.append(session.is_quiet)
-    assert seen == sorted(seen)
-    assert not seen[20]
-    assert seen[-1]
+    assert session.is_quiet
