@@ -47,7 +47,7 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition(
         "quiet",
         ("QuietLane.is_quiet",),
-        "an event after which the caller neither speaks, nor keys, nor waits; a prompt may play",
+        "an event after which the caller neither speaks, nor keys, nor waits, and no prompt plays over the stream",
         "the next event that is not a whole unvoiced frame on time, before a rule is due",
         "the socket is read less often",
     ),

@@ -148,7 +148,7 @@ class CallSession:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing happens on the line: no speech of the caller, no keys, no turn. A prompt may play."""
+        """Whether nothing happens on the line: no speech of the caller, no prompt on the stream, no keys, no turn."""
         return self._lane.is_quiet
 
     def actions(self) -> Sequence[Action]:
@@ -201,8 +201,10 @@ class CallSession:
             or self._backlog.is_behind
         ):
             return
-        # A prompt may play: the first voiced frame makes the line quick, long before BARGE_IN_MS (at least 100).
-        self._lane.open(self._due_ms, is_quiet=call.state is CallState.LIVE and call.is_idle)
+        # Twilio may speak: the first voiced frame makes the line quick, long before BARGE_IN_MS (at least 100). Only the
+        # marks of a prompt on the stream are waited for.
+        is_quiet = call.state is CallState.LIVE and call.is_idle and not self._speaker.is_speaking
+        self._lane.open(self._due_ms, is_quiet=is_quiet)
 
     def _take(self, event: CallEvent, answer: Answer | None = None) -> None:
         """Take an event. `answer`: the detector's to the frame of a Media, if it was asked already."""

@@ -37,18 +37,23 @@ def test_a_line_is_quiet_again_when_nobody_waits(stories, story, quiet_after_ms)
     assert caller.session.is_quiet is (quiet_after_ms is not None)
 
 
-@pytest.mark.parametrize(
-    ("stories", "hears"),
-    [(call_update_stories, hears_words), (stream_stories, hears_a_voice)],
-    ids=["call-update", "stream"],
-)
-def test_a_line_is_quiet_until_the_caller_speaks(stories, hears):
-    caller = stories.a_caller()
-    hears(caller)
+def test_a_line_on_which_twilio_speaks_is_quiet_until_the_caller_does():
+    caller = call_update_stories.a_caller()
+    hears_words(caller)
     caller.is_silent(40)
     assert caller.session.is_quiet
     caller.speaks(20)
     assert not caller.session.is_quiet
+
+
+def test_a_line_is_not_quiet_while_a_prompt_plays_over_the_stream():
+    caller = stream_stories.a_caller()
+    hears_a_voice(caller)
+    assert not caller.session.is_quiet
+    caller.is_silent(2960)
+    assert not caller.session.is_quiet
+    caller.is_silent(60)
+    assert caller.session.is_quiet
 
 
 def test_a_line_is_not_quiet_while_keys_are_collected():
