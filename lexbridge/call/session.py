@@ -201,8 +201,8 @@ class CallSession:
             or self._backlog.is_behind
         ):
             return
-        # Twilio may speak: the first voiced frame makes the line quick, long before BARGE_IN_MS (at least 100). Only the
-        # marks of a prompt on the stream are waited for.
+        # Twilio may speak: the first voiced frame makes the line quick, long before BARGE_IN_MS (at least 100).
+        # A prompt on the stream has marks that the call waits for.
         is_quiet = call.state is CallState.LIVE and call.is_idle and not self._speaker.is_speaking
         self._lane.open(self._due_ms, is_quiet=is_quiet)
 
