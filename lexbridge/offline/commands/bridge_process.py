@@ -35,12 +35,14 @@ class BridgeProcess:
 
     `settings`: the environment, which wins over CONTAINER_PORT, URL and MAX_LOOP_LAG_MS of this class. Nothing else is
     inherited but what Python needs, and the working directory is the log's, so that no `.env` of the project's gets in.
+    `program`: another file that starts the server.
     """
 
-    def __init__(self, settings: Mapping[str, str], log: Path) -> None:
+    def __init__(self, settings: Mapping[str, str], log: Path, program: Path = ROOT / "server.py") -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
+        self._program = program
         own = {"CONTAINER_PORT": str(self.port), "URL": self.url, "MAX_LOOP_LAG_MS": MAX_LOOP_LAG_MS}
         self._settings = {**own, **settings}
         self._log: IO[bytes] | None = None
@@ -51,7 +53,7 @@ class BridgeProcess:
         self._log = self.log.open("wb")
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "server.py")],
+            [sys.executable, str(self._program)],
             cwd=self.log.resolve().parent,
             env={**environment, "PYTHONUNBUFFERED": "1", **self._settings},
             stdout=self._log,
