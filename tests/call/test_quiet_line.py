@@ -37,7 +37,7 @@ def test_a_line_is_quiet_again_when_nobody_waits(stories, story, quiet_after_ms)
     assert caller.session.is_quiet is (quiet_after_ms is not None)
 
 
-def test_a_line_on_which_twilio_speaks_is_quiet_until_the_caller_does():
+def test_where_twilio_speaks_the_line_is_quiet_until_the_caller():
     caller = call_update_stories.a_caller()
     hears_words(caller)
     caller.is_silent(40)
