@@ -46,7 +46,7 @@ def test_where_twilio_speaks_the_line_is_quiet_until_the_caller():
     assert not caller.session.is_quiet
 
 
-def test_a_line_is_not_quiet_while_a_prompt_plays_over_the_stream():
+def test_a_line_is_not_quiet_while_its_stream_plays_a_prompt():
     caller = stream_stories.a_caller()
     hears_a_voice(caller)
     assert not caller.session.is_quiet
