@@ -146,8 +146,8 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition(
         "last answer",
         ("LexAnswers._last_answer",),
-        "Lex answers a turn",
-        "Lex answers or fails on the next one",
+        "Lex answers a turn, in stream mode",
+        "Lex answers or fails on the next one, or the caller speaks after the answer has begun",
         "the answer may be taken back while nothing of it was sent to the caller",
     ),
     # -- position of the dialog

@@ -4,8 +4,7 @@ One message may bring much media, or skip much time. What it brings is heard in 
 the call are carried out after each slice. A detector with a model also stops the hearing, until its model has answered.
 """
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lexbridge.audio.endpointing import Endpointer, Listening, SpeechContinued, SpeechEvent
 from lexbridge.audio.pcm import FRAME_MS, decode_mulaw
@@ -42,7 +41,7 @@ class Hearing:
             self.ask = detector.is_voiced
         self._endpointer = endpointer
         self._may_echo = may_echo
-        self._unheard: deque[bytes] = deque()  # frames, mu-law
+        self._unheard: Sequence[bytes] = ()  # frames, mu-law
         self._answer: bool | None = None  # to the next frame, if the detector was asked before
         self.window: Window | None = None
         """The window that the detector's model has to judge before the next frame is heard, or None if none is."""
@@ -69,7 +68,7 @@ class Hearing:
         `answer`: the detector's, if `media` is one frame for which it was asked already. None: it was not.
         """
         filled_ms = self.audio.filled_ms
-        self._unheard.extend(self.audio.push(media))
+        self._add(self.audio.push(media))
         if isinstance(answer, Window):
             self.window = answer
         else:
@@ -80,7 +79,7 @@ class Hearing:
 
     def push_silence(self, ms: int) -> None:
         """Take `ms` in which no media came, as silence."""
-        self._unheard.extend(self.audio.silence(ms))
+        self._add(self.audio.silence(ms))
 
     def take_probability(self, probability: float | None) -> None:
         """Take the model's judgement of `window`, with which `hear` goes on. None: the model failed."""
@@ -94,9 +93,9 @@ class Hearing:
         before. Return whether the caller did more than going on with the open utterance.
         """
         unheard, endpointer = self._unheard, self._endpointer
-        did_more = False
-        for _ in range(min(len(unheard), SLICE_MS // FRAME_MS)):
-            pcm = decode_mulaw(unheard[0])
+        did_more, count = False, 0
+        for mulaw in unheard[: SLICE_MS // FRAME_MS]:
+            pcm = decode_mulaw(mulaw)
             answer, self._answer = self._answer, None
             if answer is None:
                 asked = self.window or self.ask(pcm)
@@ -107,17 +106,23 @@ class Hearing:
             # Within an utterance it matters only where a voice may be an echo.
             is_conditional = not endpointer.is_open or (answer and self._may_echo is not None and self._may_echo())
             conditions = listening() if is_conditional else None
-            for event in endpointer.push(unheard.popleft(), answer, conditions, pcm):
+            count += 1
+            for event in endpointer.push(mulaw, answer, conditions, pcm):
                 take(event)
                 did_more = did_more or type(event) is not SpeechContinued
+        self._unheard = unheard[count:]
         return did_more
 
     def drop(self) -> None:
         """Drop what was not heard yet, because the call is over."""
         # The model may still be at `window`. Nothing takes its answer for another window's: after its end, a call takes
         # no more events, and so asks the model nothing more.
-        self._unheard.clear()
+        self._unheard = ()
         self.window = self._answer = None
+
+    def _add(self, frames: Sequence[bytes]) -> None:
+        # Nearly always a frame comes alone, and is heard at once.
+        self._unheard = [*self._unheard, *frames] if self._unheard else frames
 
 
 def _asking(detector: ModelDetector) -> Callable[[bytes], Answer]:

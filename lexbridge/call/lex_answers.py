@@ -60,7 +60,8 @@ class LexAnswers:
         self._settle()
         outcome = Answered(turn, reply, speaks)
         if not self._join_with_next(outcome):
-            self._last_answer = _LastAnswer(outcome, self._call.dialog)
+            # Only an answer that waits to be played may be taken back. A document cannot, so its turn is not kept.
+            self._last_answer = None if self._voice is None else _LastAnswer(outcome, self._call.dialog)
             self._go_on_with(outcome)
         elif self._voice is not None:
             self._voice.withhold(number, reply.messages)
@@ -88,7 +89,12 @@ class LexAnswers:
         Return whether that was done. The answer is dropped then.
         """
         last, turns, voice = self._last_answer, self._call.turns, self._voice
-        if last is None or voice is None or not turns.is_idle or not voice.is_unheard(last.outcome.turn.number):
+        if last is None or voice is None:
+            return False
+        if not voice.is_unheard(last.outcome.turn.number):
+            self._last_answer = None  # with the turn's audio
+            return False
+        if not turns.is_idle:
             return False
         if not turns.fits(last.outcome.turn, started.pre_roll):
             return False

@@ -4,7 +4,6 @@ One turn at a time is with Lex; the others wait in order. The states of a turn a
 `states`.
 """
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,7 +89,8 @@ class Turns:
         """The turn that the caller is speaking."""
         self.in_flight: Turn | None = None
         """The turn that Lex is busy with, which may be the open one."""
-        self._queue: deque[Turn] = deque()  # the turns after the one in flight, in order
+        # The turns after the one in flight, in order. A list, because a deque takes 760 bytes while it is empty.
+        self._queue: list[Turn] = []
 
     @property
     def is_idle(self) -> bool:
@@ -189,7 +189,7 @@ class Turns:
 
     def join(self, before: Turn, checkpoint: Checkpoint, waited_ms: int) -> None:
         """Put `before`, which Lex is done with, in front of its continuation, and send both to Lex as one turn."""
-        turn = self._queue.popleft()
+        turn = self._queue.pop(0)
         turn.is_continuation, turn.is_joined = False, True
         turn.checkpoint, turn.waited_ms, turn.joined_bytes = checkpoint, waited_ms, len(before.audio)
         turn.audio = UtteranceAudio(before.audio.mulaw(), turn.audio.mulaw())
@@ -220,14 +220,14 @@ class Turns:
         turn.audio = UtteranceAudio(turn.audio.mulaw(turn.joined_bytes))
         turn.checkpoint, turn.waited_ms, turn.joined_bytes = None, 0, 0
         self.in_flight = None
-        self._queue.appendleft(turn)
+        self._queue.insert(0, turn)
         self.refuse_join(turn, "Lex's session cannot be restored")
         return True
 
     def send_next(self) -> None:
         """Send Lex the turn that has waited longest, if Lex is free."""
         if self.in_flight is None and self._queue:
-            turn = self._queue.popleft()
+            turn = self._queue.pop(0)
             turn.state = transition(TURN_MOVES, turn.state, TurnMove.LEX_FREE)
             self._send(turn)
 
@@ -272,7 +272,7 @@ class Turns:
             return
         turn.state = queued_state
         if len(self._queue) == MAX_QUEUED_TURNS:
-            self._drop(self._queue.popleft(), "too many turns wait for Lex")
+            self._drop(self._queue.pop(0), "too many turns wait for Lex")
         self._queue.append(turn)
 
     def _send(self, turn: Turn) -> None:
