@@ -22,6 +22,12 @@ from lexbridge.twilio.used_tokens import UsedTokens
 START_DEADLINE_S = 10.0
 """The longest wait for a stream's `start` on an open socket, in seconds, because Twilio sends it at once."""
 
+PULSED_AT_ONCE = 200
+"""The most calls that look at the clock in one go, because each may have a ping to send, which takes 15 us of CPU."""
+
+PULSE_PAUSE_S = 0.001
+"""The pause before the next of them do, in seconds, in which the loop has its turn."""
+
 
 class Bridge:
     """The runner of all calls of one process."""
@@ -70,8 +76,14 @@ class Bridge:
         """Have each call look at the clock now and then, because that would cost too much with each message."""
         while self._running:
             gevent.sleep(PULSE_S)
-            now_s = time.monotonic()
-            for call in list(self._running):
-                if now_s >= call.look_from_s:  # false for nearly all calls
-                    call.pulse(now_s)
+            waiting = list(self._running)
+            while waiting:
+                now_s = time.monotonic()
+                for _ in range(min(len(waiting), PULSED_AT_ONCE)):
+                    call = waiting.pop()
+                    if now_s >= call.look_from_s:  # false for nearly all calls
+                        call.pulse(now_s)
+                    del call  # it is to be freed as soon as it has ended
+                if waiting:
+                    gevent.sleep(PULSE_PAUSE_S)
         self._pulse = None

@@ -11,6 +11,9 @@ from lexbridge.net.read_schedule import STEP_S, Line, ReadSchedule
 READABLE, WRITABLE = 1, 2
 """Event bits, which libev and epoll number alike."""
 
+PAUSE_S = 0.001
+"""Shortest time between two slices, in seconds, unless the loop has had its turn between them."""
+
 
 class ReadTick:
     """Reader of the WebSockets of one gevent hub. Its timer runs only while there are any.
@@ -27,6 +30,8 @@ class ReadTick:
         # A timer without delay runs after the sockets and timers that are due have had their turn. A callback of the
         # hub could run before them.
         self._rest = loop.timer(0.0)
+        self._has_rest = False  # whether that timer is running
+        self._read_s = 0.0  # when the last slice ended
 
     def add(self, line: Line) -> None:
         """Read `line` from now on."""
@@ -41,12 +46,25 @@ class ReadTick:
             self._timer.stop()
 
     def _step(self) -> None:
-        self._schedule.step(time.monotonic())
-        self._read_due()
+        now_s = time.monotonic()
+        self._schedule.step(now_s)
+        # Two slices in one turn of the loop would be a long stall.
+        if self._has_rest:
+            return
+        if now_s >= self._read_s + PAUSE_S:
+            self._read_due()
+        else:
+            self._await_turn()
 
     def _read_due(self) -> None:
+        self._has_rest = False
         if self._schedule.read_due(time.monotonic):
-            self._rest.start(self._read_due)
+            self._await_turn()
+        self._read_s = time.monotonic()
+
+    def _await_turn(self) -> None:
+        self._has_rest = True
+        self._rest.start(self._read_due, update=True)
 
 
 _ticks: WeakKeyDictionary[Any, ReadTick] = WeakKeyDictionary()

@@ -1,9 +1,12 @@
 """What a live call does by the clock, while its media comes, does not come, or waits for a detector's model."""
 
 import math
+from collections import Counter
+from itertools import groupby
 
 import gevent
 import pytest
+from gevent import get_hub
 from gevent.event import Event
 
 import lexbridge.bridge.bridge as bridge_module
@@ -13,7 +16,16 @@ from lexbridge.bridge.live_call import LiveCall
 from lexbridge.bridge.model_batches import ModelBatches
 from lexbridge.bridge.next_stream import NextStream
 from lexbridge.net.rfc6455 import Pong
-from tests.support.rehearsal import SILENCE, Rehearsal, RehearsedControl, RehearsedLex, wait_until
+from lexbridge.server.build import build_service
+from tests.support.rehearsal import (
+    SILENCE,
+    Rehearsal,
+    RehearsedControl,
+    RehearsedLex,
+    RehearsedSocket,
+    wait_until,
+)
+from tests.support.rig import settings
 from tests.support.twilio_messages import stop_text
 
 
@@ -77,3 +89,23 @@ def test_the_next_streams_opening_stays_fresh(monkeypatch: pytest.MonkeyPatch, l
     assert len({opening.parameters[0] for opening in made}) == len(made)  # type: ignore[attr-defined]
     call.socket.sends([stop_text()])
     assert call.ended() == 1000  # else its last log lines come in another test
+
+
+def test_calls_look_at_the_clock_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a thousand of them would hold up the loop, where each has a ping to send."""
+    seen: list[object] = []
+    monkeypatch.setattr(bridge_module, "PULSED_AT_ONCE", 2)
+    monkeypatch.setattr(LiveCall, "pulse", lambda self, _: seen.append(self))
+    other = get_hub().loop.timer(0.0005, 0.0005)
+    service = build_service(settings(), lex=RehearsedLex(), call_control=RehearsedControl())
+    sockets = [RehearsedSocket() for _ in range(5)]
+    for socket in sockets:
+        service.bridge.serve(socket)  # each looks at the clock in each pulse, because its stream has not started
+    other.start(lambda: seen.append(None))
+    wait_until(lambda: len(seen) - seen.count(None) >= 20)
+    other.stop()
+    for socket in sockets:
+        socket.close()
+    between = [len(list(group)) for is_other, group in groupby(seen, lambda one: one is None) if not is_other]
+    assert max(between) == 2
+    assert Counter(map(id, filter(None, seen))).most_common()[-1][1] >= 3
