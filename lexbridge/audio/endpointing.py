@@ -120,6 +120,26 @@ class _Question:
 class Endpointer:
     """The endpointer of one call: frames go in, speech events come out."""
 
+    __slots__ = (
+        "_default_listening",
+        "_ignores_voice",
+        "_longest_pause_ms",
+        "_newest_frames",
+        "_no_input_after_ms",
+        "_no_input_at_ms",
+        "_open_question",
+        "_question",
+        "_rules",
+        "_run_ms",
+        "_spoken_ms",
+        "_unvoiced_ms",
+        "_utterance_ms",
+        "_voiced_ms",
+        "is_open",
+        "now_ms",
+        "voiced_until_ms",
+    )
+
     def __init__(self, rules: EndpointingRules) -> None:
         self._rules = rules
         # Audio that may become the beginning of an utterance, as mu-law, because it takes half the memory of PCM.

@@ -37,6 +37,18 @@ from lexbridge.twilio.media_messages import encode
 class ActionRunner:
     """The executor of one call's actions. It neither blocks nor switches greenlets."""
 
+    __slots__ = (
+        "_calls",
+        "_is_two_way",
+        "_lex_requests",
+        "_next_stream",
+        "_story",
+        "_updates",
+        "_websocket",
+        "log",
+        "stream",
+    )
+
     def __init__(
         self,
         websocket: WebSocket,

@@ -61,6 +61,22 @@ class CallStory:
     received the keys, and the call goes on.
     """
 
+    __slots__ = (
+        "_asks_for_keys",
+        "_began_s",
+        "_ended_by",
+        "_how",
+        "_is_two_way",
+        "_last_update",
+        "_last_words",
+        "_left_because",
+        "_may_be_left",
+        "_turns",
+        "_turns_in_all",
+        "_worst_reply_ms",
+        "log",
+    )
+
     def __init__(self, is_two_way: bool) -> None:
         """`is_two_way`: whether the stream is bidirectional. Such a stream lasts as long as the call, unless a document
         of this process ends it. A one-way stream may also be stopped for keys that another process has received."""

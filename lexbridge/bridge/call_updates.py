@@ -28,6 +28,8 @@ class CallUpdates:
     If several wait, only the newest is sent, because each document replaces the one before.
     """
 
+    __slots__ = ("_call_control", "_greenlet", "_next", "_on_taken", "_post", "log")
+
     def __init__(
         self,
         call_control: CallControl,

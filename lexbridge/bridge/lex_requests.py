@@ -30,6 +30,8 @@ MAX_NAMED = 10
 class LexRequests:
     """The requests of one call to Lex. Only the call's own greenlet uses it, and none of its methods blocks."""
 
+    __slots__ = ("_fetching", "_greenlets", "_lex", "_post", "_utterances", "log")
+
     def __init__(self, lex: LexRuntime, post: Callable[[LexEvent], object]) -> None:
         """`post`: takes what comes of a request. It may block."""
         self._lex = lex

@@ -93,6 +93,43 @@ _REASONS = {
 class LiveCall:
     """One call, from the open media socket to the closed one. No method waits, switches greenlets, or raises."""
 
+    __slots__ = (
+        "__weakref__",
+        "_actions",
+        "_awaits_turn",
+        "_batches",
+        "_call_control",
+        "_calls",
+        "_due_s",
+        "_inbox",
+        "_is_judged",
+        "_is_over",
+        "_is_two_way",
+        "_kept",
+        "_lex_requests",
+        "_log",
+        "_media_ms",
+        "_media_s",
+        "_media_watch",
+        "_next_stream",
+        "_on_end",
+        "_owed_ms",
+        "_quiet_messages",
+        "_quiet_s",
+        "_session",
+        "_started_s",
+        "_stop",
+        "_story",
+        "_stream",
+        "_stream_check",
+        "_streams_lost",
+        "_turns",
+        "_updates",
+        "_waiting",
+        "_websocket",
+        "look_from_s",
+    )
+
     def __init__(
         self,
         session: CallSession,

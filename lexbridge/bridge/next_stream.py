@@ -20,6 +20,8 @@ LONGEST_SPOKEN_S = MAX_DOCUMENT_CHARACTERS * SPEAKING_MS_PER_SYLLABLE / 1000
 class NextStream:
     """The maker of the opening of a call's next stream."""
 
+    __slots__ = ("_auth_token", "renew_from_s")
+
     def __init__(self, auth_token: str) -> None:
         """`auth_token`: Twilio's, with which the token is signed."""
         self._auth_token = auth_token

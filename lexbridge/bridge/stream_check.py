@@ -23,6 +23,8 @@ class StreamRefused(Exception):
 class StreamCheck:
     """The check whether a stream that starts is served."""
 
+    __slots__ = ("_admission", "_auth_tokens", "_used_tokens")
+
     def __init__(self, auth_tokens: Sequence[str], used_tokens: UsedTokens, admission: CallAdmission) -> None:
         """`auth_tokens`: Twilio's, with which stream tokens are signed. `used_tokens`: those of the whole server."""
         self._auth_tokens = auth_tokens

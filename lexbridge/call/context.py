@@ -30,6 +30,27 @@ from lexbridge.errors import CallStateError
 class CallContext:
     """State of one call, and the means to act. `CallSession` has the rules, a `Speaker` the output."""
 
+    __slots__ = (
+        "__weakref__",
+        "actions",
+        "age_before_s",
+        "began_s",
+        "dialog",
+        "documents",
+        "endpointer",
+        "failed_turns",
+        "is_leaving",
+        "keys",
+        "next_stream",
+        "no_inputs",
+        "quiet_from_ms",
+        "rules",
+        "started",
+        "state",
+        "turns",
+        "updates",
+    )
+
     def __init__(self, rules: CallRules, documents: CallDocuments, endpointer: Endpointer) -> None:
         self.rules = rules
         self.documents = documents

@@ -29,6 +29,8 @@ Answer = bool | Window
 class Hearing:
     """The caller's audio on its way through the detector to the endpointer."""
 
+    __slots__ = ("_answer", "_decide", "_endpointer", "_may_echo", "_unheard", "ask", "audio", "window")
+
     def __init__(
         self, detector: Detector | ModelDetector, endpointer: Endpointer, may_echo: Callable[[], bool] | None = None
     ) -> None:

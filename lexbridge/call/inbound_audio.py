@@ -35,6 +35,17 @@ class InboundAudio:
     line stood still.
     """
 
+    __slots__ = (
+        "_framer",
+        "_heard_to_ms",
+        "_late_run_ms",
+        "_late_to_ms",
+        "_made_up_ms",
+        "filled_ms",
+        "late_messages",
+        "silent_ms",
+    )
+
     def __init__(self) -> None:
         self._framer = Framer()
         self._heard_to_ms: float | None = None  # end of the audio taken so far, on the carrier's time line

@@ -81,6 +81,25 @@ class CallSession:
     StreamLost. A CallStateError is a bug.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_answers",
+        "_backlog",
+        "_call",
+        "_conversation",
+        "_due_ms",
+        "_endpointer",
+        "_hearing",
+        "_input",
+        "_lane",
+        "_odd_messages",
+        "_rules",
+        "_speaker",
+        "_start",
+        "_turns",
+        "_voice",
+    )
+
     def __init__(
         self,
         rules: CallRules,

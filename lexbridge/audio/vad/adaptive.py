@@ -18,6 +18,8 @@ class AdaptiveDetector(Detector):
     It is cheap, and good against steady noise. Music and other people's voices count as voice.
     """
 
+    __slots__ = ("_floor", "_hold", "_quiet_frames", "_start")
+
     MARGIN_DB = 9.0
 
     def __init__(self, margin_db: float = MARGIN_DB) -> None:

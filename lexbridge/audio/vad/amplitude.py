@@ -17,6 +17,8 @@ class AmplitudeDetector(Detector):
     It is good on a quiet line only, because any noise above the threshold counts as voice.
     """
 
+    __slots__ = ("_hold_threshold", "_quiet_frames", "_threshold")
+
     def __init__(self, threshold: int) -> None:
         """`threshold`: RMS of 16-bit samples above which a frame is voiced, 1 to 32767."""
         self._threshold = threshold

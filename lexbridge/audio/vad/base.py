@@ -8,6 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 class Detector(Protocol):
     """A detector of voice for one call, which gets the call's frames in order and may keep state."""
 
+    __slots__ = ()
+
     def is_voiced(self, frame: bytes) -> bool:
         """Return whether the next frame (20 ms: 320 bytes of 16-bit little-endian PCM at 8 kHz) holds voice."""
         ...
