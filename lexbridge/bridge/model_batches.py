@@ -17,17 +17,26 @@ from lexbridge.logs import Log, RateLimitedLog
 MOST_WINDOWS = 64
 """Most windows of one run, because more are no cheaper, and all of them wait for the slowest: 2 ms for 64."""
 
+RUN_LIMIT_S = 5.0
+"""Longest wait for a run, in seconds, because a run takes milliseconds. Meanwhile a call does not even hear its end."""
+
 Answered = Callable[[float | None], object]
 """What a call does with the probability of speech, or with None if the model failed. It neither switches nor raises."""
 
 
 class ModelBatches:
-    """The windows of all calls of a process on their way through the model."""
+    """The windows of all calls of a process on their way through the model.
+
+    A run that does not return is given up: until it does, the calls go on without the model.
+    """
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[Window, Answered]] = deque()
         self._is_running = False
         self._thread: ThreadPool | None = None  # made in the process that uses it
+        self._batch: Sequence[tuple[Window, Answered]] = ()  # what the present run is for
+        self._is_stuck = False  # whether a run was given up and has not returned
+        self._limit = get_hub().loop.timer(RUN_LIMIT_S, RUN_LIMIT_S)
         self._failures = RateLimitedLog("model-failed")
 
     def ask(self, window: Window, answered: Answered) -> None:
@@ -42,13 +51,24 @@ class ModelBatches:
         """Start a run for the windows that wait, if any do."""
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_WINDOWS))]
         self._is_running = bool(batch)
-        if batch:
-            if self._thread is None:  # not `or`, because a pool without tasks is false
-                self._thread = ThreadPool(1)
-            self._thread.spawn(_judge, [window for window, _ in batch]).rawlink(partial(self._finish, batch))
+        if not batch:
+            return
+        if self._is_stuck:
+            self._fail(batch, "TimeoutError")
+            get_hub().loop.run_callback(self._run)  # not at once: a call may have asked anew
+            return
+        if self._thread is None:  # not `or`, because a pool without tasks is false
+            self._thread = ThreadPool(1)
+        self._batch = batch
+        self._limit.again(self._give_up, update=True)  # from now on; `start` would go on where it stopped
+        self._thread.spawn(_judge, [window for window, _ in batch]).rawlink(partial(self._finish, batch))
 
     def _finish(self, batch: Sequence[tuple[Window, Answered]], run: "AsyncResult[list[float | None] | str]") -> None:
         """Hand out the answers of a run, and start the next one."""
+        if batch is not self._batch:  # it was given up
+            self._is_stuck = False
+            return
+        self._limit.stop()
         answers = run.value
         if isinstance(answers, list):
             for (window, answered), answer in zip(batch, answers, strict=True):
@@ -57,10 +77,20 @@ class ModelBatches:
                 else:
                     _answer(answered, answer)
         else:
-            self._failures.count(str(answers))
-            for _, answered in batch:
-                _answer(answered, None)
+            self._fail(batch, str(answers))
         self._run()
+
+    def _give_up(self) -> None:
+        """Go on without the run that has not returned."""
+        self._limit.stop()
+        batch, self._batch, self._is_stuck = self._batch, (), True
+        self._fail(batch, "TimeoutError")
+        self._run()
+
+    def _fail(self, batch: Sequence[tuple[Window, Answered]], reason: str) -> None:
+        self._failures.count(reason)
+        for _, answered in batch:
+            _answer(answered, None)
 
 
 def _answer(answered: Answered, probability: float | None) -> None:

@@ -151,6 +151,21 @@ def test_calls_go_on_without_a_model_that_fails(batches, model, answers, logged)
     assert [(line["event"], line["reason"]) for line in logged()] == [("model-failed", "MemoryError")]
 
 
+def test_calls_go_on_without_a_run_that_does_not_return(batches, model, answers, logged):
+    batches._limit = gevent.get_hub().loop.timer(0.2, 0.2)
+    with model.may_end:
+        for number in (1, 2):
+            batches.ask(Piece(model, number), answers.of(number))
+        assert answers.wait_for(2) == {1: None, 2: None}
+        batches.ask(Piece(model, 3), lambda _: batches.ask(Piece(model, 4), answers.of(4)))
+        assert answers.wait_for(3)[4] is None
+    wait_until(lambda: not batches._is_stuck)
+    batches.ask(Piece(model, 5), answers.of(5))
+    assert answers.wait_for(4)[5] == 0.005
+    assert model.runs == [[1, 2], [5]]
+    assert {(line["event"], line["reason"]) for line in logged()} == {("model-failed", "TimeoutError")}
+
+
 def test_a_bug_of_one_call_leaves_the_others_their_answers(batches, model, answers, logged):
     def broken(probability):
         raise ValueError("a bug")
