@@ -13,11 +13,10 @@ While the line is at its noise floor, the model sleeps. When it wakes, it hears 
 were set on the development voices of bench/endpointing; docs/endpointing.md shows what they do on other voices.
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lexbridge.audio.pcm import rms
+from lexbridge.audio.pcm import MULAW_FRAME_BYTES, decode_mulaw, encode_mulaw, rms
 from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions, JudgedAtOnce, Window
 from lexbridge.audio.vad.noise_floor import NoiseFloor
 from lexbridge.audio.vad.silero import PACKAGES, REQUIREMENTS, SileroModel, SileroWindows
@@ -34,7 +33,7 @@ _RELEASE_FRAMES = 6  # frames without voice after which a voice has to begin ane
 _SETTLED_FRAMES = 25  # frames without voice after which the model has forgotten the caller
 _ASLEEP_AFTER_FRAMES = 10
 _FORGOTTEN_AFTER_FRAMES = _ASLEEP_AFTER_FRAMES + _SMOOTHED_FRAMES  # still frames after which no probability counts
-_KEPT_FRAMES = 16
+_KEPT_BYTES = 16 * MULAW_FRAME_BYTES
 
 
 def _ratio(decibels: float) -> float:
@@ -135,7 +134,8 @@ class HybridDetector(JudgedAtOnce):
         self._loudest = 0.0
         self._unvoiced_frames = _SETTLED_FRAMES
         self._still_frames = _FORGOTTEN_AFTER_FRAMES
-        self._slept_through: deque[bytes] = deque(maxlen=_KEPT_FRAMES)
+        # Audio that the model has not heard. As mu-law, which it was, because that takes half the memory of PCM.
+        self._slept_through = bytearray()
         self._is_asked = False
 
     def window(self, frame: bytes) -> Window | None:
@@ -148,13 +148,15 @@ class HybridDetector(JudgedAtOnce):
             self._still_frames = 0
         else:
             self._still_frames += 1
-        self._slept_through.append(frame)
         if self._still_frames >= _ASLEEP_AFTER_FRAMES:
+            self._slept_through += encode_mulaw(frame)
+            del self._slept_through[:-_KEPT_BYTES]
             self._is_asked = False
             return None
-        pcm = b"".join(self._slept_through)
-        self._slept_through.clear()
-        window = self._windows.push(pcm)
+        if self._slept_through:
+            frame = decode_mulaw(self._slept_through[MULAW_FRAME_BYTES - _KEPT_BYTES :]) + frame
+            self._slept_through.clear()
+        window = self._windows.push(frame)
         self._is_asked = window is not None
         return window
 

@@ -9,6 +9,8 @@ CALIBRATION_MS = 1000
 """Time at a stream's start in which the floor follows the line at once. Afterwards it follows slowly."""
 
 _CALIBRATION_FRAMES = CALIBRATION_MS // FRAME_MS
+_FLOOR_SHARE = 10  # the floor is the power that one of so many frames does not exceed: most of them may be speech
+_LOWEST_FRAMES = _CALIBRATION_FRAMES // _FLOOR_SHARE + 1  # as many as are ever needed to find it
 _LOWEST = 8.0**2  # RMS 8, because a quieter line is silent: what mu-law makes of silence is no sound
 _STEP = 10 ** (0.1 / 10)  # up or down with each frame without voice, 5 dB a second: so the floor settles at the median
 _DROP = 10 ** (-0.5 / 10)  # down with each frame while the line is much quieter than the floor
@@ -28,7 +30,7 @@ class NoiseFloor:
         self.power = math.inf
         """The floor now. It is infinite before the first frame, so nothing is above it."""
         self._frames = 0
-        self._first: list[float] = []  # powers of the first second, the lowest first
+        self._first: list[float] = []  # the lowest powers of the first second, in order
 
     def update(self, power: float, is_voiced: bool) -> None:
         """Take in the power of the next frame (its own, or a smoothed one), and whether it counts as voice."""
@@ -44,6 +46,7 @@ class NoiseFloor:
     def _calibrate(self, power: float) -> None:
         self._frames += 1
         insort(self._first, power)
-        self.power = self._first[self._frames // 10]  # low, because most of them may be speech
+        del self._first[_LOWEST_FRAMES:]
+        self.power = self._first[self._frames // _FLOOR_SHARE]
         if self._frames == _CALIBRATION_FRAMES:
             self._first.clear()

@@ -96,7 +96,10 @@ class SileroWindow(Window):
         """Take the network's state after `next_piece`. Return whether that was the last piece."""
         self.state = state
         self._judged_bytes += _WINDOW_BYTES
-        return self._judged_bytes + _CONTEXT_BYTES == len(self._pcm)
+        is_done = self._judged_bytes + _CONTEXT_BYTES == len(self._pcm)
+        if is_done:
+            self._pcm = b""  # the call keeps the window for its state, perhaps for long
+        return is_done
 
 
 class SileroWindows:
