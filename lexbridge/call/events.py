@@ -183,7 +183,8 @@ class VoiceJudged:
     probability: float | None
 
 
-LexEvent = LexReplied | LexFailed | LexSpoke | LexSpeechEnded | LexSpeechFailed | SessionFetched | SessionFetchFailed
+AnswerEvent = LexReplied | LexFailed | LexSpoke | LexSpeechEnded | LexSpeechFailed
+LexEvent = AnswerEvent | SessionFetched | SessionFetchFailed
 CallEvent = (
     StreamEvent
     | SilencePassed

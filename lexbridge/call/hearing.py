@@ -6,11 +6,13 @@ the call are carried out after each slice. A detector with a model also stops th
 
 from collections.abc import Callable, Sequence
 
-from lexbridge.audio.endpointing import Endpointer, Listening, SpeechContinued, SpeechEvent
+from lexbridge.audio.endpointing import Endpointer, EndpointingRules, Listening, SpeechContinued, SpeechEvent
 from lexbridge.audio.pcm import FRAME_MS, decode_mulaw
 from lexbridge.audio.vad.base import Detector, ModelDetector, Window
 from lexbridge.call.events import Media
 from lexbridge.call.inbound_audio import InboundAudio
+from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS
+from lexbridge.config.call_rules import CallRules
 
 SLICE_MS = 500
 """Media that is heard in one go, milliseconds.
@@ -24,6 +26,20 @@ The caller may have spoken in so long a gap, or the timestamps are wrong."""
 
 Answer = bool | Window
 """The answer of a detector to a frame: whether the frame is voiced, or the window that its model has to judge first."""
+
+
+def endpointing_rules(rules: CallRules) -> EndpointingRules:
+    """Return what the endpointer needs of the call's `rules`."""
+    return EndpointingRules(
+        onset_ms=rules.onset_ms,
+        pre_roll_ms=rules.pre_roll_ms,
+        hangover_ms=rules.hangover_ms,
+        hangover_min_ms=rules.hangover_min_ms,
+        hangover_max_ms=rules.hangover_max_ms,
+        max_utterance_ms=rules.max_utterance_ms,
+        no_input_ms=round(rules.no_input_s * 1000),
+        longest_onset_ms=max(rules.onset_ms, rules.barge_in_ms + PAUSE_WITHIN_ONSET_MS),
+    )
 
 
 class Hearing:

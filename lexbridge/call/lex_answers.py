@@ -8,6 +8,14 @@ from lexbridge.call.actions import CancelUtterance
 from lexbridge.call.context import CallContext
 from lexbridge.call.conversation import Conversation
 from lexbridge.call.dialog import DialogContext
+from lexbridge.call.events import (
+    AnswerEvent,
+    LexFailed,
+    LexReplied,
+    LexSpeechEnded,
+    LexSpeechFailed,
+    LexSpoke,
+)
 from lexbridge.call.joining import Answered, Failed, Join, Outcome
 from lexbridge.call.output.stream import StreamSpeaker
 from lexbridge.call.states import CallState, TurnMove
@@ -42,46 +50,21 @@ class LexAnswers:
         self._last_answer: _LastAnswer | None = None
         self._joined: _Joined | None = None
 
-    def reply_arrived(self, number: int, reply: Reply, speaks: bool) -> None:
-        """Take Lex's reply to the turn `number`. It is dropped if the turn is over. `speaks`: its audio follows."""
-        turn = self._call.turns.finish(number, TurnMove.REPLIED)
-        if turn is None:
-            return
-        self._call.lex_answered()
-        self._call.note(
-            "info",
-            "turn-answered",
-            turn=number,
-            dialog_state=reply.dialog_state.value,
-            intent=reply.intent,
-            slot_to_elicit=reply.slot_to_elicit,
-            messages=len(reply.messages),
-        )
-        self._settle()
-        outcome = Answered(turn, reply, speaks)
-        if not self._join_with_next(outcome):
-            # Only an answer that waits to be played may be taken back. A document cannot, so its turn is not kept.
-            self._last_answer = None if self._voice is None else _LastAnswer(outcome, self._call.dialog)
-            self._go_on_with(outcome)
-        elif self._voice is not None:
-            self._voice.withhold(number, reply.messages)
-        if speaks and (self._voice is None or not self._voice.wants_speech(number)):
-            self._call.act(CancelUtterance(number))  # the caller will not hear this voice
-        self._send_next_turn()
-
-    def turn_failed(self, number: int, error: LexError) -> None:
-        """Apologise for the turn `number`, which Lex did not answer, for good; unless the caller goes on with it."""
-        if isinstance(error, SessionNotRestored):
-            self._undo_join(number)
-        elif turn := self._call.turns.finish(number, TurnMove.LEX_FAILED):
-            self._settle()
-            self._last_answer = None  # the caller has said something since
-            outcome = Failed(turn, error)
-            if error.ends_call or not self._join_with_next(outcome):
-                self._go_on_with(outcome)
-        else:
-            return
-        self._send_next_turn()
+    def take(self, event: AnswerEvent) -> None:
+        """Take what Lex answers to a turn, or its voice."""
+        match event:
+            case LexReplied():
+                self._reply_arrived(event.turn, event.reply, event.speaks)
+            case LexFailed():
+                self._turn_failed(event.turn, event.error)
+            case LexSpoke() if self._voice is not None:
+                self._call.take_reports(self._voice.speech_arrived(event.turn, event.mulaw))
+            case LexSpeechEnded() if self._voice is not None:
+                self._call.take_reports(self._voice.speech_ended(event.turn))
+            case LexSpeechFailed() if self._voice is not None:
+                self._call.take_reports(self._voice.speech_failed(event.turn))
+            case _:
+                pass  # audio that Lex was not asked for
 
     def speech_started(self, started: SpeechStarted) -> bool:
         """Join what the caller begins to say with the turn before, if the answer to that waits unheard.
@@ -113,6 +96,47 @@ class LexAnswers:
         if self._joined is not None and (in_flight is None or in_flight.number != self._joined.number):
             self._settle()
             self._call.go_to(replace(self._call.dialog, checkpoint=None))
+
+    def _reply_arrived(self, number: int, reply: Reply, speaks: bool) -> None:
+        """Take Lex's reply to the turn `number`. It is dropped if the turn is over. `speaks`: its audio follows."""
+        turn = self._call.turns.finish(number, TurnMove.REPLIED)
+        if turn is None:
+            return
+        self._call.lex_answered()
+        self._call.note(
+            "info",
+            "turn-answered",
+            turn=number,
+            dialog_state=reply.dialog_state.value,
+            intent=reply.intent,
+            slot_to_elicit=reply.slot_to_elicit,
+            messages=len(reply.messages),
+        )
+        self._settle()
+        outcome = Answered(turn, reply, speaks)
+        if not self._join_with_next(outcome):
+            # Only an answer that waits to be played may be taken back. A document cannot, so its turn is not kept.
+            self._last_answer = None if self._voice is None else _LastAnswer(outcome, self._call.dialog)
+            self._go_on_with(outcome)
+        elif self._voice is not None:
+            self._voice.withhold(number, reply.messages)
+        if speaks and (self._voice is None or not self._voice.wants_speech(number)):
+            self._call.act(CancelUtterance(number))  # the caller will not hear this voice
+        self._send_next_turn()
+
+    def _turn_failed(self, number: int, error: LexError) -> None:
+        """Apologise for the turn `number`, which Lex did not answer, for good; unless the caller goes on with it."""
+        if isinstance(error, SessionNotRestored):
+            self._undo_join(number)
+        elif turn := self._call.turns.finish(number, TurnMove.LEX_FAILED):
+            self._settle()
+            self._last_answer = None  # the caller has said something since
+            outcome = Failed(turn, error)
+            if error.ends_call or not self._join_with_next(outcome):
+                self._go_on_with(outcome)
+        else:
+            return
+        self._send_next_turn()
 
     def _go_on_with(self, outcome: Outcome) -> None:
         """Go on with `outcome`, which stands."""

@@ -13,7 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from lexbridge.audio.endpointing import Endpointer, EndpointingRules
+from lexbridge.audio.endpointing import Endpointer
 from lexbridge.audio.vad import Detector
 from lexbridge.call.actions import Action
 from lexbridge.call.backlog import Backlog
@@ -22,16 +22,11 @@ from lexbridge.call.context import CallContext
 from lexbridge.call.conversation import Conversation
 from lexbridge.call.documents import CallDocuments
 from lexbridge.call.events import (
+    AnswerEvent,
     CallEvent,
     CallNotFound,
     Dtmf,
     LeaveRequested,
-    LexEvent,
-    LexFailed,
-    LexReplied,
-    LexSpeechEnded,
-    LexSpeechFailed,
-    LexSpoke,
     Mark,
     Media,
     MoreToHear,
@@ -49,9 +44,9 @@ from lexbridge.call.events import (
     VoiceJudged,
 )
 from lexbridge.call.filler import Filler
-from lexbridge.call.hearing import Answer, Hearing
+from lexbridge.call.hearing import Answer, Hearing, endpointing_rules
 from lexbridge.call.lex_answers import LexAnswers
-from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, Speaker
+from lexbridge.call.output.base import Speaker
 from lexbridge.call.output.call_update import CallUpdateSpeaker
 from lexbridge.call.output.stream import StreamSpeaker
 from lexbridge.call.quiet_lane import NEVER_MS, QuietLane
@@ -112,7 +107,7 @@ class CallSession:
         Twilio says a phrase that is missing, or not there yet.
         """
         self._odd_messages: Counter[str] = Counter()
-        endpointer = self._endpointer = Endpointer(_endpointing_rules(rules))
+        endpointer = self._endpointer = Endpointer(endpointing_rules(rules))
         self._call = CallContext(rules, documents, endpointer)
         self._turns = self._call.turns
         # The speaker, if the bot is heard over the stream, in Lex's own voice.
@@ -232,8 +227,8 @@ class CallSession:
                 raise MediaStreamError("media came before start")
             self._hearing.push(event, answer)
             self._hear()
-        elif isinstance(event, LexEvent):
-            self._take_from_lex(event)
+        elif isinstance(event, AnswerEvent):
+            self._answers.take(event)
         elif isinstance(event, StreamEvent):
             self._take_from_stream(event)
         else:
@@ -266,28 +261,11 @@ class CallSession:
             case _:
                 pass  # Connected; or a mark of a stream that has none
 
-    def _take_from_lex(self, event: LexEvent) -> None:
-        match event:
-            case LexReplied():
-                self._answers.reply_arrived(event.turn, event.reply, event.speaks)
-            case LexFailed():
-                self._answers.turn_failed(event.turn, event.error)
-            case LexSpoke() if self._voice is not None:
-                self._call.take_reports(self._voice.speech_arrived(event.turn, event.mulaw))
-            case LexSpeechEnded() if self._voice is not None:
-                self._call.take_reports(self._voice.speech_ended(event.turn))
-            case LexSpeechFailed() if self._voice is not None:
-                self._call.take_reports(self._voice.speech_failed(event.turn))
-            case SessionFetched():
-                self._start.session_fetched(Session(event.reply))
-            case SessionFetchFailed():
-                self._start.session_fetched(Session(None, is_told=False))
-            case _:
-                pass  # audio that Lex was not asked for
-
     def _take_from_process(
         self,
-        event: SilencePassed
+        event: SessionFetched
+        | SessionFetchFailed
+        | SilencePassed
         | StreamLost
         | CallNotFound
         | UpdateFailed
@@ -297,6 +275,10 @@ class CallSession:
         | VoiceJudged,
     ) -> None:
         match event:
+            case SessionFetched():
+                self._start.session_fetched(Session(event.reply))
+            case SessionFetchFailed():
+                self._start.session_fetched(Session(None, is_told=False))
             case SilencePassed():
                 self._pass_silence(event.ms)
             case StreamLost():
@@ -355,16 +337,3 @@ class CallSession:
             silent_ms=self._hearing.audio.silent_ms,
             odd_messages=self._odd_messages.total(),
         )
-
-
-def _endpointing_rules(rules: CallRules) -> EndpointingRules:
-    return EndpointingRules(
-        onset_ms=rules.onset_ms,
-        pre_roll_ms=rules.pre_roll_ms,
-        hangover_ms=rules.hangover_ms,
-        hangover_min_ms=rules.hangover_min_ms,
-        hangover_max_ms=rules.hangover_max_ms,
-        max_utterance_ms=rules.max_utterance_ms,
-        no_input_ms=round(rules.no_input_s * 1000),
-        longest_onset_ms=max(rules.onset_ms, rules.barge_in_ms + PAUSE_WITHIN_ONSET_MS),
-    )
