@@ -96,6 +96,12 @@ class Figures:
     """Streams that broke off."""
     client_late_ms: float
     """Lateness of the callers' own process at its worst."""
+    reading_s: float | None = None
+    """CPU of the workers for reading and hearing media, in the measured time; None where it is not noted."""
+    turn_ms: float | None = None
+    """CPU of a turn with everything in it: what talking calls use beyond as many silent ones. Median of the rounds."""
+    turn_frames_ms: float | None = None
+    """Part of `turn_ms` that reading and hearing media take."""
 
     @property
     def calls_a_core(self) -> float:

@@ -18,8 +18,12 @@ MOST_TURN_IN_MESSAGES = 1000.0
 """CPU of a turn over TLS, in media messages of picows: 9 ms where one of those costs 9 us."""
 MOST_KB = {False: 35.0, True: 100.0}
 """Memory of a call, kB, by whether it talks."""
-FROM_CALLS = 200
-"""Number of calls from which the memory of a call is told: of fewer, that of the process would be too large a part."""
+FROM_CALLS = {"hybrid": 100, "silero": 100}
+"""Number of calls from which the memory of a call is told, by detector; of others it is FROM_CALLS_OF_OTHERS.
+
+Of fewer, that of the process would be too large a part. A detector with a model is run with fewer calls.
+"""
+FROM_CALLS_OF_OTHERS = 200
 MOST_STALL_MS = 10.0
 """Longest time of CPU without a return to the loop, outside garbage collection, ms."""
 
@@ -65,7 +69,7 @@ def limits(found: Sequence[Figures]) -> Iterator[Limit]:
         if figures.case.server != OURS:
             continue
         yield from _of_cost(figures, by_case)
-        if figures.case.calls >= FROM_CALLS:
+        if figures.case.calls >= FROM_CALLS.get(figures.case.detector, FROM_CALLS_OF_OTHERS):
             yield Limit(f"{_title(figures)}: memory of a call", figures.kb_a_call, MOST_KB[figures.case.talks], "kB")
         if figures.had_core:
             yield from _of_times(figures)
@@ -85,11 +89,10 @@ def _of_cost(figures: Figures, by_case: dict[Case, Figures]) -> Iterator[Limit]:
     case, title = figures.case, _title(figures)
     picows = by_case.get(Case("picows", case.calls))
     if case.talks:
-        cost_ms = turn_ms(figures, by_case)
-        if cost_ms is not None and picows and case.tls:
+        if figures.turn_ms is not None and picows and case.tls:
             yield Limit(
                 f"{title}: a turn / message of picows",
-                1000 * cost_ms / picows.us_a_message,
+                1000 * figures.turn_ms / picows.us_a_message,
                 MOST_TURN_IN_MESSAGES,
             )
         return
@@ -127,12 +130,3 @@ def _ratio(one: Figures, other: Figures) -> float:
 def beyond_plan_ms(figures: Figures) -> float:
     """Return how long frames waited beyond the planned interval, at the 99th percentile, ms."""
     return max(0.0, figures.age.p99 - planned_visit_ms(figures.case))
-
-
-def turn_ms(figures: Figures, by_case: dict[Case, Figures]) -> float | None:
-    """Return the CPU of a turn, ms: what talking calls use beyond as many silent ones. None without those, or turns."""
-    case = figures.case
-    silent = by_case.get(Case(case.server, case.calls, False, case.detector, case.mode, case.workers))
-    if silent is None or not figures.turns:
-        return None
-    return 1000 * (figures.cpu_s - silent.us_a_message * figures.messages / 1e6) / figures.turns

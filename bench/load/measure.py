@@ -65,7 +65,7 @@ class Served:
 async def measure(case: Case, place: Place, times: Times, settings: Mapping[str, str]) -> Figures:
     """Return the figures of one run. Raises CallersFailed, StartFailed or NoCompiler."""
     cores = programs.cores_for(case.workers)
-    for name in ("stalls", "server.log"):
+    for name in ("stalls", "reading", "server.log"):
         place.file(name).unlink(missing_ok=True)
     sound = sounds.talking() if case.talks else sounds.silent()
     async with (
@@ -115,6 +115,7 @@ async def measure(case: Case, place: Place, times: Times, settings: Mapping[str,
         odd=odd,
         broken=int(broken),
         client_late_ms=1000 * client_late_s,
+        reading_s=_reading_s(place.file("reading"), began_s, ended_s),
     )
 
 
@@ -207,6 +208,21 @@ def _of_streams(log: str, sent: int) -> tuple[int, int, int]:
             late += int(entry["late_messages"]) + int(entry["filled_ms"]) // FRAME_MS + int(entry["odd_messages"])
         odd += entry.get("level") in ("error", "critical") or entry.get("event") == "overloaded"
     return sent - counted, late, odd
+
+
+def _reading_s(path: Path, began_s: float, ended_s: float) -> float | None:
+    """Return the CPU that reading took in the measured time, seconds, from its rate between the lines within it."""
+    if not path.exists():
+        return None
+    noted: dict[str, list[tuple[float, float]]] = {}
+    for line in path.read_text(encoding="ascii").splitlines():
+        pid, at_s, spent_s = line.split()
+        if began_s <= float(at_s) <= ended_s:
+            noted.setdefault(pid, []).append((float(at_s), float(spent_s)))
+    ends = [(points[0], points[-1]) for points in noted.values() if len(points) > 1]
+    if not ends:
+        return None
+    return (ended_s - began_s) * sum((last[1] - first[1]) / (last[0] - first[0]) for first, last in ends)
 
 
 def _stalls(path: Path, began_s: float, ended_s: float) -> tuple[float, float, float]:

@@ -42,13 +42,25 @@ def _peers(choice: Choice) -> Iterator[Case]:
         yield Case(peer, min(calls, STOCK_CALLS) if peer == "stock" else calls)
 
 
-def everything(calls: Sequence[int] = (400,)) -> list[Case]:
-    """Return the cases of the figures in docs/performance.md."""
-    silent = Choice(calls, detectors=("amplitude", "adaptive", "hybrid"))
-    streamed = Choice(calls, modes=("stream",), peers=())
+def gate(before: bool = False) -> list[Case]:
+    """Return the cases of a run without a choice: a silent message beside the peers, and a turn over TLS.
+
+    `before`: whether the service of another folder is measured, too.
+    """
+    return [*cases(Choice(before=before)), *_turn_over_tls(before)]
+
+
+def _turn_over_tls(before: bool = False) -> list[Case]:
+    """Return silent and talking calls over TLS, with picows as the measure of the machine."""
+    return cases(Choice((200,), sounds=("silent", "talking"), tls=True, peers=("picows",), before=before))
+
+
+def everything(before: bool = False) -> list[Case]:
+    """Return the cases of the figures in docs/performance.md. `before`: as in `gate`."""
+    silent = Choice(detectors=("amplitude", "adaptive", "hybrid"), before=before)
+    streamed = Choice(modes=("stream",), peers=())
     talking = Choice((200,), sounds=("silent", "talking"), modes=("call-update", "stream"), peers=())
     hybrid = Choice((100,), sounds=("silent", "talking"), detectors=("hybrid",), peers=())
     watched = Choice((1000,), watched=True, peers=())
-    over_tls = Choice((200,), sounds=("talking",), tls=True, peers=("picows",))
-    found = [case for choice in (silent, streamed, talking, over_tls, hybrid, watched) for case in cases(choice)]
-    return list(dict.fromkeys(found))
+    found = [case for choice in (silent, streamed, talking, hybrid, watched) for case in cases(choice)]
+    return list(dict.fromkeys([*_turn_over_tls(before), *found]))

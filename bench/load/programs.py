@@ -102,8 +102,9 @@ def service(
         environment["AWS_CA_BUNDLE"] = str(place.file("certificate.pem"))
     root = place.before if case.server == BEFORE and place.before else ROOT
     program = [str(root / "server.py")]
-    if case.watched:
-        program = [str(HERE / "watched_server.py"), str(root), str(place.file("stalls"))]
+    if case.server != BEFORE or case.watched:
+        stalls = str(place.file("stalls")) if case.watched else "-"
+        program = [str(HERE / "watched_server.py"), str(root), str(place.file("reading")), stalls]
     return Process(program, {**environment, **settings}, place.file("server.log"), cores=cores.server)
 
 

@@ -1,10 +1,12 @@
-"""`server.py` whose workers note the stalls of their event loops: what the load measurement starts with --stalls.
+"""`server.py` whose workers note the CPU of their reading, and the stalls of their event loops if that is asked for.
 
-    python bench/load/watched_server.py FOLDER OUTPUT
+    python bench/load/watched_server.py FOLDER READING STALLS
 
-FOLDER: the project. A timer of 1 ms in each worker finds out for how long the loop did not come back to it. Each second
-a line is added to OUTPUT: the time (CLOCK_MONOTONIC), the longest stall of that second in ms, the longest one by the
-CPU time of the thread without garbage collection, and the longest garbage collection.
+FOLDER: the project. Each second a line is added to the file READING: the worker's process id, the time
+(CLOCK_MONOTONIC), and the CPU time, in seconds, that reading and hearing media took so far. STALLS: a file, or "-" for
+none. With it a timer of 1 ms finds out for how long the loop did not come back to it. Each second a line is added: the
+time, the longest stall of that second in ms, the longest one by the CPU time of the thread without garbage collection,
+and the longest garbage collection.
 """
 
 from gevent import monkey
@@ -12,8 +14,10 @@ from gevent import monkey
 monkey.patch_all()
 
 import gc
+import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,7 @@ sys.path.insert(0, sys.argv[1])
 from gevent import get_hub
 
 from lexbridge import __main__ as command_line
+from lexbridge.net.read_schedule import ReadSchedule
 from lexbridge.server import worker
 
 PERIOD_S = 0.001
@@ -64,6 +69,25 @@ class LoopWatch:
             self._at_s, self._cpu_s = time.monotonic(), time.thread_time()
 
 
+def note_reading(output: Path) -> None:
+    """Make each worker note the CPU of its reading."""
+    read_due, spent_s, written_s = ReadSchedule.read_due, 0.0, 0.0
+
+    def timed(schedule: ReadSchedule[Any], clock: Callable[[], float]) -> bool:
+        nonlocal spent_s, written_s
+        began_s = time.thread_time()
+        rest = read_due(schedule, clock)
+        spent_s += time.thread_time() - began_s
+        now_s = time.monotonic()
+        if now_s > written_s + 1:
+            written_s = now_s
+            with output.open("a", encoding="ascii") as file:
+                file.write(f"{os.getpid()} {now_s:.6f} {spent_s:.6f}\n")
+        return rest
+
+    ReadSchedule.read_due = timed  # type: ignore[method-assign, assignment]
+
+
 def watch_workers(output: Path) -> None:
     """Make each worker watch its loop."""
     serve = worker.serve
@@ -79,5 +103,7 @@ def watch_workers(output: Path) -> None:
 
 
 if __name__ == "__main__":
-    watch_workers(Path(sys.argv[2]))
+    note_reading(Path(sys.argv[2]))
+    if sys.argv[3] != "-":
+        watch_workers(Path(sys.argv[3]))
     sys.exit(command_line.main([]))

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.load import programs, sounds
+from bench.load import command, programs, sounds
 from bench.load.case import BEFORE, OURS, PEERS, Case, Figures, Lateness, figures_from
-from bench.load.compare import Limit, beyond_plan_ms, limits, planned_visit_ms, turn_ms
-from bench.load.measure import Times, measure
-from bench.load.plan import STOCK_CALLS, Choice, cases, everything
+from bench.load.compare import Limit, beyond_plan_ms, limits, planned_visit_ms
+from bench.load.measure import Times, _reading_s, measure
+from bench.load.plan import STOCK_CALLS, Choice, cases, everything, gate
 from bench.load.programs import CALLERS, NoCompiler, Place, cores_for
-from bench.load.report import best_of, document, figures_table, markdown, read_document, write_figures
+from bench.load.report import document, figures_table, markdown, read_document, rounds_of, write_figures
+from bench.load.rounds import best_of, chosen
 
 CALLS = 5
 TIMES = Times(warm_s=0.3, measured_s=1.2)
@@ -149,11 +150,41 @@ def test_ratios_are_those_of_the_same_run() -> None:
 
 
 def test_a_turn_costs_what_silent_calls_do_not() -> None:
+    silent, talking, picows = Case(OURS, 200), Case(OURS, 200, talks=True, tls=True), Case("picows", 200)
+    costs = {silent: [10.0, 12.0, 11.0], talking: [40.0, 43.0, 41.0], picows: [10.0] * 3}
+    rounds = {case: [figures_of(case, each, turns=30) for each in of_case] for case, of_case in costs.items()}
+    assert _turn(rounds).turn_ms == pytest.approx(10.0)  # the median of 10, 10.33 and 10
+    assert _turn(rounds).turn_frames_ms is None
+    assert limit_of(chosen(rounds), "a turn / message of picows").found == pytest.approx(1000)
+    assert _turn({talking: rounds[talking]}).turn_ms is None
+
+
+def _turn(rounds: dict[Case, list[Figures]]) -> Figures:
+    (figures,) = [figures for figures in chosen(rounds) if figures.case.talks]
+    return figures
+
+
+def test_the_frames_of_a_turn_are_counted_apart() -> None:
     silent, talking = Case(OURS, 200), Case(OURS, 200, talks=True, tls=True)
-    found = [figures_of(silent, 10.0), figures_of(talking, 40.0, turns=30), figures_of(Case("picows", 200), 10.0)]
-    assert turn_ms(found[1], {figures.case: figures for figures in found}) == pytest.approx(10.0)
-    assert turn_ms(found[1], {}) is None
-    assert limit_of(found, "a turn / message of picows").found == pytest.approx(1000)
+    quiet = dataclasses.replace(figures_of(silent, 10.0), reading_s=0.06)
+    talks = dataclasses.replace(figures_of(talking, 40.0, turns=30), reading_s=0.18)
+    assert _turn({silent: [quiet], talking: [talks]}).turn_frames_ms == pytest.approx(4.0)
+
+
+def test_a_turn_is_told_of_rounds_with_a_core() -> None:
+    silent, talking = Case(OURS, 200), Case(OURS, 200, talks=True)
+    waited = dataclasses.replace(figures_of(talking, 20.0, turns=30), waited=0.4)
+    rounds = {silent: [figures_of(silent, 10.0)] * 2, talking: [waited, figures_of(talking, 40.0, turns=30)]}
+    assert _turn(rounds).turn_ms == pytest.approx(10.0)
+    assert _turn(rounds).us_a_message == 40.0
+
+
+def test_cpu_of_reading_is_its_rate_between_the_notes_of_each_worker(tmp_path: Path) -> None:
+    notes = tmp_path / "reading"
+    assert _reading_s(notes, 10.0, 20.0) is None
+    notes.write_text("1 9.0 1.0\n1 11.0 2.0\n2 12.0 5.0\n1 15.0 3.0\n2 16.0 6.0\n1 21.0 9.0\n", encoding="ascii")
+    assert _reading_s(notes, 10.0, 20.0) == pytest.approx(10 * (1 / 4 + 1 / 4))
+    assert _reading_s(notes, 30.0, 40.0) is None
 
 
 def test_a_lost_frame_breaks_a_limit() -> None:
@@ -178,10 +209,53 @@ def test_the_round_with_the_least_cpu_counts() -> None:
     case = Case(OURS, 400)
     rounds = [figures_of(case, us_a_message) for us_a_message in (12.0, 10.0, 11.0)]
     assert best_of(rounds).us_a_message == 10.0
-    written = json.loads(json.dumps(document([rounds], [["a limit", "1", "2", "yes"]])))
+    written = json.loads(json.dumps(document({case: rounds}, [["a limit", "1", "2", "yes"]])))
     assert figures_from(written["cases"][0]["best"]) == rounds[1]
-    assert written["cases"][0]["us_a_message"] == [12.0, 10.0, 11.0]
+    assert rounds_of(written) == {case: rounds}
     assert "cores" in written["machine"]
+
+
+def test_a_round_in_which_a_worker_waited_counts_only_alone() -> None:
+    case = Case(OURS, 400)
+    waited = dataclasses.replace(figures_of(case, 8.0), waited=0.3)
+    assert best_of([figures_of(case, 12.0), waited]).us_a_message == 12.0
+    assert best_of([waited]).us_a_message == 8.0
+
+
+def test_the_memory_of_a_detector_with_a_model_is_told_of_fewer_calls() -> None:
+    hybrid, amplitude = (figures_of(Case(OURS, 100, detector=name), 10.0) for name in ("hybrid", "amplitude"))
+    assert limit_of([hybrid], "memory of a call")
+    assert not [limit for limit in limits([amplitude]) if "memory" in limit.name]
+
+
+def test_without_a_choice_the_gate_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[Case] = []
+
+    async def measured(case: Case, *_: object) -> Figures:
+        asked.append(case)
+        return figures_of(case, 10.0, turns=30)
+
+    monkeypatch.setattr(command, "measure", measured)
+    monkeypatch.setattr("bench.load.command.programs.compiled", lambda *_: tmp_path)
+    command.main(["--write", str(tmp_path), "--rounds", "1"])
+    assert asked == gate()
+    command.main(["--write", str(tmp_path), "--rounds", "2", "--go-on"])
+    assert asked == [*gate(), *gate()]
+
+
+def test_a_run_that_breaks_off_keeps_what_it_has_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    left = list(gate()[:2])
+
+    async def measured(case: Case, *_: object) -> Figures:
+        if case not in left:
+            raise KeyboardInterrupt
+        return figures_of(case, 10.0)
+
+    monkeypatch.setattr(command, "measure", measured)
+    monkeypatch.setattr("bench.load.command.programs.compiled", lambda *_: tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        command.main(["--write", str(tmp_path)])
+    assert list(rounds_of(read_document(tmp_path))) == left
 
 
 def test_a_row_tells_lost_frames_and_other_troubles() -> None:
@@ -192,8 +266,8 @@ def test_a_row_tells_lost_frames_and_other_troubles() -> None:
 
 def test_the_picture_is_drawn_anew_from_the_written_run(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    rounds = [[figures_of(Case(OURS, 400), 10.0)], [figures_of(Case("picows", 400), 9.0)]]
-    write_figures(tmp_path, document(rounds, [["a limit", "1", "2", "yes"]]))
+    both = [figures_of(Case(OURS, 400), 10.0), figures_of(Case("picows", 400), 9.0)]
+    write_figures(tmp_path, document({figures.case: [figures] for figures in both}, [["a limit", "1", "2", "yes"]]))
     picture = tmp_path / "images" / "load.png"
     picture.unlink()
     write_figures(tmp_path, read_document(tmp_path))
