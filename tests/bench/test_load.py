@@ -179,7 +179,7 @@ def test_a_turn_is_told_of_rounds_with_a_core() -> None:
     assert _turn(rounds).us_a_message == 40.0
 
 
-def test_cpu_of_reading_is_its_rate_between_the_notes_of_each_worker(tmp_path: Path) -> None:
+def test_cpu_of_reading_is_its_rate_between_notes(tmp_path: Path) -> None:
     notes = tmp_path / "reading"
     assert _reading_s(notes, 10.0, 20.0) is None
     notes.write_text("1 9.0 1.0\n1 11.0 2.0\n2 12.0 5.0\n1 15.0 3.0\n2 16.0 6.0\n1 21.0 9.0\n", encoding="ascii")
@@ -215,14 +215,14 @@ def test_the_round_with_the_least_cpu_counts() -> None:
     assert "cores" in written["machine"]
 
 
-def test_a_round_in_which_a_worker_waited_counts_only_alone() -> None:
+def test_a_round_with_a_wait_counts_only_alone() -> None:
     case = Case(OURS, 400)
     waited = dataclasses.replace(figures_of(case, 8.0), waited=0.3)
     assert best_of([figures_of(case, 12.0), waited]).us_a_message == 12.0
     assert best_of([waited]).us_a_message == 8.0
 
 
-def test_the_memory_of_a_detector_with_a_model_is_told_of_fewer_calls() -> None:
+def test_memory_with_a_model_is_told_of_fewer_calls() -> None:
     hybrid, amplitude = (figures_of(Case(OURS, 100, detector=name), 10.0) for name in ("hybrid", "amplitude"))
     assert limit_of([hybrid], "memory of a call")
     assert not [limit for limit in limits([amplitude]) if "memory" in limit.name]
@@ -243,7 +243,7 @@ def test_without_a_choice_the_gate_is_measured(monkeypatch: pytest.MonkeyPatch, 
     assert asked == [*gate(), *gate()]
 
 
-def test_a_run_that_breaks_off_keeps_what_it_has_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_run_that_breaks_off_keeps_its_figures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     left = list(gate()[:2])
 
     async def measured(case: Case, *_: object) -> Figures:
