@@ -1,13 +1,14 @@
 """Execution of a session's actions: at Lex, at Twilio, on the media socket and in the log."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from geventwebsocket.exceptions import WebSocketError
 
+from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.call_story import CallStory
-from lexbridge.bridge.call_updates import CallUpdates
+from lexbridge.bridge.call_updates import CallUpdates, HandedOver
 from lexbridge.bridge.lex_requests import LexRequests
 from lexbridge.bridge.live_calls import CallRegistry, LiveStream
 from lexbridge.bridge.next_stream import NextStream
@@ -30,6 +31,9 @@ from lexbridge.call.actions import (
     SynthesizeSpeech,
     UpdateCall,
 )
+from lexbridge.call.events import CallEvent
+from lexbridge.config.settings import Settings
+from lexbridge.lex.runtime import LexRuntime
 from lexbridge.logs import Log
 from lexbridge.twilio.media_messages import encode
 
@@ -41,36 +45,55 @@ class ActionRunner:
         "_calls",
         "_is_two_way",
         "_lex_requests",
-        "_next_stream",
-        "_story",
+        "_log",
         "_updates",
         "_websocket",
-        "log",
+        "next_stream",
+        "story",
         "stream",
     )
 
     def __init__(
         self,
         websocket: WebSocket,
-        lex_requests: LexRequests,
-        updates: CallUpdates,
-        next_stream: NextStream,
-        story: CallStory,
+        settings: Settings,
+        lex: LexRuntime,
+        call_control: CallControl,
         calls: CallRegistry,
-        *,
-        is_two_way: bool,
+        post: Callable[[CallEvent | HandedOver], object],
     ) -> None:
-        """`is_two_way`: whether the call's stream is bidirectional."""
+        """`post`: takes what comes of the actions. It does not block."""
         self._websocket = websocket
-        self._lex_requests = lex_requests
-        self._updates = updates
-        self._next_stream = next_stream
-        self._story = story
         self._calls = calls
-        self._is_two_way = is_two_way
+        self._is_two_way = settings.reply_mode == "stream"
+        self._lex_requests = LexRequests(lex, post)
+        self._updates = CallUpdates(call_control, post, self._update_taken)
+        self._log = Log()
+        self.next_stream = NextStream(settings.twilio_auth_tokens[0])
+        """The maker of the opening of the call's next stream."""
+        self.story = CallStory(self._is_two_way)
+        """The account of the call in the log."""
         self.stream: LiveStream | None = None
         """The stream that has started, or None if none has."""
-        self.log = Log()
+
+    def use_log(self, log: Log) -> None:
+        """Write to `log` from now on, whose lines name the call."""
+        self._log = self._lex_requests.log = self._updates.log = self.story.log = log
+
+    def event_came(self, event: CallEvent) -> None:
+        """Note that the session has taken `event`, which may end a request."""
+        self._lex_requests.forget_finished(event)
+
+    def cancel_updates(self) -> None:
+        """Make no more updates of the call, because another stream goes on with it."""
+        self._updates.cancel()
+
+    def cancel_all(self) -> None:
+        """Break off all that is under way, because the call is over."""
+        self._lex_requests.cancel_all()
+        # Another stream may go on with the call and repeat what the bot said last: no document of this stream may come
+        # between.
+        self._updates.cancel()
 
     def run(self, actions: Iterable[Action]) -> None:
         """Carry out `actions` in order."""
@@ -84,18 +107,22 @@ class ActionRunner:
                 case UpdateCall():
                     self._update_call(action)
                 case Note():
-                    self.log.write(action.level, action.event, action.fields)
-                    self._story.line_logged(action, time.monotonic())
+                    self._log.write(action.level, action.event, action.fields)
+                    self.story.line_logged(action, time.monotonic())
                 case HearMore() | JudgeVoice():
                     pass  # the owner of the call goes on with it
                 case _:
                     self._ask_lex(action)
 
+    def _update_taken(self, number: int) -> None:
+        """Note that Twilio has taken the call update `number`. It does not go through the inbox: the time counts."""
+        self.story.update_taken(number, time.monotonic())
+
     def _update_call(self, action: UpdateCall) -> None:
-        self._story.update_made(action.number, time.monotonic(), asks_for_keys=action.asks_for_keys)
+        self.story.update_made(action.number, time.monotonic(), asks_for_keys=action.asks_for_keys)
         self._updates.put(action)
         if action.hands_over:
-            self._next_stream.mark_used()
+            self.next_stream.mark_used()
         # A bidirectional stream has ended before the next one begins, so its loss concerns no other.
         if self.stream is not None and not self._is_two_way:
             self._calls.set_handed_over(self.stream, action.hands_over)
@@ -121,7 +148,7 @@ class ActionRunner:
                 self._lex_requests.fetch_session(action.session_id)
             case _:
                 if isinstance(action, BeginDialog):
-                    self._story.welcome_asked(action.turn, time.monotonic())
+                    self.story.welcome_asked(action.turn, time.monotonic())
                 else:
-                    self._story.caller_began()
+                    self.story.caller_began()
                 self._lex_requests.open(action)

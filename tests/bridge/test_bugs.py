@@ -127,7 +127,7 @@ def test_a_call_broken_by_a_bug_is_closed_with_1011(monkeypatch: pytest.MonkeyPa
 
 def test_a_bug_at_the_end_of_a_call_closes_its_socket(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     """The socket is closed and the call forgotten even if what is under way cannot be broken off."""
-    monkeypatch.setattr("lexbridge.bridge.live_call.LexRequests.cancel_all", lambda _: 1 / 0)
+    monkeypatch.setattr("lexbridge.bridge.lex_requests.LexRequests.cancel_all", lambda _: 1 / 0)
     call = Rehearsal(RehearsedLex(), RehearsedControl())
     call.socket.sends([stop_text()])
     assert call.ended() == 1000

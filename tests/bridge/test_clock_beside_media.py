@@ -60,7 +60,7 @@ def test_a_pong_is_no_media_while_the_model_is_asked(
     wait_until(lambda: call.socket.pings)  # the first is due at once
     call.socket.sends(call._media(SILENCE, 20))
     gevent.sleep(0.1)
-    media_watch = live_calls[0]._media_watch
+    media_watch = live_calls[0]._media.watch
     look_from_s = media_watch.look_from_s
     call.socket.sends([Pong(b"1")])
     gevent.sleep(0.1)
@@ -84,7 +84,7 @@ def test_the_next_streams_opening_stays_fresh(monkeypatch: pytest.MonkeyPatch, l
     monkeypatch.setattr(NextStream, "renew", noted)
     call = Rehearsal(RehearsedLex(), RehearsedControl())
     wait_until(lambda: made)
-    live_calls[0]._media_watch.look_from_s = math.inf
+    live_calls[0]._media.watch.look_from_s = math.inf
     wait_until(lambda: len(made) >= 4)
     assert len({opening.parameters[0] for opening in made}) == len(made)  # type: ignore[attr-defined]
     call.socket.sends([stop_text()])

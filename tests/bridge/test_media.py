@@ -9,7 +9,7 @@ import pytest
 
 from lexbridge.audio.pcm import FRAME_MS
 from lexbridge.audio.vad.base import Detector
-from lexbridge.bridge.live_call import MEDIA_BURST_S
+from lexbridge.bridge.media_count import MEDIA_BURST_S
 from lexbridge.call.events import CallEvent, LexReplied
 from lexbridge.call.hearing import SLICE_MS
 from lexbridge.call.inbound_audio import MAX_FILL_MS
