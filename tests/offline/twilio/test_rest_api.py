@@ -246,7 +246,7 @@ def test_an_answer_may_be_slow(twilio: SimulatedTwilio, bridge: StandIn) -> None
     call.wait_for(happened.Answered, DEADLINE_S)
     twilio.rest_faults.append(RestFault(kind="slow", slow_s=0.3))
     began_s = call.now_s()
-    assert update(twilio, call, timeout_s=5).status_code == 200
+    assert update(twilio, call, timeout_s=DEADLINE_S).status_code == 200
     assert call.wait_for(happened.UpdateReceived, DEADLINE_S).at_s - began_s >= 0.3
 
 
@@ -257,19 +257,19 @@ def test_a_connection_may_be_reset_or_hang(twilio: SimulatedTwilio, bridge: Stan
     twilio.rest_faults.append(RestFault(kind=kind))
     expected = requests.Timeout if kind == "hang" else requests.ConnectionError
     with pytest.raises(expected):
-        update(twilio, call, timeout_s=0.3)
+        update(twilio, call, timeout_s=0.3 if kind == "hang" else DEADLINE_S)
     assert call.over is None
 
 
 def test_an_answer_may_drip(twilio: SimulatedTwilio, bridge: StandIn) -> None:
     call = call_at(twilio, bridge, HOLD)
     call.wait_for(happened.Answered, DEADLINE_S)
-    twilio.rest_faults.append(RestFault(kind="drip", drip_s=0.002, carried_out=True))
-    dripping = gevent.spawn(update, twilio, call, 0.3)
+    twilio.rest_faults.append(RestFault(kind="drip", drip_s=0.005, carried_out=True))
+    dripping = gevent.spawn(update, twilio, call, 1.5)
     assert call.wait(DEADLINE_S).reason is EndReason.HANGUP_VERB
-    assert (
-        dripping.get(timeout=DEADLINE_S).json()["sid"] == call.sid
-    )  # outlives the client's timeout, which is a read's
+    answer = dripping.get(timeout=DEADLINE_S)
+    assert answer.json()["sid"] == call.sid
+    assert len(answer.content) * 0.005 > 1.5  # it outlives the client's timeout, which is a read's
 
 
 def update(twilio: SimulatedTwilio, call: PhoneCall, timeout_s: float) -> requests.Response:
