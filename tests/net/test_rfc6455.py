@@ -177,6 +177,44 @@ def test_the_rate_is_a_bucket_that_fills_again() -> None:
     assert parser.push(client_message("x"), 101.05) == [Violation(1008, "too many messages")]
 
 
+@pytest.mark.parametrize("last", ["x" * 200, b"\xff" * 200])
+@pytest.mark.parametrize("bytes_at_once", [1, 10_000])
+def test_messages_beyond_the_rate_are_dropped_also_where_many_come_at_once(
+    last: str | bytes, bytes_at_once: int
+) -> None:
+    parser, text = MessageParser(Limits(rate_hz=1, burst=3)), "m" * 200
+    received = client_message(text) * 3 + client_message(last, TEXT) + client_message(text)
+    items = []
+    for at in range(0, len(received), bytes_at_once):
+        items += parser.push(received[at : at + bytes_at_once], 100.0)
+    assert items == [text] * 3 + [Violation(1008, "too many messages")]
+
+
+def test_bad_text_among_many_messages_is_not_skipped() -> None:
+    parser, text = MessageParser(Limits(rate_hz=1, burst=3)), "m" * 200
+    received = client_message(text) + client_message(b"\xff" * 200, TEXT) + client_message(text)
+    assert parser.push(received, 100.0) == [text, Violation(1007, "invalid UTF-8")]
+
+
+@pytest.mark.parametrize(
+    ("received", "only_texts"),
+    [
+        (client_message("m" * 200) + client_message("m"), True),
+        (client_message("m")[:3], True),
+        (client_message("m" * 200) + client_message(b"p", PING), False),
+        (client_message(b"b", BINARY), False),
+        (client_close(), False),
+        (b"\xff\xff", False),
+    ],
+)
+def test_it_tells_whether_there_were_only_texts(received: bytes, only_texts: bool) -> None:
+    parser = MessageParser(Limits(binary=True))
+    items = parser.push(received, 100.0)
+    assert all(isinstance(item, str) for item in items) is parser.only_texts is only_texts
+    assert parser.push(b"", 100.0) == []
+    assert parser.only_texts
+
+
 def test_a_network_that_stalls_for_ten_seconds_catches_up() -> None:
     parser = MessageParser(Limits())
     for at in range(500):
