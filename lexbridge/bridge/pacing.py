@@ -18,7 +18,7 @@ WAITING_MESSAGES = 100
 
 
 class Pacing:
-    """What one call waits for before it goes on, and the reads that are kept meanwhile. It refers to no call."""
+    """The pacing of one call: what it waits for, and the reads that are kept meanwhile. It refers to no call."""
 
     __slots__ = ("_awaits_turn", "_batches", "_turns", "_waiting", "_websocket", "is_judged", "kept")
 

@@ -13,7 +13,7 @@ from tests.support.rehearsal import RehearsedSocket
 
 
 class Counted:
-    """What the count sees of a session. `passed_ms`: the silence that it was told of."""
+    """A session as the count sees it. `passed_ms`: the silence that it was told of."""
 
     def __init__(self) -> None:
         self.media_ms = 0

@@ -179,9 +179,7 @@ def test_the_rate_is_a_bucket_that_fills_again() -> None:
 
 @pytest.mark.parametrize("last", ["x" * 200, b"\xff" * 200])
 @pytest.mark.parametrize("bytes_at_once", [1, 10_000])
-def test_messages_beyond_the_rate_are_dropped_also_where_many_come_at_once(
-    last: str | bytes, bytes_at_once: int
-) -> None:
+def test_what_is_beyond_the_rate_is_dropped_from_a_read(last: str | bytes, bytes_at_once: int) -> None:
     parser, text = MessageParser(Limits(rate_hz=1, burst=3)), "m" * 200
     received = client_message(text) * 3 + client_message(last, TEXT) + client_message(text)
     items = []
