@@ -64,11 +64,11 @@ class CallerInput(TimedRule):
                 self._interrupt()
                 if not is_joined:
                     self._turns.speech_started(event.at_ms, event.pre_roll)
-            case SpeechContinued() if (full := self._turns.full) is not None:
-                self._note_utterance(full, SpeechEnded(self._call.now_ms, EndReason.MAX_LENGTH, silent_ms=0))
-                self._turns.split(self._call.now_ms, event.mulaw)
             case SpeechContinued():
-                self._turns.speech_continued(event.mulaw)
+                full = self._turns.speech_continued(event.mulaw)
+                if full is not None:
+                    self._note_utterance(full, SpeechEnded(self._call.now_ms, EndReason.MAX_LENGTH, silent_ms=0))
+                    self._turns.split(self._call.now_ms, event.mulaw)
             case SpeechEnded():
                 self._speech_ended(event)
             case _:  # NoInput

@@ -86,7 +86,8 @@ class Hearing:
         `answer`: the detector's, if `media` is one frame for which it was asked already. None: it was not.
         """
         filled_ms = self.audio.filled_ms
-        self._add(self.audio.push(media))
+        frames = self.audio.push(media)
+        self._unheard = [*self._unheard, *frames] if self._unheard else frames
         if isinstance(answer, Window):
             self.window = answer
         else:
@@ -97,7 +98,7 @@ class Hearing:
 
     def push_silence(self, ms: int) -> None:
         """Take `ms` in which no media came, as silence."""
-        self._add(self.audio.silence(ms))
+        self._unheard = [*self._unheard, *self.audio.silence(ms)]
 
     def take_probability(self, probability: float | None) -> None:
         """Take the model's judgement of `window`, with which `hear` goes on. None: the model failed."""
@@ -137,10 +138,6 @@ class Hearing:
         # no more events, and so asks the model nothing more.
         self._unheard = ()
         self.window = self._answer = None
-
-    def _add(self, frames: Sequence[bytes]) -> None:
-        # Nearly always a frame comes alone, and is heard at once.
-        self._unheard = [*self._unheard, *frames] if self._unheard else frames
 
 
 def _asking(detector: ModelDetector) -> Callable[[bytes], Answer]:

@@ -107,13 +107,6 @@ class Turns:
         """The turn by which the caller goes on with the one that Lex is, or was, busy with."""
         return self._queue[0] if self._queue and self._queue[0].is_continuation else None
 
-    @property
-    def full(self) -> Turn | None:
-        """The open turn, if it was joined and is now as long as Lex takes. The endpointer cannot know that."""
-        turn = self.open
-        is_full = turn is not None and turn.is_joined and len(turn.audio) >= self._longest_bytes
-        return turn if is_full else None
-
     def fits(self, before: Turn, audio: Sized) -> bool:
         """Return whether `audio`, mu-law, may be the next piece of `before`."""
         return before.may_continue and len(before.audio) + len(audio) <= self._longest_bytes
@@ -135,19 +128,26 @@ class Turns:
         self._note("info", "goes-on", turn=last.number)
         self._refuse_join_if_too_long(last)
 
-    def speech_continued(self, mulaw: bytes) -> None:
-        """Add audio to the open turn. It is dropped if Lex answered the turn, or failed, before the caller was done."""
+    def speech_continued(self, mulaw: bytes) -> Turn | None:
+        """Add audio to the open turn. It is dropped if Lex answered the turn, or failed, before the caller was done.
+
+        Return the turn, and add nothing, if it is full: it was joined, and is as long as Lex takes. The endpointer
+        cannot know that. Return None otherwise.
+        """
         turn = self.open
         if turn is None:
-            return
+            return None
+        if turn.is_joined and len(turn.audio) >= self._longest_bytes:
+            return turn
         turn.audio.append(mulaw)
         if turn is not self.in_flight:
             self._refuse_join_if_too_long(turn)
-            return
+            return None
         turn.unsent_bytes += len(mulaw)
         if turn.unsent_bytes >= FLUSH_BYTES:
             turn.unsent_bytes = 0
             self._act(FlushUtterance(turn.number))
+        return None
 
     def split(self, at_ms: int, mulaw: bytes) -> None:
         """End the open turn, which is full, and open another one that begins with `mulaw`."""
