@@ -49,10 +49,16 @@ async def _trouble(case: Case, place: Place, settings: Mapping[str, str]) -> str
             return str(error) or "the calls did not come about in time"
         if figures.had_core:
             break
+    why = _broken_limit(figures)
+    return why if why is None or figures.had_core else f"{why}, but a worker waited {figures.waited:.0%} for its core"
+
+
+def _broken_limit(figures: Figures) -> str | None:
+    """Return the limit that the calls of one run broke, or None."""
     if not figures.is_sound:
         return f"{figures.lost} frames lost, {figures.late} late, {figures.broken} broken, {figures.odd} errors"
-    if case.talks and figures.closed.p50 > MOST_CLOSED_MS:
+    if figures.case.talks and figures.closed.p50 > MOST_CLOSED_MS:
         return f"requests closed {figures.closed.p50:.0f} ms late (p50)"
-    if beyond_plan_ms(figures) > MOST_AGE_MS:
+    if not figures.case.talks and beyond_plan_ms(figures) > MOST_AGE_MS:
         return f"frames {beyond_plan_ms(figures):.0f} ms beyond plan (p99)"
     return None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.load import command, programs, sounds
+from bench.load import command, programs, search, sounds
 from bench.load.case import BEFORE, OURS, PEERS, Case, Figures, Lateness, figures_from
 from bench.load.compare import Limit, beyond_plan_ms, limits, planned_visit_ms
 from bench.load.measure import Times, _reading_s, measure
@@ -273,3 +273,23 @@ def test_the_picture_is_drawn_anew_from_the_written_run(tmp_path: Path) -> None:
     write_figures(tmp_path, read_document(tmp_path))
     assert picture.stat().st_size > 1000
     assert "| ours amplitude | 400" in markdown(read_document(tmp_path))
+
+
+@pytest.mark.parametrize("talks", [False, True])
+def test_the_search_ends_near_the_most_calls(
+    talks: bool, monkeypatch: pytest.MonkeyPatch, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def measured(case: Case, *_: object) -> Figures:
+        ms = 0.0 if case.calls <= 1000 else planned_visit_ms(case) + 99.0
+        late = Lateness(1, ms, ms, ms, ms)
+        return dataclasses.replace(figures_of(case, 10.0), **{"closed" if talks else "age": late}, waited=0.2)
+
+    monkeypatch.setattr(search, "measure", measured)
+    found = [figures_of(Case(OURS, 400, talks), 12.0), figures_of(Case("picows", 400), 10.0)]
+    limit = asyncio.run(search.most_calls(found[0], found, place, {}))
+    tries = capsys.readouterr().out.splitlines()
+    assert len(tries) <= search.TRIES
+    assert any("but a worker waited 20%" in line for line in tries)
+    most = int(limit.name.rpartition("(")[2].rstrip(")"))
+    assert 900 < most <= 1000
+    assert limit.found == pytest.approx(2000 * search.LEAST_OF_PICOWS[talks] / most)
