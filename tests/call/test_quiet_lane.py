@@ -10,40 +10,8 @@ from hypothesis import strategies as st
 
 from lexbridge.audio.pcm import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_FRAME_BYTES, MULAW_SILENCE
 from lexbridge.audio.vad import AdaptiveDetector, AmplitudeDetector
-from lexbridge.call.actions import (
-    Action,
-    BeginDialog,
-    ClearAudio,
-    FetchSession,
-    HearMore,
-    JudgeVoice,
-    OpenUtterance,
-    SendKeys,
-    SendMark,
-    UpdateCall,
-)
+from lexbridge.call import actions, events
 from lexbridge.call.attributes import MAX_LENGTH_ATTRIBUTE, NO_INPUT_S_ATTRIBUTE
-from lexbridge.call.events import (
-    CallEvent,
-    Dtmf,
-    LeaveRequested,
-    LexFailed,
-    LexReplied,
-    LexSpeechEnded,
-    LexSpeechFailed,
-    LexSpoke,
-    Mark,
-    Media,
-    MoreToHear,
-    NextStreamOpened,
-    SessionFetched,
-    SessionFetchFailed,
-    SilencePassed,
-    Started,
-    Stopped,
-    UpdateFailed,
-    VoiceJudged,
-)
 from lexbridge.call.session import CallSession
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import (
@@ -92,7 +60,7 @@ class Line:
     """What carrier, Lex and process know of a call: its time, and what the session asked for."""
 
     at_ms: int
-    asked: Sequence[Action]
+    asked: Sequence[actions.Action]
 
     def newest(self, *kinds: type) -> Any:
         """Return the newest action of these kinds, or None."""
@@ -115,13 +83,13 @@ class Comes:
         """Time of each message on the caller's track."""
         return self.message_bytes // MULAW_BYTES_PER_MS if self.is_inbound else 0
 
-    def events(self, line: Line) -> Iterator[CallEvent]:
+    def events(self, line: Line) -> Iterator[events.CallEvent]:
         """Yield the messages."""
         at_ms = line.at_ms
         mulaw = (SOUNDS[self.sound] * (self.message_bytes // MULAW_FRAME_BYTES + 1))[: self.message_bytes]
         for _ in range(self.count):
             at_ms += self.skipped_ms
-            yield Media(None if self.off_ms is None else at_ms + self.off_ms, self.is_inbound, mulaw)
+            yield events.Media(None if self.off_ms is None else at_ms + self.off_ms, self.is_inbound, mulaw)
             at_ms += self.message_ms
 
     def after_ms(self, at_ms: int) -> int:
@@ -134,12 +102,12 @@ class Happens:
     """An event that is no media. `make` gets the line, and may return None."""
 
     name: str
-    make: Callable[[Line], CallEvent | None]
+    make: Callable[[Line], events.CallEvent | None]
 
     def __repr__(self) -> str:
         return self.name
 
-    def events(self, line: Line) -> Iterator[CallEvent]:
+    def events(self, line: Line) -> Iterator[events.CallEvent]:
         """Yield the event, if it can happen now."""
         event = self.make(line)
         if event is not None:
@@ -150,28 +118,28 @@ class Happens:
         return at_ms
 
 
-def always(event: CallEvent) -> Happens:
+def always(event: events.CallEvent) -> Happens:
     return Happens(repr(event)[:60], lambda _: event)
 
 
-def of_turn(name: str, make: Callable[[int], CallEvent]) -> Happens:
+def of_turn(name: str, make: Callable[[int], events.CallEvent]) -> Happens:
     """Return an event that concerns the turn that was sent last."""
 
-    def for_turn(line: Line) -> CallEvent | None:
-        asked = line.newest(OpenUtterance, SendKeys, BeginDialog)
+    def for_turn(line: Line) -> events.CallEvent | None:
+        asked = line.newest(actions.OpenUtterance, actions.SendKeys, actions.BeginDialog)
         return None if asked is None else make(asked.turn)
 
     return Happens(name, for_turn)
 
 
-def of_mark(line: Line) -> CallEvent | None:
-    mark = line.newest(SendMark, ClearAudio)
-    return Mark(mark.name) if isinstance(mark, SendMark) else None
+def of_mark(line: Line) -> events.CallEvent | None:
+    mark = line.newest(actions.SendMark, actions.ClearAudio)
+    return events.Mark(mark.name) if isinstance(mark, actions.SendMark) else None
 
 
-def of_update(line: Line) -> CallEvent | None:
-    update = line.newest(UpdateCall)
-    return None if update is None else UpdateFailed(update.number)
+def of_update(line: Line) -> events.CallEvent | None:
+    update = line.newest(actions.UpdateCall)
+    return None if update is None else events.UpdateFailed(update.number)
 
 
 def asks(text: str, attributes: dict[str, str]) -> Reply:
@@ -195,19 +163,19 @@ REPLIES = {
 
 
 def replies(name: str, speaks: bool) -> Happens:
-    return of_turn(f"Lex {name}, {speaks=}", lambda turn: LexReplied(turn, REPLIES[name], speaks))
+    return of_turn(f"Lex {name}, {speaks=}", lambda turn: events.LexReplied(turn, REPLIES[name], speaks))
 
 
 def quiet(frames: int) -> Comes:
     return Comes("silence", frames)
 
 
-SPEAKS = of_turn("Lex speaks", lambda turn: LexSpoke(turn, tone(600)))
-HAS_SPOKEN = of_turn("Lex has spoken", LexSpeechEnded)
+SPEAKS = of_turn("Lex speaks", lambda turn: events.LexSpoke(turn, tone(600)))
+HAS_SPOKEN = of_turn("Lex has spoken", events.LexSpeechEnded)
 MARKED = Happens("a mark", of_mark)
-LEAVES = always(LeaveRequested())
-NEXT = always(NextStreamOpened(NEXT_STREAM))
-FETCHED = always(SessionFetched(REPLIES["asks"]))
+LEAVES = always(events.LeaveRequested())
+NEXT = always(events.NextStreamOpened(NEXT_STREAM))
+FETCHED = always(events.SessionFetched(REPLIES["asks"]))
 SAYS = [Comes("voice", 20), quiet(40)]
 HEARS = [SPEAKS, HAS_SPOKEN, quiet(40), MARKED]
 OTHERS = [[replies(name, speaks)] for name in REPLIES for speaks in (False, True)] + [
@@ -217,14 +185,19 @@ OTHERS = [[replies(name, speaks)] for name in REPLIES for speaks in (False, True
     [NEXT],
     [LEAVES],
     [FETCHED],
-    [always(Dtmf("1"))],
-    [always(Dtmf("#"))],
-    [of_turn("Lex breaks off", LexSpeechFailed)],
-    [of_turn("Lex fails", lambda turn: LexFailed(turn, LexUnavailable("no")))],
+    [always(events.Dtmf("1"))],
+    [always(events.Dtmf("#"))],
+    [of_turn("Lex breaks off", events.LexSpeechFailed)],
+    [of_turn("Lex fails", lambda turn: events.LexFailed(turn, LexUnavailable("no")))],
     [Happens("the update fails", of_update)],
-    [always(SessionFetchFailed())],
-    [Happens("session", lambda line: line.newest(FetchSession) and SessionFetched(REPLIES["asks for keys"]))],
-    *[[always(SilencePassed(ms))] for ms in (20, 70, 700, 3000)],
+    [always(events.SessionFetchFailed())],
+    [
+        Happens(
+            "session",
+            lambda line: line.newest(actions.FetchSession) and events.SessionFetched(REPLIES["asks for keys"]),
+        )
+    ],
+    *[[always(events.SilencePassed(ms))] for ms in (20, 70, 700, 3000)],
     # -- what has to come together
     SAYS,
     [*SAYS, quiet(80)],
@@ -235,9 +208,9 @@ OTHERS = [[replies(name, speaks)] for name in REPLIES for speaks in (False, True
     [NEXT, LEAVES, quiet(70)],
     [*SAYS, replies("asks", True), *HEARS, NEXT, LEAVES, quiet(70)],
     [*SAYS, quiet(40), replies("heard nothing", False), NEXT, LEAVES, quiet(70)],
-    [always(Dtmf("2")), quiet(120)],
-    [always(Dtmf("#")), quiet(4), Comes("voice", 8)],
-    [Comes("voice", 2), always(Dtmf("#")), quiet(1), Comes("voice", 8)],
+    [always(events.Dtmf("2")), quiet(120)],
+    [always(events.Dtmf("#")), quiet(4), Comes("voice", 8)],
+    [Comes("voice", 2), always(events.Dtmf("#")), quiet(1), Comes("voice", 8)],
     [FETCHED, quiet(60)],
     [Comes("silence", 3, is_inbound=False)],
     [Comes("silence", 2), Comes("silence", 1, skipped_ms=20), quiet(5)],
@@ -296,17 +269,17 @@ def sessions(variables: dict[str, str], detector: str, *kinds: type[CallSession]
     return [kind(settings.call_rules, documents, DETECTORS[detector](), PHRASE_AUDIO) for kind in kinds]
 
 
-def told(session: CallSession, event: CallEvent) -> list[Action]:
+def told(session: CallSession, event: events.CallEvent) -> list[actions.Action]:
     """Return all actions that follow from `event`, until everything is heard."""
     session.receive(event)
-    actions: list[Action] = []
+    done: list[actions.Action] = []
     while new := session.actions():
-        actions += [action for action in new if not isinstance(action, HearMore | JudgeVoice)]
-        if isinstance(new[-1], HearMore):
-            session.receive(MoreToHear())
-        elif isinstance(new[-1], JudgeVoice):
-            session.receive(VoiceJudged(judge(new[-1].window)))
-    return actions
+        done += [action for action in new if not isinstance(action, actions.HearMore | actions.JudgeVoice)]
+        if isinstance(new[-1], actions.HearMore):
+            session.receive(events.MoreToHear())
+        elif isinstance(new[-1], actions.JudgeVoice):
+            session.receive(events.VoiceJudged(judge(new[-1].window)))
+    return done
 
 
 def view(session: CallSession) -> tuple[object, ...]:
@@ -317,10 +290,10 @@ def view(session: CallSession) -> tuple[object, ...]:
 @given(VARIABLES, st.sampled_from(PARAMETERS), st.sampled_from(sorted(DETECTORS)), STORIES)
 def test_the_lane_changes_nothing(variables, parameters, detector, story):
     plain, laned = sessions(variables, detector, WithoutLane, CallSession)
-    asked: list[Action] = []
+    asked: list[actions.Action] = []
     at_ms = 0
-    started = always(Started(STREAM_SID, CALL_SID, ACCOUNT_SID, parameters))
-    for step in [started, *story, quiet(100), always(Stopped())]:
+    started = always(events.Started(STREAM_SID, CALL_SID, ACCOUNT_SID, parameters))
+    for step in [started, *story, quiet(100), always(events.Stopped())]:
         for event in step.events(Line(at_ms, asked)):
             wanted = told(plain, event)
             assert told(laned, event) == wanted
@@ -336,9 +309,9 @@ def test_the_lane_changes_nothing(variables, parameters, detector, story):
 def a_session(detector: str = "amplitude", **variables: str) -> CallSession:
     """A session whose greeting is over."""
     (session,) = sessions({"GREETING": "Hi", "NO_INPUT_S": "60", **variables}, detector, CallSession)
-    told(session, Started(STREAM_SID, CALL_SID, ACCOUNT_SID, {}))
+    told(session, events.Started(STREAM_SID, CALL_SID, ACCOUNT_SID, {}))
     for at_ms in range(0, 2000, FRAME_MS):
-        told(session, Media(at_ms, True, SILENCE))
+        told(session, events.Media(at_ms, True, SILENCE))
     return session
 
 
@@ -359,9 +332,9 @@ def test_a_silent_callers_media_take_the_lane(monkeypatch, mode, detector):
 @pytest.mark.parametrize("detector", sorted(DETECTORS))
 def test_a_voice_takes_the_long_way_and_the_line_is_not_quiet(detector):
     session = a_session(detector)
-    told(session, Media(2000, True, SOUNDS["voice"]))
+    told(session, events.Media(2000, True, SOUNDS["voice"]))
     assert not session.is_quiet
-    told(session, Media(2020, True, SILENCE))
+    told(session, events.Media(2020, True, SILENCE))
     assert session.is_quiet
 
 
@@ -380,13 +353,13 @@ def test_a_detector_is_asked_once_for_each_frame(monkeypatch):
     monkeypatch.setitem(DETECTORS, "counting", lambda: detector)
     session = a_session("counting")
     for n, sound in enumerate(["silence", "voice", "just over", "silence", "silence", "voice", "voice", "voice"]):
-        told(session, Media(2000 + n * FRAME_MS, True, SOUNDS[sound]))
+        told(session, events.Media(2000 + n * FRAME_MS, True, SOUNDS[sound]))
     assert detector.frames == session.heard_ms // FRAME_MS == 108
 
 
 def test_a_line_on_which_twilio_speaks_is_quiet():
     (session,) = sessions({"GREETING": "Hello there."}, "amplitude", CallSession)
-    told(session, Started(STREAM_SID, CALL_SID, ACCOUNT_SID, {}))
+    told(session, events.Started(STREAM_SID, CALL_SID, ACCOUNT_SID, {}))
     for at_ms in range(0, 400, FRAME_MS):
-        told(session, Media(at_ms, True, SILENCE))
+        told(session, events.Media(at_ms, True, SILENCE))
     assert session.is_quiet

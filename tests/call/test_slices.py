@@ -9,29 +9,7 @@ from hypothesis import strategies as st
 
 from lexbridge.audio.pcm import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_SILENCE
 from lexbridge.audio.vad import AmplitudeDetector, Detector
-from lexbridge.call.actions import Action, CloseUtterance, HearMore, JudgeVoice, Note, OpenUtterance
-from lexbridge.call.events import (
-    CallNotFound,
-    Dtmf,
-    LeaveRequested,
-    LexFailed,
-    LexReplied,
-    LexSpeechEnded,
-    LexSpeechFailed,
-    LexSpoke,
-    Mark,
-    Media,
-    MoreToHear,
-    OddMessage,
-    SessionFetched,
-    SessionFetchFailed,
-    SilencePassed,
-    Started,
-    Stopped,
-    StreamLost,
-    UpdateFailed,
-    VoiceJudged,
-)
+from lexbridge.call import actions, events
 from lexbridge.call.hearing import JUMP_MS, SLICE_MS
 from lexbridge.call.session import CallSession
 from lexbridge.call.states import CallState
@@ -45,7 +23,7 @@ from tests.support.sounds import tone
 from tests.support.twilio_messages import ACCOUNT_SID, CALL_SID, STREAM_SID
 
 MINUTE_MS = 60_000
-STARTED = Started(STREAM_SID, CALL_SID, ACCOUNT_SID, {})
+STARTED = events.Started(STREAM_SID, CALL_SID, ACCOUNT_SID, {})
 
 
 def a_session(detector: Detector | None = None, **variables: str) -> CallSession:
@@ -61,15 +39,15 @@ def hears_on(session):
     """Yield the session's actions now, and after each further slice that it hears, until it has heard all."""
     goes_on = True
     while goes_on:
-        actions = session.actions()
-        goes_on = HearMore() in actions
-        yield [action for action in actions if not isinstance(action, HearMore)]
+        done = session.actions()
+        goes_on = actions.HearMore() in done
+        yield [action for action in done if not isinstance(action, actions.HearMore)]
         if goes_on:
-            session.receive(MoreToHear())
+            session.receive(events.MoreToHear())
 
 
 def inbound(timestamp_ms, mulaw):
-    return Media(timestamp_ms, True, mulaw)
+    return events.Media(timestamp_ms, True, mulaw)
 
 
 def silence(ms):
@@ -84,7 +62,7 @@ def test_no_way_in_hears_more_than_a_slice(silent_ms, timestamp_ms, mulaw):
     session = a_session()
     session.receive(inbound(0, silence(20)))
     heard_ms = [20]
-    session.receive(SilencePassed(silent_ms))
+    session.receive(events.SilencePassed(silent_ms))
     heard_ms.append(session.heard_ms)
     heard_ms.extend(session.heard_ms for _ in hears_on(session))
     session.receive(inbound(timestamp_ms, mulaw))
@@ -101,8 +79,8 @@ def test_no_way_in_hears_more_than_a_slice(silent_ms, timestamp_ms, mulaw):
 def test_a_message_of_one_slice_leaves_nothing_behind():
     session = a_session()
     session.receive(inbound(0, tone(SLICE_MS)))
-    assert HearMore() not in session.actions()
-    session.receive(MoreToHear())
+    assert actions.HearMore() not in session.actions()
+    session.receive(events.MoreToHear())
     assert not session.actions()
     assert session.heard_ms == SLICE_MS
 
@@ -112,21 +90,21 @@ def test_each_slice_has_its_own_actions():
     session.receive(inbound(0, tone(500)))
     session.actions()
     session.receive(inbound(4000, silence(20)))
-    slices = [[action for action in each if isinstance(action, CloseUtterance)] for each in hears_on(session)]
-    assert slices == [[], [CloseUtterance(1)], [], [], [], [], [], []]
+    slices = [[action for action in each if isinstance(action, actions.CloseUtterance)] for each in hears_on(session)]
+    assert slices == [[], [actions.CloseUtterance(1)], [], [], [], [], [], []]
 
 
 def test_the_end_of_the_call_drops_what_is_behind():
-    for ends in (StreamLost(), CallNotFound()):
+    for ends in (events.StreamLost(), events.CallNotFound()):
         session = a_session()
         session.receive(inbound(0, silence(20)))
-        session.receive(SilencePassed(MINUTE_MS))
-        session.receive(Stopped())
+        session.receive(events.SilencePassed(MINUTE_MS))
+        session.receive(events.Stopped())
         session.actions()
         session.receive(ends)
         (ended,) = session.actions()
         assert ended.fields["how"] != "stopped"
-        session.receive(MoreToHear())
+        session.receive(events.MoreToHear())
         assert not session.actions()
         assert session.state is CallState.ENDED
         assert session.heard_ms == 20 + SLICE_MS
@@ -135,56 +113,56 @@ def test_the_end_of_the_call_drops_what_is_behind():
 def test_events_wait_in_order_while_media_is_to_be_heard():
     session = a_session()
     session.receive(inbound(0, silence(20)))
-    session.receive(SilencePassed(1000))
+    session.receive(events.SilencePassed(1000))
     session.receive(inbound(20, tone(20)))
     session.receive(STARTED)
-    assert session.actions()[-1] == HearMore()
+    assert session.actions()[-1] == actions.HearMore()
     assert (session.heard_ms, session.media_ms) == (520, 1020)
-    session.receive(MoreToHear())
-    assert session.actions() == [HearMore()]
+    session.receive(events.MoreToHear())
+    assert session.actions() == [actions.HearMore()]
     assert (session.heard_ms, session.media_ms) == (1020, 1020)
     with pytest.raises(MediaStreamError):
-        session.receive(MoreToHear())
+        session.receive(events.MoreToHear())
     assert session.heard_ms == 1040
 
 
 def test_many_events_are_taken_a_few_at_a_time():
     session = a_session()
     session.receive(inbound(0, silence(20)))
-    session.receive(SilencePassed(1000))
+    session.receive(events.SilencePassed(1000))
     for _ in range(60):
-        session.receive(Dtmf("1"))
-    session.receive(OddMessage("odd"))
-    slices = [[action for action in each if isinstance(action, Note)] for each in hears_on(session)]
+        session.receive(events.Dtmf("1"))
+    session.receive(events.OddMessage("odd"))
+    slices = [[action for action in each if isinstance(action, actions.Note)] for each in hears_on(session)]
     assert [len(notes) for notes in slices] == [1, 0, 0, 0, 1]
 
 
 def test_the_model_is_asked_and_its_answer_heard():
     session = a_session(detector=LoudnessDetector())
     session.receive(inbound(0, silence(20) + tone(60) + silence(20)))
-    session.receive(Mark("x"))
+    session.receive(events.Mark("x"))
     for _ in range(3):
-        asks = [action for action in session.actions() if isinstance(action, JudgeVoice)]
+        asks = [action for action in session.actions() if isinstance(action, actions.JudgeVoice)]
         assert len(asks) == 1
-        session.receive(MoreToHear())  # not what it waits for
+        session.receive(events.MoreToHear())  # not what it waits for
         assert not session.actions()
-        session.receive(VoiceJudged(judge(asks[0].window)))
+        session.receive(events.VoiceJudged(judge(asks[0].window)))
     assert session.heard_ms == 100
-    assert OpenUtterance in [type(action) for action in session.actions()]
-    session.receive(VoiceJudged(1.0))
+    assert actions.OpenUtterance in [type(action) for action in session.actions()]
+    session.receive(events.VoiceJudged(1.0))
     assert not session.actions()
 
 
-@pytest.mark.parametrize("end", [StreamLost(), CallNotFound()])
+@pytest.mark.parametrize("end", [events.StreamLost(), events.CallNotFound()])
 def test_an_answer_of_the_model_after_the_calls_end_is_ignored(end):
     detector = LoudnessDetector()
     session = a_session(detector=detector)
     session.receive(inbound(0, silence(20) + tone(60)))
-    assert isinstance(session.actions()[-1], JudgeVoice)
+    assert isinstance(session.actions()[-1], actions.JudgeVoice)
     answers = detector.answers
     session.receive(end)
-    assert JudgeVoice not in map(type, session.actions())
-    for late in (inbound(80, tone(60)), VoiceJudged(1.0), inbound(140, tone(20)), VoiceJudged(1.0)):
+    assert actions.JudgeVoice not in map(type, session.actions())
+    for late in (inbound(80, tone(60)), events.VoiceJudged(1.0), inbound(140, tone(20)), events.VoiceJudged(1.0)):
         session.receive(late)
         assert not session.actions()  # the model is asked nothing more
     assert detector.answers == answers
@@ -216,24 +194,24 @@ AUDIO = st.builds(lambda frames, sound: sound(frames * FRAME_MS), FRAMES, st.sam
 GAPS_MS = st.one_of(st.just(0), st.integers(0, 60), st.integers(0, MINUTE_MS // FRAME_MS)).map(lambda n: n * FRAME_MS)
 MEDIA = st.builds(Comes, GAPS_MS, AUDIO.filter(len))
 OTHERS = st.one_of(
-    st.builds(LexReplied, TURNS, st.sampled_from(REPLIES), st.booleans()),
-    st.builds(LexSpoke, TURNS, st.just(tone(400))),
-    st.builds(LexSpeechEnded, TURNS),
-    st.builds(LexSpeechFailed, TURNS),
-    st.builds(LexFailed, TURNS, st.sampled_from([LexUnavailable("no"), SessionNotRestored("no")])),
-    st.sampled_from([SessionFetched(None), SessionFetchFailed(), LeaveRequested()]),
-    st.builds(UpdateFailed, TURNS),
-    st.sampled_from("1#").map(Dtmf),
-    st.sampled_from(["turn-1.1:7", "turn-1.1:end"]).map(Mark),
+    st.builds(events.LexReplied, TURNS, st.sampled_from(REPLIES), st.booleans()),
+    st.builds(events.LexSpoke, TURNS, st.just(tone(400))),
+    st.builds(events.LexSpeechEnded, TURNS),
+    st.builds(events.LexSpeechFailed, TURNS),
+    st.builds(events.LexFailed, TURNS, st.sampled_from([LexUnavailable("no"), SessionNotRestored("no")])),
+    st.sampled_from([events.SessionFetched(None), events.SessionFetchFailed(), events.LeaveRequested()]),
+    st.builds(events.UpdateFailed, TURNS),
+    st.sampled_from("1#").map(events.Dtmf),
+    st.sampled_from(["turn-1.1:7", "turn-1.1:end"]).map(events.Mark),
 )
 # The first message of a stream skips nothing: its timestamp is where the stream's time begins.
 BEGINS = Comes(0, silence(20))
 SAYS_ROSES = [
     Comes(2000, tone(600)),
     Comes(1000, silence(20)),
-    LexReplied(1, REPLIES[0], speaks=True),
-    LexSpoke(1, tone(400)),
-    LexSpeechEnded(1),
+    events.LexReplied(1, REPLIES[0], speaks=True),
+    events.LexSpoke(1, tone(400)),
+    events.LexSpeechEnded(1),
 ]
 STORIES = st.builds(
     lambda beginning, rest: [BEGINS, *beginning, *rest],
@@ -253,25 +231,25 @@ VARIABLES = st.fixed_dictionaries(
 )
 
 
-def told(variables, story, tell, catches_up=True) -> list[Action]:
+def told(variables, story, tell, catches_up=True) -> list[actions.Action]:
     """Return the actions of a call in which `story` happens. `tell(heard_ms, media)` brings its media."""
-    session, actions, at_ms = a_session(**variables), [], 0
-    for event in [*story, Stopped()]:
-        events = [event] if not isinstance(event, Comes) else tell(at_ms, event)
+    session, done, at_ms = a_session(**variables), [], 0
+    for event in [*story, events.Stopped()]:
+        coming = [event] if not isinstance(event, Comes) else tell(at_ms, event)
         if isinstance(event, Comes):
             at_ms += event.skipped_ms + len(event.mulaw) // MULAW_BYTES_PER_MS
-        for each in events:
+        for each in coming:
             session.receive(each)
             if catches_up:
-                actions += chain.from_iterable(hears_on(session))
-    actions += chain.from_iterable(hears_on(session))
+                done += chain.from_iterable(hears_on(session))
+    done += chain.from_iterable(hears_on(session))
     assert session.state is CallState.ENDED
-    return actions
+    return done
 
 
 def in_one_message(at_ms, media):
     """A short hole is told by the timestamp alone. Of a long one it is known while it lasts that nothing comes."""
-    nothing = [SilencePassed(media.skipped_ms)] if media.skipped_ms >= JUMP_MS else []
+    nothing = [events.SilencePassed(media.skipped_ms)] if media.skipped_ms >= JUMP_MS else []
     return [*nothing, inbound(at_ms + media.skipped_ms, media.mulaw)]
 
 
@@ -297,7 +275,7 @@ def test_much_media_is_heard_as_if_it_had_come_bit_by_bit(variables, story):
     *bit_by_bit, ended_too = told(variables, story, in_many_messages)
     assert at_once == bit_by_bit
     skipped_ms = sum(event.skipped_ms for event in story if isinstance(event, Comes))
-    assert isinstance(ended, Note)
-    assert isinstance(ended_too, Note)
+    assert isinstance(ended, actions.Note)
+    assert isinstance(ended_too, actions.Note)
     assert {**ended.fields, "filled_ms": 0, "silent_ms": 0} == {**ended_too.fields}
     assert ended.fields["filled_ms"] + ended.fields["silent_ms"] == skipped_ms
