@@ -70,6 +70,8 @@ def find_tone(frame: bytes) -> Tone | None:
         return None
     parts = _ROWS.dot(samples)
     tones = np.add.reduceat(parts * parts, _STARTS).tolist()  # energy in each tone
+    if max(tones) < KEY_SHARE / 2 * energy:  # most voices: not even one tone of a key
+        return None
     low, high = max(tones[: len(_LOW_HZ)]), max(tones[len(_LOW_HZ) : _KEYS])
     if low + high >= KEY_SHARE * energy and min(low, high) >= LEAST_OF_BOTH * (low + high):
         return Tone.KEY
