@@ -27,10 +27,10 @@ MAX_QUEUED_TURNS = 3
 """Most turns that wait while Lex is busy with an earlier one. Another one pushes the oldest out."""
 
 
-FLUSH_BYTES = 200 * MULAW_BYTES_PER_MS
-"""Audio that is gathered before Lex gets it, mu-law: 200 ms.
+FLUSH_BYTES = 100 * MULAW_BYTES_PER_MS
+"""Audio that is gathered before Lex gets it, mu-law: 100 ms.
 
-Each time wakes a cold greenlet that writes to a socket, 60 to 80 us. Lex answers no sooner for smaller pieces: the end
+Each time costs a wake-up of a greenlet and a write to a socket, and Lex answers no sooner for smaller pieces. The end
 of the utterance sends the rest at once."""
 
 

@@ -35,7 +35,7 @@ def test_two_pieces_are_one_request_after_the_restore(mode):
     caller.lex_says("What would you like?", checkpoint=FIRST)
     assert caller.steps() == ["OpenUtterance 2"]
     assert opened(caller, 2) == OpenUtterance(2, CALL_SID, {CALL_SID_ATTRIBUTE: CALL_SID}, UtteranceAudio(), NO_DIALOG)
-    caller.speaks(400)  # live
+    caller.speaks(300)  # live
     assert caller.sent_to_lex(2) == said(caller, 500)  # from the pre-roll of the first on, nothing twice or missing
     caller.is_silent(700)
     assert caller.steps() == ["CloseUtterance 2"]

@@ -68,12 +68,12 @@ def test_lex_gets_exact_samples_pre_roll_and_hangover():
     assert caller.sent_to_lex(1) == decode_mulaw(caller.said)[16 * 1500 : 16 * 3700]
 
 
-def test_what_is_spoken_is_on_its_way_to_lex_after_200_ms():
+def test_what_is_spoken_is_on_its_way_to_lex_after_100_ms():
     """The beginning goes at once, and what is left when the utterance ends goes at once too."""
     caller = a_caller()
     caller.speaks(60)
-    for frames in range(3, 30):
-        assert len(caller.sent_to_lex(1)) == 320 * (3 + (frames - 3) // 10 * 10)
+    for frames in range(3, 20):
+        assert len(caller.sent_to_lex(1)) == 320 * (3 + (frames - 3) // 5 * 5)
         caller.speaks(20)
     caller.is_silent(700)
     assert caller.sent_to_lex(1) == decode_mulaw(caller.said)

@@ -91,16 +91,16 @@ def test_what_is_still_spoken_when_lex_gets_free_goes_on_live():
     assert told.turns.in_flight.state is TurnState.HEARING
 
 
-def test_lex_gets_what_is_spoken_in_pieces_of_200_ms():
+def test_lex_gets_what_is_spoken_in_pieces_of_100_ms():
     """Each piece is counted from the one before, and the first from what the request found. The end sends the rest."""
     told = Told()
     told.turns.speech_started(0, bytes(3000))
     told.acts()
     acts = []
-    for _ in range(22):
+    for _ in range(12):
         told.turns.speech_continued(bytes(160))
         acts.append(told.acts())
-    assert acts == [*[[]] * 9, [FlushUtterance(1)]] * 2 + [[]] * 2
+    assert acts == [*[[]] * 4, [FlushUtterance(1)]] * 2 + [[]] * 2
     told.turns.speech_ended(500)
     assert told.acts() == [CloseUtterance(1)]
 
@@ -113,7 +113,7 @@ def test_what_lex_gets_late_is_flushed_like_the_rest():
     told.turns.finish(1, TurnMove.REPLIED)
     told.turns.send_next()
     told.acts()
-    for _ in range(9):
+    for _ in range(4):
         told.turns.speech_continued(bytes(160))
     assert told.acts() == []
     told.turns.speech_continued(bytes(160))

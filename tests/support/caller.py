@@ -308,7 +308,7 @@ class Caller:
         return b"".join(upload.pcm for upload in self.uploads if upload.turn == turn)
 
     def has_lex_heard(self, turn: int, pcm: bytes) -> bool:
-        """Return whether Lex got `pcm` of `turn`, but for less than 200 ms that wait to be sent."""
+        """Return whether Lex got `pcm` of `turn`, but for less than 100 ms that wait to be sent."""
         sent = self.sent_to_lex(turn)
         return pcm.startswith(sent) and len(pcm) - len(sent) < FLUSH_BYTES * PCM_BYTES_PER_SAMPLE
 
