@@ -1,4 +1,4 @@
-"""Configuration of all tests: gevent's patch, the choice of pure tests, Hypothesis's profiles, and two fixtures.
+"""Configuration of all tests: gevent's patch, the choice of pure tests, Hypothesis's profiles, and three fixtures.
 
 Plain `pytest` runs every test in one process that gevent has patched, as it patches the service. `pytest -m pure` runs
 the tests that need no gevent, and does not patch: coverage is fast there, and the process may be one of many.
@@ -7,7 +7,7 @@ the tests that need no gevent, and does not patch: coverage is fast there, and t
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,32 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if not needs_gevent(item.path):
                 item.add_marker(PURE)
+
+
+@pytest.fixture(autouse=True)
+def no_lines_after_the_test(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """End the windows of rate-limited logs with the test: their lines would come 10 s later, in another test."""
+    if request.config.option.markexpr == PURE:
+        yield
+        return
+    import gevent
+
+    from lexbridge.logs import RateLimitedLog
+
+    windows: list[tuple[RateLimitedLog, gevent.Greenlet]] = []
+    spawn_later = gevent.spawn_later
+
+    def noted(seconds: float, run: Callable[..., object], *arguments: object) -> gevent.Greenlet:
+        greenlet = spawn_later(seconds, run, *arguments)
+        if isinstance(log := getattr(run, "__self__", None), RateLimitedLog):
+            windows.append((log, greenlet))
+        return greenlet
+
+    monkeypatch.setattr(gevent, "spawn_later", noted)
+    yield
+    for log, window in windows:
+        window.kill(block=False)
+        log._unwritten.clear()
 
 
 @pytest.fixture

@@ -203,4 +203,4 @@ def test_hub_and_signals_may_log(configure: Configure) -> None:
     assert events.count("signal") > 1
     gevent.get_hub().loop.run_callback(log.info, "hub")
     gevent.sleep(0.01)
-    assert json.loads(out.lines[-1])["event"] == "hub"
+    assert "hub" in [json.loads(line)["event"] for line in out.lines[20_000:]]

@@ -43,12 +43,13 @@ class _Process:
         self.began_s = time.monotonic()
         self._printed = folder / "printed"
         self._report = folder / "report.xml"
-        report = ["--junit-xml", str(self._report), "-o", "junit_family=xunit1"] if job.modules else []
+        # Each pytest clears old folders of all runs away, and fails if another one does the same: each gets its own.
+        own = ["--basetemp", str(folder / "t"), "--junit-xml", str(self._report), "-o", "junit_family=xunit1"]
         # Pure computation gives way: what waits for real time has to be on time, it has not.
         nice = [] if job.waits else ["nice", "-n", "5"]
         with self._printed.open("wb") as printed:
             self._popen = subprocess.Popen(
-                [*nice, *job.command, *report],
+                [*nice, *job.command, *(own if job.modules else [])],
                 cwd=ROOT,
                 env={**os.environ, **job.environment},
                 stdin=subprocess.DEVNULL,
@@ -96,7 +97,10 @@ def run(jobs: Sequence[Job]) -> Iterator[Result]:
     """
     waiting_to_start = sorted(jobs, key=lambda job: -job.seconds)
     running: dict[int, _Process] = {}
-    with tempfile.TemporaryDirectory(prefix="lexbridge-tests-") as folder, _sigterm_as_ctrl_c():
+    with (
+        tempfile.TemporaryDirectory(prefix="lexbridge-tests-", ignore_cleanup_errors=True) as folder,
+        _sigterm_as_ctrl_c(),
+    ):
         try:
             while waiting_to_start or running:
                 for job in list(waiting_to_start):
