@@ -23,7 +23,9 @@ worker that waits finds more at each visit.
 its messages wait for the visit: "beyond plan" is what p99 exceeds the interval by. "closed": from the end of a phrase
 to the end of the request to Lex, without the hangover. "ms a turn": CPU that talking calls use beyond as many silent
 ones, for each turn, with everything in it; median of the rounds. "of it frames": what reading and hearing media takes
-of that, because a line on which somebody speaks is read more often, and voiced frames go the long way. "core not had":
+of that, because a line on which somebody speaks is read more often, and voiced frames go the long way. "kB a call":
+what the workers grew by; some MB of it are of the first calls alone, so the limit is told of one more call where a run
+has two sizes. "core not had":
 share of the time of a worker's wait for its core; above 10 % its times are not judged.
 
 Limits are ratios to the peers of the same run. Exit status 1 when one is not kept. Linux only.

@@ -1,7 +1,7 @@
 """Limits of the load measurement: ratios of the service to its peers in the same run, and what each call may cost."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.load.case import OURS, Case, Figures
 from lexbridge.net import read_schedule
@@ -69,11 +69,32 @@ def limits(found: Sequence[Figures]) -> Iterator[Limit]:
         if figures.case.server != OURS:
             continue
         yield from _of_cost(figures, by_case)
-        if figures.case.calls >= FROM_CALLS.get(figures.case.detector, FROM_CALLS_OF_OTHERS):
-            yield Limit(f"{_title(figures)}: memory of a call", figures.kb_a_call, MOST_KB[figures.case.talks], "kB")
+        yield from _of_memory(figures, found)
         if figures.had_core:
             yield from _of_times(figures)
             yield Limit(f"{_title(figures)}: frames lost or late, streams broken, errors", _troubles(figures), 0)
+
+
+def _of_memory(figures: Figures, found: Sequence[Figures]) -> Iterator[Limit]:
+    """Yield the limit of the memory of a call.
+
+    A worker grows by some MB with its first calls. Where the run has the same case with fewer calls, this part falls
+    out: the limit is told of one more call, once, with the most calls.
+    """
+    case, most_kb = figures.case, MOST_KB[figures.case.talks]
+    alike = (other for other in found if _but_size(other.case) == _but_size(case))
+    kb_of = {other.case.calls: other.kb_a_call for other in alike}
+    few, many = min(kb_of), max(kb_of)
+    if few < many:
+        if case.calls == many:
+            one_more_kb = (many * kb_of[many] - few * kb_of[few]) / (many - few)
+            yield Limit(f"{_title(figures)}: memory of one more call than {few}", one_more_kb, most_kb, "kB")
+    elif case.calls >= FROM_CALLS.get(case.detector, FROM_CALLS_OF_OTHERS):
+        yield Limit(f"{_title(figures)}: memory of a call", figures.kb_a_call, most_kb, "kB")
+
+
+def _but_size(case: Case) -> Case:
+    return replace(case, calls=0, watched=False)
 
 
 def _title(figures: Figures) -> str:

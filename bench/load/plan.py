@@ -59,8 +59,8 @@ def everything(before: bool = False) -> list[Case]:
     """Return the cases of the figures in docs/performance.md. `before`: as in `gate`."""
     silent = Choice(detectors=("amplitude", "adaptive", "hybrid"), before=before)
     streamed = Choice(modes=("stream",), peers=())
-    talking = Choice((200,), sounds=("silent", "talking"), modes=("call-update", "stream"), peers=())
-    hybrid = Choice((100,), sounds=("silent", "talking"), detectors=("hybrid",), peers=())
+    talking = Choice((100, 200), sounds=("silent", "talking"), modes=("call-update", "stream"), peers=())
+    hybrid = Choice((100, 200), sounds=("silent", "talking"), detectors=("hybrid",), peers=())
     watched = Choice((1000,), watched=True, peers=())
     found = [case for choice in (silent, streamed, talking, hybrid, watched) for case in cases(choice)]
     return list(dict.fromkeys([*_turn_over_tls(before), *found]))

@@ -11,7 +11,7 @@ from bench.scale.traffic import Burst
 CELL_CALLS = 12_500
 """Calls of a cell, with a load balancer and a service of its own. The largest size is 80 cells: 1,000,000 calls."""
 SIZES = {"100": 100, "10,000": 10_000, "a cell of 12,500 (80 of them: 1,000,000)": CELL_CALLS}
-MAX_CALLS, CALLS_PER_TASK, LEAST_TASKS = 80, 50, 2
+MAX_CALLS, CALLS_PER_TASK, LEAST_TASKS = 160, 100, 2
 DEPLOYED_S = 10 * 3600 + 1800
 BURST = Burst(at_s=15 * 3600, lasts_s=900, times=2.0)
 AHEAD_S, AFTER_S = 1200, 2400
