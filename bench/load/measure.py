@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.harness import proc, service
@@ -79,7 +80,7 @@ async def measure(case: Case, place: Place, times: Times, settings: Mapping[str,
         await callers.start(warm_s, times.measured_s)
         callers.go_on()
         (began_s,) = await callers.step("began", warm_s)
-        before = Used.now(workers)
+        before, since = Used.now(workers), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
         ended_s, messages = await callers.step("ended", times.measured_s)
         after = Used.now(workers)
         memory_mb = sum(map(proc.proportional_mb, workers))
@@ -92,7 +93,7 @@ async def measure(case: Case, place: Place, times: Times, settings: Mapping[str,
     cpu_s = [later - sooner for sooner, later in zip(before.cpu_s, after.cpu_s, strict=True)]
     seconds = ended_s - began_s
     stalls = _stalls(place.file("stalls"), began_s, ended_s)
-    lost, late, odd = _of_streams(log, int(sent)) if case.is_service else (-1, 0, 0)
+    lost, late, odd = _of_streams(log, int(sent), since) if case.is_service else (-1, 0, 0)
     return Figures(
         case=case,
         us_a_message=sum(cpu_s) / messages * 1e6,
@@ -193,8 +194,11 @@ def _closed_ms(heard: Heard, turns: list[tuple[int, float]]) -> list[float]:
     return found
 
 
-def _of_streams(log: str, sent: int) -> tuple[int, int, int]:
-    """Return the frames lost, the messages late or filled in, and the lines of trouble, from the log of the service."""
+def _of_streams(log: str, sent: int, since: str) -> tuple[int, int, int]:
+    """Return the frames lost, the messages late or filled in, and the lines of trouble, from the log of the service.
+
+    A worker that is overloaded counts from the time `since` on, because before it all calls came at once.
+    """
     counted = late = odd = 0
     for line in log.splitlines():
         try:
@@ -206,7 +210,8 @@ def _of_streams(log: str, sent: int) -> tuple[int, int, int]:
             # Silence before the first message is counted by the clock.
             counted += (int(entry["media_ms"]) - int(entry["silent_ms"])) // FRAME_MS
             late += int(entry["late_messages"]) + int(entry["filled_ms"]) // FRAME_MS + int(entry["odd_messages"])
-        odd += entry.get("level") in ("error", "critical") or entry.get("event") == "overloaded"
+        is_overload = entry.get("event") == "overloaded" and entry["timestamp"] >= since
+        odd += is_overload or entry.get("level") in ("error", "critical")
     return sent - counted, late, odd
 
 

@@ -409,9 +409,6 @@ static void read_phrase_ends(const char *text) {
     }
 }
 
-// Without a pause between two calls the server would have no other time for seconds, and find itself overloaded.
-enum { OPEN_PAUSE_US = 2000 };
-
 static void open_all(const char *path) {
     FILE *file = fopen(path, "r");
     if (!file) fail(path);
@@ -427,7 +424,6 @@ static void open_all(const char *path) {
             receive_all(0.01, 0);
             if (now_s() > until_s) fail("a handshake was not answered");
         }
-        usleep(OPEN_PAUSE_US);
     }
     fclose(file);
 }
