@@ -228,7 +228,7 @@ def test_memory_with_a_model_is_told_of_fewer_calls() -> None:
     assert not [limit for limit in limits([amplitude]) if "memory" in limit.name]
 
 
-def test_memory_of_one_more_call_leaves_out_what_the_worker_grows_by_once() -> None:
+def test_memory_of_one_more_call_leaves_out_what_grows_once() -> None:
     sizes = [(100, 60.0), (200, 50.0), (400, 45.0)]  # 2 MB, and 40 kB a call
     found = [dataclasses.replace(figures_of(Case(OURS, calls), 10.0), kb_a_call=kb) for calls, kb in sizes]
     (limit,) = [limit for limit in limits(found) if "memory" in limit.name]
