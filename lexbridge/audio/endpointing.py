@@ -164,17 +164,15 @@ class Endpointer:
         self.voiced_until_ms = 0
         """Media time of the end of the newest voice that might have become an utterance."""
 
-    def push(
-        self, mulaw: bytes, voiced: bool, listening: Listening | None = None, pcm: bytes | None = None
-    ) -> Sequence[SpeechEvent]:
+    def push(self, mulaw: bytes, voiced: bool, listening: Listening | None = None) -> Sequence[SpeechEvent]:
         """Take in the next frame (160 bytes of mu-law) and return the events that it causes, mostly none.
 
         `voiced`: whether the detector hears voice in it. `listening`: the conditions while a prompt plays. None: those
-        of the rules. `pcm`: the same frame decoded, if the caller has it.
+        of the rules.
         """
         self.now_ms += FRAME_MS
         if voiced:
-            voiced = self._is_voice(pcm or decode_mulaw(mulaw), listening or self._default_listening)
+            voiced = self._is_voice(decode_mulaw(mulaw), listening or self._default_listening)
         if self.is_open:
             return self._push_in_utterance(mulaw, voiced)
         self._newest_frames.append(mulaw)

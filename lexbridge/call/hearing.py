@@ -54,9 +54,9 @@ class Hearing:
         self.ask: Callable[[bytes], Answer]
         self._decide: Callable[[float | None], bool] | None = None
         if isinstance(detector, ModelDetector):
-            self.ask, self._decide = _asking(detector), detector.decide
+            self.ask, self._decide = _asking_model(detector), detector.decide
         else:
-            self.ask = detector.is_voiced
+            self.ask = _asking(detector)
         self._endpointer = endpointer
         self._may_echo = may_echo
         self._unheard: Sequence[bytes] = ()  # frames, mu-law
@@ -114,10 +114,9 @@ class Hearing:
         unheard, endpointer = self._unheard, self._endpointer
         did_more, count = False, 0
         for mulaw in unheard[: SLICE_MS // FRAME_MS]:
-            pcm = decode_mulaw(mulaw)
             answer, self._answer = self._answer, None
             if answer is None:
-                asked = self.window or self.ask(pcm)
+                asked = self.window or self.ask(mulaw)
                 if isinstance(asked, Window):
                     self.window = asked
                     break
@@ -126,7 +125,7 @@ class Hearing:
             is_conditional = not endpointer.is_open or (answer and self._may_echo is not None and self._may_echo())
             conditions = listening() if is_conditional else None
             count += 1
-            for event in endpointer.push(mulaw, answer, conditions, pcm):
+            for event in endpointer.push(mulaw, answer, conditions):
                 take(event)
                 did_more = did_more or type(event) is not SpeechContinued
         self._unheard = unheard[count:]
@@ -140,12 +139,22 @@ class Hearing:
         self.window = self._answer = None
 
 
-def _asking(detector: ModelDetector) -> Callable[[bytes], Answer]:
-    """Return a function that asks `detector` for a frame as far as it can answer without its model."""
+def _asking(detector: Detector) -> Callable[[bytes], Answer]:
+    """Return a function that asks `detector` for a frame of mu-law."""
+    is_voiced = detector.is_voiced
+
+    def ask(mulaw: bytes) -> Answer:
+        return is_voiced(decode_mulaw(mulaw))
+
+    return ask
+
+
+def _asking_model(detector: ModelDetector) -> Callable[[bytes], Answer]:
+    """Return a function that asks `detector` for a frame of mu-law, as far as it can answer without its model."""
     window_of, decide = detector.window, detector.decide
 
-    def ask(frame: bytes) -> Answer:
-        window = window_of(frame)
+    def ask(mulaw: bytes) -> Answer:
+        window = window_of(decode_mulaw(mulaw), mulaw)
         return decide(None) if window is None else window
 
     return ask

@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterator
 
 from lexbridge.audio.endpointing import Endpointer
-from lexbridge.audio.pcm import FRAME_MS, MULAW_FRAME_BYTES, decode_mulaw
+from lexbridge.audio.pcm import FRAME_MS, MULAW_FRAME_BYTES
 from lexbridge.call.events import CallEvent, Media
 from lexbridge.call.hearing import Answer, Hearing
 
@@ -79,7 +79,7 @@ class QuietLane:
                     return event
                 if not -FRAME_MS < at_ms - next_at_ms < FRAME_MS:
                     return event
-                answer = ask(decode_mulaw(mulaw))
+                answer = ask(mulaw)
                 if answer is not False:
                     self.answer = answer
                     return event

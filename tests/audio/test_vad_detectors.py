@@ -179,7 +179,9 @@ def flags_together(detectors, lines):
     """Return each detector's decisions on its line, where one run of the model serves all windows of a frame."""
     flags = [[] for _ in detectors]
     for frames in zip(*lines, strict=True):
-        windows = [detector.window(frame) for detector, frame in zip(detectors, frames, strict=True)]
+        windows = [
+            detector.window(frame, encode_mulaw(frame)) for detector, frame in zip(detectors, frames, strict=True)
+        ]
         answers = {}
         while asked := [window for window in windows if window and answers.get(id(window)) is None]:
             answers.update(zip(map(id, asked), asked[0].model.judge(asked), strict=True))
@@ -210,7 +212,7 @@ def test_without_the_models_answers_the_level_decides(model, speech, kind):
     def voiced(samples):
         flags = []
         for frame in as_heard(samples):
-            detector.window(frame)
+            detector.window(frame, encode_mulaw(frame))
             flags.append(detector.decide(None))
         return np.mean(flags)
 

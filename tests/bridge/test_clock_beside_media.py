@@ -33,7 +33,7 @@ from tests.support.twilio_messages import stop_text
 class _AsksAlways(ModelDetector):
     """A detector that asks its model about every frame."""
 
-    def window(self, frame: bytes) -> Window | None:
+    def window(self, frame: bytes, mulaw: bytes) -> Window | None:
         return Window(None)  # type: ignore[arg-type]
 
     def decide(self, probability: float | None) -> bool:

@@ -23,7 +23,7 @@ class LoudnessDetector(ModelDetector):
         self.answers = 0
         """Number of answers that came from the model."""
 
-    def window(self, frame: bytes) -> Window | None:
+    def window(self, frame: bytes, mulaw: bytes) -> Window | None:
         """Return how loud `frame` is, if only the model can tell what it is."""
         level = rms(frame)
         self._is_sure = level > SURE_RMS

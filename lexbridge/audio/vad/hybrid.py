@@ -16,7 +16,7 @@ were set on the development voices of bench/endpointing; docs/endpointing.md sho
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lexbridge.audio.pcm import MULAW_FRAME_BYTES, decode_mulaw, encode_mulaw, rms
+from lexbridge.audio.pcm import MULAW_FRAME_BYTES, decode_mulaw, rms
 from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions, JudgedAtOnce, Window
 from lexbridge.audio.vad.noise_floor import NoiseFloor
 from lexbridge.audio.vad.silero import PACKAGES, REQUIREMENTS, SileroModel, SileroWindows
@@ -134,11 +134,11 @@ class HybridDetector(JudgedAtOnce):
         self._loudest = 0.0
         self._unvoiced_frames = _SETTLED_FRAMES
         self._still_frames = _FORGOTTEN_AFTER_FRAMES
-        # Audio that the model has not heard. As mu-law, which it was, because that takes half the memory of PCM.
+        # Audio that the model has not heard, as mu-law.
         self._slept_through = bytearray()
         self._is_asked = False
 
-    def window(self, frame: bytes) -> Window | None:
+    def window(self, frame: bytes, mulaw: bytes) -> Window | None:
         loudness = rms(frame)
         power = loudness * loudness
         _, first, second, third = self._powers or (power,) * _SMOOTHED_FRAMES
@@ -149,7 +149,7 @@ class HybridDetector(JudgedAtOnce):
         else:
             self._still_frames += 1
         if self._still_frames >= _ASLEEP_AFTER_FRAMES:
-            self._slept_through += encode_mulaw(frame)
+            self._slept_through += mulaw
             del self._slept_through[:-_KEPT_BYTES]
             self._is_asked = False
             return None

@@ -143,7 +143,7 @@ class SileroDetector(JudgedAtOnce):
         self._is_asked = False
         self._by_level: AdaptiveDetector | None = None
 
-    def window(self, frame: bytes) -> Window | None:
+    def window(self, frame: bytes, mulaw: bytes) -> Window | None:  # noqa: ARG002 (it keeps no audio)
         window = self._windows.push(frame)
         self._frame, self._is_asked = frame, window is not None
         return window
