@@ -205,6 +205,18 @@ class Endpointer:
         return self._no_input_at_ms
 
     @property
+    def open_until_ms(self) -> int:
+        """Media time before which the open utterance cannot end, whatever comes. `now_ms` if none is open."""
+        if not self.is_open:
+            return self.now_ms
+        question = self._open_question or self._question
+        hangover = question.hangover
+        # A voiced frame starts the hangover anew, perhaps with a shorter length.
+        hangover_ms = hangover.length_ms(question.expected, self._spoken_ms, self._longest_pause_ms)
+        left_ms = min(hangover_ms - self._unvoiced_ms, hangover.min_ms, question.max_utterance_ms - self._utterance_ms)
+        return self.now_ms + left_ms
+
+    @property
     def keep(self) -> Callable[[bytes], None]:
         """Function that keeps an unvoiced frame (mu-law) for `pass_rest`, faster than `push` does."""
         return self._newest_frames.append

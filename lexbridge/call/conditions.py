@@ -70,7 +70,8 @@ CONDITIONS: tuple[Condition, ...] = (
         ("Endpointer.is_open",),
         "enough voiced frames: SpeechStarted",
         "the hangover, the longest utterance, or a key",
-        "no other utterance opens, and the caller is not taken for silent",
+        "no other utterance opens, and the caller is not taken for silent; the socket is read less often until the end "
+        "may be near",
     ),
     Condition(
         "deaf after a key",

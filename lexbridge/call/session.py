@@ -61,6 +61,9 @@ from lexbridge.errors import MediaStreamError
 NO_ACTIONS: Sequence[Action] = ()
 """Actions after nearly every frame: none."""
 
+LATE_MS = 120
+"""Time by which media may be worked on late, where nothing is due before, milliseconds."""
+
 UNKNOWN_MS = -math.inf
 """Due time of rules that have to be asked when they are due, milliseconds."""
 
@@ -162,8 +165,24 @@ class CallSession:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing happens on the line: no speech of the caller, no prompt on the stream, no keys, no turn."""
-        return self._lane.is_quiet
+        """Whether nothing happens on the line that cannot wait for LATE_MS.
+
+        The caller is silent, with no prompt on the stream, no keys and no turn. Or the caller is in the middle of an
+        utterance, and nothing but its end is due.
+        """
+        return self._lane.is_quiet or (self._endpointer.is_open and self._is_in_mid_utterance())
+
+    def _is_in_mid_utterance(self) -> bool:
+        call, endpointer = self._call, self._endpointer
+        return (
+            min(endpointer.open_until_ms, self._due_ms) > endpointer.now_ms + LATE_MS
+            and self._hearing.window is None
+            and not self._backlog.is_behind
+            and call.state is CallState.LIVE
+            and not self._speaker.is_speaking
+            and not call.keys.is_collecting
+            and call.turns.in_flight in (None, call.turns.open)
+        )
 
     def actions(self) -> Sequence[Action]:
         """Return what is to be done now, in order. Each action is returned once."""

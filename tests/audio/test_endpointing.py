@@ -1,5 +1,7 @@
 """Endpointing on drawn time lines: each character is a frame, and "v" is a voiced one."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -380,6 +382,35 @@ def test_no_utterance_is_longer_than_the_longest(rules):
     lengths = [len(audio) // 8 for audio, *_ in utterances_of(drawing, rules)]
     assert len(lengths) > 1
     assert max(lengths) == rules.max_utterance_ms
+
+
+@examples(60)
+@given(DRAWINGS, st.sampled_from(Expected), st.integers(8, 60).map(lambda frames: 20 * frames))
+def test_no_utterance_ends_before_it_was_said_to_be_able_to(drawing, expected, max_utterance_ms):
+    rules = replace(LISTENING_RULES, max_utterance_ms=max_utterance_ms)
+    told, least_ms = endpointer(rules), 0
+    told.expect(expected)
+    for frame in Timeline(drawing).frames:
+        events = told.push(frame)
+        if any(isinstance(event, SpeechEnded) for event in events):
+            assert told.now_ms >= least_ms
+            least_ms = 0
+        if told.is_open:
+            least_ms = max(least_ms, told.endpointer.open_until_ms)
+            assert least_ms > told.now_ms
+        else:
+            assert told.endpointer.open_until_ms == told.now_ms
+
+
+def test_the_end_is_known_once_the_caller_is_silent():
+    told = endpointer(LISTENING_RULES)
+    for frame in Timeline("v" * 20 + ".").frames:
+        told.push(frame)
+    assert told.endpointer.open_until_ms == told.now_ms + 100  # as short as it could be after one more voiced frame
+    for frame in Timeline("." * 16).frames:
+        told.push(frame)
+    assert told.is_open
+    assert told.endpointer.open_until_ms == 20 * 20 + 400
 
 
 # -- the hangover by what was asked and how the caller speaks
