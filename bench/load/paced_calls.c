@@ -54,6 +54,7 @@ struct call {
     int out_bytes, out_at;    // of `out`: filled, and written to the socket
     uint8_t *in;
     int in_bytes, in_room;
+    double next_s;            // when the next media message is due, while calls are being opened
     int until_ping;           // media messages until the next ping
     double ping_sent_s;       // 0: no pong is awaited
     double plays_until_s;
@@ -409,6 +410,16 @@ static void read_phrase_ends(const char *text) {
     }
 }
 
+// Send what is due in the first `open` calls. Twilio sends media from the start of a stream, and a pause would be heard as silence.
+static void send_while_opening(int open) {
+    double at_s = now_s();
+    for (int at = 0; at < open; at++)
+        for (struct call *call = &calls[at]; call->state == LIVE && call->next_s <= at_s; call->next_s += FRAME_S) {
+            call->due++;
+            send_due(call, call->next_s, at_s);
+        }
+}
+
 static void open_all(const char *path) {
     FILE *file = fopen(path, "r");
     if (!file) fail(path);
@@ -421,9 +432,11 @@ static void open_all(const char *path) {
         call->start[strcspn(call->start, "\n")] = 0;
         open_stream(call);
         for (double until_s = now_s() + 20; call->state == SHAKING;) {
-            receive_all(0.01, 0);
+            receive_all(0.002, 0);
+            send_while_opening(at);
             if (now_s() > until_s) fail("a handshake was not answered");
         }
+        call->next_s = now_s();
     }
     fclose(file);
 }
