@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from bench.load.case import Figures
 from bench.load.compare import planned_visit_ms
 
-OURS, PEER, PLANNED, WAITED = "#2f6fb2", "#8795a1", "#b7cbe3", "#22313f"
+OURS, BEFORE, PEER, PLANNED, WAITED = "#2f6fb2", "#c98a4b", "#8795a1", "#b7cbe3", "#22313f"
 
 
 def draw(path: Path, found: Sequence[Figures]) -> None:
@@ -22,8 +22,7 @@ def draw(path: Path, found: Sequence[Figures]) -> None:
         for figures in found
     ]
     at = list(range(len(found)))
-    colors = [OURS if figures.case.is_service else PEER for figures in found]
-    bars = cost.barh(at, [figures.us_a_message for figures in found], color=colors)
+    bars = cost.barh(at, [figures.us_a_message for figures in found], color=[_color(figures) for figures in found])
     cost.bar_label(bars, fmt=" %.1f")
     cost.set_xscale("log")
     cost.set_xlim(1, 600)
@@ -35,7 +34,13 @@ def draw(path: Path, found: Sequence[Figures]) -> None:
     )
     age.plot([figures.age.p99 for figures in found], at, "o", color=WAITED, label="age when worked on, p99")
     age.set_title("age of messages, ms", loc="left")
-    age.set_xlim(0, 120)
-    age.legend(loc="lower right", frameon=False)
+    age.set_xlim(0, 150)
+    age.legend(loc="center right", frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
+
+
+def _color(figures: Figures) -> str:
+    if figures.case.server == "before":
+        return BEFORE
+    return OURS if figures.case.is_service else PEER
