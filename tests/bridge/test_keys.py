@@ -24,6 +24,7 @@ from lexbridge.offline.twilio.rest_api import RestFault
 from tests.support.boto import boto3_client
 from tests.support.fixtures import Logged
 from tests.support.flower_order import KINDS
+from tests.support.log_lines import lines_with
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, Rig, flowers, running, says, spoken, v2_bot
 
@@ -89,7 +90,7 @@ def test_keys_go_to_lex_as_text_by_a_new_stream(generation: str, logged: Logged)
         call.hang_up()
         rig.ended(call)
         wait_until(lambda: rig.calls.live_calls == 0)
-    assert not [line for line in logged() if "90417" in str(line) and line["level"] != "debug"]
+    assert not lines_with("90417", logged(), but_for_debug=True)
     assert not [line for line in logged() if line["level"] in ("warning", "error")]
 
 
@@ -191,7 +192,7 @@ def test_what_answers_a_gather_holds_no_key_but_for_the_stream(logged: Logged) -
         assert keys not in answered.url
         call.hang_up()
         call.wait(PATIENCE_S)
-    assert not [line for line in logged() if keys in str(line)]
+    assert not lines_with(keys, logged())
 
 
 SLOW = {"SLOT_KINDS": "FlowerType=digits", "NO_INPUT_S": "4", "NO_INPUT_LIMIT": "1"}

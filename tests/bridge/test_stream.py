@@ -20,6 +20,7 @@ from tests.support.boto import boto3_client
 from tests.support.fixtures import Logged
 from tests.support.flower_order import DAY, FLOWERS, KINDS, ORDER
 from tests.support.lexes import GENERATIONS, hum_of
+from tests.support.log_lines import lines_with
 from tests.support.phrases import NOT_AVAILABLE
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, deadlines_for, says
@@ -82,7 +83,7 @@ def test_keys_go_to_lex_as_text_and_stop_the_prompt(generation: str, logged: Log
         prompt_heard(call, 2)
         call.hang_up()
         rig.ended(call)
-    assert not [line for line in logged() if "90417" in str(line) and line["level"] != "debug"]
+    assert not lines_with("90417", logged(), but_for_debug=True)
 
 
 # -- interruptions

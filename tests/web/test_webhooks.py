@@ -15,6 +15,7 @@ from lexbridge.lex.runtime import Deadlines
 from lexbridge.web.twilio_webhooks import LASTED_MS, MAX_STREAMS_LOST, OPENED_MS, WAITS_AFTER_LOST
 from tests.support.fixtures import Logged
 from tests.support.live_calls import live_stream
+from tests.support.log_lines import lines_with
 from tests.support.rehearsal import wait_until
 from tests.support.webhook_client import (
     FACTS,
@@ -222,7 +223,7 @@ def test_gathered_keys_go_to_a_new_stream(logged: Logged) -> None:
     assert re.fullmatch(r"lexbridge-0-[-0-9]{1,8}", stream(response).attrib["name"])
     (line,) = [line for line in logged() if line["event"] == "keys-gathered"]
     assert line["keys"] == 6
-    assert "428153" not in str(logged())
+    assert not lines_with("428153", logged())
 
 
 def test_a_live_stream_is_told_why_another_one_takes_its_place() -> None:
