@@ -206,7 +206,7 @@ class Endpointer:
 
     @property
     def open_until_ms(self) -> int:
-        """Media time before which the open utterance cannot end, whatever comes. `now_ms` if none is open."""
+        """Media time before which the open utterance cannot end, whatever is heard. `now_ms` if none is open."""
         if not self.is_open:
             return self.now_ms
         question = self._open_question or self._question

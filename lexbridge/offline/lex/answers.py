@@ -37,6 +37,7 @@ class AlreadyAnswered(Exception):
 
 
 def status_line(status: int) -> str:
+    """Return the status of an HTTP answer as WSGI takes it, such as "200 OK"."""
     names = {200: "OK", 302: "Found", 400: "Bad Request", 404: "Not Found", 409: "Conflict", 429: "Too Many Requests"}
     return f"{status} {names.get(status, 'Error' if status >= 400 else 'OK')}"
 
@@ -110,6 +111,7 @@ def send(connection: socket.socket, response: Response, truncated: bool = False,
 
 
 def pieces(body: bytes, size: int) -> Iterator[bytes]:
+    """Yield `body` in pieces of `size` bytes. The last one may be shorter."""
     for at in range(0, len(body), size):
         yield body[at : at + size]
 

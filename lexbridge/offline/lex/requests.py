@@ -56,6 +56,7 @@ class ReceivedRequest:
 
     @property
     def socket(self) -> socket.socket:
+        """Socket of the client, on which a fault breaks off the answer."""
         connection: socket.socket = self.environ["lexbridge.socket"]
         return connection
 
@@ -90,6 +91,7 @@ def _is_lpcm_8khz(parameters: dict[str, str]) -> bool:
 
 
 def media_type(header: str) -> tuple[str, dict[str, str]]:
+    """Return the type and the parameters of a Content-Type or Accept header, in lower case."""
     kind, *rest = (part.strip() for part in header.lower().split(";"))
     return kind, dict(part.split("=", 1) for part in rest if "=" in part)
 
@@ -108,6 +110,7 @@ def reply_rate_hz(accept: str | None) -> int | None:
 
 
 def text_of(body: bytes) -> str:
+    """Return the text that a body holds. Raise LexError unless it is UTF-8 and of a length that Lex takes."""
     try:
         return checked_text(body.decode())
     except UnicodeDecodeError as error:
@@ -115,12 +118,14 @@ def text_of(body: bytes) -> str:
 
 
 def checked_text(text: Any) -> str:
+    """Return `text`. Raise LexError unless it is a string of 1 to LONGEST_TEXT characters."""
     if not isinstance(text, str) or not 1 <= len(text) <= LONGEST_TEXT:
         raise LexError(LexErrorKind.BAD_REQUEST, f"a text has 1 to {LONGEST_TEXT} characters")
     return text
 
 
 def json_body(body: bytes) -> wire.Json:
+    """Return the JSON object that a body holds; {} for an empty body. Raise LexError if it holds something else."""
     try:
         document = json.loads(body or b"{}")
     except ValueError as error:

@@ -96,6 +96,7 @@ def error_response(api: str, error: LexError) -> Response:
 
 
 def request_id() -> Headers:
+    """Return the header by which AWS names a request, with a new id."""
     return {"x-amzn-RequestId": str(uuid.uuid4())}
 
 

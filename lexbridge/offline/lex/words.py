@@ -8,6 +8,7 @@ Words = tuple[str, ...]
 
 
 def split_words(words: str) -> list[str]:
+    """Return the words between white space."""
     return words.split()
 
 
@@ -102,6 +103,7 @@ def number_of(words: Words) -> int | None:
 
 
 def digit_of(word: str) -> int | None:
+    """Return the digit that a word names, 0 to 9, or None if it names none."""
     value = _SMALL.get(word, int(word) if word.isdigit() and len(word) == 1 else 10)
     return value if value < 10 else None
 
@@ -332,6 +334,7 @@ BEFORE_A_VALUE = (
 
 
 def without_fillers(words: Words) -> Words:
+    """Return `words` without the polite ones before and after them. At least one word is left."""
     while len(words) > 1 and words[0] in BEFORE:
         words = words[1:]
     while len(words) > 1 and (words[-1] in AFTER or words[-2:] == ("thank", "you")):

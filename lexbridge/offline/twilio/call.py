@@ -285,11 +285,13 @@ class PhoneCall(Listener, StreamOwner, ExecutedCall):
     # Within
 
     def record(self, event: Event) -> None:
+        """Keep an event of the call, and wake whoever waits for one."""
         self.events.append(event)
         self._changed.set()
 
     @staticmethod
     def now_s() -> float:
+        """Return the time of the call's events, time.monotonic()."""
         return time.monotonic()
 
     def _run(self, first: Callable[[], Document]) -> None:

@@ -63,15 +63,18 @@ def _number(account_sid: str, owned: OwnedNumber) -> dict[str, Any]:
 
 
 def error_document(status: int, code: int, message: str) -> dict[str, Any]:
+    """Return the JSON of a REST error. Source: Twilio, "Error and Warning Dictionary", `more_info`."""
     more = f"https://www.twilio.com/docs/errors/{code}"
     return {"code": code, "message": message, "more_info": more, "status": status}
 
 
 def problem_document(status: int, code: int, message: str) -> dict[str, Any]:
+    """Return the JSON of an error of the newer APIs: RFC 9457, with `code` for the number of the error."""
     return {"type": f"https://www.twilio.com/docs/errors/{code}", "title": message, "status": status, "code": code}
 
 
 def now_text() -> str:
+    """Return the time as the REST API writes it: RFC 2822, in UTC."""
     return datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
 
 

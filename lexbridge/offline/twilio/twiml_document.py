@@ -121,6 +121,7 @@ class _Reader:
         }
 
     def document(self, text: str) -> Document:
+        """Read a TwiML document. Raise TwimlError if it cannot be executed at all."""
         if "<!DOCTYPE" in text:
             raise TwimlError(12100, "Document parse failure: a document type is not allowed")
         try:
@@ -333,6 +334,7 @@ class _Reader:
 
 
 def is_http(url: str) -> bool:
+    """Return whether `url` is an http or https URL with a host."""
     try:
         parts = urlsplit(url)
     except ValueError:
