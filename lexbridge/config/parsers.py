@@ -152,10 +152,32 @@ def is_private(host: str) -> bool:
         return "." not in host or any(f".{host}".endswith(f".{name}") for name in _PRIVATE_NAMES)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine itself reaches the host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def file(value: str) -> str:
     """Return the path of a file that exists and can be read."""
     if not (Path(value).is_file() and os.access(value, os.R_OK)):
         raise ValueError("must be a file that can be read")
+    return value
+
+
+def folder(value: str) -> str:
+    """Return the path of a folder that exists and can be written to."""
+    if not (Path(value).is_dir() and os.access(value, os.W_OK | os.X_OK)):
+        raise ValueError("must be a folder that exists and can be written to")
+    return value
+
+
+def host(value: str) -> str:
+    """Return the address or the name of a network interface of this machine."""
+    if not re.fullmatch(r"[0-9A-Za-z.:-]{1,253}", value):
+        raise ValueError("must be an IP address or a host name, such as 127.0.0.1")
     return value
 
 

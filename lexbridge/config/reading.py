@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from lexbridge.audio.vad import DETECTORS
 from lexbridge.config.bots import Bot, LexV1Bot, LexV2Bot
 from lexbridge.config.call_rules import PHRASE_SETTINGS
-from lexbridge.config.parsers import is_private
+from lexbridge.config.parsers import is_loopback, is_private
 from lexbridge.config.setting import Setting, simple_fields_of
 from lexbridge.config.settings import SETTINGS, Settings
 from lexbridge.config.spelling import find_misspelt
@@ -45,6 +45,7 @@ def read_settings(environment: Mapping[str, str], file_names: Collection[str] = 
     _check_welcome(environment, values, problems)
     _check_hangovers(values, problems)
     _check_detector(values, problems)
+    _check_watching(environment, values, problems)
     for name, meant in find_misspelt(environment, file_names):
         problems.append(Problem(name, "is no setting", f"did you mean {meant}?"))
     if problems or bot is None:
@@ -190,3 +191,19 @@ def _check_detector(values: _Values, problems: list[Problem]) -> None:
     if missing:
         how = f"{' and '.join(missing)} must be installed: pip install -r {kind.requirements}"
         problems.append(Problem("VAD", f"is {values['VAD']!r}", how))
+
+
+def _check_watching(environment: Mapping[str, str], values: _Values, problems: list[Problem]) -> None:
+    """Check that the console is no public one by mistake, and that events can be signed."""
+    admin_port, admin_host = values["ADMIN_PORT"], values["ADMIN_HOST"]
+    if admin_port is not None and admin_port == values["CONTAINER_PORT"]:
+        rule = "must differ from CONTAINER_PORT, which Twilio reaches"
+        problems.append(Problem("ADMIN_PORT", f"is {admin_port}", rule))
+    has_password = bool(_given(environment, "CONSOLE_PASSWORD"))
+    if admin_port is not None and admin_host and not is_loopback(admin_host) and not has_password:
+        rule = f"it is needed because ADMIN_HOST is {admin_host}: others reach the console there"
+        problems.append(Problem("CONSOLE_PASSWORD", "is not set", rule))
+    _check_pair(environment, ("EVENTS_URL", "EVENTS_SECRET"), problems)
+    if values["OTEL_EXPORTER_OTLP_ENDPOINT"] is not None and find_spec("opentelemetry") is None:
+        how = "opentelemetry must be installed: pip install -r requirements-otel.txt"
+        problems.append(Problem("OTEL_EXPORTER_OTLP_ENDPOINT", "is set", how))

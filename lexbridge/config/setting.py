@@ -26,6 +26,7 @@ class Group(Enum):
     WORDS = "What lexbridge itself says"
     CAPACITY = "Processes and capacity"
     LOG = "Log and metrics"
+    WATCHING = "Console, events and recordings"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from lexbridge.config.parsers import (
     auth_token,
     base_address,
     file,
+    folder,
+    host,
     line,
     matching,
     one_of,
@@ -230,6 +232,88 @@ class Settings(CallRules):
         "`ServiceName` of that metric",
         default="lexbridge",
     )
+    admin_port: int | None = setting(
+        "ADMIN_PORT",
+        whole_number(1, 65535),
+        Group.WATCHING,
+        "Port of the console, `/metrics` and `/calls`, which must not be the public one. Unset: there is none of them",
+    )
+    admin_host: str = setting(
+        "ADMIN_HOST",
+        host,
+        Group.WATCHING,
+        "Address that `ADMIN_PORT` listens on. Any other than this machine's own needs `CONSOLE_PASSWORD`",
+        default="127.0.0.1",
+    )
+    console_password: str | None = setting(
+        "CONSOLE_PASSWORD",
+        matching(r"[ -~]{12,200}", "must be 12 to 200 ASCII characters"),
+        Group.WATCHING,
+        "Password of everything on `ADMIN_PORT`, with any user name",
+        secret=True,
+    )
+    events_url: str | None = setting(
+        "EVENTS_URL",
+        address("https", "http"),
+        Group.WATCHING,
+        "Address to which events of calls are posted as signed JSON: call started, turn, call ended. Unset: none are",
+    )
+    events_secret: str | None = setting(
+        "EVENTS_SECRET",
+        matching(r"[!-~]{16,200}", "must be 16 to 200 ASCII characters without spaces"),
+        Group.WATCHING,
+        "Secret by which each posted event is signed",
+        secret=True,
+    )
+    events_words: bool = setting(
+        "EVENTS_WORDS",
+        switch,
+        Group.WATCHING,
+        "`on`: posted events also hold what was said, and the values of slots",
+        default="off",
+    )
+    record_dir: str | None = setting(
+        "RECORD_DIR",
+        folder,
+        Group.WATCHING,
+        "Folder for recordings: of each call a stereo WAV file, and its timeline as JSON. Unset: nothing is recorded",
+    )
+    record_max_mb: int = setting(
+        "RECORD_MAX_MB",
+        whole_number(1, 10000000),
+        Group.WATCHING,
+        "Size of all recordings in MB; beyond it the oldest are deleted",
+        default="1000",
+    )
+    record_max_days: int = setting(
+        "RECORD_MAX_DAYS",
+        whole_number(1, 3650),
+        Group.WATCHING,
+        "Age in days at which a recording is deleted",
+        default="30",
+    )
+    otel_exporter_otlp_endpoint: str | None = setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        base_address,
+        Group.WATCHING,
+        "Base URL of an OpenTelemetry collector (OTLP over HTTP), which gets a trace of each call. It needs "
+        "`pip install -r requirements-otel.txt`. Unset: no traces",
+    )
+    rehearsal_url: str | None = setting(
+        "REHEARSAL_URL",
+        base_address,
+        Group.WATCHING,
+        "Where the console finds the phone in the browser and switches faults on. A rehearsal sets it. Never set it "
+        "where real callers call",
+    )
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether there is a process that watches the calls: for the console, events, recordings or traces."""
+        return any(
+            one is not None
+            for one in (self.admin_port, self.events_url, self.record_dir, self.otel_exporter_otlp_endpoint)
+        )
 
     @property
     def call_rules(self) -> CallRules:

@@ -20,8 +20,10 @@ PACKAGES = {
     "lex": "a Lex bot, V1 or V2",
     "call": "the rules of one call",
     "twilio": "all that is Twilio's",
+    "telemetry": "what a worker tells about its calls",
     "bridge": "one live call on gevent",
     "web": "Flask: the webhooks",
+    "observer": "the process that watches the calls: console, metrics, events, recordings",
     "server": "processes, and the wiring",
     "offline": "Lex, Twilio and a caller, simulated",
 }
@@ -37,8 +39,10 @@ IMPORTS: dict[str, set[str]] = {
     "lex": {"audio", "config", "errors", "logs", "net"},
     "call": {"audio", "config", "errors", "lex"},
     "twilio": {"call", "config", "errors", "lex", "logs", "net"},
+    "telemetry": set(),
     "bridge": {"audio", "call", "config", "errors", "lex", "logs", "net", "phrases", "twilio"},
     "web": {"bridge", "call", "config", "errors", "lex", "logs", "net", "twilio"},
+    "observer": set(),
     "server": {"bridge", "config", "errors", "lex", "logs", "net", "twilio", "web"},
     "offline": {"audio", "config", "errors", "phrases"},
 }
