@@ -42,7 +42,7 @@ IMPORTS: dict[str, set[str]] = {
     "telemetry": set(),
     "bridge": {"audio", "call", "config", "errors", "lex", "logs", "net", "phrases", "twilio"},
     "web": {"bridge", "call", "config", "errors", "lex", "logs", "net", "twilio"},
-    "observer": set(),
+    "observer": {"telemetry"},
     "server": {"bridge", "config", "errors", "lex", "logs", "net", "twilio", "web"},
     "offline": {"audio", "config", "errors", "phrases"},
 }
