@@ -42,7 +42,8 @@ from lexbridge.server.build import build_service
 from lexbridge.server.checks.live import check_live
 from lexbridge.server.listener import Listener
 from lexbridge.server.scoreboard import WorkerSlot
-from lexbridge.server.supervisor import Supervisor, destroy_gevent_hub
+from lexbridge.server.supervisor import Supervisor, destroy_gevent_hub, slots_for
+from lexbridge.server.watching import Watching
 from lexbridge.server.worker import serve
 from lexbridge.twilio.used_tokens import UsedTokens
 
@@ -126,15 +127,23 @@ def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
         _print_error(f"CONTAINER_PORT: {settings.container_port} cannot be listened on ({error.strerror or error})")
         return 2
 
+    try:
+        watching = Watching(settings, slots_for(settings.web_concurrency)) if settings.is_watched else None
+    except OSError as error:
+        where = f"{settings.admin_port} cannot be listened on at {settings.admin_host}"
+        _print_error(f"ADMIN_PORT: {where} ({error.strerror or error})")
+        return 2
     used_tokens = UsedTokens()
 
     def work(slot: WorkerSlot) -> int:
         _log_to(settings, logs.LineWriter(sys.stdout.fileno()), os.getpid())
+        teller = None if watching is None else watching.teller(slot.index)
         try:
             return serve(
                 settings,
                 slot,
-                lambda: build_service(settings, listener=listener.for_gevent(), used_tokens=used_tokens),
+                lambda: build_service(settings, listener=listener.for_gevent(), used_tokens=used_tokens, teller=teller),
+                teller,
             )
         except ConfigError as error:  # found only in the worker, such as missing AWS credentials
             _print_error(str(error))  # the supervisor ends as well if this is its first worker
@@ -147,8 +156,16 @@ def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
     destroy_gevent_hub()
     gc.collect()
     gc.freeze()  # so that a collection in a worker does not copy the pages that all workers share
+    observer_main = sender = None
+    if watching is not None:
+        watching.listen_to_supervisor()
+        observer_main = watching.observer_main(
+            lambda: _log_to(settings, logs.LineWriter(sys.stdout.fileno()), os.getpid())
+        )
+        sender = watching.sender
     with closing(listener):
-        return Supervisor(settings.web_concurrency, work, described(settings)).run()
+        fields = described(settings)
+        return Supervisor(settings.web_concurrency, work, fields, observer_main=observer_main, sender=sender).run()
 
 
 def described(settings: Settings) -> dict[str, str | int | None]:

@@ -8,6 +8,7 @@ from geventwebsocket.exceptions import WebSocketError
 
 from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.call_story import CallStory
+from lexbridge.bridge.call_tap import CallTap
 from lexbridge.bridge.call_updates import CallUpdates, HandedOver
 from lexbridge.bridge.lex_requests import LexRequests
 from lexbridge.bridge.live_calls import CallRegistry, LiveStream
@@ -46,6 +47,7 @@ class ActionRunner:
         "_is_two_way",
         "_lex_requests",
         "_log",
+        "_tap",
         "_updates",
         "_websocket",
         "next_stream",
@@ -61,14 +63,16 @@ class ActionRunner:
         call_control: CallControl,
         calls: CallRegistry,
         post: Callable[[CallEvent | HandedOver], object],
+        tap: CallTap | None = None,
     ) -> None:
-        """`post`: takes what comes of the actions. It does not block."""
+        """`post`: takes what comes of the actions. It does not block. `tap`: tells of the actions, or None."""
         self._websocket = websocket
         self._calls = calls
         self._is_two_way = settings.reply_mode == "stream"
         self._lex_requests = LexRequests(lex, post)
         self._updates = CallUpdates(call_control, post, self._update_taken)
         self._log = Log()
+        self._tap = tap
         self.next_stream = NextStream(settings.twilio_auth_tokens[0])
         """The maker of the opening of the call's next stream."""
         self.story = CallStory(self._is_two_way)
@@ -98,6 +102,8 @@ class ActionRunner:
     def run(self, actions: Iterable[Action]) -> None:
         """Carry out `actions` in order."""
         for action in actions:
+            if self._tap is not None:
+                self._tap.done(action)
             match action:
                 case FlushUtterance():
                     self._lex_requests.flush(action.turn)

@@ -6,6 +6,7 @@ import gevent
 
 from lexbridge.audio.vad import load_detector
 from lexbridge.bridge.call_control import CallControl
+from lexbridge.bridge.call_tap import CallTap
 from lexbridge.bridge.live_call import LiveCall
 from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.bridge.media_turns import MediaTurns
@@ -17,6 +18,7 @@ from lexbridge.call.media_clock import PULSE_S
 from lexbridge.call.session import CallSession
 from lexbridge.config.settings import Settings
 from lexbridge.lex.runtime import LexRuntime
+from lexbridge.telemetry.teller import Teller
 from lexbridge.twilio.used_tokens import UsedTokens
 
 START_DEADLINE_S = 10.0
@@ -46,8 +48,13 @@ class Bridge:
         calls: CallRegistry,
         used_tokens: UsedTokens | None = None,
         start_deadline_s: float = START_DEADLINE_S,
+        teller: Teller | None = None,
     ) -> None:
-        """`used_tokens`: those of all processes of the server; without them, this process keeps its own."""
+        """`used_tokens`: those of all processes of the server; without them, this process keeps its own.
+
+        `teller`: tells of the calls, or None if nobody watches them.
+        """
+        self._teller = teller
         self._used_tokens = used_tokens or UsedTokens()
         self._start_deadline_s = start_deadline_s
         self._settings = settings
@@ -71,7 +78,8 @@ class Bridge:
         start_by_s = time.monotonic() + self._start_deadline_s
         services = self._lex, self._call_control, self._calls, self._used_tokens
         shared = self._turns, self._batches
-        call = LiveCall(session, websocket, self._settings, start_by_s, *services, *shared, self._running.discard)
+        tap = None if self._teller is None else CallTap(self._teller, session)
+        call = LiveCall(session, websocket, self._settings, start_by_s, *services, *shared, self._running.discard, tap)
         self._running.add(call)
         if self._pulse is None:
             self._pulse = gevent.spawn(self._pulse_while_running)

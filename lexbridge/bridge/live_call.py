@@ -24,6 +24,7 @@ from gevent import get_hub
 from lexbridge.bridge import stream_stop
 from lexbridge.bridge.action_runner import ActionRunner
 from lexbridge.bridge.call_control import CallControl
+from lexbridge.bridge.call_tap import CallTap
 from lexbridge.bridge.call_updates import HandedOver
 from lexbridge.bridge.inbox import CloseRequested, InboxItem, SocketClosed, TakenOver, ends_stream
 from lexbridge.bridge.live_calls import CallRegistry, LiveStream
@@ -90,12 +91,14 @@ class LiveCall:
         "_media",
         "_on_end",
         "_pacing",
+        "_parse",
         "_session",
         "_started_s",
         "_stop",
         "_stream",
         "_stream_check",
         "_streams_lost",
+        "_tap",
         "_websocket",
         "look_from_s",
     )
@@ -113,10 +116,12 @@ class LiveCall:
         turns: MediaTurns,
         batches: ModelBatches,
         on_end: Callable[["LiveCall"], object],
+        tap: CallTap | None = None,
     ) -> None:
         """`start_by_s`: when the stream has to have started, in monotonic seconds.
 
-        `turns`, `batches`: those of all calls. `on_end`: called once, when the call is over.
+        `turns`, `batches`: those of all calls. `on_end`: called once, when the call is over. `tap`: tells of the call,
+        if somebody watches the process.
         """
         self._session = session
         self._websocket = websocket
@@ -124,6 +129,8 @@ class LiveCall:
         self._calls = calls
         self._call_control = call_control
         self._on_end = on_end
+        self._tap = tap
+        self._parse = parse if tap is None else tap.parse
         self.look_from_s = 0.0
         """When there may be something for `pulse` to look at. Most streams bring media all the time."""
         self._due_s = start_by_s  # when the stream has to have started, or has to be over
@@ -137,7 +144,7 @@ class LiveCall:
         self._inbox: list[InboxItem] = []
         self._media = MediaCount(session, websocket)
         self._pacing = Pacing(websocket, turns, batches)
-        self._actions = ActionRunner(websocket, settings, lex, call_control, calls, self.post)
+        self._actions = ActionRunner(websocket, settings, lex, call_control, calls, self.post, tap)
 
     def start(self) -> None:
         """Begin to serve the media socket."""
@@ -157,7 +164,7 @@ class LiveCall:
                 self._take_outside(messages)
             elif type(messages[0]) is Pong:
                 self._take_pong(messages[0], now_s)
-            elif self._session.receive_all(map(parse, messages)):  # type: ignore[arg-type]  # no bytes come in a call
+            elif self._session.receive_all(map(self._parse, messages)):  # type: ignore[arg-type]  # no bytes come in a call
                 self._media.quiet_messages += len(messages)
                 self._media.quiet_s = now_s
                 return True
@@ -247,6 +254,8 @@ class LiveCall:
         self._websocket.close(code)
         if self._stream is not None:
             self._actions.story.stream_ended(time.monotonic(), _REASONS.get(code))
+            if self._tap is not None:
+                self._tap.stream_ended()
             # It refers back to this call, which only the garbage collector could free then, and that hardly ever looks.
             self._stream = self._actions.stream = None
         self._on_end(self)
@@ -368,6 +377,8 @@ class LiveCall:
                 pass
         self._session.receive(event)
         self._actions.event_came(event)
+        if self._tap is not None:
+            self._tap.came(event)
 
     def _close(self) -> None:
         """Close the stream, because the process asks for it or its time is over."""
@@ -404,6 +415,8 @@ class LiveCall:
         )
         self._calls.add(self._stream)
         self._media.watch.start(self._started_s)
+        if self._tap is not None:
+            self._tap.stream_served(started, "stream" if self._is_two_way else "call-update")
 
     def _describe(self) -> Mapping[str, object]:
         """Return the position of the call, as fields of a log line."""

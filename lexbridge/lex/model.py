@@ -77,6 +77,10 @@ class Reply:
     transcript: str | None = field(default=None, repr=False)
     # Not compared: the contexts in it have a time to live, which differs between two answers that are else the same.
     checkpoint: Checkpoint | None = field(default=None, repr=False, compare=False)
+    slots: Mapping[str, str | None] = field(default_factory=dict, repr=False, compare=False)
+    """The value of each slot of the intent as Lex understood it, or None while it is empty. For people to look at."""
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """The parts of the answer as Lex gave them, some of them packed. For people to look at."""
     odd_parts: tuple[str, ...] = field(default=(), compare=False)
     """The names of the parts that were left out, because they are unknown or cannot be read."""
     unspoken_payloads: tuple[tuple[str, ...], ...] = field(default=(), compare=False)

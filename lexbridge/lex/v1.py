@@ -108,11 +108,12 @@ def reply_from_post_content(response: Mapping[str, Any]) -> Reply:
     if not state_name:
         parts.mark_odd("dialogState")
     state = state or DialogState.ELICIT_INTENT
+    slots = parts.object(response.get("slots"), "slots")
     action = {
         "type": "Close" if state.is_closed else state.value,
         "fulfillmentState": state.value if state.is_closed else None,
         "intentName": intent,
-        "slots": parts.object(response.get("slots"), "slots") or None,
+        "slots": slots or None,
         "slotToElicit": slot_to_elicit,
         "message": text or None,
         "messageFormat": message_format if text else None,
@@ -125,6 +126,8 @@ def reply_from_post_content(response: Mapping[str, Any]) -> Reply:
         session_attributes=attributes,
         transcript=transcript,
         checkpoint=_checkpoint(action, response, parts),
+        slots=_slot_values(slots),
+        raw=_without_audio(response),
         odd_parts=parts.odd,
         unspoken_payloads=said.unspoken_payloads,
     )
@@ -214,3 +217,13 @@ def _drop_unreadable_headers(
             dropped.append(name)
     if dropped:
         customized_response_dict[UNREADABLE_HEADERS] = tuple(dropped)
+
+
+def _slot_values(slots: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the value of each slot, which V1 gives as text, or null while it is empty."""
+    return {str(name): value if isinstance(value, str) else None for name, value in slots.items()}
+
+
+def _without_audio(response: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the parts of an answer that are no stream and not boto3's own."""
+    return {name: value for name, value in response.items() if name not in ("audioStream", "ResponseMetadata")}

@@ -26,6 +26,9 @@ _FINISHED_INTENTS = {
     "ReadyForFulfillment": DialogState.READY_FOR_FULFILLMENT,
     "Failed": DialogState.FAILED,
 }
+INTERPRETATIONS = "interpretations"
+"""The part of an answer with the intents that Lex thought of, which only people look at. It stays packed."""
+
 _OPEN_INTENTS = ("InProgress", "Waiting", "FulfillmentInProgress")
 
 
@@ -105,7 +108,8 @@ def reply_from_recognize_utterance(response: Mapping[str, Any]) -> Reply:
     state = parts.packed(response.get("sessionState"), "sessionState")
     messages = parts.packed(response.get("messages"), "messages")
     transcript = parts.packed(response.get("inputTranscript"), TRANSCRIPT)
-    return _reply(state, messages, transcript, parts)
+    raw = {"sessionState": state, "messages": messages, "inputTranscript": transcript}
+    return _reply(state, messages, transcript, parts, {**raw, INTERPRETATIONS: response.get(INTERPRETATIONS)})
 
 
 def reply_from_session(response: Mapping[str, Any]) -> Reply:
@@ -113,10 +117,11 @@ def reply_from_session(response: Mapping[str, Any]) -> Reply:
 
     Raise LexUnreadable if nothing of it can be used.
     """
-    return _reply(response.get("sessionState"), response.get("messages"), None, AnswerParts())
+    state, messages = response.get("sessionState"), response.get("messages")
+    return _reply(state, messages, None, AnswerParts(), {"sessionState": state, "messages": messages})
 
 
-def _reply(state: Any, messages: Any, transcript: Any, parts: AnswerParts) -> Reply:
+def _reply(state: Any, messages: Any, transcript: Any, parts: AnswerParts, raw: Mapping[str, Any]) -> Reply:
     session_state = parts.object(state, "sessionState")
     intent = parts.object(session_state.get("intent"), "sessionState.intent")
     action = parts.object(session_state.get("dialogAction"), "sessionState.dialogAction")
@@ -140,9 +145,28 @@ def _reply(state: Any, messages: Any, transcript: Any, parts: AnswerParts) -> Re
         session_attributes=attributes,
         transcript=parts.text(transcript, TRANSCRIPT),
         checkpoint=_checkpoint(session_state, intent, raw_messages, parts),
+        slots=_slot_values(intent.get("slots")),
+        raw=raw,
         odd_parts=parts.odd,
         unspoken_payloads=said.unspoken_payloads,
     )
+
+
+def _slot_values(slots: Any) -> dict[str, str | None]:
+    """Return the value of each slot, as far as it can be read. A slot with several values has them between commas."""
+    return {str(name): _slot_value(slot) for name, slot in slots.items()} if isinstance(slots, dict) else {}
+
+
+def _slot_value(slot: Any) -> str | None:
+    if not isinstance(slot, dict):
+        return None
+    if isinstance(values := slot.get("values"), list) and values:
+        # A value of the list has no list of its own in Lex's answers, and none is looked for here.
+        found = [_slot_value({**one, "values": None}) for one in values if isinstance(one, dict)]
+        return ", ".join(filter(None, found)) or None
+    value = slot.get("value")
+    interpreted = value.get("interpretedValue") if isinstance(value, dict) else None
+    return interpreted if isinstance(interpreted, str) else None
 
 
 def _add_message(said: ReplyMessages, part: Mapping[str, Any], name: str, parts: AnswerParts) -> None:

@@ -5,6 +5,7 @@ lower levels are held at WARNING, whatever LOG_LEVEL is.
 """
 
 from lexbridge.logs.configuration import configure, debugs_if_switched, is_debugging, switch_debug
+from lexbridge.logs.lines import listen
 from lexbridge.logs.log import Log, RateLimitedLog
 from lexbridge.logs.writers import InstantWriter, LineWriter, find_closed_output
 
@@ -17,5 +18,6 @@ __all__ = [
     "debugs_if_switched",
     "find_closed_output",
     "is_debugging",
+    "listen",
     "switch_debug",
 ]

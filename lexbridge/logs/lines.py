@@ -2,7 +2,8 @@
 
 import logging
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from lexbridge.logs.formats import LineFormat
@@ -12,10 +13,16 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 _root = logging.getLogger()
 
 
+Listener = Callable[[str, str, Mapping[str, Any]], object]
+"""A function that takes the level, the event and the fields of each line. Any thread may call it."""
+
+
 class _Configured:
-    """The format of this process's lines, or None before the log is configured."""
+    """What was configured for this process."""
 
     format: LineFormat | None = None
+    """The format of the lines, or None before the log is configured."""
+    listener: Listener | None = None
 
 
 class LineHandler(logging.Handler):
@@ -58,6 +65,26 @@ def send_lines_to(out: logging.Handler, line_format: LineFormat) -> None:
     out.setFormatter(_Formatter(line_format))
     _root.handlers[:] = [out]
     _Configured.format = line_format
+
+
+def listen(listener: Listener | None) -> None:
+    """Have `listener` take every line of this process from now on, also lines of levels that are not written.
+
+    It must not block, and what it raises is dropped. It gets no lines of libraries. None: nobody listens any more.
+    """
+    _Configured.listener = listener
+
+
+def tell_listener(level: str, event: str, fields: Mapping[str, Any]) -> None:
+    """Tell the listener of a line, if there is one."""
+    if (listener := _Configured.listener) is not None:
+        with suppress(Exception):  # no code that logs could handle it
+            listener(level, event, fields)
+
+
+def is_listened_to() -> bool:
+    """Whether somebody listens to the lines of this process."""
+    return _Configured.listener is not None
 
 
 def is_written(level: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import gevent
 
-from lexbridge.logs.lines import is_written, write_line
+from lexbridge.logs.lines import is_listened_to, is_written, tell_listener, write_line
 
 
 class Log:
@@ -36,8 +36,12 @@ class Log:
     def write(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """Write one line. `level`: "debug", "info", "warning" or "error"."""
         self._faults[level] += 1
-        if is_written(level):
-            write_line(level, event, {**self._fields, **fields})
+        is_line = is_written(level)
+        if is_line or is_listened_to():
+            fields = {**self._fields, **fields}
+            tell_listener(level, event, fields)
+        if is_line:
+            write_line(level, event, fields)
 
     def info(self, event: str, **fields: Any) -> None:
         """Write one line about something that is as it should be."""

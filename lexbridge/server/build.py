@@ -20,6 +20,7 @@ from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.runtime import Deadlines, LexRuntime
 from lexbridge.net.http_server import MediaServer
 from lexbridge.net.token_bucket import TokenBucket
+from lexbridge.telemetry.teller import Teller
 from lexbridge.twilio.rest import LONGEST_UPDATE_S, TwilioCallControl
 from lexbridge.twilio.signature_diagnosis import SignatureDiagnosis
 from lexbridge.twilio.signatures import Signatures
@@ -58,6 +59,7 @@ def build_service(
     used_tokens: UsedTokens | None = None,
     start_deadline_s: float = START_DEADLINE_S,
     strangers: TokenBucket | None = None,
+    teller: Teller | None = None,
 ) -> Service:
     """Build the service of one process, without starting it. Raises ConfigError, such as for missing AWS credentials.
 
@@ -67,6 +69,7 @@ def build_service(
     `used_tokens`: shared by all workers of the server; without it, this process keeps its own.
     `start_deadline_s`: from a media socket's handshake to Twilio's `start` message.
     `strangers`: limits the answers to unsigned requests; without it, at the server's usual rate.
+    `teller`: tells the observer process of calls; without it nobody watches them.
     """
     deadlines = deadlines or Deadlines(answer_s=settings.lex_timeout_s)
     peer_urls = [settings.twilio_api_url]
@@ -77,8 +80,8 @@ def build_service(
     calls = CallRegistry(settings.max_calls)
     documents = _make_documents(settings, deadlines)
     signatures = Signatures(settings.twilio_auth_tokens, settings.url, settings.stream_url)
-    bridge = Bridge(settings, documents, lex, call_control, calls, used_tokens, start_deadline_s)
-    app = create_app(settings, documents, signatures, bridge, call_control, calls)
+    bridge = Bridge(settings, documents, lex, call_control, calls, used_tokens, start_deadline_s, teller)
+    app = create_app(settings, documents, signatures, bridge, call_control, calls, teller)
     diagnosis = SignatureDiagnosis(signatures, settings.url, settings.stream_url, settings.container_port)
     admission = TwilioRequestPolicy(signatures, calls, diagnosis)
     errors = LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR)

@@ -8,6 +8,7 @@ from typing import Any
 from gevent import monkey
 
 _Socket = monkey.get_original("socket", "socket")  # gevent's socket would make a hub, and a hub does not survive fork()
+_getaddrinfo = monkey.get_original("socket", "getaddrinfo")
 
 BACKLOG = 4096
 """Limits the connections that wait to be accepted; the system's own limit applies too."""
@@ -37,6 +38,12 @@ class Listener:
     def for_gevent(self) -> socket.socket:
         """Return the same socket as one of gevent's, in a worker, because it makes a hub."""
         return socket.socket(fileno=self._socket.detach())
+
+
+def listen_on(host: str, port: int) -> Any:
+    """Return a socket that listens on one address alone, not one of gevent's. Raises OSError."""
+    family, *_, address = _getaddrinfo(host, port, type=SOCK_STREAM)[0]
+    return _listen(family, address[0], port)
 
 
 def _listen(family: int, host: str, port: int) -> Any:

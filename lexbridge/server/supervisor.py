@@ -4,24 +4,23 @@ The supervisor never has a gevent hub, because a hub's epoll set, timers and thr
 forks and reads signals with the system's own functions. It reads each worker's state from the scoreboard.
 """
 
-import faulthandler
-import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from gevent import monkey
 from gevent._hub_local import get_hub_if_exists
 
 from lexbridge.logs import Log, debugs_if_switched, switch_debug
+from lexbridge.server.children import ObserverKeeper, fork_child
 from lexbridge.server.scoreboard import MAX_HEARTBEAT_AGE_S, Scoreboard, State, WorkerSlot
 from lexbridge.server.signals import SignalQueue
+from lexbridge.telemetry.channel import FactSender
+from lexbridge.telemetry.facts import Event
 
-_fork = monkey.get_original("os", "fork")
 _waitpid = monkey.get_original("os", "waitpid")
 
 HANG_LIMIT_S = 10.0
@@ -64,12 +63,18 @@ class Supervisor:
         worker_main: WorkerMain,
         serving_fields: Mapping[str, Any],
         hang_limit_s: float = HANG_LIMIT_S,
+        *,
+        observer_main: Callable[[], int] | None = None,
+        sender: FactSender | None = None,
     ) -> None:
+        """`observer_main`: the main function of the observer process, or None: there is none. `sender`: tells it."""
+        self._observer = None if observer_main is None else ObserverKeeper(observer_main)
+        self._sender = sender
         self._count = count
         self._worker_main = worker_main
         self._serving_fields = serving_fields
         self._hang_limit_s = hang_limit_s
-        self._scoreboard = Scoreboard(2 * count)  # two slots for each worker, because SIGHUP replaces all of them
+        self._scoreboard = Scoreboard(slots_for(count))
         self._workers: dict[int, _Worker] = {}
         self._generation = 0
         self._is_renewal_wanted = False
@@ -88,14 +93,22 @@ class Supervisor:
         worker write a report to the log. SIGUSR2 switches the log of all processes to DEBUG and back.
         """
         signals = SignalQueue()
+        if self._observer is not None:
+            self._observer.start_if_due(signals)  # first, so that it hears of all
         while self._exit_status is None or self._workers:
             self._start_missing(signals)
+            if self._observer is not None:
+                self._observer.start_if_due(signals)
             is_starting = any(not worker.was_ready for worker in self._workers.values())
             for signum in signals.wait(STARTING_TICK_S if is_starting else TICK_S):
                 self._handle_signal(signum)
             self._reap()
             self._watch()
             self._renew()
+            if self._sender is not None:
+                self._sender.flush()
+        if self._observer is not None:
+            self._observer.end(is_at_once=self._exit_status != 0)
         return self._exit_status
 
     def _handle_signal(self, signum: int) -> None:
@@ -151,34 +164,13 @@ class Supervisor:
         return worker.generation == self._generation and not is_leaving
 
     def _start(self, index: int, signals: SignalQueue) -> None:
-        if get_hub_if_exists() is not None:
-            raise AssertionError("a gevent hub does not survive a fork")
         slot = WorkerSlot(self._scoreboard, index, os.getpid())
         slot.write(State.STARTING)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        with signals.blocked():
-            pid = _fork()
-            if pid == 0:
-                self._run_worker(slot, signals)
+        pid = fork_child(signals, lambda: self._worker_main(slot), self._log_bug)
         self._workers[pid] = _Worker(pid, index, self._generation, time.monotonic())
 
-    def _run_worker(self, slot: WorkerSlot, signals: SignalQueue) -> NoReturn:
-        """Run a worker in the forked child to its end. It must not return into the supervisor's code."""
-        status = 1
-        try:
-            signals.reset_in_worker()
-            faulthandler.enable()  # at SIGABRT it prints the stack, without values, to standard error
-            status = self._worker_main(slot)
-        except SystemExit as error:
-            status = error.code if isinstance(error.code, int) else 1
-        except BaseException:
-            self._log.exception("worker-broken", pid=os.getpid())
-        finally:
-            logging.shutdown()
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status)
+    def _log_bug(self) -> None:
+        self._log.exception("worker-broken", pid=os.getpid())
 
     # Watching workers
 
@@ -193,8 +185,11 @@ class Supervisor:
                 return
             if worker := self._workers.pop(pid, None):
                 self._note_exit(worker, os.waitstatus_to_exitcode(status))
+            elif self._observer is not None:
+                self._observer.reaped(pid, os.waitstatus_to_exitcode(status))
 
     def _note_exit(self, worker: _Worker, status: int) -> None:
+        self._tell_ended(worker)
         was_draining = worker.is_terminating or self._scoreboard.state(worker.index) is State.DRAINING
         self._scoreboard.write(worker.index, State.NONE)
         if self._exit_status == 1 or (was_draining and status in (0, -signal.SIGTERM)):
@@ -213,6 +208,11 @@ class Supervisor:
             self._delay_next_start()
         else:
             self._delay_s = 0.0
+
+    def _tell_ended(self, worker: _Worker) -> None:
+        if self._sender is not None:
+            fields = {"pid": worker.pid, "slot": worker.index}
+            self._sender.add(Event(time.time(), "", "", -1, "debug", "worker-ended", fields, {}))
 
     def _delay_next_start(self) -> None:
         """Delay the start of the next worker, each time for longer."""
@@ -268,6 +268,11 @@ class Supervisor:
             if not worker.is_terminating:
                 worker.is_terminating = True
                 os.kill(worker.pid, signal.SIGTERM)
+
+
+def slots_for(workers: int) -> int:
+    """Return how many slots the scoreboard has: two for each worker, because SIGHUP replaces all of them."""
+    return 2 * workers
 
 
 def destroy_gevent_hub() -> None:

@@ -4,6 +4,7 @@ import gc
 import signal
 import time
 from collections.abc import Callable
+from typing import Any
 
 import gevent
 from gevent.event import Event
@@ -25,7 +26,9 @@ from lexbridge.server.overload import (
     resident_memory,
 )
 from lexbridge.server.scoreboard import State, WorkerSlot
+from lexbridge.server.telling import start_telling
 from lexbridge.server.watchdog import Watchdog
+from lexbridge.telemetry.teller import Teller
 
 LAST_ANSWERS_S = 0.1
 """Seconds for which the server still answers requests that it has read, before it stops."""
@@ -42,10 +45,10 @@ cycles, so little waits to be found: with 50,000 new objects, the longest waits 
 """
 
 
-def serve(settings: Settings, slot: WorkerSlot, build: Callable[[], Service]) -> int:
+def serve(settings: Settings, slot: WorkerSlot, build: Callable[[], Service], teller: Teller | None = None) -> int:
     """Build the service and serve until SIGTERM, or until the supervisor is gone; then drain. Return the exit status.
 
-    Raises what `build` raises.
+    `teller`: tells the observer process of the worker, or None if there is none. Raises what `build` raises.
     """
     uncaught.install()
     inspection = Inspection(slot)
@@ -64,6 +67,8 @@ def serve(settings: Settings, slot: WorkerSlot, build: Callable[[], Service]) ->
     watchdog = Watchdog(utilization := LoopUtilization())
     server.share_listener(FewestSocketsFirst(slot))
     server.start()
+    if teller is not None:
+        start_telling(teller, slot.index, lambda: _report(calls, overload))
     heartbeat = gevent.spawn(_heartbeat, slot, server, calls, overload, utilization, stop_requested, inspection)
     if settings.ecs_agent_uri:
         gevent.spawn(ecs.report, slot, settings.ecs_agent_uri, settings.service_name)
@@ -75,8 +80,21 @@ def serve(settings: Settings, slot: WorkerSlot, build: Callable[[], Service]) ->
         drain(calls, others_are_ready, settings.drain_s)
     heartbeat.kill()
     _stop(server)
+    if teller is not None:
+        teller.flush()
     watchdog.stop()
     return 0
+
+
+def _report(calls: CallRegistry, overload: OverloadDetector) -> dict[str, Any]:
+    """Return what a worker reports of itself, as fields of "worker-reports"."""
+    return {
+        "state": _state(calls).name.lower(),
+        "live_calls": calls.live_calls,
+        "lag_ms": round(1000 * overload.lag_s, 1),
+        "busy_percent": round(100 * overload.utilization, 1),
+        "memory_mb": resident_memory() >> 20,
+    }
 
 
 def settle_memory() -> None:

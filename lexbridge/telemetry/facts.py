@@ -60,7 +60,8 @@ class Follow(msgspec.Struct, frozen=True, array_like=True, tag=True):
 Fact = Event | Audio
 
 STEPS: dict[str, str] = {
-    "stream-described": "The stream has started. fields: mode, resumed, is_two_way, caller (masked), called (masked).",
+    "call-described": "Twilio's webhook has told of a new call. fields: caller, called (both masked).",
+    "stream-described": "The stream is served from now on. fields: mode (the reply mode).",
     "utterance-opened": "A request to Lex was opened while the caller speaks. fields: turn, started_ms (media time at "
     "which its audio begins, the pre-roll included).",
     "utterance-closed": "The utterance is complete: Lex has all of it. fields: turn.",
@@ -70,13 +71,12 @@ STEPS: dict[str, str] = {
     "messages (a list), slots (name: value or None), session_attributes, raw (the answer as Lex gave it).",
     "lex-failed": "Lex gave no answer. fields: turn, error.",
     "update-made": "A document for the live call. fields: number, hands_over. words: twiml.",
-    "update-taken": "Twilio has taken the document. fields: number.",
     "key-pressed": "The caller pressed a key (stream mode). words: key.",
     "mark-sent": "Twilio was asked to send a mark back. fields: name.",
     "mark-returned": "Twilio sent it back: all audio before it was played, or cleared. fields: name.",
     "audio-cleared": "Twilio was asked to drop the audio that it has not played yet.",
     "worker-reports": "Once a second, of a worker. fields: pid, slot, state, live_calls, lag_ms, busy_percent, "
     "memory_mb, dropped (facts that it could not tell so far).",
-    "worker-ended": "The worker is gone, told by the supervisor's end of the channel. fields: pid, slot.",
+    "worker-ended": "The worker is gone. The supervisor tells it. fields: pid, slot.",
 }
 """Events that are no lines of the log, with their fields."""

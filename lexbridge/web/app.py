@@ -9,6 +9,7 @@ from lexbridge.bridge.web_socket import WebSocket
 from lexbridge.config.settings import Settings
 from lexbridge.net.flask_sockets_compat import Sockets
 from lexbridge.net.http_request import MAX_BODY_BYTES
+from lexbridge.telemetry.teller import Teller
 from lexbridge.twilio.routes import (
     ANSWER_PATH,
     KEYS_PATH,
@@ -32,14 +33,18 @@ def create_app(
     bridge: Bridge,
     call_control: CallControl,
     calls: CallRegistry,
+    teller: Teller | None = None,
 ) -> Flask:
-    """Return the Flask app with all routes: Twilio's webhooks, the health checks and the media socket."""
+    """Return the Flask app with all routes: Twilio's webhooks, the health checks and the media socket.
+
+    `teller`: tells of new calls, or None if nobody watches them.
+    """
     app = Flask("lexbridge", template_folder=None, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False  # else Flask would redirect "//" to the host that a stranger has named
     sockets = Sockets(app)
     signed = signed_by_twilio(signatures)
-    webhooks = TwilioWebhooks(settings, documents, call_control, calls)
+    webhooks = TwilioWebhooks(settings, documents, call_control, calls, teller)
     for rule, view in (
         (ANSWER_PATH, webhooks.answer),
         (f"{ANSWER_PATH}/", webhooks.answer),

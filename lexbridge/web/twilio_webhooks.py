@@ -30,6 +30,8 @@ from lexbridge.config.settings import Settings
 from lexbridge.errors import CallControlError, CallGone
 from lexbridge.lex.model import Message
 from lexbridge.logs import Log
+from lexbridge.telemetry.numbers import masked
+from lexbridge.telemetry.teller import Teller
 from lexbridge.twilio.stream_token import make_stream_token
 from lexbridge.twilio.twiml import TwimlDocuments, stream_name, streams_lost
 from lexbridge.web.auth import VERIFIED_FORM
@@ -69,8 +71,15 @@ class TwilioWebhooks:
     """The Flask views of Twilio's webhooks."""
 
     def __init__(
-        self, settings: Settings, documents: TwimlDocuments, call_control: CallControl, calls: CallRegistry
+        self,
+        settings: Settings,
+        documents: TwimlDocuments,
+        call_control: CallControl,
+        calls: CallRegistry,
+        teller: Teller | None = None,
     ) -> None:
+        """`teller`: tells of new calls, or None if nobody watches them."""
+        self._teller = teller
         self._settings = settings
         self._documents = documents
         self._call_control = call_control
@@ -85,6 +94,7 @@ class TwilioWebhooks:
             log.warning("call-refused", why=refusal, live_calls=self._calls.live_calls)
             return _xml(self._documents.goodbye([Message(self._settings.phrases.busy)]))
         log.info("call-answered")
+        self._tell_of_call()
         greeting = "" if self._settings.welcome == "bot" else self._settings.greeting
         progress = CallProgress(round(time.time())) if self._has_limits else CallProgress()
         parameters = [
@@ -93,6 +103,12 @@ class TwilioWebhooks:
             *self._progress_parameters(progress, greeting),
         ]
         return _xml(self._documents.answer(greeting, Opening(stream_name(0), parameters), query=progress.query))
+
+    def _tell_of_call(self) -> None:
+        if self._teller is not None:
+            form = _form()
+            fields = {"caller": masked(form.get("From")), "called": masked(form.get("To"))}
+            self._teller.tell("call-described", fields, call_sid=form.get("CallSid", ""))
 
     def resume(self) -> Response:
         """Open another stream for a call whose stream was lost, or whose document ran out without an update."""

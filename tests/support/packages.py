@@ -40,10 +40,10 @@ IMPORTS: dict[str, set[str]] = {
     "call": {"audio", "config", "errors", "lex"},
     "twilio": {"call", "config", "errors", "lex", "logs", "net"},
     "telemetry": set(),
-    "bridge": {"audio", "call", "config", "errors", "lex", "logs", "net", "phrases", "twilio"},
-    "web": {"bridge", "call", "config", "errors", "lex", "logs", "net", "twilio"},
-    "observer": {"telemetry"},
-    "server": {"bridge", "config", "errors", "lex", "logs", "net", "twilio", "web"},
+    "bridge": {"audio", "call", "config", "errors", "lex", "logs", "net", "phrases", "telemetry", "twilio"},
+    "web": {"bridge", "call", "config", "errors", "lex", "logs", "net", "telemetry", "twilio"},
+    "observer": {"config", "logs", "telemetry"},
+    "server": {"bridge", "config", "errors", "lex", "logs", "net", "observer", "telemetry", "twilio", "web"},
     "offline": {"audio", "config", "errors", "phrases"},
 }
 """The packages that each package may import."""

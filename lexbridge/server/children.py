@@ -1,0 +1,130 @@
+"""The supervisor's children: how one is forked, and the keeper of the observer process."""
+
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+from gevent import monkey
+from gevent._hub_local import get_hub_if_exists
+
+from lexbridge.logs import Log
+from lexbridge.server.signals import SignalQueue
+
+_fork = monkey.get_original("os", "fork")
+_waitpid = monkey.get_original("os", "waitpid")
+_sleep = monkey.get_original("time", "sleep")
+
+FIRST_DELAY_S, MAX_DELAY_S = 0.5, 30.0
+"""Delay in seconds before the observer is started again; it doubles each time, because a persistent fault must not fork
+processes without end."""
+
+GOOD_AGE_S = 60.0
+"""Age in seconds from which on an observer was a good one: after it, the delay begins anew."""
+
+LAST_FACTS_S = 8.0
+"""Limits the wait for the observer at the end of the service, in seconds, in which it posts its last events."""
+
+_POLL_INTERVAL_S = 0.05
+
+
+def fork_child(signals: SignalQueue, main: Callable[[], int], log_bug: Callable[[], object]) -> int:
+    """Fork a child that runs `main` to its end. Return its process id. Raises OSError.
+
+    `log_bug`: logs the exception that `main` raises, which is being handled.
+    """
+    if get_hub_if_exists() is not None:
+        raise AssertionError("a gevent hub does not survive a fork")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with signals.blocked():
+        pid: int = _fork()
+        if pid == 0:
+            _run(signals, main, log_bug)
+    return pid
+
+
+def _run(signals: SignalQueue, main: Callable[[], int], log_bug: Callable[[], object]) -> NoReturn:
+    """Run the forked child to its end. It must not return into the supervisor's code."""
+    status = 1
+    try:
+        signals.reset_in_worker()
+        faulthandler.enable()  # at SIGABRT it prints the stack, without values, to standard error
+        status = main()
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        log_bug()
+    finally:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+class ObserverKeeper:
+    """The keeper of the observer process: starts it, starts another one when it dies, and ends it last of all.
+
+    No call needs the observer, so nothing waits for it while calls are live.
+    """
+
+    def __init__(self, main: Callable[[], int]) -> None:
+        self._main = main
+        self._pid: int | None = None
+        self._started_s = 0.0
+        self._start_at_s = 0.0
+        self._delay_s = 0.0
+        self._log = Log()
+
+    def start_if_due(self, signals: SignalQueue) -> None:
+        """Start the observer if there is none and its delay is over."""
+        if self._pid is not None or time.monotonic() < self._start_at_s:
+            return
+        try:
+            self._pid = fork_child(signals, self._main, self._log_bug)
+        except OSError as error:  # no memory, or no more processes allowed
+            self._log.error("observer-not-started", error=error.strerror)
+            self._delay()
+            return
+        self._started_s = time.monotonic()
+
+    def reaped(self, pid: int, status: int) -> None:
+        """Note that a child has ended, which may be the observer."""
+        if pid != self._pid:
+            return
+        self._pid = None
+        how = {"status": status} if status >= 0 else {"signal": signal.Signals(-status).name}
+        self._log.error("observer-died", pid=pid, **how)
+        if time.monotonic() - self._started_s > GOOD_AGE_S:
+            self._delay_s = 0.0
+        self._delay()
+
+    def end(self, *, is_at_once: bool) -> None:
+        """End the observer, and wait for it. `is_at_once`: kill it."""
+        if self._pid is None:
+            return
+        os.kill(self._pid, signal.SIGKILL if is_at_once else signal.SIGTERM)
+        deadline_s = time.monotonic() + LAST_FACTS_S
+        while time.monotonic() < deadline_s:
+            if _is_gone(self._pid):
+                return
+            _sleep(_POLL_INTERVAL_S)
+        os.kill(self._pid, signal.SIGKILL)
+
+    def _log_bug(self) -> None:
+        self._log.exception("observer-broken", pid=os.getpid())
+
+    def _delay(self) -> None:
+        self._delay_s = min(max(FIRST_DELAY_S, 2 * self._delay_s), MAX_DELAY_S)
+        self._start_at_s = time.monotonic() + self._delay_s
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        return bool(_waitpid(pid, os.WNOHANG)[0])
+    except ChildProcessError:
+        return True

@@ -1,0 +1,51 @@
+"""What the supervisor makes before it forks so that calls can be watched: the channel, and the console's listener."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from lexbridge import logs
+from lexbridge.config.settings import Settings
+from lexbridge.observer.process import observe
+from lexbridge.server.listener import listen_on
+from lexbridge.telemetry.channel import Channel
+from lexbridge.telemetry.teller import Teller
+
+
+class Watching:
+    """The parts of watching that all processes share. Raises OSError if ADMIN_PORT cannot be listened on."""
+
+    def __init__(self, settings: Settings, worker_slots: int) -> None:
+        """`worker_slots`: those of the scoreboard."""
+        self._settings = settings
+        self._listener = None
+        if settings.admin_port is not None:
+            self._listener = listen_on(settings.admin_host, settings.admin_port)
+        self._channel = Channel(worker_slots)
+        self.sender = self._channel.supervisors_sender()
+        """The supervisor's own sender."""
+
+    def listen_to_supervisor(self) -> None:
+        """Tell the observer of the supervisor's log lines from now on."""
+        logs.listen(Teller(self.sender).line_logged)
+
+    def teller(self, slot: int) -> Teller:
+        """Return the teller of the worker in `slot`."""
+        return Teller(self._channel.sender(slot))
+
+    def observer_main(self, configure_log: Callable[[], object]) -> Callable[[], int]:
+        """Return the main function of the observer process. `configure_log`: called first."""
+        supervisor_pid = os.getpid()
+
+        def main() -> int:
+            logs.listen(None)  # the supervisor's listener is not this process's
+            configure_log()
+            return observe(self._settings, self._channel.observer_ends, self._listener, supervisor_pid)
+
+        return main
+
+    def close(self) -> None:
+        """Close the listener in this process."""
+        if self._listener is not None:
+            with suppress(OSError):
+                self._listener.close()

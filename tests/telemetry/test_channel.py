@@ -1,0 +1,115 @@
+"""The channel: what is told arrives in order, nothing waits for a reader, and what is too much is counted."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from lexbridge.telemetry import channel as channel_module
+from lexbridge.telemetry.channel import Channel, FactSender, read_facts, write_request
+from lexbridge.telemetry.facts import Audio, Event, Fact, Follow
+
+
+def event(number: int) -> Event:
+    return Event(float(number), "CA1", "MZ1", -1, "info", "turn-answered", {"turn": number})
+
+
+def audio(size: int) -> Audio:
+    return Audio(0.0, "CA1", "MZ1", 0, "caller", b"\xff" * size)
+
+
+@pytest.fixture
+def channel() -> Iterator[Channel]:
+    channel = Channel(2)
+    yield channel
+    for end in (*channel.observer_ends, *channel._tellers):
+        end.close()
+
+
+def received(channel: Channel, slot: int) -> list[Fact]:
+    facts: list[Fact] = []
+    while True:
+        try:
+            facts += read_facts(channel.observer_ends[slot].recv(1 << 20))
+        except BlockingIOError:
+            return facts
+
+
+def test_facts_arrive_in_order_from_the_slot(channel: Channel) -> None:
+    sender = channel.sender(1)
+    told: list[Fact] = [event(1), audio(160), event(2)]
+    for fact in told:
+        sender.add(fact)
+    sender.flush()
+    assert received(channel, 1) == told
+    assert received(channel, 0) == received(channel, 2) == []
+
+
+def test_the_supervisor_has_a_pair_of_its_own(channel: Channel) -> None:
+    sender = channel.supervisors_sender()
+    sender.add(event(7))
+    sender.flush()
+    assert received(channel, 2) == [event(7)]
+
+
+def test_much_is_sent_in_messages_of_a_bounded_size(channel: Channel) -> None:
+    sender = channel.sender(0)
+    for _ in range(20):
+        sender.add(audio(8000))
+    sender.flush()
+    sizes = []
+    while True:
+        try:
+            sizes.append(len(channel.observer_ends[0].recv(1 << 20)))
+        except BlockingIOError:
+            break
+    assert len(sizes) > 1
+    assert max(sizes) < 2 * channel_module.MAX_MESSAGE_BYTES
+
+
+def fill(sender: FactSender, facts: int) -> None:
+    for number in range(facts):
+        sender.add(event(number))
+        sender.flush()
+
+
+def test_an_absent_reader_costs_bounded_memory(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel_module, "MAX_WAITING_FACTS", 50)
+    sender = channel.sender(0)
+    fill(sender, 20_000)
+    assert sender.dropped > 0
+    assert len(sender._waiting) <= 50
+    first = received(channel, 0)
+    sender.flush()
+    later = received(channel, 0)
+    assert len(first) + len(later) + sender.dropped == 20_000
+    numbers = [fact.fields["turn"] for fact in first + later if isinstance(fact, Event)]
+    assert numbers == sorted(numbers)
+
+
+def test_audio_that_waits_is_bounded_by_its_bytes(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel_module, "MAX_WAITING_AUDIO_BYTES", 1000)
+    sender = channel.sender(0)
+    for _ in range(3):
+        sender.add(audio(400))
+    assert sender.dropped == 1
+    sender.flush()
+    sender.add(audio(400))
+    assert sender.dropped == 1
+
+
+def test_a_field_that_is_no_json_costs_its_fact_alone(channel: Channel) -> None:
+    sender = channel.sender(0)
+    sender.add(Event(1.0, "", "", -1, "info", "odd", {"what": object()}))
+    sender.add(event(2))
+    sender.flush()
+    assert received(channel, 0) == [event(2)]
+
+
+def test_the_newest_request_counts(channel: Channel) -> None:
+    sender = channel.sender(0)
+    assert sender.asked() is None
+    channel.observer_ends[0].send(write_request(Follow(["CA1"])))
+    channel.observer_ends[0].send(write_request(Follow(["CA2"], all_calls=True)))
+    assert sender.asked() == Follow(["CA2"], all_calls=True)
+    channel.observer_ends[0].send(b"\xc1")
+    assert sender.asked() is None
