@@ -9,7 +9,7 @@ import msgspec
 from lexbridge.observer.call_state import CallState
 from lexbridge.observer.call_summary import Stream, Summary
 from lexbridge.observer.kept_audio import Track
-from lexbridge.observer.turn_record import OPENS_TURN, Turn, changed_attributes, note
+from lexbridge.observer.turn_record import OPENS_TURN, Turn, changed_attributes, note_event
 from lexbridge.observer.values import text, whole
 from lexbridge.telemetry.facts import Audio, Event
 
@@ -252,7 +252,7 @@ class CallRecord:
             if event.name not in OPENS_TURN or number < 0 or len(self.turns) >= MAX_TURNS:
                 return None
             turn = self.turns[key] = Turn(stream.stream_sid, number, event.at_s)
-        note(turn, event, stream.began_s)
+        note_event(turn, event, stream.began_s)
         if event.name in ("lex-answered", "turn-answered"):
             self._answer(turn, event)
         return turn

@@ -47,7 +47,7 @@ class Turn(msgspec.Struct):
         return self.outcome not in ("joined", "false-alarm", "dropped", "cancelled")
 
 
-def note(turn: Turn, event: Event, stream_began_s: float) -> None:
+def note_event(turn: Turn, event: Event, stream_began_s: float) -> None:
     """Take in an event of the turn. `stream_began_s`: Unix time of the stream's media time 0."""
     if taken := _TAKEN.get(event.name):
         taken(turn, event, stream_began_s)
