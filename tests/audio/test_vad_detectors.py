@@ -341,3 +341,15 @@ def test_a_missing_package_is_named_with_what_installs_it(monkeypatch):
     with pytest.raises(ConfigError, match=r"webrtcvad must be installed: pip install -r requirements-webrtc\.txt"):
         make_settings(VAD="webrtc")
     make_settings(VAD="adaptive")
+
+
+def test_the_hybrid_detector_tells_its_floor_and_its_thresholds(model):
+    detector = HybridDetector(model)
+    assert detector.gauge() == (None, None)
+    for frame in as_heard(noise(3, 100)):
+        detector.is_voiced(frame)
+    quiet = detector.gauge()
+    assert quiet.floor_rms == pytest.approx(100, rel=0.2)
+    assert quiet.threshold_rms > quiet.floor_rms
+    detector._unvoiced_frames = 0  # a voice has begun
+    assert quiet.floor_rms < detector.gauge().threshold_rms < quiet.threshold_rms

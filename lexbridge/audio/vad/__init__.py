@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from lexbridge.audio.vad import adaptive, amplitude, hybrid, silero, webrtc
 from lexbridge.audio.vad.adaptive import AdaptiveDetector
 from lexbridge.audio.vad.amplitude import AmplitudeDetector
-from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions
+from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions, Gauge, Gauged
 from lexbridge.audio.vad.hybrid import HybridDetector
 from lexbridge.audio.vad.silero import SileroDetector, SileroModel
 from lexbridge.audio.vad.webrtc import WebrtcDetector
@@ -21,6 +21,8 @@ __all__ = [
     "Detector",
     "DetectorKind",
     "DetectorOptions",
+    "Gauge",
+    "Gauged",
     "HybridDetector",
     "SileroDetector",
     "SileroModel",

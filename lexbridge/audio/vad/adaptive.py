@@ -1,9 +1,10 @@
 """The adaptive detector: a frame is voiced if it stands out from the line's own noise, however loud that is."""
 
+import math
 from collections.abc import Callable
 
 from lexbridge.audio.pcm import rms
-from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions
+from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions, Gauge
 from lexbridge.audio.vad.noise_floor import NoiseFloor
 
 HOLD_DB = 3.0
@@ -36,6 +37,13 @@ class AdaptiveDetector(Detector):
         self._quiet_frames = 0 if voiced else self._quiet_frames + 1
         self._floor.update(power, voiced)
         return voiced
+
+    def gauge(self) -> Gauge:
+        floor = self._floor.power
+        if math.isinf(floor):  # nothing was heard yet
+            return Gauge(None, None)
+        is_on = self._quiet_frames < _RELEASE_FRAMES
+        return Gauge(math.sqrt(floor * (self._hold if is_on else self._start)), math.sqrt(floor))
 
 
 def _load(options: DetectorOptions) -> Callable[[], Detector]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from lexbridge.audio.pcm import rms
-from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions
+from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions, Gauge
 
 HOLD_SHARE = 0.9
 """Share of the threshold at which a voice that has begun goes on."""
@@ -30,6 +30,10 @@ class AmplitudeDetector(Detector):
         voiced = rms(frame) > (self._hold_threshold if is_on else self._threshold)
         self._quiet_frames = 0 if voiced else self._quiet_frames + 1
         return voiced
+
+    def gauge(self) -> Gauge:
+        is_on = self._quiet_frames < _RELEASE_FRAMES
+        return Gauge(self._hold_threshold if is_on else self._threshold, None)
 
 
 def _load(options: DetectorOptions) -> Callable[[], Detector]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from lexbridge.audio.pcm import encode_mulaw
 
@@ -14,6 +14,24 @@ class Detector(Protocol):
 
     def is_voiced(self, frame: bytes) -> bool:
         """Return whether the next frame (20 ms: 320 bytes of 16-bit little-endian PCM at 8 kHz) holds voice."""
+        ...
+
+
+class Gauge(NamedTuple):
+    """Levels that a detector goes by, as RMS of 16-bit samples. None: it has none, or does not know it yet."""
+
+    threshold_rms: float | None
+    """Level above which the next frame counts as voice, if nothing else speaks against it."""
+    floor_rms: float | None
+    """Level of the line's own noise."""
+
+
+@runtime_checkable
+class Gauged(Protocol):
+    """A detector that goes by levels, and tells them to whoever looks on."""
+
+    def gauge(self) -> Gauge:
+        """Return the levels that hold for the next frame."""
         ...
 
 

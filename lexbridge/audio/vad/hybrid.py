@@ -13,11 +13,12 @@ While the line is at its noise floor, the model sleeps. When it wakes, it hears 
 were set on the development voices of bench/endpointing; docs/endpointing.md shows what they do on other voices.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from lexbridge.audio.pcm import MULAW_FRAME_BYTES, decode_mulaw, rms
-from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions, JudgedAtOnce, Window
+from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions, Gauge, JudgedAtOnce, Window
 from lexbridge.audio.vad.noise_floor import NoiseFloor
 from lexbridge.audio.vad.silero import PACKAGES, REQUIREMENTS, SileroModel, SileroWindows
 
@@ -172,6 +173,15 @@ class HybridDetector(JudgedAtOnce):
             is_settled = self._unvoiced_frames >= _SETTLED_FRAMES
             self._background.learn(self._newest[3] >= IN_BACKGROUND, is_settled)
         return voiced
+
+    def gauge(self) -> Gauge:
+        floor = self._floor.power
+        if math.isinf(floor):  # nothing was heard yet
+            return Gauge(None, None)
+        background = self._background
+        background.set_ratios()
+        ratio = background.stands_out if self._unvoiced_frames > _RELEASE_FRAMES else background.goes_on
+        return Gauge(math.sqrt(floor * self._margin * ratio), math.sqrt(floor))
 
     def _probability(self, judged: float | None) -> float:
         """Return the probability of speech at the end of the newest frame, or 0 while the model sleeps."""

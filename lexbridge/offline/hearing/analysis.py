@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from lexbridge.audio.endpointing import Endpointer, EndpointingRules, EndReason, SpeechEnded, SpeechStarted
+from lexbridge.audio.endpointing import EndpointingRules, EndReason
 from lexbridge.audio.pcm import FRAME_MS, FULL_SCALE, PCM_FRAME_BYTES, encode_mulaw, frame_levels_dbfs
+from lexbridge.audio.replay import FoundUtterance, Replay
 from lexbridge.audio.vad import Detector
 
 Levels = npt.NDArray[np.float64]
@@ -58,39 +59,22 @@ class Heard:
 
 def listen(pcm: bytes, name: str, detector: Detector, rules: EndpointingRules) -> Heard:
     """Run `detector` over `pcm` (16-bit, 8 kHz) as in a call without prompts, in which every question is open."""
-    endpointer = Endpointer(rules)
-    voiced: list[bool] = []
-    spans: list[tuple[int, SpeechEnded | None]] = []
-    started_ms: int | None = None
-    for at in range(0, len(pcm) - PCM_FRAME_BYTES + 1, PCM_FRAME_BYTES):
-        frame = pcm[at : at + PCM_FRAME_BYTES]
-        voiced.append(detector.is_voiced(frame))
-        for event in endpointer.push(encode_mulaw(frame), voiced[-1]):
-            if isinstance(event, SpeechStarted):
-                started_ms = event.at_ms
-            elif isinstance(event, SpeechEnded) and started_ms is not None:
-                spans.append((started_ms, event))
-                started_ms = None
-    if started_ms is not None:
-        spans.append((started_ms, None))
-    return _heard(name, frame_levels_dbfs(pcm), np.array(voiced, dtype=np.bool_), spans, rules.pre_roll_ms)
+    replay = Replay(detector, rules)
+    starts = range(0, len(pcm) - PCM_FRAME_BYTES + 1, PCM_FRAME_BYTES)
+    voiced = [replay.push(encode_mulaw(pcm[start : start + PCM_FRAME_BYTES])) for start in starts]
+    levels, flags = frame_levels_dbfs(pcm), np.array(voiced, dtype=np.bool_)
+    return _heard(name, levels, flags, replay.utterances(), rules.pre_roll_ms)
 
 
-def _heard(
-    name: str, levels: Levels, voiced: Flags, spans: Sequence[tuple[int, SpeechEnded | None]], before_ms: int
-) -> Heard:
+def _heard(name: str, levels: Levels, voiced: Flags, spans: Sequence[FoundUtterance], before_ms: int) -> Heard:
     """`before_ms`: what comes so soon before an utterance may be its beginning, and is no noise."""
-    length_ms = len(levels) * FRAME_MS
     outside = np.ones(len(levels), dtype=np.bool_)
-    for started_ms, ended in spans:
-        outside[max(0, started_ms - before_ms) // FRAME_MS : (ended.at_ms if ended else length_ms) // FRAME_MS] = False
     utterances = []
-    for started_ms, ended in spans:
-        ended_ms = ended.at_ms if ended else length_ms
-        inside = slice(started_ms // FRAME_MS, ended_ms // FRAME_MS)
+    for one in spans:
+        outside[max(0, one.started_ms - before_ms) // FRAME_MS : one.ended_ms // FRAME_MS] = False
+        inside = slice(one.started_ms // FRAME_MS, one.ended_ms // FRAME_MS)
         level_dbov = float(10 * np.log10(np.mean(10 ** (levels[inside][voiced[inside]] / 10))))
-        silent_ms, reason = (ended.silent_ms, ended.reason) if ended else (0, None)
-        utterances.append(Utterance(started_ms, ended_ms, silent_ms, reason, level_dbov))
+        utterances.append(Utterance(one.started_ms, one.ended_ms, one.silent_ms, one.reason, level_dbov))
     return Heard(name, levels, voiced, tuple(utterances), levels[outside])
 
 
