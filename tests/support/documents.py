@@ -11,6 +11,7 @@ from lexbridge.call.attributes import ATTRIBUTES
 from lexbridge.call.conditions import CONDITIONS
 from lexbridge.call.states import CALL_MOVES, TURN_MOVES
 from lexbridge.config.describe import example_env_file, settings_tables
+from tests.support.event_tables import event_tables
 from tests.support.packages import ROOT, drawing, table
 
 
@@ -43,6 +44,7 @@ BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("docs/performance.md", "load"): lambda: markdown(read_document(ROOT / "docs")),
     ("docs/performance.md", "pieces"): lambda: pieces_markdown(ROOT / "docs"),
     ("docs/call.md", "conditions"): conditions_table,
+    ("docs/events.md", "event fields"): event_tables,
     ("docs/architecture.md", "packages"): drawing,
     ("docs/architecture.md", "imports"): table,
 }

@@ -1,0 +1,139 @@
+"""All calls that are under way, as their facts tell them: when each started, each turn of theirs, and when each ended.
+
+A process that serves one stream of a call often cannot know whether the call goes on over another. So a call that was
+left counts as ended only when nothing has followed for a while.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lexbridge.observer.call_facts import CallFacts
+from lexbridge.observer.call_parts import CallTurn
+from lexbridge.telemetry.facts import Event
+
+ENDED_S = 2.0
+"""Time from the line that a call has ended to its end here, in seconds, because other processes may yet tell more."""
+
+LEFT_S = 90.0
+"""Time for which a call may be without a stream, in seconds, because a document may take a minute to run out."""
+
+FORGOTTEN_S = 4 * 3600 + 600.0
+"""Time without any fact after which a call is over, in seconds, because Twilio ends each after four hours."""
+
+MAX_CALLS = 20_000
+"""The most calls that are kept, because a call takes some kilobytes; beyond it the oldest is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """A call has its first stream."""
+
+    call: CallFacts
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOver:
+    """A turn's reply is heard, or never will be. `number` counts the turns of the whole call, from 1."""
+
+    call: CallFacts
+    turn: CallTurn
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """A call is over: nothing more comes of it."""
+
+    call: CallFacts
+
+
+Told = CallStarted | TurnOver | CallEnded
+
+
+@dataclass(slots=True, eq=False)
+class _Watched:
+    facts: CallFacts
+    last_s: float
+    due_s: float
+    """The time at which the call is over if nothing more comes."""
+    is_started: bool = False
+
+
+class WatchedCalls:
+    """The calls under way. `take` the facts, and `tick` about once a second. Times are Unix times, seconds."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, _Watched] = {}
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def take(self, event: Event) -> Iterator[Told]:
+        """Take in an event, and yield what it tells. The whole result has to be read."""
+        if event.name == "worker-ended":
+            yield from self._worker_ended(event)
+        elif event.call_sid and (call := self._watched(event)) is not None:
+            yield from self._take(call, event)
+
+    def tick(self, now_s: float) -> Iterator[Told]:
+        """Yield the calls that are over because time has passed."""
+        for call in [one for one in self._calls.values() if one.due_s <= now_s]:
+            yield from self._end(call, now_s)
+
+    def end_all(self, now_s: float) -> Iterator[Told]:
+        """Yield all calls as ended that have no live stream, because this process ends. The others may go on."""
+        for call in [one for one in self._calls.values() if not one.facts.has_live_stream]:
+            yield from self._end(call, now_s)
+
+    def _watched(self, event: Event) -> _Watched | None:
+        """Return the call of an event, or None for the late lines of one that is not, or no longer, watched."""
+        call = self._calls.get(event.call_sid)
+        if call is None and (event.name in ("call-answered", "call-described") or event.media_ms >= 0):
+            if len(self._calls) >= MAX_CALLS:
+                del self._calls[next(iter(self._calls))]
+            call = _Watched(CallFacts(event.call_sid, event.at_s), event.at_s, event.at_s + LEFT_S)
+            self._calls[event.call_sid] = call
+        return call
+
+    def _take(self, call: _Watched, event: Event) -> Iterator[Told]:
+        call.last_s = event.at_s
+        turns = call.facts.take(event)
+        if call.facts.mode is not None:
+            yield from self._start(call)
+        yield from self._turns_over(call, turns)
+        call.due_s = self._due_s(call)
+
+    def _worker_ended(self, event: Event) -> Iterator[Told]:
+        for call in self._calls.values():
+            yield from self._turns_over(call, call.facts.worker_ended(event.fields["pid"], event.at_s))
+            call.due_s = self._due_s(call)
+
+    def _start(self, call: _Watched) -> Iterator[Told]:
+        if not call.is_started:
+            call.is_started = True
+            yield CallStarted(call.facts)
+
+    def _turns_over(self, call: _Watched, turns: list[CallTurn]) -> Iterator[Told]:
+        if turns:
+            yield from self._start(call)
+        first = call.facts.turns_over - len(turns) + 1
+        for number, turn in enumerate(turns, first):
+            yield TurnOver(call.facts, turn, number)
+            call.facts.turns.pop((turn.stream_sid, turn.turn), None)
+
+    def _due_s(self, call: _Watched) -> float:
+        facts = call.facts
+        if facts.has_live_stream:
+            return call.last_s + FORGOTTEN_S
+        if facts.is_over and facts.ended_s is not None:
+            return facts.ended_s + ENDED_S
+        return call.last_s + LEFT_S
+
+    def _end(self, call: _Watched, now_s: float) -> Iterator[Told]:
+        del self._calls[call.facts.call_sid]
+        facts = call.facts
+        if facts.ended_s is None:
+            facts.ended_s = now_s
+            facts.why = "nothing more was heard of it" if facts.streams else "no stream"
+        yield from self._start(call)
+        yield CallEnded(facts)

@@ -1,0 +1,249 @@
+"""The account of a call from its facts, over several streams and workers."""
+
+from typing import Any
+
+from lexbridge.observer.call_facts import MAX_SLOTS, CallFacts
+from lexbridge.observer.call_parts import CallTurn
+from lexbridge.observer.watched_calls import (
+    ENDED_S,
+    FORGOTTEN_S,
+    LEFT_S,
+    MAX_CALLS,
+    CallEnded,
+    CallStarted,
+    Told,
+    TurnOver,
+    WatchedCalls,
+)
+from lexbridge.telemetry.facts import Event
+from tests.support.facts_of_calls import BEGAN_S, OTHER_PID, PID, CallOfFacts, bad_call, usual_call
+
+
+def watched(call: CallOfFacts, calls: WatchedCalls | None = None) -> list[Told]:
+    """Return what the events of a call tell."""
+    calls = calls if calls is not None else WatchedCalls()
+    events = [fact for fact in call.facts if isinstance(fact, Event)]
+    return [told for event in events for told in calls.take(event)]
+
+
+def read(call: CallOfFacts) -> tuple[CallFacts, list[CallTurn]]:
+    """Return what is known of a call, and its turns that are over."""
+    facts, turns = CallFacts(call.call_sid, BEGAN_S), []
+    for event in call.facts:
+        if isinstance(event, Event) and event.name == "worker-ended":
+            turns += facts.worker_ended(event.fields["pid"], event.at_s)
+        elif isinstance(event, Event):
+            turns += facts.take(event)
+    return facts, turns
+
+
+def test_a_call_is_started_has_turns_and_ends_when_it_says_so() -> None:
+    calls, call = WatchedCalls(), usual_call()
+    told = watched(call, calls)
+    assert [type(one) for one in told] == [CallStarted, TurnOver, TurnOver]
+    assert [one.number for one in told if isinstance(one, TurnOver)] == [1, 2]
+    assert list(calls.tick(call.now_s + ENDED_S - 0.1)) == []
+    (end,) = calls.tick(call.now_s + ENDED_S)
+    assert isinstance(end, CallEnded)
+    facts = end.call
+    assert (facts.caller, facts.mode, facts.ended_by, facts.turns_over) == ("+4*********71", "call-update", "caller", 2)
+    assert facts.ended_s == call.now_s
+    assert facts.intents["OrderFlowers"].slots == {"FlowerType": "tulips", "Pin": "4711"}
+    assert len(calls) == 0
+    assert facts.turns == {}
+
+
+def test_a_turn_has_its_figures_and_times() -> None:
+    facts, (turn, _) = read(usual_call())
+    assert (turn.by, turn.outcome, turn.end_ms, turn.lex_ms, turn.reply_ms) == ("voice", "answered", 700, 300, 1040)
+    assert (turn.transcript, turn.messages) == ("tulips for Mrs Bramble please", ["what flowers else, geheimnis?"])
+    assert (turn.update, turn.twiml) == (1, "<Response>geheimnis</Response>")
+    assert turn.raw == {"inputTranscript": "raw-secret"}
+    assert turn.said_s is not None
+    assert turn.heard_s == turn.said_s + 0.34
+    assert turn.attributes_changed == {"customer": "Mrs Bramble"}
+    assert (facts.worst_reply_ms, facts.worst_lex_ms) == (1040, 300)
+
+
+def test_a_slow_lex_a_lost_worker_and_a_429_are_told() -> None:
+    calls, call = WatchedCalls(), bad_call()
+    slow, lost, refused = (one.turn for one in watched(call, calls) if isinstance(one, TurnOver))
+    assert (slow.lex_ms, slow.filler, slow.worker_pid, slow.faults) == (3100, True, PID, {})
+    assert (lost.outcome, lost.worker_pid) == ("lost", PID)
+    assert (refused.worker_pid, refused.update_ms) == (OTHER_PID, 400)
+    (fault,) = refused.faults.values()
+    assert (fault.kind, fault.count, fault.error) == ("call-update-failed", 1, "Twilio answered 429, code 20429")
+    (end,) = calls.tick(call.now_s + LEFT_S)
+    assert sorted(end.call.faults) == ["call-update-failed", "worker-ended"]
+    assert [(one.worker_pid, one.how) for one in end.call.streams.values()] == [
+        (PID, "worker-ended"),
+        (OTHER_PID, "stopped by Twilio"),
+    ]
+    assert [one.resumed for one in end.call.streams.values()] == [None, "lost"]
+    assert (end.call.ended_by, end.call.why) == ("caller", "stopped by Twilio")
+
+
+def test_a_call_whose_worker_was_killed_may_end_so() -> None:
+    call, calls = CallOfFacts(), WatchedCalls()
+    call.is_answered()
+    call.loses_worker()
+    watched(call, calls)
+    assert list(calls.tick(call.now_s + LEFT_S - 1)) == []
+    (end,) = calls.tick(call.now_s + LEFT_S)
+    assert (end.call.ended_by, end.call.why, end.call.ended_s) == (None, "worker-ended", call.now_s)
+
+
+def test_another_workers_end_changes_nothing() -> None:
+    call = CallOfFacts()
+    call.is_answered()
+    facts, _ = read(call)
+    assert facts.worker_ended(OTHER_PID, call.now_s) == []
+    assert facts.has_live_stream
+    assert facts.faults == {}
+
+
+def test_a_call_that_moves_has_not_ended() -> None:
+    call, calls = CallOfFacts(), WatchedCalls()
+    call.is_answered()
+    call.tells("call-left", why="handed over")
+    call.now_s += 5
+    call.begins("MZ" + "02" * 16, resumed="handed-over")
+    told = watched(call, calls)
+    assert len(told) == 1
+    assert list(calls.tick(call.now_s + LEFT_S + 1)) == []
+
+
+def test_the_older_of_two_streams_does_not_end_the_call() -> None:
+    call = CallOfFacts()
+    call.is_answered()
+    first = call.stream_sid
+    call.begins("MZ" + "02" * 16)
+    call.stream_sid = first
+    call.tells("call-left", why="taken over")
+    facts, _ = read(call)
+    assert facts.ended_s is None
+    assert facts.has_live_stream
+
+
+def test_a_call_without_a_stream_is_told_as_that() -> None:
+    call, calls = CallOfFacts(), WatchedCalls()
+    call.stream_sid = ""
+    call.tells("call-answered")
+    assert watched(call, calls) == []
+    started, ended = calls.tick(call.now_s + LEFT_S)
+    assert isinstance(started, CallStarted)
+    assert isinstance(ended, CallEnded)
+    assert ended.call.why == "no stream"
+
+
+def test_a_call_of_which_nothing_is_heard_for_hours_is_over() -> None:
+    call, calls = CallOfFacts(), WatchedCalls()
+    call.is_answered()
+    watched(call, calls)
+    assert list(calls.tick(call.now_s + FORGOTTEN_S - 1)) == []
+    (end,) = calls.tick(call.now_s + FORGOTTEN_S)
+    assert end.call.why == "nothing more was heard of it"
+
+
+def test_late_lines_of_a_call_that_is_over_begin_none() -> None:
+    calls = WatchedCalls()
+    assert list(calls.take(Event(BEGAN_S, "CA1", "MZ1", -1, "debug", "stream-status", {"what": "stopped"}))) == []
+    assert list(calls.take(Event(BEGAN_S, "", "", -1, "info", "serving", {}))) == []
+    assert len(calls) == 0
+
+
+def test_a_call_is_told_though_its_beginning_was_missed() -> None:
+    """The observer process was replaced in the middle of a call."""
+    call, calls = CallOfFacts(), WatchedCalls()
+    call.has_turn(3)
+    assert [type(one) for one in watched(call, calls)] == [CallStarted, TurnOver]
+
+
+def test_the_oldest_call_is_given_up_when_there_are_too_many() -> None:
+    calls = WatchedCalls()
+    for number in range(MAX_CALLS + 1):
+        list(calls.take(Event(BEGAN_S, f"CA{number}", "", -1, "info", "call-answered", {})))
+    assert len(calls) == MAX_CALLS
+
+
+def test_calls_without_a_stream_are_ended_with_the_process() -> None:
+    calls, live = WatchedCalls(), CallOfFacts(call_sid="CA" + "0" * 32)
+    live.is_answered()
+    watched(live, calls)
+    watched(usual_call(), calls)
+    (end,) = calls.end_all(BEGAN_S + 100)
+    assert end.call.ended_by == "caller"
+    assert len(calls) == 1
+
+
+def test_keys_and_the_welcome_are_turns_of_their_kind() -> None:
+    call = CallOfFacts()
+    call.is_answered()
+    call.tells("lex-asked", turn=0, how="welcome")
+    call.tells("turn-latency", turn=0, outcome="answered", end_ms=None, lex_ms=200, reply_ms=250)
+    call.tells("keys-complete", turn=1, keys=4, silent_ms=900)
+    call.tells("lex-asked", {"keys": "4711"}, turn=1, how="keys")
+    call.tells("turn-latency", turn=1, outcome="answered", end_ms=900, lex_ms=200, reply_ms=1200)
+    call.tells("lex-asked", turn=2, how="speech")
+    call.tells("prompt-audible", turn=-1, in_ms=20, is_filler=False)
+    facts, (welcome, keys) = read(call)
+    assert (welcome.by, welcome.heard_s) == ("welcome", BEGAN_S + 0.1 + 0.25)
+    assert (keys.by, keys.keys, keys.ended_ms) == ("keys", "4711", None)
+    assert len(facts.turns) == 2
+
+
+def test_a_dropped_utterance_is_no_turn() -> None:
+    call = CallOfFacts()
+    call.is_answered()
+    call.asks(1)
+    call.tells("utterance-dropped", level="warning", turn=1, why="the call is over")
+    call.tells("utterance-opened", turn=2, started_ms=0)
+    call.hangs_up()
+    facts, turns = read(call)
+    assert turns == []
+    assert facts.turns_over == 0
+    assert facts.faults["utterance-dropped"].error == "the call is over"
+
+
+def test_a_turn_that_was_not_heard_has_no_time_of_it() -> None:
+    call = CallOfFacts()
+    call.is_answered()
+    call.asks(1)
+    call.tells("turn-latency", turn=1, outcome="joined", end_ms=700, lex_ms=None, reply_ms=None)
+    facts, (turn,) = read(call)
+    assert (turn.outcome, turn.heard_s) == ("joined", None)
+    assert (facts.worst_reply_ms, facts.worst_lex_ms) == (None, None)
+
+
+def test_what_lex_repeats_is_bounded_and_told_as_a_change() -> None:
+    call = CallOfFacts()
+    call.is_answered()
+    many: dict[str, Any] = {f"slot{number}": "x" for number in range(MAX_SLOTS + 1)}
+    for turn, attributes in ((1, {"a": "1", "b": "2"}), (2, {"b": "3"})):
+        words = {"slots": many, "session_attributes": attributes}
+        call.tells("lex-answered", words, turn=turn, intent="OrderFlowers")
+        call.tells("turn-latency", turn=turn, outcome="answered")
+    _, (first, second) = read(call)
+    assert len(first.slots) == MAX_SLOTS
+    assert second.attributes_changed == {"a": None, "b": "3"}
+
+
+def test_counts_and_ends_by_webhooks() -> None:
+    call = CallOfFacts()
+    call.is_answered()
+    for name in ("barged-in", "no-input", "no-input"):
+        call.tells(name)
+    call.tells("call-left", why="stopped by Twilio")
+    call.stream_sid = ""
+    call.tells("silent-caller-left")
+    facts, _ = read(call)
+    assert (facts.counts["barge_ins"], facts.counts["no_inputs"]) == (1, 2)
+    assert (facts.ended_by, facts.why, facts.is_over) == ("lexbridge", "silent-caller-left", True)
+
+
+def test_lines_about_streams_that_are_not_known_change_no_stream() -> None:
+    facts = CallFacts("CA1", BEGAN_S)
+    for name in ("stream-status", "call-left", "utterance-opened"):
+        facts.take(Event(BEGAN_S, "CA1", "MZ1", -1, "error", name, {"error": "31921", "turn": 1}))
+    assert facts.streams == {}
+    assert facts.faults["stream-status"].count == 1

@@ -1,0 +1,90 @@
+"""The bodies of posted events: their fields, and no words without EVENTS_WORDS."""
+
+import json
+from typing import Any
+
+import pytest
+
+from lexbridge.observer.event_bodies import FIELDS, body_of, event_id
+from lexbridge.observer.watched_calls import LEFT_S, WatchedCalls
+from lexbridge.telemetry.facts import Event
+from tests.support.facts_of_calls import BEGAN_S, CallOfFacts, bad_call, holds_secret, usual_call
+
+WITH_WORDS = "with words: "
+
+
+def bodies(call: CallOfFacts, has_words: bool = False) -> list[dict[str, Any]]:
+    """Return the bodies of a call's events, as a receiver reads them."""
+    calls = WatchedCalls()
+    told = [one for fact in call.facts if isinstance(fact, Event) for one in calls.take(fact)]
+    told += calls.tick(call.now_s + LEFT_S)
+    return [json.loads(json.dumps(body_of(one, has_words))) for one in told]
+
+
+def test_a_call_is_told_by_its_start_its_turns_and_its_end() -> None:
+    started, first, second, ended = bodies(usual_call())
+    assert started["type"] == "call.started"
+    assert started["data"] == {
+        "call_sid": "CA" + "b15e" * 8,
+        "caller": "+4*********71",
+        "called": "+1*********55",
+        "mode": "call-update",
+        "began_at": "2023-11-14T22:13:20.000Z",
+    }
+    assert (first["type"], first["data"]["number"], second["data"]["number"]) == ("turn", 1, 2)
+    assert first["data"]["reply_ms"] == 1040
+    assert first["data"]["slots"] == ["FlowerType", "Pin"]
+    data = ended["data"]
+    assert (ended["type"], ended["timestamp"]) == ("call.ended", data["ended_at"])
+    assert (data["ended_by"], data["turns"], data["duration_s"]) == ("caller", 2, 12.2)
+    assert data["intents"] == [{"name": "OrderFlowers", "dialog_state": "ElicitSlot", "slots": ["FlowerType", "Pin"]}]
+
+
+@pytest.mark.parametrize("has_words", [False, True])
+def test_events_have_the_fields_that_are_described(has_words: bool) -> None:
+    for body in bodies(bad_call(), has_words):
+        fields = FIELDS[body["type"]]
+        described = [name for name, told in fields.items() if has_words or not told.startswith(WITH_WORDS)]
+        assert list(body["data"]) == described
+
+
+@pytest.mark.parametrize("call", [usual_call(), bad_call()])
+def test_no_event_without_words_holds_one(call: CallOfFacts) -> None:
+    assert list(holds_secret(json.dumps(bodies(call)))) == []
+
+
+def test_events_with_words_hold_what_was_said() -> None:
+    _, turn, _, ended = bodies(usual_call(), has_words=True)
+    assert turn["data"]["transcript"] == "tulips for Mrs Bramble please"
+    assert turn["data"]["messages"] == ["what flowers else, geheimnis?"]
+    assert turn["data"]["slots"] == {"FlowerType": "tulips", "PickupDate": None, "Pin": "4711"}
+    assert ended["data"]["intents"][0]["slots"] == {"FlowerType": "tulips", "Pin": "4711"}
+    assert "raw-secret" not in json.dumps([turn, ended])
+
+
+def test_three_faults_are_found_from_the_events_alone() -> None:
+    """An operator who was not told finds a slow Lex, a killed worker, and a 429 of Twilio's REST API."""
+    _, slow, lost, refused, ended = (body["data"] for body in bodies(bad_call()))
+    assert (slow["lex_ms"], slow["filler"], slow["faults"]) == (3100, True, [])
+    assert lost["outcome"] == "lost"
+    assert refused["faults"] == [{"kind": "call-update-failed", "count": 1, "error": "Twilio answered 429, code 20429"}]
+    assert ended["worst_lex_ms"] == 3100
+    assert [(stream["worker_pid"], stream["resumed"], stream["how"]) for stream in ended["streams"]] == [
+        (4001, None, "worker-ended"),
+        (4002, "lost", "stopped by Twilio"),
+    ]
+    assert {fault["kind"] for fault in ended["faults"]} == {"worker-ended", "call-update-failed"}
+
+
+def test_an_event_keeps_its_id_and_others_have_another() -> None:
+    ids = [event_id(body) for body in bodies(bad_call())]
+    assert ids == [event_id(body) for body in bodies(bad_call(), has_words=True)]
+    assert len(set(ids)) == 5
+
+
+def test_a_call_without_a_stream_has_an_end() -> None:
+    calls = WatchedCalls()
+    list(calls.take(Event(BEGAN_S, "CA1", "", -1, "info", "call-answered", {})))
+    started, ended = (body_of(told, False)["data"] for told in calls.tick(BEGAN_S + LEFT_S))
+    assert started["mode"] is None
+    assert (ended["why"], ended["streams"]) == ("no stream", [])
