@@ -4,6 +4,7 @@ It tells what Lex was asked and what it answered, documents, keys and marks, all
 may show them. It tells audio only while the observer follows the call.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,7 +53,7 @@ class CallTap:
         """Begin to tell of the stream that has started."""
         self.call_sid, self._stream_sid = started.call_sid, started.stream_sid
         self._teller.add_stream(self)
-        self._tell("stream-described", {"mode": mode})
+        self._tell("stream-described", {"mode": mode, "pid": os.getpid()})
 
     def stream_ended(self) -> None:
         """Tell no more of the stream, which has ended."""

@@ -86,7 +86,7 @@ class CallBook:
         if fact.at_s - self._settled_s >= 1:  # once a second is enough for what takes many seconds
             self.settle(fact.at_s)
 
-    def close(self) -> None:
+    def close(self, deadline_s: float) -> None:
         """Do nothing: the book ends with its process."""
 
     def settle(self, now_s: float) -> None:

@@ -74,7 +74,7 @@ class CallRecord:
         stream = self._stream(event)
         self.state.take(event, stream is not None)
         self._count(event)
-        if event.name == "stream-described":
+        if event.name in ("call-described", "stream-described"):
             self._describe(event, stream)
         if stream is not None and event.name in ("stream-ended", "call-left", "call-ended") and stream.ended_s is None:
             stream.ended_s = event.at_s

@@ -34,7 +34,7 @@ _SPEAKS: Mapping[str, str | None] = {
     "utterance-dropped": None,
     "false-alarm": None,
     "mark-returned": None,
-    "update-taken": "bot",
+    "call-updated": "bot",
     "prompt-audible": "bot",
 }
 """Who speaks, or works, after an event."""
@@ -137,7 +137,7 @@ class CallState:
         if event.name not in _SPEAKS:
             return
         self._speaking, self._bot_until_s = _SPEAKS[event.name], None
-        if event.name == "update-taken":
+        if event.name == "call-updated":
             words_s = self._characters * SPOKEN_CHARACTER_S if self._characters else UNKNOWN_WORDS_S
             self._bot_until_s = event.at_s + words_s
 

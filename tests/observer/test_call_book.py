@@ -126,7 +126,7 @@ def test_who_speaks_is_told_as_it_changes() -> None:
 def test_a_document_is_spoken_as_long_as_its_words_take() -> None:
     call = ToldCall().begin()
     call.tell("lex-answered", "debug", {"messages": ["x" * 100]}, turn=1)
-    call.tell("update-taken", number=1)
+    call.tell("call-updated", number=1)
     record = call.book.find("CA1")
     assert record is not None
     assert [record.summary(call.now_s + late_s).speaking for late_s in (6, 7)] == ["bot", None]
@@ -260,7 +260,7 @@ def test_no_call_is_taken_beside_as_many_live_ones_as_fit() -> None:
     for number in range(4):
         ToldCall(book, f"CA{number}", f"MZ{number}").begin()
     assert list(book.records) == ["CA0", "CA1"]
-    assert book.counts()["dropped_events"] == 4
+    assert book.counts()["dropped_events"] == 6
 
 
 def test_events_of_ended_calls_make_room_first() -> None:
@@ -273,7 +273,7 @@ def test_events_of_ended_calls_make_room_first() -> None:
     assert record is not None
     assert list(book.records) == ["CA1"]
     assert 2800 < record.event_bytes <= 3000
-    assert book.counts()["dropped_events"] == record.dropped_events == 102 - len(record.events)
+    assert book.counts()["dropped_events"] == record.dropped_events == 103 - len(record.events)
 
 
 def test_audio_of_ended_calls_goes_first_then_new_audio() -> None:
@@ -295,7 +295,7 @@ def test_a_single_call_is_bounded() -> None:
     for number in range(MAX_EVENTS + 10):
         call.tell("mark-sent", "debug", name=str(number))
     assert len(call.view["events"]) == MAX_EVENTS
-    assert summary(call).dropped_events == 12
+    assert summary(call).dropped_events == 13
     for number in range(MAX_STREAMS + 10):
         call.stream_sid = f"MZ{number}"
         call.tell("stream-started")
@@ -350,7 +350,7 @@ def test_a_watcher_is_told_of_each_change() -> None:
     call.book.watch(told)
     call.begin()
     call.tell("utterance-opened", turn=1, started_ms=0)
-    assert told.events == [("CA1", None), ("CA1", None), ("CA1", 1)]
+    assert told.events == [("CA1", None), ("CA1", None), ("CA1", None), ("CA1", 1)]
     call.book.take(Event(BEGAN_S + 3, "", "", -1, "error", "worker-ended", {"pid": 4711, "slot": 0}))
     assert told.changed == ["CA1"]
 

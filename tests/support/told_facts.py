@@ -13,6 +13,9 @@ LOUD_FRAME = bytes([0x8F, 0x0F]) * 80
 WORKER_PID = 4711
 
 
+NUMBERS = {"caller": "+1 ... 12", "called": "+1 ... 99"}
+
+
 class ToldCall:
     """A call that tells its facts to a book. `at` is the time of the next fact, seconds after BEGAN_S."""
 
@@ -39,7 +42,8 @@ class ToldCall:
     def begin(self, mode: str = "call-update", pid: int = WORKER_PID) -> "ToldCall":
         """Tell that the stream has started."""
         self.tell("stream-started")
-        self.tell("stream-described", "debug", mode=mode, caller="+1 ... 12", called="+1 ... 99", pid=pid)
+        self.tell("stream-described", "debug", mode=mode, pid=pid)
+        self.book.take(Event(self.now_s, self.call_sid, "", -1, "debug", "call-described", dict(NUMBERS)))
         return self
 
     def turn(self, number: int = 1, reply_ms: int | None = 900, **words: Any) -> None:
@@ -54,7 +58,7 @@ class ToldCall:
         self.tell("lex-answered", "debug", {**said, **words}, turn=number, **answer)
         self.tell("update-made", "debug", {"twiml": "<Say>When?</Say>"}, number=number)
         self.at += 0.5
-        self.tell("update-taken", "debug", number=number)
+        self.tell("call-updated", "debug", number=number)
         times = {"end_ms": 700, "lex_ms": 500, "update_ms": 40, "reply_ms": reply_ms}
         self.tell("turn-latency", turn=number, outcome="answered", filler=False, **times)
 
