@@ -1,5 +1,6 @@
 """A call's requests to Lex, each on a greenlet of its own that also reads the answer."""
 
+import time
 from collections.abc import Callable, Sequence
 
 import gevent
@@ -101,11 +102,13 @@ class LexRequests:
             log.exception("lex-request-broken")
             self._post(LexFailed(turn, LexUnavailable(type(error).__name__)))
         else:
+            answered_s = time.monotonic()
             _log_what_is_left_out(response.reply, log)
             if response.speech is None:
                 self._post(LexReplied(turn, response.reply, speaks=False))
             else:
                 self._post_spoken_reply(turn, response.reply, response.speech, log)
+            _log_times(request.utterance.ended_s, answered_s, log)
 
     def _post_spoken_reply(self, turn: int, reply: Reply, speech: Speech, log: Log) -> None:
         """Post Lex's reply, and its voice while it arrives."""
@@ -182,6 +185,16 @@ def _make_request(action: OpenUtterance | SendKeys | BeginDialog) -> LexRequest:
             return LexRequest(*head, Utterance(action.keys))
         case BeginDialog():
             return LexRequest(*head, Utterance(""), action.intent)
+
+
+def _log_times(said_s: float, answered_s: float, log: Log) -> None:
+    """Log how long Lex took from `said_s`, the end of the utterance, to the head of its answer and to its end, now.
+
+    Both are 0 if Lex has answered before the caller had finished.
+    """
+    now_s = time.monotonic()
+    first_byte_ms, total_ms = (max(0, round((at_s - min(said_s, now_s)) * 1000)) for at_s in (answered_s, now_s))
+    log.write("debug", "lex-timed", {"first_byte_ms": first_byte_ms, "total_ms": total_ms})
 
 
 def _log_what_is_left_out(reply: Reply, log: Log) -> None:

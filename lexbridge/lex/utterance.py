@@ -5,6 +5,8 @@ unsigned payload, to both generations of Lex: `UtteranceStream` is such an objec
 (`UtteranceAudio`), which keeps all of it, so that a second request can send it again.
 """
 
+import math
+import time
 from collections.abc import Callable
 
 from gevent.event import Event
@@ -24,6 +26,8 @@ class Utterance:
         """`content`: the audio of the turn, which grows until `close`; or keys."""
         self._content: UtteranceAudio | bytes = content.encode() if isinstance(content, str) else content
         self._is_complete = isinstance(content, str)
+        self.ended_s = time.monotonic() if self._is_complete else math.inf
+        """When the utterance became complete, in monotonic seconds; infinite before."""
         self.content_type = TEXT if self._is_complete else SPEECH
         self._more = Event()
         self._on_close: Callable[[], object] = _do_nothing
@@ -35,6 +39,7 @@ class Utterance:
     def close(self) -> None:
         """Mark the utterance as complete. Readers get what is left."""
         self._is_complete = True
+        self.ended_s = time.monotonic()
         self._more.set()
         self._on_close()
 

@@ -86,3 +86,11 @@ def test_an_unusable_session_is_a_failed_fetch(monkeypatch: pytest.MonkeyPatch, 
     told = told_of(whole("HTTP/1.1 200 OK\nContent-Type: application/json\n", b"{}"), monkeypatch, recalls=True)
     assert told == SessionFetchFailed()
     assert [line["event"] for line in warnings(logged)] == ["session-not-recalled"]
+
+
+def test_the_time_of_an_answer_is_told_for_those_who_measure(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    """The head of an answer and its end are timed from the end of the utterance, in a line that is seldom written."""
+    told_of(whole(odd_head(MESSAGES)), monkeypatch)
+    (line,) = [line for line in logged() if line["event"] == "lex-timed"]
+    assert (line["level"], line["turn"]) == ("debug", 1)
+    assert 0 <= line["first_byte_ms"] <= line["total_ms"] < PATIENCE_S * 1000

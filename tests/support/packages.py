@@ -83,6 +83,9 @@ PURE = [
     "net/http_request.py",
     "net/read_schedule.py",
     "net/token_bucket.py",
+    "telemetry/error_kinds.py",
+    "telemetry/line_counts.py",
+    "telemetry/metric_table.py",
 ]
 """Files and folders of lexbridge that do no I/O and read no clock. Their own tests reach every branch of them."""
 

@@ -1,0 +1,222 @@
+"""The metrics of the service: what `/metrics` shows, with names, labels and buckets.
+
+Names follow Prometheus' rules: base units (seconds, bytes), and `_total` for what only grows. The values of labels come
+from small closed sets of the code. No label holds a CallSid, a telephone number, or a word that was said.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+PREFIX = "lexbridge_"
+
+
+class Kind(StrEnum):
+    """The type of a metric, as Prometheus names it."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric.
+
+    `name`: without PREFIX. `labels`: their names. `known`: values of the labels that are shown from the start, as 0:
+    Prometheus sees the first event only as a step from 0 to 1. `buckets`: upper bounds, in seconds.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    known: tuple[tuple[str, ...], ...] = ()
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def full_name(self) -> str:
+        """The name as `/metrics` shows it."""
+        return PREFIX + self.name
+
+
+ENDPOINTING_BUCKETS_S = 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0
+"""Silence that ends an utterance, in seconds: close to each other from 0.4 to 1, because HANGOVER_MS is mostly there.
+
+The longest hangover is 5 s."""
+
+LEX_BUCKETS_S = 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0, 15.0, 30.0
+"""The time of an answer of Lex, in seconds.
+
+A bot without a Lambda function takes 0.2 to 0.5 s. LEX_TIMEOUT_S is 5 by default, and 15 for slow bots."""
+
+REPLY_BUCKETS_S = 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5, 10.0, 15.0, 30.0
+"""The time that a caller waits, in seconds.
+
+After 1 s a pause feels long, after 2 s the filler comes, and after 4 s people ask "Hello?" or hang up: those bounds are
+buckets of their own, so that shares of callers can be counted exactly."""
+
+UPDATE_BUCKETS_S = 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0
+"""The time of a call update, in seconds: 0.1 to 0.3 s over the internet, and some seconds when one is sent again."""
+
+ERROR_KINDS = (
+    "timeout",
+    "throttled",
+    "server-error",
+    "dependency",
+    "connection",
+    "unreadable",
+    "rejected",
+    "forbidden",
+    "not-asked",
+    "other",
+)
+"""The kinds of failed requests to Lex and Twilio. docs/metrics.md says what each means."""
+
+_MODES = (("call-update",), ("stream",))
+
+
+def _counter(
+    name: str, text: str, labels: tuple[str, ...] = (), known: tuple[tuple[str, ...] | str, ...] = ()
+) -> Metric:
+    pairs = tuple((one,) if isinstance(one, str) else one for one in known)
+    return Metric(name, Kind.COUNTER, text, labels, pairs)
+
+
+def _gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Metric:
+    return Metric(name, Kind.GAUGE, text, labels)
+
+
+def _times(name: str, text: str, buckets: tuple[float, ...]) -> Metric:
+    return Metric(name, Kind.HISTOGRAM, text, ("reply_mode",), buckets=buckets)
+
+
+CALLS = (
+    _gauge(
+        "calls_live", "Calls that are live now. A call whose worker was killed is not, until another worker has it."
+    ),
+    _counter("calls_answered_total", "New calls that were told to open a media stream."),
+    _counter("calls_started_total", "New calls whose media stream has started."),
+    _counter(
+        "calls_resumed_total",
+        "Streams that go on with a call that had one before.",
+        ("how",),
+        ("lost", "handed-over", "keyed"),
+    ),
+    _counter(
+        "calls_ended_total",
+        "Calls that have ended, by who ended them and why.",
+        ("ended_by", "why"),
+        (
+            ("caller", "none"),
+            ("bot", "none"),
+            ("transfer", "none"),
+            ("lexbridge", "no-input"),
+            ("lexbridge", "turn-failed"),
+            ("lexbridge", "call-limit"),
+        ),
+    ),
+    _counter(
+        "calls_left_total",
+        "Streams that ended while the call went on, or may have gone on.",
+        ("why",),
+        ("stopped by Twilio", "keys", "handed over", "taken over", "stream lost", "service stopped", "bug"),
+    ),
+    _counter(
+        "calls_refused_total",
+        "New calls that heard that all lines are busy.",
+        ("why",),
+        ("draining", "full", "overloaded"),
+    ),
+    _counter(
+        "stream_refusals_total",
+        "Media streams that were closed before they could serve a call.",
+        ("why",),
+        ("no start",),
+    ),
+)
+
+TURNS = (
+    _counter(
+        "turns_total",
+        "Turns of callers, by what became of them.",
+        ("outcome",),
+        ("answered", "unheard", "failed", "joined", "false-alarm", "dropped"),
+    ),
+    _counter("utterances_total", "Utterances, by what ended them.", ("reason",), ("hangover", "max-length")),
+    _counter("key_inputs_total", "Turns that were keyed in."),
+    _counter("fillers_total", "Times that a caller was asked to wait while Lex worked."),
+    _counter("no_inputs_total", "Times that a caller was silent and was asked again, or heard the end of the call."),
+    _counter("barge_ins_total", "Prompts that a caller interrupted."),
+    _counter("false_alarms_total", "Prompts that were interrupted by a sound in which Lex heard no words."),
+    _counter("joins_total", "Turns that were joined with the one before."),
+    _times("endpointing_seconds", "From the caller's last sound to the end of the utterance.", ENDPOINTING_BUCKETS_S),
+    _times("lex_first_byte_seconds", "From the end of the utterance to the head of Lex's answer.", LEX_BUCKETS_S),
+    _times(
+        "lex_total_seconds", "From the end of the utterance to the end of Lex's answer, voice included.", LEX_BUCKETS_S
+    ),
+    _times("reply_seconds", "From the end of the utterance to the first sound of the reply.", REPLY_BUCKETS_S),
+    _times("caller_wait_seconds", "From the caller's last sound to the first sound of the reply.", REPLY_BUCKETS_S),
+    _times(
+        "call_update_seconds", "From a call update to its acceptance by Twilio, repetitions included.", UPDATE_BUCKETS_S
+    ),
+)
+
+FAULTS = (
+    _counter(
+        "lex_errors_total", "Requests to Lex that failed. One that was sent again counts twice.", ("kind",), ERROR_KINDS
+    ),
+    _gauge("lex_down", "Workers that do not ask Lex for some seconds, because it failed many times in a row."),
+    _counter("call_updates_total", "Call updates that Twilio has accepted."),
+    _counter(
+        "call_update_errors_total",
+        "Call updates that failed. `given-up`: the caller did not hear the reply.",
+        ("kind", "outcome"),
+        tuple((kind, outcome) for kind in ERROR_KINDS if kind != "not-asked" for outcome in ("retried", "given-up")),
+    ),
+    _counter("refusals_total", "Requests and sockets that were refused.", ("reason",)),
+    _counter("faults_total", "Lines of the log of level warning and error.", ("event", "level")),
+    _counter("log_lines_dropped_total", "Lines of the log that were lost, because its reader was too slow."),
+)
+
+MEDIA = (
+    _counter("media_frames_total", "Frames of 20 ms of callers' audio that were received."),
+    _counter("media_frames_lost_total", "Frames of 20 ms that did not arrive. Silence stands in for them."),
+    _counter("media_frames_silent_total", "Frames of 20 ms of phones that send none while their caller is silent."),
+    _counter("media_messages_late_total", "Media messages that came too late to be heard."),
+    _counter("media_messages_odd_total", "Messages of media streams that could not be read and were not needed."),
+    _counter("media_received_bytes_total", "Bytes received on media sockets."),
+    _counter("media_sent_bytes_total", "Bytes sent on media sockets and taken by the peer."),
+)
+
+WORKERS = (
+    _gauge("workers", "Workers that are alive."),
+    _counter(
+        "worker_deaths_total", "Workers that ended unasked, by signal or exit status.", ("how",), ("SIGKILL", "SIGABRT")
+    ),
+    _gauge("worker_calls_live", "Calls that are live in a worker.", ("worker",)),
+    _gauge("worker_accepting", "Whether a worker takes new calls: 1 or 0.", ("worker",)),
+    _gauge(
+        "worker_loop_lag_seconds", "How late the event loop of a worker is, apart from single hiccups.", ("worker",)
+    ),
+    _gauge(
+        "worker_loop_busy_ratio",
+        "Share of the last five seconds in which the event loop was busy, 0 to 1.",
+        ("worker",),
+    ),
+    _gauge("worker_resident_memory_bytes", "Resident memory of a worker.", ("worker",)),
+    _gauge("worker_start_time_seconds", "When a worker started, as Unix time.", ("worker",)),
+    _gauge("worker_process_id", "The process id of a worker: `pid` of its lines in the log.", ("worker",)),
+    _counter("facts_dropped_total", "Facts about calls that the console, events and recordings did not get."),
+    _counter("lines_uncounted_total", "Lines of the log that these metrics leave out, because too many came at once."),
+    _gauge(
+        "build_info",
+        "Always 1. Its labels say what runs.",
+        ("version", "python", "reply_mode", "detector", "lex_generation"),
+    ),
+)
+
+GROUPS = {"Calls": CALLS, "Turns": TURNS, "Faults": FAULTS, "Media": MEDIA, "Workers": WORKERS}
+"""All metrics, in the order of docs/metrics.md."""
+
+METRICS: dict[str, Metric] = {one.name: one for group in GROUPS.values() for one in group}
+"""All metrics by their name without PREFIX."""

@@ -1,0 +1,266 @@
+"""The metrics of several processes, counted in each and shown as one, while workers come and go."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from lexbridge.telemetry import metric_files, metrics
+from lexbridge.telemetry.metric_table import METRICS, PREFIX, Kind
+from lexbridge.telemetry.metric_values import MAX_LABEL_SETS
+from tests.support.counting_worker import REPORT, CountingWorker, counting_worker
+from tests.support.packages import ROOT
+
+ANSWERED = {"turn": 1, "outcome": "answered", "end_ms": 700, "lex_ms": 280, "update_ms": 9, "reply_ms": 989}
+LATENCY = "lexbridge_caller_wait_seconds"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Count in a folder of the test's own."""
+    made = tmp_path / "metrics"
+    made.mkdir()
+    yield metrics.start(made)
+    metrics.stop()
+
+
+def shown() -> dict[str, float]:
+    """Return each sample of `/metrics`, such as `lexbridge_turns_total{outcome="failed"}`."""
+    text, content_type = metrics.exposition()
+    assert content_type.startswith("text/plain; version=0.0.4")
+    samples: dict[str, float] = {}
+    for family in text_string_to_metric_families(text.decode()):
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
+            name = f"{sample.name}{{{labels}}}" if labels else sample.name
+            assert name not in samples
+            samples[name] = sample.value
+    return samples
+
+
+def is_counter(sample: str) -> bool:
+    """Return whether a sample must never fall."""
+    return re.match(r"\w+_(total|bucket|count|sum)\b", sample) is not None
+
+
+def fallen(before: dict[str, float], after: dict[str, float]) -> list[str]:
+    """Return the counters that are less than they were, or gone."""
+    return [name for name, value in before.items() if is_counter(name) and after.get(name, -1.0) < value]
+
+
+def test_what_the_workers_count_is_added_up(folder: Path) -> None:
+    with counting_worker(reply_mode="stream") as one, counting_worker(reply_mode="stream") as other:
+        for worker, calls in ((one, 2), (other, 3)):
+            worker.line("info", "turn-latency", **ANSWERED)
+            worker.report(live_calls=calls, lag_s=0.01 * calls, memory_bytes=calls, frames=100 * calls)
+        now = shown()
+    assert now["lexbridge_calls_live"] == 5
+    assert now["lexbridge_workers"] == 2
+    assert now['lexbridge_turns_total{outcome="answered"}'] == 2
+    assert now[LATENCY + '_bucket{le="0.75",reply_mode="stream"}'] == 0
+    assert now[LATENCY + '_bucket{le="1.0",reply_mode="stream"}'] == 2
+    assert now[LATENCY + '_sum{reply_mode="stream"}'] == pytest.approx(2 * 0.989)
+    assert now['lexbridge_worker_resident_memory_bytes{worker="1"}'] == 3
+    assert now['lexbridge_worker_loop_lag_seconds{worker="0"}'] == 0.02
+    assert now["lexbridge_media_frames_total"] == 500
+
+
+def test_a_killed_worker_takes_its_live_calls_with_it(folder: Path) -> None:
+    """A worker that is killed has no live calls from that moment on, and its counters stand."""
+    with counting_worker() as stays:
+        stays.report(live_calls=2)
+        dies = CountingWorker()
+        dies.line("info", "turn-latency", **ANSWERED)
+        dies.report(live_calls=3, frames=50)
+        before = shown()
+        assert before["lexbridge_calls_live"] == 5
+        dies.kill()
+        after = shown()
+        assert (after["lexbridge_calls_live"], after["lexbridge_workers"]) == (2, 1)
+        assert 'lexbridge_worker_resident_memory_bytes{worker="1"}' not in after
+        assert fallen(before, after) == []
+        metrics.worker_gone(dies.pid)
+        assert not (folder / "gauge_livesum_1.db").exists()
+        assert shown() == after
+
+
+def test_the_next_worker_goes_on_counting_in_the_same_files(folder: Path) -> None:
+    """Thirty workers, each of which is killed: no counter ever falls, and there are the files of one."""
+    before = shown()
+    for number in range(1, 31):
+        with counting_worker() as worker:
+            worker.line("info", "turn-latency", **ANSWERED)
+            worker.line("warning", "lex-request-failed", error="Lex answered 429 Throttling", attempt=1)
+            worker.report(live_calls=1, frames=10, facts_dropped=1)
+            now = shown()
+        assert fallen(before, now) == []
+        assert now['lexbridge_turns_total{outcome="answered"}'] == number
+        assert now['lexbridge_lex_errors_total{kind="throttled"}'] == number
+        assert now["lexbridge_media_frames_total"] == 10 * number
+        assert now["lexbridge_calls_live"] == 1
+        before = now
+    assert shown()["lexbridge_calls_live"] == 0
+    assert {path.name for path in folder.glob("*_[0-9]*.db")} == {
+        f"{kind}_0.db" for kind in ("counter", "histogram", "gauge_livesum")
+    }
+
+
+def test_workers_of_two_generations_have_numbers_of_their_own(folder: Path) -> None:
+    with counting_worker(worker=2) as old, counting_worker(worker=0) as new, counting_worker(worker=2) as newest:
+        for worker in (old, new, newest):
+            worker.report(live_calls=1)
+        now = shown()
+    pids = [now[f'lexbridge_worker_process_id{{worker="{number}"}}'] for number in (2, 0, 1)]
+    assert pids == [old.pid, new.pid, newest.pid]
+
+
+def test_a_total_that_falls_never_makes_a_counter_fall(folder: Path) -> None:
+    with counting_worker() as worker:
+        for frames, counted in ((100, 100), (60, 100), (110, 110)):
+            worker.report(frames=frames)
+            assert shown()["lexbridge_media_frames_total"] == counted
+
+
+def test_the_supervisor_counts_deaths_and_says_what_runs(folder: Path) -> None:
+    metrics.take_supervisor_line("error", "worker-died", {"pid": 7, "signal": "SIGKILL"})
+    metrics.take_supervisor_line("error", "worker-died", {"pid": 8, "status": 1})
+    serving = {"version": "1.2", "reply_mode": "stream", "detector": "hybrid", "locale": "en_US", "url": "https://x"}
+    metrics.take_supervisor_line("info", "serving", serving)
+    with counting_worker():
+        now = shown()
+    assert now['lexbridge_worker_deaths_total{how="SIGKILL"}'] == 1
+    assert now['lexbridge_worker_deaths_total{how="status 1"}'] == 1
+    assert now['lexbridge_faults_total{event="worker-died",level="error"}'] == 2
+    (build,) = [name for name in now if name.startswith("lexbridge_build_info")]
+    python = ".".join(map(str, sys.version_info[:3]))
+    assert build == (
+        f'lexbridge_build_info{{detector="hybrid",lex_generation="V2",python="{python}",reply_mode="stream",version="1.2"}}'
+    )
+
+
+def test_a_forked_process_does_not_count_as_the_supervisor(folder: Path) -> None:
+    """A line that a worker logs before it has metrics of its own is not written into the supervisor's values."""
+    pid = os.fork()
+    if pid == 0:
+        metrics.take_supervisor_line("error", "worker-died", {"signal": "SIGKILL"})
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert shown()['lexbridge_worker_deaths_total{how="SIGKILL"}'] == 0
+
+
+def test_a_label_has_a_limited_number_of_values(folder: Path) -> None:
+    with counting_worker() as worker:
+        for number in range(MAX_LABEL_SETS + 20):
+            worker.line("warning", "peer-refused", reason=f"reason {number} " + 200 * "x", count=1)
+        worker.report()
+        now = shown()
+    refusals = {name: value for name, value in now.items() if name.startswith("lexbridge_refusals_total")}
+    assert len(refusals) == MAX_LABEL_SETS + 1
+    assert refusals['lexbridge_refusals_total{reason="other"}'] == 20
+    assert max(map(len, refusals)) < 130
+
+
+def test_a_line_that_cannot_be_counted_stops_nothing(folder: Path) -> None:
+    with counting_worker() as worker:
+        worker.line("info", "turn-latency", turn=1)  # a bug: it has no figures
+        worker.line("info", "filler-said", turn=1)
+        worker.report()
+        now = shown()
+    assert now["lexbridge_fillers_total"] == 1
+    assert now["lexbridge_lines_uncounted_total"] == 1
+
+
+def test_more_lines_than_there_is_room_for_are_left_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "MAX_LINES", 5)
+    with counting_worker() as worker:
+        for _ in range(8):
+            worker.line("info", "filler-said", turn=1)
+        worker.report()
+        worker.report()
+        now = shown()
+    assert now["lexbridge_fillers_total"] == 5
+    assert now["lexbridge_lines_uncounted_total"] == 3
+
+
+def test_without_room_a_worker_works_and_counts_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(metric_files.os, "posix_fallocate", no_room)
+    with counting_worker() as worker:
+        assert worker.fault == "OSError: [Errno 28] No space left on device"
+        worker.line("info", "filler-said", turn=1)
+        worker.report(live_calls=1)
+    assert shown()["lexbridge_calls_live"] == 0
+
+
+def test_without_a_folder_there_are_no_metrics() -> None:
+    with counting_worker() as worker:
+        assert worker.fault is not None
+        worker.report()
+    with pytest.raises(RuntimeError, match="start"):
+        metrics.exposition()
+    metrics.take_supervisor_line("error", "worker-died", {"signal": "SIGKILL"})
+    metrics.worker_gone(1)
+
+
+def test_the_folder_of_a_killed_service_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next service deletes the folder of one that was killed, and leaves those that are new or in use."""
+    monkeypatch.setattr(metric_files, "SHARED_MEMORY", tmp_path)
+    used = metrics.start()
+    left, new = tmp_path / "lexbridge-metrics-left", tmp_path / "lexbridge-metrics-new"
+    for one in (left, new):
+        one.mkdir()
+        (one / "supervisor.lock").touch()
+    for one in (left, used):
+        os.utime(one, (1, 1))
+    made = metric_files.make_folder()
+    assert {*tmp_path.iterdir()} == {used, new, made}
+    metrics.stop()
+    assert {*tmp_path.iterdir()} == {new, made}
+
+
+def test_without_shared_memory_files_are_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metric_files, "SHARED_MEMORY", tmp_path / "missing")
+    monkeypatch.setattr(metric_files.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert metric_files.make_folder().parent == tmp_path
+    monkeypatch.setattr(metric_files.tempfile, "gettempdir", lambda: str(tmp_path / "missing"))
+    with pytest.raises(OSError, match="no folder"):
+        metric_files.make_folder()
+
+
+def test_all_that_is_shown_is_in_the_table(folder: Path) -> None:
+    with counting_worker() as worker:
+        worker.report(**REPORT)
+        text = metrics.exposition()[0].decode()
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    told = {metric.full_name.removesuffix("_total"): metric for metric in METRICS.values()}
+    for name, family in families.items():
+        metric = told[name]
+        assert (family.type, family.documentation) == (metric.kind.value, metric.help)
+        for sample in family.samples:
+            assert {*sample.labels} - {"le"} == {*metric.labels}
+    # A metric has no sample until one of its label values is known.
+    labelled = {
+        name
+        for name, metric in told.items()
+        if metric.labels and not metric.known and metric.kind is not Kind.HISTOGRAM and "worker" not in metric.labels
+    }
+    assert {*told} - {*families} == labelled
+
+
+def test_nothing_is_imported_where_nobody_watches() -> None:
+    code = (
+        "import sys, lexbridge.telemetry.metrics as metrics; metrics.Metrics(); metrics.worker_gone(1); "
+        "print('prometheus_client' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "False\n"
+    assert PREFIX == "lexbridge_"
