@@ -1,6 +1,7 @@
-# Two commands matter: `make demo` and `make test`. Both need Python 3.11 or newer and nothing else.
+# Three commands matter: `make demo`, `make test` and `make run`. They need Python 3.11 or newer and nothing else.
 #   make demo     a simulated caller orders flowers, and more, through the real bridge; see demo-out/
 #   make test     lint, types, all tests, side by side; docs/howto/run-the-tests.md has more
+#   make run      a bridge with a local bot, and a page with a telephone to talk to it
 #   make check    the same without the benchmarks' tests and those that start whole programs
 #   make coverage    the tests that need no gevent reach every branch of the pure packages
 #   make docs     writes what is made from the code: tables and drawings of the documents, .env.example
@@ -10,10 +11,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint types pure live programs bench e2e coverage docs test-deploy lock clean
+.PHONY: demo run test check lint types pure live programs bench e2e coverage docs test-deploy lock clean
 
 demo: $(VENV)/ready-demo
 	@$(BIN)/python -m lexbridge.offline demo
+
+run: $(VENV)/ready-demo
+	@$(BIN)/python -m lexbridge.offline run $(ARGUMENTS)
 
 test: $(VENV)/ready-test
 	@$(BIN)/python -m tests $(PARTS)

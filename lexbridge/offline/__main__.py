@@ -32,6 +32,8 @@ COMMANDS = {
     "demo": Command("demo", "whole calls through the real bridge", (*_SPEECH, "matplotlib", "yaml", "websocket")),
     "lex": Command("lex", "the local Lex runtime, for a bridge of your own", _SPEECH),
     "call": Command("call", "one simulated call at a bridge of your own", ("hibari", "yaml", "websocket")),
+    "phone": Command("phone", "a phone in the browser, for a bridge of your own", ("hibari", "websocket")),
+    "run": Command("run", "a bridge with a local bot and a phone in the browser", (*_SPEECH, "websocket")),
     "twilio": Command("twilio", "Twilio's REST API of one account, for server.py --check=live", ()),
     "hear": Command("hear", "what each detector makes of a recording of your own", ()),
     "talk": Command("talk", "a conversation with a bot in the terminal", ()),

@@ -8,12 +8,13 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Literal, Self
 
 import gevent
 import requests
 from gevent import subprocess
 
+from lexbridge.offline.lex.bots import Bot
 from lexbridge.offline.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -24,6 +25,23 @@ MAX_LOOP_LAG_MS = "10000"
 """Limits how late the event loop may be, in milliseconds: a machine that is busy otherwise refuses no call for that."""
 
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV")
+
+
+def settings_of_local_bot(bot: Bot, generation: Literal["v1", "v2"], lex_url: str) -> dict[str, str]:
+    """Return the settings with which a bridge asks this bot of a local Lex."""
+    alias = next(iter(sorted(bot.aliases)), "TSTALIASID")
+    if generation == "v1":
+        named = {"LEX_BOT_NAME": bot.name, "LEX_BOT_ALIAS": alias}
+    else:
+        named = {"LEX_BOT_ID": bot.v2_id, "LEX_BOT_ALIAS_ID": alias, "LEX_LOCALE_ID": bot.locale_id}
+    return {
+        **named,
+        "AWS_REGION": "us-east-1",
+        "ACCESS_KEY_ID": "offline",
+        "SECRET_ACCESS_KEY": "offline",
+        "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": lex_url,
+        "AWS_ENDPOINT_URL_LEX_RUNTIME_V2": lex_url,
+    }
 
 
 class BridgeFailed(RuntimeError):

@@ -17,7 +17,7 @@ from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.caller.happy_path import happy_path, main_intent
 from lexbridge.offline.caller.script import Script, load_script
 from lexbridge.offline.commands.arguments import new_folder, setting
-from lexbridge.offline.commands.bridge_process import ROOT, BridgeFailed, BridgeProcess
+from lexbridge.offline.commands.bridge_process import ROOT, BridgeFailed, BridgeProcess, settings_of_local_bot
 from lexbridge.offline.lex.bot_files import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, load_bot
 from lexbridge.offline.lex.bots import Bot
 from lexbridge.offline.lex.recognition import GrammarRecogniser
@@ -163,20 +163,10 @@ class _Stage:
             return self._failures(call, caller, requests)
 
     def _bridge_settings(self, lex_url: str, twilio: SimulatedTwilio) -> dict[str, str]:
-        alias = next(iter(sorted(self._bot.aliases)), "TSTALIASID")
-        if self._round.generation == "v1":
-            bot = {"LEX_BOT_NAME": self._bot.name, "LEX_BOT_ALIAS": alias}
-        else:
-            bot = {"LEX_BOT_ID": self._bot.v2_id, "LEX_BOT_ALIAS_ID": alias, "LEX_LOCALE_ID": self._bot.locale_id}
         return {
-            **bot,
-            "AWS_REGION": "us-east-1",
-            "ACCESS_KEY_ID": "offline",
-            "SECRET_ACCESS_KEY": "offline",
+            **settings_of_local_bot(self._bot, self._round.generation, lex_url),
             "TWILIO_AUTH_TOKEN": twilio.auth_token,
             "TWILIO_API_URL": twilio.url,
-            "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": lex_url,
-            "AWS_ENDPOINT_URL_LEX_RUNTIME_V2": lex_url,
             "LOG_FORMAT": "text",
         }
 

@@ -2,8 +2,8 @@
 
 import json
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from lexbridge.offline.lex import wire
@@ -35,6 +35,7 @@ class LexRequest:
     transcript: str | None = None
     intent: str | None = None
     dialog_state: str | None = None
+    slots: Mapping[str, str] = field(default_factory=dict)  # the filled ones, after the turn
     fault: "LexFault | None" = None
     client_port: int = 0  # the same for requests that came on one connection
     is_text: bool = False  # what was uploaded is text: typed, or keys

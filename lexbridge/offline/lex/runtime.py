@@ -397,6 +397,7 @@ class LocalLex(LoopbackServer):
         session.last, session.used, session.kept = turn, self._clock(), True
         call.record.intent = turn.conversation.intent
         call.record.dialog_state = turn.conversation.state.value
+        call.record.slots = {name: filling.value for name, filling in turn.conversation.fillings.items()}
         call.record.said = " ".join(message.text for message in turn.messages if message.text)
         if turn.conversation.intent:
             summary = wire_v1.v1_intent_summary(call.bot, turn.conversation)

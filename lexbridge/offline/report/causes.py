@@ -107,13 +107,14 @@ def _of_stream(refused: happened.StreamRefused, placed: Placed) -> Iterator[str]
 
 
 def _of_updates(events: Sequence[Event], placed: Placed) -> Iterator[str]:
+    came = [*_all(events, happened.UpdateReceived), *_all(events, happened.UpdateRefused)]
     if refused := [each for each in _all(events, happened.UpdateRefused) if each.status in (401, 403)]:
         yield f"the bridge signs in with another token ({refused[0].status}): its TWILIO_AUTH_TOKEN is not ours"
     is_two_way = bool(_all(events, happened.MediaBegan)) or any(
         "<Connect" in each.body for each in _all(events, happened.WebhookAnswered)
     )
     spoke = bool(_all(events, happened.SpeechEnded) or _all(events, happened.KeyPressed))
-    if spoke and not is_two_way and not _all(events, happened.UpdateReceived) and not refused:
+    if spoke and not is_two_way and not came:
         yield (
             f"no update of the call came from the bridge: start it with TWILIO_API_URL={placed.api_url}, and see "
             "`call-update-failed` in its log"

@@ -119,7 +119,8 @@ class Line:
         self._carried: _Fed | None = None  # of a stream's audio, in this frame
         self._goes_on = False  # a stream's audio without a mark: more of it may come
         self._starved_ms = 0
-        self._echo_gain = 0.0 if echo_db is None else 10 ** (echo_db / 20)
+        self._echo_gain = 0.0
+        self.set_echo(echo_db)
         self._echo_bytes = echo_delay_ms * RATE_HZ // 1000
         self._tones: deque[bytes] = deque()  # of keys; a frame without a byte is a pause between two
         self._text = ""
@@ -131,6 +132,10 @@ class Line:
     def now_ms(self) -> int:
         """The line's time: milliseconds of audio carried since the answer."""
         return len(self.caller_mulaw) * 1000 // RATE_HZ
+
+    def set_echo(self, echo_db: float | None) -> None:
+        """Set the level of the echo of what the caller hears, from the next frame on; None for no echo."""
+        self._echo_gain = 0.0 if echo_db is None else 10 ** (echo_db / 20)
 
     def open(self) -> None:
         """Starts the clock."""

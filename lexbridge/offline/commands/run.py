@@ -1,0 +1,155 @@
+"""`python -m lexbridge.offline run`: a bridge, a local bot and the phone in the browser, ready to talk to."""
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import gevent
+
+from lexbridge.config.env_file import read_env_file
+from lexbridge.config.settings import SETTINGS
+from lexbridge.errors import ConfigError
+from lexbridge.offline.commands.arguments import port, setting
+from lexbridge.offline.commands.bridge_process import BridgeFailed
+from lexbridge.offline.commands.phone import PHONE_PORT, page_address, page_port, wait_for_the_end
+from lexbridge.offline.lex.bot_files import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, load_bot
+from lexbridge.offline.lex.bots import BotFileError
+from lexbridge.offline.lex.recognition import GrammarRecogniser
+from lexbridge.offline.lex.runtime import LocalLex
+from lexbridge.offline.lex.voice import HibariVoice
+from lexbridge.offline.phone.bridges import MODES, OfferedBot, OwnBridge, local_bot
+from lexbridge.offline.phone.rehearsal import Rehearsal
+from lexbridge.offline.phone.server import PhoneServer
+from lexbridge.offline.phone.switchboard import Switchboard
+from lexbridge.offline.ports import free_port
+from lexbridge.offline.twilio.simulator import SimulatedTwilio
+
+SHIPPED = {"flowers": ORDER_FLOWERS, "coffee": ORDER_COFFEE, "booking": CHECK_BOOKING}
+"""The bots that come with lexbridge, by short names."""
+
+_WELCOMES = {"CheckBooking": {"WELCOME": "bot", "WELCOME_INTENT": "WelcomeIntent"}}
+_BOT_NAMES = ("LEX_BOT_ID", "LEX_BOT_NAME")
+_OURS = frozenset({"URL", "STREAM_URL", "URL_CA_FILE", "CONTAINER_PORT", "ADMIN_PORT", "ADMIN_HOST", "REHEARSAL_URL"})
+"""Settings that the run makes up itself, as it does all of Twilio's."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command `run` to `parser`."""
+    parser.description = (
+        "Starts the local Lex, the bridge (server.py) and a page with a telephone, on this machine, and prints the "
+        "page's address. One click there is a Twilio call to the bridge. Ctrl-C ends all of it."
+    )
+    parser.add_argument(
+        "--bot",
+        dest="bots",
+        action="append",
+        metavar="NAME|FILE",
+        help=f"{', '.join(SHIPPED)}, or a bot exported from Lex; repeatable, first the one to begin with",
+    )
+    parser.add_argument("--mode", choices=MODES, default=MODES[0], help="the reply mode to begin with")
+    parser.add_argument("--port", type=port, help=f"port of the page (default: {PHONE_PORT}, or any if that is taken)")
+    parser.add_argument(
+        "--setting",
+        type=setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the bridge, such as VAD=hybrid; repeatable",
+    )
+    parser.add_argument(
+        "--real-bot", action="store_true", help="ask the bot on AWS that the environment or .env names, not a local one"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until Ctrl-C, and return the exit status."""
+    try:
+        read_env_file(Path(".env"))
+        named = next((name for name in _BOT_NAMES if os.environ.get(name)), None)
+        if args.real_bot and named is None:
+            raise ValueError(f"--real-bot: none of {', '.join(_BOT_NAMES)} is set, in the environment or in .env")
+        files = [SHIPPED.get(each, Path(each)) for each in args.bots or SHIPPED]
+        bots = [] if args.real_bot else [load_bot(file) for file in files]
+    except (ConfigError, BotFileError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    if named and not args.real_bot:
+        print(f"{named} is set: this run asks a local bot all the same. --real-bot asks yours.")
+    print("Starting the voice, the bot and the bridge ...", flush=True)
+    with contextlib.ExitStack() as running:
+        voice = running.enter_context(HibariVoice())
+        lex = None
+        if not args.real_bot:
+            recogniser = running.enter_context(GrammarRecogniser())
+            lex = running.enter_context(LocalLex(bots=bots, recogniser=recogniser, voice=voice))
+        twilio = running.enter_context(SimulatedTwilio(voice=voice))
+        if lex is None:
+            offered = [_real_bot(os.environ)]
+        else:
+            offered = [
+                local_bot(bot, "v1" if file == ORDER_FLOWERS else "v2", lex.url, _WELCOMES.get(bot.name, {}))
+                for bot, file in zip(bots, files, strict=True)
+            ]
+        return _serve(args, running, voice, lex, twilio, offered)
+
+
+def _serve(
+    args: argparse.Namespace,
+    running: contextlib.ExitStack,
+    voice: HibariVoice,
+    lex: LocalLex | None,
+    twilio: SimulatedTwilio,
+    offered: Sequence[OfferedBot],
+) -> int:
+    """Start the bridge and the page, and wait for the end. Return the exit status."""
+    port_of_page, admin_port = page_port(args.port) or free_port(), free_port()
+    settings = {
+        "TWILIO_AUTH_TOKEN": twilio.auth_token,
+        "TWILIO_API_URL": twilio.url,
+        "LOG_FORMAT": "json",
+        "ADMIN_PORT": str(admin_port),
+        "REHEARSAL_URL": f"http://127.0.0.1:{port_of_page}",
+        **dict(args.setting),
+    }
+    folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="lexbridge-run-")))
+    bridge = OwnBridge(offered, lex, settings, folder)
+    running.callback(bridge.stop)
+    switchboard = Switchboard(bridge, twilio, voice, console_url=f"http://127.0.0.1:{admin_port}")
+    server = PhoneServer(switchboard, Rehearsal(twilio, lex, bridge), port_of_page)
+    try:
+        warming = gevent.spawn(switchboard.warm_up_voice)
+        bridge.switch(args.mode, offered[0].name)
+        running.enter_context(server)
+        warming.join()
+    except (OSError, BridgeFailed) as error:
+        print(error, file=sys.stderr)
+        return 1
+    switchboard.be_ready()
+    print(introduction(page_address(server.url), bridge), flush=True)
+    wait_for_the_end()
+    print("\nEnding the calls and the bridge ...", flush=True)
+    return 0
+
+
+def _real_bot(environment: Mapping[str, str]) -> OfferedBot:
+    """Return the bot that the environment's settings name, with all that it needs."""
+    names = {one.name for one in SETTINGS if not one.name.startswith("TWILIO_")} - _OURS
+    names |= {name for name in environment if name.startswith("AWS_")}
+    settings = {name: environment[name] for name in names if environment.get(name, "").strip()}
+    name = settings.get("LEX_BOT_ID") or settings["LEX_BOT_NAME"]
+    return OfferedBot(f"{name}, on AWS", settings)
+
+
+def introduction(address: str, bridge: OwnBridge) -> str:
+    """Return what the command prints when all is ready."""
+    lines = ["", "Open this address and press Call:", "", f"    {address}", ""]
+    if bridge.bot.examples:
+        lines += [f"{bridge.bot.name} listens, in {bridge.mode} mode. Say, one sentence a turn:", ""]
+        lines += [f"    {sentence}" for sentence in bridge.bot.examples]
+    else:
+        lines += [f"{bridge.bot.name} listens, in {bridge.mode} mode."]
+    return "\n".join([*lines, "", f"The bridge's log is {bridge.process.log}. Ctrl-C ends everything."])
