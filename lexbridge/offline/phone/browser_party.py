@@ -24,7 +24,7 @@ SPOKEN_RMS = 200
 
 
 class BrowserParty(Party):
-    """Somebody at a browser: what comes from the microphone, phrases that were typed, and the faults of their line.
+    """A caller at a browser: what comes from the microphone, phrases that were typed, and the faults of their line.
 
     `tell_bot`: called with the bot's words as they begin, and with None as they end.
     """

@@ -1,4 +1,4 @@
-"""What all pages of the phone share: the bridge, the simulated Twilio, the caller's voice."""
+"""The parts that all pages of the phone share: the bridge, the simulated Twilio, the caller's voice."""
 
 from collections.abc import Callable
 from typing import Any
