@@ -38,20 +38,24 @@ MAX_TOLD_BYTES = 8000
 class CallTap:
     """The tap of one call's stream."""
 
-    __slots__ = ("_audio", "_audio_from_ms", "_session", "_stream_sid", "_teller", "call_sid", "is_followed")
+    __slots__ = ("_audio", "_audio_from_ms", "_session", "_teller", "call_sid", "is_followed", "stream_sid")
 
     def __init__(self, teller: Teller, session: CallSession) -> None:
         self._teller = teller
         self._session = session
-        self._stream_sid = ""
+        self.stream_sid = ""
         self._audio = bytearray()
         self._audio_from_ms = 0
         self.call_sid = ""
         self.is_followed = False
 
+    @property
+    def media_ms(self) -> int:
+        return self._session.media_ms
+
     def stream_served(self, started: Started, mode: str) -> None:
         """Begin to tell of the stream that has started."""
-        self.call_sid, self._stream_sid = started.call_sid, started.stream_sid
+        self.call_sid, self.stream_sid = started.call_sid, started.stream_sid
         self._teller.add_stream(self)
         self._tell("stream-described", {"mode": mode, "pid": os.getpid()})
 
@@ -108,7 +112,7 @@ class CallTap:
     def _sent(self, output: StreamOutput) -> None:
         match output:
             case SendAudio() if self.is_followed:
-                self._teller.tell_audio(self.call_sid, self._stream_sid, self._session.media_ms, "bot", output.mulaw)
+                self._teller.tell_audio(self.call_sid, self.stream_sid, self._session.media_ms, "bot", output.mulaw)
             case SendMark():
                 self._tell("mark-sent", {"name": output.name})
             case ClearAudio():
@@ -130,7 +134,7 @@ class CallTap:
         """Tell the caller's audio that has come since the last time."""
         if self._audio:
             piece, self._audio = bytes(self._audio), bytearray()
-            self._teller.tell_audio(self.call_sid, self._stream_sid, self._audio_from_ms, "caller", piece)
+            self._teller.tell_audio(self.call_sid, self.stream_sid, self._audio_from_ms, "caller", piece)
 
     def _heard(self, media: Media) -> None:
         now_ms = self._session.media_ms if media.timestamp_ms is None else int(media.timestamp_ms)
@@ -147,8 +151,8 @@ class CallTap:
             fields,
             words,
             call_sid=self.call_sid,
-            stream_sid=self._stream_sid,
-            media_ms=self._session.media_ms,
+            stream_sid=self.stream_sid,
+            media_ms=self.media_ms,
         )
 
 

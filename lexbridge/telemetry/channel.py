@@ -5,6 +5,7 @@ outlive the processes that use them: a new worker, or a new observer, goes on wi
 messages' bounds, so a message is never torn apart.
 """
 
+import _socket
 import socket
 from collections import deque
 from collections.abc import Sequence
@@ -16,9 +17,8 @@ from gevent import monkey
 
 from lexbridge.telemetry.facts import Audio, Fact, Follow
 
-_socketpair = monkey.get_original(
-    "socket", "socketpair"
-)  # gevent's would make a hub, and a hub does not survive fork()
+# gevent's sockets would make a hub, and a hub does not survive fork(). The module's own `socketpair` makes gevent's.
+_Socket = monkey.get_original("socket", "socket")
 
 MAX_MESSAGE_BYTES = 32_768
 """The size of a message at which it is sent, in bytes, because the system's buffer of a socket has room for 200 kB."""
@@ -54,15 +54,21 @@ class Channel:
         """Return the sender of the supervisor."""
         return FactSender(self._tellers[-1])
 
+    def close(self) -> None:
+        """Close all sockets in this process."""
+        for end in (*self._tellers, *self.observer_ends):
+            end.close()
+
 
 def _make_pair() -> Any:
     # The system of Macs has no SOCK_SEQPACKET here. Datagrams between two such sockets keep their order, too, and none
     # is lost.
     kind = getattr(socket, "SOCK_SEQPACKET", socket.SOCK_DGRAM)
     try:
-        pair = _socketpair(socket.AF_UNIX, kind)
+        ends = _socket.socketpair(socket.AF_UNIX, kind)
     except OSError:
-        pair = _socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        ends = _socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    pair = [_Socket(fileno=end.detach()) for end in ends]
     for end in pair:
         end.setblocking(False)
         for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):

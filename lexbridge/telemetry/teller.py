@@ -15,8 +15,13 @@ class FollowedStream(Protocol):
     """One media stream of this process, whose audio may be asked for."""
 
     call_sid: str
+    stream_sid: str
     is_followed: bool
     """Whether its audio is told."""
+
+    @property
+    def media_ms(self) -> int:
+        """Media time so far, milliseconds."""
 
     def tell_audio(self) -> None:
         """Tell the audio that has come since the last time."""
@@ -27,7 +32,7 @@ class Teller:
 
     def __init__(self, sender: FactSender) -> None:
         self._sender = sender
-        self._streams: set[FollowedStream] = set()
+        self._streams: dict[str, FollowedStream] = {}  # by StreamSid
         self._followed: frozenset[str] = frozenset()
         self._are_all_followed = False
 
@@ -40,7 +45,9 @@ class Teller:
         """Tell of a line of the log. Any thread may call this."""
         call_sid, stream_sid = fields.get("call_sid") or "", fields.get("stream_sid") or ""
         told = {name: value for name, value in fields.items() if name not in _OWN_FIELDS}
-        self._sender.add(Event(time.time(), call_sid, stream_sid, -1, level, event, told))
+        stream = self._streams.get(stream_sid)
+        media_ms = -1 if stream is None else stream.media_ms
+        self._sender.add(Event(time.time(), call_sid, stream_sid, media_ms, level, event, told))
 
     def tell(
         self,
@@ -62,21 +69,22 @@ class Teller:
 
     def add_stream(self, stream: FollowedStream) -> None:
         """Add a stream that has started."""
-        self._streams.add(stream)
+        self._streams[stream.stream_sid] = stream
         stream.is_followed = self._follows(stream)
 
     def remove_stream(self, stream: FollowedStream) -> None:
         """Remove a stream that has ended."""
         stream.is_followed = False
-        self._streams.discard(stream)
+        if self._streams.get(stream.stream_sid) is stream:
+            del self._streams[stream.stream_sid]
 
     def flush(self) -> None:
         """Send what was told, and do what the observer asks for. This is to be called several times a second."""
         if (asked := self._sender.asked()) is not None:
             self._followed, self._are_all_followed = frozenset(asked.call_sids), asked.all_calls
-            for stream in self._streams:
+            for stream in self._streams.values():
                 stream.is_followed = self._follows(stream)
-        for stream in self._streams:
+        for stream in self._streams.values():
             stream.tell_audio()
         self._sender.flush()
 

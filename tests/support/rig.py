@@ -34,6 +34,7 @@ from lexbridge.offline.twilio.events import CallEnded, UpdateReceived
 from lexbridge.offline.twilio.rest_api import RestFault
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 from lexbridge.server.build import build_service
+from lexbridge.telemetry.teller import Teller
 from lexbridge.twilio.rest import TwilioCallControl
 
 PATIENCE_S = 120
@@ -176,11 +177,13 @@ def running(
     recogniser: Recogniser | None = None,
     host: str = "127.0.0.1",
     lex_voice: Voice | None = None,
+    teller: Teller | None = None,
     **changes: str,
 ) -> Iterator[Rig]:
     """Run a bridge whose Lex hears the lines of `heard`, whatever is said, or what `recogniser` hears.
 
     `changes`: settings. `host`: the host name by which the bridge finds Lex and Twilio. `lex_voice`: the voice of Lex.
+    `teller`: tells of the calls.
     Calls run 20 times as fast as on the telephone unless `pace` says otherwise. BARGE_IN is off unless `changes` set
     it: the voice here says nothing and takes its own time, so that callers answer before a prompt can have been heard.
     """
@@ -208,6 +211,7 @@ def running(
             deadlines=deadlines,
             start_deadline_s=start_deadline_s,
             strangers=TokenBucket(1e9, 1e9),  # tests of what strangers send want to see each answer
+            teller=teller,
         )
         server = service.server
         server.handler_class = HurriedHandler if pace < 0.15 else MediaSocketHandler

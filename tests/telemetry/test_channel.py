@@ -1,5 +1,7 @@
 """The channel: what is told arrives in order, nothing waits for a reader, and what is too much is counted."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -21,8 +23,7 @@ def audio(size: int) -> Audio:
 def channel() -> Iterator[Channel]:
     channel = Channel(2)
     yield channel
-    for end in (*channel.observer_ends, *channel._tellers):
-        end.close()
+    channel.close()
 
 
 def received(channel: Channel, slot: int) -> list[Fact]:
@@ -113,3 +114,20 @@ def test_the_newest_request_counts(channel: Channel) -> None:
     assert sender.asked() == Follow(["CA2"], all_calls=True)
     channel.observer_ends[0].send(b"\xc1")
     assert sender.asked() is None
+
+
+def test_a_channel_makes_no_hub() -> None:
+    made = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from gevent import monkey; monkey.patch_all()\n"
+            "from gevent._hub_local import get_hub_if_exists\n"
+            "from lexbridge.telemetry.channel import Channel\n"
+            "Channel(2).supervisors_sender().flush()\n"
+            "assert get_hub_if_exists() is None",
+        ],
+        timeout=60,
+        check=False,
+    )
+    assert made.returncode == 0

@@ -17,8 +17,7 @@ def channel() -> Iterator[Channel]:
     channel = Channel(1)
     yield channel
     logs.listen(None)
-    for end in (*channel.observer_ends, *channel._tellers):
-        end.close()
+    channel.close()
 
 
 def told(channel: Channel) -> list[Fact]:
@@ -35,6 +34,11 @@ class Stream:
     teller: Teller
     call_sid: str
     is_followed: bool = False
+    media_ms: int = 340
+
+    @property
+    def stream_sid(self) -> str:
+        return f"MZ of {self.call_sid}"
 
     def tell_audio(self) -> None:
         if self.is_followed:
@@ -56,6 +60,17 @@ def test_lines_of_every_level_are_told_with_the_call(channel: Channel) -> None:
     assert (first.level, first.name, first.fields) == ("debug", "prompt-audible", {"in_ms": 80})
     assert (second.call_sid, second.stream_sid, second.fields) == ("CA1", "MZ1", {"turn": 2})
     assert (third.call_sid, third.name, third.fields) == ("", "call-broken", {})
+
+
+def test_a_line_of_a_served_stream_has_its_media_time(channel: Channel) -> None:
+    teller = Teller(channel.sender(0))
+    stream = Stream(teller, "CA1")
+    teller.add_stream(stream)
+    teller.line_logged("info", "no-input", {"call_sid": "CA1", "stream_sid": stream.stream_sid})
+    teller.remove_stream(stream)
+    teller.line_logged("info", "call-ended", {"call_sid": "CA1", "stream_sid": stream.stream_sid})
+    teller.flush()
+    assert [fact.media_ms for fact in told(channel) if isinstance(fact, Event)] == [340, -1]
 
 
 def test_a_listener_that_fails_costs_no_line(channel: Channel) -> None:
