@@ -181,7 +181,7 @@ class CallBook:
         if record is None:
             self.odd_facts += 1
             return
-        if not self._has_audio_room(record, len(audio.mulaw)):
+        if not self._has_audio_room(record, record.needed_bytes(audio)):
             record.dropped_audio_bytes += len(audio.mulaw)
             self.dropped_audio_bytes += len(audio.mulaw)
             return

@@ -82,6 +82,12 @@ class CallRecord:
             self._clear(event, stream)
         return self._turn(event, stream)
 
+    def needed_bytes(self, audio: Audio) -> int:
+        """Return how many bytes it takes to keep the audio, at most."""
+        track = self.tracks.get((audio.stream_sid, audio.track))
+        filled = track.hole_bytes(audio.media_ms) if track is not None and audio.track == "caller" else 0
+        return len(audio.mulaw) + filled
+
     def take_audio(self, audio: Audio) -> int:
         """Take in audio, and return how many bytes of it were kept."""
         stream = self._stream_at(audio)
@@ -119,6 +125,14 @@ class CallRecord:
         self.event_bytes -= freed
         self.dropped_events += 1
         return freed, 1
+
+    def restore(self, told: Summary) -> None:
+        """Take over what a summary tells, for a call from a file. It has ended."""
+        self.caller, self.called = told.caller, told.called
+        self.state.end(told.ended_s or told.began_s, told.ended_by, told.why, is_lost=told.state == "lost")
+        self.faults, self.barge_ins, self.fillers = told.faults, told.barge_ins, told.fillers
+        self.intent, self.dialog_state = told.intent, told.dialog_state
+        self.last_reply_ms, self.worst_reply_ms = told.last_reply_ms, told.worst_reply_ms
 
     # -- views
 

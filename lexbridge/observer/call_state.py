@@ -97,7 +97,11 @@ class CallState:
         """Note that a stream ended with its worker. Without another one the call is lost, until one comes."""
         self._close(stream_sid, at_s)
         if not self._open:
-            self._end(at_s, None, "its worker ended", is_lost=True)
+            self.end(at_s, None, "its worker ended", is_lost=True)
+
+    def end(self, at_s: float, ended_by: str | None, why: str | None, *, is_lost: bool = False) -> None:
+        """End the call. `is_lost`: nobody knows how it went on."""
+        self.ended_s, self.ended_by, self.why, self.is_lost = at_s, ended_by, why, is_lost
 
     def take(self, event: Event, has_stream: bool) -> None:
         """Take in an event of the call. `has_stream`: whether it belongs to a known stream."""
@@ -107,11 +111,11 @@ class CallState:
         match event.name:
             case "call-ended":
                 self._open.clear()
-                self._end(event.at_s, text(event.fields, "ended_by"), text(event.fields, "why"))
+                self.end(event.at_s, text(event.fields, "ended_by"), text(event.fields, "why"))
             case "call-left":
                 self._left_why = text(event.fields, "why")
             case "call-refused" if not self._open:
-                self._end(event.at_s, "lexbridge", f"refused: {text(event.fields, 'why')}")
+                self.end(event.at_s, "lexbridge", f"refused: {text(event.fields, 'why')}")
             case _:
                 self._note_speaker(event)
 
@@ -122,12 +126,12 @@ class CallState:
         if self._open:
             if now_s - self._heard_s > SILENT_S:
                 self._open.clear()
-                self._end(self._heard_s, None, f"nothing was heard of it for {SILENT_S:.0f} s", is_lost=True)
+                self.end(self._heard_s, None, f"nothing was heard of it for {SILENT_S:.0f} s", is_lost=True)
         elif now_s - max(self._without_stream_s, self._heard_s) > WITHOUT_STREAM_S:
             if self._left_why is None:
-                self._end(self._without_stream_s, None, "no media stream came", is_lost=True)
+                self.end(self._without_stream_s, None, "no media stream came", is_lost=True)
             else:
-                self._end(self._without_stream_s, "caller", self._left_why)
+                self.end(self._without_stream_s, "caller", self._left_why)
         return self.ended_s is not None
 
     def _note_speaker(self, event: Event) -> None:
@@ -148,6 +152,3 @@ class CallState:
     def _reopen(self) -> None:
         self.ended_s = self.ended_by = self.why = self._left_why = None
         self.is_lost = False
-
-    def _end(self, at_s: float, ended_by: str | None, why: str | None, *, is_lost: bool = False) -> None:
-        self.ended_s, self.ended_by, self.why, self.is_lost = at_s, ended_by, why, is_lost

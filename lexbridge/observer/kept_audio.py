@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-MULAW_BYTES_PER_MS = 8
+from lexbridge.audio.pcm import FRAME_MS, MULAW_BYTES_PER_MS, MULAW_SILENCE
+from lexbridge.call.inbound_audio import MAX_FILL_MS
 
 MAX_RUNS = 2000
 """Most runs of one track, because audio in pieces apart costs more memory than its bytes."""
@@ -35,6 +36,13 @@ class Track:
         self.unheard: list[tuple[int, int]] = []
         """Spans (start and length in ms) of the bot's audio that was sent, and dropped before the caller heard it."""
 
+    def copy(self) -> "Track":
+        """Return the audio as it is now."""
+        other = Track()
+        other.runs = [Run(run.start_ms, run.mulaw[:]) for run in self.runs]
+        other.unheard = self.unheard[:]
+        return other
+
     @property
     def end_ms(self) -> int:
         """Place on the time line behind all audio; 0 if there is none."""
@@ -46,14 +54,22 @@ class Track:
         return sum(len(run.mulaw) for run in self.runs)
 
     def put(self, at_ms: int, mulaw: bytes) -> int:
-        """Keep audio of the caller at its media time, and return how many bytes were kept.
+        """Keep audio of the caller at its media time, and return how many bytes more are kept now.
 
-        What overlaps with audio that is there already was told twice, and is left out.
+        Audio that overlaps with what is there was told twice, and is left out. A short hole becomes silence, as it did
+        for the call. A difference of less than a frame is the carrier's rounding.
         """
-        surplus_ms = self.end_ms - at_ms if self.runs else 0
-        if surplus_ms > 0:
-            mulaw, at_ms = mulaw[surplus_ms * MULAW_BYTES_PER_MS :], self.end_ms
-        return self._add(at_ms, mulaw)
+        ahead_ms = at_ms - self.end_ms if self.runs else 0
+        if ahead_ms <= -FRAME_MS:
+            mulaw = mulaw[-ahead_ms * MULAW_BYTES_PER_MS :]
+        if not self.runs or ahead_ms > MAX_FILL_MS:
+            return self._add(at_ms, mulaw)
+        return self._add(self.end_ms, MULAW_SILENCE * self.hole_bytes(at_ms) + mulaw if mulaw else b"")
+
+    def hole_bytes(self, at_ms: int) -> int:
+        """Return how many bytes of silence would go before audio of this place."""
+        ahead_ms = at_ms - self.end_ms if self.runs else 0
+        return ahead_ms * MULAW_BYTES_PER_MS if FRAME_MS <= ahead_ms <= MAX_FILL_MS else 0
 
     def play(self, at_ms: int, mulaw: bytes) -> int:
         """Keep audio of the bot, which is played from `at_ms` on, or after what is still being played.

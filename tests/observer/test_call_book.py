@@ -13,7 +13,7 @@ from lexbridge.observer.call_summary import Summary
 from lexbridge.observer.turn_record import Turn
 from lexbridge.telemetry.facts import STEPS, Audio, Event
 from tests.support.property_tests import examples
-from tests.support.told_facts import BEGAN_S, FRAME, ToldCall, worker_report
+from tests.support.told_facts import BEGAN_S, FRAME, LOUD_FRAME, ToldCall, worker_report
 
 SECOND = FRAME * 50
 
@@ -210,15 +210,15 @@ def test_audio_stands_on_the_time_line_of_its_stream() -> None:
     call.at = 3
     call.audio(SECOND, media_ms=2000)
     call.audio(SECOND, media_ms=3000)
-    call.audio(SECOND, media_ms=7000)
-    call.audio(SECOND, media_ms=7000)  # told twice
+    call.audio(SECOND, media_ms=12_000)
+    call.audio(SECOND, media_ms=12_000)  # told twice
     call.at = 10
     call.audio(SECOND * 2, "bot")
     call.audio(SECOND, "bot")
     call.at = 11.5
     call.tell("audio-cleared")
     assert call.view["audio"] == {
-        "caller": [[BEGAN_S + 2, 2.0], [BEGAN_S + 7, 1.0]],
+        "caller": [[BEGAN_S + 2, 2.0], [BEGAN_S + 12, 1.0]],
         "bot": [[BEGAN_S + 10, 1.5]],
         "unheard": [[BEGAN_S + 11.5, 1.5]],
     }
@@ -226,6 +226,18 @@ def test_audio_stands_on_the_time_line_of_its_stream() -> None:
     record = call.book.find("CA1")
     assert record is not None
     assert record.audio_bytes == (3000 + 1500) * 8
+
+
+def test_a_short_hole_in_the_audio_is_silence() -> None:
+    call = ToldCall().begin("stream")
+    call.audio(LOUD_FRAME, media_ms=1000)
+    call.audio(LOUD_FRAME, media_ms=1027)  # the carrier's rounding
+    call.audio(LOUD_FRAME, media_ms=1080)
+    record = call.book.find("CA1")
+    assert record is not None
+    (run,) = record.track("MZ1", "caller").runs
+    assert (run.start_ms, bytes(run.mulaw)) == (1000, LOUD_FRAME * 2 + FRAME * 2 + LOUD_FRAME)
+    assert record.audio_bytes == len(run.mulaw)
 
 
 def test_a_stream_that_was_found_late_is_placed_by_its_media() -> None:

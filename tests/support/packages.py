@@ -42,7 +42,7 @@ IMPORTS: dict[str, set[str]] = {
     "telemetry": set(),
     "bridge": {"audio", "call", "config", "errors", "lex", "logs", "net", "phrases", "telemetry", "twilio"},
     "web": {"bridge", "call", "config", "errors", "lex", "logs", "net", "telemetry", "twilio"},
-    "observer": {"config", "logs", "net", "telemetry"},
+    "observer": {"audio", "call", "config", "logs", "net", "telemetry"},
     "server": {"bridge", "config", "errors", "lex", "logs", "net", "observer", "telemetry", "twilio", "web"},
     "offline": {"audio", "config", "errors", "phrases"},
 }

@@ -1,0 +1,143 @@
+"""A call as a wav, and as one file that is opened again."""
+
+import io
+import json
+import wave
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lexbridge.audio.pcm import decode_mulaw
+from lexbridge.observer.call_file import CallFileRefused, read_call, write_call
+from lexbridge.observer.call_record import CallRecord
+from lexbridge.observer.call_wav import plan_wav, wav_slices
+from tests.support.told_facts import BEGAN_S, FRAME, LOUD_FRAME, ToldCall
+
+
+def told_call() -> CallRecord:
+    call = ToldCall().begin("stream")
+    call.at = 1
+    call.audio(LOUD_FRAME * 50, media_ms=1000)
+    call.at = 3
+    call.audio(LOUD_FRAME * 25, "bot")
+    call.turn(1, session_attributes={"name": "Ann"})
+    call.tell("key-pressed", "debug", {"key": "7"})
+    call.end("bot")
+    record = call.book.find("CA1")
+    assert record is not None
+    return record
+
+
+def written(record: CallRecord, *, words: bool = True) -> bytes:
+    return write_call(record, BEGAN_S + 60, words=words, give_way=lambda: None)
+
+
+def shown(record: CallRecord) -> dict[str, Any]:
+    view: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(record.view(BEGAN_S + 60)))
+    return view
+
+
+def test_a_wav_has_the_caller_left_and_the_bot_right() -> None:
+    record = told_call()
+    plan = plan_wav(record)
+    assert plan is not None
+    content = b"".join(wav_slices(record, plan))
+    assert plan.size_bytes(is_mulaw=False) == len(content)
+    with wave.open(io.BytesIO(content)) as wav:
+        assert (wav.getnchannels(), wav.getsampwidth(), wav.getframerate(), wav.getnframes()) == (2, 2, 8000, 20_000)
+        frames = wav.readframes(20_000)
+    loud, silent = decode_mulaw(LOUD_FRAME), decode_mulaw(FRAME)
+    left, right = ([frames[at : at + 2] for at in range(first, len(frames), 4)] for first in (0, 2))
+    assert b"".join(left) == loud * 50 + silent * 75
+    assert b"".join(right) == silent * 100 + loud * 25
+
+
+def test_a_long_wav_is_put_together_in_slices() -> None:
+    call = ToldCall().begin()
+    call.audio(FRAME * 1100, media_ms=0)
+    record = call.book.find("CA1")
+    assert record is not None
+    plan = plan_wav(record)
+    assert plan is not None
+    assert [len(part) for part in wav_slices(record, plan)] == [44, 320_000, 320_000, 64_000]
+    assert plan_wav(record, 5000).length_ms == 5000  # type: ignore[union-attr]
+
+
+def test_a_call_without_audio_has_no_wav() -> None:
+    call = ToldCall().begin()
+    assert plan_wav(call.book.records["CA1"]) is None
+
+
+def test_a_call_is_the_same_when_it_is_opened_again() -> None:
+    record = told_call()
+    opened = read_call(written(record), "opened-1")
+    before, after = shown(record), shown(opened)
+    assert after.pop("summary") == before.pop("summary") | {"call_sid": "opened-1", "opened": True}
+    assert after == before
+    assert opened.track("MZ1", "caller").runs == record.track("MZ1", "caller").runs
+    assert opened.track("MZ1", "bot").runs == record.track("MZ1", "bot").runs
+    assert opened.audio_bytes == record.audio_bytes
+    assert opened.event_bytes == record.event_bytes
+
+
+def test_an_opened_call_is_bounded_and_forgotten_like_others() -> None:
+    call = ToldCall().begin()
+    opened = read_call(written(told_call()), "opened-1")
+    call.book.add_opened(opened)
+    overview = call.book.overview(BEGAN_S)
+    assert [(one.call_sid, one.opened) for one in overview["recent"]] == [("opened-1", True)]
+    assert call.book.counts()["ended"] == 0
+    call.book.add_opened(read_call(written(told_call()), "opened-1"))
+    assert call.book._audio_bytes == opened.audio_bytes
+
+
+def test_a_file_without_words_has_neither_words_nor_audio() -> None:
+    content = written(told_call(), words=False)
+    for private in (b"red roses", b"When?", b"roses", b"Ann", b'"7"', b"<Say>", b'"a":1'):
+        assert private in written(told_call())
+        assert private not in content
+    opened = read_call(content, "opened-1")
+    assert not opened.summary(0).has_audio
+    assert [turn.intent for turn in opened.turns.values()] == ["OrderFlowers"]
+    assert json.loads(content)["turns"][0]["slots"] == {"Type": None}
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"lexbridge_call": 2}, "the file's format is 2, and this console reads 1"),
+        ({"summary": 3}, "this is no call of lexbridge's"),
+        ({"events": [[1, 2]]}, "this is no call of lexbridge's"),
+        ({"wav_base64": "%%%"}, "the file's audio cannot be read"),
+        ({"wav_base64": "AAAA"}, "the file's audio cannot be read: its audio is no wav file of lexbridge's"),
+    ],
+)
+def test_a_file_that_is_no_call_is_refused(changed: dict[str, Any], told: str) -> None:
+    content = json.dumps({**json.loads(written(told_call())), **changed}).encode()
+    with pytest.raises(CallFileRefused, match=f"^{told}"):
+        read_call(content, "opened-1")
+
+
+ANYTHING = st.none() | st.integers() | st.floats() | st.text(max_size=3) | st.just([]) | st.just({})
+
+
+@given(place=st.lists(st.integers(0, 20), min_size=1, max_size=4), value=ANYTHING)
+def test_a_file_that_was_changed_anywhere_is_read_or_refused(place: list[int], value: object) -> None:
+    content = json.loads(written(told_call()))
+    inside: Any = content
+    for step in place[:-1]:
+        children = list(inside.values()) if isinstance(inside, dict) else inside
+        further = [child for child in children if isinstance(child, dict | list) and child]
+        inside = further[step % len(further)] if further else inside
+    keys = list(inside) if isinstance(inside, dict) else range(len(inside))
+    inside[keys[place[-1] % len(keys)]] = value
+    try:
+        opened = read_call(json.dumps(content).encode(), "opened-1")
+    except CallFileRefused:
+        return
+    shown(opened)
+    plan = plan_wav(opened, 10_000)
+    assert plan is None or list(wav_slices(opened, plan))
