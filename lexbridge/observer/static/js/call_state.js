@@ -1,0 +1,114 @@
+/** One call that is looked at: what the server knew when the page opened, and what has happened since. */
+
+import { getJson } from "./api.js";
+import { batch, signal } from "./html.js";
+import { Levels } from "./levels.js";
+import { callSignal, follow, listOf, now_s } from "./store.js";
+import { buildTimeline, named } from "./timeline_model.js";
+
+/** Time between two models of a live call's timeline, because a picture that moves ten times a second looks alive. */
+const MODEL_MS = 100;
+
+export class CallState {
+  constructor(sid) {
+    this.sid = sid;
+    this.summary = signal(null);
+    this.turns = signal([]);
+    this.error = signal(null);
+    /** Changes whenever the picture has to be drawn anew. */
+    this.version = signal(0);
+    this.events = [];
+    this.streams = [];
+    this.audio = {};
+    this.levels = new Levels();
+    this.model = null;
+    this._timer = null;
+    this._isClosed = false;
+    follow(sid, { fact: (event) => this._takeEvent(event), levels: (data) => this._takeLevels(data), turn: (turn) => this._takeTurn(turn) }, () => this.load());
+    this.load();
+  }
+
+  close() {
+    this._isClosed = true;
+    clearTimeout(this._timer);
+  }
+
+  get isLive() {
+    return this.summary.peek()?.state === "live";
+  }
+
+  get began_s() {
+    return this.summary.peek()?.began_s ?? now_s.peek();
+  }
+
+  /** Unix time up to which there is something to see. */
+  get ends_s() {
+    const { ended_s } = this.summary.peek() ?? {};
+    if (this.isLive) return Math.max(now_s.peek(), this.levels.endsAt_s);
+    return Math.max(ended_s ?? 0, this.events.at(-1)?.at_s ?? 0, this.began_s + 1);
+  }
+
+  /** Ask for all that is known of the call. */
+  async load() {
+    try {
+      const path = `calls/${encodeURIComponent(this.sid)}`;
+      const [detail, levels] = await Promise.all([getJson(path), getJson(`${path}/levels`).catch(() => ({ streams: [] }))]);
+      if (this._isClosed) return;
+      batch(() => this._take(detail, levels));
+    } catch (error) {
+      this.error.value = error.status === 404 ? "The console does not know this call, or no longer." : error.message;
+    }
+  }
+
+  _take(detail, levels) {
+    this.error.value = null;
+    this.summary.value = detail.summary;
+    this.turns.value = detail.turns.map(withTexts);
+    this.events = detail.events.map(named);
+    this.streams = detail.streams;
+    this.audio = detail.audio ?? {};
+    this.levels.merge(levels.streams ?? []);
+    this._changed();
+  }
+
+  _takeEvent(array) {
+    const event = named(array);
+    this.events.push(event);
+    if (event.name === "stream-started" || event.name === "stream-described") {
+      if (!this.streams.some((one) => one.stream_sid === event.stream_sid)) this.load();
+    }
+    if (event.name === "call-ended" || event.name === "call-left") setTimeout(() => this._isClosed || this.load(), 700);
+    this._changed();
+  }
+
+  _takeLevels(data) {
+    this.levels.merge(listOf(data, "streams"));
+    this._changed();
+  }
+
+  _takeTurn(turn) {
+    const key = (one) => `${one.stream_sid}/${one.turn}`;
+    const turns = this.turns.peek();
+    const at = turns.findIndex((one) => key(one) === key(turn));
+    this.turns.value = at < 0 ? [...turns, withTexts(turn)] : turns.with(at, withTexts(turn));
+    this._changed();
+  }
+
+  /** Make the model of the timeline anew, soon. */
+  _changed() {
+    this._timer ??= setTimeout(() => {
+      this._timer = null;
+      const summary = callSignal(this.sid)?.peek();
+      batch(() => {
+        if (summary && this.summary.peek() && summary.state === "live") this.summary.value = summary;
+        this.model = buildTimeline({ ...this, summary: this.summary.peek() ?? {} });
+        this.version.value += 1;
+      });
+    }, this.model === null ? 0 : MODEL_MS);
+  }
+}
+
+/** Return a turn whose messages are texts. */
+function withTexts(turn) {
+  return { ...turn, messages: (turn.messages ?? []).map((one) => (typeof one === "string" ? one : (one?.content ?? one?.text ?? ""))) };
+}

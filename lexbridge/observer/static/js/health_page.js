@@ -1,0 +1,66 @@
+/** How the service is: its workers, what it refused, what went wrong. */
+
+import { clock, duration, figure, shortSid, valueText } from "./format.js";
+import { html } from "./html.js";
+import { useLoaded, waiting } from "./loaded.js";
+import { workers as liveWorkers } from "./store.js";
+
+export function HealthPage() {
+  const [data, error] = useLoaded("console/api/health", 5);
+  const wait = waiting(data, error);
+  if (wait) return wait;
+  const workers = liveWorkers.value.length ? liveWorkers.value : (data.workers ?? []);
+  return html`<div class="row between"><h1>Health</h1><a href="../metrics" target="_blank">Metrics</a></div>
+    <${Workers} workers=${workers} />
+    <div class="columns">
+      <${Counted} title="Refused since the start" none="Nothing was refused." of=${data.refusals} />
+      <${Counted} title="Warnings and errors since the start" none="There was none." of=${data.errors} />
+    </div>
+    <${Lines} lines=${data.lines ?? []} />`;
+}
+
+function Workers({ workers }) {
+  return html`<section class="card" aria-label="Workers"><h2>Workers <span class="faint">${workers.length}</span></h2>
+    ${workers.length === 0
+      ? html`<p class="faint">No worker has reported yet. They do once a second.</p>`
+      : html`<div class="scroll" tabindex="0" role="region" aria-label="Table of workers"><table><thead><tr><th>Worker</th><th>State</th><th class="number">Live calls</th><th class="number">Loop lag</th><th class="number">Busy</th><th class="number">Memory</th><th class="number">Age</th></tr></thead>
+          <tbody>${workers.map(
+            (one) => html`<tr><td>${one.pid} <span class="faint">slot ${one.slot}</span></td><td><${State} state=${one.state} /></td>
+              <td class="number">${one.live_calls}</td><td class=${`number ${one.lag_ms >= 100 ? "bad" : ""}`}>${figure(one.lag_ms)} ms</td>
+              <td class=${`number ${one.busy_percent >= 90 ? "bad" : ""}`}>${figure(one.busy_percent)} %</td><td class="number">${figure(one.memory_mb)} MB</td><td class="number">${duration(one.age_s)}</td></tr>`,
+          )}</tbody></table></div>`}
+  </section>`;
+}
+
+function State({ state }) {
+  const kind = { ready: "good", accepting: "good", serving: "good", draining: "slow", starting: "slow", overloaded: "slow" }[state] ?? (state === "ended" || state === "died" || state === "hung" ? "bad" : "quiet");
+  return html`<span class=${`tag ${kind}`}>${state ?? "unknown"}</span>`;
+}
+
+function Counted({ title, none, of }) {
+  const rows = Object.entries(of ?? {}).sort((a, b) => b[1] - a[1]);
+  return html`<section class="card" aria-label=${title}><h2>${title}</h2>
+    ${rows.length === 0 ? html`<p class="faint">${none}</p>` : html`<table><tbody>${rows.map(([name, n]) => html`<tr><td>${name}</td><td class="number"><b>${n}</b></td></tr>`)}</tbody></table>`}
+  </section>`;
+}
+
+/** Fields that say what to do, which stand before the others. */
+const REMEDIES = ["remedy", "check", "error", "why", "reason"];
+
+function Lines({ lines }) {
+  return html`<section class="card health-lines" aria-label="Recent warnings and errors"><h2>Warnings and errors of the last hour <span class="faint">${lines.length}</span></h2>
+    ${lines.length === 0
+      ? html`<p class="faint">None. That is how it should be.</p>`
+      : html`<ul>${lines.map((one) => html`<li class=${one.level}>
+          <span class="when">${clock(one.at_s)}</span><span class=${`tag ${one.level === "error" ? "bad" : "slow"}`}>${one.level}</span>
+          <div><code>${one.name}</code> ${one.call_sid && html`<a href=${`#/call/${encodeURIComponent(one.call_sid)}`}>${shortSid(one.call_sid)}</a>`}
+            ${one.help && html`<p>${one.help}</p>`}
+            <p class="faint">${fieldsOf(one).map(([name, value]) => html`<span><i>${name}</i> ${valueText(value)} </span>`)}</p></div></li>`)}</ul>`}
+  </section>`;
+}
+
+function fieldsOf({ fields }) {
+  const rank = (name) => (REMEDIES.includes(name) ? REMEDIES.indexOf(name) : REMEDIES.length);
+  const skipped = ["call_sid", "stream_sid", "pid"];
+  return Object.entries(fields ?? {}).filter(([name, value]) => !skipped.includes(name) && value !== null).sort((a, b) => rank(a[0]) - rank(b[0]));
+}

@@ -1,0 +1,99 @@
+/** How long replies take: percentiles, their history, and the slowest turns. */
+
+import { clock, count, replyClass, seconds, shortSid, span } from "./format.js";
+import { html, useEffect, useRef } from "./html.js";
+import { useLoaded, waiting } from "./loaded.js";
+import { theme } from "./theme.js";
+
+const FIGURES = [
+  ["reply_ms", "Reply", "from the caller's last sound to the first sound of the reply"],
+  ["end_ms", "End of speech", "the silence that was waited for"],
+  ["lex_ms", "Lex", "from the end of the utterance to Lex's answer"],
+  ["update_ms", "Call update", "until Twilio took the new document"],
+];
+const PERCENTILES = ["p50", "p90", "p99"];
+
+export function LatencyPage() {
+  const [data, error] = useLoaded("console/api/latency", 10);
+  const wait = waiting(data, error);
+  if (wait) return wait;
+  const hasTurns = Object.values(data.since_start ?? {}).some((one) => one?.p50 !== null && one?.p50 !== undefined);
+  return html`<h1>Latency</h1>
+    ${!hasTurns && html`<div class="card"><p>No turn has been measured yet. The figures come with the first reply.</p></div>`}
+    <div class="columns"><${Percentiles} title="The last hour" of=${data.last_hour} /><${Percentiles} title="Since the start" of=${data.since_start} /></div>
+    <${History} history=${data.history ?? []} />
+    <${Slowest} turns=${data.slowest ?? []} />`;
+}
+
+function Percentiles({ title, of }) {
+  const turns = of?.reply_ms?.turns;
+  return html`<section class="card" aria-label=${title}><h2>${title} ${turns !== undefined && html`<span class="faint">${count(turns, "reply", "replies")}</span>`}</h2>
+    <table><thead><tr><th></th>${PERCENTILES.map((one) => html`<th class="number">${one}</th>`)}</tr></thead>
+    <tbody>${FIGURES.map(
+      ([name, words, meaning]) => html`<tr><td title=${meaning}>${words}</td>
+        ${PERCENTILES.map((one) => html`<td class=${`number ${name === "reply_ms" ? replyClass(of?.[name]?.[one]) : ""}`}>${span(of?.[name]?.[one])}</td>`)}</tr>`,
+    )}</tbody></table>
+  </section>`;
+}
+
+function History({ history }) {
+  const box = useRef(null);
+  const name = theme.value;
+  useEffect(() => drawHistory(box.current, history), [history, name]);
+  return html`<section class="card" aria-label="History"><h2>Replies by the minute</h2>
+    ${history.length < 2 ? html`<p class="faint">The history begins with the second minute.</p>` : html`<div class="chart" ref=${box}></div>`}
+  </section>`;
+}
+
+/** Draw the history with uPlot, which is loaded when it is needed first. Returns how to stop. */
+function drawHistory(box, history) {
+  if (!box) return undefined;
+  let plot = null;
+  let sizes = null;
+  let isGone = false;
+  import("../vendor/uplot/uplot.js").then(({ default: UPlot }) => {
+    if (isGone) return;
+    const columns = [0, 1, 2, 3, 4].map((i) => history.map((row) => row[i]));
+    for (const i of [1, 2, 3]) columns[i] = columns[i].map((ms) => (ms === null ? null : ms / 1000));
+    plot = new UPlot({ ...options(), width: box.clientWidth, height: 260 }, columns, box);
+    sizes = new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: 260 }));
+    sizes.observe(box);
+  });
+  return () => {
+    isGone = true;
+    sizes?.disconnect();
+    plot?.destroy();
+  };
+}
+
+function options() {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+  const axis = { stroke: colour("faint"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") } };
+  const line = (label, name) => ({ label, stroke: colour(name), width: 2, points: { show: false }, value: (_, s) => (s === null ? "–" : `${s.toFixed(2)} s`) });
+  return {
+    scales: { y: { range: (_, least, most) => [0, Math.max(1, most * 1.1)] }, turns: { range: (_, least, most) => [0, Math.max(4, most * 4)] } },
+    axes: [axis, { ...axis, values: (_, all) => all.map((one) => `${one} s`) }],
+    series: [
+      { value: (_, s) => (s === null ? "–" : clock(s)), label: "time" },
+      line("p50", "bot"),
+      line("p90", "lex"),
+      line("p99", "lex-thinks"),
+      { label: "turns", scale: "turns", stroke: "transparent", fill: colour("accent-soft"), paths: null, points: { show: false } },
+    ],
+  };
+}
+
+function Slowest({ turns }) {
+  return html`<section class="card" aria-label="Slowest turns"><h2>Slowest turns of the last hour</h2>
+    ${turns.length === 0
+      ? html`<p class="faint">None yet.</p>`
+      : html`<div class="scroll" tabindex="0" role="region" aria-label="Table of slow turns"><table><thead><tr><th>Call</th><th class="number">Turn</th><th class="number">At</th><th class="number">Reply</th><th class="number">End</th><th class="number">Lex</th><th class="number">Update</th><th></th></tr></thead>
+          <tbody>${turns.map(
+            (one) => html`<tr><td><a href=${`#/call/${encodeURIComponent(one.call_sid)}/${one.turn}/${one.stream_sid}`}><code>${shortSid(one.call_sid)}</code></a></td>
+              <td class="number">${one.turn}</td><td class="number">${clock(one.at_s)}</td><td class=${`number ${replyClass(one.reply_ms)}`}><b>${seconds(one.reply_ms)}</b></td>
+              <td class="number">${span(one.end_ms)}</td><td class="number">${span(one.lex_ms)}</td><td class="number">${span(one.update_ms)}</td>
+              <td>${one.filler && html`<span class="tag slow">filler</span>`}${one.outcome && one.outcome !== "answered" && html`<span class="tag bad">${one.outcome}</span>`}</td></tr>`,
+          )}</tbody></table></div>`}
+  </section>`;
+}
