@@ -68,11 +68,23 @@ class WatchedCalls:
     def __len__(self) -> int:
         return len(self._calls)
 
+    def facts(self, call_sid: str) -> CallFacts | None:
+        """Return what is known of a call, or None if it is not under way."""
+        call = self._calls.get(call_sid)
+        return call.facts if call is not None else None
+
     def take(self, event: Event) -> Iterator[Told]:
         """Take in an event, and yield what it tells. The whole result has to be read."""
         if event.name == "worker-ended":
             yield from self._worker_ended(event)
-        elif event.call_sid and (call := self._watched(event)) is not None:
+            return
+        call = self._calls.get(event.call_sid)
+        if call is None and event.call_sid and _may_be_first(event):
+            if len(self._calls) >= MAX_CALLS:
+                yield from self._end(next(iter(self._calls.values())), event.at_s)
+            call = _Watched(CallFacts(event.call_sid, event.at_s), event.at_s, event.at_s + LEFT_S)
+            self._calls[event.call_sid] = call
+        if call is not None:
             yield from self._take(call, event)
 
     def tick(self, now_s: float) -> Iterator[Told]:
@@ -84,16 +96,6 @@ class WatchedCalls:
         """Yield all calls as ended that have no live stream, because this process ends. The others may go on."""
         for call in [one for one in self._calls.values() if not one.facts.has_live_stream]:
             yield from self._end(call, now_s)
-
-    def _watched(self, event: Event) -> _Watched | None:
-        """Return the call of an event, or None for the late lines of one that is not, or no longer, watched."""
-        call = self._calls.get(event.call_sid)
-        if call is None and (event.name in ("call-answered", "call-described") or event.media_ms >= 0):
-            if len(self._calls) >= MAX_CALLS:
-                del self._calls[next(iter(self._calls))]
-            call = _Watched(CallFacts(event.call_sid, event.at_s), event.at_s, event.at_s + LEFT_S)
-            self._calls[event.call_sid] = call
-        return call
 
     def _take(self, call: _Watched, event: Event) -> Iterator[Told]:
         call.last_s = event.at_s
@@ -137,3 +139,8 @@ class WatchedCalls:
             facts.why = "nothing more was heard of it" if facts.streams else "no stream"
         yield from self._start(call)
         yield CallEnded(facts)
+
+
+def _may_be_first(event: Event) -> bool:
+    """Whether an event may be the first of a call. Late lines of a call that is over have no media time."""
+    return event.name in ("call-answered", "call-described", "stream-started") or event.media_ms >= 0

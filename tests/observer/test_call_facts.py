@@ -162,8 +162,11 @@ def test_a_call_is_told_though_its_beginning_was_missed() -> None:
 def test_the_oldest_call_is_given_up_when_there_are_too_many() -> None:
     calls = WatchedCalls()
     for number in range(MAX_CALLS + 1):
-        list(calls.take(Event(BEGAN_S, f"CA{number}", "", -1, "info", "call-answered", {})))
+        told = list(calls.take(Event(BEGAN_S, f"CA{number}", "", -1, "info", "call-answered", {})))
+    assert [(type(one), one.call.call_sid) for one in told] == [(CallStarted, "CA0"), (CallEnded, "CA0")]
     assert len(calls) == MAX_CALLS
+    assert calls.facts("CA0") is None
+    assert calls.facts("CA1") is not None
 
 
 def test_calls_without_a_stream_are_ended_with_the_process() -> None:

@@ -102,6 +102,13 @@ class CallOfFacts:
             self.facts.append(Audio(self.now_s, self.call_sid, self.stream_sid, media_ms, track, bytes([code]) * 1600))
             self.now_s += 0.2
 
+    def sends(self, seconds: float, code: int) -> None:
+        """Send audio of the bot at once, which Twilio plays from now on."""
+        media_ms = round((self.now_s - self.began_s) * 1000)
+        for _ in range(round(seconds * 5)):
+            mulaw = bytes([code]) * 1600
+            self.facts.append(Audio(self.now_s, self.call_sid, self.stream_sid, media_ms, "bot", mulaw))
+
 
 def usual_call(**changes: Any) -> CallOfFacts:
     """Return a call of two turns, which the caller ends."""
