@@ -161,7 +161,7 @@ def test_a_call_without_audio_has_its_time_line(tmp_path: Path) -> None:
     assert (timeline["wav"], wav.exists(), timeline["summary"]["why"]) == (None, False, "no stream")
 
 
-def test_a_call_that_is_live_when_the_service_ends_is_finished_later(tmp_path: Path) -> None:
+def test_a_call_that_outlives_the_service_is_finished_later(tmp_path: Path) -> None:
     call = spoken_call()
     with recording(tmp_path) as sink:
         for fact in call.facts:
