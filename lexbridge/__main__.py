@@ -26,7 +26,7 @@ import argparse
 import gc
 import logging
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 from lexbridge import __version__, logs
@@ -137,13 +137,14 @@ def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
 
     def work(slot: WorkerSlot) -> int:
         _log_to(settings, logs.LineWriter(sys.stdout.fileno()), os.getpid())
-        teller = None if watching is None else watching.teller(slot.index)
+        telling = None if watching is None else watching.telling(slot.index)
+        teller = None if telling is None else telling.teller
         try:
             return serve(
                 settings,
                 slot,
                 lambda: build_service(settings, listener=listener.for_gevent(), used_tokens=used_tokens, teller=teller),
-                teller,
+                telling,
             )
         except ConfigError as error:  # found only in the worker, such as missing AWS credentials
             _print_error(str(error))  # the supervisor ends as well if this is its first worker
@@ -163,7 +164,7 @@ def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
             lambda: _log_to(settings, logs.LineWriter(sys.stdout.fileno()), os.getpid())
         )
         sender = watching.sender
-    with closing(listener):
+    with closing(listener), nullcontext() if watching is None else closing(watching):
         fields = described(settings)
         return Supervisor(settings.web_concurrency, work, fields, observer_main=observer_main, sender=sender).run()
 

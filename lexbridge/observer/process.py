@@ -13,6 +13,7 @@ from gevent.socket import wait_read
 
 from lexbridge.config.settings import Settings
 from lexbridge.logs import Log, RateLimitedLog
+from lexbridge.observer.posted_events import PostedEvents
 from lexbridge.observer.sinks import Sink
 from lexbridge.telemetry.channel import read_facts, write_request
 from lexbridge.telemetry.facts import Fact, Follow
@@ -117,7 +118,7 @@ def observe(settings: Settings, ends: Sequence[socket.socket], listener: socket.
     del listener  # what serves it comes with the console
     stop_requested = Signal()
     gevent.signal_handler(signal.SIGTERM, stop_requested.set)
-    sinks: list[Sink] = []
+    sinks = _make_sinks(settings)
     observer = Observer(ends, sinks, follows_all=settings.record_dir is not None)
     observer.start()
     Log().info("observing", admin_port=settings.admin_port)
@@ -127,3 +128,11 @@ def observe(settings: Settings, ends: Sequence[socket.socket], listener: socket.
     observer.take_rest()
     gevent.joinall([gevent.spawn(sink.close, CLOSE_S) for sink in sinks], timeout=CLOSE_S)
     return 0
+
+
+def _make_sinks(settings: Settings) -> list[Sink]:
+    """Return the sinks that the settings ask for."""
+    sinks: list[Sink] = []
+    if settings.events_url is not None:
+        sinks.append(PostedEvents(settings))
+    return sinks

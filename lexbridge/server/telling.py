@@ -1,13 +1,16 @@
-"""A worker's reports to the observer process, several times a second, on a greenlet of their own."""
+"""A worker's reports to the observer process and to the metrics, on a greenlet of their own."""
 
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gevent
 
 from lexbridge import logs
+from lexbridge.logs import Log
+from lexbridge.telemetry.metrics import Metrics
 from lexbridge.telemetry.teller import Teller
 
 TELL_INTERVAL_S = 0.1
@@ -16,19 +19,85 @@ TELL_INTERVAL_S = 0.1
 REPORT_INTERVAL_S = 1.0
 """Interval in seconds of the reports on the worker itself."""
 
-
-def start_telling(teller: Teller, slot: int, report: Callable[[], Mapping[str, Any]]) -> None:
-    """Tell the observer of this process's log lines and calls from now on. `report`: returns what a worker reports."""
-    logs.listen(teller.line_logged)
-    gevent.spawn(_tell, teller, slot, report)
+Listener = Callable[[str, str, Mapping[str, Any]], object]
 
 
-def _tell(teller: Teller, slot: int, report: Callable[[], Mapping[str, Any]]) -> None:
-    report_at_s = 0.0
-    while True:
-        now_s = time.monotonic()
-        if now_s >= report_at_s:
-            report_at_s = now_s + REPORT_INTERVAL_S
-            teller.tell("worker-reports", {"pid": os.getpid(), "slot": slot, **report(), "dropped": teller.dropped})
-        teller.flush()
-        gevent.sleep(TELL_INTERVAL_S)
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """How a worker is. `lag_s`: how late its loop is. `busy`: the share of time in which the loop is busy, 0 to 1."""
+
+    state: str
+    live_calls: int
+    is_accepting: bool
+    lag_s: float
+    busy: float
+    memory_bytes: int
+
+
+class Telling:
+    """What a worker tells: to the observer process by `teller`, and to the metrics by `metrics`, if they are wanted."""
+
+    def __init__(self, teller: Teller, slot: int, metrics: Metrics | None) -> None:
+        self.teller = teller
+        self._slot = slot
+        self._metrics = metrics
+
+    def start(self, report: Callable[[], WorkerReport]) -> None:
+        """Tell of this process's log lines and calls from now on. `report`: returns how the worker is."""
+        tell = self.teller.line_logged
+        logs.listen(tell if self._metrics is None else both(tell, self._metrics.take_line))
+        if self._metrics is not None and self._metrics.fault is not None:
+            Log().error("metrics-not-counted", error=self._metrics.fault)
+        gevent.spawn(self._tell, report)
+
+    def finish(self) -> None:
+        """Tell what is left, because the process ends."""
+        if self._metrics is not None:
+            self._metrics.count_lines()
+        self.teller.flush()
+
+    def _tell(self, report: Callable[[], WorkerReport]) -> None:
+        report_at_s = 0.0
+        while True:
+            now_s = time.monotonic()
+            if now_s >= report_at_s:
+                report_at_s = now_s + REPORT_INTERVAL_S
+                self._report(report())
+            self.teller.flush()
+            gevent.sleep(TELL_INTERVAL_S)
+
+    def _report(self, worker: WorkerReport) -> None:
+        self.teller.tell(
+            "worker-reports",
+            {
+                "pid": os.getpid(),
+                "slot": self._slot,
+                "state": worker.state,
+                "live_calls": worker.live_calls,
+                "lag_ms": round(1000 * worker.lag_s, 1),
+                "busy_percent": round(100 * worker.busy, 1),
+                "memory_mb": worker.memory_bytes >> 20,
+                "dropped": self.teller.dropped,
+            },
+        )
+        if self._metrics is not None:
+            self._metrics.report(
+                live_calls=worker.live_calls,
+                lag_s=worker.lag_s,
+                busy_share=worker.busy,
+                memory_bytes=worker.memory_bytes,
+                is_accepting=worker.is_accepting,
+                facts_dropped=self.teller.dropped,
+            )
+
+
+def both(first: Listener, second: Listener) -> Listener:
+    """Return a listener that hands each line to both. The second gets it also if the first fails."""
+
+    def listen(level: str, event: str, fields: Mapping[str, Any]) -> None:
+        try:
+            first(level, event, fields)
+        finally:
+            second(level, event, fields)
+
+    return listen

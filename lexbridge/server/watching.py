@@ -8,12 +8,17 @@ from lexbridge import logs
 from lexbridge.config.settings import Settings
 from lexbridge.observer.process import observe
 from lexbridge.server.listener import listen_on
+from lexbridge.server.telling import Telling, both
+from lexbridge.telemetry import metrics
 from lexbridge.telemetry.channel import Channel
 from lexbridge.telemetry.teller import Teller
 
 
 class Watching:
-    """The parts of watching that all processes share. Raises OSError if ADMIN_PORT cannot be listened on."""
+    """The parts of watching that all processes share. Raises OSError if ADMIN_PORT cannot be listened on.
+
+    It must be closed by the process that made it, the supervisor.
+    """
 
     def __init__(self, settings: Settings, worker_slots: int) -> None:
         """`worker_slots`: those of the scoreboard."""
@@ -22,16 +27,21 @@ class Watching:
         if settings.admin_port is not None:
             self._listener = listen_on(settings.admin_host, settings.admin_port)
         self._channel = Channel(worker_slots)
+        self._has_metrics = settings.admin_port is not None
+        if self._has_metrics:
+            metrics.start()
         self.sender = self._channel.supervisors_sender()
         """The supervisor's own sender."""
 
     def listen_to_supervisor(self) -> None:
-        """Tell the observer of the supervisor's log lines from now on."""
-        logs.listen(Teller(self.sender).line_logged)
+        """Tell the observer of the supervisor's log lines from now on, and count them."""
+        tell = Teller(self.sender).line_logged
+        logs.listen(both(tell, metrics.take_supervisor_line) if self._has_metrics else tell)
 
-    def teller(self, slot: int) -> Teller:
-        """Return the teller of the worker in `slot`."""
-        return Teller(self._channel.sender(slot))
+    def telling(self, slot: int) -> Telling:
+        """Return what the worker in `slot` tells with. Call it in the worker."""
+        counts = metrics.Metrics(slot, self._settings.reply_mode) if self._has_metrics else None
+        return Telling(Teller(self._channel.sender(slot)), slot, counts)
 
     def observer_main(self, configure_log: Callable[[], object]) -> Callable[[], int]:
         """Return the main function of the observer process. `configure_log`: called first."""
@@ -45,7 +55,9 @@ class Watching:
         return main
 
     def close(self) -> None:
-        """Close the listener in this process."""
+        """Close the listener, and delete the metrics, once all other processes have ended."""
+        if self._has_metrics:
+            metrics.stop()
         if self._listener is not None:
             with suppress(OSError):
                 self._listener.close()

@@ -4,7 +4,6 @@ import gc
 import signal
 import time
 from collections.abc import Callable
-from typing import Any
 
 import gevent
 from gevent.event import Event
@@ -26,9 +25,8 @@ from lexbridge.server.overload import (
     resident_memory,
 )
 from lexbridge.server.scoreboard import State, WorkerSlot
-from lexbridge.server.telling import start_telling
+from lexbridge.server.telling import Telling, WorkerReport
 from lexbridge.server.watchdog import Watchdog
-from lexbridge.telemetry.teller import Teller
 
 LAST_ANSWERS_S = 0.1
 """Seconds for which the server still answers requests that it has read, before it stops."""
@@ -45,10 +43,10 @@ cycles, so little waits to be found: with 50,000 new objects, the longest waits 
 """
 
 
-def serve(settings: Settings, slot: WorkerSlot, build: Callable[[], Service], teller: Teller | None = None) -> int:
+def serve(settings: Settings, slot: WorkerSlot, build: Callable[[], Service], telling: Telling | None = None) -> int:
     """Build the service and serve until SIGTERM, or until the supervisor is gone; then drain. Return the exit status.
 
-    `teller`: tells the observer process of the worker, or None if there is none. Raises what `build` raises.
+    `telling`: tells the observer process of the worker, or None if there is none. Raises what `build` raises.
     """
     uncaught.install()
     inspection = Inspection(slot)
@@ -67,8 +65,8 @@ def serve(settings: Settings, slot: WorkerSlot, build: Callable[[], Service], te
     watchdog = Watchdog(utilization := LoopUtilization())
     server.share_listener(FewestSocketsFirst(slot))
     server.start()
-    if teller is not None:
-        start_telling(teller, slot.index, lambda: _report(calls, overload))
+    if telling is not None:
+        telling.start(lambda: _report(calls, overload))
     heartbeat = gevent.spawn(_heartbeat, slot, server, calls, overload, utilization, stop_requested, inspection)
     if settings.ecs_agent_uri:
         gevent.spawn(ecs.report, slot, settings.ecs_agent_uri, settings.service_name)
@@ -80,21 +78,22 @@ def serve(settings: Settings, slot: WorkerSlot, build: Callable[[], Service], te
         drain(calls, others_are_ready, settings.drain_s)
     heartbeat.kill()
     _stop(server)
-    if teller is not None:
-        teller.flush()
+    if telling is not None:
+        telling.finish()
     watchdog.stop()
     return 0
 
 
-def _report(calls: CallRegistry, overload: OverloadDetector) -> dict[str, Any]:
-    """Return what a worker reports of itself, as fields of "worker-reports"."""
-    return {
-        "state": _state(calls).name.lower(),
-        "live_calls": calls.live_calls,
-        "lag_ms": round(1000 * overload.lag_s, 1),
-        "busy_percent": round(100 * overload.utilization, 1),
-        "memory_mb": resident_memory() >> 20,
-    }
+def _report(calls: CallRegistry, overload: OverloadDetector) -> WorkerReport:
+    state = _state(calls)
+    return WorkerReport(
+        state.name.lower(),
+        calls.live_calls,
+        state is State.READY,
+        overload.lag_s,
+        overload.utilization,
+        resident_memory(),
+    )
 
 
 def settle_memory() -> None:
