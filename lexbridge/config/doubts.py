@@ -19,6 +19,7 @@ def find_doubts(settings: Settings, environment: Mapping[str, str], file_names: 
     """
     return [
         *_stream_url_doubts(settings),
+        *_notice_doubts(settings),
         *([] if _is_lex_elsewhere(settings.bot, environment) else _lex_doubts(settings)),
         *(
             Problem(name, "is set", f"it is no setting: did you mean {meant}?" if meant else "it is no setting")
@@ -41,6 +42,11 @@ def _stream_url_doubts(settings: Settings) -> Iterator[Problem]:
     if path not in ("", "/"):  # a proxy may take it away, but without one every stream is a 404
         rule = f"the socket is served at / alone: whatever stands before it has to take {path[:100]} away"
         yield Problem("STREAM_URL", f"is {settings.stream_url[:100]!r}", rule)
+
+
+def _notice_doubts(settings: Settings) -> Iterator[Problem]:
+    if settings.record_notice is not None and settings.record_dir is None:
+        yield Problem("RECORD_NOTICE", "is set", "it is not said: nothing is recorded, as RECORD_DIR is not set")
 
 
 def _lex_doubts(settings: Settings) -> Iterator[Problem]:

@@ -22,6 +22,7 @@ from lexbridge.config.parsers import (
     one_of,
     public_address,
     seconds,
+    spoken,
     switch,
     whole_number,
 )
@@ -278,6 +279,13 @@ class Settings(CallRules):
         Group.WATCHING,
         "Folder for recordings: of each call a stereo WAV file, and its timeline as JSON. Unset: nothing is recorded",
     )
+    record_notice: str | None = setting(
+        "RECORD_NOTICE",
+        spoken,
+        Group.WATCHING,
+        "Said first in each call if `RECORD_DIR` is set, such as `This call is recorded.`. What has to be said is a "
+        "matter of your law. Unset: nothing",
+    )
     record_max_mb: int = setting(
         "RECORD_MAX_MB",
         whole_number(1, 10000000),
@@ -306,6 +314,11 @@ class Settings(CallRules):
         "Where the console finds the phone in the browser and switches faults on. A rehearsal sets it. Never set it "
         "where real callers call",
     )
+
+    @property
+    def notice(self) -> str:
+        """The words that each call begins with because it is recorded, or ""."""
+        return self.record_notice or "" if self.record_dir is not None else ""
 
     @property
     def is_watched(self) -> bool:

@@ -88,19 +88,22 @@ class TwimlDocuments(CallDocuments):
         lost: int = 1,
         opens_ms: int | None = None,
         query: Mapping[str, int] = NO_QUERY,
+        notice: str = "",
     ) -> Document:
-        """Return a document that opens a stream, says `greeting` and keeps the call.
+        """Return a document that says `notice`, opens a stream, says `greeting` and keeps the call.
 
-        `lost`: how many streams the call will have lost in a row if this one is lost, too. `opens_ms`: Unix time at
-        which a bidirectional stream opens; it shows later how long the stream lasted.
+        The notice is heard to its end: no stream is open yet, so nothing can update the call. `lost`: how many streams
+        the call will have lost in a row if this one is lost, too. `opens_ms`: Unix time at which a bidirectional stream
+        opens; it shows later how long the stream lasted.
         """
         messages = [Message(greeting)]
         if self._is_two_way:
-            return self.connect(messages, opening, lost, opens_ms=opens_ms, query=query)
+            return self.connect([Message(notice), *messages], opening, lost, opens_ms=opens_ms, query=query)
         opening = _cleaned(opening)
         return self._make(
             "streams.xml",
             messages,
+            notice=text_pieces(clean(notice)),
             opening=opening,
             status_url=self._address(STREAM_STATUS_PATH, **query),
             resume_url=self._resume_url(lost=lost, after=opening.name, **query),

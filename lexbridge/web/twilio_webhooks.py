@@ -96,13 +96,15 @@ class TwilioWebhooks:
         log.info("call-answered")
         self._tell_of_call()
         greeting = "" if self._settings.welcome == "bot" else self._settings.greeting
+        notice = self._settings.notice
         progress = CallProgress(round(time.time())) if self._has_limits else CallProgress()
         parameters = [
             *_call_facts(self._settings),
-            _stream_token(self._settings, greeting),
-            *self._progress_parameters(progress, greeting),
+            _stream_token(self._settings, notice + greeting),
+            *self._progress_parameters(progress, greeting, notice),
         ]
-        return _xml(self._documents.answer(greeting, Opening(stream_name(0), parameters), query=progress.query))
+        opening = Opening(stream_name(0), parameters)
+        return _xml(self._documents.answer(greeting, opening, query=progress.query, notice=notice))
 
     def _tell_of_call(self) -> None:
         if self._teller is not None:
@@ -206,9 +208,12 @@ class TwilioWebhooks:
             return CallProgress()
         return CallProgress.parse(request.args.get("began"), request.args.get("turns"))
 
-    def _progress_parameters(self, progress: CallProgress, spoken: str = "") -> list[tuple[str, str]]:
-        """Return `progress` as a stream's parameters. `spoken`: what the document says before the stream opens."""
-        spoken_s = speaking_ms(spoken) / 1000 if self._is_two_way else 0
+    def _progress_parameters(self, progress: CallProgress, spoken: str = "", notice: str = "") -> list[tuple[str, str]]:
+        """Return `progress` as a stream's parameters.
+
+        `spoken`: what the document says before a two-way stream opens; `notice`: before that, and before any stream.
+        """
+        spoken_s = speaking_ms(notice + (spoken if self._is_two_way else "")) / 1000
         return progress.parameters(max(0, time.time() - (progress.began_s or 0)) + spoken_s)
 
     def _stop_stream(self, account_sid: str, call_sid: str, stream: str, log: Log) -> None:

@@ -66,6 +66,14 @@ def test_a_stream_url_without_a_path_is_in_no_doubt(stream_url):
     assert doubts(**OWN_ALIAS, STREAM_URL=stream_url) == []
 
 
+def test_a_notice_of_no_recording_is_in_doubt(tmp_path):
+    notice = {"RECORD_NOTICE": "This call is recorded."}
+    assert doubts(**OWN_ALIAS, **notice, RECORD_DIR=str(tmp_path)) == []
+    assert doubts(**OWN_ALIAS, **notice) == [
+        "RECORD_NOTICE: is set; it is not said: nothing is recorded, as RECORD_DIR is not set"
+    ]
+
+
 def test_a_stream_url_with_a_path_is_in_doubt():
     assert doubts(**OWN_ALIAS, STREAM_URL="wss://voice.example.com/other") == [
         "STREAM_URL: is 'wss://voice.example.com/other'; "

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import time
+from pathlib import Path
 from urllib.parse import quote
 from xml.etree import ElementTree
 
@@ -10,6 +11,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from lexbridge.bridge.live_calls import LiveStream
+from lexbridge.call.documents import speaking_ms
 from lexbridge.errors import CallControlError, CallControlUnavailable, CallGone
 from lexbridge.lex.runtime import Deadlines
 from lexbridge.web.twilio_webhooks import LASTED_MS, MAX_STREAMS_LOST, OPENED_MS, WAITS_AFTER_LOST
@@ -54,6 +56,44 @@ def test_a_call_is_greeted_with_a_stream_and_kept() -> None:
     assert gather.attrib["action"] == "https://voice.example.com/twiml/keys?of=lexbridge-0#rc=2&rp=all"
     assert redirect.text == "https://voice.example.com/twiml/resume?lost=1&after=lexbridge-0#rc=2&rp=all"
     assert stream(response).attrib["name"] == "lexbridge-0"
+
+
+NOTICE = {"RECORD_NOTICE": "This call is recorded."}
+
+
+def said(response: TestResponse) -> list[str]:
+    """Return the verbs at the top of a document, and in place of a `<Say>` its words."""
+    return [verb.text or "" if verb.tag == "Say" else verb.tag for verb in ElementTree.fromstring(response.text)]
+
+
+@pytest.mark.parametrize("welcome", [{}, {"WELCOME": "bot", "WELCOME_INTENT": "Hello"}])
+@pytest.mark.parametrize("mode", ["call-update", "stream"])
+def test_a_recorded_call_begins_with_the_notice(mode: str, welcome: dict[str, str], tmp_path: Path) -> None:
+    """The notice comes before the stream opens: after that, an answer of the bot's could cut it off."""
+    twilio = WebhookClient(REPLY_MODE=mode, RECORD_DIR=str(tmp_path), **NOTICE, **welcome)
+    greeting = [] if welcome or mode == "call-update" else ["You will be interacting with Lex bot in 3, 2, 1. Go."]
+    begins = ["This call is recorded.", *greeting, "Start" if mode == "call-update" else "Connect"]
+    assert said(twilio.post("/twiml"))[: len(begins)] == begins
+    resumed = said(twilio.post(f"/twiml/resume?lost=1&of={STREAM_SID}"))
+    assert "This call is recorded." not in resumed
+
+
+@pytest.mark.parametrize("mode", ["call-update", "stream"])
+def test_a_call_that_is_not_recorded_has_no_notice(mode: str) -> None:
+    assert said(WebhookClient(REPLY_MODE=mode, **NOTICE).post("/twiml")) == said(
+        WebhookClient(REPLY_MODE=mode).post("/twiml")
+    )
+
+
+def test_the_token_outlasts_a_long_notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twilio opens the stream when it has said the notice, which may take a minute."""
+    notice = ("This call is recorded, and kept for thirty days. " * 30).strip()
+    twilio = WebhookClient(RECORD_DIR=str(tmp_path), RECORD_NOTICE=notice, MAX_CALL_S="3000")
+    sent = parameters(twilio.post("/twiml"))
+    opens_s = time.time() + speaking_ms(notice) / 1000
+    monkeypatch.setattr(time, "time", lambda: opens_s)
+    assert has_a_token(sent)
+    assert float(sent["lexbridge:age-s"]) >= speaking_ms(notice) / 1000 - 1
 
 
 def test_a_call_with_a_lost_stream_gets_another_ungreeted() -> None:
