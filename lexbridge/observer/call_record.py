@@ -57,7 +57,6 @@ class CallRecord:
         self.is_opened = False
         self._attributes: dict[str, Any] = {}
         self._answered: Turn | None = None  # the turn whose document comes next
-        self._unplaced: set[str] = set()  # streams whose beginning is not known yet
 
     @property
     def text_bytes(self) -> int:
@@ -219,19 +218,14 @@ class CallRecord:
         return stream
 
     def _stream_at(self, fact: Event | Audio) -> Stream | None:
-        """Return the stream of a fact; None beyond MAX_STREAMS. Its time line begins where the fact shows it."""
-        stream_sid, began_s = fact.stream_sid, fact.at_s - max(0, fact.media_ms) / 1000
-        stream = self.streams.get(stream_sid)
-        if stream is None:
-            if len(self.streams) >= MAX_STREAMS:
-                return None
-            stream = self.streams[stream_sid] = Stream(stream_sid, began_s)
-            self.state.stream_began(stream_sid, fact.at_s)
-            if fact.media_ms < 0 and not (isinstance(fact, Event) and fact.name in _BEGINNINGS):
-                self._unplaced.add(stream_sid)  # the observer came later than the call
-        elif stream_sid in self._unplaced and fact.media_ms >= 0:
-            self._unplaced.discard(stream_sid)
-            stream.began_s = began_s
+        """Return the stream of a fact, or None if it has none, or beyond MAX_STREAMS."""
+        stream = self.streams.get(fact.stream_sid)
+        # Lines of webhooks name streams, too, that never served the call, or serve it no more: they have no media time.
+        is_served = fact.media_ms >= 0 or (isinstance(fact, Event) and fact.name in _BEGINNINGS)
+        if stream is None and is_served and len(self.streams) < MAX_STREAMS:
+            stream = Stream(fact.stream_sid, fact.at_s - max(0, fact.media_ms) / 1000)
+            self.streams[fact.stream_sid] = stream
+            self.state.stream_began(fact.stream_sid, fact.at_s)
         return stream
 
     def _describe(self, event: Event, stream: Stream | None) -> None:

@@ -241,13 +241,20 @@ def test_a_short_hole_in_the_audio_is_silence() -> None:
 
 
 def test_a_stream_that_was_found_late_is_placed_by_its_media() -> None:
-    """The observer was replaced in the middle of a call: what it hears first has no media time."""
+    """The observer was replaced in the middle of a call."""
     book = CallBook()
     book.take(Event(BEGAN_S + 60, "CA1", "MZ1", -1, "info", "no-input", {}))
     book.take(Audio(BEGAN_S + 61, "CA1", "MZ1", 61_000, "caller", FRAME))
     record = book.find("CA1")
     assert record is not None
     assert record.streams["MZ1"].began_s == BEGAN_S
+
+
+def test_a_webhook_that_names_a_stream_opens_none() -> None:
+    call = ToldCall().begin()
+    call.end()
+    call.book.take(Event(BEGAN_S + 3, "CA1", "MZ9", -1, "debug", "stream-status", {"what": "stream-stopped"}))
+    assert (summary(call).state, summary(call).streams) == ("ended", 1)
 
 
 # -- bounds

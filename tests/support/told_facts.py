@@ -5,8 +5,8 @@ from typing import Any
 from lexbridge.observer.call_book import CallBook
 from lexbridge.telemetry.facts import Audio, Event, Fact, Track
 
-BEGAN_S = 1_800_000_000.0
-"""Unix time at which the told calls begin."""
+BEGAN_S = 1_699_999_980.0
+"""Unix time at which the told calls begin: a whole minute, long ago."""
 FRAME = b"\xff" * 160
 LOUD_FRAME = bytes([0x8F, 0x0F]) * 80
 """20 ms of silence, and of a loud sound, as mu-law."""

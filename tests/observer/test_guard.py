@@ -1,0 +1,175 @@
+"""Who may ask on ADMIN_PORT: the password over every route and file, other sites, names that point here."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from lexbridge.observer.console_routes import STATIC
+from lexbridge.observer.guard import FAILURES_S, HEADERS, MAX_ADDRESSES, MOST_FAILURES, Failures
+from tests.support.admin_server import CONSOLE, PASSWORD, Admin, admin
+from tests.support.told_facts import ToldCall
+
+
+@pytest.fixture(scope="module")
+def locked() -> Iterator[Admin]:
+    call = ToldCall().begin()
+    call.turn(1)
+    with admin(call.book, CONSOLE_PASSWORD=PASSWORD) as running:
+        yield running
+
+
+@pytest.fixture
+def free() -> Iterator[Admin]:
+    with admin() as running:
+        yield running
+
+
+def paths(server: Admin) -> list[tuple[str, str]]:
+    """Return each method and path that the app knows, every file of the console, and some that do not exist."""
+    rules = [
+        (method, re.sub(r"<.*?>", "CA1", rule.rule))
+        for rule in server.app.url_map.iter_rules()
+        for method in sorted(rule.methods or ())
+    ]
+    files = [("GET", f"/console/static/{path.relative_to(STATIC)}") for path in STATIC.rglob("*") if path.is_file()]
+    others = [("GET", "/nothing"), ("PUT", "/calls"), ("GET", "//calls"), ("GET", "/console")]
+    return rules + files + others
+
+
+@pytest.mark.parametrize("authorization", [None, "Basic YW55Ond", "Basic !", "Bearer x", "Basic YW55Ondyb25nIG9uZQ=="])
+def test_nothing_is_told_without_the_password(locked: Admin, authorization: str | None) -> None:
+    headers = {**CONSOLE, **({"Authorization": authorization} if authorization else {})}
+    found = paths(locked)
+    assert len(found) > 30
+    for method, path in found[:1] if authorization else found:
+        answer = locked.ask(path, method, headers=headers, auth=lambda request: request)
+        assert answer.status_code == 401, (method, path)
+        assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+        assert answer.content in (b"", b'{"error":"a password is needed, with any user name"}\n')
+        assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
+
+
+def test_no_target_of_a_request_goes_round_the_password(locked: Admin) -> None:
+    for target in ("*", "http://localhost/calls", "/calls?password=x", "//calls", "/ping/../calls", "/%63alls"):
+        for method in ("GET", "OPTIONS", "POST", "BREW"):
+            answer = locked.raw(f"{method} {target} HTTP/1.1", "Host: localhost", "Content-Length: 0")
+            assert answer.startswith((b"HTTP/1.1 401", b"HTTP/1.1 400")), (method, target, answer)
+
+
+def test_everything_is_told_with_it_and_any_user(locked: Admin) -> None:
+    for user in ("", "any", "ä"):
+        answer = locked.ask("/calls", auth=(user.encode(), PASSWORD.encode()))
+        assert answer.status_code == 200
+    assert locked.ask("/calls", auth=("any", PASSWORD + "x")).status_code == 401
+
+
+def test_a_proxy_may_have_another_name_for_it(locked: Admin) -> None:
+    assert locked.ask("/ping", headers={"Host": "console.example.com"}).status_code == 200
+
+
+def test_an_address_with_too_many_wrong_passwords_waits() -> None:
+    with admin(CONSOLE_PASSWORD=PASSWORD) as running:
+        for _ in range(MOST_FAILURES):
+            assert running.ask("/ping", auth=None).status_code == 401  # without a password it is no attempt
+            assert running.ask("/ping", auth=("any", "wrong")).status_code == 401
+        answer = running.ask("/ping")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "60")
+
+
+def test_wrong_passwords_are_forgotten_after_a_minute() -> None:
+    failures = Failures()
+    for _ in range(MOST_FAILURES):
+        assert not failures.is_blocked("1.2.3.4", 100.0)
+        failures.note("1.2.3.4", 100.0)
+    assert failures.is_blocked("1.2.3.4", 100.0 + FAILURES_S - 1)
+    assert not failures.is_blocked("5.6.7.8", 100.0)
+    assert not failures.is_blocked("1.2.3.4", 100.0 + FAILURES_S)
+
+
+def test_the_addresses_that_are_counted_are_bounded() -> None:
+    failures = Failures()
+    for number in range(MAX_ADDRESSES + 5):
+        failures.note(str(number), 1.0)
+    assert len(failures._failures) == MAX_ADDRESSES
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *(("127.0.0.1:9", 200), ("localhost", 200), ("LOCALHOST:80", 200), ("[::1]:9", 200), ("10.1.2.3", 200)),
+        *(("evil.example.com", 403), ("127.0.0.1.evil.example", 403), ("localhost.evil.example:9", 403)),
+        *(("", 403), ("[", 403), ("127.0.0.1@evil.example", 403)),
+    ],
+)
+def test_a_name_that_somebody_made_to_point_here_is_refused(free: Admin, host: str, status: int) -> None:
+    answer = free.raw("GET /ping HTTP/1.1", f"Host: {host}")
+    assert answer.startswith(f"HTTP/1.1 {status}".encode())
+
+
+def test_a_name_that_is_admin_host_is_taken() -> None:
+    with admin(ADMIN_HOST="localhost") as running:
+        assert running.ask("/ping", headers={"Host": "localhost:1"}).text == "pong"
+
+
+def test_a_request_without_a_host_is_refused(free: Admin) -> None:
+    assert free.raw("GET /ping HTTP/1.0").startswith(b"HTTP/1.1 403")
+
+
+@pytest.mark.parametrize("path", ["/console/api/open", "/calls/CA1/what-if", "/console/api/rehearsal"])
+def test_what_changes_something_needs_the_consoles_header(free: Admin, path: str) -> None:
+    for headers in ({}, {"X-Lexbridge": "page"}):
+        answer = free.ask(path, "POST", headers=headers, data="{}")
+        assert (answer.status_code, answer.json()["error"]) == (403, "the header X-Lexbridge: console is missing")
+
+
+def test_another_site_may_only_link_to_it(free: Admin) -> None:
+    foreign = {"Sec-Fetch-Site": "cross-site"}
+    assert free.ask("/console/api/stream", headers={**foreign, "Sec-Fetch-Mode": "cors"}).status_code == 403
+    assert free.ask("/calls", headers=foreign).status_code == 403
+    assert free.ask("/calls", headers={**foreign, "Sec-Fetch-Mode": "navigate"}).status_code == 200
+    assert free.ask("/calls", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/calls", "/console/", "/nothing", "/console/static/nothing", "/ping"])
+def test_every_answer_tells_the_browser_to_be_careful(free: Admin, path: str) -> None:
+    headers = free.ask(path).headers
+    assert {name: headers.get(name) for name in HEADERS} == HEADERS
+    assert "default-src 'self'" in headers["Content-Security-Policy"]
+    assert "unsafe" not in headers["Content-Security-Policy"]
+
+
+def test_a_body_that_is_too_large_is_refused(free: Admin) -> None:
+    assert free.post("/calls/CA1/what-if", data=b"x" * 100_000).status_code in (404, 413)
+    assert free.post("/console/api/rehearsal", data=b"x" * 100_000).status_code in (404, 413)
+    ToldCall(free.book).begin()
+    assert free.post("/calls/CA1/what-if", data=b"x" * 100_000).status_code == 413
+
+    def pieces() -> Iterator[bytes]:
+        yield from [b"x" * 10_000] * 10
+
+    assert free.post("/calls/CA1/what-if", data=pieces()).status_code == 400  # without a length it is not read
+    assert free.post("/console/api/open", data=b"x" * 100_000).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/console/static/../admin.py", "/console/static/..%2fadmin.py", "/console/static/%2e%2e/admin.py"),
+        *("/console/static//etc/passwd", "/console/static/%2fetc%2fpasswd", "/console/static/..\\admin.py"),
+        *("/console/static/vendor", "/console/static/vendor/../../admin.py", "/console/static/\0", "/console/static/"),
+    ],
+)
+def test_no_file_beside_the_consoles_is_told(free: Admin, path: str) -> None:
+    answer = free.raw(f"GET {path} HTTP/1.1", "Host: localhost")
+    assert answer.startswith(b"HTTP/1.1 4")
+    assert b"Flask" not in answer
+    assert b"root:" not in answer
+
+
+def test_methods_that_a_route_has_not_are_refused(free: Admin) -> None:
+    answer = free.ask("/calls", "DELETE", headers=CONSOLE)
+    assert (answer.status_code, set(answer.headers["Allow"].split(", "))) == (405, {"GET", "HEAD", "OPTIONS"})
+    answer = free.ask("/calls", "OPTIONS")
+    assert (answer.status_code, set(answer.headers["Allow"].split(", "))) == (200, {"GET", "HEAD", "OPTIONS"})
+    assert (free.ask("/calls", "HEAD").status_code, free.ask("/calls", "HEAD").content) == (200, b"")
