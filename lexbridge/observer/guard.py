@@ -58,7 +58,7 @@ class Failures:
             return False
         return count >= MOST_FAILURES
 
-    def note(self, address: str, now_s: float) -> None:
+    def add(self, address: str, now_s: float) -> None:
         """Count a wrong password."""
         count, since_s = self._failures.get(address, (0, now_s))
         self._failures[address] = count + 1, since_s
@@ -103,7 +103,7 @@ class Guard:
         if given is not None and given.type == "basic":
             if hmac.compare_digest((given.password or "").encode("utf-8", "surrogatepass"), password):
                 return None
-            self._failures.note(address, now_s)
+            self._failures.add(address, now_s)
         refused = refuse(401, "a password is needed, with any user name")
         refused.headers["WWW-Authenticate"] = 'Basic realm="lexbridge console", charset="UTF-8"'
         return refused

@@ -81,7 +81,7 @@ def test_wrong_passwords_are_forgotten_after_a_minute() -> None:
     failures = Failures()
     for _ in range(MOST_FAILURES):
         assert not failures.is_blocked("1.2.3.4", 100.0)
-        failures.note("1.2.3.4", 100.0)
+        failures.add("1.2.3.4", 100.0)
     assert failures.is_blocked("1.2.3.4", 100.0 + FAILURES_S - 1)
     assert not failures.is_blocked("5.6.7.8", 100.0)
     assert not failures.is_blocked("1.2.3.4", 100.0 + FAILURES_S)
@@ -90,7 +90,7 @@ def test_wrong_passwords_are_forgotten_after_a_minute() -> None:
 def test_the_addresses_that_are_counted_are_bounded() -> None:
     failures = Failures()
     for number in range(MAX_ADDRESSES + 5):
-        failures.note(str(number), 1.0)
+        failures.add(str(number), 1.0)
     assert len(failures._failures) == MAX_ADDRESSES
 
 
