@@ -106,6 +106,10 @@ class ForgivingStockSocket(StockSocket):  # type: ignore[misc]
     def resume_reading(self) -> None:
         """Do nothing."""
 
+    def traffic(self) -> tuple[int, int]:
+        """Return nothing: these sockets are not watched."""
+        return 0, 0
+
     def receive(self) -> str | None:
         try:
             message: str | None = super().receive()

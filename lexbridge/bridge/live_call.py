@@ -29,6 +29,7 @@ from lexbridge.bridge.call_updates import HandedOver
 from lexbridge.bridge.inbox import CloseRequested, InboxItem, SocketClosed, TakenOver, ends_stream
 from lexbridge.bridge.live_calls import CallRegistry, LiveStream
 from lexbridge.bridge.media_count import MediaCount
+from lexbridge.bridge.media_figures import MediaFigures
 from lexbridge.bridge.media_turns import MediaTurns
 from lexbridge.bridge.model_batches import ModelBatches
 from lexbridge.bridge.pacing import Pacing
@@ -411,6 +412,7 @@ class LiveCall:
             leave=lambda: self.post(LeaveRequested()),
             close=lambda: self.post(CloseRequested()),
             describe=self._describe,
+            media=self._media_figures,
             note_reason=self._actions.story.note_reason,
         )
         self._calls.add(self._stream)
@@ -422,6 +424,10 @@ class LiveCall:
         """Return the position of the call, as fields of a log line."""
         age_s = round(time.monotonic() - self._started_s, 1)
         return {"age_s": age_s, "state": self._session.state.value, "turns": self._session.turn_count}
+
+    def _media_figures(self) -> MediaFigures:
+        """Return what the stream has brought so far."""
+        return MediaFigures(*self._session.frame_counts, *self._websocket.traffic())
 
     def _give_way(self) -> None:
         """Leave the call to another stream, and wait until Twilio has stopped this one."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from lexbridge.bridge.call_admission import CallAdmission
+from lexbridge.bridge.media_figures import MediaFigures
 
 
 def _ignore(reason: str) -> None:
@@ -24,6 +25,8 @@ class LiveStream:
     """Function that closes the stream's socket."""
     describe: Callable[[], Mapping[str, object]] = field(default=dict, repr=False)
     """Function that returns the call's position as fields of a log line. It takes no lock and switches no greenlet."""
+    media: Callable[[], MediaFigures] = field(default=MediaFigures, repr=False)
+    """Function that returns what the stream has brought so far."""
     note_reason: Callable[[str], object] = field(default=_ignore, repr=False)
     """Function that tells the stream why it is about to end although the call goes on, which its end does not show."""
 
@@ -40,6 +43,8 @@ class CallRegistry:
         self.calls_of_others = 0
         """The number of live calls of the server's other workers, as they last reported it."""
         self._live: dict[str, LiveStream] = {}
+        self._streams: set[LiveStream] = set()  # those that gave way and have not ended yet are among them
+        self._ended_media = MediaFigures()
         self._asked_to_leave: set[str] = set()  # StreamSids of live streams
         self._handed_over: set[str] = set()  # StreamSids of live streams that another stream follows, somewhere
 
@@ -47,6 +52,11 @@ class CallRegistry:
     def live_calls(self) -> int:
         """The number of live calls."""
         return len(self._live)
+
+    @property
+    def media(self) -> MediaFigures:
+        """What all streams of this process have brought so far."""
+        return sum((stream.media() for stream in self._streams), self._ended_media)
 
     def is_live(self, call_sid: str) -> bool:
         """Return whether a stream of the call is live in this process."""
@@ -56,12 +66,16 @@ class CallRegistry:
         """Add a stream that has begun. An older stream of the same call gives way: two would answer twice."""
         older = self._live.get(stream.call_sid)
         self._live[stream.call_sid] = stream
+        self._streams.add(stream)
         if older is not None:
             older.note_reason("taken over")
             older.take_over()
 
     def remove(self, stream: LiveStream) -> None:
         """Remove a stream that has ended."""
+        if stream in self._streams:
+            self._streams.discard(stream)
+            self._ended_media += stream.media()
         self._handed_over.discard(stream.stream_sid)
         self._asked_to_leave.discard(stream.stream_sid)
         if self._live.get(stream.call_sid) is stream:

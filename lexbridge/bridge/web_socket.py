@@ -37,6 +37,10 @@ class WebSocket(Protocol):
         """Ping the peer. Raise WebSocketError if the socket is closed."""
         ...
 
+    def traffic(self) -> tuple[int, int]:
+        """Return the bytes received so far, and those that the peer has taken."""
+        ...
+
     def close(self, code: int = ..., message: bytes = ...) -> None:
         """Close the socket. A socket that is closed already stays as it is."""
         ...

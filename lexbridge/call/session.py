@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from lexbridge.audio.endpointing import Endpointer
+from lexbridge.audio.pcm import FRAME_MS
 from lexbridge.audio.vad import Detector
 from lexbridge.call.actions import Action
 from lexbridge.call.backlog import Backlog
@@ -162,6 +163,14 @@ class CallSession:
     def media_ms(self) -> int:
         """Media time that has come, heard or not, milliseconds."""
         return self._hearing.arrived_ms + self._lane.taken_ms
+
+    @property
+    def frame_counts(self) -> tuple[int, int, int, int]:
+        """Frames received, frames lost, frames of a phone that sends none in silence, and messages that came late."""
+        audio = self._hearing.audio
+        received_ms = self.heard_ms - audio.filled_ms - audio.silent_ms
+        lost, silent = audio.filled_ms // FRAME_MS, audio.silent_ms // FRAME_MS
+        return received_ms // FRAME_MS, lost, silent, audio.late_messages
 
     @property
     def is_quiet(self) -> bool:

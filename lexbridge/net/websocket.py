@@ -28,6 +28,7 @@ from lexbridge.net.read_tick import get_read_tick
 from lexbridge.net.receiver import Message, Receiver
 from lexbridge.net.refused import refused
 from lexbridge.net.rfc6455 import Close, Item, Limits, MessageParser, Ping, Pong, Violation
+from lexbridge.net.tcp_info import bytes_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -171,6 +172,10 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
             self._output.put(close_frame)
             self.closed = True
         self._end()
+
+    def traffic(self) -> tuple[int, int]:
+        """Return the bytes received so far, and those that the peer has taken. Both are 0 after the end."""
+        return bytes_of(self._socket)
 
     # What the handler calls
 

@@ -3,12 +3,13 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import gevent
 
 from lexbridge import logs
+from lexbridge.bridge.media_figures import MediaFigures
 from lexbridge.logs import Log
 from lexbridge.telemetry.metrics import Metrics
 from lexbridge.telemetry.teller import Teller
@@ -32,6 +33,8 @@ class WorkerReport:
     lag_s: float
     busy: float
     memory_bytes: int
+    media: MediaFigures
+    """What all streams of the worker have brought so far."""
 
 
 class Telling:
@@ -88,6 +91,7 @@ class Telling:
                 memory_bytes=worker.memory_bytes,
                 is_accepting=worker.is_accepting,
                 facts_dropped=self.teller.dropped,
+                **asdict(worker.media),
             )
 
 

@@ -27,9 +27,13 @@ class Watching:
         if settings.admin_port is not None:
             self._listener = listen_on(settings.admin_host, settings.admin_port)
         self._channel = Channel(worker_slots)
-        self._has_metrics = settings.admin_port is not None
+        self._has_metrics = settings.admin_port is not None  # else nobody could read them
+        self._metrics_fault: str | None = None
         if self._has_metrics:
-            metrics.start()
+            try:
+                metrics.start()
+            except OSError as error:
+                self._has_metrics, self._metrics_fault = False, str(error)
         self.sender = self._channel.supervisors_sender()
         """The supervisor's own sender."""
 
@@ -37,6 +41,8 @@ class Watching:
         """Tell the observer of the supervisor's log lines from now on, and count them."""
         tell = Teller(self.sender).line_logged
         logs.listen(both(tell, metrics.take_supervisor_line) if self._has_metrics else tell)
+        if self._metrics_fault is not None:
+            logs.Log().error("metrics-not-counted", error=self._metrics_fault)
 
     def telling(self, slot: int) -> Telling:
         """Return what the worker in `slot` tells with. Call it in the worker."""

@@ -89,12 +89,6 @@ class Folder:
                 return number
         raise OSError("too many workers")
 
-    def forget_present_of_dead(self) -> None:
-        """Delete the gauges of all processes that are gone."""
-        for lock in self.path.glob("*.lock"):
-            if lock.stem != SUPERVISOR and _is_free(lock):
-                self._forget_present(lock.stem)
-
     def files(self) -> Iterator[str]:
         """Yield the files that count now: all but the gauges of processes that are gone."""
         for path in sorted(self.path.glob("*.db")):

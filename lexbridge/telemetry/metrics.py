@@ -1,8 +1,8 @@
 """The metrics of all processes of the service, counted in each and shown as one.
 
-    supervisor   start()   worker_gone()   stop()              the folder of the values, in shared memory
-    worker       Metrics(): take_line(), report()              writes the files of its number
-    observer     exposition()                                  reads all files and adds them up
+    supervisor   start(), take_supervisor_line(), stop()   the folder of the values, in shared memory
+    worker       Metrics(): take_line(), report()           writes the files of its number
+    observer     exposition()                               reads all files and adds them up
 
 Each worker counts in files that carry its number (metric_files.py). A number is free again when its worker is gone, and
 the next worker goes on counting in the same files. So no counter ever goes back, and there are never more files than
@@ -69,15 +69,6 @@ def take_supervisor_line(level: str, event: str, fields: Mapping[str, Any]) -> N
     """Count a line that the supervisor logs: which workers died, and what runs."""
     if _Process.supervisor is not None:
         _Process.supervisor.take_line(level, event, fields)
-
-
-def worker_gone(_pid: int) -> None:
-    """Delete what a worker that has ended said of its present: its live calls, its lag, its memory.
-
-    `exposition` leaves that out from the moment on at which the worker is gone. Here only the files are deleted.
-    """
-    if _Process.folder is not None:
-        _Process.folder.forget_present_of_dead()
 
 
 def exposition() -> tuple[bytes, str]:

@@ -1,6 +1,9 @@
 """The registry of live calls, and the admission of more."""
 
+from dataclasses import replace
+
 from lexbridge.bridge.live_calls import CallRegistry
+from lexbridge.bridge.media_figures import MediaFigures
 from tests.support.live_calls import live_stream
 
 
@@ -103,3 +106,19 @@ def test_a_live_calls_stream_is_taken_until_nothing_more_fits() -> None:
     assert calls.admission.stream_refusal(2) == "full"  # the other socket may bring a stream at any moment
     calls.add(live_stream("CA2"))
     assert calls.admission.stream_refusal(0) == "full"
+
+
+def test_the_media_of_a_process_never_becomes_less() -> None:
+    """Streams that have given way or ended count with what they have brought."""
+    calls = CallRegistry(max_calls=2)
+    older, newer = (
+        replace(live_stream("CA1"), stream_sid=sid, media=lambda frames=frames: MediaFigures(frames, received_bytes=9))
+        for sid, frames in (("MZ1", 100), ("MZ2", 10))
+    )
+    calls.add(older)
+    assert calls.media.frames == 100
+    calls.add(newer)
+    for ended in (older, older, newer):
+        assert calls.media == MediaFigures(110, received_bytes=18)
+        calls.remove(ended)
+    assert calls.media == MediaFigures(110, received_bytes=18)

@@ -236,3 +236,18 @@ def test_a_jumping_timestamp_is_no_silence_and_no_end(jump_ms, mode):
         caller.sends(media_text(2500 + jump_ms + at_ms, b"\xff" * 160))
     assert caller.steps()[:2] == ["OpenUtterance 1", "CloseUtterance 1"]
     assert not [note for note in caller.notes if note.event == "no-input"]
+
+
+def test_frames_are_counted_by_how_they_came():
+    """Frames that the quiet lane takes count as well as those of the long way, and no frame counts twice."""
+    caller = a_caller()
+    assert caller.session.frame_counts == (0, 0, 0, 0)
+    caller.is_silent(3000)
+    assert caller.session.frame_counts == (150, 0, 0, 0)
+    caller.speaks(1000)
+    caller.passes_without_media(400)
+    assert caller.session.frame_counts == (200, 0, 20, 0)
+    caller.sends(media_text(5000, tone(20)))  # 1 s is missing, of which 400 ms were counted as silence
+    assert caller.session.frame_counts == (201, 30, 20, 0)
+    caller.sends(media_text(4500, tone(20)))
+    assert caller.session.frame_counts == (201, 30, 20, 1)

@@ -87,6 +87,9 @@ class RehearsedSocket(WebSocket):
         self.is_paused = False
         get_hub().loop.run_callback(self._read)
 
+    def traffic(self) -> tuple[int, int]:
+        return 0, 0
+
     def sends(self, messages: Iterable[str | Pong | None]) -> None:
         """Send messages of Twilio, all at once. None closes the socket."""
         self._messages.extend(messages)

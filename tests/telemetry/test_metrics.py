@@ -84,9 +84,6 @@ def test_a_killed_worker_takes_its_live_calls_with_it(folder: Path) -> None:
         assert (after["lexbridge_calls_live"], after["lexbridge_workers"]) == (2, 1)
         assert 'lexbridge_worker_resident_memory_bytes{worker="1"}' not in after
         assert fallen(before, after) == []
-        metrics.worker_gone(dies.pid)
-        assert not (folder / "gauge_livesum_1.db").exists()
-        assert shown() == after
 
 
 def test_the_next_worker_goes_on_counting_in_the_same_files(folder: Path) -> None:
@@ -206,7 +203,6 @@ def test_without_a_folder_there_are_no_metrics() -> None:
     with pytest.raises(RuntimeError, match="start"):
         metrics.exposition()
     metrics.take_supervisor_line("error", "worker-died", {"signal": "SIGKILL"})
-    metrics.worker_gone(1)
 
 
 def test_the_folder_of_a_killed_service_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,7 +252,7 @@ def test_all_that_is_shown_is_in_the_table(folder: Path) -> None:
 
 def test_nothing_is_imported_where_nobody_watches() -> None:
     code = (
-        "import sys, lexbridge.telemetry.metrics as metrics; metrics.Metrics(); metrics.worker_gone(1); "
+        "import sys, lexbridge.telemetry.metrics as metrics; metrics.Metrics(); "
         "print('prometheus_client' in sys.modules)"
     )
     done = subprocess.run(
