@@ -1,5 +1,6 @@
 """The observer process: it receives the facts of all workers, hands them to each sink, and serves the console."""
 
+import logging
 import os
 import signal
 import socket
@@ -8,12 +9,18 @@ from contextlib import suppress
 
 import gevent
 import msgspec
+from flask import Flask
 from gevent.event import Event as Signal
+from gevent.pool import Pool
+from gevent.pywsgi import LoggingLogAdapter, WSGIServer
 from gevent.socket import wait_read
 
 from lexbridge.config.settings import Settings
 from lexbridge.logs import Log, RateLimitedLog
+from lexbridge.observer.admin import build_admin
+from lexbridge.observer.call_book import CallBook
 from lexbridge.observer.posted_events import PostedEvents
+from lexbridge.observer.recorder import Recorder
 from lexbridge.observer.sinks import Sink
 from lexbridge.telemetry.channel import read_facts, write_request
 from lexbridge.telemetry.facts import Fact, Follow
@@ -26,6 +33,9 @@ MESSAGES_AT_ONCE = 16
 
 ASK_AGAIN_S = 1.0
 """Interval in seconds at which workers are asked again for audio, because a new worker has not heard it."""
+
+MAX_CONNECTIONS = 200
+"""The most connections to ADMIN_PORT at the same time, because a page has three, and each takes memory."""
 
 CLOSE_S = 5.0
 """Limits the time that all sinks together take to finish, in seconds: the supervisor waits for 8."""
@@ -115,11 +125,14 @@ def observe(settings: Settings, ends: Sequence[socket.socket], listener: socket.
 
     `listener`: the socket that listens on ADMIN_PORT, or None. `supervisor`: its process id.
     """
-    del listener  # what serves it comes with the console
     stop_requested = Signal()
     gevent.signal_handler(signal.SIGTERM, stop_requested.set)
     sinks = _make_sinks(settings)
     observer = Observer(ends, sinks, follows_all=settings.record_dir is not None)
+    if listener is not None:
+        book = CallBook()
+        sinks.insert(0, book)
+        _serve(listener, build_admin(settings, book, observer.follow))
     observer.start()
     Log().info("observing", admin_port=settings.admin_port)
     while not stop_requested.wait(1.0) and os.getppid() == supervisor:
@@ -135,4 +148,18 @@ def _make_sinks(settings: Settings) -> list[Sink]:
     sinks: list[Sink] = []
     if settings.events_url is not None:
         sinks.append(PostedEvents(settings))
+    if settings.record_dir is not None:
+        sinks.append(Recorder(settings))
     return sinks
+
+
+def _serve(listener: socket.socket, app: Flask) -> None:
+    """Serve `app` from now on, on the supervisor's listener."""
+    server = WSGIServer(
+        socket.socket(fileno=listener.detach()),
+        app,
+        spawn=Pool(MAX_CONNECTIONS),
+        log=None,  # a line for each request of each open page
+        error_log=LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR),
+    )
+    server.start()

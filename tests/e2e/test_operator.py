@@ -91,7 +91,8 @@ def test_a_killed_worker_is_found(tmp_path: Path) -> None:
         assert [stream["worker_pid"] for stream in shown["streams"]] == pids
         lines = service.json("/console/api/health")["lines"]
         assert [line["fields"]["signal"] for line in lines if line["name"] == "worker-died"] == ["SIGKILL"]
-        assert killed not in [worker["pid"] for worker in service.json("/calls")["workers"]]
+        states = {worker["pid"]: worker["state"] for worker in service.json("/calls")["workers"]}
+        assert states[killed] == "ended"
         # the metrics
         until_grown(service, before, lambda more: more.get('lexbridge_calls_resumed_total{how="lost"}') == 1)
         assert grown(before, service.metrics())['lexbridge_worker_deaths_total{how="SIGKILL"}'] == 1
