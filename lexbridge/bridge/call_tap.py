@@ -38,7 +38,16 @@ MAX_TOLD_BYTES = 8000
 class CallTap:
     """The tap of one call's stream."""
 
-    __slots__ = ("_audio", "_audio_from_ms", "_session", "_teller", "call_sid", "is_followed", "stream_sid")
+    __slots__ = (
+        "_audio",
+        "_audio_from_ms",
+        "_origin_ms",
+        "_session",
+        "_teller",
+        "call_sid",
+        "is_followed",
+        "stream_sid",
+    )
 
     def __init__(self, teller: Teller, session: CallSession) -> None:
         self._teller = teller
@@ -46,6 +55,7 @@ class CallTap:
         self.stream_sid = ""
         self._audio = bytearray()
         self._audio_from_ms = 0
+        self._origin_ms: int | None = None  # the first timestamp: media time begins there
         self.call_sid = ""
         self.is_followed = False
 
@@ -71,8 +81,11 @@ class CallTap:
         """
         event = parse(text)
         if type(event) is Media:
-            if self.is_followed and event.is_inbound:
-                self._heard(event)
+            if event.is_inbound:
+                if self._origin_ms is None:
+                    self._origin_ms = int(event.timestamp_ms or 0)
+                if self.is_followed:
+                    self._heard(event, self._origin_ms)
         elif isinstance(event, Dtmf):
             self._tell("key-pressed", words={"key": event.digit})
         elif isinstance(event, Mark):
@@ -136,8 +149,8 @@ class CallTap:
             piece, self._audio = bytes(self._audio), bytearray()
             self._teller.tell_audio(self.call_sid, self.stream_sid, self._audio_from_ms, "caller", piece)
 
-    def _heard(self, media: Media) -> None:
-        now_ms = self._session.media_ms if media.timestamp_ms is None else int(media.timestamp_ms)
+    def _heard(self, media: Media, origin_ms: int) -> None:
+        now_ms = self._session.media_ms if media.timestamp_ms is None else int(media.timestamp_ms) - origin_ms
         end_ms = self._audio_from_ms + len(self._audio) // MULAW_BYTES_PER_MS
         if self._audio and (now_ms != end_ms or len(self._audio) >= MAX_TOLD_BYTES):
             self.tell_audio()

@@ -2,6 +2,10 @@
 
 import pytest
 
+from lexbridge.audio.endpointing import EndpointingRules
+from lexbridge.audio.replay import Replay
+from lexbridge.audio.vad import AmplitudeDetector
+from lexbridge.observer.kept_audio import Track
 from lexbridge.offline.twilio.events import EndReason
 from tests.support.flower_order import FLOWERS, KINDS, ORDER
 from tests.support.lexes import GENERATIONS
@@ -77,6 +81,27 @@ def test_the_audio_is_what_went_over_the_line() -> None:
     spoken = b"".join(piece.mulaw for piece in told.audio("bot"))
     # What is sent is played whole, but for what the end of the call or a pause of the line cuts off.
     assert spoken.replace(b"\xff", b"")[:8000] in bytes(call.line.bot_mulaw).replace(b"\xff", b"")
+
+
+def test_the_audio_stands_where_the_call_heard_it() -> None:
+    """Hearing it once more finds each utterance at the same media time."""
+    with telling() as told, streaming(*ORDER[:2], teller=told.teller) as rig:
+        told.follow(all_calls=True)
+        call = rig.place_call(says(*ORDER[:2]))
+        told.wait_for("lex-answered", 2)
+        call.hang_up()
+        rig.ended(call)
+    track = Track()
+    for piece in told.audio("caller"):
+        track.put(piece.media_ms, piece.mulaw)
+    (run,) = track.runs
+    replay = Replay(AmplitudeDetector(500), EndpointingRules())
+    for start in range(0, len(run.mulaw) - 159, 160):
+        replay.push(bytes(run.mulaw[start : start + 160]))
+    heard = [(run.start_ms + one.started_ms, run.start_ms + one.ended_ms) for one in replay.utterances()]
+    decided = [(event.fields["started_ms"], event.fields["ended_ms"]) for event in told.events("utterance-ended")]
+    assert len(decided) == 2
+    assert heard[:2] == decided
 
 
 def test_no_audio_is_told_of_a_call_that_nobody_follows() -> None:
