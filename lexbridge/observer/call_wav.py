@@ -85,10 +85,18 @@ def _size(size: int) -> bytes:
 
 
 def read_mulaw_wav(content: bytes) -> tuple[bytes, bytes]:
-    """Return both sides of a file that `wav_slices` made with `is_mulaw`, as mu-law. Raises ValueError."""
-    if len(content) < 44 or content[:4] != b"RIFF" or content[8:16] != b"WAVEfmt " or content[36:40] != b"data":
+    """Return both sides of a stereo mu-law file, as `wav_slices` and the recorder make them. Raises ValueError."""
+    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         raise ValueError("its audio is no wav file of lexbridge's")
-    code, channels, rate_hz = struct.unpack("<HHI", content[20:28])
-    if (code, channels, rate_hz) != (_MULAW_CODE, 2, RATE_HZ):
-        raise ValueError("its audio is not 8 kHz stereo mu-law")
-    return content[44::2], content[45::2]
+    at, told = 12, b""
+    while at + 8 <= len(content):
+        name, size = struct.unpack("<4sI", content[at : at + 8])
+        inside = content[at + 8 : at + 8 + size]
+        if name == b"fmt ":
+            told = inside[:8]
+        elif name == b"data" and told != struct.pack("<HHI", _MULAW_CODE, 2, RATE_HZ):
+            raise ValueError("its audio is not 8 kHz stereo mu-law")
+        elif name == b"data":
+            return inside[0::2], inside[1::2]
+        at += 8 + size + size % 2
+    raise ValueError("its audio is no wav file of lexbridge's")

@@ -107,6 +107,13 @@ def what_if(
     }
 
 
+def utterances(record: CallRecord, settings: Settings, give_way: Callable[[], object]) -> list[dict[str, Any]]:
+    """Return the utterances that these settings find in what was kept of the caller's audio. Raises WhatIfRefused."""
+    new_detector = detector_for(settings)
+    streams = _streams(record, settings)
+    return [found for one in streams for found in _replayed(one, settings, new_detector, give_way)]
+
+
 def _streams(record: CallRecord, settings: Settings) -> Iterator[_Heard]:
     """Yield the streams as they are now: audio that comes meanwhile changes nothing."""
     for stream_sid in list(record.streams):

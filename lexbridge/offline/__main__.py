@@ -36,6 +36,7 @@ COMMANDS = {
     "run": Command("run", "a bridge with a local bot and a phone in the browser", (*_SPEECH, "websocket")),
     "twilio": Command("twilio", "Twilio's REST API of one account, for server.py --check=live", ()),
     "hear": Command("hear", "what each detector makes of a recording of your own", ()),
+    "replay": Command("replay", "what today's endpointing makes of a recorded call", ()),
     "talk": Command("talk", "a conversation with a bot in the terminal", ()),
 }
 

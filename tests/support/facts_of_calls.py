@@ -98,9 +98,13 @@ class CallOfFacts:
     def hears(self, track: Any, seconds: float, code: int = 0x55) -> None:
         """Add audio of one track from now on, in pieces of 200 ms, and let the time pass."""
         for _ in range(round(seconds * 5)):
-            media_ms = round((self.now_s - self.began_s) * 1000)
-            self.facts.append(Audio(self.now_s, self.call_sid, self.stream_sid, media_ms, track, bytes([code]) * 1600))
-            self.now_s += 0.2
+            self.hears_piece(track, bytes([code]) * 1600)
+
+    def hears_piece(self, track: Any, mulaw: bytes) -> None:
+        """Add a piece of audio of one track from now on, and let its time pass."""
+        media_ms = round((self.now_s - self.began_s) * 1000)
+        self.facts.append(Audio(self.now_s, self.call_sid, self.stream_sid, media_ms, track, mulaw))
+        self.now_s += len(mulaw) / 8000
 
     def sends(self, seconds: float, code: int) -> None:
         """Send audio of the bot at once, which Twilio plays from now on."""

@@ -44,7 +44,7 @@ IMPORTS: dict[str, set[str]] = {
     "web": {"bridge", "call", "config", "errors", "lex", "logs", "net", "telemetry", "twilio"},
     "observer": {"audio", "call", "config", "logs", "net", "telemetry"},
     "server": {"bridge", "config", "errors", "lex", "logs", "net", "observer", "telemetry", "twilio", "web"},
-    "offline": {"audio", "config", "errors", "phrases"},
+    "offline": {"audio", "config", "errors", "observer", "phrases"},
 }
 """The packages that each package may import."""
 

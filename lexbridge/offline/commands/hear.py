@@ -29,7 +29,7 @@ READ = (
 )
 """The settings that decide what is heard."""
 
-_NOBODY = {
+NOBODY = {
     "AWS_REGION": "us-east-1",
     "LEX_BOT_NAME": "nobody",
     "LEX_BOT_ALIAS": "nobody",
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     try:
         own = _own_settings(args.hangover)
-        rules = rules_of(read_settings({**_NOBODY, **own}))
+        rules = rules_of(read_settings({**NOBODY, **own}))
         pcm = read_channel(args.recording, args.channel)
     except (SoundFileError, ConfigError) as error:
         print(error, file=sys.stderr)
@@ -113,7 +113,7 @@ def _heard(pcm: bytes, names: Sequence[str], own: Mapping[str, str], rules: Endp
     """Yield what each detector hears. Of a detector whose packages are missing, standard error says which ones."""
     for name in names:
         try:
-            settings = read_settings({**_NOBODY, **own, "VAD": name})
+            settings = read_settings({**NOBODY, **own, "VAD": name})
         except ConfigError as error:
             print(error, file=sys.stderr)
             continue
