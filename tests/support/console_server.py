@@ -86,7 +86,7 @@ class ConsoleServer:
         live = [one for one in rows if one["state"] == "live"]
         recent = [one for one in rows if one["state"] != "live"]
         book = {"now_s": time.time(), "live": live, "recent": recent, "workers": self.workers}
-        return {**book, "counts": {"calls": len(rows)}, "dropped_facts": 0}
+        return {**book, "counts": {"started": len(rows), "refused": 0}, "dropped_facts": 0}
 
     def __enter__(self) -> Self:
         return self.start()

@@ -12,6 +12,7 @@ from lexbridge.call.conditions import CONDITIONS
 from lexbridge.call.states import CALL_MOVES, TURN_MOVES
 from lexbridge.config.describe import example_env_file, settings_tables
 from tests.support.event_tables import event_tables
+from tests.support.log_events import log_events_file
 from tests.support.packages import ROOT, drawing, table
 
 
@@ -50,7 +51,10 @@ BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
 }
 """Blocks by document and name."""
 
-FILES: Mapping[str, Callable[[], str]] = {".env.example": example_env_file}
+FILES: Mapping[str, Callable[[], str]] = {
+    ".env.example": example_env_file,
+    "lexbridge/observer/static/log_events.json": log_events_file,
+}
 """Files that are made from the code as a whole."""
 
 

@@ -124,13 +124,14 @@ const KEYS = {
 };
 
 function pressed(event) {
+  if (event.defaultPrevented) return;
   if (event.key === "Escape") {
     if (isHelpOpen.value) isHelpOpen.value = false;
     else if (isTyping(event)) event.target.blur();
     else if (route.value.page === "call") location.hash = "#/calls";
     return;
   }
-  if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) return;
   const page = shownPages().find(([, , key]) => key === event.key);
   if (page) location.hash = `#/${page[0]}`;
   else if (KEYS[event.key]) KEYS[event.key]();

@@ -34,10 +34,11 @@ export function CallPage({ sid, turn }) {
     showTurn(call, view, turns[at]);
   };
   useEffect(() => {
-    const pressed = (event) => onKey(event, { view, player, next: (by) => select((selected ?? (by > 0 ? -1 : 1)) + by), whatIf: () => setWhatIf((is) => !is) });
-    addEventListener("keydown", pressed);
-    return () => removeEventListener("keydown", pressed);
-  }, [view, player, selected]);
+    const pressed = (event) => onKey(event, { view, player, next: (by) => select((selected ?? (by > 0 ? -1 : 1)) + by), whatIf: () => setWhatIf((is) => !is), close: isWhatIf ? () => setWhatIf(false) : null });
+    // Of the document, so that a key is taken here before the whole page takes it.
+    document.addEventListener("keydown", pressed);
+    return () => document.removeEventListener("keydown", pressed);
+  }, [view, player, selected, isWhatIf]);
   const summary = call.summary.value;
   const hasModel = call.version.value > 0;
   useEffect(() => {
@@ -59,7 +60,7 @@ function Header({ call, isWhatIf, setWhatIf }) {
   return html`<header class="call-header">
     <div>
       <p class="crumbs"><a href="#/calls">Calls</a> / <span title=${one.call_sid}>${shortSid(one.call_sid)}</span></p>
-      <h1><i class=${`dot ${one.state}`} aria-hidden="true"></i>${one.caller ?? "Unknown number"} <span class="faint">→ ${one.called ?? NONE}</span></h1>
+      <h1><i class=${`dot ${one.opened ? "opened" : one.state}`} aria-hidden="true"></i>${one.caller ?? "Unknown number"} <span class="faint">→ ${one.called ?? NONE}</span></h1>
       <p class="faint">${dayAndClock(one.began_s)} · ${stateWords(one.opened ? "opened" : one.state)}${isLive ? html`: ${who(one.speaking)}` : html`. ${endWords(one)}`} <${Notes} one=${one} /></p>
     </div>
     <dl class="facts">
@@ -88,7 +89,7 @@ function Export({ sid }) {
   </div></details>`;
 }
 
-function onKey(event, { view, player, next, whatIf }) {
+function onKey(event, { view, player, next, whatIf, close }) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea, dialog *")) return;
   const cursor = (by) => player.seek((view.cursor_s.peek() ?? view.shown.from_s) + by);
   const step = event.shiftKey ? 2 : 0.2;
@@ -104,6 +105,7 @@ function onKey(event, { view, player, next, whatIf }) {
     n: () => next(1),
     p: () => next(-1),
     w: whatIf,
+    ...(close ? { Escape: close } : {}),
     Home: () => (player.seek(view.whole.from_s), view.reveal(view.whole.from_s)),
     End: () => (player.seek(view.whole.to_s), view.reveal(view.whole.to_s)),
   };

@@ -24,7 +24,7 @@ export class CallState {
     this.model = null;
     this._timer = null;
     this._isClosed = false;
-    follow(sid, { fact: (event) => this._takeEvent(event), levels: (data) => this._takeLevels(data), turn: (turn) => this._takeTurn(turn) }, () => this.load());
+    follow(sid, { fact: (event) => this._takeEvent(event), levels: (data) => this._takeLevels(data), turn: (turn) => this._takeTurn(turn), dropped: () => this.load() }, () => this.load());
     this.load();
   }
 

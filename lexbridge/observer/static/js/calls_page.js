@@ -42,7 +42,8 @@ function Totals() {
   return html`<dl class="totals">
     <div><dt>live calls</dt><dd>${live}</dd></div>
     <div><dt>ended, kept here</dt><dd>${recentSids.value.length}</dd></div>
-    ${counts.value.calls !== undefined && html`<div><dt>calls since start</dt><dd>${counts.value.calls}</dd></div>`}
+    ${counts.value.started !== undefined && html`<div><dt>calls since start</dt><dd>${counts.value.started}</dd></div>`}
+    ${counts.value.refused > 0 && html`<div class="warns"><dt>refused calls</dt><dd>${counts.value.refused}</dd></div>`}
     <div class=${faults ? "warns" : ""}><dt>faults in these</dt><dd>${faults}</dd></div>
     <div><dt>workers</dt><dd>${running.length}</dd></div>
     <div class=${busiest >= 90 ? "warns" : ""}><dt>busiest worker</dt><dd>${Math.round(busiest)} %</dd></div>
@@ -70,7 +71,7 @@ function isShown(summary) {
   const words = filter.value.trim().toLowerCase();
   if (!words) return true;
   const parts = [summary.call_sid, summary.caller, summary.called, summary.intent, summary.dialog_state, summary.mode, summary.ended_by];
-  const text = [...parts, stateWords(summary.state), who(summary.speaking)].join(" ").toLowerCase();
+  const text = [...parts, stateWords(summary.opened ? "opened" : summary.state), who(summary.speaking)].join(" ").toLowerCase();
   return words.split(/\s+/).every((word) => text.includes(word));
 }
 
@@ -102,8 +103,8 @@ function Row({ sid }) {
   const isLive = one.state === "live";
   const reply = isLive ? one.last_reply_ms : one.worst_reply_ms;
   return html`<tr class=${one.state} onClick=${(event) => goTo(event, sid)}>
-    <td class="caller"><a href=${`#/call/${encodeURIComponent(sid)}`}><i class=${`dot ${one.state}`} aria-hidden="true"></i
-      ><span class="who-calls">${one.caller ?? "unknown number"}</span><span class="faint sid">${shortSid(sid)}</span></a></td>
+    <td class="caller"><a href=${`#/call/${encodeURIComponent(sid)}`}><i class=${`dot ${one.opened ? "opened" : one.state}`} aria-hidden="true"></i
+      ><span class="who-calls">${one.caller ?? "unknown number"}</span><span class="faint sid">${one.opened ? sid : shortSid(sid)}</span></a></td>
     <td class="age">${isLive ? html`<${Age} began_s=${one.began_s} />` : clock(one.began_s)}</td>
     <td class="now">${isLive ? html`<span class=${`speaks ${one.speaking ?? ""}`}>${who(one.speaking)}</span>` : duration(one.ended_s - one.began_s)}</td>
     <td class="number turn-count">${one.turns}</td>
@@ -121,7 +122,7 @@ function Age({ began_s }) {
 /** Short marks of what was unusual in a call. */
 export function Notes({ one }) {
   return html`${one.state === "lost" && html`<span class="tag bad">stream lost</span>`}
-    ${one.state === "opened" && html`<span class="tag">from a file</span>`}
+    ${one.opened && html`<span class="tag">from a file</span>`}
     ${one.faults > 0 && html`<span class="tag bad">${count(one.faults, "fault")}</span>`}
     ${one.streams > 1 && html`<span class="tag slow">${one.streams} streams</span>`}
     ${one.fillers > 0 && html`<span class="tag slow">${count(one.fillers, "filler")}</span>`}

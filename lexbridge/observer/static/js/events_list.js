@@ -2,6 +2,7 @@
 
 import { count, valueText } from "./format.js";
 import { html, signal } from "./html.js";
+import { explanation } from "./log_events.js";
 
 /** Events that are drawn, the newest: more of them make the page slow. */
 const SHOWN = 400;
@@ -26,7 +27,7 @@ export function EventsList({ call, view }) {
     <div class="scroll log" tabindex="0" role="region" aria-label="Events"><table>
       <thead><tr><th class="number">Time</th><th>Event</th><th>Fields</th></tr></thead>
       <tbody>${shown.map(
-        (one) => html`<tr class=${one.level}>
+        (one) => html`<tr class=${one.level} title=${titleOf(one)}>
           <td class="number"><button type="button" class="link" onClick=${() => (view.setCursor(one.at_s), view.reveal(one.at_s))}>${(one.at_s - call.began_s).toFixed(2)} s</button></td>
           <td>${one.level !== "info" && one.level !== "debug" && html`<span class=${`tag ${one.level === "error" ? "bad" : "slow"}`}>${one.level}</span>`}<code>${one.name}</code></td>
           <td class="fields">${fieldsOf(one).map(([name, value]) => html`<span><i>${name}</i> ${valueText(value)}</span> `)}</td>
@@ -34,6 +35,11 @@ export function EventsList({ call, view }) {
       )}</tbody>
     </table></div>
   </details>`;
+}
+
+function titleOf({ name }) {
+  const { when, todo } = explanation(name);
+  return when ? `${when}${todo ? ` What to do: ${todo}` : ""}`.replaceAll("`", "") : null;
 }
 
 function fieldsOf({ fields }) {

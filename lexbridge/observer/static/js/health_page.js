@@ -2,6 +2,8 @@
 
 import { clock, duration, figure, shortSid, valueText } from "./format.js";
 import { html } from "./html.js";
+import { explanation } from "./log_events.js";
+import { Marked } from "./marked.js";
 import { useLoaded, waiting } from "./loaded.js";
 import { workers as liveWorkers } from "./store.js";
 
@@ -44,23 +46,31 @@ function Counted({ title, none, of }) {
   </section>`;
 }
 
-/** Fields that say what to do, which stand before the others. */
-const REMEDIES = ["remedy", "check", "error", "why", "reason"];
+/** Fields that tell most, which stand before the others. */
+const FIRST = ["check", "error", "why", "reason"];
 
 function Lines({ lines }) {
   return html`<section class="card health-lines" aria-label="Recent warnings and errors"><h2>Warnings and errors of the last hour <span class="faint">${lines.length}</span></h2>
     ${lines.length === 0
       ? html`<p class="faint">None. That is how it should be.</p>`
-      : html`<ul>${lines.map((one) => html`<li class=${one.level}>
-          <span class="when">${clock(one.at_s)}</span><span class=${`tag ${one.level === "error" ? "bad" : "slow"}`}>${one.level}</span>
-          <div><code>${one.name}</code> ${one.call_sid && html`<a href=${`#/call/${encodeURIComponent(one.call_sid)}`}>${shortSid(one.call_sid)}</a>`}
-            ${one.help && html`<p>${one.help}</p>`}
-            <p class="faint">${fieldsOf(one).map(([name, value]) => html`<span><i>${name}</i> ${valueText(value)} </span>`)}</p></div></li>`)}</ul>`}
+      : html`<ul>${lines.map((one) => html`<${Line} one=${one} />`)}</ul>`}
   </section>`;
 }
 
+function Line({ one }) {
+  const { when, todo } = explanation(one.name);
+  const remedy = one.fields?.remedy;
+  return html`<li class=${one.level}>
+    <span class="when">${clock(one.at_s)}</span><span class=${`tag ${one.level === "error" ? "bad" : "slow"}`}>${one.level}</span>
+    <div><code>${one.name}</code> ${one.call_sid && html`<a href=${`#/call/${encodeURIComponent(one.call_sid)}`}>${shortSid(one.call_sid)}</a>`}
+      <span class="fields">${fieldsOf(one).map(([name, value]) => html`<span><i>${name}</i> ${valueText(value)} </span>`)}</span>
+      ${remedy && html`<p><b>${remedy}</b></p>`}
+      ${when && html`<p class="faint"><${Marked} text=${when} />${todo && html` <b class="todo">What to do:</b> <${Marked} text=${todo} />`}</p>`}
+    </div></li>`;
+}
+
 function fieldsOf({ fields }) {
-  const rank = (name) => (REMEDIES.includes(name) ? REMEDIES.indexOf(name) : REMEDIES.length);
-  const skipped = ["call_sid", "stream_sid", "pid"];
+  const rank = (name) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
+  const skipped = ["call_sid", "stream_sid", "pid", "remedy"];
   return Object.entries(fields ?? {}).filter(([name, value]) => !skipped.includes(name) && value !== null).sort((a, b) => rank(a[0]) - rank(b[0]));
 }

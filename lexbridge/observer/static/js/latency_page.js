@@ -79,7 +79,7 @@ function options() {
       line("p50", "bot"),
       line("p90", "lex"),
       line("p99", "lex-thinks"),
-      { label: "turns", scale: "turns", stroke: "transparent", fill: colour("accent-soft"), paths: null, points: { show: false } },
+      { label: "turns", scale: "turns", stroke: "transparent", fill: colour("accent-soft"), points: { show: false }, value: (_, n) => n ?? "–" },
     ],
   };
 }

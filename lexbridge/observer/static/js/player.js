@@ -35,9 +35,10 @@ export class Player {
     if (this.isPlaying.peek()) this._audio.currentTime = Math.max(0, this._view.cursor_s.peek() - this._starts_s);
   }
 
-  /** Unix time of the first sample: the recording begins with the first stream. */
+  /** Unix time of the first sample: the recording begins with the first audio that was kept. */
   get _starts_s() {
-    const begins = this._call.streams.map((one) => one.began_s);
+    const { caller = [], bot = [] } = this._call.audio;
+    const begins = [...caller, ...bot].map(([start_s]) => start_s);
     return begins.length ? Math.min(...begins) : this._call.began_s;
   }
 

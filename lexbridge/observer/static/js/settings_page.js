@@ -1,6 +1,7 @@
 /** The settings as the service uses them. Values of secrets never leave the server. */
 
 import { html, signal } from "./html.js";
+import { Marked } from "./marked.js";
 import { useLoaded, waiting } from "./loaded.js";
 
 const words = signal("");
@@ -21,7 +22,7 @@ export function SettingsPage() {
     </form>
     ${shown.length === 0 && html`<p class="faint">No setting matches.</p>`}
     ${groups.map((group) => html`<section class="card" aria-label=${group}><h2>${group}</h2>
-      <div class="scroll"><table class="settings"><thead><tr><th>Name</th><th>Value</th><th>Meaning</th></tr></thead>
+      <div class="scroll"><table class="settings"><thead><tr><th class="name">Name</th><th class="value">Value</th><th>Meaning</th></tr></thead>
         <tbody>${shown.filter((one) => one.group === group).map((one) => html`<tr class=${one.is_set ? "is-set" : ""}>
           <td><code>${one.name}</code></td><td class="value"><${Value} one=${one} /></td><td class="faint help-text"><${Marked} text=${one.help} /></td></tr>`)}</tbody></table></div>
     </section>`)}`;
@@ -34,16 +35,11 @@ function Value({ one }) {
 }
 
 function isSecret(one) {
-  return one.is_set && (one.value === null || one.value === undefined);
+  return one.is_set && (one.is_hidden ?? (one.value === null || one.value === undefined));
 }
 
 function valueOf(one) {
   return one.value ?? one.default;
-}
-
-/** Text of the help with its \`code\` as code. */
-function Marked({ text }) {
-  return (text ?? "").split("`").map((part, i) => (i % 2 ? html`<code>${part}</code>` : part));
 }
 
 async function copy(settings) {

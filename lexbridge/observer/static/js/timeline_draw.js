@@ -140,7 +140,7 @@ function lexWords(turn, number) {
 function drawBot(picture, call, columns) {
   const { ctx, palette } = picture;
   if (call.mode === "call-update") {
-    for (const prompt of call.model.prompts) drawPrompt(picture, prompt);
+    call.model.prompts.forEach((prompt, i) => drawPrompt(picture, prompt, call.model.prompts[i + 1]?.from_s ?? Infinity));
   }
   drawWave(picture, columns.bot, (peak) => Math.min(1, (peak || 0) * 1.1), "bot");
   for (const { from_s, to_s, unheard_s } of call.model.unheard) {
@@ -152,12 +152,13 @@ function drawBot(picture, call, columns) {
   }
 }
 
-function drawPrompt(picture, prompt) {
+/** Draw the bar of a prompt. Its words go on until the next one, because the bar is only as long as Twilio may speak. */
+function drawPrompt(picture, prompt, next_s) {
   const { palette } = picture;
   const y = TOPS.bot + 16;
   picture.fill(prompt.from_s, prompt.to_s, y, 30, palette["bot-soft"], 2);
   picture.fill(prompt.from_s, prompt.from_s, y, 30, palette.bot, 2);
-  picture.text(`“${prompt.text}”`, prompt.from_s + (6 / picture.width) * picture.span_s, prompt.to_s, y + 16, palette.bot);
+  picture.text(`“${prompt.text}”`, prompt.from_s + (6 / picture.width) * picture.span_s, next_s, y + 16, palette.bot);
 }
 
 function drawWords(picture, { turns, model, mode }) {

@@ -2,7 +2,6 @@
 
 import { postJson } from "./api.js";
 import { colours, Picture, prepare } from "./picture.js";
-import { duration } from "./format.js";
 import { effect, html, useEffect, useRef, useState } from "./html.js";
 import { waveHeight } from "./levels.js";
 import { theme } from "./theme.js";
@@ -16,6 +15,7 @@ const FIELDS = [
   ["voice_margin_db", "Margin", "dB", "VOICE_MARGIN_DB"],
   ["onset_ms", "Onset", "ms", "ONSET_MS"],
   ["pre_roll_ms", "Pre-roll", "ms", "PRE_ROLL_MS"],
+  ["barge_in_ms", "Barge-in", "ms", "BARGE_IN_MS"],
 ];
 const DETECTORS = ["amplitude", "webrtc", "adaptive", "hybrid", "silero"];
 const HEIGHT = 118;
@@ -69,9 +69,9 @@ function placed(call, one) {
 function Result({ call, view, result }) {
   const canvas = useRef(null);
   const [now, then] = [result.now, result.then].map((list) => list.map((one) => placed(call, one)));
-  const words = differences(now, then, (unix_s) => duration(unix_s - call.began_s));
+  const words = differences(now, then, (unix_s) => `${(unix_s - call.began_s).toFixed(1)} s`);
   useEffect(() => {
-    const draw = () => drawBoth(canvas.current, call, view, now, then);
+    const draw = () => canvas.current && drawBoth(canvas.current, call, view, now, then);
     const stop = effect(() => {
       call.version.value, view.window.value, view.isFollowing.value, theme.value;
       draw();
@@ -120,6 +120,6 @@ function drawRow(picture, name, utterances, y, colour) {
     picture.fill(one.from_s, one.from_s, y === 6 ? 32 : 38, 46, colour, 1);
     picture.fill(one.to_s, one.to_s, y === 6 ? 32 : 38, 46, colour, 1);
     ctx.globalAlpha = 1;
-    picture.text(String(i + 1), one.from_s, one.to_s, y + 13, palette.card);
+    picture.text(String(i + 1), one.from_s + (5 / picture.width) * picture.span_s, one.to_s, y + 13, palette.card);
   });
 }
