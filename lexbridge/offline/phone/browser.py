@@ -25,7 +25,7 @@ KEYS = frozenset("0123456789*#")
 class BrowserSocket(Socket, Protocol):
     """A page's WebSocket."""
 
-    def receive(self) -> str | bytes | bytearray | None:
+    def receive(self) -> str | bytes | None:
         """Return the next message, or None at the end."""
         ...
 
@@ -61,10 +61,10 @@ class Browser:
             self._hang_up()
             self._outbox.close()
 
-    def _take(self, message: str | bytes | bytearray) -> None:
-        if isinstance(message, bytes | bytearray):
+    def _take(self, message: str | bytes) -> None:
+        if isinstance(message, bytes):
             if self._call is not None and len(message) == MULAW_FRAME_BYTES:
-                self._call.party.hear(bytes(message))
+                self._call.party.hear(message)
             return
         try:
             said = json.loads(message)

@@ -156,7 +156,9 @@ class BrowserCall:
 
     def _explain(self) -> None:
         """Say why the bot cannot answer, if that is to be seen from here."""
+        if self._bridge.bots and self.call.answered:  # it is our own, and has our addresses
+            return
         spoke = [happened.SpeechEnded(0.0, "")] if self._spoke_at_s < math.inf else []
         if causes := likely_causes([*self.call.events, *spoke], self._placed, frozenset()):
             self._explained = True
-            self._tell({"what": "problem", "texts": causes})
+            self._tell({"what": "problem", "texts": [f"{cause[0].upper()}{cause[1:]}" for cause in causes]})

@@ -16,8 +16,8 @@ MOST_TEXTS = 2000
 class Socket(Protocol):
     """The part of a WebSocket that sends."""
 
-    def send(self, message: str | bytes, binary: bool | None = None) -> None:
-        """Send a message. Raises an exception if the connection is gone."""
+    def send(self, message: str | bytes) -> None:
+        """Send a message. Raises OSError if the connection is gone."""
         ...
 
 
@@ -57,6 +57,6 @@ class Outbox:
             while self._texts or self._frames:
                 message = self._texts.popleft() if self._texts else self._frames.popleft()
                 try:
-                    self._socket.send(message, binary=isinstance(message, bytes))
-                except Exception:  # whatever the library calls a connection that is gone; its reader ends the call
+                    self._socket.send(message)
+                except OSError:  # the reader notices as well, and ends the call
                     return

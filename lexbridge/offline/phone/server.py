@@ -4,14 +4,13 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-
-from geventwebsocket.handler import WebSocketHandler
 
 from lexbridge.offline.loopback_server import LoopbackServer
 from lexbridge.offline.phone.browser import Browser
+from lexbridge.offline.phone.page_socket import PageSocket
 from lexbridge.offline.phone.rehearsal import FaultRefused, Rehearsal
 from lexbridge.offline.phone.switchboard import Switchboard
+from lexbridge.offline.twilio.rest_api import ConnectionDropped, RestHandler
 
 STATIC = Path(__file__).parent / "static"
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
@@ -42,7 +41,7 @@ class PhoneServer(LoopbackServer):
     """The server, from entering it as a context manager (or `start()`) until leaving it (or `stop()`)."""
 
     def __init__(self, switchboard: Switchboard, rehearsal: Rehearsal, port: int) -> None:
-        super().__init__(("127.0.0.1", port), self._respond, WebSocketHandler)
+        super().__init__(("127.0.0.1", port), self._respond, RestHandler)
         self._switchboard = switchboard
         self._rehearsal = rehearsal
         self._files = {f"/{path.name}": path for path in STATIC.iterdir() if path.is_file()}
@@ -65,12 +64,12 @@ class PhoneServer(LoopbackServer):
         return _answer(start_response, 200, file.read_bytes(), _KINDS[file.suffix], host)
 
     def _serve_page(self, environ: Environment, start_response: StartResponse, host: str) -> Iterable[bytes]:
-        socket = environ.get("wsgi.websocket")
-        if socket is None:
+        if environ.get("HTTP_UPGRADE", "").lower() != "websocket":
             return _answer(start_response, 400, b"Here is a WebSocket.\n", "text/plain", host)
-        if urlsplit(environ.get("HTTP_ORIGIN", "")).netloc == host:  # no page of another site may call
+        socket = PageSocket(environ, environ["lexbridge.socket"], f"http://{host}")  # no page of another site may call
+        if socket.is_open:
             Browser(self._switchboard, socket).serve()
-        return []
+        raise ConnectionDropped  # all that was to be sent was sent
 
     def _rehearse(self, environ: Environment, start_response: StartResponse, host: str) -> Iterable[bytes]:
         if environ.get("HTTP_X_LEXBRIDGE") != "console":  # a form of another site cannot send it

@@ -20,7 +20,10 @@ KEPT_CALLS = 10
 """Calls that are over and kept with their audio, because a phone may be left open for days."""
 
 CONSOLE_LIMIT_S = 2.0
-"""Seconds for the console to answer, because the page does not wait for a link."""
+"""Seconds for the console to answer, and to the next look, because nobody waits for the link."""
+
+CONSOLE_LOOKS = 10
+"""Looks for the console at most, because it starts beside the bridge, or not at all."""
 
 
 class SwitchRefused(Exception):
@@ -91,8 +94,8 @@ class Switchboard:
 
     def be_ready(self) -> None:
         """Tell the pages that calls can be placed, unless the voice has failed."""
-        self._look_for_console()
         self._set(not self._problem, problem=self._problem)
+        gevent.spawn(self._look_for_console)
 
     def phrase(self, text: str) -> Phrase:
         """Return a phrase of the simulated caller's. Raises SideProcessError."""
@@ -114,8 +117,7 @@ class Switchboard:
             except BridgeFailed as error:
                 self._set(False, problem=f"The bridge does not start. {error}")
                 raise SwitchRefused(str(error)) from error
-            self._look_for_console()
-            self._set(True)
+            self.be_ready()
 
     def forget_old_calls(self) -> None:
         """Drop the oldest of the calls that are over."""
@@ -125,16 +127,22 @@ class Switchboard:
 
     def _set(self, is_ready: bool, waits_for: str = "", problem: str = "") -> None:
         self._is_ready, self._waits_for, self._problem = is_ready, waits_for, problem
-        for watcher in list(self.watchers):
-            watcher()
+        self._tell_watchers()
 
     def _look_for_console(self) -> None:
         """Find out whether a console answers: the link to it is shown only then."""
-        if not self._console_url:
-            return
-        try:
-            with requests.Session() as session, gevent.Timeout(CONSOLE_LIMIT_S):
-                session.trust_env = False
-                self._has_console = session.get(f"{self._console_url}/ping", timeout=CONSOLE_LIMIT_S).ok
-        except (requests.RequestException, gevent.Timeout):
-            self._has_console = False
+        for _ in range(CONSOLE_LOOKS if self._console_url else 0):
+            try:
+                with requests.Session() as session:
+                    session.trust_env = False
+                    self._has_console = session.get(f"{self._console_url}/ping", timeout=CONSOLE_LIMIT_S).ok
+            except requests.RequestException:
+                self._has_console = False
+            if self._has_console:
+                self._tell_watchers()
+                return
+            gevent.sleep(CONSOLE_LIMIT_S)
+
+    def _tell_watchers(self) -> None:
+        for watcher in list(self.watchers):
+            watcher()

@@ -183,7 +183,7 @@ class RestApi:
         match = _CALL_PATH.fullmatch(environ["PATH_INFO"])
         call = self._calls.get(match[2]) if match else None
         if call is not None:
-            words = f"a fault of the test's: {fault.kind}"
+            words = f"a fault on demand: {fault.kind}"
             call.record(happened.UpdateRefused(call.now_s(), fault.status if fault.kind == "answer" else 0, 0, words))
 
     def _answer(self, environ: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:

@@ -98,6 +98,7 @@ export function showEvent({ at_s: atS, who, text }) {
   const line = made("li");
   line.append(made("span", atS.toFixed(2), "time"), made("span", who, who === "fault" ? "fault" : ""), made("span", text));
   const list = element("event-list");
+  element("events").hidden = false;
   const isAtEnd = list.scrollTop + list.clientHeight >= list.scrollHeight - 30;
   list.append(line);
   if (isAtEnd) list.scrollTop = list.scrollHeight;
@@ -109,7 +110,7 @@ export function clearCall() {
   element("intents").replaceChildren();
   understood.clear();
   element("understood").hidden = true;
-  element("nothing-said").hidden = false;
+  element("events").hidden = true;
 }
 
 /** Show sentences that a caller may say. `say(sentence)` is called at a click. */

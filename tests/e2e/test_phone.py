@@ -1,0 +1,262 @@
+"""The phone in a browser: orders by voice, keys, two callers, and a server that comes back.
+
+Chromium's microphone plays speech. What the caller hears is measured where the browser plays it.
+"""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lexbridge.audio.pcm import decode_mulaw, encode_mulaw
+from tests.support.browser import PHONE, open_browser, open_page, take_screenshot, write_speech
+from tests.support.commands import DEADLINE_S
+from tests.support.phone_process import RunningPhone, running_phone
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3 * DEADLINE_S)]
+
+PATIENCE_MS = 1000 * DEADLINE_S
+ORDER = (
+    (6.0, "I would like to order flowers"),
+    (14.0, "roses"),
+    (22.0, "tomorrow"),
+    (30.0, "ten in the morning"),
+    (42.0, "yes"),
+    (54.0, "goodbye"),
+)
+"""The caller's phrases with their times in seconds: each leaves the bot time to answer, on a busy machine too."""
+
+
+@pytest.fixture(scope="module")
+def phone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPhone]:
+    with running_phone(tmp_path_factory.mktemp("phone")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("speech") / "order.wav"
+    write_speech(path, ORDER)
+    return path
+
+
+def call(page: Any) -> None:
+    """Press Call, and wait until somebody answers."""
+    page.click("#call:enabled", timeout=PATIENCE_MS)
+    wait_for(page, "#state", "On the phone")
+
+
+def wait_for(page: Any, selector: str, text: str) -> None:
+    """Wait until an element has a text in it."""
+    page.locator(selector).get_by_text(text).first.wait_for(timeout=PATIENCE_MS)
+
+
+def choose(page: Any, selector: str, value: str) -> None:
+    """Choose an option, and wait until the bridge has it."""
+    if page.input_value(selector) != value:
+        page.select_option(selector, value)
+        page.wait_for_selector("#call:disabled", timeout=PATIENCE_MS)
+    page.wait_for_selector("#call:enabled", timeout=PATIENCE_MS)
+
+
+def hang_up(page: Any) -> None:
+    page.click("#hang-up:enabled")
+    wait_for(page, "#state", "The call is over: you hung up")
+
+
+@pytest.mark.parametrize("mode", ["call-update", "stream"])
+def test_an_order_by_voice(mode: str, phone: RunningPhone, microphone: Path) -> None:
+    with open_browser(microphone) as browser:
+        page = open_page(browser, phone.address)
+        choose(page, "#bot", "OrderFlowers")
+        choose(page, "#mode", mode)
+        call(page)
+        wait_for(page, "#transcript", "type of flowers")
+        first = page.evaluate("lexbridgePhone.audible")
+        wait_for(page, "#transcript", "Does this sound okay?")
+        take_screenshot(page, f"phone-{mode}")
+        wait_for(page, "#state", "The call is over: the bot hung up")
+        transcript = page.locator("#transcript li").all_inner_texts()
+        understood = page.inner_text("#intents")
+        figures = page.evaluate("lexbridgePhone")
+        assert page.errors == []
+    said = [line.split("\n")[-1] for line in transcript if line.startswith("You")]
+    assert said == [*(phrase.lower() for _, phrase in ORDER[:-1]), said[-1]], transcript
+    assert said[-1].replace(" ", "") == "goodbye"
+    assert any("your roses will be ready" in line for line in transcript)
+    assert "OrderFlowers: Fulfilled" in understood
+    for value in ("roses", "10:00"):
+        assert value in understood
+    assert "GoodbyeIntent: Fulfilled" in understood
+    # Heard, not only told: frames that were played above the level that a caller can hear, 3 s of them at least.
+    assert figures["audible"] > max(first, 150)
+    assert figures["loudest"] > 0.03
+    assert figures["got"] > 40 * 50
+
+
+def test_keys_a_number(phone: RunningPhone) -> None:
+    """A caller without a microphone types words, and keys the booking's number in, by a button and on the keyboard."""
+    with open_browser() as browser:
+        page = open_page(browser, phone.address)
+        choose(page, "#mode", "stream")
+        choose(page, "#bot", "CheckBooking")
+        call(page)
+        wait_for(page, "#event-list", "media stream open")
+        wait_for(page, "#transcript", "booking")
+        assert "There is no microphone" in page.inner_text("#problems")
+        page.click("#problems button")
+        page.fill("#words", "check a booking")
+        page.click("#say-it")
+        wait_for(page, "#intents", "CheckBooking")
+        page.click("#keypad button:text-is('4')")
+        page.locator("body").press("2")
+        for key in "8153#":
+            page.keyboard.press(key)
+        wait_for(page, "#transcript", "428153")
+        take_screenshot(page, "phone-keys")
+        hang_up(page)
+        assert page.locator("#event-list").get_by_text("presses").all_inner_texts() == [
+            f"presses {key}" for key in "428153#"
+        ]
+        assert page.errors == []
+
+
+def test_two_callers_at_once(phone: RunningPhone) -> None:
+    with open_browser() as browser:
+        pages = [open_page(browser, phone.address) for _ in range(2)]
+        choose(pages[0], "#bot", "OrderFlowers")
+        choose(pages[0], "#mode", "call-update")
+        for page in pages:
+            call(page)
+        for page, flower in zip(pages, ("roses", "lilies"), strict=True):
+            page.fill("#words", "I would like to order flowers")
+            page.press("#words", "Enter")
+            wait_for(page, "#transcript", "type of flowers")
+            page.fill("#words", flower)
+            page.press("#words", "Enter")
+        for page, flower in zip(pages, ("roses", "lilies"), strict=True):
+            wait_for(page, "#intents", flower)
+            hang_up(page)
+            assert page.evaluate("lexbridgePhone.audible") > 20
+            assert page.errors == []
+        assert "lilies" not in pages[0].inner_text("#conversation")
+
+
+def test_a_sound_file_instead_of_a_microphone(phone: RunningPhone, tmp_path: Path) -> None:
+    """A WAV file that is dropped on the page speaks for the caller, once somebody has answered."""
+    write_speech(tmp_path / "order.wav", [(7.0, "I would like to order flowers")])
+    with open_browser() as browser:
+        page = open_page(browser, f"{phone.address}?rate=48000")
+        choose(page, "#bot", "OrderFlowers")
+        page.set_input_files("#file", tmp_path / "order.wav")
+        page.locator("#source option", has_text="order.wav").wait_for(state="attached", timeout=PATIENCE_MS)
+        assert page.input_value("#source") == "file"
+        call(page)
+        wait_for(page, "#transcript", "i would like to order flowers")
+        page.check("#echo")
+        page.select_option("#quality", "noise-10")
+        page.hover("#cough")
+        page.mouse.down()
+        wait_for(page, "#event-list", "(coughs)")
+        page.mouse.up()
+        hang_up(page)
+        assert page.errors == []
+
+
+def test_a_server_that_dies_and_comes_back(tmp_path: Path) -> None:
+    phone = RunningPhone(tmp_path, "--bot", "coffee")
+    phone.start()
+    with open_browser() as browser:
+        page = open_page(browser, phone.address)
+        call(page)
+        log = phone.bridge_log()
+        assert phone.stop() == 0
+        assert not log.exists()  # it cleans up after itself
+        wait_for(page, "#problems", "The phone's server does not answer")
+        wait_for(page, "#state", "No connection")
+        assert page.is_disabled("#call")
+        take_screenshot(page, "phone-server-gone")
+        phone.start()
+        try:
+            page.locator("#problems p").wait_for(state="detached", timeout=PATIENCE_MS)
+            call(page)
+            hang_up(page)
+        finally:
+            phone.stop()
+
+
+def test_the_page_looks_right_when_nobody_has_called(phone: RunningPhone) -> None:
+    """The empty page says how to begin, in light, in dark, and on a telephone's width, where nothing sticks out."""
+    with open_browser() as browser:
+        for name, size, scheme in (("light", None, "light"), ("dark", None, "dark"), ("narrow", PHONE, "dark")):
+            page = open_page(browser, phone.address, size, scheme)  # type: ignore[arg-type]
+            page.wait_for_selector("#call:enabled", timeout=PATIENCE_MS)
+            assert "Press Call, then say" in page.inner_text("#suggestions")
+            assert page.locator("#examples button").count() >= 3
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            page.keyboard.press("Tab")  # the keyboard reaches the call first
+            focused = page.evaluate("document.activeElement.id")
+            assert focused in ("call", "console")
+            take_screenshot(page, f"phone-empty-{name}")
+            assert page.errors == []
+
+
+def test_faults_are_switched_on_the_page(phone: RunningPhone) -> None:
+    with open_browser() as browser:
+        page = open_page(browser, phone.address)
+        choose(page, "#bot", "OrderFlowers")
+        choose(page, "#mode", "call-update")
+        page.click("#faults summary")
+        page.get_by_label("it answers 429 to each call update").check(timeout=PATIENCE_MS)
+        call(page)
+        wait_for(page, "#event-list", "media stream open")
+        page.fill("#words", "I would like to order flowers")
+        page.press("#words", "Enter")
+        wait_for(page, "#event-list", "update refused: 429")
+        page.get_by_label("it answers 429 to each call update").uncheck()
+        page.click("#faults button:text('worker')")
+        wait_for(page, "#event-list", "media stream lost")
+        take_screenshot(page, "phone-faults")
+        page.fill("#words", "I would like to order flowers")
+        page.press("#words", "Enter")
+        wait_for(page, "#transcript", "type of flowers")
+        hang_up(page)
+
+
+def test_the_pages_arithmetic_is_that_of_the_bridge(phone: RunningPhone) -> None:
+    """Mu-law in JavaScript is audioop's, code by code, and the resampler keeps speech and stops aliases."""
+    with open_browser() as browser:
+        page = open_page(browser, phone.address)
+        decoded = page.evaluate(
+            "async () => { const {decode} = await import('/mulaw.js');"
+            " return Array.from({length: 256}, (_, code) => decode(code) * 32768); }"
+        )
+        assert decoded == list(struct.unpack("<256h", decode_mulaw(bytes(range(256)))))
+        samples = range(-32768, 32768, 7)
+        encoded = page.evaluate(
+            "async (samples) => { const {encode} = await import('/mulaw.js');"
+            " return samples.map((sample) => encode(sample / 32768)); }",
+            [*samples],
+        )
+        expected = encode_mulaw(struct.pack(f"<{len(samples)}h", *samples))
+        assert sum(one != other for one, other in zip(encoded, expected, strict=True)) < len(samples) // 100
+        heard = page.evaluate(
+            """async () => {
+              const {Resampler} = await import("/resampler.js");
+              const level = (fromHz, toHz, hz) => {
+                const resampler = new Resampler(fromHz, toHz);
+                const tone = Float32Array.from({length: fromHz}, (_, k) => Math.sin(2 * Math.PI * hz * k / fromHz));
+                const out = [];
+                for (let at = 0; at < tone.length; at += 128) out.push(...resampler.push(tone.slice(at, at + 128)));
+                const inner = out.slice(1000, -1000);
+                return [out.length, Math.sqrt(2 * inner.reduce((sum, x) => sum + x * x, 0) / inner.length)];
+              };
+              return [[48000, 8000, 1000], [44100, 8000, 3000], [48000, 8000, 5000], [8000, 44100, 1000]]
+                .map((each) => level(...each));
+            }"""
+        )
+    for (length, loudness), (rate, wanted) in zip(heard, [(8000, 1), (8000, 1), (8000, 0), (44100, 1)], strict=True):
+        assert length == pytest.approx(rate, abs=rate // 100)
+        assert loudness == pytest.approx(wanted, abs=0.02)
