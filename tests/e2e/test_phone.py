@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lexbridge.audio.pcm import decode_mulaw, encode_mulaw
-from tests.support.browser import PHONE, open_browser, open_page, take_screenshot, write_speech
+from tests.support.browser import DESKTOP, PHONE, open_browser, open_page, take_screenshot, write_speech
 from tests.support.commands import DEADLINE_S
 from tests.support.phone_process import RunningPhone, running_phone
 
@@ -27,6 +27,14 @@ ORDER = (
     (54.0, "goodbye"),
 )
 """The caller's phrases with their times in seconds: each leaves the bot time to answer, on a busy machine too."""
+
+LOOKS: tuple[tuple[str, Any, Any], ...] = (
+    ("light", DESKTOP, "light"),
+    ("dark", DESKTOP, "dark"),
+    ("narrow", PHONE, "light"),
+    ("narrow-dark", PHONE, "dark"),
+)
+"""The windows in which the pages are looked at: their names, sizes and colours."""
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +85,8 @@ def test_an_order_by_voice(mode: str, phone: RunningPhone, microphone: Path) -> 
         first = page.evaluate("lexbridgePhone.audible")
         wait_for(page, "#transcript", "Does this sound okay?")
         take_screenshot(page, f"phone-{mode}")
+        sid = page.get_attribute("#console", "href").rpartition("/")[2]
+        assert sid.startswith("CA")
         wait_for(page, "#state", "The call is over: the bot hung up")
         transcript = page.locator("#transcript li").all_inner_texts()
         understood = page.inner_text("#intents")
@@ -180,7 +190,7 @@ def test_a_server_that_dies_and_comes_back(tmp_path: Path) -> None:
         take_screenshot(page, "phone-server-gone")
         phone.start()
         try:
-            page.locator("#problems p").wait_for(state="detached", timeout=PATIENCE_MS)
+            page.wait_for_selector("#problems:empty", state="attached", timeout=PATIENCE_MS)
             call(page)
             hang_up(page)
         finally:
@@ -190,9 +200,10 @@ def test_a_server_that_dies_and_comes_back(tmp_path: Path) -> None:
 def test_the_page_looks_right_when_nobody_has_called(phone: RunningPhone) -> None:
     """The empty page says how to begin, in light, in dark, and on a telephone's width, where nothing sticks out."""
     with open_browser() as browser:
-        for name, size, scheme in (("light", None, "light"), ("dark", None, "dark"), ("narrow", PHONE, "dark")):
-            page = open_page(browser, phone.address, size, scheme)  # type: ignore[arg-type]
+        for name, size, scheme in LOOKS:
+            page = open_page(browser, phone.address, size, scheme)
             page.wait_for_selector("#call:enabled", timeout=PATIENCE_MS)
+            page.wait_for_selector("#console", timeout=PATIENCE_MS)
             assert "Press Call, then say" in page.inner_text("#suggestions")
             assert page.locator("#examples button").count() >= 3
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -137,7 +137,7 @@ def test_a_bridge_that_does_not_answer_is_explained() -> None:
             assert "runs elsewhere" in page.waits_for("problem")["texts"][0]
             page.tells("call")
             page.waits_for("call", is_state("over"))
-    assert "nothing listens at http://127.0.0.1:9" in page.of("problem")[-1]["texts"][0]
+    assert "Nothing listens at http://127.0.0.1:9" in page.of("problem")[-1]["texts"][0]
 
 
 def test_an_update_that_never_comes_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,4 +153,5 @@ def test_an_update_that_never_comes_is_explained(monkeypatch: pytest.MonkeyPatch
         page.waits_for("call", is_state("answered"))
         page.tells("say", text="I would like to order flowers")
         [text] = page.waits_for("problem")["texts"]
+    assert text.startswith("No update of the call came")
     assert f"start it with TWILIO_API_URL={rig.twilio.url}" in text

@@ -224,7 +224,7 @@ function render() {
   element("bridge").textContent = stage.bridge ? `calls ${stage.bridge}` : "";
   const link = element("console");
   link.hidden = !stage.console_url;
-  link.href = call?.sid ? `${stage.console_url}/console/#${call.sid}` : `${stage.console_url}/console/`;
+  link.href = call?.sid ? `${stage.console_url}/console/#/call/${call.sid}` : `${stage.console_url}/console/`;
   link.textContent = call?.sid ? "This call in the console" : "Open the console";
 }
 
