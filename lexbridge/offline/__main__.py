@@ -37,6 +37,7 @@ COMMANDS = {
     "twilio": Command("twilio", "Twilio's REST API of one account, for server.py --check=live", ()),
     "hear": Command("hear", "what each detector makes of a recording of your own", ()),
     "replay": Command("replay", "what today's endpointing makes of a recorded call", ()),
+    "top": Command("top", "the live calls of a service in the terminal", ("rich",)),
     "talk": Command("talk", "a conversation with a bot in the terminal", ()),
 }
 

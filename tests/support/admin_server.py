@@ -6,6 +6,7 @@ from typing import Any
 
 import requests
 from gevent import socket
+from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
 from lexbridge.observer.admin import build_admin
@@ -23,7 +24,7 @@ class Admin:
         self.book = book
         self.followed: list[frozenset[str]] = []
         self.app = build_admin(make_settings(ADMIN_PORT="9", **variables), book, self.followed.append)
-        self.server = WSGIServer(("127.0.0.1", 0), self.app, log=None, error_log=None)
+        self.server = WSGIServer(("127.0.0.1", 0), self.app, log=None, error_log=None, spawn=Pool(100))
         self.server.start()
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.password = variables.get("CONSOLE_PASSWORD")
