@@ -43,7 +43,7 @@ def frame(number: int) -> bytes:
     return bytes([number]) * 160
 
 
-def test_frames_go_on_the_line_in_their_order_and_silence_fills_holes() -> None:
+def test_frames_go_out_in_order_and_silence_fills_holes() -> None:
     party, _ = a_party()
     assert party.next_frame() == SILENT_FRAME
     assert party.starved_frames == 0  # nothing has come yet: the caller may have no microphone
@@ -79,7 +79,7 @@ def test_a_frame_has_20_ms() -> None:
         party.hear(b"short")
 
 
-def test_a_typed_phrase_is_said_instead_of_what_the_microphone_hears() -> None:
+def test_a_typed_phrase_is_said_instead_of_the_microphone() -> None:
     party, phone = a_party()
     party.say(voiced_phrase("roses", LOUD * 3))
     for number in range(4):

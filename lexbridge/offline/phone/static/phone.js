@@ -75,7 +75,10 @@ function took(message) {
 function tookStage(message) {
   const isNew = JSON.stringify(message.examples) !== JSON.stringify(stage.examples);
   stage = message;
-  if (isNew) showExamples(stage.examples, say);
+  if (isNew) {
+    showExamples(stage.examples, say);
+    element("words").placeholder = stage.examples[1] ?? "Hello";
+  }
   fillSelect(element("bot"), stage.bots.map((name) => [name, name]), stage.bot);
   fillSelect(element("mode"), stage.modes.map((name) => [name, MODE_NAMES[name] ?? name]), stage.mode);
   fillSelect(element("quality"), Object.entries(stage.lines));
@@ -186,7 +189,7 @@ function takeFile(taken) {
 async function listSources(chosen = element("source").value) {
   const found = await microphones();
   const named = found.map((device, k) => [device.deviceId, device.label || `Microphone ${k + 1}`]);
-  const usual = named.some(([id]) => id === "default") ? [] : [["", "The usual microphone"]];
+  const usual = named.some(([id]) => id === "default") ? [] : [["", "Usual microphone"]];
   const files = file ? [[FILE, `File: ${file.name}`]] : [];
   const all = [...usual, ...named, ...files, [TYPED, "No microphone: I type"]];
   fillSelect(element("source"), all, all.some(([id]) => id === chosen) ? chosen : all[0][0]);
