@@ -21,7 +21,6 @@ from tests.support.server_process import COMPLETE, said, start
 from tests.support.watched_service import PASSWORD, SECRET, watched_service
 
 ADMIN_PATHS = (
-    "/",
     "/calls",
     "/calls/CA1",
     "/metrics",
