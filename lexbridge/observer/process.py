@@ -150,6 +150,10 @@ def _make_sinks(settings: Settings) -> list[Sink]:
         sinks.append(PostedEvents(settings))
     if settings.record_dir is not None:
         sinks.append(Recorder(settings))
+    if settings.otel_exporter_otlp_endpoint is not None:
+        from lexbridge.observer.traces import Traces  # its packages are installed only where it is asked for
+
+        sinks.append(Traces(settings))
     return sinks
 
 

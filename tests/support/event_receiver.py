@@ -37,6 +37,7 @@ class EventReceiver:
         self.answers = list(answers)
         self.requests: list[tuple[Mapping[str, str], bytes]] = []
         """Headers with small letters and body of each request, as it came."""
+        self.paths: list[str] = []
         self.came_s: list[float] = []
         self.may_answer = Signal()
         self.may_answer.set()
@@ -53,6 +54,7 @@ class EventReceiver:
         names = {key[5:].lower().replace("_", "-"): value for key, value in environ.items() if key.startswith("HTTP_")}
         body = environ["wsgi.input"].read()
         self.requests.append((names | {"content-type": environ["CONTENT_TYPE"]}, body))
+        self.paths.append(environ["PATH_INFO"])
         self.came_s.append(time.monotonic())
         self.may_answer.wait()
         status, headers = self.answers.pop(0) if self.answers else OK

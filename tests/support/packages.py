@@ -76,6 +76,7 @@ PURE = [
     "observer/call_parts.py",
     "observer/event_bodies.py",
     "observer/outbox.py",
+    "observer/spans.py",
     "observer/watched_calls.py",
     "net/close_codes.py",
     "net/masking.py",
