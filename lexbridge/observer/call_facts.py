@@ -53,6 +53,7 @@ class CallFacts:
 
     def take(self, event: Event) -> list[CallTurn]:
         """Take in an event of this call, and return the turns that are over by it."""
+        self.began_s = min(self.began_s, event.at_s)  # facts of two workers may come in another order
         turn = self._turn_of(event)
         self._note_stream(event)
         if event.level in FAULT_LEVELS:
@@ -72,6 +73,7 @@ class CallFacts:
             stream.ended_s, stream.how = at_s, LOST_WITH_WORKER
             fault = self.faults.setdefault(LOST_WITH_WORKER, Fault(LOST_WITH_WORKER, first_s=at_s))
             fault.count += 1
+        if lost and not self.has_live_stream:
             self.ended_s, self.ended_by, self.why = at_s, None, LOST_WITH_WORKER
         return [turn for stream in lost for turn in self._lose_turns(stream.stream_sid, at_s)]
 

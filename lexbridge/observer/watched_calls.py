@@ -14,6 +14,9 @@ from lexbridge.telemetry.facts import Event
 ENDED_S = 2.0
 """Time from the line that a call has ended to its end here, in seconds, because other processes may yet tell more."""
 
+STARTED_S = 1.0
+"""Time for which a call with a stream waits for its numbers, in seconds, because another worker may tell them."""
+
 LEFT_S = 90.0
 """Time for which a call may be without a stream, in seconds, because a document may take a minute to run out."""
 
@@ -89,8 +92,11 @@ class WatchedCalls:
 
     def tick(self, now_s: float) -> Iterator[Told]:
         """Yield the calls that are over because time has passed."""
-        for call in [one for one in self._calls.values() if one.due_s <= now_s]:
-            yield from self._end(call, now_s)
+        for call in list(self._calls.values()):
+            if call.due_s <= now_s:
+                yield from self._end(call, now_s)
+            elif call.facts.mode is not None and call.facts.began_s + STARTED_S <= now_s:
+                yield from self._start(call)
 
     def end_all(self, now_s: float) -> Iterator[Told]:
         """Yield all calls as ended that have no live stream, because this process ends. The others may go on."""
@@ -100,7 +106,7 @@ class WatchedCalls:
     def _take(self, call: _Watched, event: Event) -> Iterator[Told]:
         call.last_s = event.at_s
         turns = call.facts.take(event)
-        if call.facts.mode is not None:
+        if call.facts.mode is not None and call.facts.caller is not None:
             yield from self._start(call)
         yield from self._turns_over(call, turns)
         call.due_s = self._due_s(call)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from lexbridge.observer.call_facts import MAX_SLOTS, CallFacts
 from lexbridge.observer.call_parts import CallTurn
 from lexbridge.observer.watched_calls import (
@@ -9,6 +11,7 @@ from lexbridge.observer.watched_calls import (
     FORGOTTEN_S,
     LEFT_S,
     MAX_CALLS,
+    STARTED_S,
     CallEnded,
     CallStarted,
     Told,
@@ -100,6 +103,39 @@ def test_another_workers_end_changes_nothing() -> None:
     assert facts.worker_ended(OTHER_PID, call.now_s) == []
     assert facts.has_live_stream
     assert facts.faults == {}
+
+
+def test_a_call_goes_on_though_its_workers_end_is_told_late() -> None:
+    """Twilio opens the next stream before the supervisor has noticed that the worker is gone."""
+    call, calls = CallOfFacts(), WatchedCalls()
+    call.is_answered()
+    died = Event(call.now_s + 0.3, "", "", -1, "info", "worker-ended", {"pid": PID, "slot": 0})
+    call.now_s += 0.1
+    call.begins("MZ" + "02" * 16, pid=OTHER_PID, resumed="lost")
+    call.now_s += 0.2
+    call.facts.append(died)
+    watched(call, calls)
+    assert list(calls.tick(call.now_s + LEFT_S + 1)) == []
+    call.hangs_up()
+    watched(call, calls)
+    (end,) = calls.tick(call.now_s + ENDED_S)
+    assert (end.call.ended_by, end.call.why, end.call.faults["worker-ended"].count) == ("caller", None, 1)
+
+
+@pytest.mark.parametrize("has_numbers", [True, False])
+def test_a_call_waits_for_its_numbers_before_it_is_told(has_numbers: bool) -> None:
+    """One worker serves the stream, and another one had the webhook: its facts may come later."""
+    calls, call = WatchedCalls(), CallOfFacts()
+    call.is_answered()
+    answered, described, *stream = call.facts
+    call.facts = list(stream)
+    assert watched(call, calls) == []
+    assert list(calls.tick(BEGAN_S + 0.5)) == []
+    call.facts = [answered, described]
+    told = watched(call, calls) if has_numbers else list(calls.tick(BEGAN_S + 0.1 + STARTED_S))
+    (started,) = told
+    assert started.call.caller == ("+4*********71" if has_numbers else None)
+    assert started.call.began_s == (BEGAN_S if has_numbers else BEGAN_S + 0.1)
 
 
 def test_a_call_that_moves_has_not_ended() -> None:
