@@ -1,6 +1,7 @@
 """The services of compose.yaml run commands that exist, with settings that are accepted."""
 
 import pytest
+import yaml
 
 from lexbridge.config.reading import read_settings
 from lexbridge.config.settings import SETTINGS
@@ -42,3 +43,25 @@ def test_the_other_services_run_commands_that_exist() -> None:
     lex_port = made["lex"]["command"][made["lex"]["command"].index("--port") + 1]
     assert made["bridge"]["environment"]["AWS_ENDPOINT_URL_LEX_RUNTIME_V2"] == f"http://lex:{lex_port}"
     assert made["caller"]["network_mode"] == "service:bridge"
+
+
+def test_prometheus_and_grafana_find_each_other_and_the_bridge() -> None:
+    """With the profile `metrics`, Prometheus scrapes the bridge, and Grafana shows the dashboard at once."""
+    made = services({"TWILIO_AUTH_TOKEN": "anything"})
+    prometheus, grafana = made["prometheus"], made["grafana"]
+    assert prometheus["profiles"] == grafana["profiles"] == ["metrics"]
+    scraped = yaml.safe_load((ROOT / "docs/prometheus/prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    assert scraped[0]["static_configs"][0]["targets"] == [f"127.0.0.1:{made['bridge']['environment']['ADMIN_PORT']}"]
+    # They share one network, so the bridge's service opens Prometheus' port, and Grafana finds it by the bridge's name.
+    assert prometheus["network_mode"] == "service:bridge"
+    assert "127.0.0.1:9090:9090" in made["bridge"]["ports"]
+    (source,) = yaml.safe_load((ROOT / "docs/grafana/datasources.yml").read_text(encoding="utf-8"))["datasources"]
+    assert source["url"] == "http://bridge:9090"
+    mounts = [volume.split(":") for volume in [*prometheus["volumes"], *grafana["volumes"]]]
+    assert all((ROOT / source).exists() and mode == "ro" for source, _, mode in mounts)
+    targets = {target for _, target, _ in mounts}
+    assert grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] in targets
+    (provider,) = yaml.safe_load((ROOT / "docs/grafana/dashboards.yml").read_text(encoding="utf-8"))["providers"]
+    assert f"{provider['options']['path']}/lexbridge.json" in targets
+    folders = [target for target in targets if f"--config.file={target}/prometheus.yml" in prometheus["command"]]
+    assert folders == ["/etc/lexbridge"]

@@ -23,6 +23,8 @@ def counts_of(level: str, event: str, fields: Fields, reply_mode: str) -> Iterat
     """
     if level in ("warning", "error"):
         yield Count("faults_total", (event, level))
+    if event.endswith("-broken"):
+        yield Count("bugs_total")
     if (counted := _COUNTED.get(event)) is not None:
         yield from counted(fields, level, reply_mode)
 

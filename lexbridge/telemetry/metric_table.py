@@ -174,7 +174,21 @@ FAULTS = (
         tuple((kind, outcome) for kind in ERROR_KINDS if kind != "not-asked" for outcome in ("retried", "given-up")),
     ),
     _counter("refusals_total", "Requests and sockets that were refused.", ("reason",)),
-    _counter("faults_total", "Lines of the log of level warning and error.", ("event", "level")),
+    _counter(
+        "faults_total",
+        "Lines of the log of level warning and error.",
+        ("event", "level"),
+        # Those that alerts look at: see `known`.
+        (
+            ("call-given-up", "error"),
+            ("loop-held", "error"),
+            ("overloaded", "warning"),
+            ("stream-status", "error"),
+            ("transfer-refused", "error"),
+            ("worker-hung", "error"),
+        ),
+    ),
+    _counter("bugs_total", "Errors that no code expected: lines of the log whose event ends in `-broken`."),
     _counter("log_lines_dropped_total", "Lines of the log that were lost, because its reader was too slow."),
 )
 
@@ -191,7 +205,10 @@ MEDIA = (
 WORKERS = (
     _gauge("workers", "Workers that are alive."),
     _counter(
-        "worker_deaths_total", "Workers that ended unasked, by signal or exit status.", ("how",), ("SIGKILL", "SIGABRT")
+        "worker_deaths_total",
+        "Workers that ended unasked, by signal or exit status.",
+        ("how",),
+        ("SIGKILL", "SIGABRT", "SIGSEGV", "status 1"),
     ),
     _gauge("worker_calls_live", "Calls that are live in a worker.", ("worker",)),
     _gauge("worker_accepting", "Whether a worker takes new calls: 1 or 0.", ("worker",)),

@@ -95,6 +95,7 @@ def test_times_of_lex_and_of_updates() -> None:
         ("warning", "log-lines-dropped", {"count": 30}, {("log_lines_dropped_total",): 30}),
         ("error", "worker-died", {"signal": "SIGABRT"}, {("worker_deaths_total", "SIGABRT"): 1}),
         ("error", "loop-held", {"held_ms": 300}, {}),
+        ("error", "call-broken", {}, {("bugs_total",): 1}),
         (
             "warning",
             "call-update-failed",

@@ -1,7 +1,6 @@
 """The metrics of several processes, counted in each and shown as one, while workers come and go."""
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from lexbridge.telemetry.metric_table import METRICS, PREFIX, Kind
 from lexbridge.telemetry.metric_values import MAX_LABEL_SETS
 from tests.support.counting_worker import REPORT, CountingWorker, counting_worker
 from tests.support.packages import ROOT
+from tests.support.scraped_metrics import fallen, promtool, samples_of
 
 ANSWERED = {"turn": 1, "outcome": "answered", "end_ms": 700, "lex_ms": 280, "update_ms": 9, "reply_ms": 989}
 LATENCY = "lexbridge_caller_wait_seconds"
@@ -30,27 +30,10 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def shown() -> dict[str, float]:
-    """Return each sample of `/metrics`, such as `lexbridge_turns_total{outcome="failed"}`."""
+    """Return each sample of `/metrics`."""
     text, content_type = metrics.exposition()
     assert content_type.startswith("text/plain; version=0.0.4")
-    samples: dict[str, float] = {}
-    for family in text_string_to_metric_families(text.decode()):
-        for sample in family.samples:
-            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
-            name = f"{sample.name}{{{labels}}}" if labels else sample.name
-            assert name not in samples
-            samples[name] = sample.value
-    return samples
-
-
-def is_counter(sample: str) -> bool:
-    """Return whether a sample must never fall."""
-    return re.match(r"\w+_(total|bucket|count|sum)\b", sample) is not None
-
-
-def fallen(before: dict[str, float], after: dict[str, float]) -> list[str]:
-    """Return the counters that are less than they were, or gone."""
-    return [name for name, value in before.items() if is_counter(name) and after.get(name, -1.0) < value]
+    return samples_of(text.decode())
 
 
 def test_what_the_workers_count_is_added_up(folder: Path) -> None:
@@ -228,6 +211,16 @@ def test_without_shared_memory_files_are_temporary(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(metric_files.tempfile, "gettempdir", lambda: str(tmp_path / "missing"))
     with pytest.raises(OSError, match="no folder"):
         metric_files.make_folder()
+
+
+def test_promtool_has_no_complaint(folder: Path) -> None:
+    serving = {"version": "1.2", "reply_mode": "stream", "detector": "hybrid", "locale": "en_US"}
+    metrics.take_supervisor_line("info", "serving", serving)
+    with counting_worker() as worker:
+        worker.line("info", "turn-latency", **ANSWERED)
+        worker.line("warning", "peer-refused", reason="unknown path", count=1)
+        worker.report()
+        assert promtool("check", "metrics", text=metrics.exposition()[0].decode()) == ""
 
 
 def test_all_that_is_shown_is_in_the_table(folder: Path) -> None:
