@@ -85,8 +85,10 @@ def test_an_order_by_voice(mode: str, phone: RunningPhone, microphone: Path) -> 
         first = page.evaluate("lexbridgePhone.audible")
         wait_for(page, "#transcript", "Does this sound okay?")
         take_screenshot(page, f"phone-{mode}")
-        sid = page.get_attribute("#console", "href").rpartition("/")[2]
-        assert sid.startswith("CA")
+        console = open_page(browser, page.get_attribute("#console", "href"))
+        wait_for(console, "body", "roses")  # the link leads to this very call, while it is on
+        take_screenshot(console, f"phone-{mode}-in-console")
+        console.close()
         wait_for(page, "#state", "The call is over: the bot hung up")
         transcript = page.locator("#transcript li").all_inner_texts()
         understood = page.inner_text("#intents")
@@ -203,7 +205,7 @@ def test_the_page_looks_right_when_nobody_has_called(phone: RunningPhone) -> Non
         for name, size, scheme in LOOKS:
             page = open_page(browser, phone.address, size, scheme)
             page.wait_for_selector("#call:enabled", timeout=PATIENCE_MS)
-            page.wait_for_selector("#console", timeout=PATIENCE_MS)
+            page.wait_for_selector("#console:visible", timeout=PATIENCE_MS)
             assert "Press Call, then say" in page.inner_text("#suggestions")
             assert page.locator("#examples button").count() >= 3
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
