@@ -11,7 +11,7 @@ from typing import Any
 
 from lexbridge.observer.call_facts import CallFacts
 from lexbridge.observer.call_parts import Fault, IntentSeen
-from lexbridge.observer.watched_calls import CallEnded, CallStarted, Told, TurnOver
+from lexbridge.observer.watched_calls import CallStarted, Told, TurnOver
 
 MAX_FAULTS = 50
 """The most kinds of faults that one event names, because a body should stay small."""
@@ -34,7 +34,7 @@ def body_of(told: Told, has_words: bool) -> dict[str, Any]:
             return _body("call.started", told.call.began_s, _of_call(told.call))
         case TurnOver():
             return _body("turn", told.turn.over_s, _of_turn(told, has_words))
-        case CallEnded():
+        case _:
             return _body("call.ended", told.call.ended_s, _of_end(told.call, has_words))
 
 

@@ -222,6 +222,7 @@ def test_keys_and_the_welcome_are_turns_of_their_kind() -> None:
     call.tells("turn-latency", turn=0, outcome="answered", end_ms=None, lex_ms=200, reply_ms=250)
     call.tells("keys-complete", turn=1, keys=4, silent_ms=900)
     call.tells("lex-asked", {"keys": "4711"}, turn=1, how="keys")
+    call.tells("lex-asked", {"messages": ["One moment please."]}, turn=1, how="speech")
     call.tells("turn-latency", turn=1, outcome="answered", end_ms=900, lex_ms=200, reply_ms=1200)
     call.tells("lex-asked", turn=2, how="speech")
     call.tells("prompt-audible", turn=-1, in_ms=20, is_filler=False)
@@ -284,5 +285,6 @@ def test_lines_about_streams_that_are_not_known_change_no_stream() -> None:
     facts = CallFacts("CA1", BEGAN_S)
     for name in ("stream-status", "call-left", "utterance-opened"):
         facts.take(Event(BEGAN_S, "CA1", "MZ1", -1, "error", name, {"error": "31921", "turn": 1}))
+    facts.take(Event(BEGAN_S, "CA1", "", -1, "info", "stream-started", {}))
     assert facts.streams == {}
     assert facts.faults["stream-status"].count == 1

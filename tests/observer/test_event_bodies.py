@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lexbridge.observer.event_bodies import FIELDS, body_of, event_id
-from lexbridge.observer.watched_calls import LEFT_S, WatchedCalls
+from lexbridge.observer.watched_calls import FORGOTTEN_S, LEFT_S, WatchedCalls
 from lexbridge.telemetry.facts import Event
 from tests.support.facts_of_calls import BEGAN_S, CallOfFacts, bad_call, holds_secret, usual_call
 
@@ -80,6 +80,17 @@ def test_an_event_keeps_its_id_and_others_have_another() -> None:
     ids = [event_id(body) for body in bodies(bad_call())]
     assert ids == [event_id(body) for body in bodies(bad_call(), has_words=True)]
     assert len(set(ids)) == 5
+
+
+def test_a_stream_of_which_nothing_more_was_heard_has_no_end() -> None:
+    call, calls = CallOfFacts(), WatchedCalls()
+    call.is_answered()
+    for fact in call.facts:
+        assert isinstance(fact, Event)
+        list(calls.take(fact))
+    (ended,) = calls.tick(call.now_s + FORGOTTEN_S)
+    data = body_of(ended, False)["data"]
+    assert (data["streams"][0]["ended_at"], data["why"]) == (None, "nothing more was heard of it")
 
 
 def test_a_call_without_a_stream_has_an_end() -> None:
