@@ -18,6 +18,7 @@ from lexbridge.observer.turn_record import Turn
 from lexbridge.observer.values import whole
 from lexbridge.observer.workers import Workers
 from lexbridge.telemetry.facts import Audio, Event, Fact
+from lexbridge.telemetry.numbers import SHOWN_DIGITS
 
 MAX_SID_CHARACTERS = 64
 """Most characters of a call's or stream's name, because Twilio's have 34."""
@@ -41,6 +42,7 @@ class Limits:
 
 
 _NAME = re.compile("[A-Za-z0-9_-]*")
+_NUMBER = re.compile(rb"\+[0-9]{7,15}")
 
 
 class Watcher(Protocol):
@@ -172,7 +174,7 @@ class CallBook:
                     (one.at_s, one.stream_sid, one.media_ms, one.level, one.name, one.fields, one.words)
                 )
                 if len(encoded) <= self._limits.one_event_bytes:
-                    return one, encoded
+                    return _masked(one, encoded) if _NUMBER.search(encoded) else (one, encoded)
         self.odd_facts += 1
         return event, b""
 
@@ -250,6 +252,13 @@ class CallBook:
     def _tell(self, record: CallRecord) -> None:
         for watcher in self._watchers:
             watcher.call_changed(record)
+
+
+def _masked(event: Event, encoded: bytes) -> tuple[Event, bytes]:
+    """Return the event and its JSON with all phone numbers masked: those in session attributes and documents."""
+    encoded = _NUMBER.sub(lambda found: b"..." + found[0][-SHOWN_DIGITS:], encoded)
+    *_, fields, words = msgspec.json.decode(encoded)
+    return msgspec.structs.replace(event, fields=fields, words=words), encoded
 
 
 def _is_name(sid: str) -> bool:

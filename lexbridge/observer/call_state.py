@@ -22,6 +22,9 @@ SPOKEN_CHARACTER_S = 0.065
 UNKNOWN_WORDS_S = 4.0
 """Assumed length of a document whose words are not known, seconds: a sentence."""
 
+MAX_MARKS = 100
+"""Most marks that are waited for, because a prompt has a few."""
+
 StateName = Literal["live", "ended", "lost"]
 
 _SPEAKS: Mapping[str, str | None] = {
@@ -33,7 +36,6 @@ _SPEAKS: Mapping[str, str | None] = {
     "utterance-cancelled": None,
     "utterance-dropped": None,
     "false-alarm": None,
-    "mark-returned": None,
     "call-updated": "bot",
     "prompt-audible": "bot",
 }
@@ -48,6 +50,7 @@ class CallState:
         "_characters",
         "_heard_s",
         "_left_why",
+        "_marks",
         "_open",
         "_speaking",
         "_without_stream_s",
@@ -69,6 +72,7 @@ class CallState:
         self._speaking: str | None = None
         self._bot_until_s: float | None = None  # None: a mark tells
         self._characters = 0
+        self._marks: set[str | None] = set()  # those that Twilio has not sent back yet
 
     @property
     def name(self) -> StateName:
@@ -138,12 +142,25 @@ class CallState:
         if event.name == "lex-answered":
             messages = event.words.get("messages")
             self._characters = sum(len(str(one)) for one in messages) if isinstance(messages, list) else 0
+        if event.name in ("mark-sent", "mark-returned"):
+            self._note_mark(event)
         if event.name not in _SPEAKS:
             return
         self._speaking, self._bot_until_s = _SPEAKS[event.name], None
         if event.name == "call-updated":
             words_s = self._characters * SPOKEN_CHARACTER_S if self._characters else UNKNOWN_WORDS_S
             self._bot_until_s = event.at_s + words_s
+
+    def _note_mark(self, event: Event) -> None:
+        """Note a mark in the bot's audio: when the last one has come back, the bot has spoken."""
+        name = text(event.fields, "name")
+        if event.name == "mark-sent":
+            if len(self._marks) < MAX_MARKS:
+                self._marks.add(name)
+            return
+        self._marks.discard(name)
+        if not self._marks and self._speaking == "bot":
+            self._speaking = None
 
     def _close(self, stream_sid: str, at_s: float) -> None:
         self._open.discard(stream_sid)

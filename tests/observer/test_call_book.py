@@ -111,16 +111,32 @@ def test_an_event_stands_as_it_was_told() -> None:
     assert told == [BEGAN_S + 2.5, "MZ1", 2500, "debug", "key-pressed", {}, {"key": "5"}]
 
 
+def test_phone_numbers_are_masked_wherever_they_stand() -> None:
+    call = ToldCall().begin()
+    attributes = {"lexbridge:caller-number": "+12065550100", "balance": "+12"}
+    call.turn(1, session_attributes=attributes, raw={"sessionState": {"sessionAttributes": attributes}})
+    call.tell("update-made", "debug", {"twiml": "<Dial>+442071838750</Dial>"}, number=2)
+    told = msgspec.json.encode(call.view).decode()
+    assert "...100" in told
+    assert "<Dial>...750" in told
+    assert "2065550100" not in told
+    assert "44207183" not in told
+    assert call.view["turns"][0].attributes_changed == {"lexbridge:caller-number": "...100", "balance": "+12"}
+
+
 # -- who speaks
 
 
 def test_who_speaks_is_told_as_it_changes() -> None:
     call = ToldCall().begin("stream")
     told = []
-    for event in ("utterance-opened", "utterance-closed", "prompt-audible", "mark-returned"):
+    for event in ("utterance-opened", "utterance-closed", "prompt-audible"):
         call.tell(event, turn=1, started_ms=0)
         told.append(summary(call).speaking)
-    assert told == ["caller", "lex", "bot", None]
+    for event, mark in (("mark-sent", "a"), ("mark-sent", "b"), ("mark-returned", "a"), ("mark-returned", "b")):
+        call.tell(event, "debug", name=mark)
+        told.append(summary(call).speaking)
+    assert told == ["caller", "lex", "bot", "bot", "bot", "bot", None]
 
 
 def test_a_document_is_spoken_as_long_as_its_words_take() -> None:
