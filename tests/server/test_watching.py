@@ -18,7 +18,7 @@ from tests.support.processes import children, is_running
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
 from tests.support.server_process import COMPLETE, said, start
-from tests.support.watched_service import PASSWORD, SECRET, watched_service
+from tests.support.watched_service import PASSWORD, SECRET, WatchedService, watched_service
 
 ADMIN_PATHS = (
     "/calls",
@@ -34,6 +34,13 @@ def status_of(url: str, auth: tuple[str, str] | None = None) -> int:
     """Return the status of a page, of which no more is read: one of them never ends."""
     with requests.get(url, auth=auth, timeout=PATIENCE_S, stream=True, allow_redirects=False) as response:
         return response.status_code
+
+
+def observer_of(service: WatchedService) -> int:
+    """Return the process id of the observer, once the log has it: a thread of its own may write the line."""
+    wait_until(lambda: said(service.bridge, "observing") != [])
+    pid: int = said(service.bridge, "observing")[-1]["pid"]
+    return pid
 
 
 def test_without_an_admin_port_there_is_nothing_of_it(tmp_path: Path) -> None:
@@ -93,8 +100,7 @@ def test_an_observer_that_is_killed_costs_no_call(tmp_path: Path) -> None:
         call = service.place_call(*ORDER)
         call.wait_for(StreamOpened, PATIENCE_S)
         before = service.metrics()
-        (observing,) = said(service.bridge, "observing")
-        os.kill(observing["pid"], signal.SIGKILL)
+        os.kill(observer_of(service), signal.SIGKILL)
         assert call.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
         wait_until(lambda: len(said(service.bridge, "observing")) == 2)
         assert len(said(service.bridge, "observer-died")) == 1
@@ -106,13 +112,13 @@ def test_an_observer_that_is_killed_costs_no_call(tmp_path: Path) -> None:
 
 def test_an_observer_that_stands_still_costs_no_call(tmp_path: Path) -> None:
     with watched_service(tmp_path, *ORDER, workers=1) as service:
-        (observing,) = said(service.bridge, "observing")
-        os.kill(observing["pid"], signal.SIGSTOP)
+        observer = observer_of(service)
+        os.kill(observer, signal.SIGSTOP)
         try:
             call = service.place_call(*ORDER)
             assert call.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
         finally:
-            os.kill(observing["pid"], signal.SIGCONT)
+            os.kill(observer, signal.SIGCONT)
         wait_until(lambda: [one["call_sid"] for one in service.calls()] == [call.sid])
         assert service.calls()[0]["turns"] == len(ORDER)
 
