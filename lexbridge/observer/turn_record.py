@@ -37,11 +37,6 @@ class Turn(msgspec.Struct):
     keys: str | None = None
 
     @property
-    def is_answered(self) -> bool:
-        """Whether Lex has answered."""
-        return self.dialog_state is not None or self.outcome == "answered"
-
-    @property
     def counts(self) -> bool:
         """Whether the caller said something in it that is a turn of its own."""
         return self.outcome not in ("joined", "false-alarm", "dropped", "cancelled")

@@ -75,9 +75,11 @@ def _written(value: object) -> str:
 def detector_for(settings: Settings) -> Callable[[], Detector]:
     """Return a function that makes the detector of a call. Raises WhatIfRefused if its packages are not installed."""
     try:
-        return load_detector(settings.vad, settings.detector_options)
+        new_detector = load_detector(settings.vad, settings.detector_options)
+        new_detector()  # some look for their package only then
     except ImportError as error:
         raise WhatIfRefused(f"vad {settings.vad} is not installed here ({error.name})") from error
+    return new_detector
 
 
 def what_if(

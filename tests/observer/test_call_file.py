@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import wave
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from lexbridge.audio.pcm import decode_mulaw
 from lexbridge.observer.call_file import CallFileRefused, read_call, write_call
 from lexbridge.observer.call_record import CallRecord
-from lexbridge.observer.call_wav import plan_wav, wav_slices
+from lexbridge.observer.call_wav import plan_wav, read_mulaw_wav, wav_slices
 from tests.support.told_facts import BEGAN_S, FRAME, LOUD_FRAME, ToldCall
 
 
@@ -64,6 +65,21 @@ def test_a_long_wav_is_put_together_in_slices() -> None:
     assert plan is not None
     assert [len(part) for part in wav_slices(record, plan)] == [44, 320_000, 320_000, 64_000]
     assert plan_wav(record, 5000).length_ms == 5000  # type: ignore[union-attr]
+
+
+def test_a_wav_of_another_program_is_read_if_it_is_as_ours() -> None:
+    def part(name: bytes, inside: bytes) -> bytes:
+        return name + struct.pack("<I", len(inside)) + inside + b"\0" * (len(inside) % 2)
+
+    def wav(code: int, *parts: bytes) -> bytes:
+        told = part(b"fmt ", struct.pack("<HHIIHH", code, 2, 8000, 16000, 2, 8))
+        return b"RIFF" + struct.pack("<I", 0) + b"WAVE" + told + b"".join(parts)
+
+    sound = part(b"data", b"\x01\x02\x03\x04")
+    assert read_mulaw_wav(wav(7, part(b"note", b"odd"), sound)) == (b"\x01\x03", b"\x02\x04")
+    for content in (wav(1, sound), wav(7), b"", b"RIFF"):
+        with pytest.raises(ValueError, match="its audio is"):
+            read_mulaw_wav(content)
 
 
 def test_a_call_without_audio_has_no_wav() -> None:

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from lexbridge.observer.call_book import CallBook
 from lexbridge.observer.health import MAX_KINDS, MAX_LINES, OTHER
 from lexbridge.observer.latency import Durations
-from tests.support.told_facts import BEGAN_S, ToldCall
+from lexbridge.observer.workers import MAX_WORKERS
+from lexbridge.telemetry.facts import Event
+from tests.support.told_facts import BEGAN_S, ToldCall, worker_report
 
 
 def told(book: CallBook, at_s: float, number: int, reply_ms: int) -> None:
@@ -91,3 +93,22 @@ def test_faults_take_bounded_room() -> None:
     assert len(book.health.lines(call.now_s)) == MAX_LINES
     assert len(book.health.errors) == MAX_KINDS + 1
     assert book.health.errors[OTHER] == MAX_LINES + 10 - MAX_KINDS
+
+
+def test_a_turn_whose_reply_was_not_heard_is_none_of_the_slowest() -> None:
+    call = ToldCall()
+    call.tell("utterance-opened", turn=1, started_ms=0)
+    call.tell("turn-latency", turn=1, outcome="failed", reply_ms=None, lex_ms=9000)
+    seen = call.book.latency.view(BEGAN_S)
+    assert (seen["slowest"], seen["history"], seen["last_hour"]["lex_ms"]["turns"]) == ([], [], 1)
+
+
+def test_replaced_workers_are_forgotten_in_the_end() -> None:
+    book = CallBook()
+    for pid in range(MAX_WORKERS + 5):
+        book.take(worker_report(pid, pid=pid, dropped=1))
+    assert len(book.workers.view(BEGAN_S)) == MAX_WORKERS
+    assert book.workers.dropped_facts == MAX_WORKERS + 5
+    book.take(Event(BEGAN_S, "", "", -1, "error", "worker-ended", {"pid": 99_999}))
+    book.take(Event(BEGAN_S, "", "", -1, "error", "worker-ended", {}))
+    assert len(book.workers.view(BEGAN_S)) == MAX_WORKERS

@@ -10,8 +10,6 @@ import pytest
 from gevent import socket
 
 from lexbridge.observer import live_events
-from lexbridge.observer.call_book import CallBook
-from lexbridge.observer.followed_calls import BEGINNING_EVENTS, UNASKED, FollowedCalls
 from lexbridge.observer.live_events import MAX_FACT_BYTES, MAX_FACTS, Browser
 from tests.support.admin_server import Admin, admin
 from tests.support.told_facts import BEGAN_S, FRAME, LOUD_FRAME, ToldCall, worker_report
@@ -236,44 +234,3 @@ def test_the_events_that_wait_are_bounded_in_number_and_size() -> None:
 def test_asking_for_the_head_alone_opens_no_stream(server: Admin) -> None:
     assert server.ask("/console/api/stream", "HEAD").status_code == 200
     assert live(server) == 0
-
-
-# -- calls that nobody follows
-
-
-def followed(calls: int) -> tuple[CallBook, FollowedCalls, list[frozenset[str]]]:
-    book, told = CallBook(), list[frozenset[str]]()
-    of_book = FollowedCalls(book, told.append)
-    for number in range(calls):
-        begin(book, of_book, number)
-    return book, of_book, told
-
-
-def begin(book: CallBook, of_book: FollowedCalls, number: int) -> ToldCall:
-    call = ToldCall(book, f"CA{number}", f"MZ{number}").begin()
-    of_book.event_came(book.records[call.call_sid])
-    return call
-
-
-def test_the_first_calls_are_followed_unasked() -> None:
-    _, of_book, told = followed(UNASKED + 3)
-    assert of_book.call_sids == told[-1] == {f"CA{number}" for number in range(UNASKED)}
-    assert len(told) == UNASKED
-
-
-def test_a_call_that_ended_makes_room_for_the_next() -> None:
-    book, of_book, _ = followed(UNASKED)
-    ToldCall(book, "CA3", "MZ3").end()
-    begin(book, of_book, 50)
-    assert "CA3" not in of_book.call_sids
-    assert "CA50" in of_book.call_sids
-    assert len(of_book.call_sids) == UNASKED
-
-
-def test_a_call_that_is_well_under_way_is_not_followed_unasked() -> None:
-    book, of_book, _ = followed(0)
-    call = ToldCall(book).begin()
-    for _ in range(BEGINNING_EVENTS):
-        call.tell("mark-sent", "debug")
-    of_book.event_came(book.records["CA1"])
-    assert of_book.call_sids == frozenset()

@@ -1,10 +1,13 @@
 """Levels of a caller's audio, and a call heard once more with other settings."""
 
+import sys
+
 import pytest
 
+from lexbridge.observer import what_if as what_if_module
 from lexbridge.observer.call_record import CallRecord
 from lexbridge.observer.stream_levels import StreamLevels, measure_all, peaks
-from lexbridge.observer.what_if import WhatIfRefused, detector_for, what_if
+from lexbridge.observer.what_if import WhatIfRefused, detector_for, utterances, what_if
 from tests.support.settings import make_settings
 from tests.support.told_facts import BEGAN_S, FRAME, LOUD_FRAME, ToldCall
 
@@ -71,6 +74,7 @@ def test_levels_grow_with_the_audio_and_are_told_from_a_place_on() -> None:
     track = record.track("MZ1", "caller")
     levels, waits = StreamLevels(detector_for(SETTINGS)()), Waits()
     assert levels.measure(track, 30)
+    assert levels.parts[0].end_ms == 600
     assert not levels.measure(track, 30)
     call.audio(spoken(0, 9.7), media_ms=1000)
     call.audio(spoken(0.02), media_ms=100_000)
@@ -166,6 +170,33 @@ def test_long_calls_give_way_to_others() -> None:
 def test_settings_that_are_wrong_are_refused(wanted: dict[str, object], told: str) -> None:
     with pytest.raises(WhatIfRefused, match="^" + told):
         what_if(recorded(call_with(spoken(1))), SETTINGS, wanted, Waits())
+
+
+def test_a_detector_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "webrtcvad", None)
+    with pytest.raises(WhatIfRefused, match="vad webrtc is not installed here"):
+        what_if(recorded(call_with(spoken(1))), SETTINGS, {"vad": "webrtc"}, Waits())
+
+
+def test_more_audio_than_an_hour_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(what_if_module, "MAX_MS", 500)
+    with pytest.raises(WhatIfRefused, match="minutes of audio were kept"):
+        what_if(recorded(call_with(spoken(1))), SETTINGS, {}, Waits())
+
+
+def test_the_utterances_of_todays_settings_are_told_alone() -> None:
+    found = utterances(recorded(call_with(spoken(1, 1, 1))), SETTINGS, Waits())
+    assert reasons(found) == [(1000, 3000, "hangover")]  # it has only just begun: the longest hangover
+
+
+def test_a_slot_of_digits_has_the_longest_hangover() -> None:
+    call = ToldCall().begin()
+    call.audio(spoken(0, 2, 2.5, 1.6, 3), media_ms=0)
+    call.tell("utterance-ended", turn=1, started_ms=0, ended_ms=2700, silent_ms=700)
+    call.tell("turn-answered", turn=1, dialog_state="ElicitSlot", intent="Pay", slot_to_elicit="Account")
+    settings = make_settings(HANGOVER_MAX_MS="1000", SLOT_KINDS="Account=digits")
+    assert [ended for _, ended, _ in reasons(utterances(recorded(call), settings, Waits()))] == [2700, 7100]
+    assert [ended for _, ended, _ in reasons(utterances(recorded(call), SETTINGS, Waits()))] == [2700, 6800]
 
 
 def test_a_call_without_audio_is_refused() -> None:

@@ -1,0 +1,107 @@
+"""Bounds of single calls in the book, and facts that come in another order than they happened."""
+
+from typing import Any
+
+import pytest
+
+from lexbridge.observer import call_record
+from lexbridge.observer.call_book import CallBook, Limits
+from lexbridge.observer.call_file import read_call, write_call
+from lexbridge.observer.call_state import MAX_MARKS
+from lexbridge.telemetry.facts import Audio, Event
+from tests.support.told_facts import BEGAN_S, FRAME, ToldCall
+
+SECOND = FRAME * 50
+
+
+def test_the_words_of_turns_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_record, "MAX_TURN_BYTES", 3000)
+    call = ToldCall().begin()
+    for number in range(10):
+        call.turn(number, raw="x" * 500)
+    kept = [turn.raw is not None for turn in call.view["turns"]]
+    assert kept == [True] * 3 + [False] * 7
+    assert [turn.intent for turn in call.view["turns"]] == ["OrderFlowers"] * 10
+
+
+def test_a_live_call_whose_turns_alone_are_too_large_is_kept() -> None:
+    call = ToldCall(CallBook(Limits(text_bytes=100))).begin()
+    call.turn(1)
+    assert (len(call.view["events"]), len(call.view["turns"])) == (0, 1)
+
+
+def test_audio_of_several_ended_calls_goes_if_it_has_to() -> None:
+    book = CallBook(Limits(audio_bytes=4 * len(SECOND)))
+    for number in range(2):
+        ended = ToldCall(book, f"CA{number}", f"MZ{number}").begin()
+        ended.audio(SECOND)
+        ended.end()
+    call = ToldCall(book, "CA9", "MZ9").begin()
+    call.audio(SECOND * 4)
+    assert [one.has_audio for one in book.overview(BEGAN_S)["recent"]] == [False, False]
+    assert call.view["audio"]["caller"] == [[BEGAN_S, 4.0]]
+
+
+def test_audio_beyond_the_streams_that_are_told_apart_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_record, "MAX_STREAMS", 1)
+    call = ToldCall().begin()
+    call.book.take(Audio(BEGAN_S, "CA1", "MZ2", 0, "caller", FRAME))
+    assert call.view["audio"]["caller"] == []
+    assert call.book.find("CA1").audio_bytes == 0  # type: ignore[union-attr]
+
+
+def test_audio_without_a_call_is_odd() -> None:
+    book = CallBook()
+    book.take(Audio(BEGAN_S, "", "MZ1", 0, "caller", FRAME))
+    assert (book.counts()["odd_facts"], book.counts()["started"]) == (1, 0)
+
+
+def test_audio_that_is_cleared_before_any_came_changes_nothing() -> None:
+    call = ToldCall().begin()
+    call.tell("audio-cleared")
+    assert call.view["audio"]["unheard"] == []
+
+
+def test_one_of_two_streams_that_is_lost_leaves_the_call_live() -> None:
+    call = ToldCall().begin(pid=1)
+    other = ToldCall(call.book, stream_sid="MZ2").begin(pid=2)
+    call.book.take(Event(BEGAN_S + 1, "", "", -1, "error", "worker-ended", {"pid": 1}))
+    assert other.view["summary"].state == "live"
+
+
+def test_an_utterance_without_its_beginning_is_a_turn() -> None:
+    call = ToldCall().begin()
+    call.at = 5
+    call.tell("utterance-ended", turn=1, ended_ms=4000, silent_ms=700)
+    call.tell("prompt-audible", "debug", turn=1, in_ms=20, is_filler=False)
+    (turn,) = call.view["turns"]
+    assert (turn.began_s, turn.started_ms, turn.ended_ms) == (BEGAN_S + 5, None, 4000)
+
+
+def test_marks_that_wait_are_bounded() -> None:
+    call = ToldCall().begin()
+    call.tell("prompt-audible")
+    for number in range(MAX_MARKS + 1):
+        call.tell("mark-sent", name=str(number))
+    for number in range(MAX_MARKS):
+        assert call.view["summary"].speaking == "bot"
+        call.tell("mark-returned", name=str(number))
+    assert call.view["summary"].speaking is None
+
+
+def test_settling_at_no_time_changes_nothing() -> None:
+    call = ToldCall().begin()
+    call.book.settle(float("inf"))
+    assert call.view["summary"].state == "live"
+
+
+def test_a_call_with_words_and_without_audio_is_written() -> None:
+    call = ToldCall().begin()
+    call.turn(1)
+    record = call.book.records["CA1"]
+    content = write_call(record, BEGAN_S, words=True, give_way=lambda: None)
+    opened = read_call(content, "opened-1")
+    turns: list[Any] = list(opened.turns.values())
+    assert (turns[0].transcript, opened.audio_bytes) == ("red roses", 0)
+    call.book.add_opened(opened)
+    call.book.close(1.0)
