@@ -192,7 +192,9 @@ class CallBook:
     def _worker_ended(self, event: Event) -> None:
         pid = whole(event.fields, "pid")
         for record in self.records.values():
+            before = record.audio_bytes
             if pid is not None and record.worker_ended(pid, event.at_s):
+                self._audio_bytes += record.audio_bytes - before
                 self._tell(record)
 
     # -- room

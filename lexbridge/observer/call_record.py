@@ -76,9 +76,9 @@ class CallRecord:
         if event.name in ("call-described", "stream-described"):
             self._describe(event, stream)
         if stream is not None and event.name in ("stream-ended", "call-left", "call-ended") and stream.ended_s is None:
-            stream.ended_s = event.at_s
+            self._end_stream(stream, event.at_s)
         if event.name == "audio-cleared" and stream is not None:
-            self._clear(event, stream)
+            self._clear_bot(stream, event.at_s)
         return self._turn(event, stream)
 
     def needed_bytes(self, audio: Audio) -> int:
@@ -105,7 +105,7 @@ class CallRecord:
         """Close the streams of a worker that is gone. Return whether there were any."""
         lost = [one for one in self.streams.values() if one.worker_pid == pid and one.ended_s is None]
         for stream in lost:
-            stream.ended_s = at_s
+            self._end_stream(stream, at_s)
             self.state.stream_lost(stream.stream_sid, at_s)
         return bool(lost)
 
@@ -243,10 +243,15 @@ class CallRecord:
             self.last_reply_ms = reply_ms
             self.worst_reply_ms = max(reply_ms, self.worst_reply_ms or 0)
 
-    def _clear(self, event: Event, stream: Stream) -> None:
+    def _end_stream(self, stream: Stream, at_s: float) -> None:
+        stream.ended_s = at_s
+        self._clear_bot(stream, at_s)
+
+    def _clear_bot(self, stream: Stream, at_s: float) -> None:
+        """Drop what the bot sent and the caller never hears."""
         track = self.tracks.get((stream.stream_sid, "bot"))
         if track is not None:
-            self.audio_bytes -= track.clear(round((event.at_s - stream.began_s) * 1000))
+            self.audio_bytes -= track.clear(round((at_s - stream.began_s) * 1000))
 
     def _turn(self, event: Event, stream: Stream | None) -> Turn | None:
         if event.name == "update-made":

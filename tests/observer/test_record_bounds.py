@@ -62,6 +62,20 @@ def test_audio_that_is_cleared_before_any_came_changes_nothing() -> None:
     assert call.view["audio"]["unheard"] == []
 
 
+@pytest.mark.parametrize("how", ["stream-ended", "call-left", "worker-ended"])
+def test_what_the_bot_had_still_to_say_is_not_heard(how: str) -> None:
+    call = ToldCall().begin(pid=1)
+    call.audio(SECOND * 4, "bot")
+    call.at = 1.5
+    if how == "worker-ended":
+        call.book.take(Event(call.now_s, "", "", -1, "error", how, {"pid": 1}))
+    else:
+        call.tell(how)
+    assert call.view["audio"]["bot"] == [[BEGAN_S, 1.5]]
+    assert call.view["audio"]["unheard"] == [[BEGAN_S + 1.5, 2.5]]
+    assert call.book._audio_bytes == call.book.records["CA1"].audio_bytes == 12_000
+
+
 def test_one_of_two_streams_that_is_lost_leaves_the_call_live() -> None:
     call = ToldCall().begin(pid=1)
     other = ToldCall(call.book, stream_sid="MZ2").begin(pid=2)

@@ -114,7 +114,7 @@ class Told:
             self.event(to_s + 1.9, stream_sid, "filler-said", turn=number)
         if update_ms is not None:
             self.event(answered_s, stream_sid, "update-made", number=number, words={"twiml": turn["twiml"]})
-            self.event(answered_s + update_ms / 1000, stream_sid, "update-taken", "debug", number=number)
+            self.event(answered_s + update_ms / 1000, stream_sid, "call-updated", "debug", number=number)
         figures = {name: turn[name] for name in ("outcome", "end_ms", "lex_ms", "update_ms", "reply_ms", "filler")}
         self.event(to_s + reply_ms / 1000, stream_sid, "turn-latency", turn=number, **figures)
         return turn

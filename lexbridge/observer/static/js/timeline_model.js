@@ -17,7 +17,7 @@ const MARKS = {
   "keys-complete": (e) => ["keys", `${e.fields.keys ?? ""} keys`, "The keys are complete"],
   "keys-gathered": (e) => ["keys", `${e.fields.keys ?? ""} keys`, "Twilio collected the keys"],
   "filler-said": () => ["filler", "filler", "The caller hears “One moment please.”"],
-  "update-taken": (e) => ["update", `update ${e.fields.number ?? ""}`, "Twilio took the call update"],
+  "call-updated": (e) => ["update", `update ${e.fields.number ?? ""}`, "Twilio took the call update"],
   "mark-sent": (e) => ["mark", "mark", `Mark ${e.fields.name ?? ""} sent`],
   "mark-returned": (e) => ["mark", "played", `Mark ${e.fields.name ?? ""} came back: the audio before it is over`],
   "audio-cleared": () => ["cut", "cleared", "Twilio was asked to drop what it had not played"],
@@ -69,7 +69,7 @@ function takeStep(model, event) {
   const step = STEPS[event.name];
   if (step && event.fields.turn !== undefined && event.fields.turn !== null) step(turnOf(model, event), event);
   if (event.name === "update-made") model.updates.set(`${event.stream_sid}/${event.fields.number}`, event);
-  if (event.name === "update-taken") {
+  if (event.name === "call-updated") {
     const made = model.updates.get(`${event.stream_sid}/${event.fields.number}`);
     const text = spokenText(made?.words.twiml ?? "");
     if (text) model.prompts.push({ from_s: event.at_s, to_s: event.at_s + Math.max(0.8, text.length / CHARACTERS_A_SECOND), text, isEstimate: true });
