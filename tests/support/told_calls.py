@@ -94,7 +94,7 @@ class Told:
         closed_s, answered_s = to_s + end_ms / 1000, to_s + (end_ms + lex_ms) / 1000
         self.event(from_s + 0.06, stream_sid, "utterance-opened", "debug", turn=number, started_ms=start_ms - 500)
         self.event(closed_s, stream_sid, "utterance-closed", "debug", turn=number)
-        span = {"started_ms": start_ms - 500, "ended_ms": sound_ms + end_ms, "silent_ms": end_ms, "reason": "hangover"}
+        span = {"started_ms": start_ms, "ended_ms": sound_ms + end_ms, "silent_ms": end_ms, "reason": "hangover"}
         self.event(closed_s, stream_sid, "utterance-ended", turn=number, **span, voice_dbfs=-18.3, line_dbfs=-63.0)
         turn = {"stream_sid": stream_sid, "turn": number, "began_s": line.began_s + (start_ms - 500) / 1000}
         turn |= {"started_ms": start_ms - 500, "ended_ms": sound_ms + end_ms, "end_ms": end_ms, "lex_ms": lex_ms}
@@ -114,7 +114,9 @@ class Told:
             self.event(to_s + 1.9, stream_sid, "filler-said", turn=number)
         if update_ms is not None:
             self.event(answered_s, stream_sid, "update-made", number=number, words={"twiml": turn["twiml"]})
-            self.event(answered_s + update_ms / 1000, stream_sid, "call-updated", "debug", number=number)
+            self.event(
+                answered_s + update_ms / 1000, stream_sid, "call-updated", "debug", number=number, update_ms=update_ms
+            )
         figures = {name: turn[name] for name in ("outcome", "end_ms", "lex_ms", "update_ms", "reply_ms", "filler")}
         self.event(to_s + reply_ms / 1000, stream_sid, "turn-latency", turn=number, **figures)
         return turn

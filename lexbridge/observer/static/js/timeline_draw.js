@@ -38,7 +38,7 @@ function drawRuler(picture, began_s) {
     ctx.fillRect(x, TOPS.said, 1, HEIGHT - TOPS.said);
     ctx.fillStyle = palette.faint;
     ctx.textAlign = x < gutter + 14 ? "left" : x > width - 14 ? "right" : "center";
-    ctx.fillText(step < 1 ? (i * step).toFixed(1) : duration(i * step), x, 10);
+    ctx.fillText(step < 1 ? (i * step).toFixed(1) : duration(i * step), Math.min(x, width - 2), 10);
   }
 }
 
@@ -175,10 +175,11 @@ function drawWords(picture, { turns, model, mode }) {
   const write = (list, y, colour) => list.forEach(([at, words], i) => at && picture.text(words, at, list[i + 1]?.[0] ?? Infinity, y, colour));
   write(said, TOPS.said + 10, palette.caller);
   write(heard, TOPS.heard + 10, palette.bot);
-  for (const band of model.bands) {
-    const [left, right] = [picture.x(band.from_s), picture.x(band.to_s)];
-    if (right - left > 30 && left > picture.gutter) label(picture, seconds(band.reply_ms), left + 3, TOPS.caller + 9, palette.ink);
-  }
+  model.bands.forEach((band, i) => {
+    const left = picture.x(band.from_s);
+    const next = model.bands[i + 1] ? picture.x(model.bands[i + 1].from_s) : picture.width;
+    if (next - left > 46 && left > picture.gutter) label(picture, seconds(band.reply_ms), left + 3, TOPS.caller + 9, palette.ink);
+  });
 }
 
 const MARK_COLOURS = { cut: "cut", key: "keys", keys: "keys", filler: "lex", update: "update", mark: "fainter", note: "accent", lost: "bad", fault: "bad" };
@@ -191,6 +192,11 @@ function drawMarkers(picture, markers) {
     if (x < gutter || x > picture.width) return;
     const colour = palette[MARK_COLOURS[one.kind]];
     ctx.fillStyle = colour;
+    if (one.kind === "mark") {
+      // There are several a second while the bot speaks: a tick each, and the words under the pointer.
+      ctx.fillRect(x, TOPS.marks + HEIGHTS.marks - 6, 1, 6);
+      return;
+    }
     if (one.kind === "cut" || one.kind === "lost") {
       ctx.strokeStyle = colour;
       ctx.setLineDash(one.kind === "cut" ? [4, 3] : []);

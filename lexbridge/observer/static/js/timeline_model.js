@@ -52,11 +52,12 @@ function turnOf(model, event) {
 }
 
 const STEPS = {
-  "utterance-opened": (turn, e) => Object.assign(turn, { opened_s: e.at_s, opened_ms: e.media_ms, started_ms: e.fields.started_ms }),
+  // Its started_ms has the pre-roll in it; that of utterance-ended is the first voiced frame.
+  "utterance-opened": (turn, e) => Object.assign(turn, { opened_s: e.at_s, opened_ms: e.media_ms, from_ms: e.fields.started_ms }),
   "utterance-closed": (turn, e) => Object.assign(turn, { closed_s: e.at_s }),
   "utterance-cancelled": (turn, e) => Object.assign(turn, { closed_s: turn.closed_s ?? e.at_s, answered_s: e.at_s, isCancelled: true }),
   "utterance-ended": (turn, e) =>
-    Object.assign(turn, { started_ms: e.fields.started_ms, ended_ms: e.fields.ended_ms, silent_ms: e.fields.silent_ms, ended: e.fields }),
+    Object.assign(turn, { voice_ms: e.fields.started_ms, ended_ms: e.fields.ended_ms, silent_ms: e.fields.silent_ms, ended: e.fields }),
   "keys-complete": (turn, e) => Object.assign(turn, { lastSound_s: e.at_s - (e.fields.silent_ms ?? 0) / 1000, isKeys: true }),
   "lex-asked": (turn, e) => Object.assign(turn, { asked_s: e.at_s, how: e.fields.how, keys: e.words.keys }),
   "lex-answered": (turn, e) => Object.assign(turn, { answered_s: e.at_s, ...e.words, dialog_state: e.fields.dialog_state, intent: e.fields.intent }),
@@ -128,10 +129,12 @@ function unheardSpans(events, audio, levels) {
 /** Put the pieces of an utterance on the time of the call, and make the band from the last sound to the reply. */
 function finishTurn(turn, began, levels, model) {
   const base = began.get(turn.stream_sid);
-  if (base !== undefined && turn.started_ms !== undefined) {
-    const onset_ms = turn.opened_ms >= 0 ? turn.opened_ms : turn.started_ms + USUAL_ONSET_MS;
-    const voice_ms = levels.firstVoiced_ms(turn.stream_sid, turn.started_ms, onset_ms) ?? Math.max(turn.started_ms, onset_ms - USUAL_ONSET_MS);
-    turn.from_s = base + turn.started_ms / 1000;
+  if (base !== undefined && (turn.from_ms ?? turn.voice_ms) !== undefined) {
+    const from_ms = turn.from_ms ?? turn.voice_ms;
+    const onset_ms = turn.opened_ms >= 0 ? turn.opened_ms : from_ms + USUAL_ONSET_MS;
+    // While the caller speaks only the levels tell when the voice began.
+    const voice_ms = turn.voice_ms ?? levels.firstVoiced_ms(turn.stream_sid, from_ms, onset_ms) ?? Math.max(from_ms, onset_ms - USUAL_ONSET_MS);
+    turn.from_s = base + from_ms / 1000;
     turn.voice_s = base + voice_ms / 1000;
     turn.onset_s = base + onset_ms / 1000;
     if (turn.ended_ms !== undefined) {

@@ -59,7 +59,7 @@ function Turn({ call, view, turn, before, isSelected }) {
   return html`<li ref=${element} class=${`turn ${isSelected ? "selected" : ""}`}>
     <button type="button" class="at" onClick=${() => showTurn(call, view, turn)} title="Show in the timeline">${duration(turn.began_s - call.began_s)}</button>
     <div class="says">
-      ${said ? html`<p class="caller"><span class="unseen">Caller: </span>${said}</p>` : html`<p class="caller none">${unsaid(turn)}</p>`}
+      ${said ? html`<p class="caller"><span class="unseen">Caller: </span>${said}</p>` : html`<p class="caller unsaid">${unsaid(turn, call)}</p>`}
       <p class="lex-line"><${Outcome} turn=${turn} />
         ${turn.intent && html`<b>${turn.intent}</b>`} ${turn.dialog_state}${turn.slot_to_elicit && html` <span class="faint">asks for</span> ${turn.slot_to_elicit}`}
         ${turn.reply_ms !== null && turn.reply_ms !== undefined && html`<span class=${`reply ${replyClass(turn.reply_ms)}`}>${seconds(turn.reply_ms)}</span>`}
@@ -72,7 +72,8 @@ function Turn({ call, view, turn, before, isSelected }) {
   </li>`;
 }
 
-function unsaid(turn) {
+function unsaid(turn, call) {
+  if (call.model?.turns.get(`${turn.stream_sid}/${turn.turn}`)?.how === "welcome") return "(the bot’s welcome)";
   if (turn.outcome === "false-alarm") return "(a sound without words)";
   if (turn.outcome === "joined") return "(joined with the next turn)";
   if (turn.outcome || turn.dialog_state) return "(no words)";
