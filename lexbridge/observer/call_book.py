@@ -79,7 +79,7 @@ class CallBook:
 
     def take(self, fact: Fact) -> None:
         """Take in a fact. It never raises: a fact that cannot be understood is counted as odd."""
-        if not 0 <= fact.at_s < LATEST_S or not _is_name(fact.call_sid) or not _is_name(fact.stream_sid):
+        if not 0 <= fact.at_s < LATEST_S or not is_name(fact.call_sid) or not is_name(fact.stream_sid):
             self.odd_facts += 1
         elif isinstance(fact, Audio):
             self._take_audio(fact)
@@ -263,5 +263,6 @@ def _masked(event: Event, encoded: bytes) -> tuple[Event, bytes]:
     return msgspec.structs.replace(event, fields=fields, words=words), encoded
 
 
-def _is_name(sid: str) -> bool:
+def is_name(sid: str) -> bool:
+    """Return whether a text may be the name of a call or a stream."""
     return len(sid) <= MAX_SID_CHARACTERS and _NAME.fullmatch(sid) is not None

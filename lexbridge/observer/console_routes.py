@@ -11,7 +11,7 @@ from flask import Blueprint, Response, redirect, request, send_from_directory
 
 from lexbridge.config.settings import Settings
 from lexbridge.net.capped_http import capped_session
-from lexbridge.observer.call_book import CallBook
+from lexbridge.observer.call_book import CallBook, is_name
 from lexbridge.observer.call_routes import json_response
 from lexbridge.observer.guard import PROOF, PROOF_HEADER, refuse
 from lexbridge.observer.live_events import LiveEvents, TooManyBrowsers
@@ -76,8 +76,11 @@ class ConsoleRoutes:
         """Return server-sent events until the browser leaves."""
         if request.method == "HEAD":
             return Response(mimetype="text/event-stream")
+        follows = request.args.get("follow") or None
+        if follows is not None and not is_name(follows):
+            return refuse(400, "this is no CallSid")
         try:
-            browser = self._events.enter(request.args.get("follow") or None)
+            browser = self._events.enter(follows)
         except TooManyBrowsers:
             return refuse(503, "as many browsers as possible watch already: close one")
         response = Response(self._events.messages(browser), mimetype="text/event-stream")

@@ -231,6 +231,12 @@ def test_the_events_that_wait_are_bounded_in_number_and_size() -> None:
     assert list(browser.take_facts()) == []
 
 
+@pytest.mark.parametrize("sid", ["x" * 65, "CA1%0a", "%C3%A9"])
+def test_what_is_no_call_is_not_followed(server: Admin, sid: str) -> None:
+    assert server.ask(f"/console/api/stream?follow={sid}").status_code == 400
+    assert server.followed == []
+
+
 def test_asking_for_the_head_alone_opens_no_stream(server: Admin) -> None:
     assert server.ask("/console/api/stream", "HEAD").status_code == 200
     assert live(server) == 0

@@ -105,6 +105,13 @@ def test_peaks_of_a_track_are_placed_by_frame() -> None:
     assert (loud > 0.1, silent) == (True, 0.0)
 
 
+def test_peaks_of_minutes_are_found_slice_by_slice() -> None:
+    track = recorded(call_with(spoken(70, 0.02, 60))).track("MZ1", "caller")
+    found = peaks(track, 0, 7000)
+    assert len(found) == 7000
+    assert [at for at, peak in enumerate(found) if peak] == [3500]
+
+
 # -- what if
 
 
