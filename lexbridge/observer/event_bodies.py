@@ -84,6 +84,7 @@ def _of_end(call: CallFacts, has_words: bool) -> dict[str, Any]:
     return _of_call(call) | {
         "ended_at": _at(ended_s),
         "duration_s": round(ended_s - call.began_s, 1),
+        "saw_end": call.is_over,
         "ended_by": call.ended_by,
         "why": call.why,
         "turns": call.turns_over,
@@ -166,6 +167,8 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "began_at": "when Twilio asked what to do with the call",
         "ended_at": "when it ended",
         "duration_s": "seconds between the two",
+        "saw_end": "true: lexbridge saw the call end. false: no other stream of it followed here. The caller hung up; "
+        "or it goes on in another task of the service, which then tells its end",
         "ended_by": "`caller`, `bot`, `transfer`, `lexbridge`; null: not known, such as after a lost worker",
         "why": "the reason, as in the log lines `call-ended` and `call-left`; `worker-ended`: its worker died and no "
         "other stream followed; `no stream`: Twilio never opened one",

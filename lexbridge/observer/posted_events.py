@@ -24,6 +24,7 @@ from lexbridge import __version__
 from lexbridge.config.settings import Settings
 from lexbridge.logs import Log, RateLimitedLog
 from lexbridge.net.capped_http import capped_session
+from lexbridge.observer.bugs import BugWindow
 from lexbridge.observer.event_bodies import body_of, event_id
 from lexbridge.observer.outbox import Letter, Outbox
 from lexbridge.observer.watched_calls import Told, WatchedCalls
@@ -57,6 +58,7 @@ class PostedEvents:
         self._failed = RateLimitedLog("event-not-taken")
         self._dropped = RateLimitedLog("event-dropped")
         self._log = Log()
+        self._bugs = BugWindow()
         self._greenlets = [gevent.spawn(self._tick), *(gevent.spawn(self._send) for _ in range(SENDERS))]
 
     @property
@@ -71,7 +73,8 @@ class PostedEvents:
                 for told in self._calls.take(fact):
                     self._put(told)
             except Exception:
-                self._log.exception("events-broken")
+                if self._bugs.may_log():
+                    self._log.exception("events-broken")
 
     def close(self, deadline_s: float) -> None:
         """Post what waits, for at most `deadline_s`. Calls that have a live stream may go on, and are not ended."""
@@ -101,7 +104,8 @@ class PostedEvents:
                 for told in self._calls.tick(time.time()):
                     self._put(told)
             except Exception:
-                self._log.exception("events-broken")
+                if self._bugs.may_log():
+                    self._log.exception("events-broken")
 
     # -- posting
 
@@ -118,7 +122,8 @@ class PostedEvents:
             try:
                 self._post(letter)
             except Exception:
-                self._log.exception("events-broken")
+                if self._bugs.may_log():
+                    self._log.exception("events-broken")
                 self._drop(letter, "bug")
 
     def _post(self, letter: Letter) -> None:

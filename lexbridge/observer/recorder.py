@@ -17,6 +17,7 @@ from gevent.threadpool import ThreadPool
 from lexbridge.config.settings import Settings
 from lexbridge.logs import Log, RateLimitedLog
 from lexbridge.observer import recordings
+from lexbridge.observer.bugs import BugWindow
 from lexbridge.observer.call_facts import CallFacts
 from lexbridge.observer.call_recording import CallRecording, mend_recording
 from lexbridge.observer.watched_calls import CallEnded, Told, WatchedCalls
@@ -46,6 +47,7 @@ class Recorder:
         self._waiting_bytes = 0
         self._is_closing = Signal()
         self._failed = RateLimitedLog("recording-failed")
+        self._bugs = BugWindow()
         self._pool = ThreadPool(1)
         self._writer = gevent.spawn(self._write)
 
@@ -85,7 +87,8 @@ class Recorder:
                 for _ in range(count):
                     self._failed.count(reason)
         except Exception:
-            Log().exception("recorder-broken")
+            if self._bugs.may_log():
+                Log().exception("recorder-broken")
 
 
 class _Files:

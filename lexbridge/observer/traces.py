@@ -29,6 +29,7 @@ from lexbridge import __version__
 from lexbridge.config.settings import Settings
 from lexbridge.logs import Log, RateLimitedLog
 from lexbridge.net.capped_http import capped_session
+from lexbridge.observer.bugs import BugWindow
 from lexbridge.observer.spans import SpanPlan, span_id, spans_of, trace_id
 from lexbridge.observer.watched_calls import Told, WatchedCalls
 from lexbridge.telemetry.facts import Event, Fact
@@ -75,6 +76,7 @@ class Traces:
         self._provider.add_span_processor(self._processor)
         self._tracer = self._provider.get_tracer("lexbridge", __version__)
         self._log = Log()
+        self._bugs = BugWindow()
         self._ticking = gevent.spawn(self._tick)
 
     def take(self, fact: Fact) -> None:
@@ -84,7 +86,8 @@ class Traces:
                 for told in self._calls.take(fact):
                     self._trace(told)
             except Exception:
-                self._log.exception("traces-broken")
+                if self._bugs.may_log():
+                    self._log.exception("traces-broken")
 
     def close(self, deadline_s: float) -> None:
         """Send what waits, for at most `deadline_s`."""
@@ -102,7 +105,8 @@ class Traces:
                 for told in self._calls.tick(time.time()):
                     self._trace(told)
             except Exception:
-                self._log.exception("traces-broken")
+                if self._bugs.may_log():
+                    self._log.exception("traces-broken")
 
     def _trace(self, told: Told) -> None:
         for plan in spans_of(told):

@@ -37,6 +37,7 @@ def test_a_call_is_told_by_its_start_its_turns_and_its_end() -> None:
     data = ended["data"]
     assert (ended["type"], ended["timestamp"]) == ("call.ended", data["ended_at"])
     assert (data["ended_by"], data["turns"], data["duration_s"]) == ("caller", 2, 12.2)
+    assert data["saw_end"]
     assert data["intents"] == [{"name": "OrderFlowers", "dialog_state": "ElicitSlot", "slots": ["FlowerType", "Pin"]}]
 
 
@@ -69,6 +70,7 @@ def test_three_faults_are_found_from_the_events_alone() -> None:
     assert lost["outcome"] == "lost"
     assert refused["faults"] == [{"kind": "call-update-failed", "count": 1, "error": "Twilio answered 429, code 20429"}]
     assert ended["worst_lex_ms"] == 3100
+    assert not ended["saw_end"], "the caller hung up, or another task has the call"
     assert [(stream["worker_pid"], stream["resumed"], stream["how"]) for stream in ended["streams"]] == [
         (4001, None, "worker-ended"),
         (4002, "lost", "stopped by Twilio"),

@@ -203,7 +203,8 @@ def test_words_are_posted_only_when_asked_for(logged: Logged) -> None:
 def test_a_fact_that_cannot_be_read_stops_nothing(logged: Logged) -> None:
     with posting(receiver := EventReceiver()) as sink:
         call = now_call()
-        call.facts.insert(0, msgspec.structs.replace(call.facts[0], call_sid=["no text"]))
+        odd = msgspec.structs.replace(call.facts[0], call_sid=["no text"])
+        call.facts[:0] = [odd] * 100
         gives(sink, call)
         receiver.gets(4)
     assert [line["level"] for line in logged() if line["event"] == "events-broken"] == ["error"]

@@ -85,7 +85,9 @@ def _told(call: RecordedCall, rows: Sequence[Row], settings: Settings, changes: 
     if call.then is None:
         return [*lines, "", "No .json is beside the file: what was decided then is not known."]
     differ = sum(bool(row.difference) for row in rows)
-    return [*lines, "", f"{differ} of {len(rows)} differ" if differ else f"all {len(rows)} are as they were"]
+    if rows:
+        lines += ["", f"{differ} of {len(rows)} differ" if differ else f"all {len(rows)} are as they were"]
+    return lines
 
 
 _SHOWN = ("VAD", "VOICE_THRESHOLD", "ONSET_MS", "HANGOVER_MIN_MS", "HANGOVER_MS", "HANGOVER_MAX_MS")
