@@ -73,6 +73,7 @@ function Turn({ call, view, turn, before, isSelected }) {
 }
 
 function unsaid(turn, call) {
+  call.version.value; // the model may come later than the turn
   if (call.model?.turns.get(`${turn.stream_sid}/${turn.turn}`)?.how === "welcome") return "(the bot’s welcome)";
   if (turn.outcome === "false-alarm") return "(a sound without words)";
   if (turn.outcome === "joined") return "(joined with the next turn)";
