@@ -50,6 +50,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         packages=SYNTHETIC_SPEECH | PEERS,
         requirements="requirements-bench.txt",
     ),
+    "consoles": Benchmark("bench.load.consoles", "what consoles cost the calls, also one that reads nothing"),
     "spread": Benchmark("bench.load.spread", "how evenly new calls spread over the workers, and how soon they begin"),
     "stream_mode": Benchmark(
         "bench.load.stream_mode.command",

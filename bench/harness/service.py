@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -22,6 +23,10 @@ from bench.harness.settings import ROOT, service_settings, v2_bot
 START_LIMIT_S = 120.0
 STOP_LIMIT_S = 10.0
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
+
+
+OBSERVING = re.compile(r'"pid": (\d+)[^\n]*"event": "observing"')
+"""The line of the log that an observer process writes when it starts."""
 
 
 class StartFailed(RuntimeError):
@@ -93,8 +98,10 @@ class Process:
 
     @property
     def workers(self) -> list[int]:
-        """Processes that serve calls: the children, or the process itself if it has none."""
-        return proc.children(self.pid) or [self.pid]
+        """Processes that serve calls: the children, but for one that observes, or the process itself without any."""
+        log = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        observers = set(map(int, OBSERVING.findall(log)))
+        return [pid for pid in proc.children(self.pid) if pid not in observers] or [self.pid]
 
     def send_signal(self, signum: signal.Signals) -> None:
         """Send a signal to the process, and not to its children."""

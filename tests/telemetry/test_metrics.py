@@ -253,3 +253,13 @@ def test_nothing_is_imported_where_nobody_watches() -> None:
     )
     assert done.stdout == "False\n"
     assert PREFIX == "lexbridge_"
+
+
+def test_the_next_worker_inherits_no_gauge(folder: Path) -> None:
+    with counting_worker() as worker:
+        worker.line("error", "lex-down", bot="x", error="no answer within 5 s")
+        worker.report()
+        assert shown()["lexbridge_lex_down"] == 1
+    with counting_worker() as worker:
+        worker.report()
+        assert shown()["lexbridge_lex_down"] == 0
