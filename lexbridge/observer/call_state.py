@@ -100,7 +100,7 @@ class CallState:
     def stream_lost(self, stream_sid: str, at_s: float) -> None:
         """Note that a stream ended with its worker. Without another one the call is lost, until one comes."""
         self._close(stream_sid, at_s)
-        if not self._open:
+        if not self._open and self.ended_s is None:
             self.end(at_s, None, "its worker ended", is_lost=True)
 
     def end(self, at_s: float, ended_by: str | None, why: str | None, *, is_lost: bool = False) -> None:

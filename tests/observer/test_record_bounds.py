@@ -119,3 +119,20 @@ def test_a_call_with_words_and_without_audio_is_written() -> None:
     assert (turns[0].transcript, opened.audio_bytes) == ("red roses", 0)
     call.book.add_opened(opened)
     call.book.close(1.0)
+
+
+def test_a_call_that_has_ended_is_not_lost_afterwards() -> None:
+    """The end of its first stream was never told, and then the worker of that ends."""
+    call = ToldCall().begin(pid=1)
+    ToldCall(call.book, stream_sid="MZ2").begin(pid=2).end("bot")
+    call.book.take(Event(BEGAN_S + 60, "", "", -1, "error", "worker-ended", {"pid": 1}))
+    call.book.settle(BEGAN_S + 10_000)
+    assert (call.view["summary"].state, call.view["summary"].ended_by) == ("ended", "bot")
+
+
+@pytest.mark.parametrize("at_s", [float("nan"), float("inf"), -1.0, 1e12])
+def test_a_fact_of_no_time_is_odd(at_s: float) -> None:
+    book = CallBook()
+    book.take(Event(at_s, "CA1", "MZ1", 0, "info", "stream-started", {}))
+    book.take(Audio(at_s, "CA1", "MZ1", 0, "bot", FRAME))
+    assert (book.counts()["odd_facts"], len(book.records)) == (2, 0)
