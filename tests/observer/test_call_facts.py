@@ -49,7 +49,7 @@ def test_a_call_is_started_has_turns_and_ends_when_it_says_so() -> None:
     (end,) = calls.tick(call.now_s + ENDED_S)
     assert isinstance(end, CallEnded)
     facts = end.call
-    assert (facts.caller, facts.mode, facts.ended_by, facts.turns_over) == ("+4*********71", "call-update", "caller", 2)
+    assert (facts.caller, facts.mode, facts.ended_by, facts.turns_over) == ("...471", "call-update", "caller", 2)
     assert facts.ended_s == call.now_s
     assert facts.intents["OrderFlowers"].slots == {"FlowerType": "tulips", "Pin": "4711"}
     assert len(calls) == 0
@@ -134,7 +134,7 @@ def test_a_call_waits_for_its_numbers_before_it_is_told(has_numbers: bool) -> No
     call.facts = [answered, described]
     told = watched(call, calls) if has_numbers else list(calls.tick(BEGAN_S + 0.1 + STARTED_S))
     (started,) = told
-    assert started.call.caller == ("+4*********71" if has_numbers else None)
+    assert started.call.caller == ("...471" if has_numbers else None)
     assert started.call.began_s == (BEGAN_S if has_numbers else BEGAN_S + 0.1)
 
 

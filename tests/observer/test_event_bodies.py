@@ -26,8 +26,8 @@ def test_a_call_is_told_by_its_start_its_turns_and_its_end() -> None:
     assert started["type"] == "call.started"
     assert started["data"] == {
         "call_sid": "CA" + "b15e" * 8,
-        "caller": "+4*********71",
-        "called": "+1*********55",
+        "caller": "...471",
+        "called": "...255",
         "mode": "call-update",
         "began_at": "2023-11-14T22:13:20.000Z",
     }

@@ -48,7 +48,7 @@ def test_a_trace_has_no_words() -> None:
     for call in (usual_call(), bad_call()):
         spans = plans(call)
         assert list(holds_secret(repr(spans))) == []
-        assert "****" not in repr(spans), "a number, though masked"
+        assert "...471" not in repr(spans), "a number, though masked"
 
 
 def test_faults_stand_where_they_happened() -> None:

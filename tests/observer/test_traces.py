@@ -140,7 +140,7 @@ def test_no_word_and_no_number_leaves(logged: Logged) -> None:
         waits_until(lambda: has_call(receiver))
     sent = " ".join(str(request) for request in requests_of(receiver))
     assert list(holds_secret(sent)) == []
-    assert "*" not in sent
+    assert "...471" not in sent
     assert list(holds_secret(json.dumps(logged()))) == []
 
 

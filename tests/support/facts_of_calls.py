@@ -34,7 +34,7 @@ class CallOfFacts:
         """Twilio's webhook has asked, and the first stream has begun 100 ms later."""
         stream_sid, self.stream_sid = self.stream_sid, ""
         self.tells("call-answered")
-        self.tells("call-described", caller="+4*********71", called="+1*********55")
+        self.tells("call-described", caller="...471", called="...255")
         self.now_s += 0.1
         self.begins(stream_sid)
 
