@@ -3,7 +3,6 @@
 All of it does file I/O, and runs in one thread of the system. Methods raise OSError.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,7 +13,7 @@ import msgspec
 
 from lexbridge.observer.call_book import CallBook, Limits
 from lexbridge.observer.call_facts import CallFacts
-from lexbridge.observer.recordings import FACTS_PART, JSON, JSON_PART, WAV, WAV_PART
+from lexbridge.observer.recordings import FACTS_PART, JSON, JSON_PART, WAV, WAV_PART, create_locked, left_by_crash
 from lexbridge.observer.stereo_wav import StereoWav, mend
 from lexbridge.telemetry.facts import Audio, Event
 
@@ -43,9 +42,7 @@ class CallRecording:
         self._played_ms: dict[str, int] = {}  # by stream: where the bot's audio that was sent ends
         self._spans: dict[str, list[list[int]]] = {"caller": [], "bot": []}
         self._lines: list[bytes] = []
-        path = folder / (name + FACTS_PART)
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._file = create_locked(folder / (name + FACTS_PART))
 
     def take(self, event: Event) -> None:
         """Take in an event. It is written with the next `sync`."""
@@ -149,9 +146,11 @@ class CallRecording:
 
 
 def mend_recording(folder: Path, name: str) -> None:
-    """Make a recording of what a crash has left. Raises OSError."""
-    length_ms = mend(folder / (name + WAV_PART)) if (folder / (name + WAV_PART)).exists() else 0
-    finish(folder, name, length_s=length_ms / 1000)
+    """Make a recording of what a crash has left, unless another process still writes it. Raises OSError."""
+    with left_by_crash(folder / (name + FACTS_PART)) as is_left:
+        if is_left:
+            length_ms = mend(folder / (name + WAV_PART)) if (folder / (name + WAV_PART)).exists() else 0
+            finish(folder, name, length_s=length_ms / 1000)
 
 
 def finish(

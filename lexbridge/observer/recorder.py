@@ -107,7 +107,7 @@ class _Files:
     def mend_all(self) -> None:
         """Finish what a crash has left."""
         try:
-            for name in list(recordings.left_by_crash(self._folder)):
+            for name in recordings.unfinished(self._folder):
                 self._try(mend_recording, self._folder, name)
         except OSError as error:
             self._note(error)

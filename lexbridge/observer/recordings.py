@@ -9,7 +9,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,20 +94,36 @@ def enforce(folder: Path, max_bytes: int, max_days: int) -> tuple[int, bool]:
     return deleted, total_bytes <= max_bytes
 
 
-def left_by_crash(folder: Path) -> Iterator[str]:
-    """Yield the names of recordings that no process writes any more, and that are not finished. Raises OSError."""
-    for one in found_in(folder):
-        if one.is_live and not _is_written(folder / (one.name + FACTS_PART)):
-            yield one.name
+def unfinished(folder: Path) -> list[str]:
+    """Return the names of recordings that are not finished. Processes may still write them. Raises OSError."""
+    return [one.name for one in found_in(folder) if one.is_live]
 
 
-def _is_written(facts: Path) -> bool:
-    """Whether a process writes these facts."""
+def create_locked(facts: Path) -> int:
+    """Create the file of a live call's events, locked from the moment at which it has its name. Raises OSError."""
+    new = facts.with_name(f"{facts.name}.new")
+    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        with facts.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        new.rename(facts)
     except OSError:
-        return True
-    return False
+        os.close(file)
+        raise
+    return file
+
+
+@contextmanager
+def left_by_crash(facts: Path) -> Iterator[bool]:
+    """Yield whether no process writes these events any more, and none finishes them. Until the end it is up to us."""
+    try:
+        file = facts.open("rb")
+    except OSError:
+        yield False
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield os.fstat(file.fileno()).st_nlink > 0  # else another process has finished them meanwhile

@@ -21,8 +21,9 @@ from gevent import monkey
 from lexbridge.audio.pcm import encode_mulaw
 from lexbridge.observer import recorder as recorder_module
 from lexbridge.observer import watched_calls
+from lexbridge.observer.call_recording import mend_recording
 from lexbridge.observer.recorder import Recorder
-from lexbridge.observer.recordings import enforce
+from lexbridge.observer.recordings import enforce, left_by_crash
 from lexbridge.observer.stereo_wav import StereoWav, header
 from lexbridge.offline.hearing.sound_file import read_channel
 from tests.support.event_receiver import waits_until
@@ -238,6 +239,33 @@ def test_what_another_process_is_recording_is_left_alone(tmp_path: Path) -> None
         assert len(list(tmp_path.glob("*.wav.part"))) == 1
 
 
+def test_what_was_finished_meanwhile_is_not_finished_again(tmp_path: Path) -> None:
+    """Two services share a folder, and both find what a crash has left."""
+    with another_process_records(tmp_path) as process:
+        process.kill()
+        process.wait(10)
+    (facts_part,) = tmp_path.glob("*.facts.part")
+    name = facts_part.name.removesuffix(".facts.part")
+    with left_by_crash(facts_part) as is_left:
+        assert is_left
+        mend_recording(tmp_path, name)
+        assert list(tmp_path.glob("*.json")) == [], "another one is at it"
+    mend_recording(tmp_path, name)
+    (timeline,) = tmp_path.glob("*.json")
+    before = timeline.read_bytes()
+    mend_recording(tmp_path, name)
+    assert timeline.read_bytes() == before
+
+
+def test_what_is_finished_between_two_steps_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other service is done after we have opened the file, and before we have locked it."""
+    facts_part = tmp_path / "20260104T000000Z-CA4.facts.part"
+    facts_part.write_bytes(b"")
+    monkeypatch.setattr(recorder_module.recordings.fcntl, "flock", lambda *_: facts_part.unlink())
+    with left_by_crash(facts_part) as is_left:
+        assert not is_left
+
+
 def make_recording(folder: Path, number: int, size: int = 1000, age_days: float = 0) -> None:
     """Make the files of a recording."""
     for ending in (".wav", ".json"):
@@ -331,7 +359,7 @@ def test_a_folder_that_is_gone_is_logged_and_stops_nothing(tmp_path: Path, logge
 def test_a_disk_that_hangs_holds_nothing_up(tmp_path: Path, logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
     """Facts are taken while the thread hangs, until too many wait; those are dropped, and counted."""
     is_free = monkey.get_original("threading", "Event")()
-    monkeypatch.setattr(recorder_module.recordings, "left_by_crash", lambda _: is_free.wait(20) and [])
+    monkeypatch.setattr(recorder_module.recordings, "unfinished", lambda _: is_free.wait(20) and [])
     monkeypatch.setattr(recorder_module, "MAX_WAITING_BYTES", 20_000)
     call = spoken_call()
     call.hangs_up()
