@@ -1,7 +1,4 @@
-"""The phone in a browser: orders by voice, keys, two callers, and a server that comes back.
-
-Chromium's microphone plays speech. What the caller hears is measured where the browser plays it.
-"""
+"""The phone in a browser: keys, two callers, sound files, faults, and a server that comes back."""
 
 import struct
 from collections.abc import Iterator
@@ -14,19 +11,9 @@ from lexbridge.audio.pcm import decode_mulaw, encode_mulaw
 from tests.support.browser import DESKTOP, PHONE, open_browser, open_page, take_screenshot, write_speech
 from tests.support.commands import DEADLINE_S
 from tests.support.phone_process import RunningPhone, running_phone
+from tests.support.phone_window import PATIENCE_MS, call, choose, hang_up, say, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3 * DEADLINE_S)]
-
-PATIENCE_MS = 1000 * DEADLINE_S
-ORDER = (
-    (6.0, "I would like to order flowers"),
-    (14.0, "roses"),
-    (22.0, "tomorrow"),
-    (30.0, "ten in the morning"),
-    (42.0, "yes"),
-    (54.0, "goodbye"),
-)
-"""The caller's phrases with their times in seconds: each leaves the bot time to answer, on a busy machine too."""
 
 LOOKS: tuple[tuple[str, Any, Any], ...] = (
     ("light", DESKTOP, "light"),
@@ -41,71 +28,6 @@ LOOKS: tuple[tuple[str, Any, Any], ...] = (
 def phone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPhone]:
     with running_phone(tmp_path_factory.mktemp("phone")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("speech") / "order.wav"
-    write_speech(path, ORDER)
-    return path
-
-
-def call(page: Any) -> None:
-    """Press Call, and wait until somebody answers."""
-    page.click("#call:enabled", timeout=PATIENCE_MS)
-    wait_for(page, "#state", "On the phone")
-
-
-def wait_for(page: Any, selector: str, text: str) -> None:
-    """Wait until an element has a text in it."""
-    page.locator(selector).get_by_text(text).first.wait_for(timeout=PATIENCE_MS)
-
-
-def choose(page: Any, selector: str, value: str) -> None:
-    """Choose an option, and wait until the bridge has it."""
-    if page.input_value(selector) != value:
-        page.select_option(selector, value)
-        page.wait_for_selector("#call:disabled", timeout=PATIENCE_MS)
-    page.wait_for_selector("#call:enabled", timeout=PATIENCE_MS)
-
-
-def hang_up(page: Any) -> None:
-    page.click("#hang-up:enabled")
-    wait_for(page, "#state", "The call is over: you hung up")
-
-
-@pytest.mark.parametrize("mode", ["call-update", "stream"])
-def test_an_order_by_voice(mode: str, phone: RunningPhone, microphone: Path) -> None:
-    with open_browser(microphone) as browser:
-        page = open_page(browser, phone.address)
-        choose(page, "#bot", "OrderFlowers")
-        choose(page, "#mode", mode)
-        call(page)
-        wait_for(page, "#transcript", "type of flowers")
-        first = page.evaluate("lexbridgePhone.audible")
-        wait_for(page, "#transcript", "Does this sound okay?")
-        take_screenshot(page, f"phone-{mode}")
-        console = open_page(browser, page.get_attribute("#console", "href"))
-        wait_for(console, "body", "roses")  # the link leads to this very call, while it is on
-        take_screenshot(console, f"phone-{mode}-in-console")
-        console.close()
-        wait_for(page, "#state", "The call is over: the bot hung up")
-        transcript = page.locator("#transcript li").all_inner_texts()
-        understood = page.inner_text("#intents")
-        figures = page.evaluate("lexbridgePhone")
-        assert page.errors == []
-    said = [line.split("\n")[-1] for line in transcript if line.startswith("You")]
-    assert said == [*(phrase.lower() for _, phrase in ORDER[:-1]), said[-1]], transcript
-    assert said[-1].replace(" ", "") == "goodbye"
-    assert any("your roses will be ready" in line for line in transcript)
-    assert "OrderFlowers: Fulfilled" in understood
-    for value in ("roses", "10:00"):
-        assert value in understood
-    assert "GoodbyeIntent: Fulfilled" in understood
-    # Heard, not only told: frames that were played above the level that a caller can hear, 3 s of them at least.
-    assert figures["audible"] > max(first, 150)
-    assert figures["loudest"] > 0.03
-    assert figures["got"] > 40 * 50
 
 
 def test_keys_a_number(phone: RunningPhone) -> None:
@@ -143,11 +65,9 @@ def test_two_callers_at_once(phone: RunningPhone) -> None:
         for page in pages:
             call(page)
         for page, flower in zip(pages, ("roses", "lilies"), strict=True):
-            page.fill("#words", "I would like to order flowers")
-            page.press("#words", "Enter")
+            say(page, "I would like to order flowers")
             wait_for(page, "#transcript", "type of flowers")
-            page.fill("#words", flower)
-            page.press("#words", "Enter")
+            say(page, flower)
         for page, flower in zip(pages, ("roses", "lilies"), strict=True):
             wait_for(page, "#intents", flower)
             hang_up(page)
@@ -225,15 +145,13 @@ def test_faults_are_switched_on_the_page(phone: RunningPhone) -> None:
         page.get_by_label("it answers 429 to each call update").check(timeout=PATIENCE_MS)
         call(page)
         wait_for(page, "#event-list", "media stream open")
-        page.fill("#words", "I would like to order flowers")
-        page.press("#words", "Enter")
+        say(page, "I would like to order flowers")
         wait_for(page, "#event-list", "update refused: 429")
         page.get_by_label("it answers 429 to each call update").uncheck()
         page.click("#faults button:text('worker')")
         wait_for(page, "#event-list", "media stream lost")
         take_screenshot(page, "phone-faults")
-        page.fill("#words", "I would like to order flowers")
-        page.press("#words", "Enter")
+        say(page, "I would like to order flowers")
         wait_for(page, "#transcript", "type of flowers")
         hang_up(page)
 

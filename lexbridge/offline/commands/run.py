@@ -11,6 +11,7 @@ from pathlib import Path
 import gevent
 
 from lexbridge.config.env_file import read_env_file
+from lexbridge.config.setting import Group
 from lexbridge.config.settings import SETTINGS
 from lexbridge.errors import ConfigError
 from lexbridge.offline.commands.arguments import port, setting
@@ -33,8 +34,8 @@ SHIPPED = {"flowers": ORDER_FLOWERS, "coffee": ORDER_COFFEE, "booking": CHECK_BO
 
 _WELCOMES = {"CheckBooking": {"WELCOME": "bot", "WELCOME_INTENT": "WelcomeIntent"}}
 _BOT_NAMES = ("LEX_BOT_ID", "LEX_BOT_NAME")
-_OURS = frozenset({"URL", "STREAM_URL", "URL_CA_FILE", "CONTAINER_PORT", "ADMIN_PORT", "ADMIN_HOST", "REHEARSAL_URL"})
-"""Settings that the run makes up itself, as it does all of Twilio's."""
+_GROUPS = frozenset({Group.BOT, Group.CALL, Group.DETECTOR, Group.TURNS, Group.WORDS})
+"""Settings that a real bot keeps. The run makes up the others: no rehearsal is posted or recorded elsewhere."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
             lex = running.enter_context(LocalLex(bots=bots, recogniser=recogniser, voice=voice))
         twilio = running.enter_context(SimulatedTwilio(voice=voice))
         if lex is None:
-            offered = [_real_bot(os.environ)]
+            offered = [real_bot(os.environ)]
         else:
             offered = [
                 local_bot(bot, "v1" if file == ORDER_FLOWERS else "v2", lex.url, _WELCOMES.get(bot.name, {}))
@@ -135,9 +136,9 @@ def _serve(
     return 0
 
 
-def _real_bot(environment: Mapping[str, str]) -> OfferedBot:
-    """Return the bot that the environment's settings name, with all that it needs."""
-    names = {one.name for one in SETTINGS if not one.name.startswith("TWILIO_")} - _OURS
+def real_bot(environment: Mapping[str, str]) -> OfferedBot:
+    """Return the bot that the environment's settings name, with the settings of its calls and AWS's own variables."""
+    names = {one.name for one in SETTINGS if one.group in _GROUPS}
     names |= {name for name in environment if name.startswith("AWS_")}
     settings = {name: environment[name] for name in names if environment.get(name, "").strip()}
     name = settings.get("LEX_BOT_ID") or settings["LEX_BOT_NAME"]

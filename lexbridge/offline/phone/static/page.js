@@ -51,15 +51,16 @@ export function showLevel(meter, db, thresholdDb = null) {
   meter.dataset.voiced = thresholdDb === null || db > thresholdDb;
 }
 
-export function showThreshold(thresholdDb, detector) {
+/** Show what counts as voice. `isTooQuiet`: whether somebody speaks whom the bridge cannot hear. */
+export function showThreshold(thresholdDb, detector, isTooQuiet) {
   element("threshold").hidden = thresholdDb === null;
-  if (thresholdDb === null) {
-    element("threshold-note").textContent = `The bridge's detector, ${detector}, decides by itself what is voice.`;
-    return;
-  }
-  element("threshold").style.setProperty("--share", share(thresholdDb));
-  const known = `Sound beyond the mark (${Math.round(thresholdDb)} dBFS) counts as voice.`;
-  element("threshold-note").textContent = known;
+  element("threshold").style.setProperty("--share", share(thresholdDb ?? 0));
+  const mark = `the mark (${Math.round(thresholdDb)} dBFS)`;
+  const known = isTooQuiet
+    ? `You are too quiet: nothing you said was beyond ${mark}. Raise the microphone's level.`
+    : `Sound beyond ${mark} counts as voice.`;
+  const note = thresholdDb === null ? `The bridge's detector, ${detector}, decides by itself what is voice.` : known;
+  if (element("threshold-note").textContent !== note) element("threshold-note").textContent = note;
 }
 
 /** Add to the transcript: the bot's words, or what Lex heard of the caller. */

@@ -12,6 +12,7 @@ const KEYS = "123456789*0#";
 const AUDIBLE = 0.002; // level of the loudest frame that a caller does not hear: -54 dBFS
 const TYPED = "typed"; // the source of a caller who only types
 const FILE = "file";
+const FIRST_WORDS_MS = 10000; // after which a caller has said something
 const SERVER_GONE = "The phone's server does not answer. This page tries again by itself.";
 
 let stage = { ready: false, waits_for: "", examples: [], threshold_dbfs: null };
@@ -23,7 +24,7 @@ let file = null;
 let levels = { you: 0, bot: 0 };
 
 /** Figures of this page, for tests and the curious. Frames are 20 ms. */
-export const figures = { sent: 0, got: 0, audible: 0, loudest: 0, ear: {} };
+export const figures = { sent: 0, got: 0, audible: 0, loudest: 0, spoken: 0, ear: {} };
 window.lexbridgePhone = figures;
 
 const isOn = () => call !== null && call.state !== "over";
@@ -35,6 +36,7 @@ const connection = new Connection(took, played, connected);
 function spoke(mulaw, level) {
   levels.you = isMuted ? 0 : Math.max(levels.you, level);
   if (isMuted || call?.state !== "answered") return;
+  figures.spoken = Math.max(figures.spoken, level);
   connection.speak(mulaw);
   figures.sent++;
 }
@@ -82,7 +84,6 @@ function tookStage(message) {
   fillSelect(element("bot"), stage.bots.map((name) => [name, name]), stage.bot);
   fillSelect(element("mode"), stage.modes.map((name) => [name, MODE_NAMES[name] ?? name]), stage.mode);
   fillSelect(element("quality"), Object.entries(stage.lines));
-  showThreshold(stage.threshold_dbfs, stage.detector);
   if (stage.problem) showProblem(stage.problem);
 }
 
@@ -116,7 +117,7 @@ function over(reason) {
 async function placeCall() {
   hideProblems();
   clearCall();
-  Object.assign(figures, { sent: 0, got: 0, audible: 0, loudest: 0 });
+  Object.assign(figures, { sent: 0, got: 0, audible: 0, loudest: 0, spoken: 0 });
   call = { state: "calling", since: Date.now() };
   render();
   await sound.open();
@@ -205,6 +206,12 @@ function stateText() {
   return call ? `The call is over: ${call.reason}` : "Ready";
 }
 
+/** Return whether the microphone brings a voice that the bridge takes for noise. */
+function isTooQuiet() {
+  const isLate = call?.state === "answered" && Date.now() - call.since > FIRST_WORDS_MS;
+  return isLate && figures.spoken > AUDIBLE && decibels(figures.spoken) < (stage.threshold_dbfs ?? -Infinity);
+}
+
 function clock(since) {
   const seconds = Math.floor((Date.now() - since) / 1000);
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
@@ -223,6 +230,7 @@ function render() {
   for (const row of element("bridge-settings").querySelectorAll(".row")) row.hidden = Boolean(stage.why_fixed);
   element("why-fixed").textContent = stage.why_fixed || "A choice starts the bridge again, between two calls.";
   for (const button of document.querySelectorAll("#keypad button, #examples button, #say-it")) button.disabled = !isAnswered;
+  showThreshold(stage.threshold_dbfs, stage.detector, isTooQuiet());
   element("suggestions-title").textContent = isOn() ? "Say" : "Press Call, then say";
   element("bridge").textContent = stage.bridge ? `calls ${stage.bridge}` : "";
   const link = element("console");

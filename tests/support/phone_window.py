@@ -1,0 +1,38 @@
+"""Steps of the tests that use the phone's page in a browser."""
+
+from typing import Any
+
+from tests.support.commands import DEADLINE_S
+
+PATIENCE_MS = 1000 * DEADLINE_S
+
+
+def call(page: Any) -> None:
+    """Press Call, and wait until somebody answers."""
+    page.click("#call:enabled", timeout=PATIENCE_MS)
+    wait_for(page, "#state", "On the phone")
+
+
+def wait_for(page: Any, selector: str, text: str) -> None:
+    """Wait until an element has a text in it."""
+    page.locator(selector).get_by_text(text).first.wait_for(timeout=PATIENCE_MS)
+
+
+def choose(page: Any, selector: str, value: str) -> None:
+    """Choose an option, and wait until the bridge has it."""
+    if page.input_value(selector) != value:
+        page.select_option(selector, value)
+        page.wait_for_selector("#call:disabled", timeout=PATIENCE_MS)
+    page.wait_for_selector("#call:enabled", timeout=PATIENCE_MS)
+
+
+def say(page: Any, text: str) -> None:
+    """Type a phrase, which the simulated caller's voice says."""
+    page.fill("#words", text)
+    page.press("#words", "Enter")
+
+
+def hang_up(page: Any) -> None:
+    """Hang up, and wait for the end of the call."""
+    page.click("#hang-up:enabled")
+    wait_for(page, "#state", "The call is over: you hung up")
