@@ -5,6 +5,7 @@ The book is driven by facts with times of their own. It reads no clock, and forg
 
 import re
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -71,6 +72,9 @@ class CallBook:
         self._text_bytes = 0
         self._audio_bytes = 0
         self._settled_s = 0.0
+        self._full_s = -1.0  # when nothing could make room for audio
+        self.wants_audio: Callable[[str], bool] | None = None
+        """Tells whether somebody wants a call's audio, because recordings bring that of all. None: of all."""
         self._watchers: list[Watcher] = []
 
     def watch(self, watcher: Watcher) -> None:
@@ -183,7 +187,9 @@ class CallBook:
         if record is None:
             self.odd_facts += 1
             return
-        if not self._has_audio_room(record, record.needed_bytes(audio)):
+        if self.wants_audio is not None and not self.wants_audio(audio.call_sid):
+            return
+        if not self._has_audio_room(record, record.needed_bytes(audio), audio.at_s):
             record.dropped_audio_bytes += len(audio.mulaw)
             self.dropped_audio_bytes += len(audio.mulaw)
             return
@@ -222,10 +228,12 @@ class CallBook:
                 if not dropped:
                     return
 
-    def _has_audio_room(self, record: CallRecord, size_bytes: int) -> bool:
+    def _has_audio_room(self, record: CallRecord, size_bytes: int, now_s: float) -> bool:
         """Return whether there is room for more audio, for which that of the oldest calls that are over goes."""
         if self._audio_bytes + size_bytes <= self._limits.audio_bytes:
             return True
+        if 0 <= now_s - self._full_s < 1:  # it was looked for just now, and hundreds of pieces come in a second
+            return False
         for other in self.records.values():
             if other is not record and other.audio_bytes and other.state.name != "live":
                 dropped = other.forget_audio()
@@ -234,6 +242,7 @@ class CallBook:
                 self._tell(other)
                 if self._audio_bytes + size_bytes <= self._limits.audio_bytes:
                     return True
+        self._full_s = now_s
         return False
 
     def _forget_oldest(self, but: CallRecord | None = None) -> bool:

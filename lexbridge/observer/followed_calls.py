@@ -23,11 +23,16 @@ class FollowedCalls:
         self._unasked: dict[str, None] = {}
         self._by_browsers: Counter[str] = Counter()
         self._told: frozenset[str] = frozenset()
+        book.wants_audio = self.has
 
     @property
     def call_sids(self) -> frozenset[str]:
         """The followed calls."""
         return frozenset(self._unasked) | frozenset(self._by_browsers)
+
+    def has(self, call_sid: str) -> bool:
+        """Return whether the call is followed."""
+        return call_sid in self._unasked or call_sid in self._by_browsers
 
     def begin(self, call_sid: str) -> None:
         """Follow a call for somebody."""

@@ -2,7 +2,7 @@
 
 from lexbridge.observer.call_book import CallBook
 from lexbridge.observer.followed_calls import BEGINNING_EVENTS, UNASKED, FollowedCalls
-from tests.support.told_facts import ToldCall
+from tests.support.told_facts import FRAME, ToldCall
 
 
 def followed(calls: int) -> tuple[CallBook, FollowedCalls, list[frozenset[str]]]:
@@ -58,3 +58,13 @@ def test_a_call_that_is_forgotten_makes_room() -> None:
     del book.records["CA0"]
     begin(book, of_book, 50)
     assert "CA0" not in of_book.call_sids
+
+
+def test_only_the_audio_of_followed_calls_is_kept() -> None:
+    """Recordings bring the audio of all calls."""
+    book, of_book, _ = followed(UNASKED + 2)
+    of_book.begin("CA9")
+    for number in (0, 8, 9):
+        ToldCall(book, f"CA{number}", f"MZ{number}").audio(FRAME)
+    assert [book.records[f"CA{number}"].audio_bytes for number in (0, 8, 9)] == [160, 0, 160]
+    assert book.counts()["dropped_audio_bytes"] == 0

@@ -42,6 +42,20 @@ def test_audio_of_several_ended_calls_goes_if_it_has_to() -> None:
     assert call.view["audio"]["caller"] == [[BEGAN_S, 4.0]]
 
 
+def test_room_for_audio_is_not_looked_for_with_each_piece() -> None:
+    book = CallBook(Limits(audio_bytes=len(SECOND)))
+    first = ToldCall(book, "CA1", "MZ1").begin()
+    first.audio(SECOND)
+    call = ToldCall(book, "CA2", "MZ2").begin()
+    kept = []
+    for at in (0.0, 0.5, 0.9, 1.1):
+        call.at = at
+        call.audio(FRAME)
+        kept.append(book.records["CA2"].audio_bytes)
+        first.end()
+    assert kept == [0, 0, 0, 160]
+
+
 def test_audio_beyond_the_streams_that_are_told_apart_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(call_record, "MAX_STREAMS", 1)
     call = ToldCall().begin()
