@@ -11,7 +11,7 @@ from lexbridge.offline.caller.caller import Phrase, voiced_phrase
 from lexbridge.offline.commands.bridge_process import BridgeFailed
 from lexbridge.offline.lex.side_process import SideProcessError
 from lexbridge.offline.lex.voice import Voice
-from lexbridge.offline.phone.bridges import MODES, Bridge, voice_threshold_dbfs
+from lexbridge.offline.phone.bridges import MODES, Bridge, OfferedBot, voice_threshold_dbfs
 from lexbridge.offline.phone.line_effects import QUALITIES
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 from lexbridge.offline.twilio.telephone_audio import TelephoneVoice
@@ -111,12 +111,24 @@ class Switchboard:
         with self._switching:
             if self.live_calls:
                 raise SwitchRefused("A call is on: end it first, here or in the other window.")
+            before = bridge.mode, bridge.bot
             self._set(False, waits_for=f"the bridge, with {bot} in {mode} mode")
             try:
                 bridge.switch(mode, bot)
             except BridgeFailed as error:
-                self._set(False, problem=f"The bridge does not start. {error}")
-                raise SwitchRefused(str(error)) from error
+                self._go_back(*before)
+                raise SwitchRefused(f"The bridge does not start with {bot} in {mode} mode. {error}") from error
+            self.be_ready()
+
+    def _go_back(self, mode: str | None, bot: OfferedBot | None) -> None:
+        """Start the bridge as it was before."""
+        if mode is None or bot is None:
+            raise AssertionError("only a bridge of ours is switched")
+        try:
+            self.bridge.switch(mode, bot.name)
+        except BridgeFailed as error:
+            self._set(False, problem=f"The bridge does not start. {error}")
+        else:
             self.be_ready()
 
     def forget_old_calls(self) -> None:
