@@ -20,6 +20,7 @@ from lexbridge.config.setting import simple_fields_of
 from lexbridge.config.settings import Settings
 from lexbridge.observer.call_record import CallRecord
 from lexbridge.observer.kept_audio import Track
+from lexbridge.observer.spoken_spans import spoken_spans
 from lexbridge.observer.stream_levels import SLICE_FRAMES, StreamLevels, measure_all
 
 CHANGEABLE = (
@@ -43,6 +44,8 @@ class _Heard:
     stream_sid: str
     caller: Track
     bot: Track
+    spoken_ms: list[tuple[int, int]]
+    """Spans in which Twilio spoke a document."""
     asked_ms: list[int]
     expected: list[Expected]
 
@@ -126,7 +129,8 @@ def _streams(record: CallRecord, settings: Settings) -> Iterator[_Heard]:
             if turn.stream_sid == stream_sid and turn.ended_ms is not None and turn.dialog_state is not None
         )
         expected = [_expected(state, slot or "", settings.slot_kinds) for _, state, slot in asked]
-        yield _Heard(stream_sid, caller, bot, [at_ms for at_ms, _, _ in asked], expected)
+        spoken_ms = spoken_spans(list(record.events), stream_sid)
+        yield _Heard(stream_sid, caller, bot, spoken_ms, [at_ms for at_ms, _, _ in asked], expected)
 
 
 def _expected(dialog_state: str, slot: str, slot_kinds: Mapping[str, str]) -> Expected:
@@ -147,18 +151,20 @@ def _replayed(
             if heard.asked_ms:
                 at = bisect_right(heard.asked_ms, at_ms)
                 replay.expect(heard.expected[at - 1] if at else Expected.OPEN)
-            replay.push(bytes(run.mulaw[start : start + MULAW_FRAME_BYTES]), _listening(heard.bot, at_ms, settings))
+            replay.push(bytes(run.mulaw[start : start + MULAW_FRAME_BYTES]), _listening(heard, at_ms, settings))
             if count % SLICE_FRAMES == 0:
                 give_way()
         yield from (_shown(heard.stream_sid, run.start_ms, found) for found in replay.utterances())
 
 
-def _listening(bot: Track, at_ms: int, settings: Settings) -> Listening | None:
-    """Return how a frame is listened to while the bot's audio plays; None if none does."""
-    playing = next((run for run in bot.runs if run.start_ms <= at_ms < run.end_ms), None)
+def _listening(heard: _Heard, at_ms: int, settings: Settings) -> Listening | None:
+    """Return how a frame is listened to while the bot speaks; None if it does not."""
+    playing = next((run.start_ms for run in heard.bot.runs if run.start_ms <= at_ms < run.end_ms), None)
+    if playing is None and settings.barge_in:  # without it, a caller is heard at once while Twilio speaks
+        playing = next((start for start, end in heard.spoken_ms if start <= at_ms < end), None)
     if playing is None:
         return None
-    may_interrupt = settings.barge_in and at_ms - playing.start_ms >= UNINTERRUPTED_MS
+    may_interrupt = settings.barge_in and at_ms - playing >= UNINTERRUPTED_MS
     return Listening(settings.barge_in_ms if may_interrupt else None, PAUSE_WITHIN_ONSET_MS)
 
 

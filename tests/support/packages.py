@@ -92,6 +92,7 @@ PURE = [
     "observer/event_bodies.py",
     "observer/outbox.py",
     "observer/spans.py",
+    "observer/spoken_spans.py",
     "observer/watched_calls.py",
     "net/close_codes.py",
     "net/masking.py",

@@ -2,8 +2,7 @@
 
 FILE is a recording of RECORD_DIR (its .wav or its .json), or a file that the console exported. The caller's side is
 heard once more, with the settings of the environment and of `.env`, or those given by --set; beside it stands what was
-decided then. Answers would have come at other times, so it is an estimate from the first difference on. In call-update
-mode the bot's voice is not in the recording: callers who spoke during a prompt may differ.
+decided then. Answers would have come at other times, so it is an estimate from the first difference on.
 """
 
 import argparse
