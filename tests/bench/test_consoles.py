@@ -47,6 +47,12 @@ def test_a_limit_that_is_missed_is_told(changes: dict[str, object], missed: str)
     assert [row[0] for row in rows_of(found(**changes))[1:]] == [watch.name for watch in WATCHES]
 
 
+def test_times_of_a_worker_without_a_core_are_not_judged() -> None:
+    rows = verdicts(found(waited=0.2, age=Lateness(10, 20.0, 50.0, 900.0, 900.0)))
+    assert len(rows) == 5
+    assert [row[0] for row in rows if row[-1] == "NO"] == []
+
+
 def test_the_observer_is_found_in_the_log(tmp_path: Path) -> None:
     log = tmp_path / "server.log"
     assert observer_of(log) is None
