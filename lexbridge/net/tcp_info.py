@@ -1,6 +1,7 @@
 """The bytes of a connection, as the system counts them: nothing has to be counted where the bytes are read."""
 
 import struct
+import sys
 from socket import IPPROTO_TCP
 from typing import Any
 
@@ -16,6 +17,8 @@ def bytes_of(connection: Any) -> tuple[int, int]:
 
     Both include the handshake. They are 0 once the socket is closed, and on systems that do not tell.
     """
+    if sys.platform != "linux":  # the option has another meaning there
+        return 0, 0
     try:
         told = connection.getsockopt(IPPROTO_TCP, TCP_INFO, _BYTES.size)
         sent, received = _BYTES.unpack(told)

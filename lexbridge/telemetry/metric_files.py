@@ -125,11 +125,19 @@ class Folder:
             new = path.with_suffix(".new")
             descriptor = os.open(new, os.O_RDWR | os.O_CREAT, 0o600)
             try:
-                os.posix_fallocate(descriptor, 0, FILE_BYTES)
+                _allocate(descriptor)
                 new.rename(path)
             finally:
                 os.close(descriptor)
                 new.unlink(missing_ok=True)
+
+
+def _allocate(descriptor: int) -> None:
+    """Give a file FILE_BYTES of room. Raise OSError if there is none."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, FILE_BYTES)
+    else:  # macOS, where nothing of this is in shared memory
+        os.ftruncate(descriptor, FILE_BYTES)
 
 
 def _is_free(lock: Path) -> bool:

@@ -179,6 +179,15 @@ def test_without_room_a_worker_works_and_counts_nothing(folder: Path, monkeypatc
     assert shown()["lexbridge_calls_live"] == 0
 
 
+def test_systems_that_cannot_allocate_count_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(metric_files.os, "posix_fallocate")
+    metrics.start(tmp_path)
+    with counting_worker() as worker:
+        worker.report(live_calls=1)
+        assert shown()["lexbridge_calls_live"] == 1
+    metrics.stop()
+
+
 def test_without_a_folder_there_are_no_metrics() -> None:
     with counting_worker() as worker:
         assert worker.fault is not None
