@@ -414,14 +414,16 @@ def test_settings_page(browser: Any, server: ConsoleServer, scheme: str, size: A
 
 def test_faults_of_a_rehearsal_are_switched(browser: Any, server: ConsoleServer) -> None:
     server.settings = [setting("REHEARSAL_URL", "http://127.0.0.1:8190")]
-    slow = {"name": "lex-slow", "help": "Lex answers late.", "is_on": False, "takes": {"seconds": 3}}
-    server.rehearsal = {"phone_url": "http://127.0.0.1:8190/", "faults": [slow]}
+    slow = {"name": "lex-slow", "help": "Lex answers late.", "is_on": False, "is_once": False}
+    killed = {**slow, "name": "worker-killed", "help": "A worker is killed.", "is_once": True}
+    server.rehearsal = {"phone_url": "http://127.0.0.1:8190/", "faults": [slow, killed]}
     page = open_console(browser, server, "faults")
-    page.fill(".fault input", "5")
-    page.click(".fault button")
+    page.click("text=Switch on")
     page.wait_for_selector("text=A fault is on.")
-    assert server.posted == [("/console/api/rehearsal", {"name": "lex-slow", "on": True, "seconds": 5})]
+    assert server.posted == [("/console/api/rehearsal", {"name": "lex-slow", "on": True})]
     take_screenshot(page, "console-faults")
+    page.click("text=Do it once")
+    page.wait_for_selector("text=done")
     page.click("text=Switch off")
     page.wait_for_selector("text=A fault is on.", state="detached")
     close(page)

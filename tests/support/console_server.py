@@ -136,7 +136,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({"call_sid": body["summary"]["call_sid"]})
         elif self.path == "/console/api/rehearsal":
             for fault in (self.console.rehearsal or {})["faults"]:
-                fault["is_on"] = body["on"] if fault["name"] == body["name"] else fault["is_on"]
+                if fault["name"] == body["name"]:
+                    fault["is_on"] = body["on"] and not fault["is_once"]
             self._json({})
         else:
             self._json(self.console.what_if)

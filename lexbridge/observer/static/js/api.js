@@ -8,7 +8,9 @@ const SILENCE_MS = 20000;
 
 /** Return the address of a path of the API; the page stands at `/console/`. */
 export function address(path) {
-  return new URL(`../${path}`, document.baseURI).href;
+  const url = new URL(`../${path}`, document.baseURI);
+  url.username = url.password = ""; // fetch() refuses an address with a password in it; the browser knows it by now
+  return url.href;
 }
 
 /** Return the JSON at a path. Throws an Error with a sentence that can be shown. */

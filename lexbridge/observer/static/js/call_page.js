@@ -5,7 +5,7 @@ import { CallState } from "./call_state.js";
 import { EventsList } from "./events_list.js";
 import { dayAndClock, duration, endWords, replyClass, seconds, shortSid, stateWords, who, NONE } from "./format.js";
 import { html, useEffect, useMemo, useState } from "./html.js";
-import { now_s } from "./store.js";
+import { callSignal, now_s } from "./store.js";
 import { Notes } from "./calls_page.js";
 import { Player } from "./player.js";
 import { Timeline } from "./timeline.js";
@@ -40,6 +40,10 @@ export function CallPage({ sid, turn }) {
     return () => document.removeEventListener("keydown", pressed);
   }, [view, player, selected, isWhatIf]);
   const summary = call.summary.value;
+  const listed = callSignal(sid)?.value;
+  useEffect(() => {
+    if (listed) call.takeSummary(listed);
+  }, [listed]);
   const hasModel = call.version.value > 0;
   useEffect(() => {
     if (turn !== null && hasModel) select(call.turns.peek().findIndex((one) => `${one.stream_sid}/${one.turn}` === turn));

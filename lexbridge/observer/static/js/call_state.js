@@ -3,7 +3,7 @@
 import { getJson } from "./api.js";
 import { batch, signal } from "./html.js";
 import { Levels } from "./levels.js";
-import { callSignal, follow, listOf, now_s } from "./store.js";
+import { follow, listOf, now_s } from "./store.js";
 import { buildTimeline, named } from "./timeline_model.js";
 
 /** Time between two models of a live call's timeline, because a picture that moves ten times a second looks alive. */
@@ -94,13 +94,19 @@ export class CallState {
     this._changed();
   }
 
+  /** Take the call's summary from the list, which is told with every change. The end of a call is asked for as a whole. */
+  takeSummary(summary) {
+    const known = this.summary.peek();
+    if (known === null) return;
+    if (summary.state !== known.state) this.load();
+    else this.summary.value = summary;
+  }
+
   /** Make the model of the timeline anew, soon. */
   _changed() {
     this._timer ??= setTimeout(() => {
       this._timer = null;
-      const summary = callSignal(this.sid)?.peek();
       batch(() => {
-        if (summary && this.summary.peek() && summary.state === "live") this.summary.value = summary;
         this.model = buildTimeline({ ...this, summary: this.summary.peek() ?? {} });
         this.version.value += 1;
       });

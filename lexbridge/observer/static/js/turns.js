@@ -42,9 +42,13 @@ function toggle(key) {
 /** The transcript: for each turn what was said, what Lex made of it, and what the bot answered. */
 export function Transcript({ call, view, selected }) {
   const turns = call.turns.value;
+  const list = useRef(null);
+  useEffect(() => {
+    if (call.isLive && view.isFollowing.peek() && list.current) list.current.scrollTop = list.current.scrollHeight;
+  }, [turns]);
   if (turns.length === 0) return html`<section class="card transcript" aria-label="Transcript"><h2>Transcript</h2><p class="faint">Nobody has said anything yet.</p></section>`;
   return html`<section class="card transcript" aria-label="Transcript"><h2>Transcript <span class="faint">${count(turns.length, "turn")}</span></h2>
-    <ol>${turns.map((turn, i) => html`<${Turn} key=${`${turn.stream_sid}/${turn.turn}`} call=${call} view=${view} turn=${turn} before=${turns[i - 1]} isSelected=${selected === i} />`)}</ol>
+    <ol ref=${list}>${turns.map((turn, i) => html`<${Turn} key=${`${turn.stream_sid}/${turn.turn}`} call=${call} view=${view} turn=${turn} before=${turns[i - 1]} isSelected=${selected === i} />`)}</ol>
   </section>`;
 }
 

@@ -1,0 +1,45 @@
+"""The console beside real calls: it outlives the observer process."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from lexbridge.offline.twilio.events import EndReason
+from tests.support.browser import open_browser, open_page
+from tests.support.flower_order import ORDER
+from tests.support.rehearsal import wait_until
+from tests.support.rig import PATIENCE_S
+from tests.support.watched_service import PASSWORD, WatchedService, watched_service
+
+pytestmark = pytest.mark.e2e
+
+
+def open_console(browser: Any, service: WatchedService) -> Any:
+    """Open the console with the password in the address, as people keep it in their bookmarks."""
+    return open_page(browser, service.admin_url.replace("://", f"://any:{quote(PASSWORD)}@"))
+
+
+def observer_pid(service: WatchedService) -> int:
+    """Return the process id of the newest observer, from the log."""
+    lines = [json.loads(line) for line in service.bridge.log.read_text().splitlines() if line.startswith("{")]
+    return int([line["pid"] for line in lines if line["event"] == "observing"][-1])
+
+
+def test_an_observer_that_dies_is_waited_for(tmp_path: Path) -> None:
+    with watched_service(tmp_path, *ORDER) as service, open_browser() as browser:
+        page = open_console(browser, service)
+        page.wait_for_selector(".connection.open")
+        call = service.place_call(*ORDER)
+        page.wait_for_selector("tr.live")
+        before = observer_pid(service)
+        os.kill(before, signal.SIGKILL)
+        page.wait_for_selector("text=Connection lost, trying again")
+        page.wait_for_selector(".connection.open")
+        wait_until(lambda: observer_pid(service) != before)
+        page.wait_for_selector("tr.live, tr.ended")  # the call went on, and is told of again
+        assert call.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
