@@ -34,9 +34,11 @@ COPY lexbridge/config lexbridge/config
 COPY lexbridge/lex lexbridge/lex
 COPY lexbridge/call lexbridge/call
 COPY lexbridge/twilio lexbridge/twilio
+COPY lexbridge/telemetry lexbridge/telemetry
 COPY lexbridge/bridge lexbridge/bridge
 COPY lexbridge/web lexbridge/web
 COPY lexbridge/server lexbridge/server
+COPY lexbridge/observer lexbridge/observer
 # Compile the modules here, because the service runs on a file system that it cannot write to. Python checks the compiled
 # files by hash, because some builders do not keep the times of files.
 RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash lexbridge \
