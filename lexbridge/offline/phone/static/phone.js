@@ -6,12 +6,11 @@ import {
   clearCall, decibels, element, fillSelect, hideProblems, made, showEvent, showExamples, showLevel, showProblem, showSaid,
   showThreshold,
 } from "/page.js";
-import { microphones, Sound } from "/sound.js";
+import { Sound } from "/sound.js";
+import { Source } from "/source.js";
 
 const KEYS = "123456789*0#";
 const AUDIBLE = 0.002; // level of the loudest frame that a caller does not hear: -54 dBFS
-const TYPED = "typed"; // the source of a caller who only types
-const FILE = "file";
 const FIRST_WORDS_MS = 10000; // after which a caller has said something
 const SERVER_GONE = "The phone's server does not answer. This page tries again by itself.";
 
@@ -20,7 +19,6 @@ let isConnected = false;
 let call = null; // {state, sid, since}, of the call that is on or was the last
 let isMuted = false;
 let botSpeaks = false;
-let file = null;
 let levels = { you: 0, bot: 0 };
 
 /** Figures of this page, for tests and the curious. Frames are 20 ms. */
@@ -28,14 +26,16 @@ export const figures = { sent: 0, got: 0, audible: 0, loudest: 0, spoken: 0, ear
 window.lexbridgePhone = figures;
 
 const isOn = () => call !== null && call.state !== "over";
+const isAnswered = () => call?.state === "answered";
 const sound = new Sound(spoke, heard);
+const source = new Source(sound, isOn, isAnswered);
 const connection = new Connection(took, played, connected);
 
 // The line
 
 function spoke(mulaw, level) {
   levels.you = isMuted ? 0 : Math.max(levels.you, level);
-  if (isMuted || call?.state !== "answered") return;
+  if (isMuted || !isAnswered()) return;
   figures.spoken = Math.max(figures.spoken, level);
   connection.speak(mulaw);
   figures.sent++;
@@ -95,7 +95,7 @@ function tookCall(message) {
     return;
   }
   call = { state: message.state, sid: message.sid, since: Date.now() };
-  if (message.state === "answered" && file && element("source").value === FILE) useFile();
+  source.play();
 }
 
 function tookBot(message) {
@@ -123,7 +123,7 @@ async function placeCall() {
   await sound.open();
   tellLine();
   connection.tell({ do: "call" });
-  await chooseSource();
+  await source.use();
 }
 
 function hangUp() {
@@ -143,57 +143,12 @@ function press(key) {
 }
 
 function say(text) {
-  if (call?.state === "answered" && text.trim()) connection.tell({ do: "say", text });
+  if (isAnswered() && text.trim()) connection.tell({ do: "say", text });
 }
 
 function tellLine(held = {}) {
   const line = { quality: element("quality").value, echo: element("echo").checked, ...held };
   connection.tell({ do: "line", ...line });
-}
-
-// Where the voice comes from
-
-async function chooseSource() {
-  const chosen = element("source").value;
-  if (!isOn() || !sound.context) return;
-  if (chosen === FILE) {
-    if (call.state === "answered") await useFile();
-    return;
-  }
-  if (chosen === TYPED) {
-    sound.silence();
-    return;
-  }
-  try {
-    await sound.useMicrophone(chosen);
-    await listSources(); // by now the microphones have names
-  } catch (error) {
-    showProblem(`There is no microphone (${error.message || error.name}). Type what you want to say, or drop a WAV file.`);
-    element("source").value = TYPED;
-  }
-}
-
-async function useFile() {
-  try {
-    await sound.useFile(file, () => {});
-  } catch {
-    showProblem(`${file.name} is no sound that this browser can play.`);
-  }
-}
-
-function takeFile(taken) {
-  if (!taken) return;
-  file = taken;
-  listSources(FILE).then(chooseSource);
-}
-
-async function listSources(chosen = element("source").value) {
-  const found = await microphones();
-  const named = found.map((device, k) => [device.deviceId, device.label || `Microphone ${k + 1}`]);
-  const usual = named.some(([id]) => id === "default") ? [] : [["", "Usual microphone"]];
-  const files = file ? [[FILE, `File: ${file.name}`]] : [];
-  const all = [...usual, ...named, ...files, [TYPED, "No microphone: I type"]];
-  fillSelect(element("source"), all, all.some(([id]) => id === chosen) ? chosen : all[0][0]);
 }
 
 // What is shown
@@ -208,7 +163,7 @@ function stateText() {
 
 /** Return whether the microphone brings a voice that the bridge takes for noise. */
 function isTooQuiet() {
-  const isLate = call?.state === "answered" && Date.now() - call.since > FIRST_WORDS_MS;
+  const isLate = isAnswered() && Date.now() - call.since > FIRST_WORDS_MS;
   return isLate && figures.spoken > AUDIBLE && decibels(figures.spoken) < (stage.threshold_dbfs ?? -Infinity);
 }
 
@@ -220,7 +175,6 @@ function clock(since) {
 function render() {
   const state = stateText();
   if (element("state").textContent !== state) element("state").textContent = state;
-  const isAnswered = call?.state === "answered";
   element("call").disabled = isOn() || !isConnected || !stage.ready;
   element("hang-up").disabled = !isOn();
   element("mute").disabled = !isOn();
@@ -229,7 +183,7 @@ function render() {
   for (const id of ["bot", "mode"]) element(id).disabled = isOn() || !stage.ready || Boolean(stage.why_fixed);
   for (const row of element("bridge-settings").querySelectorAll(".row")) row.hidden = Boolean(stage.why_fixed);
   element("why-fixed").textContent = stage.why_fixed || "A choice starts the bridge again, between two calls.";
-  for (const button of document.querySelectorAll("#keypad button, #examples button, #say-it")) button.disabled = !isAnswered;
+  for (const button of document.querySelectorAll("#keypad button, #examples button, #say-it")) button.disabled = !isAnswered();
   showThreshold(stage.threshold_dbfs, stage.detector, isTooQuiet());
   element("suggestions-title").textContent = isOn() ? "Say" : "Press Call, then say";
   element("bridge").textContent = stage.bridge ? `calls ${stage.bridge}` : "";
@@ -286,9 +240,6 @@ element("say").onsubmit = (event) => {
   say(element("words").value);
   element("words").value = "";
 };
-element("source").onchange = chooseSource;
-element("choose-file").onclick = () => element("file").click();
-element("file").onchange = () => takeFile(element("file").files[0]);
 element("quality").onchange = element("echo").onchange = () => tellLine();
 element("bot").onchange = element("mode").onchange = switchBridge;
 hold("cough", "cough");
@@ -296,7 +247,7 @@ hold("noise", "noise");
 watchFaults();
 document.onkeydown = (event) => {
   const isKey = KEYS.includes(event.key) && event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey;
-  if (isKey && call?.state === "answered" && !isTyping(event.target)) press(event.key);
+  if (isKey && isAnswered() && !isTyping(event.target)) press(event.key);
 };
 document.ondragover = (event) => {
   event.preventDefault();
@@ -306,10 +257,8 @@ document.ondragleave = (event) => event.relatedTarget ?? document.body.classList
 document.ondrop = (event) => {
   event.preventDefault();
   document.body.classList.remove("dropping");
-  takeFile(event.dataTransfer.files[0]);
+  source.take(event.dataTransfer.files[0]);
 };
-navigator.mediaDevices?.addEventListener("devicechange", () => listSources());
 setInterval(render, 500);
-listSources();
 drawLevels();
 render();

@@ -52,17 +52,13 @@ export class Sound {
     this.use(node, stop);
   }
 
-  /** Take the caller's voice from a sound file, from its beginning. `ended` is called at its end. */
-  async useFile(file, ended) {
+  /** Take the caller's voice from a sound file, from its beginning. */
+  async useFile(file) {
     const turn = this.silence();
     const sound = await this.context.decodeAudioData(await file.arrayBuffer());
     if (turn !== this.turn) return;
     const node = new AudioBufferSourceNode(this.context, { buffer: sound });
-    node.onended = ended;
-    this.use(node, () => {
-      node.onended = null;
-      node.stop();
-    });
+    this.use(node, () => node.stop());
     node.start();
   }
 
