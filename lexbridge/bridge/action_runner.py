@@ -156,5 +156,5 @@ class ActionRunner:
                 if isinstance(action, BeginDialog):
                     self.story.welcome_asked(action.turn, time.monotonic())
                 else:
-                    self.story.caller_began()
+                    self.story.turn_asked(action.turn, time.monotonic())
                 self._lex_requests.open(action)

@@ -3,9 +3,12 @@
 A live call reports the stream's log lines, its updates and the welcome, each with its time. Nothing here runs for every
 media message, and nothing here reads a clock.
 
-    last sound   utterance-ended      turn-answered      update taken, or the first sound of Lex's voice
-        |-- end_ms --|------ lex_ms ------|-----------------|
-        |------------------- reply_ms ----------------------|
+    last sound   utterance-ended   Lex is asked   turn-answered    update taken, or the first sound of Lex's voice
+        |-- end_ms --|-- queue_ms --|-- lex_ms --|-----------------|
+        |---------------------- reply_ms --------------------------|
+
+One turn at a time is with Lex, so a turn may have to wait for those before it: `queue_ms`. Mostly that is 0, because
+Lex is asked while the caller still speaks.
 
 `end_ms` is media time: the silence that endpointing waited for. The rest is the monotonic clock of this process.
 """
@@ -37,6 +40,7 @@ class _Turn:
     number: int
     said_s: float | None = None
     end_ms: int | None = None
+    queue_ms: int | None = None
     lex_ms: int | None = None
     outcome: str | None = None
     """The outcome at Lex, or None while Lex has not answered."""
@@ -62,6 +66,8 @@ class CallStory:
     """
 
     __slots__ = (
+        "_asked_s",
+        "_asked_turn",
         "_asks_for_keys",
         "_began_s",
         "_ended_by",
@@ -86,6 +92,7 @@ class CallStory:
         self._began_s: float | None = None
         self._turns_in_all = 0
         self._worst_reply_ms: int | None = None
+        self._asked_turn, self._asked_s = 0, 0.0  # the turn that is with Lex, and since when
         self._last_update = 0
         self._asks_for_keys = False
         self._last_words: tuple[str, str | None] | None = None  # who ends the call, and why; no document says so yet
@@ -119,9 +126,10 @@ class CallStory:
         """Note that Lex is asked for the welcome, as the turn `number`. The caller waits from now on."""
         self._turn(number).said_s = now_s
 
-    def caller_began(self) -> None:
-        """Note that the caller speaks or presses keys."""
+    def turn_asked(self, number: int, now_s: float) -> None:
+        """Note that Lex is asked for the turn `number`: the caller speaks or has spoken, or has pressed keys."""
         self._may_be_left = False
+        self._asked_turn, self._asked_s = number, now_s
 
     def update_made(self, number: int, now_s: float, *, asks_for_keys: bool = False) -> None:
         """Note that the call update `number`, which answers the turns so far, goes to Twilio.
@@ -221,7 +229,9 @@ class CallStory:
     def _lex_is_done(self, turn: _Turn, outcome: str, now_s: float) -> None:
         """Note that Lex answered or failed. The turns that were withheld are now part of this one."""
         turn.outcome = outcome
-        turn.lex_ms = None if turn.said_s is None else _ms(now_s - turn.said_s)
+        if turn.said_s is not None:
+            asked_s = max(turn.said_s, self._asked_s) if self._asked_turn == turn.number else turn.said_s
+            turn.queue_ms, turn.lex_ms = _ms(asked_s - turn.said_s), _ms(now_s - asked_s)
         for other in [other for other in self._turns.values() if other.is_withheld and other is not turn]:
             self._finish(other, outcome="joined")
 
@@ -263,6 +273,7 @@ class CallStory:
             turn=turn.number,
             outcome=outcome,
             end_ms=turn.end_ms,
+            queue_ms=turn.queue_ms,
             lex_ms=turn.lex_ms,
             update_ms=turn.update_ms,
             reply_ms=reply_ms,

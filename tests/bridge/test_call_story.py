@@ -55,6 +55,21 @@ def test_a_filler_is_told_and_is_no_reply(logged: Logged, reply_mode: str) -> No
     assert line["reply_ms"] in range(2200, 3000)
 
 
+def test_a_turn_that_waited_for_another_was_not_slow_at_lex(logged: Logged) -> None:
+    caller = Told()
+    caller.says_something()
+    caller.says_something()  # Lex is still at the first
+    caller.is_silent(1000)
+    caller.lex_says("Which day?", turn=1)
+    caller.is_silent(400)
+    caller.lex_says("Which hour?", turn=2)
+    caller.gets_the_update()
+    first, second = latencies(logged)
+    assert (first["queue_ms"], second["queue_ms"]) == (0, 1000)
+    assert (first["lex_ms"], second["lex_ms"]) == (2700, 400)
+    assert second["reply_ms"] == 700 + 1000 + 400
+
+
 def test_keys_are_waited_for_since_the_last_one(logged: Logged) -> None:
     caller = streaming()
     caller.presses("12")

@@ -33,7 +33,7 @@ class Told(Caller):
         elif isinstance(action, BeginDialog):
             self.story.welcome_asked(action.turn, self.now_s)
         elif isinstance(action, OpenUtterance | SendKeys):
-            self.story.caller_began()
+            self.story.turn_asked(action.turn, self.now_s)
 
     @property
     def now_s(self) -> float:
@@ -76,7 +76,8 @@ def latencies(logged: Logged) -> list[dict[str, object]]:
 
 def a_turn(number: int = 1, **changes: object) -> dict[str, object]:
     """Return the line of a turn that Lex answered 500 ms after its end, and that was not heard."""
-    usual = {"outcome": "answered", "end_ms": 700, "lex_ms": 500, "update_ms": None, "reply_ms": None, "filler": False}
+    usual = {"outcome": "answered", "end_ms": 700, "queue_ms": 0, "lex_ms": 500, "update_ms": None, "reply_ms": None}
+    usual["filler"] = False
     return {"turn": number, **usual, **changes}
 
 
