@@ -183,7 +183,9 @@ class CallFacts:
         turn.over_s = event.at_s
         turn.outcome = fields.get("outcome")
         turn.end_ms, turn.lex_ms = fields.get("end_ms", turn.end_ms), fields.get("lex_ms")
-        turn.update_ms, turn.reply_ms = fields.get("update_ms"), fields.get("reply_ms")
+        turn.queue_ms, turn.update_ms, turn.reply_ms = (
+            fields.get(f"{name}_ms") for name in ("queue", "update", "reply")
+        )
         turn.filler = fields.get("filler", turn.filler)
         return [self._finished(turn)]
 

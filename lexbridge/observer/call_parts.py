@@ -46,6 +46,7 @@ class CallTurn:
     started_ms: int | None = None
     ended_ms: int | None = None
     end_ms: int | None = None
+    queue_ms: int | None = None
     lex_ms: int | None = None
     update_ms: int | None = None
     reply_ms: int | None = None

@@ -122,8 +122,11 @@ def _parts(turn: CallTurn, start_s: float) -> Iterator[tuple[str, float, float, 
             yield "utterance", start_s, (last_sound_s - start_s) * 1000, ""
         if turn.end_ms is not None:
             yield "endpointing", last_sound_s, turn.end_ms, ""
+        queue_ms = turn.queue_ms or 0
+        if queue_ms:
+            yield "queue", turn.said_s, queue_ms, ""
         if turn.lex_ms is not None:
-            yield "lex", turn.said_s, turn.lex_ms, "lex-"
+            yield "lex", turn.said_s + queue_ms / 1000, turn.lex_ms, "lex-"
     if turn.update_made_s is not None and turn.update_ms is not None:
         yield "update", turn.update_made_s, turn.update_ms, "call-update-"
 

@@ -44,6 +44,17 @@ def test_spans_have_their_true_times() -> None:
     }
 
 
+def test_a_turn_that_waits_for_an_earlier_one_has_a_span_of_it() -> None:
+    call = CallOfFacts()
+    call.is_answered()
+    call.asks(1)
+    said_s = call.now_s
+    call.tells("turn-latency", turn=1, outcome="answered", end_ms=700, queue_ms=500, lex_ms=300, reply_ms=1600)
+    spans = {span.name: span for span in plans(call)}
+    assert (spans["queue"].start_s, spans["queue"].end_s) == (said_s, said_s + 0.5)
+    assert spans["lex"].start_s == said_s + 0.5
+
+
 def test_a_trace_has_no_words() -> None:
     for call in (usual_call(), bad_call()):
         spans = plans(call)
