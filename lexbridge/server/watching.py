@@ -54,8 +54,8 @@ class Watching:
         supervisor_pid = os.getpid()
 
         def main() -> int:
-            logs.listen(None)  # the supervisor's listener is not this process's
             configure_log()
+            logs.listen(metrics.start_observer())  # the supervisor's listener is not this process's
             return observe(self._settings, self._channel.observer_ends, self._listener, supervisor_pid)
 
         return main

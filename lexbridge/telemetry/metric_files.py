@@ -23,6 +23,9 @@ from typing import Any
 SUPERVISOR = "supervisor"
 """Name of the supervisor's files, in place of a number."""
 
+OBSERVER = "observer"
+"""Name of the observer's files, in place of a number."""
+
 MAX_NUMBERS = 1000
 """Limits the workers that live at the same time, because each takes the first free number: two generations of 500."""
 
@@ -83,11 +86,22 @@ class Folder:
         """
         first = [] if preferred is None else [preferred]
         for number in map(str, [*first, *range(MAX_NUMBERS)]):
-            if self._lock(number):
-                self._forget_present(number)
-                self._make_files(number)
+            if self._is_taken(number):
                 return number
         raise OSError("too many workers")
+
+    def take(self, name: str) -> None:
+        """Take a name in place of a number. Raise OSError if there is no room, or if another process has it."""
+        if not self._is_taken(name):
+            raise OSError(f"{name} is taken")
+
+    def _is_taken(self, number: str) -> bool:
+        """Return whether this process has `number` from now on, with its files."""
+        if not self._lock(number):
+            return False
+        self._forget_present(number)
+        self._make_files(number)
+        return True
 
     def files(self) -> Iterator[str]:
         """Yield the files that count now: all but the gauges of processes that are gone."""

@@ -181,9 +181,14 @@ FAULTS = (
         # Those that alerts look at: see `known`.
         (
             ("call-given-up", "error"),
+            ("event-dropped", "warning"),
+            ("event-not-taken", "warning"),
             ("loop-held", "error"),
+            ("observer-fault", "warning"),
             ("overloaded", "warning"),
+            ("recording-failed", "warning"),
             ("stream-status", "error"),
+            ("traces-not-taken", "warning"),
             ("transfer-refused", "error"),
             ("worker-hung", "error"),
         ),

@@ -2,7 +2,7 @@
 
     supervisor   start(), take_supervisor_line(), stop()   the folder of the values, in shared memory
     worker       Metrics(): take_line(), report()           writes the files of its number
-    observer     exposition()                               reads all files and adds them up
+    observer     start_observer(), exposition()             reads all files and adds them up
 
 Each worker counts in files that carry its number (metric_files.py). A number is free again when its worker is gone, and
 the next worker goes on counting in the same files. So no counter ever goes back, and there are never more files than
@@ -16,13 +16,13 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lexbridge.telemetry import metric_files
 from lexbridge.telemetry.line_counts import COUNTED_EVENTS, Count, counts_of
-from lexbridge.telemetry.metric_files import SUPERVISOR, Folder
+from lexbridge.telemetry.metric_files import OBSERVER, SUPERVISOR, Folder
 from lexbridge.telemetry.metric_table import METRICS
 from lexbridge.telemetry.metric_values import MetricValues
 
@@ -33,6 +33,7 @@ _NO_MODE = "none"
 """The reply mode of the supervisor, which has no times to tell."""
 
 _Line = tuple[str, str, Mapping[str, Any]]
+Listener = Callable[[str, str, Mapping[str, Any]], object]
 
 
 class _Process:
@@ -40,6 +41,7 @@ class _Process:
 
     folder: Folder | None = None
     supervisor: "SupervisorMetrics | None" = None
+    observer: "ObserverMetrics | None" = None
 
 
 def start(folder: Path | None = None) -> Path:
@@ -71,10 +73,25 @@ def take_supervisor_line(level: str, event: str, fields: Mapping[str, Any]) -> N
         _Process.supervisor.take_line(level, event, fields)
 
 
+def start_observer() -> Listener | None:
+    """Return the listener that counts the lines of this process, the observer, or None if nothing is counted."""
+    if _Process.folder is None:
+        return None
+    try:
+        _Process.observer = ObserverMetrics(_Process.folder)
+    except (
+        Exception
+    ):  # there is no room, or the observer before still ends: what the workers count is shown all the same
+        return None
+    return _Process.observer.take_line
+
+
 def exposition() -> tuple[bytes, str]:
     """Return all metrics of all processes in Prometheus' text format, and its content type."""
     if _Process.folder is None:
         raise RuntimeError("metrics.start() was not called before this process was forked")
+    if _Process.observer is not None:
+        _Process.observer.count_lines()
     return metric_files.exposition(_Process.folder)
 
 
@@ -206,6 +223,27 @@ class SupervisorMetrics:
         self._values.add_all(counts_of(level, event, fields, _NO_MODE))
         if event == "serving":
             self._values.set("build_info", build_labels(fields), 1)
+
+
+class ObserverMetrics:
+    """The faults of the observer process, such as events that nobody takes. They are counted when it is scraped."""
+
+    def __init__(self, folder: Folder) -> None:
+        """Open the observer's files. Raise OSError if there is no room, or if another process has them."""
+        folder.take(OBSERVER)
+        self._values = MetricValues(OBSERVER, _NO_MODE)
+        self._lines: deque[_Line] = deque(maxlen=MAX_LINES)
+
+    def take_line(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+        """Keep a line of the log until `count_lines`. Any thread may call it."""
+        if level in ("warning", "error"):
+            self._lines.append((level, event, fields))
+
+    def count_lines(self) -> None:
+        """Count the lines that were taken since the last time."""
+        for _ in range(len(self._lines)):
+            level, event, fields = self._lines.popleft()
+            self._values.add_all(counts_of(level, event, fields, _NO_MODE))
 
 
 def build_labels(serving: Mapping[str, Any]) -> tuple[str, ...]:

@@ -133,6 +133,27 @@ def test_a_forked_process_does_not_count_as_the_supervisor(folder: Path) -> None
     assert shown()['lexbridge_worker_deaths_total{how="SIGKILL"}'] == 0
 
 
+def test_faults_of_the_observer_are_counted_when_it_is_scraped(folder: Path) -> None:
+    """What the observer process logs is counted too, also by the next one, and nothing twice."""
+    for count in (1, 2):
+        told = folder / f"told-{count}"
+        pid = os.fork()
+        if pid == 0:
+            try:
+                listener = metrics.start_observer()
+                assert listener is not None
+                listener("warning", "event-not-taken", {"reason": "timeout", "count": 1})
+                listener("info", "observing", {})
+                metrics.exposition()
+                told.write_bytes(metrics.exposition()[0])
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+        now = samples_of(told.read_text(encoding="utf-8"))
+        assert now['lexbridge_faults_total{event="event-not-taken",level="warning"}'] == count
+        assert now["lexbridge_workers"] == 0
+
+
 def test_a_label_has_a_limited_number_of_values(folder: Path) -> None:
     with counting_worker() as worker:
         for number in range(MAX_LABEL_SETS + 20):
@@ -195,6 +216,7 @@ def test_without_a_folder_there_are_no_metrics() -> None:
     with pytest.raises(RuntimeError, match="start"):
         metrics.exposition()
     metrics.take_supervisor_line("error", "worker-died", {"signal": "SIGKILL"})
+    assert metrics.start_observer() is None
 
 
 def test_the_folder_of_a_killed_service_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
