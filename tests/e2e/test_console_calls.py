@@ -1,4 +1,4 @@
-"""The console beside real calls: it outlives the observer process."""
+"""The console beside real calls: it follows one as it happens, hears it again, and outlives the observer process."""
 
 import json
 import os
@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 
 from lexbridge.offline.twilio.events import EndReason
-from tests.support.browser import open_browser, open_page
-from tests.support.flower_order import ORDER
+from tests.support.browser import open_browser, open_page, take_screenshot
+from tests.support.flower_order import DAY, ORDER
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
 from tests.support.watched_service import PASSWORD, WatchedService, watched_service
@@ -28,6 +28,32 @@ def observer_pid(service: WatchedService) -> int:
     """Return the process id of the newest observer, from the log."""
     lines = [json.loads(line) for line in service.bridge.log.read_text().splitlines() if line.startswith("{")]
     return int([line["pid"] for line in lines if line["event"] == "observing"][-1])
+
+
+def test_an_order_is_followed_and_heard_again(tmp_path: Path) -> None:
+    with watched_service(tmp_path, *ORDER) as service, open_browser() as browser:
+        page = open_console(browser, service)
+        page.wait_for_selector("text=No call yet")
+        call = service.place_call(*ORDER)
+        page.wait_for_selector("tr.live")
+        page.goto(f"{page.url.partition('#')[0]}#/call/{call.sid}")
+        page.wait_for_selector(f".transcript >> text={DAY}")  # told while it happens
+        assert call.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
+        page.wait_for_selector("text=The bot ended it")
+        assert page.locator(".turns tbody tr").count() == len(ORDER)
+        take_screenshot(page, "console-real-order")
+        page.keyboard.press("w")
+        page.fill("input[name=hangover_ms]", "300")
+        page.click("text=Hear it again")
+        page.wait_for_selector(".differences >> text=earlier, and so would the reply")
+        with page.expect_download() as download:
+            page.click("text=Export")
+            page.click("text=With words and audio")
+        download.value.save_as(tmp_path / "call.json")
+        page.set_input_files("#open-file", tmp_path / "call.json")
+        page.wait_for_selector(".call-header >> text=from a file")
+        page.wait_for_selector(f".transcript >> text={DAY}")
+        assert page.errors == []
 
 
 def test_an_observer_that_dies_is_waited_for(tmp_path: Path) -> None:

@@ -280,6 +280,13 @@ def test_live_call_grows_as_it_happens(browser: Any, server: ConsoleServer) -> N
     server.tell("turn", later)
     page.wait_for_selector("li.turn:has-text('i would like to check my booking')")
     wait_until(page, "was => document.querySelector('canvas.picture').toDataURL() !== was", before)
+    page.keyboard.press("2")
+    page.wait_for_selector("text=Since the start")
+    for _ in range(200):
+        if server.followed[-1] is None:
+            break
+        page.wait_for_timeout(50)
+    assert server.followed[-1] is None  # the worker need not tell the audio any more
     close(page)
 
 

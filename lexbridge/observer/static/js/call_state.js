@@ -3,7 +3,7 @@
 import { getJson } from "./api.js";
 import { batch, signal } from "./html.js";
 import { Levels } from "./levels.js";
-import { follow, listOf, now_s } from "./store.js";
+import { follow, listOf, now_s, unfollow } from "./store.js";
 import { buildTimeline, named } from "./timeline_model.js";
 
 /** Time between two models of a live call's timeline, because a picture that moves ten times a second looks alive. */
@@ -31,6 +31,7 @@ export class CallState {
   close() {
     this._isClosed = true;
     clearTimeout(this._timer);
+    unfollow(this.sid);
   }
 
   get isLive() {

@@ -121,12 +121,9 @@ export function follow(sid, on = {}, again = () => {}) {
   });
 }
 
-/** Take a call out of what is shown as live or recent and put another in, as after a file was opened. */
-export function addSummary(summary) {
-  batch(() => {
-    takeSummary(summary);
-    membership.value += 1;
-  });
+/** Follow the call no longer, so that its worker stops telling its audio. Does nothing if another is followed by now. */
+export function unfollow(sid) {
+  if (sid === followed) follow(null);
 }
 
 setInterval(() => {
