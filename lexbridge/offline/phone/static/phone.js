@@ -188,7 +188,7 @@ function render() {
   element("suggestions-title").textContent = isOn() ? "Say" : "Press Call, then say";
   element("bridge").textContent = stage.bridge ? `calls ${stage.bridge}` : "";
   const link = element("console");
-  link.hidden = !stage.console_url;
+  link.hidden = !isConnected || !stage.console_url;
   link.href = call?.sid ? `${stage.console_url}/console/#/call/${call.sid}` : `${stage.console_url}/console/`;
   link.textContent = call?.sid ? "This call in the console" : "Open the console";
 }
