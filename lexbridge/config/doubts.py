@@ -20,6 +20,7 @@ def find_doubts(settings: Settings, environment: Mapping[str, str], file_names: 
     return [
         *_stream_url_doubts(settings),
         *_notice_doubts(settings),
+        *_traces_doubts(settings, environment),
         *([] if _is_lex_elsewhere(settings.bot, environment) else _lex_doubts(settings)),
         *(
             Problem(name, "is set", f"it is no setting: did you mean {meant}?" if meant else "it is no setting")
@@ -47,6 +48,13 @@ def _stream_url_doubts(settings: Settings) -> Iterator[Problem]:
 def _notice_doubts(settings: Settings) -> Iterator[Problem]:
     if settings.record_notice is not None and settings.record_dir is None:
         yield Problem("RECORD_NOTICE", "is set", "it is not said: nothing is recorded, as RECORD_DIR is not set")
+
+
+def _traces_doubts(settings: Settings, environment: Mapping[str, str]) -> Iterator[Problem]:
+    is_wanted = bool(environment.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip())
+    if is_wanted and settings.otel_exporter_otlp_endpoint is None:
+        rule = "there are no traces without their packages: pip install -r requirements-otel.txt"
+        yield Problem("OTEL_EXPORTER_OTLP_ENDPOINT", "is set", rule)
 
 
 def _lex_doubts(settings: Settings) -> Iterator[Problem]:

@@ -79,6 +79,9 @@ def _derive(values: _Values, bot: Bot) -> None:
     values["HANGOVER_MIN_MS"] = values["HANGOVER_MIN_MS"] or values["HANGOVER_MS"]
     values["HANGOVER_MAX_MS"] = values["HANGOVER_MAX_MS"] or values["HANGOVER_MS"]
     values["GREETING"] = values["GREETING"] or greeting_for(locale_id)
+    if not has_traces():
+        # Clusters set this variable in all of their containers. It must not keep a service from starting.
+        values["OTEL_EXPORTER_OTLP_ENDPOINT"] = None
     # A voice with a "." in its name (Polly.Vicki, Google.de-DE-Standard-A) has a language, and <Say> may fail with
     # another one. For an English bot Twilio uses the account's own language, as in the blog post.
     voice_has_language = "." in (values["SAY_VOICE"] or "")
@@ -193,6 +196,14 @@ def _check_detector(values: _Values, problems: list[Problem]) -> None:
         problems.append(Problem("VAD", f"is {values['VAD']!r}", how))
 
 
+def has_traces() -> bool:
+    """Whether the packages that send traces are installed."""
+    try:
+        return bool(find_spec("opentelemetry.sdk")) and bool(find_spec("opentelemetry.exporter.otlp.proto.http"))
+    except ModuleNotFoundError:  # a package that should contain the other one is missing
+        return False
+
+
 def _check_watching(environment: Mapping[str, str], values: _Values, problems: list[Problem]) -> None:
     """Check that the console is no public one by mistake, and that events can be signed."""
     admin_port, admin_host = values["ADMIN_PORT"], values["ADMIN_HOST"]
@@ -204,6 +215,3 @@ def _check_watching(environment: Mapping[str, str], values: _Values, problems: l
         rule = f"it is needed because ADMIN_HOST is {admin_host}: others reach the console there"
         problems.append(Problem("CONSOLE_PASSWORD", "is not set", rule))
     _check_pair(environment, ("EVENTS_URL", "EVENTS_SECRET"), problems)
-    if values["OTEL_EXPORTER_OTLP_ENDPOINT"] is not None and find_spec("opentelemetry") is None:
-        how = "opentelemetry must be installed: pip install -r requirements-otel.txt"
-        problems.append(Problem("OTEL_EXPORTER_OTLP_ENDPOINT", "is set", how))

@@ -304,8 +304,8 @@ class Settings(CallRules):
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         base_address,
         Group.WATCHING,
-        "Base URL of an OpenTelemetry collector (OTLP over HTTP), which gets a trace of each call. It needs "
-        "`pip install -r requirements-otel.txt`. Unset: no traces",
+        "Base URL of an OpenTelemetry collector (OTLP over HTTP), which gets a trace of each call, if "
+        "`pip install -r requirements-otel.txt` was run. Unset: no traces",
     )
     rehearsal_url: str | None = setting(
         "REHEARSAL_URL",

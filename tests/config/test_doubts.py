@@ -83,3 +83,26 @@ def test_a_stream_url_with_a_path_is_in_doubt():
 
 def test_a_strange_name_in_the_file_is_in_doubt():
     assert doubts(["MY_OWN_THING", "URL"], **OWN_ALIAS) == ["MY_OWN_THING: is set; it is no setting"]
+
+
+@pytest.mark.parametrize("missing", ["sdk", "everything"])
+def test_a_collector_without_the_packages_is_in_doubt(monkeypatch, missing):
+    """A cluster may set the variable in every container. The service starts, and says why there are no traces."""
+
+    def find(name):
+        if name == "opentelemetry.sdk":
+            return
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr("lexbridge.config.reading.find_spec", find if missing == "everything" else lambda _name: None)
+    collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+    (doubt,) = doubts(**OWN_ALIAS, **collector)
+    assert doubt.startswith("OTEL_EXPORTER_OTLP_ENDPOINT: is set; there are no traces without their packages: pip ")
+    assert not make_settings(**collector).is_watched
+
+
+def test_a_collector_with_the_packages_is_in_no_doubt(monkeypatch):
+    monkeypatch.setattr("lexbridge.config.reading.find_spec", lambda _name: object())
+    collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+    assert doubts(**OWN_ALIAS, **collector) == []
+    assert make_settings(**collector).is_watched
