@@ -132,12 +132,20 @@ class CallFacts:
         return turn
 
     def _opened(self, turn: CallTurn, event: Event) -> None:
-        turn.started_ms = event.fields.get("started_ms", turn.started_ms)
+        if turn.said_s is None:  # else it had to wait, and is opened long after it was spoken
+            self._note_start(turn, event)
+
+    def _note_start(self, turn: CallTurn, event: Event) -> None:
+        started_ms = event.fields.get("started_ms")
+        if started_ms is not None:
+            turn.started_ms = started_ms
+            turn.began_s = event.at_s - max(0, event.media_ms - started_ms) / 1000
 
     def _utterance_ended(self, turn: CallTurn, event: Event) -> None:
         fields = event.fields
         turn.said_s = event.at_s
-        turn.started_ms, turn.ended_ms = fields.get("started_ms", turn.started_ms), fields.get("ended_ms")
+        self._note_start(turn, event)
+        turn.ended_ms = fields.get("ended_ms")
         turn.end_ms = fields.get("silent_ms")
         if event.name == "keys-complete":
             turn.by = "keys"

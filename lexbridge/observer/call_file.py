@@ -55,7 +55,7 @@ def write_call(record: CallRecord, now_s: float, *, words: bool, give_way: Calla
     content: dict[str, Any] = {"lexbridge_call": FORMAT, **view, "wav_base64": None, "wav_began_s": None}
     if not words:
         content["events"] = [_wordless(one) for one in record.events]
-        content["turns"] = [_without_words(turn) for turn in record.turns.values()]
+        content["turns"] = [_without_words(turn) for turn in record.turns_as_spoken()]
     elif (plan := plan_wav(record, MAX_AUDIO_MS)) is not None:
         wav = bytearray()
         for part in wav_slices(record, plan, is_mulaw=True):

@@ -172,12 +172,16 @@ class CallRecord:
             "summary": self.summary(now_s),
             "streams": list(self.streams.values()),
             "events": [msgspec.Raw(one) for one in self.events],
-            "turns": list(self.turns.values()),
+            "turns": self.turns_as_spoken(),
             "audio": {
                 **{name: [[start, seconds] for start, seconds in self._spans_s(name)] for name in ("caller", "bot")},
                 "unheard": [[start, seconds] for start, seconds in self._unheard_s()],
             },
         }
+
+    def turns_as_spoken(self) -> list[Turn]:
+        """Return the turns in the order in which the caller began to speak, or to press keys."""
+        return sorted(self.turns.values(), key=lambda turn: turn.began_s)
 
     def track(self, stream_sid: str, name: str) -> Track:
         """Return the audio of one side of a stream, which may be none."""

@@ -148,7 +148,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "began_at": "when the caller began",
         "end_ms": "from the caller's last sound to the end of the utterance",
         "queue_ms": "from there to the request to Lex, if an earlier turn was with Lex; mostly 0",
-        "lex_ms": "from there to Lex's answer",
+        "lex_ms": "from there to Lex's answer: its own time",
         "update_ms": "what the call update took. Null in `stream` mode",
         "reply_ms": "from the caller's last sound to the first sound of the reply. Null: it was not heard",
         "filler": 'whether the caller heard "One moment please." meanwhile',
@@ -181,7 +181,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "false_alarms": "how often a sound without words stopped the bot",
         "joins": "how many turns were joined with the next",
         "worst_reply_ms": "the longest `reply_ms` of its turns",
-        "worst_lex_ms": "the longest `lex_ms` of its turns",
+        "worst_lex_ms": "the longest `lex_ms` of its turns, which is Lex's own time, without `queue_ms`",
         "intents": "each intent: `name`, its last `dialog_state`, and `slots` as for a turn",
         "faults": "warnings and errors of the whole call: `kind`, `count`, `error`",
         "streams": "each media stream: `stream_sid`, `worker_pid`, `began_at`, `ended_at`, `resumed` (how it goes on "

@@ -14,7 +14,7 @@ from lexbridge.observer.turn_record import Turn
 STEP = math.log(1.02)
 """Logarithm of the ratio between two steps, because a percentile that is wrong by 1 % is good enough."""
 
-FIGURES = ("reply_ms", "lex_ms", "end_ms", "update_ms")
+FIGURES = ("reply_ms", "lex_ms", "end_ms", "queue_ms", "update_ms")
 """Durations of a turn of which percentiles are kept."""
 
 MINUTES = 60

@@ -19,6 +19,7 @@ class Turn(msgspec.Struct):
     started_ms: int | None = None
     ended_ms: int | None = None
     end_ms: int | None = None
+    queue_ms: int | None = None
     lex_ms: int | None = None
     update_ms: int | None = None
     reply_ms: int | None = None
@@ -50,7 +51,8 @@ def note_event(turn: Turn, event: Event, stream_began_s: float) -> None:
 
 def _span(turn: Turn, event: Event, stream_began_s: float) -> None:
     started_ms, ended_ms = whole(event.fields, "started_ms"), whole(event.fields, "ended_ms")
-    if started_ms is not None:
+    # A turn that had to wait is opened long after it was spoken: the end of the utterance knows better.
+    if started_ms is not None and (turn.ended_ms is None or event.name != "utterance-opened"):
         turn.started_ms, turn.began_s = started_ms, stream_began_s + started_ms / 1000
     if ended_ms is not None:
         turn.ended_ms, turn.end_ms = ended_ms, whole(event.fields, "silent_ms")
@@ -60,6 +62,7 @@ def _latency(turn: Turn, event: Event, _: float) -> None:
     fields = event.fields
     turn.outcome = text(fields, "outcome") or turn.outcome
     turn.end_ms = _either(whole(fields, "end_ms"), turn.end_ms)
+    turn.queue_ms = _either(whole(fields, "queue_ms"), turn.queue_ms)
     turn.lex_ms = _either(whole(fields, "lex_ms"), turn.lex_ms)
     turn.update_ms = _either(whole(fields, "update_ms"), turn.update_ms)
     turn.reply_ms = _either(whole(fields, "reply_ms"), turn.reply_ms)

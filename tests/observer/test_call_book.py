@@ -54,6 +54,7 @@ def test_a_turn_has_all_that_the_facts_tell_of_it() -> None:
         started_ms=4000,
         ended_ms=6000,
         end_ms=700,
+        queue_ms=0,
         lex_ms=500,
         update_ms=40,
         reply_ms=900,
@@ -69,6 +70,23 @@ def test_a_turn_has_all_that_the_facts_tell_of_it() -> None:
         twiml="<Say>When?</Say>",
     )
     assert second.attributes_changed == {"tries": "2", "name": None}
+
+
+def test_turns_stand_as_the_caller_spoke_though_one_waited() -> None:
+    """Turn 3 waits for turn 2, which is slow: Lex is asked for it long after the caller has said it."""
+    call = ToldCall().begin()
+    call.at = 5
+    call.tell("utterance-opened", turn=2, started_ms=4000)
+    call.at = 9
+    call.tell("utterance-ended", turn=3, started_ms=7000, ended_ms=8300, silent_ms=700)
+    call.tell("keys-complete", turn=4, keys=1)
+    call.at = 20
+    call.tell("utterance-opened", turn=3, started_ms=18_500)
+    call.tell("utterance-ended", turn=1, started_ms=1000, ended_ms=2000, silent_ms=700)
+    call.tell("turn-latency", turn=3, outcome="answered", queue_ms=10_300, lex_ms=200)
+    turns = call.view["turns"]
+    assert [(turn.turn, turn.began_s - BEGAN_S) for turn in turns] == [(1, 1), (2, 4), (3, 7), (4, 9)]
+    assert (turns[2].started_ms, turns[2].queue_ms, turns[2].lex_ms) == (7000, 10_300, 200)
 
 
 def test_a_document_that_answers_no_turn_is_given_to_none() -> None:

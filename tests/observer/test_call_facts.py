@@ -56,6 +56,19 @@ def test_a_call_is_started_has_turns_and_ends_when_it_says_so() -> None:
     assert facts.turns == {}
 
 
+def test_a_turn_that_waited_began_when_it_was_spoken() -> None:
+    call = CallOfFacts()
+    call.is_answered()
+    spoken_s = call.now_s
+    call.asks(1)
+    call.now_s += 8
+    call.tells("utterance-opened", turn=1, started_ms=9000)
+    call.tells("turn-latency", turn=1, outcome="answered", queue_ms=7900, lex_ms=100, reply_ms=8700)
+    facts, (turn,) = read(call)
+    assert turn.began_s == pytest.approx(spoken_s)
+    assert (turn.started_ms, turn.queue_ms, turn.lex_ms, facts.worst_lex_ms) == (0, 7900, 100, 100)
+
+
 def test_a_turn_has_its_figures_and_times() -> None:
     facts, (turn, _) = read(usual_call())
     assert (turn.by, turn.outcome, turn.end_ms, turn.lex_ms, turn.reply_ms) == ("voice", "answered", 700, 300, 1040)

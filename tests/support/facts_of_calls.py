@@ -76,8 +76,8 @@ class CallOfFacts:
         self.now_s += update_ms / 1000
         self.tells("call-updated", level="debug", number=number, update_ms=update_ms)
         reply_ms = 700 + lex_ms + update_ms
-        figures = {"end_ms": 700, "lex_ms": lex_ms, "update_ms": update_ms, "reply_ms": reply_ms, "filler": filler}
-        self.tells("turn-latency", turn=turn, outcome="answered", **figures)
+        figures = {"end_ms": 700, "queue_ms": 0, "lex_ms": lex_ms, "update_ms": update_ms}
+        self.tells("turn-latency", turn=turn, outcome="answered", reply_ms=reply_ms, filler=filler, **figures)
 
     def has_turn(self, turn: int, lex_s: float = 0.3) -> None:
         """Let a whole turn pass."""

@@ -59,7 +59,7 @@ class ToldCall:
         self.tell("update-made", "debug", {"twiml": "<Say>When?</Say>"}, number=number)
         self.at += 0.5
         self.tell("call-updated", "debug", number=number)
-        times = {"end_ms": 700, "lex_ms": 500, "update_ms": 40, "reply_ms": reply_ms}
+        times = {"end_ms": 700, "queue_ms": 0, "lex_ms": 500, "update_ms": 40, "reply_ms": reply_ms}
         self.tell("turn-latency", turn=number, outcome="answered", filler=False, **times)
 
     def end(self, ended_by: str = "caller", why: str | None = None) -> None:
