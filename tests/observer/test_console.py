@@ -195,7 +195,7 @@ def test_call_shows_its_story(browser: Any, server: ConsoleServer, order: Told, 
     assert page.locator("canvas.overview").evaluate(COLOURS) > 3
     turns = page.locator("li.turn").all_inner_texts()
     assert len(turns) == 5
-    check_words(turns[1], "“roses”", "filler", "3.81 s", "What day do you want the roses to be picked up?")
+    check_words(turns[1], "“roses”", "A filler", "3.81 s", "What day do you want the roses to be picked up?")
     assert page.locator("li.turn").nth(1).locator(".slots .new").inner_text().startswith("FlowerType roses")
     cells = page.locator(".turns tbody tr").nth(2).locator("td").all_inner_texts()
     assert [cell.strip() for cell in cells[1:5]] == ["700 ms", "102 ms", "131 ms", "0.93 s"]
@@ -209,6 +209,33 @@ def test_stream_call_is_drawn(browser: Any, server: ConsoleServer, stream_call: 
     assert page.locator("canvas.picture").evaluate(COLOURS) > 10
     assert "keys 428153" in page.inner_text(".transcript")
     take_screenshot(page, f"console-booking-{scheme}-{'phone' if size else 'desktop'}")
+    close(page)
+
+
+def test_transcript_reads_as_the_caller_heard_it(browser: Any, server: ConsoleServer, order: Told) -> None:
+    sid = order.streams[0]["stream_sid"]
+    server.settings = [setting("WELCOME", "greeting"), setting("GREETING", "This is the flower shop.")]
+    order.event(0.0, "", "call-answered")
+    order.event(8.0, sid, "no-input", times=1, ends_call=False, by_document=False)
+    order.event(8.0, sid, "update-made", number=90, words={"twiml": "<Response><Say>Are you there?</Say></Response>"})
+    order.event(13.61, sid, "update-made", number=91, words={"twiml": "<Response><Say>One moment.</Say></Response>"})
+    order.event(18.0, sid, "utterance-dropped", "warning", turn=9, why="the request was not taken")
+    order.turns[3] |= {"reply_ms": None, "queue_ms": 2400}  # answered, and never heard
+    order.turns += [{**order.turns[0], "turn": 9, "began_s": order.began_s + 18, "outcome": "dropped"}]
+    order.turns[-1] |= {"transcript": None, "messages": [], "intent": None, "dialog_state": None, "slots": {}}
+    order.stream("MZ02", 38.5, 3000, 4103)
+    page = open_call(browser, server, order)
+    entries = [" ".join(text.split()) for text in page.locator(".transcript li:not(.slots li)").all_inner_texts()]
+    check_words(entries[0], "The greeting", "This is the flower shop.")
+    check_words(entries[2], "asked again", "Are you there?")
+    check_words(entries[3], "roses", "A filler, while the caller waits Bot: One moment.", "What day do you want")
+    assert entries[3].index("One moment.") < entries[3].index("What day do you want")
+    check_words(entries[4], "(not sent to Lex: the request was not taken)")
+    check_words(entries[6], "at half past ten", "replaced: the caller can hardly have heard it")
+    assert [one for one in entries if "; the call went on after 0.5 s in worker 4103" in one] == [entries[-1]]
+    assert "waiting for an earlier turn 2.40 s" in (page.locator(".bar").nth(4).get_attribute("title") or "")
+    assert page.locator(".transcript ol").evaluate("list => list.scrollHeight - list.clientHeight") <= 1
+    take_screenshot(page, "console-transcript")
     close(page)
 
 

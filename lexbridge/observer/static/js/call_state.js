@@ -64,8 +64,8 @@ export class CallState {
   _take(detail, levels) {
     this.error.value = null;
     this.summary.value = detail.summary;
-    this.turns.value = detail.turns.map(withTexts);
     this.events = detail.events.map(named);
+    this.turns.value = inOrder(detail.turns.map(withTexts).map((turn) => this._withQueue(turn)));
     this.streams = detail.streams;
     this.audio = detail.audio ?? {};
     this.levels.merge(levels.streams ?? []);
@@ -89,10 +89,16 @@ export class CallState {
 
   _takeTurn(turn) {
     const key = (one) => `${one.stream_sid}/${one.turn}`;
-    const turns = this.turns.peek();
-    const at = turns.findIndex((one) => key(one) === key(turn));
-    this.turns.value = at < 0 ? [...turns, withTexts(turn)] : turns.with(at, withTexts(turn));
+    const others = this.turns.peek().filter((one) => key(one) !== key(turn));
+    this.turns.value = inOrder([...others, this._withQueue(withTexts(turn))]);
     this._changed();
+  }
+
+  /** Return a turn with its wait for an earlier one, which files of older versions have in the event alone. */
+  _withQueue(turn) {
+    if (turn.queue_ms !== undefined) return turn;
+    const told = this.events.findLast((one) => one.name === "turn-latency" && one.stream_sid === turn.stream_sid && one.fields.turn === turn.turn);
+    return { ...turn, queue_ms: told?.fields.queue_ms ?? null };
   }
 
   /** Take the call's summary from the list, which is told with every change. The end of a call is asked for as a whole. */
@@ -113,6 +119,11 @@ export class CallState {
       });
     }, this.model === null ? 0 : MODEL_MS);
   }
+}
+
+/** Return turns in the order in which the caller began to speak, which is not always that of their numbers. */
+function inOrder(turns) {
+  return turns.sort((a, b) => a.began_s - b.began_s);
 }
 
 /** Return a turn whose messages are texts. */

@@ -8,7 +8,8 @@ import { theme } from "./theme.js";
 const FIGURES = [
   ["reply_ms", "Reply", "from the caller's last sound to the first sound of the reply"],
   ["end_ms", "End of speech", "the silence that was waited for"],
-  ["lex_ms", "Lex", "from the end of the utterance to Lex's answer"],
+  ["queue_ms", "Queue", "waiting for an earlier turn, which is with Lex"],
+  ["lex_ms", "Lex", "from the request to Lex's answer"],
   ["update_ms", "Call update", "until Twilio took the new document"],
 ];
 const PERCENTILES = ["p50", "p90", "p99"];
@@ -29,7 +30,7 @@ function Percentiles({ title, of }) {
   const turns = of?.reply_ms?.turns;
   return html`<section class="card" aria-label=${title}><h2>${title} ${turns !== undefined && html`<span class="faint">${count(turns, "reply", "replies")}</span>`}</h2>
     <table><thead><tr><th></th>${PERCENTILES.map((one) => html`<th class="number">${one}</th>`)}</tr></thead>
-    <tbody>${FIGURES.map(
+    <tbody>${FIGURES.filter(([name]) => name !== "queue_ms" || of?.queue_ms).map(
       ([name, words, meaning]) => html`<tr><td title=${meaning}>${words}</td>
         ${PERCENTILES.map((one) => html`<td class=${`number ${name === "reply_ms" ? replyClass(of?.[name]?.[one]) : ""}`}>${span(of?.[name]?.[one])}</td>`)}</tr>`,
     )}</tbody></table>
@@ -85,14 +86,15 @@ function options() {
 }
 
 function Slowest({ turns }) {
+  const hasQueue = turns.some((one) => one.queue_ms > 0);
   return html`<section class="card" aria-label="Slowest turns"><h2>Slowest turns of the last hour</h2>
     ${turns.length === 0
       ? html`<p class="faint">None yet.</p>`
-      : html`<div class="scroll" tabindex="0" role="region" aria-label="Table of slow turns"><table><thead><tr><th>Call</th><th class="number">Turn</th><th class="number">At</th><th class="number">Reply</th><th class="number">End</th><th class="number">Lex</th><th class="number">Update</th><th></th></tr></thead>
+      : html`<div class="scroll" tabindex="0" role="region" aria-label="Table of slow turns"><table><thead><tr><th>Call</th><th class="number">Turn</th><th class="number">At</th><th class="number">Reply</th><th class="number">End</th>${hasQueue && html`<th class="number" title="waiting for an earlier turn">Queue</th>`}<th class="number">Lex</th><th class="number">Update</th><th></th></tr></thead>
           <tbody>${turns.map(
             (one) => html`<tr><td><a href=${`#/call/${encodeURIComponent(one.call_sid)}/${one.turn}/${one.stream_sid}`}><code>${shortSid(one.call_sid)}</code></a></td>
               <td class="number">${one.turn}</td><td class="number">${clock(one.at_s)}</td><td class=${`number ${replyClass(one.reply_ms)}`}><b>${seconds(one.reply_ms)}</b></td>
-              <td class="number">${span(one.end_ms)}</td><td class="number">${span(one.lex_ms)}</td><td class="number">${span(one.update_ms)}</td>
+              <td class="number">${span(one.end_ms)}</td>${hasQueue && html`<td class="number">${span(one.queue_ms)}</td>`}<td class="number">${span(one.lex_ms)}</td><td class="number">${span(one.update_ms)}</td>
               <td>${one.filler && html`<span class="tag slow">filler</span>`}${one.outcome && one.outcome !== "answered" && html`<span class="tag bad">${one.outcome}</span>`}</td></tr>`,
           )}</tbody></table></div>`}
   </section>`;

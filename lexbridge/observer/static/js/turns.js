@@ -1,11 +1,14 @@
 /** The turns of a call: who said what, what Lex made of it, and where the time went. */
 
 import { count, duration, pretty, replyClass, seconds, shortSid, span, valueText } from "./format.js";
+import { greeting } from "./greeting.js";
 import { html, signal, useEffect, useRef } from "./html.js";
+import { entriesOf, keyOf, unheardWords, unsaid } from "./transcript_model.js";
 
 /** Parts of a reply's time, in their order: field, words, class. What is left of the reply is until it was audible. */
 const PARTS = [
   ["end_ms", "waiting for the end of speech", "end"],
+  ["queue_ms", "waiting for an earlier turn", "queue"],
   ["lex_ms", "Lex", "lex"],
   ["update_ms", "call update", "update"],
 ];
@@ -39,56 +42,96 @@ function toggle(key) {
   open.value = keys;
 }
 
-/** The transcript: for each turn what was said, what Lex made of it, and what the bot answered. */
+/** The transcript: all that the caller said and heard, and what Lex made of it. */
 export function Transcript({ call, view, selected }) {
   const turns = call.turns.value;
+  call.version.value; // events tell more than turns
   const list = useRef(null);
-  useEffect(() => {
-    if (call.isLive && view.isFollowing.peek() && list.current) list.current.scrollTop = list.current.scrollHeight;
-  }, [turns]);
-  if (turns.length === 0) return html`<section class="card transcript" aria-label="Transcript"><h2>Transcript</h2><p class="faint">Nobody has said anything yet.</p></section>`;
-  return html`<section class="card transcript" aria-label="Transcript"><h2>Transcript <span class="faint">${count(turns.length, "turn")}</span></h2>
-    <ol ref=${list}>${turns.map((turn, i) => html`<${Turn} key=${`${turn.stream_sid}/${turn.turn}`} call=${call} view=${view} turn=${turn} before=${turns[i - 1]} isSelected=${selected === i} />`)}</ol>
+  useKeptAtEnd(list, call);
+  const summary = call.summary.value;
+  const entries = entriesOf({ turns, events: call.events, streams: call.streams, summary, greeting: summary.opened ? null : greeting() });
+  return html`<section class="card transcript" aria-label="Transcript" ref=${list}><h2>Transcript <span class="faint">${count(turns.length, "turn")}</span></h2>
+    ${entries.length === 0
+      ? html`<p class="faint">Nobody has said anything yet.</p>`
+      : html`<ol>${entries.map((one) =>
+          one.kind === "turn"
+            ? html`<${Turn} key=${keyOf(one.turn)} call=${call} view=${view} entry=${one} before=${turns[one.number - 2]} isSelected=${selected === one.number - 1} />`
+            : html`<${Between} key=${`${one.kind}${one.at_s}`} call=${call} view=${view} one=${one} />`,
+        )}</ol>`}
   </section>`;
 }
 
-function Turn({ call, view, turn, before, isSelected }) {
+/** Keep the end of a live call's transcript in sight, for a reader who has scrolled to it. */
+function useKeptAtEnd(list, call) {
+  const bottom = useRef(null);
+  useEffect(() => {
+    const before = bottom.current;
+    bottom.current = list.current.getBoundingClientRect().bottom + scrollY;
+    const isAtEnd = before !== null && before > innerHeight && scrollY + innerHeight >= before && scrollY + innerHeight <= before + 160;
+    if (call.isLive && isAtEnd && bottom.current > before) scrollBy(0, bottom.current - before);
+  });
+}
+
+function At({ call, at_s, show }) {
+  return html`<button type="button" class="at" onClick=${show} title="Show in the timeline">${duration(at_s - call.began_s)}</button>`;
+}
+
+/** What is no turn: a prompt, a break of the stream, a note. */
+function Between({ call, view, one }) {
+  return html`<li class=${`between ${one.kind}`}>
+    <${At} call=${call} at_s=${one.at_s} show=${() => (view.setCursor(one.at_s), view.reveal(one.at_s))} />
+    <div class="says"><${Heard} one=${one} /></div>
+  </li>`;
+}
+
+function Heard({ one }) {
+  return html`<p class=${`aside ${one.kind}`}>${one.text}</p>${one.words && html`<p class="bot"><span class="unseen">Bot: </span>${one.words}</p>`}`;
+}
+
+function Turn({ call, view, entry, before, isSelected }) {
+  const { turn, during } = entry;
   const element = useRef(null);
   useEffect(() => {
     if (isSelected) element.current.scrollIntoView({ block: "nearest" });
   }, [isSelected]);
-  const key = `${turn.stream_sid}/${turn.turn}`;
+  const key = keyOf(turn);
   const said = turn.transcript ? `“${turn.transcript}”` : turn.keys ? `keys ${turn.keys}` : null;
   const isOpen = open.value.has(key);
+  const isLast = call.turns.value.findLast((one) => one.stream_sid === turn.stream_sid) === turn;
+  const unheard = unheardWords(turn, isLast);
   return html`<li ref=${element} class=${`turn ${isSelected ? "selected" : ""}`}>
-    <button type="button" class="at" onClick=${() => showTurn(call, view, turn)} title="Show in the timeline">${duration(turn.began_s - call.began_s)}</button>
+    <${At} call=${call} at_s=${turn.began_s} show=${() => showTurn(call, view, turn)} />
     <div class="says">
-      ${said ? html`<p class="caller"><span class="unseen">Caller: </span>${said}</p>` : html`<p class="caller unsaid">${unsaid(turn, call)}</p>`}
-      <p class="lex-line"><${Outcome} turn=${turn} />
+      ${said ? html`<p class="caller"><span class="unseen">Caller: </span>${said}</p>` : html`<p class="caller unsaid">${unsaid(turn, circumstances(call, turn))}</p>`}
+      ${during.map((one) => html`<${Heard} one=${one} />`)}
+      <p class="lex-line"><${Outcome} turn=${turn} isFillerTold=${during.length > 0} />
         ${turn.intent && html`<b>${turn.intent}</b>`} ${turn.dialog_state}${turn.slot_to_elicit && html` <span class="faint">asks for</span> ${turn.slot_to_elicit}`}
         ${turn.reply_ms !== null && turn.reply_ms !== undefined && html`<span class=${`reply ${replyClass(turn.reply_ms)}`}>${seconds(turn.reply_ms)}</span>`}
       </p>
       <${Slots} turn=${turn} before=${before} />
-      ${turn.messages.map((words) => html`<p class="bot"><span class="unseen">Bot: </span>${words}</p>`)}
+      ${turn.messages.map((words) => html`<p class=${`bot ${unheard ? "not-heard" : ""}`}><span class="unseen">Bot: </span>${words}</p>`)}
+      ${unheard && html`<p class="aside break">${unheard}</p>`}
       <button type="button" class="link" aria-expanded=${String(isOpen)} onClick=${() => toggle(key)}>${isOpen ? "Hide details" : "Attributes, Lex JSON, TwiML"}</button>
       ${isOpen && html`<${Details} turn=${turn} />`}
     </div>
   </li>`;
 }
 
-function unsaid(turn, call) {
-  call.version.value; // the model may come later than the turn
-  if (call.model?.turns.get(`${turn.stream_sid}/${turn.turn}`)?.how === "welcome") return "(the bot’s welcome)";
-  if (turn.outcome === "false-alarm") return "(a sound without words)";
-  if (turn.outcome === "joined") return "(joined with the next turn)";
-  if (turn.outcome || turn.dialog_state) return "(no words)";
-  return "speaking …";
+function circumstances(call, turn) {
+  const stream = call.streams.find((one) => one.stream_sid === turn.stream_sid);
+  return {
+    how: call.model?.turns.get(keyOf(turn))?.how, // the model may come later than the turn
+    dropped: call.events.find((one) => one.name === "utterance-dropped" && one.stream_sid === turn.stream_sid && one.fields.turn === turn.turn),
+    isLive: call.isLive && !stream?.ended_s,
+    isFile: Boolean(call.summary.peek()?.opened),
+  };
 }
 
-function Outcome({ turn }) {
-  return html`${turn.filler && html`<span class="tag slow">filler</span>`}
-    ${turn.outcome === "failed" && html`<span class="tag bad">failed</span>`}
-    ${["false-alarm", "joined", "dropped", "cancelled"].includes(turn.outcome) && html`<span class="tag">${turn.outcome}</span>`}`;
+function Outcome({ turn, isFillerTold }) {
+  return html`${turn.filler && !isFillerTold && html`<span class="tag slow">filler</span>`}
+    ${["failed", "lost"].includes(turn.outcome) && html`<span class="tag bad">${turn.outcome}</span>`}
+    ${turn.outcome === "dropped" && html`<span class="tag slow">dropped</span>`}
+    ${["false-alarm", "joined", "cancelled"].includes(turn.outcome) && html`<span class="tag">${turn.outcome}</span>`}`;
 }
 
 function Slots({ turn, before }) {
@@ -125,20 +168,21 @@ export function showTurn(call, view, turn) {
 export function TurnTable({ call, view }) {
   const turns = call.turns.value;
   const longest_ms = Math.max(1000, ...turns.map((one) => Math.max(one.reply_ms ?? 0, ...[latencyParts(one).reduce((sum, part) => sum + part.ms, 0)])));
+  const hasQueue = turns.some((one) => one.queue_ms > 0);
   return html`<section class="card turns" aria-label="Latency of each turn"><h2>Where the time went</h2>
     ${turns.length === 0
       ? html`<p class="faint">No turn yet.</p>`
       : html`<div class="scroll" tabindex="0" role="region" aria-label="Table of turns"><table>
-          <thead><tr><th>Turn</th><th class="number">End</th><th class="number">Lex</th><th class="number">Update</th><th class="number">Reply</th><th class="wide">Share</th></tr></thead>
+          <thead><tr><th>Turn</th><th class="number">End</th>${hasQueue && html`<th class="number" title="waiting for an earlier turn">Queue</th>`}<th class="number">Lex</th><th class="number">Update</th><th class="number">Reply</th><th class="wide">Share</th></tr></thead>
           <tbody>${turns.map(
             (turn, i) => html`<tr title=${`Turn ${turn.turn} of stream ${shortSid(turn.stream_sid)}`}>
               <td><button type="button" class="link" onClick=${() => showTurn(call, view, turn)}>${i + 1}<span class="unseen"> at ${duration(turn.began_s - call.began_s)}</span></button></td>
-              <td class="number">${span(turn.end_ms)}</td><td class="number">${span(turn.lex_ms)}</td><td class="number">${span(turn.update_ms)}</td>
+              <td class="number">${span(turn.end_ms)}</td>${hasQueue && html`<td class="number">${span(turn.queue_ms)}</td>`}<td class="number">${span(turn.lex_ms)}</td><td class="number">${span(turn.update_ms)}</td>
               <td class=${`number ${replyClass(turn.reply_ms)}`}><b>${seconds(turn.reply_ms)}</b></td>
               <td class="wide"><${LatencyBar} turn=${turn} longest_ms=${longest_ms} /></td>
             </tr>`,
           )}</tbody>
         </table></div>
-        <ul class="legend" aria-label="Legend"><li><i class="swatch end"></i>waiting for the end of speech</li><li><i class="swatch thinks"></i>Lex</li><li><i class="swatch update"></i>call update</li><li><i class="swatch audible"></i>until audible</li></ul>`}
+        <ul class="legend" aria-label="Legend"><li><i class="swatch end"></i>waiting for the end of speech</li>${hasQueue && html`<li><i class="swatch queue"></i>waiting for an earlier turn</li>`}<li><i class="swatch thinks"></i>Lex</li><li><i class="swatch update"></i>call update</li><li><i class="swatch audible"></i>until audible</li></ul>`}
   </section>`;
 }

@@ -1,0 +1,126 @@
+/** What the caller said and heard, in the order of time: turns, and between them all that is no turn. Pure. */
+
+import { spokenText } from "./timeline_model.js";
+
+/** Why an utterance was not sent to Lex, or why nothing came of it, by the outcome of its turn. */
+const UNSAID = {
+  "false-alarm": "a sound without words",
+  joined: "joined with the next turn",
+  dropped: "not sent to Lex",
+  cancelled: "broken off",
+  lost: "lost with its stream",
+  failed: "Lex gave no answer",
+};
+
+/** How a call came to a further stream, by the field `resumed` of its `stream-started`. */
+const RESUMED = {
+  lost: "The stream was lost here",
+  "handed-over": "The process ended here and handed the call over",
+  keyed: "Twilio collected keys here",
+};
+
+const NOTES = {
+  "barged-in": () => "The caller interrupts the bot",
+  "call-limit": (e) => `The call reached its limit, ${e.fields.setting ?? "as set"}`,
+  transferred: () => "The bot transfers the call",
+  "bot-hangs-up": () => "The bot ends the call",
+};
+
+/**
+ * Return the entries of a call's transcript: `{at_s, kind: "turn", turn, number, during}`, or
+ * `{at_s, kind: "filler" | "prompt" | "break" | "note", text, words}`. `during`: what the caller heard before the reply.
+ */
+export function entriesOf({ turns, events, streams, summary, greeting }) {
+  const entries = turns.map((turn, i) => ({ at_s: turn.began_s, kind: "turn", turn, number: i + 1, during: [] }));
+  const byKey = new Map(entries.map((one) => [keyOf(one.turn), one]));
+  const more = [...spoken(events, byKey), ...breaks(streams, events, summary), ...notes(events)];
+  const isGreeted = events.some((one) => one.name === "call-answered") && !events.some((one) => one.name === "lex-asked" && one.fields.how === "welcome");
+  if (greeting && isGreeted) entries.push({ at_s: summary.began_s, kind: "prompt", text: "The greeting", words: greeting });
+  for (const one of more) (byKey.get(one.turnKey)?.during ?? entries).push(one);
+  return entries.sort((a, b) => a.at_s - b.at_s);
+}
+
+/** Return the name by which a turn is known in a call. */
+export function keyOf(turn) {
+  return `${turn.stream_sid}/${turn.turn}`;
+}
+
+/** Yield fillers, prompts to a silent caller, and documents that answer no turn, with their words where they are known. */
+function* spoken(events, byKey) {
+  let waits = null; // what was told of without its words, which come with the next document
+  let isAnswered = false;
+  for (const event of events) {
+    if (event.name === "filler-said") {
+      waits = { at_s: event.at_s, kind: "filler", text: "A filler, while the caller waits", words: null, turnKey: `${event.stream_sid}/${event.fields.turn}` };
+      yield waits;
+    } else if (event.name === "no-input") {
+      waits = { at_s: event.at_s, kind: "prompt", text: noInputWords(event.fields), words: null };
+      yield waits;
+      if (event.fields.by_document) waits = null;
+    } else if (event.name === "lex-answered" || event.name === "turn-answered") {
+      isAnswered = byKey.has(`${event.stream_sid}/${event.fields.turn}`);
+      if (waits?.kind === "filler") waits = null;
+    } else if (event.name === "update-made" || (event.name === "lex-asked" && event.fields.how === "speech")) {
+      const words = event.words.twiml ? spokenText(event.words.twiml) : (event.words.messages ?? []).join(" ");
+      if (waits) waits.words = words || null;
+      else if (words && !isAnswered) yield { at_s: event.at_s, kind: "prompt", text: "said by lexbridge", words };
+      if (!waits || waits.kind !== "filler") isAnswered = false;
+      waits = null;
+    }
+  }
+}
+
+function noInputWords({ ends_call, times }) {
+  const silent = `The caller was silent${times > 1 ? ` for the ${times}. time` : ""}`;
+  return ends_call ? `${silent}: the call ends` : `${silent}: asked again`;
+}
+
+function* breaks(streams, events, summary) {
+  const started = new Map(events.filter((one) => one.name === "stream-started").map((one) => [one.stream_sid, one]));
+  const inOrder = [...streams].sort((a, b) => a.began_s - b.began_s);
+  for (let i = 1; i < inOrder.length; i += 1) {
+    const [before, stream] = [inOrder[i - 1], inOrder[i]];
+    const how = RESUMED[started.get(stream.stream_sid)?.fields.resumed] ?? howEnded(before, events);
+    const gap_s = stream.began_s - (before.ended_s ?? stream.began_s);
+    const after = gap_s >= 0.5 ? ` after ${gap_s.toFixed(1)} s` : "";
+    const where = stream.worker_pid ? ` in worker ${stream.worker_pid}` : "";
+    yield { at_s: before.ended_s ?? stream.began_s, kind: "break", text: `${how}; the call went on${after}${where}`, words: null };
+  }
+  const last = inOrder.at(-1);
+  if (summary?.state === "lost" && last) yield { at_s: last.ended_s ?? summary.ended_s, kind: "break", text: "The stream was lost here, and the call did not go on", words: null };
+}
+
+function howEnded(stream, events) {
+  const ofStream = events.filter((one) => one.stream_sid === stream.stream_sid);
+  if (ofStream.some((one) => one.name === "handed-over")) return RESUMED["handed-over"];
+  const end = ofStream.find((one) => one.name === "stream-ended");
+  return end?.fields.how === "stopped" ? "The stream ended here" : RESUMED.lost;
+}
+
+function* notes(events) {
+  for (const event of events) {
+    const make = NOTES[event.name];
+    if (make) yield { at_s: event.at_s, kind: "note", text: make(event), words: null };
+  }
+}
+
+/** Return what stands in place of the caller's words where a turn has none. `how`: what Lex was asked with. */
+export function unsaid(turn, { how, dropped, isLive, isFile }) {
+  if (how === "welcome") return "(the bot’s welcome)";
+  const why = turn.why ?? dropped?.fields.why;
+  if (UNSAID[turn.outcome]) return `(${UNSAID[turn.outcome]}${why ? `: ${why}` : ""})`;
+  const isAnswered = Boolean(turn.outcome || turn.dialog_state);
+  if (isAnswered && isFile && !turn.raw) return "(words left out of the file)";
+  if (isAnswered) return "(no words)";
+  if (!isLive) return "(nothing came of it: the stream ended first)";
+  return turn.ended_ms === null || turn.ended_ms === undefined ? "speaking …" : "waiting for Lex …";
+}
+
+/** Return what to say of a reply that the caller did not hear, or null. `isLast`: no turn of the stream came after it. */
+export function unheardWords(turn, isLast) {
+  if (turn.messages.length === 0) return null;
+  // Without the server's word: the latency of a spoken turn is told without a reply time if the reply was not heard.
+  const isHeard = turn.heard ?? !(turn.outcome === "answered" && turn.transcript && turn.end_ms > 0 && !(turn.reply_ms > 0));
+  if (isHeard) return null;
+  return isLast ? "the caller can hardly have heard it" : "replaced: the caller can hardly have heard it";
+}
