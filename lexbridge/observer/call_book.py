@@ -5,7 +5,7 @@ The book is driven by facts with times of their own. It reads no clock, and forg
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from lexbridge.observer.health import Health
 from lexbridge.observer.latency import Latency
 from lexbridge.observer.turn_record import Turn
 from lexbridge.observer.values import whole
-from lexbridge.observer.workers import Workers
+from lexbridge.observer.workers import MAX_WORKERS, Workers
 from lexbridge.telemetry.facts import Audio, Event, Fact
 from lexbridge.telemetry.numbers import SHOWN_DIGITS
 
@@ -49,8 +49,8 @@ _NUMBER = re.compile(rb"\+[0-9]{7,15}")
 class Watcher(Protocol):
     """Listener that is told of each change of the book, at once. It must not switch greenlets."""
 
-    def event_taken(self, record: CallRecord, encoded: bytes, turn: Turn | None) -> None:
-        """Take note of an event of a call (its JSON), and of the turn that it changed."""
+    def event_taken(self, record: CallRecord, encoded: bytes, turns: Sequence[Turn]) -> None:
+        """Take note of an event of a call (its JSON), and of the turns that it changed."""
         ...
 
     def call_changed(self, record: CallRecord) -> None:
@@ -71,6 +71,7 @@ class CallBook:
         self.started = self.odd_facts = self.dropped_events = self.forgotten_calls = self.dropped_audio_bytes = 0
         self._text_bytes = 0
         self._audio_bytes = 0
+        self._lost: dict[int, list[tuple[str, str]]] = {}  # calls and streams of the workers that ended
         self._settled_s = 0.0
         self._full_s = -1.0  # when nothing could make room for audio
         self.wants_audio: Callable[[str], bool] | None = None
@@ -149,26 +150,27 @@ class CallBook:
         event, encoded = self._encoded(event)
         if not encoded:
             return
-        self.health.take(event)
         if not event.call_sid:
-            self.workers.take(event)
-            if event.name == "worker-ended":
-                self._worker_ended(event)
+            self._take_of_worker(event)
             return
+        self.health.take(event)
         record = self._record(event.call_sid, event.at_s)
         if record is None:
             self.dropped_events += 1
-            return
+        else:
+            self._give(record, event, encoded)
+
+    def _give(self, record: CallRecord, event: Event, encoded: bytes) -> None:
         before, dropped, audio = record.text_bytes, record.dropped_events, record.audio_bytes
-        turn = record.take(event, encoded)
+        turns = record.take(event, encoded)
         self._text_bytes += record.text_bytes - before
         self._audio_bytes += record.audio_bytes - audio
         self.dropped_events += record.dropped_events - dropped
-        if event.name == "turn-latency" and turn is not None:
-            self.latency.take(event.at_s, event.call_sid, turn)
+        if event.name == "turn-latency" and turns:
+            self.latency.take(event.at_s, event.call_sid, turns[0])
         self._make_room(record)
         for watcher in self._watchers:
-            watcher.event_taken(record, encoded, turn)
+            watcher.event_taken(record, encoded, turns)
 
     def _encoded(self, event: Event) -> tuple[Event, bytes]:
         """Return the event and its JSON; without its words if it is too long; no JSON if it has none."""
@@ -195,13 +197,23 @@ class CallBook:
             return
         self._audio_bytes += record.take_audio(audio)
 
-    def _worker_ended(self, event: Event) -> None:
+    def _take_of_worker(self, event: Event) -> None:
+        """Take in an event of a worker. Its end, and a fault that ended it, are told in its calls as well."""
         pid = whole(event.fields, "pid")
-        for record in self.records.values():
-            before = record.audio_bytes
-            if pid is not None and record.worker_ended(pid, event.at_s):
-                self._audio_bytes += record.audio_bytes - before
-                self._tell(record)
+        if event.name == "worker-ended" and pid is not None:
+            self._lost[pid] = [(sid, one) for sid, record in self.records.items() for one in record.open_streams(pid)]
+            if len(self._lost) > MAX_WORKERS:
+                del self._lost[next(iter(self._lost))]
+        is_of_calls = event.name in ("worker-ended", "worker-died") and pid is not None
+        lost = self._lost.get(pid, []) if is_of_calls and pid is not None else []
+        for call_sid, stream_sid in lost:
+            of_call = msgspec.structs.replace(event, call_sid=call_sid, stream_sid=stream_sid)
+            of_call, encoded = self._encoded(of_call)
+            if encoded and (record := self.records.get(call_sid)) is not None:
+                self._give(record, of_call, encoded)
+        call_sids = list(dict.fromkeys(call_sid for call_sid, _ in lost))
+        self.workers.take(event, call_sids)
+        self.health.take(event, call_sids)
 
     # -- room
 

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from lexbridge.audio.pcm import MULAW_BYTES_PER_MS
-from lexbridge.observer.call_record import MAX_EVENTS, MAX_STREAMS, MAX_TURNS, CallRecord
+from lexbridge.observer.call_record import MAX_EVENTS, MAX_STREAMS, CallRecord
 from lexbridge.observer.call_summary import Stream, Summary
+from lexbridge.observer.call_turns import MAX_TURNS
 from lexbridge.observer.call_wav import plan_wav, read_mulaw_wav, wav_slices
 from lexbridge.observer.kept_audio import Track
 from lexbridge.observer.turn_record import Turn
@@ -55,7 +56,7 @@ def write_call(record: CallRecord, now_s: float, *, words: bool, give_way: Calla
     content: dict[str, Any] = {"lexbridge_call": FORMAT, **view, "wav_base64": None, "wav_began_s": None}
     if not words:
         content["events"] = [_wordless(one) for one in record.events]
-        content["turns"] = [_without_words(turn) for turn in record.turns_as_spoken()]
+        content["turns"] = [_without_words(turn) for turn in record.turns.as_spoken()]
     elif (plan := plan_wav(record, MAX_AUDIO_MS)) is not None:
         wav = bytearray()
         for part in wav_slices(record, plan, is_mulaw=True):
@@ -87,8 +88,8 @@ def _fill(record: CallRecord, found: CallFile) -> None:
     summary = found.summary
     record.restore(summary)
     record.streams = {one.stream_sid: one for one in found.streams[:MAX_STREAMS]}
-    record.turns = {(one.stream_sid, one.turn): one for one in found.turns[:MAX_TURNS]}
-    record.turn_bytes = len(msgspec.json.encode(list(record.turns.values())))
+    record.turns.all = {(one.stream_sid, one.turn): one for one in found.turns[:MAX_TURNS]}
+    record.turn_bytes = len(msgspec.json.encode(list(record.turns.all.values())))
     for event in found.events[-MAX_EVENTS:]:
         encoded = msgspec.json.encode(event)
         record.events.append(encoded)

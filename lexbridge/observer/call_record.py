@@ -1,23 +1,22 @@
 """One call as the observer remembers it, joined over its media streams: events, turns and audio."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from lexbridge.observer.call_state import CallState
-from lexbridge.observer.call_summary import Stream, Summary
+from lexbridge.observer.call_summary import Stream, Summary, with_search
+from lexbridge.observer.call_turns import LOST_WITH_WORKER, CallTurns
+from lexbridge.observer.health import OTHER, count_kind
 from lexbridge.observer.kept_audio import Track
-from lexbridge.observer.turn_record import OPENS_TURN, Turn, changed_attributes, note_event
+from lexbridge.observer.turn_record import Turn
 from lexbridge.observer.values import text, whole
 from lexbridge.telemetry.facts import Audio, Event
 
 MAX_EVENTS = 5000
 """Events of one call that are kept, the newest, because a page with more of them is read by nobody."""
-
-MAX_TURNS = 1000
-"""Turns of one call that are kept, because a call of an hour has about 400."""
 
 MAX_TURN_BYTES = 4 * 1024 * 1024
 """Words of the turns of one call that are kept, as JSON, because a call of an hour has about 2 MB of Lex's answers."""
@@ -26,6 +25,7 @@ MAX_STREAMS = 100
 """Media streams of one call that are told apart, because a call is given up after 60 lost ones in a row."""
 
 
+_ENDINGS = ("stream-ended", "call-left", "call-ended", LOST_WITH_WORKER)
 _BEGINNINGS = ("stream-started", "stream-described")
 
 
@@ -39,7 +39,7 @@ class CallRecord:
         self.called: str | None = None
         self.state = CallState(began_s)
         self.streams: dict[str, Stream] = {}
-        self.turns: dict[tuple[str, int], Turn] = {}
+        self.turns = CallTurns()
         self.tracks: dict[tuple[str, str], Track] = {}
         """Audio by stream and track ("caller" or "bot")."""
         self.events: deque[bytes] = deque()
@@ -49,14 +49,13 @@ class CallRecord:
         self.audio_bytes = 0
         self.dropped_events = 0
         self.dropped_audio_bytes = 0
-        self.faults = self.barge_ins = self.fillers = 0
-        self.intent: str | None = None
-        self.dialog_state: str | None = None
+        self.faults: Counter[str] = Counter()
+        """Warnings and errors by event."""
+        self.errors = self.barge_ins = self.fillers = self.no_inputs = 0
+        self.lost_workers: list[int] = []
         self.last_reply_ms: int | None = None
         self.worst_reply_ms: int | None = None
         self.is_opened = False
-        self._attributes: dict[str, Any] = {}
-        self._answered: Turn | None = None  # the turn whose document comes next
 
     @property
     def text_bytes(self) -> int:
@@ -65,8 +64,8 @@ class CallRecord:
 
     # -- facts
 
-    def take(self, event: Event, encoded: bytes) -> Turn | None:
-        """Take in an event, with its JSON. Return the turn that it changed, if any."""
+    def take(self, event: Event, encoded: bytes) -> list[Turn]:
+        """Take in an event, with its JSON. Return the turns that it changed."""
         self._keep(encoded)
         event = self._within_turn_bytes(event, encoded)
         self.began_s = min(self.began_s, event.at_s)
@@ -75,11 +74,11 @@ class CallRecord:
         self._count(event)
         if event.name in ("call-described", "stream-described"):
             self._describe(event, stream)
-        if stream is not None and event.name in ("stream-ended", "call-left", "call-ended") and stream.ended_s is None:
-            self._end_stream(stream, event.at_s)
+        if stream is not None and event.name in _ENDINGS:
+            self._end_stream(stream, event)
         if event.name == "audio-cleared" and stream is not None:
             self._clear_bot(stream, event.at_s)
-        return self._turn(event, stream)
+        return self.turns.take(event, stream)
 
     def needed_bytes(self, audio: Audio) -> int:
         """Return how many bytes it takes to keep the audio, at most."""
@@ -101,13 +100,9 @@ class CallRecord:
         self.state.heard_at(audio.at_s)
         return kept
 
-    def worker_ended(self, pid: int, at_s: float) -> bool:
-        """Close the streams of a worker that is gone. Return whether there were any."""
-        lost = [one for one in self.streams.values() if one.worker_pid == pid and one.ended_s is None]
-        for stream in lost:
-            self._end_stream(stream, at_s)
-            self.state.stream_lost(stream.stream_sid, at_s)
-        return bool(lost)
+    def open_streams(self, pid: int) -> list[str]:
+        """Return the streams that a worker serves."""
+        return [one.stream_sid for one in self.streams.values() if one.worker_pid == pid and one.ended_s is None]
 
     def forget_audio(self) -> int:
         """Drop all audio, and return how many bytes that were."""
@@ -129,8 +124,11 @@ class CallRecord:
         """Take over what a summary tells, for a call from a file. It has ended."""
         self.caller, self.called = told.caller, told.called
         self.state.end(told.ended_s or told.began_s, told.ended_by, told.why, is_lost=told.state == "lost")
-        self.faults, self.barge_ins, self.fillers = told.faults, told.barge_ins, told.fillers
-        self.intent, self.dialog_state = told.intent, told.dialog_state
+        # A file of an older version tells how many there were, and not of which kind.
+        self.faults = Counter(told.fault_counts or ({OTHER: told.faults} if told.faults else {}))
+        self.errors, self.no_inputs, self.lost_workers = told.errors, told.no_inputs, told.lost_workers
+        self.barge_ins, self.fillers = told.barge_ins, told.fillers
+        self.turns.intent, self.turns.dialog_state = told.intent, told.dialog_state
         self.last_reply_ms, self.worst_reply_ms = told.last_reply_ms, told.worst_reply_ms
 
     # -- views
@@ -139,31 +137,39 @@ class CallRecord:
         """Return the call in one line."""
         state = self.state
         newest = next(reversed(self.streams.values()), None)
-        return Summary(
-            call_sid=self.call_sid,
-            caller=self.caller,
-            called=self.called,
-            mode=newest.mode if newest else None,
-            state=state.name,
-            began_s=self.began_s,
-            ended_s=state.ended_s,
-            worker_pid=newest.worker_pid if newest else None,
-            turns=sum(turn.counts for turn in self.turns.values()),
-            streams=len(self.streams),
-            speaking=state.speaking(now_s),
-            last_reply_ms=self.last_reply_ms,
-            worst_reply_ms=self.worst_reply_ms,
-            faults=self.faults,
-            barge_ins=self.barge_ins,
-            fillers=self.fillers,
-            intent=self.intent,
-            dialog_state=self.dialog_state,
-            ended_by=state.ended_by,
-            why=state.why,
-            has_audio=self.audio_bytes > 0,
-            opened=self.is_opened,
-            dropped_events=self.dropped_events,
-            dropped_audio_bytes=self.dropped_audio_bytes,
+        return with_search(
+            Summary(
+                call_sid=self.call_sid,
+                caller=self.caller,
+                called=self.called,
+                mode=newest.mode if newest else None,
+                state=state.name,
+                began_s=self.began_s,
+                ended_s=state.ended_s,
+                worker_pid=newest.worker_pid if newest else None,
+                turns=self.turns.count,
+                streams=len(self.streams),
+                speaking=state.speaking(now_s),
+                last_reply_ms=self.last_reply_ms,
+                worst_reply_ms=self.worst_reply_ms,
+                faults=self.faults.total(),
+                errors=self.errors,
+                warnings=self.faults.total() - self.errors,
+                fault_counts=dict(self.faults),
+                lost_workers=self.lost_workers,
+                worker_pids=list(dict.fromkeys(one.worker_pid for one in self.streams.values() if one.worker_pid)),
+                no_inputs=self.no_inputs,
+                barge_ins=self.barge_ins,
+                fillers=self.fillers,
+                intent=self.turns.intent,
+                dialog_state=self.turns.dialog_state,
+                ended_by=state.ended_by,
+                why=state.why,
+                has_audio=self.audio_bytes > 0,
+                opened=self.is_opened,
+                dropped_events=self.dropped_events,
+                dropped_audio_bytes=self.dropped_audio_bytes,
+            )
         )
 
     def view(self, now_s: float) -> dict[str, Any]:
@@ -172,16 +178,12 @@ class CallRecord:
             "summary": self.summary(now_s),
             "streams": list(self.streams.values()),
             "events": [msgspec.Raw(one) for one in self.events],
-            "turns": self.turns_as_spoken(),
+            "turns": self.turns.as_spoken(),
             "audio": {
                 **{name: [[start, seconds] for start, seconds in self._spans_s(name)] for name in ("caller", "bot")},
                 "unheard": [[start, seconds] for start, seconds in self._unheard_s()],
             },
         }
-
-    def turns_as_spoken(self) -> list[Turn]:
-        """Return the turns in the order in which the caller began to speak, or to press keys."""
-        return sorted(self.turns.values(), key=lambda turn: turn.began_s)
 
     def track(self, stream_sid: str, name: str) -> Track:
         """Return the audio of one side of a stream, which may be none."""
@@ -239,7 +241,10 @@ class CallRecord:
             stream.mode = text(event.fields, "mode") or stream.mode
 
     def _count(self, event: Event) -> None:
-        self.faults += event.level in ("warning", "error")
+        if event.level in ("warning", "error"):
+            count_kind(self.faults, event.name)
+            self.errors += event.level == "error"
+        self.no_inputs += event.name == "no-input"
         self.barge_ins += event.name == "barged-in"
         self.fillers += event.name == "filler-said"
         reply_ms = whole(event.fields, "reply_ms") if event.name == "turn-latency" else None
@@ -247,45 +252,19 @@ class CallRecord:
             self.last_reply_ms = reply_ms
             self.worst_reply_ms = max(reply_ms, self.worst_reply_ms or 0)
 
-    def _end_stream(self, stream: Stream, at_s: float) -> None:
-        stream.ended_s = at_s
-        self._clear_bot(stream, at_s)
+    def _end_stream(self, stream: Stream, event: Event) -> None:
+        if event.name == LOST_WITH_WORKER:
+            self.state.stream_lost(stream.stream_sid, event.at_s)
+            if stream.worker_pid is not None and stream.worker_pid not in self.lost_workers:
+                self.lost_workers.append(stream.worker_pid)
+        if event.name != "stream-ended":
+            stream.how = text(event.fields, "why") or event.name
+        if stream.ended_s is None:
+            stream.ended_s = event.at_s
+            self._clear_bot(stream, event.at_s)
 
     def _clear_bot(self, stream: Stream, at_s: float) -> None:
         """Drop what the bot sent and the caller never hears."""
         track = self.tracks.get((stream.stream_sid, "bot"))
         if track is not None:
             self.audio_bytes -= track.clear(round((at_s - stream.began_s) * 1000))
-
-    def _turn(self, event: Event, stream: Stream | None) -> Turn | None:
-        if event.name == "update-made":
-            return self._document(event)
-        number = whole(event.fields, "turn")
-        if stream is None or number is None:
-            return None
-        key = stream.stream_sid, number
-        turn = self.turns.get(key)
-        if turn is None:
-            if event.name not in OPENS_TURN or number < 0 or len(self.turns) >= MAX_TURNS:
-                return None
-            turn = self.turns[key] = Turn(stream.stream_sid, number, event.at_s)
-        note_event(turn, event, stream.began_s)
-        if event.name in ("lex-answered", "turn-answered"):
-            self._answer(turn, event)
-        return turn
-
-    def _answer(self, turn: Turn, event: Event) -> None:
-        self.intent, self.dialog_state = turn.intent or self.intent, turn.dialog_state or self.dialog_state
-        attributes = event.words.get("session_attributes")
-        if isinstance(attributes, dict):
-            turn.attributes_changed = changed_attributes(self._attributes, attributes)
-            self._attributes = attributes
-        self._answered = turn
-
-    def _document(self, event: Event) -> Turn | None:
-        """Give the document to the turn that was answered last. A document without one is a filler or a reprompt."""
-        turn, self._answered = self._answered, None
-        twiml = event.words.get("twiml")
-        if turn is not None:
-            turn.twiml = twiml if isinstance(twiml, str) else None
-        return turn

@@ -22,6 +22,7 @@ class Summary(msgspec.Struct):
     last_reply_ms: int | None
     worst_reply_ms: int | None
     faults: int
+    """Warnings and errors of the whole call."""
     barge_ins: int
     fillers: int
     intent: str | None
@@ -29,6 +30,18 @@ class Summary(msgspec.Struct):
     ended_by: str | None
     why: str | None
     has_audio: bool
+    errors: int = 0
+    warnings: int = 0
+    fault_counts: dict[str, int] = {}
+    """Warnings and errors by event."""
+    no_inputs: int = 0
+    """How often the caller was silent, and was asked again or given up."""
+    worker_pids: list[int] = []
+    """Workers that served the call, the first one first."""
+    lost_workers: list[int] = []
+    """Workers that ended while they served the call."""
+    search: str = ""
+    """Text in lower case that holds all by which an operator may look for the call."""
     opened: bool = False
     """Whether the call comes from a file that somebody opened."""
     dropped_events: int = 0
@@ -44,3 +57,16 @@ class Stream(msgspec.Struct):
     ended_s: float | None = None
     worker_pid: int | None = None
     mode: str | None = None
+    how: str | None = None
+    """Why it ended: `why` of the log lines `call-left` and `call-ended`, else that line's name; or `worker-ended`."""
+
+
+def with_search(told: Summary) -> Summary:
+    """Return the summary with its text for searching."""
+    ends = (told.state, told.ended_by and f"ended by {told.ended_by}", told.why)
+    names = (told.call_sid, told.caller, told.called, told.mode, told.intent, told.dialog_state, *ends)
+    counted = {"barged-in": told.barge_ins, "filler-said": told.fillers, "no-input": told.no_inputs}
+    events = [*told.fault_counts, *(name for name, count in counted.items() if count)]
+    workers = [*(f"worker {pid}" for pid in told.worker_pids), *(f"lost worker {pid}" for pid in told.lost_workers)]
+    told.search = " ".join(one for one in (*names, *events, *workers) if one).lower()
+    return told

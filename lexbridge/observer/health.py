@@ -1,6 +1,7 @@
 """Faults and refusals of all workers, counted and listed, without a word of any call."""
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from typing import Any
 
 from lexbridge.observer.values import text, whole
@@ -28,28 +29,36 @@ class Health:
         self.errors: Counter[str] = Counter()
         """Warnings and errors by event."""
         self.refused_calls = 0
-        self._lines: deque[Event] = deque(maxlen=MAX_LINES)
+        self._lines: deque[tuple[Event, Sequence[str]]] = deque(maxlen=MAX_LINES)
 
-    def take(self, event: Event) -> None:
-        """Take in an event of any call, or of none."""
+    def take(self, event: Event, call_sids: Sequence[str] = ()) -> None:
+        """Take in an event of any call, or of none. `call_sids`: the calls of the worker that it is about."""
         if event.name == "peer-refused":
-            _count(self.refusals, text(event.fields, "reason"), max(1, whole(event.fields, "count") or 1))
+            count_kind(self.refusals, text(event.fields, "reason"), max(1, whole(event.fields, "count") or 1))
         elif event.name == "call-refused":
             self.refused_calls += 1
-            _count(self.refusals, f"call: {text(event.fields, 'why')}")
+            count_kind(self.refusals, f"call: {text(event.fields, 'why')}")
         if event.level in ("warning", "error"):
-            _count(self.errors, event.name)
-            self._lines.append(event)
+            count_kind(self.errors, event.name)
+            self._lines.append((event, call_sids))
 
     def lines(self, now_s: float) -> list[dict[str, Any]]:
         """Return the warnings and errors of the last hour, the newest first, without words."""
         return [
-            {"at_s": one.at_s, "level": one.level, "name": one.name, "call_sid": one.call_sid, "fields": one.fields}
-            for one in reversed(self._lines)
+            {
+                "at_s": one.at_s,
+                "level": one.level,
+                "name": one.name,
+                "call_sid": one.call_sid,
+                "fields": one.fields,
+                "calls": call_sids,
+            }
+            for one, call_sids in reversed(self._lines)
             if now_s - one.at_s <= SHOWN_S
         ]
 
 
-def _count(counter: Counter[str], kind: str | None, amount: int = 1) -> None:
+def count_kind(counter: Counter[str], kind: str | None, amount: int = 1) -> None:
+    """Count a kind in a counter of at most MAX_KINDS, and beyond them as OTHER."""
     name = (kind or "unknown")[:200]
     counter[name if name in counter or len(counter) < MAX_KINDS else OTHER] += amount

@@ -5,7 +5,7 @@ Nothing waits for a browser. What it has not read yet is merged where that is po
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gevent
@@ -90,15 +90,14 @@ class LiveEvents:
         """How many browsers are told."""
         return len(self._browsers)
 
-    def event_taken(self, record: CallRecord, encoded: bytes, turn: Turn | None) -> None:
+    def event_taken(self, record: CallRecord, encoded: bytes, turns: Sequence[Turn]) -> None:
         """Note for each browser what it is to be told."""
         self._followed.event_came(record)
         for browser in self._browsers:
             browser.changed[record.call_sid] = None
             if browser.follows == record.call_sid:
                 browser.add_fact(encoded)
-                if turn is not None:
-                    browser.turns[turn.stream_sid, turn.turn] = turn
+                browser.turns.update({(turn.stream_sid, turn.turn): turn for turn in turns})
 
     def call_changed(self, record: CallRecord) -> None:
         """Note for each browser that a call changed."""

@@ -25,6 +25,15 @@ class Turn(msgspec.Struct):
     reply_ms: int | None = None
     filler: bool = False
     outcome: str | None = None
+    """What became of it: as `turn-latency` has it, or `cancelled`, `dropped`, `lost`; None while it is open."""
+    why: str | None = None
+    """Why it was dropped, lost or failed, as the log has it."""
+    over_s: float | None = None
+    """Unix time at which it was over: its reply is heard, or never will be."""
+    counts: bool = True
+    """Whether the caller said something in it that is a turn of its own. The summary's `turns` counts those."""
+    is_said: bool = False
+    """Whether the caller has said all of it, or pressed all keys."""
     transcript: str | None = None
     messages: list[Any] = []
     intent: str | None = None
@@ -37,10 +46,14 @@ class Turn(msgspec.Struct):
     twiml: str | None = None
     keys: str | None = None
 
-    @property
-    def counts(self) -> bool:
-        """Whether the caller said something in it that is a turn of its own."""
-        return self.outcome not in ("joined", "false-alarm", "dropped", "cancelled")
+    def end(self, outcome: str, at_s: float, why: str | None = None) -> None:
+        """Note what became of the turn."""
+        self.outcome, self.over_s, self.why = outcome, at_s, why or self.why
+        self.counts = outcome not in _UNCOUNTED
+
+
+_UNCOUNTED = ("joined", "false-alarm", "dropped", "cancelled")
+"""Outcomes of what was no turn of the caller's, or became part of another."""
 
 
 def note_event(turn: Turn, event: Event, stream_began_s: float) -> None:
@@ -56,11 +69,13 @@ def _span(turn: Turn, event: Event, stream_began_s: float) -> None:
         turn.started_ms, turn.began_s = started_ms, stream_began_s + started_ms / 1000
     if ended_ms is not None:
         turn.ended_ms, turn.end_ms = ended_ms, whole(event.fields, "silent_ms")
+        turn.is_said = True
 
 
 def _latency(turn: Turn, event: Event, _: float) -> None:
     fields = event.fields
-    turn.outcome = text(fields, "outcome") or turn.outcome
+    if outcome := text(fields, "outcome"):
+        turn.end(outcome, event.at_s)
     turn.end_ms = _either(whole(fields, "end_ms"), turn.end_ms)
     turn.queue_ms = _either(whole(fields, "queue_ms"), turn.queue_ms)
     turn.lex_ms = _either(whole(fields, "lex_ms"), turn.lex_ms)
@@ -85,6 +100,7 @@ def _answer(turn: Turn, event: Event, _: float) -> None:
 def _keys(turn: Turn, event: Event, _: float) -> None:
     keys = event.words.get("keys")
     turn.keys = keys if isinstance(keys, str) else turn.keys
+    turn.is_said = True
     turn.end_ms = _either(whole(event.fields, "silent_ms"), turn.end_ms)
 
 
@@ -93,8 +109,11 @@ def _filler(turn: Turn, _event: Event, _: float) -> None:
 
 
 def _outcome(name: str) -> Callable[[Turn, Event, float], None]:
-    def take(turn: Turn, _event: Event, _: float) -> None:
-        turn.outcome = turn.outcome or name
+    def take(turn: Turn, event: Event, stream_began_s: float) -> None:
+        if turn.ended_ms is None:
+            _span(turn, event, stream_began_s)
+        if turn.outcome is None:
+            turn.end(name, event.at_s, text(event.fields, "why") or text(event.fields, "error"))
 
     return take
 

@@ -125,7 +125,7 @@ def _streams(record: CallRecord, settings: Settings) -> Iterator[_Heard]:
         caller, bot = (record.track(stream_sid, name).copy() for name in ("caller", "bot"))
         asked = sorted(
             (turn.ended_ms + (turn.lex_ms or 0), turn.dialog_state, turn.slot_to_elicit)
-            for turn in record.turns.values()
+            for turn in record.turns.all.values()
             if turn.stream_sid == stream_sid and turn.ended_ms is not None and turn.dialog_state is not None
         )
         expected = [_expected(state, slot or "", settings.slot_kinds) for _, state, slot in asked]

@@ -1,15 +1,17 @@
 """The workers as they report themselves, once a second."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from lexbridge.observer.values import text, whole
 from lexbridge.telemetry.facts import Event
 
 MAX_WORKERS = 256
-"""Workers that are remembered, because WEB_CONCURRENCY is 64 at most, and replaced ones stay for a minute."""
+"""Workers that are remembered, because WEB_CONCURRENCY is 64 at most, and replaced ones stay for a while."""
 
-GONE_SHOWN_S = 60.0
-"""Time for which a worker that ended is still shown, seconds, so that an operator sees that it did."""
+GONE_SHOWN_S = 900.0
+"""Time for which a worker that ended is still shown, seconds, because an operator may come minutes after a fault."""
 
 
 class Worker(msgspec.Struct):
@@ -24,6 +26,12 @@ class Worker(msgspec.Struct):
     memory_mb: int | None
     age_s: float
     ended_s: float | None = None
+    signal: str | None = None
+    """Signal that ended it unasked, such as SIGKILL."""
+    status: int | None = None
+    """Exit status with which it ended unasked."""
+    lost_calls: list[str] = []
+    """Calls that it served when it ended."""
 
 
 class Workers:
@@ -40,15 +48,19 @@ class Workers:
         """Number of facts that the workers could not tell, because the observer was too slow."""
         return self._dropped_before + sum(self._dropped.values())
 
-    def take(self, event: Event) -> None:
-        """Take in a report of a worker, or its end."""
+    def take(self, event: Event, call_sids: Sequence[str] = ()) -> None:
+        """Take in a report of a worker, or its end. `call_sids`: the calls that it served then."""
         pid = whole(event.fields, "pid")
-        if pid is None or event.name not in ("worker-reports", "worker-ended"):
+        if pid is None:
             return
-        if event.name == "worker-ended":
-            if worker := self._workers.get(pid):
-                worker.state, worker.ended_s, worker.live_calls = "ended", event.at_s, 0
-            return
+        if event.name == "worker-reports":
+            self._report(pid, event)
+        elif event.name in ("worker-ended", "worker-died") and (worker := self._workers.get(pid)):
+            worker.state, worker.live_calls, worker.lost_calls = "ended", 0, list(call_sids)
+            worker.ended_s = worker.ended_s or event.at_s
+            worker.signal, worker.status = text(event.fields, "signal"), whole(event.fields, "status")
+
+    def _report(self, pid: int, event: Event) -> None:
         if pid not in self._workers and len(self._workers) >= MAX_WORKERS:
             self._forget(min(self._began_s, key=self._began_s.__getitem__))
         fields = event.fields

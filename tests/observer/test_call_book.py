@@ -1,5 +1,6 @@
 """The call book: calls in memory, joined over their streams, whatever the facts are like."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from lexbridge.observer.call_book import CallBook, Limits
 from lexbridge.observer.call_record import MAX_EVENTS, MAX_STREAMS, CallRecord
 from lexbridge.observer.call_summary import Summary
 from lexbridge.observer.turn_record import Turn
+from lexbridge.observer.workers import GONE_SHOWN_S
 from lexbridge.telemetry.facts import STEPS, Audio, Event
 from tests.support.property_tests import examples
 from tests.support.told_facts import BEGAN_S, FRAME, LOUD_FRAME, ToldCall, worker_report
@@ -59,6 +61,8 @@ def test_a_turn_has_all_that_the_facts_tell_of_it() -> None:
         update_ms=40,
         reply_ms=900,
         outcome="answered",
+        over_s=BEGAN_S + 7,
+        is_said=True,
         transcript="red roses",
         messages=["When?"],
         intent="OrderFlowers",
@@ -377,7 +381,7 @@ def test_workers_are_told_with_what_they_report() -> None:
     assert overview["dropped_facts"] == 5
     book.take(Event(BEGAN_S + 61, "", "", -1, "error", "worker-ended", {"pid": 1}))
     assert [one.state for one in book.overview(BEGAN_S + 62)["workers"]] == ["ended", "serving"]
-    overview = book.overview(BEGAN_S + 122)
+    overview = book.overview(BEGAN_S + 62 + GONE_SHOWN_S)
     assert ([one.pid for one in overview["workers"]], overview["dropped_facts"]) == ([2], 5)
 
 
@@ -388,11 +392,11 @@ class Told:
     """A watcher that notes what it is told."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[str, int | None]] = []
+        self.events: list[tuple[str, list[int]]] = []
         self.changed: list[str] = []
 
-    def event_taken(self, record: CallRecord, encoded: bytes, turn: Turn | None) -> None:
-        self.events.append((record.call_sid, turn and turn.turn))
+    def event_taken(self, record: CallRecord, encoded: bytes, turns: Sequence[Turn]) -> None:
+        self.events.append((record.call_sid, [turn.turn for turn in turns]))
 
     def call_changed(self, record: CallRecord) -> None:
         self.changed.append(record.call_sid)
@@ -403,8 +407,14 @@ def test_a_watcher_is_told_of_each_change() -> None:
     call.book.watch(told)
     call.begin()
     call.tell("utterance-opened", turn=1, started_ms=0)
-    assert told.events == [("CA1", None), ("CA1", None), ("CA1", None), ("CA1", 1)]
+    assert told.events == [("CA1", []), ("CA1", []), ("CA1", []), ("CA1", [1])]
     call.book.take(Event(BEGAN_S + 3, "", "", -1, "error", "worker-ended", {"pid": 4711, "slot": 0}))
+    assert told.events[4:] == [("CA1", [1])]
+    call.book.settle(BEGAN_S + 3)
+    assert told.changed == []
+    call.stream_sid = "MZ2"
+    call.begin(pid=5)
+    call.book.settle(BEGAN_S + 3000)
     assert told.changed == ["CA1"]
 
 

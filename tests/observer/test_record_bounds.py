@@ -129,7 +129,7 @@ def test_a_call_with_words_and_without_audio_is_written() -> None:
     record = call.book.records["CA1"]
     content = write_call(record, BEGAN_S, words=True, give_way=lambda: None)
     opened = read_call(content, "opened-1")
-    turns: list[Any] = list(opened.turns.values())
+    turns: list[Any] = list(opened.turns.all.values())
     assert (turns[0].transcript, opened.audio_bytes) == ("red roses", 0)
     call.book.add_opened(opened)
     call.book.close(1.0)

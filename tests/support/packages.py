@@ -77,6 +77,7 @@ PURE = [
     "observer/call_record.py",
     "observer/call_state.py",
     "observer/call_summary.py",
+    "observer/call_turns.py",
     "observer/call_wav.py",
     "observer/followed_calls.py",
     "observer/health.py",
