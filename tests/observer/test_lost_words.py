@@ -108,7 +108,7 @@ def test_a_dropped_turn_stands_where_it_was_spoken() -> None:
 # -- the calls of a worker
 
 
-def test_a_dead_worker_is_told_in_its_calls_and_its_calls_with_it() -> None:
+def test_a_dead_worker_is_told_with_its_calls() -> None:
     call, book = speaking_call(), CallBook()
     book = call.book
     other = ToldCall(book, "CA2", "MZ9").begin(pid=5)
