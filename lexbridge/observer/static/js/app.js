@@ -3,6 +3,7 @@
 import { getJson } from "./api.js";
 import { CallPage } from "./call_page.js";
 import { CallsPage } from "./calls_page.js";
+import { errorsLately, watchFaults } from "./faults.js";
 import { FaultsPage } from "./faults_page.js";
 import { HealthPage } from "./health_page.js";
 import { Help } from "./help.js";
@@ -30,8 +31,10 @@ const PAGES = [
 ];
 
 function readRoute() {
-  const [page, sid, turn, stream] = location.hash.replace(/^#\/?/, "").split("/");
-  return { page: page || "calls", sid: sid ? decodeURIComponent(sid) : null, turn: turn ? `${stream}/${turn}` : null };
+  // A call may be followed by one of its turns (number/stream) or events (at/Unix time/name).
+  const [page, sid, turn, stream, name] = location.hash.replace(/^#\/?/, "").split("/");
+  const event = turn === "at" ? { at_s: Number(stream), name } : null;
+  return { page: page || "calls", sid: sid ? decodeURIComponent(sid) : null, turn: turn && !event ? `${stream}/${turn}` : null, event };
 }
 
 function shownPages() {
@@ -43,9 +46,15 @@ function Navigation() {
   return html`<nav aria-label="Pages">
     ${shownPages().map(
       ([page, words]) =>
-        html`<a href=${`#/${page}`} class=${here === page ? "here" : ""} aria-current=${here === page ? "page" : null}>${words}</a>`,
+        html`<a href=${`#/${page}`} class=${here === page ? "here" : ""} aria-current=${here === page ? "page" : null}>${words}${page === "health" && html`<${ErrorMark} />`}</a>`,
     )}
   </nav>`;
+}
+
+/** How many errors there were in the last ten minutes, as a mark on Health. */
+function ErrorMark() {
+  const n = errorsLately.value;
+  return n > 0 && html`<span class="mark" title="Errors in the last 10 minutes">${n}<span class="unseen"> errors in the last 10 minutes</span></span>`;
 }
 
 function Connection() {
@@ -71,8 +80,8 @@ function DroppedBanner() {
 }
 
 function Page() {
-  const { page, sid, turn } = route.value;
-  if (page === "call" && sid) return html`<${CallPage} key=${sid} sid=${sid} turn=${turn} />`;
+  const { page, sid, turn, event } = route.value;
+  if (page === "call" && sid) return html`<${CallPage} key=${sid} sid=${sid} turn=${turn} event=${event} />`;
   if (page === "latency") return html`<${LatencyPage} />`;
   if (page === "health") return html`<${HealthPage} />`;
   if (page === "settings") return html`<${SettingsPage} />`;
@@ -104,7 +113,7 @@ function App() {
     </header>
     <${LostBanner} /><${DroppedBanner} />
     <main id="main" tabindex="-1"><${Page} /></main>
-    ${isHelpOpen.value && html`<${Help} close=${() => (isHelpOpen.value = false)} />`}`;
+    ${isHelpOpen.value && html`<${Help} pages=${shownPages().map(([, words]) => words)} close=${() => (isHelpOpen.value = false)} />`}`;
 }
 
 function skip(event) {
@@ -157,4 +166,5 @@ root.replaceChildren();
 render(html`<${App} />`, root);
 if (route.value.page !== "call") follow(null);
 findRehearsal();
+watchFaults();
 setInterval(refresh, REFRESH_MS);

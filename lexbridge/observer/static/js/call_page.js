@@ -13,7 +13,7 @@ import { showTurn, Transcript, TurnTable } from "./turns.js";
 import { View } from "./view.js";
 import { WhatIf } from "./what_if.js";
 
-export function CallPage({ sid, turn }) {
+export function CallPage({ sid, turn, event }) {
   const call = useMemo(() => new CallState(sid), [sid]);
   const view = useMemo(() => new View(call), [call]);
   const player = useMemo(() => new Player(call, view), [call]);
@@ -48,13 +48,20 @@ export function CallPage({ sid, turn }) {
   useEffect(() => {
     if (turn !== null && hasModel) select(call.turns.peek().findIndex((one) => `${one.stream_sid}/${one.turn}` === turn));
   }, [turn, hasModel]);
+  useEffect(() => {
+    if (event === null || !hasModel) return;
+    view.show(event.at_s - 1.5, event.at_s + 1.5);
+    view.setCursor(event.at_s);
+    const at = call.turns.peek().findLastIndex((one) => one.began_s <= event.at_s && event.at_s - one.began_s < 60);
+    setSelected(at < 0 ? null : at);
+  }, [event, hasModel]);
   if (call.error.value && summary === null) return html`<div class="card empty"><h1>Call ${shortSid(sid)}</h1><p>${call.error.value}</p><p><a href="#/calls">Back to the calls</a></p></div>`;
   if (summary === null) return html`<p class="faint loading">Loading the call …</p>`;
   return html`<${Header} call=${call} isWhatIf=${isWhatIf} setWhatIf=${setWhatIf} />
     <${Timeline} call=${call} view=${view} player=${player} />
     ${isWhatIf && html`<${WhatIf} call=${call} view=${view} close=${() => setWhatIf(false)} />`}
     <div class="call-columns"><${Transcript} call=${call} view=${view} selected=${selected} /><${TurnTable} call=${call} view=${view} /></div>
-    <${EventsList} call=${call} view=${view} />`;
+    <${EventsList} call=${call} view=${view} chosen=${event} />`;
 }
 
 function Header({ call, isWhatIf, setWhatIf }) {

@@ -1,6 +1,7 @@
 /** The list of live and recent calls of all workers. */
 
 import { count, duration, endWords, replyClass, seconds, shortSid, stateWords, who, NONE, clock } from "./format.js";
+import { faultNames } from "./faults.js";
 import { FirstCall } from "./first_call.js";
 import { html, signal, useEffect } from "./html.js";
 import { openError } from "./open_file.js";
@@ -35,26 +36,42 @@ export function CallsPage({ rehearsal }) {
 
 function Totals() {
   const live = liveSids.value.length;
-  const faults = allSummaries().reduce((sum, one) => sum + (one.faults || 0), 0);
+  const all = allSummaries();
+  const errors = all.reduce((sum, one) => sum + (one.errors || 0), 0);
+  const faults = all.reduce((sum, one) => sum + (one.faults || 0), 0);
   const running = workers.value.filter((one) => one.state !== "ended");
   const busiest = Math.max(0, ...running.map((one) => one.busy_percent ?? 0));
   const lag = Math.max(0, ...running.map((one) => one.lag_ms ?? 0));
   return html`<dl class="totals">
-    <div><dt>live calls</dt><dd>${live}</dd></div>
-    <div><dt>ended, kept here</dt><dd>${recentSids.value.length}</dd></div>
+    <${Tile} name="live calls" go=${() => showList("Live")}>${live}<//>
+    <${Tile} name="ended, kept here" go=${() => showList("Recent")}>${recentSids.value.length}<//>
     ${counts.value.started !== undefined && html`<div><dt>calls since start</dt><dd>${counts.value.started}</dd></div>`}
-    ${counts.value.refused > 0 && html`<div class="warns"><dt>refused calls</dt><dd>${counts.value.refused}</dd></div>`}
-    <div class=${faults ? "warns" : ""}><dt>faults in these</dt><dd>${faults}</dd></div>
-    <div><dt>workers</dt><dd>${running.length}</dd></div>
-    <div class=${busiest >= 90 ? "warns" : ""}><dt>busiest worker</dt><dd>${Math.round(busiest)} %</dd></div>
-    <div class=${lag >= 100 ? "warns" : ""}><dt>longest loop lag</dt><dd>${Math.round(lag)} ms</dd></div>
+    ${counts.value.refused > 0 && html`<${Tile} name="refused calls" mood="warns" go=${toHealth}>${counts.value.refused}<//>`}
+    <${Tile} name="faults in these" mood=${errors ? "warns" : faults ? "minds" : ""} isOn=${onlyFaults.value} go=${() => (onlyFaults.value = !onlyFaults.value)}>${faults}<//>
+    <${Tile} name="workers" go=${toHealth}>${running.length}<//>
+    <${Tile} name="busiest worker" mood=${busiest >= 90 ? "warns" : ""} go=${toHealth}>${Math.round(busiest)} %<//>
+    <${Tile} name="longest loop lag" mood=${lag >= 100 ? "warns" : ""} go=${toHealth}>${Math.round(lag)} ms<//>
   </dl>`;
 }
 
+/** A figure, whose name is a button to what it counts. */
+function Tile({ name, mood = "", isOn, go, children }) {
+  return html`<div class=${`tile ${mood} ${isOn ? "on" : ""}`} onClick=${go}>
+    <dt><button type="button" aria-pressed=${isOn === undefined ? null : String(isOn)}>${name}</button></dt><dd>${children}</dd></div>`;
+}
+
+function toHealth() {
+  location.hash = "#/health";
+}
+
+function showList(title) {
+  document.querySelector(`[aria-label="${title} calls"]`)?.scrollIntoView({ block: "start", behavior: "smooth" });
+}
+
 function Filters() {
-  const pids = [...new Set(allSummaries().map((one) => one.worker_pid))].filter(Boolean).sort((a, b) => a - b);
+  const pids = [...new Set(allSummaries().flatMap(pidsOf))].filter(Boolean).sort((a, b) => a - b);
   return html`<form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
-    <input type="search" placeholder="Search: number, SID, intent, state" aria-label="Search calls" value=${filter.value}
+    <input type="search" placeholder="Search: number, SID, intent, event, worker" aria-label="Search calls" value=${filter.value}
       onInput=${(event) => (filter.value = event.target.value)} />
     <select aria-label="Worker" value=${worker.value} onChange=${(event) => (worker.value = event.target.value)}>
       <option value="">All workers</option>
@@ -67,12 +84,19 @@ function Filters() {
 
 function isShown(summary) {
   if (onlyFaults.value && !summary.faults) return false;
-  if (worker.value && String(summary.worker_pid) !== worker.value) return false;
+  if (worker.value && !pidsOf(summary).map(String).includes(worker.value)) return false;
   const words = filter.value.trim().toLowerCase();
   if (!words) return true;
   const parts = [summary.call_sid, summary.caller, summary.called, summary.intent, summary.dialog_state, summary.mode, summary.ended_by];
-  const text = [...parts, stateWords(summary.opened ? "opened" : summary.state), who(summary.speaking)].join(" ").toLowerCase();
+  const { search = "", fault_counts = {}, opened } = summary;
+  const more = [search, ...Object.keys(fault_counts), faultNames(summary.call_sid), ...pidsOf(summary), summary.why, endWords(summary)];
+  const text = [...parts, ...more, stateWords(opened ? "opened" : summary.state), who(summary.speaking)].join(" ").toLowerCase();
   return words.split(/\s+/).every((word) => text.includes(word));
+}
+
+/** Return all workers that served a call. */
+function pidsOf(summary) {
+  return summary.worker_pids?.length ? summary.worker_pids : [summary.worker_pid].filter(Boolean);
 }
 
 function List({ title, sids, limit = Infinity }) {
@@ -123,11 +147,21 @@ function Age({ began_s }) {
 export function Notes({ one }) {
   return html`${one.state === "lost" && html`<span class="tag bad">stream lost</span>`}
     ${one.opened && html`<span class="tag">from a file</span>`}
-    ${one.faults > 0 && html`<span class="tag bad">${count(one.faults, "fault")}</span>`}
+    <${Faults} one=${one} />
     ${one.streams > 1 && html`<span class="tag slow">${one.streams} streams</span>`}
+    ${one.no_inputs > 0 && html`<span class="tag quiet">${one.no_inputs} no-input</span>`}
     ${one.fillers > 0 && html`<span class="tag slow">${count(one.fillers, "filler")}</span>`}
     ${one.barge_ins > 0 && html`<span class="tag">${count(one.barge_ins, "barge-in")}</span>`}
-    ${one.state === "ended" && one.ended_by && one.ended_by !== "caller" && html`<span class="tag quiet" title=${endWords(one)}>by ${one.ended_by}</span>`}`;
+    ${one.state === "ended" && one.ended_by && one.ended_by !== "caller" && html`<span class="tag quiet" title=${endWords(one)}>by ${one.ended_by}${one.why ? `: ${one.why}` : ""}</span>`}`;
+}
+
+/** Errors and warnings apart; of older servers and files only their sum is known. */
+function Faults({ one }) {
+  const names = Object.entries(one.fault_counts ?? {}).map(([name, n]) => `${n} × ${name}`).join(", ") || faultNames(one.call_sid).trim() || null;
+  const { errors = 0, warnings = 0, faults = 0 } = one;
+  if (faults > 0 && errors + warnings === 0) return html`<span class="tag bad" title=${names}>${count(faults, "fault")}</span>`;
+  return html`${errors > 0 && html`<span class="tag bad" title=${names}>✕ ${count(errors, "error")}</span>`}
+    ${warnings > 0 && html`<span class="tag slow" title=${names}>${count(warnings, "warning")}</span>`}`;
 }
 
 function goTo(event, sid) {

@@ -1,7 +1,8 @@
 /** How the service is: its workers, what it refused, what went wrong. */
 
-import { clock, duration, figure, shortSid, valueText } from "./format.js";
-import { html } from "./html.js";
+import { clock, count, duration, figure, shortSid, valueText } from "./format.js";
+import { callsOf, takeLines } from "./faults.js";
+import { html, useEffect } from "./html.js";
 import { explanation } from "./log_events.js";
 import { Marked } from "./marked.js";
 import { useLoaded, waiting } from "./loaded.js";
@@ -9,6 +10,9 @@ import { workers as liveWorkers } from "./store.js";
 
 export function HealthPage() {
   const [data, error] = useLoaded("console/api/health", 5);
+  useEffect(() => {
+    if (data !== null) takeLines(data.lines);
+  }, [data]);
   const wait = waiting(data, error);
   if (wait) return wait;
   const workers = liveWorkers.value.length ? liveWorkers.value : (data.workers ?? []);
@@ -27,11 +31,19 @@ function Workers({ workers }) {
       ? html`<p class="faint">No worker has reported yet. They do once a second.</p>`
       : html`<div class="scroll" tabindex="0" role="region" aria-label="Table of workers"><table><thead><tr><th>Worker</th><th>State</th><th class="number">Live calls</th><th class="number">Loop lag</th><th class="number">Busy</th><th class="number">Memory</th><th class="number">Age</th></tr></thead>
           <tbody>${workers.map(
-            (one) => html`<tr><td>${one.pid} <span class="faint">slot ${one.slot}</span></td><td><${State} state=${one.state} /></td>
+            (one) => html`<tr><td>${one.pid} <span class="faint">slot ${one.slot}</span></td><td><${State} state=${one.state} /> ${endOf(one)} ${(one.lost_calls ?? []).map((sid) => html`<a href=${`#/call/${encodeURIComponent(sid)}/at/${one.ended_s}/worker-ended`}>${shortSid(sid)}</a> `)}</td>
               <td class="number">${one.live_calls}</td><td class=${`number ${one.lag_ms >= 100 ? "bad" : ""}`}>${figure(one.lag_ms)} ms</td>
               <td class=${`number ${one.busy_percent >= 90 ? "bad" : ""}`}>${figure(one.busy_percent)} %</td><td class="number">${figure(one.memory_mb)} MB</td><td class="number">${duration(one.age_s)}</td></tr>`,
           )}</tbody></table></div>`}
   </section>`;
+}
+
+/** How a worker ended, and how many calls that hit. */
+function endOf({ ended_s, signal, status, lost_calls }) {
+  if (!ended_s) return null;
+  const how = signal ?? (status ? `status ${status}` : "");
+  const hit = lost_calls?.length ? `, hit ${count(lost_calls.length, "call")}:` : "";
+  return html`<span class="faint">${clock(ended_s)} ${how}${hit}</span>`;
 }
 
 function State({ state }) {
@@ -62,11 +74,16 @@ function Line({ one }) {
   const remedy = one.fields?.remedy;
   return html`<li class=${one.level}>
     <span class="when">${clock(one.at_s)}</span><span class=${`tag ${one.level === "error" ? "bad" : "slow"}`}>${one.level}</span>
-    <div><code>${one.name}</code> ${one.call_sid && html`<a href=${`#/call/${encodeURIComponent(one.call_sid)}`}>${shortSid(one.call_sid)}</a>`}
+    <div><code>${one.name}</code> ${callsOf(one).map((sid) => html`<a href=${eventLink(sid, one)}>${shortSid(sid)}</a> `)}
       <span class="fields">${fieldsOf(one).map(([name, value]) => html`<span><i>${name}</i> ${valueText(value)} </span>`)}</span>
       ${remedy && html`<p><b>${remedy}</b></p>`}
       ${when && html`<p class="faint"><${Marked} text=${when} />${todo && html` <b class="todo">What to do:</b> <${Marked} text=${todo} />`}</p>`}
     </div></li>`;
+}
+
+/** Return the address of an event in its call; of a turn of it, where the event belongs to one. */
+function eventLink(sid, { at_s, name }) {
+  return `#/call/${encodeURIComponent(sid)}/at/${at_s}/${name}`;
 }
 
 function fieldsOf({ fields }) {

@@ -2,11 +2,11 @@
 
 import { html, useEffect, useRef } from "./html.js";
 
-const GROUPS = [
+const groups = (pages) => [
   [
     "Everywhere",
     [
-      ["1 … 5", "Calls, Latency, Health, Settings, Faults"],
+      [`1 … ${pages.length}`, pages.join(", ")],
       ["/", "Search"],
       ["o", "Open an exported call"],
       ["t", "Dark or light"],
@@ -36,7 +36,7 @@ const GROUPS = [
   ],
 ];
 
-export function Help({ close }) {
+export function Help({ pages, close }) {
   const dialog = useRef(null);
   useEffect(() => {
     dialog.current.showModal();
@@ -45,7 +45,7 @@ export function Help({ close }) {
     <div class="help-body">
       <header><h2 id="help-title">Keyboard</h2><button type="button" onClick=${close} aria-label="Close">✕</button></header>
       <div class="help-groups">
-        ${GROUPS.map(
+        ${groups(pages).map(
           ([name, keys]) => html`<section><h3>${name}</h3><dl>
             ${keys.map(([key, words]) => html`<div><dt><kbd>${key}</kbd></dt><dd>${words}</dd></div>`)}
           </dl></section>`,

@@ -68,6 +68,18 @@ function takeBook(book) {
   membership.value += 1;
 }
 
+/** Least time between two looks at the counts, which changes of calls do not carry. */
+const COUNTS_MS = 1500;
+let countsTimer = null;
+
+/** Take the list anew, soon, because a new call is not counted yet. */
+function refreshSoon() {
+  countsTimer ??= setTimeout(() => {
+    countsTimer = null;
+    refresh();
+  }, COUNTS_MS);
+}
+
 /** Take one summary. Returns whether the lists of live and recent calls have changed by it. */
 function takeSummary(summary) {
   const known = calls.get(summary.call_sid);
@@ -89,7 +101,10 @@ function show() {
   timer = null;
   batch(() => {
     let hasMoved = false;
-    for (const summary of pending.values()) hasMoved = takeSummary(summary) || hasMoved;
+    for (const summary of pending.values()) {
+      if (!calls.has(summary.call_sid)) refreshSoon();
+      hasMoved = takeSummary(summary) || hasMoved;
+    }
     pending.clear();
     if (hasMoved) membership.value += 1;
   });

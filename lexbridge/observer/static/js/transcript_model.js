@@ -92,6 +92,7 @@ function* breaks(streams, events, summary) {
 
 function howEnded(stream, events) {
   const ofStream = events.filter((one) => one.stream_sid === stream.stream_sid);
+  if (ofStream.some((one) => one.name === "worker-ended")) return `Worker ${stream.worker_pid} ended here`;
   if (ofStream.some((one) => one.name === "handed-over")) return RESUMED["handed-over"];
   const end = ofStream.find((one) => one.name === "stream-ended");
   return end?.fields.how === "stopped" ? "The stream ended here" : RESUMED.lost;
@@ -104,10 +105,16 @@ function* notes(events) {
   }
 }
 
+const WHYS = { "worker-ended": "its worker ended", "stream lost": "the stream was lost", "stopped by Twilio": "Twilio stopped the stream", "call-ended": "the call ended first" };
+
+function whyWords(why) {
+  return WHYS[why] ?? why;
+}
+
 /** Return what stands in place of the caller's words where a turn has none. `how`: what Lex was asked with. */
 export function unsaid(turn, { how, dropped, isLive, isFile }) {
   if (how === "welcome") return "(the bot’s welcome)";
-  const why = turn.why ?? dropped?.fields.why;
+  const why = whyWords(turn.why ?? dropped?.fields.why);
   if (UNSAID[turn.outcome]) return `(${UNSAID[turn.outcome]}${why ? `: ${why}` : ""})`;
   const isAnswered = Boolean(turn.outcome || turn.dialog_state);
   if (isAnswered && isFile && !turn.raw) return "(words left out of the file)";

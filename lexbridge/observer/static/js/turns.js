@@ -55,7 +55,7 @@ export function Transcript({ call, view, selected }) {
       ? html`<p class="faint">Nobody has said anything yet.</p>`
       : html`<ol>${entries.map((one) =>
           one.kind === "turn"
-            ? html`<${Turn} key=${keyOf(one.turn)} call=${call} view=${view} entry=${one} before=${turns[one.number - 2]} isSelected=${selected === one.number - 1} />`
+            ? html`<${Turn} key=${keyOf(one.turn)} call=${call} view=${view} entry=${one} before=${turns.slice(0, one.number - 1).findLast((earlier) => earlier.dialog_state)} isSelected=${selected === one.number - 1} />`
             : html`<${Between} key=${`${one.kind}${one.at_s}`} call=${call} view=${view} one=${one} />`,
         )}</ol>`}
   </section>`;
@@ -129,7 +129,7 @@ function circumstances(call, turn) {
 
 function Outcome({ turn, isFillerTold }) {
   return html`${turn.filler && !isFillerTold && html`<span class="tag slow">filler</span>`}
-    ${["failed", "lost"].includes(turn.outcome) && html`<span class="tag bad">${turn.outcome}</span>`}
+    ${["failed", "lost"].includes(turn.outcome) && html`<span class="tag bad" title=${turn.why}>${turn.outcome}</span>`}
     ${turn.outcome === "dropped" && html`<span class="tag slow">dropped</span>`}
     ${["false-alarm", "joined", "cancelled"].includes(turn.outcome) && html`<span class="tag">${turn.outcome}</span>`}`;
 }
