@@ -166,8 +166,8 @@ class CallBook:
         self._text_bytes += record.text_bytes - before
         self._audio_bytes += record.audio_bytes - audio
         self.dropped_events += record.dropped_events - dropped
-        if event.name == "turn-latency" and turns:
-            self.latency.take(event.at_s, event.call_sid, turns[0])
+        if event.name == "turn-latency" and (turn := record.turns.of(event)) is not None:
+            self.latency.take(event.at_s, event.call_sid, turn)
         self._make_room(record)
         for watcher in self._watchers:
             watcher.event_taken(record, encoded, turns)

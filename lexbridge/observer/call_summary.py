@@ -35,7 +35,7 @@ class Summary(msgspec.Struct):
     fault_counts: dict[str, int] = {}
     """Warnings and errors by event."""
     no_inputs: int = 0
-    """How often the caller was silent, and was asked again or given up."""
+    """Number of times that the caller was silent, and was asked again or given up."""
     worker_pids: list[int] = []
     """Workers that served the call, the first one first."""
     lost_workers: list[int] = []
@@ -58,7 +58,7 @@ class Stream(msgspec.Struct):
     worker_pid: int | None = None
     mode: str | None = None
     how: str | None = None
-    """Why it ended: `why` of the log lines `call-left` and `call-ended`, else that line's name; or `worker-ended`."""
+    """Reason for the end of the stream: `why` of `call-left` and `call-ended`, else that name; or `worker-ended`."""
 
 
 def with_search(told: Summary) -> Summary:

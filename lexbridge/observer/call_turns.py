@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lexbridge.observer.call_summary import Stream
+from lexbridge.observer.heard import HeardReplies
 from lexbridge.observer.turn_record import OPENS_TURN, Turn, changed_attributes, note_event
 from lexbridge.observer.values import text, whole
 from lexbridge.telemetry.facts import Event
@@ -25,6 +26,7 @@ class CallTurns:
         self.all: dict[tuple[str, int], Turn] = {}
         self.intent: str | None = None
         self.dialog_state: str | None = None
+        self._heard = HeardReplies()
         self._attributes: dict[str, Any] = {}
         self._answered: Turn | None = None  # the turn whose document comes next
 
@@ -37,10 +39,15 @@ class CallTurns:
         """Return the turns in the order in which the caller began to speak, or to press keys."""
         return sorted(self.all.values(), key=lambda turn: turn.began_s)
 
+    def of(self, event: Event) -> Turn | None:
+        """Return the turn that an event names, or None if it is not known."""
+        return self.all.get((event.stream_sid, -1 if (number := whole(event.fields, "turn")) is None else number))
+
     def take(self, event: Event, stream: Stream | None) -> list[Turn]:
         """Take in an event, and return the turns that it changed. `stream`: the one that it belongs to, if any."""
         turn = self._document(event) if event.name == "update-made" else self._turn_of(event, stream)
         changed = [turn] if turn is not None else []
+        changed += self._heard.take(event, stream, self.all, turn)
         if event.name in ("call-left", "call-ended", LOST_WITH_WORKER) and stream is not None:
             changed += self._lose(event)
         return changed

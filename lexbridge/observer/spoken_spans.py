@@ -34,11 +34,11 @@ def spoken_spans(events: Iterable[bytes], stream_sid: str) -> list[tuple[int, in
         elif name == "update-made":
             if spans and spans[-1][1] > media_ms:  # the new document stops the one before
                 spans[-1] = spans[-1][0], media_ms
-            spans.append((media_ms, media_ms + round(_spoken_ms(words.get("twiml")) * SURELY_SPEAKING)))
+            spans.append((media_ms, media_ms + round(spoken_ms(words.get("twiml")) * SURELY_SPEAKING)))
     return [(start, end) for start, end in spans if end > start]
 
 
-def _spoken_ms(twiml: object) -> int:
+def spoken_ms(twiml: object) -> int:
     """Return how long the first prompt of a document takes; 0 if it cannot be read. Reprompts come after it."""
     try:
         document = ElementTree.fromstring(str(twiml))  # noqa: S314 - expat refuses entities that blow up

@@ -1,12 +1,15 @@
 """One turn of a call as the console shows it: when the caller spoke, what Lex made of it, and when it was answered."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from lexbridge.observer.values import flag, mapping, text, whole
 from lexbridge.telemetry.facts import Event
+
+Heard = Literal["yes", "partly", "replaced"]
+"""What the caller heard of a reply. That an update was taken does not mean that it was heard."""
 
 
 class Turn(msgspec.Struct):
@@ -25,13 +28,15 @@ class Turn(msgspec.Struct):
     reply_ms: int | None = None
     filler: bool = False
     outcome: str | None = None
-    """What became of it: as `turn-latency` has it, or `cancelled`, `dropped`, `lost`; None while it is open."""
+    """Outcome of the turn: that of `turn-latency`, or `cancelled`, `dropped`, `lost`; None while it is open."""
     why: str | None = None
-    """Why it was dropped, lost or failed, as the log has it."""
+    """Reason for which the turn was dropped, lost or failed, as the log has it."""
     over_s: float | None = None
     """Unix time at which it was over: its reply is heard, or never will be."""
     counts: bool = True
     """Whether the caller said something in it that is a turn of its own. The summary's `turns` counts those."""
+    heard: Heard | None = None
+    """Whether the caller heard the reply: all, a part, or nothing because another took its place. None: not known."""
     is_said: bool = False
     """Whether the caller has said all of it, or pressed all keys."""
     transcript: str | None = None

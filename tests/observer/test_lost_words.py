@@ -105,6 +105,27 @@ def test_a_dropped_turn_stands_where_it_was_spoken() -> None:
     assert (turn.began_s, turn.started_ms, turn.why) == (BEGAN_S + 6, 6000, "too many turns wait")
 
 
+def test_an_event_that_tells_little_of_a_turn_changes_nothing() -> None:
+    call = ToldCall().begin()
+    call.tell("utterance-opened", turn=1)
+    before = msgspec.structs.replace(call.view["turns"][0])
+    call.tell("joined", turn=1, with_turn=2)
+    call.tell("turn-latency", turn=1)
+    call.tell("turn-latency", outcome="answered")
+    assert call.view["turns"] == [before]
+    assert (before.began_s, before.started_ms, before.outcome) == (BEGAN_S, None, None)
+
+
+def test_the_first_outcome_of_a_turn_stands_but_for_its_latency() -> None:
+    call = speaking_call()
+    call.tell("false-alarm", turn=2)
+    call.tell("turn-failed", turn=2, error="late")
+    assert outcomes(call)[1] == (2, "false-alarm", None)
+    call.tell("turn-latency", turn=2, outcome="answered")
+    assert outcomes(call)[1] == (2, "answered", None)
+    assert call.view["turns"][1].counts
+
+
 # -- the calls of a worker
 
 

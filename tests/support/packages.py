@@ -81,6 +81,7 @@ PURE = [
     "observer/call_wav.py",
     "observer/followed_calls.py",
     "observer/health.py",
+    "observer/heard.py",
     "observer/kept_audio.py",
     "observer/latency.py",
     "observer/stream_levels.py",
