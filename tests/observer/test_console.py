@@ -189,9 +189,13 @@ def test_latency_page(browser: Any, server: ConsoleServer, order: Told, scheme: 
         "end_ms": measured(700, 700, 900),
     }
     minute_s = int(time.time()) // 60 * 60
+    when = {"at_s": minute_s - 700, "call_sid": "", "fields": {}}
+    server.health["lines"] = [{**when, "level": level, "name": "lex-failed"} for level in ("warning", "error")]
     history = [
-        [minute_s - 60 * (30 - i), 900 + 10 * (i % 7), 1400 + 60 * (i % 5), 2400 + 300 * (i % 4), 40] for i in range(30)
+        [minute_s - 60 * (30 - i), 900 + 10 * (i % 7), 1400 + 60 * (i % 5), 2400 + 300 * (i % 4), 40 + i]
+        for i in range(30)
     ]
+    del history[9:14]  # nobody called
     slow = {
         "call_sid": order.call_sid,
         "stream_sid": order.turns[1]["stream_sid"],
@@ -204,6 +208,12 @@ def test_latency_page(browser: Any, server: ConsoleServer, order: Told, scheme: 
     page.wait_for_selector(".chart canvas")
     assert "989 ms" in page.inner_text("[aria-label='The last hour']")
     assert page.locator(".chart canvas").evaluate(COLOURS) > 5
+    columns = page.evaluate(
+        "async () => (await import('./static/js/latency_chart.js')).columnsOf([[60, 9, 9, 9, 1], [180, 7, 8, 9, 2]])"
+    )
+    assert columns == [[60, 120, 180], [1, None, 2], [0.009, None, 0.007], [0.009, None, 0.008], [0.009, None, 0.009]]
+    page.wait_for_selector(".chart-note >> text=error")
+    assert "Times of day are those of this browser, UTC" in page.inner_text("footer")
     take_screenshot(page, f"console-latency-{scheme}-{'phone' if size else 'desktop'}")
     page.click("[aria-label='Slowest turns'] a")
     page.wait_for_selector("li.turn.selected:has-text('roses')")

@@ -4,6 +4,7 @@ import { getJson } from "./api.js";
 import { CallPage } from "./call_page.js";
 import { CallsPage } from "./calls_page.js";
 import { errorsLately, watchFaults } from "./faults.js";
+import { timeZone } from "./format.js";
 import { FaultsPage } from "./faults_page.js";
 import { HealthPage } from "./health_page.js";
 import { Help } from "./help.js";
@@ -113,6 +114,7 @@ function App() {
     </header>
     <${LostBanner} /><${DroppedBanner} />
     <main id="main" tabindex="-1"><${Page} /></main>
+    <footer class="faint">Times of day are those of this browser, ${timeZone()}.</footer>
     ${isHelpOpen.value && html`<${Help} pages=${shownPages().map(([, words]) => words)} close=${() => (isHelpOpen.value = false)} />`}`;
 }
 

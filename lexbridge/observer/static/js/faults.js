@@ -10,7 +10,7 @@ const LOOK_MS = 15000;
 const MARKED_S = 600;
 
 /** Warnings and errors of the last hour, the newest first. */
-const lines = signal([]);
+export const lines = signal([]);
 
 /** How many errors there were in the last ten minutes. */
 export const errorsLately = computed(() => lines.value.filter((one) => one.level === "error" && now_s.value - one.at_s < MARKED_S).length);

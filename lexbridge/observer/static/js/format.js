@@ -17,19 +17,33 @@ export function span(ms) {
 export function duration(s) {
   if (s === null || s === undefined || Number.isNaN(s)) return NONE;
   const whole = Math.max(0, Math.floor(s));
-  const pair = (n) => String(n).padStart(2, "0");
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
   return hours ? `${hours}:${pair(minutes)}:${pair(whole % 60)}` : `${minutes}:${pair(whole % 60)}`;
 }
 
 /** Return the time of day of a Unix time: "14:03:27". */
 export function clock(unix_s) {
-  return unix_s ? new Date(unix_s * 1000).toLocaleTimeString([], { hour12: false }) : NONE;
+  if (!unix_s) return NONE;
+  const at = new Date(unix_s * 1000);
+  return [at.getHours(), at.getMinutes(), at.getSeconds()].map(pair).join(":");
 }
 
-/** Return the day and the time of day of a Unix time. */
+function pair(n) {
+  return String(n).padStart(2, "0");
+}
+
+/** Return the time zone of all times, as "UTC+01:00". */
+export function timeZone() {
+  const east_min = -new Date().getTimezoneOffset();
+  const [hours, minutes] = [Math.floor(Math.abs(east_min) / 60), Math.abs(east_min) % 60];
+  return east_min === 0 ? "UTC" : `UTC${east_min < 0 ? "−" : "+"}${pair(hours)}:${pair(minutes)}`;
+}
+
+/** Return the day and the time of day of a Unix time: "2026-11-29 14:03:27". */
 export function dayAndClock(unix_s) {
-  return unix_s ? `${new Date(unix_s * 1000).toLocaleDateString()} ${clock(unix_s)}` : NONE;
+  if (!unix_s) return NONE;
+  const at = new Date(unix_s * 1000);
+  return `${at.getFullYear()}-${pair(at.getMonth() + 1)}-${pair(at.getDate())} ${clock(unix_s)}`;
 }
 
 /** Return a count with its noun: "1 turn", "3 turns". */

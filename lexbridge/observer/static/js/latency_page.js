@@ -1,9 +1,10 @@
 /** How long replies take: percentiles, their history, and the slowest turns. */
 
 import { clock, count, replyClass, seconds, shortSid, span } from "./format.js";
-import { html, useEffect, useRef } from "./html.js";
+import { lines } from "./faults.js";
+import { html } from "./html.js";
+import { Chart } from "./latency_chart.js";
 import { useLoaded, waiting } from "./loaded.js";
-import { theme } from "./theme.js";
 
 const FIGURES = [
   ["reply_ms", "Reply", "from the caller's last sound to the first sound of the reply"],
@@ -38,51 +39,13 @@ function Percentiles({ title, of }) {
 }
 
 function History({ history }) {
-  const box = useRef(null);
-  const name = theme.value;
-  useEffect(() => drawHistory(box.current, history), [history, name]);
+  const faults = lines.value;
   return html`<section class="card" aria-label="History"><h2>Replies by the minute</h2>
-    ${history.length < 2 ? html`<p class="faint">The history begins with the second minute.</p>` : html`<div class="chart" ref=${box}></div>`}
+    ${history.length < 2
+      ? html`<p class="faint">The history begins with the second minute.</p>`
+      : html`<${Chart} history=${history} faults=${faults} /><p class="chart-note faint"><span>A gap: no reply in that minute.</span>
+          ${faults.length > 0 && html`<span><b class="bad">▼</b> error</span><span><b class="slow">▼</b> warning</span>`}</p>`}
   </section>`;
-}
-
-/** Draw the history with uPlot, which is loaded when it is needed first. Returns how to stop. */
-function drawHistory(box, history) {
-  if (!box) return undefined;
-  let plot = null;
-  let sizes = null;
-  let isGone = false;
-  import("../vendor/uplot/uplot.js").then(({ default: UPlot }) => {
-    if (isGone) return;
-    const columns = [0, 1, 2, 3, 4].map((i) => history.map((row) => row[i]));
-    for (const i of [1, 2, 3]) columns[i] = columns[i].map((ms) => (ms === null ? null : ms / 1000));
-    plot = new UPlot({ ...options(), width: box.clientWidth, height: 260 }, columns, box);
-    sizes = new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: 260 }));
-    sizes.observe(box);
-  });
-  return () => {
-    isGone = true;
-    sizes?.disconnect();
-    plot?.destroy();
-  };
-}
-
-function options() {
-  const style = getComputedStyle(document.documentElement);
-  const colour = (name) => style.getPropertyValue(`--${name}`).trim();
-  const axis = { stroke: colour("faint"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") } };
-  const line = (label, name) => ({ label, stroke: colour(name), width: 2, points: { show: false }, value: (_, s) => (s === null ? "–" : `${s.toFixed(2)} s`) });
-  return {
-    scales: { y: { range: (_, least, most) => [0, Math.max(1, most * 1.1)] }, turns: { range: (_, least, most) => [0, Math.max(4, most * 4)] } },
-    axes: [axis, { ...axis, values: (_, all) => all.map((one) => `${one} s`) }],
-    series: [
-      { value: (_, s) => (s === null ? "–" : clock(s)), label: "time" },
-      line("p50", "bot"),
-      line("p90", "lex"),
-      line("p99", "lex-thinks"),
-      { label: "turns", scale: "turns", stroke: "transparent", fill: colour("accent-soft"), points: { show: false }, value: (_, n) => n ?? "–" },
-    ],
-  };
 }
 
 function Slowest({ turns }) {
