@@ -5,8 +5,9 @@ may show them. It tells audio only while the observer follows the call.
 """
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from lexbridge.audio.pcm import MULAW_BYTES_PER_MS
 from lexbridge.call.actions import (
@@ -28,11 +29,29 @@ from lexbridge.call.session import CallSession
 from lexbridge.lex.answer_parts import AnswerParts
 from lexbridge.lex.model import Reply
 from lexbridge.lex.v2 import INTERPRETATIONS
+from lexbridge.logs import RateLimitedLog
 from lexbridge.telemetry.teller import Teller
 from lexbridge.twilio.media_messages import parse
 
 MAX_TOLD_BYTES = 8000
 """The most audio of the caller in one piece, in bytes, because a network that stalls may bring much at once."""
+
+_Tells = TypeVar("_Tells", bound=Callable[..., None])
+
+_faults = RateLimitedLog("telling-fault")
+
+
+def _harmless(tell: _Tells) -> _Tells:
+    """Return `tell` so that a bug in it is logged, because it must not end the call."""
+
+    @wraps(tell)
+    def guarded(*arguments: Any, **named: Any) -> None:
+        try:
+            tell(*arguments, **named)
+        except Exception as error:
+            _faults.count("call", {"error": type(error).__name__})
+
+    return cast("_Tells", guarded)
 
 
 class CallTap:
@@ -63,12 +82,14 @@ class CallTap:
     def media_ms(self) -> int:
         return self._session.media_ms
 
+    @_harmless
     def stream_served(self, started: Started, mode: str) -> None:
         """Begin to tell of the stream that has started."""
         self.call_sid, self.stream_sid = started.call_sid, started.stream_sid
         self._teller.add_stream(self)
         self._tell("stream-described", {"mode": mode, "pid": os.getpid()})
 
+    @_harmless
     def stream_ended(self) -> None:
         """Tell no more of the stream, which has ended."""
         self.tell_audio()
@@ -80,18 +101,26 @@ class CallTap:
         It takes the place of that function, because each message passes there.
         """
         event = parse(text)
-        if type(event) is Media:
-            if event.is_inbound:
+        if type(event) is not Media or event.is_inbound:
+            self._received(event)
+        return event
+
+    @_harmless
+    def _received(self, event: StreamEvent) -> None:
+        match event:
+            case Media():
                 if self._origin_ms is None:
                     self._origin_ms = int(event.timestamp_ms or 0)
                 if self.is_followed:
                     self._heard(event, self._origin_ms)
-        elif isinstance(event, Dtmf):
-            self._tell("key-pressed", words={"key": event.digit})
-        elif isinstance(event, Mark):
-            self._tell("mark-returned", {"name": event.name})
-        return event
+            case Dtmf():
+                self._tell("key-pressed", words={"key": event.digit})
+            case Mark():
+                self._tell("mark-returned", {"name": event.name})
+            case _:
+                pass
 
+    @_harmless
     def done(self, action: Action) -> None:
         """Tell of an action of the session that is carried out."""
         match action:
@@ -133,6 +162,7 @@ class CallTap:
             case _:
                 pass
 
+    @_harmless
     def came(self, event: CallEvent) -> None:
         """Tell of an answer of Lex's."""
         match event:

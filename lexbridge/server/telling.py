@@ -10,7 +10,7 @@ import gevent
 
 from lexbridge import logs
 from lexbridge.bridge.media_figures import MediaFigures
-from lexbridge.logs import Log
+from lexbridge.logs import Log, RateLimitedLog
 from lexbridge.telemetry.metrics import Metrics
 from lexbridge.telemetry.teller import Teller
 
@@ -44,6 +44,7 @@ class Telling:
         self.teller = teller
         self._slot = slot
         self._metrics = metrics
+        self._faults = RateLimitedLog("telling-fault")
 
     def start(self, report: Callable[[], WorkerReport]) -> None:
         """Tell of this process's log lines and calls from now on. `report`: returns how the worker is."""
@@ -63,10 +64,15 @@ class Telling:
         report_at_s = 0.0
         while True:
             now_s = time.monotonic()
-            if now_s >= report_at_s:
+            is_report_due = now_s >= report_at_s
+            if is_report_due:
                 report_at_s = now_s + REPORT_INTERVAL_S
-                self._report(report())
-            self.teller.flush()
+            try:
+                if is_report_due:
+                    self._report(report())
+                self.teller.flush()
+            except Exception as error:  # a bug must not keep from the observer all that comes after it
+                self._faults.count("worker", {"error": type(error).__name__})
             gevent.sleep(TELL_INTERVAL_S)
 
     def _report(self, worker: WorkerReport) -> None:

@@ -15,13 +15,17 @@ from typing import Any
 import msgspec
 from gevent import monkey
 
-from lexbridge.telemetry.facts import Audio, Fact, Follow
+from lexbridge.telemetry.facts import Audio, Event, Fact, Follow
+from lexbridge.telemetry.plain_values import plain
 
 # gevent's sockets would make a hub, and a hub does not survive fork(). The module's own `socketpair` makes gevent's.
 _Socket = monkey.get_original("socket", "socket")
 
 MAX_MESSAGE_BYTES = 32_768
 """The size of a message at which it is sent, in bytes, because the system's buffer of a socket has room for 200 kB."""
+
+MAX_FACT_BYTES = 131_072
+"""The size of the largest event with its words, in bytes, because systems send no message of more than 200 kB."""
 
 MAX_WAITING_FACTS = 20_000
 """The most events and pieces of audio that wait in a worker, because 500 calls tell about 1,000 a second."""
@@ -88,6 +92,7 @@ class FactSender:
         self._waiting: deque[Fact] = deque()
         self._audio_bytes = 0
         self._unsent: bytes | None = None
+        self._unsent_facts = 0
         self.dropped = 0
         """The number of facts that were dropped so far, because the observer was too slow, or absent."""
 
@@ -107,31 +112,31 @@ class FactSender:
         """Send what waits, as far as the socket takes it now. The rest is kept for the next time."""
         while self._unsent is not None or self._waiting:
             if self._unsent is None:
-                self._unsent = self._next_message()
+                self._unsent, self._unsent_facts = self._next_message()
             try:
                 self._end.send(self._unsent)
             except BlockingIOError:
                 return
             except OSError:  # such as ENOBUFS; a message that cannot be sent must not stop those after it
-                self.dropped += 1
+                self.dropped += self._unsent_facts
             self._unsent = None
 
-    def _next_message(self) -> bytes:
-        """Return the next facts as one message."""
-        facts: list[Fact] = []
+    def _next_message(self) -> tuple[bytes, int]:
+        """Return the next facts as one message, and how many they are."""
+        facts: list[msgspec.Raw] = []
         size = 0
         while self._waiting and size < MAX_MESSAGE_BYTES:
             fact = self._waiting.popleft()
             if isinstance(fact, Audio):
                 self._audio_bytes -= len(fact.mulaw)
-                size += len(fact.mulaw) + 100
-            else:
-                size += 300 + (sum(map(_size_of, fact.words.values())) if fact.words else 0)
-            facts.append(fact)
-        try:
-            return _encode(facts)
-        except Exception:  # a field of a log line that is no JSON
-            return _encode([fact for fact in facts if _is_encodable(fact)])
+            try:
+                encoded = _encoded(fact)
+            except Exception:  # such as a media time of more than 64 bits
+                self.dropped += 1
+                continue
+            size += len(encoded)
+            facts.append(msgspec.Raw(encoded))
+        return _encode(facts), len(facts)
 
     def asked(self) -> Follow | None:
         """Return what the observer has asked for since the last time, the newest alone, or None."""
@@ -146,17 +151,22 @@ class FactSender:
         return None
 
 
-def _size_of(words: Any) -> int:
-    """Return about how many bytes a value of `words` takes."""
-    return len(words) if isinstance(words, str | bytes) else len(str(words))
-
-
-def _is_encodable(fact: Fact) -> bool:
+def _encoded(fact: Fact) -> bytes:
+    """Return a fact as it is sent. An event that cannot be sent as it is loses what is odd in it, or its words."""
     try:
-        _encode(fact)
-    except Exception:
-        return False
-    return True
+        encoded = _encode(fact)
+    except Exception:  # Lex may send half of a surrogate pair, or a number of any size, and nest as deep as it likes
+        if isinstance(fact, Audio):
+            raise
+        encoded = _encode(_mended(fact, plain(fact.words)))
+    if len(encoded) > MAX_FACT_BYTES and isinstance(fact, Event):
+        encoded = _encode(_mended(fact, {}))
+    return encoded
+
+
+def _mended(event: Event, words: Any) -> Event:
+    parts = {name: plain(getattr(event, name)) for name in Event.__struct_fields__}
+    return Event(**{**parts, "words": words})
 
 
 def read_facts(message: bytes | memoryview) -> list[Fact]:

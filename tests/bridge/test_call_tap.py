@@ -1,5 +1,8 @@
 """What a live call tells the observer: its words, its steps, and the very audio that went over the line."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from lexbridge.audio.endpointing import EndpointingRules
@@ -7,6 +10,7 @@ from lexbridge.audio.replay import Replay
 from lexbridge.audio.vad import AmplitudeDetector
 from lexbridge.observer.kept_audio import Track
 from lexbridge.offline.twilio.events import EndReason
+from lexbridge.telemetry.teller import Teller
 from tests.support.flower_order import FLOWERS, KINDS, ORDER
 from tests.support.lexes import GENERATIONS
 from tests.support.rig import flowers, running, says, v2_bot
@@ -128,3 +132,18 @@ def test_keys_are_told_apart_from_fields() -> None:
     (asked,) = told.events("lex-asked")
     assert asked.fields["how"] == "keys"
     assert asked.words["keys"].startswith("42")
+
+
+def test_a_bug_in_the_tap_ends_no_call(monkeypatch: pytest.MonkeyPatch, logged: Callable[[], Any]) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("secret")
+
+    with telling() as told, streaming(*ORDER, teller=told.teller) as rig:
+        monkeypatch.setattr(Teller, "tell", broken)
+        monkeypatch.setattr(Teller, "add_stream", broken)
+        monkeypatch.setattr(Teller, "remove_stream", broken)
+        call = rig.place_call(says(*ORDER))
+        assert rig.ended(call).reason is EndReason.HANGUP_VERB
+    faults = [line for line in logged() if line["event"] == "telling-fault"]
+    assert {line["reason"] for line in faults} == {"call"}
+    assert "secret" not in str(faults)

@@ -105,6 +105,7 @@ PURE = [
     "telemetry/error_kinds.py",
     "telemetry/line_counts.py",
     "telemetry/metric_table.py",
+    "telemetry/plain_values.py",
 ]
 """Files and folders of lexbridge that do no I/O and read no clock. Their own tests reach every branch of them."""
 

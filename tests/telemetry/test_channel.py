@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -98,14 +99,6 @@ def test_audio_that_waits_is_bounded_by_its_bytes(channel: Channel, monkeypatch:
     assert sender.dropped == 1
 
 
-def test_a_field_that_is_no_json_costs_its_fact_alone(channel: Channel) -> None:
-    sender = channel.sender(0)
-    sender.add(Event(1.0, "", "", -1, "info", "odd", {"what": object()}))
-    sender.add(event(2))
-    sender.flush()
-    assert received(channel, 0) == [event(2)]
-
-
 def test_the_newest_request_counts(channel: Channel) -> None:
     sender = channel.sender(0)
     assert sender.asked() is None
@@ -131,3 +124,54 @@ def test_a_channel_makes_no_hub() -> None:
         check=False,
     )
     assert made.returncode == 0
+
+
+def nested(depth: int) -> Any:
+    value: Any = "end"
+    for _ in range(depth):
+        value = {"in": value}
+    return value
+
+
+ODD_ANSWERS = {
+    "half of a surrogate pair": {"a\ud800": "b\ud800"},
+    "a number of 100 bits": {"n": 1 << 100},
+    "a number of 5,000 digits": {"n": 10**5000},
+    "deep nesting": nested(100_000),
+    "an odd type": {"x": object(), "y": [{1}]},
+    "2 MB": {"x": "y" * 2_000_000},
+    "no number": {"x": float("nan"), "y": float("-inf")},
+}
+
+
+@pytest.mark.parametrize("kind", ODD_ANSWERS)
+def test_an_odd_answer_of_lexs_hides_no_event(channel: Channel, kind: str) -> None:
+    raw = ODD_ANSWERS[kind]
+    sender = channel.sender(0)
+    sender.add(event(1))
+    words = {"transcript": "roses", "raw": raw}
+    sender.add(Event(2.0, "CA1", "MZ1", 20, "debug", "lex-answered", {"turn": 2}, words))
+    sender.add(event(3))
+    sender.flush()
+    found = [fact for fact in received(channel, 0) if isinstance(fact, Event)]
+    assert [fact.fields["turn"] for fact in found] == [1, 2, 3]
+    assert sender.dropped == 0
+    assert found[1].words.get("transcript") == (None if kind == "2 MB" else "roses")
+
+
+def test_all_events_of_a_message_that_is_lost_are_counted(channel: Channel) -> None:
+    sender = channel.sender(0)
+    for number in range(3):
+        sender.add(event(number))
+    channel._tellers[0].close()
+    sender.flush()
+    assert sender.dropped == 3
+
+
+def test_audio_that_cannot_be_sent_is_counted(channel: Channel) -> None:
+    sender = channel.sender(0)
+    sender.add(Audio(0.0, "CA1", "MZ1", 1 << 80, "caller", b"1"))
+    sender.add(event(1))
+    sender.flush()
+    assert received(channel, 0) == [event(1)]
+    assert sender.dropped == 1
