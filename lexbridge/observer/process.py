@@ -1,6 +1,5 @@
 """The observer process: it receives the facts of all workers, hands them to each sink, and serves the console."""
 
-import logging
 import os
 import signal
 import socket
@@ -8,16 +7,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import gevent
-import msgspec
-from flask import Flask
 from gevent.event import Event as Signal
-from gevent.pool import Pool
-from gevent.pywsgi import LoggingLogAdapter, WSGIServer
 from gevent.socket import wait_read
 
 from lexbridge.config.settings import Settings
 from lexbridge.logs import Log, RateLimitedLog
 from lexbridge.observer.admin import build_admin
+from lexbridge.observer.admin_server import serve_admin
 from lexbridge.observer.call_book import CallBook
 from lexbridge.observer.posted_events import PostedEvents
 from lexbridge.observer.recorder import Recorder
@@ -33,9 +29,6 @@ MESSAGES_AT_ONCE = 16
 
 ASK_AGAIN_S = 1.0
 """Interval in seconds at which workers are asked again for audio, because a new worker has not heard it."""
-
-MAX_CONNECTIONS = 200
-"""The most connections to ADMIN_PORT at the same time, because a page has three, and each takes memory."""
 
 CLOSE_S = 5.0
 """Limits the time that all sinks together take to finish, in seconds: the supervisor waits for 8."""
@@ -105,7 +98,7 @@ class Observer:
             return False
         try:
             facts = read_facts(self._buffer[:size])
-        except msgspec.MsgspecError:  # a worker of another version, while a new one is rolled out
+        except Exception:  # a worker of another version, while a new one is rolled out
             self._faults.count("unreadable")
             return True
         for fact in facts:
@@ -132,7 +125,7 @@ def observe(settings: Settings, ends: Sequence[socket.socket], listener: socket.
     if listener is not None:
         book = CallBook()
         sinks.insert(0, book)
-        _serve(listener, build_admin(settings, book, observer.follow))
+        serve_admin(listener, build_admin(settings, book, observer.follow))
     observer.start()
     Log().info("observing", admin_port=settings.admin_port)
     while not stop_requested.wait(1.0) and os.getppid() == supervisor:
@@ -155,15 +148,3 @@ def _make_sinks(settings: Settings) -> list[Sink]:
 
         sinks.append(Traces(settings))
     return sinks
-
-
-def _serve(listener: socket.socket, app: Flask) -> None:
-    """Serve `app` from now on, on the supervisor's listener."""
-    server = WSGIServer(
-        socket.socket(fileno=listener.detach()),
-        app,
-        spawn=Pool(MAX_CONNECTIONS),
-        log=None,  # a line for each request of each open page
-        error_log=LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR),
-    )
-    server.start()

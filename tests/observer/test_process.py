@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import gevent
+import msgspec
 import pytest
 
 from lexbridge.observer.process import Observer
@@ -60,10 +61,23 @@ def test_every_sink_gets_the_facts_of_all_workers(channel: Channel) -> None:
     observer.stop()
 
 
-def test_an_unreadable_message_costs_itself_alone(channel: Channel) -> None:
+EVENT = msgspec.msgpack.encode([Event(1.0, "CA1", "MZ1", -1, "info", "name", {"a": 1})])
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"\xc1",
+        EVENT.replace(b"name", b"\xff\xff\xff\xff"),
+        EVENT.replace(b"\x81\xa1a\x01", b"\x81\xa1a" + b"\x91" * 5000),
+    ],
+    ids=["empty", "no MessagePack", "no UTF-8", "deep"],
+)
+def test_an_unreadable_message_costs_itself_alone(channel: Channel, message: bytes) -> None:
     sink = Collected()
     observer = Observer(channel.observer_ends, [sink], follows_all=False)
-    channel._tellers[0].send(b"\xc1")
+    channel._tellers[0].send(message)
     tell(channel, 0, "turn-answered")
     observer.take_rest()
     assert names(sink) == ["turn-answered"]

@@ -1,0 +1,137 @@
+"""The server of ADMIN_PORT against strangers: none of them holds a connection, or writes into the log."""
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import gevent
+import pytest
+from flask import Flask, request
+from gevent import socket as gevent_socket
+
+from lexbridge.observer import admin_server
+from lexbridge.observer.admin_server import serve_admin
+
+PATIENCE_S = 30
+
+
+@pytest.fixture
+def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    """Serve an app with short limits. Give its address."""
+    monkeypatch.setattr(admin_server, "HEAD_S", 0.3)
+    monkeypatch.setattr(admin_server, "LONG_BODY_S", 0.5)
+    monkeypatch.setattr(admin_server, "UNREAD_S", 0.5)
+    monkeypatch.setattr(admin_server, "MAX_CONNECTIONS", 3)
+    app = Flask("strangers", static_folder=None)
+    app.post("/echo", endpoint="echo")(lambda: request.get_data())
+    app.post("/ignored", endpoint="ignored")(lambda: "ignored")
+    app.get("/ping", endpoint="ping")(lambda: "pong")
+    app.get("/long", endpoint="long")(lambda: b"x" * 64_000_000)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = serve_admin(listener, app)
+    yield server.address
+    server.stop(timeout=1)
+
+
+def connected(address: tuple[str, int]) -> Any:
+    connection = gevent_socket.create_connection(address)
+    connection.settimeout(PATIENCE_S)
+    return connection
+
+
+def all_of(connection: Any) -> bytes:
+    """Return all that comes until the server closes. A server that holds on to the connection fails the test."""
+    got = b""
+    try:
+        while piece := connection.recv(65536):
+            got += piece
+    except ConnectionError:
+        pass
+    return got
+
+
+def asked(address: tuple[str, int], sent: bytes) -> bytes:
+    connection = connected(address)
+    connection.sendall(sent)
+    try:
+        return all_of(connection)
+    finally:
+        connection.close()
+
+
+SLOW = {
+    "nothing": b"",
+    "half a line": b"GET /pi",
+    "half a head": b"GET /ping HTTP/1.1\r\nHost: a\r\n",
+    "a short body": b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab",
+    "a long body": b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nab",
+    "a long body that nobody reads": b"POST /ignored HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nab",
+}
+
+
+@pytest.mark.parametrize("sent", SLOW.values(), ids=SLOW.keys())
+def test_who_sends_too_slowly_is_closed(address: tuple[str, int], sent: bytes) -> None:
+    assert b"pong" not in asked(address, sent)
+
+
+def test_drops_of_a_head_gain_no_time(address: tuple[str, int]) -> None:
+    connection = connected(address)
+    end_s = time.monotonic() + PATIENCE_S
+    with suppress(ConnectionError):
+        while time.monotonic() < end_s:
+            connection.sendall(b"G")
+            gevent.sleep(0.02)
+    connection.close()
+    assert time.monotonic() < end_s
+
+
+def test_an_idle_connection_is_closed_after_its_answer(address: tuple[str, int]) -> None:
+    assert b"pong" in asked(address, b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n")
+
+
+def test_who_reads_nothing_leaves_room_for_others(address: tuple[str, int]) -> None:
+    stuck = [connected(address) for _ in range(3)]
+    for connection in stuck:
+        connection.sendall(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert b"pong" in asked(address, b"GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    for connection in stuck:
+        connection.close()
+
+
+def test_a_long_answer_comes_whole(address: tuple[str, int]) -> None:
+    assert len(asked(address, b"GET /long HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")) > 64_000_000
+
+
+def test_two_requests_come_over_one_connection(address: tuple[str, int]) -> None:
+    post = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+    got = asked(address, post + b"GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert b"abc" in got
+    assert got.endswith(b"pong")
+
+
+ODD = {
+    "no HTTP": b"secret-word\r\n\r\n",
+    "another version": b"GET /secret-word HTTP/7.0\r\n\r\n",
+    "two lengths": b"POST /echo HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 11\r\n\r\nsecret-word",
+    "chunks": b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nsecret-word\r\n0\r\n\r\n",
+    "chunks and a length": b"POST /echo HTTP/1.1\r\nTransfer-Encoding: , chunked\r\nContent-Length: 3\r\n\r\nabc",
+    "an odd length": b"POST /echo HTTP/1.1\r\nContent-Length: +3\r\n\r\nabc",
+    "a negative length": b"POST /echo HTTP/1.1\r\nContent-Length: -3\r\n\r\nabc",
+    "an endless length": b"POST /echo HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
+    "a long field": b"GET /ping HTTP/1.1\r\nX: " + b"secret-word" * 10_000 + b"\r\n\r\n",
+    "many fields": b"GET /ping HTTP/1.1\r\n" + b"X: secret-word\r\n" * 5_000 + b"\r\n",
+    "a long line": b"GET /" + b"secret-word" * 10_000 + b" HTTP/1.1\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", ODD.values(), ids=ODD.keys())
+def test_an_odd_request_is_refused_without_a_line(
+    address: tuple[str, int], sent: bytes, logged: Callable[[], Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    got = asked(address, sent)
+    assert got == b"" or b" 4" in got.splitlines()[0]
+    assert "secret-word" not in json.dumps(logged()) + "".join(capfd.readouterr())
+    assert logged() == []
