@@ -183,6 +183,7 @@ class CallStory:
             "duration_s": round(now_s - self._began_s, 1),
             "turns": self._turns_in_all,
             "faults": self.log.faults,
+            "worst_fault": self.log.worst_fault,
             "worst_reply_ms": self._worst_reply_ms,
         }
         if (end := self._end()) is None:

@@ -27,6 +27,11 @@ class Log:
         """Number of warnings and errors so far, those of bound logs included."""
         return self._faults["warning"] + self._faults["error"]
 
+    @property
+    def worst_fault(self) -> str | None:
+        """The worst level so far, "error" or "warning", or None. Lines of bound logs count too."""
+        return next((level for level in ("error", "warning") if self._faults[level]), None)
+
     def bind(self, **fields: Any) -> "Log":
         """Return a log of the same subject with more fields."""
         bound = Log(**{**self._fields, **fields})

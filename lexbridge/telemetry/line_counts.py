@@ -56,12 +56,26 @@ def _stream_ended(fields: Fields, *_: str) -> Iterator[Count]:
 
 def _turn_latency(fields: Fields, _: str, mode: str) -> Iterator[Count]:
     end_ms, reply_ms, outcome = fields["end_ms"], fields["reply_ms"], _label(fields["outcome"])
-    yield Count("turns_total", ("unheard" if outcome == "answered" and reply_ms is None else outcome,))
+    yield Count("turns_total", ("not-heard" if outcome == "answered" and reply_ms is None else outcome,))
     if end_ms is not None:
         yield _time("endpointing_seconds", mode, end_ms)
+    if (queue_ms := fields["queue_ms"]) is not None:
+        yield _time("turn_queue_seconds", mode, queue_ms)
     if reply_ms is not None:
         yield _time("reply_seconds", mode, reply_ms - (end_ms or 0))
         yield _time("caller_wait_seconds", mode, reply_ms)
+
+
+def _call_over(metric: str, *names: str) -> _Counted:
+    """Return a function that counts the end of a call, or of its stream, and the worst fault. `names`: as above."""
+    count_end = _one(metric, *names)
+
+    def count(fields: Fields, level: str, mode: str) -> Iterator[Count]:
+        yield from count_end(fields, level, mode)
+        if (worst := fields.get("worst_fault")) is not None:
+            yield Count("calls_with_faults_total", (worst,))
+
+    return count
 
 
 def _lex_timed(fields: Fields, _: str, mode: str) -> Iterator[Count]:
@@ -73,8 +87,9 @@ def _time(metric: str, mode: str, ms: float) -> Count:
     return Count(metric, (mode,), max(0, ms) / 1000)
 
 
-def _utterance_dropped(*_: object) -> Iterator[Count]:
+def _utterance_dropped(fields: Fields, *_: str) -> Iterator[Count]:
     yield Count("turns_total", ("dropped",))
+    yield Count("utterances_dropped_total", (_label(fields["why"]),))
 
 
 def _lex_failed(fields: Fields, *_: str) -> Iterator[Count]:
@@ -123,8 +138,8 @@ _COUNTED: dict[str, _Counted] = {
     "call-answered": _one("calls_answered_total"),
     "stream-started": _stream_started,
     "stream-ended": _stream_ended,
-    "call-ended": _one("calls_ended_total", "ended_by", "why"),
-    "call-left": _one("calls_left_total", "why"),
+    "call-ended": _call_over("calls_ended_total", "ended_by", "why"),
+    "call-left": _call_over("calls_left_total", "why"),
     "call-refused": _one("calls_refused_total", "why"),
     "stream-refused": _one("stream_refusals_total", "why"),
     "turn-latency": _turn_latency,

@@ -7,6 +7,9 @@ from small closed sets of the code. No label holds a CallSid, a telephone number
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lexbridge.telemetry.metric_labels import ERROR_KINDS, MEANINGS, UPDATE_OUTCOMES
+from lexbridge.telemetry.metric_labels import FAULTS as FAULT_LINES
+
 PREFIX = "lexbridge_"
 
 
@@ -44,12 +47,12 @@ ENDPOINTING_BUCKETS_S = 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 
 
 The longest hangover is 5 s."""
 
-LEX_BUCKETS_S = 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0, 15.0, 30.0
+LEX_BUCKETS_S = 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.5, 10.0, 15.0, 30.0
 """The time of an answer of Lex, in seconds.
 
 A bot without a Lambda function takes 0.2 to 0.5 s. LEX_TIMEOUT_S is 5 by default, and 15 for slow bots."""
 
-REPLY_BUCKETS_S = 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5, 10.0, 15.0, 30.0
+REPLY_BUCKETS_S = 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 10.0, 15.0, 30.0
 """The time that a caller waits, in seconds.
 
 After 1 s a pause feels long, after 2 s the filler comes, and after 4 s people ask "Hello?" or hang up: those bounds are
@@ -58,28 +61,11 @@ buckets of their own, so that shares of callers can be counted exactly."""
 UPDATE_BUCKETS_S = 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0
 """The time of a call update, in seconds: 0.1 to 0.3 s over the internet, and some seconds when one is sent again."""
 
-ERROR_KINDS = (
-    "timeout",
-    "throttled",
-    "server-error",
-    "dependency",
-    "connection",
-    "unreadable",
-    "rejected",
-    "forbidden",
-    "not-asked",
-    "other",
-)
-"""The kinds of failed requests to Lex and Twilio. docs/metrics.md says what each means."""
-
-_MODES = (("call-update",), ("stream",))
-
 
 def _counter(
-    name: str, text: str, labels: tuple[str, ...] = (), known: tuple[tuple[str, ...] | str, ...] = ()
+    name: str, text: str, labels: tuple[str, ...] = (), known: tuple[tuple[str, ...], ...] | None = None
 ) -> Metric:
-    pairs = tuple((one,) if isinstance(one, str) else one for one in known)
-    return Metric(name, Kind.COUNTER, text, labels, pairs)
+    return Metric(name, Kind.COUNTER, text, labels, tuple(MEANINGS.get(name, ())) if known is None else known)
 
 
 def _gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Metric:
@@ -100,38 +86,31 @@ CALLS = (
         "calls_resumed_total",
         "Streams that go on with a call that had one before.",
         ("how",),
-        ("lost", "handed-over", "keyed"),
     ),
     _counter(
         "calls_ended_total",
         "Calls that have ended, by who ended them and why.",
         ("ended_by", "why"),
-        (
-            ("caller", "none"),
-            ("bot", "none"),
-            ("transfer", "none"),
-            ("lexbridge", "no-input"),
-            ("lexbridge", "turn-failed"),
-            ("lexbridge", "call-limit"),
-        ),
     ),
     _counter(
         "calls_left_total",
         "Streams that ended while the call went on, or may have gone on.",
         ("why",),
-        ("stopped by Twilio", "keys", "handed over", "taken over", "stream lost", "service stopped", "bug"),
+    ),
+    _counter(
+        "calls_with_faults_total",
+        "Ends of calls, or of their streams, that had warnings or errors in the log, by the worst of them.",
+        ("severity",),
     ),
     _counter(
         "calls_refused_total",
         "New calls that heard that all lines are busy.",
         ("why",),
-        ("draining", "full", "overloaded"),
     ),
     _counter(
         "stream_refusals_total",
         "Media streams that were closed before they could serve a call.",
         ("why",),
-        ("no start",),
     ),
 )
 
@@ -140,9 +119,9 @@ TURNS = (
         "turns_total",
         "Turns of callers, by what became of them.",
         ("outcome",),
-        ("answered", "unheard", "failed", "joined", "false-alarm", "dropped"),
     ),
-    _counter("utterances_total", "Utterances, by what ended them.", ("reason",), ("hangover", "max-length")),
+    _counter("utterances_total", "Utterances, by what ended them.", ("reason",)),
+    _counter("utterances_dropped_total", "Utterances whose words were not sent to Lex.", ("why",)),
     _counter("key_inputs_total", "Turns that were keyed in."),
     _counter("fillers_total", "Times that a caller was asked to wait while Lex worked."),
     _counter("no_inputs_total", "Times that a caller was silent and was asked again, or heard the end of the call."),
@@ -150,9 +129,21 @@ TURNS = (
     _counter("false_alarms_total", "Prompts that were interrupted by a sound in which Lex heard no words."),
     _counter("joins_total", "Turns that were joined with the one before."),
     _times("endpointing_seconds", "From the caller's last sound to the end of the utterance.", ENDPOINTING_BUCKETS_S),
-    _times("lex_first_byte_seconds", "From the end of the utterance to the head of Lex's answer.", LEX_BUCKETS_S),
     _times(
-        "lex_total_seconds", "From the end of the utterance to the end of Lex's answer, voice included.", LEX_BUCKETS_S
+        "turn_queue_seconds",
+        "From the end of the utterance to the request to Lex: the wait for an earlier turn, mostly 0.",
+        LEX_BUCKETS_S,
+    ),
+    _times(
+        "lex_first_byte_seconds",
+        "From the request to Lex, or the end of the utterance if that is later, to the head of Lex's answer.",
+        LEX_BUCKETS_S,
+    ),
+    _times(
+        "lex_total_seconds",
+        "From the request to Lex, or the end of the utterance if that is later, to the end of Lex's answer, voice "
+        "included.",
+        LEX_BUCKETS_S,
     ),
     _times("reply_seconds", "From the end of the utterance to the first sound of the reply.", REPLY_BUCKETS_S),
     _times("caller_wait_seconds", "From the caller's last sound to the first sound of the reply.", REPLY_BUCKETS_S),
@@ -163,7 +154,10 @@ TURNS = (
 
 FAULTS = (
     _counter(
-        "lex_errors_total", "Requests to Lex that failed. One that was sent again counts twice.", ("kind",), ERROR_KINDS
+        "lex_errors_total",
+        "Requests to Lex that failed. One that was sent again counts twice.",
+        ("kind",),
+        tuple((kind,) for kind in ERROR_KINDS),
     ),
     _gauge("lex_down", "Workers that do not ask Lex for some seconds, because it failed many times in a row."),
     _counter("call_updates_total", "Call updates that Twilio has accepted."),
@@ -171,27 +165,14 @@ FAULTS = (
         "call_update_errors_total",
         "Call updates that failed. `given-up`: the caller did not hear the reply.",
         ("kind", "outcome"),
-        tuple((kind, outcome) for kind in ERROR_KINDS if kind != "not-asked" for outcome in ("retried", "given-up")),
+        tuple((kind, outcome) for kind in ERROR_KINDS if kind != "not-asked" for outcome in UPDATE_OUTCOMES),
     ),
     _counter("refusals_total", "Requests and sockets that were refused.", ("reason",)),
     _counter(
         "faults_total",
         "Lines of the log of level warning and error.",
         ("event", "level"),
-        # Those that alerts look at: see `known`.
-        (
-            ("call-given-up", "error"),
-            ("event-dropped", "warning"),
-            ("event-not-taken", "warning"),
-            ("loop-held", "error"),
-            ("observer-fault", "warning"),
-            ("overloaded", "warning"),
-            ("recording-failed", "warning"),
-            ("stream-status", "error"),
-            ("traces-not-taken", "warning"),
-            ("transfer-refused", "error"),
-            ("worker-hung", "error"),
-        ),
+        FAULT_LINES,
     ),
     _counter("bugs_total", "Errors that no code expected: lines of the log whose event ends in `-broken`."),
     _counter("log_lines_dropped_total", "Lines of the log that were lost, because its reader was too slow."),
@@ -208,12 +189,12 @@ MEDIA = (
 )
 
 WORKERS = (
+    _gauge("start_time_seconds", "When the service started, as Unix time. All counters are totals since then."),
     _gauge("workers", "Workers that are alive."),
     _counter(
         "worker_deaths_total",
         "Workers that ended unasked, by signal or exit status.",
         ("how",),
-        ("SIGKILL", "SIGABRT", "SIGSEGV", "status 1"),
     ),
     _gauge("worker_calls_live", "Calls that are live in a worker.", ("worker",)),
     _gauge("worker_accepting", "Whether a worker takes new calls: 1 or 0.", ("worker",)),

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 MAX_LABEL_SETS = 150
 """Limits the label values of one metric in one process, because each is a time series that Prometheus keeps for weeks.
 
-The closed sets of the code are smaller: the faults have about 90. A value beyond the limit is counted as `other`."""
+The closed sets of the code are smaller: the faults and the refusals have about 80 each. A value beyond the limit is
+counted as `other`."""
 
 MAX_LABEL_CHARACTERS = 80
 """Limits the characters of a label's value."""
@@ -21,8 +22,10 @@ MAX_LABEL_CHARACTERS = 80
 class MetricValues:
     """All metrics of this process. Only one object of a process is in use, because prometheus_client has one file."""
 
-    def __init__(self, number: str, reply_mode: str) -> None:
-        """Open the files of `number`, whose earlier values count on. `reply_mode`: that of this process' times.
+    def __init__(self, number: str, reply_mode: str | None) -> None:
+        """Open the files of `number`, whose earlier values count on.
+
+        `reply_mode`: that of this process' times, or None if it has no times to tell.
 
         Raise OSError if that fails.
         """
@@ -38,8 +41,9 @@ class MetricValues:
         self._sets = dict.fromkeys(METRICS, 0)
         self.failed = 0
         """How many additions could not be counted: a bug."""
+        modes = () if reply_mode is None else ((reply_mode,),)
         for metric in METRICS.values():
-            for labels in ((reply_mode,),) if metric.kind is Kind.HISTOGRAM else metric.known:
+            for labels in modes if metric.kind is Kind.HISTOGRAM else metric.known:
                 self._child(metric.name, labels)
 
     def add_all(self, counts: Iterable[Count]) -> None:

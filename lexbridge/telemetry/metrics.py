@@ -212,7 +212,8 @@ class SupervisorMetrics:
         """Open the supervisor's files."""
         folder.open_supervisors()
         self._pid = os.getpid()
-        self._values = MetricValues(SUPERVISOR, _NO_MODE)
+        self._values = MetricValues(SUPERVISOR, None)
+        self._values.set("start_time_seconds", (), time.time())
         self.close = self._values.close
         """Function that closes the files."""
 
@@ -231,7 +232,7 @@ class ObserverMetrics:
     def __init__(self, folder: Folder) -> None:
         """Open the observer's files. Raise OSError if there is no room, or if another process has them."""
         folder.take(OBSERVER)
-        self._values = MetricValues(OBSERVER, _NO_MODE)
+        self._values = MetricValues(OBSERVER, None)
         self._lines: deque[_Line] = deque(maxlen=MAX_LINES)
 
     def take_line(self, level: str, event: str, fields: Mapping[str, Any]) -> None:

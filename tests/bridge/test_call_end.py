@@ -32,7 +32,7 @@ def test_the_end_has_the_calls_figures(logged: Logged) -> None:
     caller.gets_the_update()
     caller.is_gone()
     caller.ends()
-    figures = {"duration_s": 4.8, "turns": 2, "faults": 1, "worst_reply_ms": 1600}
+    figures = {"duration_s": 4.8, "turns": 2, "faults": 1, "worst_fault": "warning", "worst_reply_ms": 1600}
     assert told(logged, "call-ended") == [{"ended_by": "caller", "why": None, **figures}]
     assert told(logged, "call-left") == []
 
@@ -233,7 +233,7 @@ def test_a_stream_that_is_lost_leaves_the_call(logged: Logged, why: str | None, 
     caller.is_cut_off()
     caller.ends(why)
     assert told(logged, "call-left") == [
-        {"why": told_why, "duration_s": 2.0, "turns": 0, "faults": 0, "worst_reply_ms": None}
+        {"why": told_why, "duration_s": 2.0, "turns": 0, "faults": 0, "worst_fault": None, "worst_reply_ms": None}
     ]
     assert told(logged, "call-ended") == []
 

@@ -79,6 +79,13 @@ ROWS: dict[str, list[Panel]] = {
     ],
     "What callers notice": [
         Panel(
+            "Calls with faults",
+            "reqps",
+            {"{{severity}}": _rate("calls_with_faults_total", "severity")},
+            "By the worst line of each call in the log.",
+            is_stacked=True,
+        ),
+        Panel(
             "Wait for a reply",
             "s",
             _quantiles("caller_wait_seconds"),
@@ -90,8 +97,10 @@ ROWS: dict[str, list[Panel]] = {
             "s",
             {
                 "endpointing": _mean("endpointing_seconds"),
+                "wait for an earlier turn": _mean("turn_queue_seconds"),
                 "Lex": _mean("lex_first_byte_seconds"),
-                "update or audio": f"{_mean('reply_seconds')} - {_mean('lex_first_byte_seconds')}",
+                "rest (update or audio)": f"{_mean('reply_seconds')} - {_mean('turn_queue_seconds')} "
+                f"- {_mean('lex_first_byte_seconds')}",
             },
             is_stacked=True,
         ),
@@ -112,7 +121,14 @@ ROWS: dict[str, list[Panel]] = {
             },
             "Mean of each, by calls that began.",
         ),
-        Panel("Utterances", "reqps", {"{{reason}}": _rate("utterances_total", "reason")}),
+        Panel(
+            "Utterances",
+            "reqps",
+            {
+                "{{reason}}": _rate("utterances_total", "reason"),
+                "dropped: {{why}}": _rate("utterances_dropped_total", "why"),
+            },
+        ),
     ],
     "Lex and Twilio": [
         Panel("Lex: head of the answer", "s", _quantiles("lex_first_byte_seconds")),
@@ -195,6 +211,7 @@ ROWS: dict[str, list[Panel]] = {
             {
                 _BUILD: "lexbridge_build_info{$S}",
                 "worker {{worker}}: process": "lexbridge_worker_process_id{$S}",
+                "seconds since the start": "time() - lexbridge_start_time_seconds{$S}",
             },
             kind="stat",
         ),

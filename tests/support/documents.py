@@ -11,10 +11,10 @@ from lexbridge.call.attributes import ATTRIBUTES
 from lexbridge.call.conditions import CONDITIONS
 from lexbridge.call.states import CALL_MOVES, TURN_MOVES
 from lexbridge.config.describe import example_env_file, settings_tables
-from lexbridge.telemetry.metric_table import GROUPS
 from tests.support.dashboard import dashboard
 from tests.support.event_tables import event_tables
 from tests.support.log_events import log_events_file
+from tests.support.metric_tables import label_tables, metrics_table
 from tests.support.packages import ROOT, drawing, table
 
 
@@ -33,18 +33,6 @@ def conditions_table() -> str:
     return "\n".join(["| Condition | It begins when | It ends with | While it holds |", "|---|---|---|---|", *rows, ""])
 
 
-def metrics_table() -> str:
-    """Return the metrics as Markdown tables, one for each group."""
-    lines: list[str] = []
-    for group, metrics in GROUPS.items():
-        lines += [f"### {group}", "", "| Metric | Type | Labels | Meaning |", "|---|---|---|---|"]
-        for metric in metrics:
-            labels = ", ".join(f"`{label}`" for label in metric.labels)
-            lines.append(f"| `{metric.full_name}` | {metric.kind.value} | {labels} | {metric.help} |")
-        lines.append("")
-    return "\n".join(lines)
-
-
 def diagram(moves: Mapping[tuple[Enum, Enum], Enum]) -> str:
     """Return a table of moves as a Mermaid state diagram."""
     lines = [f"    {state.value} --> {after.value}: {move.value}" for (state, move), after in moves.items()]
@@ -60,6 +48,7 @@ BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("docs/performance.md", "pieces"): lambda: pieces_markdown(ROOT / "docs"),
     ("docs/call.md", "conditions"): conditions_table,
     ("docs/metrics.md", "metrics"): metrics_table,
+    ("docs/metrics.md", "label values"): label_tables,
     ("docs/events.md", "event fields"): event_tables,
     ("docs/architecture.md", "packages"): drawing,
     ("docs/architecture.md", "imports"): table,

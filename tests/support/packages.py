@@ -104,6 +104,7 @@ PURE = [
     "net/token_bucket.py",
     "telemetry/error_kinds.py",
     "telemetry/line_counts.py",
+    "telemetry/metric_labels.py",
     "telemetry/metric_table.py",
     "telemetry/plain_values.py",
 ]

@@ -8,7 +8,8 @@ from lexbridge.telemetry.line_counts import COUNTED_EVENTS, counts_of
 from lexbridge.telemetry.metric_table import METRICS, Kind
 from tests.support.packages import ROOT, block
 
-LATENCY = {"turn": 1, "outcome": "answered", "end_ms": 700, "lex_ms": 280, "update_ms": None, "reply_ms": 989}
+LATENCY = {"turn": 1, "outcome": "answered", "end_ms": 700, "queue_ms": 40, "lex_ms": 240}
+LATENCY |= {"update_ms": None, "reply_ms": 989}
 Added = dict[tuple[str, ...], float]
 
 
@@ -29,7 +30,17 @@ def added(event: str, level: str = "info", **fields: Any) -> Added:
             {"ended_by": "lexbridge", "why": "no-input"},
             {("calls_ended_total", "lexbridge", "no-input"): 1},
         ),
-        ("call-left", {"why": "stream lost"}, {("calls_left_total", "stream lost"): 1}),
+        ("call-left", {"why": "keys", "worst_fault": None}, {("calls_left_total", "keys"): 1}),
+        (
+            "call-left",
+            {"why": "stream lost", "worst_fault": "error"},
+            {("calls_left_total", "stream lost"): 1, ("calls_with_faults_total", "error"): 1},
+        ),
+        (
+            "call-ended",
+            {"ended_by": "bot", "why": None, "worst_fault": "warning"},
+            {("calls_ended_total", "bot", "none"): 1, ("calls_with_faults_total", "warning"): 1},
+        ),
         ("utterance-ended", {"reason": "max-length"}, {("utterances_total", "max-length"): 1}),
         ("keys-complete", {"keys": 4}, {("key_inputs_total",): 1}),
         ("filler-said", {"turn": 1}, {("fillers_total",): 1}),
@@ -49,6 +60,7 @@ def test_the_times_of_a_turn_are_kept_apart_by_reply_mode() -> None:
     assert added("turn-latency", **LATENCY) == {
         ("turns_total", "answered"): 1,
         ("endpointing_seconds", "stream"): 0.7,
+        ("turn_queue_seconds", "stream"): 0.04,
         ("reply_seconds", "stream"): pytest.approx(0.289),
         ("caller_wait_seconds", "stream"): 0.989,
     }
@@ -56,9 +68,11 @@ def test_the_times_of_a_turn_are_kept_apart_by_reply_mode() -> None:
     assert added("turn-latency", **welcome)["reply_seconds", "stream"] == 0.4
 
 
-@pytest.mark.parametrize(("outcome", "counted"), [("answered", "unheard"), ("joined", "joined"), ("failed", "failed")])
+@pytest.mark.parametrize(
+    ("outcome", "counted"), [("answered", "not-heard"), ("joined", "joined"), ("failed", "failed")]
+)
 def test_a_turn_without_a_heard_reply_has_no_times(outcome: str, counted: str) -> None:
-    unheard = {**LATENCY, "outcome": outcome, "end_ms": None, "reply_ms": None}
+    unheard = {**LATENCY, "outcome": outcome, "end_ms": None, "queue_ms": None, "reply_ms": None}
     assert added("turn-latency", **unheard) == {("turns_total", counted): 1}
 
 
@@ -88,7 +102,12 @@ def test_times_of_lex_and_of_updates() -> None:
         ("warning", "turn-failed", {"error": "LexUnavailable"}, {}),
         ("error", "lex-down", {}, {("lex_down",): 1}),
         ("warning", "lex-up", {}, {("lex_down",): -1}),
-        ("warning", "utterance-dropped", {"why": "too many turns wait"}, {("turns_total", "dropped"): 1}),
+        (
+            "warning",
+            "utterance-dropped",
+            {"why": "a key was pressed"},
+            {("turns_total", "dropped"): 1, ("utterances_dropped_total", "a key was pressed"): 1},
+        ),
         ("warning", "peer-refused", {"reason": "unknown path", "count": 7}, {("refusals_total", "unknown path"): 7}),
         ("warning", "call-refused", {"why": "full"}, {("calls_refused_total", "full"): 1}),
         ("warning", "stream-refused", {"why": "no token"}, {("stream_refusals_total", "no token"): 1}),
