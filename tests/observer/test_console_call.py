@@ -108,6 +108,56 @@ def test_pointer_and_keys_read_the_timeline(browser: Any, server: ConsoleServer,
     close(page)
 
 
+def test_no_words_cover_another_marker(browser: Any, server: ConsoleServer, order: Told) -> None:
+    page = open_call(browser, server, order)
+    script = """async () => (await import("./static/js/marker_places.js")).placeMarkers([
+      { x: 100, kind: "filler", label: "filler" }, { x: 112, kind: "fault", label: "lex-failed" },
+      { x: 114, kind: "update", label: "update 1" }, { x: 118, kind: "update", label: "update 2" },
+      { x: 195, kind: "note", label: "bot ends" }], { left: 42, right: 200, widthOf: (words) => 6 * words.length })"""
+    places = page.evaluate(script)
+    spans = []
+    for place in places:
+        spans.append((place["row"], place["x"] - 4, place["x"] + 4))
+        if label := place["label"]:
+            width = 6 * len(place["one"]["label"])
+            start = label["x"] - (width if label["align"] == "right" else 0)
+            spans.append((place["row"], start, start + width))
+    for i, (row, start, end) in enumerate(spans):
+        assert start >= 42
+        assert end <= 200
+        assert [one for one in spans[i + 1 :] if one[0] == row and one[1] < end and start < one[2]] == []
+    assert places[0]["one"]["label"] == "lex-failed"
+    assert places[0]["label"] is not None
+    close(page)
+
+
+def test_tip_stays_in_the_window(browser: Any, server: ConsoleServer, stream_call: Told) -> None:
+    page = open_call(browser, server, stream_call, {"width": 1280, "height": 520})
+    box = page.locator("canvas.picture").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 72 + (box["width"] - 72) * 5.3 / 33.3, 500)
+    tip = page.locator(".tip")
+    tip.wait_for()
+    at = tip.bounding_box()
+    assert at is not None
+    assert at["y"] >= 0
+    assert at["y"] + at["height"] <= 520
+    close(page)
+
+
+def test_plus_leads_to_the_newest_speech(browser: Any, server: ConsoleServer, order: Told) -> None:
+    page = open_call(browser, server, order)
+    wait_until(page, "document.querySelector('.overview').width > 300")
+    for _ in range(5):
+        page.click("[aria-label='Zoom in']")
+    page.wait_for_timeout(200)
+    box = page.locator("canvas.picture").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 72 + (box["width"] - 72) * 33.6 / 38.4 + 20, box["y"] + 80)
+    page.wait_for_selector(".tip:has-text('turn 5')")
+    close(page)
+
+
 def test_zoomed_timeline_draws_other_things(browser: Any, server: ConsoleServer, order: Told) -> None:
     page = open_call(browser, server, order)
     picture = page.locator("canvas.picture")

@@ -14,6 +14,11 @@ export const LANES = [
   ["heard", 20, ""],
   ["marks", 46, "events"],
 ];
+/** Return the width of the lanes' names at the left of a picture. */
+export function gutterOf(width) {
+  return width < 640 ? 42 : 72;
+}
+
 export const HEIGHT = LANES.reduce((sum, [, height]) => sum + height + 4, 0);
 export const TOPS = Object.fromEntries(
   LANES.map(([name], i) => [name, LANES.slice(0, i).reduce((sum, [, height]) => sum + height + 4, 0)]),

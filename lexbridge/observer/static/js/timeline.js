@@ -3,15 +3,13 @@
 import { duration, figure } from "./format.js";
 import { effect, html, useEffect, useRef, useState } from "./html.js";
 import { drawOverview } from "./overview_draw.js";
-import { colours, HEIGHT, Picture, prepare } from "./picture.js";
+import { colours, gutterOf, HEIGHT, Picture, prepare } from "./picture.js";
 import { drawTimeline } from "./timeline_draw.js";
 import { theme } from "./theme.js";
 import { describeAt } from "./timeline_words.js";
 import { now_s } from "./store.js";
 
 const OVERVIEW_HEIGHT = 40;
-/** Width below which the names of the lanes stand in the lanes. */
-const NARROW = 640;
 
 export function Timeline({ call, view, player }) {
   const canvas = useRef(null);
@@ -66,9 +64,13 @@ function Tip({ tip }) {
   const element = useRef(null);
   useEffect(() => {
     if (!tip || !element.current) return;
-    const { width } = element.current.getBoundingClientRect();
+    const { width, height } = element.current.getBoundingClientRect();
+    const top = element.current.parentElement.getBoundingClientRect().top;
+    // Below the pointer, or above it where the window ends; never over the window's edge.
+    const isBelow = top + tip.y + 16 + height <= innerHeight - 4;
+    const y = isBelow ? tip.y + 16 : Math.max(4 - top, tip.y - 12 - height);
     element.current.style.left = `${Math.max(4, Math.min(tip.x + 14, tip.room - width - 6))}px`;
-    element.current.style.top = `${tip.y + 16}px`;
+    element.current.style.top = `${y}px`;
   });
   if (!tip) return null;
   return html`<div class="tip" ref=${element}><b>${tip.title}</b>${tip.lines.map((line) => html`<div>${line}</div>`)}</div>`;
@@ -100,7 +102,7 @@ function drawBoth(call, view, canvas, overview, width) {
   if (!call.model || width < 50) return;
   const palette = colours();
   const shown = view.shown;
-  const gutter = width < NARROW ? 0 : 72;
+  const gutter = gutterOf(width);
   canvas.style.width = overview.style.width = `${width}px`;
   canvas.style.height = `${HEIGHT}px`;
   overview.style.height = `${OVERVIEW_HEIGHT}px`;
@@ -114,11 +116,11 @@ function drawBoth(call, view, canvas, overview, width) {
 
 /** Let pointer and wheel move what is shown. Returns how to stop. */
 function interact({ call, view, player, canvas, overview, setTip }) {
-  const gutterOf = () => (canvas.clientWidth < NARROW ? 0 : 72);
+  const gutter = () => gutterOf(canvas.clientWidth);
   const timeAt = (event) => {
     const { left, width } = canvas.getBoundingClientRect();
     const { from_s, to_s } = view.shown;
-    return from_s + ((event.clientX - left - gutterOf()) / (width - gutterOf())) * (to_s - from_s);
+    return from_s + ((event.clientX - left - gutter()) / (width - gutter())) * (to_s - from_s);
   };
   let drag = null;
   const handlers = {
@@ -141,7 +143,7 @@ function interact({ call, view, player, canvas, overview, setTip }) {
       if (!drag.hasMoved && Math.abs(by) < 4) return;
       drag = { x: event.clientX, hasMoved: true };
       setTip(null);
-      view.move((-by / (canvas.clientWidth - gutterOf())) * (view.shown.to_s - view.shown.from_s));
+      view.move((-by / (canvas.clientWidth - gutter())) * (view.shown.to_s - view.shown.from_s));
     },
     pointerup(event) {
       if (drag && !drag.hasMoved) player.seek(timeAt(event));

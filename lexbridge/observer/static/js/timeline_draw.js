@@ -2,6 +2,7 @@
 
 import { duration, seconds } from "./format.js";
 import { waveHeight } from "./levels.js";
+import { placeMarkers } from "./marker_places.js";
 import { FONT, HEIGHT, HEIGHTS, LANES, TOPS, hatch, label } from "./picture.js";
 
 const LEAST_DBFS = -75;
@@ -119,6 +120,7 @@ function drawLex(picture, { model, turns, now_s }) {
   const { palette } = picture;
   const [y, height] = [TOPS.lex + 4, 15];
   const all = [...model.turns.values()].filter((turn) => (turn.opened_s ?? turn.asked_s) !== undefined);
+  all.sort((a, b) => (a.opened_s ?? a.asked_s) - (b.opened_s ?? b.asked_s));
   all.forEach((turn, i) => {
     const opened = turn.opened_s ?? turn.asked_s;
     const closed = turn.opened_s === undefined ? opened : (turn.closed_s ?? turn.answered_s ?? now_s);
@@ -172,70 +174,69 @@ function drawWords(picture, { turns, model, mode }) {
     // In call-update mode the bar of the prompt has the words.
     if (mode !== "call-update" && turn.messages?.length) heard.push([steps.reply_s ?? steps.answered_s, `“${turn.messages.join(" ")}”`]);
   }
-  const write = (list, y, colour) => list.forEach(([at, words], i) => at && picture.text(words, at, list[i + 1]?.[0] ?? Infinity, y, colour));
+  const write = (list, y, colour) => {
+    const inOrder = list.filter(([at]) => at).sort((a, b) => a[0] - b[0]);
+    inOrder.forEach(([at, words], i) => picture.text(words, at, inOrder[i + 1]?.[0] ?? Infinity, y, colour));
+  };
   write(said, TOPS.said + 10, palette.caller);
   write(heard, TOPS.heard + 10, palette.bot);
   model.bands.forEach((band, i) => {
     const left = picture.x(band.from_s);
     const next = model.bands[i + 1] ? picture.x(model.bands[i + 1].from_s) : picture.width;
-    if (next - left > 46 && left > picture.gutter) label(picture, seconds(band.reply_ms), left + 3, TOPS.caller + 9, palette.ink);
+    if (next - left > 52 && left + 46 < picture.width && left > picture.gutter) label(picture, seconds(band.reply_ms), left + 3, TOPS.caller + 9, palette.ink);
   });
 }
 
 const MARK_COLOURS = { cut: "cut", key: "keys", keys: "keys", filler: "lex", update: "update", mark: "fainter", note: "accent", lost: "bad", fault: "bad" };
 
 function drawMarkers(picture, markers) {
-  const { ctx, palette, gutter } = picture;
-  const room = [];
-  markers.forEach((one) => {
-    const x = picture.x(one.at_s);
-    if (x < gutter || x > picture.width) return;
-    const colour = palette[MARK_COLOURS[one.kind]];
-    ctx.fillStyle = colour;
-    if (one.kind === "mark") {
-      // There are several a second while the bot speaks: a tick each, and the words under the pointer.
-      ctx.fillRect(x, TOPS.marks + HEIGHTS.marks - 6, 1, 6);
-      return;
-    }
-    if (one.kind === "cut" || one.kind === "lost") {
-      ctx.strokeStyle = colour;
-      ctx.setLineDash(one.kind === "cut" ? [4, 3] : []);
-      ctx.lineWidth = 1.4;
-      ctx.beginPath();
-      ctx.moveTo(x, TOPS.said);
-      ctx.lineTo(x, TOPS.marks);
-      ctx.stroke();
-      ctx.setLineDash([]);
-    }
-    const row = [0, 1, 2].find((r) => (room[r] ?? -1) < x) ?? 2;
+  const { ctx, palette, gutter, width } = picture;
+  const shown = markers.map((one) => ({ ...one, x: picture.x(one.at_s) })).filter(({ x }) => x >= gutter && x <= width);
+  // There are several marks a second while the bot speaks: a tick each, and the words under the pointer.
+  ctx.fillStyle = palette.fainter;
+  for (const { kind, x } of shown) if (kind === "mark") ctx.fillRect(x, TOPS.marks + HEIGHTS.marks - 6, 1, 6);
+  for (const one of shown) if (one.kind === "cut" || one.kind === "lost") drawUpright(ctx, one, palette[MARK_COLOURS[one.kind]]);
+  ctx.font = `11px ${FONT}`;
+  ctx.textBaseline = "middle";
+  const dots = shown.filter(({ kind }) => kind !== "mark");
+  const widthOf = (words) => ctx.measureText(words).width;
+  for (const { one, x, row, label: words } of placeMarkers(dots, { left: gutter, right: width, widthOf }).reverse()) {
     const y = TOPS.marks + 7 + row * 15;
+    ctx.fillStyle = palette[MARK_COLOURS[one.kind]];
     ctx.beginPath();
     ctx.arc(x, y, 3.5, 0, 7);
     ctx.fill();
-    if ((room[row] ?? -1) >= x) return;
-    ctx.font = `11px ${FONT}`;
-    ctx.textAlign = "left";
-    ctx.textBaseline = "middle";
-    const end = x + 10 + ctx.measureText(one.label).width;
-    if (end < picture.width) ctx.fillText(one.label, x + 7, y + 0.5);
-    room[row] = end + 6;
-  });
+    if (!words) continue;
+    ctx.textAlign = words.align;
+    ctx.fillText(one.label, words.x, y + 0.5);
+  }
+}
+
+function drawUpright(ctx, { kind, x }, colour) {
+  ctx.strokeStyle = colour;
+  ctx.setLineDash(kind === "cut" ? [4, 3] : []);
+  ctx.lineWidth = 1.4;
+  ctx.beginPath();
+  ctx.moveTo(x, TOPS.said);
+  ctx.lineTo(x, TOPS.marks);
+  ctx.stroke();
+  ctx.setLineDash([]);
 }
 
 function drawGutter(picture, call) {
   const { ctx, palette, gutter } = picture;
-  if (gutter > 0) ctx.clearRect(0, TOPS.said, gutter, HEIGHT);
+  const room = gutter < 60 ? 4 : 9;
+  ctx.clearRect(0, TOPS.said, gutter, HEIGHT);
   const owner = { caller: "caller", level: "caller", voiced: "caller", lex: "lex", bot: "bot", marks: "faint" };
   for (const [name, height, words] of LANES) {
     if (!words) continue;
-    ctx.font = `600 12px ${FONT}`;
+    ctx.font = `600 ${gutter < 60 ? 10 : 12}px ${FONT}`;
     ctx.fillStyle = palette[owner[name]];
     ctx.textBaseline = "middle";
-    ctx.textAlign = gutter > 0 ? "right" : "left";
-    if (gutter > 0) ctx.fillText(words, gutter - 9, TOPS[name] + (name === "lex" || name === "marks" ? 12 : height / 2));
-    else if (height > 40) ctx.fillText(words, 4, TOPS[name] + 9);
+    ctx.textAlign = "right";
+    ctx.fillText(words, gutter - room, TOPS[name] + (name === "lex" || name === "marks" ? 12 : height / 2));
   }
-  if (gutter > 0 && !call.levels.isEmpty) {
+  if (gutter >= 60 && !call.levels.isEmpty) {
     ctx.font = `10px ${FONT}`;
     ctx.fillStyle = palette.fainter;
     for (const dbfs of [-20, -60]) ctx.fillText(`${dbfs} dB`, gutter - 9, levelY(dbfs) + (dbfs === -20 ? -2 : 4));

@@ -25,6 +25,7 @@ const MARKS = {
   "no-input": () => ["note", "no input", "The caller said nothing"],
   "handed-over": () => ["lost", "handed over", "The process ends; another one goes on with the call"],
   "call-resumed": () => ["lost", "resumed", "Twilio asked for a new stream for this call"],
+  "worker-ended": (e) => ["lost", "worker ended", `Worker ${e.fields.pid ?? ""} ended while it served the call`],
   "joined": () => ["note", "joined", "Two pieces of speech became one turn"],
   "goes-on": () => ["note", "goes on", "The caller goes on with what they said before"],
   "transferred": () => ["note", "transfer", "The bot transfers the call"],
@@ -77,9 +78,10 @@ function takeStep(model, event) {
   }
 }
 
-/** Return what the <Say> verbs of a document say. */
+/** Return what the <Say> verbs of a document say at first. */
 export function spokenText(twiml) {
-  const said = [...twiml.matchAll(/<Say\b[^>]*>([\s\S]*?)<\/Say>/g)].map((found) => found[1].replace(/<[^>]+>/g, " "));
+  // After the first <Gather> come the words for a caller who stays silent.
+  const said = [...twiml.split("</Gather>")[0].matchAll(/<Say\b[^>]*>([\s\S]*?)<\/Say>/g)].map((found) => found[1].replace(/<[^>]+>/g, " "));
   const text = said.join(" ").replace(/\s+/g, " ").trim();
   const entities = { amp: "&", lt: "<", gt: ">", quot: "”", apos: "’", "#39": "’" };
   return text.replace(/&(amp|lt|gt|quot|apos|#39);/g, (_, name) => entities[name]);

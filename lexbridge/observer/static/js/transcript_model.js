@@ -8,7 +8,7 @@ const UNSAID = {
   joined: "joined with the next turn",
   dropped: "not sent to Lex",
   cancelled: "broken off",
-  lost: "lost with its stream",
+  lost: "lost",
   failed: "Lex gave no answer",
 };
 
@@ -123,11 +123,22 @@ export function unsaid(turn, { how, dropped, isLive, isFile }) {
   return turn.ended_ms === null || turn.ended_ms === undefined ? "speaking …" : "waiting for Lex …";
 }
 
+const HARDLY_HEARD = "replaced: the caller can hardly have heard it";
+
+/** Return why nothing came of words that were heard, or null. */
+export function lossWords(turn) {
+  if (!["lost", "dropped", "failed"].includes(turn.outcome)) return null;
+  return turn.why ? `${UNSAID[turn.outcome]}: ${whyWords(turn.why)}` : null;
+}
+
 /** Return what to say of a reply that the caller did not hear, or null. `isLast`: no turn of the stream came after it. */
 export function unheardWords(turn, isLast) {
   if (turn.messages.length === 0) return null;
-  // Without the server's word: the latency of a spoken turn is told without a reply time if the reply was not heard.
-  const isHeard = turn.heard ?? !(turn.outcome === "answered" && turn.transcript && turn.end_ms > 0 && !(turn.reply_ms > 0));
+  if (turn.heard === "partly") return "cut short: the caller heard a part of it";
+  if (turn.heard === "replaced") return HARDLY_HEARD;
+  if (turn.heard !== undefined) return null;
+  // Of an older server: the latency of a spoken turn is told without a reply time if the reply was not heard.
+  const isHeard = !(turn.outcome === "answered" && turn.transcript && turn.end_ms > 0 && !(turn.reply_ms > 0));
   if (isHeard) return null;
-  return isLast ? "the caller can hardly have heard it" : "replaced: the caller can hardly have heard it";
+  return isLast ? "the caller can hardly have heard it" : HARDLY_HEARD;
 }

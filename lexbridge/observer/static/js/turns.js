@@ -3,7 +3,7 @@
 import { count, duration, pretty, replyClass, seconds, shortSid, span, valueText } from "./format.js";
 import { greeting } from "./greeting.js";
 import { html, signal, useEffect, useRef } from "./html.js";
-import { entriesOf, keyOf, unheardWords, unsaid } from "./transcript_model.js";
+import { entriesOf, keyOf, lossWords, unheardWords, unsaid } from "./transcript_model.js";
 
 /** Parts of a reply's time, in their order: field, words, class. What is left of the reply is until it was audible. */
 const PARTS = [
@@ -103,13 +103,14 @@ function Turn({ call, view, entry, before, isSelected }) {
     <${At} call=${call} at_s=${turn.began_s} show=${() => showTurn(call, view, turn)} />
     <div class="says">
       ${said ? html`<p class="caller"><span class="unseen">Caller: </span>${said}</p>` : html`<p class="caller unsaid">${unsaid(turn, circumstances(call, turn))}</p>`}
+      ${said && lossWords(turn) && html`<p class="aside break">${lossWords(turn)}</p>`}
       ${during.map((one) => html`<${Heard} one=${one} />`)}
       <p class="lex-line"><${Outcome} turn=${turn} isFillerTold=${during.length > 0} />
         ${turn.intent && html`<b>${turn.intent}</b>`} ${turn.dialog_state}${turn.slot_to_elicit && html` <span class="faint">asks for</span> ${turn.slot_to_elicit}`}
         ${turn.reply_ms !== null && turn.reply_ms !== undefined && html`<span class=${`reply ${replyClass(turn.reply_ms)}`}>${seconds(turn.reply_ms)}</span>`}
       </p>
       <${Slots} turn=${turn} before=${before} />
-      ${turn.messages.map((words) => html`<p class=${`bot ${unheard ? "not-heard" : ""}`}><span class="unseen">Bot: </span>${words}</p>`)}
+      ${turn.messages.map((words) => html`<p class=${`bot ${unheard && turn.heard !== "partly" ? "not-heard" : ""}`}><span class="unseen">Bot: </span>${words}</p>`)}
       ${unheard && html`<p class="aside break">${unheard}</p>`}
       <button type="button" class="link" aria-expanded=${String(isOpen)} onClick=${() => toggle(key)}>${isOpen ? "Hide details" : "Attributes, Lex JSON, TwiML"}</button>
       ${isOpen && html`<${Details} turn=${turn} />`}

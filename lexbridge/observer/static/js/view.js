@@ -31,14 +31,19 @@ export class View {
     return this.window.peek() ?? this.whole;
   }
 
-  /** Zoom by a factor (below 1: in) around a Unix time, by default the cursor or the middle. */
+  /** Zoom by a factor (below 1: in) around a Unix time, by default the cursor, the newest speech in the picture, or the middle. */
   zoom(factor, around_s) {
     const { from_s, to_s } = this.shown;
     const cursor_s = this.cursor_s.peek();
     const isCursorShown = cursor_s !== null && cursor_s >= from_s && cursor_s <= to_s;
-    const at = around_s ?? (isCursorShown ? cursor_s : (from_s + to_s) / 2);
+    const at = around_s ?? (isCursorShown ? cursor_s : (this._newestSpeech_s(from_s, to_s) ?? (from_s + to_s) / 2));
     const span_s = Math.max(LEAST_S, (to_s - from_s) * factor);
     this._set(at - ((at - from_s) / (to_s - from_s)) * span_s, span_s);
+  }
+
+  _newestSpeech_s(from_s, to_s) {
+    const starts = [...(this._call.model?.turns.values() ?? [])].map((turn) => turn.voice_s).filter((at_s) => at_s >= from_s && at_s <= to_s);
+    return starts.length ? Math.max(...starts) : null;
   }
 
   /** Move by seconds. */

@@ -1,7 +1,7 @@
 /** What if: this call's audio again with other settings of endpointing, both results one above the other. */
 
 import { postJson } from "./api.js";
-import { colours, Picture, prepare } from "./picture.js";
+import { colours, gutterOf, Picture, prepare } from "./picture.js";
 import { effect, html, useEffect, useRef, useState } from "./html.js";
 import { waveHeight } from "./levels.js";
 import { theme } from "./theme.js";
@@ -92,7 +92,7 @@ function drawBoth(canvas, call, view, now, then) {
   const palette = colours();
   canvas.style.width = `${width}px`;
   canvas.style.height = `${HEIGHT}px`;
-  const gutter = width < 640 ? 44 : 72;
+  const gutter = gutterOf(width);
   const picture = new Picture(prepare(canvas, width, HEIGHT), width, gutter, view.shown, palette);
   const { ctx } = picture;
   const columns = call.levels.columns(view.shown.from_s, view.shown.to_s, Math.max(1, Math.floor(width - gutter)));

@@ -1,0 +1,42 @@
+/** Where the markers of a timeline and their words stand, so that none covers another. Pure: in pixels. */
+
+export const ROWS = 3;
+/** Half of the room that a dot takes. */
+const DOT = 5;
+/** Room between a dot and its words, and after them. */
+const GAP = 7;
+
+/** Kinds whose words come first where there is no room for all. */
+const RANK = { fault: 0, lost: 1, cut: 2, filler: 3, note: 4, keys: 5, key: 6, update: 7 };
+
+/**
+ * Return where each marker stands: `{one, x, row, label}`. `label`: {x, align}, or null where its words have no room.
+ * `markers`: `{x, kind, label}`, `widthOf`: of words; the picture goes from `left` to `right`.
+ */
+export function placeMarkers(markers, { left, right, widthOf }) {
+  const taken = Array.from({ length: ROWS }, () => []);
+  const isFree = (row, from, to) => taken[row].every(([first, last]) => to <= first || from >= last);
+  // All dots first, so that no words cover one.
+  const inOrder = [...markers].sort((a, b) => (RANK[a.kind] ?? 9) - (RANK[b.kind] ?? 9) || a.x - b.x);
+  const placed = inOrder.map((one) => placeDot(one, taken, isFree));
+  for (const place of placed) place.label = placeWords(place, widthOf(place.one.label), { left, right, taken, isFree });
+  return placed;
+}
+
+function placeDot(one, taken, isFree) {
+  const rows = [...taken.keys()];
+  const row = rows.find((each) => isFree(each, one.x - DOT, one.x + DOT)) ?? ROWS - 1;
+  taken[row].push([one.x - DOT, one.x + DOT]);
+  return { one, x: one.x, row, label: null };
+}
+
+function placeWords({ x, row }, width, { left, right, taken, isFree }) {
+  const sides = [
+    { from: x + DOT, to: x + GAP + width + GAP, x: x + GAP, align: "left" },
+    { from: x - GAP - width - GAP, to: x - DOT, x: x - GAP, align: "right" },
+  ];
+  const side = sides.find(({ from, to }) => from >= left - GAP && to <= right + GAP && isFree(row, from, to));
+  if (!side) return null;
+  taken[row].push([side.from, side.to]);
+  return { x: side.x, align: side.align };
+}
