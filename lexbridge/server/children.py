@@ -17,7 +17,6 @@ from lexbridge.server.signals import SignalQueue
 
 _fork = monkey.get_original("os", "fork")
 _waitpid = monkey.get_original("os", "waitpid")
-_sleep = monkey.get_original("time", "sleep")
 
 FIRST_DELAY_S, MAX_DELAY_S = 0.5, 30.0
 """Delay in seconds before the observer is started again; it doubles each time, because a persistent fault must not fork
@@ -103,8 +102,8 @@ class ObserverKeeper:
             self._delay_s = 0.0
         self._delay()
 
-    def end(self, *, is_at_once: bool) -> None:
-        """End the observer, and wait for it. `is_at_once`: kill it."""
+    def end(self, signals: SignalQueue, *, is_at_once: bool) -> None:
+        """End the observer, and wait for it. `is_at_once`: kill it. SIGTERM or SIGINT meanwhile kills it, too."""
         if self._pid is None:
             return
         os.kill(self._pid, signal.SIGKILL if is_at_once else signal.SIGTERM)
@@ -112,7 +111,8 @@ class ObserverKeeper:
         while time.monotonic() < deadline_s:
             if _is_gone(self._pid):
                 return
-            _sleep(_POLL_INTERVAL_S)
+            if {signal.SIGTERM, signal.SIGINT} & {*signals.wait(_POLL_INTERVAL_S)}:
+                break
         os.kill(self._pid, signal.SIGKILL)
 
     def _log_bug(self) -> None:

@@ -108,7 +108,7 @@ class Supervisor:
             if self._sender is not None:
                 self._sender.flush()
         if self._observer is not None:
-            self._observer.end(is_at_once=self._exit_status != 0)
+            self._observer.end(signals, is_at_once=self._exit_status != 0)
         return self._exit_status
 
     def _handle_signal(self, signum: int) -> None:

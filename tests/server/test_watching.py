@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import requests
 from lexbridge.offline.commands.bridge_process import BridgeProcess
 from lexbridge.offline.ports import free_port
 from lexbridge.offline.twilio.events import EndReason, StreamOpened
+from lexbridge.server.children import LAST_FACTS_S
 from tests.support.flower_order import ORDER
 from tests.support.processes import children, is_running
 from tests.support.rehearsal import wait_until
@@ -129,6 +131,20 @@ def test_the_service_ends_with_all_of_its_processes(tmp_path: Path) -> None:
         assert len(pids) == 2
         service.bridge.send_signal(signal.SIGTERM)
         assert service.bridge.wait(PATIENCE_S) == 0
+        assert [pid for pid in pids if is_running(pid)] == []
+
+
+def test_a_second_sigterm_waits_for_no_observer(tmp_path: Path) -> None:
+    with watched_service(tmp_path, workers=1) as service:
+        pids = children(service.bridge.pid)
+        observer = observer_of(service)
+        os.kill(observer, signal.SIGSTOP)
+        service.bridge.send_signal(signal.SIGTERM)
+        wait_until(lambda: children(service.bridge.pid) == [observer])
+        service.bridge.send_signal(signal.SIGTERM)
+        before_s = time.monotonic()
+        assert service.bridge.wait(PATIENCE_S) == 0
+        assert time.monotonic() - before_s < LAST_FACTS_S / 2
         assert [pid for pid in pids if is_running(pid)] == []
 
 
