@@ -15,7 +15,7 @@ from lexbridge.observer.call_record import MAX_EVENTS, MAX_STREAMS, CallRecord
 from lexbridge.observer.call_summary import Stream, Summary
 from lexbridge.observer.call_turns import MAX_TURNS
 from lexbridge.observer.call_wav import plan_wav, read_mulaw_wav, wav_slices
-from lexbridge.observer.kept_audio import Track
+from lexbridge.observer.kept_audio import MAX_RUNS, Track
 from lexbridge.observer.turn_record import Turn
 
 FORMAT = 1
@@ -26,6 +26,9 @@ MAX_AUDIO_MS = 30 * 60 * 1000
 
 MAX_FILE_BYTES = 48 * 1024 * 1024
 """Largest file that is opened, bytes: one with the longest audio and all events."""
+
+MAX_PIECES = MAX_RUNS * MAX_STREAMS
+"""Most pieces of audio of one side that are looked at, because a call has no more."""
 
 _WORDS_OF_TURN: dict[str, Any] = {"transcript": None, "messages": [], "raw": None, "twiml": None, "keys": None}
 
@@ -101,14 +104,18 @@ def _fill_audio(record: CallRecord, found: CallFile) -> None:
         return
     sides = read_mulaw_wav(base64.b64decode(found.wav_base64, validate=True))
     for name, mulaw in zip(("caller", "bot"), sides, strict=True):
-        for start_s, seconds in found.audio.get(name, []):
+        room_bytes = len(mulaw)  # a file may name the same audio a million times
+        for start_s, seconds in found.audio.get(name, [])[:MAX_PIECES]:
             stream = _stream_at(record, start_s)
             if stream is None or not 0 < seconds < MAX_AUDIO_MS:
                 continue
             first = round((start_s - found.wav_began_s) * 1000) * MULAW_BYTES_PER_MS
-            piece = mulaw[max(0, first) : max(0, first) + round(seconds * 1000) * MULAW_BYTES_PER_MS]
+            size_bytes = min(room_bytes, round(seconds * 1000) * MULAW_BYTES_PER_MS)
+            piece = mulaw[max(0, first) : max(0, first) + size_bytes]
             track = record.tracks.setdefault((stream.stream_sid, name), Track())
-            record.audio_bytes += track.play(round((start_s - stream.began_s) * 1000), piece)
+            kept_bytes = track.play(round((start_s - stream.began_s) * 1000), piece)
+            record.audio_bytes += kept_bytes
+            room_bytes -= kept_bytes
 
 
 def _stream_at(record: CallRecord, at_s: float) -> Stream | None:

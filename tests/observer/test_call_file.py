@@ -1,5 +1,6 @@
 """A call as a wav, and as one file that is opened again."""
 
+import base64
 import io
 import json
 import struct
@@ -110,6 +111,14 @@ def test_an_opened_call_is_bounded_and_forgotten_like_others() -> None:
     assert call.book.counts()["ended"] == 0
     call.book.add_opened(read_call(written(told_call()), "opened-1"))
     assert call.book._audio_bytes == opened.audio_bytes
+
+
+def test_a_file_that_names_its_audio_again_gets_no_memory() -> None:
+    content = json.loads(written(told_call()))
+    content["audio"]["caller"] *= 50_000
+    record = read_call(json.dumps(content).encode(), "opened-1")
+    sides = read_mulaw_wav(base64.b64decode(content["wav_base64"]))
+    assert record.audio_bytes <= sum(map(len, sides))
 
 
 def test_a_file_without_words_has_neither_words_nor_audio() -> None:
