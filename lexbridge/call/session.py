@@ -352,7 +352,7 @@ class CallSession:
     def _end(self, how: str) -> None:
         self._backlog.drop()
         self._call.move(CallMove.OVER)
-        self._turns.drop_all("the call is over")
+        self._turns.drop_all("its stream has ended")
         self._speaker.end()
         self._call.note(
             "info",

@@ -4,10 +4,13 @@ The facts of a call come from several streams, and so from several workers, each
 media times belong to one stream. Nothing here reads a clock.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from lexbridge.observer.call_parts import CallStream, CallTurn, Fault, Faults, IntentSeen
+from lexbridge.observer.begun_replies import BegunReplies
+from lexbridge.observer.call_parts import CallStream, CallTurn, Faults, IntentSeen, NoInput, add_fault
+from lexbridge.observer.turn_facts import MAX_SLOTS, note_latency, note_turn
 from lexbridge.telemetry.facts import Event
 
 FAULT_LEVELS = ("warning", "error")
@@ -15,8 +18,14 @@ FAULT_LEVELS = ("warning", "error")
 LOST_WITH_WORKER = "worker-ended"
 """The reason for the end of a stream whose worker is gone."""
 
-MAX_SLOTS = 100
-"""The most slots and session attributes of one answer that are kept, because the bot decides how many there are."""
+STREAM_ENDED = "its stream has ended"
+"""The reason in the line `utterance-dropped` for turns that were under way when their stream ended."""
+
+HUNG_UP, BOT_HUNG_UP, TRANSFERRED, NOT_TOLD = "caller hung up", "bot hung up", "transferred", "not told"
+"""Reasons for an end of which the log names only who ended the call, or nothing."""
+
+MAX_NO_INPUTS = 100
+"""The most silences of one call whose times are kept. The call ends after a few in a row."""
 
 
 class CallFacts:
@@ -41,10 +50,14 @@ class CallFacts:
         self.turns_over = 0
         self.faults: Faults = {}
         self.intents: dict[str, IntentSeen] = {}
+        self.outcomes: Counter[str] = Counter()
+        """The number of turns that are over, by their outcome."""
+        self.no_inputs: list[NoInput] = []
         self.counts = dict.fromkeys(COUNTED.values(), 0)
         self.worst_reply_ms: int | None = None
         self.worst_lex_ms: int | None = None
         self.attributes: dict[str, Any] = {}
+        self._heard = BegunReplies()
 
     @property
     def has_live_stream(self) -> bool:
@@ -54,6 +67,7 @@ class CallFacts:
     def take(self, event: Event) -> list[CallTurn]:
         """Take in an event of this call, and return the turns that are over by it."""
         self.began_s = min(self.began_s, event.at_s)  # facts of two workers may come in another order
+        over = [self._finished(one) for one in self._heard.take(event)]
         turn = self._turn_of(event)
         self._note_stream(event)
         if event.level in FAULT_LEVELS:
@@ -61,21 +75,35 @@ class CallFacts:
         if event.name in COUNTED:
             self.counts[COUNTED[event.name]] += 1
         if event.name in _OF_CALL:
-            return _OF_CALL[event.name](self, event) or []
-        if turn is not None and event.name in _OF_TURN:
-            return _OF_TURN[event.name](self, turn, event) or []
-        return []
+            over += _OF_CALL[event.name](self, event) or []
+        elif turn is not None and turn.over_s is None:
+            note_turn(turn, event)
+            if event.name in _OF_TURN:
+                over += _OF_TURN[event.name](self, turn, event) or []
+        return over
+
+    def settle(self, now_s: float) -> list[CallTurn]:
+        """Return the turns that are over because the caller must have heard the reply by now."""
+        return [self._finished(turn) for turn in self._heard.settle(now_s)]
+
+    def give_up(self) -> list[CallTurn]:
+        """Return the turns of which it is not known yet whether the caller heard the reply."""
+        return [self._finished(turn) for turn in self._heard.give_up()]
+
+    def is_served_by(self, pid: int) -> bool:
+        """Whether a worker serves a live stream of the call."""
+        return any(stream.ended_s is None and stream.worker_pid == pid for stream in self.streams.values())
 
     def worker_ended(self, pid: int, at_s: float) -> list[CallTurn]:
         """Note that a worker is gone, and return the turns that were lost with it."""
         lost = [one for one in self.streams.values() if one.ended_s is None and one.worker_pid == pid]
         for stream in lost:
             stream.ended_s, stream.how = at_s, LOST_WITH_WORKER
-            fault = self.faults.setdefault(LOST_WITH_WORKER, Fault(LOST_WITH_WORKER, first_s=at_s))
-            fault.count += 1
+            fault = Event(at_s, self.call_sid, stream.stream_sid, -1, "error", LOST_WITH_WORKER, {})
+            add_fault(self.faults, fault, None)
         if lost and not self.has_live_stream:
             self.ended_s, self.ended_by, self.why = at_s, None, LOST_WITH_WORKER
-        return [turn for stream in lost for turn in self._lose_turns(stream.stream_sid, at_s)]
+        return [turn for stream in lost for turn in self._turns_left(stream, at_s)]
 
     # -- the call and its streams
 
@@ -100,20 +128,34 @@ class CallFacts:
 
     def _stream_over(self, event: Event) -> list[CallTurn]:
         is_end = event.name == "call-ended"
-        ended_by = event.fields.get("ended_by")
-        why = event.fields.get("why")
-        if stream := self.streams.get(event.stream_sid):
-            stream.ended_s = event.at_s
-            stream.how = why or (f"call ended by {ended_by}" if is_end else None)
+        ended_by = event.fields.get("ended_by") if is_end else None
+        how = event.fields.get("why") or _ENDED_BY.get(ended_by or "", NOT_TOLD)
+        stream = self.streams.get(event.stream_sid)
+        if stream is not None:
+            stream.ended_s, stream.how = event.at_s, how
         if not self.has_live_stream:
             # As docs/log.md has it: if no other stream follows, the caller hung up.
-            self.ended_s, self.ended_by, self.why = event.at_s, ended_by if is_end else "caller", why
+            self.ended_s, self.ended_by, self.why = event.at_s, ended_by if is_end else "caller", how
             self.is_over = is_end
-        return self._lose_turns(event.stream_sid, event.at_s)
+        goes_on = how in _SPOKEN_ON or (is_end and ended_by != "caller")
+        return [] if stream is None else self._turns_left(stream, event.at_s, is_end=is_end, goes_on=goes_on)
+
+    def _turns_left(
+        self, stream: CallStream, at_s: float, *, is_end: bool = False, goes_on: bool = False
+    ) -> list[CallTurn]:
+        """End all turns of a stream that is over. `goes_on`: whether Twilio still speaks the newest document."""
+        answered = self._heard.stream_over(stream.stream_sid, goes_on=goes_on)
+        lost = self._lose_turns(stream.stream_sid, at_s, stream.how, is_end=is_end)
+        return [*(self._finished(turn) for turn in answered), *lost]
 
     def _ended_in_words(self, event: Event) -> None:
         """Note that a webhook has ended the call, after its last stream."""
         self.ended_s, self.ended_by, self.why, self.is_over = event.at_s, "lexbridge", event.name, True
+
+    def _no_input(self, event: Event) -> None:
+        if len(self.no_inputs) < MAX_NO_INPUTS:
+            fields = event.fields
+            self.no_inputs.append(NoInput(event.at_s, bool(fields.get("ends_call")), bool(fields.get("by_document"))))
 
     # -- turns
 
@@ -125,49 +167,15 @@ class CallFacts:
         key = event.stream_sid, number
         turn = self.turns.get(key)
         is_first = event.name in _BEGINS_TURN and number >= 0 and event.fields.get("how") != "speech"
-        if turn is None and is_first:
+        stream = self.streams.get(event.stream_sid)
+        is_late = stream is not None and stream.ended_s is not None
+        if turn is None and is_first and not is_late:
             turn = self.turns[key] = CallTurn(event.stream_sid, number, event.at_s)
-            if stream := self.streams.get(event.stream_sid):
-                turn.worker_pid = stream.worker_pid
+            turn.worker_pid = stream.worker_pid if stream is not None else None
         return turn
 
-    def _opened(self, turn: CallTurn, event: Event) -> None:
-        if turn.said_s is None:  # else it had to wait, and is opened long after it was spoken
-            self._note_start(turn, event)
-
-    def _note_start(self, turn: CallTurn, event: Event) -> None:
-        started_ms = event.fields.get("started_ms")
-        if started_ms is not None:
-            turn.started_ms = started_ms
-            turn.began_s = event.at_s - max(0, event.media_ms - started_ms) / 1000
-
-    def _utterance_ended(self, turn: CallTurn, event: Event) -> None:
-        fields = event.fields
-        turn.said_s = event.at_s
-        self._note_start(turn, event)
-        turn.ended_ms = fields.get("ended_ms")
-        turn.end_ms = fields.get("silent_ms")
-        if event.name == "keys-complete":
-            turn.by = "keys"
-
-    def _lex_asked(self, turn: CallTurn, event: Event) -> None:
-        how = event.fields.get("how")
-        if how in ("keys", "welcome"):
-            turn.by = how
-        if how == "welcome":
-            turn.said_s = event.at_s
-        turn.keys = event.words.get("keys", turn.keys)
-
     def _lex_answered(self, turn: CallTurn, event: Event) -> None:
-        fields, words = event.fields, event.words
-        turn.answered_s = turn.answered_s or event.at_s
-        turn.intent = fields.get("intent", turn.intent)
-        turn.dialog_state = fields.get("dialog_state", turn.dialog_state)
-        turn.slot_to_elicit = fields.get("slot_to_elicit", turn.slot_to_elicit)
-        turn.transcript = words.get("transcript", turn.transcript)
-        turn.messages = list(words.get("messages", turn.messages))
-        turn.slots = dict(list((words.get("slots") or turn.slots).items())[:MAX_SLOTS])
-        turn.raw = words.get("raw", turn.raw)
+        words = event.words
         if "session_attributes" in words:
             now = dict(list((words["session_attributes"] or {}).items())[:MAX_SLOTS])
             turn.attributes_changed = _changed(self.attributes, now)
@@ -177,38 +185,42 @@ class CallFacts:
             seen.dialog_state = turn.dialog_state
             seen.slots.update({name: value for name, value in turn.slots.items() if value is not None})
 
-    def _filler_said(self, turn: CallTurn, event: Event) -> None:  # noqa: ARG002 - as all of _OF_TURN
-        turn.filler = True
-
     def _update_made(self, event: Event) -> None:
+        if stream := self.streams.get(event.stream_sid):
+            stream.last_update = event.fields.get("number", stream.last_update)
         for turn in self._open_turns(event.stream_sid):
             if turn.answered_s is not None and turn.update is None:
                 turn.update, turn.update_made_s = event.fields.get("number"), event.at_s
                 turn.twiml = event.words.get("twiml")
 
     def _turn_over(self, turn: CallTurn, event: Event) -> list[CallTurn]:
-        fields = event.fields
-        turn.over_s = event.at_s
-        turn.outcome = fields.get("outcome")
-        turn.end_ms, turn.lex_ms = fields.get("end_ms", turn.end_ms), fields.get("lex_ms")
-        turn.queue_ms, turn.update_ms, turn.reply_ms = (
-            fields.get(f"{name}_ms") for name in ("queue", "update", "reply")
-        )
-        turn.filler = fields.get("filler", turn.filler)
-        return [self._finished(turn)]
+        note_latency(turn, event)
+        stream = self.streams.get(turn.stream_sid)
+        is_unsure = self._heard.add(turn, stream.last_update if stream is not None else None)
+        return [] if is_unsure else [self._finished(turn)]
 
-    def _turn_dropped(self, turn: CallTurn, event: Event) -> None:  # noqa: ARG002 - as all of _OF_TURN
-        del self.turns[turn.stream_sid, turn.turn]
+    def _turn_dropped(self, turn: CallTurn, event: Event) -> list[CallTurn]:
+        turn.why = event.fields.get("why")
+        if turn.why == STREAM_ENDED:
+            return []  # a line of the same moment tells how it ended
+        return [self._ended(turn, event.at_s, "dropped")]
 
-    def _lose_turns(self, stream_sid: str, at_s: float) -> list[CallTurn]:
-        """End the turns of a stream that is over. Those whose utterance was complete count as lost."""
-        lost = [turn for turn in self._open_turns(stream_sid) if turn.said_s is not None]
-        for turn in lost:
-            turn.over_s, turn.outcome = at_s, "lost"
-        return [self._finished(turn) for turn in lost]
+    def _lose_turns(self, stream_sid: str, at_s: float, how: str | None, *, is_end: bool) -> list[CallTurn]:
+        """End the turns of a stream that is over. `is_end`: the call ended with it, so nobody waits for an answer."""
+        open_turns = list(self._open_turns(stream_sid))
+        if is_end:
+            open_turns = [turn for turn in open_turns if turn.said_s is not None or turn.why is not None]
+        for turn in open_turns:
+            turn.why = how or NOT_TOLD
+        return [self._ended(turn, at_s, "dropped" if is_end else "lost") for turn in open_turns]
+
+    def _ended(self, turn: CallTurn, at_s: float, outcome: str) -> CallTurn:
+        turn.over_s, turn.outcome = at_s, outcome
+        return self._finished(turn)
 
     def _finished(self, turn: CallTurn) -> CallTurn:
         self.turns_over += 1
+        self.outcomes[turn.outcome or NOT_TOLD] += 1
         if turn.lex_ms is not None:
             self.worst_lex_ms = max(turn.lex_ms, self.worst_lex_ms or 0)
         if turn.reply_ms is not None:
@@ -224,11 +236,9 @@ class CallFacts:
         of_turns = [turn] if turn is not None else []
         if event.name.startswith("call-update-"):
             of_turns = [one for one in self._open_turns(event.stream_sid) if one.update is not None]
+        number = of_turns[-1].turn if of_turns else None
         for faults in (self.faults, *(one.faults for one in of_turns)):
-            fault = faults.setdefault(event.name, Fault(event.name, first_s=event.at_s))
-            fault.count += 1
-            told = event.fields.get("error") or event.fields.get("why") or event.fields.get("reason")
-            fault.error = str(told) if told else fault.error
+            add_fault(faults, event, number)
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
@@ -246,8 +256,22 @@ COUNTED = {
 }
 """Log events that are counted for each call, and the names of the counts."""
 
+_ENDED_BY = {"caller": HUNG_UP, "bot": BOT_HUNG_UP, "transfer": TRANSFERRED}
+"""Reasons for the end of a call whose line names only who ended it."""
+
+_SPOKEN_ON = ("handed over",)
+"""Reasons for the end of a stream after which Twilio still speaks the newest document."""
+
 _BEGINS_STREAM = ("stream-described", "stream-started")
-_BEGINS_TURN = ("utterance-opened", "utterance-ended", "keys-complete", "lex-asked", "lex-answered", "turn-latency")
+_BEGINS_TURN = (
+    "utterance-opened",
+    "utterance-ended",
+    "utterance-dropped",
+    "keys-complete",
+    "lex-asked",
+    "lex-answered",
+    "turn-latency",
+)
 
 _OF_CALL: Mapping[str, Callable[[CallFacts, Event], list[CallTurn] | None]] = {
     "call-described": CallFacts._call_described,
@@ -257,17 +281,13 @@ _OF_CALL: Mapping[str, Callable[[CallFacts, Event], list[CallTurn] | None]] = {
     "call-given-up": CallFacts._ended_in_words,
     "silent-caller-left": CallFacts._ended_in_words,
     "update-made": CallFacts._update_made,
+    "no-input": CallFacts._no_input,
 }
 
 _OF_TURN: Mapping[str, Callable[[CallFacts, CallTurn, Event], list[CallTurn] | None]] = {
-    "utterance-opened": CallFacts._opened,
-    "utterance-ended": CallFacts._utterance_ended,
-    "keys-complete": CallFacts._utterance_ended,
-    "lex-asked": CallFacts._lex_asked,
     "lex-answered": CallFacts._lex_answered,
     "turn-answered": CallFacts._lex_answered,
     "turn-failed": CallFacts._lex_answered,
-    "filler-said": CallFacts._filler_said,
     "turn-latency": CallFacts._turn_over,
     "utterance-dropped": CallFacts._turn_dropped,
 }

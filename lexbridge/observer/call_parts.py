@@ -3,19 +3,50 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from lexbridge.telemetry.facts import Event
+
 
 @dataclass(slots=True, eq=False)
 class Fault:
-    """All warnings and errors of one kind. `error`: what the newest of them says about its cause."""
+    """All warnings and errors of one kind. All but `count`, `first_s` and `severity` is what the newest of them says.
+
+    Times are Unix times, seconds.
+    """
 
     kind: str
     count: int = 0
     error: str | None = None
     first_s: float = 0.0
+    at_s: float = 0.0
+    stream_sid: str | None = None
+    turn: int | None = None
+    severity: str = "warning"
+    """The worst level of its lines: "warning" or "error"."""
 
 
 Faults = dict[str, Fault]
 """Faults by their kind, which is the event of a log line."""
+
+
+def add_fault(faults: Faults, event: Event, turn: int | None) -> None:
+    """Add a line of level warning or error. `turn`: the number of the turn that it is about."""
+    fault = faults.setdefault(event.name, Fault(event.name, first_s=event.at_s))
+    fault.count += 1
+    fault.at_s, fault.stream_sid, fault.turn = event.at_s, event.stream_sid or None, turn
+    if event.level == "error":
+        fault.severity = "error"
+    told = event.fields.get("error") or event.fields.get("why") or event.fields.get("reason")
+    fault.error = str(told) if told else fault.error
+
+
+@dataclass(frozen=True, slots=True)
+class NoInput:
+    """A silence of the caller's at which they were asked again, or at which the call ended."""
+
+    at_s: float
+    ends_call: bool
+    by_document: bool
+    """Whether the document at Twilio does it by itself. Then it is an estimate."""
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +62,8 @@ class CallStream:
     resumed: str | None = None
     how: str | None = None
     """The reason for its end that the log gives, or LOST_WITH_WORKER; None while it is live."""
+    last_update: int | None = None
+    """The number of its newest call update."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,7 +84,13 @@ class CallTurn:
     update_ms: int | None = None
     reply_ms: int | None = None
     filler: bool = False
+    fillers_s: list[float] = field(default_factory=list)
+    """The times at which the caller was asked to wait for it."""
     outcome: str | None = None
+    why: str | None = None
+    """The reason for which it was lost or dropped."""
+    heard: str | None = None
+    """Whether the caller heard the reply: "yes", or "replaced" if a newer one took its place before; None: unknown."""
     intent: str | None = None
     dialog_state: str | None = None
     slot_to_elicit: str | None = None

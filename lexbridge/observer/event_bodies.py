@@ -1,7 +1,8 @@
-"""The bodies of the posted events: what is told of a call that starts, of a turn, and of a call that has ended.
+"""The bodies of the posted events: what is told of a call that starts, of a turn, of its end, and of the service.
 
-Each body is `{"type", "timestamp", "data"}`, as Standard Webhooks has it. Without words there is nothing in it that was
-said: slots are named, and their values are left out. The fields stand in `FIELDS`, of which docs/events.md is made.
+Each body has `type`, `timestamp` and `data`, as Standard Webhooks has it, and what tells a receiver of gaps. Without
+words there is nothing in it that was said: slots are named, and their values are left out. `event_fields.FIELDS` has
+the fields, and docs/events.md is made of it.
 """
 
 import hashlib
@@ -11,7 +12,19 @@ from typing import Any
 
 from lexbridge.observer.call_facts import CallFacts
 from lexbridge.observer.call_parts import Fault, IntentSeen
-from lexbridge.observer.watched_calls import CallStarted, Told, TurnOver
+from lexbridge.observer.watched_calls import (
+    CallEnded,
+    CallStarted,
+    ServiceStarted,
+    ServiceStopping,
+    Told,
+    ToldOfCall,
+    TurnOver,
+    WorkerDied,
+)
+
+SERVED = ("version", "workers", "reply_mode", "bot", "alias", "locale", "region")
+"""Fields of the line `serving` that are told."""
 
 MAX_FAULTS = 50
 """The most kinds of faults that one event names, because a body should stay small."""
@@ -20,11 +33,38 @@ MAX_STREAMS = 100
 """The most streams that one event names, the newest ones, because sixty may be lost in a row."""
 
 
-def event_id(body: Mapping[str, Any]) -> str:
-    """Return the id of an event: the same for the same event, also when another process tells it again."""
+MAX_CALLS = 1000
+"""The most calls that one event names, because a worker may serve hundreds."""
+
+
+def enveloped(body: Mapping[str, Any], observer: str, sequence: int) -> dict[str, Any]:
+    """Return the body of an event as it is posted.
+
+    `observer`: names the start of the process that posts; `sequence`: the number of the event since then, from 1.
+    """
+    return {
+        "type": body["type"],
+        "id": event_id(body, observer),
+        "timestamp": body["timestamp"],
+        "observer": observer,
+        "sequence": sequence,
+        "data": body["data"],
+    }
+
+
+def event_id(body: Mapping[str, Any], observer: str) -> str:
+    """Return the id of an event. An event of a call has the same one when another process tells it again."""
     data = body["data"]
-    about = body["type"], data["call_sid"], data.get("stream_sid"), data.get("turn"), data.get("ended_at")
+    if "call_sid" in data:
+        about = body["type"], data["call_sid"], data.get("stream_sid"), data.get("turn"), data.get("ended_at")
+    else:
+        about = body["type"], observer, data["at"], data.get("pid"), None
     return f"msg_{hashlib.sha256(repr(about).encode()).hexdigest()[:32]}"
+
+
+def call_sid_of(told: Told) -> str:
+    """Return the call of an event, or "" for an event of the service."""
+    return told.call.call_sid if isinstance(told, ToldOfCall) else ""
 
 
 def body_of(told: Told, has_words: bool) -> dict[str, Any]:
@@ -34,8 +74,15 @@ def body_of(told: Told, has_words: bool) -> dict[str, Any]:
             return _body("call.started", told.call.began_s, _of_call(told.call))
         case TurnOver():
             return _body("turn", told.turn.over_s, _of_turn(told, has_words))
-        case _:
+        case CallEnded():
             return _body("call.ended", told.call.ended_s, _of_end(told.call, has_words))
+        case WorkerDied():
+            return _body("worker.died", told.at_s, _of_death(told))
+        case ServiceStarted():
+            served = {name: told.fields.get(name) for name in SERVED}
+            return _body("service.started", told.at_s, {"at": _at(told.at_s), **served})
+        case ServiceStopping():
+            return _body("service.stopping", told.at_s, {"at": _at(told.at_s), "live_calls": told.live_calls})
 
 
 def _body(name: str, at_s: float | None, data: dict[str, Any]) -> dict[str, Any]:
@@ -62,6 +109,8 @@ def _of_turn(told: TurnOver, has_words: bool) -> dict[str, Any]:
         "worker_pid": turn.worker_pid,
         "by": turn.by,
         "outcome": turn.outcome,
+        "why": turn.why,
+        "heard": turn.heard,
         "began_at": _at(turn.began_s),
         "end_ms": turn.end_ms,
         "queue_ms": turn.queue_ms,
@@ -69,6 +118,8 @@ def _of_turn(told: TurnOver, has_words: bool) -> dict[str, Any]:
         "update_ms": turn.update_ms,
         "reply_ms": turn.reply_ms,
         "filler": turn.filler,
+        "fillers": len(turn.fillers_s),
+        "fillers_at": [_at(at_s) for at_s in turn.fillers_s],
         "intent": turn.intent,
         "dialog_state": turn.dialog_state,
         "slot_to_elicit": turn.slot_to_elicit,
@@ -89,7 +140,11 @@ def _of_end(call: CallFacts, has_words: bool) -> dict[str, Any]:
         "ended_by": call.ended_by,
         "why": call.why,
         "turns": call.turns_over,
+        "outcomes": dict(call.outcomes),
         **call.counts,
+        "no_inputs": [
+            {"at": _at(one.at_s), "ends_call": one.ends_call, "by_document": one.by_document} for one in call.no_inputs
+        ],
         "worst_reply_ms": call.worst_reply_ms,
         "worst_lex_ms": call.worst_lex_ms,
         "intents": [_intent(one, has_words) for one in call.intents.values()],
@@ -108,6 +163,16 @@ def _of_end(call: CallFacts, has_words: bool) -> dict[str, Any]:
     }
 
 
+def _of_death(told: WorkerDied) -> dict[str, Any]:
+    return {
+        "at": _at(told.at_s),
+        "pid": told.pid,
+        "signal": told.signal,
+        "status": told.status,
+        "call_sids": list(told.call_sids[:MAX_CALLS]),
+    }
+
+
 def _intent(seen: IntentSeen, has_words: bool) -> dict[str, Any]:
     return {"name": seen.name, "dialog_state": seen.dialog_state, "slots": _slots(seen.slots, has_words)}
 
@@ -118,7 +183,18 @@ def _slots(slots: Mapping[str, Any], has_words: bool) -> Any:
 
 
 def _faults(faults: Iterable[Fault]) -> list[dict[str, Any]]:
-    return [{"kind": one.kind, "count": one.count, "error": one.error} for one in list(faults)[:MAX_FAULTS]]
+    return [
+        {
+            "kind": one.kind,
+            "severity": one.severity,
+            "count": one.count,
+            "at": _at(one.at_s),
+            "stream_sid": one.stream_sid,
+            "turn": one.turn,
+            "error": one.error,
+        }
+        for one in list(faults)[:MAX_FAULTS]
+    ]
 
 
 def _at(at_s: float | None) -> str | None:
@@ -126,66 +202,3 @@ def _at(at_s: float | None) -> str | None:
     if at_s is None:
         return None
     return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-FIELDS: Mapping[str, Mapping[str, str]] = {
-    "call.started": {
-        "call_sid": "Twilio's CallSid",
-        "caller": "the caller's number, masked; null if it is not known",
-        "called": "the number that was called, masked",
-        "mode": "reply mode: `call-update` or `stream`; null if no stream began",
-        "began_at": "when Twilio asked what to do with the call",
-    },
-    "turn": {
-        "call_sid": "Twilio's CallSid",
-        "stream_sid": "the media stream. A call may have several",
-        "turn": "the number of the turn in its stream, as in the log",
-        "number": "the number of the turn in its call, from 1",
-        "worker_pid": "the worker process that served it",
-        "by": "`voice`, `keys`, or `welcome`: the bot's first words",
-        "outcome": "`answered`, `failed`, `joined` (with the next turn), `false-alarm`, or `lost`: its stream "
-        "ended first",
-        "began_at": "when the caller began",
-        "end_ms": "from the caller's last sound to the end of the utterance",
-        "queue_ms": "from there to the request to Lex, if an earlier turn was with Lex; mostly 0",
-        "lex_ms": "from there to Lex's answer: its own time",
-        "update_ms": "what the call update took. Null in `stream` mode",
-        "reply_ms": "from the caller's last sound to the first sound of the reply. Null: it was not heard",
-        "filler": 'whether the caller heard "One moment please." meanwhile',
-        "intent": "the intent, as Lex understood it",
-        "dialog_state": "the state of Lex's dialog",
-        "slot_to_elicit": "the slot that the bot asks for",
-        "slots": "names of the slots that have a value. With words: each slot and its value",
-        "faults": "warnings and errors: `kind` (an event of docs/log.md), `count`, `error` (of the newest)",
-        "transcript": "with words: what Lex understood",
-        "messages": "with words: what the bot answered, a list",
-        "keys": "with words: the keys that the caller pressed",
-    },
-    "call.ended": {
-        "call_sid": "Twilio's CallSid",
-        "caller": "the caller's number, masked; null if it is not known",
-        "called": "the number that was called, masked",
-        "mode": "reply mode: `call-update` or `stream`; null if no stream began",
-        "began_at": "when Twilio asked what to do with the call",
-        "ended_at": "when it ended",
-        "duration_s": "seconds between the two",
-        "saw_end": "true: lexbridge saw the call end. false: no other stream of it followed here. The caller hung up; "
-        "or it goes on in another task of the service, which then tells its end",
-        "ended_by": "`caller`, `bot`, `transfer`, `lexbridge`; null: not known, such as after a lost worker",
-        "why": "the reason, as in the log lines `call-ended` and `call-left`; `worker-ended`: its worker died and no "
-        "other stream followed; `no stream`: Twilio never opened one",
-        "turns": "how many turns it had",
-        "barge_ins": "how often the caller interrupted the bot",
-        "fillers": "how often the caller was asked to wait",
-        "no_inputs": "how often the caller was silent and was asked again",
-        "false_alarms": "how often a sound without words stopped the bot",
-        "joins": "how many turns were joined with the next",
-        "worst_reply_ms": "the longest `reply_ms` of its turns",
-        "worst_lex_ms": "the longest `lex_ms` of its turns, which is Lex's own time, without `queue_ms`",
-        "intents": "each intent: `name`, its last `dialog_state`, and `slots` as for a turn",
-        "faults": "warnings and errors of the whole call: `kind`, `count`, `error`",
-        "streams": "each media stream: `stream_sid`, `worker_pid`, `began_at`, `ended_at`, `resumed` (how it goes on "
-        "with the call), `how` it ended",
-    },
-}
-"""Fields of `data` of each event, and what they tell. Those "with words" are there with EVENTS_WORDS=on alone."""

@@ -1,4 +1,4 @@
-"""The sink that posts events of calls to EVENTS_URL, as signed JSON: call started, turn, call ended.
+"""The sink that posts events of calls and of the service to EVENTS_URL, as signed JSON.
 
 The signature is that of Standard Webhooks (https://www.standardwebhooks.com), so its libraries verify it. Facts are
 taken at once; greenlets post the events. So a receiver that hangs holds nothing up.
@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import random
+import secrets
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,7 +26,7 @@ from lexbridge.config.settings import Settings
 from lexbridge.logs import Log, RateLimitedLog
 from lexbridge.net.capped_http import capped_session
 from lexbridge.observer.bugs import BugWindow
-from lexbridge.observer.event_bodies import body_of, event_id
+from lexbridge.observer.event_bodies import body_of, call_sid_of, enveloped
 from lexbridge.observer.outbox import Letter, Outbox
 from lexbridge.observer.watched_calls import Told, WatchedCalls
 from lexbridge.telemetry.facts import Event, Fact
@@ -51,6 +52,7 @@ class PostedEvents:
         self._key = signing_key(settings.events_secret or "")
         self._has_words = settings.events_words
         self._calls = WatchedCalls()
+        self._observer, self._sequence = secrets.token_hex(8), 0
         self._outbox = Outbox(random.random)
         self._session = capped_session(SENDERS)
         self._news = Signal()
@@ -90,9 +92,10 @@ class PostedEvents:
         self._session.close()
 
     def _put(self, told: Told) -> None:
-        body = body_of(told, self._has_words)
+        self._sequence += 1
+        body = enveloped(body_of(told, self._has_words), self._observer, self._sequence)
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace")
-        letter = Letter(told.call.call_sid, event_id(body), text, time.monotonic())
+        letter = Letter(call_sid_of(told), body["id"], text, time.monotonic())
         if self._outbox.put(letter) is not None:
             self._dropped.count("too many wait")
         self._news.set()

@@ -88,6 +88,8 @@ def _of_turn(told: TurnOver) -> Iterator[SpanPlan]:
                 "lexbridge.number": told.number,
                 "lexbridge.by": turn.by,
                 "lexbridge.outcome": turn.outcome,
+                "lexbridge.why": turn.why,
+                "lexbridge.heard": turn.heard,
                 "lexbridge.filler": turn.filler,
                 "lexbridge.intent": turn.intent,
                 "lexbridge.dialog_state": turn.dialog_state,

@@ -1,11 +1,14 @@
 """All calls that are under way, as their facts tell them: when each started, each turn of theirs, and when each ended.
 
+Besides, what the supervisor tells of the service: that it serves or stops, and that a worker died.
+
 A process that serves one stream of a call often cannot know whether the call goes on over another. So a call that was
 left counts as ended only when nothing has followed for a while.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lexbridge.observer.call_facts import CallFacts
 from lexbridge.observer.call_parts import CallTurn
@@ -50,7 +53,36 @@ class CallEnded:
     call: CallFacts
 
 
-Told = CallStarted | TurnOver | CallEnded
+@dataclass(frozen=True, slots=True)
+class WorkerDied:
+    """A worker process has died, by a signal or with an exit status. `call_sids`: the calls that it served then."""
+
+    at_s: float
+    pid: int
+    signal: str | None
+    status: int | None
+    call_sids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStarted:
+    """The service takes calls. `fields`: which bot it serves, and how, as in the line `serving`."""
+
+    at_s: float
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStopping:
+    """The service was told to end, and takes no new calls. `live_calls`: those that its workers still serve."""
+
+    at_s: float
+    live_calls: int
+
+
+ToldOfCall = CallStarted | TurnOver | CallEnded
+ToldOfService = WorkerDied | ServiceStarted | ServiceStopping
+Told = ToldOfCall | ToldOfService
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +99,7 @@ class WatchedCalls:
 
     def __init__(self) -> None:
         self._calls: dict[str, _Watched] = {}
+        self._served: tuple[int, list[str]] = 0, []  # the worker that ended last, and the calls that it served
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -78,11 +111,11 @@ class WatchedCalls:
 
     def take(self, event: Event) -> Iterator[Told]:
         """Take in an event, and yield what it tells. The whole result has to be read."""
-        if event.name == "worker-ended":
-            yield from self._worker_ended(event)
+        if not event.call_sid:
+            yield from self._of_service(event)
             return
         call = self._calls.get(event.call_sid)
-        if call is None and event.call_sid and _may_be_first(event):
+        if call is None and _may_be_first(event):
             if len(self._calls) >= MAX_CALLS:
                 yield from self._end(next(iter(self._calls.values())), event.at_s)
             call = _Watched(CallFacts(event.call_sid, event.at_s), event.at_s, event.at_s + LEFT_S)
@@ -90,20 +123,23 @@ class WatchedCalls:
         if call is not None:
             yield from self._take(call, event)
 
-    def tick(self, now_s: float) -> Iterator[Told]:
-        """Yield the calls that are over because time has passed."""
+    def tick(self, now_s: float) -> Iterator[ToldOfCall]:
+        """Yield the turns and calls that are over because time has passed."""
         for call in list(self._calls.values()):
+            yield from self._turns_over(call, call.facts.settle(now_s))
             if call.due_s <= now_s:
                 yield from self._end(call, now_s)
             elif call.facts.mode is not None and call.facts.began_s + STARTED_S <= now_s:
                 yield from self._start(call)
 
-    def end_all(self, now_s: float) -> Iterator[Told]:
+    def end_all(self, now_s: float) -> Iterator[ToldOfCall]:
         """Yield all calls as ended that have no live stream, because this process ends. The others may go on."""
+        for call in self._calls.values():
+            yield from self._turns_over(call, call.facts.give_up())
         for call in [one for one in self._calls.values() if not one.facts.has_live_stream]:
             yield from self._end(call, now_s)
 
-    def _take(self, call: _Watched, event: Event) -> Iterator[Told]:
+    def _take(self, call: _Watched, event: Event) -> Iterator[ToldOfCall]:
         call.last_s = event.at_s
         turns = call.facts.take(event)
         if call.facts.mode is not None and call.facts.caller is not None:
@@ -111,17 +147,35 @@ class WatchedCalls:
         yield from self._turns_over(call, turns)
         call.due_s = self._due_s(call)
 
-    def _worker_ended(self, event: Event) -> Iterator[Told]:
+    def _of_service(self, event: Event) -> Iterator[Told]:
+        """Take in what the supervisor tells. Other lines without a call tell nothing here."""
+        fields = event.fields
+        match event.name:
+            case "worker-ended":
+                yield from self._worker_ended(event)
+            case "worker-died":
+                pid, call_sids = self._served
+                how = fields.get("signal"), fields.get("status")
+                yield WorkerDied(event.at_s, fields["pid"], *how, call_sids if pid == fields["pid"] else [])
+            case "serving":
+                yield ServiceStarted(event.at_s, fields)
+            case "service-stopping":
+                live_calls = sum(call.facts.has_live_stream for call in self._calls.values())
+                yield ServiceStopping(event.at_s, live_calls)
+
+    def _worker_ended(self, event: Event) -> Iterator[ToldOfCall]:
+        pid = event.fields["pid"]
+        self._served = pid, [sid for sid, call in self._calls.items() if call.facts.is_served_by(pid)]
         for call in self._calls.values():
-            yield from self._turns_over(call, call.facts.worker_ended(event.fields["pid"], event.at_s))
+            yield from self._turns_over(call, call.facts.worker_ended(pid, event.at_s))
             call.due_s = self._due_s(call)
 
-    def _start(self, call: _Watched) -> Iterator[Told]:
+    def _start(self, call: _Watched) -> Iterator[ToldOfCall]:
         if not call.is_started:
             call.is_started = True
             yield CallStarted(call.facts)
 
-    def _turns_over(self, call: _Watched, turns: list[CallTurn]) -> Iterator[Told]:
+    def _turns_over(self, call: _Watched, turns: list[CallTurn]) -> Iterator[ToldOfCall]:
         if turns:
             yield from self._start(call)
         first = call.facts.turns_over - len(turns) + 1
@@ -137,9 +191,10 @@ class WatchedCalls:
             return facts.ended_s + ENDED_S
         return call.last_s + LEFT_S
 
-    def _end(self, call: _Watched, now_s: float) -> Iterator[Told]:
+    def _end(self, call: _Watched, now_s: float) -> Iterator[ToldOfCall]:
         del self._calls[call.facts.call_sid]
         facts = call.facts
+        yield from self._turns_over(call, facts.give_up())
         if facts.ended_s is None:
             facts.ended_s = now_s
             facts.why = "nothing more was heard of it" if facts.streams else "no stream"

@@ -122,6 +122,7 @@ class Supervisor:
         elif signum in (signal.SIGTERM, signal.SIGINT) and self._exit_status is None:
             self._exit_status = 0
             self._scoreboard.is_ending = True
+            self._tell("service-stopping")
             self._terminate(self._workers.values())
         elif signum in (signal.SIGTERM, signal.SIGINT):
             self._exit_status = 1
@@ -189,7 +190,7 @@ class Supervisor:
                 self._observer.reaped(pid, os.waitstatus_to_exitcode(status))
 
     def _note_exit(self, worker: _Worker, status: int) -> None:
-        self._tell_ended(worker)
+        self._tell("worker-ended", pid=worker.pid, slot=worker.index)
         was_draining = worker.is_terminating or self._scoreboard.state(worker.index) is State.DRAINING
         self._scoreboard.write(worker.index, State.NONE)
         if self._exit_status == 1 or (was_draining and status in (0, -signal.SIGTERM)):
@@ -209,10 +210,10 @@ class Supervisor:
         else:
             self._delay_s = 0.0
 
-    def _tell_ended(self, worker: _Worker) -> None:
+    def _tell(self, step: str, **fields: int) -> None:
+        """Tell the observer of a step that the log does not have."""
         if self._sender is not None:
-            fields = {"pid": worker.pid, "slot": worker.index}
-            self._sender.add(Event(time.time(), "", "", -1, "debug", "worker-ended", fields, {}))
+            self._sender.add(Event(time.time(), "", "", -1, "debug", step, fields, {}))
 
     def _delay_next_start(self) -> None:
         """Delay the start of the next worker, each time for longer."""

@@ -78,5 +78,6 @@ STEPS: dict[str, str] = {
     "worker-reports": "Once a second, of a worker. fields: pid, slot, state, live_calls, lag_ms, busy_percent, "
     "memory_mb, dropped (facts that it could not tell so far).",
     "worker-ended": "The worker is gone. The supervisor tells it. fields: pid, slot.",
+    "service-stopping": "The service was told to end. The supervisor tells it.",
 }
 """Events that are no lines of the log, with their fields."""

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from lexbridge.observer.call_facts import MAX_SLOTS, CallFacts
-from lexbridge.observer.call_parts import CallTurn
+from lexbridge.observer.call_facts import STREAM_ENDED, CallFacts
+from lexbridge.observer.call_parts import CallTurn, NoInput
+from lexbridge.observer.turn_facts import MAX_SLOTS
 from lexbridge.observer.watched_calls import (
     ENDED_S,
     FORGOTTEN_S,
@@ -14,12 +15,25 @@ from lexbridge.observer.watched_calls import (
     STARTED_S,
     CallEnded,
     CallStarted,
+    ServiceStarted,
+    ServiceStopping,
     Told,
     TurnOver,
     WatchedCalls,
+    WorkerDied,
 )
 from lexbridge.telemetry.facts import Event
-from tests.support.facts_of_calls import BEGAN_S, OTHER_PID, PID, CallOfFacts, bad_call, usual_call
+from tests.support.facts_of_calls import (
+    BEGAN_S,
+    OTHER_PID,
+    PID,
+    CallOfFacts,
+    bad_call,
+    of_service,
+    service_starts,
+    service_stops,
+    usual_call,
+)
 
 
 def watched(call: CallOfFacts, calls: WatchedCalls | None = None) -> list[Told]:
@@ -64,6 +78,8 @@ def test_a_turn_that_waited_began_when_it_was_spoken() -> None:
     call.now_s += 8
     call.tells("utterance-opened", turn=1, started_ms=9000)
     call.tells("turn-latency", turn=1, outcome="answered", queue_ms=7900, lex_ms=100, reply_ms=8700)
+    call.now_s += 1
+    call.hangs_up()
     facts, (turn,) = read(call)
     assert turn.began_s == pytest.approx(spoken_s)
     assert (turn.started_ms, turn.queue_ms, turn.lex_ms, facts.worst_lex_ms) == (0, 7900, 100, 100)
@@ -132,7 +148,11 @@ def test_a_call_goes_on_though_its_workers_end_is_told_late() -> None:
     call.hangs_up()
     watched(call, calls)
     (end,) = calls.tick(call.now_s + ENDED_S)
-    assert (end.call.ended_by, end.call.why, end.call.faults["worker-ended"].count) == ("caller", None, 1)
+    assert (end.call.ended_by, end.call.why, end.call.faults["worker-ended"].count) == (
+        "caller",
+        "caller hung up",
+        1,
+    )
 
 
 @pytest.mark.parametrize("has_numbers", [True, False])
@@ -197,7 +217,7 @@ def test_a_call_of_which_nothing_is_heard_for_hours_is_over() -> None:
 def test_late_lines_of_a_call_that_is_over_begin_none() -> None:
     calls = WatchedCalls()
     assert list(calls.take(Event(BEGAN_S, "CA1", "MZ1", -1, "debug", "stream-status", {"what": "stopped"}))) == []
-    assert list(calls.take(Event(BEGAN_S, "", "", -1, "info", "serving", {}))) == []
+    assert list(calls.take(Event(BEGAN_S, "", "", -1, "info", "worker-started", {}))) == []
     assert len(calls) == 0
 
 
@@ -205,7 +225,8 @@ def test_a_call_is_told_though_its_beginning_was_missed() -> None:
     """The observer process was replaced in the middle of a call."""
     call, calls = CallOfFacts(), WatchedCalls()
     call.has_turn(3)
-    assert [type(one) for one in watched(call, calls)] == [CallStarted, TurnOver]
+    told = [*watched(call, calls), *calls.tick(call.now_s)]
+    assert [type(one) for one in told] == [CallStarted, TurnOver]
 
 
 def test_the_oldest_call_is_given_up_when_there_are_too_many() -> None:
@@ -228,14 +249,28 @@ def test_calls_without_a_stream_are_ended_with_the_process() -> None:
     assert len(calls) == 1
 
 
+def test_a_turn_is_told_though_the_process_ends_at_once() -> None:
+    calls, call = WatchedCalls(), CallOfFacts()
+    call.is_answered()
+    call.asks(1)
+    call.is_answered_by_lex(1)
+    call.is_told(1, number=1, lex_ms=300)
+    watched(call, calls)
+    (told,) = calls.end_all(call.now_s)
+    assert isinstance(told, TurnOver)
+    assert (told.turn.outcome, told.turn.heard) == ("answered", None)
+
+
 def test_keys_and_the_welcome_are_turns_of_their_kind() -> None:
     call = CallOfFacts()
     call.is_answered()
     call.tells("lex-asked", turn=0, how="welcome")
+    call.now_s += 0.25
     call.tells("turn-latency", turn=0, outcome="answered", end_ms=None, lex_ms=200, reply_ms=250)
     call.tells("keys-complete", turn=1, keys=4, silent_ms=900)
     call.tells("lex-asked", {"keys": "4711"}, turn=1, how="keys")
     call.tells("lex-asked", {"messages": ["One moment please."]}, turn=1, how="speech")
+    call.now_s += 0.3
     call.tells("turn-latency", turn=1, outcome="answered", end_ms=900, lex_ms=200, reply_ms=1200)
     call.tells("lex-asked", turn=2, how="speech")
     call.tells("prompt-audible", turn=-1, in_ms=20, is_filler=False)
@@ -245,17 +280,118 @@ def test_keys_and_the_welcome_are_turns_of_their_kind() -> None:
     assert len(facts.turns) == 2
 
 
-def test_a_dropped_utterance_is_no_turn() -> None:
+def test_a_dropped_utterance_is_told_with_its_reason() -> None:
     call = CallOfFacts()
     call.is_answered()
     call.asks(1)
-    call.tells("utterance-dropped", level="warning", turn=1, why="the call is over")
+    call.tells("utterance-dropped", level="warning", turn=1, why="a key was pressed")
+    call.tells("utterance-dropped", level="warning", turn=2, why="too many turns wait for Lex")
+    facts, turns = read(call)
+    assert [(turn.turn, turn.outcome, turn.why) for turn in turns] == [
+        (1, "dropped", "a key was pressed"),
+        (2, "dropped", "too many turns wait for Lex"),
+    ]
+    assert (facts.turns_over, facts.outcomes) == (2, {"dropped": 2})
+    fault = facts.faults["utterance-dropped"]
+    assert (fault.error, fault.count, fault.turn, fault.severity) == ("too many turns wait for Lex", 2, 2, "warning")
+
+
+@pytest.mark.parametrize("thinks", [True, False])
+def test_what_a_caller_says_as_a_worker_dies_is_lost(thinks: bool) -> None:
+    """The turn is told at once: while Lex thinks, or while the caller still speaks."""
+    call = CallOfFacts()
+    call.is_answered()
+    call.tells("utterance-opened", turn=1, started_ms=900)
+    if thinks:
+        call.asks(1)
+    call.loses_worker()
+    (turn,) = [one.turn for one in watched(call) if isinstance(one, TurnOver)]
+    assert (turn.outcome, turn.why, turn.over_s) == ("lost", "worker-ended", call.now_s)
+
+
+def test_what_a_caller_says_as_a_stream_is_lost_is_lost() -> None:
+    call = CallOfFacts()
+    call.is_answered()
+    call.asks(1)
+    call.tells("utterance-opened", turn=2, started_ms=5000)
+    for turn in (1, 2):
+        call.tells("utterance-dropped", level="warning", turn=turn, why=STREAM_ENDED)
+    call.tells("stream-ended", how="lost", turns=2)
+    call.tells("call-left", why="stream lost")
+    facts, turns = read(call)
+    assert [(turn.outcome, turn.why) for turn in turns] == [("lost", "stream lost")] * 2
+    assert facts.outcomes == {"lost": 2}
+
+
+def test_a_caller_who_hangs_up_gives_up_their_turns() -> None:
+    call = CallOfFacts()
+    call.is_answered()
+    call.asks(1)
     call.tells("utterance-opened", turn=2, started_ms=0)
+    call.tells("utterance-dropped", level="warning", turn=2, why=STREAM_ENDED)
+    call.tells("utterance-opened", turn=3, started_ms=0)
     call.hangs_up()
     facts, turns = read(call)
-    assert turns == []
-    assert facts.turns_over == 0
-    assert facts.faults["utterance-dropped"].error == "the call is over"
+    assert [(turn.turn, turn.outcome, turn.why) for turn in turns] == [
+        (1, "dropped", "caller hung up"),
+        (2, "dropped", "caller hung up"),
+    ]
+    assert facts.turns_over == 2
+
+
+def test_late_facts_of_a_lost_stream_begin_no_turn() -> None:
+    call = CallOfFacts()
+    call.is_answered()
+    call.asks(1)
+    call.loses_worker()
+    call.is_answered_by_lex(1)
+    call.is_told(1, 1, 300)
+    facts, turns = read(call)
+    assert [turn.outcome for turn in turns] == ["lost"]
+    assert facts.turns == {(call.stream_sid, 1): turns[0]}
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "why", "told"),
+    [
+        ("caller", None, "caller hung up"),
+        ("bot", None, "bot hung up"),
+        ("transfer", None, "transferred"),
+        ("lexbridge", "no-input", "no-input"),
+        (None, None, "not told"),
+    ],
+)
+def test_an_end_has_a_reason(ended_by: str | None, why: str | None, told: str) -> None:
+    call = CallOfFacts()
+    call.is_answered()
+    call.tells("call-ended", ended_by=ended_by, why=why)
+    facts, _ = read(call)
+    assert (facts.why, facts.streams[call.stream_sid].how, facts.ended_by) == (told, told, ended_by)
+
+
+def test_a_died_worker_is_told_with_its_calls() -> None:
+    calls, call, other = WatchedCalls(), CallOfFacts(), CallOfFacts(call_sid="CA" + "0" * 32, pid=OTHER_PID)
+    call.is_answered()
+    other.is_answered()
+    watched(other, calls)
+    call.loses_worker()
+    (died,) = [one for one in watched(call, calls) if isinstance(one, WorkerDied)]
+    assert (died.pid, died.signal, died.status, died.call_sids) == (PID, "SIGKILL", None, [call.call_sid])
+    (unknown,) = calls.take(of_service(call.now_s, "worker-died", level="error", pid=OTHER_PID, status=1))
+    assert isinstance(unknown, WorkerDied)
+    assert (unknown.status, unknown.call_sids) == (1, [])
+
+
+def test_the_service_starts_and_stops() -> None:
+    calls, call = WatchedCalls(), CallOfFacts()
+    (started,) = calls.take(service_starts())
+    call.is_answered()
+    watched(call, calls)
+    (stopping,) = calls.take(service_stops(call.now_s))
+    assert isinstance(started, ServiceStarted)
+    assert started.fields["workers"] == 2
+    assert isinstance(stopping, ServiceStopping)
+    assert stopping.live_calls == 1
 
 
 def test_a_turn_that_was_not_heard_has_no_time_of_it() -> None:
@@ -291,6 +427,7 @@ def test_counts_and_ends_by_webhooks() -> None:
     call.tells("silent-caller-left")
     facts, _ = read(call)
     assert (facts.counts["barge_ins"], facts.counts["no_inputs"]) == (1, 2)
+    assert facts.no_inputs == [NoInput(BEGAN_S + 0.1, ends_call=False, by_document=False)] * 2
     assert (facts.ended_by, facts.why, facts.is_over) == ("lexbridge", "silent-caller-left", True)
 
 

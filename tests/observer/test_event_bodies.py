@@ -5,20 +5,31 @@ from typing import Any
 
 import pytest
 
-from lexbridge.observer.event_bodies import FIELDS, body_of, event_id
+from lexbridge.observer.event_bodies import body_of, enveloped
+from lexbridge.observer.event_fields import FIELDS, OUTCOMES
 from lexbridge.observer.watched_calls import FORGOTTEN_S, LEFT_S, WatchedCalls
 from lexbridge.telemetry.facts import Event
-from tests.support.facts_of_calls import BEGAN_S, CallOfFacts, bad_call, holds_secret, usual_call
+from tests.support.facts_of_calls import (
+    BEGAN_S,
+    CallOfFacts,
+    bad_call,
+    holds_secret,
+    service_starts,
+    service_stops,
+    usual_call,
+)
 
 WITH_WORDS = "with words: "
+OBSERVER = "0123456789abcdef"
 
 
-def bodies(call: CallOfFacts, has_words: bool = False) -> list[dict[str, Any]]:
+def bodies(call: CallOfFacts, has_words: bool = False, *, of_call: bool = True) -> list[dict[str, Any]]:
     """Return the bodies of a call's events, as a receiver reads them."""
     calls = WatchedCalls()
     told = [one for fact in call.facts if isinstance(fact, Event) for one in calls.take(fact)]
     told += calls.tick(call.now_s + LEFT_S)
-    return [json.loads(json.dumps(body_of(one, has_words))) for one in told]
+    posted = [enveloped(body_of(one, has_words), OBSERVER, number) for number, one in enumerate(told, 1)]
+    return [body for body in json.loads(json.dumps(posted)) if of_call is False or "call_sid" in body["data"]]
 
 
 def test_a_call_is_told_by_its_start_its_turns_and_its_end() -> None:
@@ -43,7 +54,11 @@ def test_a_call_is_told_by_its_start_its_turns_and_its_end() -> None:
 
 @pytest.mark.parametrize("has_words", [False, True])
 def test_events_have_the_fields_that_are_described(has_words: bool) -> None:
-    for body in bodies(bad_call(), has_words):
+    call = bad_call()
+    call.facts = [service_starts(), *call.facts, service_stops(call.now_s)]
+    found = bodies(call, has_words, of_call=False)
+    assert {body["type"] for body in found} == set(FIELDS)
+    for body in found:
         fields = FIELDS[body["type"]]
         described = [name for name, told in fields.items() if has_words or not told.startswith(WITH_WORDS)]
         assert list(body["data"]) == described
@@ -67,8 +82,21 @@ def test_three_faults_are_found_from_the_events_alone() -> None:
     """An operator who was not told finds a slow Lex, a killed worker, and a 429 of Twilio's REST API."""
     _, slow, lost, refused, ended = (body["data"] for body in bodies(bad_call()))
     assert (slow["lex_ms"], slow["filler"], slow["faults"]) == (3100, True, [])
-    assert lost["outcome"] == "lost"
-    assert refused["faults"] == [{"kind": "call-update-failed", "count": 1, "error": "Twilio answered 429, code 20429"}]
+    assert (lost["outcome"], lost["why"], lost["heard"]) == ("lost", "worker-ended", None)
+    assert (slow["fillers"], len(slow["fillers_at"]), slow["heard"]) == (1, 1, "yes")
+    (fault,) = refused["faults"]
+    assert fault == {
+        "kind": "call-update-failed",
+        "severity": "warning",
+        "count": 1,
+        "at": fault["at"],
+        "stream_sid": refused["stream_sid"],
+        "turn": 1,
+        "error": "Twilio answered 429, code 20429",
+    }
+    assert fault["at"] > refused["began_at"]
+    assert (ended["turns"], ended["outcomes"]) == (3, {"answered": 2, "lost": 1})
+    assert set(ended["outcomes"]) <= set(OUTCOMES)
     assert ended["worst_lex_ms"] == 3100
     assert not ended["saw_end"], "the caller hung up, or another task has the call"
     assert [(stream["worker_pid"], stream["resumed"], stream["how"]) for stream in ended["streams"]] == [
@@ -79,9 +107,37 @@ def test_three_faults_are_found_from_the_events_alone() -> None:
 
 
 def test_an_event_keeps_its_id_and_others_have_another() -> None:
-    ids = [event_id(body) for body in bodies(bad_call())]
-    assert ids == [event_id(body) for body in bodies(bad_call(), has_words=True)]
-    assert len(set(ids)) == 5
+    ids = [body["id"] for body in bodies(bad_call(), of_call=False)]
+    assert ids == [body["id"] for body in bodies(bad_call(), has_words=True, of_call=False)]
+    assert len(set(ids)) == 6
+
+
+def test_events_are_numbered_so_that_a_gap_is_seen() -> None:
+    found = bodies(bad_call(), of_call=False)
+    assert [body["sequence"] for body in found] == [1, 2, 3, 4, 5, 6]
+    assert {body["observer"] for body in found} == {OBSERVER}
+
+
+def test_a_died_worker_is_an_event_with_its_calls() -> None:
+    (died,) = [body for body in bodies(bad_call(), of_call=False) if body["type"] == "worker.died"]
+    data = died["data"]
+    assert (died["timestamp"], data["pid"], data["signal"], data["status"]) == (data["at"], 4001, "SIGKILL", None)
+    assert data["call_sids"] == [bad_call().call_sid]
+
+
+def test_an_ending_by_silence_can_be_read() -> None:
+    call = CallOfFacts()
+    call.is_answered()
+    call.tells("no-input", times=1, ends_call=False, by_document=False)
+    call.now_s += 8
+    call.tells("no-input", times=2, ends_call=True, by_document=False)
+    call.tells("call-ended", ended_by="lexbridge", why="no-input")
+    *_, ended = bodies(call)
+    assert (ended["data"]["ended_by"], ended["data"]["why"]) == ("lexbridge", "no-input")
+    assert ended["data"]["no_inputs"] == [
+        {"at": "2023-11-14T22:13:20.100Z", "ends_call": False, "by_document": False},
+        {"at": "2023-11-14T22:13:28.100Z", "ends_call": True, "by_document": False},
+    ]
 
 
 def test_a_stream_of_which_nothing_more_was_heard_has_no_end() -> None:

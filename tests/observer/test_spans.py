@@ -92,6 +92,7 @@ def test_keys_and_the_welcome_have_spans_of_the_wait() -> None:
     call.tells("turn-latency", turn=0, outcome="answered", end_ms=None, lex_ms=200, reply_ms=250)
     call.now_s += 3
     call.tells("keys-complete", turn=1, keys=4, silent_ms=900)
+    call.now_s += 0.3
     call.tells("turn-latency", turn=1, outcome="answered", end_ms=900, lex_ms=200, reply_ms=1200)
     call.tells("lex-asked", turn=2, how="keys")
     call.tells("turn-latency", turn=2, outcome="joined")

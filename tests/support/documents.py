@@ -12,7 +12,7 @@ from lexbridge.call.conditions import CONDITIONS
 from lexbridge.call.states import CALL_MOVES, TURN_MOVES
 from lexbridge.config.describe import example_env_file, settings_tables
 from tests.support.dashboard import dashboard
-from tests.support.event_tables import event_tables
+from tests.support.event_tables import event_tables, value_tables
 from tests.support.log_events import log_events_file
 from tests.support.metric_tables import label_tables, metrics_table
 from tests.support.packages import ROOT, drawing, table
@@ -50,6 +50,7 @@ BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("docs/metrics.md", "metrics"): metrics_table,
     ("docs/metrics.md", "label values"): label_tables,
     ("docs/events.md", "event fields"): event_tables,
+    ("docs/events.md", "event values"): value_tables,
     ("docs/architecture.md", "packages"): drawing,
     ("docs/architecture.md", "imports"): table,
 }

@@ -93,7 +93,8 @@ class CallOfFacts:
 
     def loses_worker(self) -> None:
         """Let the worker be killed."""
-        self.facts.append(Event(self.now_s, "", "", -1, "info", "worker-ended", {"pid": self.pid, "slot": 0}))
+        self.facts.append(of_service(self.now_s, "worker-ended", pid=self.pid, slot=0))
+        self.facts.append(of_service(self.now_s, "worker-died", level="error", pid=self.pid, signal="SIGKILL"))
 
     def hears(self, track: Any, seconds: float, code: int = 0x55) -> None:
         """Add audio of one track from now on, in pieces of 200 ms, and let the time pass."""
@@ -112,6 +113,23 @@ class CallOfFacts:
         for _ in range(round(seconds * 5)):
             mulaw = bytes([code]) * 1600
             self.facts.append(Audio(self.now_s, self.call_sid, self.stream_sid, media_ms, "bot", mulaw))
+
+
+def of_service(at_s: float, name: str, level: str = "info", **fields: Any) -> Event:
+    """Return what the supervisor tells."""
+    return Event(at_s, "", "", -1, level, name, fields)
+
+
+def service_starts(at_s: float = BEGAN_S - 60) -> Event:
+    """Return what the supervisor tells when the first worker is ready."""
+    served = {"bot": "FLOWERS123", "alias": "LIVE123456", "locale": "en_US", "region": "eu-central-1"}
+    how = {"version": "1.2.3", "reply_mode": "call-update", "detector": "level", "port": 8080, "url": "https://x"}
+    return of_service(at_s, "serving", pid=PID, workers=2, **served, **how)
+
+
+def service_stops(at_s: float) -> Event:
+    """Return what the supervisor tells when it is told to end."""
+    return of_service(at_s, "service-stopping", level="debug")
 
 
 def usual_call(**changes: Any) -> CallOfFacts:
