@@ -30,12 +30,13 @@ function placeDot(one, taken, isFree) {
   return { one, x: one.x, row, label: null };
 }
 
-function placeWords({ x, row }, width, { left, right, taken, isFree }) {
+function placeWords({ one, x, row }, width, { left, right, taken, isFree }) {
   const sides = [
     { from: x + DOT, to: x + GAP + width + GAP, x: x + GAP, align: "left" },
     { from: x - GAP - width - GAP, to: x - DOT, x: x - GAP, align: "right" },
   ];
-  const side = sides.find(({ from, to }) => from >= left - GAP && to <= right + GAP && isFree(row, from, to));
+  // The word of a key is its digit, which stands behind its dot or not at all.
+  const side = sides.slice(0, one.kind === "key" ? 1 : 2).find(({ from, to }) => from >= left - GAP && to <= right + GAP && isFree(row, from, to));
   if (!side) return null;
   taken[row].push([side.from, side.to]);
   return { x: side.x, align: side.align };

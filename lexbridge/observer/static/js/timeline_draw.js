@@ -20,6 +20,7 @@ export function drawTimeline(picture, call) {
   drawWave(picture, columns.level, waveHeight, "caller");
   drawLevel(picture, columns);
   drawVoiced(picture, columns.voiced);
+  drawUprights(picture, call.model.markers);
   drawLex(picture, call);
   drawBot(picture, call, columns);
   drawWords(picture, call);
@@ -195,7 +196,6 @@ function drawMarkers(picture, markers) {
   // There are several marks a second while the bot speaks: a tick each, and the words under the pointer.
   ctx.fillStyle = palette.fainter;
   for (const { kind, x } of shown) if (kind === "mark") ctx.fillRect(x, TOPS.marks + HEIGHTS.marks - 6, 1, 6);
-  for (const one of shown) if (one.kind === "cut" || one.kind === "lost") drawUpright(ctx, one, palette[MARK_COLOURS[one.kind]]);
   ctx.font = `11px ${FONT}`;
   ctx.textBaseline = "middle";
   const dots = shown.filter(({ kind }) => kind !== "mark");
@@ -212,15 +212,21 @@ function drawMarkers(picture, markers) {
   }
 }
 
-function drawUpright(ctx, { kind, x }, colour) {
-  ctx.strokeStyle = colour;
-  ctx.setLineDash(kind === "cut" ? [4, 3] : []);
-  ctx.lineWidth = 1.4;
-  ctx.beginPath();
-  ctx.moveTo(x, TOPS.said);
-  ctx.lineTo(x, TOPS.marks);
-  ctx.stroke();
-  ctx.setLineDash([]);
+/** Draw a line through the lanes where the bot was cut off, or a stream was. Words are written over it. */
+function drawUprights(picture, markers) {
+  const { ctx, palette, gutter, width } = picture;
+  for (const { kind, at_s } of markers) {
+    const x = picture.x(at_s);
+    if ((kind !== "cut" && kind !== "lost") || x < gutter || x > width) continue;
+    ctx.strokeStyle = palette[MARK_COLOURS[kind]];
+    ctx.setLineDash(kind === "cut" ? [4, 3] : []);
+    ctx.lineWidth = 1.4;
+    ctx.beginPath();
+    ctx.moveTo(x, TOPS.caller);
+    ctx.lineTo(x, TOPS.marks);
+    ctx.stroke();
+    ctx.setLineDash([]);
+  }
 }
 
 function drawGutter(picture, call) {
