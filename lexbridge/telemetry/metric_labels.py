@@ -206,8 +206,8 @@ bad-message call-refused call-resumed call-update-failed clock-differs-from-aws 
 event-not-taken lex-answer-odd lex-answer-unreadable lex-audio-failed lex-request-failed lex-up log-lines-dropped
 mark-missing model-failed name-not-resolved observer-fault odd-message overloaded payload-not-spoken peer-refused
 recording-failed reply-audio-failed reply-cut sentences-not-voiced session-not-put-back session-not-recalled
-setting-in-doubt stream-refused task-protection-failed traces-not-taken turn-failed utterance-cut-off utterance-dropped
-words-left-out words-not-voiced
+setting-in-doubt stream-refused task-protection-failed telling-fault traces-not-taken turn-failed utterance-cut-off
+utterance-dropped words-left-out words-not-voiced
 """
 _ERRORS = """
 admit-broken call-broken call-given-up call-update-broken call-update-failed connection-broken console-broken
