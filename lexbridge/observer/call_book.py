@@ -170,7 +170,7 @@ class CallBook:
             self.latency.take(event.at_s, event.call_sid, turn)
         self._make_room(record)
         for watcher in self._watchers:
-            watcher.event_taken(record, encoded, turns)
+            watcher.event_taken(record, record.newest_event, turns)
 
     def _encoded(self, event: Event) -> tuple[Event, bytes]:
         """Return the event and its JSON; without its words if it is too long; no JSON if it has none."""

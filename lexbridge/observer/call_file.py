@@ -32,7 +32,18 @@ MAX_PIECES = MAX_RUNS * MAX_STREAMS
 
 _WORDS_OF_TURN: dict[str, Any] = {"transcript": None, "messages": [], "raw": None, "twiml": None, "keys": None}
 
-_RawEvent = tuple[float, str, int, str, str, dict[str, Any], dict[str, Any]]
+
+class _FiledEvent(msgspec.Struct, array_like=True):
+    """An event of a call. Files of older versions do not have its place on the call's axis, `x_s`."""
+
+    at_s: float
+    stream_sid: str
+    media_ms: int
+    level: str
+    name: str
+    fields: dict[str, Any]
+    words: dict[str, Any]
+    x_s: float | None = None
 
 
 class CallFileRefused(Exception):
@@ -45,9 +56,9 @@ class CallFile(msgspec.Struct):
     lexbridge_call: int
     summary: Summary
     streams: list[Stream]
-    events: list[_RawEvent]
+    events: list[_FiledEvent]
     turns: list[Turn]
-    audio: dict[str, list[tuple[float, float]]] = {}
+    audio: dict[str, list[list[float]]] = {}
     wav_base64: str | None = None
     wav_began_s: float | None = None
     """Unix time of the first sample of the wav."""
@@ -105,7 +116,7 @@ def _fill_audio(record: CallRecord, found: CallFile) -> None:
     sides = read_mulaw_wav(base64.b64decode(found.wav_base64, validate=True))
     for name, mulaw in zip(("caller", "bot"), sides, strict=True):
         room_bytes = len(mulaw)  # a file may name the same audio a million times
-        for start_s, seconds in found.audio.get(name, [])[:MAX_PIECES]:
+        for start_s, seconds, *_ in found.audio.get(name, [])[:MAX_PIECES]:
             stream = _stream_at(record, start_s)
             if stream is None or not 0 < seconds < MAX_AUDIO_MS:
                 continue
@@ -126,7 +137,7 @@ def _stream_at(record: CallRecord, at_s: float) -> Stream | None:
 
 def _wordless(encoded: bytes) -> msgspec.Raw:
     event = msgspec.json.decode(encoded)
-    return msgspec.Raw(msgspec.json.encode([*event[:6], {}]))
+    return msgspec.Raw(msgspec.json.encode([*event[:6], {}, *event[7:]]))
 
 
 def _without_words(turn: Turn) -> Turn:

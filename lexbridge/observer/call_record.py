@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from lexbridge.observer.call_axis import CallAxis
 from lexbridge.observer.call_state import CallState
 from lexbridge.observer.call_summary import Stream, Summary, with_search
 from lexbridge.observer.call_turns import LOST_WITH_WORKER, CallTurns
@@ -40,10 +41,12 @@ class CallRecord:
         self.state = CallState(began_s)
         self.streams: dict[str, Stream] = {}
         self.turns = CallTurns()
+        self._axis = CallAxis()
         self.tracks: dict[tuple[str, str], Track] = {}
         """Audio by stream and track ("caller" or "bot")."""
         self.events: deque[bytes] = deque()
-        """Events as JSON: [at_s, stream_sid, media_ms, level, name, fields, words]."""
+        """Events as JSON: [at_s, stream_sid, media_ms, level, name, fields, words, x_s]."""
+        self.newest_event = b""
         self.event_bytes = 0
         self.turn_bytes = 0
         self.audio_bytes = 0
@@ -66,10 +69,11 @@ class CallRecord:
 
     def take(self, event: Event, encoded: bytes) -> list[Turn]:
         """Take in an event, with its JSON. Return the turns that it changed."""
-        self._keep(encoded)
+        stream = self._stream(event)
+        x_s = self._placed(event, stream)
+        self._keep(encoded[:-1] + b"," + msgspec.json.encode(round(x_s, 3)) + b"]")
         event = self._within_turn_bytes(event, encoded)
         self.began_s = min(self.began_s, event.at_s)
-        stream = self._stream(event)
         self.state.take(event, stream is not None)
         self._count(event)
         if event.name in ("call-described", "stream-described"):
@@ -77,8 +81,11 @@ class CallRecord:
         if stream is not None and event.name in _ENDINGS:
             self._end_stream(stream, event)
         if event.name == "audio-cleared" and stream is not None:
-            self._clear_bot(stream, event.at_s)
-        return self.turns.take(event, stream)
+            self._clear_bot(stream, event)
+        turns = self.turns.take(event, stream)
+        for turn in turns:
+            turn.x_s = self._axis.of_media(turn.stream_sid, turn.started_ms, turn.x_s or x_s)
+        return turns
 
     def needed_bytes(self, audio: Audio) -> int:
         """Return how many bytes it takes to keep the audio, at most."""
@@ -95,7 +102,7 @@ class CallRecord:
         if audio.track == "caller":
             kept = track.put(audio.media_ms, audio.mulaw)
         else:
-            kept = track.play(round((audio.at_s - stream.began_s) * 1000), audio.mulaw)
+            kept = track.play(_now_ms(audio, stream), audio.mulaw)
         self.audio_bytes += kept
         self.state.heard_at(audio.at_s)
         return kept
@@ -180,8 +187,8 @@ class CallRecord:
             "events": [msgspec.Raw(one) for one in self.events],
             "turns": self.turns.as_spoken(),
             "audio": {
-                **{name: [[start, seconds] for start, seconds in self._spans_s(name)] for name in ("caller", "bot")},
-                "unheard": [[start, seconds] for start, seconds in self._unheard_s()],
+                **{name: list(self._spans_s(name)) for name in ("caller", "bot")},
+                "unheard": list(self._unheard_s()),
             },
         }
 
@@ -189,19 +196,27 @@ class CallRecord:
         """Return the audio of one side of a stream, which may be none."""
         return self.tracks.get((stream_sid, name)) or Track()
 
-    def _spans_s(self, name: str) -> Iterator[tuple[float, float]]:
+    def _spans_s(self, name: str) -> Iterator[list[float]]:
         for stream in self.streams.values():
             for run in self.track(stream.stream_sid, name).runs:
-                yield stream.began_s + run.start_ms / 1000, (run.end_ms - run.start_ms) / 1000
+                yield _span(stream, run.start_ms, run.end_ms - run.start_ms)
 
-    def _unheard_s(self) -> Iterator[tuple[float, float]]:
+    def _unheard_s(self) -> Iterator[list[float]]:
         for stream in self.streams.values():
             for start_ms, ms in self.track(stream.stream_sid, "bot").unheard:
-                yield stream.began_s + start_ms / 1000, ms / 1000
+                yield _span(stream, start_ms, ms)
 
     # -- parts of `take`
 
+    def _placed(self, event: Event, stream: Stream | None) -> float:
+        """Return the place of an event on the call's axis."""
+        x_s = self._axis.place(event.at_s, event.stream_sid, event.media_ms)
+        if stream is not None:
+            stream.pace = self._axis.pace(event.stream_sid)
+        return x_s
+
     def _keep(self, encoded: bytes) -> None:
+        self.newest_event = encoded
         self.events.append(encoded)
         self.event_bytes += len(encoded)
         if len(self.events) > MAX_EVENTS:
@@ -230,6 +245,7 @@ class CallRecord:
         is_served = fact.media_ms >= 0 or (isinstance(fact, Event) and fact.name in _BEGINNINGS)
         if stream is None and is_served and len(self.streams) < MAX_STREAMS:
             stream = Stream(fact.stream_sid, fact.at_s - max(0, fact.media_ms) / 1000)
+            stream.x_began_s = self._axis.begin(fact.stream_sid, fact.at_s, fact.media_ms)
             self.streams[fact.stream_sid] = stream
             self.state.stream_began(fact.stream_sid, fact.at_s)
         return stream
@@ -261,10 +277,23 @@ class CallRecord:
             stream.how = text(event.fields, "why") or event.name
         if stream.ended_s is None:
             stream.ended_s = event.at_s
-            self._clear_bot(stream, event.at_s)
+            self._clear_bot(stream, event)
 
-    def _clear_bot(self, stream: Stream, at_s: float) -> None:
+    def _clear_bot(self, stream: Stream, event: Event) -> None:
         """Drop what the bot sent and the caller never hears."""
         track = self.tracks.get((stream.stream_sid, "bot"))
         if track is not None:
-            self.audio_bytes -= track.clear(round((at_s - stream.began_s) * 1000))
+            self.audio_bytes -= track.clear(_now_ms(event, stream))
+
+
+def _now_ms(fact: Event | Audio, stream: Stream) -> int:
+    """Return the place of a fact on the time line of its stream: media time, if that differs from the clock."""
+    if stream.pace is not None and fact.media_ms >= 0:
+        return fact.media_ms
+    return round((fact.at_s - stream.began_s) * 1000)
+
+
+def _span(stream: Stream, start_ms: int, ms: int) -> list[float]:
+    """Return a span of a stream's audio: Unix time, seconds, and its place on the call's axis."""
+    x_began_s = stream.began_s if stream.x_began_s is None else stream.x_began_s
+    return [stream.began_s + start_ms / 1000, ms / 1000, x_began_s + start_ms / 1000]

@@ -57,6 +57,10 @@ class Stream(msgspec.Struct):
     ended_s: float | None = None
     worker_pid: int | None = None
     mode: str | None = None
+    x_began_s: float | None = None
+    """Place of its media time 0 on the call's axis, Unix time. It is `began_s` unless media was faster or slower."""
+    pace: float | None = None
+    """Media seconds per second of the clock, if that differs by more than 10 % over 5 s or more."""
     how: str | None = None
     """Reason for the end of the stream: `why` of `call-left` and `call-ended`, else that name; or `worker-ended`."""
 

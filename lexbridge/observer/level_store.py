@@ -46,4 +46,6 @@ class LevelStore:
         levels = self.of(record, stream_sid)
         end_ms = levels.parts[-1].end_ms if levels.parts else 0
         bot = record.track(stream_sid, "bot")
-        return levels.view(stream_sid, record.streams[stream_sid].began_s, bot, after_ms, end_ms)
+        stream = record.streams[stream_sid]
+        for part in levels.view(stream_sid, stream.began_s, bot, after_ms, end_ms):
+            yield part | {"x_began_s": stream.x_began_s}

@@ -24,7 +24,7 @@ def spoken_spans(events: Iterable[bytes], stream_sid: str) -> list[tuple[int, in
     for encoded in events:
         if not any(name in encoded for name in _TELLING):
             continue
-        _, of_stream, media_ms, _, name, _, words = msgspec.json.decode(encoded)
+        _, of_stream, media_ms, _, name, _, words, *_ = msgspec.json.decode(encoded)
         if of_stream != stream_sid:
             continue
         if name == "filler-said":

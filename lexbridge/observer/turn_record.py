@@ -19,6 +19,8 @@ class Turn(msgspec.Struct):
     turn: int
     began_s: float
     """Unix time at which the utterance began, or at which the turn was first told of."""
+    x_s: float | None = None
+    """Place of `began_s` on the call's axis."""
     started_ms: int | None = None
     ended_ms: int | None = None
     end_ms: int | None = None

@@ -53,6 +53,7 @@ def test_a_turn_has_all_that_the_facts_tell_of_it() -> None:
         stream_sid="MZ1",
         turn=1,
         began_s=BEGAN_S + 4,
+        x_s=BEGAN_S + 4,
         started_ms=4000,
         ended_ms=6000,
         end_ms=700,
@@ -130,7 +131,7 @@ def test_an_event_stands_as_it_was_told() -> None:
     call.at = 2.5
     call.tell("key-pressed", "debug", {"key": "5"})
     told = msgspec.json.decode(msgspec.json.encode(call.view))["events"][-1]
-    assert told == [BEGAN_S + 2.5, "MZ1", 2500, "debug", "key-pressed", {}, {"key": "5"}]
+    assert told == [BEGAN_S + 2.5, "MZ1", 2500, "debug", "key-pressed", {}, {"key": "5"}, BEGAN_S + 2.5]
 
 
 def test_phone_numbers_are_masked_wherever_they_stand() -> None:
@@ -256,9 +257,9 @@ def test_audio_stands_on_the_time_line_of_its_stream() -> None:
     call.at = 11.5
     call.tell("audio-cleared")
     assert call.view["audio"] == {
-        "caller": [[BEGAN_S + 2, 2.0], [BEGAN_S + 12, 1.0]],
-        "bot": [[BEGAN_S + 10, 1.5]],
-        "unheard": [[BEGAN_S + 11.5, 1.5]],
+        "caller": [[BEGAN_S + 2, 2.0, BEGAN_S + 2], [BEGAN_S + 12, 1.0, BEGAN_S + 12]],
+        "bot": [[BEGAN_S + 10, 1.5, BEGAN_S + 10]],
+        "unheard": [[BEGAN_S + 11.5, 1.5, BEGAN_S + 11.5]],
     }
     assert summary(call).has_audio
     record = call.book.find("CA1")
@@ -342,7 +343,7 @@ def test_audio_of_ended_calls_goes_first_then_new_audio() -> None:
     for second in range(4):
         call.audio(SECOND, media_ms=second * 1000)
     assert not summary(ended).has_audio
-    assert call.view["audio"]["caller"] == [[BEGAN_S, 3.0]]
+    assert call.view["audio"]["caller"] == [[BEGAN_S, 3.0, BEGAN_S]]
     assert summary(call).dropped_audio_bytes == summary(ended).dropped_audio_bytes == len(SECOND)
     assert book.counts()["dropped_audio_bytes"] == 2 * len(SECOND)
 

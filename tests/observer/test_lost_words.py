@@ -73,9 +73,9 @@ def test_words_of_another_stream_are_not_lost() -> None:
     call = speaking_call()
     call.stream_sid = "MZ2"
     call.begin(pid=5)
-    kill_worker(call.book, 10)
     call.at = 12
     call.tell("utterance-opened", turn=1, started_ms=11_500)
+    kill_worker(call.book, 12)
     call.tell("call-left", why="keys")
     assert [outcome for _, outcome, _ in outcomes(call)] == ["answered", "lost", "lost", None]
 

@@ -39,7 +39,7 @@ def test_audio_of_several_ended_calls_goes_if_it_has_to() -> None:
     call = ToldCall(book, "CA9", "MZ9").begin()
     call.audio(SECOND * 4)
     assert [one.has_audio for one in book.overview(BEGAN_S)["recent"]] == [False, False]
-    assert call.view["audio"]["caller"] == [[BEGAN_S, 4.0]]
+    assert call.view["audio"]["caller"] == [[BEGAN_S, 4.0, BEGAN_S]]
 
 
 def test_room_for_audio_is_not_looked_for_with_each_piece() -> None:
@@ -85,8 +85,8 @@ def test_what_the_bot_had_still_to_say_is_not_heard(how: str) -> None:
         call.book.take(Event(call.now_s, "", "", -1, "error", how, {"pid": 1}))
     else:
         call.tell(how)
-    assert call.view["audio"]["bot"] == [[BEGAN_S, 1.5]]
-    assert call.view["audio"]["unheard"] == [[BEGAN_S + 1.5, 2.5]]
+    assert call.view["audio"]["bot"] == [[BEGAN_S, 1.5, BEGAN_S]]
+    assert call.view["audio"]["unheard"] == [[BEGAN_S + 1.5, 2.5, BEGAN_S + 1.5]]
     assert call.book._audio_bytes == call.book.records["CA1"].audio_bytes == 12_000
 
 

@@ -48,7 +48,7 @@ def test_one_call_is_told_whole(server: Admin) -> None:
     assert found["summary"]["call_sid"] == "CA1"
     assert found["turns"][0]["transcript"] == "red roses"
     assert found["events"][0][4] == "stream-started"
-    assert found["audio"]["caller"] == [[BEGAN_S, 5.0]]
+    assert found["audio"]["caller"] == [[BEGAN_S, 5.0, BEGAN_S]]
 
 
 @pytest.mark.parametrize("path", ["", "/levels", "/wav", "/export"])

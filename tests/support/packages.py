@@ -72,6 +72,7 @@ PURE = [
     "twilio/media_messages.py",
     "twilio/say.py",
     "twilio/twiml.py",
+    "observer/call_axis.py",
     "observer/call_book.py",
     "observer/call_file.py",
     "observer/call_record.py",
