@@ -38,6 +38,11 @@ def ended_event(service: WatchedService, call_sid: str) -> dict[str, Any]:
     return found[0]
 
 
+def names(service: WatchedService, call_sid: str) -> list[str]:
+    """Return the names of a call's events so far."""
+    return [event[4] for event in service.json(f"/calls/{call_sid}")["events"]]
+
+
 def grown(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
     """Return by how much each metric has grown, where it has."""
     return {name: value - before.get(name, 0) for name, value in after.items() if value > before.get(name, 0)}
@@ -86,6 +91,11 @@ def test_a_killed_worker_is_found(tmp_path: Path) -> None:
         assert pids[0] == killed
         assert pids[-1] != killed
         assert ended["streams"][0]["how"] == "worker-ended"
+        (died,) = service.posted("worker.died")
+        assert (died["pid"], died["signal"], died["call_sids"]) == (killed, "SIGKILL", [call.sid])
+        assert [one["workers"] for one in service.posted("service.started")] == [2]
+        bodies = service.receiver.bodies
+        assert sorted(body["sequence"] for body in bodies) == list(range(1, len(bodies) + 1)), "no event is missing"
         # the console
         shown = service.json(f"/calls/{call.sid}")
         assert [stream["worker_pid"] for stream in shown["streams"]] == pids
@@ -96,6 +106,24 @@ def test_a_killed_worker_is_found(tmp_path: Path) -> None:
         # the metrics
         until_grown(service, before, lambda more: more.get('lexbridge_calls_resumed_total{how="lost"}') == 1)
         assert grown(before, service.metrics())['lexbridge_worker_deaths_total{how="SIGKILL"}'] == 1
+
+
+@pytest.mark.parametrize("thinks", [True, False])
+def test_what_a_killed_worker_had_heard_is_found(tmp_path: Path, thinks: bool) -> None:
+    """The turn that is lost is posted at once: while Lex thinks, or while the caller speaks."""
+    with watched_service(tmp_path, *ORDER) as service:
+        if thinks:
+            service.lex.faults.append(LexFault(kind="slow", after_s=5.0))
+        call = service.place_call(*ORDER)
+        step = "utterance-ended" if thinks else "utterance-opened"
+        wait_until(lambda: any(step in names(service, one["call_sid"]) for one in service.calls()))
+        os.kill(service.calls()[0]["worker_pid"], signal.SIGKILL)
+        wait_until(lambda: any(turn["outcome"] == "lost" for turn in service.posted("turn")))
+        assert service.posted("call.ended") == []
+        lost = [turn for turn in service.posted("turn") if turn["outcome"] == "lost"]
+        assert [(turn["why"], turn["call_sid"]) for turn in lost] == [("worker-ended", call.sid)]
+        assert call.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
+        assert ended_event(service, call.sid)["outcomes"]["lost"] == 1
 
 
 def test_a_twilio_that_throttles_is_found(tmp_path: Path) -> None:
