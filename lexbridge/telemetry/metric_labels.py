@@ -95,7 +95,12 @@ _TURNS: dict[str, Meanings] = {
         ("too many turns wait for Lex",): "Lex is slow, and the caller spoke on: these words are lost.",
         ("a key was pressed",): "The caller began to speak and then used the keys. No fault.",
         ("it holds only silence",): "No voice was in it. No fault.",
-        ("the call is over",): "The caller hung up, or the call was ended, while Lex worked. No fault.",
+        (
+            "the call is over",
+        ): "The call was ended while Lex worked, such as by the last words of an earlier answer. No fault.",
+        (
+            "its stream has ended",
+        ): "The caller hung up while Lex worked: no fault. Or the stream was lost, see `lexbridge_calls_left_total`.",
     },
 }
 
