@@ -94,6 +94,16 @@ def test_a_network_that_stood_still_is_a_slow_pace() -> None:
     assert view(book)["streams"][0]["pace"] == pytest.approx(0.33)
 
 
+def test_a_burst_and_a_late_fact_are_no_pace() -> None:
+    book = CallBook()
+    tell(book, 0, 0)
+    tell(book, 1, 4000)
+    assert view(book)["streams"][0]["pace"] is None
+    tell(book, 10, 10_000)
+    tell(book, 6, 1000)
+    assert view(book)["streams"][0]["pace"] is None
+
+
 def test_a_turn_of_an_unknown_place_stands_at_its_first_event() -> None:
     book = fast_call()
     tell(book, 10, 40_000, "keys-complete", turn=1, keys=2)
