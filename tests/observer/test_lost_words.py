@@ -110,6 +110,7 @@ def test_an_event_that_tells_little_of_a_turn_changes_nothing() -> None:
     call.tell("utterance-opened", turn=1)
     before = msgspec.structs.replace(call.view["turns"][0])
     call.tell("joined", turn=1, with_turn=2)
+    call.tell("turn-answered", turn=1, messages=1)
     call.tell("turn-latency", turn=1)
     call.tell("turn-latency", outcome="answered")
     assert call.view["turns"] == [before]
