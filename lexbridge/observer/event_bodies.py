@@ -16,7 +16,6 @@ from lexbridge.observer.watched_calls import (
     CallEnded,
     CallStarted,
     ServiceStarted,
-    ServiceStopping,
     Told,
     ToldOfCall,
     TurnOver,
@@ -81,7 +80,7 @@ def body_of(told: Told, has_words: bool) -> dict[str, Any]:
         case ServiceStarted():
             served = {name: told.fields.get(name) for name in SERVED}
             return _body("service.started", told.at_s, {"at": _at(told.at_s), **served})
-        case ServiceStopping():
+        case _:
             return _body("service.stopping", told.at_s, {"at": _at(told.at_s), "live_calls": told.live_calls})
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from lexbridge.observer.call_facts import STREAM_ENDED, CallFacts
+from lexbridge.observer.call_facts import MAX_NO_INPUTS, STREAM_ENDED, CallFacts
 from lexbridge.observer.call_parts import CallTurn, NoInput
-from lexbridge.observer.turn_facts import MAX_SLOTS
+from lexbridge.observer.turn_facts import MAX_FILLERS, MAX_SLOTS
 from lexbridge.observer.watched_calls import (
     ENDED_S,
     FORGOTTEN_S,
@@ -369,6 +369,20 @@ def test_an_end_has_a_reason(ended_by: str | None, why: str | None, told: str) -
     assert (facts.why, facts.streams[call.stream_sid].how, facts.ended_by) == (told, told, ended_by)
 
 
+def test_times_of_one_call_are_bounded() -> None:
+    call = CallOfFacts()
+    call.is_answered()
+    call.asks(1)
+    for _ in range(MAX_NO_INPUTS + 1):
+        call.tells("no-input", times=1, ends_call=False, by_document=False)
+        call.tells("filler-said", turn=1)
+    call.tells("utterance-dropped", turn=1, why="a key was pressed")
+    call.stream_sid = "MZ-unknown"
+    call.tells("utterance-opened", turn=1, started_ms=None)
+    facts, (turn,) = read(call)
+    assert (len(facts.no_inputs), len(turn.fillers_s)) == (MAX_NO_INPUTS, MAX_FILLERS)
+
+
 def test_a_died_worker_is_told_with_its_calls() -> None:
     calls, call, other = WatchedCalls(), CallOfFacts(), CallOfFacts(call_sid="CA" + "0" * 32, pid=OTHER_PID)
     call.is_answered()
@@ -433,7 +447,7 @@ def test_counts_and_ends_by_webhooks() -> None:
 
 def test_lines_about_streams_that_are_not_known_change_no_stream() -> None:
     facts = CallFacts("CA1", BEGAN_S)
-    for name in ("stream-status", "call-left", "utterance-opened"):
+    for name in ("stream-status", "call-left", "utterance-opened", "update-made"):
         facts.take(Event(BEGAN_S, "CA1", "MZ1", -1, "error", name, {"error": "31921", "turn": 1}))
     facts.take(Event(BEGAN_S, "CA1", "", -1, "info", "stream-started", {}))
     assert facts.streams == {}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lexbridge.observer.event_bodies import body_of, enveloped
+from lexbridge.observer.event_bodies import body_of, call_sid_of, enveloped
 from lexbridge.observer.event_fields import FIELDS, OUTCOMES
 from lexbridge.observer.watched_calls import FORGOTTEN_S, LEFT_S, WatchedCalls
 from lexbridge.telemetry.facts import Event
@@ -116,6 +116,12 @@ def test_events_are_numbered_so_that_a_gap_is_seen() -> None:
     found = bodies(bad_call(), of_call=False)
     assert [body["sequence"] for body in found] == [1, 2, 3, 4, 5, 6]
     assert {body["observer"] for body in found} == {OBSERVER}
+
+
+def test_an_event_knows_its_call() -> None:
+    call, calls = bad_call(), WatchedCalls()
+    told = [one for fact in call.facts if isinstance(fact, Event) for one in calls.take(fact)]
+    assert {call_sid_of(one) for one in told} == {call.call_sid, ""}
 
 
 def test_a_died_worker_is_an_event_with_its_calls() -> None:
