@@ -230,6 +230,8 @@ def test_health_page(browser: Any, server: ConsoleServer, scheme: str, size: Any
     page.wait_for_selector("text=What to do:")
     text = page.inner_text("main")
     check_words(text, remedy, "unsigned webhook", "4103")
+    title, metrics = page.locator("main h1").bounding_box(), page.locator("main a >> text=Metrics").bounding_box()
+    assert title["x"] + title["width"] < metrics["x"]
     take_screenshot(page, f"console-health-{scheme}-{'phone' if size else 'desktop'}")
     close(page)
 

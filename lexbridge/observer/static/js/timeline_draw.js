@@ -124,8 +124,9 @@ function drawLex(picture, { model, turns, now_s }) {
   all.sort((a, b) => (a.opened_s ?? a.asked_s) - (b.opened_s ?? b.asked_s));
   all.forEach((turn, i) => {
     const opened = turn.opened_s ?? turn.asked_s;
-    const closed = turn.opened_s === undefined ? opened : (turn.closed_s ?? turn.answered_s ?? now_s);
-    const answered = turn.answered_s ?? (turn.closed_s || turn.asked_s ? now_s : closed);
+    const until_s = turn.over_s ?? now_s;
+    const closed = turn.opened_s === undefined ? opened : (turn.closed_s ?? turn.answered_s ?? until_s);
+    const answered = turn.answered_s ?? (turn.closed_s || turn.asked_s ? until_s : closed);
     picture.fill(opened, closed, y, height, palette.lex, 1);
     picture.fill(closed, answered, y, height, turn.isCancelled ? palette.fainter : palette["lex-thinks"], 2);
     const next = all[i + 1] ? (all[i + 1].opened_s ?? all[i + 1].asked_s) : Infinity;

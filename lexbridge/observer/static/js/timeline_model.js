@@ -42,7 +42,11 @@ export function buildTimeline({ summary, streams, events, audio, levels }) {
   }
   closePrompts(model, summary);
   model.unheard = unheardSpans(events, audio, levels);
-  for (const turn of model.turns.values()) finishTurn(turn, began, levels, model);
+  const ended = new Map(streams.map((one) => [one.stream_sid, one.ended_s]));
+  for (const turn of model.turns.values()) {
+    turn.over_s = ended.get(turn.stream_sid) ?? undefined; // nothing goes on beyond its stream
+    finishTurn(turn, began, levels, model);
+  }
   return model;
 }
 

@@ -24,9 +24,9 @@ function turnAt(turn, at_s) {
   if (within(turn.onset_s, turn.lastSound_s)) lines.push(`turn ${turn.turn}: the caller speaks`);
   if (within(turn.lastSound_s, turn.to_s)) lines.push(`turn ${turn.turn}: hangover, ${span(turn.silent_ms)} in all`);
   const opened_s = turn.opened_s ?? turn.asked_s;
-  if (turn.opened_s !== undefined && within(opened_s, turn.closed_s ?? turn.answered_s ?? Infinity)) lines.push("audio flows to Lex");
+  if (turn.opened_s !== undefined && within(opened_s, turn.closed_s ?? turn.answered_s ?? turn.over_s ?? Infinity)) lines.push("audio flows to Lex");
   const closed_s = turn.closed_s ?? turn.asked_s;
-  if (within(closed_s, turn.answered_s ?? Infinity)) {
+  if (within(closed_s, turn.answered_s ?? turn.over_s ?? Infinity)) {
     lines.push(turn.answered_s ? `Lex thinks, ${span((turn.answered_s - closed_s) * 1000)} in all` : "Lex thinks");
   }
   if (within(turn.lastSound_s, turn.reply_s)) lines.push(`reply ${seconds(turn.latency.reply_ms)} after the last sound`);

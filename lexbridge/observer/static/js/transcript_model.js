@@ -80,7 +80,9 @@ function* breaks(streams, events, summary) {
   const inOrder = [...streams].sort((a, b) => a.began_s - b.began_s);
   for (let i = 1; i < inOrder.length; i += 1) {
     const [before, stream] = [inOrder[i - 1], inOrder[i]];
-    const how = RESUMED[started.get(stream.stream_sid)?.fields.resumed] ?? howEnded(before, events);
+    const isDead = before.how === "worker-ended" || events.some((one) => one.name === "worker-ended" && one.stream_sid === before.stream_sid);
+    const resumed = RESUMED[started.get(stream.stream_sid)?.fields.resumed];
+    const how = isDead ? `The stream was lost here: worker ${before.worker_pid} ended` : (resumed ?? howEnded(before, events));
     const gap_s = stream.began_s - (before.ended_s ?? stream.began_s);
     const after = gap_s >= 0.5 ? ` after ${gap_s.toFixed(1)} s` : "";
     const where = stream.worker_pid ? ` in worker ${stream.worker_pid}` : "";
@@ -92,7 +94,6 @@ function* breaks(streams, events, summary) {
 
 function howEnded(stream, events) {
   const ofStream = events.filter((one) => one.stream_sid === stream.stream_sid);
-  if (ofStream.some((one) => one.name === "worker-ended")) return `Worker ${stream.worker_pid} ended here`;
   if (ofStream.some((one) => one.name === "handed-over")) return RESUMED["handed-over"];
   const end = ofStream.find((one) => one.name === "stream-ended");
   return end?.fields.how === "stopped" ? "The stream ended here" : RESUMED.lost;
