@@ -54,7 +54,8 @@ class OverloadDetector:
     def __init__(self, calls: CallRegistry, max_lag_s: float, max_memory: int | None) -> None:
         self._calls = calls
         self._max_lag_s = max_lag_s
-        self._max_memory = max_memory
+        self.max_memory = max_memory
+        """Limit of this worker's resident memory in bytes, or None."""
         self._late_s = deque([0.0] * LAG_SAMPLES, LAG_SAMPLES)
         self._busy = deque([0.0] * BUSY_SAMPLES, BUSY_SAMPLES)
         self._reason: str | None = None
@@ -84,9 +85,9 @@ class OverloadDetector:
             self._log(memory)
 
     def _find_reason(self, memory: int) -> str | None:
-        if self._max_memory is not None:
+        if self.max_memory is not None:
             over = MEMORY_OVER if self._reason == "memory" else 1.0
-            if memory > over * self._max_memory:
+            if memory > over * self.max_memory:
                 return "memory"
         over = LAG_OVER if self._reason == "lag" else 1.0
         if self.lag_s > over * self._max_lag_s:

@@ -194,6 +194,9 @@ class Supervisor:
         was_draining = worker.is_terminating or self._scoreboard.state(worker.index) is State.DRAINING
         self._scoreboard.write(worker.index, State.NONE)
         if self._exit_status == 1 or (was_draining and status in (0, -signal.SIGTERM)):
+            if self._exit_status is None:
+                why = "renewal" if worker.generation < self._generation else "SIGTERM"
+                self._log.info("worker-replaced", pid=worker.pid, why=why)
             return
         if status == 2 and not self._was_ready:  # the worker has already written why it cannot start
             self._exit_status = 2 if self._exit_status is None else self._exit_status

@@ -33,6 +33,7 @@ class WorkerReport:
     lag_s: float
     busy: float
     memory_bytes: int
+    memory_limit_bytes: int | None
     media: MediaFigures
     """What all streams of the worker have brought so far."""
 
@@ -95,6 +96,7 @@ class Telling:
                 lag_s=worker.lag_s,
                 busy_share=worker.busy,
                 memory_bytes=worker.memory_bytes,
+                memory_limit_bytes=worker.memory_limit_bytes,
                 is_accepting=worker.is_accepting,
                 facts_dropped=self.teller.dropped,
                 **asdict(worker.media),

@@ -93,6 +93,7 @@ def _report(calls: CallRegistry, overload: OverloadDetector) -> WorkerReport:
         overload.lag_s,
         overload.utilization,
         resident_memory(),
+        overload.max_memory,
         calls.media,
     )
 

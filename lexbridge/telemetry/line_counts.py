@@ -164,6 +164,7 @@ _COUNTED: dict[str, _Counted] = {
     "peer-refused": _peer_refused,
     "log-lines-dropped": _lines_dropped,
     "worker-died": _worker_died,
+    "worker-replaced": _one("worker_replacements_total", "why"),
 }
 """Functions that take the fields, the level and the reply mode of a line, by its event."""
 

@@ -197,6 +197,10 @@ MEANINGS: dict[str, Meanings] = {
     **_CALLS,
     **_TURNS,
     "refusals_total": _REFUSALS,
+    "worker_replacements_total": {
+        ("renewal",): "All workers are replaced, by SIGHUP.",
+        ("SIGTERM",): "Somebody sent SIGTERM to this worker alone.",
+    },
     "worker_deaths_total": {
         ("SIGKILL",): "Mostly the system, for lack of memory.",
         ("SIGABRT",): "The supervisor, because the worker hung: the log has `worker-hung`.",

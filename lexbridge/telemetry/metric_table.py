@@ -196,6 +196,7 @@ WORKERS = (
         "Workers that ended unasked, by signal or exit status.",
         ("how",),
     ),
+    _counter("worker_replacements_total", "Workers that ended as planned, after their calls.", ("why",)),
     _gauge("worker_calls_live", "Calls that are live in a worker.", ("worker",)),
     _gauge("worker_accepting", "Whether a worker takes new calls: 1 or 0.", ("worker",)),
     _gauge(
@@ -207,6 +208,12 @@ WORKERS = (
         ("worker",),
     ),
     _gauge("worker_resident_memory_bytes", "Resident memory of a worker.", ("worker",)),
+    _gauge(
+        "worker_memory_limit_bytes",
+        "Resident memory from which on a worker takes no new calls: its share of `MAX_MEMORY_MB`, or of 80 % of the "
+        "container's or machine's memory.",
+        ("worker",),
+    ),
     _gauge("worker_start_time_seconds", "When a worker started, as Unix time.", ("worker",)),
     _gauge("worker_process_id", "The process id of a worker: `pid` of its lines in the log.", ("worker",)),
     _counter("facts_dropped_total", "Facts about calls that the console, events and recordings did not get."),

@@ -140,6 +140,7 @@ class Metrics:
         lag_s: float,
         busy_share: float,
         memory_bytes: int,
+        memory_limit_bytes: int | None = None,
         is_accepting: bool = True,
         facts_dropped: int = 0,
         frames: int = 0,
@@ -152,7 +153,8 @@ class Metrics:
         """Count what has happened since the last report, and show how the worker is. Call this once a second.
 
         `live_calls`: now. `lag_s`: how late the event loop is. `busy_share`: share of the last seconds in which it was
-        busy, 0 to 1. `memory_bytes`: resident memory. `is_accepting`: whether the worker takes new calls.
+        busy, 0 to 1. `memory_bytes`: resident memory. `memory_limit_bytes`: its limit, or None if the worker has none.
+        `is_accepting`: whether the worker takes new calls.
 
         All others are totals since the worker started. `facts_dropped`: those that the observer did not get.
         `frames`: of 20 ms, received. `frames_lost`: those that did not arrive. `frames_silent`: those that a phone did
@@ -167,6 +169,8 @@ class Metrics:
         self._set("worker_loop_lag_seconds", lag_s)
         self._set("worker_loop_busy_ratio", busy_share)
         self._set("worker_resident_memory_bytes", memory_bytes)
+        if memory_limit_bytes is not None:
+            self._set("worker_memory_limit_bytes", memory_limit_bytes)
         self._grow("facts_dropped_total", facts_dropped)
         self._grow("media_frames_total", frames)
         self._grow("media_frames_lost_total", frames_lost)

@@ -70,7 +70,8 @@ def test_no_counter_falls_while_workers_come_and_go(tmp_path: Path) -> None:
         scrapes.until("lexbridge_calls_live", 0)
         scrapes.until("lexbridge_workers", 3)
         wait_until(lambda: len({*old} & {*children(service.bridge.pid)}) == 1)  # the observer process stays
-        scrapes.scrape()
+        scrapes.until('lexbridge_worker_replacements_total{why="renewal"}', 3)
+        assert sum(name.startswith("lexbridge_worker_memory_limit_bytes") for name in scrapes.newest) == 3
         assert scrapes.fallen == []
         text = service.get("/metrics").text
         assert not re.search(r"(CA|MZ|AC)[0-9a-f]{32}|\+[0-9]{7,}|flower", text)

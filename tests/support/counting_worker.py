@@ -9,7 +9,7 @@ from typing import Any
 
 from lexbridge.telemetry import metrics
 
-REPORT: dict[str, Any] = {"live_calls": 0, "lag_s": 0.0, "busy_share": 0.0, "memory_bytes": 1}
+REPORT: dict[str, Any] = {"live_calls": 0, "lag_s": 0.0, "busy_share": 0.0, "memory_bytes": 1, "memory_limit_bytes": 9}
 """Figures that each report of a worker has to name."""
 
 

@@ -175,11 +175,21 @@ ROWS: dict[str, list[Panel]] = {
     "Workers": [
         Panel("Busy share of the loop", "percentunit", {"{{worker}}": "lexbridge_worker_loop_busy_ratio{$S}"}),
         Panel("Lag of the loop", "s", {"{{worker}}": "lexbridge_worker_loop_lag_seconds{$S}"}),
-        Panel("Memory", "bytes", {"{{worker}}": "lexbridge_worker_resident_memory_bytes{$S}"}),
         Panel(
-            "Workers that died",
+            "Memory",
+            "bytes",
+            {
+                "{{worker}}": "lexbridge_worker_resident_memory_bytes{$S}",
+                "limit of {{worker}}": "lexbridge_worker_memory_limit_bytes{$S}",
+            },
+        ),
+        Panel(
+            "Workers that ended",
             "none",
-            {"{{how}}": "sum by (how) (increase(lexbridge_worker_deaths_total{$S}[$__range]))"},
+            {
+                "{{how}}": "sum by (how) (increase(lexbridge_worker_deaths_total{$S}[$__range]))",
+                "replaced: {{why}}": "sum by (why) (increase(lexbridge_worker_replacements_total{$S}[$__range]))",
+            },
         ),
         Panel("Age of workers", "s", {"{{worker}}": "time() - lexbridge_worker_start_time_seconds{$S}"}),
         Panel("Takes new calls", "bool_yes_no", {"{{worker}}": "lexbridge_worker_accepting{$S}"}),

@@ -42,6 +42,7 @@ def added(event: str, level: str = "info", **fields: Any) -> Added:
             {("calls_ended_total", "bot", "none"): 1, ("calls_with_faults_total", "warning"): 1},
         ),
         ("utterance-ended", {"reason": "max-length"}, {("utterances_total", "max-length"): 1}),
+        ("worker-replaced", {"why": "renewal"}, {("worker_replacements_total", "renewal"): 1}),
         ("keys-complete", {"keys": 4}, {("key_inputs_total",): 1}),
         ("filler-said", {"turn": 1}, {("fillers_total",): 1}),
         ("no-input", {"times": 1}, {("no_inputs_total",): 1}),

@@ -61,6 +61,7 @@ def test_what_the_workers_count_is_added_up(folder: Path) -> None:
     assert now[LATENCY + '_bucket{le="1.0",reply_mode="stream"}'] == 2
     assert now[LATENCY + '_sum{reply_mode="stream"}'] == pytest.approx(2 * 0.989)
     assert now['lexbridge_worker_resident_memory_bytes{worker="1"}'] == 3
+    assert now['lexbridge_worker_memory_limit_bytes{worker="1"}'] == 9
     assert now['lexbridge_worker_loop_lag_seconds{worker="0"}'] == 0.02
     assert now["lexbridge_media_frames_total"] == 500
 
