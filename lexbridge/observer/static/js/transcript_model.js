@@ -63,7 +63,7 @@ function* spoken(events, byKey) {
     } else if (event.name === "update-made" || (event.name === "lex-asked" && event.fields.how === "speech")) {
       const words = event.words.twiml ? spokenText(event.words.twiml) : (event.words.messages ?? []).join(" ");
       if (waits) waits.words = words || null;
-      else if (words && !isAnswered) yield { at_s: event.at_s, kind: "prompt", text: "said by lexbridge", words };
+      else if (words && !isAnswered) yield { at_s: event.at_s, kind: "prompt", text: "lexbridge says", words };
       if (!waits || waits.kind !== "filler") isAnswered = false;
       waits = null;
     }
