@@ -1,8 +1,8 @@
 # Three commands matter: `make demo`, `make test` and `make run`. They need Python 3.11 or newer and nothing else.
 #   make demo     a simulated caller orders flowers, and more, through the real bridge; see demo-out/
 #   make test     lint, types, all tests, side by side; docs/howto/run-the-tests.md has more
-#   make run      a bridge with a local bot, and a page with a telephone to talk to it
-#   make check    the same without the benchmarks' tests and those that start whole programs
+#   make run      a bridge with a local bot, and a page with a telephone to talk to it: ready after about a minute, the first time
+#   make check    the same as make test, without the benchmarks' tests and those that start whole programs
 #   make coverage    the tests that need no gevent reach every branch of the pure packages
 #   make docs     writes what is made from the code: tables and drawings of the documents, .env.example
 #   make test-deploy   what it is deployed with: the image is built and called (as root on Linux: skipped otherwise)
@@ -46,7 +46,7 @@ lock: $(VENV)/ready-deploy
 	$(COMPILE) --output-file requirements-offline-lock.txt requirements-offline.txt
 
 $(VENV)/ready-demo: requirements.txt requirements-offline.txt | $(VENV)/bin/python
-	@echo "Installing what the demo needs into $(VENV) ..."
+	@echo "Installing what this needs into $(VENV): about a minute, the first time ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-offline.txt
 	@touch $@
 

@@ -86,17 +86,17 @@ def webhook_of(address: str) -> str:
     return address.rstrip("/") + "/twiml" if urlsplit(address).path in ("", "/") else address
 
 
-def page_port(wanted: int | None) -> int:
-    """Return the port for the page: the wanted one, else PHONE_PORT if nothing listens there, else any."""
+def page_port(wanted: int | None, usual: int = PHONE_PORT) -> int:
+    """Return the port for a page: the wanted one, else the usual one if nothing listens there, else any."""
     if wanted is not None:
         return wanted
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", PHONE_PORT))
+            probe.bind(("127.0.0.1", usual))
         except OSError:
             return free_port()
-    return PHONE_PORT
+    return usual
 
 
 def page_address(url: str) -> str:

@@ -3,9 +3,10 @@
 import argparse
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import gevent
@@ -33,6 +34,9 @@ SHIPPED = {"flowers": ORDER_FLOWERS, "coffee": ORDER_COFFEE, "booking": CHECK_BO
 """The bots that come with lexbridge, by short names."""
 
 _WELCOMES = {"CheckBooking": {"WELCOME": "bot", "WELCOME_INTENT": "WelcomeIntent"}}
+CONSOLE_PORT = 9090
+"""Port of the console and the metrics (ADMIN_PORT), unless something else listens there."""
+
 _BOT_NAMES = ("LEX_BOT_ID", "LEX_BOT_NAME")
 _GROUPS = frozenset({Group.BOT, Group.CALL, Group.DETECTOR, Group.TURNS, Group.WORDS})
 """Settings that a real bot keeps. The run makes up the others: no rehearsal is posted or recorded elsewhere."""
@@ -61,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="a setting of the bridge, such as VAD=hybrid; repeatable",
     )
+    parser.add_argument("--keep-logs", action="store_true", help="keep the bridge's logs after Ctrl-C")
     parser.add_argument(
         "--real-bot", action="store_true", help="ask the bot on AWS that the environment or .env names, not a local one"
     )
@@ -107,19 +112,22 @@ def _serve(
     offered: Sequence[OfferedBot],
 ) -> int:
     """Start the bridge and the page, and wait for the end. Return the exit status."""
-    port_of_page, admin_port = page_port(args.port) or free_port(), free_port()
+    port_of_page = page_port(args.port) or free_port()
     settings = {
         "TWILIO_AUTH_TOKEN": twilio.auth_token,
         "TWILIO_API_URL": twilio.url,
         "LOG_FORMAT": "json",
-        "ADMIN_PORT": str(admin_port),
+        "ADMIN_PORT": str(page_port(None, CONSOLE_PORT)),
         "REHEARSAL_URL": f"http://127.0.0.1:{port_of_page}",
         **dict(args.setting),
     }
-    folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="lexbridge-run-")))
+    admin_url = f"http://127.0.0.1:{settings['ADMIN_PORT']}" if settings["ADMIN_PORT"] else ""
+    folder = Path(tempfile.mkdtemp(prefix="lexbridge-run-"))
+    if not args.keep_logs:
+        running.callback(shutil.rmtree, folder, ignore_errors=True)
     bridge = OwnBridge(offered, lex, settings, folder)
     running.callback(bridge.stop)
-    switchboard = Switchboard(bridge, twilio, voice, console_url=f"http://127.0.0.1:{admin_port}")
+    switchboard = Switchboard(bridge, twilio, voice, console_url=admin_url)
     server = PhoneServer(switchboard, Rehearsal(twilio, lex, bridge), port_of_page)
     try:
         warming = gevent.spawn(switchboard.warm_up_voice)
@@ -130,9 +138,11 @@ def _serve(
         print(error, file=sys.stderr)
         return 1
     switchboard.be_ready()
-    print(introduction(page_address(server.url), bridge), flush=True)
+    print(introduction(page_address(server.url), admin_url, bridge), flush=True)
+    switchboard.watchers.add(restarts_told(bridge))
     wait_for_the_end()
     print("\nEnding the calls and the bridge ...", flush=True)
+    print(f"The bridge's logs in {folder} are {'kept' if args.keep_logs else 'deleted'}.", flush=True)
     return 0
 
 
@@ -145,12 +155,28 @@ def real_bot(environment: Mapping[str, str]) -> OfferedBot:
     return OfferedBot(f"{name}, on AWS", settings)
 
 
-def introduction(address: str, bridge: OwnBridge) -> str:
-    """Return what the command prints when all is ready."""
+def introduction(address: str, admin_url: str, bridge: OwnBridge) -> str:
+    """Return what the command prints when all is ready. `admin_url`: the address of ADMIN_PORT, or ""."""
     lines = ["", "Open this address and press Call:", "", f"    {address}", ""]
+    if admin_url:
+        lines += ["Each call as it happens, the metrics, and the calls in a terminal:", "", f"    {admin_url}/console/"]
+        python = os.path.relpath(sys.executable) if sys.executable.startswith(f"{Path.cwd()}/") else sys.executable
+        lines += [f"    {admin_url}/metrics", f"    {python} -m lexbridge.offline top --url {admin_url}", ""]
     if bridge.bot.examples:
         lines += [f"{bridge.bot.name} listens, in {bridge.mode} mode. Say, one sentence a turn:", ""]
         lines += [f"    {sentence}" for sentence in bridge.bot.examples]
     else:
         lines += [f"{bridge.bot.name} listens, in {bridge.mode} mode."]
     return "\n".join([*lines, "", f"The bridge's log is {bridge.process.log}. Ctrl-C ends everything."])
+
+
+def restarts_told(bridge: OwnBridge) -> Callable[[], None]:
+    """Return a watcher of the switchboard that prints, once for each restart of the bridge, where its log is."""
+    told = [bridge.process.log]
+
+    def look() -> None:
+        if (log := bridge.process.log) not in told:
+            told.append(log)
+            print(f"The bridge runs again: {bridge.bot.name}, in {bridge.mode} mode. Its log is {log}.", flush=True)
+
+    return look

@@ -6,11 +6,13 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lexbridge.offline.commands.phone import PHONE_PORT, page_address, page_port, webhook_of
-from lexbridge.offline.commands.run import real_bot
+from lexbridge.offline.commands.run import CONSOLE_PORT, introduction, real_bot, restarts_told
+from lexbridge.offline.phone.bridges import OfferedBot, OwnBridge
 from tests.support.commands import DEADLINE_S, offline
 from tests.support.rig import TOKEN
 
@@ -92,7 +94,38 @@ def test_the_page_takes_another_port_where_its_own_is_taken() -> None:
         except OSError:
             pass  # by another phone on this machine
         assert page_port(None) not in (0, PHONE_PORT)
+        assert page_port(None, PHONE_PORT) not in (0, PHONE_PORT)
     assert page_address("http://127.0.0.1:8190") == "http://localhost:8190/"
+
+
+class StartedBridge(OwnBridge):
+    """A bridge that runs, and has a log."""
+
+    log = Path("/logs/bridge-1.log")
+
+    @property
+    def process(self) -> Any:
+        return self
+
+
+def test_the_run_prints_where_the_console_is(tmp_path: Path) -> None:
+    bridge = StartedBridge([OfferedBot("OrderFlowers", {})], None, {}, tmp_path)
+    printed = introduction("http://localhost:8190/", f"http://127.0.0.1:{CONSOLE_PORT}", bridge)
+    for line in ("console/", "metrics"):
+        assert f"    http://127.0.0.1:9090/{line}\n" in printed
+    assert "-m lexbridge.offline top --url http://127.0.0.1:9090\n" in printed
+    assert "console" not in introduction("http://localhost:8190/", "", bridge)
+
+
+def test_each_restart_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bridge = StartedBridge([OfferedBot("OrderFlowers", {})], None, {}, tmp_path)
+    look = restarts_told(bridge)
+    look()
+    bridge.log = Path("/logs/bridge-2.log")
+    look()
+    look()
+    [line] = capsys.readouterr().out.splitlines()
+    assert line == "The bridge runs again: OrderFlowers, in call-update mode. Its log is /logs/bridge-2.log."
 
 
 def test_a_real_bot_keeps_the_settings_of_its_calls_alone() -> None:
