@@ -141,19 +141,48 @@ def test_faults_are_switched_on_the_page(phone: RunningPhone) -> None:
         page = open_page(browser, phone.address)
         choose(page, "#bot", "OrderFlowers")
         choose(page, "#mode", "call-update")
+        assert "the console forgets its calls" in page.inner_text("#why-fixed")
         page.click("#faults summary")
         page.get_by_label("it answers 429 to each call update").check(timeout=PATIENCE_MS)
+        assert page.is_disabled("#faults button:text('worker')")
+        assert "wait until one is on" in page.inner_text("#no-call")
+        wait_for(page, "#console", "Open the console")
         call(page)
+        wait_for(page, "#console", "This call in the console")
+        assert page.inner_text("#no-call") == ""
         wait_for(page, "#event-list", "media stream open")
         say(page, "I would like to order flowers")
-        wait_for(page, "#event-list", "update refused: 429")
+        wait_for(page, "#event-list", "update refused: 429 (fault on demand)")
         page.get_by_label("it answers 429 to each call update").uncheck()
+        wait_for(page, "#event-list", "switched off: Twilio's REST API throttles")
         page.click("#faults button:text('worker')")
         wait_for(page, "#event-list", "media stream lost")
         take_screenshot(page, "phone-faults")
         say(page, "I would like to order flowers")
         wait_for(page, "#transcript", "type of flowers")
         hang_up(page)
+        wait_for(page, "#console", "Open the console")
+
+
+def test_a_turn_that_lex_failed_is_one_bubble(phone: RunningPhone) -> None:
+    """Of a request that Lex refuses the page shows what was typed; the second request's bubble takes its place."""
+    with open_browser() as browser:
+        page = open_page(browser, phone.address, PHONE)
+        page.evaluate(
+            """async () => { const {showSaid} = await import("/page.js");
+            const said = {who: "caller", text: "", keys: false, spoken: "Roses, please", slots: {}};
+            showSaid({...said, status: 500, after: null});
+            window.first = document.querySelector("#transcript").innerText;
+            showSaid({...said, text: "roses", status: 200, after: 500}); }"""
+        )
+        assert page.evaluate("first").split("\n") == ["You; Lex answered 500", "Roses, please"]
+        assert page.inner_text("#transcript").split("\n") == [
+            "You, as Lex heard it; Lex answered 500, asked again",
+            "roses",
+        ]
+        keypad, conversation = (page.locator(name).bounding_box()["y"] for name in ("#keypad", "#conversation"))
+        assert keypad < conversation
+        assert page.errors == []
 
 
 def test_the_pages_arithmetic_is_that_of_the_bridge(phone: RunningPhone) -> None:

@@ -81,6 +81,10 @@ class RigBridge(Bridge):
         super().__init__(f"{rig.settings.url}/twiml", {}, rig.base)
         self._rig = rig
 
+    @property
+    def knows_lex(self) -> bool:
+        return True
+
     def lex_requests(self, call_sid: str) -> Any:
         return [each for each in self._rig.lex.requests if each.session_id == call_sid]
 

@@ -42,6 +42,8 @@ class Bridge:
     """The bot, or None where it is not known."""
     bots: Sequence[OfferedBot] = ()
     """The bots between which one may choose."""
+    starts: int = 0
+    """The number of times that the bridge was started here. Its console knows no call from before the last one."""
 
     def __init__(self, webhook: str, settings: Mapping[str, str], connect_to: str | None = None) -> None:
         self._webhook = webhook
@@ -57,6 +59,11 @@ class Bridge:
     def settings(self) -> Mapping[str, str]:
         """The settings that are known."""
         return self._settings
+
+    @property
+    def knows_lex(self) -> bool:
+        """Whether `lex_requests` has each request of a call."""
+        return False
 
     def lex_requests(self, call_sid: str) -> Sequence[LexRequest]:  # noqa: ARG002
         """Return the requests of a call to the local Lex, in order. There are none if Lex is elsewhere."""
@@ -85,7 +92,7 @@ class OwnBridge(Bridge):
         self.mode: str = MODES[0]
         self._lex = lex
         self._folder = folder
-        self._starts = 0
+        self.starts = 0
         self._process: BridgeProcess | None = None
 
     @property
@@ -103,6 +110,10 @@ class OwnBridge(Bridge):
     def settings(self) -> Mapping[str, str]:
         return {**self.bot.settings, **self._settings, "REPLY_MODE": self.mode}
 
+    @property
+    def knows_lex(self) -> bool:
+        return self._lex is not None
+
     def lex_requests(self, call_sid: str) -> Sequence[LexRequest]:
         return [] if self._lex is None else [each for each in self._lex.requests if each.session_id == call_sid]
 
@@ -110,8 +121,8 @@ class OwnBridge(Bridge):
         self.bot = next(each for each in self.bots if each.name == bot)
         self.mode = mode
         self.stop()
-        self._starts += 1
-        starting = BridgeProcess(self.settings, self._folder / f"bridge-{self._starts}.log")
+        self.starts += 1
+        starting = BridgeProcess(self.settings, self._folder / f"bridge-{self.starts}.log")
         starting.__enter__()
         self._process = starting
 

@@ -34,6 +34,12 @@ SPOKEN_FRAMES = 20
 ENDED_LIMIT_S = 30.0
 """Seconds for a call's connections to close, because a bridge that hangs may not hold the page."""
 
+OWN_WORDS = "(lexbridge's own words, in the bot's voice)"
+"""What is shown for a voice that follows no answer of Lex's: the bridge had Lex speak these words before the call."""
+
+GOES_ON = "(the bot goes on, or lexbridge's own words)"
+"""What is shown for such a voice after the bridge stopped the bot, who may go on after a false alarm."""
+
 _WORDS = {
     EndReason.CALLER_HUNG_UP: "you hung up",
     EndReason.HANGUP_VERB: "the bot hung up",
@@ -120,7 +126,9 @@ class BrowserCall:
         known = [each for each in moments(events, requests) if each.at_s <= until_s]
         for moment in known[self._told_moments :]:
             at_s = max(0.0, self.call.line_s(moment.at_s)) if self.call.answered else 0.0
-            self._tell({"what": "moment", "at_s": round(at_s, 2), "who": moment.who, "text": moment.text})
+            is_unnamed = moment.text == "(speaks)" and self._bridge.knows_lex
+            text = unnamed_words(events, moment.at_s) if is_unnamed else moment.text
+            self._tell({"what": "moment", "at_s": round(at_s, 2), "who": moment.who, "text": text})
         self._told_moments = max(self._told_moments, len(known))
         if self.party.spoken_frames >= SPOKEN_FRAMES and self._spoke_at_s == math.inf:
             self._spoke_at_s = time.monotonic()
@@ -131,7 +139,8 @@ class BrowserCall:
         """The bot's words that are new, with when they began."""
         began = [each for each in worded(events, requests) if isinstance(each, happened.BotBegan)]
         for each in began[self._told_bot :]:
-            yield each.at_s, {"what": "said", "who": "bot", "text": each.text}
+            text = each.text or (unnamed_words(events, each.at_s) if self._bridge.knows_lex else "")
+            yield each.at_s, {"what": "said", "who": "bot", "text": text}
         self._told_bot = len(began)
 
     def _turns(self, requests: Sequence[LexRequest]) -> Iterator[tuple[float, Message]]:
@@ -151,8 +160,15 @@ class BrowserCall:
                     "slots": dict(request.slots),
                     "state": request.dialog_state,
                     "status": request.status,
+                    "after": failed_before(requests, place),
+                    "spoken": self._spoken(request.answered),
                 },
             )
+
+    def _spoken(self, before_s: float) -> str:
+        """Return the last sentence that was typed or clicked before a time, or ""."""
+        began = (each for each in self.call.events if isinstance(each, happened.SpeechStarted))
+        return next((each.text for each in reversed([*began]) if each.at_s <= before_s), "")
 
     def _explain(self) -> None:
         """Say why the bot cannot answer, if that is to be seen from here."""
@@ -162,3 +178,21 @@ class BrowserCall:
         if causes := likely_causes([*self.call.events, *spoke], self._placed, frozenset()):
             self._explained = True
             self._tell({"what": "problem", "texts": [f"{cause[0].upper()}{cause[1:]}" for cause in causes]})
+
+
+def unnamed_words(events: Sequence[happened.Event], at_s: float) -> str:
+    """Return what stands for the words of a voice that began at `at_s`, and follows no answer of Lex's."""
+    before = [each for each in events if each.at_s < at_s]
+    spoke_s = max((each.at_s for each in before if isinstance(each, happened.BotBegan)), default=math.inf)
+    stops = [each for each in before if isinstance(each, happened.MessageSent) and each.kind == "clear"]
+    return GOES_ON if any(each.at_s > spoke_s for each in stops) else OWN_WORDS
+
+
+def failed_before(requests: Sequence[LexRequest], place: int) -> int | None:
+    """Return with which status Lex refused the same words just before, or None if the request asks them first."""
+    turns = [each for each in requests[: place + 1] if not each.operation.endswith("Session")]
+    if len(turns) < 2 or (turns[-2].status or 0) < 400:
+        return None
+    one, again = turns[-2:]
+    is_same = one.is_text == again.is_text and again.audio.startswith(one.audio)
+    return one.status if is_same else None

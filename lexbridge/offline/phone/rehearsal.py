@@ -11,6 +11,7 @@ from typing import Any
 from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.phone.bridges import OwnBridge
+from lexbridge.offline.twilio.events import FaultSwitched
 from lexbridge.offline.twilio.rest_api import RestFault
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 
@@ -60,8 +61,12 @@ class Rehearsal:
     def switch(self, name: str, is_on: bool) -> None:
         """Turn a fault on or off. Raises KeyError if there is no such fault, FaultRefused if it cannot happen now."""
         fault = self._faults[name]
-        if is_on or not fault.is_once:
-            fault.switch(is_on)
+        if fault.is_once and not is_on:
+            return
+        fault.switch(is_on)
+        for call in self._twilio.calls.values():
+            if call.over is None:
+                call.record(FaultSwitched(call.now_s(), fault.help, is_on))
 
     def _lose_streams(self, _: bool) -> None:
         streams = [stream for call in self._twilio.calls.values() for stream in call.streams]

@@ -76,6 +76,7 @@ class Switchboard:
             "threshold_dbfs": voice_threshold_dbfs(bridge.settings),
             "detector": bridge.settings.get("VAD", "amplitude"),
             "lines": {name: quality.label for name, quality in QUALITIES.items()},
+            "starts": bridge.starts,
             "console_url": self._console_url if self._has_console else "",
             "api_url": self.twilio.url,
         }

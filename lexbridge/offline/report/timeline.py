@@ -13,6 +13,7 @@ from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.events import Event
 
 ONSET_SLACK_S = 0.06  # a request opens after the onset it is for, but for a frame's or so difference of two clocks
+_NOT_FOUND = 20404  # Twilio's code for what is not there
 KEYS_APART_S = 5.0  # keys with a longer pause between them are two answers
 Kind = TypeVar("Kind", bound=Event)
 Who = Literal["Twilio", "bridge", "caller", "bot", "Lex", "fault"]
@@ -163,6 +164,14 @@ def _stream_closed(event: happened.StreamClosed) -> tuple[Who, str]:
     return lost if event.code else ("Twilio", "media stream stopped")
 
 
+def _update_refused(event: happened.UpdateRefused) -> tuple[Who, str]:
+    if event.code == 0:
+        return "fault", f"update refused: {event.status or 'no answer'} (fault on demand)"
+    if event.code == _NOT_FOUND and "/Streams/" in event.reason:  # the next document had replaced it
+        return "Twilio", "the media stream had ended already: there was nothing to stop"
+    return "fault", f"update refused: {event.status} {event.reason}"
+
+
 def _message_sent(event: happened.MessageSent) -> tuple[Who, str] | None:
     """A clear; marks are the bridge's own book-keeping."""
     if event.kind != "clear":
@@ -190,7 +199,8 @@ _TOLD: Mapping[type[Event], Callable[[Any], tuple[Who, str] | None]] = {
     happened.KeyPressed: lambda event: ("caller", f"presses {event.digit}"),
     happened.UpdateReceived: lambda event: ("bridge", f"updates the call: {_in_short(event)}"),
     happened.StreamStopReceived: lambda event: ("bridge", f"stops the media stream {event.name}"),
-    happened.UpdateRefused: lambda event: ("fault", f"update refused: {event.status} {event.reason}"),
+    happened.UpdateRefused: _update_refused,
+    happened.FaultSwitched: lambda event: ("fault", f"switched {'on' if event.is_on else 'off'}: {event.fault}"),
     happened.Transferred: lambda event: ("Twilio", f"dials {event.number}: {event.status}"),
     happened.Complained: lambda event: ("fault", f"Twilio complains: {event.text}"),
     happened.CallEnded: lambda event: ("Twilio", f"the call is over: {event.detail or event.reason.value}"),
@@ -208,7 +218,10 @@ def _of_request(request: LexTurn) -> Iterator[Moment]:
         heard = "done" if session else f"read “{request.transcript}”" if request.is_text else heard
         said = f"└ {heard} → {request.intent or 'no intent'}, {request.dialog_state}"
         failed = request.status is not None and request.status >= 400
-        yield Moment(request.answered, "Lex", f"└ answered {request.status}" if failed else said)
+        if request.operation == "GetSession" and request.status == 404:
+            yield Moment(request.answered, "Lex", "└ no session yet: the bot was not asked before in this call")
+        else:
+            yield Moment(request.answered, "Lex", f"└ answered {request.status}" if failed else said)
     elif request.aborted and request.ended is None:
         yield Moment(request.began, "fault", "└ the bridge gave the request up")
 

@@ -195,6 +195,14 @@ class Coughed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FaultSwitched(Event):
+    """A fault of a rehearsal was switched while the call was on. `fault`: it, in words."""
+
+    fault: str
+    is_on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class KeyPressed(Event):
     """The caller pressed a key."""
 

@@ -4,10 +4,13 @@ import gevent
 import pytest
 
 from lexbridge.audio.pcm import AUDIBLE_RMS, decode_mulaw, rms
+from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.voice import SilentVoice
 from lexbridge.offline.phone import browser_call
 from lexbridge.offline.phone.bridges import Bridge
+from lexbridge.offline.phone.browser_call import OWN_WORDS
 from lexbridge.offline.phone.rehearsal import Rehearsal
+from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 from lexbridge.offline.twilio.telephone_audio import TelephoneVoice
 from tests.support.phone_page import RigBridge, page_of, phone_at
@@ -91,6 +94,46 @@ def test_keys_reach_the_call_and_others_do_not() -> None:
     assert call.complaints == []
 
 
+def test_words_that_lex_refused_once_are_one_bubble() -> None:
+    """The page is told that the second request asks the same words again, and what was typed."""
+    with running(["order flowers"]) as rig, phone_of(rig) as server, page_of(server) as page:
+        rig.lex.faults.append(LexFault(status=500))
+        page.tells("call")
+        page.waits_for("moment", lambda moment: "media stream open" in moment["text"])
+        page.tells("say", text="I would like to order flowers")
+        page.waits_for("said", lambda message: message.get("status") == 200)
+    failed, answered = [message for message in page.of("said") if message["who"] == "caller"][:2]
+    assert (failed["status"], failed["after"], failed["spoken"]) == (500, None, "I would like to order flowers")
+    assert (answered["status"], answered["after"]) == (200, 500)
+
+
+def test_a_fault_that_is_switched_is_an_event_of_the_call() -> None:
+    with running() as rig:
+        rehearsal = Rehearsal(rig.twilio, rig.lex)
+        with phone_at(RigBridge(rig), rehearsal, rig.twilio) as server, page_of(server) as page:
+            page.tells("call")
+            page.waits_for("call", is_state("answered"))
+            rehearsal.switch("lex-500", True)
+            rehearsal.switch("lex-500", False)
+            page.waits_for("moment", lambda moment: moment["text"].startswith("switched off: Lex fails"))
+    assert [each["who"] for each in page.of("moment") if each["text"].startswith("switched on")] == ["fault"]
+
+
+def test_lexbridges_own_words_in_the_bots_voice_are_named() -> None:
+    """In stream mode a phrase of lexbridge's comes as audio alone: the page says whose words they are."""
+    with (
+        running([""], REPLY_MODE="stream", lex_voice=HummingVoice()) as rig,
+        phone_of(rig) as server,
+        page_of(server) as page,
+    ):
+        rig.lex.faults.append(LexFault(status=500, times=None))
+        page.tells("call")
+        page.waits_for("moment", lambda moment: "media stream open" in moment["text"])
+        page.tells("say", text="flowers")
+        page.waits_for("said", lambda message: message["who"] == "bot" and message["text"] == OWN_WORDS)
+        page.waits_for("moment", lambda moment: moment["who"] == "bot" and moment["text"] == OWN_WORDS)
+
+
 def test_a_page_that_is_closed_hangs_up() -> None:
     with running() as rig, phone_of(rig) as server:
         with page_of(server) as page:
@@ -155,3 +198,10 @@ def test_an_update_that_never_comes_is_explained(monkeypatch: pytest.MonkeyPatch
         [text] = page.waits_for("problem")["texts"]
     assert text.startswith("No update of the call came")
     assert f"start it with TWILIO_API_URL={rig.twilio.url}" in text
+
+
+def test_a_bot_that_was_stopped_may_go_on() -> None:
+    stopped = [happened.BotBegan(1.0, "Hello."), happened.MessageSent(2.0, "clear", dropped_ms=500)]
+    assert browser_call.unnamed_words(stopped, 3.0) == browser_call.GOES_ON
+    assert browser_call.unnamed_words([*stopped, happened.BotBegan(3.0, "")], 4.0) == OWN_WORDS
+    assert browser_call.unnamed_words([], 3.0) == OWN_WORDS

@@ -243,6 +243,15 @@ def test_the_moments_are_told_in_order() -> None:
         (happened.StreamClosed(1.0, "MZ", 31921, "closed", two_way=True), "bridge: closes the media stream"),
         (happened.StreamClosed(1.0, "MZ"), "Twilio: media stream stopped"),
         (happened.UpdateRefused(1.0, 400, 21220, "over"), "fault: update refused: 400 over"),
+        (happened.UpdateRefused(1.0, 429, 0, "a fault"), "fault: update refused: 429 (fault on demand)"),
+        (happened.UpdateRefused(1.0, 0, 0, "a fault"), "fault: update refused: no answer (fault on demand)"),
+        (
+            happened.UpdateRefused(1.0, 404, 20404, "/Calls/CA/Streams/MZ.json was not found"),
+            "Twilio: the media stream had ended already: there was nothing to stop",
+        ),
+        (happened.UpdateRefused(1.0, 404, 20404, "/Calls/CA.json"), "fault: update refused: 404 /Calls/CA.json"),
+        (happened.FaultSwitched(1.0, "Lex fails", True), "fault: switched on: Lex fails"),
+        (happened.FaultSwitched(1.0, "Lex fails", False), "fault: switched off: Lex fails"),
         (happened.UpdateReceived(1.0, {"Status": "completed"}), "bridge: updates the call: Status=completed"),
         (happened.UpdateReceived(1.0, {}, "<Response><Pause/></Response>"), "bridge: updates the call: silence"),
         (happened.KeyPressed(1.0, "5"), "caller: presses 5"),
@@ -261,7 +270,10 @@ def test_requests_that_lex_failed_or_lost_are_told() -> None:
     failed = replace_asked(status=500)
     lost = replace_asked(ended=None, answered=None, aborted=True)
     deaf = replace_asked(transcript="", intent=None)
-    told = [moment.text for moment in moments([], [failed, lost, deaf])]
+    new = replace_asked(status=404, operation="GetSession")
+    told = [moment.text for moment in moments([], [failed, lost, deaf, new])]
+    assert "└ no session yet: the bot was not asked before in this call" in told
+    assert "└ answered 404" not in told
     assert "└ answered 500" in told
     assert "└ the bridge gave the request up" in told
     assert "└ heard nothing it knows → no intent, ElicitSlot" in told

@@ -2,7 +2,11 @@
 
 import { element, made } from "/page.js";
 
+const NO_CALL = "The buttons break a call: they wait until one is on.";
+
 const HEADERS = { "X-Lexbridge": "console", "Content-Type": "application/json" };
+
+let isCallOn = false;
 
 /** Show the faults whenever their part of the page is opened. */
 export function watchFaults() {
@@ -16,9 +20,18 @@ async function ask(request) {
     const found = await answer.json();
     note.textContent = found.error ?? "";
     if (found.faults) element("fault-list").replaceChildren(...found.faults.map(shown));
+    showFaults(isCallOn);
   } catch {
-    note.textContent = "The phone's server does not answer.";
+    note.textContent = "The phone's server does not answer. Is `make run` still running?";
   }
+}
+
+/** Enable what only a call can have, or say why not. */
+export function showFaults(isOn) {
+  isCallOn = isOn;
+  const buttons = [...element("fault-list").querySelectorAll("button")];
+  for (const button of buttons) button.disabled = !isOn;
+  element("no-call").textContent = isOn || !buttons.length ? "" : NO_CALL;
 }
 
 const turn = (name, on) => ask({ method: "POST", headers: HEADERS, body: JSON.stringify({ name, on }) });

@@ -68,15 +68,26 @@ export function showSaid(message) {
   element("nothing-said").hidden = true;
   const line = made("li", "", message.who);
   line.append(made("span", message.who === "bot" ? "Bot" : callerName(message), "who"));
-  line.append(message.text || (message.who === "bot" ? "(speaks)" : "(nothing that Lex understood)"));
-  element("transcript").append(line);
+  line.append(message.text || (message.who === "bot" ? "(speaks)" : notUnderstood(message)));
+  const callers = element("transcript").querySelectorAll(".caller");
+  if (message.after && callers.length) callers[callers.length - 1].replaceWith(line); // asked again: one bubble
+  else element("transcript").append(line);
   element("transcript").scrollTop = element("transcript").scrollHeight;
   if (message.who === "caller") showUnderstood(message);
 }
 
 function callerName(message) {
-  if (message.status >= 400) return `You; Lex answered ${message.status}`;
-  return message.keys ? "You, by keys" : "You, as Lex heard it";
+  const failed = `Lex answered ${message.status}`;
+  const before = message.after ? `Lex answered ${message.after}, asked again` : "";
+  if (message.status >= 400) return before ? `You; ${before}: ${failed}` : `You; ${failed}`;
+  const name = message.keys ? "You, by keys" : "You, as Lex heard it";
+  return before ? `${name}; ${before}` : name;
+}
+
+/** Return what stands for words that Lex did not tell: if it failed, what was clicked or typed. */
+function notUnderstood({ status, spoken, keys }) {
+  if (status < 400) return "(nothing that Lex understood)";
+  return spoken && !keys ? spoken : "(Lex failed before it told what it heard)";
 }
 
 /** Show each intent with its slots so far. An intent that was left keeps what it had. */

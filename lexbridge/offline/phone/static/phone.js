@@ -1,7 +1,7 @@
 // The phone: what its buttons do, and what is shown when something happens.
 
 import { Connection } from "/connection.js";
-import { watchFaults } from "/faults.js";
+import { showFaults, watchFaults } from "/faults.js";
 import {
   clearCall, decibels, element, fillSelect, hideProblems, made, showEvent, showExamples, showLevel, showProblem, showSaid,
   showThreshold,
@@ -12,7 +12,9 @@ import { Source } from "/source.js";
 const KEYS = "123456789*0#";
 const AUDIBLE = 0.002; // level of the loudest frame that a caller does not hear: -54 dBFS
 const FIRST_WORDS_MS = 10000; // after which a caller has said something
-const SERVER_GONE = "The phone's server does not answer. This page tries again by itself.";
+const SERVER_GONE = "The phone's server does not answer. Is `make run` still running? This page tries again by itself.";
+
+const RESTARTS = "A choice starts the bridge again, between two calls";
 
 let stage = { ready: false, waits_for: "", examples: [], threshold_dbfs: null };
 let isConnected = false;
@@ -79,7 +81,7 @@ function tookStage(message) {
   stage = message;
   if (isNew) {
     showExamples(stage.examples, say);
-    element("words").placeholder = stage.examples[1] ?? "Hello";
+    element("words").placeholder = [...stage.examples].sort((one, other) => one.length - other.length)[0] ?? "Hello";
   }
   fillSelect(element("bot"), stage.bots.map((name) => [name, name]), stage.bot);
   fillSelect(element("mode"), stage.modes.map((name) => [name, MODE_NAMES[name] ?? name]), stage.mode);
@@ -87,14 +89,14 @@ function tookStage(message) {
   if (stage.problem) showProblem(stage.problem);
 }
 
-const MODE_NAMES = { "call-update": "call-update: Twilio speaks", stream: "stream: the bot's own voice" };
+const MODE_NAMES = { "call-update": "call-update: Twilio's voice", stream: "stream: the bot's voice" };
 
 function tookCall(message) {
   if (message.state === "over") {
     over(message.reason);
     return;
   }
-  call = { state: message.state, sid: message.sid, since: Date.now() };
+  call = { state: message.state, sid: message.sid, since: Date.now(), starts: stage.starts };
   source.play();
 }
 
@@ -182,15 +184,17 @@ function render() {
   element("mute").textContent = isMuted ? "Unmute" : "Mute";
   for (const id of ["bot", "mode"]) element(id).disabled = isOn() || !stage.ready || Boolean(stage.why_fixed);
   for (const row of element("bridge-settings").querySelectorAll(".row")) row.hidden = Boolean(stage.why_fixed);
-  element("why-fixed").textContent = stage.why_fixed || "A choice starts the bridge again, between two calls.";
+  element("why-fixed").textContent = stage.why_fixed || `${RESTARTS}${stage.console_url ? ": the console forgets its calls" : ""}.`;
   for (const button of document.querySelectorAll("#keypad button, #examples button, #say-it")) button.disabled = !isAnswered();
   showThreshold(stage.threshold_dbfs, stage.detector, isTooQuiet());
   element("suggestions-title").textContent = isOn() ? "Say" : "Press Call, then say";
   element("bridge").textContent = stage.bridge ? `calls ${stage.bridge}` : "";
   const link = element("console");
   link.hidden = !isConnected || !stage.console_url;
-  link.href = call?.sid ? `${stage.console_url}/console/#/call/${call.sid}` : `${stage.console_url}/console/`;
-  link.textContent = call?.sid ? "This call in the console" : "Open the console";
+  const isKnown = isOn() && Boolean(call.sid) && call.starts === stage.starts;
+  link.href = isKnown ? `${stage.console_url}/console/#/call/${call.sid}` : `${stage.console_url}/console/`;
+  link.textContent = isKnown ? "This call in the console" : "Open the console";
+  showFaults(isOn());
 }
 
 function drawLevels() {
