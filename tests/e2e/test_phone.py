@@ -40,6 +40,8 @@ def test_keys_a_number(phone: RunningPhone) -> None:
         wait_for(page, "#event-list", "media stream open")
         wait_for(page, "#transcript", "booking")
         assert "There is no microphone" in page.inner_text("#problems")
+        assert page.locator("#source option:checked").inner_text() == "What I type"
+        assert page.locator("#problems p").bounding_box()["height"] < 40  # one line
         page.click("#problems button")
         page.fill("#words", "check a booking")
         page.click("#say-it")

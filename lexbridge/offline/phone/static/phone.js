@@ -14,6 +14,7 @@ const AUDIBLE = 0.002; // level of the loudest frame that a caller does not hear
 const FIRST_WORDS_MS = 10000; // after which a caller has said something
 const SERVER_GONE = "The phone's server does not answer. Is `make run` still running? This page tries again by itself.";
 
+const SHORT = 20; // characters of an example that the narrow field shows
 const RESTARTS = "A choice starts the bridge again, between two calls";
 
 let stage = { ready: false, waits_for: "", examples: [], threshold_dbfs: null };
@@ -81,7 +82,7 @@ function tookStage(message) {
   stage = message;
   if (isNew) {
     showExamples(stage.examples, say);
-    element("words").placeholder = [...stage.examples].sort((one, other) => one.length - other.length)[0] ?? "Hello";
+    element("words").placeholder = stage.examples.slice(1).find((each) => each.length <= SHORT) ?? "Hello";
   }
   fillSelect(element("bot"), stage.bots.map((name) => [name, name]), stage.bot);
   fillSelect(element("mode"), stage.modes.map((name) => [name, MODE_NAMES[name] ?? name]), stage.mode);

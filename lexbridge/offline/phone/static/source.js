@@ -64,7 +64,7 @@ export class Source {
     const named = found.map((device, k) => [device.deviceId, device.label || `Microphone ${k + 1}`]);
     const usual = named.some(([id]) => id === "default") ? [] : [["", "Usual microphone"]];
     const files = this.file ? [[FILE, `File: ${this.file.name}`]] : [];
-    const all = [...usual, ...named, ...files, [TYPED, "No microphone: I type"]];
+    const all = [...usual, ...named, ...files, [TYPED, "What I type"]];
     fillSelect(element("source"), all, all.some(([id]) => id === chosen) ? chosen : all[0][0]);
   }
 }
