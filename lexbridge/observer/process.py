@@ -12,11 +12,11 @@ from gevent.socket import wait_read
 
 from lexbridge.config.settings import Settings
 from lexbridge.logs import Log, RateLimitedLog
-from lexbridge.observer.admin import build_admin
-from lexbridge.observer.admin_server import serve_admin
-from lexbridge.observer.call_book import CallBook
-from lexbridge.observer.posted_events import PostedEvents
-from lexbridge.observer.recorder import Recorder
+from lexbridge.observer.admin.admin_server import serve_admin
+from lexbridge.observer.admin.app import build_admin
+from lexbridge.observer.calls.call_book import CallBook
+from lexbridge.observer.events.posted_events import PostedEvents
+from lexbridge.observer.recording.recorder import Recorder
 from lexbridge.observer.sinks import Sink
 from lexbridge.telemetry.channel import read_facts, write_request
 from lexbridge.telemetry.facts import Fact, Follow
@@ -144,7 +144,7 @@ def _make_sinks(settings: Settings) -> list[Sink]:
     if settings.record_dir is not None:
         sinks.append(Recorder(settings))
     if settings.otel_exporter_otlp_endpoint is not None:
-        from lexbridge.observer.traces import Traces  # its packages are installed only where it is asked for
+        from lexbridge.observer.tracing.traces import Traces  # its packages are installed only where it is asked for
 
         sinks.append(Traces(settings))
     return sinks

@@ -8,7 +8,7 @@ import pytest
 from lexbridge.audio.endpointing import EndpointingRules
 from lexbridge.audio.replay import Replay
 from lexbridge.audio.vad import AmplitudeDetector
-from lexbridge.observer.kept_audio import Track
+from lexbridge.observer.calls.kept_audio import Track
 from lexbridge.offline.twilio.events import EndReason
 from lexbridge.telemetry.teller import Teller
 from tests.support.flower_order import FLOWERS, KINDS, ORDER

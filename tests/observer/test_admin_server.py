@@ -12,8 +12,8 @@ import pytest
 from flask import Flask, request
 from gevent import socket as gevent_socket
 
-from lexbridge.observer import admin_server
-from lexbridge.observer.admin_server import serve_admin
+from lexbridge.observer.admin import admin_server
+from lexbridge.observer.admin.admin_server import serve_admin
 
 PATIENCE_S = 30
 

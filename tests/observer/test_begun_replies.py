@@ -2,9 +2,9 @@
 
 import pytest
 
-from lexbridge.observer.call_facts import CallFacts
-from lexbridge.observer.call_parts import CallTurn
-from lexbridge.observer.heard import LEAST_HEARD_S
+from lexbridge.observer.calls.heard import LEAST_HEARD_S
+from lexbridge.observer.watched.call_facts import CallFacts
+from lexbridge.observer.watched.call_parts import CallTurn
 from lexbridge.telemetry.facts import Event
 from tests.support.facts_of_calls import BEGAN_S, CallOfFacts
 

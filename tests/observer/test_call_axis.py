@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexbridge.observer.call_axis import CallAxis
-from lexbridge.observer.call_book import CallBook
-from lexbridge.observer.call_record import CallRecord
+from lexbridge.observer.calls.call_axis import CallAxis
+from lexbridge.observer.calls.call_book import CallBook
+from lexbridge.observer.calls.call_record import CallRecord
 from lexbridge.telemetry.facts import Audio, Event
 from tests.support.told_facts import BEGAN_S, FRAME, ToldCall
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexbridge.observer.call_book import CallBook, Limits
-from lexbridge.observer.call_record import MAX_EVENTS, MAX_STREAMS, CallRecord
-from lexbridge.observer.call_summary import Summary
-from lexbridge.observer.turn_record import Turn
-from lexbridge.observer.workers import GONE_SHOWN_S
+from lexbridge.observer.calls.call_book import CallBook, Limits
+from lexbridge.observer.calls.call_record import MAX_EVENTS, MAX_STREAMS, CallRecord
+from lexbridge.observer.calls.call_summary import Summary
+from lexbridge.observer.calls.turn_record import Turn
+from lexbridge.observer.calls.workers import GONE_SHOWN_S
 from lexbridge.telemetry.facts import STEPS, Audio, Event
 from tests.support.property_tests import examples
 from tests.support.told_facts import BEGAN_S, FRAME, LOUD_FRAME, ToldCall, worker_report

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from lexbridge.observer.call_facts import MAX_NO_INPUTS, STREAM_ENDED, CallFacts
-from lexbridge.observer.call_parts import CallTurn, NoInput
-from lexbridge.observer.turn_facts import MAX_FILLERS, MAX_SLOTS
-from lexbridge.observer.watched_calls import (
+from lexbridge.observer.watched.call_facts import MAX_NO_INPUTS, STREAM_ENDED, CallFacts
+from lexbridge.observer.watched.call_parts import CallTurn, NoInput
+from lexbridge.observer.watched.turn_facts import MAX_FILLERS, MAX_SLOTS
+from lexbridge.observer.watched.watched_calls import (
     ENDED_S,
     FORGOTTEN_S,
     LEFT_S,

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.audio.pcm import decode_mulaw
-from lexbridge.observer.call_file import CallFileRefused, read_call, write_call
-from lexbridge.observer.call_record import CallRecord
-from lexbridge.observer.call_wav import plan_wav, read_mulaw_wav, wav_slices
+from lexbridge.observer.calls.call_file import CallFileRefused, read_call, write_call
+from lexbridge.observer.calls.call_record import CallRecord
+from lexbridge.observer.calls.call_wav import plan_wav, read_mulaw_wav, wav_slices
 from tests.support.told_facts import BEGAN_S, FRAME, LOUD_FRAME, ToldCall
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from lexbridge.observer.event_bodies import body_of, call_sid_of, enveloped
-from lexbridge.observer.event_fields import FIELDS, OUTCOMES
-from lexbridge.observer.watched_calls import FORGOTTEN_S, LEFT_S, WatchedCalls
+from lexbridge.observer.events.event_bodies import body_of, call_sid_of, enveloped
+from lexbridge.observer.events.event_fields import FIELDS, OUTCOMES
+from lexbridge.observer.watched.watched_calls import FORGOTTEN_S, LEFT_S, WatchedCalls
 from lexbridge.telemetry.facts import Event
 from tests.support.facts_of_calls import (
     BEGAN_S,

@@ -1,7 +1,7 @@
 """The calls whose audio the observer asks for: those that somebody follows, and a few that nobody does."""
 
-from lexbridge.observer.call_book import CallBook
-from lexbridge.observer.followed_calls import BEGINNING_EVENTS, UNASKED, FollowedCalls
+from lexbridge.observer.admin.followed_calls import BEGINNING_EVENTS, UNASKED, FollowedCalls
+from lexbridge.observer.calls.call_book import CallBook
 from tests.support.told_facts import FRAME, ToldCall
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from lexbridge.observer.console_routes import STATIC
-from lexbridge.observer.guard import FAILURES_S, HEADERS, MAX_ADDRESSES, MOST_FAILURES, Failures
+from lexbridge.observer.admin.console_routes import STATIC
+from lexbridge.observer.admin.guard import FAILURES_S, HEADERS, MAX_ADDRESSES, MOST_FAILURES, Failures
 from tests.support.admin_server import CONSOLE, PASSWORD, Admin, admin
 from tests.support.told_facts import ToldCall
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.call.documents import speaking_ms
-from lexbridge.observer.turn_record import Turn
+from lexbridge.observer.calls.turn_record import Turn
 from tests.support.told_facts import ToldCall
 
 WORDS = "What kind of flowers would you like to order today?"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lexbridge.observer.kept_audio import MAX_MEDIA_MS, MAX_RUNS, Track
+from lexbridge.observer.calls.kept_audio import MAX_MEDIA_MS, MAX_RUNS, Track
 from tests.support.told_facts import FRAME, LOUD_FRAME
 
 

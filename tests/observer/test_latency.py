@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexbridge.observer.call_book import CallBook
-from lexbridge.observer.health import MAX_KINDS, MAX_LINES, OTHER
-from lexbridge.observer.latency import Durations
-from lexbridge.observer.workers import MAX_WORKERS
+from lexbridge.observer.calls.call_book import CallBook
+from lexbridge.observer.calls.health import MAX_KINDS, MAX_LINES, OTHER
+from lexbridge.observer.calls.latency import Durations
+from lexbridge.observer.calls.workers import MAX_WORKERS
 from lexbridge.telemetry.facts import Event
 from tests.support.told_facts import BEGAN_S, ToldCall, worker_report
 

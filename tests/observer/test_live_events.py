@@ -9,8 +9,8 @@ import gevent
 import pytest
 from gevent import socket
 
-from lexbridge.observer import live_events
-from lexbridge.observer.live_events import MAX_FACT_BYTES, MAX_FACTS, Browser
+from lexbridge.observer.admin import live_events
+from lexbridge.observer.admin.live_events import MAX_FACT_BYTES, MAX_FACTS, Browser
 from tests.support.admin_server import Admin, admin
 from tests.support.told_facts import BEGAN_S, FRAME, LOUD_FRAME, ToldCall, worker_report
 

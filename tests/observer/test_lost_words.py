@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from lexbridge.observer.call_book import CallBook, Limits
-from lexbridge.observer.call_file import read_call
-from lexbridge.observer.call_summary import Summary
-from lexbridge.observer.workers import MAX_WORKERS
+from lexbridge.observer.calls.call_book import CallBook, Limits
+from lexbridge.observer.calls.call_file import read_call
+from lexbridge.observer.calls.call_summary import Summary
+from lexbridge.observer.calls.workers import MAX_WORKERS
 from lexbridge.telemetry.facts import Event
 from tests.support.told_facts import BEGAN_S, WORKER_PID, ToldCall, worker_report
 

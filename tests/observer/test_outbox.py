@@ -2,8 +2,8 @@
 
 import pytest
 
-from lexbridge.observer import outbox
-from lexbridge.observer.outbox import LONGEST_ASKED_S, LONGEST_PAUSE_S, MAX_AGE_S, Letter, Outbox
+from lexbridge.observer.events import outbox
+from lexbridge.observer.events.outbox import LONGEST_ASKED_S, LONGEST_PAUSE_S, MAX_AGE_S, Letter, Outbox
 
 
 def letter(call_sid: str, name: str = "1", made_s: float = 0.0) -> Letter:

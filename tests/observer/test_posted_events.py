@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from lexbridge.config.settings import Settings
-from lexbridge.observer import outbox, posted_events
-from lexbridge.observer.posted_events import PostedEvents, retry_after_s, signing_key
+from lexbridge.observer.events import outbox, posted_events
+from lexbridge.observer.events.posted_events import PostedEvents, retry_after_s, signing_key
 from tests.support.event_receiver import EventReceiver, verifier_of_the_docs, waits_until
 from tests.support.facts_of_calls import CallOfFacts, holds_secret, usual_call
 from tests.support.fixtures import Logged

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from lexbridge.observer.posted_events import PostedEvents
-from lexbridge.observer.recorder import Recorder
-from lexbridge.observer.traces import Traces
+from lexbridge.observer.events.posted_events import PostedEvents
+from lexbridge.observer.recording.recorder import Recorder
+from lexbridge.observer.tracing.traces import Traces
 from lexbridge.telemetry.facts import Fact
 from tests.support.event_receiver import EventReceiver
 from tests.support.fixtures import Logged

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from lexbridge.observer import call_record
-from lexbridge.observer.call_book import CallBook, Limits
-from lexbridge.observer.call_file import read_call, write_call
-from lexbridge.observer.call_state import MAX_MARKS
+from lexbridge.observer.calls import call_record
+from lexbridge.observer.calls.call_book import CallBook, Limits
+from lexbridge.observer.calls.call_file import read_call, write_call
+from lexbridge.observer.calls.call_state import MAX_MARKS
 from lexbridge.telemetry.facts import Audio, Event
 from tests.support.told_facts import BEGAN_S, FRAME, ToldCall
 

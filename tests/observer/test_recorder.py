@@ -19,12 +19,12 @@ import pytest
 from gevent import monkey
 
 from lexbridge.audio.pcm import encode_mulaw
-from lexbridge.observer import recorder as recorder_module
-from lexbridge.observer import watched_calls
-from lexbridge.observer.call_recording import mend_recording
-from lexbridge.observer.recorder import Recorder
-from lexbridge.observer.recordings import enforce, left_by_crash
-from lexbridge.observer.stereo_wav import StereoWav, header
+from lexbridge.observer.recording import recorder as recorder_module
+from lexbridge.observer.recording.call_recording import mend_recording
+from lexbridge.observer.recording.recorder import Recorder
+from lexbridge.observer.recording.recordings import enforce, left_by_crash
+from lexbridge.observer.recording.stereo_wav import StereoWav, header
+from lexbridge.observer.watched import watched_calls
 from lexbridge.offline.hearing.sound_file import read_channel
 from tests.support.event_receiver import waits_until
 from tests.support.facts_of_calls import SECRETS, CallOfFacts, holds_secret
@@ -181,7 +181,7 @@ CRASHES = """
 from gevent import monkey
 monkey.patch_all()
 import gevent, sys, time
-from lexbridge.observer.recorder import Recorder
+from lexbridge.observer.recording.recorder import Recorder
 from tests.observer.test_recorder import spoken_call
 from tests.support.settings import make_settings
 sink = Recorder(make_settings(RECORD_DIR=sys.argv[1]))

@@ -12,7 +12,7 @@ import gevent.event
 import pytest
 from gevent.pywsgi import WSGIServer
 
-from lexbridge.observer import call_routes
+from lexbridge.observer.admin import call_routes
 from lexbridge.telemetry import metrics
 from tests.support.admin_server import Admin, admin
 from tests.support.fixtures import Logged

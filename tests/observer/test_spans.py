@@ -1,7 +1,7 @@
 """The spans of a call's trace: what they are called, when they were, and where the faults are."""
 
-from lexbridge.observer.spans import SpanPlan, span_id, spans_of, trace_id
-from lexbridge.observer.watched_calls import LEFT_S, WatchedCalls
+from lexbridge.observer.tracing.spans import SpanPlan, span_id, spans_of, trace_id
+from lexbridge.observer.watched.watched_calls import LEFT_S, WatchedCalls
 from lexbridge.telemetry.facts import Event
 from tests.support.facts_of_calls import BEGAN_S, CallOfFacts, bad_call, holds_secret, usual_call
 

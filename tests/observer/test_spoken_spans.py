@@ -3,9 +3,9 @@
 import pytest
 
 from lexbridge.call.documents import speaking_ms
-from lexbridge.observer.call_record import CallRecord
-from lexbridge.observer.spoken_spans import spoken_spans
-from lexbridge.observer.what_if import utterances
+from lexbridge.observer.admin.what_if import utterances
+from lexbridge.observer.calls.call_record import CallRecord
+from lexbridge.observer.watched.spoken_spans import spoken_spans
 from tests.support.settings import make_settings
 from tests.support.told_facts import FRAME, LOUD_FRAME, ToldCall
 

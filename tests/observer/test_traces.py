@@ -12,8 +12,8 @@ pytest.importorskip("opentelemetry.sdk")
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from lexbridge.observer import traces
-from lexbridge.observer.traces import Traces
+from lexbridge.observer.tracing import traces
+from lexbridge.observer.tracing.traces import Traces
 from tests.support.event_receiver import EventReceiver, waits_until
 from tests.support.facts_of_calls import CallOfFacts, bad_call, holds_secret, usual_call
 from tests.support.fixtures import Logged

@@ -4,10 +4,10 @@ import sys
 
 import pytest
 
-from lexbridge.observer import what_if as what_if_module
-from lexbridge.observer.call_record import CallRecord
-from lexbridge.observer.stream_levels import StreamLevels, measure_all, peaks
-from lexbridge.observer.what_if import WhatIfRefused, detector_for, utterances, what_if
+from lexbridge.observer.admin import what_if as what_if_module
+from lexbridge.observer.admin.stream_levels import StreamLevels, measure_all, peaks
+from lexbridge.observer.admin.what_if import WhatIfRefused, detector_for, utterances, what_if
+from lexbridge.observer.calls.call_record import CallRecord
 from tests.support.settings import make_settings
 from tests.support.told_facts import BEGAN_S, FRAME, LOUD_FRAME, ToldCall
 

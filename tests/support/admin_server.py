@@ -9,8 +9,8 @@ from gevent import socket
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
-from lexbridge.observer.admin import build_admin
-from lexbridge.observer.call_book import CallBook
+from lexbridge.observer.admin.app import build_admin
+from lexbridge.observer.calls.call_book import CallBook
 from tests.support.settings import make_settings
 
 PASSWORD = "correct horse battery"

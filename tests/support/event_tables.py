@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterator
 
-from lexbridge.observer.event_bodies import body_of, enveloped
-from lexbridge.observer.event_fields import FIELDS, VALUES
-from lexbridge.observer.watched_calls import LEFT_S, WatchedCalls
+from lexbridge.observer.events.event_bodies import body_of, enveloped
+from lexbridge.observer.events.event_fields import FIELDS, VALUES
+from lexbridge.observer.watched.watched_calls import LEFT_S, WatchedCalls
 from lexbridge.telemetry.facts import Event
 from tests.support.facts_of_calls import bad_call, service_starts, service_stops
 

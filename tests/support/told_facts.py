@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lexbridge.observer.call_book import CallBook
+from lexbridge.observer.calls.call_book import CallBook
 from lexbridge.telemetry.facts import Audio, Event, Fact, Track
 
 BEGAN_S = 1_699_999_980.0

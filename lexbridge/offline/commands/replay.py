@@ -16,7 +16,7 @@ from lexbridge.config.env_file import read_env_file
 from lexbridge.config.reading import read_settings
 from lexbridge.config.settings import Settings
 from lexbridge.errors import ConfigError
-from lexbridge.observer.what_if import CHANGEABLE, WhatIfRefused, utterances
+from lexbridge.observer.admin.what_if import CHANGEABLE, WhatIfRefused, utterances
 from lexbridge.offline.commands.arguments import new_file
 from lexbridge.offline.commands.hear import NOBODY
 from lexbridge.offline.hearing.sound_file import SoundFileError

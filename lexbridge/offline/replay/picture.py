@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from lexbridge.audio.pcm import FRAME_MS, PCM_FRAME_BYTES, decode_mulaw, frame_levels_dbfs
-from lexbridge.observer.call_record import CallRecord
+from lexbridge.observer.calls.call_record import CallRecord
 from lexbridge.offline.hearing.picture import (
     FAINT,
     INCHES_A_SECOND,

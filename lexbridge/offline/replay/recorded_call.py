@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from lexbridge.audio.pcm import encode_mulaw
-from lexbridge.observer.call_file import CallFileRefused, read_call
-from lexbridge.observer.call_record import CallRecord
-from lexbridge.observer.call_summary import Stream
-from lexbridge.observer.kept_audio import Track
+from lexbridge.observer.calls.call_file import CallFileRefused, read_call
+from lexbridge.observer.calls.call_record import CallRecord
+from lexbridge.observer.calls.call_summary import Stream
+from lexbridge.observer.calls.kept_audio import Track
 from lexbridge.offline.hearing.sound_file import read_channel
 from lexbridge.offline.replay.comparison import Utterance
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lexbridge.observer.recorder import Recorder
+from lexbridge.observer.recording.recorder import Recorder
 from lexbridge.offline.__main__ import main
 from lexbridge.offline.replay.comparison import Utterance, compare, table
 from tests.support.facts_of_calls import CallOfFacts

@@ -12,7 +12,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from lexbridge.observer.call_book import CallBook
+from lexbridge.observer.calls.call_book import CallBook
 from lexbridge.offline.commands import top
 from tests.support.admin_server import PASSWORD, Admin, admin
 from tests.support.commands import ROOT, offline

@@ -1,0 +1,142 @@
+"""The HTTP server of ADMIN_PORT: gevent's, with limits, so that a stranger holds no connection and fills no log."""
+
+import socket
+from contextlib import suppress
+from io import BytesIO
+from types import TracebackType
+from typing import Any
+
+from flask import Flask
+from gevent import get_hub
+from gevent.pool import Pool
+from gevent.pywsgi import WSGIHandler, WSGIServer
+
+from lexbridge.logs import Log
+from lexbridge.observer.admin.guard import MAX_BODY_BYTES
+from lexbridge.observer.bugs import BugWindow
+from lexbridge.observer.calls.call_file import MAX_FILE_BYTES
+
+MAX_CONNECTIONS = 200
+"""The most connections to ADMIN_PORT at the same time, because a page has three, and each takes memory."""
+
+HEAD_S = 15.0
+"""Limits the wait for a request, and for its head and a short body, in seconds, because a browser connects anew."""
+
+LONG_BODY_S = 120.0
+"""Limits a request with a long body as a whole, in seconds: a call's file of 48 MB over 4 Mbit/s."""
+
+UNREAD_S = 60.0
+"""Limits the wait for a peer that reads nothing of an answer, in seconds, because a browser reads at once."""
+
+MAX_HEAD_BYTES = 32 * 1024
+"""Longest head of a request after its first line, bytes: browsers send a few KB, and cookies of the same host."""
+
+_SLICE_BYTES = 64 * 1024
+
+_bugs = BugWindow()
+_Handler: Any = WSGIHandler  # gevent's types leave out half of it
+
+
+class AdminHandler(_Handler):  # type: ignore[misc]
+    """Handler of one connection. What a stranger does is not logged, because a line would hold what they wrote."""
+
+    _deadline: Any = None
+
+    def handle(self) -> None:
+        """Answer the requests of the connection, one after the other."""
+        self.socket.settimeout(UNREAD_S)
+        try:
+            super().handle()
+        finally:
+            self._stop_deadline()
+
+    def read_requestline(self) -> str:
+        """Return the first line of the next request, whose time begins now."""
+        self._start_deadline(HEAD_S)
+        return str(super().read_requestline())
+
+    def MessageClass(self, *_: Any) -> Any:  # noqa: N802
+        """Return the header fields. Raise ValueError if they are too long, or leave the body's length in doubt."""
+        head = bytearray()
+        while (line := self.rfile.readline(MAX_HEAD_BYTES)) not in (b"\r\n", b"\n", b""):
+            head += line
+            if len(head) > MAX_HEAD_BYTES:
+                raise ValueError("the head is too long")
+        fields = super().MessageClass(BytesIO(head + b"\r\n"), 0)
+        lengths = fields.get_all("content-length", [])
+        if "transfer-encoding" in fields or len(lengths) > 1:
+            raise ValueError("the length of the body is in doubt")
+        for length in lengths:
+            if not (length.isascii() and length.isdigit()) or len(length) > 18 or int(length) > MAX_FILE_BYTES:
+                raise ValueError("the body is too long")
+        return fields
+
+    def handle_one_response(self) -> None:
+        """Answer a request. A short body is read first; with a long one, the whole has to be over in time."""
+        length = self.content_length or 0
+        if length > MAX_BODY_BYTES:
+            self._start_deadline(LONG_BODY_S)
+        else:
+            if length:
+                try:
+                    body = self.wsgi_input.read()
+                except OSError:
+                    self.close_connection = True
+                    return
+                self.environ["wsgi.input"] = BytesIO(body)
+            self._stop_deadline()
+        super().handle_one_response()
+
+    def handle_error(self, t: type[BaseException], v: BaseException, tb: TracebackType | None) -> None:  # noqa: ARG002
+        """Log an exception of the app, which is a bug, and answer 500. An exception of the connection ends it."""
+        self.close_connection = True
+        if issubclass(t, OSError):
+            return
+        if _bugs.may_log():
+            Log().exception("console-broken")
+        self._send_error_response_if_possible(500)
+
+    def log_error(self, msg: str, *args: Any) -> None:
+        """Log nothing: the line would hold what a stranger wrote."""
+
+    def log_request(self) -> None:
+        """Log nothing: each open page asks several times a second."""
+
+    def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:  # noqa: ARG002
+        return "400", b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+    def _sendall(self, data: bytes) -> None:
+        """Send in slices, so that UNREAD_S holds for each, and not for a long answer as a whole."""
+        with memoryview(data) as whole:
+            for start in range(0, len(whole), _SLICE_BYTES):
+                super()._sendall(whole[start : start + _SLICE_BYTES])
+
+    def _start_deadline(self, seconds: float) -> None:
+        self._stop_deadline()
+        self._deadline = get_hub().loop.timer(seconds)
+        self._deadline.start(self._cut_off)
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.stop()
+            self._deadline.close()
+            self._deadline = None
+
+    def _cut_off(self) -> None:
+        self.close_connection = True
+        with suppress(OSError):  # the connection is gone already
+            self.socket.shutdown(socket.SHUT_RDWR)  # wakes the greenlet that reads
+
+
+def serve_admin(listener: socket.socket, app: Flask) -> WSGIServer:
+    """Serve `app` from now on, on the supervisor's listener. Return the server."""
+    server = WSGIServer(
+        socket.socket(fileno=listener.detach()),
+        app,
+        spawn=Pool(MAX_CONNECTIONS),
+        log=None,
+        error_log=None,
+        handler_class=AdminHandler,
+    )
+    server.start()
+    return server

@@ -1,0 +1,1 @@
+"""The calls of all workers in memory: what the console shows."""

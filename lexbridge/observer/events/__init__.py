@@ -1,0 +1,1 @@
+"""Events of calls, posted as signed JSON."""
