@@ -1,5 +1,7 @@
 """The parsers by themselves. test_settings.py has what each setting takes and refuses."""
 
+import os
+
 import pytest
 
 from lexbridge.config.parsers import (
@@ -7,7 +9,10 @@ from lexbridge.config.parsers import (
     auth_token,
     base_address,
     file,
+    folder,
+    host,
     intent_names,
+    is_loopback,
     line,
     matching,
     one_of,
@@ -33,6 +38,8 @@ EVERY_PARSER = {
     "address": address("wss"),
     "base_address": base_address,
     "file": file,
+    "folder": folder,
+    "host": host,
     "intent_names": intent_names,
     "slot_kinds": slot_kinds,
     "phone_numbers": phone_numbers,
@@ -56,6 +63,10 @@ EVERY_PARSER = {
         ("address", "wss://voice.example.com/x/", "wss://voice.example.com/x/"),
         ("base_address", "http://[::1]:8080/x/", "http://[::1]:8080/x"),
         ("file", __file__, __file__),
+        ("folder", os.curdir, os.curdir),
+        ("host", "127.0.0.1", "127.0.0.1"),
+        ("host", "::1", "::1"),
+        ("host", "admin.internal", "admin.internal"),
         ("intent_names", "Bye, Ciao.it ,", {"Bye", "Ciao.it"}),
         ("slot_kinds", "A=digits, B = open,", {"A": "digits", "B": "open"}),
         ("phone_numbers", "+12065550100, +442079460000", {"+12065550100", "+442079460000"}),
@@ -113,3 +124,20 @@ def test_a_whole_number_may_be_below_zero_where_its_bounds_are():
 )
 def test_seconds_are_digits_to_the_millisecond_within_limits(text, number):
     assert parse_seconds(text, 1, 10) == number
+
+
+@pytest.mark.parametrize(
+    ("host", "is_own"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.0.0.7", False),
+        ("localhost.example.com", False),
+    ],
+)
+def test_which_hosts_only_this_machine_reaches(host, is_own):
+    assert is_loopback(host) is is_own

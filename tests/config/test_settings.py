@@ -219,6 +219,16 @@ PROBLEMS = [
             "LEX_BOT_ALIAS: is '$'; must be the alias's name: letters and underscores, or $LATEST",
         ],
     ),
+    ({"ADMIN_PORT": "8080"}, ["ADMIN_PORT: is 8080; must differ from CONTAINER_PORT, which Twilio reaches"]),
+    (
+        {"ADMIN_PORT": "9090", "ADMIN_HOST": "::"},
+        ["CONSOLE_PASSWORD: is not set; it is needed because ADMIN_HOST is ::: others reach the console there"],
+    ),
+    ({"CONSOLE_PASSWORD": "eleven char"}, ["CONSOLE_PASSWORD: is not valid; must be 12 to 200 ASCII characters"]),
+    (
+        {"EVENTS_URL": "https://crm.example.com/calls"},
+        ["EVENTS_SECRET: is not set; it goes with EVENTS_URL: set both or neither"],
+    ),
     (
         {"AWS_REGION": "", "URL": "x", "NO_INPUT_S": "x", **NO_BOT, "ACCESS_KEY_ID": "x"},
         [
@@ -420,3 +430,26 @@ def test_any_environment_gives_settings_or_a_config_error(environment):
 def test_the_detectors_options_are_those_that_are_set():
     found = make_settings(VOICE_THRESHOLD="900", VOICE_MARGIN_DB="-3", WEBRTC_MODE="1")
     assert found.detector_options == DetectorOptions(900, -3, 1)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_this_machines_own_console_needs_no_password(host):
+    settings = make_settings(ADMIN_PORT="9090", ADMIN_HOST=host)
+    assert (settings.admin_port, settings.is_watched) == (9090, True)
+
+
+def test_a_console_for_others_has_a_password():
+    settings = make_settings(ADMIN_PORT="9090", ADMIN_HOST="0.0.0.0", CONSOLE_PASSWORD="long enough a word")
+    assert settings.is_watched
+    assert "long enough" not in repr(settings)
+
+
+def test_nobody_watches_by_default():
+    assert not make_settings(CONSOLE_PASSWORD="long enough a word").is_watched
+
+
+def test_the_notice_is_said_of_recorded_calls_alone(tmp_path):
+    notice = {"RECORD_NOTICE": "This call is recorded."}
+    assert make_settings(**notice).notice == ""
+    assert make_settings(RECORD_DIR=str(tmp_path)).notice == ""
+    assert make_settings(**notice, RECORD_DIR=str(tmp_path)).notice == "This call is recorded."

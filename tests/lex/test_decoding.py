@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+from typing import Any
 
 import pytest
 
@@ -215,3 +216,29 @@ def test_what_is_packed_is_gzip_in_base64_in_ascii():
     packed = pack({"sessionAttributes": {"city": "Zürich"}})
     assert json.loads(gzip.decompress(base64.b64decode(packed))) == {"sessionAttributes": {"city": "Zürich"}}
     assert packed.isascii()
+
+
+@pytest.mark.parametrize(
+    ("slot", "value"),
+    [
+        (None, None),
+        ("roses", None),
+        ({"value": {"originalValue": "rose", "interpretedValue": "roses"}}, "roses"),
+        ({"value": None}, None),
+        ({"value": {"interpretedValue": 7}}, None),
+        ({"shape": "List", "values": [{"value": {"interpretedValue": "red"}}, 5, {"value": None}]}, "red"),
+        ({"values": [{"value": {"interpretedValue": "red"}}, {"value": {"interpretedValue": "blue"}}]}, "red, blue"),
+        ({"values": [{"values": [{"value": {"interpretedValue": "deep"}}]}]}, None),
+    ],
+)
+def test_the_value_of_a_v2_slot_is_what_lex_understood(slot: Any, value: str | None) -> None:
+    state = {"intent": {"name": "OrderFlowers", "slots": {"FlowerType": slot}}}
+    assert v2.reply_from_session({"sessionState": state}).slots == {"FlowerType": value}
+
+
+def test_the_value_of_a_v1_slot_is_its_text() -> None:
+    response = {**response_of("v1_elicit_slot"), "slots": {"FlowerType": "roses", "PickupDate": None, "Odd": 7}}
+    reply = v1.reply_from_post_content(response)
+    assert reply.slots == {"FlowerType": "roses", "PickupDate": None, "Odd": None}
+    assert reply.raw["dialogState"] == response["dialogState"]
+    assert "audioStream" not in reply.raw
