@@ -29,7 +29,7 @@ from lexbridge.config.parsers import parse_whole
 from lexbridge.config.settings import Settings
 from lexbridge.errors import CallControlError, CallGone
 from lexbridge.lex.model import Message
-from lexbridge.logs import Log
+from lexbridge.logs import Log, RateLimitedLog
 from lexbridge.telemetry.numbers import masked
 from lexbridge.telemetry.teller import Teller
 from lexbridge.twilio.stream_token import make_stream_token
@@ -65,6 +65,9 @@ Its caller was heard, and is heard again sooner if nothing is said before the ne
 
 RUN_OUT_COUNTS = 20
 """Lost streams for which a document that has run out counts, because that took most of a minute."""
+
+
+_telling_faults = RateLimitedLog("telling-fault")
 
 
 class TwilioWebhooks:
@@ -110,7 +113,10 @@ class TwilioWebhooks:
         if self._teller is not None:
             form = _form()
             fields = {"caller": masked(form.get("From")), "called": masked(form.get("To"))}
-            self._teller.tell("call-described", fields, call_sid=form.get("CallSid", ""))
+            try:
+                self._teller.tell("call-described", fields, call_sid=form.get("CallSid", ""))
+            except Exception as error:  # a bug of those who watch must not keep the call from being answered
+                _telling_faults.count("webhook", {"error": type(error).__name__})
 
     def resume(self) -> Response:
         """Open another stream for a call whose stream was lost, or whose document ran out without an update."""

@@ -145,5 +145,5 @@ def test_a_bug_in_the_tap_ends_no_call(monkeypatch: pytest.MonkeyPatch, logged: 
         call = rig.place_call(says(*ORDER))
         assert rig.ended(call).reason is EndReason.HANGUP_VERB
     faults = [line for line in logged() if line["event"] == "telling-fault"]
-    assert {line["reason"] for line in faults} == {"call"}
+    assert {line["reason"] for line in faults} == {"call", "webhook"}
     assert "secret" not in str(faults)

@@ -55,7 +55,7 @@ def test_a_caller_without_frames_is_answered_like_any_other(mode: str, logged: L
     assert with_frames["silent_ms"] == 0
     assert int(str(without["silent_ms"])) > 700
     # Lex receives the same audio: the missing silence is filled in to the frame.
-    assert abs(lengths[0] - lengths[1]) <= 300 * PCM_BYTES_PER_MS  # pings and pongs take their time on a busy machine
+    assert abs(lengths[0] - lengths[1]) <= 600 * PCM_BYTES_PER_MS  # pings and pongs take their time on a busy machine
 
 
 @MODES

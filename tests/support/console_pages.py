@@ -37,7 +37,7 @@ def rows_of(page: Any, title: str) -> list[str]:
 
 def wait_until(page: Any, expression: str, told: Any = None) -> None:
     """Wait until an expression is true in the page. Playwright's own wait evaluates text, which the policy forbids."""
-    for _ in range(600):
+    for _ in range(2400):
         if page.evaluate(expression, told):
             return
         page.wait_for_timeout(50)

@@ -14,6 +14,7 @@ import pytest
 
 from lexbridge.observer.calls.call_book import CallBook
 from lexbridge.offline.commands import top
+from lexbridge.telemetry.facts import Event
 from tests.support.admin_server import PASSWORD, Admin, admin
 from tests.support.commands import ROOT, offline
 from tests.support.told_facts import BEGAN_S, ToldCall, worker_report
@@ -42,9 +43,7 @@ def book() -> CallBook:
         call.tell("lex-request-failed", "warning", error="429")
     calls[1].end("bot")
     found.take(worker_report(now, pid=4713))
-    record = found.find(calls[2].call_sid)
-    assert record is not None
-    record.worker_ended(4713, BEGAN_S + now)
+    found.take(Event(now + BEGAN_S, "", "", -1, "debug", "worker-ended", {"pid": 4713, "slot": 1}))
     return found
 
 
@@ -57,7 +56,7 @@ def server() -> Iterator[Admin]:
 def test_calls_are_printed_once_where_there_is_no_terminal(server: Admin, capsys: pytest.CaptureFixture[str]) -> None:
     assert top.run(parsed("--url", f"{server.url}/")) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "1 live call   workers: 4711 serving 1, 4713 serving 1" in lines[0]
+    assert "1 live call   workers: 4711 serving 1, 4713 ended 0" in lines[0]
     (live,) = [line.split() for line in lines if line.startswith("CA00123456")]
     figures = "1 2.5 s 2.5 s 1 OrderFlowers ElicitSlot 4711"
     assert (" ".join(live[:4]), " ".join(live[6:])) == ("CA00123456 +1 ... 12", figures)
