@@ -18,8 +18,10 @@ UNKNOWN_S = 5.0
 """The assumed seconds of a test module that SECONDS does not name."""
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-WAITING_JOBS = 3 * CORES
-"""Number of processes with real-time calls at once, because each waits for three quarters of its time."""
+WAITING_JOBS = 2 * CORES
+"""Number of processes with real-time calls at once, because each waits for more than half of its time.
+
+Three a processor were too many once browsers were among them: calls were answered late, and tests of calls failed."""
 
 
 @dataclass(frozen=True)
