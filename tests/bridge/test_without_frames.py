@@ -53,7 +53,7 @@ def test_a_caller_without_frames_is_answered_like_any_other(mode: str, logged: L
         lengths.append(len(turn.audio))
     with_frames, without = lines(logged, "stream-ended")
     assert with_frames["silent_ms"] == 0
-    assert int(str(without["silent_ms"])) > 700
+    assert int(str(without["silent_ms"])) > 500  # most of the hangover's 700
     # Lex receives the same audio: the missing silence is filled in to the frame.
     assert abs(lengths[0] - lengths[1]) <= 600 * PCM_BYTES_PER_MS  # pings and pongs take their time on a busy machine
 
