@@ -55,7 +55,7 @@ class CallRegistry:
 
     @property
     def media(self) -> MediaFigures:
-        """What all streams of this process have brought so far."""
+        """Totals of all streams of this process so far."""
         return sum((stream.media() for stream in self._streams), self._ended_media)
 
     def is_live(self, call_sid: str) -> bool:

@@ -18,7 +18,7 @@ Listener = Callable[[str, str, Mapping[str, Any]], object]
 
 
 class _Configured:
-    """What was configured for this process."""
+    """Configuration of this process's lines."""
 
     format: LineFormat | None = None
     """The format of the lines, or None before the log is configured."""

@@ -25,7 +25,7 @@ Listener = Callable[[str, str, Mapping[str, Any]], object]
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """How a worker is. `lag_s`: how late its loop is. `busy`: the share of time in which the loop is busy, 0 to 1."""
+    """State of a worker. `lag_s`: how late its loop is. `busy`: the share of time in which the loop is busy, 0 to 1."""
 
     state: str
     live_calls: int
@@ -35,11 +35,11 @@ class WorkerReport:
     memory_bytes: int
     memory_limit_bytes: int | None
     media: MediaFigures
-    """What all streams of the worker have brought so far."""
+    """Totals of all streams of the worker so far."""
 
 
 class Telling:
-    """What a worker tells: to the observer process by `teller`, and to the metrics by `metrics`, if they are wanted."""
+    """Teller of a worker: to the observer process by `teller`, and to the metrics by `metrics`, if they are wanted."""
 
     def __init__(self, teller: Teller, slot: int, metrics: Metrics | None) -> None:
         self.teller = teller

@@ -1,4 +1,4 @@
-"""What the supervisor makes before it forks so that calls can be watched: the channel, and the console's listener."""
+"""Parts that the supervisor makes before it forks so that calls can be watched: the channel, the console's listener."""
 
 import os
 from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 Track = Literal["caller", "bot"]
-"""Whose voice a piece of audio is."""
+"""Voice of a piece of audio: the caller's or the bot's."""
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -51,7 +51,7 @@ class Audio(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Follow(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """What the observer asks of a worker: the audio of these calls, or of all. It replaces what was asked before."""
+    """Request of the observer to a worker: the audio of these calls, or of all. It replaces the one before."""
 
     call_sids: list[str]
     all_calls: bool = False

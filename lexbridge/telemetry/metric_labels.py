@@ -4,7 +4,7 @@ All of them are shown from the start, as 0: Prometheus sees the first event only
 """
 
 Meanings = dict[tuple[str, ...], str]
-"""What a metric counts, by the values of its labels."""
+"""Meanings of a metric, by the values of its labels."""
 
 ERROR_KINDS = {
     "timeout": "No answer in time (`LEX_TIMEOUT_S`), or Lex's voice did not come.",
@@ -25,7 +25,7 @@ UPDATE_OUTCOMES = {
     "retried": "It is sent again. The caller waits longer.",
     "given-up": "It is not sent again: the caller hears silence instead of the reply.",
 }
-"""What becomes of a call update that failed."""
+"""Outcomes of a call update that failed."""
 
 _CALLS: dict[str, Meanings] = {
     "calls_resumed_total": {

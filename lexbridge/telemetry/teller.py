@@ -1,4 +1,4 @@
-"""What a process tells the observer: the lines of its log, and what its calls tell of themselves."""
+"""Telling of a process to the observer: the lines of its log, and what its calls tell of themselves."""
 
 import time
 from collections.abc import Mapping

@@ -1,5 +1,7 @@
 """The Flask app: every route of the service."""
 
+from collections.abc import Callable, Mapping
+
 from flask import Flask, Response, jsonify, request
 
 from lexbridge.bridge.bridge import Bridge
@@ -44,14 +46,7 @@ def create_app(
     app.url_map.merge_slashes = False  # else Flask would redirect "//" to the host that a stranger has named
     sockets = Sockets(app)
     signed = signed_by_twilio(signatures)
-    webhooks = TwilioWebhooks(settings, documents, call_control, calls, teller)
-    for rule, view in (
-        (ANSWER_PATH, webhooks.answer),
-        (f"{ANSWER_PATH}/", webhooks.answer),
-        (RESUME_PATH, webhooks.resume),
-        (KEYS_PATH, webhooks.keys),
-        (STREAM_STATUS_PATH, webhooks.stream_status),
-    ):
+    for rule, view in _webhook_views(TwilioWebhooks(settings, documents, call_control, calls, teller)).items():
         app.add_url_rule(rule, rule, signed(view), methods=WEBHOOK_METHODS)
 
     @app.get(PING_PATH)
@@ -79,3 +74,14 @@ def create_app(
         return response
 
     return app
+
+
+def _webhook_views(webhooks: TwilioWebhooks) -> Mapping[str, Callable[[], Response]]:
+    """Return the view of each path that Twilio asks for."""
+    return {
+        ANSWER_PATH: webhooks.answer,
+        f"{ANSWER_PATH}/": webhooks.answer,
+        RESUME_PATH: webhooks.resume,
+        KEYS_PATH: webhooks.keys,
+        STREAM_STATUS_PATH: webhooks.stream_status,
+    }

@@ -2,39 +2,16 @@
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.browser import open_browser, take_screenshot
+from tests.support.browser import take_screenshot
 from tests.support.console_pages import COLOURS, LOOKS, check_words, close, open_call, open_console, setting, wait_until
 from tests.support.console_server import ConsoleServer
-from tests.support.told_calls import Told, booking, flower_order, live_rows
+from tests.support.told_calls import Told, booking
 
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with open_browser() as chromium:
-        yield chromium
-
-
-@pytest.fixture
-def server() -> Iterator[ConsoleServer]:
-    now_s = time.time()
-    with ConsoleServer([flower_order(now_s - 900), booking(now_s - 300)], live_rows(6, now_s)) as started:
-        yield started
-
-
-@pytest.fixture
-def order(server: ConsoleServer) -> Told:
-    return server.calls["CA42e9d7b3759554ce6070bf7bf93f3b2b"]
-
-
-@pytest.fixture
-def stream_call(server: ConsoleServer) -> Told:
-    return server.calls["CA7c1f00d24be84a5e9d3a6b1c2f5e8a90"]
-
+pytest_plugins = ["tests.support.console_fixtures"]
 
 # -- one call
 

@@ -1,1 +1,1 @@
-"""What ADMIN_PORT answers: the console's pages and API, live events, and who may ask."""
+"""Answers of ADMIN_PORT: the console's pages and API, live events, and who may ask."""

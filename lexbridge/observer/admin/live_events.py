@@ -40,7 +40,7 @@ MAX_FACT_BYTES = 1024 * 1024
 
 
 class TooManyBrowsers(Exception):
-    """As many browsers as possible are being told."""
+    """Refusal of a browser, because as many as possible are being told."""
 
 
 class Browser:
@@ -87,7 +87,7 @@ class LiveEvents:
 
     @property
     def browsers(self) -> int:
-        """How many browsers are told."""
+        """Number of browsers that are told."""
         return len(self._browsers)
 
     def event_taken(self, record: CallRecord, encoded: bytes, turns: Sequence[Turn]) -> None:

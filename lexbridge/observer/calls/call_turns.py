@@ -32,7 +32,7 @@ class CallTurns:
 
     @property
     def count(self) -> int:
-        """How many count as turns of the caller's."""
+        """Number of those that count as turns of the caller's."""
         return sum(turn.counts for turn in self.all.values())
 
     def as_spoken(self) -> list[Turn]:

@@ -9,7 +9,7 @@ from lexbridge.observer.calls.values import flag, mapping, text, whole
 from lexbridge.telemetry.facts import Event
 
 Heard = Literal["yes", "partly", "replaced"]
-"""What the caller heard of a reply. That an update was taken does not mean that it was heard."""
+"""Share of a reply that the caller heard. That an update was taken does not mean that it was heard."""
 
 
 class Turn(msgspec.Struct):

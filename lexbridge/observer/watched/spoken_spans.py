@@ -1,4 +1,4 @@
-"""When Twilio surely spoke, in call-update mode: its voice is not on the stream, but the documents are known.
+"""Spans in which Twilio surely spoke, in call-update mode: its voice is not on the stream, but the documents are known.
 
 A caller who interrupts has to speak for longer then, as `call/output/call_update.py` has it.
 """

@@ -35,10 +35,10 @@ ENDED_LIMIT_S = 30.0
 """Seconds for a call's connections to close, because a bridge that hangs may not hold the page."""
 
 OWN_WORDS = "(lexbridge's own words, in the bot's voice)"
-"""What is shown for a voice that follows no answer of Lex's: the bridge had Lex speak these words before the call."""
+"""Text for a voice that follows no answer of Lex's: the bridge had Lex speak these words before the call."""
 
 GOES_ON = "(the bot goes on, or lexbridge's own words)"
-"""What is shown for such a voice after the bridge stopped the bot, who may go on after a false alarm."""
+"""Text for such a voice after the bridge stopped the bot, who may go on after a false alarm."""
 
 _WORDS = {
     EndReason.CALLER_HUNG_UP: "you hung up",

@@ -35,7 +35,7 @@ class Row:
 
     @property
     def difference(self) -> str:
-        """What differs, in a few words; "" if nothing does."""
+        """Difference in a few words; "" if nothing does."""
         if not self.now:
             return "not heard now"
         if not self.then:
