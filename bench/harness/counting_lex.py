@@ -258,10 +258,11 @@ def _send(request: Request, response: Response) -> None:
 async def serve(lex: CountingLex, port: int) -> None:
     """Print the port, and serve until SIGTERM."""
     server = await light_http.serve(lex, port)
-    print(light_http.port_of(server), flush=True)
     stop_requested = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop_requested.set)
+    # Listened for by now: whoever reads the line may end the program at once.
+    print(light_http.port_of(server), flush=True)
     await stop_requested.wait()
     server.close()
 

@@ -104,9 +104,10 @@ async def serve(certificate: Path | None) -> None:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(certificate)
         servers.append(await light_http.serve(site, tls=tls))
-    print(*map(light_http.port_of, servers), flush=True)
     stop_requested = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop_requested.set)
+    # Listened for by now: whoever reads the line may end the program at once.
+    print(*map(light_http.port_of, servers), flush=True)
     await stop_requested.wait()
     for server in servers:
         server.close()

@@ -2,14 +2,11 @@
 
 import argparse
 import contextlib
-import signal
 import sys
 from pathlib import Path
 
-from gevent.event import Event
-from gevent.hub import signal as on_signal
-
 from lexbridge.offline.commands.arguments import port, seconds
+from lexbridge.offline.commands.stopping import StopRequest
 from lexbridge.offline.lex.bot_files import load_bot, shipped_bots
 from lexbridge.offline.lex.bots import Bot, BotFileError
 from lexbridge.offline.lex.recognition import GrammarRecogniser
@@ -71,11 +68,9 @@ def run(args: argparse.Namespace) -> int:
         except OSError as error:
             print(f"cannot listen on {args.host} port {args.port}: {error}", file=sys.stderr)
             return 1
+        stop_request = StopRequest()
         print(introduction(lex.url, bots), flush=True)
-        stopped = Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            on_signal(number, stopped.set)
-        stopped.wait()
+        stop_request.wait()
     return 0
 
 

@@ -3,19 +3,17 @@
 import argparse
 import contextlib
 import os
-import signal
 import socket
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import gevent
-from gevent.event import Event
-from gevent.hub import signal as on_signal
 
 from lexbridge.config.env_file import read_env_file
 from lexbridge.errors import ConfigError
 from lexbridge.offline.commands.arguments import http_address, port
+from lexbridge.offline.commands.stopping import StopRequest
 from lexbridge.offline.lex.voice import HibariVoice
 from lexbridge.offline.phone.bridges import Bridge
 from lexbridge.offline.phone.rehearsal import Rehearsal
@@ -76,8 +74,9 @@ def run(args: argparse.Namespace) -> int:
             print(f"cannot listen: {error}", file=sys.stderr)
             return 1
         gevent.spawn(switchboard.warm_up)
+        stop_request = StopRequest()
         print(introduction(server.url, twilio.url, bridge.webhook), flush=True)
-        wait_for_the_end()
+        stop_request.wait()
     return 0
 
 
@@ -116,11 +115,3 @@ def introduction(page_url: str, api_url: str, webhook: str) -> str:
             "Ctrl-C ends it.",
         ]
     )
-
-
-def wait_for_the_end() -> None:
-    """Wait for Ctrl-C, or for a signal that ends the program."""
-    stopped = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        on_signal(number, stopped.set)
-    stopped.wait()

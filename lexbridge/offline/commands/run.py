@@ -17,7 +17,8 @@ from lexbridge.config.settings import SETTINGS
 from lexbridge.errors import ConfigError
 from lexbridge.offline.commands.arguments import port, setting
 from lexbridge.offline.commands.bridge_process import BridgeFailed
-from lexbridge.offline.commands.phone import PHONE_PORT, page_address, page_port, wait_for_the_end
+from lexbridge.offline.commands.phone import PHONE_PORT, page_address, page_port
+from lexbridge.offline.commands.stopping import StopRequest
 from lexbridge.offline.lex.bot_files import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, load_bot
 from lexbridge.offline.lex.bots import BotFileError
 from lexbridge.offline.lex.recognition import GrammarRecogniser
@@ -138,9 +139,10 @@ def _serve(
         print(error, file=sys.stderr)
         return 1
     switchboard.be_ready()
-    print(introduction(page_address(server.url), admin_url, bridge), flush=True)
     switchboard.watchers.add(restarts_told(bridge))
-    wait_for_the_end()
+    stop_request = StopRequest()
+    print(introduction(page_address(server.url), admin_url, bridge), flush=True)
+    stop_request.wait()
     print("\nEnding the calls and the bridge ...", flush=True)
     print(f"The bridge's logs in {folder} are {'kept' if args.keep_logs else 'deleted'}.", flush=True)
     return 0

@@ -2,12 +2,9 @@
 
 import argparse
 import os
-import signal
 import sys
 
-from gevent.event import Event
-from gevent.hub import signal as on_signal
-
+from lexbridge.offline.commands.stopping import StopRequest
 from lexbridge.offline.twilio.rest_resources import OwnedNumber
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 
@@ -45,11 +42,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"cannot listen on port {args.port}: {error}", file=sys.stderr)
         return 1
     try:
+        stop_request = StopRequest()
         print(introduction(twilio), flush=True)
-        stopped = Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            on_signal(number, stopped.set)
-        stopped.wait()
+        stop_request.wait()
     finally:
         twilio.stop()
     return 0
