@@ -5,21 +5,23 @@
 
 The calls are those of `python -m bench load`, and talk. They are measured in turns, round after round: without
 ADMIN_PORT ("alone"), with it and nobody who watches ("counted"), with two consoles that read all they are told
-("consoles"; one of them follows a call, so its audio is told too), and with one that follows a call and never reads
-("stuck"). The observer process has the cores of the callers, and not those of the workers.
+("consoles"; one of them follows a call, so its audio is told too), with one that follows a call and never reads
+("stuck"), and without ADMIN_PORT while all calls are recorded ("recorded": RECORD_DIR, so the audio of all calls is
+told). The observer process has the cores of the callers, and not those of the workers.
 
 "CPU a message" is that of the workers alone, median of the rounds, and "ratio" its ratio to "alone". "age p99" is the
 age of a media message when the server has worked on it. "observer" is the share of a core that the observer process
 uses, "told" what a console was told, in kB a second.
 
 Limits: with consoles or a stuck one a message costs at most 1.1 times the CPU, its age at the 99th percentile is at
-most 5 ms more, and no frame is lost or late. Ages are told of rounds in which the worker had its core. Exit status 1
-when a limit is not kept. Linux only.
+most 5 ms more, and no frame is lost or late. Ages are told of rounds in which the worker had its core. What recording
+costs is told without a limit. Exit status 1 when a limit is not kept. Linux only.
 """
 
 import asyncio
 import json
 import os
+import shutil
 import socket
 import statistics
 import sys
@@ -51,15 +53,22 @@ STUCK_BUFFER_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Who watches the calls."""
+    """Those who watch the calls: consoles on ADMIN_PORT that read or are stuck, and the recorder."""
 
     name: str
-    is_on: bool = True
+    has_port: bool = True
     readers: int = 0
     stuck: int = 0
+    records: bool = False
 
 
-WATCHES = (Watch("alone", is_on=False), Watch("counted"), Watch("consoles", readers=2), Watch("stuck", stuck=1))
+WATCHES = (
+    Watch("alone", has_port=False),
+    Watch("counted"),
+    Watch("consoles", readers=2),
+    Watch("stuck", stuck=1),
+    Watch("recorded", has_port=False, records=True),
+)
 
 
 @dataclass(slots=True)
@@ -154,7 +163,7 @@ async def _watching(watch: Watch, place: Place, port: int, workers: int) -> Asyn
     consoles = Consoles(port, place.file("server.log"))
     tasks = [asyncio.create_task(consoles.read(follows=number == 0)) for number in range(watch.readers)]
     tasks += [asyncio.create_task(consoles.be_stuck()) for _ in range(watch.stuck)]
-    if watch.is_on:
+    if watch.has_port or watch.records:
         tasks.append(asyncio.create_task(consoles.place_observer(programs.cores_for(workers).rest)))
     try:
         yield consoles
@@ -168,10 +177,15 @@ async def one_round(watch: Watch, case: Case, place: Place, times: Times) -> Rou
     """Measure the calls while they are watched so."""
     port = free_port()
     place.file("server.log").unlink(missing_ok=True)  # the observer of the round before is in it
-    settings = {"ADMIN_PORT": str(port)} if watch.is_on else {}
+    settings = {"ADMIN_PORT": str(port)} if watch.has_port else {}
+    recordings = place.file("recordings")
+    if watch.records:
+        recordings.mkdir()
+        settings["RECORD_DIR"] = str(recordings)
     async with _watching(watch, place, port, case.workers) as consoles:
         figures = await measure(case, place, times, settings)
         seconds = time.monotonic() - consoles.opened_s
+    shutil.rmtree(recordings, ignore_errors=True)
     told_kb_s = consoles.told_bytes / 1000 / seconds / watch.readers if watch.readers else 0.0
     return Round(figures, consoles.observer, told_kb_s)
 

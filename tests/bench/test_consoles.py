@@ -60,7 +60,7 @@ def test_the_observer_is_found_in_the_log(tmp_path: Path) -> None:
     assert observer_of(log) == 7
 
 
-@pytest.mark.parametrize("watch", [Watch("consoles", readers=2), Watch("stuck", stuck=1)], ids=lambda watch: watch.name)
+@pytest.mark.parametrize("watch", [WATCHES[2], WATCHES[3], WATCHES[4]], ids=lambda watch: watch.name)
 def test_a_round_with_few_calls(watch: Watch, tmp_path: Path) -> None:
     pytest.importorskip("uvloop")
     if shutil.which("cc") is None:
