@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     except (RecordedCallError, SoundFileError, ConfigError, WhatIfRefused) as error:
         print(error, file=sys.stderr)
         return 2
-    rows = compare(call.then or [], now)
+    rows = compare(call.then, now)
     print("\n".join(_told(call, rows, settings, changes)))
     return 0 if args.picture is None else _draw(args.picture, args.file.name, call, rows)
 

@@ -32,10 +32,13 @@ class Row:
 
     then: tuple[Utterance, ...]
     now: tuple[Utterance, ...]
+    is_then_known: bool = True
 
     @property
     def difference(self) -> str:
-        """Difference in a few words; "" if nothing does."""
+        """Difference in a few words; "" if nothing differs, or if it is not known what was decided then."""
+        if not self.is_then_known:
+            return ""
         if not self.now:
             return "not heard now"
         if not self.then:
@@ -45,10 +48,13 @@ class Row:
         return f"{len(self.then)} became {len(self.now)}"
 
 
-def compare(then: Iterable[Utterance], now: Iterable[Utterance]) -> list[Row]:
-    """Return the rows of a table, in the order of time within each stream, the streams in their order."""
+def compare(then: Iterable[Utterance] | None, now: Iterable[Utterance]) -> list[Row]:
+    """Return the rows of a table, in the order of time within each stream, the streams in their order.
+
+    `then`: None if it is not known.
+    """
     order: dict[str, int] = {}
-    both = [(one, True) for one in then] + [(one, False) for one in now]
+    both = [(one, True) for one in then or ()] + [(one, False) for one in now]
     for one, _ in both:
         order.setdefault(one.stream_sid, len(order))
     both.sort(key=lambda each: (order[each[0].stream_sid], each[0].started_ms, each[0].ended_ms))
@@ -59,7 +65,12 @@ def compare(then: Iterable[Utterance], now: Iterable[Utterance]) -> list[Row]:
         else:
             groups.append([each])
     return [
-        Row(tuple(one for one, was in group if was), tuple(one for one, was in group if not was)) for group in groups
+        Row(
+            tuple(one for one, was in group if was),
+            tuple(one for one, was in group if not was),
+            is_then_known=then is not None,
+        )
+        for group in groups
     ]
 
 
@@ -89,7 +100,8 @@ def table(rows: Sequence[Row]) -> list[str]:
             number = str(then.number) if then is not None and then.number is not None else ""
             told = row.difference if at == 0 else ""
             mark = "*" if row.difference else " "
-            lines.append(f" {mark} {number:>4}  {_shown(then):<34}  {_shown(now):<34}  {told}".rstrip())
+            before = _shown(then) if row.is_then_known else "not known"
+            lines.append(f" {mark} {number:>4}  {before:<34}  {_shown(now):<34}  {told}".rstrip())
     return lines
 
 

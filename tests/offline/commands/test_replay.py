@@ -97,6 +97,8 @@ def test_a_wav_file_alone_is_heard(tmp_path: Path, capsys: pytest.CaptureFixture
     told = replayed(capsys, wav)
     assert "what was decided then is not known" in told
     assert told.count(" hangover") == 2
+    assert told.count("not known  ") == 2
+    assert "*" not in told
 
 
 def test_a_picture_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
