@@ -135,3 +135,11 @@ def test_an_odd_request_is_refused_without_a_line(
     assert got == b"" or b" 4" in got.splitlines()[0]
     assert "secret-word" not in json.dumps(logged()) + "".join(capfd.readouterr())
     assert logged() == []
+
+
+@pytest.mark.parametrize("length", [b"50331649", b"9" * 5000])
+def test_a_body_that_is_too_long_is_told_so(address: tuple[str, int], length: bytes) -> None:
+    got = asked(address, b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: " + length + b"\r\n\r\nabc")
+    head, _, body = got.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert json.loads(body) == {"error": "the body is too long"}

@@ -33,6 +33,13 @@ MAX_HEAD_BYTES = 32 * 1024
 
 _SLICE_BYTES = 64 * 1024
 
+_TOO_LONG = b'{"error":"the body is too long"}'
+
+
+class _BodyTooLong(ValueError):
+    """Refusal of a body that is longer than any call's file."""
+
+
 _bugs = BugWindow()
 _Handler: Any = WSGIHandler  # gevent's types leave out half of it
 
@@ -67,8 +74,10 @@ class AdminHandler(_Handler):  # type: ignore[misc]
         if "transfer-encoding" in fields or len(lengths) > 1:
             raise ValueError("the length of the body is in doubt")
         for length in lengths:
-            if not (length.isascii() and length.isdigit()) or len(length) > 18 or int(length) > MAX_FILE_BYTES:
-                raise ValueError("the body is too long")
+            if not (length.isascii() and length.isdigit()):
+                raise ValueError("the length of the body is no number")
+            if len(length) > 18 or int(length) > MAX_FILE_BYTES:
+                raise _BodyTooLong
         return fields
 
     def handle_one_response(self) -> None:
@@ -102,8 +111,10 @@ class AdminHandler(_Handler):  # type: ignore[misc]
     def log_request(self) -> None:
         """Log nothing: each open page asks several times a second."""
 
-    def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:  # noqa: ARG002
-        return "400", b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
+        if isinstance(ex, _BodyTooLong):
+            return "413", _closing(b"413 Content Too Large", _TOO_LONG)
+        return "400", _closing(b"400 Bad Request", b"")
 
     def _sendall(self, data: bytes) -> None:
         """Send in slices, so that UNREAD_S holds for each, and not for a long answer as a whole."""
@@ -126,6 +137,12 @@ class AdminHandler(_Handler):  # type: ignore[misc]
         self.close_connection = True
         with suppress(OSError):  # the connection is gone already
             self.socket.shutdown(socket.SHUT_RDWR)  # wakes the greenlet that reads
+
+
+def _closing(status: bytes, body: bytes) -> bytes:
+    """Return an answer after which the connection is closed, because the rest of the request is not read."""
+    head = b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    return head % (status, len(body)) + body
 
 
 def serve_admin(listener: socket.socket, app: Flask) -> WSGIServer:
