@@ -1,5 +1,6 @@
 """Doubts: oddities of valid settings. The service starts nevertheless, and reports them."""
 
+import base64
 from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ def find_doubts(settings: Settings, environment: Mapping[str, str], file_names: 
     return [
         *_stream_url_doubts(settings),
         *_notice_doubts(settings),
+        *_events_doubts(settings),
         *_traces_doubts(settings, environment),
         *([] if _is_lex_elsewhere(settings.bot, environment) else _lex_doubts(settings)),
         *(
@@ -48,6 +50,23 @@ def _stream_url_doubts(settings: Settings) -> Iterator[Problem]:
 def _notice_doubts(settings: Settings) -> Iterator[Problem]:
     if settings.record_notice is not None and settings.record_dir is None:
         yield Problem("RECORD_NOTICE", "is set", "it is not said: nothing is recorded, as RECORD_DIR is not set")
+
+
+def _events_doubts(settings: Settings) -> Iterator[Problem]:
+    secret = settings.events_secret or ""
+    if secret.startswith("whsec_") and not _is_base64(secret.removeprefix("whsec_")):
+        rule = "no base64 follows whsec_, so libraries cannot verify with it: echo whsec_$(openssl rand -base64 32)"
+        yield Problem("EVENTS_SECRET", "is odd", rule)
+    if settings.events_words and settings.events_url is None:
+        yield Problem("EVENTS_WORDS", "is on", "nothing is posted, as EVENTS_URL is not set")
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except ValueError:
+        return False
+    return True
 
 
 def _traces_doubts(settings: Settings, environment: Mapping[str, str]) -> Iterator[Problem]:

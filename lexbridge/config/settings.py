@@ -250,7 +250,7 @@ class Settings(CallRules):
         "CONSOLE_PASSWORD",
         matching(r"[ -~]{12,200}", "must be 12 to 200 ASCII characters"),
         Group.WATCHING,
-        "Password of everything on `ADMIN_PORT`, with any user name",
+        "Password of everything on `ADMIN_PORT`, with any user name: 12 to 200 ASCII characters",
         secret=True,
     )
     events_url: str | None = setting(
@@ -263,7 +263,7 @@ class Settings(CallRules):
         "EVENTS_SECRET",
         matching(r"[!-~]{16,200}", "must be 16 to 200 ASCII characters without spaces"),
         Group.WATCHING,
-        "Secret by which each posted event is signed",
+        "Secret by which each posted event is signed, such as `whsec_` and base64. Needed with `EVENTS_URL`",
         secret=True,
     )
     events_words: bool = setting(

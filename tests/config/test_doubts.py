@@ -74,6 +74,26 @@ def test_a_notice_of_no_recording_is_in_doubt(tmp_path):
     ]
 
 
+EVENTS = {"EVENTS_URL": "https://crm.example.com", "EVENTS_SECRET": "whsec_dHdlbnR5LWZvdXIgYnl0ZXM="}
+
+
+@pytest.mark.parametrize("secret", ["whsec_dHdlbnR5LWZvdXIgYnl0ZXM=", "any-other-secret"])
+def test_a_secret_that_libraries_can_use_is_in_no_doubt(secret):
+    assert doubts(**OWN_ALIAS, **EVENTS | {"EVENTS_SECRET": secret, "EVENTS_WORDS": "on"}) == []
+
+
+def test_a_secret_that_is_no_base64_is_in_doubt():
+    (doubt,) = doubts(**OWN_ALIAS, **EVENTS | {"EVENTS_SECRET": "whsec_not-base64-at-all"})
+    assert doubt.startswith("EVENTS_SECRET: is odd; no base64 follows whsec_, so libraries cannot verify with it")
+    assert "not-base64" not in doubt
+
+
+def test_words_of_no_events_are_in_doubt():
+    assert doubts(**OWN_ALIAS, EVENTS_WORDS="on") == [
+        "EVENTS_WORDS: is on; nothing is posted, as EVENTS_URL is not set"
+    ]
+
+
 def test_a_stream_url_with_a_path_is_in_doubt():
     assert doubts(**OWN_ALIAS, STREAM_URL="wss://voice.example.com/other") == [
         "STREAM_URL: is 'wss://voice.example.com/other'; "
