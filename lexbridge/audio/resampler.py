@@ -41,6 +41,7 @@ class Resampler:
     """
 
     _BLOCK = 1600  # samples made at once, because the window of each is copied: that takes memory
+    _MOST_CONVOLUTIONS = 12  # for one piece of audio, because each of many would be short, and cost more than it saves
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
         """`from_hz`, `to_hz`: sample rates in Hz. Raises ValueError if one is not positive."""
@@ -65,7 +66,8 @@ class Resampler:
         positions = np.arange(self._next, len(new) * self._up, self._down)
         self._next = self._next + len(positions) * self._down - len(new) * self._up
         self._history = line[len(line) - len(self._history) :]
-        out = self._decimated(line, positions) if self._up == 1 else self._interpolated(line, positions)
+        has_few_phases = self._up * self._down <= self._MOST_CONVOLUTIONS
+        out = self._convolved(line, positions) if has_few_phases else self._interpolated(line, positions)
         out = out[min(len(out), self._to_skip) :]
         self._to_skip -= len(positions) - len(out)
         self._missing += len(new) * self._up - len(out) * self._down
@@ -78,15 +80,19 @@ class Resampler:
         missing = -(-self._missing // self._down)
         return self.push(bytes(2 * len(self._history)))[: 2 * missing]
 
-    def _decimated(self, line: npt.NDArray[np.float64], positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Return the samples at `positions` where the new rate is a whole part of the old one.
+    def _convolved(self, line: npt.NDArray[np.float64], positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return the samples at `positions` where the ratio of the rates has small numbers.
 
-        Each `_down`th tap is a convolution of its own, several times as fast as a product for each sample.
+        Every `_up`th sample has the same taps, of which each `_down`th is a convolution of its own: several times as
+        fast as a product for each sample.
         """
         out = np.zeros(len(positions))
-        for phase in range(self._down if len(positions) else 0):
-            every = line[positions[0] + phase :: self._down]
-            out += np.correlate(every, self._phases[0, phase :: self._down], "valid")[: len(positions)]
+        for place in range(min(self._up, len(positions))):
+            begin, phase = divmod(int(positions[place]), self._up)
+            samples = out[place :: self._up]
+            for tap in range(self._down):
+                every, taps = line[begin + tap :: self._down], self._phases[phase, tap :: self._down]
+                samples += np.correlate(every, taps, "valid")[: len(samples)]
         return out
 
     def _interpolated(self, line: npt.NDArray[np.float64], positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
