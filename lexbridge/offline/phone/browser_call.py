@@ -113,8 +113,8 @@ class BrowserCall:
                 "sid": self.call.sid,
                 "reason": over.detail or _WORDS.get(over.reason, over.reason.value),
                 "seconds": self.call.line.now_ms / 1000,
-                "starved": self.party.starved_frames,
-                "dropped": self.party.dropped_frames,
+                "starved": self.party.microphone.starved_frames,
+                "dropped": self.party.microphone.dropped_frames,
             }
         )
 

@@ -6,18 +6,10 @@ from collections.abc import Callable
 from lexbridge.audio.pcm import MULAW_FRAME_BYTES, decode_mulaw, rms
 from lexbridge.offline.caller.caller import Phrase
 from lexbridge.offline.phone.line_effects import LineEffects
+from lexbridge.offline.phone.waiting_voice import WaitingVoice
 from lexbridge.offline.twilio.events import Coughed, SpeechEnded, SpeechStarted
 from lexbridge.offline.twilio.line import Party, Phone
 from lexbridge.offline.twilio.telephone_audio import SILENT_FRAME
-
-MOST_WAITING_FRAMES = 10
-"""Frames that wait for the line at most: 200 ms, because beyond that a caller is heard noticeably late."""
-
-SPARE_FRAMES = 2
-"""Frames that may wait all the time: 40 ms, because a browser sends every 16 or 32 ms."""
-
-LOOK_BACK_FRAMES = 100
-"""Frames over which the waiting ones are watched: 2 s, because a browser's timing is even over that long."""
 
 SPOKEN_RMS = 200
 """Level of a frame in which the caller is taken to speak: -44 dBFS, because quiet microphones reach no more."""
@@ -31,18 +23,11 @@ class BrowserParty(Party):
 
     def __init__(self, effects: LineEffects, tell_bot: Callable[[str | None], None] = lambda _: None) -> None:
         self.effects = effects
-        self.starved_frames = 0
-        """Frames that the line needed before the browser had sent them, after the first one came."""
-        self.dropped_frames = 0
-        """Frames that came when too many waited."""
+        self.microphone = WaitingVoice()
         self.spoken_frames = 0
         """Frames in which the caller could be heard."""
         self._tell_bot = tell_bot
         self._phone: Phone | None = None
-        self._waiting: deque[bytes] = deque()
-        self._has_microphone = False
-        self._least_waiting = MOST_WAITING_FRAMES
-        self._watched_frames = 0
         self._phrases: deque[Phrase] = deque()
         self._place = 0
 
@@ -54,14 +39,10 @@ class BrowserParty(Party):
         return self._phone
 
     def hear(self, mulaw: bytes) -> None:
-        """Take a frame of the microphone. The oldest one is dropped where too many wait."""
+        """Take a frame of the microphone."""
         if len(mulaw) != MULAW_FRAME_BYTES:
             raise ValueError(f"a frame has {MULAW_FRAME_BYTES} bytes")
-        self._has_microphone = True
-        self._waiting.append(mulaw)
-        if len(self._waiting) > MOST_WAITING_FRAMES:
-            self._waiting.popleft()
-            self.dropped_frames += 1
+        self.microphone.add(mulaw)
 
     def say(self, phrase: Phrase) -> None:
         """Say a phrase now, or after the one that is being said. The microphone is not heard meanwhile."""
@@ -77,32 +58,13 @@ class BrowserParty(Party):
         self._tell_bot(None)
 
     def next_frame(self) -> bytes:
-        microphone = self._from_microphone()
+        microphone = self.microphone.next() or SILENT_FRAME
         frame = self._from_phrase() if self._phrases else microphone
         self.spoken_frames += rms(decode_mulaw(frame)) > SPOKEN_RMS
         frame = self.effects.apply(frame)
         if self.effects.began_cough:
             self.phone.record(Coughed(self.phone.now_s()))
         return frame
-
-    def _from_microphone(self) -> bytes:
-        if not self._waiting:
-            self.starved_frames += self._has_microphone
-            return SILENT_FRAME
-        frame = self._waiting.popleft()
-        self._shorten()
-        return frame
-
-    def _shorten(self) -> None:
-        """Drop a frame where more wait all the time than the browser's timing needs."""
-        self._least_waiting = min(self._least_waiting, len(self._waiting))
-        self._watched_frames += 1
-        if self._watched_frames < LOOK_BACK_FRAMES:
-            return
-        if self._least_waiting > SPARE_FRAMES:
-            self._waiting.popleft()
-            self.dropped_frames += 1
-        self._watched_frames, self._least_waiting = 0, MOST_WAITING_FRAMES
 
     def _from_phrase(self) -> bytes:
         phrase = self._phrases[0]
