@@ -25,6 +25,16 @@ def test_a_token_that_everybody_knows_is_nobodys_default() -> None:
         services({})
 
 
+def test_two_variables_open_the_console_to_this_machine_alone() -> None:
+    made = services({"TWILIO_AUTH_TOKEN": "anything"})["bridge"]
+    assert (read_settings(made["environment"]).admin_host, made["environment"]["CONSOLE_PASSWORD"]) == ("127.0.0.1", "")
+    variables = {"ADMIN_HOST": "0.0.0.0", "CONSOLE_PASSWORD": "twelve characters"}
+    opened = services({"TWILIO_AUTH_TOKEN": "anything", **variables})["bridge"]
+    settings = read_settings(opened["environment"])
+    assert (settings.admin_host, settings.console_password) == tuple(variables.values())
+    assert f"127.0.0.1:{settings.admin_port}:{settings.admin_port}" in opened["ports"]
+
+
 def test_the_bridge_has_time_to_drain_and_no_way_to_write() -> None:
     bridge = services({"TWILIO_AUTH_TOKEN": "anything"})["bridge"]
     assert bridge["stop_grace_period"] == "2m"

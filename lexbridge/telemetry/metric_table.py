@@ -55,8 +55,8 @@ A bot without a Lambda function takes 0.2 to 0.5 s. LEX_TIMEOUT_S is 5 by defaul
 REPLY_BUCKETS_S = 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 10.0, 15.0, 30.0
 """The time that a caller waits, in seconds.
 
-After 1 s a pause feels long, after 2 s the filler comes, and after 4 s people ask "Hello?" or hang up: those bounds are
-buckets of their own, so that shares of callers can be counted exactly."""
+After 1 s a pause feels long, after 2.5 s the filler comes, and after 4 s people ask "Hello?" or hang up: those bounds
+are buckets of their own, so that shares of callers can be counted exactly."""
 
 UPDATE_BUCKETS_S = 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0
 """The time of a call update, in seconds: 0.1 to 0.3 s over the internet, and some seconds when one is sent again."""
