@@ -3,7 +3,7 @@
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import gevent
@@ -29,6 +29,9 @@ MESSAGES_AT_ONCE = 16
 
 ASK_AGAIN_S = 1.0
 """Interval in seconds at which workers are asked again for audio, because a new worker has not heard it."""
+
+BEAT_S = 1.0
+"""Interval in seconds of the heartbeat, because the supervisor ends a process that is silent for much longer."""
 
 CLOSE_S = 5.0
 """Limits the time that all sinks together take to finish, in seconds: the supervisor waits for 8."""
@@ -113,10 +116,17 @@ class Observer:
                 self._faults.count(type(sink).__name__, {"error": type(error).__name__})
 
 
-def observe(settings: Settings, ends: Sequence[socket.socket], listener: socket.socket | None, supervisor: int) -> int:
+def observe(
+    settings: Settings,
+    ends: Sequence[socket.socket],
+    listener: socket.socket | None,
+    supervisor: int,
+    beat: Callable[[], None],
+) -> int:
     """Observe until SIGTERM, or until the supervisor is gone. Return the exit status.
 
-    `listener`: the socket that listens on ADMIN_PORT, or None. `supervisor`: its process id.
+    `listener`: the socket that listens on ADMIN_PORT, or None. `supervisor`: its process id. `beat`: called every
+    BEAT_S as long as the loop turns.
     """
     stop_requested = Signal()
     gevent.signal_handler(signal.SIGTERM, stop_requested.set)
@@ -128,8 +138,8 @@ def observe(settings: Settings, ends: Sequence[socket.socket], listener: socket.
         serve_admin(listener, build_admin(settings, book, observer.follow))
     observer.start()
     Log().info("observing", admin_port=settings.admin_port)
-    while not stop_requested.wait(1.0) and os.getppid() == supervisor:
-        pass
+    while not stop_requested.wait(BEAT_S) and os.getppid() == supervisor:
+        beat()
     observer.stop()
     observer.take_rest()
     gevent.joinall([gevent.spawn(sink.close, CLOSE_S) for sink in sinks], timeout=CLOSE_S)

@@ -2,6 +2,7 @@
 
 import faulthandler
 import logging
+import mmap
 import os
 import signal
 import sys
@@ -24,6 +25,15 @@ processes without end."""
 
 GOOD_AGE_S = 60.0
 """Age in seconds from which on an observer was a good one: after it, the delay begins anew."""
+
+HANG_LIMIT_S = 30.0
+"""Limits the age of the observer's heartbeat, in seconds: an older one means that it hangs, and it is ended.
+
+No call waits for the observer, so a false alarm costs more than a late one: what the console has in memory. On a
+machine full of calls, the observer may get no CPU for seconds. Workers keep the facts of 20 s of 500 calls."""
+
+ABORT_S = 1.0
+"""Time between SIGABRT, which makes a hanging process print its stack, and SIGKILL, in seconds."""
 
 LAST_FACTS_S = 8.0
 """Limits the wait for the observer at the end of the service, in seconds, in which it posts its last events."""
@@ -65,15 +75,24 @@ def _run(signals: SignalQueue, main: Callable[[], int], log_bug: Callable[[], ob
         os._exit(status)
 
 
+ObserverMain = Callable[[Callable[[], None]], int]
+"""The main function of the observer process; it returns the exit status.
+
+It gets a function that writes its heartbeat, and has to call that about once a second from its loop."""
+
+
 class ObserverKeeper:
-    """The keeper of the observer process: starts it, starts another one when it dies, and ends it last of all.
+    """The keeper of the observer process: starts it, starts another one when it dies or hangs, and ends it last of all.
 
     No call needs the observer, so nothing waits for it while calls are live.
     """
 
-    def __init__(self, main: Callable[[], int]) -> None:
+    def __init__(self, main: ObserverMain) -> None:
         self._main = main
+        # Shared with the observer. One aligned machine word, so that no reader sees half of it.
+        self._heartbeat_s = memoryview(mmap.mmap(-1, 8)).cast("d")
         self._pid: int | None = None
+        self._aborted_s: float | None = None  # when it was sent SIGABRT
         self._started_s = 0.0
         self._start_at_s = 0.0
         self._delay_s = 0.0
@@ -83,13 +102,28 @@ class ObserverKeeper:
         """Start the observer if there is none and its delay is over."""
         if self._pid is not None or time.monotonic() < self._start_at_s:
             return
+        self._beat()  # its time begins now
+        self._aborted_s = None
         try:
-            self._pid = fork_child(signals, self._main, self._log_bug)
+            self._pid = fork_child(signals, lambda: self._main(self._beat), self._log_bug)
         except OSError as error:  # no memory, or no more processes allowed
             self._log.error("observer-not-started", error=error.strerror)
             self._delay()
             return
         self._started_s = time.monotonic()
+
+    def watch(self, judged_from_s: float) -> None:
+        """End the observer if it hangs. `judged_from_s`: monotonic time before which its silence does not count."""
+        if self._pid is None:
+            return
+        now_s = time.monotonic()
+        silent_s = now_s - max(self._heartbeat_s[0], judged_from_s)
+        if self._aborted_s is None and silent_s > HANG_LIMIT_S:
+            self._log.error("observer-hung", pid=self._pid, silent_s=round(silent_s, 1))
+            os.kill(self._pid, signal.SIGABRT)
+            self._aborted_s = now_s
+        elif self._aborted_s is not None and now_s - self._aborted_s > ABORT_S:
+            os.kill(self._pid, signal.SIGKILL)
 
     def reaped(self, pid: int, status: int) -> None:
         """Note that a child has ended, which may be the observer."""
@@ -114,6 +148,9 @@ class ObserverKeeper:
             if {signal.SIGTERM, signal.SIGINT} & {*signals.wait(_POLL_INTERVAL_S)}:
                 break
         os.kill(self._pid, signal.SIGKILL)
+
+    def _beat(self) -> None:
+        self._heartbeat_s[0] = time.monotonic()
 
     def _log_bug(self) -> None:
         self._log.exception("observer-broken", pid=os.getpid())

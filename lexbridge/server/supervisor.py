@@ -15,7 +15,7 @@ from gevent import monkey
 from gevent._hub_local import get_hub_if_exists
 
 from lexbridge.logs import Log, debugs_if_switched, switch_debug
-from lexbridge.server.children import ObserverKeeper, fork_child
+from lexbridge.server.children import ABORT_S, ObserverKeeper, ObserverMain, fork_child
 from lexbridge.server.scoreboard import MAX_HEARTBEAT_AGE_S, Scoreboard, State, WorkerSlot
 from lexbridge.server.signals import SignalQueue
 from lexbridge.telemetry.channel import FactSender
@@ -25,8 +25,6 @@ _waitpid = monkey.get_original("os", "waitpid")
 
 HANG_LIMIT_S = 10.0
 """Limits the age of a worker's heartbeat, in seconds: an older one means that the worker hangs, and it is ended."""
-ABORT_S = 1.0
-"""Time between SIGABRT, which makes a hanging worker print its stack, and SIGKILL, in seconds."""
 FIRST_DELAY_S, MAX_DELAY_S = 0.25, 4.0
 """Delay in seconds before the next worker is started after one failed to start.
 
@@ -64,7 +62,7 @@ class Supervisor:
         serving_fields: Mapping[str, Any],
         hang_limit_s: float = HANG_LIMIT_S,
         *,
-        observer_main: Callable[[], int] | None = None,
+        observer_main: ObserverMain | None = None,
         sender: FactSender | None = None,
     ) -> None:
         """`observer_main`: the main function of the observer process, or None: there is none. `sender`: tells it."""
@@ -224,12 +222,14 @@ class Supervisor:
         self._start_at_s = time.monotonic() + self._delay_s
 
     def _watch(self) -> None:
-        """Note which workers became ready, and end the ones that hang."""
+        """Note which workers became ready, and end the ones that hang, and the observer if it does."""
         now_s = time.monotonic()
         if now_s - self._watched_s > MAX_HEARTBEAT_AGE_S:
             # The machine or the container was stopped, and the supervisor with it: heartbeats are late for that reason.
             self._judged_from_s = now_s
         self._watched_s = now_s
+        if self._observer is not None:
+            self._observer.watch(self._judged_from_s)
         for worker in self._workers.values():
             if not worker.was_ready and self._scoreboard.state(worker.index) in (State.READY, State.BUSY):
                 worker.was_ready = True

@@ -7,6 +7,7 @@ from contextlib import suppress
 from lexbridge import logs
 from lexbridge.config.settings import Settings
 from lexbridge.observer.process import observe
+from lexbridge.server.children import ObserverMain
 from lexbridge.server.listener import listen_on
 from lexbridge.server.telling import Telling, both
 from lexbridge.telemetry import metrics
@@ -49,14 +50,14 @@ class Watching:
         counts = metrics.Metrics(slot, self._settings.reply_mode) if self._has_metrics else None
         return Telling(Teller(self._channel.sender(slot)), slot, counts)
 
-    def observer_main(self, configure_log: Callable[[], object]) -> Callable[[], int]:
+    def observer_main(self, configure_log: Callable[[], object]) -> ObserverMain:
         """Return the main function of the observer process. `configure_log`: called first."""
         supervisor_pid = os.getpid()
 
-        def main() -> int:
+        def main(beat: Callable[[], None]) -> int:
             configure_log()
             logs.listen(metrics.start_observer())  # the supervisor's listener is not this process's
-            return observe(self._settings, self._channel.observer_ends, self._listener, supervisor_pid)
+            return observe(self._settings, self._channel.observer_ends, self._listener, supervisor_pid, beat)
 
         return main
 

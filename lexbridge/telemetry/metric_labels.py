@@ -221,10 +221,10 @@ utterance-dropped words-left-out words-not-voiced
 _ERRORS = """
 admit-broken call-broken call-given-up call-update-broken call-update-failed connection-broken console-broken
 events-broken greenlet-broken lex-audio-broken lex-audio-failed lex-down lex-rejected lex-request-broken loop-held
-metrics-not-counted observer-broken observer-died observer-not-started own-voice-broken pulse-broken reader-broken
-recall-broken recorder-broken request-broken session-not-put-back socket-broken stream-status stream-stop-broken
-task-protection-broken traces-broken transfer-refused voice-broken worker-broken worker-died worker-hung
-worker-not-started
+metrics-not-counted observer-broken observer-died observer-hung observer-not-started own-voice-broken pulse-broken
+reader-broken recall-broken recorder-broken request-broken session-not-put-back socket-broken stream-status
+stream-stop-broken task-protection-broken traces-broken transfer-refused voice-broken worker-broken worker-died
+worker-hung worker-not-started
 """
 
 FAULTS = tuple(

@@ -7,11 +7,12 @@ import socket
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
-from lexbridge.offline.commands.bridge_process import BridgeProcess
+from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess
 from lexbridge.offline.ports import free_port
 from lexbridge.offline.twilio.events import EndReason, StreamOpened
 from lexbridge.server.children import LAST_FACTS_S
@@ -21,6 +22,10 @@ from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
 from tests.support.server_process import COMPLETE, said, start
 from tests.support.watched_service import PASSWORD, SECRET, WatchedService, watched_service
+
+HASTY_SERVER = ROOT / "tests" / "support" / "hasty_server.py"
+HANG = signal.SIGRTMIN
+"""Signal at which an observer of HASTY_SERVER hangs in an endless loop."""
 
 ADMIN_PATHS = (
     "/calls",
@@ -43,6 +48,13 @@ def observer_of(service: WatchedService) -> int:
     wait_until(lambda: said(service.bridge, "observing") != [])
     pid: int = said(service.bridge, "observing")[-1]["pid"]
     return pid
+
+
+def said_amid_stacks(bridge: BridgeProcess, event: str) -> list[dict[str, Any]]:
+    """Return the log lines of `event`, among lines of a stack, which are not JSON."""
+    text = bridge.log.read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == event]
 
 
 def test_without_an_admin_port_there_is_nothing_of_it(tmp_path: Path) -> None:
@@ -123,6 +135,31 @@ def test_an_observer_that_stands_still_costs_no_call(tmp_path: Path) -> None:
             os.kill(observer, signal.SIGCONT)
         wait_until(lambda: [one["call_sid"] for one in service.calls()] == [call.sid])
         assert service.calls()[0]["turns"] == len(ORDER)
+
+
+@pytest.mark.parametrize(
+    ("fault", "ended_by"), [(signal.SIGSTOP, "SIGKILL"), (HANG, "SIGABRT")], ids=["stopped", "loop"]
+)
+def test_an_observer_that_hangs_is_replaced(tmp_path: Path, fault: signal.Signals, ended_by: str) -> None:
+    with watched_service(tmp_path, *ORDER, workers=1, program=HASTY_SERVER, PYTHONPATH=str(ROOT)) as service:
+        done = service.place_call(*ORDER)
+        assert done.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
+        before = service.metrics()
+        observer = observer_of(service)
+        call = service.place_call(ORDER[0])
+        call.wait_for(StreamOpened, PATIENCE_S)
+        os.kill(observer, fault)
+        wait_until(lambda: len(said_amid_stacks(service.bridge, "observing")) == 2)
+        assert [line["pid"] for line in said_amid_stacks(service.bridge, "observer-hung")] == [observer]
+        assert [line["signal"] for line in said_amid_stacks(service.bridge, "observer-died")] == [ended_by]
+        wait_until(lambda: [one["call_sid"] for one in service.json("/calls")["live"]] == [call.sid])
+        wait_until(lambda: service.calls()[0]["turns"] == 1)
+        after = service.metrics()
+        assert [name for name, value in before.items() if after[name] < value and name.endswith("_total")] == []
+        assert after["lexbridge_calls_started_total"] == 2
+        log = service.bridge.log.read_text(encoding="utf-8")
+        assert ("in hang" in log) is (fault == HANG)
+        assert "what a caller said" not in log
 
 
 def test_the_service_ends_with_all_of_its_processes(tmp_path: Path) -> None:

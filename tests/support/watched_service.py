@@ -9,7 +9,7 @@ from typing import Any
 
 import requests
 
-from lexbridge.offline.commands.bridge_process import BridgeProcess
+from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import SilentVoice
@@ -68,8 +68,13 @@ class WatchedService:
 
 
 @contextmanager
-def watched_service(folder: Path, *heard: str, workers: int = 2, **changes: str) -> Iterator[WatchedService]:
-    """Run `server.py` with `workers`, whose Lex hears the lines of `heard`, whatever is said."""
+def watched_service(
+    folder: Path, *heard: str, workers: int = 2, program: Path = ROOT / "server.py", **changes: str
+) -> Iterator[WatchedService]:
+    """Run `server.py` with `workers`, whose Lex hears the lines of `heard`, whatever is said.
+
+    `program`: another file that starts the server.
+    """
     admin_port = free_port()
     with (
         LocalLex(bots=[flowers()], recogniser=ScriptedRecogniser(list(heard)), voice=SilentVoice()) as lex,
@@ -86,7 +91,7 @@ def watched_service(folder: Path, *heard: str, workers: int = 2, **changes: str)
             "TWILIO_API_URL": twilio.url,
             "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE": lex.url,
         }
-        with BridgeProcess({**COMPLETE, **watching, **changes}, folder / "bridge.log") as bridge:
+        with BridgeProcess({**COMPLETE, **watching, **changes}, folder / "bridge.log", program) as bridge:
             service = WatchedService(bridge, lex, twilio, receiver, f"http://127.0.0.1:{admin_port}")
             wait_until(lambda: len(service.json("/calls")["workers"]) == workers)
             yield service
