@@ -12,7 +12,7 @@ from socket import IPPROTO_TCP, SO_RCVBUF, SOL_SOCKET, TCP_NOTSENT_LOWAT
 from typing import Any, cast
 
 import gevent
-from gevent import socket
+from gevent import monkey, socket
 from gevent.pywsgi import WSGIServer
 
 from lexbridge.net.accept_queue import count_waiting
@@ -21,6 +21,7 @@ from lexbridge.net.http_connections import SLICE_S, STRANGERS_BURST, STRANGERS_H
 from lexbridge.net.http_handler import MediaSocketHandler, becomes_websocket
 from lexbridge.net.http_request import Request
 from lexbridge.net.policies import AcceptPolicy, AdmitAll, Admitted, RequestPolicy
+from lexbridge.net.read_tick import READABLE
 from lexbridge.net.refused import refused
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.net.websocket import MediaSocket
@@ -37,6 +38,8 @@ RETRY_ACCEPT_S = 0.005
 
 The listener is not watched meanwhile, because its watcher would wake this process in every turn of the loop.
 """
+
+_poll = monkey.get_original("select", "poll")  # it needs no descriptor
 
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _ACCEPT_PAUSE_S = 0.2
@@ -185,6 +188,8 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
         """Make room by closing the oldest waiting connection. If there is none, stop accepting for a while."""
         if error.errno not in _NO_DESCRIPTORS:
             return  # the connection has ended before it was accepted
+        if not self._has_waiting():
+            return  # Linux looks for a free descriptor first, and only then whether a connection waits
         refused.count("no descriptors")
         if connections.drop_oldest():
             return
@@ -193,6 +198,12 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
         # gevent's own timer for such a pause, which stop_accepting() ends.
         self._timer = self.loop.timer(_ACCEPT_PAUSE_S)
         self._timer.start(self.start_accepting)  # type: ignore[call-arg,unused-ignore]
+
+    def _has_waiting(self) -> bool:
+        """Return whether a connection waits to be accepted."""
+        poll = _poll()
+        poll.register(self.socket.fileno(), READABLE)
+        return bool(poll.poll(0))
 
     def _serve(self, connection: Connection, request: Request, admitted: Admitted) -> None:
         """Start the greenlet that answers a request. The hub calls it."""

@@ -8,7 +8,7 @@ import sys
 import termios
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from lexbridge.net.http_server import MediaServer
 from lexbridge.net.policies import AdmitAll, Admitted, DirectAnswer, Oddity, Refusal
 from lexbridge.net.refused import refused
 from lexbridge.net.token_bucket import TokenBucket
+from tests.support.descriptors import descriptors_left
 from tests.support.fixtures import Logged
 from tests.support.socket_server import (
     DEADLINE_S,
@@ -362,6 +363,34 @@ def test_without_room_kept_connections_give_way_too() -> None:
         assert b"200 OK" in kept[-1].read_to_end()
         for client in kept:
             client.drop()
+
+
+def probe(client: Any) -> bytes:
+    """Ask over a connection that is kept. Return the beginning of the answer, or nothing if the server closed it."""
+    client.sendall(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = b""
+    while not answer.endswith(b"{}\n") and (piece := client.recv(4096)):
+        answer += piece
+    return answer[:12]
+
+
+def test_the_last_descriptor_costs_nobody_a_connection() -> None:
+    before = refused.totals["no descriptors"]
+    with limited(ByPath(), TokenBucket(0, 9)) as (address, _), ExitStack() as clients:
+        oldest, last, one_more = [clients.enter_context(socket.socket()) for _ in range(3)]
+        for client in (oldest, last, one_more):
+            client.settimeout(DEADLINE_S)
+        oldest.connect(address)
+        assert probe(oldest) == b"HTTP/1.1 200"
+        with descriptors_left(1):
+            last.connect(address)
+            assert probe(last) == b"HTTP/1.1 200"
+            assert probe(oldest) == b"HTTP/1.1 200"
+            assert refused.totals["no descriptors"] == before
+            one_more.connect(address)
+            assert probe(one_more) == b"HTTP/1.1 200"
+            assert refused.totals["no descriptors"] == before + 1
+            assert last.recv(1) == b""  # it waited longest for its next request
 
 
 def test_a_connection_is_kept_for_a_while() -> None:
