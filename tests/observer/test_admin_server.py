@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,8 +13,10 @@ import pytest
 from flask import Flask, request
 from gevent import socket as gevent_socket
 
-from lexbridge.observer.admin import admin_server
+from lexbridge.observer.admin import admin_server, open_connections
 from lexbridge.observer.admin.admin_server import serve_admin
+from lexbridge.observer.admin.guard import KNOWN
+from tests.support.descriptors import descriptors_left
 
 PATIENCE_S = 30
 
@@ -22,13 +25,16 @@ PATIENCE_S = 30
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     """Serve an app with short limits. Give its address."""
     monkeypatch.setattr(admin_server, "HEAD_S", 0.3)
+    monkeypatch.setattr(admin_server, "STRANGER_S", 0.3)
     monkeypatch.setattr(admin_server, "LONG_BODY_S", 0.5)
     monkeypatch.setattr(admin_server, "UNREAD_S", 0.5)
-    monkeypatch.setattr(admin_server, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(open_connections, "MAX_CONNECTIONS", 3)
     app = Flask("strangers", static_folder=None)
+    app.before_request(lambda: request.environ[KNOWN]() if "refused" not in request.path else None)
     app.post("/echo", endpoint="echo")(lambda: request.get_data())
     app.post("/ignored", endpoint="ignored")(lambda: "ignored")
     app.get("/ping", endpoint="ping")(lambda: "pong")
+    app.post("/refused", endpoint="refused")(lambda: "refused")
     app.get("/long", endpoint="long")(lambda: b"x" * 64_000_000)
     listener = socket.create_server(("127.0.0.1", 0))
     server = serve_admin(listener, app)
@@ -44,13 +50,13 @@ def connected(address: tuple[str, int]) -> Any:
 
 def all_of(connection: Any) -> bytes:
     """Return all that comes until the server closes. A server that holds on to the connection fails the test."""
-    got = b""
+    got = bytearray()
     try:
         while piece := connection.recv(65536):
             got += piece
     except ConnectionError:
         pass
-    return got
+    return bytes(got)
 
 
 def asked(address: tuple[str, int], sent: bytes) -> bytes:
@@ -68,6 +74,7 @@ SLOW = {
     "half a head": b"GET /ping HTTP/1.1\r\nHost: a\r\n",
     "a short body": b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab",
     "a long body": b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nab",
+    "a long body that is refused": b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nab",
     "a long body that nobody reads": b"POST /ignored HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nab",
 }
 
@@ -92,13 +99,35 @@ def test_an_idle_connection_is_closed_after_its_answer(address: tuple[str, int])
     assert b"pong" in asked(address, b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n")
 
 
-def test_who_reads_nothing_leaves_room_for_others(address: tuple[str, int]) -> None:
+def test_who_reads_nothing_is_closed(address: tuple[str, int]) -> None:
+    stuck = connected(address)
+    stuck.sendall(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
+    gevent.sleep(1.0)  # longer than UNREAD_S
+    assert len(all_of(stuck)) < 64_000_000
+    stuck.close()
+
+
+def test_who_reads_nothing_leaves_room_for_others(address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    for deadline in ("UNREAD_S", "HEAD_S", "STRANGER_S"):
+        monkeypatch.setattr(admin_server, deadline, 10.0 * PATIENCE_S)
     stuck = [connected(address) for _ in range(3)]
     for connection in stuck:
         connection.sendall(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert connection.recv(8) == b"HTTP/1.1"
     assert b"pong" in asked(address, b"GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     for connection in stuck:
         connection.close()
+
+
+def test_who_is_gone_writes_no_line(address: tuple[str, int], capfd: pytest.CaptureFixture[str]) -> None:
+    for sent in (b"GET /" + b"x" * 100_000, b"nothing of HTTP\r\n\r\n", b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n"):
+        for _ in range(20):
+            connection = connected(address)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sendall(sent)
+            connection.close()  # sends a reset
+    assert b"pong" in asked(address, b"GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_long_answer_comes_whole(address: tuple[str, int]) -> None:
@@ -143,3 +172,21 @@ def test_a_body_that_is_too_long_is_told_so(address: tuple[str, int], length: by
     head, _, body = got.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 413 ")
     assert json.loads(body) == {"error": "the body is too long"}
+
+
+def test_without_descriptors_strangers_make_room(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for deadline in ("HEAD_S", "STRANGER_S"):
+        monkeypatch.setattr(admin_server, deadline, 10.0 * PATIENCE_S)
+    stranger, last = connected(address), gevent_socket.socket()
+    gevent.sleep(0.1)
+    with descriptors_left(0):
+        last.settimeout(PATIENCE_S)
+        last.connect(address)
+        assert stranger.recv(1) == b""
+        last.sendall(b"GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert b"pong" in all_of(last)
+    stranger.close()
+    last.close()
+    assert capfd.readouterr() == ("", "")

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from lexbridge.observer.admin.console_routes import STATIC
-from lexbridge.observer.admin.guard import FAILURES_S, HEADERS, MAX_ADDRESSES, MOST_FAILURES, Failures
+from lexbridge.observer.admin.guard import FAILURES_S, HEADERS, KNOWN_COOKIE, MAX_NETWORKS, MOST_FAILURES, Failures
 from tests.support.admin_server import CONSOLE, PASSWORD, Admin, admin
 from tests.support.told_facts import ToldCall
 
@@ -68,30 +69,71 @@ def test_a_proxy_may_have_another_name_for_it(locked: Admin) -> None:
     assert locked.ask("/ping", headers={"Host": "console.example.com"}).status_code == 200
 
 
+def guess(server: Admin, **options: Any) -> None:
+    """Try as many passwords as an address may."""
+    for number in range(MOST_FAILURES):
+        assert server.ask("/ping", auth=None, **options).status_code == 401  # without a password it is no attempt
+        assert server.ask("/ping", auth=("any", f"wrong {number}"), **options).status_code == 401
+
+
 def test_an_address_with_too_many_wrong_passwords_waits() -> None:
     with admin(CONSOLE_PASSWORD=PASSWORD) as running:
-        for _ in range(MOST_FAILURES):
-            assert running.ask("/ping", auth=None).status_code == 401  # without a password it is no attempt
-            assert running.ask("/ping", auth=("any", "wrong")).status_code == 401
+        guess(running)
         answer = running.ask("/ping")
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "60")
 
 
+def test_the_same_wrong_password_again_is_no_guess(locked: Admin) -> None:
+    for _ in range(3 * MOST_FAILURES):
+        assert locked.ask("/ping", auth=("any", "the password of last year")).status_code == 401
+    assert locked.ask("/ping").status_code == 200
+
+
+def test_a_browser_that_was_let_in_is_not_locked_out_by_others() -> None:
+    with admin(CONSOLE_PASSWORD=PASSWORD) as running:
+        known = running.ask("/ping").cookies
+        assert running.ask("/ping", cookies=known).headers.get("Set-Cookie") is None
+        guess(running)
+        assert running.ask("/ping").status_code == 429
+        assert running.ask("/ping", cookies=known).status_code == 200
+        assert running.ask("/ping", cookies=known, auth=None).status_code == 401  # it opens nothing by itself
+        guess(running, cookies=known)
+        assert running.ask("/ping", cookies=known).status_code == 429  # nor does it help to guess
+
+
+def test_the_cookie_is_for_this_console_alone(locked: Admin) -> None:
+    answer = locked.ask("/ping")
+    name, _, rest = answer.headers["Set-Cookie"].partition("=")
+    value, *flags = rest.split("; ")
+    assert name == KNOWN_COOKIE
+    assert len(value) >= 32
+    assert sorted(flags) == ["HttpOnly", "Path=/", "SameSite=Strict"]
+    assert locked.ask("/ping", auth=None).headers.get("Set-Cookie") is None
+    assert locked.ask("/ping", auth=("any", "wrong")).headers.get("Set-Cookie") is None
+    for wrong in ("", "x", "ä".encode().decode("latin-1"), value[:-1]):
+        told = locked.ask("/ping", headers={"Cookie": f"{KNOWN_COOKIE}={wrong}"}).headers
+        assert told["Set-Cookie"] == answer.headers["Set-Cookie"]
+
+
+def test_without_a_password_there_is_no_cookie(free: Admin) -> None:
+    assert free.ask("/ping").headers.get("Set-Cookie") is None
+
+
 def test_wrong_passwords_are_forgotten_after_a_minute() -> None:
     failures = Failures()
-    for _ in range(MOST_FAILURES):
+    for number in range(MOST_FAILURES):
         assert not failures.is_blocked("1.2.3.4", 100.0)
-        failures.add("1.2.3.4", 100.0)
+        failures.add("1.2.3.4", bytes([number]), 100.0)
     assert failures.is_blocked("1.2.3.4", 100.0 + FAILURES_S - 1)
     assert not failures.is_blocked("5.6.7.8", 100.0)
     assert not failures.is_blocked("1.2.3.4", 100.0 + FAILURES_S)
 
 
-def test_the_addresses_that_are_counted_are_bounded() -> None:
+def test_the_networks_that_are_counted_are_bounded() -> None:
     failures = Failures()
-    for number in range(MAX_ADDRESSES + 5):
-        failures.add(str(number), 1.0)
-    assert len(failures._failures) == MAX_ADDRESSES
+    for number in range(MAX_NETWORKS + 5):
+        failures.add(str(number), b"wrong", 1.0)
+    assert len(failures._failures) == MAX_NETWORKS
 
 
 @pytest.mark.parametrize(
@@ -128,6 +170,9 @@ def test_another_site_may_only_link_to_it(free: Admin) -> None:
     assert free.ask("/console/api/stream", headers={**foreign, "Sec-Fetch-Mode": "cors"}).status_code == 403
     assert free.ask("/calls", headers=foreign).status_code == 403
     assert free.ask("/calls", headers={**foreign, "Sec-Fetch-Mode": "navigate"}).status_code == 200
+    for place, status in (("document", 200), ("iframe", 403), ("object", 403)):
+        embedded = {**foreign, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": place}
+        assert free.ask("/calls", headers=embedded).status_code == status
     assert free.ask("/calls", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
 
 

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +26,7 @@ from tests.support.server_process import COMPLETE, said, start
 from tests.support.watched_service import PASSWORD, SECRET, WatchedService, watched_service
 
 HASTY_SERVER = ROOT / "tests" / "support" / "hasty_server.py"
+FLOOD = ROOT / "tests" / "support" / "flood.py"
 HANG = signal.SIGRTMIN
 """Signal at which an observer of HASTY_SERVER hangs in an endless loop."""
 
@@ -107,6 +110,20 @@ def test_a_port_that_is_in_use_stops_the_start(tmp_path: Path) -> None:
         ran = start(tmp_path, **{**COMPLETE, "CONTAINER_PORT": str(free_port()), "ADMIN_PORT": str(port)})
     assert ran.returncode == 2
     assert f"ADMIN_PORT: {port} cannot be listened on at 127.0.0.1" in ran.stderr
+
+
+def test_operators_are_answered_in_a_flood_of_strangers(tmp_path: Path) -> None:
+    with watched_service(tmp_path, workers=1) as service:
+        port = service.admin_url.rpartition(":")[2]
+        with subprocess.Popen([sys.executable, str(FLOOD), port], stdout=subprocess.PIPE) as flood:
+            try:
+                assert flood.stdout is not None
+                assert flood.stdout.readline() == b"flooding\n"
+                asked = ("/ping", "/metrics", "/console/", "/console/static/console.css", "/calls") * 4
+                assert [service.get(path).status_code for path in asked] == [200] * len(asked)
+            finally:
+                flood.kill()
+        assert "Traceback" not in service.bridge.log.read_text(encoding="utf-8")
 
 
 def test_an_observer_that_is_killed_costs_no_call(tmp_path: Path) -> None:

@@ -1,24 +1,28 @@
 """The guard of ADMIN_PORT: who may ask, from where, and what every answer says to the browser."""
 
+import hashlib
 import hmac
 import ipaddress
+import os
+import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, jsonify, make_response, request
+from flask import Flask, Response, g, jsonify, make_response, request
 
 from lexbridge.config.settings import Settings
+from lexbridge.observer.admin.open_connections import network_of
 
 MOST_FAILURES = 10
-"""Wrong passwords of one address within FAILURES_S, after which it has to wait, because people err twice or thrice."""
+"""Different wrong passwords of a network within FAILURES_S, after which it has to wait: people err twice or thrice."""
 
 FAILURES_S = 60.0
-"""Time in seconds for which an address has to wait then, because a password of 12 characters holds for ever so."""
+"""Time in seconds for which a network has to wait then, because a password of 12 characters holds for ever so."""
 
-MAX_ADDRESSES = 1000
-"""Most addresses whose wrong passwords are counted; the first is forgotten for one more."""
+MAX_NETWORKS = 1000
+"""Most networks whose wrong passwords are counted; the first is forgotten for one more."""
 
 MAX_BODY_BYTES = 64 * 1024
 """Largest body of a request, bytes, because settings and switches are short. A call's file may be larger."""
@@ -40,29 +44,41 @@ HEADERS = {
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing."""
 
+KNOWN = "lexbridge.known"
+"""Key of a request's WSGI environ: what the server wants called when a request has passed the guard."""
+
+KNOWN_COOKIE = "lexbridge-known"
+"""Name of the cookie of browsers that have sent the password since the observer started.
+
+Wrong passwords of strangers behind the same proxy do not lock such a browser out. It opens nothing by itself."""
+
 PROOF_HEADER, PROOF = "X-Lexbridge", "console"
 """Header of each request that changes something: a form of another site cannot send it."""
 
 
 class Failures:
-    """Wrong passwords by address."""
+    """Different wrong passwords by network. The same one again is no guess: a program may have an old password.
+
+    Of a password only a digest with a random key is kept.
+    """
 
     def __init__(self) -> None:
-        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._failures: OrderedDict[str, tuple[float, set[bytes]]] = OrderedDict()
+        self._key = os.urandom(32)
 
-    def is_blocked(self, address: str, now_s: float) -> bool:
-        """Return whether the address has to wait, whatever it sends."""
-        count, since_s = self._failures.get(address, (0, now_s))
+    def is_blocked(self, network: str, now_s: float) -> bool:
+        """Return whether the network has to wait, whatever it sends."""
+        since_s, wrong = self._failures.get(network, (now_s, ()))
         if now_s - since_s >= FAILURES_S:
-            self._failures.pop(address, None)
+            self._failures.pop(network, None)
             return False
-        return count >= MOST_FAILURES
+        return len(wrong) >= MOST_FAILURES
 
-    def add(self, address: str, now_s: float) -> None:
+    def add(self, network: str, password: bytes, now_s: float) -> None:
         """Count a wrong password."""
-        count, since_s = self._failures.get(address, (0, now_s))
-        self._failures[address] = count + 1, since_s
-        if len(self._failures) > MAX_ADDRESSES:
+        _, wrong = self._failures.setdefault(network, (now_s, set()))
+        wrong.add(hashlib.blake2b(password, key=self._key, digest_size=16).digest())
+        if len(self._failures) > MAX_NETWORKS:
             self._failures.popitem(last=False)
 
 
@@ -74,11 +90,22 @@ class Guard:
         self._host = settings.admin_host
         self._clock = clock
         self._failures = Failures()
+        self._cookie = secrets.token_urlsafe(32)
 
     def protect(self, app: Flask) -> None:
         """Check every request of `app`, and add HEADERS to every answer."""
-        app.before_request(self._refusal)
-        app.after_request(_with_headers)
+        app.before_request(self._check)
+        app.after_request(self._with_headers)
+
+    def _check(self) -> Response | None:
+        """Return the answer to a request that is refused. Tell the server of one that passes."""
+        refused = self._refusal()
+        g.has_passed = refused is None
+        if refused is None:
+            request.environ.get(KNOWN, bool)()
+        else:
+            refused.headers["Connection"] = "close"  # else a stranger would ask again and again over the same one
+        return refused
 
     def _refusal(self) -> Response | None:
         """Return the answer to a request that is refused, or None if it passes."""
@@ -94,19 +121,33 @@ class Guard:
         return None
 
     def _password_refusal(self, password: bytes) -> Response | None:
-        address, now_s = request.remote_addr or "", self._clock()
-        if self._failures.is_blocked(address, now_s):
+        network, now_s = network_of(request.remote_addr or ""), self._clock()
+        if self._has_cookie():
+            network = KNOWN_COOKIE  # counted apart from its network
+        if self._failures.is_blocked(network, now_s):
             refused = refuse(429, f"too many wrong passwords: wait {FAILURES_S:.0f} s")
             refused.headers["Retry-After"] = f"{FAILURES_S:.0f}"
             return refused
-        given = request.authorization
-        if given is not None and given.type == "basic":
-            if hmac.compare_digest((given.password or "").encode("utf-8", "surrogatepass"), password):
+        sent = request.authorization
+        if sent is not None and sent.type == "basic":
+            given = (sent.password or "").encode("utf-8", "surrogatepass")
+            if hmac.compare_digest(given, password):
                 return None
-            self._failures.add(address, now_s)
+            self._failures.add(network, given, now_s)
         refused = refuse(401, "a password is needed, with any user name")
         refused.headers["WWW-Authenticate"] = 'Basic realm="lexbridge console", charset="UTF-8"'
         return refused
+
+    def _has_cookie(self) -> bool:
+        given = request.cookies.get(KNOWN_COOKIE, "")
+        return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), self._cookie.encode())
+
+    def _with_headers(self, response: Response) -> Response:
+        response.headers.update(HEADERS)
+        if self._password is not None and g.get("has_passed") and not self._has_cookie():
+            # Not "secure", because the port itself speaks HTTP; whoever steals it still needs the password.
+            response.set_cookie(KNOWN_COOKIE, self._cookie, httponly=True, samesite="Strict")
+        return response
 
     def _is_own_host(self, host: str) -> bool:
         """Return whether the Host header is ADMIN_HOST's, localhost or an IP address.
@@ -126,7 +167,9 @@ def refuse(status: int, why: str) -> Response:
 
 
 def _is_navigation() -> bool:
-    return request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
+    """Whether the request is a link that somebody follows. A frame of another site's page is none."""
+    is_page = request.headers.get("Sec-Fetch-Dest", "document") == "document"
+    return request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate" and is_page
 
 
 def _is_ip_address(name: str) -> bool:
@@ -135,8 +178,3 @@ def _is_ip_address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _with_headers(response: Response) -> Response:
-    response.headers.update(HEADERS)
-    return response
