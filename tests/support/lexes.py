@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -86,6 +87,7 @@ def heard_of(speech: Speech) -> bytes:
     return b"".join(iter(speech.read, b""))
 
 
+@cache
 def hum_of(text: str) -> bytes:
     """Return the hum that the caller hears for `text`, mu-law."""
     audio = ReplyAudio("audio/pcm")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from xml.etree import ElementTree
 
@@ -105,6 +106,13 @@ class HurriedHandler(MediaSocketHandler):
     limits = Limits(rate_hz=20 * Limits().rate_hz, burst=20 * Limits().burst)
 
 
+@cache
+def _hum(samples: int) -> bytes:
+    angles = 0.05 * np.pi * np.arange(samples)
+    hum = sum(np.sin(partial * angles) for partial in (1, 2, 3))
+    return np.rint(5000 * hum).astype("<i2").tobytes()
+
+
 class HummingVoice:
     """A voice without words: a hum of 40 ms a character, loud enough to count as speech.
 
@@ -115,9 +123,7 @@ class HummingVoice:
 
     def speak(self, text: str) -> bytes:
         """Return a hum as 16-bit PCM at 8 kHz."""
-        angles = 0.05 * np.pi * np.arange(len(text) * 40 * 8)
-        hum = sum(np.sin(partial * angles) for partial in (1, 2, 3))
-        return np.rint(5000 * hum).astype("<i2").tobytes()
+        return _hum(len(text) * 40 * 8)
 
 
 def says(*phrases: str) -> SimulatedCaller:
