@@ -286,7 +286,7 @@ def view(session: CallSession) -> tuple[object, ...]:
     return session.state, session.heard_ms, session.media_ms, session.turn_count
 
 
-@examples(600)
+@examples(300)
 @given(VARIABLES, st.sampled_from(PARAMETERS), st.sampled_from(sorted(DETECTORS)), STORIES)
 def test_the_lane_changes_nothing(variables, parameters, detector, story):
     plain, laned = sessions(variables, detector, WithoutLane, CallSession)

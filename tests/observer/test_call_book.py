@@ -459,7 +459,7 @@ SMALL = Limits(calls=2, text_bytes=4000, audio_bytes=700, one_event_bytes=400)
 
 
 @given(facts=st.lists(EVENTS | AUDIO, max_size=60))
-@examples(400)
+@examples(200)
 def test_whatever_is_told_the_book_stands_and_stays_small(facts: list[Any]) -> None:
     book = CallBook(SMALL)
     for fact in facts:
