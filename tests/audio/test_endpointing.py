@@ -404,6 +404,7 @@ def test_no_utterance_ends_before_it_was_said_to_be_able_to(drawing, expected, m
 
 def test_the_end_is_known_once_the_caller_is_silent():
     told = endpointer(LISTENING_RULES)
+    assert told.endpointer.open_until_ms == told.now_ms == 0  # none is open
     for frame in Timeline("v" * 20 + ".").frames:
         told.push(frame)
     assert told.endpointer.open_until_ms == told.now_ms + 100  # as short as it could be after one more voiced frame

@@ -36,6 +36,18 @@ def test_an_unsent_answer_is_dropped_when_the_caller_goes_on():
     assert caller.gets() == [400, "turn-2.1:end"]
 
 
+def test_words_after_keys_are_not_joined_with_those_before():
+    """What the caller says while Lex has keys is no piece of what they said before the keys."""
+    caller = a_caller_whose_answer_is_on_its_way()
+    caller.presses("1#")
+    assert caller.steps() == ["SendKeys 2"]
+    caller.speaks(500)
+    caller.lex_says("Which day?", turn=2, checkpoint=SECOND)
+    caller.is_silent(700)
+    assert opened(caller, 3).checkpoint is None
+    assert caller.noted("joined") == 0
+
+
 def test_directives_of_a_dropped_answer_are_taken_back():
     """The directives of a dropped answer are taken back, until the answer holds after all."""
     caller = a_caller("stream", NO_INPUT_S="60")

@@ -90,6 +90,16 @@ def test_marks_that_are_late_repeated_or_foreign_change_nothing():
     assert caller.steps() == ["UpdateCall"]
 
 
+def test_a_voice_that_breaks_off_after_its_prompt_is_not_missed():
+    caller = a_caller_lex_thinks_about()
+    caller.lex_says_aloud("Which day?", ms=500)
+    caller.is_silent(1000)
+    caller.steps()
+    caller.lex_loses_its_voice()
+    assert caller.gets()[-1] == "turn-1.1:end"
+    assert (caller.steps(), caller.noted("reply-audio-failed")) == ([], 0)
+
+
 def test_a_reply_that_says_nothing_is_heard_at_once():
     caller = a_caller_lex_thinks_about(NO_INPUT_S="5")
     caller.lex_says(transcript="")

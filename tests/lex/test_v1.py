@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lexbridge.config.bots import LexV1Bot
+from lexbridge.errors import LexUnreadable
 from lexbridge.lex.content_types import PCM, SPEECH, TEXT
 from lexbridge.lex.model import NO_DIALOG, DialogState, Message, MessageFormat
 from lexbridge.lex.v1 import UNREADABLE_HEADERS, LexV1
@@ -45,6 +46,19 @@ def test_an_answer_and_a_session_become_replies() -> None:
     assert lex.read_reply({"dialogState": "ElicitSlot"}).dialog_state is DialogState.ELICIT_SLOT
     assert lex.get_session("CA-session").slot_to_elicit == "Kind"
     assert boto.requests == [("GetSession", SESSION)]
+
+
+def test_an_answer_that_tells_nothing_is_unreadable() -> None:
+    lex, _ = lex_v1()
+    with pytest.raises(LexUnreadable) as caught:
+        lex.read_reply({"dialogState": "", "sessionAttributes": 3})
+    assert caught.value.parts == ("sessionAttributes",)
+
+
+def test_an_answer_without_a_state_is_used_and_named() -> None:
+    lex, _ = lex_v1()
+    reply = lex.read_reply({"message": "Which day?"})
+    assert (reply.dialog_state, reply.odd_parts) == (DialogState.ELICIT_INTENT, ("dialogState",))
 
 
 def test_a_session_is_restored_to_a_checkpoint_or_emptied() -> None:

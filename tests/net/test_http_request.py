@@ -81,6 +81,16 @@ def test_requests_are_the_same_however_their_bytes_were_cut(cuts: list[int], sai
     assert parser.take_rest() == b""
 
 
+def test_a_request_that_came_with_another_is_read_after_it() -> None:
+    parser = RequestParser()
+    parser.push(text("POST /a HTTP/1.1", HOST, "Content-Length: 3") + b"a=b" + text("GET /b HTTP/1.1", HOST))
+    taken = []
+    while (request := parser.take_request()) is not None:
+        taken.append((request.head.target, request.body))
+        parser.parse_buffered()
+    assert taken == [("/a", b"a=b"), ("/b", b"")]
+
+
 def test_what_follows_a_request_waits() -> None:
     parser = RequestParser()
     parser.push(text("GET / HTTP/1.1", HOST) + b"\x81\x80more")

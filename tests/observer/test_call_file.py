@@ -121,6 +121,13 @@ def test_a_file_that_names_its_audio_again_gets_no_memory() -> None:
     assert record.audio_bytes <= sum(map(len, sides))
 
 
+@pytest.mark.parametrize(("start_s", "seconds"), [(BEGAN_S - 60, 1), (BEGAN_S + 1, 1e9)])
+def test_audio_before_all_streams_or_without_end_is_left_out(start_s: float, seconds: float) -> None:
+    content = json.loads(written(told_call()))
+    content["audio"]["caller"].append([start_s, seconds])
+    assert read_call(json.dumps(content).encode(), "opened-1").audio_bytes == told_call().audio_bytes
+
+
 def test_a_file_without_words_has_neither_words_nor_audio() -> None:
     content = written(told_call(), words=False)
     for private in (b"red roses", b"When?", b"roses", b"Ann", b'"7"', b"<Say>", b'"a":1'):
