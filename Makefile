@@ -2,7 +2,7 @@
 #   make demo     a simulated caller orders flowers, and more, through the real bridge; see demo-out/
 #   make test     lint, types, all tests, side by side; docs/howto/run-the-tests.md has more
 #   make run      a bridge with a local bot, and a page with a telephone to talk to it: ready after about a minute, the first time
-#   make check    the same as make test, without the benchmarks' tests and those that start whole programs
+#   make check    the same as make test, without the tests of pages, of the benchmarks, and those that start whole programs
 #   make coverage    the tests that need no gevent reach every branch of the pure packages
 #   make docs     writes what is made from the code: tables and drawings of the documents, .env.example
 #   make test-deploy   what it is deployed with: the image is built and called (as root on Linux: skipped otherwise)
@@ -11,7 +11,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo run test check lint types pure live programs bench e2e coverage docs test-deploy lock clean
+.PHONY: demo run test check lint types texts pure live pages programs bench e2e coverage docs test-deploy lock clean
 
 demo: $(VENV)/ready-demo
 	@$(BIN)/python -m lexbridge.offline demo
@@ -23,10 +23,10 @@ test: $(VENV)/ready-test
 	@$(BIN)/python -m tests $(PARTS)
 
 check: $(VENV)/ready-test
-	@$(BIN)/python -m tests lint types pure live
+	@$(BIN)/python -m tests lint types texts pure live
 
 # One part alone. All but coverage are parts of `make test`.
-lint types pure live programs bench e2e coverage: $(VENV)/ready-test
+lint types texts pure live pages programs bench e2e coverage: $(VENV)/ready-test
 	@$(BIN)/python -m tests $@
 
 docs: $(VENV)/ready-test
@@ -45,19 +45,24 @@ lock: $(VENV)/ready-deploy
 	$(COMPILE) --output-file requirements-silero-lock.txt requirements-webrtc.txt requirements-silero.txt
 	$(COMPILE) --output-file requirements-offline-lock.txt requirements-offline.txt
 
+# Not compiled, because most of the modules are never imported. Python compiles those that are, and keeps what it compiled.
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+
 $(VENV)/ready-demo: requirements.txt requirements-offline.txt | $(VENV)/bin/python
 	@echo "Installing what this needs into $(VENV): about a minute, the first time ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-offline.txt
+	@$(PIP_INSTALL) -r requirements-offline.txt
 	@touch $@
 
 $(VENV)/ready-test: requirements.txt requirements-offline.txt requirements-dev.txt | $(VENV)/bin/python
 	@echo "Installing what the tests need into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	@touch $@
+	@$(PIP_INSTALL) -r requirements-dev.txt
+	@# Else each of the first tests, which start at the same time, would compile what they import.
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -W ignore -c 'import hypothesis, pytest, tests.support.rig' || true
+	@touch $(VENV)/ready-demo $@
 
 $(VENV)/ready-deploy: requirements-deploy.txt | $(VENV)/bin/python
 	@echo "Installing what the deployment's tests need into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-deploy.txt
+	@$(PIP_INSTALL) -r requirements-deploy.txt
 	@touch $@
 
 $(VENV)/bin/python:

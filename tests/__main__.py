@@ -16,6 +16,8 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     coverage = Path(".venv") / "coverage"
     os.environ["COVERAGE_FILE"] = str(coverage)
+    # Tests start hundreds of programs: none of them is to compile again what another one has imported.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     chosen = [job for name in options.parts for job in (jobs.covered if name == "coverage" else PARTS[name])()]
     results = []
     try:

@@ -23,9 +23,14 @@ PURE = "pure"
 property_tests.load_profile()
 
 
+def _is_pure(config: pytest.Config) -> bool:
+    """Return whether only pure tests are to run: `-m` says `pure`, alone or `and` more."""
+    return bool(config.option.markexpr.split(" and ")[0] == PURE)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Patch the standard library before any test module is imported, unless only pure tests are to run."""
-    if config.option.markexpr != PURE:
+    if not _is_pure(config):
         from gevent import monkey
 
         monkey.patch_all()
@@ -34,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out the modules that need gevent where only pure tests run: they are not even imported."""
     is_module = collection_path.suffix == ".py"
-    return True if config.option.markexpr == PURE and is_module and needs_gevent(collection_path) else None
+    return True if _is_pure(config) and is_module and needs_gevent(collection_path) else None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -49,7 +54,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(autouse=True)
 def no_lines_after_the_test(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """End the windows of rate-limited logs with the test: their lines would come 10 s later, in another test."""
-    if request.config.option.markexpr == PURE:
+    if _is_pure(request.config):
         yield
         return
     import gevent

@@ -1,9 +1,11 @@
 """The jobs of `make test`: each test module is in one of them."""
 
 from collections import Counter
+from pathlib import Path
 
-from tests.support.jobs import PARTS, Job, covered, pure
+from tests.support.jobs import PARTS, Job, covered, pages, pure
 from tests.support.packages import ROOT
+from tests.support.side_by_side import run
 
 
 def modules_of(jobs: list[Job]) -> list[str]:
@@ -22,5 +24,28 @@ def test_a_job_names_its_modules_to_pytest() -> None:
         assert list(job.modules) == [each for each in job.command if each.startswith("tests/")]
 
 
-def test_coverage_looks_at_the_same_tests() -> None:
-    assert modules_of(covered()) == modules_of(pure())
+def test_beside_coverage_run_all_pure_tests_but_properties_once() -> None:
+    expressions: dict[str, list[str]] = {}
+    for job in covered():
+        with_coverage = "coverage" in job.command
+        expression = next(each for each in job.command if each.startswith("pure"))
+        assert with_coverage is (expression == "pure and not hypothesis")
+        expressions.setdefault(expression, []).extend(job.modules)
+    assert [*expressions] == ["pure and not hypothesis", "pure and hypothesis"]
+    everything, properties = ({*modules} for modules in expressions.values())
+    assert everything == {*modules_of(pure())}
+    assert properties == {module for module in everything if "@given" in (ROOT / module).read_text(encoding="utf-8")}
+
+
+def test_one_browser_runs_at_once() -> None:
+    assert all(job.is_heavy and job.waits for job in pages())
+    first, second = run([Job("pages", ["sleep", "0.1"], 1, waits=True, is_heavy=True) for _ in range(2)])
+    assert second.began_s >= first.began_s + first.seconds
+
+
+def test_what_waits_runs_beside_a_browser(tmp_path: Path) -> None:
+    meet = "touch {0}; until test -e {1}; do sleep 0.01; done"
+    one, other = str(tmp_path / "one"), str(tmp_path / "other")
+    heavy = Job("pages", ["sh", "-c", meet.format(one, other)], 1, waits=True, is_heavy=True)
+    light = Job("live", ["sh", "-c", meet.format(other, one)], 1, waits=True)
+    assert [result.status for result in run([light, heavy])] == [0, 0]

@@ -4,11 +4,11 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.support.packages import COVERED, ROOT
-from tests.support.purity import needs_gevent, starts_programs
+from tests.support.purity import has_properties, needs_gevent, opens_pages, runs_code, starts_programs
 
 BIN = Path(sys.executable).parent
 SECONDS = ROOT / "tests" / "seconds.json"
@@ -26,12 +26,16 @@ Three a processor were too many once browsers were among them: calls were answer
 
 @dataclass(frozen=True)
 class Job:
-    """One command. `waits`: mostly for real time, so that it shares a core with others. `modules`: its tests."""
+    """One command. `waits`: mostly for real time, so that it shares a core with others. `modules`: its tests.
+
+    `is_heavy`: it waits, and is late where another such job runs. Only one of them runs at once.
+    """
 
     part: str
     command: Sequence[str]
     seconds: float
     waits: bool = False
+    is_heavy: bool = False
     modules: Sequence[str] = ()
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -63,15 +67,30 @@ def types() -> list[Job]:
     return [Job("types", [str(BIN / "mypy"), "--no-error-summary"], 30)]
 
 
+def texts() -> list[Job]:
+    """Return the tests that only read the files of this repository. No version of Python makes a difference to them."""
+    return _pytest_jobs("texts", _modules(lambda path: not runs_code(path)), 1, ["-m", "pure"])
+
+
 def pure() -> list[Job]:
     """Return the tests that need no gevent: for each core one process that gevent has not patched."""
-    return _pytest_jobs("pure", _modules(lambda path: not needs_gevent(path)), CORES, ["-m", "pure"])
+    return _pytest_jobs("pure", _pure_modules(), CORES, ["-m", "pure"])
 
 
 def covered() -> list[Job]:
-    """Return the tests that need no gevent, while coverage looks on."""
+    """Return the tests that need no gevent, while coverage looks on, but property tests without it.
+
+    Coverage makes a test take two to three times as long. Hundreds of examples of a property reach no further branch
+    than the other tests do.
+    """
     run = [sys.executable, "-m", "coverage", "run", "--parallel-mode"]
-    return [Job("pure", [*run, *job.command[1:]], 3 * job.seconds, modules=job.modules) for job in pure()]
+    modules = _pure_modules()
+    told = _pytest_jobs("pure", modules, CORES, ["-m", "pure and not hypothesis"])
+    properties = [module for module in modules if has_properties(ROOT / module)]
+    return [
+        *(Job("pure", [*run, *job.command[1:]], 2 * job.seconds, modules=job.modules) for job in told),
+        *_pytest_jobs("pure", properties, CORES, ["-m", "pure and hypothesis"]),
+    ]
 
 
 def coverage_report() -> list[Job]:
@@ -83,13 +102,21 @@ def coverage_report() -> list[Job]:
 
 def live() -> list[Job]:
     """Return the tests that need gevent, but start no program: sockets and simulated calls."""
-    modules = _modules(lambda path: needs_gevent(path) and not starts_programs(path))
+    modules = _modules(lambda path: needs_gevent(path) and not starts_programs(path) and not opens_pages(path))
     return _pytest_jobs("live", modules, WAITING_JOBS, [], waits=True)
+
+
+def pages() -> list[Job]:
+    """Return the tests of pages in a browser, each module a job. A browser beside another one is late."""
+    modules = [module for module in _modules_in(ROOT / "tests") if opens_pages(ROOT / module)]
+    return [replace(job, is_heavy=True) for job in _pytest_jobs("pages", modules, len(modules), [], waits=True)]
 
 
 def programs() -> list[Job]:
     """Return the tests that start `server.py` and other programs, but those of tests/bench and tests/e2e."""
-    return _pytest_jobs("programs", _modules(starts_programs), WAITING_JOBS, [], waits=True)
+    return _pytest_jobs(
+        "programs", _modules(lambda path: starts_programs(path) and not opens_pages(path)), WAITING_JOBS, [], waits=True
+    )
 
 
 def bench() -> list[Job]:
@@ -104,9 +131,13 @@ def bench() -> list[Job]:
 
 
 def e2e() -> list[Job]:
-    """Return the tests of whole programs, each module a job."""
-    modules = _modules_in(ROOT / "tests" / "e2e")
+    """Return the tests of whole programs but those of pages, each module a job."""
+    modules = [module for module in _modules_in(ROOT / "tests" / "e2e") if not opens_pages(ROOT / module)]
     return _pytest_jobs("e2e", modules, len(modules), [], waits=True)
+
+
+def _pure_modules() -> list[str]:
+    return _modules(lambda path: runs_code(path) and not needs_gevent(path))
 
 
 def _modules(belongs: Callable[[Path], bool]) -> list[str]:
@@ -135,15 +166,19 @@ def _pytest_jobs(
         heights[lowest] += known[module]
     pytest = [sys.executable, "-m", "pytest", *options]
     return [
-        Job(part, [*pytest, *pile], height, waits, pile) for pile, height in zip(piles, heights, strict=True) if pile
+        Job(part, [*pytest, *pile], height, waits, modules=pile)
+        for pile, height in zip(piles, heights, strict=True)
+        if pile
     ]
 
 
 PARTS = {
     "lint": lint,
     "types": types,
+    "texts": texts,
     "pure": pure,
     "live": live,
+    "pages": pages,
     "programs": programs,
     "bench": bench,
     "e2e": e2e,

@@ -6,6 +6,7 @@ tests/test_architecture.py holds the code to these tables. docs/architecture.md 
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,14 +148,17 @@ def files_of(package: str) -> list[Path]:
     return [single] if single.exists() else list(python_files(package))
 
 
-def imported_names(path: Path) -> Iterator[str]:
-    """Yield the dotted name of each thing that a file imports, wherever in it."""
+@cache
+def imported_names(path: Path) -> list[str]:
+    """Return the dotted name of each thing that a file imports, wherever in it."""
+    names = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path} has a relative import"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
+    return names
 
 
 def module_name(path: Path) -> str:

@@ -1,7 +1,7 @@
-"""Needs of a test, read off its imports: gevent, or whole programs that it starts."""
+"""Needs of a test, read off its imports: gevent, whole programs that it starts, a browser, or no code at all."""
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -19,28 +19,51 @@ def needs_gevent(path: Path) -> bool:
 
     An import within a function does not count: it is there so that importing the module stays cheap.
     """
-    return _reaches(path, lambda name: name.split(".")[0] == "gevent")
+    return _is_imported(path, "gevent")
 
 
 def starts_programs(path: Path) -> bool:
     """Return whether the test module at `path` starts `server.py` or another program."""
-    starters = tuple(f"tests.support.{name}." for name in STARTERS)
-    return _reaches(path, lambda name: f"{name}.".startswith(starters))
+    return _is_imported(path, *(f"tests.support.{name}" for name in STARTERS))
 
 
-def _reaches(path: Path, is_sought: Callable[[str], bool]) -> bool:
-    found: set[Path] = set()
+def opens_pages(path: Path) -> bool:
+    """Return whether the test module at `path` opens pages in a browser."""
+    return _is_imported(path, "tests.support.browser")
+
+
+def runs_code(path: Path) -> bool:
+    """Return whether the test module at `path` runs code of ours in its process, instead of only reading files."""
+    return _is_imported(path, "lexbridge", "bench", "server")
+
+
+def has_properties(path: Path) -> bool:
+    """Return whether the test module at `path` has tests for which Hypothesis finds examples."""
+    return any(name.split(".")[0] == "hypothesis" for name in _imported(path))
+
+
+def _is_imported(path: Path, *names: str) -> bool:
+    """Return whether the module at `path` imports one of these packages and modules, or something of them."""
+    sought = tuple(f"{name}." for name in names)
+    return any(f"{name}.".startswith(sought) for name in _reached(path))
+
+
+@cache
+def _reached(path: Path) -> frozenset[str]:
+    """Return the dotted names that the module at `path` imports, by way of our other modules too."""
+    names: set[str] = set()
+    read: set[Path] = set()
     unread = [path]
     while unread:
         module = unread.pop()
-        if module in found:
+        if module in read:
             continue
-        found.add(module)
-        for name in _imported(module):
-            if is_sought(name):
-                return True
+        read.add(module)
+        new = _imported(module) - names
+        names |= new
+        for name in new:
             unread += _files_of(name)
-    return False
+    return frozenset(names)
 
 
 @cache

@@ -90,12 +90,12 @@ _COUNTS = ("tests", "failures", "errors", "skipped")
 
 
 def run(jobs: Sequence[Job]) -> Iterator[Result]:
-    """Run the jobs, the longest first, and yield how each went as it ends.
+    """Run the jobs, the heavy ones and the longest first, and yield how each went as it ends.
 
-    As many jobs that compute run at once as there are cores, and beside them WAITING_JOBS that wait. None has a
-    deadline. Where the caller stops iterating, or Ctrl-C is pressed, all processes end.
+    As many jobs that compute run at once as there are cores, and beside them WAITING_JOBS that wait, of which one is
+    heavy. None has a deadline. Where the caller stops iterating, or Ctrl-C is pressed, all processes end.
     """
-    waiting_to_start = sorted(jobs, key=lambda job: -job.seconds)
+    waiting_to_start = sorted(jobs, key=lambda job: (not job.is_heavy, -job.seconds))
     running: dict[int, _Process] = {}
     with (
         tempfile.TemporaryDirectory(prefix="lexbridge-tests-", ignore_cleanup_errors=True) as folder,
@@ -104,8 +104,7 @@ def run(jobs: Sequence[Job]) -> Iterator[Result]:
         try:
             while waiting_to_start or running:
                 for job in list(waiting_to_start):
-                    beside = sum(process.job.waits is job.waits for process in running.values())
-                    if beside < (WAITING_JOBS if job.waits else CORES):
+                    if _has_room(job, [process.job for process in running.values()]):
                         waiting_to_start.remove(job)
                         process = _Process(job, Path(tempfile.mkdtemp(dir=folder)))
                         running[process.pid] = process
@@ -115,6 +114,13 @@ def run(jobs: Sequence[Job]) -> Iterator[Result]:
                     yield running.pop(pid).ended(os.waitstatus_to_exitcode(status), cpu_s)
         finally:
             _stop(running)
+
+
+def _has_room(job: Job, running: Sequence[Job]) -> bool:
+    if job.is_heavy and any(other.is_heavy for other in running):
+        return False
+    beside = sum(other.waits is job.waits for other in running)
+    return beside < (WAITING_JOBS if job.waits else CORES)
 
 
 def _stop(running: dict[int, _Process]) -> None:
