@@ -19,6 +19,7 @@ import pytest
 from gevent import monkey
 
 from lexbridge.audio.pcm import encode_mulaw
+from lexbridge.observer.calls.call_file import read_call
 from lexbridge.observer.recording import recorder as recorder_module
 from lexbridge.observer.recording.call_recording import mend_recording
 from lexbridge.observer.recording.recorder import Recorder
@@ -104,6 +105,15 @@ def test_a_recording_has_both_sides_and_the_time_line(tmp_path: Path) -> None:
     assert timeline["audio"]["bot"] == [[call.began_s + 3.0, 1.6]]
     names = [event[4] for event in timeline["events"]]
     assert (names[0], names[-1]) == ("call-answered", "call-ended")
+
+
+def test_the_console_opens_a_time_line(tmp_path: Path) -> None:
+    call = spoken_call()
+    call.hangs_up()
+    timeline, _ = records(tmp_path, call)
+    opened = read_call(json.dumps(timeline).encode(), "opened-1")
+    assert [turn.transcript for turn in opened.turns.as_spoken()] == ["tulips for Mrs Bramble please"]
+    assert len(opened.events) == len(timeline["events"])
 
 
 def test_the_files_are_for_their_owner_alone(tmp_path: Path) -> None:
