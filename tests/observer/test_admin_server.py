@@ -84,6 +84,12 @@ def test_who_sends_too_slowly_is_closed(address: tuple[str, int], sent: bytes) -
     assert b"pong" not in asked(address, sent)
 
 
+def test_strangers_have_less_time(address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    for deadline in ("UNREAD_S", "HEAD_S"):
+        monkeypatch.setattr(admin_server, deadline, 10.0 * PATIENCE_S)
+    assert asked(address, b"") == b""
+
+
 def test_drops_of_a_head_gain_no_time(address: tuple[str, int]) -> None:
     connection = connected(address)
     end_s = time.monotonic() + PATIENCE_S
@@ -177,7 +183,7 @@ def test_a_body_that_is_too_long_is_told_so(address: tuple[str, int], length: by
 def test_without_descriptors_strangers_make_room(
     address: tuple[str, int], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for deadline in ("HEAD_S", "STRANGER_S"):
+    for deadline in ("UNREAD_S", "HEAD_S", "STRANGER_S"):
         monkeypatch.setattr(admin_server, deadline, 10.0 * PATIENCE_S)
     stranger, last = connected(address), gevent_socket.socket()
     gevent.sleep(0.1)

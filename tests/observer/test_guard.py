@@ -47,6 +47,7 @@ def test_nothing_is_told_without_the_password(locked: Admin, authorization: str 
         answer = locked.ask(path, method, headers=headers, auth=lambda request: request)
         assert answer.status_code == 401, (method, path)
         assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+        assert answer.headers["Connection"] == "close"
         assert answer.content in (b"", b'{"error":"a password is needed, with any user name"}\n')
         assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
 

@@ -141,3 +141,15 @@ def test_operators_without_a_place_get_that_of_an_idle_one(server: AdminServer) 
         for connection in held:
             assert connection.recv(12) == b"HTTP/1.1 200"
         assert Operator(server).status("/ping") == 200
+
+
+def test_who_asks_much_at_once_keeps_nobody_waiting(server: AdminServer) -> None:
+    with operators_connection(server) as greedy, operators_connection(server) as other:
+        assert ask(greedy) == ask(other) == b"HTTP/1.1 200"
+        ports: list[str] = []
+        app = server.application
+        server.application = lambda environ, start: (ports.append(environ["REMOTE_PORT"]), app(environ, start))[1]
+        count = 60_000 // len(ASKED)  # they fit into the system's buffer
+        greedy.sendall(ASKED * count)
+        assert ask(other) == b"HTTP/1.1 200"
+        assert len(ports) < count
