@@ -50,6 +50,23 @@ def test_every_link_leads_somewhere() -> None:
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    shown = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", one).strip().lower() for one in headings]
+    return {re.sub(r"[^\w\- ]", "", one).replace(" ", "-") for one in shown}
+
+
+def test_every_anchor_of_a_link_is_a_heading() -> None:
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        text = document.read_text(encoding="utf-8")
+        for path, anchor in re.findall(r"\]\(([^)#:\s]*)#([^)\s]+)\)", text):
+            linked = document.parent / path if path else document
+            if linked.suffix == ".md":
+                assert anchor in anchors(linked), f"{document.name}: {path}#{anchor}"
+
+
 def test_every_file_that_a_document_names_exists() -> None:
     for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         if document.name == "CHANGELOG.md":  # tells of files as they were
