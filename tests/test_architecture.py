@@ -8,6 +8,7 @@ from tests.support.packages import (
     IMPORTS,
     IMPURE_MODULES,
     NARROW,
+    OBSERVER_IMPORTS,
     PACKAGES,
     PURE,
     READS_FILES,
@@ -53,6 +54,14 @@ def test_a_narrow_import_stays_narrow(package: str, other: str) -> None:
     names = {name for path in files_of(package) for name in imported_names(path)}
     modules = {name.rpartition(".")[0] for name in names if name.startswith(f"lexbridge.{other}.")}
     assert modules == NARROW[package, other]
+
+
+@pytest.mark.parametrize("package", OBSERVER_IMPORTS)
+def test_a_package_of_the_observer_imports_what_it_may(package: str) -> None:
+    inside = {path.parent.name for path in ROOT.glob("lexbridge/observer/*/__init__.py")}
+    names = {name for path in files_of(f"observer/{package}") for name in imported_names(path)}
+    used = {name.split(".")[2] for name in names if name.startswith("lexbridge.observer.")} & inside
+    assert used - {package} == OBSERVER_IMPORTS[package]
 
 
 def test_what_is_pure_does_no_io_and_reads_no_clock() -> None:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from lexbridge.observer.calls.heard import LEAST_HEARD_S
+from lexbridge.observer.watched.begun_replies import LEAST_HEARD_S
 from lexbridge.observer.watched.call_facts import CallFacts
 from lexbridge.observer.watched.call_parts import CallTurn
+from lexbridge.observer.watched.told_turns import ToldTurns
 from lexbridge.telemetry.facts import Event
 from tests.support.facts_of_calls import BEGAN_S, CallOfFacts
 
@@ -13,9 +14,9 @@ FAR_S = 60.0
 
 def turns_of(call: CallOfFacts) -> list[CallTurn]:
     """Return the turns that are over, a minute after the last fact."""
-    facts = CallFacts(call.call_sid, BEGAN_S)
-    turns = [turn for event in call.facts if isinstance(event, Event) for turn in facts.take(event)]
-    return [*turns, *facts.settle(call.now_s + FAR_S)]
+    told = ToldTurns(CallFacts(call.call_sid, BEGAN_S))
+    turns = [turn for event in call.facts if isinstance(event, Event) for turn in told.take(event)]
+    return [*turns, *told.settle(call.now_s + FAR_S)]
 
 
 def answered(mode: str = "call-update") -> CallOfFacts:
@@ -40,11 +41,11 @@ def test_a_document_that_follows_soon_takes_the_replys_place(after_s: float, hea
 def test_a_turn_is_told_once_it_is_known() -> None:
     call = answered()
     call.is_told(1, number=1, lex_ms=300)
-    facts = CallFacts(call.call_sid, BEGAN_S)
-    assert [turn for event in call.facts if isinstance(event, Event) for turn in facts.take(event)] == []
-    assert facts.settle(call.now_s + LEAST_HEARD_S - 0.01) == []
-    assert [turn.heard for turn in facts.settle(call.now_s + LEAST_HEARD_S)] == ["yes"]
-    assert facts.turns_over == 1
+    told = ToldTurns(CallFacts(call.call_sid, BEGAN_S))
+    assert [turn for event in call.facts if isinstance(event, Event) for turn in told.take(event)] == []
+    assert told.settle(call.now_s + LEAST_HEARD_S - 0.01) == []
+    assert [turn.heard for turn in told.settle(call.now_s + LEAST_HEARD_S)] == ["yes"]
+    assert told.told == 1
 
 
 def test_a_document_of_another_stream_changes_nothing() -> None:

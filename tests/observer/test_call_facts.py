@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from lexbridge.observer.watched.call_facts import MAX_NO_INPUTS, STREAM_ENDED, CallFacts
-from lexbridge.observer.watched.call_parts import CallTurn, NoInput
-from lexbridge.observer.watched.turn_facts import MAX_FILLERS, MAX_SLOTS
+from lexbridge.observer.watched.call_facts import MAX_NO_INPUTS
+from lexbridge.observer.watched.call_parts import NoInput
+from lexbridge.observer.watched.call_turns import STREAM_ENDED, Changes
+from lexbridge.observer.watched.kept_words import HIDDEN, MAX_SLOTS, NO_WORDS, SAID
+from lexbridge.observer.watched.turn_facts import MAX_FILLERS
 from lexbridge.observer.watched.watched_calls import (
     ENDED_S,
     FORGOTTEN_S,
@@ -17,7 +19,6 @@ from lexbridge.observer.watched.watched_calls import (
     CallStarted,
     ServiceStarted,
     ServiceStopping,
-    Told,
     TurnOver,
     WatchedCalls,
     WorkerDied,
@@ -34,28 +35,11 @@ from tests.support.facts_of_calls import (
     service_stops,
     usual_call,
 )
-
-
-def watched(call: CallOfFacts, calls: WatchedCalls | None = None) -> list[Told]:
-    """Return what the events of a call tell."""
-    calls = calls if calls is not None else WatchedCalls()
-    events = [fact for fact in call.facts if isinstance(fact, Event)]
-    return [told for event in events for told in calls.take(event)]
-
-
-def read(call: CallOfFacts) -> tuple[CallFacts, list[CallTurn]]:
-    """Return what is known of a call, and its turns that are over."""
-    facts, turns = CallFacts(call.call_sid, BEGAN_S), []
-    for event in call.facts:
-        if isinstance(event, Event) and event.name == "worker-ended":
-            turns += facts.worker_ended(event.fields["pid"], event.at_s)
-        elif isinstance(event, Event):
-            turns += facts.take(event)
-    return facts, turns
+from tests.support.read_facts import read, watched
 
 
 def test_a_call_is_started_has_turns_and_ends_when_it_says_so() -> None:
-    calls, call = WatchedCalls(), usual_call()
+    calls, call = WatchedCalls(SAID), usual_call()
     told = watched(call, calls)
     assert [type(one) for one in told] == [CallStarted, TurnOver, TurnOver]
     assert [one.number for one in told if isinstance(one, TurnOver)] == [1, 2]
@@ -63,11 +47,11 @@ def test_a_call_is_started_has_turns_and_ends_when_it_says_so() -> None:
     (end,) = calls.tick(call.now_s + ENDED_S)
     assert isinstance(end, CallEnded)
     facts = end.call
-    assert (facts.caller, facts.mode, facts.ended_by, facts.turns_over) == ("...471", "call-update", "caller", 2)
+    assert (facts.caller, facts.mode, facts.ended_by, facts.turns.over) == ("...471", "call-update", "caller", 2)
     assert facts.ended_s == call.now_s
-    assert facts.intents["OrderFlowers"].slots == {"FlowerType": "tulips", "Pin": "4711"}
+    assert facts.turns.intents["OrderFlowers"].slots == {"FlowerType": "tulips", "Pin": "4711"}
     assert len(calls) == 0
-    assert facts.turns == {}
+    assert facts.turns.open == {}
 
 
 def test_a_turn_that_waited_began_when_it_was_spoken() -> None:
@@ -82,7 +66,7 @@ def test_a_turn_that_waited_began_when_it_was_spoken() -> None:
     call.hangs_up()
     facts, (turn,) = read(call)
     assert turn.began_s == pytest.approx(spoken_s)
-    assert (turn.started_ms, turn.queue_ms, turn.lex_ms, facts.worst_lex_ms) == (0, 7900, 100, 100)
+    assert (turn.started_ms, turn.queue_ms, turn.lex_ms, facts.turns.worst_lex_ms) == (0, 7900, 100, 100)
 
 
 def test_a_turn_has_its_figures_and_times() -> None:
@@ -94,7 +78,7 @@ def test_a_turn_has_its_figures_and_times() -> None:
     assert turn.said_s is not None
     assert turn.heard_s == turn.said_s + 0.34
     assert turn.attributes_changed == {"customer": "Mrs Bramble"}
-    assert (facts.worst_reply_ms, facts.worst_lex_ms) == (1040, 300)
+    assert (facts.turns.worst_reply_ms, facts.turns.worst_lex_ms) == (1040, 300)
 
 
 def test_a_slow_lex_a_lost_worker_and_a_429_are_told() -> None:
@@ -129,30 +113,9 @@ def test_another_workers_end_changes_nothing() -> None:
     call = CallOfFacts()
     call.is_answered()
     facts, _ = read(call)
-    assert facts.worker_ended(OTHER_PID, call.now_s) == []
+    assert facts.worker_ended(OTHER_PID, call.now_s) == Changes()
     assert facts.has_live_stream
     assert facts.faults == {}
-
-
-def test_a_call_goes_on_though_its_workers_end_is_told_late() -> None:
-    """Twilio opens the next stream before the supervisor has noticed that the worker is gone."""
-    call, calls = CallOfFacts(), WatchedCalls()
-    call.is_answered()
-    died = Event(call.now_s + 0.3, "", "", -1, "info", "worker-ended", {"pid": PID, "slot": 0})
-    call.now_s += 0.1
-    call.begins("MZ" + "02" * 16, pid=OTHER_PID, resumed="lost")
-    call.now_s += 0.2
-    call.facts.append(died)
-    watched(call, calls)
-    assert list(calls.tick(call.now_s + LEFT_S + 1)) == []
-    call.hangs_up()
-    watched(call, calls)
-    (end,) = calls.tick(call.now_s + ENDED_S)
-    assert (end.call.ended_by, end.call.why, end.call.faults["worker-ended"].count) == (
-        "caller",
-        "caller hung up",
-        1,
-    )
 
 
 @pytest.mark.parametrize("has_numbers", [True, False])
@@ -180,18 +143,6 @@ def test_a_call_that_moves_has_not_ended() -> None:
     told = watched(call, calls)
     assert len(told) == 1
     assert list(calls.tick(call.now_s + LEFT_S + 1)) == []
-
-
-def test_the_older_of_two_streams_does_not_end_the_call() -> None:
-    call = CallOfFacts()
-    call.is_answered()
-    first = call.stream_sid
-    call.begins("MZ" + "02" * 16)
-    call.stream_sid = first
-    call.tells("call-left", why="taken over")
-    facts, _ = read(call)
-    assert facts.ended_s is None
-    assert facts.has_live_stream
 
 
 def test_a_call_without_a_stream_is_told_as_that() -> None:
@@ -277,7 +228,7 @@ def test_keys_and_the_welcome_are_turns_of_their_kind() -> None:
     facts, (welcome, keys) = read(call)
     assert (welcome.by, welcome.heard_s) == ("welcome", BEGAN_S + 0.1 + 0.25)
     assert (keys.by, keys.keys, keys.ended_ms) == ("keys", "4711", None)
-    assert len(facts.turns) == 2
+    assert facts.turns.open == {}
 
 
 def test_a_dropped_utterance_is_told_with_its_reason() -> None:
@@ -291,7 +242,7 @@ def test_a_dropped_utterance_is_told_with_its_reason() -> None:
         (1, "dropped", "a key was pressed"),
         (2, "dropped", "too many turns wait for Lex"),
     ]
-    assert (facts.turns_over, facts.outcomes) == (2, {"dropped": 2})
+    assert (facts.turns.over, facts.turns.outcomes) == (2, {"dropped": 2})
     fault = facts.faults["utterance-dropped"]
     assert (fault.error, fault.count, fault.turn, fault.severity) == ("too many turns wait for Lex", 2, 2, "warning")
 
@@ -320,7 +271,7 @@ def test_what_a_caller_says_as_a_stream_is_lost_is_lost() -> None:
     call.tells("call-left", why="stream lost")
     facts, turns = read(call)
     assert [(turn.outcome, turn.why) for turn in turns] == [("lost", "stream lost")] * 2
-    assert facts.outcomes == {"lost": 2}
+    assert facts.turns.outcomes == {"lost": 2}
 
 
 def test_a_caller_who_hangs_up_gives_up_their_turns() -> None:
@@ -336,19 +287,7 @@ def test_a_caller_who_hangs_up_gives_up_their_turns() -> None:
         (1, "dropped", "caller hung up"),
         (2, "dropped", "caller hung up"),
     ]
-    assert facts.turns_over == 2
-
-
-def test_late_facts_of_a_lost_stream_begin_no_turn() -> None:
-    call = CallOfFacts()
-    call.is_answered()
-    call.asks(1)
-    call.loses_worker()
-    call.is_answered_by_lex(1)
-    call.is_told(1, 1, 300)
-    facts, turns = read(call)
-    assert [turn.outcome for turn in turns] == ["lost"]
-    assert facts.turns == {(call.stream_sid, 1): turns[0]}
+    assert facts.turns.over == 2
 
 
 @pytest.mark.parametrize(
@@ -415,20 +354,40 @@ def test_a_turn_that_was_not_heard_has_no_time_of_it() -> None:
     call.tells("turn-latency", turn=1, outcome="joined", end_ms=700, lex_ms=None, reply_ms=None)
     facts, (turn,) = read(call)
     assert (turn.outcome, turn.heard_s) == ("joined", None)
-    assert (facts.worst_reply_ms, facts.worst_lex_ms) == (None, None)
+    assert (facts.turns.worst_reply_ms, facts.turns.worst_lex_ms) == (None, None)
 
 
-def test_what_lex_repeats_is_bounded_and_told_as_a_change() -> None:
+def test_session_attributes_are_told_as_a_change() -> None:
     call = CallOfFacts()
     call.is_answered()
-    many: dict[str, Any] = {f"slot{number}": "x" for number in range(MAX_SLOTS + 1)}
     for turn, attributes in ((1, {"a": "1", "b": "2"}), (2, {"b": "3"})):
-        words = {"slots": many, "session_attributes": attributes}
-        call.tells("lex-answered", words, turn=turn, intent="OrderFlowers")
+        call.tells("lex-answered", {"session_attributes": attributes}, turn=turn, intent="OrderFlowers")
         call.tells("turn-latency", turn=turn, outcome="answered")
     _, (first, second) = read(call)
-    assert len(first.slots) == MAX_SLOTS
+    assert first.attributes_changed == {"a": "1", "b": "2"}
     assert second.attributes_changed == {"a": None, "b": "3"}
+
+
+@pytest.mark.parametrize(("kept", "value"), [(SAID, "x"), (NO_WORDS, HIDDEN)])
+def test_slots_of_one_answer_are_bounded(kept: frozenset[str], value: str) -> None:
+    call = CallOfFacts()
+    call.is_answered()
+    many: dict[str, Any] = {"none": None} | {f"slot{number}": "x" for number in range(MAX_SLOTS)}
+    call.tells("lex-answered", {"slots": many}, turn=1, intent="OrderFlowers")
+    call.tells("turn-latency", turn=1, outcome="answered")
+    (turn,) = [one.turn for one in watched(call, WatchedCalls(kept)) if isinstance(one, TurnOver)]
+    assert len(turn.slots) == MAX_SLOTS
+    assert (turn.slots["none"], set(turn.slots.values())) == (None, {None, value})
+
+
+def test_a_slot_that_has_lost_its_value_is_forgotten() -> None:
+    call = CallOfFacts()
+    call.is_answered()
+    for turn, slots in ((1, {"Type": "roses", "Date": "today"}), (2, {"Type": None, "Time": "17:00"})):
+        call.tells("lex-answered", {"slots": slots}, turn=turn, intent="OrderFlowers")
+        call.tells("turn-latency", turn=turn, outcome="answered")
+    facts, _ = read(call)
+    assert facts.turns.intents["OrderFlowers"].slots == {"Date": "today", "Time": "17:00"}
 
 
 def test_counts_and_ends_by_webhooks() -> None:
@@ -443,12 +402,3 @@ def test_counts_and_ends_by_webhooks() -> None:
     assert (facts.counts["barge_ins"], facts.counts["no_inputs"]) == (1, 2)
     assert facts.no_inputs == [NoInput(BEGAN_S + 0.1, ends_call=False, by_document=False)] * 2
     assert (facts.ended_by, facts.why, facts.is_over) == ("lexbridge", "silent-caller-left", True)
-
-
-def test_lines_about_streams_that_are_not_known_change_no_stream() -> None:
-    facts = CallFacts("CA1", BEGAN_S)
-    for name in ("stream-status", "call-left", "utterance-opened", "update-made"):
-        facts.take(Event(BEGAN_S, "CA1", "MZ1", -1, "error", name, {"error": "31921", "turn": 1}))
-    facts.take(Event(BEGAN_S, "CA1", "", -1, "info", "stream-started", {}))
-    assert facts.streams == {}
-    assert facts.faults["stream-status"].count == 1

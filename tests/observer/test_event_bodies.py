@@ -7,6 +7,7 @@ import pytest
 
 from lexbridge.observer.events.event_bodies import body_of, call_sid_of, enveloped
 from lexbridge.observer.events.event_fields import FIELDS, OUTCOMES
+from lexbridge.observer.watched.kept_words import NO_WORDS, SAID
 from lexbridge.observer.watched.watched_calls import FORGOTTEN_S, LEFT_S, WatchedCalls
 from lexbridge.telemetry.facts import Event
 from tests.support.facts_of_calls import (
@@ -25,7 +26,7 @@ OBSERVER = "0123456789abcdef"
 
 def bodies(call: CallOfFacts, has_words: bool = False, *, of_call: bool = True) -> list[dict[str, Any]]:
     """Return the bodies of a call's events, as a receiver reads them."""
-    calls = WatchedCalls()
+    calls = WatchedCalls(SAID if has_words else NO_WORDS)
     told = [one for fact in call.facts if isinstance(fact, Event) for one in calls.take(fact)]
     told += calls.tick(call.now_s + LEFT_S)
     posted = [enveloped(body_of(one, has_words), OBSERVER, number) for number, one in enumerate(told, 1)]

@@ -66,7 +66,8 @@ def test_words_are_lost_with_a_stream_that_a_fault_ended(why: str) -> None:
 def test_a_caller_who_hangs_up_loses_only_what_was_said() -> None:
     call = speaking_call()
     call.end()
-    assert outcomes(call)[1:] == [(2, "lost", "call-ended"), (3, None, None)]
+    assert outcomes(call)[1:] == [(2, "dropped", "caller hung up"), (3, None, None)]
+    assert [turn.counts for turn in call.view["turns"]] == [True, True, True]
 
 
 def test_words_of_another_stream_are_not_lost() -> None:
@@ -76,16 +77,17 @@ def test_words_of_another_stream_are_not_lost() -> None:
     call.at = 12
     call.tell("utterance-opened", turn=1, started_ms=11_500)
     kill_worker(call.book, 12)
-    call.tell("call-left", why="keys")
     assert [outcome for _, outcome, _ in outcomes(call)] == ["answered", "lost", "lost", None]
+    call.tell("call-left", why="keys")
+    assert outcomes(call)[-1] == (1, "lost", "keys")
 
 
 @pytest.mark.parametrize(
     ("event", "fields", "told"),
     [
-        ("utterance-dropped", {"why": "too many turns wait"}, ("dropped", "too many turns wait", False)),
-        ("turn-failed", {"error": "LexThrottled"}, ("failed", "LexThrottled", True)),
-        ("false-alarm", {}, ("false-alarm", None, False)),
+        ("utterance-dropped", {"why": "too many turns wait"}, ("dropped", "too many turns wait", False, BEGAN_S + 3)),
+        ("turn-failed", {"error": "LexThrottled"}, ("failed", "LexThrottled", True, None)),
+        ("false-alarm", {}, ("false-alarm", None, False, None)),
     ],
 )
 def test_a_turn_says_why_it_came_to_nothing(event: str, fields: dict[str, Any], told: tuple[Any, ...]) -> None:
@@ -94,7 +96,7 @@ def test_a_turn_says_why_it_came_to_nothing(event: str, fields: dict[str, Any], 
     call.at = 3
     call.tell(event, turn=1, **fields)
     (turn,) = call.view["turns"]
-    assert (turn.outcome, turn.why, turn.counts, turn.over_s) == (*told, BEGAN_S + 3)
+    assert (turn.outcome, turn.why, turn.counts, turn.over_s) == told
 
 
 def test_a_dropped_turn_stands_where_it_was_spoken() -> None:
@@ -117,14 +119,15 @@ def test_an_event_that_tells_little_of_a_turn_changes_nothing() -> None:
     assert (before.began_s, before.started_ms, before.outcome) == (BEGAN_S, None, None)
 
 
-def test_the_first_outcome_of_a_turn_stands_but_for_its_latency() -> None:
+def test_a_turn_that_failed_is_over_when_the_apology_is_heard() -> None:
     call = speaking_call()
-    call.tell("false-alarm", turn=2)
-    call.tell("turn-failed", turn=2, error="late")
-    assert outcomes(call)[1] == (2, "false-alarm", None)
-    call.tell("turn-latency", turn=2, outcome="answered")
-    assert outcomes(call)[1] == (2, "answered", None)
-    assert call.view["turns"][1].counts
+    call.tell("turn-failed", turn=2, error="LexThrottled")
+    call.at = 12
+    call.tell("turn-latency", turn=2, outcome="failed", reply_ms=900)
+    told = call.view["turns"][1]
+    assert (told.outcome, told.why, told.counts, told.over_s) == ("failed", "LexThrottled", True, BEGAN_S + 12)
+    call.tell("turn-latency", turn=2, outcome="answered")  # told late, or twice
+    assert call.view["turns"][1].outcome == "failed"
 
 
 # -- the calls of a worker

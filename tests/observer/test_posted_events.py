@@ -14,6 +14,7 @@ import pytest
 from lexbridge.config.settings import Settings
 from lexbridge.observer.events import outbox, posted_events
 from lexbridge.observer.events.posted_events import PostedEvents, retry_after_s, signing_key
+from lexbridge.observer.watched.kept_words import NO_WORDS
 from tests.support.event_receiver import EventReceiver, verifier_of_the_docs, waits_until
 from tests.support.facts_of_calls import CallOfFacts, holds_secret, usual_call
 from tests.support.fixtures import Logged
@@ -190,6 +191,7 @@ def test_what_waits_is_posted_before_the_process_ends() -> None:
 
 def test_words_are_posted_only_when_asked_for(logged: Logged) -> None:
     with posting(without := EventReceiver()) as sink:
+        assert sink._calls._kept_words == NO_WORDS
         gives(sink, now_call())
         without.gets(4)
     with posting(with_words := EventReceiver(), EVENTS_WORDS="on") as sink:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lexbridge.observer.calls import call_record
+from lexbridge.observer.calls import call_record, shown_turns
 from lexbridge.observer.calls.call_book import CallBook, Limits
 from lexbridge.observer.calls.call_file import read_call, write_call
 from lexbridge.observer.calls.call_state import MAX_MARKS
@@ -22,6 +22,15 @@ def test_the_words_of_turns_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     kept = [turn.raw is not None for turn in call.view["turns"]]
     assert kept == [True] * 3 + [False] * 7
     assert [turn.intent for turn in call.view["turns"]] == ["OrderFlowers"] * 10
+
+
+def test_turns_beyond_those_that_are_kept_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shown_turns, "MAX_TURNS", 2)
+    call = ToldCall().begin()
+    for number in range(4):
+        call.turn(number)
+    assert [turn.turn for turn in call.view["turns"]] == [0, 1]
+    assert call.book.latency.view(BEGAN_S)["since_start"]["reply_ms"]["turns"] == 2
 
 
 def test_a_live_call_whose_turns_alone_are_too_large_is_kept() -> None:
@@ -150,3 +159,15 @@ def test_a_fact_of_no_time_is_odd(at_s: float) -> None:
     book.take(Event(at_s, "CA1", "MZ1", 0, "info", "stream-started", {}))
     book.take(Audio(at_s, "CA1", "MZ1", 0, "bot", FRAME))
     assert (book.counts()["odd_facts"], len(book.records)) == (2, 0)
+
+
+def test_a_stream_known_by_its_end_alone_goes_on_with_a_call() -> None:
+    call = ToldCall().begin()
+    call.end("lexbridge", "no-input")
+    call.at, call.stream_sid = 5, "MZ2"
+    call.tell("stream-ended", how="lost")
+    assert call.view["summary"].state == "live"
+    call.tell("call-left", why="stream lost")
+    call.book.settle(BEGAN_S + 30)
+    told = call.view["summary"]
+    assert (told.state, told.ended_by, told.why) == ("ended", "caller", "stream lost")

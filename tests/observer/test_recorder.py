@@ -32,6 +32,8 @@ from tests.support.facts_of_calls import SECRETS, CallOfFacts, holds_secret
 from tests.support.fixtures import Logged
 from tests.support.packages import ROOT
 from tests.support.settings import make_settings
+from tests.support.told_figures import assert_agree, shown
+from tests.support.told_stories import STORIES
 
 SPEECH, PROMPT, QUIET = 0x55, 0x33, 0xFF
 
@@ -116,6 +118,13 @@ def test_the_console_opens_a_time_line(tmp_path: Path) -> None:
     assert len(opened.events) == len(timeline["events"])
 
 
+@pytest.mark.parametrize("name", STORIES)
+def test_a_recording_has_the_figures_of_all_others(name: str, tmp_path: Path) -> None:
+    call = STORIES[name]()
+    timeline, _ = records(tmp_path, call)
+    assert_agree(call.facts, shown(timeline))
+
+
 def test_the_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     call = spoken_call()
     call.hangs_up()
@@ -194,6 +203,8 @@ import gevent, sys, time
 from lexbridge.observer.recording.recorder import Recorder
 from tests.observer.test_recorder import spoken_call
 from tests.support.settings import make_settings
+from tests.support.told_figures import assert_agree, shown
+from tests.support.told_stories import STORIES
 sink = Recorder(make_settings(RECORD_DIR=sys.argv[1]))
 for fact in spoken_call().facts:
     sink.take(fact)

@@ -16,8 +16,8 @@ from lexbridge.observer.calls.call_record import CallRecord
 from lexbridge.observer.calls.health import Health
 from lexbridge.observer.calls.latency import Latency
 from lexbridge.observer.calls.turn_record import Turn
-from lexbridge.observer.calls.values import whole
 from lexbridge.observer.calls.workers import MAX_WORKERS, Workers
+from lexbridge.observer.watched.values import whole
 from lexbridge.telemetry.facts import Audio, Event, Fact
 from lexbridge.telemetry.numbers import SHOWN_DIGITS
 
@@ -166,8 +166,8 @@ class CallBook:
         self._text_bytes += record.text_bytes - before
         self._audio_bytes += record.audio_bytes - audio
         self.dropped_events += record.dropped_events - dropped
-        if event.name == "turn-latency" and (turn := record.turns.of(event)) is not None:
-            self.latency.take(event.at_s, event.call_sid, turn)
+        if event.name == "turn-latency" and turns and turns[0].turn == whole(event.fields, "turn"):
+            self.latency.take(event.at_s, event.call_sid, turns[0])
         self._make_room(record)
         for watcher in self._watchers:
             watcher.event_taken(record, record.newest_event, turns)

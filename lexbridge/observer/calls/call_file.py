@@ -13,9 +13,9 @@ import msgspec
 from lexbridge.audio.pcm import MULAW_BYTES_PER_MS
 from lexbridge.observer.calls.call_record import MAX_EVENTS, MAX_STREAMS, CallRecord
 from lexbridge.observer.calls.call_summary import Stream, Summary
-from lexbridge.observer.calls.call_turns import MAX_TURNS
 from lexbridge.observer.calls.call_wav import plan_wav, read_mulaw_wav, wav_slices
 from lexbridge.observer.calls.kept_audio import MAX_RUNS, Track
+from lexbridge.observer.calls.shown_turns import MAX_TURNS
 from lexbridge.observer.calls.turn_record import Turn
 
 FORMAT = 1

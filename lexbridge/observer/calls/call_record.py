@@ -9,11 +9,13 @@ import msgspec
 from lexbridge.observer.calls.call_axis import CallAxis
 from lexbridge.observer.calls.call_state import CallState
 from lexbridge.observer.calls.call_summary import Stream, Summary, with_search
-from lexbridge.observer.calls.call_turns import LOST_WITH_WORKER, CallTurns
 from lexbridge.observer.calls.health import OTHER, count_kind
 from lexbridge.observer.calls.kept_audio import Track
+from lexbridge.observer.calls.shown_turns import ShownTurns
 from lexbridge.observer.calls.turn_record import Turn
-from lexbridge.observer.calls.values import text, whole
+from lexbridge.observer.watched.call_facts import CallFacts, logged
+from lexbridge.observer.watched.call_turns import LOST_WITH_WORKER, Changes
+from lexbridge.observer.watched.values import whole
 from lexbridge.telemetry.facts import Audio, Event
 
 MAX_EVENTS = 5000
@@ -25,9 +27,8 @@ MAX_TURN_BYTES = 4 * 1024 * 1024
 MAX_STREAMS = 100
 """Media streams of one call that are told apart, because a call is given up after 60 lost ones in a row."""
 
-
-_ENDINGS = ("stream-ended", "call-left", "call-ended", LOST_WITH_WORKER)
-_BEGINNINGS = ("stream-started", "stream-described")
+_TELL_WHY = ("call-left", "call-ended", LOST_WITH_WORKER)
+"""Events that tell why a stream has ended."""
 
 
 class CallRecord:
@@ -35,12 +36,10 @@ class CallRecord:
 
     def __init__(self, call_sid: str, began_s: float) -> None:
         self.call_sid = call_sid
-        self.began_s = began_s
-        self.caller: str | None = None
-        self.called: str | None = None
-        self.state = CallState(began_s)
+        self.facts = CallFacts(call_sid, began_s, MAX_STREAMS)
+        self.state = CallState(self.facts)
         self.streams: dict[str, Stream] = {}
-        self.turns = CallTurns()
+        self.turns = ShownTurns()
         self._axis = CallAxis()
         self.tracks: dict[tuple[str, str], Track] = {}
         """Audio by stream and track ("caller" or "bot")."""
@@ -54,10 +53,8 @@ class CallRecord:
         self.dropped_audio_bytes = 0
         self.faults: Counter[str] = Counter()
         """Warnings and errors by event."""
-        self.errors = self.barge_ins = self.fillers = self.no_inputs = 0
+        self.errors = 0
         self.lost_workers: list[int] = []
-        self.last_reply_ms: int | None = None
-        self.worst_reply_ms: int | None = None
         self.is_opened = False
 
     @property
@@ -69,20 +66,18 @@ class CallRecord:
 
     def take(self, event: Event, encoded: bytes) -> list[Turn]:
         """Take in an event, with its JSON. Return the turns that it changed."""
-        stream = self._stream(event)
+        stream = self._stream_at(event)
         x_s = self._placed(event, stream)
         self._keep(encoded[:-1] + b"," + msgspec.json.encode(round(x_s, 3)) + b"]")
         event = self._within_turn_bytes(event, encoded)
-        self.began_s = min(self.began_s, event.at_s)
-        self.state.take(event, stream is not None)
-        self._count(event)
-        if event.name in ("call-described", "stream-described"):
-            self._describe(event, stream)
-        if stream is not None and event.name in _ENDINGS:
-            self._end_stream(stream, event)
-        if event.name == "audio-cleared" and stream is not None:
-            self._clear_bot(stream, event)
-        turns = self.turns.take(event, stream)
+        if event.level in ("warning", "error"):
+            count_kind(self.faults, event.name)
+            self.errors += event.level == "error"
+        changes = self._fold(event)
+        self.state.take(event)
+        if stream is not None:
+            self._show_stream(stream, event)
+        turns = self.turns.take(event, changes, self.streams)
         for turn in turns:
             turn.x_s = self._axis.of_media(turn.stream_sid, turn.started_ms, turn.x_s or x_s)
         return turns
@@ -129,47 +124,49 @@ class CallRecord:
 
     def restore(self, told: Summary) -> None:
         """Take over what a summary tells, for a call from a file. It has ended."""
-        self.caller, self.called = told.caller, told.called
+        facts = self.facts
+        facts.caller, facts.called = told.caller, told.called
         self.state.end(told.ended_s or told.began_s, told.ended_by, told.why, is_lost=told.state == "lost")
         # A file of an older version tells how many there were, and not of which kind.
         self.faults = Counter(told.fault_counts or ({OTHER: told.faults} if told.faults else {}))
-        self.errors, self.no_inputs, self.lost_workers = told.errors, told.no_inputs, told.lost_workers
-        self.barge_ins, self.fillers = told.barge_ins, told.fillers
-        self.turns.intent, self.turns.dialog_state = told.intent, told.dialog_state
-        self.last_reply_ms, self.worst_reply_ms = told.last_reply_ms, told.worst_reply_ms
+        self.errors, self.lost_workers = told.errors, told.lost_workers
+        facts.counts |= {"barge_ins": told.barge_ins, "fillers": told.fillers, "no_inputs": told.no_inputs}
+        turns = facts.turns
+        turns.intent, turns.dialog_state = told.intent, told.dialog_state
+        turns.last_reply_ms, turns.worst_reply_ms = told.last_reply_ms, told.worst_reply_ms
 
     # -- views
 
     def summary(self, now_s: float) -> Summary:
         """Return the call in one line."""
-        state = self.state
+        facts, state = self.facts, self.state
         newest = next(reversed(self.streams.values()), None)
         return with_search(
             Summary(
                 call_sid=self.call_sid,
-                caller=self.caller,
-                called=self.called,
+                caller=facts.caller,
+                called=facts.called,
                 mode=newest.mode if newest else None,
                 state=state.name,
-                began_s=self.began_s,
+                began_s=facts.began_s,
                 ended_s=state.ended_s,
                 worker_pid=newest.worker_pid if newest else None,
                 turns=self.turns.count,
                 streams=len(self.streams),
                 speaking=state.speaking(now_s),
-                last_reply_ms=self.last_reply_ms,
-                worst_reply_ms=self.worst_reply_ms,
+                last_reply_ms=facts.turns.last_reply_ms,
+                worst_reply_ms=facts.turns.worst_reply_ms,
                 faults=self.faults.total(),
                 errors=self.errors,
                 warnings=self.faults.total() - self.errors,
                 fault_counts=dict(self.faults),
                 lost_workers=self.lost_workers,
                 worker_pids=list(dict.fromkeys(one.worker_pid for one in self.streams.values() if one.worker_pid)),
-                no_inputs=self.no_inputs,
-                barge_ins=self.barge_ins,
-                fillers=self.fillers,
-                intent=self.turns.intent,
-                dialog_state=self.turns.dialog_state,
+                no_inputs=facts.counts["no_inputs"],
+                barge_ins=facts.counts["barge_ins"],
+                fillers=facts.counts["fillers"],
+                intent=facts.turns.intent,
+                dialog_state=facts.turns.dialog_state,
                 ended_by=state.ended_by,
                 why=state.why,
                 has_audio=self.audio_bytes > 0,
@@ -231,53 +228,34 @@ class CallRecord:
         self.turn_bytes += len(encoded)
         return event
 
-    def _stream(self, event: Event) -> Stream | None:
-        stream = self._stream_at(event) if event.stream_sid else None
+    def _fold(self, event: Event) -> Changes:
+        """Give an event to the facts of the call. The end of a worker is told as one of each stream that it served."""
         pid = whole(event.fields, "pid")
-        if stream is not None and pid is not None:
-            stream.worker_pid = pid
-        return stream
+        if event.name == LOST_WITH_WORKER and pid is not None:
+            return self.facts.worker_ended(pid, event.at_s)
+        return self.facts.take(event)
 
     def _stream_at(self, fact: Event | Audio) -> Stream | None:
         """Return the stream of a fact, or None if it has none, or beyond MAX_STREAMS."""
-        stream = self.streams.get(fact.stream_sid)
-        # Lines of webhooks name streams, too, that never served the call, or serve it no more: they have no media time.
-        is_served = fact.media_ms >= 0 or (isinstance(fact, Event) and fact.name in _BEGINNINGS)
-        if stream is None and is_served and len(self.streams) < MAX_STREAMS:
-            stream = Stream(fact.stream_sid, fact.at_s - max(0, fact.media_ms) / 1000)
-            stream.x_began_s = self._axis.begin(fact.stream_sid, fact.at_s, fact.media_ms)
-            self.streams[fact.stream_sid] = stream
-            self.state.stream_began(fact.stream_sid, fact.at_s)
-        return stream
+        told = self.facts.stream_of(fact)
+        if told is not None and fact.stream_sid not in self.streams:
+            x_began_s = self._axis.begin(fact.stream_sid, fact.at_s, fact.media_ms)
+            self.streams[fact.stream_sid] = Stream(fact.stream_sid, told.began_s, x_began_s=x_began_s)
+        return self.streams.get(fact.stream_sid)
 
-    def _describe(self, event: Event, stream: Stream | None) -> None:
-        self.caller = text(event.fields, "caller") or self.caller
-        self.called = text(event.fields, "called") or self.called
-        if stream is not None:
-            stream.mode = text(event.fields, "mode") or stream.mode
-
-    def _count(self, event: Event) -> None:
-        if event.level in ("warning", "error"):
-            count_kind(self.faults, event.name)
-            self.errors += event.level == "error"
-        self.no_inputs += event.name == "no-input"
-        self.barge_ins += event.name == "barged-in"
-        self.fillers += event.name == "filler-said"
-        reply_ms = whole(event.fields, "reply_ms") if event.name == "turn-latency" else None
-        if reply_ms is not None:
-            self.last_reply_ms = reply_ms
-            self.worst_reply_ms = max(reply_ms, self.worst_reply_ms or 0)
-
-    def _end_stream(self, stream: Stream, event: Event) -> None:
-        if event.name == LOST_WITH_WORKER:
-            self.state.stream_lost(stream.stream_sid, event.at_s)
-            if stream.worker_pid is not None and stream.worker_pid not in self.lost_workers:
-                self.lost_workers.append(stream.worker_pid)
-        if event.name != "stream-ended":
-            stream.how = text(event.fields, "why") or event.name
-        if stream.ended_s is None:
-            stream.ended_s = event.at_s
+    def _show_stream(self, stream: Stream, event: Event) -> None:
+        """Take over what is known of a stream by an event, which may have ended it."""
+        told = self.facts.streams[stream.stream_sid]
+        is_ended = stream.ended_s is None and told.ended_s is not None
+        stream.worker_pid, stream.mode = told.worker_pid, told.mode
+        if told.how is not None and event.name in _TELL_WHY:
+            stream.how = logged(told.how) or event.name
+        stream.ended_s = stream.ended_s or told.ended_s
+        if is_ended or event.name == "audio-cleared":
             self._clear_bot(stream, event)
+        is_lost = event.name == LOST_WITH_WORKER and told.how == LOST_WITH_WORKER
+        if is_lost and told.worker_pid is not None and told.worker_pid not in self.lost_workers:
+            self.lost_workers.append(told.worker_pid)
 
     def _clear_bot(self, stream: Stream, event: Event) -> None:
         """Drop what the bot sent and the caller never hears."""

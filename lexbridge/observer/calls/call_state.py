@@ -7,7 +7,9 @@ while, unless a fact says that the call is over.
 from collections.abc import Mapping
 from typing import Literal
 
-from lexbridge.observer.calls.values import text
+from lexbridge.observer.watched.call_facts import NO_STREAM, NOTHING_MORE, CallFacts
+from lexbridge.observer.watched.call_turns import LOST_WITH_WORKER
+from lexbridge.observer.watched.values import text
 from lexbridge.telemetry.facts import Event
 
 WITHOUT_STREAM_S = 20.0
@@ -48,30 +50,28 @@ class CallState:
     __slots__ = (
         "_bot_until_s",
         "_characters",
+        "_facts",
         "_heard_s",
-        "_left_why",
         "_marks",
-        "_open",
         "_speaking",
-        "_without_stream_s",
+        "_streams",
         "ended_by",
         "ended_s",
         "is_lost",
         "why",
     )
 
-    def __init__(self, began_s: float) -> None:
+    def __init__(self, facts: CallFacts) -> None:
+        self._facts = facts
         self.ended_s: float | None = None
         self.ended_by: str | None = None
         self.why: str | None = None
         self.is_lost = False
-        self._open: set[str] = set()
-        self._heard_s = began_s
-        self._without_stream_s = began_s  # when the last stream ended, or the call began
-        self._left_why: str | None = None
+        self._heard_s = facts.began_s
         self._speaking: str | None = None
         self._bot_until_s: float | None = None  # None: a mark tells
         self._characters = 0
+        self._streams = 0  # those that had begun at the last event
         self._marks: set[str | None] = set()  # those that Twilio has not sent back yet
 
     @property
@@ -91,51 +91,37 @@ class CallState:
         """Note that a fact of this time came."""
         self._heard_s = max(self._heard_s, at_s)
 
-    def stream_began(self, stream_sid: str, at_s: float) -> None:
-        """Note a stream that was not known. The call goes on with it, whatever was thought before."""
-        self._open.add(stream_sid)
-        self._reopen()
-        self.heard_at(at_s)
-
-    def stream_lost(self, stream_sid: str, at_s: float) -> None:
-        """Note that a stream ended with its worker. Without another one the call is lost, until one comes."""
-        self._close(stream_sid, at_s)
-        if not self._open and self.ended_s is None:
-            self.end(at_s, None, "its worker ended", is_lost=True)
-
     def end(self, at_s: float, ended_by: str | None, why: str | None, *, is_lost: bool = False) -> None:
         """End the call. `is_lost`: nobody knows how it went on."""
         self.ended_s, self.ended_by, self.why, self.is_lost = at_s, ended_by, why, is_lost
 
-    def take(self, event: Event, has_stream: bool) -> None:
-        """Take in an event of the call. `has_stream`: whether it belongs to a known stream."""
+    def take(self, event: Event) -> None:
+        """Take in an event of the call, after its facts have."""
         self.heard_at(event.at_s)
-        if has_stream and event.name in ("stream-ended", "call-left", "call-ended"):
-            self._close(event.stream_sid, event.at_s)
-        match event.name:
-            case "call-ended":
-                self._open.clear()
-                self.end(event.at_s, text(event.fields, "ended_by"), text(event.fields, "why"))
-            case "call-left":
-                self._left_why = text(event.fields, "why")
-            case "call-refused" if not self._open:
-                self.end(event.at_s, "lexbridge", f"refused: {text(event.fields, 'why')}")
-            case _:
-                self._note_speaker(event)
+        self._note_speaker(event)
+        facts = self._facts
+        if facts.has_live_stream or len(facts.streams) > self._streams:  # the call goes on, whatever was thought before
+            self.ended_s = self.ended_by = self.why = None
+            self.is_lost = False
+        self._streams = len(facts.streams)
+        is_live = facts.has_live_stream
+        if not is_live and facts.ended_s is not None and (facts.is_over or facts.why == LOST_WITH_WORKER):
+            self.end(facts.ended_s, facts.ended_by, facts.logged_why, is_lost=facts.why == LOST_WITH_WORKER)
 
     def settle(self, now_s: float) -> bool:
         """End a call that has had no stream, or no fact at all, for too long. Return whether it ended."""
         if self.ended_s is not None:
             return False
-        if self._open:
-            if now_s - self._heard_s > SILENT_S:
-                self._open.clear()
-                self.end(self._heard_s, None, f"nothing was heard of it for {SILENT_S:.0f} s", is_lost=True)
-        elif now_s - max(self._without_stream_s, self._heard_s) > WITHOUT_STREAM_S:
-            if self._left_why is None:
-                self.end(self._without_stream_s, None, "no media stream came", is_lost=True)
+        facts = self._facts
+        without_stream_s = max((one.ended_s or 0 for one in facts.streams.values()), default=facts.began_s)
+        if facts.has_live_stream:
+            if now_s - self._heard_s > (WITHOUT_STREAM_S if facts.is_over else SILENT_S):
+                self.end(self._heard_s, facts.ended_by, facts.why or NOTHING_MORE, is_lost=not facts.is_over)
+        elif now_s - max(without_stream_s, self._heard_s) > WITHOUT_STREAM_S:
+            if facts.ended_s is None:
+                self.end(without_stream_s, None, NOTHING_MORE if facts.streams else NO_STREAM, is_lost=True)
             else:
-                self.end(self._without_stream_s, "caller", self._left_why)
+                self.end(facts.ended_s, facts.ended_by, facts.logged_why)
         return self.ended_s is not None
 
     def _note_speaker(self, event: Event) -> None:
@@ -161,11 +147,3 @@ class CallState:
         self._marks.discard(name)
         if not self._marks and self._speaking == "bot":
             self._speaking = None
-
-    def _close(self, stream_sid: str, at_s: float) -> None:
-        self._open.discard(stream_sid)
-        self._without_stream_s = max(self._without_stream_s, at_s)
-
-    def _reopen(self) -> None:
-        self.ended_s = self.ended_by = self.why = self._left_why = None
-        self.is_lost = False

@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Any
 
-from lexbridge.observer.calls.values import text, whole
+from lexbridge.observer.watched.values import text, whole
 from lexbridge.telemetry.facts import Event
 
 SHOWN_S = 3600.0

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from lexbridge.call.output.call_update import SURELY_SPEAKING
 from lexbridge.observer.calls.call_summary import Stream
 from lexbridge.observer.calls.turn_record import Heard, Turn
-from lexbridge.observer.calls.values import flag, text, whole
+from lexbridge.observer.watched.begun_replies import LEAST_HEARD_S
 from lexbridge.observer.watched.spoken_spans import spoken_ms
+from lexbridge.observer.watched.values import flag, text, whole
 from lexbridge.telemetry.facts import Event
-
-LEAST_HEARD_S = 0.5
-"""Shortest piece of a document that counts as heard, seconds, because Twilio takes about as long to begin to speak."""
 
 _MARK = re.compile(r"(turn-(-?[0-9]{1,9})\.[0-9]+):(end)?.*")
 _PROMPT_EVENTS = ("prompt-audible", "mark-sent", "mark-returned", "mark-missing", "audio-cleared")

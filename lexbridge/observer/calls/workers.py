@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from lexbridge.observer.calls.values import text, whole
+from lexbridge.observer.watched.values import text, whole
 from lexbridge.telemetry.facts import Event
 
 MAX_WORKERS = 256

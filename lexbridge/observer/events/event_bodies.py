@@ -108,7 +108,7 @@ def _of_turn(told: TurnOver, has_words: bool) -> dict[str, Any]:
         "worker_pid": turn.worker_pid,
         "by": turn.by,
         "outcome": turn.outcome,
-        "why": turn.why,
+        "why": turn.loss,
         "heard": turn.heard,
         "began_at": _at(turn.began_s),
         "end_ms": turn.end_ms,
@@ -138,15 +138,15 @@ def _of_end(call: CallFacts, has_words: bool) -> dict[str, Any]:
         "saw_end": call.is_over,
         "ended_by": call.ended_by,
         "why": call.why,
-        "turns": call.turns_over,
-        "outcomes": dict(call.outcomes),
+        "turns": call.turns.over,
+        "outcomes": dict(call.turns.outcomes),
         **call.counts,
         "no_inputs": [
             {"at": _at(one.at_s), "ends_call": one.ends_call, "by_document": one.by_document} for one in call.no_inputs
         ],
-        "worst_reply_ms": call.worst_reply_ms,
-        "worst_lex_ms": call.worst_lex_ms,
-        "intents": [_intent(one, has_words) for one in call.intents.values()],
+        "worst_reply_ms": call.turns.worst_reply_ms,
+        "worst_lex_ms": call.turns.worst_lex_ms,
+        "intents": [_intent(one, has_words) for one in call.turns.intents.values()],
         "faults": _faults(call.faults.values()),
         "streams": [
             {

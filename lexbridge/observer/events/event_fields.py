@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from lexbridge.observer.watched.call_facts import BOT_HUNG_UP, HUNG_UP, LOST_WITH_WORKER, NOT_TOLD, TRANSFERRED
+from lexbridge.observer.watched.call_facts import BOT_HUNG_UP, HUNG_UP, NO_STREAM, NOTHING_MORE, TRANSFERRED
+from lexbridge.observer.watched.call_turns import LOST_WITH_WORKER, NOT_TOLD
 
 _CALL = {
     "call_sid": "Twilio's CallSid",
@@ -147,8 +148,8 @@ HOWS = {
 WHYS = {
     "call-given-up": "streams were lost again and again, and lexbridge said goodbye",
     "silent-caller-left": "the caller pressed no keys, to the end of a document that asked for them",
-    "no stream": "Twilio never opened a stream: see `stream-status` in `faults`",
-    "nothing more was heard of it": "no end was told within four hours",
+    NO_STREAM: "Twilio never opened a stream: see `stream-status` in `faults`",
+    NOTHING_MORE: "no end was told within four hours; or within 90 s after the end of its last stream",
 }
 """Further reasons for the end of a call."""
 

@@ -28,6 +28,7 @@ from lexbridge.net.capped_http import capped_session
 from lexbridge.observer.bugs import BugWindow
 from lexbridge.observer.events.event_bodies import body_of, call_sid_of, enveloped
 from lexbridge.observer.events.outbox import Letter, Outbox
+from lexbridge.observer.watched.kept_words import NO_WORDS, SAID
 from lexbridge.observer.watched.watched_calls import Told, WatchedCalls
 from lexbridge.telemetry.facts import Event, Fact
 
@@ -51,7 +52,7 @@ class PostedEvents:
         self._url = settings.events_url or ""
         self._key = signing_key(settings.events_secret or "")
         self._has_words = settings.events_words
-        self._calls = WatchedCalls()
+        self._calls = WatchedCalls(SAID if settings.events_words else NO_WORDS)
         self._observer, self._sequence = secrets.token_hex(8), 0
         self._outbox = Outbox(random.random)
         self._session = capped_session(SENDERS)

@@ -206,7 +206,7 @@ def _timeline(facts_part: Path, facts: CallFacts | None, spans_s: _Spans | None,
     timeline |= record.view(last_s)
     if facts is not None:
         summary = timeline["summary"]
-        summary.ended_s, summary.ended_by, summary.why = facts.ended_s, facts.ended_by, facts.why
+        summary.ended_s, summary.ended_by, summary.why = facts.ended_s, facts.ended_by, facts.logged_why
     timeline["summary"].has_audio = wav_began_s is not None
     if spans_s is None:
         whole = [] if wav_began_s is None else [[wav_began_s, length_s]]

@@ -8,8 +8,9 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lexbridge.observer.watched.call_facts import LOST_WITH_WORKER, CallFacts
+from lexbridge.observer.watched.call_facts import CallFacts
 from lexbridge.observer.watched.call_parts import CallTurn, Fault
+from lexbridge.observer.watched.call_turns import LOST_WITH_WORKER
 from lexbridge.observer.watched.watched_calls import CallEnded, Told, TurnOver
 
 CALL = "call"
@@ -88,7 +89,7 @@ def _of_turn(told: TurnOver) -> Iterator[SpanPlan]:
                 "lexbridge.number": told.number,
                 "lexbridge.by": turn.by,
                 "lexbridge.outcome": turn.outcome,
-                "lexbridge.why": turn.why,
+                "lexbridge.why": turn.loss,
                 "lexbridge.heard": turn.heard,
                 "lexbridge.filler": turn.filler,
                 "lexbridge.intent": turn.intent,
@@ -167,10 +168,10 @@ def _of_call(call: CallFacts) -> Iterator[SpanPlan]:
                 "lexbridge.mode": call.mode,
                 "lexbridge.ended_by": call.ended_by,
                 "lexbridge.why": call.why,
-                "lexbridge.turns": call.turns_over,
+                "lexbridge.turns": call.turns.over,
                 "lexbridge.streams": len(call.streams),
-                "lexbridge.intents": list(call.intents),
-                "lexbridge.worst_reply_ms": call.worst_reply_ms,
+                "lexbridge.intents": list(call.turns.intents),
+                "lexbridge.worst_reply_ms": call.turns.worst_reply_ms,
                 **{f"lexbridge.{name}": count for name, count in call.counts.items()},
             }
         ),

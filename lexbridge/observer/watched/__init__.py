@@ -1,1 +1,1 @@
-"""Calls and turns as facts tell them, for those who pass them on: events, recordings and traces."""
+"""Calls, streams and turns, made of facts: what the console, events, recordings and traces stand on."""

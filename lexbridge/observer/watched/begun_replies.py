@@ -4,9 +4,11 @@ The log calls a reply heard when Twilio has taken the document that says it, or 
 a moment it is not sure then. Nothing here reads a clock. Times are Unix times, seconds.
 """
 
-from lexbridge.observer.calls.heard import LEAST_HEARD_S
-from lexbridge.observer.watched.call_parts import CallTurn
+from lexbridge.observer.watched.call_parts import ANSWERED, FAILED, CallTurn
 from lexbridge.telemetry.facts import Event
+
+LEAST_HEARD_S = 0.5
+"""Shortest piece of a document that counts as heard, seconds, because Twilio takes about as long to begin to speak."""
 
 YES, REPLACED = "yes", "replaced"
 
@@ -23,7 +25,7 @@ class BegunReplies:
         `last_update`: the newest call update of its stream.
         """
         heard_s = turn.heard_s
-        if turn.outcome not in ("answered", "failed"):
+        if turn.outcome not in (ANSWERED, FAILED):
             return False
         if heard_s is None or turn.over_s is None:
             is_replaced = turn.update is not None and last_update is not None and last_update > turn.update

@@ -1,28 +1,25 @@
 """One call as its facts tell it: its streams, its turns with their times, its faults, and how it ended.
 
-The facts of a call come from several streams, and so from several workers, each in its own order. Turn numbers and
+This is the only place that makes calls, streams and turns of facts: the console, events, recordings and traces stand on
+it. The facts of a call come from several streams, and so from several workers, each in its own order. Turn numbers and
 media times belong to one stream. Nothing here reads a clock.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
-from lexbridge.observer.watched.begun_replies import BegunReplies
-from lexbridge.observer.watched.call_parts import CallStream, CallTurn, Faults, IntentSeen, NoInput, add_fault
-from lexbridge.observer.watched.turn_facts import MAX_SLOTS, note_latency, note_turn
-from lexbridge.telemetry.facts import Event
+from lexbridge.observer.watched.call_parts import CallStream, CallTurn, Faults, NoInput, add_fault
+from lexbridge.observer.watched.call_turns import LOST_WITH_WORKER, NOT_TOLD, CallTurns, Changes
+from lexbridge.observer.watched.values import flag, text, whole
+from lexbridge.telemetry.facts import Audio, Event
 
 FAULT_LEVELS = ("warning", "error")
 
-LOST_WITH_WORKER = "worker-ended"
-"""The reason for the end of a stream whose worker is gone."""
+HUNG_UP, BOT_HUNG_UP, TRANSFERRED = "caller hung up", "bot hung up", "transferred"
+"""Reasons for an end of which the log names only who ended the call."""
 
-STREAM_ENDED = "its stream has ended"
-"""The reason in the line `utterance-dropped` for turns that were under way when their stream ended."""
-
-HUNG_UP, BOT_HUNG_UP, TRANSFERRED, NOT_TOLD = "caller hung up", "bot hung up", "transferred", "not told"
-"""Reasons for an end of which the log names only who ended the call, or nothing."""
+NO_STREAM, NOTHING_MORE = "no stream", "nothing more was heard of it"
+"""Reasons for the end of a call that no fact has told."""
 
 MAX_NO_INPUTS = 100
 """The most silences of one call whose times are kept. The call ends after a few in a row."""
@@ -31,7 +28,8 @@ MAX_NO_INPUTS = 100
 class CallFacts:
     """The account of one call. `take` each of its events, and `worker_ended` for a worker that is gone."""
 
-    def __init__(self, call_sid: str, began_s: float) -> None:
+    def __init__(self, call_sid: str, began_s: float, max_streams: int | None = None) -> None:
+        """`max_streams`: the most streams that are told apart; None: as many as there are."""
         self.call_sid: Final = call_sid
         self.began_s = began_s
         self.ended_s: float | None = None
@@ -45,206 +43,155 @@ class CallFacts:
         self.called: str | None = None
         self.mode: str | None = None
         self.streams: dict[str, CallStream] = {}
-        self.turns: dict[tuple[str, int], CallTurn] = {}
-        """The turns that are not forgotten, by the SID of their stream and their number."""
-        self.turns_over = 0
+        self.turns = CallTurns()
         self.faults: Faults = {}
-        self.intents: dict[str, IntentSeen] = {}
-        self.outcomes: Counter[str] = Counter()
-        """The number of turns that are over, by their outcome."""
         self.no_inputs: list[NoInput] = []
         self.counts = dict.fromkeys(COUNTED.values(), 0)
-        self.worst_reply_ms: int | None = None
-        self.worst_lex_ms: int | None = None
-        self.attributes: dict[str, Any] = {}
-        self._heard = BegunReplies()
+        self._max_streams = max_streams
+        self._newest: CallStream | None = None
+        self._is_ended_by_webhook = False
 
     @property
     def has_live_stream(self) -> bool:
-        """Whether a stream of the call is live."""
-        return any(stream.ended_s is None for stream in self.streams.values())
+        """Whether the newest stream of the call is live. It took the call over from all others, which end with that."""
+        return self._newest is not None and self._newest.ended_s is None
 
-    def take(self, event: Event) -> list[CallTurn]:
-        """Take in an event of this call, and return the turns that are over by it."""
+    @property
+    def logged_why(self) -> str | None:
+        """The reason for its end as the log has it, or None where the log names only who ended it."""
+        return logged(self.why)
+
+    def take(self, event: Event) -> Changes:
+        """Take in an event of this call, and return what it changed."""
+        changes = Changes()
         self.began_s = min(self.began_s, event.at_s)  # facts of two workers may come in another order
-        over = [self._finished(one) for one in self._heard.take(event)]
-        turn = self._turn_of(event)
-        self._note_stream(event)
+        stream = self.stream_of(event)
+        turn = self.turns.of(event, stream)
         if event.level in FAULT_LEVELS:
             self._note_fault(event, turn)
         if event.name in COUNTED:
             self.counts[COUNTED[event.name]] += 1
         if event.name in _OF_CALL:
-            over += _OF_CALL[event.name](self, event) or []
-        elif turn is not None and turn.over_s is None:
-            note_turn(turn, event)
-            if event.name in _OF_TURN:
-                over += _OF_TURN[event.name](self, turn, event) or []
-        return over
-
-    def settle(self, now_s: float) -> list[CallTurn]:
-        """Return the turns that are over because the caller must have heard the reply by now."""
-        return [self._finished(turn) for turn in self._heard.settle(now_s)]
-
-    def give_up(self) -> list[CallTurn]:
-        """Return the turns of which it is not known yet whether the caller heard the reply."""
-        return [self._finished(turn) for turn in self._heard.give_up()]
+            _OF_CALL[event.name](self, event, changes)
+        elif turn is not None:
+            self.turns.take(turn, event, changes)
+        return changes
 
     def is_served_by(self, pid: int) -> bool:
         """Whether a worker serves a live stream of the call."""
-        return any(stream.ended_s is None and stream.worker_pid == pid for stream in self.streams.values())
+        return any(self._live_streams_of(pid))
 
-    def worker_ended(self, pid: int, at_s: float) -> list[CallTurn]:
-        """Note that a worker is gone, and return the turns that were lost with it."""
-        lost = [one for one in self.streams.values() if one.ended_s is None and one.worker_pid == pid]
-        for stream in lost:
+    def worker_ended(self, pid: int, at_s: float) -> Changes:
+        """Note that a worker is gone, and return the streams and turns that were lost with it."""
+        changes = Changes()
+        for stream in list(self._live_streams_of(pid)):
             stream.ended_s, stream.how = at_s, LOST_WITH_WORKER
             fault = Event(at_s, self.call_sid, stream.stream_sid, -1, "error", LOST_WITH_WORKER, {})
             add_fault(self.faults, fault, None)
-        if lost and not self.has_live_stream:
+            self.turns.stream_over(stream, at_s, changes)
+        if self._newest in changes.streams_over and not self._is_ended_by_webhook:
             self.ended_s, self.ended_by, self.why = at_s, None, LOST_WITH_WORKER
-        return [turn for stream in lost for turn in self._turns_left(stream, at_s)]
+        return changes
+
+    def stream_of(self, fact: Event | Audio) -> CallStream | None:
+        """Return the stream of a fact, which may be a new one.
+
+        Lines of webhooks name streams too that never served the call, or serve it no more: they have no media time.
+        """
+        stream = self.streams.get(fact.stream_sid)
+        is_served = fact.media_ms >= 0 or (isinstance(fact, Event) and fact.name in _BEGINS_STREAM)
+        has_room = self._max_streams is None or len(self.streams) < self._max_streams
+        if stream is None and fact.stream_sid and is_served and has_room:
+            stream = CallStream(fact.stream_sid, fact.at_s - max(fact.media_ms, 0) / 1000)
+            self._begin_stream(stream)
+        return stream
 
     # -- the call and its streams
 
-    def _note_stream(self, event: Event) -> None:
-        """Note the event's stream. Lines of webhooks name streams too that never served the call: they have no time."""
-        stream = self.streams.get(event.stream_sid)
-        if stream is None and event.stream_sid and (event.media_ms >= 0 or event.name in _BEGINS_STREAM):
-            began_s = event.at_s - max(event.media_ms, 0) / 1000
-            stream = self.streams[event.stream_sid] = CallStream(event.stream_sid, began_s)
-            self.is_over, self.ended_s, self.ended_by, self.why = False, None, None, None
-        if stream is not None:
-            stream.worker_pid = event.fields.get("pid", stream.worker_pid)
-            stream.mode = self.mode = event.fields.get("mode", stream.mode) or self.mode
+    def _begin_stream(self, stream: CallStream) -> None:
+        """Add a stream. The call goes on with it, whatever was thought before, unless a newer one was told of first."""
+        self.streams[stream.stream_sid] = stream
+        self.began_s = min(self.began_s, stream.began_s)  # the beginning of the call may have been missed
+        if self._newest is None or stream.began_s >= self._newest.began_s:
+            self._newest = stream
+            if not self._is_ended_by_webhook or stream.began_s > (self.ended_s or 0):
+                self.is_over = self._is_ended_by_webhook = False
+                self.ended_s = self.ended_by = self.why = None
 
-    def _call_described(self, event: Event) -> None:
-        self.caller = event.fields.get("caller", self.caller)
-        self.called = event.fields.get("called", self.called)
+    def _live_streams_of(self, pid: int) -> Iterator[CallStream]:
+        return (one for one in self.streams.values() if one.ended_s is None and one.worker_pid == pid)
 
-    def _stream_started(self, event: Event) -> None:
+    def _call_described(self, event: Event, _: Changes) -> None:
+        self.caller = text(event.fields, "caller") or self.caller
+        self.called = text(event.fields, "called") or self.called
+
+    def _stream_described(self, event: Event, _: Changes) -> None:
         if stream := self.streams.get(event.stream_sid):
-            stream.resumed = event.fields.get("resumed", stream.resumed)
+            pid = whole(event.fields, "pid")
+            stream.worker_pid = stream.worker_pid if pid is None else pid
+            stream.mode = self.mode = text(event.fields, "mode") or stream.mode or self.mode
 
-    def _stream_over(self, event: Event) -> list[CallTurn]:
+    def _stream_started(self, event: Event, _: Changes) -> None:
+        if stream := self.streams.get(event.stream_sid):
+            stream.resumed = text(event.fields, "resumed") or stream.resumed
+
+    def _stream_stopped(self, event: Event, _: Changes) -> None:
+        """Note that a stream is over. Another line of the same moment tells why, unless that fact was lost."""
+        stream = self.streams.get(event.stream_sid)
+        if stream is not None and stream.ended_s is None:
+            stream.ended_s = event.at_s
+
+    def _stream_over(self, event: Event, changes: Changes) -> None:
         is_end = event.name == "call-ended"
-        ended_by = event.fields.get("ended_by") if is_end else None
-        how = event.fields.get("why") or _ENDED_BY.get(ended_by or "", NOT_TOLD)
+        ended_by = text(event.fields, "ended_by") if is_end else None
+        how = text(event.fields, "why") or _ENDED_BY.get(ended_by or "", NOT_TOLD)
         stream = self.streams.get(event.stream_sid)
         if stream is not None:
             stream.ended_s, stream.how = event.at_s, how
+            stream.is_spoken_on = how in _SPOKEN_ON or (is_end and ended_by != "caller")
+        if not self.has_live_stream and stream in (None, self._newest):
+            self.ended_s = event.at_s
+            if not self._is_ended_by_webhook:
+                # As docs/log.md has it: if no other stream follows, the caller hung up.
+                self.ended_by, self.why, self.is_over = ended_by if is_end else "caller", how, is_end
+        if stream is not None:
+            self.turns.stream_over(stream, event.at_s, changes, is_end=is_end)
+
+    def _ended_in_words(self, event: Event, _: Changes) -> None:
+        """Note that a webhook has ended the call. Its stream may be stopped after that, which is no other end."""
+        self.ended_s, self.ended_by, self.why = event.at_s, "lexbridge", event.name
+        self.is_over = self._is_ended_by_webhook = True
+
+    def _refused(self, event: Event, _: Changes) -> None:
         if not self.has_live_stream:
-            # As docs/log.md has it: if no other stream follows, the caller hung up.
-            self.ended_s, self.ended_by, self.why = event.at_s, ended_by if is_end else "caller", how
-            self.is_over = is_end
-        goes_on = how in _SPOKEN_ON or (is_end and ended_by != "caller")
-        return [] if stream is None else self._turns_left(stream, event.at_s, is_end=is_end, goes_on=goes_on)
+            self.ended_s, self.ended_by, self.is_over = event.at_s, "lexbridge", True
+            self.why = f"refused: {text(event.fields, 'why')}"
 
-    def _turns_left(
-        self, stream: CallStream, at_s: float, *, is_end: bool = False, goes_on: bool = False
-    ) -> list[CallTurn]:
-        """End all turns of a stream that is over. `goes_on`: whether Twilio still speaks the newest document."""
-        answered = self._heard.stream_over(stream.stream_sid, goes_on=goes_on)
-        lost = self._lose_turns(stream.stream_sid, at_s, stream.how, is_end=is_end)
-        return [*(self._finished(turn) for turn in answered), *lost]
-
-    def _ended_in_words(self, event: Event) -> None:
-        """Note that a webhook has ended the call, after its last stream."""
-        self.ended_s, self.ended_by, self.why, self.is_over = event.at_s, "lexbridge", event.name, True
-
-    def _no_input(self, event: Event) -> None:
+    def _no_input(self, event: Event, _: Changes) -> None:
         if len(self.no_inputs) < MAX_NO_INPUTS:
             fields = event.fields
-            self.no_inputs.append(NoInput(event.at_s, bool(fields.get("ends_call")), bool(fields.get("by_document"))))
+            self.no_inputs.append(NoInput(event.at_s, flag(fields, "ends_call"), flag(fields, "by_document")))
 
-    # -- turns
-
-    def _turn_of(self, event: Event) -> CallTurn | None:
-        """Return the turn that an event is about. It is made if the event begins one."""
-        number = event.fields.get("turn")
-        if not isinstance(number, int) or not event.stream_sid:
-            return None
-        key = event.stream_sid, number
-        turn = self.turns.get(key)
-        is_first = event.name in _BEGINS_TURN and number >= 0 and event.fields.get("how") != "speech"
-        stream = self.streams.get(event.stream_sid)
-        is_late = stream is not None and stream.ended_s is not None
-        if turn is None and is_first and not is_late:
-            turn = self.turns[key] = CallTurn(event.stream_sid, number, event.at_s)
-            turn.worker_pid = stream.worker_pid if stream is not None else None
-        return turn
-
-    def _lex_answered(self, turn: CallTurn, event: Event) -> None:
-        words = event.words
-        if "session_attributes" in words:
-            now = dict(list((words["session_attributes"] or {}).items())[:MAX_SLOTS])
-            turn.attributes_changed = _changed(self.attributes, now)
-            self.attributes = now
-        if turn.intent:
-            seen = self.intents.setdefault(turn.intent, IntentSeen(turn.intent))
-            seen.dialog_state = turn.dialog_state
-            seen.slots.update({name: value for name, value in turn.slots.items() if value is not None})
-
-    def _update_made(self, event: Event) -> None:
-        if stream := self.streams.get(event.stream_sid):
-            stream.last_update = event.fields.get("number", stream.last_update)
-        for turn in self._open_turns(event.stream_sid):
-            if turn.answered_s is not None and turn.update is None:
-                turn.update, turn.update_made_s = event.fields.get("number"), event.at_s
-                turn.twiml = event.words.get("twiml")
-
-    def _turn_over(self, turn: CallTurn, event: Event) -> list[CallTurn]:
-        note_latency(turn, event)
-        stream = self.streams.get(turn.stream_sid)
-        is_unsure = self._heard.add(turn, stream.last_update if stream is not None else None)
-        return [] if is_unsure else [self._finished(turn)]
-
-    def _turn_dropped(self, turn: CallTurn, event: Event) -> list[CallTurn]:
-        turn.why = event.fields.get("why")
-        if turn.why == STREAM_ENDED:
-            return []  # a line of the same moment tells how it ended
-        return [self._ended(turn, event.at_s, "dropped")]
-
-    def _lose_turns(self, stream_sid: str, at_s: float, how: str | None, *, is_end: bool) -> list[CallTurn]:
-        """End the turns of a stream that is over. `is_end`: the call ended with it, so nobody waits for an answer."""
-        open_turns = list(self._open_turns(stream_sid))
-        if is_end:
-            open_turns = [turn for turn in open_turns if turn.said_s is not None or turn.why is not None]
-        for turn in open_turns:
-            turn.why = how or NOT_TOLD
-        return [self._ended(turn, at_s, "dropped" if is_end else "lost") for turn in open_turns]
-
-    def _ended(self, turn: CallTurn, at_s: float, outcome: str) -> CallTurn:
-        turn.over_s, turn.outcome = at_s, outcome
-        return self._finished(turn)
-
-    def _finished(self, turn: CallTurn) -> CallTurn:
-        self.turns_over += 1
-        self.outcomes[turn.outcome or NOT_TOLD] += 1
-        if turn.lex_ms is not None:
-            self.worst_lex_ms = max(turn.lex_ms, self.worst_lex_ms or 0)
-        if turn.reply_ms is not None:
-            self.worst_reply_ms = max(turn.reply_ms, self.worst_reply_ms or 0)
-        return turn
-
-    def _open_turns(self, stream_sid: str) -> Iterator[CallTurn]:
-        return (turn for turn in self.turns.values() if turn.stream_sid == stream_sid and turn.over_s is None)
+    def _update_made(self, event: Event, changes: Changes) -> None:
+        number = whole(event.fields, "number")
+        if (stream := self.streams.get(event.stream_sid)) and number is not None:
+            stream.last_update = number
+        self.turns.update_made(event, changes)
 
     # -- faults
 
     def _note_fault(self, event: Event, turn: CallTurn | None) -> None:
         of_turns = [turn] if turn is not None else []
         if event.name.startswith("call-update-"):
-            of_turns = [one for one in self._open_turns(event.stream_sid) if one.update is not None]
+            of_turns = [one for one in self.turns.of_stream(event.stream_sid) if one.update is not None]
         number = of_turns[-1].turn if of_turns else None
         for faults in (self.faults, *(one.faults for one in of_turns)):
             add_fault(faults, event, number)
 
 
-def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries that are new or different now, and None for those that are gone."""
-    changed = {name: value for name, value in now.items() if before.get(name) != value}
-    return changed | {name: None for name in before if name not in now}
+def logged(why: str | None) -> str | None:
+    """Return a reason for an end, or None for one that only says who ended the call."""
+    return None if why in (HUNG_UP, BOT_HUNG_UP, TRANSFERRED, NOT_TOLD) else why
 
 
 COUNTED = {
@@ -263,31 +210,17 @@ _SPOKEN_ON = ("handed over",)
 """Reasons for the end of a stream after which Twilio still speaks the newest document."""
 
 _BEGINS_STREAM = ("stream-described", "stream-started")
-_BEGINS_TURN = (
-    "utterance-opened",
-    "utterance-ended",
-    "utterance-dropped",
-    "keys-complete",
-    "lex-asked",
-    "lex-answered",
-    "turn-latency",
-)
 
-_OF_CALL: Mapping[str, Callable[[CallFacts, Event], list[CallTurn] | None]] = {
+_OF_CALL: Mapping[str, Callable[[CallFacts, Event, Changes], None]] = {
     "call-described": CallFacts._call_described,
+    "stream-described": CallFacts._stream_described,
     "stream-started": CallFacts._stream_started,
+    "stream-ended": CallFacts._stream_stopped,
     "call-ended": CallFacts._stream_over,
     "call-left": CallFacts._stream_over,
     "call-given-up": CallFacts._ended_in_words,
     "silent-caller-left": CallFacts._ended_in_words,
+    "call-refused": CallFacts._refused,
     "update-made": CallFacts._update_made,
     "no-input": CallFacts._no_input,
-}
-
-_OF_TURN: Mapping[str, Callable[[CallFacts, CallTurn, Event], list[CallTurn] | None]] = {
-    "lex-answered": CallFacts._lex_answered,
-    "turn-answered": CallFacts._lex_answered,
-    "turn-failed": CallFacts._lex_answered,
-    "turn-latency": CallFacts._turn_over,
-    "utterance-dropped": CallFacts._turn_dropped,
 }

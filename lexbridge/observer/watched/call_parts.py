@@ -5,6 +5,12 @@ from typing import Any
 
 from lexbridge.telemetry.facts import Event
 
+ANSWERED, FAILED, FALSE_ALARM, DROPPED, LOST = "answered", "failed", "false-alarm", "dropped", "lost"
+"""Outcomes of a turn. The log has others besides, such as `joined`."""
+
+_UNCOUNTED = ("joined", FALSE_ALARM, DROPPED)
+"""Outcomes of what was no turn of the caller's, or became part of another."""
+
 
 @dataclass(slots=True, eq=False)
 class Fault:
@@ -61,7 +67,9 @@ class CallStream:
     mode: str | None = None
     resumed: str | None = None
     how: str | None = None
-    """The reason for its end that the log gives, or LOST_WITH_WORKER; None while it is live."""
+    """The reason for its end that the log gives, or LOST_WITH_WORKER; None as long as it is not told."""
+    is_spoken_on: bool = False
+    """Whether Twilio still speaks the newest document of a stream that is over."""
     last_update: int | None = None
     """The number of its newest call update."""
 
@@ -87,15 +95,16 @@ class CallTurn:
     fillers_s: list[float] = field(default_factory=list)
     """The times at which the caller was asked to wait for it."""
     outcome: str | None = None
+    """What became of it. Until `over_s` is known, Lex has answered so, and the caller may not have heard of it."""
     why: str | None = None
-    """The reason for which it was lost or dropped."""
+    """The reason for which it was lost or dropped, or the error by which it failed."""
     heard: str | None = None
     """Whether the caller heard the reply: "yes", or "replaced" if a newer one took its place before; None: unknown."""
     intent: str | None = None
     dialog_state: str | None = None
     slot_to_elicit: str | None = None
     transcript: str | None = None
-    messages: list[str] = field(default_factory=list)
+    messages: list[Any] = field(default_factory=list)
     slots: dict[str, Any] = field(default_factory=dict)
     attributes_changed: dict[str, Any] = field(default_factory=dict)
     raw: Any = None
@@ -110,6 +119,23 @@ class CallTurn:
     update_made_s: float | None = None
     over_s: float | None = None
     """The time at which the turn was over: the reply is heard, or never will be."""
+    is_left: bool = False
+    """Whether the call ended before it was answered."""
+
+    @property
+    def is_said(self) -> bool:
+        """Whether the caller has said all of it, or pressed all keys."""
+        return self.said_s is not None or self.by != "voice"
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a turn of the caller's own. One that was complete counts though the call ended first."""
+        return self.outcome not in _UNCOUNTED or (self.is_left and self.is_said)
+
+    @property
+    def loss(self) -> str | None:
+        """The reason for which it was lost or dropped, or None if it was neither."""
+        return self.why if self.outcome in (LOST, DROPPED) else None
 
     @property
     def heard_s(self) -> float | None:
@@ -126,3 +152,15 @@ class IntentSeen:
     name: str
     dialog_state: str | None = None
     slots: dict[str, Any] = field(default_factory=dict)
+
+    def answered(self, turn: CallTurn) -> None:
+        """Take in an answer with this intent. A slot that has lost its value is forgotten."""
+        self.dialog_state = turn.dialog_state
+        self.slots |= turn.slots
+        self.slots = {name: value for name, value in self.slots.items() if value is not None}
+
+
+def changed(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries that are new or different now, and None for those that are gone."""
+    new = {name: value for name, value in now.items() if before.get(name) != value}
+    return new | {name: None for name in before if name not in now}

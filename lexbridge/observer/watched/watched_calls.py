@@ -10,8 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lexbridge.observer.watched.call_facts import CallFacts
+from lexbridge.observer.watched.call_facts import NO_STREAM, NOTHING_MORE, CallFacts
 from lexbridge.observer.watched.call_parts import CallTurn
+from lexbridge.observer.watched.kept_words import NO_WORDS, with_words
+from lexbridge.observer.watched.told_turns import ToldTurns
+from lexbridge.observer.watched.values import text, whole
 from lexbridge.telemetry.facts import Event
 
 ENDED_S = 2.0
@@ -87,17 +90,23 @@ Told = ToldOfCall | ToldOfService
 
 @dataclass(slots=True, eq=False)
 class _Watched:
-    facts: CallFacts
+    turns: ToldTurns
     last_s: float
     due_s: float
     """The time at which the call is over if nothing more comes."""
     is_started: bool = False
 
+    @property
+    def facts(self) -> CallFacts:
+        return self.turns.facts
+
 
 class WatchedCalls:
     """The calls under way. `take` the facts, and `tick` about once a second. Times are Unix times, seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept_words: frozenset[str] = NO_WORDS) -> None:
+        """`kept_words`: names of the words that are kept until their turn, or the call with their slots, is over."""
+        self._kept_words = kept_words
         self._calls: dict[str, _Watched] = {}
         self._served: tuple[int, list[str]] = 0, []  # the worker that ended last, and the calls that it served
 
@@ -118,15 +127,16 @@ class WatchedCalls:
         if call is None and _may_be_first(event):
             if len(self._calls) >= MAX_CALLS:
                 yield from self._end(next(iter(self._calls.values())), event.at_s)
-            call = _Watched(CallFacts(event.call_sid, event.at_s), event.at_s, event.at_s + LEFT_S)
+            turns = ToldTurns(CallFacts(event.call_sid, event.at_s))
+            call = _Watched(turns, event.at_s, event.at_s + LEFT_S)
             self._calls[event.call_sid] = call
         if call is not None:
-            yield from self._take(call, event)
+            yield from self._take(call, with_words(event, self._kept_words))
 
     def tick(self, now_s: float) -> Iterator[ToldOfCall]:
         """Yield the turns and calls that are over because time has passed."""
         for call in list(self._calls.values()):
-            yield from self._turns_over(call, call.facts.settle(now_s))
+            yield from self._turns_over(call, call.turns.settle(now_s))
             if call.due_s <= now_s:
                 yield from self._end(call, now_s)
             elif call.facts.mode is not None and call.facts.began_s + STARTED_S <= now_s:
@@ -135,13 +145,13 @@ class WatchedCalls:
     def end_all(self, now_s: float) -> Iterator[ToldOfCall]:
         """Yield all calls as ended that have no live stream, because this process ends. The others may go on."""
         for call in self._calls.values():
-            yield from self._turns_over(call, call.facts.give_up())
+            yield from self._turns_over(call, call.turns.give_up())
         for call in [one for one in self._calls.values() if not one.facts.has_live_stream]:
             yield from self._end(call, now_s)
 
     def _take(self, call: _Watched, event: Event) -> Iterator[ToldOfCall]:
         call.last_s = event.at_s
-        turns = call.facts.take(event)
+        turns = call.turns.take(event)
         if call.facts.mode is not None and call.facts.caller is not None:
             yield from self._start(call)
         yield from self._turns_over(call, turns)
@@ -155,8 +165,9 @@ class WatchedCalls:
                 yield from self._worker_ended(event)
             case "worker-died":
                 pid, call_sids = self._served
-                how = fields.get("signal"), fields.get("status")
-                yield WorkerDied(event.at_s, fields["pid"], *how, call_sids if pid == fields["pid"] else [])
+                died = whole(fields, "pid") or 0
+                how = text(fields, "signal"), whole(fields, "status")
+                yield WorkerDied(event.at_s, died, *how, call_sids if pid == died else [])
             case "serving":
                 yield ServiceStarted(event.at_s, fields)
             case "service-stopping":
@@ -164,10 +175,10 @@ class WatchedCalls:
                 yield ServiceStopping(event.at_s, live_calls)
 
     def _worker_ended(self, event: Event) -> Iterator[ToldOfCall]:
-        pid = event.fields["pid"]
+        pid = whole(event.fields, "pid") or 0
         self._served = pid, [sid for sid, call in self._calls.items() if call.facts.is_served_by(pid)]
         for call in self._calls.values():
-            yield from self._turns_over(call, call.facts.worker_ended(pid, event.at_s))
+            yield from self._turns_over(call, call.turns.worker_ended(pid, event.at_s))
             call.due_s = self._due_s(call)
 
     def _start(self, call: _Watched) -> Iterator[ToldOfCall]:
@@ -178,15 +189,13 @@ class WatchedCalls:
     def _turns_over(self, call: _Watched, turns: list[CallTurn]) -> Iterator[ToldOfCall]:
         if turns:
             yield from self._start(call)
-        first = call.facts.turns_over - len(turns) + 1
-        for number, turn in enumerate(turns, first):
+        for number, turn in enumerate(turns, call.turns.told - len(turns) + 1):
             yield TurnOver(call.facts, turn, number)
-            call.facts.turns.pop((turn.stream_sid, turn.turn), None)
 
     def _due_s(self, call: _Watched) -> float:
         facts = call.facts
         if facts.has_live_stream:
-            return call.last_s + FORGOTTEN_S
+            return call.last_s + (LEFT_S if facts.is_over else FORGOTTEN_S)
         if facts.is_over and facts.ended_s is not None:
             return facts.ended_s + ENDED_S
         return call.last_s + LEFT_S
@@ -194,10 +203,10 @@ class WatchedCalls:
     def _end(self, call: _Watched, now_s: float) -> Iterator[ToldOfCall]:
         del self._calls[call.facts.call_sid]
         facts = call.facts
-        yield from self._turns_over(call, facts.give_up())
+        yield from self._turns_over(call, call.turns.give_up())
         if facts.ended_s is None:
             facts.ended_s = now_s
-            facts.why = "nothing more was heard of it" if facts.streams else "no stream"
+            facts.why = NOTHING_MORE if facts.streams else NO_STREAM
         yield from self._start(call)
         yield CallEnded(facts)
 

@@ -7,7 +7,7 @@ const UNSAID = {
   "false-alarm": "a sound without words",
   joined: "joined with the next turn",
   dropped: "not sent to Lex",
-  cancelled: "broken off",
+  cancelled: "broken off", // in files of older versions
   lost: "lost",
   failed: "Lex gave no answer",
 };
@@ -106,17 +106,32 @@ function* notes(events) {
   }
 }
 
-const WHYS = { "worker-ended": "its worker ended", "stream lost": "the stream was lost", "stopped by Twilio": "Twilio stopped the stream", "call-ended": "the call ended first" };
+const WHYS = {
+  "worker-ended": "its worker ended",
+  "stream lost": "the stream was lost",
+  "stopped by Twilio": "Twilio stopped the stream",
+  keys: "another stream took the caller’s keys",
+  "handed over": "its process ended",
+  "caller hung up": "the caller hung up first",
+  "bot hung up": "the bot hung up first",
+  "call-ended": "the call ended first", // in files of older versions
+};
 
 function whyWords(why) {
   return WHYS[why] ?? why;
+}
+
+/** Return what became of a turn that came to nothing, or undefined. One that counts was complete when the call ended. */
+function outcomeWords(turn) {
+  return turn.outcome === "dropped" && turn.counts ? "not answered" : UNSAID[turn.outcome];
 }
 
 /** Return what stands in place of the caller's words where a turn has none. `how`: what Lex was asked with. */
 export function unsaid(turn, { how, dropped, isLive, isFile }) {
   if (how === "welcome") return "(the bot’s welcome)";
   const why = whyWords(turn.why ?? dropped?.fields.why);
-  if (UNSAID[turn.outcome]) return `(${UNSAID[turn.outcome]}${why ? `: ${why}` : ""})`;
+  const outcome = outcomeWords(turn);
+  if (outcome) return `(${outcome}${why ? `: ${why}` : ""})`;
   const isAnswered = Boolean(turn.outcome || turn.dialog_state);
   if (isAnswered && isFile && !turn.raw) return "(words left out of the file)";
   if (isAnswered) return "(no words)";
@@ -129,7 +144,7 @@ const HARDLY_HEARD = "replaced: the caller can hardly have heard it";
 /** Return why nothing came of words that were heard, or null. */
 export function lossWords(turn) {
   if (!["lost", "dropped", "failed"].includes(turn.outcome)) return null;
-  return turn.why ? `${UNSAID[turn.outcome]}: ${whyWords(turn.why)}` : null;
+  return turn.why ? `${outcomeWords(turn)}: ${whyWords(turn.why)}` : null;
 }
 
 /** Return what to say of a reply that the caller did not hear, or null. `isLast`: no turn of the stream came after it. */
