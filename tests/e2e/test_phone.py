@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lexbridge.audio.pcm import decode_mulaw, encode_mulaw
-from tests.support.browser import DESKTOP, PHONE, open_browser, open_page, take_screenshot, write_speech
+from tests.support.browser import DESKTOP, PHONE, Microphone, open_browser, open_page, take_screenshot
 from tests.support.commands import DEADLINE_S
 from tests.support.phone_process import RunningPhone, running_phone
 from tests.support.phone_window import PATIENCE_MS, call, choose, hang_up, say, wait_for
@@ -80,12 +80,12 @@ def test_two_callers_at_once(phone: RunningPhone) -> None:
 
 def test_a_sound_file_instead_of_a_microphone(phone: RunningPhone, tmp_path: Path) -> None:
     """A WAV file that is dropped on the page speaks for the caller, once somebody has answered."""
-    write_speech(tmp_path / "order.wav", [(7.0, "I would like to order flowers")])
-    with open_browser() as browser:
+    with Microphone(tmp_path) as recording, open_browser() as browser:
+        recording.says("I would like to order flowers", after_s=7)
         page = open_page(browser, f"{phone.address}?rate=48000")
         choose(page, "#bot", "OrderFlowers")
-        page.set_input_files("#file", tmp_path / "order.wav")
-        page.locator("#source option", has_text="order.wav").wait_for(state="attached", timeout=PATIENCE_MS)
+        page.set_input_files("#file", recording.path)
+        page.locator("#source option", has_text=recording.path.name).wait_for(state="attached", timeout=PATIENCE_MS)
         assert page.input_value("#source") == "file"
         call(page)
         wait_for(page, "#transcript", "i would like to order flowers")

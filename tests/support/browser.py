@@ -6,10 +6,10 @@ Screenshots go into SCREENSHOTS, where people look at them after a run.
 import os
 import shutil
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import pytest
 
@@ -80,15 +80,33 @@ def take_screenshot(page: Any, name: str) -> None:
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
-def write_speech(path: Path, phrases: Sequence[tuple[float, str]]) -> None:
-    """Write a sound file of somebody who says each phrase at its time in seconds, with the project's own voice."""
-    sound = bytearray()
-    with HibariVoice() as voice:
-        for at_s, phrase in phrases:
-            sound.extend(bytes(max(0, 2 * int(at_s * MICROPHONE_HZ) - len(sound))))
-            sound.extend(resample(voice.speak(phrase), voice.rate_hz, MICROPHONE_HZ))
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(MICROPHONE_HZ)
-        file.writeframes(bytes(sound) + bytes(2 * MICROPHONE_HZ))
+class Microphone:
+    """The sound file that Chromium's microphone plays. Chromium reads it anew each time a page opens the microphone.
+
+    `says(phrase)`: what the next opening hears. Use it as a context manager: its voice is a process.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "microphone.wav"
+        self._voice = HibariVoice()
+        self._speaks(b"", 1)
+
+    def says(self, phrase: str, after_s: int = 1) -> None:
+        """Let the next page that opens the microphone hear a phrase, after some seconds."""
+        self._speaks(self._voice.speak(phrase), after_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._voice.close()
+
+    def _speaks(self, pcm: bytes, after_s: int) -> None:
+        second = bytes(2 * MICROPHONE_HZ)
+        whole = self.path.with_suffix(".part")
+        with wave.open(str(whole), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(MICROPHONE_HZ)
+            file.writeframes(after_s * second + resample(pcm, self._voice.rate_hz, MICROPHONE_HZ) + second)
+        whole.replace(self.path)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tests.support.browser import Microphone
 from tests.support.commands import DEADLINE_S
 
 PATIENCE_MS = 1000 * DEADLINE_S
@@ -30,6 +31,16 @@ def say(page: Any, text: str) -> None:
     """Type a phrase, which the simulated caller's voice says."""
     page.fill("#words", text)
     page.press("#words", "Enter")
+
+
+def answer(page: Any, microphone: Microphone, question: str, phrase: str) -> None:
+    """Wait until the bot has said something with `question` in it and is silent, then say a phrase."""
+    wait_for(page, "#transcript", question)
+    page.wait_for_selector("#state:not(:text('the bot speaks'))", timeout=PATIENCE_MS)
+    chosen = page.input_value("#source")
+    microphone.says(phrase)
+    page.select_option("#source", "typed")  # the microphone is closed, and opened again
+    page.select_option("#source", chosen)
 
 
 def hang_up(page: Any) -> None:
