@@ -81,7 +81,10 @@ def test_pointer_and_keys_read_the_timeline(browser: Any, server: ConsoleServer,
     page.wait_for_selector(".readout:has-text('0:07')")
     page.mouse.wheel(0, -600)  # after the click, the wheel zooms
     page.keyboard.press("Home")
-    page.wait_for_selector(".readout:has-text('0:00')")
+    page.wait_for_selector(".readout:has-text('0:00.0')")
+    for _ in range(3):
+        page.keyboard.press("n")
+    page.wait_for_selector(".readout:has-text('turn 3: pre-roll')")  # the first of its stream, the third of the call
     close(page)
 
 
@@ -105,6 +108,28 @@ def test_no_words_cover_another_marker(browser: Any, server: ConsoleServer, orde
         assert [one for one in spans[i + 1 :] if one[0] == row and one[1] < end and start < one[2]] == []
     assert places[0]["one"]["label"] == "lex-failed"
     assert places[0]["label"] is not None
+    close(page)
+
+
+def test_words_of_a_fault_find_another_row(browser: Any, server: ConsoleServer, order: Told) -> None:
+    page = open_call(browser, server, order)
+    places = page.evaluate("""async () => (await import("./static/js/marker_places.js")).placeMarkers([
+      { x: 60, kind: "fault", label: "lex-failed" }, { x: 132, kind: "fault", label: "lex-failed" },
+      { x: 190, kind: "update", label: "update 7" }], { left: 42, right: 250, widthOf: (text) => 6 * text.length })""")
+    rows = [(place["one"]["x"], place["row"], place["label"] is not None) for place in places]
+    assert rows == [(60, 1, True), (132, 0, True), (190, 0, True)]
+    close(page)
+
+
+def test_updates_of_a_long_call_are_ticks(browser: Any, server: ConsoleServer, order: Told) -> None:
+    page = open_call(browser, server, order)
+    script = """async (n) => {
+      const { ticksAmong } = await import("./static/js/marker_places.js");
+      const markers = [...Array(n).fill({ kind: "update" }), { kind: "fault" }, { kind: "mark" }];
+      return markers.filter(ticksAmong(markers, 900)).map((one) => one.kind);
+    }"""
+    assert page.evaluate(script, 10) == ["mark"]
+    assert page.evaluate(script, 11) == ["update"] * 11 + ["mark"]
     close(page)
 
 
@@ -192,6 +217,32 @@ def test_live_call_grows_as_it_happens(browser: Any, server: ConsoleServer) -> N
             break
         page.wait_for_timeout(50)
     assert server.followed[-1] is None  # the worker need not tell the audio any more
+    close(page)
+
+
+def test_transcript_of_a_live_call_stays_at_its_end(browser: Any, server: ConsoleServer) -> None:
+    told = booking(time.time() - 40, ended=False)
+    server.calls = {told.call_sid: told}
+    last = told.turns[-1]
+    told.turns = [{**last, "turn": turn, "began_s": told.began_s + turn} for turn in range(1, 12)]
+    page = open_call(browser, server, told)
+    page.wait_for_selector(".connection.open")
+    is_at_end = """(() => {
+      const { scrollTop, scrollHeight, clientHeight } = document.querySelector(".transcript");
+      return scrollHeight > 2 * clientHeight && scrollTop + clientHeight >= scrollHeight - 2;
+    })()"""
+    wait_until(page, is_at_end)
+    server.tell("turn", {**last, "turn": 12, "began_s": told.began_s + 12, "transcript": "and a newspaper"})
+    page.wait_for_selector("li.turn:has-text('and a newspaper')")
+    wait_until(page, is_at_end)
+    page.keyboard.press("n")  # a reader of what was before is left there
+    page.wait_for_selector("li.turn.selected")
+    server.tell("turn", {**last, "turn": 13, "began_s": told.began_s + 13, "transcript": "thank you"})
+    page.wait_for_selector("li.turn:has-text('thank you')")
+    assert not page.evaluate(is_at_end)
+    page.keyboard.press("f")
+    wait_until(page, is_at_end)
+    assert page.evaluate("scrollY") == 0  # the timeline is in sight all the while
     close(page)
 
 

@@ -34,7 +34,7 @@ export function CallPage({ sid, turn, event }) {
     showTurn(call, view, turns[at]);
   };
   useEffect(() => {
-    const pressed = (event) => onKey(event, { view, player, next: (by) => select((selected ?? (by > 0 ? -1 : 1)) + by), whatIf: () => setWhatIf((is) => !is), close: isWhatIf ? () => setWhatIf(false) : null });
+    const pressed = (event) => onKey(event, { view, player, next: (by) => select((selected ?? (by > 0 ? -1 : call.turns.peek().length)) + by), whatIf: () => setWhatIf((is) => !is), close: isWhatIf ? () => setWhatIf(false) : null });
     // Of the document, so that a key is taken here before the whole page takes it.
     document.addEventListener("keydown", pressed);
     return () => document.removeEventListener("keydown", pressed);
@@ -58,9 +58,11 @@ export function CallPage({ sid, turn, event }) {
   if (call.error.value && summary === null) return html`<div class="card empty"><h1>Call ${shortSid(sid)}</h1><p>${call.error.value}</p><p><a href="#/calls">Back to the calls</a></p></div>`;
   if (summary === null) return html`<p class="faint loading">Loading the call …</p>`;
   return html`<${Header} call=${call} isWhatIf=${isWhatIf} setWhatIf=${setWhatIf} />
-    <${Timeline} call=${call} view=${view} player=${player} />
-    ${isWhatIf && html`<${WhatIf} call=${call} view=${view} close=${() => setWhatIf(false)} />`}
-    <div class="call-columns"><${Transcript} call=${call} view=${view} selected=${selected} /><${TurnTable} call=${call} view=${view} /></div>
+    <div class="call-columns">
+      <${Timeline} call=${call} view=${view} player=${player} />
+      ${isWhatIf && html`<${WhatIf} call=${call} view=${view} close=${() => setWhatIf(false)} />`}
+      <${Transcript} call=${call} view=${view} selected=${selected} /><${TurnTable} call=${call} view=${view} />
+    </div>
     <${EventsList} call=${call} view=${view} chosen=${event} />`;
 }
 

@@ -17,11 +17,14 @@ export class CallState {
     this.error = signal(null);
     /** Changes whenever the picture has to be drawn anew. */
     this.version = signal(0);
+    /** Changes with the events and turns only, which are told of less often than the levels. */
+    this.story = signal(0);
     this.events = [];
     this.streams = [];
     this.audio = {};
     this.levels = new Levels();
     this.model = null;
+    this._hasNews = false;
     this._timer = null;
     this._isClosed = false;
     follow(sid, { fact: (event) => this._takeEvent(event), levels: (data) => this._takeLevels(data), turn: (turn) => this._takeTurn(turn), dropped: () => this.load() }, () => this.load());
@@ -69,6 +72,7 @@ export class CallState {
     this.streams = detail.streams;
     this.audio = detail.audio ?? {};
     this.levels.merge(levels.streams ?? []);
+    this._hasNews = true;
     this._changed();
   }
 
@@ -79,6 +83,7 @@ export class CallState {
       if (!this.streams.some((one) => one.stream_sid === event.stream_sid)) this.load();
     }
     if (event.name === "call-ended" || event.name === "call-left") setTimeout(() => this._isClosed || this.load(), 700);
+    this._hasNews = true;
     this._changed();
   }
 
@@ -91,6 +96,7 @@ export class CallState {
     const key = (one) => `${one.stream_sid}/${one.turn}`;
     const others = this.turns.peek().filter((one) => key(one) !== key(turn));
     this.turns.value = inOrder([...others, this._withQueue(withTexts(turn))]);
+    this._hasNews = true;
     this._changed();
   }
 
@@ -116,6 +122,8 @@ export class CallState {
       batch(() => {
         this.model = buildTimeline({ ...this, summary: this.summary.peek() ?? {} });
         this.version.value += 1;
+        if (this._hasNews) this.story.value += 1;
+        this._hasNews = false;
       });
     }, this.model === null ? 0 : MODEL_MS);
   }

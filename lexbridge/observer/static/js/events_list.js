@@ -1,7 +1,7 @@
 /** Every event of a call, as the log has it, with a filter. */
 
 import { count, valueText } from "./format.js";
-import { html, signal, useEffect, useRef } from "./html.js";
+import { html, signal, useEffect, useRef, useState } from "./html.js";
 import { explanation } from "./log_events.js";
 
 /** Events that are drawn, the newest: more of them make the page slow. */
@@ -12,7 +12,8 @@ const words = signal("");
 const RANK = { debug: 0, info: 1, warning: 2, error: 3 };
 
 export function EventsList({ call, view, chosen }) {
-  call.version.value;
+  call.story.value;
+  const [isOpen, setOpen] = useState(false);
   const wanted = words.value.trim().toLowerCase();
   const found = call.events.filter((one) => RANK[one.level] >= RANK[least.value] && (!wanted || textOf(one).includes(wanted)));
   const isChosen = (one) => chosen !== null && one.name === chosen.name && Math.abs(one.at_s - chosen.at_s) < 0.002;
@@ -24,11 +25,11 @@ export function EventsList({ call, view, chosen }) {
     words.value = "";
     const event = call.events.find(isChosen);
     if (event && RANK[event.level] < RANK[least.value]) least.value = "debug";
-    box.current.open = true;
+    setOpen(true);
   }, [chosen, call.events.length > 0]);
-  useEffect(() => box.current.querySelector("tr.selected")?.scrollIntoView({ block: "center" }), [chosen, at >= 0]);
-  return html`<details class="card events" ref=${box}><summary><h2>Events <span class="faint">${call.events.length}</span></h2></summary>
-    <form class="filters" onSubmit=${(event) => event.preventDefault()}>
+  useEffect(() => box.current.querySelector("tr.selected")?.scrollIntoView({ block: "center" }), [chosen, at >= 0, isOpen]);
+  return html`<details class="card events" ref=${box} open=${isOpen} onToggle=${() => setOpen(box.current.open)}><summary><h2>Events <span class="faint">${call.events.length}</span></h2></summary>
+    ${isOpen && html`<form class="filters" onSubmit=${(event) => event.preventDefault()}>
       <select aria-label="Least level" value=${least.value} onChange=${(event) => (least.value = event.target.value)}>
         <option value="debug">all levels</option><option value="info">info and above</option><option value="warning">warnings and errors</option>
       </select>
@@ -44,7 +45,7 @@ export function EventsList({ call, view, chosen }) {
           <td class="fields">${fieldsOf(one).map(([name, value]) => html`<span><i>${name}</i> ${valueText(value)}</span> `)}</td>
         </tr>`,
       )}</tbody>
-    </table></div>
+    </table></div>`}
   </details>`;
 }
 

@@ -21,6 +21,12 @@ export function duration(s) {
   return hours ? `${hours}:${pair(minutes)}:${pair(whole % 60)}` : `${minutes}:${pair(whole % 60)}`;
 }
 
+/** Return a moment of a call as "1:07.4": finer than a length, as the cursor moves by tenths. */
+export function moment(s) {
+  const tenths = Math.max(0, Math.round(s * 10));
+  return `${duration(Math.floor(tenths / 10))}.${tenths % 10}`;
+}
+
 /** Return the time of day of a Unix time: "14:03:27". */
 export function clock(unix_s) {
   if (!unix_s) return NONE;

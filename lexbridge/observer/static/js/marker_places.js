@@ -6,8 +6,17 @@ const DOT = 5;
 /** Room between a dot and its words, and after them. */
 const GAP = 7;
 
+/** Width of a picture that each call update takes with its words: with less room, updates are ticks. */
+const UPDATE_PX = 90;
+
 /** Kinds whose words come first where there is no room for all. */
 const RANK = { fault: 0, lost: 1, cut: 2, filler: 3, note: 4, keys: 5, key: 6, update: 7 };
+
+/** Return which markers are drawn as ticks: marks, several a second, and the updates of a long call, which leave faults no room. */
+export function ticksAmong(markers, width) {
+  const isCrowded = markers.filter(({ kind }) => kind === "update").length > width / UPDATE_PX;
+  return ({ kind }) => kind === "mark" || (isCrowded && kind === "update");
+}
 
 /**
  * Return where each marker stands: `{one, x, row, label}`. `label`: {x, align}, or null where its words have no room.
@@ -30,14 +39,26 @@ function placeDot(one, taken, isFree) {
   return { one, x: one.x, row, label: null };
 }
 
-function placeWords({ one, x, row }, width, { left, right, taken, isFree }) {
+/** Place the words of a dot beside it. Where they have no room, the dot goes to another row that has it. */
+function placeWords(place, width, { left, right, taken, isFree }) {
+  const { one, x } = place;
   const sides = [
     { from: x + DOT, to: x + GAP + width + GAP, x: x + GAP, align: "left" },
     { from: x - GAP - width - GAP, to: x - DOT, x: x - GAP, align: "right" },
   ];
   // The word of a key is its digit, which stands behind its dot or not at all.
-  const side = sides.slice(0, one.kind === "key" ? 1 : 2).find(({ from, to }) => from >= left - GAP && to <= right + GAP && isFree(row, from, to));
-  if (!side) return null;
-  taken[row].push([side.from, side.to]);
-  return { x: side.x, align: side.align };
+  const inSight = sides.slice(0, one.kind === "key" ? 1 : 2).filter(({ from, to }) => from >= left - GAP && to <= right + GAP);
+  const others = [...taken.keys()].filter((row) => row !== place.row && isFree(row, x - DOT, x + DOT));
+  for (const row of [place.row, ...(one.kind === "key" ? [] : others)]) {
+    const side = inSight.find(({ from, to }) => isFree(row, from, to));
+    if (!side) continue;
+    taken[row].push([side.from, side.to]);
+    if (row !== place.row) {
+      taken[place.row] = taken[place.row].filter(([from, to]) => from !== x - DOT || to !== x + DOT);
+      taken[row].push([x - DOT, x + DOT]);
+      place.row = row;
+    }
+    return { x: side.x, align: side.align };
+  }
+  return null;
 }

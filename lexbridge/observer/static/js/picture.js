@@ -25,7 +25,7 @@ export const TOPS = Object.fromEntries(
 );
 export const HEIGHTS = Object.fromEntries(LANES);
 
-const COLOURS = ["ink", "faint", "fainter", "line", "card", "sunken", "accent", "caller", "caller-soft", "bot", "bot-soft", "lex",
+const COLOURS = ["ink", "faint", "fainter", "line", "card", "sunken", "accent", "caller", "caller-soft", "bot", "bot-soft", "bot-ink", "lex", "lex-ink",
   "lex-thinks", "update", "keys", "cut", "pre-roll", "onset", "hangover", "reply", "bad", "slow"];
 
 /** Return the theme's colours, by name. */

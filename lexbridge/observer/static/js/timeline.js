@@ -1,6 +1,6 @@
 /** The timeline of a call: the picture, the strip with the whole call, the buttons, the figures under the pointer. */
 
-import { duration, figure } from "./format.js";
+import { moment } from "./format.js";
 import { effect, html, useEffect, useRef, useState } from "./html.js";
 import { drawOverview } from "./overview_draw.js";
 import { colours, gutterOf, HEIGHT, Picture, prepare } from "./picture.js";
@@ -57,7 +57,7 @@ function Readout({ call, view }) {
   const cursor_s = view.cursor_s.value;
   call.version.value;
   if (cursor_s === null || !call.model) return html`<p class="readout faint" aria-live="polite">Click into the picture, or use ← and →, to read the figures of a moment.</p>`;
-  return html`<p class="readout" aria-live="polite"><b>${duration(cursor_s - call.began_s)}</b> ${describeAt(call, cursor_s).join(" · ")}</p>`;
+  return html`<p class="readout" aria-live="polite"><b>${moment(cursor_s - call.began_s)}</b> ${describeAt(call, cursor_s).join(" · ")}</p>`;
 }
 
 function Tip({ tip }) {
@@ -174,6 +174,6 @@ function tipAt(call, canvas, event, at_s, shown) {
   if (!call.model || event.pointerType === "touch" || at_s < call.began_s) return null;
   const { left, top, width } = canvas.getBoundingClientRect();
   const lines = describeAt(call, at_s, (8 / width) * (shown.to_s - shown.from_s));
-  return { x: event.clientX - left, y: event.clientY - top, room: width, title: `${figure(at_s - call.began_s)} s`, lines };
+  return { x: event.clientX - left, y: event.clientY - top, room: width, title: moment(at_s - call.began_s), lines };
 }
 

@@ -1,9 +1,10 @@
 /** Drawing a timeline: lanes from the caller down to the markers. */
 
-import { duration, seconds } from "./format.js";
+import { duration, moment, seconds } from "./format.js";
 import { waveHeight } from "./levels.js";
-import { placeMarkers } from "./marker_places.js";
+import { placeMarkers, ticksAmong } from "./marker_places.js";
 import { FONT, HEIGHT, HEIGHTS, LANES, TOPS, hatch, label } from "./picture.js";
+import { numbersOf } from "./timeline_words.js";
 
 const LEAST_DBFS = -75;
 const STEPS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600];
@@ -40,7 +41,7 @@ function drawRuler(picture, began_s) {
     ctx.fillRect(x, TOPS.said, 1, HEIGHT - TOPS.said);
     ctx.fillStyle = palette.faint;
     ctx.textAlign = x < gutter + 14 ? "left" : x > width - 14 ? "right" : "center";
-    ctx.fillText(step < 1 ? (i * step).toFixed(1) : duration(i * step), Math.min(x, width - 2), 10);
+    ctx.fillText(step < 1 ? moment(i * step) : duration(i * step), Math.min(x, width - 2), 10);
   }
 }
 
@@ -61,13 +62,15 @@ function drawEndpointing(picture, turns) {
   }
 }
 
-function drawWave(picture, values, heightOf, lane, colour = lane) {
+function drawWave(picture, values, heightOf, lane, hasAxis = true) {
   const { ctx, gutter, palette } = picture;
   const middle = TOPS[lane] + HEIGHTS[lane] / 2;
-  ctx.fillStyle = palette[colour];
-  ctx.globalAlpha = 0.35;
-  ctx.fillRect(gutter, middle - 0.5, picture.width - gutter, 1);
-  ctx.globalAlpha = 1;
+  ctx.fillStyle = palette[lane];
+  if (hasAxis) {
+    ctx.globalAlpha = 0.35;
+    ctx.fillRect(gutter, middle - 0.5, picture.width - gutter, 1);
+    ctx.globalAlpha = 1;
+  }
   ctx.beginPath();
   for (let x = 0; x < values.length; x += 1) {
     const height = heightOf(Number.isNaN(values[x]) ? null : values[x]) * (HEIGHTS[lane] / 2 - 1);
@@ -117,7 +120,7 @@ function drawVoiced({ ctx, gutter, palette }, voiced) {
 }
 
 function drawLex(picture, { model, turns, now_s }) {
-  const numbers = new Map(turns.map((one, i) => [`${one.stream_sid}/${one.turn}`, i + 1]));
+  const numbers = numbersOf(turns);
   const { palette } = picture;
   const [y, height] = [TOPS.lex + 4, 15];
   const all = [...model.turns.values()].filter((turn) => (turn.opened_s ?? turn.asked_s) !== undefined);
@@ -146,7 +149,7 @@ function drawBot(picture, call, columns) {
   if (call.mode === "call-update") {
     call.model.prompts.forEach((prompt, i) => drawPrompt(picture, prompt, call.model.prompts[i + 1]?.from_s ?? Infinity));
   }
-  drawWave(picture, columns.bot, (peak) => Math.min(1, (peak || 0) * 1.1), "bot");
+  drawWave(picture, columns.bot, (peak) => Math.min(1, (peak || 0) * 1.1), "bot", call.mode !== "call-update"); // no axis through words
   for (const { from_s, to_s, unheard_s } of call.model.unheard) {
     const [left, right] = [Math.max(picture.gutter, picture.x(from_s)), Math.min(picture.width, picture.x(to_s))];
     if (right <= left) continue;
@@ -162,7 +165,7 @@ function drawPrompt(picture, prompt, next_s) {
   const y = TOPS.bot + 16;
   picture.fill(prompt.from_s, prompt.to_s, y, 30, palette["bot-soft"], 2);
   picture.fill(prompt.from_s, prompt.from_s, y, 30, palette.bot, 2);
-  picture.text(`“${prompt.text}”`, prompt.from_s + (6 / picture.width) * picture.span_s, next_s, y + 16, palette.bot);
+  picture.text(`“${prompt.text}”`, prompt.from_s + (6 / picture.width) * picture.span_s, next_s, y + 16, palette.ink);
 }
 
 function drawWords(picture, { turns, model, mode }) {
@@ -181,7 +184,7 @@ function drawWords(picture, { turns, model, mode }) {
     inOrder.forEach(([at, words], i) => picture.text(words, at, inOrder[i + 1]?.[0] ?? Infinity, y, colour));
   };
   write(said, TOPS.said + 10, palette.caller);
-  write(heard, TOPS.heard + 10, palette.bot);
+  write(heard, TOPS.heard + 10, palette["bot-ink"]);
   model.bands.forEach((band, i) => {
     const left = picture.x(band.from_s);
     const next = model.bands[i + 1] ? picture.x(model.bands[i + 1].from_s) : picture.width;
@@ -194,12 +197,15 @@ const MARK_COLOURS = { cut: "cut", key: "keys", keys: "keys", filler: "lex", upd
 function drawMarkers(picture, markers) {
   const { ctx, palette, gutter, width } = picture;
   const shown = markers.map((one) => ({ ...one, x: picture.x(one.at_s) })).filter(({ x }) => x >= gutter && x <= width);
-  // There are several marks a second while the bot speaks: a tick each, and the words under the pointer.
-  ctx.fillStyle = palette.fainter;
-  for (const { kind, x } of shown) if (kind === "mark") ctx.fillRect(x, TOPS.marks + HEIGHTS.marks - 6, 1, 6);
+  // Their words are under the pointer.
+  const isTick = ticksAmong(shown, width - gutter);
+  for (const one of shown.filter(isTick)) {
+    ctx.fillStyle = palette[MARK_COLOURS[one.kind]];
+    ctx.fillRect(one.x, TOPS.marks + HEIGHTS.marks - 6, 1, 6);
+  }
   ctx.font = `11px ${FONT}`;
   ctx.textBaseline = "middle";
-  const dots = shown.filter(({ kind }) => kind !== "mark");
+  const dots = shown.filter((one) => !isTick(one));
   const widthOf = (words) => ctx.measureText(words).width;
   for (const { one, x, row, label: words } of placeMarkers(dots, { left: gutter, right: width, widthOf }).reverse()) {
     const y = TOPS.marks + 7 + row * 15;
@@ -208,6 +214,7 @@ function drawMarkers(picture, markers) {
     ctx.arc(x, y, 3.5, 0, 7);
     ctx.fill();
     if (!words) continue;
+    if (one.kind === "filler") ctx.fillStyle = palette["lex-ink"];
     ctx.textAlign = words.align;
     ctx.fillText(one.label, words.x, y + 0.5);
   }
@@ -234,7 +241,7 @@ function drawGutter(picture, call) {
   const { ctx, palette, gutter } = picture;
   const room = gutter < 60 ? 4 : 9;
   ctx.clearRect(0, TOPS.said, gutter, HEIGHT);
-  const owner = { caller: "caller", level: "caller", voiced: "caller", lex: "lex", bot: "bot", marks: "faint" };
+  const owner = { caller: "caller", level: "caller", voiced: "caller", lex: "lex-ink", bot: "bot", marks: "faint" };
   for (const [name, height, words] of LANES) {
     if (!words) continue;
     ctx.font = `600 ${gutter < 60 ? 10 : 12}px ${FONT}`;
@@ -245,7 +252,7 @@ function drawGutter(picture, call) {
   }
   if (gutter >= 60 && !call.levels.isEmpty) {
     ctx.font = `10px ${FONT}`;
-    ctx.fillStyle = palette.fainter;
+    ctx.fillStyle = palette.faint;
     for (const dbfs of [-20, -60]) ctx.fillText(`${dbfs} dB`, gutter - 9, levelY(dbfs) + (dbfs === -20 ? -2 : 4));
   }
 }

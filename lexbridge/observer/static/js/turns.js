@@ -45,12 +45,12 @@ function toggle(key) {
 /** The transcript: all that the caller said and heard, and what Lex made of it. */
 export function Transcript({ call, view, selected }) {
   const turns = call.turns.value;
-  call.version.value; // events tell more than turns
+  call.story.value; // events tell more than turns
   const list = useRef(null);
-  useKeptAtEnd(list, call);
+  useKeptAtEnd(list, call, view);
   const summary = call.summary.value;
   const entries = entriesOf({ turns, events: call.events, streams: call.streams, summary, greeting: summary.opened ? null : greeting() });
-  return html`<section class="card transcript" aria-label="Transcript" ref=${list}><h2>Transcript <span class="faint">${count(turns.length, "turn")}</span></h2>
+  return html`<section class="card transcript" aria-label="Transcript" tabindex="0" ref=${list}><h2>Transcript <span class="faint">${count(turns.length, "turn")}</span></h2>
     ${entries.length === 0
       ? html`<p class="faint">Nobody has said anything yet.</p>`
       : html`<ol>${entries.map((one) =>
@@ -61,15 +61,28 @@ export function Transcript({ call, view, selected }) {
   </section>`;
 }
 
-/** Keep the end of a live call's transcript in sight, for a reader who has scrolled to it. */
-function useKeptAtEnd(list, call) {
+/** Distance from the end of a transcript within which its reader is taken to be at the end. */
+const END_PX = 160;
+
+/** Keep the end of a live call's transcript in sight: in its box from the start on, in the page for who has scrolled to it. */
+function useKeptAtEnd(list, call, view) {
   const bottom = useRef(null);
+  const isFollowing = view.isFollowing.value;
   useEffect(() => {
+    const box = list.current;
+    const isBox = getComputedStyle(box).overflowY === "auto";
     const before = bottom.current;
-    bottom.current = list.current.getBoundingClientRect().bottom + scrollY;
-    const isAtEnd = before !== null && before > innerHeight && scrollY + innerHeight >= before && scrollY + innerHeight <= before + 160;
-    if (call.isLive && isAtEnd && bottom.current > before) scrollBy(0, bottom.current - before);
+    bottom.current = isBox ? box.scrollHeight : box.getBoundingClientRect().bottom + scrollY;
+    if (!call.isLive || bottom.current === before) return;
+    if (isBox) {
+      if (before === null || box.scrollTop + box.clientHeight >= before - END_PX) box.scrollTop = bottom.current;
+    } else if (before !== null && before > innerHeight && scrollY + innerHeight >= before && scrollY + innerHeight <= before + END_PX) {
+      scrollBy(0, bottom.current - before);
+    }
   });
+  useEffect(() => {
+    if (call.isLive && isFollowing) list.current.scrollTop = list.current.scrollHeight;
+  }, [isFollowing]);
 }
 
 function At({ call, at_s, show }) {
@@ -105,8 +118,8 @@ function Turn({ call, view, entry, before, isSelected }) {
       ${said ? html`<p class="caller"><span class="unseen">Caller: </span>${said}</p>` : html`<p class="caller unsaid">${unsaid(turn, circumstances(call, turn))}</p>`}
       ${said && lossWords(turn) && html`<p class="aside break">${lossWords(turn)}</p>`}
       ${during.map((one) => html`<${Heard} one=${one} />`)}
-      <p class="lex-line"><${Outcome} turn=${turn} isFillerTold=${during.length > 0} />
-        ${turn.intent && html`<b>${turn.intent}</b>`} ${turn.dialog_state}${turn.slot_to_elicit && html` <span class="faint">asks for</span> ${turn.slot_to_elicit}`}
+      <p class="lex-line"><span><${Outcome} turn=${turn} isFillerTold=${during.length > 0} />
+        ${turn.intent && html`<b>${turn.intent}</b>`} ${turn.dialog_state}${turn.slot_to_elicit && html` <span class="faint">asks for</span> ${turn.slot_to_elicit}`}</span>
         ${turn.reply_ms !== null && turn.reply_ms !== undefined && html`<span class=${`reply ${replyClass(turn.reply_ms)}`}>${seconds(turn.reply_ms)}</span>`}
       </p>
       <${Slots} turn=${turn} before=${before} />
