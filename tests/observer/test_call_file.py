@@ -155,6 +155,32 @@ def test_a_file_that_is_no_call_is_refused(changed: dict[str, Any], told: str) -
         read_call(content, "opened-1")
 
 
+@pytest.mark.parametrize("at_s", [1e308, -1e308, BEGAN_S + 3 * 24 * 3600, BEGAN_S - 3 * 24 * 3600])
+@pytest.mark.parametrize(
+    "place", [("summary", "ended_s"), ("streams", 0, "began_s"), ("events", 0, 0), ("turns", 0, "x_s")]
+)
+def test_a_file_whose_times_lie_far_apart_is_refused(place: tuple[Any, ...], at_s: float) -> None:
+    content = inside = json.loads(written(told_call()))
+    for step in place[:-1]:
+        inside = inside[step]
+    inside[place[-1]] = at_s
+    with pytest.raises(CallFileRefused, match="times that lie more than 48 hours apart"):
+        read_call(json.dumps(content).encode(), "opened-1")
+
+
+@pytest.mark.parametrize("began_s", [-1.0, 1e11, 1e308])
+def test_a_file_of_no_year_is_refused(began_s: float) -> None:
+    content = json.loads(written(told_call()))
+    content["summary"]["began_s"] = began_s
+    with pytest.raises(CallFileRefused, match="or in no year"):
+        read_call(json.dumps(content).encode(), "opened-1")
+
+
+def test_a_file_with_more_values_than_any_call_is_refused() -> None:
+    with pytest.raises(CallFileRefused, match="more than 2,000,000 values"):
+        read_call(b"[" + b"[]," * 1_000_000 + b"[]]", "opened-1")
+
+
 ANYTHING = st.none() | st.integers() | st.floats() | st.text(max_size=3) | st.just([]) | st.just({})
 
 

@@ -264,3 +264,22 @@ def test_a_rehearsal_without_a_phone_is_told() -> None:
         assert server.ask("/console/api/rehearsal").status_code == 502
     with admin() as server:
         assert server.ask("/console/api/rehearsal").status_code == 404
+
+
+REFUSED = {
+    "another": b"{}",
+    "deep": b"[" * 200_000,
+    "a deep answer": b'{"raw": ' * 100_000,
+    "no UTF-8": b"\xff\xfe",
+    "a great number": b'{"lexbridge_call": 1e999}',
+    "many values": b"[" + b"[]," * 2_000_000,
+    "half a file of the greatest length": b'{"lexbridge_call": 1, "x": "' + b"y" * 48_000_000,
+}
+
+
+@pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED.keys())
+def test_a_file_that_is_no_call_is_a_400_with_a_sentence(server: Admin, content: bytes) -> None:
+    answer = server.post("/console/api/open", data=content)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(("this is no call of lexbridge's: ", "the file has more than "))
+    assert server.ask("/ping").text == "pong"

@@ -5,12 +5,13 @@ Without words it has no audio either, because the audio is what was said: so it 
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from lexbridge.audio.pcm import MULAW_BYTES_PER_MS
+from lexbridge.observer.calls.call_book import LATEST_S
 from lexbridge.observer.calls.call_record import MAX_EVENTS, MAX_STREAMS, CallRecord
 from lexbridge.observer.calls.call_summary import Stream, Summary
 from lexbridge.observer.calls.call_wav import plan_wav, read_mulaw_wav, wav_slices
@@ -26,6 +27,12 @@ MAX_AUDIO_MS = 30 * 60 * 1000
 
 MAX_FILE_BYTES = 48 * 1024 * 1024
 """Largest file that is opened, bytes: one with the longest audio and all events."""
+
+MAX_VALUES = 2_000_000
+"""Most values in a file that is opened, because each takes memory and time; the longest call has some 200,000."""
+
+MAX_CALL_S = 48 * 3600.0
+"""Longest time between the beginning of a call and anything in its file, in seconds: a call lasts a day at most."""
 
 MAX_PIECES = MAX_RUNS * MAX_STREAMS
 """Most pieces of audio of one side that are looked at, because a call has no more."""
@@ -82,13 +89,21 @@ def write_call(record: CallRecord, now_s: float, *, words: bool, give_way: Calla
 
 def read_call(content: bytes, new_sid: str) -> CallRecord:
     """Return the call of a file, under a name of its own. Raises CallFileRefused."""
+    # Each value but the first follows one of these. Counted before it is read, because reading is what costs.
+    if sum(content.count(mark) for mark in (b",", b"[", b"{")) > MAX_VALUES:
+        raise CallFileRefused(f"the file has more than {MAX_VALUES:,} values, and no call has so many")
     try:
         found = msgspec.json.decode(content, type=CallFile)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise CallFileRefused(f"this is no call of lexbridge's: {error}") from error
     if found.lexbridge_call != FORMAT:
         raise CallFileRefused(f"the file's format is {found.lexbridge_call}, and this console reads {FORMAT}")
-    record = CallRecord(new_sid, found.summary.began_s)
+    began_s = found.summary.began_s
+    if not 0 <= began_s < LATEST_S or any(abs(at_s - began_s) > MAX_CALL_S for at_s in _times_s(found)):
+        raise CallFileRefused(
+            f"the file has times that lie more than {MAX_CALL_S / 3600:.0f} hours apart, or in no year"
+        )
+    record = CallRecord(new_sid, began_s)
     record.is_opened = True
     _fill(record, found)
     try:
@@ -96,6 +111,18 @@ def read_call(content: bytes, new_sid: str) -> CallRecord:
     except (binascii.Error, ValueError, OverflowError) as error:
         raise CallFileRefused(f"the file's audio cannot be read: {error}") from error
     return record
+
+
+def _times_s(found: CallFile) -> Iterator[float]:
+    """Yield all times of a file but those of its audio, which finds no place if they are odd."""
+    told = [found.summary.ended_s]
+    for stream in found.streams:
+        told += [stream.began_s, stream.ended_s, stream.x_began_s]
+    for event in found.events:
+        told += [event.at_s, event.x_s]
+    for turn in found.turns:
+        told += [turn.began_s, turn.x_s, turn.over_s]
+    yield from (at_s for at_s in told if at_s is not None)
 
 
 def _fill(record: CallRecord, found: CallFile) -> None:

@@ -136,5 +136,5 @@ function inOrder(turns) {
 
 /** Return a turn whose messages are texts. */
 function withTexts(turn) {
-  return { ...turn, messages: (turn.messages ?? []).map((one) => (typeof one === "string" ? one : (one?.content ?? one?.text ?? ""))) };
+  return { ...turn, messages: (turn.messages ?? []).map((one) => [one, one?.content, one?.text].find((text) => typeof text === "string") ?? "") };
 }

@@ -73,14 +73,14 @@ export function shortSid(sid) {
   return sid ? sid.slice(0, 8) : NONE;
 }
 
-const WHO = { caller: "caller", bot: "bot", lex: "Lex thinks" };
+const WHO = { __proto__: null, caller: "caller", bot: "bot", lex: "Lex thinks" };
 
 /** Return who speaks, in words. */
 export function who(speaking) {
   return WHO[speaking] ?? "silence";
 }
 
-const STATES = { live: "live", ended: "ended", lost: "lost", opened: "opened from a file" };
+const STATES = { __proto__: null, live: "live", ended: "ended", lost: "lost", opened: "opened from a file" };
 
 /** Return the state of a call, in words. */
 export function stateWords(state) {
@@ -91,7 +91,7 @@ export function stateWords(state) {
 export function endWords(summary) {
   if (summary.state === "live") return "";
   if (summary.state === "lost") return "lost: no stream went on with it";
-  const by = { caller: "The caller hung up", bot: "The bot ended it", transfer: "Transferred", lexbridge: "lexbridge ended it" };
+  const by = { __proto__: null, caller: "The caller hung up", bot: "The bot ended it", transfer: "Transferred", lexbridge: "lexbridge ended it" };
   const words = by[summary.ended_by] ?? "Ended";
   return summary.why ? `${words} (${summary.why})` : words;
 }

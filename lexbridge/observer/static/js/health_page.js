@@ -47,7 +47,7 @@ function endOf({ ended_s, signal, status, lost_calls }) {
 }
 
 function State({ state }) {
-  const kind = { ready: "good", accepting: "good", serving: "good", draining: "slow", starting: "slow", overloaded: "slow" }[state] ?? (state === "ended" || state === "died" || state === "hung" ? "bad" : "quiet");
+  const kind = { __proto__: null, ready: "good", accepting: "good", serving: "good", draining: "slow", starting: "slow", overloaded: "slow" }[state] ?? (state === "ended" || state === "died" || state === "hung" ? "bad" : "quiet");
   return html`<span class=${`tag ${kind}`}>${state ?? "unknown"}</span>`;
 }
 

@@ -8,7 +8,7 @@ const table = signal(null);
 /** Return {when, todo} of an event, or an empty object. */
 export function explanation(name) {
   if (table.value === null) load();
-  return table.value?.[name] ?? {};
+  return table.value !== null && Object.hasOwn(table.value, name) ? table.value[name] : {};
 }
 
 let isAsked = false;

@@ -31,7 +31,9 @@ export function drawTimeline(picture, call) {
 
 function drawRuler(picture, began_s) {
   const { ctx, view, width, gutter, palette } = picture;
-  const step = STEPS_S.find((one) => (one / picture.span_s) * (width - gutter) >= 70) ?? 1200;
+  const least_s = (70 * picture.span_s) / (width - gutter);
+  // Also of a call that seems to last for years, because a clock was set, there are not more labels than have room.
+  const step = STEPS_S.find((one) => one >= least_s) ?? 1200 * Math.ceil(least_s / 1200);
   ctx.font = `11px ${FONT}`;
   ctx.textBaseline = "middle";
   const first = Math.max(0, Math.ceil((view.from_s - began_s) / step));

@@ -1,17 +1,32 @@
 /** What a timeline shows, made from a call's events and turns. Pure: times are Unix seconds; nothing is drawn here. */
 
+import { valueText } from "./format.js";
+
 /** Characters that Twilio says in a second, about: in call-update mode nobody tells when a prompt ends. */
 const CHARACTERS_A_SECOND = 15;
 /** Voice that opens an utterance, where the levels do not tell when it began. */
 const USUAL_ONSET_MS = 60;
 
-/** Return an event of the API, which is an array, with names. */
+/**
+ * Return an event of the API, which is an array, with names. A file may have anything in fields and words: a field is a
+ * scalar or a text here, and words are texts.
+ */
 export function named([at_s, stream_sid, media_ms, level, name, fields, words]) {
-  return { at_s, stream_sid, media_ms, level, name, fields: fields ?? {}, words: words ?? {} };
+  return { at_s, stream_sid, media_ms, level, name, fields: scalars(fields ?? {}), words: texts(words ?? {}) };
 }
 
-/** Names of events that have a marker of their own, with its kind and words. */
+function scalars(fields) {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, typeof value === "object" && value !== null ? valueText(value) : value]));
+}
+
+function texts({ twiml, key, keys, messages }) {
+  const text = (value) => (typeof value === "string" ? value : undefined);
+  return { twiml: text(twiml), key: text(key), keys: text(keys), messages: Array.isArray(messages) ? messages.map(text).filter(Boolean) : [] };
+}
+
+/** Names of events that have a marker of their own, with its kind and words. It has no prototype, because a name may be "constructor". */
 const MARKS = {
+  __proto__: null,
   "barged-in": (e) => ["cut", "barge-in", `The caller interrupted the bot after ${e.fields.heard_ms ?? "?"} ms of the prompt`],
   "key-pressed": (e) => ["key", String(e.words.key ?? "•"), `Key ${e.words.key ?? ""}`],
   "keys-complete": (e) => ["keys", `${e.fields.keys ?? ""} keys`, "The keys are complete"],
@@ -57,6 +72,7 @@ function turnOf(model, event) {
 }
 
 const STEPS = {
+  __proto__: null,
   // Its started_ms has the pre-roll in it; that of utterance-ended is the first voiced frame.
   "utterance-opened": (turn, e) => Object.assign(turn, { opened_s: e.at_s, opened_ms: e.media_ms, from_ms: e.fields.started_ms }),
   "utterance-closed": (turn, e) => Object.assign(turn, { closed_s: e.at_s }),
@@ -65,7 +81,7 @@ const STEPS = {
     Object.assign(turn, { voice_ms: e.fields.started_ms, ended_ms: e.fields.ended_ms, silent_ms: e.fields.silent_ms, ended: e.fields }),
   "keys-complete": (turn, e) => Object.assign(turn, { lastSound_s: e.at_s - (e.fields.silent_ms ?? 0) / 1000, isKeys: true }),
   "lex-asked": (turn, e) => Object.assign(turn, { asked_s: e.at_s, how: e.fields.how, keys: e.words.keys }),
-  "lex-answered": (turn, e) => Object.assign(turn, { answered_s: e.at_s, ...e.words, dialog_state: e.fields.dialog_state, intent: e.fields.intent }),
+  "lex-answered": (turn, e) => Object.assign(turn, { answered_s: e.at_s, dialog_state: e.fields.dialog_state, intent: e.fields.intent }),
   "lex-failed": (turn, e) => Object.assign(turn, { answered_s: e.at_s, failed: e.fields.error ?? "failed" }),
   "turn-failed": (turn, e) => Object.assign(turn, { answered_s: turn.answered_s ?? e.at_s, failed: turn.failed ?? e.fields.error ?? "failed" }),
   "turn-latency": (turn, e) => Object.assign(turn, { latency: e.fields }),

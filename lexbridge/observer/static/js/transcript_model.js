@@ -4,6 +4,7 @@ import { spokenText } from "./timeline_model.js";
 
 /** Why an utterance was not sent to Lex, or why nothing came of it, by the outcome of its turn. */
 const UNSAID = {
+  __proto__: null, // an outcome of a file may be "constructor"
   "false-alarm": "a sound without words",
   joined: "joined with the next turn",
   dropped: "not sent to Lex",
@@ -14,12 +15,14 @@ const UNSAID = {
 
 /** How a call came to a further stream, by the field `resumed` of its `stream-started`. */
 const RESUMED = {
+  __proto__: null,
   lost: "The stream was lost here",
   "handed-over": "The process ended here and handed the call over",
   keyed: "Twilio collected keys here",
 };
 
 const NOTES = {
+  __proto__: null,
   "barged-in": () => "The caller interrupts the bot",
   "call-limit": (e) => `The call reached its limit, ${e.fields.setting ?? "as set"}`,
   transferred: () => "The bot transfers the call",
@@ -61,7 +64,7 @@ function* spoken(events, byKey) {
       isAnswered = byKey.has(`${event.stream_sid}/${event.fields.turn}`);
       if (waits?.kind === "filler") waits = null;
     } else if (event.name === "update-made" || (event.name === "lex-asked" && event.fields.how === "speech")) {
-      const words = event.words.twiml ? spokenText(event.words.twiml) : (event.words.messages ?? []).join(" ");
+      const words = event.words.twiml ? spokenText(event.words.twiml) : event.words.messages.join(" ");
       if (waits) waits.words = words || null;
       else if (words && !isAnswered) yield { at_s: event.at_s, kind: "prompt", text: "lexbridge says", words };
       if (!waits || waits.kind !== "filler") isAnswered = false;
@@ -107,6 +110,7 @@ function* notes(events) {
 }
 
 const WHYS = {
+  __proto__: null,
   "worker-ended": "its worker ended",
   "stream lost": "the stream was lost",
   "stopped by Twilio": "Twilio stopped the stream",
