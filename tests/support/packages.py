@@ -91,6 +91,7 @@ PURE = [
     "observer/calls/shown_turns.py",
     "observer/calls/call_wav.py",
     "observer/admin/followed_calls.py",
+    "observer/admin/open_connections.py",
     "observer/calls/health.py",
     "observer/calls/heard.py",
     "observer/calls/kept_audio.py",
