@@ -23,6 +23,7 @@ from tests.support.rig import flowers, running, says, v2_bot
 from tests.support.settings import make_settings
 from tests.support.streaming import streaming
 from tests.support.telling import telling
+from tests.support.told_figures import assert_agree
 
 SAID = (
     "would like",
@@ -69,6 +70,7 @@ def test_nothing_that_was_said_leaves_without_being_asked_for(
     mode: str, generation: str, tmp_path: Path, logged: Logged
 ) -> None:
     facts = facts_of_a_call(mode, generation)
+    assert_agree(facts)  # whoever watches it tells the same of it
     assert {"roses", "what type"} <= set(found(repr(facts))), "there is something to find"
     with EventReceiver().running() as events, EventReceiver().running() as words, EventReceiver().running() as spans:
         secret = {"EVENTS_SECRET": "a-secret-of-the-test"}
