@@ -1,5 +1,6 @@
 """One turn of a call as the console shows it: when the caller spoke, what Lex made of it, and when it was answered."""
 
+from operator import attrgetter
 from typing import Any, Literal
 
 import msgspec
@@ -53,8 +54,8 @@ class Turn(msgspec.Struct):
 
     def show(self, turn: CallTurn, stream_began_s: float) -> None:
         """Take over what is known of the turn. `stream_began_s`: Unix time of the stream's media time 0."""
-        for name in _SAME:
-            setattr(self, name, getattr(turn, name))
+        for name, value in zip(_SAME, _values(turn), strict=True):
+            setattr(self, name, value)
         # Its audio is found there: the clock may have run otherwise than the media time.
         is_placed = turn.started_ms is not None
         self.began_s = stream_began_s + (turn.started_ms or 0) / 1000 if is_placed else turn.began_s
@@ -62,3 +63,5 @@ class Turn(msgspec.Struct):
 
 _SAME = tuple(name for name in Turn.__struct_fields__ if name not in ("stream_sid", "turn", "began_s", "x_s", "heard"))
 """Fields that a turn has as its facts tell them. Whether its reply was heard is judged as the call goes on."""
+
+_values = attrgetter(*_SAME)
