@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lexbridge.observer.calls.call_book import LATEST_S
 from lexbridge.observer.calls.call_file import write_call
 from lexbridge.telemetry.facts import Event
 from tests.support.admin_server import Admin, admin
@@ -234,6 +235,17 @@ def test_words_of_a_live_call_are_shown_and_do_nothing(browser: Any, server: Adm
         server.book.take(worker_report(live.at, state=word))
         wait_until(page, "word => document.body.innerText.includes(word)", word[:10].split("\u2028")[-1])
     look_at_all(page, server, "CA2")
+    check_harmless(page)
+
+
+def test_a_clock_that_was_set_during_a_call_stops_no_page(browser: Any, server: Admin) -> None:
+    call = ToldCall(server.book).begin()
+    call.turn(1)
+    call.at = LATEST_S - BEGAN_S - 100  # thousands of years later
+    call.turn(2)
+    call.end()
+    page = watched_page(browser)
+    look_at(page, server, call.call_sid)
     check_harmless(page)
 
 
