@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support import jobs
-from tests.support.jobs import PARTS
+from tests.support.jobs import OTHER_PARTS, PARTS
 from tests.support.side_by_side import Result, run
 
 
@@ -18,7 +18,9 @@ def main(arguments: Sequence[str]) -> int:
     os.environ["COVERAGE_FILE"] = str(coverage)
     # Tests start hundreds of programs: none of them is to compile again what another one has imported.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    chosen = [job for name in options.parts for job in (jobs.covered if name == "coverage" else PARTS[name])()]
+    chosen = [job for name in options.parts for job in {**PARTS, **OTHER_PARTS}[name]()]
+    if options.second_python:
+        chosen += jobs.with_second_python(options.second_python)
     results = []
     try:
         for result in run(chosen):
@@ -44,8 +46,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         nargs="*",
         type=_part,
         metavar="PART",
-        help=f"{', '.join(PARTS)} (all of them by default), or coverage: the pure tests under coverage",
+        help=f"{', '.join(PARTS)} (all of them by default), coverage (the pure tests under coverage), or demo",
     )
+    parser.add_argument("--second-python", metavar="PATH", help="run the parts pure and live with this Python too")
     parser.add_argument(
         "--store-seconds", action="store_true", help="store how long each test module took in tests/seconds.json"
     )
@@ -56,8 +59,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _part(name: str) -> str:
     """Return the name of a part. (argparse's `choices` would not take a command line without any.)"""
-    if name not in (*PARTS, "coverage"):
-        raise argparse.ArgumentTypeError(f"{name} is no part; they are {', '.join(PARTS)} and coverage")
+    if name not in (*PARTS, *OTHER_PARTS):
+        raise argparse.ArgumentTypeError(f"{name} is no part; they are {', '.join([*PARTS, *OTHER_PARTS])}")
     return name
 
 
@@ -74,7 +77,7 @@ def _tell(result: Result, done: int, total: int) -> None:
 def _print_table(results: Sequence[Result]) -> None:
     """Print a line for each part, and the whole."""
     parts: dict[str, list[Result]] = {}
-    for name in [*PARTS, "coverage"]:
+    for name in [*PARTS, "pure-2nd", "live-2nd", *OTHER_PARTS]:
         of_part = [result for result in results if result.job.part == name]
         if of_part:
             parts[name] = of_part

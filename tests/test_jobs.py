@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from tests.support.jobs import PARTS, Job, covered, pages, pure
+from tests.support.jobs import PARTS, Job, covered, live, pages, pure, with_second_python
 from tests.support.packages import ROOT
 from tests.support.side_by_side import run
 
@@ -35,6 +35,15 @@ def test_beside_coverage_run_all_pure_tests_but_properties_once() -> None:
     everything, properties = ({*modules} for modules in expressions.values())
     assert everything == {*modules_of(pure())}
     assert properties == {module for module in everything if "@given" in (ROOT / module).read_text(encoding="utf-8")}
+
+
+def test_a_second_python_runs_the_pure_and_the_live_tests() -> None:
+    second = with_second_python("/other/python")
+    assert modules_of(second) == modules_of([*pure(), *live()])
+    assert {(job.part, job.command[0], job.environment["CI"]) for job in second} == {
+        ("pure-2nd", "/other/python", ""),
+        ("live-2nd", "/other/python", ""),
+    }
 
 
 def test_one_browser_runs_at_once() -> None:

@@ -93,6 +93,22 @@ def covered() -> list[Job]:
     ]
 
 
+def demo() -> list[Job]:
+    """Return the job that runs the demo, as one more test of whole programs."""
+    return [Job("demo", [sys.executable, "-m", "lexbridge.offline", "demo"], 60, waits=True)]
+
+
+def with_second_python(python: str) -> list[Job]:
+    """Return the tests that may fail under another version of Python, for `python`.
+
+    Their property tests try few examples, because the first Python tries all of them.
+    """
+    return [
+        replace(job, part=f"{job.part}-2nd", command=[python, *job.command[1:]], environment={"CI": ""})
+        for job in [*pure(), *live()]
+    ]
+
+
 def coverage_report() -> list[Job]:
     """Return the job that fails unless the covered tests reached every branch of the pure packages."""
     include = ",".join(f"lexbridge/{one}" if one.endswith(".py") else f"lexbridge/{one}/*" for one in COVERED)
@@ -183,4 +199,7 @@ PARTS = {
     "bench": bench,
     "e2e": e2e,
 }
-"""The parts by name, in the order of the table."""
+"""The parts of `make test` by name, in the order of the table."""
+
+OTHER_PARTS = {"coverage": covered, "demo": demo}
+"""The parts that only run where they are named. `coverage` runs in the place of `pure`."""

@@ -46,7 +46,7 @@ class _Process:
         # Each pytest clears old folders of all runs away, and fails if another one does the same: each gets its own.
         own = ["--basetemp", str(folder / "t"), "--junit-xml", str(self._report), "-o", "junit_family=xunit1"]
         # Pure computation gives way: what waits for real time has to be on time, it has not.
-        nice = [] if job.waits else ["nice", "-n", "5"]
+        nice = [] if job.waits else ["nice", "-n", "10"]
         with self._printed.open("wb") as printed:
             self._popen = subprocess.Popen(
                 [*nice, *job.command, *(own if job.modules else [])],
