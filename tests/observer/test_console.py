@@ -151,7 +151,25 @@ def test_lost_server_is_told_and_comes_back(browser: Any, server: ConsoleServer)
     page.context.close()
 
 
+def test_a_call_of_another_day_has_its_day(browser: Any, server: ConsoleServer, order: Told) -> None:
+    order.summary_fields |= {"began_s": 1_767_225_600 - 86_400 * 9, "ended_s": 1_767_225_700 - 86_400 * 9}
+    page = open_console(browser, server)
+    page.wait_for_selector("tr.ended td.age:has-text('12-23 00:00')")
+    assert page.title() == "Calls - lexbridge console"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the page"
+    close(page)
+
+
 # -- the other pages
+
+
+def test_old_figures_are_said_to_be_old(browser: Any, server: ConsoleServer) -> None:
+    page = open_console(browser, server, "health")
+    page.wait_for_selector("text=None. That is how it should be.")
+    page.route("**/console/api/health", lambda route: route.fulfill(status=500, json={"error": "It failed."}))
+    page.wait_for_selector("main [role=alert] >> text=It failed. What you see is from")
+    page.context.close()
 
 
 def measured(p50: int, p90: int, p99: int) -> dict[str, int]:
@@ -256,12 +274,15 @@ def test_faults_of_a_rehearsal_are_switched(browser: Any, server: ConsoleServer)
     page = open_console(browser, server, "faults")
     page.click("text=Switch on")
     page.wait_for_selector("text=A fault is on.")
+    assert page.text_content("nav .mark") == "1 fault is on"
     assert server.posted == [("/console/api/rehearsal", {"name": "lex-slow", "on": True})]
     take_screenshot(page, "console-faults")
     page.click("text=Do it once")
     page.wait_for_selector("text=done")
     page.click("text=Switch off")
     page.wait_for_selector("text=A fault is on.", state="detached")
+    slow["is_on"] = True  # by the phone, or in another window
+    page.wait_for_selector("text=A fault is on.")
     close(page)
 
 

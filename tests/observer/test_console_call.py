@@ -288,6 +288,9 @@ def test_what_if_tells_the_difference(browser: Any, server: ConsoleServer, order
 def test_exported_file_is_opened_again(browser: Any, server: ConsoleServer, order: Told, tmp_path: Any) -> None:
     page = open_call(browser, server, order)
     page.click("text=Export")
+    page.keyboard.press("Escape")  # closes the menu, not the call
+    page.wait_for_selector("text=Without words", state="hidden")
+    page.click("text=Export")
     with page.expect_download() as download:
         page.click("text=Without words")
     path = tmp_path / "call.json"

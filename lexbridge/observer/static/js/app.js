@@ -4,13 +4,13 @@ import { getJson } from "./api.js";
 import { CallPage } from "./call_page.js";
 import { CallsPage } from "./calls_page.js";
 import { errorsLately, watchFaults } from "./faults.js";
-import { timeZone } from "./format.js";
+import { shortSid, timeZone } from "./format.js";
 import { FaultsPage } from "./faults_page.js";
 import { HealthPage } from "./health_page.js";
 import { Help } from "./help.js";
-import { html, render, signal, useEffect } from "./html.js";
+import { html, render, signal, useEffect, useRef } from "./html.js";
 import { LatencyPage } from "./latency_page.js";
-import { openFile } from "./open_file.js";
+import { openError, openFile } from "./open_file.js";
 import { SettingsPage } from "./settings_page.js";
 import { connection, droppedFacts, follow, refresh } from "./store.js";
 import { theme, toggleTheme } from "./theme.js";
@@ -38,6 +38,12 @@ function readRoute() {
   return { page: page || "calls", sid: sid ? decodeURIComponent(sid) : null, turn: turn && !event ? `${stream}/${turn}` : null, event };
 }
 
+/** Return the title of the window, by which tabs are told apart. */
+function titleOf({ page, sid }) {
+  const words = sid ? `Call ${shortSid(sid)}` : (PAGES.find(([name]) => name === page)?.[1] ?? "Calls");
+  return `${words} - lexbridge console`;
+}
+
 function shownPages() {
   return PAGES.filter(([page]) => page !== "faults" || rehearsal.value !== null);
 }
@@ -47,7 +53,7 @@ function Navigation() {
   return html`<nav aria-label="Pages">
     ${shownPages().map(
       ([page, words]) =>
-        html`<a href=${`#/${page}`} class=${here === page ? "here" : ""} aria-current=${here === page ? "page" : null}>${words}${page === "health" && html`<${ErrorMark} />`}</a>`,
+        html`<a href=${`#/${page}`} class=${here === page ? "here" : ""} aria-current=${here === page ? "page" : null}>${words}${page === "health" && html`<${ErrorMark} />`}${page === "faults" && html`<${FaultMark} />`}</a>`,
     )}
   </nav>`;
 }
@@ -56,6 +62,12 @@ function Navigation() {
 function ErrorMark() {
   const n = errorsLately.value;
   return n > 0 && html`<span class="mark" title="Errors in the last 10 minutes">${n}<span class="unseen"> errors in the last 10 minutes</span></span>`;
+}
+
+/** How many faults are switched on, as a mark on Faults: one that was forgotten explains what the calls show. */
+function FaultMark() {
+  const n = (rehearsal.value.faults ?? []).filter((one) => one.is_on).length;
+  return n > 0 && html`<span class="mark" title="Faults that are on">${n}<span class="unseen"> ${n === 1 ? "fault is" : "faults are"} on</span></span>`;
 }
 
 function Connection() {
@@ -91,8 +103,14 @@ function Page() {
 }
 
 function App() {
+  const isFirst = useRef(true);
   useEffect(() => {
-    document.querySelector("main")?.focus({ preventScroll: true });
+    document.title = titleOf(route.value);
+    document.querySelector("nav .here")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (route.value.page !== "calls") openError.value = null;
+    // The first page is read from its top, so that the first Tab leads to the link that skips the navigation.
+    if (!isFirst.current) document.querySelector("main")?.focus({ preventScroll: true });
+    isFirst.current = false;
     window.scrollTo(0, 0);
   }, [route.value.page, route.value.sid]);
   const phone = rehearsal.value?.phone_url;
@@ -104,7 +122,7 @@ function App() {
         <${Connection} />
         ${phone && html`<a class="button" href=${phone} target="_blank" rel="noreferrer">Phone</a>`}
         <label class="button" title="Open an exported call (o)">
-          Open<input id="open-file" class="unseen" type="file" accept=".json,application/json" onChange=${openFile} />
+          Open file<input id="open-file" class="unseen" type="file" accept=".json,application/json" onChange=${openFile} />
         </label>
         <button type="button" onClick=${toggleTheme} title="Dark or light (t)" aria-label=${`Theme: ${theme.value}`}>
           ${theme.value === "dark" ? "☾" : "☀"}
@@ -150,12 +168,26 @@ function pressed(event) {
   event.preventDefault();
 }
 
+/** Time between two looks at the faults, because the phone and other windows switch them too. */
+const REHEARSAL_MS = 5000;
+
+/** Look at the faults of the rehearsal from time to time. A rehearsal that does not answer is asked again. */
+async function followRehearsal() {
+  try {
+    const told = await getJson("console/api/rehearsal");
+    if (JSON.stringify(told) !== JSON.stringify(rehearsal.value)) rehearsal.value = told;
+  } catch {
+    // The page of faults tells it when somebody switches one.
+  }
+}
+
 async function findRehearsal() {
   try {
     // Where real callers call there is none, and asking would be an error in the browser's log.
     const settings = await getJson("console/api/settings");
     if (!settings.some((one) => one.name === "REHEARSAL_URL" && one.is_set)) return;
     rehearsal.value = await getJson("console/api/rehearsal");
+    setInterval(followRehearsal, REHEARSAL_MS);
   } catch {
     rehearsal.value = null;
   }

@@ -4,7 +4,7 @@ import { address } from "./api.js";
 import { CallState } from "./call_state.js";
 import { EventsList } from "./events_list.js";
 import { dayAndClock, duration, endWords, replyClass, seconds, shortSid, stateWords, who, NONE } from "./format.js";
-import { html, useEffect, useMemo, useState } from "./html.js";
+import { html, useEffect, useMemo, useRef, useState } from "./html.js";
 import { callSignal, now_s } from "./store.js";
 import { Notes } from "./calls_page.js";
 import { Player } from "./player.js";
@@ -96,14 +96,28 @@ function Age({ began_s }) {
 
 function Export({ sid }) {
   const href = (words) => address(`calls/${encodeURIComponent(sid)}/export?words=${words}`);
-  return html`<details class="menu"><summary class="button">Export</summary><div>
+  const menu = useRef(null);
+  const close = () => (menu.current.open = false);
+  const left = ({ relatedTarget }) => relatedTarget && !menu.current.contains(relatedTarget) && close();
+  useEffect(() => {
+    const pressedOutside = (event) => menu.current.contains(event.target) || close();
+    document.addEventListener("pointerdown", pressedOutside);
+    return () => document.removeEventListener("pointerdown", pressedOutside);
+  }, []);
+  const pressed = (event) => {
+    if (event.key !== "Escape" || !menu.current.open) return;
+    close();
+    menu.current.querySelector("summary").focus();
+    event.preventDefault(); // it closes the menu, not the call
+  };
+  return html`<details class="menu" ref=${menu} onFocusOut=${left} onKeyDown=${pressed} onClick=${(event) => event.target.closest("a") && close()}><summary class="button">Export</summary><div>
     <a href=${href("off")} download=${`${sid}.json`}>Without words<small>Times, levels and states. Safe to share: no transcript, no keys, no audio</small></a>
     <a href=${href("on")} download=${`${sid}-words.json`}>With words and audio<small>What was said and heard. Private: handle it as a recording</small></a>
   </div></details>`;
 }
 
 function onKey(event, { view, player, next, whatIf, close }) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea, dialog *")) return;
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea, dialog *")) return;
   const cursor = (by) => player.seek((view.cursor_s.peek() ?? view.shown.from_s) + by);
   const step = event.shiftKey ? 2 : 0.2;
   const keys = {

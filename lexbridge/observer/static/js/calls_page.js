@@ -1,6 +1,6 @@
 /** The list of live and recent calls of all workers. */
 
-import { count, duration, endWords, replyClass, seconds, shortSid, stateWords, who, NONE, clock } from "./format.js";
+import { began, count, duration, endWords, replyClass, seconds, shortSid, stateWords, who, NONE } from "./format.js";
 import { faultNames } from "./faults.js";
 import { FirstCall } from "./first_call.js";
 import { html, signal, useEffect } from "./html.js";
@@ -47,7 +47,7 @@ function Totals() {
     <${Tile} name="ended, kept here" go=${() => showList("Recent")}>${recentSids.value.length}<//>
     ${counts.value.started !== undefined && html`<div><dt>calls since start</dt><dd>${counts.value.started}</dd></div>`}
     ${counts.value.refused > 0 && html`<${Tile} name="refused calls" mood="warns" go=${toHealth}>${counts.value.refused}<//>`}
-    <${Tile} name="faults in these" mood=${errors ? "warns" : faults ? "minds" : ""} isOn=${onlyFaults.value} go=${() => (onlyFaults.value = !onlyFaults.value)}>${faults}<//>
+    <${Tile} name="faults in these calls" mood=${errors ? "warns" : faults ? "minds" : ""} isOn=${onlyFaults.value} go=${() => (onlyFaults.value = !onlyFaults.value)}>${faults}<//>
     <${Tile} name="workers" go=${toHealth}>${running.length}<//>
     <${Tile} name="busiest worker" mood=${busiest >= 90 ? "warns" : ""} go=${toHealth}>${Math.round(busiest)} %<//>
     <${Tile} name="longest loop lag" mood=${lag >= 100 ? "warns" : ""} go=${toHealth}>${Math.round(lag)} ms<//>
@@ -65,7 +65,7 @@ function toHealth() {
 }
 
 function showList(title) {
-  document.querySelector(`[aria-label="${title} calls"]`)?.scrollIntoView({ block: "start", behavior: "smooth" });
+  document.querySelector(`[aria-label="${title} calls"]`)?.scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
 }
 
 function Filters() {
@@ -129,7 +129,7 @@ function Row({ sid }) {
   return html`<tr class=${one.state} onClick=${(event) => goTo(event, sid)}>
     <td class="caller"><a href=${`#/call/${encodeURIComponent(sid)}`}><i class=${`dot ${one.opened ? "opened" : one.state}`} aria-hidden="true"></i
       ><span class="who-calls">${one.caller ?? "unknown number"}</span><span class="faint sid">${one.opened ? sid : shortSid(sid)}</span></a></td>
-    <td class="age">${isLive ? html`<${Age} began_s=${one.began_s} />` : clock(one.began_s)}</td>
+    <td class="age">${isLive ? html`<${Age} began_s=${one.began_s} />` : began(one.began_s, now_s.peek())}</td>
     <td class="now">${isLive ? html`<span class=${`speaks ${one.speaking ?? ""}`}>${who(one.speaking)}</span>` : duration(one.ended_s - one.began_s)}</td>
     <td class="number turn-count">${one.turns}</td>
     <td class=${`number reply ${replyClass(reply)}`} data-label=${isLive ? "last reply" : "worst reply"}>${seconds(reply)}</td>

@@ -26,7 +26,7 @@ export function FaultsPage({ rehearsal }) {
     <section class="card" aria-label="Faults">
       <p>Switch a fault on, call, and see that the caller hears words. This is a rehearsal: no real caller is affected.
         ${phone_url && html` <a href=${phone_url} target="_blank" rel="noreferrer">Open the phone</a>`}</p>
-      ${faults.some((one) => one.is_on) && html`<p class="bad" role="status">A fault is on.</p>`}
+      ${faults.some((one) => one.is_on) && html`<p class="bad" role="status">A fault is on. It stays on until it is switched off.</p>`}
       ${error && html`<p class="bad" role="alert">${error}</p>`}
       ${faults.map((fault) => html`<${Fault} key=${fault.name} fault=${fault} isDone=${done === fault.name} set=${set} />`)}
       ${faults.length === 0 && html`<p class="faint">The rehearsal offers no faults.</p>`}
@@ -38,6 +38,6 @@ function Fault({ fault, isDone, set }) {
   return html`<div class="fault">
     <div><p><b>${fault.name}</b> ${fault.is_on && html`<span class="tag bad">on</span>`}${isDone && html`<span class="tag good" role="status">done</span>`}</p>
       <p class="faint">${fault.help}</p></div>
-    <button type="button" aria-label=${`${words}: ${fault.name}`} aria-pressed=${fault.is_once ? null : String(fault.is_on)} onClick=${() => set(fault, fault.is_once || !fault.is_on)}>${words}</button>
+    <button type="button" class=${fault.is_on ? "on" : ""} aria-label=${`${words}: ${fault.name}`} onClick=${() => set(fault, fault.is_once || !fault.is_on)}>${words}</button>
   </div>`;
 }

@@ -1,7 +1,7 @@
 /** The empty list: how to make the first call. */
 
 import { getJson } from "./api.js";
-import { html, useEffect, useState } from "./html.js";
+import { html, useEffect, useRef, useState } from "./html.js";
 
 export function FirstCall({ rehearsal }) {
   const [settings, setSettings] = useState(null);
@@ -31,9 +31,16 @@ export function FirstCall({ rehearsal }) {
 
 function Copied({ text }) {
   const [isCopied, setCopied] = useState(false);
+  const code = useRef(null);
   const copy = async () => {
-    await navigator.clipboard?.writeText(text);
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      getSelection().selectAllChildren(code.current); // without a clipboard: the keyboard's own copy is one key away
+      return;
+    }
     setCopied(true);
+    setTimeout(() => setCopied(false), 2000);
   };
-  return html`<p class="copied"><code>${text}</code><button type="button" onClick=${copy}>${isCopied ? "Copied" : "Copy"}</button></p>`;
+  return html`<p class="copied"><code ref=${code}>${text}</code><button type="button" onClick=${copy}>${isCopied ? "Copied" : "Copy"}</button></p>`;
 }

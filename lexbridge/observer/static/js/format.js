@@ -38,6 +38,12 @@ function pair(n) {
   return String(n).padStart(2, "0");
 }
 
+/** Return when a call began: the time of day, with the day before it if that is not today. */
+export function began(unix_s, now_s) {
+  const [day, time] = dayAndClock(unix_s).split(" ");
+  return day === dayAndClock(now_s).split(" ")[0] ? time : `${day.slice(5)} ${time.slice(0, 5)}`;
+}
+
 /** Return the time zone of all times, as "UTC+01:00". */
 export function timeZone() {
   const east_min = -new Date().getTimezoneOffset();

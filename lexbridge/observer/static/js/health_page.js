@@ -5,7 +5,7 @@ import { callsOf, takeLines } from "./faults.js";
 import { html, useEffect } from "./html.js";
 import { explanation } from "./log_events.js";
 import { Marked } from "./marked.js";
-import { useLoaded, waiting } from "./loaded.js";
+import { stale, useLoaded, waiting } from "./loaded.js";
 import { workers as liveWorkers } from "./store.js";
 
 export function HealthPage() {
@@ -16,7 +16,7 @@ export function HealthPage() {
   const wait = waiting(data, error);
   if (wait) return wait;
   const workers = liveWorkers.value.length ? liveWorkers.value : (data.workers ?? []);
-  return html`<div class="row between"><h1>Health</h1><a href="../metrics" target="_blank">Metrics</a></div>
+  return html`<div class="row between"><h1>Health</h1><a href="../metrics" target="_blank">Metrics</a></div>${stale(error)}
     <${Workers} workers=${workers} />
     <div class="columns">
       <${Counted} title="Refused since the start" none="Nothing was refused." of=${data.refusals} />

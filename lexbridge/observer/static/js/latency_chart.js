@@ -6,6 +6,8 @@ import { theme } from "./theme.js";
 
 const HEIGHT = 280;
 const MINUTE_S = 60;
+/** Distances of the times below the chart: whole minutes, because a row is a minute. */
+const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 360, 720].map((minutes) => minutes * MINUTE_S);
 
 /** `history`: [minute_s, p50, p90, p99, turns] by the minute; `faults`: lines with their time and level. */
 export function Chart({ history, faults }) {
@@ -49,7 +51,7 @@ function options(UPlot, faults) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
   const axis = { stroke: colour("faint"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") } };
-  const line = (label, name) => ({ label, stroke: colour(name), width: 2, points: { size: 5 }, value: (_, s) => (s === null || s === undefined ? "–" : `${s.toFixed(2)} s`) });
+  const line = (label, name, more = {}) => ({ ...more, label, stroke: colour(name), width: 2, points: { size: 5 }, value: (_, s) => (s === null || s === undefined ? "–" : `${s.toFixed(2)} s`) });
   const bars = { label: "turns", scale: "turns", fill: colour("accent-soft"), width: 0, points: { show: false }, paths: UPlot.paths.bars({ size: [0.9, 40] }) };
   return {
     padding: [12, 8, 0, 0],
@@ -60,7 +62,7 @@ function options(UPlot, faults) {
       turns: { range: (_, least, most) => [0, Math.max(4, most * 1.25)] },
     },
     axes: [
-      { ...axis, values: (_, all) => all.map((s) => clock(s).slice(0, 5)) },
+      { ...axis, incrs: STEPS_S, values: (_, all) => all.map((s) => clock(s).slice(0, 5)) },
       { ...axis, values: (_, all) => all.map((one) => `${one} s`) },
       { ...axis, scale: "turns", side: 1, grid: { show: false }, label: "turns", labelSize: 16, size: 44, values: (_, all) => all.map((n) => (Number.isInteger(n) ? n : "")) },
     ],
@@ -69,7 +71,8 @@ function options(UPlot, faults) {
       { ...bars, value: (_, n) => n ?? "–" },
       line("p50", "bot"),
       line("p90", "lex"),
-      line("p99", "lex-thinks"),
+      // Dashed, because with few replies it lies on p90.
+      line("p99", "lex-thinks", { dash: [5, 5] }),
     ],
     hooks: { draw: [(plot) => drawFaults(plot, faults, { error: colour("bad"), warning: colour("slow") })] },
   };

@@ -6,7 +6,8 @@ import { useLoaded, waiting } from "./loaded.js";
 
 const words = signal("");
 const onlySet = signal(false);
-const copied = signal(false);
+/** What became of the last copy, or null. */
+const copied = signal(null);
 
 export function SettingsPage() {
   const [data, error] = useLoaded("console/api/settings");
@@ -15,7 +16,7 @@ export function SettingsPage() {
   const wanted = words.value.trim().toLowerCase();
   const shown = data.filter((one) => (!onlySet.value || one.is_set) && `${one.name} ${one.help}`.toLowerCase().includes(wanted));
   const groups = [...new Set(shown.map((one) => one.group))];
-  return html`<div class="row between"><h1>Settings</h1><button type="button" onClick=${() => copy(data)}>${copied.value ? "Copied" : "Copy as .env"}</button></div>
+  return html`<div class="row between"><h1>Settings</h1><button type="button" onClick=${() => copy(data)}>${copied.value ?? "Copy as .env"}</button></div>
     <form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
       <input type="search" placeholder="Search settings" aria-label="Search settings" value=${words.value} onInput=${(event) => (words.value = event.target.value)} />
       <label class="check"><input type="checkbox" checked=${onlySet.value} onChange=${(event) => (onlySet.value = event.target.checked)} />only those that are set</label>
@@ -30,7 +31,7 @@ export function SettingsPage() {
 
 function Value({ one }) {
   if (isSecret(one)) return html`<span class="tag">set</span> <span class="faint">secret, not shown</span>`;
-  if (!one.is_set) return html`<code>${valueOf(one) ?? ""}</code> <span class="faint">${one.default === null || one.default === undefined ? "unset" : "default"}</span>`;
+  if (!one.is_set) return html`<code>${valueOf(one) ?? ""}</code> <span class="faint">${(valueOf(one) ?? "") === "" ? "unset" : "default"}</span>`;
   return html`<code>${valueOf(one)}</code>${one.default !== null && one.default !== undefined && String(one.default) !== String(valueOf(one)) && html` <span class="faint">default ${one.default}</span>`}`;
 }
 
@@ -45,13 +46,17 @@ function valueOf(one) {
 async function copy(settings) {
   const lines = settings.filter((one) => one.is_set).map((one) => (isSecret(one) ? `# ${one.name}=  (secret, not shown)` : `${one.name}=${valueOf(one)}`));
   const text = `${lines.join("\n")}\n`;
-  if (navigator.clipboard) await navigator.clipboard.writeText(text);
-  else download(text);
-  copied.value = true;
-  setTimeout(() => (copied.value = false), 2000);
+  try {
+    await navigator.clipboard.writeText(text);
+    copied.value = "Copied";
+  } catch {
+    download(text);
+    copied.value = "Saved as lexbridge.env";
+  }
+  setTimeout(() => (copied.value = null), 2000);
 }
 
-/** Without a clipboard (plain HTTP from another machine) the text is a file. */
+/** Save the text as a file, where the browser has no clipboard (plain HTTP from another machine) or forbids it. */
 function download(text) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));

@@ -120,6 +120,16 @@ function drawRow(picture, name, utterances, y, colour) {
     picture.fill(one.from_s, one.from_s, y === 6 ? 32 : 38, 46, colour, 1);
     picture.fill(one.to_s, one.to_s, y === 6 ? 32 : 38, 46, colour, 1);
     ctx.globalAlpha = 1;
-    picture.text(String(i + 1), one.from_s + (5 / picture.width) * picture.span_s, one.to_s, y + 13, palette.card);
+    drawNumber(picture, i + 1, one, y + 13);
   });
+}
+
+/** Write the number of an utterance into the middle of its bar, where that is in sight and wide enough. */
+function drawNumber(picture, number, { from_s, to_s }, y) {
+  const { ctx, palette, gutter, width } = picture;
+  const [left, right] = [Math.max(gutter, picture.x(from_s)), Math.min(width, picture.x(to_s))];
+  if (right - left < ctx.measureText(number).width + 2) return;
+  ctx.fillStyle = palette.card;
+  ctx.textAlign = "center";
+  ctx.fillText(number, (left + right) / 2, y);
 }

@@ -4,13 +4,21 @@ import { element, made } from "/page.js";
 
 const NO_CALL = "The buttons break a call: they wait until one is on.";
 
+const GONE = "The phone's server does not answer. Is `make run` still running?";
+
 const HEADERS = { "X-Lexbridge": "console", "Content-Type": "application/json" };
 
-let isCallOn = false;
+/** Time between two looks, because the console and other windows switch faults too. */
+const LOOK_MS = 3000;
 
-/** Show the faults whenever their part of the page is opened. */
+let isCallOn = false;
+let known = "";
+
+/** Show the faults while their part of the page is open. */
 export function watchFaults() {
-  element("faults").ontoggle = () => element("faults").open && ask({ headers: HEADERS });
+  const look = () => element("faults").open && ask({ headers: HEADERS });
+  element("faults").ontoggle = look;
+  setInterval(look, LOOK_MS);
 }
 
 async function ask(request) {
@@ -18,12 +26,18 @@ async function ask(request) {
   try {
     const answer = await fetch("/rehearsal", request);
     const found = await answer.json();
-    note.textContent = found.error ?? "";
-    if (found.faults) element("fault-list").replaceChildren(...found.faults.map(shown));
-    showFaults(isCallOn);
+    if (request.method || note.textContent === GONE) note.textContent = found.error ?? "";
+    if (request.method || JSON.stringify(found.faults) !== known) show(found.faults);
   } catch {
-    note.textContent = "The phone's server does not answer. Is `make run` still running?";
+    note.textContent = GONE;
   }
+}
+
+function show(faults) {
+  if (!faults) return;
+  known = JSON.stringify(faults);
+  element("fault-list").replaceChildren(...faults.map(shown));
+  showFaults(isCallOn);
 }
 
 /** Enable what only a call can have, or say why not. */
