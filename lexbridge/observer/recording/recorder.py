@@ -168,7 +168,8 @@ class _Files:
         recording = self._live.get(event.call_sid)
         if recording is None and facts is not self._refused.get(event.call_sid):
             try:
-                name = recordings.free_name(self._folder, event.call_sid, facts.began_s)
+                # Not when the call began, because the part of a successor has to stand behind the one before.
+                name = recordings.free_name(self._folder, event.call_sid, event.at_s)
                 recording = self._live[event.call_sid] = CallRecording(self._folder, name, facts)
             except OSError as error:
                 self._note(error)
