@@ -11,7 +11,7 @@ import pytest
 
 from lexbridge.offline.twilio.events import EndReason
 from tests.support.browser import open_browser, open_page, take_screenshot
-from tests.support.flower_order import DAY, ORDER
+from tests.support.flower_order import DAY, ELSE, ORDER
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
 from tests.support.watched_service import PASSWORD, WatchedService, watched_service
@@ -34,12 +34,15 @@ def test_an_order_is_followed_and_heard_again(tmp_path: Path) -> None:
     with watched_service(tmp_path, *ORDER) as service, open_browser() as browser:
         page = open_console(browser, service)
         page.wait_for_selector("text=No call yet")
-        call = service.place_call(*ORDER)
+        call = service.place_call(*ORDER[:-1])
         page.wait_for_selector("tr.live")
         page.goto(f"{page.url.partition('#')[0]}#/call/{call.sid}")
-        page.wait_for_selector(f".transcript >> text={DAY}")  # told while it happens
+        page.wait_for_selector(f".transcript >> text={ELSE}")  # told while it happens
+        assert call.over is None
+        service.caller.say(ORDER[-1])
         assert call.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
         page.wait_for_selector("text=The bot ended it")
+        page.locator(".turns tbody tr").nth(len(ORDER) - 1).wait_for()
         assert page.locator(".turns tbody tr").count() == len(ORDER)
         take_screenshot(page, "console-real-order")
         page.keyboard.press("w")
@@ -60,12 +63,15 @@ def test_an_observer_that_dies_is_waited_for(tmp_path: Path) -> None:
     with watched_service(tmp_path, *ORDER) as service, open_browser() as browser:
         page = open_console(browser, service)
         page.wait_for_selector(".connection.open")
-        call = service.place_call(*ORDER)
+        call = service.place_call(*ORDER[:-1])
         page.wait_for_selector("tr.live")
         before = observer_pid(service)
         os.kill(before, signal.SIGKILL)
         page.wait_for_selector("text=Connection lost, trying again")
         page.wait_for_selector(".connection.open")
         wait_until(lambda: observer_pid(service) != before)
+        assert call.over is None
+        wait_until(lambda: ELSE in " ".join(service.caller.heard))
+        service.caller.say(ORDER[-1])
         page.wait_for_selector("tr.live, tr.ended")  # the call went on, and is told of again
         assert call.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB

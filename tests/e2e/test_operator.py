@@ -77,7 +77,7 @@ def test_a_slow_bot_is_found(tmp_path: Path) -> None:
 
 
 def test_a_killed_worker_is_found(tmp_path: Path) -> None:
-    with watched_service(tmp_path, *ORDER) as service:
+    with watched_service(tmp_path, *ORDER, pace=0.5) as service:
         before = service.metrics()
         call = service.place_call(*ORDER)
         call.wait_for(StreamOpened, PATIENCE_S)
@@ -111,10 +111,13 @@ def test_a_killed_worker_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("thinks", [True, False])
 def test_what_a_killed_worker_had_heard_is_found(tmp_path: Path, thinks: bool) -> None:
     """The turn that is lost is posted at once: while Lex thinks, or while the caller speaks."""
-    with watched_service(tmp_path, *ORDER) as service:
+    with watched_service(tmp_path, *ORDER, pace=0.2 if thinks else 0.5) as service:
         if thinks:
-            service.lex.faults.append(LexFault(kind="slow", after_s=5.0))
-        call = service.place_call(*ORDER)
+            service.lex.faults.append(LexFault(kind="slow", after_s=20.0))
+        first = (
+            ORDER[0] if thinks else f"{ORDER[0]}, a lot of flowers of many colours, for all the tables of a large hall"
+        )
+        call = service.place_call(first, *ORDER[1:])
         step = "utterance-ended" if thinks else "utterance-opened"
         wait_until(lambda: any(step in names(service, one["call_sid"]) for one in service.calls()))
         os.kill(service.calls()[0]["worker_pid"], signal.SIGKILL)

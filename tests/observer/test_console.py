@@ -163,6 +163,13 @@ def test_a_call_of_another_day_has_its_day(browser: Any, server: ConsoleServer, 
 
 # -- the other pages
 
+NOTE_CHANGES = """() => {
+  window.changes = [];
+  const note = () => window.changes.push(document.body.innerText);
+  new MutationObserver(note).observe(document.body, { childList: true, characterData: true, subtree: true });
+}"""
+"""Keeps each text of the page from now on in `changes`, because some is there for a moment only."""
+
 
 def test_old_figures_are_said_to_be_old(browser: Any, server: ConsoleServer) -> None:
     page = open_console(browser, server, "health")
@@ -258,8 +265,9 @@ def test_settings_page(browser: Any, server: ConsoleServer, scheme: str, size: A
     page.wait_for_selector("text=secret, not shown")
     assert "700 default" in page.inner_text("[aria-label='Where an utterance starts and ends']").replace("\xa0", " ")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate(NOTE_CHANGES)
     page.click("text=Copy as .env")
-    page.wait_for_selector("text=Copied")
+    wait_until(page, "changes.some((text) => text.includes('Copied'))")  # for two seconds
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied == "URL=https://bridge.example.com\n# TWILIO_AUTH_TOKEN=  (secret, not shown)\n"
     take_screenshot(page, f"console-settings-{scheme}-{'phone' if size else 'desktop'}")
@@ -309,10 +317,20 @@ def test_help_and_theme_by_keyboard(browser: Any, server: ConsoleServer) -> None
     close(page)
 
 
-@pytest.mark.parametrize("path", ["", "latency", "health", "settings", "call/CA7c1f00d24be84a5e9d3a6b1c2f5e8a90"])
-def test_no_page_is_wider_than_a_phone(browser: Any, server: ConsoleServer, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "whole"),
+    [
+        ("", "tr.ended"),
+        ("latency", "main h1"),
+        ("health", "text=4103"),
+        ("settings", "text=https://bridge.example.com"),
+        ("call/CA7c1f00d24be84a5e9d3a6b1c2f5e8a90", ".transcript li"),
+    ],
+)
+def test_no_page_is_wider_than_a_phone(browser: Any, server: ConsoleServer, path: str, whole: str) -> None:
+    server.settings = [setting("URL", "https://bridge.example.com")]
     page = open_console(browser, server, path, PHONE)
     page.wait_for_selector("main h1")
-    page.wait_for_timeout(300)
+    page.wait_for_selector(f"main >> {whole}")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     close(page)

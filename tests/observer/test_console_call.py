@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 
 from tests.support.browser import take_screenshot
-from tests.support.console_pages import COLOURS, LOOKS, check_words, close, open_call, open_console, setting, wait_until
+from tests.support.console_pages import (
+    COLOURS,
+    LOOKS,
+    check_words,
+    close,
+    open_call,
+    open_console,
+    point_until,
+    setting,
+    until,
+    wait_until,
+)
 from tests.support.console_server import ConsoleServer
 from tests.support.told_calls import Told, booking
 
@@ -72,8 +83,7 @@ def test_pointer_and_keys_read_the_timeline(browser: Any, server: ConsoleServer,
     box = page.locator("canvas.picture").bounding_box()
     assert box is not None
     at_5_s = box["x"] + 72 + (box["width"] - 72) * 5.3 / 33.3
-    page.mouse.move(at_5_s, box["y"] + 80)
-    page.wait_for_selector(".tip:has-text('the caller speaks')")
+    point_until(page, at_5_s, box["y"] + 80, "the caller speaks")
     check_words(page.inner_text(".tip"), "threshold -36.3", "of the bot's audio")
     page.mouse.click(at_5_s, box["y"] + 80)
     page.wait_for_selector(".readout:has-text('0:05')")
@@ -152,11 +162,9 @@ def test_plus_leads_to_the_newest_speech(browser: Any, server: ConsoleServer, or
     wait_until(page, "document.querySelector('.overview').width > 300")
     for _ in range(5):
         page.click("[aria-label='Zoom in']")
-    page.wait_for_timeout(200)
     box = page.locator("canvas.picture").bounding_box()
     assert box is not None
-    page.mouse.move(box["x"] + 72 + (box["width"] - 72) * 33.6 / 38.4 + 20, box["y"] + 80)
-    page.wait_for_selector(".tip:has-text('turn 5')")
+    point_until(page, box["x"] + 72 + (box["width"] - 72) * 33.6 / 38.4 + 20, box["y"] + 80, "turn 5")
     close(page)
 
 
@@ -212,11 +220,7 @@ def test_live_call_grows_as_it_happens(browser: Any, server: ConsoleServer) -> N
     wait_until(page, "was => document.querySelector('canvas.picture').toDataURL() !== was", before)
     page.keyboard.press("2")
     page.wait_for_selector("text=Since the start")
-    for _ in range(200):
-        if server.followed[-1] is None:
-            break
-        page.wait_for_timeout(50)
-    assert server.followed[-1] is None  # the worker need not tell the audio any more
+    until(page, lambda: server.followed[-1] is None)  # the worker need not tell the audio any more
     close(page)
 
 
@@ -257,7 +261,7 @@ def test_recording_is_played_in_step(browser: Any, server: ConsoleServer, order:
     page = open_call(browser, server, order)
     page.keyboard.press(" ")
     page.wait_for_selector("text=Pause")
-    page.wait_for_selector(".readout:has-text('0:01')")
+    wait_until(page, "/0:(0[1-9]|[123])/.test(document.querySelector('.readout').textContent)")
     page.keyboard.press(" ")
     page.wait_for_selector("text=▶ Play")
     close(page)

@@ -26,6 +26,9 @@ MICROPHONE_HZ = 48_000
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
+PATIENCE_MS = 120_000
+"""Milliseconds in which a page does what a test waits for, because a machine with two busy processors is slow."""
+
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FLAGS = (
     "--no-sandbox",  # a container has no user namespaces
@@ -54,7 +57,7 @@ def open_browser(microphone: Path | None = None) -> Iterator[Any]:
         program = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), own)
         if not Path(program).exists():
             pytest.skip("no test of pages: no Chromium is here (.venv/bin/playwright install --with-deps chromium)")
-        browser = playwright.chromium.launch(executable_path=program, headless=True, args=flags)
+        browser = playwright.chromium.launch(executable_path=program, headless=True, args=flags, timeout=PATIENCE_MS)
         try:
             yield browser
         finally:
@@ -66,6 +69,7 @@ def open_page(
 ) -> Any:
     """Open `address` in a window of its own. Its errors are kept in `page.errors`, for the test to look at."""
     context = browser.new_context(viewport=size or DESKTOP, color_scheme=scheme, permissions=["microphone"])
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))

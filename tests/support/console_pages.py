@@ -1,8 +1,10 @@
 """The console's pages in a browser: opening them, reading them, leaving them."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
-from tests.support.browser import open_page
+from tests.support.browser import PATIENCE_MS, open_page
 from tests.support.console_server import ConsoleServer
 from tests.support.told_calls import Told
 
@@ -37,11 +39,26 @@ def rows_of(page: Any, title: str) -> list[str]:
 
 def wait_until(page: Any, expression: str, told: Any = None) -> None:
     """Wait until an expression is true in the page. Playwright's own wait evaluates text, which the policy forbids."""
-    for _ in range(2400):
-        if page.evaluate(expression, told):
-            return
+    until(page, lambda: page.evaluate(expression, told), expression)
+
+
+def until(page: Any, holds: Callable[[], object], what: str = "") -> None:
+    """Wait until `holds()` is true, while the page goes on. `what`: that, in words, for a test that fails."""
+    deadline_s = time.monotonic() + PATIENCE_MS / 1000
+    while not holds():
+        assert time.monotonic() < deadline_s, what
         page.wait_for_timeout(50)
-    raise AssertionError(expression)
+
+
+def point_until(page: Any, x: float, y: float, words: str) -> None:
+    """Point at a place of the timeline until the tip there has these words: it may still be drawing itself."""
+
+    def tells() -> bool:
+        page.mouse.move(x, y - 5)
+        page.mouse.move(x, y)
+        return any(words in tip for tip in page.locator(".tip").all_inner_texts())
+
+    until(page, tells, words)
 
 
 def check_words(text: str, *words: str) -> None:

@@ -3,28 +3,26 @@
 from typing import Any
 
 from tests.support.browser import Microphone
-from tests.support.commands import DEADLINE_S
-
-PATIENCE_MS = 1000 * DEADLINE_S
 
 
 def call(page: Any) -> None:
-    """Press Call, and wait until somebody answers."""
-    page.click("#call:enabled", timeout=PATIENCE_MS)
+    """Press Call, and wait until somebody answers and listens."""
+    page.click("#call:enabled")
     wait_for(page, "#state", "On the phone")
+    wait_for(page, "#event-list", "media stream open")
 
 
 def wait_for(page: Any, selector: str, text: str) -> None:
     """Wait until an element has a text in it."""
-    page.locator(selector).get_by_text(text).first.wait_for(timeout=PATIENCE_MS)
+    page.locator(selector).get_by_text(text).first.wait_for()
 
 
 def choose(page: Any, selector: str, value: str) -> None:
     """Choose an option, and wait until the bridge has it."""
     if page.input_value(selector) != value:
         page.select_option(selector, value)
-        page.wait_for_selector("#call:disabled", timeout=PATIENCE_MS)
-    page.wait_for_selector("#call:enabled", timeout=PATIENCE_MS)
+        page.wait_for_selector("#call:disabled")
+    page.wait_for_selector("#call:enabled")
 
 
 def say(page: Any, text: str) -> None:
@@ -36,7 +34,7 @@ def say(page: Any, text: str) -> None:
 def answer(page: Any, microphone: Microphone, question: str, phrase: str) -> None:
     """Wait until the bot has said something with `question` in it and is silent, then say a phrase."""
     wait_for(page, "#transcript", question)
-    page.wait_for_selector("#state:not(:text('the bot speaks'))", timeout=PATIENCE_MS)
+    page.wait_for_selector("#state:not(:text('the bot speaks'))")
     chosen = page.input_value("#source")
     microphone.says(phrase)
     page.select_option("#source", "typed")  # the microphone is closed, and opened again

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.commands.bridge_process import ROOT, BridgeProcess
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
@@ -36,10 +37,13 @@ class WatchedService:
     twilio: SimulatedTwilio
     receiver: EventReceiver
     admin_url: str
+    caller: SimulatedCaller = field(default_factory=says)
+    """The caller of the newest call."""
 
     def place_call(self, *sentences: str) -> PhoneCall:
         """Let a caller dial who says `sentences`, one after each prompt."""
-        return self.twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", says(*sentences), connect_to=self.bridge.url)
+        self.caller = says(*sentences)
+        return self.twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", self.caller, connect_to=self.bridge.url)
 
     def get(self, path: str) -> requests.Response:
         """Get a page of the admin port."""
@@ -69,16 +73,16 @@ class WatchedService:
 
 @contextmanager
 def watched_service(
-    folder: Path, *heard: str, workers: int = 2, program: Path = ROOT / "server.py", **changes: str
+    folder: Path, *heard: str, workers: int = 2, pace: float = 0.2, program: Path = ROOT / "server.py", **changes: str
 ) -> Iterator[WatchedService]:
     """Run `server.py` with `workers`, whose Lex hears the lines of `heard`, whatever is said.
 
-    `program`: another file that starts the server.
+    `program`: another file that starts the server. `pace`: seconds of a clock for a second of a call.
     """
     admin_port = free_port()
     with (
         LocalLex(bots=[flowers()], recogniser=ScriptedRecogniser(list(heard)), voice=SilentVoice()) as lex,
-        SimulatedTwilio(auth_token=TOKEN, pace=0.2) as twilio,
+        SimulatedTwilio(auth_token=TOKEN, pace=pace) as twilio,
         EventReceiver().running() as receiver,
     ):
         watching = {

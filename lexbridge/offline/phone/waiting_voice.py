@@ -7,8 +7,8 @@ from collections import deque
 
 from lexbridge.audio.pcm import decode_mulaw, rms
 
-START_FRAMES = 3
-"""Frames that wait before a voice begins: 60 ms, because a browser sends every 16 or 32 ms, and not evenly."""
+START_FRAMES = 5
+"""Frames that wait before a voice begins: 100 ms, because a busy machine is late by that often."""
 
 SPARE_FRAMES = 5
 """Frames that may wait all the time: 100 ms, because a caller does not notice that."""

@@ -7,6 +7,7 @@ import pytest
 from lexbridge.offline.caller.caller import voiced_phrase
 from lexbridge.offline.phone.browser_party import BrowserParty
 from lexbridge.offline.phone.line_effects import LineEffects
+from lexbridge.offline.phone.waiting_voice import START_FRAMES
 from lexbridge.offline.twilio.events import Coughed, Event, SpeechEnded, SpeechStarted
 from lexbridge.offline.twilio.line import Phone
 from lexbridge.offline.twilio.telephone_audio import SILENT_FRAME
@@ -48,11 +49,12 @@ def test_a_frame_has_20_ms() -> None:
 def test_a_typed_phrase_is_said_instead_of_the_microphone() -> None:
     party, phone = a_party()
     party.say(voiced_phrase("roses", LOUD * 3))
-    for number in range(4):
+    for number in range(START_FRAMES):
         party.hear(bytes([number]) * 160)
-    assert [party.next_frame() for _ in range(5)] == [LOUD, LOUD, LOUD, b"\x03" * 160, SILENT_FRAME]
+    microphone = [bytes([number]) * 160 for number in range(3, START_FRAMES)]
+    assert [party.next_frame() for _ in range(START_FRAMES + 1)] == [*[LOUD] * 3, *microphone, SILENT_FRAME]
     assert [type(event) for event in phone.events] == [SpeechStarted, SpeechEnded]
-    assert party.spoken_frames == 4
+    assert party.spoken_frames == START_FRAMES
 
 
 def test_a_cough_is_an_event_of_the_call() -> None:

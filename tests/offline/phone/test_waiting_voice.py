@@ -10,6 +10,7 @@ from lexbridge.offline.phone.waiting_voice import (
     LONGEST_FRAMES,
     LOOK_BACK_FRAMES,
     MOST_FRAMES,
+    PAUSE_FRAMES,
     SPARE_FRAMES,
     START_FRAMES,
     WaitingVoice,
@@ -119,6 +120,14 @@ def test_a_muted_microphone_is_no_late_one() -> None:
     assert voice.starved_frames == 0
     voice.add(WORD[0])
     assert taken(voice, 1) == []  # it begins anew
-    voice.add(WORD[1])
-    voice.add(WORD[2])
-    assert taken(voice, 3) == WORD[:3]
+    for mulaw in WORD[1:START_FRAMES]:
+        voice.add(mulaw)
+    assert taken(voice, START_FRAMES) == WORD[:START_FRAMES]
+
+
+def test_a_gap_within_a_word_keeps_its_length() -> None:
+    voice = WaitingVoice()
+    words = 3 * [*WORD[:20], *[QUIET] * (PAUSE_FRAMES - 1), *WORD[20:]]
+    for mulaw in words:
+        voice.add(mulaw)
+    assert taken(voice, len(words)) == words

@@ -12,6 +12,7 @@ import { Source } from "/source.js";
 const KEYS = "123456789*0#";
 const AUDIBLE = 0.002; // level of the loudest frame that a caller does not hear: -54 dBFS
 const FIRST_WORDS_MS = 10000; // after which a caller has said something
+const LEVELS_EVERY_MS = 50; // between two drawings of the meters: one for each frame of the screen costs a call's work
 const SERVER_GONE = "The phone's server does not answer. Is `make run` still running? This page tries again by itself.";
 
 const SHORT = 20; // characters of an example that the narrow field shows
@@ -201,8 +202,8 @@ function render() {
 function drawLevels() {
   showLevel(element("you-level"), decibels(levels.you), stage.threshold_dbfs);
   showLevel(element("bot-level"), decibels(levels.bot));
-  levels = { you: levels.you * 0.8, bot: levels.bot * 0.8 };
-  requestAnimationFrame(drawLevels);
+  levels = { you: levels.you * 0.5, bot: levels.bot * 0.5 };
+  setTimeout(() => requestAnimationFrame(drawLevels), LEVELS_EVERY_MS);
 }
 
 // The page's elements
