@@ -80,12 +80,9 @@ def test_transcript_reads_as_the_caller_heard_it(browser: Any, server: ConsoleSe
 
 def test_pointer_and_keys_read_the_timeline(browser: Any, server: ConsoleServer, stream_call: Told) -> None:
     page = open_call(browser, server, stream_call)
-    box = page.locator("canvas.picture").bounding_box()
-    assert box is not None
-    at_5_s = box["x"] + 72 + (box["width"] - 72) * 5.3 / 33.3
-    point_until(page, at_5_s, box["y"] + 80, "the caller speaks")
+    place = point_until(page, 5.3 / 33.3, "the caller speaks")
     check_words(page.inner_text(".tip"), "threshold -36.3", "of the bot's audio")
-    page.mouse.click(at_5_s, box["y"] + 80)
+    page.mouse.click(*place)
     page.wait_for_selector(".readout:has-text('0:05')")
     page.keyboard.press("Shift+ArrowRight")
     page.wait_for_selector(".readout:has-text('0:07')")
@@ -162,9 +159,7 @@ def test_plus_leads_to_the_newest_speech(browser: Any, server: ConsoleServer, or
     wait_until(page, "document.querySelector('.overview').width > 300")
     for _ in range(5):
         page.click("[aria-label='Zoom in']")
-    box = page.locator("canvas.picture").bounding_box()
-    assert box is not None
-    point_until(page, box["x"] + 72 + (box["width"] - 72) * 33.6 / 38.4 + 20, box["y"] + 80, "turn 5")
+    point_until(page, 33.6 / 38.4, "turn 5", right_px=20)
     close(page)
 
 

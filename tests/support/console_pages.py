@@ -50,15 +50,25 @@ def until(page: Any, holds: Callable[[], object], what: str = "") -> None:
         page.wait_for_timeout(50)
 
 
-def point_until(page: Any, x: float, y: float, words: str) -> None:
-    """Point at a place of the timeline until the tip there has these words: it may still be drawing itself."""
+def point_until(page: Any, share: float, words: str, right_px: int = 0) -> tuple[float, float]:
+    """Point at a share of the timeline, and so far right of it, until the tip has these words. Return the place.
+
+    The page may still lay itself out, or draw: so the pointer comes again and again.
+    """
+    place = (0.0, 0.0)
 
     def tells() -> bool:
-        page.mouse.move(x, y - 5)
-        page.mouse.move(x, y)
-        return any(words in tip for tip in page.locator(".tip").all_inner_texts())
+        nonlocal place
+        if any(words in tip for tip in page.locator(".tip").all_inner_texts()):
+            return True
+        if box := page.locator("canvas.picture").bounding_box():
+            place = box["x"] + 72 + (box["width"] - 72) * share + right_px, box["y"] + 80
+            page.mouse.move(place[0], place[1] - 5)
+            page.mouse.move(*place)
+        return False
 
     until(page, tells, words)
+    return place
 
 
 def check_words(text: str, *words: str) -> None:
