@@ -321,7 +321,7 @@ def test_help_and_theme_by_keyboard(browser: Any, server: ConsoleServer) -> None
     ("path", "whole"),
     [
         ("", "tr.ended"),
-        ("latency", "main h1"),
+        ("latency", "h1"),
         ("health", "text=4103"),
         ("settings", "text=https://bridge.example.com"),
         ("call/CA7c1f00d24be84a5e9d3a6b1c2f5e8a90", ".transcript li"),
