@@ -19,6 +19,7 @@ export function CallPage({ sid, turn, event }) {
   const player = useMemo(() => new Player(call, view), [call]);
   const [isWhatIf, setWhatIf] = useState(false);
   const [selected, setSelected] = useState(null);
+  const last = useRef(null); // of the turns that were selected: keys may come faster than the page is drawn
   useEffect(
     () => () => {
       call.close();
@@ -30,15 +31,16 @@ export function CallPage({ sid, turn, event }) {
     const turns = call.turns.peek();
     if (turns.length === 0) return;
     const at = Math.min(turns.length - 1, Math.max(0, index));
+    last.current = at;
     setSelected(at);
     showTurn(call, view, turns[at]);
   };
   useEffect(() => {
-    const pressed = (event) => onKey(event, { view, player, next: (by) => select((selected ?? (by > 0 ? -1 : call.turns.peek().length)) + by), whatIf: () => setWhatIf((is) => !is), close: isWhatIf ? () => setWhatIf(false) : null });
+    const pressed = (event) => onKey(event, { view, player, next: (by) => select((last.current ?? (by > 0 ? -1 : call.turns.peek().length)) + by), whatIf: () => setWhatIf((is) => !is), close: isWhatIf ? () => setWhatIf(false) : null });
     // Of the document, so that a key is taken here before the whole page takes it.
     document.addEventListener("keydown", pressed);
     return () => document.removeEventListener("keydown", pressed);
-  }, [view, player, selected, isWhatIf]);
+  }, [view, player, isWhatIf]);
   const summary = call.summary.value;
   const listed = callSignal(sid)?.value;
   useEffect(() => {
@@ -53,7 +55,8 @@ export function CallPage({ sid, turn, event }) {
     view.show(event.at_s - 1.5, event.at_s + 1.5);
     view.setCursor(event.at_s);
     const at = call.turns.peek().findLastIndex((one) => one.began_s <= event.at_s && event.at_s - one.began_s < 60);
-    setSelected(at < 0 ? null : at);
+    last.current = at < 0 ? null : at;
+    setSelected(last.current);
   }, [event, hasModel]);
   if (call.error.value && summary === null) return html`<div class="card empty"><h1>Call ${shortSid(sid)}</h1><p>${call.error.value}</p><p><a href="#/calls">Back to the calls</a></p></div>`;
   if (summary === null) return html`<p class="faint loading">Loading the call …</p>`;
