@@ -125,8 +125,9 @@ def test_what_a_killed_worker_had_heard_is_found(tmp_path: Path, thinks: bool) -
         assert service.posted("call.ended") == []
         lost = [turn for turn in service.posted("turn") if turn["outcome"] == "lost"]
         assert [(turn["why"], turn["call_sid"]) for turn in lost] == [("worker-ended", call.sid)]
-        assert call.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
-        assert ended_event(service, call.sid)["outcomes"]["lost"] == 1
+        wait_until(lambda: len(service.json(f"/calls/{call.sid}")["streams"]) == 2)
+        call.hang_up()  # because what is left of the words may take the order anywhere
+        assert ended_event(service, call.sid)["outcomes"]["lost"] >= 1
 
 
 def test_a_twilio_that_throttles_is_found(tmp_path: Path) -> None:
