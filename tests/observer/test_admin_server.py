@@ -14,16 +14,17 @@ from flask import Flask, request
 from gevent import socket as gevent_socket
 
 from lexbridge.observer.admin import admin_server, open_connections
-from lexbridge.observer.admin.admin_server import serve_admin
+from lexbridge.observer.admin.admin_server import AdminServer, serve_admin
 from lexbridge.observer.admin.guard import KNOWN
 from tests.support.descriptors import descriptors_left
+from tests.support.rehearsal import wait_until
 
 PATIENCE_S = 30
 
 
 @pytest.fixture
-def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
-    """Serve an app with short limits. Give its address."""
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[AdminServer]:
+    """Serve an app with short limits."""
     monkeypatch.setattr(admin_server, "HEAD_S", 0.3)
     monkeypatch.setattr(admin_server, "STRANGER_S", 0.3)
     monkeypatch.setattr(admin_server, "LONG_BODY_S", 0.5)
@@ -38,8 +39,15 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     app.get("/long", endpoint="long")(lambda: b"x" * 64_000_000)
     listener = socket.create_server(("127.0.0.1", 0))
     server = serve_admin(listener, app)
-    yield server.address
+    yield server
     server.stop(timeout=1)
+
+
+@pytest.fixture
+def address(server: AdminServer) -> tuple[str, int]:
+    """Return the address of the server."""
+    host, port = server.address
+    return host, port
 
 
 def connected(address: tuple[str, int]) -> Any:
@@ -105,10 +113,11 @@ def test_an_idle_connection_is_closed_after_its_answer(address: tuple[str, int])
     assert b"pong" in asked(address, b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n")
 
 
-def test_who_reads_nothing_is_closed(address: tuple[str, int]) -> None:
+def test_who_reads_nothing_is_closed(server: AdminServer, address: tuple[str, int]) -> None:
     stuck = connected(address)
     stuck.sendall(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
-    gevent.sleep(1.0)  # longer than UNREAD_S
+    assert stuck.recv(8) == b"HTTP/1.1"
+    wait_until(lambda: len(server.connections) == 0)
     assert len(all_of(stuck)) < 64_000_000
     stuck.close()
 
@@ -181,12 +190,15 @@ def test_a_body_that_is_too_long_is_told_so(address: tuple[str, int], length: by
 
 
 def test_without_descriptors_strangers_make_room(
-    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    server: AdminServer,
+    address: tuple[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     for deadline in ("UNREAD_S", "HEAD_S", "STRANGER_S"):
         monkeypatch.setattr(admin_server, deadline, 10.0 * PATIENCE_S)
     stranger, last = connected(address), gevent_socket.socket()
-    gevent.sleep(0.1)
+    wait_until(lambda: len(server.connections) == 1)
     with descriptors_left(0):
         last.settimeout(PATIENCE_S)
         last.connect(address)

@@ -129,10 +129,10 @@ def test_settings_that_cannot_be_tried_are_refused(server: Admin, body: bytes) -
 
 def test_what_takes_much_cpu_waits_for_its_turn(server: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(call_routes, "WORK_WAIT_S", 0.01)
-    blocked = gevent.event.Event()
-    monkeypatch.setattr(call_routes, "_give_way", blocked.wait)
+    works, blocked = gevent.event.Event(), gevent.event.Event()
+    monkeypatch.setattr(call_routes, "_give_way", lambda: (works.set(), blocked.wait()))
     first = gevent.spawn(server.ask, "/calls/CA1/export?words=on")
-    gevent.sleep(0.1)
+    assert works.wait(timeout=60)
     assert server.ask("/calls/CA1/export?words=on").status_code == 503
     assert server.ask("/calls").status_code == 200  # all else goes on
     blocked.set()
