@@ -171,7 +171,7 @@ def look_at_all(page: Any, server: Admin, call_sid: str) -> str:
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
     for button in page.locator("main button:visible").all()[:30]:
         if "wav" not in (button.inner_text() or ""):
-            button.click(timeout=10_000, force=True)
+            button.click(force=True)
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
     text: str = page.inner_text("main")
     return text
