@@ -16,6 +16,7 @@ from lexbridge.offline.twilio.events import StreamOpened, UpdateReceived
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 from lexbridge.server import ecs
 from tests.support.ecs_agent import OFF, OK, ON, Agent
+from tests.support.log_lines import whole_lines
 from tests.support.rig import ENVIRONMENT, PATIENCE_S, TOKEN, V1_BOT, flowers, says
 
 pytestmark = pytest.mark.timeout(300)
@@ -103,7 +104,7 @@ def test_the_task_is_protected_while_calls_are_live(tmp_path: Path) -> None:
             watch.sees(ON)
             fourth.hang_up()
             watch.sees(OFF)
-        log = [json.loads(line) for line in bridge.log.read_text(encoding="utf-8").splitlines()]
+        log = [json.loads(line) for line in whole_lines(bridge.log.read_text(encoding="utf-8"))]
     said = [line["event"] for line in log if line["event"].startswith("task-protection")]
     assert said == ["task-protection-failed", "task-protection-works-again"]
     assert [line["event"] for line in log if line["level"] in ("warning", "error")] == ["task-protection-failed"]

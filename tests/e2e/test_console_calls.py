@@ -12,6 +12,7 @@ import pytest
 from lexbridge.offline.twilio.events import EndReason
 from tests.support.browser import open_browser, open_page, take_screenshot
 from tests.support.flower_order import DAY, ELSE, ORDER
+from tests.support.log_lines import whole_lines
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
 from tests.support.watched_service import PASSWORD, WatchedService, watched_service
@@ -26,7 +27,7 @@ def open_console(browser: Any, service: WatchedService) -> Any:
 
 def observer_pid(service: WatchedService) -> int:
     """Return the process id of the newest observer, from the log."""
-    lines = [json.loads(line) for line in service.bridge.log.read_text().splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in whole_lines(service.bridge.log.read_text()) if line.startswith("{")]
     return int([line["pid"] for line in lines if line["event"] == "observing"][-1])
 
 

@@ -12,6 +12,7 @@ from lexbridge.audio.pcm import frame_levels_dbfs
 from lexbridge.offline.hearing.sound_file import read_channel
 from lexbridge.offline.twilio.events import BotBegan, EndReason, StreamOpened
 from tests.support.flower_order import ORDER
+from tests.support.log_lines import whole_lines
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
 from tests.support.watched_service import watched_service
@@ -23,7 +24,7 @@ NOTICE = "This call is recorded."
 
 def lines_of(folder: Path, event: str) -> list[dict[str, Any]]:
     """Return the log lines of one event."""
-    lines = [json.loads(line) for line in (folder / "bridge.log").read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for line in whole_lines((folder / "bridge.log").read_text(encoding="utf-8"))]
     return [line for line in lines if line["event"] == event]
 
 

@@ -29,6 +29,7 @@ from lexbridge.offline.twilio.events import EndReason, StreamClosed, UpdateRecei
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 from lexbridge.server import listener
 from lexbridge.server.listener import Listener
+from tests.support.log_lines import whole_lines
 from tests.support.processes import children
 from tests.support.rehearsal import wait_until
 from tests.support.rig import ENVIRONMENT, PATIENCE_S, SIGNED, TOKEN, flowers, says, v2_bot
@@ -341,7 +342,7 @@ def test_what_is_wrong_only_when_it_starts_is_said_once(tmp_path: Path) -> None:
 
 def raw_lines(bridge: BridgeProcess) -> list[str]:
     """Return the lines of standard output and standard error that are not JSON."""
-    return [line for line in bridge.log.read_text(encoding="utf-8").splitlines() if not line.startswith("{")]
+    return [line for line in whole_lines(bridge.log.read_text(encoding="utf-8")) if not line.startswith("{")]
 
 
 def test_without_descriptors_calls_live_on_and_the_rest_waits(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import requests
 from lexbridge.offline.commands.bridge_process import BridgeProcess
 from tests.support import faulty_server
 from tests.support.faulty_server_process import running_faulty_server
+from tests.support.log_lines import whole_lines
 from tests.support.processes import children, handles
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, TOKEN
@@ -87,7 +88,7 @@ def test_a_worker_whose_loop_is_held_says_by_what(tmp_path: Path) -> None:
         os.kill(started.worker, signal.SIGUSR1)
         wait_until(lambda: started.lines("worker-report") and started.lines("loop-free"))
         assert any(line["where"][0].endswith(" hold") for line in started.lines("stack"))
-        events = [json.loads(line)["event"] for line in started.text().splitlines()]
+        events = [json.loads(line)["event"] for line in whole_lines(started.text())]
         assert events.index("stack") < events.index("loop-free")  # the report did not wait for the event loop
         assert faulty_server.SECRET not in started.text()
         assert started.end() == 0

@@ -17,6 +17,7 @@ import pytest
 from lexbridge.offline.commands.bridge_process import ROOT
 from lexbridge.server import supervisor as workers
 from lexbridge.server.scoreboard import MAX_HEARTBEAT_AGE_S
+from tests.support.log_lines import whole_lines
 from tests.support.processes import as_process_1, children, is_running, state_of
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
@@ -39,7 +40,7 @@ class Supervised:
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         """Return the log lines of `event`."""
-        lines = [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+        lines = [json.loads(line) for line in whole_lines(self.text()) if line.startswith("{")]
         return [line for line in lines if line["event"] == event]
 
     def text(self) -> str:

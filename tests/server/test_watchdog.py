@@ -13,6 +13,7 @@ import pytest
 from lexbridge.server.watchdog import HELD_S, HoldDetector
 from tests.support import faulty_server
 from tests.support.faulty_server_process import running_faulty_server
+from tests.support.log_lines import whole_lines
 from tests.support.rehearsal import wait_until
 
 
@@ -45,7 +46,7 @@ def test_what_holds_the_loop_is_named_as_text_too(tmp_path: Path) -> None:
     with running_faulty_server(tmp_path, LOG_FORMAT="text") as started:
         os.kill(started.worker, faulty_server.HOLD)
         wait_until(lambda: "loop-free" in started.text())
-        told = next(line for line in started.text().splitlines() if "loop-held" in line)
+        told = next(line for line in whole_lines(started.text()) if "loop-held" in line)
         assert "error" in told
         assert re.search(r"tests/support/faulty_server.py:\d+ hold", told)
 

@@ -19,6 +19,7 @@ from lexbridge.offline.ports import free_port
 from lexbridge.offline.twilio.events import EndReason, StreamOpened
 from lexbridge.server.children import LAST_FACTS_S
 from tests.support.flower_order import ORDER
+from tests.support.log_lines import whole_lines
 from tests.support.processes import children, is_running
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
@@ -56,7 +57,7 @@ def observer_of(service: WatchedService) -> int:
 def said_amid_stacks(bridge: BridgeProcess, event: str) -> list[dict[str, Any]]:
     """Return the log lines of `event`, among lines of a stack, which are not JSON."""
     text = bridge.log.read_text(encoding="utf-8")
-    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in whole_lines(text) if line.startswith("{")]
     return [line for line in lines if line["event"] == event]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from lexbridge.offline.commands.bridge_process import ROOT
 from lexbridge.offline.ports import free_port
+from tests.support.log_lines import whole_lines
 from tests.support.processes import children
 from tests.support.rehearsal import wait_until
 from tests.support.rig import ENVIRONMENT, PATIENCE_S, V1_BOT
@@ -36,7 +37,7 @@ class Server:
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         """Return the log lines of `event`. All lines are JSON."""
-        lines = [json.loads(line) for line in self.text().splitlines()]
+        lines = [json.loads(line) for line in whole_lines(self.text())]
         return [line for line in lines if line["event"] == event]
 
     def end(self) -> int:

@@ -1,10 +1,15 @@
-"""Log lines that tell something that is private."""
+"""Lines of a log: those that are whole, and those that tell something that is private."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 RANDOM = {"timestamp", "call_sid", "stream_sid"}
 """Fields in which any digits may stand by chance."""
+
+
+def whole_lines(log: str) -> list[str]:
+    """Return the lines of a log that have been written to their ends: the last one may be half a line so far."""
+    return log[: log.rfind("\n") + 1].splitlines()
 
 
 def lines_with(private: str, lines: Iterable[Mapping[str, Any]], *, but_for_debug: bool = False) -> list[str]:
