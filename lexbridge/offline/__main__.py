@@ -17,8 +17,6 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lexbridge.offline.commands.stopping import take_sigterm_as_ctrl_c
-
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -65,7 +63,6 @@ def main(arguments: Sequence[str]) -> int:
     args = parser.parse_args(arguments)
     if module is None:  # argparse has left with the usage by now
         return 2
-    take_sigterm_as_ctrl_c()
     try:
         status: int = module.run(args)
         sys.stdout.flush()

@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     except BotFileError as error:
         print(error, file=sys.stderr)
         return 2
+    stop_request = StopRequest()
     with (
         GrammarRecogniser() as recogniser,
         HibariVoice() as voice,
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         except OSError as error:
             print(f"cannot listen on {args.host} port {args.port}: {error}", file=sys.stderr)
             return 1
-        stop_request = StopRequest()
+        stop_request.be_ready()
         print(introduction(lex.url, bots), flush=True)
         stop_request.wait()
     return 0

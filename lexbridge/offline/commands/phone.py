@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if not auth_token:
         print("the auth token is missing: set TWILIO_AUTH_TOKEN, or give --auth-token", file=sys.stderr)
         return 2
+    stop_request = StopRequest()
     with contextlib.ExitStack() as running:
         voice = running.enter_context(HibariVoice())
         twilio = SimulatedTwilio(auth_token=auth_token, account_sid=args.account_sid, port=args.api_port, voice=voice)
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"cannot listen: {error}", file=sys.stderr)
             return 1
         gevent.spawn(switchboard.warm_up)
-        stop_request = StopRequest()
+        stop_request.be_ready()
         print(introduction(server.url, twilio.url, bridge.webhook), flush=True)
         stop_request.wait()
     return 0

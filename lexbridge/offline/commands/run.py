@@ -86,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     if named and not args.real_bot:
         print(f"{named} is set: this run asks a local bot all the same. --real-bot asks yours.")
+    stop_request = StopRequest()
     print("Starting the voice, the bot and the bridge ...", flush=True)
     with contextlib.ExitStack() as running:
         voice = running.enter_context(HibariVoice())
@@ -101,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
                 local_bot(bot, "v1" if file == ORDER_FLOWERS else "v2", lex.url, _WELCOMES.get(bot.name, {}))
                 for bot, file in zip(bots, files, strict=True)
             ]
-        return _serve(args, running, voice, lex, twilio, offered)
+        return _serve(args, running, voice, lex, twilio, offered, stop_request)
 
 
 def _serve(
@@ -111,6 +112,7 @@ def _serve(
     lex: LocalLex | None,
     twilio: SimulatedTwilio,
     offered: Sequence[OfferedBot],
+    stop_request: StopRequest,
 ) -> int:
     """Start the bridge and the page, and wait for the end. Return the exit status."""
     port_of_page = page_port(args.port) or free_port()
@@ -140,7 +142,7 @@ def _serve(
         return 1
     switchboard.be_ready()
     switchboard.watchers.add(restarts_told(bridge))
-    stop_request = StopRequest()
+    stop_request.be_ready()
     print(introduction(page_address(server.url), admin_url, bridge), flush=True)
     stop_request.wait()
     print("\nEnding the calls and the bridge ...", flush=True)

@@ -2,26 +2,35 @@
 
 import signal
 
+from gevent import get_hub
 from gevent.event import Event
 from gevent.hub import signal as on_signal
 
 
 class StopRequest:
-    """The wish that a command ends: Ctrl-C, or SIGTERM.
+    """The wish that a command ends: Ctrl-C, or SIGTERM. Make it before the command starts anything.
 
-    Make it before the command prints that it is ready: whoever reads that line may end the command at once.
+    Until the command is ready, the wish interrupts what it does, and ends what it has started.
     """
 
     def __init__(self) -> None:
         self._requested = Event()
+        self._is_ready = False
         for number in (signal.SIGINT, signal.SIGTERM):
-            on_signal(number, self._requested.set)
+            on_signal(number, self._came)
+
+    def be_ready(self) -> None:
+        """Interrupt nothing from now on. Call it before the command says that it is ready, which somebody reads."""
+        self._is_ready = True
 
     def wait(self) -> None:
         """Wait until the command is to end."""
         self._requested.wait()
 
-
-def take_sigterm_as_ctrl_c() -> None:
-    """End by SIGTERM as by Ctrl-C: what a command has started, such as a bridge, ends with it."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    def _came(self) -> None:
+        if self._is_ready:
+            self._requested.set()
+        else:
+            # In the command itself, where it waits. Python would raise it wherever the program is, also where an
+            # exception is lost, such as in the hooks of a fork.
+            get_hub().handle_system_error(KeyboardInterrupt, KeyboardInterrupt())

@@ -36,13 +36,14 @@ def run(args: argparse.Namespace) -> int:
     if api_key_sid := os.environ.get("TWILIO_API_KEY_SID"):
         twilio.api_keys[api_key_sid] = os.environ.get("TWILIO_API_KEY_SECRET", "")
     twilio.account.numbers.append(OwnedNumber(args.number, args.webhook, args.method))
+    stop_request = StopRequest()
     try:
         twilio.start()
     except OSError as error:
         print(f"cannot listen on port {args.port}: {error}", file=sys.stderr)
         return 1
     try:
-        stop_request = StopRequest()
+        stop_request.be_ready()
         print(introduction(twilio), flush=True)
         stop_request.wait()
     finally:
