@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.admin_server import Admin, admin
 from tests.support.packages import ROOT, block
-from tests.support.told_facts import FRAME, LOUD_FRAME, ToldCall, worker_report
+from tests.support.told_facts import told_call_with_voice
 
 DOCUMENT = (ROOT / "docs" / "console-api.md").read_text(encoding="utf-8")
 
@@ -36,12 +36,7 @@ def documented(name: str) -> set[str]:
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_each_key_of_an_answer_is_documented_and_no_other(name: str) -> None:
-    call = ToldCall().begin("stream")
-    call.book.take(worker_report())
-    call.audio(FRAME * 50 + LOUD_FRAME * 100 + FRAME * 100, media_ms=0)
-    call.at = 4
-    call.turn(1)
-    call.end()
+    call = told_call_with_voice()
     with admin(call.book) as server:
         assert documented(name) == set(ANSWERS[name](server))
 

@@ -16,17 +16,12 @@ from lexbridge.observer.admin import call_routes
 from lexbridge.telemetry import metrics
 from tests.support.admin_server import Admin, admin
 from tests.support.fixtures import Logged
-from tests.support.told_facts import BEGAN_S, FRAME, LOUD_FRAME, ToldCall, worker_report
+from tests.support.told_facts import BEGAN_S, ToldCall, told_call_with_voice
 
 
 @pytest.fixture
 def server() -> Iterator[Admin]:
-    call = ToldCall().begin("stream")
-    call.book.take(worker_report())
-    call.audio(FRAME * 50 + LOUD_FRAME * 100 + FRAME * 100, media_ms=0)
-    call.at = 4
-    call.turn(1)
-    call.end()
+    call = told_call_with_voice()
     with admin(call.book, HANGOVER_MS="700") as running:
         yield running
 

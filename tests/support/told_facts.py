@@ -92,3 +92,14 @@ def all_told(facts: list[Fact]) -> CallBook:
     for fact in facts:
         book.take(fact)
     return book
+
+
+def told_call_with_voice() -> ToldCall:
+    """Return a call in stream mode that has ended: one turn, voice of the caller, and a report of its worker."""
+    call = ToldCall().begin("stream")
+    call.book.take(worker_report())
+    call.audio(FRAME * 50 + LOUD_FRAME * 100 + FRAME * 100, media_ms=0)
+    call.at = 4
+    call.turn(1)
+    call.end()
+    return call

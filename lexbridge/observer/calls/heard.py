@@ -45,7 +45,7 @@ class _Document:
 
 @dataclass(slots=True)
 class _Prompt:
-    """What is played on a stream now. `play`: how its marks are named. `audible`: told with its first sound."""
+    """The prompt that is played on a stream. `play`: name of its marks. `audible`: event of its first sound."""
 
     number: int
     play: str = ""
