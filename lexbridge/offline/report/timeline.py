@@ -202,6 +202,9 @@ _TOLD: Mapping[type[Event], Callable[[Any], tuple[Who, str] | None]] = {
     happened.UpdateRefused: _update_refused,
     happened.FaultSwitched: lambda event: ("fault", f"switched {'on' if event.is_on else 'off'}: {event.fault}"),
     happened.Transferred: lambda event: ("Twilio", f"dials {event.number}: {event.status}"),
+    happened.Whispered: lambda event: ("Twilio", f"whispers to {event.number}: “{event.text}”"),
+    happened.Queued: lambda event: ("Twilio", f"the caller waits in the queue {event.queue}"),
+    happened.LeftTheQueue: lambda event: ("Twilio", f"the caller has left the queue {event.queue}: {event.result}"),
     happened.Complained: lambda event: ("fault", f"Twilio complains: {event.text}"),
     happened.CallEnded: lambda event: ("Twilio", f"the call is over: {event.detail or event.reason.value}"),
 }

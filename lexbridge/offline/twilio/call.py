@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import gevent
 from gevent.event import Event as Signal
@@ -13,28 +12,31 @@ from gevent.lock import BoundedSemaphore
 
 from lexbridge.audio.pcm import first_audible_ms
 from lexbridge.offline.twilio import events as happened
+from lexbridge.offline.twilio.call_streams import CallStreams
 from lexbridge.offline.twilio.events import CallEnded, EndReason, Event
+from lexbridge.offline.twilio.executed_call import ExecutedCall, Network
 from lexbridge.offline.twilio.keypad import Keypad
 from lexbridge.offline.twilio.line import Line, Listener, Party
-from lexbridge.offline.twilio.media_socket import MediaSocket, StreamFailed, StreamOwner
 from lexbridge.offline.twilio.number import USUAL_LINE, LineConditions, Number
-from lexbridge.offline.twilio.playback import Playback, SentAudio
-from lexbridge.offline.twilio.telephone_audio import SilenceSuppression, TelephoneVoice
-from lexbridge.offline.twilio.twiml_document import parse_twiml, stream_url_problem
-from lexbridge.offline.twilio.twiml_execution import ExecutedCall, Execution
-from lexbridge.offline.twilio.verbs import Document, Stream, TwimlError
+from lexbridge.offline.twilio.telephone_audio import TelephoneVoice
+from lexbridge.offline.twilio.twiml_document import parse_twiml
+from lexbridge.offline.twilio.twiml_execution import Execution
+from lexbridge.offline.twilio.verbs import Document, Progress, TwimlError
 from lexbridge.offline.twilio.webhooks import Answer, OverrideError, Webhooks
 
-TRACKS_PER_CALL = 4  # https://www.twilio.com/docs/voice/media-streams: one-way streams of a call
 CALLBACK_LIMIT_S = 15.0
 # What Twilio reads as TwiML: /docs/voice/twiml#twilios-request-to-your-application and error 12300.
 _TWIML_TYPES = frozenset({"text/xml", "application/xml", "text/html"})
+_NOT_OVER = ("queued", "initiated", "ringing", "in-progress")
 
 Kind = TypeVar("Kind", bound=Event)
 
 
-class PhoneCall(Listener, StreamOwner, ExecutedCall):
-    """A call from `party` to `number`, under `conditions`."""
+class PhoneCall(Listener, ExecutedCall):
+    """A call from `party` to `number`, under `conditions`. `network`: what the call can reach beyond the bridge."""
+
+    direction = "inbound"
+    """Twilio's Direction."""
 
     def __init__(
         self,
@@ -44,39 +46,40 @@ class PhoneCall(Listener, StreamOwner, ExecutedCall):
         voice: TelephoneVoice,
         account_sid: str,
         conditions: LineConditions = USUAL_LINE,
+        network: Network | None = None,
     ) -> None:
         self.sid = "CA" + secrets.token_hex(16)
         self.account_sid = account_sid
         self.number = number
         self.webhooks = webhooks
         self.voice = voice
+        self.conditions = conditions
         self.pace = conditions.pace
-        self.dial_outcome = conditions.dial_outcome
+        self.network = network
         self.status = "ringing"
-        """Twilio's CallStatus: ringing, in-progress, completed, busy or failed."""
+        """Twilio's CallStatus: queued, ringing, in-progress, completed, busy, failed, no-answer or canceled."""
         self.events: list[Event] = []
         """Events of the call, in order."""
         self.complaints: list[str] = []
         """Everything that Twilio would refuse or warn about: code and reason. Empty for a bridge without fault."""
-        self.streams: list[MediaSocket] = []
-        """The streams that are open now."""
-        self.sent_audio: list[SentAudio] = []
-        """Audio that the bridge sent on two-way streams, mark by mark, and how much of it the caller heard."""
+        self.legs: list[PhoneCall] = []
+        """Calls that the documents of this call have made by `<Dial>`: DialledLeg, in order."""
         self.line = Line(party, self.pace, echo_db=conditions.echo_db, echo_delay_ms=conditions.echo_delay_ms)
         self.line.listeners.insert(0, self)  # first: what the caller does at once comes after it
         self.keypad = Keypad(self.line, conditions.key_tones)
-        self._suppression = None if conditions.sends_silence else SilenceSuppression()
+        self.media = CallStreams(self, sends_silence=conditions.sends_silence)
+        self.streams = self.media.open
+        """The streams that are open now."""
+        self.sent_audio = self.media.sent_audio
+        """Audio that the bridge sent on two-way streams, mark by mark, and how much of it the caller heard."""
         self.document_url = self.asked_url = number.webhook_url  # asked: the last one, whatever came of it
         self.answered_at_s = 0.0
-        self.status_callback = number.status_callback
-        self._callback_latency_s = conditions.callback_latency_s
-        self._playbacks: dict[str, Playback] = {}
+        self.progress = Progress(number.status_callback)
+        """Where the progress of the call is told."""
+        self._sequence_number = 0  # of what was told of the progress
         self._execution = Execution(self)
         self._runner: gevent.Greenlet[..., Any] | None = None
         self._replacing = BoundedSemaphore()
-        self._opening: list[gevent.Greenlet[..., Any]] = []
-        self._names_opening: list[str] = []
-        self._stopping: list[gevent.Greenlet[..., Any]] = []
         self._callbacks: list[gevent.Greenlet[..., Any]] = []
         self._changed = Signal()
         self._ended = Signal()
@@ -94,6 +97,10 @@ class PhoneCall(Listener, StreamOwner, ExecutedCall):
         if not self._ended.wait(timeout_s) or self._over is None:
             raise TimeoutError(f"the call goes on after {timeout_s} s; its last events: {self.events[-5:]}")
         return self._over
+
+    def wait_until_closed(self, timeout_s: float) -> bool:
+        """Wait until all connections of a call that is over are closed, and return whether they are."""
+        return self._ended.wait(timeout_s)
 
     def wait_for(
         self, kind: type[Kind], timeout_s: float, count: int = 1, where: Callable[[Kind], bool] | None = None
@@ -116,8 +123,7 @@ class PhoneCall(Listener, StreamOwner, ExecutedCall):
         """The caller presses a key: for a `<Gather>`, and for two-way streams."""
         self.record(happened.KeyPressed(self.now_s(), digit))
         self.keypad.press(digit)
-        for stream in self.streams:
-            stream.press(digit)
+        self.media.press(digit)
 
     @property
     def answered(self) -> bool:
@@ -127,6 +133,11 @@ class PhoneCall(Listener, StreamOwner, ExecutedCall):
     def over(self) -> CallEnded | None:
         """The end of the call, or None while the call lives."""
         return self._over
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has ended."""
+        return self._over is not None
 
     def line_s(self, at_s: float) -> float:
         """A monotonic time as seconds on the line: where it is in the recording."""
@@ -145,7 +156,7 @@ class PhoneCall(Listener, StreamOwner, ExecutedCall):
         if self._over is not None:
             return
         self._over = CallEnded(self.now_s(), reason, detail)
-        if self.status in ("ringing", "in-progress"):
+        if self.status in _NOT_OVER:
             self.status = "completed" if reason is not EndReason.APPLICATION_ERROR or self.answered else "failed"
         self.line.close()
         self.record(self._over)
@@ -200,40 +211,18 @@ class PhoneCall(Listener, StreamOwner, ExecutedCall):
             "Called": self.number.called,
             "CallStatus": self.status,
             "ApiVersion": "2010-04-01",
-            "Direction": "inbound",
+            "Direction": self.direction,
             "FromCountry": "US",
             "ToCountry": "US",
+            **self.number.facts,
         }
 
-    def start_stream(self, stream: Stream) -> None:
-        self._opening.append(gevent.spawn(self._open, stream, two_way=False))
-
-    def connect_stream(self, stream: Stream) -> MediaSocket | None:
-        return self._open(stream, two_way=True)
-
-    def disconnect_stream(self, stream: MediaSocket) -> None:
-        """End the call's two-way stream, drop the audio that it has not played, and wait until its socket is closed.
-
-        [?] whether Twilio plays what it has buffered when the bridge closes the socket is not documented. A bridge
-        that waits for its mark before it closes is safe.
-        """
-        stopping = gevent.spawn(stream.stop)
-        gevent.sleep(0)  # `stop` is on its way before any mark could be
-        self.line.clear()
-        stopping.join()
-
-    def stop_stream(self, name: str) -> MediaSocket | None:
-        """Stop the one-way stream with this name or SID and return it, or None if there is no such stream.
-
-        Does not wait for the end of the stream. Its name is free from now on.
-        """
-        gevent.joinall(self._opening)
-        for stream in self.streams:
-            if not stream.stopping and not stream.two_way and name in (stream.stream.name or stream.sid, stream.sid):
-                self._stopping.append(gevent.spawn(stream.stop))
-                gevent.sleep(0)  # `stop` is on its way before anything else happens
-                return stream
-        return None
+    def pass_s(self, seconds: float) -> None:
+        """Wait for `seconds` of the line, which need not be open."""
+        if self.answered:
+            self.line.wait_ms(round(seconds * 1000))
+        else:
+            gevent.sleep(seconds * self.pace)
 
     def verb_started(self, verb: str, text: str) -> None:
         self.record(happened.VerbStarted(self.now_s(), verb, text))
@@ -251,38 +240,29 @@ class PhoneCall(Listener, StreamOwner, ExecutedCall):
         self._awaits_sound = False
         self.record(happened.BotFinished(self.now_s(), text))
 
-    # For its streams
+    # Within
 
     def complain(self, code: int, message: str) -> None:
         self.complaints.append(f"{code} {message}")
         self.record(happened.Complained(self.now_s(), self.complaints[-1]))
 
-    def stream_closed(self, stream: MediaSocket, code: int, reason: str) -> None:
-        self.streams.remove(stream)
-        self.record(happened.StreamClosed(self.now_s(), stream.sid, code, reason, stream.two_way))
-        if code:
-            if code != 31921 or not stream.two_way:  # closing its socket is how a bridge ends a two-way stream
-                self.complain(code, reason)
-            self._stream_status(stream.stream, stream.sid, "stream-error", f"{code} {reason}")
-        else:
-            self._stream_status(stream.stream, stream.sid, "stream-stopped")
+    def tell_progress(self, event: str) -> None:
+        """Tell that the call was initiated, rings, was answered or is completed, if that was asked for.
 
-    def stream_says(self, stream: MediaSocket, kind: str, value: str | bytes) -> None:
-        """Play media in order; send a mark back when the audio before it has been played; drop audio at a `clear`."""
-        if stream.stopping:  # too late: nothing of it is played any more
+        https://www.twilio.com/docs/voice/api/call-resource#statuscallbackevent
+        """
+        if not self.progress.url or event not in self.progress.events:
             return
-        playback = self._playbacks.get(stream.sid)
-        if playback is None:
-            playback = Playback(self.line, stream.sid, self.sent_audio, self.record, self.now_s, stream.played)
-            self._playbacks[stream.sid] = playback
-        if isinstance(value, bytes):
-            playback.media(value)
-        elif kind == "mark":
-            playback.mark(value)
-        else:
-            playback.clear()
-
-    # Within
+        more = {
+            "SequenceNumber": str(self._sequence_number),
+            "CallbackSource": "call-progress-events",
+            "Timestamp": datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S +0000"),
+        }
+        self._sequence_number += 1
+        if event == "completed":
+            seconds = max(0, round(self.line.now_ms / 1000))
+            more |= {"CallDuration": str(seconds), "Duration": str(-(-seconds // 60))}
+        self.call_back(self.progress.url, {**self.parameters(), **more}, "call-status", self.progress.method)
 
     def record(self, event: Event) -> None:
         """Keep an event of the call, and wake whoever waits for one."""
@@ -308,77 +288,14 @@ class PhoneCall(Listener, StreamOwner, ExecutedCall):
         if self._awaits_sound and first_audible_ms(outbound) is not None:
             self._awaits_sound = False
             self.record(happened.BotAudible(self.now_s()))
-        sent = inbound if self._suppression is None or self._suppression.sends(inbound) else b""
-        for stream in list(self.streams):
-            if not stream.stopping:
-                stream.carry(line_ms, sent, outbound)
+        self.media.carry(line_ms, inbound, outbound)
 
-    def _open(self, stream: Stream, *, two_way: bool) -> MediaSocket | None:
-        sid = "MZ" + secrets.token_hex(16)
-        try:
-            opened = self._connect(stream, sid, two_way=two_way)
-        except StreamFailed as error:
-            self.record(happened.StreamRefused(self.now_s(), stream.url, error.code, error.reason))
-            self.complain(error.code, error.reason)
-            self._stream_status(stream, sid, "stream-error", f"{error.code} {error.reason}")
-            return None
-        self.record(happened.StreamOpened(self.now_s(), sid, stream.url))
-        self._stream_status(stream, sid, "stream-started")
-        return opened
+    def call_back(self, url: str, parameters: Mapping[str, str], purpose: str, method: str = "POST") -> None:
+        """Tell the bridge of something. Nobody waits for the answer."""
 
-    def _connect(self, stream: Stream, sid: str, *, two_way: bool) -> MediaSocket:
-        problem = stream_url_problem(stream.url)
-        if problem is not None:
-            raise StreamFailed(problem.code, problem.message)
-        taken = [*self._names_opening, *(other.stream.name for other in self.streams if not other.stopping)]
-        if stream.name and stream.name in taken:
-            # The name has to be unique within the call (/docs/voice/twiml/stream). [?] what happens otherwise, and
-            # with which code, is not documented; nor whether the name of a stream that was stopped or lost is free
-            # again. Here the second is refused, and the name is free. A bridge is safe if it never uses one twice.
-            raise StreamFailed(12200, f"<Stream>: this call has a stream named {stream.name!r} already")
-        if two_way and any(other.two_way for other in self.streams):
-            # One to a call: /docs/voice/media-streams#bidirectional-media-streams . [?] with which code.
-            raise StreamFailed(12200, "<Connect><Stream>: this call has a two-way stream already")
-        if not two_way and len(self.streams) >= TRACKS_PER_CALL:
-            raise StreamFailed(31930, f"Stream: the call has {TRACKS_PER_CALL} tracks streaming already")  # [?] code
-        self._names_opening.append(stream.name)
-        try:
-            return self._handshake(stream, sid, two_way=two_way)
-        finally:
-            self._names_opening.remove(stream.name)
-
-    def _handshake(self, stream: Stream, sid: str, *, two_way: bool) -> MediaSocket:
-        opened = MediaSocket(self, stream, sid, self.sid, self.account_sid, two_way=two_way)
-        # Signed as the document has it, whatever the connection goes to.
-        signature = self.webhooks.signature(stream.url, {})
-        address, host = self.webhooks.address(stream.url), urlsplit(stream.url).netloc
-        opened.open(address, host, signature, self.webhooks.ca_file)
-        opened.begin(self.line.now_ms)
-        self.streams.append(opened)
-        if self._over is not None:  # the call ended while the socket opened
-            opened.stop()
-        return opened
-
-    def _stream_status(self, stream: Stream, sid: str, event: str, error: str = "") -> None:
-        """The stream's own status callback: /docs/voice/twiml/stream#statuscallback."""
-        if not stream.status_callback:
-            return
-        parameters = {
-            "AccountSid": self.account_sid,
-            "CallSid": self.sid,
-            "StreamSid": sid,
-            "StreamName": stream.name or sid,
-            "StreamEvent": event,
-            "Timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        }
-        if error:
-            parameters["StreamError"] = error
-        self._call_back(stream.status_callback, parameters, "stream-status", stream.status_callback_method)
-
-    def _call_back(self, url: str, parameters: Mapping[str, str], purpose: str, method: str = "POST") -> None:
         def send() -> None:
             """A greenlet: nobody waits for a callback."""
-            gevent.sleep(self._callback_latency_s)
+            gevent.sleep(self.conditions.callback_latency_s)
             try:
                 answer = self.tell(url, parameters, purpose, method)
             except OverrideError as error:
@@ -393,17 +310,10 @@ class PhoneCall(Listener, StreamOwner, ExecutedCall):
         """Close everything that the call holds. Then `wait` returns."""
         if runner is not None:
             runner.kill()
-        gevent.joinall(self._opening)
-        gevent.joinall([*self._stopping, *(gevent.spawn(stream.stop) for stream in list(self.streams))])
-        if self.status_callback:
-            seconds = max(0, round(self.line.now_ms / 1000))
-            more = {
-                "CallDuration": str(seconds),
-                "Duration": str(-(-seconds // 60)),
-                "SequenceNumber": "0",
-                "CallbackSource": "call-progress-events",
-                "Timestamp": datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S +0000"),
-            }
-            self._call_back(self.status_callback, {**self.parameters(), **more}, "call-status")
+        for leg in self.legs:
+            leg.end(EndReason.DIAL_OVER)
+            leg.wait_until_closed(CALLBACK_LIMIT_S)
+        self.media.close()
+        self.tell_progress("completed")
         gevent.joinall(self._callbacks, timeout=CALLBACK_LIMIT_S)
         self._ended.set()

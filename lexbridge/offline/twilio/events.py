@@ -17,6 +17,10 @@ class EndReason(StrEnum):
     REJECTED = "the document said <Reject>"
     CALLER_HUNG_UP = "the caller hung up"
     APPLICATION_ERROR = "application error"
+    CALLEE_HUNG_UP = "the called party hung up"
+    NOT_ANSWERED = "the call was not answered"
+    DIAL_OVER = "the call that dialled it went on without it"
+    TIME_LIMIT = "the time limit was reached"
     SIMULATOR_STOPPED = "the simulated Twilio was stopped"
 
 
@@ -210,11 +214,34 @@ class KeyPressed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Whispered(Event):
+    """A called party heard this before the connection: the text of a Say, or the address of a Play."""
+
+    number: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Transferred(Event):
-    """`<Dial>` connected, or tried to: DialCallStatus."""
+    """`<Dial>` connected the caller, or could not. `status`: DialCallStatus."""
 
     number: str
     status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queued(Event):
+    """The caller waits in a queue. `queue`: its name, or the SID of the workflow."""
+
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftTheQueue(Event):
+    """The caller does not wait any more, and does not talk to who took them out either. `result`: QueueResult."""
+
+    queue: str
+    result: str
 
 
 @dataclass(frozen=True, slots=True)

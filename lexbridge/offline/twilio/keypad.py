@@ -16,6 +16,8 @@ class Keypad:
         """`tones`: whether a key is heard on the line too."""
         self._line = line
         self._tones = tones
+        self.listeners: list[Callable[[str], None]] = []
+        """Called with each key."""
         self._keys = ""
         self._pressed = Signal()
 
@@ -25,6 +27,8 @@ class Keypad:
             self._line.press(digit)
         self._keys += digit
         self._pressed.set()
+        for listener in list(self.listeners):
+            listener(digit)
 
     def gather(self, verb: Gather, prompt: Callable[[Verb], None]) -> str:
         """The keys the caller presses while the prompts play and after; a first key cuts the prompts."""

@@ -1,11 +1,15 @@
 """The phone number that a simulated call dials, and the conditions of its line."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A phone number, as set up in Twilio's console: how its calls reach the bridge."""
+    """A phone number, as set up in Twilio's console: how its calls reach the bridge.
+
+    facts: more parameters of each request about a call, such as ForwardedFrom, StirVerstat or SipHeader_X-Department.
+    """
 
     webhook_url: str
     method: str = "POST"
@@ -13,6 +17,7 @@ class Number:
     status_callback: str = ""
     caller: str = "+12065550100"
     called: str = "+12065550199"
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +26,6 @@ class LineConditions:
 
     pace: float = 1.0
     """Seconds of the clock for a second of the line; 0.1 makes calls ten times as fast."""
-    dial_outcome: tuple[str, int] = ("completed", 1000)
-    """DialCallStatus of every `<Dial>`, and how long the two people talk, in ms."""
     callback_latency_s: float = 0.02
     """Seconds of the clock from an event to its status callback."""
     key_tones: bool = True

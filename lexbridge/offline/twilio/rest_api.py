@@ -29,7 +29,7 @@ from gevent.pywsgi import Input, WSGIHandler
 from lexbridge.offline.odd_answers import PIECE_BYTES, bomb, send_endless
 from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.call import PhoneCall
-from lexbridge.offline.twilio.events import EndReason
+from lexbridge.offline.twilio.rest_calls import update_call
 from lexbridge.offline.twilio.rest_resources import (
     OwnedNumber,
     RestRefusal,
@@ -39,9 +39,7 @@ from lexbridge.offline.twilio.rest_resources import (
     page_of_numbers,
     problem_document,
 )
-from lexbridge.offline.twilio.twiml_document import is_http, parse_twiml
 
-LONGEST_TWIML = 4000  # characters in a REST request; above it 32018
 LONGEST_FORM = 1 << 20  # bytes
 _CALL_PATH = re.compile(r"/2010-04-01/Accounts/(AC[0-9a-fA-F]{32})/Calls/([^/]+?)(?:/Streams/([^/]+))?\.json")
 _ACCOUNT_PATH = re.compile(r"/2010-04-01/Accounts/(AC[0-9a-fA-F]{32})(/IncomingPhoneNumbers)?\.json")
@@ -199,7 +197,7 @@ class RestApi:
             if stream is not None:
                 return 200, self._stop_stream(call, stream, environ, not_found)
             if environ["REQUEST_METHOD"] == "POST":
-                self._update(call, _form(environ))
+                update_call(call, _form(environ))
         except RestRefusal as refusal:
             if refusal.status == 401:  # no complaint: a bridge may try its other token next
                 self._note_sign_in(environ["PATH_INFO"], refusal)
@@ -265,7 +263,7 @@ class RestApi:
             raise RestRefusal(405, 20004, "Method not allowed")
         if _form(environ).get("Status") != "stopped":
             raise RestRefusal(400, 20001, "Status of a stream can become stopped only")
-        stream = call.stop_stream(name)
+        stream = call.media.stop_stream(name)
         if stream is None:
             raise not_found
         call.record(happened.StreamStopReceived(call.now_s(), name))
@@ -278,31 +276,6 @@ class RestApi:
             "date_updated": now_text(),
             "uri": f"/2010-04-01/Accounts/{call.account_sid}/Calls/{call.sid}/Streams/{stream.sid}.json",
         }
-
-    def _update(self, call: PhoneCall, fields: Mapping[str, str]) -> None:
-        """UpdateCall. Raises RestRefusal."""
-        twiml, url, status = fields.get("Twiml"), fields.get("Url"), fields.get("Status")
-        if call.over is not None:
-            raise RestRefusal(400, 21220, "Call is not in-progress. Cannot redirect.")
-        if twiml is not None and url is not None:
-            # [?] the two are mutually exclusive; with which code Twilio says so is not documented.
-            raise RestRefusal(400, 20001, "Twiml and Url are mutually exclusive")
-        if twiml is not None and len(twiml) > LONGEST_TWIML:
-            raise RestRefusal(400, 32018, f"Twiml has {len(twiml)} characters, at most {LONGEST_TWIML} are allowed")
-        if url is not None and not is_http(url):
-            raise RestRefusal(400, 21205, f"Url is not a valid URL: {url}")
-        if status is not None and status not in ("completed", "canceled"):
-            raise RestRefusal(400, 20001, f"Status {status} is neither completed nor canceled")
-        if status == "canceled" and call.answered:
-            raise RestRefusal(400, 21220, "Call is not queued or ringing. Cannot cancel.")
-        call.record(happened.UpdateReceived(call.now_s(), dict(fields), twiml or ""))
-        call.status_callback = fields.get("StatusCallback", call.status_callback)
-        if status is not None:
-            call.end(EndReason.REST_COMPLETED)
-        elif twiml is not None:
-            call.replace_document(lambda: parse_twiml(twiml, None))
-        elif url is not None:
-            call.replace_document(lambda: call.fetch(url, fields.get("Method", "POST")))
 
 
 def _form(environ: Mapping[str, Any]) -> dict[str, str]:

@@ -9,8 +9,9 @@ which the bridge updates its calls.
     assert call.complaints == []
 
 Strict: TwiML that Twilio could not read ends the call with an application error, and whatever Twilio would refuse or
-warn about is in `call.complaints`. What is not simulated: speech of `<Gather>` and `<Record>`, conferences, streams
-created by REST, rates and concurrency limits (use `rest_faults`).
+warn about is in `call.complaints`. What is not simulated: speech of `<Gather>` and `<Record>`, streams created by
+REST, rates and concurrency limits (use `rest_faults`). People who are dialled, queues and conferences are those of
+`exchange`: by default everybody answers. The audio of two connected parties is not mixed: they hear silence.
 """
 
 import secrets
@@ -23,6 +24,8 @@ from lexbridge.offline.lex.voice import SilentVoice, Voice
 from lexbridge.offline.loopback_server import LoopbackServer
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import EndReason
+from lexbridge.offline.twilio.exchange import Exchange
+from lexbridge.offline.twilio.far_ends import Does, FarEnd
 from lexbridge.offline.twilio.line import Party
 from lexbridge.offline.twilio.number import LineConditions, Number
 from lexbridge.offline.twilio.rest_api import RestApi, RestFault, RestHandler
@@ -35,7 +38,8 @@ class SimulatedTwilio(LoopbackServer):
 
     auth_token, account_sid: made up if not given. voice: the voice of `<Say>`.
     pace: seconds of the clock for a second of the line; 0.1 makes calls ten times as fast.
-    dial_outcome: DialCallStatus of every `<Dial>`, and how long the two people talk, in ms.
+    dial_outcome: DialCallStatus of every `<Dial>` to an address that `exchange` does not know, and how long the two
+    people talk, in ms.
     callback_latency_s: seconds of the clock from an event to its status callback.
     sign_fragment: whether the signature covers the fragment of a URL.
     ca_file: PEM file of the CA certificates for a bridge's https and wss, or None for the public ones.
@@ -64,11 +68,11 @@ class SimulatedTwilio(LoopbackServer):
         spoken = voice or SilentVoice()
         self._voice = spoken if isinstance(spoken, TelephoneVoice) else TelephoneVoice(spoken)
         self._sign_fragment = sign_fragment
-        self._conditions = LineConditions(
-            pace=pace, dial_outcome=dial_outcome, callback_latency_s=callback_latency_s, key_tones=key_tones
-        )
+        self._conditions = LineConditions(pace=pace, callback_latency_s=callback_latency_s, key_tones=key_tones)
         self._ca_file = ca_file
         self._api = RestApi(self.account_sid, self.auth_token, self.calls)
+        self.exchange = Exchange(_far_end(*dial_outcome), lambda: [each.number for each in self._api.numbers])
+        """What calls reach beyond the bridge: set here which address does what."""
         super().__init__((host, port), self._api, RestHandler)
 
     @property
@@ -125,8 +129,15 @@ class SimulatedTwilio(LoopbackServer):
             self._voice,
             self.account_sid,
             replace(self._conditions, echo_db=echo_db, echo_delay_ms=echo_delay_ms, sends_silence=sends_silence),
+            self.exchange,
         )
         self.calls[call.sid] = call
         caller.dials(call)
         call.start()
         return call
+
+
+def _far_end(status: str, talk_ms: int) -> FarEnd:
+    """Return the far end of a `<Dial>` that ends with this DialCallStatus."""
+    does: dict[str, Does] = {"busy": "busy", "no-answer": "no-answer", "failed": "failed", "canceled": "canceled"}
+    return FarEnd(does=does.get(status, "answers"), talks_s=talk_ms / 1000)

@@ -8,22 +8,22 @@ import io
 import wave
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from lexbridge.audio.pcm import MULAW_SILENCE, RATE_HZ
-from lexbridge.offline.twilio.events import EndReason, Event, Transferred
-from lexbridge.offline.twilio.keypad import Keypad
-from lexbridge.offline.twilio.line import Line
-from lexbridge.offline.twilio.media_socket import MediaSocket
-from lexbridge.offline.twilio.number import Number
-from lexbridge.offline.twilio.telephone_audio import TelephoneVoice, for_telephone, key_tone
+from lexbridge.offline.twilio.events import EndReason
+from lexbridge.offline.twilio.executed_call import ExecutedCall, Network
+from lexbridge.offline.twilio.telephone_audio import for_telephone, key_tone
 from lexbridge.offline.twilio.verbs import (
     ConnectStream,
     Dial,
     Document,
+    Enqueue,
     Gather,
     Hangup,
+    Leave,
     Pause,
     Play,
     Redirect,
@@ -31,11 +31,10 @@ from lexbridge.offline.twilio.verbs import (
     Say,
     StartStream,
     StopStream,
-    Stream,
     TwimlError,
     Verb,
 )
-from lexbridge.offline.twilio.webhooks import OverrideError, Webhooks
+from lexbridge.offline.twilio.webhooks import OverrideError
 
 APOLOGY = "We are sorry, an application error has occurred. Goodbye."
 # Content types of <Play>: https://www.twilio.com/docs/voice/twiml/play
@@ -53,82 +52,45 @@ class CallOver(Exception):
         self.reason = reason
 
 
-class ExecutedCall(Protocol):
-    """The call on which documents are executed, as far as their verbs need it."""
+class LeftQueue(Exception):
+    """The document that a caller hears in a queue said `<Leave>`."""
 
-    number: Number
-    webhooks: Webhooks
-    voice: TelephoneVoice
-    line: Line
-    keypad: Keypad
-    dial_outcome: tuple[str, int]
-    document_url: str
-    asked_url: str
 
-    @property
-    def answered(self) -> bool:
-        """Whether the line is, or was, open."""
-        ...
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A kind of document that is executed beside the call's own. `refused`: Twilio's codes of verbs it may not have.
 
-    @staticmethod
-    def now_s() -> float:
-        """Return the time of an event that happens now, in monotonic seconds."""
-        ...
+    name: how a complaint names it. `others`: the code of all verbs that are neither in `verbs` nor in `refused`.
+    """
 
-    def answer(self) -> None:
-        """Open the line. Does nothing if the line is open."""
-        ...
+    name: str
+    verbs: frozenset[type]
+    refused: Mapping[type, int] = field(default_factory=dict)
+    others: int = 12200  # [?] Twilio's code
 
-    def refuse(self, status: str) -> None:
-        """End the call unanswered, with this CallStatus."""
-        ...
 
-    def end(self, reason: EndReason, detail: str = "") -> None:
-        """End the call. Does nothing if the call has ended."""
-        ...
+WHISPER = Aside("a whisper", frozenset({Say, Play, Pause, Gather, Redirect, Hangup}), {Dial: 13201})
+"""Document heard by a called party before the call is connected: /docs/voice/twiml/number#url, /errors/13201."""
 
-    def fetch(self, url: str, method: str = "POST", more: Mapping[str, str] | None = None) -> Document:
-        """Request a document as Twilio does. Raises TwimlError for another answer, or a wrong override."""
-        ...
+WAITING = Aside("a waitUrl", frozenset({Say, Play, Pause, Gather, Redirect, Hangup, Leave}))
+"""Document heard in a queue: /docs/voice/twiml/enqueue#waiturl."""
 
-    def start_stream(self, stream: Stream) -> None:
-        """Open a one-way stream while the document goes on."""
-        ...
+ANNOUNCEMENT = Aside("the url of a queue", frozenset({Say, Play, Pause, Redirect}))
+"""Document heard by a queued caller before they are connected: /docs/voice/twiml/queue#url."""
 
-    def connect_stream(self, stream: Stream) -> MediaSocket | None:
-        """Open the call's two-way stream and return it, or None if that failed."""
-        ...
-
-    def disconnect_stream(self, stream: MediaSocket) -> None:
-        """End the call's two-way stream, drop the audio that it has not played, and wait until its socket is closed."""
-        ...
-
-    def stop_stream(self, name: str) -> MediaSocket | None:
-        """Stop the one-way stream with this name or SID and return it, or None if there is no such stream."""
-        ...
-
-    def verb_started(self, verb: str, text: str) -> None:
-        """Record that a verb has begun."""
-        ...
-
-    def verb_ended(self, verb: str, *, interrupted: bool) -> None:
-        """Record that a verb has ended."""
-        ...
-
-    def complain(self, code: int, message: str) -> None:
-        """Record what Twilio would refuse or warn about."""
-        ...
-
-    def record(self, event: Event) -> None:
-        """Record an event of the call."""
-        ...
+CONFERENCE_MUSIC = Aside("a conference's waitUrl", frozenset({Say, Play, Pause, Redirect}), others=13238)
+"""Document heard in a conference that has not started: /docs/voice/twiml/conference#waiturl, /errors/13238."""
 
 
 class Execution:
-    """The execution of documents on `call`, one after the other, until one ends the call."""
+    """The execution of documents on `call`, one after the other, until one ends the call.
 
-    def __init__(self, call: ExecutedCall) -> None:
+    aside: the kind of the documents, if they are not the call's own.
+    """
+
+    def __init__(self, call: ExecutedCall, aside: Aside | None = None) -> None:
         self._call = call
+        self._aside = aside
         self._perform: Mapping[type, Callable[[Any], Document | None]] = {
             Say: self._say,
             Play: self._play,
@@ -141,6 +103,8 @@ class Execution:
             ConnectStream: self._connect_stream,
             Dial: self._dial,
             Gather: self._gather,
+            Enqueue: self._enqueue,
+            Leave: self._leave,
         }
 
     def run(self, first: Callable[[], Document]) -> None:
@@ -154,8 +118,17 @@ class Execution:
             self._call.end(over.reason)
         except TwimlError as error:
             self._call.complain(error.code, error.message)
-            self._apologise()
+            self.apologise()
             self._call.end(EndReason.APPLICATION_ERROR, str(error))
+
+    def run_aside(self, first: Callable[[], Document]) -> None:
+        """Run the document that `first` returns, and those to which it leads, until one has no verb left.
+
+        Raises CallOver for a `<Hangup>`, LeftQueue for a `<Leave>`, and TwimlError.
+        """
+        document: Document | None = first()
+        while document is not None:
+            document = self._document(document)
 
     def _or_fallback(self, get: Callable[[], Document | None]) -> Document | None:
         """Return the document of `get`; if that fails, the document of the number's fallback address, if it has one.
@@ -177,7 +150,9 @@ class Execution:
         for warning in document.warnings:
             self._call.complain(warning.code, warning.message)
         for verb in document.verbs:
-            if not isinstance(verb, Reject):
+            if self._aside is not None and not self._takes(verb, self._aside):
+                continue
+            if not isinstance(verb, Reject) and not (isinstance(verb, Dial) and verb.answer_on_bridge):
                 self._call.answer()
             following = self._perform[type(verb)](verb)
             if following is not None:
@@ -185,7 +160,17 @@ class Execution:
         self._call.answer()
         return None
 
-    def _apologise(self) -> None:
+    def _takes(self, verb: Verb, aside: Aside) -> bool:
+        """Return whether a document of the kind `aside` may have `verb`. Complains if not."""
+        kind = type(verb)
+        if kind in aside.verbs:
+            return True
+        if kind in aside.refused:
+            raise TwimlError(aside.refused[kind], f"<{kind.__name__}> may not stand in {aside.name}")
+        self._call.complain(aside.others, f"<{kind.__name__}> may not stand in {aside.name}; it is left out")
+        return False
+
+    def apologise(self) -> None:
         """Say what the caller hears of an application error."""
         if self._call.answered:
             self._call.line.play(self._call.voice.speak(APOLOGY), APOLOGY)
@@ -257,36 +242,46 @@ class Execution:
 
     def _start_stream(self, verb: StartStream) -> None:
         with self._verb("Start", verb.stream.url):
-            self._call.start_stream(verb.stream)
+            self._call.media.start_stream(verb.stream)
 
     def _stop_stream(self, verb: StopStream) -> None:
         with self._verb("Stop", verb.name):
-            if self._call.stop_stream(verb.name) is None:
+            if self._call.media.stop_stream(verb.name) is None:
                 # [?] Twilio's code, and whether it says anything at all
                 self._call.complain(12200, f"<Stop>: no stream of this call is named {verb.name!r}")
 
     def _connect_stream(self, verb: ConnectStream) -> Document | None:
         with self._verb("Connect", verb.stream.url):
-            stream = self._call.connect_stream(verb.stream)
+            stream = self._call.media.connect_stream(verb.stream)
             if stream is not None:
                 try:
                     stream.over.wait()  # until the bridge closes the socket, or loses it
                 finally:
-                    self._call.disconnect_stream(stream)
+                    self._call.media.disconnect_stream(stream)
         return self._call.fetch(verb.action, verb.method) if verb.action else None
 
     def _dial(self, verb: Dial) -> Document | None:
-        """`<Dial>`: rings, and the other side answers, talks and hangs up, or does not, as the simulation was told."""
-        status, talk_ms = self._call.dial_outcome
-        with self._verb("Dial", verb.number):
-            self._call.record(Transferred(self._call.now_s(), verb.number, status))
-            self._call.line.wait_ms(min(talk_ms, verb.time_limit_s * 1000))
-        if not verb.action:
-            return None
-        more = {"DialCallStatus": status, "DialBridged": str(status == "completed").lower()}
-        if status == "completed":
-            more["DialCallDuration"] = str(talk_ms // 1000)
-        return self._call.fetch(verb.action, verb.method, more)
+        with self._verb("Dial", verb.addresses):
+            told = self._network.dial(self._call, verb)
+        return self._call.fetch(verb.action, verb.method, told) if verb.action else None
+
+    def _enqueue(self, verb: Enqueue) -> Document | None:
+        with self._verb("Enqueue", verb.name or verb.workflow_sid):
+            told = self._network.enqueue(self._call, verb)
+        return self._call.fetch(verb.action, verb.method, told) if verb.action else None
+
+    def _leave(self, _: Leave) -> None:
+        """`<Leave>`. Outside of a queue there is nothing to leave, and the document goes on."""
+        with self._verb("Leave"):
+            pass
+        if self._aside is WAITING:
+            raise LeftQueue
+
+    @property
+    def _network(self) -> Network:
+        if self._call.network is None:
+            raise AssertionError("this call has no network")
+        return self._call.network
 
     def _gather(self, verb: Gather) -> Document | None:
         """`<Gather>` of keys. Speech is not recognised here: a Gather of speech hears nothing."""

@@ -108,14 +108,106 @@ class ConnectStream:
 
 
 @dataclass(frozen=True, slots=True)
-class Dial:
-    """Call `number` and connect the two."""
+class Progress:
+    """Where the progress of a leg of a call is told: `statusCallback` and its events."""
 
-    number: str
+    url: str = ""
+    method: str = "POST"
+    events: tuple[str, ...] = ("completed",)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A noun of `<Dial>` that is called: `<Number>`, `<Sip>` or `<Client>`, or the text of `<Dial>`.
+
+    address: a number in E.164, `sip:...` without its headers, or `client:NAME`. whisper_url: the document that the
+    called party hears before the two are connected. headers: custom SIP headers. parameters: those of `<Client>`.
+    problem: Twilio's complaint if this cannot be called at all.
+    """
+
+    kind: str
+    address: str
+    send_digits: str = ""
+    whisper_url: str = ""
+    whisper_method: str = "POST"
+    headers: tuple[tuple[str, str], ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()
+    progress: Progress = Progress()
+    problem: Warned | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueTarget:
+    """`<Dial><Queue>`: the first caller who waits in the queue. `whisper_url`: heard by that caller."""
+
+    name: str
+    whisper_url: str = ""
+    whisper_method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class Conference:
+    """`<Dial><Conference>`. `beep`: true, false, onEnter or onExit."""
+
+    name: str
+    is_muted: bool = False
+    beep: str = "true"
+    starts_on_enter: bool = True
+    ends_on_exit: bool = False
+    wait_url: str | None = None
+    label: str = ""
+    progress: Progress = Progress(events=())
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Call `targets` and connect the first who answers, or join a queue's first caller or a conference.
+
+    caller_id: "" for the calling number. A Dial without any target is one whose only target Twilio left out.
+    """
+
+    targets: tuple[Target, ...] = ()
+    queue: QueueTarget | None = None
+    conference: Conference | None = None
     action: str = ""
     method: str = "POST"
     timeout_s: int = 30
     time_limit_s: int = 14_400
+    caller_id: str = ""
+    answer_on_bridge: bool = False
+    hangup_on_star: bool = False
+    is_sequential: bool = False
+
+    @property
+    def addresses(self) -> str:
+        """Everything that is dialled, as a report shows it."""
+        named = [target.address for target in self.targets]
+        named += [f"queue:{self.queue.name}"] if self.queue is not None else []
+        named += [f"conference:{self.conference.name}"] if self.conference is not None else []
+        return ", ".join(named)
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueue:
+    """Wait in the queue `name`, or as a task of the workflow `workflow_sid`.
+
+    task: the attributes of the task as JSON text. priority, task_timeout_s: of the task, None if not given.
+    """
+
+    name: str = ""
+    workflow_sid: str = ""
+    task: str = ""
+    priority: int | None = None
+    task_timeout_s: int | None = None
+    action: str = ""
+    method: str = "POST"
+    wait_url: str = ""
+    wait_method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Leave the queue: the document of the `<Enqueue>` goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +225,19 @@ class Gather:
 
 
 Verb = (
-    Say | Play | Pause | Redirect | Hangup | Reject | StartStream | StopStream | ConnectStream | Dial | Gather
+    Say
+    | Play
+    | Pause
+    | Redirect
+    | Hangup
+    | Reject
+    | StartStream
+    | StopStream
+    | ConnectStream
+    | Dial
+    | Gather
+    | Enqueue
+    | Leave
 )  # all this Twilio can carry out
 
 

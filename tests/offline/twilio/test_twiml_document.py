@@ -17,6 +17,7 @@ from lexbridge.offline.twilio.verbs import (
     StartStream,
     StopStream,
     Stream,
+    Target,
     TwimlError,
 )
 
@@ -76,8 +77,11 @@ def test_a_whole_document_becomes_its_verbs_in_order() -> None:
             "<Connect action='/on' method='GET'><Stream url='/m'/></Connect>",
             ConnectStream(Stream("wss://voice.example.com/m"), "https://voice.example.com/on", "GET"),
         ),
-        ("<Dial timeout='10' timeLimit='60'>+12065550100</Dial>", Dial("+12065550100", timeout_s=10, time_limit_s=60)),
-        ("<Dial><Number>+12065550100</Number></Dial>", Dial("+12065550100")),
+        (
+            "<Dial timeout='10' timeLimit='60'>+12065550100</Dial>",
+            Dial((Target("number", "+12065550100"),), timeout_s=10, time_limit_s=60),
+        ),
+        ("<Dial><Number>+12065550100</Number></Dial>", Dial((Target("number", "+12065550100"),))),
         (
             "<Gather action='/keys' numDigits='4' timeout='9' finishOnKey='*'><Say>Your pin?</Say><Pause/></Gather>",
             Gather(
@@ -157,8 +161,8 @@ def test_in_a_rest_request_an_action_is_absolute(verb: str) -> None:
         ("<Pause length='1.5'/>", 13910, 1),
         ("<Redirect method='PUT'>/a</Redirect>", 13710, 1),
         ("<Reject reason='tired'/>", 13810, 1),
-        ("<Dial>nobody</Dial>", 13223, 0),
-        ("<Dial><Client>x</Client></Dial>", 13215, 0),
+        ("<Dial>nobody</Dial>", 13223, 1),
+        ("<Dial><Robot>x</Robot></Dial>", 13215, 1),
         ("<Dial timeout='1'>+12065550100</Dial>", 13212, 1),
         ("<Dial timeLimit='0'>+12065550100</Dial>", 13216, 1),
         ("<Dial method='PUT'>+12065550100</Dial>", 13210, 1),

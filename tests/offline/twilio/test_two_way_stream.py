@@ -265,7 +265,7 @@ def test_connect_with_an_action_asks_it_what_comes_next(twilio: SimulatedTwilio,
 def test_a_call_has_one_two_way_stream(twilio: SimulatedTwilio, bridge: StandIn) -> None:
     call = call_at(twilio, bridge, CONNECT)
     call.wait_for(happened.StreamOpened, DEADLINE_S)
-    assert call.connect_stream(Stream(STREAM)) is None
+    assert call.media.connect_stream(Stream(STREAM)) is None
     assert codes(call) == [12200]
     assert call.wait_for(happened.StreamRefused, DEADLINE_S).code == 12200
     assert len(bridge.handshakes) == len(call.streams) == 1
