@@ -15,6 +15,7 @@ from lexbridge.offline.caller.script import Script, Turn, read_wav
 from lexbridge.offline.lex.voice import Voice
 from lexbridge.offline.twilio.events import Coughed, SpeechEnded, SpeechStarted
 from lexbridge.offline.twilio.line import Party, Phone
+from lexbridge.offline.twilio.machine_detection import Detection, DetectionRules, of_speech
 from lexbridge.offline.twilio.telephone_audio import (
     SILENT_FRAME,
     VOICED_BELOW_SPEECH_DB,
@@ -61,6 +62,9 @@ class SimulatedCaller(Party):
         frames = tuple(frames_of(self._over_noise(cough_noise(self.script.voice_level_dbfs, seed=seed))))
         self._cough = Phrase("", frames, 0, len(frames) - 1, is_cough=True)
         self._phrases = {turn: self._phrase(turn) for turn in self.script.turns if turn.say or turn.wav}
+        hello = self.script.hello
+        self._hello = voiced_phrase(hello, self._over_noise(self._voice.speak(hello))) if hello else None
+        self._has_greeted = False
         self._phone: Phone | None = None
         self._now_ms = 0
         self._turns = deque(self.script.turns)
@@ -95,12 +99,23 @@ class SimulatedCaller(Party):
 
     def next_frame(self) -> bytes:
         self._now_ms += FRAME_MS
+        if self._hello is not None and not self._has_greeted and self._now_ms >= self.script.hello_s * 1000:
+            self._has_greeted = True
+            self._speaking.append(self._hello)
         if not self._speaking:
             self._decide()
         if not self._speaking:
             self._noise.rotate(-1)
             return self._noise[0]
         return self._speak_on()
+
+    def detection(self, rules: DetectionRules) -> Detection:
+        """Return what Twilio's answering machine detection takes this caller for when they are called."""
+        if self._hello is None:
+            return of_speech(0, 0, rules)
+        voiced = self._hello.last_voiced + 1 - self._hello.first_voiced
+        first_ms = round(self.script.hello_s * 1000) + self._hello.first_voiced * FRAME_MS
+        return of_speech(first_ms, voiced * FRAME_MS, rules)
 
     # Towards a test
 
@@ -145,7 +160,9 @@ class SimulatedCaller(Party):
         if self._place == len(phrase.frames):
             self._speaking.popleft()
             self._place = 0
-            if not phrase.is_cough:
+            if phrase is self._hello:
+                self._free_ms = self._now_ms  # no answer to anything: what was heard meanwhile still counts
+            elif not phrase.is_cough:
                 self._last = phrase
                 self._own_turn_over()
         return frame

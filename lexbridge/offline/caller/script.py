@@ -5,6 +5,8 @@
     noise_peak: 12                  # the line's noise, peak of 16-bit samples; the default
     patience_s: 10                  # how long the caller waits for the bot; the default
     repeats: 2                      # how often a phrase is said again when it was not understood; the default
+    hello: Hello?                   # said when an outbound call is answered, whatever is heard; nothing when not given
+    hello_s: 0.5                    # from the answer to the hello; the default
     turns:
       - say: I would like to pick up flowers
       - expect: type of flowers     # the bot's prompt before this turn holds this text, in any case
@@ -74,6 +76,10 @@ class Script:
     noise_peak: int = 12
     patience_s: float = 10.0
     repeats: int = 2
+    hello: str = ""
+    """What is said when the call is answered, whatever is heard: by people who are called."""
+    hello_s: float = 0.5
+    """Seconds from the answer to the hello."""
 
 
 def load_script(path: Path) -> Script:
@@ -155,6 +161,8 @@ _SCRIPT_FIELDS: Mapping[str, _Field] = {
     "noise_peak": (_count(0, 10_000), "a whole number from 0 to 10000"),
     "patience_s": (_number(1, 600), "a number of seconds from 1 to 600"),
     "repeats": (_count(0, 10), "a whole number from 0 to 10"),
+    "hello": (_text, "a text"),
+    "hello_s": (_number(0, 60), "a number of seconds up to 60"),
     "turns": (lambda _: True, ""),
 }
 _TURN_FIELDS: Mapping[str, _Field] = {

@@ -203,6 +203,7 @@ _TOLD: Mapping[type[Event], Callable[[Any], tuple[Who, str] | None]] = {
     happened.FaultSwitched: lambda event: ("fault", f"switched {'on' if event.is_on else 'off'}: {event.fault}"),
     happened.Transferred: lambda event: ("Twilio", f"dials {event.number}: {event.status}"),
     happened.Whispered: lambda event: ("Twilio", f"whispers to {event.number}: “{event.text}”"),
+    happened.Detected: lambda event: ("Twilio", f"finds out who answered: {event.answered_by}"),
     happened.Queued: lambda event: ("Twilio", f"the caller waits in the queue {event.queue}"),
     happened.LeftTheQueue: lambda event: ("Twilio", f"the caller has left the queue {event.queue}: {event.result}"),
     happened.Complained: lambda event: ("fault", f"Twilio complains: {event.text}"),

@@ -230,6 +230,13 @@ class Transferred(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Detected(Event):
+    """Answering machine detection has found out what answered. `answered_by`: Twilio's AnsweredBy."""
+
+    answered_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Queued(Event):
     """The caller waits in a queue. `queue`: its name, or the SID of the workflow."""
 

@@ -43,6 +43,10 @@ class Exchange(Network):
         """Numbers that the account may show in any call."""
         return frozenset([*self.caller_ids, *self._numbers()])
 
+    def callee(self, address: str) -> FarEnd:
+        """Return the far end of a call that the REST API places: somebody who never hangs up, if none was set."""
+        return self.far_ends.next(address, usual=FarEnd(talks_s=None))
+
     def dial(self, call: PhoneCall, verb: Dial) -> dict[str, str]:
         if verb.conference is not None:
             return self.conferences.dial(call, verb, verb.conference)

@@ -50,11 +50,11 @@ class FarEnds:
         """Let the next calls to `address` meet these far ends in turn, and all calls after them the last of them."""
         self._by_address[address] = deque(far_ends)
 
-    def next(self, address: str) -> FarEnd:
-        """Return the far end that a call to `address` meets."""
+    def next(self, address: str, usual: FarEnd | None = None) -> FarEnd:
+        """Return the far end that a call to `address` meets. `usual`: the one if none was set for it."""
         left = self._by_address.get(address)
         if not left:
-            return self.usual
+            return usual or self.usual
         return left.popleft() if len(left) > 1 else left[0]
 
 

@@ -1,9 +1,9 @@
-"""Twilio's REST API, as far as a bridge uses it.
+"""Twilio's REST API, as far as a bridge and those who call by it use it.
 
-It fetches a call, updates it, ends it and stops one of its streams. `server.py --check=live` reads the account and its
-numbers.
+It places a call, fetches it, updates it, ends it and stops one of its streams. `server.py --check=live` reads the
+account and its numbers.
 
-Source: the OpenAPI of api.v2010 (twilio/twilio-oai), UpdateCall and UpdateStream; error codes:
+Source: the OpenAPI of api.v2010 (twilio/twilio-oai), CreateCall, UpdateCall and UpdateStream; error codes:
 https://www.twilio.com/docs/api/errors .
 Its client is the real twilio client.
 """
@@ -14,12 +14,12 @@ import json
 import re
 import socket
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qs, parse_qsl, unquote
 
 import gevent
 from gevent import GreenletExit
@@ -42,6 +42,7 @@ from lexbridge.offline.twilio.rest_resources import (
 
 LONGEST_FORM = 1 << 20  # bytes
 _CALL_PATH = re.compile(r"/2010-04-01/Accounts/(AC[0-9a-fA-F]{32})/Calls/([^/]+?)(?:/Streams/([^/]+))?\.json")
+_CALLS_PATH = re.compile(r"/2010-04-01/Accounts/(AC[0-9a-fA-F]{32})/Calls\.json")
 _ACCOUNT_PATH = re.compile(r"/2010-04-01/Accounts/(AC[0-9a-fA-F]{32})(/IncomingPhoneNumbers)?\.json")
 
 
@@ -121,6 +122,8 @@ class RestApi:
         self._account_sid = account_sid
         self._auth_token = auth_token
         self._calls = calls
+        self.place: Callable[[Mapping[str, Sequence[str]]], PhoneCall] | None = None
+        """Places a call as a form asks for it. Raises RestRefusal."""
         self.stopped = Event()
         """Set when the server ends, so that requests left hanging end too."""
 
@@ -190,6 +193,8 @@ class RestApi:
         try:
             if own := _ACCOUNT_PATH.fullmatch(environ["PATH_INFO"]):
                 return 200, self._account(environ, own[1], lists_numbers=own[2] is not None)
+            if placing := _CALLS_PATH.fullmatch(environ["PATH_INFO"]):
+                return 201, self._create(environ, placing[1])
             account_sid, call_sid, stream = self._addressed(environ)
             call = self._calls.get(call_sid)
             if call is None or account_sid != self._account_sid:
@@ -197,7 +202,7 @@ class RestApi:
             if stream is not None:
                 return 200, self._stop_stream(call, stream, environ, not_found)
             if environ["REQUEST_METHOD"] == "POST":
-                update_call(call, _form(environ))
+                update_call(call, _last_of(_form(environ)))
         except RestRefusal as refusal:
             if refusal.status == 401:  # no complaint: a bridge may try its other token next
                 self._note_sign_in(environ["PATH_INFO"], refusal)
@@ -226,6 +231,14 @@ class RestApi:
         if environ["REQUEST_METHOD"] not in ("GET", "POST"):
             raise RestRefusal(405, 20004, "Method not allowed")
         return match[1], match[2], None if match[3] is None else unquote(match[3])
+
+    def _create(self, environ: Mapping[str, Any], sid: str) -> dict[str, Any]:
+        """CreateCall. Raises RestRefusal."""
+        if not self._authenticated(environ.get("HTTP_AUTHORIZATION", "")) or sid != self._account_sid:
+            raise RestRefusal(401, 20003, "Authenticate")
+        if environ["REQUEST_METHOD"] != "POST" or self.place is None:
+            raise RestRefusal(405, 20004, "Method not allowed")
+        return call_resource(self.place(_form(environ)))
 
     def _account(self, environ: Mapping[str, Any], sid: str, lists_numbers: bool) -> dict[str, Any]:
         """FetchAccount, or a page of ListIncomingPhoneNumber. Raises RestRefusal."""
@@ -261,7 +274,7 @@ class RestApi:
         """UpdateStream: `name` is its name or its SID. Raises RestRefusal."""
         if environ["REQUEST_METHOD"] != "POST":
             raise RestRefusal(405, 20004, "Method not allowed")
-        if _form(environ).get("Status") != "stopped":
+        if _last_of(_form(environ)).get("Status") != "stopped":
             raise RestRefusal(400, 20001, "Status of a stream can become stopped only")
         stream = call.media.stop_stream(name)
         if stream is None:
@@ -278,14 +291,18 @@ class RestApi:
         }
 
 
-def _form(environ: Mapping[str, Any]) -> dict[str, str]:
+def _form(environ: Mapping[str, Any]) -> dict[str, list[str]]:
     try:
         length = int(environ.get("CONTENT_LENGTH") or 0)
         if length > LONGEST_FORM:
             raise RestRefusal(413, 20001, "The request is too large")
-        return dict(parse_qsl(environ["wsgi.input"].read(length).decode(), keep_blank_values=True))
+        return parse_qs(environ["wsgi.input"].read(length).decode(), keep_blank_values=True)
     except ValueError as error:
         raise RestRefusal(400, 20001, "The request is not a form in UTF-8") from error
+
+
+def _last_of(form: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    return {name: values[-1] for name, values in form.items()}
 
 
 def _drip(body: bytes, interval_s: float) -> Iterator[bytes]:

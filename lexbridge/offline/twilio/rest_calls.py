@@ -22,6 +22,8 @@ def update_call(call: PhoneCall, fields: Mapping[str, str]) -> None:
     if call.over is not None:
         raise RestRefusal(400, 21220, "Call is not in-progress. Cannot redirect.")
     check_document(twiml, url)
+    if call.direction == "outbound-api" and not call.answered and status is None:
+        raise RestRefusal(400, 21220, "Call is not in-progress. Cannot redirect.")
     if status is not None and status not in ("completed", "canceled"):
         raise RestRefusal(400, 20001, f"Status {status} is neither completed nor canceled")
     if status == "canceled" and call.answered:

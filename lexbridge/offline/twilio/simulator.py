@@ -8,6 +8,16 @@ which the bridge updates its calls.
         call.wait(timeout_s=60)
     assert call.complaints == []
 
+An outbound call is placed by the REST API, as a dialler does, or here with the same fields:
+
+    twilio.connect_to = "http://127.0.0.1:8080"            # where the bridge really listens, if not at its public URL
+    callee = AnsweringMachine(voice)                       # or SimulatedCaller(voice, Script(hello="Hello?"))
+    asked = {"To": "+12065550123", "From": "+12065550199", "Url": "https://.../twiml", "MachineDetection": "Enable"}
+    call = twilio.place_outbound_call(asked, callee)
+    call.wait(timeout_s=60)                                # call.status, call.detection, call.over, callee.message
+
+    twilio.exchange.set("+12065550123", FarEnd(does="busy"))   # who answers a call by the REST API, if nobody is given
+
 Strict: TwiML that Twilio could not read ends the call with an application error, and whatever Twilio would refuse or
 warn about is in `call.complaints`. What is not simulated: speech of `<Gather>` and `<Record>`, streams created by
 REST, rates and concurrency limits (use `rest_faults`). People who are dialled, queues and conferences are those of
@@ -15,6 +25,7 @@ REST, rates and concurrency limits (use `rest_faults`). People who are dialled, 
 """
 
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,11 +34,13 @@ import gevent
 from lexbridge.offline.lex.voice import SilentVoice, Voice
 from lexbridge.offline.loopback_server import LoopbackServer
 from lexbridge.offline.twilio.call import PhoneCall
+from lexbridge.offline.twilio.call_request import read_call_request
 from lexbridge.offline.twilio.events import EndReason
 from lexbridge.offline.twilio.exchange import Exchange
 from lexbridge.offline.twilio.far_ends import Does, FarEnd
 from lexbridge.offline.twilio.line import Party
 from lexbridge.offline.twilio.number import LineConditions, Number
+from lexbridge.offline.twilio.outbound_call import OutboundCall
 from lexbridge.offline.twilio.rest_api import RestApi, RestFault, RestHandler
 from lexbridge.offline.twilio.telephone_audio import TelephoneVoice
 from lexbridge.offline.twilio.webhooks import Webhooks
@@ -44,6 +57,7 @@ class SimulatedTwilio(LoopbackServer):
     sign_fragment: whether the signature covers the fragment of a URL.
     ca_file: PEM file of the CA certificates for a bridge's https and wss, or None for the public ones.
     key_tones: whether the tone of a pressed key is on the line too, as with carriers that do not remove it.
+    connect_to: base http(s) address to which every connection of a call really goes that the REST API places.
     """
 
     def __init__(
@@ -60,6 +74,7 @@ class SimulatedTwilio(LoopbackServer):
         sign_fragment: bool = False,
         key_tones: bool = True,
         ca_file: Path | None = None,
+        connect_to: str | None = None,
     ) -> None:
         self.auth_token = auth_token or secrets.token_hex(16)
         self.account_sid = account_sid or "AC" + secrets.token_hex(16)
@@ -70,9 +85,11 @@ class SimulatedTwilio(LoopbackServer):
         self._sign_fragment = sign_fragment
         self._conditions = LineConditions(pace=pace, callback_latency_s=callback_latency_s, key_tones=key_tones)
         self._ca_file = ca_file
+        self.connect_to = connect_to
         self._api = RestApi(self.account_sid, self.auth_token, self.calls)
         self.exchange = Exchange(_far_end(*dial_outcome), lambda: [each.number for each in self._api.numbers])
         """What calls reach beyond the bridge: set here which address does what."""
+        self._api.place = self.place_outbound_call
         super().__init__((host, port), self._api, RestHandler)
 
     @property
@@ -120,12 +137,7 @@ class SimulatedTwilio(LoopbackServer):
         call = PhoneCall(
             number,
             caller,
-            Webhooks(
-                signing_token or self.auth_token,
-                connect_to,
-                sign_fragment=self._sign_fragment,
-                ca_file=self._ca_file,
-            ),
+            self._webhooks(signing_token, connect_to),
             self._voice,
             self.account_sid,
             replace(self._conditions, echo_db=echo_db, echo_delay_ms=echo_delay_ms, sends_silence=sends_silence),
@@ -135,6 +147,44 @@ class SimulatedTwilio(LoopbackServer):
         caller.dials(call)
         call.start()
         return call
+
+    def place_outbound_call(
+        self,
+        fields: Mapping[str, str | Sequence[str]],
+        callee: Party | None = None,
+        *,
+        connect_to: str | None = None,
+        signing_token: str | None = None,
+    ) -> OutboundCall:
+        """Place a call as POST Calls.json with these fields does, and return it. Raises RestRefusal.
+
+        fields: To, From, Url or Twiml, MachineDetection, AsyncAmd, AsyncAmdStatusCallback, StatusCallback and so on.
+        callee: the party that answers, or None for the far end that `exchange` has for To. connect_to, signing_token:
+        as for `place_call`; connect_to is that of this Twilio if it is not given.
+        """
+        form = {name: [value] if isinstance(value, str) else value for name, value in fields.items()}
+        request = read_call_request(form, self.exchange.own_numbers)
+        far_end = self.exchange.callee(request.to)
+        if callee is not None:
+            party = callee
+            far_end = FarEnd(party=lambda: party, talks_s=None)
+        call = OutboundCall(
+            request,
+            far_end,
+            self._webhooks(signing_token, connect_to or self.connect_to),
+            self._voice,
+            self.account_sid,
+            self._conditions,
+            self.exchange,
+        )
+        self.calls[call.sid] = call
+        call.start()
+        return call
+
+    def _webhooks(self, signing_token: str | None, connect_to: str | None) -> Webhooks:
+        return Webhooks(
+            signing_token or self.auth_token, connect_to, sign_fragment=self._sign_fragment, ca_file=self._ca_file
+        )
 
 
 def _far_end(status: str, talk_ms: int) -> FarEnd:

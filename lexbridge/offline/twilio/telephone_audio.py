@@ -125,3 +125,9 @@ def key_tone(digit: str, length_ms: int = 200) -> bytes:
     column_hz = KEY_COLUMNS_HZ[KEY_ROWS_HZ[row_hz].index(digit)]
     tones = np.sin(2 * np.pi * row_hz * time_s) + np.sin(2 * np.pi * column_hz * time_s)
     return encode_mulaw((tones * 0.1 * FULL_SCALE).astype("<i2").tobytes())
+
+
+def tone(hz: int, length_ms: int) -> bytes:
+    """Return a single tone as mu-law."""
+    time_s = np.arange(RATE_HZ * length_ms // 1000) / RATE_HZ
+    return encode_mulaw((np.sin(2 * np.pi * hz * time_s) * 0.2 * FULL_SCALE).astype("<i2").tobytes())

@@ -258,6 +258,7 @@ def test_the_moments_are_told_in_order() -> None:
         (happened.Coughed(1.0), "caller: (coughs)"),
         (happened.Transferred(1.0, "+1", "busy"), "Twilio: dials +1: busy"),
         (happened.Whispered(1.0, "+1", "Ann wants roses."), "Twilio: whispers to +1: “Ann wants roses.”"),
+        (happened.Detected(1.0, "machine_start"), "Twilio: finds out who answered: machine_start"),
         (happened.Queued(1.0, "support"), "Twilio: the caller waits in the queue support"),
         (happened.LeftTheQueue(1.0, "support", "leave"), "Twilio: the caller has left the queue support: leave"),
         (happened.Complained(1.0, "12200 no"), "fault: Twilio complains: 12200 no"),

@@ -32,6 +32,14 @@ def test_the_webhook_is_a_signed_form_with_twilios_parameters(twilio: SimulatedT
     assert call.complaints == []
 
 
+def test_facts_of_a_number_come_with_every_request(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    facts = {"StirVerstat": "TN-Validation-Passed-A", "SipHeader_X-Department": "4"}
+    bridge.documents["/next"] = document("<Hangup/>")
+    call = call_at(twilio, bridge, "<Redirect>/next</Redirect>", number=Number(f"{PUBLIC}/twiml", facts=facts))
+    call.wait(DEADLINE_S)
+    assert [request.form.items() >= facts.items() for request in bridge.requests] == [True, True]
+
+
 def test_a_get_webhook_is_signed_with_its_query(twilio: SimulatedTwilio, bridge: StandIn) -> None:
     number = Number(f"{PUBLIC}/twiml?shop=7#rc=2", method="GET")
     call_at(twilio, bridge, "<Hangup/>", number=number).wait(DEADLINE_S)
