@@ -33,6 +33,7 @@ import gevent
 
 from lexbridge.offline.lex.voice import SilentVoice, Voice
 from lexbridge.offline.loopback_server import LoopbackServer
+from lexbridge.offline.twilio.applications import Applications
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.call_request import read_call_request
 from lexbridge.offline.twilio.events import EndReason
@@ -89,6 +90,8 @@ class SimulatedTwilio(LoopbackServer):
         self._api = RestApi(self.account_sid, self.auth_token, self.calls)
         self.exchange = Exchange(_far_end(*dial_outcome), lambda: [each.number for each in self._api.numbers])
         """What calls reach beyond the bridge: set here which address does what."""
+        self.applications: Applications = {}
+        """Other programs, by their public address, to which documents and REST updates may lead."""
         self._api.place = self.place_outbound_call
         super().__init__((host, port), self._api, RestHandler)
 
@@ -183,7 +186,11 @@ class SimulatedTwilio(LoopbackServer):
 
     def _webhooks(self, signing_token: str | None, connect_to: str | None) -> Webhooks:
         return Webhooks(
-            signing_token or self.auth_token, connect_to, sign_fragment=self._sign_fragment, ca_file=self._ca_file
+            signing_token or self.auth_token,
+            connect_to,
+            sign_fragment=self._sign_fragment,
+            ca_file=self._ca_file,
+            applications=self.applications,
         )
 
 

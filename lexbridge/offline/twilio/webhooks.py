@@ -19,8 +19,10 @@ from twilio.request_validator import RequestValidator
 from urllib3.exceptions import NewConnectionError, SSLError
 
 from lexbridge.config.parsers import parse_whole
+from lexbridge.offline.twilio.applications import Application, application_at
 
 LIMIT_S = 15.0
+NO_APPLICATIONS: Mapping[str, Application | str] = {}
 
 Failure = Literal["4xx", "5xx", "ct", "rt"]
 _FAILURES: tuple[Failure, ...] = ("4xx", "5xx", "ct", "rt")
@@ -87,7 +89,8 @@ class Webhooks:
     connect_to: a base http(s) address to which every connection really goes, whatever the URL says.
     sign_fragment: whether the signature covers the URL with its fragment. [?] Twilio's documents do not say; users who
     tried it say that the fragment is left out, so that is the default.
-    ca_file: PEM file of the CA certificates for https and wss, or None for the public ones.
+    ca_file: PEM file of the CA certificates for https and wss, or None for the public ones. applications: other
+    programs, which answer at addresses of their own.
     """
 
     def __init__(
@@ -97,8 +100,10 @@ class Webhooks:
         *,
         sign_fragment: bool = False,
         ca_file: Path | None = None,
+        applications: Mapping[str, Application | str] = NO_APPLICATIONS,
     ) -> None:
         self.ca_file = ca_file
+        self._applications = applications
         self._validator = RequestValidator(auth_token)
         self._connect_to = connect_to
         self._sign_fragment = sign_fragment
@@ -145,6 +150,11 @@ class Webhooks:
         number: int,
     ) -> tuple[Answer, Failure | None]:
         """One request of at most `left_s`, and how it failed if it did."""
+        application = application_at(url, self._applications)
+        if isinstance(application, Application):
+            told = application.ask(url, method, parameters, headers["X-Twilio-Signature"])
+            body = told.text.encode()
+            return Answer(told.status, told.content_type, told.text, body, number), _failed_status(told.status)
         limits_s = min(left_s, overrides.connect_ms / 1000), min(left_s, overrides.read_ms / 1000)
         deadline = gevent.Timeout(left_s)
         try:
@@ -166,26 +176,31 @@ class Webhooks:
         except requests.RequestException as error:
             return Answer(0, "", f"{type(error).__name__}: {error}", attempts=number), _failure(error)
         status, kind = answer.status_code, answer.headers.get("Content-Type", "")
-        failure: Failure | None = "5xx" if status >= 500 else "4xx" if status >= 400 else None
-        return Answer(status, kind, answer.text, answer.content, number), failure
+        return Answer(status, kind, answer.text, answer.content, number), _failed_status(status)
 
     def address(self, url: str) -> str:
         """Return the address to which the connection for the public `url` really goes.
 
-        With `connect_to` it is that address, and a wss stream becomes a ws stream to it. Without `connect_to`, only a
-        stream to the loopback address of this machine becomes ws, because a bridge under test has no certificate there;
-        with a `ca_file` that stream stays wss.
+        An application's goes to its server. With `connect_to` it is that address, and a wss stream becomes a ws stream
+        to it. Without `connect_to`, only a stream to the loopback address of this machine becomes ws, because a bridge
+        under test has no certificate there; with a `ca_file` that stream stays wss.
         """
         scheme, netloc, path, query, _ = urlsplit(url)
         web_socket = scheme in ("ws", "wss")
-        if self._connect_to is not None:
-            base = urlsplit(self._connect_to)
+        application = application_at(url, self._applications)
+        connect_to = application if isinstance(application, str) else self._connect_to
+        if connect_to is not None:
+            base = urlsplit(connect_to)
             scheme, netloc = base.scheme, base.netloc
         elif web_socket and self.ca_file is None and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1"):
             scheme = "http"
         if web_socket:
             scheme = {"http": "ws", "https": "wss"}.get(scheme, scheme)
         return urlunsplit((scheme, netloc, path or "/", query, ""))
+
+
+def _failed_status(status: int) -> Failure | None:
+    return "5xx" if status >= 500 else "4xx" if status >= 400 else None
 
 
 def _failure(error: requests.RequestException) -> Failure:
