@@ -126,15 +126,19 @@ def _hint_at_unread_env_file() -> str:
 def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
     """Listen, and run workers until a signal ends the service. Return the exit status. Raises ConfigError."""
     try:
-        listener = Listener(settings.container_port)
+        listener = Listener(settings.service.container_port)
     except OSError as error:
-        _print_error(f"CONTAINER_PORT: {settings.container_port} cannot be listened on ({error.strerror or error})")
+        _print_error(
+            f"CONTAINER_PORT: {settings.service.container_port} cannot be listened on ({error.strerror or error})"
+        )
         return 2
 
     try:
-        watching = Watching(settings, slots_for(settings.web_concurrency)) if settings.is_watched else None
+        watching = (
+            Watching(settings, slots_for(settings.service.web_concurrency)) if settings.service.is_watched else None
+        )
     except OSError as error:
-        where = f"{settings.admin_port} cannot be listened on at {settings.admin_host}"
+        where = f"{settings.service.admin_port} cannot be listened on at {settings.service.admin_host}"
         _print_error(f"ADMIN_PORT: {where} ({error.strerror or error})")
         return 2
     used_tokens = UsedTokens()
@@ -157,7 +161,7 @@ def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
     _log_to(settings, logs.InstantWriter(sys.stdout.fileno()))
     for doubt in doubts:
         logs.Log().warning("setting-in-doubt", variable=doubt.variable, wrong=doubt.wrong, rule=doubt.rule)
-    warm_up(settings)
+    warm_up([settings.line])
     destroy_gevent_hub()
     gc.collect()
     gc.freeze()  # so that a collection in a worker does not copy the pages that all workers share
@@ -170,12 +174,14 @@ def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
         sender = watching.sender
     with closing(listener), nullcontext() if watching is None else closing(watching):
         fields = described(settings)
-        return Supervisor(settings.web_concurrency, work, fields, observer_main=observer_main, sender=sender).run()
+        return Supervisor(
+            settings.service.web_concurrency, work, fields, observer_main=observer_main, sender=sender
+        ).run()
 
 
 def described(settings: Settings) -> dict[str, str | int | None]:
     """Return the fields of the log line `serving` that describe the bot, the mode and the addresses."""
-    bot = settings.bot
+    bot = settings.line.bot
     if isinstance(bot, LexV2Bot):
         named = {"bot": bot.bot_id, "alias": bot.alias_id, "locale": bot.locale_id}
     else:
@@ -183,18 +189,18 @@ def described(settings: Settings) -> dict[str, str | int | None]:
     return {
         "version": __version__,
         **named,
-        "region": settings.aws_region,
-        "reply_mode": settings.reply_mode,
-        "detector": settings.vad,
-        "port": settings.container_port,
-        "url": settings.url,
-        "stream_url": settings.stream_url,
+        "region": settings.line.aws_region,
+        "reply_mode": settings.line.reply_mode,
+        "detector": settings.line.vad,
+        "port": settings.service.container_port,
+        "url": settings.service.url,
+        "stream_url": settings.service.stream_url,
     }
 
 
 def _log_to(settings: Settings, out: logging.Handler, worker: int | None = None) -> None:
     """Send the log to `out`. `worker`: the process id that each line of a worker carries."""
-    logs.configure(settings.log_level, settings.log_format, out, colors=sys.stdout.isatty(), pid=worker)
+    logs.configure(settings.service.log_level, settings.service.log_format, out, colors=sys.stdout.isatty(), pid=worker)
 
 
 if __name__ == "__main__":

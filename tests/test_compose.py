@@ -17,7 +17,7 @@ def test_a_token_alone_is_enough_for_the_bridge() -> None:
     assert set(environment) <= {setting.name for setting in SETTINGS}
     settings = read_settings(environment)
     assert environment["LEX_BOT_ID"] in {bot.v2_id for bot in shipped_bots()}
-    assert (settings.url, settings.vad) == ("http://127.0.0.1:8080", "amplitude")
+    assert (settings.service.url, settings.line.vad) == ("http://127.0.0.1:8080", "amplitude")
 
 
 def test_a_token_that_everybody_knows_is_nobodys_default() -> None:
@@ -27,18 +27,21 @@ def test_a_token_that_everybody_knows_is_nobodys_default() -> None:
 
 def test_two_variables_open_the_console_to_this_machine_alone() -> None:
     made = services({"TWILIO_AUTH_TOKEN": "anything"})["bridge"]
-    assert (read_settings(made["environment"]).admin_host, made["environment"]["CONSOLE_PASSWORD"]) == ("127.0.0.1", "")
+    assert (read_settings(made["environment"]).service.admin_host, made["environment"]["CONSOLE_PASSWORD"]) == (
+        "127.0.0.1",
+        "",
+    )
     variables = {"ADMIN_HOST": "0.0.0.0", "CONSOLE_PASSWORD": "twelve characters"}
     opened = services({"TWILIO_AUTH_TOKEN": "anything", **variables})["bridge"]
     settings = read_settings(opened["environment"])
-    assert (settings.admin_host, settings.console_password) == tuple(variables.values())
-    assert f"127.0.0.1:{settings.admin_port}:{settings.admin_port}" in opened["ports"]
+    assert (settings.service.admin_host, settings.service.console_password) == tuple(variables.values())
+    assert f"127.0.0.1:{settings.service.admin_port}:{settings.service.admin_port}" in opened["ports"]
 
 
 def test_the_bridge_has_time_to_drain_and_no_way_to_write() -> None:
     bridge = services({"TWILIO_AUTH_TOKEN": "anything"})["bridge"]
     assert bridge["stop_grace_period"] == "2m"
-    assert read_settings(bridge["environment"]).drain_s < 120
+    assert read_settings(bridge["environment"]).service.drain_s < 120
     for service in services({"TWILIO_AUTH_TOKEN": "anything"}).values():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]

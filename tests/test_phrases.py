@@ -66,7 +66,7 @@ def test_no_two_phrases_of_a_language_are_the_same(row):
 
 @pytest.mark.parametrize("locale_id", LEX_LOCALES)
 def test_every_locale_of_lex_has_phrases_of_its_language(locale_id):
-    assert make_settings(LEX_LOCALE_ID=locale_id).bot.locale_id == locale_id
+    assert make_settings(LEX_LOCALE_ID=locale_id).line.bot.locale_id == locale_id
     is_english = locale_id.startswith("en_")
     assert (phrases_for(locale_id) == ENGLISH) == is_english
     assert (greeting_for(locale_id) == greeting_for("en_US")) == is_english

@@ -103,8 +103,15 @@ def masked(text: bytes) -> bytes:
 
 def hearing(settings: Settings, frames: Sequence[bytes]) -> Callable[[], object]:
     """Return the work of a call's session on the next frame."""
-    documents = TwimlDocuments(settings.url, settings.stream_url, 60, settings.say_voice, settings.say_language, False)
-    session = CallSession(settings.call_rules, documents, AmplitudeDetector(settings.voice_threshold))
+    documents = TwimlDocuments(
+        settings.service.url,
+        settings.service.stream_url,
+        60,
+        settings.line.say_voice,
+        settings.line.say_language,
+        False,
+    )
+    session = CallSession(settings.line.call_rules, documents, AmplitudeDetector(settings.line.voice_threshold))
     session.receive(Started(SIDS[2], SIDS[1], SIDS[0], {}))
     session.actions()
     numbers = count()
@@ -154,7 +161,7 @@ def pieces(settings: Settings, url: str) -> Iterator[Piece]:
     log = logs.Log(call_sid=SIDS[1], stream_sid=SIDS[2])
     yield Piece("line of the log, into a pipe", "4 a turn", lambda: log.info("turn-latency", **LINE))
     yield Piece("2 s of Lex's voice to 8 kHz", "turn, stream mode", resampling(), 50)
-    control = TwilioCallControl(settings)
+    control = TwilioCallControl(settings.service)
     yield Piece("call update", "turn", lambda: control.update(SIDS[0], SIDS[1], DOCUMENT, log), 100)
     yield Piece("turn to Lex", "turn", asking(url, utterance, log), 5, 10)
 

@@ -11,6 +11,7 @@ from lexbridge.bridge.call_story import CallStory
 from lexbridge.bridge.call_tap import CallTap
 from lexbridge.bridge.call_updates import CallUpdates, HandedOver
 from lexbridge.bridge.lex_requests import LexRequests
+from lexbridge.bridge.lines import LineRuntime
 from lexbridge.bridge.live_calls import CallRegistry, LiveStream
 from lexbridge.bridge.next_stream import NextStream
 from lexbridge.bridge.web_socket import WebSocket
@@ -33,8 +34,6 @@ from lexbridge.call.actions import (
     UpdateCall,
 )
 from lexbridge.call.events import CallEvent
-from lexbridge.config.settings import Settings
-from lexbridge.lex.runtime import LexRuntime
 from lexbridge.logs import Log
 from lexbridge.twilio.media_messages import encode
 
@@ -58,22 +57,24 @@ class ActionRunner:
     def __init__(
         self,
         websocket: WebSocket,
-        settings: Settings,
-        lex: LexRuntime,
+        line: LineRuntime,
+        auth_token: str,
         call_control: CallControl,
         calls: CallRegistry,
         post: Callable[[CallEvent | HandedOver], object],
         tap: CallTap | None = None,
     ) -> None:
-        """`post`: takes what comes of the actions. It does not block. `tap`: tells of the actions, or None."""
+        """`auth_token`: Twilio's, with which tokens of streams are signed.
+
+        `post`: takes what comes of the actions. It does not block. `tap`: tells of the actions, or None."""
         self._websocket = websocket
         self._calls = calls
-        self._is_two_way = settings.reply_mode == "stream"
-        self._lex_requests = LexRequests(lex, post)
+        self._is_two_way = line.is_two_way
+        self._lex_requests = LexRequests(line.lex, post)
         self._updates = CallUpdates(call_control, post, self._update_taken)
         self._log = Log()
         self._tap = tap
-        self.next_stream = NextStream(settings.twilio_auth_tokens[0])
+        self.next_stream = NextStream(auth_token, line.route)
         """The maker of the opening of the call's next stream."""
         self.story = CallStory(self._is_two_way)
         """The account of the call in the log."""

@@ -1,23 +1,25 @@
 """The calls of one process, with one pulse for all of them, and turns for those that are behind."""
 
 import time
+from collections.abc import Sequence
 
 import gevent
 
-from lexbridge.audio.vad import load_detector
 from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.call_tap import CallTap
+from lexbridge.bridge.lines import LineRuntime, LineRuntimes
 from lexbridge.bridge.live_call import LiveCall
 from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.bridge.media_turns import MediaTurns
 from lexbridge.bridge.model_batches import ModelBatches
-from lexbridge.bridge.phrase_audio import PhraseCache
+from lexbridge.bridge.stream_check import StreamCheck
+from lexbridge.bridge.stream_opening import StreamOpening
 from lexbridge.bridge.web_socket import WebSocket
-from lexbridge.call.documents import CallDocuments
+from lexbridge.call.events import Started
 from lexbridge.call.media_clock import PULSE_S
 from lexbridge.call.session import CallSession
-from lexbridge.config.settings import Settings
-from lexbridge.lex.runtime import LexRuntime
+from lexbridge.logs import Log
+from lexbridge.net.receiver import Message
 from lexbridge.telemetry.teller import Teller
 from lexbridge.twilio.used_tokens import UsedTokens
 
@@ -41,49 +43,55 @@ class Bridge:
 
     def __init__(
         self,
-        settings: Settings,
-        documents: CallDocuments,
-        lex: LexRuntime,
+        auth_tokens: Sequence[str],
+        lines: LineRuntimes,
         call_control: CallControl,
         calls: CallRegistry,
         used_tokens: UsedTokens | None = None,
         start_deadline_s: float = START_DEADLINE_S,
         teller: Teller | None = None,
     ) -> None:
-        """`used_tokens`: those of all processes of the server; without them, this process keeps its own.
+        """`auth_tokens`: Twilio's, with which tokens of streams are signed: with the first, or before with another.
 
-        `teller`: tells of the calls, or None if nobody watches them.
+        `used_tokens`: those of all processes of the server; without them, this process keeps its own. `teller`: tells
+        of the calls, or None if nobody watches them.
         """
         self._teller = teller
-        self._used_tokens = used_tokens or UsedTokens()
         self._start_deadline_s = start_deadline_s
-        self._settings = settings
-        self._documents = documents
-        self._lex = lex
+        self._auth_token = auth_tokens[0]
+        self.lines = lines
+        """The lines of the process."""
         self._call_control = call_control
         self._calls = calls
-        self._new_detector = load_detector(settings.vad, settings.detector_options)
-        self._rules = settings.call_rules
-        self._phrases = PhraseCache(lex, settings.phrases, has_limit=settings.max_call_s is not None)
+        self._check = StreamCheck(auth_tokens, used_tokens or UsedTokens(), calls.admission)
         self._turns = MediaTurns()
         self._batches = ModelBatches()
-        self._running: set[LiveCall] = set()
+        self._running: set[LiveCall | StreamOpening] = set()
         self._pulse: gevent.Greenlet[..., None] | None = None
 
     def serve(self, websocket: WebSocket) -> None:
         """Begin to serve a media socket, and return. It is closed at its end. Errors are logged and never raised."""
-        session = CallSession(self._rules, self._documents, self._new_detector(), self._phrases.audio)
-        if self._settings.reply_mode == "stream":
-            self._phrases.learn()
         start_by_s = time.monotonic() + self._start_deadline_s
-        services = self._lex, self._call_control, self._calls, self._used_tokens
-        shared = self._turns, self._batches
-        tap = None if self._teller is None else CallTap(self._teller, session)
-        call = LiveCall(session, websocket, self._settings, start_by_s, *services, *shared, self._running.discard, tap)
-        self._running.add(call)
+        ended = self._running.discard
+        opening = StreamOpening(websocket, self.lines, self._check, start_by_s, self._serve_call, ended)
+        self._running.add(opening)
         if self._pulse is None:
             self._pulse = gevent.spawn(self._pulse_while_running)
-        call.start()
+        opening.start()
+
+    def _serve_call(
+        self, websocket: WebSocket, started: Started, line: LineRuntime, kept: list[list[Message]], log: Log
+    ) -> None:
+        """Serve a stream that was checked."""
+        session = CallSession(line.rules, line.documents, line.new_detector(), line.phrases.audio)
+        if line.is_two_way:
+            line.phrases.learn()
+        tap = None if self._teller is None else CallTap(self._teller, session)
+        services = self._auth_token, self._call_control, self._calls
+        shared = self._turns, self._batches
+        call = LiveCall(session, websocket, line, *services, *shared, self._running.discard, tap)
+        self._running.add(call)
+        call.begin(started, kept, log)
 
     def _pulse_while_running(self) -> None:
         """Have each call look at the clock now and then, because that would cost too much with each message."""
@@ -97,7 +105,7 @@ class Bridge:
         self._pulse = None
 
 
-def _pulse_some(waiting: list[LiveCall]) -> None:
+def _pulse_some(waiting: list[LiveCall | StreamOpening]) -> None:
     """Have calls look at the clock for PULSE_SLICE_S at most, and take them out of `waiting`."""
     now_s = time.monotonic()
     end_s = now_s + PULSE_SLICE_S

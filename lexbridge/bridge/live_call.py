@@ -18,7 +18,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 
-import gevent
 from gevent import get_hub
 
 from lexbridge.bridge import stream_stop
@@ -27,13 +26,14 @@ from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.call_tap import CallTap
 from lexbridge.bridge.call_updates import HandedOver
 from lexbridge.bridge.inbox import CloseRequested, InboxItem, SocketClosed, TakenOver, ends_stream
+from lexbridge.bridge.lines import LineRuntime
 from lexbridge.bridge.live_calls import CallRegistry, LiveStream
 from lexbridge.bridge.media_count import MediaCount
 from lexbridge.bridge.media_figures import MediaFigures
 from lexbridge.bridge.media_turns import MediaTurns
 from lexbridge.bridge.model_batches import ModelBatches
 from lexbridge.bridge.pacing import Pacing
-from lexbridge.bridge.stream_check import StreamCheck, StreamRefused
+from lexbridge.bridge.stream_check import StreamRefused
 from lexbridge.bridge.stream_stop import StreamStop
 from lexbridge.bridge.web_socket import WebSocket
 from lexbridge.call.actions import HearMore, JudgeVoice
@@ -51,15 +51,12 @@ from lexbridge.call.events import (
 from lexbridge.call.session import CallSession
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import STREAMS_LOST_PARAMETER, parse_count
-from lexbridge.config.settings import Settings
 from lexbridge.errors import MediaStreamError
-from lexbridge.lex.runtime import LexRuntime
 from lexbridge.logs import Log
 from lexbridge.net import close_codes
 from lexbridge.net.receiver import Message
 from lexbridge.net.rfc6455 import Pong
 from lexbridge.twilio.media_messages import parse
-from lexbridge.twilio.used_tokens import UsedTokens
 
 MANY_STREAMS_LOST = 5
 """The number of streams lost in a row after which a call that works again moves to a new stream.
@@ -88,6 +85,7 @@ class LiveCall:
         "_inbox",
         "_is_over",
         "_is_two_way",
+        "_line",
         "_log",
         "_media",
         "_on_end",
@@ -97,7 +95,6 @@ class LiveCall:
         "_started_s",
         "_stop",
         "_stream",
-        "_stream_check",
         "_streams_lost",
         "_tap",
         "_websocket",
@@ -108,25 +105,24 @@ class LiveCall:
         self,
         session: CallSession,
         websocket: WebSocket,
-        settings: Settings,
-        start_by_s: float,
-        lex: LexRuntime,
+        line: LineRuntime,
+        auth_token: str,
         call_control: CallControl,
         calls: CallRegistry,
-        used_tokens: UsedTokens,
         turns: MediaTurns,
         batches: ModelBatches,
         on_end: Callable[["LiveCall"], object],
         tap: CallTap | None = None,
     ) -> None:
-        """`start_by_s`: when the stream has to have started, in monotonic seconds.
+        """`auth_token`: Twilio's, with which tokens of streams are signed.
 
         `turns`, `batches`: those of all calls. `on_end`: called once, when the call is over. `tap`: tells of the call,
         if somebody watches the process.
         """
         self._session = session
         self._websocket = websocket
-        self._is_two_way = settings.reply_mode == "stream"
+        self._line = line.route.line
+        self._is_two_way = line.is_two_way
         self._calls = calls
         self._call_control = call_control
         self._on_end = on_end
@@ -134,22 +130,26 @@ class LiveCall:
         self._parse = parse if tap is None else tap.parse
         self.look_from_s = 0.0
         """When there may be something for `pulse` to look at. Most streams bring media all the time."""
-        self._due_s = start_by_s  # when the stream has to have started, or has to be over
+        self._due_s = math.inf  # when the stream has to be over
         self._started_s = 0.0
         self._streams_lost = 0
         self._stream: LiveStream | None = None
         self._is_over = False
         self._stop: StreamStop | None = None  # once another stream has the call
-        self._stream_check = StreamCheck(settings.twilio_auth_tokens, used_tokens, calls.admission)
         self._log = Log()
         self._inbox: list[InboxItem] = []
         self._media = MediaCount(session, websocket)
         self._pacing = Pacing(websocket, turns, batches)
-        self._actions = ActionRunner(websocket, settings, lex, call_control, calls, self.post, tap)
+        self._actions = ActionRunner(websocket, line, auth_token, call_control, calls, self.post, tap)
 
-    def start(self) -> None:
-        """Begin to serve the media socket."""
+    def begin(self, started: Started, kept: list[list[Message]], log: Log) -> None:
+        """Begin to serve a stream that has started. `kept`: the reads that came after its start."""
+        self._log = log
+        self._actions.use_log(log)
+        self._pacing.kept = kept
         self._websocket.deliver_to(self)
+        self._round(self._begin, started)
+        self._go_on()
 
     # -- ways in
 
@@ -161,8 +161,8 @@ class LiveCall:
             self._pacing.kept.append(messages)
             return False
         try:
-            if self._stream is None or self._stop is not None:
-                self._take_outside(messages)
+            if self._stop is not None:
+                self._take_after_stop(messages)
             elif type(messages[0]) is Pong:
                 self._take_pong(messages[0], now_s)
             elif self._session.receive_all(map(self._parse, messages)):  # type: ignore[arg-type]  # no bytes come in a call
@@ -191,7 +191,7 @@ class LiveCall:
         if self._stream is not None and (opening := self._actions.next_stream.renew(self._session.started)):
             self._round(self._session.receive, NextStreamOpened(opening))
         if now_s >= self._due_s:
-            self._round(self._deadline_passed)
+            self._round(self._close)
         elif self._stop is None and self._pacing.is_free:
             self._round(self._media.pulse, now_s, self._log)
         self.look_from_s = min(self._due_s, self._media.watch.look_from_s, self._actions.next_stream.renew_from_s)
@@ -262,8 +262,6 @@ class LiveCall:
         self._on_end(self)
 
     def _end_session(self) -> None:
-        if self._stream is None:
-            self._session.actions()  # those of a start that was not checked are not carried out
         self._session.receive(StreamLost())
         self._actions.run(self._session.actions())
 
@@ -292,19 +290,10 @@ class LiveCall:
             self._pacing.session_keeps(1)
         self._carry_out()
 
-    def _take_outside(self, messages: list[Message]) -> None:
-        """Take messages before the stream is served, or after another stream has taken the call."""
-        if self._stop is not None:
-            if any(ends_stream(message) for message in messages if isinstance(message, str)):
-                self._end(close_codes.NORMAL)
-            return
-        for at, message in enumerate(messages):
-            if isinstance(message, str):
-                self._session.receive(parse(message))
-            if (started := self._session.started) is not None:
-                self._pacing.keep(messages[at + 1 :])
-                gevent.spawn(self._start, started)
-                return
+    def _take_after_stop(self, messages: list[Message]) -> None:
+        """Take messages after another stream has taken the call."""
+        if any(ends_stream(message) for message in messages if isinstance(message, str)):
+            self._end(close_codes.NORMAL)
 
     def _go_on(self) -> None:
         """Take the reads that were kept, and read again, unless they bring too much media once more."""
@@ -334,15 +323,6 @@ class LiveCall:
             self._take_inbox()
         else:
             self._go_on()
-
-    # -- the clock
-
-    def _deadline_passed(self) -> None:
-        if self._stream is None:
-            self._log.warning("stream-refused", why="no start")
-            self._end(close_codes.POLICY_VIOLATION)
-        else:
-            self._close()
 
     # -- items of the inbox
 
@@ -387,24 +367,10 @@ class LiveCall:
 
     # -- the stream
 
-    def _start(self, started: Started) -> None:
-        """Check the stream that has started, on a greenlet of its own, because the check may wait. Then serve it."""
-        self._log = self._log.bind(call_sid=started.call_sid, stream_sid=started.stream_sid)
-        self._actions.use_log(self._log)
-        try:
-            self._stream_check.check(started)
-        except Exception as error:
-            self._fail(error)
-        if self._is_over:
-            return
-        self._round(self._register, started)
-        self._go_on()
-
-    def _register(self, started: Started) -> None:
-        """Register the stream, which is served from now on."""
+    def _begin(self, started: Started) -> None:
+        """Register the stream, which is served from now on, and tell the session of its start."""
         self._streams_lost = parse_count(started.parameters.get(STREAMS_LOST_PARAMETER))
         self._started_s = time.monotonic()
-        self._due_s = math.inf
         self._stream = self._actions.stream = LiveStream(
             started.call_sid,
             started.stream_sid,
@@ -414,11 +380,13 @@ class LiveCall:
             describe=self._describe,
             media=self._media_figures,
             note_reason=self._actions.story.note_reason,
+            line=self._line,
         )
         self._calls.add(self._stream)
         self._media.watch.start(self._started_s)
         if self._tap is not None:
             self._tap.stream_served(started, "stream" if self._is_two_way else "call-update")
+        self._session.receive(started)
 
     def _describe(self) -> Mapping[str, object]:
         """Return the position of the call, as fields of a log line."""

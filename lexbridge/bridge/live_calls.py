@@ -1,5 +1,6 @@
 """The calls that are live in this process, and the streams that have to give way to newer ones."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -29,6 +30,8 @@ class LiveStream:
     """Function that returns what the stream has brought so far."""
     note_reason: Callable[[str], object] = field(default=_ignore, repr=False)
     """Function that tells the stream why it is about to end although the call goes on, which its end does not show."""
+    line: str = ""
+    """Name of the line that serves the call."""
 
 
 class CallRegistry:
@@ -43,6 +46,7 @@ class CallRegistry:
         self.calls_of_others = 0
         """The number of live calls of the server's other workers, as they last reported it."""
         self._live: dict[str, LiveStream] = {}
+        self._live_by_line: Counter[str] = Counter()
         self._streams: set[LiveStream] = set()  # those that gave way and have not ended yet are among them
         self._ended_media = MediaFigures()
         self._asked_to_leave: set[str] = set()  # StreamSids of live streams
@@ -58,6 +62,10 @@ class CallRegistry:
         """Totals of all streams of this process so far."""
         return sum((stream.media() for stream in self._streams), self._ended_media)
 
+    def live_calls_of(self, line: str) -> int:
+        """Return the number of live calls of a line in this process."""
+        return self._live_by_line[line]
+
     def is_live(self, call_sid: str) -> bool:
         """Return whether a stream of the call is live in this process."""
         return call_sid in self._live
@@ -66,8 +74,10 @@ class CallRegistry:
         """Add a stream that has begun. An older stream of the same call gives way: two would answer twice."""
         older = self._live.get(stream.call_sid)
         self._live[stream.call_sid] = stream
+        self._live_by_line[stream.line] += 1
         self._streams.add(stream)
         if older is not None:
+            self._live_by_line[older.line] -= 1
             older.note_reason("taken over")
             older.take_over()
 
@@ -80,6 +90,7 @@ class CallRegistry:
         self._asked_to_leave.discard(stream.stream_sid)
         if self._live.get(stream.call_sid) is stream:
             del self._live[stream.call_sid]
+            self._live_by_line[stream.line] -= 1
 
     def set_handed_over(self, stream: LiveStream, is_handed_over: bool) -> None:
         """Record whether the stream's newest document opens another stream for the call."""

@@ -6,7 +6,8 @@ import time
 
 from lexbridge.call.documents import SPEAKING_MS_PER_SYLLABLE, Opening
 from lexbridge.call.events import Started
-from lexbridge.call.stream_parameters import TOKEN_PARAMETER
+from lexbridge.call.stream_parameters import proof_parameters
+from lexbridge.config.route import CallRoute
 from lexbridge.twilio.stream_token import make_stream_token
 from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, stream_name
 
@@ -20,11 +21,12 @@ LONGEST_SPOKEN_S = MAX_DOCUMENT_CHARACTERS * SPEAKING_MS_PER_SYLLABLE / 1000
 class NextStream:
     """The maker of the opening of a call's next stream."""
 
-    __slots__ = ("_auth_token", "renew_from_s")
+    __slots__ = ("_auth_token", "_route", "renew_from_s")
 
-    def __init__(self, auth_token: str) -> None:
-        """`auth_token`: Twilio's, with which the token is signed."""
+    def __init__(self, auth_token: str, route: CallRoute) -> None:
+        """`auth_token`: Twilio's, with which the token is signed. `route`: the call's."""
         self._auth_token = auth_token
+        self._route = route.text
         self.renew_from_s = -math.inf
         """When the opening has to be made anew, in monotonic seconds."""
 
@@ -35,8 +37,9 @@ class NextStream:
             return None
         self.renew_from_s = now_s + TOKEN_KEPT_S
         sids = started.call_sid, started.account_sid
-        token = make_stream_token(self._auth_token, *sids, time.time(), LONGEST_SPOKEN_S, secrets.token_hex(8))
-        return Opening(stream_name(0, started.stream_sid), [(TOKEN_PARAMETER, token)])
+        nonce = secrets.token_hex(8)
+        token = make_stream_token(self._auth_token, *sids, time.time(), LONGEST_SPOKEN_S, nonce, self._route)
+        return Opening(stream_name(0, started.stream_sid), proof_parameters(token, self._route))
 
     def mark_used(self) -> None:
         """Make the next opening a new one, because a document has used the token of the last one."""

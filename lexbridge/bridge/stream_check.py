@@ -4,8 +4,10 @@ import time
 from collections.abc import Mapping, Sequence
 
 from lexbridge.bridge.call_admission import CallAdmission
+from lexbridge.bridge.lines import LineRuntime, LineRuntimes
 from lexbridge.call.events import Started
-from lexbridge.call.stream_parameters import RESUMED_PARAMETER, TOKEN_PARAMETER
+from lexbridge.call.stream_parameters import LINE_PARAMETER, RESUMED_PARAMETER, TOKEN_PARAMETER
+from lexbridge.config.route import CallRoute
 from lexbridge.net.close_codes import POLICY_VIOLATION, TRY_AGAIN_LATER
 from lexbridge.twilio.stream_token import find_token_fault, token_expiry_s
 from lexbridge.twilio.used_tokens import UsedTokens
@@ -31,14 +33,25 @@ class StreamCheck:
         self._used_tokens = used_tokens
         self._admission = admission
 
-    def check(self, started: Started) -> None:
-        """Take the stream's token, which no other stream can use from now on. Raise StreamRefused."""
-        token = started.parameters.get(TOKEN_PARAMETER, "")
-        if fault := find_token_fault(self._auth_tokens, token, started.call_sid, started.account_sid, time.time()):
+    def check(self, started: Started, lines: LineRuntimes) -> LineRuntime:
+        """Take the stream's token, which no other stream can use from now on. Return what serves its call.
+
+        Raise StreamRefused.
+        """
+        token, line = (started.parameters.get(name, "") for name in (TOKEN_PARAMETER, LINE_PARAMETER))
+        sids = started.call_sid, started.account_sid
+        if fault := find_token_fault(self._auth_tokens, token, *sids, time.time(), line):
             why, remedy = fault
             raise StreamRefused(why, POLICY_VIOLATION, {"remedy": remedy} if remedy else {})
         if not self._used_tokens.take(token, token_expiry_s(token), time.time()):
             raise StreamRefused("token used before", POLICY_VIOLATION)
+        route = CallRoute.parse(line)
+        runtime = None if route is None else lines.find(route, started.account_sid)
+        if runtime is None:
+            # The table has changed, here or in the process that made the token. The call resumes, and a line is chosen.
+            remedy = "give all tasks the same LINES_FILE; the call resumes on the line that it now has"
+            raise StreamRefused("unknown line", TRY_AGAIN_LATER, {"remedy": remedy})
         if RESUMED_PARAMETER not in started.parameters and (refusal := self._admission.refusal):
             # Twilio opens another stream, which goes on with the call and is served.
             raise StreamRefused(refusal, TRY_AGAIN_LATER)
+        return runtime

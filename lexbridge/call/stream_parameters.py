@@ -23,6 +23,7 @@ NO_INPUT_MS_PARAMETER = "lexbridge:no-input-ms"
 AGE_PARAMETER = "lexbridge:age-s"
 TURNS_PARAMETER = "lexbridge:turns"
 CALLED_PARAMETER = "lexbridge:called"
+LINE_PARAMETER = "lexbridge:line"
 TOKEN_PARAMETER = "lexbridge:token"  # noqa: S105 - its name, not its value
 
 SPOKEN_PARAMETER = "lexbridge:spoken-ms"
@@ -45,6 +46,7 @@ _OWN_PARAMETERS = (
     SPOKEN_PARAMETER,
     REPROMPTS_PARAMETER,
     CALLED_PARAMETER,
+    LINE_PARAMETER,
     TOKEN_PARAMETER,
 )
 
@@ -132,6 +134,11 @@ class StreamParameters:
             # A stream that is handed over has the attribute only if Lex does not have it yet.
             called_number=parameters.get(CALLED_NUMBER_ATTRIBUTE) or parameters.get(CALLED_PARAMETER),
         )
+
+
+def proof_parameters(token: str, route: str) -> list[tuple[str, str]]:
+    """Return the parameters that prove which call a stream is for, and which route serves it; "" is the default."""
+    return [(TOKEN_PARAMETER, token), *([(LINE_PARAMETER, route)] if route else [])]
 
 
 def hand_over_parameters(

@@ -23,7 +23,7 @@ def find_doubts(settings: Settings, environment: Mapping[str, str], file_names: 
         *_notice_doubts(settings),
         *_events_doubts(settings),
         *_traces_doubts(settings, environment),
-        *([] if _is_lex_elsewhere(settings.bot, environment) else _lex_doubts(settings)),
+        *([] if _is_lex_elsewhere(settings.line.bot, environment) else _lex_doubts(settings)),
         *(
             Problem(name, "is set", f"it is no setting: did you mean {meant}?" if meant else "it is no setting")
             for name, meant in find_unknown(environment, file_names)
@@ -41,23 +41,23 @@ def _is_lex_elsewhere(bot: Bot, environment: Mapping[str, str]) -> bool:
 
 
 def _stream_url_doubts(settings: Settings) -> Iterator[Problem]:
-    path = urlsplit(settings.stream_url).path
+    path = urlsplit(settings.service.stream_url).path
     if path not in ("", "/"):  # a proxy may take it away, but without one every stream is a 404
         rule = f"the socket is served at / alone: whatever stands before it has to take {path[:100]} away"
-        yield Problem("STREAM_URL", f"is {settings.stream_url[:100]!r}", rule)
+        yield Problem("STREAM_URL", f"is {settings.service.stream_url[:100]!r}", rule)
 
 
 def _notice_doubts(settings: Settings) -> Iterator[Problem]:
-    if settings.record_notice is not None and settings.record_dir is None:
+    if settings.line.record_notice is not None and settings.service.record_dir is None:
         yield Problem("RECORD_NOTICE", "is set", "it is not said: nothing is recorded, as RECORD_DIR is not set")
 
 
 def _events_doubts(settings: Settings) -> Iterator[Problem]:
-    secret = settings.events_secret or ""
+    secret = settings.service.events_secret or ""
     if secret.startswith("whsec_") and not _is_base64(secret.removeprefix("whsec_")):
         rule = "no base64 follows whsec_, so libraries cannot verify with it: echo whsec_$(openssl rand -base64 32)"
         yield Problem("EVENTS_SECRET", "is odd", rule)
-    if settings.events_words and settings.events_url is None:
+    if settings.service.events_words and settings.service.events_url is None:
         yield Problem("EVENTS_WORDS", "is on", "nothing is posted, as EVENTS_URL is not set")
 
 
@@ -71,13 +71,13 @@ def _is_base64(text: str) -> bool:
 
 def _traces_doubts(settings: Settings, environment: Mapping[str, str]) -> Iterator[Problem]:
     is_wanted = bool(environment.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip())
-    if is_wanted and settings.otel_exporter_otlp_endpoint is None:
+    if is_wanted and settings.service.otel_exporter_otlp_endpoint is None:
         rule = "there are no traces without their packages: pip install -r requirements-otel.txt"
         yield Problem("OTEL_EXPORTER_OTLP_ENDPOINT", "is set", rule)
 
 
 def _lex_doubts(settings: Settings) -> Iterator[Problem]:
-    bot, region = settings.bot, settings.aws_region
+    bot, region = settings.line.bot, settings.line.aws_region
     if isinstance(bot, LexV1Bot):
         rule = "AWS shut Lex V1 down on 2025-09-15: make it a V2 bot, and set LEX_BOT_ID and LEX_BOT_ALIAS_ID"
         yield Problem("LEX_BOT_NAME", f"is {bot.name!r}", rule)

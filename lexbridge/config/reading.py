@@ -13,10 +13,13 @@ from urllib.parse import urlsplit
 from lexbridge.audio.vad import DETECTORS
 from lexbridge.config.bots import Bot, LexV1Bot, LexV2Bot
 from lexbridge.config.call_rules import PHRASE_SETTINGS
+from lexbridge.config.line_settings import LineSettings
 from lexbridge.config.parsers import is_loopback, is_private
-from lexbridge.config.setting import Setting, simple_fields_of
+from lexbridge.config.service_settings import ServiceSettings
+from lexbridge.config.setting import Setting, entries_of, simple_fields_of
 from lexbridge.config.settings import SETTINGS, Settings
 from lexbridge.config.spelling import find_misspelt
+from lexbridge.config.twilio_account import TwilioAccount
 from lexbridge.errors import ConfigError, Problem
 from lexbridge.phrases import Phrases, greeting_for, language_tag, phrases_for
 
@@ -37,29 +40,74 @@ def read_settings(environment: Mapping[str, str], file_names: Collection[str] = 
     those of single variables, in the order of SETTINGS.
     """
     problems: list[Problem] = []
-    values = {setting.name: _read(setting, environment, problems) for setting in SETTINGS}
-    bot = _find_bot(environment, values, problems)
+    # With a table of lines, the environment need not have a line of its own.
+    has_line = not _given(environment, "LINES_FILE") or bool(_given(environment, *_V1_BOT, *_V2_BOT))
+    of_line = {one.name for one in entries_of(LineSettings)} - {one.name for one in entries_of(TwilioAccount)}
+    values = {
+        one.name: _read(one, environment, problems, is_needed=has_line or one.name not in of_line) for one in SETTINGS
+    }
+    bot = _find_bot(environment, values, problems) if has_line else None
     _check_aws_keys(environment, values, problems)
-    _check_pair(environment, ("TWILIO_API_KEY_SID", "TWILIO_API_KEY_SECRET"), problems)
+    _check_account(environment, problems)
     _check_reachable(values, problems)
-    _check_welcome(environment, values, problems)
-    _check_hangovers(values, problems)
-    _check_detector(values, problems)
+    _check_line(environment, values, problems)
     _check_watching(environment, values, problems)
     for name, meant in find_misspelt(environment, file_names):
         problems.append(Problem(name, "is no setting", f"did you mean {meant}?"))
+    if problems or (has_line and bot is None):
+        raise ConfigError(problems)
+    _derive_service(values)
+    account = TwilioAccount(**_fields(TwilioAccount, values))
+    service = ServiceSettings(account=account, **_fields(ServiceSettings, values))
+    return Settings(service, None if bot is None else _make_line(values, bot))
+
+
+def read_line_settings(environment: Mapping[str, str]) -> LineSettings:
+    """Return the settings of a line. `environment`: that of the service, with what the line sets differently.
+
+    Raises ConfigError with every problem found.
+    """
+    problems: list[Problem] = []
+    values = {one.name: _read(one, environment, problems) for one in entries_of(LineSettings)}
+    bot = _find_bot(environment, values, problems)
+    _check_account(environment, problems)
+    _check_line(environment, values, problems)
     if problems or bot is None:
         raise ConfigError(problems)
-    _derive(values, bot)
-    simple = {field: values[setting.name] for field, setting in simple_fields_of(Settings)}
-    return Settings(bot=bot, phrases=_phrases(values, bot), **simple)
+    return _make_line(values, bot)
 
 
-def _read(setting: Setting, environment: Mapping[str, str], problems: list[Problem]) -> Any:
-    """Return the value of one setting, or None if it is unset or wrong. What is wrong is added to `problems`."""
+def _make_line(values: _Values, bot: Bot) -> LineSettings:
+    _derive_line(values, bot)
+    account = TwilioAccount(**_fields(TwilioAccount, values))
+    return LineSettings(bot=bot, phrases=_phrases(values, bot), account=account, **_fields(LineSettings, values))
+
+
+def _fields(owner: type, values: _Values) -> dict[str, Any]:
+    """Return the value of each field of `owner` that holds one setting."""
+    return {field: values[one.name] for field, one in simple_fields_of(owner)}
+
+
+def _check_account(environment: Mapping[str, str], problems: list[Problem]) -> None:
+    """Check that an API key has its secret."""
+    _check_pair(environment, ("TWILIO_API_KEY_SID", "TWILIO_API_KEY_SECRET"), problems)
+
+
+def _check_line(environment: Mapping[str, str], values: _Values, problems: list[Problem]) -> None:
+    """Check the settings of a line that have to fit together."""
+    _check_welcome(environment, values, problems)
+    _check_hangovers(values, problems)
+    _check_detector(values, problems)
+
+
+def _read(setting: Setting, environment: Mapping[str, str], problems: list[Problem], *, is_needed: bool = True) -> Any:
+    """Return the value of one setting, or None if it is unset or wrong. What is wrong is added to `problems`.
+
+    `is_needed`: whether a required setting has to be set.
+    """
     text = environment.get(setting.name, "").strip() or setting.default
     if text is None:
-        if setting.required:
+        if setting.required and is_needed:
             problems.append(Problem(setting.name, "is not set", setting.rule))
         return None
     try:
@@ -70,18 +118,22 @@ def _read(setting: Setting, environment: Mapping[str, str], problems: list[Probl
         return None
 
 
-def _derive(values: _Values, bot: Bot) -> None:
-    """Derive the value of each setting that is unset and follows from others."""
-    locale_id = _locale(bot)
+def _derive_service(values: _Values) -> None:
+    """Derive the value of each setting of the service that is unset and follows from others."""
     values["STREAM_URL"] = values["STREAM_URL"] or f"wss://{urlsplit(values['URL']).netloc}/"
+    if not has_traces():
+        # Clusters set this variable in all of their containers. It must not keep a service from starting.
+        values["OTEL_EXPORTER_OTLP_ENDPOINT"] = None
+
+
+def _derive_line(values: _Values, bot: Bot) -> None:
+    """Derive the value of each setting of a line that is unset and follows from others."""
+    locale_id = _locale(bot)
     values["SLOT_KINDS"] = values["SLOT_KINDS"] or {}
     values["TRANSFER_NUMBERS"] = values["TRANSFER_NUMBERS"] or frozenset()
     values["HANGOVER_MIN_MS"] = values["HANGOVER_MIN_MS"] or values["HANGOVER_MS"]
     values["HANGOVER_MAX_MS"] = values["HANGOVER_MAX_MS"] or values["HANGOVER_MS"]
     values["GREETING"] = values["GREETING"] or greeting_for(locale_id)
-    if not has_traces():
-        # Clusters set this variable in all of their containers. It must not keep a service from starting.
-        values["OTEL_EXPORTER_OTLP_ENDPOINT"] = None
     # A voice with a "." in its name (Polly.Vicki, Google.de-DE-Standard-A) has a language, and <Say> may fail with
     # another one. For an English bot Twilio uses the account's own language, as in the blog post.
     voice_has_language = "." in (values["SAY_VOICE"] or "")

@@ -19,6 +19,7 @@ class Group(Enum):
     """Heading under which people find a setting. The members are in the order of the tables."""
 
     BOT = "The bot and AWS"
+    LINES = "Many numbers and bots"
     TWILIO = "Twilio and the addresses"
     CALL = "The conversation"
     DETECTOR = "What counts as voice"
@@ -103,9 +104,12 @@ def setting(
     return field(metadata={_ENTRIES: (entry,), _IS_SIMPLE: True}, repr=not (secret or is_personal))
 
 
-def composed_of(*entries: Setting) -> Any:
-    """Return the dataclass field of a value that `config.reading` makes from several settings."""
-    return field(metadata={_ENTRIES: entries})
+def composed_of(*entries: Setting, is_shown: bool = True) -> Any:
+    """Return the dataclass field of a value that `config.reading` makes from several settings.
+
+    `is_shown`: whether `repr` shows the value.
+    """
+    return field(metadata={_ENTRIES: entries}, repr=is_shown)
 
 
 def entries_of(owner: type) -> Iterator[Setting]:

@@ -1,21 +1,31 @@
 """boto3's client for the bot of the settings: its credentials, its connections, its clock."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.credentials import Credentials, RefreshableCredentials
+from botocore.credentials import (
+    AssumeRoleCredentialFetcher,
+    Credentials,
+    DeferredRefreshableCredentials,
+    RefreshableCredentials,
+)
 from botocore.exceptions import BotoCoreError
 from botocore.loaders import create_loader
 
 from lexbridge.config.bots import LexV1Bot
+from lexbridge.config.line_settings import LineSettings
 from lexbridge.config.reading import TEMPORARY_KEY, session_token_missing
+from lexbridge.config.service_settings import ServiceSettings
 from lexbridge.config.settings import Settings
 from lexbridge.errors import ConfigError, Problem
 from lexbridge.lex.aws_clock import follow_aws_clock
+from lexbridge.lex.circuit_breaker import Breakers
 from lexbridge.lex.client import LexClient
 from lexbridge.lex.runtime import Deadlines
 from lexbridge.lex.v1 import LexV1
@@ -26,14 +36,14 @@ _LOADER = create_loader()
 """The loader of boto3's descriptions of AWS's services: it keeps what it has read, for forked processes, too."""
 
 
-def warm_up(settings: Settings) -> None:
-    """Read what `make_lex_runtime` needs from the disk, so that the processes forked later need not. Send no request.
+def warm_up(bots: Iterable[LineSettings]) -> None:
+    """Read what `LexClients` need from the disk, so that the processes forked later need not. Send no request.
 
     Raise ConfigError if boto3 cannot use what it reads.
     """
     with _boto3_settled():
-        session = _session("none", "none", None, settings.aws_region)
-        session.client(service_of(settings), endpoint_url="http://127.0.0.1:9")
+        for service, region in {(service_of(line), line.aws_region) for line in bots}:
+            _session("none", "none", None, region).client(service, endpoint_url="http://127.0.0.1:9")
 
 
 @contextmanager
@@ -62,7 +72,7 @@ def _session(
     )
 
 
-def _keys_of(settings: Settings) -> tuple[str | None, str | None, str | None]:
+def _keys_of(settings: ServiceSettings) -> tuple[str | None, str | None, str | None]:
     """Return the key id, the secret key and the session token of the settings.
 
     Only temporary keys have a token. With others, AWS_SESSION_TOKEN belongs to boto3's own AWS_ACCESS_KEY_ID.
@@ -81,18 +91,19 @@ def _check(credentials: Credentials) -> None:
         raise ConfigError([session_token_missing(where)])
 
 
-def service_of(settings: Settings) -> Literal["lex-runtime", "lexv2-runtime"]:
-    """Return boto3's name of the AWS service that runs the bot."""
-    return "lex-runtime" if isinstance(settings.bot, LexV1Bot) else "lexv2-runtime"
+def service_of(line: LineSettings) -> Literal["lex-runtime", "lexv2-runtime"]:
+    """Return boto3's name of the AWS service that runs the line's bot."""
+    return "lex-runtime" if isinstance(line.bot, LexV1Bot) else "lexv2-runtime"
 
 
-def make_session(settings: Settings) -> boto3.Session:
-    """Make a boto3 session with the credentials and the region of the settings.
+def make_session(settings: ServiceSettings, region: str, role_arn: str | None = None) -> boto3.Session:
+    """Make a boto3 session with the credentials of the settings, or with those of a role that is assumed with them.
 
-    Raise ConfigError if boto3 finds no AWS credentials, or cannot use what it finds.
+    The role is assumed when a request first needs it, and anew before its credentials expire. Raise ConfigError if
+    boto3 finds no AWS credentials, or cannot use what it finds.
     """
     with _boto3_settled():
-        session = _session(*_keys_of(settings), settings.aws_region)
+        session = _session(*_keys_of(settings), region)
         credentials = session.get_credentials()
     if credentials is None:
         rule = (
@@ -100,25 +111,74 @@ def make_session(settings: Settings) -> boto3.Session:
         )
         raise ConfigError([Problem("ACCESS_KEY_ID", "is not set and boto3 finds no AWS credentials", rule)])
     _check(credentials)
-    return session
+    return session if role_arn is None else _assuming(session, credentials, role_arn, region)
+
+
+def _assuming(session: boto3.Session, credentials: Credentials, role_arn: str, region: str) -> boto3.Session:
+    """Return a session with the credentials of a role, which AWS STS gives to those of `session`."""
+    core = session._session  # boto3 has no other way to its botocore session
+    fetcher = AssumeRoleCredentialFetcher(core.create_client, credentials, role_arn)
+    assumed = botocore.session.get_session()
+    assumed.register_component("data_loader", _LOADER)
+    assumed._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
+    return boto3.Session(botocore_session=assumed, region_name=region)
+
+
+@dataclass(frozen=True, slots=True)
+class _ClientKey:
+    """What two lines have to have in common to share a client of boto3."""
+
+    service: Literal["lex-runtime", "lexv2-runtime"]
+    region: str
+    role_arn: str | None
+    endpoint_url: str | None
+    deadlines: Deadlines
+
+
+class LexClients:
+    """The clients of all lines of a process. The first takes 0.4 s, so make all before calls are served.
+
+    Lines share a client of boto3 where they can, and lines with the same bot share a circuit breaker.
+    """
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._sessions: dict[tuple[str, str | None], boto3.Session] = {}
+        self._clients: dict[_ClientKey, Any] = {}
+        self._breakers = Breakers(time.monotonic)
+
+    def make(self, line: LineSettings, deadlines: Deadlines) -> LexClient:
+        """Make the client of a line's bot. Raise ConfigError if boto3 finds no AWS credentials."""
+        key = _ClientKey(service_of(line), line.aws_region, line.bot_role_arn, line.bot_endpoint_url, deadlines)
+        if key not in self._clients:
+            self._clients[key] = self._make_client(key)
+        client = self._clients[key]
+        api = LexV1(client, line.bot) if isinstance(line.bot, LexV1Bot) else LexV2(client, line.bot)
+        return LexClient(api, deadlines, speaks=line.reply_mode == "stream", breakers=self._breakers)
+
+    @property
+    def endpoint_urls(self) -> Sequence[str]:
+        """The addresses of Lex that the clients ask."""
+        return [str(client.meta.endpoint_url) for client in self._clients.values()]
+
+    def _make_client(self, key: _ClientKey) -> Any:
+        place = key.region, key.role_arn
+        if place not in self._sessions:
+            self._sessions[place] = make_session(self._settings, *place)
+        config = Config(
+            connect_timeout=key.deadlines.connect_s,
+            read_timeout=key.deadlines.answer_s,
+            retries={"total_max_attempts": 1},
+            max_pool_connections=self._settings.max_calls,
+            tcp_keepalive=True,
+        )
+        with _boto3_settled():
+            client = self._sessions[place].client(key.service, config=config, endpoint_url=key.endpoint_url)
+        cap_lex(client)
+        follow_aws_clock(client)
+        return client
 
 
 def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> LexClient:
-    """Make the one client that all calls share. This takes 0.4 s, so call it before any call is served.
-
-    Raise ConfigError if boto3 finds no AWS credentials.
-    """
-    session = make_session(settings)
-    config = Config(
-        connect_timeout=deadlines.connect_s,
-        read_timeout=deadlines.answer_s,
-        retries={"total_max_attempts": 1},
-        max_pool_connections=settings.max_calls,
-        tcp_keepalive=True,
-    )
-    with _boto3_settled():
-        client = session.client(service_of(settings), config=config)
-    cap_lex(client)
-    follow_aws_clock(client)
-    api = LexV1(client, settings.bot) if isinstance(settings.bot, LexV1Bot) else LexV2(client, settings.bot)
-    return LexClient(api, deadlines, speaks=settings.reply_mode == "stream")
+    """Make the client of the default line's bot alone. Raise ConfigError if boto3 finds no AWS credentials."""
+    return LexClients(settings.service).make(settings.line, deadlines)

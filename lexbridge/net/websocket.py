@@ -108,7 +108,10 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
     # What the application calls
 
     def deliver_to(self, receiver: Receiver) -> None:
-        """Start reading, and hand over to `receiver` what is read. A socket has one receiver in its life."""
+        """Start reading, and hand over to `receiver` what is read. A later receiver takes the place of an earlier one.
+
+        While the receivers change, nothing may be read: pause reading before.
+        """
         self._receiver = receiver
         if self._has_ended:
             receiver.ended()

@@ -131,13 +131,13 @@ def observe(
     stop_requested = Signal()
     gevent.signal_handler(signal.SIGTERM, stop_requested.set)
     sinks = _make_sinks(settings)
-    observer = Observer(ends, sinks, follows_all=settings.record_dir is not None)
+    observer = Observer(ends, sinks, follows_all=settings.service.record_dir is not None)
     if listener is not None:
         book = CallBook()
         sinks.insert(0, book)
         serve_admin(listener, build_admin(settings, book, observer.follow))
     observer.start()
-    Log().info("observing", admin_port=settings.admin_port)
+    Log().info("observing", admin_port=settings.service.admin_port)
     while not stop_requested.wait(BEAT_S) and os.getppid() == supervisor:
         beat()
     observer.stop()
@@ -149,11 +149,11 @@ def observe(
 def _make_sinks(settings: Settings) -> list[Sink]:
     """Return the sinks that the settings ask for."""
     sinks: list[Sink] = []
-    if settings.events_url is not None:
+    if settings.service.events_url is not None:
         sinks.append(PostedEvents(settings))
-    if settings.record_dir is not None:
+    if settings.service.record_dir is not None:
         sinks.append(Recorder(settings))
-    if settings.otel_exporter_otlp_endpoint is not None:
+    if settings.service.otel_exporter_otlp_endpoint is not None:
         from lexbridge.observer.tracing.traces import Traces  # its packages are installed only where it is asked for
 
         sinks.append(Traces(settings))

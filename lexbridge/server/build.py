@@ -14,9 +14,15 @@ from gevent.pywsgi import LoggingLogAdapter
 
 from lexbridge.bridge.bridge import START_DEADLINE_S, Bridge
 from lexbridge.bridge.call_control import CallControl
+from lexbridge.bridge.lines import LineRuntime, LineRuntimes
 from lexbridge.bridge.live_calls import CallRegistry
+from lexbridge.config.line_settings import LineSettings
+from lexbridge.config.lines import LineTable
+from lexbridge.config.route import CallRoute
+from lexbridge.config.service_settings import ServiceSettings
 from lexbridge.config.settings import Settings
-from lexbridge.lex.boto import make_lex_runtime
+from lexbridge.config.twilio_account import TwilioAccounts
+from lexbridge.lex.boto import LexClients
 from lexbridge.lex.runtime import Deadlines, LexRuntime
 from lexbridge.net.http_server import MediaServer
 from lexbridge.net.token_bucket import TokenBucket
@@ -43,7 +49,6 @@ class Service:
     signatures: Signatures
     bridge: Bridge
     calls: CallRegistry
-    lex: LexRuntime
     call_control: CallControl
     peer_urls: Sequence[str]
     """The addresses of Lex and Twilio, to which requests go while calls are live."""
@@ -52,6 +57,7 @@ class Service:
 def build_service(
     settings: Settings,
     *,
+    table: LineTable | None = None,
     lex: LexRuntime | None = None,
     call_control: CallControl | None = None,
     listener: socket.socket | tuple[str, int] = LOOPBACK,
@@ -63,6 +69,7 @@ def build_service(
 ) -> Service:
     """Build the service of one process, without starting it. Raises ConfigError, such as for missing AWS credentials.
 
+    `table`: the lines; without it, there is the default line alone.
     `lex`, `call_control`: instead of the clients of AWS and Twilio, for tests and benchmarks.
     `listener`: a socket that listens already, or the address to listen on.
     `deadlines`: of requests to Lex, instead of those that LEX_TIMEOUT_S asks for.
@@ -71,31 +78,46 @@ def build_service(
     `strangers`: limits the answers to unsigned requests; without it, at the server's usual rate.
     `teller`: tells the observer process of calls; without it nobody watches them.
     """
-    deadlines = deadlines or Deadlines(answer_s=settings.lex_timeout_s)
-    peer_urls = [settings.twilio_api_url]
-    if lex is None:
-        lex = client = make_lex_runtime(settings, deadlines)
-        peer_urls.append(client.endpoint_url)
-    call_control = call_control or TwilioCallControl(settings)
-    calls = CallRegistry(settings.max_calls)
-    documents = _make_documents(settings, deadlines)
-    signatures = Signatures(settings.twilio_auth_tokens, settings.url, settings.stream_url)
-    bridge = Bridge(settings, documents, lex, call_control, calls, used_tokens, start_deadline_s, teller)
-    app = create_app(settings, documents, signatures, bridge, call_control, calls, teller)
-    diagnosis = SignatureDiagnosis(signatures, settings.url, settings.stream_url, settings.container_port)
+    service = settings.service
+    accounts = TwilioAccounts(service.account)
+    clients = None if lex is not None else LexClients(service)
+
+    def make_line(route: CallRoute, line: LineSettings) -> LineRuntime:
+        """Make what serves the calls of one route."""
+        limits = deadlines or Deadlines(answer_s=line.lex_timeout_s)
+        bot = lex if clients is None else clients.make(line, limits)
+        if bot is None:
+            raise AssertionError("there are clients unless a bot was given")
+        return LineRuntime.make(route, line, _make_documents(service, route, line, limits), bot)
+
+    lines = LineRuntimes(table or LineTable.of(settings), accounts, make_line)
+    call_control = call_control or TwilioCallControl(service, accounts)
+    calls = CallRegistry(service.max_calls)
+    signatures = Signatures(accounts, service.url, service.stream_url)
+    bridge = Bridge(service.account.auth_tokens, lines, call_control, calls, used_tokens, start_deadline_s, teller)
+    app = create_app(settings, signatures, bridge, call_control, calls, teller)
+    diagnosis = SignatureDiagnosis(signatures, service.url, service.stream_url, service.container_port)
     admission = TwilioRequestPolicy(signatures, calls, diagnosis)
     errors = LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR)
     server = MediaServer(listener, app, admission, strangers, error_log=errors)
-    return Service(server, app, admission, signatures, bridge, calls, lex, call_control, peer_urls)
+    peer_urls = [service.twilio_api_url, *(clients.endpoint_urls if clients is not None else ())]
+    return Service(server, app, admission, signatures, bridge, calls, call_control, peer_urls)
 
 
-def _make_documents(settings: Settings, deadlines: Deadlines) -> TwimlDocuments:
+def _make_documents(
+    service: ServiceSettings, route: CallRoute, line: LineSettings, deadlines: Deadlines
+) -> TwimlDocuments:
     """Make the TwiML documents, which hold a call for as long as the next update may take."""
     # The longest time from the end of a prompt to the next update: the caller is silent, then speaks, then Lex answers,
     # then Twilio is updated. An utterance that is joined with the one before is sent to Lex twice.
-    answers_s = deadlines.answer_s * (2 if settings.join else 1)
-    longest_s = settings.no_input_s + settings.max_utterance_ms / 1000 + answers_s + LONGEST_UPDATE_S + 1
-    is_two_way = settings.reply_mode == "stream"
+    answers_s = deadlines.answer_s * (2 if line.join else 1)
+    longest_s = line.no_input_s + line.max_utterance_ms / 1000 + answers_s + LONGEST_UPDATE_S + 1
     return TwimlDocuments(
-        settings.url, settings.stream_url, math.ceil(longest_s), settings.say_voice, settings.say_language, is_two_way
+        service.url,
+        service.stream_url,
+        math.ceil(longest_s),
+        line.say_voice,
+        line.say_language,
+        line.reply_mode == "stream",
+        route.text,
     )

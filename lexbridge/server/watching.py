@@ -25,10 +25,10 @@ class Watching:
         """`worker_slots`: those of the scoreboard."""
         self._settings = settings
         self._listener = None
-        if settings.admin_port is not None:
-            self._listener = listen_on(settings.admin_host, settings.admin_port)
+        if settings.service.admin_port is not None:
+            self._listener = listen_on(settings.service.admin_host, settings.service.admin_port)
         self._channel = Channel(worker_slots)
-        self._has_metrics = settings.admin_port is not None  # else nobody could read them
+        self._has_metrics = settings.service.admin_port is not None  # else nobody could read them
         self._metrics_fault: str | None = None
         if self._has_metrics:
             try:
@@ -47,7 +47,7 @@ class Watching:
 
     def telling(self, slot: int) -> Telling:
         """Return what the worker in `slot` tells with. Call it in the worker."""
-        counts = metrics.Metrics(slot, self._settings.reply_mode) if self._has_metrics else None
+        counts = metrics.Metrics(slot, self._settings.line.reply_mode) if self._has_metrics else None
         return Telling(Teller(self._channel.sender(slot)), slot, counts)
 
     def observer_main(self, configure_log: Callable[[], object]) -> ObserverMain:

@@ -59,8 +59,8 @@ def serve(settings: Settings, slot: WorkerSlot, build: Callable[[], Service], te
     stop_requested = Event()
     gevent.signal_handler(signal.SIGTERM, stop_requested.set)
     starting.kill()
-    max_memory = memory_limit(settings.max_memory_mb, settings.web_concurrency)
-    overload = OverloadDetector(calls, settings.max_loop_lag_ms / 1000, max_memory)
+    max_memory = memory_limit(settings.service.max_memory_mb, settings.service.web_concurrency)
+    overload = OverloadDetector(calls, settings.service.max_loop_lag_ms / 1000, max_memory)
     # The watchdog starts only here: on a small machine the start takes seconds, and no call waits for it.
     watchdog = Watchdog(utilization := LoopUtilization())
     server.share_listener(FewestSocketsFirst(slot))
@@ -68,14 +68,14 @@ def serve(settings: Settings, slot: WorkerSlot, build: Callable[[], Service], te
     if telling is not None:
         telling.start(lambda: _report(calls, overload))
     heartbeat = gevent.spawn(_heartbeat, slot, server, calls, overload, utilization, stop_requested, inspection)
-    if settings.ecs_agent_uri:
-        gevent.spawn(ecs.report, slot, settings.ecs_agent_uri, settings.service_name)
+    if settings.service.ecs_agent_uri:
+        gevent.spawn(ecs.report, slot, settings.service.ecs_agent_uri, settings.service.service_name)
     stop_requested.wait()
     slot.write(State.DRAINING, calls.live_calls)  # without calls the process may end before its next heartbeat
     if slot.others_are_ready():
         server.stop_accepting()  # else a call that moves could come back to this worker
-    with probing_others(slot, f"{settings.url}/ready", settings.url_ca_file) as others_are_ready:
-        drain(calls, others_are_ready, settings.drain_s)
+    with probing_others(slot, f"{settings.service.url}/ready", settings.service.url_ca_file) as others_are_ready:
+        drain(calls, others_are_ready, settings.service.drain_s)
     heartbeat.kill()
     _stop(server)
     if telling is not None:

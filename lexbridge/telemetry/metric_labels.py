@@ -61,6 +61,8 @@ _CALLS: dict[str, Meanings] = {
     "calls_refused_total": {
         ("draining",): "All workers are about to end.",
         ("full",): "`MAX_CALLS` is reached.",
+        ("line full",): "`LINE_MAX_CALLS` of the line is reached.",
+        ("no line",): "The table of lines has none for the call.",
         ("overloaded",): "The worker has no time or no memory left.",
     },
     "stream_refusals_total": {
@@ -70,6 +72,7 @@ _CALLS: dict[str, Meanings] = {
         ("token expired",): "Twilio opened the stream too late, or a clock is wrong.",
         ("token of another call",): "A copy of a document, or tasks with different auth tokens.",
         ("token used before",): "A copy of a document, or a repeated request.",
+        ("unknown line",): "The table of lines has changed, or tasks have different ones. The call resumes.",
     },
     "calls_with_faults_total": {
         ("warning",): "Warnings, and no error. Mostly the caller noticed nothing, or waited longer.",

@@ -12,7 +12,8 @@ import twilio.rest.api.v2010.account.call  # noqa: F401 - the client imports it 
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 from twilio.rest import Client
 
-from lexbridge.config.settings import Settings
+from lexbridge.config.service_settings import ServiceSettings
+from lexbridge.config.twilio_account import TwilioAccount, TwilioAccounts
 from lexbridge.errors import CallControlError, CallControlRejected, CallControlUnavailable, CallGone
 from lexbridge.logs import Log
 from lexbridge.net.capped_http import is_too_long
@@ -49,12 +50,16 @@ class TwilioCallControl:
     Source: https://www.twilio.com/docs/voice/api/call-resource#update-a-call-resource .
     """
 
-    def __init__(self, settings: Settings, attempt_deadlines_s: Sequence[float] = ATTEMPT_DEADLINES_S) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        accounts: TwilioAccounts | None = None,
+        attempt_deadlines_s: Sequence[float] = ATTEMPT_DEADLINES_S,
+    ) -> None:
+        """`accounts`: all whose calls are served; without it, that of `settings` alone."""
         self._attempt_deadlines_s = attempt_deadlines_s
-        self._api_key_sid = settings.twilio_api_key_sid
-        # The secret that Twilio accepted last is first. An API key has one secret, and no token counts beside it.
-        key_secret = settings.twilio_api_key_secret
-        self._secrets = (key_secret,) if self._api_key_sid and key_secret else settings.twilio_auth_tokens
+        self._accounts = accounts or TwilioAccounts(settings.account)
+        self._accepted: dict[TwilioAccount, str] = {}  # the secret that Twilio accepted last, if it was not the first
         self._api_url = settings.twilio_api_url
         self._host = urlsplit(settings.twilio_api_url).netloc
         self._http = PooledHttpClient(settings.max_calls, max(attempt_deadlines_s))
@@ -114,7 +119,8 @@ class TwilioCallControl:
                 raise
             raise _unreachable(f"no answer within {deadline_s:g} s") from None
         except (TwilioRestException, TwilioServiceException) as error:
-            raise _translate_error(error, "TWILIO_API_KEY_SID" if self._api_key_sid else "TWILIO_AUTH_TOKEN") from error
+            has_key = self._accounts.of(account_sid).twilio_api_key_sid is not None
+            raise _translate_error(error, "TWILIO_API_KEY_SID" if has_key else "TWILIO_AUTH_TOKEN") from error
         except (requests.RequestException, TwilioException) as error:
             raise _unreachable("Twilio's answer is too long" if is_too_long(error) else _class_names(error)) from error
         except _UNREADABLE as error:
@@ -125,20 +131,36 @@ class TwilioCallControl:
 
         The other one is accepted as soon as the operator has promoted it at Twilio.
         """
-        *but_last, last = self._secrets
-        for secret in but_last:
+        account = self._accounts.of(account_sid)
+        user = account.twilio_api_key_sid or account_sid
+        secrets = self._secrets_of(account)
+        for secret in secrets[:-1]:
             try:
-                request(self._client(account_sid, secret))
+                self._request(request, user, secret, account_sid)
                 return
             except (TwilioRestException, TwilioServiceException) as error:
                 if error.status != HTTPStatus.UNAUTHORIZED:
                     raise
-        request(self._client(account_sid, last))
-        self._secrets = (last, *but_last)
+        self._request(request, user, secrets[-1], account_sid)
+        if len(secrets) > 1:
+            self._accepted[account] = secrets[-1]
 
-    def _new_client(self, account_sid: str, secret: str) -> Client:
+    def _request(self, request: Callable[[Client], object], user: str, secret: str, account_sid: str) -> None:
+        request(self._client(user, secret, account_sid))
+
+    def _secrets_of(self, account: TwilioAccount) -> Sequence[str]:
+        """Return the secrets to sign in with, first the one that Twilio accepted last.
+
+        An API key has one secret, and no token counts beside it.
+        """
+        if account.twilio_api_key_sid and account.twilio_api_key_secret:
+            return (account.twilio_api_key_secret,)
+        accepted = self._accepted.get(account)
+        return sorted(account.auth_tokens, key=lambda token: token != accepted) if accepted else account.auth_tokens
+
+    def _new_client(self, user: str, secret: str, account_sid: str) -> Client:
         """Return a client for an account. `account_sid`: from the webhook of the call."""
-        client = Client(self._api_key_sid or account_sid, secret, account_sid, http_client=self._http)
+        client = Client(user, secret, account_sid, http_client=self._http)
         client.api.base_url = self._api_url
         return client
 

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from lexbridge.net.http_request import Head
 from lexbridge.twilio.refusals import Cause
-from lexbridge.twilio.signatures import CONNECTION_OVERRIDES, Signatures
+from lexbridge.twilio.signatures import CONNECTION_OVERRIDES, Signatures, account_sid_of
 from lexbridge.twilio.webhook_form import Fields
 
 MAX_SPELLINGS = 96
@@ -45,9 +45,10 @@ class SignatureDiagnosis:
         expected = self.url + head.target
         spellings = list(self._spellings(expected, head, ("https", "http")))
         # A proxy or a redirect may have turned a POST into a GET, or the reverse.
+        account_sid = account_sid_of(fields) or account_sid_of(query_fields)
         forms = (fields, query_fields) if head.method == "GET" else (fields, ())
         for form, is_method_kept in zip(forms, (True, False), strict=True):
-            if signed := self._signatures.find_signed(spellings, form, head.headers):
+            if signed := self._signatures.find_signed(spellings, form, head.headers, account_sid):
                 return self._of_spelling("webhook", expected, signed, head.path, is_method_kept=is_method_kept)
         if head.method == "GET" and not query_fields:
             return Cause("webhook: GET without fields", _REMEDIES["method"])
@@ -64,7 +65,7 @@ class SignatureDiagnosis:
 
     def explain_unknown_path(self, head: Head, fields: Fields) -> Cause | None:
         """Return the cause if Twilio signed a request for a path that is not served, or None if it did not."""
-        if not self._signatures.webhook_passes(head.target, fields, head.headers):
+        if not self._signatures.webhook_passes(head.target, fields, head.headers, account_sid_of(fields)):
             return None
         remedy = f"Twilio is told to ask an address that is not served: its webhook is {self.url}/twiml"
         return Cause("webhook at an unknown path", remedy, self.url + _loggable(head.path))

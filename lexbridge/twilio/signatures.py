@@ -9,11 +9,14 @@ import hmac
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from hashlib import sha1, sha256
 from typing import Any
 from urllib.parse import urlsplit
 
 from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, get_signature_algorithm
+
+from lexbridge.config.twilio_account import TwilioAccounts
 
 SIGNATURE_HEADER = "X-Twilio-Signature"
 SIGNATURE_SETTINGS_HEADER = "X-Twilio-Webhooks-Signature-Settings"
@@ -40,15 +43,14 @@ class Signatures:
     sorted and joined once. Names of headers are in lower case.
     """
 
-    def __init__(self, secrets: Iterable[str], url: str, stream_url: str) -> None:
+    def __init__(self, accounts: TwilioAccounts, url: str, stream_url: str) -> None:
         """Make the checks of one service.
 
-        `secrets`: auth tokens, or secrets of shared keys, of which any one may have signed. `url`: public base address.
+        `accounts`: their auth tokens, or secrets of shared keys, may have signed. `url`: public base address.
         `stream_url`: address of the media socket.
         """
-        keys = [secret.encode() for secret in secrets]
-        # Each check copies an HMAC object that has its key already: that is faster than a new one.
-        self._macs = {name: [hmac.new(key, digestmod=of) for key in keys] for name, of in _HASHES.items()}
+        self._accounts = accounts
+        self._keyed = lru_cache(maxsize=_KEYS_KEPT)(_keyed)
         self._bases = _with_and_without_port(url)
         self._socket_addresses = [
             variant for address in _with_and_without_slash(stream_url) for variant in _with_and_without_port(address)
@@ -59,31 +61,48 @@ class Signatures:
         """Return whether the signature header has the form of a signature. If not, a check is not worth its cost."""
         return _SIGNATURE.fullmatch(headers.get(_SIGNATURE_NAME, "")) is not None
 
-    def webhook_passes(self, target: str, fields: Iterable[tuple[str, str]], headers: Mapping[str, str]) -> bool:
+    def webhook_passes(
+        self, target: str, fields: Iterable[tuple[str, str]], headers: Mapping[str, str], account_sid: str = ""
+    ) -> bool:
         """Return whether Twilio signed a request for `target` with `fields` in its body.
 
         `target`: path and query, from "/" on. CONNECTION_OVERRIDES are never part of it. It is not documented whether
-        they are signed, so both is taken.
+        they are signed, so both is taken. `account_sid`: the account that the request names; its secrets alone count.
         """
         addresses = [base + target for base in self._bases]
-        return self._passes([*addresses, *(address + CONNECTION_OVERRIDES for address in addresses)], fields, headers)
+        signed = [*addresses, *(address + CONNECTION_OVERRIDES for address in addresses)]
+        return self._passes(signed, fields, headers, self._accounts.of(account_sid).auth_tokens)
 
     def socket_passes(self, headers: Mapping[str, str], query: str = "") -> bool:
-        """Return whether Twilio signed a handshake for the media socket's address, with or without `query`."""
-        with_query = [f"{address}?{query}" for address in self._socket_addresses] if query else []
-        return self._passes([*self._socket_addresses, *with_query], (), headers)
+        """Return whether Twilio signed a handshake for the media socket's address, with or without `query`.
 
-    def _passes(self, addresses: Iterable[str], fields: Iterable[tuple[str, str]], headers: Mapping[str, str]) -> bool:
+        The handshake does not name its account, so the secrets of every account count. The token in the stream's
+        `start` message belongs to one account.
+        """
+        with_query = [f"{address}?{query}" for address in self._socket_addresses] if query else []
+        return self._passes([*self._socket_addresses, *with_query], (), headers, self._accounts.auth_tokens)
+
+    def _passes(
+        self,
+        addresses: Iterable[str],
+        fields: Iterable[tuple[str, str]],
+        headers: Mapping[str, str],
+        secrets: Iterable[str],
+    ) -> bool:
         settings = headers.get(_SETTINGS_NAME, "")
         if len(settings) > _MAX_SETTINGS or not self.may_be_signed(headers):
             return False
         algorithm = get_signature_algorithm(settings).upper()
-        return self._first_signed(addresses, fields, algorithm, headers[_SIGNATURE_NAME]) is not None
+        return self._first_signed(addresses, fields, algorithm, headers[_SIGNATURE_NAME], secrets) is not None
 
     def find_signed(
-        self, addresses: Iterable[str], fields: Iterable[tuple[str, str]], headers: Mapping[str, str]
+        self,
+        addresses: Iterable[str],
+        fields: Iterable[tuple[str, str]],
+        headers: Mapping[str, str],
+        account_sid: str = "",
     ) -> str | None:
-        """Return the first of `addresses` for which Twilio signed `fields`, or None.
+        """Return the first of `addresses` for which the account signed `fields`, or None.
 
         The signature's length tells the algorithm, whatever the settings header says. This costs one HMAC for each
         address and secret.
@@ -91,16 +110,20 @@ class Signatures:
         given = headers.get(_SIGNATURE_NAME, "")
         if not self.may_be_signed(headers):
             return None
-        return self._first_signed(
-            addresses, fields, HMAC_SHA1 if len(given) == _SHA1_CHARACTERS else HMAC_SHA256, given
-        )
+        algorithm = HMAC_SHA1 if len(given) == _SHA1_CHARACTERS else HMAC_SHA256
+        return self._first_signed(addresses, fields, algorithm, given, self._accounts.of(account_sid).auth_tokens)
 
     def _first_signed(
-        self, addresses: Iterable[str], fields: Iterable[tuple[str, str]], algorithm: str, given: str
+        self,
+        addresses: Iterable[str],
+        fields: Iterable[tuple[str, str]],
+        algorithm: str,
+        given: str,
+        secrets: Iterable[str],
     ) -> str | None:
         # Compared as text, because base64 has several texts for the same bytes, and Twilio sends one of them.
         signature = given.encode("ascii")
-        macs = self._macs.get(algorithm, [])
+        macs = [self._keyed(secret, algorithm) for secret in secrets] if algorithm in _HASHES else []
         try:
             form = join_fields(fields).encode()
             texts = [(address, address.encode()) for address in addresses]
@@ -112,11 +135,23 @@ class Signatures:
         return None
 
 
+_KEYS_KEPT = 512
+"""Keyed HMAC objects that are kept, one for each secret and algorithm."""
 _MAX_SETTINGS = 1000
 """Longest settings header that is parsed, in characters, because a stranger's is split at its commas."""
 _SHA1_CHARACTERS = 28
 """Length of an HMAC-SHA1 in base64."""
 _SIGNATURE_NAME, _SETTINGS_NAME = SIGNATURE_HEADER.lower(), SIGNATURE_SETTINGS_HEADER.lower()
+
+
+def _keyed(secret: str, algorithm: str) -> hmac.HMAC:
+    """Return an HMAC object that has its key already. Each check copies one: that is faster than a new one."""
+    return hmac.new(secret.encode(), digestmod=_HASHES[algorithm])
+
+
+def account_sid_of(fields: Iterable[tuple[str, str]]) -> str:
+    """Return the AccountSid that a form names, or "". Its signature has yet to be checked."""
+    return next((value for name, value in fields if name == "AccountSid"), "")
 
 
 def join_fields(fields: Iterable[tuple[str, str]]) -> str:

@@ -66,12 +66,15 @@ class TwimlDocuments(CallDocuments):
         voice: str | None = None,
         language: str | None = None,
         is_two_way: bool = False,
+        route: str = "",
     ) -> None:
         """Prepare for the service at `url`, a public base address without a "/" at its end.
 
         `hold_s`: how long a document keeps the call after its prompt was heard: as long as an update may take to come.
         `voice`, `language`: attributes of every `<Say>`. `is_two_way`: whether streams are bidirectional (`<Connect>`).
+        `route`: text of the route that serves the calls; it goes into every address.
         """
+        self._route = {"line": route} if route else {}
         self._hold_s = hold_s
         self._is_two_way = is_two_way
         self._url = url
@@ -211,7 +214,8 @@ class TwimlDocuments(CallDocuments):
 
     def _address(self, path: str, **query: str | int) -> str:
         """Return the address of one of this service's routes, as Twilio is given it."""
-        query_text = f"?{urlencode(query, errors='replace')}" if query else ""
+        query_text = urlencode({**query, **self._route}, errors="replace")
+        query_text = f"?{query_text}" if query_text else ""
         return f"{self._url}{path}{query_text}{CONNECTION_OVERRIDES}"
 
     def _make(

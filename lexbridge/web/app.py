@@ -22,7 +22,6 @@ from lexbridge.twilio.routes import (
     STREAM_STATUS_PATH,
 )
 from lexbridge.twilio.signatures import Signatures
-from lexbridge.twilio.twiml import TwimlDocuments
 from lexbridge.web.auth import WEBHOOK_METHODS, signed_by_twilio
 from lexbridge.web.health import answer_probe
 from lexbridge.web.twilio_webhooks import TwilioWebhooks
@@ -30,7 +29,6 @@ from lexbridge.web.twilio_webhooks import TwilioWebhooks
 
 def create_app(
     settings: Settings,
-    documents: TwimlDocuments,
     signatures: Signatures,
     bridge: Bridge,
     call_control: CallControl,
@@ -46,7 +44,7 @@ def create_app(
     app.url_map.merge_slashes = False  # else Flask would redirect "//" to the host that a stranger has named
     sockets = Sockets(app)
     signed = signed_by_twilio(signatures)
-    for rule, view in _webhook_views(TwilioWebhooks(settings, documents, call_control, calls, teller)).items():
+    for rule, view in _webhook_views(TwilioWebhooks(settings, bridge.lines, call_control, calls, teller)).items():
         app.add_url_rule(rule, rule, signed(view), methods=WEBHOOK_METHODS)
 
     @app.get(PING_PATH)

@@ -8,7 +8,7 @@ from flask import Response, abort, request
 
 from lexbridge.net.policies import Refusal
 from lexbridge.twilio.refusals import Cause, unexplained_cause, unsigned_cause
-from lexbridge.twilio.signatures import Signatures
+from lexbridge.twilio.signatures import Signatures, account_sid_of
 from lexbridge.twilio.webhook_form import Fields, FormRefused, check_form, check_method, read_form, read_query
 
 WEBHOOK_METHODS = ("POST", "GET")
@@ -50,7 +50,7 @@ def verified_form(
     try:
         signed = body_fields(method, headers, body)
         fields = read_query(target.partition("?")[2]) if method == "GET" else signed
-        if not signatures.webhook_passes(target, signed, headers):
+        if not signatures.webhook_passes(target, signed, headers, account_sid_of(fields)):
             raise WebhookRefused(WRONG_SIGNATURE_REFUSAL)
         check_method(method, target, signed)
         return check_form(fields)

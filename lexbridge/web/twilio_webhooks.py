@@ -10,9 +10,11 @@ from collections.abc import Mapping
 
 import gevent
 from flask import Response, request
+from werkzeug.exceptions import HTTPException
 
 from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.call_story import KEYS
+from lexbridge.bridge.lines import NO_LINE_WORDS, LineRuntime, LineRuntimes
 from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.call.attributes import CALLED_NUMBER_ATTRIBUTE, CALLER_NUMBER_ATTRIBUTE, DIRECTION_ATTRIBUTE
 from lexbridge.call.documents import Document, Opening, speaking_ms
@@ -22,10 +24,13 @@ from lexbridge.call.stream_parameters import (
     LOST,
     RESUMED_PARAMETER,
     STREAMS_LOST_PARAMETER,
-    TOKEN_PARAMETER,
     CallProgress,
+    proof_parameters,
 )
+from lexbridge.config.line_settings import LineSettings
+from lexbridge.config.lines import IncomingCall
 from lexbridge.config.parsers import parse_whole
+from lexbridge.config.route import CallRoute
 from lexbridge.config.settings import Settings
 from lexbridge.errors import CallControlError, CallGone
 from lexbridge.lex.model import Message
@@ -70,13 +75,20 @@ RUN_OUT_COUNTS = 20
 _telling_faults = RateLimitedLog("telling-fault")
 
 
+class UnservedCall(HTTPException):
+    """A call that no line serves. `response` ends it in words."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response=response)
+
+
 class TwilioWebhooks:
     """The Flask views of Twilio's webhooks."""
 
     def __init__(
         self,
         settings: Settings,
-        documents: TwimlDocuments,
+        lines: LineRuntimes,
         call_control: CallControl,
         calls: CallRegistry,
         teller: Teller | None = None,
@@ -84,30 +96,58 @@ class TwilioWebhooks:
         """`teller`: tells of new calls, or None if nobody watches them."""
         self._teller = teller
         self._settings = settings
-        self._documents = documents
+        self._lines = lines
         self._call_control = call_control
         self._calls = calls
-        self._is_two_way = settings.reply_mode == "stream"
-        self._has_limits = settings.max_call_s is not None or settings.max_turns is not None
 
     def answer(self) -> Response:
-        """Answer an incoming call: greet the caller and open a stream, or say that all lines are busy."""
+        """Answer an incoming call: greet the caller and open a stream, or say why not."""
         log = Log(call_sid=_form().get("CallSid"))
-        if refusal := self._calls.admission.refusal:
+        line = self._lines.choose(_incoming_call())
+        if line is None:
+            log.warning("call-refused", why="no line", live_calls=self._calls.live_calls)
+            return _xml(self._refusal.goodbye([NO_LINE_WORDS]))
+        log = _log_of(line)
+        if refusal := self._calls.admission.refusal or self._line_refusal(line):
             log.warning("call-refused", why=refusal, live_calls=self._calls.live_calls)
-            return _xml(self._documents.goodbye([Message(self._settings.phrases.busy)]))
+            return _xml(line.documents.goodbye([Message(line.rules.phrases.busy)]))
         log.info("call-answered")
         self._tell_of_call()
-        greeting = "" if self._settings.welcome == "bot" else self._settings.greeting
-        notice = self._settings.notice
-        progress = CallProgress(round(time.time())) if self._has_limits else CallProgress()
+        greeting = "" if line.rules.welcome == "bot" else line.rules.greeting
+        notice = self._settings.notice(line.settings)
+        progress = CallProgress(round(time.time())) if _has_limits(line) else CallProgress()
         parameters = [
-            *_call_facts(self._settings),
-            _stream_token(self._settings, notice + greeting),
-            *self._progress_parameters(progress, greeting, notice),
+            *_call_facts(line.settings),
+            *self._proof(line, notice + greeting),
+            *_progress_parameters(line, progress, greeting, notice),
         ]
         opening = Opening(stream_name(0), parameters)
-        return _xml(self._documents.answer(greeting, opening, query=progress.query, notice=notice))
+        return _xml(line.documents.answer(greeting, opening, query=progress.query, notice=notice))
+
+    @property
+    def _refusal(self) -> TwimlDocuments:
+        """The documents of calls that no line serves."""
+        return TwimlDocuments(self._settings.service.url, self._settings.service.stream_url, 0)
+
+    def _line_refusal(self, line: LineRuntime) -> str | None:
+        """Return why the line takes no more calls in this process, or None if it does."""
+        most = line.settings.line_max_calls
+        return "line full" if most is not None and self._calls.live_calls_of(line.route.line) >= most else None
+
+    def _line(self) -> LineRuntime:
+        """Return what serves the call of this webhook: the line in its address, or the one that is chosen anew.
+
+        Raise UnservedCall, which ends the call in words, if there is none any more.
+        """
+        route = CallRoute.parse(request.args.get("line", ""))
+        line = None if route is None else self._lines.find(route, _form().get("AccountSid", ""))
+        if line is None:  # the table has changed meanwhile, or this process has another one
+            line = self._lines.choose(_incoming_call())
+            text = "" if line is None else line.route.text
+            Log(call_sid=_form().get("CallSid")).warning("line-unknown", chosen=text)
+        if line is None:
+            raise UnservedCall(_xml(self._refusal.goodbye([NO_LINE_WORDS])))
+        return line
 
     def _tell_of_call(self) -> None:
         if self._teller is not None:
@@ -120,10 +160,11 @@ class TwilioWebhooks:
 
     def resume(self) -> Response:
         """Open another stream for a call whose stream was lost, or whose document ran out without an update."""
-        log = Log(call_sid=_form().get("CallSid"))
+        line = self._line()
+        log = _log_of(line)
         ran_out_after = _stream_argument("after") or None
         if request.args.get("silent") and self._was_heard(ran_out_after):
-            return self._end_silent_call(log)
+            return _end_silent_call(line, log)
         lost = parse_whole(request.args.get("lost"), 0, 9999)
         age_ms = _age_ms(request.args.get("opens"))
         if lost is None or age_ms >= LASTED_MS:
@@ -131,22 +172,22 @@ class TwilioWebhooks:
         log.warning("call-resumed", streams_lost=lost, ran_out=ran_out_after is not None)
         if lost > MAX_STREAMS_LOST:
             log.error("call-given-up", streams_lost=lost)
-            return _xml(self._documents.goodbye([Message(self._settings.phrases.not_available)]))
+            return _xml(line.documents.goodbye([Message(line.rules.phrases.not_available)]))
         if ran_out_after is not None:
             # The stream may still be alive in another process, which would then answer the caller, too.
             sids = _form().get("AccountSid", ""), _form().get("CallSid", "")
             self._calls.note_reason(sids[1], "document ran out")
             gevent.spawn(self._stop_stream, *sids, ran_out_after, log)
         is_asked_to_wait = lost >= WAITS_AFTER_LOST and age_ms < OPENED_MS
-        spoken = self._settings.phrases.one_moment if is_asked_to_wait else ""
-        parameters = [(RESUMED_PARAMETER, LOST), (STREAMS_LOST_PARAMETER, str(lost)), _stream_token(self._settings)]
-        progress = self._progress()
-        parameters += [*_call_facts(self._settings), *self._progress_parameters(progress, spoken)]
+        spoken = line.rules.phrases.one_moment if is_asked_to_wait else ""
+        parameters = [(RESUMED_PARAMETER, LOST), (STREAMS_LOST_PARAMETER, str(lost)), *self._proof(line)]
+        progress = _progress(line)
+        parameters += [*_call_facts(line.settings), *_progress_parameters(line, progress, spoken)]
         opening = Opening(stream_name(lost, ran_out_after or _stream_argument("of")), parameters)
         # A document with <Connect> goes on as soon as the stream is lost, so it does not run out.
-        more = 1 if self._is_two_way else RUN_OUT_COUNTS
+        more = 1 if line.is_two_way else RUN_OUT_COUNTS
         opens_ms = round(time.time() * 1000) + speaking_ms(spoken)
-        return _xml(self._documents.answer(spoken, opening, lost + more, opens_ms, progress.query))
+        return _xml(line.documents.answer(spoken, opening, lost + more, opens_ms, progress.query))
 
     def _was_heard(self, stream: str | None) -> bool:
         """Return whether a silent caller would have been heard: their stream is alive, here or in another process.
@@ -163,42 +204,38 @@ class TwilioWebhooks:
             return False
         return True
 
-    def _end_silent_call(self, log: Log) -> Response:
-        """Say goodbye to a caller whom a document that asks for keys has asked as often as it may."""
-        log.info("silent-caller-left")
-        phrases, voice = self._settings.phrases, request.args.get("voice")
-        return _xml(self._documents.goodbye([Message(f"{phrases.not_heard} {phrases.goodbye}")], voice))
-
     def keys(self) -> Response:
         """Open another stream, which takes the keys that a `<Gather>` has collected to the bot.
 
         Twilio may report an end character alone. It counts as input where the document has asked for keys.
         """
-        log = Log(call_sid=_form().get("CallSid"))
+        line = self._line()
+        log = _log_of(line)
         keys, stream = _form().get("Digits", "")[:MAX_GATHERED_KEYS], _stream_argument("of")
         log.info("keys-gathered", keys=len(keys))
-        progress = self._progress()
+        progress = _progress(line)
         if not keys and not request.args.get("asks"):
-            return _xml(self._documents.reply([], stream, query=progress.query))
+            return _xml(line.documents.reply([], stream, query=progress.query))
         self._calls.note_reason(_form().get("CallSid", ""), KEYS)  # before the document stops the stream
-        parameters = [(RESUMED_PARAMETER, KEYED), (KEYS_PARAMETER, keys), _stream_token(self._settings)]
-        parameters += [*_call_facts(self._settings), *self._progress_parameters(progress)]
+        parameters = [(RESUMED_PARAMETER, KEYED), (KEYS_PARAMETER, keys), *self._proof(line)]
+        parameters += [*_call_facts(line.settings), *_progress_parameters(line, progress)]
         opening = Opening(stream_name(0, f"{stream}-{time.time_ns() // 1_000_000 % 10**8}"), parameters)
-        return _xml(self._documents.reply([], stream, opening, query=progress.query))
+        return _xml(line.documents.reply([], stream, opening, query=progress.query))
 
     def stream_status(self) -> Response:
         """Log Twilio's report on a stream. If the stream is lost, update the call to open another one at once."""
         form = _form()
         call_sid, stream_sid = form.get("CallSid", ""), form.get("StreamSid", "")
         is_lost = form.get("StreamEvent") == STREAM_ERROR
-        log = Log(call_sid=call_sid, stream_sid=stream_sid)
+        line = self._line()
+        log = _log_of(line).bind(stream_sid=stream_sid)
         log_fields = (("StreamEvent", "what"), ("StreamError", "error"))
         fields = {name: form[field][:200] for field, name in log_fields if field in form}
         log.write("error" if is_lost else "debug", "stream-status", fields)
-        if is_lost and self._calls.stream_lost(call_sid, stream_sid) and not self._is_two_way:
+        if is_lost and self._calls.stream_lost(call_sid, stream_sid) and not line.is_two_way:
             # Before the answer: if this process dies meanwhile, Twilio asks another one.
             lost = streams_lost(form.get("StreamName", "")) + 1
-            document = self._documents.recover(lost, stream_sid, self._progress().query)
+            document = line.documents.recover(lost, stream_sid, _progress(line).query)
             try:
                 self._call_control.update(form.get("AccountSid", ""), call_sid, document.twiml, log)
             except CallGone:
@@ -208,19 +245,16 @@ class TwilioWebhooks:
                 log.error("call-update-failed", error=str(error), host=error.host, check=error.check)
         return Response(status=204)
 
-    def _progress(self) -> CallProgress:
-        """Return how far the call has come, as the address of this webhook tells."""
-        if not self._has_limits:
-            return CallProgress()
-        return CallProgress.parse(request.args.get("began"), request.args.get("turns"))
+    def _proof(self, line: LineRuntime, spoken: str = "") -> list[tuple[str, str]]:
+        """Return the `<Parameter>`s without which no stream is served.
 
-    def _progress_parameters(self, progress: CallProgress, spoken: str = "", notice: str = "") -> list[tuple[str, str]]:
-        """Return `progress` as a stream's parameters.
-
-        `spoken`: what the document says before a two-way stream opens; `notice`: before that, and before any stream.
+        `spoken`: what the document says before the stream opens; the token is valid for that much longer.
         """
-        spoken_s = speaking_ms(notice + (spoken if self._is_two_way else "")) / 1000
-        return progress.parameters(max(0, time.time() - (progress.began_s or 0)) + spoken_s)
+        sids = _form().get("CallSid", ""), _form().get("AccountSid", "")
+        spoken_s = speaking_ms(spoken) / 1000
+        secret, route = self._settings.service.account.twilio_auth_token, line.route.text
+        token = make_stream_token(secret, *sids, time.time(), spoken_s, secrets.token_hex(8), route)
+        return proof_parameters(token, route)
 
     def _stop_stream(self, account_sid: str, call_sid: str, stream: str, log: Log) -> None:
         """Stop a stream, in a greenlet of its own. Log every error: nothing else would notice it."""
@@ -230,6 +264,47 @@ class TwilioWebhooks:
             log.write("debug", "stream-not-stopped", {"error": str(error)})
         except Exception:
             log.exception("stream-stop-broken")
+
+
+def _incoming_call() -> IncomingCall:
+    """Return what lines are told apart by."""
+    return IncomingCall(_form(), request.args, time.time())
+
+
+def _log_of(line: LineRuntime) -> Log:
+    """Return the log of this webhook's call."""
+    named = {"line": line.route.text} if line.route.text else {}
+    return Log(call_sid=_form().get("CallSid"), **named)
+
+
+def _has_limits(line: LineRuntime) -> bool:
+    """Return whether it counts how far a call has come."""
+    return line.rules.max_call_s is not None or line.rules.max_turns is not None
+
+
+def _progress(line: LineRuntime) -> CallProgress:
+    """Return how far the call has come, as the address of this webhook tells."""
+    if not _has_limits(line):
+        return CallProgress()
+    return CallProgress.parse(request.args.get("began"), request.args.get("turns"))
+
+
+def _progress_parameters(
+    line: LineRuntime, progress: CallProgress, spoken: str = "", notice: str = ""
+) -> list[tuple[str, str]]:
+    """Return `progress` as a stream's parameters.
+
+    `spoken`: what the document says before a two-way stream opens; `notice`: before that, and before any stream.
+    """
+    spoken_s = speaking_ms(notice + (spoken if line.is_two_way else "")) / 1000
+    return progress.parameters(max(0, time.time() - (progress.began_s or 0)) + spoken_s)
+
+
+def _end_silent_call(line: LineRuntime, log: Log) -> Response:
+    """Say goodbye to a caller whom a document that asks for keys has asked as often as it may."""
+    log.info("silent-caller-left")
+    phrases, voice = line.rules.phrases, request.args.get("voice")
+    return _xml(line.documents.goodbye([Message(f"{phrases.not_heard} {phrases.goodbye}")], voice))
 
 
 def _form() -> Mapping[str, str]:
@@ -258,7 +333,7 @@ def _xml(document: Document) -> Response:
     return Response(document.twiml, mimetype="text/xml")
 
 
-def _call_facts(settings: Settings) -> list[tuple[str, str]]:
+def _call_facts(settings: LineSettings) -> list[tuple[str, str]]:
     """Return what the webhook tells about the call and a bot may use: `<Parameter>`s that become session attributes."""
     # In a call that this service's operator has placed, `To` is the person.
     is_outbound = _form().get("Direction", "").startswith("outbound")
@@ -267,15 +342,3 @@ def _call_facts(settings: Settings) -> list[tuple[str, str]]:
     if settings.share_caller_number:
         facts.append((CALLER_NUMBER_ATTRIBUTE, caller))
     return [(name, _form()[field]) for name, field in facts if _form().get(field)]
-
-
-def _stream_token(settings: Settings, spoken: str = "") -> tuple[str, str]:
-    """Return the `<Parameter>` without which no stream is served.
-
-    `spoken`: what the document says before the stream opens; the token is valid for that much longer.
-    """
-    form = _form()
-    sids = form.get("CallSid", ""), form.get("AccountSid", "")
-    spoken_s = speaking_ms(spoken) / 1000
-    nonce = secrets.token_hex(8)
-    return TOKEN_PARAMETER, make_stream_token(settings.twilio_auth_token, *sids, time.time(), spoken_s, nonce)

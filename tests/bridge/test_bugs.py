@@ -112,7 +112,7 @@ class BrokenDetector(Detector):
 
 def test_a_call_broken_by_a_bug_is_closed_with_1011(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     """A call that a bug breaks is closed with 1011, and leaves no request and no greenlet behind."""
-    monkeypatch.setattr("lexbridge.bridge.bridge.load_detector", lambda *_: BrokenDetector)
+    monkeypatch.setattr("lexbridge.bridge.lines.load_detector", lambda *_: BrokenDetector)
     lex = RehearsedLex()
     call = Rehearsal(lex, RehearsedControl())
     call.speaks(voice_ms=900, silence_ms=0)

@@ -62,7 +62,7 @@ def says_it_with_a_pause(rig: Rig) -> PhoneCall:
 
 def answers_heard(rig: Rig, call: PhoneCall, text: str) -> int:
     """Return how often the caller heard an answer with `text`."""
-    if rig.settings.reply_mode == "stream":
+    if rig.settings.line.reply_mode == "stream":
         answers = {request.said for request in of_call(rig, call) if text in request.said}
         return sum(heard_by(call, answer) for answer in answers)
     return sum(isinstance(event, UpdateReceived) and text in spoken(event.twiml) for event in call.events)

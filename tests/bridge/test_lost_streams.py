@@ -199,7 +199,7 @@ def test_a_quiet_call_is_handed_over_and_not_asked_twice() -> None:
         assert [request.transcript for request in turns_of(rig)] == [FLOWERS, "roses", "tomorrow"]
         assert heard_by(call, turns_of(rig)[-1].said) == 1
         assert heard_by(call, DAY) == 1
-        assert said_by_twilio(call) == [rig.settings.greeting]
+        assert said_by_twilio(call) == [rig.settings.line.greeting]
         assert call.streams[0].stream.name.startswith("lexbridge-0-")
         call.hang_up()
         rig.ended(call)

@@ -41,7 +41,7 @@ class CountingDetector(Detector):
 @pytest.fixture
 def heard_ms(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """Return a function that tells how much media all calls have heard so far."""
-    monkeypatch.setattr("lexbridge.bridge.bridge.load_detector", lambda *_: CountingDetector)
+    monkeypatch.setattr("lexbridge.bridge.lines.load_detector", lambda *_: CountingDetector)
     CountingDetector.frames = 0
     return lambda: CountingDetector.frames * FRAME_MS
 

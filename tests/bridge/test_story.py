@@ -24,7 +24,7 @@ def lines_of(logged: Logged, event: str, of: PhoneCall | None = None) -> list[di
 def check_turns(lines: list[dict[str, Any]], settings: Settings) -> None:
     """Assert that every turn of ORDER has a line with plausible latencies."""
     assert [(line["turn"], line["outcome"], line["end_ms"]) for line in lines] == [
-        (turn, "answered", settings.hangover_ms) for turn in range(1, len(ORDER) + 1)
+        (turn, "answered", settings.line.hangover_ms) for turn in range(1, len(ORDER) + 1)
     ]
     for line in lines[:-1]:
         assert 0 <= line["lex_ms"] <= line["reply_ms"] - line["end_ms"]

@@ -37,7 +37,7 @@ def test_an_order_is_fulfilled_and_heard_over_one_stream(generation: str) -> Non
         assert {request.session_id for request in asked} == {call.sid}
         assert {request.api for request in asked} == {generation}
         assert [heard_by(call, request.said) for request in asked] == [1] * len(ORDER)
-        assert said_by_twilio(call) == [rig.settings.greeting]
+        assert said_by_twilio(call) == [rig.settings.line.greeting]
         assert count_of(call, StreamOpened) == 1
         (update,) = [event for event in call.events if isinstance(event, UpdateReceived)]
         assert prompt_heard(call, len(ORDER)).at_s < update.at_s  # the last words were heard before the hang-up
@@ -178,7 +178,7 @@ def test_a_caller_whom_the_bot_does_not_welcome_is_greeted(generation: str, faul
             assert said_by_twilio(call) == [NOT_AVAILABLE] or heard_by(call, NOT_AVAILABLE) == 1
             return
         call.wait_for(StreamOpened, PATIENCE_S, count=2)
-        assert said_by_twilio(call) == [rig.settings.greeting]
+        assert said_by_twilio(call) == [rig.settings.line.greeting]
         caller.say("some flowers")
         prompt_heard(call, 1)
         assert KINDS in turns_of(rig)[0].said

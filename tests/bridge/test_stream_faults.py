@@ -104,7 +104,7 @@ def test_lexs_voice_is_played_at_the_rate_that_it_says(rate_hz: int) -> None:
         _, call = call_until_asked_for_kinds(rig)
         hum_ms = 40 * len(turns_of(rig)[0].said)
         assert sum(audio.heard_ms for audio in call.sent_audio) == pytest.approx(hum_ms, abs=40)
-        assert said_by_twilio(call) == [rig.settings.greeting]
+        assert said_by_twilio(call) == [rig.settings.line.greeting]
         call.hang_up()
         rig.ended(call)
 
@@ -132,7 +132,7 @@ def test_a_caller_is_put_through_after_the_last_words_were_heard() -> None:
         assert call.wait_for(Transferred, PATIENCE_S).number == "+12065550155"
         last_words_heard(call, turns_of(rig)[-1].said)
         assert rig.ended(call).reason is EndReason.HANGUP_VERB
-        assert said_by_twilio(call) == [rig.settings.greeting, "Goodbye."]  # after the transferred call was over
+        assert said_by_twilio(call) == [rig.settings.line.greeting, "Goodbye."]  # after the transferred call was over
         wait_until(lambda: rig.calls.live_calls == 0)
 
 

@@ -54,7 +54,7 @@ def test_a_call_goes_on_with_the_last_prompt_after_a_loss(generation: str) -> No
         wait_until(lambda: not caller.is_speaking)
         caller.say("roses please")
         rig.hears(call, DAY)  # the same Lex session goes on
-        assert caller.heard.count(rig.settings.greeting) == 1
+        assert caller.heard.count(rig.settings.line.greeting) == 1
         assert times_told(call, KINDS) == 2
         call.hang_up()
         call.wait(PATIENCE_S)
@@ -83,7 +83,7 @@ def test_what_was_cut_off_is_asked_for_once_more() -> None:
         call.streams[0].cut()
         call.wait_for(UpdateReceived, PATIENCE_S, count=2, where=lambda update: KINDS in update.twiml)
         wait_until(lambda: not caller.is_speaking)
-        call.line.wait_ms(rig.settings.hangover_ms)
+        call.line.wait_ms(rig.settings.line.hangover_ms)
         caller.say("roses please")
         rig.hears(call, DAY)
 

@@ -26,8 +26,10 @@ SESSIONS = 20
 def shared(mode):
     """Return what all calls of a process share: rules and documents."""
     settings = make_settings(REPLY_MODE=mode)
-    documents = TwimlDocuments(settings.url, settings.stream_url, hold_s=60, is_two_way=mode == "stream")
-    return settings.call_rules, documents
+    documents = TwimlDocuments(
+        settings.service.url, settings.service.stream_url, hold_s=60, is_two_way=mode == "stream"
+    )
+    return settings.line.call_rules, documents
 
 
 SHARED = {mode: shared(mode) for mode in MODES}

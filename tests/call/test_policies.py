@@ -32,7 +32,7 @@ from tests.support.twiml import outline
 NUMBER = "+15550100123"
 RULES = make_settings(
     HANGUP_INTENTS="GoodbyeIntent", TRANSFER_NUMBERS=NUMBER, GREETING="Hello.", MAX_CALL_S="600", MAX_TURNS="5"
-).call_rules
+).line.call_rules
 PHRASES = RULES.phrases
 SAYS = (Message("Which flowers?"),)
 SPOKEN = Turn(1, 0, TurnState.ANSWERED)
@@ -169,7 +169,7 @@ def test_by_which_limit_a_call_ends(turns, age_s, has_pending, reached, before_l
 
 
 def test_a_call_without_limits_never_ends_by_them():
-    rules = make_settings().call_rules
+    rules = make_settings().line.call_rules
     assert limits.reached_limit(rules, 10_000, 1e9) is None
     assert limits.limit_before_listening(rules, 10_000, 1e9, has_pending=False) is None
 
@@ -198,7 +198,7 @@ def test_each_answer_makes_a_new_position_of_the_dialog():
     assert before.after(answer, {}, counts_turn=True).turns_answered == 3
 
 
-BOT_WELCOMES = make_settings(WELCOME="bot", WELCOME_INTENT="WelcomeIntent").call_rules
+BOT_WELCOMES = make_settings(WELCOME="bot", WELCOME_INTENT="WelcomeIntent").line.call_rules
 
 
 @pytest.mark.parametrize(

@@ -265,8 +265,10 @@ def sessions(variables: dict[str, str], detector: str, *kinds: type[CallSession]
     if "WELCOME_INTENT" in variables:
         variables = {**variables, "WELCOME": "bot"}
     settings = make_settings(**variables)
-    documents = TwimlDocuments(settings.url, settings.stream_url, hold_s=60, is_two_way=settings.reply_mode == "stream")
-    return [kind(settings.call_rules, documents, DETECTORS[detector](), PHRASE_AUDIO) for kind in kinds]
+    documents = TwimlDocuments(
+        settings.service.url, settings.service.stream_url, hold_s=60, is_two_way=settings.line.reply_mode == "stream"
+    )
+    return [kind(settings.line.call_rules, documents, DETECTORS[detector](), PHRASE_AUDIO) for kind in kinds]
 
 
 def told(session: CallSession, event: events.CallEvent) -> list[actions.Action]:

@@ -29,8 +29,12 @@ STARTED = events.Started(STREAM_SID, CALL_SID, ACCOUNT_SID, {})
 def a_session(detector: Detector | None = None, **variables: str) -> CallSession:
     """A session whose stream has begun."""
     set_up = make_settings(**{"VOICE_THRESHOLD": "300", **variables})
-    documents = TwimlDocuments(set_up.url, set_up.stream_url, hold_s=60, is_two_way=set_up.reply_mode == "stream")
-    session = CallSession(set_up.call_rules, documents, detector or AmplitudeDetector(set_up.voice_threshold), {})
+    documents = TwimlDocuments(
+        set_up.service.url, set_up.service.stream_url, hold_s=60, is_two_way=set_up.line.reply_mode == "stream"
+    )
+    session = CallSession(
+        set_up.line.call_rules, documents, detector or AmplitudeDetector(set_up.line.voice_threshold), {}
+    )
     session.receive(STARTED)
     return session
 

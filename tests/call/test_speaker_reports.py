@@ -36,8 +36,10 @@ NOW_MS = 400
 def context(mode, **variables):
     """Return the context of a live call, 400 ms after its start."""
     settings = make_settings(REPLY_MODE=mode, **variables)
-    documents = TwimlDocuments(settings.url, settings.stream_url, hold_s=60, is_two_way=mode == "stream")
-    call = CallContext(settings.call_rules, documents, Endpointer(EndpointingRules()))
+    documents = TwimlDocuments(
+        settings.service.url, settings.service.stream_url, hold_s=60, is_two_way=mode == "stream"
+    )
+    call = CallContext(settings.line.call_rules, documents, Endpointer(EndpointingRules()))
     call.begin(Started("MZ1", "CA1", "AC1", {}), StreamParameters(), CallMove.STARTED)
     passes(call, NOW_MS)
     return call

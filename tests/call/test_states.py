@@ -138,7 +138,7 @@ def test_nothing_leads_out_of_the_last_states():
 
 def test_a_call_that_is_not_live_has_no_stream_to_speak_over():
     settings = make_settings()
-    documents = TwimlDocuments(settings.url, settings.stream_url, hold_s=60)
-    call = CallContext(settings.call_rules, documents, Endpointer(EndpointingRules()))
+    documents = TwimlDocuments(settings.service.url, settings.service.stream_url, hold_s=60)
+    call = CallContext(settings.line.call_rules, documents, Endpointer(EndpointingRules()))
     with pytest.raises(CallStateError, match=r"^the call is connecting: no stream reaches the caller$"):
         call.update(documents.goodbye([]))

@@ -9,11 +9,11 @@ from tests.support.settings import make_settings
 
 def test_a_call_gets_its_own_settings_and_no_others() -> None:
     found = make_settings(HANGOVER_MS="900")
-    rules = found.call_rules
+    rules = found.line.call_rules
     assert type(rules) is CallRules
     assert rules.hangover_ms == 900
     for one in fields(CallRules):
-        assert getattr(rules, one.name) == getattr(found, one.name)
+        assert getattr(rules, one.name) == getattr(found.line, one.name)
     assert "twilio_auth_token" not in repr(rules)
 
 

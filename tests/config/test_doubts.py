@@ -116,11 +116,11 @@ def test_a_collector_without_the_packages_is_in_doubt(monkeypatch, missing):
     collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
     (doubt,) = doubts(**OWN_ALIAS, **collector)
     assert doubt.startswith("OTEL_EXPORTER_OTLP_ENDPOINT: is set; there are no traces without their packages: pip ")
-    assert not make_settings(**collector).is_watched
+    assert not make_settings(**collector).service.is_watched
 
 
 def test_a_collector_with_the_packages_is_in_no_doubt(monkeypatch):
     monkeypatch.setattr("lexbridge.config.reading.find_spec", lambda _name: object())
     collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
     assert doubts(**OWN_ALIAS, **collector) == []
-    assert make_settings(**collector).is_watched
+    assert make_settings(**collector).service.is_watched

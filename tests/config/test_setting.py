@@ -8,11 +8,15 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import pytest
 
 from lexbridge.config.call_rules import PHRASE_SETTINGS
+from lexbridge.config.line_settings import LineSettings
+from lexbridge.config.service_settings import ServiceSettings
 from lexbridge.config.setting import Setting, simple_fields_of
-from lexbridge.config.settings import SETTINGS, Settings
+from lexbridge.config.settings import SETTINGS
+from lexbridge.config.twilio_account import TwilioAccount
 from lexbridge.phrases import Phrases
 from tests.support.packages import ROOT
 
+PARTS = (ServiceSettings, LineSettings, TwilioAccount)
 NAMES = [setting.name for setting in SETTINGS]
 
 TYPOS = """
@@ -44,13 +48,16 @@ def test_no_setting_stands_there_twice():
 
 
 def test_each_field_is_called_like_its_variable():
-    assert [name for name, setting in simple_fields_of(Settings) if name != setting.name.lower()] == []
+    pairs = [one for part in PARTS for one in simple_fields_of(part)]
+    assert len(pairs) > 60
+    assert [name for name, setting in pairs if name != setting.name.lower()] == []
 
 
 def test_a_field_with_choices_has_the_words_of_its_rule():
-    words = {name: get_args(hint) for name, hint in get_type_hints(Settings).items() if get_origin(hint) is Literal}
+    hints = [hint for part in PARTS for hint in get_type_hints(part).items()]
+    words = {name: get_args(hint) for name, hint in hints if get_origin(hint) is Literal}
     assert len(words) == 4
-    for name, setting in simple_fields_of(Settings):
+    for name, setting in (one for part in PARTS for one in simple_fields_of(part)):
         if name in words:
             assert setting.rule == f"must be one of {', '.join(words[name])}"
 

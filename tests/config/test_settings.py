@@ -252,27 +252,36 @@ def test_every_problem_is_listed_with_its_variable_and_rule(variables, lines):
 
 def test_the_smallest_environment_gives_the_defaults():
     found = make_settings()
-    assert found.bot == LexV2Bot("FLOWERS123", "TSTALIASID", "en_US")
-    assert (found.aws_region, found.access_key_id, found.secret_access_key) == ("us-west-2", None, None)
-    assert (found.url, found.stream_url) == ("https://voice.example.com", "wss://voice.example.com/")
-    assert found.container_port == 8080
-    assert (found.reply_mode, found.vad, found.voice_threshold) == ("call-update", "amplitude", 500)
-    assert (found.onset_ms, found.pre_roll_ms, found.hangover_ms, found.max_utterance_ms) == (60, 500, 700, 14800)
-    assert (found.hangover_min_ms, found.hangover_max_ms) == (700, 700)
-    assert (found.voice_margin_db, found.webrtc_mode) == (0, 3)
-    assert (found.no_input_s, found.no_input_limit) == (10, 3)
-    assert found.hangup_intents == {"GoodbyeIntent"}
-    assert found.greeting == "You will be interacting with Lex bot in 3, 2, 1. Go."
-    assert (found.say_voice, found.say_language) == (None, None)
-    assert (found.barge_in, found.barge_in_ms) == (True, 300)
-    assert (found.welcome, found.welcome_intent) == ("greeting", None)
-    assert found.phrases == phrases_for("en_US")
-    assert found.twilio_api_url == "https://api.twilio.com"
-    assert (found.slot_kinds, found.join) == ({}, False)
-    assert (found.transfer_numbers, found.share_caller_number) == (frozenset(), False)
-    assert (found.drain_s, found.max_calls) == (110, 500)
-    assert (found.log_level, found.log_format) == ("INFO", "json")
-    assert found.twilio_auth_tokens == ("a-token-of-ours",)
+    assert found.line.bot == LexV2Bot("FLOWERS123", "TSTALIASID", "en_US")
+    assert (found.line.aws_region, found.service.access_key_id, found.service.secret_access_key) == (
+        "us-west-2",
+        None,
+        None,
+    )
+    assert (found.service.url, found.service.stream_url) == ("https://voice.example.com", "wss://voice.example.com/")
+    assert found.service.container_port == 8080
+    assert (found.line.reply_mode, found.line.vad, found.line.voice_threshold) == ("call-update", "amplitude", 500)
+    assert (found.line.onset_ms, found.line.pre_roll_ms, found.line.hangover_ms, found.line.max_utterance_ms) == (
+        60,
+        500,
+        700,
+        14800,
+    )
+    assert (found.line.hangover_min_ms, found.line.hangover_max_ms) == (700, 700)
+    assert (found.line.voice_margin_db, found.line.webrtc_mode) == (0, 3)
+    assert (found.line.no_input_s, found.line.no_input_limit) == (10, 3)
+    assert found.line.hangup_intents == {"GoodbyeIntent"}
+    assert found.line.greeting == "You will be interacting with Lex bot in 3, 2, 1. Go."
+    assert (found.line.say_voice, found.line.say_language) == (None, None)
+    assert (found.line.barge_in, found.line.barge_in_ms) == (True, 300)
+    assert (found.line.welcome, found.line.welcome_intent) == ("greeting", None)
+    assert found.line.phrases == phrases_for("en_US")
+    assert found.service.twilio_api_url == "https://api.twilio.com"
+    assert (found.line.slot_kinds, found.line.join) == ({}, False)
+    assert (found.line.transfer_numbers, found.line.share_caller_number) == (frozenset(), False)
+    assert (found.service.drain_s, found.service.max_calls) == (110, 500)
+    assert (found.service.log_level, found.service.log_format) == ("INFO", "json")
+    assert found.service.account.auth_tokens == ("a-token-of-ours",)
 
 
 def test_each_variable_can_be_set():
@@ -288,100 +297,107 @@ def test_each_variable_can_be_set():
         SHARE_CALLER_NUMBER="on",
         GREETING="Grüß Gott & hello",
     )
-    assert (found.access_key_id, found.secret_access_key, found.aws_session_token) == ("AKIA1", "word", None)
-    assert found.twilio_auth_tokens == ("a-token-of-ours", "the-next-token")
-    assert (found.url, found.stream_url) == ("http://voice.example.com:8443", "wss://voice.example.com:8443/")
-    assert found.no_input_s == 2.5
-    assert found.hangup_intents == {"Bye", "Ciao.it"}
-    assert found.slot_kinds == {"AccountNumber": "digits", "Size": "closed", "Day": "phrase"}
-    assert found.transfer_numbers == {"+12065550100", "+442079460000"}
-    assert found.share_caller_number
-    assert found.greeting == "Grüß Gott & hello"
+    assert (found.service.access_key_id, found.service.secret_access_key, found.service.aws_session_token) == (
+        "AKIA1",
+        "word",
+        None,
+    )
+    assert found.service.account.auth_tokens == ("a-token-of-ours", "the-next-token")
+    assert (found.service.url, found.service.stream_url) == (
+        "http://voice.example.com:8443",
+        "wss://voice.example.com:8443/",
+    )
+    assert found.line.no_input_s == 2.5
+    assert found.line.hangup_intents == {"Bye", "Ciao.it"}
+    assert found.line.slot_kinds == {"AccountNumber": "digits", "Size": "closed", "Day": "phrase"}
+    assert found.line.transfer_numbers == {"+12065550100", "+442079460000"}
+    assert found.line.share_caller_number
+    assert found.line.greeting == "Grüß Gott & hello"
 
 
 def test_stream_mode_without_barge_in_can_be_set():
     found = make_settings(REPLY_MODE="stream", BARGE_IN="off", BARGE_IN_MS="2000")
-    assert (found.reply_mode, found.barge_in, found.barge_in_ms) == ("stream", False, 2000)
+    assert (found.line.reply_mode, found.line.barge_in, found.line.barge_in_ms) == ("stream", False, 2000)
 
 
 @pytest.mark.parametrize("intent", ["WelcomeIntent", "say-hello_2", "AMAZON.HelpIntent"])
 def test_the_bot_may_speak_first_with_an_intent_of_its_own(intent):
     found = make_settings(WELCOME="bot", WELCOME_INTENT=intent)
-    assert (found.welcome, found.welcome_intent) == ("bot", intent)
+    assert (found.line.welcome, found.line.welcome_intent) == ("bot", intent)
 
 
 def test_an_english_bot_speaks_in_the_accounts_own_voice():
     for locale_id in ("en_GB", "en_ZA"):
         found = make_settings(LEX_LOCALE_ID=locale_id)
-        assert found.greeting == "You will be interacting with Lex bot in 3, 2, 1. Go."
-        assert (found.phrases, found.say_language) == (phrases_for("en_US"), None)
+        assert found.line.greeting == "You will be interacting with Lex bot in 3, 2, 1. Go."
+        assert (found.line.phrases, found.line.say_language) == (phrases_for("en_US"), None)
 
 
 def test_the_bots_locale_is_the_language_of_all_that_is_said():
     found = make_settings(LEX_LOCALE_ID="de_AT")
-    assert found.greeting == "Guten Tag. Was kann ich für Sie tun?"
-    assert found.phrases.goodbye == "Auf Wiederhören."
-    assert found.say_language == "de-AT"
+    assert found.line.greeting == "Guten Tag. Was kann ich für Sie tun?"
+    assert found.line.phrases.goodbye == "Auf Wiederhören."
+    assert found.line.say_language == "de-AT"
 
 
 def test_a_greeting_and_a_language_of_the_operators_win():
     found = make_settings(LEX_LOCALE_ID="de_AT", GREETING="Servus.", SAY_LANGUAGE="de-DE")
-    assert (found.greeting, found.say_language) == ("Servus.", "de-DE")
+    assert (found.line.greeting, found.line.say_language) == ("Servus.", "de-DE")
 
 
 @pytest.mark.parametrize(
     ("voice", "language"), [("Polly.Vicki", None), ("Google.de-DE-Standard-A", None), ("woman", "de-AT")]
 )
 def test_a_voice_that_has_a_language_is_not_told_another(voice, language):
-    assert make_settings(LEX_LOCALE_ID="de_AT", SAY_VOICE=voice).say_language == language
+    assert make_settings(LEX_LOCALE_ID="de_AT", SAY_VOICE=voice).line.say_language == language
 
 
 def test_a_lex_v1_bot_speaks_english_whatever_the_v2_locale():
     found = make_settings(**NO_BOT, LEX_BOT_NAME="OrderFlowers", LEX_BOT_ALIAS="Prod", LEX_LOCALE_ID="de_DE")
-    assert (found.phrases, found.say_language) == (phrases_for("en_US"), None)
+    assert (found.line.phrases, found.line.say_language) == (phrases_for("en_US"), None)
 
 
 @pytest.mark.parametrize(("variable", "name"), [(one.name, name) for name, one in PHRASE_SETTINGS.items()])
 def test_each_phrase_can_be_replaced_and_the_others_stay(variable, name):
-    found = make_settings(**{variable: "Servus & baba.", "LEX_LOCALE_ID": "de_AT"}).phrases
+    found = make_settings(**{variable: "Servus & baba.", "LEX_LOCALE_ID": "de_AT"}).line.phrases
     assert found == replace(phrases_for("de_AT"), **{name: "Servus & baba."})
 
 
 def test_a_stream_url_of_its_own_wins():
-    assert make_settings(STREAM_URL="wss://media.example.com/x").stream_url == "wss://media.example.com/x"
+    assert make_settings(STREAM_URL="wss://media.example.com/x").service.stream_url == "wss://media.example.com/x"
 
 
 @pytest.mark.parametrize("alias", ["Prod", "$LATEST"])
 def test_a_lex_v1_bot_is_a_name_and_an_alias(alias):
     found = make_settings(**NO_BOT, LEX_BOT_NAME="OrderFlowers", LEX_BOT_ALIAS=alias)
-    assert found.bot == LexV1Bot("OrderFlowers", alias)
+    assert found.line.bot == LexV1Bot("OrderFlowers", alias)
 
 
 @pytest.mark.parametrize("region", ["eu-central-1", "ap-southeast-2", "us-gov-west-1", "us-isob-east-1"])
 def test_every_shape_of_region_is_taken(region):
-    assert make_settings(AWS_REGION=region).aws_region == region
+    assert make_settings(AWS_REGION=region).line.aws_region == region
 
 
 @pytest.mark.parametrize("url", PRIVATE)
 def test_a_private_address_does_for_a_simulated_twilio(url):
-    assert make_settings(URL=url, TWILIO_API_URL="http://127.0.0.1:8082").url == url
+    assert make_settings(URL=url, TWILIO_API_URL="http://127.0.0.1:8082").service.url == url
 
 
 @pytest.mark.parametrize("url", ["https://voice.example.com/", "http://8.8.8.8:8080", "https://[2001:4860::8888]"])
 def test_a_public_address_does_for_any_twilio(url):
     for api in ("https://api.twilio.com", "https://api.dublin.ie1.twilio.com", "https://twilio.example.com"):
-        assert make_settings(URL=url, TWILIO_API_URL=api).url == url.rstrip("/")
+        assert make_settings(URL=url, TWILIO_API_URL=api).service.url == url.rstrip("/")
 
 
 def test_temporary_credentials_have_a_session_token():
     found = make_settings(ACCESS_KEY_ID="ASIA1", SECRET_ACCESS_KEY="word", AWS_SESSION_TOKEN="IQoJ/+=")
-    assert (found.access_key_id, found.aws_session_token) == ("ASIA1", "IQoJ/+=")
+    assert (found.service.access_key_id, found.service.aws_session_token) == ("ASIA1", "IQoJ/+=")
 
 
 def test_an_api_key_and_the_caller_id_of_transfers_can_be_set():
     found = make_settings(TWILIO_API_KEY_SID=API_KEY, TWILIO_API_KEY_SECRET="hush", TRANSFER_CALLER_ID="+12065550100")
-    assert (found.twilio_api_key_sid, found.twilio_api_key_secret) == (API_KEY, "hush")
-    assert found.transfer_caller_id == "+12065550100"
+    assert (found.service.account.twilio_api_key_sid, found.service.account.twilio_api_key_secret) == (API_KEY, "hush")
+    assert found.line.transfer_caller_id == "+12065550100"
 
 
 def test_a_name_that_is_merely_like_a_settings_is_not_refused():
@@ -389,7 +405,7 @@ def test_a_name_that_is_merely_like_a_settings_is_not_refused():
 
 
 def test_no_hangup_intent_at_all_is_a_comma():
-    assert make_settings(HANGUP_INTENTS=",").hangup_intents == frozenset()
+    assert make_settings(HANGUP_INTENTS=",").line.hangup_intents == frozenset()
 
 
 def test_secrets_do_not_show_when_settings_are_printed():
@@ -429,27 +445,31 @@ def test_any_environment_gives_settings_or_a_config_error(environment):
 
 def test_the_detectors_options_are_those_that_are_set():
     found = make_settings(VOICE_THRESHOLD="900", VOICE_MARGIN_DB="-3", WEBRTC_MODE="1")
-    assert found.detector_options == DetectorOptions(900, -3, 1)
+    assert found.line.detector_options == DetectorOptions(900, -3, 1)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_this_machines_own_console_needs_no_password(host):
     settings = make_settings(ADMIN_PORT="9090", ADMIN_HOST=host)
-    assert (settings.admin_port, settings.is_watched) == (9090, True)
+    assert (settings.service.admin_port, settings.service.is_watched) == (9090, True)
 
 
 def test_a_console_for_others_has_a_password():
     settings = make_settings(ADMIN_PORT="9090", ADMIN_HOST="0.0.0.0", CONSOLE_PASSWORD="long enough a word")
-    assert settings.is_watched
+    assert settings.service.is_watched
     assert "long enough" not in repr(settings)
 
 
 def test_nobody_watches_by_default():
-    assert not make_settings(CONSOLE_PASSWORD="long enough a word").is_watched
+    assert not make_settings(CONSOLE_PASSWORD="long enough a word").service.is_watched
 
 
 def test_the_notice_is_said_of_recorded_calls_alone(tmp_path):
     notice = {"RECORD_NOTICE": "This call is recorded."}
-    assert make_settings(**notice).notice == ""
-    assert make_settings(RECORD_DIR=str(tmp_path)).notice == ""
-    assert make_settings(**notice, RECORD_DIR=str(tmp_path)).notice == "This call is recorded."
+    for variables, said in (
+        (notice, ""),
+        ({"RECORD_DIR": str(tmp_path)}, ""),
+        ({**notice, "RECORD_DIR": str(tmp_path)}, "This call is recorded."),
+    ):
+        found = make_settings(**variables)
+        assert found.notice(found.line) == said

@@ -100,13 +100,16 @@ def test_the_task_is_what_the_service_needs(aws: Aws, service: dict[str, str]) -
     }
     assert not container.get("environmentFiles")
     settings = read_settings(environment(aws, container))
-    assert settings.bot == LexV2Bot("ABCDEFGHIJ", "KLMNOPQRST", "en_US")
-    assert (settings.url, settings.stream_url) == ("https://voice.example.com", "wss://voice.example.com/")
-    assert settings.twilio_auth_tokens == (SERVICE_PARAMETERS["TwilioAuthToken"],)
-    assert (settings.aws_region, settings.container_port, settings.vad) == (REGION, 8080, "hybrid")
-    assert settings.access_key_id is None
-    assert settings.drain_s < container["stopTimeout"]
-    assert settings.service_name == service["ServiceName"]  # the dimension of the metric of the scaling policy
+    assert settings.line.bot == LexV2Bot("ABCDEFGHIJ", "KLMNOPQRST", "en_US")
+    assert (settings.service.url, settings.service.stream_url) == (
+        "https://voice.example.com",
+        "wss://voice.example.com/",
+    )
+    assert settings.service.account.auth_tokens == (SERVICE_PARAMETERS["TwilioAuthToken"],)
+    assert (settings.line.aws_region, settings.service.container_port, settings.line.vad) == (REGION, 8080, "hybrid")
+    assert settings.service.access_key_id is None
+    assert settings.service.drain_s < container["stopTimeout"]
+    assert settings.service.service_name == service["ServiceName"]  # the dimension of the metric of the scaling policy
 
 
 def test_the_other_task_is_what_was_chosen(aws: Aws, other: dict[str, str]) -> None:
@@ -115,11 +118,15 @@ def test_the_other_task_is_what_was_chosen(aws: Aws, other: dict[str, str]) -> N
     (container,) = found["containerDefinitions"]
     assert container["environmentFiles"] == [{"type": "s3", "value": OTHER_PARAMETERS["SettingsFileArn"]}]
     settings = read_settings(environment(aws, container))
-    assert settings.bot == LexV1Bot("OrderFlowers", "prod")
-    assert settings.twilio_auth_tokens == ("primary", "secondary")
-    keys = (settings.access_key_id, settings.secret_access_key)
+    assert settings.line.bot == LexV1Bot("OrderFlowers", "prod")
+    assert settings.service.account.auth_tokens == ("primary", "secondary")
+    keys = (settings.service.access_key_id, settings.service.secret_access_key)
     assert keys == (OTHER_PARAMETERS["IAMAccessKeyId"], OTHER_PARAMETERS["IAMSecretAccessKey"])
-    assert (settings.aws_region, settings.reply_mode, settings.web_concurrency) == ("eu-west-1", "stream", 2)
+    assert (settings.line.aws_region, settings.line.reply_mode, settings.service.web_concurrency) == (
+        "eu-west-1",
+        "stream",
+        2,
+    )
 
 
 def test_no_secret_is_where_a_task_definition_shows_it(

@@ -75,4 +75,4 @@ def test_a_short_sound_while_twilio_speaks_is_no_utterance(
 ) -> None:
     call = told_call((0.0, document(WORDS) if is_spoken else "<Response/>"))
     call.audio(FRAME * 60 + LOUD_FRAME * 7 + FRAME * 100, media_ms=0)
-    assert len(utterances(record_of(call), make_settings(**settings), lambda: None)) == heard
+    assert len(utterances(record_of(call), make_settings(**settings).line, lambda: None)) == heard

@@ -11,7 +11,7 @@ from lexbridge.observer.calls.call_record import CallRecord
 from tests.support.settings import make_settings
 from tests.support.told_facts import BEGAN_S, FRAME, LOUD_FRAME, ToldCall
 
-SETTINGS = make_settings(HANGOVER_MS="700", HANGOVER_MAX_MS="1000")
+SETTINGS = make_settings(HANGOVER_MS="700", HANGOVER_MAX_MS="1000").line
 
 
 def spoken(*seconds: float) -> bytes:
@@ -60,7 +60,7 @@ def test_levels_are_those_of_the_calls_own_detector() -> None:
 
 
 def test_levels_of_an_adaptive_detector_have_a_floor() -> None:
-    levels = StreamLevels(detector_for(make_settings(VAD="adaptive"))())
+    levels = StreamLevels(detector_for(make_settings(VAD="adaptive").line)())
     track = recorded(call_with(spoken(1, 1))).track("MZ1", "caller")
     measure_all(levels, track, Waits())
     (seen,) = levels.view("MZ1", BEGAN_S, track, 0, 10_000)
@@ -201,7 +201,7 @@ def test_a_slot_of_digits_has_the_longest_hangover() -> None:
     call.audio(spoken(0, 2, 2.5, 1.6, 3), media_ms=0)
     call.tell("utterance-ended", turn=1, started_ms=0, ended_ms=2700, silent_ms=700)
     call.tell("turn-answered", turn=1, dialog_state="ElicitSlot", intent="Pay", slot_to_elicit="Account")
-    settings = make_settings(HANGOVER_MAX_MS="1000", SLOT_KINDS="Account=digits")
+    settings = make_settings(HANGOVER_MAX_MS="1000", SLOT_KINDS="Account=digits").line
     assert [ended for _, ended, _ in reasons(utterances(recorded(call), settings, Waits()))] == [2700, 7100]
     assert [ended for _, ended, _ in reasons(utterances(recorded(call), SETTINGS, Waits()))] == [2700, 6800]
 

@@ -17,4 +17,4 @@ def test_lex_has_as_long_as_the_setting_says(monkeypatch: pytest.MonkeyPatch, se
         lex.faults.append(LexFault(kind="hang", times=None))
         service = build_service(settings(LEX_TIMEOUT_S=seconds))
         with pytest.raises(LexUnavailable, match=f"within {seconds} s"):
-            service.lex.ask(asked(), Log())
+            next(service.bridge.lines.all()).lex.ask(asked(), Log())

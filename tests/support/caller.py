@@ -165,10 +165,12 @@ class Caller:
 
     def __init__(self, phrase_audio: Mapping[str, bytes] | None = None, **variables: str) -> None:
         settings = make_settings(**{"BARGE_IN": "off", **variables})
-        self._is_two_way = settings.reply_mode == "stream"
-        documents = TwimlDocuments(settings.url, settings.stream_url, hold_s=60, is_two_way=self._is_two_way)
+        self._is_two_way = settings.line.reply_mode == "stream"
+        documents = TwimlDocuments(
+            settings.service.url, settings.service.stream_url, hold_s=60, is_two_way=self._is_two_way
+        )
         self.session = CallSession(
-            settings.call_rules, documents, AmplitudeDetector(settings.voice_threshold), phrase_audio
+            settings.line.call_rules, documents, AmplitudeDetector(settings.line.voice_threshold), phrase_audio
         )
         watch_ticks(self.session)
         self.actions: list[Action] = []

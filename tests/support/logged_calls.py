@@ -9,7 +9,7 @@ from tests.support.caller import Caller
 from tests.support.fixtures import Logged
 from tests.support.settings import make_settings
 
-PHRASES = make_settings().phrases
+PHRASES = make_settings().line.phrases
 FULFILLED = DialogState.FULFILLED
 GOODBYE = {"intent": "GoodbyeIntent", "dialog_state": FULFILLED}
 QUIET = b"\xff" * 160

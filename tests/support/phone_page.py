@@ -78,7 +78,7 @@ class RigBridge(Bridge):
     """The bridge of a rig, whose Lex is the rig's."""
 
     def __init__(self, rig: Rig) -> None:
-        super().__init__(f"{rig.settings.url}/twiml", {}, rig.base)
+        super().__init__(f"{rig.settings.service.url}/twiml", {}, rig.base)
         self._rig = rig
 
     @property

@@ -146,7 +146,7 @@ class Rig:
     def place_call(self, caller: SimulatedCaller, **options: Any) -> PhoneCall:
         """Let `caller` dial the bridge's number."""
         where = {"connect_to": self.base, **options}
-        return self.twilio.place_call(f"{self.settings.url}/twiml", caller, **where)
+        return self.twilio.place_call(f"{self.settings.service.url}/twiml", caller, **where)
 
     def hears(self, call: PhoneCall, text: str) -> UpdateReceived:
         """Wait until the call is updated with a document that says `text`."""
@@ -213,7 +213,7 @@ def running(
         service = build_service(
             set_up,
             lex=lex_runtime,
-            call_control=TwilioCallControl(set_up, attempt_deadlines_s),
+            call_control=TwilioCallControl(set_up.service, None, attempt_deadlines_s),
             deadlines=deadlines,
             start_deadline_s=start_deadline_s,
             strangers=TokenBucket(1e9, 1e9),  # tests of what strangers send want to see each answer
@@ -227,5 +227,5 @@ def running(
         finally:
             server.stop(timeout=1)
             with gevent.Timeout(PATIENCE_S, False):  # else Lex ends meanwhile, and the next test's log says so
-                while service.bridge._phrases._is_learning:
+                while any(line.phrases._is_learning for line in service.bridge.lines.all()):
                     gevent.sleep(0.01)

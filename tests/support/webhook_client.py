@@ -74,7 +74,7 @@ class WebhookClient:
         self, path: str, form: Mapping[str, str] = FORM, token: str = TOKEN, address: str | None = None
     ) -> TestResponse:
         """Send a signed webhook by POST. Return the answer."""
-        signed = address or self.settings.url + path
+        signed = address or self.settings.service.url + path
         signature = RequestValidator(token).compute_signature(signed, form)
         return self.client.post(path, data=dict(form), headers={"X-Twilio-Signature": signature})
 
@@ -120,7 +120,7 @@ class Control(CallControl):
 
 def get(twilio: WebhookClient, target: str, token: str = TOKEN) -> TestResponse:
     """Send a signed webhook by GET. Return the answer."""
-    signature = RequestValidator(token).compute_signature(twilio.settings.url + target, {})
+    signature = RequestValidator(token).compute_signature(twilio.settings.service.url + target, {})
     return twilio.client.get(target, headers={"X-Twilio-Signature": signature})
 
 

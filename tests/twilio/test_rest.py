@@ -38,7 +38,12 @@ def call(rig: Rig) -> PhoneCall:
 
 
 def control(rig: Rig, attempt_deadlines_s: Sequence[float] = PATIENT_UPDATES) -> TwilioCallControl:
-    return TwilioCallControl(rig.settings, attempt_deadlines_s=attempt_deadlines_s)
+    return TwilioCallControl(rig.settings.service, attempt_deadlines_s=attempt_deadlines_s)
+
+
+def control_with(rig: Rig, **secrets: str) -> TwilioCallControl:
+    account = replace(rig.settings.service.account, **secrets)
+    return TwilioCallControl(replace(rig.settings.service, account=account))
 
 
 def test_an_update_carries_its_document_inline(rig: Rig, call: PhoneCall) -> None:
@@ -59,9 +64,9 @@ def test_two_faults_are_retried_and_three_are_an_error(rig: Rig, call: PhoneCall
 
 
 def test_what_cannot_be_reached_is_named_with_the_setting(rig: Rig, call: PhoneCall, logged: Logged) -> None:
-    nowhere = replace(rig.settings, twilio_api_url="http://127.0.0.1:9")
+    nowhere = replace(rig.settings.service, twilio_api_url="http://127.0.0.1:9")
     with pytest.raises(CallControlUnavailable, match=r"^ConnectionError: NewConnectionError$") as raised:
-        TwilioCallControl(nowhere, (PATIENCE_S,) * 3).update(call.account_sid, call.sid, HOLD, Log())
+        TwilioCallControl(nowhere, None, (PATIENCE_S,) * 3).update(call.account_sid, call.sid, HOLD, Log())
     assert (raised.value.host, raised.value.check) == ("127.0.0.1:9", "TWILIO_API_URL")
     addresses = [(line["host"], line["check"]) for line in logged() if line["event"] == "call-update-failed"]
     assert addresses == [("127.0.0.1:9", "TWILIO_API_URL")] * 2
@@ -132,7 +137,7 @@ def test_an_answer_not_in_twilios_form_is_asked_for_again(rig: Rig, call: PhoneC
     fault, error = UNREADABLE[what]
     rig.twilio.rest_faults.extend([fault, fault])
     with gevent.Timeout(PATIENCE_S):
-        TwilioCallControl(rig.settings, (PATIENCE_S,) * 3).update(call.account_sid, call.sid, HOLD, Log())
+        TwilioCallControl(rig.settings.service, None, (PATIENCE_S,) * 3).update(call.account_sid, call.sid, HOLD, Log())
     assert call.wait_for(UpdateReceived, PATIENCE_S).twiml == HOLD
     errors = [line["error"] for line in logged() if line["event"] == "call-update-failed"]
     assert len(errors) == 2
@@ -170,7 +175,7 @@ def test_an_unwanted_document_is_not_tried_again(rig: Rig, call: PhoneCall) -> N
 
 
 def test_as_many_connections_are_kept_as_there_may_be_calls(rig: Rig, call: PhoneCall, logged: Logged) -> None:
-    many = TwilioCallControl(replace(rig.settings, max_calls=12), attempt_deadlines_s=(PATIENCE_S,))
+    many = TwilioCallControl(replace(rig.settings.service, max_calls=12), attempt_deadlines_s=(PATIENCE_S,))
     updates = [gevent.spawn(many.update, call.account_sid, call.sid, HOLD, Log()) for _ in range(12)]
     for update in updates:
         update.get(timeout=PATIENCE_S)
@@ -189,7 +194,7 @@ def test_the_environments_proxy_is_not_used(rig: Rig, call: PhoneCall, monkeypat
 
 
 def test_a_wrong_token_is_refused_at_once_and_names_the_setting(rig: Rig, call: PhoneCall) -> None:
-    wrong = TwilioCallControl(replace(rig.settings, twilio_auth_token="f" * 32))
+    wrong = control_with(rig, twilio_auth_token="f" * 32)
     with pytest.raises(CallControlRejected, match="code 20003; check TWILIO_AUTH_TOKEN"):
         wrong.update(call.account_sid, call.sid, HOLD, Log())
 
@@ -209,8 +214,8 @@ def test_during_rotation_the_token_that_twilio_takes_is_kept(
         return answer
 
     monkeypatch.setattr(PooledHttpClient, "request", asks)
-    first, second = ("f" * 32, rig.settings.twilio_auth_token)[:: 1 if is_promoted else -1]
-    rotating = TwilioCallControl(replace(rig.settings, twilio_auth_token=first, twilio_auth_token_secondary=second))
+    first, second = ("f" * 32, rig.settings.service.account.twilio_auth_token)[:: 1 if is_promoted else -1]
+    rotating = control_with(rig, twilio_auth_token=first, twilio_auth_token_secondary=second)
     for _ in range(2):
         rotating.update(call.account_sid, call.sid, HOLD, Log())
     assert answers == statuses
@@ -218,9 +223,9 @@ def test_during_rotation_the_token_that_twilio_takes_is_kept(
 
 
 def test_where_twilio_takes_neither_token_the_update_is_refused(rig: Rig, call: PhoneCall) -> None:
-    neither = replace(rig.settings, twilio_auth_token="e" * 32, twilio_auth_token_secondary="f" * 32)
+    neither = control_with(rig, twilio_auth_token="e" * 32, twilio_auth_token_secondary="f" * 32)
     with pytest.raises(CallControlRejected, match="code 20003"):
-        TwilioCallControl(neither).update(call.account_sid, call.sid, HOLD, Log())
+        neither.update(call.account_sid, call.sid, HOLD, Log())
 
 
 def test_a_document_twilio_does_not_take_is_refused(rig: Rig, call: PhoneCall) -> None:

@@ -10,6 +10,7 @@ from lexbridge.net.http_request import Head
 from lexbridge.twilio.refusals import Cause
 from lexbridge.twilio.signature_diagnosis import MAX_SPELLINGS, SignatureDiagnosis
 from lexbridge.twilio.signatures import CONNECTION_OVERRIDES, Signatures
+from tests.support.accounts import accounts_with
 
 TOKEN, SECONDARY, OTHER = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210", "f" * 32
 URL = "https://voice.example.com"
@@ -23,15 +24,15 @@ class Counted(Signatures):
 
     tried = 0
 
-    def find_signed(self, addresses, fields, headers):  # type: ignore[no-untyped-def]
+    def find_signed(self, addresses, fields, headers, account_sid=""):  # type: ignore[no-untyped-def]
         given = list(addresses)
         self.tried = max(self.tried, len(given))
-        return super().find_signed(given, fields, headers)
+        return super().find_signed(given, fields, headers, account_sid)
 
 
 def diagnosis(url: str = URL, stream_url: str = "") -> SignatureDiagnosis:
     stream_url = stream_url or url.replace("http", "ws", 1).replace("ws:", "wss:") + "/"
-    return SignatureDiagnosis(Counted([TOKEN, SECONDARY], url, stream_url), url, stream_url, 8080)
+    return SignatureDiagnosis(Counted(accounts_with(TOKEN, SECONDARY), url, stream_url), url, stream_url, 8080)
 
 
 def sign(address: str, form: Mapping[str, str] = FORM, token: str = TOKEN, algorithm: str | None = None) -> str:
@@ -262,7 +263,7 @@ def test_however_many_spellings_the_headers_tell_few_are_tried() -> None:
         "authorization": "Basic " + base64.b64encode(b"u:p").decode(),
         "x-twilio-signature": "A" * 27 + "=",
     }
-    signatures = Counted([TOKEN], URL, "wss://voice.example.com/")
+    signatures = Counted(accounts_with(TOKEN), URL, "wss://voice.example.com/")
     diagnosed = SignatureDiagnosis(signatures, f"{URL}:444/x", "wss://voice.example.com:444/x", 8080)
     diagnosed.explain_webhook(Head("POST", "/twiml?a=b", "HTTP/1.1", headers), list(FORM.items()))
     diagnosed.explain_handshake(Head("GET", "/?a=b", "HTTP/1.1", headers))

@@ -9,6 +9,7 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from lexbridge.twilio.signatures import CONNECTION_OVERRIDES, Signatures
+from tests.support.accounts import accounts_with
 from tests.support.mutations import mutations
 
 SECRET, OTHER = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
@@ -16,7 +17,7 @@ CALL, ACCOUNT = "CA" + "2" * 32, "AC" + "1" * 32
 FORM = {"CallSid": CALL, "AccountSid": ACCOUNT, "From": "+12065550100", "Digits": ""}
 SHA256 = "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256"
 
-CHECK = Signatures([SECRET, OTHER], "https://voice.example.com", "wss://voice.example.com/")
+CHECK = Signatures(accounts_with(SECRET, OTHER), "https://voice.example.com", "wss://voice.example.com/")
 
 
 def headers(signature: str, settings: str | None = None) -> dict[str, str]:
@@ -55,13 +56,13 @@ def test_connection_overrides_may_be_signed_or_not(overrides: str) -> None:
 def test_every_true_variant_of_a_handshake_passes(
     configured: str, secret: str, algorithm: str, port: str, slash: str
 ) -> None:
-    check = Signatures([SECRET, OTHER], "https://voice.example.com", configured)
+    check = Signatures(accounts_with(SECRET, OTHER), "https://voice.example.com", configured)
     signed = sign(f"wss://voice.example.com{port}{slash}", {}, secret, algorithm)
     assert check.socket_passes(headers(signed, f"key=k1,algorithm={algorithm}"))
 
 
 def test_a_socket_with_a_path_and_a_port_of_its_own_passes() -> None:
-    check = Signatures([SECRET], "http://127.0.0.1:8080", "wss://127.0.0.1:8080/media")
+    check = Signatures(accounts_with(SECRET), "http://127.0.0.1:8080", "wss://127.0.0.1:8080/media")
     for address in ("wss://127.0.0.1:8080/media", "wss://127.0.0.1:8080/media/", "wss://127.0.0.1/media"):
         assert check.socket_passes(headers(sign(address, {})))
 

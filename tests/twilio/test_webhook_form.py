@@ -17,6 +17,7 @@ from lexbridge.twilio.webhook_form import (
     read_form,
     read_query,
 )
+from tests.support.accounts import accounts_with
 
 FORM = {
     "CallSid": "CA" + "2" * 32,
@@ -56,7 +57,7 @@ def test_too_many_fields_are_refused_before_they_are_split() -> None:
 @pytest.mark.parametrize("value", [b"%ff", b"\xff"])
 def test_what_is_not_utf_8_is_not_signed(value: bytes) -> None:
     fields = read_form(b"CallSid=" + value, CONTENT_TYPE)
-    check = Signatures(["secret"], "https://voice.example.com", "wss://voice.example.com/")
+    check = Signatures(accounts_with("secret"), "https://voice.example.com", "wss://voice.example.com/")
     assert not check.webhook_passes("/twiml", fields, {"x-twilio-signature": "A" * 27 + "="})
 
 
@@ -166,7 +167,7 @@ def test_a_captured_form_cannot_be_cut_anew(query: str) -> None:
 
     Twilio signs the address, the names and the values with nothing between them. No cut changes a field that counts."""
     url = f"https://voice.example.com/twiml/keys{query}"
-    check = Signatures(["secret"], "https://voice.example.com", "wss://voice.example.com/")
+    check = Signatures(accounts_with("secret"), "https://voice.example.com", "wss://voice.example.com/")
     form = {**FORM, "Digits": "1234", "CallerZip": "98101", "StreamSid": "MZ" + "4" * 32, "StreamEvent": "stream-error"}
     headers = {"x-twilio-signature": RequestValidator("secret").compute_signature(url, form)}
     assert check.webhook_passes(f"/twiml/keys{query}", form.items(), headers)

@@ -54,7 +54,7 @@ def test_a_webhook_signed_for_another_address_is_refused() -> None:
 
 def test_a_changed_form_is_refused() -> None:
     twilio = WebhookClient()
-    signature = RequestValidator(TOKEN).compute_signature(twilio.settings.url + "/twiml", FORM)
+    signature = RequestValidator(TOKEN).compute_signature(twilio.settings.service.url + "/twiml", FORM)
     changed = {**FORM, "CallSid": "CA" + "9" * 32}
     assert twilio.client.post("/twiml", data=changed, headers={"X-Twilio-Signature": signature}).status_code == 403
 
@@ -68,7 +68,7 @@ def test_the_secondary_token_is_accepted_during_rotation() -> None:
 def test_a_query_string_is_part_of_what_is_signed() -> None:
     twilio = WebhookClient()
     assert twilio.post("/twiml?menu=1&x=%20").status_code == 200
-    assert twilio.post("/twiml?menu=1", address=twilio.settings.url + "/twiml").status_code == 403
+    assert twilio.post("/twiml?menu=1", address=twilio.settings.service.url + "/twiml").status_code == 403
 
 
 def test_a_body_beyond_any_webhook_is_refused_unread() -> None:
@@ -106,7 +106,7 @@ def test_a_file_beyond_any_webhook_is_refused() -> None:
 def test_a_field_that_comes_twice_is_signed_with_all_its_values() -> None:
     twilio = WebhookClient()
     form = MultiDict([*FORM.items(), ("Extra", "2"), ("Extra", "1")])
-    signature = RequestValidator(TOKEN).compute_signature(twilio.settings.url + "/twiml", form)
+    signature = RequestValidator(TOKEN).compute_signature(twilio.settings.service.url + "/twiml", form)
     headers = {"X-Twilio-Signature": signature}
     assert twilio.client.post("/twiml", data=form, headers=headers).status_code == 200
     once = MultiDict([*FORM.items(), ("Extra", "2")])
@@ -186,7 +186,7 @@ def test_the_fields_of_a_get_are_held_to_the_same_rules(query: str, status: int)
 
 def test_a_get_has_to_be_signed_for_the_query_as_it_came() -> None:
     twilio = WebhookClient()
-    signature = RequestValidator(TOKEN).compute_signature(f"{twilio.settings.url}/twiml?{QUERY}", {})
+    signature = RequestValidator(TOKEN).compute_signature(f"{twilio.settings.service.url}/twiml?{QUERY}", {})
     headers = {"X-Twilio-Signature": signature}
     assert twilio.client.get(f"/twiml?{QUERY}", headers=headers).status_code == 200
     for query in (f"{QUERY}&", QUERY.replace("%2B", "%2b"), QUERY.replace("inbound", "outbound"), ""):
@@ -198,7 +198,7 @@ def test_a_get_has_to_be_signed_for_the_query_as_it_came() -> None:
 @pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE"])
 def test_a_webhook_takes_no_other_methods(method: str) -> None:
     twilio = WebhookClient()
-    signature = RequestValidator(TOKEN).compute_signature(f"{twilio.settings.url}/twiml?{QUERY}", {})
+    signature = RequestValidator(TOKEN).compute_signature(f"{twilio.settings.service.url}/twiml?{QUERY}", {})
     response = twilio.client.open(f"/twiml?{QUERY}", method=method, headers={"X-Twilio-Signature": signature})
     assert response.status_code == 405
 

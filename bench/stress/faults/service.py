@@ -59,7 +59,9 @@ class ServiceUnderTest:
 
     def place_call(self, caller: SimulatedCaller) -> PhoneCall:
         """Place a call of `caller` to the service's number."""
-        return self.twilio.place_call(f"{self.settings.url}/twiml", caller, connect_to=f"http://127.0.0.1:{self.port}")
+        return self.twilio.place_call(
+            f"{self.settings.service.url}/twiml", caller, connect_to=f"http://127.0.0.1:{self.port}"
+        )
 
 
 @contextmanager
@@ -87,7 +89,7 @@ def running(
         with mock.patch.dict(os.environ, lex_endpoints(lex.url)):
             service = build_service(
                 read,
-                call_control=TwilioCallControl(read, timing.attempt_deadlines_s),
+                call_control=TwilioCallControl(read.service, None, timing.attempt_deadlines_s),
                 deadlines=timing.deadlines,
             )
         if timing.pace < HURRIED_BELOW:

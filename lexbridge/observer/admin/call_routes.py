@@ -98,7 +98,7 @@ class CallRoutes:
         try:
             wanted = msgspec.json.decode(request.get_data(), type=dict[str, str | int | bool])
             with self._working():
-                return json_response(what_if(record, self._settings, wanted, _give_way))
+                return json_response(what_if(record, self._settings.line, wanted, _give_way))
         except msgspec.MsgspecError as error:
             return refuse(400, f"the body has to be an object of settings: {error}")
         except WhatIfRefused as refused:

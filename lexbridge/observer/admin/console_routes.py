@@ -116,11 +116,11 @@ class ConsoleRoutes:
 
     def rehearsal(self) -> Response:
         """Pass a request on to the phone of the rehearsal, which switches faults."""
-        if self._settings.rehearsal_url is None:
+        if self._settings.service.rehearsal_url is None:
             return refuse(404, "this is no rehearsal: REHEARSAL_URL is not set")
         method = "POST" if request.method == "POST" else "GET"
         headers = {PROOF_HEADER: PROOF, "Content-Type": "application/json"}
-        url, body = f"{self._settings.rehearsal_url}/rehearsal", request.get_data()
+        url, body = f"{self._settings.service.rehearsal_url}/rehearsal", request.get_data()
         try:
             with capped_session() as session:
                 answer = session.request(method, url, data=body, headers=headers, timeout=REHEARSAL_S)

@@ -86,8 +86,10 @@ class Guard:
     """The checks of every request, whatever it asks for, also of files and of what does not exist."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._password = None if settings.console_password is None else settings.console_password.encode()
-        self._host = settings.admin_host
+        self._password = (
+            None if settings.service.console_password is None else settings.service.console_password.encode()
+        )
+        self._host = settings.service.admin_host
         self._clock = clock
         self._failures = Failures()
         self._cookie = secrets.token_urlsafe(32)

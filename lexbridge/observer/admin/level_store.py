@@ -26,7 +26,7 @@ class LevelStore:
         """Return the levels of a stream, as far as they were measured."""
         key = record.call_sid, stream_sid
         if key not in self._levels:
-            self._new_detector = self._new_detector or detector_for(self._settings)
+            self._new_detector = self._new_detector or detector_for(self._settings.line)
             self._levels[key] = StreamLevels(self._new_detector())
             if len(self._levels) > MAX_STREAMS:
                 self._levels.popitem(last=False)

@@ -6,8 +6,11 @@ from typing import Any
 
 from lexbridge.config.bots import LexV2Bot
 from lexbridge.config.call_rules import PHRASE_SETTINGS
+from lexbridge.config.line_settings import LineSettings
+from lexbridge.config.service_settings import ServiceSettings
 from lexbridge.config.setting import simple_fields_of
 from lexbridge.config.settings import BOTO3_SETTINGS, SETTINGS, Settings
+from lexbridge.config.twilio_account import TwilioAccount
 
 
 def effective_settings(settings: Settings, environment: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -28,21 +31,28 @@ def effective_settings(settings: Settings, environment: Mapping[str, str]) -> It
 
 def _values_of(settings: Settings, environment: Mapping[str, str]) -> dict[str, Any]:
     """Return the value of each setting by its variable."""
-    bot = settings.bot
+    bot = settings.line.bot
     names = ("LEX_BOT_ID", "LEX_BOT_ALIAS_ID", "LEX_LOCALE_ID")
     of_bot = (bot.bot_id, bot.alias_id, bot.locale_id) if isinstance(bot, LexV2Bot) else (bot.name, bot.alias)
     return {
         **{one.name: environment.get(one.name, "").strip() or None for one in BOTO3_SETTINGS},
         **dict(zip(names if len(of_bot) == 3 else ("LEX_BOT_NAME", "LEX_BOT_ALIAS"), of_bot, strict=True)),
-        **{one.name: settings.phrases.named(phrase) for phrase, one in PHRASE_SETTINGS.items()},
-        **{one.name: getattr(settings, field) for field, one in simple_fields_of(Settings)},
+        **{one.name: settings.line.phrases.named(phrase) for phrase, one in PHRASE_SETTINGS.items()},
+        **{
+            one.name: getattr(part, field)
+            for part in (settings.service, settings.line, settings.service.account)
+            for field, one in simple_fields_of(type(part))
+        },
     }
 
 
 def _hidden_names() -> set[str]:
     """Return the settings that `repr` hides: those with phone numbers, too."""
-    is_shown = {one.name: one.repr for one in fields(Settings)}
-    return {one.name for field, one in simple_fields_of(Settings) if not is_shown[field]}
+    hidden = set()
+    for part in (ServiceSettings, LineSettings, TwilioAccount):
+        is_shown = {one.name: one.repr for one in fields(part)}
+        hidden |= {one.name for field, one in simple_fields_of(part) if not is_shown[field]}
+    return hidden
 
 
 def _written(value: Any) -> str | None:

@@ -16,8 +16,8 @@ from lexbridge.audio.replay import FoundUtterance, Replay
 from lexbridge.audio.vad import Detector, load_detector
 from lexbridge.call.hearing import endpointing_rules
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS
+from lexbridge.config.line_settings import LineSettings
 from lexbridge.config.setting import simple_fields_of
-from lexbridge.config.settings import Settings
 from lexbridge.observer.admin.stream_levels import SLICE_FRAMES, StreamLevels, measure_all
 from lexbridge.observer.calls.call_record import CallRecord
 from lexbridge.observer.calls.kept_audio import Track
@@ -27,7 +27,7 @@ CHANGEABLE = (
     *("vad", "voice_threshold", "voice_margin_db", "webrtc_mode", "onset_ms", "pre_roll_ms", "hangover_ms"),
     *("hangover_min_ms", "hangover_max_ms", "max_utterance_ms", "barge_in_ms", "barge_in"),
 )
-"""Settings that decide what is heard, by their names in the code."""
+"""LineSettings that decide what is heard, by their names in the code."""
 
 MAX_MS = 3600 * 1000
 """Longest audio that is heard once more, milliseconds, because an hour takes up to a minute of CPU."""
@@ -50,9 +50,9 @@ class _Heard:
     expected: list[Expected]
 
 
-def changed_settings(settings: Settings, wanted: Mapping[str, Any]) -> Settings:
+def changed_settings(settings: LineSettings, wanted: Mapping[str, Any]) -> LineSettings:
     """Return the settings with those that are `wanted` instead. Raises WhatIfRefused with the rule that one breaks."""
-    entries = dict(simple_fields_of(Settings))
+    entries = dict(simple_fields_of(LineSettings))
     values: dict[str, Any] = {}
     for name, value in wanted.items():
         if name not in CHANGEABLE:
@@ -75,7 +75,7 @@ def _written(value: object) -> str:
     return ("on" if value else "off") if isinstance(value, bool) else str(value)
 
 
-def detector_for(settings: Settings) -> Callable[[], Detector]:
+def detector_for(settings: LineSettings) -> Callable[[], Detector]:
     """Return a function that makes the detector of a call. Raises WhatIfRefused if its packages are not installed."""
     try:
         new_detector = load_detector(settings.vad, settings.detector_options)
@@ -86,7 +86,7 @@ def detector_for(settings: Settings) -> Callable[[], Detector]:
 
 
 def what_if(
-    record: CallRecord, settings: Settings, wanted: Mapping[str, Any], give_way: Callable[[], object]
+    record: CallRecord, settings: LineSettings, wanted: Mapping[str, Any], give_way: Callable[[], object]
 ) -> dict[str, Any]:
     """Return the utterances with the settings as they are and as `wanted`, and the levels of the second.
 
@@ -112,14 +112,14 @@ def what_if(
     }
 
 
-def utterances(record: CallRecord, settings: Settings, give_way: Callable[[], object]) -> list[dict[str, Any]]:
+def utterances(record: CallRecord, settings: LineSettings, give_way: Callable[[], object]) -> list[dict[str, Any]]:
     """Return the utterances that these settings find in what was kept of the caller's audio. Raises WhatIfRefused."""
     new_detector = detector_for(settings)
     streams = _streams(record, settings)
     return [found for one in streams for found in _replayed(one, settings, new_detector, give_way)]
 
 
-def _streams(record: CallRecord, settings: Settings) -> Iterator[_Heard]:
+def _streams(record: CallRecord, settings: LineSettings) -> Iterator[_Heard]:
     """Yield the streams as they are now: audio that comes meanwhile changes nothing."""
     for stream_sid in list(record.streams):
         caller, bot = (record.track(stream_sid, name).copy() for name in ("caller", "bot"))
@@ -141,7 +141,7 @@ def _expected(dialog_state: str, slot: str, slot_kinds: Mapping[str, str]) -> Ex
 
 
 def _replayed(
-    heard: _Heard, settings: Settings, new_detector: Callable[[], Detector], give_way: Callable[[], object]
+    heard: _Heard, settings: LineSettings, new_detector: Callable[[], Detector], give_way: Callable[[], object]
 ) -> Iterator[dict[str, Any]]:
     detector, rules = new_detector(), endpointing_rules(settings)
     for run in heard.caller.runs:
@@ -157,7 +157,7 @@ def _replayed(
         yield from (_shown(heard.stream_sid, run.start_ms, found) for found in replay.utterances())
 
 
-def _listening(heard: _Heard, at_ms: int, settings: Settings) -> Listening | None:
+def _listening(heard: _Heard, at_ms: int, settings: LineSettings) -> Listening | None:
     """Return how a frame is listened to while the bot speaks; None if it does not."""
     playing = next((run.start_ms for run in heard.bot.runs if run.start_ms <= at_ms < run.end_ms), None)
     if playing is None and settings.barge_in:  # without it, a caller is heard at once while Twilio speaks

@@ -49,10 +49,10 @@ class PostedEvents:
     """The sink. `settings` has EVENTS_URL and EVENTS_SECRET."""
 
     def __init__(self, settings: Settings) -> None:
-        self._url = settings.events_url or ""
-        self._key = signing_key(settings.events_secret or "")
-        self._has_words = settings.events_words
-        self._calls = WatchedCalls(SAID if settings.events_words else NO_WORDS)
+        self._url = settings.service.events_url or ""
+        self._key = signing_key(settings.service.events_secret or "")
+        self._has_words = settings.service.events_words
+        self._calls = WatchedCalls(SAID if settings.service.events_words else NO_WORDS)
         self._observer, self._sequence = secrets.token_hex(8), 0
         self._outbox = Outbox(random.random)
         self._session = capped_session(SENDERS)

@@ -42,7 +42,11 @@ class Recorder:
     """The sink. `settings` has RECORD_DIR and its bounds."""
 
     def __init__(self, settings: Settings) -> None:
-        self._files = _Files(Path(settings.record_dir or ""), settings.record_max_mb * _MB, settings.record_max_days)
+        self._files = _Files(
+            Path(settings.service.record_dir or ""),
+            settings.service.record_max_mb * _MB,
+            settings.service.record_max_days,
+        )
         self._waiting: deque[Fact] = deque()
         self._waiting_bytes = 0
         self._is_closing = Signal()

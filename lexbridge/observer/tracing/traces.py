@@ -60,7 +60,9 @@ class Traces:
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # `traces-not-taken` tells it, within bounds
         self._calls = WatchedCalls()
         self._ids = _GivenIds()
-        self._exporter = _CountingExporter(f"{(settings.otel_exporter_otlp_endpoint or '').rstrip('/')}/v1/traces")
+        self._exporter = _CountingExporter(
+            f"{(settings.service.otel_exporter_otlp_endpoint or '').rstrip('/')}/v1/traces"
+        )
         self._provider = TracerProvider(
             sampler=ALWAYS_ON,
             resource=_resource(settings),
@@ -173,7 +175,7 @@ class _CountingExporter(SpanExporter):
 
 
 def _resource(settings: Settings) -> Resource:
-    named = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: settings.service_name}
+    named = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: settings.service.service_name}
     return Resource.create({**named, SERVICE_VERSION: __version__})
 
 

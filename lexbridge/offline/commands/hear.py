@@ -100,12 +100,12 @@ def _draw(path: Path, title: str, heard: Sequence[Heard]) -> int:
 def rules_of(settings: Settings) -> EndpointingRules:
     """Return the endpointing rules that a call has with these settings."""
     return EndpointingRules(
-        onset_ms=settings.onset_ms,
-        pre_roll_ms=settings.pre_roll_ms,
-        hangover_ms=settings.hangover_ms,
-        hangover_min_ms=settings.hangover_min_ms,
-        hangover_max_ms=settings.hangover_max_ms,
-        max_utterance_ms=settings.max_utterance_ms,
+        onset_ms=settings.line.onset_ms,
+        pre_roll_ms=settings.line.pre_roll_ms,
+        hangover_ms=settings.line.hangover_ms,
+        hangover_min_ms=settings.line.hangover_min_ms,
+        hangover_max_ms=settings.line.hangover_max_ms,
+        max_utterance_ms=settings.line.max_utterance_ms,
     )
 
 
@@ -117,7 +117,7 @@ def _heard(pcm: bytes, names: Sequence[str], own: Mapping[str, str], rules: Endp
         except ConfigError as error:
             print(error, file=sys.stderr)
             continue
-        yield listen(pcm, name, load_detector(settings.vad, settings.detector_options)(), rules)
+        yield listen(pcm, name, load_detector(settings.line.vad, settings.line.detector_options)(), rules)
 
 
 def _told(heard: Heard) -> Iterator[str]:

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             raise RecordedCallError(f"{args.file} has no audio of a caller")
         now = [
             Utterance(one["stream_sid"], one["started_ms"], one["ended_ms"], one["reason"])
-            for one in utterances(call.record, settings, lambda: None)
+            for one in utterances(call.record, settings.line, lambda: None)
         ]
     except (RecordedCallError, SoundFileError, ConfigError, WhatIfRefused) as error:
         print(error, file=sys.stderr)
@@ -78,7 +78,7 @@ def _settings(changes: dict[str, str]) -> Settings:
 
 def _told(call: RecordedCall, rows: Sequence[Row], settings: Settings, changes: dict[str, str]) -> list[str]:
     """Return the lines for a person."""
-    shown = ", ".join(f"{name}={getattr(settings, name.lower())}" for name in _SHOWN)
+    shown = ", ".join(f"{name}={getattr(settings.line, name.lower())}" for name in _SHOWN)
     lines = [f"now: {shown}" + (f" (by --set: {', '.join(changes)})" if changes else ""), ""]
     lines += table(rows)
     if call.then is None:

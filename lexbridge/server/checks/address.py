@@ -45,14 +45,14 @@ def check_address(settings: Settings) -> Iterator[Finding]:
 
 
 def _ready(settings: Settings) -> Finding:
-    address = f"{settings.url}/ready"
+    address = f"{settings.service.url}/ready"
     try:
         with _session(settings) as session:
             answer = session.get(address, timeout=ANSWER_S, allow_redirects=False)
     except (requests.RequestException, OSError, ValueError) as error:
         return failed(READY, f"{address}: {_why_unreached(error)}", _remedy(error))
     state = _state(answer)
-    if state == "ready" and _is_private(settings.url):
+    if state == "ready" and _is_private(settings.service.url):
         return warning(READY, f"{address}: ready, but Twilio cannot reach this address", "set URL to a public one")
     if answer.status_code == 200 and state == "ready":
         return ok(READY, f"{address}: ready")
@@ -85,10 +85,10 @@ def _stranger(answer: requests.Response) -> str:
 
 def _webhook(settings: Settings) -> Finding:
     """Send the status of a stream of a call that does not exist: the one webhook that changes nothing."""
-    address = f"{settings.url}/stream-status"
+    address = f"{settings.service.url}/stream-status"
     sids = {"CallSid": f"CA{'0' * 32}", "AccountSid": f"AC{'0' * 32}", "StreamSid": f"MZ{'0' * 32}"}
     form = {**sids, "StreamEvent": "stream-started", "StreamName": "check"}
-    signature = RequestValidator(settings.twilio_auth_token).compute_signature(address, form)
+    signature = RequestValidator(settings.service.account.twilio_auth_token).compute_signature(address, form)
     try:
         with _session(settings) as session:
             headers = {SIGNATURE_HEADER: signature}
@@ -106,7 +106,7 @@ def _webhook(settings: Settings) -> Finding:
 
 
 def _socket(settings: Settings) -> Finding:
-    address = settings.stream_url
+    address = settings.service.stream_url
     parts = urlsplit(address)
     key = b64encode(secrets.token_bytes(16)).decode()
     headers = {
@@ -115,7 +115,7 @@ def _socket(settings: Settings) -> Finding:
         "Connection": "Upgrade",
         "Sec-WebSocket-Key": key,
         "Sec-WebSocket-Version": "13",
-        SIGNATURE_HEADER: RequestValidator(settings.twilio_auth_token).compute_signature(address, {}),
+        SIGNATURE_HEADER: RequestValidator(settings.service.account.twilio_auth_token).compute_signature(address, {}),
     }
     try:
         with closing(_connection(settings)) as connection:
@@ -155,11 +155,15 @@ def _connection(settings: Settings) -> HTTPConnection:
     Twilio accepts wss only, and so does STREAM_URL, but a simulated Twilio reaches a bridge on its own machine by plain
     ws.
     """
-    parts = urlsplit(settings.stream_url)
+    parts = urlsplit(settings.service.stream_url)
     host, port = parts.hostname or "", parts.port
-    if settings.url.startswith("http:") and _is_private(settings.url) and _is_private(settings.stream_url):
+    if (
+        settings.service.url.startswith("http:")
+        and _is_private(settings.service.url)
+        and _is_private(settings.service.stream_url)
+    ):
         return HTTPConnection(host, port or _PORTS["http"], timeout=ANSWER_S)
-    context = ssl.create_default_context(cafile=settings.url_ca_file or DEFAULT_CA_BUNDLE_PATH)
+    context = ssl.create_default_context(cafile=settings.service.url_ca_file or DEFAULT_CA_BUNDLE_PATH)
     return HTTPSConnection(host, port or _PORTS["wss"], timeout=ANSWER_S, context=context)
 
 
@@ -175,7 +179,7 @@ def _say_goodbye(connection: HTTPConnection) -> None:
 
 def _session(settings: Settings) -> requests.Session:
     session = capped_session()
-    session.verify = settings.url_ca_file or True
+    session.verify = settings.service.url_ca_file or True
     return session
 
 

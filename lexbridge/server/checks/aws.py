@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
 from botocore.exceptions import ConnectionError as NotConnected
@@ -82,11 +83,13 @@ def check_bot(settings: Settings) -> Iterator[Finding]:
 
     It asks for the session of an id that was never used.
     """
-    client = _client(settings, service_of(settings))
+    client = _client(settings, service_of(settings.line))
     cap_lex(client)
     clock = follow_aws_clock(client)
     bot = (
-        CheckedV1Bot(client, settings.bot) if isinstance(settings.bot, LexV1Bot) else CheckedV2Bot(client, settings.bot)
+        CheckedV1Bot(client, settings.line.bot)
+        if isinstance(settings.line.bot, LexV1Bot)
+        else CheckedV2Bot(client, settings.line.bot)
     )
     try:
         client_error = _error_of(bot.get_session)
@@ -149,7 +152,7 @@ def _is_about_session(bot: CheckedBot, error: ClientError, words: str) -> bool:
 
 def _found(bot: CheckedBot, settings: Settings) -> Finding:
     """Return the finding that the bot exists. An oddity of it, such as a test alias, is a warning of the settings."""
-    return ok(BOT, f"{bot.where}, in {settings.aws_region}")
+    return ok(BOT, f"{bot.where}, in {settings.line.aws_region}")
 
 
 def _permissions(bot: CheckedBot, settings: Settings, is_denied: bool) -> Finding:
@@ -158,7 +161,7 @@ def _permissions(bot: CheckedBot, settings: Settings, is_denied: bool) -> Findin
     A request that cannot be carried out shows it, because AWS checks the permission first. [That is not documented.]
     """
     actions: dict[str, Callable[[], object]] = {bot.recognize_action: bot.recognize}
-    if settings.reply_mode == "stream" or settings.join or settings.welcome == "bot":
+    if settings.line.reply_mode == "stream" or settings.line.join or settings.line.welcome == "bot":
         actions["lex:PutSession"] = bot.put_session
     denied = ["lex:GetSession"] if is_denied else []
     try:
@@ -185,9 +188,9 @@ def _clock(clock: AwsClock) -> Iterator[Finding]:
 
 def _unreached(settings: Settings, client: Any, error: Exception) -> Finding:
     why = f"not reached at {client.meta.endpoint_url} ({_kind(error)})"
-    service = service_of(settings)
-    regions = make_session(settings).get_available_regions(service)
-    if not any(map(os.environ.get, _LEX_ENDPOINTS)) and settings.aws_region not in regions:
+    service = service_of(settings.line)
+    regions = _session(settings).get_available_regions(service)
+    if not any(map(os.environ.get, _LEX_ENDPOINTS)) and settings.line.aws_region not in regions:
         return failed(BOT, why, f"check AWS_REGION: boto3 knows Lex in {', '.join(regions)}")
     if isinstance(error, SSLError):
         return failed(BOT, why, "a proxy may be in between: boto3 reads AWS_CA_BUNDLE")
@@ -196,9 +199,13 @@ def _unreached(settings: Settings, client: Any, error: Exception) -> Finding:
     return failed(BOT, f"{why}: {quoted(error)}", f"check {_CREDENTIALS}")
 
 
+def _session(settings: Settings) -> boto3.Session:
+    return make_session(settings.service, settings.line.aws_region, settings.line.bot_role_arn)
+
+
 def _client(settings: Settings, service: str) -> Any:
     limits = {"connect_timeout": CONNECT_S, "read_timeout": ANSWER_S, "retries": {"total_max_attempts": 1}}
-    return make_session(settings).client(service, config=Config(**limits))
+    return _session(settings).client(service, config=Config(**limits))
 
 
 def _error_of(ask: Callable[[], object]) -> ClientError | None:

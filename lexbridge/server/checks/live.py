@@ -41,7 +41,7 @@ def check_live(settings: Settings, doubts: Sequence[Problem]) -> bool:
     `doubts`: warnings about the settings.
     """
     logs.configure("ERROR", "text", logging.StreamHandler(sys.stderr))  # the table has the rest
-    print(f"Asking AWS, Twilio and {settings.url} ...\n", flush=True)  # noqa: T201
+    print(f"Asking AWS, Twilio and {settings.service.url} ...\n", flush=True)  # noqa: T201
     running = [gevent.spawn(_run, check, settings) for check in CHECKS]
     findings = [warning(SETTINGS, str(doubt)) for doubt in doubts] or [ok(SETTINGS, "complete and valid")]
     findings += [finding for each in running for finding in each.get()]

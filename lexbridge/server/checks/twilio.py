@@ -30,14 +30,19 @@ _PORTS = {"http": 80, "https": 443}
 
 def check_twilio(settings: Settings) -> Iterator[Finding]:
     """Yield whether Twilio accepts the auth token and the API key, and whether a number's webhook is that of URL."""
-    if not settings.twilio_account_sid:
+    if not settings.service.account.twilio_account_sid:
         remedy = "set TWILIO_ACCOUNT_SID (Twilio console, first page: it begins with AC) for this check"
         yield not_asked(ACCOUNT, "the auth token alone does not say whose account it is", remedy)
         yield not_asked(NUMBER, "the account is not known")
         return
-    client = _client(settings, settings.twilio_account_sid, settings.twilio_auth_token)
-    if settings.twilio_api_key_sid and settings.twilio_api_key_secret:
-        yield _api_key(_client(settings, settings.twilio_api_key_sid, settings.twilio_api_key_secret), settings)
+    client = _client(settings, settings.service.account.twilio_account_sid, settings.service.account.twilio_auth_token)
+    if settings.service.account.twilio_api_key_sid and settings.service.account.twilio_api_key_secret:
+        yield _api_key(
+            _client(
+                settings, settings.service.account.twilio_api_key_sid, settings.service.account.twilio_api_key_secret
+            ),
+            settings,
+        )
     account = _account(client, settings)
     yield account
     if account.verdict in ("ok", "warning"):
@@ -49,8 +54,8 @@ def check_twilio(settings: Settings) -> Iterator[Finding]:
 def _client(settings: Settings, user: str, password: str) -> Client:
     http = TwilioHttpClient(timeout=ANSWER_S)
     http.session = capped_session()
-    client = Client(user, password, settings.twilio_account_sid, http_client=http)
-    client.api.base_url = settings.twilio_api_url
+    client = Client(user, password, settings.service.account.twilio_account_sid, http_client=http)
+    client.api.base_url = settings.service.twilio_api_url
     return client
 
 
@@ -59,7 +64,7 @@ def _api_key(client: Client, settings: Settings) -> Finding:
 
     Such a key may not read an account, so the check reads a number.
     """
-    sid, account_sid = settings.twilio_api_key_sid, settings.twilio_account_sid
+    sid, account_sid = settings.service.account.twilio_api_key_sid, settings.service.account.twilio_account_sid
     try:
         client.incoming_phone_numbers.list(page_size=1, limit=1)
     except _UNREACHED as error:
@@ -75,7 +80,7 @@ def _api_key(client: Client, settings: Settings) -> Finding:
 
 
 def _account(client: Client, settings: Settings) -> Finding:
-    sid = settings.twilio_account_sid
+    sid = settings.service.account.twilio_account_sid
     try:
         account = client.api.accounts(sid).fetch()
     except (TwilioRestException, TwilioServiceException) as error:
@@ -109,7 +114,7 @@ class _Number:
 
 
 def _numbers(client: Client, settings: Settings) -> Finding:
-    wanted = f"{settings.url}/twiml"
+    wanted = f"{settings.service.url}/twiml"
     try:
         listed = client.incoming_phone_numbers.list(page_size=PAGE, limit=MOST_NUMBERS)
         numbers = [_look_at(each, wanted) for each in listed]
@@ -181,7 +186,9 @@ _UNREACHED = (requests.RequestException, TwilioException, ValueError, TypeError,
 def _unreached(subject: str, settings: Settings, error: BaseException) -> Finding:
     how = "its answer is too long" if is_too_long(error) else type(error).__name__
     return failed(
-        subject, f"Twilio cannot be reached at {settings.twilio_api_url} ({how})", "check this machine's network"
+        subject,
+        f"Twilio cannot be reached at {settings.service.twilio_api_url} ({how})",
+        "check this machine's network",
     )
 
 
