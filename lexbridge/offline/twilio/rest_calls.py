@@ -19,15 +19,7 @@ LONGEST_TWIML = 4000  # characters in a REST request; above it 32018
 def update_call(call: PhoneCall, fields: Mapping[str, str]) -> None:
     """UpdateCall. Raises RestRefusal."""
     twiml, url, status = fields.get("Twiml"), fields.get("Url"), fields.get("Status")
-    if call.over is not None:
-        raise RestRefusal(400, 21220, "Call is not in-progress. Cannot redirect.")
-    check_document(twiml, url)
-    if call.direction == "outbound-api" and not call.answered and status is None:
-        raise RestRefusal(400, 21220, "Call is not in-progress. Cannot redirect.")
-    if status is not None and status not in ("completed", "canceled"):
-        raise RestRefusal(400, 20001, f"Status {status} is neither completed nor canceled")
-    if status == "canceled" and call.answered:
-        raise RestRefusal(400, 21220, "Call is not queued or ringing. Cannot cancel.")
+    _check_update(call, fields)
     call.record(happened.UpdateReceived(call.now_s(), dict(fields), twiml or ""))
     if "StatusCallback" in fields:
         call.progress = replace(call.progress, url=fields["StatusCallback"])
@@ -38,7 +30,23 @@ def update_call(call: PhoneCall, fields: Mapping[str, str]) -> None:
     elif twiml is not None:
         call.replace_document(lambda: parse_twiml(twiml, None))
     elif url is not None:
-        call.replace_document(lambda: call.fetch(url, fields.get("Method", "POST")))
+        call.replace_document(lambda: call.fetch(url, fields.get("Method", "POST").upper()))
+
+
+def _check_update(call: PhoneCall, fields: Mapping[str, str]) -> None:
+    """Raise RestRefusal if this update is not possible now."""
+    status, method = fields.get("Status"), fields.get("Method", "POST")
+    if call.over is not None:
+        raise RestRefusal(400, 21220, "Call is not in-progress. Cannot redirect.")
+    check_document(fields.get("Twiml"), fields.get("Url"))
+    if method.upper() not in ("POST", "GET"):
+        raise RestRefusal(400, 21209, f"Method {method!r} is neither GET nor POST")
+    if status not in (None, "completed", "canceled"):
+        raise RestRefusal(400, 20001, f"Status {status} is neither completed nor canceled")
+    if status == "canceled" and call.answered:
+        raise RestRefusal(400, 21220, "Call is not queued or ringing. Cannot cancel.")
+    if status is None and call.direction == "outbound-api" and not call.answered:
+        raise RestRefusal(400, 21220, "Call is not in-progress. Cannot redirect.")
 
 
 def check_document(twiml: str | None, url: str | None) -> None:

@@ -14,10 +14,26 @@ from lexbridge.offline.twilio.verbs import Conference, Dial, Enqueue, Progress, 
 MOST_TARGETS = 10
 """Most `<Number>` or `<Client>` nouns of a `<Dial>`: /docs/voice/twiml/number."""
 
+LONGEST_RINGING_S = 600
+"""Longest `timeout` of a `<Dial>`: /docs/voice/twiml/dial#timeout."""
+
+LONGEST_CONFERENCE_NAME = LONGEST_LABEL = 128
+"""Most characters of a conference's name and of a participant's label: /docs/api/errors/16023 for the latter."""
+
 LONGEST_QUEUE_NAME = 64
 """Most characters of a queue's name: /docs/voice/twiml/enqueue."""
 
 CONFERENCE_EVENTS = ("start", "end", "join", "leave", "mute", "hold", "modify", "speaker", "announcement")
+# Values of `record`: nothing is recorded here.
+_RECORDS = (
+    "do-not-record",
+    "record-from-answer",
+    "record-from-ringing",
+    "record-from-answer-dual",
+    "record-from-ringing-dual",
+    "true",
+    "false",
+)
 _NUMBERS = frozenset({"Number", "Client"})
 
 
@@ -40,19 +56,27 @@ class DialReader:
             if target.problem is not None:
                 # [?] Twilio's page calls 13224 an error, and does not say that the call ends: here the leg fails.
                 reading.complain(target.problem.code, target.problem.message)
+        reading.choice(element, "record", _RECORDS, 13217)
         return Dial(
             targets,
             queue,
             conference,
             reading.action(element),
             reading.method(element, "method", 13210),
-            reading.count(element, "timeout", 30, least=5, code=13212),
-            reading.count(element, "timeLimit", 14_400, least=1, code=13216),
-            element.get("callerId", "").strip(),
+            reading.count(element, "timeout", 30, least=5, code=13212, most=LONGEST_RINGING_S),
+            reading.count(element, "timeLimit", 14_400, least=1, code=13216, most=14_400),
+            self._caller_id(element),
             reading.flag(element, "answerOnBridge", 13219),
             reading.flag(element, "hangupOnStar", 13213),
             reading.flag(element, "sequential", 13218),
         )
+
+    def _caller_id(self, element: Element) -> str:
+        """Return the caller id that is asked for. [?] that an empty one is taken for none is not documented."""
+        caller_id = element.get("callerId", "").strip()
+        if not caller_id and "callerId" in element.attrib:
+            self._reading.complain(13214, "Dial: Invalid callerId value '': the calling number is shown")
+        return caller_id
 
     def _nouns(self, element: Element) -> list[Element]:
         """Return the nouns that Twilio goes on with."""
@@ -144,8 +168,12 @@ class DialReader:
     def _conference(self, element: Element) -> Conference:
         reading = self._reading
         name = text_of(element)
-        if not name:
-            reading.complain(13237, "Dial->Conference: Invalid Conference Name: it is empty")
+        if not name or len(name) > LONGEST_CONFERENCE_NAME:
+            told = f"Dial->Conference: Invalid Conference Name: it has {len(name)} characters"
+            reading.complain(13237, told)
+        label = element.get("participantLabel", "")
+        if len(label) > LONGEST_LABEL or "/" in label:
+            reading.complain(16023, f"Dial->Conference: Participant label invalid: {label!r}")
         wait_url = element.get("waitUrl")  # "" for silence; not given: Twilio's music
         reading.method(element, "waitMethod", 13234)
         return Conference(
@@ -155,7 +183,7 @@ class DialReader:
             reading.flag(element, "startConferenceOnEnter", 13232, default=True),
             reading.flag(element, "endConferenceOnExit", 13231),
             wait_url and reading.url("Dial->Conference", wait_url, 13233),
-            element.get("participantLabel", ""),
+            label,
             reading.progress(element, CONFERENCE_EVENTS, ()),
         )
 

@@ -15,7 +15,7 @@ from lexbridge.offline.twilio.verbs import Progress, TwimlError, Warned
 PARAMETER_LIMIT = 500  # name and value of a <Parameter> together stay under it
 PROGRESS_EVENTS = ("initiated", "ringing", "answered", "completed")
 # Of those given in the readers; the others are warnings.
-_ERRORS = frozenset({11100, 13231, 14300, 15004, 31941})
+_ERRORS = frozenset({11100, 13231, 14300, 15004, 16023, 31941})
 _ERRORS_OF_QUEUES = frozenset(range(14201, 14214)) | {14220, 14221}
 
 
@@ -65,12 +65,12 @@ class Reading:
         loop = self.count(element, "loop", 1, least=0, code=code)
         return loop or 1000  # 0: "up to 1000 times"
 
-    def count(self, element: Element, name: str, default: int, *, least: int, code: int) -> int:
+    def count(self, element: Element, name: str, default: int, *, least: int, code: int, most: int = 999_999) -> int:
         """Return a whole number, or the default if it is not given or wrong."""
         text = element.get(name)
         if text is None:
             return default
-        number = parse_whole(text, least, 999_999)
+        number = parse_whole(text, least, most)
         if number is not None:
             return number
         self.complain(code, f"{element.tag}: Invalid {name} value {text!r}; {default} is taken")

@@ -121,6 +121,7 @@ def test_status_completed_makes_later_updates_21220(twilio: SimulatedTwilio, bri
         ({"url": "voice.example.com"}, 21205),
         ({"status": "finished"}, 20001),
         ({"status": "canceled"}, 21220),
+        ({"url": f"{PUBLIC}/next", "method": "PUT"}, 21209),
     ],
 )
 def test_updates_that_twilio_refuses(
