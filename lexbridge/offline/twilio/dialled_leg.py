@@ -82,14 +82,19 @@ class DialledLeg(PhoneCall):
         self.refuse(status)
         self.end(EndReason.NOT_ANSWERED)
 
-    def send_keys(self) -> None:
-        """Press the keys of `sendDigits` at the far end."""
+    def prepare(self) -> None:
+        """Press the keys of `sendDigits` at the far end, and carry out the whisper, before the connection.
+
+        If the leg is over after it, the two are not to be connected.
+        """
         for digit in self.target.send_digits:
             self.line.play(key_tone(digit))
             self.keys_sent += digit
+        if self.target.whisper_url:
+            self._whisper()
 
-    def whisper(self) -> bool:
-        """Carry out the whisper, and return whether the call is to be connected after it.
+    def _whisper(self) -> None:
+        """Carry out the whisper.
 
         [?] what Twilio does when a whisper cannot be had is not documented: here the called party hears of an
         application error, and is not connected.
@@ -103,7 +108,6 @@ class DialledLeg(PhoneCall):
             self.complain(error.code, error.message)
             execution.apologise()
             self.end(EndReason.APPLICATION_ERROR, str(error))
-        return not self.is_over
 
     @property
     def talked_s(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import gevent
+from gevent.event import Event as Signal
 
 from lexbridge.offline.twilio.addresses import e164
 from lexbridge.offline.twilio.call import PhoneCall
@@ -113,8 +114,8 @@ class Dialling:
 
     def _connect(self, leg: DialledLeg) -> None:
         leg.pick_up()
-        leg.send_keys()
-        if leg.target.whisper_url and not leg.whisper():
+        _first_of(leg, gevent.spawn(leg.prepare))
+        if leg.is_over:
             self._call.record(Transferred(self._call.now_s(), leg.target.address, "not connected"))
             return
         self._call.answer()
@@ -124,19 +125,30 @@ class Dialling:
 
     def _talk(self, leg: DialledLeg) -> None:
         """Wait until the called party hangs up, the time limit is reached, or the caller presses the star."""
-        star = gevent.event.Event()
-        talks_s = leg.far_end.talks_s
-        limit_s = min(self._verb.time_limit_s, FOREVER_S if talks_s is None else talks_s)
-        waits: list[gevent.Greenlet[..., Any]] = [
-            gevent.spawn(leg.wait_for, CallEnded, FOREVER_S),
-            gevent.spawn(leg.line.wait_ms, round(limit_s * 1000)),
-        ]
+        talks_s, most_s = leg.far_end.talks_s, self._verb.time_limit_s
+        is_cut = talks_s is None or talks_s > most_s
+        over = gevent.spawn(leg.line.wait_ms, round((most_s if is_cut or talks_s is None else talks_s) * 1000))
+        star = Signal()
+
+        def listen(digit: str) -> None:
+            """Take a key of the caller's."""
+            if digit == "*":
+                star.set()
+
         if self._verb.hangup_on_star:
-            self._call.keypad.listeners.append(lambda digit: star.set() if digit == "*" else None)
-            waits.append(gevent.spawn(star.wait))
+            self._call.keypad.listeners.append(listen)
         try:
-            gevent.wait(waits, count=1)
+            _first_of(leg, over, gevent.spawn(star.wait))
         finally:
-            gevent.killall(waits)
-        is_limit = talks_s is None or talks_s > self._verb.time_limit_s
-        leg.end(EndReason.TIME_LIMIT if is_limit and not star.is_set() else EndReason.CALLEE_HUNG_UP)
+            if listen in self._call.keypad.listeners:
+                self._call.keypad.listeners.remove(listen)
+        leg.end(EndReason.TIME_LIMIT if is_cut and not star.is_set() else EndReason.CALLEE_HUNG_UP)
+
+
+def _first_of(leg: DialledLeg, *others: "gevent.Greenlet[..., Any]") -> None:
+    """Wait until the leg is over, or one of the others is done. The others end then."""
+    waits = [*others, gevent.spawn(leg.wait_for, CallEnded, FOREVER_S)]
+    try:
+        gevent.wait(waits, count=1)
+    finally:
+        gevent.killall(waits)

@@ -43,7 +43,7 @@ class QueuedCaller:
 
     def __init__(self, call: PhoneCall) -> None:
         self.call = call
-        self.since_s = time.monotonic()
+        self.since_ms = call.line.now_ms
         self.taken = Signal()
         self.over = Signal()
         self.announcement: QueueTarget | None = None
@@ -53,7 +53,7 @@ class QueuedCaller:
     @property
     def waited_s(self) -> int:
         """Whole seconds of the line that the caller has waited."""
-        return int((time.monotonic() - self.since_s) / self.call.pace)
+        return (self.call.line.now_ms - self.since_ms) // 1000
 
 
 class CallQueue:
