@@ -111,13 +111,13 @@ def make_session(settings: ServiceSettings, region: str, role_arn: str | None = 
         )
         raise ConfigError([Problem("ACCESS_KEY_ID", "is not set and boto3 finds no AWS credentials", rule)])
     _check(credentials)
-    return session if role_arn is None else _assuming(session, credentials, role_arn, region)
+    return session if role_arn is None else _assuming(session, role_arn, region)
 
 
-def _assuming(session: boto3.Session, credentials: Credentials, role_arn: str, region: str) -> boto3.Session:
+def _assuming(session: boto3.Session, role_arn: str, region: str) -> boto3.Session:
     """Return a session with the credentials of a role, which AWS STS gives to those of `session`."""
     core = session._session  # boto3 has no other way to its botocore session
-    fetcher = AssumeRoleCredentialFetcher(core.create_client, credentials, role_arn)
+    fetcher = AssumeRoleCredentialFetcher(core.create_client, core.get_credentials(), role_arn)
     assumed = botocore.session.get_session()
     assumed.register_component("data_loader", _LOADER)
     assumed._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
@@ -143,7 +143,8 @@ class LexClients:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
-        self._sessions: dict[tuple[str, str | None], boto3.Session] = {}
+        # By role. Their clients may be in any region, and a session takes longer to make than a client.
+        self._sessions: dict[str | None, boto3.Session] = {}
         self._clients: dict[_ClientKey, Any] = {}
         self._breakers = Breakers(time.monotonic)
 
@@ -162,9 +163,7 @@ class LexClients:
         return [str(client.meta.endpoint_url) for client in self._clients.values()]
 
     def _make_client(self, key: _ClientKey) -> Any:
-        place = key.region, key.role_arn
-        if place not in self._sessions:
-            self._sessions[place] = make_session(self._settings, *place)
+        session = self._session(key.region, key.role_arn)
         config = Config(
             connect_timeout=key.deadlines.connect_s,
             read_timeout=key.deadlines.answer_s,
@@ -173,10 +172,20 @@ class LexClients:
             tcp_keepalive=True,
         )
         with _boto3_settled():
-            client = self._sessions[place].client(key.service, config=config, endpoint_url=key.endpoint_url)
+            client = session.client(key.service, key.region, config=config, endpoint_url=key.endpoint_url)
         cap_lex(client)
         follow_aws_clock(client)
         return client
+
+    def _session(self, region: str, role_arn: str | None) -> boto3.Session:
+        """Return the session of all clients with a role. `region`: where the role is assumed, if it is new."""
+        if role_arn not in self._sessions:
+            self._sessions[role_arn] = (
+                make_session(self._settings, region)
+                if role_arn is None
+                else _assuming(self._session(region, None), role_arn, region)
+            )
+        return self._sessions[role_arn]
 
 
 def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> LexClient:

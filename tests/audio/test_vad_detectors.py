@@ -223,6 +223,19 @@ def test_without_the_models_answers_the_level_decides(model, speech, kind):
     assert share_voiced(detector, hum(3, 1500)) < 0.1
 
 
+@pytest.mark.parametrize("name", ["silero", "hybrid"])
+def test_lines_share_one_model(name, speech):
+    makes = [load_detector(name, DetectorOptions(500, margin_db, 3)) for margin_db in (0, 3)]
+    models = set()
+    for make in makes:
+        detector = make()
+        for frame in as_heard(speech):
+            if window := detector.window(frame, encode_mulaw(frame)):
+                models.add(id(window.model))
+            detector.decide(None)
+    assert len(models) == 1
+
+
 def test_the_models_package_is_named_if_there_is_none(monkeypatch):
     monkeypatch.setattr(silero, "_MODEL_OF", {"no_such_package": "model.onnx", "json": "model.onnx"})
     with pytest.raises(ModuleNotFoundError, match="no_such_package"):

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+from dataclasses import replace
 from email.message import Message
 from http.client import parse_headers
 from pathlib import Path
@@ -13,7 +14,7 @@ from gevent.server import StreamServer
 
 from lexbridge.config.bots import LexV1Bot
 from lexbridge.errors import ConfigError, LexRejected, LexUnavailable
-from lexbridge.lex.boto import make_lex_runtime
+from lexbridge.lex.boto import LexClients, make_lex_runtime
 from lexbridge.lex.client import LexClient
 from lexbridge.lex.runtime import Deadlines, LexRequest
 from lexbridge.lex.v1 import LexV1
@@ -108,6 +109,15 @@ def test_temporary_credentials_without_a_token_are_a_problem(monkeypatch: pytest
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(profile))
     with pytest.raises(ConfigError, match="AWS_SESSION_TOKEN: is not set; aws_access_key_id begins with ASIA"):
         make_lex_runtime(settings(ACCESS_KEY_ID="", SECRET_ACCESS_KEY=""), Deadlines())
+
+
+def test_lines_in_several_regions_ask_lex_in_their_own() -> None:
+    made = settings()
+    clients = LexClients(made.service)
+    for region in ("us-west-2", "eu-central-1", "eu-west-2", "us-west-2"):
+        clients.make(replace(made.line, aws_region=region), Deadlines())
+    hosts = [url.removeprefix("https://") for url in clients.endpoint_urls]
+    assert hosts == [f"runtime.lex.{region}.amazonaws.com" for region in ("us-west-2", "eu-central-1", "eu-west-2")]
 
 
 def test_a_request_without_credentials_is_rejected(

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from lexbridge.audio.pcm import MULAW_FRAME_BYTES, decode_mulaw, rms
 from lexbridge.audio.vad.base import Detector, DetectorKind, DetectorOptions, Gauge, JudgedAtOnce, Window
 from lexbridge.audio.vad.noise_floor import NoiseFloor
-from lexbridge.audio.vad.silero import PACKAGES, REQUIREMENTS, SileroModel, SileroWindows
+from lexbridge.audio.vad.silero import PACKAGES, REQUIREMENTS, SileroModel, SileroWindows, shared_model
 
 SURE, POSSIBLE, GOES_ON, IN_BACKGROUND = 0.4, 0.03, 0.15, 0.3
 """Least probability of speech for: a voice that begins with a little level; one that begins with much level; one that
@@ -214,7 +214,7 @@ class HybridDetector(JudgedAtOnce):
 
 
 def _load(options: DetectorOptions) -> Callable[[], Detector]:
-    model = SileroModel()
+    model = shared_model()
     return lambda: HybridDetector(model, options.voice_margin_db)
 
 

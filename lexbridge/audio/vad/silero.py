@@ -7,6 +7,7 @@ requirements-silero.txt installs) or silero-vad.
 import importlib.util
 import os
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,16 @@ class SileroModel:
         # A copy for each call, because a part of `state` would keep the whole alive.
         are_done = [window.take_state(state[:, at : at + 1].copy()) for at, window in enumerate(windows)]
         return [value if is_done else None for value, is_done in zip(values.tolist(), are_done, strict=True)]
+
+
+def shared_model() -> SileroModel:
+    """Return the network that all detectors of this process share, because it takes 0.1 s and some MB to load."""
+    return _model_of_process(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _model_of_process(_pid: int) -> SileroModel:
+    return SileroModel()
 
 
 class SileroWindow(Window):
@@ -161,7 +172,7 @@ class SileroDetector(JudgedAtOnce):
 
 
 def _load(_: DetectorOptions) -> Callable[[], Detector]:
-    model = SileroModel()
+    model = shared_model()
     return lambda: SileroDetector(model)
 
 
