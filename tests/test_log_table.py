@@ -23,7 +23,7 @@ METHODS = {"info": "info", "warning": "warning", "error": "error", "exception": 
 OTHER_METHODS = {"bind", "write"}
 EVENT = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
-BOUND = {"call_sid", "stream_sid", "pid", "turn"}
+BOUND = {"call_sid", "stream_sid", "pid", "turn", "line", "line_bot", "line_locale"}
 """Fields that a log has for all of its lines: a row may name them, but does not have to."""
 
 FORWARDERS = {

@@ -63,7 +63,7 @@ class Bridge:
         """The lines of the process."""
         self._call_control = call_control
         self._calls = calls
-        self._check = StreamCheck(auth_tokens, used_tokens or UsedTokens(), calls.admission)
+        self._check = StreamCheck(auth_tokens, used_tokens or UsedTokens(), calls)
         self._turns = MediaTurns()
         self._batches = ModelBatches()
         self._running: set[LiveCall | StreamOpening] = set()

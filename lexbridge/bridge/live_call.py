@@ -391,7 +391,8 @@ class LiveCall:
     def _describe(self) -> Mapping[str, object]:
         """Return the position of the call, as fields of a log line."""
         age_s = round(time.monotonic() - self._started_s, 1)
-        return {"age_s": age_s, "state": self._session.state.value, "turns": self._session.turn_count}
+        named = {"line": self._line} if self._line else {}
+        return {**named, "age_s": age_s, "state": self._session.state.value, "turns": self._session.turn_count}
 
     def _media_figures(self) -> MediaFigures:
         """Return what the stream has brought so far."""

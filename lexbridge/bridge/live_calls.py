@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from lexbridge.bridge.call_admission import CallAdmission
+from lexbridge.bridge.expected_calls import ExpectedCalls
 from lexbridge.bridge.media_figures import MediaFigures
 
 
@@ -45,6 +46,8 @@ class CallRegistry:
         """Whether live calls move to other processes, because this one is about to end."""
         self.calls_of_others = 0
         """The number of live calls of the server's other workers, as they last reported it."""
+        self.expected = ExpectedCalls()
+        """Calls that were answered here and have no stream yet."""
         self._live: dict[str, LiveStream] = {}
         self._live_by_line: Counter[str] = Counter()
         self._streams: set[LiveStream] = set()  # those that gave way and have not ended yet are among them
@@ -62,9 +65,18 @@ class CallRegistry:
         """Totals of all streams of this process so far."""
         return sum((stream.media() for stream in self._streams), self._ended_media)
 
-    def live_calls_of(self, line: str) -> int:
-        """Return the number of live calls of a line in this process."""
-        return self._live_by_line[line]
+    def live_lines(self) -> dict[str, int]:
+        """Return the number of live calls of each line that has had any in this process."""
+        return dict(self._live_by_line)
+
+    def line_refusal(self, line: str, most: int | None, call_sid: str) -> str | None:
+        """Return why a line takes no other call in this process, or None if it does.
+
+        `most`: LINE_MAX_CALLS of the line. `call_sid`: the call that asks, which may have its place already.
+        """
+        if most is None or call_sid in self._live or call_sid in self.expected:
+            return None
+        return "line full" if self._live_by_line[line] + self.expected.count(line) >= most else None
 
     def is_live(self, call_sid: str) -> bool:
         """Return whether a stream of the call is live in this process."""
@@ -72,6 +84,7 @@ class CallRegistry:
 
     def add(self, stream: LiveStream) -> None:
         """Add a stream that has begun. An older stream of the same call gives way: two would answer twice."""
+        self.expected.discard(stream.call_sid)
         older = self._live.get(stream.call_sid)
         self._live[stream.call_sid] = stream
         self._live_by_line[stream.line] += 1

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Mapping, Sequence
 
-from lexbridge.bridge.call_admission import CallAdmission
 from lexbridge.bridge.lines import LineRuntime, LineRuntimes
+from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.call.events import Started
 from lexbridge.call.stream_parameters import LINE_PARAMETER, RESUMED_PARAMETER, TOKEN_PARAMETER
 from lexbridge.config.route import CallRoute
@@ -25,13 +25,13 @@ class StreamRefused(Exception):
 class StreamCheck:
     """The check whether a stream that starts is served."""
 
-    __slots__ = ("_admission", "_auth_tokens", "_used_tokens")
+    __slots__ = ("_auth_tokens", "_calls", "_used_tokens")
 
-    def __init__(self, auth_tokens: Sequence[str], used_tokens: UsedTokens, admission: CallAdmission) -> None:
+    def __init__(self, auth_tokens: Sequence[str], used_tokens: UsedTokens, calls: CallRegistry) -> None:
         """`auth_tokens`: Twilio's, with which stream tokens are signed. `used_tokens`: those of the whole server."""
         self._auth_tokens = auth_tokens
         self._used_tokens = used_tokens
-        self._admission = admission
+        self._calls = calls
 
     def check(self, started: Started, lines: LineRuntimes) -> LineRuntime:
         """Take the stream's token, which no other stream can use from now on. Return what serves its call.
@@ -50,8 +50,13 @@ class StreamCheck:
         if runtime is None:
             # The table has changed, here or in the process that made the token. The call resumes, and a line is chosen.
             remedy = "give all tasks the same LINES_FILE; the call resumes on the line that it now has"
-            raise StreamRefused("unknown line", TRY_AGAIN_LATER, {"remedy": remedy})
-        if RESUMED_PARAMETER not in started.parameters and (refusal := self._admission.refusal):
+            raise StreamRefused("unknown line", TRY_AGAIN_LATER, {"line": line, "remedy": remedy})
+        if RESUMED_PARAMETER not in started.parameters and (refusal := self._refusal(started.call_sid, runtime)):
             # Twilio opens another stream, which goes on with the call and is served.
-            raise StreamRefused(refusal, TRY_AGAIN_LATER)
+            raise StreamRefused(refusal, TRY_AGAIN_LATER, runtime.route.log_fields)
         return runtime
+
+    def _refusal(self, call_sid: str, runtime: LineRuntime) -> str | None:
+        """Return why this process takes no stream of a new call, or None if it does."""
+        most = runtime.settings.line_max_calls
+        return self._calls.admission.refusal or self._calls.line_refusal(runtime.route.line, most, call_sid)

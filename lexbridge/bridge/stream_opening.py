@@ -99,8 +99,8 @@ class StreamOpening:
                 return
             self._is_over = True
             self._on_end(self)
-            log = self._log.bind(line=runtime.route.text) if runtime.route.text else self._log
-            self._serve(self._websocket, started, runtime, self._kept or [], log)
+            self._log = self._log.bind(**runtime.route.log_fields)
+            self._serve(self._websocket, started, runtime, self._kept or [], self._log)
         except StreamRefused as error:
             self._log.warning("stream-refused", why=str(error), **error.hints)
             self._end(error.code)

@@ -34,3 +34,9 @@ class CallRoute:
     def text(self) -> str:
         """The route as it stands in addresses and stream parameters, such as `sales` or `sales/flowers/de_DE`."""
         return "/".join((self.line, self.bot, self.locale_id)).rstrip("/")
+
+    @property
+    def log_fields(self) -> dict[str, str]:
+        """The route as fields of a log line, without those that are "": `line`, `line_bot` and `line_locale`."""
+        named = {"line": self.line, "line_bot": self.bot, "line_locale": self.locale_id}
+        return {name: value for name, value in named.items() if value}

@@ -73,6 +73,7 @@ _CALLS: dict[str, Meanings] = {
         ("token of another call",): "A copy of a document, or tasks with different auth tokens.",
         ("token used before",): "A copy of a document, or a repeated request.",
         ("unknown line",): "The table of lines has changed, or tasks have different ones. The call resumes.",
+        ("line full",): "`LINE_MAX_CALLS` of the line is reached in this worker. The call resumes, in any worker.",
     },
     "calls_with_faults_total": {
         ("warning",): "Warnings, and no error. Mostly the caller noticed nothing, or waited longer.",
@@ -215,8 +216,9 @@ MEANINGS: dict[str, Meanings] = {
 
 _WARNINGS = """
 bad-message call-refused call-resumed call-update-failed clock-differs-from-aws directives-ignored event-dropped
-event-not-taken lex-answer-odd lex-answer-unreadable lex-audio-failed lex-request-failed lex-up log-lines-dropped
-mark-missing model-failed name-not-resolved observer-fault odd-message overloaded payload-not-spoken peer-refused
+event-not-taken lex-answer-odd lex-answer-unreadable lex-audio-failed lex-request-failed lex-up line-unknown
+log-lines-dropped mark-missing model-failed name-not-resolved observer-fault odd-message overloaded payload-not-spoken
+peer-refused
 recording-failed reply-audio-failed reply-cut sentences-not-voiced session-not-put-back session-not-recalled
 setting-in-doubt stream-refused task-protection-failed telling-fault traces-not-taken turn-failed utterance-cut-off
 utterance-dropped words-left-out words-not-voiced

@@ -115,6 +115,7 @@ class TwilioWebhooks:
         self._tell_of_call()
         greeting = "" if line.rules.welcome == "bot" else line.rules.greeting
         notice = self._settings.notice(line.settings)
+        self._calls.expected.add(_form().get("CallSid", ""), line.route.line, speaking_ms(notice + greeting) / 1000)
         progress = CallProgress(round(time.time())) if _has_limits(line) else CallProgress()
         parameters = [
             *_call_facts(line.settings),
@@ -131,8 +132,8 @@ class TwilioWebhooks:
 
     def _line_refusal(self, line: LineRuntime) -> str | None:
         """Return why the line takes no more calls in this process, or None if it does."""
-        most = line.settings.line_max_calls
-        return "line full" if most is not None and self._calls.live_calls_of(line.route.line) >= most else None
+        most, call_sid = line.settings.line_max_calls, _form().get("CallSid", "")
+        return self._calls.line_refusal(line.route.line, most, call_sid)
 
     def _line(self) -> LineRuntime:
         """Return what serves the call of this webhook: the line in its address, or the one that is chosen anew.
@@ -273,8 +274,7 @@ def _incoming_call() -> IncomingCall:
 
 def _log_of(line: LineRuntime) -> Log:
     """Return the log of this webhook's call."""
-    named = {"line": line.route.text} if line.route.text else {}
-    return Log(call_sid=_form().get("CallSid"), **named)
+    return Log(call_sid=_form().get("CallSid"), **line.route.log_fields)
 
 
 def _has_limits(line: LineRuntime) -> bool:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from lexbridge.bridge.live_calls import LiveStream
 
 
-def live_stream(call_sid: str, told: Callable[[str], object] = lambda _: None) -> LiveStream:
-    """Return a stream that passes on each command that it gets."""
+def live_stream(call_sid: str, told: Callable[[str], object] = lambda _: None, line: str = "") -> LiveStream:
+    """Return a stream that passes on each command that it gets. `line`: name of the line that serves its call."""
     return LiveStream(
         call_sid,
         f"MZ{call_sid[2:]}",
@@ -14,4 +14,5 @@ def live_stream(call_sid: str, told: Callable[[str], object] = lambda _: None) -
         lambda: told("leave"),
         lambda: told("close"),
         note_reason=told,
+        line=line,
     )

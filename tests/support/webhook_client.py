@@ -1,7 +1,7 @@
 """A client of the Flask app whose requests Twilio has signed, and readers of the answers."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
@@ -10,6 +10,8 @@ from twilio.request_validator import RequestValidator
 from werkzeug.test import TestResponse
 
 from lexbridge.bridge.call_control import CallControl
+from lexbridge.config.lines import LineTable
+from lexbridge.config.settings import Settings
 from lexbridge.net.http_request import Head, Request
 from lexbridge.net.policies import Admitted, DirectAnswer, Refusal
 from lexbridge.server.build import build_service
@@ -48,10 +50,17 @@ QUERY = urlencode(FORM)
 class WebhookClient:
     """A test client of the app that signs requests as Twilio does."""
 
-    def __init__(self, control: CallControl | None = None, **changes: str) -> None:
+    def __init__(
+        self,
+        control: CallControl | None = None,
+        table: Callable[[Settings], LineTable] | None = None,
+        **changes: str,
+    ) -> None:
+        """`table`: makes the table of lines of the settings; without it, there is the default line alone."""
         self.settings = settings(**changes)
+        lines = None if table is None else table(self.settings)
         # No media socket is opened here, and no bot is asked.
-        service = build_service(self.settings, lex=RehearsedLex(), call_control=control or Control())
+        service = build_service(self.settings, table=lines, lex=RehearsedLex(), call_control=control or Control())
         self.calls = service.calls
         self.admission = service.admission
         self.client: FlaskClient = service.app.test_client()

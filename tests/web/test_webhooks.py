@@ -16,6 +16,7 @@ from lexbridge.errors import CallControlError, CallControlUnavailable, CallGone
 from lexbridge.lex.runtime import Deadlines
 from lexbridge.web.twilio_webhooks import LASTED_MS, MAX_STREAMS_LOST, OPENED_MS, WAITS_AFTER_LOST
 from tests.support.fixtures import Logged
+from tests.support.lines import line, lines
 from tests.support.live_calls import live_stream
 from tests.support.log_lines import lines_with
 from tests.support.rehearsal import wait_until
@@ -389,3 +390,31 @@ def test_without_limits_nobody_is_told() -> None:
     response = WebhookClient().post(f"/twiml/resume?lost=1&of={STREAM_SID}&began=1795846066&turns=7")
     assert "began" not in response.text
     assert "lexbridge:age-s" not in response.text
+
+
+FULL_LINE = lines(line("shop", "+12065550111", LINE_MAX_CALLS="10"), line("clinic", "+12065550112"))
+
+
+def answered(twilio: WebhookClient, number: str, count: int) -> int:
+    """Return how many of `count` new calls to a number get a stream, before any of their streams begins."""
+    documents = [
+        twilio.post("/twiml", {**FORM, "To": number, "CallSid": f"CA{number[-4:]}{each:028x}"}).text
+        for each in range(count)
+    ]
+    return sum("<Stream" in document for document in documents)
+
+
+def test_a_burst_of_calls_fills_its_line_and_no_other(logged: Logged) -> None:
+    twilio = WebhookClient(table=FULL_LINE)
+    assert answered(twilio, "+12065550111", 100) == 10
+    assert answered(twilio, "+12065550112", 30) == 30
+    refused = [one for one in logged() if one["event"] == "call-refused"]
+    assert [(one["line"], one["why"]) for one in refused] == [("shop", "line full")] * 90
+
+
+def test_a_full_line_serves_the_calls_that_it_has() -> None:
+    twilio = WebhookClient(table=FULL_LINE)
+    assert answered(twilio, "+12065550111", 10) == 10
+    again = {**FORM, "To": "+12065550111", "CallSid": f"CA0111{0:028x}"}
+    assert "<Stream" in twilio.post("/twiml", again).text
+    assert "<Stream" in twilio.post("/twiml/resume?lost=1&line=shop", again).text
