@@ -10,7 +10,8 @@ from lexbridge.offline.caller import script as call_script
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.caller.happy_path import happy_path
 from lexbridge.offline.caller.script import Script, Turn, load_script
-from lexbridge.offline.commands.arguments import http_address, new_file, port, seconds
+from lexbridge.offline.commands.arguments import http_address, new_file, port, seconds, setting
+from lexbridge.offline.commands.beyond import add_far_arguments, far_story, set_up
 from lexbridge.offline.lex.bot_files import load_bot
 from lexbridge.offline.lex.voice import HibariVoice
 from lexbridge.offline.report.causes import Placed
@@ -54,6 +55,16 @@ answer of the bot's. In stream mode the bot's words are heard by speech recognit
         help="connect here instead, and sign for the public addresses all the same",
     )
     parser.add_argument("--caller-number", default="+12065550100", metavar="NUMBER", help="From (default: %(default)s)")
+    parser.add_argument(
+        "--fact",
+        type=setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="more that Twilio tells with each request, such as StirVerstat=TN-Validation-Passed-A or "
+        "SipHeader_X-Department=4; repeatable",
+    )
+    add_far_arguments(parser)
     parser.add_argument("--longest-s", type=seconds, default=300.0, metavar="S", help="give up after (default: 300)")
     parser.add_argument(
         "--wav", type=new_file(".wav"), metavar="FILE", help="write the call here: caller left, bot right"
@@ -78,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
         twilio = SimulatedTwilio(auth_token=auth_token, account_sid=args.account_sid, port=args.api_port, voice=voice)
         if api_key_sid := os.environ.get("TWILIO_API_KEY_SID"):  # the bridge signs in by it
             twilio.api_keys[api_key_sid] = os.environ.get("TWILIO_API_KEY_SECRET", "")
+        set_up(args, twilio)
         print(f"Twilio's REST API is at http://127.0.0.1:{args.api_port}; {script.name} is calling {args.webhook}\n")
         caller = SimulatedCaller(voice, script)
         try:
@@ -100,7 +112,7 @@ def _script(args: argparse.Namespace) -> Script:
 
 
 def _call(args: argparse.Namespace, twilio: SimulatedTwilio, caller: SimulatedCaller) -> int:
-    number = Number(args.webhook, caller=args.caller_number)
+    number = Number(args.webhook, caller=args.caller_number, facts=dict(args.fact))
     placed = Placed(args.webhook, twilio.url, args.connect_to)
     call = twilio.place_call(number, caller, connect_to=args.connect_to)
     try:
@@ -110,6 +122,8 @@ def _call(args: argparse.Namespace, twilio: SimulatedTwilio, caller: SimulatedCa
         _tell(faults_of(call, placed, args.expect))
         return 1
     print("\n" + "\n".join(latencies(call, [])))
+    for line in far_story(call, twilio):
+        print(f"  {line}")
     for trouble in caller.troubles:
         print(f"  the caller: {trouble}")
     for complaint in call.complaints:

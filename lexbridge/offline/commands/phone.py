@@ -13,6 +13,7 @@ import gevent
 from lexbridge.config.env_file import read_env_file
 from lexbridge.errors import ConfigError
 from lexbridge.offline.commands.arguments import http_address, port
+from lexbridge.offline.commands.beyond import add_far_arguments, set_up
 from lexbridge.offline.commands.stopping import StopRequest
 from lexbridge.offline.lex.voice import HibariVoice
 from lexbridge.offline.phone.bridges import Bridge
@@ -42,6 +43,7 @@ come here:
         "--bridge", required=True, type=http_address, metavar="URL", help="the number's voice webhook: URL/twiml"
     )
     parser.add_argument("--connect-to", type=http_address, metavar="URL", help="where the bridge really listens")
+    add_far_arguments(parser)
     parser.add_argument("--auth-token", help="Twilio's auth token (default: TWILIO_AUTH_TOKEN, also from .env)")
     parser.add_argument("--account-sid", help="the account's SID (default: one that is made up)")
     parser.add_argument("--api-port", type=port, default=8082, help="port of Twilio's REST API (default: %(default)s)")
@@ -63,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     with contextlib.ExitStack() as running:
         voice = running.enter_context(HibariVoice())
         twilio = SimulatedTwilio(auth_token=auth_token, account_sid=args.account_sid, port=args.api_port, voice=voice)
+        set_up(args, twilio)
         if api_key_sid := os.environ.get("TWILIO_API_KEY_SID"):  # the bridge signs in by it
             twilio.api_keys[api_key_sid] = os.environ.get("TWILIO_API_KEY_SECRET", "")
         bridge = Bridge(webhook_of(args.bridge), dict(os.environ), args.connect_to)

@@ -16,6 +16,7 @@ from lexbridge.config.setting import Group
 from lexbridge.config.settings import SETTINGS
 from lexbridge.errors import ConfigError
 from lexbridge.offline.commands.arguments import port, setting
+from lexbridge.offline.commands.beyond import add_far_arguments, set_up
 from lexbridge.offline.commands.bridge_process import BridgeFailed
 from lexbridge.offline.commands.phone import PHONE_PORT, page_address, page_port
 from lexbridge.offline.commands.stopping import StopRequest
@@ -66,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="a setting of the bridge, such as VAD=hybrid; repeatable",
     )
+    add_far_arguments(parser)
     parser.add_argument("--keep-logs", action="store_true", help="keep the bridge's logs after Ctrl-C")
     parser.add_argument(
         "--real-bot", action="store_true", help="ask the bot on AWS that the environment or .env names, not a local one"
@@ -95,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
             recogniser = running.enter_context(GrammarRecogniser())
             lex = running.enter_context(LocalLex(bots=bots, recogniser=recogniser, voice=voice))
         twilio = running.enter_context(SimulatedTwilio(voice=voice))
+        set_up(args, twilio)
         if lex is None:
             offered = [real_bot(os.environ)]
         else:
