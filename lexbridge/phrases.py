@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 PhraseName = Literal[
-    "goodbye", "not_heard", "say_it_again", "not_available", "one_moment", "busy", "call_limit", "done"
+    "goodbye",
+    "not_heard",
+    "say_it_again",
+    "not_available",
+    "one_moment",
+    "busy",
+    "call_limit",
+    "done",
+    "transfer_failed",
 ]
 """Names of the fields of Phrases. An error carries such a name, not a text, for the text depends on the language."""
 
@@ -26,6 +34,7 @@ class Phrases:
     busy: str
     call_limit: str
     done: str
+    transfer_failed: str
 
     def named(self, name: PhraseName) -> str:
         """Return the phrase called `name`."""
@@ -45,6 +54,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="Sorry, all lines are busy. Please call again later.",
             call_limit="We have to end this call now.",
             done="Okay.",
+            transfer_failed="Sorry, nobody can take your call right now. How else can I help you?",
         ),
     ),
     "ar": (
@@ -58,6 +68,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="عذراً، جميع الخطوط مشغولة. يُرجى الاتصال لاحقاً.",
             call_limit="علينا إنهاء هذه المكالمة الآن.",
             done="حسناً.",
+            transfer_failed="عذراً، لا يمكن لأحد الرد على مكالمتك الآن. كيف يمكنني مساعدتك غير ذلك؟",
         ),
     ),
     "ca": (
@@ -71,6 +82,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="Ho sento, totes les línies estan ocupades. Truqueu més tard, si us plau.",
             call_limit="Ara hem d'acabar aquesta trucada.",
             done="D'acord.",
+            transfer_failed="Ho sento, ara mateix ningú no pot atendre la trucada. En què més us puc ajudar?",
         ),
     ),
     "da": (
@@ -84,6 +96,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="Beklager, alle linjer er optaget. Ring venligst igen senere.",
             call_limit="Vi er nødt til at afslutte samtalen nu.",
             done="Okay.",
+            transfer_failed="Beklager, ingen kan tage opkaldet lige nu. Hvad kan jeg ellers hjælpe med?",
         ),
     ),
     "de": (
@@ -97,6 +110,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="Leider sind alle Leitungen belegt. Bitte rufen Sie später wieder an.",
             call_limit="Wir müssen dieses Gespräch jetzt beenden.",
             done="In Ordnung.",
+            transfer_failed="Leider ist gerade niemand zu erreichen. Was kann ich sonst für Sie tun?",
         ),
     ),
     "es": (
@@ -110,6 +124,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="Lo siento, todas las líneas están ocupadas. Por favor, llame más tarde.",
             call_limit="Ahora debemos terminar esta llamada.",
             done="De acuerdo.",
+            transfer_failed="Lo siento, nadie puede atender su llamada en este momento. ¿En qué más puedo ayudarle?",
         ),
     ),
     "es_ES": (
@@ -123,6 +138,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="Lo siento, todas las líneas están ocupadas. Por favor, llame más tarde.",
             call_limit="Ahora tenemos que terminar esta llamada.",
             done="De acuerdo.",
+            transfer_failed="Lo siento, ahora mismo nadie puede atender su llamada. ¿En qué más puedo ayudarle?",
         ),
     ),
     "fi": (
@@ -136,6 +152,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="Valitettavasti kaikki linjat ovat varattuja. Soittakaa myöhemmin uudelleen.",
             call_limit="Meidän on nyt lopetettava tämä puhelu.",
             done="Selvä.",
+            transfer_failed="Valitettavasti kukaan ei voi juuri nyt vastata puheluun. Miten muuten voin auttaa?",
         ),
     ),
     "fr": (
@@ -149,6 +166,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="Désolé, toutes nos lignes sont occupées. Veuillez rappeler plus tard.",
             call_limit="Nous devons maintenant mettre fin à cet appel.",
             done="D'accord.",
+            transfer_failed="Désolé, personne ne peut vous répondre pour l'instant. Puis-je vous aider autrement ?",
         ),
     ),
     "hi": (
@@ -162,6 +180,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="माफ़ कीजिए, सभी लाइनें व्यस्त हैं। कृपया बाद में फिर कॉल कीजिए।",
             call_limit="अब हमें यह कॉल समाप्त करनी होगी।",
             done="ठीक है।",
+            transfer_failed="माफ़ कीजिए, अभी कोई भी आपकी कॉल नहीं ले सकता। आपको और किस काम में मदद चाहिए?",
         ),
     ),
     "it": (
@@ -175,6 +194,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="Spiacenti, tutte le linee sono occupate. La preghiamo di richiamare più tardi.",
             call_limit="Ora dobbiamo terminare questa chiamata.",
             done="Va bene.",
+            transfer_failed="Spiacenti, al momento nessuno può rispondere. In che altro modo posso aiutarla?",
         ),
     ),
     "ja": (
@@ -188,6 +208,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="申し訳ありません。ただいま電話が混み合っております。後ほどおかけ直しください。",
             call_limit="恐れ入りますが、ここで通話を終了いたします。",
             done="承知いたしました。",
+            transfer_failed="申し訳ありません。ただいま電話に出られる者がおりません。ほかにご用件がございましたら、お話しください。",
         ),
     ),
     "ko": (
@@ -201,6 +222,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="죄송합니다. 모든 회선이 통화 중입니다. 나중에 다시 걸어 주세요.",
             call_limit="이제 통화를 종료해야 합니다.",
             done="알겠습니다.",
+            transfer_failed="죄송합니다. 지금은 전화를 받을 수 없습니다. 다른 도움이 필요하시면 말씀해 주세요.",
         ),
     ),
     "nl": (
@@ -214,6 +236,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="Sorry, alle lijnen zijn bezet. Probeert u het later nog eens.",
             call_limit="We moeten dit gesprek nu beëindigen.",
             done="Oké.",
+            transfer_failed="Sorry, er kan op dit moment niemand opnemen. Waarmee kan ik u anders helpen?",
         ),
     ),
     "no": (
@@ -227,6 +250,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="Beklager, alle linjer er opptatt. Vennligst ring igjen senere.",
             call_limit="Vi må avslutte samtalen nå.",
             done="Greit.",
+            transfer_failed="Beklager, ingen kan ta samtalen akkurat nå. Hva annet kan jeg hjelpe deg med?",
         ),
     ),
     "pl": (
@@ -240,6 +264,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="Przepraszamy, wszystkie linie są zajęte. Proszę zadzwonić później.",
             call_limit="Musimy teraz zakończyć tę rozmowę.",
             done="Dobrze.",
+            transfer_failed="Przepraszamy, teraz nikt nie może odebrać. W czym jeszcze mogę pomóc?",
         ),
     ),
     "pt": (
@@ -253,6 +278,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="Desculpe, todas as linhas estão ocupadas. Por favor, ligue mais tarde.",
             call_limit="Precisamos encerrar esta chamada agora.",
             done="Certo.",
+            transfer_failed="Desculpe, ninguém pode atender sua chamada agora. Como mais posso ajudar?",
         ),
     ),
     "pt_PT": (
@@ -266,6 +292,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="Desculpe, todas as linhas estão ocupadas. Por favor, ligue mais tarde.",
             call_limit="Temos de terminar esta chamada agora.",
             done="Está bem.",
+            transfer_failed="Desculpe, de momento ninguém pode atender a sua chamada. Em que mais posso ajudar?",
         ),
     ),
     "sv": (
@@ -279,6 +306,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="Tyvärr är alla linjer upptagna. Ring igen senare.",
             call_limit="Vi måste avsluta samtalet nu.",
             done="Okej.",
+            transfer_failed="Tyvärr kan ingen ta samtalet just nu. Hur kan jag hjälpa dig i stället?",
         ),
     ),
     "zh": (
@@ -292,6 +320,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="抱歉，所有线路正忙，请稍后再拨。",
             call_limit="我们现在需要结束本次通话。",
             done="好的。",
+            transfer_failed="抱歉，现在没有人可以接听您的电话。请问还有什么可以帮您？",
         ),
     ),
     "zh_HK": (  # Cantonese as it is spoken
@@ -305,6 +334,7 @@ CATALOGUE: Mapping[str, tuple[str, Phrases]] = {
             busy="唔好意思，所有線路都好繁忙，請遲啲再打嚟。",
             call_limit="我哋而家要結束呢個通話。",
             done="好嘅。",
+            transfer_failed="唔好意思，而家冇人可以接聽你嘅電話。請問仲有咩可以幫到你？",
         ),
     ),
 }

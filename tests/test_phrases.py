@@ -47,6 +47,7 @@ ENGLISH = Phrases(
     busy="Sorry, all lines are busy. Please call again later.",
     call_limit="We have to end this call now.",
     done="Okay.",
+    transfer_failed="Sorry, nobody can take your call right now. How else can I help you?",
 )
 
 

@@ -14,12 +14,15 @@ from xml.parsers import expat
 from bench.harness.arguments import make_parser
 from lexbridge.call.documents import Document, Opening
 from lexbridge.call.dtmf import KeyRules
+from lexbridge.call.transfers import Handoff
+from lexbridge.config.transfer_targets import parse_target
 from lexbridge.lex.model import Message, MessageFormat
 from lexbridge.twilio.twiml import TwimlDocuments
 
 VERBS = {
     *("Response", "Start", "Stop", "Connect", "Stream", "Parameter"),
-    *("Say", "Pause", "Gather", "Redirect", "Hangup", "Dial"),
+    *("Say", "Pause", "Gather", "Redirect", "Hangup", "Dial", "Enqueue"),
+    *("Number", "Sip", "Client", "Identity", "Conference", "Task"),
 }
 SSML = {"break", "emphasis", "lang", "p", "phoneme", "prosody", "s", "say-as", "sub", "w"}
 ATTRIBUTES = {
@@ -29,6 +32,11 @@ ATTRIBUTES = {
     "Pause": {"length"},
     "Gather": {"input", "action", "method", "finishOnKey", "timeout", "numDigits"},
     "Redirect": {"method"},
+    "Dial": {"callerId", "action", "method"},
+    "Enqueue": {"workflowSid", "action", "method"},
+    "Number": {"sendDigits", "url", "method"},
+    "Sip": {"url", "method"},
+    "Client": {"url", "method"},
     "break": {"strength", "time"},
     "emphasis": {"level"},
     "lang": {"xml:lang"},
@@ -38,7 +46,18 @@ ATTRIBUTES = {
     "sub": {"alias"},
     "w": {"role"},
 }
-NUMBER = "+12065550142"
+TARGETS = (
+    "+12065550142",
+    "+12065550142;ext=12",
+    "sip:sales@example.com",
+    "client:alice",
+    "queue:Sales",
+    "workflow:WW" + "01" * 16,
+    "conference:Sales",
+)
+DIALLED = {"+12065550142", "sip:sales@example.com", "alice", "Sales"}
+
+NOUNS = ("Dial", "Enqueue", "Number", "Sip", "Client", "Identity", "Conference")
 
 ADVERSARIAL = (
     "</Say><Dial>+19005550100</Dial><Say>",
@@ -104,6 +123,13 @@ def message(rolls: random.Random) -> Message:
     return Message(text, rolls.choice(list(MessageFormat)))
 
 
+def handoff(rolls: random.Random, text: str, stream_sid: str) -> Handoff:
+    """Return a transfer to one of TARGETS that takes `text` along wherever it may."""
+    target = parse_target(rolls.choice(TARGETS))
+    assert target is not None
+    return Handoff(target, stream_sid, "Goodbye.", attributes={"a": text, text[:30]: text[:90]}, whisper=text[:200])
+
+
 def fault(document: Document) -> str | None:
     """Return what Twilio or lexbridge does not allow in the document, or None."""
     if len(document.twiml) > 4000:
@@ -118,7 +144,7 @@ def fault(document: Document) -> str | None:
         inside.append(name)
 
     def text(words: str) -> None:
-        if inside[-1] == "Dial" and words != NUMBER:
+        if inside[-1] in NOUNS and words.partition("?")[0] not in DIALLED:
             found.append(f"dials {words!r}")
 
     parser = expat.ParserCreate()
@@ -143,7 +169,9 @@ def main(arguments: Sequence[str]) -> int:
     voices = (None, "Polly.Joanna", "woman")
     addresses = "https://voice.example.com", "wss://voice.example.com/"
     makers = [
-        TwimlDocuments(*addresses, 60, voice, "en-US", is_two_way) for voice in voices for is_two_way in (False, True)
+        TwimlDocuments(*addresses, 60, voice, "en-US", is_two_way, secret="token")  # noqa: S106
+        for voice in voices
+        for is_two_way in (False, True)
     ]
     sid, made, longest, slowest_s, cut = "MZ" + "1" * 32, 0, 0, 0.0, 0
     began_s = time.monotonic()
@@ -162,7 +190,8 @@ def main(arguments: Sequence[str]) -> int:
             documents.connect(messages, Opening(messages[0].text[:40], [("lexbridge:token", messages[0].text[:90])])),
             documents.recover(rolls.randrange(30), messages[0].text[:40]),
             documents.goodbye(messages),
-            documents.transfer(messages, NUMBER, sid, "Goodbye."),
+            documents.transfer(messages, handoff(rolls, messages[0].text[:2000], sid)),
+            documents.go_on_at("https://flows.example.com/", messages, sid),
             documents.answer(
                 messages[0].text, Opening("lexbridge-0", [("lexbridge:called-number", messages[0].text[:200])])
             ),
@@ -176,5 +205,5 @@ def main(arguments: Sequence[str]) -> int:
         slowest_s = max(slowest_s, time.monotonic() - at_s)
     took_s = time.monotonic() - began_s
     print(f"{sent:,} messages in {made:,} documents, {took_s:.0f} s: every one is well-formed TwiML of our own verbs.")
-    print(f"Longest {longest:,} characters, {cut:,} shortened; slowest eight {slowest_s * 1000:.0f} ms.")
+    print(f"Longest {longest:,} characters, {cut:,} shortened; slowest nine {slowest_s * 1000:.0f} ms.")
     return 0

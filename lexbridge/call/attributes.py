@@ -12,6 +12,8 @@ from lexbridge.call.dtmf import MAX_KEYS
 
 ACTION_ATTRIBUTE = "lexbridge:action"
 TRANSFER_TO_ATTRIBUTE = "lexbridge:transfer-to"
+WHISPER_ATTRIBUTE = "lexbridge:whisper"
+TRANSFER_STATUS_ATTRIBUTE = "lexbridge:transfer-status"
 VOICE_ATTRIBUTE = "lexbridge:voice"
 NO_INPUT_S_ATTRIBUTE = "lexbridge:no-input-s"
 NO_INPUT_LIMIT_ATTRIBUTE = "lexbridge:no-input-limit"
@@ -52,13 +54,20 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute(
         ACTION_ATTRIBUTE,
         "bot",
-        "`hangup` or `transfer`: what becomes of the call once the message is heard. Only in an answer that closes "
-        "the dialog",
+        "`hangup`, `transfer` or `return`: what becomes of the call once the message is heard. `return` and, if "
+        "`AFTER_URL` is set, `hangup` go on there. Only in an answer that closes the dialog",
     ),
     Attribute(
         TRANSFER_TO_ATTRIBUTE,
         "bot",
-        "number that `transfer` dials, in E.164 form; one of `TRANSFER_NUMBERS`, or refused",
+        "target of `transfer`: `+12065550100`, `+12065550100;ext=12`, `sip:user@host`, `client:NAME`, `queue:NAME`, "
+        "`workflow:WW...` or `conference:NAME`; one of `TRANSFER_NUMBERS`, or refused",
+    ),
+    Attribute(
+        WHISPER_ATTRIBUTE,
+        "bot",
+        "words for the person that a `transfer` reaches, said to them alone before they are connected: at most 200 "
+        "characters; for a number, a SIP address or a client",
     ),
     Attribute(VOICE_ATTRIBUTE, "bot", "voice of `<Say>`, such as `Polly.Vicki`, instead of `SAY_VOICE`"),
     Attribute(
@@ -108,4 +117,9 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute(CALLED_NUMBER_ATTRIBUTE, "lexbridge", "the number that was dialled"),
     Attribute(CALLER_NUMBER_ATTRIBUTE, "lexbridge", "the caller's number, only with `SHARE_CALLER_NUMBER=on`"),
     Attribute(DIRECTION_ATTRIBUTE, "lexbridge", "`inbound` or `outbound-api`"),
+    Attribute(
+        TRANSFER_STATUS_ATTRIBUTE,
+        "lexbridge",
+        "why a transfer came back: `busy`, `no-answer`, `failed`, `canceled`, `queue-full` or `left`",
+    ),
 )

@@ -167,7 +167,7 @@ class CallerInput(TimedRule):
             return
         match decision:
             case HangUp():
-                self._conversation.say_goodbye(decision.words)
+                self._conversation.say_goodbye(decision.words, decision.outcome)
             case FetchPrompt():
                 self._start.fetch_prompt()
             case _:  # Reprompt

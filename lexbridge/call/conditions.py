@@ -315,4 +315,11 @@ CONDITIONS: tuple[Condition, ...] = (
         "a document hands the call over",
         "without it no other document tries to",
     ),
+    Condition(
+        "returned",
+        ("CallContext.returned",),
+        "the stream begins because a transfer came back, or takes over from one that did",
+        "Lex answers",
+        "if the stream is lost, the transfer is not tried again",
+    ),
 )

@@ -44,6 +44,7 @@ class CallContext:
         "next_stream",
         "no_inputs",
         "quiet_from_ms",
+        "returned",
         "rules",
         "started",
         "state",
@@ -72,6 +73,8 @@ class CallContext:
         """Turns in a row that Lex has not answered."""
         self.began_s: int | None = None
         """Unix time at which the call began, or None if no setting needs it."""
+        self.returned: str | None = None
+        """Status of the transfer that the call has come back from, until Lex answers."""
         self.age_before_s = 0
         """Age of the call when this stream began, seconds."""
         self.quiet_from_ms = 0
@@ -89,6 +92,7 @@ class CallContext:
         self.started = started
         self.turns.session_id = started.call_sid
         self.began_s, self.age_before_s = parameters.progress.began_s, parameters.age_s
+        self.returned = parameters.progress.returned
         if parameters.resumed == HANDED_OVER:
             self.no_inputs, self.failed_turns = parameters.no_inputs, parameters.failed_turns
 
@@ -106,6 +110,7 @@ class CallContext:
     def lex_answered(self) -> None:
         """Note that Lex has answered a turn."""
         self.failed_turns = 0
+        self.returned = None
 
     def lex_failed(self, turn: Turn) -> None:
         """Note that Lex has not answered `turn`. A welcome does not count."""
@@ -164,7 +169,7 @@ class CallContext:
     @property
     def progress(self) -> CallProgress:
         """Progress of the call, for the next stream or webhook."""
-        return CallProgress(self.began_s, self.dialog.turns_answered)
+        return CallProgress(self.began_s, self.dialog.turns_answered, self.returned)
 
     @property
     def age_s(self) -> float:

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lexbridge.audio.hangover import Expected
-from lexbridge.call import limits, replies
+from lexbridge.call import limits, replies, transfers
+from lexbridge.call.after import Outcome, after_query, with_query
 from lexbridge.call.context import CallContext
 from lexbridge.call.dialog import DialogContext
-from lexbridge.call.last_words import Goodbye, LastWords, TransferTo
+from lexbridge.call.last_words import Goodbye, GoOnAt, LastWords, TransferTo
 from lexbridge.call.output.base import Speaker
 from lexbridge.call.replies import HangUp, Reprompt, Speak, Transfer
 from lexbridge.call.states import CallMove, CallState
 from lexbridge.call.timed_rule import TimedRule
+from lexbridge.call.transfers import Handoff
 from lexbridge.call.turns import Turn
 from lexbridge.errors import LexError
 from lexbridge.lex.model import Message, Reply
@@ -65,8 +67,11 @@ class Conversation(TimedRule):
         call.go_to(replace(dialog, last_prompt=reply.messages) if isinstance(decision, Speak) else dialog)
         match decision:
             case HangUp():
+                if decision.is_return_refused:
+                    call.note("error", "return-refused", check="AFTER_URL")
                 call.note("info", "bot-hangs-up")
-                self._close(decision.words, self._goodbye, speaking_turn if decision.has_audio else None)
+                speaking_turn = speaking_turn if decision.has_audio else None
+                self._close(decision.words, self._goodbye(decision.outcome), speaking_turn)
             case Transfer():
                 self._transfer(decision, speaking_turn)
             case _:  # Speak
@@ -85,8 +90,8 @@ class Conversation(TimedRule):
         decision = replies.decide_failure(error, turn, call.failed_turns, call.rules)
         ends_call = isinstance(decision, HangUp)
         call.note("warning", "turn-failed", turn=turn.number, error=type(error).__name__, ends_call=ends_call)
-        if ends_call:
-            self.say_goodbye(decision.words)
+        if isinstance(decision, HangUp):
+            self.say_goodbye(decision.words, decision.outcome)
         elif not self._close_at_limit(decision.words):
             self._call.take_reports(self._speaker.speak(decision.words))
 
@@ -105,9 +110,9 @@ class Conversation(TimedRule):
         else:
             self._call.take_reports(self._speaker.await_input())
 
-    def say_goodbye(self, words: Sequence[Message]) -> None:
-        """End the call with `words`."""
-        self._close(words, self._goodbye)
+    def say_goodbye(self, words: Sequence[Message], outcome: Outcome) -> None:
+        """End the call with `words`, or send it on to AFTER_URL, which is told the `outcome`."""
+        self._close(words, self._goodbye(outcome))
 
     def next_due_ms(self) -> float | None:
         call, speaker = self._call, self._speaker
@@ -127,11 +132,25 @@ class Conversation(TimedRule):
             # Only once: if Twilio does not carry it out, the next silence or turn ends the call.
             self._is_limit_announced = True
             self._note_limit()
-            self.say_goodbye([Message(self._limit_words)])
+            self.say_goodbye([Message(self._limit_words)], Outcome.LIMIT)
+
+    def _goodbye(self, outcome: Outcome, limit_words: str = "") -> Goodbye | GoOnAt:
+        """Return how the call ends, or where it goes on, once the caller has heard the last words."""
+        call, rules = self._call, self._call.rules
+        voice = call.dialog.directives.voice
+        if rules.after_url is None:
+            return Goodbye(voice, limit_words)
+        call.note("info", "sent-on", outcome=outcome.value)
+        url = with_query(rules.after_url, self._after_query(outcome))
+        return GoOnAt(url, self._one_way_stream, voice, limit_words)
+
+    def _after_query(self, outcome: Outcome) -> str:
+        return after_query(self._call.dialog.result, outcome, self._call.rules.after_attributes)
 
     @property
-    def _goodbye(self) -> Goodbye:
-        return Goodbye(self._call.dialog.directives.voice)
+    def _one_way_stream(self) -> str | None:
+        """The stream that a document has to stop. A one-way stream outlives documents, and a two-way one none."""
+        return None if self._speaker.is_two_way else self._call.stream.stream_sid
 
     @property
     def _limit_words(self) -> str:
@@ -150,7 +169,7 @@ class Conversation(TimedRule):
         if limit is None:
             return False
         self._note_limit()
-        self._close(messages, replace(self._goodbye, limit_words=self._limit_words), speaking_turn)
+        self._close(messages, self._goodbye(Outcome.LIMIT, self._limit_words), speaking_turn)
         return True
 
     def _note_limit(self) -> None:
@@ -158,13 +177,28 @@ class Conversation(TimedRule):
         call.note("info", "call-limit", setting=call.reached_limit, turns=call.dialog.turns_answered)
 
     def _transfer(self, transfer: Transfer, speaking_turn: int | None) -> None:
-        """Dial the number that the bot named, after its words."""
-        call = self._call
-        stream_sid = None if self._speaker.is_two_way else call.stream.stream_sid  # a one-way stream outlives documents
-        goodbye, voice, caller_id = call.rules.phrases.goodbye, call.dialog.directives.voice, call.caller_id
-        call.note("info", "transferred", has_caller_id=caller_id is not None)
-        last_words = TransferTo(transfer.number, stream_sid, goodbye, voice, caller_id)
-        self._close(transfer.words, last_words, speaking_turn)
+        """Transfer the call to the target that the bot named, after its words."""
+        call, target, directives = self._call, transfer.target, self._call.dialog.directives
+        known = call.dialog.result.attributes
+        passed_on = {name: known[name] for name in call.rules.transfer_attributes if known.get(name)}
+        handoff = Handoff(
+            target,
+            self._one_way_stream,
+            call.rules.phrases.goodbye,
+            call.caller_id if transfers.takes_caller_id(target) else None,
+            passed_on if transfers.takes_attributes(target) else {},
+            directives.whisper if transfers.takes_whisper(target) else "",
+            "" if call.rules.after_url is None else self._after_query(Outcome.TRANSFERRED),
+        )
+        call.note(
+            "info",
+            "transferred",
+            kind=target.kind,
+            has_caller_id=handoff.caller_id is not None,
+            has_whisper=bool(handoff.whisper),
+            attributes=len(handoff.attributes),
+        )
+        self._close(transfer.words, TransferTo(handoff, directives.voice, call.progress.query), speaking_turn)
 
     def _close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> None:
         """Speak `messages`, and then the last words. What the caller says from here on does not reach the bot."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from lexbridge.audio.hangover import Expected
+from lexbridge.call.after import NO_RESULT, Result
 from lexbridge.call.directives import Directives
 from lexbridge.config.call_rules import CallRules
 from lexbridge.lex.model import Checkpoint, Message, Reply
@@ -28,6 +29,8 @@ class DialogContext:
     """Session attributes that go with each turn until Lex has replied for the first time."""
     turns_answered: int = 0
     """Turns of the caller that Lex has answered, over all streams of the call."""
+    result: Result = field(default=NO_RESULT, compare=False)
+    """Result of the dialog so far, for whoever has the call after the bot."""
 
     def no_input_limit(self, rules: CallRules) -> int:
         """Return how often in a row a silent caller is asked again."""
@@ -46,4 +49,5 @@ class DialogContext:
             expected=directives.expected_after(reply, slot_kinds),
             checkpoint=reply.checkpoint,
             turns_answered=self.turns_answered + counts_turn,
+            result=Result(reply.intent, reply.slots, reply.session_attributes),
         )

@@ -24,11 +24,15 @@ from lexbridge.call.attributes import (
     START_TIMEOUT_ATTRIBUTE,
     TRANSFER_TO_ATTRIBUTE,
     VOICE_ATTRIBUTE,
+    WHISPER_ATTRIBUTE,
 )
 from lexbridge.call.dtmf import MAX_KEYS, KeyRules
 from lexbridge.config.call_rules import HANGOVER_BOUNDS_MS, MAX_UTTERANCE_BOUNDS_MS, NO_INPUT_BOUNDS_S
 from lexbridge.config.parsers import parse_seconds, parse_whole
 from lexbridge.lex.model import DialogState, Reply
+
+MAX_WHISPER_CHARACTERS = 200
+"""Longest whisper. It travels in an address, with others in a document of 4,000 characters."""
 
 _Value = TypeVar("_Value")
 _Default = TypeVar("_Default")
@@ -39,16 +43,17 @@ class CallAction(Enum):
 
     HANG_UP = "hangup"
     TRANSFER = "transfer"
+    RETURN = "return"
 
 
 @dataclass(frozen=True, slots=True)
 class Directives:
     """Requests of one reply to the call. None means that the reply asks for nothing, so the settings hold.
 
-    `transfer_to` is as the bot wrote it: `TRANSFER_NUMBERS` decides whether it may be dialled. `hangover_ms` and
-    `max_utterance_ms` are whole frames. `asks_for_keys`: the reply says how keys are to be collected. `ignored` names
-    the attributes whose values broke their rule; `limited` names those whose values were moved to the nearest one that
-    is allowed. Neither holds a value.
+    `transfer_to` is as the bot wrote it: `TRANSFER_NUMBERS` decides whether it may be dialled. `whisper` is for the
+    person who is dialled. `hangover_ms` and `max_utterance_ms` are whole frames. `asks_for_keys`: the reply says how
+    keys are to be collected. `ignored` names the attributes whose values broke their rule; `limited` names those whose
+    values were moved to the nearest one that is allowed. Neither holds a value.
     """
 
     action: CallAction | None = None
@@ -64,6 +69,7 @@ class Directives:
     max_utterance_ms: int | None = None
     asks_for_keys: bool = False
     limited: tuple[str, ...] = ()
+    whisper: str = field(default="", repr=False)
 
     @classmethod
     def from_reply(cls, reply: Reply) -> "Directives":
@@ -80,6 +86,7 @@ class Directives:
         if no_input_s is None and start_timeout_ms is not None:
             no_input_s = start_timeout_ms / 1000
         keys, asks_for_keys = _key_rules(attributes, default.keys)
+        whisper = attributes.text(WHISPER_ATTRIBUTE, MAX_WHISPER_CHARACTERS)
         return cls(
             action=action,
             transfer_to=attributes.value(TRANSFER_TO_ATTRIBUTE, str, None),
@@ -94,6 +101,7 @@ class Directives:
             asks_for_keys=asks_for_keys and not reply.dialog_state.is_closed,
             ignored=tuple(attributes.ignored),
             limited=tuple(attributes.limited),
+            whisper=whisper,
         )
 
     def expected_after(self, reply: Reply, slot_kinds: Mapping[str, str]) -> Expected:
@@ -123,6 +131,14 @@ class _Attributes:
         """Return the first value of `name` for which `parse` does not return None, or else `default`."""
         found = self._find(name, parse)
         return default if found is None else found[1]
+
+    def text(self, name: str, most: int) -> str:
+        """Return the value of `name`, cut to whole words of `most` characters in all, or "" if there is none."""
+        found = self._find(name, str)
+        if found is None or len(found[1]) <= most:
+            return "" if found is None else found[1]
+        self.limited.append(found[0])
+        return found[1][: most + 1].rpartition(" ")[0] or found[1][:most]
 
     def frames_ms(self, name: str, least_ms: int, most_ms: int) -> int | None:
         """Return the first value of `name` that is a number of milliseconds, or None if there is none.

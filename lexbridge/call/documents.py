@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from lexbridge.call.dtmf import KeyRules
+from lexbridge.call.transfers import Handoff
 from lexbridge.lex.model import Message
 
 SPEAKING_MS_PER_CHARACTER = 70
@@ -19,7 +20,7 @@ SPEAKING_MS_PER_CHARACTER = 70
 SPEAKING_MS_PER_SYLLABLE = 180
 """Estimate for Chinese, Japanese and Korean, milliseconds: each character writes about one syllable."""
 
-NO_QUERY: Mapping[str, int] = MappingProxyType({})
+NO_QUERY: Mapping[str, int | str] = MappingProxyType({})
 """Empty query of the addresses in a document."""
 
 
@@ -76,7 +77,7 @@ class CallDocuments(Protocol):
         keys: KeyRules | None = None,
         reprompts: Reprompts | None = None,
         longer_s: int = 0,
-        query: Mapping[str, int] = NO_QUERY,
+        query: Mapping[str, int | str] = NO_QUERY,
     ) -> Document:
         """Make a document that says `messages`, if there are any, and holds a call whose stream is one-way.
 
@@ -93,7 +94,7 @@ class CallDocuments(Protocol):
         opening: Opening,
         *,
         voice: str | None = None,
-        query: Mapping[str, int] = NO_QUERY,
+        query: Mapping[str, int | str] = NO_QUERY,
     ) -> Document:
         """Make a document that says `messages`, and then connects the caller to a bidirectional stream."""
         ...
@@ -105,19 +106,30 @@ class CallDocuments(Protocol):
         """
         ...
 
+    def go_on_at(
+        self,
+        url: str,
+        messages: Sequence[Message],
+        stream_sid: str | None,
+        voice: str | None = None,
+        last_words: str = "",
+    ) -> Document:
+        """Make a document that stops the stream, says `messages` and `last_words`, and sends the call on to `url`.
+
+        However long the messages are, the last words are said. `stream_sid`: None if the stream ends by itself.
+        """
+        ...
+
     def transfer(
         self,
         messages: Sequence[Message],
-        number: str,
-        stream_sid: str | None,
-        last_words: str,
+        handoff: Handoff,
         voice: str | None = None,
-        caller_id: str | None = None,
+        query: Mapping[str, int | str] = NO_QUERY,
     ) -> Document:
-        """Make a document that stops the stream, says `messages` and dials `number`.
+        """Make a document that stops the stream, says `messages` and transfers the call.
 
-        It says `last_words` when that call is over or was not answered. `stream_sid`: None if the stream ends by
-        itself. `caller_id`: the number that is shown to the person dialled; None means the caller's own.
+        When that is over, the carrier asks how the call goes on.
         """
         ...
 

@@ -1,9 +1,10 @@
-"""Last words: how a call ends once the caller has heard all that is to be said."""
+"""Last words: how a call ends, or leaves the bot, once the caller has heard all that is to be said."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lexbridge.call.documents import CallDocuments, Document
+from lexbridge.call.documents import NO_QUERY, CallDocuments, Document
+from lexbridge.call.transfers import Handoff
 from lexbridge.lex.model import Message
 
 
@@ -20,24 +21,33 @@ class Goodbye:
 
 
 @dataclass(frozen=True, slots=True)
-class TransferTo:
-    """End of a call that is transferred to `number`. `stream_sid`: the stream to be stopped; None: it ends by itself.
+class GoOnAt:
+    """End of the bot's part of a call, which goes on at `url`. `limit_words`: as in Goodbye.
 
-    `goodbye` is said when the other call is over, or was not answered. `caller_id`: the number that is shown to the
-    person dialled; None means the caller's own.
+    `stream_sid`: the stream to be stopped; None: it ends by itself.
     """
 
-    number: str = field(repr=False)
+    url: str = field(repr=False)
     stream_sid: str | None
-    goodbye: str
     voice: str | None = None
-    caller_id: str | None = field(default=None, repr=False)
+    limit_words: str = ""
 
     def document(self, documents: CallDocuments, messages: Sequence[Message]) -> Document:
-        """Return the document that says `messages`, those that are still to be said, and dials the number."""
-        return documents.transfer(
-            messages, self.number, self.stream_sid, self.goodbye, self.voice, caller_id=self.caller_id
-        )
+        """Return the document that says `messages`, those that are still to be said, and sends the call on."""
+        return documents.go_on_at(self.url, messages, self.stream_sid, self.voice, self.limit_words)
 
 
-LastWords = Goodbye | TransferTo
+@dataclass(frozen=True, slots=True)
+class TransferTo:
+    """End of a call that is transferred. `query` goes into the address that Twilio asks when the transfer is over."""
+
+    handoff: Handoff
+    voice: str | None = None
+    query: Mapping[str, int | str] = field(default_factory=lambda: NO_QUERY)
+
+    def document(self, documents: CallDocuments, messages: Sequence[Message]) -> Document:
+        """Return the document that says `messages`, those that are still to be said, and transfers the call."""
+        return documents.transfer(messages, self.handoff, self.voice, self.query)
+
+
+LastWords = Goodbye | GoOnAt | TransferTo

@@ -3,12 +3,14 @@
 The functions here decide, and change nothing. `Conversation` does what they say.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from lexbridge.call.after import Outcome
 from lexbridge.call.dialog import DialogContext
 from lexbridge.call.directives import CallAction
 from lexbridge.call.turns import Turn
 from lexbridge.config.call_rules import CallRules
+from lexbridge.config.transfer_targets import TransferTarget
 from lexbridge.errors import LexError
 from lexbridge.lex.model import Message, Reply
 
@@ -23,7 +25,7 @@ MAX_FAILED_TURNS = 3
 class Speak:
     """Say `words`, and hear the caller again. There are none if the bot and the caller both said nothing.
 
-    `is_transfer_refused`: the bot asked for a transfer to a number that TRANSFER_NUMBERS does not have.
+    `is_transfer_refused`: the bot asked for a transfer to a target that TRANSFER_NUMBERS does not have.
     """
 
     words: tuple[Message, ...]
@@ -32,18 +34,24 @@ class Speak:
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """Say `words`, and hang up. `has_audio`: Lex's audio, if there is any, says them."""
+    """Say `words`, and hang up, or send the call on to AFTER_URL.
+
+    `has_audio`: Lex's audio, if there is any, says them. `outcome`: what AFTER_URL is told. `is_return_refused`: the
+    bot asked to go on at AFTER_URL, which is not set.
+    """
 
     words: tuple[Message, ...]
     has_audio: bool = False
+    outcome: Outcome = Outcome.DONE
+    is_return_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Say `words`, and transfer the call to `number`."""
+    """Say `words`, and transfer the call to `target`."""
 
     words: tuple[Message, ...]
-    number: str = field(repr=False)
+    target: TransferTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +76,19 @@ def decide(reply: Reply, dialog: DialogContext, rules: CallRules, turn: Turn | N
     if hangs_up(reply, dialog, rules):
         goodbye = Message(rules.phrases.goodbye, is_unvoiced=True)
         # Lex may have spoken words that could not be read.
-        return HangUp(reply.messages or (goodbye,), has_audio=bool(reply.messages or reply.odd_parts))
-    is_transfer, number = directives.action is CallAction.TRANSFER, directives.transfer_to
-    if is_transfer and number is not None and number in rules.transfer_numbers:
-        return Transfer(reply.messages, number)
+        has_audio = bool(reply.messages or reply.odd_parts)
+        is_return_refused = directives.action is CallAction.RETURN and rules.after_url is None
+        return HangUp(reply.messages or (goodbye,), has_audio, is_return_refused=is_return_refused)
+    is_transfer = directives.action is CallAction.TRANSFER
+    if is_transfer and (target := rules.transfer_numbers.find(directives.transfer_to)):
+        return Transfer(reply.messages, target)
     return Speak(reply.messages or _words_instead(reply, turn, rules), is_transfer_refused=is_transfer)
 
 
 def hangs_up(reply: Reply, dialog: DialogContext, rules: CallRules) -> bool:
-    """Return whether the call is over when the caller has heard `reply`. `dialog` is that after the reply."""
+    """Return whether the bot is done when the caller has heard `reply`. `dialog` is that after the reply."""
     is_goodbye = reply.is_fulfilled and reply.intent in rules.hangup_intents
-    return is_goodbye or dialog.directives.action is CallAction.HANG_UP
+    return is_goodbye or dialog.directives.action in (CallAction.HANG_UP, CallAction.RETURN)
 
 
 def decide_failure(error: LexError, turn: Turn, failed_turns: int, rules: CallRules) -> Speak | HangUp:
@@ -88,17 +98,16 @@ def decide_failure(error: LexError, turn: Turn, failed_turns: int, rules: CallRu
     """
     phrases = rules.phrases
     if error.ends_call:
-        return HangUp((Message(phrases.named(error.apology)),))
+        return HangUp((Message(phrases.named(error.apology)),), outcome=Outcome.FAILED)
     if failed_turns >= MAX_FAILED_TURNS:
-        return HangUp((Message(phrases.not_available),))
-    # Where the bot does not welcome the caller, GREETING does.
-    return Speak((Message(phrases.named(error.apology) if turn.intent is None else rules.greeting),))
+        return HangUp((Message(phrases.not_available),), outcome=Outcome.FAILED)
+    return Speak((Message(phrases.named(error.apology) if turn.intent is None else turn.words_instead),))
 
 
 def decide_silence(no_inputs: int, dialog: DialogContext, rules: CallRules) -> Reprompt | FetchPrompt | HangUp:
     """Return what a caller calls for who says nothing. `no_inputs`: how often in a row, this time included."""
     if no_inputs > dialog.no_input_limit(rules):
-        return HangUp((Message(f"{rules.phrases.not_heard} {rules.phrases.goodbye}"),))
+        return HangUp((Message(f"{rules.phrases.not_heard} {rules.phrases.goodbye}"),), outcome=Outcome.SILENT)
     return FetchPrompt() if dialog.last_prompt is None else reprompt(dialog.last_prompt, rules)
 
 
@@ -113,8 +122,8 @@ def _words_instead(reply: Reply, turn: Turn | None, rules: CallRules) -> tuple[M
     There are none if the caller said nothing either: then the bot goes on listening.
     """
     has_spoken = turn is not None and (turn.keys is not None or not reply.heard_nothing)
-    if turn is not None and turn.intent is not None:  # the bot begins without a word of welcome
-        words = rules.greeting
+    if turn is not None and turn.intent is not None:  # the bot begins without a word
+        words = turn.words_instead
     elif reply.is_fulfilled and reply.intent != FALLBACK_INTENT:
         words = rules.phrases.done
     elif reply.dialog_state.is_closed or has_spoken:

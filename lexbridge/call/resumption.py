@@ -3,18 +3,29 @@
 The functions here decide, and change nothing. `StreamStart` does what they say.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from lexbridge.call.attributes import CALL_SID_ATTRIBUTE
+from lexbridge.audio.hangover import Expected
+from lexbridge.call.attributes import (
+    ACTION_ATTRIBUTE,
+    CALL_SID_ATTRIBUTE,
+    TRANSFER_STATUS_ATTRIBUTE,
+    TRANSFER_TO_ATTRIBUTE,
+    WHISPER_ATTRIBUTE,
+)
 from lexbridge.call.dialog import DialogContext
-from lexbridge.call.directives import Directives
+from lexbridge.call.directives import CallAction, Directives
 from lexbridge.call.dtmf import first_input
 from lexbridge.call.replies import Reprompt, hangs_up, reprompt
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import HANDED_OVER, StreamParameters, fingerprint
 from lexbridge.config.call_rules import CallRules
-from lexbridge.lex.model import NO_DIALOG, Reply
+from lexbridge.lex.model import NO_DIALOG, Message, Reply
+
+_OF_A_TRANSFER = (ACTION_ATTRIBUTE, TRANSFER_TO_ATTRIBUTE, WHISPER_ATTRIBUTE)
+"""Session attributes by which a bot asks for a transfer. If they stayed, its next answer might ask for it again."""
 
 
 class Beginning(Enum):
@@ -22,7 +33,7 @@ class Beginning(Enum):
 
     GREETED = auto()  # the document that opened it has greeted the caller
     WELCOME = auto()  # the bot welcomes the caller
-    FETCH_FIRST = auto()  # another stream was lost: what the bot said last is fetched before anything else
+    FETCH_FIRST = auto()  # another stream was lost, or a transfer came back: the session is fetched before all else
     TAKE_OVER = auto()  # another stream handed the call over, and its document is speaking
 
 
@@ -78,6 +89,7 @@ class Standing:
     has_turn: bool = False
     has_had_turns: bool = False
     is_idle: bool = True
+    call_sid: str = ""
 
 
 class Step(Enum):
@@ -94,6 +106,25 @@ class SendGathered:
     """Send Lex `keys`, which Twilio collected and for which the stream was opened."""
 
     keys: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BeginAgain:
+    """Have the bot go on with `intent`, because a transfer came back. `words_instead`: for a bot that says nothing."""
+
+    intent: str
+    words_instead: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellOfReturn:
+    """Tell the caller that the transfer came back, by `words`, and listen.
+
+    `asks_lex`: Lex may be asked for its voice.
+    """
+
+    words: tuple[Message, ...]
+    asks_lex: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,30 +148,62 @@ class AnswerLate:
     reply: Reply
 
 
-Resumed = Step | SendGathered | AskToRepeat | CarryOut | AnswerLate | Reprompt
+Resumed = Step | SendGathered | BeginAgain | TellOfReturn | AskToRepeat | CarryOut | AnswerLate | Reprompt
 
 
 def go_on(session: Session, at: Standing, rules: CallRules) -> tuple[DialogContext, Resumed]:
     """Return the position of the dialog that `session` tells, and what the call does now."""
-    reply, dialog = session.reply, _without_facts(session, at)
+    reply, dialog = session.reply, _with_attributes(session, at)
     if at.state is CallState.RESUMING:
         return _resume(session, dialog, at, rules)
     if at.state is not CallState.LIVE or at.has_turn:
         return dialog, Step.NOTHING  # the call has gone on in the meantime
     if dialog.last_prompt is None:
-        return _take_up(reply, dialog, at, rules)
+        return _take_up(session, dialog, at, rules)
     if reply is not None and reply != at.fetched and not at.has_had_turns and at.is_idle:
         return dialog, AnswerLate(reply)
     return dialog, Step.NOTHING
 
 
-def _without_facts(session: Session, at: Standing) -> DialogContext:
-    """Return the dialog without the facts of the call, if Lex has them, or may have: they would replace what it has.
+def _with_attributes(session: Session, at: Standing) -> DialogContext:
+    """Return the dialog with the attributes that Lex is to get with the next turn: those of the call that it lacks.
 
-    Where it did not tell, it may have them; unless the stream before handed them over because it had not sent them.
+    There are none if Lex has them, or may have: they would replace what it has. Where it did not tell, it may have
+    them; unless the stream before handed them over because it had not sent them.
     """
+    if _is_back(session, at):
+        return replace(at.dialog, first_attributes=_attributes_after_transfer(session, at))
     may_have = session.reply is not None if session.is_told else at.parameters.resumed != HANDED_OVER
     return replace(at.dialog, first_attributes=None) if may_have else at.dialog
+
+
+def _is_back(session: Session, at: Standing) -> bool:
+    """Return whether the call has come back from a transfer of which Lex does not know yet."""
+    if at.parameters.progress.returned is None:
+        return False
+    # Once Lex has answered, the session stands elsewhere: an address may be older than that.
+    return session.reply is None or Directives.from_reply(session.reply).action is CallAction.TRANSFER
+
+
+def _attributes_after_transfer(session: Session, at: Standing) -> Mapping[str, str] | None:
+    """Return the session's attributes with the status of the transfer, and without the request for it.
+
+    They replace those of the session. So there are none where Lex did not tell what it has.
+    """
+    status = {TRANSFER_STATUS_ATTRIBUTE: at.parameters.progress.returned or ""}
+    if not session.is_told:
+        return None
+    if session.reply is None:
+        return {**at.parameters.call_facts, CALL_SID_ATTRIBUTE: at.call_sid, **status}
+    kept = {name: value for name, value in session.reply.session_attributes.items() if name not in _OF_A_TRANSFER}
+    return {**kept, **status}
+
+
+def _last_prompt(session: Session, at: Standing, rules: CallRules) -> tuple[Message, ...]:
+    """Return what the bot asked last. A caller who has come back from a transfer was asked by lexbridge, or will be."""
+    if _is_back(session, at):
+        return (Message(rules.phrases.transfer_failed),)
+    return session.reply.messages if session.reply else ()
 
 
 def _resume(session: Session, dialog: DialogContext, at: Standing, rules: CallRules) -> tuple[DialogContext, Resumed]:
@@ -149,9 +212,11 @@ def _resume(session: Session, dialog: DialogContext, at: Standing, rules: CallRu
     if reply is not None:
         dialog = dialog.after(reply, rules.slot_kinds)
     if at.parameters.keys is not None:
-        dialog = replace(dialog, last_prompt=reply.messages if reply else ())
+        dialog = replace(dialog, last_prompt=_last_prompt(session, at, rules))
         keys = first_input(at.parameters.keys, dialog.directives.keys)
         return dialog, SendGathered(keys) if keys else Step.REPEAT_PROMPT
+    if _is_back(session, at):
+        return _come_back(session, dialog, at, rules)
     if reply is None and rules.welcome == "bot":  # the stream was lost before the welcome
         return dialog, Step.WELCOME
     if reply is None or not (reply.messages or hangs_up(reply, dialog, rules)):
@@ -159,13 +224,23 @@ def _resume(session: Session, dialog: DialogContext, at: Standing, rules: CallRu
     return dialog, CarryOut(reply)
 
 
-def _take_up(
-    reply: Reply | None, dialog: DialogContext, at: Standing, rules: CallRules
+def _come_back(
+    session: Session, dialog: DialogContext, at: Standing, rules: CallRules
 ) -> tuple[DialogContext, Resumed]:
+    """Have the bot, or else lexbridge, speak to a caller who has come back from a transfer."""
+    words = _last_prompt(session, at, rules)
+    dialog = replace(dialog, last_prompt=words, expected=Expected.OPEN)
+    if rules.transfer_failed_intent is not None:
+        return dialog, BeginAgain(rules.transfer_failed_intent, rules.phrases.transfer_failed)
+    return dialog, TellOfReturn(words, asks_lex=session.is_told)
+
+
+def _take_up(session: Session, dialog: DialogContext, at: Standing, rules: CallRules) -> tuple[DialogContext, Resumed]:
     """Take over what the bot said last, over the stream before."""
-    last_prompt = reply.messages if reply else ()
+    reply = session.reply
+    last_prompt = _last_prompt(session, at, rules)
     dialog = replace(dialog, last_prompt=last_prompt)
-    if reply is not None:
+    if reply is not None and not _is_back(session, at):
         if last_prompt and at.parameters.prompt_fingerprint not in (None, fingerprint(last_prompt)):
             return dialog, AnswerLate(reply)
         dialog = dialog.after(reply, rules.slot_kinds)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lexbridge.call.attributes import CALLED_NUMBER_ATTRIBUTE
+from lexbridge.call.transfers import returned_status
 from lexbridge.config.parsers import parse_whole
 from lexbridge.lex.model import Message
 
@@ -24,6 +25,7 @@ AGE_PARAMETER = "lexbridge:age-s"
 TURNS_PARAMETER = "lexbridge:turns"
 CALLED_PARAMETER = "lexbridge:called"
 LINE_PARAMETER = "lexbridge:line"
+RETURNED_PARAMETER = "lexbridge:returned"
 TOKEN_PARAMETER = "lexbridge:token"  # noqa: S105 - its name, not its value
 
 SPOKEN_PARAMETER = "lexbridge:spoken-ms"
@@ -47,6 +49,7 @@ _OWN_PARAMETERS = (
     REPROMPTS_PARAMETER,
     CALLED_PARAMETER,
     LINE_PARAMETER,
+    RETURNED_PARAMETER,
     TOKEN_PARAMETER,
 )
 
@@ -56,45 +59,51 @@ MAX_REPROMPTS = 21
 LOST = "lost"
 HANDED_OVER = "handed-over"
 KEYED = "keyed"
+RETURNED = "returned"
 """Reasons why a stream goes on with a call that another stream began.
 
-That one was lost, handed over, or stopped because the caller pressed keys."""
+That one was lost, handed over, stopped because the caller pressed keys, or ended by a transfer that came back."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallProgress:
-    """Progress of a call, counted for `MAX_CALL_S` and `MAX_TURNS`.
+    """Progress of a call: what `MAX_CALL_S` and `MAX_TURNS` count, and the transfer that it has come back from.
 
     `began_s`: Unix time of the call's first webhook, or None if neither setting needs it. `turns`: how many turns of
-    the caller were answered.
+    the caller were answered. `returned`: status of the transfer that came back, as long as Lex does not know of it.
     """
 
     began_s: int | None = None
     turns: int = 0
+    returned: str | None = None
 
     @classmethod
-    def parse(cls, began: str | None, turns: str | None) -> "CallProgress":
+    def parse(cls, began: str | None, turns: str | None, returned: str | None = None) -> "CallProgress":
         """Read what lexbridge itself wrote. A text that it cannot have written counts as absent."""
-        return cls(int(began) if began and re.fullmatch("[0-9]{10}", began) else None, parse_count(turns))
+        began_s = int(began) if began and re.fullmatch("[0-9]{10}", began) else None
+        return cls(began_s, parse_count(turns), returned_status(returned))
 
     @property
-    def query(self) -> Mapping[str, int]:
+    def query(self) -> Mapping[str, int | str]:
         """Query of the addresses in a document, by which the next webhook learns of the progress."""
-        return {} if self.began_s is None else {"began": self.began_s, "turns": self.turns}
+        counts: dict[str, int | str] = {} if self.began_s is None else {"began": self.began_s, "turns": self.turns}
+        return counts if self.returned is None else {**counts, "returned": self.returned}
 
     def parameters(self, age_s: float) -> list[tuple[str, str]]:
         """Return the parameters of a stream that begins when the call is `age_s` old."""
+        known = [] if self.returned is None else [(RETURNED_PARAMETER, self.returned)]
         if self.began_s is None:
-            return []
+            return known
         counts = ((BEGAN_PARAMETER, self.began_s), (AGE_PARAMETER, round(age_s)), (TURNS_PARAMETER, self.turns))
-        return [(name, str(count)) for name, count in counts]
+        return [*known, *((name, str(count)) for name, count in counts)]
 
 
 @dataclass(frozen=True, slots=True)
 class StreamParameters:
     """Parameters of one stream, as it is told when it opens.
 
-    `resumed`: LOST, HANDED_OVER or KEYED, or None for the first stream of a call. `call_facts`: what is for the bot.
+    `resumed`: LOST, HANDED_OVER, KEYED or RETURNED, or None for the first stream of a call. `call_facts`: what is for
+    the bot.
     `prompt_fingerprint`: the fingerprint of what the bot asked last. `keys`: the keys for which the stream was opened.
     `spoken_ms`: estimate of how long its document speaks. `reprompts_ms`: estimate of how long each reprompt of the
     document takes, and a 0. `no_input_ms`: how long the bot wants the caller waited for; 0: as the settings say.
@@ -129,7 +138,9 @@ class StreamParameters:
             spoken_ms=parse_count(parameters.get(SPOKEN_PARAMETER)),
             reprompts_ms=tuple(map(parse_count, parameters.get(REPROMPTS_PARAMETER, "").split()[:MAX_REPROMPTS])),
             no_input_ms=parse_count(parameters.get(NO_INPUT_MS_PARAMETER)),
-            progress=CallProgress.parse(parameters.get(BEGAN_PARAMETER), parameters.get(TURNS_PARAMETER)),
+            progress=CallProgress.parse(
+                parameters.get(BEGAN_PARAMETER), parameters.get(TURNS_PARAMETER), parameters.get(RETURNED_PARAMETER)
+            ),
             age_s=parse_count(parameters.get(AGE_PARAMETER)),
             # A stream that is handed over has the attribute only if Lex does not have it yet.
             called_number=parameters.get(CALLED_NUMBER_ATTRIBUTE) or parameters.get(CALLED_PARAMETER),

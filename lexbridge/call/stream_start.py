@@ -10,6 +10,7 @@ from lexbridge.call.replies import Reprompt
 from lexbridge.call.resumption import (
     AnswerLate,
     AskToRepeat,
+    BeginAgain,
     Beginning,
     CarryOut,
     Resumed,
@@ -17,6 +18,7 @@ from lexbridge.call.resumption import (
     Session,
     Standing,
     Step,
+    TellOfReturn,
 )
 from lexbridge.call.states import CallMove, CallState
 from lexbridge.call.stream_parameters import StreamParameters
@@ -72,6 +74,7 @@ class StreamStart(TimedRule):
             has_turn=call.turns.open is not None or call.turns.in_flight is not None,
             has_had_turns=call.turns.count > 0,
             is_idle=call.is_idle,
+            call_sid=call.turns.session_id,
         )
         dialog, resumed = resumption.go_on(session, standing, call.rules)
         call.go_to(dialog)
@@ -112,6 +115,11 @@ class StreamStart(TimedRule):
         match resumed:
             case SendGathered():
                 call.send_keys(resumed.keys)
+            case BeginAgain():
+                call.turns.begin_dialog(resumed.intent, resumed.words_instead)
+            case TellOfReturn():
+                words = list(resumed.words)
+                self._call.take_reports(self._speaker.speak(words, to_synthesize=words if resumed.asks_lex else ()))
             case AskToRepeat():
                 self._fetch_again_at_ms = call.now_ms + FETCH_AGAIN_MS
                 words = [Message(call.rules.phrases.say_it_again)]
@@ -139,9 +147,10 @@ class StreamStart(TimedRule):
                 pass
 
     def _take_over(self, parameters: StreamParameters) -> None:
-        if self._speaker.is_two_way:
+        if self._speaker.is_two_way or parameters.progress.returned is not None:
             self._call.act(FetchSession(self._call.stream.call_sid))
         self._call.take_reports(self._speaker.await_input(parameters.spoken_ms, parameters.reprompts_ms))
 
     def _welcome(self) -> None:
-        self._call.turns.begin_dialog(self._call.rules.welcome_intent or "")
+        rules = self._call.rules
+        self._call.turns.begin_dialog(rules.welcome_intent or "", rules.greeting)

@@ -40,7 +40,7 @@ class Turn:
 
     `audio` is all of it so far. Media time is in milliseconds. `ended_ms` is None while the caller speaks. Two
     kinds of turn have no audio and are complete at once: keys, and the intent by which the bot is to welcome the
-    caller.
+    caller, or to take them back after a transfer.
     """
 
     number: int
@@ -50,6 +50,8 @@ class Turn:
     ended_ms: int | None = None
     keys: str | None = field(default=None, repr=False)
     intent: str | None = None
+    words_instead: str = ""
+    """What the caller hears if the bot begins with `intent` and says nothing, or Lex fails."""
     may_continue: bool = False
     """Whether the caller paused, so that what they say next may be the other half of this turn."""
     is_continuation: bool = False
@@ -170,9 +172,14 @@ class Turns:
         turn = Turn(self._next_number(), at_ms, TurnState.RECOGNIZING, ended_ms=at_ms, keys=keys)
         self._send_or_queue(turn, TurnState.WAITING)
 
-    def begin_dialog(self, intent: str) -> None:
-        """Make the first turn of a call, by which the bot is to welcome the caller with `intent`."""
-        turn = Turn(self._next_number(), 0, TurnState.RECOGNIZING, ended_ms=0, intent=intent)
+    def begin_dialog(self, intent: str, words_instead: str) -> None:
+        """Make the first turn of a stream, by which the bot is to speak first, with `intent`.
+
+        `words_instead`: what the caller hears if it says nothing.
+        """
+        turn = Turn(
+            self._next_number(), 0, TurnState.RECOGNIZING, ended_ms=0, intent=intent, words_instead=words_instead
+        )
         self._send_or_queue(turn, TurnState.WAITING)
 
     def finish(self, number: int, move: TurnMove) -> Turn | None:

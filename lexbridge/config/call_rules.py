@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lexbridge.config.parsers import (
+    after_attributes,
+    after_url,
+    attribute_names,
     intent_names,
     matching,
     one_of,
     phone_number,
-    phone_numbers,
     seconds,
     slot_kinds,
     spoken,
@@ -17,6 +19,7 @@ from lexbridge.config.parsers import (
     whole_number,
 )
 from lexbridge.config.setting import Group, Setting, composed_of, setting
+from lexbridge.config.transfer_targets import TransferTargets, transfer_targets
 from lexbridge.phrases import PhraseName, Phrases, greeting_for, phrases_for
 
 NO_INPUT_BOUNDS_S = 1, 120
@@ -52,6 +55,11 @@ PHRASE_SETTINGS: Mapping[PhraseName, Setting] = {
         "Said when `MAX_CALL_S` or `MAX_TURNS` is reached; a goodbye follows, and the call ends",
     ),
     "done": _phrase("DONE_TEXT", "done", "Said when the bot has done what was asked and says nothing"),
+    "transfer_failed": _phrase(
+        "TRANSFER_FAILED_TEXT",
+        "transfer_failed",
+        "Said when a transfer failed and the call is back; then the caller is heard again",
+    ),
 }
 """The setting that replaces each phrase."""
 
@@ -187,11 +195,13 @@ class CallRules:
         is_derived=True,
     )
     phrases: Phrases = composed_of(*PHRASE_SETTINGS.values())
-    transfer_numbers: frozenset[str] = setting(
+    transfer_numbers: TransferTargets = setting(
         "TRANSFER_NUMBERS",
-        phone_numbers,
+        transfer_targets,
         Group.CALL,
-        "Numbers that a bot may transfer to, comma-separated. A transfer to any other number is refused and logged",
+        "Targets that a bot may transfer to, comma-separated: numbers in E.164 form, `+12065550100;ext=12` or "
+        "`+12065550100;ext=*` (any extension), `sip:user@host` or `sip:*@host`, `client:NAME` or `client:*`, "
+        "`queue:NAME`, `workflow:WW...`, `conference:NAME`. A transfer to anything else is refused and logged",
         is_derived=True,
         is_personal=True,
     )
@@ -199,9 +209,40 @@ class CallRules:
         "TRANSFER_CALLER_ID",
         phone_number,
         Group.CALL,
-        "Caller ID of a transfer, in E.164 form: a number of the Twilio account, or one verified there. Unset: the "
-        "number that was called",
+        "Caller ID of a transfer to a number or a SIP address, in E.164 form: a number of the Twilio account, or one "
+        "verified there. Unset: the number that was called",
         is_personal=True,
+    )
+    transfer_attributes: tuple[str, ...] = setting(
+        "TRANSFER_ATTRIBUTES",
+        attribute_names,
+        Group.CALL,
+        "Session attributes that a transfer passes on, comma-separated: as `X-` headers to a SIP address, as "
+        "`<Parameter>`s to a client, as attributes of the task to a workflow",
+        is_derived=True,
+    )
+    transfer_failed_intent: str | None = setting(
+        "TRANSFER_FAILED_INTENT",
+        matching(r"[A-Za-z0-9_.-]{1,100}", "must be the name of an intent such as NobodyThere"),
+        Group.CALL,
+        "Intent that the dialog goes on with when a transfer failed and the call is back, such as `NobodyThere`. "
+        "Needs `lex:PutSession`. Unset: lexbridge says `TRANSFER_FAILED_TEXT`",
+    )
+    after_url: str | None = setting(
+        "AFTER_URL",
+        after_url,
+        Group.CALL,
+        "Address of a TwiML document that the call goes on with when the bot is done, such as Studio's "
+        "`https://webhooks.twilio.com/v1/Accounts/AC.../Flows/FW...?FlowEvent=return`. Its query gets what came of "
+        "the call. Unset: lexbridge hangs up",
+        is_personal=True,
+    )
+    after_attributes: tuple[str, ...] = setting(
+        "AFTER_ATTRIBUTES",
+        after_attributes,
+        Group.CALL,
+        "Session attributes that `AFTER_URL` gets in its query, comma-separated",
+        is_derived=True,
     )
     lex_timeout_s: float = setting(
         "LEX_TIMEOUT_S",

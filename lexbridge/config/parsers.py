@@ -129,6 +129,20 @@ def address(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def after_url(value: str) -> str:
+    """Return an HTTP URL, which may have a query and a fragment, but no user."""
+    rule = "must be an address such as https://flows.example.com/next?FlowEvent=return, at most 500 characters"
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(rule) from error
+    is_clean = re.fullmatch(r"[!-~]{1,500}", value) and not re.search('[<>"]', value) and "@" not in parts.netloc
+    if not is_clean or parts.scheme not in ("https", "http") or not parts.hostname or port == 0:
+        raise ValueError(rule)
+    return value
+
+
 def base_address(value: str) -> str:
     """Return an HTTP URL that paths are added to, without a "/" at its end."""
     return address("https", "http")(value).rstrip("/")
@@ -189,6 +203,22 @@ def intent_names(value: str) -> frozenset[str]:
     return frozenset(names)
 
 
+def attribute_names(value: str) -> tuple[str, ...]:
+    """Return the names of session attributes that stand between commas, each once."""
+    names = dict.fromkeys(name.strip() for name in value.split(",") if name.strip())
+    if not all(re.fullmatch(r"[!-~]{1,100}", name) for name in names):
+        raise ValueError("must be names of session attributes with commas between them")
+    return tuple(names)
+
+
+def after_attributes(value: str) -> tuple[str, ...]:
+    """Return the names of session attributes that stand between commas, none of them one that the query has anyway."""
+    names = attribute_names(value)
+    if any(name in ("intent", "outcome") or name.startswith("slot_") for name in names):
+        raise ValueError("must be names other than intent, outcome and slot_..., which the query has anyway")
+    return names
+
+
 def slot_kinds(value: str) -> Mapping[str, str]:
     """Return the kind of answer for each slot, from pairs such as `Size=closed` between commas."""
     pairs = [pair.strip() for pair in value.split(",") if pair.strip()]
@@ -197,14 +227,6 @@ def slot_kinds(value: str) -> Mapping[str, str]:
         example = "AccountNumber=digits,Size=closed"
         raise ValueError(f"must be slots with what is said for each: open, phrase, closed or digits, such as {example}")
     return kinds
-
-
-def phone_numbers(value: str) -> frozenset[str]:
-    """Return the phone numbers that stand between commas."""
-    numbers = [number.strip() for number in value.split(",") if number.strip()]
-    if not all(is_phone_number(number) for number in numbers):
-        raise ValueError("must be phone numbers in E.164 form (+12065550100) with commas between them")
-    return frozenset(numbers)
 
 
 def phone_number(value: str) -> str:

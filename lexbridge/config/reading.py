@@ -19,6 +19,7 @@ from lexbridge.config.service_settings import ServiceSettings
 from lexbridge.config.setting import Setting, entries_of, simple_fields_of
 from lexbridge.config.settings import SETTINGS, Settings
 from lexbridge.config.spelling import find_misspelt
+from lexbridge.config.transfer_targets import NO_TARGETS
 from lexbridge.config.twilio_account import TwilioAccount
 from lexbridge.errors import ConfigError, Problem
 from lexbridge.phrases import Phrases, greeting_for, language_tag, phrases_for
@@ -130,7 +131,9 @@ def _derive_line(values: _Values, bot: Bot) -> None:
     """Derive the value of each setting of a line that is unset and follows from others."""
     locale_id = _locale(bot)
     values["SLOT_KINDS"] = values["SLOT_KINDS"] or {}
-    values["TRANSFER_NUMBERS"] = values["TRANSFER_NUMBERS"] or frozenset()
+    values["TRANSFER_NUMBERS"] = values["TRANSFER_NUMBERS"] or NO_TARGETS
+    values["TRANSFER_ATTRIBUTES"] = values["TRANSFER_ATTRIBUTES"] or ()
+    values["AFTER_ATTRIBUTES"] = values["AFTER_ATTRIBUTES"] or ()
     values["HANGOVER_MIN_MS"] = values["HANGOVER_MIN_MS"] or values["HANGOVER_MS"]
     values["HANGOVER_MAX_MS"] = values["HANGOVER_MAX_MS"] or values["HANGOVER_MS"]
     values["GREETING"] = values["GREETING"] or greeting_for(locale_id)

@@ -120,4 +120,5 @@ def _make_documents(
         line.say_language,
         line.reply_mode == "stream",
         route.text,
+        service.account.twilio_auth_token,
     )

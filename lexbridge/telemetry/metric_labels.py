@@ -34,11 +34,15 @@ _CALLS: dict[str, Meanings] = {
         ("handed-over",): "As planned: a worker that is about to end gave the call to another. The caller hears no "
         "difference.",
         ("keyed",): "As planned: keys that Twilio had collected came with a new stream (call-update mode).",
+        ("returned",): "A transfer came back to the bot: busy, no answer, a full queue, or a failure.",
     },
     "calls_ended_total": {
         ("caller", "none"): "The caller hung up. Many of these in the middle of a dialog are callers who gave up.",
         ("bot", "none"): "The bot closed the dialog, and lexbridge hung up after its last words.",
-        ("transfer", "none"): "The bot transferred the caller to another number.",
+        (
+            "transfer",
+            "none",
+        ): "The bot transferred the caller to a person or a queue. They may come back: `returned` above.",
         ("lexbridge", "no-input"): "The caller was silent each time they were asked again. Many of these are callers "
         "who are not heard.",
         ("lexbridge", "turn-failed"): "Lex refused the request for good, such as for a bot that does not exist.",
@@ -218,18 +222,17 @@ _WARNINGS = """
 bad-message call-refused call-resumed call-update-failed clock-differs-from-aws directives-ignored event-dropped
 event-not-taken lex-answer-odd lex-answer-unreadable lex-audio-failed lex-request-failed lex-up line-unknown
 log-lines-dropped mark-missing model-failed name-not-resolved observer-fault odd-message overloaded payload-not-spoken
-peer-refused
-recording-failed reply-audio-failed reply-cut sentences-not-voiced session-not-put-back session-not-recalled
-setting-in-doubt stream-refused task-protection-failed telling-fault traces-not-taken turn-failed utterance-cut-off
-utterance-dropped words-left-out words-not-voiced
+peer-refused recording-failed reply-audio-failed reply-cut sentences-not-voiced session-not-put-back
+session-not-recalled setting-in-doubt stream-refused task-protection-failed telling-fault traces-not-taken turn-failed
+utterance-cut-off utterance-dropped whisper-refused words-left-out words-not-voiced
 """
 _ERRORS = """
 admit-broken call-broken call-given-up call-update-broken call-update-failed connection-broken console-broken
 events-broken greenlet-broken lex-audio-broken lex-audio-failed lex-down lex-rejected lex-request-broken loop-held
 metrics-not-counted observer-broken observer-died observer-hung observer-not-started own-voice-broken pulse-broken
-reader-broken recall-broken recorder-broken request-broken session-not-put-back socket-broken stream-status
-stream-stop-broken task-protection-broken traces-broken transfer-refused voice-broken worker-broken worker-died
-worker-hung worker-not-started
+reader-broken recall-broken recorder-broken request-broken return-refused session-not-put-back socket-broken
+stream-status stream-stop-broken task-protection-broken traces-broken transfer-refused voice-broken worker-broken
+worker-died worker-hung worker-not-started
 """
 
 FAULTS = tuple(

@@ -12,10 +12,24 @@ RESUME_PATH = "/twiml/resume"
 KEYS_PATH = "/twiml/keys"
 """Webhook that takes the keys which a `<Gather>` has collected."""
 
+TRANSFERRED_PATH = "/twiml/transferred"
+"""Webhook that Twilio asks how a call goes on, once its transfer is over or has failed."""
+
+WHISPER_PATH = "/twiml/whisper"
+"""Webhook that has the words for the person whom a transfer reaches, before they are connected."""
+
 STREAM_STATUS_PATH = "/stream-status"
 """Webhook by which Twilio reports that a stream has started, stopped or failed."""
 
-WEBHOOK_PATHS = (ANSWER_PATH, f"{ANSWER_PATH}/", RESUME_PATH, KEYS_PATH, STREAM_STATUS_PATH)
+WEBHOOK_PATHS = (
+    ANSWER_PATH,
+    f"{ANSWER_PATH}/",
+    RESUME_PATH,
+    KEYS_PATH,
+    TRANSFERRED_PATH,
+    WHISPER_PATH,
+    STREAM_STATUS_PATH,
+)
 """All paths of webhooks. A "/" after /twiml is easily typed in the Twilio console, and the signature covers it."""
 
 SOCKET_PATH = "/"

@@ -7,7 +7,7 @@ the templates alone: what a bot says is text, or SSML rebuilt from a list of ele
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -18,10 +18,13 @@ from markupsafe import escape
 from lexbridge.call.documents import NO_QUERY, CallDocuments, Document, Opening, Reprompts
 from lexbridge.call.dtmf import KeyRules
 from lexbridge.call.stream_parameters import REPROMPTS_PARAMETER, SPOKEN_PARAMETER
+from lexbridge.call.transfers import Handoff
 from lexbridge.lex.model import Message
+from lexbridge.twilio.rendered_reprompts import RenderedReprompts
 from lexbridge.twilio.routes import KEYS_PATH, RESUME_PATH, STREAM_STATUS_PATH
 from lexbridge.twilio.say import clean, cut_at_sentence, pieces_ms, plain_text, say_pieces, text_pieces
 from lexbridge.twilio.signatures import CONNECTION_OVERRIDES
+from lexbridge.twilio.transfer_values import transfer_values
 
 MAX_DOCUMENT_CHARACTERS = 4000
 """Longest TwiML in a REST request, in characters: https://www.twilio.com/docs/api/errors/32018 ."""
@@ -67,15 +70,18 @@ class TwimlDocuments(CallDocuments):
         language: str | None = None,
         is_two_way: bool = False,
         route: str = "",
+        secret: str = "",
     ) -> None:
         """Prepare for the service at `url`, a public base address without a "/" at its end.
 
         `hold_s`: how long a document keeps the call after its prompt was heard: as long as an update may take to come.
         `voice`, `language`: attributes of every `<Say>`. `is_two_way`: whether streams are bidirectional (`<Connect>`).
         `route`: text of the route that serves the calls; it goes into every address.
+        `secret`: seals what an address holds of a call's content; without it no address holds any.
         """
         self._route = {"line": route} if route else {}
         self._hold_s = hold_s
+        self._secret = secret
         self._is_two_way = is_two_way
         self._url = url
         self._voice = clean(voice or "")
@@ -90,7 +96,7 @@ class TwimlDocuments(CallDocuments):
         opening: Opening,
         lost: int = 1,
         opens_ms: int | None = None,
-        query: Mapping[str, int] = NO_QUERY,
+        query: Mapping[str, int | str] = NO_QUERY,
         notice: str = "",
     ) -> Document:
         """Return a document that says `notice`, opens a stream, says `greeting` and keeps the call.
@@ -120,7 +126,7 @@ class TwimlDocuments(CallDocuments):
         lost: int = 1,
         voice: str | None = None,
         opens_ms: int | None = None,
-        query: Mapping[str, int] = NO_QUERY,
+        query: Mapping[str, int | str] = NO_QUERY,
     ) -> Document:
         """Return a document that says `messages`, and connects the caller to a bidirectional stream until it ends.
 
@@ -146,7 +152,7 @@ class TwimlDocuments(CallDocuments):
         keys: KeyRules | None = None,
         reprompts: Reprompts | None = None,
         longer_s: int = 0,
-        query: Mapping[str, int] = NO_QUERY,
+        query: Mapping[str, int | str] = NO_QUERY,
     ) -> Document:
         opening = _cleaned(opening) if opening else None
         after = opening.name if opening else stream_sid
@@ -169,7 +175,7 @@ class TwimlDocuments(CallDocuments):
                 return document
         return self._make("reply.xml", messages, voice, **values)
 
-    def recover(self, lost: int, stream: str, query: Mapping[str, int] = NO_QUERY) -> Document:
+    def recover(self, lost: int, stream: str, query: Mapping[str, int | str] = NO_QUERY) -> Document:
         """Return a document that sends the call to /twiml/resume, after its `stream` was lost.
 
         `lost`: how many streams the call has lost in a row.
@@ -179,27 +185,49 @@ class TwimlDocuments(CallDocuments):
     def goodbye(self, messages: Sequence[Message], voice: str | None = None, last_words: str = "") -> Document:
         return self._make("goodbye.xml", messages, voice, last_pieces=text_pieces(clean(last_words)))
 
+    def go_on_at(
+        self,
+        url: str,
+        messages: Sequence[Message],
+        stream_sid: str | None = None,
+        voice: str | None = None,
+        last_words: str = "",
+    ) -> Document:
+        last_pieces = text_pieces(clean(last_words))
+        return self._make("after.xml", messages, voice, url=url, stream_sid=stream_sid, last_pieces=last_pieces)
+
     def transfer(
         self,
         messages: Sequence[Message],
-        number: str,
-        stream_sid: str | None,
-        last_words: str,
+        handoff: Handoff,
         voice: str | None = None,
-        caller_id: str | None = None,
+        query: Mapping[str, int | str] = NO_QUERY,
     ) -> Document:
-        last_pieces = text_pieces(clean(last_words))
-        return self._make(
-            "transfer.xml",
-            messages,
-            voice,
-            number=number,
-            stream_sid=stream_sid,
-            last_pieces=last_pieces,
-            caller_id=caller_id,
-        )
+        # What has no room is left out: rather that than a document that Twilio refuses.
+        poorer = replace(handoff, after=""), replace(handoff, after="", attributes={})
+        for each in (handoff, *poorer):
+            document = self._transfer(messages, each, voice, query)
+            if len(document.twiml) <= MAX_DOCUMENT_CHARACTERS:
+                return document
+        return self._transfer(messages, replace(handoff, after="", attributes={}, whisper="", goodbye=""), voice, query)
 
-    def _gather(self, stream: str, keys: KeyRules | None = None, query: Mapping[str, int] = NO_QUERY) -> dict[str, Any]:
+    def whisper(self, words: str, voice: str | None = None) -> Document:
+        """Return the document that says `words` to the person whom a transfer reaches, and then connects them."""
+        return self._make("whisper.xml", [Message(words)], voice)
+
+    def gone(self) -> Document:
+        """Return the document for a call that nobody hears any more, or that another program has."""
+        return self._make("gone.xml", [])
+
+    def _transfer(
+        self, messages: Sequence[Message], handoff: Handoff, voice: str | None, query: Mapping[str, int | str]
+    ) -> Document:
+        values = transfer_values(handoff, self._secret, voice, query, self._address)
+        return self._make("transfer.xml", messages, voice, **values)
+
+    def _gather(
+        self, stream: str, keys: KeyRules | None = None, query: Mapping[str, int | str] = NO_QUERY
+    ) -> dict[str, Any]:
         """Return the attributes of `<Gather>`. Its keys go to /twiml/keys, with the name of the stream and `query`."""
         keys = keys or KeyRules()
         return {
@@ -230,7 +258,7 @@ class TwimlDocuments(CallDocuments):
         values["voice"] = voice or self._voice
         has_ssml = values["voice"] not in _VOICES_WITHOUT_SSML
         values["reprompts"] = (
-            _RenderedReprompts.make(reprompts, has_ssml, values["gather"]["timeout_s"]) if reprompts else None
+            RenderedReprompts.make(reprompts, has_ssml, values["gather"]["timeout_s"]) if reprompts else None
         )
         reprompts_ms = values["reprompts"].spoken_ms if reprompts else ()
         pieces = say_pieces(messages, has_ssml)
@@ -256,25 +284,6 @@ class TwimlDocuments(CallDocuments):
         if reprompts := values["reprompts"]:
             told.append((REPROMPTS_PARAMETER, " ".join(map(str, reprompts.spoken_ms))))
         return _COMPILED[template].render(pieces=pieces, hold_s=hold_s, told=told, **self._constants, **values)
-
-
-@dataclass(frozen=True, slots=True)
-class _RenderedReprompts:
-    """Reprompts as the template needs them: what each says, and how long the pauses are."""
-
-    pieces: list[list[str]]
-    pause_s: int
-
-    @classmethod
-    def make(cls, reprompts: Reprompts, has_ssml: bool, timeout_s: int) -> "_RenderedReprompts":
-        """Prepare reprompts. `timeout_s`: how long the `<Gather>` itself waits after the pause."""
-        pieces = say_pieces([reprompts.not_heard, *reprompts.prompt], has_ssml)
-        return cls([pieces] * reprompts.times, max(0, reprompts.after_s - timeout_s))
-
-    @property
-    def spoken_ms(self) -> tuple[int, ...]:
-        """Estimated time that each reprompt takes, and 0 for the goodbye."""
-        return (*map(pieces_ms, self.pieces), 0)
 
 
 def _cleaned(opening: Opening) -> Opening:

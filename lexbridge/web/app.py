@@ -20,10 +20,13 @@ from lexbridge.twilio.routes import (
     RESUME_PATH,
     SOCKET_PATH,
     STREAM_STATUS_PATH,
+    TRANSFERRED_PATH,
+    WHISPER_PATH,
 )
 from lexbridge.twilio.signatures import Signatures
 from lexbridge.web.auth import WEBHOOK_METHODS, signed_by_twilio
 from lexbridge.web.health import answer_probe
+from lexbridge.web.transfer_webhooks import TransferWebhooks
 from lexbridge.web.twilio_webhooks import TwilioWebhooks
 
 
@@ -44,7 +47,8 @@ def create_app(
     app.url_map.merge_slashes = False  # else Flask would redirect "//" to the host that a stranger has named
     sockets = Sockets(app)
     signed = signed_by_twilio(signatures)
-    for rule, view in _webhook_views(TwilioWebhooks(settings, bridge.lines, call_control, calls, teller)).items():
+    webhooks = TwilioWebhooks(settings, bridge.lines, call_control, calls, teller)
+    for rule, view in _webhook_views(webhooks, TransferWebhooks(settings, bridge.lines)).items():
         app.add_url_rule(rule, rule, signed(view), methods=WEBHOOK_METHODS)
 
     @app.get(PING_PATH)
@@ -74,12 +78,14 @@ def create_app(
     return app
 
 
-def _webhook_views(webhooks: TwilioWebhooks) -> Mapping[str, Callable[[], Response]]:
+def _webhook_views(webhooks: TwilioWebhooks, transfers: TransferWebhooks) -> Mapping[str, Callable[[], Response]]:
     """Return the view of each path that Twilio asks for."""
     return {
         ANSWER_PATH: webhooks.answer,
         f"{ANSWER_PATH}/": webhooks.answer,
         RESUME_PATH: webhooks.resume,
         KEYS_PATH: webhooks.keys,
+        TRANSFERRED_PATH: transfers.transferred,
+        WHISPER_PATH: transfers.whisper,
         STREAM_STATUS_PATH: webhooks.stream_status,
     }

@@ -4,20 +4,17 @@ Every answer is made from the request alone, so any process of the service can g
 """
 
 import re
-import secrets
 import time
-from collections.abc import Mapping
 
 import gevent
 from flask import Response, request
-from werkzeug.exceptions import HTTPException
 
 from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.call_story import KEYS
 from lexbridge.bridge.lines import NO_LINE_WORDS, LineRuntime, LineRuntimes
 from lexbridge.bridge.live_calls import CallRegistry
-from lexbridge.call.attributes import CALLED_NUMBER_ATTRIBUTE, CALLER_NUMBER_ATTRIBUTE, DIRECTION_ATTRIBUTE
-from lexbridge.call.documents import Document, Opening, speaking_ms
+from lexbridge.call.after import Outcome
+from lexbridge.call.documents import Opening, speaking_ms
 from lexbridge.call.stream_parameters import (
     KEYED,
     KEYS_PARAMETER,
@@ -25,21 +22,24 @@ from lexbridge.call.stream_parameters import (
     RESUMED_PARAMETER,
     STREAMS_LOST_PARAMETER,
     CallProgress,
-    proof_parameters,
 )
-from lexbridge.config.line_settings import LineSettings
-from lexbridge.config.lines import IncomingCall
 from lexbridge.config.parsers import parse_whole
-from lexbridge.config.route import CallRoute
 from lexbridge.config.settings import Settings
 from lexbridge.errors import CallControlError, CallGone
-from lexbridge.lex.model import Message
 from lexbridge.logs import Log, RateLimitedLog
 from lexbridge.telemetry.numbers import masked
 from lexbridge.telemetry.teller import Teller
-from lexbridge.twilio.stream_token import make_stream_token
-from lexbridge.twilio.twiml import TwimlDocuments, stream_name, streams_lost
-from lexbridge.web.auth import VERIFIED_FORM
+from lexbridge.twilio.twiml import stream_name, streams_lost
+from lexbridge.web.last_document import last_document
+from lexbridge.web.webhook_views import WebhookViews
+from lexbridge.web.webhook_views import call_facts as _call_facts
+from lexbridge.web.webhook_views import form as _form
+from lexbridge.web.webhook_views import has_limits as _has_limits
+from lexbridge.web.webhook_views import incoming_call as _incoming_call
+from lexbridge.web.webhook_views import log_of as _log_of
+from lexbridge.web.webhook_views import progress as _progress
+from lexbridge.web.webhook_views import progress_parameters as _progress_parameters
+from lexbridge.web.webhook_views import xml as _xml
 
 STREAM_ERROR = "stream-error"
 """Value of Twilio's field StreamEvent for a stream that has failed."""
@@ -75,14 +75,7 @@ RUN_OUT_COUNTS = 20
 _telling_faults = RateLimitedLog("telling-fault")
 
 
-class UnservedCall(HTTPException):
-    """A call that no line serves. `response` ends it in words."""
-
-    def __init__(self, response: Response) -> None:
-        super().__init__(response=response)
-
-
-class TwilioWebhooks:
+class TwilioWebhooks(WebhookViews):
     """The Flask views of Twilio's webhooks."""
 
     def __init__(
@@ -94,9 +87,8 @@ class TwilioWebhooks:
         teller: Teller | None = None,
     ) -> None:
         """`teller`: tells of new calls, or None if nobody watches them."""
+        super().__init__(settings, lines)
         self._teller = teller
-        self._settings = settings
-        self._lines = lines
         self._call_control = call_control
         self._calls = calls
 
@@ -110,7 +102,7 @@ class TwilioWebhooks:
         log = _log_of(line)
         if refusal := self._calls.admission.refusal or self._line_refusal(line):
             log.warning("call-refused", why=refusal, live_calls=self._calls.live_calls)
-            return _xml(line.documents.goodbye([Message(line.rules.phrases.busy)]))
+            return _xml(last_document(line, log, line.rules.phrases.busy, Outcome.FAILED))
         log.info("call-answered")
         self._tell_of_call()
         greeting = "" if line.rules.welcome == "bot" else line.rules.greeting
@@ -125,30 +117,10 @@ class TwilioWebhooks:
         opening = Opening(stream_name(0), parameters)
         return _xml(line.documents.answer(greeting, opening, query=progress.query, notice=notice))
 
-    @property
-    def _refusal(self) -> TwimlDocuments:
-        """The documents of calls that no line serves."""
-        return TwimlDocuments(self._settings.service.url, self._settings.service.stream_url, 0)
-
     def _line_refusal(self, line: LineRuntime) -> str | None:
         """Return why the line takes no more calls in this process, or None if it does."""
         most, call_sid = line.settings.line_max_calls, _form().get("CallSid", "")
         return self._calls.line_refusal(line.route.line, most, call_sid)
-
-    def _line(self) -> LineRuntime:
-        """Return what serves the call of this webhook: the line in its address, or the one that is chosen anew.
-
-        Raise UnservedCall, which ends the call in words, if there is none any more.
-        """
-        route = CallRoute.parse(request.args.get("line", ""))
-        line = None if route is None else self._lines.find(route, _form().get("AccountSid", ""))
-        if line is None:  # the table has changed meanwhile, or this process has another one
-            line = self._lines.choose(_incoming_call())
-            text = "" if line is None else line.route.text
-            Log(call_sid=_form().get("CallSid")).warning("line-unknown", chosen=text)
-        if line is None:
-            raise UnservedCall(_xml(self._refusal.goodbye([NO_LINE_WORDS])))
-        return line
 
     def _tell_of_call(self) -> None:
         if self._teller is not None:
@@ -173,7 +145,7 @@ class TwilioWebhooks:
         log.warning("call-resumed", streams_lost=lost, ran_out=ran_out_after is not None)
         if lost > MAX_STREAMS_LOST:
             log.error("call-given-up", streams_lost=lost)
-            return _xml(line.documents.goodbye([Message(line.rules.phrases.not_available)]))
+            return _xml(last_document(line, log, line.rules.phrases.not_available, Outcome.FAILED))
         if ran_out_after is not None:
             # The stream may still be alive in another process, which would then answer the caller, too.
             sids = _form().get("AccountSid", ""), _form().get("CallSid", "")
@@ -246,17 +218,6 @@ class TwilioWebhooks:
                 log.error("call-update-failed", error=str(error), host=error.host, check=error.check)
         return Response(status=204)
 
-    def _proof(self, line: LineRuntime, spoken: str = "") -> list[tuple[str, str]]:
-        """Return the `<Parameter>`s without which no stream is served.
-
-        `spoken`: what the document says before the stream opens; the token is valid for that much longer.
-        """
-        sids = _form().get("CallSid", ""), _form().get("AccountSid", "")
-        spoken_s = speaking_ms(spoken) / 1000
-        secret, route = self._settings.service.account.twilio_auth_token, line.route.text
-        token = make_stream_token(secret, *sids, time.time(), spoken_s, secrets.token_hex(8), route)
-        return proof_parameters(token, route)
-
     def _stop_stream(self, account_sid: str, call_sid: str, stream: str, log: Log) -> None:
         """Stop a stream, in a greenlet of its own. Log every error: nothing else would notice it."""
         try:
@@ -267,50 +228,11 @@ class TwilioWebhooks:
             log.exception("stream-stop-broken")
 
 
-def _incoming_call() -> IncomingCall:
-    """Return what lines are told apart by."""
-    return IncomingCall(_form(), request.args, time.time())
-
-
-def _log_of(line: LineRuntime) -> Log:
-    """Return the log of this webhook's call."""
-    return Log(call_sid=_form().get("CallSid"), **line.route.log_fields)
-
-
-def _has_limits(line: LineRuntime) -> bool:
-    """Return whether it counts how far a call has come."""
-    return line.rules.max_call_s is not None or line.rules.max_turns is not None
-
-
-def _progress(line: LineRuntime) -> CallProgress:
-    """Return how far the call has come, as the address of this webhook tells."""
-    if not _has_limits(line):
-        return CallProgress()
-    return CallProgress.parse(request.args.get("began"), request.args.get("turns"))
-
-
-def _progress_parameters(
-    line: LineRuntime, progress: CallProgress, spoken: str = "", notice: str = ""
-) -> list[tuple[str, str]]:
-    """Return `progress` as a stream's parameters.
-
-    `spoken`: what the document says before a two-way stream opens; `notice`: before that, and before any stream.
-    """
-    spoken_s = speaking_ms(notice + (spoken if line.is_two_way else "")) / 1000
-    return progress.parameters(max(0, time.time() - (progress.began_s or 0)) + spoken_s)
-
-
 def _end_silent_call(line: LineRuntime, log: Log) -> Response:
     """Say goodbye to a caller whom a document that asks for keys has asked as often as it may."""
     log.info("silent-caller-left")
     phrases, voice = line.rules.phrases, request.args.get("voice")
-    return _xml(line.documents.goodbye([Message(f"{phrases.not_heard} {phrases.goodbye}")], voice))
-
-
-def _form() -> Mapping[str, str]:
-    """Return the fields of this webhook whose signature was checked."""
-    form: Mapping[str, str] = request.environ[VERIFIED_FORM]
-    return form
+    return _xml(last_document(line, log, f"{phrases.not_heard} {phrases.goodbye}", Outcome.SILENT, voice))
 
 
 def _stream_argument(name: str) -> str:
@@ -327,18 +249,3 @@ def _age_ms(opened_ms: str | None) -> int:
     if not opened_ms or not re.fullmatch("[0-9]{13}", opened_ms):
         return 0
     return max(0, round(time.time() * 1000) - int(opened_ms))
-
-
-def _xml(document: Document) -> Response:
-    return Response(document.twiml, mimetype="text/xml")
-
-
-def _call_facts(settings: LineSettings) -> list[tuple[str, str]]:
-    """Return what the webhook tells about the call and a bot may use: `<Parameter>`s that become session attributes."""
-    # In a call that this service's operator has placed, `To` is the person.
-    is_outbound = _form().get("Direction", "").startswith("outbound")
-    called, caller = ("From", "To") if is_outbound else ("To", "From")
-    facts = [(CALLED_NUMBER_ATTRIBUTE, called), (DIRECTION_ATTRIBUTE, "Direction")]
-    if settings.share_caller_number:
-        facts.append((CALLER_NUMBER_ATTRIBUTE, caller))
-    return [(name, _form()[field]) for name, field in facts if _form().get(field)]

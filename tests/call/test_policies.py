@@ -4,24 +4,37 @@ import pytest
 
 from lexbridge.audio.hangover import Expected
 from lexbridge.call import joining, limits, replies, resumption
+from lexbridge.call.after import Outcome
 from lexbridge.call.dialog import DialogContext
 from lexbridge.call.directives import Directives
 from lexbridge.call.joining import Answered, Failed, Join, Stand
-from lexbridge.call.last_words import Goodbye, TransferTo
+from lexbridge.call.last_words import Goodbye, GoOnAt, TransferTo
 from lexbridge.call.replies import FetchPrompt, HangUp, Reprompt, Speak, Transfer
 from lexbridge.call.resumption import (
     AnswerLate,
     AskToRepeat,
+    BeginAgain,
     Beginning,
     CarryOut,
     SendGathered,
     Session,
     Standing,
     Step,
+    TellOfReturn,
 )
 from lexbridge.call.states import CallState, TurnState
-from lexbridge.call.stream_parameters import HANDED_OVER, KEYED, LOST, StreamParameters, fingerprint
+from lexbridge.call.stream_parameters import (
+    HANDED_OVER,
+    KEYED,
+    LOST,
+    RETURNED,
+    CallProgress,
+    StreamParameters,
+    fingerprint,
+)
+from lexbridge.call.transfers import Handoff
 from lexbridge.call.turns import Turn
+from lexbridge.config.transfer_targets import NumberTarget
 from lexbridge.errors import LexRejected, LexUnavailable
 from lexbridge.lex.model import NO_DIALOG, DialogState, Message, Reply
 from lexbridge.twilio.twiml import TwimlDocuments
@@ -30,6 +43,7 @@ from tests.support.twilio_messages import STREAM_SID
 from tests.support.twiml import outline
 
 NUMBER = "+15550100123"
+TARGET = NumberTarget(NUMBER)
 RULES = make_settings(
     HANGUP_INTENTS="GoodbyeIntent", TRANSFER_NUMBERS=NUMBER, GREETING="Hello.", MAX_CALL_S="600", MAX_TURNS="5"
 ).line.call_rules
@@ -37,7 +51,7 @@ PHRASES = RULES.phrases
 SAYS = (Message("Which flowers?"),)
 SPOKEN = Turn(1, 0, TurnState.ANSWERED)
 KEYED_IN = Turn(1, 0, TurnState.ANSWERED, keys="12")
-WELCOME = Turn(1, 0, TurnState.ANSWERED, intent="WelcomeIntent")
+WELCOME = Turn(1, 0, TurnState.ANSWERED, intent="WelcomeIntent", words_instead="Hello.")
 
 ELICIT, FULFILLED, FAILED = DialogState.ELICIT_SLOT, DialogState.FULFILLED, DialogState.FAILED
 
@@ -51,6 +65,7 @@ def words(text):
 
 
 ASKS_FOR_TRANSFER = {"lexbridge:action": "transfer", "lexbridge:transfer-to": NUMBER}
+RETURNS = {"lexbridge:action": "return"}
 ASKS_FOR_ANOTHER = {"lexbridge:action": "transfer", "lexbridge:transfer-to": "+15550100999"}
 
 
@@ -75,15 +90,40 @@ ASKS_FOR_ANOTHER = {"lexbridge:action": "transfer", "lexbridge:transfer-to": "+1
         (reply(FULFILLED, **{"lexbridge:action": "hangup"}), SPOKEN, HangUp(SAYS, has_audio=True)),
         (reply(ELICIT, **{"lexbridge:action": "hangup"}), SPOKEN, Speak(SAYS)),
         # the bot transfers the call
-        (reply(FULFILLED, **ASKS_FOR_TRANSFER), SPOKEN, Transfer(SAYS, NUMBER)),
+        (reply(FULFILLED, **ASKS_FOR_TRANSFER), SPOKEN, Transfer(SAYS, TARGET)),
         (reply(ELICIT, **ASKS_FOR_TRANSFER), SPOKEN, Speak(SAYS)),
         (reply(FULFILLED, **ASKS_FOR_ANOTHER), SPOKEN, Speak(SAYS, is_transfer_refused=True)),
         (reply(FULFILLED, **{"lexbridge:action": "transfer"}), SPOKEN, Speak(SAYS, is_transfer_refused=True)),
+        # the bot gives the call back, but AFTER_URL is not set
+        (
+            reply(FULFILLED, **RETURNS),
+            SPOKEN,
+            HangUp(SAYS, has_audio=True, is_return_refused=True),
+        ),
+        (reply(ELICIT, **RETURNS), SPOKEN, Speak(SAYS)),
     ],
 )
 def test_what_a_reply_calls_for(answer, turn, decision):
     dialog = DialogContext().after(answer, RULES.slot_kinds)
     assert replies.decide(answer, dialog, RULES, turn) == decision
+
+
+AFTER_URL = "https://flows.example.com/next?FlowEvent=return"
+GOES_ON = make_settings(AFTER_URL=AFTER_URL, HANGUP_INTENTS="GoodbyeIntent").line.call_rules
+
+
+@pytest.mark.parametrize(
+    ("answer", "decision"),
+    [
+        (reply(FULFILLED, **RETURNS), HangUp(SAYS, has_audio=True)),
+        (reply(FULFILLED, messages=(), **RETURNS), HangUp(words(PHRASES.goodbye))),
+        (reply(FULFILLED, **{"lexbridge:action": "hangup"}), HangUp(SAYS, has_audio=True)),
+        (reply(FULFILLED, intent="GoodbyeIntent"), HangUp(SAYS, has_audio=True)),
+    ],
+)
+def test_a_bot_that_is_done_gives_the_call_back_where_it_may(answer, decision):
+    dialog = DialogContext().after(answer, {})
+    assert replies.decide(answer, dialog, GOES_ON, SPOKEN) == decision
 
 
 def test_a_reply_whose_words_cannot_be_read_may_be_heard():
@@ -93,15 +133,18 @@ def test_a_reply_whose_words_cannot_be_read_may_be_heard():
     assert replies.decide(answer, dialog, RULES, SPOKEN) == HangUp(words(PHRASES.goodbye), has_audio=True)
 
 
+REJECTED = HangUp(words(PHRASES.named(LexRejected.apology)), outcome=Outcome.FAILED)
+
+
 @pytest.mark.parametrize(
     ("error", "turn", "failed_turns", "decision"),
     [
         (LexUnavailable("no answer"), SPOKEN, 1, Speak(words(PHRASES.named(LexUnavailable.apology)))),
         (LexUnavailable("no answer"), SPOKEN, 2, Speak(words(PHRASES.named(LexUnavailable.apology)))),
-        (LexUnavailable("no answer"), SPOKEN, 3, HangUp(words(PHRASES.not_available))),
+        (LexUnavailable("no answer"), SPOKEN, 3, HangUp(words(PHRASES.not_available), outcome=Outcome.FAILED)),
         (LexUnavailable("no answer"), WELCOME, 0, Speak(words("Hello."))),
-        (LexRejected("no such bot"), SPOKEN, 1, HangUp(words(PHRASES.named(LexRejected.apology)))),
-        (LexRejected("no such bot"), WELCOME, 0, HangUp(words(PHRASES.named(LexRejected.apology)))),
+        (LexRejected("no such bot"), SPOKEN, 1, REJECTED),
+        (LexRejected("no such bot"), WELCOME, 0, REJECTED),
     ],
 )
 def test_what_a_failed_turn_calls_for(error, turn, failed_turns, decision):
@@ -109,7 +152,7 @@ def test_what_a_failed_turn_calls_for(error, turn, failed_turns, decision):
 
 
 NOT_HEARD = Message(PHRASES.not_heard)
-GIVES_UP = HangUp(words(f"{PHRASES.not_heard} {PHRASES.goodbye}"))
+GIVES_UP = HangUp(words(f"{PHRASES.not_heard} {PHRASES.goodbye}"), outcome=Outcome.SILENT)
 
 
 @pytest.mark.parametrize(
@@ -179,8 +222,10 @@ def test_a_call_without_limits_never_ends_by_them():
     [
         (Goodbye(), ["Fine.", "Hangup"]),
         (Goodbye(limit_words="Too long."), ["Fine.", "Too long.", "Hangup"]),
-        (TransferTo(NUMBER, None, "Goodbye."), ["Fine.", "Dial", "Goodbye.", "Hangup"]),
-        (TransferTo(NUMBER, STREAM_SID, "Goodbye."), ["Stop", "Fine.", "Dial", "Goodbye.", "Hangup"]),
+        (GoOnAt("https://a.example.com/", None, limit_words="Too long."), ["Fine.", "Too long.", "Redirect"]),
+        (GoOnAt("https://a.example.com/", STREAM_SID), ["Stop", "Fine.", "Redirect"]),
+        (TransferTo(Handoff(TARGET, None, "Goodbye.")), ["Fine.", "Dial", "Goodbye.", "Hangup"]),
+        (TransferTo(Handoff(TARGET, STREAM_SID, "Goodbye.")), ["Stop", "Fine.", "Dial", "Goodbye.", "Hangup"]),
     ],
 )
 def test_the_document_of_the_last_words(last_words, document):
@@ -209,6 +254,7 @@ BOT_WELCOMES = make_settings(WELCOME="bot", WELCOME_INTENT="WelcomeIntent").line
         (LOST, RULES, Beginning.FETCH_FIRST),
         (LOST, BOT_WELCOMES, Beginning.FETCH_FIRST),
         (KEYED, RULES, Beginning.FETCH_FIRST),
+        (RETURNED, BOT_WELCOMES, Beginning.FETCH_FIRST),
         (HANDED_OVER, BOT_WELCOMES, Beginning.TAKE_OVER),
     ],
 )
@@ -242,8 +288,22 @@ def test_where_the_dialog_stands_when_a_stream_begins(parameters, dialog):
 UNKNOWN = DialogContext(last_prompt=None, first_attributes=FACTS)  # what the bot said last is not known
 KNOWN = DialogContext(last_prompt=SAYS, first_attributes=FACTS)
 TAKES_OVER = StreamParameters(HANDED_OVER)
+BACK_TAKEN_OVER = StreamParameters(HANDED_OVER, prompt_fingerprint="0badcafe", progress=CallProgress(returned="busy"))
+IS_BUSY = {"lexbridge:transfer-status": "busy"}
 ASKED = reply()
 NEWER = reply(messages=words("Which day?"))
+
+
+BACK = CallProgress(returned="busy")
+GAVE_AWAY = reply(FULFILLED, shop="7", **ASKS_FOR_TRANSFER, **{"lexbridge:whisper": "Roses."})
+TOLD_OF_RETURN = TellOfReturn(words(PHRASES.transfer_failed), asks_lex=True)
+HAS_INTENT = make_settings(TRANSFER_FAILED_INTENT="NobodyThere").line.call_rules
+
+
+def came_back(resumed=RETURNED, keys=None):
+    """A call that has come back from a transfer: over this stream, or over one before that was lost."""
+    parameters = StreamParameters(resumed, call_facts=FACTS, keys=keys, progress=BACK)
+    return Standing(CallState.RESUMING, KNOWN, parameters, call_sid="CA1")
 
 
 def lost(dialog=KNOWN, keys=None):
@@ -275,6 +335,28 @@ def taken_over(dialog=UNKNOWN, parameters=TAKES_OVER, **standing):
         (Session(ASKED), lost(keys="12#"), RULES, SendGathered("12")),
         (Session(None), lost(keys="12"), BOT_WELCOMES, SendGathered("12")),
         (Session(ASKED), lost(keys="12*"), RULES, Step.REPEAT_PROMPT),
+        # a transfer came back
+        (Session(GAVE_AWAY), came_back(), RULES, TOLD_OF_RETURN),
+        (Session(GAVE_AWAY), came_back(LOST), RULES, TOLD_OF_RETURN),
+        (Session(GAVE_AWAY), came_back(), HAS_INTENT, BeginAgain("NobodyThere", PHRASES.transfer_failed)),
+        (Session(None), came_back(), RULES, TOLD_OF_RETURN),
+        (Session(None), came_back(), BOT_WELCOMES, TOLD_OF_RETURN),
+        (
+            Session(None, is_told=False),
+            came_back(),
+            RULES,
+            TellOfReturn(words(PHRASES.transfer_failed), asks_lex=False),
+        ),
+        (Session(ASKED), came_back(LOST), RULES, CarryOut(ASKED)),  # Lex has answered since
+        (Session(GAVE_AWAY), came_back(KEYED, keys="12#"), RULES, SendGathered("12")),
+        (Session(GAVE_AWAY), came_back(KEYED, keys="12*"), RULES, Step.REPEAT_PROMPT),
+        (Session(GAVE_AWAY), taken_over(parameters=BACK_TAKEN_OVER), RULES, Step.AWAIT_INPUT),
+        (
+            Session(GAVE_AWAY),
+            taken_over(parameters=BACK_TAKEN_OVER, asks_again=True),
+            RULES,
+            Reprompt(NOT_HEARD, words(PHRASES.transfer_failed)),
+        ),
         # another stream handed the call over
         (Session(ASKED), taken_over(), RULES, Step.AWAIT_INPUT),
         (Session(ASKED), taken_over(is_idle=False), RULES, Step.NOTHING),
@@ -325,6 +407,12 @@ def test_how_a_call_is_resumed(session, standing, rules, resumed):
         (Session(ASKED), taken_over(has_turn=True), None),
         (Session(None), taken_over(), FACTS),
         (Session(None, is_told=False), taken_over(), FACTS),
+        (Session(GAVE_AWAY), came_back(), {"shop": "7", **IS_BUSY}),
+        (Session(GAVE_AWAY), came_back(LOST), {"shop": "7", **IS_BUSY}),
+        (Session(GAVE_AWAY), taken_over(parameters=BACK_TAKEN_OVER), {"shop": "7", **IS_BUSY}),
+        (Session(None), came_back(), {**FACTS, **SID, **IS_BUSY}),
+        (Session(None, is_told=False), came_back(), None),
+        (Session(ASKED), came_back(LOST), None),
     ],
 )
 def test_whether_a_resumed_call_still_has_facts_to_send(session, standing, facts):

@@ -88,7 +88,8 @@ def test_a_fingerprint_tells_prompts_apart_but_not_their_words():
 def test_what_is_the_callers_does_not_show_when_it_is_printed():
     assert repr(StreamParameters.parse({"shop": "7", RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "4711"})) == (
         "StreamParameters(resumed='keyed', no_inputs=0, failed_turns=0, prompt_fingerprint=None, "
-        "spoken_ms=0, reprompts_ms=(), no_input_ms=0, progress=CallProgress(began_s=None, turns=0), age_s=0)"
+        "spoken_ms=0, reprompts_ms=(), no_input_ms=0, progress=CallProgress(began_s=None, turns=0, returned=None), "
+        "age_s=0)"
     )
 
 
@@ -97,6 +98,15 @@ def test_the_counts_of_a_call_are_taken_over_but_no_facts():
     taken = StreamParameters.parse({"shop": "7", **parameters})
     assert (taken.progress, taken.age_s, taken.call_facts) == (CallProgress(1795846066, 3), 72, {"shop": "7"})
     assert CallProgress(1795846066, 3).query == {"began": 1795846066, "turns": 3}
+
+
+def test_a_transfer_that_came_back_is_told_in_any_case():
+    progress = CallProgress(returned="busy")
+    assert (progress.query, progress.parameters(3)) == ({"returned": "busy"}, [("lexbridge:returned", "busy")])
+    parsed = StreamParameters.parse({"shop": "7", **dict(progress.parameters(3))})
+    assert (parsed.progress, parsed.call_facts) == (progress, {"shop": "7"})
+    assert CallProgress(1795846066, 3, "busy").query == {"began": 1795846066, "turns": 3, "returned": "busy"}
+    assert CallProgress.parse(None, None, "my own words") == CallProgress()
 
 
 def test_where_nobody_counts_nothing_is_told():

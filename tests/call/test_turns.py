@@ -159,7 +159,7 @@ def test_keys_wait_while_lex_is_busy():
 
 def test_the_dialog_begins_with_an_intent():
     told = Told()
-    told.turns.begin_dialog("Welcome")
+    told.turns.begin_dialog("Welcome", "Hello.")
     assert told.acts() == [BeginDialog(1, "CA1", None, "Welcome")]
     assert told.turns.finish(1, TurnMove.REPLIED).state is TurnState.ANSWERED
     assert told.turns.is_idle
@@ -168,7 +168,7 @@ def test_the_dialog_begins_with_an_intent():
 def test_every_kind_of_turn_brings_the_first_attributes():
     told = Told()
     told.turns.first_attributes = FACTS
-    told.turns.begin_dialog("Welcome")
+    told.turns.begin_dialog("Welcome", "Hello.")
     told.turns.finish(1, TurnMove.LEX_FAILED)
     told.turns.keys_pressed(0, "1")
     told.turns.finish(2, TurnMove.LEX_FAILED)

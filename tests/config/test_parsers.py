@@ -6,6 +6,9 @@ import pytest
 
 from lexbridge.config.parsers import (
     address,
+    after_attributes,
+    after_url,
+    attribute_names,
     auth_token,
     base_address,
     file,
@@ -19,7 +22,6 @@ from lexbridge.config.parsers import (
     parse_seconds,
     parse_whole,
     phone_number,
-    phone_numbers,
     public_address,
     seconds,
     slot_kinds,
@@ -42,7 +44,9 @@ EVERY_PARSER = {
     "host": host,
     "intent_names": intent_names,
     "slot_kinds": slot_kinds,
-    "phone_numbers": phone_numbers,
+    "after_url": after_url,
+    "attribute_names": attribute_names,
+    "after_attributes": after_attributes,
     "phone_number": phone_number,
     "public_address": public_address,
     "spoken": spoken,
@@ -69,7 +73,14 @@ EVERY_PARSER = {
         ("host", "admin.internal", "admin.internal"),
         ("intent_names", "Bye, Ciao.it ,", {"Bye", "Ciao.it"}),
         ("slot_kinds", "A=digits, B = open,", {"A": "digits", "B": "open"}),
-        ("phone_numbers", "+12065550100, +442079460000", {"+12065550100", "+442079460000"}),
+        (
+            "after_url",
+            "https://flows.example.com/a?b=c&FlowEvent=return#rc=2",
+            "https://flows.example.com/a?b=c&FlowEvent=return#rc=2",
+        ),
+        ("after_url", "http://flows.example.com:8080/", "http://flows.example.com:8080/"),
+        ("attribute_names", "customer, lexbridge:call-sid ,customer,", ("customer", "lexbridge:call-sid")),
+        ("after_attributes", "customer", ("customer",)),
         ("phone_number", "+12065550100", "+12065550100"),
         ("public_address", "https://voice.example.com:8443/", "https://voice.example.com:8443"),
         ("spoken", "a" * 2000, "a" * 2000),
@@ -87,6 +98,29 @@ def test_what_keeps_to_the_rule_becomes_the_value(parser, text, value):
 def test_whatever_is_refused_is_refused_with_the_rule(parser):
     with pytest.raises(ValueError, match=r"^must be "):
         parser("a\n=b")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://flows.example.com",
+        "https://user:secret@flows.example.com/",
+        "https:///next",
+        "https://flows.example.com:0/",
+        "https://flows.example.com:99999/",
+        "https://flows.example.com/<Say>",
+        "https://flows.example.com/" + "a" * 500,
+    ],
+)
+def test_a_call_goes_on_only_at_a_sound_address(url):
+    with pytest.raises(ValueError, match=r"^must be an address such as https://"):
+        after_url(url)
+
+
+@pytest.mark.parametrize("names", ["intent", "customer,outcome", "slot_Size"])
+def test_an_attribute_may_not_hide_what_the_query_has(names):
+    with pytest.raises(ValueError, match=r"^must be names other than intent, outcome and slot_"):
+        after_attributes(names)
 
 
 def test_a_rule_names_the_range_and_what_is_allowed():

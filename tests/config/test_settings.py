@@ -11,6 +11,7 @@ from lexbridge.config.bots import LexV1Bot, LexV2Bot
 from lexbridge.config.call_rules import PHRASE_SETTINGS
 from lexbridge.config.reading import read_settings
 from lexbridge.config.settings import SETTINGS, Settings
+from lexbridge.config.transfer_targets import NO_TARGETS, transfer_targets
 from lexbridge.errors import ConfigError
 from lexbridge.phrases import phrases_for
 from tests.support.property_tests import examples
@@ -20,7 +21,11 @@ NO_BOT = {"LEX_BOT_ID": "", "LEX_BOT_ALIAS_ID": ""}
 ONE_BOT = "give LEX_BOT_ID and LEX_BOT_ALIAS_ID for a Lex V2 bot, or LEX_BOT_NAME and LEX_BOT_ALIAS for a Lex V1 bot"
 ADDRESS = "must be an address such as https://voice.example.com or http://voice.example.com"
 BARGE_IN_MS = "BARGE_IN_MS: is '{}'; must be a whole number from 100 to 2000, a multiple of 20"
-NUMBERS = "must be phone numbers in E.164 form (+12065550100) with commas between them"
+NUMBERS = (
+    "must be targets with commas between them: numbers in E.164 form (+12065550100, +12065550100;ext=12, "
+    "+12065550100;ext=*), sip:user@host, sip:*@host, client:NAME, client:*, queue:NAME, workflow:WW... or "
+    "conference:NAME"
+)
 
 NUMBER = "must be a phone number in E.164 form, such as +12065550100"
 API_KEY = "SK0123456789abcdef0123456789ABCDEF"
@@ -278,7 +283,8 @@ def test_the_smallest_environment_gives_the_defaults():
     assert found.line.phrases == phrases_for("en_US")
     assert found.service.twilio_api_url == "https://api.twilio.com"
     assert (found.line.slot_kinds, found.line.join) == ({}, False)
-    assert (found.line.transfer_numbers, found.line.share_caller_number) == (frozenset(), False)
+    assert (found.line.transfer_numbers, found.line.share_caller_number) == (NO_TARGETS, False)
+    assert (found.line.transfer_attributes, found.line.after_attributes, found.line.after_url) == ((), (), None)
     assert (found.service.drain_s, found.service.max_calls) == (110, 500)
     assert (found.service.log_level, found.service.log_format) == ("INFO", "json")
     assert found.service.account.auth_tokens == ("a-token-of-ours",)
@@ -310,7 +316,7 @@ def test_each_variable_can_be_set():
     assert found.line.no_input_s == 2.5
     assert found.line.hangup_intents == {"Bye", "Ciao.it"}
     assert found.line.slot_kinds == {"AccountNumber": "digits", "Size": "closed", "Day": "phrase"}
-    assert found.line.transfer_numbers == {"+12065550100", "+442079460000"}
+    assert found.line.transfer_numbers == transfer_targets("+12065550100,+442079460000")
     assert found.line.share_caller_number
     assert found.line.greeting == "Grüß Gott & hello"
 

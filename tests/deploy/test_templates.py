@@ -206,6 +206,7 @@ def test_every_variable_is_one_of_the_services() -> None:
         ("LexBotAlias", "LEX_BOT_ALIAS", "$LATEST", "$FIRST"),
         ("LexRegion", "AWS_REGION", "us-gov-west-1", "Oregon"),
         ("WelcomeIntent", "WELCOME_INTENT", "WelcomeIntent", "Welcome Intent"),
+        ("TransferFailedIntent", "TRANSFER_FAILED_INTENT", "NobodyThere", "Nobody There"),
         ("Vad", "VAD", "silero", "loud"),
     ],
 )

@@ -51,7 +51,11 @@ IMPORTS: dict[str, set[str]] = {
 
 NARROW = {
     ("call", "lex"): {"lexbridge.lex.model"},
-    ("call", "config"): {"lexbridge.config.call_rules", "lexbridge.config.parsers"},
+    ("call", "config"): {
+        "lexbridge.config.call_rules",
+        "lexbridge.config.parsers",
+        "lexbridge.config.transfer_targets",
+    },
 }
 """Modules of the second package that the first may import, where it may not import the whole."""
 

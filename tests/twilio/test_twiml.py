@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from lexbridge.call.documents import SPEAKING_MS_PER_CHARACTER, Opening, Reprompts
 from lexbridge.call.dtmf import KeyRules
+from lexbridge.call.transfers import Handoff
 from lexbridge.config.parsers import spoken as spoken_setting
+from lexbridge.config.transfer_targets import NumberTarget
 from lexbridge.lex.model import Message, MessageFormat
 from lexbridge.twilio.say import MAX_SAY_CHARACTERS
 from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, TwimlDocuments, stream_name, streams_lost
@@ -280,21 +282,6 @@ def test_a_goodbye_says_its_messages_and_hangs_up():
     assert outline(DOCUMENTS.goodbye([Message("Goodbye.")]).twiml) == ["Goodbye.", "Hangup"]
 
 
-def test_a_transfer_stops_the_stream_dials_and_ends_in_words():
-    document = DOCUMENTS.transfer([Message("One moment.")], "+12065550100", STREAM_SID, "Goodbye.")
-    assert outline(document.twiml) == ["Stop", "One moment.", "Dial", "Goodbye.", "Hangup"]
-    stop, _, dial, *_ = verbs_of(document.twiml)
-    assert stop.firstChild.getAttribute("name") == STREAM_SID
-    assert text_of(dial) == "+12065550100"
-
-
-def test_a_transfer_shows_the_caller_id_it_is_given_or_else_none():
-    for caller_id, shown in (("+12065550199", "+12065550199"), (None, "")):
-        document = DOCUMENTS.transfer([], "+12065550100", None, "Goodbye.", caller_id=caller_id)
-        dial, *_ = verbs_of(document.twiml)
-        assert dial.getAttribute("callerId") == shown
-
-
 @pytest.mark.parametrize("is_two_way", [False, True])
 @pytest.mark.parametrize("text", ["word " * 399 + "word", "&" * 400, "漢" * 2000], ids=["words", "escaped", "wide"])
 def test_every_text_of_the_settings_has_room_in_every_document(text, is_two_way):
@@ -308,17 +295,10 @@ def test_every_text_of_the_settings_has_room_in_every_document(text, is_two_way)
         documents.answer(text, opening, opens_ms=1_700_000_000_000),
         documents.reply([Message(text)], STREAM_SID, opening),
         documents.goodbye([Message(text)]),
-        documents.transfer([], "+123456789012345", STREAM_SID, text, caller_id="+123456789012345"),
+        documents.transfer([], Handoff(NumberTarget("+123456789012345"), STREAM_SID, text, "+123456789012345")),
     ):
         assert document.characters_cut == 0
         assert len(document.twiml) <= 4000
-
-
-def test_a_transfer_from_a_two_way_stream_has_nothing_to_stop():
-    document = DOCUMENTS.transfer([Message("One moment.")], "+12065550100", None, "Goodbye.", "Polly.Vicki")
-    assert outline(document.twiml) == ["One moment.", "Dial", "Goodbye.", "Hangup"]
-    says = [verb for verb in verbs_of(document.twiml) if verb.tagName == "Say"]
-    assert [say.getAttribute("voice") for say in says] == ["Polly.Vicki"] * 2
 
 
 def test_a_long_prompt_is_held_for_longer():
@@ -332,7 +312,7 @@ def test_every_say_has_the_voice_and_the_language():
     documents = TwimlDocuments("https://x", "wss://x/", 40, voice='Polly."Joanna', language="en-US")
     for document in (
         documents.reply([Message("a"), Message("b")], STREAM_SID),
-        documents.transfer([Message("a")], "+1", "MZ", "b"),
+        documents.transfer([Message("a")], Handoff(NumberTarget("+12065550100"), "MZ", "b")),
     ):
         says = [verb for verb in verbs_of(document.twiml) if verb.tagName == "Say"]
         assert [dict(say.attributes.items()) for say in says] == [{"voice": 'Polly."Joanna', "language": "en-US"}] * 2
@@ -373,7 +353,7 @@ def test_whatever_a_bot_says_the_document_is_ours(messages, kind):
         "reply": lambda: (reply(messages), ["Pause", "Redirect"]),
         "goodbye": lambda: (DOCUMENTS.goodbye(messages), ["Hangup"]),
         "transfer": lambda: (
-            DOCUMENTS.transfer(messages, "+12065550100", STREAM_SID, "Bye."),
+            DOCUMENTS.transfer(messages, Handoff(NumberTarget("+12065550100"), STREAM_SID, "Bye.")),
             ["Stop", "Dial", "Hangup"],
         ),
     }[kind]()

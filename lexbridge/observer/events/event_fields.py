@@ -158,6 +158,7 @@ RESUMED = {
     "lost": "the stream before was lost, such as with its worker",
     "handed-over": "the worker before had to leave",
     "keyed": "it takes the caller's keys to the bot",
+    "returned": "a transfer came back to the bot",
 }
 
 VALUES: Mapping[str, Mapping[str, str]] = {

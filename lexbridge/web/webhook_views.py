@@ -1,0 +1,120 @@
+"""Webhooks of live calls: which line serves the call, what its form and address tell, and the proof of its streams."""
+
+import secrets
+import time
+from collections.abc import Mapping
+
+from flask import Response, request
+from werkzeug.exceptions import HTTPException
+
+from lexbridge.bridge.lines import NO_LINE_WORDS, LineRuntime, LineRuntimes
+from lexbridge.call.attributes import CALLED_NUMBER_ATTRIBUTE, CALLER_NUMBER_ATTRIBUTE, DIRECTION_ATTRIBUTE
+from lexbridge.call.documents import Document, speaking_ms
+from lexbridge.call.stream_parameters import CallProgress, proof_parameters
+from lexbridge.config.line_settings import LineSettings
+from lexbridge.config.lines import IncomingCall
+from lexbridge.config.route import CallRoute
+from lexbridge.config.settings import Settings
+from lexbridge.logs import Log
+from lexbridge.twilio.stream_token import make_stream_token
+from lexbridge.twilio.twiml import TwimlDocuments
+from lexbridge.web.auth import VERIFIED_FORM
+
+
+class UnservedCall(HTTPException):
+    """A call that no line serves. `response` ends it in words."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response=response)
+
+
+class WebhookViews:
+    """Webhooks of calls that lines serve: what finds the line of a call, and opens its streams."""
+
+    def __init__(self, settings: Settings, lines: LineRuntimes) -> None:
+        self._settings = settings
+        self._lines = lines
+
+    @property
+    def _refusal(self) -> TwimlDocuments:
+        """The documents of calls that no line serves."""
+        return TwimlDocuments(self._settings.service.url, self._settings.service.stream_url, 0)
+
+    def _line(self) -> LineRuntime:
+        """Return what serves the call of this webhook: the line in its address, or the one that is chosen anew.
+
+        Raise UnservedCall, which ends the call in words, if there is none any more.
+        """
+        route = CallRoute.parse(request.args.get("line", ""))
+        line = None if route is None else self._lines.find(route, form().get("AccountSid", ""))
+        if line is None:  # the table has changed meanwhile, or this process has another one
+            line = self._lines.choose(incoming_call())
+            text = "" if line is None else line.route.text
+            Log(call_sid=form().get("CallSid")).warning("line-unknown", chosen=text)
+        if line is None:
+            raise UnservedCall(xml(self._refusal.goodbye([NO_LINE_WORDS])))
+        return line
+
+    def _proof(self, line: LineRuntime, spoken: str = "") -> list[tuple[str, str]]:
+        """Return the `<Parameter>`s without which no stream is served.
+
+        `spoken`: what the document says before the stream opens; the token is valid for that much longer.
+        """
+        sids = form().get("CallSid", ""), form().get("AccountSid", "")
+        spoken_s = speaking_ms(spoken) / 1000
+        secret, route = self._settings.service.account.twilio_auth_token, line.route.text
+        token = make_stream_token(secret, *sids, time.time(), spoken_s, secrets.token_hex(8), route)
+        return proof_parameters(token, route)
+
+
+def incoming_call() -> IncomingCall:
+    """Return what lines are told apart by."""
+    return IncomingCall(form(), request.args, time.time())
+
+
+def log_of(line: LineRuntime) -> Log:
+    """Return the log of this webhook's call."""
+    return Log(call_sid=form().get("CallSid"), **line.route.log_fields)
+
+
+def has_limits(line: LineRuntime) -> bool:
+    """Return whether it counts how far a call has come."""
+    return line.rules.max_call_s is not None or line.rules.max_turns is not None
+
+
+def progress(line: LineRuntime) -> CallProgress:
+    """Return how far the call has come, as the address of this webhook tells."""
+    counts = (request.args.get("began"), request.args.get("turns")) if has_limits(line) else (None, None)
+    return CallProgress.parse(*counts, request.args.get("returned"))
+
+
+def progress_parameters(
+    line: LineRuntime, progress: CallProgress, spoken: str = "", notice: str = ""
+) -> list[tuple[str, str]]:
+    """Return `progress` as a stream's parameters.
+
+    `spoken`: what the document says before a two-way stream opens; `notice`: before that, and before any stream.
+    """
+    spoken_s = speaking_ms(notice + (spoken if line.is_two_way else "")) / 1000
+    return progress.parameters(max(0, time.time() - (progress.began_s or 0)) + spoken_s)
+
+
+def form() -> Mapping[str, str]:
+    """Return the fields of this webhook whose signature was checked."""
+    fields: Mapping[str, str] = request.environ[VERIFIED_FORM]
+    return fields
+
+
+def xml(document: Document) -> Response:
+    return Response(document.twiml, mimetype="text/xml")
+
+
+def call_facts(settings: LineSettings) -> list[tuple[str, str]]:
+    """Return what the webhook tells about the call and a bot may use: `<Parameter>`s that become session attributes."""
+    # In a call that this service's operator has placed, `To` is the person.
+    is_outbound = form().get("Direction", "").startswith("outbound")
+    called, caller = ("From", "To") if is_outbound else ("To", "From")
+    facts = [(CALLED_NUMBER_ATTRIBUTE, called), (DIRECTION_ATTRIBUTE, "Direction")]
+    if settings.share_caller_number:
+        facts.append((CALLER_NUMBER_ATTRIBUTE, caller))
+    return [(name, form()[field]) for name, field in facts if form().get(field)]
