@@ -10,7 +10,7 @@ from lexbridge.offline.phone.browser import Browser
 from lexbridge.offline.phone.page_socket import PageSocket
 from lexbridge.offline.phone.rehearsal import FaultRefused, Rehearsal
 from lexbridge.offline.phone.switchboard import Switchboard
-from lexbridge.offline.twilio.rest_api import ConnectionDropped, RestHandler
+from lexbridge.offline.twilio.rest_connection import ConnectionDropped, RestHandler
 
 STATIC = Path(__file__).parent / "static"
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})

@@ -3,7 +3,6 @@
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import gevent
@@ -12,6 +11,7 @@ from gevent.lock import BoundedSemaphore
 
 from lexbridge.audio.pcm import first_audible_ms
 from lexbridge.offline.twilio import events as happened
+from lexbridge.offline.twilio.call_backs import CALLBACK_LIMIT_S, CallBacks
 from lexbridge.offline.twilio.call_streams import CallStreams
 from lexbridge.offline.twilio.events import CallEnded, EndReason, Event
 from lexbridge.offline.twilio.executed_call import ExecutedCall, Network
@@ -24,7 +24,6 @@ from lexbridge.offline.twilio.twiml_execution import Execution
 from lexbridge.offline.twilio.verbs import Document, Progress, TwimlError
 from lexbridge.offline.twilio.webhooks import Answer, OverrideError, Webhooks
 
-CALLBACK_LIMIT_S = 15.0
 # What Twilio reads as TwiML: /docs/voice/twiml#twilios-request-to-your-application and error 12300.
 _TWIML_TYPES = frozenset({"text/xml", "application/xml", "text/html"})
 _NOT_OVER = ("queued", "initiated", "ringing", "in-progress")
@@ -76,11 +75,12 @@ class PhoneCall(Listener, ExecutedCall):
         self.answered_at_s = 0.0
         self.progress = Progress(number.status_callback)
         """Where the progress of the call is told."""
-        self._sequence_number = 0  # of what was told of the progress
+        self.answer_facts: Mapping[str, str] = {}
+        """Fields about who answered, told at the end of the call."""
+        self._call_backs = CallBacks(self, conditions.callback_latency_s)
         self._execution = Execution(self)
         self._runner: gevent.Greenlet[..., Any] | None = None
         self._replacing = BoundedSemaphore()
-        self._callbacks: list[gevent.Greenlet[..., Any]] = []
         self._changed = Signal()
         self._ended = Signal()
         self._awaits_sound = False  # the bot's voice has begun, and nothing of it can be heard yet
@@ -247,22 +247,12 @@ class PhoneCall(Listener, ExecutedCall):
         self.record(happened.Complained(self.now_s(), self.complaints[-1]))
 
     def tell_progress(self, event: str) -> None:
-        """Tell that the call was initiated, rings, was answered or is completed, if that was asked for.
+        """Tell that the call was initiated, rings, was answered or is completed, if that was asked for."""
+        self._call_backs.tell_progress(event)
 
-        https://www.twilio.com/docs/voice/api/call-resource#statuscallbackevent
-        """
-        if not self.progress.url or event not in self.progress.events:
-            return
-        more = {
-            "SequenceNumber": str(self._sequence_number),
-            "CallbackSource": "call-progress-events",
-            "Timestamp": datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S +0000"),
-        }
-        self._sequence_number += 1
-        if event == "completed":
-            seconds = max(0, round(self.line.now_ms / 1000))
-            more |= {"CallDuration": str(seconds), "Duration": str(-(-seconds // 60))}
-        self.call_back(self.progress.url, {**self.parameters(), **more}, "call-status", self.progress.method)
+    def call_back(self, url: str, parameters: Mapping[str, str], purpose: str, method: str = "POST") -> None:
+        """Tell the bridge of something. Nobody waits for the answer."""
+        self._call_backs.send(url, parameters, purpose, method)
 
     def record(self, event: Event) -> None:
         """Keep an event of the call, and wake whoever waits for one."""
@@ -290,22 +280,6 @@ class PhoneCall(Listener, ExecutedCall):
             self.record(happened.BotAudible(self.now_s()))
         self.media.carry(line_ms, inbound, outbound)
 
-    def call_back(self, url: str, parameters: Mapping[str, str], purpose: str, method: str = "POST") -> None:
-        """Tell the bridge of something. Nobody waits for the answer."""
-
-        def send() -> None:
-            """A greenlet: nobody waits for a callback."""
-            gevent.sleep(self.conditions.callback_latency_s)
-            try:
-                answer = self.tell(url, parameters, purpose, method)
-            except OverrideError as error:
-                self.complain(error.code, f"{url}: {error}")
-                return
-            if not 200 <= answer.status < 300:
-                self.complain(15003, f"Warning response to callback URL {url}: {answer.status or answer.text}")
-
-        self._callbacks.append(gevent.spawn(send))
-
     def _close(self, runner: "gevent.Greenlet[..., Any] | None") -> None:
         """Close everything that the call holds. Then `wait` returns."""
         if runner is not None:
@@ -315,5 +289,5 @@ class PhoneCall(Listener, ExecutedCall):
             leg.wait_until_closed(CALLBACK_LIMIT_S)
         self.media.close()
         self.tell_progress("completed")
-        gevent.joinall(self._callbacks, timeout=CALLBACK_LIMIT_S)
+        self._call_backs.join()
         self._ended.set()

@@ -3,7 +3,6 @@
 Sources: https://www.twilio.com/docs/voice/api/call-resource , /voice/answering-machine-detection .
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import gevent
@@ -63,10 +62,6 @@ class OutboundCall(PhoneCall):
         """The callee puts the phone down."""
         self.end(EndReason.CALLEE_HUNG_UP)
 
-    def parameters(self) -> dict[str, str]:
-        told = self.detection is not None and not self.request.is_async
-        return {**super().parameters(), **(self._found() if told else {})}
-
     def _place(self) -> None:
         self.status = "initiated"
         self.tell_progress("initiated")
@@ -95,7 +90,9 @@ class OutboundCall(PhoneCall):
     def _first(self) -> Document:
         if self.request.twiml:
             return parse_twiml(self.request.twiml, None)
-        return self.fetch(self.number.webhook_url, self.number.method)
+        # [?] whether later requests have the result, too, is not documented: here this one and the last callback do.
+        known = {} if self.request.is_async else self.answer_facts
+        return self.fetch(self.number.webhook_url, self.number.method, known)
 
     def _limit(self, seconds: float, reason: EndReason) -> None:
         def limit() -> None:
@@ -111,6 +108,7 @@ class OutboundCall(PhoneCall):
         found = found.within(rules)
         self.line.wait_ms(found.after_ms)
         self.detection = found
+        self.answer_facts = {"AnsweredBy": found.answered_by, "MachineDetectionDuration": str(found.after_ms)}
         self.record(Detected(self.now_s(), found.answered_by))
 
     def _detect_beside(self, rules: DetectionRules) -> None:
@@ -118,16 +116,8 @@ class OutboundCall(PhoneCall):
         self._detect(rules)
         callback = self.request.detected
         if callback.url:
-            told = {"CallSid": self.sid, "AccountSid": self.account_sid, **self._found()}
+            told = {"CallSid": self.sid, "AccountSid": self.account_sid, **self.answer_facts}
             self.call_back(callback.url, told, "machine-detection", callback.method)
-
-    def _found(self) -> Mapping[str, str]:
-        if self.detection is None:
-            return {}
-        return {
-            "AnsweredBy": self.detection.answered_by,
-            "MachineDetectionDuration": str(self.detection.after_ms),
-        }
 
     def end(self, reason: EndReason, detail: str = "") -> None:
         super().end(reason, detail)

@@ -42,7 +42,8 @@ from lexbridge.offline.twilio.far_ends import Does, FarEnd
 from lexbridge.offline.twilio.line import Party
 from lexbridge.offline.twilio.number import LineConditions, Number
 from lexbridge.offline.twilio.outbound_call import OutboundCall
-from lexbridge.offline.twilio.rest_api import RestApi, RestFault, RestHandler
+from lexbridge.offline.twilio.rest_api import RestApi, RestFault
+from lexbridge.offline.twilio.rest_connection import RestHandler
 from lexbridge.offline.twilio.telephone_audio import TelephoneVoice
 from lexbridge.offline.twilio.webhooks import Webhooks
 

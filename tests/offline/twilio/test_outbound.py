@@ -142,6 +142,15 @@ def test_who_answered_is_told_with_the_webhook(
     assert call.wait_for(happened.Detected, 0).answered_by == answered_by
 
 
+def test_later_requests_do_not_have_the_detection(twilio: SimulatedTwilio, bridge: StandIn) -> None:
+    bridge.documents |= {"/next": document("<Hangup/>"), "/status": document("")}
+    more = {"MachineDetection": "Enable", "StatusCallback": f"{PUBLIC}/status"}
+    call = called(twilio, bridge, "<Redirect>/next</Redirect>", machine(), **more)
+    call.wait(DEADLINE_S)
+    found = {request.path: request.form.get("AnsweredBy") for request in bridge.requests}
+    assert found == {"/twiml": "machine_start", "/next": None, "/status": "machine_start"}
+
+
 def test_a_detection_that_takes_too_long_is_unknown(twilio: SimulatedTwilio, bridge: StandIn) -> None:
     more = {"MachineDetection": "DetectMessageEnd", "MachineDetectionTimeout": "3"}
     call = called(twilio, bridge, "<Hangup/>", machine(), **more)
