@@ -42,6 +42,14 @@ class LineSettings(CallRules):
         "Live calls of one line that each worker takes, so that no line takes the place of the others. Further callers "
         "of the line hear a polite busy message. Unset: `MAX_CALLS` alone limits them",
     )
+    line_max_requests: int | None = setting(
+        "LINE_MAX_REQUESTS",
+        whole_number(1, 100000),
+        Group.LINES,
+        "Requests of one line that each worker has at Lex at a time, so that no line uses up the quota of the AWS "
+        "account. Further ones wait their turn within `LEX_TIMEOUT_S`; then the caller hears an apology. Unset: no "
+        "limit",
+    )
     account: TwilioAccount = composed_of(*entries_of(TwilioAccount), is_shown=False)
     share_caller_number: bool = setting(
         "SHARE_CALLER_NUMBER",

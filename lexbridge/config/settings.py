@@ -44,7 +44,8 @@ BOTO3_SETTINGS: tuple[Setting, ...] = (
         "AWS_ENDPOINT_URL_STS",
         address("https", "http"),
         Group.BOT,
-        "Where boto3 finds STS, which `server.py --check=live` asks. Unset: AWS",
+        "Where boto3 finds STS, which gives the roles of `BOT_ROLE_ARN`, and which `server.py --check=live` asks. "
+        "Unset: AWS",
     ),
 )
 """Settings that boto3 reads itself from the environment. They are checked, but are no fields of Settings."""

@@ -9,12 +9,7 @@ from typing import Any, Literal
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.credentials import (
-    AssumeRoleCredentialFetcher,
-    Credentials,
-    DeferredRefreshableCredentials,
-    RefreshableCredentials,
-)
+from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import BotoCoreError
 from botocore.loaders import create_loader
 
@@ -24,9 +19,11 @@ from lexbridge.config.reading import TEMPORARY_KEY, session_token_missing
 from lexbridge.config.service_settings import ServiceSettings
 from lexbridge.config.settings import Settings
 from lexbridge.errors import ConfigError, Problem
+from lexbridge.lex.assumed_role import RoleCredentials, sts_config
 from lexbridge.lex.aws_clock import follow_aws_clock
 from lexbridge.lex.circuit_breaker import Breakers
 from lexbridge.lex.client import LexClient
+from lexbridge.lex.request_queue import RequestQueue
 from lexbridge.lex.runtime import Deadlines
 from lexbridge.lex.v1 import LexV1
 from lexbridge.lex.v2 import LexV2
@@ -42,7 +39,9 @@ def warm_up(bots: Iterable[LineSettings]) -> None:
     Raise ConfigError if boto3 cannot use what it reads.
     """
     with _boto3_settled():
-        for service, region in {(service_of(line), line.aws_region) for line in bots}:
+        services: set[tuple[str, str]] = {(service_of(line), line.aws_region) for line in bots}
+        services |= {("sts", line.aws_region) for line in bots if line.bot_role_arn is not None}
+        for service, region in services:
             _session("none", "none", None, region).client(service, endpoint_url="http://127.0.0.1:9")
 
 
@@ -111,16 +110,23 @@ def make_session(settings: ServiceSettings, region: str, role_arn: str | None = 
         )
         raise ConfigError([Problem("ACCESS_KEY_ID", "is not set and boto3 finds no AWS credentials", rule)])
     _check(credentials)
-    return session if role_arn is None else _assuming(session, role_arn, region)
+    return session if role_arn is None else _assuming(_make_sts(session, region), role_arn, region)
 
 
-def _assuming(session: boto3.Session, role_arn: str, region: str) -> boto3.Session:
-    """Return a session with the credentials of a role, which AWS STS gives to those of `session`."""
-    core = session._session  # boto3 has no other way to its botocore session
-    fetcher = AssumeRoleCredentialFetcher(core.create_client, core.get_credentials(), role_arn)
+def _make_sts(session: boto3.Session, region: str) -> Any:
+    """Make the client that asks STS for a role with the credentials of `session`."""
+    with _boto3_settled():
+        sts = session.client("sts", region, config=sts_config())
+    cap_lex(sts)
+    follow_aws_clock(sts)
+    return sts
+
+
+def _assuming(sts: Any, role_arn: str, region: str) -> boto3.Session:
+    """Return a session with the credentials of a role, which `sts` gives."""
     assumed = botocore.session.get_session()
     assumed.register_component("data_loader", _LOADER)
-    assumed._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
+    assumed._credentials = RoleCredentials(sts, role_arn)  # boto3 has no other way to give credentials that change
     return boto3.Session(botocore_session=assumed, region_name=region)
 
 
@@ -146,21 +152,29 @@ class LexClients:
         # By role. Their clients may be in any region, and a session takes longer to make than a client.
         self._sessions: dict[str | None, boto3.Session] = {}
         self._clients: dict[_ClientKey, Any] = {}
+        self._sts_urls: list[str] = []
         self._breakers = Breakers(time.monotonic)
+        self._queues: dict[str, RequestQueue] = {}  # by the line's name
 
-    def make(self, line: LineSettings, deadlines: Deadlines) -> LexClient:
-        """Make the client of a line's bot. Raise ConfigError if boto3 finds no AWS credentials."""
+    def make(self, line: LineSettings, deadlines: Deadlines, name: str = "") -> LexClient:
+        """Make the client of a line's bot. Raise ConfigError if boto3 finds no AWS credentials.
+
+        `name`: that of the line, whose clients share a limit of requests.
+        """
         key = _ClientKey(service_of(line), line.aws_region, line.bot_role_arn, line.bot_endpoint_url, deadlines)
         if key not in self._clients:
             self._clients[key] = self._make_client(key)
         client = self._clients[key]
         api = LexV1(client, line.bot) if isinstance(line.bot, LexV1Bot) else LexV2(client, line.bot)
-        return LexClient(api, deadlines, speaks=line.reply_mode == "stream", breakers=self._breakers)
+        queue = self._queues.setdefault(name, RequestQueue(name))
+        queue.limit = line.line_max_requests
+        speaks = line.reply_mode == "stream"
+        return LexClient(api, deadlines, speaks=speaks, breakers=self._breakers, queue=queue)
 
     @property
     def endpoint_urls(self) -> Sequence[str]:
-        """The addresses of Lex that the clients ask."""
-        return [str(client.meta.endpoint_url) for client in self._clients.values()]
+        """The addresses of Lex and STS that the clients ask."""
+        return [*(str(client.meta.endpoint_url) for client in self._clients.values()), *self._sts_urls]
 
     def _make_client(self, key: _ClientKey) -> Any:
         session = self._session(key.region, key.role_arn)
@@ -179,13 +193,15 @@ class LexClients:
 
     def _session(self, region: str, role_arn: str | None) -> boto3.Session:
         """Return the session of all clients with a role. `region`: where the role is assumed, if it is new."""
-        if role_arn not in self._sessions:
-            self._sessions[role_arn] = (
-                make_session(self._settings, region)
-                if role_arn is None
-                else _assuming(self._session(region, None), role_arn, region)
-            )
-        return self._sessions[role_arn]
+        if (made := self._sessions.get(role_arn)) is not None:
+            return made
+        if role_arn is None:
+            made = make_session(self._settings, region)
+        else:
+            sts = _make_sts(self._session(region, None), region)
+            self._sts_urls.append(str(sts.meta.endpoint_url))
+            made = _assuming(sts, role_arn, region)
+        return self._sessions.setdefault(role_arn, made)
 
 
 def make_lex_runtime(settings: Settings, deadlines: Deadlines) -> LexClient:

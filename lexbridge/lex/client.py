@@ -28,6 +28,7 @@ from lexbridge.lex.faults import (
     translate_error,
 )
 from lexbridge.lex.model import Checkpoint, DialogState, Message, Reply
+from lexbridge.lex.request_queue import NotSentError, RequestQueue
 from lexbridge.lex.response_body import audio_type, drain
 from lexbridge.lex.runtime import Deadlines, LexRequest, LexResponse, LexRuntime
 from lexbridge.lex.speech import Speech
@@ -47,25 +48,24 @@ FORBIDDEN_FOR_S = 60.0
 _LEX_IS_DOWN = "not asked: Lex has failed many times in a row"
 
 
-class _NotSentError(LexUnavailable):
-    """A request that was not sent, because the breaker is open or AWS has just forbidden the like.
-
-    It tells nothing new of Lex, so the breaker does not count it: else an open breaker would never close.
-    """
-
-
 class LexClient(LexRuntime):
     """A LexRuntime over boto3: it sends a turn twice at most, within the turn's deadline."""
 
     def __init__(
-        self, api: LexApi, deadlines: Deadlines, speaks: bool = False, breakers: Breakers | None = None
+        self,
+        api: LexApi,
+        deadlines: Deadlines,
+        speaks: bool = False,
+        breakers: Breakers | None = None,
+        queue: RequestQueue | None = None,
     ) -> None:
         """`speaks`: whether replies are asked for as audio. `breakers`: those of the process, if it has several
-        clients."""
+        clients. `queue`: that of the line, if it has a limit of requests."""
         self._api = api
         self._deadlines = deadlines
         self._accept = PCM if speaks else TEXT
         self._breaker = (breakers or Breakers(time.monotonic)).for_bot((api.alias, api.endpoint_url))
+        self._queue = queue or RequestQueue()
         self._may_restore = True  # until AWS says that this process may not
         self._may_speak_at_s = -math.inf  # monotonic
 
@@ -85,11 +85,12 @@ class LexClient(LexRuntime):
 
     def fetch_session(self, session_id: str) -> Reply | None:
         if self._breaker.is_open:
-            raise _NotSentError(_LEX_IS_DOWN)
+            raise NotSentError(_LEX_IS_DOWN)
         deadline = gevent.Timeout(self._deadlines.session_s)
         deadline.start()
         try:
-            return self._translating(lambda: self._get_session(session_id), deadline)
+            with self._queue.place(deadline):
+                return self._translating(lambda: self._get_session(session_id), deadline)
         except LexRejected as error:
             if is_not_found(error):
                 return None
@@ -99,13 +100,14 @@ class LexClient(LexRuntime):
 
     def speak(self, message: Message) -> Speech:
         if self._breaker.is_open:
-            raise _NotSentError(_LEX_IS_DOWN)
+            raise NotSentError(_LEX_IS_DOWN)
         if time.monotonic() < self._may_speak_at_s:
-            raise _NotSentError("not asked: it was forbidden just now")
+            raise NotSentError("not asked: it was forbidden just now")
         deadline = gevent.Timeout(self._deadlines.session_s)
         deadline.start()
         try:
-            return self._translating(lambda: self._start_speech(message, self._deadlines.session_s), deadline)
+            with self._queue.place(deadline):
+                return self._translating(lambda: self._start_speech(message, self._deadlines.session_s), deadline)
         except LexRejected as error:
             if is_forbidden(error):
                 self._may_speak_at_s = time.monotonic() + FORBIDDEN_FOR_S
@@ -117,7 +119,8 @@ class LexClient(LexRuntime):
         deadline = gevent.Timeout(self._deadlines.answer_s)
         deadline.start()
         try:
-            return self._translating(lambda: self._read_speech(text), deadline)
+            with self._queue.place(deadline):
+                return self._translating(lambda: self._read_speech(text), deadline)
         finally:
             deadline.close()
 
@@ -125,7 +128,7 @@ class LexClient(LexRuntime):
 
     def _record_failure(self, error: LexError, log: Log) -> None:
         """Tell the breaker what the failure of a turn shows of Lex."""
-        is_up = None if isinstance(error, _NotSentError) else shows_lex_is_up(error)
+        is_up = None if isinstance(error, NotSentError) else shows_lex_is_up(error)
         if is_up:
             self._record_success(log)
         elif is_up is False and self._breaker.record_failure():
@@ -138,41 +141,44 @@ class LexClient(LexRuntime):
     # -- turns
 
     def _send_with_retry(self, request: LexRequest, log: Log) -> LexResponse:
-        """Send a turn, live if it can be, and once more if that fails while there is time."""
-        utterance = request.utterance
-        with TurnDeadline(utterance, self._deadlines.answer_s - request.waited_s) as deadline:
+        """Send a turn when the line's requests leave room for it, live if it can be, and once more if that fails."""
+        with TurnDeadline(request.utterance, self._deadlines.answer_s - request.waited_s) as deadline:
             try:
-                if request.checkpoint is not None:
-                    self._restore_session(request.session_id, request.checkpoint, deadline, log)
-                is_lex_throttling = False
-                if self._breaker.allow_request():
-                    try:
-                        live = utterance.read_all() if utterance.is_complete else UtteranceStream(utterance)
-                        return self._translating(lambda: self._send(request, live, deadline, log), deadline.timeout)
-                    except LexUnavailable as error:
-                        log.warning("lex-request-failed", error=str(error), attempt=1)
-                        if deadline.is_near:
-                            raise
-                        if shows_lex_is_up(error):  # else a half-open breaker would not allow the second request
-                            self._record_success(log)
-                        is_lex_throttling = is_throttled(error)
-                # The second request is sent with its length, not live: if Lex refuses a live upload early, its answer
-                # is lost in a broken connection.
-                whole = utterance.read_all()
-                gevent.sleep(random.uniform(*(_THROTTLED_PAUSE_S if is_lex_throttling else _PAUSE_S)))
-                if not self._breaker.allow_request():
-                    raise _NotSentError(_LEX_IS_DOWN)
-                try:
-                    return self._translating(
-                        lambda: self._send(request, whole, deadline, log), deadline.timeout, is_last=True
-                    )
-                except LexUnavailable as error:
-                    log.warning("lex-request-failed", error=str(error), attempt=2)
-                    raise
+                with self._queue.place(deadline.timeout, log):
+                    if request.checkpoint is not None:
+                        self._restore_session(request.session_id, request.checkpoint, deadline, log)
+                    return self._send_twice(request, deadline, log)
             except gevent.Timeout as timeout:  # between two requests
                 if timeout is not deadline.timeout:
                     raise
                 raise LexUnavailable(f"no answer within {self._deadlines.answer_s:g} s") from None
+
+    def _send_twice(self, request: LexRequest, deadline: TurnDeadline, log: Log) -> LexResponse:
+        """Send a turn, live if it can be, and once more if that fails while there is time."""
+        utterance = request.utterance
+        is_lex_throttling = False
+        if self._breaker.allow_request():
+            try:
+                live = utterance.read_all() if utterance.is_complete else UtteranceStream(utterance)
+                return self._translating(lambda: self._send(request, live, deadline, log), deadline.timeout)
+            except LexUnavailable as error:
+                log.warning("lex-request-failed", error=str(error), attempt=1)
+                if deadline.is_near:
+                    raise
+                if shows_lex_is_up(error):  # else a half-open breaker would not allow the second request
+                    self._record_success(log)
+                is_lex_throttling = is_throttled(error)
+        # The second request is sent with its length, not live: if Lex refuses a live upload early, its answer is lost
+        # in a broken connection.
+        whole = utterance.read_all()
+        gevent.sleep(random.uniform(*(_THROTTLED_PAUSE_S if is_lex_throttling else _PAUSE_S)))
+        if not self._breaker.allow_request():
+            raise NotSentError(_LEX_IS_DOWN)
+        try:
+            return self._translating(lambda: self._send(request, whole, deadline, log), deadline.timeout, is_last=True)
+        except LexUnavailable as error:
+            log.warning("lex-request-failed", error=str(error), attempt=2)
+            raise
 
     def _send(self, request: LexRequest, body: Any, deadline: TurnDeadline, log: Log) -> LexResponse:
         """Send one request and read its answer, but for the audio, which is still to come."""

@@ -19,6 +19,7 @@ from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from lexbridge.errors import LexError, LexRejected, LexUnavailable, LexUnreadable
+from lexbridge.lex.assumed_role import RoleNotAssumed
 from lexbridge.lex.aws_clock import is_refused_for_its_time
 from lexbridge.net.capped_http import is_success_lost, is_too_long
 
@@ -59,6 +60,8 @@ def translate_error(error: Exception, settings: str, is_last: bool = False) -> L
     match error:
         case ClientError():
             return _refusal(error, settings, is_last)
+        case RoleNotAssumed():
+            return LexRejected(str(error)) if error.is_refusal else LexUnavailable(str(error))
         case NoCredentialsError() | PartialCredentialsError():
             return LexRejected("no AWS credentials; check ACCESS_KEY_ID and SECRET_ACCESS_KEY or the task role")
         case _ if is_success_lost(error):
@@ -87,6 +90,8 @@ def shows_lex_is_up(error: LexError) -> bool | None:
     cause = error.__cause__
     if isinstance(error, LexUnreadable):
         return True
+    if isinstance(cause, RoleNotAssumed):
+        return None  # Lex was not asked
     if isinstance(cause, ClientError):
         status = _status(cause)
         if status == 502:  # Lex's own 502, for a bad answer of the function, has a code; a proxy's 502 has not

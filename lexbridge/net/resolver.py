@@ -39,8 +39,10 @@ _RETRY_S = 5.0
 """Interval between look-ups of a name that should be kept warm and cannot be resolved, in seconds."""
 _CAPACITY = 256
 """Names that are kept. Strangers cannot fill the cache: no name that they send is looked up."""
-_THREADS = 16
-"""Threads for look-ups: more than this service has names, so that a name that hangs does not delay another."""
+_THREADS = 64
+"""Threads for look-ups: more than this service has names, so that a name that hangs does not delay another.
+
+Each line of a table may have an endpoint and a region of its own. A thread is made only when it is needed."""
 _PORTS = {"http": 80, "https": 443}
 
 Addresses: TypeAlias = list[tuple[Any, ...]]

@@ -85,7 +85,7 @@ def build_service(
     def make_line(route: CallRoute, line: LineSettings) -> LineRuntime:
         """Make what serves the calls of one route."""
         limits = deadlines or Deadlines(answer_s=line.lex_timeout_s)
-        bot = lex if clients is None else clients.make(line, limits)
+        bot = lex if clients is None else clients.make(line, limits, route.line)
         if bot is None:
             raise AssertionError("there are clients unless a bot was given")
         return LineRuntime.make(route, line, _make_documents(service, route, line, limits), bot)

@@ -6,13 +6,13 @@ metric_table.ERROR_KINDS.
 
 import re
 
-_STATUS = re.compile(r"(?:Lex|Twilio) answered (\d{3})\b ?(\w*)")
+_STATUS = re.compile(r"(?:Lex|STS|Twilio) answered (\d{3})\b ?(\w*)")
 
 _BY_STATUS = {401: "forbidden", 403: "forbidden", 408: "timeout", 409: "throttled", 424: "dependency", 429: "throttled"}
 """Kinds of statuses that are not judged by their first digit. 424: the bot's Lambda function failed."""
 
 _BY_TEXT = (
-    (re.compile(r"_NotSentError|not asked"), "not-asked"),
+    (re.compile(r"NotSentError|not asked"), "not-asked"),
     (re.compile(r"no answer within|does not come|Timeout"), "timeout"),
     (re.compile(r"no AWS credentials|Credential"), "forbidden"),
     (re.compile(r"too long|cannot be read|can be used|does not end|ResponseParserError|no audio"), "unreadable"),

@@ -37,7 +37,7 @@ TEXTS = {
     "its audio does not end: cut off": "unreadable",
     "its answer has no audio": "unreadable",
     "not asked: Lex has failed many times in a row": "not-asked",
-    "_NotSentError": "not-asked",
+    "NotSentError": "not-asked",
     "Twilio answered 429, code 20429": "throttled",
     "Twilio answered 401, code 20003; check TWILIO_AUTH_TOKEN": "forbidden",
     "Twilio answered 400, code 12100": "rejected",

@@ -99,7 +99,7 @@ def test_times_of_lex_and_of_updates() -> None:
         ),
         ("error", "lex-rejected", {"error": "Lex answered 404 X"}, {("lex_errors_total", "rejected"): 1}),
         ("warning", "lex-answer-unreadable", {"error": "x"}, {("lex_errors_total", "unreadable"): 1}),
-        ("warning", "turn-failed", {"error": "_NotSentError"}, {("lex_errors_total", "not-asked"): 1}),
+        ("warning", "turn-failed", {"error": "NotSentError"}, {("lex_errors_total", "not-asked"): 1}),
         ("warning", "turn-failed", {"error": "LexUnavailable"}, {}),
         ("error", "lex-down", {}, {("lex_down",): 1}),
         ("warning", "lex-up", {}, {("lex_down",): -1}),
