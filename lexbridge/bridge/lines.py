@@ -9,6 +9,7 @@ from lexbridge.config.call_rules import CallRules
 from lexbridge.config.line_settings import LineSettings
 from lexbridge.config.lines import IncomingCall, LineTable
 from lexbridge.config.route import CallRoute
+from lexbridge.config.transfer_targets import NO_TARGETS
 from lexbridge.config.twilio_account import TwilioAccounts
 from lexbridge.lex.model import Message
 from lexbridge.lex.runtime import LexRuntime
@@ -43,7 +44,12 @@ class LineRuntime:
             documents=documents,
             lex=lex,
             new_detector=load_detector(settings.vad, settings.detector_options),
-            phrases=PhraseCache(lex, settings.phrases, has_limit=settings.max_call_s is not None),
+            phrases=PhraseCache(
+                lex,
+                settings.phrases,
+                has_limit=settings.max_call_s is not None,
+                has_transfers=settings.transfer_numbers != NO_TARGETS,
+            ),
         )
 
     @property

@@ -28,10 +28,16 @@ class PhraseCache:
     """The audio of lexbridge's phrases, shared by all calls of a process."""
 
     def __init__(
-        self, lex: LexRuntime, phrases: Phrases, again_after_s: float = AGAIN_AFTER_S, *, has_limit: bool = False
+        self,
+        lex: LexRuntime,
+        phrases: Phrases,
+        again_after_s: float = AGAIN_AFTER_S,
+        *,
+        has_limit: bool = False,
+        has_transfers: bool = False,
     ) -> None:
         """`again_after_s`: the time before Lex is asked again after a failure. `has_limit`: whether the length of calls
-        is limited, which has a phrase of its own."""
+        is limited, which has a phrase of its own; `has_transfers`: whether calls may come back from a transfer."""
         self._lex = lex
         self._again_after_s = again_after_s
         self._audio: dict[str, bytes] = {}
@@ -45,6 +51,7 @@ class PhraseCache:
             phrases.done,
             f"{phrases.not_heard} {phrases.goodbye}",
             *limit,
+            *([phrases.transfer_failed] if has_transfers else []),
         ]
         self._is_learning = False
         self._again_at_s = -math.inf

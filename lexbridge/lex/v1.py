@@ -157,6 +157,7 @@ def reply_from_session(response: Mapping[str, Any]) -> Reply:
         slot_to_elicit=parts.text(action.get("slotToElicit"), "dialogAction.slotToElicit"),
         session_attributes=parts.texts(response.get("sessionAttributes"), "sessionAttributes"),
         checkpoint=_checkpoint(action, response, parts),
+        slots=_slot_values(parts.object(action.get("slots"), "dialogAction.slots")),
         odd_parts=parts.odd,
         unspoken_payloads=said.unspoken_payloads,
     )

@@ -142,6 +142,7 @@ _COUNTED: dict[str, _Counted] = {
     "call-left": _call_over("calls_left_total", "why"),
     "call-refused": _one("calls_refused_total", "why"),
     "stream-refused": _one("stream_refusals_total", "why"),
+    "transfer-ended": _one("transfers_ended_total", "status"),
     "turn-latency": _turn_latency,
     "utterance-ended": _one("utterances_total", "reason"),
     "utterance-dropped": _utterance_dropped,

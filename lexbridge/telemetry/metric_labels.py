@@ -69,6 +69,16 @@ _CALLS: dict[str, Meanings] = {
         ("no line",): "The table of lines has none for the call.",
         ("overloaded",): "The worker has no time or no memory left.",
     },
+    "transfers_ended_total": {
+        ("completed",): "A person had the caller, and is done with them.",
+        ("gone",): "The caller hung up while it rang or while they waited, or another program took the call.",
+        ("busy",): "The line of the person was busy. The caller is back with the bot.",
+        ("no-answer",): "Nobody answered, or they hung up before the two were connected. The caller is back.",
+        ("canceled",): "Somebody ended the ringing at Twilio. The caller is back.",
+        ("failed",): "Twilio could not reach the target: see the call in Twilio's console. The caller is back.",
+        ("queue-full",): "The queue took no more callers. The caller is back.",
+        ("left",): "The queue's own TwiML let the caller go. The caller is back.",
+    },
     "stream_refusals_total": {
         ("no start",): "The socket was open, and Twilio's message `start` did not come.",
         ("no token",): "Another document than lexbridge's opened the stream.",

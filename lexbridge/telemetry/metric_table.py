@@ -108,6 +108,11 @@ CALLS = (
         ("why",),
     ),
     _counter(
+        "transfers_ended_total",
+        "Transfers that are over, by what became of the caller.",
+        ("status",),
+    ),
+    _counter(
         "stream_refusals_total",
         "Media streams that were closed before they could serve a call.",
         ("why",),

@@ -70,6 +70,15 @@ def test_lex_speaks_the_phrase_of_the_call_limit_too(local, monkeypatch):
     assert "We have to end this call now. Goodbye." in voice.audio
 
 
+def test_lex_speaks_the_phrase_of_a_transfer_that_came_back(local, monkeypatch):
+    phrase_cache(local, monkeypatch, "v2")
+    lex = make_lex_runtime(settings(REPLY_MODE="stream", **BOTS["v2"]), PATIENT)
+    voice = PhraseCache(lex, PHRASES, has_transfers=True)
+    voice.learn()
+    wait_until(lambda: len(voice.audio) == 8)
+    assert PHRASES.transfer_failed in voice.audio
+
+
 @pytest.mark.parametrize("generation", BOTS)
 def test_a_forbidden_bot_is_asked_later_for_the_rest(local, monkeypatch, generation, now_s, logged):
     """A bot whose PutSession is forbidden is asked again later, and only for the phrases that are missing."""

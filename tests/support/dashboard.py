@@ -60,6 +60,7 @@ ROWS: dict[str, list[Panel]] = {
                 "started": _rate("calls_started_total"),
                 "resumed: {{how}}": _rate("calls_resumed_total", "how"),
                 "refused: {{why}}": _rate("calls_refused_total", "why"),
+                "transfer: {{status}}": _rate("transfers_ended_total", "status"),
             },
             "Answered, but not started: Twilio cannot open the media stream.",
         ),

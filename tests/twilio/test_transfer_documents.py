@@ -155,6 +155,12 @@ def test_the_end_of_a_transfer_knows_what_after_url_gets():
     assert sealed_after(["a-token-of-ours"], query["after"]) == "outcome=transferred&slot_Size=big"
 
 
+def test_the_line_of_the_call_is_in_each_address():
+    documents = TwimlDocuments(URL, "wss://voice.example.com/", 40, route="sales", secret="s")
+    dial = element_of(documents.transfer([], handoff("+12065550100", whisper="Roses.")))
+    assert query_of(dial.attrib["action"])["line"] == query_of(dial[0].attrib["url"])["line"] == "sales"
+
+
 def test_a_whisper_is_said_and_nothing_else():
     assert outline(DOCUMENTS.whisper("Roses & <more>.", "Polly.Vicki").twiml) == ["Roses & <more>."]
     assert outline(DOCUMENTS.whisper("").twiml) == []

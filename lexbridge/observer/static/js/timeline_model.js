@@ -44,6 +44,8 @@ const MARKS = {
   "joined": () => ["note", "joined", "Two pieces of speech became one turn"],
   "goes-on": () => ["note", "goes on", "The caller goes on with what they said before"],
   "transferred": () => ["note", "transfer", "The bot transfers the call"],
+  "transfer-ended": (e) => ["note", "transfer over", `The transfer is over: ${e.fields.status ?? "?"}`],
+  "sent-on": (e) => ["note", "goes on", `The call goes on at AFTER_URL: ${e.fields.outcome ?? "?"}`],
   "bot-hangs-up": () => ["note", "bot ends", "The bot's answer ends the call"],
 };
 

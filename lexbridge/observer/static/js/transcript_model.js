@@ -19,6 +19,7 @@ const RESUMED = {
   lost: "The stream was lost here",
   "handed-over": "The process ended here and handed the call over",
   keyed: "Twilio collected keys here",
+  returned: "The transfer came back here",
 };
 
 const NOTES = {
@@ -27,6 +28,8 @@ const NOTES = {
   "call-limit": (e) => `The call reached its limit, ${e.fields.setting ?? "as set"}`,
   transferred: () => "The bot transfers the call",
   "bot-hangs-up": () => "The bot ends the call",
+  "transfer-ended": (e) => `The transfer is over: ${e.fields.status ?? "?"}`,
+  "sent-on": (e) => `The call goes on at AFTER_URL: ${e.fields.outcome ?? "?"}`,
 };
 
 /**
