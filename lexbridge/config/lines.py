@@ -1,36 +1,34 @@
 """The table of lines: which calls a line serves, with which settings."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from lexbridge.config.line_settings import LineSettings
+from lexbridge.config.match_index import MatchIndex
+from lexbridge.config.matching import IncomingCall, Match
 from lexbridge.config.route import CallRoute
 from lexbridge.config.settings import Settings
 from lexbridge.config.twilio_account import TwilioAccount
 
-
-@dataclass(frozen=True, slots=True)
-class IncomingCall:
-    """What is known of a call when a line is chosen for it.
-
-    `form`: fields of Twilio's webhook. `query`: those of the address that Twilio was told. `at_s`: Unix time.
-    """
-
-    form: Mapping[str, str] = field(repr=False)
-    query: Mapping[str, str] = field(repr=False)
-    at_s: float
+__all__ = ["IncomingCall", "Line", "LineTable"]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line: its name, its settings, and a function that returns whether it serves a call.
+    """A line: its name, its settings, and which calls it serves. The default line has the name "".
 
-    The default line has the name "".
+    `bot`: name of its bot in the table, or "" for that of the environment. `account_sid`: Twilio account whose calls it
+    serves, or "" for that of the environment. `weight`: its share of the calls that other lines serve as well.
     """
 
     name: str
     settings: LineSettings
-    serves: Callable[[IncomingCall], bool] = field(repr=False)
+    match: Match = field(default_factory=Match)
+    bot: str = ""
+    account_sid: str = ""
+    weight: int | None = None
 
 
 class LineTable:
@@ -48,8 +46,12 @@ class LineTable:
         bot.
         """
         self.default = default
-        self._lines = {line.name: line for line in lines}
+        self.lines: Mapping[str, Line] = {line.name: line for line in lines}
         self._switched = switched
+        of_accounts: defaultdict[str, list[Line]] = defaultdict(list)
+        for line in self.lines.values():
+            of_accounts[line.account_sid].append(line)
+        self._choices = {account_sid: _Choice(lines) for account_sid, lines in of_accounts.items()}
 
     @classmethod
     def of(cls, settings: Settings) -> "LineTable":
@@ -57,25 +59,66 @@ class LineTable:
         return cls(settings.default_line)
 
     def choose(self, call: IncomingCall) -> CallRoute | None:
-        """Return the route of a new call, or None if no line serves it."""
-        name = next((line.name for line in self._lines.values() if line.serves(call)), None)
+        """Return the route of a new call, or None if no line serves it. Any process with this table chooses the same.
+
+        A call is served only by the lines of its Twilio account.
+        """
+        account_sid = self.account_of(call)
+        choice = self._choices.get(account_sid)
+        name = None if choice is None else choice.of(call)
         if name is not None:
             return CallRoute(name)
-        return None if self.default is None else CallRoute()
+        return None if self.default is None or account_sid else CallRoute()
+
+    def account_of(self, call: IncomingCall) -> str:
+        """Return the SID of the call's Twilio account if it has lines of its own, else ""."""
+        account_sid = call.form.get("AccountSid", "")
+        return account_sid if account_sid in self._choices else ""
 
     def settings_of(self, route: CallRoute) -> LineSettings | None:
         """Return the settings that a call with this route has, or None if the table does not know the route."""
         if route.bot or route.locale_id:
             return self._switched(route) if self._switched is not None else None
-        line = self._lines.get(route.line)
+        line = self.lines.get(route.line)
         return line.settings if line is not None else None if route.line else self.default
 
     def routes(self) -> Iterator[CallRoute]:
         """Yield the route of each line, the default one last."""
-        yield from (CallRoute(name) for name in self._lines)
+        yield from map(CallRoute, self.lines)
         if self.default is not None:
             yield CallRoute()
 
     def accounts(self) -> Iterator[TwilioAccount]:
         """Yield the Twilio account of each line but the default one."""
-        yield from (line.settings.account for line in self._lines.values())
+        yield from (line.settings.account for line in self.lines.values())
+
+
+class _Choice:
+    """The choice among the lines of one Twilio account."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        self._lines = lines
+        self._index = MatchIndex([line.match for line in lines])
+        self._equals: defaultdict[object, list[Line]] = defaultdict(list)
+        for line in lines:
+            if line.weight is not None:
+                self._equals[line.match.key].append(line)
+
+    def of(self, call: IncomingCall) -> str | None:
+        """Return the name of the line that serves the call, or None if none does."""
+        found = next((at for at in self._index.of_call(call) if self._lines[at].match.serves(call)), None)
+        if found is None:
+            return None
+        line = self._lines[found]
+        return line.name if line.weight is None else _by_weight(self._equals[line.match.key], call)
+
+
+def _by_weight(lines: list[Line], call: IncomingCall) -> str:
+    """Return the name of one of the lines, each as often as its weight says. A call has the same in any process."""
+    total = sum(line.weight or 0 for line in lines)
+    drawn = int.from_bytes(sha256(call.form.get("CallSid", "").encode()).digest()[:8]) % total
+    for line in lines:
+        drawn -= line.weight or 0
+        if drawn < 0:
+            break
+    return line.name

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 
-from lexbridge.config.lines import IncomingCall, Line, LineTable
+from lexbridge.config.lines import Line, LineTable
+from lexbridge.config.matching import Fact, Match, Texts
 from lexbridge.config.settings import Settings
 from tests.support.rig import settings
 
 
-def called(number: str) -> Callable[[IncomingCall], bool]:
-    """Return a function that returns whether a call is one to `number`."""
-    return lambda call: call.form.get("To") == number
+def called(number: str) -> Match:
+    """Return the conditions of calls to `number`."""
+    return Match({Fact("to"): Texts(frozenset({number}))})
 
 
 def line(name: str, number: str, **changes: str) -> Line:

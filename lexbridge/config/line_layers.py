@@ -1,0 +1,135 @@
+"""Layers of the settings of a line: the environment, what the table of lines says for all lines, its bot, itself.
+
+A layer has texts by variable, as an environment has. A later layer wins. Some variables belong together: where a layer
+has one of them, those of earlier layers do not count.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lexbridge.config.bots import BOT_SETTINGS
+from lexbridge.config.line_settings import LineSettings
+from lexbridge.config.route import CallRoute
+from lexbridge.config.setting import Group, entries_of
+from lexbridge.config.twilio_account import TwilioAccount
+
+Layer = Mapping[str, str]
+"""Texts by variable."""
+
+LINE_VARIABLES = {one.name: one for one in entries_of(LineSettings)}
+"""Each setting of a line by its variable."""
+
+WORDS = frozenset(name for name, one in LINE_VARIABLES.items() if one.group is Group.WORDS)
+"""Variables with words in a language, and with the voice that says them."""
+
+ACCOUNT = frozenset(one.name for one in entries_of(TwilioAccount))
+BOT_NAMES = frozenset(one.name for one in BOT_SETTINGS) - {"LEX_LOCALE_ID"}
+"""Variables that name the bot, without its locale."""
+_BOT = frozenset(name for name, one in LINE_VARIABLES.items() if one.group is Group.BOT)
+
+_LOCALE = "LEX_LOCALE_ID"
+_DEFAULT_LOCALE = "en_US"
+
+
+@dataclass(frozen=True, slots=True)
+class LineLayer:
+    """What the table says of one line. `bot`: name of its bot in the table, or "" for that of the environment."""
+
+    texts: Layer = field(default_factory=dict)
+    bot: str = ""
+
+
+class Layers:
+    """All layers of a table of lines, and what they come to for one call."""
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        defaults: Layer,
+        locales: Mapping[str, Layer],
+        bots: Mapping[str, Layer],
+    ) -> None:
+        """`locales`: words and voice of each locale. `bots`: settings of each bot, with what names it."""
+        self._environment = {name: environment[name] for name in LINE_VARIABLES if environment.get(name, "").strip()}
+        self._defaults, self._locales, self.bots = defaults, locales, bots
+        self.has_bot = not BOT_NAMES.isdisjoint(self._environment)
+
+    def of_line(self, line: LineLayer, locale_id: str = "") -> dict[str, str]:
+        """Return the settings of a line's calls. `locale_id`: the locale that they were handed to, if any."""
+        own = self._own_locale(line)
+        locale = locale_id or own
+        layers = [
+            *self._general(line.bot, own, locale),
+            self._locales.get(locale, {}),
+            _in_language(self.bots.get(line.bot, {}), self._bot_locale(line.bot, own), locale),
+            _in_language(line.texts, own, locale),
+        ]
+        return _merged([*layers, {_LOCALE: locale_id}] if locale_id else layers)
+
+    def of_switched(self, line: LineLayer, route: CallRoute, *, own_rules: bool = True) -> dict[str, str]:
+        """Return the settings of a line's calls that were handed to another bot. `route`: with that bot's name.
+
+        The reply mode stays that of the line, because the documents of a call keep their form. `own_rules`: whether
+        the line's other settings count, those that are no words; else only its Twilio account and its limit do.
+        """
+        bot = self.bots[route.bot]
+        own = self._own_locale(line)
+        bot_locale = self._bot_locale(route.bot, own)
+        locale = route.locale_id or bot_locale
+        kept = self.of_line(line)
+        of_line = {
+            name: text
+            for name, text in line.texts.items()
+            if (name not in WORDS | _BOT if own_rules else name in ACCOUNT | {"LINE_MAX_CALLS"})
+        }
+        layers = [
+            *self._general(route.bot, own, locale),
+            of_line,
+            self._locales.get(locale, {}),
+            _in_language(bot, bot_locale, locale),
+            {_LOCALE: locale},
+        ]
+        return _merged([*layers, {"REPLY_MODE": kept.get("REPLY_MODE", "")}])
+
+    def _general(self, bot: str, own: str, locale: str) -> list[Layer]:
+        """Return the layers that are those of all lines. `own`: the line's own locale."""
+        environment: Layer = self._environment
+        if bot:
+            environment = {name: text for name, text in environment.items() if name not in BOT_NAMES | {_LOCALE}}
+        spoken = self._environment.get(_LOCALE, _DEFAULT_LOCALE) if self.has_bot else own
+        return [_in_language(environment, spoken, locale), _in_language(self._defaults, own, locale)]
+
+    def _own_locale(self, line: LineLayer) -> str:
+        given = line.texts.get(_LOCALE) or self.bots.get(line.bot, {}).get(_LOCALE) or self._defaults.get(_LOCALE)
+        return given or ("" if line.bot else self._environment.get(_LOCALE)) or _DEFAULT_LOCALE
+
+    def _bot_locale(self, bot: str, own: str) -> str:
+        """Return the locale of a bot of the table. `own`: that of the line, for a line without a bot of the table."""
+        if not bot:
+            return own
+        return self.bots.get(bot, {}).get(_LOCALE) or self._defaults.get(_LOCALE) or _DEFAULT_LOCALE
+
+
+def _in_language(layer: Layer, spoken: str, locale: str) -> Layer:
+    """Return the layer for a call in `locale`: without its words if they are in another language, that of `spoken`."""
+    if _language(spoken) == _language(locale):
+        return layer
+    return {name: text for name, text in layer.items() if name not in WORDS}
+
+
+def _language(locale: str) -> str:
+    return locale.partition("_")[0]
+
+
+def _merged(layers: list[Layer]) -> dict[str, str]:
+    """Return the texts of all layers, a later one first."""
+    merged: dict[str, str] = {}
+    for layer in layers:
+        for together in (ACCOUNT, BOT_NAMES):
+            if not together.isdisjoint(layer):
+                for name in together:
+                    merged.pop(name, None)
+        if "AWS_REGION" in layer:
+            merged.pop("BOT_ENDPOINT_URL", None)  # an endpoint is one in its region
+        merged.update(layer)
+    return merged

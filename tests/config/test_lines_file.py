@@ -1,0 +1,279 @@
+"""The table of lines: what its settings come to, whose calls a line serves, and what a call that moves on has."""
+
+import pytest
+
+from lexbridge.config.bots import LexV1Bot, LexV2Bot
+from lexbridge.config.line_settings import LineSettings
+from lexbridge.config.lines import LineTable
+from lexbridge.config.route import CallRoute
+from lexbridge.config.transfer_targets import transfer_targets
+from lexbridge.phrases import greeting_for, phrases_for
+from tests.support.line_tables import WITH_BOT, WITHOUT_BOT, call_of, chosen, table_of
+
+SUB, OTHER = "AC" + "1" * 32, "AC" + "2" * 32
+
+
+def settings(table: LineTable, *route: str) -> LineSettings:
+    """Return the settings of a route: the names of the line and the bot, and the locale."""
+    found = table.settings_of(CallRoute(*route))
+    assert found is not None
+    return found
+
+
+def test_a_line_has_the_settings_that_the_file_says() -> None:
+    table = table_of(
+        """
+        [[lines]]
+        name = "shop"
+        bot = "flowers"
+        match = { to = "+12065550111" }
+        greeting = "Flowers here."
+        voice = "Polly.Joanna"
+        language = "en-US"
+        detector = "adaptive"
+        transfers = ["+12065550188", "+12065550189"]
+        max_calls = 20
+        reply_mode = "stream"
+        barge_in = false
+        no_input_s = 7.5
+        hangup_intents = []
+        slot_kinds = { Size = "closed", Number = "digits" }
+        goodbye_text = "Bye."
+        """
+    )
+    shop = settings(table, "shop")
+    assert shop.bot == LexV2Bot("ABCDEFGHIJ", "TSTALIASID", "en_US")
+    assert (shop.aws_region, shop.greeting, shop.say_voice) == ("us-west-2", "Flowers here.", "Polly.Joanna")
+    assert (shop.say_language, shop.vad, shop.line_max_calls) == ("en-US", "adaptive", 20)
+    assert shop.transfer_numbers == transfer_targets("+12065550188,+12065550189")
+    assert (shop.reply_mode, shop.barge_in, shop.no_input_s, shop.hangup_intents) == ("stream", False, 7.5, frozenset())
+    assert shop.slot_kinds == {"Size": "closed", "Number": "digits"}
+    assert (shop.phrases.goodbye, shop.phrases.busy) == ("Bye.", phrases_for("en_US").busy)
+
+
+def test_bots_have_either_generation_and_their_place() -> None:
+    table = table_of(
+        """
+        [bots.old]
+        name = "OrderFlowers"
+        alias = "Prod"
+        region = "us-east-1"
+        endpoint = "https://vpce.example.com"
+        role = "arn:aws:iam::123456789012:role/asks-lex"
+        [[lines]]
+        bot = "old"
+        match.to = "+12065550111"
+        [[lines]]
+        bot = "clinic"
+        """,
+        {**WITH_BOT, "BOT_ENDPOINT_URL": "https://lex.example.com"},
+    )
+    old, clinic = settings(table, "line-1"), settings(table, "line-2")
+    assert old.bot == LexV1Bot("OrderFlowers", "Prod")
+    assert (old.aws_region, old.bot_endpoint_url) == ("us-east-1", "https://vpce.example.com")
+    assert old.bot_role_arn == "arn:aws:iam::123456789012:role/asks-lex"
+    # An endpoint of one region is none of another.
+    assert (clinic.aws_region, clinic.bot_endpoint_url) == ("eu-central-1", None)
+    assert [(one.name, one.bot) for one in table.lines.values()] == [("line-1", "old"), ("line-2", "clinic")]
+
+
+def test_a_later_layer_wins() -> None:
+    """The environment, the defaults, the bot, the line."""
+    environment = {**WITHOUT_BOT, **dict.fromkeys(("HANGOVER_MS", "ONSET_MS", "PRE_ROLL_MS", "BARGE_IN_MS"), "600")}
+    table = table_of(
+        """
+        [defaults]
+        onset_ms = 700
+        pre_roll_ms = 700
+        barge_in_ms = 700
+        [bots.third]
+        id = "ABCDEFGHIJ"
+        alias = "TSTALIASID"
+        pre_roll_ms = 800
+        barge_in_ms = 800
+        [[lines]]
+        bot = "third"
+        barge_in_ms = 900
+        """,
+        environment,
+    )
+    line = settings(table, "line-1")
+    assert (line.hangover_ms, line.onset_ms, line.pre_roll_ms, line.barge_in_ms) == (600, 700, 800, 900)
+
+
+def test_the_environments_bot_serves_all_else() -> None:
+    table = table_of(
+        """
+        [defaults]
+        hangover_ms = 800
+        [[lines]]
+        match.to = "+12065550111"
+        """,
+        WITH_BOT,
+    )
+    assert chosen(table, call_of()) == "line-1"
+    assert chosen(table, call_of("+12065550112")) == ""
+    assert settings(table, "line-1").bot == settings(table, "").bot == LexV2Bot("FLOWERS123", "TSTALIASID", "en_US")
+    # The defaults are those of the lines of the file.
+    assert (settings(table, "line-1").hangover_ms, settings(table, "").hangover_ms) == (800, 700)
+
+
+def test_without_lines_all_is_as_without_a_file() -> None:
+    table = table_of("", WITH_BOT)
+    assert list(table.routes()) == [CallRoute()]
+    assert chosen(table, call_of()) == ""
+
+
+def test_words_count_for_calls_in_their_language_only() -> None:
+    table = table_of(
+        """
+        [defaults]
+        busy_text = "Busy."
+        [locales.de_DE]
+        voice = "Polly.Vicki"
+        busy_text = "Besetzt."
+        [[lines]]
+        bot = "clinic"
+        match.to = "+12065550111"
+        [[lines]]
+        bot = "flowers"
+        """,
+        {**WITH_BOT, "GREETING": "Hello, flowers.", "SAY_VOICE": "Polly.Joanna"},
+    )
+    german, english = settings(table, "line-1"), settings(table, "line-2")
+    assert (german.greeting, german.say_voice) == (greeting_for("de_DE"), "Polly.Vicki")
+    assert german.phrases.busy == "Besetzt."
+    assert (english.greeting, english.say_voice) == ("Hello, flowers.", "Polly.Joanna")
+    assert english.phrases.busy == "Busy."
+
+
+def test_a_line_may_have_its_bot_in_another_locale() -> None:
+    table = table_of('[[lines]]\nbot = "flowers"\nlocale = "fr_FR"\ngreeting = "Bonjour."')
+    line = settings(table, "line-1")
+    assert (line.bot, line.greeting) == (LexV2Bot("ABCDEFGHIJ", "TSTALIASID", "fr_FR"), "Bonjour.")
+    assert line.phrases == phrases_for("fr_FR")
+
+
+SUBACCOUNT = f"""
+[[lines]]
+name = "sub"
+bot = "flowers"
+match.to = "+12065550111"
+account_sid = "{SUB}"
+auth_token = "env:SUB_TOKEN"
+"""
+SECRETS = {"SUB_TOKEN": "token-of-the-subaccount", "TWILIO_AUTH_TOKEN_SECONDARY": "old-token-of-our-own"}
+
+
+def test_a_subaccount_has_nothing_of_the_environments_account() -> None:
+    table = table_of(SUBACCOUNT, {**WITHOUT_BOT, **SECRETS})
+    account = settings(table, "sub").account
+    assert (account.twilio_account_sid, account.twilio_auth_token) == (SUB, "token-of-the-subaccount")
+    assert account.auth_tokens == ("token-of-the-subaccount",)
+    assert "token-of" not in repr(table.lines["sub"])
+
+
+def test_a_line_serves_only_calls_of_its_account() -> None:
+    table = table_of(
+        SUBACCOUNT + '[[lines]]\nname = "own"\nbot = "flowers"\nmatch.to = "+1206*"\n', {**WITH_BOT, **SECRETS}
+    )
+    assert chosen(table, call_of(AccountSid=SUB)) == "sub"
+    assert chosen(table, call_of(AccountSid=OTHER)) == "own"
+    # Neither a line of the environment's account nor the default one serves another account's calls.
+    assert chosen(table, call_of("+12065550112", AccountSid=SUB)) is None
+    assert chosen(table, call_of("+12075550112", AccountSid=OTHER)) == ""
+
+
+def test_lines_of_two_accounts_may_have_the_same_conditions() -> None:
+    table = table_of(
+        f'[[lines]]\nbot="flowers"\n[[lines]]\nbot="clinic"\naccount_sid="{SUB}"\nauth_token="token-of-the-sub"\n'
+    )
+    assert chosen(table, call_of(AccountSid=SUB)) == "line-2"
+    assert chosen(table, call_of(AccountSid=OTHER)) == "line-1"
+
+
+SWITCHING = f"""
+[defaults]
+say_it_again_text = "Again?"
+[bots.third]
+id = "UVWXYZABCD"
+alias = "LIVEALIASX"
+locale = "fr_FR"
+voice = "Polly.Lea"
+reply_mode = "call-update"
+hangover_ms = 900
+[locales.es_US]
+voice = "Polly.Lupe"
+[bots.old]
+name = "OrderFlowers"
+alias = "Prod"
+[[lines]]
+name = "shop"
+bot = "flowers"
+match.to = "+12065550111"
+reply_mode = "stream"
+voice = "Polly.Joanna"
+one_moment_text = "Wait."
+transfers = ["+12065550188"]
+onset_ms = 100
+hangover_ms = 800
+account_sid = "{SUB}"
+auth_token = "token-of-the-sub"
+[[lines]]
+name = "v1"
+bot = "old"
+match.to = "+12065550112"
+"""
+
+
+def test_a_call_that_is_handed_over_speaks_with_that_bots_voice() -> None:
+    table = table_of(SWITCHING)
+    shop, moved = settings(table, "shop"), settings(table, "shop", "third")
+    assert moved.bot == LexV2Bot("UVWXYZABCD", "LIVEALIASX", "fr_FR")
+    assert (moved.say_voice, moved.phrases) == ("Polly.Lea", phrases_for("fr_FR"))
+    # What is no matter of the bot stays as it was; what the bot sets is its own.
+    assert (moved.reply_mode, moved.account, moved.transfer_numbers) == ("stream", shop.account, shop.transfer_numbers)
+    assert (moved.onset_ms, moved.hangover_ms) == (100, 900)
+
+
+def test_a_call_that_is_handed_to_a_locale_speaks_its_language() -> None:
+    table = table_of(SWITCHING)
+    spanish, british = settings(table, "shop", "", "es_US"), settings(table, "shop", "", "en_GB")
+    assert spanish.bot == LexV2Bot("ABCDEFGHIJ", "TSTALIASID", "es_US")
+    assert (spanish.say_voice, spanish.phrases) == ("Polly.Lupe", phrases_for("es_US"))
+    assert (spanish.reply_mode, spanish.hangover_ms) == ("stream", 800)
+    assert (british.say_voice, british.phrases.one_moment) == ("Polly.Joanna", "Wait.")
+    both = settings(table, "shop", "clinic", "es_US")
+    assert both.bot == LexV2Bot("KLMNOPQRST", "LIVEALIASX", "es_US")
+    assert (both.aws_region, both.say_voice) == ("eu-central-1", "Polly.Lupe")
+
+
+@pytest.mark.parametrize(
+    "route", [("shop", "fourth"), ("none", "third"), ("", "third"), ("v1", "", "de_DE"), ("shop", "", "xx_YY")]
+)
+def test_there_is_no_other_bot_or_locale(route: tuple[str, ...]) -> None:
+    assert table_of(SWITCHING).settings_of(CallRoute(*route)) is None
+
+
+def test_the_default_line_hands_calls_over_too() -> None:
+    table = table_of(SWITCHING, WITH_BOT)
+    assert settings(table, "", "third").bot == LexV2Bot("UVWXYZABCD", "LIVEALIASX", "fr_FR")
+    assert settings(table, "", "", "de_DE").bot == LexV2Bot("FLOWERS123", "TSTALIASID", "de_DE")
+    assert settings(table, "", "third").account == settings(table, "").account
+
+
+def test_rules_that_do_not_fit_the_other_bot_are_left_out() -> None:
+    table = table_of(
+        """
+        [bots.third]
+        id = "UVWXYZABCD"
+        alias = "LIVEALIASX"
+        hangover_max_ms = 900
+        [[lines]]
+        bot = "flowers"
+        hangover_ms = 1000
+        reply_mode = "stream"
+        """
+    )
+    moved = settings(table, "line-1", "third")
+    assert (moved.hangover_ms, moved.hangover_max_ms, moved.reply_mode) == (700, 900, "stream")
