@@ -24,11 +24,15 @@ _LAST_WORDS: Mapping[str, tuple[str, str | None]] = {
     "bot-hangs-up": ("bot", None),
     "transferred": ("transfer", None),
     "call-limit": ("lexbridge", "call-limit"),
+    "machine-told": ("lexbridge", "machine-told"),
 }
 """Log events that the call's last words follow, with who ends the call and why. Others have the field `ends_call`."""
 
 KEYS = "keys"
 """The reason for the end of a stream that another stream replaces to bring keys to the bot."""
+
+MACHINE_ANSWERED = "machine answered"
+"""The reason for the end of a stream whose call goes to an answering machine's message."""
 
 _HANDED_OVER = "handed over"
 

@@ -30,6 +30,11 @@ CALL_SID_ATTRIBUTE = "lexbridge:call-sid"
 CALLED_NUMBER_ATTRIBUTE = "lexbridge:called-number"
 CALLER_NUMBER_ATTRIBUTE = "lexbridge:caller-number"
 DIRECTION_ATTRIBUTE = "lexbridge:direction"
+ANSWERED_BY_ATTRIBUTE = "lexbridge:answered-by"
+
+SIP_ATTRIBUTES = "lexbridge:sip-"
+QUERY_ATTRIBUTES = "lexbridge:query-"
+"""Beginnings of the attributes that hold headers of a SIP call, and parameters of the webhook's address."""
 
 OLDER_NAMES: Mapping[str, str] = {
     ALLOW_INTERRUPT_ATTRIBUTE: "x-amz-lex:barge-in-enabled",
@@ -115,11 +120,42 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     ),
     Attribute(CALL_SID_ATTRIBUTE, "lexbridge", "Twilio's CallSid, which is also Lex's user or session id"),
     Attribute(CALLED_NUMBER_ATTRIBUTE, "lexbridge", "the number that was dialled"),
-    Attribute(CALLER_NUMBER_ATTRIBUTE, "lexbridge", "the caller's number, only with `SHARE_CALLER_NUMBER=on`"),
     Attribute(DIRECTION_ATTRIBUTE, "lexbridge", "`inbound` or `outbound-api`"),
     Attribute(
         TRANSFER_STATUS_ATTRIBUTE,
         "lexbridge",
         "why a transfer came back: `busy`, `no-answer`, `failed`, `canceled`, `queue-full` or `left`",
+    ),
+    Attribute(
+        CALLER_NUMBER_ATTRIBUTE,
+        "lexbridge",
+        "the number of the person on the phone, only with `SHARE_CALLER_NUMBER=on` or `From` in `CALL_FACTS`. "
+        "It may be `anonymous`, or a SIP address",
+    ),
+    Attribute(
+        ANSWERED_BY_ATTRIBUTE,
+        "lexbridge",
+        "who or what has answered an outbound call, as Twilio detected it: `human`, `unknown`, `machine_start` ...",
+    ),
+    Attribute(
+        "lexbridge:stir-verstat", "lexbridge", "how the network has attested the caller's number (`StirVerstat`)"
+    ),
+    Attribute("lexbridge:parent-call-sid", "lexbridge", "the call that dialled this one (`ParentCallSid`)"),
+    Attribute(
+        "lexbridge:forwarded-from",
+        "lexbridge",
+        "the number that forwarded the call, only with `ForwardedFrom` in `CALL_FACTS`",
+    ),
+    Attribute("lexbridge:caller-name", "lexbridge", "the caller's name, only with `CallerName` in `CALL_FACTS`"),
+    Attribute(
+        f"{SIP_ATTRIBUTES}x-...",
+        "lexbridge",
+        "a header of a SIP call, only with `SipHeader_X-...` or `SipHeader_X-*` in `CALL_FACTS`",
+    ),
+    Attribute(
+        f"{QUERY_ATTRIBUTES}...",
+        "lexbridge",
+        "a parameter of the webhook's address, as in `/twiml?campaign=7`, only with `query.campaign` or `query.*` in "
+        "`CALL_FACTS`",
     ),
 )

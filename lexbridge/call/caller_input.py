@@ -13,6 +13,7 @@ from lexbridge.audio.pcm import MULAW_BYTES_PER_MS
 from lexbridge.call import replies
 from lexbridge.call.context import CallContext
 from lexbridge.call.conversation import Conversation
+from lexbridge.call.first_prompt import FirstPrompt
 from lexbridge.call.lex_answers import LexAnswers
 from lexbridge.call.output.base import Speaker
 from lexbridge.call.output.reports import CallersTurn
@@ -35,6 +36,7 @@ class CallerInput(TimedRule):
         answers: LexAnswers,
         conversation: Conversation,
         start: StreamStart,
+        first: FirstPrompt,
     ) -> None:
         """`voice`: the speaker, if it plays Lex's voice over the stream, which brings keys too."""
         self._call = call
@@ -43,10 +45,13 @@ class CallerInput(TimedRule):
         self._answers = answers
         self._conversation = conversation
         self._start = start
+        self._first = first
 
     def listening(self) -> Listening | None:
         """Return how the next frame is to be listened to, or None for the usual way."""
-        return Listening(onset_ms=None) if self._keys.is_collecting else self._speaker.listening()
+        if self._keys.is_collecting or self._call.is_deaf:
+            return Listening(onset_ms=None)
+        return self._speaker.listening()
 
     def speech_heard(self, event: SpeechEvent) -> None:
         """Take what the endpointer found in the caller's audio."""
@@ -56,6 +61,8 @@ class CallerInput(TimedRule):
             # to say all of it again.
             if isinstance(event, SpeechStarted):
                 self._call.note("info", "speech-ignored", at_ms=event.at_ms, call=self._call.state.value)
+            return
+        if self._first.heard(event):
             return
         match event:
             case SpeechStarted():
@@ -77,6 +84,9 @@ class CallerInput(TimedRule):
     def key_pressed(self, key: str) -> None:
         """Take a key. Its tone is on the line too, and may have been taken for speech."""
         if self._call.state is not CallState.LIVE or self._voice is None:
+            return
+        if self._first.key_pressed():
+            self._call.endpointer.drop()
             return
         if not self._call.is_idle:
             self._call.caller_spoke_until(self._call.now_ms)

@@ -1,5 +1,6 @@
 """Context of one call: where it stands, what the bot said last, and the means to act. The rules of a call share it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,9 +10,10 @@ from lexbridge.audio.pcm import MULAW_BYTES_PER_MS
 from lexbridge.call import limits
 from lexbridge.call.actions import Action, Note, UpdateCall
 from lexbridge.call.dialog import DialogContext
-from lexbridge.call.documents import CallDocuments, Document, Opening
+from lexbridge.call.documents import CallDocuments, Document, Opening, Query
 from lexbridge.call.dtmf import DtmfCollector
 from lexbridge.call.events import Started
+from lexbridge.call.facts_query import facts_query
 from lexbridge.call.output.reports import CallersTurn, Reports, SpeaksUntil
 from lexbridge.call.states import CALL_MOVES, CallMove, CallState, transition
 from lexbridge.call.stream_parameters import (
@@ -35,10 +37,13 @@ class CallContext:
         "actions",
         "age_before_s",
         "began_s",
+        "deaf_until_ms",
         "dialog",
         "documents",
         "endpointer",
         "failed_turns",
+        "is_first_awaited",
+        "is_for_machine",
         "is_leaving",
         "keys",
         "next_stream",
@@ -67,6 +72,12 @@ class CallContext:
         """The stream over which the call may go on, for a document that opens it. The bridge gives and renews it."""
         self.is_leaving = False
         """Whether the call is to go on over another stream as soon as it can, because this process is to end."""
+        self.is_first_awaited = False
+        """Whether the first prompt waits for the other side: for the callee's first word, or a machine's silence."""
+        self.is_for_machine = False
+        """Whether a machine has answered: it is told something, and the call ends."""
+        self.deaf_until_ms = 0.0
+        """Media time up to which nothing said is a turn, because the first prompt is protected. Infinite: not known."""
         self.no_inputs = 0
         """Times in a row that the caller has been asked again."""
         self.failed_turns = 0
@@ -131,6 +142,23 @@ class CallContext:
     def bot_speaks_until(self, at_ms: int) -> None:
         """Note that the bot speaks until `at_ms`, whatever it was going to say before."""
         self.quiet_from_ms = at_ms
+        self._prompt_ends_at(at_ms)
+
+    def await_other_side(self, *, is_machine: bool = False) -> None:
+        """Let the first prompt wait for the callee's first word, or for the silence of a machine."""
+        self.is_first_awaited, self.is_for_machine = True, is_machine
+
+    def first_prompt_is_due(self) -> None:
+        """Note that the first prompt waits no longer."""
+        self.is_first_awaited = False
+
+    def protect_prompt(self) -> None:
+        """Protect the first prompt, which is about to be said: nothing said before its end is a turn."""
+        self.deaf_until_ms = math.inf
+
+    def _prompt_ends_at(self, at_ms: int) -> None:
+        if self.deaf_until_ms == math.inf and not self.is_for_machine:
+            self.deaf_until_ms = at_ms
 
     def take_actions(self) -> Sequence[Action]:
         """Return what is to be done now, in order. Each action is returned once."""
@@ -158,8 +186,13 @@ class CallContext:
 
     @property
     def is_idle(self) -> bool:
-        """Whether the caller neither speaks nor keys, and waits for no answer."""
-        return self.turns.is_idle and not self.keys.is_collecting
+        """Whether the caller neither speaks nor keys, and waits neither for an answer nor for the first prompt."""
+        return self.turns.is_idle and not self.keys.is_collecting and not self.is_first_awaited
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether nothing that is said is a turn, because the first prompt is protected."""
+        return self.now_ms < self.deaf_until_ms
 
     @property
     def reached_limit(self) -> str | None:
@@ -170,6 +203,12 @@ class CallContext:
     def progress(self) -> CallProgress:
         """Progress of the call, for the next stream or webhook."""
         return CallProgress(self.began_s, self.dialog.turns_answered, self.returned)
+
+    @property
+    def query(self) -> Query:
+        """Query of the addresses in a document, by which the next webhook learns how far the call has come."""
+        facts = StreamParameters.parse(self.stream.parameters).call_facts if self.dialog.first_attributes else {}
+        return {**self.progress.query, **facts_query(facts)}
 
     @property
     def age_s(self) -> float:
@@ -186,7 +225,7 @@ class CallContext:
     @property
     def may_interrupt(self) -> bool:
         """Whether the caller may interrupt what the bot says now."""
-        return self.rules.barge_in and self.dialog.directives.allow_interrupt
+        return self.rules.barge_in and self.dialog.directives.allow_interrupt and not self.is_deaf
 
     @property
     def no_input_ms(self) -> int:
@@ -196,6 +235,7 @@ class CallContext:
 
     def await_input(self, after_ms: int = 0, longest_silence_ms: int | None = None) -> None:
         """Expect the caller to speak from `after_ms` from now on, when what is said to them is over."""
+        self._prompt_ends_at(self.now_ms + after_ms)
         if after_ms:  # the bot speaks until then
             self.quiet_from_ms = max(self.quiet_from_ms, self.now_ms + after_ms)
         self.endpointer.await_input(after_ms, self.no_input_ms if longest_silence_ms is None else longest_silence_ms)

@@ -63,7 +63,11 @@ class Conversation(TimedRule):
         The other arguments are those of `answer`.
         """
         call = self._call
-        decision = replies.decide(reply, dialog, call.rules, turn)
+        decision = (
+            HangUp(reply.messages, has_audio=True)
+            if call.is_for_machine
+            else replies.decide(reply, dialog, call.rules, turn)
+        )
         call.go_to(replace(dialog, last_prompt=reply.messages) if isinstance(decision, Speak) else dialog)
         match decision:
             case HangUp():
@@ -88,6 +92,8 @@ class Conversation(TimedRule):
         call.lex_failed(turn)
         call.go_to(replace(call.dialog, expected=Expected.OPEN))
         decision = replies.decide_failure(error, turn, call.failed_turns, call.rules)
+        if call.is_for_machine:
+            decision = HangUp((), outcome=Outcome.FAILED)
         ends_call = isinstance(decision, HangUp)
         call.note("warning", "turn-failed", turn=turn.number, error=type(error).__name__, ends_call=ends_call)
         if isinstance(decision, HangUp):
@@ -138,7 +144,7 @@ class Conversation(TimedRule):
         """Return how the call ends, or where it goes on, once the caller has heard the last words."""
         call, rules = self._call, self._call.rules
         voice = call.dialog.directives.voice
-        if rules.after_url is None:
+        if rules.after_url is None or call.is_for_machine:  # nothing goes on with a machine
             return Goodbye(voice, limit_words)
         call.note("info", "sent-on", outcome=outcome.value)
         url = with_query(rules.after_url, self._after_query(outcome))

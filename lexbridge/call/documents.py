@@ -20,8 +20,11 @@ SPEAKING_MS_PER_CHARACTER = 70
 SPEAKING_MS_PER_SYLLABLE = 180
 """Estimate for Chinese, Japanese and Korean, milliseconds: each character writes about one syllable."""
 
-NO_QUERY: Mapping[str, int | str] = MappingProxyType({})
-"""Empty query of the addresses in a document."""
+Query = Mapping[str, str | int]
+"""Query of the addresses in a document."""
+
+NO_QUERY: Query = MappingProxyType({})
+"""Empty query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +80,16 @@ class CallDocuments(Protocol):
         keys: KeyRules | None = None,
         reprompts: Reprompts | None = None,
         longer_s: int = 0,
-        query: Mapping[str, int | str] = NO_QUERY,
+        query: Query = NO_QUERY,
+        *,
+        is_protected: bool = False,
     ) -> Document:
         """Make a document that says `messages`, if there are any, and holds a call whose stream is one-way.
 
         `stream_sid`: the call's stream. With an `opening` the document stops that stream, and a new one takes the call
         over while the messages are said. `keys`: the rules for keys that the caller may press. `reprompts`: for a
         caller who is silent after that; they are shortened or left out if the document has no room for them.
-        `longer_s`: how much longer than usual the document holds the call.
+        `longer_s`: how much longer than usual the document holds the call. `is_protected`: no key stops the messages.
         """
         ...
 
@@ -94,7 +99,7 @@ class CallDocuments(Protocol):
         opening: Opening,
         *,
         voice: str | None = None,
-        query: Mapping[str, int | str] = NO_QUERY,
+        query: Query = NO_QUERY,
     ) -> Document:
         """Make a document that says `messages`, and then connects the caller to a bidirectional stream."""
         ...
@@ -125,7 +130,7 @@ class CallDocuments(Protocol):
         messages: Sequence[Message],
         handoff: Handoff,
         voice: str | None = None,
-        query: Mapping[str, int | str] = NO_QUERY,
+        query: Query = NO_QUERY,
     ) -> Document:
         """Make a document that stops the stream, says `messages` and transfers the call.
 

@@ -16,10 +16,15 @@ class Filler(TimedRule):
     def next_due_ms(self) -> float | None:
         turns = self._call.turns
         waits = turns.in_flight is not None and turns.open is None
-        return self._call.quiet_from_ms + self._after_ms if waits else None
+        return self._due_ms if waits else None
 
     def tick(self) -> None:
         call = self._call
-        is_due = call.now_ms >= call.quiet_from_ms + self._after_ms
+        is_due = call.now_ms >= self._due_ms
         if is_due and call.turns.in_flight is not None and call.turns.open is None:
             call.take_reports(self._speaker.fill())
+
+    @property
+    def _due_ms(self) -> float:
+        # A protected first prompt comes before anything else is said.
+        return max(self._call.quiet_from_ms + self._after_ms, self._call.deaf_until_ms)

@@ -33,14 +33,20 @@ class Beginning(Enum):
 
     GREETED = auto()  # the document that opened it has greeted the caller
     WELCOME = auto()  # the bot welcomes the caller
+    CALLEE_FIRST = auto()  # the callee speaks first, and is greeted or welcomed then
+    MACHINE = auto()  # a machine has answered
     FETCH_FIRST = auto()  # another stream was lost, or a transfer came back: the session is fetched before all else
     TAKE_OVER = auto()  # another stream handed the call over, and its document is speaking
 
 
 def begin(parameters: StreamParameters, rules: CallRules) -> Beginning:
     """Return how a stream with `parameters` begins."""
+    if parameters.machine is not None:
+        return Beginning.MACHINE
     if parameters.resumed is not None:
         return Beginning.TAKE_OVER if parameters.resumed == HANDED_OVER else Beginning.FETCH_FIRST
+    if parameters.is_callee_first:
+        return Beginning.CALLEE_FIRST
     return Beginning.WELCOME if rules.welcome == "bot" else Beginning.GREETED
 
 
@@ -97,6 +103,7 @@ class Step(Enum):
 
     NOTHING = auto()
     WELCOME = auto()  # have the bot welcome the caller
+    GREET = auto()  # say the greeting
     REPEAT_PROMPT = auto()  # repeat the bot's last prompt, because the keys pressed were no input
     AWAIT_INPUT = auto()  # the caller is to speak, for as long as the bot has asked for
 
@@ -211,6 +218,8 @@ def _resume(session: Session, dialog: DialogContext, at: Standing, rules: CallRu
     reply = session.reply
     if reply is not None:
         dialog = dialog.after(reply, rules.slot_kinds)
+    elif at.parameters.is_callee_first:  # the stream was lost before the callee was greeted or welcomed
+        return dialog, Step.WELCOME if rules.welcome == "bot" else Step.GREET
     if at.parameters.keys is not None:
         dialog = replace(dialog, last_prompt=_last_prompt(session, at, rules))
         keys = first_input(at.parameters.keys, dialog.directives.keys)

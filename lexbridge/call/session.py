@@ -45,6 +45,7 @@ from lexbridge.call.events import (
     VoiceJudged,
 )
 from lexbridge.call.filler import Filler
+from lexbridge.call.first_prompt import FirstPrompt
 from lexbridge.call.hearing import Answer, Hearing, endpointing_rules
 from lexbridge.call.lex_answers import LexAnswers
 from lexbridge.call.output.base import Speaker
@@ -124,9 +125,10 @@ class CallSession:
         self._speaker: Speaker = self._voice or CallUpdateSpeaker(self._call)
         self._conversation = Conversation(self._call, self._speaker)
         self._answers = LexAnswers(self._call, self._voice, self._conversation)
-        self._start = StreamStart(self._call, self._speaker, self._conversation)
+        first = FirstPrompt(self._call, self._speaker, self._conversation)
+        self._start = StreamStart(self._call, self._speaker, self._conversation, first)
         self._input = CallerInput(
-            self._call, self._speaker, self._voice, self._answers, self._conversation, self._start
+            self._call, self._speaker, self._voice, self._answers, self._conversation, self._start, first
         )
         self._backlog = Backlog(self._hearing, self._call.act)
         self._rules: tuple[TimedRule, ...] = (
@@ -134,6 +136,7 @@ class CallSession:
             self._input,
             Filler(self._call, self._speaker),
             self._start,
+            first,
             self._conversation,
         )
         self._due_ms = UNKNOWN_MS  # media time up to which no rule is due, unless something happens

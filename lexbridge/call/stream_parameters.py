@@ -26,7 +26,12 @@ TURNS_PARAMETER = "lexbridge:turns"
 CALLED_PARAMETER = "lexbridge:called"
 LINE_PARAMETER = "lexbridge:line"
 RETURNED_PARAMETER = "lexbridge:returned"
+CALLEE_FIRST_PARAMETER = "lexbridge:callee-first"
+MACHINE_PARAMETER = "lexbridge:machine"
 TOKEN_PARAMETER = "lexbridge:token"  # noqa: S105 - its name, not its value
+
+CALLEE_IS_AWAITED, CALLEE_HAS_SPOKEN = "1", "0"
+"""Values of CALLEE_FIRST_PARAMETER."""
 
 SPOKEN_PARAMETER = "lexbridge:spoken-ms"
 """Parameter of a stream that takes a call over: how long the prompt of the same document takes, an estimate."""
@@ -34,7 +39,7 @@ SPOKEN_PARAMETER = "lexbridge:spoken-ms"
 REPROMPTS_PARAMETER = "lexbridge:reprompts-ms"
 """Parameter of such a stream: how long each reprompt takes that its document has for a silent caller, estimates."""
 
-_OWN_PARAMETERS = (
+OWN_PARAMETERS = (
     RESUMED_PARAMETER,
     STREAMS_LOST_PARAMETER,
     NO_INPUTS_PARAMETER,
@@ -50,8 +55,11 @@ _OWN_PARAMETERS = (
     CALLED_PARAMETER,
     LINE_PARAMETER,
     RETURNED_PARAMETER,
+    CALLEE_FIRST_PARAMETER,
+    MACHINE_PARAMETER,
     TOKEN_PARAMETER,
 )
+"""Parameters that are lexbridge's own."""
 
 MAX_REPROMPTS = 21
 """Most reprompts read of one document: a bot may have the caller asked again 20 times, and one is the goodbye."""
@@ -107,6 +115,9 @@ class StreamParameters:
     `prompt_fingerprint`: the fingerprint of what the bot asked last. `keys`: the keys for which the stream was opened.
     `spoken_ms`: estimate of how long its document speaks. `reprompts_ms`: estimate of how long each reprompt of the
     document takes, and a 0. `no_input_ms`: how long the bot wants the caller waited for; 0: as the settings say.
+    `is_callee_first`: the callee is to speak before the first prompt, which was not said yet when the stream opened.
+    `has_callee_spoken`: they have, or were spoken to, before that.
+    `machine`: Twilio's word for the machine that has answered, or None.
     `progress`, `age_s`: how far the call has come, and how old it was when the stream began. `called_number`: the
     address that was dialled, which need not be a phone number.
     """
@@ -123,6 +134,9 @@ class StreamParameters:
     progress: CallProgress = CallProgress()
     age_s: int = 0
     called_number: str | None = field(default=None, repr=False)
+    is_callee_first: bool = False
+    has_callee_spoken: bool = False
+    machine: str | None = None
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "StreamParameters":
@@ -130,7 +144,7 @@ class StreamParameters:
         resumed = parameters.get(RESUMED_PARAMETER)
         return cls(
             resumed=resumed,
-            call_facts={name: value for name, value in parameters.items() if name not in _OWN_PARAMETERS},
+            call_facts={name: value for name, value in parameters.items() if name not in OWN_PARAMETERS},
             no_inputs=parse_count(parameters.get(NO_INPUTS_PARAMETER)),
             failed_turns=parse_count(parameters.get(FAILED_TURNS_PARAMETER)),
             prompt_fingerprint=parameters.get(PROMPT_PARAMETER),
@@ -144,6 +158,9 @@ class StreamParameters:
             age_s=parse_count(parameters.get(AGE_PARAMETER)),
             # A stream that is handed over has the attribute only if Lex does not have it yet.
             called_number=parameters.get(CALLED_NUMBER_ATTRIBUTE) or parameters.get(CALLED_PARAMETER),
+            is_callee_first=CALLEE_FIRST_PARAMETER in parameters,
+            has_callee_spoken=parameters.get(CALLEE_FIRST_PARAMETER) == CALLEE_HAS_SPOKEN,
+            machine=parameters.get(MACHINE_PARAMETER),
         )
 
 

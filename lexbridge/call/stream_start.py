@@ -5,6 +5,7 @@ from lexbridge.call.actions import FetchSession
 from lexbridge.call.context import CallContext
 from lexbridge.call.conversation import Conversation
 from lexbridge.call.events import Started
+from lexbridge.call.first_prompt import FirstPrompt
 from lexbridge.call.output.base import Speaker
 from lexbridge.call.replies import Reprompt
 from lexbridge.call.resumption import (
@@ -34,10 +35,11 @@ Lex may still have been busy with the last words that the lost stream brought it
 class StreamStart(TimedRule):
     """Beginning of a stream, which takes what Lex tells of its session."""
 
-    def __init__(self, call: CallContext, speaker: Speaker, conversation: Conversation) -> None:
+    def __init__(self, call: CallContext, speaker: Speaker, conversation: Conversation, first: FirstPrompt) -> None:
         self._call = call
         self._speaker = speaker
         self._conversation = conversation
+        self._first = first
         self._parameters = StreamParameters()
         self._fetched: Reply | None = None  # the last answer in Lex's session that this stream went on from
         self._fetch_again_at_ms: int | None = None
@@ -58,9 +60,13 @@ class StreamStart(TimedRule):
             case Beginning.TAKE_OVER:
                 self._take_over(parameters)
             case Beginning.WELCOME:
-                self._welcome()
+                self._first.welcome()
+            case Beginning.CALLEE_FIRST:
+                self._first.await_callee(has_spoken=parameters.has_callee_spoken)
+            case Beginning.MACHINE:
+                self._first.await_machine(parameters.machine or "")
             case _:  # Beginning.GREETED
-                self._call.take_reports(self._speaker.greet())
+                self._first.greeted()
 
     def session_fetched(self, session: Session) -> None:
         """Go on from what Lex tells of its session."""
@@ -138,7 +144,9 @@ class StreamStart(TimedRule):
     def _take(self, step: Step) -> None:
         match step:
             case Step.WELCOME:
-                self._welcome()
+                self._first.welcome()
+            case Step.GREET:
+                self._first.greet()
             case Step.REPEAT_PROMPT:
                 self._conversation.repeat_prompt()
             case Step.AWAIT_INPUT if self._speaker.is_two_way:
@@ -150,7 +158,3 @@ class StreamStart(TimedRule):
         if self._speaker.is_two_way or parameters.progress.returned is not None:
             self._call.act(FetchSession(self._call.stream.call_sid))
         self._call.take_reports(self._speaker.await_input(parameters.spoken_ms, parameters.reprompts_ms))
-
-    def _welcome(self) -> None:
-        rules = self._call.rules
-        self._call.turns.begin_dialog(rules.welcome_intent or "", rules.greeting)

@@ -186,6 +186,27 @@ class CallRules:
         Group.CALL,
         "With `WELCOME=bot`: the intent that a call begins with, such as `WelcomeIntent`",
     )
+    protect_first: bool = setting(
+        "PROTECT_FIRST",
+        switch,
+        Group.CALL,
+        "`on`: the first prompt of a call, the greeting or the bot's welcome, cannot be interrupted, and what is said "
+        "over it does not reach the bot. The greeting of an outbound call never can",
+        default="off",
+    )
+    machine_intent: str | None = setting(
+        "MACHINE_INTENT",
+        matching(r"[A-Za-z0-9_.-]{1,100}", "must be the name of an intent such as VoicemailIntent"),
+        Group.CALL,
+        "Outbound calls: the intent whose words an answering machine hears; then the call ends. Needs "
+        "`lex:PutSession`. Without it and `MACHINE_TEXT`, a call that a machine answers is hung up",
+    )
+    machine_text: str | None = setting(
+        "MACHINE_TEXT",
+        spoken,
+        Group.WORDS,
+        "Outbound calls: said to an answering machine, instead of `MACHINE_INTENT`; then the call ends",
+    )
     greeting: str = setting(
         "GREETING",
         spoken,

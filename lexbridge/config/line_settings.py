@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from lexbridge.audio.vad import DETECTORS, DetectorOptions
 from lexbridge.config.bots import BOT_SETTINGS, Bot
 from lexbridge.config.call_rules import CallRules
-from lexbridge.config.parsers import address, line, matching, one_of, spoken, switch, whole_number
+from lexbridge.config.parsers import address, call_facts, line, matching, one_of, spoken, switch, whole_number
 from lexbridge.config.places import region
 from lexbridge.config.setting import Group, composed_of, entries_of, setting
 from lexbridge.config.twilio_account import TwilioAccount
@@ -51,6 +51,15 @@ class LineSettings(CallRules):
         "limit",
     )
     account: TwilioAccount = composed_of(*entries_of(TwilioAccount), is_shown=False)
+    call_facts: tuple[str, ...] = setting(
+        "CALL_FACTS",
+        call_facts,
+        Group.CALL,
+        "What Twilio tells of a call and Lex gets as session attributes: fields of its webhook, comma-separated, and "
+        "parameters of the webhook's address, such as `AnsweredBy,SipHeader_X-*,query.campaign`, or `none`; "
+        "docs/outbound.md has a table. The default has nothing personal",
+        default="AnsweredBy,StirVerstat,ParentCallSid",
+    )
     share_caller_number: bool = setting(
         "SHARE_CALLER_NUMBER",
         switch,

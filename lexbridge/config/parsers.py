@@ -21,6 +21,7 @@ A document for Twilio holds 4,000 characters in all, and the stream's addresses 
 """
 
 _E164 = r"\+[1-9][0-9]{6,14}"
+_CALL_FACT = r"query\.([A-Za-z0-9_.-]{1,100}\*?|\*)|[A-Za-z][A-Za-z0-9_-]{0,99}\*?"
 _PRIVATE_NAMES = ("localhost", "local", "internal", "lan", "home.arpa")
 _SLOT_KIND = r"([A-Za-z0-9_.-]{1,100})\s*=\s*(open|phrase|closed|digits)"
 
@@ -217,6 +218,15 @@ def after_attributes(value: str) -> tuple[str, ...]:
     if any(name in ("intent", "outcome") or name.startswith("slot_") for name in names):
         raise ValueError("must be names other than intent, outcome and slot_..., which the query has anyway")
     return names
+
+
+def call_facts(value: str) -> tuple[str, ...]:
+    """Return the names of facts that stand between commas, in their order; `none` stands for none at all."""
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if not all(re.fullmatch(_CALL_FACT, name) for name in names):
+        example = "AnsweredBy, SipHeader_X-Account, SipHeader_X-*, query.campaign or query.*"
+        raise ValueError(f"must be names of Twilio's fields with commas between them, such as {example}, or none")
+    return () if names == ["none"] else tuple(dict.fromkeys(names))
 
 
 def slot_kinds(value: str) -> Mapping[str, str]:

@@ -47,6 +47,7 @@ _CALLS: dict[str, Meanings] = {
         "who are not heard.",
         ("lexbridge", "turn-failed"): "Lex refused the request for good, such as for a bot that does not exist.",
         ("lexbridge", "call-limit"): "The call reached `MAX_CALL_S` or `MAX_TURNS`.",
+        ("lexbridge", "machine-told"): "An answering machine was told `MACHINE_TEXT`.",
     },
     "calls_left_total": {
         ("stopped by Twilio",): "Call-update mode, where the bot had asked for keys: the caller hung up, or another "
@@ -55,6 +56,7 @@ _CALLS: dict[str, Meanings] = {
         ("document ran out",): "No call update came before the document at Twilio had ended: a fault. Another stream "
         "follows.",
         ("handed over",): "The worker is about to end, and gave the call to another.",
+        ("machine answered",): "As planned: a machine has answered, and the call was taken from the bot.",
         ("taken over",): "A newer stream of the same call has come.",
         ("stream lost",): "The connection broke: a fault. Another stream follows if the call goes on.",
         ("service stopped",): "The service ended, and the call was not handed over in time.",
@@ -230,11 +232,12 @@ MEANINGS: dict[str, Meanings] = {
 
 _WARNINGS = """
 bad-message call-refused call-resumed call-update-failed clock-differs-from-aws directives-ignored event-dropped
-event-not-taken lex-answer-odd lex-answer-unreadable lex-audio-failed lex-request-failed lex-requests-wait lex-up
-line-unknown log-lines-dropped mark-missing model-failed name-not-resolved observer-fault odd-message overloaded
-payload-not-spoken peer-refused recording-failed reply-audio-failed reply-cut sentences-not-voiced
-session-not-put-back session-not-recalled setting-in-doubt stream-refused task-protection-failed telling-fault
-traces-not-taken turn-failed utterance-cut-off utterance-dropped whisper-refused words-left-out words-not-voiced
+event-not-taken facts-left-out lex-answer-odd lex-answer-unreadable lex-audio-failed lex-request-failed
+lex-requests-wait lex-up line-unknown log-lines-dropped mark-missing model-failed name-not-resolved observer-fault
+odd-message overloaded payload-not-spoken peer-refused recording-failed reply-audio-failed reply-cut
+sentences-not-voiced session-not-put-back session-not-recalled setting-in-doubt stream-refused task-protection-failed
+telling-fault traces-not-taken turn-failed utterance-cut-off utterance-dropped whisper-refused words-left-out
+words-not-voiced
 """
 _ERRORS = """
 admit-broken call-broken call-given-up call-update-broken call-update-failed connection-broken console-broken

@@ -18,6 +18,9 @@ TRANSFERRED_PATH = "/twiml/transferred"
 WHISPER_PATH = "/twiml/whisper"
 """Webhook that has the words for the person whom a transfer reaches, before they are connected."""
 
+ANSWERED_BY_PATH = "/twiml/answered-by"
+"""Webhook by which Twilio tells who has answered an outbound call, if it detects that while the call goes on."""
+
 STREAM_STATUS_PATH = "/stream-status"
 """Webhook by which Twilio reports that a stream has started, stopped or failed."""
 
@@ -26,6 +29,7 @@ WEBHOOK_PATHS = (
     f"{ANSWER_PATH}/",
     RESUME_PATH,
     KEYS_PATH,
+    ANSWERED_BY_PATH,
     TRANSFERRED_PATH,
     WHISPER_PATH,
     STREAM_STATUS_PATH,

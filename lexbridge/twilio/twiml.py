@@ -6,7 +6,7 @@ the templates alone: what a bot says is text, or SSML rebuilt from a list of ele
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import escape
 
-from lexbridge.call.documents import NO_QUERY, CallDocuments, Document, Opening, Reprompts
+from lexbridge.call.documents import NO_QUERY, CallDocuments, Document, Opening, Query, Reprompts
 from lexbridge.call.dtmf import KeyRules
 from lexbridge.call.stream_parameters import REPROMPTS_PARAMETER, SPOKEN_PARAMETER
 from lexbridge.call.transfers import Handoff
@@ -96,14 +96,18 @@ class TwimlDocuments(CallDocuments):
         opening: Opening,
         lost: int = 1,
         opens_ms: int | None = None,
-        query: Mapping[str, int | str] = NO_QUERY,
+        query: Query = NO_QUERY,
         notice: str = "",
+        *,
+        is_protected: bool = False,
+        replaces: str = "",
     ) -> Document:
         """Return a document that says `notice`, opens a stream, says `greeting` and keeps the call.
 
         The notice is heard to its end: no stream is open yet, so nothing can update the call. `lost`: how many streams
         the call will have lost in a row if this one is lost, too. `opens_ms`: Unix time at which a bidirectional stream
-        opens; it shows later how long the stream lasted.
+        opens; it shows later how long the stream lasted. `is_protected`: no key stops the greeting.
+        `replaces`: a stream of the call that ends, if streams are one-way; a bidirectional one ends by the document.
         """
         messages = [Message(greeting)]
         if self._is_two_way:
@@ -117,6 +121,8 @@ class TwimlDocuments(CallDocuments):
             status_url=self._address(STREAM_STATUS_PATH, **query),
             resume_url=self._resume_url(lost=lost, after=opening.name, **query),
             gather=self._gather(opening.name, query=query),
+            is_protected=is_protected,
+            replaces=replaces,
         )
 
     def connect(
@@ -126,7 +132,7 @@ class TwimlDocuments(CallDocuments):
         lost: int = 1,
         voice: str | None = None,
         opens_ms: int | None = None,
-        query: Mapping[str, int | str] = NO_QUERY,
+        query: Query = NO_QUERY,
     ) -> Document:
         """Return a document that says `messages`, and connects the caller to a bidirectional stream until it ends.
 
@@ -152,7 +158,9 @@ class TwimlDocuments(CallDocuments):
         keys: KeyRules | None = None,
         reprompts: Reprompts | None = None,
         longer_s: int = 0,
-        query: Mapping[str, int | str] = NO_QUERY,
+        query: Query = NO_QUERY,
+        *,
+        is_protected: bool = False,
     ) -> Document:
         opening = _cleaned(opening) if opening else None
         after = opening.name if opening else stream_sid
@@ -163,6 +171,7 @@ class TwimlDocuments(CallDocuments):
             "resume_url": self._resume_url(lost=1, after=after, **query),
             "gather": self._gather(after, keys, query),
             "longer_s": longer_s,
+            "is_protected": is_protected,
         }
         shorter = replace(reprompts, prompt=()) if reprompts else None
         silent = values | {
@@ -175,15 +184,18 @@ class TwimlDocuments(CallDocuments):
                 return document
         return self._make("reply.xml", messages, voice, **values)
 
-    def recover(self, lost: int, stream: str, query: Mapping[str, int | str] = NO_QUERY) -> Document:
+    def recover(self, lost: int, stream: str, query: Query = NO_QUERY) -> Document:
         """Return a document that sends the call to /twiml/resume, after its `stream` was lost.
 
         `lost`: how many streams the call has lost in a row.
         """
         return self._make("recover.xml", [], resume_url=self._resume_url(lost=lost, of=stream, **query))
 
-    def goodbye(self, messages: Sequence[Message], voice: str | None = None, last_words: str = "") -> Document:
-        return self._make("goodbye.xml", messages, voice, last_pieces=text_pieces(clean(last_words)))
+    def goodbye(
+        self, messages: Sequence[Message], voice: str | None = None, last_words: str = "", *, stream: str = ""
+    ) -> Document:
+        """Return the document that `CallDocuments` has. `stream`: a one-way stream that is stopped."""
+        return self._make("goodbye.xml", messages, voice, stream=stream, last_pieces=text_pieces(clean(last_words)))
 
     def go_on_at(
         self,
@@ -201,7 +213,7 @@ class TwimlDocuments(CallDocuments):
         messages: Sequence[Message],
         handoff: Handoff,
         voice: str | None = None,
-        query: Mapping[str, int | str] = NO_QUERY,
+        query: Query = NO_QUERY,
     ) -> Document:
         # What has no room is left out: rather that than a document that Twilio refuses.
         poorer = replace(handoff, after=""), replace(handoff, after="", attributes={})
@@ -219,15 +231,11 @@ class TwimlDocuments(CallDocuments):
         """Return the document for a call that nobody hears any more, or that another program has."""
         return self._make("gone.xml", [])
 
-    def _transfer(
-        self, messages: Sequence[Message], handoff: Handoff, voice: str | None, query: Mapping[str, int | str]
-    ) -> Document:
+    def _transfer(self, messages: Sequence[Message], handoff: Handoff, voice: str | None, query: Query) -> Document:
         values = transfer_values(handoff, self._secret, voice, query, self._address)
         return self._make("transfer.xml", messages, voice, **values)
 
-    def _gather(
-        self, stream: str, keys: KeyRules | None = None, query: Mapping[str, int | str] = NO_QUERY
-    ) -> dict[str, Any]:
+    def _gather(self, stream: str, keys: KeyRules | None = None, query: Query = NO_QUERY) -> dict[str, Any]:
         """Return the attributes of `<Gather>`. Its keys go to /twiml/keys, with the name of the stream and `query`."""
         keys = keys or KeyRules()
         return {

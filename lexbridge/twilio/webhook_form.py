@@ -38,6 +38,7 @@ _VALUES: Mapping[str, re.Pattern[str]] = {
     "DialCallStatus": re.compile("[a-z-]{0,40}"),
     "DialBridged": re.compile("[a-z]{0,10}"),
     "QueueResult": re.compile("[a-z-]{0,40}"),
+    "AnsweredBy": re.compile("[A-Za-z0-9_-]{0,40}"),
     "Digits": re.compile("[0-9A-D*#]{0,1000}"),
     "From": re.compile(r"[^\x00-\x1f\x7f]{0,1024}"),  # numbers, SIP addresses, names of clients
     "To": re.compile(r"[^\x00-\x1f\x7f]{0,1024}"),

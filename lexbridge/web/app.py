@@ -14,6 +14,7 @@ from lexbridge.net.http_request import MAX_BODY_BYTES
 from lexbridge.telemetry.teller import Teller
 from lexbridge.twilio.routes import (
     ANSWER_PATH,
+    ANSWERED_BY_PATH,
     KEYS_PATH,
     PING_PATH,
     READY_PATH,
@@ -87,5 +88,6 @@ def _webhook_views(webhooks: TwilioWebhooks, transfers: TransferWebhooks) -> Map
         KEYS_PATH: webhooks.keys,
         TRANSFERRED_PATH: transfers.transferred,
         WHISPER_PATH: transfers.whisper,
+        ANSWERED_BY_PATH: webhooks.answered_by,
         STREAM_STATUS_PATH: webhooks.stream_status,
     }

@@ -14,8 +14,10 @@ from lexbridge.bridge.call_story import KEYS
 from lexbridge.bridge.lines import NO_LINE_WORDS, LineRuntime, LineRuntimes
 from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.call.after import Outcome
-from lexbridge.call.documents import Opening, speaking_ms
+from lexbridge.call.documents import Opening, Query, speaking_ms
 from lexbridge.call.stream_parameters import (
+    CALLEE_HAS_SPOKEN,
+    CALLEE_IS_AWAITED,
     KEYED,
     KEYS_PARAMETER,
     LOST,
@@ -30,7 +32,9 @@ from lexbridge.logs import Log, RateLimitedLog
 from lexbridge.telemetry.numbers import masked
 from lexbridge.telemetry.teller import Teller
 from lexbridge.twilio.twiml import stream_name, streams_lost
+from lexbridge.web.kept_query import first_query, kept_parameters, kept_query
 from lexbridge.web.last_document import last_document
+from lexbridge.web.machine_webhooks import MachineWebhooks
 from lexbridge.web.webhook_views import WebhookViews
 from lexbridge.web.webhook_views import call_facts as _call_facts
 from lexbridge.web.webhook_views import form as _form
@@ -91,6 +95,7 @@ class TwilioWebhooks(WebhookViews):
         self._teller = teller
         self._call_control = call_control
         self._calls = calls
+        self._machines = MachineWebhooks(settings, lines, call_control, calls)
 
     def answer(self) -> Response:
         """Answer an incoming call: greet the caller and open a stream, or say why not."""
@@ -103,19 +108,36 @@ class TwilioWebhooks(WebhookViews):
         if refusal := self._calls.admission.refusal or self._line_refusal(line):
             log.warning("call-refused", why=refusal, live_calls=self._calls.live_calls)
             return _xml(last_document(line, log, line.rules.phrases.busy, Outcome.FAILED))
+        if document := self._machines.answer(line):
+            return _xml(document)
         log.info("call-answered")
         self._tell_of_call()
-        greeting = "" if line.rules.welcome == "bot" else line.rules.greeting
         notice = self._settings.notice(line.settings)
+        callee = _callee(notice)
+        greeting = "" if callee or line.rules.welcome == "bot" else line.rules.greeting
         self._calls.expected.add(_form().get("CallSid", ""), line.route.line, speaking_ms(notice + greeting) / 1000)
         progress = CallProgress(round(time.time())) if _has_limits(line) else CallProgress()
+        facts = _call_facts(line.settings)
+        query = first_query(dict(facts), callee=callee)
         parameters = [
-            *_call_facts(line.settings),
+            *facts,
+            *kept_parameters(query),
             *self._proof(line, notice + greeting),
             *_progress_parameters(line, progress, greeting, notice),
         ]
         opening = Opening(stream_name(0), parameters)
-        return _xml(line.documents.answer(greeting, opening, query=progress.query, notice=notice))
+        document = line.documents.answer(
+            greeting,
+            opening,
+            query={**progress.query, **query},
+            notice=notice,
+            is_protected=line.rules.protect_first and bool(greeting),
+        )
+        return _xml(document)
+
+    def answered_by(self) -> Response:
+        """Take a call away from the bot that a machine has answered, as Twilio tells while the call goes on."""
+        return self._machines.answered_by()
 
     def _line_refusal(self, line: LineRuntime) -> str | None:
         """Return why the line takes no more calls in this process, or None if it does."""
@@ -155,12 +177,13 @@ class TwilioWebhooks(WebhookViews):
         spoken = line.rules.phrases.one_moment if is_asked_to_wait else ""
         parameters = [(RESUMED_PARAMETER, LOST), (STREAMS_LOST_PARAMETER, str(lost)), *self._proof(line)]
         progress = _progress(line)
-        parameters += [*_call_facts(line.settings), *_progress_parameters(line, progress, spoken)]
+        parameters += [*_call_facts(line.settings), *kept_parameters(request.args)]
+        parameters += _progress_parameters(line, progress, spoken)
         opening = Opening(stream_name(lost, ran_out_after or _stream_argument("of")), parameters)
         # A document with <Connect> goes on as soon as the stream is lost, so it does not run out.
         more = 1 if line.is_two_way else RUN_OUT_COUNTS
         opens_ms = round(time.time() * 1000) + speaking_ms(spoken)
-        return _xml(line.documents.answer(spoken, opening, lost + more, opens_ms, progress.query))
+        return _xml(line.documents.answer(spoken, opening, lost + more, opens_ms, _query(line)))
 
     def _was_heard(self, stream: str | None) -> bool:
         """Return whether a silent caller would have been heard: their stream is alive, here or in another process.
@@ -188,12 +211,13 @@ class TwilioWebhooks(WebhookViews):
         log.info("keys-gathered", keys=len(keys))
         progress = _progress(line)
         if not keys and not request.args.get("asks"):
-            return _xml(line.documents.reply([], stream, query=progress.query))
+            return _xml(line.documents.reply([], stream, query=_query(line)))
         self._calls.note_reason(_form().get("CallSid", ""), KEYS)  # before the document stops the stream
         parameters = [(RESUMED_PARAMETER, KEYED), (KEYS_PARAMETER, keys), *self._proof(line)]
-        parameters += [*_call_facts(line.settings), *_progress_parameters(line, progress)]
+        parameters += [*_call_facts(line.settings), *kept_parameters(request.args)]
+        parameters += _progress_parameters(line, progress)
         opening = Opening(stream_name(0, f"{stream}-{time.time_ns() // 1_000_000 % 10**8}"), parameters)
-        return _xml(line.documents.reply([], stream, opening, query=progress.query))
+        return _xml(line.documents.reply([], stream, opening, query=_query(line)))
 
     def stream_status(self) -> Response:
         """Log Twilio's report on a stream. If the stream is lost, update the call to open another one at once."""
@@ -208,7 +232,7 @@ class TwilioWebhooks(WebhookViews):
         if is_lost and self._calls.stream_lost(call_sid, stream_sid) and not line.is_two_way:
             # Before the answer: if this process dies meanwhile, Twilio asks another one.
             lost = streams_lost(form.get("StreamName", "")) + 1
-            document = line.documents.recover(lost, stream_sid, _progress(line).query)
+            document = line.documents.recover(lost, stream_sid, _query(line))
             try:
                 self._call_control.update(form.get("AccountSid", ""), call_sid, document.twiml, log)
             except CallGone:
@@ -226,6 +250,22 @@ class TwilioWebhooks(WebhookViews):
             log.write("debug", "stream-not-stopped", {"error": str(error)})
         except Exception:
             log.exception("stream-stop-broken")
+
+
+def _callee(notice: str) -> str:
+    """Return whether the callee of an outbound call is still to speak, or has spoken; "" for other calls.
+
+    They speak first, and then hear the greeting over the stream. Where Twilio has waited until it knew who answers,
+    they have spoken by now; a notice is an answer to their first word, too.
+    """
+    if not _form().get("Direction", "").startswith("outbound"):
+        return ""
+    return CALLEE_HAS_SPOKEN if _form().get("AnsweredBy") or notice else CALLEE_IS_AWAITED
+
+
+def _query(line: LineRuntime) -> Query:
+    """Return the query of the addresses in the document that this webhook is answered with."""
+    return {**_progress(line).query, **kept_query(request.args)}
 
 
 def _end_silent_call(line: LineRuntime, log: Log) -> Response:

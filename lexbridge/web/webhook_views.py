@@ -8,7 +8,6 @@ from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
 from lexbridge.bridge.lines import NO_LINE_WORDS, LineRuntime, LineRuntimes
-from lexbridge.call.attributes import CALLED_NUMBER_ATTRIBUTE, CALLER_NUMBER_ATTRIBUTE, DIRECTION_ATTRIBUTE
 from lexbridge.call.documents import Document, speaking_ms
 from lexbridge.call.stream_parameters import CallProgress, proof_parameters
 from lexbridge.config.line_settings import LineSettings
@@ -16,6 +15,8 @@ from lexbridge.config.lines import IncomingCall
 from lexbridge.config.route import CallRoute
 from lexbridge.config.settings import Settings
 from lexbridge.logs import Log
+from lexbridge.twilio.call_facts import CALLER_FIELD, collect_facts
+from lexbridge.twilio.routes import ANSWER_PATH, ANSWERED_BY_PATH
 from lexbridge.twilio.stream_token import make_stream_token
 from lexbridge.twilio.twiml import TwimlDocuments
 from lexbridge.web.auth import VERIFIED_FORM
@@ -106,15 +107,20 @@ def form() -> Mapping[str, str]:
 
 
 def xml(document: Document) -> Response:
+    """Return the answer that has a document."""
     return Response(document.twiml, mimetype="text/xml")
 
 
 def call_facts(settings: LineSettings) -> list[tuple[str, str]]:
-    """Return what the webhook tells about the call and a bot may use: `<Parameter>`s that become session attributes."""
-    # In a call that this service's operator has placed, `To` is the person.
-    is_outbound = form().get("Direction", "").startswith("outbound")
-    called, caller = ("From", "To") if is_outbound else ("To", "From")
-    facts = [(CALLED_NUMBER_ATTRIBUTE, called), (DIRECTION_ATTRIBUTE, "Direction")]
-    if settings.share_caller_number:
-        facts.append((CALLER_NUMBER_ATTRIBUTE, caller))
-    return [(name, form()[field]) for name, field in facts if form().get(field)]
+    """Return what this webhook tells about the call, as session attributes: `<Parameter>`s of the stream."""
+    # The query of every other webhook is lexbridge's own.
+    fields, is_first = form(), request.path.rstrip("/") in (ANSWER_PATH, ANSWERED_BY_PATH)
+    shared = (CALLER_FIELD,) if settings.share_caller_number else ()
+    query = request.args.to_dict()
+    if request.method == "GET" and is_first:
+        # Twilio's fields stand beside the address's own parameters. Twilio's begin with a capital letter.
+        query = {name: value for name, value in query.items() if not name[:1].isupper()}
+    facts = collect_facts(fields, query, (*shared, *settings.call_facts), is_first=is_first)
+    if facts.left_out and is_first:
+        Log(call_sid=fields.get("CallSid")).warning("facts-left-out", attributes=list(facts.left_out))
+    return list(facts.attributes.items())

@@ -16,10 +16,12 @@ from lexbridge.call.session import CallSession
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import (
     AGE_PARAMETER,
+    CALLEE_FIRST_PARAMETER,
     HANDED_OVER,
     KEYED,
     KEYS_PARAMETER,
     LOST,
+    MACHINE_PARAMETER,
     REPROMPTS_PARAMETER,
     RESUMED_PARAMETER,
     SPOKEN_PARAMETER,
@@ -248,12 +250,19 @@ VARIABLES = st.fixed_dictionaries(
         "WELCOME_INTENT": st.just("Hi"),
         "MAX_CALL_S": st.sampled_from(["10", "11.03"]),
         "MAX_TURNS": st.just("1"),
+        "PROTECT_FIRST": st.just("on"),
+        "MACHINE_INTENT": st.just("Voicemail"),
     },
 )
 PARAMETERS: list[dict[str, str]] = [
     {},
     {},
     {AGE_PARAMETER: "9"},
+    {CALLEE_FIRST_PARAMETER: "1"},
+    {CALLEE_FIRST_PARAMETER: "1"},
+    {CALLEE_FIRST_PARAMETER: "1", RESUMED_PARAMETER: LOST},
+    {MACHINE_PARAMETER: "machine_start"},
+    {MACHINE_PARAMETER: "machine_end_beep"},
     {RESUMED_PARAMETER: LOST, AGE_PARAMETER: "7"},
     {RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "12"},
     {RESUMED_PARAMETER: HANDED_OVER, SPOKEN_PARAMETER: "400", REPROMPTS_PARAMETER: "900 700"},

@@ -42,6 +42,10 @@ SESSION_TOKEN = (
     "and AWS refuses them without it. Set it, or use keys that are not temporary"
 )
 
+CALL_FACTS = (
+    "must be names of Twilio's fields with commas between them, such as AnsweredBy, SipHeader_X-Account, "
+    "SipHeader_X-*, query.campaign or query.*, or none"
+)
 SLOT_KINDS = (
     "must be slots with what is said for each: open, phrase, closed or digits, such as AccountNumber=digits,Size=closed"
 )
@@ -119,6 +123,11 @@ PROBLEMS = [
         {"WELCOME": "bot", "WELCOME_INTENT": "good day"},
         ["WELCOME_INTENT: is 'good day'; must be the name of an intent such as WelcomeIntent"],
     ),
+    (
+        {"MACHINE_INTENT": "VoicemailIntent", "MACHINE_TEXT": "Please call us back."},
+        ["MACHINE_INTENT and MACHINE_TEXT: are both set; a machine hears the words of one of them: unset the other"],
+    ),
+    *[({"CALL_FACTS": value}, [f"CALL_FACTS: is {value!r}; {CALL_FACTS}"]) for value in ("*", "a b", "query.", "x**")],
     ({"GREETING": "one\ntwo"}, ["GREETING: is 'one\\ntwo'; must be one line of text"]),
     *[
         ({one.name: "one\x07two"}, [f"{one.name}: is 'one\\x07two'; must be one line of text"])

@@ -98,7 +98,8 @@ class CallUpdateSpeaker(Speaker):
     ) -> Reports:
         call = self._call
         has_pending = call.turns.has_pending
-        opening = call.next_opening() if call.is_leaving and call.turns.is_idle else None
+        # A protected prompt is heard here: the next stream would not know of it.
+        opening = call.next_opening() if call.is_leaving and call.turns.is_idle and not call.is_deaf else None
         document = self._document(messages, opening, None if has_pending else self._reprompts())
         self._update(document, hands_over=opening is not None)
         speaks = SpeaksUntil(call.now_ms + document.spoken_ms)
@@ -147,7 +148,8 @@ class CallUpdateSpeaker(Speaker):
             directives.keys,
             reprompts,
             longer_s,
-            call.progress.query,
+            call.query,
+            is_protected=call.is_deaf,
         )
 
     def _update(self, document: Document, hands_over: bool = False) -> None:

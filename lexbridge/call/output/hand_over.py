@@ -47,9 +47,7 @@ class HandOver:
     def begin(self, messages: Sequence[Message], opening: Opening) -> Reports:
         """Hand the call over by a document that says `messages` before it connects the next stream."""
         call = self._call
-        document = call.documents.connect(
-            messages, opening, voice=call.dialog.directives.voice, query=call.progress.query
-        )
+        document = call.documents.connect(messages, opening, voice=call.dialog.directives.voice, query=call.query)
         call.update(document, hands_over=True)
         self._is_allowed = False
         return (HandedOver(),)

@@ -108,7 +108,7 @@ class StreamSpeaker(Speaker):
         else:
             prompt = self._playback.release(speaking_turn) or Prompt(speaking_turn, messages)
             prompt.messages = messages
-            prompt.may_interrupt = self._call.dialog.directives.allow_interrupt
+            prompt.may_interrupt = self._may_interrupt_next
             if prompt.is_complete and self._has_no_audio(prompt):  # it was withheld, and no audio came
                 self._find_other_audio(prompt)
             self._known.last_answer = prompt
@@ -216,6 +216,11 @@ class StreamSpeaker(Speaker):
         is_busy = call.turns.open is not None or call.keys.is_collecting
         return is_busy and call.rules.barge_in and call.state is CallState.LIVE
 
+    @property
+    def _may_interrupt_next(self) -> bool:
+        """Whether the caller may interrupt the prompt that is about to be said."""
+        return self._call.dialog.directives.allow_interrupt and not self._call.is_deaf
+
     def _has_no_audio(self, prompt: Prompt) -> bool:
         """Return whether `prompt` has words, and Lex has sent no audio of them."""
         return bool(prompt.messages) and not prompt.arrived_ms and not prompt.needs_say
@@ -234,7 +239,7 @@ class StreamSpeaker(Speaker):
     ) -> None:
         """Add a prompt that answers no turn."""
         self._phrases_played += 1
-        prompt = Prompt(-self._phrases_played, messages, self._call.dialog.directives.allow_interrupt, is_filler)
+        prompt = Prompt(-self._phrases_played, messages, self._may_interrupt_next, is_filler)
         audio, unknown = self._known.find(messages)
         if unknown and set(unknown) <= set(to_synthesize):
             self._heads[prompt.turn] = audio

@@ -127,6 +127,7 @@ HOWS = {
     "stopped by Twilio": "in call-update mode, after a question for keys: the caller hung up, or pressed keys",
     "keys": "another stream takes the caller's keys to the bot",
     "handed over": "the worker is leaving, and another stream follows",
+    "machine answered": "Twilio has found out that a machine has answered, and the call was taken from the bot",
     "taken over": "a newer stream of the call came to the same worker",
     "document ran out": "Twilio came to the end of a document, and asked for another stream",
     "stream lost": "the connection broke",
@@ -140,6 +141,7 @@ HOWS = {
     TRANSFERRED: "the bot transferred the call",
     "no-input": "the caller was silent too often",
     "turn-failed": "Lex did not answer for good",
+    "machine-told": "an answering machine was told `MACHINE_TEXT`",
     "call-limit": "the call reached `MAX_CALL_S` or `MAX_TURNS`",
     NOT_TOLD: "the line of the log names no reason",
 }

@@ -1,0 +1,76 @@
+"""Outbound calls that a machine has answered: the documents for them, and the webhook that tells of it late."""
+
+from flask import Response
+
+from lexbridge.bridge.call_control import CallControl
+from lexbridge.bridge.call_story import MACHINE_ANSWERED
+from lexbridge.bridge.lines import LineRuntime, LineRuntimes
+from lexbridge.bridge.live_calls import CallRegistry
+from lexbridge.call.documents import Document, Opening
+from lexbridge.call.stream_parameters import MACHINE_PARAMETER
+from lexbridge.config.settings import Settings
+from lexbridge.errors import CallControlError, CallGone
+from lexbridge.lex.model import Message
+from lexbridge.twilio.answered_by import MachineCall, decide_machine
+from lexbridge.twilio.twiml import stream_name
+from lexbridge.web.kept_query import first_query
+from lexbridge.web.webhook_views import WebhookViews, call_facts, form, incoming_call, log_of
+
+_DOES = {MachineCall.HANG_UP: "hang-up", MachineCall.LEAVE_TEXT: "text", MachineCall.LISTEN: "listen"}
+
+
+class MachineWebhooks(WebhookViews):
+    """Views, and parts of views, for calls that a machine has answered."""
+
+    def __init__(self, settings: Settings, lines: LineRuntimes, call_control: CallControl, calls: CallRegistry) -> None:
+        super().__init__(settings, lines)
+        self._call_control = call_control
+        self._calls = calls
+
+    def answer(self, line: LineRuntime) -> Document | None:
+        """Return the first document of a call that a machine has answered, or None if none has."""
+        return self._document(line, is_async=False)
+
+    def answered_by(self) -> Response:
+        """Take a live call away from the bot, if Twilio has found out that a machine has answered it.
+
+        Source: https://www.twilio.com/docs/voice/answering-machine-detection#asyncamdstatuscallback .
+        """
+        # The call may be known here. Otherwise its line is found as for a new call, as far as Twilio tells of it.
+        line = self._lines.choose(incoming_call())
+        document = None if line is None else self._document(line, is_async=True)
+        if line is not None and document is not None:
+            self._update(line, document)
+        return Response(status=204)
+
+    def _document(self, line: LineRuntime, *, is_async: bool) -> Document | None:
+        """Return the document for the machine that this webhook tells of, or None if it tells of none."""
+        answered_by = form().get("AnsweredBy", "")
+        machine = decide_machine(answered_by, line.rules)
+        if machine is None:
+            return None
+        log = log_of(line)
+        log.info("machine-answered", answered_by=answered_by, does=_DOES[machine], is_async=is_async)
+        # One-way streams outlive documents. Twilio has told the name of no other; it is nearly always the first.
+        replaces = stream_name(0) if is_async and not line.is_two_way else ""
+        if machine is not MachineCall.LISTEN:
+            text = line.rules.machine_text if machine is MachineCall.LEAVE_TEXT else None
+            return line.documents.goodbye([Message(text)] if text else [], stream=replaces)
+        if not is_async:
+            self._calls.expected.add(form().get("CallSid", ""), line.route.line, 0)
+        facts = call_facts(line.settings)
+        parameters = [*facts, *self._proof(line), (MACHINE_PARAMETER, answered_by)]
+        opening = Opening(stream_name(0, "machine" if is_async else ""), parameters)
+        query = first_query(dict(facts), machine=answered_by)
+        return line.documents.answer("", opening, query=query, replaces=replaces)
+
+    def _update(self, line: LineRuntime, document: Document) -> None:
+        """Update the call before Twilio is answered: if this process dies meanwhile, Twilio's log shows it."""
+        call_sid, log = form().get("CallSid", ""), log_of(line)
+        self._calls.note_reason(call_sid, MACHINE_ANSWERED)
+        try:
+            self._call_control.update(form().get("AccountSid", ""), call_sid, document.twiml, log)
+        except CallGone:
+            log.info("call-gone")
+        except CallControlError as error:
+            log.error("call-update-failed", error=str(error), host=error.host, check=error.check)
