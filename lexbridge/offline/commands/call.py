@@ -7,17 +7,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lexbridge.offline.caller import script as call_script
+from lexbridge.offline.caller.answering_machine import AnsweringMachine
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.caller.happy_path import happy_path
 from lexbridge.offline.caller.script import Script, Turn, load_script
 from lexbridge.offline.commands.arguments import http_address, new_file, port, seconds, setting
 from lexbridge.offline.commands.beyond import add_far_arguments, far_story, set_up
+from lexbridge.offline.commands.placed import (
+    CALLEE,
+    add_placed_arguments,
+    machine_faults,
+    machine_story,
+    make_callee,
+    name_of,
+    place,
+    placed_problem,
+)
 from lexbridge.offline.lex.bot_files import load_bot
 from lexbridge.offline.lex.voice import HibariVoice
 from lexbridge.offline.report.causes import Placed
 from lexbridge.offline.report.report import Timeline, latencies, write_call
 from lexbridge.offline.report.verdict import faults_of
-from lexbridge.offline.twilio.number import Number
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -34,7 +44,10 @@ TWILIO_AUTH_TOKEN, and with TWILIO_API_URL=http://127.0.0.1:8082 for its updates
 
 Exit status 0 when the bot answered (and said what --expect has), the bot hung up, and Twilio had nothing to complain
 about; 1 otherwise, with the likely causes. The greeting and lexbridge's own phrases, such as its apologies, are no
-answer of the bot's. In stream mode the bot's words are heard by speech recognition: in English, and with mistakes."""
+answer of the bot's. In stream mode the bot's words are heard by speech recognition: in English, and with mistakes.
+
+With --outbound the bridge's operator calls. With --machine too, the exit status is 0 when the bridge ended the
+call, and the machine recorded what --expect has."""
     parser.epilog = f"The script. {call_script.__doc__}"
     parser.add_argument("webhook", type=http_address, help="the number's voice webhook, as Twilio's console has it")
     parser.add_argument("--say", action="append", metavar="TEXT", help="what the caller says, a turn each; repeatable")
@@ -54,7 +67,12 @@ answer of the bot's. In stream mode the bot's words are heard by speech recognit
         metavar="URL",
         help="connect here instead, and sign for the public addresses all the same",
     )
-    parser.add_argument("--caller-number", default="+12065550100", metavar="NUMBER", help="From (default: %(default)s)")
+    parser.add_argument(
+        "--caller-number",
+        default="+12065550100",
+        metavar="NUMBER",
+        help="From, or To with --outbound (default: %(default)s)",
+    )
     parser.add_argument(
         "--fact",
         type=setting,
@@ -65,6 +83,7 @@ answer of the bot's. In stream mode the bot's words are heard by speech recognit
         "SipHeader_X-Department=4; repeatable",
     )
     add_far_arguments(parser)
+    add_placed_arguments(parser)
     parser.add_argument("--longest-s", type=seconds, default=300.0, metavar="S", help="give up after (default: 300)")
     parser.add_argument(
         "--wav", type=new_file(".wav"), metavar="FILE", help="write the call here: caller left, bot right"
@@ -80,6 +99,9 @@ def run(args: argparse.Namespace) -> int:
     if not auth_token:
         print("the auth token is missing: set TWILIO_AUTH_TOKEN, or give --auth-token", file=sys.stderr)
         return 2
+    if problem := placed_problem(args):
+        print(problem, file=sys.stderr)
+        return 2
     try:
         script = _script(args)
     except ValueError as error:  # of the script, or of the bot
@@ -90,8 +112,9 @@ def run(args: argparse.Namespace) -> int:
         if api_key_sid := os.environ.get("TWILIO_API_KEY_SID"):  # the bridge signs in by it
             twilio.api_keys[api_key_sid] = os.environ.get("TWILIO_API_KEY_SECRET", "")
         set_up(args, twilio)
-        print(f"Twilio's REST API is at http://127.0.0.1:{args.api_port}; {script.name} is calling {args.webhook}\n")
-        caller = SimulatedCaller(voice, script)
+        caller = make_callee(args, voice, script)
+        who = f"{name_of(caller)} is {'called by' if args.outbound else 'calling'}"
+        print(f"Twilio's REST API is at http://127.0.0.1:{args.api_port}; {who} {args.webhook}\n")
         try:
             twilio.start()
         except OSError as error:
@@ -111,10 +134,9 @@ def _script(args: argparse.Namespace) -> Script:
     return load_script(args.script or SCRIPTS / "order_flowers.yaml")
 
 
-def _call(args: argparse.Namespace, twilio: SimulatedTwilio, caller: SimulatedCaller) -> int:
-    number = Number(args.webhook, caller=args.caller_number, facts=dict(args.fact))
+def _call(args: argparse.Namespace, twilio: SimulatedTwilio, caller: CALLEE) -> int:
     placed = Placed(args.webhook, twilio.url, args.connect_to)
-    call = twilio.place_call(number, caller, connect_to=args.connect_to)
+    call = place(args, twilio, caller)
     try:
         Timeline(call).follow(args.longest_s)
     except TimeoutError as error:
@@ -124,18 +146,23 @@ def _call(args: argparse.Namespace, twilio: SimulatedTwilio, caller: SimulatedCa
     print("\n" + "\n".join(latencies(call, [])))
     for line in far_story(call, twilio):
         print(f"  {line}")
-    for trouble in caller.troubles:
+    for line in machine_story(caller):
+        print(f"  {line}")
+    for trouble in caller.troubles if isinstance(caller, SimulatedCaller) else ():
         print(f"  the caller: {trouble}")
     for complaint in call.complaints:
         print(f"  Twilio complains: {complaint}")
     if args.wav or args.picture:
         wav = args.wav or args.picture.with_suffix(".wav")
         try:
-            write_call(call, [], caller.script.name, wav, args.picture or wav.with_suffix(".png"))
+            write_call(call, [], name_of(caller), wav, args.picture or wav.with_suffix(".png"))
         except OSError as error:
             print(f"the call cannot be written to {wav}: {error.strerror}", file=sys.stderr)
             return 1
-    faults = faults_of(call, placed, args.expect)
+    if isinstance(caller, AnsweringMachine):
+        faults = machine_faults(call, caller, args.expect)
+    else:
+        faults = faults_of(call, placed, args.expect)
     _tell(faults)
     return 1 if faults or call.complaints else 0
 
