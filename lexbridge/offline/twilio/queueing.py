@@ -85,7 +85,7 @@ class Queues:
             self._add_task(call, verb)
         far_end = self._far_ends.next(f"{'workflow' if verb.workflow_sid else 'queue'}:{name}")
         if far_end.does == "busy" or len(queue.callers) >= MOST_WAITING:
-            call.complain(14207, f"Enqueue: The targeted queue reached max queue size: {name}")
+            call.complain(14207, f"Enqueue: The targeted queue reached max queue size: {name} is full")
             return {"QueueResult": "queue-full"}
         if far_end.does in ("failed", "canceled"):
             return {"QueueResult": "system-error"}
