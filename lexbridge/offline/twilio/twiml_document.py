@@ -9,7 +9,7 @@ whoever tests a bridge should take it for a fault.
 
 import re
 from collections.abc import Callable, Mapping
-from urllib.parse import quote_plus, urljoin, urlsplit
+from urllib.parse import quote_plus, urlsplit
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -169,7 +169,7 @@ class _Reader:
         # The url may be relative; whether it is one that Twilio connects to shows when it does.
         url = element.get("url", "").strip()
         if url and self._reading.base_url and "://" not in url:
-            url = re.sub(r"^http", "ws", urljoin(self._reading.base_url, url))
+            url = re.sub(r"^http", "ws", self._reading.joined(url))
         return Stream(
             url=url,
             name=element.get("name", ""),

@@ -105,10 +105,17 @@ class Reading:
 
     def url(self, verb: str, address: str | None, code: int = 11100) -> str:
         """Return an absolute address. Complains about one that is none."""
-        url = urljoin(self.base_url or "", (address or "").strip())
+        url = self.joined(address or "")
         if not is_http(url):
             self.complain(code, f"{verb}: Invalid URL format {url!r}")
         return url
+
+    def joined(self, address: str) -> str:
+        """Return an address, made absolute if there is a base."""
+        try:
+            return urljoin(self.base_url or "", address.strip())
+        except ValueError:  # such as http://[
+            return address.strip()
 
     def optional_url(self, element: Element, name: str, code: int = 11100) -> str:
         """Return the address in the attribute `name`, or "" when there is none."""
