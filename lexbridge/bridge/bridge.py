@@ -18,6 +18,7 @@ from lexbridge.bridge.web_socket import WebSocket
 from lexbridge.call.events import Started
 from lexbridge.call.media_clock import PULSE_S
 from lexbridge.call.session import CallSession
+from lexbridge.call.stream_parameters import rules_of_call
 from lexbridge.logs import Log
 from lexbridge.net.receiver import Message
 from lexbridge.telemetry.teller import Teller
@@ -83,7 +84,8 @@ class Bridge:
         self, websocket: WebSocket, started: Started, line: LineRuntime, kept: list[list[Message]], log: Log
     ) -> None:
         """Serve a stream that was checked."""
-        session = CallSession(line.rules, line.documents, line.new_detector(), line.phrases.audio)
+        rules = rules_of_call(line.rules, started.parameters)
+        session = CallSession(rules, line.documents, line.new_detector(), line.phrases.audio)
         if line.is_two_way:
             line.phrases.learn()
         tap = None if self._teller is None else CallTap(self._teller, session)

@@ -314,6 +314,13 @@ CONDITIONS: tuple[Condition, ...] = (
         "they are heard, and the document that ends the call is sent",
         "the failure of an older document changes nothing",
     ),
+    Condition(
+        "given facts",
+        ("CallContext.has_hook",),
+        "the stream brings attributes of the routing hook",
+        "nothing",
+        "until the bot has had a turn, addresses say so, and the next stream gets the attributes too",
+    ),
     # -- how the call ends, or moves
     Condition(
         "limit announced",

@@ -17,7 +17,10 @@ from lexbridge.call.facts_query import facts_query
 from lexbridge.call.output.reports import CallersTurn, Reports, SpeaksUntil
 from lexbridge.call.states import CALL_MOVES, CallMove, CallState, transition
 from lexbridge.call.stream_parameters import (
+    GREETING_PARAMETER,
     HANDED_OVER,
+    HOOK_PARAMETER,
+    HOOK_QUERY,
     NO_INPUT_MS_PARAMETER,
     CallProgress,
     StreamParameters,
@@ -42,6 +45,7 @@ class CallContext:
         "documents",
         "endpointer",
         "failed_turns",
+        "has_hook",
         "is_first_awaited",
         "is_for_machine",
         "is_leaving",
@@ -88,6 +92,8 @@ class CallContext:
         """Status of the transfer that the call has come back from, until Lex answers."""
         self.age_before_s = 0
         """Age of the call when this stream began, seconds."""
+        self.has_hook = False
+        """Whether the routing hook gave facts of the call."""
         self.quiet_from_ms = 0
         """Media time from which neither the caller nor the bot speaks; it may lie ahead."""
         self.updates = 0
@@ -104,6 +110,7 @@ class CallContext:
         self.turns.session_id = started.call_sid
         self.began_s, self.age_before_s = parameters.progress.began_s, parameters.age_s
         self.returned = parameters.progress.returned
+        self.has_hook = parameters.has_hook
         if parameters.resumed == HANDED_OVER:
             self.no_inputs, self.failed_turns = parameters.no_inputs, parameters.failed_turns
 
@@ -208,7 +215,8 @@ class CallContext:
     def query(self) -> Query:
         """Query of the addresses in a document, by which the next webhook learns how far the call has come."""
         facts = StreamParameters.parse(self.stream.parameters).call_facts if self.dialog.first_attributes else {}
-        return {**self.progress.query, **facts_query(facts)}
+        hook = HOOK_QUERY if self.has_hook and self.dialog.first_attributes is not None else {}
+        return {**self.progress.query, **facts_query(facts), **hook}
 
     @property
     def age_s(self) -> float:
@@ -281,6 +289,10 @@ class CallContext:
             facts, self.no_inputs, self.failed_turns, self.dialog.last_prompt, parameters.called_number
         )
         known += self.progress.parameters(self.age_s)
+        if facts and self.has_hook:
+            known.append((HOOK_PARAMETER, "1"))
+        if facts and parameters.greeting is not None:
+            known.append((GREETING_PARAMETER, parameters.greeting))
         if self.dialog.directives.no_input_s is not None:
             known.append((NO_INPUT_MS_PARAMETER, str(self.no_input_ms)))
         return replace(self.next_stream, parameters=[*self.next_stream.parameters, *known])

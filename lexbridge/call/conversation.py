@@ -204,7 +204,7 @@ class Conversation(TimedRule):
             has_whisper=bool(handoff.whisper),
             attributes=len(handoff.attributes),
         )
-        self._close(transfer.words, TransferTo(handoff, directives.voice, call.progress.query), speaking_turn)
+        self._close(transfer.words, TransferTo(handoff, directives.voice, call.query), speaking_turn)
 
     def _close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> None:
         """Speak `messages`, and then the last words. What the caller says from here on does not reach the bot."""

@@ -6,10 +6,12 @@ The parameters that are lexbridge's own never reach the bot. The others are fact
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from lexbridge.call.attributes import CALLED_NUMBER_ATTRIBUTE
 from lexbridge.call.transfers import returned_status
+from lexbridge.config.call_rules import CallRules
 from lexbridge.config.parsers import parse_whole
 from lexbridge.lex.model import Message
 
@@ -28,6 +30,8 @@ LINE_PARAMETER = "lexbridge:line"
 RETURNED_PARAMETER = "lexbridge:returned"
 CALLEE_FIRST_PARAMETER = "lexbridge:callee-first"
 MACHINE_PARAMETER = "lexbridge:machine"
+HOOK_PARAMETER = "lexbridge:hook"
+GREETING_PARAMETER = "lexbridge:greeting"
 TOKEN_PARAMETER = "lexbridge:token"  # noqa: S105 - its name, not its value
 
 CALLEE_IS_AWAITED, CALLEE_HAS_SPOKEN = "1", "0"
@@ -35,6 +39,9 @@ CALLEE_IS_AWAITED, CALLEE_HAS_SPOKEN = "1", "0"
 
 SPOKEN_PARAMETER = "lexbridge:spoken-ms"
 """Parameter of a stream that takes a call over: how long the prompt of the same document takes, an estimate."""
+
+HOOK_QUERY: Mapping[str, int | str] = MappingProxyType({"hook": 1})
+"""Query of the addresses in a document as long as the bot does not have the attributes that the routing hook gave."""
 
 REPROMPTS_PARAMETER = "lexbridge:reprompts-ms"
 """Parameter of such a stream: how long each reprompt takes that its document has for a silent caller, estimates."""
@@ -57,6 +64,8 @@ OWN_PARAMETERS = (
     RETURNED_PARAMETER,
     CALLEE_FIRST_PARAMETER,
     MACHINE_PARAMETER,
+    HOOK_PARAMETER,
+    GREETING_PARAMETER,
     TOKEN_PARAMETER,
 )
 """Parameters that are lexbridge's own."""
@@ -119,7 +128,8 @@ class StreamParameters:
     `has_callee_spoken`: they have, or were spoken to, before that.
     `machine`: Twilio's word for the machine that has answered, or None.
     `progress`, `age_s`: how far the call has come, and how old it was when the stream began. `called_number`: the
-    address that was dialled, which need not be a phone number.
+    address that was dialled, which need not be a phone number. `has_hook`: whether the routing hook gave facts.
+    `greeting`: what it had said in the place of the line's own greeting.
     """
 
     resumed: str | None = None
@@ -137,6 +147,8 @@ class StreamParameters:
     is_callee_first: bool = False
     has_callee_spoken: bool = False
     machine: str | None = None
+    has_hook: bool = False
+    greeting: str | None = field(default=None, repr=False)
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "StreamParameters":
@@ -161,12 +173,23 @@ class StreamParameters:
             is_callee_first=CALLEE_FIRST_PARAMETER in parameters,
             has_callee_spoken=parameters.get(CALLEE_FIRST_PARAMETER) == CALLEE_HAS_SPOKEN,
             machine=parameters.get(MACHINE_PARAMETER),
+            has_hook=HOOK_PARAMETER in parameters,
+            greeting=parameters.get(GREETING_PARAMETER) or None,
         )
 
 
 def proof_parameters(token: str, route: str) -> list[tuple[str, str]]:
     """Return the parameters that prove which call a stream is for, and which route serves it; "" is the default."""
     return [(TOKEN_PARAMETER, token), *([(LINE_PARAMETER, route)] if route else [])]
+
+
+def rules_of_call(rules: CallRules, parameters: Mapping[str, str]) -> CallRules:
+    """Return the rules of a call whose stream has `parameters`: its line's, with the greeting that the call was given.
+
+    Such a greeting was said, so the bot does not begin.
+    """
+    greeting = parameters.get(GREETING_PARAMETER)
+    return replace(rules, greeting=greeting, welcome="greeting") if greeting else rules
 
 
 def hand_over_parameters(

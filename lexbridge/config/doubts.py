@@ -53,10 +53,11 @@ def _notice_doubts(settings: Settings) -> Iterator[Problem]:
 
 
 def _events_doubts(settings: Settings) -> Iterator[Problem]:
-    secret = settings.service.events_secret or ""
-    if secret.startswith("whsec_") and not _is_base64(secret.removeprefix("whsec_")):
-        rule = "no base64 follows whsec_, so libraries cannot verify with it: echo whsec_$(openssl rand -base64 32)"
-        yield Problem("EVENTS_SECRET", "is odd", rule)
+    secrets = {"EVENTS_SECRET": settings.service.events_secret, "ROUTE_SECRET": settings.service.route_secret}
+    for name, secret in secrets.items():
+        if secret and secret.startswith("whsec_") and not _is_base64(secret.removeprefix("whsec_")):
+            rule = "no base64 follows whsec_, so libraries cannot verify with it: echo whsec_$(openssl rand -base64 32)"
+            yield Problem(name, "is odd", rule)
     if settings.service.events_words and settings.service.events_url is None:
         yield Problem("EVENTS_WORDS", "is on", "nothing is posted, as EVENTS_URL is not set")
 

@@ -144,6 +144,15 @@ def after_url(value: str) -> str:
     return value
 
 
+def confidential_address(value: str) -> str:
+    """Return an HTTPS URL, or an HTTP one of a host that is not reached from outside."""
+    parsed = address("https", "http")(value)
+    parts = urlsplit(parsed)
+    if parts.scheme == "http" and not is_private(parts.hostname or ""):
+        raise ValueError("must be an https address; http is for this machine and private networks only")
+    return parsed
+
+
 def base_address(value: str) -> str:
     """Return an HTTP URL that paths are added to, without a "/" at its end."""
     return address("https", "http")(value).rstrip("/")

@@ -268,7 +268,7 @@ def has_traces() -> bool:
 
 
 def _check_watching(environment: Mapping[str, str], values: _Values, problems: list[Problem]) -> None:
-    """Check that the console is no public one by mistake, and that events can be signed."""
+    """Check that the console is no public one by mistake, and that what is posted can be signed."""
     admin_port, admin_host = values["ADMIN_PORT"], values["ADMIN_HOST"]
     if admin_port is not None and admin_port == values["CONTAINER_PORT"]:
         rule = "must differ from CONTAINER_PORT, which Twilio reaches"
@@ -278,3 +278,4 @@ def _check_watching(environment: Mapping[str, str], values: _Values, problems: l
         rule = f"it is needed because ADMIN_HOST is {admin_host}: others reach the console there"
         problems.append(Problem("CONSOLE_PASSWORD", "is not set", rule))
     _check_pair(environment, ("EVENTS_URL", "EVENTS_SECRET"), problems)
+    _check_pair(environment, ("ROUTE_URL", "ROUTE_SECRET"), problems)

@@ -6,6 +6,7 @@ from typing import Literal
 from lexbridge.config.parsers import (
     address,
     base_address,
+    confidential_address,
     file,
     folder,
     host,
@@ -55,6 +56,20 @@ class ServiceSettings:
         Group.LINES,
         "Table of lines (TOML): which bot answers which number, with settings of its own. A path, or "
         "`s3://bucket/key`. Unset: all calls are answered by the bot of the environment",
+    )
+    route_url: str | None = setting(
+        "ROUTE_URL",
+        confidential_address,
+        Group.LINES,
+        "Routing hook: an address that is asked about each new call, with signed JSON, for up to 2 s: which line "
+        "answers, with which attributes and greeting, or that the call is refused. Unset: the table alone decides",
+    )
+    route_secret: str | None = setting(
+        "ROUTE_SECRET",
+        matching(r"[!-~]{16,200}", "must be 16 to 200 ASCII characters without spaces"),
+        Group.LINES,
+        "Secret by which each question to `ROUTE_URL` is signed, such as `whsec_` and base64. Needed with `ROUTE_URL`",
+        secret=True,
     )
     url: str = setting(
         "URL",

@@ -34,6 +34,7 @@ from lexbridge.twilio.twiml import TwimlDocuments
 from lexbridge.twilio.used_tokens import UsedTokens
 from lexbridge.web.admission import TwilioRequestPolicy
 from lexbridge.web.app import create_app
+from lexbridge.web.route_hook import RouteHook
 
 LOOPBACK = ("127.0.0.1", 0)
 """An address of this machine alone, on a free port."""
@@ -51,7 +52,7 @@ class Service:
     calls: CallRegistry
     call_control: CallControl
     peer_urls: Sequence[str]
-    """The addresses of Lex and Twilio, to which requests go while calls are live."""
+    """The addresses of Lex, Twilio and the routing hook, to which requests go while calls are live."""
 
 
 def build_service(
@@ -95,12 +96,14 @@ def build_service(
     calls = CallRegistry(service.max_calls)
     signatures = Signatures(accounts, service.url, service.stream_url)
     bridge = Bridge(service.account.auth_tokens, lines, call_control, calls, used_tokens, start_deadline_s, teller)
-    app = create_app(settings, signatures, bridge, call_control, calls, teller)
+    hook = RouteHook(service.route_url, service.route_secret) if service.route_url and service.route_secret else None
+    app = create_app(settings, signatures, bridge, call_control, calls, teller, hook)
     diagnosis = SignatureDiagnosis(signatures, service.url, service.stream_url, service.container_port)
     admission = TwilioRequestPolicy(signatures, calls, diagnosis)
     errors = LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR)
     server = MediaServer(listener, app, admission, strangers, error_log=errors)
-    peer_urls = [service.twilio_api_url, *(clients.endpoint_urls if clients is not None else ())]
+    hook_urls = [service.route_url] if service.route_url else []
+    peer_urls = [service.twilio_api_url, *hook_urls, *(clients.endpoint_urls if clients is not None else ())]
     return Service(server, app, admission, signatures, bridge, calls, call_control, peer_urls)
 
 

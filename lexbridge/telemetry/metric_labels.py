@@ -69,6 +69,7 @@ _CALLS: dict[str, Meanings] = {
         ("full",): "`MAX_CALLS` is reached.",
         ("line full",): "`LINE_MAX_CALLS` of the line is reached.",
         ("no line",): "The table of lines has none for the call.",
+        ("routing hook",): "The hook at `ROUTE_URL` refuses the call. No fault.",
         ("overloaded",): "The worker has no time or no memory left.",
     },
     "transfers_ended_total": {
@@ -234,7 +235,8 @@ _WARNINGS = """
 bad-message call-refused call-resumed call-update-failed clock-differs-from-aws directives-ignored event-dropped
 event-not-taken facts-left-out lex-answer-odd lex-answer-unreadable lex-audio-failed lex-request-failed
 lex-requests-wait lex-up line-unknown log-lines-dropped mark-missing model-failed name-not-resolved observer-fault
-odd-message overloaded payload-not-spoken peer-refused recording-failed reply-audio-failed reply-cut
+odd-message overloaded payload-not-spoken peer-refused recording-failed reply-audio-failed reply-cut route-answer-odd
+route-not-answered
 sentences-not-voiced session-not-put-back session-not-recalled setting-in-doubt stream-refused task-protection-failed
 telling-fault traces-not-taken turn-failed utterance-cut-off utterance-dropped whisper-refused words-left-out
 words-not-voiced
@@ -243,9 +245,9 @@ _ERRORS = """
 admit-broken call-broken call-given-up call-update-broken call-update-failed connection-broken console-broken
 events-broken greenlet-broken lex-audio-broken lex-audio-failed lex-down lex-rejected lex-request-broken loop-held
 metrics-not-counted observer-broken observer-died observer-hung observer-not-started own-voice-broken pulse-broken
-reader-broken recall-broken recorder-broken request-broken return-refused role-not-assumed session-not-put-back
-socket-broken stream-status stream-stop-broken task-protection-broken traces-broken transfer-refused voice-broken
-worker-broken worker-died worker-hung worker-not-started
+reader-broken recall-broken recorder-broken request-broken return-refused role-not-assumed route-broken
+session-not-put-back socket-broken stream-status stream-stop-broken task-protection-broken traces-broken
+transfer-refused voice-broken worker-broken worker-died worker-hung worker-not-started
 """
 
 FAULTS = tuple(

@@ -208,6 +208,13 @@ class TwimlDocuments(CallDocuments):
         last_pieces = text_pieces(clean(last_words))
         return self._make("after.xml", messages, voice, url=url, stream_sid=stream_sid, last_pieces=last_pieces)
 
+    def reject(self, reason: str) -> Document:
+        """Return a document that does not answer the call. `reason`: `busy` or `rejected`.
+
+        Source: https://www.twilio.com/docs/voice/twiml/reject .
+        """
+        return Document(_COMPILED["reject.xml"].render(reason=reason))
+
     def transfer(
         self,
         messages: Sequence[Message],

@@ -27,6 +27,7 @@ from lexbridge.twilio.routes import (
 from lexbridge.twilio.signatures import Signatures
 from lexbridge.web.auth import WEBHOOK_METHODS, signed_by_twilio
 from lexbridge.web.health import answer_probe
+from lexbridge.web.route_hook import RouteHook
 from lexbridge.web.transfer_webhooks import TransferWebhooks
 from lexbridge.web.twilio_webhooks import TwilioWebhooks
 
@@ -38,17 +39,18 @@ def create_app(
     call_control: CallControl,
     calls: CallRegistry,
     teller: Teller | None = None,
+    hook: RouteHook | None = None,
 ) -> Flask:
     """Return the Flask app with all routes: Twilio's webhooks, the health checks and the media socket.
 
-    `teller`: tells of new calls, or None if nobody watches them.
+    `teller`: tells of new calls, or None if nobody watches them. `hook`: the routing hook, or None if there is none.
     """
     app = Flask("lexbridge", template_folder=None, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False  # else Flask would redirect "//" to the host that a stranger has named
     sockets = Sockets(app)
     signed = signed_by_twilio(signatures)
-    webhooks = TwilioWebhooks(settings, bridge.lines, call_control, calls, teller)
+    webhooks = TwilioWebhooks(settings, bridge.lines, call_control, calls, teller, hook)
     for rule, view in _webhook_views(webhooks, TransferWebhooks(settings, bridge.lines)).items():
         app.add_url_rule(rule, rule, signed(view), methods=WEBHOOK_METHODS)
 

@@ -5,6 +5,7 @@ Every answer is made from the request alone, so any process of the service can g
 
 import re
 import time
+from collections.abc import Mapping
 
 import gevent
 from flask import Response, request
@@ -18,6 +19,9 @@ from lexbridge.call.documents import Opening, Query, speaking_ms
 from lexbridge.call.stream_parameters import (
     CALLEE_HAS_SPOKEN,
     CALLEE_IS_AWAITED,
+    GREETING_PARAMETER,
+    HOOK_PARAMETER,
+    HOOK_QUERY,
     KEYED,
     KEYS_PARAMETER,
     LOST,
@@ -28,13 +32,17 @@ from lexbridge.call.stream_parameters import (
 from lexbridge.config.parsers import parse_whole
 from lexbridge.config.settings import Settings
 from lexbridge.errors import CallControlError, CallGone
+from lexbridge.lex.model import Message
 from lexbridge.logs import Log, RateLimitedLog
 from lexbridge.telemetry.numbers import masked
 from lexbridge.telemetry.teller import Teller
 from lexbridge.twilio.twiml import stream_name, streams_lost
+from lexbridge.web.call_routing import CallRouting
+from lexbridge.web.hook_answer import CallRefusal
 from lexbridge.web.kept_query import first_query, kept_parameters, kept_query
 from lexbridge.web.last_document import last_document
 from lexbridge.web.machine_webhooks import MachineWebhooks
+from lexbridge.web.route_hook import RouteHook
 from lexbridge.web.webhook_views import WebhookViews
 from lexbridge.web.webhook_views import call_facts as _call_facts
 from lexbridge.web.webhook_views import form as _form
@@ -89,10 +97,12 @@ class TwilioWebhooks(WebhookViews):
         call_control: CallControl,
         calls: CallRegistry,
         teller: Teller | None = None,
+        hook: RouteHook | None = None,
     ) -> None:
-        """`teller`: tells of new calls, or None if nobody watches them."""
+        """`teller`: tells of new calls, or None if nobody watches them. `hook`: the routing hook, if there is one."""
         super().__init__(settings, lines)
         self._teller = teller
+        self._routing = CallRouting(lines, hook)
         self._call_control = call_control
         self._calls = calls
         self._machines = MachineWebhooks(settings, lines, call_control, calls)
@@ -100,7 +110,10 @@ class TwilioWebhooks(WebhookViews):
     def answer(self) -> Response:
         """Answer an incoming call: greet the caller and open a stream, or say why not."""
         log = Log(call_sid=_form().get("CallSid"))
-        line = self._lines.choose(_incoming_call())
+        routed = self._routing.route(_incoming_call(), log, asks_hook=self._calls.admission.refusal is None)
+        line = routed.line
+        if routed.refusal is not None:
+            return self._refuse(routed.refusal, line, log)
         if line is None:
             log.warning("call-refused", why="no line", live_calls=self._calls.live_calls)
             return _xml(self._refusal.goodbye([NO_LINE_WORDS]))
@@ -114,14 +127,16 @@ class TwilioWebhooks(WebhookViews):
         self._tell_of_call()
         notice = self._settings.notice(line.settings)
         callee = _callee(notice)
-        greeting = "" if callee or line.rules.welcome == "bot" else line.rules.greeting
+        words = routed.greeting or ("" if line.rules.welcome == "bot" else line.rules.greeting)
+        greeting = "" if callee else words
         self._calls.expected.add(_form().get("CallSid", ""), line.route.line, speaking_ms(notice + greeting) / 1000)
         progress = CallProgress(round(time.time())) if _has_limits(line) else CallProgress()
-        facts = _call_facts(line.settings)
-        query = first_query(dict(facts), callee=callee)
+        facts = _facts(line, routed.attributes)
+        kept = first_query(dict(facts), callee=callee)
         parameters = [
             *facts,
-            *kept_parameters(query),
+            *kept_parameters(kept),
+            *([(GREETING_PARAMETER, routed.greeting)] if routed.greeting else []),
             *self._proof(line, notice + greeting),
             *_progress_parameters(line, progress, greeting, notice),
         ]
@@ -129,7 +144,7 @@ class TwilioWebhooks(WebhookViews):
         document = line.documents.answer(
             greeting,
             opening,
-            query={**progress.query, **query},
+            query={**progress.query, **kept, **(HOOK_QUERY if routed.attributes else {})},
             notice=notice,
             is_protected=line.rules.protect_first and bool(greeting),
         )
@@ -138,6 +153,14 @@ class TwilioWebhooks(WebhookViews):
     def answered_by(self) -> Response:
         """Take a call away from the bot that a machine has answered, as Twilio tells while the call goes on."""
         return self._machines.answered_by()
+
+    def _refuse(self, refusal: CallRefusal, line: LineRuntime | None, log: Log) -> Response:
+        """Refuse a call as the routing hook says."""
+        log.info("call-refused", why="routing hook", live_calls=self._calls.live_calls)
+        documents = self._refusal if line is None else line.documents
+        if refusal.words is None:
+            return _xml(documents.reject(refusal.reason))
+        return _xml(documents.goodbye([Message(refusal.words)]))
 
     def _line_refusal(self, line: LineRuntime) -> str | None:
         """Return why the line takes no more calls in this process, or None if it does."""
@@ -177,7 +200,7 @@ class TwilioWebhooks(WebhookViews):
         spoken = line.rules.phrases.one_moment if is_asked_to_wait else ""
         parameters = [(RESUMED_PARAMETER, LOST), (STREAMS_LOST_PARAMETER, str(lost)), *self._proof(line)]
         progress = _progress(line)
-        parameters += [*_call_facts(line.settings), *kept_parameters(request.args)]
+        parameters += [*self._facts_again(line, log), *kept_parameters(request.args)]
         parameters += _progress_parameters(line, progress, spoken)
         opening = Opening(stream_name(lost, ran_out_after or _stream_argument("of")), parameters)
         # A document with <Connect> goes on as soon as the stream is lost, so it does not run out.
@@ -214,7 +237,7 @@ class TwilioWebhooks(WebhookViews):
             return _xml(line.documents.reply([], stream, query=_query(line)))
         self._calls.note_reason(_form().get("CallSid", ""), KEYS)  # before the document stops the stream
         parameters = [(RESUMED_PARAMETER, KEYED), (KEYS_PARAMETER, keys), *self._proof(line)]
-        parameters += [*_call_facts(line.settings), *kept_parameters(request.args)]
+        parameters += [*self._facts_again(line, log), *kept_parameters(request.args)]
         parameters += _progress_parameters(line, progress)
         opening = Opening(stream_name(0, f"{stream}-{time.time_ns() // 1_000_000 % 10**8}"), parameters)
         return _xml(line.documents.reply([], stream, opening, query=_query(line)))
@@ -242,6 +265,11 @@ class TwilioWebhooks(WebhookViews):
                 log.error("call-update-failed", error=str(error), host=error.host, check=error.check)
         return Response(status=204)
 
+    def _facts_again(self, line: LineRuntime, log: Log) -> list[tuple[str, str]]:
+        """Return the facts of a call that goes on. If the bot has none of them yet, those of the routing hook too."""
+        has_hook = "hook" in request.args
+        return _facts(line, self._routing.attributes_of(_incoming_call(), line, log) if has_hook else {})
+
     def _stop_stream(self, account_sid: str, call_sid: str, stream: str, log: Log) -> None:
         """Stop a stream, in a greenlet of its own. Log every error: nothing else would notice it."""
         try:
@@ -265,7 +293,8 @@ def _callee(notice: str) -> str:
 
 def _query(line: LineRuntime) -> Query:
     """Return the query of the addresses in the document that this webhook is answered with."""
-    return {**_progress(line).query, **kept_query(request.args)}
+    hook = HOOK_QUERY if "hook" in request.args else {}
+    return {**_progress(line).query, **kept_query(request.args), **hook}
 
 
 def _end_silent_call(line: LineRuntime, log: Log) -> Response:
@@ -289,3 +318,11 @@ def _age_ms(opened_ms: str | None) -> int:
     if not opened_ms or not re.fullmatch("[0-9]{13}", opened_ms):
         return 0
     return max(0, round(time.time() * 1000) - int(opened_ms))
+
+
+def _facts(line: LineRuntime, attributes: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the facts of the call, and `attributes` of the routing hook, as `<Parameter>`s."""
+    return [
+        *({**dict(_call_facts(line.settings)), **attributes}.items()),
+        *([(HOOK_PARAMETER, "1")] if attributes else []),
+    ]

@@ -5,7 +5,9 @@ import pytest
 from lexbridge.call.attributes import CALLED_NUMBER_ATTRIBUTE
 from lexbridge.call.stream_parameters import (
     CALLED_PARAMETER,
+    GREETING_PARAMETER,
     HANDED_OVER,
+    HOOK_PARAMETER,
     KEYED,
     KEYS_PARAMETER,
     LOST,
@@ -20,8 +22,10 @@ from lexbridge.call.stream_parameters import (
     fingerprint,
     hand_over_parameters,
     parse_count,
+    rules_of_call,
 )
 from lexbridge.lex.model import Message
+from tests.support.settings import make_settings
 
 PROMPT = [Message("Which flowers?")]
 
@@ -68,6 +72,21 @@ def test_keys_are_taken_over_only_by_the_stream_opened_for_them():
     assert StreamParameters.parse({**parameters, RESUMED_PARAMETER: LOST}) == StreamParameters(LOST)
 
 
+def test_what_the_routing_hook_gave_is_no_fact_of_ours():
+    parameters = {"tier": "gold", HOOK_PARAMETER: "1", GREETING_PARAMETER: "Hello Zoë."}
+    assert StreamParameters.parse(parameters) == StreamParameters(
+        call_facts={"tier": "gold"}, has_hook=True, greeting="Hello Zoë."
+    )
+    assert "Zoë" not in repr(StreamParameters.parse(parameters))
+
+
+def test_a_call_has_the_greeting_that_it_was_given():
+    rules = make_settings(WELCOME="bot", WELCOME_INTENT="Hello").line.call_rules
+    assert rules_of_call(rules, {}) is rules
+    given = rules_of_call(rules, {GREETING_PARAMETER: "Hello Zoë."})
+    assert (given.greeting, given.welcome) == ("Hello Zoë.", "greeting")
+
+
 def test_a_count_that_is_not_ours_is_none():
     assert StreamParameters.parse({NO_INPUTS_PARAMETER: "many"}).no_inputs == 0
 
@@ -89,7 +108,7 @@ def test_what_is_the_callers_does_not_show_when_it_is_printed():
     assert repr(StreamParameters.parse({"shop": "7", RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "4711"})) == (
         "StreamParameters(resumed='keyed', no_inputs=0, failed_turns=0, prompt_fingerprint=None, "
         "spoken_ms=0, reprompts_ms=(), no_input_ms=0, progress=CallProgress(began_s=None, turns=0, returned=None), "
-        "age_s=0, is_callee_first=False, has_callee_spoken=False, machine=None)"
+        "age_s=0, is_callee_first=False, has_callee_spoken=False, machine=None, has_hook=False)"
     )
 
 

@@ -88,6 +88,12 @@ def test_a_secret_that_is_no_base64_is_in_doubt():
     assert "not-base64" not in doubt
 
 
+def test_a_secret_of_the_routing_hook_may_be_in_doubt():
+    hook = {"ROUTE_URL": "https://crm.example.com", "ROUTE_SECRET": "whsec_not-base64-at-all"}
+    (doubt,) = doubts(**OWN_ALIAS, **hook)
+    assert doubt.startswith("ROUTE_SECRET: is odd; no base64 follows whsec_")
+
+
 def test_words_of_no_events_are_in_doubt():
     assert doubts(**OWN_ALIAS, EVENTS_WORDS="on") == [
         "EVENTS_WORDS: is on; nothing is posted, as EVENTS_URL is not set"

@@ -244,6 +244,14 @@ PROBLEMS = [
         ["EVENTS_SECRET: is not set; it goes with EVENTS_URL: set both or neither"],
     ),
     (
+        {"ROUTE_URL": "http://crm.example.com/route", "ROUTE_SECRET": "too short"},
+        [
+            "ROUTE_URL: is 'http://crm.example.com/route'; "
+            "must be an https address; http is for this machine and private networks only",
+            "ROUTE_SECRET: is not valid; must be 16 to 200 ASCII characters without spaces",
+        ],
+    ),
+    (
         {"AWS_REGION": "", "URL": "x", "NO_INPUT_S": "x", **NO_BOT, "ACCESS_KEY_ID": "x"},
         [
             "AWS_REGION: is not set; must be the name of an AWS region such as us-west-2",

@@ -15,7 +15,7 @@ import pytest
 import requests
 from gevent import socket
 
-from lexbridge.observer.events.posted_events import signature_headers, signing_key
+from lexbridge.net.standard_webhooks import signature_headers, signing_key
 from tests.support.event_receiver import waits_until
 from tests.support.packages import ROOT, block
 

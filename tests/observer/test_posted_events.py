@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from lexbridge.config.settings import Settings
+from lexbridge.net.standard_webhooks import signing_key
 from lexbridge.observer.events import outbox, posted_events
-from lexbridge.observer.events.posted_events import PostedEvents, retry_after_s, signing_key
+from lexbridge.observer.events.posted_events import PostedEvents, retry_after_s
 from lexbridge.observer.watched.kept_words import NO_WORDS
 from tests.support.event_receiver import EventReceiver, verifier_of_the_docs, waits_until
 from tests.support.facts_of_calls import CallOfFacts, holds_secret, usual_call

@@ -4,10 +4,6 @@ The signature is that of Standard Webhooks (https://www.standardwebhooks.com), s
 taken at once; greenlets post the events. So a receiver that hangs holds nothing up.
 """
 
-import base64
-import binascii
-import hashlib
-import hmac
 import json
 import random
 import secrets
@@ -25,6 +21,7 @@ from lexbridge import __version__
 from lexbridge.config.settings import Settings
 from lexbridge.logs import Log, RateLimitedLog
 from lexbridge.net.capped_http import capped_session
+from lexbridge.net.standard_webhooks import signature_headers, signing_key
 from lexbridge.observer.bugs import BugWindow
 from lexbridge.observer.events.event_bodies import body_of, call_sid_of, enveloped
 from lexbridge.observer.events.outbox import Letter, Outbox
@@ -176,21 +173,6 @@ class PostedEvents:
         self._outbox.done(letter, time.monotonic())
         self._dropped.count(reason)
         self._news.set()
-
-
-def signing_key(secret: str) -> bytes:
-    """Return the bytes that sign. A secret of the form `whsec_` and base64, as Standard Webhooks has it, is decoded."""
-    if secret.startswith("whsec_"):
-        with suppress(binascii.Error, ValueError):
-            return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-    return secret.encode()
-
-
-def signature_headers(key: bytes, event_id: str, body: bytes, now_s: int) -> dict[str, str]:
-    """Return the headers that sign a body, posted at `now_s`, Unix time."""
-    signed = b"%s.%d.%s" % (event_id.encode(), now_s, body)
-    signature = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-    return {"webhook-id": event_id, "webhook-timestamp": str(now_s), "webhook-signature": f"v1,{signature}"}
 
 
 def retry_after_s(value: str | None, now_s: float) -> float:
