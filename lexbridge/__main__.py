@@ -27,7 +27,7 @@ monkey.patch_all()  # before the imports that make sockets: while an unpatched s
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 
@@ -36,16 +36,21 @@ from lexbridge.config.bots import LexV2Bot
 from lexbridge.config.describe import describe_settings
 from lexbridge.config.doubts import find_doubts
 from lexbridge.config.env_file import read_env_file
+from lexbridge.config.line_settings import LineSettings
+from lexbridge.config.lines import LineTable
 from lexbridge.config.reading import read_settings
 from lexbridge.config.settings import Settings
 from lexbridge.errors import ConfigError, Problem
 from lexbridge.lex.boto import warm_up
 from lexbridge.server.build import build_service
 from lexbridge.server.checks.live import check_live
+from lexbridge.server.lines_report import describe_choice, describe_lines
+from lexbridge.server.lines_source import find_problems, read_table
 from lexbridge.server.listener import Listener
 from lexbridge.server.scoreboard import WorkerSlot
 from lexbridge.server.supervisor import Supervisor, destroy_gevent_hub, slots_for
 from lexbridge.server.watching import Watching
+from lexbridge.server.which_call import add_arguments, call_of
 from lexbridge.server.worker import serve
 from lexbridge.twilio.used_tokens import UsedTokens
 
@@ -80,23 +85,38 @@ def main(arguments: Sequence[str]) -> int:
         help="check and exit. settings (the default): only the settings; live: ask AWS, Twilio and the service itself "
         "whether calls would work (exit status 0 if all is well, 1 if not)",
     )
-    check = parser.parse_args(arguments).check
+    add_arguments(parser)
+    parsed = parser.parse_args(arguments)
+    check = parsed.check
     if closed := logs.find_closed_output():
         _print_error(closed)
         return 2
     try:
         file_names = read_env_file(ENV_FILE)
-        settings = read_settings(os.environ, file_names)
-        doubts = find_doubts(settings, os.environ, file_names)
+        settings = _read_all(file_names)
+        table = read_table(settings, os.environ)
+        if parsed.which is not None:
+            answer, is_answered = describe_choice(table, call_of(parsed))
+            return _print_result(answer) or (0 if is_answered else 1)
+        doubts = find_doubts(settings, os.environ, file_names, table)
         if check is not None:
-            build_service(settings)
+            build_service(settings, table=table)
             if check == "live":
-                return 0 if check_live(settings, doubts) else 1
-            return _print_result("\n".join([*(f"Warning: {doubt}" for doubt in doubts), VALID]))
-        return supervise(settings, doubts)
+                return 0 if check_live(settings, table, doubts) else 1
+            lines = [describe_lines(table), ""] if settings.service.lines_file else []
+            return _print_result("\n".join([*lines, *(f"Warning: {doubt}" for doubt in doubts), VALID]))
+        return supervise(settings, table, doubts)
     except ConfigError as error:
         _print_error(f"{error}{_hint_at_unread_env_file()}")
         return 2
+
+
+def _read_all(file_names: Collection[str]) -> Settings:
+    """Return the settings of the environment. Raise ConfigError with every problem of it, and of the table of lines."""
+    try:
+        return read_settings(os.environ, file_names)
+    except ConfigError as error:
+        raise ConfigError([*error.problems, *find_problems(os.environ, error.problems)]) from error
 
 
 def _print_error(problem: str) -> None:
@@ -123,7 +143,7 @@ def _hint_at_unread_env_file() -> str:
     return f"\n{beside} was not read: {ENV_FILE} is read from the working directory, and there is none there."
 
 
-def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
+def supervise(settings: Settings, table: LineTable, doubts: Sequence[Problem]) -> int:
     """Listen, and run workers until a signal ends the service. Return the exit status. Raises ConfigError."""
     try:
         listener = Listener(settings.service.container_port)
@@ -151,7 +171,9 @@ def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
             return serve(
                 settings,
                 slot,
-                lambda: build_service(settings, listener=listener.for_gevent(), used_tokens=used_tokens, teller=teller),
+                lambda: build_service(
+                    settings, table=table, listener=listener.for_gevent(), used_tokens=used_tokens, teller=teller
+                ),
                 telling,
             )
         except ConfigError as error:  # found only in the worker, such as missing AWS credentials
@@ -161,7 +183,7 @@ def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
     _log_to(settings, logs.InstantWriter(sys.stdout.fileno()))
     for doubt in doubts:
         logs.Log().warning("setting-in-doubt", variable=doubt.variable, wrong=doubt.wrong, rule=doubt.rule)
-    warm_up([settings.line])
+    warm_up(filter(None, map(table.settings_of, table.routes())))
     destroy_gevent_hub()
     gc.collect()
     gc.freeze()  # so that a collection in a worker does not copy the pages that all workers share
@@ -173,29 +195,31 @@ def supervise(settings: Settings, doubts: Sequence[Problem]) -> int:
         )
         sender = watching.sender
     with closing(listener), nullcontext() if watching is None else closing(watching):
-        fields = described(settings)
+        fields = described(settings, table)
         return Supervisor(
             settings.service.web_concurrency, work, fields, observer_main=observer_main, sender=sender
         ).run()
 
 
-def described(settings: Settings) -> dict[str, str | int | None]:
-    """Return the fields of the log line `serving` that describe the bot, the mode and the addresses."""
-    bot = settings.line.bot
-    if isinstance(bot, LexV2Bot):
-        named = {"bot": bot.bot_id, "alias": bot.alias_id, "locale": bot.locale_id}
-    else:
-        named = {"bot": bot.name, "alias": bot.alias}
+def described(settings: Settings, table: LineTable | None = None) -> dict[str, str | int | None]:
+    """Return the fields of the log line `serving`: the default line, how many others there are, and the addresses."""
     return {
         "version": __version__,
-        **named,
-        "region": settings.line.aws_region,
-        "reply_mode": settings.line.reply_mode,
-        "detector": settings.line.vad,
+        **({} if settings.default_line is None else _described_line(settings.default_line)),
+        "lines": 0 if table is None else len(table.lines),
         "port": settings.service.container_port,
         "url": settings.service.url,
         "stream_url": settings.service.stream_url,
     }
+
+
+def _described_line(line: LineSettings) -> dict[str, str]:
+    bot = line.bot
+    if isinstance(bot, LexV2Bot):
+        named = {"bot": bot.bot_id, "alias": bot.alias_id, "locale": bot.locale_id}
+    else:
+        named = {"bot": bot.name, "alias": bot.alias}
+    return {**named, "region": line.aws_region, "reply_mode": line.reply_mode, "detector": line.vad}
 
 
 def _log_to(settings: Settings, out: logging.Handler, worker: int | None = None) -> None:

@@ -4,7 +4,9 @@ import base64
 from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import urlsplit
 
-from lexbridge.config.bots import Bot, LexV1Bot, LexV2Bot
+from lexbridge.config.bots import LexV1Bot, LexV2Bot
+from lexbridge.config.line_settings import LineSettings
+from lexbridge.config.lines import LineTable
 from lexbridge.config.places import find_locale_doubt, find_region_doubt
 from lexbridge.config.settings import Settings
 from lexbridge.config.spelling import find_unknown
@@ -13,17 +15,23 @@ from lexbridge.errors import Problem
 TEST_ALIAS = "TSTALIASID"
 
 
-def find_doubts(settings: Settings, environment: Mapping[str, str], file_names: Collection[str] = ()) -> list[Problem]:
+def find_doubts(
+    settings: Settings,
+    environment: Mapping[str, str],
+    file_names: Collection[str] = (),
+    table: LineTable | None = None,
+) -> list[Problem]:
     """Return what is odd about the settings, each with what to do.
 
-    `environment` and `file_names` are those that `read_settings` read.
+    `environment` and `file_names` are those that `read_settings` read. `table`: the lines beside the default one.
     """
     return [
         *_stream_url_doubts(settings),
         *_notice_doubts(settings),
         *_events_doubts(settings),
         *_traces_doubts(settings, environment),
-        *([] if _is_lex_elsewhere(settings.line.bot, environment) else _lex_doubts(settings)),
+        *([] if settings.default_line is None else _bot_doubts(settings.default_line, environment)),
+        *([] if table is None else _table_doubts(table, environment)),
         *(
             Problem(name, "is set", f"it is no setting: did you mean {meant}?" if meant else "it is no setting")
             for name, meant in find_unknown(environment, file_names)
@@ -31,12 +39,25 @@ def find_doubts(settings: Settings, environment: Mapping[str, str], file_names: 
     ]
 
 
-def _is_lex_elsewhere(bot: Bot, environment: Mapping[str, str]) -> bool:
+_NAMES = {"LEX_BOT_ALIAS_ID": "alias", "LEX_BOT_NAME": "name", "AWS_REGION": "region", "LEX_LOCALE_ID": "locale"}
+"""Names in the table of lines of the variables that may be in doubt."""
+
+
+def _table_doubts(table: LineTable, environment: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield what is odd about the bots of the table, each bot once."""
+    of_bots = {line.bot: line.settings for line in reversed([*table.lines.values()]) if line.bot}
+    for name, settings in sorted(of_bots.items()):
+        for doubt in _bot_doubts(settings, environment):
+            where = f"LINES_FILE: [bots.{name}]: {_NAMES[doubt.variable]}"
+            yield Problem(where, doubt.wrong, doubt.rule)
+
+
+def _is_lex_elsewhere(line: LineSettings, environment: Mapping[str, str]) -> bool:
     """Whether requests go to a simulated Lex, not to AWS."""
-    variable = (
-        "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE" if isinstance(bot, LexV1Bot) else "AWS_ENDPOINT_URL_LEX_RUNTIME_V2"
-    )
-    url = environment.get(variable, "").strip() or environment.get("AWS_ENDPOINT_URL", "").strip()
+    is_v1 = isinstance(line.bot, LexV1Bot)
+    variable = "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE" if is_v1 else "AWS_ENDPOINT_URL_LEX_RUNTIME_V2"
+    of_boto3 = environment.get(variable, "").strip() or environment.get("AWS_ENDPOINT_URL", "").strip()
+    url = line.bot_endpoint_url or of_boto3
     return bool(url) and ".amazonaws." not in (urlsplit(url).hostname or "")
 
 
@@ -48,7 +69,8 @@ def _stream_url_doubts(settings: Settings) -> Iterator[Problem]:
 
 
 def _notice_doubts(settings: Settings) -> Iterator[Problem]:
-    if settings.line.record_notice is not None and settings.service.record_dir is None:
+    line = settings.default_line
+    if line is not None and line.record_notice is not None and settings.service.record_dir is None:
         yield Problem("RECORD_NOTICE", "is set", "it is not said: nothing is recorded, as RECORD_DIR is not set")
 
 
@@ -77,8 +99,10 @@ def _traces_doubts(settings: Settings, environment: Mapping[str, str]) -> Iterat
         yield Problem("OTEL_EXPORTER_OTLP_ENDPOINT", "is set", rule)
 
 
-def _lex_doubts(settings: Settings) -> Iterator[Problem]:
-    bot, region = settings.line.bot, settings.line.aws_region
+def _bot_doubts(line: LineSettings, environment: Mapping[str, str]) -> Iterator[Problem]:
+    if _is_lex_elsewhere(line, environment):
+        return
+    bot, region = line.bot, line.aws_region
     if isinstance(bot, LexV1Bot):
         rule = "AWS shut Lex V1 down on 2025-09-15: make it a V2 bot, and set LEX_BOT_ID and LEX_BOT_ALIAS_ID"
         yield Problem("LEX_BOT_NAME", f"is {bot.name!r}", rule)

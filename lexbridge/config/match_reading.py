@@ -23,7 +23,7 @@ KNOWN = (*_SIMPLE, *_NAMED, "hours", "not_hours", "timezone")
 _NUMBER = (
     "must be a number such as +12065550100, its beginning such as +1206*, a SIP address, or client: and an identity"
 )
-_DIRECTIONS = ("inbound", "outbound", "outbound-api", "outbound-dial")
+DIRECTIONS = ("inbound", "outbound", "outbound-api", "outbound-dial")
 
 
 def read_match(table: Any, where: str, timezone: str | None) -> tuple[Match, list[Problem]]:
@@ -92,6 +92,14 @@ def _each(value: Any) -> list[str]:
     return [as_text(one) for one in values]
 
 
+def parse_address(text: str) -> str:
+    """Return a number or an address as it is compared. Raise ValueError with the rule."""
+    address, is_beginning = _number(text.strip())
+    if is_beginning:
+        raise ValueError("must be a whole number or address, without a *")
+    return address
+
+
 def _number(text: str) -> tuple[str, bool]:
     """Return a number or an address as Twilio sends it, and whether it is the beginning of one."""
     is_beginning = text.endswith("*")
@@ -112,8 +120,8 @@ def _number(text: str) -> tuple[str, bool]:
 
 
 def _direction(text: str) -> tuple[str, bool]:
-    if text not in _DIRECTIONS:
-        raise ValueError(f"must be one of {', '.join(_DIRECTIONS)}")
+    if text not in DIRECTIONS:
+        raise ValueError(f"must be one of {', '.join(DIRECTIONS)}")
     return text, text == "outbound"
 
 

@@ -27,7 +27,8 @@ class Fact(NamedTuple):
     name: str = ""
 
     def __str__(self) -> str:
-        return f'{self.kind}."{self.name}"' if self.name else self.kind
+        name = self.name if self.name.replace("_", "").isalnum() else f'"{self.name}"'
+        return f"{self.kind}.{name}" if self.name else self.kind
 
     def of(self, call: IncomingCall) -> str:
         """Return the text that the call has here, or "" if it has none."""
@@ -100,7 +101,7 @@ class Match:
             if not texts.include(text := fact.of(call)):
                 yield f"{fact} is {text or 'not there'}, not {texts}"
         if self.hours is not None and not self.hours.include(call.at_s):
-            yield f"the time is not within {self.hours_text}"
+            yield f"the time there is {self.hours.told(call.at_s)}, and the hours are {self.hours_text}"
 
     def cover(self, other: "Match") -> bool:
         """Return whether each call that `other` serves is known to fulfil these conditions."""

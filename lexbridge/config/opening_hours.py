@@ -29,8 +29,16 @@ class OpeningHours:
 
     def include(self, at_s: float) -> bool:
         """Return whether this moment, in Unix time, is one of these hours."""
-        at = datetime.fromtimestamp(at_s, ZoneInfo(self.timezone))
+        at = self._at(at_s)
         return bool(self.minutes >> (at.weekday() * _DAY_MINUTES + at.hour * 60 + at.minute) & 1)
+
+    def told(self, at_s: float) -> str:
+        """Return the day and the time of a moment by the clocks of this zone, such as `mon 09:00`."""
+        at = self._at(at_s)
+        return f"{DAYS[at.weekday()]} {at:%H:%M}"
+
+    def _at(self, at_s: float) -> datetime:
+        return datetime.fromtimestamp(at_s, ZoneInfo(self.timezone))
 
     def cover(self, other: "OpeningHours") -> bool:
         """Return whether these hours are known to include all of `other`."""

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ from urllib.parse import urlsplit
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lexbridge.config.lines_file import FILE
+from lexbridge.config.lines import LineTable
+from lexbridge.config.lines_file import FILE, build_table, parse_lines, read_lines
+from lexbridge.config.parsers import lines_place
 from lexbridge.config.service_settings import ServiceSettings
+from lexbridge.config.settings import Settings
 from lexbridge.errors import ConfigError, Problem
 from lexbridge.lex.boto import make_session
 
@@ -37,8 +41,11 @@ class LinesText:
 class LinesSource:
     """Reads the table of lines, again and again."""
 
-    def __init__(self, place: str, settings: ServiceSettings, region: str | None = None) -> None:
-        """`place`: the value of LINES_FILE. `region`: AWS region that is asked first, or None for us-east-1."""
+    def __init__(self, place: str, settings: ServiceSettings | None, region: str | None = None) -> None:
+        """`place`: the value of LINES_FILE. `settings`: None suffices for a file of this machine.
+
+        `region`: AWS region that is asked first, or None for us-east-1.
+        """
         self._place = place
         self._settings = settings
         self._region = region or "us-east-1"
@@ -81,9 +88,52 @@ class LinesSource:
 
     def _s3(self) -> Any:
         if self._client is None:
+            if self._settings is None:
+                raise AssertionError("S3 needs credentials")
             limits = {"connect_timeout": _CONNECT_S, "read_timeout": _READ_S, "retries": {"total_max_attempts": 2}}
             self._client = make_session(self._settings, self._region).client("s3", config=Config(**limits))
         return self._client
+
+
+def source_of(settings: Settings) -> LinesSource | None:
+    """Return the place of the table of lines, or None if there is none."""
+    if settings.service.lines_file is None:
+        return None
+    region = None if settings.default_line is None else settings.default_line.aws_region
+    return LinesSource(settings.service.lines_file, settings.service, region)
+
+
+def read_table(settings: Settings, environment: Mapping[str, str]) -> LineTable:
+    """Return the lines of the service, which without LINES_FILE are the default line alone.
+
+    Raise ConfigError with every problem of the table.
+    """
+    source = source_of(settings)
+    if source is None:
+        return LineTable.of(settings)
+    found = source.read()
+    if found is None:
+        raise AssertionError("no version was asked for")
+    return read_lines(found.text, environment, settings)
+
+
+def find_problems(environment: Mapping[str, str], known: Collection[Problem]) -> list[Problem]:
+    """Return what is wrong with the table of lines beside a wrong environment, whose problems are `known`.
+
+    A table in S3 is left out, because what is needed to read it may be wrong.
+    """
+    place = environment.get("LINES_FILE", "").strip()
+    try:
+        if not place or lines_place(place).startswith(_S3):
+            return []
+        found = LinesSource(place, None).read()
+        if found is not None:
+            build_table(parse_lines(found.text), environment, None, known=known)
+    except ValueError:  # the place is none, which is known
+        return []
+    except ConfigError as error:
+        return list(error.problems)
+    return []
 
 
 def _body(stream: Any) -> bytes:

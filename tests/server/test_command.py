@@ -44,8 +44,8 @@ def test_with_nothing_set_one_message_lists_every_problem(tmp_path: Path) -> Non
     assert first == "4 problems with the settings:"
     assert [problem.split(":")[0].strip() for problem in problems] == [
         "AWS_REGION",
-        "TWILIO_AUTH_TOKEN",
         "URL",
+        "TWILIO_AUTH_TOKEN",
         "LEX_BOT_ID",
     ]
 

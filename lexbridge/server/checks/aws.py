@@ -83,7 +83,7 @@ def check_bot(settings: Settings) -> Iterator[Finding]:
 
     It asks for the session of an id that was never used.
     """
-    client = _client(settings, service_of(settings.line))
+    client = _client(settings, service_of(settings.line), settings.line.bot_endpoint_url)
     cap_lex(client)
     clock = follow_aws_clock(client)
     bot = (
@@ -204,9 +204,9 @@ def _session(settings: Settings) -> boto3.Session:
     return make_session(settings.service, settings.line.aws_region, settings.line.bot_role_arn)
 
 
-def _client(settings: Settings, service: str) -> Any:
+def _client(settings: Settings, service: str, endpoint_url: str | None = None) -> Any:
     limits = {"connect_timeout": CONNECT_S, "read_timeout": ANSWER_S, "retries": {"total_max_attempts": 1}}
-    return _session(settings).client(service, config=Config(**limits))
+    return _session(settings).client(service, config=Config(**limits), endpoint_url=endpoint_url)
 
 
 def _error_of(ask: Callable[[], object]) -> ClientError | None:
