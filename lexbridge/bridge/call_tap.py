@@ -83,11 +83,11 @@ class CallTap:
         return self._session.media_ms
 
     @_harmless
-    def stream_served(self, started: Started, mode: str) -> None:
-        """Begin to tell of the stream that has started."""
+    def stream_served(self, started: Started, mode: str, line: Mapping[str, str]) -> None:
+        """Begin to tell of the stream that has started. `line`: the line that serves it, as fields of a log line."""
         self.call_sid, self.stream_sid = started.call_sid, started.stream_sid
         self._teller.add_stream(self)
-        self._tell("stream-described", {"mode": mode, "pid": os.getpid()})
+        self._tell("stream-described", {"mode": mode, "pid": os.getpid(), **line})
 
     @_harmless
     def stream_ended(self) -> None:

@@ -85,12 +85,12 @@ class LiveCall:
         "_inbox",
         "_is_over",
         "_is_two_way",
-        "_line",
         "_log",
         "_media",
         "_on_end",
         "_pacing",
         "_parse",
+        "_route",
         "_session",
         "_started_s",
         "_stop",
@@ -121,7 +121,7 @@ class LiveCall:
         """
         self._session = session
         self._websocket = websocket
-        self._line = line.route.line
+        self._route = line.route
         self._is_two_way = line.is_two_way
         self._calls = calls
         self._call_control = call_control
@@ -380,19 +380,20 @@ class LiveCall:
             describe=self._describe,
             media=self._media_figures,
             note_reason=self._actions.story.note_reason,
-            line=self._line,
+            line=self._route.line,
         )
         self._calls.add(self._stream)
         self._media.watch.start(self._started_s)
         if self._tap is not None:
-            self._tap.stream_served(started, "stream" if self._is_two_way else "call-update")
+            mode = "stream" if self._is_two_way else "call-update"
+            self._tap.stream_served(started, mode, self._route.log_fields)
         self._session.receive(started)
 
     def _describe(self) -> Mapping[str, object]:
         """Return the position of the call, as fields of a log line."""
         age_s = round(time.monotonic() - self._started_s, 1)
-        named = {"line": self._line} if self._line else {}
-        return {**named, "age_s": age_s, "state": self._session.state.value, "turns": self._session.turn_count}
+        state, turns = self._session.state.value, self._session.turn_count
+        return {**self._route.log_fields, "age_s": age_s, "state": state, "turns": turns}
 
     def _media_figures(self) -> MediaFigures:
         """Return what the stream has brought so far."""

@@ -14,6 +14,7 @@ from lexbridge.config.settings import Settings
 from lexbridge.logs import Log, RateLimitedLog
 from lexbridge.observer.admin.admin_server import serve_admin
 from lexbridge.observer.admin.app import build_admin
+from lexbridge.observer.admin.call_settings import CallSettings
 from lexbridge.observer.calls.call_book import CallBook
 from lexbridge.observer.events.posted_events import PostedEvents
 from lexbridge.observer.recording.recorder import Recorder
@@ -122,9 +123,11 @@ def observe(
     listener: socket.socket | None,
     supervisor: int,
     beat: Callable[[], None],
+    call_settings: CallSettings | None = None,
 ) -> int:
     """Observe until SIGTERM, or until the supervisor is gone. Return the exit status.
 
+    `call_settings`: those of each call; without them, all have those of the default line.
     `listener`: the socket that listens on ADMIN_PORT, or None. `supervisor`: its process id. `beat`: called every
     BEAT_S as long as the loop turns.
     """
@@ -135,7 +138,7 @@ def observe(
     if listener is not None:
         book = CallBook()
         sinks.insert(0, book)
-        serve_admin(listener, build_admin(settings, book, observer.follow))
+        serve_admin(listener, build_admin(settings, book, observer.follow, call_settings))
     observer.start()
     Log().info("observing", admin_port=settings.service.admin_port)
     while not stop_requested.wait(BEAT_S) and os.getppid() == supervisor:

@@ -36,6 +36,8 @@ class WorkerReport:
     memory_limit_bytes: int | None
     media: MediaFigures
     """Totals of all streams of the worker so far."""
+    live_by_line: Mapping[str, int]
+    """Live calls of each line that has had any."""
 
 
 class Telling:
@@ -93,6 +95,7 @@ class Telling:
         if self._metrics is not None:
             self._metrics.report(
                 live_calls=worker.live_calls,
+                live_by_line=worker.live_by_line,
                 lag_s=worker.lag_s,
                 busy_share=worker.busy,
                 memory_bytes=worker.memory_bytes,

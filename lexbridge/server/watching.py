@@ -5,7 +5,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from lexbridge import logs
+from lexbridge.config.lines import LineTable
+from lexbridge.config.route import CallRoute
 from lexbridge.config.settings import Settings
+from lexbridge.observer.admin.call_settings import CallSettings
 from lexbridge.observer.process import observe
 from lexbridge.server.children import ObserverMain
 from lexbridge.server.listener import listen_on
@@ -21,9 +24,13 @@ class Watching:
     It must be closed by the process that made it, the supervisor.
     """
 
-    def __init__(self, settings: Settings, worker_slots: int) -> None:
-        """`worker_slots`: those of the scoreboard."""
+    def __init__(self, settings: Settings, worker_slots: int, table: Callable[[], LineTable] | None = None) -> None:
+        """`worker_slots`: those of the scoreboard.
+
+        `table`: returns the table of lines that holds now; without it, there is the default line alone.
+        """
         self._settings = settings
+        self._table = table or (lambda: LineTable.of(settings))
         self._listener = None
         if settings.service.admin_port is not None:
             self._listener = listen_on(settings.service.admin_host, settings.service.admin_port)
@@ -47,7 +54,7 @@ class Watching:
 
     def telling(self, slot: int) -> Telling:
         """Return what the worker in `slot` tells with. Call it in the worker."""
-        counts = metrics.Metrics(slot, self._settings.line.reply_mode) if self._has_metrics else None
+        counts = metrics.Metrics(slot, self._reply_mode_of) if self._has_metrics else None
         return Telling(Teller(self._channel.sender(slot)), slot, counts)
 
     def observer_main(self, configure_log: Callable[[], object]) -> ObserverMain:
@@ -57,9 +64,16 @@ class Watching:
         def main(beat: Callable[[], None]) -> int:
             configure_log()
             logs.listen(metrics.start_observer())  # the supervisor's listener is not this process's
-            return observe(self._settings, self._channel.observer_ends, self._listener, supervisor_pid, beat)
+            ends = self._channel.observer_ends
+            return observe(self._settings, ends, self._listener, supervisor_pid, beat, CallSettings(self._table))
 
         return main
+
+    def _reply_mode_of(self, line: str) -> str:
+        """Return the reply mode of a line by its name."""
+        table = self._table()
+        settings = table.settings_of(CallRoute(line)) or table.default
+        return "none" if settings is None else settings.reply_mode
 
     def close(self) -> None:
         """Close the listener, and delete the metrics, once all other processes have ended."""

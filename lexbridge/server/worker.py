@@ -95,6 +95,7 @@ def _report(calls: CallRegistry, overload: OverloadDetector) -> WorkerReport:
         resident_memory(),
         overload.max_memory,
         calls.media,
+        calls.live_lines(),
     )
 
 

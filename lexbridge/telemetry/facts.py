@@ -60,8 +60,10 @@ class Follow(msgspec.Struct, frozen=True, array_like=True, tag=True):
 Fact = Event | Audio
 
 STEPS: dict[str, str] = {
-    "call-described": "Twilio's webhook has told of a new call. fields: caller, called (both masked).",
-    "stream-described": "The stream is served from now on. fields: mode (the reply mode), pid.",
+    "call-described": "Twilio's webhook has told of a new call. fields: caller, called (both masked), line, "
+    "line_bot, line_locale (as in docs/log.md).",
+    "stream-described": "The stream is served from now on. fields: mode (the reply mode), pid, line, line_bot, "
+    "line_locale.",
     "utterance-opened": "A request to Lex was opened while the caller speaks. fields: turn, started_ms (media time at "
     "which its audio begins, the pre-roll included).",
     "utterance-closed": "The utterance is complete: Lex has all of it. fields: turn.",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from lexbridge.telemetry.error_kinds import error_kind
+from lexbridge.telemetry.metric_table import METRICS
 
 Fields = Mapping[str, Any]
 
@@ -17,10 +18,17 @@ class Count(NamedTuple):
 
 
 def counts_of(level: str, event: str, fields: Fields, reply_mode: str) -> Iterator[Count]:
-    """Yield what a line adds to the metrics.
+    """Yield what a line of the log adds to the metrics.
 
-    `reply_mode`: that of the service, by which times are kept apart.
+    `reply_mode`: that of the call's line, by which times are kept apart. The name of the line is the last label of the
+    metrics that tell lines apart.
     """
+    served_by = str(fields.get("line") or "")
+    for count in _counts_of(level, event, fields, reply_mode):
+        yield count._replace(labels=(*count.labels, served_by)) if METRICS[count.metric].is_by_line else count
+
+
+def _counts_of(level: str, event: str, fields: Fields, reply_mode: str) -> Iterator[Count]:
     if level in ("warning", "error"):
         yield Count("faults_total", (event, level))
     if event.endswith("-broken"):
@@ -153,6 +161,7 @@ _COUNTED: dict[str, _Counted] = {
     "false-alarm": _one("false_alarms_total"),
     "joined": _one("joins_total"),
     "lex-timed": _lex_timed,
+    "lex-request-waited": _one("lex_requests_waited_total"),
     "lex-request-failed": _lex_failed,
     "lex-rejected": _lex_failed,
     "lex-audio-failed": _lex_failed,

@@ -20,6 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lexbridge.telemetry.metric_table import LINE
+
 SUPERVISOR = "supervisor"
 """Name of the supervisor's files, in place of a number."""
 
@@ -29,8 +31,8 @@ OBSERVER = "observer"
 MAX_NUMBERS = 1000
 """Limits the workers that live at the same time, because each takes the first free number: two generations of 500."""
 
-FILE_BYTES = 256 * 1024
-"""The room of each file from its beginning, in bytes, because all label values together need 100 kB.
+FILE_BYTES = 512 * 1024
+"""The room of each file from its beginning, in bytes: all label values need 100 kB, and those of 30 lines 250 kB more.
 
 It is allocated at once: a worker that writes into a file without room, in shared memory that is full, would be killed.
 """
@@ -180,7 +182,13 @@ class _Merged:
         from prometheus_client.multiprocess import MultiProcessCollector
 
         merged = MultiProcessCollector.merge(list(self._folder.files()), accumulate=True)  # type: ignore[no-untyped-call]
-        yield from sorted(merged, key=lambda metric: metric.name)
+        for metric in sorted(merged, key=lambda metric: metric.name):
+            # Prometheus takes a label without a value for no label: a service without lines has none to show.
+            metric.samples = [
+                sample._replace(labels={name: value for name, value in sample.labels.items() if value or name != LINE})
+                for sample in metric.samples
+            ]
+            yield metric
 
 
 def exposition(folder: Folder) -> tuple[bytes, str]:

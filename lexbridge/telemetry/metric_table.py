@@ -4,13 +4,16 @@ Names follow Prometheus' rules: base units (seconds, bytes), and `_total` for wh
 from small closed sets of the code. No label holds a CallSid, a telephone number, or a word that was said.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lexbridge.telemetry.metric_labels import ERROR_KINDS, MEANINGS, UPDATE_OUTCOMES
 from lexbridge.telemetry.metric_labels import FAULTS as FAULT_LINES
 
 PREFIX = "lexbridge_"
+
+LINE = "line"
+"""Label with the name of the line that served a call."""
 
 
 class Kind(StrEnum):
@@ -25,8 +28,9 @@ class Kind(StrEnum):
 class Metric:
     """One metric.
 
-    `name`: without PREFIX. `labels`: their names. `known`: values of the labels that are shown from the start, as 0:
-    Prometheus sees the first event only as a step from 0 to 1. `buckets`: upper bounds, in seconds.
+    `name`: without PREFIX. `labels`: their names; the last one of a metric that tells lines apart is LINE. `known`:
+    values of the labels that are shown from the start, as 0: Prometheus sees the first event only as a step from 0 to
+    1. `buckets`: upper bounds, in seconds.
     """
 
     name: str
@@ -35,6 +39,11 @@ class Metric:
     labels: tuple[str, ...] = ()
     known: tuple[tuple[str, ...], ...] = ()
     buckets: tuple[float, ...] = ()
+
+    @property
+    def is_by_line(self) -> bool:
+        """Whether its last label is the name of the line, which is "" for the default line."""
+        return self.labels[-1:] == (LINE,)
 
     @property
     def full_name(self) -> str:
@@ -76,21 +85,31 @@ def _times(name: str, text: str, buckets: tuple[float, ...]) -> Metric:
     return Metric(name, Kind.HISTOGRAM, text, ("reply_mode",), buckets=buckets)
 
 
+def _by_line(metric: Metric) -> Metric:
+    """Return a metric that tells lines apart. Its known values are shown for each line, once the line has a call."""
+    known = metric.known or (() if metric.labels else ((),))
+    return replace(metric, labels=(*metric.labels, LINE), known=tuple((*labels, "") for labels in known))
+
+
 CALLS = (
-    _gauge(
-        "calls_live", "Calls that are live now. A call whose worker was killed is not, until another worker has it."
+    _by_line(
+        _gauge(
+            "calls_live", "Calls that are live now. A call whose worker was killed is not, until another worker has it."
+        )
     ),
-    _counter("calls_answered_total", "New calls that were told to open a media stream."),
-    _counter("calls_started_total", "New calls whose media stream has started."),
+    _by_line(_counter("calls_answered_total", "New calls that were told to open a media stream.")),
+    _by_line(_counter("calls_started_total", "New calls whose media stream has started.")),
     _counter(
         "calls_resumed_total",
         "Streams that go on with a call that had one before.",
         ("how",),
     ),
-    _counter(
-        "calls_ended_total",
-        "Calls that have ended, by who ended them and why.",
-        ("ended_by", "why"),
+    _by_line(
+        _counter(
+            "calls_ended_total",
+            "Calls that have ended, by who ended them and why.",
+            ("ended_by", "why"),
+        )
     ),
     _counter(
         "calls_left_total",
@@ -102,15 +121,19 @@ CALLS = (
         "Ends of calls, or of their streams, that had warnings or errors in the log, by the worst of them.",
         ("severity",),
     ),
-    _counter(
-        "calls_refused_total",
-        "New calls that heard that all lines are busy.",
-        ("why",),
+    _by_line(
+        _counter(
+            "calls_refused_total",
+            "New calls that heard that all lines are busy.",
+            ("why",),
+        )
     ),
-    _counter(
-        "transfers_ended_total",
-        "Transfers that are over, by what became of the caller.",
-        ("status",),
+    _by_line(
+        _counter(
+            "transfers_ended_total",
+            "Transfers that are over, by what became of the caller.",
+            ("status",),
+        )
     ),
     _counter(
         "stream_refusals_total",
@@ -120,10 +143,12 @@ CALLS = (
 )
 
 TURNS = (
-    _counter(
-        "turns_total",
-        "Turns of callers, by what became of them.",
-        ("outcome",),
+    _by_line(
+        _counter(
+            "turns_total",
+            "Turns of callers, by what became of them.",
+            ("outcome",),
+        )
     ),
     _counter("utterances_total", "Utterances, by what ended them.", ("reason",)),
     _counter("utterances_dropped_total", "Utterances whose words were not sent to Lex.", ("why",)),
@@ -139,10 +164,12 @@ TURNS = (
         "From the end of the utterance to the request to Lex: the wait for an earlier turn, mostly 0.",
         LEX_BUCKETS_S,
     ),
-    _times(
-        "lex_first_byte_seconds",
-        "From the request to Lex, or the end of the utterance if that is later, to the head of Lex's answer.",
-        LEX_BUCKETS_S,
+    _by_line(
+        _times(
+            "lex_first_byte_seconds",
+            "From the request to Lex, or the end of the utterance if that is later, to the head of Lex's answer.",
+            LEX_BUCKETS_S,
+        )
     ),
     _times(
         "lex_total_seconds",
@@ -151,18 +178,27 @@ TURNS = (
         LEX_BUCKETS_S,
     ),
     _times("reply_seconds", "From the end of the utterance to the first sound of the reply.", REPLY_BUCKETS_S),
-    _times("caller_wait_seconds", "From the caller's last sound to the first sound of the reply.", REPLY_BUCKETS_S),
+    _by_line(
+        _times("caller_wait_seconds", "From the caller's last sound to the first sound of the reply.", REPLY_BUCKETS_S)
+    ),
     _times(
         "call_update_seconds", "From a call update to its acceptance by Twilio, repetitions included.", UPDATE_BUCKETS_S
     ),
 )
 
 FAULTS = (
-    _counter(
-        "lex_errors_total",
-        "Requests to Lex that failed. One that was sent again counts twice.",
-        ("kind",),
-        tuple((kind,) for kind in ERROR_KINDS),
+    _by_line(
+        _counter(
+            "lex_errors_total",
+            "Requests to Lex that failed. One that was sent again counts twice.",
+            ("kind",),
+            tuple((kind,) for kind in ERROR_KINDS),
+        )
+    ),
+    _by_line(
+        _counter(
+            "lex_requests_waited_total", "Requests to Lex that waited for others of their line (`LINE_MAX_REQUESTS`)."
+        )
     ),
     _gauge("lex_down", "Workers that do not ask Lex for some seconds, because it failed many times in a row."),
     _counter("call_updates_total", "Call updates that Twilio has accepted."),

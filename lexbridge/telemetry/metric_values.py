@@ -1,6 +1,7 @@
 """The values of all metrics of one process, in prometheus_client's multi-process mode: in files, by its number."""
 
-from collections.abc import Iterable
+from collections import Counter as Counted
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from lexbridge.telemetry.line_counts import Count
@@ -19,13 +20,17 @@ MAX_LABEL_CHARACTERS = 80
 """Limits the characters of a label's value."""
 
 
+MAX_LINES = 30
+"""Limits the lines that one process tells apart. Those that come later are counted as `other`."""
+
+
 class MetricValues:
     """All metrics of this process. Only one object of a process is in use, because prometheus_client has one file."""
 
-    def __init__(self, number: str, reply_mode: str | None) -> None:
+    def __init__(self, number: str, reply_mode_of: Callable[[str], str] | None = None) -> None:
         """Open the files of `number`, whose earlier values count on.
 
-        `reply_mode`: that of this process' times, or None if it has no times to tell.
+        `reply_mode_of`: returns the reply mode of a line by its name; None if this process has no times to tell.
 
         Raise OSError if that fails.
         """
@@ -38,19 +43,43 @@ class MetricValues:
         registry = CollectorRegistry()
         self._metrics = {one.name: _make(one, registry) for one in METRICS.values()}
         self._children: dict[tuple[str, tuple[str, ...]], Any] = {}
-        self._sets = dict.fromkeys(METRICS, 0)
+        self._sets: Counted[tuple[str, ...]] = Counted()  # by metric and line
+        self._reply_mode_of = reply_mode_of
+        self._lines: set[str] = set()
         self.failed = 0
         """How many additions could not be counted: a bug."""
-        modes = () if reply_mode is None else ((reply_mode,),)
         for metric in METRICS.values():
-            for labels in modes if metric.kind is Kind.HISTOGRAM else metric.known:
+            if not metric.is_by_line:
+                for labels in self._known(metric, ""):
+                    self._child(metric.name, labels)
+        self.line_label("")
+
+    def line_label(self, line: str) -> str:
+        """Return the label of a line. All metrics of the line are shown from now on."""
+        if line in self._lines:
+            return line
+        if len(self._lines) >= MAX_LINES:
+            return "other"
+        self._lines.add(line)
+        for metric in METRICS.values():
+            # Prometheus would see the first error of the line as a beginning, and not as a step from 0 to 1.
+            for labels in self._known(metric, line) if metric.is_by_line else ():
                 self._child(metric.name, labels)
+        return line
+
+    def _known(self, metric: Metric, line: str) -> Iterable[tuple[str, ...]]:
+        """Return the label values of a metric that are shown before anything is counted."""
+        named = (line,) if metric.is_by_line else ()
+        if metric.kind is Kind.HISTOGRAM:
+            return () if self._reply_mode_of is None else ((self._reply_mode_of(line), *named),)
+        return [(*labels[:-1], line) for labels in metric.known] if metric.is_by_line else metric.known
 
     def add_all(self, counts: Iterable[Count]) -> None:
         """Add all `counts`. One of them that cannot be counted is left out, with those that follow it."""
         try:
             for name, labels, amount in counts:
-                child = self._child(name, labels)
+                is_by_line = METRICS[name].is_by_line
+                child = self._child(name, (*labels[:-1], self.line_label(labels[-1])) if is_by_line else labels)
                 if METRICS[name].kind is Kind.HISTOGRAM:
                     child.observe(amount)
                 else:
@@ -72,9 +101,10 @@ class MetricValues:
         metric = self._metrics[name]
         if not labels:
             return self._children.setdefault((name, labels), metric)
-        if self._sets[name] >= MAX_LABEL_SETS:
-            return metric.labels(*["other"] * len(labels))
-        self._sets[name] += 1
+        line = labels[-1:] if METRICS[name].is_by_line else ()
+        if self._sets[name, *line] >= MAX_LABEL_SETS:
+            return metric.labels(*["other"] * (len(labels) - len(line)), *line)
+        self._sets[name, *line] += 1
         child = metric.labels(*[label[:MAX_LABEL_CHARACTERS] for label in labels])
         return self._children.setdefault((name, labels), child)
 

@@ -101,14 +101,18 @@ class Metrics:
     A worker without room for its files counts nothing: `fault` says why. None of the methods raises.
     """
 
-    def __init__(self, worker: int | None = None, reply_mode: str = "call-update") -> None:
+    def __init__(
+        self, worker: int | None = None, reply_mode_of: Callable[[str], str] = lambda _: "call-update"
+    ) -> None:
         """Take a number and open its files.
 
-        `worker`: the number to take if it is free. `reply_mode`: that of the service, by which times are kept apart.
+        `worker`: the number to take if it is free. `reply_mode_of`: returns the reply mode of a line by its name, by
+        which times are kept apart.
         """
         self.fault: str | None = None
         """Why this worker counts nothing, or None if it counts."""
-        self._reply_mode = reply_mode
+        self._reply_mode_of = reply_mode_of
+        self._lines_with_calls: set[str] = set()
         self._lines: deque[_Line] = deque(maxlen=MAX_LINES)
         self._taken = self._counted = 0
         self._totals: dict[str, float] = {}
@@ -118,7 +122,7 @@ class Metrics:
             if folder is None:
                 raise RuntimeError("metrics.start() was not called before this process was forked")
             number = folder.take_number(worker)
-            self._values = MetricValues(number, reply_mode)
+            self._values = MetricValues(number, reply_mode_of)
             self._worker = (str(number),)
             self._show_start()
         except Exception as error:  # a fault of the metrics must cost no call
@@ -137,6 +141,7 @@ class Metrics:
         self,
         *,
         live_calls: int,
+        live_by_line: Mapping[str, int] | None = None,
         lag_s: float,
         busy_share: float,
         memory_bytes: int,
@@ -152,9 +157,10 @@ class Metrics:
     ) -> None:
         """Count what has happened since the last report, and show how the worker is. Call this once a second.
 
-        `live_calls`: now. `lag_s`: how late the event loop is. `busy_share`: share of the last seconds in which it was
-        busy, 0 to 1. `memory_bytes`: resident memory. `memory_limit_bytes`: its limit, or None if the worker has none.
-        `is_accepting`: whether the worker takes new calls.
+        `live_calls`: now. `live_by_line`: those of each line; None: all are of the default line. `lag_s`: how late the
+        event loop is. `busy_share`: share of the last seconds in which it was busy, 0 to 1. `memory_bytes`: resident
+        memory. `memory_limit_bytes`: its limit, or None if the worker has none. `is_accepting`: whether the worker
+        takes new calls.
 
         All others are totals since the worker started. `facts_dropped`: those that the observer did not get.
         `frames`: of 20 ms, received. `frames_lost`: those that did not arrive. `frames_silent`: those that a phone did
@@ -163,7 +169,7 @@ class Metrics:
         if self._values is None:
             self._lines.clear()
             return
-        self._set("calls_live", live_calls, labels=())
+        self._show_live({"": live_calls} if live_by_line is None else live_by_line)
         self._set("worker_calls_live", live_calls)
         self._set("worker_accepting", is_accepting)
         self._set("worker_loop_lag_seconds", lag_s)
@@ -185,13 +191,25 @@ class Metrics:
         if self._values is None:
             return
         for line in self._new_lines():
-            self._values.add_all(counts_of(*line, self._reply_mode))
+            self._values.add_all(counts_of(*line, self._reply_mode_of(str(line[2].get("line") or ""))))
         self._grow("lines_uncounted_total", self._taken - self._counted - len(self._lines) + self._values.failed)
 
     def _new_lines(self) -> Iterator[_Line]:
         for _ in range(len(self._lines)):
             self._counted += 1
             yield self._lines.popleft()
+
+    def _show_live(self, by_line: Mapping[str, int]) -> None:
+        """Show the live calls of each line that has any now, or has had some."""
+        if self._values is None:
+            return
+        shown = dict.fromkeys(self._lines_with_calls, 0)
+        for line, count in by_line.items():
+            label = self._values.line_label(line)
+            shown[label] = shown.get(label, 0) + count
+        self._lines_with_calls |= {*shown}
+        for label, count in shown.items():
+            self._set("calls_live", count, labels=(label,))
 
     def _show_start(self) -> None:
         self._set("workers", 1, labels=())
@@ -216,7 +234,7 @@ class SupervisorMetrics:
         """Open the supervisor's files."""
         folder.open_supervisors()
         self._pid = os.getpid()
-        self._values = MetricValues(SUPERVISOR, None)
+        self._values = MetricValues(SUPERVISOR)
         self._values.set("start_time_seconds", (), time.time())
         self.close = self._values.close
         """Function that closes the files."""
@@ -236,7 +254,7 @@ class ObserverMetrics:
     def __init__(self, folder: Folder) -> None:
         """Open the observer's files. Raise OSError if there is no room, or if another process has them."""
         folder.take(OBSERVER)
-        self._values = MetricValues(OBSERVER, None)
+        self._values = MetricValues(OBSERVER)
         self._lines: deque[_Line] = deque(maxlen=MAX_LINES)
 
     def take_line(self, level: str, event: str, fields: Mapping[str, Any]) -> None:

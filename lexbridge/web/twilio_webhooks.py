@@ -124,7 +124,7 @@ class TwilioWebhooks(WebhookViews):
         if document := self._machines.answer(line):
             return _xml(document)
         log.info("call-answered")
-        self._tell_of_call()
+        self._tell_of_call(line)
         notice = self._settings.notice(line.settings)
         callee = _callee(notice)
         words = routed.greeting or ("" if line.rules.welcome == "bot" else line.rules.greeting)
@@ -167,10 +167,11 @@ class TwilioWebhooks(WebhookViews):
         most, call_sid = line.settings.line_max_calls, _form().get("CallSid", "")
         return self._calls.line_refusal(line.route.line, most, call_sid)
 
-    def _tell_of_call(self) -> None:
+    def _tell_of_call(self, line: LineRuntime) -> None:
         if self._teller is not None:
             form = _form()
-            fields = {"caller": masked(form.get("From")), "called": masked(form.get("To"))}
+            numbers = {"caller": masked(form.get("From")), "called": masked(form.get("To"))}
+            fields = {**numbers, **line.route.log_fields}
             try:
                 self._teller.tell("call-described", fields, call_sid=form.get("CallSid", ""))
             except Exception as error:  # a bug of those who watch must not keep the call from being answered

@@ -51,6 +51,25 @@ def test_search_worker_and_faults_narrow_the_list(browser: Any, server: ConsoleS
     close(page)
 
 
+def test_lines_have_a_column_and_a_filter(browser: Any, server: ConsoleServer, order: Told) -> None:
+    page = open_console(browser, server)
+    page.wait_for_selector("table.calls")
+    assert page.query_selector("td.line-name") is None
+    assert page.query_selector("select[aria-label=Line]") is None
+    order.summary_fields |= {"line": "flower-shop"}
+    page.reload()
+    page.wait_for_selector("td.line-name")
+    row = next(one for one in rows_of(page, "Recent") if "+1206•••0142" in one)
+    check_words(row, "flower-shop")
+    page.select_option("select[aria-label=Line]", "=flower-shop")
+    wait_until(page, "document.querySelectorAll('table.calls tbody tr').length === 1")
+    page.select_option("select[aria-label=Line]", "=")
+    wait_until(page, "[...document.querySelectorAll('td.line-name')].every((one) => one.textContent === 'default')")
+    page.select_option("select[aria-label=Line]", "")
+    wait_until(page, "document.querySelectorAll('table.calls tbody tr').length > 2")
+    close(page)
+
+
 def test_search_finds_events_reasons_and_workers(browser: Any, server: ConsoleServer, order: Told) -> None:
     more = {"errors": 1, "warnings": 2, "faults": 3, "fault_counts": {"call-update-failed": 2, "lex-failed": 1}}
     order.summary_fields |= {**more, "ended_by": "lexbridge", "why": "no-input", "worker_pids": [4101, 4177]}

@@ -40,6 +40,7 @@ def test_a_call_is_told_by_its_start_its_turns_and_its_end() -> None:
         "call_sid": "CA" + "b15e" * 8,
         "caller": "...471",
         "called": "...255",
+        "line": "",
         "mode": "call-update",
         "began_at": "2023-11-14T22:13:20.000Z",
     }

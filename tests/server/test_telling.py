@@ -19,7 +19,7 @@ def test_a_bug_in_a_report_hides_none_of_the_later(monkeypatch: pytest.MonkeyPat
     def report() -> WorkerReport:
         for failure in failures:
             raise failure
-        return WorkerReport("ready", 0, True, 0.0, 0.0, 0, None, MediaFigures())
+        return WorkerReport("ready", 0, True, 0.0, 0.0, 0, None, MediaFigures(), {})
 
     with telling() as told:
         Telling(told.teller, 0, None).start(report)

@@ -52,6 +52,7 @@ ROWS: dict[str, list[Panel]] = {
         Panel("Live calls", "none", {"calls": "sum(lexbridge_calls_live{$S})"}, kind="stat"),
         Panel("Workers", "none", {"workers": "sum(lexbridge_workers{$S})"}, kind="stat"),
         Panel("Live calls by worker", "none", {"{{worker}}": "lexbridge_worker_calls_live{$S}"}, is_stacked=True),
+        Panel("Live calls by line", "none", {"{{line}}": "sum by (line) (lexbridge_calls_live{$S})"}, is_stacked=True),
         Panel(
             "Calls a second",
             "reqps",
@@ -107,6 +108,12 @@ ROWS: dict[str, list[Panel]] = {
         ),
         Panel("Turns", "reqps", {"{{outcome}}": _rate("turns_total", "outcome")}, is_stacked=True),
         Panel(
+            "Turns that failed, by line",
+            "reqps",
+            {"{{line}}": _rate("turns_total", "line", 'outcome="failed"')},
+            "The default line has no name.",
+        ),
+        Panel(
             "A call has",
             "none",
             {
@@ -139,7 +146,11 @@ ROWS: dict[str, list[Panel]] = {
         Panel(
             "Lex: errors",
             "reqps",
-            {"{{kind}}": _rate("lex_errors_total", "kind"), "workers that do not ask": "sum(lexbridge_lex_down{$S})"},
+            {
+                "{{kind}}": _rate("lex_errors_total", "kind"),
+                "workers that do not ask": "sum(lexbridge_lex_down{$S})",
+                "waited for their line": _rate("lex_requests_waited_total"),
+            },
         ),
         Panel("Call updates", "s", _quantiles("call_update_seconds")),
         Panel(

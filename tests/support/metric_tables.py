@@ -24,7 +24,8 @@ def label_tables() -> str:
     lines: list[str] = []
     for name, metric in METRICS.items():
         if name in MEANINGS:
-            lines += _table(metric.full_name, metric.labels, MEANINGS[name])
+            labels = metric.labels[:-1] if metric.is_by_line else metric.labels
+            lines += _table(metric.full_name, labels, MEANINGS[name])
         elif name == "lex_errors_total":
             heading = f"{metric.full_name}, {METRICS['call_update_errors_total'].full_name}"
             lines += _table(heading, ("kind",), {(kind,): text for kind, text in ERROR_KINDS.items()})

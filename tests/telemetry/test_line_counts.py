@@ -14,8 +14,11 @@ Added = dict[tuple[str, ...], float]
 
 
 def added(event: str, level: str = "info", **fields: Any) -> Added:
-    """Return what a line adds, by metric and label values."""
-    return {(name, *labels): amount for name, labels, amount in counts_of(level, event, fields, "stream")}
+    """Return what a line of the default line's calls adds, by metric and label values but the line's."""
+    return {
+        (name, *(labels[:-1] if METRICS[name].is_by_line else labels)): amount
+        for name, labels, amount in counts_of(level, event, fields, "stream")
+    }
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from lexbridge.telemetry import metric_files, metrics
-from lexbridge.telemetry.metric_table import METRICS, PREFIX, Kind
-from lexbridge.telemetry.metric_values import MAX_LABEL_SETS
+from lexbridge.telemetry.metric_table import LINE, METRICS, PREFIX, Kind
+from lexbridge.telemetry.metric_values import MAX_LABEL_SETS, MAX_LINES
 from tests.support.counting_worker import REPORT, CountingWorker, counting_worker
 from tests.support.packages import ROOT
 from tests.support.scraped_metrics import fallen, promtool, samples_of
@@ -48,8 +48,13 @@ def shown() -> dict[str, float]:
     return samples_of(text.decode())
 
 
+def _streams(_: str) -> str:
+    """Return the reply mode of each line."""
+    return "stream"
+
+
 def test_what_the_workers_count_is_added_up(folder: Path) -> None:
-    with counting_worker(reply_mode="stream") as one, counting_worker(reply_mode="stream") as other:
+    with counting_worker(reply_mode_of=_streams) as one, counting_worker(reply_mode_of=_streams) as other:
         for worker, calls in ((one, 2), (other, 3)):
             worker.line("info", "turn-latency", **ANSWERED)
             worker.report(live_calls=calls, lag_s=0.01 * calls, memory_bytes=calls, frames=100 * calls)
@@ -279,14 +284,68 @@ def test_all_that_is_shown_is_in_the_table(folder: Path) -> None:
         metric = told[name]
         assert (family.type, family.documentation) == (metric.kind.value, metric.help)
         for sample in family.samples:
-            assert {*sample.labels} - {"le"} == {*metric.labels}
+            assert {*sample.labels} - {"le"} == {*metric.labels} - {LINE}  # the default line has no label
     # A metric has no sample until one of its label values is known.
     labelled = {
         name
         for name, metric in told.items()
-        if metric.labels and not metric.known and metric.kind is not Kind.HISTOGRAM and "worker" not in metric.labels
+        if metric.labels
+        and not metric.known
+        and not metric.is_by_line
+        and metric.kind is not Kind.HISTOGRAM
+        and "worker" not in metric.labels
     }
     assert {*told} - {*families} == labelled
+
+
+def _mode_of(line: str) -> str:
+    return "stream" if line == "clinic" else "call-update"
+
+
+def test_lines_are_told_apart(folder: Path) -> None:
+    with counting_worker(reply_mode_of=_mode_of) as worker:
+        for line in ("shop", "shop", "clinic"):
+            worker.line("info", "call-answered", call_sid="CA1", line=line)
+        worker.line("info", "turn-latency", line="clinic", **ANSWERED)
+        worker.line("info", "turn-latency", **ANSWERED)
+        worker.line("warning", "lex-request-failed", line="shop", error="Lex answered 429 ThrottlingException")
+        worker.line("warning", "call-refused", line="shop", why="line full")
+        worker.line("debug", "lex-request-waited", line="shop", waited_ms=20)
+        worker.report(live_calls=3, live_by_line={"shop": 2, "": 1})
+        now = shown()
+        worker.report(live_calls=0, live_by_line={"shop": 0})
+        later = shown()
+    assert now['lexbridge_calls_answered_total{line="shop"}'] == 2
+    assert now['lexbridge_calls_answered_total{line="clinic"}'] == 1
+    assert now["lexbridge_calls_answered_total"] == 0
+    assert now['lexbridge_turns_total{line="clinic",outcome="answered"}'] == 1
+    assert now['lexbridge_turns_total{outcome="answered"}'] == 1
+    assert now['lexbridge_lex_errors_total{kind="throttled",line="shop"}'] == 1
+    assert now['lexbridge_lex_errors_total{kind="throttled",line="clinic"}'] == 0
+    assert now['lexbridge_calls_refused_total{line="shop",why="line full"}'] == 1
+    assert now['lexbridge_lex_requests_waited_total{line="shop"}'] == 1
+    assert now[LATENCY + '_count{line="clinic",reply_mode="stream"}'] == 1
+    assert now[LATENCY + '_count{reply_mode="call-update"}'] == 1
+    assert (now['lexbridge_calls_live{line="shop"}'], now["lexbridge_calls_live"]) == (2, 1)
+    assert (later['lexbridge_calls_live{line="shop"}'], later["lexbridge_calls_live"]) == (0, 0)
+
+
+def test_lines_beyond_a_limit_are_counted_together(folder: Path) -> None:
+    """The files keep the room that they have: a worker that needs more, in memory that is full, would be killed."""
+    lines = [f"a-line-with-a-name-of-sixty-characters-and-no-more-{number:09d}" for number in range(MAX_LINES + 20)]
+    with counting_worker(reply_mode_of=_mode_of) as worker:
+        for line in lines:
+            worker.line("info", "call-answered", line=line)
+            worker.line("info", "turn-latency", line=line, **ANSWERED)
+            worker.line("debug", "lex-timed", line=line, first_byte_ms=200, total_ms=300)
+        worker.report(live_calls=len(lines), live_by_line=dict.fromkeys(lines, 1))
+        now = shown()
+        assert {path.stat().st_size for path in folder.glob("*.db")} == {metric_files.FILE_BYTES}
+    answered = {name: value for name, value in now.items() if name.startswith("lexbridge_calls_answered_total")}
+    assert len(answered) == MAX_LINES + 1
+    assert answered['lexbridge_calls_answered_total{line="other"}'] == sum(answered.values()) - (MAX_LINES - 1)
+    live = {name: value for name, value in now.items() if name.startswith("lexbridge_calls_live")}
+    assert sum(live.values()) == len(lines)
 
 
 def test_nothing_is_imported_where_nobody_watches() -> None:

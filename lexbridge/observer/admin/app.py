@@ -5,9 +5,11 @@ from collections.abc import Callable
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
+from lexbridge.config.lines import LineTable
 from lexbridge.config.settings import Settings
 from lexbridge.logs import Log
 from lexbridge.observer.admin.call_routes import CallRoutes
+from lexbridge.observer.admin.call_settings import CallSettings
 from lexbridge.observer.admin.console_routes import ConsoleRoutes
 from lexbridge.observer.admin.followed_calls import FollowedCalls
 from lexbridge.observer.admin.guard import MAX_BODY_BYTES, Guard, refuse
@@ -16,15 +18,24 @@ from lexbridge.observer.admin.live_events import LiveEvents
 from lexbridge.observer.calls.call_book import CallBook
 
 
-def build_admin(settings: Settings, book: CallBook, follow: Callable[[frozenset[str]], None]) -> Flask:
-    """Return the app. `follow`: asks the workers for the audio of these calls, and of no others."""
+def build_admin(
+    settings: Settings,
+    book: CallBook,
+    follow: Callable[[frozenset[str]], None],
+    call_settings: CallSettings | None = None,
+) -> Flask:
+    """Return the app. `follow`: asks the workers for the audio of these calls, and of no others.
+
+    `call_settings`: those of each call; without them, all have those of the default line.
+    """
+    call_settings = call_settings or CallSettings(lambda: LineTable.of(settings))
     app = Flask("lexbridge.admin", template_folder=None, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False  # else Flask would redirect "//" to the host that a stranger has named
-    levels = LevelStore(settings)
+    levels = LevelStore(call_settings)
     events = LiveEvents(book, levels, FollowedCalls(book, follow))
     Guard(settings).protect(app)
-    app.register_blueprint(CallRoutes(settings, book, levels).blueprint())
+    app.register_blueprint(CallRoutes(call_settings, book, levels).blueprint())
     app.register_blueprint(ConsoleRoutes(settings, book, events).blueprint())
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(Exception, _broken)

@@ -10,7 +10,7 @@ import msgspec
 from flask import Blueprint, Response, abort, request
 from gevent.lock import BoundedSemaphore
 
-from lexbridge.config.settings import Settings
+from lexbridge.observer.admin.call_settings import CallSettings
 from lexbridge.observer.admin.guard import refuse
 from lexbridge.observer.admin.level_store import LevelStore
 from lexbridge.observer.admin.what_if import WhatIfRefused, what_if
@@ -29,8 +29,8 @@ WORK_WAIT_S = 30.0
 class CallRoutes:
     """The views of calls."""
 
-    def __init__(self, settings: Settings, book: CallBook, levels: LevelStore) -> None:
-        self._settings = settings
+    def __init__(self, call_settings: CallSettings, book: CallBook, levels: LevelStore) -> None:
+        self._call_settings = call_settings
         self._book = book
         self._levels = levels
         self._work = BoundedSemaphore(1)
@@ -98,7 +98,7 @@ class CallRoutes:
         try:
             wanted = msgspec.json.decode(request.get_data(), type=dict[str, str | int | bool])
             with self._working():
-                return json_response(what_if(record, self._settings.line, wanted, _give_way))
+                return json_response(what_if(record, self._call_settings.of(record), wanted, _give_way))
         except msgspec.MsgspecError as error:
             return refuse(400, f"the body has to be an object of settings: {error}")
         except WhatIfRefused as refused:

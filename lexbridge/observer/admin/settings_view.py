@@ -31,18 +31,23 @@ def effective_settings(settings: Settings, environment: Mapping[str, str]) -> It
 
 def _values_of(settings: Settings, environment: Mapping[str, str]) -> dict[str, Any]:
     """Return the value of each setting by its variable."""
-    bot = settings.line.bot
+    line = settings.default_line
+    parts = (settings.service, settings.service.account, *(() if line is None else (line,)))
+    return {
+        **{one.name: environment.get(one.name, "").strip() or None for one in BOTO3_SETTINGS},
+        **({} if line is None else _values_of_bot(line)),
+        **{one.name: getattr(part, field) for part in parts for field, one in simple_fields_of(type(part))},
+    }
+
+
+def _values_of_bot(line: LineSettings) -> dict[str, Any]:
+    """Return the values of the settings that name the bot and its phrases."""
+    bot = line.bot
     names = ("LEX_BOT_ID", "LEX_BOT_ALIAS_ID", "LEX_LOCALE_ID")
     of_bot = (bot.bot_id, bot.alias_id, bot.locale_id) if isinstance(bot, LexV2Bot) else (bot.name, bot.alias)
     return {
-        **{one.name: environment.get(one.name, "").strip() or None for one in BOTO3_SETTINGS},
         **dict(zip(names if len(of_bot) == 3 else ("LEX_BOT_NAME", "LEX_BOT_ALIAS"), of_bot, strict=True)),
-        **{one.name: settings.line.phrases.named(phrase) for phrase, one in PHRASE_SETTINGS.items()},
-        **{
-            one.name: getattr(part, field)
-            for part in (settings.service, settings.line, settings.service.account)
-            for field, one in simple_fields_of(type(part))
-        },
+        **{one.name: line.phrases.named(phrase) for phrase, one in PHRASE_SETTINGS.items()},
     }
 
 

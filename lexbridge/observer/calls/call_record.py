@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from lexbridge.config.route import CallRoute
 from lexbridge.observer.calls.call_axis import CallAxis
 from lexbridge.observer.calls.call_state import CallState
 from lexbridge.observer.calls.call_summary import Stream, Summary, with_search
@@ -126,6 +127,7 @@ class CallRecord:
         """Take over what a summary tells, for a call from a file. It has ended."""
         facts = self.facts
         facts.caller, facts.called = told.caller, told.called
+        facts.route = CallRoute(told.line, told.line_bot, told.line_locale)
         self.state.end(told.ended_s or told.began_s, told.ended_by, told.why, is_lost=told.state == "lost")
         # A file of an older version tells how many there were, and not of which kind.
         self.faults = Counter(told.fault_counts or ({OTHER: told.faults} if told.faults else {}))
@@ -147,6 +149,9 @@ class CallRecord:
                 caller=facts.caller,
                 called=facts.called,
                 mode=newest.mode if newest else None,
+                line=facts.route.line,
+                line_bot=facts.route.bot,
+                line_locale=facts.route.locale_id,
                 state=state.name,
                 began_s=facts.began_s,
                 ended_s=state.ended_s,

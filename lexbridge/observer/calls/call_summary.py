@@ -40,6 +40,11 @@ class Summary(msgspec.Struct):
     """Workers that served the call, the first one first."""
     lost_workers: list[int] = []
     """Workers that ended while they served the call."""
+    line: str = ""
+    """Name of the line that serves it; "" for the default line."""
+    line_bot: str = ""
+    """Name of the bot that the call was handed to, if it was."""
+    line_locale: str = ""
     search: str = ""
     """Text in lower case that holds all by which an operator may look for the call."""
     opened: bool = False
@@ -71,6 +76,7 @@ def with_search(told: Summary) -> Summary:
     names = (told.call_sid, told.caller, told.called, told.mode, told.intent, told.dialog_state, *ends)
     counted = {"barged-in": told.barge_ins, "filler-said": told.fillers, "no-input": told.no_inputs}
     events = [*told.fault_counts, *(name for name, count in counted.items() if count)]
+    lines = [f"line {told.line}"] if told.line else []
     workers = [*(f"worker {pid}" for pid in told.worker_pids), *(f"lost worker {pid}" for pid in told.lost_workers)]
-    told.search = " ".join(one for one in (*names, *events, *workers) if one).lower()
+    told.search = " ".join(one for one in (*names, told.line_bot, *lines, *events, *workers) if one).lower()
     return told

@@ -93,6 +93,7 @@ def _of_call(call: CallFacts) -> dict[str, Any]:
         "call_sid": call.call_sid,
         "caller": call.caller,
         "called": call.called,
+        "line": call.route.line,
         "mode": call.mode,
         "began_at": _at(call.began_s),
     }
@@ -102,6 +103,7 @@ def _of_turn(told: TurnOver, has_words: bool) -> dict[str, Any]:
     turn = told.turn
     data = {
         "call_sid": told.call.call_sid,
+        "line": told.call.route.line,
         "stream_sid": turn.stream_sid,
         "turn": turn.turn,
         "number": told.number,

@@ -10,6 +10,7 @@ _CALL = {
     "caller": 'the caller\'s number, masked: its last three digits, `"...567"`; `"sip"` or `"client"` if it has none; '
     "null if it is not known",
     "called": "the number that was called, masked in the same way",
+    "line": "name of the line that serves it; empty for the default line",
     "mode": "reply mode: `call-update` or `stream`; null if no stream began",
     "began_at": "when Twilio asked what to do with the call",
 }
@@ -23,6 +24,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
     "call.started": _CALL,
     "turn": {
         "call_sid": "Twilio's CallSid",
+        "line": "name of the line that serves the call; empty for the default line",
         "stream_sid": "the media stream. A call may have several",
         "turn": "the number of the turn in its stream, as in the log",
         "number": "the number of the turn in its call, from 1, in the order in which they were over",

@@ -165,6 +165,7 @@ def _of_call(call: CallFacts) -> Iterator[SpanPlan]:
         attributes=_known(
             {
                 "lexbridge.call_sid": call.call_sid,
+                "lexbridge.line": call.route.line or None,
                 "lexbridge.mode": call.mode,
                 "lexbridge.ended_by": call.ended_by,
                 "lexbridge.why": call.why,

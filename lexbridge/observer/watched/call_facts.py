@@ -8,6 +8,7 @@ media times belong to one stream. Nothing here reads a clock.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from lexbridge.config.route import CallRoute
 from lexbridge.observer.watched.call_parts import CallStream, CallTurn, Faults, NoInput, add_fault
 from lexbridge.observer.watched.call_turns import LOST_WITH_WORKER, NOT_TOLD, CallTurns, Changes
 from lexbridge.observer.watched.values import flag, text, whole
@@ -42,6 +43,8 @@ class CallFacts:
         """The caller's number, masked."""
         self.called: str | None = None
         self.mode: str | None = None
+        self.route = CallRoute()
+        """The line that serves it."""
         self.streams: dict[str, CallStream] = {}
         self.turns = CallTurns()
         self.faults: Faults = {}
@@ -121,11 +124,20 @@ class CallFacts:
     def _live_streams_of(self, pid: int) -> Iterator[CallStream]:
         return (one for one in self.streams.values() if one.ended_s is None and one.worker_pid == pid)
 
+    def _served_by(self, event: Event) -> None:
+        """Note which line serves the call. The newest stream tells, because another bot may have taken the call."""
+        told = (text(event.fields, name) or "" for name in ("line", "line_bot", "line_locale"))
+        self.route = CallRoute(*told)
+
     def _call_described(self, event: Event, _: Changes) -> None:
+        if not self.streams:
+            self._served_by(event)
         self.caller = text(event.fields, "caller") or self.caller
         self.called = text(event.fields, "called") or self.called
 
     def _stream_described(self, event: Event, _: Changes) -> None:
+        if self._newest is not None and self._newest.stream_sid == event.stream_sid:
+            self._served_by(event)
         if stream := self.streams.get(event.stream_sid):
             pid = whole(event.fields, "pid")
             stream.worker_pid = stream.worker_pid if pid is None else pid

@@ -37,7 +37,7 @@ SLOW_MS = 2000
 
 _IS_LOCKED = "CONSOLE_PASSWORD is needed, or it is wrong: give --password-file, or set the variable"
 
-_COLUMNS = ("call", "caller", "age", "speaks", "turn", "last", "worst", "faults", "intent", "state", "worker")
+_COLUMNS = ("call", "caller", "line", "age", "speaks", "turn", "last", "worst", "faults", "intent", "state", "worker")
 
 
 class NotAnswered(Exception):
@@ -187,6 +187,7 @@ def _cells(call: dict[str, Any], now_s: float) -> Iterator[Text]:
     age_s = max(0, (call["ended_s"] or now_s) - call["began_s"])
     yield Text(_clean(call["call_sid"])[:10])
     yield Text(_clean(call["caller"]))
+    yield Text(_clean(call.get("line")))
     yield Text(f"{age_s // 60:.0f}:{age_s % 60:02.0f}")
     yield (
         Text(_clean(call["speaking"]))

@@ -83,6 +83,7 @@ function Header({ call, isWhatIf, setWhatIf }) {
       <div><dt>${isLive ? "age" : "length"}</dt><dd>${isLive ? html`<${Age} began_s=${one.began_s} />` : duration(one.ended_s - one.began_s)}</dd></div>
       <div><dt>turns</dt><dd>${one.turns}</dd></div>
       <div><dt>worst reply</dt><dd class=${replyClass(worst)}>${seconds(worst)}</dd></div>
+      ${one.line && html`<div><dt>line</dt><dd>${one.line}${one.line_bot && ` → ${one.line_bot}`}</dd></div>`}
       <div><dt>mode</dt><dd>${one.mode ?? NONE}</dd></div>
       <div><dt>worker</dt><dd>${one.worker_pid ?? NONE}</dd></div>
     </dl>

@@ -13,6 +13,8 @@ const RECENT_ROWS = 50;
 const filter = signal("");
 const worker = signal("");
 const onlyFaults = signal(false);
+/** Name of the only line whose calls are shown, or null for all. The default line has the name "". */
+const line = signal(null);
 const areAllShown = signal(false);
 
 export function CallsPage({ rehearsal }) {
@@ -70,6 +72,7 @@ function showList(title) {
 
 function Filters() {
   const pids = [...new Set(allSummaries().flatMap(pidsOf))].filter(Boolean).sort((a, b) => a - b);
+  const lines = allLines();
   return html`<form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
     <input type="search" placeholder="Search: number, SID, intent, event, worker" aria-label="Search calls" value=${filter.value}
       onInput=${(event) => (filter.value = event.target.value)} />
@@ -77,12 +80,23 @@ function Filters() {
       <option value="">All workers</option>
       ${pids.map((pid) => html`<option value=${String(pid)}>Worker ${pid}</option>`)}
     </select>
+    ${lines.length > 1 &&
+    html`<select aria-label="Line" value=${line.value === null ? "" : `=${line.value}`} onChange=${(event) => (line.value = event.target.value ? event.target.value.slice(1) : null)}>
+      <option value="">All lines</option>
+      ${lines.map((name) => html`<option value=${`=${name}`}>${name ? `Line ${name}` : "Default line"}</option>`)}
+    </select>`}
     <label class="check"><input type="checkbox" checked=${onlyFaults.value} onChange=${(event) => (onlyFaults.value = event.target.checked)} />
       only with faults</label>
   </form>`;
 }
 
+/** Return the names of all lines that served a call. Older servers and files name none. */
+function allLines() {
+  return [...new Set(allSummaries().map((one) => one?.line ?? ""))].sort();
+}
+
 function isShown(summary) {
+  if (line.value !== null && (summary.line ?? "") !== line.value) return false;
   if (onlyFaults.value && !summary.faults) return false;
   if (worker.value && !pidsOf(summary).map(String).includes(worker.value)) return false;
   const words = filter.value.trim().toLowerCase();
@@ -100,7 +114,8 @@ function pidsOf(summary) {
 }
 
 function List({ title, sids, limit = Infinity }) {
-  const hasFilter = filter.value || worker.value || onlyFaults.value;
+  const hasFilter = filter.value || worker.value || onlyFaults.value || line.value !== null;
+  const hasLines = allLines().some(Boolean);
   const all = sids.value;
   const found = hasFilter ? all.filter((sid) => isShown(callSignal(sid).value)) : all;
   const shown = areAllShown.value ? found : found.slice(0, limit);
@@ -112,16 +127,16 @@ function List({ title, sids, limit = Infinity }) {
       : html`<table class="calls">
           <thead><tr>
             <th>Caller</th><th>${isLive ? "Age" : "Began"}</th><th>${isLive ? "Now" : "Length"}</th><th class="number">Turn</th>
-            <th class="number">${isLive ? "Last reply" : "Worst reply"}</th><th>Intent</th><th>Notes</th><th>Worker</th>
+            <th class="number">${isLive ? "Last reply" : "Worst reply"}</th><th>Intent</th>${hasLines && html`<th>Line</th>`}<th>Notes</th><th>Worker</th>
           </tr></thead>
-          <tbody>${shown.map((sid) => html`<${Row} key=${sid} sid=${sid} />`)}</tbody>
+          <tbody>${shown.map((sid) => html`<${Row} key=${sid} sid=${sid} hasLines=${hasLines} />`)}</tbody>
         </table>`}
     ${found.length > shown.length &&
     html`<button type="button" class="more" onClick=${() => (areAllShown.value = true)}>Show all ${found.length}</button>`}
   </section>`;
 }
 
-function Row({ sid }) {
+function Row({ sid, hasLines }) {
   const one = callSignal(sid)?.value;
   if (!one) return null;
   const isLive = one.state === "live";
@@ -134,6 +149,7 @@ function Row({ sid }) {
     <td class="number turn-count">${one.turns}</td>
     <td class=${`number reply ${replyClass(reply)}`} data-label=${isLive ? "last reply" : "worst reply"}>${seconds(reply)}</td>
     <td class="intent">${one.intent ?? NONE}${one.dialog_state && html` <span class="faint">${one.dialog_state}</span>`}</td>
+    ${hasLines && html`<td class="line-name" data-label="line">${one.line ? one.line : html`<span class="faint">default</span>`}</td>`}
     <td class="notes"><${Notes} one=${one} /></td>
     <td class="worker faint" data-label="worker">${one.worker_pid ?? NONE}</td>
   </tr>`;
