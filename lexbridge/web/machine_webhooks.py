@@ -51,8 +51,9 @@ class MachineWebhooks(WebhookViews):
             return None
         log = log_of(line)
         log.info("machine-answered", answered_by=answered_by, does=_DOES[machine], is_async=is_async)
-        # One-way streams outlive documents. Twilio has told the name of no other; it is nearly always the first.
-        replaces = stream_name(0) if is_async and not line.is_two_way else ""
+        # One-way streams outlive documents. That of another process is nearly always the first, whose name is known.
+        stream = self._calls.stream_sid_of(form().get("CallSid", "")) or stream_name(0)
+        replaces = stream if is_async and not line.is_two_way else ""
         if machine is not MachineCall.LISTEN:
             text = line.rules.machine_text if machine is MachineCall.LEAVE_TEXT else None
             return line.documents.goodbye([Message(text)] if text else [], stream=replaces)

@@ -207,6 +207,7 @@ def test_every_variable_is_one_of_the_services() -> None:
         ("LexRegion", "AWS_REGION", "us-gov-west-1", "Oregon"),
         ("WelcomeIntent", "WELCOME_INTENT", "WelcomeIntent", "Welcome Intent"),
         ("TransferFailedIntent", "TRANSFER_FAILED_INTENT", "NobodyThere", "Nobody There"),
+        ("MachineIntent", "MACHINE_INTENT", "VoicemailIntent", "Voicemail Intent"),
         ("Vad", "VAD", "silero", "loud"),
     ],
 )

@@ -83,6 +83,8 @@ PURE = [
     "lex/circuit_breaker.py",
     "lex/v1.py",
     "lex/v2.py",
+    "twilio/answered_by.py",
+    "twilio/call_facts.py",
     "twilio/media_messages.py",
     "twilio/say.py",
     "twilio/twiml.py",

@@ -200,6 +200,17 @@ def test_a_person_found_late_changes_nothing(answered_by: str) -> None:
     assert control.requests == []
 
 
+def test_the_stream_that_is_live_here_is_stopped_by_its_own_name() -> None:
+    """It need not be the first of the call."""
+    control = Control()
+    twilio = WebhookClient(control)
+    twilio.calls.add(live_stream(FORM["CallSid"]))
+    twilio.post("/twiml/answered-by", AMD)
+    stopped = ElementTree.fromstring(control.requests[0][2]).find("./Stop/Stream")
+    assert stopped is not None
+    assert stopped.attrib["name"] == f"MZ{FORM['CallSid'][2:]}"
+
+
 def test_the_live_stream_learns_why_it_ends() -> None:
     twilio, reasons = WebhookClient(), list[str]()
     twilio.calls.add(live_stream(FORM["CallSid"], reasons.append))

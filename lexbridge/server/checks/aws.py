@@ -161,8 +161,9 @@ def _permissions(bot: CheckedBot, settings: Settings, is_denied: bool) -> Findin
     A request that cannot be carried out shows it, because AWS checks the permission first. [That is not documented.]
     """
     actions: dict[str, Callable[[], object]] = {bot.recognize_action: bot.recognize}
-    speaks_first = settings.line.welcome == "bot" or settings.line.transfer_failed_intent is not None
-    if settings.line.reply_mode == "stream" or settings.line.join or speaks_first:
+    line = settings.line
+    speaks_first = line.welcome == "bot" or (line.transfer_failed_intent or line.machine_intent) is not None
+    if line.reply_mode == "stream" or line.join or speaks_first:
         actions["lex:PutSession"] = bot.put_session
     denied = ["lex:GetSession"] if is_denied else []
     try:
