@@ -18,7 +18,18 @@ from lexbridge.twilio.media_messages import parse
 class StreamOpening:
     """The receiver of a media socket up to the `start` message. No method waits, switches greenlets, or raises."""
 
-    __slots__ = ("_check", "_is_over", "_kept", "_lines", "_log", "_on_end", "_serve", "_websocket", "look_from_s")
+    __slots__ = (
+        "__weakref__",
+        "_check",
+        "_is_over",
+        "_kept",
+        "_lines",
+        "_log",
+        "_on_end",
+        "_serve",
+        "_websocket",
+        "look_from_s",
+    )
 
     def __init__(
         self,

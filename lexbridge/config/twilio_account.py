@@ -78,8 +78,3 @@ class TwilioAccounts:
     def of(self, account_sid: str) -> TwilioAccount:
         """Return the account to which calls with this AccountSid belong."""
         return self._others.get(account_sid, self.own)
-
-    @property
-    def auth_tokens(self) -> Iterable[str]:
-        """Every auth token of every account once, those of the own account first."""
-        return dict.fromkeys(token for one in (self.own, *self._others.values()) for token in one.auth_tokens)

@@ -1,8 +1,7 @@
 """A strict parser of HTTP/1.x requests: bytes in, a request out, within limits. No I/O and no clock.
 
 Bytes that two readers could take for two different requests are refused (RFC 9112, section 11.2). So is everything that
-neither a carrier nor a load balancer sends: a Transfer-Encoding, a target that is not a path, a line that ends in LF
-alone.
+neither a carrier nor a proxy sends: a Transfer-Encoding other than chunks, a line that ends in LF alone.
 Sources: https://www.rfc-editor.org/rfc/rfc9112 (messages) and https://www.rfc-editor.org/rfc/rfc9110 (semantics).
 Comments name the section that a line implements.
 """
@@ -10,6 +9,8 @@ Comments name the section that a line implements.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from lexbridge.net.chunked_body import ChunkedBody, ChunksBroken
 
 MAX_REQUEST_LINE_BYTES = 8 * 1024
 MAX_HEAD_BYTES = 32 * 1024
@@ -20,12 +21,12 @@ MAX_BODY_BYTES = 8 * 1024
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) (\S+) (HTTP/[0-9]\.[0-9])")
 """Request line, with a single space between its parts (RFC 9112, section 3)."""
-_TARGET = re.compile(rb"/(?!/)[!\"$-~]*")
-"""Request target: visible ASCII that begins with "/", without a fragment (RFC 9112, section 3.2.1).
-
-"//" at its beginning is refused: some readers take it for a host (RFC 3986, section 4.2), and Werkzeug's routing takes
-it for "/".
-"""
+_TARGET = re.compile(
+    rb"(?:[Hh][Tt][Tt][Pp][Ss]?://(?:\[[0-9A-Fa-f:.]{1,50}\]|[0-9A-Za-z._~%-]{1,255})(?::[0-9]{0,5})?(?=[/?]|$))?"
+    rb"((?:/[!\"$-~]*)?(?:\?[!\"$-~]*)?)"
+)
+"""Request target: a path of visible ASCII, without a fragment (RFC 9112, section 3.2.1), perhaps after a scheme and a
+host, as proxies send it (section 3.2.2). The host counts no more than the header Host, which a stranger can write."""
 _NOT_A_HEAD = re.compile(rb"\A[^!#$%&'*+.^_`|~0-9A-Za-z-]|[^\r]\n")
 """Signs that the bytes are no head: the first is not one of a method, or a line does not end in CRLF."""
 _HEADER_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)")
@@ -65,19 +66,23 @@ class Head:
     """A request line and its header fields.
 
     `target`: path and query as they were sent, from "/" on. `headers`: by name in lower case; if a name occurs several
-    times, its values are joined by ", " (RFC 9110, section 5.3). `content_length`: length of the body in bytes.
+    times, its values are joined by ", " (RFC 9110, section 5.3). `content_length`: length of the body in bytes, or None
+    if it comes in chunks.
     """
 
     method: str
     target: str
     version: str
     headers: Mapping[str, str] = field(repr=False)
-    content_length: int = 0
+    content_length: int | None = 0
 
     @property
     def path(self) -> str:
-        """Path of the target, without the query, as it was sent."""
-        return self.target.partition("?")[0]
+        """Path of the target, without the query, and with one "/" at its beginning.
+
+        With two, Werkzeug's routing would take what follows for a host (RFC 3986, section 4.2).
+        """
+        return "/" + self.target.partition("?")[0].lstrip("/")
 
     @property
     def query(self) -> str:
@@ -102,7 +107,7 @@ class Head:
     def expects_continue(self) -> bool:
         """Whether the client waits for `100 Continue` before it sends the body (RFC 9110, section 10.1.1)."""
         is_1_1 = self.version == "HTTP/1.1"
-        return is_1_1 and self.content_length > 0 and self.headers.get("expect", "").lower() == "100-continue"
+        return is_1_1 and self.content_length != 0 and self.headers.get("expect", "").lower() == "100-continue"
 
     def _options(self, name: str) -> list[str]:
         return [option.strip() for option in self.headers.get(name, "").lower().split(",")]
@@ -122,11 +127,12 @@ class RequestParser:
     It holds at most one head, one body, and the bytes that arrived together with their end.
     """
 
-    __slots__ = ("_buffer", "_searched", "head")
+    __slots__ = ("_buffer", "_chunks", "_searched", "head")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._searched = 0  # position before which the head does not end
+        self._chunks: ChunkedBody | None = None
         self.head: Head | None = None
         """Head of the current request, or None until it is complete."""
 
@@ -142,15 +148,31 @@ class RequestParser:
             self._find_head()
 
     def take_request(self) -> Request | None:
-        """Return the request, or None if it is not complete. Bytes after it wait for `parse_buffered`."""
+        """Return the request, or None if it is not complete. Bytes after it wait for `parse_buffered`.
+
+        Raise RequestRefused if its chunks are broken.
+        """
         head = self.head
-        if head is None or len(self._buffer) < head.content_length:
+        body = None if head is None else self._take_body(head.content_length)
+        if head is None or body is None:
             return None
-        body = bytes(self._buffer[: head.content_length])
-        del self._buffer[: head.content_length]
-        self.head = None
+        self.head = self._chunks = None
         self._searched = 0
         return Request(head, body)
+
+    def _take_body(self, length: int | None) -> bytes | None:
+        """Return the body, or None if it is not complete. `length`: in bytes, or None if it comes in chunks."""
+        if length is not None:
+            if len(self._buffer) < length:
+                return None
+            body = bytes(self._buffer[:length])
+            del self._buffer[:length]
+            return body
+        self._chunks = self._chunks or ChunkedBody(MAX_BODY_BYTES)
+        try:
+            return self._chunks.take(self._buffer)
+        except ChunksBroken as error:
+            raise (_too_big() if error.is_too_big else _bad_request()) from error
 
     def parse_buffered(self) -> None:
         """Start the next request with the bytes that arrived together with the one before. Raise RequestRefused."""
@@ -186,15 +208,15 @@ def _read_head(block: bytes) -> Head:
     line = _REQUEST_LINE.fullmatch(first)
     if line is None or line[3] not in (b"HTTP/1.0", b"HTTP/1.1"):
         raise _bad_request()
-    if line[2].startswith(b"//"):
-        raise RequestRefused("400 Bad Request", "path begins with //", "have one / between host and path, as in /twiml")
-    if not _TARGET.fullmatch(line[2]):
+    found = _TARGET.fullmatch(line[2])
+    if found is None or line[2].startswith(b"?"):
         raise _bad_request()
     headers = _read_headers(lines)
-    method, target, version = (part.decode("ascii") for part in line.groups())
+    method, target, version = (part.decode("ascii") for part in (line[1], found[1], line[3]))
+    target = target if target.startswith("/") else f"/{target}"
     if "host" not in headers and version == "HTTP/1.1":
         raise _bad_request()  # RFC 9112, section 3.2. HTTP/1.0 needs no Host, and some load balancers' checks have none
-    return Head(method, target, version, headers, _read_length(headers))
+    return Head(method, target, version, headers, _read_length(method, version, headers))
 
 
 def _read_headers(lines: list[bytes]) -> dict[str, str]:
@@ -220,21 +242,30 @@ def _read_headers(lines: list[bytes]) -> dict[str, str]:
     return headers
 
 
-def _read_length(headers: Mapping[str, str]) -> int:
-    """Return the length of the body. Raise RequestRefused if two readers could find different lengths."""
+def _read_length(method: str, version: str, headers: Mapping[str, str]) -> int | None:
+    """Return the length of the body, or None if it comes in chunks.
+
+    Raise RequestRefused if two readers could find different lengths.
+    """
     length = headers.get("content-length")
     if "transfer-encoding" in headers:
         if length is not None:
             raise _bad_request()  # RFC 9112, section 6.3, item 3
-        remedy = "have the proxy send requests with a Content-Length, and not in chunks"
+        if headers["transfer-encoding"].lower() == "chunked" and version == "HTTP/1.1" and method == "POST":
+            return None
+        remedy = "have the proxy send a POST with a Content-Length, or in plain chunks, by HTTP/1.1"
         raise RequestRefused("411 Length Required", "transfer encoding", remedy)
     if length is None:
         return 0
     if not _LENGTH.fullmatch(length):
         raise _bad_request()
     if len(length) > _MAX_LENGTH_DIGITS or int(length) > MAX_BODY_BYTES:
-        raise RequestRefused("413 Content Too Large", "body too big")
+        raise _too_big()
     return int(length)
+
+
+def _too_big() -> RequestRefused:
+    return RequestRefused("413 Content Too Large", "body too big")
 
 
 def _bad_request() -> RequestRefused:

@@ -29,7 +29,7 @@ from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.telemetry.teller import Teller
 from lexbridge.twilio.rest import LONGEST_UPDATE_S, TwilioCallControl
 from lexbridge.twilio.signature_diagnosis import SignatureDiagnosis
-from lexbridge.twilio.signatures import Signatures
+from lexbridge.twilio.signatures import Signatures, socket_address
 from lexbridge.twilio.twiml import TwimlDocuments
 from lexbridge.twilio.used_tokens import UsedTokens
 from lexbridge.web.admission import TwilioRequestPolicy
@@ -115,9 +115,10 @@ def _make_documents(
     # then Twilio is updated. An utterance that is joined with the one before is sent to Lex twice.
     answers_s = deadlines.answer_s * (2 if line.join else 1)
     longest_s = line.no_input_s + line.max_utterance_ms / 1000 + answers_s + LONGEST_UPDATE_S + 1
+    is_own = line.account == service.account
     return TwimlDocuments(
         service.url,
-        service.stream_url,
+        socket_address(service.stream_url, "" if is_own else line.account.twilio_account_sid or ""),
         math.ceil(longest_s),
         line.say_voice,
         line.say_language,

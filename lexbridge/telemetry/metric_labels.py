@@ -175,7 +175,6 @@ _REFUSALS: Meanings = {
             ("bad request",),
             ("request line too long",),
             ("headers too big",),
-            ("path begins with //",),
             ("transfer encoding",),
             ("body too big",),
             ("request too slow",),

@@ -39,5 +39,8 @@ WEBHOOK_PATHS = (
 SOCKET_PATH = "/"
 """Path of the media socket."""
 
+ACCOUNT_SOCKETS_PATH = "/twiml/media"
+"""Path of the media sockets of other accounts, before the AccountSid. The load balancer passes /twiml*."""
+
 PING_PATH, READY_PATH = PROBE_PATHS = ("/ping", "/ready")
 """Both paths of health checks: whether the process is alive, and whether a new call would be taken."""

@@ -6,14 +6,13 @@ Twilio was told to ask there. Nothing here lets a request in.
 """
 
 import re
-from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, islice, product
 from urllib.parse import SplitResult, urlsplit
 
 from lexbridge.net.http_request import Head
 from lexbridge.twilio.refusals import Cause
-from lexbridge.twilio.signatures import CONNECTION_OVERRIDES, Signatures, account_sid_of
+from lexbridge.twilio.signatures import CONNECTION_OVERRIDES, Signatures, account_sid_of, basic_user
 from lexbridge.twilio.webhook_form import Fields
 
 MAX_SPELLINGS = 96
@@ -176,8 +175,6 @@ def _loggable(path: str) -> str:
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]{1,50}\]|[A-Za-z0-9._-]{1,255})(?::[0-9]{1,5})?")
 _FORWARDED_HOST = re.compile(r"(?i)(?:^|[;,\s])host=\"?([^\s\",;]{1,300})")
 _PATH = re.compile(r"/[!-\"$->@-~]{0,1000}")
-_BASIC = re.compile(r"(?i)basic ([A-Za-z0-9+/]{1,400}={0,2})")
-_USER = re.compile(r"[!\"$-.0->A-~]{1,300}")  # without the characters that end a user or a host: "/", "?", "#", "@"
 _DEFAULT_PORTS = {"https": "443", "http": "80", "wss": "443", "ws": "80"}
 
 
@@ -209,14 +206,8 @@ _PATH_HEADERS = ("x-original-uri", "x-original-url", "x-forwarded-uri")
 
 def _users(headers: Mapping[str, str]) -> list[str]:
     """Return what may stand before the host: nothing, or the user and password of HTTP's basic authentication."""
-    basic = _BASIC.fullmatch(headers.get("authorization", ""))
-    if basic is None:
-        return [""]
-    try:
-        user = b64decode(basic[1] + "===").decode("latin-1")
-    except ValueError:  # no base64 text has this length
-        return [""]
-    return ["", f"{user}@"] if _USER.fullmatch(user) else [""]
+    user = basic_user(headers)
+    return ["", f"{user}@"] if user else [""]
 
 
 def _other_slash(path: str) -> str:

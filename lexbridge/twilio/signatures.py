@@ -7,7 +7,7 @@ checked for the address in the settings, never for one taken from headers, becau
 
 import hmac
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from hashlib import sha1, sha256
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, get_signature_algorithm
 
 from lexbridge.config.twilio_account import TwilioAccounts
+from lexbridge.twilio.routes import ACCOUNT_SOCKETS_PATH
 
 SIGNATURE_HEADER = "X-Twilio-Signature"
 SIGNATURE_SETTINGS_HEADER = "X-Twilio-Webhooks-Signature-Settings"
@@ -52,9 +53,7 @@ class Signatures:
         self._accounts = accounts
         self._keyed = lru_cache(maxsize=_KEYS_KEPT)(_keyed)
         self._bases = _with_and_without_port(url)
-        self._socket_addresses = [
-            variant for address in _with_and_without_slash(stream_url) for variant in _with_and_without_port(address)
-        ]
+        self._stream_url = stream_url
 
     @staticmethod
     def may_be_signed(headers: Mapping[str, str]) -> bool:
@@ -67,20 +66,35 @@ class Signatures:
         """Return whether Twilio signed a request for `target` with `fields` in its body.
 
         `target`: path and query, from "/" on. CONNECTION_OVERRIDES are never part of it. It is not documented whether
-        they are signed, so both is taken. `account_sid`: the account that the request names; its secrets alone count.
+        they are signed, so both is taken. An address that Twilio was told with `user:password@` is signed with it, and
+        Twilio sends the two by basic authentication. `account_sid`: the account that the request names; its secrets
+        alone count.
         """
-        addresses = [base + target for base in self._bases]
+        user = basic_user(headers)
+        bases = [f"{base.replace('://', f'://{user}@', 1)}" for base in self._bases] if user else []
+        addresses = [base + target for base in (*self._bases, *bases)]
         signed = [*addresses, *(address + CONNECTION_OVERRIDES for address in addresses)]
         return self._passes(signed, fields, headers, self._accounts.of(account_sid).auth_tokens)
 
-    def socket_passes(self, headers: Mapping[str, str], query: str = "") -> bool:
+    def socket_passes(self, headers: Mapping[str, str], query: str = "", path: str = "/") -> bool:
         """Return whether Twilio signed a handshake for the media socket's address, with or without `query`.
 
-        The handshake does not name its account, so the secrets of every account count. The token in the stream's
-        `start` message belongs to one account.
+        `path`: as it was requested. A handshake for another path passes if it was signed for that path. The path may
+        end in an AccountSid, as `socket_address` has it: then the secrets of that account count, else those of the own
+        one.
         """
-        with_query = [f"{address}?{query}" for address in self._socket_addresses] if query else []
-        return self._passes([*self._socket_addresses, *with_query], (), headers, self._accounts.auth_tokens)
+        account_sid = path.rpartition("/")[2]
+        account_sid = account_sid if _ACCOUNT_SID.fullmatch(account_sid) else ""
+        told = [socket_address(self._stream_url, account_sid), _with_path(self._stream_url, path)]
+        addresses = dict.fromkeys(
+            variant
+            for address in dict.fromkeys(told)
+            for slashed in _with_and_without_slash(address)
+            for ported in _with_and_without_port(slashed)
+            for variant in (ported, f"https{ported.removeprefix('wss')}")  # the handshake is a request by HTTPS, too
+        )
+        with_query = [f"{address}?{query}" for address in addresses] if query else []
+        return self._passes([*addresses, *with_query], (), headers, self._accounts.of(account_sid).auth_tokens)
 
     def _passes(
         self,
@@ -137,6 +151,9 @@ class Signatures:
 
 _KEYS_KEPT = 512
 """Keyed HMAC objects that are kept, one for each secret and algorithm."""
+_BASIC = re.compile(r"(?i)basic ([A-Za-z0-9+/]{1,400}={0,2})")
+_USER = re.compile(r"[!\"$-.0->A-~]{1,300}")  # without the characters that end a user or a host: "/", "?", "#", "@"
+_ACCOUNT_SID = re.compile("AC[0-9a-fA-F]{32}")
 _MAX_SETTINGS = 1000
 """Longest settings header that is parsed, in characters, because a stranger's is split at its commas."""
 _SHA1_CHARACTERS = 28
@@ -147,6 +164,26 @@ _SIGNATURE_NAME, _SETTINGS_NAME = SIGNATURE_HEADER.lower(), SIGNATURE_SETTINGS_H
 def _keyed(secret: str, algorithm: str) -> hmac.HMAC:
     """Return an HMAC object that has its key already. Each check copies one: that is faster than a new one."""
     return hmac.new(secret.encode(), digestmod=_HASHES[algorithm])
+
+
+def basic_user(headers: Mapping[str, str]) -> str:
+    """Return the `user:password` of HTTP's basic authentication, as it stands in an address, or ""."""
+    basic = _BASIC.fullmatch(headers.get("authorization", ""))
+    if basic is None:
+        return ""
+    try:
+        user = b64decode(basic[1] + "===").decode("latin-1")
+    except ValueError:  # no base64 text has this length
+        return ""
+    return user if _USER.fullmatch(user) else ""
+
+
+def socket_address(stream_url: str, account_sid: str = "") -> str:
+    """Return the address of the media socket for calls of an account; "" is the own one.
+
+    A handshake does not say which account it belongs to, so the address does.
+    """
+    return f"{stream_url.rstrip('/')}{ACCOUNT_SOCKETS_PATH}/{account_sid}" if account_sid else stream_url
 
 
 def account_sid_of(fields: Iterable[tuple[str, str]]) -> str:
@@ -177,6 +214,11 @@ def _with_and_without_port(address: str) -> list[str]:
     rest = address[len(f"{parts.scheme}://{parts.netloc}") :]
     hosts = dict.fromkeys([host, bare, f"{bare}:{_DEFAULT_PORTS[parts.scheme]}"])
     return [f"{parts.scheme}://{variant}{rest}" for variant in hosts]
+
+
+def _with_path(address: str, path: str) -> str:
+    """Return the address with another path."""
+    return f"{urlsplit(address).scheme}://{urlsplit(address).netloc}{path}"
 
 
 def _with_and_without_slash(address: str) -> list[str]:

@@ -13,7 +13,7 @@ from lexbridge.net.http_request import Head, Request
 from lexbridge.net.policies import Admitted, DirectAnswer, Oddity, Refusal, RequestPolicy
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.twilio.refusals import Cause, unexplained_cause, unserved_cause, unsigned_cause
-from lexbridge.twilio.routes import SOCKET_PATH, WEBHOOK_PATHS
+from lexbridge.twilio.routes import PROBE_PATHS, SOCKET_PATH, WEBHOOK_PATHS
 from lexbridge.twilio.signature_diagnosis import SignatureDiagnosis
 from lexbridge.twilio.signatures import Signatures
 from lexbridge.twilio.webhook_form import FormRefused, read_query
@@ -49,7 +49,7 @@ class TwilioRequestPolicy(RequestPolicy):
 
     def check_request(self, request: Request, open_sockets: int) -> Refusal | DirectAnswer | Admitted:
         head = request.head
-        if head.path == SOCKET_PATH and head.asks_for_websocket:
+        if head.asks_for_websocket and head.path not in (*WEBHOOK_PATHS, *PROBE_PATHS):
             return self._check_handshake(head, open_sockets)
         if _is_webhook(head):
             return self._check_webhook(head, request.body)
@@ -71,11 +71,12 @@ class TwilioRequestPolicy(RequestPolicy):
         return Admitted(is_trusted=True, environ={VERIFIED_FORM: form})
 
     def _check_handshake(self, head: Head, open_sockets: int) -> Refusal | Admitted:
-        if not self._signatures.socket_passes(head.headers, head.query):
+        if not self._signatures.socket_passes(head.headers, head.query, head.path):
             return forbidden(self._cause_of_socket_refusal(head))
         if refusal := self._calls.admission.stream_refusal(open_sockets):
             return Refusal("503 Service Unavailable", refusal)
-        return Admitted(is_trusted=True)
+        # Whatever path it was told, it is one socket. What counts is the signature, and then the token.
+        return Admitted(is_trusted=True, environ={"PATH_INFO": SOCKET_PATH})
 
     def _cause_of_socket_refusal(self, head: Head) -> Cause:
         if not self._signatures.may_be_signed(head.headers):

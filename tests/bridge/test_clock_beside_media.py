@@ -16,6 +16,7 @@ from lexbridge.bridge import next_stream
 from lexbridge.bridge.live_call import LiveCall
 from lexbridge.bridge.model_batches import ModelBatches
 from lexbridge.bridge.next_stream import NextStream
+from lexbridge.bridge.stream_opening import StreamOpening
 from lexbridge.net.rfc6455 import Pong
 from lexbridge.server.build import build_service
 from tests.support.rehearsal import (
@@ -44,8 +45,8 @@ class _AsksAlways(ModelDetector):
 def live_calls(monkeypatch: pytest.MonkeyPatch) -> list[LiveCall]:
     """Collect the calls that begin."""
     calls: list[LiveCall] = []
-    start = LiveCall.start
-    monkeypatch.setattr(LiveCall, "start", lambda self: (calls.append(self), start(self)))
+    begin = LiveCall.begin
+    monkeypatch.setattr(LiveCall, "begin", lambda self, *start: (calls.append(self), begin(self, *start)))
     return calls
 
 
@@ -53,7 +54,7 @@ def test_a_pong_is_no_media_while_the_model_is_asked(
     monkeypatch: pytest.MonkeyPatch, live_calls: list[LiveCall]
 ) -> None:
     answer = Event()
-    monkeypatch.setattr(bridge_module, "load_detector", lambda *_: _AsksAlways)
+    monkeypatch.setattr("lexbridge.bridge.lines.load_detector", lambda *_: _AsksAlways)
     monkeypatch.setattr(
         ModelBatches, "ask", lambda _, __, answered: gevent.spawn(lambda: (answer.wait(), answered(0.0)))
     )
@@ -96,13 +97,13 @@ def test_calls_look_at_the_clock_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch
     """Else a thousand of them would hold up the loop, where each has a ping to send, or needs a new token."""
     seen: list[object] = []
 
-    def pulse(self: LiveCall, now_s: float) -> None:
+    def pulse(self: StreamOpening, now_s: float) -> None:
         seen.append(self)
         while time.monotonic() < now_s + 1e-5:  # longer than the slice, which is over with the first call
             pass
 
     monkeypatch.setattr(bridge_module, "PULSE_SLICE_S", 1e-6)
-    monkeypatch.setattr(LiveCall, "pulse", pulse)
+    monkeypatch.setattr(StreamOpening, "pulse", pulse)
     service = build_service(settings(), lex=RehearsedLex(), call_control=RehearsedControl())
     sockets = [RehearsedSocket() for _ in range(5)]
     for socket in sockets:

@@ -10,6 +10,7 @@ import pytest
 from gevent.event import Event
 
 from lexbridge.bridge.live_call import LiveCall
+from lexbridge.bridge.stream_opening import StreamOpening
 from lexbridge.call.context import CallContext
 from lexbridge.call.session import CallSession
 from lexbridge.errors import LexUnavailable
@@ -25,9 +26,9 @@ MODES = pytest.mark.parametrize("mode", ["call-update", "stream"])
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ref[object]]]:
-    """Keep the garbage collector away, and collect weak references to each call, its session and its context."""
+    """Keep the garbage collector away, and collect weak references to each opening, call, session and context."""
     made: list[ref[object]] = []
-    for kind in (LiveCall, CallSession, CallContext):
+    for kind in (StreamOpening, LiveCall, CallSession, CallContext):
         original = kind.__init__
 
         def noted(self: object, *values: object, original: Callable[..., None] = original, **more: object) -> None:

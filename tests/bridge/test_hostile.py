@@ -220,7 +220,7 @@ HTTP = {
     "a key beyond ASCII": (upgrade(Sec_WebSocket_Key="\xe9" * 24), 400),
     "HTTP/1.0": (upgrade().replace(b"HTTP/1.1", b"HTTP/1.0"), 400),
     "an upgrade with a body": (upgrade(Content_Length="5", Connection="Upgrade") + b"hello", 400),
-    "an upgrade where there is no socket": (upgrade("/nothing", Connection="Upgrade, close"), 404),
+    "an upgrade at another path": (upgrade("/nothing", Connection="Upgrade, close"), 101),
     "an upgrade with a host that is none": (upgrade(Host="[::1:99999999", Connection="Upgrade"), 400),
     "a path beyond ASCII": (get("Connection: close", path="/%ff%00%zz//..\xff"), 400),
     "a path that is none": (get("Connection: close", path="/%ff%00%zz//.."), 404),
@@ -230,15 +230,15 @@ HTTP = {
     "an upgrade of a query": (upgrade("?x"), 400),
     "a target that is an asterisk": (get("Connection: close", path="*", method="OPTIONS"), 400),
     "a target that is an authority": (get("Connection: close", path="x:80", method="CONNECT"), 400),
-    "a target of two slashes": (get("Connection: close", path="//ping"), 400),
-    "an unsigned upgrade of two slashes": (upgrade_request("//"), 400),
+    "a target of two slashes": (get("Connection: close", path="//ping"), 200),
+    "an unsigned upgrade of two slashes": (upgrade_request("//"), 403),
     "an unsigned upgrade of nearly the socket's path": (
         upgrade_request("/?", {"X-Twilio-Signature": "A" * 27 + "="}),
         403,
     ),
     "an unsigned upgrade of the socket's path in disguise": (
         upgrade_request("/%2f", {"Connection": "Upgrade, close"}),
-        426,
+        403,
     ),
     "a fragment": (get("Connection: close", path="/ping#x"), 400),
     "no host": (b"GET /ping HTTP/1.1\r\n\r\n", 400),
@@ -256,8 +256,8 @@ HTTP = {
     "a length of 5,000 digits": (get("Content-Length: " + "1" * 5000, method="POST"), 413),
     "a length of 10^30": (get("Content-Length: 1" + "0" * 30, method="POST"), 413),
     "8 KiB and a byte": (get("Content-Length: 8193", path="/nothing", method="POST"), 413),
-    "chunks": (get("Transfer-Encoding: chunked", path="/nothing", method="POST") + b"0\r\n\r\n", 411),
-    "chunks in capitals": (get("Transfer-Encoding:\tCHUNKED ", method="POST") + b"0\r\n\r\n", 411),
+    "chunks": (get("Transfer-Encoding: chunked", path="/nothing", method="POST") + b"0\r\n\r\n", 404),
+    "chunks in capitals": (get("Transfer-Encoding:\tCHUNKED ", method="POST") + b"0\r\n\r\n", 405),
     "another transfer encoding": (get("Transfer-Encoding: identity", method="POST"), 411),
     "two transfer encodings": (get("Transfer-Encoding: gzip, chunked", method="POST") + b"0\r\n\r\n", 411),
     "a transfer encoding twice": (get("Transfer-Encoding: gzip", "Transfer-Encoding: chunked", method="POST"), 400),
@@ -284,7 +284,7 @@ HTTP = {
     "a request that breaks off": (b"GET /ping HTTP/1.1\r\nHost: x\r\n", 400),
     "nothing": (b"", CUT),
     "an unsigned webhook": (get("Content-Length: 3", path="/twiml", method="POST") + b"a=b", 403),
-    "chunks that are none": (get("Transfer-Encoding: chunked", path="/twiml", method="POST") + b"zz\r\n\r\n", 411),
+    "chunks that are none": (get("Transfer-Encoding: chunked", path="/twiml", method="POST") + b"zz\r\n\r\n", 403),
 }
 
 

@@ -8,6 +8,7 @@ from lexbridge.bridge.call_admission import CallAdmission
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.twilio.call import PhoneCall
+from lexbridge.offline.twilio.call_streams import CallStreams
 from lexbridge.offline.twilio.events import (
     CallEnded,
     EndReason,
@@ -175,7 +176,7 @@ def test_a_stream_that_twilio_does_not_stop_is_closed(monkeypatch: pytest.Monkey
     monkeypatch.setattr(stream_stop, "STOP_DEADLINE_S", 0.1)
     with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
         caller, call = call_until_asked_for_kinds(rig)
-        monkeypatch.setattr(PhoneCall, "stop_stream", lambda *_: None)
+        monkeypatch.setattr(CallStreams, "stop_stream", lambda *_: None)
         monkeypatch.setattr(
             CallAdmission, "stream_refusal", lambda *_: "full"
         )  # or the other stream would take the call over

@@ -8,8 +8,9 @@ import random
 import pytest
 from twilio.request_validator import RequestValidator
 
-from lexbridge.twilio.signatures import CONNECTION_OVERRIDES, Signatures
-from tests.support.accounts import accounts_with
+from lexbridge.config.twilio_account import TwilioAccounts
+from lexbridge.twilio.signatures import CONNECTION_OVERRIDES, Signatures, socket_address
+from tests.support.accounts import account_with, accounts_with
 from tests.support.mutations import mutations
 
 SECRET, OTHER = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
@@ -77,8 +78,6 @@ def test_a_repeated_parameter_is_signed_as_twilio_signs_it() -> None:
 @pytest.mark.parametrize(
     "address",
     [
-        "https://voice.example.com",
-        "https://voice.example.com/",
         "http://voice.example.com/",
         "ws://voice.example.com/",
         "wss://voice.example.com:80/",
@@ -94,6 +93,43 @@ def test_a_repeated_parameter_is_signed_as_twilio_signs_it() -> None:
 )
 def test_a_handshake_signed_for_another_address_does_not(address: str) -> None:
     assert not CHECK.socket_passes(headers(sign(address, {})))
+
+
+@pytest.mark.parametrize("address", ["https://voice.example.com", "https://voice.example.com:443/"])
+def test_a_handshake_may_be_signed_as_the_request_that_it_is(address: str) -> None:
+    assert CHECK.socket_passes(headers(sign(address, {})))
+
+
+def test_a_handshake_at_another_path_is_signed_for_it_or_for_the_address() -> None:
+    for address in ("wss://voice.example.com/media", "wss://voice.example.com/"):
+        assert CHECK.socket_passes(headers(sign(address, {})), path="/media")
+    assert not CHECK.socket_passes(headers(sign("wss://voice.example.com/media", {})), path="/other")
+
+
+def test_an_address_with_a_user_is_signed_with_it() -> None:
+    signed = sign("https://user:pass@voice.example.com/twiml", FORM)
+    basic = {"authorization": "Basic " + base64.b64encode(b"user:pass").decode()}
+    assert CHECK.webhook_passes("/twiml", FORM.items(), {**headers(signed), **basic})
+    assert not CHECK.webhook_passes("/twiml", FORM.items(), headers(signed))
+
+
+SUBACCOUNT = "AC" + "5" * 32
+
+
+def test_each_account_signs_with_its_own_token() -> None:
+    accounts = TwilioAccounts(account_with(SECRET), [account_with(OTHER, sid=SUBACCOUNT)])
+    check = Signatures(accounts, "https://voice.example.com", "wss://voice.example.com/")
+    url = "https://voice.example.com/twiml"
+    for sid, token in ((SUBACCOUNT, OTHER), ("AC" + "6" * 32, SECRET)):
+        form = {**FORM, "AccountSid": sid}
+        for used in (SECRET, OTHER):
+            signed = headers(RequestValidator(used).compute_signature(url, form))
+            assert check.webhook_passes("/twiml", form.items(), signed, sid) is (used == token)
+    socket = socket_address("wss://voice.example.com/", SUBACCOUNT)
+    assert socket == f"wss://voice.example.com/twiml/media/{SUBACCOUNT}"
+    for used in (SECRET, OTHER):
+        signed = headers(RequestValidator(used).compute_signature(socket, {}))
+        assert check.socket_passes(signed, path=f"/twiml/media/{SUBACCOUNT}") is (used == OTHER)
 
 
 @pytest.mark.parametrize(
