@@ -10,6 +10,7 @@ from lexbridge.config.lines import LineTable
 from lexbridge.config.places import find_locale_doubt, find_region_doubt
 from lexbridge.config.settings import Settings
 from lexbridge.config.spelling import find_unknown
+from lexbridge.config.transfer_targets import NO_TARGETS
 from lexbridge.errors import Problem
 
 TEST_ALIAS = "TSTALIASID"
@@ -28,6 +29,7 @@ def find_doubts(
     return [
         *_stream_url_doubts(settings),
         *_notice_doubts(settings),
+        *([] if settings.default_line is None else _transfer_doubts(settings.default_line)),
         *_events_doubts(settings),
         *_traces_doubts(settings, environment),
         *([] if settings.default_line is None else _bot_doubts(settings.default_line, environment)),
@@ -72,6 +74,17 @@ def _notice_doubts(settings: Settings) -> Iterator[Problem]:
     line = settings.default_line
     if line is not None and line.record_notice is not None and settings.service.record_dir is None:
         yield Problem("RECORD_NOTICE", "is set", "it is not said: nothing is recorded, as RECORD_DIR is not set")
+
+
+def _transfer_doubts(line: LineSettings) -> Iterator[Problem]:
+    if line.transfer_numbers == NO_TARGETS:
+        rule = "it changes nothing: no call is transferred, as TRANSFER_NUMBERS is not set"
+        if line.transfer_attributes:
+            yield Problem("TRANSFER_ATTRIBUTES", "is set", rule)
+        if line.transfer_failed_intent is not None:
+            yield Problem("TRANSFER_FAILED_INTENT", "is set", rule)
+    if line.after_attributes and line.after_url is None:
+        yield Problem("AFTER_ATTRIBUTES", "is set", "nothing gets them, as AFTER_URL is not set")
 
 
 def _events_doubts(settings: Settings) -> Iterator[Problem]:

@@ -211,7 +211,7 @@ def _check_reachable(values: _Values, problems: list[Problem]) -> None:
     api_host = urlsplit(values["TWILIO_API_URL"] or "").hostname or ""
     if not f".{api_host}".endswith(".twilio.com"):
         return
-    for name in ("URL", "STREAM_URL"):
+    for name in ("URL", "STREAM_URL", "AFTER_URL"):
         host = urlsplit(values[name] or "").hostname
         if host and is_private(host):
             rule = "must be an address that Twilio reaches from outside, such as that of a tunnel"

@@ -74,6 +74,18 @@ def test_a_notice_of_no_recording_is_in_doubt(tmp_path):
     ]
 
 
+def test_what_goes_nowhere_is_in_doubt():
+    going = {"TRANSFER_ATTRIBUTES": "customer", "TRANSFER_FAILED_INTENT": "NobodyThere", "AFTER_ATTRIBUTES": "customer"}
+    there = {"TRANSFER_NUMBERS": "queue:Sales", "AFTER_URL": "https://flows.example.com/"}
+    assert doubts(**OWN_ALIAS, **going, **there) == []
+    rule = "is set; it changes nothing: no call is transferred, as TRANSFER_NUMBERS is not set"
+    assert doubts(**OWN_ALIAS, **going) == [
+        f"TRANSFER_ATTRIBUTES: {rule}",
+        f"TRANSFER_FAILED_INTENT: {rule}",
+        "AFTER_ATTRIBUTES: is set; nothing gets them, as AFTER_URL is not set",
+    ]
+
+
 EVENTS = {"EVENTS_URL": "https://crm.example.com", "EVENTS_SECRET": "whsec_dHdlbnR5LWZvdXIgYnl0ZXM="}
 
 

@@ -201,6 +201,7 @@ PROBLEMS = [
     ),
     *[({"URL": url}, [f"URL: is '{url}'; {REACHED}"]) for url in PRIVATE],
     ({"STREAM_URL": "wss://localhost/"}, [f"STREAM_URL: is 'wss://localhost/'; {REACHED}"]),
+    ({"AFTER_URL": "http://flow.internal/"}, [f"AFTER_URL: is 'http://flow.internal/'; {REACHED}"]),
     ({"HANGOVR_MS": "300"}, ["HANGOVR_MS: is no setting; did you mean HANGOVER_MS?"]),
     ({"GREETING": "a" * 2001}, [f"GREETING: is '{'a' * 100}'; {ROOM}: it has 2001"]),
     ({"BUSY_TEXT": "&" * 401}, [f"BUSY_TEXT: is '{'&' * 100}'; {ROOM}: it has 2005"]),

@@ -171,7 +171,7 @@ def test_a_call_killed_while_its_bot_is_done_still_goes_on(tmp_path: Path, mode:
 @MODES
 def test_a_person_had_the_caller_and_the_flow_has_them_next(tmp_path: Path, mode: str) -> None:
     """The worker that knew what the bot said is dead when the person hangs up: the address has it."""
-    with calling(tmp_path, mode, FarEnd(talks_s=60), has_flow="yes") as story:
+    with calling(tmp_path, mode, FarEnd(talks_s=30), has_flow="yes") as story:
         story.asks(action="transfer", transfer_to=PERSON)
         story.call.wait_for(VerbStarted, PATIENCE_S, where=lambda verb: verb.verb == "Dial")
         story.kills_the_worker_of_the_call()
