@@ -100,7 +100,7 @@ def test_a_handshake_may_be_signed_as_the_request_that_it_is(address: str) -> No
     assert CHECK.socket_passes(headers(sign(address, {})))
 
 
-def test_a_handshake_at_another_path_is_signed_for_it_or_for_the_address() -> None:
+def test_a_handshake_at_another_path_is_signed_for_either() -> None:
     for address in ("wss://voice.example.com/media", "wss://voice.example.com/"):
         assert CHECK.socket_passes(headers(sign(address, {})), path="/media")
     assert not CHECK.socket_passes(headers(sign("wss://voice.example.com/media", {})), path="/other")
