@@ -13,7 +13,7 @@ from lexbridge.config.setting import Setting, entries_of
 from lexbridge.config.settings import BOTO3_SETTINGS
 from lexbridge.errors import Problem
 
-_SHORT = {
+SHORT_NAMES: Mapping[str, str] = {
     "voice": "SAY_VOICE",
     "language": "SAY_LANGUAGE",
     "detector": "VAD",
@@ -30,13 +30,14 @@ _SHORT = {
     "endpoint": "BOT_ENDPOINT_URL",
     "role": "BOT_ROLE_ARN",
 }
+"""The variable of each name that is no variable in lower case."""
 
 Names = Mapping[str, str]
 """The variable of each name."""
 
 ALL_NAMES: Names = {
     **{name.lower(): name for name in LINE_VARIABLES},
-    **{short: name for short, name in _SHORT.items() if name in LINE_VARIABLES},
+    **SHORT_NAMES,
 }
 """Every name of a setting of a line."""
 
@@ -57,7 +58,7 @@ _ELSEWHERE = "env:"
 
 def shown_name(variable: str) -> str:
     """Return the name by which a problem of a table names a variable: the short one, if it has one."""
-    return next((short for short, name in _SHORT.items() if name == variable), variable.lower())
+    return next((short for short, name in SHORT_NAMES.items() if name == variable), variable.lower())
 
 
 def read_layer(

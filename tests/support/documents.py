@@ -13,6 +13,7 @@ from lexbridge.call.states import CALL_MOVES, TURN_MOVES
 from lexbridge.config.describe import example_env_file, settings_tables
 from tests.support.dashboard import dashboard
 from tests.support.event_tables import event_tables, value_tables
+from tests.support.lines_page import shop_answer, shop_table, short_names_table
 from tests.support.log_events import log_events_file
 from tests.support.metric_tables import label_tables, metrics_table
 from tests.support.packages import ROOT, drawing, table
@@ -51,6 +52,9 @@ BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("docs/metrics.md", "label values"): label_tables,
     ("docs/events.md", "event fields"): event_tables,
     ("docs/events.md", "event values"): value_tables,
+    ("docs/lines.md", "short names"): short_names_table,
+    ("docs/lines.md", "table of the shop"): shop_table,
+    ("docs/lines.md", "which line of the shop"): shop_answer,
     ("docs/architecture.md", "packages"): drawing,
     ("docs/architecture.md", "imports"): table,
 }
