@@ -26,6 +26,8 @@ ACCOUNT = frozenset(one.name for one in entries_of(TwilioAccount))
 BOT_NAMES = frozenset(one.name for one in BOT_SETTINGS) - {"LEX_LOCALE_ID"}
 """Variables that name the bot, without its locale."""
 _BOT = frozenset(name for name, one in LINE_VARIABLES.items() if one.group is Group.BOT)
+_KEPT = ACCOUNT | {"REPLY_MODE", "LINE_MAX_CALLS"}
+"""Variables that are the line's whichever bot its calls are handed to."""
 
 _LOCALE = "LEX_LOCALE_ID"
 _DEFAULT_LOCALE = "en_US"
@@ -33,10 +35,15 @@ _DEFAULT_LOCALE = "en_US"
 
 @dataclass(frozen=True, slots=True)
 class LineLayer:
-    """What the table says of one line. `bot`: name of its bot in the table, or "" for that of the environment."""
+    """What the table says of one line.
+
+    `bot`: name of its bot in the table, or "" for that of the environment. `has_defaults`: whether the table's defaults
+    count for it, as they do for each line but the default one.
+    """
 
     texts: Layer = field(default_factory=dict)
     bot: str = ""
+    has_defaults: bool = True
 
 
 class Layers:
@@ -59,7 +66,8 @@ class Layers:
         own = self._own_locale(line)
         locale = locale_id or own
         layers = [
-            *self._general(line.bot, own, locale),
+            self._of_environment(line.bot, own, locale),
+            _in_language(self._defaults_of(line), own, locale),
             self._locales.get(locale, {}),
             _in_language(self.bots.get(line.bot, {}), self._bot_locale(line.bot, own), locale),
             _in_language(line.texts, own, locale),
@@ -69,38 +77,41 @@ class Layers:
     def of_switched(self, line: LineLayer, route: CallRoute, *, own_rules: bool = True) -> dict[str, str]:
         """Return the settings of a line's calls that were handed to another bot. `route`: with that bot's name.
 
-        The reply mode stays that of the line, because the documents of a call keep their form. `own_rules`: whether
-        the line's other settings count, those that are no words; else only its Twilio account and its limit do.
+        The reply mode stays that of the line, because the documents of a call keep their form, and so do its limit and
+        its Twilio account. `own_rules`: whether the line's other settings count, those that are no words.
         """
         bot = self.bots[route.bot]
         own = self._own_locale(line)
         bot_locale = self._bot_locale(route.bot, own)
         locale = route.locale_id or bot_locale
+        of_line = {name: text for name, text in line.texts.items() if name not in WORDS | _BOT}
         kept = self.of_line(line)
-        of_line = {
-            name: text
-            for name, text in line.texts.items()
-            if (name not in WORDS | _BOT if own_rules else name in ACCOUNT | {"LINE_MAX_CALLS"})
-        }
-        layers = [
-            *self._general(route.bot, own, locale),
-            of_line,
-            self._locales.get(locale, {}),
-            _in_language(bot, bot_locale, locale),
-            {_LOCALE: locale},
-        ]
-        return _merged([*layers, {"REPLY_MODE": kept.get("REPLY_MODE", "")}])
+        return _merged(
+            [
+                self._of_environment(route.bot, own, locale),
+                _in_language(self._defaults, own, locale),
+                of_line if own_rules else {},
+                self._locales.get(locale, {}),
+                _in_language(bot, bot_locale, locale),
+                {_LOCALE: locale},
+                {name: kept.get(name, "") for name in _KEPT},
+            ]
+        )
 
-    def _general(self, bot: str, own: str, locale: str) -> list[Layer]:
-        """Return the layers that are those of all lines. `own`: the line's own locale."""
-        environment: Layer = self._environment
+    def _of_environment(self, bot: str, own: str, locale: str) -> Layer:
+        """Return the layer of the environment for a call to a bot. `own`: the line's own locale."""
+        layer: Layer = self._environment
         if bot:
-            environment = {name: text for name, text in environment.items() if name not in BOT_NAMES | {_LOCALE}}
+            layer = {name: text for name, text in layer.items() if name not in BOT_NAMES | {_LOCALE}}
         spoken = self._environment.get(_LOCALE, _DEFAULT_LOCALE) if self.has_bot else own
-        return [_in_language(environment, spoken, locale), _in_language(self._defaults, own, locale)]
+        return _in_language(layer, spoken, locale)
+
+    def _defaults_of(self, line: LineLayer) -> Layer:
+        return self._defaults if line.has_defaults else {}
 
     def _own_locale(self, line: LineLayer) -> str:
-        given = line.texts.get(_LOCALE) or self.bots.get(line.bot, {}).get(_LOCALE) or self._defaults.get(_LOCALE)
+        given = line.texts.get(_LOCALE) or self.bots.get(line.bot, {}).get(_LOCALE)
+        given = given or self._defaults_of(line).get(_LOCALE)
         return given or ("" if line.bot else self._environment.get(_LOCALE)) or _DEFAULT_LOCALE
 
     def _bot_locale(self, bot: str, own: str) -> str:

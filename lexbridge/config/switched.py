@@ -17,7 +17,7 @@ class Switching:
     def __init__(self, layers: Layers, lines: Mapping[str, LineLayer], *, has_default: bool) -> None:
         """`lines`: what the table says of each line. `has_default`: whether the environment names a bot."""
         self._layers = layers
-        self._lines = {**lines, **({"": LineLayer()} if has_default else {})}
+        self._lines = {**lines, **({"": LineLayer(has_defaults=False)} if has_default else {})}
 
     def settings_of(self, route: CallRoute) -> LineSettings | None:
         """Return the settings of a call with this route, or None if there is no such line, bot or locale."""
@@ -33,7 +33,7 @@ class Switching:
         return settings if not route.locale_id or isinstance(settings.bot, LexV2Bot) else None
 
     def _settings(self, line: LineLayer, route: CallRoute) -> LineSettings:
-        if not route.bot:
+        if route.bot in ("", line.bot):
             return read_line_settings(self._layers.of_line(line, route.locale_id))
         try:
             return read_line_settings(self._layers.of_switched(line, route))

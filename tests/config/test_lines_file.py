@@ -262,6 +262,30 @@ def test_the_default_line_hands_calls_over_too() -> None:
     assert settings(table, "", "third").account == settings(table, "").account
 
 
+def test_the_defaults_of_the_file_are_none_of_the_default_line() -> None:
+    environment = {**WITH_BOT, "LEX_LOCALE_ID": "de_DE", "BUSY_TEXT": "Besetzt."}
+    defaults = f"""
+        [defaults]
+        locale = "fr_FR"
+        reply_mode = "stream"
+        onset_ms = 100
+        account_sid = "{SUB}"
+        auth_token = "token-of-the-sub"
+        """
+    table = table_of(defaults, environment)
+    own, austrian, moved = (settings(table, *route) for route in (("",), ("", "", "de_AT"), ("", "clinic")))
+    assert (austrian.onset_ms, austrian.reply_mode, austrian.phrases.busy) == (60, "call-update", "Besetzt.")
+    # A bot of the table has them, but no other Twilio account and no other reply mode.
+    assert (moved.onset_ms, moved.reply_mode, moved.phrases.busy) == (100, "call-update", "Besetzt.")
+    assert own.account == austrian.account == moved.account
+
+
+def test_a_call_that_comes_back_to_its_bot_has_its_words() -> None:
+    table = table_of(SWITCHING)
+    assert settings(table, "shop", "flowers") == settings(table, "shop")
+    assert settings(table, "shop", "flowers", "es_US") == settings(table, "shop", "", "es_US")
+
+
 def test_rules_that_do_not_fit_the_other_bot_are_left_out() -> None:
     table = table_of(
         """
