@@ -82,10 +82,9 @@ class CallRegistry:
         """Return whether a stream of the call is live in this process."""
         return call_sid in self._live
 
-    def stream_sid_of(self, call_sid: str) -> str | None:
-        """Return the SID of the call's stream, or None if none is live in this process."""
-        stream = self._live.get(call_sid)
-        return None if stream is None else stream.stream_sid
+    def stream_of(self, call_sid: str) -> LiveStream | None:
+        """Return the call's stream, or None if none is live in this process."""
+        return self._live.get(call_sid)
 
     def add(self, stream: LiveStream) -> None:
         """Add a stream that has begun. An older stream of the same call gives way: two would answer twice."""

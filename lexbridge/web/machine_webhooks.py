@@ -1,13 +1,16 @@
 """Outbound calls that a machine has answered: the documents for them, and the webhook that tells of it late."""
 
+from collections.abc import Sequence
+
 from flask import Response
 
 from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.call_story import MACHINE_ANSWERED
 from lexbridge.bridge.lines import LineRuntime, LineRuntimes
 from lexbridge.bridge.live_calls import CallRegistry
-from lexbridge.call.documents import Document, Opening
+from lexbridge.call.documents import Document, Opening, Query
 from lexbridge.call.stream_parameters import MACHINE_PARAMETER
+from lexbridge.config.route import CallRoute
 from lexbridge.config.settings import Settings
 from lexbridge.errors import CallControlError, CallGone
 from lexbridge.lex.model import Message
@@ -15,6 +18,9 @@ from lexbridge.twilio.answered_by import MachineCall, decide_machine
 from lexbridge.twilio.twiml import stream_name
 from lexbridge.web.kept_query import first_query
 from lexbridge.web.webhook_views import WebhookViews, call_facts, form, incoming_call, log_of
+
+Facts = Sequence[tuple[str, str]]
+"""Facts of a call, as `<Parameter>`s of its stream."""
 
 _DOES = {MachineCall.HANG_UP: "hang-up", MachineCall.LEAVE_TEXT: "text", MachineCall.LISTEN: "listen"}
 
@@ -27,23 +33,31 @@ class MachineWebhooks(WebhookViews):
         self._call_control = call_control
         self._calls = calls
 
-    def answer(self, line: LineRuntime) -> Document | None:
-        """Return the first document of a call that a machine has answered, or None if none has."""
-        return self._document(line, is_async=False)
+    def answer(self, line: LineRuntime, facts: Facts, query: Query) -> Document | None:
+        """Return the first document of a call that a machine has answered, or None if none has.
+
+        `facts`: those of the call, as `<Parameter>`s. `query`: what else the addresses of its documents have.
+        """
+        return self._document(line, facts, query)
 
     def answered_by(self) -> Response:
         """Take a live call away from the bot, if Twilio has found out that a machine has answered it.
 
         Source: https://www.twilio.com/docs/voice/answering-machine-detection#asyncamdstatuscallback .
         """
-        # The call may be known here. Otherwise its line is found as for a new call, as far as Twilio tells of it.
-        line = self._lines.choose(incoming_call())
-        document = None if line is None else self._document(line, is_async=True)
+        line = self._line_of_call()
+        document = None if line is None else self._document(line, call_facts(line.settings), {}, is_async=True)
         if line is not None and document is not None:
             self._update(line, document)
         return Response(status=204)
 
-    def _document(self, line: LineRuntime, *, is_async: bool) -> Document | None:
+    def _line_of_call(self) -> LineRuntime | None:
+        """Return what serves the call. A call of another process is looked up as a new one, by the query."""
+        stream = self._calls.stream_of(form().get("CallSid", ""))
+        line = None if stream is None else self._lines.find(CallRoute(stream.line), form().get("AccountSid", ""))
+        return line or self._lines.choose(incoming_call())
+
+    def _document(self, line: LineRuntime, facts: Facts, query: Query, *, is_async: bool = False) -> Document | None:
         """Return the document for the machine that this webhook tells of, or None if it tells of none."""
         answered_by = form().get("AnsweredBy", "")
         machine = decide_machine(answered_by, line.rules)
@@ -52,17 +66,17 @@ class MachineWebhooks(WebhookViews):
         log = log_of(line)
         log.info("machine-answered", answered_by=answered_by, does=_DOES[machine], is_async=is_async)
         # One-way streams outlive documents. That of another process is nearly always the first, whose name is known.
-        stream = self._calls.stream_sid_of(form().get("CallSid", "")) or stream_name(0)
-        replaces = stream if is_async and not line.is_two_way else ""
+        stream = self._calls.stream_of(form().get("CallSid", ""))
+        name = stream_name(0) if stream is None else stream.stream_sid
+        replaces = name if is_async and not line.is_two_way else ""
         if machine is not MachineCall.LISTEN:
             text = line.rules.machine_text if machine is MachineCall.LEAVE_TEXT else None
             return line.documents.goodbye([Message(text)] if text else [], stream=replaces)
         if not is_async:
             self._calls.expected.add(form().get("CallSid", ""), line.route.line, 0)
-        facts = call_facts(line.settings)
         parameters = [*facts, *self._proof(line), (MACHINE_PARAMETER, answered_by)]
         opening = Opening(stream_name(0, "machine" if is_async else ""), parameters)
-        query = first_query(dict(facts), machine=answered_by)
+        query = {**query, **first_query(dict(facts), machine=answered_by)}
         return line.documents.answer("", opening, query=query, replaces=replaces)
 
     def _update(self, line: LineRuntime, document: Document) -> None:

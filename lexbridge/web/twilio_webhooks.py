@@ -121,7 +121,8 @@ class TwilioWebhooks(WebhookViews):
         if refusal := self._calls.admission.refusal or self._line_refusal(line):
             log.warning("call-refused", why=refusal, live_calls=self._calls.live_calls)
             return _xml(last_document(line, log, line.rules.phrases.busy, Outcome.FAILED))
-        if document := self._machines.answer(line):
+        facts, hook = _facts(line, routed.attributes), HOOK_QUERY if routed.attributes else {}
+        if document := self._machines.answer(line, facts, hook):
             return _xml(document)
         log.info("call-answered")
         self._tell_of_call(line)
@@ -131,7 +132,6 @@ class TwilioWebhooks(WebhookViews):
         greeting = "" if callee else words
         self._calls.expected.add(_form().get("CallSid", ""), line.route.line, speaking_ms(notice + greeting) / 1000)
         progress = CallProgress(round(time.time())) if _has_limits(line) else CallProgress()
-        facts = _facts(line, routed.attributes)
         kept = first_query(dict(facts), callee=callee)
         parameters = [
             *facts,
@@ -144,7 +144,7 @@ class TwilioWebhooks(WebhookViews):
         document = line.documents.answer(
             greeting,
             opening,
-            query={**progress.query, **kept, **(HOOK_QUERY if routed.attributes else {})},
+            query={**progress.query, **kept, **hook},
             notice=notice,
             is_protected=line.rules.protect_first and bool(greeting),
         )

@@ -1,5 +1,6 @@
 """Webhooks of calls that were placed: who speaks first, machines, and the facts that the bot gets."""
 
+import dataclasses
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,6 +10,8 @@ from werkzeug.test import TestResponse
 from lexbridge.errors import CallControlUnavailable, CallGone
 from lexbridge.net.policies import Admitted
 from tests.support.fixtures import Logged
+from tests.support.hook_server import HookServer, says
+from tests.support.lines import line, lines
 from tests.support.live_calls import live_stream
 from tests.support.webhook_client import FACTS, FORM, LOST_STREAM, Control, WebhookClient, get, has_a_token, parameters
 
@@ -211,6 +214,18 @@ def test_the_stream_that_is_live_here_is_stopped_by_its_own_name() -> None:
     assert stopped.attrib["name"] == f"MZ{FORM['CallSid'][2:]}"
 
 
+@pytest.mark.parametrize(("is_here", "said"), [(True, "Sales called."), (False, "Please call us back.")])
+def test_a_call_that_is_live_here_has_its_own_line(is_here: bool, said: str) -> None:
+    """Twilio's callback tells no number, by which another process could find the line."""
+    control = Control()
+    table = lines(line("sales", "+12065550199", MACHINE_TEXT="Sales called."))
+    twilio = WebhookClient(control, table=table, **TEXT)
+    if is_here:
+        twilio.calls.add(dataclasses.replace(live_stream(FORM["CallSid"]), line="sales"))
+    twilio.post("/twiml/answered-by", AMD)
+    assert said in verbs(control.requests[0][2])
+
+
 def test_the_live_stream_learns_why_it_ends() -> None:
     twilio, reasons = WebhookClient(), list[str]()
     twilio.calls.add(live_stream(FORM["CallSid"], reasons.append))
@@ -285,3 +300,22 @@ def test_a_get_has_its_own_query_too() -> None:
     twilio = WebhookClient(CALL_FACTS="query.*")
     target = "/twiml?campaign=7&" + "&".join(f"{name}={value.replace('+', '%2B')}" for name, value in FORM.items())
     assert told(get(twilio, target)) == {**FACTS, "lexbridge:query-campaign": "7"}
+
+
+# -- with a routing hook
+
+
+def test_the_hooks_attributes_reach_the_bot_for_a_machine_too() -> None:
+    with HookServer(says({"attributes": {"tier": "gold"}})).running() as hook:
+        response = WebhookClient(**hook.settings, **INTENT).post("/twiml", MACHINE)
+        sent = told(response)
+        assert (sent["tier"], sent["lexbridge:machine"]) == ("gold", "machine_end_beep")
+        assert all("machine=machine_end_beep" in address for address in addresses(response))
+
+
+def test_the_hooks_greeting_waits_for_the_callee_too() -> None:
+    with HookServer(says({"greeting": "Hello Zoë."})).running() as hook:
+        response = WebhookClient(**hook.settings).post("/twiml", OUTBOUND)
+        assert "Hello Zoë." not in verbs(response.text)
+        sent = told(response)
+        assert (sent["lexbridge:greeting"], sent["lexbridge:callee-first"]) == ("Hello Zoë.", "1")
