@@ -21,6 +21,7 @@ from lexbridge.call.actions import (
     CancelUtterance,
     ClearAudio,
     CloseUtterance,
+    FetchAttributes,
     FetchSession,
     FlushUtterance,
     HearMore,
@@ -34,6 +35,8 @@ from lexbridge.call.actions import (
     UpdateCall,
 )
 from lexbridge.call.events import CallEvent
+from lexbridge.config.route import CallRoute
+from lexbridge.lex.runtime import LexRuntime
 from lexbridge.logs import Log
 from lexbridge.twilio.media_messages import encode
 
@@ -43,6 +46,7 @@ class ActionRunner:
 
     __slots__ = (
         "_calls",
+        "_find_lex",
         "_is_two_way",
         "_lex_requests",
         "_log",
@@ -62,13 +66,16 @@ class ActionRunner:
         call_control: CallControl,
         calls: CallRegistry,
         post: Callable[[CallEvent | HandedOver], object],
+        find_lex: Callable[[CallRoute], LexRuntime | None],
         tap: CallTap | None = None,
     ) -> None:
         """`auth_token`: Twilio's, with which tokens of streams are signed.
 
-        `post`: takes what comes of the actions. It does not block. `tap`: tells of the actions, or None."""
+        `post`: takes what comes of the actions. It does not block. `find_lex`: returns the bot of another route of the
+        call's line, or None if there is none. `tap`: tells of the actions, or None."""
         self._websocket = websocket
         self._calls = calls
+        self._find_lex = find_lex
         self._is_two_way = line.is_two_way
         self._lex_requests = LexRequests(line.lex, post)
         self._updates = CallUpdates(call_control, post, self._update_taken)
@@ -142,7 +149,8 @@ class ActionRunner:
         | CloseUtterance
         | CancelUtterance
         | SynthesizeSpeech
-        | FetchSession,
+        | FetchSession
+        | FetchAttributes,
     ) -> None:
         match action:
             case SynthesizeSpeech():
@@ -153,6 +161,8 @@ class ActionRunner:
                 self._lex_requests.cancel(action.turn)
             case FetchSession():
                 self._lex_requests.fetch_session(action.session_id)
+            case FetchAttributes():
+                self._lex_requests.fetch_attributes(action.session_id, self._find_lex(action.origin))
             case _:
                 if isinstance(action, BeginDialog):
                     self.story.welcome_asked(action.turn, time.monotonic())

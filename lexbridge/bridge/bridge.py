@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import gevent
 
@@ -19,6 +20,9 @@ from lexbridge.call.events import Started
 from lexbridge.call.media_clock import PULSE_S
 from lexbridge.call.session import CallSession
 from lexbridge.call.stream_parameters import rules_of_call
+from lexbridge.call.switching import Switchboard
+from lexbridge.config.route import CallRoute
+from lexbridge.lex.runtime import LexRuntime
 from lexbridge.logs import Log
 from lexbridge.net.receiver import Message
 from lexbridge.telemetry.teller import Teller
@@ -85,15 +89,25 @@ class Bridge:
     ) -> None:
         """Serve a stream that was checked."""
         rules = rules_of_call(line.rules, started.parameters)
-        session = CallSession(rules, line.documents, line.new_detector(), line.phrases.audio)
+        switchboard = Switchboard(line.route, partial(self.lines.route_after_switch, line))
+        session = CallSession(rules, line.documents, line.new_detector(), line.phrases.audio, switchboard)
         if line.is_two_way:
             line.phrases.learn()
         tap = None if self._teller is None else CallTap(self._teller, session)
         services = self._auth_token, self._call_control, self._calls
         shared = self._turns, self._batches
-        call = LiveCall(session, websocket, line, *services, *shared, self._running.discard, tap)
+        find_lex = partial(self._find_lex, line, started.account_sid)
+        call = LiveCall(session, websocket, line, *services, *shared, self._running.discard, find_lex, tap)
         self._running.add(call)
         call.begin(started, kept, log)
+
+    def _find_lex(self, line: LineRuntime, account_sid: str, route: CallRoute) -> LexRuntime | None:
+        """Return the bot of another route of a call's line, or None if there is none.
+
+        No proof goes with such a route, so it may not lead to another line.
+        """
+        runtime = self.lines.find(route, account_sid) if route.line == line.route.line else None
+        return None if runtime is None else runtime.lex
 
     def _pulse_while_running(self) -> None:
         """Have each call look at the clock now and then, because that would cost too much with each message."""

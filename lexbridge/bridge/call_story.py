@@ -35,6 +35,7 @@ MACHINE_ANSWERED = "machine answered"
 """The reason for the end of a stream whose call goes to an answering machine's message."""
 
 _HANDED_OVER = "handed over"
+_SWITCHED = "switched"
 
 
 @dataclass(slots=True)
@@ -79,6 +80,7 @@ class CallStory:
         "_is_two_way",
         "_last_update",
         "_last_words",
+        "_leaves_next",
         "_left_because",
         "_may_be_left",
         "_turns",
@@ -103,6 +105,7 @@ class CallStory:
         self._ended_by: tuple[str, str | None] | None = None  # the same, once a document says so
         self._may_be_left = False  # an estimate: the document itself is about to hang up on a silent caller
         self._left_because: str | None = None
+        self._leaves_next = False  # the bot has handed the call on; no document says so yet
         self._how = "lost"
 
     def line_logged(self, note: Note, now_s: float) -> None:
@@ -118,6 +121,8 @@ class CallStory:
                 self._began_s = now_s
             case "no-input":
                 self._unheard_so_far()
+            case "bot-switched":
+                self._leaves_next = True
             case "handed-over":
                 self._left_because = _HANDED_OVER
             case "stream-ended":
@@ -144,6 +149,8 @@ class CallStory:
         self._asks_for_keys = asks_for_keys
         self._ended_by, self._last_words = self._last_words, None
         self._may_be_left = False
+        if self._leaves_next:
+            self._left_because, self._leaves_next = _SWITCHED, False
         if self._left_because == KEYS:  # this document may have come first: then the stream goes on
             self._left_because = None
         for turn in self._turns.values():
@@ -163,7 +170,7 @@ class CallStory:
         """Note that Twilio has not taken the call update `number`: if it is the newest, the call does not end by it."""
         if number == self._last_update:
             self._ended_by = None
-            if self._left_because == _HANDED_OVER:
+            if self._left_because in (_HANDED_OVER, _SWITCHED):
                 self._left_because = None
         for turn in [turn for turn in self._turns.values() if turn.update == number]:
             self._finish(turn)

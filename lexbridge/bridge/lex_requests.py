@@ -7,6 +7,7 @@ import gevent
 
 from lexbridge.call.actions import BeginDialog, OpenUtterance, SendKeys
 from lexbridge.call.events import (
+    AttributesFetched,
     CallEvent,
     LexEvent,
     LexFailed,
@@ -39,7 +40,7 @@ class LexRequests:
         self._post = post
         self._utterances: dict[int, Utterance] = {}
         self._greenlets: dict[int, gevent.Greenlet[..., None]] = {}
-        self._fetching: gevent.Greenlet[[str], None] | None = None
+        self._fetching: gevent.Greenlet[..., None] | None = None
         self.log = Log()
 
     def open(self, action: OpenUtterance | SendKeys | BeginDialog) -> None:
@@ -76,6 +77,10 @@ class LexRequests:
     def fetch_session(self, session_id: str) -> None:
         """Ask Lex for the position of the dialog."""
         self._fetching = gevent.spawn(self._fetch_session, session_id)
+
+    def fetch_attributes(self, session_id: str, origin: LexRuntime | None) -> None:
+        """Ask the bot that handed the call over for the attributes of the session. None: there is no such bot."""
+        self._fetching = gevent.spawn(self._fetch_attributes, session_id, origin)
 
     def cancel_all(self) -> None:
         """Break off all requests, because the call is over, and post nothing more."""
@@ -169,6 +174,22 @@ class LexRequests:
         except Exception:
             self.log.exception("recall-broken")
         self._post(result)
+
+    def _fetch_attributes(self, session_id: str, origin: LexRuntime | None) -> None:
+        """Post the attributes of the session with the bot that handed the call over."""
+        attributes, error = None, "that bot is not in the table"
+        try:
+            if origin is not None:
+                reply = origin.fetch_session(session_id)
+                attributes, error = (None, "it has no session") if reply is None else (reply.session_attributes, "")
+        except LexError as fault:
+            error = str(fault)
+        except Exception:
+            error = "a bug"
+            self.log.exception("recall-broken")
+        if attributes is None:
+            self.log.warning("attributes-not-carried", error=error, check="lex:GetSession")
+        self._post(AttributesFetched(attributes))
 
 
 def _ignore(_: LexEvent) -> None:

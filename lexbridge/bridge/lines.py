@@ -100,6 +100,27 @@ class LineRuntimes:
             runtime = self._runtimes[route] = self._make(route, settings)
         return runtime if runtime.settings.account == self._accounts.of(account_sid) else None
 
+    def route_after_switch(self, runtime: LineRuntime, bot: str, locale_id: str) -> CallRoute | None:
+        """Return the route of a call of `runtime` in the hands of another bot and locale; "" for one that stays.
+
+        That is the route of `runtime` itself if the call has that bot already, and None if the table has no such bot.
+        """
+        route, settings = runtime.route, runtime.settings
+        # A bot that is named anew speaks its own language unless a locale is named too.
+        kept_locale_id = route.locale_id if bot in ("", route.bot) else ""
+        asked = CallRoute(route.line, bot or route.bot, locale_id or kept_locale_id)
+        known = self._runtimes.get(asked)
+        found = self._table.settings_of(asked) if known is None else known.settings
+        if found is None:
+            return None
+        # The table may have the line's own bot under a name, or name the locale that it has anyway.
+        return route if _bot_of(found) == _bot_of(settings) else asked
+
     def all(self) -> Iterator[LineRuntime]:
         """Yield what serves each route."""
         yield from self._runtimes.values()
+
+
+def _bot_of(settings: LineSettings) -> tuple[object, ...]:
+    """Return what names the bot that a line's calls are served by."""
+    return settings.bot, settings.aws_region, settings.bot_endpoint_url, settings.bot_role_arn

@@ -51,7 +51,9 @@ from lexbridge.call.events import (
 from lexbridge.call.session import CallSession
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_parameters import STREAMS_LOST_PARAMETER, parse_count
+from lexbridge.config.route import CallRoute
 from lexbridge.errors import MediaStreamError
+from lexbridge.lex.runtime import LexRuntime
 from lexbridge.logs import Log
 from lexbridge.net import close_codes
 from lexbridge.net.receiver import Message
@@ -112,12 +114,14 @@ class LiveCall:
         turns: MediaTurns,
         batches: ModelBatches,
         on_end: Callable[["LiveCall"], object],
+        find_lex: Callable[[CallRoute], LexRuntime | None],
         tap: CallTap | None = None,
     ) -> None:
         """`auth_token`: Twilio's, with which tokens of streams are signed.
 
-        `turns`, `batches`: those of all calls. `on_end`: called once, when the call is over. `tap`: tells of the call,
-        if somebody watches the process.
+        `turns`, `batches`: those of all calls. `on_end`: called once, when the call is over. `find_lex`: returns the
+        bot of another route of the call's line, or None if there is none. `tap`: tells of the call, if somebody watches
+        the process.
         """
         self._session = session
         self._websocket = websocket
@@ -140,7 +144,7 @@ class LiveCall:
         self._inbox: list[InboxItem] = []
         self._media = MediaCount(session, websocket)
         self._pacing = Pacing(websocket, turns, batches)
-        self._actions = ActionRunner(websocket, line, auth_token, call_control, calls, self.post, tap)
+        self._actions = ActionRunner(websocket, line, auth_token, call_control, calls, self.post, find_lex, tap)
 
     def begin(self, started: Started, kept: list[list[Message]], log: Log) -> None:
         """Begin to serve a stream that has started. `kept`: the reads that came after its start."""
@@ -401,9 +405,9 @@ class LiveCall:
 
     def _give_way(self) -> None:
         """Leave the call to another stream, and wait until Twilio has stopped this one."""
-        # Twilio stops it without being asked if the document that handed the call over does so. A bidirectional stream
-        # was stopped or lost before the call got another.
-        is_stopping = self._is_two_way or self._session.state is CallState.LEAVING
+        # Twilio stops it without being asked if the document that handed the call to a stream, or to a bot, does so. A
+        # bidirectional stream was stopped or lost before the call got another.
+        is_stopping = self._is_two_way or self._session.state in (CallState.LEAVING, CallState.CLOSING)
         self._stop = StreamStop(self._call_control, self.post)
         self._due_s = time.monotonic() + stream_stop.STOP_DEADLINE_S
         self._actions.cancel_updates()

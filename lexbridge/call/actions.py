@@ -6,6 +6,7 @@ from typing import Any
 
 from lexbridge.audio.utterance_audio import UtteranceAudio
 from lexbridge.audio.vad.base import Window
+from lexbridge.config.route import CallRoute
 from lexbridge.lex.model import Checkpoint, Message
 
 
@@ -75,6 +76,14 @@ class FetchSession:
     """Ask Lex where the dialog of a session stands."""
 
     session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchAttributes:
+    """Ask the bot of `origin`, a route, for the attributes of a session, which go along to the call's bot."""
+
+    session_id: str
+    origin: CallRoute
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +163,7 @@ Action = (
     | SendKeys
     | BeginDialog
     | FetchSession
+    | FetchAttributes
     | SynthesizeSpeech
     | UpdateCall
     | StreamOutput

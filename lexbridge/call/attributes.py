@@ -14,6 +14,8 @@ ACTION_ATTRIBUTE = "lexbridge:action"
 TRANSFER_TO_ATTRIBUTE = "lexbridge:transfer-to"
 WHISPER_ATTRIBUTE = "lexbridge:whisper"
 TRANSFER_STATUS_ATTRIBUTE = "lexbridge:transfer-status"
+BOT_ATTRIBUTE = "lexbridge:bot"
+LOCALE_ATTRIBUTE = "lexbridge:locale"
 VOICE_ATTRIBUTE = "lexbridge:voice"
 NO_INPUT_S_ATTRIBUTE = "lexbridge:no-input-s"
 NO_INPUT_LIMIT_ATTRIBUTE = "lexbridge:no-input-limit"
@@ -35,6 +37,7 @@ ANSWERED_BY_ATTRIBUTE = "lexbridge:answered-by"
 SIP_ATTRIBUTES = "lexbridge:sip-"
 QUERY_ATTRIBUTES = "lexbridge:query-"
 """Beginnings of the attributes that hold headers of a SIP call, and parameters of the webhook's address."""
+SWITCHES_ATTRIBUTE = "lexbridge:switches"
 
 OLDER_NAMES: Mapping[str, str] = {
     ALLOW_INTERRUPT_ATTRIBUTE: "x-amz-lex:barge-in-enabled",
@@ -73,6 +76,16 @@ ATTRIBUTES: tuple[Attribute, ...] = (
         "bot",
         "words for the person that a `transfer` reaches, said to them alone before they are connected: at most 200 "
         "characters; for a number, a SIP address or a client",
+    ),
+    Attribute(
+        BOT_ATTRIBUTE,
+        "bot",
+        "bot of `LINES_FILE` that the call is handed to once the message is heard; see [switching](docs/switching.md)",
+    ),
+    Attribute(
+        LOCALE_ATTRIBUTE,
+        "bot",
+        "locale, such as `de_DE`, in which the same bot, or the one that `lexbridge:bot` names, goes on",
     ),
     Attribute(VOICE_ATTRIBUTE, "bot", "voice of `<Say>`, such as `Polly.Vicki`, instead of `SAY_VOICE`"),
     Attribute(
@@ -157,5 +170,10 @@ ATTRIBUTES: tuple[Attribute, ...] = (
         "lexbridge",
         "a parameter of the webhook's address, as in `/twiml?campaign=7`, only with `query.campaign` or `query.*` in "
         "`CALL_FACTS`",
+    ),
+    Attribute(
+        SWITCHES_ATTRIBUTE,
+        "lexbridge",
+        "how often the call was handed to another bot or locale. Only there once it was",
     ),
 )

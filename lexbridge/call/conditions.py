@@ -351,6 +351,13 @@ CONDITIONS: tuple[Condition, ...] = (
         "without it no other document tries to",
     ),
     Condition(
+        "bot not told",
+        ("CallContext.switches",),
+        "the stream begins because another bot handed the call over, or takes over from one that did (`origin`)",
+        "the bot answers, or its session shows that it has",
+        "if the stream is lost, the attributes of the other bot are fetched again, and the bot begins again",
+    ),
+    Condition(
         "returned",
         ("CallContext.returned",),
         "the stream begins because a transfer came back, or takes over from one that did",

@@ -26,6 +26,7 @@ from lexbridge.call.stream_parameters import (
     StreamParameters,
     hand_over_parameters,
 )
+from lexbridge.call.switching import NO_SWITCHES, Switchboard
 from lexbridge.call.turns import Turn, Turns
 from lexbridge.config.call_rules import CallRules
 from lexbridge.config.parsers import is_phone_number
@@ -57,13 +58,23 @@ class CallContext:
         "rules",
         "started",
         "state",
+        "switchboard",
+        "switches",
         "turns",
         "updates",
     )
 
-    def __init__(self, rules: CallRules, documents: CallDocuments, endpointer: Endpointer) -> None:
+    def __init__(
+        self,
+        rules: CallRules,
+        documents: CallDocuments,
+        endpointer: Endpointer,
+        switchboard: Switchboard | None = None,
+    ) -> None:
         self.rules = rules
         self.documents = documents
+        self.switchboard = switchboard or Switchboard()
+        """The bots that the call may be handed to."""
         self.endpointer = endpointer
         self.actions: list[Action] = []
         """What is to be done, in order, until `take_actions`."""
@@ -94,6 +105,8 @@ class CallContext:
         """Age of the call when this stream began, seconds."""
         self.has_hook = False
         """Whether the routing hook gave facts of the call."""
+        self.switches = NO_SWITCHES
+        """Switches of the call to other bots so far."""
         self.quiet_from_ms = 0
         """Media time from which neither the caller nor the bot speaks; it may lie ahead."""
         self.updates = 0
@@ -111,6 +124,7 @@ class CallContext:
         self.began_s, self.age_before_s = parameters.progress.began_s, parameters.age_s
         self.returned = parameters.progress.returned
         self.has_hook = parameters.has_hook
+        self.switches = parameters.progress.switches
         if parameters.resumed == HANDED_OVER:
             self.no_inputs, self.failed_turns = parameters.no_inputs, parameters.failed_turns
 
@@ -129,6 +143,15 @@ class CallContext:
         """Note that Lex has answered a turn."""
         self.failed_turns = 0
         self.returned = None
+        self.bot_knows_of_switches()
+
+    def bot_knows_of_switches(self) -> None:
+        """Note that the call's bot has been told of the switches."""
+        self.switches = self.switches.after_answer()
+
+    def callers_turn_answered(self) -> None:
+        """Note that Lex has answered what the caller said or keyed."""
+        self.switches = self.switches.after_turn()
 
     def lex_failed(self, turn: Turn) -> None:
         """Note that Lex has not answered `turn`. A welcome does not count."""
@@ -209,7 +232,7 @@ class CallContext:
     @property
     def progress(self) -> CallProgress:
         """Progress of the call, for the next stream or webhook."""
-        return CallProgress(self.began_s, self.dialog.turns_answered, self.returned)
+        return CallProgress(self.began_s, self.dialog.turns_answered, self.returned, self.switches)
 
     @property
     def query(self) -> Query:

@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lexbridge.audio.hangover import Expected
-from lexbridge.call import limits, replies, transfers
+from lexbridge.call import limits, replies, switching, transfers
 from lexbridge.call.after import Outcome, after_query, with_query
 from lexbridge.call.context import CallContext
 from lexbridge.call.dialog import DialogContext
-from lexbridge.call.last_words import Goodbye, GoOnAt, LastWords, TransferTo
+from lexbridge.call.last_words import Goodbye, GoOnAt, LastWords, SwitchTo, TransferTo
 from lexbridge.call.output.base import Speaker
 from lexbridge.call.replies import HangUp, Reprompt, Speak, Transfer
 from lexbridge.call.states import CallMove, CallState
+from lexbridge.call.switching import Refused
 from lexbridge.call.timed_rule import TimedRule
 from lexbridge.call.transfers import Handoff
 from lexbridge.call.turns import Turn
+from lexbridge.config.route import CallRoute
 from lexbridge.errors import LexError
 from lexbridge.lex.model import Message, Reply
 
@@ -42,6 +44,8 @@ class Conversation(TimedRule):
         call = self._call
         before, counts_turn = call.dialog.directives, turn is not None and turn.intent is None
         dialog = call.dialog.after(reply, call.rules.slot_kinds, counts_turn=counts_turn)
+        if counts_turn:
+            call.callers_turn_answered()
         directives = dialog.directives
         if directives.ignored and directives.ignored != before.ignored:
             call.note("warning", "directives-ignored", attributes=list(directives.ignored))
@@ -68,6 +72,7 @@ class Conversation(TimedRule):
             if call.is_for_machine
             else replies.decide(reply, dialog, call.rules, turn)
         )
+        route = self._next_route(dialog) if isinstance(decision, Speak) else None
         call.go_to(replace(dialog, last_prompt=reply.messages) if isinstance(decision, Speak) else dialog)
         match decision:
             case HangUp():
@@ -81,7 +86,12 @@ class Conversation(TimedRule):
             case _:  # Speak
                 if decision.is_transfer_refused:
                     call.note("error", "transfer-refused", check="TRANSFER_NUMBERS")
-                if not self._close_at_limit(decision.words, speaking_turn):
+                words = decision.words if route is None else reply.messages
+                if self._close_at_limit(words, speaking_turn):
+                    return
+                if route is not None:
+                    self._switch(route, words, speaking_turn)
+                else:
                     to_synthesize = reply.messages if asks_lex else ()
                     reports = self._speaker.speak(decision.words, speaking_turn, to_synthesize=to_synthesize)
                     self._call.take_reports(reports)
@@ -205,6 +215,26 @@ class Conversation(TimedRule):
             attributes=len(handoff.attributes),
         )
         self._close(transfer.words, TransferTo(handoff, directives.voice, call.query), speaking_turn)
+
+    def _next_route(self, dialog: DialogContext) -> CallRoute | None:
+        """Return the route to which the bot hands the call, or None if it goes on with the bot."""
+        call = self._call
+        decision = switching.decide(dialog.directives, call.switchboard, call.switches)
+        if not isinstance(decision, Refused):
+            return decision
+        before = call.dialog.directives  # Lex keeps session attributes
+        if (before.bot, before.locale_id) != (dialog.directives.bot, dialog.directives.locale_id):
+            call.note("error", "switch-refused", why=decision.why, check="LINES_FILE")
+        return None
+
+    def _switch(self, route: CallRoute, words: Sequence[Message], speaking_turn: int | None) -> None:
+        """Hand the call to the bot of `route`, after the words of the one that it has."""
+        call = self._call
+        call.note("info", "bot-switched", bot=route.bot, locale=route.locale_id)
+        progress = replace(call.progress, switches=call.switches.after_switch(call.switchboard.route))
+        query = {"begins": 1, **({} if words else {"wordless": 1}), **progress.query}
+        stream_sid = None if self._speaker.is_two_way else call.stream.stream_sid  # a one-way stream outlives documents
+        self._close(words, SwitchTo(route.text, stream_sid, call.dialog.directives.voice, query), speaking_turn)
 
     def _close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> None:
         """Speak `messages`, and then the last words. What the caller says from here on does not reach the bot."""

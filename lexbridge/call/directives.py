@@ -11,10 +11,12 @@ from lexbridge.audio.pcm import FRAME_MS
 from lexbridge.call.attributes import (
     ACTION_ATTRIBUTE,
     ALLOW_INTERRUPT_ATTRIBUTE,
+    BOT_ATTRIBUTE,
     DELETION_CHARACTER_ATTRIBUTE,
     END_CHARACTER_ATTRIBUTE,
     END_TIMEOUT_ATTRIBUTE,
     EXPECTS_ATTRIBUTE,
+    LOCALE_ATTRIBUTE,
     MAX_LENGTH_ATTRIBUTE,
     MAX_SPEECH_ATTRIBUTE,
     NO_INPUT_LIMIT_ATTRIBUTE,
@@ -50,10 +52,11 @@ class CallAction(Enum):
 class Directives:
     """Requests of one reply to the call. None means that the reply asks for nothing, so the settings hold.
 
-    `transfer_to` is as the bot wrote it: `TRANSFER_NUMBERS` decides whether it may be dialled. `whisper` is for the
-    person who is dialled. `hangover_ms` and `max_utterance_ms` are whole frames. `asks_for_keys`: the reply says how
-    keys are to be collected. `ignored` names the attributes whose values broke their rule; `limited` names those whose
-    values were moved to the nearest one that is allowed. Neither holds a value.
+    `transfer_to` is as the bot wrote it: `TRANSFER_NUMBERS` decides whether it may be dialled. So are `bot` and
+    `locale_id`, which the call is to be handed to. `whisper` is for the person who is dialled. `hangover_ms` and
+    `max_utterance_ms` are whole frames. `asks_for_keys`: the reply says how keys are to be collected. `ignored` names
+    the attributes whose values broke their rule; `limited` names those whose values were moved to the nearest one that
+    is allowed. Neither holds a value.
     """
 
     action: CallAction | None = None
@@ -70,6 +73,8 @@ class Directives:
     asks_for_keys: bool = False
     limited: tuple[str, ...] = ()
     whisper: str = field(default="", repr=False)
+    bot: str | None = field(default=None, repr=False)
+    locale_id: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_reply(cls, reply: Reply) -> "Directives":
@@ -102,6 +107,8 @@ class Directives:
             ignored=tuple(attributes.ignored),
             limited=tuple(attributes.limited),
             whisper=whisper,
+            bot=attributes.value(BOT_ATTRIBUTE, str, None),
+            locale_id=attributes.value(LOCALE_ATTRIBUTE, str, None),
         )
 
     def expected_after(self, reply: Reply, slot_kinds: Mapping[str, str]) -> Expected:

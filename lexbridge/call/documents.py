@@ -138,6 +138,20 @@ class CallDocuments(Protocol):
         """
         ...
 
+    def switch(
+        self,
+        messages: Sequence[Message],
+        route: str,
+        stream_sid: str | None,
+        voice: str | None = None,
+        query: Query = NO_QUERY,
+    ) -> Document:
+        """Make a document that stops the stream, says `messages`, and has the bot of another route go on with the call.
+
+        `route`: text of the route. `stream_sid`: None if the stream ends by itself.
+        """
+        ...
+
 
 def speaking_ms(text: str) -> int:
     """Return an estimate of how long `text` takes to be spoken, in milliseconds."""

@@ -160,6 +160,13 @@ class SessionFetchFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class AttributesFetched:
+    """The attributes of the session with the bot that handed the call over, or None if they cannot be had."""
+
+    attributes: Mapping[str, str] | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class NextStreamOpened:
     """The stream over which the call may go on, for a document that opens it; None: there is none any more."""
 
@@ -184,7 +191,7 @@ class VoiceJudged:
 
 
 AnswerEvent = LexReplied | LexFailed | LexSpoke | LexSpeechEnded | LexSpeechFailed
-LexEvent = AnswerEvent | SessionFetched | SessionFetchFailed
+LexEvent = AnswerEvent | SessionFetched | SessionFetchFailed | AttributesFetched
 CallEvent = (
     StreamEvent
     | SilencePassed

@@ -50,4 +50,22 @@ class TransferTo:
         return documents.transfer(messages, self.handoff, self.voice, self.query)
 
 
-LastWords = Goodbye | GoOnAt | TransferTo
+@dataclass(frozen=True, slots=True)
+class SwitchTo:
+    """End of a stream whose call goes on with the bot of another route.
+
+    `route`: text of the route. `stream_sid`: the stream to be stopped; None: it ends by itself. `query`: for the
+    webhook that opens the next stream.
+    """
+
+    route: str
+    stream_sid: str | None
+    voice: str | None
+    query: Mapping[str, int | str]
+
+    def document(self, documents: CallDocuments, messages: Sequence[Message]) -> Document:
+        """Return the document that says `messages`, those that are still to be said, and hands the call over."""
+        return documents.switch(messages, self.route, self.stream_sid, self.voice, self.query)
+
+
+LastWords = Goodbye | GoOnAt | TransferTo | SwitchTo

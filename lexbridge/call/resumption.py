@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from lexbridge.audio.hangover import Expected
+from lexbridge.call import switching
 from lexbridge.call.attributes import (
     ACTION_ATTRIBUTE,
     CALL_SID_ATTRIBUTE,
+    SWITCHES_ATTRIBUTE,
     TRANSFER_STATUS_ATTRIBUTE,
     TRANSFER_TO_ATTRIBUTE,
     WHISPER_ATTRIBUTE,
@@ -20,8 +22,10 @@ from lexbridge.call.directives import CallAction, Directives
 from lexbridge.call.dtmf import first_input
 from lexbridge.call.replies import Reprompt, hangs_up, reprompt
 from lexbridge.call.states import CallState
-from lexbridge.call.stream_parameters import HANDED_OVER, StreamParameters, fingerprint
+from lexbridge.call.stream_parameters import HANDED_OVER, SWITCHED, StreamParameters, fingerprint
+from lexbridge.call.switching import Switchboard
 from lexbridge.config.call_rules import CallRules
+from lexbridge.config.route import CallRoute
 from lexbridge.lex.model import NO_DIALOG, Message, Reply
 
 _OF_A_TRANSFER = (ACTION_ATTRIBUTE, TRANSFER_TO_ATTRIBUTE, WHISPER_ATTRIBUTE)
@@ -37,12 +41,16 @@ class Beginning(Enum):
     MACHINE = auto()  # a machine has answered
     FETCH_FIRST = auto()  # another stream was lost, or a transfer came back: the session is fetched before all else
     TAKE_OVER = auto()  # another stream handed the call over, and its document is speaking
+    SWITCHED = auto()  # another bot handed the call over: its session attributes are fetched before anything else
 
 
 def begin(parameters: StreamParameters, rules: CallRules) -> Beginning:
     """Return how a stream with `parameters` begins."""
     if parameters.machine is not None:
         return Beginning.MACHINE
+    # Where a stream was lost, or stopped for keys, its address may be older than the bot's first answer.
+    if parameters.resumed in (SWITCHED, HANDED_OVER) and parameters.progress.switches.origin is not None:
+        return Beginning.SWITCHED
     if parameters.resumed is not None:
         return Beginning.TAKE_OVER if parameters.resumed == HANDED_OVER else Beginning.FETCH_FIRST
     if parameters.is_callee_first:
@@ -96,6 +104,7 @@ class Standing:
     has_had_turns: bool = False
     is_idle: bool = True
     call_sid: str = ""
+    switchboard: Switchboard = field(default_factory=Switchboard)
 
 
 class Step(Enum):
@@ -106,6 +115,8 @@ class Step(Enum):
     GREET = auto()  # say the greeting
     REPEAT_PROMPT = auto()  # repeat the bot's last prompt, because the keys pressed were no input
     AWAIT_INPUT = auto()  # the caller is to speak, for as long as the bot has asked for
+    LISTEN = auto()  # the caller is to speak when the document has greeted them
+    FETCH_ATTRIBUTES = auto()  # fetch the attributes of the bot that handed the call over, of which this one knows not
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +191,8 @@ def _with_attributes(session: Session, at: Standing) -> DialogContext:
     """
     if _is_back(session, at):
         return replace(at.dialog, first_attributes=_attributes_after_transfer(session, at))
+    if SWITCHES_ATTRIBUTE in (at.dialog.first_attributes or {}) and not _is_known(session.reply, at):
+        return at.dialog  # the attributes of the bot that handed the call over are there, and still to be sent
     may_have = session.reply is not None if session.is_told else at.parameters.resumed != HANDED_OVER
     return replace(at.dialog, first_attributes=None) if may_have else at.dialog
 
@@ -216,6 +229,9 @@ def _last_prompt(session: Session, at: Standing, rules: CallRules) -> tuple[Mess
 def _resume(session: Session, dialog: DialogContext, at: Standing, rules: CallRules) -> tuple[DialogContext, Resumed]:
     """Repeat the bot's last answer, which the caller may not have heard; unless they have answered by keys."""
     reply = session.reply
+    is_untold = at.parameters.progress.switches.origin is not None and session.is_told
+    if is_untold and not _is_known(reply, at):
+        return dialog, Step.FETCH_ATTRIBUTES
     if reply is not None:
         dialog = dialog.after(reply, rules.slot_kinds)
     elif at.parameters.is_callee_first:  # the stream was lost before the callee was greeted or welcomed
@@ -228,9 +244,17 @@ def _resume(session: Session, dialog: DialogContext, at: Standing, rules: CallRu
         return _come_back(session, dialog, at, rules)
     if reply is None and rules.welcome == "bot":  # the stream was lost before the welcome
         return dialog, Step.WELCOME
-    if reply is None or not (reply.messages or hangs_up(reply, dialog, rules)):
+    if reply is None or not (reply.messages or hangs_up(reply, dialog, rules) or _switches(dialog, at)):
         return dialog, AskToRepeat(asks_lex=session.is_told)
     return dialog, CarryOut(reply)
+
+
+def _is_known(reply: Reply | None, at: Standing) -> bool:
+    return switching.is_known(reply, at.switchboard, at.parameters.progress.switches)
+
+
+def _switches(dialog: DialogContext, at: Standing) -> bool:
+    return isinstance(switching.decide(dialog.directives, at.switchboard, at.parameters.progress.switches), CallRoute)
 
 
 def _come_back(

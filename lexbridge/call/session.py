@@ -24,6 +24,7 @@ from lexbridge.call.conversation import Conversation
 from lexbridge.call.documents import CallDocuments
 from lexbridge.call.events import (
     AnswerEvent,
+    AttributesFetched,
     CallEvent,
     CallNotFound,
     Dtmf,
@@ -56,6 +57,7 @@ from lexbridge.call.resumption import Session
 from lexbridge.call.speaking import Speaking
 from lexbridge.call.states import CallMove, CallState
 from lexbridge.call.stream_start import StreamStart
+from lexbridge.call.switching import Switchboard
 from lexbridge.call.timed_rule import TimedRule
 from lexbridge.config.call_rules import CallRules
 from lexbridge.errors import MediaStreamError
@@ -106,14 +108,16 @@ class CallSession:
         documents: CallDocuments,
         detector: Detector,
         phrase_audio: Mapping[str, bytes] | None = None,
+        switchboard: Switchboard | None = None,
     ) -> None:
         """`phrase_audio`: lexbridge's own phrases as audio (mu-law, whole frames), for bidirectional streams.
 
-        Twilio says a phrase that is missing, or not there yet.
+        Twilio says a phrase that is missing, or not there yet. `switchboard`: the bots that the call may be handed to;
+        without it there is no other.
         """
         self._odd_messages: Counter[str] = Counter()
         endpointer = self._endpointer = Endpointer(endpointing_rules(rules))
-        self._call = CallContext(rules, documents, endpointer)
+        self._call = CallContext(rules, documents, endpointer, switchboard)
         self._turns = self._call.turns
         # The speaker, if the bot is heard over the stream, in Lex's own voice.
         self._voice: StreamSpeaker | None = None
@@ -296,6 +300,7 @@ class CallSession:
         self,
         event: SessionFetched
         | SessionFetchFailed
+        | AttributesFetched
         | SilencePassed
         | StreamLost
         | CallNotFound
@@ -310,6 +315,8 @@ class CallSession:
                 self._start.session_fetched(Session(event.reply))
             case SessionFetchFailed():
                 self._start.session_fetched(Session(None, is_told=False))
+            case AttributesFetched():
+                self._start.attributes_fetched(event.attributes)
             case SilencePassed():
                 self._pass_silence(event.ms)
             case StreamLost():

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from lexbridge.call.attributes import CALLED_NUMBER_ATTRIBUTE
+from lexbridge.call.switching import NO_SWITCHES, Switches
 from lexbridge.call.transfers import returned_status
 from lexbridge.config.call_rules import CallRules
 from lexbridge.config.parsers import parse_whole
@@ -32,6 +33,7 @@ CALLEE_FIRST_PARAMETER = "lexbridge:callee-first"
 MACHINE_PARAMETER = "lexbridge:machine"
 HOOK_PARAMETER = "lexbridge:hook"
 GREETING_PARAMETER = "lexbridge:greeting"
+SWITCHED_PARAMETER = "lexbridge:switched"
 TOKEN_PARAMETER = "lexbridge:token"  # noqa: S105 - its name, not its value
 
 CALLEE_IS_AWAITED, CALLEE_HAS_SPOKEN = "1", "0"
@@ -66,6 +68,7 @@ OWN_PARAMETERS = (
     MACHINE_PARAMETER,
     HOOK_PARAMETER,
     GREETING_PARAMETER,
+    SWITCHED_PARAMETER,
     TOKEN_PARAMETER,
 )
 """Parameters that are lexbridge's own."""
@@ -77,14 +80,17 @@ LOST = "lost"
 HANDED_OVER = "handed-over"
 KEYED = "keyed"
 RETURNED = "returned"
+SWITCHED = "switched"
 """Reasons why a stream goes on with a call that another stream began.
 
-That one was lost, handed over, stopped because the caller pressed keys, or ended by a transfer that came back."""
+That one was lost, handed over, stopped because the caller pressed keys, ended by a transfer that came back, or stopped
+because its bot handed the call to another bot."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallProgress:
-    """Progress of a call: what `MAX_CALL_S` and `MAX_TURNS` count, and the transfer that it has come back from.
+    """Progress of a call: what `MAX_CALL_S` and `MAX_TURNS` count, and how it came to the bot that it has.
+
 
     `began_s`: Unix time of the call's first webhook, or None if neither setting needs it. `turns`: how many turns of
     the caller were answered. `returned`: status of the transfer that came back, as long as Lex does not know of it.
@@ -93,22 +99,28 @@ class CallProgress:
     began_s: int | None = None
     turns: int = 0
     returned: str | None = None
+    switches: Switches = NO_SWITCHES
 
     @classmethod
-    def parse(cls, began: str | None, turns: str | None, returned: str | None = None) -> "CallProgress":
+    def parse(
+        cls, began: str | None, turns: str | None, returned: str | None = None, switched: str | None = None
+    ) -> "CallProgress":
         """Read what lexbridge itself wrote. A text that it cannot have written counts as absent."""
         began_s = int(began) if began and re.fullmatch("[0-9]{10}", began) else None
-        return cls(began_s, parse_count(turns), returned_status(returned))
+        return cls(began_s, parse_count(turns), returned_status(returned), Switches.parse(switched))
 
     @property
     def query(self) -> Mapping[str, int | str]:
         """Query of the addresses in a document, by which the next webhook learns of the progress."""
         counts: dict[str, int | str] = {} if self.began_s is None else {"began": self.began_s, "turns": self.turns}
-        return counts if self.returned is None else {**counts, "returned": self.returned}
+        if self.returned is not None:
+            counts["returned"] = self.returned
+        return {**counts, "switched": self.switches.text} if self.switches.count else counts
 
     def parameters(self, age_s: float) -> list[tuple[str, str]]:
         """Return the parameters of a stream that begins when the call is `age_s` old."""
         known = [] if self.returned is None else [(RETURNED_PARAMETER, self.returned)]
+        known += [(SWITCHED_PARAMETER, self.switches.text)] if self.switches.count else []
         if self.began_s is None:
             return known
         counts = ((BEGAN_PARAMETER, self.began_s), (AGE_PARAMETER, round(age_s)), (TURNS_PARAMETER, self.turns))
@@ -119,7 +131,7 @@ class CallProgress:
 class StreamParameters:
     """Parameters of one stream, as it is told when it opens.
 
-    `resumed`: LOST, HANDED_OVER, KEYED or RETURNED, or None for the first stream of a call. `call_facts`: what is for
+    `resumed`: LOST, HANDED_OVER, KEYED, RETURNED or SWITCHED, or None for the first stream of a call. `call_facts`:
     the bot.
     `prompt_fingerprint`: the fingerprint of what the bot asked last. `keys`: the keys for which the stream was opened.
     `spoken_ms`: estimate of how long its document speaks. `reprompts_ms`: estimate of how long each reprompt of the
@@ -165,7 +177,10 @@ class StreamParameters:
             reprompts_ms=tuple(map(parse_count, parameters.get(REPROMPTS_PARAMETER, "").split()[:MAX_REPROMPTS])),
             no_input_ms=parse_count(parameters.get(NO_INPUT_MS_PARAMETER)),
             progress=CallProgress.parse(
-                parameters.get(BEGAN_PARAMETER), parameters.get(TURNS_PARAMETER), parameters.get(RETURNED_PARAMETER)
+                parameters.get(BEGAN_PARAMETER),
+                parameters.get(TURNS_PARAMETER),
+                parameters.get(RETURNED_PARAMETER),
+                parameters.get(SWITCHED_PARAMETER),
             ),
             age_s=parse_count(parameters.get(AGE_PARAMETER)),
             # A stream that is handed over has the attribute only if Lex does not have it yet.

@@ -1,7 +1,9 @@
 """Start of a stream, and how it catches up with a call that another stream began. `resumption` decides."""
 
-from lexbridge.call import resumption
-from lexbridge.call.actions import FetchSession
+from collections.abc import Mapping
+
+from lexbridge.call import next_bot, resumption
+from lexbridge.call.actions import FetchAttributes, FetchSession
 from lexbridge.call.context import CallContext
 from lexbridge.call.conversation import Conversation
 from lexbridge.call.events import Started
@@ -50,13 +52,16 @@ class StreamStart(TimedRule):
         call = self._call
         parameters = self._parameters = StreamParameters.parse(started.parameters)
         beginning = resumption.begin(parameters, call.rules)
-        move = CallMove.RESUMED if beginning is Beginning.FETCH_FIRST else CallMove.STARTED
+        fetches = beginning in (Beginning.FETCH_FIRST, Beginning.SWITCHED)
+        move = CallMove.RESUMED if fetches else CallMove.STARTED
         call.begin(started, parameters, move)
         call.note("info", "stream-started", resumed=parameters.resumed)
         call.go_to(resumption.first_dialog(parameters, started.call_sid))
         match beginning:
             case Beginning.FETCH_FIRST:
                 call.act(FetchSession(started.call_sid))
+            case Beginning.SWITCHED:
+                self._fetch_attributes()
             case Beginning.TAKE_OVER:
                 self._take_over(parameters)
             case Beginning.WELCOME:
@@ -81,9 +86,16 @@ class StreamStart(TimedRule):
             has_had_turns=call.turns.count > 0,
             is_idle=call.is_idle,
             call_sid=call.turns.session_id,
+            switchboard=call.switchboard,
         )
         dialog, resumed = resumption.go_on(session, standing, call.rules)
         call.go_to(dialog)
+        if resumed is Step.FETCH_ATTRIBUTES:
+            self._fetched = session.reply  # an earlier visit's: a second look is not to take it for an answer
+            self._fetch_attributes()
+            return
+        if session.reply is not None:
+            call.bot_knows_of_switches()
         if call.state is CallState.RESUMING:
             call.move(CallMove.LOOKED_UP)
         if (
@@ -93,6 +105,16 @@ class StreamStart(TimedRule):
         ):
             self._fetched = session.reply
         self._asks_again = False
+        self._go_on(resumed)
+
+    def attributes_fetched(self, attributes: Mapping[str, str] | None) -> None:
+        """Begin with the bot to which another one handed the call. `attributes`: those of that one, or None."""
+        call = self._call
+        if call.state is not CallState.RESUMING:
+            return  # the stream has ended
+        dialog, resumed = next_bot.begin(attributes, self._parameters, call.turns.session_id, call.rules)
+        call.go_to(dialog)
+        call.move(CallMove.LOOKED_UP)
         self._go_on(resumed)
 
     def next_due_ms(self) -> float | None:
@@ -151,8 +173,15 @@ class StreamStart(TimedRule):
                 self._conversation.repeat_prompt()
             case Step.AWAIT_INPUT if self._speaker.is_two_way:
                 self._call.take_reports(self._speaker.await_input())
+            case Step.LISTEN:
+                spoken_ms = max(0, self._parameters.spoken_ms - self._call.now_ms)
+                self._call.take_reports(self._speaker.await_input(spoken_ms, self._parameters.reprompts_ms))
             case _:
                 pass
+
+    def _fetch_attributes(self) -> None:
+        if (origin := self._call.switches.origin) is not None:
+            self._call.act(FetchAttributes(self._call.turns.session_id, origin))
 
     def _take_over(self, parameters: StreamParameters) -> None:
         if self._speaker.is_two_way or parameters.progress.returned is not None:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 """Form of the name of a line or a bot in the table of lines."""
 
+LOCALE_ID = re.compile(r"[A-Za-z]{2,3}_[A-Za-z0-9]{2,4}")
+"""Form of a locale's id, as Lex writes it."""
+
 _ROUTE = re.compile(r"([A-Za-z0-9_.-]{0,60})(?:/([A-Za-z0-9_.-]{0,60})(?:/([A-Za-z]{2,3}_[A-Za-z0-9]{2,4}))?)?")
 
 

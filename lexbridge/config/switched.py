@@ -24,7 +24,6 @@ class Switching:
         line = self._lines.get(route.line)
         if line is None or (route.bot and route.bot not in self._layers.bots) or not _is_locale(route.locale_id):
             return None
-        settings = self._settings(line, route)
         try:
             settings = self._settings(line, route)
         except ConfigError:

@@ -34,6 +34,7 @@ _CALLS: dict[str, Meanings] = {
         ("handed-over",): "As planned: a worker that is about to end gave the call to another. The caller hears no "
         "difference.",
         ("keyed",): "As planned: keys that Twilio had collected came with a new stream (call-update mode).",
+        ("switched",): "As planned: a bot handed the call to another bot, or to another locale.",
         ("returned",): "A transfer came back to the bot: busy, no answer, a full queue, or a failure.",
     },
     "calls_ended_total": {
@@ -57,6 +58,7 @@ _CALLS: dict[str, Meanings] = {
         "follows.",
         ("handed over",): "The worker is about to end, and gave the call to another.",
         ("machine answered",): "As planned: a machine has answered, and the call was taken from the bot.",
+        ("switched",): "The bot handed the call to another bot, or to another locale. A new stream brings it there.",
         ("taken over",): "A newer stream of the same call has come.",
         ("stream lost",): "The connection broke: a fault. Another stream follows if the call goes on.",
         ("service stopped",): "The service ended, and the call was not handed over in time.",
@@ -231,21 +233,20 @@ MEANINGS: dict[str, Meanings] = {
 """Meanings by metric. `lexbridge_faults_total` has its events in docs/log.md."""
 
 _WARNINGS = """
-bad-message call-refused call-resumed call-update-failed clock-differs-from-aws directives-ignored event-dropped
-event-not-taken facts-left-out lex-answer-odd lex-answer-unreadable lex-audio-failed lex-request-failed
-lex-requests-wait lex-up line-unknown log-lines-dropped mark-missing model-failed name-not-resolved observer-fault
-odd-message overloaded payload-not-spoken peer-refused recording-failed reply-audio-failed reply-cut route-answer-odd
-route-not-answered
-sentences-not-voiced session-not-put-back session-not-recalled setting-in-doubt stream-refused task-protection-failed
-telling-fault traces-not-taken turn-failed utterance-cut-off utterance-dropped whisper-refused words-left-out
-words-not-voiced
+attributes-not-carried bad-message call-refused call-resumed call-update-failed clock-differs-from-aws
+directives-ignored event-dropped event-not-taken facts-left-out lex-answer-odd lex-answer-unreadable lex-audio-failed
+lex-request-failed lex-requests-wait lex-up line-unknown log-lines-dropped mark-missing model-failed name-not-resolved
+observer-fault odd-message overloaded payload-not-spoken peer-refused recording-failed reply-audio-failed reply-cut
+route-answer-odd route-not-answered sentences-not-voiced session-not-put-back session-not-recalled setting-in-doubt
+stream-refused task-protection-failed telling-fault traces-not-taken turn-failed utterance-cut-off utterance-dropped
+whisper-refused words-left-out words-not-voiced
 """
 _ERRORS = """
 admit-broken call-broken call-given-up call-update-broken call-update-failed connection-broken console-broken
 events-broken greenlet-broken lex-audio-broken lex-audio-failed lex-down lex-rejected lex-request-broken loop-held
 metrics-not-counted observer-broken observer-died observer-hung observer-not-started own-voice-broken pulse-broken
 reader-broken recall-broken recorder-broken request-broken return-refused role-not-assumed route-broken
-session-not-put-back socket-broken stream-status stream-stop-broken task-protection-broken traces-broken
+session-not-put-back socket-broken stream-status stream-stop-broken switch-refused task-protection-broken traces-broken
 transfer-refused voice-broken worker-broken worker-died worker-hung worker-not-started
 """
 

@@ -79,7 +79,7 @@ class TwimlDocuments(CallDocuments):
         `route`: text of the route that serves the calls; it goes into every address.
         `secret`: seals what an address holds of a call's content; without it no address holds any.
         """
-        self._route = {"line": route} if route else {}
+        self._route = _line_query(route)
         self._hold_s = hold_s
         self._secret = secret
         self._is_two_way = is_two_way
@@ -230,6 +230,17 @@ class TwimlDocuments(CallDocuments):
                 return document
         return self._transfer(messages, replace(handoff, after="", attributes={}, whisper="", goodbye=""), voice, query)
 
+    def switch(
+        self,
+        messages: Sequence[Message],
+        route: str,
+        stream_sid: str | None,
+        voice: str | None = None,
+        query: Query = NO_QUERY,
+    ) -> Document:
+        address = self._join(RESUME_PATH, {**query, **_line_query(route)})
+        return self._make("switch.xml", messages, voice, stream_sid=stream_sid, resume_url=address)
+
     def whisper(self, words: str, voice: str | None = None) -> Document:
         """Return the document that says `words` to the person whom a transfer reaches, and then connects them."""
         return self._make("whisper.xml", [Message(words)], voice)
@@ -257,7 +268,10 @@ class TwimlDocuments(CallDocuments):
 
     def _address(self, path: str, **query: str | int) -> str:
         """Return the address of one of this service's routes, as Twilio is given it."""
-        query_text = urlencode({**query, **self._route}, errors="replace")
+        return self._join(path, {**query, **self._route})
+
+    def _join(self, path: str, query: Query) -> str:
+        query_text = urlencode(query, errors="replace")
         query_text = f"?{query_text}" if query_text else ""
         return f"{self._url}{path}{query_text}{CONNECTION_OVERRIDES}"
 
@@ -299,6 +313,11 @@ class TwimlDocuments(CallDocuments):
         if reprompts := values["reprompts"]:
             told.append((REPROMPTS_PARAMETER, " ".join(map(str, reprompts.spoken_ms))))
         return _COMPILED[template].render(pieces=pieces, hold_s=hold_s, told=told, **self._constants, **values)
+
+
+def _line_query(route: str) -> Query:
+    """Return how an address names a route; "" is the default line, which it does not name."""
+    return {"line": route} if route else {}
 
 
 def _cleaned(opening: Opening) -> Opening:

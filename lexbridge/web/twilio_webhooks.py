@@ -6,6 +6,7 @@ Every answer is made from the request alone, so any process of the service can g
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import gevent
 from flask import Response, request
@@ -14,6 +15,7 @@ from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.call_story import KEYS
 from lexbridge.bridge.lines import NO_LINE_WORDS, LineRuntime, LineRuntimes
 from lexbridge.bridge.live_calls import CallRegistry
+from lexbridge.bridge.switch_greeting import greeting_after_switch
 from lexbridge.call.after import Outcome
 from lexbridge.call.documents import Opening, Query, speaking_ms
 from lexbridge.call.stream_parameters import (
@@ -26,7 +28,9 @@ from lexbridge.call.stream_parameters import (
     KEYS_PARAMETER,
     LOST,
     RESUMED_PARAMETER,
+    SPOKEN_PARAMETER,
     STREAMS_LOST_PARAMETER,
+    SWITCHED,
     CallProgress,
 )
 from lexbridge.config.parsers import parse_whole
@@ -181,6 +185,8 @@ class TwilioWebhooks(WebhookViews):
         """Open another stream for a call whose stream was lost, or whose document ran out without an update."""
         line = self._line()
         log = _log_of(line)
+        if request.args.get("begins"):
+            return self._begin_with_next_bot(line, log)
         ran_out_after = _stream_argument("after") or None
         if request.args.get("silent") and self._was_heard(ran_out_after):
             return _end_silent_call(line, log)
@@ -208,6 +214,21 @@ class TwilioWebhooks(WebhookViews):
         more = 1 if line.is_two_way else RUN_OUT_COUNTS
         opens_ms = round(time.time() * 1000) + speaking_ms(spoken)
         return _xml(line.documents.answer(spoken, opening, lost + more, opens_ms, _query(line)))
+
+    def _begin_with_next_bot(self, line: LineRuntime, log: Log) -> Response:
+        """Open a stream to the bot that another one has handed the call to."""
+        progress = _progress(line)
+        if _has_limits(line) and progress.began_s is None:  # only this bot has limits: they count from now on
+            progress = replace(progress, began_s=round(time.time()))
+        origin = progress.switches.origin
+        before = None if origin is None else self._lines.find(origin, _form().get("AccountSid", ""))
+        greeting = greeting_after_switch(line, before, is_wordless=bool(request.args.get("wordless")))
+        parameters = [(RESUMED_PARAMETER, SWITCHED), *self._proof(line, greeting), *self._facts_again(line, log)]
+        parameters += _progress_parameters(line, progress, greeting)
+        if not line.is_two_way:
+            parameters.append((SPOKEN_PARAMETER, str(speaking_ms(greeting))))
+        opening = Opening(stream_name(0, f"s{progress.switches.count}"), parameters)
+        return _xml(line.documents.answer(greeting, opening, query=progress.query))
 
     def _was_heard(self, stream: str | None) -> bool:
         """Return whether a silent caller would have been heard: their stream is alive, here or in another process.

@@ -86,7 +86,7 @@ def has_limits(line: LineRuntime) -> bool:
 def progress(line: LineRuntime) -> CallProgress:
     """Return how far the call has come, as the address of this webhook tells."""
     counts = (request.args.get("began"), request.args.get("turns")) if has_limits(line) else (None, None)
-    return CallProgress.parse(*counts, request.args.get("returned"))
+    return CallProgress.parse(*counts, request.args.get("returned"), request.args.get("switched"))
 
 
 def progress_parameters(

@@ -225,7 +225,7 @@ def test_printed_directives_do_not_show_the_number_to_dial():
 
 
 def test_each_attribute_is_in_the_table_once_and_a_row_is_a_row():
-    assert len(NAMES) == len(set(NAMES)) == 27
+    assert len(NAMES) == len(set(NAMES)) == 30
     for attribute in ATTRIBUTES:
         assert attribute.set_by in ("bot", "lexbridge")
         assert "|" not in attribute.help

@@ -8,7 +8,7 @@ from lexbridge.call.after import Outcome
 from lexbridge.call.dialog import DialogContext
 from lexbridge.call.directives import Directives
 from lexbridge.call.joining import Answered, Failed, Join, Stand
-from lexbridge.call.last_words import Goodbye, GoOnAt, TransferTo
+from lexbridge.call.last_words import Goodbye, GoOnAt, SwitchTo, TransferTo
 from lexbridge.call.replies import FetchPrompt, HangUp, Reprompt, Speak, Transfer
 from lexbridge.call.resumption import (
     AnswerLate,
@@ -28,10 +28,12 @@ from lexbridge.call.stream_parameters import (
     KEYED,
     LOST,
     RETURNED,
+    SWITCHED,
     CallProgress,
     StreamParameters,
     fingerprint,
 )
+from lexbridge.call.switching import Switches
 from lexbridge.call.transfers import Handoff
 from lexbridge.call.turns import Turn
 from lexbridge.config.transfer_targets import NumberTarget
@@ -39,6 +41,7 @@ from lexbridge.errors import LexRejected, LexUnavailable
 from lexbridge.lex.model import NO_DIALOG, DialogState, Message, Reply
 from lexbridge.twilio.twiml import TwimlDocuments
 from tests.support.settings import make_settings
+from tests.support.switches import FLOWERS, ROUTER, switchboard
 from tests.support.twilio_messages import STREAM_SID
 from tests.support.twiml import outline
 
@@ -173,6 +176,14 @@ def test_what_silence_calls_for(no_inputs, asked_limit, last_prompt, decision):
     assert replies.decide_silence(no_inputs, dialog, RULES) == decision
 
 
+def test_a_switch_is_for_answers_that_do_not_end_the_call():
+    """What closes the call wins over a switch, which is decided only where the bot would speak and listen."""
+    answer = reply(FULFILLED, **{"lexbridge:action": "hangup", "lexbridge:bot": "flowers"})
+    dialog = DialogContext().after(answer, {})
+    assert isinstance(replies.decide(answer, dialog, RULES, SPOKEN), HangUp)
+    assert (dialog.directives.bot, dialog.directives.locale_id) == ("flowers", None)
+
+
 BEFORE = {"where": "the dialog stood"}
 
 
@@ -226,6 +237,8 @@ def test_a_call_without_limits_never_ends_by_them():
         (GoOnAt("https://a.example.com/", STREAM_SID), ["Stop", "Fine.", "Redirect"]),
         (TransferTo(Handoff(TARGET, None, "Goodbye.")), ["Fine.", "Dial", "Goodbye.", "Hangup"]),
         (TransferTo(Handoff(TARGET, STREAM_SID, "Goodbye.")), ["Stop", "Fine.", "Dial", "Goodbye.", "Hangup"]),
+        (SwitchTo("sales/flowers", None, None, {}), ["Fine.", "Redirect"]),
+        (SwitchTo("sales/flowers", STREAM_SID, None, {}), ["Stop", "Fine.", "Redirect"]),
     ],
 )
 def test_the_document_of_the_last_words(last_words, document):
@@ -256,10 +269,27 @@ BOT_WELCOMES = make_settings(WELCOME="bot", WELCOME_INTENT="WelcomeIntent").line
         (KEYED, RULES, Beginning.FETCH_FIRST),
         (RETURNED, BOT_WELCOMES, Beginning.FETCH_FIRST),
         (HANDED_OVER, BOT_WELCOMES, Beginning.TAKE_OVER),
+        (SWITCHED, RULES, Beginning.FETCH_FIRST),  # nobody has written such parameters
     ],
 )
 def test_how_a_stream_begins(resumed, rules, beginning):
     assert resumption.begin(StreamParameters(resumed), rules) is beginning
+
+
+FROM_ROUTER = CallProgress(switches=Switches(1, 1, ROUTER))
+
+
+@pytest.mark.parametrize(
+    ("resumed", "beginning"),
+    [
+        (SWITCHED, Beginning.SWITCHED),
+        (HANDED_OVER, Beginning.SWITCHED),
+        (LOST, Beginning.FETCH_FIRST),
+        (KEYED, Beginning.FETCH_FIRST),
+    ],
+)
+def test_how_a_stream_begins_whose_bot_is_new_to_the_call(resumed, beginning):
+    assert resumption.begin(StreamParameters(resumed, progress=FROM_ROUTER), RULES) is beginning
 
 
 FACTS = {"lexbridge:called-number": NUMBER}
@@ -298,6 +328,7 @@ BACK = CallProgress(returned="busy")
 GAVE_AWAY = reply(FULFILLED, shop="7", **ASKS_FOR_TRANSFER, **{"lexbridge:whisper": "Roses."})
 TOLD_OF_RETURN = TellOfReturn(words(PHRASES.transfer_failed), asks_lex=True)
 HAS_INTENT = make_settings(TRANSFER_FAILED_INTENT="NobodyThere").line.call_rules
+HANDS_ON = reply(messages=(), **{"lexbridge:bot": "flowers"})
 
 
 def came_back(resumed=RETURNED, keys=None):
@@ -306,9 +337,10 @@ def came_back(resumed=RETURNED, keys=None):
     return Standing(CallState.RESUMING, KNOWN, parameters, call_sid="CA1")
 
 
-def lost(dialog=KNOWN, keys=None):
+def lost(dialog=KNOWN, keys=None, progress=None, route=None):
     """A call whose stream before was lost, or stopped for keys."""
-    return Standing(CallState.RESUMING, dialog, StreamParameters(KEYED if keys else LOST, keys=keys))
+    parameters = StreamParameters(KEYED if keys else LOST, keys=keys, progress=progress or CallProgress())
+    return Standing(CallState.RESUMING, dialog, parameters, switchboard=switchboard(route))
 
 
 def taken_over(dialog=UNKNOWN, parameters=TAKES_OVER, **standing):
@@ -357,6 +389,16 @@ def taken_over(dialog=UNKNOWN, parameters=TAKES_OVER, **standing):
             RULES,
             Reprompt(NOT_HEARD, words(PHRASES.transfer_failed)),
         ),
+        # ... and the bot had handed the call on
+        (Session(HANDS_ON), lost(), RULES, AskToRepeat(asks_lex=True)),
+        (Session(HANDS_ON), lost(route=ROUTER), RULES, CarryOut(HANDS_ON)),
+        (Session(HANDS_ON), lost(route=FLOWERS), RULES, AskToRepeat(asks_lex=True)),
+        # ... and the bot has it from another one
+        (Session(None), lost(progress=FROM_ROUTER), BOT_WELCOMES, Step.FETCH_ATTRIBUTES),
+        (Session(None), lost(progress=FROM_ROUTER, keys="1"), RULES, Step.FETCH_ATTRIBUTES),
+        (Session(ASKED), lost(progress=FROM_ROUTER), RULES, CarryOut(ASKED)),
+        (Session(None, is_told=False), lost(progress=FROM_ROUTER), RULES, AskToRepeat(asks_lex=False)),
+        (Session(None), lost(progress=CallProgress(switches=Switches(1))), BOT_WELCOMES, Step.WELCOME),
         # another stream handed the call over
         (Session(ASKED), taken_over(), RULES, Step.AWAIT_INPUT),
         (Session(ASKED), taken_over(is_idle=False), RULES, Step.NOTHING),

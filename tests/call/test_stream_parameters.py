@@ -107,8 +107,9 @@ def test_a_fingerprint_tells_prompts_apart_but_not_their_words():
 def test_what_is_the_callers_does_not_show_when_it_is_printed():
     assert repr(StreamParameters.parse({"shop": "7", RESUMED_PARAMETER: KEYED, KEYS_PARAMETER: "4711"})) == (
         "StreamParameters(resumed='keyed', no_inputs=0, failed_turns=0, prompt_fingerprint=None, "
-        "spoken_ms=0, reprompts_ms=(), no_input_ms=0, progress=CallProgress(began_s=None, turns=0, returned=None), "
-        "age_s=0, is_callee_first=False, has_callee_spoken=False, machine=None, has_hook=False)"
+        "spoken_ms=0, reprompts_ms=(), no_input_ms=0, progress=CallProgress(began_s=None, turns=0, returned=None, "
+        "switches=Switches(count=0, in_a_row=0, origin=None)), age_s=0, is_callee_first=False, "
+        "has_callee_spoken=False, machine=None, has_hook=False)"
     )
 
 

@@ -20,7 +20,7 @@ def test_a_call_gets_its_own_settings_and_no_others() -> None:
 def test_a_call_knows_of_the_settings_only_its_own() -> None:
     names = {name for path in python_files("call") for name in imported_names(path)}
     modules = {name.split(".")[2] for name in names if name.startswith("lexbridge.config.")}
-    assert modules == {"call_rules", "parsers", "transfer_targets"}
+    assert modules == {"call_rules", "parsers", "route", "transfer_targets"}
 
 
 def test_each_setting_of_a_call_is_used_by_it() -> None:

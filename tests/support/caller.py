@@ -27,6 +27,7 @@ from lexbridge.call.actions import (
 )
 from lexbridge.call.documents import Opening
 from lexbridge.call.events import (
+    AttributesFetched,
     CallEvent,
     CallNotFound,
     Connected,
@@ -51,6 +52,7 @@ from lexbridge.call.events import (
 )
 from lexbridge.call.output.reports import Reports
 from lexbridge.call.session import CallSession
+from lexbridge.call.switching import Switchboard
 from lexbridge.call.turns import FLUSH_BYTES
 from lexbridge.errors import LexError
 from lexbridge.lex.model import DialogState, Message, Reply
@@ -163,14 +165,23 @@ class Caller:
     plays what it is sent at the pace at which the caller's own audio comes.
     """
 
-    def __init__(self, phrase_audio: Mapping[str, bytes] | None = None, **variables: str) -> None:
+    def __init__(
+        self,
+        phrase_audio: Mapping[str, bytes] | None = None,
+        switchboard: Switchboard | None = None,
+        **variables: str,
+    ) -> None:
         settings = make_settings(**{"BARGE_IN": "off", **variables})
         self._is_two_way = settings.line.reply_mode == "stream"
         documents = TwimlDocuments(
             settings.service.url, settings.service.stream_url, hold_s=60, is_two_way=self._is_two_way
         )
         self.session = CallSession(
-            settings.line.call_rules, documents, AmplitudeDetector(settings.line.voice_threshold), phrase_audio
+            settings.line.call_rules,
+            documents,
+            AmplitudeDetector(settings.line.voice_threshold),
+            phrase_audio,
+            switchboard,
         )
         watch_ticks(self.session)
         self.actions: list[Action] = []
@@ -270,6 +281,10 @@ class Caller:
     def lex_tells_no_session(self) -> None:
         """Let Lex fail to tell where the dialog stands."""
         self.sends(SessionFetchFailed())
+
+    def other_bot_tells(self, attributes: Mapping[str, str] | None) -> None:
+        """Let the bot that handed the call over tell the attributes of its session; None: it cannot be asked."""
+        self.sends(AttributesFetched(attributes))
 
     def lex_fails(self, error: LexError, turn: int | None = None) -> None:
         """Let Lex fail to answer `turn`, or the turn that was sent last."""

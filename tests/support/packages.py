@@ -54,6 +54,7 @@ NARROW = {
     ("call", "config"): {
         "lexbridge.config.call_rules",
         "lexbridge.config.parsers",
+        "lexbridge.config.route",
         "lexbridge.config.transfer_targets",
     },
 }

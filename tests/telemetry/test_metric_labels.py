@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lexbridge.call.stream_parameters import HANDED_OVER, KEYED, RETURNED
+from lexbridge.call.stream_parameters import HANDED_OVER, KEYED, RETURNED, SWITCHED
 from lexbridge.call.transfers import TRANSFER_STATUSES
 from lexbridge.telemetry.metric_labels import FAULTS, MEANINGS
 from lexbridge.telemetry.metric_table import METRICS
@@ -56,7 +56,7 @@ def test_each_reason_for_dropped_words_is_known() -> None:
 
 
 def test_each_way_to_go_on_with_a_call_is_known() -> None:
-    assert {HANDED_OVER, KEYED, RETURNED, "lost"} == known("calls_resumed_total")
+    assert {HANDED_OVER, KEYED, RETURNED, SWITCHED, "lost"} == known("calls_resumed_total")
     assert {*TRANSFER_STATUSES.values(), "completed", "gone"} == known("transfers_ended_total")
 
 

@@ -130,6 +130,7 @@ HOWS = {
     "keys": "another stream takes the caller's keys to the bot",
     "handed over": "the worker is leaving, and another stream follows",
     "machine answered": "Twilio has found out that a machine has answered, and the call was taken from the bot",
+    "switched": "the bot handed the call to another bot, and another stream follows",
     "taken over": "a newer stream of the call came to the same worker",
     "document ran out": "Twilio came to the end of a document, and asked for another stream",
     "stream lost": "the connection broke",
@@ -163,6 +164,7 @@ RESUMED = {
     "handed-over": "the worker before had to leave",
     "keyed": "it takes the caller's keys to the bot",
     "returned": "a transfer came back to the bot",
+    "switched": "a bot handed the call to this stream's bot or locale",
 }
 
 VALUES: Mapping[str, Mapping[str, str]] = {

@@ -218,7 +218,7 @@ COUNTED = {
 _ENDED_BY = {"caller": HUNG_UP, "bot": BOT_HUNG_UP, "transfer": TRANSFERRED}
 """Reasons for the end of a call whose line names only who ended it."""
 
-_SPOKEN_ON = ("handed over",)
+_SPOKEN_ON = ("handed over", "switched")
 """Reasons for the end of a stream after which Twilio still speaks the newest document."""
 
 _BEGINS_STREAM = ("stream-described", "stream-started")

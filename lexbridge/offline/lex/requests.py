@@ -43,6 +43,8 @@ class LexRequest:
     speech_began: float | None = None  # the first of the answer's speech was handed to the network
     speech_ended: float | None = None  # and the last of it
     speech_bytes: int = 0  # of it, handed to the network so far
+    locale_id: str | None = None  # V2's
+    attributes: Mapping[str, str] = field(default_factory=dict)  # those of the session, after the turn
 
 
 @dataclass(slots=True)

@@ -169,7 +169,7 @@ class LocalLex(LoopbackServer):
         self._voice = voice
         self._today = today
         self._clock = clock
-        self._sessions: dict[tuple[str, str, str, str], _Session] = {}
+        self._sessions: dict[tuple[str, ...], _Session] = {}
 
     # --- one request ---
 
@@ -217,14 +217,21 @@ class LocalLex(LoopbackServer):
         elif found := _V2_PATH.fullmatch(path):
             api = "v2"
             name, alias, locale_id, session_id, what = found.groups()
-            bot = next((bot for bot in self._bots if bot.v2_id == name), None)
+            of_id = [bot for bot in self._bots if bot.v2_id == name]  # one for each locale
+            bot = next((bot for bot in of_id if bot.locale_id == locale_id), of_id[0] if of_id else None)
         else:
             raise LexError(LexErrorKind.NOT_FOUND, f"unknown operation: {path}")
         operation = _OPERATIONS.get((api, method, what))
         if operation is None:
             raise LexError(LexErrorKind.BAD_REQUEST, f"unknown operation: {method} {path}")
         record = LexRequest(
-            api, operation, name, session_id, began=monotonic(), client_port=int(environ["REMOTE_PORT"])
+            api,
+            operation,
+            name,
+            session_id,
+            began=monotonic(),
+            client_port=int(environ["REMOTE_PORT"]),
+            locale_id=locale_id,
         )
         self.requests.append(record)
         del self.requests[:-_KEPT_REQUESTS]
@@ -376,8 +383,8 @@ class LocalLex(LoopbackServer):
 
     # --- sessions ---
 
-    def _key(self, call: ReceivedRequest) -> tuple[str, str, str, str]:
-        return call.record.api, call.bot.name, call.alias, call.record.session_id
+    def _key(self, call: ReceivedRequest) -> tuple[str, ...]:
+        return call.record.api, call.bot.name, call.alias, call.record.locale_id or "", call.record.session_id
 
     def _live_session(self, call: ReceivedRequest) -> _Session | None:
         """The session, if there is one and its time to live is not over."""
@@ -397,6 +404,7 @@ class LocalLex(LoopbackServer):
         session.last, session.used, session.kept = turn, self._clock(), True
         call.record.intent = turn.conversation.intent
         call.record.dialog_state = turn.conversation.state.value
+        call.record.attributes = turn.conversation.attributes
         call.record.slots = {name: filling.value for name, filling in turn.conversation.fillings.items()}
         call.record.said = " ".join(message.text for message in turn.messages if message.text)
         if turn.conversation.intent:

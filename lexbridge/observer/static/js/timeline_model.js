@@ -43,6 +43,7 @@ const MARKS = {
   "worker-ended": (e) => ["lost", "worker ended", `Worker ${e.fields.pid ?? ""} ended while it served the call`],
   "joined": () => ["note", "joined", "Two pieces of speech became one turn"],
   "goes-on": () => ["note", "goes on", "The caller goes on with what they said before"],
+  "bot-switched": (e) => ["note", "bot switched", `The bot hands the call to ${e.fields.bot || "its line's bot"} ${e.fields.locale ?? ""}`],
   "transferred": () => ["note", "transfer", "The bot transfers the call"],
   "transfer-ended": (e) => ["note", "transfer over", `The transfer is over: ${e.fields.status ?? "?"}`],
   "sent-on": (e) => ["note", "goes on", `The call goes on at AFTER_URL: ${e.fields.outcome ?? "?"}`],

@@ -119,6 +119,7 @@ const WHYS = {
   "stopped by Twilio": "Twilio stopped the stream",
   keys: "another stream took the caller’s keys",
   "handed over": "its process ended",
+  switched: "the bot handed the call to another bot",
   "caller hung up": "the caller hung up first",
   "bot hung up": "the bot hung up first",
   "call-ended": "the call ended first", // in files of older versions
