@@ -32,6 +32,7 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 
 from lexbridge import __version__, logs
+from lexbridge.bridge.released_calls import ReleasedCalls
 from lexbridge.config.bots import LexV2Bot
 from lexbridge.config.describe import describe_settings
 from lexbridge.config.doubts import find_doubts
@@ -161,7 +162,7 @@ def supervise(settings: Settings, table: LineTable, doubts: Sequence[Problem]) -
         where = f"{settings.service.admin_port} cannot be listened on at {settings.service.admin_host}"
         _print_error(f"ADMIN_PORT: {where} ({error.strerror or error})")
         return 2
-    used_tokens = UsedTokens()
+    used_tokens, released = UsedTokens(), ReleasedCalls()
 
     def work(slot: WorkerSlot) -> int:
         _log_to(settings, logs.LineWriter(sys.stdout.fileno()), os.getpid())
@@ -172,7 +173,12 @@ def supervise(settings: Settings, table: LineTable, doubts: Sequence[Problem]) -
                 settings,
                 slot,
                 lambda: build_service(
-                    settings, table=table, listener=listener.for_gevent(), used_tokens=used_tokens, teller=teller
+                    settings,
+                    table=table,
+                    listener=listener.for_gevent(),
+                    used_tokens=used_tokens,
+                    released=released,
+                    teller=teller,
                 ),
                 telling,
             )
@@ -191,7 +197,7 @@ def supervise(settings: Settings, table: LineTable, doubts: Sequence[Problem]) -
     if watching is not None:
         watching.listen_to_supervisor()
         observer_main = watching.observer_main(
-            lambda: _log_to(settings, logs.LineWriter(sys.stdout.fileno()), os.getpid())
+            lambda: _log_to(settings, logs.LineWriter(sys.stdout.fileno()), os.getpid()), released.let_go
         )
         sender = watching.sender
     with closing(listener), nullcontext() if watching is None else closing(watching):

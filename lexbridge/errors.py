@@ -110,6 +110,10 @@ class CallGone(CallControlError):
     """A call that is over (Twilio's codes 20404 and 21220). It ends without an error in the log."""
 
 
+class CallLetGo(CallControlError):
+    """A call that another program has by now, so that nothing is asked of Twilio."""
+
+
 class CallControlUnavailable(CallControlError):
     """A fault of Twilio that may pass: it failed, throttled (code 20429), or did not answer in time."""
 

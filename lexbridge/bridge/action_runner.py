@@ -9,7 +9,7 @@ from geventwebsocket.exceptions import WebSocketError
 from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.call_story import CallStory
 from lexbridge.bridge.call_tap import CallTap
-from lexbridge.bridge.call_updates import CallUpdates, HandedOver
+from lexbridge.bridge.call_updates import CallUpdates, HandedOver, Released
 from lexbridge.bridge.lex_requests import LexRequests
 from lexbridge.bridge.lines import LineRuntime
 from lexbridge.bridge.live_calls import CallRegistry, LiveStream
@@ -65,7 +65,7 @@ class ActionRunner:
         auth_token: str,
         call_control: CallControl,
         calls: CallRegistry,
-        post: Callable[[CallEvent | HandedOver], object],
+        post: Callable[[CallEvent | HandedOver | Released], object],
         find_lex: Callable[[CallRoute], LexRuntime | None],
         tap: CallTap | None = None,
     ) -> None:

@@ -113,6 +113,7 @@ class Bridge:
         """Have each call look at the clock now and then, because that would cost too much with each message."""
         while self._running:
             gevent.sleep(PULSE_S)
+            self._calls.let_go_of_released()
             waiting = list(self._running)
             while waiting:
                 _pulse_some(waiting)

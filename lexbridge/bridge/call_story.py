@@ -206,6 +206,8 @@ class CallStory:
 
     def _end(self) -> tuple[str, str | None] | None:
         """Return who ended the call with the stream, and why; None if the call goes on, or this process cannot know."""
+        if self._how == "released":
+            return "release", None
         if self._how == "gone":  # an update came too late: the caller had hung up
             return "caller", None
         if self._left_because or self._ended_by:

@@ -9,8 +9,13 @@ import gevent
 from lexbridge.bridge.call_control import CallControl
 from lexbridge.call.actions import UpdateCall
 from lexbridge.call.events import CallNotFound, UpdateFailed
-from lexbridge.errors import CallControlError, CallGone
+from lexbridge.errors import CallControlError, CallGone, CallLetGo
 from lexbridge.logs import Log
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The notice that the call was let go: another program has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class CallUpdates:
     def __init__(
         self,
         call_control: CallControl,
-        post: Callable[[UpdateFailed | CallNotFound | HandedOver], object],
+        post: Callable[[UpdateFailed | CallNotFound | HandedOver | Released], object],
         on_taken: Callable[[int], object] = _ignore,
     ) -> None:
         """`post`: takes what came of an update; it may block. `on_taken`: called with the number of each update as soon
@@ -79,6 +84,9 @@ class CallUpdates:
             self._on_taken(update.number)
             if update.hands_over:
                 self._post(HandedOver())
+        except CallLetGo:
+            self._next = None
+            self._post(Released())
         except CallGone:
             self._next = None
             self.log.info("call-gone")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lexbridge.bridge.call_updates import HandedOver
+from lexbridge.bridge.call_updates import HandedOver, Released
 from lexbridge.call.events import CallEvent, Stopped
 from lexbridge.errors import MediaStreamError
 from lexbridge.twilio.media_messages import parse
@@ -23,7 +23,7 @@ class CloseRequested:
     """The request to close the stream now."""
 
 
-InboxItem = CallEvent | HandedOver | SocketClosed | TakenOver | CloseRequested
+InboxItem = CallEvent | HandedOver | SocketClosed | TakenOver | CloseRequested | Released
 """An item of the inbox. Most are events of the call."""
 
 

@@ -24,7 +24,7 @@ from lexbridge.bridge import stream_stop
 from lexbridge.bridge.action_runner import ActionRunner
 from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.call_tap import CallTap
-from lexbridge.bridge.call_updates import HandedOver
+from lexbridge.bridge.call_updates import HandedOver, Released
 from lexbridge.bridge.inbox import CloseRequested, InboxItem, SocketClosed, TakenOver, ends_stream
 from lexbridge.bridge.lines import LineRuntime
 from lexbridge.bridge.live_calls import CallRegistry, LiveStream
@@ -36,9 +36,10 @@ from lexbridge.bridge.pacing import Pacing
 from lexbridge.bridge.stream_check import StreamRefused
 from lexbridge.bridge.stream_stop import StreamStop
 from lexbridge.bridge.web_socket import WebSocket
-from lexbridge.call.actions import HearMore, JudgeVoice
+from lexbridge.call.actions import ClearAudio, HearMore, JudgeVoice
 from lexbridge.call.events import (
     CallEvent,
+    CallReleased,
     LeaveRequested,
     LexReplied,
     MoreToHear,
@@ -64,6 +65,12 @@ MANY_STREAMS_LOST = 5
 """The number of streams lost in a row after which a call that works again moves to a new stream.
 
 The name of its present stream counts the lost ones, and after many of them the call ends at the next loss.
+"""
+
+RELEASED_STREAM_S = 600.0
+"""The longest time for which a bidirectional stream stays open after its call was let go, in seconds.
+
+Twilio ends it as soon as the other program redirects the call. If the socket were closed before, the call would end.
 """
 
 _REASONS = {
@@ -257,13 +264,19 @@ class LiveCall:
         except Exception:
             self._log.exception("call-broken")
         self._websocket.close(code)
-        if self._stream is not None:
-            self._actions.story.stream_ended(time.monotonic(), _REASONS.get(code))
-            if self._tap is not None:
-                self._tap.stream_ended()
-            # It refers back to this call, which only the garbage collector could free then, and that hardly ever looks.
-            self._stream = self._actions.stream = None
+        self._leave_stream(_REASONS.get(code))
         self._on_end(self)
+
+    def _leave_stream(self, why: str | None) -> None:
+        """Tell how the stream ended, if it has started, and count it no longer. `why`: the reason, if it lies here."""
+        if self._stream is None:
+            return
+        self._calls.remove(self._stream)
+        self._actions.story.stream_ended(time.monotonic(), why)
+        if self._tap is not None:
+            self._tap.stream_ended()
+        # It refers back to this call, which only the garbage collector could free then, and that hardly ever looks.
+        self._stream = self._actions.stream = None
 
     def _end_session(self) -> None:
         self._session.receive(StreamLost())
@@ -345,6 +358,8 @@ class LiveCall:
                 pass  # the call is another stream's
             case TakenOver():
                 self._give_way()
+            case Released():
+                self._let_go()
             case HandedOver():
                 self._due_s = time.monotonic() + stream_stop.STOP_DEADLINE_S
             case _:
@@ -384,9 +399,13 @@ class LiveCall:
             describe=self._describe,
             media=self._media_figures,
             note_reason=self._actions.story.note_reason,
+            release=lambda: self.post(Released()),
+            account_sid=started.account_sid,
             line=self._route.line,
         )
         self._calls.add(self._stream)
+        if self._calls.released.has(started.account_sid, started.call_sid):
+            self.post(Released())  # the document of this stream was made before
         self._media.watch.start(self._started_s)
         if self._tap is not None:
             mode = "stream" if self._is_two_way else "call-update"
@@ -402,6 +421,22 @@ class LiveCall:
     def _media_figures(self) -> MediaFigures:
         """Return what the stream has brought so far."""
         return MediaFigures(*self._session.frame_counts, *self._websocket.traffic())
+
+    def _let_go(self) -> None:
+        """Hear and say nothing more: another program has the call."""
+        stream, self._stop = self._stream, StreamStop(self._call_control, self.post)
+        self._due_s = time.monotonic() + RELEASED_STREAM_S
+        self._session.receive(CallReleased())
+        self._actions.run(self._session.actions())
+        self._actions.cancel_all()
+        if self._is_two_way:
+            self._actions.run([ClearAudio()])
+        self._leave_stream(None)
+        if stream is not None:
+            self._calls.released.note_left(stream.call_sid)
+        if not self._is_two_way:
+            # What is said in the call from now on is not for the bot. The call goes on without this stream.
+            self._end(close_codes.NORMAL)
 
     def _give_way(self) -> None:
         """Leave the call to another stream, and wait until Twilio has stopped this one."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from lexbridge.bridge.call_admission import CallAdmission
 from lexbridge.bridge.expected_calls import ExpectedCalls
 from lexbridge.bridge.media_figures import MediaFigures
+from lexbridge.bridge.released_calls import ReleasedCalls
 
 
 def _ignore(reason: str) -> None:
@@ -31,6 +32,10 @@ class LiveStream:
     """Function that returns what the stream has brought so far."""
     note_reason: Callable[[str], object] = field(default=_ignore, repr=False)
     """Function that tells the stream why it is about to end although the call goes on, which its end does not show."""
+    release: Callable[[], object] = field(default=lambda: None, repr=False)
+    """Function that makes the stream let go of the call, because another program has it."""
+    account_sid: str = ""
+    """Twilio account of the call."""
     line: str = ""
     """Name of the line that serves the call."""
 
@@ -38,8 +43,11 @@ class LiveStream:
 class CallRegistry:
     """The live calls of this process, one stream each."""
 
-    def __init__(self, max_calls: int) -> None:
-        """`max_calls`: the most live calls of this process."""
+    def __init__(self, max_calls: int, released: ReleasedCalls | None = None) -> None:
+        """`max_calls`: the most live calls of this process. `released`: the calls that all workers let go of."""
+        self.released = released or ReleasedCalls()
+        """The calls that were let go."""
+        self._releases_seen = self.released.changes
         self.admission = CallAdmission(max_calls, lambda: self.live_calls)
         """Whether there may be more calls."""
         self.is_leaving = False
@@ -97,6 +105,16 @@ class CallRegistry:
             self._live_by_line[older.line] -= 1
             older.note_reason("taken over")
             older.take_over()
+
+    def let_go_of_released(self) -> None:
+        """Let go of the live calls that were released meanwhile, at any worker. This costs nothing where none was."""
+        changes = self.released.changes
+        if changes == self._releases_seen:
+            return
+        self._releases_seen = changes
+        for stream in self.streams():
+            if self.released.has(stream.account_sid, stream.call_sid):
+                stream.release()
 
     def remove(self, stream: LiveStream) -> None:
         """Remove a stream that has ended."""

@@ -99,6 +99,11 @@ class CallNotFound:
 
 
 @dataclass(frozen=True, slots=True)
+class CallReleased:
+    """The notice that another program has the call. Nothing more may be done with it."""
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateFailed:
     """The failure of the UpdateCall `number`: the carrier did not carry it out. The call goes on."""
 
@@ -197,6 +202,7 @@ CallEvent = (
     | SilencePassed
     | StreamLost
     | CallNotFound
+    | CallReleased
     | UpdateFailed
     | LexEvent
     | NextStreamOpened

@@ -27,6 +27,7 @@ from lexbridge.call.events import (
     AttributesFetched,
     CallEvent,
     CallNotFound,
+    CallReleased,
     Dtmf,
     LeaveRequested,
     Mark,
@@ -76,8 +77,8 @@ class CallSession:
     """Rules of one call.
 
     After each event, take `actions()` and carry them out in order. Where media waits to be heard, one of them asks for
-    a MoreToHear or a VoiceJudged: until that comes, further events are kept and taken in order afterwards. StreamLost
-    and CallNotFound do not wait. They end the call, and drop what waits.
+    a MoreToHear or a VoiceJudged: until that comes, further events are kept and taken in order afterwards. StreamLost,
+    CallNotFound and CallReleased do not wait. They end the call, and drop what waits.
 
     A MediaStreamError out of `receive` means that the peer broke the protocol: close the socket, and hand over a
     StreamLost. A CallStateError is a bug.
@@ -231,7 +232,7 @@ class CallSession:
             return  # Twilio may have media on its way when it sends `stop`
         if type(event) is not Media:
             self._due_ms = UNKNOWN_MS
-        if self._backlog.is_behind and not isinstance(event, StreamLost | CallNotFound):
+        if self._backlog.is_behind and not isinstance(event, StreamLost | CallNotFound | CallReleased):
             self._backlog.receive(event, self._hear, self._take)
         else:
             self._take(event, answer)
@@ -304,6 +305,7 @@ class CallSession:
         | SilencePassed
         | StreamLost
         | CallNotFound
+        | CallReleased
         | UpdateFailed
         | NextStreamOpened
         | LeaveRequested
@@ -323,6 +325,8 @@ class CallSession:
                 self._end("lost")
             case CallNotFound():
                 self._end("gone")
+            case CallReleased():
+                self._end("released")
             case UpdateFailed():
                 self._update_failed(event.number)
             case NextStreamOpened():

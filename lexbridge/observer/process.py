@@ -124,12 +124,13 @@ def observe(
     supervisor: int,
     beat: Callable[[], None],
     call_settings: CallSettings | None = None,
+    let_go: Callable[[str], bool] | None = None,
 ) -> int:
     """Observe until SIGTERM, or until the supervisor is gone. Return the exit status.
 
     `call_settings`: those of each call; without them, all have those of the default line.
     `listener`: the socket that listens on ADMIN_PORT, or None. `supervisor`: its process id. `beat`: called every
-    BEAT_S as long as the loop turns.
+    BEAT_S as long as the loop turns. `let_go`: lets a call go, and returns whether a worker had its stream.
     """
     stop_requested = Signal()
     gevent.signal_handler(signal.SIGTERM, stop_requested.set)
@@ -138,7 +139,7 @@ def observe(
     if listener is not None:
         book = CallBook()
         sinks.insert(0, book)
-        serve_admin(listener, build_admin(settings, book, observer.follow, call_settings))
+        serve_admin(listener, build_admin(settings, book, observer.follow, call_settings, let_go))
     observer.start()
     Log().info("observing", admin_port=settings.service.admin_port)
     while not stop_requested.wait(BEAT_S) and os.getppid() == supervisor:

@@ -16,6 +16,7 @@ from lexbridge.bridge.bridge import START_DEADLINE_S, Bridge
 from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.lines import LineRuntime, LineRuntimes
 from lexbridge.bridge.live_calls import CallRegistry
+from lexbridge.bridge.released_calls import ReleasedCalls, UnreleasedCallControl
 from lexbridge.config.line_settings import LineSettings
 from lexbridge.config.lines import LineTable
 from lexbridge.config.route import CallRoute
@@ -64,6 +65,7 @@ def build_service(
     listener: socket.socket | tuple[str, int] = LOOPBACK,
     deadlines: Deadlines | None = None,
     used_tokens: UsedTokens | None = None,
+    released: ReleasedCalls | None = None,
     start_deadline_s: float = START_DEADLINE_S,
     strangers: TokenBucket | None = None,
     teller: Teller | None = None,
@@ -74,7 +76,7 @@ def build_service(
     `lex`, `call_control`: instead of the clients of AWS and Twilio, for tests and benchmarks.
     `listener`: a socket that listens already, or the address to listen on.
     `deadlines`: of requests to Lex, instead of those that LEX_TIMEOUT_S asks for.
-    `used_tokens`: shared by all workers of the server; without it, this process keeps its own.
+    `used_tokens`, `released`: shared by all workers of the server; without them, this process keeps its own.
     `start_deadline_s`: from a media socket's handshake to Twilio's `start` message.
     `strangers`: limits the answers to unsigned requests; without it, at the server's usual rate.
     `teller`: tells the observer process of calls; without it nobody watches them.
@@ -93,11 +95,12 @@ def build_service(
 
     lines = LineRuntimes(table or LineTable.of(settings), accounts, make_line)
     call_control = call_control or TwilioCallControl(service, accounts)
-    calls = CallRegistry(service.max_calls)
+    calls = CallRegistry(service.max_calls, released)
+    unreleased = UnreleasedCallControl(call_control, calls.released)
     signatures = Signatures(accounts, service.url, service.stream_url)
-    bridge = Bridge(service.account.auth_tokens, lines, call_control, calls, used_tokens, start_deadline_s, teller)
+    bridge = Bridge(service.account.auth_tokens, lines, unreleased, calls, used_tokens, start_deadline_s, teller)
     hook = RouteHook(service.route_url, service.route_secret) if service.route_url and service.route_secret else None
-    app = create_app(settings, signatures, bridge, call_control, calls, teller, hook)
+    app = create_app(settings, signatures, bridge, unreleased, calls, teller, hook)
     diagnosis = SignatureDiagnosis(signatures, service.url, service.stream_url, service.container_port)
     admission = TwilioRequestPolicy(signatures, calls, diagnosis)
     errors = LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR)

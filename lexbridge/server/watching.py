@@ -57,15 +57,21 @@ class Watching:
         counts = metrics.Metrics(slot, self._reply_mode_of) if self._has_metrics else None
         return Telling(Teller(self._channel.sender(slot)), slot, counts)
 
-    def observer_main(self, configure_log: Callable[[], object]) -> ObserverMain:
-        """Return the main function of the observer process. `configure_log`: called first."""
+    def observer_main(
+        self, configure_log: Callable[[], object], let_go: Callable[[str], bool] | None = None
+    ) -> ObserverMain:
+        """Return the main function of the observer process.
+
+        `configure_log`: called first. `let_go`: lets a call go, and returns whether a worker had its stream.
+        """
         supervisor_pid = os.getpid()
 
         def main(beat: Callable[[], None]) -> int:
             configure_log()
             logs.listen(metrics.start_observer())  # the supervisor's listener is not this process's
             ends = self._channel.observer_ends
-            return observe(self._settings, ends, self._listener, supervisor_pid, beat, CallSettings(self._table))
+            settings = CallSettings(self._table)
+            return observe(self._settings, ends, self._listener, supervisor_pid, beat, settings, let_go)
 
         return main
 

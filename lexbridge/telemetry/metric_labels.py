@@ -44,6 +44,7 @@ _CALLS: dict[str, Meanings] = {
             "transfer",
             "none",
         ): "The bot transferred the caller to a person or a queue. They may come back: `returned` above.",
+        ("release", "none"): "Another program took the call, by `POST /calls/<CallSid>/release`.",
         ("lexbridge", "no-input"): "The caller was silent each time they were asked again. Many of these are callers "
         "who are not heard.",
         ("lexbridge", "turn-failed"): "Lex refused the request for good, such as for a bot that does not exist.",

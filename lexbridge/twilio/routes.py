@@ -3,6 +3,8 @@
 `lexbridge/web` serves them. The load balancer of cloudformation/service.yml passes these paths and no others.
 """
 
+import re
+
 ANSWER_PATH = "/twiml"
 """Webhook of the phone number: Twilio asks it for the first document of a call."""
 
@@ -35,6 +37,18 @@ WEBHOOK_PATHS = (
     STREAM_STATUS_PATH,
 )
 """All paths of webhooks. A "/" after /twiml is easily typed in the Twilio console, and the signature covers it."""
+
+RELEASE_RULE = "/calls/<call_sid>/release"
+"""Flask's rule for the paths at which other programs let a call go, signed as Twilio signs webhooks."""
+
+_RELEASE_PATH = re.compile(r"/calls/(CA[0-9a-fA-F]{32})/release")
+
+
+def released_call(path: str) -> str | None:
+    """Return the call that a request at `path` lets go, or None if it is none of RELEASE_RULE."""
+    found = _RELEASE_PATH.fullmatch(path)
+    return None if found is None else found[1]
+
 
 SOCKET_PATH = "/"
 """Path of the media socket."""

@@ -13,7 +13,7 @@ from lexbridge.net.http_request import Head, Request
 from lexbridge.net.policies import Admitted, DirectAnswer, Oddity, Refusal, RequestPolicy
 from lexbridge.net.token_bucket import TokenBucket
 from lexbridge.twilio.refusals import Cause, unexplained_cause, unserved_cause, unsigned_cause
-from lexbridge.twilio.routes import PROBE_PATHS, SOCKET_PATH, WEBHOOK_PATHS
+from lexbridge.twilio.routes import PROBE_PATHS, SOCKET_PATH, WEBHOOK_PATHS, released_call
 from lexbridge.twilio.signature_diagnosis import SignatureDiagnosis
 from lexbridge.twilio.signatures import Signatures
 from lexbridge.twilio.webhook_form import FormRefused, read_query
@@ -100,4 +100,6 @@ class TwilioRequestPolicy(RequestPolicy):
 
 
 def _is_webhook(head: Head) -> bool:
-    return head.method in WEBHOOK_METHODS and head.path in WEBHOOK_PATHS
+    if head.method in WEBHOOK_METHODS and head.path in WEBHOOK_PATHS:
+        return True
+    return head.method == "POST" and released_call(head.path) is not None

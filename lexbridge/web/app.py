@@ -18,6 +18,7 @@ from lexbridge.twilio.routes import (
     KEYS_PATH,
     PING_PATH,
     READY_PATH,
+    RELEASE_RULE,
     RESUME_PATH,
     SOCKET_PATH,
     STREAM_STATUS_PATH,
@@ -27,6 +28,7 @@ from lexbridge.twilio.routes import (
 from lexbridge.twilio.signatures import Signatures
 from lexbridge.web.auth import WEBHOOK_METHODS, signed_by_twilio
 from lexbridge.web.health import answer_probe
+from lexbridge.web.release_webhooks import ReleaseWebhooks, taken_back, unless_released
 from lexbridge.web.route_hook import RouteHook
 from lexbridge.web.transfer_webhooks import TransferWebhooks
 from lexbridge.web.twilio_webhooks import TwilioWebhooks
@@ -52,7 +54,11 @@ def create_app(
     signed = signed_by_twilio(signatures)
     webhooks = TwilioWebhooks(settings, bridge.lines, call_control, calls, teller, hook)
     for rule, view in _webhook_views(webhooks, TransferWebhooks(settings, bridge.lines)).items():
-        app.add_url_rule(rule, rule, signed(view), methods=WEBHOOK_METHODS)
+        is_first = rule.rstrip("/") == ANSWER_PATH
+        kept = taken_back(calls.released, view) if is_first else unless_released(calls.released, view)
+        app.add_url_rule(rule, rule, signed(kept), methods=WEBHOOK_METHODS)
+    release = signed(ReleaseWebhooks(calls).release)
+    app.add_url_rule(RELEASE_RULE, RELEASE_RULE, lambda **_: release(), methods=["POST"])
 
     @app.get(PING_PATH)
     @app.get(READY_PATH)

@@ -8,6 +8,7 @@ from flask import Response, abort, request
 
 from lexbridge.net.policies import Refusal
 from lexbridge.twilio.refusals import Cause, unexplained_cause, unsigned_cause
+from lexbridge.twilio.routes import released_call
 from lexbridge.twilio.signatures import Signatures, account_sid_of
 from lexbridge.twilio.webhook_form import Fields, FormRefused, check_form, check_method, read_form, read_query
 
@@ -53,6 +54,9 @@ def verified_form(
         if not signatures.webhook_passes(target, signed, headers, account_sid_of(fields)):
             raise WebhookRefused(WRONG_SIGNATURE_REFUSAL)
         check_method(method, target, signed)
+        if (call_sid := released_call(target.partition("?")[0])) is not None:
+            # The path names the call. Twilio's own form may name another, such as that of a conference's participant.
+            fields = [*((name, value) for name, value in fields if name != "CallSid"), ("CallSid", call_sid)]
         return check_form(fields)
     except FormRefused as error:
         raise WebhookRefused(Refusal("400 Bad Request", str(error))) from error

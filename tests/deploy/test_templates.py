@@ -19,7 +19,7 @@ from cloudformation_validate import (
 
 from lexbridge.config.settings import SETTINGS
 from lexbridge.offline.commands.bridge_process import ROOT
-from lexbridge.twilio.routes import PROBE_PATHS, SOCKET_PATH, WEBHOOK_PATHS
+from lexbridge.twilio.routes import PROBE_PATHS, RELEASE_RULE, SOCKET_PATH, WEBHOOK_PATHS
 from tests.support.deploy.stacks import TEMPLATES, load
 from tests.support.deploy.tools import BIN, CHECKOV, INSTALL_LIMIT_S, installed
 
@@ -248,6 +248,17 @@ def test_the_listener_lets_through_only_what_twilio_calls() -> None:
     patterns = paths["PathPatternConfig"]["Values"]
     assert len(host["HostHeaderConfig"]["Values"] + patterns) <= 5  # ELB's limit for a rule
     assert {route for route in routes if not any(fnmatchcase(route, one) for one in patterns)} == {"/ping"}
+
+
+def test_a_second_rule_lets_releases_through_if_asked_for() -> None:
+    rule = load(SERVICE)["Resources"]["ReleaseRule"]
+    assert rule["Condition"] == "HasReleases"
+    host, paths, method = rule["Properties"]["Conditions"]
+    path = RELEASE_RULE.replace("<call_sid>", "CA" + "1" * 32)
+    assert fnmatchcase(path, paths["PathPatternConfig"]["Values"][0])
+    assert not any(fnmatchcase(one, paths["PathPatternConfig"]["Values"][0]) for one in (*WEBHOOK_PATHS, "/calls"))
+    assert method["HttpRequestMethodConfig"]["Values"] == ["POST"]
+    assert host == load(SERVICE)["Resources"]["ListenerRule"]["Properties"]["Conditions"][0]
 
 
 def test_the_log_lines_that_are_counted_are_written() -> None:

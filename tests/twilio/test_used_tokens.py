@@ -6,13 +6,14 @@ import sys
 import pytest
 
 from lexbridge.offline.commands.bridge_process import ROOT
-from lexbridge.twilio.used_tokens import IN_BUCKET, UsedTokens
+from lexbridge.twilio.shared_digests import IN_BUCKET
+from lexbridge.twilio.used_tokens import UsedTokens
 
 NOW_S = 1_800_000_000.0
 
 PROCESSES = f"""
 import fcntl, os
-from lexbridge.twilio import used_tokens
+from lexbridge.twilio import shared_digests
 from lexbridge.twilio.used_tokens import UsedTokens
 
 NOW_S = {NOW_S}
@@ -70,7 +71,7 @@ print(first, take("a"), take("b"), status_of(fork(lambda: int(take("b")))))
 
 def test_of_processes_that_use_a_token_at_once_one_does() -> None:
     program = """
-used_tokens._TRIES = 10**9  # a process that holds a lock may stand still on a busy machine
+shared_digests._TRIES = 10**9  # a process that holds a lock may stand still on a busy machine
 tokens = UsedTokens(buckets=2)  # so few that the processes use the same ones
 reading, writing = os.pipe()
 
@@ -101,7 +102,7 @@ tokens = UsedTokens(buckets=1)
 (held, holding), (reading, writing) = os.pipe(), os.pipe()
 
 def hold():
-    fcntl.lockf(tokens._locks, fcntl.LOCK_EX, 1, 0)
+    fcntl.lockf(tokens._tokens._locks, fcntl.LOCK_EX, 1, 0)
     os.write(holding, b"x")
     os.read(reading, 1)
     return 0

@@ -23,10 +23,12 @@ def build_admin(
     book: CallBook,
     follow: Callable[[frozenset[str]], None],
     call_settings: CallSettings | None = None,
+    let_go: Callable[[str], bool] | None = None,
 ) -> Flask:
     """Return the app. `follow`: asks the workers for the audio of these calls, and of no others.
 
-    `call_settings`: those of each call; without them, all have those of the default line.
+    `call_settings`: those of each call; without them, all have those of the default line. `let_go`: lets a call go, and
+    returns whether a worker had its stream. Without it no call can be let go here.
     """
     call_settings = call_settings or CallSettings(lambda: LineTable.of(settings))
     app = Flask("lexbridge.admin", template_folder=None, static_folder=None)
@@ -35,7 +37,7 @@ def build_admin(
     levels = LevelStore(call_settings)
     events = LiveEvents(book, levels, FollowedCalls(book, follow))
     Guard(settings).protect(app)
-    app.register_blueprint(CallRoutes(call_settings, book, levels).blueprint())
+    app.register_blueprint(CallRoutes(call_settings, book, levels, let_go).blueprint())
     app.register_blueprint(ConsoleRoutes(settings, book, events).blueprint())
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(Exception, _broken)

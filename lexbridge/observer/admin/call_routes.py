@@ -1,8 +1,9 @@
 """The routes of calls on ADMIN_PORT: lists, one call, its levels, its audio, its file, and the what-if."""
 
+import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import gevent
@@ -10,6 +11,7 @@ import msgspec
 from flask import Blueprint, Response, abort, request
 from gevent.lock import BoundedSemaphore
 
+from lexbridge.logs import Log
 from lexbridge.observer.admin.call_settings import CallSettings
 from lexbridge.observer.admin.guard import refuse
 from lexbridge.observer.admin.level_store import LevelStore
@@ -29,7 +31,15 @@ WORK_WAIT_S = 30.0
 class CallRoutes:
     """The views of calls."""
 
-    def __init__(self, call_settings: CallSettings, book: CallBook, levels: LevelStore) -> None:
+    def __init__(
+        self,
+        call_settings: CallSettings,
+        book: CallBook,
+        levels: LevelStore,
+        let_go: Callable[[str], bool] | None = None,
+    ) -> None:
+        """`let_go`: lets a call go, and returns whether a worker had its stream."""
+        self._let_go = let_go
         self._call_settings = call_settings
         self._book = book
         self._levels = levels
@@ -44,6 +54,7 @@ class CallRoutes:
         routes.get("/calls/<call_sid>/wav")(self.wav)
         routes.get("/calls/<call_sid>/export")(self.export)
         routes.post("/calls/<call_sid>/what-if")(self.what_if)
+        routes.post("/calls/<call_sid>/release")(self.release)
         routes.post("/console/api/open")(self.open)
         return routes
 
@@ -103,6 +114,16 @@ class CallRoutes:
             return refuse(400, f"the body has to be an object of settings: {error}")
         except WhatIfRefused as refused:
             return refuse(400, str(refused))
+
+    def release(self, call_sid: str) -> Response:
+        """Let a call go: another program has it. Answer 200 once its stream hears nothing more, 202 if none is here."""
+        if self._let_go is None or not re.fullmatch("CA[0-9a-fA-F]{32}", call_sid):
+            return refuse(404, "this is no call that can be let go here")
+        is_found = self._let_go(call_sid)
+        Log(call_sid=call_sid).info("call-released", by="console", found=is_found)
+        response = json_response({"released": is_found, "noted": True})
+        response.status_code = 200 if is_found else 202
+        return response
 
     def open(self) -> Response:
         """Open a call's file for looking, and return the name that the call has here."""

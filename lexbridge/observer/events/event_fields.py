@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from lexbridge.observer.watched.call_facts import BOT_HUNG_UP, HUNG_UP, NO_STREAM, NOTHING_MORE, TRANSFERRED
+from lexbridge.observer.watched.call_facts import BOT_HUNG_UP, HUNG_UP, NO_STREAM, NOTHING_MORE, RELEASED, TRANSFERRED
 from lexbridge.observer.watched.call_turns import LOST_WITH_WORKER, NOT_TOLD
 
 _CALL = {
@@ -57,7 +57,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "duration_s": "seconds between the two",
         "saw_end": "true: lexbridge saw the call end. false: no other stream of it followed here. The caller hung up; "
         "or it goes on in another task of the service, which then tells its end",
-        "ended_by": "`caller`, `bot`, `transfer`, `lexbridge`; null: not known, such as after a lost worker",
+        "ended_by": "`caller`, `bot`, `transfer`, `release`, `lexbridge`; null: not known, such as after a lost worker",
         "why": "the reason: see below. Never null",
         "turns": "how many turns it had: as many as `turn` events, of every outcome",
         "outcomes": "how many of them had each `outcome`",
@@ -142,6 +142,7 @@ HOWS = {
     HUNG_UP: "the caller hung up",
     BOT_HUNG_UP: "the bot ended the call",
     TRANSFERRED: "the bot transferred the call",
+    RELEASED: "another program took the call, and told lexbridge to let it go",
     "no-input": "the caller was silent too often",
     "turn-failed": "Lex did not answer for good",
     "machine-told": "an answering machine was told `MACHINE_TEXT`",

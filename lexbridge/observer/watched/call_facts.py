@@ -16,7 +16,7 @@ from lexbridge.telemetry.facts import Audio, Event
 
 FAULT_LEVELS = ("warning", "error")
 
-HUNG_UP, BOT_HUNG_UP, TRANSFERRED = "caller hung up", "bot hung up", "transferred"
+HUNG_UP, BOT_HUNG_UP, TRANSFERRED, RELEASED = "caller hung up", "bot hung up", "transferred", "released"
 """Reasons for an end of which the log names only who ended the call."""
 
 NO_STREAM, NOTHING_MORE = "no stream", "nothing more was heard of it"
@@ -203,7 +203,7 @@ class CallFacts:
 
 def logged(why: str | None) -> str | None:
     """Return a reason for an end, or None for one that only says who ended the call."""
-    return None if why in (HUNG_UP, BOT_HUNG_UP, TRANSFERRED, NOT_TOLD) else why
+    return None if why in (HUNG_UP, BOT_HUNG_UP, TRANSFERRED, RELEASED, NOT_TOLD) else why
 
 
 COUNTED = {
@@ -215,7 +215,7 @@ COUNTED = {
 }
 """Log events that are counted for each call, and the names of the counts."""
 
-_ENDED_BY = {"caller": HUNG_UP, "bot": BOT_HUNG_UP, "transfer": TRANSFERRED}
+_ENDED_BY = {"caller": HUNG_UP, "bot": BOT_HUNG_UP, "transfer": TRANSFERRED, "release": RELEASED}
 """Reasons for the end of a call whose line names only who ended it."""
 
 _SPOKEN_ON = ("handed over", "switched")

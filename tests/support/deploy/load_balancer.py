@@ -49,7 +49,7 @@ frontend http
 frontend https
     bind 127.0.0.1:{port} ssl crt {folder}/certificate.pem
     acl is_host hdr(host),field(1,:) -i {host}
-    acl is_path path_reg ^/(twiml.*|stream-status|ready)?$
+    acl is_path path_reg ^/(twiml.*|stream-status|ready|calls/.*/release)?$
     http-request return status 404 content-type text/plain string "Not found" unless is_host is_path
     http-request set-header X-Forwarded-Proto https
     http-request set-header X-Forwarded-Port {port}

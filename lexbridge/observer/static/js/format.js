@@ -97,7 +97,7 @@ export function stateWords(state) {
 export function endWords(summary) {
   if (summary.state === "live") return "";
   if (summary.state === "lost") return "lost: no stream went on with it";
-  const by = { __proto__: null, caller: "The caller hung up", bot: "The bot ended it", transfer: "Transferred", lexbridge: "lexbridge ended it" };
+  const by = { __proto__: null, caller: "The caller hung up", bot: "The bot ended it", transfer: "Transferred", release: "Let go", lexbridge: "lexbridge ended it" };
   const words = by[summary.ended_by] ?? "Ended";
   return summary.why ? `${words} (${summary.why})` : words;
 }
