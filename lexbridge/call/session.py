@@ -69,6 +69,13 @@ NO_ACTIONS: Sequence[Action] = ()
 LATE_MS = 120
 """Time by which media may be worked on late, where nothing is due before, milliseconds."""
 
+_ENDS: Mapping[type[StreamLost | CallNotFound | CallReleased], str] = {
+    StreamLost: "lost",
+    CallNotFound: "gone",
+    CallReleased: "released",
+}
+"""Ends of a stream that Twilio has not stopped, as the log has them."""
+
 UNKNOWN_MS = -math.inf
 """Due time of rules that have to be asked when they are due, milliseconds."""
 
@@ -321,12 +328,8 @@ class CallSession:
                 self._start.attributes_fetched(event.attributes)
             case SilencePassed():
                 self._pass_silence(event.ms)
-            case StreamLost():
-                self._end("lost")
-            case CallNotFound():
-                self._end("gone")
-            case CallReleased():
-                self._end("released")
+            case StreamLost() | CallNotFound() | CallReleased():
+                self._end(_ENDS[type(event)])
             case UpdateFailed():
                 self._update_failed(event.number)
             case NextStreamOpened():
