@@ -45,10 +45,12 @@ from lexbridge.errors import ConfigError, Problem
 from lexbridge.lex.boto import warm_up
 from lexbridge.server.build import build_service
 from lexbridge.server.checks.live import check_live
+from lexbridge.server.lines_keeper import LinesKeeper
 from lexbridge.server.lines_report import describe_choice, describe_lines
-from lexbridge.server.lines_source import find_problems, read_table
+from lexbridge.server.lines_source import find_problems
 from lexbridge.server.listener import Listener
 from lexbridge.server.scoreboard import WorkerSlot
+from lexbridge.server.served_lines import ServedLines, served_lines
 from lexbridge.server.supervisor import Supervisor, destroy_gevent_hub, slots_for
 from lexbridge.server.watching import Watching
 from lexbridge.server.which_call import add_arguments, call_of
@@ -95,7 +97,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         file_names = read_env_file(ENV_FILE)
         settings = _read_all(file_names)
-        table = read_table(settings, os.environ)
+        served = served_lines(settings, os.environ)
+        table = LineTable.of(settings) if served is None else served.start()
         if parsed.which is not None:
             answer, is_answered = describe_choice(table, call_of(parsed))
             return _print_result(answer) or (0 if is_answered else 1)
@@ -106,7 +109,7 @@ def main(arguments: Sequence[str]) -> int:
                 return 0 if check_live(settings, table, doubts) else 1
             lines = [describe_lines(table), ""] if settings.service.lines_file else []
             return _print_result("\n".join([*lines, *(f"Warning: {doubt}" for doubt in doubts), VALID]))
-        return supervise(settings, table, doubts)
+        return supervise(settings, table, doubts, served)
     except ConfigError as error:
         _print_error(f"{error}{_hint_at_unread_env_file()}")
         return 2
@@ -144,8 +147,13 @@ def _hint_at_unread_env_file() -> str:
     return f"\n{beside} was not read: {ENV_FILE} is read from the working directory, and there is none there."
 
 
-def supervise(settings: Settings, table: LineTable, doubts: Sequence[Problem]) -> int:
-    """Listen, and run workers until a signal ends the service. Return the exit status. Raises ConfigError."""
+def supervise(
+    settings: Settings, table: LineTable, doubts: Sequence[Problem], served: ServedLines | None = None
+) -> int:
+    """Listen, and run workers until a signal ends the service. Return the exit status. Raises ConfigError.
+
+    `served`: the table of lines, which may change, or None if there is no LINES_FILE.
+    """
     try:
         listener = Listener(settings.service.container_port)
     except OSError as error:
@@ -156,7 +164,9 @@ def supervise(settings: Settings, table: LineTable, doubts: Sequence[Problem]) -
 
     try:
         watching = (
-            Watching(settings, slots_for(settings.service.web_concurrency)) if settings.service.is_watched else None
+            Watching(settings, slots_for(settings.service.web_concurrency), served)
+            if settings.service.is_watched
+            else None
         )
     except OSError as error:
         where = f"{settings.service.admin_port} cannot be listened on at {settings.service.admin_host}"
@@ -165,7 +175,7 @@ def supervise(settings: Settings, table: LineTable, doubts: Sequence[Problem]) -
     used_tokens, released = UsedTokens(), ReleasedCalls()
 
     def work(slot: WorkerSlot) -> int:
-        _log_to(settings, logs.LineWriter(sys.stdout.fileno()), os.getpid())
+        _log_of_child(settings)
         telling = None if watching is None else watching.telling(slot.index)
         teller = None if telling is None else telling.teller
         try:
@@ -174,7 +184,7 @@ def supervise(settings: Settings, table: LineTable, doubts: Sequence[Problem]) -
                 slot,
                 lambda: build_service(
                     settings,
-                    table=table,
+                    newest=served,
                     listener=listener.for_gevent(),
                     used_tokens=used_tokens,
                     released=released,
@@ -196,14 +206,13 @@ def supervise(settings: Settings, table: LineTable, doubts: Sequence[Problem]) -
     observer_main = sender = None
     if watching is not None:
         watching.listen_to_supervisor()
-        observer_main = watching.observer_main(
-            lambda: _log_to(settings, logs.LineWriter(sys.stdout.fileno()), os.getpid()), released.let_go
-        )
+        observer_main = watching.observer_main(lambda: _log_of_child(settings), released.let_go)
         sender = watching.sender
+    keeper = None if served is None else LinesKeeper(served, lambda: _log_of_child(settings))
     with closing(listener), nullcontext() if watching is None else closing(watching):
         fields = described(settings, table)
         return Supervisor(
-            settings.service.web_concurrency, work, fields, observer_main=observer_main, sender=sender
+            settings.service.web_concurrency, work, fields, observer_main=observer_main, sender=sender, lines=keeper
         ).run()
 
 
@@ -226,6 +235,12 @@ def _described_line(line: LineSettings) -> dict[str, str]:
     else:
         named = {"bot": bot.name, "alias": bot.alias}
     return {**named, "region": line.aws_region, "reply_mode": line.reply_mode, "detector": line.vad}
+
+
+def _log_of_child(settings: Settings) -> None:
+    """Send the log of this process, a child of the supervisor, to standard output alone."""
+    logs.listen(None)
+    _log_to(settings, logs.LineWriter(sys.stdout.fileno()), os.getpid())
 
 
 def _log_to(settings: Settings, out: logging.Handler, worker: int | None = None) -> None:

@@ -45,6 +45,7 @@ class StreamCheck:
             raise StreamRefused(why, POLICY_VIOLATION, {"remedy": remedy} if remedy else {})
         if not self._used_tokens.take(token, token_expiry_s(token), time.time()):
             raise StreamRefused("token used before", POLICY_VIOLATION)
+        lines.catch_up()  # the webhook may have been answered by a newer table than that of this process
         route = CallRoute.parse(line)
         runtime = None if route is None else lines.find(route, started.account_sid)
         if runtime is None:

@@ -14,7 +14,7 @@ from gevent.pywsgi import LoggingLogAdapter
 
 from lexbridge.bridge.bridge import START_DEADLINE_S, Bridge
 from lexbridge.bridge.call_control import CallControl
-from lexbridge.bridge.lines import LineRuntime, LineRuntimes
+from lexbridge.bridge.lines import LineRuntime, LineRuntimes, LoadedTable, NewestTable
 from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.bridge.released_calls import ReleasedCalls, UnreleasedCallControl
 from lexbridge.config.line_settings import LineSettings
@@ -60,6 +60,7 @@ def build_service(
     settings: Settings,
     *,
     table: LineTable | None = None,
+    newest: NewestTable | None = None,
     lex: LexRuntime | None = None,
     call_control: CallControl | None = None,
     listener: socket.socket | tuple[str, int] = LOOPBACK,
@@ -73,6 +74,7 @@ def build_service(
     """Build the service of one process, without starting it. Raises ConfigError, such as for missing AWS credentials.
 
     `table`: the lines; without it, there is the default line alone.
+    `newest`: where the lines come from instead, now and whenever they have changed.
     `lex`, `call_control`: instead of the clients of AWS and Twilio, for tests and benchmarks.
     `listener`: a socket that listens already, or the address to listen on.
     `deadlines`: of requests to Lex, instead of those that LEX_TIMEOUT_S asks for.
@@ -93,7 +95,8 @@ def build_service(
             raise AssertionError("there are clients unless a bot was given")
         return LineRuntime.make(route, line, _make_documents(service, route, line, limits), bot)
 
-    lines = LineRuntimes(table or LineTable.of(settings), accounts, make_line)
+    loaded = LoadedTable(table or LineTable.of(settings)) if newest is None else newest.load(lambda: None)
+    lines = LineRuntimes(loaded, accounts, make_line, newest)
     call_control = call_control or TwilioCallControl(service, accounts)
     calls = CallRegistry(service.max_calls, released)
     unreleased = UnreleasedCallControl(call_control, calls.released)

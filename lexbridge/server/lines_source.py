@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lexbridge.config.lines import LineTable
-from lexbridge.config.lines_file import FILE, build_table, parse_lines, read_lines
+from lexbridge.config.lines_file import FILE, build_table, parse_lines
 from lexbridge.config.parsers import lines_place
 from lexbridge.config.service_settings import ServiceSettings
 from lexbridge.config.settings import Settings
@@ -101,20 +100,6 @@ def source_of(settings: Settings) -> LinesSource | None:
         return None
     region = None if settings.default_line is None else settings.default_line.aws_region
     return LinesSource(settings.service.lines_file, settings.service, region)
-
-
-def read_table(settings: Settings, environment: Mapping[str, str]) -> LineTable:
-    """Return the lines of the service, which without LINES_FILE are the default line alone.
-
-    Raise ConfigError with every problem of the table.
-    """
-    source = source_of(settings)
-    if source is None:
-        return LineTable.of(settings)
-    found = source.read()
-    if found is None:
-        raise AssertionError("no version was asked for")
-    return read_lines(found.text, environment, settings)
 
 
 def find_problems(environment: Mapping[str, str], known: Collection[Problem]) -> list[Problem]:

@@ -16,6 +16,7 @@ from gevent._hub_local import get_hub_if_exists
 
 from lexbridge.logs import Log, debugs_if_switched, switch_debug
 from lexbridge.server.children import ABORT_S, ObserverKeeper, ObserverMain, fork_child
+from lexbridge.server.lines_keeper import LinesKeeper
 from lexbridge.server.scoreboard import MAX_HEARTBEAT_AGE_S, Scoreboard, State, WorkerSlot
 from lexbridge.server.signals import SignalQueue
 from lexbridge.telemetry.channel import FactSender
@@ -64,10 +65,15 @@ class Supervisor:
         *,
         observer_main: ObserverMain | None = None,
         sender: FactSender | None = None,
+        lines: LinesKeeper | None = None,
     ) -> None:
-        """`observer_main`: the main function of the observer process, or None: there is none. `sender`: tells it."""
+        """`observer_main`: the main function of the observer process, or None: there is none. `sender`: tells it.
+
+        `lines`: keeper of the table of lines, or None if there is no LINES_FILE.
+        """
         self._observer = None if observer_main is None else ObserverKeeper(observer_main)
         self._sender = sender
+        self._lines = lines
         self._count = count
         self._worker_main = worker_main
         self._serving_fields = serving_fields
@@ -87,8 +93,9 @@ class Supervisor:
         """Run the workers until SIGTERM or SIGINT and until all have ended.
 
         Return the exit status: 0; 1 after a second SIGTERM or SIGINT, which ends the workers at once; 2 if the first
-        worker cannot start. SIGHUP replaces all workers: new ones start, then the old ones drain. SIGUSR1 makes each
-        worker write a report to the log. SIGUSR2 switches the log of all processes to DEBUG and back.
+        worker cannot start. SIGHUP has LINES_FILE read anew; without one it replaces all workers: new ones start, then
+        the old ones drain. SIGUSR1 makes each worker write a report to the log. SIGUSR2 switches the log of all
+        processes to DEBUG and back.
         """
         signals = SignalQueue()
         if self._observer is not None:
@@ -97,6 +104,8 @@ class Supervisor:
             self._start_missing(signals)
             if self._observer is not None:
                 self._observer.start_if_due(signals)
+            if self._lines is not None and self._was_ready and self._exit_status is None:
+                self._lines.start_if_due(signals)
             is_starting = any(not worker.was_ready for worker in self._workers.values())
             for signum in signals.wait(STARTING_TICK_S if is_starting else TICK_S):
                 self._handle_signal(signum)
@@ -105,12 +114,16 @@ class Supervisor:
             self._renew()
             if self._sender is not None:
                 self._sender.flush()
+        if self._lines is not None:
+            self._lines.end()
         if self._observer is not None:
             self._observer.end(signals, is_at_once=self._exit_status != 0)
         return self._exit_status
 
     def _handle_signal(self, signum: int) -> None:
-        if signum == signal.SIGHUP:
+        if signum == signal.SIGHUP and self._lines is not None:
+            self._lines.read_anew()
+        elif signum == signal.SIGHUP:
             self._is_renewal_wanted = True
         elif signum == signal.SIGUSR1:
             self._report()
@@ -182,10 +195,13 @@ class Supervisor:
                 return
             if pid == 0:
                 return
+            ended = os.waitstatus_to_exitcode(status)
             if worker := self._workers.pop(pid, None):
-                self._note_exit(worker, os.waitstatus_to_exitcode(status))
+                self._note_exit(worker, ended)
+            elif self._lines is not None and self._lines.reaped(pid, ended):
+                continue
             elif self._observer is not None:
-                self._observer.reaped(pid, os.waitstatus_to_exitcode(status))
+                self._observer.reaped(pid, ended)
 
     def _note_exit(self, worker: _Worker, status: int) -> None:
         self._tell("worker-ended", pid=worker.pid, slot=worker.index)
@@ -230,6 +246,8 @@ class Supervisor:
         self._watched_s = now_s
         if self._observer is not None:
             self._observer.watch(self._judged_from_s)
+        if self._lines is not None:
+            self._lines.watch()
         for worker in self._workers.values():
             if not worker.was_ready and self._scoreboard.state(worker.index) in (State.READY, State.BUSY):
                 worker.was_ready = True

@@ -38,6 +38,8 @@ class WorkerReport:
     """Totals of all streams of the worker so far."""
     live_by_line: Mapping[str, int]
     """Live calls of each line that has had any."""
+    lines_generation: int = 0
+    """Number of the table of lines that serves new calls; 0 if there is none."""
 
 
 class Telling:
@@ -89,6 +91,7 @@ class Telling:
                 "lag_ms": round(1000 * worker.lag_s),
                 "busy_percent": round(100 * worker.busy),
                 "memory_mb": worker.memory_bytes >> 20,
+                "lines_generation": worker.lines_generation,
                 "dropped": self.teller.dropped,
             },
         )
@@ -101,6 +104,7 @@ class Telling:
                 memory_bytes=worker.memory_bytes,
                 memory_limit_bytes=worker.memory_limit_bytes,
                 is_accepting=worker.is_accepting,
+                lines_generation=worker.lines_generation,
                 facts_dropped=self.teller.dropped,
                 **asdict(worker.media),
             )

@@ -12,6 +12,7 @@ from lexbridge.observer.admin.call_settings import CallSettings
 from lexbridge.observer.process import observe
 from lexbridge.server.children import ObserverMain
 from lexbridge.server.listener import listen_on
+from lexbridge.server.served_lines import ServedLines
 from lexbridge.server.telling import Telling, both
 from lexbridge.telemetry import metrics
 from lexbridge.telemetry.channel import Channel
@@ -24,13 +25,13 @@ class Watching:
     It must be closed by the process that made it, the supervisor.
     """
 
-    def __init__(self, settings: Settings, worker_slots: int, table: Callable[[], LineTable] | None = None) -> None:
-        """`worker_slots`: those of the scoreboard.
-
-        `table`: returns the table of lines that holds now; without it, there is the default line alone.
-        """
+    def __init__(self, settings: Settings, worker_slots: int, lines: ServedLines | None = None) -> None:
+        """`worker_slots`: those of the scoreboard. `lines`: without it, there is the default line alone."""
         self._settings = settings
-        self._table = table or (lambda: LineTable.of(settings))
+        alone = LineTable.of(settings)
+        # A worker loads each table beside its calls. The observer loads one only where it is looked at.
+        self._table: Callable[[], LineTable] = lines.table if lines else lambda: alone
+        self._newest_table: Callable[[], LineTable] = lines.newest_table if lines else lambda: alone
         self._listener = None
         if settings.service.admin_port is not None:
             self._listener = listen_on(settings.service.admin_host, settings.service.admin_port)
@@ -70,7 +71,7 @@ class Watching:
             configure_log()
             logs.listen(metrics.start_observer())  # the supervisor's listener is not this process's
             ends = self._channel.observer_ends
-            settings = CallSettings(self._table)
+            settings = CallSettings(self._newest_table)
             return observe(self._settings, ends, self._listener, supervisor_pid, beat, settings, let_go)
 
         return main

@@ -66,8 +66,8 @@ def serve(settings: Settings, slot: WorkerSlot, build: Callable[[], Service], te
     server.share_listener(FewestSocketsFirst(slot))
     server.start()
     if telling is not None:
-        telling.start(lambda: _report(calls, overload))
-    heartbeat = gevent.spawn(_heartbeat, slot, server, calls, overload, utilization, stop_requested, inspection)
+        telling.start(lambda: _report(service, overload))
+    heartbeat = gevent.spawn(_heartbeat, slot, service, overload, utilization, stop_requested, inspection)
     if settings.service.ecs_agent_uri:
         gevent.spawn(ecs.report, slot, settings.service.ecs_agent_uri, settings.service.service_name)
     stop_requested.wait()
@@ -84,7 +84,8 @@ def serve(settings: Settings, slot: WorkerSlot, build: Callable[[], Service], te
     return 0
 
 
-def _report(calls: CallRegistry, overload: OverloadDetector) -> WorkerReport:
+def _report(service: Service, overload: OverloadDetector) -> WorkerReport:
+    calls = service.calls
     state = _state(calls)
     return WorkerReport(
         state.name.lower(),
@@ -96,6 +97,7 @@ def _report(calls: CallRegistry, overload: OverloadDetector) -> WorkerReport:
         overload.max_memory,
         calls.media,
         calls.live_lines(),
+        service.bridge.lines.generation,
     )
 
 
@@ -125,17 +127,18 @@ def _heartbeat_while_starting(slot: WorkerSlot) -> None:
 
 def _heartbeat(
     slot: WorkerSlot,
-    server: MediaServer,
-    calls: CallRegistry,
+    service: Service,
     overload: OverloadDetector,
     utilization: LoopUtilization,
     stop_requested: Event,
     inspection: Inspection,
 ) -> None:
     """Write the worker's state ten times a second, as a greenlet. If it stops, the supervisor ends the worker."""
+    server, calls = service.server, service.calls
     busy_s = server.busy_s
     while not server.closed:
         inspection.follow_log_level()
+        service.bridge.lines.follow()
         state = _state(calls)
         slot.write(state, calls.live_calls)
         calls.admission.others_are_ready = slot.others_are_ready()

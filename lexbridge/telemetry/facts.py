@@ -78,7 +78,7 @@ STEPS: dict[str, str] = {
     "mark-returned": "Twilio sent it back: all audio before it was played, or cleared. fields: name.",
     "audio-cleared": "Twilio was asked to drop the audio that it has not played yet.",
     "worker-reports": "Once a second, of a worker. fields: pid, slot, state, live_calls, lag_ms, busy_percent, "
-    "memory_mb, dropped (facts that it could not tell so far).",
+    "memory_mb, lines_generation, dropped (facts that it could not tell so far).",
     "worker-ended": "The worker is gone. The supervisor tells it. fields: pid, slot.",
     "service-stopping": "The service was told to end. The supervisor tells it.",
 }

@@ -138,6 +138,13 @@ def _lines_dropped(fields: Fields, *_: str) -> Iterator[Count]:
     yield Count("log_lines_dropped_total", amount=fields["count"])
 
 
+def _reload(result: str) -> _Counted:
+    def count(*_: object) -> Iterator[Count]:
+        yield Count("lines_reloads_total", (result,))
+
+    return count
+
+
 def _worker_died(fields: Fields, *_: str) -> Iterator[Count]:
     yield Count("worker_deaths_total", (fields.get("signal") or f"status {fields.get('status')}",))
 
@@ -174,6 +181,9 @@ _COUNTED: dict[str, _Counted] = {
     "peer-refused": _peer_refused,
     "log-lines-dropped": _lines_dropped,
     "worker-died": _worker_died,
+    "lines-reloaded": _reload("reloaded"),
+    "lines-refused": _reload("refused"),
+    "lines-unread": _reload("unread"),
     "worker-replaced": _one("worker_replacements_total", "why"),
 }
 """Functions that take the fields, the level and the reply mode of a line, by its event."""

@@ -220,6 +220,11 @@ MEANINGS: dict[str, Meanings] = {
     **_CALLS,
     **_TURNS,
     "refusals_total": _REFUSALS,
+    "lines_reloads_total": {
+        ("reloaded",): "New calls go by the new table.",
+        ("refused",): "It has problems: `lines-problem` in the log. The table before stays.",
+        ("unread",): "It could not be read: `lines-unread` in the log. The table before stays.",
+    },
     "worker_replacements_total": {
         ("renewal",): "All workers are replaced, by SIGHUP.",
         ("SIGTERM",): "Somebody sent SIGTERM to this worker alone.",
@@ -236,19 +241,19 @@ MEANINGS: dict[str, Meanings] = {
 _WARNINGS = """
 attributes-not-carried bad-message call-refused call-resumed call-update-failed clock-differs-from-aws
 directives-ignored event-dropped event-not-taken facts-left-out lex-answer-odd lex-answer-unreadable lex-audio-failed
-lex-request-failed lex-requests-wait lex-up line-unknown log-lines-dropped mark-missing model-failed name-not-resolved
-observer-fault odd-message overloaded payload-not-spoken peer-refused recording-failed reply-audio-failed reply-cut
-route-answer-odd route-not-answered sentences-not-voiced session-not-put-back session-not-recalled setting-in-doubt
-stream-refused task-protection-failed telling-fault traces-not-taken turn-failed utterance-cut-off utterance-dropped
-whisper-refused words-left-out words-not-voiced
+lex-request-failed lex-requests-wait lex-up line-unknown lines-problem lines-unread log-lines-dropped mark-missing
+model-failed name-not-resolved observer-fault odd-message overloaded payload-not-spoken peer-refused recording-failed
+reply-audio-failed reply-cut route-answer-odd route-not-answered sentences-not-voiced session-not-put-back
+session-not-recalled setting-in-doubt stream-refused task-protection-failed telling-fault traces-not-taken turn-failed
+utterance-cut-off utterance-dropped whisper-refused words-left-out words-not-voiced
 """
 _ERRORS = """
 admit-broken call-broken call-given-up call-update-broken call-update-failed connection-broken console-broken
-events-broken greenlet-broken lex-audio-broken lex-audio-failed lex-down lex-rejected lex-request-broken loop-held
-metrics-not-counted observer-broken observer-died observer-hung observer-not-started own-voice-broken pulse-broken
-reader-broken recall-broken recorder-broken request-broken return-refused role-not-assumed route-broken
-session-not-put-back socket-broken stream-status stream-stop-broken switch-refused task-protection-broken traces-broken
-transfer-refused voice-broken worker-broken worker-died worker-hung worker-not-started
+events-broken greenlet-broken lex-audio-broken lex-audio-failed lex-down lex-rejected lex-request-broken lines-broken
+lines-refused loop-held metrics-not-counted observer-broken observer-died observer-hung observer-not-started
+own-voice-broken pulse-broken reader-broken recall-broken recorder-broken request-broken return-refused role-not-assumed
+route-broken session-not-put-back socket-broken stream-status stream-stop-broken switch-refused task-protection-broken
+traces-broken transfer-refused voice-broken worker-broken worker-died worker-hung worker-not-started
 """
 
 FAULTS = tuple(

@@ -244,6 +244,12 @@ WORKERS = (
         "worker_loop_lag_seconds", "How late the event loop of a worker is, apart from single hiccups.", ("worker",)
     ),
     _gauge(
+        "worker_lines_generation",
+        "Number of the table of lines by which a worker serves new calls: each reload adds 1. 0 without `LINES_FILE`.",
+        ("worker",),
+    ),
+    _counter("lines_reloads_total", "Reloads of `LINES_FILE`, by what became of them.", ("result",)),
+    _gauge(
         "worker_loop_busy_ratio",
         "Share of the last five seconds in which the event loop was busy, 0 to 1.",
         ("worker",),

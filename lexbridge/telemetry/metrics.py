@@ -147,6 +147,7 @@ class Metrics:
         memory_bytes: int,
         memory_limit_bytes: int | None = None,
         is_accepting: bool = True,
+        lines_generation: int = 0,
         facts_dropped: int = 0,
         frames: int = 0,
         frames_lost: int = 0,
@@ -160,7 +161,7 @@ class Metrics:
         `live_calls`: now. `live_by_line`: those of each line; None: all are of the default line. `lag_s`: how late the
         event loop is. `busy_share`: share of the last seconds in which it was busy, 0 to 1. `memory_bytes`: resident
         memory. `memory_limit_bytes`: its limit, or None if the worker has none. `is_accepting`: whether the worker
-        takes new calls.
+        takes new calls. `lines_generation`: number of its table of lines.
 
         All others are totals since the worker started. `facts_dropped`: those that the observer did not get.
         `frames`: of 20 ms, received. `frames_lost`: those that did not arrive. `frames_silent`: those that a phone did
@@ -172,6 +173,7 @@ class Metrics:
         self._show_live({"": live_calls} if live_by_line is None else live_by_line)
         self._set("worker_calls_live", live_calls)
         self._set("worker_accepting", is_accepting)
+        self._set("worker_lines_generation", lines_generation)
         self._set("worker_loop_lag_seconds", lag_s)
         self._set("worker_loop_busy_ratio", busy_share)
         self._set("worker_resident_memory_bytes", memory_bytes)

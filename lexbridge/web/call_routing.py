@@ -35,6 +35,7 @@ class CallRouting:
 
     def route(self, call: IncomingCall, log: Log, *, asks_hook: bool) -> RoutedCall:
         """Return what is decided about a new call. With `asks_hook`, wait for the hook, if there is one."""
+        self._lines.catch_up()
         line = self._lines.choose(call)
         if self._hook is None or not asks_hook:
             return RoutedCall(line)

@@ -53,6 +53,7 @@ class MachineWebhooks(WebhookViews):
 
     def _line_of_call(self) -> LineRuntime | None:
         """Return what serves the call. A call of another process is looked up as a new one, by the query."""
+        self._lines.catch_up()
         stream = self._calls.stream_of(form().get("CallSid", ""))
         line = None if stream is None else self._lines.find(CallRoute(stream.line), form().get("AccountSid", ""))
         return line or self._lines.choose(incoming_call())

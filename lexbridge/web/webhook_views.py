@@ -46,6 +46,7 @@ class WebhookViews:
 
         Raise UnservedCall, which ends the call in words, if there is none any more.
         """
+        self._lines.catch_up()
         route = CallRoute.parse(request.args.get("line", ""))
         line = None if route is None else self._lines.find(route, form().get("AccountSid", ""))
         if line is None:  # the table has changed meanwhile, or this process has another one

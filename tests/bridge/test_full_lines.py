@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from lexbridge.bridge.lines import LineRuntime, LineRuntimes
+from lexbridge.bridge.lines import LineRuntime, LineRuntimes, LoadedTable
 from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.bridge.stream_check import StreamCheck, StreamRefused
 from lexbridge.call.events import Started
@@ -35,7 +35,7 @@ def test_a_stream_of_a_full_line_is_refused_once() -> None:
     environment = settings()
     table = lines(line("shop", "+12065550111", LINE_MAX_CALLS="1"), line("clinic", "+12065550112"))(environment)
     runtimes = LineRuntimes(
-        table,
+        LoadedTable(table),
         TwilioAccounts(environment.service.account),
         lambda route, of: LineRuntime.make(
             route, of, TwimlDocuments("https://a.example", "wss://a.example", 9), RehearsedLex()

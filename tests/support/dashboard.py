@@ -205,6 +205,14 @@ ROWS: dict[str, list[Panel]] = {
         ),
         Panel("Age of workers", "s", {"{{worker}}": "time() - lexbridge_worker_start_time_seconds{$S}"}),
         Panel("Takes new calls", "bool_yes_no", {"{{worker}}": "lexbridge_worker_accepting{$S}"}),
+        Panel(
+            "Table of lines",
+            "none",
+            {
+                "{{worker}}": "lexbridge_worker_lines_generation{$S}",
+                "{{result}}": "sum by (result) (increase(lexbridge_lines_reloads_total{$S}[$__range]))",
+            },
+        ),
     ],
     "Faults": [
         Panel("Warnings and errors", "reqps", {"{{event}}": _rate("faults_total", "event")}, is_stacked=True),

@@ -144,7 +144,7 @@ def test_each_event_that_counts_is_an_event_of_the_log() -> None:
 
 def test_the_names_of_metrics_keep_prometheus_rules() -> None:
     """The rules of promtool's `check metrics`, for metrics that no test has counted."""
-    units = ("_seconds", "_bytes", "_ratio", "_info", "_live", "_down", "_accepting", "_id", "workers")
+    units = ("_seconds", "_bytes", "_ratio", "_info", "_live", "_down", "_generation", "_accepting", "_id", "workers")
     for name, metric in METRICS.items():
         assert metric.full_name.isascii()
         assert name == name.lower()

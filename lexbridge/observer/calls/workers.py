@@ -24,6 +24,8 @@ class Worker(msgspec.Struct):
     lag_ms: int | None
     busy_percent: int | None
     memory_mb: int | None
+    lines_generation: int | None
+    """Number of the table of lines by which it serves new calls; 0 if there is none."""
     age_s: float
     ended_s: float | None = None
     signal: str | None = None
@@ -74,6 +76,7 @@ class Workers:
             lag_ms=whole(fields, "lag_ms"),
             busy_percent=whole(fields, "busy_percent"),
             memory_mb=whole(fields, "memory_mb"),
+            lines_generation=whole(fields, "lines_generation"),
             age_s=max(0.0, event.at_s - began_s),
         )
 

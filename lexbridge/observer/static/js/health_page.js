@@ -31,7 +31,7 @@ function Workers({ workers }) {
       ? html`<p class="faint">No worker has reported yet. They do once a second.</p>`
       : html`<div class="scroll" tabindex="0" role="region" aria-label="Table of workers"><table><thead><tr><th>Worker</th><th>State</th><th class="number">Live calls</th><th class="number">Loop lag</th><th class="number">Busy</th><th class="number">Memory</th><th class="number">Age</th></tr></thead>
           <tbody>${workers.map(
-            (one) => html`<tr><td>${one.pid} <span class="faint">slot ${one.slot}</span></td><td><${State} state=${one.state} /> ${endOf(one)} ${(one.lost_calls ?? []).map((sid) => html`<a href=${`#/call/${encodeURIComponent(sid)}/at/${one.ended_s}/worker-ended`}>${shortSid(sid)}</a> `)}</td>
+            (one) => html`<tr><td>${one.pid} <span class="faint">slot ${one.slot}${one.lines_generation ? `, table ${one.lines_generation}` : ""}</span></td><td><${State} state=${one.state} /> ${endOf(one)} ${(one.lost_calls ?? []).map((sid) => html`<a href=${`#/call/${encodeURIComponent(sid)}/at/${one.ended_s}/worker-ended`}>${shortSid(sid)}</a> `)}</td>
               <td class="number">${one.live_calls}</td><td class=${`number ${one.lag_ms >= 100 ? "bad" : ""}`}>${figure(one.lag_ms)} ms</td>
               <td class=${`number ${one.busy_percent >= 90 ? "bad" : ""}`}>${figure(one.busy_percent)} %</td><td class="number">${figure(one.memory_mb)} MB</td><td class="number">${duration(one.age_s)}</td></tr>`,
           )}</tbody></table></div>`}
