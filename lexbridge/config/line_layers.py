@@ -26,7 +26,10 @@ ACCOUNT = frozenset(one.name for one in entries_of(TwilioAccount))
 BOT_NAMES = frozenset(one.name for one in BOT_SETTINGS) - {"LEX_LOCALE_ID"}
 """Variables that name the bot, without its locale."""
 _BOT = frozenset(name for name, one in LINE_VARIABLES.items() if one.group is Group.BOT)
-_KEPT = ACCOUNT | {"REPLY_MODE", "LINE_MAX_CALLS"}
+LIMITS = frozenset(name for name, one in LINE_VARIABLES.items() if one.group is Group.LINES)
+"""Variables with limits of a line, so that no line takes the place of others."""
+
+_KEPT = ACCOUNT | LIMITS | {"REPLY_MODE"}
 """Variables that are the line's whichever bot its calls are handed to."""
 
 _LOCALE = "LEX_LOCALE_ID"
@@ -77,7 +80,7 @@ class Layers:
     def of_switched(self, line: LineLayer, route: CallRoute, *, own_rules: bool = True) -> dict[str, str]:
         """Return the settings of a line's calls that were handed to another bot. `route`: with that bot's name.
 
-        The reply mode stays that of the line, because the documents of a call keep their form, and so do its limit and
+        The reply mode stays that of the line, because the documents of a call keep their form, and so do its limits and
         its Twilio account. `own_rules`: whether the line's other settings count, those that are no words.
         """
         bot = self.bots[route.bot]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from lexbridge.config.line_layers import ACCOUNT, BOT_NAMES, LINE_VARIABLES, WORDS
+from lexbridge.config.line_layers import ACCOUNT, BOT_NAMES, LIMITS, LINE_VARIABLES, WORDS
 from lexbridge.config.service_settings import ServiceSettings
 from lexbridge.config.setting import Setting, entries_of
 from lexbridge.config.settings import BOTO3_SETTINGS
@@ -20,6 +20,7 @@ SHORT_NAMES: Mapping[str, str] = {
     "transfers": "TRANSFER_NUMBERS",
     "after": "AFTER_URL",
     "max_calls": "LINE_MAX_CALLS",
+    "max_requests": "LINE_MAX_REQUESTS",
     "account_sid": "TWILIO_ACCOUNT_SID",
     "auth_token": "TWILIO_AUTH_TOKEN",
     "auth_token_secondary": "TWILIO_AUTH_TOKEN_SECONDARY",
@@ -47,7 +48,7 @@ def _without(*variables: str) -> Names:
 
 
 LINE_NAMES = _without(*BOT_NAMES)
-BOT_SETTING_NAMES = _without(*BOT_NAMES, *ACCOUNT, "LINE_MAX_CALLS")
+BOT_SETTING_NAMES = _without(*BOT_NAMES, *ACCOUNT, *LIMITS)
 LOCALE_NAMES: Names = {name: variable for name, variable in ALL_NAMES.items() if variable in WORDS}
 
 _OF_PROCESS = {one.name.lower() for one in (*entries_of(ServiceSettings), *BOTO3_SETTINGS)} - set(ALL_NAMES)

@@ -133,14 +133,16 @@ def test_a_thousand_lines_are_not_compared_one_by_one(monkeypatch: pytest.Monkey
     queries = "".join(
         f'[[lines]]\nbot = "flowers"\nmatch = {{ to = "+12075550000", query.n = {n} }}\n' for n in range(500)
     )
-    table = table_of(numbers + queries)
+    ranges = "".join(f'[[lines]]\nbot = "flowers"\nmatch.to = "+1208555{n:03}*"\n' for n in range(500))
+    table = table_of(numbers + queries + ranges)
     compared = []
     serves = Match.serves
     monkeypatch.setattr(Match, "serves", lambda self, call: compared.append(self) or serves(self, call))
     assert chosen(table, call_of("+12065550499")) == "line-500"
     assert chosen(table, call_of("+12075550000", query={"n": "499"})) == "line-1000"
-    assert chosen(table, call_of("+12085550000")) is None
-    assert len(compared) == 2
+    assert chosen(table, call_of("+12085554990")) == "line-1500"
+    assert chosen(table, call_of("+12095550000")) is None
+    assert len(compared) == 3
 
 
 TEXTS = st.builds(
