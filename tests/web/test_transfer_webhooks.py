@@ -7,6 +7,7 @@ import pytest
 
 from lexbridge.twilio.sealed_text import seal
 from tests.support.fixtures import Logged
+from tests.support.lines import line, lines
 from tests.support.rig import TOKEN
 from tests.support.webhook_client import FACTS, FORM, WebhookClient, has_a_token, parameters, stream
 
@@ -95,6 +96,25 @@ def test_after_a_person_a_call_goes_on_with_what_the_bot_knew(logged: Logged) ->
 )
 def test_a_caller_who_is_gone_or_elsewhere_is_left_alone(form: dict[str, str]) -> None:
     assert verbs(WebhookClient(AFTER_URL=AFTER_URL).post("/twiml/transferred", form).text) == []
+
+
+LINES = lines(
+    line("shop", "+12065550111", GOODBYE_TEXT="The shop says goodbye."),
+    line("clinic", "+12065550112", AFTER_URL=AFTER_URL),
+)
+
+
+def test_a_transfer_comes_back_to_its_own_line(logged: Logged) -> None:
+    """The line is in the address, whatever number the call came to."""
+    twilio = WebhookClient(table=LINES)
+    back = twilio.post("/twiml/transferred?line=clinic", dialled("busy", To="+12065550111"))
+    assert parameters(back)["lexbridge:line"] == "clinic"
+    assert "line=clinic" in stream(back).attrib["statusCallback"]
+    shop = twilio.post("/twiml/transferred?line=shop", dialled("completed"))
+    assert verbs(shop.text) == ["The shop says goodbye.", "Hangup"]
+    clinic = twilio.post("/twiml/transferred?line=clinic", dialled("completed"))
+    assert redirected(clinic.text)["outcome"] == "transferred"
+    assert [each["line"] for each in logged() if each["event"] == "transfer-ended"] == ["clinic", "shop", "clinic"]
 
 
 def test_only_twilio_is_answered() -> None:
