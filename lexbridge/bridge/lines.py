@@ -58,6 +58,7 @@ class LineRuntime:
                 settings.phrases,
                 has_limit=settings.max_call_s is not None,
                 has_transfers=settings.transfer_numbers != NO_TARGETS,
+                log=Log(**route.log_fields),
             ),
         )
 

@@ -35,9 +35,12 @@ class PhraseCache:
         *,
         has_limit: bool = False,
         has_transfers: bool = False,
+        log: Log | None = None,
     ) -> None:
         """`again_after_s`: the time before Lex is asked again after a failure. `has_limit`: whether the length of calls
-        is limited, which has a phrase of its own; `has_transfers`: whether calls may come back from a transfer."""
+        is limited, which has a phrase of its own; `has_transfers`: whether calls may come back from a transfer.
+        `log`: that of the line."""
+        self._log = log or Log()
         self._lex = lex
         self._again_after_s = again_after_s
         self._audio: dict[str, bytes] = {}
@@ -68,7 +71,7 @@ class PhraseCache:
             gevent.spawn(self._learn)
 
     def _learn(self) -> None:
-        log = Log()
+        log = self._log
         why, check = "", "the voice of the bot's locale"
         try:
             for text in self._wanted:
