@@ -21,6 +21,7 @@ from lexbridge.call.stream_parameters import REPROMPTS_PARAMETER, SPOKEN_PARAMET
 from lexbridge.call.transfers import Handoff
 from lexbridge.lex.model import Message
 from lexbridge.twilio.rendered_reprompts import RenderedReprompts
+from lexbridge.twilio.route_seal import sealed_route
 from lexbridge.twilio.routes import KEYS_PATH, RESUME_PATH, STREAM_STATUS_PATH
 from lexbridge.twilio.say import clean, cut_at_sentence, pieces_ms, plain_text, say_pieces, text_pieces
 from lexbridge.twilio.signatures import CONNECTION_OVERRIDES
@@ -79,7 +80,7 @@ class TwimlDocuments(CallDocuments):
         `route`: text of the route that serves the calls; it goes into every address.
         `secret`: seals what an address holds of a call's content; without it no address holds any.
         """
-        self._route = _line_query(route)
+        self._route = _line_query(route, secret)
         self._hold_s = hold_s
         self._secret = secret
         self._is_two_way = is_two_way
@@ -238,7 +239,7 @@ class TwimlDocuments(CallDocuments):
         voice: str | None = None,
         query: Query = NO_QUERY,
     ) -> Document:
-        address = self._join(RESUME_PATH, {**query, **_line_query(route)})
+        address = self._join(RESUME_PATH, {**query, **_line_query(route, self._secret)})
         return self._make("switch.xml", messages, voice, stream_sid=stream_sid, resume_url=address)
 
     def whisper(self, words: str, voice: str | None = None) -> Document:
@@ -315,9 +316,9 @@ class TwimlDocuments(CallDocuments):
         return _COMPILED[template].render(pieces=pieces, hold_s=hold_s, told=told, **self._constants, **values)
 
 
-def _line_query(route: str) -> Query:
+def _line_query(route: str, secret: str) -> Query:
     """Return how an address names a route; "" is the default line, which it does not name."""
-    return {"line": route} if route else {}
+    return {"line": sealed_route(secret, route)} if route else {}
 
 
 def _cleaned(opening: Opening) -> Opening:

@@ -12,10 +12,10 @@ from lexbridge.call.documents import Document, speaking_ms
 from lexbridge.call.stream_parameters import CallProgress, proof_parameters
 from lexbridge.config.line_settings import LineSettings
 from lexbridge.config.lines import IncomingCall
-from lexbridge.config.route import CallRoute
 from lexbridge.config.settings import Settings
 from lexbridge.logs import Log
 from lexbridge.twilio.call_facts import CALLER_FIELD, collect_facts
+from lexbridge.twilio.route_seal import read_route
 from lexbridge.twilio.routes import ANSWER_PATH, ANSWERED_BY_PATH
 from lexbridge.twilio.stream_token import make_stream_token
 from lexbridge.twilio.twiml import TwimlDocuments
@@ -47,7 +47,7 @@ class WebhookViews:
         Raise UnservedCall, which ends the call in words, if there is none any more.
         """
         self._lines.catch_up()
-        route = CallRoute.parse(request.args.get("line", ""))
+        route = read_route(self._settings.service.account.auth_tokens, request.args.get("line", ""))
         line = None if route is None else self._lines.find(route, form().get("AccountSid", ""))
         if line is None:  # the table has changed meanwhile, or this process has another one
             line = self._lines.choose(incoming_call())

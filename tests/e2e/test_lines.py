@@ -237,8 +237,10 @@ def _forge_address(lines: Lines, rng: random.Random) -> None:
         assert status == 403
         return
     assert status == 200
-    for name in parameters_of(document, "lexbridge:line"):
+    for route in parameters_of(document, "lexbridge:line"):
+        name, _, bot = route.partition("/")
         assert BY_NAME[name].account is one.account
+        assert not bot
         assert path != "/twiml" or name == one.name
 
 

@@ -87,6 +87,7 @@ PURE = [
     "twilio/answered_by.py",
     "twilio/call_facts.py",
     "twilio/media_messages.py",
+    "twilio/route_seal.py",
     "twilio/say.py",
     "twilio/twiml.py",
     "observer/calls/call_axis.py",

@@ -9,6 +9,7 @@ from werkzeug.test import TestResponse
 
 from lexbridge.call.documents import speaking_ms
 from lexbridge.phrases import greeting_for
+from lexbridge.twilio.route_seal import sealed_route
 from lexbridge.twilio.stream_token import find_token_fault
 from tests.support.fixtures import Logged
 from tests.support.rig import TOKEN
@@ -19,7 +20,8 @@ V2 = {"LEX_BOT_ID": "ABCDEFGHIJ", "LEX_BOT_ALIAS_ID": "TSTALIASID"}
 GERMAN = {**V2, "LEX_LOCALE_ID": "de_DE"}
 V1 = {"LEX_BOT_NAME": "Coffee", "LEX_BOT_ALIAS": "prod"}
 WELCOME = {"WELCOME": "bot", "WELCOME_INTENT": "Welcome"}
-BEGINS = "/twiml/resume?begins=1&switched=1.1:&line=/flowers"
+FLOWERS, TULIPS = (sealed_route(TOKEN, text) for text in ("/flowers", "/tulips"))
+BEGINS = f"/twiml/resume?begins=1&switched=1.1:&line={FLOWERS}"
 MODES = pytest.mark.parametrize(("mode", "verb"), [("call-update", "Start"), ("stream", "Connect")])
 
 
@@ -78,8 +80,8 @@ def test_a_bot_that_welcomes_begins_after_a_wordless_switch() -> None:
 def test_an_unknown_origin_has_no_greeting_in_common() -> None:
     bot = {**GERMAN, "GREETING": "Hello."}
     client = client_of(bot, GREETING="Hello.")
-    assert said(client.post("/twiml/resume?begins=1&switched=1.1:/tulips&line=/flowers")) == ["Hello."]
-    assert said(client.post("/twiml/resume?begins=1&line=/flowers")) == ["Hello."]
+    assert said(client.post(f"/twiml/resume?begins=1&switched=1.1:/tulips&line={FLOWERS}")) == ["Hello."]
+    assert said(client.post(f"/twiml/resume?begins=1&line={FLOWERS}")) == ["Hello."]
 
 
 def test_the_progress_of_the_call_goes_on() -> None:
@@ -95,7 +97,7 @@ def test_limits_of_the_next_bot_alone_count_from_now_on() -> None:
 
 
 def test_in_place_of_a_bot_that_is_gone_the_lines_own_begins(logged: Logged) -> None:
-    response = client_of(GREETING="Hello.").post("/twiml/resume?begins=1&switched=1.1:&line=/tulips")
+    response = client_of(GREETING="Hello.").post(f"/twiml/resume?begins=1&switched=1.1:&line={TULIPS}")
     assert parameters(response)["lexbridge:resumed"] == "switched"
     assert "lexbridge:line" not in parameters(response)
     assert [line["event"] for line in logged()] == ["line-unknown"]
@@ -103,7 +105,7 @@ def test_in_place_of_a_bot_that_is_gone_the_lines_own_begins(logged: Logged) -> 
 
 def test_the_next_streams_know_of_the_switch() -> None:
     client = client_of()
-    lost = parameters(client.post("/twiml/resume?lost=1&of=MZ1&switched=1.1:&line=/flowers"))
-    keyed = parameters(client.post("/twiml/keys?of=MZ1&switched=1.1:&line=/flowers", {**FORM, "Digits": "12"}))
+    lost = parameters(client.post(f"/twiml/resume?lost=1&of=MZ1&switched=1.1:&line={FLOWERS}"))
+    keyed = parameters(client.post(f"/twiml/keys?of=MZ1&switched=1.1:&line={FLOWERS}", {**FORM, "Digits": "12"}))
     for sent, resumed in ((lost, "lost"), (keyed, "keyed")):
         assert (sent["lexbridge:resumed"], sent["lexbridge:switched"]) == (resumed, "1.1:")
