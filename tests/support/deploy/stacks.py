@@ -36,6 +36,7 @@ SERVICE_PARAMETERS = {
 OTHER_PARAMETERS = {
     "ServiceName": "second",
     "ListenerPriority": "11",
+    "ReleasePriority": "10011",
     "ImageUrl": "example.com/lexbridge@sha256:" + "0" * 64,
     "DomainName": "second.example.com",
     "TwilioAuthToken": "primary",
