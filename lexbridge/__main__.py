@@ -199,7 +199,7 @@ def supervise(
     _log_to(settings, logs.InstantWriter(sys.stdout.fileno()))
     for doubt in doubts:
         logs.Log().warning("setting-in-doubt", variable=doubt.variable, wrong=doubt.wrong, rule=doubt.rule)
-    warm_up(filter(None, map(table.settings_of, table.routes())))
+    warm_up([*filter(None, map(table.settings_of, table.routes())), *table.bots.values()])
     destroy_gevent_hub()
     gc.collect()
     gc.freeze()  # so that a collection in a worker does not copy the pages that all workers share

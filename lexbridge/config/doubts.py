@@ -46,9 +46,8 @@ _NAMES = {"LEX_BOT_ALIAS_ID": "alias", "LEX_BOT_NAME": "name", "AWS_REGION": "re
 
 
 def _table_doubts(table: LineTable, environment: Mapping[str, str]) -> Iterator[Problem]:
-    """Yield what is odd about the bots of the table, each bot once."""
-    of_bots = {line.bot: line.settings for line in reversed([*table.lines.values()]) if line.bot}
-    for name, settings in sorted(of_bots.items()):
+    """Yield what is odd about the bots of the table."""
+    for name, settings in table.bots.items():
         for doubt in _bot_doubts(settings, environment):
             where = f"LINES_FILE: [bots.{name}]: {_NAMES[doubt.variable]}"
             yield Problem(where, doubt.wrong, doubt.rule)

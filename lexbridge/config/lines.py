@@ -39,13 +39,15 @@ class LineTable:
         default: LineSettings | None,
         lines: Iterable[Line] = (),
         switched: Callable[[CallRoute], LineSettings | None] | None = None,
+        bots: Mapping[str, LineSettings] | None = None,
     ) -> None:
         """`default`: settings of the line for all other calls, or None if they are refused.
 
         `switched`: returns the settings of a call that was handed to another bot or locale, or None if there is no such
-        bot.
+        bot. `bots`: settings of each bot of the table by its name, without those of a line.
         """
         self.default = default
+        self.bots = bots or {}
         self.lines: Mapping[str, Line] = {line.name: line for line in lines}
         self._switched = switched
         of_accounts: defaultdict[str, list[Line]] = defaultdict(list)

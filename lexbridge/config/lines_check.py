@@ -41,6 +41,7 @@ class LinesCheck:
         self._own = own
         self._known = set(known)
         self._of_bots: dict[str, set[Problem]] = {}
+        self._bots: dict[str, LineSettings] = {}
         self._accounts: dict[str, tuple[TwilioAccount, Written]] = {}
         self._lines: list[tuple[Written, Line]] = []
 
@@ -54,7 +55,9 @@ class LinesCheck:
 
     def check_bot(self, name: str, where: str) -> None:
         """Check the settings of one bot."""
-        _, problems = _settings(self._layers.of_line(LineLayer(bot=name)))
+        settings, problems = _settings(self._layers.of_line(LineLayer(bot=name)))
+        if settings is not None:
+            self._bots[name] = settings
         self._tell({one for one in problems - self._known if one.variable not in _NAMES}, where)
         self._of_bots[name] = problems
 
@@ -89,7 +92,7 @@ class LinesCheck:
         """Return the table, if there are no problems."""
         lines = {written.name: written.layer for written, _ in self._lines}
         switching = Switching(self._layers, lines, has_default=default is not None)
-        return LineTable(default, [line for _, line in self._lines], switching.settings_of)
+        return LineTable(default, [line for _, line in self._lines], switching.settings_of, self._bots)
 
     def _check_shadow(self, pairs: list[tuple[Written, Line]], position: int, index: MatchIndex) -> None:
         """Check that no earlier line takes all calls of this one."""

@@ -161,15 +161,19 @@ class LexClients:
 
         `name`: that of the line, whose clients share a limit of requests.
         """
-        key = _ClientKey(service_of(line), line.aws_region, line.bot_role_arn, line.bot_endpoint_url, deadlines)
-        if key not in self._clients:
-            self._clients[key] = self._make_client(key)
-        client = self._clients[key]
+        client = self.client_of(line, deadlines)
         api = LexV1(client, line.bot) if isinstance(line.bot, LexV1Bot) else LexV2(client, line.bot)
         queue = self._queues.setdefault(name, RequestQueue(name))
         queue.limit = line.line_max_requests
         speaks = line.reply_mode == "stream"
         return LexClient(api, deadlines, speaks=speaks, breakers=self._breakers, queue=queue)
+
+    def client_of(self, line: LineSettings, deadlines: Deadlines) -> Any:
+        """Return boto3's client for a line's bot, which is made once. Raise ConfigError."""
+        key = _ClientKey(service_of(line), line.aws_region, line.bot_role_arn, line.bot_endpoint_url, deadlines)
+        if key not in self._clients:
+            self._clients[key] = self._make_client(key)
+        return self._clients[key]
 
     @property
     def endpoint_urls(self) -> Sequence[str]:

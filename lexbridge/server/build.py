@@ -97,6 +97,9 @@ def build_service(
 
     loaded = LoadedTable(table or LineTable.of(settings)) if newest is None else newest.load(lambda: None)
     lines = LineRuntimes(loaded, accounts, make_line, newest)
+    if clients is not None:
+        for bot in loaded.table.bots.values():  # a call may be handed to it, and making the first client takes long
+            clients.client_of(bot, deadlines or Deadlines(answer_s=bot.lex_timeout_s))
     call_control = call_control or TwilioCallControl(service, accounts)
     calls = CallRegistry(service.max_calls, released)
     unreleased = UnreleasedCallControl(call_control, calls.released)

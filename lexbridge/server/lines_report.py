@@ -24,7 +24,10 @@ def describe_lines(table: LineTable) -> str:
     rows = [_row(line.name, _calls(line), line.bot, line.settings, line.weight) for line in table.lines.values()]
     if table.default is not None:
         rows.append(_row(DEFAULT_LINE, "all others" if rows else "all calls", "", table.default, None))
-    return "\n".join(_aligned([HEADINGS, *rows]))
+    named = {line.bot for line in table.lines.values()}
+    others = [name for name in table.bots if name not in named]
+    said = ["", f"Bots without a line, which a bot may hand calls to: {', '.join(others)}"] if others else []
+    return "\n".join([*_aligned([HEADINGS, *rows]), *said])
 
 
 def describe_choice(table: LineTable, call: IncomingCall) -> tuple[str, bool]:

@@ -52,6 +52,11 @@ def test_the_table_shows_each_line_without_secrets() -> None:
     ]
 
 
+def test_bots_without_a_line_are_told() -> None:
+    said = describe_lines(table_of('[[lines]]\nbot = "flowers"'))
+    assert said.splitlines()[2:] == ["", "Bots without a line, which a bot may hand calls to: clinic"]
+
+
 def test_the_answer_names_the_line_and_its_shares() -> None:
     said, is_answered = describe_choice(table_of(LINES), call_of(query={"bot": "sales"}, CallSid="", AccountSid=""))
     assert is_answered

@@ -73,16 +73,15 @@ def check_live(settings: Settings, table: LineTable, doubts: Sequence[Problem]) 
 
 def _asked(settings: Settings, table: LineTable) -> Iterator[_Asked]:
     """Yield all checks: of each role, bot and account that is used once, and of the service's address."""
-    lines = [
-        *([("", table.default)] if table.default else []),
-        *((one.bot, one.settings) for one in table.lines.values()),
-    ]
+    lines = [] if table.default is None else [("", table.default)]
+    lines += [(one.bot, one.settings) for one in table.lines.values()]
     roles: dict[str | None, LineSettings] = {}
     bots: dict[object, tuple[str, LineSettings]] = {}
     accounts: dict[TwilioAccount, LineSettings] = {}
-    for bot, line in lines:
+    for bot, line in [*lines, *table.bots.items()]:
         roles.setdefault(line.bot_role_arn, line)
         bots.setdefault((line.bot, line.aws_region, line.bot_role_arn, line.bot_endpoint_url), (bot, line))
+    for _, line in lines:
         accounts.setdefault(line.account, line)
     for role, line in roles.items():
         yield _Asked(check_identity, Settings(settings.service, line), (role or "") if len(roles) > 1 else "")
