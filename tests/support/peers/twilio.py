@@ -20,7 +20,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 from xml.etree import ElementTree
 
 from tests.support.peers.http import Answer, Asked, answering
@@ -99,6 +99,7 @@ class Call:
     call_sid: str = field(default_factory=lambda: "CA" + os.urandom(16).hex())
     stream_sid: str = field(default_factory=lambda: "MZ" + os.urandom(16).hex())
     parameters: dict[str, str] = field(default_factory=dict)
+    stream_url: str = ""
     played: bytes = b""
     close_code: int | None = None
 
@@ -120,23 +121,24 @@ class Call:
         """Ask /twiml. Return the document, whose stream's parameters are kept."""
         status, document = post(self.base, f"/twiml{self.query}", self.form, self.account.token)
         assert status == 200, (status, document)
-        nodes = ElementTree.fromstring(document).iter("Parameter")
-        self.parameters = {node.attrib["name"]: node.attrib["value"] for node in nodes}
+        (stream,) = ElementTree.fromstring(document).iter("Stream")
+        self.stream_url = stream.attrib["url"]
+        self.parameters = {node.attrib["name"]: node.attrib["value"] for node in stream.iter("Parameter")}
         return document
 
     def open(self, **start: object) -> None:
         """Open the media stream. `start`: other fields of the start message than those of this call."""
         host, _, port = self.base.removeprefix("http://").partition(":")
         self._socket = socket.create_connection((host, int(port)), timeout=FAR_S)
-        url = f"wss://{host}:{port}/"
+        address = urlsplit(self.stream_url)
         lines = [
-            "GET / HTTP/1.1",
+            f"GET {address.path or '/'}{'?' if address.query else ''}{address.query} HTTP/1.1",
             f"Host: {host}:{port}",
             "Connection: Upgrade",
             "Upgrade: websocket",
             "Sec-WebSocket-Version: 13",
             f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
-            f"X-Twilio-Signature: {signature(self.account.token, url)}",
+            f"X-Twilio-Signature: {signature(self.account.token, self.stream_url)}",
         ]
         self._socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         self._received = self._socket.makefile("rb")
