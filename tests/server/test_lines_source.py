@@ -119,3 +119,9 @@ def test_an_s3_that_is_not_there_is_a_problem(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
     said = problem_of(S3_PLACE)
     assert said == "LINES_FILE: cannot be read (S3 cannot be reached, EndpointConnectionError); check the network"
+
+
+def test_an_s3_that_takes_too_long_is_a_problem(s3: Callable[[Answer], Peer], monkeypatch: pytest.MonkeyPatch) -> None:
+    s3(whole(OK, b"# lines"))
+    monkeypatch.setattr("lexbridge.server.lines_source.DEADLINE_S", -1)
+    assert problem_of(S3_PLACE) == "LINES_FILE: cannot be read (S3 cannot be reached, TimeoutError); check the network"
