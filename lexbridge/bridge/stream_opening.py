@@ -77,8 +77,9 @@ class StreamOpening:
         return False
 
     def ended(self) -> None:
-        """Note that the socket has ended, before its stream was served."""
-        self._end(close_codes.NORMAL)
+        """Note that the socket has ended. A stream that is being checked is served nevertheless, up to its end."""
+        if self._kept is None:
+            self._end(close_codes.NORMAL)
 
     def pulse(self, now_s: float) -> None:
         """Refuse the stream, which has not started in time."""
