@@ -32,6 +32,9 @@ LIMITS = frozenset(name for name, one in LINE_VARIABLES.items() if one.group is 
 _KEPT = ACCOUNT | LIMITS | {"REPLY_MODE"}
 """Variables that are the line's whichever bot its calls are handed to."""
 
+_INTENTS = frozenset({"WELCOME", "WELCOME_INTENT", "TRANSFER_FAILED_INTENT", "MACHINE_INTENT"})
+"""Variables that name intents of one bot, which another bot need not have."""
+
 _LOCALE = "LEX_LOCALE_ID"
 _DEFAULT_LOCALE = "en_US"
 
@@ -81,17 +84,19 @@ class Layers:
         """Return the settings of a line's calls that were handed to another bot. `route`: with that bot's name.
 
         The reply mode stays that of the line, because the documents of a call keep their form, and so do its limits and
-        its Twilio account. `own_rules`: whether the line's other settings count, those that are no words.
+        its Twilio account. `own_rules`: whether the line's other settings count, those that are no words and name no
+        intents of its own bot.
         """
         bot = self.bots[route.bot]
         own = self._own_locale(line)
         bot_locale = self._bot_locale(route.bot, own)
         locale = route.locale_id or bot_locale
-        of_line = {name: text for name, text in line.texts.items() if name not in WORDS | _BOT}
+        of_line = {name: text for name, text in line.texts.items() if name not in WORDS | _BOT | _INTENTS}
+        environment = self._of_environment(route.bot, own, locale)
         kept = self.of_line(line)
         return _merged(
             [
-                self._of_environment(route.bot, own, locale),
+                {name: text for name, text in environment.items() if name not in _INTENTS},
                 _in_language(self._defaults, own, locale),
                 of_line if own_rules else {},
                 self._locales.get(locale, {}),

@@ -236,6 +236,25 @@ def test_a_call_that_is_handed_over_speaks_with_that_bots_voice() -> None:
     assert (moved.onset_ms, moved.hangover_ms) == (100, 900)
 
 
+def test_a_call_that_is_handed_over_keeps_no_intents() -> None:
+    environment = {**WITH_BOT, "TRANSFER_FAILED_INTENT": "NobodyThere"}
+    table = table_of(
+        """
+        [bots.other]
+        id = "KLMNOPQRST"
+        alias = "LIVEALIASX"
+        [[lines]]
+        name = "shop"
+        welcome = "bot"
+        welcome_intent = "WelcomeToTheShop"
+        """,
+        environment,
+    )
+    own, other = settings(table, "shop"), settings(table, "shop", "other")
+    assert (own.welcome, own.welcome_intent, own.transfer_failed_intent) == ("bot", "WelcomeToTheShop", "NobodyThere")
+    assert (other.welcome, other.welcome_intent, other.transfer_failed_intent) == ("greeting", None, None)
+
+
 def test_a_call_that_is_handed_to_a_locale_speaks_its_language() -> None:
     table = table_of(SWITCHING)
     spanish, british = settings(table, "shop", "", "es_US"), settings(table, "shop", "", "en_GB")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -14,18 +14,16 @@ from lexbridge.offline.lex.bots import Bot, Intent, Message, Prompt, Slot
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.requests import LexRequest
 from lexbridge.offline.lex.runtime import LocalLex
-from lexbridge.offline.lex.voice import SilentVoice
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import VerbStarted
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 from lexbridge.server.build import build_service
 from tests.support.rehearsal import wait_until
-from tests.support.rig import PATIENCE_S, PATIENT, TOKEN, HurriedHandler, says, settings
+from tests.support.rig import PATIENCE_S, PATIENT, TOKEN, HummingVoice, HurriedHandler, says, settings
 from tests.support.switched_lines import table_of
 
 AT_ONCE = "At once."
 TO_GERMAN = "Moment, bitte."
-LONG = "x" * 500
 
 
 def _hands_over(name: str, utterance: str, words: str, **attributes: str) -> Intent:
@@ -109,13 +107,8 @@ class SwitchingRig:
         return call.wait_for(VerbStarted, PATIENCE_S, where=lambda event: event.verb == "Say" and words in event.text)
 
     def answers(self) -> list[tuple[str, str | None]]:
-        """Return the bot, and the locale of V2, of each answered turn or welcome, in order."""
-        return [(one.bot, one.locale_id) for one in turns_of(self.lex)]
-
-
-def turns_of(lex: LocalLex) -> list[LexRequest]:
-    """Return the requests of turns and welcomes, in order."""
-    return [one for one in lex.requests if one.operation != "GetSession" and one.answered and one.said]
+        """Return the bot, and the locale of V2, that answered each turn of the caller, in order."""
+        return [(one.bot, one.locale_id) for one in turns_heard(self.lex)]
 
 
 def say(rig: SwitchingRig, caller: SimulatedCaller, words: str) -> LexRequest:
@@ -132,13 +125,27 @@ def turns_heard(lex: LocalLex) -> list[LexRequest]:
     return [one for one in lex.requests if one.transcript is not None and one.answered]
 
 
+def knowing(known: Mapping[str, str]) -> Sequence[Bot]:
+    """Return the bots. The router's sets the session attributes `known` whenever it is done."""
+    router, *others = BOTS
+    intents = tuple(replace(one, when_closed={**one.when_closed, **known}) for one in router.intents)
+    return [replace(router, intents=intents), *others]
+
+
 @contextmanager
 def switching(
-    *heard: str, pace: float = 0.05, bots: Mapping[str, Mapping[str, str]] = OTHERS, **line: str
+    *heard: str,
+    pace: float = 0.05,
+    bots: Mapping[str, Mapping[str, str]] = OTHERS,
+    known: Mapping[str, str] | None = None,
+    **line: str,
 ) -> Iterator[SwitchingRig]:
-    """Run a bridge whose Lex hears the lines of `heard`. `bots`: those of the table. `line`: settings of the line."""
+    """Run a bridge whose Lex hears the lines of `heard`.
+
+    `bots`: those of the table. `known`: session attributes that the router's bot sets. `line`: settings of the line.
+    """
     with (
-        LocalLex(bots=BOTS, recogniser=ScriptedRecogniser(list(heard)), voice=SilentVoice()) as lex,
+        LocalLex(bots=knowing(known or {}), recogniser=ScriptedRecogniser(list(heard)), voice=HummingVoice()) as lex,
         SimulatedTwilio(auth_token=TOKEN, pace=pace) as twilio,
         pytest.MonkeyPatch.context() as environment,
     ):
