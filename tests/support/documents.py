@@ -5,6 +5,7 @@ Such a part stands between `<!-- NAME -->` and `<!-- end -->`. tests/test_docs.p
 
 from collections.abc import Callable, Mapping
 from enum import Enum
+from functools import partial
 
 from bench.load.report import markdown, pieces_markdown, read_document
 from lexbridge.call.attributes import ATTRIBUTES
@@ -13,6 +14,7 @@ from lexbridge.call.states import CALL_MOVES, TURN_MOVES
 from lexbridge.config.describe import example_env_file, settings_tables
 from tests.support.dashboard import dashboard
 from tests.support.event_tables import event_tables, value_tables
+from tests.support.example_lines import WHICH, which
 from tests.support.lines_page import shop_answer, shop_table, short_names_table
 from tests.support.log_events import log_events_file
 from tests.support.metric_tables import label_tables, metrics_table
@@ -55,6 +57,7 @@ BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("docs/lines.md", "short names"): short_names_table,
     ("docs/lines.md", "table of the shop"): shop_table,
     ("docs/lines.md", "which line of the shop"): shop_answer,
+    **{("docs/examples-of-lines.md", block): partial(which, block) for block in WHICH},
     ("docs/architecture.md", "packages"): drawing,
     ("docs/architecture.md", "imports"): table,
 }

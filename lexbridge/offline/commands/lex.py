@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lexbridge.offline.commands.arguments import port, seconds
 from lexbridge.offline.commands.stopping import StopRequest
-from lexbridge.offline.lex.bot_files import load_bot, shipped_bots
+from lexbridge.offline.lex.bot_files import example_bots, load_locales, shipped_bots
 from lexbridge.offline.lex.bots import Bot, BotFileError
 from lexbridge.offline.lex.recognition import GrammarRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
@@ -45,7 +45,9 @@ def add_bot_argument(parser: argparse.ArgumentParser) -> None:
 
 def bots_of(args: argparse.Namespace) -> list[Bot]:
     """The bots asked for. Raises BotFileError."""
-    return [load_bot(path) for path in args.bots] if args.bots else shipped_bots()
+    if not args.bots:
+        return [*shipped_bots(), *example_bots()]
+    return [bot for path in args.bots for bot in load_locales(path)]
 
 
 def run(args: argparse.Namespace) -> int:

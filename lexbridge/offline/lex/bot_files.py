@@ -28,13 +28,22 @@ ORDER_COFFEE = HERE / "order_coffee"
 
 CHECK_BOOKING = HERE / "check_booking"
 
+OF_EXAMPLES = tuple(HERE / name for name in ("shop_support", "clinic_desk", "praxis", "help_line", "language_router"))
+"""The bots of docs/examples-of-lines.md, beside those above."""
+
 _DIGITS = re.compile(r"\^?(?:\[0-9\]|\\d)\{(\d{1,2})(?:,(\d{1,2}))?\}\$?")
 
 
 def load_bot(path: str | Path) -> Bot:
-    """The bot in `path`: a V1 export (.json), a V2 export (.zip) or its unzipped folder. Raises BotFileError.
+    """The bot in `path`, in the first of its locales. See `load_locales`."""
+    return load_locales(path)[0]
 
-    A V1 export comes out of the console as a zip with the one JSON file in it: that is read too.
+
+def load_locales(path: str | Path) -> list[Bot]:
+    """Return the bot in `path` in each of its locales, the first by name first. Raises BotFileError.
+
+    It is a V1 export (.json), a V2 export (.zip) or its unzipped folder. A V1 export comes out of the console as a zip
+    with the one JSON file in it: that is read too.
     """
     path = Path(path)
     try:
@@ -46,7 +55,7 @@ def load_bot(path: str | Path) -> Bot:
     except ValueError as error:
         raise BotFileError(f"{path}: not JSON: {error}") from error
     try:
-        return _bot_of_documents(documents)
+        return _locales_of_documents(documents)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise BotFileError(f"{path}: not in the shape of a Lex export: {type(error).__name__}: {error}") from error
     except BotFileError as error:
@@ -54,8 +63,13 @@ def load_bot(path: str | Path) -> Bot:
 
 
 def shipped_bots() -> list[Bot]:
-    """The bots that come with this project."""
+    """The bots that come with this project, without those of the examples of lines."""
     return [load_bot(ORDER_FLOWERS), load_bot(ORDER_COFFEE), load_bot(CHECK_BOOKING)]
+
+
+def example_bots() -> list[Bot]:
+    """Return the bots of the examples of lines, each in each of its locales."""
+    return [bot for file in OF_EXAMPLES for bot in load_locales(file)]
 
 
 def _read_files(path: Path) -> dict[str, str]:
@@ -70,18 +84,19 @@ def _read_files(path: Path) -> dict[str, str]:
     return {path.name: path.read_text(encoding="utf-8-sig")}
 
 
-def _bot_of_documents(documents: dict[str, Any]) -> Bot:
+def _locales_of_documents(documents: dict[str, Any]) -> list[Bot]:
     for name, document in documents.items():
         if name.rpartition("/")[2] == "Bot.json":
-            bot = _v2_bot(name.removesuffix("Bot.json"), documents)
+            bots = _v2_locales(name.removesuffix("Bot.json"), documents)
             break
         if "resource" in document and "intents" in document["resource"]:
-            bot = _v1_bot(document["resource"])
+            bots = [_v1_bot(document["resource"])]
             break
     else:
         raise BotFileError("no bot in it: neither a V1 export's resource with intents, nor a V2 export's Bot.json")
-    _check(bot)
-    return bot
+    for bot in bots:
+        _check(bot)
+    return bots
 
 
 def _check(bot: Bot) -> None:
@@ -157,14 +172,18 @@ def _v1_messages(raw: dict[str, Any] | None) -> tuple[Message, ...]:
     )
 
 
-def _v2_bot(root: str, documents: dict[str, Any]) -> Bot:
-    """The first locale of the bot whose folder in the export is `root` ("" or ends in a slash)."""
-    bot = documents[f"{root}Bot.json"]
+def _v2_locales(root: str, documents: dict[str, Any]) -> list[Bot]:
+    """Return each locale of the bot whose folder in the export is `root` ("" or ends in a slash)."""
     locales = sorted(name for name in documents if name.startswith(root) and name.endswith("/BotLocale.json"))
     if not locales:
         raise BotFileError("the bot has no locale")
-    locale = documents[locales[0]]
-    home = locales[0].removesuffix("BotLocale.json")
+    return [_v2_bot(documents[f"{root}Bot.json"], name, documents) for name in locales]
+
+
+def _v2_bot(bot: dict[str, Any], locale_file: str, documents: dict[str, Any]) -> Bot:
+    """Return the locale of a bot that `locale_file` is about."""
+    locale = documents[locale_file]
+    home = locale_file.removesuffix("BotLocale.json")
     inside = {name.removeprefix(home): documents[name] for name in sorted(documents) if name.startswith(home)}
     types = [_v2_slot_type(raw) for name, raw in inside.items() if name.endswith("/SlotType.json")]
     intents = [

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import date, timedelta
+from unicodedata import combining, normalize
 
 Words = tuple[str, ...]
 
@@ -43,11 +44,18 @@ NO = "no|nope|no thanks|no thank you|that is wrong|not really|no it does not|no 
 
 def words_of(text: str) -> Words:
     """The words of `text`, normalised; numbers written in digits stay digits."""
-    text = _DOTTED.sub(r" \1m ", text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    text = _DOTTED.sub(r" \1m ", _plain(text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")))
     text = re.sub(r"(\d)(st|nd|rd|th)\b", r"\1", text)
     text = re.sub(r"(\d),(\d{3})\b", r"\1\2", text)
     text = re.sub(r"(\d)([a-z])", r"\1 \2", text)
     return tuple(" ".join(_expand(text)).split())
+
+
+def _plain(text: str) -> str:
+    """Return `text` with letters alone: without accents, as in German and Spanish."""
+    if text.isascii():
+        return text
+    return "".join(one for one in normalize("NFKD", text.replace("ß", "ss")) if not combining(one))
 
 
 def _expand(text: str) -> Iterator[str]:

@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from lexbridge.offline.lex.bot_files import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, load_bot, shipped_bots
+from lexbridge.offline.lex.bot_files import (
+    CHECK_BOOKING,
+    ORDER_COFFEE,
+    ORDER_FLOWERS,
+    example_bots,
+    load_bot,
+    shipped_bots,
+)
 from lexbridge.offline.lex.bots import CARD, Bot, BotFileError, Card
 from lexbridge.offline.lex.words import words_of
 
@@ -221,3 +228,13 @@ def test_variations_and_kinds_of_v2_messages(tmp_path: Path) -> None:
     found = load_bot(tmp_path / "bot").intent("HelpIntent")
     assert found is not None
     assert [(m.kind, m.group) for m in found.closing] == [("PlainText", 1), ("SSML", 1), ("CustomPayload", 2)]
+
+
+def test_a_bot_is_loaded_in_each_of_its_locales() -> None:
+    names = [(bot.v2_id, bot.locale_id) for bot in example_bots() if bot.name == "HelpLine"]
+    assert names == [("HE1PL1NEB0", "de_DE"), ("HE1PL1NEB0", "en_US"), ("HE1PL1NEB0", "es_ES")]
+    assert len({bot.v2_id for bot in [*shipped_bots(), *example_bots()]}) == 8
+
+
+def test_words_lose_their_accents() -> None:
+    assert words_of("Öffnungszeiten, straße, español") == ("offnungszeiten", "strasse", "espanol")
