@@ -13,8 +13,7 @@ import msgspec
 
 from lexbridge.logs import Log
 from lexbridge.server.children import fork_child
-from lexbridge.server.published_lines import SharedBytes
-from lexbridge.server.served_lines import Look
+from lexbridge.server.published_lines import Look, SharedBytes
 from lexbridge.server.signals import SignalQueue
 
 LOOK_EVERY_S = 60.0

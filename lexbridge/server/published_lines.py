@@ -7,7 +7,7 @@ holds the secrets of the lines.
 import mmap
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -26,6 +26,23 @@ class LinesRecord(msgspec.Struct, frozen=True):
 
     lines: Mapping[str, Any]
     departed: list[DepartedAccount] = []
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a look at LINES_FILE.
+
+    `result`: "reloaded": a new table was prepared; "unchanged": it is as served; "refused": it has problems; "unread":
+    it could not be read. `version`: that of the file. `problems`: their number. `error`: why it could not be read.
+    """
+
+    result: Literal["reloaded", "unchanged", "refused", "unread"]
+    version: str = ""
+    problems: int = 0
+    error: str = ""
+    lines: int = 0
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
 
 
 _encode = msgspec.json.Encoder().encode

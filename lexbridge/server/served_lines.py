@@ -3,9 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Literal, Protocol
-
-import msgspec
+from typing import Protocol
 
 from lexbridge.bridge.lines import LoadedTable
 from lexbridge.config.lines import LineTable
@@ -14,7 +12,7 @@ from lexbridge.config.settings import Settings
 from lexbridge.errors import ConfigError, Problem
 from lexbridge.logs import Log
 from lexbridge.server.lines_source import LinesText, source_of
-from lexbridge.server.published_lines import DepartedAccount, LinesRecord, PublishedLines, through_memory
+from lexbridge.server.published_lines import DepartedAccount, LinesRecord, Look, PublishedLines, through_memory
 
 LONGEST_CALL_S = 4 * 60 * 60
 """How long a call may go on, in seconds, so that an account which has left the table is known for that long.
@@ -30,23 +28,6 @@ class Source(Protocol):
 
     def read(self, unless: str | None = None) -> LinesText | None:
         """Return the file, or None if its version is still `unless`. It may take long. Raise ConfigError."""
-
-
-class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a look at LINES_FILE.
-
-    `result`: "reloaded": a new table was prepared; "unchanged": it is as served; "refused": it has problems; "unread":
-    it could not be read. `version`: that of the file. `problems`: their number. `error`: why it could not be read.
-    """
-
-    result: Literal["reloaded", "unchanged", "refused", "unread"]
-    version: str = ""
-    problems: int = 0
-    error: str = ""
-    lines: int = 0
-    added: int = 0
-    changed: int = 0
-    removed: int = 0
 
 
 class ServedLines:

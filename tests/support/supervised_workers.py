@@ -24,6 +24,8 @@ from gevent._hub_local import get_hub_if_exists
 
 from lexbridge import logs
 from lexbridge.logs import Log
+from lexbridge.server import lines_keeper
+from lexbridge.server.published_lines import Look
 from lexbridge.server.scoreboard import State, WorkerSlot
 from lexbridge.server.supervisor import Supervisor
 
@@ -44,6 +46,33 @@ class Options:
     leaves_orphan: bool = False
     has_hub: bool = False
     """Whether the supervisor has a gevent hub."""
+    look_every_s: float | None = None
+    """Interval of looks at a table of lines, which find what `look.json` says; None: there is no table."""
+    look_limit_s: float = 120.0
+
+
+class ToldLines:
+    """A table of lines that is as `look.json` in the working directory says: the fields of a Look.
+
+    The result "hang" never comes, and "break" is a bug.
+    """
+
+    version = "1"
+    generation = 1
+
+    def look(self, known: str) -> Look:
+        """Return what the file says."""
+        Log().info("looks", look=os.getpid(), known=known)
+        fields = json.loads(Path("look.json").read_text(encoding="utf-8"))
+        if fields["result"] == "hang":
+            time.sleep(1000)
+        if fields["result"] == "break":
+            raise ValueError("what a file says")
+        return Look(**fields)
+
+    def publish(self) -> None:
+        """Count the tables."""
+        self.generation += 1
 
 
 def work(slot: WorkerSlot, options: Options) -> int:
@@ -91,7 +120,13 @@ def main(options: Options) -> int:
     if options.has_hub:
         gevent.get_hub()
     Log().info("parent", pid=os.getpid())
-    supervisor = Supervisor(options.count, lambda slot: work(slot, options), {"port": 1}, options.hang_limit_s)
+    lines = None
+    if options.look_every_s is not None:
+        lines_keeper.LOOK_EVERY_S, lines_keeper.LOOK_LIMIT_S = options.look_every_s, options.look_limit_s
+        lines = lines_keeper.LinesKeeper(ToldLines(), lambda: None)
+    supervisor = Supervisor(
+        options.count, lambda slot: work(slot, options), {"port": 1}, options.hang_limit_s, lines=lines
+    )
     return supervisor.run()
 
 
