@@ -11,6 +11,7 @@
     |   `-- SessionNotRestored      Lex's session could not be put back to what it was, so the turn was not sent
     `-- CallControlError            Twilio did not carry out an update of the live call
         |-- CallGone                the call is over, and nobody is left to speak to
+        |-- CallLetGo               another program has the call by now, so Twilio was asked for nothing
         |-- CallControlUnavailable  a fault that may pass
         `-- CallControlRejected     Twilio refused the request itself, so a setting or a document is wrong
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import accumulate
 
 from lexbridge.config.line_settings import LineSettings
 from lexbridge.config.match_index import MatchIndex
@@ -119,8 +120,5 @@ def _by_weight(lines: list[Line], call: IncomingCall) -> str:
     """Return the name of one of the lines, each as often as its weight says. A call has the same in any process."""
     total = sum(line.weight or 0 for line in lines)
     drawn = int.from_bytes(sha256(call.form.get("CallSid", "").encode()).digest()[:8]) % total
-    for line in lines:
-        drawn -= line.weight or 0
-        if drawn < 0:
-            break
-    return line.name
+    ends = accumulate(line.weight or 0 for line in lines)
+    return next(line.name for line, end in zip(lines, ends, strict=True) if drawn < end)

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 
 from lexbridge.config.line_layers import BOT_NAMES, Layers, LineLayer
 from lexbridge.config.line_names import shown_name
@@ -97,9 +98,7 @@ class LinesCheck:
     def _check_shadow(self, pairs: list[tuple[Written, Line]], position: int, index: MatchIndex) -> None:
         """Check that no earlier line takes all calls of this one."""
         written, line = pairs[position]
-        for earlier in index.of_match(line.match):
-            if earlier >= position:
-                return
+        for earlier in takewhile(lambda at: at < position, index.of_match(line.match)):
             other, before = pairs[earlier]
             if not before.match.cover(line.match):
                 continue

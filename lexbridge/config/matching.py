@@ -43,7 +43,7 @@ class Fact(NamedTuple):
                 return call.query.get(self.name, "")
             case "parameter":
                 return call.form.get(self.name, "")
-            case "sip_header":
+            case _:  # sip_header
                 # SIP does not tell upper from lower case in the names of headers.
                 sought = f"sipheader_{self.name}"
                 return next((text for name, text in call.form.items() if name.lower() == sought), "")

@@ -22,6 +22,7 @@ from lexbridge.call.stream_parameters import (
     fingerprint,
     hand_over_parameters,
     parse_count,
+    proof_parameters,
     rules_of_call,
 )
 from lexbridge.lex.model import Message
@@ -137,3 +138,8 @@ def test_where_nobody_counts_nothing_is_told():
 @pytest.mark.parametrize("began", [None, "", "yesterday", "-795846066", "17958460660"])
 def test_a_time_that_is_not_ours_is_none(began):
     assert CallProgress.parse(began, "x") == CallProgress()
+
+
+def test_a_token_goes_with_the_route_that_it_proves() -> None:
+    assert proof_parameters("1.a.b", "") == [("lexbridge:token", "1.a.b")]
+    assert proof_parameters("1.a.b", "shop/faq") == [("lexbridge:token", "1.a.b"), ("lexbridge:line", "shop/faq")]

@@ -3,6 +3,8 @@
 import pytest
 
 from lexbridge.config.doubts import find_doubts
+from lexbridge.config.reading import read_settings
+from tests.support.line_tables import WITHOUT_BOT, table_of
 from tests.support.settings import MINIMAL_ENVIRONMENT, make_settings
 
 OWN_ALIAS = {"LEX_BOT_ALIAS_ID": "ABCDEFGHIJ"}
@@ -142,3 +144,9 @@ def test_a_collector_with_the_packages_is_in_no_doubt(monkeypatch):
     collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
     assert doubts(**OWN_ALIAS, **collector) == []
     assert make_settings(**collector).service.is_watched
+
+
+def test_the_bots_of_the_table_are_doubted_by_their_place() -> None:
+    table = table_of('[[lines]]\nbot = "flowers"\n')
+    found = find_doubts(read_settings(WITHOUT_BOT), WITHOUT_BOT, table=table)
+    assert [one.variable for one in found] == ["LINES_FILE: [bots.flowers]: alias"]

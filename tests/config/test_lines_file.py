@@ -5,6 +5,7 @@ import pytest
 from lexbridge.config.bots import LexV1Bot, LexV2Bot
 from lexbridge.config.line_settings import LineSettings
 from lexbridge.config.lines import LineTable
+from lexbridge.config.reading import read_settings
 from lexbridge.config.route import CallRoute
 from lexbridge.config.transfer_targets import transfer_targets
 from lexbridge.phrases import greeting_for, phrases_for
@@ -320,3 +321,31 @@ def test_rules_that_do_not_fit_the_other_bot_are_left_out() -> None:
     )
     moved = settings(table, "line-1", "third")
     assert (moved.hangover_ms, moved.hangover_max_ms, moved.reply_mode) == (700, 900, "stream")
+
+
+def test_without_a_bot_in_the_environment_there_is_no_default_line() -> None:
+    with pytest.raises(LookupError, match="names no bot"):
+        _ = read_settings(WITHOUT_BOT).line
+
+
+def test_a_table_without_a_file_is_the_default_line_alone() -> None:
+    environment = {name: value for name, value in WITH_BOT.items() if name != "LINES_FILE"}
+    table = LineTable.of(read_settings(environment))
+    assert (list(table.routes()), list(table.accounts())) == ([CallRoute()], [])
+
+
+def test_each_account_of_a_line_is_told() -> None:
+    table = table_of(
+        f'''
+        [[lines]]
+        bot = "flowers"
+        account_sid = "{SUB}"
+        auth_token = "the-token-of-the-subaccount"
+        '''
+    )
+    assert [one.twilio_account_sid for one in table.accounts()] == [SUB]
+
+
+def test_a_route_is_told_in_the_log_by_its_names() -> None:
+    assert CallRoute().log_fields == {}
+    assert CallRoute("shop", "", "de_DE").log_fields == {"line": "shop", "line_locale": "de_DE"}

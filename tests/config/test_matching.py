@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.config.match_index import MatchIndex
+from lexbridge.config.match_reading import parse_address
 from lexbridge.config.matching import Fact, Match, Texts, normalised_address
 from tests.support.line_tables import call_of, chosen, table_of
 from tests.support.property_tests import examples
@@ -181,3 +182,18 @@ def test_addresses_are_compared_without_what_does_not_matter() -> None:
     assert normalised_address("SIP:Ann@Example.com:5061;transport=tls?X-A=1") == "sip:ann@example.com:5061"
     assert normalised_address("client:Ann") == "client:Ann"
     assert normalised_address("RESTRICTED") == "restricted"
+
+
+def test_an_address_to_ask_about_is_whole() -> None:
+    assert parse_address(" +1 (206) 555-0111 ") == "+12065550111"
+    with pytest.raises(ValueError, match="without a \\*"):
+        parse_address("+1206*")
+
+
+def test_a_match_covers_one_with_more_conditions_and_not_the_reverse() -> None:
+    few, more = (
+        table_of(f'[[lines]]\nbot = "flowers"\nmatch = {{ {text} }}\n').lines["line-1"].match
+        for text in ('to = "+1206*"', 'to = "+12065550111", direction = "inbound"')
+    )
+    assert few.cover(more)
+    assert not more.cover(few)

@@ -18,6 +18,7 @@ from lexbridge.config.parsers import (
     intent_names,
     is_loopback,
     line,
+    lines_place,
     matching,
     one_of,
     parse_seconds,
@@ -180,3 +181,14 @@ def test_seconds_are_digits_to_the_millisecond_within_limits(text, number):
 )
 def test_which_hosts_only_this_machine_reaches(host, is_own):
     assert is_loopback(host) is is_own
+
+
+@pytest.mark.parametrize("place", ["lines.toml", "/etc/lexbridge/lines.toml", "s3://my-bucket/folder/lines.toml"])
+def test_a_table_of_lines_is_a_path_or_an_object_in_s3(place: str) -> None:
+    assert lines_place(place) == place
+
+
+@pytest.mark.parametrize("place", ["s3://bucket", "s3://B/lines.toml", "s3:lines.toml", "s3://bucket/", "a\nb"])
+def test_other_places_of_a_table_are_refused(place: str) -> None:
+    with pytest.raises(ValueError, match=r"s3://bucket/key"):
+        lines_place(place)

@@ -33,6 +33,7 @@ def added(event: str, level: str = "info", **fields: Any) -> Added:
             {"ended_by": "lexbridge", "why": "no-input"},
             {("calls_ended_total", "lexbridge", "no-input"): 1},
         ),
+        ("lines-reloaded", {}, {("lines_reloads_total", "reloaded"): 1}),
         ("call-left", {"why": "keys", "worst_fault": None}, {("calls_left_total", "keys"): 1}),
         (
             "call-left",

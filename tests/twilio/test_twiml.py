@@ -365,3 +365,9 @@ def test_whatever_a_bot_says_the_document_is_ours(messages, kind):
         assert len(text_of(say)) <= MAX_SAY_CHARACTERS
         assert say.hasChildNodes()
     assert document.characters_cut >= 0
+
+
+@pytest.mark.parametrize("reason", ["busy", "rejected"])
+def test_a_call_is_rejected_for_a_reason(reason: str) -> None:
+    (reject,) = parseString(DOCUMENTS.reject(reason).twiml).getElementsByTagName("Reject")
+    assert reject.getAttribute("reason") == reason
