@@ -244,3 +244,19 @@ def test_private_tasks_have_gateways_and_no_public_address() -> None:
         gateway = template["Resources"][f"NatGateway{number}"]["Properties"]
         assert gateway["SubnetId"] == {"Ref": f"PublicSubnet{number}"}
         assert {f"NatGateway{number}", f"NatAddress{number}", f"PrivateSubnet{number}"} <= private
+
+
+def test_a_table_of_lines_is_read_and_its_bots_are_asked() -> None:
+    """The role may do so with the ARNs of the parameter and with the one object in S3, and nothing else."""
+    arns = "arn:aws:lex:eu-west-1:123456789012:bot-alias/ABCDEFGHIJ/KLMNOPQRST,arn:aws:iam::123456789012:role/asks-lex"
+    given = {"LinesFile": "s3://tables/voice/lines.toml", "LinesArns": arns}
+    template = load(SERVICE)
+    resolver = Resolver(template, SERVICE_PARAMETERS | given, {"TaskRole": "role"})
+    bots, table = resolver.resolve(template["Resources"]["LinesPolicy"]["Properties"])["PolicyDocument"]["Statement"]
+    assert bots["Resource"] == arns.split(",")
+    assert bots["Action"][-1] == "sts:AssumeRole"
+    assert (table["Action"], table["Resource"]) == ("s3:GetObject", "arn:aws:s3:::tables/voice/lines.toml")
+    (container,) = template["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"]
+    (place,) = (one["Value"] for one in container["Environment"] if one["Name"] == "LINES_FILE")
+    assert resolver.resolve(place) == given["LinesFile"]
+    assert not Resolver(template, SERVICE_PARAMETERS)._condition("HasLinesFile")

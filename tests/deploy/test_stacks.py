@@ -193,6 +193,7 @@ def test_the_domain_leads_to_the_load_balancer(
         ({"LexBotName": "OrderFlowers", "LexBotAlias": "prod"}, "Give one bot"),
         ({"LexBotId": "", "LexBotAliasId": ""}, "Give one bot"),
         ({"LexBotAliasId": ""}, "Give one bot"),
+        ({"LinesFile": "s3://tables/lines.toml"}, "give LinesArns"),
         ({"IAMAccessKeyId": "AKIAIOSFODNN7EXAMPLE"}, "both, or neither"),
         ({"IAMAccessKeyId": "ASIAIOSFODNN7EXAMPLE", "IAMSecretAccessKey": "x" * 40}, "does not begin with ASIA"),
         ({"CpuArchitecture": "ARM64"}, "On ARM64 the image has no model"),

@@ -211,6 +211,7 @@ def test_every_variable_is_one_of_the_services() -> None:
         ("TransferFailedIntent", "TRANSFER_FAILED_INTENT", "NobodyThere", "Nobody There"),
         ("MachineIntent", "MACHINE_INTENT", "VoicemailIntent", "Voicemail Intent"),
         ("Vad", "VAD", "silero", "loud"),
+        ("LinesFile", "LINES_FILE", "s3://tables/voice/lines.toml", "s3://tables"),
     ],
 )
 def test_a_parameter_takes_what_the_setting_takes(parameter: str, variable: str, good: str, bad: str) -> None:
@@ -220,6 +221,23 @@ def test_a_parameter_takes_what_the_setting_takes(parameter: str, variable: str,
     SETTING[variable].parse(good)
     with pytest.raises(ValueError, match="must be"):
         SETTING[variable].parse(bad)
+
+
+@pytest.mark.parametrize(
+    ("arn", "is_taken"),
+    [
+        ("arn:aws:lex:us-west-2:123456789012:bot-alias/ABCDEFGHIJ/KLMNOPQRST", True),
+        ("arn:aws:lex:us-west-2:123456789012:bot:OrderFlowers:prod", True),
+        ("arn:aws:iam::123456789012:role/lexbridge-asks-the-praxis", True),
+        ("arn:aws:lex:us-west-2:123456789012:bot-alias/ABCDEFGHIJ/*", False),
+        ("arn:aws:iam::123456789012:role/*", False),
+        ("*", False),
+    ],
+)
+def test_a_table_reaches_what_is_named_alone(arn: str, is_taken: bool) -> None:
+    parameter = load(SERVICE)["Parameters"]["LinesArns"]
+    assert parameter["Type"] == "CommaDelimitedList"  # AWS compares the pattern with each of the list
+    assert bool(re.fullmatch(parameter["AllowedPattern"], arn)) is is_taken
 
 
 @pytest.mark.parametrize(("parameter", "variable"), [("ReplyMode", "REPLY_MODE"), ("Join", "JOIN")])

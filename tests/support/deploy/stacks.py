@@ -48,6 +48,9 @@ OTHER_PARAMETERS = {
     "IAMSecretAccessKey": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
     "ReplyMode": "stream",
     "Vad": "adaptive",
+    "LinesFile": "s3://tables/voice/lines.toml",
+    "LinesArns": f"arn:aws:lex:eu-central-1:{ACCOUNT}:bot-alias/BCDEFGHIJK/LMNOPQRSTU,"
+    "arn:aws:iam::210987654321:role/asks-lex",
     "SettingsFileArn": "arn:aws:s3:::settings/voice/production.env",
     "CpuArchitecture": "ARM64",
     "Workers": "2",
@@ -125,9 +128,9 @@ class Resolver:
         if name in own:
             return own[name]
         if name in self.template["Parameters"]:
-            return str(
-                self.given.get(name, self.template["Parameters"][name].get("Default"))
-            )  # all parameters are text, as in CloudFormation
+            parameter = self.template["Parameters"][name]
+            text = str(self.given.get(name, parameter.get("Default")))  # all are text, as in CloudFormation
+            return text.split(",") if parameter["Type"] == "CommaDelimitedList" else text
         return self.known[name]
 
     def _getatt(self, argument: list[str]) -> str:
