@@ -180,8 +180,8 @@ class StreamStart(TimedRule):
                 pass
 
     def _fetch_attributes(self) -> None:
-        if (origin := self._call.switches.origin) is not None:
-            self._call.act(FetchAttributes(self._call.turns.session_id, origin))
+        origin = cast("CallRoute", self._call.switches.origin)  # `resumption` asks for this of a switched call alone
+        self._call.act(FetchAttributes(self._call.turns.session_id, origin))
 
     def _take_over(self, parameters: StreamParameters) -> None:
         if self._speaker.is_two_way or parameters.progress.returned is not None:

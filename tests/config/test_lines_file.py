@@ -8,6 +8,7 @@ from lexbridge.config.lines import LineTable
 from lexbridge.config.reading import read_settings
 from lexbridge.config.route import CallRoute
 from lexbridge.config.transfer_targets import transfer_targets
+from lexbridge.errors import ConfigError
 from lexbridge.phrases import greeting_for, phrases_for
 from tests.support.line_tables import WITH_BOT, WITHOUT_BOT, call_of, chosen, table_of
 
@@ -349,3 +350,32 @@ def test_each_account_of_a_line_is_told() -> None:
 def test_a_route_is_told_in_the_log_by_its_names() -> None:
     assert CallRoute().log_fields == {}
     assert CallRoute("shop", "", "de_DE").log_fields == {"line": "shop", "line_locale": "de_DE"}
+
+
+def test_without_a_default_line_only_the_lines_have_routes() -> None:
+    assert list(table_of('[[lines]]\nname = "shop"\nbot = "flowers"\n').routes()) == [CallRoute("shop")]
+
+
+def test_a_bot_whose_settings_break_a_rule_takes_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check of the table finds such a bot. If it ever misses one, the call stays with the bot that it has."""
+    table = table_of('[[lines]]\nname = "shop"\nbot = "flowers"\n')
+
+    def breaks(_: object) -> None:
+        raise ConfigError([])
+
+    monkeypatch.setattr("lexbridge.config.switched.read_line_settings", breaks)
+    assert table.settings_of(CallRoute("shop", "clinic")) is None
+
+
+def test_an_empty_text_takes_away_what_an_earlier_layer_sets() -> None:
+    table = table_of(
+        """
+        [defaults]
+        voice = "Polly.Joanna"
+        [[lines]]
+        name = "shop"
+        bot = "flowers"
+        voice = ""
+        """
+    )
+    assert settings(table, "shop").say_voice is None

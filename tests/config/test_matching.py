@@ -190,7 +190,7 @@ def test_an_address_to_ask_about_is_whole() -> None:
         parse_address("+1206*")
 
 
-def test_a_match_covers_one_with_more_conditions_and_not_the_reverse() -> None:
+def test_a_match_covers_one_with_more_conditions() -> None:
     few, more = (
         table_of(f'[[lines]]\nbot = "flowers"\nmatch = {{ {text} }}\n').lines["line-1"].match
         for text in ('to = "+1206*"', 'to = "+12065550111", direction = "inbound"')
