@@ -1,6 +1,7 @@
 """Start of a stream, and how it catches up with a call that another stream began. `resumption` decides."""
 
 from collections.abc import Mapping
+from typing import cast
 
 from lexbridge.call import next_bot, resumption
 from lexbridge.call.actions import FetchAttributes, FetchSession

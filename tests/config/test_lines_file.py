@@ -324,7 +324,7 @@ def test_rules_that_do_not_fit_the_other_bot_are_left_out() -> None:
     assert (moved.hangover_ms, moved.hangover_max_ms, moved.reply_mode) == (700, 900, "stream")
 
 
-def test_without_a_bot_in_the_environment_there_is_no_default_line() -> None:
+def test_without_a_bot_in_the_environment_no_line_is_default() -> None:
     with pytest.raises(LookupError, match="names no bot"):
         _ = read_settings(WITHOUT_BOT).line
 
