@@ -27,6 +27,7 @@ from lexbridge.call.resumption import (
 from lexbridge.call.states import CallMove, CallState
 from lexbridge.call.stream_parameters import StreamParameters
 from lexbridge.call.timed_rule import TimedRule
+from lexbridge.config.route import CallRoute
 from lexbridge.lex.model import Message, Reply
 
 FETCH_AGAIN_MS = 1000

@@ -258,7 +258,7 @@ def test_the_bot_tells_before_the_dialog_what_is_asked_for(state, slot, says, ex
     assert Directives.from_reply(reply).expected_after(reply, KINDS) is expected
 
 
-def test_long_words_for_the_person_who_is_called_are_cut_at_a_word():
+def test_a_long_whisper_is_cut_at_a_word():
     found = asked({"lexbridge:whisper": "A caller with a question about an order. " * 10})
     assert found.limited == ("lexbridge:whisper",)
     assert found.whisper is not None
