@@ -7,6 +7,7 @@ from dataclasses import replace
 from lexbridge.offline.caller.answering_machine import AnsweringMachine
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.caller.script import Script
+from lexbridge.offline.commands.beyond import phone_number
 from lexbridge.offline.lex.voice import Voice
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import BOT_HUNG_UP
@@ -20,6 +21,13 @@ def add_placed_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of outbound calls to `parser`."""
     group = parser.add_argument_group(
         "outbound calls", "The bridge's operator calls: who is called says hello, and then does what the script says."
+    )
+    parser.add_argument(
+        "--to",
+        type=phone_number,
+        default="+12065550199",
+        metavar="NUMBER",
+        help="the bridge's number, such as one of its table of lines (default: %(default)s)",
     )
     group.add_argument("--outbound", action="store_true", help="place the call, as calls.create does with this webhook")
     group.add_argument(
@@ -57,9 +65,9 @@ def make_callee(args: argparse.Namespace, voice: Voice, script: Script) -> CALLE
 def place(args: argparse.Namespace, twilio: SimulatedTwilio, callee: CALLEE) -> PhoneCall:
     """Place the call that the options ask for, in or out."""
     if not args.outbound:
-        number = Number(args.webhook, caller=args.caller_number, facts=dict(args.fact))
+        number = Number(args.webhook, caller=args.caller_number, called=args.to, facts=dict(args.fact))
         return twilio.place_call(number, callee, connect_to=args.connect_to)
-    fields = {"To": args.caller_number, "From": Number(args.webhook).called, "Url": args.webhook}
+    fields = {"To": args.caller_number, "From": args.to, "Url": args.webhook}
     detects = args.detect or ("DetectMessageEnd" if args.machine else None)
     if detects:
         fields["MachineDetection"] = detects

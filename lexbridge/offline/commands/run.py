@@ -19,9 +19,18 @@ from lexbridge.offline.commands.arguments import port, setting
 from lexbridge.offline.commands.beyond import add_far_arguments, set_up
 from lexbridge.offline.commands.bridge_process import BridgeFailed
 from lexbridge.offline.commands.phone import PHONE_PORT, page_address, page_port
+from lexbridge.offline.commands.rehearsed_lines import RehearsedLines, read_rehearsed_lines
 from lexbridge.offline.commands.stopping import StopRequest
-from lexbridge.offline.lex.bot_files import CHECK_BOOKING, ORDER_COFFEE, ORDER_FLOWERS, load_bot
-from lexbridge.offline.lex.bots import BotFileError
+from lexbridge.offline.lex.bot_files import (
+    CHECK_BOOKING,
+    ORDER_COFFEE,
+    ORDER_FLOWERS,
+    example_bots,
+    load_bot,
+    load_locales,
+    shipped_bots,
+)
+from lexbridge.offline.lex.bots import Bot, BotFileError
 from lexbridge.offline.lex.recognition import GrammarRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import HibariVoice
@@ -57,6 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE",
         help=f"{', '.join(SHIPPED)}, or a bot exported from Lex; repeatable, first the one to begin with",
     )
+    parser.add_argument(
+        "--lines",
+        type=Path,
+        metavar="FILE",
+        help="a table of lines (LINES_FILE), asked of the local bots: the page dials one of its numbers. AWS roles, "
+        "endpoints and Twilio accounts of the table are left out",
+    )
     parser.add_argument("--mode", choices=MODES, default=MODES[0], help="the reply mode to begin with")
     parser.add_argument("--port", type=port, help=f"port of the page (default: {PHONE_PORT}, or any if that is taken)")
     parser.add_argument(
@@ -81,8 +97,14 @@ def run(args: argparse.Namespace) -> int:
         named = next((name for name in _BOT_NAMES if os.environ.get(name)), None)
         if args.real_bot and named is None:
             raise ValueError(f"--real-bot: none of {', '.join(_BOT_NAMES)} is set, in the environment or in .env")
+        if args.real_bot and args.lines:
+            raise ValueError("--lines asks local bots, and --real-bot one on AWS: give one of them")
         files = [SHIPPED.get(each, Path(each)) for each in args.bots or SHIPPED]
         bots = [] if args.real_bot else [load_bot(file) for file in files]
+        lines = None
+        if args.lines:
+            bots = _bots_for_lines(args.bots or ())
+            lines = read_rehearsed_lines(args.lines, bots)
     except (ConfigError, BotFileError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -98,7 +120,9 @@ def run(args: argparse.Namespace) -> int:
             lex = running.enter_context(LocalLex(bots=bots, recogniser=recogniser, voice=voice))
         twilio = running.enter_context(SimulatedTwilio(voice=voice))
         set_up(args, twilio)
-        if lex is None:
+        if lines is not None and lex is not None:
+            offered = lines.offered(lex.url, _written(lines, running))
+        elif lex is None:
             offered = [real_bot(os.environ)]
         else:
             offered = [
@@ -106,6 +130,20 @@ def run(args: argparse.Namespace) -> int:
                 for bot, file in zip(bots, files, strict=True)
             ]
         return _serve(args, running, voice, lex, twilio, offered, stop_request)
+
+
+def _bots_for_lines(given: Sequence[str]) -> list[Bot]:
+    """Return the bots that come with lexbridge, and those that are given, in each of their locales."""
+    named = [bot for each in given for bot in load_locales(SHIPPED.get(each, Path(each)))]
+    return [*named, *shipped_bots(), *example_bots()]
+
+
+def _written(lines: RehearsedLines, running: contextlib.ExitStack) -> Path:
+    """Write the table of a rehearsal, and return where it is for as long as it runs."""
+    folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="lexbridge-lines-")))
+    place = folder / "lines.toml"
+    place.write_text(lines.text(), encoding="utf-8")
+    return place
 
 
 def _serve(

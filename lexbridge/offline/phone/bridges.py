@@ -20,11 +20,15 @@ MODES = ("call-update", "stream")
 
 @dataclass(frozen=True, slots=True)
 class OfferedBot:
-    """A bot that a bridge can be set to. `examples`: what a caller may say to it, one sentence a turn."""
+    """A bot that a bridge can be set to, or a number of its table of lines.
+
+    `examples`: what a caller may say to it, one sentence a turn. `number`: what is dialled.
+    """
 
     name: str
     settings: Mapping[str, str]
     examples: tuple[str, ...] = ()
+    number: str = "+12065550199"
 
 
 class Bridge:
@@ -54,6 +58,11 @@ class Bridge:
     def webhook(self) -> str:
         """The address that Twilio asks when a call comes in."""
         return self._webhook
+
+    @property
+    def number(self) -> str:
+        """The number that is dialled."""
+        return OfferedBot("", {}).number if self.bot is None else self.bot.number
 
     @property
     def settings(self) -> Mapping[str, str]:

@@ -70,7 +70,9 @@ class BrowserCall:
         self._spoke_at_s = math.inf
         self._explained = False
         self.party = BrowserParty(effects, self._tell_bot)
-        self.call: PhoneCall = twilio.place_call(Number(bridge.webhook), self.party, connect_to=bridge.connect_to)
+        self.call: PhoneCall = twilio.place_call(
+            Number(bridge.webhook, called=bridge.number), self.party, connect_to=bridge.connect_to
+        )
         self.call.line.taps.append(lambda end_ms, caller, bot: play(bot))  # noqa: ARG005
         tell({"what": "call", "state": "calling", "sid": self.call.sid})
         self._following = gevent.spawn(self._follow)
