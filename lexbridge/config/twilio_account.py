@@ -78,3 +78,8 @@ class TwilioAccounts:
     def of(self, account_sid: str) -> TwilioAccount:
         """Return the account to which calls with this AccountSid belong."""
         return self._others.get(account_sid, self.own)
+
+
+def sid_of_other(account: TwilioAccount, own: TwilioAccount) -> str:
+    """Return the AccountSid of an account other than the `own` one of the environment, or "" for that."""
+    return "" if account == own else account.twilio_account_sid or ""

@@ -22,7 +22,7 @@ from lexbridge.config.lines import LineTable
 from lexbridge.config.route import CallRoute
 from lexbridge.config.service_settings import ServiceSettings
 from lexbridge.config.settings import Settings
-from lexbridge.config.twilio_account import TwilioAccounts
+from lexbridge.config.twilio_account import TwilioAccounts, sid_of_other
 from lexbridge.lex.boto import LexClients
 from lexbridge.lex.runtime import Deadlines, LexRuntime
 from lexbridge.net.http_server import MediaServer
@@ -124,14 +124,15 @@ def _make_documents(
     # then Twilio is updated. An utterance that is joined with the one before is sent to Lex twice.
     answers_s = deadlines.answer_s * (2 if line.join else 1)
     longest_s = line.no_input_s + line.max_utterance_ms / 1000 + answers_s + LONGEST_UPDATE_S + 1
-    is_own = line.account == service.account
+    account_sid = sid_of_other(line.account, service.account)
     return TwimlDocuments(
         service.url,
-        socket_address(service.stream_url, "" if is_own else line.account.twilio_account_sid or ""),
+        socket_address(service.stream_url, account_sid),
         math.ceil(longest_s),
         line.say_voice,
         line.say_language,
         line.reply_mode == "stream",
         route.text,
         service.account.twilio_auth_token,
+        account_sid,
     )

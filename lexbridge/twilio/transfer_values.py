@@ -16,19 +16,21 @@ _AFTER, _WHISPER = "after", "whisper"
 def transfer_values(
     handoff: Handoff,
     secret: str,
+    account_sid: str,
     voice: str | None,
     query: Mapping[str, int | str],
     address: Callable[..., str],
 ) -> dict[str, Any]:
     """Return the values of the template for `handoff`.
 
-    `secret`: seals what an address holds of the call's content; without it no address holds any. `voice`: that of the
-    call, None for the service's own. `query`: for each address. `address`: makes the address of a path and a query.
+    `secret`: seals what an address holds of the call's content; without it no address holds any. `account_sid`: Twilio
+    account whose requests alone may bring it back, or "" for the own one. `voice`: that of the call, None for the
+    service's own. `query`: for each address. `address`: makes the address of a path and a query.
     """
     spoken_by = {"voice": voice} if voice else {}
-    after = {"after": seal(secret, _AFTER, handoff.after)} if handoff.after and secret else {}
+    after = {"after": seal(secret, _of(_AFTER, account_sid), handoff.after)} if handoff.after and secret else {}
     has_whisper = bool(handoff.whisper and secret)
-    whisper = {"words": seal(secret, _WHISPER, handoff.whisper)} if has_whisper else {}
+    whisper = {"words": seal(secret, _of(_WHISPER, account_sid), handoff.whisper)} if has_whisper else {}
     return {
         "target": handoff.target,
         "stream_sid": handoff.stream_sid,
@@ -42,11 +44,16 @@ def transfer_values(
     }
 
 
-def sealed_after(secrets: Iterable[str], sealed: str) -> str | None:
-    """Return the query for AFTER_URL that a transfer's address holds, or None if it holds none of ours."""
-    return unseal(secrets, _AFTER, sealed)
+def _of(purpose: str, account_sid: str) -> str:
+    # Who has seen an address of another account could otherwise sign for it, and hear what it holds.
+    return f"{purpose} of {account_sid}" if account_sid else purpose
 
 
-def sealed_whisper(secrets: Iterable[str], sealed: str) -> str | None:
-    """Return the words of a whisper that its address holds, or None if it holds none of ours."""
-    return unseal(secrets, _WHISPER, sealed)
+def sealed_after(secrets: Iterable[str], account_sid: str, sealed: str) -> str | None:
+    """Return the query for AFTER_URL that a transfer's address of this account holds, or None if it holds none."""
+    return unseal(secrets, _of(_AFTER, account_sid), sealed)
+
+
+def sealed_whisper(secrets: Iterable[str], account_sid: str, sealed: str) -> str | None:
+    """Return the words of a whisper that its address holds, or None if it holds none of this account."""
+    return unseal(secrets, _of(_WHISPER, account_sid), sealed)

@@ -72,17 +72,20 @@ class TwimlDocuments(CallDocuments):
         is_two_way: bool = False,
         route: str = "",
         secret: str = "",
+        account_sid: str = "",
     ) -> None:
         """Prepare for the service at `url`, a public base address without a "/" at its end.
 
         `hold_s`: how long a document keeps the call after its prompt was heard: as long as an update may take to come.
         `voice`, `language`: attributes of every `<Say>`. `is_two_way`: whether streams are bidirectional (`<Connect>`).
         `route`: text of the route that serves the calls; it goes into every address.
-        `secret`: seals what an address holds of a call's content; without it no address holds any.
+        `secret`: seals what an address holds of a call's content; without it no address holds any. `account_sid`: the
+        Twilio account of the calls, for which it is sealed; "" for the own one.
         """
         self._route = _line_query(route, secret)
         self._hold_s = hold_s
         self._secret = secret
+        self._account_sid = account_sid
         self._is_two_way = is_two_way
         self._url = url
         self._voice = clean(voice or "")
@@ -251,7 +254,7 @@ class TwimlDocuments(CallDocuments):
         return self._make("gone.xml", [])
 
     def _transfer(self, messages: Sequence[Message], handoff: Handoff, voice: str | None, query: Query) -> Document:
-        values = transfer_values(handoff, self._secret, voice, query, self._address)
+        values = transfer_values(handoff, self._secret, self._account_sid, voice, query, self._address)
         return self._make("transfer.xml", messages, voice, **values)
 
     def _gather(self, stream: str, keys: KeyRules | None = None, query: Query = NO_QUERY) -> dict[str, Any]:

@@ -6,6 +6,7 @@ https://www.twilio.com/docs/voice/twiml/number#url .
 """
 
 import time
+from collections.abc import Sequence
 
 from flask import Response, request
 
@@ -14,6 +15,7 @@ from lexbridge.call.after import Outcome
 from lexbridge.call.documents import Document, Opening
 from lexbridge.call.stream_parameters import RESUMED_PARAMETER, RETURNED, CallProgress
 from lexbridge.call.transfers import TransferEnd, transfer_end
+from lexbridge.config.twilio_account import sid_of_other
 from lexbridge.logs import Log
 from lexbridge.twilio.transfer_values import sealed_after, sealed_whisper
 from lexbridge.twilio.twiml import stream_name
@@ -38,16 +40,21 @@ class TransferWebhooks(WebhookViews):
     def whisper(self) -> Response:
         """Say the bot's words to the person who has answered; nothing if the address does not hold words of ours."""
         line = self._line()
-        words = sealed_whisper(self._settings.service.account.auth_tokens, request.args.get("words", ""))
+        words = sealed_whisper(*self._seal_of(line), request.args.get("words", ""))
         if words is None:
             log = log_of(line)
             log.warning("whisper-refused")
         return xml(line.documents.whisper(words or "", request.args.get("voice") or None))
 
     def _goodbye(self, line: LineRuntime, log: Log) -> Document:
-        query = sealed_after(self._settings.service.account.auth_tokens, request.args.get("after", ""))
+        query = sealed_after(*self._seal_of(line), request.args.get("after", ""))
         words = "" if line.rules.after_url else line.rules.phrases.goodbye
         return last_document(line, log, words, Outcome.TRANSFERRED, request.args.get("voice") or None, query)
+
+    def _seal_of(self, line: LineRuntime) -> tuple[Sequence[str], str]:
+        """Return the secrets of a text that was sealed for calls of the line, and the account that it is for."""
+        own = self._settings.service.account
+        return own.auth_tokens, sid_of_other(line.settings.account, own)
 
     def _take_back(self, line: LineRuntime, status: str) -> Document:
         """Return the document that opens a stream for the same Lex session, which is told the `status`."""

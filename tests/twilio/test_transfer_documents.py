@@ -138,8 +138,8 @@ def test_a_whisper_has_an_address_that_holds_its_words_sealed(target):
     query = query_of(whisper["url"])
     assert (query["began"], query["turns"], query["voice"]) == ("1", "2", "Polly.Vicki")
     assert "roses" not in document.twiml
-    assert sealed_whisper(["another", "a-token-of-ours"], query["words"]) == words
-    assert sealed_after(["a-token-of-ours"], query["words"]) is None  # sealed for another purpose
+    assert sealed_whisper(["another", "a-token-of-ours"], "", query["words"]) == words
+    assert sealed_after(["a-token-of-ours"], "", query["words"]) is None  # sealed for another purpose
 
 
 def test_without_a_secret_an_address_holds_nothing_of_the_call():
@@ -152,7 +152,7 @@ def test_the_end_of_a_transfer_knows_what_after_url_gets():
     document = DOCUMENTS.transfer([], handoff("queue:Sales", after="outcome=transferred&slot_Size=big"), None, {"a": 1})
     query = query_of(element_of(document).attrib["action"])
     assert query["a"] == "1"
-    assert sealed_after(["a-token-of-ours"], query["after"]) == "outcome=transferred&slot_Size=big"
+    assert sealed_after(["a-token-of-ours"], "", query["after"]) == "outcome=transferred&slot_Size=big"
 
 
 def test_the_line_of_the_call_is_in_each_address():
