@@ -14,12 +14,14 @@ from gevent.hub import Hub
 
 from lexbridge.audio.utterance_audio import UtteranceAudio
 from lexbridge.bridge.live_call import LiveCall
+from lexbridge.bridge.stream_opening import StreamOpening
 from lexbridge.call.actions import (
     Action,
     BeginDialog,
     CancelUtterance,
     ClearAudio,
     CloseUtterance,
+    FetchAttributes,
     FetchSession,
     FlushUtterance,
     HearMore,
@@ -33,6 +35,7 @@ from lexbridge.call.actions import (
     UpdateCall,
 )
 from lexbridge.call.session import CallSession
+from lexbridge.config.route import CallRoute
 from lexbridge.lex.model import Message
 from lexbridge.net.rfc6455 import Limits
 from lexbridge.net.websocket import MediaSocket
@@ -45,6 +48,8 @@ from tests.support.twilio_messages import ACCOUNT_SID, CALL_SID, media_text, sta
 
 MODES = pytest.mark.parametrize("mode", ["call-update", "stream"])
 WAYS_IN = [
+    (StreamOpening, "received"),
+    (StreamOpening, "pulse"),
     (LiveCall, "received"),
     (LiveCall, "ended"),
     (LiveCall, "post"),
@@ -65,6 +70,7 @@ EVERY_ACTION: list[Action] = [
     CancelUtterance(8),
     BeginDialog(9, "session", None, "GreetingIntent"),
     FetchSession("session"),
+    FetchAttributes("session", CallRoute()),
     SynthesizeSpeech(-1, (Message("Hello"),)),
     UpdateCall(1, ACCOUNT_SID, CALL_SID, "<Response/>"),
     UpdateCall(2, ACCOUNT_SID, CALL_SID, "<Response/>", hands_over=True, asks_for_keys=True),
