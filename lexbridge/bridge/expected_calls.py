@@ -23,7 +23,12 @@ class ExpectedCalls:
 
     def add(self, call_sid: str, line: str, spoken_s: float) -> None:
         """Add a call of a line. `spoken_s`: how long the document speaks before the stream begins."""
-        self._calls[call_sid] = line, self._clock() + spoken_s + OPENING_S
+        now_s = self._clock()
+        self._calls.pop(call_sid, None)
+        self._calls[call_sid] = line, now_s + spoken_s + OPENING_S
+        # Nothing else forgets a call whose stream has begun in another process, if no line has a limit.
+        while self._calls[first := next(iter(self._calls))][1] <= now_s:
+            del self._calls[first]
 
     def discard(self, call_sid: str) -> None:
         """Forget a call, because its stream has begun."""
@@ -34,6 +39,10 @@ class ExpectedCalls:
         now_s = self._clock()
         self._calls = {sid: call for sid, call in self._calls.items() if call[1] > now_s}
         return sum(of == line for of, _ in self._calls.values())
+
+    def __len__(self) -> int:
+        """Return the number of calls that are remembered, of which some may be over."""
+        return len(self._calls)
 
     def __contains__(self, call_sid: str) -> bool:
         call = self._calls.get(call_sid)

@@ -124,4 +124,6 @@ def normalised_address(text: str) -> str:
 
 
 def _begins(text: str, beginnings: frozenset[str]) -> bool:
-    return any(text.startswith(one) for one in beginnings)
+    if len(beginnings) <= len(text):
+        return any(text.startswith(one) for one in beginnings)
+    return any(text[:end] in beginnings for end in range(len(text) + 1))  # of thousands, a condition may have each

@@ -18,6 +18,16 @@ def test_an_answered_call_keeps_its_place_for_a_while() -> None:
     assert expected.count("shop") == 0
 
 
+def test_calls_whose_streams_are_elsewhere_are_forgotten() -> None:
+    now_s = [100.0]
+    expected = ExpectedCalls(lambda: now_s[0])
+    for number in range(1000):
+        expected.add(f"CA{number}", "shop", spoken_s=number % 3)
+        expected.add("CA again", "shop", spoken_s=0)
+        now_s[0] += 1
+    assert len(expected) < 20
+
+
 def test_a_line_is_full_by_live_and_by_expected_calls() -> None:
     calls = CallRegistry(max_calls=100)
     calls.add(live_stream("CA1", line="shop"))

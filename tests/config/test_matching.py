@@ -197,3 +197,13 @@ def test_a_match_covers_one_with_more_conditions() -> None:
     )
     assert few.cover(more)
     assert not more.cover(few)
+
+
+def test_thousands_of_numbers_and_beginnings_are_told_apart() -> None:
+    beginnings = frozenset(f"+1206{number:05}" for number in range(10_000))
+    whole = frozenset(f"+1{area}{number:05}99" for area in (206, 207) for number in range(10_000))
+    texts = Texts.of(whole, beginnings)
+    assert (len(texts.whole), texts.beginnings) == (10_000, beginnings)
+    assert texts.include("+12060000099")
+    assert not texts.include("+1206000")
+    assert not texts.include("+1")
