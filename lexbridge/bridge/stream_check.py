@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from lexbridge.bridge.lines import LineRuntime, LineRuntimes
 from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.call.events import Started
-from lexbridge.call.stream_parameters import LINE_PARAMETER, RESUMED_PARAMETER, TOKEN_PARAMETER
+from lexbridge.call.stream_parameters import LINE_PARAMETER, RESUMED_PARAMETER, SWITCHED_PARAMETER, TOKEN_PARAMETER
 from lexbridge.config.route import CallRoute
 from lexbridge.net.close_codes import POLICY_VIOLATION, TRY_AGAIN_LATER
+from lexbridge.twilio.route_seal import read_sealed
 from lexbridge.twilio.stream_token import find_token_fault, token_expiry_s
 from lexbridge.twilio.used_tokens import UsedTokens
 
@@ -56,6 +58,17 @@ class StreamCheck:
             # Twilio opens another stream, which goes on with the call and is served.
             raise StreamRefused(refusal, TRY_AGAIN_LATER, runtime.route.log_fields)
         return runtime
+
+    def unsealed(self, started: Started) -> Started:
+        """Return the start with the route of the bot before, if there is one and lexbridge itself has named it.
+
+        The token proves the call and its line alone, and who knows the token of a Twilio account signs streams.
+        """
+        sealed = started.parameters.get(SWITCHED_PARAMETER)
+        if sealed is None:
+            return started
+        switched = read_sealed(self._auth_tokens, sealed) or ""
+        return replace(started, parameters={**started.parameters, SWITCHED_PARAMETER: switched})
 
     def _refusal(self, call_sid: str, runtime: LineRuntime) -> str | None:
         """Return why this process takes no stream of a new call, or None if it does."""

@@ -112,7 +112,7 @@ class StreamOpening:
             self._is_over = True
             self._on_end(self)
             self._log = self._log.bind(**runtime.route.log_fields)
-            self._serve(self._websocket, started, runtime, self._kept or [], self._log)
+            self._serve(self._websocket, self._check.unsealed(started), runtime, self._kept or [], self._log)
         except StreamRefused as error:
             self._log.warning("stream-refused", why=str(error), **error.hints)
             self._end(error.code)

@@ -15,19 +15,27 @@ _SEAL_CHARACTERS = 24
 
 
 def sealed_route(secret: str, text: str) -> str:
-    """Return the text of a route as it stands in addresses. Without a secret there is no seal."""
+    """Return a text with a route as it stands in addresses and parameters. Without a secret there is no seal."""
     return f"{text}{_MARK}{_seal(secret, text)}" if "/" in text and secret else text
 
 
 def read_route(secrets: Iterable[str], sealed: str) -> CallRoute | None:
     """Return the route of an address, or None if there is none, or if it names a bot or a locale without its seal."""
+    text = read_sealed(secrets, sealed)
+    return None if text is None else CallRoute.parse(text)
+
+
+def read_sealed(secrets: Iterable[str], sealed: str) -> str | None:
+    """Return a text with a route, or None if it names a bot or a locale without its seal."""
     text, _, seal = sealed.partition(_MARK)
-    route = CallRoute.parse(text)
-    if route is None or not (route.bot or route.locale_id):
-        return route if sealed == text else None
+    if "/" not in text:
+        return text if sealed == text else None
     seals = [_seal(secret, text) for secret in secrets]
-    return route if any(hmac.compare_digest(one.encode(), seal.encode()) for one in seals) else None
+    is_ours = any(hmac.compare_digest(one.encode(), seal.encode("utf-8", "replace")) for one in seals)
+    return text if is_ours else None
 
 
 def _seal(secret: str, text: str) -> str:
-    return hmac.new(secret.encode(), f"lexbridge route\n{text}".encode(), sha256).hexdigest()[:_SEAL_CHARACTERS]
+    return hmac.new(secret.encode(), f"lexbridge route\n{text}".encode("utf-8", "replace"), sha256).hexdigest()[
+        :_SEAL_CHARACTERS
+    ]

@@ -17,7 +17,7 @@ from markupsafe import escape
 
 from lexbridge.call.documents import NO_QUERY, CallDocuments, Document, Opening, Query, Reprompts
 from lexbridge.call.dtmf import KeyRules
-from lexbridge.call.stream_parameters import REPROMPTS_PARAMETER, SPOKEN_PARAMETER
+from lexbridge.call.stream_parameters import REPROMPTS_PARAMETER, SPOKEN_PARAMETER, SWITCHED_PARAMETER
 from lexbridge.call.transfers import Handoff
 from lexbridge.lex.model import Message
 from lexbridge.twilio.rendered_reprompts import RenderedReprompts
@@ -116,7 +116,7 @@ class TwimlDocuments(CallDocuments):
         messages = [Message(greeting)]
         if self._is_two_way:
             return self.connect([Message(notice), *messages], opening, lost, opens_ms=opens_ms, query=query)
-        opening = _cleaned(opening)
+        opening = self._cleaned(opening)
         return self._make(
             "streams.xml",
             messages,
@@ -142,7 +142,7 @@ class TwimlDocuments(CallDocuments):
 
         `lost`, `opens_ms`: as for `answer`.
         """
-        opening = _cleaned(opening)
+        opening = self._cleaned(opening)
         opens = {} if opens_ms is None else {"opens": opens_ms}
         return self._make(
             "connect.xml",
@@ -166,7 +166,7 @@ class TwimlDocuments(CallDocuments):
         *,
         is_protected: bool = False,
     ) -> Document:
-        opening = _cleaned(opening) if opening else None
+        opening = self._cleaned(opening) if opening else None
         after = opening.name if opening else stream_sid
         values: dict[str, Any] = {
             "opening": opening,
@@ -275,9 +275,18 @@ class TwimlDocuments(CallDocuments):
         return self._join(path, {**query, **self._route})
 
     def _join(self, path: str, query: Query) -> str:
+        if "switched" in query:
+            query = {**query, "switched": sealed_route(self._secret, str(query["switched"]))}
         query_text = urlencode(query, errors="replace")
         query_text = f"?{query_text}" if query_text else ""
         return f"{self._url}{path}{query_text}{CONNECTION_OVERRIDES}"
+
+    def _cleaned(self, opening: Opening) -> Opening:
+        sealed = [
+            (name, sealed_route(self._secret, value) if name == SWITCHED_PARAMETER else value)
+            for name, value in opening.parameters
+        ]
+        return Opening(clean(opening.name), [(clean(name), clean(value)) for name, value in sealed])
 
     def _make(
         self,
@@ -322,10 +331,6 @@ class TwimlDocuments(CallDocuments):
 def _line_query(route: str, secret: str) -> Query:
     """Return how an address names a route; "" is the default line, which it does not name."""
     return {"line": sealed_route(secret, route)} if route else {}
-
-
-def _cleaned(opening: Opening) -> Opening:
-    return Opening(clean(opening.name), [(clean(name), clean(value)) for name, value in opening.parameters])
 
 
 def _pieces_that_may_fit(pieces: Iterable[str]) -> Iterator[str]:

@@ -4,7 +4,7 @@ import secrets
 import time
 from collections.abc import Mapping
 
-from flask import Response, request
+from flask import Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from lexbridge.bridge.lines import NO_LINE_WORDS, LineRuntime, LineRuntimes
@@ -15,7 +15,7 @@ from lexbridge.config.lines import IncomingCall
 from lexbridge.config.settings import Settings
 from lexbridge.logs import Log
 from lexbridge.twilio.call_facts import CALLER_FIELD, collect_facts
-from lexbridge.twilio.route_seal import read_route
+from lexbridge.twilio.route_seal import read_route, read_sealed
 from lexbridge.twilio.routes import ANSWER_PATH, ANSWERED_BY_PATH
 from lexbridge.twilio.stream_token import make_stream_token
 from lexbridge.twilio.twiml import TwimlDocuments
@@ -47,7 +47,9 @@ class WebhookViews:
         Raise UnservedCall, which ends the call in words, if there is none any more.
         """
         self._lines.catch_up()
-        route = read_route(self._settings.service.account.auth_tokens, request.args.get("line", ""))
+        secrets = self._settings.service.account.auth_tokens
+        g.switched = read_sealed(secrets, request.args.get("switched", ""))
+        route = read_route(secrets, request.args.get("line", ""))
         line = None if route is None else self._lines.find(route, form().get("AccountSid", ""))
         if line is None:  # the table has changed meanwhile, or this process has another one
             line = self._lines.choose(incoming_call())
@@ -87,7 +89,7 @@ def has_limits(line: LineRuntime) -> bool:
 def progress(line: LineRuntime) -> CallProgress:
     """Return how far the call has come, as the address of this webhook tells."""
     counts = (request.args.get("began"), request.args.get("turns")) if has_limits(line) else (None, None)
-    return CallProgress.parse(*counts, request.args.get("returned"), request.args.get("switched"))
+    return CallProgress.parse(*counts, request.args.get("returned"), g.get("switched"))
 
 
 def progress_parameters(
