@@ -53,7 +53,7 @@ from lexbridge.server.scoreboard import WorkerSlot
 from lexbridge.server.served_lines import ServedLines, served_lines
 from lexbridge.server.supervisor import Supervisor, destroy_gevent_hub, slots_for
 from lexbridge.server.watching import Watching
-from lexbridge.server.which_call import add_arguments, call_of
+from lexbridge.server.which_call import add_arguments, call_of, find_misuse
 from lexbridge.server.worker import serve
 from lexbridge.twilio.used_tokens import UsedTokens
 
@@ -90,6 +90,8 @@ def main(arguments: Sequence[str]) -> int:
     )
     add_arguments(parser)
     parsed = parser.parse_args(arguments)
+    if misuse := find_misuse(parser, parsed):
+        parser.error(misuse)
     check = parsed.check
     if closed := logs.find_closed_output():
         _print_error(closed)

@@ -116,7 +116,7 @@ def _bot_doubts(line: LineSettings, environment: Mapping[str, str]) -> Iterator[
         return
     bot, region = line.bot, line.aws_region
     if isinstance(bot, LexV1Bot):
-        rule = "AWS shut Lex V1 down on 2025-09-15: make it a V2 bot, and set LEX_BOT_ID and LEX_BOT_ALIAS_ID"
+        rule = "AWS shut Lex V1 down on 2025-09-15: make it a V2 bot, and give its id and that of its alias"
         yield Problem("LEX_BOT_NAME", f"is {bot.name!r}", rule)
     elif bot.alias_id == TEST_ALIAS:
         rule = "Lex's test alias takes two callers at a time: make an alias of your own before others call"

@@ -23,6 +23,7 @@ PlainData = Mapping[str, Any]
 """A parsed file: what `tomllib` returns."""
 
 _TABLES = ("defaults", "locales", "bots", "lines")
+_TOML_RULE = "must be as https://toml.io describes: each text in quotes, and all from { to } on one line"
 _NAME_RULE = "must have 1 to 60 letters, digits, or characters of _ . -"
 _V1, _V2 = {"name": "LEX_BOT_NAME", "alias": "LEX_BOT_ALIAS"}, {"id": "LEX_BOT_ID", "alias": "LEX_BOT_ALIAS_ID"}
 _ONE_BOT = "give id and alias for a Lex V2 bot, or name and alias for a Lex V1 bot"
@@ -42,7 +43,7 @@ def parse_lines(text: str) -> PlainData:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # RecursionError: lists in lists in lists
         wrong = f"is no TOML: {error}" if isinstance(error, tomllib.TOMLDecodeError) else "is no TOML"
-        raise ConfigError([Problem(FILE, wrong, "must be as https://toml.io describes")]) from error
+        raise ConfigError([Problem(FILE, wrong, _TOML_RULE)]) from error
 
 
 def build_table(
@@ -106,7 +107,8 @@ class _Reading:
             defaults = self._layer(table, where, LINE_NAMES, ("timezone",))
             self._check_account(table, defaults, where)
             if "timezone" in table:
-                self._timezone = read_timezone(table["timezone"], f"{where}: timezone", self.problems)
+                zone = read_timezone(table["timezone"], f"{where}: timezone", self.problems)
+                self._timezone = zone or "UTC"  # so that no line is told that a wrong one is missing
         locales = {}
         for name, where, table in self._named_tables("locales"):
             try:

@@ -23,6 +23,11 @@ KNOWN = (*_SIMPLE, *_NAMED, "hours", "not_hours", "timezone")
 _NUMBER = (
     "must be a number such as +12065550100, its beginning such as +1206*, a SIP address, or client: and an identity"
 )
+_QUOTED_NUMBER = 'must stand in quotes, with + and its country code: "+12065550100"'
+_WHOLE_NUMBER = (
+    "must be a number with + and its country code, such as +12065550100, a short code, a SIP address, or client: and "
+    "an identity"
+)
 DIRECTIONS = ("inbound", "outbound", "outbound-api", "outbound-dial")
 
 
@@ -79,7 +84,9 @@ def _read_texts(fact: Fact, value: Any, where: str, texts: dict[Fact, Texts], pr
             text, is_beginning = _PARSERS[fact.kind](one)
             (beginnings if is_beginning else whole).add(text)
     except ValueError as error:
-        problems.append(Problem(where, f"is {value!r:.100}", str(error)))
+        # TOML reads digits without quotes as a whole number, and drops the plus.
+        rule = _QUOTED_NUMBER if str(error) == _NUMBER and isinstance(value, int) else str(error)
+        problems.append(Problem(where, f"is {value!r:.100}", rule))
         return
     texts[fact] = Texts.of(frozenset(whole), frozenset(beginnings))
 
@@ -94,10 +101,18 @@ def _each(value: Any) -> list[str]:
 
 def parse_address(text: str) -> str:
     """Return a number or an address as it is compared. Raise ValueError with the rule."""
-    address, is_beginning = _number(text.strip())
+    try:
+        address, is_beginning = _number(text.strip())
+    except ValueError as error:
+        raise ValueError(_WHOLE_NUMBER) from error
     if is_beginning:
         raise ValueError("must be a whole number or address, without a *")
     return address
+
+
+def parse_account_sid(text: str) -> str:
+    """Return the SID of a Twilio account. Raise ValueError with the rule."""
+    return _account_sid(text)[0]
 
 
 def _number(text: str) -> tuple[str, bool]:

@@ -30,6 +30,11 @@ class Fact(NamedTuple):
         name = self.name if self.name.replace("_", "").isalnum() else f'"{self.name}"'
         return f"{self.kind}.{name}" if self.name else self.kind
 
+    def told(self, texts: "Texts") -> str:
+        """Return the texts as they are written in the table."""
+        # `outbound` includes `outbound-api` and `outbound-dial`.
+        return str(texts).replace("*", "") if self.kind == "direction" else str(texts)
+
     def of(self, call: IncomingCall) -> str:
         """Return the text that the call has here, or "" if it has none."""
         match self.kind:
@@ -99,7 +104,8 @@ class Match:
         """Yield each condition that the call does not fulfil, in words."""
         for fact, texts in self.texts.items():
             if not texts.include(text := fact.of(call)):
-                yield f"{fact} is {text or 'not there'}, not {texts}"
+                wanted = fact.told(texts)
+                yield f"{fact} is {text}, not {wanted}" if text else f"{fact} is not given, and has to be {wanted}"
         if self.hours is not None and not self.hours.include(call.at_s):
             yield f"the time there is {self.hours.told(call.at_s)}, and the hours are {self.hours_text}"
 
@@ -111,7 +117,7 @@ class Match:
         return self.hours is None or (other.hours is not None and self.hours.cover(other.hours))
 
     def __str__(self) -> str:
-        said = [f"{fact} {texts}" for fact, texts in self.texts.items()]
+        said = [f"{fact} {fact.told(texts)}" for fact, texts in self.texts.items()]
         return ", ".join([*said, self.hours_text] if self.hours_text else said) or "all calls"
 
 

@@ -151,6 +151,12 @@ class TransferTargets:
         return target in self.targets
 
 
+_TARGETS_RULE = (
+    "must be targets with commas between them: numbers in E.164 form (+12065550100, +12065550100;ext=12, "
+    "+12065550100;ext=*), sip:user@host, sip:*@host, client:NAME, client:*, queue:NAME, workflow:WW... or "
+    "conference:NAME"
+)
+
 NO_TARGETS = TransferTargets()
 """Targets of a service that transfers no call."""
 
@@ -171,11 +177,7 @@ def transfer_targets(value: str) -> TransferTargets:
         elif target := parse_target(entry):
             targets.add(target)
         else:
-            raise ValueError(
-                "must be targets with commas between them: numbers in E.164 form (+12065550100, "
-                "+12065550100;ext=12, +12065550100;ext=*), sip:user@host, sip:*@host, client:NAME, client:*, "
-                "queue:NAME, workflow:WW... or conference:NAME"
-            )
+            raise ValueError(_TARGETS_RULE if len(entries) == 1 else f"{_TARGETS_RULE}; {entry[:60]!r} is none")
     return TransferTargets(frozenset(targets), frozenset(numbers), frozenset(hosts), ANY_CLIENT in entries)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from lexbridge.config.lines import IncomingCall
-from lexbridge.config.match_reading import DIRECTIONS, parse_address
+from lexbridge.config.match_reading import DIRECTIONS, parse_account_sid, parse_address
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,10 +25,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             option, metavar="NAME=TEXT", type=_pair, action="append", default=[], help=f"{what}, once for each"
         )
     group.add_argument("--direction", choices=DIRECTIONS, default="inbound", help="the default: inbound")
-    group.add_argument("--account-sid", metavar="AC...", default="", help="the Twilio account, if it is not the line's")
+    group.add_argument(
+        "--account-sid",
+        metavar="AC...",
+        type=_account_sid,
+        help="the Twilio account, if it is not the line's",
+    )
     group.add_argument(
         "--at", metavar="TIME", type=_time, help="when, such as 2026-12-01T09:30+01:00; the default: now"
     )
+
+
+def find_misuse(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> str | None:
+    """Return what is wrong if the options describe a call and `--which` is not there, or None.
+
+    Otherwise the service would start, and its caller would wait for an answer.
+    """
+    if arguments.which is not None:
+        return None
+    options = {
+        "--from": "caller",
+        "--query": "query",
+        "--sip-header": "sip_header",
+        "--parameter": "parameter",
+        "--direction": "direction",
+        "--account-sid": "account_sid",
+        "--at": "at",
+    }
+    given = [name for name, stored in options.items() if getattr(arguments, stored) != parser.get_default(stored)]
+    return f"{given[0]} describes a call: it goes with --which NUMBER" if given else None
 
 
 def call_of(arguments: argparse.Namespace) -> IncomingCall:
@@ -40,7 +65,7 @@ def call_of(arguments: argparse.Namespace) -> IncomingCall:
         "To": arguments.which,
         "From": arguments.caller or "",
         "Direction": direction,
-        "AccountSid": arguments.account_sid,
+        "AccountSid": arguments.account_sid or "",
     }
     return IncomingCall(form, dict(arguments.query), time.time() if arguments.at is None else arguments.at)
 
@@ -58,6 +83,7 @@ def _checked(parse: Callable[[str], str]) -> Callable[[str], str]:
 
 
 _address = _checked(parse_address)
+_account_sid = _checked(parse_account_sid)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -18,6 +18,7 @@ SUB = "AC" + "1" * 32
 NUMBER = (
     "must be a number such as +12065550100, its beginning such as +1206*, a SIP address, or client: and an identity"
 )
+TOML = "must be as https://toml.io describes: each text in quotes, and all from { to } on one line"
 HANGOVER = "must be a whole number from 100 to 5000, a multiple of 20"
 ACCOUNT = "a Twilio account of its own needs account_sid and auth_token in the same place"
 NAME = "must have 1 to 60 letters, digits, or characters of _ . -"
@@ -67,8 +68,8 @@ OF_FILE: list[tuple[str, str]] = [
     ("[locales.de_DE]\nvoiec='x'", "[locales.de_DE]: voiec: is not known; did you mean voice?"),
     ("[defaults]\nhangover_ms = 10", f"[defaults]: hangover_ms: is 10; {HANGOVER}"),
     ("[defaults]\nhangover_min_ms = 800", "[defaults]: hangover_min_ms: is 800; must be at most HANGOVER_MS, 700"),
-    (
-        "[defaults]\ntimezone = 'Vienna'",
+    (  # and no line is told that it has no time zone
+        "[defaults]\ntimezone = 'Vienna'\n[[lines]]\nbot = 'flowers'\nmatch.hours = 'mon'",
         "[defaults]: timezone: is 'Vienna'; must be a time zone such as Europe/Vienna or UTC",
     ),
     ("[defaults]\nport = 8080", f"[defaults]: port: {PROCESS}: set CONTAINER_PORT in the environment"),
@@ -133,6 +134,10 @@ OF_LINE: list[tuple[str, str]] = [
         "match.direction: is 'in'; must be one of inbound, outbound, outbound-api, outbound-dial",
     ),
     ("match.account_sid = 'x'", "match.account_sid: is 'x'; must be the account's SID: AC and 32 hexadecimal digits"),
+    (
+        "match.to = 12065550100",
+        'match.to: is 12065550100; must stand in quotes, with + and its country code: "+12065550100"',
+    ),
     ("match.hours = 'mon'", 'match.timezone: is not set; must be set here or in [defaults], such as "Europe/Vienna"'),
     ("match = { hours = '9-5', timezone = 'UTC' }", f"match.hours: is '9-5'; {HOURS}"),
     ("match = { not_hours = 'mon-sun', timezone = 'UTC' }", f"match.hours: has no minute; {NOT_HOURS}"),
@@ -228,7 +233,7 @@ def test_a_file_that_is_no_toml_is_one_problem(text: str) -> None:
     with pytest.raises(ConfigError) as raised:
         parse_lines(text)
     (problem,) = raised.value.problems
-    assert (problem.variable, problem.rule) == ("LINES_FILE", "must be as https://toml.io describes")
+    assert (problem.variable, problem.rule) == ("LINES_FILE", TOML)
     assert problem.wrong.startswith("is no TOML")
 
 

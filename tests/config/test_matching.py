@@ -109,7 +109,7 @@ def test_unmet_conditions_are_told_in_words() -> None:
     match = table.lines["line-1"].match
     assert list(match.unmet(call_of())) == [
         "to is +12065550111, not 311 or +1207*",
-        "query.bot is not there, not x",
+        "query.bot is not given, and has to be x",
         "the time there is mon 12:00, and the hours are tue (UTC)",
     ]
     assert str(match) == "to 311 or +1207*, from +1206*, query.bot x, tue (UTC)"

@@ -158,6 +158,7 @@ PROBLEMS = [
     ({"SLOT_KINDS": "Size=word"}, [f"SLOT_KINDS: is 'Size=word'; {SLOT_KINDS}"]),
     ({"SLOT_KINDS": "Size=open,Size=closed"}, [f"SLOT_KINDS: is 'Size=open,Size=closed'; {SLOT_KINDS}"]),
     ({"TRANSFER_NUMBERS": "911"}, [f"TRANSFER_NUMBERS: is '911'; {NUMBERS}"]),
+    ({"TRANSFER_NUMBERS": "queue:A, flex"}, [f"TRANSFER_NUMBERS: is 'queue:A, flex'; {NUMBERS}; 'flex' is none"]),
     ({"TRANSFER_CALLER_ID": "anonymous"}, [f"TRANSFER_CALLER_ID: is 'anonymous'; {NUMBER}"]),
     ({"TRANSFER_CALLER_ID": "2065550100"}, [f"TRANSFER_CALLER_ID: is '2065550100'; {NUMBER}"]),
     ({"ACCESS_KEY_ID": "ASIA1", "SECRET_ACCESS_KEY": "x"}, [SESSION_TOKEN]),

@@ -130,6 +130,9 @@ def test_without_a_table_the_bot_of_the_environment_answers(run: Running) -> Non
         ["--which", "+1206*"],
         ["--which", "+12065550111", "--query", "bot"],
         ["--which", "+12065550111", "--at", "tomorrow"],
+        ["--which", "+12065550111", "--account-sid", "AC1"],
+        ["--from", "+12065550111"],  # without a number that was called
+        ["--check", "--at", "2026-12-01T12:00+01:00"],
     ],
 )
 def test_a_call_that_cannot_be_is_refused(run: Running, arguments: list[str]) -> None:

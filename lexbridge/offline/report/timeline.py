@@ -182,7 +182,7 @@ def _message_sent(event: happened.MessageSent) -> tuple[Who, str] | None:
 def _in_short(update: happened.UpdateReceived) -> str:
     if not update.twiml:
         return ", ".join(f"{name}={value}" for name, value in update.fields.items())
-    verbs = [verb for verb in ("Say", "Play", "Connect", "Dial", "Hangup") if f"<{verb}" in update.twiml]
+    verbs = [verb for verb in ("Say", "Play", "Connect", "Dial", "Enqueue", "Hangup") if f"<{verb}" in update.twiml]
     return " then ".join(verbs) or "silence"
 
 
