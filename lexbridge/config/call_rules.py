@@ -199,7 +199,7 @@ class CallRules:
         matching(r"[A-Za-z0-9_.-]{1,100}", "must be the name of an intent such as VoicemailIntent"),
         Group.CALL,
         "Outbound calls: the intent whose words an answering machine hears; then the call ends. Needs "
-        "`lex:PutSession`. Without it and `MACHINE_TEXT`, a call that a machine answers is hung up",
+        "`lex:PutSession`. Unset: the bot talks with a machine as with a person, and has `lexbridge:answered-by`",
     )
     machine_text: str | None = setting(
         "MACHINE_TEXT",

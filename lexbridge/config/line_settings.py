@@ -35,6 +35,14 @@ class LineSettings(CallRules):
         Group.BOT,
         "IAM role that is assumed to ask the bot, such as one of another AWS account. Unset: none",
     )
+    machine_hangup: bool = setting(
+        "MACHINE_HANGUP",
+        switch,
+        Group.CALL,
+        "`on`: an outbound call that a machine answers is hung up at once. It goes with neither `MACHINE_INTENT` nor "
+        "`MACHINE_TEXT`. A fax is always hung up",
+        default="off",
+    )
     line_max_calls: int | None = setting(
         "LINE_MAX_CALLS",
         whole_number(1, 100000),

@@ -97,7 +97,7 @@ def _check_account(environment: Mapping[str, str], problems: list[Problem]) -> N
 def _check_line(environment: Mapping[str, str], values: _Values, problems: list[Problem]) -> None:
     """Check the settings of a line that have to fit together."""
     _check_welcome(environment, values, problems)
-    _check_machine(environment, problems)
+    _check_machine(environment, values, problems)
     _check_hangovers(values, problems)
     _check_detector(values, problems)
 
@@ -227,11 +227,14 @@ def _check_welcome(environment: Mapping[str, str], values: _Values, problems: li
         problems.append(Problem("WELCOME_INTENT", "is set", "it goes with WELCOME=bot, and WELCOME is greeting"))
 
 
-def _check_machine(environment: Mapping[str, str], problems: list[Problem]) -> None:
-    """Check that a machine is told one thing."""
-    if len(_given(environment, "MACHINE_INTENT", "MACHINE_TEXT")) > 1:
+def _check_machine(environment: Mapping[str, str], values: _Values, problems: list[Problem]) -> None:
+    """Check that one thing is done with a machine."""
+    given = _given(environment, "MACHINE_INTENT", "MACHINE_TEXT")
+    if len(given) > 1:
         rule = "a machine hears the words of one of them: unset the other"
         problems.append(Problem("MACHINE_INTENT and MACHINE_TEXT", "are both set", rule))
+    if given and values["MACHINE_HANGUP"]:
+        problems.append(Problem("MACHINE_HANGUP", "is on", f"a machine then hears nothing: unset it, or {given[0]}"))
 
 
 def _check_hangovers(values: _Values, problems: list[Problem]) -> None:

@@ -7,7 +7,7 @@ of its own (AsyncAmdStatusCallback): https://www.twilio.com/docs/voice/answering
 from enum import Enum, auto
 
 from lexbridge.call.first_prompt import HAS_FINISHED
-from lexbridge.config.call_rules import CallRules
+from lexbridge.config.line_settings import LineSettings
 
 _MACHINE, _FAX = "machine", "fax"
 
@@ -15,19 +15,21 @@ _MACHINE, _FAX = "machine", "fax"
 class MachineCall(Enum):
     """What becomes of a call that a machine has answered."""
 
-    HANG_UP = auto()  # nobody has words for it, or it cannot hear
+    HANG_UP = auto()  # MACHINE_HANGUP, or it cannot hear
     LEAVE_TEXT = auto()  # MACHINE_TEXT is said, at once
     LISTEN = auto()  # a stream hears when the machine has finished, or asks the bot for its words
 
 
-def decide_machine(answered_by: str, rules: CallRules) -> MachineCall | None:
-    """Return what becomes of a call that `answered_by` has answered, or None if that is no machine."""
+def decide_machine(answered_by: str, line: LineSettings) -> MachineCall | None:
+    """Return what becomes of a call that `answered_by` has answered, or None if the bot talks with it."""
     if answered_by.startswith(_FAX):
         return MachineCall.HANG_UP
     if not answered_by.startswith(_MACHINE):
         return None
-    if rules.machine_intent is not None:
-        return MachineCall.LISTEN
-    if rules.machine_text is None:
+    if line.machine_hangup:
         return MachineCall.HANG_UP
+    if line.machine_intent is not None:
+        return MachineCall.LISTEN
+    if line.machine_text is None:
+        return None
     return MachineCall.LEAVE_TEXT if answered_by.startswith(HAS_FINISHED) else MachineCall.LISTEN

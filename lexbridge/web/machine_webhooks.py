@@ -34,7 +34,7 @@ class MachineWebhooks(WebhookViews):
         self._calls = calls
 
     def answer(self, line: LineRuntime, facts: Facts, query: Query) -> Document | None:
-        """Return the first document of a call that a machine has answered, or None if none has.
+        """Return the first document of a call that a machine has answered, or None if the bot talks with who has.
 
         `facts`: those of the call, as `<Parameter>`s. `query`: what else the addresses of its documents have.
         """
@@ -59,9 +59,9 @@ class MachineWebhooks(WebhookViews):
         return line or self._lines.choose(incoming_call())
 
     def _document(self, line: LineRuntime, facts: Facts, query: Query, *, is_async: bool = False) -> Document | None:
-        """Return the document for the machine that this webhook tells of, or None if it tells of none."""
+        """Return the document for the machine that this webhook tells of, or None if the bot is to talk with it."""
         answered_by = form().get("AnsweredBy", "")
-        machine = decide_machine(answered_by, line.rules)
+        machine = decide_machine(answered_by, line.settings)
         if machine is None:
             return None
         log = log_of(line)

@@ -136,8 +136,8 @@ def test_a_machine_hears_the_bots_words_after_its_greeting(mode: str, detects: s
 
 @MODES
 @pytest.mark.parametrize("is_async", [False, True])
-def test_a_machine_that_nobody_has_words_for_is_hung_up(mode: str, is_async: bool) -> None:
-    with calling(mode=mode) as rig:
+def test_a_machine_is_hung_up_if_that_is_wanted(mode: str, is_async: bool) -> None:
+    with calling(mode=mode, MACHINE_HANGUP="on") as rig:
         machine = a_machine()
         background = {"AsyncAmd": "true"} if is_async else {}
         call = place(rig, machine, MachineDetection="DetectMessageEnd", **background)

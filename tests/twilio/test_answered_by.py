@@ -8,22 +8,23 @@ from tests.support.settings import make_settings
 HANG_UP, LEAVE_TEXT, LISTEN = MachineCall.HANG_UP, MachineCall.LEAVE_TEXT, MachineCall.LISTEN
 NOTHING: dict[str, str] = {}
 TEXT = {"MACHINE_TEXT": "Please call us back."}
+HANGUP = {"MACHINE_HANGUP": "on"}
 INTENT = {"MACHINE_INTENT": "VoicemailIntent"}
 
 
 @pytest.mark.parametrize(
-    ("answered_by", "without", "with_text", "with_intent"),
+    ("answered_by", "without", "hangup", "with_text", "with_intent"),
     [
-        ("human", None, None, None),
-        ("unknown", None, None, None),
-        ("", None, None, None),
-        ("machine_start", HANG_UP, LISTEN, LISTEN),
-        ("machine_end_beep", HANG_UP, LEAVE_TEXT, LISTEN),
-        ("machine_end_silence", HANG_UP, LEAVE_TEXT, LISTEN),
-        ("machine_end_other", HANG_UP, LEAVE_TEXT, LISTEN),
-        ("fax", HANG_UP, HANG_UP, HANG_UP),
+        ("human", None, None, None, None),
+        ("unknown", None, None, None, None),
+        ("", None, None, None, None),
+        ("machine_start", None, HANG_UP, LISTEN, LISTEN),
+        ("machine_end_beep", None, HANG_UP, LEAVE_TEXT, LISTEN),
+        ("machine_end_silence", None, HANG_UP, LEAVE_TEXT, LISTEN),
+        ("machine_end_other", None, HANG_UP, LEAVE_TEXT, LISTEN),
+        ("fax", HANG_UP, HANG_UP, HANG_UP, HANG_UP),
     ],
 )
-def test_what_becomes_of_the_call(answered_by, without, with_text, with_intent):
-    for variables, wanted in ((NOTHING, without), (TEXT, with_text), (INTENT, with_intent)):
-        assert decide_machine(answered_by, make_settings(**variables).line.call_rules) is wanted
+def test_what_becomes_of_the_call(answered_by, without, hangup, with_text, with_intent):
+    for variables, wanted in ((NOTHING, without), (HANGUP, hangup), (TEXT, with_text), (INTENT, with_intent)):
+        assert decide_machine(answered_by, make_settings(**variables).line) is wanted

@@ -19,6 +19,7 @@ OUTBOUND = {**FORM, "Direction": "outbound-api", "From": "+12065550199", "To": "
 OUTBOUND_FACTS = {**FACTS, "lexbridge:direction": "outbound-api"}
 MACHINE = {**OUTBOUND, "AnsweredBy": "machine_end_beep"}
 AMD = {"CallSid": FORM["CallSid"], "AccountSid": FORM["AccountSid"], "AnsweredBy": "machine_end_beep"}
+HANGUP = {"MACHINE_HANGUP": "on"}
 TEXT, INTENT = {"MACHINE_TEXT": "Please call us back."}, {"MACHINE_INTENT": "VoicemailIntent"}
 GREETING = {"GREETING": "Hello."}
 MODES = pytest.mark.parametrize(("mode", "verb"), [("call-update", "Start"), ("stream", "Connect")])
@@ -110,12 +111,25 @@ def test_a_protected_greeting_stands_before_its_gather() -> None:
 # -- machines
 
 
-@pytest.mark.parametrize("answered_by", ["machine_start", "machine_end_beep", "fax"])
-def test_a_machine_is_hung_up_if_nobody_has_words(answered_by: str, logged: Logged) -> None:
-    response = WebhookClient().post("/twiml", {**MACHINE, "AnsweredBy": answered_by})
+@pytest.mark.parametrize(
+    ("answered_by", "variables"), [("machine_start", HANGUP), ("machine_end_beep", HANGUP), ("fax", {})]
+)
+def test_a_machine_is_hung_up_if_that_is_wanted(answered_by: str, variables: dict[str, str], logged: Logged) -> None:
+    response = WebhookClient(**variables).post("/twiml", {**MACHINE, "AnsweredBy": answered_by})
     assert verbs(response.text) == ["Hangup"]
     (line,) = lines_of(logged, "machine-answered")
     assert (line["answered_by"], line["does"], line["is_async"]) == (answered_by, "hang-up", False)
+
+
+@pytest.mark.parametrize("answered_by", ["machine_start", "machine_end_beep"])
+def test_the_bot_talks_with_a_machine_and_knows_it(answered_by: str) -> None:
+    """Without a setting for machines, the bot itself decides."""
+    response = WebhookClient().post("/twiml", {**MACHINE, "AnsweredBy": answered_by})
+    assert "Stream" in verbs(response.text)
+    assert told(response)["lexbridge:answered-by"] == answered_by
+    control = Control()
+    assert WebhookClient(control).post("/twiml/answered-by", AMD).status_code == 204
+    assert control.requests == []
 
 
 @pytest.mark.parametrize("mode", ["call-update", "stream"])
@@ -162,8 +176,8 @@ def test_a_person_talks_with_the_bot(answered_by: str, logged: Logged) -> None:
 @pytest.mark.parametrize(
     ("mode", "variables", "wanted"),
     [
-        ("call-update", {}, ["Stop", "Stream", "Hangup"]),
-        ("stream", {}, ["Hangup"]),
+        ("call-update", HANGUP, ["Stop", "Stream", "Hangup"]),
+        ("stream", HANGUP, ["Hangup"]),
         ("call-update", TEXT, ["Stop", "Stream", "Please call us back.", "Hangup"]),
         ("stream", TEXT, ["Please call us back.", "Hangup"]),
         ("call-update", INTENT, ["Stop", "Stream", "Start", "Stream", "Gather", "Pause", "Redirect"]),
@@ -206,7 +220,7 @@ def test_a_person_found_late_changes_nothing(answered_by: str) -> None:
 def test_the_stream_that_is_live_here_is_stopped_by_its_own_name() -> None:
     """It need not be the first of the call."""
     control = Control()
-    twilio = WebhookClient(control)
+    twilio = WebhookClient(control, **HANGUP)
     twilio.calls.add(live_stream(FORM["CallSid"]))
     twilio.post("/twiml/answered-by", AMD)
     stopped = ElementTree.fromstring(control.requests[0][2]).find("./Stop/Stream")
@@ -227,7 +241,7 @@ def test_a_call_that_is_live_here_has_its_own_line(is_here: bool, said: str) -> 
 
 
 def test_the_live_stream_learns_why_it_ends() -> None:
-    twilio, reasons = WebhookClient(), list[str]()
+    twilio, reasons = WebhookClient(**HANGUP), list[str]()
     twilio.calls.add(live_stream(FORM["CallSid"], reasons.append))
     twilio.post("/twiml/answered-by", AMD)
     assert reasons == ["machine answered"]
@@ -237,7 +251,7 @@ def test_the_live_stream_learns_why_it_ends() -> None:
     ("error", "event"), [(CallGone("gone"), "call-gone"), (CallControlUnavailable("503"), "call-update-failed")]
 )
 def test_an_update_that_fails_is_logged(error: Exception, event: str, logged: Logged) -> None:
-    assert WebhookClient(Control(error)).post("/twiml/answered-by", AMD).status_code == 204
+    assert WebhookClient(Control(error), **HANGUP).post("/twiml/answered-by", AMD).status_code == 204
     assert len(lines_of(logged, event)) == 1
 
 
