@@ -1,4 +1,4 @@
-"""Whether new calls are taken: what keeps a call, or a stream, out of this process."""
+"""Admission of new calls and streams: the reasons that keep them out of this process."""
 
 from collections.abc import Callable
 

@@ -31,7 +31,7 @@ CATCH_UP_S = 2.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LineRuntime:
-    """What serves the calls of one route: the bot, the documents, the detector and the phrases."""
+    """All that serves the calls of one route: the bot, the documents, the detector and the phrases."""
 
     route: CallRoute
     settings: LineSettings

@@ -54,7 +54,7 @@ def _table_doubts(table: LineTable, environment: Mapping[str, str]) -> Iterator[
 
 
 def _is_lex_elsewhere(line: LineSettings, environment: Mapping[str, str]) -> bool:
-    """Whether requests go to a simulated Lex, not to AWS."""
+    """Return whether requests go to a simulated Lex, not to AWS."""
     is_v1 = isinstance(line.bot, LexV1Bot)
     variable = "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE" if is_v1 else "AWS_ENDPOINT_URL_LEX_RUNTIME_V2"
     of_boto3 = environment.get(variable, "").strip() or environment.get("AWS_ENDPOINT_URL", "").strip()

@@ -41,7 +41,7 @@ _DEFAULT_LOCALE = "en_US"
 
 @dataclass(frozen=True, slots=True)
 class LineLayer:
-    """What the table says of one line.
+    """Settings that the table gives to one line.
 
     `bot`: name of its bot in the table, or "" for that of the environment. `has_defaults`: whether the table's defaults
     count for it, as they do for each line but the default one.

@@ -10,7 +10,7 @@ from lexbridge.config.opening_hours import OpeningHours
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """What is known of a call when a line is chosen for it.
+    """A new call, as it is known when a line is chosen for it.
 
     `form`: fields of Twilio's webhook. `query`: those of the address that Twilio was told. `at_s`: Unix time.
     """

@@ -169,7 +169,7 @@ def public_address(value: str) -> str:
 
 
 def is_private(host: str) -> bool:
-    """Whether the host is unreachable from outside, as far as its name tells: it is not looked up."""
+    """Return whether the host is unreachable from outside, as far as its name tells: it is not looked up."""
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
@@ -177,7 +177,7 @@ def is_private(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine itself reaches the host."""
+    """Return whether only this machine itself reaches the host."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -256,7 +256,7 @@ def phone_number(value: str) -> str:
 
 
 def is_phone_number(text: str) -> bool:
-    """Whether the text is a phone number in E.164 form, such as +12065550100."""
+    """Return whether the text is a phone number in E.164 form, such as +12065550100."""
     return re.fullmatch(_E164, text) is not None
 
 

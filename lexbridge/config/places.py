@@ -98,7 +98,7 @@ def _regions() -> frozenset[str]:
 
 
 def _is_in_a_partition(name: str) -> bool:
-    """Whether the name has the form that some partition of AWS gives its regions."""
+    """Return whether the name has the form that some partition of AWS gives its regions."""
     return any(re.match(partition["regionRegex"], name) for partition in _data("partitions")["partitions"])
 
 

@@ -263,7 +263,7 @@ def _check_detector(values: _Values, problems: list[Problem]) -> None:
 
 
 def has_traces() -> bool:
-    """Whether the packages that send traces are installed."""
+    """Return whether the packages that send traces are installed."""
     try:
         return bool(find_spec("opentelemetry.sdk")) and bool(find_spec("opentelemetry.exporter.otlp.proto.http"))
     except ModuleNotFoundError:  # a package that should contain the other one is missing

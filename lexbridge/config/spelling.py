@@ -89,7 +89,7 @@ def _letters(name: str) -> str:
 
 
 def _differs_in_one_word(name: str, known: str) -> bool:
-    """Whether the two names differ in a single word, and there by a letter or two."""
+    """Return whether the two names differ in a single word, and there by a letter or two."""
     words, known_words = name.upper().split("_"), known.split("_")
     if len(words) != len(known_words) or len(words) < 2:
         return False

@@ -132,7 +132,7 @@ def _assuming(sts: Any, role_arn: str, region: str) -> boto3.Session:
 
 @dataclass(frozen=True, slots=True)
 class _ClientKey:
-    """What two lines have to have in common to share a client of boto3."""
+    """Values that two lines have in common if they share a client of boto3."""
 
     service: Literal["lex-runtime", "lexv2-runtime"]
     region: str

@@ -18,12 +18,12 @@ class _Levels:
 
 
 def is_debugging() -> bool:
-    """Whether lines of level debug are written."""
+    """Return whether lines of level debug are written."""
     return _Levels.is_debugging
 
 
 def debugs_if_switched(is_switched: bool) -> bool:
-    """Whether lines of level debug are to be written, if the operator has switched the level or has not.
+    """Return whether lines of level debug are to be written, if the operator has switched the level or has not.
 
     Switching changes between DEBUG and the configured level; if that is DEBUG itself, between DEBUG and INFO.
     """

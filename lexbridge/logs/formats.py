@@ -173,7 +173,7 @@ def _short_sid(fields: Mapping[str, Any]) -> str:
 
 
 def _is_whole(level: str, event: str, fields: Mapping[str, Any]) -> bool:
-    """Whether a line of text has the whole SIDs and the process id."""
+    """Return whether a line of text has the whole SIDs and the process id."""
     return level in _FAULTS or "call_sid" not in fields or event in _BEGINS_A_STREAM
 
 

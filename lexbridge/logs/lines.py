@@ -83,12 +83,12 @@ def tell_listener(level: str, event: str, fields: Mapping[str, Any]) -> None:
 
 
 def is_listened_to() -> bool:
-    """Whether somebody listens to the lines of this process."""
+    """Return whether somebody listens to the lines of this process."""
     return _Configured.listener is not None
 
 
 def is_written(level: str) -> bool:
-    """Whether lines of a level are written now."""
+    """Return whether lines of a level are written now."""
     return LEVELS[level] >= _root.level
 
 

@@ -168,7 +168,7 @@ def _write_now(pipe: int, line: bytes) -> bool:
 
 
 def _is_file(descriptor: int) -> bool:
-    """Whether a descriptor is a file, a terminal or /dev/null, and so neither a pipe nor a socket."""
+    """Return whether a descriptor is a file, a terminal or /dev/null, and so neither a pipe nor a socket."""
     mode = os.fstat(descriptor).st_mode
     return stat.S_ISREG(mode) or stat.S_ISCHR(mode)
 

@@ -89,7 +89,7 @@ class AcceptPolicy(Protocol):
         ...
 
     def defers(self, waiting: int, now_s: float) -> bool:
-        """Whether this process leaves the next connection to another one for now.
+        """Return whether this process leaves the next connection to another one for now.
 
         `waiting`: connections in the listener's queue, or 0 if the system does not tell. `now_s`: time.monotonic().
         """

@@ -97,7 +97,7 @@ def probing_others(slot: WorkerSlot, ready_url: str, ca_file: str | None = None)
 
 
 def is_ready(session: requests.Session, ready_url: str) -> bool:
-    """Whether `ready_url` answers 200 within PROBE_TIMEOUT_S, however slowly the answer's body drips in."""
+    """Return whether `ready_url` answers 200 within PROBE_TIMEOUT_S, however slowly the answer's body drips in."""
     try:
         with (
             gevent.Timeout(PROBE_TIMEOUT_S, TimeoutError),

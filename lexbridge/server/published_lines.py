@@ -22,14 +22,14 @@ class DepartedAccount(msgspec.Struct, frozen=True):
 
 
 class LinesRecord(msgspec.Struct, frozen=True):
-    """What is published. `lines`: the plain data of LINES_FILE."""
+    """The table as it is published. `lines`: the plain data of LINES_FILE."""
 
     lines: Mapping[str, Any]
     departed: list[DepartedAccount] = []
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a look at LINES_FILE.
+    """Outcome of a look at LINES_FILE.
 
     `result`: "reloaded": a new table was prepared; "unchanged": it is as served; "refused": it has problems; "unread":
     it could not be read. `version`: that of the file. `problems`: their number. `error`: why it could not be read.

@@ -100,7 +100,7 @@ class Scoreboard:
         return next(alive, None)
 
     def others_are_ready(self, index: int) -> bool:
-        """Whether a worker outside slot `index` takes new calls."""
+        """Return whether a worker outside slot `index` takes new calls."""
         return next(self.ready_others(index, MAX_HEARTBEAT_AGE_S), None) is not None
 
     def ready_others(self, index: int, max_age_s: float) -> Iterator[int]:
@@ -137,11 +137,11 @@ class WorkerSlot:
         return self.scoreboard.live_calls()
 
     def is_first_alive(self) -> bool:
-        """Whether this worker is the one that reports for the whole server: the first that is alive."""
+        """Return whether this worker is the one that reports for the whole server: the first that is alive."""
         return self.scoreboard.first_alive() == self.index
 
     def others_are_ready(self) -> bool:
-        """Whether another worker takes new calls."""
+        """Return whether another worker takes new calls."""
         return self.scoreboard.others_are_ready(self.index)
 
     def sockets_of_others(self) -> list[int]:
@@ -150,9 +150,9 @@ class WorkerSlot:
         return [self.scoreboard.sockets(other) for other in others]
 
     def is_level_switched(self) -> bool:
-        """Whether SIGUSR2 switched the log level in the supervisor."""
+        """Return whether SIGUSR2 switched the log level in the supervisor."""
         return self.scoreboard.is_level_switched
 
     def is_orphaned(self) -> bool:
-        """Whether the supervisor is gone: nothing would replace this worker, which still occupies the port."""
+        """Return whether the supervisor is gone: nothing would replace this worker, which still occupies the port."""
         return os.getppid() != self.supervisor_pid

@@ -37,7 +37,7 @@ Listener = Callable[[str, str, Mapping[str, Any]], object]
 
 
 class _Process:
-    """What this process has: the folder, once `start` has made it, and the supervisor's own metrics."""
+    """Means of this process: the folder, once `start` has made it, and the supervisor's own metrics."""
 
     folder: Folder | None = None
     supervisor: "SupervisorMetrics | None" = None

@@ -13,7 +13,7 @@ _MACHINE, _FAX = "machine", "fax"
 
 
 class MachineCall(Enum):
-    """What becomes of a call that a machine has answered."""
+    """Course of a call that a machine has answered."""
 
     HANG_UP = auto()  # MACHINE_HANGUP, or it cannot hear
     LEAVE_TEXT = auto()  # MACHINE_TEXT is said, at once

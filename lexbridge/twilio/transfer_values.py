@@ -1,4 +1,4 @@
-"""What `templates/transfer.xml` needs to carry a transfer out."""
+"""Values with which `templates/transfer.xml` carries a transfer out."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any

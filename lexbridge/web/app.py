@@ -51,14 +51,9 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False  # else Flask would redirect "//" to the host that a stranger has named
     sockets = Sockets(app)
-    signed = signed_by_twilio(signatures)
     webhooks = TwilioWebhooks(settings, bridge.lines, call_control, calls, teller, hook)
-    for rule, view in _webhook_views(webhooks, TransferWebhooks(settings, bridge.lines)).items():
-        is_first = rule.rstrip("/") == ANSWER_PATH
-        kept = taken_back(calls.released, view) if is_first else unless_released(calls.released, view)
-        app.add_url_rule(rule, rule, signed(kept), methods=WEBHOOK_METHODS)
-    release = signed(ReleaseWebhooks(calls).release)
-    app.add_url_rule(RELEASE_RULE, RELEASE_RULE, lambda **_: release(), methods=["POST"])
+    views = _webhook_views(webhooks, TransferWebhooks(settings, bridge.lines))
+    _add_webhooks(app, signed_by_twilio(signatures), views, calls)
 
     @app.get(PING_PATH)
     @app.get(READY_PATH)
@@ -85,6 +80,21 @@ def create_app(
         return response
 
     return app
+
+
+def _add_webhooks(
+    app: Flask,
+    signed: Callable[[Callable[[], Response]], Callable[[], Response]],
+    views: Mapping[str, Callable[[], Response]],
+    calls: CallRegistry,
+) -> None:
+    """Add the routes of Twilio's webhooks, and the one that lets a call go. `signed` makes a view check signatures."""
+    for rule, view in views.items():
+        is_first = rule.rstrip("/") == ANSWER_PATH
+        kept = taken_back(calls.released, view) if is_first else unless_released(calls.released, view)
+        app.add_url_rule(rule, rule, signed(kept), methods=WEBHOOK_METHODS)
+    release = signed(ReleaseWebhooks(calls).release)
+    app.add_url_rule(RELEASE_RULE, RELEASE_RULE, lambda **_: release(), methods=["POST"])
 
 
 def _webhook_views(webhooks: TwilioWebhooks, transfers: TransferWebhooks) -> Mapping[str, Callable[[], Response]]:

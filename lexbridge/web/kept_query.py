@@ -1,4 +1,4 @@
-"""What a document's addresses keep of a call's beginning, until the first prompt is said and the bot has the facts.
+"""The query in which addresses keep a call's beginning, until the first prompt is said and the bot has the facts.
 
 Twilio repeats such an address when it asks there. So the webhook that opens the next stream knows whether the callee
 was greeted yet, whether a machine has answered, and what Twilio tells only once.

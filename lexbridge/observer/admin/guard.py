@@ -169,7 +169,7 @@ def refuse(status: int, why: str) -> Response:
 
 
 def _is_navigation() -> bool:
-    """Whether the request is a link that somebody follows. A frame of another site's page is none."""
+    """Return whether the request is a link that somebody follows. A frame of another site's page is none."""
     is_page = request.headers.get("Sec-Fetch-Dest", "document") == "document"
     return request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate" and is_page
 

@@ -60,7 +60,7 @@ class CallRecording:
                 self._silence_bot(stream_sid, event.at_s)
 
     def has_stream_of(self, pid: object) -> bool:
-        """Whether a live stream of the call is served by the worker `pid`."""
+        """Return whether a live stream of the call is served by the worker `pid`."""
         return any(one.worker_pid == pid and one.ended_s is None for one in self.facts.streams.values())
 
     def take_audio(self, audio: Audio) -> None:

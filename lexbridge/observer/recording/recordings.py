@@ -32,7 +32,7 @@ def recording_name(call_sid: str, began_s: float) -> str:
 
 
 def is_free(folder: Path, name: str) -> bool:
-    """Whether no file of a recording has this name."""
+    """Return whether no file of a recording has this name."""
     return not any((folder / (name + ending)).exists() for ending in (WAV, JSON, WAV_PART, FACTS_PART))
 
 

@@ -81,7 +81,7 @@ class CallFacts:
         return changes
 
     def is_served_by(self, pid: int) -> bool:
-        """Whether a worker serves a live stream of the call."""
+        """Return whether a worker serves a live stream of the call."""
         return any(self._live_streams_of(pid))
 
     def worker_ended(self, pid: int, at_s: float) -> Changes:

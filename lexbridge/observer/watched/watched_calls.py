@@ -212,5 +212,5 @@ class WatchedCalls:
 
 
 def _may_be_first(event: Event) -> bool:
-    """Whether an event may be the first of a call. Late lines of a call that is over have no media time."""
+    """Return whether an event may be the first of a call. Late lines of a call that is over have no media time."""
     return event.name in ("call-answered", "call-described", "stream-started") or event.media_ms >= 0

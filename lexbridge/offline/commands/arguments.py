@@ -85,7 +85,7 @@ def setting(text: str) -> tuple[str, str]:
 
 
 def _check_folder(folder: Path) -> None:
-    """Whether a file can be written into `folder`."""
+    """Return whether a file can be written into `folder`."""
     if not folder.is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):

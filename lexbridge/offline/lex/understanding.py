@@ -80,7 +80,7 @@ def _digits(words: Words, fewest: int, most: int) -> str | None:
 
 
 def is_open_ended(slot: Slot, bot: Bot) -> bool:
-    """Whether any words at all fill it: one of Lex's own types that has no fixed form (AMAZON.City and the like)."""
+    """Return whether any words fill it: one of Lex's own types that has no fixed form (AMAZON.City and the like)."""
     return slot.type not in bot.slot_types and slot.type.upper() not in _BUILT_IN
 
 

@@ -21,7 +21,7 @@ class Utterance:
     number: int | None = None
 
     def overlaps(self, other: "Utterance") -> bool:
-        """Whether two utterances share some time."""
+        """Return whether two utterances share some time."""
         is_same_stream = self.stream_sid == other.stream_sid
         return is_same_stream and self.started_ms < other.ended_ms and other.started_ms < self.ended_ms
 

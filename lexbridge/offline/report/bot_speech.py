@@ -22,13 +22,13 @@ def speech_of(call: PhoneCall, spans: Iterable[tuple[float, float]]) -> list[byt
 
 
 def is_sentence(recogniser: Recogniser, pcm: bytes, sentences: Sequence[str]) -> bool:
-    """Whether it is one of these sentences, from its beginning to its end, and nothing else."""
+    """Return whether it is one of these sentences, from its beginning to its end, and nothing else."""
     phrases = [words for sentence in sentences if (words := _words(sentence))]
     return recogniser.recognise(pcm, _grammar(" | ".join(phrases))) in phrases
 
 
 def has_phrase(recogniser: Recogniser, pcm: bytes, phrase: str) -> bool:
-    """Whether it holds the phrase, with whatever before and after it. It may be taken for one that sounds like it."""
+    """Return whether it holds the phrase, or one that sounds like it, with whatever before and after it."""
     words = _words(phrase)
     return bool(words) and words in recogniser.recognise(pcm, _grammar(f"[<other>+] {words} [<other>+]"))
 

@@ -74,7 +74,7 @@ def _plain(text: str) -> str:
 
 
 def _without(text: str, own: Iterable[str]) -> bool:
-    """Whether anything is left of `text` without lexbridge's own phrases."""
+    """Return whether anything is left of `text` without lexbridge's own phrases."""
     for sentence in sorted(own, key=len, reverse=True):
         text = text.replace(sentence, " ")
     return re.search(r"\w", text) is not None

@@ -1,4 +1,4 @@
-"""Whether a bot answered in a simulated call, and what it said."""
+"""The verdict on a simulated call: a bot answered or did not, and said what was expected or did not."""
 
 import importlib.util
 import os
@@ -51,7 +51,7 @@ def _not_said(call: PhoneCall, webhook: str, own: Mapping[str, str], expected: s
 def _listen(
     call: PhoneCall, spans: list[tuple[float, float]], wanted: str | None, is_answered: bool
 ) -> tuple[bool, bool]:
-    """Whether it was the bot that was heard, and whether the phrase `wanted` was in it. In English."""
+    """Return whether it was the bot that was heard, and whether the phrase `wanted` was in it. In English."""
     is_found = wanted is None
     sentences = list(own_phrases(os.environ, ["en"]))
     with GrammarRecogniser() as recogniser:

@@ -1,4 +1,4 @@
-"""What Twilio tells about a call without waiting for the answer: its progress, and callbacks of all kinds."""
+"""Requests about a call whose answer Twilio does not wait for: its progress, and callbacks of all kinds."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

@@ -14,7 +14,7 @@ from lexbridge.offline.twilio.webhooks import Webhooks
 
 
 class Network(Protocol):
-    """What a call can reach beyond the bridge: people, queues and conferences."""
+    """The world that a call can reach beyond the bridge: people, queues and conferences."""
 
     def dial(self, call: Any, verb: Dial) -> dict[str, str]:
         """Carry out a `<Dial>` of `call`, and return what Twilio tells its action: DialCallStatus and more."""

@@ -17,7 +17,7 @@ Does = Literal["answers", "busy", "no-answer", "failed", "canceled"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FarEnd:
-    """What happens when an address is called. Seconds are of the line.
+    """Behaviour of an address that is called. Seconds are of the line.
 
     does: whether somebody answers, or Twilio's DialCallStatus. rings_s: until then; in a queue: until somebody takes
     the caller. talks_s: from the connection until the person hangs up; None: never, or when the party does. presses:

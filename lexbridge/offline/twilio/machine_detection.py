@@ -14,7 +14,7 @@ AnsweredBy = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectionRules:
-    """What a request for a call asks of the detection. Milliseconds; the defaults are Twilio's.
+    """Demands that a request for a call makes on the detection. Milliseconds; the defaults are Twilio's.
 
     waits_for_end: MachineDetection is DetectMessageEnd: of a machine, the end of its greeting is told.
     """

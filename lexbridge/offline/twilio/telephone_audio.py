@@ -96,7 +96,7 @@ class SilenceSuppression:
         self._silent_ms = SUPPRESSED_AFTER_MS
 
     def sends(self, frame: bytes) -> bool:
-        """Whether the caller's next `frame`, mu-law, is sent."""
+        """Return whether the caller's next `frame`, mu-law, is sent."""
         is_loud = float(frame_levels_dbfs(decode_mulaw(frame)).max()) >= SUPPRESSED_BELOW_DBFS
         self._silent_ms = 0 if is_loud else self._silent_ms + FRAME_MS
         return self._silent_ms <= SUPPRESSED_AFTER_MS

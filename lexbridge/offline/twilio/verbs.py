@@ -109,7 +109,7 @@ class ConnectStream:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where the progress of a leg of a call is told: `statusCallback` and its events."""
+    """Address at which the progress of a leg of a call is told: `statusCallback` and its events."""
 
     url: str = ""
     method: str = "POST"

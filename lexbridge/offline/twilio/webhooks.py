@@ -204,7 +204,7 @@ def _failed_status(status: int) -> Failure | None:
 
 
 def _failure(error: requests.RequestException) -> Failure:
-    """Whether there was no connection, or a connection and no answer.
+    """Return whether there was no connection, or a connection and no answer.
 
     [?] as which of the two Twilio takes a connection that breaks before the answer: here it is the latter.
     """

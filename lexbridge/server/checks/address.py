@@ -184,7 +184,7 @@ def _session(settings: Settings) -> requests.Session:
 
 
 def _is_private(url: str) -> bool:
-    """Whether only this machine or its network can reach the host."""
+    """Return whether only this machine or its network can reach the host."""
     host = urlsplit(url).hostname or ""
     try:
         return not ipaddress.ip_address(host).is_global

@@ -127,7 +127,7 @@ def _missing(bot: CheckedBot, said: str) -> Finding:
 
 
 def _is_about_session(bot: CheckedBot, error: ClientError, words: str) -> bool:
-    """Whether Lex does not find the session, as expected, rather than the bot, its alias or its locale.
+    """Return whether Lex does not find the session, as expected, rather than the bot, its alias or its locale.
 
     The text of either error is not documented. For a bot Lex is known to say "is not a valid BotId/BotAliasId
     combination", "Invalid bot name or alias", "There is no alias". If the text does not name the session, the same

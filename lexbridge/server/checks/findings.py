@@ -55,7 +55,7 @@ def quoted(words: object, longest: int = 200) -> str:
 
 
 def all_is_well(findings: Iterable[Finding]) -> bool:
-    """Whether everything was checked and nothing failed. A warning is no failure."""
+    """Return whether everything was checked and nothing failed. A warning is no failure."""
     return all(finding.verdict in (Verdict.OK, Verdict.WARNING) for finding in findings)
 
 
