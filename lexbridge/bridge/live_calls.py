@@ -41,7 +41,10 @@ class LiveStream:
 
 
 class CallRegistry:
-    """The live calls of this process, one stream each."""
+    """The live calls of this process, one stream each.
+
+    A call is one of its Twilio account: who signs for one account could name the CallSid of a call of another.
+    """
 
     def __init__(self, max_calls: int, released: ReleasedCalls | None = None) -> None:
         """`max_calls`: the most live calls of this process. `released`: the calls that all workers let go of."""
@@ -56,7 +59,7 @@ class CallRegistry:
         """The number of live calls of the server's other workers, as they last reported it."""
         self.expected = ExpectedCalls()
         """Calls that were answered here and have no stream yet."""
-        self._live: dict[str, LiveStream] = {}
+        self._live: dict[tuple[str, str], LiveStream] = {}  # by AccountSid and CallSid
         self._live_by_line: Counter[str] = Counter()
         self._streams: set[LiveStream] = set()  # those that gave way and have not ended yet are among them
         self._ended_media = MediaFigures()
@@ -77,28 +80,28 @@ class CallRegistry:
         """Return the number of live calls of each line that has had any in this process."""
         return dict(self._live_by_line)
 
-    def line_refusal(self, line: str, most: int | None, call_sid: str) -> str | None:
+    def line_refusal(self, line: str, most: int | None, account_sid: str, call_sid: str) -> str | None:
         """Return why a line takes no other call in this process, or None if it does.
 
-        `most`: LINE_MAX_CALLS of the line. `call_sid`: the call that asks, which may have its place already.
+        `most`: LINE_MAX_CALLS of the line. `account_sid`, `call_sid`: the call that asks, which may have its place.
         """
-        if most is None or call_sid in self._live or call_sid in self.expected:
+        if most is None or (account_sid, call_sid) in self._live or call_sid in self.expected:
             return None
         return "line full" if self._live_by_line[line] + self.expected.count(line) >= most else None
 
-    def is_live(self, call_sid: str) -> bool:
+    def is_live(self, account_sid: str, call_sid: str) -> bool:
         """Return whether a stream of the call is live in this process."""
-        return call_sid in self._live
+        return (account_sid, call_sid) in self._live
 
-    def stream_of(self, call_sid: str) -> LiveStream | None:
+    def stream_of(self, account_sid: str, call_sid: str) -> LiveStream | None:
         """Return the call's stream, or None if none is live in this process."""
-        return self._live.get(call_sid)
+        return self._live.get((account_sid, call_sid))
 
     def add(self, stream: LiveStream) -> None:
         """Add a stream that has begun. An older stream of the same call gives way: two would answer twice."""
         self.expected.discard(stream.call_sid)
-        older = self._live.get(stream.call_sid)
-        self._live[stream.call_sid] = stream
+        older = self._live.get(_call(stream))
+        self._live[_call(stream)] = stream
         self._live_by_line[stream.line] += 1
         self._streams.add(stream)
         if older is not None:
@@ -123,8 +126,8 @@ class CallRegistry:
             self._ended_media += stream.media()
         self._handed_over.discard(stream.stream_sid)
         self._asked_to_leave.discard(stream.stream_sid)
-        if self._live.get(stream.call_sid) is stream:
-            del self._live[stream.call_sid]
+        if self._live.get(_call(stream)) is stream:
+            del self._live[_call(stream)]
             self._live_by_line[stream.line] -= 1
 
     def set_handed_over(self, stream: LiveStream, is_handed_over: bool) -> None:
@@ -134,9 +137,9 @@ class CallRegistry:
         else:
             self._handed_over.discard(stream.stream_sid)
 
-    def stream_lost(self, call_sid: str, stream_sid: str) -> bool:
+    def stream_lost(self, account_sid: str, call_sid: str, stream_sid: str) -> bool:
         """Close a stream that Twilio has lost. Return whether the call needs another: not if a newer one is here."""
-        stream = self._live.get(call_sid)
+        stream = self._live.get((account_sid, call_sid))
         if stream is None:
             return True
         if stream.stream_sid != stream_sid and stream.stream_sid not in self._handed_over:
@@ -145,9 +148,9 @@ class CallRegistry:
         stream.close()  # it may not have noticed, and would go on telling Twilio what to do with the call
         return True
 
-    def note_reason(self, call_sid: str, reason: str) -> None:
+    def note_reason(self, account_sid: str, call_sid: str, reason: str) -> None:
         """Tell the stream of a call, if it is here, why another stream is about to follow it."""
-        if (stream := self._live.get(call_sid)) is not None:
+        if (stream := self._live.get((account_sid, call_sid))) is not None:
             stream.note_reason(reason)
 
     def ask_to_leave(self, count: int) -> None:
@@ -166,3 +169,7 @@ class CallRegistry:
         """Close every live stream."""
         for stream in list(self._live.values()):
             stream.close()
+
+
+def _call(stream: LiveStream) -> tuple[str, str]:
+    return stream.account_sid, stream.call_sid

@@ -53,7 +53,7 @@ class ReleasedCalls:
     def let_go(self, call_sid: str) -> bool:
         """Let a call go because the operator asks for it. Return whether a process of this server had its stream."""
         self.add("", call_sid)
-        return self.wait_for_stream(call_sid)
+        return self.wait_for_stream("", call_sid)
 
     def has(self, account_sid: str, call_sid: str) -> bool:
         """Return whether a call was let go."""
@@ -64,17 +64,23 @@ class ReleasedCalls:
         """Serve a call again: another program has sent it to the first webhook."""
         for account in ("", account_sid):
             self._released.forget(_key(account, call_sid))
-        self._left.forget(call_sid)
+            self._left.forget(_key(account, call_sid))
 
-    def note_left(self, call_sid: str) -> None:
+    def note_left(self, account_sid: str, call_sid: str) -> None:
         """Note that the process which has a call's stream has let go of it."""
         now_s = time.time()
-        self._left.add(call_sid, now_s + KEPT_S, now_s)
+        # As one of its account, too: another account that names its CallSid may not take it back.
+        self._released.add(_key(account_sid, call_sid), now_s + KEPT_S, now_s)
+        for account in ("", account_sid):
+            self._left.add(_key(account, call_sid), now_s + KEPT_S, now_s)
 
-    def wait_for_stream(self, call_sid: str) -> bool:
-        """Wait until the process that has a call's stream has let go of it. Return False if none here has one."""
+    def wait_for_stream(self, account_sid: str, call_sid: str) -> bool:
+        """Wait until the process that has a call's stream has let go of it. Return False if none here has one.
+
+        `account_sid`: "" if the operator asks.
+        """
         give_up_s = time.monotonic() + STREAM_FOUND_S
-        while not self._left.has(call_sid, time.time()):
+        while not self._left.has(_key(account_sid, call_sid), time.time()):
             if time.monotonic() >= give_up_s:
                 return False
             gevent.sleep(_LOOK_S)

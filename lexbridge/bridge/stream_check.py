@@ -54,7 +54,7 @@ class StreamCheck:
             # The table has changed, here or in the process that made the token. The call resumes, and a line is chosen.
             remedy = "give all tasks the same LINES_FILE; the call resumes on the line that it now has"
             raise StreamRefused("unknown line", TRY_AGAIN_LATER, {"line": line, "remedy": remedy})
-        if RESUMED_PARAMETER not in started.parameters and (refusal := self._refusal(started.call_sid, runtime)):
+        if RESUMED_PARAMETER not in started.parameters and (refusal := self._refusal(*sids, runtime)):
             # Twilio opens another stream, which goes on with the call and is served.
             raise StreamRefused(refusal, TRY_AGAIN_LATER, runtime.route.log_fields)
         return runtime
@@ -70,7 +70,9 @@ class StreamCheck:
         switched = read_sealed(self._auth_tokens, sealed) or ""
         return replace(started, parameters={**started.parameters, SWITCHED_PARAMETER: switched})
 
-    def _refusal(self, call_sid: str, runtime: LineRuntime) -> str | None:
+    def _refusal(self, call_sid: str, account_sid: str, runtime: LineRuntime) -> str | None:
         """Return why this process takes no stream of a new call, or None if it does."""
         most = runtime.settings.line_max_calls
-        return self._calls.admission.refusal or self._calls.line_refusal(runtime.route.line, most, call_sid)
+        return self._calls.admission.refusal or self._calls.line_refusal(
+            runtime.route.line, most, account_sid, call_sid
+        )

@@ -54,7 +54,7 @@ class MachineWebhooks(WebhookViews):
     def _line_of_call(self) -> LineRuntime | None:
         """Return what serves the call. A call of another process is looked up as a new one, by the query."""
         self._lines.catch_up()
-        stream = self._calls.stream_of(form().get("CallSid", ""))
+        stream = self._calls.stream_of(*_sids())
         line = None if stream is None else self._lines.find(CallRoute(stream.line), form().get("AccountSid", ""))
         return line or self._lines.choose(incoming_call())
 
@@ -67,7 +67,7 @@ class MachineWebhooks(WebhookViews):
         log = log_of(line)
         log.info("machine-answered", answered_by=answered_by, does=_DOES[machine], is_async=is_async)
         # One-way streams outlive documents. That of another process is nearly always the first, whose name is known.
-        stream = self._calls.stream_of(form().get("CallSid", ""))
+        stream = self._calls.stream_of(*_sids())
         name = stream_name(0) if stream is None else stream.stream_sid
         replaces = name if is_async and not line.is_two_way else ""
         if machine is not MachineCall.LISTEN:
@@ -82,11 +82,16 @@ class MachineWebhooks(WebhookViews):
 
     def _update(self, line: LineRuntime, document: Document) -> None:
         """Update the call before Twilio is answered: if this process dies meanwhile, Twilio's log shows it."""
-        call_sid, log = form().get("CallSid", ""), log_of(line)
-        self._calls.note_reason(call_sid, MACHINE_ANSWERED)
+        log = log_of(line)
+        self._calls.note_reason(*_sids(), MACHINE_ANSWERED)
         try:
-            self._call_control.update(form().get("AccountSid", ""), call_sid, document.twiml, log)
+            self._call_control.update(*_sids(), document.twiml, log)
         except CallGone:
             log.info("call-gone")
         except CallControlError as error:
             log.error("call-update-failed", error=str(error), host=error.host, check=error.check)
+
+
+def _sids() -> tuple[str, str]:
+    """Return the Twilio account of the webhook's call, and the call."""
+    return form().get("AccountSid", ""), form().get("CallSid", "")

@@ -26,7 +26,7 @@ class ReleaseWebhooks:
         account_sid, call_sid = form()["AccountSid"], form()["CallSid"]
         self._calls.released.add(account_sid, call_sid)
         self._calls.let_go_of_released()
-        is_found = self._calls.released.wait_for_stream(call_sid)
+        is_found = self._calls.released.wait_for_stream(account_sid, call_sid)
         Log(call_sid=call_sid).info("call-released", by="request", found=is_found)
         response = jsonify({"released": is_found, "noted": True})
         response.status_code = 200 if is_found else 202

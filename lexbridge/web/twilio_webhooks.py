@@ -168,8 +168,8 @@ class TwilioWebhooks(WebhookViews):
 
     def _line_refusal(self, line: LineRuntime) -> str | None:
         """Return why the line takes no more calls in this process, or None if it does."""
-        most, call_sid = line.settings.line_max_calls, _form().get("CallSid", "")
-        return self._calls.line_refusal(line.route.line, most, call_sid)
+        sids = _form().get("AccountSid", ""), _form().get("CallSid", "")
+        return self._calls.line_refusal(line.route.line, line.settings.line_max_calls, *sids)
 
     def _tell_of_call(self, line: LineRuntime) -> None:
         if self._teller is not None:
@@ -201,7 +201,7 @@ class TwilioWebhooks(WebhookViews):
         if ran_out_after is not None:
             # The stream may still be alive in another process, which would then answer the caller, too.
             sids = _form().get("AccountSid", ""), _form().get("CallSid", "")
-            self._calls.note_reason(sids[1], "document ran out")
+            self._calls.note_reason(*sids, "document ran out")
             gevent.spawn(self._stop_stream, *sids, ran_out_after, log)
         is_asked_to_wait = lost >= WAITS_AFTER_LOST and age_ms < OPENED_MS
         spoken = line.rules.phrases.one_moment if is_asked_to_wait else ""
@@ -237,7 +237,7 @@ class TwilioWebhooks(WebhookViews):
         is taken not to have been heard.
         """
         call_sid, account_sid = _form().get("CallSid", ""), _form().get("AccountSid", "")
-        if stream is None or self._calls.is_live(call_sid):
+        if stream is None or self._calls.is_live(account_sid, call_sid):
             return True
         try:
             self._call_control.stop_stream(account_sid, call_sid, stream)
@@ -257,7 +257,9 @@ class TwilioWebhooks(WebhookViews):
         progress = _progress(line)
         if not keys and not request.args.get("asks"):
             return _xml(line.documents.reply([], stream, query=_query(line)))
-        self._calls.note_reason(_form().get("CallSid", ""), KEYS)  # before the document stops the stream
+        self._calls.note_reason(
+            _form().get("AccountSid", ""), _form().get("CallSid", ""), KEYS
+        )  # before the document stops the stream
         parameters = [(RESUMED_PARAMETER, KEYED), (KEYS_PARAMETER, keys), *self._proof(line)]
         parameters += [*self._facts_again(line, log), *kept_parameters(request.args)]
         parameters += _progress_parameters(line, progress)
@@ -274,7 +276,11 @@ class TwilioWebhooks(WebhookViews):
         log_fields = (("StreamEvent", "what"), ("StreamError", "error"))
         fields = {name: form[field][:200] for field, name in log_fields if field in form}
         log.write("error" if is_lost else "debug", "stream-status", fields)
-        if is_lost and self._calls.stream_lost(call_sid, stream_sid) and not line.is_two_way:
+        if (
+            is_lost
+            and self._calls.stream_lost(form.get("AccountSid", ""), call_sid, stream_sid)
+            and not line.is_two_way
+        ):
             # Before the answer: if this process dies meanwhile, Twilio asks another one.
             lost = streams_lost(form.get("StreamName", "")) + 1
             document = line.documents.recover(lost, stream_sid, _query(line))

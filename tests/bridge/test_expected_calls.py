@@ -33,20 +33,20 @@ def test_a_line_is_full_by_live_and_by_expected_calls() -> None:
     calls.add(live_stream("CA1", line="shop"))
     calls.expected.add("CA2", "shop", 0)
     calls.expected.add("CA3", "clinic", 0)
-    assert calls.line_refusal("shop", 2, "CA4") == "line full"
-    assert calls.line_refusal("shop", 3, "CA4") is None
-    assert calls.line_refusal("shop", None, "CA4") is None
-    assert calls.line_refusal("clinic", 2, "CA4") is None
+    assert calls.line_refusal("shop", 2, "", "CA4") == "line full"
+    assert calls.line_refusal("shop", 3, "", "CA4") is None
+    assert calls.line_refusal("shop", None, "", "CA4") is None
+    assert calls.line_refusal("clinic", 2, "", "CA4") is None
 
 
 def test_a_call_that_has_its_place_is_not_counted_against_itself() -> None:
     calls = CallRegistry(max_calls=100)
     calls.expected.add("CA1", "shop", 0)
-    assert calls.line_refusal("shop", 1, "CA1") is None
-    assert calls.line_refusal("shop", 1, "CA2") == "line full"
+    assert calls.line_refusal("shop", 1, "", "CA1") is None
+    assert calls.line_refusal("shop", 1, "", "CA2") == "line full"
     stream = live_stream("CA1", line="shop")
     calls.add(stream)
-    assert calls.line_refusal("shop", 1, "CA1") is None
+    assert calls.line_refusal("shop", 1, "", "CA1") is None
     assert (calls.expected.count("shop"), calls.live_lines()) == (0, {"shop": 1})
     calls.remove(stream)
-    assert calls.line_refusal("shop", 1, "CA2") is None
+    assert calls.line_refusal("shop", 1, "", "CA2") is None

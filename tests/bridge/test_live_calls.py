@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.bridge.media_figures import MediaFigures
+from lexbridge.bridge.released_calls import ReleasedCalls
 from tests.support.live_calls import live_stream
 
 
@@ -63,11 +64,11 @@ def test_a_new_call_is_refused_for_three_reasons() -> None:
 def test_a_call_without_its_lost_stream_needs_another() -> None:
     told: list[str] = []
     calls = CallRegistry(max_calls=1)
-    assert calls.stream_lost("CA1", "MZ1")
+    assert calls.stream_lost("", "CA1", "MZ1")
     calls.add(live_stream("CA1", told.append))
-    assert not calls.stream_lost("CA1", "MZ0")
+    assert not calls.stream_lost("", "CA1", "MZ0")
     assert told == []
-    assert calls.stream_lost("CA1", "MZ1")
+    assert calls.stream_lost("", "CA1", "MZ1")
     assert told == ["stream lost", "close"]
 
 
@@ -75,9 +76,9 @@ def test_a_stream_is_told_why_its_call_gets_another() -> None:
     told: list[str] = []
     calls = CallRegistry(max_calls=1)
     calls.add(live_stream("CA1", told.append))
-    calls.note_reason("CA2", "keys")
+    calls.note_reason("", "CA2", "keys")
     assert told == []
-    calls.note_reason("CA1", "keys")
+    calls.note_reason("", "CA1", "keys")
     assert told == ["keys"]
 
 
@@ -86,9 +87,9 @@ def test_a_stream_that_was_handed_over_does_not_count() -> None:
     stream = live_stream("CA1")
     calls.add(stream)
     calls.set_handed_over(stream, True)
-    assert calls.stream_lost("CA1", "MZ2")  # the stream that should have followed
+    assert calls.stream_lost("", "CA1", "MZ2")  # the stream that should have followed
     calls.set_handed_over(stream, False)  # Twilio did not take that document, and another one came after it
-    assert not calls.stream_lost("CA1", "MZ2")
+    assert not calls.stream_lost("", "CA1", "MZ2")
 
 
 def test_others_take_calls_that_this_process_does_not() -> None:
@@ -122,3 +123,34 @@ def test_the_media_of_a_process_never_becomes_less() -> None:
         assert calls.media == MediaFigures(110, received_bytes=18)
         calls.remove(ended)
     assert calls.media == MediaFigures(110, received_bytes=18)
+
+
+def test_no_account_reaches_the_call_of_another() -> None:
+    """The holder of one account's auth token can sign a request that names any CallSid."""
+    told: list[str] = []
+    calls = CallRegistry(max_calls=100)
+    calls.add(replace(live_stream("CA1", told.append, line="clinic"), account_sid="AC1"))
+    assert calls.stream_of("AC2", "CA1") is None
+    assert not calls.is_live("AC2", "CA1")
+    calls.note_reason("AC2", "CA1", "keys")
+    assert calls.stream_lost("AC2", "CA1", "MZ1")  # as of each call that is not here
+    forged = replace(live_stream("CA1", line="shop"), account_sid="AC2")
+    calls.add(forged)
+    assert told == []
+    assert calls.live_lines() == {"clinic": 1, "shop": 1}
+    calls.remove(forged)
+    assert calls.is_live("AC1", "CA1")
+    assert calls.live_calls == 1
+
+
+def test_no_account_takes_back_the_call_of_another() -> None:
+    released = ReleasedCalls()
+    released.add("", "CA1")
+    released.note_left("AC1", "CA1")
+    assert released.wait_for_stream("AC1", "CA1")
+    released.take_back("AC2", "CA1")
+    assert released.has("AC1", "CA1")
+    assert released.wait_for_stream("AC1", "CA1")
+    released.take_back("AC1", "CA1")
+    assert not released.has("AC1", "CA1")
+    assert not released.wait_for_stream("AC1", "CA1")

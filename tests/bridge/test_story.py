@@ -13,7 +13,7 @@ from tests.support.flower_order import ORDER
 from tests.support.rehearsal import Rehearsal, RehearsedControl, RehearsedLex, wait_until
 from tests.support.rig import PATIENCE_S, running, says
 from tests.support.streaming import streaming
-from tests.support.twilio_messages import CALL_SID, STREAM_SID, start_text, stop_text
+from tests.support.twilio_messages import ACCOUNT_SID, CALL_SID, STREAM_SID, start_text, stop_text
 
 
 def lines_of(logged: Logged, event: str, of: PhoneCall | None = None) -> list[dict[str, Any]]:
@@ -94,7 +94,7 @@ def test_a_stream_leaves_for_keys_and_the_next_ends_the_call(logged: Logged) -> 
 def test_a_stream_that_twilio_reports_lost_leaves_the_call(logged: Logged) -> None:
     call = Rehearsal(RehearsedLex(), RehearsedControl())
     wait_until(lambda: call.calls.live_calls)
-    assert call.calls.stream_lost(CALL_SID, STREAM_SID)
+    assert call.calls.stream_lost(ACCOUNT_SID, CALL_SID, STREAM_SID)
     assert call.ended() == 1001
     (left,) = lines_of(logged, "call-left")
     assert left["why"] == "stream lost"

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from lexbridge.bridge.live_calls import LiveStream
 
 
-def live_stream(call_sid: str, told: Callable[[str], object] = lambda _: None, line: str = "") -> LiveStream:
+def live_stream(
+    call_sid: str, told: Callable[[str], object] = lambda _: None, line: str = "", account_sid: str = ""
+) -> LiveStream:
     """Return a stream that passes on each command that it gets. `line`: name of the line that serves its call."""
     return LiveStream(
         call_sid,
@@ -15,4 +17,5 @@ def live_stream(call_sid: str, told: Callable[[str], object] = lambda _: None, l
         lambda: told("close"),
         note_reason=told,
         line=line,
+        account_sid=account_sid,
     )

@@ -221,7 +221,7 @@ def test_the_stream_that_is_live_here_is_stopped_by_its_own_name() -> None:
     """It need not be the first of the call."""
     control = Control()
     twilio = WebhookClient(control, **HANGUP)
-    twilio.calls.add(live_stream(FORM["CallSid"]))
+    twilio.calls.add(live_stream(FORM["CallSid"], account_sid=FORM["AccountSid"]))
     twilio.post("/twiml/answered-by", AMD)
     stopped = ElementTree.fromstring(control.requests[0][2]).find("./Stop/Stream")
     assert stopped is not None
@@ -235,14 +235,16 @@ def test_a_call_that_is_live_here_has_its_own_line(is_here: bool, said: str) -> 
     table = lines(line("sales", "+12065550199", MACHINE_TEXT="Sales called."))
     twilio = WebhookClient(control, table=table, **TEXT)
     if is_here:
-        twilio.calls.add(dataclasses.replace(live_stream(FORM["CallSid"]), line="sales"))
+        twilio.calls.add(
+            dataclasses.replace(live_stream(FORM["CallSid"], account_sid=FORM["AccountSid"]), line="sales")
+        )
     twilio.post("/twiml/answered-by", AMD)
     assert said in verbs(control.requests[0][2])
 
 
 def test_the_live_stream_learns_why_it_ends() -> None:
     twilio, reasons = WebhookClient(**HANGUP), list[str]()
-    twilio.calls.add(live_stream(FORM["CallSid"], reasons.append))
+    twilio.calls.add(live_stream(FORM["CallSid"], reasons.append, account_sid=FORM["AccountSid"]))
     twilio.post("/twiml/answered-by", AMD)
     assert reasons == ["machine answered"]
 

@@ -193,7 +193,7 @@ def test_a_call_with_a_lost_stream_is_resumed_at_once(error: CallControlError | 
 def test_a_call_with_a_newer_stream_here_is_left_alone() -> None:
     control = Control()
     twilio = WebhookClient(control=control)
-    twilio.calls.add(live_stream(FORM["CallSid"]))
+    twilio.calls.add(live_stream(FORM["CallSid"], account_sid=FORM["AccountSid"]))
     twilio.post("/stream-status", LOST_STREAM)
     assert control.requests == []
     twilio.post(
@@ -240,7 +240,7 @@ def test_in_stream_mode_a_lost_stream_causes_no_update() -> None:
     twilio = WebhookClient(control=control, REPLY_MODE="stream")
     assert twilio.post("/stream-status", LOST_STREAM).status_code == 204
     closed: list[str] = []
-    mine = live_stream(FORM["CallSid"])
+    mine = live_stream(FORM["CallSid"], account_sid=FORM["AccountSid"])
     twilio.calls.add(dataclasses.replace(mine, close=lambda: closed.append(mine.stream_sid)))
     twilio.post("/stream-status", LOST_STREAM)  # an older stream: the call goes on over the newer one
     assert closed == []
@@ -270,7 +270,11 @@ def test_gathered_keys_go_to_a_new_stream(logged: Logged) -> None:
 def test_a_live_stream_is_told_why_another_one_takes_its_place() -> None:
     twilio, reasons = WebhookClient(), list[str]()
     sids = FORM["CallSid"], STREAM_SID
-    twilio.calls.add(LiveStream(*sids, lambda: None, lambda: None, lambda: None, note_reason=reasons.append))
+    twilio.calls.add(
+        LiveStream(
+            *sids, lambda: None, lambda: None, lambda: None, note_reason=reasons.append, account_sid=FORM["AccountSid"]
+        )
+    )
     twilio.post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": ""})  # the call goes on
     assert reasons == []
     twilio.post(f"/twiml/keys?of={STREAM_SID}", {**FORM, "Digits": "12"})
@@ -323,7 +327,7 @@ def test_a_silent_caller_with_a_stream_here_costs_no_request() -> None:
     """A silent caller whose stream is in this process hears a goodbye without a request to Twilio."""
     control = Control()
     twilio = WebhookClient(control)
-    twilio.calls.add(live_stream(FORM["CallSid"]))
+    twilio.calls.add(live_stream(FORM["CallSid"], account_sid=FORM["AccountSid"]))
     assert "<Hangup" in twilio.post(f"/twiml/resume?silent=1&after={STREAM_SID}").text
     assert control.requests == []
 
