@@ -23,6 +23,11 @@ class StopRequest:
         """Interrupt nothing from now on. Call it before the command says that it is ready, which somebody reads."""
         self._is_ready = True
 
+    @property
+    def has_come(self) -> bool:
+        """Whether the command is to end."""
+        return self._requested.is_set()
+
     def wait(self) -> None:
         """Wait until the command is to end."""
         self._requested.wait()

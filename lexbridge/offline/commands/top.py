@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lexbridge.offline.commands.arguments import http_address
+from lexbridge.offline.commands.stopping import StopRequest
 
 INTERVAL_S = 1.0
 """Interval in seconds at which the calls are asked for, because a person reads no faster."""
@@ -117,10 +118,14 @@ def _password(file: Path | None) -> str | None:
 
 
 def _watch(source: Source, overview: dict[str, Any]) -> None:
-    """Show the calls until q is pressed."""
+    """Show the calls until q is pressed. Raise KeyboardInterrupt if Ctrl+C is, or the command is told to end."""
     trouble = ""
+    stop = StopRequest()
+    stop.be_ready()  # an interruption could be lost in what draws and asks, which catches exceptions
     with _keys_at_once(), Live(screen(overview), screen=True, auto_refresh=False) as live:
         while not _is_q_pressed(INTERVAL_S):
+            if stop.has_come:
+                raise KeyboardInterrupt
             try:
                 overview, trouble = source.overview(), ""
             except NotAnswered as error:
