@@ -14,6 +14,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, ClassVar
 
 import gevent
@@ -282,11 +283,13 @@ def is_encoded(headers: Mapping[str, str]) -> bool:
 def capped_session(pool_maxsize: int = 1) -> requests.Session:
     """Return a session of the requests library with CappedAdapter. It follows no redirects.
 
-    It takes nothing from the environment, such as proxies or ~/.netrc, which requests would read for each request.
+    It takes nothing from the environment, such as proxies or ~/.netrc, which requests would read for each request, and
+    keeps no cookies: what an answer sets must not go with a request about another caller.
     `pool_maxsize`: number of connections that are kept open.
     """
     session = _Session()
     session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     adapter = CappedAdapter(pool_maxsize=pool_maxsize)
     session.mount("https://", adapter)
     session.mount("http://", adapter)

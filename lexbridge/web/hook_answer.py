@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from lexbridge.config.route import NAME
+from lexbridge.twilio.say import clean
 
 MAX_ANSWER_BYTES = 16 * 1024
 """Longest answer in bytes. The longest that keeps to all rules has less than 8 kB."""
@@ -126,7 +127,7 @@ def _attributes(attributes: object) -> Mapping[str, str]:
 def _words(words: object, what: str, most: int) -> str | None:
     if words is None:
         return None
-    if not isinstance(words, str) or not words.strip() or len(escape(words)) > most:
+    if not isinstance(words, str) or not clean(words) or len(escape(words)) > most:
         raise _bad(f"{what}: a text of 1 to {most} characters")
     return words
 

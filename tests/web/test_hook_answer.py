@@ -62,6 +62,8 @@ BAD = {
     "a long value": {"attributes": {"tier": "a" * 401}},
     "too much altogether": {"attributes": dict.fromkeys("abc", "a" * 330) | {"d": "<<<"}},
     "an empty greeting": {"greeting": " "},
+    "a greeting that cannot be said": {"greeting": "\0 \ud800"},
+    "a refusal that cannot be said": {"refuse": {"say": "\x07"}},
     "a greeting that is none": {"greeting": ["Hello."]},
     "a long greeting": {"greeting": "&" * 81},
     "no refusal": {"refuse": {}},

@@ -91,6 +91,14 @@ def test_the_answer_names_the_line_the_greeting_and_attributes() -> None:
         assert "line=sales" in answer.text
 
 
+def test_no_cookie_goes_from_one_call_to_the_next() -> None:
+    with HookServer(body(b"{}", "200 OK", "Set-Cookie: session=of-the-first-caller; Path=/")).running() as hook:
+        asking = client(hook)
+        for _ in range(2):
+            assert words(asking.post("/twiml").text) == [GREETED]
+        assert [headers.get("cookie") for headers, _ in hook.requests] == [None, None]
+
+
 def test_a_line_without_more_keeps_its_own_greeting() -> None:
     with HookServer(says({"line": "sales"})).running() as hook:
         answer = client(hook).post("/twiml")
