@@ -19,6 +19,9 @@ from lexbridge.errors import ConfigError, Problem
 
 FILE = "LINES_FILE"
 
+MAX_DEPTH = 20
+"""Most tables in each other. A name with thousands of dots is too deep to be printed, or sent to workers."""
+
 PlainData = Mapping[str, Any]
 """A parsed file: what `tomllib` returns."""
 
@@ -38,12 +41,25 @@ def read_lines(text: str, environment: Mapping[str, str], settings: Settings) ->
 
 
 def parse_lines(text: str) -> PlainData:
-    """Return the plain data of the file's text. Raise ConfigError if it is not TOML."""
+    """Return the plain data of the file's text. Raise ConfigError if it is not TOML, or too deep."""
     try:
-        return tomllib.loads(text)
+        data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # RecursionError: lists in lists in lists
         wrong = f"is no TOML: {error}" if isinstance(error, tomllib.TOMLDecodeError) else "is no TOML"
         raise ConfigError([Problem(FILE, wrong, _TOML_RULE)]) from error
+    if _is_deeper(data, MAX_DEPTH):
+        raise ConfigError([Problem(FILE, "is too deep", f"must have at most {MAX_DEPTH} tables in each other")])
+    return data
+
+
+def _is_deeper(data: PlainData, most: int) -> bool:
+    """Return whether more than `most` tables or lists stand in each other."""
+    level: list[Any] = [data]
+    for _ in range(most):
+        level = [
+            one for of in level for one in (of.values() if isinstance(of, dict) else of) if isinstance(one, dict | list)
+        ]
+    return bool(level)
 
 
 def build_table(

@@ -237,6 +237,16 @@ def test_a_file_that_is_no_toml_is_one_problem(text: str) -> None:
     assert problem.wrong.startswith("is no TOML")
 
 
+@pytest.mark.parametrize(("depth", "is_taken"), [(20, True), (21, False), (2000, False)])
+def test_a_name_with_too_many_dots_is_one_problem(depth: int, is_taken: bool) -> None:
+    text = f"{'a.' * (depth - 1)}a = 1"  # the file itself is the first table
+    if is_taken:
+        assert parse_lines(text)
+        return
+    with pytest.raises(ConfigError, match="LINES_FILE: is too deep"):
+        parse_lines(text)
+
+
 def test_the_reader_gives_way_between_lines() -> None:
     """A worker takes a table of a thousand lines while it serves calls."""
     text = "[bots.x]\nid='ABCDEFGHIJ'\nalias='TSTALIASID'\n" + "".join(
