@@ -201,12 +201,6 @@ class CallRules:
         "Outbound calls: the intent whose words an answering machine hears; then the call ends. Needs "
         "`lex:PutSession`. Unset: the bot talks with a machine as with a person, and has `lexbridge:answered-by`",
     )
-    machine_text: str | None = setting(
-        "MACHINE_TEXT",
-        spoken,
-        Group.WORDS,
-        "Outbound calls: said to an answering machine, instead of `MACHINE_INTENT`; then the call ends",
-    )
     greeting: str = setting(
         "GREETING",
         spoken,
@@ -214,6 +208,12 @@ class CallRules:
         "Said when the call is answered. Unset: a greeting in the bot's language; "
         f"in English `{greeting_for('en_US')}`",
         is_derived=True,
+    )
+    machine_text: str | None = setting(
+        "MACHINE_TEXT",
+        spoken,
+        Group.WORDS,
+        "Outbound calls: said to an answering machine, instead of `MACHINE_INTENT`; then the call ends",
     )
     phrases: Phrases = composed_of(*PHRASE_SETTINGS.values())
     transfer_numbers: TransferTargets = setting(

@@ -4,7 +4,6 @@ The service has to run with the same settings. The check knows the auth token, s
 It begins no call.
 """
 
-import ipaddress
 import secrets
 import socket
 import ssl
@@ -19,6 +18,7 @@ import requests
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from twilio.request_validator import RequestValidator
 
+from lexbridge.config.parsers import is_private
 from lexbridge.config.settings import Settings
 from lexbridge.net.capped_http import capped_session
 from lexbridge.server.checks.findings import Finding, failed, not_asked, ok, quoted, warning
@@ -52,7 +52,7 @@ def _ready(settings: Settings) -> Finding:
     except (requests.RequestException, OSError, ValueError) as error:
         return failed(READY, f"{address}: {_why_unreached(error)}", _remedy(error))
     state = _state(answer)
-    if state == "ready" and _is_private(settings.service.url):
+    if state == "ready" and is_private(urlsplit(settings.service.url).hostname or ""):
         return warning(READY, f"{address}: ready, but Twilio cannot reach this address", "set URL to a public one")
     if answer.status_code == 200 and state == "ready":
         return ok(READY, f"{address}: ready")
@@ -159,8 +159,8 @@ def _connection(settings: Settings) -> HTTPConnection:
     host, port = parts.hostname or "", parts.port
     if (
         settings.service.url.startswith("http:")
-        and _is_private(settings.service.url)
-        and _is_private(settings.service.stream_url)
+        and is_private(urlsplit(settings.service.url).hostname or "")
+        and is_private(urlsplit(settings.service.stream_url).hostname or "")
     ):
         return HTTPConnection(host, port or _PORTS["http"], timeout=ANSWER_S)
     context = ssl.create_default_context(cafile=settings.service.url_ca_file or DEFAULT_CA_BUNDLE_PATH)
@@ -181,15 +181,6 @@ def _session(settings: Settings) -> requests.Session:
     session = capped_session()
     session.verify = settings.service.url_ca_file or True
     return session
-
-
-def _is_private(url: str) -> bool:
-    """Return whether only this machine or its network can reach the host."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return host == "localhost"
 
 
 def _why_unreached(error: BaseException) -> str:
