@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.config.match_index import MatchIndex
-from lexbridge.config.match_reading import parse_address
+from lexbridge.config.match_reading import parse_account_sid, parse_address
 from lexbridge.config.matching import Fact, Match, Texts, normalised_address
 from tests.support.line_tables import call_of, chosen, table_of
 from tests.support.property_tests import examples
@@ -186,8 +186,15 @@ def test_addresses_are_compared_without_what_does_not_matter() -> None:
 
 def test_an_address_to_ask_about_is_whole() -> None:
     assert parse_address(" +1 (206) 555-0111 ") == "+12065550111"
-    with pytest.raises(ValueError, match="without a \\*"):
-        parse_address("+1206*")
+    for text, rule in (("+1206*", "without a \\*"), ("+12x", "must be")):
+        with pytest.raises(ValueError, match=rule):
+            parse_address(text)
+
+
+def test_an_account_to_ask_about_has_its_form() -> None:
+    assert parse_account_sid("AC" + "1" * 32) == "AC" + "1" * 32
+    with pytest.raises(ValueError, match="must be"):
+        parse_account_sid("SK" + "1" * 32)
 
 
 def test_a_match_covers_one_with_more_conditions() -> None:

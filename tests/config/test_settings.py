@@ -124,6 +124,10 @@ PROBLEMS = [
         ["WELCOME_INTENT: is 'good day'; must be the name of an intent such as WelcomeIntent"],
     ),
     (
+        {"MACHINE_TEXT": "Please call us back.", "MACHINE_HANGUP": "on"},
+        ["MACHINE_HANGUP: is on; a machine then hears nothing: unset it, or MACHINE_TEXT"],
+    ),
+    (
         {"MACHINE_INTENT": "VoicemailIntent", "MACHINE_TEXT": "Please call us back."},
         ["MACHINE_INTENT and MACHINE_TEXT: are both set; a machine hears the words of one of them: unset the other"],
     ),

@@ -8,7 +8,7 @@ import random
 import pytest
 from twilio.request_validator import RequestValidator
 
-from lexbridge.config.twilio_account import TwilioAccounts
+from lexbridge.config.twilio_account import TwilioAccounts, sid_of_other
 from lexbridge.twilio.signatures import CONNECTION_OVERRIDES, Signatures, socket_address
 from tests.support.accounts import account_with, accounts_with
 from tests.support.mutations import mutations
@@ -125,6 +125,7 @@ def test_each_account_signs_with_its_own_token() -> None:
         for used in (SECRET, OTHER):
             signed = headers(RequestValidator(used).compute_signature(url, form))
             assert check.webhook_passes("/twiml", form.items(), signed, sid) is (used == token)
+    assert [sid_of_other(one, accounts.own) for one in (accounts.own, accounts.of(SUBACCOUNT))] == ["", SUBACCOUNT]
     socket = socket_address("wss://voice.example.com/", SUBACCOUNT)
     assert socket == f"wss://voice.example.com/twiml/media/{SUBACCOUNT}"
     for used in (SECRET, OTHER):
