@@ -123,14 +123,6 @@ PROBLEMS = [
         {"WELCOME": "bot", "WELCOME_INTENT": "good day"},
         ["WELCOME_INTENT: is 'good day'; must be the name of an intent such as WelcomeIntent"],
     ),
-    (
-        {"MACHINE_TEXT": "Please call us back.", "MACHINE_HANGUP": "on"},
-        ["MACHINE_HANGUP: is on; a machine then hears nothing: unset it, or MACHINE_TEXT"],
-    ),
-    (
-        {"MACHINE_INTENT": "VoicemailIntent", "MACHINE_TEXT": "Please call us back."},
-        ["MACHINE_INTENT and MACHINE_TEXT: are both set; a machine hears the words of one of them: unset the other"],
-    ),
     *[({"CALL_FACTS": value}, [f"CALL_FACTS: is {value!r}; {CALL_FACTS}"]) for value in ("*", "a b", "query.", "x**")],
     ({"GREETING": "one\ntwo"}, ["GREETING: is 'one\\ntwo'; must be one line of text"]),
     *[

@@ -2,6 +2,7 @@
 
 import pytest
 
+from lexbridge.errors import ConfigError
 from lexbridge.twilio.answered_by import MachineCall, decide_machine
 from tests.support.settings import make_settings
 
@@ -28,3 +29,19 @@ INTENT = {"MACHINE_INTENT": "VoicemailIntent"}
 def test_what_becomes_of_the_call(answered_by, without, hangup, with_text, with_intent):
     for variables, wanted in ((NOTHING, without), (HANGUP, hangup), (TEXT, with_text), (INTENT, with_intent)):
         assert decide_machine(answered_by, make_settings(**variables).line) is wanted
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({**TEXT, **HANGUP}, "MACHINE_HANGUP: is on; a machine then hears nothing: unset it, or MACHINE_TEXT"),
+        (
+            {**TEXT, **INTENT},
+            "MACHINE_INTENT and MACHINE_TEXT: are both set; a machine hears the words of one of them: unset the other",
+        ),
+    ],
+)
+def test_one_thing_is_done_with_a_machine(variables, problem):
+    with pytest.raises(ConfigError) as refused:
+        make_settings(**variables)
+    assert [str(one) for one in refused.value.problems] == [problem]
