@@ -24,6 +24,9 @@ MAX_BYTES = 1_000_000
 DEADLINE_S = 10.0
 """Limits a reading from S3, in seconds."""
 
+SETTLED_S = 2.0
+"""Age in seconds from which on a file counts as whole. Half a table is a table, too, without the other lines."""
+
 _CONNECT_S, _READ_S = 3.0, 5.0
 _CHUNK_BYTES = 65536
 _S3 = "s3://"
@@ -51,7 +54,10 @@ class LinesSource:
         self._client: Any = None
 
     def read(self, unless: str | None = None) -> LinesText | None:
-        """Return the table, or None if its version is still `unless`. Raise ConfigError if it cannot be read."""
+        """Return the table, or None if its version is still `unless`. Raise ConfigError if it cannot be read.
+
+        With `unless`, a file that was written a moment ago is left for later: it may not be whole yet.
+        """
         return self._read_object(unless) if self._place.startswith(_S3) else self._read_file(unless)
 
     def _read_file(self, unless: str | None) -> LinesText | None:
@@ -62,7 +68,8 @@ class LinesSource:
             with path.open("rb") as file:
                 status = os.fstat(file.fileno())
                 version = f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
-                if version == unless:
+                is_being_written = unless is not None and 0 <= time.time() - status.st_mtime < SETTLED_S
+                if version == unless or is_being_written:
                     return None
                 content = file.read(MAX_BYTES + 1)
         except (OSError, ValueError) as error:  # ValueError: a zero byte in the path

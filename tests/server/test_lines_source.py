@@ -44,6 +44,17 @@ def test_a_file_is_read_again_only_once_it_changes(tmp_path: Path) -> None:
     assert (second.text, second.version != first.version) == ("# more", True)
 
 
+def test_a_file_that_is_being_written_is_left_for_later(tmp_path: Path) -> None:
+    """A copy in place writes line after line, and the first half of a table is a table, too."""
+    path = tmp_path / "lines.toml"
+    path.write_text("# half")
+    lines = source(str(path))
+    assert lines.read(unless="another version") is None
+    assert lines.read() is not None  # at the start, and at SIGHUP
+    os.utime(path, (1, 1))
+    assert lines.read(unless="another version") is not None
+
+
 def test_a_file_that_takes_the_place_of_another_is_read(tmp_path: Path) -> None:
     """An editor writes another file and renames it; Kubernetes changes a symbolic link."""
     path, other = tmp_path / "lines.toml", tmp_path / "other.toml"

@@ -1,5 +1,6 @@
 """A look at LINES_FILE: what is prepared for the workers, and what is logged about a file with problems."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,7 @@ class Served:
         """Look at the file, with another text or as it is. Return what is told of it, apart from the version."""
         if text is not None:
             self.file.write_text(text, encoding="utf-8")
+            os.utime(self.file, (len(text), len(text)))  # a file that was just written is left for later
         look = self.lines.look(known)
         self.newest_version = look.version
         shown = {name: getattr(look, name) for name in look.__struct_fields__ if name != "version"}
