@@ -156,24 +156,7 @@ def supervise(
 
     `served`: the table of lines, which may change, or None if there is no LINES_FILE.
     """
-    try:
-        listener = Listener(settings.service.container_port)
-    except OSError as error:
-        _print_error(
-            f"CONTAINER_PORT: {settings.service.container_port} cannot be listened on ({error.strerror or error})"
-        )
-        return 2
-
-    try:
-        watching = (
-            Watching(settings, slots_for(settings.service.web_concurrency), served)
-            if settings.service.is_watched
-            else None
-        )
-    except OSError as error:
-        where = f"{settings.service.admin_port} cannot be listened on at {settings.service.admin_host}"
-        _print_error(f"ADMIN_PORT: {where} ({error.strerror or error})")
-        return 2
+    listener, watching = _listen(settings, served)
     used_tokens, released = UsedTokens(), ReleasedCalls()
 
     def work(slot: WorkerSlot) -> int:
@@ -201,10 +184,7 @@ def supervise(
     _log_to(settings, logs.InstantWriter(sys.stdout.fileno()))
     for doubt in doubts:
         logs.Log().warning("setting-in-doubt", variable=doubt.variable, wrong=doubt.wrong, rule=doubt.rule)
-    warm_up([*filter(None, map(table.settings_of, table.routes())), *table.bots.values()])
-    destroy_gevent_hub()
-    gc.collect()
-    gc.freeze()  # so that a collection in a worker does not copy the pages that all workers share
+    _prepare_to_fork(table)
     observer_main = sender = None
     if watching is not None:
         watching.listen_to_supervisor()
@@ -216,6 +196,30 @@ def supervise(
         return Supervisor(
             settings.service.web_concurrency, work, fields, observer_main=observer_main, sender=sender, lines=keeper
         ).run()
+
+
+def _listen(settings: Settings, served: ServedLines | None) -> tuple[Listener, Watching | None]:
+    """Listen on the service's port, and on that of the console if there is one. Raises ConfigError."""
+    service = settings.service
+    try:
+        listener = Listener(service.container_port)
+    except OSError as error:
+        wrong = f"{service.container_port} cannot be listened on ({error.strerror or error})"
+        raise ConfigError([Problem("CONTAINER_PORT", wrong, "must be a free port")]) from error
+    try:
+        watching = Watching(settings, slots_for(service.web_concurrency), served) if service.is_watched else None
+    except OSError as error:
+        wrong = f"{service.admin_port} cannot be listened on at {service.admin_host} ({error.strerror or error})"
+        raise ConfigError([Problem("ADMIN_PORT", wrong, "must be a free port of that address")]) from error
+    return listener, watching
+
+
+def _prepare_to_fork(table: LineTable) -> None:
+    """Read what all workers need, and leave nothing behind that a fork breaks or copies. Raises ConfigError."""
+    warm_up([*filter(None, map(table.settings_of, table.routes())), *table.bots.values()])
+    destroy_gevent_hub()
+    gc.collect()
+    gc.freeze()  # so that a collection in a worker does not copy the pages that all workers share
 
 
 def described(settings: Settings, table: LineTable | None = None) -> dict[str, str | int | None]:

@@ -6,7 +6,7 @@ The command line, the tests and the benchmarks all call `build_service`. Nothing
 import logging
 import math
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flask import Flask
@@ -86,17 +86,8 @@ def build_service(
     service = settings.service
     accounts = TwilioAccounts(service.account)
     clients = None if lex is not None else LexClients(service)
-
-    def make_line(route: CallRoute, line: LineSettings) -> LineRuntime:
-        """Make what serves the calls of one route."""
-        limits = deadlines or Deadlines(answer_s=line.lex_timeout_s)
-        bot = lex if clients is None else clients.make(line, limits, route.line)
-        if bot is None:
-            raise AssertionError("there are clients unless a bot was given")
-        return LineRuntime.make(route, line, _make_documents(service, route, line, limits), bot)
-
     loaded = LoadedTable(table or LineTable.of(settings)) if newest is None else newest.load(lambda: None)
-    lines = LineRuntimes(loaded, accounts, make_line, newest)
+    lines = LineRuntimes(loaded, accounts, _maker_of_lines(service, lex or clients, deadlines), newest)
     if clients is not None:
         for bot in loaded.table.bots.values():  # a call may be handed to it, and making the first client takes long
             clients.client_of(bot, deadlines or Deadlines(answer_s=bot.lex_timeout_s))
@@ -114,6 +105,24 @@ def build_service(
     hook_urls = [service.route_url] if service.route_url else []
     peer_urls = [service.twilio_api_url, *hook_urls, *(clients.endpoint_urls if clients is not None else ())]
     return Service(server, app, admission, signatures, bridge, calls, call_control, peer_urls)
+
+
+def _maker_of_lines(
+    service: ServiceSettings, bots: LexRuntime | LexClients | None, deadlines: Deadlines | None
+) -> Callable[[CallRoute, LineSettings], LineRuntime]:
+    """Return the function that makes what serves the calls of one route.
+
+    `bots`: the clients of AWS, or one bot for all lines. `deadlines`: instead of those of each line's settings.
+    """
+
+    def make(route: CallRoute, line: LineSettings) -> LineRuntime:
+        limits = deadlines or Deadlines(answer_s=line.lex_timeout_s)
+        if bots is None:
+            raise AssertionError("there are clients unless a bot was given")
+        bot = bots.make(line, limits, route.line) if isinstance(bots, LexClients) else bots
+        return LineRuntime.make(route, line, _make_documents(service, route, line, limits), bot)
+
+    return make
 
 
 def _make_documents(

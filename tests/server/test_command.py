@@ -189,7 +189,9 @@ def test_a_port_that_is_taken_in_one_family_is_said_plainly(
         port = other.getsockname()[1]
         ended = start(tmp_path, **COMPLETE, CONTAINER_PORT=str(port))
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == f"CONTAINER_PORT: {port} cannot be listened on (Address already in use)\n"
+    first, line = ended.stderr.splitlines()
+    assert first == "1 problem with the settings:"
+    assert line == f"  CONTAINER_PORT: {port} cannot be listened on (Address already in use); must be a free port"
 
 
 def test_it_serves_ipv4_and_ipv6(tmp_path: Path) -> None:
