@@ -19,7 +19,7 @@ from tests.support.live_calls import live_stream
 from tests.support.phrases import SAY_AGAIN
 from tests.support.rehearsal import Rehearsal, RehearsedControl, RehearsedLex, wait_until
 from tests.support.rig import PATIENCE_S, spoken
-from tests.support.twilio_messages import CALL_SID, STREAM_SID, media_text, stop_text
+from tests.support.twilio_messages import ACCOUNT_SID, CALL_SID, STREAM_SID, media_text, stop_text
 
 
 def spoken_in(documents: list[str]) -> list[str]:
@@ -163,7 +163,7 @@ def test_a_stream_that_was_taken_over_leaves_no_update_under_way() -> None:
     call = Rehearsal(RehearsedLex(rehearsal.says("Which flowers?")), control)
     call.speaks()
     wait_until(lambda: control.busy == 1)
-    call.calls.add(live_stream(CALL_SID))
+    call.calls.add(live_stream(CALL_SID, account_sid=ACCOUNT_SID))
     assert call.ended() == 1000
     wait_until(lambda: control.busy == 0)  # a second attempt would replace the document of the newer stream
     assert call.calls.live_calls == 1
@@ -207,7 +207,7 @@ def test_a_bug_while_a_stream_is_stopped_is_logged_once(logged: Logged, monkeypa
     monkeypatch.setattr(control, "stop_stream", lambda *_: 1 / 0)
     call = Rehearsal(RehearsedLex(), control)
     wait_until(lambda: call.calls.live_calls == 1)
-    call.calls.add(live_stream(CALL_SID))
+    call.calls.add(live_stream(CALL_SID, account_sid=ACCOUNT_SID))
     assert call.ended() == 1000
     assert [line["event"] for line in logged()].count("stream-stop-broken") == 1
     wait_until(lambda: not call.left())
@@ -218,6 +218,6 @@ def test_what_comes_past_the_calls_end_is_dropped() -> None:
     call = Rehearsal(RehearsedLex(), RehearsedControl())
     wait_until(lambda: call.calls.live_calls == 1)
     call.socket.sends([stop_text(), *(media_text(20 * number, rehearsal.SILENCE) for number in range(3000))])
-    call.calls.add(live_stream(CALL_SID))
+    call.calls.add(live_stream(CALL_SID, account_sid=ACCOUNT_SID))
     assert call.ended() == 1000
     wait_until(lambda: not call.left())

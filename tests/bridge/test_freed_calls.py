@@ -19,7 +19,7 @@ from tests.support.live_calls import live_stream
 from tests.support.rehearsal import Rehearsal, RehearsedControl, RehearsedLex, says, wait_until
 from tests.support.rig import running
 from tests.support.rig import says as speaker
-from tests.support.twilio_messages import CALL_SID, stop_text
+from tests.support.twilio_messages import ACCOUNT_SID, CALL_SID, stop_text
 
 MODES = pytest.mark.parametrize("mode", ["call-update", "stream"])
 
@@ -94,7 +94,7 @@ def test_while_twilio_is_told_what_to_say(calls: list[ref[object]]) -> None:
 def test_after_another_stream_has_taken_the_call(calls: list[ref[object]]) -> None:
     call = Rehearsal(RehearsedLex(), RehearsedControl())
     wait_until(lambda: call.calls.live_calls)
-    call.calls.add(live_stream(CALL_SID))
+    call.calls.add(live_stream(CALL_SID, account_sid=ACCOUNT_SID))
     gevent.sleep(0.05)
     call.socket.sends([stop_text()])
     assert are_freed(calls, call)

@@ -35,7 +35,7 @@ from tests.support.streaming import (
     streaming,
     turns_of,
 )
-from tests.support.twilio_messages import CALL_SID, stop_text
+from tests.support.twilio_messages import ACCOUNT_SID, CALL_SID, stop_text
 
 # -- a stream is lost; a process leaves or ends
 
@@ -275,7 +275,7 @@ def test_a_stream_that_was_taken_over_waits_for_its_stop() -> None:
     control = RehearsedControl()
     call = Rehearsal(RehearsedLex(rehearsal.says("Which flowers?")), control, REPLY_MODE="stream")
     wait_until(lambda: call.calls.live_calls == 1)
-    call.calls.add(live_stream(CALL_SID))
+    call.calls.add(live_stream(CALL_SID, account_sid=ACCOUNT_SID))
     gevent.sleep(0.05)
     assert call.socket.code is None
     call.socket.sends([stop_text()])
@@ -290,7 +290,7 @@ def test_a_stream_taken_over_and_never_stopped_is_closed(monkeypatch: pytest.Mon
     control = RehearsedControl()
     call = Rehearsal(RehearsedLex(), control, REPLY_MODE="stream")
     wait_until(lambda: call.calls.live_calls == 1)
-    call.calls.add(live_stream(CALL_SID))
+    call.calls.add(live_stream(CALL_SID, account_sid=ACCOUNT_SID))
     assert call.ended() == 1000
     assert control.stopped == []
     wait_until(lambda: not call.left())
@@ -300,7 +300,7 @@ def test_a_one_way_stream_that_was_taken_over_is_stopped() -> None:
     control = RehearsedControl()
     call = Rehearsal(RehearsedLex(), control)
     wait_until(lambda: call.calls.live_calls == 1)
-    call.calls.add(live_stream(CALL_SID))
+    call.calls.add(live_stream(CALL_SID, account_sid=ACCOUNT_SID))
     wait_until(lambda: control.stopped)
     call.socket.sends([stop_text()])
     assert call.ended() == 1000

@@ -158,7 +158,7 @@ def test_no_conversation_switches(mode: str, vad: str, switches: list[str]) -> N
 
 
 def taken_over(call: Rehearsal) -> None:
-    call.calls.add(live_stream(CALL_SID))
+    call.calls.add(live_stream(CALL_SID, account_sid=ACCOUNT_SID))
     call.socket.sends([media_text(0, SILENCE), stop_text()])
 
 

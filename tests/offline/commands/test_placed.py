@@ -97,5 +97,5 @@ def test_a_machine_is_rehearsed(given: list[str]) -> None:
 
 
 def test_words_that_no_machine_records_are_a_fault() -> None:
-    assert rehearse()[2] == []
-    assert rehearse("--expect", "call us")[2] == ["the machine did not record “call us”"]
+    assert rehearse(MACHINE_HANGUP="on")[2] == []
+    assert rehearse("--expect", "call us", MACHINE_HANGUP="on")[2] == ["the machine did not record “call us”"]
