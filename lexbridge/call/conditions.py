@@ -109,6 +109,13 @@ CONDITIONS: tuple[Condition, ...] = (
         "the first prompt is said at once",
     ),
     Condition(
+        "heard before",
+        ("FirstPrompt._was_heard_before",),
+        "Twilio has heard the callee before the stream began",
+        "nothing",
+        "the greeting is protected with PROTECT_FIRST alone",
+    ),
+    Condition(
         "machine",
         ("CallContext.is_for_machine",),
         "the stream begins for a call that a machine has answered",

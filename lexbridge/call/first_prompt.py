@@ -5,7 +5,7 @@ outbound call waits for that word, which is not for the bot, or for a silence. A
 it has finished its own greeting.
 
 A protected prompt cannot be interrupted, and what is said over it is no turn. Protected are the greeting of an outbound
-call, every first prompt with PROTECT_FIRST, and what a machine is told.
+call whose callee was not heard before, every first prompt with PROTECT_FIRST, and what a machine is told.
 """
 
 from lexbridge.audio.endpointing import SpeechEnded, SpeechEvent
@@ -37,6 +37,7 @@ class FirstPrompt(TimedRule):
         self._speaker = speaker
         self._conversation = conversation
         self._has_spoken = False
+        self._was_heard_before = False  # by Twilio, which detected who answered before it opened the stream
 
     def greeted(self) -> None:
         """Note that the document which opened the stream says the greeting."""
@@ -45,8 +46,12 @@ class FirstPrompt(TimedRule):
         self._call.take_reports(self._speaker.greet())
 
     def greet(self) -> None:
-        """Say the greeting, which no document has said."""
-        self._call.protect_prompt()
+        """Say the greeting, which no document has said.
+
+        It is protected from a callee's first word, which may come late; not if that came before the stream began.
+        """
+        if self._call.rules.protect_first or not self._was_heard_before:
+            self._call.protect_prompt()
         words = [Message(self._call.rules.greeting)]
         self._call.take_reports(self._speaker.speak(words, to_synthesize=words))
 
@@ -60,7 +65,7 @@ class FirstPrompt(TimedRule):
     def await_callee(self, *, has_spoken: bool = False) -> None:
         """Wait for the callee's first word, or a silence; not if they have spoken before the stream began."""
         self._call.await_other_side()
-        self._has_spoken = has_spoken
+        self._has_spoken = self._was_heard_before = has_spoken
 
     def await_machine(self, answered_by: str) -> None:
         """Wait for the end of an answering machine's greeting. `answered_by`: Twilio's word for the machine."""

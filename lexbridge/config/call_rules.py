@@ -191,7 +191,8 @@ class CallRules:
         switch,
         Group.CALL,
         "`on`: the first prompt of a call, the greeting or the bot's welcome, cannot be interrupted, and what is said "
-        "over it does not reach the bot. The greeting of an outbound call never can",
+        "over it does not reach the bot. The greeting of an outbound call never can, unless Twilio has heard the "
+        "callee before, to find out who answered",
         default="off",
     )
     machine_intent: str | None = setting(

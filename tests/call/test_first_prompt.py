@@ -87,6 +87,17 @@ def test_a_callee_who_has_spoken_is_greeted_at_once(mode):
     assert hears_the_greeting(caller, mode)
     caller.speaks(600)
     caller.is_silent(GREETING_MS)
+    assert len(caller.asked) == 1  # it is no first word, so it may interrupt as in any call
+
+
+@MODES
+def test_a_callee_who_has_spoken_is_held_off_if_wanted(mode):
+    parameters = {**CALLEE, CALLEE_FIRST_PARAMETER: CALLEE_HAS_SPOKEN}
+    caller = a_call(parameters, mode=mode, PROTECT_FIRST="on")
+    caller.is_silent(20)
+    assert hears_the_greeting(caller, mode)
+    caller.speaks(600)
+    caller.is_silent(GREETING_MS)
     assert caller.asked == []
 
 
