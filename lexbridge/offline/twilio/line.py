@@ -208,9 +208,10 @@ class Line:
             # At a faster pace it does, so that Lex on a busy machine does not take long by the line's time.
             if self._pace < 1:
                 due_s = max(due_s, time.monotonic() - MAX_LATE_MS / 1000 * self._pace)
-            self._carry()
+            self.carry()
 
-    def _carry(self) -> None:
+    def carry(self) -> None:
+        """Carry the next 20 ms both ways. The line's own clock does so once the line is open."""
         outbound = self._next_outbound()
         inbound = self._party.next_frame()
         if self._tones:
