@@ -433,7 +433,7 @@ class LiveCall:
             self._actions.run([ClearAudio()])
         self._leave_stream(None)
         if stream is not None:
-            self._calls.released.note_left(stream.account_sid, stream.call_sid)
+            self._calls.note_left(stream)
         if not self._is_two_way:
             # What is said in the call from now on is not for the bot. The call goes on without this stream.
             self._end(close_codes.NORMAL)

@@ -46,8 +46,17 @@ class CallRegistry:
     A call is one of its Twilio account: who signs for one account could name the CallSid of a call of another.
     """
 
-    def __init__(self, max_calls: int, released: ReleasedCalls | None = None) -> None:
-        """`max_calls`: the most live calls of this process. `released`: the calls that all workers let go of."""
+    def __init__(
+        self,
+        max_calls: int,
+        released: ReleasedCalls | None = None,
+        signer_of: Callable[[str], str] = lambda account_sid: account_sid,
+    ) -> None:
+        """`max_calls`: the most live calls of this process. `released`: the calls that all workers let go of.
+
+        `signer_of`: returns the account whose secrets count for calls with an AccountSid.
+        """
+        self._signer_of = signer_of
         self.released = released or ReleasedCalls()
         """The calls that were let go."""
         self._releases_seen = self.released.changes
@@ -108,6 +117,17 @@ class CallRegistry:
             self._live_by_line[older.line] -= 1
             older.note_reason("taken over")
             older.take_over()
+
+    def release(self, account_sid: str, call_sid: str) -> bool:
+        """Let a call go because its account asks for it. Return whether a process of the server had its stream."""
+        self.released.add(account_sid, call_sid, self._signer_of(account_sid))
+        if (stream := self.stream_of(account_sid, call_sid)) is not None:
+            stream.release()
+        return self.released.wait_for_stream(account_sid, call_sid)
+
+    def note_left(self, stream: LiveStream) -> None:
+        """Note that a stream has let go of its call."""
+        self.released.note_left(stream.account_sid, stream.call_sid, self._signer_of(stream.account_sid))
 
     def let_go_of_released(self) -> None:
         """Let go of the live calls that were released meanwhile, at any worker. This costs nothing where none was."""

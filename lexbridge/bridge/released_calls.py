@@ -21,8 +21,14 @@ KEPT_S = 4 * 3600.0
 Source: https://www.twilio.com/docs/voice/api/call-resource#create-a-call-resource , parameter `TimeLimit`.
 """
 
-BUCKETS = 1024
-"""Number of buckets of 16 calls. The first is full with some 4,000 calls: 1,000 an hour."""
+BUCKETS, IN_BUCKET = 512, 64
+"""Number of buckets, and of calls in each. The first bucket is full with some 20,000 calls: 5,000 an hour.
+
+Then the account with the most calls there gives way, and 64 accounts have room of their own.
+"""
+
+OPERATOR = "operator"
+"""Owner of what the operator lets go of. No Twilio account is called so."""
 
 STREAM_FOUND_S = 0.5
 """The longest wait for the process that has the call's stream to let go of it, in seconds. It takes some 60 ms."""
@@ -33,9 +39,9 @@ _LOOK_S = 0.01
 class ReleasedCalls:
     """The calls that were let go. Forked processes share them. Make it before the fork."""
 
-    def __init__(self, buckets: int = BUCKETS) -> None:
-        self._released = SharedDigests(buckets)
-        self._left = SharedDigests(buckets)
+    def __init__(self, buckets: int = BUCKETS, in_bucket: int = IN_BUCKET) -> None:
+        self._released = SharedDigests(buckets, in_bucket)
+        self._left = SharedDigests(buckets, in_bucket)
         self._changes = memoryview(mmap.mmap(-1, 8)).cast("Q")
 
     @property
@@ -43,16 +49,21 @@ class ReleasedCalls:
         """A number that is another one once more calls were let go."""
         return self._changes[0]
 
-    def add(self, account_sid: str, call_sid: str) -> None:
-        """Let a call go. `account_sid`: whose call it is; "" if the operator lets go of it, whosever it is."""
+    def add(self, account_sid: str, call_sid: str, signer: str = "") -> None:
+        """Let a call go.
+
+        `account_sid`: whose call it is; "" if the operator lets go of it, whosever it is. `signer`: the account whose
+        secrets asked for it. It may not be the named one, because all AccountSids that no line names have those of the
+        environment.
+        """
         now_s = time.time()
-        self._released.add(_key(account_sid, call_sid), now_s + KEPT_S, now_s)
+        self._released.add(_key(account_sid, call_sid), now_s + KEPT_S, now_s, signer)
         # After the call stands there. Two processes may write the same number at once: then both calls stand there.
         self._changes[0] = (self._changes[0] + 1) % 2**63
 
     def let_go(self, call_sid: str) -> bool:
         """Let a call go because the operator asks for it. Return whether a process of this server had its stream."""
-        self.add("", call_sid)
+        self.add("", call_sid, OPERATOR)
         return self.wait_for_stream("", call_sid)
 
     def has(self, account_sid: str, call_sid: str) -> bool:
@@ -66,13 +77,13 @@ class ReleasedCalls:
             self._released.forget(_key(account, call_sid))
             self._left.forget(_key(account, call_sid))
 
-    def note_left(self, account_sid: str, call_sid: str) -> None:
-        """Note that the process which has a call's stream has let go of it."""
+    def note_left(self, account_sid: str, call_sid: str, signer: str = "") -> None:
+        """Note that the process which has a call's stream has let go of it. `signer`: as for `add`."""
         now_s = time.time()
         # As one of its account, too: another account that names its CallSid may not take it back.
-        self._released.add(_key(account_sid, call_sid), now_s + KEPT_S, now_s)
+        self._released.add(_key(account_sid, call_sid), now_s + KEPT_S, now_s, signer)
         for account in ("", account_sid):
-            self._left.add(_key(account, call_sid), now_s + KEPT_S, now_s)
+            self._left.add(_key(account, call_sid), now_s + KEPT_S, now_s, signer)
 
     def wait_for_stream(self, account_sid: str, call_sid: str) -> bool:
         """Wait until the process that has a call's stream has let go of it. Return False if none here has one.

@@ -79,6 +79,10 @@ class TwilioAccounts:
         """Return the account to which calls with this AccountSid belong."""
         return self._others.get(account_sid, self.own)
 
+    def signer_of(self, account_sid: str) -> str:
+        """Return the account whose secrets count for calls with this AccountSid: "" for that of the environment."""
+        return account_sid if account_sid in self._others else ""
+
 
 def sid_of_other(account: TwilioAccount, own: TwilioAccount) -> str:
     """Return the AccountSid of an account other than the `own` one of the environment, or "" for that."""

@@ -92,7 +92,7 @@ def build_service(
         for bot in loaded.table.bots.values():  # a call may be handed to it, and making the first client takes long
             clients.client_of(bot, deadlines or Deadlines(answer_s=bot.lex_timeout_s))
     call_control = call_control or TwilioCallControl(service, accounts)
-    calls = CallRegistry(service.max_calls, released)
+    calls = CallRegistry(service.max_calls, released, accounts.signer_of)
     unreleased = UnreleasedCallControl(call_control, calls.released)
     signatures = Signatures(accounts, service.url, service.stream_url)
     bridge = Bridge(service.account.auth_tokens, lines, unreleased, calls, used_tokens, start_deadline_s, teller)

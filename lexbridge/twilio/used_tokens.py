@@ -8,7 +8,7 @@ from lexbridge.twilio.shared_digests import SharedDigests
 BUCKETS = 16384
 """Number of buckets.
 
-The first bucket is full when the table has some 80,000 tokens: 1,000 new streams a second. Of the table's 6 MB only the
+The first bucket is full when the table has some 80,000 tokens: 1,000 new streams a second. Of the table's 8 MB only the
 used part is ever in memory.
 """
 

@@ -24,9 +24,7 @@ class ReleaseWebhooks:
     def release(self) -> Response:
         """Let the call of this request go. Return 200 once its stream hears nothing more, or 202 if none is here."""
         account_sid, call_sid = form()["AccountSid"], form()["CallSid"]
-        self._calls.released.add(account_sid, call_sid)
-        self._calls.let_go_of_released()
-        is_found = self._calls.released.wait_for_stream(account_sid, call_sid)
+        is_found = self._calls.release(account_sid, call_sid)
         Log(call_sid=call_sid).info("call-released", by="request", found=is_found)
         response = jsonify({"released": is_found, "noted": True})
         response.status_code = 200 if is_found else 202

@@ -1,14 +1,21 @@
 """A call that was let go: its stream hears and says nothing more, and nothing pulls it back."""
 
+from dataclasses import replace
+
 import gevent
 import pytest
 from gevent.event import Event
 
+from lexbridge.bridge import released_calls
+from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.bridge.released_calls import ReleasedCalls, UnreleasedCallControl
+from lexbridge.config.twilio_account import TwilioAccounts
 from lexbridge.errors import CallLetGo
 from lexbridge.logs import Log
 from tests.support.fixtures import Logged
+from tests.support.live_calls import live_stream
 from tests.support.rehearsal import Rehearsal, RehearsedControl, RehearsedLex, says, wait_until
+from tests.support.rig import settings
 from tests.support.twilio_messages import ACCOUNT_SID, CALL_SID, stop_text
 
 MODES = pytest.mark.parametrize("mode", ["call-update", "stream"])
@@ -29,6 +36,23 @@ def test_a_call_is_let_go_by_its_account_or_by_the_operator() -> None:
     released.take_back("AC2", "CA2")
     assert not released.has("AC1", "CA1")
     assert not released.has("AC2", "CA2")
+
+
+def test_no_account_pushes_out_the_release_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(released_calls, "STREAM_FOUND_S", 0.0)
+    own, other = settings().service.account, "AC" + "a" * 32
+    accounts = TwilioAccounts(own, [replace(own, twilio_auth_token="u" * 32, twilio_account_sid=other)])
+    calls = CallRegistry(9, ReleasedCalls(buckets=1, in_bucket=8), accounts.signer_of)
+    assert not calls.release(other, "CA1")
+    calls.note_left(live_stream("CA2", account_sid=other))
+    calls.released.let_go("CA3")
+    for number in range(200):  # every other AccountSid is one of the environment's account
+        calls.release(f"AC{number:032x}", "CA1")
+        calls.note_left(live_stream("CA2", account_sid=f"AC{number:032x}"))
+    assert calls.released.has(other, "CA1")
+    assert calls.released.has(other, "CA2")
+    assert calls.released.has("AC1", "CA3")
+    assert calls.release(other, "CA2")  # it is still known that its stream has let go of it
 
 
 def test_nothing_is_asked_of_twilio_for_a_released_call() -> None:
